@@ -1,0 +1,1 @@
+"""The wire proof: recorded exchanges of the reference, replayed against us. See README.md."""

@@ -1,0 +1,554 @@
+"""Every recorded exchange, accounted for: replayed, or waiting for a later resource.
+
+A later resource moves its recordings from `LATER` to `CASES`, copies their files to recorded/, and,
+where we deviate, adds to deviations.py. test_accounting.py holds the sums together.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from .recording import load
+from .replay import play
+from .world import Scene
+
+RECORDED_IN_ALL = 331
+"""How many exchanges were recorded with the reference service."""
+
+Situation = Callable[[Scene], None]
+"""Brings about what a recording presupposes, and says which of our ids stand for recorded ones."""
+
+
+def standing(scene: Scene) -> None:
+    """The site as every scene finds it: sections, forums, conversations, and two new members."""
+
+
+def something_new(scene: Scene) -> None:
+    """Somebody has just commented, so the forums have something that the members have not read."""
+    scene.comment(scene.world.owner, "conversation", scene.world.busy_in_section)
+    scene.comment(scene.world.owner, "conversation", scene.world.busy_in_forum)
+
+
+def without_content(scene: Scene) -> None:
+    """member1 has written nothing; a conversation of the owner's without comments is 4993."""
+    scene.ids["conversations/4993"] = scene.conversation(scene.world.owner)
+
+
+def followed_thread(scene: Scene) -> None:
+    """A long thread in which member1 has commented, and so follows."""
+    scene.ids["conversations/4993"] = scene.world.followed
+    scene.ids["comments/99554"] = scene.world.early_comment
+    scene.comment(scene.member1, "conversation", scene.world.followed)
+
+
+def own_conversation(scene: Scene) -> None:
+    """member1 has just begun a conversation; nobody has commented."""
+    scene.ids["conversations/5001"] = scene.conversation(scene.member1)
+
+
+def closed_conversation(scene: Scene) -> None:
+    """member1 has closed their conversation."""
+    own_conversation(scene)
+    scene.flag(scene.member1, f"conversations/{scene.ids['conversations/5001']}", "open", False)
+
+
+def pinned_and_closed_conversation(scene: Scene) -> None:
+    """member1 renamed their conversation, the owner pinned it, member1 closed it."""
+    own_conversation(scene)
+    path = f"conversations/{scene.ids['conversations/5001']}"
+    scene.put(
+        scene.member1, path, {"title": "A renamed conversation", "meta": {"editReason": "better"}}
+    )
+    scene.flag(scene.world.owner, path, "sticky", True)
+    scene.flag(scene.member1, path, "open", False)
+
+
+def moderated_conversation(scene: Scene) -> None:
+    """The owner has put member1's conversation under moderation."""
+    scene.ids["conversations/5003"] = scene.conversation(scene.member1)
+    scene.flag(
+        scene.world.owner, f"conversations/{scene.ids['conversations/5003']}", "moderated", True
+    )
+
+
+def watched_conversation(scene: Scene) -> None:
+    """member1 watches a thread and wants e-mail about it."""
+    scene.watch(scene.member1, scene.world.other_thread, email=True)
+
+
+def ignored_conversation(scene: Scene) -> None:
+    """member1 ignores a thread."""
+    scene.ignore(scene.member1, "conversation", scene.world.other_thread)
+
+
+def ignored_microcosm(scene: Scene) -> None:
+    """member1 ignores a forum in the last section."""
+    something_new(scene)
+    scene.ignore(scene.member1, "microcosm", scene.world.last_forum)
+
+
+def own_comment(scene: Scene) -> None:
+    """member1 has commented, with emphasis, a link, a hashtag and a mention."""
+    without_content(scene)
+    scene.ids["comments/100001"] = scene.comment(
+        scene.member1,
+        "conversation",
+        scene.ids["conversations/4993"],
+        "Hello **world**, see http://www.example.com/page and #hashtag "
+        f"and @{scene.member2.name}.\n\n> quoted\n\n`code`",
+    )
+
+
+def edited_comment(scene: Scene) -> None:
+    """member1 has edited a comment, and member2 has replied to it."""
+    own_comment(scene)
+    comment = scene.ids["comments/100001"]
+    scene.ids["comments/100002"] = scene.comment(
+        scene.member2, "conversation", scene.ids["conversations/4993"], reply_to=comment
+    )
+    scene.put(scene.member1, f"comments/{comment}", {"markdown": "Edited *text*."})
+
+
+def comment_of_another(scene: Scene) -> None:
+    """member2 has commented."""
+    without_content(scene)
+    scene.ids["comments/100002"] = scene.comment(
+        scene.member2, "conversation", scene.ids["conversations/4993"]
+    )
+
+
+def moderated_comment(scene: Scene) -> None:
+    """The owner has put member2's comment under moderation."""
+    comment_of_another(scene)
+    scene.flag(scene.world.owner, f"comments/{scene.ids['comments/100002']}", "moderated", True)
+
+
+def said_before(scene: Scene) -> None:
+    """member1 has sent the very same comment a moment ago."""
+    without_content(scene)
+    first = play(scene, load("member-POST-comment-duplicate"))
+    scene.ids["comments/100001"] = int(first.headers["location"].rpartition("/")[2])
+
+
+def commented_profile(scene: Scene) -> None:
+    """member1 has written about themselves."""
+    scene.ids["comments/100008"] = scene.comment(
+        scene.member1, "profile", scene.member1.id, "About me"
+    )
+
+
+def made_member(scene: Scene) -> None:
+    """The owner has made member1 a member; member1 has written about themselves."""
+    commented_profile(scene)
+    scene.make_member(scene.member1)
+
+
+def another_token(scene: Scene) -> None:
+    """member2 has signed in a second time."""
+    scene.sign_in_again()
+
+
+def signed_out(scene: Scene) -> None:
+    """member2 has signed in a second time and out again."""
+    scene.sign_in_again()
+    scene.sign_out()
+
+
+def link(scene: Scene) -> None:
+    """A comment holds a link to elsewhere, which got a short code."""
+    scene.texts["/out/kb"] = f"/out/{scene.short_link('http://www.example.com/page')}"
+
+
+def new_site(scene: Scene) -> None:
+    """The name of the site to come is free."""
+    scene.texts['"subdomainKey": "peer"'] = f'"subdomainKey": "{scene.free_key()}"'
+    del scene.ids["sites/6"]
+
+
+CASES: Mapping[str, Situation] = {
+    "405-DELETE-microcosms": standing,
+    "405-DELETE-whoami": standing,
+    "DELETE-auth": another_token,
+    "GET-auth-token": another_token,
+    "GET-auth-withheader": another_token,
+    "GET-whoami-after-DELETE-auth": signed_out,
+    "HEAD-conversation": standing,
+    "HEAD-conversations": standing,
+    "HEAD-microcosms": standing,
+    "OPTIONS-api": standing,
+    "OPTIONS-api-v1": standing,
+    "OPTIONS-auth": standing,
+    "OPTIONS-comment": standing,
+    "OPTIONS-comment-incontext": standing,
+    "OPTIONS-comments": standing,
+    "OPTIONS-conversation": standing,
+    "OPTIONS-conversations": standing,
+    "OPTIONS-lastcomment": standing,
+    "OPTIONS-legal": standing,
+    "OPTIONS-legals": standing,
+    "OPTIONS-menu": standing,
+    "OPTIONS-microcosm": standing,
+    "OPTIONS-microcosms": standing,
+    "OPTIONS-newcomment": standing,
+    "OPTIONS-permission": standing,
+    "OPTIONS-profile": standing,
+    "OPTIONS-profiles": standing,
+    "OPTIONS-root": standing,
+    "OPTIONS-rootsite-host": standing,
+    "OPTIONS-rootsite-out": standing,
+    "OPTIONS-rootsite-reserved": standing,
+    "OPTIONS-rootsite-site": standing,
+    "OPTIONS-rootsite-site-status": standing,
+    "OPTIONS-rootsite-sites": standing,
+    "OPTIONS-site": standing,
+    "OPTIONS-tree": standing,
+    "OPTIONS-whoami": standing,
+    "POST-auth": standing,
+    "POST-auth-badassertion": standing,
+    "POST-auth-badsecret": standing,
+    "POST-auth-empty": standing,
+    "POST-sites-created": new_site,
+    "POST-sites-on-subdomain": standing,
+    "always200": standing,
+    "badauth-basic-GET-whoami": standing,
+    "badauth-oneword-GET-whoami": standing,
+    "badtoken-GET-microcosms": standing,
+    "badtoken-GET-whoami": standing,
+    "context-param": standing,
+    "disableBoiler": standing,
+    "disableBoiler-header": standing,
+    "jsonp": standing,
+    "member-GET-comment": standing,
+    "member-GET-comment-created": own_comment,
+    "member-GET-comment-edited": edited_comment,
+    "member-GET-comment-incontext-follow": followed_thread,
+    "member-GET-comment-incontext-limit": standing,
+    "member-GET-comment-incontext2": standing,
+    "member-GET-comment-moderated": moderated_comment,
+    "member-GET-comments-405": standing,
+    "member-GET-conversation": standing,
+    "member-GET-conversation-404": standing,
+    "member-GET-conversation-badoffset": standing,
+    "member-GET-conversation-created": own_conversation,
+    "member-GET-conversation-hugeid": standing,
+    "member-GET-conversation-ignored": ignored_conversation,
+    "member-GET-conversation-lastcomment-none": own_conversation,
+    "member-GET-conversation-limit1000": standing,
+    "member-GET-conversation-limit50-last": standing,
+    "member-GET-conversation-limit7": standing,
+    "member-GET-conversation-limitneg": standing,
+    "member-GET-conversation-limitx": standing,
+    "member-GET-conversation-moderated": moderated_conversation,
+    "member-GET-conversation-newcomment-none": own_conversation,
+    "member-GET-conversation-offsetpastend": standing,
+    "member-GET-conversation-page2": standing,
+    "member-GET-conversation-sticky-edited": pinned_and_closed_conversation,
+    "member-GET-conversation-watched": watched_conversation,
+    "member-GET-microcosm-leaf": something_new,
+    "member-GET-microcosm-leaf-page2": something_new,
+    "member-GET-microcosm-top": something_new,
+    "member-GET-microcosms": something_new,
+    "member-GET-microcosms-with-ignored": ignored_microcosm,
+    "member-GET-permission": standing,
+    "member-GET-permission-conv": standing,
+    "member-GET-profile": standing,
+    "member-GET-profile-self": standing,
+    "member-GET-profile-with-comment": commented_profile,
+    "member-GET-profiles": standing,
+    "member-GET-profiles-online": standing,
+    "member-GET-profiles-q": standing,
+    "member-GET-profiles-top": standing,
+    "member-GET-site": standing,
+    "member-GET-site-by-id": standing,
+    "member-GET-sites-on-subdomain": standing,
+    "member-GET-whoami": standing,
+    "member-GET-whoami-is-member": made_member,
+    "member-PATCH-comment-moderated": comment_of_another,
+    "member-PATCH-conversation-open": own_conversation,
+    "member-PATCH-conversation-sticky": own_conversation,
+    "member-PATCH-profile-member": standing,
+    "member-POST-comment": without_content,
+    "member-POST-comment-badctype": standing,
+    "member-POST-comment-baditemtype": standing,
+    "member-POST-comment-badjson": standing,
+    "member-POST-comment-duplicate": said_before,
+    "member-POST-comment-empty": standing,
+    "member-POST-comment-form": without_content,
+    "member-POST-comment-missingitem": standing,
+    "member-POST-comment-noitemtype": standing,
+    "member-POST-comment-on-closed": closed_conversation,
+    "member-POST-comment-profile": standing,
+    "member-POST-comment-unknownfields": without_content,
+    "member-POST-comment-wrongtype": standing,
+    "member-POST-conversation": standing,
+    "member-POST-conversation-missingmicrocosm": standing,
+    "member-POST-conversation-nomicrocosm": standing,
+    "member-POST-conversation-notitle": standing,
+    "member-POST-conversation-shouting": standing,
+    "member-POST-conversation2": standing,
+    "member-POST-microcosm": standing,
+    "member-POST-profile": standing,
+    "member-PUT-comment": own_comment,
+    "member-PUT-comment-noreason": own_comment,
+    "member-PUT-comment-other": standing,
+    "member-PUT-conversation": own_conversation,
+    "member-PUT-conversation-noreason": own_conversation,
+    "member-PUT-microcosm": standing,
+    "member-PUT-profile": standing,
+    "member-PUT-profile-badname": standing,
+    "member-PUT-profile-nametaken": standing,
+    "member-PUT-profile-other": standing,
+    "member-PUT-site": standing,
+    "member-PUT-site-menu": standing,
+    "method-override-header": standing,
+    "method-override-query": standing,
+    "rootsite-POST-sites-disallowed": standing,
+    "rootsite-POST-sites-guest": standing,
+    "rootsite-POST-sites-taken": standing,
+    "rootsite-guest-GET-host": standing,
+    "rootsite-guest-GET-host-unknown": standing,
+    "rootsite-guest-GET-legal": standing,
+    "rootsite-guest-GET-out": link,
+    "rootsite-guest-GET-out-unknown": standing,
+    "rootsite-guest-GET-reserved-disallowed": standing,
+    "rootsite-guest-GET-reserved-free": standing,
+    "rootsite-guest-GET-reserved-used": standing,
+    "rootsite-guest-GET-site": standing,
+    "rootsite-guest-GET-site6": standing,
+    "rootsite-guest-GET-site6-menu": standing,
+    "rootsite-guest-GET-site6-status": standing,
+    "rootsite-guest-GET-sites": standing,
+    "rootsite-guest-GET-sites-limit5": standing,
+    "rootsite-guest-GET-sites-owned": standing,
+    "rootsite-guest-GET-whoami": standing,
+    "rootsite-owner-GET-host": standing,
+    "rootsite-owner-GET-host-unknown": standing,
+    "rootsite-owner-GET-legal": standing,
+    "rootsite-owner-GET-out-unknown": standing,
+    "rootsite-owner-GET-reserved-disallowed": standing,
+    "rootsite-owner-GET-reserved-free": standing,
+    "rootsite-owner-GET-reserved-used": standing,
+    "rootsite-owner-GET-site": standing,
+    "rootsite-owner-GET-site6": standing,
+    "rootsite-owner-GET-site6-menu": standing,
+    "rootsite-owner-GET-site6-status": standing,
+    "rootsite-owner-GET-sites": standing,
+    "rootsite-owner-GET-sites-limit5": standing,
+    "rootsite-owner-GET-sites-owned": standing,
+    "rootsite-owner-GET-whoami": standing,
+    "rootsite-owner-PUT-site-menu": standing,
+    "trailing-slash": standing,
+    "unknown-domain": standing,
+    "unknown-host": standing,
+    "unknown-path": standing,
+}
+
+ROUTE_OF: Mapping[str, str] = {
+    "attachments": "/api/v1/profiles/1/attachments",
+    "attributes": "/api/v1/comments/1/attributes",
+    "auth0": "/api/v1/auth0",
+    "events": "/api/v1/events",
+    "files": "/api/v1/files",
+    "geocode": "/api/v1/geocode",
+    "huddles": "/api/v1/huddles",
+    "ignored": "/api/v1/ignored",
+    "metrics": "/api/v1/metrics",
+    "options": "/api/v1/profiles/options",
+    "polls": "/api/v1/polls",
+    "read": "/api/v1/profiles/read",
+    "resolve": "/api/v1/resolve",
+    "roles": "/api/v1/roles",
+    "search": "/api/v1/search",
+    "trending": "/api/v1/trending",
+    "updates": "/api/v1/updates",
+    "users": "/api/v1/users",
+    "watchers": "/api/v1/watchers",
+}
+"""An address of each later resource; once it is routed, its recordings are due."""
+
+LATER: Mapping[str, tuple[str, ...]] = {
+    "attachments": (
+        "OPTIONS-comment-attachment",
+        "OPTIONS-comment-attachments",
+        "member-DELETE-comment-attachment",
+        "member-GET-comment-attachments-empty",
+        "member-GET-profile-attachments",
+        "member-GET-whoami-avatar",
+        "member-POST-comment-attachment",
+        "member-POST-comment-attachment-unknown",
+        "member-POST-profile-attachment",
+    ),
+    "attributes": (
+        "OPTIONS-comment-attribute",
+        "OPTIONS-comment-attributes",
+        "member-DELETE-event-attribute",
+        "member-GET-event-attribute",
+        "member-GET-event-attribute-404",
+        "member-GET-event-attributes",
+        "member-PUT-event-attribute",
+        "member-PUT-event-attribute-bad",
+        "member-PUT-event-attributes",
+        "member-PUT-profile-attributes",
+    ),
+    "auth0": ("OPTIONS-auth0", "POST-auth0-unconfigured"),
+    "events": (
+        "OPTIONS-attendee",
+        "OPTIONS-attendees",
+        "OPTIONS-attendeescsv",
+        "OPTIONS-event",
+        "OPTIONS-events",
+        "member-GET-attendee",
+        "member-GET-attendee-404",
+        "member-GET-attendees",
+        "member-GET-attendees-attending",
+        "member-GET-attendeescsv",
+        "member-GET-event",
+        "member-GET-event-edited",
+        "member-GET-event-lastcomment",
+        "member-GET-event-minimal",
+        "member-GET-event-newcomment",
+        "member-GET-event-with-comment",
+        "member-GET-microcosm-with-event-and-poll",
+        "member-POST-comment-event",
+        "member-POST-event",
+        "member-POST-event-badwhen",
+        "member-POST-event-minimal",
+        "member-PUT-attendee",
+        "member-PUT-attendees",
+        "member-PUT-attendees-badrsvp",
+        "member-PUT-event",
+    ),
+    "files": (
+        "OPTIONS-file",
+        "OPTIONS-files",
+        "member-POST-files",
+        "member-POST-files-json",
+        "member-POST-files-maxwidth",
+    ),
+    "geocode": ("OPTIONS-geocode",),
+    "huddles": (
+        "OPTIONS-huddle",
+        "OPTIONS-huddle-participant",
+        "OPTIONS-huddle-participants",
+        "OPTIONS-huddles",
+        "member-DELETE-huddle",
+        "member-DELETE-huddle-participant-other",
+        "member-GET-huddle",
+        "member-GET-huddle-confidential",
+        "member-GET-huddle-participant",
+        "member-GET-huddle-participants",
+        "member-POST-comment-huddle",
+        "member-POST-huddle",
+        "member-POST-huddle-confidential",
+        "member-PUT-huddle-participant",
+        "member-PUT-huddle-participants",
+        "member-PUT-huddle-participants-confidential",
+    ),
+    "ignored": (
+        "OPTIONS-ignored",
+        "member-DELETE-ignored-conversation",
+        "member-DELETE-ignored-microcosm",
+        "member-DELETE-ignored-profile",
+        "member-GET-ignored",
+        "member-GET-ignored-empty",
+        "member-PUT-ignored-bad",
+        "member-PUT-ignored-conversation",
+        "member-PUT-ignored-microcosm",
+        "member-PUT-ignored-profile",
+    ),
+    "metrics": (
+        "OPTIONS-rootsite-metrics",
+        "rootsite-guest-GET-metrics",
+        "rootsite-guest-GET-metrics-after-PUT",
+        "rootsite-owner-GET-metrics",
+        "rootsite-owner-GET-metrics-after-PUT",
+        "rootsite-owner-PUT-metrics",
+    ),
+    "options": (
+        "OPTIONS-profiles-options",
+        "member-GET-profiles-options",
+        "member-PUT-profiles-options",
+    ),
+    "polls": (
+        "OPTIONS-poll",
+        "OPTIONS-polls",
+        "member-GET-poll",
+        "member-GET-poll-lastcomment",
+        "member-GET-poll-with-comment",
+        "member-POST-comment-poll",
+        "member-POST-poll",
+        "member-POST-poll-nochoices",
+        "member-PUT-poll",
+    ),
+    "read": (
+        "OPTIONS-profiles-read",
+        "member-PUT-profiles-read-bad",
+        "member-PUT-profiles-read-conversation",
+        "member-PUT-profiles-read-microcosm",
+    ),
+    "resolve": ("OPTIONS-resolve",),
+    "roles": (
+        "OPTIONS-microcosm-roles",
+        "OPTIONS-role",
+        "OPTIONS-role-criteria",
+        "OPTIONS-role-criterion",
+        "OPTIONS-role-members",
+        "OPTIONS-role-profile",
+        "OPTIONS-role-profiles",
+        "OPTIONS-roles",
+        "member-GET-role-members",
+        "member-POST-role",
+    ),
+    "search": (
+        "405-DELETE-search",
+        "OPTIONS-search",
+        "member-GET-search",
+        "member-GET-search-authorid",
+        "member-GET-search-event",
+        "member-GET-search-event-after",
+        "member-GET-search-event-attendee",
+        "member-GET-search-event-geo",
+        "member-GET-search-following",
+        "member-GET-search-intitle",
+        "member-GET-search-metadata-microcosm",
+        "member-GET-search-noresult",
+        "member-GET-search-sort-date",
+        "member-GET-search-two-words",
+        "member-GET-search-type-conversation",
+        "member-GET-search-type-profile",
+    ),
+    "trending": ("405-DELETE-trending", "OPTIONS-trending", "member-GET-trending"),
+    "updates": (
+        "OPTIONS-updates",
+        "OPTIONS-updates-preference",
+        "OPTIONS-updates-preferences",
+        "member-GET-updates",
+        "member-GET-updates-page2",
+        "member-GET-updates-preference-1",
+        "member-GET-updates-preferences",
+        "member-GET-updates-preferences-after",
+        "member-PUT-updates-preference-1",
+    ),
+    "users": (
+        "OPTIONS-user",
+        "OPTIONS-users",
+        "OPTIONS-users-batch",
+        "member-GET-user-self",
+        "member-POST-users-batch",
+    ),
+    "watchers": (
+        "OPTIONS-watcher",
+        "OPTIONS-watchers",
+        "member-DELETE-watcher-byid",
+        "member-DELETE-watcher-byitem",
+        "member-GET-watcher",
+        "member-GET-watchers",
+        "member-GET-watchers-after",
+        "member-PATCH-watcher",
+        "member-POST-watcher-conversation",
+        "member-POST-watcher-microcosm",
+        "member-POST-watcher-noitemtype",
+        "member-PUT-watcher",
+    ),
+}
+"""What is not replayed yet, by the resource that it waits for."""

@@ -1,0 +1,621 @@
+"""Where the engine answers otherwise than the reference on purpose, as data.
+
+Each `Deviation` names its rule ("P-07", "C-21", or a section of platform or content that says so
+without a number), the recordings it applies to, and what it changes in the recorded answer. An
+entry that matches no recording, or a change that changes nothing, fails test_deviations.
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from typing import Any, Protocol
+
+from .compare import Expected, Kind
+from .recording import Body, Recording, take_apart
+
+ROOT_HOST = "forum.example"
+SITE_HOST = "peer.forum.example"
+SITE_ID = 6
+"""The platform domain, the site and its id as the recordings have them."""
+
+TOKENS = frozenset({"member1token", "member2token", "member2othertoken", "letmein"})
+"""The tokens of the recordings that were good; any other was refused."""
+
+JSON_HEADERS = {
+    "access-control-allow-origin": "*",
+    "cache-control": "no-cache, max-age=0",
+    "content-type": "application/json",
+    "vary": "Authorization",
+}
+
+
+class UnchangedError(Exception):
+    """A change left the recorded answer as it was, so the deviation does not apply to it."""
+
+
+class Change(Protocol):
+    """One thing that a deviation changes, in place. Raises UnchangedError if there is nothing to do."""
+
+    def apply(self, expected: Expected) -> None: ...
+
+
+@dataclass(frozen=True)
+class Status:
+    """Another status, on the status line and in the envelope."""
+
+    status: int
+
+    def apply(self, expected: Expected) -> None:
+        if expected.status == self.status:
+            raise UnchangedError(f"status is {self.status} already")
+        expected.status = self.status
+        if isinstance(expected.body.json, dict) and "status" in expected.body.json:
+            expected.body.json["status"] = self.status
+
+
+@dataclass(frozen=True)
+class Header:
+    """Another value of a header; None takes it away."""
+
+    name: str
+    value: str | None
+
+    def apply(self, expected: Expected) -> None:
+        if expected.headers.get(self.name) == self.value:
+            raise UnchangedError(f"{self.name} is {self.value!r} already")
+        if self.value is None:
+            del expected.headers[self.name]
+        else:
+            expected.headers[self.name] = self.value
+
+
+@dataclass(frozen=True)
+class Allow:
+    """OPTIONS with CORS headers and, if given, another list of methods."""
+
+    methods: str | None = None
+
+    def apply(self, expected: Expected) -> None:
+        if self.methods is not None:
+            Header("allow", self.methods).apply(expected)
+        expected.headers |= {
+            "access-control-allow-origin": "*",
+            "access-control-allow-methods": expected.headers["allow"],
+            "access-control-allow-headers": (
+                "Authorization, Content-Type, X-HTTP-Method-Override, "
+                "X-Always-200, X-Disable-Boiler"
+            ),
+            "access-control-max-age": "86400",
+        }
+
+
+@dataclass(frozen=True)
+class ErrorObject:
+    """`data` is the detail object and `error` a list with one text. `code` None: any number."""
+
+    code: int | None = None
+
+    def apply(self, expected: Expected) -> None:
+        envelope = expected.body.json
+        detail: dict[str, Any] = {"siteId": _site_id(expected.host)}
+        if expected.signed_in and expected.status != 401:
+            detail["profileId"] = 7
+        detail["errorCode"] = Kind((int,)) if self.code is None else self.code
+        detail["errorDetail"] = "A sentence"
+        if envelope["data"] == detail:
+            raise UnchangedError("data is the detail object already")
+        envelope["data"] = detail
+        envelope["error"] = ["A sentence"]
+
+
+@dataclass(frozen=True)
+class Envelope:
+    """JSON with the usual headers where the reference sent plain text."""
+
+    def apply(self, expected: Expected) -> None:
+        if expected.body.kind != "text":
+            raise UnchangedError("the answer is JSON already")
+        expected.body = Body(
+            "json", json={"context": "", "status": expected.status, "data": None, "error": None}
+        )
+        expected.headers = dict(JSON_HEADERS)
+
+
+@dataclass(frozen=True)
+class Data:
+    """A success with this payload."""
+
+    value: Any
+
+    def apply(self, expected: Expected) -> None:
+        envelope = expected.body.json
+        if envelope["data"] == self.value and envelope["error"] is None:
+            raise UnchangedError("data is this already")
+        envelope["data"] = copy.deepcopy(self.value)
+        envelope["error"] = None
+
+
+@dataclass(frozen=True)
+class Set:
+    """Another value at each place that `path` names, keys joined by dots.
+
+    `*` is any key or entry, `**` any number of them.
+    """
+
+    path: str
+    value: Any
+
+    def apply(self, expected: Expected) -> None:
+        changed = False
+        for holder, key in _places(expected.body.json, self.path.split(".")):
+            if holder[key] != self.value or type(holder[key]) is not type(self.value):
+                holder[key] = copy.deepcopy(self.value)
+                changed = True
+        if not changed:
+            raise UnchangedError(f"nothing at {self.path} to change")
+
+
+@dataclass(frozen=True)
+class Deviation:
+    """One rule, the recordings it applies to (`*` allowed), what it changes there, and why."""
+
+    rule: str
+    recordings: tuple[str, ...]
+    changes: tuple[Change, ...]
+    says: str
+
+    def applies(self, name: str) -> bool:
+        return any(fnmatchcase(name, pattern) for pattern in self.recordings)
+
+
+_OWN_TOKEN = {
+    "accessToken": "A token",
+    "user": {
+        "userId": 3,
+        "email": "member2@example.org",
+        "gender": Kind((str,), nullable=True),
+        "created": "2026-11-23T21:12:25Z",
+        "state": Kind((str,), nullable=True),
+        "dobDay": Kind((int,), nullable=True),
+        "dobMonth": Kind((int,), nullable=True),
+        "dobYear": Kind((int,), nullable=True),
+        "canonicalEmail": "member2@example.org",
+        "meta": {"links": [{"rel": "self", "href": "/api/v1/users/3"}]},
+    },
+    "clientId": Kind((int,)),
+    "created": "2026-11-23T21:12:25Z",
+    "expires": "2027-11-23T21:12:25Z",
+}
+
+DEVIATIONS: tuple[Deviation, ...] = (
+    Deviation(
+        "P-01",
+        (
+            "trailing-slash",
+            "unknown-path",
+            "member-GET-site-by-id",
+            "member-GET-sites-on-subdomain",
+        ),
+        (Envelope(), ErrorObject()),
+        "An unknown path is a 404 in the envelope, not plain text.",
+    ),
+    Deviation(
+        "P-01",
+        ("POST-sites-on-subdomain",),
+        (Envelope(), ErrorObject()),
+        "A path of the root host is unknown on a site host.",
+    ),
+    Deviation(
+        "P-01",
+        ("unknown-domain",),
+        (Envelope(), ErrorObject(14)),
+        "An unknown host is a 404 in the envelope with code 14, whatever the host looks like.",
+    ),
+    Deviation(
+        "P-04",
+        (
+            "OPTIONS-auth",
+            "OPTIONS-comment",
+            "OPTIONS-comment-incontext",
+            "OPTIONS-comments",
+            "OPTIONS-conversation",
+            "OPTIONS-conversations",
+            "OPTIONS-microcosm",
+            "OPTIONS-microcosms",
+            "OPTIONS-permission",
+            "OPTIONS-profile",
+            "OPTIONS-profiles",
+            "OPTIONS-rootsite-host",
+            "OPTIONS-rootsite-reserved",
+            "OPTIONS-rootsite-site",
+            "OPTIONS-rootsite-site-status",
+            "OPTIONS-site",
+        ),
+        (Allow(),),
+        "OPTIONS carries the CORS headers.",
+    ),
+    Deviation(
+        "P-04",
+        (
+            "OPTIONS-api",
+            "OPTIONS-api-v1",
+            "OPTIONS-lastcomment",
+            "OPTIONS-legal",
+            "OPTIONS-legals",
+            "OPTIONS-newcomment",
+            "OPTIONS-root",
+            "OPTIONS-rootsite-out",
+            "OPTIONS-whoami",
+        ),
+        (Allow("OPTIONS,GET,HEAD"),),
+        "HEAD works wherever GET works, and OPTIONS carries the CORS headers.",
+    ),
+    Deviation(
+        "P-04",
+        ("OPTIONS-rootsite-sites",),
+        (Allow("OPTIONS,POST,HEAD,GET"),),
+        "The list of sites can be read, and Allow says so.",
+    ),
+    Deviation(
+        "P-04",
+        ("OPTIONS-tree",),
+        (Allow("OPTIONS,HEAD,GET"),),
+        "POST on the tree is refused, so Allow leaves it out.",
+    ),
+    Deviation(
+        "P-20",
+        ("OPTIONS-menu",),
+        (Allow("OPTIONS,GET,HEAD,PUT,DELETE"),),
+        "POST on the menu is refused, so Allow leaves it out.",
+    ),
+    Deviation(
+        "P-04",
+        ("405-DELETE-microcosms",),
+        (Header("allow", "OPTIONS,POST,HEAD,GET"), ErrorObject()),
+        "405 has Allow and an error text.",
+    ),
+    Deviation(
+        "P-04",
+        ("405-DELETE-whoami",),
+        (Header("allow", "OPTIONS,GET,HEAD"), ErrorObject()),
+        "405 has Allow and an error text.",
+    ),
+    Deviation(
+        "P-04",
+        ("member-GET-comments-405",),
+        (Header("allow", "OPTIONS,POST"), ErrorObject()),
+        "405 has Allow and an error text.",
+    ),
+    Deviation(
+        "P-06",
+        ("jsonp",),
+        (Header("content-type", "application/javascript"),),
+        "JSONP is labelled as what it is.",
+    ),
+    Deviation(
+        "P-07",
+        ("always200", "member-GET-conversation-404"),
+        (ErrorObject(9),),
+        "Errors carry the detail object: no read permission.",
+    ),
+    Deviation(
+        "P-07",
+        (
+            "badtoken-GET-microcosms",
+            "badtoken-GET-whoami",
+            "badauth-basic-GET-whoami",
+            "badauth-oneword-GET-whoami",
+        ),
+        (ErrorObject(7),),
+        "Errors carry the detail object: token not valid.",
+    ),
+    Deviation(
+        "P-07",
+        ("member-POST-comment-badctype",),
+        (ErrorObject(1),),
+        "Errors carry the detail object: content type not accepted.",
+    ),
+    Deviation(
+        "P-07",
+        ("member-POST-comment-badjson",),
+        (ErrorObject(2),),
+        "Errors carry the detail object: malformed JSON.",
+    ),
+    Deviation(
+        "P-07",
+        (
+            "member-GET-conversation-hugeid",
+            "member-GET-conversation-limitx",
+            "member-POST-comment-wrongtype",
+        ),
+        (ErrorObject(3),),
+        "Errors carry the detail object: wrong type.",
+    ),
+    Deviation(
+        "P-07",
+        (
+            "member-GET-conversation-badoffset",
+            "member-GET-conversation-limit1000",
+            "member-GET-conversation-limit7",
+            "member-GET-conversation-limitneg",
+            "member-GET-conversation-offsetpastend",
+        ),
+        (ErrorObject(4),),
+        "Errors carry the detail object: out of range.",
+    ),
+    Deviation(
+        "P-07",
+        (
+            "rootsite-POST-sites-guest",
+            "rootsite-guest-GET-sites-owned",
+            "rootsite-guest-GET-whoami",
+        ),
+        (ErrorObject(5),),
+        "Errors carry the detail object: not available to guests.",
+    ),
+    Deviation(
+        "P-07",
+        (
+            "member-POST-conversation-missingmicrocosm",
+            "member-POST-conversation-nomicrocosm",
+            "member-POST-microcosm",
+        ),
+        (ErrorObject(10),),
+        "Errors carry the detail object: no create permission.",
+    ),
+    Deviation(
+        "P-07",
+        (
+            "member-PATCH-comment-moderated",
+            "member-PUT-comment-other",
+            "member-PUT-microcosm",
+            "member-PUT-profile-other",
+        ),
+        (ErrorObject(11),),
+        "Errors carry the detail object: no update permission.",
+    ),
+    Deviation(
+        "P-07",
+        (
+            "member-GET-comment-moderated",
+            "member-PATCH-conversation-sticky",
+            "member-POST-comment-baditemtype",
+            "member-POST-comment-empty",
+            "member-POST-comment-noitemtype",
+            "member-POST-conversation-notitle",
+            "member-PUT-profile-badname",
+            "member-PUT-site-menu",
+            "rootsite-guest-GET-host",
+            "rootsite-guest-GET-host-unknown",
+            "rootsite-guest-GET-out-unknown",
+            "rootsite-guest-GET-site6-status",
+            "rootsite-owner-GET-host",
+            "rootsite-owner-GET-host-unknown",
+            "rootsite-owner-GET-out-unknown",
+        ),
+        (ErrorObject(),),
+        "Errors carry the detail object.",
+    ),
+    Deviation(
+        "P-08",
+        (
+            "context-param",
+            "jsonp",
+            "member-GET-site",
+            "rootsite-*-GET-site",
+            "rootsite-*-GET-site6",
+            "rootsite-*-GET-sites-limit5",
+            "rootsite-owner-GET-site6-status",
+            "rootsite-owner-GET-sites-owned",
+        ),
+        (Set("**.menu", []),),
+        "An empty menu is [], not null.",
+    ),
+    Deviation(
+        "P-18",
+        ("rootsite-POST-sites-disallowed", "rootsite-POST-sites-taken"),
+        (Status(400), ErrorObject()),
+        "A reserved or taken subdomain is 400, not 500.",
+    ),
+    Deviation(
+        "P-23",
+        ("POST-auth-badassertion", "POST-auth-badsecret", "POST-auth-empty"),
+        (Status(401),),
+        "A refused assertion, and a wrong or missing client secret, are 401, not 500.",
+    ),
+    Deviation(
+        "P-25",
+        ("GET-auth-token",),
+        (Envelope(), Status(200), Data(_OWN_TOKEN)),
+        "GET /auth/{token} shows the token to its bearer; the reference has no such route.",
+    ),
+    Deviation(
+        "P-25",
+        ("GET-auth-withheader",),
+        (Status(200), Data(_OWN_TOKEN)),
+        "GET /auth shows the token that was presented; the reference never finds it.",
+    ),
+    Deviation(
+        "P-25",
+        ("DELETE-auth",),
+        (Status(200), Data(None)),
+        "DELETE /auth revokes the token that was presented; the reference never finds it.",
+    ),
+    Deviation(
+        "P-25",
+        ("GET-whoami-after-DELETE-auth",),
+        (Status(401), ErrorObject(7)),
+        "A revoked token is refused from the next request on.",
+    ),
+    Deviation(
+        "P-31",
+        ("member-POST-profile",),
+        (Status(302), Data(None), Header("location", "/api/v1/profiles/7")),
+        "POST /profiles leads to the caller's own profile, which exists already.",
+    ),
+    Deviation(
+        "P-32",
+        ("member-PUT-profile-nametaken",),
+        (Status(400), Header("location", None), ErrorObject()),
+        "A taken name is refused, not silently replaced.",
+    ),
+    Deviation(
+        "P-33",
+        ("member-PATCH-profile-member",),
+        (Status(403), ErrorObject()),
+        "Only the site owner may make someone a member; anyone else is told so.",
+    ),
+    Deviation(
+        "platform 2.3",
+        ("member-PUT-site",),
+        (Status(403), ErrorObject()),
+        "PUT /site works as PUT on the root host does, so a member who is not owner is refused.",
+    ),
+    Deviation(
+        "platform 6.1",
+        ("rootsite-*-GET-legal",),
+        (Set("data.links.*.rel", "service"),),
+        "The link to the terms of service has rel service.",
+    ),
+    Deviation(
+        "C-07",
+        (
+            "member-GET-microcosm-leaf",
+            "member-GET-microcosm-leaf-page2",
+            "member-GET-microcosm-top",
+            "member-GET-microcosms",
+            "member-GET-microcosms-with-ignored",
+        ),
+        (Set("**.moderators", []),),
+        "moderators is an empty list, not null.",
+    ),
+    Deviation(
+        "C-08",
+        (
+            "member-GET-microcosm-leaf",
+            "member-GET-microcosm-leaf-page2",
+            "member-GET-microcosm-top",
+            "member-GET-microcosms",
+            "member-GET-microcosms-with-ignored",
+        ),
+        (Set("**.visible", True),),
+        "visible is computed: what is neither deleted nor moderated is visible from the start.",
+    ),
+    Deviation(
+        "C-12",
+        ("member-POST-comment-on-closed",),
+        (Status(403), Header("location", None), ErrorObject(10)),
+        "Nobody but a moderator comments on a closed conversation.",
+    ),
+    Deviation(
+        "C-14",
+        ("member-PUT-conversation-noreason",),
+        (Status(400), Header("location", None), ErrorObject()),
+        "Each edit needs its own reason.",
+    ),
+    Deviation(
+        "C-23",
+        ("HEAD-conversations",),
+        (Status(200),),
+        "The list of conversations is there for anyone who may read the site's root.",
+    ),
+    Deviation(
+        "C-24",
+        (
+            "member-GET-conversation-created",
+            "member-GET-conversation-moderated",
+            "member-GET-conversation-sticky-edited",
+        ),
+        (Set("data.meta.permissions.delete", True),),
+        "Authors delete their own conversations while nobody else has commented.",
+    ),
+    Deviation(
+        "C-34",
+        ("member-GET-comment-created", "member-GET-comment-edited"),
+        (Set("data.meta.permissions.delete", True),),
+        "Authors delete their own comments.",
+    ),
+)
+
+
+def expectation(recording: Recording) -> Expected:
+    """The recorded answer as it stands, before any deviation. The recording must have one."""
+    response = recording.response
+    if response is None:
+        raise ValueError(f"{recording.name}: the reference gave no answer")
+    authorization = recording.request.headers.get("authorization", "")
+    body = take_apart(response.headers.get("content-type"), response.body)
+    if recording.request.method == "HEAD":
+        body = Body("none")
+    return Expected(
+        response.status,
+        {name: value for name, value in response.headers.items() if name != "date"},
+        body,
+        host=recording.request.host,
+        signed_in=authorization.removeprefix("Bearer ") in TOKENS,
+    )
+
+
+def deviations(name: str) -> list[Deviation]:
+    """What applies to the recording `name`, in the order in which it is applied."""
+    return [deviation for deviation in DEVIATIONS if deviation.applies(name)]
+
+
+def expected(recording: Recording) -> Expected:
+    """What this engine must answer. Raises UnchangedError when a deviation has nothing to change."""
+    answer = expectation(recording)
+    for deviation in deviations(recording.name):
+        for change in deviation.changes:
+            change.apply(answer)
+    return answer
+
+
+def _site_id(host: str) -> int:
+    return {SITE_HOST: SITE_ID, ROOT_HOST: 1}.get(host, 0)
+
+
+def _places(value: Any, path: list[str]) -> Iterator[tuple[Any, Any]]:
+    """Each holder and key that `path` leads to."""
+    first, rest = path[0], path[1:]
+    entries: Any = []
+    if isinstance(value, dict):
+        entries = list(value.items())
+    elif isinstance(value, list):
+        entries = list(enumerate(value))
+    for key, inner in entries:
+        if first == "**":
+            yield from _places(inner, path)
+            if rest[0] == key:
+                yield from _ends(value, key, inner, rest[1:])
+        elif first in ("*", key):
+            yield from _ends(value, key, inner, rest)
+
+
+def _ends(holder: Any, key: Any, inner: Any, rest: list[str]) -> Iterator[tuple[Any, Any]]:
+    if rest:
+        yield from _places(inner, rest)
+    else:
+        yield holder, key
+
+
+def summary(name: str) -> str:
+    """The rules that apply to the recording, for test ids and messages: `P-07 C-34`, or empty."""
+    return " ".join(dict.fromkeys(deviation.rule for deviation in deviations(name)))
+
+
+def explain(name: str) -> str:
+    """One line for each deviation that applies."""
+    return "\n".join(f"  {deviation.rule}: {deviation.says}" for deviation in deviations(name))
+
+
+def show(answer: Expected) -> str:
+    """What must come back, for messages."""
+    return (
+        json.dumps(answer.body.json, indent=1, default=str)
+        if answer.body.json
+        else answer.body.text
+    )
