@@ -38,7 +38,7 @@ class UnchangedError(Exception):
 
 
 class Change(Protocol):
-    """One thing that a deviation changes, in place. Raises UnchangedError if there is nothing to do."""
+    """One thing that a deviation changes, in place. Raises UnchangedError if there is none."""
 
     def apply(self, expected: Expected) -> None: ...
 
@@ -566,7 +566,7 @@ def deviations(name: str) -> list[Deviation]:
 
 
 def expected(recording: Recording) -> Expected:
-    """What this engine must answer. Raises UnchangedError when a deviation has nothing to change."""
+    """What this engine must answer. Raises UnchangedError when a deviation changes nothing."""
     answer = expectation(recording)
     for deviation in deviations(recording.name):
         for change in deviation.changes:

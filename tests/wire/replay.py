@@ -57,7 +57,7 @@ def play(scene: Scene, recording: Recording) -> Answer:
 
 
 def rewritten(scene: Scene, request: Request) -> tuple[str, str]:
-    """Target and body of the recorded request, as to be sent in this scene. Raises UnknownIdError."""
+    """Target and body of the recorded request, as to be sent in a scene. Raises UnknownIdError."""
     path, mark, query = _texts(scene, request.target).partition("?")
     path = _ID.sub(
         lambda found: f"{found['kind']}/{_id(scene, found['kind'], found['id'], request.method)}",
