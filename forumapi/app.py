@@ -1,0 +1,136 @@
+"""The parts of one web process, joined once: settings, database, cache, sites, activity, routes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from werkzeug.routing import IntegerConverter, Map, MapAdapter, Rule, ValidationError
+
+from forumapi import addresses, itemtypes, log
+from forumapi.cache import Cache
+from forumapi.db import Database
+from forumapi.errors import WRONG_TYPE, Invalid
+from forumapi.handler import Handler
+from forumapi.itemtypes import ItemType
+from forumapi.models.activity import Activity
+from forumapi.models.documents import Documents
+from forumapi.models.site import SiteDirectory
+from forumapi.ratelimit import Buckets
+
+if TYPE_CHECKING:
+    from forumapi.config import Config
+    from forumapi.context import Context
+
+_BIGINT = 2**63 - 1
+
+
+class Item:
+    """An item named by an address: type number and id."""
+
+    __slots__ = ("id", "type")
+
+    def __init__(self, type: int, id: int) -> None:
+        self.type = type
+        self.id = id
+
+
+def _number(text: str) -> int:
+    if len(text) > 19 or int(text) > _BIGINT:
+        raise Invalid("id", "is beyond 64 bits", code=WRONG_TYPE)
+    return int(text)
+
+
+class NumberConverter(IntegerConverter):
+    """`<number:name>`: digits; beyond 64 bits is 400 (platform 1.1)."""
+
+    regex = "[0-9]+"
+
+    def to_python(self, value: str) -> int:
+        if not value.isascii():
+            raise ValidationError
+        return _number(value)
+
+
+def _item_converter(kind: ItemType) -> type[NumberConverter]:
+    class ItemConverter(NumberConverter):
+        """`<type:item>`: an id of one item type."""
+
+        def to_python(self, value: str) -> Any:
+            return Item(kind.id, super().to_python(value))
+
+    return ItemConverter
+
+
+CONVERTERS = {
+    "number": NumberConverter,
+    **{kind.name: _item_converter(kind) for kind in itemtypes.TYPES},
+}
+
+
+def adapter(routes: dict[str, type[Handler]]) -> MapAdapter:
+    """A route table as something to match paths with."""
+    instances = {handler: handler() for handler in set(routes.values())}
+    rules = [Rule(url, endpoint=instances[handler]) for url, handler in routes.items()]
+    return Map(rules, converters=CONVERTERS, strict_slashes=False, merge_slashes=False).bind("")
+
+
+class App:
+    """Everything a request needs that outlives it. `start` before the first request, `stop` after the last."""
+
+    def __init__(
+        self,
+        config: Config,
+        root: dict[str, type[Handler]],
+        site: dict[str, type[Handler]],
+        database_url: str = "",
+    ) -> None:
+        self.database = Database(
+            database_url or config.database_url,
+            size=config.database_connections,
+            wait_ms=config.database_wait_ms,
+            prepare=config.database_prepare,
+            timeout_ms=config.statement_timeout_ms + 1000,
+        )
+        self.cache = Cache(
+            config.memcached, memory_mb=config.memory_cache_mb, prefix=config.cache_prefix
+        )
+        self.documents = Documents(self.cache)
+        self.sites = SiteDirectory(
+            self.database, config.platform_domain, poll_ms=config.site_poll_ms
+        )
+        self.activity = Activity(self.database)
+        self.root_routes = adapter(root)
+        self.site_routes = adapter(site)
+        self.debug_counts = config.debug_counts
+        self.apply(config)
+
+    def apply(self, config: Config) -> None:
+        """Take over what a reload of the settings may change at once."""
+        self.config = config
+        self.trusted_proxies = addresses.networks(config.trusted_proxies)
+        self.body_limit = config.request_body_limit
+        guest_seconds = config.guest_cache_seconds
+        self.cache_control = (
+            f"public, max-age={guest_seconds}" if guest_seconds else "no-cache, max-age=0"
+        )
+        workers = max(1, config.workers)
+        self.token_buckets = Buckets(config.rate_limit_token_per_minute, workers)
+        self.address_buckets = Buckets(config.rate_limit_address_per_minute, workers)
+
+    def start(self) -> None:
+        """Open connections and begin the background work of this process."""
+        self.database.warm(2)
+        self.sites.start()
+        self.activity.start()
+
+    def stop(self) -> None:
+        """End the background work and write what is buffered."""
+        self.sites.stop()
+        self.activity.stop()
+        self.database.close()
+
+    def log_access(
+        self, ctx: Context, method: str, route: str, status: int, size: int, seconds: float
+    ) -> None:
+        """One line a request, where the settings ask for it."""
+        log.access(ctx, method, route, status, size, seconds)

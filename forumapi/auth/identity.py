@@ -1,0 +1,131 @@
+"""From a bearer token to an Identity: one statement that reads everything a signed-in request depends on.
+
+Token, user, profile, ban, roles, ignored people and places, and the site's versions come from one snapshot, so a ban,
+a revoked token or a changed role is effective on the very next request, on every worker (architecture, read path).
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any, Final
+
+from forumapi.db import Query, Reader
+from forumapi.errors import TOKEN_EXPIRED, TOKEN_INVALID, Unauthorized
+from forumapi.models import profile
+from forumapi.permissions import Who
+
+_COLUMNS: Final = """
+    t.user_id, t.expires > now(), u.is_banned, coalesce(p.profile_id, 0), p.role_ids, p.next_change_at <= now(),
+    s.version, s.acl_version, coalesce(s.owned_by, 0), t.token_id,
+    (SELECT b.display_reason FROM bans b
+      WHERE b.user_id = t.user_id AND (b.site_id = s.site_id OR b.site_id IS NULL)
+        AND (b.expires IS NULL OR b.expires > now()) ORDER BY b.ban_id DESC LIMIT 1),
+    ARRAY(SELECT i.item_id FROM ignores i
+           WHERE i.site_id = s.site_id AND i.profile_id = p.profile_id AND i.item_type_id = 3),
+    ARRAY(SELECT i.item_id FROM ignores i
+           WHERE i.site_id = s.site_id AND i.profile_id = p.profile_id AND i.item_type_id = 2)"""
+
+_FROM: Final = """
+      FROM access_tokens t
+      JOIN users u ON u.user_id = t.user_id
+      JOIN sites s ON s.site_id = %(site_id)s
+      LEFT JOIN profiles p ON p.site_id = s.site_id AND p.user_id = t.user_id"""
+
+_WHERE: Final = (
+    " WHERE t.token_hash = %(token_hash)s AND (t.site_id IS NULL OR t.site_id = %(site_id)s)"
+)
+
+IDENTITY = Query("identity", f"SELECT {_COLUMNS} {_FROM} {_WHERE}")
+# The same with the caller's own profile, for whoami: still one round trip.
+WHOAMI = Query(
+    "identity.whoami",
+    f"SELECT {_COLUMNS}, {profile.DETAIL_COLUMNS} {_FROM} {profile.DETAIL_JOINS} {_WHERE}",
+)
+_WIDTH: Final = 13
+
+DEFAULT_BAN: Final = "Banned"
+
+
+def token_hash(token: str) -> bytes:
+    """What is stored of a token and looked up by: its SHA-256 (P-22)."""
+    return hashlib.sha256(token.encode()).digest()
+
+
+class Identity:
+    """The caller of one request. `profile_id` 0: a guest."""
+
+    __slots__ = (
+        "acl_version",
+        "ban_reason",
+        "ignored_microcosms",
+        "ignored_profiles",
+        "needs_roles",
+        "profile",
+        "profile_id",
+        "site_version",
+        "token_id",
+        "user_id",
+        "who",
+    )
+
+    def __init__(self, row: tuple[Any, ...] | None = None) -> None:
+        self.profile: tuple[Any, ...] = ()
+        if row is None:
+            self.user_id = self.profile_id = self.token_id = 0
+            self.site_version = self.acl_version = 0
+            self.ban_reason: str | None = None
+            self.ignored_profiles: list[int] = []
+            self.ignored_microcosms: list[int] = []
+            self.needs_roles = False
+            self.who = Who(0, None)
+            return
+        (
+            user_id,
+            _,
+            user_banned,
+            profile_id,
+            role_ids,
+            needs_roles,
+            site_version,
+            acl_version,
+            owned_by,
+        ) = row[:9]
+        self.user_id = user_id
+        self.profile_id = profile_id
+        self.needs_roles = bool(needs_roles)
+        self.site_version = site_version
+        self.acl_version = acl_version
+        self.token_id = row[9]
+        is_owner = bool(profile_id) and profile_id == owned_by
+        reason = row[10]
+        if reason is None and user_banned:
+            reason = ""
+        # Nobody is banned from a site of their own (P-26).
+        self.ban_reason = None if reason is None or is_owner else reason or DEFAULT_BAN
+        self.ignored_profiles = row[11]
+        self.ignored_microcosms = row[12]
+        self.profile = row[_WIDTH:]
+        self.who = Who(
+            profile_id, tuple(role_ids or ()), is_owner, self.ban_reason is not None, user_id
+        )
+
+    @property
+    def is_guest(self) -> bool:
+        """True without a token."""
+        return self.profile_id == 0
+
+
+GUEST: Final = Identity()
+
+
+def find(tx: Reader, site_id: int, token: str, query: Query = IDENTITY) -> Identity:
+    """Who holds `token` on this site. Raises Unauthorized: code 7 unknown, code 6 expired.
+
+    `profile_id` is 0 when this user has no profile here yet.
+    """
+    row = tx.row(query, site_id=site_id, token_hash=token_hash(token))
+    if row is None:
+        raise Unauthorized("This access token is not valid", code=TOKEN_INVALID)
+    if not row[1]:
+        raise Unauthorized("This access token has expired", code=TOKEN_EXPIRED)
+    return Identity(row)

@@ -1,0 +1,149 @@
+"""Request bodies into typed structs, with the leniency that clients lean on (platform 1.2).
+
+A body struct's fields carry the wire names. A field that was not sent, or sent as null, is UNSET. Keys match without
+regard to case, unknown keys are ignored, a wrong JSON type is refused by name.
+"""
+
+from __future__ import annotations
+
+import types
+import typing
+from functools import cache
+from typing import Any, Final, TypeVar
+from urllib.parse import parse_qsl
+
+import msgspec
+from msgspec import UNSET, Struct, UnsetType
+
+from forumapi.errors import BAD_CONTENT_TYPE, OUT_OF_RANGE, UNPARSABLE, WRONG_TYPE, Invalid
+
+__all__ = ["UNSET", "Body", "Meta", "UnsetType", "given", "parse"]
+
+T = TypeVar("T")
+Body = Struct
+
+_BIGINT: Final = 2**63 - 1
+_TRUE: Final = frozenset({"1", "true", "on", "yes"})
+_MAX_DEPTH: Final = 20
+
+
+class Meta(Struct):
+    """The part of `meta` that is read on input; everything else in it is ignored (C-03)."""
+
+    editReason: str | UnsetType = UNSET
+
+
+def given(value: T | UnsetType, otherwise: T) -> T:
+    """`value`, or `otherwise` where it was not sent."""
+    return otherwise if isinstance(value, UnsetType) else value
+
+
+@cache
+def _fields(struct: type[Struct]) -> dict[str, tuple[str, Any]]:
+    """Lower-cased wire name -> (wire name, type without UNSET)."""
+    hints = typing.get_type_hints(struct)
+    return {
+        field.encode_name.lower(): (field.encode_name, _bare(hints[field.name]))
+        for field in msgspec.structs.fields(struct)
+    }
+
+
+def _bare(hint: Any) -> Any:
+    if isinstance(hint, types.UnionType) or typing.get_origin(hint) is typing.Union:
+        rest = [arg for arg in typing.get_args(hint) if arg not in (UnsetType, type(None))]
+        return rest[0] if len(rest) == 1 else Any
+    return hint
+
+
+def _fit(value: Any, hint: Any, depth: int = 0) -> Any:
+    """`value` with the keys of its objects spelled as `hint` spells them, nulls and unknown keys left out."""
+    if depth > _MAX_DEPTH:
+        raise Invalid("", "The body is nested too deeply", code=UNPARSABLE)
+    if isinstance(value, dict) and isinstance(hint, type) and issubclass(hint, Struct):
+        known = _fields(hint)
+        fitted = {}
+        for key, inner in value.items():
+            found = known.get(key.lower())
+            if found is not None and inner is not None:
+                fitted[found[0]] = _fit(inner, found[1], depth + 1)
+        return fitted
+    if isinstance(value, list) and typing.get_origin(hint) is list:
+        return [_fit(inner, typing.get_args(hint)[0], depth + 1) for inner in value]
+    _check_plain(value)
+    return value
+
+
+def _check_plain(value: Any) -> None:
+    if isinstance(value, str):
+        if "\0" in value:
+            raise Invalid("", "Text may not hold the character U+0000", code=UNPARSABLE)
+    elif isinstance(value, int) and not -_BIGINT - 1 <= value <= _BIGINT:
+        raise Invalid("", "A number is beyond 64 bits", code=OUT_OF_RANGE)
+    elif isinstance(value, list):
+        for inner in value:
+            _check_plain(inner)
+
+
+def _field_of(message: str) -> tuple[str, str]:
+    """msgspec's "Expected `int`, got `str` - at `$.itemId`" as (field, rule)."""
+    text, _, place = message.partition(" - at ")
+    return place.strip("`").removeprefix("$").removeprefix("."), text[:1].lower() + text[
+        1:
+    ].replace("`", "")
+
+
+def parse(data: bytes, content_type: str, into: type[T]) -> T:
+    """The body as `into` (a struct, or a list of structs). Raises Invalid: code 1, 2, 3 or 4."""
+    kind = content_type.partition(";")[0].strip().lower()
+    if kind == "application/json":
+        return _convert(_json(data), into, strict=True)
+    if kind in ("", "application/x-www-form-urlencoded"):
+        return _convert(_form(data, into), into, strict=False)
+    raise Invalid("Content-Type", "must be application/json", code=BAD_CONTENT_TYPE)
+
+
+def _json(data: bytes) -> Any:
+    try:
+        return msgspec.json.decode(data)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise Invalid("", f"The body is not valid JSON: {error}", code=UNPARSABLE) from None
+
+
+def _form(data: bytes, into: Any) -> dict[str, Any]:
+    if not (isinstance(into, type) and issubclass(into, Struct)):
+        raise Invalid(
+            "Content-Type",
+            "a form can't carry a list; send application/json",
+            code=BAD_CONTENT_TYPE,
+        )
+    try:
+        pairs = parse_qsl(
+            data.decode("ascii"), keep_blank_values=True, errors="strict", max_num_fields=100
+        )
+    except ValueError:
+        raise Invalid("", "The body is not a valid form in UTF-8", code=UNPARSABLE) from None
+    known = _fields(into)
+    values: dict[str, Any] = {}
+    for key, text in pairs:
+        found = known.get(key.lower())
+        if found is None:
+            continue
+        name, hint = found
+        if hint is bool:
+            values[name] = text.lower() in _TRUE
+        elif typing.get_origin(hint) is list or (
+            isinstance(hint, type) and issubclass(hint, Struct)
+        ):
+            raise Invalid(name, "can't be sent in a form", code=WRONG_TYPE)
+        else:
+            values[name] = text
+    return values
+
+
+def _convert(value: Any, into: type[T], *, strict: bool) -> T:
+    fitted = _fit(value, into)
+    try:
+        return msgspec.convert(fitted, into, strict=strict)
+    except msgspec.ValidationError as error:
+        field, rule = _field_of(str(error))
+        raise Invalid(field or "body", rule, code=WRONG_TYPE) from None

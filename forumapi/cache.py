@@ -1,0 +1,157 @@
+"""Immutable documents in memory: an in-process LRU, and memcached behind it where there is one.
+
+An entry's key holds site, type, id, version and shape, and an entry never changes: nothing is ever purged, a stale
+read cannot happen, and losing any of it only costs time. A memcached value starts with its own key and a checksum;
+anything else is a miss. memcached never holds the only copy of anything.
+"""
+
+from __future__ import annotations
+
+import time
+import zlib
+from collections.abc import Iterable, Mapping
+from typing import Final
+
+from pymemcache.client.base import Client
+from pymemcache.client.hash import HashClient
+from pymemcache.exceptions import MemcacheError
+
+from forumapi import fragments
+from forumapi.fragments import Fragment
+
+# (site_id, kind, id, version); the kind carries the document's shape number, such as "comment/1".
+Key = tuple[int, str, int, int]
+
+_SCHEMA: Final = "f1"
+_OVERHEAD: Final = 300  # bytes of Python objects around one small entry, measured
+_LIFETIME_S: Final = 7 * 24 * 3600
+
+
+class Memory:
+    """An LRU bounded by bytes, in two generations: a hit is one dict look-up, and nothing is counted per hit.
+
+    When the young generation holds half of the limit, it becomes the old one and the old one is forgotten; what is
+    used meanwhile moves back to the young one.
+    """
+
+    def __init__(self, max_bytes: int) -> None:
+        self._half = max_bytes // 2
+        self._young: dict[Key, Fragment] = {}
+        self._old: dict[Key, Fragment] = {}
+        self._bytes = 0
+
+    def get(self, key: Key) -> Fragment | None:
+        """The entry, or None."""
+        found = self._young.get(key)
+        if found is None:
+            found = self._old.get(key)
+            if found is not None:
+                self.add(key, found)
+        return found
+
+    def add(self, key: Key, fragment: Fragment) -> None:
+        """Keep an entry."""
+        self._young[key] = fragment
+        self._bytes += _OVERHEAD + sum(map(len, fragment))
+        if self._bytes > self._half:
+            self._old, self._young, self._bytes = self._young, {}, 0
+
+
+class Cache:
+    """`get_many` and `add_many` of documents. `servers` are memcached addresses, "host:port"; none is fine.
+
+    `round_trips` of a request are counted by the caller through the return value of `get_many`.
+    """
+
+    TIMEOUT_S: Final = 0.15
+    BREAK_S: Final = 2.0
+
+    def __init__(
+        self, servers: Iterable[str] = (), *, memory_mb: int = 32, prefix: str = ""
+    ) -> None:
+        self.memory = Memory(memory_mb * 1024 * 1024)
+        self._servers = list(servers)
+        self._prefix = f"{_SCHEMA}{prefix}"
+        self._clients: list[Client | HashClient] = []
+        self._broken_until = 0.0
+
+    def get(self, key: Key) -> Fragment | None:
+        """What this process holds under `key`."""
+        return self.memory.get(key)
+
+    def get_many(self, keys: Iterable[Key]) -> tuple[dict[Key, Fragment], int]:
+        """What memcached holds of `keys` (the caller has asked `get` before); and the round trips it took, 0 or 1."""
+        if not self._servers or time.monotonic() < self._broken_until:
+            return {}, 0
+        names = {self._name(key): key for key in keys}
+        if not names:
+            return {}, 0
+        client = self._clients.pop() if self._clients else self._connect()
+        try:
+            found = client.get_many(list(names))
+        except (OSError, MemcacheError):
+            self._fail(client)
+            return {}, 1
+        except BaseException:
+            client.close()
+            raise
+        self._clients.append(client)
+        result: dict[Key, Fragment] = {}
+        for name, value in found.items():
+            fragment = self._opened(name, value)
+            if fragment is not None:
+                key = names[name]
+                result[key] = fragment
+                self.memory.add(key, fragment)
+        return result, 1
+
+    def add_many(self, entries: Mapping[Key, Fragment]) -> None:
+        """Keep finished documents, here and in memcached."""
+        for key, fragment in entries.items():
+            self.memory.add(key, fragment)
+        if not self._servers or not entries or time.monotonic() < self._broken_until:
+            return
+        client = self._clients.pop() if self._clients else self._connect()
+        try:
+            values = {}
+            for key, fragment in entries.items():
+                name = self._name(key)
+                values[name] = self._sealed(name, fragment)
+            client.set_many(values, expire=_LIFETIME_S, noreply=True)
+        except (OSError, MemcacheError):
+            self._fail(client)
+        except BaseException:
+            client.close()
+            raise
+        else:
+            self._clients.append(client)
+
+    def _name(self, key: Key) -> str:
+        return f"{self._prefix}:{key[0]}:{key[1]}:{key[2]}:{key[3]}"
+
+    @staticmethod
+    def _sealed(name: str, fragment: Fragment) -> bytes:
+        payload = fragments.pack(fragment)
+        return b"%b\n%08x\n%b" % (name.encode(), zlib.crc32(payload), payload)
+
+    @staticmethod
+    def _opened(name: str, value: object) -> Fragment | None:
+        if not isinstance(value, bytes):
+            return None
+        head, _, rest = value.partition(b"\n")
+        checksum, _, payload = rest.partition(b"\n")
+        if head != name.encode() or checksum != b"%08x" % zlib.crc32(payload):
+            return None
+        return fragments.unpack(payload)
+
+    def _connect(self) -> Client | HashClient:
+        options = {"connect_timeout": self.TIMEOUT_S, "timeout": self.TIMEOUT_S, "no_delay": True}
+        if len(self._servers) == 1:
+            return Client(self._servers[0], **options)
+        return HashClient(self._servers, ignore_exc=True, **options)
+
+    def _fail(self, client: Client | HashClient) -> None:
+        """Stop asking for a moment: a slow memcached must not slow every request."""
+        self._broken_until = time.monotonic() + self.BREAK_S
+        client.close()
+        self._clients.clear()

@@ -1,0 +1,158 @@
+"""What one request carries from step to step: site, caller, transaction, target, permissions, query, body."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from forumapi import paging
+from forumapi.errors import WRONG_TYPE, Invalid
+from forumapi.paging import Paging
+from forumapi.permissions import Can, Target, Tree
+
+if TYPE_CHECKING:
+    from forumapi.app import App
+    from forumapi.auth.identity import Identity
+    from forumapi.db import Reader, Transaction
+    from forumapi.models.site import Site
+    from forumapi.response import Switches
+
+T = TypeVar("T")
+
+_TRUE = frozenset(("1", "t", "T", "TRUE", "true", "True"))
+_FALSE = frozenset(("0", "f", "F", "FALSE", "false", "False"))
+
+
+class Located:
+    """What a handler found under the request's address, before it is known whether the caller may see it.
+
+    `target` is what the permission is asked for. `is_hidden`: deleted or moderated, itself or above. `own_moderated`:
+    moderated but not deleted, so its author may still GET it (C-09). `version` is its own version, for If-Match.
+    """
+
+    __slots__ = ("is_hidden", "own_moderated", "target", "version")
+
+    def __init__(
+        self,
+        target: Target,
+        *,
+        is_hidden: bool = False,
+        own_moderated: bool = False,
+        version: int = 0,
+    ) -> None:
+        self.target = target
+        self.is_hidden = is_hidden
+        self.own_moderated = own_moderated
+        self.version = version
+
+
+class Context:
+    """One request. `tx` is a Reader for GET and a Transaction for every other method."""
+
+    __slots__ = (
+        "_paging",
+        "_paging_error",
+        "app",
+        "args",
+        "body",
+        "can",
+        "environ",
+        "identity",
+        "ip",
+        "is_head",
+        "located",
+        "pairs",
+        "path",
+        "query",
+        "query_string",
+        "raw_body",
+        "request_id",
+        "site",
+        "switches",
+        "token",
+        "tx",
+    )
+
+    app: App
+    args: dict[str, Any]
+    body: Any
+    can: Can
+    environ: dict[str, Any]
+    identity: Identity
+    ip: str
+    is_head: bool
+    located: Any
+    pairs: list[tuple[str, str]]
+    path: str
+    query: dict[str, str]
+    query_string: str
+    raw_body: bytes
+    request_id: str
+    site: Site
+    switches: Switches
+    token: str
+    tx: Any
+
+    def __init__(self, app: App, environ: dict[str, Any]) -> None:
+        self.app = app
+        self.environ = environ
+        self._paging: Paging | None = None
+        self._paging_error: Invalid | None = None
+        self.body = None
+        self.can = 0
+        self.located = None
+        self.raw_body = b""
+        self.is_head = False
+        self.token = ""
+
+    @property
+    def reader(self) -> Reader:
+        """The transaction or reader of this request, for reading."""
+        return self.tx  # type: ignore[no-any-return]
+
+    @property
+    def writer(self) -> Transaction:
+        """The transaction of this request; only under a method other than GET."""
+        return self.tx  # type: ignore[no-any-return]
+
+    @property
+    def tree(self) -> Tree:
+        """The site's microcosms and roles, current for this caller."""
+        return self.app.sites.tree(self.site, self.tx)
+
+    @property
+    def paging(self) -> Paging:
+        """The page asked for; the first one while the query is not known to be good (see `check_paging`)."""
+        if self._paging is None:
+            try:
+                self._paging = paging.parse(
+                    self.query.get("limit", ""), self.query.get("offset", "")
+                )
+            except Invalid as error:
+                self._paging_error = error
+                self._paging = Paging()
+        return self._paging
+
+    def check_paging(self) -> None:
+        """Raises Invalid for a bad limit or offset; asked after the permission (content 1.2)."""
+        if self.paging and self._paging_error is not None:
+            raise self._paging_error
+
+    def flag(self, name: str) -> bool | None:
+        """A boolean query parameter: None when absent. Raises Invalid, code 3 (platform 1.2)."""
+        text = self.query.get(name)
+        if text is None:
+            return None
+        if text in _TRUE:
+            return True
+        if text in _FALSE:
+            return False
+        raise Invalid(name, "must be true or false", code=WRONG_TYPE)
+
+    def number(self, name: str, default: int = 0) -> int:
+        """A non-negative integer query parameter. Raises Invalid, code 3."""
+        text = self.query.get(name, "")
+        if not text:
+            return default
+        if not text.isascii() or not text.isdigit() or len(text) > 18:
+            raise Invalid(name, "must be a whole number, 0 or more", code=WRONG_TYPE)
+        return int(text)

@@ -1,0 +1,149 @@
+"""What can go wrong, as the API says it: one exception per status, with the stable codes of platform 1.6.
+
+Models and handlers raise these; only `response.py` turns them into bytes. Nothing else knows about HTTP statuses.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+BAD_CONTENT_TYPE: Final = 1
+UNPARSABLE: Final = 2
+WRONG_TYPE: Final = 3
+OUT_OF_RANGE: Final = 4
+SIGN_IN: Final = 5
+TOKEN_EXPIRED: Final = 6
+TOKEN_INVALID: Final = 7
+NEEDS_OWNER: Final = 8
+NO_READ: Final = 9
+NO_CREATE: Final = 10
+NO_UPDATE: Final = 11
+NO_DELETE: Final = 12
+BANNED: Final = 13
+NO_SITE: Final = 14
+DELETED: Final = 15
+RATE_LIMITED: Final = 16
+CLOSED: Final = 17
+EVENT_FULL: Final = 18
+EVENT_OVER: Final = 19
+FILE_TOO_LARGE: Final = 20
+BAD_IMAGE: Final = 21
+FILE_UNKNOWN: Final = 22
+ATTACH_TARGET: Final = 23
+SEARCH_TOO_LONG: Final = 24
+
+
+class ApiError(Exception):
+    """An answer other than success: HTTP `status`, stable `code` (0: none fits) and a sentence for the API's user."""
+
+    status = 500
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        code: int = 0,
+        status: int | None = None,
+        headers: tuple[tuple[str, str], ...] = (),
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        self.code = code
+        self.headers = headers
+        if status is not None:
+            self.status = status
+
+
+class Invalid(ApiError):
+    """400: the request breaks a rule. `field` names the place in the body or query, `rule` says what holds there."""
+
+    status = 400
+
+    def __init__(self, field: str, rule: str, *, code: int = 0) -> None:
+        super().__init__(f"{field}: {rule}" if field else rule, code=code)
+        self.field = field
+
+
+class Unauthorized(ApiError):
+    """401: a token was presented and is not good."""
+
+    status = 401
+
+
+class Forbidden(ApiError):
+    """403: not permitted, guests included; also a content item that never existed (content 1.2)."""
+
+    status = 403
+
+
+class NotFound(ApiError):
+    """404: no such thing here."""
+
+    status = 404
+
+
+class MethodNotAllowed(ApiError):
+    """405; carries the resource's `Allow`."""
+
+    status = 405
+
+    def __init__(self, method: str, allow: str) -> None:
+        super().__init__(f"{method} is not supported here", headers=(("Allow", allow),))
+
+
+class Conflict(ApiError):
+    """409: a concurrent copy of this request is under way."""
+
+    status = 409
+
+
+class PreconditionFailed(ApiError):
+    """412: `If-Match` named another version."""
+
+    status = 412
+
+
+class TooLarge(ApiError):
+    """413: body or upload over the limit."""
+
+    status = 413
+
+
+class Unprocessable(ApiError):
+    """422: an idempotency key used again with another body."""
+
+    status = 422
+
+
+class TooMany(ApiError):
+    """429: over a limit; `retry_after_s` goes into Retry-After."""
+
+    status = 429
+
+    def __init__(self, message: str, retry_after_s: int) -> None:
+        super().__init__(
+            message, code=RATE_LIMITED, headers=(("Retry-After", str(max(1, retry_after_s))),)
+        )
+
+
+class NotImplementedHere(ApiError):
+    """501: known but unimplemented, or not configured."""
+
+    status = 501
+
+
+class BadGateway(ApiError):
+    """502: a provider failed."""
+
+    status = 502
+
+
+class Unavailable(ApiError):
+    """503: something behind us is away or overloaded; nothing was written."""
+
+    status = 503
+
+    def __init__(
+        self, message: str = "The service is not available right now", *, code: int = 0
+    ) -> None:
+        super().__init__(message, code=code, headers=(("Retry-After", "1"),))

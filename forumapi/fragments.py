@@ -1,0 +1,85 @@
+"""JSON bytes with holes: how a document becomes bytes once and a page is put together from bytes.
+
+A document is a dict in which `Hole(name)` stands wherever another row's document or the viewer's own part goes.
+`encode` makes bytes of it in which each hole is marked with NUL characters, which no JSON and no stored text can hold,
+and cuts it at the holes: (text, name, text, name, ..., text). `fill` joins the texts with the values of the holes.
+"""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Mapping
+from typing import Any, Final
+
+import msgspec
+
+Fragment = tuple[bytes, ...]
+
+ZERO_TIME: Final = "0001-01-01T00:00:00Z"
+# The key under which a hole stands for members that may be absent. Never an object's first key.
+OPTIONAL: Final = "?"
+_OPTIONAL_MARK: Final = b',"?":'
+
+
+class Hole:
+    """A place in a document that is filled when the page is made.
+
+    Under the key OPTIONAL it is filled with b"" or with whole members that start with a comma: `,"key":value`.
+    """
+
+    __slots__ = ("mark",)
+
+    def __init__(self, name: str) -> None:
+        self.mark = msgspec.Raw(b"\0" + name.encode() + b"\0")
+
+
+def when(moment: datetime.datetime) -> str:
+    """RFC 3339 in UTC with Z, microseconds, trailing zeros trimmed (platform 1.9)."""
+    text = moment.isoformat()
+    if moment.microsecond:
+        return text[:26].rstrip("0") + "Z"
+    return text[:19] + "Z"
+
+
+def _default(value: object) -> Any:
+    if isinstance(value, Hole):
+        return value.mark
+    raise TypeError(f"{type(value).__name__} has no JSON form here")
+
+
+dumps: Final = msgspec.json.Encoder(enc_hook=_default).encode
+"""JSON bytes of plain data: dicts in their own order, lists, strings, numbers, Raw, Hole."""
+
+loads: Final = msgspec.json.Decoder().decode
+"""Plain data of JSON bytes or text that we made ourselves."""
+
+raw: Final = msgspec.Raw
+"""Finished JSON bytes as a value inside a document."""
+
+
+def encode(document: Mapping[str, Any]) -> Fragment:
+    """The document's bytes, cut at its holes: texts at even places, hole names at odd ones."""
+    parts = dumps(document).split(b"\0")
+    for index in range(0, len(parts) - 1, 2):
+        parts[index] = parts[index].removesuffix(_OPTIONAL_MARK)
+    return tuple(parts)
+
+
+def pack(fragment: Fragment) -> bytes:
+    """A fragment as one byte string, for memcached."""
+    return b"\0".join(fragment)
+
+
+def unpack(data: bytes) -> Fragment:
+    """What `pack` made."""
+    return tuple(data.split(b"\0"))
+
+
+def fill(fragment: Fragment, values: Mapping[bytes, bytes]) -> bytes:
+    """The fragment with its holes filled. Raises KeyError for a hole without a value."""
+    if len(fragment) == 1:
+        return fragment[0]
+    parts = list(fragment)
+    for index in range(1, len(parts), 2):
+        parts[index] = values[parts[index]]
+    return b"".join(parts)

@@ -1,0 +1,124 @@
+"""The handler base: methods declare what they need, and the switch from HTTP method to function is made from that.
+
+A verb without `@needs` does not import: public is the loud `@needs(ANYONE)`.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Callable
+from typing import Any, ClassVar, Final, NamedTuple, TypeVar
+
+from forumapi.auth import identity
+from forumapi.context import Context, Located
+from forumapi.db import Query
+from forumapi.response import Result
+
+F = TypeVar("F", bound=Callable[..., Result])
+
+VERBS: Final = ("get", "post", "put", "patch", "delete")
+
+
+class Need(enum.Enum):
+    """The right that a method asks of the caller, on what `locate` found."""
+
+    ANYONE = "anyone"
+    LOGIN = "signed in"
+    READ = "read"
+    CREATE = "create"
+    UPDATE = "update"
+    DELETE = "delete"
+    OWNER = "site owner"
+
+
+ANYONE: Final = Need.ANYONE
+LOGIN: Final = Need.LOGIN
+READ: Final = Need.READ
+CREATE: Final = Need.CREATE
+UPDATE: Final = Need.UPDATE
+DELETE: Final = Need.DELETE
+OWNER: Final = Need.OWNER
+
+
+class Param(NamedTuple):
+    """A query parameter of an operation: for the document and the reference."""
+
+    name: str
+    type: type
+    description: str
+
+
+class Operation(NamedTuple):
+    """What a handler method declares. `body` and `answer` are types for validation and for the API document.
+
+    `answer` None: `data: null`. `status` is the status of success. `paged`: takes limit and offset.
+    """
+
+    need: Need
+    body: Any
+    answer: Any
+    status: int
+    paged: bool
+    params: tuple[Param, ...]
+    media_type: str
+
+
+def needs(
+    need: Need,
+    *,
+    body: Any = None,
+    answer: Any = None,
+    status: int = 200,
+    paged: bool = False,
+    params: tuple[Param, ...] = (),
+    media_type: str = "",
+) -> Callable[[F], F]:
+    """Declare the right, body and answer of a handler method. `media_type`: the answer has no envelope."""
+
+    def mark(function: F) -> F:
+        function.operation = Operation(need, body, answer, status, paged, params, media_type)  # type: ignore[attr-defined]
+        return function
+
+    return mark
+
+
+class Handler:
+    """One address. `allow` is its Allow header, in the reference's order (platform 12, content 1.12)."""
+
+    allow: ClassVar[str] = ""
+    operations: ClassVar[dict[str, Operation]] = {}
+    # Answered for banned callers too (platform 3.6).
+    works_while_banned: ClassVar[bool] = False
+    # A missing or deleted thing is no error for DELETE (platform 1.7).
+    takes_idempotency_key: ClassVar[bool] = True
+    # Requests that must not be refused for a token, since they are about to make or end one.
+    ignores_token: ClassVar[bool] = False
+    identity_query: ClassVar[Query] = identity.IDENTITY
+
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        found: dict[str, Operation] = {}
+        for verb in VERBS:
+            function = getattr(cls, verb, None)
+            if function is None:
+                continue
+            operation = getattr(function, "operation", None)
+            if operation is None:
+                raise TypeError(f"{cls.__name__}.{verb} does not say what it needs")
+            found[verb.upper()] = operation
+        cls.operations = found
+        if cls.allow:
+            allowed = set(cls.allow.split(","))
+            expected = {"OPTIONS", *found} | ({"HEAD"} if "GET" in found else set())
+            if allowed != expected:
+                raise TypeError(
+                    f"{cls.__name__}.allow does not name its methods: {sorted(allowed ^ expected)}"
+                )
+
+    def locate(self, ctx: Context) -> Located | None:
+        """What the address and body name. None: nothing that a permission is asked for."""
+        return None
+
+    def call(self, verb: str, ctx: Context) -> Result:
+        """Run the method; `verb` is one of `operations`."""
+        return getattr(self, verb.lower())(ctx)  # type: ignore[no-any-return]

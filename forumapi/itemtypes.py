@@ -1,0 +1,81 @@
+"""Every item type: number, name, address and what can be done with it (platform 11, content 1.8).
+
+The one list of item types. SQL gets it from sql/seeds/defaults.sql; a test holds the two together.
+"""
+
+from __future__ import annotations
+
+from typing import Final, NamedTuple
+
+
+class ItemType(NamedTuple):
+    """An item type. `path` is the collection path, `commentable` and `trending` as in platform 11."""
+
+    id: int
+    name: str
+    path: str
+    commentable: bool = False
+    trending: bool = False
+
+
+SITE: Final = 1
+MICROCOSM: Final = 2
+PROFILE: Final = 3
+COMMENT: Final = 4
+HUDDLE: Final = 5
+CONVERSATION: Final = 6
+POLL: Final = 7
+EVENT: Final = 9
+ATTENDEE: Final = 13
+USER: Final = 14
+ATTRIBUTE: Final = 15
+UPDATE: Final = 16
+ROLE: Final = 17
+UPDATE_TYPE: Final = 18
+WATCHER: Final = 19
+AUTH: Final = 20
+ATTACHMENT: Final = 21
+
+TYPES: Final[tuple[ItemType, ...]] = (
+    ItemType(SITE, "site", "/api/v1/sites"),
+    ItemType(MICROCOSM, "microcosm", "/api/v1/microcosms"),
+    ItemType(PROFILE, "profile", "/api/v1/profiles", commentable=True),
+    ItemType(COMMENT, "comment", "/api/v1/comments"),
+    ItemType(HUDDLE, "huddle", "/api/v1/huddles", commentable=True),
+    ItemType(
+        CONVERSATION, "conversation", "/api/v1/conversations", commentable=True, trending=True
+    ),
+    ItemType(POLL, "poll", "/api/v1/polls", commentable=True, trending=True),
+    ItemType(8, "article", "/api/v1/articles"),
+    ItemType(EVENT, "event", "/api/v1/events", commentable=True, trending=True),
+    ItemType(10, "question", "/api/v1/questions"),
+    ItemType(11, "classified", "/api/v1/classifieds"),
+    ItemType(12, "album", "/api/v1/albums"),
+    ItemType(ATTENDEE, "attendee", "/api/v1/attendees"),
+    ItemType(USER, "user", "/api/v1/users"),
+    ItemType(ATTRIBUTE, "attribute", "/api/v1/attributes"),
+    ItemType(UPDATE, "update", "/api/v1/updates"),
+    ItemType(ROLE, "role", "/api/v1/roles"),
+    ItemType(UPDATE_TYPE, "update_type", "/api/v1/updates/preferences"),
+    ItemType(WATCHER, "watcher", "/api/v1/watchers"),
+    ItemType(AUTH, "auth", "/api/v1/auth"),
+    ItemType(ATTACHMENT, "attachment", "attachments"),
+)
+
+BY_ID: Final[dict[int, ItemType]] = {t.id: t for t in TYPES}
+BY_NAME: Final[dict[str, ItemType]] = {t.name: t for t in TYPES}
+
+# Items that stand in a microcosm (reserved types included, as platform 5.4 lists them), and those that do now.
+IN_MICROCOSM: Final = frozenset({CONVERSATION, POLL, EVENT, 8, 10, 11, 12})
+# What a microcosm may list as its itemTypes (content 2.3).
+MICROCOSM_CHILDREN: Final = (MICROCOSM, CONVERSATION, EVENT, POLL)
+
+
+def name_of(item_type_id: int) -> str:
+    """The wire name of a type id, such as 6 -> "conversation"."""
+    return BY_ID[item_type_id].name
+
+
+def href(item_type_id: int, item_id: int) -> str:
+    """The host-relative API address of an item."""
+    return f"{BY_ID[item_type_id].path}/{item_id}"

@@ -1,0 +1,1 @@
+"""Structs and queries, one subject a module. A model never sees HTTP."""

@@ -1,0 +1,135 @@
+"""Views and last activity: counted in the process, written in batches. The only writes that may be lost in a crash."""
+
+from __future__ import annotations
+
+import threading
+import time
+from typing import Final
+
+from forumapi.db import Database, Query
+from forumapi.errors import ApiError
+from forumapi.log import logger
+
+ADD_VIEWS = Query(
+    "activity.views",
+    """
+    INSERT INTO item_views (site_id, item_id, views)
+    SELECT v.site_id, v.item_id, v.views
+      FROM unnest(%(sites)s::bigint[], %(items)s::bigint[], %(views)s::bigint[]) AS v (site_id, item_id, views)
+     WHERE EXISTS (SELECT 1 FROM items i WHERE i.site_id = v.site_id AND i.item_id = v.item_id)
+     ORDER BY v.site_id, v.item_id
+        ON CONFLICT (site_id, item_id) DO UPDATE SET views = item_views.views + EXCLUDED.views""",
+)
+
+TOUCH = Query(
+    "activity.touch",
+    """
+    WITH seen AS (
+        SELECT n.site_id, n.profile_id, s.seconds
+          FROM unnest(%(sites)s::bigint[], %(profiles)s::bigint[], %(seconds)s::float8[])
+               AS s (site_id, profile_id, seconds)
+          JOIN profile_counters n ON n.site_id = s.site_id AND n.profile_id = s.profile_id
+         ORDER BY n.site_id, n.profile_id
+           FOR NO KEY UPDATE OF n)
+    UPDATE profile_counters n
+       SET last_active = greatest(n.last_active, to_timestamp(seen.seconds))
+      FROM seen
+     WHERE n.site_id = seen.site_id AND n.profile_id = seen.profile_id""",
+)
+
+ADD_HITS = Query(
+    "activity.hits",
+    """
+    INSERT INTO link_hits (link_id, hits)
+    SELECT h.link_id, h.hits
+      FROM unnest(%(links)s::bigint[], %(hits)s::bigint[]) AS h (link_id, hits)
+     ORDER BY h.link_id
+        ON CONFLICT (link_id) DO UPDATE SET hits = link_hits.hits + EXCLUDED.hits""",
+)
+
+
+class Activity:
+    """Buffers of one process. `flush_s`: how long a view may wait before it counts."""
+
+    ACTIVE_EVERY_S: Final = 60.0  # lastActive moves at most this often (platform 3.7)
+
+    def __init__(self, database: Database, *, flush_s: float = 2.0) -> None:
+        self._database = database
+        self._flush_s = flush_s
+        self._views: dict[tuple[int, int], int] = {}
+        self._hits: dict[int, int] = {}
+        self._active: dict[tuple[int, int], float] = {}
+        self._noted: dict[tuple[int, int], float] = {}
+        self._stop = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    def viewed(self, site_id: int, item_id: int) -> None:
+        """Count one view of a conversation, event or poll."""
+        key = (site_id, item_id)
+        self._views[key] = self._views.get(key, 0) + 1
+
+    def followed(self, link_id: int) -> None:
+        """Count one use of a short link."""
+        self._hits[link_id] = self._hits.get(link_id, 0) + 1
+
+    def active(self, site_id: int, profile_id: int) -> None:
+        """Note that a profile is here."""
+        now = time.time()
+        key = (site_id, profile_id)
+        if now - self._noted.get(key, 0.0) >= self.ACTIVE_EVERY_S:
+            if len(self._noted) > 100_000:
+                self._noted.clear()
+            self._noted[key] = self._active[key] = now
+
+    def start(self) -> None:
+        """Flush in the background until `stop`."""
+        if self._thread is None:
+            self._stop.clear()
+            self._thread = threading.Thread(target=self._run, name="activity", daemon=True)
+            self._thread.start()
+
+    def stop(self) -> None:
+        """Write what is left and end."""
+        self._stop.set()
+        self._thread = None
+        self.flush()
+
+    def _run(self) -> None:
+        while not self._stop.wait(self._flush_s):
+            self.flush()
+
+    def flush(self) -> None:
+        """Write the buffers; what can't be written now is kept for the next time."""
+        views, self._views = self._views, {}
+        active, self._active = self._active, {}
+        hits, self._hits = self._hits, {}
+        if not (views or active or hits):
+            return
+        try:
+            with self._database.write() as tx:
+                if views:
+                    keys = sorted(views)
+                    tx.run(
+                        ADD_VIEWS,
+                        sites=[key[0] for key in keys],
+                        items=[key[1] for key in keys],
+                        views=[views[key] for key in keys],
+                    )
+                if active:
+                    keys = sorted(active)
+                    tx.run(
+                        TOUCH,
+                        sites=[key[0] for key in keys],
+                        profiles=[key[1] for key in keys],
+                        seconds=[active[key] for key in keys],
+                    )
+                if hits:
+                    links = sorted(hits)
+                    tx.run(ADD_HITS, links=links, hits=[hits[link] for link in links])
+        except (ApiError, OSError) as error:
+            logger.warning("views and activity were not written, will try again: %s", error)
+            for key, count in views.items():
+                self._views[key] = self._views.get(key, 0) + count
+            for link, count in hits.items():
+                self._hits[link] = self._hits.get(link, 0) + count
+            self._active = {**active, **self._active}

@@ -1,0 +1,76 @@
+"""Fetching versioned documents: this process, then memcached in one multi-get, then PostgreSQL in one statement a kind."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import NamedTuple
+
+from forumapi.cache import Cache, Key
+from forumapi.db import Reader
+from forumapi.fragments import Fragment
+
+# (id, version, document) of each row that is there.
+Loaded = Iterable[tuple[int, int, Fragment]]
+
+
+class Kind(NamedTuple):
+    """A kind of cached document. `name` carries the shape number: raise it when the document's shape changes."""
+
+    name: str
+    load: Callable[[Reader, int, list[int]], Loaded]
+
+
+Wanted = Mapping[Kind, Mapping[int, int]]  # kind -> id -> version
+
+
+class Documents:
+    """The one way to finished documents."""
+
+    def __init__(self, cache: Cache) -> None:
+        self.cache = cache
+
+    def fetch(self, tx: Reader, site_id: int, wanted: Wanted) -> dict[Kind, dict[int, Fragment]]:
+        """The documents of one site, by kind and id, at the wanted versions or newer.
+
+        A row that is gone has no entry. A document read at a newer version than wanted is kept under the version it
+        was read at: an entry never holds anything but its own version.
+        """
+        local = self.cache.memory.get
+        result: dict[Kind, dict[int, Fragment]] = {}
+        missing: dict[Key, tuple[Kind, int]] = {}
+        for kind, versions in wanted.items():
+            found = result[kind] = {}
+            name = kind.name
+            for id, version in versions.items():
+                key = (site_id, name, id, version)
+                fragment = local(key)
+                if fragment is None:
+                    missing[key] = (kind, id)
+                else:
+                    found[id] = fragment
+        if missing:
+            self._fetch_missing(tx, site_id, missing, result)
+        return result
+
+    def _fetch_missing(
+        self,
+        tx: Reader,
+        site_id: int,
+        missing: dict[Key, tuple[Kind, int]],
+        result: dict[Kind, dict[int, Fragment]],
+    ) -> None:
+        shared, trips = self.cache.get_many(missing)
+        tx.cache_trips += trips
+        for key, fragment in shared.items():
+            kind, id = missing.pop(key)
+            result[kind][id] = fragment
+        by_kind: dict[Kind, list[int]] = {}
+        for kind, id in missing.values():
+            by_kind.setdefault(kind, []).append(id)
+        made: dict[Key, Fragment] = {}
+        for kind, ids in by_kind.items():
+            for id, version, fragment in kind.load(tx, site_id, ids):
+                made[site_id, kind.name, id, version] = fragment
+                result[kind][id] = fragment
+        if made:
+            self.cache.add_many(made)

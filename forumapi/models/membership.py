@@ -1,0 +1,120 @@
+"""How a profile comes to be, and which roles it is in (platform 4.4, architecture 2.3)."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING
+
+from forumapi import itemtypes
+from forumapi.content import clean
+from forumapi.db import Database, Query, Transaction
+from forumapi.errors import Unavailable
+from forumapi.models import journal
+
+if TYPE_CHECKING:
+    from forumapi.auth.identity import Identity
+    from forumapi.models.site import Site
+
+FIND_USER = Query("membership.user", "SELECT u.email FROM users u WHERE u.user_id = %(user_id)s")
+
+FIND_PROFILE = Query(
+    "membership.profile",
+    "SELECT p.profile_id FROM profiles p WHERE p.site_id = %(site_id)s AND p.user_id = %(user_id)s",
+)
+
+# Nobody else's name, and one profile a user: whichever of two concurrent first requests comes second finds the first.
+CREATE_PROFILE = Query(
+    "membership.create",
+    """
+    WITH made AS (
+        INSERT INTO profiles (site_id, user_id, profile_name, avatar_url, all_read_at, huddles_read_at)
+        VALUES (%(site_id)s, %(user_id)s, %(name)s, %(avatar)s, now(), now())
+            ON CONFLICT DO NOTHING
+     RETURNING site_id, profile_id),
+    counters AS (
+        INSERT INTO profile_counters (site_id, profile_id) SELECT site_id, profile_id FROM made),
+    options AS (
+        INSERT INTO profile_options (site_id, profile_id, send_email, send_sms)
+        SELECT made.site_id, made.profile_id, coalesce(o.send_email, f.send_email), coalesce(o.send_sms, f.send_sms)
+          FROM made JOIN site_options o ON o.site_id = made.site_id CROSS JOIN platform_options f)
+    SELECT profile_id FROM made""",
+)
+
+# The roles a profile is in explicitly. What depends on time alone is due again at next_change_at.
+SETTLE_ROLES = Query(
+    "membership.settle_roles",
+    """
+    UPDATE profiles p
+       SET role_ids = ARRAY(SELECT r.role_id FROM role_profiles r
+                             WHERE r.site_id = p.site_id AND r.profile_id = p.profile_id ORDER BY r.role_id),
+           next_change_at = NULL
+     WHERE p.site_id = %(site_id)s AND p.profile_id = ANY(%(profile_ids)s)""",
+)
+
+SUGGESTED_FROM = 5830
+_TRIES = 50
+
+
+def gravatar(email: str) -> str:
+    """The avatar of a profile until it has one of its own."""
+    digest = hashlib.md5(email.strip().lower().encode(), usedforsecurity=False).hexdigest()
+    return f"https://secure.gravatar.com/avatar/{digest}?d=identicon"
+
+
+def suggested_name(site_is_root: bool, user_id: int, email: str) -> str:
+    """The name of a profile that is made without asking: on the root site the local part of the address."""
+    if site_is_root:
+        name = clean.word(email.partition("@")[0])
+        if 2 <= clean.length(name) <= 25 and "@" not in name and "+" not in name:
+            return name
+    return f"user{user_id + SUGGESTED_FROM}"
+
+
+def create(
+    tx: Transaction, site_id: int, user_id: int, email: str, name: str, *, ip: str = ""
+) -> int:
+    """The profile of a user on a site, made if it isn't there; its id. A taken name gets a number appended."""
+    for number in range(_TRIES):
+        candidate = name if not number else f"{name[:21]}{number + 1}"
+        row = tx.row(
+            CREATE_PROFILE, site_id=site_id, user_id=user_id, name=candidate, avatar=gravatar(email)
+        )
+        if row:
+            profile_id: int = row[0]
+            journal.record(
+                tx,
+                site_id,
+                journal.CREATED,
+                itemtypes.PROFILE,
+                profile_id,
+                actor=profile_id,
+                ip=ip,
+                version=1,
+            )
+            return profile_id
+        found = tx.value(FIND_PROFILE, site_id=site_id, user_id=user_id)
+        if found:
+            return int(found)
+    raise Unavailable("No free profile name was found")
+
+
+def settle(database: Database, site: Site, identity: Identity, ip: str = "") -> None:
+    """Make what a signed-in request needs and does not have yet: its profile on this site, or its due roles."""
+    with database.write() as tx:
+        if identity.profile_id:
+            settle_roles(tx, site.id, [identity.profile_id])
+        else:
+            email = tx.value(FIND_USER, user_id=identity.user_id)
+            create(
+                tx,
+                site.id,
+                identity.user_id,
+                email,
+                suggested_name(site.is_root, identity.user_id, email),
+                ip=ip,
+            )
+
+
+def settle_roles(tx: Transaction, site_id: int, profile_ids: list[int]) -> None:
+    """Write the role sets of these profiles anew, after a change of what they depend on."""
+    tx.run(SETTLE_ROLES, site_id=site_id, profile_ids=profile_ids)

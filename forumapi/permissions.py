@@ -1,0 +1,364 @@
+"""The permission evaluator: platform 5.4, for one target or for a whole site's microcosms. Pure: no database, no HTTP.
+
+A permission set is an int of flag bits. What depends only on roles is worked out once per (site, acl_version, role set)
+as an `Access`; what depends on the person (site owner, microcosm owner, author, ban) is laid over it here, never shared.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Final, NamedTuple
+
+from forumapi import itemtypes
+from forumapi.fragments import dumps
+
+Can = int  # a set of the flags below
+
+CREATE: Final = 1
+READ: Final = 2
+UPDATE: Final = 4
+DELETE: Final = 8
+CLOSE_OWN: Final = 16
+OPEN_OWN: Final = 32
+READ_OTHERS: Final = 64
+GUEST: Final = 128
+BANNED: Final = 256
+OWNER: Final = 512
+MODERATOR: Final = 1024
+SITE_OWNER: Final = 2048
+
+# Keys of meta.permissions in wire order (platform 1.13).
+NAMES: Final[tuple[tuple[str, int], ...]] = (
+    ("create", CREATE),
+    ("read", READ),
+    ("update", UPDATE),
+    ("delete", DELETE),
+    ("closeOwn", CLOSE_OWN),
+    ("openOwn", OPEN_OWN),
+    ("readOthers", READ_OTHERS),
+    ("guest", GUEST),
+    ("banned", BANNED),
+    ("owner", OWNER),
+    ("moderator", MODERATOR),
+    ("siteOwner", SITE_OWNER),
+)
+CRUD: Final = CREATE | READ | UPDATE | DELETE
+RIGHTS: Final = CRUD | CLOSE_OWN | OPEN_OWN | READ_OTHERS
+
+_json: dict[Can, bytes] = {}
+
+
+def as_json(can: Can) -> bytes:
+    """The permission object of platform 1.13: twelve booleans."""
+    found = _json.get(can)
+    if found is None:
+        found = _json[can] = dumps({name: bool(can & flag) for name, flag in NAMES})
+    return found
+
+
+class Role(NamedTuple):
+    """What the evaluator needs of a role: where it hangs, its kind and its members' rights."""
+
+    role_id: int
+    microcosm_id: int
+    is_moderator: bool
+    is_banned: bool
+    include_guests: bool
+    include_users: bool
+    rights: int
+
+
+@dataclass(slots=True)
+class Node:
+    """A microcosm in the tree of its site."""
+
+    id: int
+    parent_id: int  # 0: the root
+    title: str
+    logo_url: str
+    item_types: tuple[int, ...]
+    sequence: int
+    is_sticky: bool
+    is_open: bool
+    is_deleted: bool
+    is_moderated: bool
+    created_by: int
+    owned_by: int
+    version: int
+    level: int = 0
+    path: tuple[int, ...] = ()
+    is_live: bool = False  # it and everything above it is neither deleted nor moderated
+    children: list[int] = field(default_factory=list)  # by sequence, then id
+    subtree: tuple[int, ...] = ()  # itself and everything below, parents first
+
+
+class Who(NamedTuple):
+    """The caller, as the evaluator sees it. `profile_id` 0 and `role_ids` None: a guest."""
+
+    profile_id: int
+    role_ids: tuple[int, ...] | None
+    is_site_owner: bool = False
+    is_site_banned: bool = False
+    user_id: int = 0
+
+
+GUEST_CALLER: Final = Who(0, None)
+
+
+class View:
+    """The live microcosms that some caller may list, in tree order, and what is rendered from the tree for them."""
+
+    __slots__ = ("cache", "ids", "set")
+
+    def __init__(self, ids: tuple[int, ...]) -> None:
+        self.ids = ids
+        self.set = frozenset(ids)
+        self.cache: dict[object, bytes] = {}
+
+
+class Access:
+    """What one role set may do in each microcosm of a site.
+
+    `rights[id]` holds the role flags (RIGHTS and MODERATOR), or BANNED alone. `view` are the live microcosms that the
+    role set may read.
+    """
+
+    __slots__ = ("rights", "view")
+
+    def __init__(self, rights: dict[int, int], readable: tuple[int, ...]) -> None:
+        self.rights = rights
+        self.view = View(readable)
+
+
+class Tree:
+    """The microcosms and roles of one site, as of one acl_version. Immutable once made."""
+
+    def __init__(self, acl_version: int, nodes: Iterable[Node], roles: Iterable[Role]) -> None:
+        self.acl_version = acl_version
+        self.nodes: dict[int, Node] = {node.id: node for node in nodes}
+        self.root_id = next((n.id for n in self.nodes.values() if n.parent_id == 0), 0)
+        self.roles: dict[int, list[Role]] = {}
+        for role in roles:
+            self.roles.setdefault(role.microcosm_id, []).append(role)
+        self.order: tuple[int, ...] = ()
+        self.owned: dict[int, frozenset[int]] = {}
+        self._access: dict[tuple[int, ...] | None, Access] = {}
+        self._views: dict[Who, View] = {}  # of site owners and microcosm owners
+        if self.root_id:
+            self._arrange()
+
+    def _arrange(self) -> None:
+        for node in sorted(self.nodes.values(), key=lambda n: (n.sequence, n.id)):
+            if node.parent_id in self.nodes:
+                self.nodes[node.parent_id].children.append(node.id)
+        order: list[int] = []
+        stack = [self.root_id]
+        while stack:
+            node = self.nodes[stack.pop()]
+            parent = self.nodes.get(node.parent_id)
+            node.path = (*parent.path, node.id) if parent else (node.id,)
+            node.level = len(node.path)
+            own = not node.is_deleted and not node.is_moderated
+            node.is_live = own and (parent is None or parent.is_live)
+            order.append(node.id)
+            stack.extend(reversed(node.children))
+        self.order = tuple(order)
+        below: dict[int, list[int]] = {id: [id] for id in order}
+        for id in reversed(order):
+            parent_id = self.nodes[id].parent_id
+            if parent_id in below:
+                below[parent_id][1:1] = below[id]
+        owned: dict[int, set[int]] = {}
+        for id in order:
+            node = self.nodes[id]
+            node.subtree = tuple(below[id])
+            owned.setdefault(node.owned_by, set()).add(id)
+            owned.setdefault(node.created_by, set()).add(id)
+        self.owned = {profile: frozenset(ids) for profile, ids in owned.items()}
+
+    def access(self, role_ids: tuple[int, ...] | None) -> Access:
+        """The access list of a role set: the ids of a profile's roles, or None for guests."""
+        found = self._access.get(role_ids)
+        if found is None:
+            found = self._access[role_ids] = self._work_out(role_ids)
+        return found
+
+    def _work_out(self, role_ids: tuple[int, ...] | None) -> Access:
+        mine = frozenset(role_ids or ())
+
+        def has(role: Role) -> bool:
+            if role_ids is None:
+                return role.include_guests
+            return role.include_users or role.role_id in mine
+
+        rights: dict[int, int] = {}
+        special: dict[int, int] = {0: 0}
+        regular: dict[int, int] = {0: 0}
+        readable: list[int] = []
+        for id in self.order:
+            node = self.nodes[id]
+            roles = self.roles.get(id, ())
+            up = special[node.parent_id]
+            for role in roles:
+                if role.is_banned and has(role):
+                    up |= BANNED
+                elif role.is_moderator and has(role):
+                    up |= role.rights | MODERATOR
+            special[id] = up
+            plain = [role for role in roles if not role.is_banned and not role.is_moderator]
+            if plain:
+                regular[id] = 0
+                for role in plain:
+                    if has(role):
+                        regular[id] |= role.rights
+            else:
+                regular[id] = regular[node.parent_id]
+            rights[id] = BANNED if up & BANNED else up | regular[id]
+            if node.is_live and rights[id] & READ:
+                readable.append(id)
+        return Access(rights, tuple(readable))
+
+    def view(self, who: Who) -> View:
+        """The live microcosms whose items `who` may list. Deny by default: nothing for a banned caller."""
+        if who.is_site_banned:
+            return _NOTHING
+        access = self.access(who.role_ids)
+        mine = self.owned.get(who.profile_id, frozenset()) if who.profile_id else frozenset()
+        if not mine and not who.is_site_owner:
+            return access.view
+        found = self._views.get(who)
+        if found is None:
+            if len(self._views) > 1000:
+                self._views.clear()
+            found = self._views[who] = View(tuple(self._overlaid(who, access, mine)))
+        return found
+
+    def _overlaid(self, who: Who, access: Access, mine: frozenset[int]) -> Iterable[int]:
+        for id in self.order:
+            if not self.nodes[id].is_live:
+                continue
+            owns = id in mine and not access.rights.get(id, 0) & BANNED
+            if who.is_site_owner or owns or id in access.view.set:
+                yield id
+
+
+_NOTHING: Final = View(())
+
+
+class Target(NamedTuple):
+    """What a permission is asked for.
+
+    `owner_ids` are the profiles that own it (platform 5.4: author, creator, recipient ...). `microcosm_id` 0 means that
+    no microcosm is concerned, or that the item never existed here. `parent_type` says what a comment is on.
+    """
+
+    item_type: int
+    item_id: int = 0
+    microcosm_id: int = 0
+    owner_ids: tuple[int, ...] = ()
+    parent_type: int = 0
+    is_participant: bool = False  # of the huddle concerned
+    others_wrote: bool = True  # somebody other than the author has a live comment in it (C-24)
+    is_attendee: bool = False  # the attendee is the caller
+    user_id: int = 0  # of a user (type 14)
+
+
+def effective(
+    who: Who, target: Target, tree: Tree, *, members_create_microcosms: bool = False
+) -> Can:
+    """The permission set of `who` on `target` (platform 5.4, steps 1 to 9)."""
+    kind = target.item_type
+    is_guest = who.profile_id == 0
+    can = GUEST if is_guest else 0
+    if is_guest and kind == itemtypes.SITE:
+        return can | READ
+    if who.is_site_banned:
+        own_profile = kind == itemtypes.PROFILE and target.item_id == who.profile_id
+        return can | BANNED | (READ if kind == itemtypes.SITE or own_profile else 0)
+    if not kind and (target.item_id or not target.microcosm_id):
+        return can
+    microcosm_id = target.microcosm_id
+    rights = 0
+    microcosm_owner = site_owner = who.is_site_owner
+    if microcosm_id:
+        rights = tree.access(who.role_ids).rights.get(microcosm_id, 0)
+        if rights & BANNED and not site_owner:
+            return can | BANNED
+        rights &= ~BANNED
+        node = tree.nodes.get(microcosm_id)
+        if node is not None and not is_guest and who.profile_id in (node.owned_by, node.created_by):
+            microcosm_owner = True
+    owner = not is_guest and who.profile_id in target.owner_ids
+    if kind == itemtypes.HUDDLE or (
+        kind == itemtypes.COMMENT and target.parent_type == itemtypes.HUDDLE
+    ):
+        owner = owner and target.is_participant
+    elif kind == itemtypes.SITE:
+        owner = site_owner
+    elif kind == itemtypes.USER:
+        owner = bool(who.user_id) and who.user_id == target.user_id
+    if site_owner:
+        can |= SITE_OWNER
+    if owner:
+        can |= OWNER
+    if microcosm_owner or rights & MODERATOR:
+        can |= MODERATOR
+    return can | _granted(
+        kind,
+        target,
+        is_guest,
+        site_owner,
+        microcosm_owner,
+        owner,
+        rights,
+        members_create_microcosms,
+    )
+
+
+def _granted(
+    kind: int,
+    target: Target,
+    is_guest: bool,
+    site_owner: bool,
+    microcosm_owner: bool,
+    owner: bool,
+    rights: int,
+    members_create_microcosms: bool,
+) -> Can:
+    """Step 9: the rows of platform 5.4's table."""
+    by_role = RIGHTS if microcosm_owner else rights & RIGHTS
+    if kind == itemtypes.SITE:
+        crud = UPDATE | DELETE if site_owner else 0
+        return crud | READ | (CREATE if site_owner or members_create_microcosms else 0)
+    if kind == itemtypes.MICROCOSM:
+        return by_role
+    if kind == itemtypes.PROFILE:
+        return READ | (CRUD if site_owner else (CREATE | UPDATE if owner else 0))
+    if kind == itemtypes.COMMENT:
+        if target.parent_type == itemtypes.PROFILE:
+            return READ | (CRUD if site_owner or owner else 0)
+        if target.parent_type == itemtypes.HUDDLE:
+            return (CREATE | READ if target.is_participant else 0) | (
+                UPDATE | DELETE if owner else 0
+            )
+        return by_role | (CRUD if owner else 0)
+    if kind == itemtypes.HUDDLE:
+        if not target.item_id:
+            return 0 if is_guest else CREATE
+        return CRUD if target.is_participant else 0
+    if kind in itemtypes.IN_MICROCOSM:
+        own = (CREATE | READ | UPDATE) if owner else 0
+        return by_role | own | (DELETE if owner and not target.others_wrote else 0)
+    if kind == itemtypes.ATTENDEE:
+        own = (CREATE | READ | UPDATE) if owner else 0
+        return by_role | own | (DELETE if target.is_attendee else 0)
+    if kind == itemtypes.USER:
+        return READ | UPDATE if site_owner or owner else 0
+    if kind == itemtypes.UPDATE:
+        return READ | UPDATE | DELETE if owner else 0
+    if kind == itemtypes.ROLE:
+        return RIGHTS if site_owner else 0
+    if kind == itemtypes.WATCHER:
+        return CRUD if site_owner or owner else 0
+    return 0

@@ -1,0 +1,447 @@
+"""One request, nine steps: host, address, method, caller, body, permission, function, answer, commit."""
+
+from __future__ import annotations
+
+import os
+import re
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import parse_qsl
+
+from werkzeug.exceptions import NotFound as NoRoute
+from werkzeug.routing import RequestRedirect
+
+from forumapi import addresses, body, errors, permissions, response
+from forumapi.auth import identity as identities
+from forumapi.auth.identity import GUEST
+from forumapi.context import Context
+from forumapi.errors import (
+    ApiError,
+    Forbidden,
+    Invalid,
+    MethodNotAllowed,
+    NotFound,
+    PreconditionFailed,
+    TooLarge,
+    TooMany,
+    Unauthorized,
+)
+from forumapi.handler import (
+    ANYONE,
+    CREATE,
+    DELETE,
+    LOGIN,
+    OWNER,
+    READ,
+    UPDATE,
+    Handler,
+    Need,
+    Operation,
+)
+from forumapi.log import logger
+from forumapi.models import idempotency, membership
+from forumapi.response import PLAIN, Bare, Data, Done, Headers, Page, Result, SeeOther, Switches
+
+if TYPE_CHECKING:
+    from forumapi.app import App
+    from forumapi.ratelimit import Allowance
+
+Answer = tuple[str, Headers, bytes]
+
+_OVERRIDES: Final = frozenset(
+    ("CONNECT", "DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT", "TRACE")
+)
+_REQUEST_ID: Final = re.compile(r"[A-Za-z0-9._-]{1,64}")
+_SWITCHES: Final = frozenset(("context", "always200", "disableBoiler", "callback"))
+_ALLOW_HEADERS: Final = (
+    "Authorization, Content-Type, X-HTTP-Method-Override, X-Always-200, X-Disable-Boiler"
+)
+
+# The right that a need asks for, and the code that its refusal carries (platform 1.6).
+_RIGHTS: Final[dict[Need, tuple[int, int, str]]] = {
+    READ: (permissions.READ, errors.NO_READ, "You may not read this"),
+    CREATE: (permissions.CREATE, errors.NO_CREATE, "You may not post here"),
+    UPDATE: (permissions.UPDATE, errors.NO_UPDATE, "You may not change this"),
+    DELETE: (permissions.DELETE, errors.NO_DELETE, "You may not delete this"),
+    OWNER: (permissions.SITE_OWNER, errors.NEEDS_OWNER, "Only the owner of this site may do this"),
+}
+
+
+def respond(app: App, environ: dict[str, Any]) -> Answer:
+    """Answer one WSGI request. Never raises: what is not an ApiError is logged whole and shown as 500."""
+    started = time.perf_counter()
+    ctx = Context(app, environ)
+    ctx.tx = app.database.read()
+    ctx.switches = PLAIN
+    ctx.identity = GUEST
+    given = environ.get("HTTP_X_REQUEST_ID", "")
+    ctx.request_id = given if _REQUEST_ID.fullmatch(given) else os.urandom(8).hex()
+    method = environ["REQUEST_METHOD"]
+    handler: Handler | None = None
+    headers: Headers
+    try:
+        try:
+            ctx.path = environ.get("PATH_INFO", "").encode("latin-1").decode("utf-8", "replace")
+            _read_query(ctx)
+            method = _method(ctx, method)
+            ctx.site = app.sites.by_host(environ.get("HTTP_HOST", ""), ctx.tx)
+            handler, ctx.args = _route(app, ctx)
+            status, headers, data = _answer(app, ctx, handler, method)
+        finally:
+            ctx.tx.end()
+    except ApiError as error:
+        status, headers, data = _error(ctx, error, handler)
+    except Exception:
+        logger.exception("request %s failed: %s %s", ctx.request_id, method, _template(handler))
+        status, headers, data = _error(ctx, ApiError("Internal error"), handler)
+    headers.append(("X-Request-Id", ctx.request_id))
+    headers.append(("Content-Length", str(len(data))))
+    if app.debug_counts:
+        headers.append(
+            ("Server-Timing", f"db;desc={ctx.tx.statements}, cache;desc={ctx.tx.cache_trips}")
+        )
+    app.log_access(
+        ctx, method, _template(handler), status, len(data), time.perf_counter() - started
+    )
+    line = 200 if ctx.switches.always200 and status != 304 else status
+    if method == "HEAD" or status == 304:
+        data = b""
+    return response.STATUS_LINES[line], headers, data
+
+
+def _template(handler: Handler | None) -> str:
+    return type(handler).__name__ if handler else "-"
+
+
+# ---------------------------------------------------------------- the edge: query, method, address
+
+
+def _read_query(ctx: Context) -> None:
+    text = ctx.query_string = ctx.environ.get("QUERY_STRING", "")
+    if not text:
+        ctx.pairs, ctx.query = [], {}
+    else:
+        try:
+            raw = text.encode("latin-1").decode("utf-8")
+            pairs = parse_qsl(raw, keep_blank_values=True, errors="strict", max_num_fields=200)
+        except ValueError:
+            ctx.pairs, ctx.query = [], {}
+            raise Invalid("query", "must be form-encoded UTF-8", code=errors.UNPARSABLE) from None
+        if any("\0" in key or "\0" in value for key, value in pairs):
+            ctx.pairs, ctx.query = [], {}
+            raise Invalid("query", "may not hold the character U+0000", code=errors.UNPARSABLE)
+        query: dict[str, str] = {}
+        for key, value in pairs:
+            query.setdefault(key, value)
+        ctx.pairs, ctx.query = pairs, query
+    environ = ctx.environ
+    if (
+        not _SWITCHES.isdisjoint(ctx.query)
+        or "HTTP_X_ALWAYS_200" in environ
+        or "HTTP_X_DISABLE_BOILER" in environ
+    ):
+        query = ctx.query
+        ctx.switches = Switches(
+            query.get("context", ""),
+            "always200" in query or bool(environ.get("HTTP_X_ALWAYS_200")),
+            "disableBoiler" in query or bool(environ.get("HTTP_X_DISABLE_BOILER")),
+        )
+        carries_credentials = bool(environ.get("HTTP_AUTHORIZATION")) or "access_token" in query
+        if "callback" in query and not carries_credentials and not environ.get("HTTP_COOKIE"):
+            ctx.switches.callback = response.check_callback(query["callback"])
+
+
+def _method(ctx: Context, method: str) -> str:
+    """The method after override: only POST is overridden, the query wins over the header (platform 1.3)."""
+    if method != "POST":
+        return method
+    for name in (ctx.query.get("method", ""), ctx.environ.get("HTTP_X_HTTP_METHOD_OVERRIDE", "")):
+        if name.upper() in _OVERRIDES:
+            return name.upper()
+    return method
+
+
+def _route(app: App, ctx: Context) -> tuple[Handler, dict[str, Any]]:
+    routes = app.root_routes if ctx.site.is_root else app.site_routes
+    try:
+        handler, args = routes.match(ctx.path, method="GET")
+    except (NoRoute, RequestRedirect):
+        raise NotFound("There is nothing at this address") from None
+    return handler, dict(args)
+
+
+# ---------------------------------------------------------------- method, caller, body, permission, function
+
+
+def _answer(app: App, ctx: Context, handler: Handler, method: str) -> tuple[int, Headers, bytes]:
+    if method == "OPTIONS":
+        return 200, _options_headers(handler.allow), b""
+    verb = "GET" if method == "HEAD" else method
+    operation = handler.operations.get(verb)
+    if operation is None:
+        raise MethodNotAllowed(method, handler.allow)
+    ctx.is_head = method == "HEAD"
+    ctx.ip = addresses.client_ip(ctx.environ, app.trusted_proxies)
+    allowance = _limit(app, ctx, handler)
+    if verb == "GET":
+        _identify(app, ctx, handler)
+        result = _get(ctx, handler, operation)
+        answer = _finish(app, ctx, operation, result, method)
+    else:
+        _read_body(app, ctx)
+        ctx.tx.end()
+        answer = _write(app, ctx, handler, operation, verb)
+    if allowance is not None:
+        answer[1].extend(_limit_headers(allowance))
+    return answer
+
+
+def _limit(app: App, ctx: Context, handler: Handler) -> Allowance | None:
+    ctx.token = _token(ctx, handler)
+    buckets, key = (app.token_buckets, ctx.token) if ctx.token else (app.address_buckets, ctx.ip)
+    allowance = buckets.take(key)
+    if allowance is not None and allowance.retry_after_s:
+        error = TooMany("Too many requests", allowance.retry_after_s)
+        error.headers += tuple(_limit_headers(allowance))
+        raise error
+    return allowance
+
+
+def _limit_headers(allowance: Allowance) -> Headers:
+    return [
+        ("RateLimit-Limit", str(allowance.limit)),
+        ("RateLimit-Remaining", str(allowance.remaining)),
+        ("RateLimit-Reset", str(allowance.reset_s)),
+    ]
+
+
+def _token(ctx: Context, handler: Handler) -> str:
+    """The token presented, "" for none. Raises Unauthorized for a header that is not a bearer token."""
+    if handler.ignores_token:
+        return ""
+    header = ctx.environ.get("HTTP_AUTHORIZATION")
+    if header is None:
+        return ctx.query.get("access_token", "")
+    scheme, _, token = header.strip().partition(" ")
+    token = token.strip()
+    if scheme.lower() != "bearer" or not token or " " in token:
+        raise Unauthorized("Authorization must be: Bearer <token>", code=errors.TOKEN_INVALID)
+    return token
+
+
+def _identify(app: App, ctx: Context, handler: Handler) -> None:
+    """Who calls, and the site as this caller may see it. Raises Unauthorized, Forbidden (banned), NotFound."""
+    if not ctx.token:
+        ctx.site = app.sites.fresh(ctx.site, ctx.tx)
+        return
+    site_id = ctx.site.id
+    found = identities.find(ctx.tx, site_id, ctx.token, handler.identity_query)
+    if not found.profile_id or found.needs_roles:
+        membership.settle(app.database, ctx.site, found)
+        found = identities.find(ctx.tx, site_id, ctx.token, handler.identity_query)
+    ctx.identity = found
+    ctx.site = app.sites.confirmed(ctx.site, found.site_version, found.acl_version, ctx.tx)
+    if found.ban_reason is not None and not handler.works_while_banned:
+        own = ctx.args.get("item")
+        if not (
+            handler.operations.keys()
+            and own
+            and own.type == 3
+            and own.id == found.profile_id
+            and _is_own_page(ctx)
+        ):
+            raise Forbidden(found.ban_reason, code=errors.BANNED)
+    app.activity.active(site_id, found.profile_id)
+
+
+def _is_own_page(ctx: Context) -> bool:
+    """True on exactly `/api/v1/profiles/{id}`: a banned caller may still see the own profile (platform 3.6)."""
+    return ctx.path.count("/") == 4
+
+
+def _get(ctx: Context, handler: Handler, operation: Operation) -> Result:
+    located = ctx.located = handler.locate(ctx)
+    _permit(ctx, operation.need)
+    if located is not None:
+        _show(ctx, is_get=True)
+    if operation.paged:
+        ctx.check_paging()
+    return handler.call("GET", ctx)
+
+
+def _permit(ctx: Context, need: Need) -> None:
+    """Raises Forbidden unless the caller has what `need` asks for. Sets `ctx.can`."""
+    located = ctx.located
+    if located is not None:
+        ctx.can = permissions.effective(
+            ctx.identity.who,
+            located.target,
+            ctx.tree,
+            members_create_microcosms=not ctx.site.only_admins_create,
+        )
+    elif ctx.identity.who.is_site_owner:
+        ctx.can = permissions.SITE_OWNER
+    if need is ANYONE:
+        return
+    if need is LOGIN:
+        if ctx.identity.is_guest:
+            raise Forbidden("Sign in to do this", code=errors.SIGN_IN)
+        return
+    right, code, text = _RIGHTS[need]
+    if not ctx.can & right:
+        if ctx.can & permissions.BANNED:
+            raise Forbidden(identities.DEFAULT_BAN, code=errors.BANNED)
+        raise Forbidden(text, code=code)
+
+
+def _show(ctx: Context, *, is_get: bool = False) -> None:
+    """Hidden things are 404 for all but moderators; an author may GET an own moderated item (C-09)."""
+    located = ctx.located
+    if not located.is_hidden or ctx.can & permissions.MODERATOR:
+        return
+    if is_get and located.own_moderated and ctx.can & permissions.OWNER:
+        return
+    raise NotFound("This was deleted", code=errors.DELETED)
+
+
+def _read_body(app: App, ctx: Context) -> None:
+    length = ctx.environ.get("CONTENT_LENGTH") or ""
+    limit = app.body_limit
+    if length.isdigit() and int(length) > limit:
+        raise TooLarge(f"The body may have at most {limit} bytes")
+    stream = ctx.environ["wsgi.input"]
+    data = stream.read(int(length)) if length.isdigit() else stream.read(limit + 1)
+    if len(data) > limit:
+        raise TooLarge(f"The body may have at most {limit} bytes")
+    if length.isdigit() and len(data) < int(length):
+        raise Invalid("", "The body ended early", code=errors.UNPARSABLE)
+    ctx.raw_body = data
+
+
+def _decode(ctx: Context, operation: Operation) -> None:
+    if operation.body is not None:
+        ctx.body = body.parse(ctx.raw_body, ctx.environ.get("CONTENT_TYPE", ""), operation.body)
+
+
+def _write(
+    app: App, ctx: Context, handler: Handler, operation: Operation, verb: str
+) -> tuple[int, Headers, bytes]:
+    """One transaction: caller, idempotency claim, permission on current rows, the work, commit."""
+    key = ctx.environ.get("HTTP_IDEMPOTENCY_KEY")
+    if key is not None:
+        idempotency.check(key)
+        if not handler.takes_idempotency_key:
+            raise Invalid("Idempotency-Key", "is not accepted here: this answer holds a secret")
+    with app.database.write() as tx:
+        ctx.tx = tx
+        _identify(app, ctx, handler)
+        scope = None
+        if key is not None and not ctx.identity.is_guest:
+            scope = idempotency.Scope(ctx.site.id, ctx.identity.profile_id, verb, ctx.path, key)
+            done = idempotency.claim(tx, scope, ctx.raw_body, app.config.idempotency_hours)
+            if done is not None:
+                return _finish(
+                    app, ctx, operation, SeeOther(done.location) if done.location else Done(), verb
+                )
+        result = _work(ctx, handler, operation, verb)
+        answer = _finish(app, ctx, operation, result, verb)
+        if scope is not None:
+            location = result.location if isinstance(result, SeeOther) else ""
+            idempotency.finish(tx, scope, answer[0], location)
+    return answer
+
+
+def _work(ctx: Context, handler: Handler, operation: Operation, verb: str) -> Result:
+    """The order of checks of content 1.2: it decides which status wins."""
+    if verb == "PUT":
+        located = ctx.located = handler.locate(ctx)
+        if located is not None:
+            # Reading is asked first everywhere, so that private ids can't be told from unknown ones (C-01).
+            _permit(ctx, ANYONE if operation.need in (ANYONE, LOGIN, OWNER) else READ)
+            _show(ctx)
+        _decode(ctx, operation)
+        _permit(ctx, operation.need)
+    else:
+        if verb != "DELETE" or operation.body is not None:
+            _decode(ctx, operation)
+        located = ctx.located = handler.locate(ctx)
+        _permit(ctx, operation.need)
+        if located is not None:
+            if verb == "DELETE" and located.is_hidden and not ctx.can & permissions.MODERATOR:
+                return Done()
+            if verb != "DELETE":
+                _show(ctx)
+    wanted = ctx.environ.get("HTTP_IF_MATCH")
+    if wanted is not None and located is not None and located.version:
+        if not response.matches_version(wanted, located.version):
+            raise PreconditionFailed("If-Match: this has changed since you read it")
+    return handler.call(verb, ctx)
+
+
+# ---------------------------------------------------------------- the answer
+
+
+def _finish(
+    app: App, ctx: Context, operation: Operation, result: Result, method: str
+) -> tuple[int, Headers, bytes]:
+    switches = ctx.switches
+    is_read = method in ("GET", "HEAD")
+    if isinstance(result, Bare):
+        headers = response.base_headers(PLAIN, is_json=False)
+        headers.append(("Content-Type", result.content_type))
+        headers.extend(result.headers)
+        if not any(name == "Cache-Control" for name, _ in result.headers):
+            headers.append(
+                ("Cache-Control", app.cache_control if is_read and not ctx.token else _NO_CACHE)
+            )
+        return 200, headers, result.body
+    headers = response.base_headers(switches)
+    if isinstance(result, SeeOther):
+        headers.append(("Cache-Control", _NO_CACHE))
+        headers.append(("Location", result.location))
+        return result.status, headers, response.envelope(result.status, b"null", b"null", switches)
+    is_cachable = is_read and ctx.identity.is_guest and not ctx.token
+    headers.append(("Cache-Control", app.cache_control if is_cachable else _NO_CACHE))
+    if isinstance(result, Page):
+        tag = response.etag(result, switches)
+        headers.append(("ETag", tag))
+        if is_read and response.none_match(ctx.environ.get("HTTP_IF_NONE_MATCH", ""), tag):
+            return 304, headers, b""
+        data = result.build()
+    elif isinstance(result, Data):
+        data = result.data
+    else:
+        data = b"null"
+    return 200, headers, response.envelope(200, data, b"null", switches)
+
+
+_NO_CACHE: Final = "no-cache, max-age=0"
+
+
+def _options_headers(allow: str) -> Headers:
+    return [
+        ("Allow", allow),
+        ("Access-Control-Allow-Origin", "*"),
+        ("Access-Control-Allow-Methods", allow),
+        ("Access-Control-Allow-Headers", _ALLOW_HEADERS),
+        ("Access-Control-Max-Age", "86400"),
+        ("Vary", "Authorization"),
+        ("Cache-Control", _NO_CACHE),
+        ("X-Content-Type-Options", "nosniff"),
+    ]
+
+
+def _error(ctx: Context, error: ApiError, handler: Handler | None) -> tuple[int, Headers, bytes]:
+    site = getattr(ctx, "site", None)
+    data = response.error_data(error, site.id if site else 0, ctx.identity.profile_id)
+    if handler is not None and getattr(handler, "errors_without_data", False):
+        data = b"null"
+    headers = response.base_headers(ctx.switches)
+    headers.append(("Cache-Control", _NO_CACHE))
+    headers.extend(error.headers)
+    text = response.dumps([error.message])
+    return error.status, headers, response.envelope(error.status, data, text, ctx.switches)
+
+
+Respond = Callable[["App", dict[str, Any]], Answer]

@@ -1,0 +1,212 @@
+"""Answers into bytes: the envelope, its switches, headers and error objects (platform 1.4 to 1.7).
+
+The only place that knows HTTP statuses of answers, and with `fragments` one of the two that make JSON.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import marshal
+import re
+from collections.abc import Callable
+from typing import Any, Final
+
+from forumapi.errors import UNPARSABLE, ApiError, Invalid
+from forumapi.fragments import dumps
+
+Headers = list[tuple[str, str]]
+
+STATUS_LINES: Final = {
+    200: "200 OK",
+    301: "301 Moved Permanently",
+    302: "302 Found",
+    304: "304 Not Modified",
+    307: "307 Temporary Redirect",
+    400: "400 Bad Request",
+    401: "401 Unauthorized",
+    403: "403 Forbidden",
+    404: "404 Not Found",
+    405: "405 Method Not Allowed",
+    408: "408 Request Timeout",
+    409: "409 Conflict",
+    412: "412 Precondition Failed",
+    413: "413 Content Too Large",
+    422: "422 Unprocessable Content",
+    429: "429 Too Many Requests",
+    500: "500 Internal Server Error",
+    501: "501 Not Implemented",
+    502: "502 Bad Gateway",
+    503: "503 Service Unavailable",
+}
+
+_CALLBACK: Final = re.compile(r"[A-Za-z_$][A-Za-z0-9_$.]{0,99}")
+# Raise it when the bytes of an answer change though nothing that `stamp` covers does.
+SHAPE: Final = 1
+
+
+class Data:
+    """200 with `data` as finished JSON bytes."""
+
+    __slots__ = ("data",)
+
+    def __init__(self, data: bytes) -> None:
+        self.data = data
+
+
+class Page:
+    """200 with a document that is only built if the client does not hold it already.
+
+    `stamp` is plain data that covers every input of the bytes (ids, versions, flags, totals, permissions); `version` is
+    the document's own version, which If-Match compares.
+    """
+
+    __slots__ = ("build", "stamp", "version")
+
+    def __init__(self, version: int, stamp: Any, build: Callable[[], bytes]) -> None:
+        self.version = version
+        self.stamp = stamp
+        self.build = build
+
+
+class Done:
+    """200 with `data: null`: done, nothing to show."""
+
+    __slots__ = ()
+
+
+class SeeOther:
+    """302 after a write that names one resource."""
+
+    __slots__ = ("location",)
+    status = 302
+
+    def __init__(self, location: str) -> None:
+        self.location = location
+
+
+class Elsewhere(SeeOther):
+    """307 to where the thing is found now."""
+
+    __slots__ = ()
+    status = 307
+
+
+class Bare:
+    """200 without the envelope."""
+
+    __slots__ = ("body", "content_type", "headers")
+
+    def __init__(
+        self, body: bytes, content_type: str, headers: tuple[tuple[str, str], ...] = ()
+    ) -> None:
+        self.body = body
+        self.content_type = content_type
+        self.headers = headers
+
+
+Result = Data | Page | Done | SeeOther | Bare
+
+
+class Switches:
+    """What the client asked of the form of the answer (platform 1.4)."""
+
+    __slots__ = ("always200", "bare", "callback", "context")
+
+    def __init__(
+        self, context: str = "", always200: bool = False, bare: bool = False, callback: str = ""
+    ) -> None:
+        self.context = context
+        self.always200 = always200
+        self.bare = bare
+        self.callback = callback
+
+    @property
+    def key(self) -> tuple[str, bool, bool, str]:
+        """All of it, for the entity tag."""
+        return (self.context, self.always200, self.bare, self.callback)
+
+
+PLAIN: Final = Switches()
+
+
+def check_callback(name: str) -> str:
+    """`name` if it is a JavaScript name we are willing to print (P-06). Raises Invalid, code 2."""
+    if not _CALLBACK.fullmatch(name):
+        raise Invalid(
+            "callback", "must be a JavaScript name of at most 100 characters", code=UNPARSABLE
+        )
+    return name
+
+
+def etag(page: Page, switches: Switches) -> str:
+    """`"<own version>-<hash>"`; the hash covers everything that the bytes depend on."""
+    covered = marshal.dumps((SHAPE, page.stamp, switches.key), 2)
+    return f'"{page.version}-{hashlib.blake2b(covered, digest_size=9).hexdigest()}"'
+
+
+def none_match(header: str, tag: str) -> bool:
+    """True if If-None-Match names `tag`, strong or weak, or is `*`."""
+    return header.strip() == "*" or any(
+        one.strip().removeprefix("W/") == tag for one in header.split(",")
+    )
+
+
+def matches_version(header: str, version: int) -> bool:
+    """True if If-Match names a tag of this own version, or is `*` (architecture, bytes)."""
+    if header.strip() == "*":
+        return True
+    wanted = f'"{version}-'
+    return any(one.strip().removeprefix("W/").startswith(wanted) for one in header.split(","))
+
+
+def envelope(status: int, data: bytes, error: bytes, switches: Switches) -> bytes:
+    """The JSON body: enveloped, or only `data`; wrapped for JSONP."""
+    if switches.bare:
+        body = data
+    elif switches.context:
+        body = b'{"context":%b,"status":%d,"data":%b,"error":%b}' % (
+            dumps(switches.context),
+            status,
+            data,
+            error,
+        )
+    else:
+        body = b'{"context":"","status":%d,"data":%b,"error":%b}' % (status, data, error)
+    if switches.callback:
+        call = b"%b(%b" % (switches.callback.encode(), _script_safe(body))
+        return call + (
+            b", %b)" % _script_safe(dumps(switches.context)) if switches.context else b")"
+        )
+    return body
+
+
+def _script_safe(text: bytes) -> bytes:
+    """JSON that is also JavaScript everywhere, and never ends a script element."""
+    return (
+        text.replace(b"<", b"\\u003c")
+        .replace(b"\xe2\x80\xa8", b"\\u2028")
+        .replace(b"\xe2\x80\xa9", b"\\u2029")
+    )
+
+
+def error_data(error: ApiError, site_id: int, profile_id: int) -> bytes:
+    """The detail object that every error carries (P-07)."""
+    data: dict[str, Any] = {"siteId": site_id}
+    if profile_id:
+        data["profileId"] = profile_id
+    data["errorCode"] = error.code
+    data["errorDetail"] = error.message
+    return dumps(data)
+
+
+def base_headers(switches: Switches, is_json: bool = True) -> Headers:
+    """The headers that every JSON answer carries, Cache-Control and Content-Length excepted."""
+    kind = "application/javascript" if switches.callback else "application/json"
+    headers = [
+        ("Access-Control-Allow-Origin", "*"),
+        ("Vary", "Authorization"),
+        ("X-Content-Type-Options", "nosniff"),
+    ]
+    if is_json:
+        headers.append(("Content-Type", kind))
+    return headers

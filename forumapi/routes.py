@@ -1,0 +1,12 @@
+"""The table of contents: every address and its handler class. ROOT is the platform host's set, SITE that of site hosts.
+
+One literal a line, whole address, alphabetical: grep finds it and a diff reads as an API change.
+"""
+
+from __future__ import annotations
+
+from forumapi.handler import Handler
+
+ROOT: dict[str, type[Handler]] = {}
+
+SITE: dict[str, type[Handler]] = {}

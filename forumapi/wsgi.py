@@ -1,0 +1,34 @@
+"""The WSGI application: the one place that joins the parts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any
+
+from forumapi import processor, routes
+from forumapi.app import App
+
+if TYPE_CHECKING:
+    from forumapi.config import Config
+
+StartResponse = Callable[[str, list[tuple[str, str]]], Any]
+
+
+class Application:
+    """A WSGI callable around one App. Server hooks call `start`, `stop` and `apply`."""
+
+    def __init__(self, app: App) -> None:
+        self.app = app
+        self.start = app.start
+        self.stop = app.stop
+        self.apply = app.apply
+
+    def __call__(self, environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
+        status, headers, body = processor.respond(self.app, environ)
+        start_response(status, headers)
+        return (body,)
+
+
+def create_app(config: Config, database_url: str = "") -> Application:
+    """The application for these settings; `database_url` overrides the configured one (embedded mode, tests)."""
+    return Application(App(config, routes.ROOT, routes.SITE, database_url))
