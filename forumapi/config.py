@@ -1,0 +1,696 @@
+"""Settings: one TOML file, overridden by the environment, as one frozen dataclass.
+
+Every setting has a default, a unit, one sentence, and says whether a reload applies it at once or a restart is needed.
+A key that is unknown, of the wrong type or out of range is a ConfigError that names it. A bad reload changes nothing.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import os
+import re
+import sysconfig
+import tempfile
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from ipaddress import ip_network
+from pathlib import Path
+from typing import Any, Final, NamedTuple, get_type_hints
+from urllib.parse import urlsplit
+
+import tomlkit
+import tomlkit.exceptions
+
+ENV_PREFIX: Final = "FORUMAPI_"
+# Names the settings file; it is no setting itself.
+ENV_FILE: Final = "FORUMAPI_CONFIG"
+
+
+class ConfigError(Exception):
+    """A setting, or the file of them, is not usable. The message names the key and the rule."""
+
+
+def resource(name: str) -> Path:
+    """The path of `etc/...` or `sql/...`: beside the package in a checkout, else where the package installed it."""
+    checkout = Path(__file__).resolve().parent.parent / name
+    if checkout.exists():
+        return checkout
+    return Path(sysconfig.get_path("data")) / "share" / "forumapi" / name
+
+
+Rule = Callable[[Any], str | None]
+"""Says what is wrong with a value of the right type, or None."""
+
+
+def _between(low: float, high: float) -> Rule:
+    return lambda value: None if low <= value <= high else f"must be between {low:,} and {high:,}"
+
+
+def _one_of(*choices: str) -> Rule:
+    return lambda value: None if value in choices else f"must be one of: {', '.join(choices)}"
+
+
+def _url(*schemes: str) -> Rule:
+    def rule(value: str) -> str | None:
+        if not value:
+            return None
+        parts = urlsplit(value)
+        if parts.scheme in schemes and (parts.netloc or parts.query or parts.path):
+            return None
+        return f"must be empty or an address that begins with {' or '.join(scheme + '://' for scheme in schemes)}"
+
+    return rule
+
+
+_HOST_PORT: Final = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9.-]*):(\d{1,5})")
+
+
+def _host_port(value: str) -> str | None:
+    match = _HOST_PORT.fullmatch(value)
+    return None if match and int(match[2]) < 65_536 else "must look like host:port"
+
+
+def _listen(value: str) -> str | None:
+    if value.startswith("unix:/"):
+        return None
+    return "must look like host:port or unix:/path" if _host_port(value) else None
+
+
+def _optional_host_port(value: str) -> str | None:
+    return _host_port(value) if value else None
+
+
+def _each(rule: Callable[[str], str | None]) -> Rule:
+    def all_of(values: tuple[str, ...]) -> str | None:
+        for value in values:
+            if wrong := rule(value):
+                return f"{wrong}, unlike {value!r}"
+        return None
+
+    return all_of
+
+
+def _network(value: str) -> str | None:
+    try:
+        ip_network(value, strict=False)
+    except ValueError:
+        return "must be an address or a network such as 10.0.0.0/8"
+    return None
+
+
+_LABEL: Final = r"[a-z0-9]([a-z0-9-]*[a-z0-9])?"
+_DOMAIN: Final = re.compile(rf"{_LABEL}(\.{_LABEL})*")
+
+
+def _domain(value: str) -> str | None:
+    return None if _DOMAIN.fullmatch(value) else "must be a host name in lower case, without port"
+
+
+def _out_url(value: str) -> str | None:
+    if not value or (value.startswith(("http://", "https://")) and value.endswith("/out/")):
+        return None
+    return "must be empty or an http(s) address that ends in /out/"
+
+
+def _email(value: str) -> str | None:
+    return (
+        None
+        if not value or re.fullmatch(r"[^@\s<>]+@[^@\s<>]+", value)
+        else "must be empty or an e-mail address"
+    )
+
+
+def _statement_limit(value: int) -> str | None:
+    return None if value == 0 or value >= 100 else "must be 0 (no limit) or at least 100"
+
+
+def _setting(
+    default: Any,
+    unit: str,
+    text: str,
+    *,
+    reload: bool = False,
+    rule: Rule | None = None,
+    secret: bool = False,
+) -> Any:
+    metadata = {"unit": unit, "text": text, "reload": reload, "rule": rule, "secret": secret}
+    return field(default=default, metadata=metadata)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Config:
+    """All settings of one process. `path` is the file they came from; etc/forumapi.toml documents the rest."""
+
+    path: Path = field(default=Path(), metadata={"internal": True})
+
+    # ---- the platform
+    environment: str = _setting(
+        "embedded",
+        "name",
+        "embedded (one command, everything local), development or prod (mail to everyone, figures are sampled).",
+        rule=_one_of("embedded", "development", "prod"),
+    )
+    platform_domain: str = _setting(
+        "localhost",
+        "host name",
+        "The domain whose subdomains are the sites; the domain itself is the root site.",
+        rule=_domain,
+    )
+    public_scheme: str = _setting(
+        "",
+        "http, https",
+        "Scheme of the links we build; empty: http when embedded, else https.",
+        rule=_one_of("", "http", "https"),
+    )
+    public_port: int = _setting(
+        -1,
+        "port",
+        "Port of the links we build; 0: the scheme's own; -1: the listening one when embedded, else the scheme's.",
+        rule=_between(-1, 65_535),
+    )
+    short_link_url: str = _setting(
+        "",
+        "URL",
+        "Where shortened links point, ending in /out/; empty: /out/ on the platform domain.",
+        rule=_out_url,
+    )
+    admin_user_ids: tuple[int, ...] = _setting(
+        (),
+        "user ids",
+        "Users who may read the platform's figures and approve new sites.",
+        reload=True,
+    )
+    operator_name: str = _setting(
+        "", "text", "Who runs the platform, for the legal texts.", reload=True
+    )
+    operator_email: str = _setting(
+        "", "e-mail address", "How to reach them.", reload=True, rule=_email
+    )
+    operator_address: str = _setting("", "text", "Their postal address.", reload=True)
+    new_site_email: str = _setting(
+        "", "e-mail address", "Who is told of a new site; empty: nobody.", reload=True, rule=_email
+    )
+    reserved_profile_names: tuple[str, ...] = _setting(
+        ("admin", "administrator", "moderator", "root", "system", "deleted"),
+        "names",
+        "Profile names that nobody may take.",
+        reload=True,
+    )
+    blocked_link_domains: tuple[str, ...] = _setting(
+        (),
+        "host names",
+        "Links to these hosts, and to hosts below them, are refused.",
+        reload=True,
+        rule=_each(_domain),
+    )
+
+    # ---- the web process
+    listen: str = _setting(
+        "127.0.0.1:8080", "host:port", "Where the web workers listen, or unix:/path.", rule=_listen
+    )
+    workers: int = _setting(0, "processes", "Web workers; 0: one per core.", rule=_between(0, 256))
+    worker_connections: int = _setting(
+        2_000,
+        "connections",
+        "Open connections per worker, sockets included.",
+        rule=_between(10, 100_000),
+    )
+    data_dir: str = _setting(
+        "./var",
+        "folder",
+        "Embedded database, files, mailbox and logs; relative to the working folder.",
+    )
+    trusted_proxies: tuple[str, ...] = _setting(
+        (),
+        "addresses",
+        "Proxies whose X-Forwarded-For is believed.",
+        reload=True,
+        rule=_each(_network),
+    )
+    request_body_limit: int = _setting(
+        1_048_576,
+        "bytes",
+        "Largest JSON or form body; larger is 413.",
+        reload=True,
+        rule=_between(1_024, 104_857_600),
+    )
+    header_limit: int = _setting(
+        8_190,
+        "bytes",
+        "Longest request line and longest header; longer is 414 or 431.",
+        rule=_between(1_024, 65_536),
+    )
+    header_count_limit: int = _setting(
+        100, "headers", "Most headers of a request; more is 431.", rule=_between(10, 1_000)
+    )
+    request_timeout_s: int = _setting(
+        30,
+        "seconds",
+        "A request that takes longer, reading its body included, is 503.",
+        reload=True,
+        rule=_between(1, 600),
+    )
+    keepalive_s: int = _setting(
+        75,
+        "seconds",
+        "How long an idle connection stays, and how long a header may take.",
+        rule=_between(1, 600),
+    )
+    graceful_stop_s: int = _setting(
+        20, "seconds", "How long a stopping worker may finish its requests.", rule=_between(1, 600)
+    )
+    guest_cache_seconds: int = _setting(
+        300,
+        "seconds",
+        "max-age of what guests read; a proxy may show it that long after a microcosm was made private.",
+        reload=True,
+        rule=_between(0, 86_400),
+    )
+
+    # ---- PostgreSQL
+    database_url: str = _setting(
+        "",
+        "libpq URL",
+        "PostgreSQL 15 to 18; empty: an embedded one in the data folder.",
+        rule=_url("postgresql", "postgres"),
+        secret=True,
+    )
+    database_direct_url: str = _setting(
+        "",
+        "libpq URL",
+        "The same database without a pooler, for LISTEN, locks and migrations; empty: the same address.",
+        rule=_url("postgresql", "postgres"),
+        secret=True,
+    )
+    database_prepare: bool = _setting(
+        True, "", "Prepare statements; false behind a transaction pooler."
+    )
+    database_connections: int = _setting(
+        12, "connections", "PostgreSQL connections per worker.", rule=_between(1, 200)
+    )
+    database_wait_ms: int = _setting(
+        1_000,
+        "milliseconds",
+        "How long a request waits for a connection before it is 503.",
+        rule=_between(1, 60_000),
+    )
+    statement_timeout_ms: int = _setting(
+        10_000,
+        "milliseconds",
+        "A statement that runs longer is cancelled; 0: never. Set by migrate.",
+        rule=_statement_limit,
+    )
+    lock_timeout_ms: int = _setting(
+        5_000,
+        "milliseconds",
+        "A statement that waits longer for a lock fails; 0: never. Set by migrate.",
+        rule=_statement_limit,
+    )
+    idle_transaction_timeout_ms: int = _setting(
+        15_000,
+        "milliseconds",
+        "A transaction idle for longer is ended; 0: never. Set by migrate.",
+        rule=_statement_limit,
+    )
+
+    # ---- caches
+    memcached: tuple[str, ...] = _setting(
+        (),
+        "host:port",
+        "memcached servers; none: each worker's own memory alone.",
+        rule=_each(_host_port),
+    )
+    memory_cache_mb: int = _setting(
+        32, "MiB", "Documents each worker keeps in its own memory.", rule=_between(1, 4_096)
+    )
+    site_poll_ms: int = _setting(
+        300,
+        "milliseconds",
+        "How often a worker asks which sites changed, for what guests get from memory.",
+        rule=_between(50, 900),
+    )
+
+    # ---- limits
+    rate_limit_token_per_minute: int = _setting(
+        1_200,
+        "requests",
+        "Requests per minute and token, approximate; 0: no limit.",
+        reload=True,
+        rule=_between(0, 10_000_000),
+    )
+    rate_limit_address_per_minute: int = _setting(
+        1_200,
+        "requests",
+        "Requests per minute and guest address, approximate; 0: no limit.",
+        reload=True,
+        rule=_between(0, 10_000_000),
+    )
+    comment_rate_per_minute: int = _setting(
+        60,
+        "comments",
+        "Comments per minute and profile, moderators excepted.",
+        reload=True,
+        rule=_between(1, 100_000),
+    )
+    duplicate_window_s: int = _setting(
+        300,
+        "seconds",
+        "The same text by the same author within this time is taken for a repetition.",
+        reload=True,
+        rule=_between(0, 86_400),
+    )
+    idempotency_hours: int = _setting(
+        24,
+        "hours",
+        "How long an Idempotency-Key is remembered.",
+        reload=True,
+        rule=_between(1, 720),
+    )
+    token_days: int = _setting(
+        365, "days", "Life of an access token.", reload=True, rule=_between(1, 3_650)
+    )
+    sign_in_code_minutes: int = _setting(
+        15,
+        "minutes",
+        "Life of a sign-in code sent by e-mail.",
+        reload=True,
+        rule=_between(1, 1_440),
+    )
+    audit_retention_days: int = _setting(
+        90,
+        "days",
+        "How long the audit keeps who changed what from where.",
+        reload=True,
+        rule=_between(1, 36_500),
+    )
+
+    # ---- mail
+    smtp_url: str = _setting(
+        "",
+        "URL",
+        "smtp://user:password@host:587 or smtps://...; empty: the mailbox folder when embedded, else no mail.",
+        reload=True,
+        rule=_url("smtp", "smtps"),
+        secret=True,
+    )
+    mail_from: str = _setting(
+        "",
+        "e-mail address",
+        "Sender of mail; empty: noreply@ the platform domain.",
+        reload=True,
+        rule=_email,
+    )
+    mail_allow_list: tuple[str, ...] = _setting(
+        (), "addresses or @domains", "Outside prod, mail goes to these only.", reload=True
+    )
+    mailbox: str = _setting(
+        "mailbox", "folder", "Where the embedded mode puts its mail; relative to the data folder."
+    )
+
+    # ---- files
+    files_path: str = _setting(
+        "files", "folder", "Uploads, where no S3 bucket is set; relative to the data folder."
+    )
+    s3_bucket: str = _setting("", "name", "Bucket for uploads; empty: files_path.")
+    s3_endpoint: str = _setting(
+        "", "URL", "S3 service; empty: Amazon's.", rule=_url("http", "https")
+    )
+    s3_region: str = _setting("eu-west-1", "name", "S3 region.")
+    aws_access_key_id: str = _setting(
+        "", "text", "S3 key; empty: what boto3 finds by itself.", secret=True
+    )
+    aws_secret_access_key: str = _setting("", "text", "S3 secret.", secret=True)
+
+    # ---- other services
+    assertion_verifier_url: str = _setting(
+        "",
+        "URL",
+        "Verifies the assertions of POST /auth; empty: that sign-in is 501.",
+        reload=True,
+        rule=_url("http", "https"),
+    )
+    geocode_url: str = _setting(
+        "", "URL", "Geocoder; empty: /geocode is 501.", reload=True, rule=_url("http", "https")
+    )
+    geocode_key: str = _setting("", "text", "Key of the geocoder.", reload=True, secret=True)
+    spam_check: bool = _setting(
+        False, "", "Ask stopforumspam.com about the address of each new user.", reload=True
+    )
+
+    # ---- figures and logs
+    log_level: str = _setting(
+        "info",
+        "level",
+        "Least serious line that is logged.",
+        reload=True,
+        rule=_one_of("debug", "info", "warning", "error"),
+    )
+    log_format: str = _setting(
+        "text", "", "Log lines as text or as json.", rule=_one_of("text", "json")
+    )
+    log_target: str = _setting("stderr", "", "stderr, or a file (opened again at SIGUSR1).")
+    access_log: bool = _setting(True, "", "One line for each request.")
+    metrics_address: str = _setting(
+        "",
+        "host:port",
+        "StatsD server (UDP) for counters and timings; empty: none.",
+        rule=_optional_host_port,
+    )
+    metrics_prefix: str = _setting("forumapi", "text", "First part of each metric's name.")
+
+    @property
+    def is_embedded(self) -> bool:
+        """True where everything is local: development sign-in, mail into a folder."""
+        return self.environment == "embedded"
+
+    @property
+    def data_path(self) -> Path:
+        """The data folder, absolute."""
+        return Path(self.data_dir).expanduser().absolute()
+
+    @property
+    def mailbox_path(self) -> Path:
+        """The folder of the embedded mode's mail, absolute."""
+        return self.data_path / self.mailbox
+
+    @property
+    def direct_url(self) -> str:
+        """The database without a pooler."""
+        return self.database_direct_url or self.database_url
+
+    @property
+    def worker_count(self) -> int:
+        """Web workers: as set, else the cores this process may use."""
+        return self.workers or len(os.sched_getaffinity(0))
+
+    @property
+    def scheme(self) -> str:
+        """http or https, for the links we build."""
+        return self.public_scheme or ("http" if self.is_embedded else "https")
+
+    @property
+    def port_suffix(self) -> str:
+        """`:8080`, or nothing where the links we build need no port."""
+        port = self.public_port
+        if port < 0:
+            listens_on = self.listen.rpartition(":")[2]
+            port = int(listens_on) if self.is_embedded and listens_on.isdigit() else 0
+        return f":{port}" if port and port != (443 if self.scheme == "https" else 80) else ""
+
+    @property
+    def short_links(self) -> str:
+        """What a short link's code is appended to; ends in /out/."""
+        return (
+            self.short_link_url or f"{self.scheme}://{self.platform_domain}{self.port_suffix}/out/"
+        )
+
+    @property
+    def sender(self) -> str:
+        """The address mail comes from."""
+        return self.mail_from or f"noreply@{self.platform_domain}"
+
+
+SETTINGS: Final = {
+    one.name: one for one in dataclasses.fields(Config) if not one.metadata.get("internal")
+}
+_TYPES: Final[dict[str, Any]] = {
+    name: hint for name, hint in get_type_hints(Config).items() if name in SETTINGS
+}
+
+
+def _kind(name: str) -> str:
+    return {
+        bool: "true or false",
+        int: "a whole number",
+        str: "a text",
+        tuple[str, ...]: "a list of texts",
+        tuple[int, ...]: "a list of whole numbers",
+    }[_TYPES[name]]
+
+
+def _typed(name: str, value: object) -> Any:
+    """`value` as the setting's type. Raises ConfigError."""
+    wanted = _TYPES[name]
+    if wanted is bool and isinstance(value, bool):
+        return value
+    if wanted is int and isinstance(value, int) and not isinstance(value, bool):
+        return int(value)
+    if wanted is str and isinstance(value, str):
+        return str(value)
+    if wanted in (tuple[str, ...], tuple[int, ...]) and isinstance(value, (list, tuple)):
+        element = str if wanted == tuple[str, ...] else int
+        if all(isinstance(one, element) and not isinstance(one, bool) for one in value):
+            return tuple(element(one) for one in value)
+    raise ConfigError(f"{name} must be {_kind(name)}")
+
+
+def _checked(name: str, value: object) -> Any:
+    typed = _typed(name, value)
+    rule: Rule | None = SETTINGS[name].metadata["rule"]
+    if rule is not None and (wrong := rule(typed)):
+        raise ConfigError(f"{name} {wrong}")
+    return typed
+
+
+def parse(name: str, text: str) -> Any:
+    """The value of the setting `name` written as text: environment, command line. Raises ConfigError.
+
+    A list is written with commas between; true and false also as yes, no, on, off, 1, 0.
+    """
+    _known(name)
+    wanted = _TYPES[name]
+    value: object = text
+    if wanted is bool:
+        value = {"true": True, "yes": True, "on": True, "1": True}.get(text.lower(), text)
+        value = {"false": False, "no": False, "off": False, "0": False}.get(text.lower(), value)
+    elif wanted is int and re.fullmatch(r"-?\d{1,18}", text):
+        value = int(text)
+    elif wanted in (tuple[str, ...], tuple[int, ...]):
+        parts = [part.strip() for part in text.split(",") if part.strip()]
+        is_numbers = wanted == tuple[int, ...] and all(part.isdigit() for part in parts)
+        value = [int(part) for part in parts] if is_numbers else parts
+    return _checked(name, value)
+
+
+def _known(name: str) -> None:
+    if name not in SETTINGS:
+        near = difflib.get_close_matches(name, SETTINGS, n=1, cutoff=0.4)
+        hint = f"; did you mean {near[0]}?" if near else ""
+        raise ConfigError(f"there is no setting {name}{hint}")
+
+
+def default_path(environ: Mapping[str, str]) -> Path:
+    """The settings file: what FORUMAPI_CONFIG names, else the one that came with the package."""
+    named = environ.get(ENV_FILE)
+    return Path(named) if named else resource("etc/forumapi.toml")
+
+
+def load(path: Path | None = None, environ: Mapping[str, str] = os.environ) -> Config:
+    """The settings of the file at `path` (else the usual one), overridden by the environment. Raises ConfigError."""
+    path = path or default_path(environ)
+    values: dict[str, Any] = {}
+    for name, value in _read(path).unwrap().items():
+        try:
+            _known(name)
+            values[name] = _checked(name, value)
+        except ConfigError as error:
+            raise ConfigError(f"{path}: {error}") from None
+    for key, text in environ.items():
+        if not key.startswith(ENV_PREFIX) or key == ENV_FILE:
+            continue
+        try:
+            values[key.removeprefix(ENV_PREFIX).lower()] = parse(
+                key.removeprefix(ENV_PREFIX).lower(), text
+            )
+        except ConfigError as error:
+            raise ConfigError(f"{key} in the environment: {error}") from None
+    return Config(path=path, **values)
+
+
+def _read(path: Path) -> tomlkit.TOMLDocument:
+    try:
+        return tomlkit.parse(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ConfigError(f"{path}: there is no such file") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: cannot be read: {error}") from None
+    except tomlkit.exceptions.ParseError as error:
+        raise ConfigError(f"{path}: {error}") from None
+
+
+def note(name: str) -> str:
+    """What a setting is for, its unit, and when a change takes effect: the line above it in etc/forumapi.toml."""
+    about = SETTINGS[name].metadata
+    unit = f" Unit: {about['unit']}." if about["unit"] else ""
+    return (
+        f"{about['text']}{unit} {'Reload applies it.' if about['reload'] else 'Needs a restart.'}"
+    )
+
+
+def shown(name: str, value: object) -> str:
+    """A value as TOML writes it; secrets are not shown."""
+    if SETTINGS[name].metadata["secret"] and value:
+        return '"(set)"'
+    return tomlkit.item(list(value) if isinstance(value, tuple) else value).as_string()
+
+
+class Changes(NamedTuple):
+    """The names of settings that differ: those a reload applies at once, and those that wait for a restart."""
+
+    applied: list[str]
+    needs_restart: list[str]
+
+
+def diff(old: Config, new: Config) -> Changes:
+    """Which settings differ between the two, in the order of the file."""
+    changed = [name for name in SETTINGS if getattr(old, name) != getattr(new, name)]
+    at_once = [name for name in changed if SETTINGS[name].metadata["reload"]]
+    return Changes(at_once, [name for name in changed if name not in at_once])
+
+
+def set_value(path: Path, name: str, text: str) -> Config:
+    """Write one setting into the file and keep everything else in it, comments too; the settings as they are then.
+
+    Raises ConfigError, and writes nothing, when the value or the file is bad.
+    """
+    value = parse(name, text)
+    document = _read(path)
+    document[name] = list(value) if isinstance(value, tuple) else value
+    written = tomlkit.dumps(document)
+    try:
+        # The new file stands whole beside the old one before it takes its name, so that a crash leaves one of the two.
+        with tempfile.NamedTemporaryFile(
+            "w", encoding="utf-8", dir=path.parent, prefix=f".{path.name}.", delete=False
+        ) as handle:
+            handle.write(written)
+        fresh = Path(handle.name)
+        try:
+            settings = load(fresh, {})
+            fresh.chmod(path.stat().st_mode & 0o777)
+            fresh.replace(path)
+        except BaseException:
+            fresh.unlink(missing_ok=True)
+            raise
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be written: {error}") from None
+    return dataclasses.replace(settings, path=path)
+
+
+class Settings:
+    """The settings a running process works with; `reload` replaces what may be replaced while it runs."""
+
+    def __init__(self, current: Config, environ: Mapping[str, str] = os.environ) -> None:
+        self.current = current
+        self._environ = environ
+
+    def reload(self) -> Changes:
+        """Read the file again. What a reload applies at once is in `current` afterwards; the rest keeps its value.
+
+        Raises ConfigError, and changes nothing, when the file or the environment is bad.
+        """
+        new = load(self.current.path, self._environ)
+        changes = diff(self.current, new)
+        applied = {name: getattr(new, name) for name in changes.applied}
+        self.current = dataclasses.replace(self.current, **applied)
+        return changes
