@@ -1,0 +1,676 @@
+"""What is on the wire: one struct per object of an answer, keys in wire order, with the wire's names.
+
+The API document is made from these, and every answer of the test suite is held against it. A key that may be absent is
+`T | UnsetType = UNSET`; one that is always there and may be null is `T | None`. Nothing here is used to make an answer:
+documents are encoded by their models.
+"""
+
+# ruff: noqa: N815 - the wire's names are in camel case
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Generic, Literal, TypeVar
+
+from msgspec import UNSET, Meta, Struct, UnsetType
+
+T = TypeVar("T")
+
+# ---------------------------------------------------------------- values (platform 1.9)
+
+Id = Annotated[int, Meta(ge=1, description="An id, unique among things of its type.")]
+NoneOrId = Annotated[int, Meta(ge=0, description="An id; 0 for none.")]
+Count = Annotated[int, Meta(ge=0)]
+Time = Annotated[
+    str,
+    Meta(
+        pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{0,5}[1-9])?Z$",
+        description="RFC 3339 in UTC; at most six fractional digits, trailing zeros left out.",
+        examples=["2026-03-01T18:22:07.4Z"],
+        extra_json_schema={"format": "date-time"},
+    ),
+]
+Text = Annotated[str, Meta(description="Plain text, HTML-escaped: insert it as it is.")]
+Address = Annotated[
+    str, Meta(description="A reference relative to the host, such as /api/v1/conversations/88.")
+]
+ItemTypeName = Annotated[
+    str, Meta(description="The name of an item type.", examples=["conversation"])
+]
+CommentableName = Literal["conversation", "event", "poll", "huddle", "profile"]
+ContainedName = Literal["microcosm", "conversation", "event", "poll"]
+
+# ---------------------------------------------------------------- parts
+
+
+class Link(Struct, kw_only=True):
+    """A named address (platform 1.10)."""
+
+    rel: Annotated[str, Meta(description="What is found there.")]
+    href: Address
+    title: Text | UnsetType = UNSET
+
+
+class MenuEntry(Struct, kw_only=True):
+    """One entry of a site's menu (platform 2.3)."""
+
+    href: Annotated[str, Meta(description="A relative reference, or http, https, mailto.")]
+    title: Text | UnsetType = UNSET
+    text: Text
+
+
+class Stat(Struct, kw_only=True):
+    """One figure of a site or profile."""
+
+    metric: Annotated[str, Meta(description="What is counted.", examples=["totalComments"])]
+    value: Count
+
+
+class Permissions(Struct, kw_only=True):
+    """What the caller may do with the thing, computed for each request (platform 1.13 and 5.4)."""
+
+    create: Annotated[bool, Meta(description="Create something under it.")]
+    read: bool
+    update: bool
+    delete: bool
+    closeOwn: Annotated[bool, Meta(description="Close an own item.")]
+    openOwn: Annotated[bool, Meta(description="Open an own item again.")]
+    readOthers: bool
+    guest: Annotated[bool, Meta(description="The caller has no profile on this site.")]
+    banned: bool
+    owner: Annotated[bool, Meta(description="The caller made it, or it is the caller.")]
+    moderator: bool
+    siteOwner: bool
+
+
+class Paged(Struct, Generic[T], kw_only=True):
+    """One page of a list (platform 1.8)."""
+
+    total: Annotated[int, Meta(ge=0, description="Entries of the whole list.")]
+    limit: Annotated[int, Meta(ge=5, le=250, multiple_of=5)]
+    offset: Count
+    maxOffset: Annotated[int, Meta(ge=0, description="The offset of the last page.")]
+    totalPages: Annotated[int, Meta(ge=0, description="0 for an empty list.")]
+    page: Annotated[int, Meta(ge=1, description="Counted from 1, also for an empty list.")]
+    links: Annotated[
+        list[Link], Meta(description="first, prev, self, next, last, as far as they exist.")
+    ]
+    type: Address
+    items: list[T]
+
+
+class Breadcrumb(Struct, kw_only=True):
+    """A microcosm above the thing shown (content 1.9); the outermost comes first, the root is left out."""
+
+    rel: Literal["microcosm ancestor"]
+    href: Address
+    title: Text
+    id: Id
+    level: Annotated[int, Meta(ge=2, description="Depth in the tree; the root is 1.")]
+
+
+class ErrorDetail(Struct, kw_only=True):
+    """`data` of every error (platform 1.6)."""
+
+    siteId: Annotated[int, Meta(ge=0, description="0 when the site is unknown.")]
+    profileId: Annotated[int, Meta(ge=1, description="The caller.")] | UnsetType = UNSET
+    errorCode: Annotated[int, Meta(ge=0, le=24, description="A stable code; 0 when none fits.")]
+    errorDetail: Annotated[str, Meta(description="The same text as error[0].")]
+
+
+# ---------------------------------------------------------------- profiles (platform 4)
+
+
+class NoFlags(Struct, kw_only=True):
+    """Always empty."""
+
+
+class ProfileSummaryMeta(Struct, kw_only=True):
+    """`meta` of a profile summary."""
+
+    flags: NoFlags
+    links: list[Link]
+
+
+class ProfileSummary(Struct, kw_only=True):
+    """A profile as it is embedded everywhere (platform 4.2)."""
+
+    id: Id
+    siteId: Id
+    userId: Id
+    profileName: Text
+    visible: bool
+    avatar: Annotated[str, Meta(max_length=125, description='Address of a picture; "" for none.')]
+    meta: ProfileSummaryMeta
+
+
+class ProfileFlags(Struct, kw_only=True):
+    """The caller's own relation to a profile, or to the list of people."""
+
+    watched: Literal[True] | UnsetType = UNSET
+    ignored: Literal[True] | UnsetType = UNSET
+    sendEmail: bool | UnsetType = UNSET
+    sendSMS: bool | UnsetType = UNSET
+
+
+class ProfileMeta(Struct, kw_only=True):
+    """`meta` of a profile."""
+
+    flags: ProfileFlags
+    stats: Annotated[list[Stat], Meta(description="unreadHuddles.")] | UnsetType = UNSET
+    links: list[Link]
+    permissions: Permissions
+
+
+class Profile(Struct, kw_only=True):
+    """A user's face on one site (platform 4.3)."""
+
+    id: Id
+    siteId: Id
+    userId: Id
+    email: str | UnsetType = UNSET
+    profileName: Text
+    member: Literal[True] | UnsetType = UNSET
+    gender: Text | UnsetType = UNSET
+    visible: bool
+    styleId: Count
+    itemCount: Annotated[int, Meta(ge=0, description="Visible conversations made by the profile.")]
+    commentCount: Count
+    profileComment: CommentSummary | None
+    created: Time
+    lastActive: Time
+    avatar: Annotated[str, Meta(max_length=125, description='Address of a picture; "" for none.')]
+    meta: ProfileMeta
+
+
+class PeopleMeta(Struct, kw_only=True):
+    """`meta` of the list of people."""
+
+    flags: ProfileFlags
+    links: list[Link]
+    permissions: Permissions
+
+
+class Profiles(Struct, kw_only=True):
+    """The list of people (platform 4.3)."""
+
+    profiles: Paged[ProfileSummary]
+    meta: PeopleMeta
+
+
+class ProfileOptions(Struct, kw_only=True):
+    """A profile's own options (platform 4.3)."""
+
+    profileId: Id
+    showDOB: bool
+    showDOBYear: bool
+    sendEmail: Annotated[bool, Meta(description="Master switch of notification mail.")]
+    sendSMS: bool
+    isDiscouraged: bool
+
+
+class UserMeta(Struct, kw_only=True):
+    """`meta` of a user."""
+
+    links: list[Link]
+
+
+class User(Struct, kw_only=True):
+    """One person across the platform (platform 4.1)."""
+
+    userId: Id
+    email: str
+    gender: str | None
+    language: str | UnsetType = UNSET
+    created: Time
+    state: Literal["email_confirm", "valid", "email_confirm_edit"] | None
+    banned: Literal[True] | UnsetType = UNSET
+    dobDay: Annotated[int, Meta(ge=1, le=31)] | None
+    dobMonth: Annotated[int, Meta(ge=1, le=12)] | None
+    dobYear: int | None
+    canonicalEmail: str | UnsetType = UNSET
+    meta: UserMeta
+
+
+class AccessToken(Struct, kw_only=True):
+    """The token that was presented (platform 3.5)."""
+
+    accessToken: str
+    user: User
+    clientId: Count
+    created: Time
+    expires: Time
+
+
+# ---------------------------------------------------------------- sites (platform 2)
+
+
+class SiteFlags(Struct, kw_only=True):
+    """The state of a site."""
+
+    deleted: bool
+
+
+class SiteMeta(Struct, kw_only=True):
+    """`meta` of a site."""
+
+    created: Time
+    createdBy: ProfileSummary | None
+    flags: SiteFlags
+    stats: list[Stat]
+    links: list[Link]
+    permissions: Permissions | UnsetType = UNSET
+
+
+class Site(Struct, kw_only=True):
+    """A tenant (platform 2.2)."""
+
+    siteId: Id
+    siteURL: Annotated[str, Meta(description="Where its pages are; no trailing slash.")]
+    title: Text
+    description: Text
+    subdomainKey: str
+    domain: Annotated[str, Meta(description='Its own domain; "" for none.')]
+    forceSSL: Literal[True] | UnsetType = UNSET
+    ownedBy: ProfileSummary | None
+    themeId: Id
+    logoUrl: str
+    faviconUrl: str | UnsetType = UNSET
+    backgroundColor: str
+    backgroundUrl: str | UnsetType = UNSET
+    backgroundPosition: (
+        Literal["tile", "cover", "tall", "wide", "left", "center", "right"] | UnsetType
+    ) = UNSET
+    linkColor: str
+    gaWebPropertyId: str | UnsetType = UNSET
+    menu: list[MenuEntry]
+    auth0Domain: str | UnsetType = UNSET
+    auth0ClientId: str | UnsetType = UNSET
+    meta: SiteMeta
+
+
+class LinksMeta(Struct, kw_only=True):
+    """`meta` of a list that nobody is refused."""
+
+    links: list[Link]
+
+
+class Sites(Struct, kw_only=True):
+    """The list of sites (platform 2.3)."""
+
+    sites: Paged[Site]
+    meta: LinksMeta
+
+
+class Health(Struct, kw_only=True):
+    """One thing that was looked at for a site's owner."""
+
+    set: bool
+    valid: bool
+    error: Annotated[str, Meta(description='What is wrong; "" for nothing.')]
+    value: Any
+
+
+class SiteStatus(Struct, kw_only=True):
+    """Whether what the owner configured works (platform 2.3)."""
+
+    site: Site
+    domainHealth: Health
+    backgroundUrlHealth: Health
+    logoUrlHealth: Health
+    analyticsIDHealth: Health
+
+
+class Reserved(Struct, kw_only=True):
+    """Whether a subdomain can't be had any more (platform 2.3)."""
+
+    reserved: bool
+
+
+class Index(Struct, kw_only=True):
+    """Where to go from here (platform 2.3)."""
+
+    links: list[Link]
+
+
+class LegalIndex(Struct, kw_only=True):
+    """The legal documents of this host (platform 6.1)."""
+
+    links: list[Link]
+
+
+class LegalDocument(Struct, kw_only=True):
+    """A legal document, or a link to where it is kept (platform 6.1)."""
+
+    link: str | UnsetType = UNSET
+    html: str | UnsetType = UNSET
+    lastModified: Time
+
+
+# ---------------------------------------------------------------- items (content 3)
+
+
+class SummaryFlags(Struct, kw_only=True):
+    """The state of an item in a list (platform 1.12); `unread` only where a list says so."""
+
+    sticky: bool
+    open: bool
+    deleted: bool
+    moderated: bool
+    visible: Annotated[bool, Meta(description="Neither deleted nor moderated.")]
+    unread: bool | UnsetType = UNSET
+
+
+class SummaryMeta(Struct, kw_only=True):
+    """`meta` of an item in a list."""
+
+    created: Time
+    createdBy: ProfileSummary
+    flags: SummaryFlags
+    links: list[Link]
+
+
+class DetailFlags(Struct, kw_only=True):
+    """The state of an item, and the caller's own relation to it (platform 1.12)."""
+
+    sticky: bool
+    open: bool
+    deleted: bool
+    moderated: bool
+    visible: Annotated[bool, Meta(description="Neither deleted nor moderated.")]
+    watched: Literal[True] | UnsetType = UNSET
+    ignored: Literal[True] | UnsetType = UNSET
+    sendEmail: bool | UnsetType = UNSET
+    sendSMS: bool | UnsetType = UNSET
+
+
+class DetailMeta(Struct, kw_only=True):
+    """`meta` of an item (content 1.9, MetaDetail)."""
+
+    created: Time
+    createdBy: ProfileSummary
+    edited: Time | UnsetType = UNSET
+    editedBy: ProfileSummary | UnsetType = UNSET
+    editReason: Text | UnsetType = UNSET
+    flags: DetailFlags
+    links: list[Link]
+    permissions: Permissions
+
+
+class ListMeta(Struct, kw_only=True):
+    """`meta` of a list of items; the permissions are those on the root microcosm."""
+
+    links: list[Link]
+    permissions: Permissions
+
+
+class LastComment(Struct, kw_only=True):
+    """The newest live comment of an item."""
+
+    id: Id
+    created: Time
+    createdBy: ProfileSummary
+
+
+class ConversationSummary(Struct, kw_only=True):
+    """A conversation in a list (content 3.1)."""
+
+    id: Id
+    title: Text
+    microcosmId: Id
+    breadcrumb: list[Breadcrumb]
+    totalComments: Count
+    totalViews: Count
+    lastComment: LastComment | UnsetType = UNSET
+    meta: SummaryMeta
+
+
+class EventSummaryFlags(Struct, kw_only=True):
+    """The state of an event in a list."""
+
+    sticky: bool
+    open: bool
+    deleted: bool
+    moderated: bool
+    visible: Annotated[bool, Meta(description="Neither deleted nor moderated.")]
+    unread: bool | UnsetType = UNSET
+    attending: bool
+
+
+class EventSummaryMeta(Struct, kw_only=True):
+    """`meta` of an event in a list."""
+
+    created: Time
+    createdBy: ProfileSummary
+    flags: EventSummaryFlags
+    links: list[Link]
+
+
+class EventSummary(Struct, kw_only=True):
+    """An event in a list (content 3.1 and 5.3)."""
+
+    id: Id
+    title: Text
+    microcosmId: Id
+    breadcrumb: list[Breadcrumb]
+    when: (
+        Annotated[str, Meta(description="Local time at the event, printed with a Z.")] | UnsetType
+    ) = UNSET
+    tz: str | UnsetType = UNSET
+    whentz: Time | UnsetType = UNSET
+    duration: Annotated[int, Meta(ge=1, description="Minutes.")] | UnsetType = UNSET
+    where: Text | UnsetType = UNSET
+    lat: float | UnsetType = UNSET
+    lon: float | UnsetType = UNSET
+    north: float | UnsetType = UNSET
+    east: float | UnsetType = UNSET
+    south: float | UnsetType = UNSET
+    west: float | UnsetType = UNSET
+    status: Literal["proposed", "upcoming", "postponed", "cancelled", "past"]
+    rsvpLimit: Annotated[int, Meta(ge=0, description="0 for no limit.")]
+    rsvpAttend: Annotated[int, Meta(ge=1)] | UnsetType = UNSET
+    rsvpSpaces: Annotated[int, Meta(ge=1)] | UnsetType = UNSET
+    totalComments: Count
+    totalViews: Count
+    lastComment: LastComment | UnsetType = UNSET
+    meta: EventSummaryMeta
+
+
+class ConversationEntry(Struct, kw_only=True, tag_field="itemType", tag="conversation"):
+    """A conversation among items of several types."""
+
+    item: ConversationSummary
+
+
+class EventEntry(Struct, kw_only=True, tag_field="itemType", tag="event"):
+    """An event among items of several types."""
+
+    item: EventSummary
+
+
+class MicrocosmEntry(Struct, kw_only=True, tag_field="itemType", tag="microcosm"):
+    """A child microcosm among items."""
+
+    item: MicrocosmSummary
+
+
+ItemContainer = MicrocosmEntry | ConversationEntry | EventEntry
+"""An entry of a microcosm's page: `itemType` says what `item` is (content 2.7)."""
+
+# ---------------------------------------------------------------- microcosms (content 2)
+
+
+class MicrocosmChild(Struct, kw_only=True):
+    """A link to a child microcosm."""
+
+    rel: Literal["microcosm child"]
+    href: Address
+    title: Text
+    logoUrl: str | UnsetType = UNSET
+    id: Id
+
+
+class MicrocosmSummary(Struct, kw_only=True):
+    """A microcosm in a list (content 2.5)."""
+
+    id: Id
+    parentId: Id | UnsetType = UNSET
+    breadcrumb: list[Breadcrumb] | UnsetType = UNSET
+    siteId: Id
+    visibility: Literal["public", "protected", "private"]
+    title: Text
+    description: Text
+    logoUrl: str
+    itemTypes: list[ContainedName]
+    children: list[MicrocosmChild] | UnsetType = UNSET
+    moderators: Annotated[list[int], Meta(max_length=0, description="Reserved: always empty.")]
+    totalItems: Annotated[int, Meta(ge=0, description="Items here and below.")]
+    totalComments: Annotated[int, Meta(ge=0, description="Comments here and below.")]
+    mostRecentUpdate: ConversationEntry | EventEntry | UnsetType = UNSET
+    meta: SummaryMeta
+
+
+class MicrocosmFlags(Struct, kw_only=True):
+    """The state of a microcosm, and the caller's own relation to it."""
+
+    sticky: bool
+    open: bool
+    deleted: bool
+    moderated: bool
+    visible: Annotated[bool, Meta(description="Neither deleted nor moderated.")]
+    unread: bool
+    watched: Literal[True] | UnsetType = UNSET
+    ignored: Literal[True] | UnsetType = UNSET
+    sendEmail: bool | UnsetType = UNSET
+    sendSMS: bool | UnsetType = UNSET
+
+
+class MicrocosmMeta(Struct, kw_only=True):
+    """`meta` of a microcosm."""
+
+    created: Time
+    createdBy: ProfileSummary
+    edited: Time | UnsetType = UNSET
+    editedBy: ProfileSummary | UnsetType = UNSET
+    editReason: Text | UnsetType = UNSET
+    flags: MicrocosmFlags
+    links: list[Link]
+    permissions: Permissions
+
+
+class Microcosm(Struct, kw_only=True):
+    """A microcosm with a page of its child microcosms and items (content 2.4)."""
+
+    id: Id
+    parentId: Id | UnsetType = UNSET
+    breadcrumb: list[Breadcrumb] | UnsetType = UNSET
+    siteId: Id
+    visibility: Literal["public", "protected", "private"]
+    title: Text
+    description: Text
+    logoUrl: Annotated[str, Meta(description='"" for none.')]
+    itemTypes: list[ContainedName]
+    moderators: Annotated[list[int], Meta(max_length=0, description="Reserved: always empty.")]
+    items: Paged[ItemContainer]
+    meta: MicrocosmMeta
+
+
+class MicrocosmTreeNode(Struct, kw_only=True):
+    """One microcosm of the flat tree; parents come before children (content 2.6)."""
+
+    rel: Literal["microcosm"]
+    href: Address
+    title: Text
+    id: Id
+    level: Annotated[int, Meta(ge=1, description="Depth in the tree; the root is 1.")]
+    parentId: Id | UnsetType = UNSET
+
+
+# ---------------------------------------------------------------- conversations (content 4)
+
+
+class Conversation(Struct, kw_only=True):
+    """A conversation with a page of its comments (content 4.3)."""
+
+    id: Id
+    title: Text
+    microcosmId: Id
+    breadcrumb: list[Breadcrumb]
+    comments: Paged[CommentSummary]
+    meta: DetailMeta
+
+
+class Conversations(Struct, kw_only=True):
+    """The conversations of a site that the caller may read (content 3.6)."""
+
+    conversations: Paged[ConversationSummary]
+    meta: ListMeta
+
+
+# ---------------------------------------------------------------- comments (content 7)
+
+
+class CommentFlags(Struct, kw_only=True):
+    """The state of a comment: always all four."""
+
+    deleted: bool
+    moderated: bool
+    visible: Annotated[bool, Meta(description="Neither deleted nor moderated.")]
+    unread: bool
+
+
+class CommentSummaryMeta(Struct, kw_only=True):
+    """`meta` of an embedded comment."""
+
+    created: Time
+    createdBy: ProfileSummary
+    edited: Time | UnsetType = UNSET
+    editedBy: Annotated[
+        ProfileSummary, Meta(description="Author of the current revision, also when never edited.")
+    ]
+    flags: CommentFlags
+    links: list[Link]
+
+
+class CommentSummary(Struct, kw_only=True):
+    """A comment embedded in what it is on (content 7.3)."""
+
+    id: Id
+    itemType: CommentableName
+    itemId: Id
+    revisions: Annotated[int, Meta(ge=1)]
+    inReplyTo: Id | UnsetType = UNSET
+    attachments: Annotated[int, Meta(ge=1)] | UnsetType = UNSET
+    markdown: Annotated[str, Meta(description="The source, as it was sent.")]
+    html: Annotated[str, Meta(description="Rendered and sanitised.")]
+    meta: CommentSummaryMeta
+
+
+class CommentMeta(Struct, kw_only=True):
+    """`meta` of a comment."""
+
+    inReplyTo: CommentSummary | UnsetType = UNSET
+    replies: list[CommentSummary] | UnsetType = UNSET
+    created: Time
+    createdBy: ProfileSummary
+    edited: Time | UnsetType = UNSET
+    editedBy: Annotated[
+        ProfileSummary, Meta(description="Author of the current revision, also when never edited.")
+    ]
+    flags: CommentFlags
+    links: list[Link]
+    permissions: Permissions
+
+
+class Comment(Struct, kw_only=True):
+    """A comment (content 7.4)."""
+
+    id: Id
+    itemType: CommentableName
+    itemId: Id
+    revisions: Annotated[int, Meta(ge=1)]
+    inReplyTo: NoneOrId
+    attachments: Count
+    firstLine: Annotated[str, Meta(description='Reserved: always "".')]
+    markdown: Annotated[str, Meta(description="The source, as it was sent.")]
+    html: Annotated[str, Meta(description="Rendered and sanitised.")]
+    meta: CommentMeta
