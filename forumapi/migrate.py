@@ -1,0 +1,209 @@
+"""Brings a database to the schema of this release: migrations once each, then functions, then seeds.
+
+Safe from several nodes at once: one advisory lock for the whole run. Each migration is one transaction that also writes
+its row into schema_migrations, so a crash leaves both or neither. Migrations are forward only and never edited once
+run; functions and triggers are dropped and recreated whole, seeds change nothing that is there already.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import psycopg
+from psycopg import sql
+
+from forumapi.config import Config, resource
+
+# One number for every node of every release.
+LOCK: Final = 7_205_159_403_792_793
+
+# Longer than any statement of a busy site should hold a table, shorter than its users' patience.
+LOCK_TIMEOUT_MS: Final = 10_000
+
+_TABLE: Final = """
+    CREATE TABLE IF NOT EXISTS schema_migrations (
+        name        text        PRIMARY KEY,
+        checksum    text        NOT NULL,
+        applied     timestamptz NOT NULL DEFAULT now()
+    )"""
+
+# Our triggers, functions and procedures, nothing that an extension brought. Without CASCADE: an index or a generated
+# column that leans on a function must fail here, not vanish.
+_OURS: Final = """
+    SELECT statement FROM (
+        SELECT 1, format('DROP TRIGGER %I ON %s', t.tgname, t.tgrelid::regclass)
+          FROM pg_trigger t
+          JOIN pg_class c ON c.oid = t.tgrelid
+         WHERE NOT t.tgisinternal AND t.tgparentid = 0 AND c.relnamespace = 'public'::regnamespace
+         UNION ALL
+        SELECT 2, format('DROP %s %s', CASE p.prokind WHEN 'p' THEN 'PROCEDURE' ELSE 'FUNCTION' END,
+                         p.oid::regprocedure)
+          FROM pg_proc p
+         WHERE p.pronamespace = 'public'::regnamespace
+           AND p.prokind IN ('f', 'p')
+           AND NOT EXISTS (SELECT 1 FROM pg_depend d
+                            WHERE d.classid = 'pg_proc'::regclass AND d.objid = p.oid AND d.deptype = 'e')
+    ) AS ours (step, statement)
+     ORDER BY step, statement"""
+
+
+class MigrateError(Exception):
+    """The database cannot be brought to this release; the message says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One thing to run: `name` is its row in schema_migrations, `text` its SQL, `checksum` over all of it."""
+
+    name: str
+    text: str
+    checksum: str
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a folder of SQL holds: `migrations` in order, and `functions` and `seeds` as one step each, or None."""
+
+    migrations: tuple[Step, ...]
+    functions: Step | None
+    seeds: Step | None
+
+
+def _checksum(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _together(folder: Path, name: str) -> Step | None:
+    texts = [path.read_text(encoding="utf-8") for path in sorted(folder.glob("*.sql"))]
+    return Step(name, "\n".join(texts), _checksum("\n".join(texts))) if texts else None
+
+
+def read(folder: Path | None = None) -> Plan:
+    """The plan of `folder`, else of this release."""
+    folder = folder or resource("sql")
+    migrations = []
+    for path in sorted((folder / "migrations").glob("*.sql")):
+        text = path.read_text(encoding="utf-8")
+        migrations.append(Step(path.stem, text, _checksum(text)))
+    return Plan(
+        tuple(migrations),
+        _together(folder / "functions", "functions"),
+        _together(folder / "seeds", "seeds"),
+    )
+
+
+def _known(connection: psycopg.Connection) -> dict[str, str]:
+    if connection.execute("SELECT to_regclass('schema_migrations')").fetchone() == (None,):
+        return {}
+    return dict(connection.execute("SELECT name, checksum FROM schema_migrations").fetchall())
+
+
+def _pending(plan: Plan, known: Mapping[str, str]) -> list[str]:
+    """Names of what is still to run. Raises MigrateError for a migration that was changed after it ran."""
+    for step in plan.migrations:
+        if known.get(step.name, step.checksum) != step.checksum:
+            raise MigrateError(
+                f"{step.name} was edited after it ran here; restore it and write a new migration instead"
+            )
+    names = [step.name for step in plan.migrations if step.name not in known]
+    together = (step for step in (plan.functions, plan.seeds) if step is not None)
+    return names + [step.name for step in together if known.get(step.name) != step.checksum]
+
+
+def pending(url: str, folder: Path | None = None) -> list[str]:
+    """Names of what `migrate` would run, in order. Raises MigrateError, psycopg.Error."""
+    with psycopg.connect(url, connect_timeout=5) as connection:
+        return _pending(read(folder), _known(connection))
+
+
+def migrate(
+    url: str,
+    config: Config | None = None,
+    *,
+    folder: Path | None = None,
+    progress: Callable[[str], None] = lambda text: None,
+) -> list[str]:
+    """Run what is pending on the database at `url` (no pooler in between) and return its names.
+
+    With `config`, its time limits become those of the role in this database. Raises MigrateError, psycopg.Error.
+    """
+    plan = read(folder)
+    with psycopg.connect(url, autocommit=True, connect_timeout=5) as connection:
+        # The role's own limits are for requests; a migration may take its time, but not hold up the site for a lock.
+        connection.execute("SET statement_timeout = 0")
+        connection.execute("SET lock_timeout = 0")
+        connection.execute("SET idle_in_transaction_session_timeout = 0")
+        connection.execute("SELECT pg_advisory_lock(%s)", [LOCK])
+        connection.execute(f"SET lock_timeout = {LOCK_TIMEOUT_MS}")
+        connection.execute(_TABLE)
+        known = _known(connection)
+        names = _pending(plan, known)
+        for step in plan.migrations:
+            if step.name in names:
+                progress(f"migrating: {step.name}")
+                _run(connection, step)
+        if plan.functions is not None and plan.functions.name in names:
+            progress("migrating: functions")
+            _run(connection, plan.functions, drop_functions=True)
+        if plan.seeds is not None and plan.seeds.name in names:
+            progress("migrating: constants")
+            _run(connection, plan.seeds)
+        if config is not None:
+            _set_limits(connection, config)
+    return names
+
+
+def _run(connection: psycopg.Connection, step: Step, *, drop_functions: bool = False) -> None:
+    try:
+        with connection.transaction():
+            if drop_functions:
+                for (statement,) in connection.execute(_OURS).fetchall():
+                    connection.execute(statement)
+            # Without parameters psycopg sends the text as it is, many statements at once.
+            connection.execute(step.text.encode())
+            connection.execute(
+                """
+                INSERT INTO schema_migrations (name, checksum) VALUES (%s, %s)
+                ON CONFLICT (name) DO UPDATE SET checksum = excluded.checksum, applied = now()
+                """,
+                [step.name, step.checksum],
+            )
+    except psycopg.Error as error:
+        raise MigrateError(f"{step.name} failed and changed nothing: {error}") from error
+
+
+def _set_limits(connection: psycopg.Connection, config: Config) -> None:
+    """The time limits of requests, kept by the server itself: a killed greenlet does not stop its statement."""
+    limits = {
+        "statement_timeout": config.statement_timeout_ms,
+        "lock_timeout": config.lock_timeout_ms,
+        "idle_in_transaction_session_timeout": config.idle_transaction_timeout_ms,
+    }
+    role = connection.info.user
+    database = connection.info.dbname
+    wanted = sorted(f"{name}={value}" for name, value in limits.items())
+    current = connection.execute(
+        """
+        SELECT s.setconfig
+          FROM pg_db_role_setting s
+          JOIN pg_database d ON d.oid = s.setdatabase
+          JOIN pg_roles r ON r.oid = s.setrole
+         WHERE d.datname = %s AND r.rolname = %s
+        """,
+        [database, role],
+    ).fetchone()
+    if current is not None and set(wanted) <= set(current[0]):
+        return
+    for name, value in limits.items():
+        connection.execute(
+            sql.SQL("ALTER ROLE {} IN DATABASE {} SET {} = {}").format(
+                sql.Identifier(role),
+                sql.Identifier(database),
+                sql.Identifier(name),
+                sql.Literal(value),
+            )
+        )
