@@ -9,8 +9,6 @@
 CREATE EXTENSION IF NOT EXISTS btree_gin;
 CREATE EXTENSION IF NOT EXISTS pg_trgm;
 CREATE EXTENSION IF NOT EXISTS unaccent;
-CREATE EXTENSION IF NOT EXISTS cube;
-CREATE EXTENSION IF NOT EXISTS earthdistance;
 
 -- ------------------------------------------------------------------ constants
 
@@ -432,7 +430,7 @@ CREATE TABLE events (
     FOREIGN KEY (site_id, item_id) REFERENCES items
 );
 CREATE INDEX events_when ON events (site_id, when_utc);
-CREATE INDEX events_place ON events USING gist (ll_to_earth(lat, lon)) WHERE lat IS NOT NULL AND lon IS NOT NULL;
+CREATE INDEX events_place ON events USING gist (point(lon, lat)) WHERE lat IS NOT NULL AND lon IS NOT NULL;
 
 CREATE TABLE attendees (
     site_id         bigint      NOT NULL,
