@@ -6,12 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 from werkzeug.routing import IntegerConverter, Map, MapAdapter, Rule, ValidationError
 
-from forumapi import addresses, itemtypes, log
+from forumapi import addresses, itemtypes
 from forumapi.cache import Cache
 from forumapi.db import Database
 from forumapi.errors import WRONG_TYPE, Invalid
 from forumapi.handler import Handler
 from forumapi.itemtypes import ItemType
+from forumapi.log import AccessLog
 from forumapi.models.activity import Activity
 from forumapi.models.documents import Documents
 from forumapi.models.site import SiteDirectory
@@ -102,6 +103,7 @@ class App:
         self.root_routes = adapter(root)
         self.site_routes = adapter(site)
         self.debug_counts = config.debug_counts
+        self.access: AccessLog | None = None
         self.apply(config)
 
     def apply(self, config: Config) -> None:
@@ -130,7 +132,21 @@ class App:
         self.database.close()
 
     def log_access(
-        self, ctx: Context, method: str, route: str, status: int, size: int, seconds: float
+        self, ctx: Context, method: str, status: int, size: int, seconds: float, error: str
     ) -> None:
         """One line a request, where the settings ask for it."""
-        log.access(ctx, method, route, status, size, seconds)
+        if self.access is not None:
+            site = getattr(ctx, "site", None)
+            self.access.write(
+                method,
+                ctx.path,
+                status,
+                size,
+                seconds,
+                site_id=site.id if site else 0,
+                user_id=ctx.identity.user_id,
+                profile_id=ctx.identity.profile_id,
+                ip=ctx.ip,
+                request_id=ctx.request_id,
+                error=error,
+            )

@@ -59,7 +59,12 @@ raw: Final = msgspec.Raw
 
 def encode(document: Mapping[str, Any]) -> Fragment:
     """The document's bytes, cut at its holes: texts at even places, hole names at odd ones."""
-    parts = dumps(document).split(b"\0")
+    return cut(dumps(document))
+
+
+def cut(data: bytes) -> Fragment:
+    """JSON bytes with marked holes, cut at them."""
+    parts = data.split(b"\0")
     for index in range(0, len(parts) - 1, 2):
         parts[index] = parts[index].removesuffix(_OPTIONAL_MARK)
     return tuple(parts)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 import time
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import parse_qsl
 
@@ -74,12 +73,14 @@ def respond(app: App, environ: dict[str, Any]) -> Answer:
     ctx = Context(app, environ)
     ctx.tx = app.database.read()
     ctx.switches = PLAIN
+    ctx.ip = ctx.path = ""
     ctx.identity = GUEST
     given = environ.get("HTTP_X_REQUEST_ID", "")
     ctx.request_id = given if _REQUEST_ID.fullmatch(given) else os.urandom(8).hex()
     method = environ["REQUEST_METHOD"]
     handler: Handler | None = None
     headers: Headers
+    said = ""
     try:
         try:
             ctx.path = environ.get("PATH_INFO", "").encode("latin-1").decode("utf-8", "replace")
@@ -91,9 +92,11 @@ def respond(app: App, environ: dict[str, Any]) -> Answer:
         finally:
             ctx.tx.end()
     except ApiError as error:
+        said = error.message
         status, headers, data = _error(ctx, error, handler)
     except Exception:
-        logger.exception("request %s failed: %s %s", ctx.request_id, method, _template(handler))
+        said = "Internal error"
+        logger.exception("request %s failed: %s %s", ctx.request_id, method, type(handler).__name__)
         status, headers, data = _error(ctx, ApiError("Internal error"), handler)
     headers.append(("X-Request-Id", ctx.request_id))
     headers.append(("Content-Length", str(len(data))))
@@ -101,17 +104,11 @@ def respond(app: App, environ: dict[str, Any]) -> Answer:
         headers.append(
             ("Server-Timing", f"db;desc={ctx.tx.statements}, cache;desc={ctx.tx.cache_trips}")
         )
-    app.log_access(
-        ctx, method, _template(handler), status, len(data), time.perf_counter() - started
-    )
+    app.log_access(ctx, method, status, len(data), time.perf_counter() - started, said)
     line = 200 if ctx.switches.always200 and status != 304 else status
     if method == "HEAD" or status == 304:
         data = b""
     return response.STATUS_LINES[line], headers, data
-
-
-def _template(handler: Handler | None) -> str:
-    return type(handler).__name__ if handler else "-"
 
 
 # ---------------------------------------------------------------- the edge: query, method, address
@@ -442,6 +439,3 @@ def _error(ctx: Context, error: ApiError, handler: Handler | None) -> tuple[int,
     headers.extend(error.headers)
     text = response.dumps([error.message])
     return error.status, headers, response.envelope(error.status, data, text, ctx.switches)
-
-
-Respond = Callable[["App", dict[str, Any]], Answer]

@@ -6,7 +6,14 @@ One literal a line, whole address, alphabetical: grep finds it and a diff reads 
 from __future__ import annotations
 
 from forumapi.handler import Handler
+from forumapi.handlers.conversations import ConversationHandler
+from forumapi.handlers.microcosms import MicrocosmHandler, MicrocosmsHandler, MicrocosmTreeHandler
 
 ROOT: dict[str, type[Handler]] = {}
 
-SITE: dict[str, type[Handler]] = {}
+SITE: dict[str, type[Handler]] = {
+    "/api/v1/conversations/<conversation:item>": ConversationHandler,
+    "/api/v1/microcosms": MicrocosmsHandler,
+    "/api/v1/microcosms/<microcosm:item>": MicrocosmHandler,
+    "/api/v1/microcosms/tree": MicrocosmTreeHandler,
+}

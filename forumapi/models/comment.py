@@ -1,0 +1,231 @@
+"""Comments: cached documents, pages of an item's comments, writing, revisions (content 7)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any, Final, NamedTuple
+
+from forumapi import fragments, itemtypes
+from forumapi.db import Query, Reader, Row
+from forumapi.fragments import Fragment, Hole, dumps
+from forumapi.models import profile
+from forumapi.models.documents import Documents, Kind, Loaded
+
+# ---------------------------------------------------------------- documents
+
+LOAD = Query(
+    "comment.load",
+    """
+    SELECT c.comment_id, c.version, coalesce(i.item_type_id, 3::smallint), coalesce(c.item_id, c.on_profile_id),
+           c.revisions, coalesce(c.in_reply_to, 0), c.attachments, c.markdown, c.html, c.created, c.edited,
+           c.is_deleted, c.is_moderated
+      FROM comments c
+      LEFT JOIN items i ON i.site_id = c.site_id AND i.item_id = c.item_id
+     WHERE c.site_id = %(site_id)s AND c.comment_id = ANY(%(ids)s)""",
+)
+
+
+def _document(row: Row, *, is_detail: bool) -> Fragment:
+    """A comment with the holes author, editor, unread, links; a detail has also inReplyTo, replies and permissions."""
+    (
+        comment_id,
+        _,
+        parent_type,
+        parent_id,
+        revisions,
+        in_reply_to,
+        attachments,
+        markdown,
+        html,
+        created,
+        edited,
+        is_deleted,
+        is_moderated,
+    ) = row
+    data: dict[str, Any] = {
+        "id": comment_id,
+        "itemType": itemtypes.name_of(parent_type),
+        "itemId": parent_id,
+        "revisions": revisions,
+    }
+    if in_reply_to or is_detail:
+        data["inReplyTo"] = in_reply_to
+    if attachments or is_detail:
+        data["attachments"] = attachments
+    if is_detail:
+        data["firstLine"] = ""
+    data["markdown"] = markdown
+    data["html"] = html
+    meta: dict[str, Any] = {"created": fragments.when(created), "createdBy": Hole("author")}
+    if edited is not None:
+        meta["edited"] = fragments.when(edited)
+    meta["editedBy"] = Hole("editor")
+    meta["flags"] = {
+        "deleted": is_deleted,
+        "moderated": is_moderated,
+        "visible": not is_deleted and not is_moderated,
+        "unread": Hole("unread"),
+    }
+    if is_detail:
+        meta[fragments.OPTIONAL] = Hole("thread")
+    meta["links"] = [
+        {"rel": "self", "href": itemtypes.href(itemtypes.COMMENT, comment_id)},
+        Hole("links"),
+    ]
+    if is_detail:
+        meta["permissions"] = Hole("permissions")
+    data["meta"] = meta
+    return fragments.encode(data)
+
+
+def _load_summaries(tx: Reader, site_id: int, ids: list[int]) -> Loaded:
+    for row in tx.rows(LOAD, site_id=site_id, ids=ids):
+        yield row[0], row[1], _document(row, is_detail=False)
+
+
+def _load_details(tx: Reader, site_id: int, ids: list[int]) -> Loaded:
+    for row in tx.rows(LOAD, site_id=site_id, ids=ids):
+        yield row[0], row[1], _document(row, is_detail=True)
+
+
+SUMMARY: Final = Kind("comment/1", _load_summaries)
+DETAIL: Final = Kind("comment.detail/1", _load_details)
+
+
+# ---------------------------------------------------------------- what a page statement returns of a comment
+
+
+class Stub(NamedTuple):
+    """A comment as page statements return it: ids and versions of what it shows, and the viewer's flag.
+
+    In the order of COLUMNS. `reply_author_id` is 0 unless the comment replied to is live and in the same parent.
+    """
+
+    id: int
+    version: int
+    author_id: int
+    author_version: int
+    editor_id: int
+    editor_version: int
+    is_unread: bool
+    in_reply_to: int
+    reply_author_id: int
+    reply_author_name: str
+
+
+# Of a comment `c`; `unread` must be in scope as the time up to which the viewer has read.
+COLUMNS: Final = """
+           c.comment_id, c.version, c.created_by, ca.version, c.edited_by, coalesce(ce.version, ca.version),
+           {unread}, coalesce(c.in_reply_to, 0), coalesce(rp.profile_id, 0), coalesce(rp.profile_name, '')"""
+JOINS: Final = """
+      JOIN profiles ca ON ca.site_id = c.site_id AND ca.profile_id = c.created_by
+      LEFT JOIN profiles ce ON c.edited_by <> c.created_by AND ce.site_id = c.site_id AND ce.profile_id = c.edited_by
+      LEFT JOIN comments rc ON rc.site_id = c.site_id AND rc.comment_id = c.in_reply_to AND NOT rc.is_deleted
+                           AND NOT rc.is_moderated AND rc.item_id IS NOT DISTINCT FROM c.item_id
+                           AND rc.on_profile_id IS NOT DISTINCT FROM c.on_profile_id
+      LEFT JOIN profiles rp ON rp.site_id = rc.site_id AND rp.profile_id = rc.created_by"""
+WIDTH: Final = 10
+
+
+class Parent(NamedTuple):
+    """What a comment hangs on, as its links show it."""
+
+    type: int
+    id: int
+    title: str  # "" leaves the title out
+
+
+def parent_links(parent: Parent) -> bytes:
+    """The links `<type>` and `up` of a comment, as list entries with a leading comma (content 7.3)."""
+    link: dict[str, Any] = {
+        "rel": itemtypes.name_of(parent.type),
+        "href": itemtypes.href(parent.type, parent.id),
+    }
+    if parent.title:
+        link["title"] = parent.title
+    return b"%b,%b" % (dumps(link), dumps({**link, "rel": "up"}))
+
+
+def _links(parent: bytes, stub: Stub) -> bytes:
+    if not stub.reply_author_id:
+        return parent
+    return b'%b,{"rel":"inReplyTo","href":"/api/v1/comments/%d"},%b' % (
+        parent,
+        stub.in_reply_to,
+        dumps(
+            {
+                "rel": "inReplyToAuthor",
+                "href": itemtypes.href(itemtypes.PROFILE, stub.reply_author_id),
+                "title": stub.reply_author_name,
+            }
+        ),
+    )
+
+
+def profiles_of(stubs: Iterable[Stub]) -> dict[int, int]:
+    """id -> version of the authors and editors of some comments."""
+    versions: dict[int, int] = {}
+    for stub in stubs:
+        versions[stub.author_id] = stub.author_version
+        versions[stub.editor_id] = stub.editor_version
+    return versions
+
+
+def summary(fragment: Fragment, stub: Stub, people: dict[int, Fragment], links: bytes) -> bytes:
+    """One comment summary; `links` are its parent's (see parent_links)."""
+    return fragments.fill(
+        fragment,
+        {
+            b"author": people[stub.author_id][0],
+            b"editor": people[stub.editor_id][0],
+            b"unread": b"true" if stub.is_unread else b"false",
+            b"links": _links(links, stub),
+        },
+    )
+
+
+def summaries(
+    found: dict[int, Fragment], stubs: Sequence[Stub], people: dict[int, Fragment], parent: Parent
+) -> bytes:
+    """The JSON array of some comments of one parent; one whose document is gone is skipped (content 7.5)."""
+    links = parent_links(parent)
+    return b"[%b]" % b",".join(
+        [
+            summary(found[stub.id], stub, people, links)
+            for stub in stubs
+            if stub.id in found and stub.author_id in people and stub.editor_id in people
+        ]
+    )
+
+
+ONE = Query(
+    "comment.one",
+    f"""
+    SELECT {COLUMNS.format(unread="false")}, coalesce(i.item_type_id, 3::smallint),
+           coalesce(c.item_id, c.on_profile_id), coalesce(i.title, pp.profile_name, '')
+      FROM comments c {JOINS}
+      LEFT JOIN items i ON i.site_id = c.site_id AND i.item_id = c.item_id
+      LEFT JOIN profiles pp ON pp.site_id = c.site_id AND pp.profile_id = c.on_profile_id
+     WHERE c.site_id = %(site_id)s AND c.comment_id = ANY(%(ids)s)""",
+)
+
+
+def by_ids(tx: Reader, documents: Documents, site_id: int, ids: Sequence[int]) -> dict[int, bytes]:
+    """Comment summaries by id, outside any page (`unread` false). No permission is asked here."""
+    if not ids:
+        return {}
+    rows = tx.rows(ONE, site_id=site_id, ids=list(ids))
+    stubs = [Stub(*row[:WIDTH]) for row in rows]
+    found = documents.fetch(
+        tx,
+        site_id,
+        {SUMMARY: {s.id: s.version for s in stubs}, profile.SUMMARY: profiles_of(stubs)},
+    )
+    people = found[profile.SUMMARY]
+    return {
+        stub.id: summary(
+            found[SUMMARY][stub.id], stub, people, parent_links(Parent(*row[WIDTH : WIDTH + 3]))
+        )
+        for row, stub in zip(rows, stubs, strict=True)
+        if stub.id in found[SUMMARY]
+    }

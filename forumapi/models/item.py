@@ -1,0 +1,487 @@
+"""What conversations, events, polls and huddles share: the page of an item with its comments, summaries, lists, state.
+
+Own columns of an item are so few that a summary is made from the statement's row; only comments and profiles, which
+carry text or stand on many pages, are cached documents.
+"""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Sequence
+from typing import Any, Final, NamedTuple
+
+from forumapi import fragments, itemtypes, paging
+from forumapi.db import Query, Reader, Row
+from forumapi.fragments import Fragment, dumps
+from forumapi.models import comment, places, profile
+from forumapi.models.comment import Stub
+from forumapi.models.documents import Documents
+from forumapi.paging import Paging
+from forumapi.permissions import Target, Tree, View
+
+# ---------------------------------------------------------------- reading one item with a page of its comments
+
+# The time up to which the viewer has read an item (discovery 7.3); -infinity for guests.
+READ_TIME: Final = "greatest(r.read_at, mr.read_at, me.all_read_at, '-infinity'::timestamptz)"
+
+# Columns of the item that the page statement returns on every row, those for the entity tag first.
+_PARENT: Final = """
+           i.item_id, i.version, i.microcosm_id, i.title, i.created_by, ia.version, coalesce(i.edited_by, 0),
+           coalesce(ie.version, 0), i.edit_reason, i.is_sticky, i.is_open, i.is_deleted, i.is_moderated,
+           i.total, w.send_email, w.send_sms, i.is_ignored, i.others_wrote, i.is_unread, i.created, i.edited"""
+_PARENT_WIDTH: Final = 21
+_PARENT_STAMPED: Final = 18
+
+# Page k of a thread is `seq > offset` while nothing in it is hidden from this viewer. Otherwise the rows are walked
+# from the nearer end, so that the last page costs what the first one does. Exactly one of the three branches runs.
+PAGE = Query(
+    "item.page",
+    f"""
+    SELECT {comment.COLUMNS.format(unread="c.created > i.read_time AND %(me)s <> 0")}, {_PARENT}
+      FROM (SELECT i.*, {READ_TIME} AS read_time,
+                   i.last_activity > {READ_TIME} AS is_unread,
+                   i.comment_count - coalesce((SELECT sum(x.live) FROM item_authors x
+                        WHERE x.site_id = i.site_id AND x.item_id = i.item_id
+                          AND x.profile_id = ANY(%(ignored)s::bigint[])), 0)::int AS total,
+                   i.comment_count > coalesce(mine.live, 0) AS others_wrote,
+                   EXISTS (SELECT 1 FROM ignores g WHERE g.site_id = i.site_id AND g.profile_id = %(me)s
+                              AND g.item_type_id = i.item_type_id AND g.item_id = i.item_id) AS is_ignored
+              FROM items i
+              LEFT JOIN profiles me ON me.site_id = i.site_id AND me.profile_id = %(me)s
+              LEFT JOIN read_marks r ON r.site_id = i.site_id AND r.profile_id = %(me)s
+                                    AND r.item_type_id = i.item_type_id AND r.item_id = i.item_id
+              LEFT JOIN read_marks mr ON mr.site_id = i.site_id AND mr.profile_id = %(me)s
+                                     AND mr.item_type_id = 2 AND mr.item_id = i.microcosm_id
+              LEFT JOIN item_authors mine ON mine.site_id = i.site_id AND mine.item_id = i.item_id
+                                         AND mine.profile_id = i.created_by
+             WHERE i.site_id = %(site_id)s AND i.item_id = %(item_id)s AND i.item_type_id = %(item_type)s) i
+      JOIN profiles ia ON ia.site_id = i.site_id AND ia.profile_id = i.created_by
+      LEFT JOIN profiles ie ON ie.site_id = i.site_id AND ie.profile_id = i.edited_by
+      LEFT JOIN watchers w ON w.site_id = i.site_id AND w.profile_id = %(me)s AND w.item_type_id = i.item_type_id
+                          AND w.item_id = i.item_id
+      LEFT JOIN LATERAL (
+          (SELECT c.* FROM comments c
+            WHERE i.total = i.last_seq AND c.site_id = i.site_id AND c.item_id = i.item_id
+              AND c.seq > %(offset)s AND c.seq <= %(offset)s + %(limit)s)
+          UNION ALL
+          (SELECT c.* FROM comments c
+            WHERE i.total <> i.last_seq AND %(offset)s <= i.total / 2 AND c.site_id = i.site_id
+              AND c.item_id = i.item_id AND c.seq > 0 AND NOT c.is_deleted AND NOT c.is_moderated
+              AND c.created_by <> ALL(%(ignored)s::bigint[])
+            ORDER BY c.seq LIMIT %(limit)s OFFSET %(offset)s)
+          UNION ALL
+          (SELECT c.* FROM comments c
+            WHERE i.total <> i.last_seq AND %(offset)s > i.total / 2 AND c.site_id = i.site_id
+              AND c.item_id = i.item_id AND c.seq > 0 AND NOT c.is_deleted AND NOT c.is_moderated
+              AND c.created_by <> ALL(%(ignored)s::bigint[])
+            ORDER BY c.seq DESC LIMIT greatest(least(%(limit)s, i.total - %(offset)s), 0)
+           OFFSET greatest(i.total - %(offset)s - %(limit)s, 0))) c ON true
+      LEFT JOIN profiles ca ON ca.site_id = c.site_id AND ca.profile_id = c.created_by
+      {comment.JOINS.partition("ca.profile_id = c.created_by")[2]}
+     ORDER BY c.seq""",
+)
+
+# Never back, and only for what the viewer has really seen; losing one in a crash is no harm.
+MARK_NOW = Query(
+    "item.mark_now",
+    """
+    INSERT INTO read_marks (site_id, profile_id, item_type_id, item_id, read_at)
+    SELECT %(site_id)s, %(me)s, %(item_type)s, %(item_id)s, now()
+      FROM (SELECT set_config('synchronous_commit', 'off', true)) AS quick
+        ON CONFLICT (site_id, profile_id, item_type_id, item_id)
+        DO UPDATE SET read_at = greatest(read_marks.read_at, EXCLUDED.read_at)""",
+)
+MARK_AT = Query(
+    "item.mark_at",
+    """
+    INSERT INTO read_marks (site_id, profile_id, item_type_id, item_id, read_at)
+    SELECT %(site_id)s, %(me)s, %(item_type)s, %(item_id)s, c.created
+      FROM comments c, (SELECT set_config('synchronous_commit', 'off', true)) AS quick
+     WHERE c.site_id = %(site_id)s AND c.comment_id = %(comment_id)s
+        ON CONFLICT (site_id, profile_id, item_type_id, item_id)
+        DO UPDATE SET read_at = greatest(read_marks.read_at, EXCLUDED.read_at)""",
+)
+
+
+class ItemPage(NamedTuple):
+    """An item with one page of its comments, as its statement returned it."""
+
+    item_type: int
+    id: int
+    version: int
+    microcosm_id: int
+    title: str
+    author_id: int
+    author_version: int
+    editor_id: int
+    editor_version: int
+    edit_reason: str
+    is_sticky: bool
+    is_open: bool
+    is_deleted: bool
+    is_moderated: bool
+    total: int  # comments that this viewer sees
+    send_email: bool | None  # None: not watched
+    send_sms: bool | None
+    is_ignored: bool
+    others_wrote: bool
+    is_unread: bool
+    created: datetime.datetime
+    edited: datetime.datetime | None
+    comments: list[Stub]
+    stamp: Any
+
+    @property
+    def target(self) -> Target:
+        """What its permission is asked for."""
+        return Target(
+            self.item_type,
+            self.id,
+            self.microcosm_id or 0,
+            (self.author_id,),
+            others_wrote=self.others_wrote,
+        )
+
+
+def page(
+    tx: Reader,
+    site_id: int,
+    item_type: int,
+    item_id: int,
+    me: int,
+    ignored: Sequence[int],
+    at: Paging,
+) -> ItemPage | None:
+    """The item with the page `at` of its comments as `me` sees them; None if it never existed here.
+
+    Asks no permission and leaves nothing out for state: the caller does both before it shows anything.
+    """
+    rows = tx.rows(
+        PAGE,
+        site_id=site_id,
+        item_type=item_type,
+        item_id=item_id,
+        me=me,
+        ignored=ignored,
+        limit=at.limit,
+        offset=at.offset,
+    )
+    if not rows:
+        return None
+    parent = rows[0][comment.WIDTH :]
+    stubs = [Stub(*row[: comment.WIDTH]) for row in rows if row[0] is not None]
+    stamp = (parent[:_PARENT_STAMPED], [tuple(stub) for stub in stubs])
+    return ItemPage(item_type, *parent, stubs, stamp)
+
+
+def mark_read(tx: Reader, site_id: int, found: ItemPage, me: int, at: Paging) -> None:
+    """Move the viewer's read mark: to now on the last page, else to the last comment shown (content 3.3).
+
+    A mark that would change nothing anybody can see is not written.
+    """
+    if not me or not found.is_unread:
+        return
+    if at.offset + at.limit >= found.total:
+        tx.run(MARK_NOW, site_id=site_id, me=me, item_type=found.item_type, item_id=found.id)
+    elif found.comments and found.comments[-1].is_unread:
+        tx.run(
+            MARK_AT,
+            site_id=site_id,
+            me=me,
+            item_type=found.item_type,
+            item_id=found.id,
+            comment_id=found.comments[-1].id,
+        )
+
+
+# ---------------------------------------------------------------- detail
+
+
+def flags(found: ItemPage) -> dict[str, bool]:
+    """meta.flags of a detail (content 1.9)."""
+    shown = {
+        "sticky": found.is_sticky,
+        "open": found.is_open,
+        "deleted": found.is_deleted,
+        "moderated": found.is_moderated,
+        "visible": not found.is_deleted and not found.is_moderated,
+    }
+    if found.send_email is not None:
+        shown["watched"] = True
+        shown["sendEmail"] = found.send_email
+        shown["sendSMS"] = bool(found.send_sms)
+    if found.is_ignored:
+        shown["ignored"] = True
+    return shown
+
+
+def wanted(found: ItemPage) -> dict[Any, dict[int, int]]:
+    """The documents that the detail is made of."""
+    people = comment.profiles_of(found.comments)
+    people[found.author_id] = found.author_version
+    if found.editor_id:
+        people[found.editor_id] = found.editor_version
+    return {
+        comment.SUMMARY: {stub.id: stub.version for stub in found.comments},
+        profile.SUMMARY: people,
+    }
+
+
+def detail(
+    tx: Reader,
+    documents: Documents,
+    site_id: int,
+    found: ItemPage,
+    comments_page: Any,
+    permissions: bytes,
+    tree: Tree,
+    view: View,
+    extra: dict[str, Any],
+) -> bytes:
+    """The detail of an item (content 3.2). `comments_page(items)` wraps the comments; `extra` are the type's fields."""
+    fetched = documents.fetch(tx, site_id, wanted(found))
+    people = fetched[profile.SUMMARY]
+    parent = comment.Parent(found.item_type, found.id, found.title)
+    comments = comment.summaries(fetched[comment.SUMMARY], found.comments, people, parent)
+    meta: dict[str, Any] = {
+        "created": fragments.when(found.created),
+        "createdBy": _person(people, found.author_id),
+    }
+    if found.edited is not None:
+        meta["edited"] = fragments.when(found.edited)
+        meta["editedBy"] = _person(people, found.editor_id)
+        meta["editReason"] = found.edit_reason
+    meta["flags"] = flags(found)
+    meta["links"] = [
+        {"rel": "self", "href": itemtypes.href(found.item_type, found.id)},
+        fragments.raw(places.microcosm_link(tree, view, found.microcosm_id)),
+    ]
+    meta["permissions"] = fragments.raw(permissions)
+    data: dict[str, Any] = {
+        "id": found.id,
+        "title": found.title,
+        "microcosmId": found.microcosm_id,
+        "breadcrumb": fragments.raw(
+            places.breadcrumb(tree, view, found.microcosm_id, with_itself=True)
+        ),
+        **extra,
+        "comments": fragments.raw(comments_page(comments)),
+        "meta": meta,
+    }
+    return dumps(data)
+
+
+def _person(people: dict[int, Fragment], id: int) -> Any:
+    found = people.get(id)
+    return fragments.raw(found[0]) if found else None
+
+
+# ---------------------------------------------------------------- summaries
+
+# Of an item `i` in a list, with its author `a`, last commenter `l` and views `v`; stamped columns first.
+SUMMARY_COLUMNS: Final = """
+           i.item_id, i.item_type_id, i.version, i.microcosm_id, i.title, i.created_by, a.version, i.comment_count,
+           coalesce(v.views, 0), coalesce(i.last_comment_id, 0), coalesce(i.last_comment_by, 0),
+           coalesce(l.version, 0), i.is_sticky, i.is_open, i.is_deleted, i.is_moderated"""
+SUMMARY_TIMES: Final = "i.created, i.last_comment_at"
+SUMMARY_JOINS: Final = """
+      JOIN profiles a ON a.site_id = i.site_id AND a.profile_id = i.created_by
+      LEFT JOIN profiles l ON l.site_id = i.site_id AND l.profile_id = i.last_comment_by
+      LEFT JOIN item_views v ON v.site_id = i.site_id AND v.item_id = i.item_id"""
+SUMMARY_WIDTH: Final = 16
+
+
+def summary_people(rows: Sequence[Row], at: int = 0) -> dict[int, int]:
+    """id -> version of everybody whom summaries show; `at` is where SUMMARY_COLUMNS begin in a row."""
+    people: dict[int, int] = {}
+    for row in rows:
+        if row[at]:
+            people[row[at + 5]] = row[at + 6]
+            if row[at + 9]:
+                people[row[at + 10]] = row[at + 11]
+    return people
+
+
+_JSON: Final = {True: b"true", False: b"false"}
+
+
+def summary(
+    row: Row,
+    times: Row,
+    people: dict[int, Fragment],
+    tree: Tree,
+    view: View,
+    *,
+    unread: bool | None,
+    extra: bytes = b"",
+    extra_flags: bytes = b"",
+) -> bytes:
+    """The summary of an item (content 3.1). `row` is SUMMARY_COLUMNS, `times` SUMMARY_TIMES; `unread` None: no flag.
+
+    `extra` and `extra_flags` are a type's own members, each with a leading comma.
+    """
+    (
+        item_id,
+        item_type,
+        _,
+        microcosm_id,
+        title,
+        author_id,
+        _,
+        comment_count,
+        views,
+        last_id,
+        last_by,
+        _,
+        is_sticky,
+        is_open,
+        is_deleted,
+        is_moderated,
+    ) = row
+    last = b""
+    if last_id and last_by in people:
+        last = b',"lastComment":{"id":%d,"created":"%b","createdBy":%b}' % (
+            last_id,
+            fragments.when(times[1]).encode(),
+            people[last_by][0],
+        )
+    return (
+        b'{"id":%d,"title":%b,"microcosmId":%d,"breadcrumb":%b%b,"totalComments":%d,"totalViews":%d%b,'
+        b'"meta":{"created":"%b","createdBy":%b,"flags":{"sticky":%b,"open":%b,"deleted":%b,"moderated":%b,'
+        b'"visible":%b%b%b},"links":[{"rel":"self","href":"%b"},%b]}}'
+    ) % (
+        item_id,
+        dumps(title),
+        microcosm_id,
+        places.breadcrumb(tree, view, microcosm_id, with_itself=True),
+        extra,
+        comment_count,
+        views,
+        last,
+        fragments.when(times[0]).encode(),
+        people[author_id][0] if author_id in people else b"null",
+        _JSON[is_sticky],
+        _JSON[is_open],
+        _JSON[is_deleted],
+        _JSON[is_moderated],
+        _JSON[not is_deleted and not is_moderated],
+        b"" if unread is None else b',"unread":' + _JSON[unread],
+        extra_flags,
+        itemtypes.href(item_type, item_id).encode(),
+        places.microcosm_link(tree, view, microcosm_id),
+    )
+
+
+def container(item_type: int, item: bytes) -> bytes:
+    """A list entry: `{"itemType": ..., "item": ...}`."""
+    return b'{"itemType":%b,"item":%b}' % (dumps(itemtypes.name_of(item_type)), item)
+
+
+# ---------------------------------------------------------------- lists across microcosms (content 3.6)
+
+LIST = Query(
+    "item.list",
+    f"""
+    SELECT {SUMMARY_COLUMNS}, {SUMMARY_TIMES}
+      FROM (SELECT i.* FROM items i
+             WHERE i.site_id = %(site_id)s AND i.item_type_id = %(item_type)s AND NOT i.is_deleted
+               AND NOT i.is_moderated AND i.microcosm_id = ANY(%(readable)s::bigint[])
+               AND NOT EXISTS (SELECT 1 FROM ignores g WHERE g.site_id = i.site_id AND g.profile_id = %(me)s
+                                  AND g.item_type_id = i.item_type_id AND g.item_id = i.item_id)
+             ORDER BY i.is_sticky DESC, i.last_activity DESC, i.item_id DESC
+             LIMIT %(limit)s OFFSET %(offset)s) i
+      {SUMMARY_JOINS}
+     ORDER BY i.is_sticky DESC, i.last_activity DESC, i.item_id DESC""",
+)
+
+COUNT = Query(
+    "item.count",
+    """
+    SELECT count(*)
+      FROM items i
+     WHERE i.site_id = %(site_id)s AND i.item_type_id = %(item_type)s AND NOT i.is_deleted AND NOT i.is_moderated
+       AND i.microcosm_id = ANY(%(readable)s::bigint[])
+       AND NOT EXISTS (SELECT 1 FROM ignores g WHERE g.site_id = i.site_id AND g.profile_id = %(me)s
+                          AND g.item_type_id = i.item_type_id AND g.item_id = i.item_id)""",
+)
+
+# ---------------------------------------------------------------- finding the page of a comment (content 3.4)
+
+LAST_COMMENT = Query(
+    "item.last_comment",
+    """
+    SELECT c.comment_id, c.seq
+      FROM comments c
+     WHERE c.site_id = %(site_id)s AND c.item_id = %(item_id)s AND c.seq > 0 AND NOT c.is_deleted
+       AND NOT c.is_moderated AND c.created_by <> ALL(%(ignored)s::bigint[])
+     ORDER BY c.seq DESC LIMIT 1""",
+)
+
+NEW_COMMENT = Query(
+    "item.new_comment",
+    f"""
+    SELECT c.comment_id, c.seq
+      FROM items i
+      LEFT JOIN profiles me ON me.site_id = i.site_id AND me.profile_id = %(me)s
+      LEFT JOIN read_marks r ON r.site_id = i.site_id AND r.profile_id = %(me)s
+                            AND r.item_type_id = i.item_type_id AND r.item_id = i.item_id
+      LEFT JOIN read_marks mr ON mr.site_id = i.site_id AND mr.profile_id = %(me)s
+                             AND mr.item_type_id = 2 AND mr.item_id = i.microcosm_id
+      JOIN comments c ON c.site_id = i.site_id AND c.item_id = i.item_id
+     WHERE i.site_id = %(site_id)s AND i.item_id = %(item_id)s AND c.seq > 0 AND NOT c.is_deleted
+       AND NOT c.is_moderated AND c.created_by <> ALL(%(ignored)s::bigint[]) AND c.created > {READ_TIME}
+     ORDER BY c.seq LIMIT 1""",
+)
+
+# How many comments up to and including `seq` the viewer sees: all of them less the hidden and the ignored.
+POSITION = Query(
+    "item.position",
+    """
+    SELECT %(seq)s::int
+         - (SELECT count(*) FROM comments c
+             WHERE c.site_id = %(site_id)s AND c.item_id = %(item_id)s AND c.seq <= %(seq)s
+               AND (c.is_deleted OR c.is_moderated))
+         - (SELECT count(*) FROM comments c
+             WHERE c.site_id = %(site_id)s AND c.item_id = %(item_id)s AND c.seq <= %(seq)s
+               AND NOT c.is_deleted AND NOT c.is_moderated AND c.created_by = ANY(%(ignored)s::bigint[])
+               AND %(ignored)s::bigint[] <> '{}')""",
+)
+
+
+def target_comment(
+    tx: Reader, site_id: int, item_id: int, me: int, ignored: Sequence[int], *, newest: bool
+) -> tuple[int, int] | None:
+    """(comment id, position among what the viewer sees) of the last comment, or of the first unread one; None if there
+    is no comment to see."""
+    row = None
+    if not newest:
+        row = tx.row(NEW_COMMENT, site_id=site_id, item_id=item_id, me=me, ignored=ignored)
+    if row is None:
+        row = tx.row(LAST_COMMENT, site_id=site_id, item_id=item_id, ignored=ignored)
+    if row is None:
+        return None
+    return row[0], position(tx, site_id, item_id, row[1], ignored)
+
+
+def position(tx: Reader, site_id: int, item_id: int, seq: int, ignored: Sequence[int]) -> int:
+    """The 1-based place of the comment with number `seq` among those that the viewer sees."""
+    return int(tx.value(POSITION, site_id=site_id, item_id=item_id, seq=seq, ignored=ignored))
+
+
+def comment_href(
+    item_type: int,
+    item_id: int,
+    comment_id: int,
+    position: int,
+    limit: int,
+    pairs: paging.Pairs = (),
+) -> str:
+    """The item's page that holds a comment, as `lastcomment`, `newcomment` and `incontext` redirect to."""
+    offset = paging.page_offset(position, limit)
+    return paging.href(
+        itemtypes.href(item_type, item_id),
+        pairs,
+        comment_id=comment_id,
+        limit=limit if limit != paging.DEFAULT_LIMIT else None,
+        offset=offset or None,
+    )
