@@ -324,6 +324,11 @@ class Config:
     memory_cache_mb: int = _setting(
         32, "MiB", "Documents each worker keeps in its own memory.", rule=_between(1, 4_096)
     )
+    cache_prefix: str = _setting(
+        "forumapi",
+        "text",
+        "First part of each memcached key, for installations that share a server.",
+    )
     site_poll_ms: int = _setting(
         300,
         "milliseconds",
@@ -458,6 +463,9 @@ class Config:
         rule=_optional_host_port,
     )
     metrics_prefix: str = _setting("forumapi", "text", "First part of each metric's name.")
+    debug_counts: bool = _setting(
+        False, "", "Say statements and cache round trips of each request in Server-Timing."
+    )
 
     @property
     def is_embedded(self) -> bool:

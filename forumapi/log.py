@@ -10,11 +10,10 @@ import json
 import logging
 import os
 import re
-import sys
 import time
 from functools import lru_cache
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 logger: Final = logging.getLogger("forumapi")
 
@@ -88,9 +87,16 @@ class _Handler(logging.Handler):
         self._output.write(self.format(record))
 
 
-def configure(*, level: str = "info", form: str = "text", target: str = "stderr") -> Output:
-    """Send this process's log to `target` (stderr or a file) as lines of text or json; called once, at the start."""
-    output = Output(target)
+def configure(
+    *, level: str = "info", form: str = "text", target: str = "stderr", requests: bool = False
+) -> Output:
+    """Send this process's log to `target` (stderr or a file) as lines of text or json; called once, at the start.
+
+    With `requests`, `access` writes a line for each of them.
+    """
+    global _access, _output
+    output = _output = Output(target)
+    _access = AccessLog(output, form=form) if requests else None
     handler = _Handler(output)
     handler.setFormatter(_Json() if form == "json" else _Text())
     logger.handlers[:] = [handler]
@@ -164,17 +170,42 @@ class AccessLog:
         who = f"site={site_id} user={user_id} profile={profile_id} ip={short_address(ip)}"
         said = f" error={json.dumps(error)}" if error else ""
         self._output.write(
-            f"{stamp} ACCESS {os.getpid()} {method} {path_template(path)} {status} {size}B {seconds * 1000:.1f}ms"
-            f" {who} request={request_id or '-'}{said}"
+            f"{stamp} ACCESS {os.getpid()} {method} {path_template(path)} {status} {size}B"
+            f" {seconds * 1000:.1f}ms {who} request={request_id or '-'}{said}"
         )
 
 
-def fail_loudly() -> None:
-    """Log uncaught exceptions of this process as one event before it ends."""
+_access: AccessLog | None = None
+_output: Output | None = None
 
-    def hook(kind: type[BaseException], error: BaseException, trace: object) -> None:
-        if issubclass(kind, KeyboardInterrupt):
-            return
-        logger.critical("the process ends: %s", error, exc_info=error)
 
-    sys.excepthook = hook
+def reopen() -> None:
+    """Open this process's log file again, after something else renamed it."""
+    if _output is not None:
+        _output.reopen()
+
+
+def access(
+    ctx: Any, method: str, route: str, status: int, size: int, seconds: float, error: str = ""
+) -> None:
+    """The line of the request in `ctx`, where `configure` asked for lines.
+
+    The template of the path stands in for `route`, the handler's name. Site and address may be unknown yet.
+    """
+    if _access is None:
+        return
+    identity = ctx.identity
+    site = getattr(ctx, "site", None)
+    _access.write(
+        method,
+        getattr(ctx, "path", ""),
+        status,
+        size,
+        seconds,
+        site_id=site.id if site is not None else 0,
+        user_id=identity.user_id,
+        profile_id=identity.profile_id,
+        ip=getattr(ctx, "ip", ""),
+        request_id=ctx.request_id,
+        error=error,
+    )

@@ -1,0 +1,41 @@
+# First of all: what is imported before this keeps its blocking sockets for ever.
+from gevent import monkey
+
+monkey.patch_all()
+
+from forumapi import config, log  # noqa: E402
+
+# `forumapi serve` reads this file; so does plain `gunicorn -c etc/gunicorn.conf.py`, where a HUP replaces the workers
+# instead of applying settings in place. What can be set stands in forumapi.toml; the rest is decided here.
+settings = config.load()
+log.configure(
+    level=settings.log_level,
+    form=settings.log_format,
+    target=settings.log_target,
+    requests=settings.access_log,
+)
+
+wsgi_app = "forumapi.worker:application()"
+worker_class = "forumapi.worker.ForumWorker"
+logger_class = "forumapi.worker.Log"
+
+bind = settings.listen
+workers = settings.worker_count
+worker_connections = settings.worker_connections
+keepalive = settings.keepalive_s  # also the time a header may take; keep it above the proxy's own
+graceful_timeout = settings.graceful_stop_s
+limit_request_line = settings.header_limit
+limit_request_field_size = settings.header_limit
+limit_request_fields = settings.header_count_limit
+
+# A worker that has not run its loop for this long is stuck in computation and is replaced.
+timeout = 30
+backlog = 2048
+worker_tmp_dir = "/dev/shm"
+# Client addresses are worked out by us from trusted_proxies (P-60); gunicorn believes nobody.
+forwarded_allow_ips = ""
+proxy_allow_ips = ""
+# Its default path is shared by all instances on a machine.
+control_socket_disable = True
+accesslog = None
+loglevel = settings.log_level

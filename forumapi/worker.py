@@ -1,0 +1,305 @@
+"""The web process: gunicorn's gevent worker with our start, stop, time limit and live settings; and its master.
+
+Imported by gunicorn after gevent has patched the standard library (etc/gunicorn.conf.py), never before.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import socket
+import sys
+import time
+from collections.abc import Callable, Iterable
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final
+
+import gevent
+from gevent.event import Event
+from gevent.pool import Pool
+from gevent.server import StreamServer
+from gunicorn import http, util
+from gunicorn.app.base import Application
+from gunicorn.arbiter import Arbiter
+from gunicorn.glogging import Logger
+from gunicorn.http import errors
+from gunicorn.workers.ggevent import GeventWorker
+
+from forumapi import config, log
+from forumapi.config import Config, ConfigError, Settings
+
+if TYPE_CHECKING:
+    from forumapi.wsgi import Application as Wsgi
+
+StartResponse = Callable[[str, list[tuple[str, str]]], Any]
+
+# A stopping worker closes a silent connection after this. A client that keeps talking gets its answer before, with
+# "Connection: close", and so never finds a connection closed under a request it has just sent.
+IDLE_GRACE_S: Final = 1.0
+
+# What the parser refuses before the application sees a request.
+_REFUSED: Final[tuple[tuple[type[Exception], str], ...]] = (
+    (errors.LimitRequestLine, "414 URI Too Long"),
+    (errors.LimitRequestHeaders, "431 Request Header Fields Too Large"),
+    (errors.UnsupportedTransferCoding, "501 Not Implemented"),
+    (errors.ExpectationFailed, "417 Expectation Failed"),
+    (errors.ParseException, "400 Bad Request"),
+)
+
+
+class StartError(Exception):
+    """The web process must not, or cannot, serve like this."""
+
+
+def _envelope(status: int, text: str) -> bytes:
+    detail = {"siteId": 0, "errorCode": 0, "errorDetail": text}
+    whole = {"context": "", "status": status, "data": detail, "error": [text]}
+    return json.dumps(whole, separators=(",", ":")).encode()
+
+
+class Log(Logger):  # type: ignore[misc]
+    """gunicorn's own messages, as lines of our log."""
+
+    def setup(self, cfg: Any) -> None:
+        self.cfg = cfg
+        self._access_log_enabled = False
+        self.error_log.handlers[:] = log.logger.handlers
+        self.error_log.setLevel(log.logger.level)
+        self.error_log.propagate = False
+
+    def reopen_files(self) -> None:
+        log.reopen()
+
+    def close_on_exec(self) -> None:
+        """Nothing to do: our files are opened close-on-exec."""
+
+
+def application() -> Wsgi:
+    """The WSGI application for the settings of this environment."""
+    from forumapi.wsgi import create_app
+
+    return create_app(config.load())
+
+
+class ForumWorker(GeventWorker):  # type: ignore[misc]
+    """One web process. Keeps gunicorn's strict parser and limits; HTTP/1.1 alone, TLS ends at the proxy."""
+
+    def init_signals(self) -> None:
+        """gunicorn's signals, and HUP for the settings; the master held HUP back until here."""
+        super().init_signals()
+        self._is_loaded = False
+        self._reload_due = False
+        signal.signal(signal.SIGHUP, self._handle_hup)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGHUP})
+
+    def load_wsgi(self) -> None:
+        """Load the application and open its connections: before the first request, never during one."""
+        self.wsgi: Any = self.app.wsgi()
+        self._idle: set[Any] = set()
+        self._stopping = Event()
+        self._served: Any = self.wsgi
+        self._limit_s = 0
+        if isinstance(settings := getattr(self.app, "settings", None), Settings):
+            self._limit_s = settings.current.request_timeout_s
+            self.wsgi = self._with_time_limit
+        _check_waiting()
+        if start := getattr(self._served, "start", None):
+            start()
+        self._is_loaded = True
+        if self._reload_due:
+            self._reload()
+
+    def run(self) -> None:
+        """Serve until told to stop; then finish what is under way, for `graceful_stop_s` at most."""
+        servers, pools = [], []
+        for listener in self.sockets:
+            listener.setblocking(1)
+            pool = Pool(self.worker_connections)
+            server = StreamServer(listener, handle=partial(self.handle, listener), spawn=pool)
+            if self.cfg.workers > 1:
+                # Take one connection a turn, so that the other workers get theirs.
+                server.max_accept = 1
+            server.start()
+            servers.append(server)
+            pools.append(pool)
+        try:
+            while self.alive:
+                self.notify()
+                self._stopping.wait(1.0)
+            for server in servers:
+                server.close()
+            gevent.spawn_later(IDLE_GRACE_S, self._close_idle)
+            deadline = time.monotonic() + self.cfg.graceful_timeout
+            while any(pools) and time.monotonic() < deadline:
+                self.notify()
+                for pool in pools:
+                    pool.join(1.0)
+            if any(pools):
+                log.logger.warning("requests under way are ended with the worker")
+            for server in servers:
+                server.stop(timeout=1)
+        finally:
+            if stop := getattr(self._served, "stop", None):
+                stop()
+
+    def handle_exit(self, sign: int, frame: object) -> None:
+        """SIGTERM: finish what is under way, then end."""
+        super().handle_exit(sign, frame)
+        if self._is_loaded:
+            self._stopping.set()
+
+    def _close_idle(self) -> None:
+        for client in list(self._idle):
+            # Only reading ends: what came in meanwhile is still read and answered.
+            with contextlib.suppress(OSError):
+                client.shutdown(socket.SHUT_RD)
+
+    # ------------------------------------------------------------ settings
+
+    def _handle_hup(self, sign: int, frame: object) -> None:
+        if self._is_loaded:
+            # Reading a file is not for a signal handler.
+            gevent.spawn(self._reload)
+        else:
+            self._reload_due = True
+
+    def _reload(self) -> None:
+        settings = getattr(self.app, "settings", None)
+        if not isinstance(settings, Settings):
+            return
+        try:
+            settings.reload()
+        except ConfigError as error:
+            # The master sends HUP for a good file only; it has changed since.
+            log.logger.error("settings not reloaded in this worker: %s", error)
+            return
+        self._limit_s = settings.current.request_timeout_s
+        log.set_level(settings.current.log_level)
+        if apply := getattr(self._served, "apply", None):
+            apply(settings.current)
+
+    # ------------------------------------------------------------ requests
+
+    def handle(self, listener: Any, client: Any, addr: Any) -> None:
+        """One connection: requests one after the other, until either side has had enough."""
+        try:
+            client.setblocking(1)
+            parser = http.get_parser(self.cfg, client, addr)
+            name = listener.getsockname()
+            while True:
+                request = None
+                self._idle.add(client)
+                with self.timeout_ctx():
+                    request = next(parser)
+                self._idle.discard(client)
+                if not request:
+                    break
+                self.handle_request(name, request, client, addr)
+        except (errors.NoMoreData, StopIteration, ConnectionError):
+            pass
+        except Exception as error:  # noqa: BLE001 - the edge of a connection: refused, or logged whole
+            self.handle_error(None, client, addr, error)
+        finally:
+            self._idle.discard(client)
+            util.close(client)
+
+    def handle_error(self, req: Any, client: Any, addr: Any, exc: BaseException) -> None:
+        """Say in our envelope why the parser refused a request; anything else is our fault and logged."""
+        line = next((line for kind, line in _REFUSED if isinstance(exc, kind)), "")
+        text = str(exc)
+        if not line:
+            log.logger.error("a connection failed", exc_info=exc)
+            line, text = "500 Internal Server Error", "Internal error"
+        body = _envelope(int(line[:3]), text)
+        head = (
+            f"HTTP/1.1 {line}\r\nConnection: close\r\nContent-Type: application/json\r\n"
+            f"Cache-Control: no-cache, max-age=0\r\nContent-Length: {len(body)}\r\n\r\n"
+        )
+        with contextlib.suppress(OSError):
+            util.write_nonblock(client, head.encode() + body)
+
+    def _with_time_limit(
+        self, environ: dict[str, Any], start_response: StartResponse
+    ) -> Iterable[bytes]:
+        timer = gevent.Timeout.start_new(self._limit_s)
+        try:
+            return self._served(environ, start_response)  # type: ignore[no-any-return]
+        except gevent.Timeout as timeout:
+            if timeout is not timer:
+                raise
+            log.logger.warning("a request was ended after %s s", self._limit_s)
+            body = _envelope(503, "The request took too long")
+            headers = [
+                ("Content-Type", "application/json"),
+                ("Content-Length", str(len(body))),
+                ("Cache-Control", "no-cache, max-age=0"),
+                ("Retry-After", "1"),
+            ]
+            start_response("503 Service Unavailable", headers)
+            return [body]
+        finally:
+            timer.close()
+
+
+def _check_waiting() -> None:
+    """Raises StartError when psycopg would block all requests of this worker while one waits for PostgreSQL."""
+    waiting = sys.modules.get("psycopg.waiting")
+    if waiting is not None and waiting.wait is getattr(waiting, "wait_c", None):
+        raise StartError(
+            "psycopg was imported before gevent patched the standard library: "
+            "every query would block its worker"
+        )
+
+
+class ForumApplication(Application):  # type: ignore[misc]
+    """What the master runs: etc/gunicorn.conf.py and the settings it was started with."""
+
+    def __init__(self, current: Config) -> None:
+        self.settings = Settings(current)
+        super().__init__(prog="forumapi serve")
+
+    def load_config(self) -> None:
+        """Take gunicorn's settings from our file; nothing comes from its command line or environment."""
+        self.load_config_from_file(str(config.resource("etc/gunicorn.conf.py")))
+
+    def load(self) -> Wsgi:
+        """Build the application, in the worker."""
+        from forumapi.wsgi import create_app
+
+        return create_app(self.settings.current)
+
+
+class ForumMaster(Arbiter):  # type: ignore[misc]
+    """gunicorn's master. SIGHUP applies settings in place, in every worker, without closing a connection."""
+
+    def handle_hup(self) -> None:
+        """Read the settings again; a bad file changes nothing, and what needs a restart is named."""
+        try:
+            changes = self.app.settings.reload()
+        except ConfigError as error:
+            log.logger.error("settings not reloaded, the old ones stay: %s", error)
+            return
+        log.set_level(self.app.settings.current.log_level)
+        log.logger.info("settings reloaded: %s", ", ".join(changes.applied) or "nothing changed")
+        if changes.needs_restart:
+            log.logger.warning("these wait for a restart: %s", ", ".join(changes.needs_restart))
+        self.kill_workers(signal.SIGHUP)
+
+    def spawn_worker(self) -> int:
+        """Start one worker. HUP is held back until it has a handler: without one it would end the worker."""
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})
+        try:
+            return int(super().spawn_worker())
+        finally:
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGHUP})
+
+
+def serve(current: Config) -> None:
+    """Run the web process until it is told to stop. Raises SystemExit; its code is 0 after SIGTERM or SIGINT."""
+    os.environ.pop("GUNICORN_CMD_ARGS", None)
+    try:
+        ForumMaster(ForumApplication(current)).run()
+    except RuntimeError as error:
+        raise StartError(str(error)) from error
