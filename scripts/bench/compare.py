@@ -1,0 +1,62 @@
+"""Is a timed answer the one that the same address gives outside the benchmark?
+
+Byte for byte where it can be. Between the two, time passes and pages are read, so a body that differs is compared once
+more by meaning, without the keys that reading itself moves.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+MOVING = frozenset({"unread", "totalViews", "lastActive"})
+"""Keys whose values move because pages are read: read marks, views, a reader's last activity."""
+
+
+def meaning(body: bytes) -> Any:
+    """The JSON of a body without MOVING keys. Raises ValueError for what is not JSON."""
+    return _still(json.loads(body))
+
+
+def _still(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _still(inner) for key, inner in value.items() if key not in MOVING}
+    if isinstance(value, list):
+        return [_still(inner) for inner in value]
+    return value
+
+
+def unlike(expected: Sequence[bytes | None], answers: Sequence[tuple[int, bytes]]) -> list[str]:
+    """What is wrong with (request, body) answers, a sentence each; nothing when all mean the same.
+
+    Request -1 (a driver that can't tell) is held against every expected body.
+    """
+    meanings = [None if body is None else meaning(body) for body in expected]
+    wrong = []
+    for request, body in answers:
+        try:
+            given = meaning(body)
+        except ValueError:
+            wrong.append(f"request {request}: not JSON: {body[:80]!r}")
+            continue
+        if request >= 0:
+            if given != meanings[request]:
+                where = difference(meanings[request], given)
+                wrong.append(f"request {request}: {where}")
+        elif given not in meanings:
+            wrong.append(f"an answer of no address: {body[:80]!r}")
+    return wrong
+
+
+def difference(left: Any, right: Any, path: str = "") -> str:
+    """The first place where two JSON values differ, with both values there."""
+    if isinstance(left, dict) and isinstance(right, dict) and left.keys() == right.keys():
+        for key in left:
+            if left[key] != right[key]:
+                return difference(left[key], right[key], f"{path}/{key}")
+    if isinstance(left, list) and isinstance(right, list) and len(left) == len(right):
+        for number, (one, other) in enumerate(zip(left, right, strict=True)):
+            if one != other:
+                return difference(one, other, f"{path}/{number}")
+    return f"{path or '/'}: {str(left)[:60]} became {str(right)[:60]}"

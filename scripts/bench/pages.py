@@ -1,0 +1,123 @@
+"""What is timed: the pages, who asks for them, and what each is to reach."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Targets:
+    """What a page is to reach. None: nothing is asked of it."""
+
+    share: float | None = None
+    """Of the floor's requests per CPU-second of the web process, at least."""
+    cpu_ms: float | None = None
+    """CPU of web, PostgreSQL and memcached together for one request, at most."""
+    times_first: float | None = None
+    """CPU of all three, at most so many times that of the page named in `first`."""
+    first: str = ""
+    rate: float | None = None
+    """Requests a second of one worker, at least."""
+    p99_ms: float | None = 50.0
+    statements: float | None = None
+    """PostgreSQL round trips of a warm request, at most (docs/architecture.md, the read path)."""
+    cache_trips: float | None = None
+
+
+@dataclass(frozen=True)
+class Page:
+    """One line of the table. `name` is what --only and --profile take."""
+
+    name: str
+    who: str
+    title: str
+    targets: Targets
+    method: str = "GET"
+    status: int = 200
+    offered: str = ""
+    """The page of whose measured maximum OFFERED_SHARE is offered; "": as much as comes back."""
+
+
+OFFERED_SHARE = 0.6
+GUEST, MEMBER, IGNORER, POSTERS = "guest", "member", "ignorer", "posters"
+
+# The shares of the item's first step; SHARE_LATER is where the pages of lists are to come to.
+SHARE_LATER = 0.30
+
+PAGES = (
+    Page("guest-site", GUEST, "site", Targets(0.65, 0.35, statements=0, cache_trips=1)),
+    Page("guest-permission", GUEST, "permission", Targets(0.40, 0.6, statements=1, cache_trips=1)),
+    Page("guest-front", GUEST, "front page", Targets(0.30, 1.5, statements=2, cache_trips=1)),
+    Page(
+        "guest-microcosm", GUEST, "microcosm page", Targets(0.30, 1.5, statements=2, cache_trips=1)
+    ),
+    Page(
+        "guest-microcosm-last",
+        GUEST,
+        "  deepest page",
+        Targets(times_first=1.2, first="guest-microcosm", statements=2, cache_trips=1),
+    ),
+    Page(
+        "guest-conversation",
+        GUEST,
+        "conversation page",
+        Targets(0.30, 1.5, statements=2, cache_trips=1),
+    ),
+    Page(
+        "guest-thread-last",
+        GUEST,
+        "  last of longest",
+        Targets(times_first=1.2, first="guest-conversation", statements=2, cache_trips=1),
+    ),
+    Page("guest-comment", GUEST, "single comment", Targets(statements=1, cache_trips=1)),
+    Page("whoami", MEMBER, "whoami", Targets(0.40, 0.6, statements=1, cache_trips=1)),
+    Page("site", MEMBER, "site", Targets(0.40, 0.6, statements=1, cache_trips=1)),
+    Page("permission", MEMBER, "permission", Targets(0.40, 0.6, statements=1, cache_trips=1)),
+    Page("front", MEMBER, "front page", Targets(0.20, 1.5, statements=3, cache_trips=1)),
+    Page("microcosm", MEMBER, "microcosm page", Targets(0.20, 1.5, statements=3, cache_trips=1)),
+    Page(
+        "microcosm-last",
+        MEMBER,
+        "  deepest page",
+        Targets(times_first=1.2, first="microcosm", statements=3, cache_trips=1),
+    ),
+    Page(
+        "conversation", MEMBER, "conversation page", Targets(0.20, 1.5, statements=3, cache_trips=1)
+    ),
+    Page(
+        "thread-last",
+        MEMBER,
+        "  last of longest",
+        Targets(times_first=1.2, first="conversation", statements=3, cache_trips=1),
+    ),
+    Page(
+        "thread-last-ignored",
+        IGNORER,
+        "  3 authors ignored",
+        Targets(times_first=1.2, first="conversation", statements=3, cache_trips=1),
+    ),
+    Page(
+        "thread-last-hidden",
+        MEMBER,
+        "  5 % hidden",
+        Targets(times_first=1.2, first="conversation", statements=3, cache_trips=1),
+    ),
+    Page("comment", MEMBER, "single comment", Targets(statements=2, cache_trips=1)),
+    Page(
+        "create",
+        POSTERS,
+        "create comment",
+        Targets(cpu_ms=3.0, rate=400, p99_ms=None, statements=6, cache_trips=1),
+        method="POST",
+        status=302,
+    ),
+    Page(
+        "create-offered",
+        POSTERS,
+        "  at 60 % of that",
+        Targets(cpu_ms=3.0, statements=6, cache_trips=1),
+        method="POST",
+        status=302,
+        offered="create",
+    ),
+)

@@ -1,0 +1,363 @@
+"""`make bench`: load the data set, drive one worker, print the table, write var/bench.json."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import os
+import platform
+import re
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import psycopg
+
+from scripts.bench import compare, data, database, load, proc, profiling, services
+from scripts.bench.exchange import NUMBER, Request
+from scripts.bench.pages import OFFERED_SHARE, PAGES, Page
+from scripts.bench.report import Cpu, Report, Row
+
+CONNECTIONS = 16
+WARM_S = 1.0
+FLOOR_S = 2.0
+PROFILE_S = 10.0
+WRONG_SHOWN = 3
+COUNTS = re.compile(r"db;desc=(\d+).*cache;desc=(\d+)")
+
+
+class Bench:
+    """A run: what stands, and what was measured so far."""
+
+    def __init__(
+        self, args: argparse.Namespace, url: str, memcached: tuple[str, int | None]
+    ) -> None:
+        self.args = args
+        self.folder: Path = args.folder
+        self.url = url
+        self.core, self.other_core = services.cores()
+        self.memcached, self.memcached_pid = memcached
+        self.driver = load.wrk() if args.driver != "bundled" else None
+        self.connection = psycopg.connect(url, autocommit=True)
+        self.postmaster = services.postmaster(self.connection)
+        if self.postmaster is not None:
+            proc.pin(proc.tree(self.postmaster), self.other_core)
+        self.report = Report(about(args, self.connection, self.driver))
+        self.most: dict[str, float] = {}
+        """Measured requests a second by page, for the pages that are offered a share of it."""
+
+    def run(self, pages: Sequence[Page]) -> Report:
+        """Time these pages, each beside the floor for its size."""
+        with (
+            self.application(counts=True) as counting,
+            self.application() as web,
+            services.floor(self.url, self.folder, self.core) as floor,
+        ):
+            found = data.find(self.connection, services.DOMAIN, counting.ask)
+            data.hide(self.connection, found, web.ask, hidden=False)  # left by a run broken off
+            self.report.about |= chosen(found)
+            for page in pages:
+                print(f"{page.name} …", end=" ", flush=True)
+                with self.state(page, found, web):
+                    row = self.page(page, found, counting, web, floor)
+                self.report.rows.append(row)
+                words = f"; WRONG: {row.wrong[0]}" if row.wrong else ""
+                print(f"{row.result.rate:,.0f} requests/s, {row.cpu.all_ms:.2f} ms of CPU{words}")
+            self.report.worker_mb = proc.resident_mb(web.worker())
+            one = [Request("GET", "/one-query", services.DOMAIN)]
+            self.drive(floor, one, [None], 200, WARM_S)
+            self.report.one_query = self.measure(floor, one, [None], 200, FLOOR_S)
+        return self.report
+
+    def profile(self, page: Page) -> str:
+        """Where the web worker's CPU goes on one page."""
+        path = self.folder / f"profile-{page.name}.txt"
+        path.unlink(missing_ok=True)
+        with self.application(profile=path) as web:
+            found = data.find(self.connection, services.DOMAIN, web.ask)
+            with self.state(page, found, web):
+                requests = data.requests(page, found, web.ask)
+                expected: list[bytes | None] = [None] * len(requests)
+                self.drive(web, requests, expected, page.status, WARM_S)
+                profiling.toggle(web)
+                result, cpu = self.measure(web, requests, expected, page.status, PROFILE_S)
+                profiling.toggle(web)
+                profiling.wait_for(path)
+        head = f"{page.name}: {result.rate:,.0f} requests/s while sampled; stacks in {path}"
+        return f"{head}\n{profiling.summary(path, cpu.web_ms)}"
+
+    def application(self, *, counts: bool = False, profile: Path | None = None) -> services.Server:
+        """One worker of forumapi."""
+        return services.application(
+            self.url, self.memcached, self.folder, self.core, counts=counts, profile=profile
+        )
+
+    @contextlib.contextmanager
+    def state(self, page: Page, found: data.Found, web: services.Server) -> Iterator[None]:
+        """What the data must look like while a page is timed."""
+        if not page.name.endswith("-hidden"):
+            yield
+            return
+        data.hide(self.connection, found, web.ask, hidden=True)
+        try:
+            yield
+        finally:
+            data.hide(self.connection, found, web.ask, hidden=False)
+
+    def page(
+        self,
+        page: Page,
+        found: data.Found,
+        counting: services.Server,
+        web: services.Server,
+        floor: services.Server,
+    ) -> Row:
+        """One line of the table."""
+        requests = data.requests(page, found, counting.ask)
+        is_write = page.method == "POST"
+        # Twice: what is counted, and what timed answers are held against, is a warm answer.
+        for _ in range(2):
+            answers = counting.ask_all(numbered(requests[:20]) if is_write else requests)
+        wrong = [
+            f"outside the benchmark {request.path} answered {answer.status}: {answer.body[:200]!r}"
+            for request, answer in zip(requests, answers, strict=False)
+            if answer.status != page.status
+        ]
+        size = int(statistics.median(len(answer.body) for answer in answers))
+        expected = [None] * len(requests) if is_write else [answer.body for answer in answers]
+        rate = OFFERED_SHARE * self.most[page.offered] if page.offered else None
+        seconds = self.args.seconds
+
+        # The bundled generator warms, whatever drives: it holds each answer against its own address.
+        warm = load.drive(
+            web.port,
+            requests,
+            expected=expected,
+            status=page.status,
+            seconds=WARM_S,
+            connections=CONNECTIONS,
+            core=self.other_core,
+        )
+        before = newest_comment(self.connection)
+        result, cpu = self.measure(web, requests, expected, page.status, seconds, rate)
+        self.most[page.name] = result.rate
+        for seen in (warm, result):
+            wrong += faults(seen, expected)
+        if is_write:
+            wrong += lost(self.connection, before, result)
+
+        constant = [Request("GET", f"/size/{size}", found.host, requests[0].token)]
+        self.drive(floor, constant, [None], 200, WARM_S / 2)
+        _, floor_cpu = self.measure(floor, constant, [None], 200, FLOOR_S)
+        counts = [COUNTS.search(answer.headers.get("server-timing", "")) for answer in answers]
+        return Row(
+            page=page,
+            addresses=len(requests),
+            size=size,
+            result=result,
+            cpu=cpu,
+            floor_per_cpu_s=1000 / floor_cpu.web_ms if floor_cpu.web_ms else None,
+            statements=spread([int(count[1]) for count in counts if count]),
+            cache_trips=spread([int(count[2]) for count in counts if count]),
+            wrong=list(dict.fromkeys(wrong))[:WRONG_SHOWN],
+        )
+
+    def drive(
+        self,
+        server: services.Server,
+        requests: Sequence[Request],
+        expected: Sequence[bytes | None],
+        status: int,
+        seconds: float,
+        rate: float | None = None,
+    ) -> load.Result:
+        """Send requests with the driver of this run."""
+        return load.drive(
+            server.port,
+            requests,
+            expected=expected,
+            status=status,
+            seconds=seconds,
+            connections=CONNECTIONS,
+            rate=rate,
+            driver=self.driver,
+            core=self.other_core,
+        )
+
+    def measure(
+        self,
+        server: services.Server,
+        requests: Sequence[Request],
+        expected: Sequence[bytes | None],
+        status: int,
+        seconds: float,
+        rate: float | None = None,
+    ) -> tuple[load.Result, Cpu]:
+        """Drive, and the CPU that it took on either side of the connection but the driver's."""
+        before = self.cpu(server)
+        result = self.drive(server, requests, expected, status, seconds, rate)
+        spent = [
+            None if now is None or then is None else (now - then) / max(result.requests, 1) * 1000
+            for now, then in zip(self.cpu(server), before, strict=True)
+        ]
+        return result, Cpu(spent[0] or 0.0, spent[1], spent[2])
+
+    def cpu(self, server: services.Server) -> list[float | None]:
+        """CPU seconds so far of the server, PostgreSQL and memcached; None for what is not here."""
+        pids = (server.pid, self.postmaster, self.memcached_pid)
+        return [None if pid is None else proc.cpu_s(pid) for pid in pids]
+
+
+def numbered(requests: Sequence[Request]) -> list[Request]:
+    """Requests as a driver would send them, each with a number of its own."""
+    return [
+        Request(
+            one.method,
+            one.path,
+            one.host,
+            one.token,
+            one.body.replace(NUMBER, b"%012d" % (time.time_ns() // 1000 % 10**12)),
+        )
+        for one in requests
+    ]
+
+
+def spread(values: Sequence[int]) -> list[int]:
+    """[fewest, middle, most], empty for none."""
+    return [min(values), int(statistics.median(values)), max(values)] if values else []
+
+
+def faults(result: load.Result, expected: Sequence[bytes | None]) -> list[str]:
+    """What was wrong with the answers of a run, a sentence each."""
+    found = []
+    if result.wrong:
+        found.append(f"{result.wrong} answers of another status, the first: {result.first_wrong}")
+    if result.errors:
+        found.append(f"{result.errors} requests without an answer")
+    if result.kept:
+        found += compare.unlike(expected, result.kept)
+    return found
+
+
+def newest_comment(connection: psycopg.Connection) -> int:
+    """The highest comment id."""
+    row = connection.execute("SELECT coalesce(max(c.comment_id), 0) FROM comments c").fetchone()
+    return int(row[0]) if row else 0
+
+
+def lost(connection: psycopg.Connection, before: int, result: load.Result) -> list[str]:
+    """Whether every acknowledged comment is there, once: a sentence where it is not.
+
+    Requests under way when the driver stopped may have made one each without being counted.
+    """
+    row = connection.execute(
+        "SELECT count(*), count(DISTINCT c.markdown) FROM comments c WHERE c.comment_id > %s",
+        [before],
+    ).fetchone()
+    made, distinct = row or (0, 0)
+    acknowledged = result.requests - result.wrong
+    if made != distinct:
+        return [f"{made} comments of {distinct} texts: some were made twice"]
+    if not acknowledged <= made <= acknowledged + CONNECTIONS:
+        return [f"{acknowledged} comments acknowledged, {made} stored"]
+    return []
+
+
+def about(
+    args: argparse.Namespace, connection: psycopg.Connection, driver: str | None
+) -> dict[str, Any]:
+    """The circumstances of a run."""
+    commit = subprocess.run(
+        ["git", "describe", "--always", "--dirty"],
+        cwd=services.ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    server = connection.info.parameter_status("server_version") or "?"
+    return {
+        "date": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        "commit": commit.stdout.strip() or "?",
+        "size": args.size,
+        "machine": f"{len(os.sched_getaffinity(0))} cores, {platform.machine()}, Linux {platform.release()}",
+        "python": platform.python_version(),
+        "postgresql": server.split()[0],
+        "versions": ", ".join(
+            f"{name} {metadata.version(name)}"
+            for name in ("gunicorn", "gevent", "werkzeug", "psycopg", "msgspec")
+        ),
+        "driver": f"{'wrk' if driver else 'bundled'}, {CONNECTIONS} connections, {args.seconds:g} s a page",
+    }
+
+
+def chosen(found: data.Found) -> dict[str, Any]:
+    """What of the data set the pages are about."""
+    return {
+        "member": found.member,
+        "data": f"{found.host}: {len(found.conversations)} conversations and {len(found.microcosms)} microcosms "
+        f"in turn, longest thread {found.longest_comments:,} comments, biggest microcosm {found.biggest_items:,} items",
+    }
+
+
+def selected(names: str) -> list[Page]:
+    """The pages of a comma-separated list, with those they lean on, in the order of the table.
+
+    All for "". Raises SystemExit for a name that is none.
+    """
+    wanted = {name for name in names.split(",") if name}
+    known = {page.name: page for page in PAGES}
+    unknown = wanted - known.keys()
+    if unknown:
+        raise SystemExit(f"no page {', '.join(sorted(unknown))}; there are: {', '.join(known)}")
+    wanted |= {known[name].offered for name in wanted}
+    return [page for page in PAGES if page.name in wanted or not names]
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """0: every answer was right, whatever the figures; 1: some was wrong."""
+    parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
+    parser.add_argument("--size", default=os.environ.get("SIZE", "M"), choices=("S", "M", "L"))
+    parser.add_argument("--seconds", type=float, default=5.0, help="how long each page is timed")
+    parser.add_argument("--only", default="", help="pages, comma-separated (see --list)")
+    parser.add_argument("--list", action="store_true", help="list the pages and end")
+    parser.add_argument("--driver", default="auto", choices=("auto", "wrk", "bundled"))
+    parser.add_argument("--profile", metavar="PAGE", help="sample the worker on this page instead")
+    parser.add_argument("--fresh", action="store_true", help="load the data set anew")
+    parser.add_argument("--folder", type=Path, default=services.ROOT / "var/bench")
+    parser.add_argument("--json", type=Path, default=services.ROOT / "var/bench.json")
+    args = parser.parse_args(argv)
+    if args.list:
+        print("\n".join(f"{page.name:22} {page.who:8} {page.title.strip()}" for page in PAGES))
+        return 0
+    pages = selected(args.profile or args.only)
+    if args.driver == "wrk" and load.wrk() is None:
+        raise SystemExit("wrk is not installed; --driver bundled works everywhere")
+    args.folder.mkdir(parents=True, exist_ok=True)
+    _, other_core = services.cores()
+    with (
+        database.provided(args.folder, args.size, fresh=args.fresh) as url,
+        services.memcached(other_core) as memcached,
+    ):
+        bench = Bench(args, url, memcached)
+        if args.profile:
+            print(bench.profile(pages[-1]))
+            return 0
+        done = bench.run(pages)
+    of_m = args.json.with_name("bench-M.json")
+    done.relate(json.loads(of_m.read_text()) if args.size == "L" and of_m.exists() else None)
+    print(f"\n{done.table()}\n")
+    done.write(args.json)
+    if not args.only:
+        done.write(args.json.with_name(f"bench-{args.size}.json"))
+    print(f"written to {args.json}")
+    return 0 if done.is_sound else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,215 @@
+"""The processes of a run: PostgreSQL, memcached, the web worker under test and the floor.
+
+With two cores or more the web worker has the first to itself and everything else shares the second:
+the driver, PostgreSQL, memcached. What is measured is then CPU of the web process that nothing else
+takes turns with, and the latency of a worker that is the bottleneck.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Self
+
+import psycopg
+
+from scripts.bench import proc
+from scripts.bench.exchange import Answer, Request
+
+ROOT = Path(__file__).parents[2]
+PROFILER = Path(__file__).parent / "profiler"
+READY_S = 60
+DOMAIN = "localhost"
+
+
+def cores() -> tuple[int | None, int | None]:
+    """(for the web worker, for everything else); (None, None) where there is one core only."""
+    usable = sorted(os.sched_getaffinity(0))
+    return (usable[0], usable[1]) if len(usable) > 1 else (None, None)
+
+
+def free_port() -> int:
+    """A TCP port of the loopback that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+class Server:
+    """A process that answers HTTP on a loopback port, with its children. Its output goes to `log`."""
+
+    def __init__(
+        self,
+        name: str,
+        command: Sequence[str],
+        port: int,
+        *,
+        env: dict[str, str],
+        core: int | None,
+        log: Path,
+    ) -> None:
+        self.name = name
+        self.port = port
+        self.log = log
+        with log.open("wb") as out, proc.on(core):
+            self.process = subprocess.Popen(
+                command,
+                cwd=ROOT,
+                env=env,
+                stdout=out,
+                stderr=subprocess.STDOUT,
+            )
+        self.wait()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    @property
+    def pid(self) -> int:
+        """The process that was started; its workers are below it."""
+        return self.process.pid
+
+    def worker(self) -> int:
+        """The process that answers: the biggest of the tree."""
+        return max(proc.tree(self.pid), key=proc.resident_mb)
+
+    def wait(self) -> None:
+        """Until it answers anything at all. Raises RuntimeError with the end of its log."""
+        end = time.monotonic() + READY_S
+        while time.monotonic() < end and self.process.poll() is None:
+            try:
+                self.ask(Request("GET", "/", DOMAIN))
+            except OSError:
+                time.sleep(0.1)
+            else:
+                return
+        self.stop()
+        raise RuntimeError(
+            f"{self.name} does not answer: {self.log.read_text(errors='replace')[-2000:]}"
+        )
+
+    def ask(self, request: Request) -> Answer:
+        """Send one request on a connection of its own. Raises OSError."""
+        return self.ask_all([request])[0]
+
+    def ask_all(self, requests: Sequence[Request]) -> list[Answer]:
+        """Send requests one after the other on one connection. Raises OSError."""
+        found = []
+        with contextlib.closing(
+            http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
+        ) as connection:
+            for request in requests:
+                headers = {"Host": request.host}
+                if request.token is not None:
+                    headers["Authorization"] = f"Bearer {request.token}"
+                if request.body:
+                    headers["Content-Type"] = "application/json"
+                try:
+                    connection.request(request.method, request.path, request.body or None, headers)
+                    answer = connection.getresponse()
+                    named = {key.lower(): value for key, value in answer.getheaders()}
+                    found.append(Answer(answer.status, named, answer.read()))
+                except http.client.HTTPException as error:
+                    raise ConnectionError(f"{request.path}: {error!r}") from error
+        return found
+
+    def stop(self) -> None:
+        """End it and wait for it."""
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+            try:
+                self.process.wait(20)
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+                self.process.wait()
+
+
+def settings(database_url: str) -> dict[str, str]:
+    """An environment in which forumapi has its defaults and this database."""
+    outside = {key: value for key, value in os.environ.items() if not key.startswith("FORUMAPI_")}
+    return outside | {
+        "FORUMAPI_DATABASE_URL": database_url,
+        "FORUMAPI_PLATFORM_DOMAIN": DOMAIN,
+    }
+
+
+def application(
+    database_url: str,
+    memcached: str,
+    folder: Path,
+    core: int | None,
+    *,
+    counts: bool = False,
+    profile: Path | None = None,
+) -> Server:
+    """One web worker of forumapi, its limits on requests off.
+
+    `counts` makes it state its round trips in Server-Timing; `profile` loads the sampler, which
+    writes there.
+    """
+    port = free_port()
+    name = "counting" if counts else "web"
+    env = settings(database_url) | {
+        "FORUMAPI_LISTEN": f"127.0.0.1:{port}",
+        "FORUMAPI_DATA_DIR": str(folder / "data"),
+        "FORUMAPI_WORKERS": "1",
+        "FORUMAPI_MEMCACHED": memcached,
+        "FORUMAPI_DEBUG_COUNTS": "true" if counts else "false",
+        "FORUMAPI_RATE_LIMIT_TOKEN_PER_MINUTE": "0",
+        "FORUMAPI_RATE_LIMIT_ADDRESS_PER_MINUTE": "0",
+        "FORUMAPI_COMMENT_RATE_PER_MINUTE": "100000",
+    }
+    if profile is not None:
+        env |= {"PYTHONPATH": str(PROFILER), "BENCH_PROFILE": str(profile)}
+    command = [sys.executable, "-m", "forumapi", "serve"]
+    return Server(name, command, port, env=env, core=core, log=folder / f"{name}.log")
+
+
+def floor(database_url: str, folder: Path, core: int | None) -> Server:
+    """The floor, under the same gunicorn settings and worker class as the application."""
+    port = free_port()
+    command = [sys.executable, "-m", "gunicorn", "--config", str(ROOT / "etc/gunicorn.conf.py")]
+    command += ["--bind", f"127.0.0.1:{port}", "--workers", "1", "scripts.bench.floor:application"]
+    env = settings(database_url) | {"FLOOR_DATABASE": database_url, "PYTHONPATH": str(ROOT)}
+    return Server("floor", command, port, env=env, core=core, log=folder / "floor.log")
+
+
+@contextlib.contextmanager
+def memcached(core: int | None) -> Iterator[tuple[str, int | None]]:
+    """(address, process id) of a memcached of our own; ("", None) where the program is missing."""
+    program = shutil.which("memcached")
+    if program is None:
+        yield "", None
+        return
+    port = free_port()
+    command = [program, "-l", "127.0.0.1", "-p", str(port), "-U", "0", "-m", "256", "-t", "1"]
+    if os.geteuid() == 0:
+        command += ["-u", "nobody"]
+    with proc.on(core):
+        process = subprocess.Popen(command)
+    try:
+        yield f"127.0.0.1:{port}", process.pid
+    finally:
+        process.terminate()
+        process.wait()
+
+
+def postmaster(connection: psycopg.Connection) -> int | None:
+    """The process id of PostgreSQL's first process; None where it is not on this machine."""
+    row = connection.execute("SELECT pg_backend_pid()").fetchone()
+    backend = row[0] if row else 0
+    if not proc.name(backend).startswith("postgres"):
+        return None
+    return proc.parent(backend)
