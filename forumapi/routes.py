@@ -7,13 +7,19 @@ from __future__ import annotations
 
 from forumapi.handler import Handler
 from forumapi.handlers.conversations import ConversationHandler
+from forumapi.handlers.docs import DocsHandler, OpenapiHandler
 from forumapi.handlers.microcosms import MicrocosmHandler, MicrocosmsHandler, MicrocosmTreeHandler
 
-ROOT: dict[str, type[Handler]] = {}
+ROOT: dict[str, type[Handler]] = {
+    "/api/v1/docs": DocsHandler,
+    "/api/v1/openapi.json": OpenapiHandler,
+}
 
 SITE: dict[str, type[Handler]] = {
     "/api/v1/conversations/<conversation:item>": ConversationHandler,
+    "/api/v1/docs": DocsHandler,
     "/api/v1/microcosms": MicrocosmsHandler,
     "/api/v1/microcosms/<microcosm:item>": MicrocosmHandler,
     "/api/v1/microcosms/tree": MicrocosmTreeHandler,
+    "/api/v1/openapi.json": OpenapiHandler,
 }

@@ -1,0 +1,64 @@
+"""What the API says of itself: its OpenAPI document, and a page to read made from it. Wire: docs/api/README.md."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any, Final
+
+from forumapi import openapi, reference
+from forumapi.context import Context
+from forumapi.fragments import dumps
+from forumapi.handler import ANYONE, Handler, needs
+from forumapi.openapi import JSON, Schema
+from forumapi.response import Bare, Result
+
+_HTML: Final = "text/html; charset=utf-8"
+
+
+def _document(ctx: Context) -> Schema:
+    """The document of the host that was asked."""
+    app = ctx.app
+    return openapi.host_document(
+        openapi.table(app.root_routes if ctx.site.is_root else app.site_routes)
+    )
+
+
+def _bare(body: bytes, content_type: str, *headers: tuple[str, str]) -> Bare:
+    tag = hashlib.blake2b(body, digest_size=9).hexdigest()
+    return Bare(body, content_type, (("ETag", f'"{tag}"'), *headers))
+
+
+class OpenapiHandler(Handler):
+    """The OpenAPI document of this host."""
+
+    allow = "OPTIONS,GET,HEAD"
+    ignores_token = True
+    # There is one handler for each host's table, so this is made once a process for each kind of host.
+    _answer: Bare | None = None
+
+    @needs(ANYONE, answer=dict[str, Any], media_type=JSON)
+    def get(self, ctx: Context) -> Result:
+        """OpenAPI 3.1, without the envelope."""
+        if self._answer is None:
+            self._answer = _bare(dumps(_document(ctx)), JSON)
+        return self._answer
+
+
+class DocsHandler(Handler):
+    """The reference of this host as a page."""
+
+    allow = "OPTIONS,GET,HEAD"
+    ignores_token = True
+    _answer: Bare | None = None
+
+    @needs(ANYONE, media_type=_HTML)
+    def get(self, ctx: Context) -> Result:
+        """HTML without scripts, made from the OpenAPI document."""
+        if self._answer is None:
+            self._answer = _bare(
+                reference.page(_document(ctx)),
+                _HTML,
+                ("Content-Security-Policy", reference.CONTENT_SECURITY_POLICY),
+                ("Referrer-Policy", "no-referrer"),
+            )
+        return self._answer

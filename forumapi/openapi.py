@@ -1,0 +1,683 @@
+"""The API's description of itself: an OpenAPI 3.1 document made from the routing tables.
+
+Nothing is written by hand here that a handler declares: addresses, rights, bodies, answers, parameters and statuses all
+follow from the routing tables and each method's `Operation`. Texts come from docstrings.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Iterable, Mapping
+from inspect import cleandoc
+from typing import Any, Final, NamedTuple, get_args, get_origin
+
+import msgspec
+from werkzeug.routing import BaseConverter, MapAdapter
+from werkzeug.routing.converters import DEFAULT_CONVERTERS
+
+from forumapi import __version__
+from forumapi.app import CONVERTERS, NumberConverter
+from forumapi.handler import ANYONE, Handler, Need, Operation, Param
+from forumapi.paging import DEFAULT_LIMIT, MAX_LIMIT, STEP
+from forumapi.schemas import ErrorDetail
+
+Routes = Mapping[str, type[Handler]]
+Schema = dict[str, Any]
+
+JSON: Final = "application/json"
+FORM: Final = "application/x-www-form-urlencoded"
+_REF: Final = "#/components/schemas/{name}"
+_PART: Final = re.compile(r"<(?:(?P<kind>\w+)(?:\([^)]*\))?:)?(?P<name>\w+)>")
+# What docstrings say of the specification is for who works on this code, not for who calls it.
+_SECTION: Final = re.compile(
+    r"\s*\((?:platform|content|discovery|architecture|[PC]-)\s*[0-9][^)]*\)"
+)
+_BIGINT: Final = 2**63 - 1
+
+_RIGHTS: Final[dict[Need, str]] = {
+    Need.ANYONE: "anyone",
+    Need.LOGIN: "anyone who is signed in",
+    Need.READ: "whoever may `read` it",
+    Need.CREATE: "whoever may `create` there",
+    Need.UPDATE: "whoever may `update` it",
+    Need.DELETE: "whoever may `delete` it",
+    Need.OWNER: "the owner of the site",
+}
+
+_INTRODUCTION: Final = """\
+A hosted, multi-tenant forum platform. Every JSON answer is an envelope: `context` (an echo of the query parameter of
+that name), `status`, `data`, and `error` (null, or a list of texts). A refusal carries in `data` a detail object with
+a stable `errorCode`.
+
+**Signing in.** Send `Authorization: Bearer <token>`; without a token the caller is a guest.
+
+**Writing.** A body is JSON, or a form where the operation lists one. Keys match without regard to case, unknown keys
+are ignored, `null` means not sent. POST and PUT of one resource answer 302 with its address in `Location`.
+`Idempotency-Key` makes a repeated write happen once; `If-Match` makes a write depend on the version that was read.
+
+**Reading.** `ETag` and `If-None-Match` save the transfer of what the client holds. HEAD works wherever GET does,
+OPTIONS everywhere. A method that an address does not list is answered with 405 and `Allow`.
+
+**Switches.** Every operation that answers with the envelope also takes the parameters listed under `x-switches`. They
+change the form of the answer, or the method that is meant, so they are described once: the answers of the operations
+are those without them."""
+
+_DESCRIPTIONS: Final[dict[int, str]] = {
+    304: "The client holds the current answer.",
+    400: "Something sent breaks a rule; the text names the field and the rule (codes 1 to 4, 17 to 19, 21 to 23).",
+    401: "The token is malformed, unknown or expired (codes 6 and 7), or a sign-in was refused.",
+    403: "Not permitted, guests and banned callers included, or no such content item (codes 5, 8 to 13).",
+    404: "No such site, address or resource here (codes 14 and 15).",
+    405: "The method that the request means, after override, is not supported here.",
+    409: "A copy of this request, with the same Idempotency-Key, is still under way.",
+    412: "If-Match named another version than the current one.",
+    413: "The body or the upload is too large.",
+    422: "The Idempotency-Key was used before with another body.",
+    429: "Over the rate limit (code 16).",
+    500: "Our fault.",
+    501: "Known, but not implemented or not configured.",
+    502: "A provider behind us failed.",
+    503: "The database or another service behind us is away or overloaded (code 24: the search); nothing was written.",
+}
+
+_HEADERS: Final[dict[str, Schema]] = {
+    "Allow": {
+        "description": "The methods of this address.",
+        "schema": {"type": "string", "examples": ["OPTIONS,GET,HEAD"]},
+    },
+    "ETag": {
+        "description": "The answer's tag: its own version, a hyphen, a hash of all it depends on.",
+        "schema": {"type": "string"},
+    },
+    "Location": {
+        "description": "Where to go on, mostly relative to the host.",
+        "schema": {"type": "string"},
+    },
+    "RateLimit-Limit": {
+        "description": "Requests a minute; approximate, since each process counts its own share.",
+        "schema": {"type": "integer"},
+    },
+    "RateLimit-Remaining": {
+        "description": "Requests left now.",
+        "schema": {"type": "integer"},
+    },
+    "RateLimit-Reset": {
+        "description": "Seconds until all of the limit is there again.",
+        "schema": {"type": "integer"},
+    },
+    "Retry-After": {
+        "description": "Seconds to wait before trying again.",
+        "schema": {"type": "integer"},
+    },
+    "X-Request-Id": {
+        "description": "The id of this request in the log: the one sent, or a new one.",
+        "schema": {"type": "string"},
+    },
+}
+
+_PARAMETERS: Final[dict[str, Schema]] = {
+    "context": {
+        "name": "context",
+        "in": "query",
+        "description": "A text that comes back as `context` of the envelope.",
+        "schema": {"type": "string"},
+    },
+    "limit": {
+        "name": "limit",
+        "in": "query",
+        "description": "Entries on a page.",
+        "schema": {
+            "type": "integer",
+            "minimum": STEP,
+            "maximum": MAX_LIMIT,
+            "multipleOf": STEP,
+            "default": DEFAULT_LIMIT,
+        },
+    },
+    "offset": {
+        "name": "offset",
+        "in": "query",
+        "description": "Entries before the page: a multiple of `limit`, not beyond the last page.",
+        "schema": {"type": "integer", "minimum": 0, "maximum": _BIGINT, "default": 0},
+    },
+    "Idempotency-Key": {
+        "name": "Idempotency-Key",
+        "in": "header",
+        "description": "Your own name for this write, kept for a day: sent again, it is done once and answered alike. "
+        "Looked at only for callers who are signed in.",
+        "schema": {"type": "string"},
+    },
+    "If-Match": {
+        "name": "If-Match",
+        "in": "header",
+        "description": "An ETag as it was read. Only its version counts: the part before the hyphen.",
+        "schema": {"type": "string"},
+    },
+    "If-None-Match": {
+        "name": "If-None-Match",
+        "in": "header",
+        "description": "ETags that the client holds, or `*`.",
+        "schema": {"type": "string"},
+    },
+    "X-Request-Id": {
+        "name": "X-Request-Id",
+        "in": "header",
+        "description": "An id for the log: up to 64 letters, digits, dots, hyphens, underscores. Others are replaced.",
+        "schema": {"type": "string"},
+    },
+    "always200": {
+        "name": "always200",
+        "in": "query",
+        "allowEmptyValue": True,
+        "description": "Given with or without a value: the status line is 200 whatever `status` says.",
+        "schema": {"type": "string"},
+    },
+    "X-Always-200": {
+        "name": "X-Always-200",
+        "in": "header",
+        "description": "Any text: the same as `always200`.",
+        "schema": {"type": "string"},
+    },
+    "disableBoiler": {
+        "name": "disableBoiler",
+        "in": "query",
+        "allowEmptyValue": True,
+        "description": "Given with or without a value: the body is only what `data` would hold.",
+        "schema": {"type": "string"},
+    },
+    "X-Disable-Boiler": {
+        "name": "X-Disable-Boiler",
+        "in": "header",
+        "description": "Any text: the same as `disableBoiler`.",
+        "schema": {"type": "string"},
+    },
+    "callback": {
+        "name": "callback",
+        "in": "query",
+        "description": "JSONP: the body is a call of this function, application/javascript. Without credentials only.",
+        "schema": {"type": "string", "pattern": "^[A-Za-z_$][A-Za-z0-9_$.]{0,99}$"},
+    },
+    "method": {
+        "name": "method",
+        "in": "query",
+        "description": "On POST: the method that is meant. Wins over the header.",
+        "schema": {"type": "string", "examples": ["PUT"]},
+    },
+    "X-HTTP-Method-Override": {
+        "name": "X-HTTP-Method-Override",
+        "in": "header",
+        "description": "On POST: the method that is meant.",
+        "schema": {"type": "string", "examples": ["PUT"]},
+    },
+}
+SWITCHES: Final = (
+    "always200",
+    "X-Always-200",
+    "disableBoiler",
+    "X-Disable-Boiler",
+    "callback",
+    "method",
+    "X-HTTP-Method-Override",
+)
+
+_RATE_HEADERS: Final = ("RateLimit-Limit", "RateLimit-Remaining", "RateLimit-Reset")
+_VERBS: Final = ("GET", "POST", "PUT", "PATCH", "DELETE")
+
+
+class Place(NamedTuple):
+    """One address of the document: its template, parameters and handler."""
+
+    template: str
+    parameters: list[Schema]
+    handler: type[Handler]
+
+
+# ---------------------------------------------------------------- the two documents
+
+
+def document(root: Routes, site: Routes) -> Schema:
+    """One document for the whole platform: addresses of the platform host and of site hosts, each with its servers.
+
+    Raises ValueError when an address that both have means different things on them.
+    """
+    platform = {
+        "url": "https://{platform}",
+        "description": "The platform host",
+        "variables": {"platform": {"default": "forum.example"}},
+    }
+    tenant = {
+        "url": "https://{site}.{platform}",
+        "description": "A site",
+        "variables": {"site": {"default": "bikes"}, "platform": {"default": "forum.example"}},
+    }
+    made = _document({**root, **site}, [platform, tenant])
+    for url in {*root, *site}:
+        if url in root and url in site:
+            if root[url].operations != site[url].operations:
+                raise ValueError(f"{url} means one thing on the platform host, another on a site")
+            continue
+        made["paths"][_place(url, Handler).template]["servers"] = [
+            platform if url in root else tenant
+        ]
+    return made
+
+
+def host_document(routes: Routes) -> Schema:
+    """The document of the host that serves it."""
+    return _document(routes, [{"url": "/", "description": "This host"}])
+
+
+def table(adapter: MapAdapter) -> Routes:
+    """The routing table that an adapter was made from."""
+    return {rule.rule: type(rule.endpoint) for rule in adapter.map.iter_rules()}
+
+
+def _document(routes: Routes, servers: list[Schema]) -> Schema:
+    places = [_place(url, routes[url]) for url in sorted(routes)]
+    schemas = _Schemas(place.handler for place in places)
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "forumapi",
+            "version": __version__,
+            "summary": "A hosted, multi-tenant forum platform",
+            "description": _INTRODUCTION,
+            "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
+        },
+        "servers": servers,
+        "security": [{}, {"bearer": []}, {"access_token": []}],
+        "tags": _tags(places),
+        "paths": {place.template: _path(place, schemas) for place in places},
+        "components": {
+            "schemas": schemas.components,
+            "parameters": _PARAMETERS,
+            "headers": _HEADERS,
+            "responses": _responses(),
+            "securitySchemes": {
+                "bearer": {"type": "http", "scheme": "bearer", "description": "A token"},
+                "access_token": {
+                    "type": "apiKey",
+                    "in": "query",
+                    "name": "access_token",
+                    "description": "The same token, where a header can't be sent. The header wins.",
+                },
+            },
+        },
+        "x-switches": [_parameter(name) for name in SWITCHES],
+    }
+
+
+# ---------------------------------------------------------------- addresses
+
+
+def _place(url: str, handler: type[Handler]) -> Place:
+    parameters: list[Schema] = []
+
+    def named(part: re.Match[str]) -> str:
+        name = "id" if part["name"] == "item" else part["name"]
+        parameters.append(_path_parameter(name, part["kind"] or "default"))
+        return f"{{{name}}}"
+
+    return Place(_PART.sub(named, url), parameters, handler)
+
+
+def _path_parameter(name: str, kind: str) -> Schema:
+    converter: type[BaseConverter] = {**DEFAULT_CONVERTERS, **CONVERTERS}[kind]  # type: ignore[assignment]
+    regex = converter.regex
+    schema: Schema = {"type": "string", "pattern": f"^{regex}$"}
+    if regex == NumberConverter.regex:
+        schema = {"type": "integer", "format": "int64", "minimum": 0, "maximum": _BIGINT}
+    return {"name": name, "in": "path", "required": True, "schema": schema}
+
+
+def _tag(handler: type[Handler]) -> str:
+    return handler.__module__.rpartition(".")[2]
+
+
+def _tags(places: Iterable[Place]) -> list[Schema]:
+    modules = {_tag(place.handler): place.handler.__module__ for place in places}
+    return [
+        {"name": tag, "description": _summary(sys.modules[module].__doc__)}
+        for tag, module in sorted(modules.items())
+    ]
+
+
+def _path(place: Place, schemas: _Schemas) -> Schema:
+    summary, description = _texts(place.handler.__doc__)
+    made: Schema = {"summary": summary}
+    if description:
+        made["description"] = description
+    if place.parameters:
+        made["parameters"] = place.parameters
+    for verb in _VERBS:
+        operation = place.handler.operations.get(verb)
+        if operation is not None:
+            made[verb.lower()] = _operation(place, verb, operation, schemas)
+            if verb == "GET":
+                made["head"] = _head(made["get"], place)
+    made["options"] = {
+        "tags": [_tag(place.handler)],
+        "operationId": _operation_id("options", place.template),
+        "summary": "The methods of this address",
+        "security": [{}],
+        "responses": {
+            "200": {"description": "Nothing but headers.", "headers": _headers("Allow")},
+            **{str(status): _response(status) for status in (400, 404, 500, 503)},
+        },
+    }
+    return made
+
+
+def _operation_id(verb: str, template: str) -> str:
+    words = re.findall(r"\w+", template.removeprefix("/api/v1")) or ["root"]
+    return "-".join([verb, *words])
+
+
+# ---------------------------------------------------------------- operations
+
+
+def _operation(place: Place, verb: str, operation: Operation, schemas: _Schemas) -> Schema:
+    function = getattr(place.handler, verb.lower())
+    summary, description = _texts(function.__doc__ or place.handler.__doc__)
+    who = f"For {_RIGHTS[operation.need]}."
+    made: Schema = {
+        "tags": [_tag(place.handler)],
+        "operationId": _operation_id(verb.lower(), place.template),
+        "summary": summary,
+        "description": f"{description}\n\n{who}" if description else who,
+        "parameters": [
+            *(_query(param) for param in operation.params),
+            *(_parameter(name) for name in _shared(place, verb, operation)),
+        ],
+        "x-need": operation.need.name.lower(),
+    }
+    if operation.body is not None:
+        made["requestBody"] = {"required": True, "content": schemas.body(operation.body)}
+    made["responses"] = {
+        str(operation.status): _success(operation, schemas),
+        **{
+            str(status): _response(status, place.handler)
+            for status in _statuses(place, verb, operation)
+        },
+    }
+    return made
+
+
+def _head(get: Schema, place: Place) -> Schema:
+    return {
+        **get,
+        "operationId": _operation_id("head", place.template),
+        "responses": {
+            status: {key: value for key, value in response.items() if key != "content"}
+            if "$ref" not in response
+            else {"description": _DESCRIPTIONS[int(status)]}
+            for status, response in get["responses"].items()
+        },
+    }
+
+
+def _shared(place: Place, verb: str, operation: Operation) -> list[str]:
+    """The parameters of this operation that many have."""
+    names = ["limit", "offset"] if operation.paged else []
+    if not operation.media_type:
+        names.append("context")
+    if verb == "GET" and not operation.media_type:
+        names.append("If-None-Match")
+    if verb != "GET":
+        if place.handler.takes_idempotency_key:
+            names.append("Idempotency-Key")
+        if _locates(place.handler):
+            names.append("If-Match")
+    names.append("X-Request-Id")
+    return names
+
+
+def _locates(handler: type[Handler]) -> bool:
+    return handler.locate is not Handler.locate
+
+
+def _statuses(place: Place, verb: str, operation: Operation) -> list[int]:
+    """What this operation can answer other than success; follows from what it declares."""
+    found = {400, 404, 429, 500, 503}
+    if verb == "GET" and not operation.media_type:
+        found.add(304)
+    if verb != "GET":
+        # A body is read, and refused when too large, whether or not one is looked at.
+        found |= {413, 409, 422}
+        if _locates(place.handler):
+            found.add(412)
+    if not place.handler.ignores_token or operation.need is not ANYONE:
+        found |= {401, 403}
+    if verb == "POST":
+        found.add(405)
+    if verb == "PATCH":
+        found.add(501)
+    found |= set(operation_errors(place.handler, verb))
+    return sorted(found - {operation.status})
+
+
+def operation_errors(handler: type[Handler], verb: str) -> tuple[int, ...]:
+    """Statuses that only this method can answer, as its class says in `also_answers`."""
+    also: Mapping[str, tuple[int, ...]] = getattr(handler, "also_answers", {})
+    return also.get(verb, ())
+
+
+def _success(operation: Operation, schemas: _Schemas) -> Schema:
+    if operation.media_type:
+        schema = schemas.answer(operation.answer) if operation.answer else {"type": "string"}
+        return {
+            "description": "The answer, without the envelope.",
+            "headers": _headers("X-Request-Id", *_RATE_HEADERS),
+            "content": {operation.media_type: {"schema": schema}},
+        }
+    data = schemas.answer(operation.answer) if operation.answer is not None else {"type": "null"}
+    moved = operation.status in (302, 307)
+    if moved:
+        description = "Done; `Location` is the resource." if operation.status == 302 else "Go on."
+    else:
+        description = "Done." if operation.answer is None else "The answer."
+    names = ("Location",) if moved else ("ETag",) if operation.answer is not None else ()
+    return {
+        "description": description,
+        "headers": _headers(*names, "X-Request-Id", *_RATE_HEADERS),
+        "content": {JSON: {"schema": _envelope(operation.status, data, {"type": "null"})}},
+    }
+
+
+def _envelope(status: int, data: Schema, error: Schema) -> Schema:
+    return {
+        "type": "object",
+        "required": ["context", "status", "data", "error"],
+        "properties": {
+            "context": {"type": "string"},
+            "status": {"const": status},
+            "data": data,
+            "error": error,
+        },
+    }
+
+
+def _query(param: Param) -> Schema:
+    kinds = {bool: "boolean", int: "integer", float: "number"}
+    return {
+        "name": param.name,
+        "in": "query",
+        "description": param.description,
+        "schema": {"type": kinds.get(param.type, "string")},
+    }
+
+
+# ---------------------------------------------------------------- shared parts
+
+
+def _parameter(name: str) -> Schema:
+    return {"$ref": f"#/components/parameters/{name}"}
+
+
+def _headers(*names: str) -> Schema:
+    return {name: {"$ref": f"#/components/headers/{name}"} for name in names}
+
+
+def _response(status: int, handler: type[Handler] = Handler) -> Schema:
+    kind = "Bare" if getattr(handler, "errors_without_data", False) and status != 304 else ""
+    return {"$ref": f"#/components/responses/{kind}{status}"}
+
+
+def _responses() -> Schema:
+    """Every refusal once; where the class says `errors_without_data`, `data` may be null (platform 1.6)."""
+    detail = {"$ref": _REF.format(name="ErrorDetail")}
+    made: Schema = {}
+    for status, description in _DESCRIPTIONS.items():
+        if status == 304:
+            made["304"] = {"description": description, "headers": _headers("ETag")}
+            continue
+        names = ["X-Request-Id"]
+        if status in (409, 429, 503):
+            names.append("Retry-After")
+        if status == 429:
+            names.extend(_RATE_HEADERS)
+        if status == 405:
+            names.append("Allow")
+        for kind, data in (("", detail), ("Bare", {"anyOf": [detail, {"type": "null"}]})):
+            texts: Schema = {"type": "array", "items": {"type": "string"}, "minItems": 1}
+            made[f"{kind}{status}"] = {
+                "description": description,
+                "headers": _headers(*names),
+                "content": {JSON: {"schema": _envelope(status, data, texts)}},
+            }
+    return made
+
+
+def _summary(text: str | None) -> str:
+    return _texts(text)[0]
+
+
+def _texts(text: str | None) -> tuple[str, str]:
+    """The first line of a docstring without its full stop, and the rest."""
+    first, _, rest = _SECTION.sub("", cleandoc(text or "")).partition("\n")
+    return first.strip().removesuffix("."), rest.strip()
+
+
+# ---------------------------------------------------------------- schemas
+
+
+def _unwrap(kind: Any) -> Any:
+    """The element of `list[T]`, else the type itself."""
+    return get_args(kind)[0] if get_origin(kind) is list else kind
+
+
+class _Schemas:
+    """JSON Schema of every body and answer type: components, and references to them."""
+
+    def __init__(self, handlers: Iterable[type[Handler]]) -> None:
+        operations = [
+            operation for handler in set(handlers) for operation in handler.operations.values()
+        ]
+        answers = {repr(o.answer): o.answer for o in operations if o.answer is not None}
+        bodies = {repr(o.body): o.body for o in operations if o.body is not None}
+        answers["error"] = ErrorDetail
+        self._answers, answered = _made(answers)
+        self._bodies, sent = _made(bodies)
+        sent = {name: _lenient(schema) for name, schema in sent.items()}
+        names = _names(answered, "")
+        inputs = _names(sent, "Input", taken=set(names.values()))
+        self._answers = _renamed(self._answers, names)
+        self._bodies = _renamed(self._bodies, inputs)
+        made = {names[old]: _renamed(schema, names) for old, schema in answered.items()}
+        made |= {inputs[old]: _renamed(schema, inputs) for old, schema in sent.items()}
+        self.components = dict(sorted(made.items()))
+
+    def answer(self, kind: Any) -> Schema:
+        """The schema of an answer type."""
+        found: Schema = self._answers[repr(kind)]
+        return found
+
+    def body(self, kind: Any) -> Schema:
+        """The `content` of a request body: JSON, and a form for what is flat."""
+        made = {JSON: {"schema": self._bodies[repr(kind)]}}
+        form = self._form(kind)
+        if form is not None:
+            made[FORM] = {"schema": form}
+        return made
+
+    def _form(self, kind: Any) -> Schema | None:
+        if not (isinstance(kind, type) and issubclass(kind, msgspec.Struct)):
+            return None
+        name = self._bodies[repr(kind)]["$ref"].rpartition("/")[2]
+        whole = self.components[name]
+        flat = {
+            key: _not_null(schema)
+            for key, schema in whole.get("properties", {}).items()
+            if _not_null(schema).get("type") in ("string", "integer", "number", "boolean")
+        }
+        if not flat or set(whole.get("required", ())) - set(flat):
+            return None
+        return {**whole, "properties": flat}
+
+
+def _made(kinds: Mapping[str, Any]) -> tuple[Schema, Schema]:
+    """(key -> schema, component name -> schema) of these types."""
+    schemas, components = msgspec.json.schema_components(list(kinds.values()), ref_template=_REF)
+    return dict(zip(kinds, schemas, strict=True)), components
+
+
+def _names(components: Iterable[str], suffix: str, taken: Iterable[str] = ()) -> dict[str, str]:
+    """Names that OpenAPI allows and a reader can say: `Paged_X_` becomes `PageOfX`."""
+    found: dict[str, str] = {}
+    used = set(taken)
+    for name in components:
+        nice = name
+        if name.startswith("Paged_"):
+            inner = name.removeprefix("Paged_").removesuffix("_")
+            nice = "PageOf" + ("Items" if "Entry" in inner else inner)
+        nice = re.sub(r"[^A-Za-z0-9]", "", nice.rpartition(".")[2] or nice)
+        if nice in used:
+            nice += suffix
+        while nice in used:
+            nice += "_"
+        used.add(nice)
+        found[name] = nice
+    return found
+
+
+def _renamed(schema: Any, names: Mapping[str, str]) -> Any:
+    """A copy whose references, and whose title where it is one of them, are renamed."""
+    if isinstance(schema, list):
+        return [_renamed(inner, names) for inner in schema]
+    if not isinstance(schema, dict):
+        return schema
+    prefix = _REF.format(name="")
+    made: Schema = {}
+    for key, value in schema.items():
+        if key == "$ref" and isinstance(value, str):
+            made[key] = prefix + names[value.removeprefix(prefix)]
+        elif key == "mapping":
+            made[key] = {
+                tag: prefix + names[target.removeprefix(prefix)] for tag, target in value.items()
+            }
+        elif key == "title" and isinstance(value, str):
+            made[key] = names.get(value, re.sub(r"[^A-Za-z0-9]", "", value))
+        elif key == "description" and isinstance(value, str):
+            made[key] = _SECTION.sub("", value)
+        else:
+            made[key] = _renamed(value, names)
+    return made
+
+
+def _lenient(schema: Schema) -> Schema:
+    """A body's schema: in a body null means that the key was not sent (platform 1.2)."""
+    required = set(schema.get("required", ()))
+    properties = {
+        key: inner if key in required else {"anyOf": [inner, {"type": "null"}]}
+        for key, inner in schema.get("properties", {}).items()
+    }
+    return {**schema, "properties": properties} if properties else schema
+
+
+def _not_null(schema: Schema) -> Schema:
+    options = schema.get("anyOf")
+    if not options:
+        return schema
+    rest: list[Schema] = [option for option in options if option != {"type": "null"}]
+    return rest[0] if len(rest) == 1 else schema
