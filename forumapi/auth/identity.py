@@ -39,7 +39,7 @@ IDENTITY = Query("identity", f"SELECT {_COLUMNS} {_FROM} {_WHERE}")
 # The same with the caller's own profile, for whoami: still one round trip.
 WHOAMI = Query(
     "identity.whoami",
-    f"SELECT {_COLUMNS}, {profile.DETAIL_COLUMNS} {_FROM} {profile.DETAIL_JOINS} {_WHERE}",
+    f"SELECT {_COLUMNS}, {profile.DETAIL_COLUMNS} {_FROM} {profile.DETAIL_JOINS.format(viewer="p.profile_id")} {_WHERE}",
 )
 _WIDTH: Final = 13
 

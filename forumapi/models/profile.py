@@ -1,15 +1,20 @@
-"""Profiles: a user's face on one site. Summaries are cached by version; the profile object is made per request."""
+"""Profiles: a user's face on one site (platform 4). Summaries are cached by version; the object is made per request."""
 
 from __future__ import annotations
 
 import datetime
-from collections.abc import Collection, Iterable
-from typing import Any, Final
+import itertools
+from collections.abc import Collection
+from typing import Any, Final, NamedTuple
+
+from psycopg import errors as pgerrors
 
 from forumapi import fragments, itemtypes
+from forumapi.content import clean
 from forumapi.db import Query, Reader, Row, Transaction
-from forumapi.fragments import Hole
+from forumapi.errors import OUT_OF_RANGE, Invalid
 from forumapi.models.documents import Documents, Kind, Loaded
+from forumapi.paging import Paging
 
 LOAD_SUMMARIES = Query(
     "profile.summaries",
@@ -27,18 +32,90 @@ VERSIONS = Query(
      WHERE p.site_id = %(site_id)s AND p.profile_id = ANY(%(ids)s)""",
 )
 
-# A profile's own row, counters and biography; the columns of DETAIL_COLUMNS are shared with `whoami`'s statement.
+# A profile's own row, counters, what the viewer follows of it, and its biography in the columns of `comment.Stub`.
+# Shared with the statement of `whoami`. In scope: profile p, user u; the joins add the rest.
 DETAIL_COLUMNS: Final = """
     p.profile_id, p.version, p.user_id, p.profile_name, p.is_visible, p.avatar_url, p.gender, p.style_id, p.is_member,
-    p.created, u.email, n.item_count, n.comment_count, n.unread_huddles, n.last_active,
-    coalesce(bio.comment_id, 0), coalesce(bio.version, 0), coalesce(bio.edited_by, 0), coalesce(bio_editor.version, 0),
-    coalesce(bio.created_by, 0), coalesce(bio_author.version, 0)"""
+    p.created, u.email, coalesce(n.item_count, 0), coalesce(n.comment_count, 0), coalesce(n.unread_huddles, 0),
+    coalesce(n.last_active, p.created), w.send_email, w.send_sms,
+    coalesce(bio.comment_id, 0), bio.version, bio.created_by, bio_author.version, bio.edited_by, bio_editor.version,
+    false, coalesce(bio.in_reply_to, 0), coalesce(replied_to.profile_id, 0), coalesce(replied_to.profile_name, '')"""
 
 DETAIL_JOINS: Final = """
       LEFT JOIN profile_counters n ON n.site_id = p.site_id AND n.profile_id = p.profile_id
+      LEFT JOIN watchers w ON w.site_id = p.site_id AND w.profile_id = {viewer} AND w.item_type_id = 3
+                          AND w.item_id = p.profile_id
       LEFT JOIN comments bio ON bio.site_id = p.site_id AND bio.comment_id = p.bio_comment_id
       LEFT JOIN profiles bio_author ON bio_author.site_id = bio.site_id AND bio_author.profile_id = bio.created_by
-      LEFT JOIN profiles bio_editor ON bio_editor.site_id = bio.site_id AND bio_editor.profile_id = bio.edited_by"""
+      LEFT JOIN profiles bio_editor ON bio_editor.site_id = bio.site_id AND bio_editor.profile_id = bio.edited_by
+      LEFT JOIN comments reply ON reply.site_id = bio.site_id AND reply.comment_id = bio.in_reply_to
+                              AND NOT reply.is_deleted AND NOT reply.is_moderated
+                              AND reply.on_profile_id = bio.on_profile_id
+      LEFT JOIN profiles replied_to ON replied_to.site_id = reply.site_id
+                                   AND replied_to.profile_id = reply.created_by"""
+
+_FROM: Final = """
+      FROM profiles p
+      JOIN users u ON u.user_id = p.user_id"""
+_WHERE: Final = " WHERE p.site_id = %(site_id)s AND p.profile_id = %(profile_id)s"
+
+FIND = Query(
+    "profile.find",
+    f"SELECT {DETAIL_COLUMNS} {_FROM} {DETAIL_JOINS.format(viewer='%(me)s')} {_WHERE}",
+)
+
+LOCK = Query(
+    "profile.lock",
+    """
+    SELECT p.version, p.profile_name, p.gender, p.is_visible, p.style_id, p.is_member
+      FROM profiles p
+     WHERE p.site_id = %(site_id)s AND p.profile_id = %(profile_id)s
+       FOR UPDATE""",
+)
+
+# The site document shows its owner and creator: a change of theirs moves the site's version too.
+UPDATE = Query(
+    "profile.update",
+    """
+    WITH changed AS (
+        UPDATE profiles p
+           SET profile_name = %(name)s, gender = nullif(%(gender)s::text, ''), is_visible = %(is_visible)s,
+               style_id = %(style_id)s, version = p.version + 1
+         WHERE p.site_id = %(site_id)s AND p.profile_id = %(profile_id)s
+     RETURNING p.site_id, p.profile_id, p.version),
+    shown AS (
+        UPDATE sites s
+           SET version = s.version + 1
+          FROM changed
+         WHERE s.site_id = changed.site_id AND changed.profile_id IN (s.owned_by, s.created_by))
+    SELECT version FROM changed""",
+)
+
+# The flag lives as the attribute is_member (platform 4.3); the profile's column mirrors it.
+GRANT_MEMBER = Query(
+    "profile.grant_member",
+    """
+    WITH noted AS (
+        INSERT INTO attributes (site_id, item_type_id, item_id, key, value_type_id, boolean_value)
+        VALUES (%(site_id)s, 3, %(profile_id)s, 'is_member', 4, true)
+            ON CONFLICT (site_id, item_type_id, item_id, key) DO UPDATE
+           SET value_type_id = 4, string_value = NULL, date_value = NULL, number_value = NULL, boolean_value = true)
+    UPDATE profiles p
+       SET is_member = true, version = p.version + 1
+     WHERE p.site_id = %(site_id)s AND p.profile_id = %(profile_id)s
+ RETURNING p.version""",
+)
+REVOKE_MEMBER = Query(
+    "profile.revoke_member",
+    """
+    WITH noted AS (
+        DELETE FROM attributes a
+         WHERE a.site_id = %(site_id)s AND a.item_type_id = 3 AND a.item_id = %(profile_id)s AND a.key = 'is_member')
+    UPDATE profiles p
+       SET is_member = false, version = p.version + 1
+     WHERE p.site_id = %(site_id)s AND p.profile_id = %(profile_id)s
+ RETURNING p.version""",
+)
 
 
 def summary_document(
@@ -82,3 +159,291 @@ def summaries(
     versions = {row[0]: row[1] for row in tx.rows(VERSIONS, site_id=site_id, ids=list(ids))}
     found = documents.fetch(tx, site_id, {SUMMARY: versions})[SUMMARY]
     return {id: fragment[0] for id, fragment in found.items()}
+
+
+# ---------------------------------------------------------------- one profile
+
+NAME_MIN: Final = 2
+NAME_MAX: Final = 25
+GENDER_MAX: Final = 16
+STYLE_MAX: Final = 2**31 - 1
+
+
+class Detail(NamedTuple):
+    """A profile as its statement returned it, in the order of DETAIL_COLUMNS."""
+
+    id: int
+    version: int
+    user_id: int
+    name: str
+    is_visible: bool
+    avatar: str
+    gender: str | None
+    style_id: int
+    is_member: bool
+    created: datetime.datetime
+    email: str
+    item_count: int
+    comment_count: int
+    unread_huddles: int
+    last_active: datetime.datetime
+    send_email: bool | None  # None: the viewer doesn't watch this profile
+    send_sms: bool | None
+    bio: Row  # the columns of a comment's Stub; its id is 0 where there is none
+
+    @classmethod
+    def of(cls, row: Row) -> Detail:
+        """From the columns of DETAIL_COLUMNS."""
+        return cls._make((*row[:_DETAIL_WIDTH], row[_DETAIL_WIDTH:]))
+
+    @property
+    def stamp(self) -> tuple[Any, ...]:
+        """Plain data that covers every input of the document but the viewer's rights."""
+        return (*self[:9], fragments.when(self.last_active), *self[10:14], *self[15:])
+
+
+_DETAIL_WIDTH: Final = 17
+
+
+def find(tx: Reader, site_id: int, profile_id: int, viewer_id: int) -> Detail | None:
+    """The profile as `viewer_id` (0: a guest) sees it, or None."""
+    row = tx.row(FIND, site_id=site_id, profile_id=profile_id, me=viewer_id)
+    return Detail.of(row) if row else None
+
+
+def detail_document(
+    site_id: int,
+    detail: Detail,
+    bio: bytes,
+    permissions: bytes,
+    *,
+    is_self: bool,
+    is_ignored: bool,
+    sees_private: bool,
+) -> bytes:
+    """The profile object of platform 4.3. `sees_private`: the viewer is this profile or the site's owner."""
+    data: dict[str, Any] = {"id": detail.id, "siteId": site_id, "userId": detail.user_id}
+    if sees_private:
+        data["email"] = detail.email
+    data["profileName"] = detail.name
+    if sees_private and detail.is_member:
+        data["member"] = True
+    if detail.gender:
+        data["gender"] = detail.gender
+    data |= {
+        "visible": detail.is_visible,
+        "styleId": detail.style_id,
+        "itemCount": detail.item_count,
+        "commentCount": detail.comment_count,
+        "profileComment": fragments.raw(bio),
+        "created": fragments.when(detail.created),
+        "lastActive": fragments.when(detail.last_active),
+        "avatar": detail.avatar,
+    }
+    meta: dict[str, Any] = {
+        "flags": relation(detail.send_email, detail.send_sms, is_ignored=is_ignored)
+    }
+    if is_self:
+        meta["stats"] = [{"metric": "unreadHuddles", "value": detail.unread_huddles}]
+    meta["links"] = [
+        {"rel": "self", "href": itemtypes.href(itemtypes.PROFILE, detail.id)},
+        {"rel": "site", "href": itemtypes.href(itemtypes.SITE, site_id)},
+    ]
+    meta["permissions"] = fragments.raw(permissions)
+    data["meta"] = meta
+    return fragments.dumps(data)
+
+
+def relation(
+    send_email: bool | None, send_sms: bool | None, *, is_ignored: bool = False
+) -> dict[str, bool]:
+    """The caller's own flags on a thing (platform 1.12); `send_email` None: not watched."""
+    flags: dict[str, bool] = {}
+    if send_email is not None:
+        flags["watched"] = True
+    if is_ignored:
+        flags["ignored"] = True
+    if send_email is not None:
+        flags["sendEmail"] = send_email
+        flags["sendSMS"] = bool(send_sms)
+    return flags
+
+
+class Editable(NamedTuple):
+    """What of a profile a PUT may change, with its version; the row is locked."""
+
+    version: int
+    name: str
+    gender: str | None
+    is_visible: bool
+    style_id: int
+    is_member: bool
+
+
+def lock(tx: Transaction, site_id: int, profile_id: int) -> Editable | None:
+    """The profile's own row, locked for a change; None if it isn't there."""
+    row = tx.row(LOCK, site_id=site_id, profile_id=profile_id)
+    return Editable(*row) if row else None
+
+
+def checked_name(text: str, reserved: Collection[str]) -> str:
+    """A profile name as it is stored (platform 4.3). Raises Invalid."""
+    name = clean.word(text)
+    if not NAME_MIN <= clean.length(name) <= NAME_MAX:
+        raise Invalid("profileName", f"must have {NAME_MIN} to {NAME_MAX} characters")
+    if "@" in name or "+" in name:
+        raise Invalid("profileName", "may not hold @ or +")
+    if name.lower() in reserved:
+        raise Invalid("profileName", "is reserved")
+    return name
+
+
+def checked_gender(text: str) -> str:
+    """A gender as it is stored; "" clears it. Raises Invalid."""
+    gender = clean.sentence(text, quiet=False)
+    if clean.length(gender) > GENDER_MAX:
+        raise Invalid("gender", f"may have at most {GENDER_MAX} characters", code=OUT_OF_RANGE)
+    return gender
+
+
+def update(
+    tx: Transaction,
+    site_id: int,
+    profile_id: int,
+    *,
+    name: str,
+    gender: str,
+    is_visible: bool,
+    style_id: int,
+) -> int:
+    """Store a change; the new version. Raises Invalid for a style out of range and a taken name (P-32)."""
+    if not 0 <= style_id <= STYLE_MAX:
+        raise Invalid("styleId", f"must be between 0 and {STYLE_MAX}", code=OUT_OF_RANGE)
+    try:
+        version = tx.value(
+            UPDATE,
+            site_id=site_id,
+            profile_id=profile_id,
+            name=name,
+            gender=gender,
+            is_visible=is_visible,
+            style_id=style_id,
+        )
+    except pgerrors.UniqueViolation:
+        raise Invalid("profileName", "is taken") from None
+    return int(version)
+
+
+def set_member(tx: Transaction, site_id: int, profile_id: int, is_member: bool) -> int:
+    """Grant or take the `member` flag; the new version. The caller settles the roles afterwards."""
+    query = GRANT_MEMBER if is_member else REVOKE_MEMBER
+    return int(tx.value(query, site_id=site_id, profile_id=profile_id))
+
+
+# ---------------------------------------------------------------- the list of people
+
+ONLINE_MINUTES: Final = 90
+
+
+class Filter(NamedTuple):
+    """Which people, in which order (platform 4.3, list parameters)."""
+
+    prefix: str = ""  # of the stored name, any case
+    top: bool = False
+    following: bool = False
+    online: bool = False
+
+    @classmethod
+    def of(cls, q: str, *, top: bool, following: bool, online: bool) -> Filter:
+        """`q` as the client wrote it: leading + and @ are dropped, everything else is literal (P-30)."""
+        return cls(clean.escape(q.lstrip("+@")), top, following, online)
+
+
+class PeoplePage(NamedTuple):
+    """One page of people: their versions by id, in order, and how the viewer watches the list as a whole."""
+
+    total: int
+    send_email: bool | None
+    send_sms: bool | None
+    versions: dict[int, int]
+
+
+_COUNTERS: Final = """
+              JOIN profile_counters n ON n.site_id = p.site_id AND n.profile_id = p.profile_id"""
+_HIDDEN: Final = """
+               AND p.profile_id <> ALL(%(ignored)s::bigint[])
+               AND p.profile_id IS DISTINCT FROM (
+                   SELECT d.profile_id FROM profiles d
+                    WHERE d.site_id = %(site_id)s AND lower(d.profile_name) = 'deleted'
+                      AND d.profile_name = 'deleted')"""
+# U+10FFFF sorts after whatever may follow the prefix; the operators are those of the index profiles_name.
+_PREFIX: Final = """
+               AND lower(p.profile_name) ~>=~ lower(%(prefix)s::text)
+               AND lower(p.profile_name) ~<~ (lower(%(prefix)s::text) || chr(1114111))"""
+_FOLLOWING: Final = """
+               AND EXISTS (SELECT 1 FROM watchers f
+                            WHERE f.site_id = p.site_id AND f.profile_id = %(me)s AND f.item_type_id = 3
+                              AND f.item_id = p.profile_id)"""
+_ONLINE: Final = f"""
+               AND n.last_active > now() - interval '{ONLINE_MINUTES} minutes'"""
+_BY_NAME: Final = "lower(p.profile_name) USING ~<~"
+
+# %(...)s are parameters as everywhere, {...} is filled once for each combination of filters.
+_PAGE: Final = """
+    SELECT (SELECT count(*) FROM profiles p {count_joins} WHERE {where}), w.send_email, w.send_sms,
+           page.profile_id, page.version
+      FROM (SELECT 1) AS one
+      LEFT JOIN watchers w ON w.site_id = %(site_id)s AND w.profile_id = %(me)s AND w.item_type_id = 3
+                          AND w.item_id = 0
+      LEFT JOIN (
+            SELECT p.profile_id, p.version, row_number() OVER (ORDER BY {order}) AS place
+              FROM profiles p {page_joins}
+             WHERE {where}
+             ORDER BY {order}
+             LIMIT %(limit)s OFFSET %(offset)s) page ON true
+     ORDER BY page.place"""
+
+
+def _page_query(has_prefix: bool, top: bool, following: bool, online: bool) -> Query:
+    """The list's statement for one combination of filters: each gets the plan that suits it."""
+    parts = (
+        (has_prefix, "prefix", _PREFIX),
+        (following, "following", _FOLLOWING),
+        (online, "online", _ONLINE),
+    )
+    where = "p.site_id = %(site_id)s" + _HIDDEN + "".join(sql for used, _, sql in parts if used)
+    order = f"n.comment_count DESC, {_BY_NAME}" if top else _BY_NAME
+    if has_prefix and top:
+        order = f"lower(p.profile_name) = lower(%(prefix)s::text) DESC, {order}"
+    text = _PAGE.format(
+        where=where,
+        order=order,
+        count_joins=_COUNTERS if online else "",
+        page_joins=_COUNTERS if online or top else "",
+    )
+    used = [name for is_used, name, _ in parts if is_used] + ["top"] * top
+    return Query(".".join(["profile.page", *used]), text)
+
+
+_PAGES: Final = {
+    choice: _page_query(*choice) for choice in itertools.product((False, True), repeat=4)
+}
+
+
+def page(
+    tx: Reader, site_id: int, viewer_id: int, ignored: list[int], wanted: Filter, at: Paging
+) -> PeoplePage:
+    """One page of the site's people, without those the viewer ignores and the placeholder `deleted`."""
+    query = _PAGES[bool(wanted.prefix), wanted.top, wanted.following, wanted.online]
+    rows = tx.rows(
+        query,
+        site_id=site_id,
+        me=viewer_id,
+        ignored=ignored,
+        prefix=wanted.prefix,
+        limit=at.limit,
+        offset=at.offset,
+    )
+    total, send_email, send_sms = rows[0][:3]
+    versions = {row[3]: row[4] for row in rows if row[3] is not None}
+    return PeoplePage(total, send_email, send_sms, versions)

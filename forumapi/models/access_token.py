@@ -1,0 +1,182 @@
+"""Access tokens and the applications that may obtain them (platform 3.1, 3.5; P-21, P-22, P-25).
+
+Only the SHA-256 of a secret is stored; the secret itself is given out once, when it is made.
+"""
+
+from __future__ import annotations
+
+import datetime
+import hashlib
+import hmac
+import secrets
+import string
+from typing import Any, Final, NamedTuple
+
+from forumapi import fragments
+from forumapi.auth.identity import token_hash
+from forumapi.db import Query, Reader, Transaction
+from forumapi.errors import Unauthorized
+from forumapi.models import user
+
+LENGTH: Final = 128
+PREFIX: Final = "fapi"
+_ALPHABET: Final = string.ascii_letters + string.digits
+_SHOWN: Final = 8  # of the secret, stored in clear so that its owner recognises it
+
+CREATE = Query(
+    "access_token.create",
+    """
+    INSERT INTO access_tokens (token_hash, token_prefix, user_id, client_id, site_id, name, expires)
+    VALUES (%(token_hash)s, %(prefix)s, %(user_id)s, %(client_id)s, %(site_id)s, %(name)s,
+            now() + make_interval(days => %(days)s::int))""",
+)
+
+SHOW = Query(
+    "access_token.show",
+    """
+    SELECT t.user_id, coalesce(t.client_id, 0), t.created, t.expires
+      FROM access_tokens t
+     WHERE t.token_hash = %(token_hash)s AND (t.site_id IS NULL OR t.site_id = %(site_id)s)""",
+)
+
+REVOKE = Query(
+    "access_token.revoke",
+    "DELETE FROM access_tokens t WHERE t.token_hash = %(token_hash)s RETURNING t.user_id",
+)
+
+REVOKE_ID = Query(
+    "access_token.revoke_id",
+    "DELETE FROM access_tokens t WHERE t.token_id = %(token_id)s RETURNING t.user_id",
+)
+
+REVOKE_USER = Query(
+    "access_token.revoke_user", "DELETE FROM access_tokens t WHERE t.user_id = %(user_id)s"
+)
+
+OF_USER = Query(
+    "access_token.of_user",
+    """
+    SELECT t.token_id, t.token_prefix, t.name, t.user_id, u.email, coalesce(t.client_id, 0), coalesce(t.site_id, 0),
+           t.created, t.expires
+      FROM access_tokens t
+      JOIN users u ON u.user_id = t.user_id
+     WHERE %(user_id)s::bigint = 0 OR t.user_id = %(user_id)s::bigint
+     ORDER BY t.token_id""",
+)
+
+CLIENTS = Query("access_token.clients", "SELECT c.client_id, c.secret_hash FROM oauth_clients c")
+
+ADD_CLIENT = Query(
+    "access_token.add_client",
+    "INSERT INTO oauth_clients (name, secret_hash) VALUES (%(name)s, %(secret_hash)s) RETURNING client_id",
+)
+
+FORGET_EXPIRED = Query(
+    "access_token.forget_expired", "DELETE FROM access_tokens t WHERE t.expires < now()"
+)
+
+
+def new_secret() -> str:
+    """A token's secret: 128 characters of [a-zA-Z0-9], the first four always PREFIX."""
+    return PREFIX + "".join(secrets.choice(_ALPHABET) for _ in range(LENGTH - len(PREFIX)))
+
+
+def create(
+    tx: Transaction,
+    user_id: int,
+    *,
+    days: int = 365,
+    name: str = "",
+    client_id: int = 0,
+    site_id: int = 0,
+) -> str:
+    """Make a token of a user, valid for `days`; its secret. `site_id` 0: good on every site."""
+    secret = new_secret()
+    tx.run(
+        CREATE,
+        token_hash=token_hash(secret),
+        prefix=secret[:_SHOWN],
+        user_id=user_id,
+        client_id=client_id or None,
+        site_id=site_id or None,
+        name=name,
+        days=days,
+    )
+    return secret
+
+
+def show(tx: Reader, site_id: int, secret: str) -> bytes | None:
+    """The token resource (P-25) as JSON, or None when there is no such token."""
+    row = tx.row(SHOW, token_hash=token_hash(secret), site_id=site_id)
+    if row is None:
+        return None
+    user_id, client_id, created, expires = row
+    data: dict[str, Any] = {
+        "accessToken": secret,
+        "user": user.find(tx, user_id),
+        "clientId": client_id,
+        "created": fragments.when(created),
+        "expires": fragments.when(expires),
+    }
+    return fragments.dumps(data)
+
+
+def revoke(tx: Transaction, secret: str) -> int:
+    """Delete the token; its user's id, 0 when there was none. Effective on the next request, on every node."""
+    return int(tx.value(REVOKE, token_hash=token_hash(secret)) or 0)
+
+
+def revoke_id(tx: Transaction, token_id: int) -> int:
+    """Delete the token with this id; its user's id, 0 when there was none."""
+    return int(tx.value(REVOKE_ID, token_id=token_id) or 0)
+
+
+def revoke_user(tx: Transaction, user_id: int) -> int:
+    """Delete every token of a user; how many there were."""
+    return tx.run(REVOKE_USER, user_id=user_id)
+
+
+class Listed(NamedTuple):
+    """A token as a list shows it. `client_id` and `site_id` are 0 for none."""
+
+    id: int
+    prefix: str
+    name: str
+    user_id: int
+    email: str
+    client_id: int
+    site_id: int
+    created: datetime.datetime
+    expires: datetime.datetime
+
+
+def list_all(tx: Reader, user_id: int = 0) -> list[Listed]:
+    """The tokens of a user, or (0) of everybody, oldest first."""
+    return [Listed(*row) for row in tx.rows(OF_USER, user_id=user_id)]
+
+
+def forget_expired(tx: Transaction) -> int:
+    """Delete tokens that have expired; how many there were."""
+    return tx.run(FORGET_EXPIRED)
+
+
+def check_client(tx: Reader, secret: str) -> int:
+    """The id of the application whose secret this is. Raises Unauthorized."""
+    given = hashlib.sha256(secret.encode()).digest()
+    found = 0
+    # Every secret is compared, and each in constant time: how long it takes says nothing.
+    for client_id, stored in tx.rows(CLIENTS):
+        if hmac.compare_digest(stored, given):
+            found = client_id
+    if not found:
+        raise Unauthorized("The client secret is wrong or missing")
+    return found
+
+
+def add_client(tx: Transaction, name: str, secret: str = "") -> tuple[int, str]:
+    """Register an application; its id and its secret, which is made unless given."""
+    secret = secret or new_secret()
+    client_id = tx.value(
+        ADD_CLIENT, name=name, secret_hash=hashlib.sha256(secret.encode()).digest()
+    )
+    return int(client_id), secret
