@@ -37,9 +37,10 @@ _WHERE: Final = (
 
 IDENTITY = Query("identity", f"SELECT {_COLUMNS} {_FROM} {_WHERE}")
 # The same with the caller's own profile, for whoami: still one round trip.
+_OWN_PROFILE: Final = profile.DETAIL_JOINS.format(viewer="p.profile_id")
 WHOAMI = Query(
     "identity.whoami",
-    f"SELECT {_COLUMNS}, {profile.DETAIL_COLUMNS} {_FROM} {profile.DETAIL_JOINS.format(viewer="p.profile_id")} {_WHERE}",
+    f"SELECT {_COLUMNS}, {profile.DETAIL_COLUMNS} {_FROM} {_OWN_PROFILE} {_WHERE}",
 )
 _WIDTH: Final = 13
 
