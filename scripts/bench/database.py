@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-import subprocess
-import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -13,17 +12,14 @@ from urllib.parse import urlsplit
 import psycopg
 from psycopg import sql
 
-from forumapi import embedded
-from scripts.bench.services import ROOT, settings
+from forumapi import config, embedded, migrate, seed
+from forumapi.seed.shape import SIZES, SizeName
 
 ENV = "FORUMAPI_BENCH_DATABASE"
-COMMENTS = {"S": 12_000, "M": 500_000, "L": 4_000_000}
-"""How many comments a size has at least; a database with fewer was not loaded to its end."""
-SITES = {"S": 3, "M": 20, "L": 300}
 
 
 @contextlib.contextmanager
-def provided(folder: Path, size: str, *, fresh: bool) -> Iterator[str]:
+def provided(folder: Path, size: SizeName, *, fresh: bool) -> Iterator[str]:
     """The address of a migrated database that holds the data set of this size.
 
     An embedded one stays in `folder` and is used again by the next run. One named by the
@@ -42,7 +38,7 @@ def provided(folder: Path, size: str, *, fresh: bool) -> Iterator[str]:
         url = urlsplit(server.url)._replace(path=f"/{name}").geturl()
         with psycopg.connect(server.url, autocommit=True) as connection:
             exists = connection.execute(
-                "SELECT FROM pg_database d WHERE d.datname = %s", [name]
+                "SELECT 1 FROM pg_database d WHERE d.datname = %s", [name]
             ).fetchone()
             if exists and (fresh or state(url, size) != "loaded"):
                 connection.execute(sql.SQL("DROP DATABASE {}").format(sql.Identifier(name)))
@@ -55,29 +51,30 @@ def provided(folder: Path, size: str, *, fresh: bool) -> Iterator[str]:
         server.stop()
 
 
-def state(url: str, size: str) -> str:
-    """ "empty", "loaded" with this size, or "other"."""
+def state(url: str, size: SizeName) -> str:
+    """One of "empty", "loaded" (with this size) and "other"."""
     with psycopg.connect(url, autocommit=True) as connection:
-        row = connection.execute("SELECT to_regclass('comments') IS NULL").fetchone()
+        row = connection.execute("SELECT to_regclass('sites') IS NULL").fetchone()
         if row is None or row[0]:
             return "empty"
-        sites = connection.execute("SELECT count(*) FROM sites s WHERE s.site_id <> 1").fetchone()
-        if sites is None or sites[0] == 0:
-            return "empty"
-        comments = connection.execute("SELECT count(*) FROM comments").fetchone()
-        is_whole = comments is not None and comments[0] >= COMMENTS[size]
-        return "loaded" if sites[0] == SITES[size] and is_whole else "other"
+        row = connection.execute("SELECT count(*) FROM sites s WHERE s.site_id <> 1").fetchone()
+        sites = row[0] if row else 0
+    if sites == 0:
+        return "empty"
+    return "loaded" if sites == SIZES[size].sites and seed.landmarks(url) else "other"
 
 
-def ready(url: str, size: str) -> None:
+def ready(url: str, size: SizeName) -> None:
     """Migrate, and load the data set where there is none. Raises SystemExit for other contents."""
-    if state(url, size) == "other":
+    before = state(url, size)
+    if before == "other":
         raise SystemExit(f"the database holds something else than the data set {size}")
-    forumapi(url, "migrate")
-    if state(url, size) == "empty":
-        forumapi(url, "seed", "--size", size)
-    if state(url, size) != "loaded":
-        raise SystemExit(f"seed --size {size} left fewer rows than the size has")
+    settings = config.load(environ={})
+    migrate.migrate(url, settings, progress=progress)
+    if before == "empty":
+        started = time.monotonic()
+        seed.load(url, settings, size, progress)
+        print(f"\rloaded size {size} in {time.monotonic() - started:.0f} s\033[K")
     with psycopg.connect(url, autocommit=True) as connection:
         connection.execute("SET statement_timeout = 0")
         connection.execute("VACUUM ANALYZE")
@@ -86,9 +83,6 @@ def ready(url: str, size: str) -> None:
             connection.execute("CHECKPOINT")
 
 
-def forumapi(url: str, *arguments: str) -> None:
-    """Run a command of forumapi on this database. Raises SystemExit."""
-    command = [sys.executable, "-m", "forumapi", *arguments]
-    ran = subprocess.run(command, cwd=ROOT, env=settings(url), check=False)
-    if ran.returncode:
-        raise SystemExit(f"forumapi {arguments[0]} failed")
+def progress(line: str) -> None:
+    """Show a line in place of the one before."""
+    print(f"\r{line}\033[K", end="", flush=True)

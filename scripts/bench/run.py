@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import contextlib
 import json
 import os
 import platform
@@ -12,7 +11,7 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -59,13 +58,11 @@ class Bench:
             self.application() as web,
             services.floor(self.url, self.folder, self.core) as floor,
         ):
-            found = data.find(self.connection, services.DOMAIN, counting.ask)
-            data.hide(self.connection, found, web.ask, hidden=False)  # left by a run broken off
-            self.report.about |= chosen(found)
+            found = data.find(self.url, services.DOMAIN, counting.ask)
+            self.report.about["data"] = found.words
             for page in pages:
                 print(f"{page.name} …", end=" ", flush=True)
-                with self.state(page, found, web):
-                    row = self.page(page, found, counting, web, floor)
+                row = self.page(page, found, counting, web, floor)
                 self.report.rows.append(row)
                 words = f"; WRONG: {row.wrong[0]}" if row.wrong else ""
                 print(f"{row.result.rate:,.0f} requests/s, {row.cpu.all_ms:.2f} ms of CPU{words}")
@@ -80,15 +77,14 @@ class Bench:
         path = self.folder / f"profile-{page.name}.txt"
         path.unlink(missing_ok=True)
         with self.application(profile=path) as web:
-            found = data.find(self.connection, services.DOMAIN, web.ask)
-            with self.state(page, found, web):
-                requests = data.requests(page, found, web.ask)
-                expected: list[bytes | None] = [None] * len(requests)
-                self.drive(web, requests, expected, page.status, WARM_S)
-                profiling.toggle(web)
-                result, cpu = self.measure(web, requests, expected, page.status, PROFILE_S)
-                profiling.toggle(web)
-                profiling.wait_for(path)
+            found = data.find(self.url, services.DOMAIN, web.ask)
+            requests = data.requests(page, found, web.ask)
+            expected: list[bytes | None] = [None] * len(requests)
+            self.drive(web, requests, expected, page.status, WARM_S)
+            profiling.toggle(web)
+            result, cpu = self.measure(web, requests, expected, page.status, PROFILE_S)
+            profiling.toggle(web)
+            profiling.wait_for(path)
         head = f"{page.name}: {result.rate:,.0f} requests/s while sampled; stacks in {path}"
         return f"{head}\n{profiling.summary(path, cpu.web_ms)}"
 
@@ -97,18 +93,6 @@ class Bench:
         return services.application(
             self.url, self.memcached, self.folder, self.core, counts=counts, profile=profile
         )
-
-    @contextlib.contextmanager
-    def state(self, page: Page, found: data.Found, web: services.Server) -> Iterator[None]:
-        """What the data must look like while a page is timed."""
-        if not page.name.endswith("-hidden"):
-            yield
-            return
-        data.hide(self.connection, found, web.ask, hidden=True)
-        try:
-            yield
-        finally:
-            data.hide(self.connection, found, web.ask, hidden=False)
 
     def page(
         self,
@@ -293,15 +277,6 @@ def about(
             for name in ("gunicorn", "gevent", "werkzeug", "psycopg", "msgspec")
         ),
         "driver": f"{'wrk' if driver else 'bundled'}, {CONNECTIONS} connections, {args.seconds:g} s a page",
-    }
-
-
-def chosen(found: data.Found) -> dict[str, Any]:
-    """What of the data set the pages are about."""
-    return {
-        "member": found.member,
-        "data": f"{found.host}: {len(found.conversations)} conversations and {len(found.microcosms)} microcosms "
-        f"in turn, longest thread {found.longest_comments:,} comments, biggest microcosm {found.biggest_items:,} items",
     }
 
 
