@@ -1,0 +1,310 @@
+"""Holds an answer against the API document: status, headers, keys, their order, types, nullability.
+
+The document is read more strictly than clients should: a key that it does not know is a fault, and so is a key out of
+its place. `check` is for the test client, which asks it about every answer of the suite.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any, Protocol
+from urllib.parse import parse_qsl, unquote
+
+import jsonschema_rs
+
+from forumapi import openapi, routes
+
+# What any address answers before it is known which one was meant.
+ANYWHERE = frozenset({400, 404, 500, 503})
+OVERRIDES = frozenset(
+    ("CONNECT", "DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT", "TRACE")
+)
+JSON_HEADERS = {
+    "access-control-allow-origin": "*",
+    "vary": "Authorization",
+    "x-content-type-options": "nosniff",
+}
+NEEDS_HEADER = {
+    302: "location",
+    307: "location",
+    405: "allow",
+    429: "retry-after",
+    503: "retry-after",
+}
+
+
+class UndocumentedError(AssertionError):
+    """An answer that the API document does not describe."""
+
+
+class Response(Protocol):
+    """What is looked at of an answer; header names in any case."""
+
+    @property
+    def status(self) -> int: ...
+    @property
+    def headers(self) -> Mapping[str, str]: ...
+    @property
+    def body(self) -> bytes: ...
+
+
+def check(
+    response: Response,
+    method: str,
+    path: str,
+    status: int | None = None,
+    headers: Mapping[str, str] | None = None,
+) -> None:
+    """Raises UndocumentedError unless the document describes this answer.
+
+    `path` is the request's path with its query, or a template of the document; `headers` are the request's, of which
+    the switches count. `status` is what the status line must say, where that is known.
+    """
+    faults = [f"  {fault}" for fault in found(response, method, path, status, headers or {})]
+    if faults:
+        told = "\n".join(faults)
+        text = response.body[:400].decode("utf-8", "replace")
+        raise UndocumentedError(f"{method} {path} answered {response.status}\n{told}\n  {text}")
+
+
+def found(
+    response: Response, method: str, path: str, status: int | None, headers: Mapping[str, str]
+) -> Iterator[str]:
+    """What is wrong with an answer, a sentence each."""
+    if status is not None and response.status != status:
+        yield f"the status is not {status}"
+    path, _, query_string = path.partition("?")
+    query = dict(reversed(parse_qsl(query_string, keep_blank_values=True)))
+    sent = {name.lower(): value for name, value in headers.items()}
+    got = {name.lower(): value for name, value in response.headers.items()}
+    method = _meant(method, query, sent)
+    yield from _headers(response, got, method)
+    if method in ("HEAD", "OPTIONS") or response.status == 304:
+        if response.body:
+            yield "there is a body"
+        if response.status != 304 and method == "OPTIONS" and "allow" not in got:
+            yield "there is no Allow"
+        said = response.status
+        if not ("always200" in query or sent.get("x-always-200")):
+            yield from _known(path, method, said)
+        return
+    kind = got.get("content-type", "")
+    if kind.partition(";")[0] not in (openapi.JSON, "application/javascript"):
+        yield from _known(path, method, response.status)
+        documented = _content(path, method, response.status)
+        if kind not in documented:
+            yield f"the Content-Type is {kind!r}, not one of {sorted(documented)}"
+        return
+    yield from _json(response, method, path, query, sent, kind)
+
+
+def _meant(method: str, query: Mapping[str, str], sent: Mapping[str, str]) -> str:
+    """The method after override (only POST is overridden)."""
+    if method == "POST":
+        for name in (query.get("method", ""), sent.get("x-http-method-override", "")):
+            if name.upper() in OVERRIDES:
+                return name.upper()
+    return method
+
+
+def _headers(response: Response, got: Mapping[str, str], method: str) -> Iterator[str]:
+    for name, value in JSON_HEADERS.items():
+        if got.get(name) != value:
+            yield f"{name} is {got.get(name)!r}, not {value!r}"
+    for name in ("x-request-id", "content-length"):
+        if name not in got:
+            yield f"there is no {name}"
+    length = got.get("content-length")
+    if method != "HEAD" and response.status != 304 and length != str(len(response.body)):
+        yield f"Content-Length is {length}, the body has {len(response.body)}"
+    needed = NEEDS_HEADER.get(response.status)
+    if needed and needed not in got:
+        yield f"there is no {needed}"
+
+
+def _json(
+    response: Response,
+    method: str,
+    path: str,
+    query: Mapping[str, str],
+    sent: Mapping[str, str],
+    kind: str,
+) -> Iterator[str]:
+    body = response.body
+    callback = kind.startswith("application/javascript")
+    context = query.get("context", "")
+    if callback:
+        name, _, rest = body.decode().partition("(")
+        if name != query.get("callback"):
+            yield f"the callback is {name!r}"
+        end = f", {json.dumps(context)})" if context else ")"
+        body = rest.removesuffix(end).encode()
+    try:
+        value = json.loads(body)
+    except ValueError as error:
+        yield f"the body is not JSON: {error}"
+        return
+    bare = "disableBoiler" in query or bool(sent.get("x-disable-boiler"))
+    forced = "always200" in query or bool(sent.get("x-always-200"))
+    if forced and response.status != 200:
+        yield "always200 did not make the status 200"
+    enveloped = not bare and _is_enveloped(path, method, response.status)
+    said = response.status
+    if enveloped:
+        if not isinstance(value, dict) or list(value) != ["context", "status", "data", "error"]:
+            yield "the body is not the envelope"
+            return
+        said = value["status"]
+        if not forced and said != response.status:
+            yield f"the envelope says {said}"
+        if value["context"] != context:
+            yield f"context is {value['context']!r}, not {context!r}"
+    elif forced:
+        return  # what was meant can't be told any more
+    yield from _known(path, method, said)
+    schema = _schema(_template(path), method, said)
+    if schema is not None:
+        if bare and "data" in schema.get("properties", {}):
+            schema = schema["properties"]["data"]
+        yield from _faults(schema, value)
+
+
+# ---------------------------------------------------------------- the document
+
+
+@functools.cache
+def document() -> dict[str, Any]:
+    """The API document of both kinds of host."""
+    return openapi.document(routes.ROOT, routes.SITE)
+
+
+@functools.cache
+def _templates() -> list[tuple[str, re.Pattern[str]]]:
+    """Templates with a pattern each; those with fewer holes are tried first."""
+    made = []
+    for template in sorted(document()["paths"], key=lambda path: (path.count("{"), path)):
+        pattern = template
+        for parameter in document()["paths"][template].get("parameters", ()):
+            digits = parameter["schema"]["type"] == "integer"
+            hole = "[0-9]+" if digits else parameter["schema"]["pattern"].strip("^$")
+            pattern = pattern.replace(f"{{{parameter['name']}}}", f"(?:{hole})")
+        made.append((template, re.compile(pattern)))
+    return made
+
+
+def _template(path: str) -> str | None:
+    """The template that this path, or this template, belongs to."""
+    if path in document()["paths"]:
+        return path
+    path = unquote(path)
+    return next((known for known, pattern in _templates() if pattern.fullmatch(path)), None)
+
+
+def _resolved(part: dict[str, Any]) -> dict[str, Any]:
+    while "$ref" in part:
+        found: Any = document()
+        for key in part["$ref"].removeprefix("#/").split("/"):
+            found = found[key]
+        part = found
+    return part
+
+
+@functools.cache
+def _responses(template: str | None, method: str) -> dict[int, dict[str, Any]]:
+    """Status -> what is documented of it. An address or method that is not there has answers too."""
+    shared = document()["components"]["responses"]
+    if template is None:
+        return {status: shared[str(status)] for status in ANYWHERE}
+    operation = document()["paths"][template].get(method.lower())
+    if operation is None:
+        return {status: shared[str(status)] for status in ANYWHERE | {405}}
+    return {int(status): _resolved(part) for status, part in operation["responses"].items()}
+
+
+def _known(path: str, method: str, status: int) -> Iterator[str]:
+    known = _responses(_template(path), method)
+    if status not in known:
+        yield f"the document has {sorted(known)} for {method} {_template(path)}, not {status}"
+
+
+def _content(path: str, method: str, status: int) -> dict[str, Any]:
+    part = _responses(_template(path), method).get(status, {})
+    content: dict[str, Any] = part.get("content", {})
+    return content
+
+
+def _schema(template: str | None, method: str, status: int) -> dict[str, Any] | None:
+    content = _responses(template, method).get(status, {}).get("content", {})
+    schema: dict[str, Any] | None = content.get(openapi.JSON, {}).get("schema")
+    return schema
+
+
+def _is_enveloped(path: str, method: str, status: int) -> bool:
+    schema = _schema(_template(path), method, status)
+    return schema is None or "context" in schema.get("properties", {})
+
+
+# ---------------------------------------------------------------- validation
+
+
+def _strict(schema: Any) -> Any:
+    """A copy in which no object may have keys that it does not list."""
+    if isinstance(schema, list):
+        return [_strict(inner) for inner in schema]
+    if not isinstance(schema, dict):
+        return schema
+    made = {key: _strict(value) for key, value in schema.items()}
+    if made.get("type") == "object" and "properties" in made:
+        made.setdefault("additionalProperties", False)
+    return made
+
+
+@functools.cache
+def _components() -> dict[str, Any]:
+    strict: dict[str, Any] = _strict(document()["components"]["schemas"])
+    return strict
+
+
+@functools.cache
+def _validator(schema: str) -> Any:
+    whole = {**_strict(json.loads(schema)), "components": {"schemas": _components()}}
+    return jsonschema_rs.validator_for(whole)
+
+
+def _faults(schema: dict[str, Any], value: Any) -> Iterator[str]:
+    wrong = False
+    for error in _validator(json.dumps(schema, sort_keys=True)).iter_errors(value):
+        wrong = True
+        place = "".join(f"[{part!r}]" for part in error.instance_path)
+        yield f"{place or 'the body'}: {error.message[:300]}"
+    if not wrong:
+        yield from _order(schema, value, "")
+
+
+def _order(schema: dict[str, Any], value: Any, place: str) -> Iterator[str]:
+    """Objects whose keys are not in the order of the document."""
+    schema = _resolved(schema)
+    if "anyOf" in schema:
+        schema = _chosen(schema["anyOf"], value)
+    if isinstance(value, dict) and "properties" in schema:
+        keys = [key for key in schema["properties"] if key in value]
+        if keys != list(value):
+            yield f"{place or 'the body'}: the keys are {list(value)}, not {keys}"
+        for key in keys:
+            yield from _order(schema["properties"][key], value[key], f"{place}[{key!r}]")
+    elif isinstance(value, list):
+        for index, inner in enumerate(value):
+            yield from _order(schema.get("items", {}), inner, f"{place}[{index}]")
+
+
+def _chosen(options: list[dict[str, Any]], value: Any) -> dict[str, Any]:
+    """The option that a value, known to be valid, was meant as: told by null and by `itemType`."""
+    for option in map(_resolved, options):
+        if (value is None) == (option.get("type") == "null"):
+            tag = option.get("properties", {}).get("itemType", {}).get("enum")
+            if tag is None or value.get("itemType") in tag:
+                return option
+    return {}
