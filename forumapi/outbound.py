@@ -1,0 +1,179 @@
+"""Requests to addresses that other people chose: looked at before anything is sent, and never into our own network.
+
+A name is resolved first, and the connection is made to the very address that was checked, so that a second answer of
+the name server can't lead elsewhere. Every redirect is checked in the same way (P-19).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import ipaddress
+import socket
+import ssl
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from typing import Final
+from urllib.parse import urljoin, urlsplit
+
+from forumapi import __version__
+
+Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+
+MAX_REDIRECTS: Final = 3
+_GLOBAL_UNICAST: Final = ipaddress.IPv6Network("2000::/3")
+_REDIRECTS: Final = frozenset((301, 302, 303, 307, 308))
+_HEADERS: Final = {"User-Agent": f"forumapi/{__version__}", "Accept": "*/*", "Connection": "close"}
+
+
+class OutboundError(Exception):
+    """The request was refused or failed; the message is fit for whoever chose the address."""
+
+
+def is_public(address: Address) -> bool:
+    """True for an address on the open internet: not private, loopback, link-local or any other special range."""
+    if not address.is_global or address.is_multicast or address.is_reserved:
+        return False
+    if isinstance(address, ipaddress.IPv6Address):
+        # A 6to4 address leads to the IPv4 address that is written in it.
+        return address in _GLOBAL_UNICAST and address.sixtofour is None
+    return True
+
+
+class Outbound:
+    """HEAD requests and CNAME look-ups with one deadline each.
+
+    `allowed` says which addresses may be talked to, `ports` on which ports. `nameservers` (addresses, asked on
+    `nameserver_port`) are those of the machine when empty.
+    """
+
+    def __init__(
+        self,
+        *,
+        allowed: Callable[[Address], bool] = is_public,
+        ports: Sequence[int] = (80, 443),
+        nameservers: Sequence[str] = (),
+        nameserver_port: int = 53,
+        timeout_s: float = 5.0,
+    ) -> None:
+        self._allowed = allowed
+        self._ports = frozenset(ports)
+        self._nameservers = list(nameservers)
+        self._nameserver_port = nameserver_port
+        self.timeout_s = timeout_s
+
+    def head(self, url: str) -> int:
+        """The status that HEAD of an http(s) URL ends with, after at most MAX_REDIRECTS. Raises OutboundError."""
+        deadline = time.monotonic() + self.timeout_s
+        for _ in range(MAX_REDIRECTS + 1):
+            status, location = self._head_once(url, deadline)
+            if status not in _REDIRECTS or not location:
+                return status
+            url = urljoin(url, location)
+        raise OutboundError("It redirects too often")
+
+    def _head_once(self, url: str, deadline: float) -> tuple[int, str]:
+        try:
+            parts = urlsplit(url)
+            host, port = parts.hostname or "", parts.port
+        except ValueError:
+            raise OutboundError("This is not an address") from None
+        if parts.scheme not in ("http", "https") or not host or not url.isascii():
+            raise OutboundError("Only http and https addresses are looked at")
+        port = port or (443 if parts.scheme == "https" else 80)
+        if port not in self._ports:
+            raise OutboundError(f"Port {port} is not looked at")
+        address = self._resolve(host, port)
+        path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+        made = _Tls if parts.scheme == "https" else _Plain
+        connection = made(host, port, str(address), max(0.01, deadline - time.monotonic()))
+        try:
+            with _until(deadline, connection):
+                connection.request("HEAD", path, headers=_HEADERS)
+                response = connection.getresponse()
+                return response.status, response.getheader("Location", "")
+        except ssl.SSLError as error:
+            raise OutboundError(f"No safe connection: {error.reason}") from None
+        except (OSError, http.client.HTTPException, ValueError) as error:
+            if time.monotonic() >= deadline:
+                raise OutboundError("No answer in time") from None
+            raise OutboundError(f"No answer: {type(error).__name__}") from None
+        finally:
+            connection.close()
+
+    def _resolve(self, host: str, port: int) -> Address:
+        """An address of `host`; all of them must be allowed. Raises OutboundError."""
+        try:
+            found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        except (OSError, UnicodeError):
+            raise OutboundError(f"The name {host} is not known") from None
+        # A zone (fe80::1%eth0) is no part of the address, and never one that we talk to.
+        addresses = [ipaddress.ip_address(str(one[4][0]).partition("%")[0]) for one in found]
+        if not addresses or not all(self._allowed(address) for address in addresses):
+            raise OutboundError(f"{host} is not on the open internet")
+        # IPv4 first: a machine without IPv6 gets IPv6 addresses all the same.
+        return min(addresses, key=lambda address: address.version)
+
+    def cname(self, name: str) -> str:
+        """What `name` is an alias of, in lower case without a trailing dot; "" for none. Raises OutboundError."""
+        # Half a second to import, and one owner in a thousand asks for it.
+        import dns.exception
+        import dns.rdatatype
+        import dns.resolver
+        from dns.rdtypes.ANY.CNAME import CNAME
+
+        try:
+            resolver = dns.resolver.Resolver(configure=not self._nameservers)
+            if self._nameservers:
+                resolver.nameservers = list(self._nameservers)
+                resolver.port = self._nameserver_port
+            answer = resolver.resolve(
+                name, dns.rdatatype.CNAME, lifetime=self.timeout_s, raise_on_no_answer=False
+            )
+        except dns.resolver.NXDOMAIN:
+            raise OutboundError(f"The name {name} is not known") from None
+        except (dns.exception.DNSException, OSError):
+            raise OutboundError(f"{name} can't be looked up right now") from None
+        for record in answer:
+            if isinstance(record, CNAME):
+                return record.target.to_text(omit_final_dot=True).lower()
+        return ""
+
+
+class _Plain(http.client.HTTPConnection):
+    """A connection to `address`, whatever `host` resolves to by now."""
+
+    def __init__(self, host: str, port: int, address: str, timeout_s: float) -> None:
+        super().__init__(host, port, timeout=timeout_s)
+        self._address = address
+
+    def connect(self) -> None:
+        self.sock = socket.create_connection((self._address, self.port), self.timeout)
+
+
+class _Tls(_Plain):
+    """The same with TLS, for the name that was asked for."""
+
+    def connect(self) -> None:
+        super().connect()
+        context = ssl.create_default_context()
+        self.sock = context.wrap_socket(self.sock, server_hostname=self.host)
+
+
+@contextlib.contextmanager
+def _until(deadline: float, connection: http.client.HTTPConnection) -> Iterator[None]:
+    """Cut the connection at the deadline: a server that sends a byte now and then meets no other limit."""
+
+    def cut() -> None:
+        if connection.sock is not None:
+            with contextlib.suppress(OSError):
+                connection.sock.shutdown(socket.SHUT_RDWR)
+
+    timer = threading.Timer(max(0.01, deadline - time.monotonic()), cut)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
