@@ -6,21 +6,29 @@ identity statement read; guests rely on `SiteDirectory`'s poll, and on PostgreSQ
 
 from __future__ import annotations
 
+import contextlib
+import re
 import threading
 import time
-from typing import Any, Final
+from collections.abc import Iterator
+from typing import Any, Final, NamedTuple
+
+from psycopg import errors as pgerrors
 
 from forumapi import fragments, itemtypes
-from forumapi.db import Database, Query, Reader
-from forumapi.errors import NO_SITE, ApiError, NotFound, Unavailable
+from forumapi.db import Database, Query, Reader, Row, Transaction
+from forumapi.errors import NO_SITE, ApiError, Invalid, NotFound, Unavailable
 from forumapi.fragments import Fragment, Hole
 from forumapi.log import logger
-from forumapi.models import profile, tree
-from forumapi.models.documents import Documents
+from forumapi.models import journal, membership, profile, reserved, site_rules, tree
+from forumapi.models.site_rules import Look, SiteBody
+from forumapi.paging import Paging
 from forumapi.permissions import Tree
 
 ROOT_ID: Final = 1
 ROOT_KEY: Final = "root"
+
+_NAME: Final = re.compile(r"[a-z0-9.-]{1,253}")
 
 _COLUMNS: Final = """
     s.site_id, s.version, s.acl_version, s.title, s.description, s.subdomain_key, coalesce(s.domain, ''), s.force_ssl,
@@ -31,14 +39,17 @@ _COLUMNS: Final = """
     o.only_admins_can_create_microcosms, s.search_language::text, coalesce(owner.user_id, 0),
     x.active_profiles, x.online_profiles, x.total_profiles, x.total_conversations, x.total_events, x.total_comments,
     ARRAY(SELECT array_to_json(ARRAY[m.href, m.title, m.text])::text
-            FROM menus m WHERE m.site_id = s.site_id ORDER BY m.sequence)"""
+            FROM menus m WHERE m.site_id = s.site_id ORDER BY m.sequence),
+    owner.profile_id, owner.user_id, owner.profile_name, owner.is_visible, owner.avatar_url,
+    maker.profile_id, maker.user_id, maker.profile_name, maker.is_visible, maker.avatar_url"""
 
 _FROM: Final = """
       FROM sites s
       JOIN themes t ON t.theme_id = s.theme_id
       JOIN site_options o ON o.site_id = s.site_id
       JOIN site_stats x ON x.site_id = s.site_id
-      LEFT JOIN profiles owner ON owner.site_id = s.site_id AND owner.profile_id = s.owned_by"""
+      LEFT JOIN profiles owner ON owner.site_id = s.site_id AND owner.profile_id = s.owned_by
+      LEFT JOIN profiles maker ON maker.site_id = s.site_id AND maker.profile_id = s.created_by"""
 
 BY_KEY = Query(
     "site.by_key", f"SELECT {_COLUMNS} {_FROM} WHERE s.subdomain_key = %(key)s AND NOT s.is_deleted"
@@ -47,6 +58,33 @@ BY_DOMAIN = Query(
     "site.by_domain", f"SELECT {_COLUMNS} {_FROM} WHERE s.domain = %(domain)s AND NOT s.is_deleted"
 )
 BY_ID = Query("site.by_id", f"SELECT {_COLUMNS} {_FROM} WHERE s.site_id = %(site_id)s")
+
+# Lists of the root host: oldest first, without the root site and deleted ones.
+COUNT = Query(
+    "site.count",
+    """
+    SELECT count(*)
+      FROM sites s
+      LEFT JOIN profiles owner ON owner.site_id = s.site_id AND owner.profile_id = s.owned_by
+     WHERE s.site_id <> 1 AND NOT s.is_deleted
+       AND (%(user_id)s::bigint IS NULL OR owner.user_id = %(user_id)s::bigint)""",
+)
+PAGE = Query(
+    "site.page",
+    f"""
+    SELECT {_COLUMNS} {_FROM}
+     WHERE s.site_id <> 1 AND NOT s.is_deleted
+       AND (%(user_id)s::bigint IS NULL OR owner.user_id = %(user_id)s::bigint)
+     ORDER BY s.site_id
+     LIMIT %(limit)s OFFSET %(offset)s""",
+)
+HOST = Query(
+    "site.host",
+    """
+    SELECT s.subdomain_key
+      FROM sites s
+     WHERE s.domain = %(domain)s AND NOT s.is_deleted AND s.site_id <> 1""",
+)
 
 # What the poll reads of the sites this process has served: a few bytes a site.
 WATCH = Query(
@@ -58,6 +96,8 @@ WATCH = Query(
      WHERE s.site_id = ANY(%(site_ids)s)""",
 )
 
+_IS_DELETED: Final = 22  # its place among _COLUMNS
+
 STATS: Final = (
     "activeProfiles",
     "onlineProfiles",
@@ -68,10 +108,94 @@ STATS: Final = (
 )
 
 
+# A site with its options and figures; whoever takes a key or domain second waits here and is refused.
+INSERT = Query(
+    "site.insert",
+    """
+    WITH made AS (
+        INSERT INTO sites (title, description, subdomain_key, domain, force_ssl, theme_id, logo_url, favicon_url,
+                           background_url, background_color, background_position, link_color, ga_web_property_id,
+                           auth0_domain, auth0_client_id, auth0_client_secret)
+        VALUES (%(title)s, %(description)s, %(key)s, %(domain)s, %(force_ssl)s, %(theme_id)s, %(logo_url)s,
+                %(favicon_url)s, %(background_url)s, %(background_color)s, %(background_position)s, %(link_color)s,
+                %(ga_web_property_id)s, %(auth0_domain)s, %(auth0_client_id)s, %(auth0_client_secret)s)
+     RETURNING site_id),
+    options AS (
+        INSERT INTO site_options (site_id, send_email, send_sms, only_admins_can_create_microcosms)
+        SELECT site_id, true, false, true FROM made),
+    figures AS (
+        INSERT INTO site_stats (site_id, active_profiles, online_profiles, total_profiles)
+        SELECT site_id, 1, 1, 1 FROM made)
+    SELECT site_id FROM made""",
+)
+
+# The root microcosm with its counters and default roles (platform 2.3), and the site's references to them.
+FURNISH = Query(
+    "site.furnish",
+    """
+    WITH root AS (
+        INSERT INTO microcosms (site_id, title, description, created_by, owned_by, item_types)
+        VALUES (%(site_id)s, 'Forums', %(description)s, %(owner)s, %(owner)s, '{2,6,9}')
+     RETURNING site_id, microcosm_id),
+    counters AS (
+        INSERT INTO microcosm_counts (site_id, microcosm_id) SELECT site_id, microcosm_id FROM root),
+    defaults AS (
+        INSERT INTO roles (site_id, microcosm_id, created_by, title, include_guests, include_users, is_banned,
+                           can_read, can_create, can_close_own, can_read_others)
+        SELECT root.site_id, root.microcosm_id, %(owner)s, r.title, r.guests, r.users, r.banned,
+               NOT r.banned, r.users, r.users, r.users
+          FROM root
+         CROSS JOIN (VALUES ('Guests', true, false, false),
+                            ('Members', false, true, false),
+                            ('Banned', false, false, true)) AS r (title, guests, users, banned))
+    UPDATE sites s
+       SET owned_by = %(owner)s, created_by = %(owner)s, root_microcosm_id = root.microcosm_id
+      FROM root
+     WHERE s.site_id = root.site_id""",
+)
+
+LOCK = Query(
+    "site.lock",
+    """
+    SELECT s.version, s.is_deleted, coalesce(s.owned_by, 0), coalesce(owner.user_id, 0),
+           s.title, s.description, s.domain, s.force_ssl, s.theme_id, s.logo_url, s.favicon_url, s.background_url,
+           s.background_color, s.background_position, s.link_color, s.ga_web_property_id, s.auth0_domain,
+           s.auth0_client_id, s.auth0_client_secret
+      FROM sites s
+      LEFT JOIN profiles owner ON owner.site_id = s.site_id AND owner.profile_id = s.owned_by
+     WHERE s.site_id = %(site_id)s
+       FOR UPDATE OF s""",
+)
+
+UPDATE = Query(
+    "site.update",
+    """
+    UPDATE sites s
+       SET title = %(title)s, description = %(description)s, domain = %(domain)s, force_ssl = %(force_ssl)s,
+           theme_id = %(theme_id)s, logo_url = %(logo_url)s, favicon_url = %(favicon_url)s,
+           background_url = %(background_url)s, background_color = %(background_color)s,
+           background_position = %(background_position)s, link_color = %(link_color)s,
+           ga_web_property_id = %(ga_web_property_id)s, auth0_domain = %(auth0_domain)s,
+           auth0_client_id = %(auth0_client_id)s, auth0_client_secret = %(auth0_client_secret)s,
+           is_deleted = %(is_deleted)s, version = s.version + 1
+     WHERE s.site_id = %(site_id)s
+ RETURNING s.version""",
+)
+
+# What a broken constraint says to whoever sent the value.
+_TAKEN: Final = {
+    "sites_subdomain_key_key": ("subdomainKey", "is taken"),
+    "sites_domain_key": ("domain", "is the domain of another site"),
+    "sites_theme_id_fkey": ("themeId", "there is no such theme"),
+}
+
+
 class Site:
     """One version of a site's row, with what is derived from it. `stats` alone is replaced in place."""
 
-    def __init__(self, row: tuple[Any, ...], platform_domain: str) -> None:
+    def __init__(
+        self, row: Row, platform_domain: str, *, scheme: str = "https", port_suffix: str = ""
+    ) -> None:
         (
             self.id,
             self.version,
@@ -102,10 +226,15 @@ class Site:
         ) = row[:26]
         self.stats: tuple[int, ...] = tuple(row[26:32])
         self.menu: list[list[str]] = [fragments.loads(entry) for entry in row[32]]
+        self.owner, self.creator = _person(self.id, row[33:38]), _person(self.id, row[38:43])
         self.platform_domain = platform_domain
         self.is_root = self.id == ROOT_ID
+        self._origin = f"{scheme}://{self.host}{port_suffix}"
         self.tree: Tree | None = None
-        self.document: Fragment | None = None
+        # The site's own legal texts, once somebody asked for them (models/legal.py).
+        self.texts: dict[str, Any] | None = None
+        self._document: Fragment | None = None
+        self._finished: dict[bytes | None, bytes] = {}
 
     @property
     def host(self) -> str:
@@ -115,9 +244,9 @@ class Site:
     @property
     def url(self) -> str:
         """siteURL (platform 2.2), without a trailing slash."""
-        if self.domain:
+        if self.domain and not self.is_root:
             return f"{'https' if self.force_ssl else 'http'}://{self.domain}"
-        return f"https://{self.host}"
+        return self._origin
 
     def stats_json(self) -> bytes:
         """meta.stats: six metrics."""
@@ -128,6 +257,36 @@ class Site:
             ]
         )
 
+    def count(self, stats: tuple[int, ...]) -> None:
+        """Take over new figures for meta.stats."""
+        if stats != self.stats:
+            self.stats = stats
+            self._finished = {}
+
+    def render(self, permissions: bytes | None = None) -> bytes:
+        """The site document's bytes; `permissions` is left out when None (platform 2.3)."""
+        found = self._finished.get(permissions)
+        if found is None:
+            if self._document is None:
+                self._document = document(self)
+            # Kept before it is filled: figures that change meanwhile start another dict.
+            kept = self._finished
+            found = kept[permissions] = fragments.fill(
+                self._document,
+                {
+                    b"stats": self.stats_json(),
+                    b"permissions": b""
+                    if permissions is None
+                    else b',"permissions":' + permissions,
+                },
+            )
+        return found
+
+
+def _person(site_id: int, columns: Row) -> bytes:
+    """A profile summary of these columns; `null` where there is none."""
+    return fragments.dumps(profile.summary_document(site_id, *columns) if columns[0] else None)
+
 
 def menu_links(site: Site) -> list[dict[str, str]]:
     """The menu as links: href, title (when there is one), text."""
@@ -137,10 +296,10 @@ def menu_links(site: Site) -> list[dict[str, str]]:
     ]
 
 
-def document(site: Site, owner: bytes, creator: bytes) -> Fragment:
+def document(site: Site) -> Fragment:
     """The site document of platform 2.2 with the holes `stats` and `permissions`.
 
-    `owner` and `creator` are profile summaries; a rename of either moves the site's version.
+    It shows owner and creator: a rename of either moves the site's version.
     """
     data: dict[str, Any] = {
         "siteId": site.id,
@@ -152,7 +311,7 @@ def document(site: Site, owner: bytes, creator: bytes) -> Fragment:
     }
     if site.force_ssl:
         data["forceSSL"] = True
-    data["ownedBy"] = fragments.raw(owner)
+    data["ownedBy"] = fragments.raw(site.owner)
     data["themeId"] = site.theme_id
     data["logoUrl"] = site.logo_url
     if site.favicon_url:
@@ -171,7 +330,7 @@ def document(site: Site, owner: bytes, creator: bytes) -> Fragment:
         data["auth0ClientId"] = site.auth0_client_id
     data["meta"] = {
         "created": fragments.when(site.created),
-        "createdBy": fragments.raw(creator),
+        "createdBy": fragments.raw(site.creator),
         "flags": {"deleted": site.is_deleted},
         "stats": Hole("stats"),
         "links": [
@@ -189,56 +348,96 @@ class SiteDirectory:
     """From host name to `Site`, kept in memory and watched.
 
     `poll_ms`: how often the watching thread asks for moved versions. A guest's site is at most this old, and never
-    older than STALE_S: past that the request asks PostgreSQL itself.
+    older than STALE_S: past that the request asks PostgreSQL itself. `scheme` and `port_suffix` are those of the
+    addresses on the platform domain that we build.
     """
 
     STALE_S: Final = 1.0
+    MAX_HOSTS: Final = 20_000
 
-    def __init__(self, database: Database, platform_domain: str, *, poll_ms: int = 300) -> None:
+    def __init__(
+        self,
+        database: Database,
+        platform_domain: str,
+        *,
+        poll_ms: int = 300,
+        scheme: str = "https",
+        port_suffix: str = "",
+    ) -> None:
         self._database = database
-        self._domain = platform_domain.lower().rstrip(".")
+        self.domain = platform_domain.lower().rstrip(".")
         self._poll_s = poll_ms / 1000
-        self._by_host: dict[str, Site] = {}
+        self._scheme = scheme
+        self._port_suffix = port_suffix
+        # A site has many spellings of its host and one snapshot.
+        self._ids: dict[str, int] = {}
         self._by_id: dict[int, Site] = {}
         self._seen: dict[int, float] = {}  # when a site's versions were last known to be right
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
 
+    def _site(self, row: Row) -> Site:
+        return Site(row, self.domain, scheme=self._scheme, port_suffix=self._port_suffix)
+
     # ---------------------------------------------------------------- look-up
 
     def by_host(self, host: str, tx: Reader) -> Site:
         """The live site that a Host header names (platform 2.1). Raises NotFound, code 14."""
-        found = self._by_host.get(host)
+        found = self._by_id.get(self._ids.get(host, 0))
         if found is None:
             found = self._find(host, tx)
-            if len(self._by_host) > 20_000:
-                self._by_host.clear()
-            self._by_host[host] = self._by_id[found.id] = found
+            if len(self._ids) > self.MAX_HOSTS:
+                self._ids.clear()
+            self._ids[host] = found.id
         return found
 
     def _find(self, host: str, tx: Reader) -> Site:
-        name = host.lower()
-        name = name.rsplit(":", 1)[0] if ":" in name and not name.endswith("]") else name
-        name = name.rstrip(".")
+        name = _name(host)
         asked = time.monotonic()
         row = None
-        if name == self._domain:
+        if name == self.domain:
             row = tx.row(BY_KEY, key=ROOT_KEY)
-        elif name.endswith("." + self._domain):
-            key = name[: -len(self._domain) - 1]
-            if key.isascii() and key.isalnum() and key != ROOT_KEY:
+        elif name.endswith("." + self.domain):
+            key = name[: -len(self.domain) - 1]
+            if key.isalnum() and key != ROOT_KEY:
                 row = tx.row(BY_KEY, key=key)
-        elif name and len(name) <= 253:
+        elif name:
             row = tx.row(BY_DOMAIN, domain=name)
         if row is None:
             raise NotFound("There is no such site", code=NO_SITE)
+        return self._keep(row, asked)
+
+    def _keep(self, row: Row, asked: float) -> Site:
+        """The snapshot of this row, or the one that is held if it is as new."""
+        known = self._by_id.get(row[0])
+        if known is not None and known.version >= row[1]:
+            return known
+        if known is not None:
+            self.forget(known.id)
         self._seen[row[0]] = asked
-        return Site(row, self._domain)
+        self._by_id[row[0]] = new = self._site(row)
+        return new
 
     def by_id(self, site_id: int, tx: Reader) -> Site | None:
         """The site of that id, deleted ones included, read afresh; None if there never was one."""
         row = tx.row(BY_ID, site_id=site_id)
-        return Site(row, self._domain) if row else None
+        return self._site(row) if row else None
+
+    def page(
+        self, tx: Reader, paging: Paging, owner_user_id: int | None = None
+    ) -> tuple[int, list[Site]]:
+        """How many live sites there are, and one page of them, oldest first; with `owner_user_id` only that user's."""
+        total: int = tx.value(COUNT, user_id=owner_user_id)
+        rows = tx.rows(PAGE, user_id=owner_user_id, limit=paging.limit, offset=paging.offset)
+        return total, [self._site(row) for row in rows]
+
+    def host_of(self, domain: str, tx: Reader) -> str:
+        """The API host of the live site with this custom domain. Raises NotFound (platform 2.3, hosts)."""
+        name = _name(domain)
+        key = tx.value(HOST, domain=name) if name else None
+        if key is None:
+            raise NotFound("No site has this domain")
+        return f"{key}.{self.domain}"
 
     # ---------------------------------------------------------------- freshness
 
@@ -251,7 +450,9 @@ class SiteDirectory:
     def confirmed(self, site: Site, version: int, acl_version: int, tx: Reader) -> Site:
         """`site` at these versions, which the caller has just read."""
         if site.version < version:
-            self._forget(site)
+            known = self._by_id.get(site.id)
+            if known is None or known.version < version:
+                self.forget(site.id)
             return self._current(site, tx)
         if site.acl_version < acl_version:
             site.acl_version = acl_version
@@ -259,20 +460,19 @@ class SiteDirectory:
 
     def _current(self, site: Site, tx: Reader) -> Site:
         known = self._by_id.get(site.id)
-        if known is site:
-            return site
+        if known is not None:
+            return known
         asked = time.monotonic()
         row = tx.row(BY_ID, site_id=site.id)
-        if row is None or row[22]:
+        if row is None or row[_IS_DELETED]:
             raise NotFound("There is no such site", code=NO_SITE)
-        self._seen[site.id] = asked
-        self._by_id[site.id] = new = Site(row, self._domain)
-        return new
+        return self._keep(row, asked)
 
-    def _forget(self, site: Site) -> None:
-        self._by_id.pop(site.id, None)
-        for host in [host for host, known in self._by_host.items() if known.id == site.id]:
-            del self._by_host[host]
+    def forget(self, site_id: int) -> None:
+        """Read this site again when it is asked for next: it has changed."""
+        self._by_id.pop(site_id, None)
+        for host in [host for host, known in self._ids.items() if known == site_id]:
+            del self._ids[host]
 
     def tree(self, site: Site, tx: Reader) -> Tree:
         """The site's tree and roles, as new as `site.acl_version`."""
@@ -322,25 +522,99 @@ class SiteDirectory:
             if site is None:
                 continue
             if is_deleted or version > site.version:
-                self._forget(site)
+                self.forget(site_id)
                 continue
             if acl_version > site.acl_version:
                 site.acl_version = acl_version
-            site.stats = tuple(stats)
+            site.count(tuple(stats))
 
 
-def render(site: Site, tx: Reader, documents: Documents, permissions: bytes | None) -> bytes:
-    """The site document's bytes; `permissions` is left out when None (platform 2.3)."""
-    if site.document is None:
-        found = profile.summaries(tx, documents, site.id, {site.owned_by, site.created_by} - {0})
-        nobody = b"null"
-        site.document = document(
-            site, found.get(site.owned_by, nobody), found.get(site.created_by, nobody)
-        )
-    return fragments.fill(
-        site.document,
-        {
-            b"stats": site.stats_json(),
-            b"permissions": b"" if permissions is None else b',"permissions":' + permissions,
-        },
+def _name(host: str) -> str:
+    """A Host header or domain as it is looked up: lower case, without port and trailing dot; "" if it is no name."""
+    name = host.lower()
+    if ":" in name and not name.endswith("]"):
+        name = name.rpartition(":")[0]
+    name = name.removesuffix(".")
+    return name if _NAME.fullmatch(name) else ""
+
+
+class Locked(NamedTuple):
+    """A site's row, locked until the transaction ends. `owner_user_id` is who may change it (platform 2.3)."""
+
+    site_id: int
+    version: int
+    is_deleted: bool
+    owned_by: int
+    owner_user_id: int
+    look: Look
+
+
+def lock(tx: Transaction, site_id: int) -> Locked | None:
+    """The site's row for a change, deleted ones included; None if there never was one."""
+    row = tx.row(LOCK, site_id=site_id)
+    if row is None:
+        return None
+    version, is_deleted, owned_by, owner_user_id = row[:4]
+    return Locked(site_id, version, is_deleted, owned_by, owner_user_id, Look(*row[4:]))
+
+
+def create(
+    tx: Transaction, body: SiteBody, *, user_id: int, platform_domain: str = "", ip: str = ""
+) -> int:
+    """A new site with its owner's profile, root microcosm and default roles (platform 2.3); its id.
+
+    Raises Invalid with the name of the field, NotFound for an unknown user.
+    """
+    key = site_rules.check_key(site_rules.given(body.subdomainKey, ""))
+    look = site_rules.merged(body, Look(), platform_domain)
+    if reserved.is_reserved(tx, key):
+        raise Invalid("subdomainKey", "is reserved")
+    email = tx.value(membership.FIND_USER, user_id=user_id)
+    if email is None:
+        raise NotFound("There is no such user")
+    with _fields():
+        site_id: int = tx.value(INSERT, key=key, **look._asdict())
+    name = membership.suggested_name(False, user_id, email)
+    owner = membership.create(tx, site_id, user_id, email, name, ip=ip)
+    tx.run(FURNISH, site_id=site_id, owner=owner, description=look.description)
+    journal.record(
+        tx, site_id, journal.CREATED, itemtypes.SITE, site_id, actor=owner, ip=ip, version=1
     )
+    return site_id
+
+
+def update(
+    tx: Transaction, locked: Locked, body: SiteBody, *, platform_domain: str = "", ip: str = ""
+) -> None:
+    """Lay `body` over the site (platform 2.3). `meta.flags.deleted` true deletes it, false brings it back.
+
+    Raises Invalid with the name of the field.
+    """
+    look = site_rules.merged(body, locked.look, platform_domain)
+    is_deleted = site_rules.deleted(body, locked.is_deleted)
+    if is_deleted and locked.site_id == ROOT_ID:
+        raise Invalid("meta.flags.deleted", "the root site can't be deleted")
+    with _fields():
+        version = tx.value(UPDATE, site_id=locked.site_id, is_deleted=is_deleted, **look._asdict())
+    journal.record(
+        tx,
+        locked.site_id,
+        journal.DELETED if is_deleted and not locked.is_deleted else journal.REPLACED,
+        itemtypes.SITE,
+        locked.site_id,
+        actor=locked.owned_by,
+        ip=ip,
+        version=version,
+    )
+
+
+@contextlib.contextmanager
+def _fields() -> Iterator[None]:
+    """A broken constraint of `sites` as Invalid. The transaction is lost then."""
+    try:
+        yield
+    except (pgerrors.UniqueViolation, pgerrors.ForeignKeyViolation) as error:
+        found = _TAKEN.get(error.diag.constraint_name or "")
+        if found is None:
+            raise
+        raise Invalid(*found) from None
