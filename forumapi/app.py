@@ -8,11 +8,12 @@ from werkzeug.routing import IntegerConverter, Map, MapAdapter, Rule, Validation
 
 from forumapi import addresses, itemtypes
 from forumapi.cache import Cache
-from forumapi.db import Database
+from forumapi.db import Database, Transaction
 from forumapi.errors import WRONG_TYPE, Invalid
 from forumapi.handler import Handler
 from forumapi.itemtypes import ItemType
 from forumapi.log import AccessLog
+from forumapi.models import counters
 from forumapi.models.activity import Activity
 from forumapi.models.documents import Documents
 from forumapi.models.site import SiteDirectory
@@ -72,7 +73,7 @@ def adapter(routes: dict[str, type[Handler]]) -> MapAdapter:
     """A route table as something to match paths with."""
     instances = {handler: handler() for handler in set(routes.values())}
     rules = [Rule(url, endpoint=instances[handler]) for url, handler in routes.items()]
-    return Map(rules, converters=CONVERTERS, strict_slashes=False, merge_slashes=False).bind("")
+    return Map(rules, converters=CONVERTERS, strict_slashes=True, merge_slashes=False).bind("")
 
 
 class App:
@@ -130,6 +131,11 @@ class App:
         self.sites.stop()
         self.activity.stop()
         self.database.close()
+
+    def wrote(self, tx: Transaction, site_id: int, id: int) -> None:
+        """After some writes, fold the site's counters: which ones, the new row's `id` decides."""
+        if id % counters.FOLD_EVERY == 0:
+            tx.after_commit(lambda: counters.fold(self.database, site_id))
 
     def log_access(
         self, ctx: Context, method: str, status: int, size: int, seconds: float, error: str

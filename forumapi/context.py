@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from forumapi import paging
 from forumapi.errors import WRONG_TYPE, Invalid
+from forumapi.models.journal import Author
 from forumapi.paging import Paging
 from forumapi.permissions import Can, Target, Tree
 
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
     from forumapi.models.site import Site
     from forumapi.response import Switches
 
-T = TypeVar("T")
 
 _TRUE = frozenset(("1", "t", "T", "TRUE", "true", "True"))
 _FALSE = frozenset(("0", "f", "F", "FALSE", "false", "False"))
@@ -59,6 +59,7 @@ class Context:
         "identity",
         "ip",
         "is_head",
+        "is_write",
         "located",
         "pairs",
         "path",
@@ -80,6 +81,7 @@ class Context:
     identity: Identity
     ip: str
     is_head: bool
+    is_write: bool
     located: Any
     pairs: list[tuple[str, str]]
     path: str
@@ -102,6 +104,7 @@ class Context:
         self.located = None
         self.raw_body = b""
         self.is_head = False
+        self.is_write = False
         self.token = ""
 
     @property
@@ -113,6 +116,11 @@ class Context:
     def writer(self) -> Transaction:
         """The transaction of this request; only under a method other than GET."""
         return self.tx  # type: ignore[no-any-return]
+
+    @property
+    def author(self) -> Author:
+        """The caller as the one who writes."""
+        return Author(self.site.id, self.identity.profile_id, self.ip)
 
     @property
     def tree(self) -> Tree:

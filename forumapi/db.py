@@ -92,7 +92,7 @@ def _dump_array(values: Any) -> bytes:
             parts.append("NULL")
         elif isinstance(value, bool):
             parts.append("t" if value else "f")
-        elif isinstance(value, int):
+        elif isinstance(value, (int, float)):
             parts.append(str(value))
         elif isinstance(value, bytes):
             parts.append(f'"\\\\x{value.hex()}"')
@@ -318,7 +318,7 @@ class Database:
 class Reader:
     """Reads of one request. Takes a connection with the first statement and keeps it until `end()`.
 
-    `statements` and `cache_trips` count round trips to PostgreSQL and memcached. A read that meets a dead connection or a plan that a migration broke is run once
+    `statements` counts statements, which outside a transaction are the round trips; `cache_trips` those to memcached. A read that meets a dead connection or a plan that a migration broke is run once
     more on another connection.
     """
 
@@ -448,7 +448,6 @@ class Transaction(Reader):
                 self._lose()
                 raise
             else:
-                self.statements += 1
                 self._begun = True
                 return
 
@@ -468,7 +467,6 @@ class Transaction(Reader):
                 self._lose()
                 raise
             self._begun = False
-            self.statements += 1
         effects, self._after = self._after, []
         for effect in effects:
             effect()

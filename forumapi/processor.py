@@ -179,6 +179,7 @@ def _answer(app: App, ctx: Context, handler: Handler, method: str) -> tuple[int,
     if operation is None:
         raise MethodNotAllowed(method, handler.allow)
     ctx.is_head = method == "HEAD"
+    ctx.is_write = verb != "GET"
     ctx.ip = addresses.client_ip(ctx.environ, app.trusted_proxies)
     allowance = _limit(app, ctx, handler)
     if verb == "GET":

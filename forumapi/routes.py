@@ -6,7 +6,17 @@ One literal a line, whole address, alphabetical: grep finds it and a diff reads 
 from __future__ import annotations
 
 from forumapi.handler import Handler
-from forumapi.handlers.conversations import ConversationHandler
+from forumapi.handlers.comments import (
+    CommentHandler,
+    CommentInContextHandler,
+    CommentsHandler,
+)
+from forumapi.handlers.conversations import (
+    ConversationHandler,
+    ConversationsHandler,
+    LastCommentHandler,
+    NewCommentHandler,
+)
 from forumapi.handlers.docs import DocsHandler, OpenapiHandler
 from forumapi.handlers.microcosms import MicrocosmHandler, MicrocosmsHandler, MicrocosmTreeHandler
 
@@ -16,7 +26,13 @@ ROOT: dict[str, type[Handler]] = {
 }
 
 SITE: dict[str, type[Handler]] = {
+    "/api/v1/comments": CommentsHandler,
+    "/api/v1/comments/<comment:item>": CommentHandler,
+    "/api/v1/comments/<comment:item>/incontext": CommentInContextHandler,
+    "/api/v1/conversations": ConversationsHandler,
     "/api/v1/conversations/<conversation:item>": ConversationHandler,
+    "/api/v1/conversations/<conversation:item>/lastcomment": LastCommentHandler,
+    "/api/v1/conversations/<conversation:item>/newcomment": NewCommentHandler,
     "/api/v1/docs": DocsHandler,
     "/api/v1/microcosms": MicrocosmsHandler,
     "/api/v1/microcosms/<microcosm:item>": MicrocosmHandler,

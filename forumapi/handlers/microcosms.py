@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
-from forumapi import itemtypes, paging, permissions, schemas
+from typing import Final
+
+from forumapi import body, itemtypes, paging, patch, permissions, schemas
+from forumapi.body import UNSET, Body, Meta, UnsetType
 from forumapi.context import Context, Located
-from forumapi.errors import NotFound
-from forumapi.handler import ANYONE, READ, Handler, needs
-from forumapi.models import microcosm, places
+from forumapi.errors import NO_CREATE, Forbidden, Invalid, NotFound
+from forumapi.handler import ANYONE, CREATE, DELETE, READ, UPDATE, Handler, needs
+from forumapi.handlers.conversations import edit_reason
+from forumapi.models import microcosm, places, planting, text
 from forumapi.models.microcosm import Head
 from forumapi.models.profile import SUMMARY as PEOPLE
-from forumapi.permissions import Target
-from forumapi.response import Data, Page, Result
+from forumapi.models.site_rules import check_url
+from forumapi.models.tree import load as load_tree
+from forumapi.permissions import Node, Target, Tree
+from forumapi.response import Data, Done, Page, Result, SeeOther
 
 
 class LocatedMicrocosm(Located):
@@ -108,12 +114,80 @@ def hash_ids(ids: tuple[int, ...]) -> bytes:
     return b",".join(b"%d" % id for id in ids)
 
 
+_PATHS: Final = (patch.STICKY, patch.OPEN, patch.DELETED, patch.MODERATED)
+_VISIBILITIES: Final = frozenset(("public", "protected", "private"))
+_DEFAULT_TYPES: Final = (itemtypes.MICROCOSM, itemtypes.CONVERSATION, itemtypes.EVENT)
+
+
+class MicrocosmBody(Body):
+    """A microcosm as a client sends it (content 2.3)."""
+
+    parentId: int | UnsetType = UNSET
+    title: str | UnsetType = UNSET
+    description: str | UnsetType = UNSET
+    visibility: str | UnsetType = UNSET
+    itemTypes: list[str] | UnsetType = UNSET
+    logoUrl: str | UnsetType = UNSET
+    removeLogo: bool | UnsetType = UNSET
+    meta: Meta | UnsetType = UNSET
+
+
+def _given(value: str | UnsetType) -> str | None:
+    return None if isinstance(value, UnsetType) else value
+
+
+def _visibility(sent: MicrocosmBody) -> str | None:
+    value = _given(sent.visibility)
+    if value is None:
+        return None
+    return value if value in _VISIBILITIES else "public"
+
+
+def _item_types(sent: MicrocosmBody) -> tuple[int, ...] | None:
+    """The type numbers named; unknown names are dropped."""
+    if isinstance(sent.itemTypes, UnsetType):
+        return None
+    known = {itemtypes.name_of(id): id for id in itemtypes.MICROCOSM_CHILDREN}
+    return tuple(dict.fromkeys(known[name] for name in sent.itemTypes if name in known))
+
+
+def _logo_url(sent: MicrocosmBody) -> str | None:
+    """The new logo: None keeps it, "" clears it. Raises Invalid."""
+    if body.given(sent.removeLogo, False):
+        return ""
+    url = body.given(sent.logoUrl, "").strip()
+    if not url:
+        return None
+    return check_url("logoUrl", url)
+
+
+def _parent(ctx: Context, tree: Tree, parent_id: int, moved: Node | None) -> int:
+    """A checked new parent (C-17). Raises NotFound, Forbidden, Invalid."""
+    parent = tree.nodes.get(parent_id)
+    if parent is not None:
+        target = Target(
+            itemtypes.MICROCOSM, parent.id, parent.id, (parent.owned_by, parent.created_by)
+        )
+        can = permissions.effective(ctx.identity.who, target, tree)
+    if parent is None or not parent.is_live or not can & permissions.READ:
+        raise Invalid("parentId", "must be a microcosm of this site")
+    if not can & permissions.CREATE:
+        raise Forbidden("You may not create something in that microcosm", code=NO_CREATE)
+    if itemtypes.MICROCOSM not in parent.item_types:
+        raise Invalid("parentId", "names a microcosm that does not take microcosms")
+    if moved is not None and moved.id in parent.path:
+        raise Invalid("parentId", "may not be the microcosm itself or one below it")
+    return parent.id
+
+
 class MicrocosmsHandler(Handler):
     """The site's root microcosm, which is the forum index; POST makes a microcosm."""
 
-    allow = "OPTIONS,HEAD,GET"
+    allow = "OPTIONS,POST,HEAD,GET"
 
     def locate(self, ctx: Context) -> Located:
+        if ctx.is_write:
+            return Located(Target(itemtypes.SITE, ctx.site.id))
         return locate(ctx, ctx.tree.root_id)
 
     @needs(READ, answer=schemas.Microcosm, paged=True)
@@ -121,19 +195,121 @@ class MicrocosmsHandler(Handler):
         """The root microcosm with its page of microcosms and items."""
         return show(ctx)
 
+    @needs(CREATE, body=MicrocosmBody, status=302)
+    def post(self, ctx: Context) -> Result:
+        """Make a microcosm below `parentId`, or below the root."""
+        sent: MicrocosmBody = ctx.body
+        title = text.title(_given(sent.title), "title", 50, quiet=False)
+        description = text.block(_given(sent.description), "description", 10_000)
+        logo_url = _logo_url(sent) or ""
+        tree = _held_tree(ctx)
+        parent_id = _parent(ctx, tree, body.given(sent.parentId, 0) or tree.root_id, None)
+        types = _item_types(sent)
+        id = planting.insert(
+            ctx.writer,
+            ctx.author,
+            parent_id,
+            title,
+            description,
+            logo_url=logo_url,
+            visibility=_visibility(sent) or "public",
+            item_types=_DEFAULT_TYPES if types is None else types,
+        )
+        return SeeOther(f"/api/v1/microcosms/{id}")
+
+
+def _held_tree(ctx: Context) -> Tree:
+    """The tree as it is now, with every other change of it held back until this request ends."""
+    version = planting.hold_tree(ctx.writer, ctx.site.id)
+    return load_tree(ctx.writer, ctx.site.id, version)
+
+
+def _locate_for_writing(ctx: Context) -> Located:
+    id = ctx.args["item"].id
+    node = ctx.tree.nodes.get(id)
+    if node is None:
+        return Located(Target(itemtypes.MICROCOSM, id))
+    return Located(
+        Target(itemtypes.MICROCOSM, id, id, (node.owned_by, node.created_by)),
+        is_hidden=not node.is_live,
+        version=node.version,
+    )
+
 
 class MicrocosmHandler(Handler):
     """One microcosm with a page of its child microcosms and items."""
 
-    allow = "OPTIONS,HEAD,GET"
+    allow = "OPTIONS,HEAD,GET,PUT,PATCH,DELETE"
 
     def locate(self, ctx: Context) -> Located:
+        if ctx.is_write:
+            return _locate_for_writing(ctx)
         return locate(ctx, ctx.args["item"].id)
 
     @needs(READ, answer=schemas.Microcosm, paged=True)
     def get(self, ctx: Context) -> Result:
         """The microcosm with its page of microcosms and items."""
         return show(ctx)
+
+    @needs(UPDATE, body=MicrocosmBody, status=302)
+    def put(self, ctx: Context) -> Result:
+        """Change it or move it below another one; needs meta.editReason."""
+        sent: MicrocosmBody = ctx.body
+        tree = _held_tree(ctx)
+        node = _node(ctx, tree)
+        reason = edit_reason(sent.meta)
+        title = _given(sent.title)
+        description = _given(sent.description)
+        parent_id = body.given(sent.parentId, 0) or node.parent_id
+        if parent_id != node.parent_id:
+            if not node.parent_id:
+                raise Invalid("parentId", "can't be set: the root microcosm never moves")
+            _parent(ctx, tree, parent_id, node)
+        planting.update(
+            ctx.writer,
+            ctx.author,
+            node,
+            parent_id,
+            reason,
+            title=None if title is None else text.title(title, "title", 50, quiet=False),
+            description=None
+            if description is None
+            else text.block(description, "description", 10_000),
+            logo_url=_logo_url(sent),
+            visibility=_visibility(sent),
+            item_types=_item_types(sent),
+        )
+        return SeeOther(itemtypes.href(itemtypes.MICROCOSM, node.id))
+
+    @needs(UPDATE, body=list[patch.Operation])
+    def patch(self, ctx: Context) -> Result:
+        """Set the flags `sticky`, `open`, `deleted`, `moderated`; everything below follows."""
+        changes = patch.changes(ctx.body, _PATHS)
+        for change in changes:
+            patch.permit(change, ctx.can)
+        node = _node(ctx, _held_tree(ctx))
+        hides = any(c.value and c.path in (patch.DELETED, patch.MODERATED) for c in changes)
+        if hides and not node.parent_id:
+            raise Invalid("", "The root microcosm can't be deleted or moderated")
+        columns = {patch.FLAGS[change.path][0]: change.value for change in changes}
+        planting.flag(ctx.writer, ctx.author, node, columns, patch.reason(changes[-1]))
+        return Done()
+
+    @needs(DELETE)
+    def delete(self, ctx: Context) -> Result:
+        """Hide it and everything below it; 200 also when it is gone."""
+        node = _node(ctx, _held_tree(ctx))
+        if not node.parent_id:
+            raise Invalid("", "The root microcosm can't be deleted")
+        planting.delete(ctx.writer, ctx.author, node)
+        return Done()
+
+
+def _node(ctx: Context, tree: Tree) -> Node:
+    node = tree.nodes.get(ctx.args["item"].id)
+    if node is None:
+        raise NotFound("There is no such microcosm")
+    return node
 
 
 class MicrocosmTreeHandler(Handler):

@@ -229,3 +229,135 @@ def by_ids(tx: Reader, documents: Documents, site_id: int, ids: Sequence[int]) -
         for row, stub in zip(rows, stubs, strict=True)
         if stub.id in found[SUMMARY]
     }
+
+
+# ---------------------------------------------------------------- one comment, in detail
+
+# The comment itself (0), the one it replies to (1), its replies (2), each with what its summary needs; and of the
+# first what permission, place and read mark need.
+PAGE = Query(
+    "comment.page",
+    f"""
+    WITH one AS (
+        SELECT c.*, i.item_type_id, i.microcosm_id, i.title, i.is_deleted OR i.is_moderated AS parent_hidden,
+               greatest(r.read_at, mr.read_at, me.all_read_at, '-infinity'::timestamptz) AS read_time,
+               EXISTS (SELECT 1 FROM huddle_participants h WHERE i.item_type_id = 5 AND h.site_id = i.site_id
+                          AND h.item_id = i.item_id AND h.profile_id = %(me)s) AS is_participant
+          FROM comments c
+          LEFT JOIN items i ON i.site_id = c.site_id AND i.item_id = c.item_id
+          LEFT JOIN profiles me ON me.site_id = c.site_id AND me.profile_id = %(me)s
+          LEFT JOIN read_marks r ON r.site_id = c.site_id AND r.profile_id = %(me)s
+                                AND r.item_type_id = i.item_type_id AND r.item_id = i.item_id
+          LEFT JOIN read_marks mr ON mr.site_id = c.site_id AND mr.profile_id = %(me)s AND mr.item_type_id = 2
+                                 AND mr.item_id = i.microcosm_id
+         WHERE c.site_id = %(site_id)s AND c.comment_id = %(id)s),
+    found AS (
+        SELECT 0 AS kind, one.comment_id FROM one
+         UNION ALL
+        SELECT 1, p.comment_id FROM one
+          JOIN comments p ON p.site_id = one.site_id AND p.comment_id = one.in_reply_to AND NOT p.is_deleted
+                         AND NOT p.is_moderated AND p.item_id IS NOT DISTINCT FROM one.item_id
+                         AND p.on_profile_id IS NOT DISTINCT FROM one.on_profile_id
+         UNION ALL
+        (SELECT 2, a.comment_id FROM one
+           JOIN comments a ON a.site_id = one.site_id AND a.in_reply_to = one.comment_id AND NOT a.is_deleted
+                          AND NOT a.is_moderated AND a.created_by <> ALL(%(ignored)s::bigint[])
+          ORDER BY a.comment_id LIMIT 250))
+    SELECT {COLUMNS.format(unread="f.kind = 0 AND %(me)s <> 0 AND c.created > one.read_time")},
+           f.kind, coalesce(one.item_type_id, 3::smallint), coalesce(one.item_id, one.on_profile_id),
+           coalesce(one.microcosm_id, 0), coalesce(one.title, pp.profile_name, ''),
+           coalesce(one.parent_hidden, false), one.is_deleted, one.is_moderated, one.is_participant,
+           CASE WHEN f.kind = 0 AND one.item_id IS NOT NULL THEN
+                one.seq - (SELECT count(*) FROM comments h WHERE h.site_id = one.site_id AND h.item_id = one.item_id
+                              AND h.seq <= one.seq AND (h.is_deleted OR h.is_moderated))
+                        - (SELECT count(*) FROM comments h WHERE h.site_id = one.site_id AND h.item_id = one.item_id
+                              AND h.seq <= one.seq AND NOT h.is_deleted AND NOT h.is_moderated
+                              AND h.created_by = ANY(%(ignored)s::bigint[]) AND %(ignored)s::bigint[] <> '{{}}')
+                ELSE 1 END
+      FROM one
+      CROSS JOIN found f
+      JOIN comments c ON c.site_id = one.site_id AND c.comment_id = f.comment_id
+      {JOINS}
+      LEFT JOIN profiles pp ON pp.site_id = one.site_id AND pp.profile_id = one.on_profile_id
+     ORDER BY f.kind, c.comment_id""",
+)
+
+
+class CommentPage(NamedTuple):
+    """One comment with the one it replies to and its replies."""
+
+    stub: Stub
+    replied_to: Stub | None
+    replies: list[Stub]
+    parent: Parent
+    microcosm_id: int
+    parent_hidden: bool  # the item itself is deleted or moderated
+    is_deleted: bool
+    is_moderated: bool
+    is_participant: bool
+    position: int  # 1-based, among what the viewer sees
+    stamp: Any
+
+
+def page(tx: Reader, site_id: int, id: int, me: int, ignored: Sequence[int]) -> CommentPage | None:
+    """The comment as `me` sees it; None if it never existed here. Asks no permission."""
+    rows = tx.rows(PAGE, site_id=site_id, id=id, me=me, ignored=ignored)
+    if not rows:
+        return None
+    first = rows[0]
+    parent_type, parent_id, microcosm_id, title, *rest = first[WIDTH + 1 :]
+    by_kind: dict[int, list[Stub]] = {0: [], 1: [], 2: []}
+    for row in rows:
+        by_kind[row[WIDTH]].append(Stub(*row[:WIDTH]))
+    replied_to = by_kind[1][0] if by_kind[1] else None
+    return CommentPage(
+        by_kind[0][0],
+        replied_to,
+        by_kind[2],
+        Parent(parent_type, parent_id, title),
+        microcosm_id,
+        *rest,
+        rows,
+    )
+
+
+def detail(
+    tx: Reader,
+    documents: Documents,
+    site_id: int,
+    found: CommentPage,
+    page_href: str,
+    permissions: bytes,
+) -> bytes:
+    """The detail of a comment (content 7.4). `page_href` is the page of its parent that holds it."""
+    others = [*([found.replied_to] if found.replied_to else []), *found.replies]
+    fetched = documents.fetch(
+        tx,
+        site_id,
+        {
+            DETAIL: {found.stub.id: found.stub.version},
+            SUMMARY: {stub.id: stub.version for stub in others},
+            profile.SUMMARY: profiles_of([found.stub, *others]),
+        },
+    )
+    people = fetched[profile.SUMMARY]
+    links = parent_links(found.parent)
+    known = fetched[SUMMARY]
+    thread = b""
+    if found.replied_to is not None and found.replied_to.id in known:
+        one = summary(known[found.replied_to.id], found.replied_to, people, links)
+        thread += b',"inReplyTo":' + one
+    if found.replies:
+        thread += b',"replies":' + summaries(known, found.replies, people, found.parent)
+    return fragments.fill(
+        fetched[DETAIL][found.stub.id],
+        {
+            b"author": people[found.stub.author_id][0],
+            b"editor": people[found.stub.editor_id][0],
+            b"unread": b"false",
+            b"thread": thread,
+            b"links": b"%b,%b"
+            % (_links(links, found.stub), dumps({"rel": "commentPage", "href": page_href})),
+            b"permissions": permissions,
+        },
+    )

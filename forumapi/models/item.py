@@ -377,6 +377,16 @@ def container(item_type: int, item: bytes) -> bytes:
     return b'{"itemType":%b,"item":%b}' % (dumps(itemtypes.name_of(item_type)), item)
 
 
+def listed(key: str, page: bytes, path: str, permissions: bytes) -> bytes:
+    """A list answer: the page under its key, and meta with links and permissions."""
+    return b'{%b:%b,"meta":{"links":[{"rel":"self","href":%b}],"permissions":%b}}' % (
+        dumps(key),
+        page,
+        dumps(path),
+        permissions,
+    )
+
+
 # ---------------------------------------------------------------- lists across microcosms (content 3.6)
 
 LIST = Query(

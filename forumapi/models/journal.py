@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, NamedTuple
 
 from forumapi.db import Query, Transaction
 
@@ -11,6 +11,15 @@ REPLACED: Final = "replaced"
 PATCHED: Final = "patched"
 DELETED: Final = "deleted"
 _ACTIONS: Final = {CREATED: "C", REPLACED: "R", PATCHED: "U", DELETED: "D"}
+
+
+class Author(NamedTuple):
+    """Who writes, from where: for rows, audit and events."""
+
+    site_id: int
+    profile_id: int
+    ip: str
+
 
 RECORD = Query(
     "journal.record",

@@ -1,0 +1,80 @@
+"""Markdown into HTML with the look-ups that it needs: profile names and short links (content 11).
+
+The only place where the pure pipeline of `content/` meets the database. Call it before any row is locked.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from forumapi.content import clean, render
+from forumapi.db import Query, Transaction
+from forumapi.errors import OUT_OF_RANGE, WRONG_TYPE, Invalid
+from forumapi.models import link
+from forumapi.models.site import Site
+
+MAX_MARKDOWN = 50_000
+
+NAMES = Query(
+    "text.names",
+    """
+    SELECT DISTINCT ON (lower(p.profile_name)) lower(p.profile_name), p.profile_id
+      FROM profiles p
+     WHERE p.site_id = %(site_id)s AND lower(p.profile_name) = ANY(%(names)s::text[])
+     ORDER BY lower(p.profile_name), p.profile_id""",
+)
+
+
+class Rendered(NamedTuple):
+    """A comment's HTML, the profiles that it mentions, the short links that it holds."""
+
+    html: str
+    mentioned: tuple[int, ...]
+    link_ids: list[int]
+
+
+def markdown(tx: Transaction, site: Site, source: str, *, short_links: str) -> Rendered:
+    """Render a comment. `short_links` is the address that codes are appended to."""
+    hosts = frozenset(host for host in (site.host, site.domain) if host)
+    draft = render.prepare(source, own_hosts=hosts, file_host=site.host if site.domain else None)
+    names: dict[str, int] = {}
+    if draft.mention_names:
+        names = dict(tx.rows(NAMES, site_id=site.id, names=sorted(draft.mention_names)))
+    short = link.shorten(tx, draft.urls, short_links) if draft.urls else {}
+    content = render.finish(draft, mentions=names, short_links=short)
+    used = {url: short[url] for url in content.urls if url in short}
+    return Rendered(content.html, content.mentioned, link.ids(used))
+
+
+def title(value: object, field: str, limit: int, *, quiet: bool = True) -> str:
+    """A required line of text, cleaned (content 1.7). Raises Invalid: missing, empty or over `limit` characters."""
+    if not isinstance(value, str):
+        raise Invalid(field, "is required")
+    cleaned = clean.sentence(value, quiet=quiet)
+    return _checked(cleaned, field, limit)
+
+
+def block(value: object, field: str, limit: int) -> str:
+    """A required text of several lines, cleaned."""
+    if not isinstance(value, str):
+        raise Invalid(field, "is required")
+    return _checked(clean.block(value), field, limit)
+
+
+def _checked(cleaned: str, field: str, limit: int) -> str:
+    if not cleaned:
+        raise Invalid(field, "may not be empty")
+    if clean.length(cleaned) > limit:
+        raise Invalid(field, f"may have at most {limit} characters", code=OUT_OF_RANGE)
+    return cleaned
+
+
+def source(value: object) -> str:
+    """A comment's Markdown, as sent. Raises Invalid: missing, blank, too long."""
+    if not isinstance(value, str):
+        raise Invalid("markdown", "is required", code=WRONG_TYPE if value is not None else 0)
+    if not value.strip():
+        raise Invalid("markdown", "may not be empty")
+    if len(value) > MAX_MARKDOWN:
+        raise Invalid("markdown", f"may have at most {MAX_MARKDOWN} characters", code=OUT_OF_RANGE)
+    return value
