@@ -1,0 +1,186 @@
+"""Bulk loading: one transaction, COPY in text form, ids in blocks, indexes built at the end."""
+
+from __future__ import annotations
+
+import itertools
+import time
+from collections.abc import Callable, Iterable
+from datetime import datetime
+from typing import Any, Final, LiteralString
+
+import psycopg
+from psycopg import sql
+
+Progress = Callable[[str], None]
+
+# The tables that seeding writes, parents before children, with their identity columns.
+TABLES: Final[dict[str, str | None]] = {
+    "users": "user_id",
+    "access_tokens": "token_id",
+    "sites": "site_id",
+    "site_options": None,
+    "site_stats": None,
+    "profiles": "profile_id",
+    "profile_counters": None,
+    "profile_options": None,
+    "microcosms": "microcosm_id",
+    "microcosm_counts": None,
+    "roles": "role_id",
+    "role_profiles": None,
+    "attributes": None,
+    "items": "item_id",
+    "item_views": None,
+    "item_authors": None,
+    "comments": "comment_id",
+    "comment_revisions": None,
+    "comment_mentions": None,
+    "links": "link_id",
+    "link_uses": None,
+    "watchers": "watcher_id",
+    "ignores": None,
+    "read_marks": None,
+}
+
+_CHUNK_ROWS: Final = 2_000
+_BAR_EVERY_S: Final = 0.5
+
+NEXT_ID: Final = """
+    SELECT 1 + greatest(
+               (SELECT coalesce(max({column}), 0) FROM {table}),
+               (SELECT CASE WHEN is_called THEN last_value ELSE 0 END FROM {sequence}))"""
+
+SECONDARY_INDEXES: Final = """
+    SELECT x.relname, pg_get_indexdef(i.indexrelid)
+      FROM pg_index i
+      JOIN pg_class x ON x.oid = i.indexrelid
+     WHERE i.indrelid = ANY(%(tables)s::regclass[])
+       AND NOT EXISTS (SELECT FROM pg_constraint c WHERE c.conindid = i.indexrelid)
+     ORDER BY i.indrelid, i.indexrelid"""
+
+MAY_SKIP_TRIGGERS: Final = (
+    "SELECT has_parameter_privilege(current_user, 'session_replication_role', 'SET')"
+)
+
+
+class Bar:
+    """A progress bar: every call of `progress` is a line that takes the place of the one before."""
+
+    def __init__(self, progress: Progress, label: str, total: int) -> None:
+        self._progress = progress
+        self._label = label
+        self._total = max(1, total)
+        self._done = 0
+        self._started = self._shown = time.monotonic()
+
+    def add(self, count: int) -> None:
+        """`count` more are done."""
+        self._done += count
+        now = time.monotonic()
+        if now - self._shown >= _BAR_EVERY_S or self._done >= self._total:
+            self._shown = now
+            filled = 30 * min(self._done, self._total) // self._total
+            rate = self._done / max(now - self._started, 1e-6)
+            self._progress(
+                f"{self._label} [{'#' * filled}{'.' * (30 - filled)}]"
+                f" {self._done:,}/{self._total:,} {rate:,.0f}/s"
+            )
+
+
+class Store:
+    """The load's transaction. Ids come from `take`; what is not committed leaves nothing behind.
+
+    With `build_last` secondary indexes are dropped, and built as they were by `finish`.
+    """
+
+    def __init__(
+        self, connection: psycopg.Connection[Any], progress: Progress, *, build_last: bool
+    ) -> None:
+        self._cursor = connection.cursor()
+        self._progress = progress
+        self._next: dict[str, int] = {}
+        self._indexes: list[tuple[str, str]] = []
+        if self.value(MAY_SKIP_TRIGGERS):
+            # Rows are right by construction and `verify` proves it: checking each foreign key of
+            # each row takes longer than the COPY itself.
+            self._cursor.execute("SET LOCAL session_replication_role = replica")
+        self._cursor.execute("SET LOCAL statement_timeout = 0")
+        self._cursor.execute("SET LOCAL idle_in_transaction_session_timeout = 0")
+        self._cursor.execute("SET LOCAL lock_timeout = '10s'")
+        # Nobody else writes meanwhile: ids are taken from the top of each table.
+        tables = sql.SQL(", ").join(map(sql.Identifier, TABLES))
+        self._cursor.execute(sql.SQL("LOCK TABLE {} IN SHARE ROW EXCLUSIVE MODE").format(tables))
+        for table, column in TABLES.items():
+            if column is not None:
+                self._next[table] = self._first_free(table, column)
+        self.now: datetime = self.value("SELECT now()")
+        if build_last:
+            self._drop_indexes()
+
+    def value(self, query: LiteralString | sql.Composed, **params: object) -> Any:
+        """The one value of a query's first row, or None."""
+        row = self._cursor.execute(query, params).fetchone()
+        return None if row is None else row[0]
+
+    def rows(self, query: LiteralString, **params: object) -> list[Any]:
+        """A query's rows."""
+        return self._cursor.execute(query, params).fetchall()
+
+    def take(self, table: str, count: int) -> int:
+        """The first of `count` ids of this table that are now the caller's."""
+        first = self._next[table]
+        self._next[table] += count
+        return first
+
+    def copy(self, table: str, columns: str, lines: Iterable[str]) -> int:
+        """COPY `lines`, each with its line feed, into the columns (named as in SQL). How many."""
+        statement = sql.SQL("COPY {} ({}) FROM STDIN").format(
+            sql.Identifier(table),
+            sql.SQL(", ").join(sql.Identifier(name) for name in columns.split()),
+        )
+        count = 0
+        source = iter(lines)
+        with self._cursor.copy(statement) as copy:
+            while chunk := list(itertools.islice(source, _CHUNK_ROWS)):
+                copy.write("".join(chunk))
+                count += len(chunk)
+        return count
+
+    def finish(self) -> None:
+        """Build the indexes that were dropped; move the identity sequences past the ids taken."""
+        self._cursor.execute("SET LOCAL maintenance_work_mem = '512MB'")
+        for name, definition in self._indexes:
+            self._progress(f"index {name}")
+            self._cursor.execute(sql.SQL(definition))
+        for table, following in self._next.items():
+            column = TABLES[table]
+            if following > 1:
+                self._cursor.execute(
+                    "SELECT setval(pg_get_serial_sequence(%s, %s), %s)",
+                    (table, column, following - 1),
+                )
+
+    def _first_free(self, table: str, column: str) -> int:
+        sequence = self.value("SELECT pg_get_serial_sequence(%(t)s, %(c)s)", t=table, c=column)
+        query = sql.SQL(NEXT_ID).format(
+            column=sql.Identifier(column),
+            table=sql.Identifier(table),
+            sequence=sql.SQL(sequence),
+        )
+        return int(self.value(query))
+
+    def _drop_indexes(self) -> None:
+        self._cursor.execute(SECONDARY_INDEXES, {"tables": list(TABLES)})
+        self._indexes = self._cursor.fetchall()
+        for name, _ in self._indexes:
+            self._cursor.execute(sql.SQL("DROP INDEX {}").format(sql.Identifier(name)))
+
+
+def settle(connection: psycopg.Connection[Any]) -> None:
+    """VACUUM ANALYZE what was loaded, so that plans and index-only scans are a running site's."""
+    tables = sql.SQL(", ").join(map(sql.Identifier, TABLES))
+    connection.execute(sql.SQL("VACUUM (ANALYZE) {}").format(tables))
+
+
+def field(text: str) -> str:
+    """A text as a field of COPY's text form."""
+    return text.replace("\\", "\\\\").replace("\n", "\\n").replace("\t", "\\t").replace("\r", "\\r")
