@@ -436,7 +436,7 @@ class SiteDirectory:
         name = _name(domain)
         key = tx.value(HOST, domain=name) if name else None
         if key is None:
-            raise NotFound("No site has this domain")
+            raise NotFound("No site has this domain", code=NO_SITE)
         return f"{key}.{self.domain}"
 
     # ---------------------------------------------------------------- freshness

@@ -1,0 +1,78 @@
+"""Legal documents of a site and of the platform. Wire: docs/api/legal.md."""
+
+from __future__ import annotations
+
+from typing import ClassVar, Final
+
+from forumapi import schemas
+from forumapi.context import Context
+from forumapi.fragments import dumps
+from forumapi.handler import ANYONE, Handler, needs
+from forumapi.models import legal
+from forumapi.models.legal import Operator
+from forumapi.response import Data, Page, Result
+
+
+def _index(documents: tuple[str, ...]) -> Data:
+    return Data(
+        dumps({"links": [{"rel": name, "href": f"/api/v1/legal/{name}"} for name in documents]})
+    )
+
+
+_SITE: Final = _index(legal.SITE_DOCUMENTS)
+_ROOT: Final = _index(legal.ROOT_DOCUMENTS)
+
+
+class LegalHandler(Handler):
+    """The legal documents of this host."""
+
+    allow = "OPTIONS,GET,HEAD"
+
+    @needs(ANYONE, answer=schemas.LegalIndex)
+    def get(self, ctx: Context) -> Result:
+        """A link to each document."""
+        return _ROOT if ctx.site.is_root else _SITE
+
+
+class DocumentHandler(Handler):
+    """One legal document; subclasses say which."""
+
+    allow = "OPTIONS,GET,HEAD"
+    document: ClassVar[str] = ""
+
+    @needs(ANYONE, answer=schemas.LegalDocument)
+    def get(self, ctx: Context) -> Result:
+        """The document as HTML, or a link to where it is kept."""
+        config = ctx.app.config
+        operator = Operator(config.operator_name, config.operator_email, config.operator_address)
+        site = ctx.site
+        text = legal.find(ctx.reader, site, self.document)
+        return Page(
+            site.version,
+            (site.id, site.version, self.document, tuple(operator)),
+            lambda: legal.render(text, site, operator),
+        )
+
+
+class CookiesHandler(DocumentHandler):
+    """What cookies are used for."""
+
+    document = "cookies"
+
+
+class PrivacyHandler(DocumentHandler):
+    """What is kept about people."""
+
+    document = "privacy"
+
+
+class TermsHandler(DocumentHandler):
+    """What a site asks of its users."""
+
+    document = "terms"
+
+
+class ServiceHandler(DocumentHandler):
+    """What the platform asks of the owners of sites."""
+
+    document = "service"

@@ -1,0 +1,188 @@
+"""Sites: the current one on each host, all of them on the root host. Wire: docs/api/sites.md."""
+
+from __future__ import annotations
+
+from html import unescape
+from typing import Final
+
+from forumapi import itemtypes, mail, paging, permissions, schemas
+from forumapi.context import Context, Located
+from forumapi.errors import NEEDS_OWNER, NO_SITE, SIGN_IN, Forbidden, NotFound
+from forumapi.handler import ANYONE, LOGIN, OWNER, Handler, Param, needs
+from forumapi.models import site
+from forumapi.models.site import Locked, Site
+from forumapi.models.site_rules import SiteBody
+from forumapi.permissions import Target
+from forumapi.response import Page, Result, SeeOther
+
+_COLLECTION: Final = "/api/v1/sites"
+
+
+class LocatedSite(Located):
+    """A site's row, locked for a change."""
+
+    __slots__ = ("locked",)
+
+    locked: Locked
+
+
+def _located(locked: Locked) -> LocatedSite:
+    located = LocatedSite(
+        Target(itemtypes.SITE, locked.site_id, 0, (locked.owned_by,)), version=locked.version
+    )
+    located.locked = locked
+    return located
+
+
+def _no_site() -> NotFound:
+    return NotFound("There is no such site", code=NO_SITE)
+
+
+def lock_own(ctx: Context) -> LocatedSite:
+    """The site of this host, locked until the end of the request."""
+    locked = site.lock(ctx.writer, ctx.site.id)
+    if locked is None or locked.is_deleted:
+        raise _no_site()
+    return _located(locked)
+
+
+def lock_named(ctx: Context) -> LocatedSite:
+    """The site that the address of the root host names, locked. A deleted one is there for its owner only (P-14)."""
+    locked = site.lock(ctx.writer, ctx.args["item"].id)
+    if locked is None or (locked.is_deleted and not is_users(ctx, locked.owner_user_id)):
+        raise _no_site()
+    return _located(locked)
+
+
+def find_named(ctx: Context) -> Site:
+    """The site that the address of the root host names. A deleted one is there for its owner only (P-14)."""
+    found = ctx.app.sites.by_id(ctx.args["item"].id, ctx.reader)
+    if found is None or (found.is_deleted and not is_users(ctx, found.owner_user_id)):
+        raise _no_site()
+    return found
+
+
+def is_users(ctx: Context, owner_user_id: int) -> bool:
+    """True if the caller's user owns the site: on the root host nobody's profile does (platform 2.3)."""
+    return bool(ctx.identity.user_id) and ctx.identity.user_id == owner_user_id
+
+
+def check_owner(ctx: Context, owner_user_id: int) -> None:
+    """Raises Forbidden unless the caller's user owns the site."""
+    if not is_users(ctx, owner_user_id):
+        raise Forbidden("Only the owner of the site may do this", code=NEEDS_OWNER)
+
+
+def _change(ctx: Context) -> None:
+    """Lay the body over the located site."""
+    locked: Locked = ctx.located.locked
+    site.update(ctx.writer, locked, ctx.body, platform_domain=ctx.app.sites.domain, ip=ctx.ip)
+    # This process knows at once; the others ask several times a second.
+    ctx.writer.after_commit(lambda: ctx.app.sites.forget(locked.site_id))
+
+
+class OwnSiteHandler(Handler):
+    """The site of this host."""
+
+    allow = "OPTIONS,HEAD,GET,PUT"
+    works_while_banned = True
+
+    def locate(self, ctx: Context) -> Located:
+        return lock_own(ctx) if ctx.is_write else Located(Target(itemtypes.SITE, ctx.site.id))
+
+    @needs(ANYONE, answer=schemas.Site)
+    def get(self, ctx: Context) -> Result:
+        """The site with the caller's permissions."""
+        found, can = ctx.site, ctx.can
+        return Page(
+            found.version,
+            (found.id, found.version, found.stats, can),
+            lambda: found.render(permissions.as_json(can)),
+        )
+
+    @needs(OWNER, body=SiteBody, status=302)
+    def put(self, ctx: Context) -> Result:
+        """Change the site; what is not sent stays. `meta.flags.deleted` true deletes it."""
+        _change(ctx)
+        return SeeOther("/api/v1/site")
+
+
+class SitesHandler(Handler):
+    """The sites of the platform."""
+
+    allow = "OPTIONS,POST,HEAD,GET"
+
+    def locate(self, ctx: Context) -> None:
+        # A refusal wins over a bad page (content 1.2).
+        if ctx.query.get("filter") == "owned" and ctx.identity.is_guest and not ctx.is_write:
+            raise Forbidden("Sign in to see your sites", code=SIGN_IN)
+
+    @needs(
+        ANYONE,
+        answer=schemas.Sites,
+        paged=True,
+        params=(Param("filter", str, "`owned`: only the sites that the caller's user owns."),),
+    )
+    def get(self, ctx: Context) -> Result:
+        """Live sites, oldest first, without the root site."""
+        owner = ctx.identity.user_id if ctx.query.get("filter") == "owned" else None
+        total, found = ctx.app.sites.page(ctx.reader, ctx.paging, owner)
+        paging.check(total, ctx.paging)
+
+        def build() -> bytes:
+            items = b"[" + b",".join(one.render() for one in found) + b"]"
+            page = paging.page(
+                items, total, ctx.paging, _COLLECTION, ctx.path, ctx.query_string, ctx.pairs
+            )
+            return b'{"sites":%b,"meta":{"links":[{"rel":"self","href":"%b"}]}}' % (
+                page,
+                _COLLECTION.encode(),
+            )
+
+        seen = tuple((one.id, one.version, one.stats) for one in found)
+        return Page(0, (total, seen, ctx.query_string), build)
+
+    @needs(LOGIN, body=SiteBody, status=302)
+    def post(self, ctx: Context) -> Result:
+        """Make a site of the caller's own, with a root microcosm and three roles."""
+        site_id = site.create(
+            ctx.writer,
+            ctx.body,
+            user_id=ctx.identity.user_id,
+            platform_domain=ctx.app.sites.domain,
+            ip=ctx.ip,
+        )
+        recipient = ctx.app.config.new_site_email
+        if recipient:
+            found = ctx.app.sites.by_id(site_id, ctx.reader)
+            assert found is not None
+            mail.queue(
+                ctx.writer,
+                cause=f"new site {site_id}",
+                recipient=recipient,
+                subject=f"New site: {found.title}",
+                text=f"{unescape(found.title)}\n{found.url}\n\n{unescape(found.description)}\n",
+            )
+        return SeeOther(itemtypes.href(itemtypes.SITE, site_id))
+
+
+class SiteHandler(Handler):
+    """One site, on the root host."""
+
+    allow = "OPTIONS,HEAD,GET,PUT"
+
+    def locate(self, ctx: Context) -> Located | None:
+        return lock_named(ctx) if ctx.is_write else None
+
+    @needs(ANYONE, answer=schemas.Site)
+    def get(self, ctx: Context) -> Result:
+        """The site, without permissions. A deleted one is there for its owner only."""
+        found = find_named(ctx)
+        return Page(found.version, (found.id, found.version, found.stats), found.render)
+
+    @needs(LOGIN, body=SiteBody, status=302)
+    def put(self, ctx: Context) -> Result:
+        """Change the site; what is not sent stays. Only the user who owns it may."""
+        check_owner(ctx, ctx.located.locked.owner_user_id)
+        _change(ctx)
+        return SeeOther(itemtypes.href(itemtypes.SITE, ctx.located.locked.site_id))

@@ -1,0 +1,134 @@
+"""Whether what a site's owner configured works: domain, pictures, analytics. Wire: docs/api/sites.md."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from typing import Any, Final
+from urllib.parse import urljoin
+
+from forumapi import fragments, schemas
+from forumapi.context import Context
+from forumapi.errors import Invalid
+from forumapi.fragments import dumps
+from forumapi.handler import LOGIN, Handler, needs
+from forumapi.handlers.sites import check_owner, find_named
+from forumapi.models.site import Site
+from forumapi.outbound import Outbound, OutboundError
+from forumapi.response import Data, Result
+
+CACHE_S: Final = 60.0
+MAX_CACHED: Final = 1000
+
+Health = dict[str, Any]
+
+
+def _health(is_set: bool, valid: bool = False, error: str = "", value: Any = None) -> Health:
+    return {"set": is_set, "valid": valid, "error": error, "value": value}
+
+
+def check_domain(site: Site, outbound: Outbound) -> Health:
+    """The custom domain must be an alias of the site's API host (P-19)."""
+    if not site.domain:
+        return _health(False)
+    try:
+        target = outbound.cname(site.domain)
+    except OutboundError as error:
+        return _health(True, error=str(error))
+    if target == site.host:
+        return _health(True, True, value=target)
+    return _health(True, error=f"Its CNAME must be {site.host}", value=target or None)
+
+
+def check_picture(url: str, site: Site, outbound: Outbound) -> Health:
+    """The address must answer with a status below 400; a relative one is one of the site's host."""
+    if not url:
+        return _health(False)
+    try:
+        status = outbound.head(urljoin(f"https://{site.host}/", url))
+    except OutboundError as error:
+        return _health(True, error=str(error), value=url)
+    if status < 400:
+        return _health(True, True, value=url)
+    return _health(True, error=f"It answers with status {status}", value=url)
+
+
+def check_analytics(site: Site) -> Health:
+    """The analytics id must begin with UA- or G-."""
+    name = site.ga_web_property_id
+    if not name:
+        return _health(False)
+    if name.startswith(("UA-", "G-")):
+        return _health(True, True, value=name)
+    return _health(True, error="It must begin with UA- or G-", value=name)
+
+
+def examine(site: Site, outbound: Outbound) -> dict[str, Health]:
+    """All checks of a site, the slow ones at the same time; each ends within the outbound deadline."""
+    slow: dict[str, Callable[[], Health]] = {
+        "domainHealth": lambda: check_domain(site, outbound),
+        "backgroundUrlHealth": lambda: check_picture(site.background_url, site, outbound),
+        "logoUrlHealth": lambda: check_picture(site.logo_url, site, outbound),
+    }
+    found: dict[str, Health] = {}
+
+    def run(name: str, check: Callable[[], Health]) -> None:
+        found[name] = check()
+
+    threads = [
+        threading.Thread(target=run, args=one, name="site-status", daemon=True)
+        for one in slow.items()
+    ]
+    for thread in threads:
+        thread.start()
+    # Resolving a name has no deadline of its own: what is not back by now is left behind.
+    until = time.monotonic() + outbound.timeout_s + 0.5
+    for thread in threads:
+        thread.join(max(0.0, until - time.monotonic()))
+    result = {name: found.get(name) or _health(True, error="No answer in time") for name in slow}
+    result["analyticsIDHealth"] = check_analytics(site)
+    return result
+
+
+class Examiner:
+    """Remembers what was found for CACHE_S; a changed site is looked at anew. One look at a time for each."""
+
+    def __init__(self, outbound: Outbound) -> None:
+        self._outbound = outbound
+        self._locks: dict[int, threading.Lock] = {}
+        self._found: dict[int, tuple[int, float, dict[str, Health]]] = {}
+
+    def examine(self, site: Site) -> dict[str, Health]:
+        """The health of a site: at most CACHE_S old."""
+        with self._locks.setdefault(site.id, threading.Lock()):
+            known = self._found.get(site.id)
+            if known is not None and known[0] == site.version and time.monotonic() < known[1]:
+                return known[2]
+            result = examine(site, self._outbound)
+            if len(self._found) >= MAX_CACHED:
+                self._found.clear()
+                self._locks.clear()
+            self._found[site.id] = (site.version, time.monotonic() + CACHE_S, result)
+            return result
+
+
+class StatusHandler(Handler):
+    """The health of a site, for its owner."""
+
+    allow = "OPTIONS,HEAD,GET"
+
+    def __init__(self) -> None:
+        self._examiner = Examiner(Outbound())
+
+    @needs(LOGIN, answer=schemas.SiteStatus)
+    def get(self, ctx: Context) -> Result:
+        """Looks at domain, background, logo and analytics id; what was found is kept for a minute."""
+        found = find_named(ctx)
+        check_owner(ctx, found.owner_user_id)
+        if found.is_root:
+            raise Invalid("", "The root site has no status")
+        # The checks may take seconds: nobody should wait for this connection meanwhile.
+        ctx.tx.end()
+        health = self._examiner.examine(found)
+        return Data(dumps({"site": fragments.raw(found.render()), **health}))
