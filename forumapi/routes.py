@@ -18,14 +18,40 @@ from forumapi.handlers.conversations import (
     NewCommentHandler,
 )
 from forumapi.handlers.docs import DocsHandler, OpenapiHandler
+from forumapi.handlers.hosts import HostHandler, ReservedHandler
+from forumapi.handlers.index import ApiHandler, TopHandler, V1Handler
+from forumapi.handlers.legal import (
+    CookiesHandler,
+    LegalHandler,
+    PrivacyHandler,
+    ServiceHandler,
+    TermsHandler,
+)
+from forumapi.handlers.links import OutHandler
+from forumapi.handlers.menu import MenuHandler, OwnMenuHandler
 from forumapi.handlers.microcosms import MicrocosmHandler, MicrocosmsHandler, MicrocosmTreeHandler
+from forumapi.handlers.sites import OwnSiteHandler, SiteHandler, SitesHandler
+from forumapi.handlers.status import StatusHandler
 
 ROOT: dict[str, type[Handler]] = {
     "/api/v1/docs": DocsHandler,
+    "/api/v1/hosts/<host>": HostHandler,
+    "/api/v1/legal": LegalHandler,
+    "/api/v1/legal/service": ServiceHandler,
     "/api/v1/openapi.json": OpenapiHandler,
+    "/api/v1/reserved/<subdomain>": ReservedHandler,
+    "/api/v1/site": OwnSiteHandler,
+    "/api/v1/sites": SitesHandler,
+    "/api/v1/sites/<site:item>": SiteHandler,
+    "/api/v1/sites/<site:item>/menu": MenuHandler,
+    "/api/v1/sites/<site:item>/status": StatusHandler,
+    "/out/<code>": OutHandler,
 }
 
 SITE: dict[str, type[Handler]] = {
+    "/": TopHandler,
+    "/api": ApiHandler,
+    "/api/v1": V1Handler,
     "/api/v1/comments": CommentsHandler,
     "/api/v1/comments/<comment:item>": CommentHandler,
     "/api/v1/comments/<comment:item>/incontext": CommentInContextHandler,
@@ -34,8 +60,15 @@ SITE: dict[str, type[Handler]] = {
     "/api/v1/conversations/<conversation:item>/lastcomment": LastCommentHandler,
     "/api/v1/conversations/<conversation:item>/newcomment": NewCommentHandler,
     "/api/v1/docs": DocsHandler,
+    "/api/v1/legal": LegalHandler,
+    "/api/v1/legal/cookies": CookiesHandler,
+    "/api/v1/legal/privacy": PrivacyHandler,
+    "/api/v1/legal/terms": TermsHandler,
     "/api/v1/microcosms": MicrocosmsHandler,
     "/api/v1/microcosms/<microcosm:item>": MicrocosmHandler,
     "/api/v1/microcosms/tree": MicrocosmTreeHandler,
     "/api/v1/openapi.json": OpenapiHandler,
+    "/api/v1/out/<code>": OutHandler,
+    "/api/v1/site": OwnSiteHandler,
+    "/api/v1/site/menu": OwnMenuHandler,
 }
