@@ -566,7 +566,7 @@ def parse(name: str, text: str) -> Any:
 
     A list is written with commas between; true and false also as yes, no, on, off, 1, 0.
     """
-    _known(name)
+    known(name)
     wanted = _TYPES[name]
     value: object = text
     if wanted is bool:
@@ -581,7 +581,8 @@ def parse(name: str, text: str) -> Any:
     return _checked(name, value)
 
 
-def _known(name: str) -> None:
+def known(name: str) -> None:
+    """Raises ConfigError, with the nearest name, unless there is a setting called `name`."""
     if name not in SETTINGS:
         near = difflib.get_close_matches(name, SETTINGS, n=1, cutoff=0.4)
         hint = f"; did you mean {near[0]}?" if near else ""
@@ -600,7 +601,7 @@ def load(path: Path | None = None, environ: Mapping[str, str] = os.environ) -> C
     values: dict[str, Any] = {}
     for name, value in _read(path).unwrap().items():
         try:
-            _known(name)
+            known(name)
             values[name] = _checked(name, value)
         except ConfigError as error:
             raise ConfigError(f"{path}: {error}") from None

@@ -255,12 +255,14 @@ def start(
     throwaway: bool = False,
     detached: bool = False,
     max_connections: int = 100,
+    socket_dir: Path | None = None,
     progress: Callable[[str], None] = lambda text: None,
 ) -> Server:
     """Start PostgreSQL on `data_dir` (made when absent) and return once it answers. Raises EmbeddedError.
 
     `throwaway` gives up durability for speed. A `detached` server outlives this process; any other one ends with it,
-    even when this process is killed. A server that already runs there is taken over.
+    even when this process is killed. `socket_dir` keeps the address of a server that ended. One that already runs there
+    is taken over.
     """
     data_dir = data_dir.absolute()
     account = _account()
@@ -275,34 +277,34 @@ def start(
         if not (cluster / "PG_VERSION").exists():
             progress("making a PostgreSQL cluster")
             _initialise(folder, cluster, account, sync=not throwaway)
-        return _launch(folder, cluster, data_dir, account, throwaway, detached, max_connections)
+        settings = _SETTINGS | {"max_connections": str(max_connections)}
+        if throwaway:
+            settings |= _THROWAWAY
+        socket_dir = socket_dir or Path(tempfile.mkdtemp(prefix="forumapi-pg-", dir="/tmp"))
+        return _launch(folder, cluster, data_dir, socket_dir, account, settings, detached=detached)
 
 
 def _launch(
     folder: Path,
     cluster: Path,
     data_dir: Path,
+    socket_dir: Path,
     account: pwd.struct_passwd | None,
-    throwaway: bool,
+    settings: dict[str, str],
+    *,
     detached: bool,
-    max_connections: int,
 ) -> Server:
-    # A Unix socket's path may have 107 bytes, which a data folder may exceed; only our user may enter this one.
-    socket_dir = Path(tempfile.mkdtemp(prefix="forumapi-pg-", dir="/tmp"))
-    if account:
-        os.chown(socket_dir, account.pw_uid, account.pw_gid)
-    settings = _SETTINGS | {
-        "unix_socket_directories": str(socket_dir),
-        "max_connections": str(max_connections),
-    }
-    if throwaway:
-        settings |= _THROWAWAY
     command = [str(folder / "postgres"), "-D", str(cluster)]
+    command += ["-c", f"unix_socket_directories={socket_dir}"]
     for name, value in settings.items():
         command += ["-c", f"{name}={value}"]
     log = data_dir / "postgres.log"
     deadline = time.monotonic() + START_S
     while True:
+        # A Unix socket's path may have 107 bytes, which a data folder may exceed; only our user may enter this one.
+        socket_dir.mkdir(mode=0o700, exist_ok=True)
+        if account:
+            os.chown(socket_dir, account.pw_uid, account.pw_gid)
         with log.open("ab") as out:
             begins_at = out.tell()
             child = subprocess.Popen(
@@ -331,9 +333,6 @@ def _launch(
         if time.monotonic() > deadline - START_S / 2:
             shutil.rmtree(socket_dir, ignore_errors=True)
             raise EmbeddedError(f"PostgreSQL did not start; {log} ends with:\n{said[-2000:]}")
-        socket_dir.mkdir(mode=0o700, exist_ok=True)
-        if account:
-            os.chown(socket_dir, account.pw_uid, account.pw_gid)
         time.sleep(0.5)
 
 

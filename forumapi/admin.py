@@ -1,0 +1,153 @@
+"""What operators do from the command line and no route offers: find users and sites, remove a spammer's posts."""
+
+from __future__ import annotations
+
+import datetime
+from typing import Final, NamedTuple
+
+from forumapi import itemtypes
+from forumapi.config import Config
+from forumapi.db import Query, Reader, Transaction
+from forumapi.errors import NotFound
+from forumapi.models import journal, remark, site, user, writing
+from forumapi.models.journal import Author
+from forumapi.models.remark import Place
+from forumapi.models.site_rules import SiteBody
+
+# The site's cast of item types that somebody can start.
+_ITEM_TYPES: Final = (itemtypes.CONVERSATION, itemtypes.EVENT, itemtypes.POLL, itemtypes.HUDDLE)
+
+SITE_ID = Query(
+    "admin.site_id",
+    "SELECT s.site_id FROM sites s WHERE s.subdomain_key = %(key)s AND NOT s.is_deleted",
+)
+
+SITES = Query(
+    "admin.sites",
+    """
+    SELECT s.site_id, s.subdomain_key, coalesce(s.domain, ''), s.title, coalesce(u.email, ''),
+           CASE WHEN s.is_deleted THEN 'deleted' ELSE 'live' END, s.created
+      FROM sites s
+      LEFT JOIN profiles p ON p.site_id = s.site_id AND p.profile_id = s.owned_by
+      LEFT JOIN users u ON u.user_id = p.user_id
+     ORDER BY s.site_id""",
+)
+
+# A name of digits alone is an id: no profile name is (platform 4.3).
+USER_OF_PROFILE = Query(
+    "admin.user_of_profile",
+    """
+    SELECT p.user_id
+      FROM profiles p
+     WHERE p.site_id = %(site_id)s
+       AND (lower(p.profile_name) = lower(%(name)s::text) OR p.profile_id::text = %(name)s::text)
+     ORDER BY lower(p.profile_name) = lower(%(name)s::text) DESC LIMIT 1""",
+)
+
+PROFILE_OF_USER = Query(
+    "admin.profile_of_user",
+    "SELECT p.profile_id FROM profiles p WHERE p.site_id = %(site_id)s AND p.user_id = %(user_id)s",
+)
+
+ITEMS_OF = Query(
+    "admin.items_of",
+    """
+    SELECT i.item_type_id, i.item_id
+      FROM items i
+     WHERE i.site_id = %(site_id)s AND i.created_by = %(profile_id)s AND NOT i.is_deleted
+     ORDER BY i.item_id""",
+)
+
+COMMENTS_OF = Query(
+    "admin.comments_of",
+    """
+    SELECT c.comment_id, coalesce(i.item_type_id, 3), coalesce(c.item_id, c.on_profile_id)
+      FROM comments c
+      LEFT JOIN items i ON i.site_id = c.site_id AND i.item_id = c.item_id
+     WHERE c.site_id = %(site_id)s AND c.created_by = %(profile_id)s AND NOT c.is_deleted
+     ORDER BY c.item_id, c.comment_id""",
+)
+
+LEAVE_HUDDLES = Query(
+    "admin.leave_huddles",
+    "DELETE FROM huddle_participants h WHERE h.site_id = %(site_id)s AND h.profile_id = %(profile_id)s",
+)
+
+
+class Listed(NamedTuple):
+    """A site as a list shows it; `state` is live or deleted."""
+
+    id: int
+    key: str
+    domain: str
+    title: str
+    owner: str
+    state: str
+    created: datetime.datetime
+
+
+def list_sites(tx: Reader) -> list[Listed]:
+    """Every site, the root site and deleted ones too, oldest first."""
+    return [Listed(*row) for row in tx.rows(SITES)]
+
+
+def site_id(tx: Reader, key: str) -> int:
+    """The id of the live site with this subdomain. Raises NotFound."""
+    found = tx.value(SITE_ID, key=key)
+    if found is None:
+        raise NotFound(f"there is no site {key}; `forumapi site list` shows them")
+    return int(found)
+
+
+def user_id(tx: Reader, site_id: int, *, email: str | None, profile: str | None) -> int:
+    """The id of the user with this address, or of this profile (name or id) of the site. Raises NotFound."""
+    if email is not None:
+        person = user.find_by_email(tx, email)
+        if person is None:
+            raise NotFound(f"there is no user {email}")
+        return person.id
+    found = tx.value(USER_OF_PROFILE, site_id=site_id, name=profile)
+    if found is None:
+        raise NotFound(f"there is no profile {profile} on this site")
+    return int(found)
+
+
+def create_site(
+    tx: Transaction, config: Config, key: str, title: str, description: str, owner: str
+) -> int:
+    """Make a site owned by the user with this address, who is made where there is none; its id. Raises Invalid."""
+    person = user.find_or_create(tx, user.checked_email(owner), is_verified=True)
+    body = SiteBody(subdomainKey=key, title=title, description=description)
+    return site.create(tx, body, user_id=person.id, platform_domain=config.platform_domain)
+
+
+def delete_posts(tx: Transaction, site_id: int, user_id: int) -> int:
+    """Delete all that a user wrote on a site and end their part in its huddles; how many rows (platform 3.6).
+
+    Counters and events follow as if a moderator had deleted each; the audit names the user's own profile.
+    """
+    profile_id = tx.value(PROFILE_OF_USER, site_id=site_id, user_id=user_id)
+    if profile_id is None:
+        return 0
+    author = Author(site_id, int(profile_id), "")
+    items = tx.rows(ITEMS_OF, site_id=site_id, profile_id=profile_id)
+    for item_type, item_id in items:
+        if item_type in _ITEM_TYPES and (found := writing.lock(tx, site_id, item_type, item_id)):
+            writing.delete(tx, author, found)
+    comments = tx.rows(COMMENTS_OF, site_id=site_id, profile_id=profile_id)
+    for comment_id, on_type, on_id in comments:
+        locked = None
+        if on_type != itemtypes.PROFILE:
+            locked = writing.lock(tx, site_id, on_type, on_id)
+        if comment := remark.lock(tx, site_id, comment_id):
+            remark.flag(
+                tx,
+                author,
+                Place(on_type, on_id, locked),
+                comment,
+                is_deleted=True,
+                is_moderated=comment.is_moderated,
+                kind=journal.DELETED,
+            )
+    tx.run(LEAVE_HUDDLES, site_id=site_id, profile_id=profile_id)
+    return len(items) + len(comments)

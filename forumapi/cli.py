@@ -1,0 +1,588 @@
+"""The command line. Exit codes: 0 done, 1 failed or found wanting, 2 called wrongly.
+
+Nothing heavy is imported before a command is chosen: `serve` must patch the standard library first.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import datetime
+import json
+import os
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from forumapi import __version__, config, log
+from forumapi.config import Config, ConfigError
+
+if TYPE_CHECKING:
+    from forumapi.db import Database
+
+Command = Callable[[argparse.Namespace, Config], int]
+
+OK: Final = 0
+FAILED: Final = 1
+USAGE: Final = 2
+
+
+class CommandError(Exception):
+    """A command could not do what it was asked to; the message is for the person who asked."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code."""
+    args = parser().parse_args(arguments)
+    if args.config is not None:
+        os.environ[config.ENV_FILE] = str(args.config)
+    command: Command = args.command
+    try:
+        current = config.load()
+        return command(args, current)
+    except ConfigError as error:
+        return _fail(str(error))
+    except CommandError as error:
+        return _fail(str(error))
+    except KeyboardInterrupt:
+        return FAILED
+    except BrokenPipeError:
+        # `forumapi token list | head`: nobody reads on, which is no failure.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        return OK
+
+
+def _fail(message: str) -> int:
+    print(f"forumapi: {message}", file=sys.stderr)
+    return FAILED
+
+
+# ---------------------------------------------------------------- what can be called
+
+
+def parser() -> argparse.ArgumentParser:
+    """Every command with its arguments."""
+    whole = argparse.ArgumentParser(
+        prog="forumapi",
+        description="Engine of a multi-tenant forum platform. `forumapi COMMAND --help` tells more.",
+    )
+    whole.add_argument("--version", action="version", version=f"forumapi {__version__}")
+    whole.add_argument("--config", type=Path, metavar="FILE", help="settings file")
+    commands = whole.add_subparsers(title="commands", metavar="COMMAND", required=True)
+
+    def command(
+        name: str, run: Command, text: str, into: Any = commands
+    ) -> argparse.ArgumentParser:
+        added: argparse.ArgumentParser = into.add_parser(name, help=text, description=text)
+        added.set_defaults(command=run)
+        return added
+
+    def group(name: str, text: str) -> Any:
+        holder = commands.add_parser(name, help=text, description=text)
+        return holder.add_subparsers(title="commands", metavar="COMMAND", required=True)
+
+    command("run", _run, "PostgreSQL, demo sites, web and cron: everything, until Ctrl-C")
+    command("serve", _serve, "the web process alone")
+    cron = command("cron", _cron, "the cron process alone")
+    cron.add_argument("--list", action="store_true", help="show the schedule and end")
+    cron.add_argument("--once", metavar="JOB", help="run one job now and end")
+    migrating = command("migrate", _migrate, "bring the database to this release")
+    migrating.add_argument(
+        "--check", action="store_true", help="change nothing; exit 1 if something is pending"
+    )
+    routes = command("routes", _routes, "every address with its methods and what they need")
+    routes.add_argument("--host", choices=("root", "site"), help="one of the two sets only")
+
+    settings = group("config", "settings")
+    show = command("show", _config_show, "every setting with its value", settings)
+    show.add_argument("--notes", action="store_true", help="with what each is for")
+    command("check", _config_check, "read the settings and say whether they are good", settings)
+    get = command("get", _config_get, "one setting", settings)
+    get.add_argument("name")
+    change = command("set", _config_set, "write one setting into the file, comments kept", settings)
+    change.add_argument("name")
+    change.add_argument("value", help="lists with commas between")
+
+    sites = group("site", "sites")
+    create = command("create", _site_create, "make a site", sites)
+    create.add_argument("key", help="its subdomain: lower case letters and digits")
+    create.add_argument("--title", required=True)
+    create.add_argument("--description", default="")
+    create.add_argument(
+        "--owner", required=True, metavar="EMAIL", help="made a user if there is none"
+    )
+    _as_json(command("list", _site_list, "all sites", sites))
+
+    bans = group("ban", "bans: who may not take part")
+    add = command("add", _ban_add, "ban a user", bans)
+    _who(add)
+    add.add_argument("--everywhere", action="store_true", help="on all sites, not only on --site")
+    add.add_argument("--days", type=int, help="how long; for good when left out")
+    add.add_argument("--reason", default="", help="shown to the user")
+    add.add_argument("--note", default="", help="for operators only")
+    add.add_argument(
+        "--delete-posts",
+        action="store_true",
+        help="delete the user's items and comments on --site too",
+    )
+    lift = command("lift", _ban_lift, "end the bans of a user", bans)
+    _who(lift)
+    lift.add_argument(
+        "--everywhere", action="store_true", help="the platform-wide ones, not those of --site"
+    )
+    shown = command("list", _ban_list, "the bans there are", bans)
+    shown.add_argument("--site", metavar="KEY", help="those that hold on this site")
+    _as_json(shown)
+
+    tokens = group("token", "access tokens")
+    make = command("create", _token_create, "make a token and print its secret, once", tokens)
+    _who(make)
+    make.add_argument("--name", default="command line", help="what it is for")
+    make.add_argument("--days", type=int, help="its life; the setting token_days when left out")
+    _as_json(make)
+    listed = command("list", _token_list, "tokens, without their secrets", tokens)
+    _who(listed, is_required=False)
+    _as_json(listed)
+    revoke = command("revoke", _token_revoke, "delete tokens", tokens)
+    revoke.add_argument("--id", type=int, help="the number that `token list` shows")
+    revoke.add_argument("--secret", help="the token itself")
+    _who(revoke, is_required=False)
+
+    seed = command("seed", _seed, "fill an empty database with real threads")
+    seed.add_argument(
+        "--size", choices=("S", "M", "L"), default="S", help="3, 20 or 300 sites (default S)"
+    )
+    command("openapi", _openapi, "the OpenAPI document")
+    command("doctor", _doctor, "check every dependency and say how to mend what is wrong")
+    shell = command("shell", _shell, "Python with the settings and the database at hand")
+    shell.add_argument("--sql", action="store_true", help="psql instead")
+    return whole
+
+
+def _as_json(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--json", action="store_true", help="as JSON, for programs")
+
+
+def _who(command: argparse.ArgumentParser, *, is_required: bool = True) -> None:
+    command.add_argument("--site", metavar="KEY", help="subdomain of the site")
+    who = command.add_mutually_exclusive_group(required=is_required)
+    who.add_argument("--email", help="the user with this address")
+    who.add_argument("--profile", metavar="NAME_OR_ID", help="the user of this profile of --site")
+
+
+# ---------------------------------------------------------------- processes
+
+
+def _run(args: argparse.Namespace, current: Config) -> int:
+    from forumapi import supervise
+    from forumapi.embedded import EmbeddedError
+    from forumapi.migrate import MigrateError
+
+    log.configure(level="warning")
+    try:
+        supervise.run(current)
+    except (supervise.RunError, EmbeddedError, MigrateError) as error:
+        raise CommandError(str(error)) from None
+    return OK
+
+
+def _serve(args: argparse.Namespace, current: Config) -> int:
+    # Before anything that opens a socket is imported, or it would block all requests of a worker.
+    from gevent import monkey
+
+    monkey.patch_all()
+    from forumapi import worker
+
+    try:
+        worker.serve(_with_database(current))
+    except worker.StartError as error:
+        raise CommandError(str(error)) from None
+    return OK
+
+
+def _cron(args: argparse.Namespace, current: Config) -> int:
+    from forumapi.cron import runner, schedule
+
+    if args.list:
+        for job in schedule.JOBS:
+            print(f"{job.name:24} {job.line:18} {job.words}")
+        return OK
+    log.configure(level=current.log_level, form=current.log_format, target=current.log_target)
+    if args.once is not None:
+        if args.once not in {job.name for job in schedule.JOBS}:
+            raise CommandError(f"there is no job {args.once}; `forumapi cron --list` shows them")
+        with _database_url(current) as url:
+            print(runner.run_once(url, current, args.once))
+        return OK
+    runner.run(_with_database(current))
+    return OK
+
+
+def _with_database(current: Config) -> Config:
+    """The settings with an address of the database: the configured one, else that of a running embedded server."""
+    if current.database_url:
+        return current
+    from forumapi import embedded
+
+    running = embedded.find(current.data_path)
+    if running is None:
+        raise CommandError(
+            "there is no database: set database_url (FORUMAPI_DATABASE_URL), or use `forumapi run`, which brings one"
+        )
+    # Into the environment, so that a reload of the settings finds it there too.
+    os.environ["FORUMAPI_DATABASE_URL"] = running.url
+    return config.load()
+
+
+@contextlib.contextmanager
+def _database_url(current: Config) -> Iterator[str]:
+    """The direct address of the database; an embedded one is started for the time it is needed."""
+    from forumapi import embedded
+
+    try:
+        with embedded.database(current, lambda text: print(text, file=sys.stderr)) as url:
+            yield url
+    except embedded.EmbeddedError as error:
+        raise CommandError(str(error)) from None
+
+
+@contextlib.contextmanager
+def _database(current: Config) -> Iterator[Database]:
+    """The database, migrated. Raises CommandError when it is away, not migrated, or refuses what a command asks."""
+    import psycopg
+
+    from forumapi import migrate
+    from forumapi.db import Database
+    from forumapi.errors import ApiError
+
+    log.configure(level="error")
+    with _database_url(current) as url:
+        try:
+            if migrate.pending(url):
+                raise CommandError("the database is not migrated: `forumapi migrate`")
+            database = Database(url, size=2)
+            try:
+                yield database
+            finally:
+                database.close()
+        except (psycopg.Error, migrate.MigrateError) as error:
+            raise CommandError(f"the database: {error}") from None
+        except ApiError as error:
+            raise CommandError(error.message) from None
+
+
+# ---------------------------------------------------------------- database
+
+
+def _migrate(args: argparse.Namespace, current: Config) -> int:
+    import psycopg
+
+    from forumapi import migrate
+
+    with _database_url(current) as url:
+        try:
+            if args.check:
+                names = migrate.pending(url)
+                for name in names:
+                    print(f"pending: {name}")
+                return FAILED if names else OK
+            names = migrate.migrate(url, current, progress=print)
+        except (psycopg.Error, migrate.MigrateError) as error:
+            raise CommandError(str(error)) from None
+    print(f"done: {len(names)} steps" if names else "nothing to do")
+    return OK
+
+
+def _seed(args: argparse.Namespace, current: Config) -> int:
+    import psycopg
+
+    from forumapi import migrate, seed
+    from forumapi.supervise import Progress
+
+    progress = Progress()
+    with _database_url(current) as url:
+        try:
+            migrate.migrate(url, current, progress=progress)
+            seed.load(url, current, args.size, progress)
+        except (psycopg.Error, migrate.MigrateError, seed.SeedError) as error:
+            progress.end()
+            raise CommandError(str(error)) from None
+    progress.end()
+    return OK
+
+
+def _shell(args: argparse.Namespace, current: Config) -> int:
+    import code
+
+    import psycopg
+
+    from forumapi import embedded
+
+    with _database_url(current) as url:
+        if args.sql:
+            import shutil
+            import subprocess
+
+            program = shutil.which("psql") or str(embedded.binaries() / "psql")
+            return subprocess.run([program, url], check=False).returncode
+        with psycopg.connect(url, autocommit=True) as db:
+            names = {"config": current, "db": db, "psycopg": psycopg}
+            banner = f"forumapi {__version__}: config, db (psycopg, autocommit). db.execute('SELECT 1').fetchall()"
+            code.interact(banner, local=names, exitmsg="")
+    return OK
+
+
+# ---------------------------------------------------------------- the API's own description
+
+
+def _routes(args: argparse.Namespace, current: Config) -> int:
+    from forumapi import routes
+
+    for host, table in (("root", routes.ROOT), ("site", routes.SITE)):
+        if args.host not in (None, host):
+            continue
+        for address, handler in table.items():
+            for verb, operation in handler.operations.items():
+                print(f"{host}  {verb:7} {operation.need.name:9} {address}")
+    return OK
+
+
+def _openapi(args: argparse.Namespace, current: Config) -> int:
+    from forumapi import openapi, routes
+
+    print(json.dumps(openapi.document(routes.ROOT, routes.SITE), indent=1, ensure_ascii=False))
+    return OK
+
+
+def _doctor(args: argparse.Namespace, current: Config) -> int:
+    from forumapi import doctor
+
+    log.configure(level="error")
+    return OK if doctor.examine(current, print) else FAILED
+
+
+# ---------------------------------------------------------------- settings
+
+
+def _config_show(args: argparse.Namespace, current: Config) -> int:
+    for name in config.SETTINGS:
+        if args.notes:
+            print(f"\n# {config.note(name)}")
+        print(f"{name} = {config.shown(name, getattr(current, name))}")
+    return OK
+
+
+def _config_check(args: argparse.Namespace, current: Config) -> int:
+    changed = config.diff(Config(), current)
+    print(f"{current.path} and the environment are good; not at their defaults:")
+    for name in (*changed.applied, *changed.needs_restart):
+        print(f"  {name} = {config.shown(name, getattr(current, name))}")
+    return OK
+
+
+def _config_get(args: argparse.Namespace, current: Config) -> int:
+    config.known(args.name)
+    value = getattr(current, args.name)
+    print(
+        ",".join(map(str, value))
+        if isinstance(value, tuple)
+        else str(value).lower()
+        if isinstance(value, bool)
+        else value
+    )
+    return OK
+
+
+def _config_set(args: argparse.Namespace, current: Config) -> int:
+    config.set_value(current.path, args.name, args.value)
+    if config.ENV_PREFIX + args.name.upper() in os.environ:
+        print(
+            f"written, but {config.ENV_PREFIX}{args.name.upper()} in the environment goes before it"
+        )
+    elif config.SETTINGS[args.name].metadata["reload"]:
+        print("written; SIGHUP to the web and the cron process applies it")
+    else:
+        print("written; it takes effect at the next start")
+    return OK
+
+
+# ---------------------------------------------------------------- sites, bans, tokens
+
+
+def _site_create(args: argparse.Namespace, current: Config) -> int:
+    from forumapi import admin
+
+    with _database(current) as database, database.write() as tx:
+        text = args.description or args.title
+        site_id = admin.create_site(tx, current, args.key, args.title, text, args.owner)
+    print(f"site {site_id}: {args.key}.{current.platform_domain}")
+    return OK
+
+
+def _site_list(args: argparse.Namespace, current: Config) -> int:
+    from forumapi import admin
+
+    with _database(current) as database, contextlib.closing(_Read(database)) as read:
+        sites = admin.list_sites(read.tx)
+    _print(args, [found._asdict() for found in sites])
+    return OK
+
+
+def _ban_add(args: argparse.Namespace, current: Config) -> int:
+    from forumapi import admin
+    from forumapi.models import ban
+
+    if args.days is not None and args.days < 1:
+        raise CommandError("--days must be 1 or more")
+    expires = None
+    if args.days is not None:
+        expires = datetime.datetime.now(datetime.UTC) + datetime.timedelta(days=args.days)
+    with _database(current) as database, database.write() as tx:
+        site_id = _site(tx, args)
+        user_id = _user(tx, args, site_id)
+        ban_id = ban.add(
+            tx,
+            user_id,
+            site_id=0 if args.everywhere else site_id,
+            expires=expires,
+            display_reason=args.reason,
+            admin_reason=args.note,
+        )
+        deleted = admin.delete_posts(tx, site_id, user_id) if args.delete_posts else 0
+    print(
+        f"ban {ban_id}" + (f"; {deleted} items and comments deleted" if args.delete_posts else "")
+    )
+    return OK
+
+
+def _ban_lift(args: argparse.Namespace, current: Config) -> int:
+    from forumapi.models import ban
+
+    with _database(current) as database, database.write() as tx:
+        site_id = _site(tx, args)
+        user_id = _user(tx, args, site_id)
+        lifted = ban.lift_user(tx, user_id, site_id=0 if args.everywhere else site_id)
+    print(f"{lifted} bans lifted")
+    return OK if lifted else FAILED
+
+
+def _ban_list(args: argparse.Namespace, current: Config) -> int:
+    from forumapi import admin
+    from forumapi.models import ban
+
+    with _database(current) as database, contextlib.closing(_Read(database)) as read:
+        site_id = admin.site_id(read.tx, args.site) if args.site else 0
+        bans = ban.list_all(read.tx, site_id)
+    _print(args, [found._asdict() for found in bans])
+    return OK
+
+
+def _token_create(args: argparse.Namespace, current: Config) -> int:
+    from forumapi.models import access_token
+
+    days = current.token_days if args.days is None else args.days
+    if not 1 <= days <= 3_650:
+        raise CommandError("--days must be between 1 and 3650")
+    with _database(current) as database, database.write() as tx:
+        site_id = _site(tx, args) if args.site else 0
+        user_id = _user(tx, args, site_id)
+        secret = access_token.create(tx, user_id, days=days, name=args.name, site_id=site_id)
+    if args.json:
+        print(
+            json.dumps(
+                {"token": secret, "userId": user_id, "siteId": site_id or None, "days": days}
+            )
+        )
+    else:
+        print(secret)
+    return OK
+
+
+def _token_list(args: argparse.Namespace, current: Config) -> int:
+    from forumapi.models import access_token
+
+    with _database(current) as database, contextlib.closing(_Read(database)) as read:
+        user_id = 0
+        if args.email or args.profile:
+            user_id = _user(read.tx, args, _site(read.tx, args) if args.site else 0)
+        tokens = access_token.list_all(read.tx, user_id)
+    _print(args, [found._asdict() for found in tokens])
+    return OK
+
+
+def _token_revoke(args: argparse.Namespace, current: Config) -> int:
+    from forumapi.models import access_token
+
+    if not (args.id or args.secret or args.email or args.profile):
+        raise CommandError(
+            "which token? --id, --secret, or --email or --profile for all of a user's"
+        )
+    with _database(current) as database, database.write() as tx:
+        if args.id:
+            count = int(access_token.revoke_id(tx, args.id) > 0)
+        elif args.secret:
+            count = int(access_token.revoke(tx, args.secret) > 0)
+        else:
+            user_id = _user(tx, args, _site(tx, args) if args.site else 0)
+            count = access_token.revoke_user(tx, user_id)
+    print(f"{count} tokens revoked")
+    return OK if count else FAILED
+
+
+class _Read:
+    """A reader that `closing` can end."""
+
+    def __init__(self, database: Database) -> None:
+        self.tx = database.read()
+
+    def close(self) -> None:
+        self.tx.end()
+
+
+def _site(tx: Any, args: argparse.Namespace) -> int:
+    """The id of --site; 0 where --everywhere needs none. Raises CommandError."""
+    from forumapi import admin
+
+    if not args.site:
+        if (
+            getattr(args, "everywhere", False)
+            and not args.profile
+            and not getattr(args, "delete_posts", False)
+        ):
+            return 0
+        raise CommandError("which site? --site KEY")
+    return admin.site_id(tx, args.site)
+
+
+def _user(tx: Any, args: argparse.Namespace, site_id: int) -> int:
+    from forumapi import admin
+
+    if args.profile and not site_id:
+        raise CommandError("a profile belongs to a site: --site KEY")
+    return admin.user_id(tx, site_id, email=args.email, profile=args.profile)
+
+
+def _print(args: argparse.Namespace, rows: list[dict[str, Any]]) -> None:
+    """Rows as a table for people, or as JSON."""
+    if args.json:
+        print(json.dumps(rows, default=str, indent=1, ensure_ascii=False))
+        return
+    if not rows:
+        print("none")
+        return
+    cells = [[_cell(value) for value in row.values()] for row in rows]
+    names = list(rows[0])
+    widths = [max(len(names[i]), *(len(row[i]) for row in cells)) for i in range(len(names))]
+    for line in (names, *cells):
+        print(
+            "  ".join(text.ljust(width) for text, width in zip(line, widths, strict=True)).rstrip()
+        )
+
+
+def _cell(value: object) -> str:
+    if value is None:
+        return "-"
+    if isinstance(value, datetime.datetime):
+        return value.strftime("%Y-%m-%d %H:%M")
+    return str(value)

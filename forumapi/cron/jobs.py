@@ -1,0 +1,400 @@
+"""What the scheduled jobs do. Each runs in one transaction and may run again at any time: it sets what must be true.
+
+They are the only statements that look across sites, and the only ones that count what is otherwise stored. Views of
+items need no job: web processes add them up and write them in batches.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from forumapi.config import Config
+from forumapi.db import Query, Transaction
+from forumapi.models import access_token, attempts, audit, ban, counters
+
+# How long committed events stay for readers that fell behind; a day at least.
+EVENT_DAYS: Final = 7
+EVENT_DAYS_AHEAD: Final = 3
+
+# Mail that was sent, and runs of jobs, stay as long as somebody may ask about them.
+KEEP_DAYS: Final = 30
+
+# Live sites, and of them the microcosms that neither themselves nor anything above them is hidden.
+_LIVE: Final = """
+    RECURSIVE live AS (
+        SELECT m.site_id, m.microcosm_id
+          FROM microcosms m
+          JOIN sites s ON s.site_id = m.site_id
+         WHERE m.parent_id IS NULL AND NOT s.is_deleted AND NOT m.is_deleted AND NOT m.is_moderated
+         UNION ALL
+        SELECT m.site_id, m.microcosm_id
+          FROM microcosms m
+          JOIN live l ON l.site_id = m.site_id AND l.microcosm_id = m.parent_id
+         WHERE NOT m.is_deleted AND NOT m.is_moderated)"""
+
+SITES_WITH_DELTAS = Query(
+    "cron.sites_with_deltas", "SELECT DISTINCT d.site_id FROM microcosm_deltas d ORDER BY d.site_id"
+)
+
+ONLINE = Query(
+    "cron.online",
+    """
+    UPDATE site_stats s
+       SET online_profiles = n.online
+      FROM (SELECT s.site_id,
+                   (SELECT count(*) FROM profile_counters c
+                     WHERE c.site_id = s.site_id AND c.last_active > now() - interval '90 minutes') AS online
+              FROM sites s) n
+     WHERE s.site_id = n.site_id AND s.online_profiles <> n.online""",
+)
+
+STATISTICS = Query(
+    "cron.statistics",
+    f"""
+    WITH {_LIVE},
+    shown AS (
+        SELECT i.site_id,
+               count(*) FILTER (WHERE i.item_type_id = 6) AS conversations,
+               count(*) FILTER (WHERE i.item_type_id = 9) AS events,
+               sum(i.comment_count) AS comments
+          FROM items i
+          JOIN live l ON l.site_id = i.site_id AND l.microcosm_id = i.microcosm_id
+         WHERE NOT i.is_deleted AND NOT i.is_moderated
+         GROUP BY i.site_id),
+    on_profiles AS (
+        SELECT c.site_id, count(*) AS comments
+          FROM comments c
+          JOIN profiles p ON p.site_id = c.site_id AND p.profile_id = c.on_profile_id AND p.is_visible
+         WHERE c.on_profile_id IS NOT NULL AND NOT c.is_deleted AND NOT c.is_moderated
+         GROUP BY c.site_id),
+    people AS (
+        SELECT c.site_id, count(*) AS total,
+               count(*) FILTER (WHERE c.last_active > now() - interval '90 days') AS active,
+               count(*) FILTER (WHERE c.last_active > now() - interval '90 minutes') AS online
+          FROM profile_counters c
+         GROUP BY c.site_id)
+    INSERT INTO site_stats AS t (site_id, active_profiles, online_profiles, total_profiles, total_conversations,
+                                 total_events, total_comments, computed)
+    SELECT s.site_id, coalesce(p.active, 0), coalesce(p.online, 0), coalesce(p.total, 0),
+           coalesce(i.conversations, 0), coalesce(i.events, 0),
+           coalesce(i.comments, 0) + coalesce(o.comments, 0), now()
+      FROM sites s
+      LEFT JOIN shown i ON i.site_id = s.site_id
+      LEFT JOIN on_profiles o ON o.site_id = s.site_id
+      LEFT JOIN people p ON p.site_id = s.site_id
+     WHERE NOT s.is_deleted
+        ON CONFLICT (site_id) DO UPDATE
+       SET active_profiles = EXCLUDED.active_profiles, online_profiles = EXCLUDED.online_profiles,
+           total_profiles = EXCLUDED.total_profiles, total_conversations = EXCLUDED.total_conversations,
+           total_events = EXCLUDED.total_events, total_comments = EXCLUDED.total_comments, computed = now()""",
+)
+
+FORGET_KEYS = Query(
+    "cron.forget_keys",
+    "DELETE FROM idempotency_keys k WHERE k.created < now() - make_interval(hours => %(hours)s::int)",
+)
+
+FORGET_SINGLE_USE = Query(
+    "cron.forget_single_use", "DELETE FROM single_use u WHERE u.expires < now()"
+)
+
+FORGET_REFRESH = Query(
+    "cron.forget_refresh", "DELETE FROM refresh_tokens r WHERE r.expires < now()"
+)
+
+FORGET_MAIL = Query(
+    "cron.forget_mail",
+    """
+    DELETE FROM mail_outbox m
+     WHERE m.state = 'sent' AND m.sent < now() - make_interval(days => %(days)s::int)""",
+)
+
+# The latest row of each task stays: it says what is due next.
+FORGET_RUNS = Query(
+    "cron.forget_runs",
+    """
+    DELETE FROM task_runs t
+     WHERE t.due < now() - make_interval(days => %(days)s::int)
+       AND t.due < (SELECT max(l.due) FROM task_runs l WHERE l.task = t.task)""",
+)
+
+PARTITIONS = Query(
+    "cron.partitions",
+    "SELECT p.made, p.dropped FROM event_partitions(%(ahead)s::int, %(keep)s::int) AS p",
+)
+
+SAMPLE = Query(
+    "cron.sample",
+    """
+    INSERT INTO metrics (sampled, new_profiles, edited_profiles, total_profiles, signins, comments, conversations,
+                         engaged_forums, total_forums)
+    SELECT now(),
+           (SELECT count(*) FROM profiles p WHERE p.created > now() - interval '1 day'),
+           (SELECT count(*) FROM profiles p WHERE p.profile_name NOT LIKE 'user%%' AND p.avatar_id IS NOT NULL),
+           (SELECT count(*) FROM profiles),
+           (SELECT count(*) FROM profile_counters c WHERE c.last_active > now() - interval '1 day'),
+           (SELECT count(*) FROM comments c WHERE c.created > now() - interval '1 day'),
+           (SELECT count(*) FROM items i WHERE i.item_type_id = 6 AND i.created > now() - interval '1 day'),
+           (SELECT count(*) FROM sites s
+             WHERE s.site_id <> 1 AND NOT s.is_deleted AND s.logo_url IS NOT NULL
+               AND EXISTS (SELECT 1 FROM comments c WHERE c.site_id = s.site_id)
+               AND (SELECT count(*) FROM profiles p WHERE p.site_id = s.site_id) > 1),
+           (SELECT count(*) FROM sites s WHERE s.site_id <> 1 AND NOT s.is_deleted)
+        ON CONFLICT DO NOTHING""",
+)
+
+# Writers insert deltas without waiting for this lock; folding waits for it.
+LOCK_COUNTS = Query(
+    "cron.lock_counts",
+    "SELECT count(*) FROM (SELECT 1 FROM microcosm_counts c ORDER BY c.site_id, c.microcosm_id FOR NO KEY UPDATE) l",
+)
+
+# One statement, so that the items and the deltas that they brought are seen at the same moment.
+COUNT_MICROCOSMS = Query(
+    "cron.count_microcosms",
+    """
+    WITH folded AS (DELETE FROM microcosm_deltas d RETURNING d.site_id, d.microcosm_id),
+    counted AS (
+        SELECT m.site_id, m.microcosm_id,
+               count(i.item_id) AS items,
+               count(i.item_id) FILTER (WHERE i.item_type_id = 7) AS polls,
+               coalesce(sum(i.comment_count), 0) AS comments,
+               max(i.last_activity) FILTER (WHERE i.item_type_id IN (6, 9)) AS activity,
+               (array_agg(i.item_id ORDER BY i.last_activity DESC, i.item_id DESC)
+                  FILTER (WHERE i.item_type_id IN (6, 9)))[1] AS item_id
+          FROM microcosms m
+          LEFT JOIN items i ON i.site_id = m.site_id AND i.microcosm_id = m.microcosm_id
+                           AND NOT i.is_deleted AND NOT i.is_moderated AND i.item_type_id IN (6, 7, 9)
+         GROUP BY m.site_id, m.microcosm_id)
+    UPDATE microcosm_counts c
+       SET item_count = n.items, poll_count = n.polls, comment_count = n.comments,
+           last_item_id = n.item_id, last_activity = coalesce(n.activity, '-infinity')
+      FROM counted n
+     WHERE c.site_id = n.site_id AND c.microcosm_id = n.microcosm_id
+       AND (c.item_count, c.poll_count, c.comment_count, c.last_item_id, c.last_activity)
+           IS DISTINCT FROM (n.items, n.polls, n.comments, n.item_id, coalesce(n.activity, '-infinity'))""",
+)
+
+# Lists of microcosms stand in this order, and the order is part of the tree that processes keep per acl_version.
+RENUMBER = Query(
+    "cron.renumber",
+    f"""
+    WITH {_LIVE},
+    above AS (
+        SELECT l.site_id, l.microcosm_id, l.microcosm_id AS ancestor_id FROM live l
+         UNION ALL
+        SELECT a.site_id, a.microcosm_id, m.parent_id
+          FROM above a
+          JOIN microcosms m ON m.site_id = a.site_id AND m.microcosm_id = a.ancestor_id
+         WHERE m.parent_id IS NOT NULL),
+    weighed AS (
+        SELECT a.site_id, a.ancestor_id AS microcosm_id, sum(c.item_count + c.comment_count) AS weight
+          FROM above a
+          JOIN microcosm_counts c ON c.site_id = a.site_id AND c.microcosm_id = a.microcosm_id
+         GROUP BY a.site_id, a.ancestor_id),
+    ordered AS (
+        SELECT m.site_id, m.microcosm_id,
+               row_number() OVER (PARTITION BY m.site_id
+                                  ORDER BY coalesce(w.weight, 0) DESC, m.microcosm_id) AS sequence
+          FROM microcosms m
+          JOIN sites s ON s.site_id = m.site_id AND NOT s.is_deleted
+          LEFT JOIN weighed w ON w.site_id = m.site_id AND w.microcosm_id = m.microcosm_id),
+    changed AS (
+        UPDATE microcosms m
+           SET sequence = o.sequence
+          FROM ordered o
+         WHERE o.site_id = m.site_id AND o.microcosm_id = m.microcosm_id AND o.sequence <> m.sequence
+     RETURNING m.site_id)
+    UPDATE sites s
+       SET acl_version = s.acl_version + 1
+     WHERE s.site_id IN (SELECT c.site_id FROM changed c)""",
+)
+
+FOLD_UPDATES = Query(
+    "cron.fold_updates",
+    """
+    DELETE FROM updates u
+     USING (SELECT n.site_id, n.update_id,
+                   row_number() OVER (PARTITION BY n.site_id, n.profile_id, n.parent_item_type_id, n.parent_item_id
+                                      ORDER BY n.update_id DESC) AS place
+              FROM updates n
+             WHERE n.update_type_id IN (1, 4) AND n.parent_item_id IS NOT NULL) o
+     WHERE u.site_id = o.site_id AND u.update_id = o.update_id AND o.place > 1""",
+)
+
+FORGET_NEW_ITEMS = Query(
+    "cron.forget_new_items",
+    "DELETE FROM updates u WHERE u.update_type_id = 8 AND u.created < now() - interval '1 month'",
+)
+
+ORPHANS = Query(
+    "cron.orphans",
+    """
+    SELECT h.site_id, h.item_id
+      FROM huddles h
+     WHERE NOT EXISTS (SELECT 1 FROM huddle_participants p
+                        WHERE p.site_id = h.site_id AND p.item_id = h.item_id)
+     ORDER BY h.site_id, h.item_id
+     LIMIT 1000
+       FOR UPDATE OF h SKIP LOCKED""",
+)
+
+# What hangs on a huddle and on its comments, before the rows that these refer to.
+_ON_COMMENTS: Final = """
+       FROM comments c
+       JOIN unnest(%(sites)s::bigint[], %(items)s::bigint[]) AS o (site_id, item_id)
+         ON c.site_id = o.site_id AND c.item_id = o.item_id"""
+_ORPHAN: Final = "(SELECT * FROM unnest(%(sites)s::bigint[], %(items)s::bigint[]))"
+
+DROP_ORPHANS: Final = (
+    *(
+        Query(
+            f"cron.orphans.{table}",
+            f"DELETE FROM {table} t WHERE (t.site_id, t.comment_id) IN (SELECT c.site_id, c.comment_id {_ON_COMMENTS})",
+        )
+        for table in ("comment_revisions", "comment_mentions", "link_uses")
+    ),
+    *(
+        Query(
+            f"cron.orphans.{table}_of_comments",
+            f"DELETE FROM {table} t WHERE t.item_type_id = 4"
+            f" AND (t.site_id, t.item_id) IN (SELECT c.site_id, c.comment_id {_ON_COMMENTS})",
+        )
+        for table in ("updates", "attachments")
+    ),
+    Query(
+        "cron.orphans.updates_of_items",
+        f"DELETE FROM updates t WHERE t.parent_item_type_id = 5 AND (t.site_id, t.parent_item_id) IN {_ORPHAN}",
+    ),
+    *(
+        Query(
+            f"cron.orphans.{table}",
+            f"DELETE FROM {table} t WHERE t.item_type_id = 5 AND (t.site_id, t.item_id) IN {_ORPHAN}",
+        )
+        for table in ("watchers", "ignores", "read_marks", "attributes")
+    ),
+    *(
+        Query(
+            f"cron.orphans.{table}",
+            f"DELETE FROM {table} t WHERE (t.site_id, t.item_id) IN {_ORPHAN}",
+        )
+        for table in (
+            "comments",
+            "item_views",
+            "item_authors",
+            "trending_scores",
+            "huddles",
+            "items",
+        )
+    ),
+)
+
+COUNT_PROFILES = Query(
+    "cron.count_profiles",
+    f"""
+    WITH {_LIVE},
+    written AS (
+        SELECT c.site_id, c.created_by AS profile_id, count(*) AS comments
+          FROM comments c
+          LEFT JOIN items i ON i.site_id = c.site_id AND i.item_id = c.item_id
+          LEFT JOIN live l ON l.site_id = i.site_id AND l.microcosm_id = i.microcosm_id
+         WHERE NOT c.is_deleted AND NOT c.is_moderated
+           AND (c.item_id IS NULL
+                OR NOT i.is_deleted AND NOT i.is_moderated AND (i.item_type_id = 5 OR l.microcosm_id IS NOT NULL))
+         GROUP BY c.site_id, c.created_by),
+    begun AS (
+        SELECT i.site_id, i.created_by AS profile_id, count(*) AS items
+          FROM items i
+          JOIN live l ON l.site_id = i.site_id AND l.microcosm_id = i.microcosm_id
+         WHERE i.item_type_id = 6 AND NOT i.is_deleted AND NOT i.is_moderated
+         GROUP BY i.site_id, i.created_by),
+    counted AS (
+        SELECT n.site_id, n.profile_id, coalesce(w.comments, 0) AS comments, coalesce(b.items, 0) AS items
+          FROM profile_counters n
+          JOIN sites s ON s.site_id = n.site_id AND NOT s.is_deleted
+          LEFT JOIN written w ON w.site_id = n.site_id AND w.profile_id = n.profile_id
+          LEFT JOIN begun b ON b.site_id = n.site_id AND b.profile_id = n.profile_id)
+    UPDATE profile_counters n
+       SET comment_count = c.comments, item_count = c.items
+      FROM counted c
+     WHERE n.site_id = c.site_id AND n.profile_id = c.profile_id
+       AND (n.comment_count, n.item_count) IS DISTINCT FROM (c.comments, c.items)""",
+)
+
+
+def fold_counters(tx: Transaction, config: Config) -> str:
+    """Add the deltas of microcosm counters to their base rows; it only shortens what readers sum up."""
+    sites = [row[0] for row in tx.rows(SITES_WITH_DELTAS)]
+    for site_id in sites:
+        ids = [row[0] for row in tx.rows(counters.LOCK, site_id=site_id, ids=None)]
+        if ids:
+            tx.run(counters.FOLD, site_id=site_id, ids=ids)
+    return f"{len(sites)} sites"
+
+
+def online_profiles(tx: Transaction, config: Config) -> str:
+    """Each site's number of profiles active within 90 minutes; 0 where nobody is (P-66)."""
+    return f"{tx.run(ONLINE)} sites changed"
+
+
+def site_statistics(tx: Transaction, config: Config) -> str:
+    """All six statistics of every live site (platform 2.2)."""
+    return f"{tx.run(STATISTICS)} sites"
+
+
+def short_lived(tx: Transaction, config: Config) -> str:
+    """Delete what was kept for hours: idempotency keys, single-use secrets such as sign-in codes, attempt counters."""
+    keys = tx.run(FORGET_KEYS, hours=config.idempotency_hours)
+    codes = tx.run(FORGET_SINGLE_USE)
+    return f"{keys} idempotency keys, {codes} codes, {attempts.forget_old(tx)} counters"
+
+
+def event_partitions(tx: Transaction, config: Config) -> str:
+    """Make the event log's coming days and drop the ones no reader may still need."""
+    row = tx.row(PARTITIONS, ahead=EVENT_DAYS_AHEAD, keep=EVENT_DAYS)
+    assert row is not None, "the function returns one row"
+    return f"{row[0]} made, {row[1]} dropped"
+
+
+def metrics(tx: Transaction, config: Config) -> str:
+    """One sample of the platform's figures (platform 8); in prod only."""
+    if config.environment != "prod":
+        return "not in this environment"
+    return f"{tx.run(SAMPLE)} sample"
+
+
+def microcosm_counts(tx: Transaction, config: Config) -> str:
+    """Count items and comments of every microcosm anew, then number each site's microcosms by what is in them."""
+    tx.row(LOCK_COUNTS)
+    corrected = tx.run(COUNT_MICROCOSMS)
+    return f"{corrected} corrected, order changed on {tx.run(RENUMBER)} sites"
+
+
+def expired_credentials(tx: Transaction, config: Config) -> str:
+    """Delete expired tokens, lapsed bans, and audit rows past their time (P-21, P-60); sent mail and old runs too."""
+    tokens = access_token.forget_expired(tx) + tx.run(FORGET_REFRESH)
+    bans = ban.forget_lapsed(tx)
+    entries = audit.forget(tx, config.audit_retention_days)
+    tx.run(FORGET_MAIL, days=KEEP_DAYS)
+    tx.run(FORGET_RUNS, days=KEEP_DAYS)
+    return f"{tokens} tokens, {bans} bans, {entries} audit rows"
+
+
+def old_updates(tx: Transaction, config: Config) -> str:
+    """Keep the newest update per recipient and item for new comments; forget new items after a month."""
+    return f"{tx.run(FOLD_UPDATES)} folded, {tx.run(FORGET_NEW_ITEMS)} forgotten"
+
+
+def orphaned_huddles(tx: Transaction, config: Config) -> str:
+    """Delete huddles that nobody is in any more, with everything that hangs on them (P-67)."""
+    found = tx.rows(ORPHANS)
+    if found:
+        sites, items = [row[0] for row in found], [row[1] for row in found]
+        for query in DROP_ORPHANS:
+            tx.run(query, sites=sites, items=items)
+    return f"{len(found)} huddles"
+
+
+def profile_counts(tx: Transaction, config: Config) -> str:
+    """Count comments and conversations of every profile anew, in one statement (P-68)."""
+    return f"{tx.run(COUNT_PROFILES)} profiles corrected"

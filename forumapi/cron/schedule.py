@@ -1,0 +1,39 @@
+"""What runs when. Times are UTC; the sixth field of a line is the second (platform 8, P-64)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final, NamedTuple
+
+from forumapi.config import Config
+from forumapi.cron import jobs
+from forumapi.db import Transaction
+
+Work = Callable[[Transaction, Config], str]
+
+
+class Job(NamedTuple):
+    """A job: its name in task_runs and on the command line, its due times, and the same in words.
+
+    `work` runs inside the transaction that also writes the row of its due time; it returns what it did, for people.
+    """
+
+    name: str
+    line: str
+    words: str
+    work: Work
+
+
+JOBS: Final = (
+    Job("fold_counters", "* * * * * 15", "every minute", jobs.fold_counters),
+    Job("online_profiles", "* * * * * 30", "every minute", jobs.online_profiles),
+    Job("site_statistics", "30 * * * * 0", "hourly at minute 30", jobs.site_statistics),
+    Job("short_lived", "20 * * * * 0", "hourly at minute 20", jobs.short_lived),
+    Job("event_partitions", "10 */6 * * * 0", "every six hours", jobs.event_partitions),
+    Job("metrics", "0 */4 * * * 0", "every four hours, in prod only", jobs.metrics),
+    Job("microcosm_counts", "0 1 * * * 0", "daily at 01:00", jobs.microcosm_counts),
+    Job("expired_credentials", "0 3 * * * 0", "daily at 03:00", jobs.expired_credentials),
+    Job("old_updates", "0 4 * * * 0", "daily at 04:00", jobs.old_updates),
+    Job("orphaned_huddles", "0 5 * * * 0", "daily at 05:00", jobs.orphaned_huddles),
+    Job("profile_counts", "5 5 * * 0 0", "Sundays at 05:05", jobs.profile_counts),
+)
