@@ -13,6 +13,7 @@ from forumapi.errors import WRONG_TYPE, Invalid
 from forumapi.handler import Handler
 from forumapi.itemtypes import ItemType
 from forumapi.log import AccessLog
+from forumapi.mail import Sender
 from forumapi.models import counters
 from forumapi.models.activity import Activity
 from forumapi.models.documents import Documents
@@ -101,6 +102,7 @@ class App:
             self.database, config.platform_domain, poll_ms=config.site_poll_ms
         )
         self.activity = Activity(self.database)
+        self.mail = Sender(self.database, lambda: self.config)
         self.root_routes = adapter(root)
         self.site_routes = adapter(site)
         self.debug_counts = config.debug_counts
@@ -125,11 +127,13 @@ class App:
         self.database.warm(2)
         self.sites.start()
         self.activity.start()
+        self.mail.start()
 
     def stop(self) -> None:
         """End the background work and write what is buffered."""
         self.sites.stop()
         self.activity.stop()
+        self.mail.stop()
         self.database.close()
 
     def wrote(self, tx: Transaction, site_id: int, id: int) -> None:

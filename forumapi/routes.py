@@ -6,6 +6,7 @@ One literal a line, whole address, alphabetical: grep finds it and a diff reads 
 from __future__ import annotations
 
 from forumapi.handler import Handler
+from forumapi.handlers.auth import Auth0Handler, AuthHandler, TokenHandler
 from forumapi.handlers.comments import (
     CommentHandler,
     CommentInContextHandler,
@@ -30,21 +31,29 @@ from forumapi.handlers.legal import (
 from forumapi.handlers.links import OutHandler
 from forumapi.handlers.menu import MenuHandler, OwnMenuHandler
 from forumapi.handlers.microcosms import MicrocosmHandler, MicrocosmsHandler, MicrocosmTreeHandler
+from forumapi.handlers.permission import PermissionHandler
+from forumapi.handlers.profiles import ProfileHandler, ProfileOptionsHandler, ProfilesHandler
 from forumapi.handlers.sites import OwnSiteHandler, SiteHandler, SitesHandler
 from forumapi.handlers.status import StatusHandler
+from forumapi.handlers.whoami import WhoamiHandler
 
 ROOT: dict[str, type[Handler]] = {
+    "/api/v1/auth": AuthHandler,
+    "/api/v1/auth/<token>": TokenHandler,
+    "/api/v1/auth0": Auth0Handler,
     "/api/v1/docs": DocsHandler,
     "/api/v1/hosts/<host>": HostHandler,
     "/api/v1/legal": LegalHandler,
     "/api/v1/legal/service": ServiceHandler,
     "/api/v1/openapi.json": OpenapiHandler,
+    "/api/v1/profiles/<profile:item>": ProfileHandler,
     "/api/v1/reserved/<subdomain>": ReservedHandler,
     "/api/v1/site": OwnSiteHandler,
     "/api/v1/sites": SitesHandler,
     "/api/v1/sites/<site:item>": SiteHandler,
     "/api/v1/sites/<site:item>/menu": MenuHandler,
     "/api/v1/sites/<site:item>/status": StatusHandler,
+    "/api/v1/whoami": WhoamiHandler,
     "/out/<code>": OutHandler,
 }
 
@@ -52,6 +61,9 @@ SITE: dict[str, type[Handler]] = {
     "/": TopHandler,
     "/api": ApiHandler,
     "/api/v1": V1Handler,
+    "/api/v1/auth": AuthHandler,
+    "/api/v1/auth/<token>": TokenHandler,
+    "/api/v1/auth0": Auth0Handler,
     "/api/v1/comments": CommentsHandler,
     "/api/v1/comments/<comment:item>": CommentHandler,
     "/api/v1/comments/<comment:item>/incontext": CommentInContextHandler,
@@ -69,6 +81,11 @@ SITE: dict[str, type[Handler]] = {
     "/api/v1/microcosms/tree": MicrocosmTreeHandler,
     "/api/v1/openapi.json": OpenapiHandler,
     "/api/v1/out/<code>": OutHandler,
+    "/api/v1/permission": PermissionHandler,
+    "/api/v1/profiles": ProfilesHandler,
+    "/api/v1/profiles/<profile:item>": ProfileHandler,
+    "/api/v1/profiles/options": ProfileOptionsHandler,
     "/api/v1/site": OwnSiteHandler,
     "/api/v1/site/menu": OwnMenuHandler,
+    "/api/v1/whoami": WhoamiHandler,
 }

@@ -98,6 +98,15 @@ def create(
     raise Unavailable("No free profile name was found")
 
 
+def find_or_create(tx: Transaction, site: Site, user_id: int, email: str, *, ip: str = "") -> int:
+    """The profile of a user on a site, made under a suggested name if there is none; its id."""
+    found = tx.value(FIND_PROFILE, site_id=site.id, user_id=user_id)
+    if found:
+        return int(found)
+    name = suggested_name(site.is_root, user_id, email)
+    return create(tx, site.id, user_id, email, name, ip=ip)
+
+
 def settle(database: Database, site: Site, identity: Identity, ip: str = "") -> None:
     """Make what a signed-in request needs and does not have yet: its profile on this site, or its due roles."""
     with database.write() as tx:
@@ -105,14 +114,7 @@ def settle(database: Database, site: Site, identity: Identity, ip: str = "") -> 
             settle_roles(tx, site.id, [identity.profile_id])
         else:
             email = tx.value(FIND_USER, user_id=identity.user_id)
-            create(
-                tx,
-                site.id,
-                identity.user_id,
-                email,
-                suggested_name(site.is_root, identity.user_id, email),
-                ip=ip,
-            )
+            find_or_create(tx, site, identity.user_id, email, ip=ip)
 
 
 def settle_roles(tx: Transaction, site_id: int, profile_ids: list[int]) -> None:

@@ -1,0 +1,52 @@
+"""From a proven e-mail address to a token: user, profile, token, audit; alike for all back ends (platform 3.5)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from forumapi import itemtypes
+from forumapi.auth import spam
+from forumapi.db import Database
+from forumapi.errors import Forbidden
+from forumapi.models import access_token, journal, membership, user
+
+if TYPE_CHECKING:
+    from forumapi.auth.backends import Verified
+    from forumapi.config import Config
+    from forumapi.models.site import Site
+
+
+def complete(database: Database, config: Config, site: Site, verified: Verified, ip: str) -> str:
+    """The secret of a new token of the address's user, who is made, with a profile on this site, if need be.
+
+    A banned user gets one too: their further requests are refused. Raises Forbidden for a known spammer.
+    """
+    if config.spam_check:
+        _refuse_spammer(database, verified.email)
+    with database.write() as tx:
+        person = user.find_or_create(tx, verified.email, is_verified=True)
+        profile_id = membership.find_or_create(tx, site, person.id, person.email, ip=ip)
+        secret = access_token.create(
+            tx, person.id, days=config.token_days, client_id=verified.client_id
+        )
+        journal.record(
+            tx,
+            site.id,
+            journal.CREATED,
+            itemtypes.AUTH,
+            profile_id,
+            actor=profile_id,
+            ip=ip,
+        )
+    return secret
+
+
+def _refuse_spammer(database: Database, address: str) -> None:
+    """Only new addresses are asked about, and no connection is held meanwhile."""
+    reader = database.read()
+    try:
+        is_known = user.find_by_email(reader, address) is not None
+    finally:
+        reader.end()
+    if not is_known and spam.is_spammer(address):
+        raise Forbidden("This e-mail address was reported for spam")

@@ -1,0 +1,147 @@
+"""Signing in and out. Wire: docs/api/auth.md."""
+
+from __future__ import annotations
+
+import hmac
+
+from msgspec import UNSET, Struct, UnsetType
+
+from forumapi import fragments, itemtypes, schemas
+from forumapi.auth import backends, methods, sign_in
+from forumapi.auth.backends import SignIn
+from forumapi.context import Context
+from forumapi.db import Query
+from forumapi.errors import Invalid, NotFound, NotImplementedHere
+from forumapi.handler import ANYONE, Handler, needs
+from forumapi.models import access_token, journal
+from forumapi.response import Data, Done, Result
+
+__all__ = ["Auth0Handler", "AuthHandler", "TokenHandler", "methods"]
+
+
+class AuthHandler(Handler):
+    """Tokens: POST signs in, GET and DELETE are about the token that is presented."""
+
+    allow = "OPTIONS,POST,HEAD,GET,DELETE"
+    errors_without_data = True
+    takes_idempotency_key = False
+    also_answers = {"POST": (501, 502)}
+
+    @needs(ANYONE, answer=schemas.AccessToken)
+    def get(self, ctx: Context) -> Result:
+        """The presented token with its user (P-25); 404 without one."""
+        return _show(ctx)
+
+    @needs(ANYONE, body=SignIn, answer=str | None)
+    def post(self, ctx: Context) -> Result:
+        """Signs in: a token, or null when the next step is the caller's.
+
+        `{"method": "email-code", "email": ...}` sends a code; the same with `code` answers with the token.
+        `{"method": "development", "email": ...}` signs in at once, in the embedded mode only. Without `method` it is
+        the exchange of `Assertion` by an application with its `ClientSecret`.
+        """
+        # Nothing is held while a verifier is asked; each step below is a transaction of its own.
+        ctx.writer.end()
+        app = ctx.app
+        verified = backends.verify(ctx.body, ctx.site, ctx.ip, app.config, app.database)
+        if verified is None:
+            app.mail.wake()
+            return Done()
+        secret = sign_in.complete(app.database, app.config, ctx.site, verified, ctx.ip)
+        return Data(fragments.dumps(secret))
+
+    @needs(ANYONE)
+    def delete(self, ctx: Context) -> Result:
+        """Signs out: the presented token is worth nothing from the next request on."""
+        return _revoke(ctx)
+
+
+class TokenHandler(Handler):
+    """The same for a token that is named in the address; only its bearer gets at it."""
+
+    allow = "OPTIONS,HEAD,GET,DELETE"
+    takes_idempotency_key = False
+
+    @needs(ANYONE, answer=schemas.AccessToken)
+    def get(self, ctx: Context) -> Result:
+        """The token with its user (P-25); 404 for anything but the presented token."""
+        _same(ctx)
+        return _show(ctx)
+
+    @needs(ANYONE)
+    def delete(self, ctx: Context) -> Result:
+        """Signs out; 404 for anything but the presented token."""
+        _same(ctx)
+        return _revoke(ctx)
+
+
+def _same(ctx: Context) -> None:
+    named = str(ctx.args["token"]).encode()
+    if not hmac.compare_digest(named, ctx.token.encode()):
+        raise NotFound("There is no such token")
+
+
+def _show(ctx: Context) -> Result:
+    shown = access_token.show(ctx.reader, ctx.site.id, ctx.token) if ctx.token else None
+    if shown is None:
+        raise NotFound("There is no such token")
+    return Data(shown)
+
+
+def _revoke(ctx: Context) -> Result:
+    user_id = access_token.revoke(ctx.writer, ctx.token) if ctx.token else 0
+    if not user_id:
+        raise NotFound("There is no such token")
+    journal.record(
+        ctx.writer,
+        ctx.site.id,
+        journal.DELETED,
+        itemtypes.AUTH,
+        user_id,
+        actor=ctx.identity.profile_id,
+        ip=ctx.ip,
+    )
+    return Done()
+
+
+class Auth0Body(Struct):
+    """The body of POST /auth0 (platform 3.4)."""
+
+    ClientSecret: str | UnsetType = UNSET
+    Code: str | UnsetType = UNSET
+    AccessToken: str | UnsetType = UNSET
+    TokenType: str | UnsetType = UNSET
+
+
+AUTH0 = Query(
+    "auth.auth0",
+    """
+    SELECT s.auth0_domain <> '' AND s.auth0_client_id <> '' AND s.auth0_client_secret <> ''
+      FROM sites s
+     WHERE s.site_id = %(site_id)s""",
+)
+
+
+class Auth0Handler(Handler):
+    """Signing in through the site's Auth0 tenant."""
+
+    allow = "OPTIONS,POST"
+    errors_without_data = True
+    takes_idempotency_key = False
+    ignores_token = True
+    also_answers = {"POST": (401, 501, 502)}
+
+    @needs(ANYONE, body=Auth0Body, answer=str)
+    def post(self, ctx: Context) -> Result:
+        """Exchanges `Code`, or an `AccessToken` with its `TokenType`, for a token of ours.
+
+        400 while the site lacks one of its three settings for it; 501 since the exchange is not built yet.
+        """
+        if not ctx.reader.value(AUTH0, site_id=ctx.site.id):
+            raise Invalid("", "This site has no Auth0 domain, client id and client secret")
+        sent: Auth0Body = ctx.body
+        if not sent.Code and not (sent.AccessToken and sent.TokenType):
+            raise Invalid("Code", "or AccessToken with TokenType is required")
+        secret = sent.ClientSecret if isinstance(sent.ClientSecret, str) else ""
+        access_token.check_client(ctx.reader, secret)
+        raise NotImplementedHere("Signing in through Auth0 is not configured here")

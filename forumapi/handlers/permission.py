@@ -1,0 +1,66 @@
+"""What the caller may do with anything on the site. Wire: docs/api/permission.md."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from forumapi import itemtypes, permissions, schemas
+from forumapi.context import Context, Located
+from forumapi.errors import OUT_OF_RANGE, WRONG_TYPE, Invalid
+from forumapi.handler import ANYONE, Handler, Param, needs
+from forumapi.models import locate
+from forumapi.permissions import Target
+from forumapi.response import Data, Result
+
+_BIGINT: Final = 2**63 - 1
+
+
+class PermissionHandler(Handler):
+    """The permissions of the caller, on the site, a microcosm or an item (platform 5.4)."""
+
+    allow = "OPTIONS,HEAD,GET"
+
+    def locate(self, ctx: Context) -> Located:
+        """Resolves the query; an item is looked up with one statement, a microcosm with none."""
+        return Located(_target(ctx))
+
+    @needs(
+        ANYONE,
+        answer=schemas.Permissions,
+        params=(
+            Param("microcosmId", int, "A microcosm; not looked at where an item is named."),
+            Param("itemType", str, "The name of an item type, in any letter case."),
+            Param("itemId", int, "An item of that type; 0: something new of that type."),
+        ),
+    )
+    def get(self, ctx: Context) -> Result:
+        """Twelve flags; all false where nothing, or nothing of this site, is named."""
+        return Data(permissions.as_json(ctx.can))
+
+
+def _target(ctx: Context) -> Target:
+    microcosm_id = _id(ctx, "microcosmId")
+    item_id = _id(ctx, "itemId")
+    name = ctx.query.get("itemType", "")
+    if not name:
+        return Target(0, item_id, microcosm_id)
+    kind = itemtypes.BY_NAME.get(name.lower())
+    if kind is None:
+        raise Invalid("itemType", "must be the name of an item type")
+    if item_id:
+        tx, site_id, me = ctx.reader, ctx.site.id, ctx.identity.profile_id
+        return locate.find(tx, site_id, ctx.tree, me, kind.id, item_id).target
+    return Target(kind.id, 0, microcosm_id)
+
+
+def _id(ctx: Context, name: str) -> int:
+    """An id of the query; 0 when absent. Raises Invalid."""
+    text = ctx.query.get(name, "")
+    if not text:
+        return 0
+    digits = text[1:] if text[0] in "+-" else text
+    if not digits.isascii() or not digits.isdigit() or len(digits) > 19 or int(digits) > _BIGINT:
+        raise Invalid(name, "must be a whole number", code=WRONG_TYPE)
+    if int(text) < 0:
+        raise Invalid(name, "must be 0 or more", code=OUT_OF_RANGE)
+    return int(text)

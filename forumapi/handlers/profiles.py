@@ -1,0 +1,301 @@
+"""Profiles: the people of a site, one of them, one's own options. Wire: docs/api/profiles.md."""
+
+# ruff: noqa: N815 - the wire's names are in camel case
+
+from __future__ import annotations
+
+from typing import Final
+
+from msgspec import UNSET, Struct, UnsetType
+
+from forumapi import fragments, itemtypes, paging, patch, permissions, schemas
+from forumapi.body import given
+from forumapi.context import Context, Located
+from forumapi.errors import NO_READ, Forbidden, Invalid, NotFound, NotImplementedHere
+from forumapi.handler import ANYONE, LOGIN, OWNER, READ, UPDATE, Handler, Param, needs
+from forumapi.models import comment, journal, membership, profile, update_options
+from forumapi.models.comment import Parent, Stub
+from forumapi.models.profile import Detail, Editable, Filter
+from forumapi.permissions import SITE_OWNER, Target
+from forumapi.response import Data, Done, Page, Result, SeeOther
+
+MEMBER: Final = "/member"
+OPTIONS_PATH: Final = "/api/v1/profiles/options"
+
+
+class ProfileBody(Struct):
+    """What may be changed of a profile; everything else that clients send back is ignored (P-03)."""
+
+    profileName: str | UnsetType = UNSET
+    gender: str | UnsetType = UNSET
+    visible: bool | UnsetType = UNSET
+    styleId: int | UnsetType = UNSET
+
+
+class OptionsBody(Struct):
+    """What may be changed of the options (P-35)."""
+
+    showDOB: bool | UnsetType = UNSET
+    showDOBYear: bool | UnsetType = UNSET
+    sendEmail: bool | UnsetType = UNSET
+    sendSMS: bool | UnsetType = UNSET
+
+
+# ---------------------------------------------------------------- the list of people
+
+
+class ProfilesHandler(Handler):
+    """The people of the site."""
+
+    allow = "OPTIONS,POST,HEAD,GET"
+
+    def locate(self, ctx: Context) -> Located:
+        return Located(Target(itemtypes.PROFILE))
+
+    @needs(
+        READ,
+        answer=schemas.Profiles,
+        paged=True,
+        params=(
+            Param(
+                "q",
+                str,
+                "The beginning of a name, in any letter case; a leading + or @ is dropped.",
+            ),
+            Param("top", bool, "Most comments first."),
+            Param("following", bool, "Only those the caller watches."),
+            Param("online", bool, "Only those active in the last 90 minutes."),
+        ),
+    )
+    def get(self, ctx: Context) -> Result:
+        """By name, without those the caller ignores; with `q`, the one of exactly that name comes first."""
+        identity, site_id = ctx.identity, ctx.site.id
+        wanted = Filter.of(
+            ctx.query.get("q", ""),
+            top=_lenient(ctx, "top"),
+            following=_lenient(ctx, "following"),
+            online=_lenient(ctx, "online"),
+        )
+        found = profile.page(
+            ctx.reader, site_id, identity.profile_id, identity.ignored_profiles, wanted, ctx.paging
+        )
+        paging.check(found.total, ctx.paging)
+        flags = profile.relation(found.send_email, found.send_sms)
+
+        def build() -> bytes:
+            documents = ctx.app.documents.fetch(
+                ctx.reader, site_id, {profile.SUMMARY: found.versions}
+            )[profile.SUMMARY]
+            entries = [documents[id][0] for id in found.versions if id in documents]
+            page = paging.page(
+                b"[%b]" % b",".join(entries),
+                found.total,
+                ctx.paging,
+                "/api/v1/profiles",
+                ctx.path,
+                ctx.query_string,
+                ctx.pairs,
+            )
+            own = paging.href(ctx.path, ctx.pairs, offset=ctx.paging.offset or None)
+            meta = {
+                "flags": flags,
+                "links": [{"rel": "self", "href": own}],
+                "permissions": fragments.raw(permissions.as_json(ctx.can)),
+            }
+            return b'{"profiles":%b,"meta":%b}' % (page, fragments.dumps(meta))
+
+        stamp = (found.total, tuple(flags.items()), tuple(found.versions.items()), ctx.can)
+        return Page(0, stamp, build)
+
+    @needs(LOGIN, status=302)
+    def post(self, ctx: Context) -> Result:
+        """Leads to the caller's own profile: it is there since the first request (P-31)."""
+        return SeeOther(itemtypes.href(itemtypes.PROFILE, ctx.identity.profile_id))
+
+
+def _lenient(ctx: Context, name: str) -> bool:
+    """A boolean of the query; what can't be read as one is false (platform 4.3)."""
+    try:
+        return bool(ctx.flag(name))
+    except Invalid:
+        return False
+
+
+# ---------------------------------------------------------------- one profile
+
+
+class LocatedProfile(Located):
+    """A profile: as it is shown (GET), or as it may be changed. Both None where there is none of that id."""
+
+    __slots__ = ("detail", "editable")
+
+    detail: Detail | None
+    editable: Editable | None
+
+
+class ProfileHandler(Handler):
+    """One profile. On the platform's own host only the profile itself gets at it."""
+
+    allow = "OPTIONS,HEAD,GET,PUT,PATCH,DELETE"
+    also_answers = {"DELETE": (501,)}
+
+    def locate(self, ctx: Context) -> LocatedProfile:
+        """The profile; for a write its row is locked."""
+        id = ctx.args["item"].id
+        if ctx.site.is_root and id != ctx.identity.profile_id:
+            raise Forbidden("Only the profile itself may see this", code=NO_READ)
+        detail = editable = None
+        if ctx.is_write:
+            editable = profile.lock(ctx.writer, ctx.site.id, id)
+        else:
+            detail = profile.find(ctx.reader, ctx.site.id, id, ctx.identity.profile_id)
+        found = detail or editable
+        target = Target(itemtypes.PROFILE, id, owner_ids=(id,) if found else ())
+        located = LocatedProfile(target, version=found.version if found else 0)
+        located.detail, located.editable = detail, editable
+        return located
+
+    @needs(READ, answer=schemas.Profile)
+    def get(self, ctx: Context) -> Result:
+        """The profile; its e-mail address only for itself and the site's owner."""
+        detail: Detail | None = ctx.located.detail
+        if detail is None:
+            raise NotFound("There is no such profile")
+        return show(ctx, detail)
+
+    @needs(UPDATE, body=ProfileBody, status=302)
+    def put(self, ctx: Context) -> Result:
+        """Changes name, gender, visibility and style; what is not sent stays."""
+        id = ctx.args["item"].id
+        now = _found(ctx)
+        sent: ProfileBody = ctx.body
+        name = now.name
+        if isinstance(sent.profileName, str) and sent.profileName != now.name:
+            name = profile.checked_name(sent.profileName, _reserved(ctx, now.name))
+        gender = now.gender or ""
+        if isinstance(sent.gender, str):
+            gender = profile.checked_gender(sent.gender)
+        version = profile.update(
+            ctx.writer,
+            ctx.site.id,
+            id,
+            name=name,
+            gender=gender,
+            is_visible=given(sent.visible, now.is_visible),
+            style_id=given(sent.styleId, now.style_id),
+        )
+        _record(ctx, journal.REPLACED, id, version)
+        return SeeOther(itemtypes.href(itemtypes.PROFILE, id))
+
+    @needs(OWNER, body=list[patch.Operation])
+    def patch(self, ctx: Context) -> Result:
+        """Replaces `/member`; for the owner of the site alone (P-33)."""
+        id = ctx.args["item"].id
+        changes = patch.changes(ctx.body, {MEMBER})
+        _found(ctx)
+        version = profile.set_member(ctx.writer, ctx.site.id, id, changes[-1].value)
+        membership.settle_roles(ctx.writer, ctx.site.id, [id])
+        _record(ctx, journal.PATCHED, id, version)
+        return Done()
+
+    @needs(ANYONE)
+    def delete(self, ctx: Context) -> Result:
+        """Not implemented: 501 for everybody."""
+        raise NotImplementedHere("Profiles can't be deleted")
+
+
+def _found(ctx: Context) -> Editable:
+    editable: Editable | None = ctx.located.editable
+    if editable is None:
+        raise NotFound("There is no such profile")
+    return editable
+
+
+def _reserved(ctx: Context, current: str) -> set[str]:
+    """The names that this profile may not take: the reserved ones, its own excepted."""
+    return {name.lower() for name in ctx.app.config.reserved_profile_names} - {current.lower()}
+
+
+def _record(ctx: Context, kind: str, id: int, version: int) -> None:
+    journal.record(
+        ctx.writer,
+        ctx.site.id,
+        kind,
+        itemtypes.PROFILE,
+        id,
+        actor=ctx.identity.profile_id,
+        ip=ctx.ip,
+        version=version,
+    )
+
+
+def show(ctx: Context, detail: Detail) -> Page:
+    """The answer that shows a profile to the caller."""
+    is_self = bool(detail.id) and detail.id == ctx.identity.profile_id
+    is_ignored = detail.id in ctx.identity.ignored_profiles
+    sees_private = is_self or bool(ctx.can & SITE_OWNER)
+
+    def build() -> bytes:
+        return profile.detail_document(
+            ctx.site.id,
+            detail,
+            _bio(ctx, detail),
+            permissions.as_json(ctx.can),
+            is_self=is_self,
+            is_ignored=is_ignored,
+            sees_private=sees_private,
+        )
+
+    return Page(detail.version, (detail.stamp, is_self, is_ignored, ctx.can), build)
+
+
+def _bio(ctx: Context, detail: Detail) -> bytes:
+    """The newest live comment on the profile as a comment summary, or null."""
+    stub = Stub(*detail.bio)
+    if not stub.id:
+        return b"null"
+    found = ctx.app.documents.fetch(
+        ctx.reader,
+        ctx.site.id,
+        {comment.SUMMARY: {stub.id: stub.version}, profile.SUMMARY: comment.profiles_of([stub])},
+    )
+    people, texts = found[profile.SUMMARY], found[comment.SUMMARY]
+    if stub.id not in texts or stub.author_id not in people or stub.editor_id not in people:
+        return b"null"
+    links = comment.parent_links(Parent(itemtypes.PROFILE, detail.id, detail.name))
+    return comment.summary(texts[stub.id], stub, people, links)
+
+
+# ---------------------------------------------------------------- one's own options
+
+
+class ProfileOptionsHandler(Handler):
+    """The caller's own options."""
+
+    allow = "OPTIONS,HEAD,GET,PUT"
+
+    @needs(LOGIN, answer=schemas.ProfileOptions)
+    def get(self, ctx: Context) -> Result:
+        """The master switches of notifications, and what of the birthday is shown."""
+        me = ctx.identity.profile_id
+        options = update_options.find(ctx.reader, ctx.site.id, me)
+        return Data(fragments.dumps(update_options.document(me, options)))
+
+    @needs(LOGIN, body=OptionsBody, status=302)
+    def put(self, ctx: Context) -> Result:
+        """Stores what is sent and keeps the rest."""
+        sent: OptionsBody = ctx.body
+        update_options.merge(
+            ctx.writer,
+            ctx.site.id,
+            ctx.identity.profile_id,
+            show_dob=_sent(sent.showDOB),
+            show_dob_year=_sent(sent.showDOBYear),
+            send_email=_sent(sent.sendEmail),
+            send_sms=_sent(sent.sendSMS),
+        )
+        return SeeOther(OPTIONS_PATH)
+
+
+def _sent(value: bool | UnsetType) -> bool | None:
+    return None if isinstance(value, UnsetType) else value

@@ -1,0 +1,29 @@
+"""The caller's own profile. Wire: docs/api/profiles.md."""
+
+from __future__ import annotations
+
+from forumapi import itemtypes, schemas
+from forumapi.auth import identity
+from forumapi.context import Context, Located
+from forumapi.handler import LOGIN, Handler, needs
+from forumapi.handlers import profiles
+from forumapi.models.profile import Detail
+from forumapi.permissions import Target
+from forumapi.response import Result
+
+
+class WhoamiHandler(Handler):
+    """The caller's own profile, in the round trip that finds out who calls."""
+
+    allow = "OPTIONS,GET,HEAD"
+    works_while_banned = True
+    identity_query = identity.WHOAMI
+
+    def locate(self, ctx: Context) -> Located:
+        me = ctx.identity.profile_id
+        return Located(Target(itemtypes.PROFILE, me, owner_ids=(me,) if me else ()))
+
+    @needs(LOGIN, answer=schemas.Profile)
+    def get(self, ctx: Context) -> Result:
+        """The own profile with e-mail address, membership and unread huddles; works while banned."""
+        return profiles.show(ctx, Detail.of(ctx.identity.profile))
