@@ -1,0 +1,353 @@
+"""Making situations: sites with their cast, microcosms, conversations, comments; through the models, committed.
+
+Every call makes new rows with names of their own, so tests share a database without seeing each other.
+"""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import dataclass, field
+from typing import Any
+
+from forumapi import itemtypes
+from forumapi.auth import identity
+from forumapi.db import Database, Query, Transaction
+from forumapi.models import (
+    access_token,
+    ban,
+    counters,
+    journal,
+    membership,
+    planting,
+    remark,
+    text,
+    user,
+    writing,
+)
+from forumapi.models import site as sites
+
+_number = itertools.count(1)
+
+# Rows that no model writes yet, or that tests need in states the API does not make.
+ADD_ROLE = Query(
+    "test.add_role",
+    """
+    INSERT INTO roles (site_id, microcosm_id, title, is_moderator, is_banned, include_guests, include_users, can_create,
+                       can_read, can_update, can_delete, can_close_own, can_open_own, can_read_others)
+    VALUES (%(site_id)s, %(microcosm_id)s, %(title)s, %(moderator)s, %(banned)s, %(guests)s, %(users)s, %(create)s,
+            %(read)s, %(update)s, %(delete)s, %(close_own)s, %(open_own)s, %(read_others)s)
+ RETURNING role_id""",
+)
+FIND_ROLE = Query(
+    "test.find_role",
+    "SELECT role_id FROM roles WHERE site_id = %(site_id)s AND title = %(title)s",
+)
+ADD_TO_ROLE = Query(
+    "test.add_to_role",
+    """
+    INSERT INTO role_profiles (site_id, role_id, profile_id) VALUES (%(site_id)s, %(role_id)s, %(profile_id)s)
+        ON CONFLICT DO NOTHING""",
+)
+RENAME = Query(
+    "test.rename",
+    """
+    UPDATE profiles SET profile_name = %(name)s, version = version + 1
+     WHERE site_id = %(site_id)s AND profile_id = %(profile_id)s""",
+)
+IGNORE = Query(
+    "test.ignore",
+    """
+    INSERT INTO ignores (site_id, profile_id, item_type_id, item_id)
+    VALUES (%(site_id)s, %(profile_id)s, %(item_type)s, %(item_id)s) ON CONFLICT DO NOTHING""",
+)
+RIGHTS = ("create", "read", "update", "delete", "close_own", "open_own", "read_others")
+
+
+@dataclass(frozen=True)
+class Person:
+    """A profile on a site, with a token."""
+
+    site: Site = field(repr=False)
+    id: int
+    user_id: int
+    name: str
+    email: str
+    token: str = field(repr=False)
+
+    @property
+    def path(self) -> str:
+        """The profile's address."""
+        return f"/api/v1/profiles/{self.id}"
+
+
+@dataclass
+class Site:
+    """A site and its cast. `root_id` is its root microcosm."""
+
+    id: int
+    key: str
+    host: str
+    root_id: int
+    owner: Person = field(init=False)
+    moderator: Person = field(init=False)
+    member: Person = field(init=False)
+    newcomer: Person = field(init=False)
+    banned: Person = field(init=False)
+
+    def cast(self) -> dict[str, Person | None]:
+        """Who asks in whole-table tests, by name; the guest is None."""
+        return {
+            "guest": None,
+            "owner": self.owner,
+            "moderator": self.moderator,
+            "member": self.member,
+            "newcomer": self.newcomer,
+            "banned": self.banned,
+        }
+
+
+@dataclass(frozen=True)
+class Thing:
+    """A microcosm, conversation or comment: its site, type, id and address."""
+
+    site: Site = field(repr=False)
+    type: int
+    id: int
+
+    @property
+    def path(self) -> str:
+        """The API address."""
+        return itemtypes.href(self.type, self.id)
+
+
+class Factory:
+    """Makes things in one database. `platform_domain` is where sites get their hosts."""
+
+    def __init__(self, database: Database, platform_domain: str) -> None:
+        self.database = database
+        self.platform_domain = platform_domain
+
+    # ------------------------------------------------------------ people and sites
+
+    def user(self, email: str = "") -> tuple[int, str]:
+        """(id, address) of a new user."""
+        address = email or f"person{next(_number)}@example.test"
+        with self.database.write() as tx:
+            found = user.find_or_create(tx, address, is_verified=True)
+        return found.user_id, address
+
+    def site(self, key: str = "", **fields: Any) -> Site:
+        """A site with owner, moderator (a moderator role with every right on the root), member, newcomer, banned."""
+        key = key or f"site{next(_number)}x{self.database_tag()}"
+        owner_id, owner_email = self.user(f"owner@{key}.test")
+        body = sites.SiteBody(
+            subdomainKey=key,
+            title=fields.pop("title", f"Site {key}"),
+            description=fields.pop("description", "A site for tests"),
+            **fields,
+        )
+        with self.database.write() as tx:
+            id = sites.create(tx, body, user_id=owner_id, platform_domain=self.platform_domain)
+            root_id, owned_by = tx.rows(_SITE_ROWS, site_id=id)[0]
+        made = Site(id, key, f"{key}.{self.platform_domain}", root_id)
+        made.owner = self._person(made, owned_by, owner_id, "owner", owner_email)
+        for name in ("moderator", "member", "newcomer", "banned"):
+            setattr(made, name, self.person(made, name))
+        moderators = self.role(made, made.root_id, "Moderators", moderator=True, rights=RIGHTS)
+        self.join(moderators, made.moderator)
+        with self.database.write() as tx:
+            ban.add(tx, made.banned.user_id, site_id=id, display_reason="Spam")
+        return made
+
+    def database_tag(self) -> str:
+        """Letters that differ between databases of one PostgreSQL; hosts are cached by name."""
+        return ""
+
+    def person(self, site: Site, name: str = "") -> Person:
+        """A profile of a new user, with a token."""
+        unique = name or f"person{next(_number)}"
+        user_id, email = self.user(f"{unique}@{site.key}.test")
+        with self.database.write() as tx:
+            id = membership.create(tx, site.id, user_id, email, unique)
+        return self._person(site, id, user_id, unique, email)
+
+    def _person(self, site: Site, id: int, user_id: int, name: str, email: str) -> Person:
+        with self.database.write() as tx:
+            secret = access_token.create(tx, user_id)
+            tx.run(RENAME, site_id=site.id, profile_id=id, name=name)
+        return Person(site, id, user_id, name, email, secret)
+
+    def token(self, person: Person, *, days: int = 365) -> str:
+        """Another token of the same person."""
+        with self.database.write() as tx:
+            return access_token.create(tx, person.user_id, days=days)
+
+    # ------------------------------------------------------------ roles
+
+    def role(
+        self,
+        site: Site,
+        microcosm_id: int,
+        title: str,
+        *,
+        moderator: bool = False,
+        banned: bool = False,
+        guests: bool = False,
+        users: bool = False,
+        rights: tuple[str, ...] = (),
+    ) -> tuple[Site, int]:
+        """(site, id) of a new role on a microcosm; `rights` are names of RIGHTS."""
+        with self.database.write() as tx:
+            planting.hold_tree(tx, site.id)
+            id = tx.value(
+                ADD_ROLE,
+                site_id=site.id,
+                microcosm_id=microcosm_id,
+                title=title,
+                moderator=moderator,
+                banned=banned,
+                guests=guests,
+                users=users,
+                **{right: right in rights for right in RIGHTS},
+            )
+        return site, int(id)
+
+    def join(self, role: tuple[Site, int], *people: Person) -> None:
+        """Make people explicit members of a role."""
+        site, role_id = role
+        with self.database.write() as tx:
+            for person in people:
+                tx.run(ADD_TO_ROLE, site_id=site.id, role_id=role_id, profile_id=person.id)
+            membership.settle_roles(tx, site.id, [person.id for person in people])
+
+    def ignore(self, person: Person, what: Thing | Person) -> None:
+        """Let a person ignore something or somebody."""
+        item_type = itemtypes.PROFILE if isinstance(what, Person) else what.type
+        with self.database.write() as tx:
+            tx.run(
+                IGNORE,
+                site_id=person.site.id,
+                profile_id=person.id,
+                item_type=item_type,
+                item_id=what.id,
+            )
+
+    # ------------------------------------------------------------ content
+
+    def microcosm(
+        self,
+        site: Site,
+        title: str = "",
+        *,
+        parent: Thing | None = None,
+        by: Person | None = None,
+        item_types: tuple[int, ...] = (2, 6, 7, 9),
+    ) -> Thing:
+        """A microcosm below `parent` or the root, owned by `by` or the site's owner."""
+        with self.database.write() as tx:
+            planting.hold_tree(tx, site.id)
+            id = planting.insert(
+                tx,
+                self._author(by or site.owner),
+                parent.id if parent else site.root_id,
+                title or f"Microcosm {next(_number)}",
+                "A place",
+                logo_url="",
+                visibility="public",
+                item_types=item_types,
+            )
+        return Thing(site, itemtypes.MICROCOSM, id)
+
+    def conversation(
+        self,
+        site: Site,
+        *,
+        by: Person | None = None,
+        microcosm: Thing | None = None,
+        title: str = "",
+        item_type: int = itemtypes.CONVERSATION,
+    ) -> Thing:
+        """A conversation (or another type of item, without its details) by `by` or the member."""
+        with self.database.write() as tx:
+            id, _ = writing.insert(
+                tx,
+                self._author(by or site.member),
+                item_type,
+                microcosm.id if microcosm else site.root_id,
+                title or f"Conversation {next(_number)}",
+                language="english",
+                window_s=0,
+            )
+        return Thing(site, item_type, id)
+
+    def comment(
+        self,
+        on: Thing | Person,
+        *,
+        by: Person | None = None,
+        markdown: str = "",
+        reply_to: Thing | None = None,
+    ) -> Thing:
+        """A comment on an item or a profile by `by` or the member."""
+        site = on.site
+        with self.database.write() as tx:
+            id = self._comment(tx, on, by or site.member, markdown, reply_to)
+        return Thing(site, itemtypes.COMMENT, id)
+
+    def comments(self, on: Thing, count: int, *, by: Person | None = None) -> list[Thing]:
+        """`count` comments on an item, oldest first."""
+        site = on.site
+        with self.database.write() as tx:
+            ids = [self._comment(tx, on, by or site.member, "", None) for _ in range(count)]
+        return [Thing(site, itemtypes.COMMENT, id) for id in ids]
+
+    def _comment(
+        self,
+        tx: Transaction,
+        on: Thing | Person,
+        by: Person,
+        markdown: str,
+        reply_to: Thing | None,
+    ) -> int:
+        markdown = markdown or f"Comment number {next(_number)}"
+        site = sites.SiteDirectory(self.database, self.platform_domain).by_id(on.site.id, tx)
+        assert site is not None
+        rendered = text.markdown(tx, site, markdown, short_links="http://localhost/out/")
+        if isinstance(on, Person):
+            place = remark.Place(itemtypes.PROFILE, on.id)
+        else:
+            place = remark.Place(on.type, on.id, writing.lock(tx, on.site.id, on.type, on.id))
+        made = remark.insert(
+            tx,
+            self._author(by),
+            place,
+            markdown,
+            rendered,
+            in_reply_to=reply_to.id if reply_to else 0,
+            language="english",
+            window_s=0,
+            per_minute=0,
+        )
+        return made.id
+
+    def _author(self, by: Person) -> journal.Author:
+        return journal.Author(by.site.id, by.id, "127.0.0.1")
+
+    def fold(self, site: Site) -> None:
+        """Fold the site's counters."""
+        counters.fold(self.database, site.id)
+
+    def sql(self, statement: str, **params: Any) -> list[tuple[Any, ...]]:
+        """Any statement, for states and looks that nothing else gives."""
+        name = f"test.sql.{hash(statement)}"
+        query = Query.all.get(name) or Query(name, statement)
+        with self.database.write() as tx:
+            return tx.rows(query, **params)
+
+
+_SITE_ROWS = Query(
+    "test.site_rows",
+    "SELECT root_microcosm_id, owned_by FROM sites WHERE site_id = %(site_id)s",
+)
+
+hash_token = identity.token_hash

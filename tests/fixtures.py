@@ -1,0 +1,138 @@
+"""A real worker on a loopback port for each test process, with a client and a factory on the same database."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from forumapi.db import Database
+from tests.api import Api
+from tests.factories import Factory, Site
+
+PLATFORM_DOMAIN = "forum.test"
+PROJECT = Path(__file__).resolve().parent.parent
+
+
+@dataclass
+class Server:
+    """A running web process. `settings` are what it was started with, beside the tests' own."""
+
+    process: subprocess.Popen[bytes]
+    address: tuple[str, int]
+    log: Path
+
+    @property
+    def pid(self) -> int:
+        """The gunicorn master's process id."""
+        return self.process.pid
+
+    def api(self) -> Api:
+        """A client of this server."""
+        return Api(self.address, PLATFORM_DOMAIN)
+
+    def stop(self) -> None:
+        """End it as an operator would."""
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+            try:
+                self.process.wait(20)
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+                self.process.wait()
+
+
+def free_port() -> int:
+    """A loopback port that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def start_server(database_url: str, folder: Path, **settings: str) -> Server:
+    """Start a web process on `database_url`; `settings` are FORUMAPI_ names in lower case. Ready when it returns."""
+    port = free_port()
+    folder.mkdir(parents=True, exist_ok=True)
+    given = {
+        "database_url": database_url,
+        "listen": f"127.0.0.1:{port}",
+        "data_dir": str(folder),
+        "workers": "1",
+        "platform_domain": PLATFORM_DOMAIN,
+        "environment": "embedded",
+        "debug_counts": "true",
+        "rate_limit_token_per_minute": "0",
+        "rate_limit_address_per_minute": "0",
+        "comment_rate_per_minute": "0",
+        "log_level": "warning",
+        "access_log": "false",
+        **settings,
+    }
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("FORUMAPI_")}
+    env = kept | {f"FORUMAPI_{name.upper()}": value for name, value in given.items()}
+    log = folder / f"web-{port}.log"
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "forumapi", "serve"],
+            cwd=PROJECT,
+            env=env,
+            stdout=output,
+            stderr=output,
+            stdin=subprocess.DEVNULL,
+        )
+    server = Server(process, ("127.0.0.1", port), log)
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline:
+        if process.poll() is not None:
+            raise RuntimeError(f"the web process ended: {log.read_text()[-2000:]}")
+        try:
+            if server.api().get("/api/v1/site").status == 200:
+                return server
+        except OSError:
+            time.sleep(0.05)
+    server.stop()
+    raise RuntimeError(f"the web process is not ready: {log.read_text()[-2000:]}")
+
+
+@pytest.fixture(scope="session")
+def server(database_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """The web process of this test process."""
+    started = start_server(database_url, tmp_path_factory.mktemp("web"))
+    yield started
+    started.stop()
+
+
+@pytest.fixture
+def api(server: Server) -> Iterator[Api]:
+    """Requests to the web process; every answer is checked against the API document."""
+    client = server.api()
+    yield client
+    client.close()
+
+
+@pytest.fixture(scope="session")
+def make(database_url: str) -> Iterator[Factory]:
+    """Makes sites, people and content."""
+    database = Database(database_url)
+    yield Factory(database, PLATFORM_DOMAIN)
+    database.close()
+
+
+@pytest.fixture(scope="session")
+def bikes(make: Factory) -> Site:
+    """A site with its cast, shared by the tests of this process: make your own things on it."""
+    return make.site("bikes")
+
+
+@pytest.fixture(scope="session")
+def trains(make: Factory) -> Site:
+    """Another site."""
+    return make.site("trains")
