@@ -3,16 +3,18 @@ from gevent import monkey
 
 monkey.patch_all()
 
-from forumapi import config, log  # noqa: E402
+# A name here that is also one of gunicorn's settings would set it.
+from forumapi.config import load as load_settings  # noqa: E402
+from forumapi.log import configure as configure_log  # noqa: E402
 
 # `forumapi serve` reads this file; so does plain `gunicorn -c etc/gunicorn.conf.py`, where a HUP replaces the workers
 # instead of applying settings in place. What can be set stands in forumapi.toml; the rest is decided here.
-settings = config.load()
-log.configure(
+settings = load_settings()
+configure_log(
     level=settings.log_level,
     form=settings.log_format,
     target=settings.log_target,
-    requests=settings.access_log,
+    access=settings.access_log,
 )
 
 wsgi_app = "forumapi.worker:application()"

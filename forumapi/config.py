@@ -121,10 +121,6 @@ def _email(value: str) -> str | None:
     )
 
 
-def _statement_limit(value: int) -> str | None:
-    return None if value == 0 or value >= 100 else "must be 0 (no limit) or at least 100"
-
-
 def _setting(
     default: Any,
     unit: str,
@@ -298,20 +294,20 @@ class Config:
     statement_timeout_ms: int = _setting(
         10_000,
         "milliseconds",
-        "A statement that runs longer is cancelled; 0: never. Set by migrate.",
-        rule=_statement_limit,
+        "A statement that runs longer is cancelled. Set by migrate.",
+        rule=_between(100, 3_600_000),
     )
     lock_timeout_ms: int = _setting(
         5_000,
         "milliseconds",
-        "A statement that waits longer for a lock fails; 0: never. Set by migrate.",
-        rule=_statement_limit,
+        "A statement that waits longer for a lock fails. Set by migrate.",
+        rule=_between(100, 3_600_000),
     )
     idle_transaction_timeout_ms: int = _setting(
         15_000,
         "milliseconds",
-        "A transaction idle for longer is ended; 0: never. Set by migrate.",
-        rule=_statement_limit,
+        "A transaction idle for longer is ended. Set by migrate.",
+        rule=_between(100, 3_600_000),
     )
 
     # ---- caches

@@ -13,7 +13,7 @@ import re
 import time
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 logger: Final = logging.getLogger("forumapi")
 
@@ -88,15 +88,15 @@ class _Handler(logging.Handler):
 
 
 def configure(
-    *, level: str = "info", form: str = "text", target: str = "stderr", requests: bool = False
+    *, level: str = "info", form: str = "text", target: str = "stderr", access: bool = False
 ) -> Output:
     """Send this process's log to `target` (stderr or a file) as lines of text or json; called once, at the start.
 
-    With `requests`, `access` writes a line for each of them.
+    With `access`, `requests` gives where their lines go.
     """
-    global _access, _output
+    global _requests, _output
     output = _output = Output(target)
-    _access = AccessLog(output, form=form) if requests else None
+    _requests = AccessLog(output, form=form) if access else None
     handler = _Handler(output)
     handler.setFormatter(_Json() if form == "json" else _Text())
     logger.handlers[:] = [handler]
@@ -175,37 +175,16 @@ class AccessLog:
         )
 
 
-_access: AccessLog | None = None
+_requests: AccessLog | None = None
 _output: Output | None = None
+
+
+def requests() -> AccessLog | None:
+    """Where the lines of requests go; None when `configure` was not asked for them."""
+    return _requests
 
 
 def reopen() -> None:
     """Open this process's log file again, after something else renamed it."""
     if _output is not None:
         _output.reopen()
-
-
-def access(
-    ctx: Any, method: str, route: str, status: int, size: int, seconds: float, error: str = ""
-) -> None:
-    """The line of the request in `ctx`, where `configure` asked for lines.
-
-    The template of the path stands in for `route`, the handler's name. Site and address may be unknown yet.
-    """
-    if _access is None:
-        return
-    identity = ctx.identity
-    site = getattr(ctx, "site", None)
-    _access.write(
-        method,
-        getattr(ctx, "path", ""),
-        status,
-        size,
-        seconds,
-        site_id=site.id if site is not None else 0,
-        user_id=identity.user_id,
-        profile_id=identity.profile_id,
-        ip=getattr(ctx, "ip", ""),
-        request_id=ctx.request_id,
-        error=error,
-    )

@@ -105,6 +105,8 @@ class ForumWorker(GeventWorker):  # type: ignore[misc]
             self._limit_s = settings.current.request_timeout_s
             self.wsgi = self._with_time_limit
         _check_waiting()
+        if app := getattr(self._served, "app", None):
+            app.access = log.requests()
         if start := getattr(self._served, "start", None):
             start()
         self._is_loaded = True
