@@ -25,6 +25,21 @@ from forumapi.models.site_rules import Look, SiteBody
 from forumapi.paging import Paging
 from forumapi.permissions import Tree
 
+__all__ = [
+    "ROOT_ID",
+    "ROOT_KEY",
+    "Locked",
+    "Look",
+    "Site",
+    "SiteBody",
+    "SiteDirectory",
+    "create",
+    "document",
+    "lock",
+    "menu_links",
+    "update",
+]
+
 ROOT_ID: Final = 1
 ROOT_KEY: Final = "root"
 
