@@ -177,6 +177,7 @@ class Store:
 
 def settle(connection: psycopg.Connection[Any]) -> None:
     """VACUUM ANALYZE what was loaded, so that plans and index-only scans are a running site's."""
+    connection.execute("SET statement_timeout = 0")
     tables = sql.SQL(", ").join(map(sql.Identifier, TABLES))
     connection.execute(sql.SQL("VACUUM (ANALYZE) {}").format(tables))
 
