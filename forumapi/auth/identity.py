@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 from typing import Any, Final
 
+from forumapi import itemtypes
 from forumapi.db import Query, Reader
 from forumapi.errors import TOKEN_EXPIRED, TOKEN_INVALID, Unauthorized
 from forumapi.models import profile
@@ -20,10 +21,8 @@ _COLUMNS: Final = """
     (SELECT b.display_reason FROM bans b
       WHERE b.user_id = t.user_id AND (b.site_id = s.site_id OR b.site_id IS NULL)
         AND (b.expires IS NULL OR b.expires > now()) ORDER BY b.ban_id DESC LIMIT 1),
-    ARRAY(SELECT i.item_id FROM ignores i
-           WHERE i.site_id = s.site_id AND i.profile_id = p.profile_id AND i.item_type_id = 3),
-    ARRAY(SELECT i.item_id FROM ignores i
-           WHERE i.site_id = s.site_id AND i.profile_id = p.profile_id AND i.item_type_id = 2)"""
+    ARRAY(SELECT i.item_id * 32 + i.item_type_id FROM ignores i
+           WHERE i.site_id = s.site_id AND i.profile_id = p.profile_id)"""
 
 _FROM: Final = """
       FROM access_tokens t
@@ -42,7 +41,7 @@ WHOAMI = Query(
     "identity.whoami",
     f"SELECT {_COLUMNS}, {profile.DETAIL_COLUMNS} {_FROM} {_OWN_PROFILE} {_WHERE}",
 )
-_WIDTH: Final = 13
+_WIDTH: Final = 12
 
 DEFAULT_BAN: Final = "Banned"
 
@@ -58,6 +57,7 @@ class Identity:
     __slots__ = (
         "acl_version",
         "ban_reason",
+        "ignored_items",
         "ignored_microcosms",
         "ignored_profiles",
         "needs_roles",
@@ -77,6 +77,7 @@ class Identity:
             self.ban_reason: str | None = None
             self.ignored_profiles: list[int] = []
             self.ignored_microcosms: list[int] = []
+            self.ignored_items: list[int] = []
             self.needs_roles = False
             self.who = Who(0, None)
             return
@@ -103,8 +104,7 @@ class Identity:
             reason = ""
         # Nobody is banned from a site of their own (P-26).
         self.ban_reason = None if reason is None or is_owner else reason or DEFAULT_BAN
-        self.ignored_profiles = row[11]
-        self.ignored_microcosms = row[12]
+        self.ignored_profiles, self.ignored_microcosms, self.ignored_items = _ignored(row[11])
         self.profile = row[_WIDTH:]
         self.who = Who(
             profile_id, tuple(role_ids or ()), is_owner, self.ban_reason is not None, user_id
@@ -114,6 +114,22 @@ class Identity:
     def is_guest(self) -> bool:
         """True without a token."""
         return self.profile_id == 0
+
+
+def _ignored(marks: list[int]) -> tuple[list[int], list[int], list[int]]:
+    """Ignored profiles, microcosms and items (whose ids are unique across types); a mark is id * 32 + type."""
+    profiles: list[int] = []
+    microcosms: list[int] = []
+    items: list[int] = []
+    for mark in marks:
+        id, kind = divmod(mark, 32)
+        if kind == itemtypes.PROFILE:
+            profiles.append(id)
+        elif kind == itemtypes.MICROCOSM:
+            microcosms.append(id)
+        else:
+            items.append(id)
+    return profiles, microcosms, items
 
 
 GUEST: Final = Identity()

@@ -69,6 +69,8 @@ def show(ctx: Context) -> Result:
         item.mark_read(ctx.reader, ctx.site.id, found, ctx.identity.profile_id, at)
         ctx.app.activity.viewed(ctx.site.id, found.id)
 
+    is_ignored = found.id in ctx.identity.ignored_items
+
     def comments_page(items: bytes) -> bytes:
         return paging.page(
             items, found.total, at, "/api/v1/comments", ctx.path, ctx.query_string, ctx.pairs
@@ -85,10 +87,12 @@ def show(ctx: Context) -> Result:
             tree,
             view,
             {},
+            is_ignored=is_ignored,
         )
 
     stamp = (
         found.stamp,
+        is_ignored,
         ctx.can,
         ctx.path,
         ctx.query_string,
@@ -263,10 +267,15 @@ class ConversationsHandler(Handler):
 
 def list_items(ctx: Context, item_type: int, key: str) -> Result:
     """The list of one type of item (content 3.6)."""
-    tree, site_id, me, at = ctx.tree, ctx.site.id, ctx.identity.profile_id, ctx.paging
+    tree, site_id, at = ctx.tree, ctx.site.id, ctx.paging
     view = tree.view(ctx.identity.who)
     readable = places.visible(view, tree, ctx.identity.ignored_microcosms)
-    scope = {"site_id": site_id, "item_type": item_type, "readable": readable, "me": me}
+    scope = {
+        "site_id": site_id,
+        "item_type": item_type,
+        "readable": readable,
+        "ignored": ctx.identity.ignored_items,
+    }
     total = int(ctx.reader.value(item.COUNT, **scope))
     paging.check(total, at)
     rows = ctx.reader.rows(item.LIST, limit=at.limit, offset=at.offset, **scope)

@@ -35,7 +35,7 @@ def locate(ctx: Context, id: int) -> LocatedMicrocosm:
     node = tree.nodes.get(id)
     if node is None:
         # The same statement as for a microcosm that is there: its cost must not tell the two apart.
-        microcosm.page(ctx.reader, ctx.site.id, id, ctx.identity.profile_id, ctx.paging, 0, 0)
+        microcosm.page(ctx.reader, ctx.site.id, id, ctx.identity.profile_id, [], ctx.paging, 0, 0)
         located = LocatedMicrocosm(Target(itemtypes.MICROCOSM, id))
         located.head = None
         return located
@@ -45,7 +45,14 @@ def locate(ctx: Context, id: int) -> LocatedMicrocosm:
     sticky = [child for child in children if tree.nodes[child].is_sticky]
     others = [child for child in children if not tree.nodes[child].is_sticky]
     head = microcosm.page(
-        ctx.reader, ctx.site.id, id, ctx.identity.profile_id, ctx.paging, len(sticky), len(others)
+        ctx.reader,
+        ctx.site.id,
+        id,
+        ctx.identity.profile_id,
+        ctx.identity.ignored_items,
+        ctx.paging,
+        len(sticky),
+        len(others),
     )
     located = LocatedMicrocosm(
         Target(itemtypes.MICROCOSM, id, id, (node.owned_by, node.created_by)),
@@ -76,10 +83,17 @@ def show(ctx: Context) -> Result:
     # Whether anything below is unread must not depend on the page: other pages ask for all children too.
     asks_all = bool(me) and not head.has_unread and len(on_page) < len(everything)
     found = microcosm.children(
-        ctx.reader, site_id, me, tree, everything if asks_all else on_page, allowed
+        ctx.reader,
+        site_id,
+        me,
+        ctx.identity.ignored_items,
+        tree,
+        everything if asks_all else on_page,
+        allowed,
     )
     is_unread = bool(me) and (head.has_unread or any(child.is_unread for child in found.values()))
     shown = [found[id] for id in on_page if id in found]
+    is_ignored = head.id in ctx.identity.ignored_microcosms
     permission = permissions.as_json(ctx.can)
 
     def build() -> bytes:
@@ -92,13 +106,22 @@ def show(ctx: Context) -> Result:
             entries, listed.total, at, "/api/v1/comments", ctx.path, ctx.query_string, ctx.pairs
         )
         return microcosm.detail(
-            head, people, page, permission, tree, view, site_id, is_unread=is_unread
+            head,
+            people,
+            page,
+            permission,
+            tree,
+            view,
+            site_id,
+            is_unread=is_unread,
+            is_ignored=is_ignored,
         )
 
     stamp = (
         head.stamp,
         [tuple(child[:9]) for child in shown],
         is_unread,
+        is_ignored,
         ctx.can,
         listed.total,
         ctx.path,

@@ -28,9 +28,8 @@ READ_TIME: Final = "greatest(r.read_at, mr.read_at, me.all_read_at, '-infinity':
 _PARENT: Final = """
            i.item_id, i.version, i.microcosm_id, i.title, i.created_by, ia.version, coalesce(i.edited_by, 0),
            coalesce(ie.version, 0), i.edit_reason, i.is_sticky, i.is_open, i.is_deleted, i.is_moderated,
-           i.total, w.send_email, w.send_sms, i.is_ignored, i.others_wrote, i.is_unread, i.created, i.edited"""
-_PARENT_WIDTH: Final = 21
-_PARENT_STAMPED: Final = 18
+           i.total, w.send_email, w.send_sms, i.others_wrote, i.is_unread, i.created, i.edited"""
+_PARENT_STAMPED: Final = 16
 
 # Page k of a thread is `seq > offset` while nothing in it is hidden from this viewer. Otherwise the rows are walked
 # from the nearer end, so that the last page costs what the first one does. Exactly one of the three branches runs.
@@ -43,9 +42,7 @@ PAGE = Query(
                    i.comment_count - coalesce((SELECT sum(x.live) FROM item_authors x
                         WHERE x.site_id = i.site_id AND x.item_id = i.item_id
                           AND x.profile_id = ANY(%(ignored)s::bigint[])), 0)::int AS total,
-                   i.comment_count > coalesce(mine.live, 0) AS others_wrote,
-                   EXISTS (SELECT 1 FROM ignores g WHERE g.site_id = i.site_id AND g.profile_id = %(me)s
-                              AND g.item_type_id = i.item_type_id AND g.item_id = i.item_id) AS is_ignored
+                   i.comment_count > coalesce(mine.live, 0) AS others_wrote
               FROM items i
               LEFT JOIN profiles me ON me.site_id = i.site_id AND me.profile_id = %(me)s
               LEFT JOIN read_marks r ON r.site_id = i.site_id AND r.profile_id = %(me)s
@@ -123,7 +120,6 @@ class ItemPage(NamedTuple):
     total: int  # comments that this viewer sees
     send_email: bool | None  # None: not watched
     send_sms: bool | None
-    is_ignored: bool
     others_wrote: bool
     is_unread: bool
     created: datetime.datetime
@@ -197,7 +193,7 @@ def mark_read(tx: Reader, site_id: int, found: ItemPage, me: int, at: Paging) ->
 # ---------------------------------------------------------------- detail
 
 
-def flags(found: ItemPage) -> dict[str, bool]:
+def flags(found: ItemPage, *, is_ignored: bool) -> dict[str, bool]:
     """meta.flags of a detail (content 1.9)."""
     shown = {
         "sticky": found.is_sticky,
@@ -210,7 +206,7 @@ def flags(found: ItemPage) -> dict[str, bool]:
         shown["watched"] = True
         shown["sendEmail"] = found.send_email
         shown["sendSMS"] = bool(found.send_sms)
-    if found.is_ignored:
+    if is_ignored:
         shown["ignored"] = True
     return shown
 
@@ -237,6 +233,8 @@ def detail(
     tree: Tree,
     view: View,
     extra: dict[str, Any],
+    *,
+    is_ignored: bool,
 ) -> bytes:
     """The detail of an item (content 3.2). `comments_page(items)` wraps the comments; `extra` are the type's fields."""
     fetched = documents.fetch(tx, site_id, wanted(found))
@@ -251,7 +249,7 @@ def detail(
         meta["edited"] = fragments.when(found.edited)
         meta["editedBy"] = _person(people, found.editor_id)
         meta["editReason"] = found.edit_reason
-    meta["flags"] = flags(found)
+    meta["flags"] = flags(found, is_ignored=is_ignored)
     meta["links"] = [
         {"rel": "self", "href": itemtypes.href(found.item_type, found.id)},
         fragments.raw(places.microcosm_link(tree, view, found.microcosm_id)),
@@ -396,8 +394,7 @@ LIST = Query(
       FROM (SELECT i.* FROM items i
              WHERE i.site_id = %(site_id)s AND i.item_type_id = %(item_type)s AND NOT i.is_deleted
                AND NOT i.is_moderated AND i.microcosm_id = ANY(%(readable)s::bigint[])
-               AND NOT EXISTS (SELECT 1 FROM ignores g WHERE g.site_id = i.site_id AND g.profile_id = %(me)s
-                                  AND g.item_type_id = i.item_type_id AND g.item_id = i.item_id)
+               AND i.item_id <> ALL(%(ignored)s::bigint[])
              ORDER BY i.is_sticky DESC, i.last_activity DESC, i.item_id DESC
              LIMIT %(limit)s OFFSET %(offset)s) i
       {SUMMARY_JOINS}
@@ -411,8 +408,7 @@ COUNT = Query(
       FROM items i
      WHERE i.site_id = %(site_id)s AND i.item_type_id = %(item_type)s AND NOT i.is_deleted AND NOT i.is_moderated
        AND i.microcosm_id = ANY(%(readable)s::bigint[])
-       AND NOT EXISTS (SELECT 1 FROM ignores g WHERE g.site_id = i.site_id AND g.profile_id = %(me)s
-                          AND g.item_type_id = i.item_type_id AND g.item_id = i.item_id)""",
+               AND i.item_id <> ALL(%(ignored)s::bigint[])""",
 )
 
 # ---------------------------------------------------------------- finding the page of a comment (content 3.4)

@@ -88,9 +88,7 @@ SUMMARY: Final = Kind("microcosm/1", _load_summaries)
 _LISTED: Final = """
     i.site_id = %(site_id)s AND i.microcosm_id = %(id)s AND NOT i.is_deleted AND NOT i.is_moderated
     AND i.item_type_id IN (6, 9)"""
-_NOT_IGNORED: Final = """
-    NOT EXISTS (SELECT 1 FROM ignores g WHERE g.site_id = i.site_id AND g.profile_id = %(me)s
-                   AND g.item_type_id = i.item_type_id AND g.item_id = i.item_id)"""
+_NOT_IGNORED: Final = "i.item_id <> ALL(%(ignored)s::bigint[])"
 
 # An item later than every mark that could cover it (discovery 7.3). `after` and `read` are in scope.
 _UNREAD_ITEM: Final = (
@@ -110,12 +108,12 @@ _UNREAD_ITEM: Final = (
 PAGE = Query(
     "microcosm.page",
     f"""
-    WITH head AS (
+    WITH head AS MATERIALIZED (
         SELECT m.*, mc.item_count - mc.poll_count + coalesce(d.items, 0)
-                  - (SELECT count(*) FROM ignores g JOIN items i ON i.site_id = g.site_id AND i.item_id = g.item_id
-                                                              AND i.item_type_id = g.item_type_id
-                      WHERE g.site_id = %(site_id)s AND g.profile_id = %(me)s AND g.item_type_id IN (6, 9)
-                        AND i.microcosm_id = %(id)s AND NOT i.is_deleted AND NOT i.is_moderated) AS items,
+                  - (SELECT count(*) FROM items i
+                      WHERE i.site_id = %(site_id)s AND i.item_id = ANY(%(ignored)s::bigint[])
+                        AND i.microcosm_id = %(id)s AND NOT i.is_deleted AND NOT i.is_moderated
+                        AND i.item_type_id IN (6, 9)) AS items,
                (SELECT count(*) FROM items i WHERE {_LISTED} AND i.is_sticky AND {_NOT_IGNORED}) AS sticky,
                greatest(me.all_read_at, mr.read_at, '-infinity'::timestamptz) AS read_time
           FROM microcosms m
@@ -126,8 +124,11 @@ PAGE = Query(
           LEFT JOIN LATERAL (SELECT sum(x.items - x.polls) AS items FROM microcosm_deltas x
                               WHERE x.site_id = m.site_id AND x.microcosm_id = m.microcosm_id) d ON true
          WHERE m.site_id = %(site_id)s AND m.microcosm_id = %(id)s),
-    span AS (
-        SELECT head.*, greatest(0, CASE WHEN %(offset)s <= a THEN 0
+    span AS MATERIALIZED (
+        SELECT head.*,
+               %(me)s <> 0
+               AND EXISTS ({_UNREAD_ITEM.format(microcosm="head.microcosm_id", after="head.read_time")}) AS has_unread,
+               greatest(0, CASE WHEN %(offset)s <= a THEN 0
                                         WHEN %(offset)s <= a + sticky THEN %(offset)s - a
                                         WHEN %(offset)s <= a + sticky + b THEN sticky
                                         ELSE %(offset)s - a - b END) AS first,
@@ -140,9 +141,7 @@ PAGE = Query(
            i.last_activity > greatest(h.read_time, ir.read_at) AND %(me)s <> 0,
            h.microcosm_id, h.version, h.title, h.created_by, ha.version, coalesce(h.edited_by, 0),
            coalesce(he.version, 0), h.edit_reason, h.items::int, h.sticky::int, w.send_email, w.send_sms,
-           EXISTS (SELECT 1 FROM ignores g WHERE g.site_id = h.site_id AND g.profile_id = %(me)s
-                      AND g.item_type_id = 2 AND g.item_id = h.microcosm_id),
-           %(me)s <> 0 AND EXISTS ({_UNREAD_ITEM.format(microcosm="h.microcosm_id", after="h.read_time")}),
+           h.has_unread,
            {item.SUMMARY_TIMES}, h.created, h.edited, h.description, h.visibility
       FROM span h
       JOIN profiles ha ON ha.site_id = h.site_id AND ha.profile_id = h.created_by
@@ -167,7 +166,7 @@ PAGE = Query(
      ORDER BY i.is_sticky DESC, i.last_activity DESC, i.item_id DESC""",
 )
 _HEAD: Final = item.SUMMARY_WIDTH + 1
-_TIMES: Final = _HEAD + 14
+_TIMES: Final = _HEAD + 13
 
 # Child microcosms with everything of their subtrees, one row each, from base counters and unfolded deltas.
 CHILDREN = Query(
@@ -262,7 +261,6 @@ class Head(NamedTuple):
     sticky_total: int  # of those, the sticky ones
     send_email: bool | None
     send_sms: bool | None
-    is_ignored: bool
     has_unread: bool  # an item directly in it is unread
     items: list[Row]  # SUMMARY_COLUMNS and the unread flag
     times: list[Row]
@@ -278,6 +276,7 @@ def page(
     site_id: int,
     id: int,
     me: int,
+    ignored: Sequence[int],
     at: Paging,
     sticky_children: int,
     other_children: int,
@@ -288,6 +287,7 @@ def page(
         site_id=site_id,
         id=id,
         me=me,
+        ignored=ignored,
         limit=at.limit,
         offset=at.offset,
         a=sticky_children,
@@ -324,7 +324,13 @@ class Child(NamedTuple):
 
 
 def children(
-    tx: Reader, site_id: int, me: int, tree: Tree, tops: Sequence[int], allowed: frozenset[int]
+    tx: Reader,
+    site_id: int,
+    me: int,
+    ignored: Sequence[int],
+    tree: Tree,
+    tops: Sequence[int],
+    allowed: frozenset[int],
 ) -> dict[int, Child]:
     """The child microcosms `tops`, each with its readable subtree (`allowed`: readable and not ignored)."""
     if not tops:
@@ -341,7 +347,9 @@ def children(
             owners.append(top)
             kids.append(tree.nodes[id].parent_id == top)
     found: dict[int, Child] = {}
-    for row in tx.rows(CHILDREN, site_id=site_id, me=me, ids=ids, tops=owners, kids=kids):
+    for row in tx.rows(
+        CHILDREN, site_id=site_id, me=me, ignored=ignored, ids=ids, tops=owners, kids=kids
+    ):
         top, version, author_id, author_version, items, comments, order, is_good, is_unread = row[
             _GROUP : _GROUP + 9
         ]
@@ -349,7 +357,7 @@ def children(
         times = row[_GROUP + 9 :]
         if not is_good:
             inside = [id for id in tree.nodes[top].subtree if id in allowed]
-            other = tx.row(LATEST, site_id=site_id, me=me, ids=inside)
+            other = tx.row(LATEST, site_id=site_id, ignored=ignored, ids=inside)
             latest, times = (other[:_GROUP], other[_GROUP:]) if other else (None, ())
         found[top] = Child(
             top,
@@ -504,6 +512,7 @@ def detail(
     site_id: int,
     *,
     is_unread: bool,
+    is_ignored: bool,
 ) -> bytes:
     """The detail of a microcosm (content 2.4)."""
     node = tree.nodes[head.id]
@@ -541,7 +550,7 @@ def detail(
     }
     if head.send_email is not None:
         flags |= {"watched": True, "sendEmail": head.send_email, "sendSMS": bool(head.send_sms)}
-    if head.is_ignored:
+    if is_ignored:
         flags["ignored"] = True
     meta["flags"] = flags
     meta["links"] = [
