@@ -7,7 +7,7 @@ T ?= tests
 SIZE ?= M
 
 .DEFAULT_GOAL := help
-.PHONY: help venv test test-quick lint format clean
+.PHONY: help venv run test test-quick lint format bench testdb migrate dbshell routes dist clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -24,7 +24,11 @@ $(STAMP): requirements.lock requirements-dev.lock setup.cfg pyproject.toml
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-build-isolation --no-deps -e .
 	@touch $@
 
+run: $(STAMP) ## run everything: PostgreSQL, demo sites, web, cron; Ctrl-C stops it
+	@exec $(BIN)/python -m forumapi run
+
 test: $(STAMP) ## run the whole test suite (T=tests/test_config.py for a part of it)
+	@scripts/testdb prepare
 	@$(BIN)/python -m pytest -n auto $(T)
 
 test-quick: $(STAMP) ## run the tests that are not marked slow
@@ -38,6 +42,27 @@ lint: $(STAMP) ## check format, lint and types
 format: $(STAMP) ## format the code and mend what ruff can mend
 	@$(BIN)/ruff format .
 	@$(BIN)/ruff check --fix .
+
+bench: $(STAMP) ## load a data set (SIZE=S, M or L) and time every page beside the floor
+	@$(BIN)/python -m scripts.bench --size $(SIZE)
+
+testdb: $(STAMP) ## start a throw-away PostgreSQL and memcached (scripts/testdb stop ends them)
+	@scripts/testdb prepare
+	@scripts/testdb start
+
+migrate: $(STAMP) ## bring the configured (else the embedded) database to this release
+	@$(BIN)/python -m forumapi migrate
+
+dbshell: $(STAMP) ## psql on the configured (else the embedded) database
+	@$(BIN)/python -m forumapi shell --sql
+
+routes: $(STAMP) ## write the table of routes into tests/saved/routes.txt
+	@mkdir -p tests/saved
+	@$(BIN)/python -m forumapi routes > tests/saved/routes.txt
+
+dist: $(STAMP) ## build the wheel into dist/
+	@$(BIN)/python -m pip wheel --quiet --disable-pip-version-check --no-build-isolation --no-deps -w dist .
+	@ls -1 dist/*.whl
 
 clean: ## remove what was built; data under ./var stays
 	@rm -rf dist build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -350,9 +350,9 @@ class Config:
     comment_rate_per_minute: int = _setting(
         60,
         "comments",
-        "Comments per minute and profile, moderators excepted.",
+        "Comments per minute and profile, moderators excepted; 0: no limit.",
         reload=True,
-        rule=_between(1, 100_000),
+        rule=_between(0, 100_000),
     )
     duplicate_window_s: int = _setting(
         300,

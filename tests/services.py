@@ -1,0 +1,200 @@
+"""PostgreSQL and memcached for tests: throw-away ones on this machine, started when needed, gone when nobody uses them.
+
+PostgreSQL's cluster stays in var/testdb between runs, so that only the first run makes one. Several runs may share the
+server: each holds a lock while it works, and the last to leave stops it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import fcntl
+import hashlib
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+import psycopg
+from psycopg import sql
+
+from forumapi import embedded, migrate
+from forumapi.config import Config, resource
+
+FOLDER: Final = Path(__file__).resolve().parent.parent / "var" / "testdb"
+# Web processes of several test processes at once, each with its own connections.
+MAX_CONNECTIONS: Final = 400
+PREFIX: Final = "test_"
+TEMPLATE: Final = "template_test_"
+
+
+def start_postgres(*, folder: Path = FOLDER) -> embedded.Server:
+    """The server of this folder, running; it outlives this process."""
+    return embedded.start(folder, throwaway=True, detached=True, max_connections=MAX_CONNECTIONS)
+
+
+@contextlib.contextmanager
+def postgres() -> Iterator[str]:
+    """The address of the running server; stopped at the end unless others use it or `scripts/testdb` started it."""
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    with (FOLDER / "users.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_SH)
+        server = start_postgres()
+        drop_left_over(server.url)
+        try:
+            yield server.url
+        finally:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                pass
+            else:
+                if not (FOLDER / "keep").exists():
+                    server.stop()
+
+
+def connect(url: str) -> psycopg.Connection:
+    """A connection for statements about whole databases."""
+    return psycopg.connect(url, autocommit=True)
+
+
+def in_database(url: str, name: str) -> str:
+    """The same server, another database."""
+    head, _, query = url.partition("?")
+    return f"{head.rpartition('/')[0]}/{name}?{query}"
+
+
+def drop_left_over(url: str) -> None:
+    """Drop databases of test processes that were killed, and templates of other schemas."""
+    current = template_name()
+    with connect(url) as connection:
+        rows = connection.execute("SELECT datname FROM pg_database").fetchall()
+        for (name,) in rows:
+            if name.startswith(PREFIX):
+                is_old = not Path(f"/proc/{name.split('_')[1]}").exists()
+            else:
+                is_old = name.startswith(TEMPLATE) and name != current
+            if is_old:
+                # Another run may be making a database from it, or dropping it, right now.
+                with contextlib.suppress(psycopg.Error):
+                    connection.execute(
+                        sql.SQL("DROP DATABASE IF EXISTS {}").format(sql.Identifier(name))
+                    )
+
+
+def template_name() -> str:
+    """The template database of the SQL as it is now."""
+    digest = hashlib.sha256()
+    for path in sorted(resource("sql").rglob("*.sql")):
+        digest.update(path.read_bytes())
+    return TEMPLATE + digest.hexdigest()[:16]
+
+
+def template(url: str) -> str:
+    """The name of a migrated database to clone; made by whichever test process comes first."""
+    name = template_name()
+    with (FOLDER / "template.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        with connect(url) as connection:
+            found = connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", [name])
+            if found.fetchone() is None:
+                draft = f"{PREFIX}{os.getpid()}_draft"
+                connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(draft)))
+                migrate.migrate(in_database(url, draft))
+                connection.execute(
+                    sql.SQL("ALTER DATABASE {} RENAME TO {}").format(
+                        sql.Identifier(draft), sql.Identifier(name)
+                    )
+                )
+    return name
+
+
+@contextlib.contextmanager
+def database(url: str, label: str) -> Iterator[str]:
+    """The address of a migrated database of its own; dropped at the end."""
+    name = f"{PREFIX}{os.getpid()}_{label}"
+    with connect(url) as connection:
+        connection.execute(
+            sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(
+                sql.Identifier(name), sql.Identifier(template(url))
+            )
+        )
+    made = in_database(url, name)
+    # A clone does not take over the time limits that migrate sets: they belong to a database's name.
+    migrate.migrate(made, Config())
+    try:
+        yield made
+    finally:
+        with connect(url) as connection:
+            connection.execute(
+                sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name))
+            )
+
+
+# ---------------------------------------------------------------- memcached
+
+
+def memcached_program() -> str | None:
+    """Where memcached is, if it is installed."""
+    return shutil.which("memcached", path=f"{os.environ.get('PATH', '')}:/usr/bin:/usr/sbin")
+
+
+def free_port() -> int:
+    """A loopback port that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def start_memcached(program: str, port: int, *, ends_with_us: bool) -> subprocess.Popen[bytes]:
+    """Start memcached on a loopback port; ready when this returns."""
+    command = [program, "-l", "127.0.0.1", "-p", str(port), "-U", "0", "-m", "64", "-t", "1"]
+    if os.geteuid() == 0:
+        command += ["-u", "nobody"]
+    process = subprocess.Popen(
+        command,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+        preexec_fn=_die_with_parent if ends_with_us else None,  # noqa: PLW1509
+    )
+    deadline = time.monotonic() + 5
+    while time.monotonic() < deadline:
+        try:
+            socket.create_connection(("127.0.0.1", port), timeout=1).close()
+        except OSError:
+            time.sleep(0.02)
+        else:
+            return process
+    process.kill()
+    raise RuntimeError(f"memcached did not start on port {port}")
+
+
+@contextlib.contextmanager
+def memcached() -> Iterator[str]:
+    """host:port of a memcached of our own; "" where it is not installed."""
+    program = memcached_program()
+    if program is None:
+        yield ""
+        return
+    port = free_port()
+    process = start_memcached(program, port, ends_with_us=True)
+    try:
+        yield f"127.0.0.1:{port}"
+    finally:
+        process.terminate()
+        process.wait()
+
+
+_LIBC: Final = ctypes.CDLL(None)
+_PR_SET_PDEATHSIG: Final = 1
+
+
+def _die_with_parent() -> None:
+    _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
