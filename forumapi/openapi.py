@@ -370,7 +370,9 @@ def _path(place: Place, schemas: _Schemas) -> Schema:
 
 
 def _operation_id(verb: str, template: str) -> str:
-    words = re.findall(r"\w+", template.removeprefix("/api/v1")) or ["root"]
+    """Unique, and good as an anchor: `get-conversations-id`; `top` marks what is not below /api/v1."""
+    below = template.startswith("/api/v1/")
+    words = re.findall(r"\w+", template.removeprefix("/api/v1/") if below else f"top{template}")
     return "-".join([verb, *words])
 
 

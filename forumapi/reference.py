@@ -69,7 +69,7 @@ def _navigation(document: Schema) -> str:
     parts = ['<nav aria-label="Contents">\n<ul>\n']
     for tag in document["tags"]:
         name = tag["name"]
-        parts.append(f'<li><h2><a href="#{escape(name)}">{escape(name)}</a></h2>\n<ul>\n')
+        parts.append(f'<li><h2><a href="#about-{escape(name)}">{escape(name)}</a></h2>\n<ul>\n')
         for verb, path, _, operation in _operations(document, name):
             parts.append(
                 f'<li><a href="#{escape(operation["operationId"])}">{_verb(verb)} '
@@ -93,7 +93,7 @@ def _switches(document: Schema) -> Iterable[str]:
 
 def _resource(document: Schema, tag: Schema) -> str:
     name = escape(tag["name"])
-    parts = [f'<section aria-labelledby="{name}">\n<h2 id="{name}">{name}</h2>\n']
+    parts = [f'<section aria-labelledby="about-{name}">\n<h2 id="about-{name}">{name}</h2>\n']
     parts.append(_prose(tag["description"]))
     for verb, path, item, operation in _operations(document, tag["name"]):
         parts.append(_operation(document, verb, path, item, operation))

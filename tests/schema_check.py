@@ -169,7 +169,7 @@ def _json(
     if schema is not None:
         if bare and "data" in schema.get("properties", {}):
             schema = schema["properties"]["data"]
-        yield from _faults(schema, value)
+        yield from faults(schema, value)
 
 
 # ---------------------------------------------------------------- the document
@@ -274,7 +274,8 @@ def _validator(schema: str) -> Any:
     return jsonschema_rs.validator_for(whole)
 
 
-def _faults(schema: dict[str, Any], value: Any) -> Iterator[str]:
+def faults(schema: dict[str, Any], value: Any) -> Iterator[str]:
+    """What keeps a value from being what a schema of the document says, the order of keys included."""
     wrong = False
     for error in _validator(json.dumps(schema, sort_keys=True)).iter_errors(value):
         wrong = True
@@ -308,3 +309,11 @@ def _chosen(options: list[dict[str, Any]], value: Any) -> dict[str, Any]:
             if tag is None or value.get("itemType") in tag:
                 return option
     return {}
+
+
+def nonconformities(name: str, value: Any) -> list[str]:
+    """What keeps a value from being the component `name` of the document; `name[]` is a list of them."""
+    schema: dict[str, Any] = {"$ref": f"#/components/schemas/{name.removesuffix('[]')}"}
+    if name.endswith("[]"):
+        schema = {"type": "array", "items": schema}
+    return list(faults(schema, value))

@@ -10,7 +10,6 @@ from typing import Any
 
 import jsonschema
 import pytest
-from schema_check import UndocumentedError, check
 
 from forumapi import openapi, reference, routes
 from forumapi.context import Context
@@ -18,6 +17,7 @@ from forumapi.errors import ApiError
 from forumapi.handler import ANYONE, Handler, needs
 from forumapi.openapi import Schema
 from forumapi.response import Done, Result
+from tests.schema_check import UndocumentedError, check
 
 DOCUMENT = openapi.document(routes.ROOT, routes.SITE)
 HOSTS = {

@@ -1,0 +1,169 @@
+"""docs/api says what is so: every address, every field, every code, and JSON that is what it is called."""
+
+from __future__ import annotations
+
+import inspect
+import json
+import re
+import sys
+import types
+import typing
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from forumapi import errors, openapi, routes, schemas
+from forumapi.config import Config
+from tests.schema_check import faults, nonconformities
+
+FOLDER = Path(__file__).parents[1] / "docs" / "api"
+PAGES = {path.name: path.read_text(encoding="utf-8") for path in sorted(FOLDER.glob("*.md"))}
+README = PAGES["README.md"]
+EXAMPLES = [
+    pytest.param(name, text, id=f"{page} {number} {name}".strip())
+    for page, content in PAGES.items()
+    for number, (name, text) in enumerate(
+        re.findall(r"^```json *(\S*)\n(.*?)^```", content, re.MULTILINE | re.DOTALL)
+    )
+]
+DOCUMENT = openapi.document(routes.ROOT, routes.SITE)
+OBJECTS = {
+    name: struct
+    for name, struct in vars(schemas).items()
+    if inspect.isclass(struct)
+    and issubclass(struct, msgspec.Struct)
+    and struct.__module__ == schemas.__name__
+    and msgspec.structs.fields(struct)
+}
+
+
+def test_every_page_is_in_the_index() -> None:
+    listed = re.findall(r"^\| \[\w+\.md\]\((\w+\.md)\)", README, re.MULTILINE)
+
+    assert sorted([*listed, "README.md"]) == list(PAGES)
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_links_between_pages_lead_somewhere(page: str) -> None:
+    for target, anchor in re.findall(r"\]\(([\w.]*\.md)?(?:#([\w-]+))?\)", PAGES[page]):
+        content = PAGES[target or page]
+        headings = re.findall(r"^#+ (.*)$", content, re.MULTILINE)
+        slugs = {re.sub(r"[^\w -]", "", head.lower()).replace(" ", "-") for head in headings}
+        assert not anchor or anchor in slugs
+
+
+@pytest.mark.parametrize("path", DOCUMENT["paths"])
+def test_every_address_has_its_place(path: str) -> None:
+    assert any(f"`{path}`" in content for content in PAGES.values())
+
+
+def test_every_handler_module_names_its_page() -> None:
+    modules = {
+        handler.__module__ for table in (routes.ROOT, routes.SITE) for handler in table.values()
+    }
+    for module in modules:
+        text = sys.modules[module].__doc__ or ""
+        named = re.findall(r"Wire: docs/api/([\w.]+\.md)", text)
+        assert named, module
+        assert set(named) <= set(PAGES), module
+
+
+def test_every_error_code_is_explained() -> None:
+    codes = {
+        value for name, value in vars(errors).items() if name.isupper() and isinstance(value, int)
+    }
+    explained = re.findall(r"^\| (\d+) \| \d{3} \|", README, re.MULTILINE)
+
+    assert [int(code) for code in explained] == sorted(codes)
+
+
+def test_every_status_is_explained() -> None:
+    known = {int(name) for name in DOCUMENT["components"]["responses"] if name.isdigit()}
+    explained = {int(status) for status in re.findall(r"^\| (\d{3}) \|", README, re.MULTILINE)}
+
+    assert explained == known - {304}
+
+
+def test_settings_that_are_named_exist() -> None:
+    named = set(re.findall(r"`([a-z]+(?:_[a-z]+)+)`", "".join(PAGES.values())))
+    parameters = {"access_token", "comment_id"}
+
+    assert named - parameters <= set(Config.__dataclass_fields__)
+
+
+@pytest.mark.parametrize(("name", "text"), EXAMPLES)
+def test_the_json_is_what_it_is_called(name: str, text: str) -> None:
+    value = json.loads(text)
+
+    if name:
+        component = "PageOfCommentSummary" if name == "Paged" else name
+        assert nonconformities(component, value) == []
+
+
+# ---------------------------------------------------------------- absent, null or zero
+
+
+def presence() -> dict[str, dict[str, Any]]:
+    """The table: object -> key -> "absent", "null", "always", or the zero it has, as JSON text."""
+    found: dict[str, dict[str, Any]] = {}
+    table = README[README.index("## Absent, null or zero") :]
+    for row in re.findall(r"^\| (\w+) \|(.*)\|$", table, re.MULTILINE):
+        name, cells = row[0], row[1].split("|")
+        if name == "Object":
+            continue
+        keys = found.setdefault(name, {})
+        for column, cell in zip(("absent", "null", "zero", "always"), cells, strict=True):
+            for entry in filter(None, map(str.strip, cell.split(","))):
+                key, *zero = re.findall(r"`([^`]*)`", entry)
+                assert key not in keys, f"{name}.{key} stands twice"
+                keys[key] = zero[0] if column == "zero" else column
+    return found
+
+
+def wire_keys(struct: type[msgspec.Struct]) -> dict[str, Any]:
+    """Key on the wire -> type."""
+    hints = typing.get_type_hints(struct, include_extras=True)
+    keys = {field.encode_name: hints[field.name] for field in msgspec.structs.fields(struct)}
+    tag_field = struct.__struct_config__.tag_field
+    return {tag_field: str, **keys} if tag_field else keys
+
+
+PRESENCE = presence()
+
+
+def test_the_table_has_every_object_and_no_other() -> None:
+    assert sorted(PRESENCE) == sorted(OBJECTS)
+
+
+@pytest.mark.parametrize("name", OBJECTS)
+def test_the_table_has_every_key_and_no_other(name: str) -> None:
+    assert sorted(PRESENCE[name]) == sorted(wire_keys(OBJECTS[name]))
+
+
+@pytest.mark.parametrize("name", OBJECTS)
+def test_the_table_says_what_the_types_say(name: str) -> None:
+    for key, kind in wire_keys(OBJECTS[name]).items():
+        is_union = typing.get_origin(kind) in (typing.Union, types.UnionType)
+        options = typing.get_args(kind) if is_union else (kind,)
+        said = PRESENCE[name][key]
+        where = f"{name}.{key}"
+        assert (said == "absent") == (msgspec.UnsetType in options), where
+        assert (said == "null") == (type(None) in options or kind is Any), where
+
+
+@pytest.mark.parametrize(
+    ("name", "key", "zero"),
+    [
+        (name, key, said)
+        for name, keys in PRESENCE.items()
+        for key, said in keys.items()
+        if said not in ("absent", "null", "always")
+    ],
+)
+def test_a_zero_is_a_value_of_the_type(name: str, key: str, zero: str) -> None:
+    component = "PageOfCommentSummary" if name == "Paged" else name
+    schema = DOCUMENT["components"]["schemas"][component]["properties"][key]
+
+    assert list(faults(schema, json.loads(zero))) == []
