@@ -18,7 +18,7 @@ from typing import Any
 
 import psycopg
 
-from scripts.bench import compare, data, database, load, proc, profiling, services
+from scripts.bench import compare, data, database, load, plans, proc, profiling, services
 from scripts.bench.exchange import NUMBER, Request
 from scripts.bench.pages import OFFERED_SHARE, PAGES, Page
 from scripts.bench.report import Cpu, Report, Row
@@ -27,6 +27,7 @@ CONNECTIONS = 16
 WARM_S = 1.0
 FLOOR_S = 2.0
 PROFILE_S = 10.0
+PLANS_S = 3.0
 WRONG_SHOWN = 3
 COUNTS = re.compile(r"db;desc=(\d+).*cache;desc=(\d+)")
 
@@ -86,12 +87,40 @@ class Bench:
             profiling.toggle(web)
             profiling.wait_for(path)
         head = f"{page.name}: {result.rate:,.0f} requests/s while sampled; stacks in {path}"
-        return f"{head}\n{profiling.summary(path, cpu.web_ms)}"
+        wrong = "".join(f"\nWRONG {words}" for words in faults(result, expected))
+        return f"{head}{wrong}\n{profiling.summary(path, cpu.web_ms)}"
 
-    def application(self, *, counts: bool = False, profile: Path | None = None) -> services.Server:
+    def plans(self, page: Page) -> str:
+        """How PostgreSQL runs the statements of one page."""
+        log = self.folder / "data/postgres.log"
+        path = self.folder / f"plans-{page.name}.txt"
+        with self.application(pg_options=plans.OPTIONS) as web:
+            found = data.find(self.url, services.DOMAIN, web.ask)
+            requests = data.requests(page, found, web.ask)
+            expected: list[bytes | None] = [None] * len(requests)
+            self.drive(web, requests, expected, page.status, WARM_S)
+            begins_at = log.stat().st_size
+            result, cpu = self.measure(web, requests, expected, page.status, PLANS_S)
+        text = log.read_bytes()[begins_at:].decode(errors="replace")
+        head = (
+            f"{page.name}: PostgreSQL {cpu.postgresql_ms or 0:.2f} ms of CPU a request while its plans are "
+            f"logged; whole plans in {path}"
+        )
+        wrong = "".join(f"\nWRONG {words}" for words in faults(result, expected))
+        return f"{head}{wrong}\n{plans.summary(text, path)}"
+
+    def application(
+        self, *, counts: bool = False, profile: Path | None = None, pg_options: str = ""
+    ) -> services.Server:
         """One worker of forumapi."""
         return services.application(
-            self.url, self.memcached, self.folder, self.core, counts=counts, profile=profile
+            self.url,
+            self.memcached,
+            self.folder,
+            self.core,
+            counts=counts,
+            profile=profile,
+            pg_options=pg_options,
         )
 
     def page(
@@ -303,6 +332,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--list", action="store_true", help="list the pages and end")
     parser.add_argument("--driver", default="auto", choices=("auto", "wrk", "bundled"))
     parser.add_argument("--profile", metavar="PAGE", help="sample the worker on this page instead")
+    parser.add_argument(
+        "--plans", metavar="PAGE", help="show how PostgreSQL runs this page instead"
+    )
     parser.add_argument("--fresh", action="store_true", help="load the data set anew")
     parser.add_argument("--folder", type=Path, default=services.ROOT / "var/bench")
     parser.add_argument("--json", type=Path, default=services.ROOT / "var/bench.json")
@@ -310,11 +342,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     if args.list:
         print("\n".join(f"{page.name:22} {page.who:8} {page.title.strip()}" for page in PAGES))
         return 0
-    pages = selected(args.profile or args.only)
+    pages = selected(args.profile or args.plans or args.only)
     if args.driver == "wrk" and load.wrk() is None:
         raise SystemExit("wrk is not installed; --driver bundled works everywhere")
     args.folder.mkdir(parents=True, exist_ok=True)
     _, other_core = services.cores()
+    if args.plans and os.environ.get(database.ENV):
+        raise SystemExit(f"--plans reads the embedded server's log; unset {database.ENV}")
     with (
         database.provided(args.folder, args.size, fresh=args.fresh) as url,
         services.memcached(other_core) as memcached,
@@ -322,6 +356,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         bench = Bench(args, url, memcached)
         if args.profile:
             print(bench.profile(pages[-1]))
+            return 0
+        if args.plans:
+            print(bench.plans(pages[-1]))
             return 0
         done = bench.run(pages)
     of_m = args.json.with_name("bench-M.json")

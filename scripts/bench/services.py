@@ -153,11 +153,12 @@ def application(
     *,
     counts: bool = False,
     profile: Path | None = None,
+    pg_options: str = "",
 ) -> Server:
     """One web worker of forumapi, its limits on requests off.
 
     `counts` makes it state its round trips in Server-Timing; `profile` loads the sampler, which
-    writes there.
+    writes there; `pg_options` are libpq's for its connections.
     """
     port = free_port()
     name = "counting" if counts else "web"
@@ -171,6 +172,8 @@ def application(
         "FORUMAPI_RATE_LIMIT_ADDRESS_PER_MINUTE": "0",
         "FORUMAPI_COMMENT_RATE_PER_MINUTE": "100000",
     }
+    if pg_options:
+        env["PGOPTIONS"] = pg_options
     if profile is not None:
         env |= {"PYTHONPATH": str(PROFILER), "BENCH_PROFILE": str(profile)}
     command = [sys.executable, "-m", "forumapi", "serve"]
