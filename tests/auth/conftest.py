@@ -1,0 +1,16 @@
+"""The stage of the tests in this folder."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.auth.stage import Stage, staged
+
+
+@pytest.fixture(scope="module")
+def stage(database_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
+    """An embedded platform with one site."""
+    with staged(database_url, tmp_path_factory.mktemp("stage")) as made:
+        yield made
