@@ -134,7 +134,7 @@ class Factory:
         address = email or f"person{next(_number)}@example.test"
         with self.database.write() as tx:
             found = user.find_or_create(tx, address, is_verified=True)
-        return found.user_id, address
+        return found.id, address
 
     def site(self, key: str = "", **fields: Any) -> Site:
         """A site with owner, moderator (a moderator role with every right on the root), member, newcomer, banned."""
