@@ -1,0 +1,202 @@
+"""The clock: one leader, each due time once, failures stop nothing."""
+
+from __future__ import annotations
+
+import datetime
+import threading
+import time
+
+import psycopg
+import pytest
+
+from forumapi.config import Config, Settings
+from forumapi.cron import runner, schedule
+from forumapi.cron.runner import Lock, Runner
+from forumapi.cron.schedule import Job
+from forumapi.db import Query
+
+NOTE = Query("test.cron.note", "INSERT INTO cron_notes (task) VALUES (%(task)s)")
+
+
+def at(text: str) -> datetime.datetime:
+    return datetime.datetime.fromisoformat(text).replace(tzinfo=datetime.UTC)
+
+
+class Clock:
+    """A clock that stands still until it is set."""
+
+    def __init__(self, text: str) -> None:
+        self.now = at(text)
+
+    def __call__(self) -> datetime.datetime:
+        return self.now
+
+
+def note(tx, config):
+    tx.run(NOTE, task="note")
+    return "noted"
+
+
+def fail(tx, config):
+    tx.run(NOTE, task="fail")
+    raise ValueError("no luck")
+
+
+HOURLY = Job("note", "0 * * * * 0", "hourly", note)
+FAILING = Job("fail", "0 * * * * 0", "hourly", fail)
+
+
+@pytest.fixture
+def notes(database_url):
+    """A table for jobs to write into, and what they wrote."""
+    with psycopg.connect(database_url, autocommit=True) as connection:
+        connection.execute("CREATE TABLE IF NOT EXISTS cron_notes (task text)")
+        connection.execute("TRUNCATE cron_notes, task_runs")
+
+        def written() -> list[str]:
+            return [row[0] for row in connection.execute("SELECT task FROM cron_notes")]
+
+        yield written
+
+
+def runs(url: str) -> list[tuple[object, ...]]:
+    with psycopg.connect(url) as connection:
+        return connection.execute(
+            "SELECT task, due, outcome, detail FROM task_runs ORDER BY task, due"
+        ).fetchall()
+
+
+def make(url: str, clock: Clock, *jobs: Job) -> Runner:
+    return Runner(url, Settings(Config()), jobs, clock)
+
+
+@pytest.mark.parametrize("job", schedule.JOBS, ids=lambda job: job.name)
+def test_every_job_has_a_due_time_a_name_and_words(job):
+    assert runner.next_due(job, at("2026-01-01")) > at("2026-01-01")
+    assert job.words
+    assert job.name == job.work.__name__
+    assert job.work.__doc__
+
+
+@pytest.mark.parametrize(
+    ("name", "after", "due"),
+    [
+        ("online_profiles", "2026-03-29T00:59:31", "2026-03-29T01:00:30"),
+        ("site_statistics", "2026-03-29T00:30:00", "2026-03-29T01:30:00"),
+        ("metrics", "2026-10-25T00:00:00", "2026-10-25T04:00:00"),
+        ("microcosm_counts", "2026-01-01T01:00:00", "2026-01-02T01:00:00"),
+        ("profile_counts", "2026-01-01T00:00:00", "2026-01-04T05:05:00"),
+    ],
+)
+def test_jobs_are_due_when_the_table_says_in_utc(name, after, due):
+    job = next(job for job in schedule.JOBS if job.name == name)
+    assert runner.next_due(job, at(after)) == at(due)
+
+
+def test_the_last_due_time_may_be_now():
+    assert runner.last_due(HOURLY, at("2026-01-01T05:00:00")) == at("2026-01-01T05:00:00")
+    assert runner.last_due(HOURLY, at("2026-01-01T04:59:59")) == at("2026-01-01T04:00:00")
+
+
+def test_a_job_and_its_due_time_are_written_together(database_url, notes):
+    clock = Clock("2026-01-01T05:00:00")
+
+    assert make(database_url, clock, HOURLY).perform(HOURLY, clock.now) == "noted"
+
+    assert notes() == ["note"]
+    assert runs(database_url) == [("note", clock.now, "done", "noted")]
+
+
+def test_a_due_time_takes_effect_once_however_many_try(database_url, notes):
+    clock = Clock("2026-01-01T05:00:00")
+    runners = [make(database_url, clock, HOURLY) for _ in range(4)]
+    threads = [threading.Thread(target=one.perform, args=[HOURLY, clock.now]) for one in runners]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert notes() == ["note"]
+
+
+def test_missed_due_times_fold_into_one_run(database_url, notes):
+    clock = Clock("2026-01-01T05:00:00")
+    before = make(database_url, clock, HOURLY)
+    before.perform(HOURLY, clock.now)
+    clock.now = at("2026-01-01T11:20:00")
+    after = make(database_url, clock, HOURLY)
+
+    after.plan()
+    after.run_due(HOURLY)
+
+    assert notes() == ["note", "note"]
+    assert [row[1] for row in runs(database_url)] == [
+        at("2026-01-01T05:00:00"),
+        at("2026-01-01T11:00:00"),
+    ]
+
+
+def test_a_failing_job_leaves_no_effect_is_recorded_and_does_not_stop_the_next(database_url, notes):
+    clock = Clock("2026-01-01T05:00:00")
+    both = make(database_url, clock, FAILING, HOURLY)
+
+    both.perform(FAILING, clock.now)
+    both.perform(HOURLY, clock.now)
+
+    assert notes() == ["note"]
+    assert [(row[0], row[2], row[3]) for row in runs(database_url)] == [
+        ("fail", "failed", "ValueError: no luck"),
+        ("note", "done", "noted"),
+    ]
+
+
+def test_a_failed_due_time_is_not_tried_again(database_url, notes):
+    clock = Clock("2026-01-01T05:00:00")
+    first = make(database_url, clock, FAILING)
+    first.perform(FAILING, clock.now)
+    second = make(database_url, clock, FAILING)
+
+    second.plan()
+
+    assert second._due["fail"] == at("2026-01-01T06:00:00")
+
+
+def test_only_one_leads_and_another_takes_over_when_it_is_gone(database_url):
+    first, second = Lock(database_url), Lock(database_url)
+
+    assert first.take()
+    assert not second.take()
+    assert first.holds()
+    first.release()
+    assert not first.holds()
+    assert second.take()
+    second.release()
+
+
+def test_a_leader_whose_connection_was_cut_knows_it(database_url):
+    leader, standby = Lock(database_url), Lock(database_url)
+    assert leader.take()
+    with psycopg.connect(database_url, autocommit=True) as connection:
+        connection.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+            " WHERE application_name = 'forumapi cron' AND datname = current_database()"
+        )
+
+    assert not leader.holds()
+    assert standby.take()
+    standby.release()
+
+
+def test_the_process_runs_what_falls_due_and_ends_when_asked(database_url, notes):
+    every_second = Job("note", "* * * * * *", "every second", note)
+    process = Runner(database_url, Settings(Config()), [every_second])
+    thread = threading.Thread(target=process.run)
+    thread.start()
+    deadline = time.monotonic() + 10
+    while len(notes()) < 2 and time.monotonic() < deadline:
+        time.sleep(0.05)
+    process.stop()
+    thread.join(5)
+
+    assert not thread.is_alive()
+    assert 2 <= len(notes()) == len(runs(database_url))
