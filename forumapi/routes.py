@@ -32,7 +32,12 @@ from forumapi.handlers.links import OutHandler
 from forumapi.handlers.menu import MenuHandler, OwnMenuHandler
 from forumapi.handlers.microcosms import MicrocosmHandler, MicrocosmsHandler, MicrocosmTreeHandler
 from forumapi.handlers.permission import PermissionHandler
-from forumapi.handlers.profiles import ProfileHandler, ProfileOptionsHandler, ProfilesHandler
+from forumapi.handlers.profiles import (
+    ProfileHandler,
+    ProfileOptionsHandler,
+    ProfileReadHandler,
+    ProfilesHandler,
+)
 from forumapi.handlers.sites import OwnSiteHandler, SiteHandler, SitesHandler
 from forumapi.handlers.status import StatusHandler
 from forumapi.handlers.whoami import WhoamiHandler
@@ -85,6 +90,7 @@ SITE: dict[str, type[Handler]] = {
     "/api/v1/profiles": ProfilesHandler,
     "/api/v1/profiles/<profile:item>": ProfileHandler,
     "/api/v1/profiles/options": ProfileOptionsHandler,
+    "/api/v1/profiles/read": ProfileReadHandler,
     "/api/v1/site": OwnSiteHandler,
     "/api/v1/site/menu": OwnMenuHandler,
     "/api/v1/whoami": WhoamiHandler,

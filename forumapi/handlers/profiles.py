@@ -11,9 +11,17 @@ from msgspec import UNSET, Struct, UnsetType
 from forumapi import fragments, itemtypes, paging, patch, permissions, schemas
 from forumapi.body import given
 from forumapi.context import Context, Located
-from forumapi.errors import NO_READ, Forbidden, Invalid, NotFound, NotImplementedHere
+from forumapi.errors import NO_READ, OUT_OF_RANGE, Forbidden, Invalid, NotFound, NotImplementedHere
 from forumapi.handler import ANYONE, LOGIN, OWNER, READ, UPDATE, Handler, Param, needs
-from forumapi.models import comment, journal, membership, profile, update_options
+from forumapi.models import (
+    comment,
+    journal,
+    locate,
+    membership,
+    profile,
+    read_mark,
+    update_options,
+)
 from forumapi.models.comment import Parent, Stub
 from forumapi.models.profile import Detail, Editable, Filter
 from forumapi.permissions import SITE_OWNER, Target
@@ -299,3 +307,53 @@ class ProfileOptionsHandler(Handler):
 
 def _sent(value: bool | UnsetType) -> bool | None:
     return None if isinstance(value, UnsetType) else value
+
+
+# ---------------------------------------------------------------- what one has read
+
+
+class ReadBody(Struct):
+    """What is read now (discovery 7.2)."""
+
+    itemType: str | UnsetType = UNSET
+    itemId: int | UnsetType = UNSET
+
+
+class ProfileReadHandler(Handler):
+    """Marking things read."""
+
+    allow = "OPTIONS,PUT"
+
+    @needs(LOGIN, body=ReadBody)
+    def put(self, ctx: Context) -> Result:
+        """Marks an item, a microcosm with all below it, all huddles (`huddle`, 0) or everything else (`site`) read."""
+        tx, site_id, me = ctx.writer, ctx.site.id, ctx.identity.profile_id
+        kind, id = _readable(ctx.body)
+        if kind == itemtypes.SITE:
+            read_mark.mark_site(tx, site_id, me)
+        elif kind == itemtypes.HUDDLE and not id:
+            read_mark.mark_huddles(tx, site_id, me)
+        else:
+            place = locate.find(tx, site_id, ctx.tree, me, kind, id)
+            can = permissions.effective(ctx.identity.who, place.target, ctx.tree)
+            if not place.exists or place.is_hidden or not can & permissions.READ:
+                raise NotFound("There is nothing of that type and id to mark")
+            ids = ctx.tree.nodes[id].subtree if kind == itemtypes.MICROCOSM else (id,)
+            read_mark.mark(tx, site_id, me, kind, ids)
+        return Done()
+
+
+def _readable(sent: ReadBody) -> tuple[int, int]:
+    """Type and id of what is to be marked. Raises Invalid."""
+    name = sent.itemType.lower() if isinstance(sent.itemType, str) else ""
+    kind = itemtypes.BY_NAME.get(name)
+    if kind is None or kind.id not in read_mark.MARKABLE:
+        names = ", ".join(sorted(itemtypes.name_of(one) for one in read_mark.MARKABLE))
+        raise Invalid("itemType", f"must be one of: {names}")
+    if kind.id == itemtypes.SITE:
+        return kind.id, 0
+    if not isinstance(sent.itemId, int):
+        raise Invalid("itemId", "is required")
+    if sent.itemId < (0 if kind.id == itemtypes.HUDDLE else 1):
+        raise Invalid("itemId", "must be the id of an item", code=OUT_OF_RANGE)
+    return kind.id, sent.itemId

@@ -1,0 +1,103 @@
+"""Marking things read on request (discovery 7.2). Marks only move forward."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+from forumapi import itemtypes
+from forumapi.db import Query, Transaction
+
+MARK = Query(
+    "read_mark.mark",
+    """
+    INSERT INTO read_marks AS r (site_id, profile_id, item_type_id, item_id, read_at)
+    SELECT %(site_id)s, %(me)s, %(item_type)s, marked.id, now()
+      FROM unnest(%(ids)s::bigint[]) AS marked (id)
+     ORDER BY marked.id
+        ON CONFLICT (site_id, profile_id, item_type_id, item_id) DO UPDATE
+       SET read_at = greatest(r.read_at, EXCLUDED.read_at)""",
+)
+
+# Marks that the new time covers are dropped with it.
+MARK_SITE = Query(
+    "read_mark.mark_site",
+    """
+    WITH covered AS (
+        DELETE FROM read_marks r
+         WHERE r.site_id = %(site_id)s AND r.profile_id = %(me)s AND r.item_type_id IN (2, 6, 7, 9)
+           AND r.read_at <= now())
+    UPDATE profiles p
+       SET all_read_at = greatest(p.all_read_at, now())
+     WHERE p.site_id = %(site_id)s AND p.profile_id = %(me)s""",
+)
+MARK_HUDDLES = Query(
+    "read_mark.mark_huddles",
+    """
+    WITH covered AS (
+        DELETE FROM read_marks r
+         WHERE r.site_id = %(site_id)s AND r.profile_id = %(me)s AND r.item_type_id = 5 AND r.read_at <= now())
+    UPDATE profiles p
+       SET huddles_read_at = greatest(p.huddles_read_at, now())
+     WHERE p.site_id = %(site_id)s AND p.profile_id = %(me)s""",
+)
+
+# A huddle is unread for its last activity after the later mark (R10), if somebody who is not ignored wrote since (7.5).
+COUNT_HUDDLES = Query(
+    "read_mark.count_huddles",
+    """
+    UPDATE profile_counters n
+       SET unread_huddles = (
+           SELECT count(*)
+             FROM huddle_participants h
+             JOIN profiles p ON p.site_id = h.site_id AND p.profile_id = h.profile_id
+             JOIN items i ON i.site_id = h.site_id AND i.item_id = h.item_id
+             LEFT JOIN read_marks r ON r.site_id = h.site_id AND r.profile_id = h.profile_id AND r.item_type_id = 5
+                                   AND r.item_id = h.item_id
+            WHERE h.site_id = n.site_id AND h.profile_id = n.profile_id AND NOT i.is_deleted
+              AND i.last_activity > greatest(r.read_at, p.huddles_read_at)
+              AND EXISTS (SELECT 1 FROM comments c
+                           WHERE c.site_id = i.site_id AND c.item_id = i.item_id AND c.created >= i.last_activity
+                             AND NOT c.is_deleted AND NOT c.is_moderated
+                             AND NOT EXISTS (SELECT 1 FROM ignores g
+                                              WHERE g.site_id = c.site_id AND g.profile_id = n.profile_id
+                                                AND g.item_type_id = 3 AND g.item_id = c.created_by))
+              AND NOT EXISTS (SELECT 1 FROM ignores g
+                               WHERE g.site_id = i.site_id AND g.profile_id = n.profile_id AND g.item_type_id = 5
+                                 AND g.item_id = i.item_id))
+     WHERE n.site_id = %(site_id)s AND n.profile_id = ANY(%(profile_ids)s)""",
+)
+
+MARKABLE: Final = frozenset(
+    {
+        itemtypes.SITE,
+        itemtypes.MICROCOSM,
+        itemtypes.HUDDLE,
+        itemtypes.CONVERSATION,
+        itemtypes.EVENT,
+        itemtypes.POLL,
+    }
+)
+
+
+def mark(tx: Transaction, site_id: int, me: int, item_type: int, ids: Sequence[int]) -> None:
+    """These items, or microcosms, are read now."""
+    tx.run(MARK, site_id=site_id, me=me, item_type=item_type, ids=ids)
+    if item_type == itemtypes.HUDDLE:
+        count_huddles(tx, site_id, [me])
+
+
+def mark_site(tx: Transaction, site_id: int, me: int) -> None:
+    """Everything on the site except huddles is read now."""
+    tx.run(MARK_SITE, site_id=site_id, me=me)
+
+
+def mark_huddles(tx: Transaction, site_id: int, me: int) -> None:
+    """All huddles are read now."""
+    tx.run(MARK_HUDDLES, site_id=site_id, me=me)
+    count_huddles(tx, site_id, [me])
+
+
+def count_huddles(tx: Transaction, site_id: int, profile_ids: Sequence[int]) -> None:
+    """Count the unread huddles of these profiles anew (discovery 7.5)."""
+    tx.run(COUNT_HUDDLES, site_id=site_id, profile_ids=profile_ids)
