@@ -37,7 +37,6 @@ class LegalHandler(Handler):
 class DocumentHandler(Handler):
     """One legal document; subclasses say which."""
 
-    allow = "OPTIONS,GET,HEAD"
     document: ClassVar[str] = ""
 
     @needs(ANYONE, answer=schemas.LegalDocument)
@@ -57,22 +56,26 @@ class DocumentHandler(Handler):
 class CookiesHandler(DocumentHandler):
     """What cookies are used for."""
 
+    allow = "OPTIONS,GET,HEAD"
     document = "cookies"
 
 
 class PrivacyHandler(DocumentHandler):
     """What is kept about people."""
 
+    allow = "OPTIONS,GET,HEAD"
     document = "privacy"
 
 
 class TermsHandler(DocumentHandler):
     """What a site asks of its users."""
 
+    allow = "OPTIONS,GET,HEAD"
     document = "terms"
 
 
 class ServiceHandler(DocumentHandler):
     """What the platform asks of the owners of sites."""
 
+    allow = "OPTIONS,GET,HEAD"
     document = "service"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from werkzeug.urls import iri_to_uri
 
 from forumapi.context import Context
@@ -15,6 +17,7 @@ class OutHandler(Handler):
 
     allow = "OPTIONS,GET,HEAD"
     ignores_token = True
+    also_answers: ClassVar = {"GET": (403,)}
 
     @needs(ANYONE, status=307)
     def get(self, ctx: Context) -> Result:

@@ -145,7 +145,7 @@ def host_of(url: str) -> str:
     try:
         parts = urlsplit(url)
         host = (parts.hostname or "").rstrip(".")
-        if parts.scheme not in ("http", "https") or not host:
+        if parts.scheme not in ("http", "https") or not host or parts.port == 0:
             return ""
         return host if host.isascii() else host.encode("idna").decode("ascii").lower()
     except ValueError:  # a broken port, brackets or name (UnicodeError is one)

@@ -1,0 +1,239 @@
+"""Short links: made once for each URL, followed from every host (platform 6.3, P-54, content 11.6)."""
+
+from __future__ import annotations
+
+import re
+import threading
+from collections.abc import Sequence
+
+import pytest
+
+from forumapi.content import shortcode
+from forumapi.db import Transaction
+from forumapi.models import link
+from tests.handlers.platform import Platform, eventually, platform
+
+__all__ = ["platform"]
+
+BASE = "https://forum.example/out/"
+
+
+def shorten(platform: Platform, *urls: str) -> list[str]:
+    """The codes of these URLs."""
+    with platform.app.database.write() as tx:
+        found = link.shorten(tx, urls, BASE)
+    return [found[url].removeprefix(BASE) for url in urls]
+
+
+def hits(platform: Platform, code: str) -> int:
+    """How often the link was used, as far as it is written."""
+    platform.app.activity.flush()
+    rows = platform.sql(
+        "SELECT hits FROM link_hits WHERE link_id = %(id)s", id=shortcode.decode(code)
+    )
+    return int(rows[0][0]) if rows else 0
+
+
+def test_a_short_link_leads_to_its_address_from_both_hosts(platform: Platform) -> None:
+    site = platform.make.site()
+    url = f"https://example.org/{site.key}?a=b&c=d#e"
+    (code,) = shorten(platform, url)
+
+    for answer in (
+        platform.api.get(f"/out/{code}"),
+        platform.api.get(f"/api/v1/out/{code}", site=site),
+    ):
+        assert (answer.status, answer.location) == (307, url)
+        assert answer.json() == {"context": "", "status": 307, "data": None, "error": None}
+        assert answer.headers["Cache-Control"] == "no-cache, max-age=0"
+        assert "ETag" not in answer.headers
+
+
+def test_it_is_routed_where_the_platform_says(platform: Platform) -> None:
+    site = platform.make.site()
+    (code,) = shorten(platform, f"https://example.org/{site.key}")
+
+    assert platform.api.get(f"/api/v1/out/{code}").status == 404
+    assert platform.api.get(f"/out/{code}", site=site).status == 404
+    assert platform.api.request("OPTIONS", f"/out/{code}").headers["Allow"] == "OPTIONS,GET,HEAD"
+    assert platform.api.post(f"/out/{code}").status == 405
+
+
+def test_no_token_is_looked_at(platform: Platform) -> None:
+    site = platform.make.site()
+    (code,) = shorten(platform, f"https://example.org/{site.key}")
+
+    for headers in ({"Authorization": "Bearer nonsense"}, {"Authorization": "Basic eDp5"}):
+        assert platform.api.get(f"/out/{code}", headers=headers).status == 307
+    path = f"/api/v1/out/{code}"
+    assert platform.api.get(f"{path}?access_token=nonsense", site=site).status == 307
+    assert platform.api.get(path, by=site.banned).status == 307
+
+
+def test_each_use_is_counted_but_a_look_at_the_headers_is_not(platform: Platform) -> None:
+    site = platform.make.site()
+    (code,) = shorten(platform, f"https://example.org/{site.key}")
+
+    for _ in range(3):
+        platform.api.get(f"/out/{code}")
+    platform.api.get(f"/api/v1/out/{code}", site=site)
+    assert platform.api.request("HEAD", f"/out/{code}").status == 307
+    assert eventually(lambda: hits(platform, code) == 4)
+
+
+@pytest.mark.parametrize(
+    "code", ["zzzzzz", "a", "0l", "aO0", "a-b", "abcdefghijkmnpq", "%C3%A9a", "aa"]
+)
+def test_an_unknown_code_is_404(platform: Platform, code: str) -> None:
+    site = platform.make.site()
+
+    assert platform.api.get(f"/out/{code}").status == 404
+    assert platform.api.get(f"/api/v1/out/{code}", site=site).status == 404
+
+
+def test_the_first_character_is_part_of_the_code(platform: Platform) -> None:
+    site = platform.make.site()
+    (code,) = shorten(platform, f"https://example.org/{site.key}")
+    other = "b" if code[0] != "b" else "c"
+
+    assert platform.api.get(f"/out/{other}{code[1:]}").status == 404
+
+
+@pytest.mark.parametrize(
+    ("stem", "refused"),
+    [
+        ("https://{}.bad.example/x", True),
+        ("https://bad.example/{}", True),
+        ("https://BAD.example.:443/{}", True),
+        ("https://user@bad.example/{}", True),
+        ("https://bad.example@good.example/{}", False),
+        ("https://notbad.example/{}", False),
+        ("https://good.example/bad.example/{}", False),
+    ],
+)
+def test_blocked_domains_are_refused_with_what_is_below_them(
+    database_url: str, platform: Platform, stem: str, refused: bool
+) -> None:
+    site = platform.make.site()
+    configured = Platform(database_url, blocked_link_domains=("bad.example",))
+    stored = f"{site.key}.example"
+    platform.sql("INSERT INTO blocked_link_domains (domain) VALUES (%(d)s) RETURNING 1", d=stored)
+    (first,) = shorten(platform, stem.format(site.key))
+    (second,) = shorten(
+        platform, re.sub("bad.example", stored, stem.format(site.key), flags=re.IGNORECASE)
+    )
+
+    expected = 403 if refused else 307
+    assert configured.api.get(f"/out/{first}").status == expected
+    assert platform.api.get(f"/out/{first}").status == 307
+    assert platform.api.get(f"/out/{second}").status == expected
+    assert hits(platform, second) == (0 if refused else 1)
+    configured.application.stop()
+
+
+def test_an_address_in_any_script_leads_there_in_ascii(platform: Platform) -> None:
+    site = platform.make.site()
+    (code,) = shorten(platform, f"https://bücher.example/größe/{site.key}")
+
+    answer = platform.api.get(f"/out/{code}")
+    assert answer.location == f"https://xn--bcher-kva.example/gr%C3%B6%C3%9Fe/{site.key}"
+
+
+def test_a_url_has_one_code_however_often_it_is_shortened(platform: Platform) -> None:
+    site = platform.make.site()
+    one, two = f"https://example.org/{site.key}/1", f"https://example.org/{site.key}/2"
+
+    first = shorten(platform, one)
+    assert shorten(platform, one, two, one)[::2] == first * 2
+    assert shorten(platform, two, one)[1] == first[0]
+
+
+def test_known_urls_take_no_numbers(platform: Platform) -> None:
+    site = platform.make.site()
+    urls = [f"https://example.org/{site.key}/{n}" for n in range(3)]
+
+    def last() -> int:
+        (row,) = platform.sql("SELECT last_value FROM links_link_id_seq")
+        return int(row[0])
+
+    shorten(platform, *urls)
+    before = last()
+    for _ in range(5):
+        shorten(platform, *urls)
+    assert last() == before
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "mailto:ana@example.org",
+        "ftp://example.org/x",
+        "javascript:alert(1)",
+        "/relative",
+        "//example.org/x",
+        "https:///nohost",
+        "https://example.org/\\@evil.example",
+        "https://example.org/a b",
+        "https://example.org/\r\nX: y",
+        "https://example.org:port/",
+        "https://[::1",
+        "https://example.org/" + "x" * 2000,
+    ],
+)
+def test_other_addresses_stay_as_they_are(platform: Platform, url: str) -> None:
+    with platform.app.database.write() as tx:
+        assert link.shorten(tx, [url], BASE) == {}
+
+
+def test_urls_shortened_at_once_get_one_code_and_nobody_waits_in_a_circle(
+    platform: Platform,
+) -> None:
+    site = platform.make.site()
+    urls = [f"https://example.org/{site.key}/{n}" for n in range(40)]
+    found: list[dict[str, str]] = []
+    start = threading.Barrier(4)
+
+    def run(mine: Sequence[str]) -> None:
+        start.wait()
+        for part in range(0, len(mine), 10):
+            with platform.app.database.write() as tx:
+                found.append(link.shorten(tx, mine[part : part + 10], BASE))
+
+    threads = [
+        threading.Thread(target=run, args=(urls if turn % 2 else urls[::-1],)) for turn in range(4)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert len(found) == 16
+    merged: dict[str, set[str]] = {}
+    for one in found:
+        for url, short in one.items():
+            merged.setdefault(url, set()).add(short)
+    assert {len(codes) for codes in merged.values()} == {1}
+    assert len(merged) == 40
+
+
+def test_uses_are_noted_once_for_each_revision(platform: Platform) -> None:
+    site = platform.make.site()
+    comment = platform.make.comment(platform.make.conversation(site), markdown="Nothing here")
+    shortened: dict[str, str]
+    tx: Transaction
+    with platform.app.database.write() as tx:
+        shortened = link.shorten(
+            tx, [f"https://example.org/{site.key}/{n}" for n in range(2)], BASE
+        )
+        ids = link.ids(shortened)
+        for _ in range(2):
+            link.record_uses(tx, site.id, comment.id, 7, ids)
+        link.record_uses(tx, site.id, comment.id, 8, [])
+
+    rows = platform.sql(
+        "SELECT revision, link_id FROM link_uses WHERE site_id = %(s)s AND comment_id = %(c)s ORDER BY link_id",
+        s=site.id,
+        c=comment.id,
+    )
+    assert rows == [(7, id) for id in sorted(ids)]
+    assert link.ids([*shortened.values(), "https://example.org/not/short!"]) == ids
