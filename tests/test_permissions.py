@@ -1,0 +1,112 @@
+"""Every route × method × caller of the cast -> the status, in one table: tests/saved/permissions.txt.
+
+REFRESH_PERMISSIONS=1 in the environment writes the table anew: read the difference before you commit it.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from forumapi import routes
+from tests.api import Api
+from tests.factories import Factory, Site
+
+SAVED = Path(__file__).resolve().parent / "saved" / "permissions.txt"
+CAST = ("guest", "newcomer", "member", "moderator", "owner", "banned")
+_PARAMETER = re.compile(r"<(?:\w+:)?(\w+)>")
+
+# What each address is asked with. Things belong to the member, so `member` is the author and `newcomer` a stranger.
+BODIES: dict[tuple[str, str], Any] = {
+    ("POST", "/api/v1/conversations"): {"microcosmId": "@root", "title": "A title"},
+    ("POST", "/api/v1/microcosms"): {"title": "A title", "description": "A place"},
+    ("POST", "/api/v1/comments"): {
+        "itemType": "conversation",
+        "itemId": "@conversation",
+        "markdown": "A text",
+    },
+    ("PUT", "/api/v1/profiles/<profile:item>"): {"gender": "f"},
+    ("PUT", "/api/v1/site/menu"): [{"href": "/microcosms/1/", "text": "Start"}],
+    ("PUT", "/api/v1/profiles/read"): {"itemType": "conversation", "itemId": "@conversation"},
+}
+DEFAULT_BODIES: dict[str, Any] = {
+    "PUT": {
+        "title": "Another title",
+        "markdown": "Another text",
+        "sendEmail": True,
+        "meta": {"editReason": "why not"},
+    },
+    "PATCH": [{"op": "replace", "path": "/meta/flags/moderated", "value": False}],
+}
+PATCHES = {"/api/v1/profiles/<profile:item>": [{"op": "replace", "path": "/member", "value": True}]}
+# Asked on the member's own things, made anew for each request, since DELETE and PUT use them up.
+SKIPPED = frozenset(
+    (
+        "/api/v1/auth",
+        "/api/v1/auth/<token>",
+        "/api/v1/auth0",
+        "/api/v1/out/<code>",
+        "/api/v1/docs",
+        "/api/v1/openapi.json",
+    )
+)
+
+
+def _fill(value: Any, ids: dict[str, int]) -> Any:
+    if isinstance(value, dict):
+        return {key: _fill(inner, ids) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [_fill(inner, ids) for inner in value]
+    if isinstance(value, str) and value.startswith("@"):
+        return ids[value]
+    return value
+
+
+@pytest.mark.slow
+def test_every_route_answers_every_caller_as_the_table_says(
+    api: Api, make: Factory, site_of_its_own: Site
+) -> None:
+    site = site_of_its_own
+    lines = []
+    for url, handler in routes.SITE.items():
+        if url in SKIPPED:
+            continue
+        for method in handler.operations:
+            statuses = []
+            for name in CAST:
+                place = make.microcosm(site)
+                chat = make.conversation(site, microcosm=place)
+                comment = make.comment(chat)
+                make.comment(chat, by=site.owner)
+                ids = {
+                    "@root": place.id,
+                    "@conversation": chat.id,
+                    "conversation": chat.id,
+                    "microcosm": place.id,
+                    "comment": comment.id,
+                    "profile": site.member.id,
+                }
+                kind = re.search(r"<(\w+):item>", url)
+                path = _PARAMETER.sub(str(ids[kind[1]]) if kind else "1", url)
+                body = BODIES.get((method, url), DEFAULT_BODIES.get(method))
+                if method == "PATCH":
+                    body = PATCHES.get(url, body)
+                answer = api.request(
+                    method, path, site=site, by=site.cast()[name], json=_fill(body, ids)
+                )
+                statuses.append(str(answer.status))
+            lines.append(f"{method:6} {url:58} {' '.join(statuses)}")
+    table = f"{'':65} {' '.join(CAST)}\n" + "\n".join(lines) + "\n"
+    if os.environ.get("REFRESH_PERMISSIONS"):
+        SAVED.write_text(table)
+
+    assert table == SAVED.read_text()
+
+
+@pytest.fixture
+def site_of_its_own(make: Factory) -> Site:
+    return make.site()

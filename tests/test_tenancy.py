@@ -1,0 +1,162 @@
+"""An id of another site gets the same bytes, from the same statements, as an id that never existed anywhere."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from forumapi import routes
+from tests.api import Api, Response
+from tests.factories import Factory, Person, Site
+
+NEVER = 987_654_321
+_PARAMETER = re.compile(r"<(\w+):(\w+)>")
+
+# A body that gets past validation, so that what is compared is the look-up and not the parser.
+BODIES: dict[str, Any] = {
+    "PUT": {"title": "x", "profileName": "somebody", "markdown": "x", "meta": {"editReason": "x"}},
+    "PATCH": [{"op": "replace", "path": "/meta/flags/deleted", "value": True}],
+}
+
+
+def _addresses() -> list[tuple[str, str, str]]:
+    """(method, address, type) of every route of a site host that names one thing by number."""
+    found = []
+    for url, handler in routes.SITE.items():
+        names = _PARAMETER.findall(url)
+        if len(names) == 1:
+            found += [(method, url, names[0][0]) for method in handler.operations]
+    return found
+
+
+@pytest.fixture(scope="module")
+def foreign(make: Factory, trains: Site) -> dict[str, int]:
+    """Ids of things on the other site, by type."""
+    chat = make.conversation(trains)
+    return {
+        "conversation": chat.id,
+        "microcosm": make.microcosm(trains).id,
+        "comment": make.comment(chat).id,
+        "profile": trains.member.id,
+        "user": trains.member.user_id,
+        "number": trains.id,
+    }
+
+
+def _cast(site: Site) -> Iterator[tuple[str, Person | None]]:
+    yield from site.cast().items()
+
+
+def _told(response: Response) -> tuple[int, bytes, int, dict[str, str]]:
+    headers = {
+        name: value
+        for name, value in response.headers.items()
+        if name not in ("x-request-id", "date", "server-timing")
+    }
+    return response.status, response.body, response.statements, headers
+
+
+@pytest.mark.parametrize(("method", "url", "kind"), _addresses())
+def test_a_foreign_id_is_answered_like_none(
+    api: Api, bikes: Site, foreign: dict[str, int], method: str, url: str, kind: str
+) -> None:
+    api.checks_schema = False
+    for name, by in _cast(bikes):
+        # The caller's own profile, the site and its tree are known; then each id is asked cold, and again.
+        api.get("/api/v1/microcosms", site=bikes, by=by)
+        for _ in ("cold", "warm"):
+            answers = [
+                api.request(
+                    method,
+                    _PARAMETER.sub(str(id), url),
+                    site=bikes,
+                    by=by,
+                    json=BODIES.get(method),
+                )
+                for id in (foreign[kind], NEVER)
+            ]
+            assert _told(answers[0]) == _told(answers[1]), (name, method, url)
+            assert answers[0].status >= 400 or method == "DELETE", (name, method, url)
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        (
+            "/api/v1/comments",
+            {"itemType": "conversation", "itemId": "@conversation", "markdown": "x"},
+        ),
+        ("/api/v1/comments", {"itemType": "profile", "itemId": "@profile", "markdown": "x"}),
+        ("/api/v1/conversations", {"microcosmId": "@microcosm", "title": "x"}),
+        ("/api/v1/microcosms", {"parentId": "@microcosm", "title": "x", "description": "x"}),
+    ],
+)
+def test_a_foreign_id_in_a_body_is_answered_like_none(
+    api: Api, bikes: Site, foreign: dict[str, int], path: str, body: dict[str, Any]
+) -> None:
+    for name, by in _cast(bikes):
+        answers = [
+            api.post(
+                path,
+                {key: ids.get(value, value) for key, value in body.items()},
+                site=bikes,
+                by=by,
+            )
+            for ids in (
+                {f"@{kind}": id for kind, id in foreign.items()},
+                {f"@{kind}": NEVER for kind in foreign},
+            )
+        ]
+        assert _told(answers[0]) == _told(answers[1]), name
+        assert answers[0].status >= 400, name
+
+
+def test_permission_tells_nothing_of_a_foreign_id(
+    api: Api, bikes: Site, foreign: dict[str, int]
+) -> None:
+    for name, by in _cast(bikes):
+        for kind in ("conversation", "microcosm", "comment", "profile", "huddle"):
+            answers = [
+                api.get(f"/api/v1/permission?itemType={kind}&itemId={id}", site=bikes, by=by)
+                for id in (foreign.get(kind, NEVER), NEVER)
+            ]
+            assert _told(answers[0]) == _told(answers[1]), (name, kind)
+
+
+def test_a_replied_to_comment_of_another_site_is_ignored(
+    api: Api, make: Factory, bikes: Site, foreign: dict[str, int]
+) -> None:
+    chat = make.conversation(bikes)
+
+    made = api.post(
+        "/api/v1/comments",
+        {
+            "itemType": "conversation",
+            "itemId": chat.id,
+            "markdown": "a reply across sites",
+            "inReplyTo": foreign["comment"],
+        },
+        by=bikes.member,
+    )
+
+    assert api.follow(made, by=bikes.member).data["inReplyTo"] == 0
+
+
+def test_no_list_or_count_shows_the_other_site(
+    api: Api, make: Factory, bikes: Site, trains: Site
+) -> None:
+    make.conversation(trains, title="Only on trains")
+    for path in (
+        "/api/v1/microcosms?limit=250",
+        "/api/v1/microcosms/tree",
+        "/api/v1/conversations?limit=250",
+        "/api/v1/profiles?limit=250",
+        "/api/v1/site",
+    ):
+        for _, by in _cast(bikes):
+            answer = api.get(path, site=bikes, by=by)
+            assert b"Only on trains" not in answer.body
+            assert b'"siteId":%d,' % trains.id not in answer.body
