@@ -380,6 +380,7 @@ def test_another_sites_ids_are_ids_that_never_were(scene: Scene) -> None:
     }
     for by in (None, scene.regular, mine.owner):
         for kind, id in foreign.items():
+            stage.app.sites.poll()
             theirs = stage.get(f"/permission?itemType={kind}&itemId={id}", by=by, site=mine)
             never = stage.get(f"/permission?itemType={kind}&itemId=999999999", by=by, site=mine)
             assert theirs.body == never.body, kind

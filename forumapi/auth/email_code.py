@@ -15,7 +15,7 @@ from typing import Final
 from forumapi import mail
 from forumapi.auth.backends import Attempt, Backend, Verified
 from forumapi.content import email
-from forumapi.db import Query, Transaction
+from forumapi.db import Query
 from forumapi.errors import NotImplementedHere, Unauthorized
 from forumapi.models import attempts, user
 from forumapi.models.attempts import Limit
@@ -65,10 +65,6 @@ FORGET = Query(
     """
     DELETE FROM single_use s
      WHERE s.kind = %(kind)s AND s.subject = %(subject)s AND s.site_id = %(site_id)s""",
-)
-
-FORGET_EXPIRED = Query(
-    "email_code.forget_expired", "DELETE FROM single_use s WHERE s.expires < now()"
 )
 
 
@@ -150,8 +146,3 @@ without the code.
 def _hash(site_id: int, key: str, code: str) -> bytes:
     """What is stored of a code; the same code for another address or site hashes differently."""
     return hashlib.sha256(f"{site_id}\0{key}\0{code}".encode()).digest()
-
-
-def forget_expired(tx: Transaction) -> int:
-    """Delete single-use rows whose time is over; how many there were."""
-    return tx.run(FORGET_EXPIRED)

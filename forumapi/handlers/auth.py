@@ -128,8 +128,7 @@ class Auth0Handler(Handler):
     allow = "OPTIONS,POST"
     errors_without_data = True
     takes_idempotency_key = False
-    ignores_token = True
-    also_answers = {"POST": (401, 501, 502)}
+    also_answers = {"POST": (501,)}
 
     @needs(ANYONE, body=Auth0Body, answer=str)
     def post(self, ctx: Context) -> Result:

@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from forumapi.auth import spam
+from forumapi.errors import Invalid
 from forumapi.models import access_token, ban, user
 from tests.api import Response
 from tests.auth.stage import Stage, staged
@@ -438,7 +439,7 @@ def test_a_ban_runs_out(stage: Stage) -> None:
 
 def test_nobody_is_banned_from_a_site_of_their_own(stage: Stage) -> None:
     site = stage.make.site()
-    with pytest.raises(ban.Invalid):
+    with pytest.raises(Invalid):
         banned(stage, site.owner, site_id=site.id)
     banned(stage, site.owner)
     assert stage.get("/profiles", by=site.owner, site=site).status == 200
