@@ -186,8 +186,13 @@ def plan(size: Size) -> list[SitePlan]:
 
 
 def apportion(total: int, weights: Sequence[float], least: int = 0) -> list[int]:
-    """`total` in whole parts near to the weights, each at least `least`, exact in sum."""
+    """`total` in whole parts near to the weights, each at least `least`, exact in sum.
+
+    Raises ValueError when `total` is too small for that.
+    """
     spare = total - least * len(weights)
+    if spare < 0:
+        raise ValueError(f"{total} cannot be {len(weights)} parts of {least} or more")
     whole = sum(weights)
     exact = [spare * w / whole for w in weights]
     parts = [int(x) for x in exact]
@@ -236,7 +241,7 @@ def writers(active: int, rng: Random) -> Iterator[int]:
     """Ranks as they come to write, without end: the first of 10,000 writes 1 %."""
     cumulated = list(itertools.accumulate((rank + 10) ** -0.9 for rank in range(active)))
     while True:
-        yield from rng.choices(range(active), cum_weights=cumulated, k=10_000)
+        yield from rng.choices(range(active), cum_weights=cumulated, k=1_000)
 
 
 class _Ranks:
