@@ -73,9 +73,9 @@ def eventually(true: Callable[[], bool], within_s: float = 1.0) -> bool:
     return True
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def platform(database_url: str) -> Iterator[Platform]:
-    """A started application on the root host and all site hosts of forum.example."""
+    """A started application on the root host and all site hosts of forum.example; each test makes sites of its own."""
     made = Platform(database_url)
     made.application.start()
     yield made
