@@ -396,11 +396,12 @@ _PAGE: Final = """
       LEFT JOIN watchers w ON w.site_id = %(site_id)s AND w.profile_id = %(me)s AND w.item_type_id = 3
                           AND w.item_id = 0
       LEFT JOIN (
-            SELECT p.profile_id, p.version, row_number() OVER (ORDER BY {order}) AS place
-              FROM profiles p {page_joins}
-             WHERE {where}
-             ORDER BY {order}
-             LIMIT %(limit)s OFFSET %(offset)s) page ON true
+            SELECT walked.*, row_number() OVER () AS place
+              FROM (SELECT p.profile_id, p.version
+                      FROM profiles p {page_joins}
+                     WHERE {where}
+                     ORDER BY {order}
+                     LIMIT %(limit)s OFFSET %(offset)s) walked) page ON true
      ORDER BY page.place"""
 
 
