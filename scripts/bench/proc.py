@@ -26,6 +26,13 @@ def cpu_s(pid: int) -> float:
     return ticks / TICKS_A_SECOND
 
 
+def machine_cpu_s() -> float:
+    """CPU seconds that the machine has spent on anything at all since it started, all cores together."""
+    fields = Path("/proc/stat").read_text().split("\n", 1)[0].split()
+    user, nice, system, _idle, _iowait, irq, softirq = map(int, fields[1:8])
+    return (user + nice + system + irq + softirq) / TICKS_A_SECOND
+
+
 def tree(pid: int) -> list[int]:
     """The process and everything below it."""
     found = [pid]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import statistics
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -13,6 +14,8 @@ from scripts.bench.pages import SHARE_LATER, Page
 
 WORKER_MB = 150.0
 L_TIMES_M = 1.3
+QUIET = 0.05
+"""A machine is quiet when others take at most this share of its CPU."""
 LEGEND = f"""\
 /cpu-s: requests per CPU-second of the web process; floor: the same for a constant of this size;
 share: of it (to become {SHARE_LATER:.0%} for a member's pages of lists). web, pg, mc, all: CPU ms a request of the
@@ -28,6 +31,8 @@ class Cpu:
     web_ms: float
     postgresql_ms: float | None
     memcached_ms: float | None
+    others: float
+    """What else ran on the machine meanwhile: its share of the CPU of all cores."""
 
     @property
     def all_ms(self) -> float:
@@ -133,6 +138,12 @@ class Report:
         lines.append(
             f"Worker resident after the run: {self.worker_mb:.0f} MB (< {WORKER_MB:.0f}: {verdict})."
         )
+        others = statistics.median(row.cpu.others for row in self.rows)
+        if others > QUIET:
+            lines.append(
+                f"NOT A QUIET MACHINE: other processes took {others:.0%} of its CPU. Shares and CPU times hold "
+                "roughly; requests/s, p50, p99 and p99.9 do not."
+            )
         missed = [(row, row.missed()) for row in self.rows]
         lines.append("")
         lines += [
@@ -287,6 +298,7 @@ def _row(row: Row) -> dict[str, Any]:
         "cpu_ms": _cpu(row.cpu),
         "times_first_page": row.times_first,
         "times_m": row.times_m,
+        "others_cpu_share": row.cpu.others,
         "latency_ms": {key: result[key] * 1000 for key in ("p50", "p99", "p999")},
         "statements": row.statements,
         "cache_trips": row.cache_trips,

@@ -7,6 +7,7 @@ import json
 import os
 import platform
 import re
+import resource
 import statistics
 import subprocess
 import sys
@@ -213,18 +214,31 @@ class Bench:
         rate: float | None = None,
     ) -> tuple[load.Result, Cpu]:
         """Drive, and the CPU that it took on either side of the connection but the driver's."""
-        before = self.cpu(server)
+        before, machine, driver = self.cpu(server), proc.machine_cpu_s(), children_cpu_s()
+        started = time.monotonic()
         result = self.drive(server, requests, expected, status, seconds, rate)
+        took = time.monotonic() - started
         spent = [
-            None if now is None or then is None else (now - then) / max(result.requests, 1) * 1000
+            None if now is None or then is None else now - then
             for now, then in zip(self.cpu(server), before, strict=True)
         ]
-        return result, Cpu(spent[0] or 0.0, spent[1], spent[2])
+        ours = sum(filter(None, spent)) + children_cpu_s() - driver
+        web, postgresql, memcached = (
+            None if cpu_s is None else cpu_s / max(result.requests, 1) * 1000 for cpu_s in spent
+        )
+        others = max(0.0, proc.machine_cpu_s() - machine - ours) / took / (os.cpu_count() or 1)
+        return result, Cpu(web or 0.0, postgresql, memcached, others)
 
     def cpu(self, server: services.Server) -> list[float | None]:
         """CPU seconds so far of the server, PostgreSQL and memcached; None for what is not here."""
         pids = (server.pid, self.postmaster, self.memcached_pid)
         return [None if pid is None else proc.cpu_s(pid) for pid in pids]
+
+
+def children_cpu_s() -> float:
+    """CPU seconds of the children of this process that have ended: the drivers so far."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def numbered(requests: Sequence[Request]) -> list[Request]:
