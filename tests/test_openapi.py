@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import json
 import re
 from dataclasses import dataclass, field
@@ -17,6 +19,8 @@ from forumapi.errors import ApiError
 from forumapi.handler import ANYONE, Handler, needs
 from forumapi.openapi import Schema
 from forumapi.response import Done, Result
+from tests.api import Api
+from tests.factories import Site
 from tests.schema_check import UndocumentedError, check
 
 DOCUMENT = openapi.document(routes.ROOT, routes.SITE)
@@ -305,3 +309,42 @@ def test_a_method_that_is_meant_by_another_is_told() -> None:
     check(answer, "POST", f"{TREE}?method=DELETE")
     check(answer, "POST", TREE, headers={"X-HTTP-Method-Override": "put"})
     check(Answer(envelope([NODE])), "POST", f"{TREE}?method=GET")
+
+
+# ---------------------------------------------------------------- over the wire
+
+
+def test_each_host_serves_its_own_document(api: Api, bikes: Site) -> None:
+    for host, table in ((bikes.host, routes.SITE), (api.platform_domain, routes.ROOT)):
+        answer = api.get("/api/v1/openapi.json", host=host)
+
+        assert answer.status == 200
+        assert answer.headers["Content-Type"] == "application/json"
+        assert answer.json() == openapi.host_document(table)
+        again = api.get("/api/v1/openapi.json", host=host)
+        assert answer.headers["ETag"] == again.headers["ETag"]
+
+
+def test_each_host_serves_the_page(api: Api, bikes: Site) -> None:
+    page = api.get("/api/v1/docs", site=bikes)
+    other = api.get("/api/v1/docs", host=api.platform_domain)
+
+    assert page.headers["Content-Type"] == "text/html; charset=utf-8"
+    assert page.headers["Content-Security-Policy"].startswith(
+        "default-src 'none'; style-src 'sha256-"
+    )
+    assert page.body.startswith(b"<!doctype html>")
+    assert page.headers["ETag"] != other.headers["ETag"]
+
+
+def test_a_token_that_is_no_good_does_not_stand_in_the_way(api: Api, bikes: Site) -> None:
+    assert api.get("/api/v1/openapi.json", site=bikes, token="worn-out").status == 200
+    assert api.get("/api/v1/docs", by=bikes.banned).status == 200
+
+
+def test_the_style_is_the_one_that_the_policy_allows(api: Api, bikes: Site) -> None:
+    page = api.get("/api/v1/docs", site=bikes)
+    style = page.body.partition(b"<style>")[2].partition(b"</style>")[0]
+    digest = base64.b64encode(hashlib.sha256(style).digest()).decode()
+
+    assert f"'sha256-{digest}'" in page.headers["Content-Security-Policy"]
