@@ -15,7 +15,7 @@ from typing import Final
 from forumapi import mail
 from forumapi.auth.backends import Attempt, Backend, Verified
 from forumapi.content import email
-from forumapi.db import Query
+from forumapi.db import Query, Transaction
 from forumapi.errors import NotImplementedHere, Unauthorized
 from forumapi.models import attempts, user
 from forumapi.models.attempts import Limit
@@ -89,7 +89,7 @@ class EmailCodeBackend(Backend):
             raise NotImplementedHere("Signing in by e-mail is not configured here")
         key = email.same_person_key(address)
         with attempt.database.write() as tx:
-            attempts.take(tx, SENDS_PER_CALLER, attempts.caller(attempt.ip))
+            _count_caller(tx, SENDS_PER_CALLER, attempt.ip)
             attempts.take(tx, SENDS_PER_ADDRESS, key)
         code = f"{secrets.randbelow(10**DIGITS):0{DIGITS}}"
         minutes = config.sign_in_code_minutes
@@ -117,7 +117,7 @@ class EmailCodeBackend(Backend):
     def _check(self, attempt: Attempt, address: str, given: str) -> None:
         key, site_id = email.same_person_key(address), attempt.site.id
         with attempt.database.write() as tx:
-            attempts.take(tx, TRIES_PER_CALLER, attempts.caller(attempt.ip))
+            _count_caller(tx, TRIES_PER_CALLER, attempt.ip)
             attempts.take(tx, TRIES_PER_ADDRESS, key)
         with attempt.database.write() as tx:
             rows = tx.rows(TRY, kind=KIND, subject=key, site_id=site_id)
@@ -141,6 +141,12 @@ Your code to sign in to {title} is
 It is good for {minutes} minutes and for one sign-in. If you didn't ask for it, ignore this mail: nobody can sign in
 without the code.
 """
+
+
+def _count_caller(tx: Transaction, limit: Limit, ip: str) -> None:
+    """Counts the caller's address; a peer without one (a unix socket) can't be told from others and is not counted."""
+    if ip:
+        attempts.take(tx, limit, attempts.caller(ip))
 
 
 def _hash(site_id: int, key: str, code: str) -> bytes:

@@ -35,8 +35,8 @@ _WHERE: Final = (
 )
 
 IDENTITY = Query("identity", f"SELECT {_COLUMNS} {_FROM} {_WHERE}")
-# The same with the caller's own profile, for whoami: still one round trip.
-_OWN_PROFILE: Final = profile.DETAIL_JOINS.format(viewer="p.profile_id")
+# The same with the caller's own profile, for whoami: still one round trip. Whether one watches oneself is not shown.
+_OWN_PROFILE: Final = profile.DETAIL_JOINS.format(viewer="NULL::bigint")
 WHOAMI = Query(
     "identity.whoami",
     f"SELECT {_COLUMNS}, {profile.DETAIL_COLUMNS} {_FROM} {_OWN_PROFILE} {_WHERE}",
