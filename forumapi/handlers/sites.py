@@ -8,6 +8,7 @@ from typing import Final
 from forumapi import itemtypes, mail, paging, permissions, schemas
 from forumapi.context import Context, Located
 from forumapi.errors import NEEDS_OWNER, NO_SITE, SIGN_IN, Forbidden, NotFound
+from forumapi.fragments import dumps
 from forumapi.handler import ANYONE, LOGIN, OWNER, Handler, Param, needs
 from forumapi.models import site
 from forumapi.models.site import Locked, Site
@@ -134,10 +135,8 @@ class SitesHandler(Handler):
             page = paging.page(
                 items, total, ctx.paging, _COLLECTION, ctx.path, ctx.query_string, ctx.pairs
             )
-            return b'{"sites":%b,"meta":{"links":[{"rel":"self","href":"%b"}]}}' % (
-                page,
-                _COLLECTION.encode(),
-            )
+            own = dumps(paging.href(ctx.path, ctx.pairs, offset=ctx.paging.offset or None))
+            return b'{"sites":%b,"meta":{"links":[{"rel":"self","href":%b}]}}' % (page, own)
 
         seen = tuple((one.id, one.version, one.stats) for one in found)
         return Page(0, (total, seen, ctx.query_string), build)
