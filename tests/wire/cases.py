@@ -159,6 +159,30 @@ def link(scene: Scene) -> None:
     scene.texts["/out/kb"] = f"/out/{scene.short_link('http://www.example.com/page')}"
 
 
+def another_site(scene: Scene) -> None:
+    """The owner has one more site, whose menu nobody else reads."""
+    scene.ids["sites/6"] = scene.world.new_site(scene.free_key())
+
+
+def few_online(scene: Scene) -> None:
+    """Nobody but the two members and the owner was there in the last hours."""
+    scene.leave_all_but(scene.member1, scene.member2, scene.world.owner)
+
+
+def namesakes(scene: Scene) -> None:
+    """A few people's names begin alike."""
+    beginning = f"alike{scene.world.unique()}x"
+    scene.texts["q=member"] = f"q={beginning}"
+    for ending in ("one", "two", "three", "four"):
+        scene.world.member(beginning + ending)
+
+
+def own_options(scene: Scene) -> None:
+    """member1 shows their birthday and wants no e-mail."""
+    options = {"showDOB": True, "showDOBYear": True, "sendEmail": False}
+    scene.put(scene.member1, "profiles/options", options)
+
+
 def new_site(scene: Scene) -> None:
     """The name of the site to come is free."""
     scene.texts['"subdomainKey": "peer"'] = f'"subdomainKey": "{scene.free_key()}"'
@@ -178,6 +202,7 @@ CASES: Mapping[str, Situation] = {
     "OPTIONS-api": standing,
     "OPTIONS-api-v1": standing,
     "OPTIONS-auth": standing,
+    "OPTIONS-auth0": standing,
     "OPTIONS-comment": standing,
     "OPTIONS-comment-incontext": standing,
     "OPTIONS-comments": standing,
@@ -193,6 +218,8 @@ CASES: Mapping[str, Situation] = {
     "OPTIONS-permission": standing,
     "OPTIONS-profile": standing,
     "OPTIONS-profiles": standing,
+    "OPTIONS-profiles-options": standing,
+    "OPTIONS-profiles-read": standing,
     "OPTIONS-root": standing,
     "OPTIONS-rootsite-host": standing,
     "OPTIONS-rootsite-out": standing,
@@ -207,6 +234,7 @@ CASES: Mapping[str, Situation] = {
     "POST-auth-badassertion": standing,
     "POST-auth-badsecret": standing,
     "POST-auth-empty": standing,
+    "POST-auth0-unconfigured": standing,
     "POST-sites-created": new_site,
     "POST-sites-on-subdomain": standing,
     "always200": standing,
@@ -255,8 +283,9 @@ CASES: Mapping[str, Situation] = {
     "member-GET-profile-self": standing,
     "member-GET-profile-with-comment": commented_profile,
     "member-GET-profiles": standing,
-    "member-GET-profiles-online": standing,
-    "member-GET-profiles-q": standing,
+    "member-GET-profiles-online": few_online,
+    "member-GET-profiles-options": own_options,
+    "member-GET-profiles-q": namesakes,
     "member-GET-profiles-top": standing,
     "member-GET-site": standing,
     "member-GET-site-by-id": standing,
@@ -298,6 +327,10 @@ CASES: Mapping[str, Situation] = {
     "member-PUT-profile-badname": standing,
     "member-PUT-profile-nametaken": standing,
     "member-PUT-profile-other": standing,
+    "member-PUT-profiles-options": standing,
+    "member-PUT-profiles-read-bad": standing,
+    "member-PUT-profiles-read-conversation": standing,
+    "member-PUT-profiles-read-microcosm": standing,
     "member-PUT-site": standing,
     "member-PUT-site-menu": standing,
     "method-override-header": standing,
@@ -336,7 +369,7 @@ CASES: Mapping[str, Situation] = {
     "rootsite-owner-GET-sites-limit5": standing,
     "rootsite-owner-GET-sites-owned": standing,
     "rootsite-owner-GET-whoami": standing,
-    "rootsite-owner-PUT-site-menu": standing,
+    "rootsite-owner-PUT-site-menu": another_site,
     "trailing-slash": standing,
     "unknown-domain": standing,
     "unknown-host": standing,
@@ -346,16 +379,13 @@ CASES: Mapping[str, Situation] = {
 ROUTE_OF: Mapping[str, str] = {
     "attachments": "/api/v1/profiles/1/attachments",
     "attributes": "/api/v1/comments/1/attributes",
-    "auth0": "/api/v1/auth0",
     "events": "/api/v1/events",
     "files": "/api/v1/files",
     "geocode": "/api/v1/geocode",
     "huddles": "/api/v1/huddles",
     "ignored": "/api/v1/ignored",
     "metrics": "/api/v1/metrics",
-    "options": "/api/v1/profiles/options",
     "polls": "/api/v1/polls",
-    "read": "/api/v1/profiles/read",
     "resolve": "/api/v1/resolve",
     "roles": "/api/v1/roles",
     "search": "/api/v1/search",
@@ -390,7 +420,6 @@ LATER: Mapping[str, tuple[str, ...]] = {
         "member-PUT-event-attributes",
         "member-PUT-profile-attributes",
     ),
-    "auth0": ("OPTIONS-auth0", "POST-auth0-unconfigured"),
     "events": (
         "OPTIONS-attendee",
         "OPTIONS-attendees",
@@ -464,11 +493,6 @@ LATER: Mapping[str, tuple[str, ...]] = {
         "rootsite-owner-GET-metrics-after-PUT",
         "rootsite-owner-PUT-metrics",
     ),
-    "options": (
-        "OPTIONS-profiles-options",
-        "member-GET-profiles-options",
-        "member-PUT-profiles-options",
-    ),
     "polls": (
         "OPTIONS-poll",
         "OPTIONS-polls",
@@ -479,12 +503,6 @@ LATER: Mapping[str, tuple[str, ...]] = {
         "member-POST-poll",
         "member-POST-poll-nochoices",
         "member-PUT-poll",
-    ),
-    "read": (
-        "OPTIONS-profiles-read",
-        "member-PUT-profiles-read-bad",
-        "member-PUT-profiles-read-conversation",
-        "member-PUT-profiles-read-microcosm",
     ),
     "resolve": ("OPTIONS-resolve",),
     "roles": (

@@ -8,10 +8,19 @@ adds. Everything that knows the test client and the factories is here.
 from __future__ import annotations
 
 import itertools
+import json
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any, Protocol
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+from forumapi import itemtypes
+from forumapi.models import access_token
+from tests.api import Api, Response
+from tests.factories import Factory, Person, Site, Thing
 
 SECTIONS = 5
 FORUMS = 3
@@ -28,59 +37,29 @@ EARLY, QUOTED = 5, 2
 """Places, on the first page of a thread, of a reply and of the comment that it replies to."""
 
 
-class Response(Protocol):
-    """What the test client returns."""
-
-    @property
-    def status(self) -> int: ...
-    @property
-    def headers(self) -> Mapping[str, str]: ...
-    @property
-    def body(self) -> bytes: ...
-    def json(self) -> Any: ...
-
-
-class Api(Protocol):
-    """The test client: real HTTP over a socket to a real worker."""
-
-    def request(
-        self,
-        method: str,
-        path: str,
-        *,
-        host: str,
-        token: str | None = None,
-        json: Any = None,
-        form: Mapping[str, str] | None = None,
-        headers: Mapping[str, str] | None = None,
-        body: bytes | None = None,
-    ) -> Response: ...
-
-
-@dataclass(frozen=True)
-class Person:
-    """Somebody signed in: a profile on the site, with a token."""
-
-    id: int
-    name: str
-    token: str
+CLIENT_SECRET = "the secret of the client"
+"""Of the application that the recordings sign in with."""
 
 
 class World:
     """One site with an owner, five sections of forums, conversations and three long threads.
 
-    `domain` is the platform domain, `key` the site's subdomain, `make` the factories.
+    The site is made through the API by the owner of the root site, as the recorded one was.
     """
 
-    def __init__(self, api: Api, make: Any) -> None:
+    def __init__(self, api: Api, make: Factory, verifier: str) -> None:
         self.api = api
         self.make = make
-        self.domain = "localhost"
-        self.key = ""
-        self.site_id = 0
-        self.root_owner = Person(0, "", "")
-        self.owner = Person(0, "", "")
+        self.domain = make.platform_domain
         self._counter = itertools.count(1)
+        self.root_owner = self._root_owner()
+        self.key = f"wire{self.root_owner.user_id}"
+        self.host = f"{self.key}.{self.domain}"
+        self.site_id = self.new_site(self.key)
+        self.site = Site(self.site_id, self.key, self.host, 0)
+        own = self.get("whoami", by=self.root_owner)
+        self.owner = replace(self.root_owner, site=self.site, id=own["id"])
+        self._accept_assertions(verifier)
 
         self.root = self.get("microcosms")["id"]
         sections = [self._microcosm(f"Section {n}", self.root) for n in range(1, SECTIONS + 1)]
@@ -90,7 +69,7 @@ class World:
         }
         self.section, self.section_with_thread = sections[0], sections[3]
         self.section_of_forum, self.forum = sections[4], forums[sections[4]][0]
-        self.last_forum = forums[sections[4]][2]
+        self.scratch, self.last_forum = forums[sections[4]][1:3]
         for section in sections:
             for forum in forums[section]:
                 self._commented(forum)
@@ -99,11 +78,6 @@ class World:
         self.other_thread, _ = self._thread(self.section_with_thread, THREAD)
         self.followed, self.early_comment_followed = self._thread(self.forum, THREAD)
         self.thread, self.early_comment = self._thread(self.forum, THREAD)
-
-    @property
-    def host(self) -> str:
-        """The host of the site."""
-        return f"{self.key}.{self.domain}"
 
     def get(self, path: str, *, by: Person | None = None) -> Any:
         """`data` of a GET that must succeed."""
@@ -134,7 +108,44 @@ class World:
 
     def member(self, name: str) -> Person:
         """A new member of the site."""
-        raise NotImplementedError
+        return self.make.person(self.site, name)
+
+    def _root_owner(self) -> Person:
+        """Somebody signed in on the root host, and made the owner of the root site."""
+        root = Site(1, "root", self.domain, 0)
+        person = self.make.person(root, f"root{self.make.user()[0]}")
+        self.make.sql(
+            """
+            UPDATE sites SET owned_by = %(id)s, created_by = %(id)s, version = version + 1
+             WHERE site_id = 1""",
+            id=person.id,
+        )
+        return person
+
+    def new_site(self, key: str) -> int:
+        """The id of a new site of the root site's owner."""
+        body = {
+            "title": "Peer",
+            "description": "A site for measuring",
+            "subdomainKey": key,
+            "backgroundUrl": "",
+        }
+        token = self.root_owner.token
+        made = self.api.request("POST", "/api/v1/sites", host=self.domain, token=token, json=body)
+        assert made.status == 302, made.body
+        return int(made.location.rpartition("/")[2])
+
+    def _accept_assertions(self, verifier: str) -> None:
+        """Lets people sign in on the site with an assertion that `verifier` finds good."""
+        self.make.sql(
+            """
+            INSERT INTO site_auth_backends (site_id, name, is_enabled, settings)
+            VALUES (%(site)s, 'assertion', true, %(settings)s)""",
+            site=self.site_id,
+            settings=json.dumps({"url": verifier}),
+        )
+        with self.make.database.write() as tx:
+            access_token.add_client(tx, "Recorded", CLIENT_SECRET)
 
     def _microcosm(self, title: str, parent: int) -> int:
         body = {
@@ -209,6 +220,7 @@ class Scene:
             "comments/99554": world.early_comment,
         }
         scene.texts = {
+            "member2@example.org": scene.member2.email,
             "member1": scene.member1.name,
             "member2": scene.member2.name,
             "/reserved/peer": f"/reserved/{world.key}",
@@ -217,11 +229,10 @@ class Scene:
         return scene
 
     def conversation(self, by: Person) -> int:
-        """The id of a new conversation in the forum."""
-        body = {
-            "microcosmId": self.world.forum,
-            "title": f"A new conversation {self.world.unique()}",
-        }
+        """The id of a new conversation, in a forum whose page nothing compares."""
+        self.ids["microcosms/24"] = self.world.scratch
+        title = f"A new conversation {self.world.unique()}"
+        body = {"microcosmId": self.world.scratch, "title": title}
         return self.world.create("conversations", body, by=by)
 
     def comment(
@@ -243,15 +254,35 @@ class Scene:
 
     def watch(self, person: Person, conversation: int, *, email: bool) -> None:
         """Makes a person a watcher of a conversation."""
-        self.world.make.watcher(person.id, conversation, email=email)
+        self.world.make.sql(
+            """
+            INSERT INTO watchers (site_id, profile_id, item_type_id, item_id, send_email)
+            VALUES (%(site)s, %(profile)s, %(type)s, %(item)s, %(email)s)""",
+            site=self.world.site_id,
+            profile=person.id,
+            type=itemtypes.CONVERSATION,
+            item=conversation,
+            email=email,
+        )
 
     def ignore(self, person: Person, item_type: str, item: int) -> None:
         """Makes a person ignore an item."""
-        self.world.make.ignore(person.id, item_type, item)
+        thing = Thing(self.world.site, itemtypes.BY_NAME[item_type].id, item)
+        self.world.make.ignore(person, thing)
+
+    def leave_all_but(self, *people: Person) -> None:
+        """Lets everybody else on the site have been away for a day."""
+        self.world.make.sql(
+            """
+            UPDATE profile_counters SET last_active = last_active - interval '1 day'
+             WHERE site_id = %(site)s AND profile_id <> ALL(%(people)s)""",
+            site=self.world.site_id,
+            people=[person.id for person in people],
+        )
 
     def sign_in_again(self) -> None:
         """Gives member2 a second token."""
-        self.second_token = self.world.make.token(self.member2.id)
+        self.second_token = self.world.make.token(self.member2)
         self.texts["member2othertoken"] = self.second_token
 
     def flag(self, by: Person, path: str, name: str, value: bool) -> None:
@@ -266,7 +297,7 @@ class Scene:
 
     def sign_out(self) -> None:
         """Revokes member2's second token."""
-        person = Person(self.member2.id, self.member2.name, self.second_token)
+        person = replace(self.member2, token=self.second_token)
         self.world.write("DELETE", "auth", None, by=person, expect=200)
 
     def short_link(self, url: str) -> str:
@@ -285,3 +316,30 @@ class Scene:
     def free_key(self) -> str:
         """A subdomain that no site has."""
         return f"wire{self.world.unique()}"
+
+
+class _Verifier(BaseHTTPRequestHandler):
+    """Says of an assertion that it is the e-mail address it holds, unless it holds none."""
+
+    def do_POST(self) -> None:
+        asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        is_good = "@" in asked["assertion"]
+        said = {"status": "okay", "email": asked["assertion"]} if is_good else {"status": "failure"}
+        body = json.dumps(said).encode()
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, format: str, *args: Any) -> None:
+        """Stays quiet."""
+
+
+@contextmanager
+def verifier() -> Iterator[str]:
+    """The address of a service on loopback that verifies assertions."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), _Verifier)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}/verify"
+    server.shutdown()
+    server.server_close()
