@@ -1,0 +1,46 @@
+"""Which characters a text may hold, and the rule against shouting (content 1.7 and 11.2)."""
+
+import re
+
+JOINERS = "\u200c\u200d"
+"""Format characters that are kept all the same: emoji and some scripts need them (C-04)."""
+
+WHITE_SPACE = "\t\n\v\f\r \x85\xa0\u1680\u2028\u2029\u202f\u205f\u3000" + "".join(
+    map(chr, range(0x2000, 0x200B))
+)
+"""Unicode's White_Space. `str.isspace` also takes U+001C to U+001F, which are control characters."""
+
+_BLOCK = frozenset(JOINERS + WHITE_SPACE)
+_SENTENCE = frozenset(JOINERS)
+_ASCII_LOWER = re.compile("[a-z]")
+
+
+def block_characters(text: str) -> str:
+    """`text` without what is neither printable nor white space."""
+    # Most texts are printable but for their newlines, and one C call finds that out.
+    if text.replace("\n", "").isprintable():
+        return text
+    return _without(text, {c for c in set(text) if not c.isprintable() and c not in _BLOCK})
+
+
+def sentence_characters(text: str) -> str:
+    """`text` without what is not printable; of white space only U+0020 stays."""
+    if text.isprintable():
+        return text
+    return _without(text, {c for c in set(text) if not c.isprintable() and c not in _SENTENCE})
+
+
+def word_characters(text: str) -> str:
+    """`text` without what is not printable and without any white space."""
+    return sentence_characters(text).replace(" ", "")
+
+
+def _without(text: str, dropped: set[str]) -> str:
+    return text.translate(dict.fromkeys(map(ord, dropped))) if dropped else text
+
+
+def quieten(text: str) -> str:
+    """`text` lower-cased if it holds no lower-case letter at all, else as it is."""
+    if _ASCII_LOWER.search(text) or any(map(str.islower, text)):
+        return text
+    return text.lower()

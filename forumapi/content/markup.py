@@ -1,0 +1,96 @@
+"""Reading HTML of any quality as texts and tags, in time linear in its length.
+
+The reading is that of the HTML standard as far as it matters here; where the two could differ
+nothing is lost, because every caller writes its own markup from what is read and copies none.
+"""
+
+import re
+from collections.abc import Iterator
+
+Step = tuple[str, str | None, str | None, str | None]
+"""A text as written, perhaps empty, and the tag after it: "/" for an end tag, name, attributes.
+
+The name is None where a comment or the end of the document comes after the text.
+"""
+
+# Quantifiers are possessive and an unclosed comment or quotation runs to the end, so that no input
+# makes the pattern look at a character more than a few times.
+_TOKEN = re.compile(
+    r"""<(?:
+        !--(?:-?>|.*?(?:--!?>|\Z))
+      | (?:![a-zA-Z\[]|\?)[^>]*+(?:>|\Z)
+      | (?P<slash>/?)(?P<name>[a-zA-Z][^\s/>]*+)
+        (?P<attributes>(?:[^>=]++|=\s*+(?:"[^"]*+(?:"|\Z)|'[^']*+(?:'|\Z))?)*+)
+        (?:>|\Z)
+    )""",
+    re.VERBOSE | re.DOTALL,
+)
+
+_ATTRIBUTE = re.compile(
+    r"""([^\s/>=][^\s/>=]*+)(?:\s*+=\s*+(?:"([^"]*+)"?|'([^']*+)'?|([^\s>]*+)))?"""
+)
+
+_NESTING = ("frameset", "noscript", "nostyle", "object")
+_RAW = ("iframe", "noembed", "noframes", "script", "style", "title")
+
+HIDDEN = frozenset(_NESTING + _RAW)
+"""Elements that go with all their content (content 11.8; `frame` is void and has none)."""
+
+_HIDDEN_TAG = {
+    name: re.compile(
+        rf"<(/?){name}(?=[\s/>])" if name in _NESTING else rf"<(/){name}(?=[\s/>])", re.I
+    )
+    for name in HIDDEN
+}
+
+
+_HIDDEN_START = re.compile(rf"<(?:{'|'.join(sorted(HIDDEN))})", re.I)
+
+
+def steps(html: str) -> Iterator[Step]:
+    """The texts and tags of `html`; HIDDEN elements are left out.
+
+    What opens like a tag but is followed by no `>` at all is text.
+    """
+    if _HIDDEN_START.search(html):
+        html = _without_hidden(html)
+    end = html.rfind(">") + 1
+    # One call for the whole document, and slices of what it found: the loop over it is hot.
+    found = _TOKEN.split(html[:end])
+    yield from zip(found[::4], found[1::4], found[2::4], found[3::4], strict=False)
+    yield found[-1] + html[end:], None, None, None
+
+
+def _without_hidden(html: str) -> str:
+    """`html` with an empty comment for each HIDDEN element, so that its neighbours stay apart."""
+    kept: list[str] = []
+    done = position = 0
+    while match := _TOKEN.search(html, position):
+        position = match.end()
+        name = (match["name"] or "").lower()
+        if name in HIDDEN and not match["slash"]:
+            kept.append(html[done : match.start()])
+            done = position = _end_of_hidden(html, name, position)
+    return "<!---->".join([*kept, html[done:]])
+
+
+def _end_of_hidden(html: str, name: str, position: int) -> int:
+    """Where the end tag of the element that `position` is inside of begins; without one, the end."""
+    depth = 1
+    for match in _HIDDEN_TAG[name].finditer(html, position):
+        depth += -1 if match[1] else 1
+        if depth == 0:
+            return match.start()
+    return len(html)
+
+
+def attributes_of(written: str) -> Iterator[tuple[str, str]]:
+    """(lower-case name, value as written) of each attribute, repeated names included."""
+    for match in _ATTRIBUTE.finditer(written):
+        name, double, single, bare = match.groups(default="")
+        yield name.lower(), double or single or bare
+
+
+def strip_tags(html: str) -> str:
+    """The text of `html`, entities as written."""
+    return "".join([text for text, *_ in steps(html)])
