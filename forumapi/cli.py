@@ -208,13 +208,13 @@ def _cron(args: argparse.Namespace, current: Config) -> int:
         for job in schedule.JOBS:
             print(f"{job.name:24} {job.line:18} {job.words}")
         return OK
-    log.configure(level=current.log_level, form=current.log_format, target=current.log_target)
     if args.once is not None:
         if args.once not in {job.name for job in schedule.JOBS}:
             raise CommandError(f"there is no job {args.once}; `forumapi cron --list` shows them")
-        with _database_url(current) as url:
-            print(runner.run_once(url, current, args.once))
+        with _database(current) as database:
+            print(runner.run_once(database.url, current, args.once))
         return OK
+    log.configure(level=current.log_level, form=current.log_format, target=current.log_target)
     runner.run(_with_database(current))
     return OK
 
@@ -256,6 +256,7 @@ def _database(current: Config) -> Iterator[Database]:
     from forumapi.db import Database
     from forumapi.errors import ApiError
 
+    # What goes wrong is this command's answer; a second line about it in the log would say nothing new.
     log.configure(level="error")
     with _database_url(current) as url:
         try:

@@ -194,20 +194,26 @@ class Runner:
         """Run a job for one due time, unless that was done; what it did, "" if it failed or had been done."""
         started = time.monotonic()
         try:
-            with self._database.write() as tx:
-                tx.row(LIMITS, limit_ms=JOB_LIMIT_S * 1000)
-                if not tx.run(CLAIM, task=job.name, due=due):
-                    return ""
-                detail = job.work(tx, self.settings.current)
-                tx.run(FINISH, task=job.name, due=due, detail=detail)
+            detail = self.attempt(job, due)
         except Exception as error:  # noqa: BLE001 - one job must never stop the others (P-64)
             logger.exception("cron: %s failed", job.name)
             self._metrics.count(f"cron.{job.name}.failed")
             self._mark_failed(job, due, error)
             return ""
-        took = time.monotonic() - started
-        self._metrics.timing(f"cron.{job.name}", took)
-        logger.info("cron: %s: %s (%.2f s)", job.name, detail, took)
+        if detail:
+            took = time.monotonic() - started
+            self._metrics.timing(f"cron.{job.name}", took)
+            logger.info("cron: %s: %s (%.2f s)", job.name, detail, took)
+        return detail
+
+    def attempt(self, job: Job, due: datetime.datetime) -> str:
+        """Run a job and note its due time in one transaction; "" if it had been done. Raises whatever the job does."""
+        with self._database.write() as tx:
+            tx.row(LIMITS, limit_ms=JOB_LIMIT_S * 1000)
+            if not tx.run(CLAIM, task=job.name, due=due):
+                return ""
+            detail = job.work(tx, self.settings.current)
+            tx.run(FINISH, task=job.name, due=due, detail=detail)
         return detail
 
     def _mark_failed(self, job: Job, due: datetime.datetime, error: Exception) -> None:
@@ -249,7 +255,7 @@ def _reload(settings: Settings) -> None:
 
 
 def run_once(url: str, config: Config, name: str) -> str:
-    """Run one job now, on its own, and say what it did; "failed" where the log says more. Its due time is now."""
+    """Run one job now, on its own, and say what it did. Raises ApiError, psycopg.Error."""
     runner = Runner(url, Settings(config))
     job = next(job for job in JOBS if job.name == name)
-    return runner.perform(job, utc_now()) or "failed"
+    return runner.attempt(job, utc_now())

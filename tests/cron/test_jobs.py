@@ -1,0 +1,313 @@
+"""What is true after each job (platform 8)."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+
+from forumapi import itemtypes
+from forumapi.config import Config
+from forumapi.cron import jobs
+from forumapi.cron.schedule import JOBS
+from tests.factories import Factory
+
+CONFIG = Config()
+
+
+@pytest.fixture
+def site(make: Factory):
+    """A site of its own for each test."""
+    return make.site()
+
+
+def perform(make: Factory, job, config: Config = CONFIG):
+    with make.database.write() as tx:
+        return job(tx, config)
+
+
+def counts(make: Factory, microcosm_id: int) -> tuple[object, ...]:
+    return make.sql(
+        "SELECT item_count, poll_count, comment_count, last_item_id FROM microcosm_counts"
+        " WHERE microcosm_id = %(id)s",
+        id=microcosm_id,
+    )[0]
+
+
+def stats(make: Factory, site) -> dict[str, int]:
+    row = make.sql(
+        "SELECT active_profiles, online_profiles, total_profiles, total_conversations, total_events,"
+        " total_comments FROM site_stats WHERE site_id = %(id)s",
+        id=site.id,
+    )[0]
+    return dict(
+        zip(
+            ("active", "online", "profiles", "conversations", "events", "comments"),
+            row,
+            strict=True,
+        )
+    )
+
+
+@pytest.mark.parametrize("job", JOBS, ids=lambda job: job.name)
+def test_every_job_runs_and_may_run_again(make, site, job):
+    config = dataclasses.replace(CONFIG, environment="prod")
+    assert perform(make, job.work, config)
+    assert perform(make, job.work, config)
+
+
+def test_folding_leaves_no_deltas_and_the_same_sums(make, site):
+    chat = make.conversation(site)
+    make.comments(chat, 3)
+
+    perform(make, jobs.fold_counters)
+
+    assert make.sql("SELECT * FROM microcosm_deltas") == []
+    assert counts(make, site.root_id) == (1, 0, 3, chat.id)
+
+
+def test_online_are_those_active_within_ninety_minutes_and_nobody_is_zero(make, site):
+    make.sql(
+        "UPDATE profile_counters SET last_active = now() - interval '89 minutes' WHERE site_id = %(id)s",
+        id=site.id,
+    )
+    perform(make, jobs.online_profiles)
+    assert stats(make, site)["online"] == 5
+
+    make.sql(
+        "UPDATE profile_counters SET last_active = now() - interval '91 minutes' WHERE site_id = %(id)s",
+        id=site.id,
+    )
+    perform(make, jobs.online_profiles)
+    assert stats(make, site)["online"] == 0
+
+
+def test_statistics_count_what_is_visible_at_every_level(make, site):
+    hidden = make.microcosm(site)
+    below = make.microcosm(site, parent=hidden)
+    seen = make.conversation(site)
+    make.comments(seen, 2)
+    gone = make.comment(seen)
+    make.comment(make.conversation(site, microcosm=below))
+    make.comment(site.member)
+    make.conversation(site, item_type=itemtypes.EVENT)
+    make.sql("UPDATE microcosms SET is_deleted = true WHERE microcosm_id = %(id)s", id=hidden.id)
+    make.sql("UPDATE comments SET is_deleted = true WHERE comment_id = %(id)s", id=gone.id)
+    make.sql("UPDATE items SET comment_count = 2 WHERE item_id = %(id)s", id=seen.id)
+
+    perform(make, jobs.site_statistics)
+
+    found = stats(make, site)
+    assert (found["conversations"], found["events"], found["comments"]) == (1, 1, 3)
+    assert (found["profiles"], found["active"]) == (5, 5)
+
+
+def test_counts_of_microcosms_are_put_right_whatever_they_were(make, site):
+    place = make.microcosm(site)
+    chat = make.conversation(site, microcosm=place)
+    poll = make.conversation(site, microcosm=place, item_type=itemtypes.POLL)
+    make.comments(chat, 2)
+    make.comments(poll, 1)
+    make.sql(
+        "UPDATE microcosm_counts SET item_count = 77, comment_count = -1, last_item_id = NULL"
+        " WHERE microcosm_id = %(id)s",
+        id=place.id,
+    )
+
+    perform(make, jobs.microcosm_counts)
+
+    assert counts(make, place.id) == (2, 1, 3, chat.id)
+    assert perform(make, jobs.microcosm_counts).startswith("0 corrected")
+
+
+def test_microcosms_are_numbered_by_all_that_is_in_and_below_them(make, site):
+    quiet, busy = make.microcosm(site, "Quiet"), make.microcosm(site, "Busy")
+    deep = make.microcosm(site, "Deep", parent=busy)
+    make.comments(make.conversation(site, microcosm=deep), 5)
+    make.comments(make.conversation(site, microcosm=quiet), 2)
+    before = make.sql("SELECT acl_version FROM sites WHERE site_id = %(id)s", id=site.id)[0][0]
+
+    perform(make, jobs.microcosm_counts)
+
+    order = make.sql(
+        "SELECT microcosm_id FROM microcosms WHERE site_id = %(id)s ORDER BY sequence", id=site.id
+    )
+    assert [row[0] for row in order] == [site.root_id, busy.id, deep.id, quiet.id]
+    after = make.sql("SELECT acl_version FROM sites WHERE site_id = %(id)s", id=site.id)[0][0]
+    assert after == before + 1
+
+
+def test_expired_tokens_lapsed_bans_and_old_audit_rows_are_gone(make, site):
+    make.sql(
+        "UPDATE access_tokens SET expires = now() - interval '1 second' WHERE user_id = %(id)s",
+        id=site.member.user_id,
+    )
+    make.sql(
+        "UPDATE bans SET expires = now() - interval '1 second' WHERE user_id = %(id)s",
+        id=site.banned.user_id,
+    )
+    make.sql(
+        "UPDATE audit_log SET created = now() - interval '91 days' WHERE site_id = %(id)s"
+        " AND profile_id = %(profile)s",
+        id=site.id,
+        profile=site.newcomer.id,
+    )
+
+    perform(make, jobs.expired_credentials)
+
+    left = make.sql(
+        "SELECT (SELECT count(*) FROM access_tokens WHERE user_id = %(member)s),"
+        " (SELECT count(*) FROM access_tokens WHERE user_id = %(owner)s),"
+        " (SELECT count(*) FROM bans WHERE user_id = %(banned)s),"
+        " (SELECT count(*) FROM audit_log WHERE profile_id = %(newcomer)s)",
+        member=site.member.user_id,
+        owner=site.owner.user_id,
+        banned=site.banned.user_id,
+        newcomer=site.newcomer.id,
+    )
+    assert left == [(0, 1, 0, 0)]
+
+
+def test_idempotency_keys_live_as_long_as_the_setting_says(make, site):
+    for hours, key in ((23, "young"), (25, "old")):
+        make.sql(
+            "INSERT INTO idempotency_keys (site_id, profile_id, method, path, key, body_hash, created)"
+            " VALUES (%(site)s, %(profile)s, 'POST', '/', %(key)s, '', now() - make_interval(hours => %(hours)s))",
+            site=site.id,
+            profile=site.member.id,
+            key=key,
+            hours=hours,
+        )
+
+    perform(make, jobs.short_lived)
+
+    assert make.sql("SELECT key FROM idempotency_keys WHERE site_id = %(id)s", id=site.id) == [
+        ("young",)
+    ]
+
+
+def test_of_new_comment_updates_the_newest_per_person_and_item_stays(make, site):
+    chat, other = make.conversation(site), make.conversation(site)
+    for update_type, item, parent, age in (
+        (1, 1, chat, 1),
+        (1, 2, chat, 1),
+        (4, 3, chat, 1),
+        (1, 4, other, 1),
+        (2, 5, chat, 90),
+        (8, 6, chat, 29),
+        (8, 7, chat, 32),
+    ):
+        make.sql(
+            "INSERT INTO updates (site_id, profile_id, update_type_id, item_type_id, item_id, parent_item_type_id,"
+            " parent_item_id, created_by, created) VALUES (%(site)s, %(to)s, %(type)s, 4, %(item)s, 6, %(parent)s,"
+            " %(by)s, now() - make_interval(days => %(age)s))",
+            site=site.id,
+            to=site.member.id,
+            type=update_type,
+            item=item,
+            parent=parent.id,
+            by=site.owner.id,
+            age=age,
+        )
+
+    perform(make, jobs.old_updates)
+
+    left = make.sql(
+        "SELECT item_id FROM updates WHERE site_id = %(id)s ORDER BY item_id", id=site.id
+    )
+    assert [row[0] for row in left] == [3, 4, 5, 6]
+
+
+def test_huddles_that_nobody_is_in_are_gone_with_all_that_hung_on_them(make, site):
+    kept, orphan = (_huddle(make, site) for _ in range(2))
+    for huddle in (kept, orphan):
+        make.comments(huddle, 2)
+        make.sql(
+            "INSERT INTO watchers (site_id, profile_id, item_type_id, item_id)"
+            " VALUES (%(site)s, %(who)s, 5, %(item)s) ON CONFLICT DO NOTHING",
+            site=site.id,
+            who=site.member.id,
+            item=huddle.id,
+        )
+    make.sql("DELETE FROM huddle_participants WHERE item_id = %(id)s", id=orphan.id)
+
+    assert perform(make, jobs.orphaned_huddles) == "1 huddles"
+
+    for table in ("items", "huddles", "comments", "watchers"):
+        assert make.sql(
+            f"SELECT DISTINCT item_id FROM {table} WHERE site_id = %(id)s", id=site.id
+        ) == [(kept.id,)], table
+
+
+def _huddle(make, site):
+    rows = make.sql(
+        "INSERT INTO items (site_id, item_type_id, title, created_by) VALUES (%(site)s, 5, 'Psst', %(by)s)"
+        " RETURNING item_id",
+        site=site.id,
+        by=site.member.id,
+    )
+    id = rows[0][0]
+    for table, columns in (("huddles", ""), ("huddle_participants", ", profile_id")):
+        value = ", %(by)s" if columns else ""
+        make.sql(
+            f"INSERT INTO {table} (site_id, item_id{columns}) VALUES (%(site)s, %(id)s{value})",
+            site=site.id,
+            id=id,
+            **({"by": site.member.id} if columns else {}),
+        )
+    from tests.factories import Thing
+
+    return Thing(site, itemtypes.HUDDLE, id)
+
+
+def test_counts_of_profiles_are_put_right(make, site):
+    chat = make.conversation(site, by=site.member)
+    make.comments(chat, 2, by=site.member)
+    make.comment(site.owner, by=site.member)
+    make.sql(
+        "UPDATE profile_counters SET comment_count = 9, item_count = 9 WHERE site_id = %(id)s",
+        id=site.id,
+    )
+
+    perform(make, jobs.profile_counts)
+
+    found = make.sql(
+        "SELECT item_count, comment_count FROM profile_counters WHERE profile_id = %(id)s",
+        id=site.member.id,
+    )
+    assert found == [(1, 3)]
+
+
+def test_what_writers_counted_is_what_the_counting_job_counts(make, site):
+    place = make.microcosm(site)
+    make.comments(make.conversation(site, microcosm=place), 4)
+    make.comments(make.conversation(site), 1)
+    make.fold(site)
+    written = [counts(make, id) for id in (site.root_id, place.id)]
+
+    perform(make, jobs.microcosm_counts)
+
+    assert [counts(make, id) for id in (site.root_id, place.id)] == written
+
+
+def test_the_coming_days_have_partitions_and_old_ones_are_dropped(make, site):
+    old = "event_log_20200101"
+    make.sql(
+        f"CREATE TABLE IF NOT EXISTS {old} PARTITION OF event_log FOR VALUES FROM ('2020-01-01') TO ('2020-01-02')"
+    )
+
+    perform(make, jobs.event_partitions)
+
+    rows = make.sql(
+        "SELECT to_regclass(%(old)s)::text, to_regclass('event_log_' || to_char(now() + interval '1 day',"
+        " 'YYYYMMDD')) IS NOT NULL",
+        old=old,
+    )
+    assert rows == [(None, True)]
+
+
+def test_metrics_are_sampled_in_prod_only(make, site):
+    assert perform(make, jobs.metrics) == "not in this environment"
+    assert (
+        perform(make, jobs.metrics, dataclasses.replace(CONFIG, environment="prod")) == "1 sample"
+    )

@@ -1,0 +1,293 @@
+"""The command line, as an operator uses it: exit codes, what is printed, what is true afterwards."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from forumapi import cli, config
+from forumapi.config import Config
+from tests.factories import Factory
+
+
+@pytest.fixture
+def forumapi(database_url: str, tmp_path: Path, monkeypatch, capsys):
+    """Runs a command against the test's database; (exit code, standard output, standard error)."""
+    file = tmp_path / "forumapi.toml"
+    file.write_text(config.resource("etc/forumapi.toml").read_text())
+    monkeypatch.setenv("FORUMAPI_CONFIG", str(file))
+    monkeypatch.setenv("FORUMAPI_DATABASE_URL", database_url)
+    monkeypatch.setenv("FORUMAPI_DATA_DIR", str(tmp_path / "var"))
+
+    def run(*arguments: str) -> tuple[int, str, str]:
+        capsys.readouterr()
+        try:
+            code = cli.main(arguments)
+        except SystemExit as stopped:
+            code = int(stopped.code or 0)
+        out, err = capsys.readouterr()
+        return code, out, err
+
+    return run
+
+
+def commands(parser=None, path=()):
+    """Every command there is, as its words."""
+    parser = parser or cli.parser()
+    groups = [action for action in parser._actions if hasattr(action, "choices") and action.choices]
+    below = next((group.choices for group in groups if isinstance(group.choices, dict)), {})
+    if not below:
+        return [path]
+    return [words for name, one in below.items() for words in commands(one, (*path, name))]
+
+
+@pytest.mark.parametrize("words", commands(), ids=" ".join)
+def test_every_command_has_help(forumapi, words):
+    code, out, _ = forumapi(*words, "--help")
+    assert code == 0
+    assert f"usage: forumapi {' '.join(words)}" in out
+
+
+@pytest.mark.parametrize(
+    "words", [(), ("rnu",), ("config",), ("seed", "--size", "XL"), ("token", "create")], ids=str
+)
+def test_a_command_called_wrongly_is_exit_code_2(forumapi, words):
+    code, _, err = forumapi(*words)
+    assert code == 2
+    assert "usage:" in err
+
+
+def test_a_bad_setting_stops_every_command_with_its_name(forumapi, monkeypatch):
+    monkeypatch.setenv("FORUMAPI_WORKERS", "many")
+    code, _, err = forumapi("site", "list")
+    assert code == 1
+    assert "FORUMAPI_WORKERS" in err
+
+
+# ---------------------------------------------------------------- settings
+
+
+def test_config_show_shows_every_setting_and_no_secret(forumapi, monkeypatch):
+    monkeypatch.setenv("FORUMAPI_SMTP_URL", "smtp://me:hunter2@mail.example")
+    code, out, _ = forumapi("config", "show", "--notes")
+
+    assert code == 0
+    assert "hunter2" not in out
+    for name in config.SETTINGS:
+        assert f"\n{name} = " in out
+        assert config.note(name) in out
+
+
+def test_config_get_prints_the_value_alone(forumapi, monkeypatch):
+    monkeypatch.setenv("FORUMAPI_MEMCACHED", "a:1,b:2")
+    assert forumapi("config", "get", "workers")[:2] == (0, "0\n")
+    assert forumapi("config", "get", "database_prepare")[:2] == (0, "true\n")
+    assert forumapi("config", "get", "memcached")[:2] == (0, "a:1,b:2\n")
+    code, _, err = forumapi("config", "get", "wrokers")
+    assert (code, "did you mean workers?" in err) == (1, True)
+
+
+def test_config_set_writes_and_says_what_it_takes(forumapi):
+    code, out, _ = forumapi("config", "set", "token_days", "30")
+    assert (code, "SIGHUP" in out) == (0, True)
+    assert forumapi("config", "get", "token_days")[1] == "30\n"
+    assert "next start" in forumapi("config", "set", "workers", "3")[1]
+    assert forumapi("config", "set", "token_days", "-1")[0] == 1
+    assert "goes before it" in forumapi("config", "set", "data_dir", "/srv")[1]
+
+
+def test_config_check_says_what_is_not_at_its_default(forumapi):
+    code, out, _ = forumapi("config", "check")
+    assert code == 0
+    assert "data_dir = " in out
+    assert "token_days" not in out
+
+
+# ---------------------------------------------------------------- database
+
+
+def test_migrate_check_is_exit_code_1_while_something_is_pending(
+    forumapi, monkeypatch, empty_database
+):
+    monkeypatch.setenv("FORUMAPI_DATABASE_URL", empty_database)
+
+    code, out, _ = forumapi("migrate", "--check")
+    assert (code, "pending: 0001_initial" in out) == (1, True)
+    code, _, err = forumapi("site", "list")
+    assert (code, "not migrated" in err) == (1, True)
+    assert forumapi("migrate")[0] == 0
+    assert forumapi("migrate", "--check") == (0, "", "")
+    assert forumapi("migrate")[1] == "nothing to do\n"
+
+
+def test_a_database_that_is_away_is_said_in_one_line(forumapi, monkeypatch):
+    monkeypatch.setenv("FORUMAPI_DATABASE_URL", "postgresql://nobody@127.0.0.1:1/none")
+    for words in (("migrate",), ("site", "list"), ("cron", "--once", "metrics")):
+        code, _, err = forumapi(*words)
+        assert code == 1, words
+        assert err.startswith("forumapi: "), words
+        assert "Traceback" not in err
+
+
+def test_serve_and_cron_say_what_to_do_without_a_database(forumapi, monkeypatch):
+    monkeypatch.delenv("FORUMAPI_DATABASE_URL")
+    code, _, err = forumapi("cron")
+    assert (code, "forumapi run" in err) == (1, True)
+
+
+def test_a_job_can_be_run_by_hand(forumapi):
+    code, out, _ = forumapi("cron", "--once", "site_statistics")
+    assert (code, "sites" in out) == (0, True)
+    assert forumapi("cron", "--once", "nothing")[0] == 1
+    assert "every minute" in forumapi("cron", "--list")[1]
+
+
+# ---------------------------------------------------------------- sites, bans, tokens
+
+
+def test_a_site_is_made_with_its_owner_and_listed(forumapi):
+    code, out, _ = forumapi(
+        "site", "create", "gardens", "--title", "Gardens", "--owner", "gardener@example.test"
+    )
+    assert (code, "gardens.localhost" in out) == (0, True)
+
+    sites = json.loads(forumapi("site", "list", "--json")[1])
+    made = next(site for site in sites if site["key"] == "gardens")
+    assert (made["title"], made["owner"], made["state"]) == (
+        "Gardens",
+        "gardener@example.test",
+        "live",
+    )
+    assert "gardens" in forumapi("site", "list")[1]
+
+
+@pytest.mark.parametrize("key", ["api", "_._", "root"])
+def test_a_site_needs_a_free_and_well_formed_key(forumapi, key):
+    code, _, err = forumapi("site", "create", key, "--title", "T", "--owner", "o@example.test")
+    assert (code, err.startswith("forumapi: ")) == (1, True)
+
+
+def test_a_token_is_made_by_address_or_by_profile_and_works(forumapi, make: Factory, api, bikes):
+    by_email = forumapi("token", "create", "--email", bikes.member.email)[1].strip()
+    by_profile = json.loads(
+        forumapi("token", "create", "--site", "bikes", "--profile", "member", "--json")[1]
+    )["token"]
+
+    for secret in (by_email, by_profile):
+        assert len(secret) == 128
+        answer = api.get(
+            "/api/v1/whoami", site=bikes, headers={"Authorization": f"Bearer {secret}"}
+        )
+        assert answer.data["id"] == bikes.member.id
+
+
+def test_tokens_are_listed_without_their_secrets_and_revoked(forumapi, bikes):
+    secret = forumapi("token", "create", "--email", bikes.member.email, "--name", "phone")[
+        1
+    ].strip()
+    code, out, _ = forumapi("token", "list", "--email", bikes.member.email, "--json")
+    listed = json.loads(out)
+    phone = next(token for token in listed if token["name"] == "phone")
+
+    assert code == 0
+    assert secret not in out
+    assert secret.startswith(phone["prefix"])
+    assert forumapi("token", "revoke", "--id", str(phone["id"]))[1] == "1 tokens revoked\n"
+    assert forumapi("token", "revoke", "--secret", secret)[0] == 1
+    assert forumapi("token", "revoke")[0] == 1
+
+
+def test_the_one_asked_for_must_exist(forumapi, bikes):
+    for words in (
+        ("token", "create", "--email", "none@example.test"),
+        ("token", "create", "--site", "bikes", "--profile", "nosuchname"),
+        ("token", "create", "--site", "nosuchsite", "--profile", "member"),
+        ("token", "create", "--profile", "member"),
+        ("ban", "add", "--email", bikes.member.email),
+    ):
+        code, _, err = forumapi(*words)
+        assert (code, err.startswith("forumapi: ")) == (1, True), words
+
+
+def test_a_ban_is_made_listed_and_lifted(forumapi, make: Factory):
+    site = make.site()
+    who = ("--site", site.key, "--profile", "newcomer")
+
+    assert forumapi("ban", "add", *who, "--days", "3", "--reason", "Cool down")[0] == 0
+    bans = json.loads(forumapi("ban", "list", "--site", site.key, "--json")[1])
+    found = next(ban for ban in bans if ban["profile_name"] == "newcomer")
+    assert (found["display_reason"], found["site_id"]) == ("Cool down", site.id)
+    assert forumapi("ban", "lift", *who)[1] == "1 bans lifted\n"
+    assert forumapi("ban", "lift", *who)[0] == 1
+
+
+def test_the_owner_of_a_site_is_not_banned_from_it(forumapi, make: Factory):
+    site = make.site()
+    assert forumapi("ban", "add", "--site", site.key, "--profile", "owner")[0] == 1
+
+
+def test_a_spammers_posts_go_with_the_ban_and_the_counters_follow(forumapi, make: Factory):
+    site = make.site()
+    make.comments(make.conversation(site, by=site.newcomer), 2, by=site.newcomer)
+    chat = make.conversation(site)
+    make.comment(chat, by=site.newcomer)
+    kept = make.comment(chat, by=site.member)
+
+    code, out, _ = forumapi(
+        "ban", "add", "--site", site.key, "--profile", "newcomer", "--delete-posts"
+    )
+
+    assert (code, "4 items and comments deleted" in out) == (0, True)
+    left = make.sql(
+        "SELECT comment_id FROM comments c WHERE site_id = %(id)s AND NOT is_deleted", id=site.id
+    )
+    assert left == [(kept.id,)]
+    make.fold(site)
+    counted = make.sql(
+        "SELECT item_count, comment_count FROM microcosm_counts WHERE microcosm_id = %(id)s",
+        id=site.root_id,
+    )
+    assert counted == [(1, 1)]
+
+
+# ---------------------------------------------------------------- looking
+
+
+def test_routes_prints_every_address_with_its_methods(forumapi):
+    code, out, _ = forumapi("routes")
+    assert code == 0
+    assert any(line.split()[:2] == ["site", "GET"] for line in out.splitlines())
+    assert not [
+        line for line in forumapi("routes", "--host", "root")[1].splitlines() if line[:4] == "site"
+    ]
+
+
+def test_openapi_prints_the_document(forumapi):
+    assert json.loads(forumapi("openapi")[1])["openapi"].startswith("3.1")
+
+
+def test_doctor_looks_at_everything_and_tells_how_to_mend(forumapi, monkeypatch):
+    code, out, _ = forumapi("doctor")
+    for subject in (
+        "python",
+        "packages",
+        "data folder",
+        "database",
+        "migrations",
+        "memcached",
+        "mail",
+    ):
+        assert subject in out
+    assert code == (1 if "FAIL" in out else 0)
+
+    monkeypatch.setenv("FORUMAPI_DATABASE_URL", "postgresql://nobody@127.0.0.1:1/none")
+    code, out, _ = forumapi("doctor")
+    assert code == 1
+    assert "FAIL  database" in out
+    assert "-> start PostgreSQL, or mend database_url" in out
+
+
+def test_the_defaults_are_good():
+    assert Config().environment == "embedded"

@@ -1,0 +1,226 @@
+"""`forumapi run`, as `make run` starts it: from nothing to the first answer, and nothing left behind."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shlex
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.fixtures import PROJECT, free_port
+
+pytestmark = pytest.mark.slow
+
+
+class Run:
+    """One `forumapi run` on a data folder."""
+
+    def __init__(self, data: Path) -> None:
+        self.data = data
+        self.port = free_port()
+        kept = {
+            name: value for name, value in os.environ.items() if not name.startswith("FORUMAPI_")
+        }
+        self.output = data.parent / f"run-{self.port}.txt"
+        self.started = time.monotonic()
+        with self.output.open("wb") as out:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "forumapi", "run"],
+                cwd=PROJECT,
+                env=kept
+                | {
+                    "FORUMAPI_LISTEN": f"127.0.0.1:{self.port}",
+                    "FORUMAPI_DATA_DIR": str(data),
+                    "FORUMAPI_WORKERS": "1",
+                },
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=out,
+            )
+
+    def text(self) -> str:
+        """What it printed so far."""
+        return self.output.read_text()
+
+    def wait_until_ready(self) -> float:
+        """Seconds until it showed its addresses."""
+        while "forumapi is running" not in self.text():
+            assert self.process.poll() is None, self.text()
+            assert time.monotonic() - self.started < 120, self.text()
+            time.sleep(0.05)
+        # The lines come in one write, which may still be under way.
+        time.sleep(0.1)
+        return time.monotonic() - self.started
+
+    def processes(self) -> list[int]:
+        """Every process that works for it."""
+        found = []
+        cluster = (self.data / "postgres").resolve()
+        marks = (f"FORUMAPI_DATA_DIR={self.data}".encode(), str(cluster).encode())
+        for entry in Path("/proc").iterdir():
+            if not entry.name.isdigit() or int(entry.name) == os.getpid():
+                continue
+            try:
+                known = (entry / "environ").read_bytes() + (entry / "cmdline").read_bytes()
+            except OSError:
+                continue
+            if any(mark in known for mark in marks):
+                found.append(int(entry.name))
+        return found
+
+    def wait_until_gone(self) -> None:
+        """Until no process of it is left."""
+        deadline = time.monotonic() + 15
+        while self.processes():
+            assert time.monotonic() < deadline, self.processes()
+            time.sleep(0.1)
+
+    def stop(self, sign: int = signal.SIGINT) -> int:
+        """Send the signal and wait; the exit code."""
+        self.process.send_signal(sign)
+        return self.process.wait(40)
+
+
+def forget_cluster(data: Path) -> None:
+    """Delete a cluster that stands outside, because the data folder was closed to PostgreSQL's user."""
+    cluster = data / "postgres"
+    if cluster.is_symlink():
+        shutil.rmtree(cluster.resolve().parent, ignore_errors=True)
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """The data folder of the runs of this module, one after the other."""
+    folder = tmp_path_factory.mktemp("run") / "var"
+    yield folder
+    forget_cluster(folder)
+
+
+@pytest.fixture(scope="module")
+def first(data: Path) -> Iterator[Run]:
+    """The first run, ready."""
+    run = Run(data)
+    run.wait_until_ready()
+    yield run
+    if run.process.poll() is None:
+        run.stop()
+
+
+def test_it_shows_progress_addresses_and_tokens(first: Run):
+    text = first.text()
+
+    assert "starting PostgreSQL" in text
+    assert "migrating: 0001_initial" in text
+    for site in ("bikes", "trains"):
+        assert f"http://{site}.localhost:{first.port}/api/v1/microcosms" in text
+        for who in ("owner", "moderator", "member"):
+            assert re.search(rf"{who}@{site}\.test +[A-Za-z0-9]{{128}}\n", text)
+
+
+def test_the_curl_line_posts_a_comment(first: Run):
+    lines = first.text().partition("Post a comment:\n")[2]
+    command = shlex.split(lines.replace("\\\n", " "))
+    command[command.index(next(word for word in command if word.startswith("http")))] = (
+        f"http://127.0.0.1:{first.port}/api/v1/comments"
+    )
+    done = subprocess.run(
+        [*command, "-H", f"Host: bikes.localhost:{first.port}"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    envelope = json.loads(done.stdout)
+    assert envelope["error"] is None
+    assert "<strong>" in envelope["data"]["html"]
+
+
+def test_another_run_on_the_same_folder_is_refused(first: Run, data: Path):
+    other = Run(data)
+    assert other.process.wait(20) == 1
+    assert "already" in other.text()
+    assert first.process.poll() is None
+
+
+def test_what_ends_unasked_is_started_again(first: Run):
+    log = first.data / "log" / "cron.log"
+    before = log.read_text().count("cron: started")
+    cron = next(pid for pid in first.processes() if _command(pid).endswith("forumapi cron"))
+
+    os.kill(cron, signal.SIGKILL)
+
+    deadline = time.monotonic() + 15
+    while log.read_text().count("cron: started") == before:
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    assert "cron ended" in first.text()
+
+
+def test_postgresql_may_crash(first: Run):
+    server = int((first.data / "postgres" / "postmaster.pid").read_text().splitlines()[0])
+    os.kill(server, signal.SIGKILL)
+
+    deadline = time.monotonic() + 30
+    while _status(first) != "200" or "PostgreSQL ended" not in first.text():
+        assert time.monotonic() < deadline, first.text()
+        time.sleep(0.2)
+
+
+def test_ctrl_c_stops_everything(first: Run):
+    assert first.stop(signal.SIGINT) == 0
+    first.wait_until_gone()
+    assert first.text().rstrip().endswith("stopped")
+
+
+def test_a_second_run_continues_with_the_data_and_the_same_tokens_in_under_ten_seconds(
+    first: Run, data: Path
+):
+    if first.process.poll() is None:
+        first.stop()
+    second = Run(data)
+    try:
+        took = second.wait_until_ready()
+        assert (
+            second.text().partition("Tokens:")[2].partition("Post a")[0]
+            == (first.text().partition("Tokens:")[2].partition("Post a")[0])
+        )
+        assert "filling" not in second.text()
+        assert took < 10
+    finally:
+        second.process.kill()
+    second.process.wait()
+    # Even killed, it takes everything with it.
+    second.wait_until_gone()
+
+
+def test_sigterm_during_the_start_stops_it_too(tmp_path: Path):
+    run = Run(tmp_path / "var")
+    time.sleep(1.0)
+    run.stop(signal.SIGTERM)
+    run.wait_until_gone()
+    forget_cluster(run.data)
+
+
+def _command(pid: int) -> str:
+    return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode().strip()
+
+
+def _status(run: Run) -> str:
+    done = subprocess.run(
+        [
+            "curl", "-s", "-o", "/dev/null", "-w", "%{http_code}", "-H", "Host: bikes.localhost",
+            f"http://127.0.0.1:{run.port}/api/v1/site",
+        ],
+        capture_output=True,
+        text=True,
+        check=False,
+    )  # fmt: skip
+    return done.stdout

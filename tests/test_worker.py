@@ -1,0 +1,253 @@
+"""The web process from outside: reload, stop, limits, what it refuses."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from forumapi import config
+from tests.fixtures import PROJECT, Server, start_server
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The settings file of the server of this module."""
+    path = tmp_path_factory.mktemp("settings") / "forumapi.toml"
+    path.write_text("request_body_limit = 2000\nheader_limit = 2048\nkeepalive_s = 20\n")
+    return path
+
+
+@pytest.fixture(scope="module")
+def web(database_url: str, file: Path, tmp_path_factory: pytest.TempPathFactory):
+    """A web process with a settings file of its own and two workers."""
+    folder = tmp_path_factory.mktemp("worker")
+    started = start_server(
+        database_url, folder, config=str(file), workers="2", log_level="info", access_log="true"
+    )
+    yield started
+    started.stop()
+
+
+def raw(web: Server, request: bytes) -> tuple[int, dict[str, object]]:
+    """Status and envelope of the answer to raw bytes."""
+    with socket.create_connection(web.address, timeout=10) as connection:
+        connection.sendall(request)
+        answer = http.client.HTTPResponse(connection)
+        answer.begin()
+        return answer.status, json.loads(answer.read())
+
+
+def get(web: Server, path: str = "/api/v1/site") -> int:
+    connection = http.client.HTTPConnection(*web.address)
+    connection.request("GET", path, headers={"Host": "forum.test"})
+    return connection.getresponse().status
+
+
+def wait_for(web: Server, text: str, count: int = 1) -> None:
+    """Until the log says it."""
+    deadline = time.monotonic() + 10
+    while web.log.read_text().count(text) < count:
+        assert time.monotonic() < deadline, f"{text!r} is not in the log:\n{web.log.read_text()}"
+        time.sleep(0.05)
+
+
+HEAD = b"GET /api/v1/site HTTP/1.1\r\nHost: forum.test\r\n"
+
+
+@pytest.mark.parametrize(
+    ("request_bytes", "status"),
+    [
+        (b"GET /" + b"x" * 3000 + b" HTTP/1.1\r\n\r\n", 414),
+        (HEAD + b"X-Long: " + b"x" * 3000 + b"\r\n\r\n", 431),
+        (HEAD + b"".join(b"X-%d: 1\r\n" % n for n in range(150)) + b"\r\n", 431),
+        (b"nonsense\r\n\r\n", 400),
+        (HEAD + b"Content-Length: 1\r\nContent-Length: 2\r\n\r\nxx", 400),
+        (HEAD + b"Content-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 400),
+        (HEAD + b"Transfer-Encoding: gzip\r\n\r\n", 400),
+        (HEAD + b"Bad Name: 1\r\n\r\n", 400),
+    ],
+    ids=["line", "header", "headers", "nonsense", "lengths", "smuggling", "coding", "name"],
+)
+def test_what_the_parser_refuses_is_said_in_the_envelope(web, request_bytes, status):
+    found, envelope = raw(web, request_bytes)
+
+    assert found == status == envelope["status"]
+    assert list(envelope) == ["context", "status", "data", "error"]
+    assert envelope["error"]
+
+
+def test_the_access_log_has_a_line_a_request_without_ids_or_query(web):
+    get(web, "/api/v1/sites/123456?access_token=hunter2")
+    wait_for(web, "GET /api/v1/sites/{id} ")
+
+    log = web.log.read_text()
+    assert "hunter2" not in log
+    assert "123456" not in log
+    assert "ip=..0.1" in log
+
+
+def test_sighup_applies_settings_in_every_worker_without_closing_a_connection(web, file):
+    kept = http.client.HTTPConnection(*web.address)
+    kept.request("GET", "/api/v1/site", headers={"Host": "forum.test"})
+    kept.getresponse().read()
+    workers = _workers(web)
+    file.write_text(file.read_text() + "guest_cache_seconds = 77\nworker_connections = 55\n")
+
+    os.kill(web.pid, signal.SIGHUP)
+
+    wait_for(web, "settings reloaded: guest_cache_seconds")
+    wait_for(web, "these wait for a restart: worker_connections")
+    deadline = time.monotonic() + 5
+    seen: list[str | None] = []
+    while seen[-8:] != ["public, max-age=77"] * 8 and time.monotonic() < deadline:
+        seen.append(_cache_control(web))
+    assert seen[-8:] == ["public, max-age=77"] * 8
+    kept.request("GET", "/api/v1/site", headers={"Host": "forum.test"})
+    assert kept.getresponse().status == 200
+    assert _workers(web) == workers
+
+
+def test_a_bad_file_is_refused_and_everything_goes_on(web, file):
+    before = file.read_text()
+    file.write_text("guest_cache_seconds = 'x'\n")
+
+    os.kill(web.pid, signal.SIGHUP)
+
+    wait_for(web, "settings not reloaded, the old ones stay")
+    assert get(web) == 200
+    file.write_text(before)
+
+
+def test_a_killed_worker_is_replaced(web):
+    first = _workers(web)
+    os.kill(first[0], signal.SIGKILL)
+
+    deadline = time.monotonic() + 15
+    while len(_workers(web)) < 2 or first[0] in _workers(web):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    assert get(web) == 200
+
+
+def test_a_stop_under_load_loses_no_request(database_url, tmp_path):
+    web = start_server(database_url, tmp_path, workers="2")
+    failures: list[str] = []
+    answered = [0]
+    stopping = threading.Event()
+
+    def client() -> None:
+        connection = http.client.HTTPConnection(*web.address)
+        while True:
+            try:
+                connection.request("GET", "/api/v1/site", headers={"Host": "forum.test"})
+            except ConnectionRefusedError:
+                return
+            try:
+                answer = connection.getresponse()
+                answer.read()
+                answered[0] += 1
+                if answer.status != 200:
+                    failures.append(str(answer.status))
+            except (http.client.RemoteDisconnected, ConnectionResetError) as error:
+                # Between the stop of accepting and this request, a connection may have waited in the backlog.
+                if not stopping.is_set() or connection.sock is not None:
+                    failures.append(repr(error))
+                return
+
+    clients = [threading.Thread(target=client) for _ in range(6)]
+    for one in clients:
+        one.start()
+    time.sleep(0.5)
+    stopping.set()
+    started = time.monotonic()
+    web.process.send_signal(signal.SIGTERM)
+    for one in clients:
+        one.join(20)
+    web.process.wait(20)
+
+    assert failures == [], web.log.read_text()
+    assert answered[0] > 50
+    assert time.monotonic() - started < 10
+    assert web.process.returncode == 0
+
+
+def test_idle_connections_do_not_hold_up_a_stop(database_url, tmp_path):
+    web = start_server(database_url, tmp_path)
+    idle = [http.client.HTTPConnection(*web.address) for _ in range(3)]
+    for connection in idle:
+        connection.request("GET", "/api/v1/site", headers={"Host": "forum.test"})
+        connection.getresponse().read()
+
+    started = time.monotonic()
+    web.stop()
+
+    assert time.monotonic() - started < 5
+
+
+def test_workers_end_when_their_master_is_killed(database_url, tmp_path):
+    web = start_server(database_url, tmp_path)
+    workers = _workers(web)
+    os.kill(web.pid, signal.SIGKILL)
+    web.process.wait()
+
+    deadline = time.monotonic() + 10
+    while any(Path(f"/proc/{pid}").exists() for pid in workers):
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+
+
+def test_psycopg_imported_too_early_is_refused():
+    code = (
+        "import psycopg\n"
+        "from gevent import monkey; monkey.patch_all()\n"
+        "from forumapi import worker\n"
+        "worker._check_waiting()\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=PROJECT, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 1
+    assert "every query would block its worker" in done.stderr
+
+
+def test_gunicorn_alone_reads_the_shipped_file(database_url, tmp_path):
+    environ = {key: value for key, value in os.environ.items() if not key.startswith("FORUMAPI_")}
+    done = subprocess.run(
+        [
+            sys.executable,
+            "-m",
+            "gunicorn",
+            "-c",
+            str(config.resource("etc/gunicorn.conf.py")),
+            "--check-config",
+        ],
+        cwd=PROJECT,
+        env=environ | {"FORUMAPI_DATABASE_URL": database_url, "FORUMAPI_DATA_DIR": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def _cache_control(web: Server) -> str | None:
+    connection = http.client.HTTPConnection(*web.address)
+    connection.request("GET", "/api/v1/site", headers={"Host": "forum.test"})
+    return connection.getresponse().getheader("Cache-Control")
+
+
+def _workers(web: Server) -> list[int]:
+    children = Path(f"/proc/{web.pid}/task/{web.pid}/children").read_text().split()
+    return sorted(int(pid) for pid in children)
