@@ -87,9 +87,7 @@ class Handler:
 
     allow: ClassVar[str] = ""
     operations: ClassVar[dict[str, Operation]] = {}
-    # Answered for banned callers too (platform 3.6).
-    works_while_banned: ClassVar[bool] = False
-    # A missing or deleted thing is no error for DELETE (platform 1.7).
+    # False where the answer holds a secret.
     takes_idempotency_key: ClassVar[bool] = True
     # Requests that must not be refused for a token, since they are about to make or end one.
     ignores_token: ClassVar[bool] = False
@@ -118,6 +116,10 @@ class Handler:
     def locate(self, ctx: Context) -> Located | None:
         """What the address and body name. None: nothing that a permission is asked for."""
         return None
+
+    def admits_banned(self, ctx: Context) -> bool:
+        """True where a banned caller is answered too (platform 3.6), so that a page can be shown."""
+        return False
 
     def call(self, verb: str, ctx: Context) -> Result:
         """Run the method; `verb` is one of `operations`."""

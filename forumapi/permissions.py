@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from forumapi import itemtypes
 from forumapi.fragments import dumps
@@ -114,7 +114,7 @@ class View:
     def __init__(self, ids: tuple[int, ...]) -> None:
         self.ids = ids
         self.set = frozenset(ids)
-        self.cache: dict[object, bytes] = {}
+        self.cache: dict[object, Any] = {}
 
 
 class Access:

@@ -240,22 +240,9 @@ def _identify(app: App, ctx: Context, handler: Handler) -> None:
         found = identities.find(ctx.tx, site_id, ctx.token, handler.identity_query)
     ctx.identity = found
     ctx.site = app.sites.confirmed(ctx.site, found.site_version, found.acl_version, ctx.tx)
-    if found.ban_reason is not None and not handler.works_while_banned:
-        own = ctx.args.get("item")
-        if not (
-            handler.operations.keys()
-            and own
-            and own.type == 3
-            and own.id == found.profile_id
-            and _is_own_page(ctx)
-        ):
-            raise Forbidden(found.ban_reason, code=errors.BANNED)
+    if found.ban_reason is not None and not handler.admits_banned(ctx):
+        raise Forbidden(found.ban_reason, code=errors.BANNED)
     app.activity.active(site_id, found.profile_id)
-
-
-def _is_own_page(ctx: Context) -> bool:
-    """True on exactly `/api/v1/profiles/{id}`: a banned caller may still see the own profile (platform 3.6)."""
-    return ctx.path.count("/") == 4
 
 
 def _get(ctx: Context, handler: Handler, operation: Operation) -> Result:

@@ -88,6 +88,7 @@ def show(ctx: Context) -> Result:
         me,
         ctx.identity.ignored_items,
         tree,
+        view,
         everything if asks_all else on_page,
         allowed,
     )

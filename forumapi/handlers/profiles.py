@@ -147,6 +147,10 @@ class ProfileHandler(Handler):
     allow = "OPTIONS,HEAD,GET,PUT,PATCH,DELETE"
     also_answers = {"DELETE": (501,)}
 
+    def admits_banned(self, ctx: Context) -> bool:
+        """On the own profile."""
+        return bool(ctx.args["item"].id == ctx.identity.profile_id)
+
     def locate(self, ctx: Context) -> LocatedProfile:
         """The profile; for a write its row is locked."""
         id = ctx.args["item"].id

@@ -86,7 +86,10 @@ class OwnSiteHandler(Handler):
     """The site of this host."""
 
     allow = "OPTIONS,HEAD,GET,PUT"
-    works_while_banned = True
+
+    def admits_banned(self, ctx: Context) -> bool:
+        """Always: a banned caller may see this."""
+        return True
 
     def locate(self, ctx: Context) -> Located:
         return lock_own(ctx) if ctx.is_write else Located(Target(itemtypes.SITE, ctx.site.id))

@@ -16,8 +16,11 @@ class WhoamiHandler(Handler):
     """The caller's own profile, in the round trip that finds out who calls."""
 
     allow = "OPTIONS,GET,HEAD"
-    works_while_banned = True
     identity_query = identity.WHOAMI
+
+    def admits_banned(self, ctx: Context) -> bool:
+        """Always: a banned caller may see this."""
+        return True
 
     def locate(self, ctx: Context) -> Located:
         me = ctx.identity.profile_id

@@ -119,7 +119,7 @@ COLUMNS: Final = """
            {unread}, coalesce(c.in_reply_to, 0), coalesce(rp.profile_id, 0), coalesce(rp.profile_name, '')"""
 JOINS: Final = """
       JOIN profiles ca ON ca.site_id = c.site_id AND ca.profile_id = c.created_by
-      LEFT JOIN profiles ce ON c.edited_by <> c.created_by AND ce.site_id = c.site_id AND ce.profile_id = c.edited_by
+      LEFT JOIN profiles ce ON ce.site_id = c.site_id AND ce.profile_id = nullif(c.edited_by, c.created_by)
       LEFT JOIN comments rc ON rc.site_id = c.site_id AND rc.comment_id = c.in_reply_to AND NOT rc.is_deleted
                            AND NOT rc.is_moderated AND rc.item_id IS NOT DISTINCT FROM c.item_id
                            AND rc.on_profile_id IS NOT DISTINCT FROM c.on_profile_id

@@ -21,60 +21,79 @@ from forumapi.permissions import Target, Tree, View
 
 # ---------------------------------------------------------------- reading one item with a page of its comments
 
-# The time up to which the viewer has read an item (discovery 7.3); -infinity for guests.
-READ_TIME: Final = "greatest(r.read_at, mr.read_at, me.all_read_at, '-infinity'::timestamptz)"
+# The time up to which the viewer `me` has read an item `i` (discovery 7.3); -infinity for guests.
+READ_TIME: Final = """greatest(
+                   (SELECT p.all_read_at FROM profiles p
+                     WHERE p.site_id = %(site_id)s AND p.profile_id = %(me)s),
+                   (SELECT r.read_at FROM read_marks r
+                     WHERE r.site_id = %(site_id)s AND r.profile_id = %(me)s
+                       AND r.item_type_id = i.item_type_id AND r.item_id = i.item_id),
+                   (SELECT r.read_at FROM read_marks r
+                     WHERE r.site_id = %(site_id)s AND r.profile_id = %(me)s
+                       AND r.item_type_id = 2 AND r.item_id = i.microcosm_id),
+                   '-infinity'::timestamptz)"""
 
 # Columns of the item that the page statement returns on every row, those for the entity tag first.
 _PARENT: Final = """
-           i.item_id, i.version, i.microcosm_id, i.title, i.created_by, ia.version, coalesce(i.edited_by, 0),
-           coalesce(ie.version, 0), i.edit_reason, i.is_sticky, i.is_open, i.is_deleted, i.is_moderated,
-           i.total, w.send_email, w.send_sms, i.others_wrote, i.is_unread, i.created, i.edited"""
+           i.item_id, i.version, i.microcosm_id, i.title, i.created_by, ia.version,
+           coalesce(i.edited_by, 0), coalesce(ie.version, 0), i.edit_reason, i.is_sticky, i.is_open,
+           i.is_deleted, i.is_moderated, i.total, w.send_email, w.send_sms, i.others_wrote,
+           i.last_activity > i.read_time, i.created, i.edited"""
 _PARENT_STAMPED: Final = 16
 
-# Page k of a thread is `seq > offset` while nothing in it is hidden from this viewer. Otherwise the rows are walked
-# from the nearer end, so that the last page costs what the first one does. Exactly one of the three branches runs.
+# Page k of a thread is `seq > offset` while nothing in it is hidden from this viewer. Otherwise the
+# numbers are walked, in the index alone, from the nearer end, so that the last page costs what the
+# first one does. Exactly one of the three branches runs.
 PAGE = Query(
     "item.page",
     f"""
+    WITH one AS MATERIALIZED (
+        SELECT i.site_id, i.item_id, i.item_type_id, i.version, i.microcosm_id, i.title, i.created_by,
+               i.edited_by, i.edit_reason, i.is_sticky, i.is_open, i.is_deleted, i.is_moderated,
+               i.last_seq, i.last_activity, i.created, i.edited, {READ_TIME} AS read_time,
+               i.comment_count - coalesce((
+                   SELECT sum(x.live) FROM item_authors x
+                    WHERE x.site_id = i.site_id AND x.item_id = i.item_id
+                      AND x.profile_id = ANY(%(ignored)s::bigint[])), 0)::int AS total,
+               i.comment_count > coalesce((
+                   SELECT x.live FROM item_authors x
+                    WHERE x.site_id = i.site_id AND x.item_id = i.item_id
+                      AND x.profile_id = i.created_by), 0) AS others_wrote
+          FROM items i
+         WHERE i.site_id = %(site_id)s AND i.item_id = %(item_id)s
+           AND i.item_type_id = %(item_type)s),
+    picked AS MATERIALIZED (
+        (SELECT s.seq FROM one
+          CROSS JOIN LATERAL generate_series(%(offset)s + 1, least(%(offset)s + %(limit)s, one.total)) s (seq)
+          WHERE one.total = one.last_seq)
+         UNION ALL
+        (SELECT c.seq FROM one
+          CROSS JOIN LATERAL (
+                SELECT c.seq FROM comments c
+                 WHERE c.site_id = one.site_id AND c.item_id = one.item_id AND NOT c.is_deleted
+                   AND NOT c.is_moderated AND c.created_by <> ALL(%(ignored)s::bigint[])
+                 ORDER BY c.seq LIMIT %(limit)s OFFSET %(offset)s) c
+          WHERE one.total <> one.last_seq AND %(offset)s <= one.total / 2)
+         UNION ALL
+        (SELECT c.seq FROM one
+          CROSS JOIN LATERAL (
+                SELECT c.seq FROM comments c
+                 WHERE c.site_id = one.site_id AND c.item_id = one.item_id AND NOT c.is_deleted
+                   AND NOT c.is_moderated AND c.created_by <> ALL(%(ignored)s::bigint[])
+                 ORDER BY c.seq DESC LIMIT greatest(least(%(limit)s, one.total - %(offset)s), 0)
+                OFFSET greatest(one.total - %(offset)s - %(limit)s, 0)) c
+          WHERE one.total <> one.last_seq AND %(offset)s > one.total / 2))
     SELECT {comment.COLUMNS.format(unread="c.created > i.read_time AND %(me)s <> 0")}, {_PARENT}
-      FROM (SELECT i.*, {READ_TIME} AS read_time,
-                   i.last_activity > {READ_TIME} AS is_unread,
-                   i.comment_count - coalesce((SELECT sum(x.live) FROM item_authors x
-                        WHERE x.site_id = i.site_id AND x.item_id = i.item_id
-                          AND x.profile_id = ANY(%(ignored)s::bigint[])), 0)::int AS total,
-                   i.comment_count > coalesce(mine.live, 0) AS others_wrote
-              FROM items i
-              LEFT JOIN profiles me ON me.site_id = i.site_id AND me.profile_id = %(me)s
-              LEFT JOIN read_marks r ON r.site_id = i.site_id AND r.profile_id = %(me)s
-                                    AND r.item_type_id = i.item_type_id AND r.item_id = i.item_id
-              LEFT JOIN read_marks mr ON mr.site_id = i.site_id AND mr.profile_id = %(me)s
-                                     AND mr.item_type_id = 2 AND mr.item_id = i.microcosm_id
-              LEFT JOIN item_authors mine ON mine.site_id = i.site_id AND mine.item_id = i.item_id
-                                         AND mine.profile_id = i.created_by
-             WHERE i.site_id = %(site_id)s AND i.item_id = %(item_id)s AND i.item_type_id = %(item_type)s) i
+      FROM one i
       JOIN profiles ia ON ia.site_id = i.site_id AND ia.profile_id = i.created_by
       LEFT JOIN profiles ie ON ie.site_id = i.site_id AND ie.profile_id = i.edited_by
-      LEFT JOIN watchers w ON w.site_id = i.site_id AND w.profile_id = %(me)s AND w.item_type_id = i.item_type_id
-                          AND w.item_id = i.item_id
+      LEFT JOIN watchers w ON w.site_id = i.site_id AND w.profile_id = %(me)s
+                          AND w.item_type_id = i.item_type_id AND w.item_id = i.item_id
+      LEFT JOIN picked ON true
       LEFT JOIN LATERAL (
-          (SELECT c.* FROM comments c
-            WHERE i.total = i.last_seq AND c.site_id = i.site_id AND c.item_id = i.item_id
-              AND c.seq > %(offset)s AND c.seq <= %(offset)s + %(limit)s)
-          UNION ALL
-          (SELECT c.* FROM comments c
-            WHERE i.total <> i.last_seq AND %(offset)s <= i.total / 2 AND c.site_id = i.site_id
-              AND c.item_id = i.item_id AND c.seq > 0 AND NOT c.is_deleted AND NOT c.is_moderated
-              AND c.created_by <> ALL(%(ignored)s::bigint[])
-            ORDER BY c.seq LIMIT %(limit)s OFFSET %(offset)s)
-          UNION ALL
-          (SELECT c.* FROM comments c
-            WHERE i.total <> i.last_seq AND %(offset)s > i.total / 2 AND c.site_id = i.site_id
-              AND c.item_id = i.item_id AND c.seq > 0 AND NOT c.is_deleted AND NOT c.is_moderated
-              AND c.created_by <> ALL(%(ignored)s::bigint[])
-            ORDER BY c.seq DESC LIMIT greatest(least(%(limit)s, i.total - %(offset)s), 0)
-           OFFSET greatest(i.total - %(offset)s - %(limit)s, 0))) c ON true
-      LEFT JOIN profiles ca ON ca.site_id = c.site_id AND ca.profile_id = c.created_by
-      {comment.JOINS.partition("ca.profile_id = c.created_by")[2]}
+            SELECT c.* FROM comments c
+             WHERE c.site_id = %(site_id)s AND c.item_id = %(item_id)s AND c.seq = picked.seq LIMIT 1) c ON true
+      LEFT {comment.JOINS.lstrip()}
      ORDER BY c.seq""",
 )
 
@@ -426,16 +445,15 @@ LAST_COMMENT = Query(
 NEW_COMMENT = Query(
     "item.new_comment",
     f"""
+    WITH one AS MATERIALIZED (
+        SELECT i.site_id, i.item_id, {READ_TIME} AS read_time
+          FROM items i
+         WHERE i.site_id = %(site_id)s AND i.item_id = %(item_id)s)
     SELECT c.comment_id, c.seq
-      FROM items i
-      LEFT JOIN profiles me ON me.site_id = i.site_id AND me.profile_id = %(me)s
-      LEFT JOIN read_marks r ON r.site_id = i.site_id AND r.profile_id = %(me)s
-                            AND r.item_type_id = i.item_type_id AND r.item_id = i.item_id
-      LEFT JOIN read_marks mr ON mr.site_id = i.site_id AND mr.profile_id = %(me)s
-                             AND mr.item_type_id = 2 AND mr.item_id = i.microcosm_id
-      JOIN comments c ON c.site_id = i.site_id AND c.item_id = i.item_id
-     WHERE i.site_id = %(site_id)s AND i.item_id = %(item_id)s AND c.seq > 0 AND NOT c.is_deleted
-       AND NOT c.is_moderated AND c.created_by <> ALL(%(ignored)s::bigint[]) AND c.created > {READ_TIME}
+      FROM one
+      JOIN comments c ON c.site_id = one.site_id AND c.item_id = one.item_id
+     WHERE NOT c.is_deleted AND NOT c.is_moderated
+       AND c.created_by <> ALL(%(ignored)s::bigint[]) AND c.created > one.read_time
      ORDER BY c.seq LIMIT 1""",
 )
 

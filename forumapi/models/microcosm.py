@@ -7,10 +7,10 @@ from collections.abc import Iterable, Sequence
 from typing import Any, Final, NamedTuple
 
 from forumapi import fragments, itemtypes
-from forumapi.db import Query, Reader, Row
+from forumapi.db import Encoded, Query, Reader, Row, encoded
 from forumapi.fragments import Fragment, Hole, dumps
 from forumapi.models import item, places, profile
-from forumapi.models.documents import Documents, Kind, Loaded
+from forumapi.models.documents import Kind, Loaded
 from forumapi.paging import Paging
 from forumapi.permissions import Tree, View
 
@@ -90,17 +90,23 @@ _LISTED: Final = """
     AND i.item_type_id IN (6, 9)"""
 _NOT_IGNORED: Final = "i.item_id <> ALL(%(ignored)s::bigint[])"
 
-# An item later than every mark that could cover it (discovery 7.3). `after` and `read` are in scope.
-_UNREAD_ITEM: Final = (
-    """
+# An item later than every mark that could cover it (discovery 7.3). `microcosm` and `after` are SQL.
+_UNREAD_ITEM: Final = """
     SELECT 1 FROM items i
-      LEFT JOIN read_marks ir ON ir.site_id = i.site_id AND ir.profile_id = %(me)s
-                             AND ir.item_type_id = i.item_type_id AND ir.item_id = i.item_id
-     WHERE i.site_id = %(site_id)s AND i.microcosm_id = {microcosm} AND NOT i.is_deleted AND NOT i.is_moderated
-       AND i.item_type_id IN (6, 9) AND i.is_sticky = ANY('{{f,t}}') AND i.last_activity > {after}
-       AND (ir.read_at IS NULL OR ir.read_at < i.last_activity) AND """
-    + _NOT_IGNORED
-)
+     WHERE i.site_id = %(site_id)s AND i.microcosm_id = {microcosm} AND NOT i.is_deleted
+       AND NOT i.is_moderated AND i.item_type_id IN (6, 9) AND i.is_sticky = ANY('{{f,t}}')
+       AND i.last_activity > {after} AND i.item_id <> ALL(%(ignored)s::bigint[])
+       AND coalesce((SELECT r.read_at FROM read_marks r
+                      WHERE r.site_id = %(site_id)s AND r.profile_id = %(me)s
+                        AND r.item_type_id = i.item_type_id AND r.item_id = i.item_id), '-infinity')
+           < i.last_activity"""
+
+# The viewer's mark of an item `i`.
+_MARK: Final = """(SELECT r.read_at FROM read_marks r
+                    WHERE r.site_id = %(site_id)s AND r.profile_id = %(me)s
+                      AND r.item_type_id = i.item_type_id AND r.item_id = i.item_id)"""
+_ALL_READ: Final = """(SELECT p.all_read_at FROM profiles p
+                        WHERE p.site_id = %(site_id)s AND p.profile_id = %(me)s)"""
 
 # The list mixes child microcosms and items: sticky microcosms, sticky items, microcosms, items (content 2.7). The
 # caller knows the `a` sticky and `b` other children; the statement works out which items the page holds, and walks
@@ -110,17 +116,19 @@ PAGE = Query(
     f"""
     WITH head AS MATERIALIZED (
         SELECT m.*, mc.item_count - mc.poll_count + coalesce(d.items, 0)
-                  - (SELECT count(*) FROM items i
-                      WHERE i.site_id = %(site_id)s AND i.item_id = ANY(%(ignored)s::bigint[])
-                        AND i.microcosm_id = %(id)s AND NOT i.is_deleted AND NOT i.is_moderated
+                  - (SELECT count(*) FROM unnest(%(ignored)s::bigint[]) AS g (id)
+                      CROSS JOIN LATERAL (
+                            SELECT i.* FROM items i
+                             WHERE i.site_id = %(site_id)s AND i.item_id = g.id LIMIT 1) i
+                      WHERE i.microcosm_id = %(id)s AND NOT i.is_deleted AND NOT i.is_moderated
                         AND i.item_type_id IN (6, 9)) AS items,
                (SELECT count(*) FROM items i WHERE {_LISTED} AND i.is_sticky AND {_NOT_IGNORED}) AS sticky,
-               greatest(me.all_read_at, mr.read_at, '-infinity'::timestamptz) AS read_time
+               greatest({_ALL_READ}, (SELECT r.read_at FROM read_marks r
+                                       WHERE r.site_id = %(site_id)s AND r.profile_id = %(me)s
+                                         AND r.item_type_id = 2 AND r.item_id = %(id)s),
+                        '-infinity'::timestamptz) AS read_time
           FROM microcosms m
           JOIN microcosm_counts mc ON mc.site_id = m.site_id AND mc.microcosm_id = m.microcosm_id
-          LEFT JOIN profiles me ON me.site_id = m.site_id AND me.profile_id = %(me)s
-          LEFT JOIN read_marks mr ON mr.site_id = m.site_id AND mr.profile_id = %(me)s AND mr.item_type_id = 2
-                                 AND mr.item_id = m.microcosm_id
           LEFT JOIN LATERAL (SELECT sum(x.items - x.polls) AS items FROM microcosm_deltas x
                               WHERE x.site_id = m.site_id AND x.microcosm_id = m.microcosm_id) d ON true
          WHERE m.site_id = %(site_id)s AND m.microcosm_id = %(id)s),
@@ -138,7 +146,7 @@ PAGE = Query(
                                  ELSE %(offset)s + %(limit)s - a - b END) AS past
           FROM head, (SELECT %(a)s::bigint AS a, %(b)s::bigint AS b) AS known)
     SELECT {item.SUMMARY_COLUMNS},
-           i.last_activity > greatest(h.read_time, ir.read_at) AND %(me)s <> 0,
+           %(me)s <> 0 AND i.last_activity > greatest(h.read_time, {_MARK}),
            h.microcosm_id, h.version, h.title, h.created_by, ha.version, coalesce(h.edited_by, 0),
            coalesce(he.version, 0), h.edit_reason, h.items::int, h.sticky::int, w.send_email, w.send_sms,
            h.has_unread,
@@ -161,8 +169,6 @@ PAGE = Query(
       LEFT JOIN profiles a ON a.site_id = i.site_id AND a.profile_id = i.created_by
       LEFT JOIN profiles l ON l.site_id = i.site_id AND l.profile_id = i.last_comment_by
       LEFT JOIN item_views v ON v.site_id = i.site_id AND v.item_id = i.item_id
-      LEFT JOIN read_marks ir ON ir.site_id = i.site_id AND ir.profile_id = %(me)s AND ir.item_type_id = i.item_type_id
-                             AND ir.item_id = i.item_id
      ORDER BY i.is_sticky DESC, i.last_activity DESC, i.item_id DESC""",
 )
 _HEAD: Final = item.SUMMARY_WIDTH + 1
@@ -198,26 +204,26 @@ CHILDREN = Query(
          GROUP BY c.top),
     latest AS (
         SELECT g.*, i.item_id IS NOT NULL AND {_NOT_IGNORED} AS is_good,
-               %(me)s <> 0 AND i.last_activity > greatest(me.all_read_at, mr.read_at, ir.read_at) AS is_unread
+               %(me)s <> 0 AND i.last_activity > greatest({_ALL_READ}, {_MARK}, (
+                   SELECT r.read_at FROM read_marks r
+                    WHERE r.site_id = %(site_id)s AND r.profile_id = %(me)s AND r.item_type_id = 2
+                      AND r.item_id = i.microcosm_id)) AS is_unread
           FROM grouped g
           LEFT JOIN items i ON i.site_id = %(site_id)s AND i.item_id = g.item_id AND NOT i.is_deleted
-                           AND NOT i.is_moderated
-          LEFT JOIN profiles me ON me.site_id = i.site_id AND me.profile_id = %(me)s
-          LEFT JOIN read_marks mr ON mr.site_id = i.site_id AND mr.profile_id = %(me)s AND mr.item_type_id = 2
-                                 AND mr.item_id = i.microcosm_id
-          LEFT JOIN read_marks ir ON ir.site_id = i.site_id AND ir.profile_id = %(me)s
-                                 AND ir.item_type_id = i.item_type_id AND ir.item_id = i.item_id)
+                           AND NOT i.is_moderated)
     SELECT {item.SUMMARY_COLUMNS},
            g.top, m.version, m.created_by, ma.version, g.items, g.comments, g.children, g.is_good OR g.item_id IS NULL,
            CASE WHEN %(me)s = 0 OR g.item_id IS NULL THEN false
                 WHEN g.is_good AND g.is_unread THEN true
                 ELSE EXISTS (
-                    SELECT 1 FROM counted p
-                      LEFT JOIN read_marks pm ON pm.site_id = %(site_id)s AND pm.profile_id = %(me)s
-                                             AND pm.item_type_id = 2 AND pm.item_id = p.id
-                      LEFT JOIN profiles pme ON pme.site_id = %(site_id)s AND pme.profile_id = %(me)s
-                     WHERE p.top = g.top AND p.activity > greatest(pme.all_read_at, pm.read_at)
-                       AND EXISTS ({_UNREAD_ITEM.format(microcosm="p.id", after="greatest(pme.all_read_at, pm.read_at)")}))
+                    SELECT 1
+                      FROM (SELECT p.id, p.activity, greatest({_ALL_READ}, (
+                                   SELECT r.read_at FROM read_marks r
+                                    WHERE r.site_id = %(site_id)s AND r.profile_id = %(me)s
+                                      AND r.item_type_id = 2 AND r.item_id = p.id)) AS read_at
+                              FROM counted p WHERE p.top = g.top OFFSET 0) p
+                     WHERE p.activity > p.read_at
+                       AND EXISTS ({_UNREAD_ITEM.format(microcosm="p.id", after="p.read_at")}))
            END,
            {item.SUMMARY_TIMES}
       FROM latest g
@@ -329,23 +335,14 @@ def children(
     me: int,
     ignored: Sequence[int],
     tree: Tree,
+    view: View,
     tops: Sequence[int],
     allowed: frozenset[int],
 ) -> dict[int, Child]:
     """The child microcosms `tops`, each with its readable subtree (`allowed`: readable and not ignored)."""
     if not tops:
         return {}
-    ids: list[int] = []
-    owners: list[int] = []
-    kids: list[bool] = []
-    for top in tops:
-        inside = [id for id in tree.nodes[top].subtree if id in allowed]
-        # Ties of the children's order are broken by title (content 2.5), so they go in in that order.
-        inside.sort(key=lambda id: tree.nodes[id].title)
-        for id in inside:
-            ids.append(id)
-            owners.append(top)
-            kids.append(tree.nodes[id].parent_id == top)
+    ids, owners, kids = _subtrees(tree, view, tuple(tops), allowed)
     found: dict[int, Child] = {}
     for row in tx.rows(
         CHILDREN, site_id=site_id, me=me, ignored=ignored, ids=ids, tops=owners, kids=kids
@@ -371,6 +368,32 @@ def children(
             latest,
             times,
         )
+    return found
+
+
+def _subtrees(
+    tree: Tree, view: View, tops: tuple[int, ...], allowed: frozenset[int]
+) -> tuple[Encoded, Encoded, Encoded]:
+    """The microcosms below `tops` with the one each counts for, and whether it is its direct child: three parameters.
+
+    The same for every request of a role set that ignores no microcosm.
+    """
+    key = ("subtrees", tops, None if len(allowed) == len(view.ids) else allowed)
+    found = view.cache.get(key)
+    if found is None:
+        ids: list[int] = []
+        owners: list[int] = []
+        kids: list[bool] = []
+        for top in tops:
+            inside = [id for id in tree.nodes[top].subtree if id in allowed]
+            # Ties of the children's order are broken by title (content 2.5), so they go in in that order.
+            inside.sort(key=lambda id: tree.nodes[id].title)
+            ids += inside
+            owners += [top] * len(inside)
+            kids += [tree.nodes[id].parent_id == top for id in inside]
+        found = (encoded(ids), encoded(owners), encoded(kids))
+        if key[2] is None:
+            view.cache[key] = found
     return found
 
 

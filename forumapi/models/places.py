@@ -16,7 +16,7 @@ def breadcrumb(tree: Tree, view: View, microcosm_id: int, *, with_itself: bool) 
     left out: their titles are not for them.
     """
     key = ("crumb", microcosm_id, with_itself)
-    found = view.cache.get(key)
+    found: bytes | None = view.cache.get(key)
     if found is None:
         found = view.cache[key] = _breadcrumb(tree, view, microcosm_id, with_itself)
     return found
@@ -45,7 +45,7 @@ def _breadcrumb(tree: Tree, view: View, microcosm_id: int, with_itself: bool) ->
 def microcosm_link(tree: Tree, view: View, microcosm_id: int) -> bytes:
     """The link `microcosm` of an item."""
     key = ("link", microcosm_id)
-    found = view.cache.get(key)
+    found: bytes | None = view.cache.get(key)
     if found is None:
         link: dict[str, Any] = {
             "rel": "microcosm",
@@ -60,7 +60,7 @@ def microcosm_link(tree: Tree, view: View, microcosm_id: int) -> bytes:
 def child_link(tree: Tree, view: View, microcosm_id: int) -> bytes:
     """An entry of a microcosm summary's `children`."""
     key = ("child", microcosm_id)
-    found = view.cache.get(key)
+    found: bytes | None = view.cache.get(key)
     if found is None:
         node = tree.nodes[microcosm_id]
         link: dict[str, Any] = {

@@ -535,7 +535,9 @@ CREATE TABLE comments (
     FOREIGN KEY (site_id, edited_by) REFERENCES profiles,
     FOREIGN KEY (site_id, in_reply_to) REFERENCES comments
 );
-CREATE UNIQUE INDEX comments_in_item ON comments (site_id, item_id, seq) WHERE item_id IS NOT NULL;
+-- Pages of threads with hidden comments or ignored authors are found in the index alone.
+CREATE UNIQUE INDEX comments_in_item ON comments (site_id, item_id, seq) INCLUDE (created_by, is_deleted, is_moderated)
+    WHERE item_id IS NOT NULL;
 CREATE INDEX comments_hidden ON comments (site_id, item_id, seq) WHERE is_deleted OR is_moderated;
 CREATE INDEX comments_on_profile ON comments (site_id, on_profile_id, comment_id) WHERE on_profile_id IS NOT NULL;
 CREATE INDEX comments_replies ON comments (site_id, in_reply_to, comment_id) WHERE in_reply_to IS NOT NULL;
@@ -740,7 +742,7 @@ CREATE TABLE watchers (
     UNIQUE (site_id, profile_id, item_type_id, item_id),
     FOREIGN KEY (site_id, profile_id) REFERENCES profiles
 );
-CREATE INDEX watchers_item ON watchers (site_id, item_type_id, item_id);
+CREATE INDEX watchers_item ON watchers (site_id, item_type_id, item_id, profile_id);
 
 CREATE TABLE ignores (
     site_id         bigint      NOT NULL,
