@@ -100,7 +100,7 @@ def test_a_custom_domain_names_its_site_with_the_site_routes(platform: Platform)
 def test_a_domain_that_moves_to_another_site_moves_within_a_second(platform: Platform) -> None:
     first, second = platform.make.site(), platform.make.site()
     domain = domain_of(platform, first)
-    worker = Platform(platform.app.database.url)
+    worker = Platform(platform.database_url)
     worker.application.start()
     assert site_id(worker, domain) == first.id
 
@@ -132,8 +132,8 @@ def test_two_spellings_share_what_is_kept_of_a_site(platform: Platform) -> None:
             assert platform.api.get(OWN, host=host).statements == 0
 
 
-def test_a_site_is_read_again_where_nobody_watches(database_url: str) -> None:
-    lone = Platform(database_url)  # never started: no thread asks for versions
+def test_a_site_is_read_again_where_nobody_watches(platform: Platform) -> None:
+    lone = Platform(platform.database_url)  # never started: no thread asks for versions
     site = lone.make.site()
     lone.api.get(OWN, site=site)
     lone.sql(
@@ -147,7 +147,7 @@ def test_a_site_is_read_again_where_nobody_watches(database_url: str) -> None:
 
 def test_a_member_sees_a_change_on_the_next_request_of_any_worker(platform: Platform) -> None:
     site = platform.make.site()
-    worker = Platform(platform.app.database.url, site_poll_ms=900)
+    worker = Platform(platform.database_url, site_poll_ms=900)
     worker.application.start()
     assert worker.api.get(OWN, by=site.member).status == 200
 

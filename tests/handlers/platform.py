@@ -11,6 +11,7 @@ from werkzeug.test import Client
 
 from forumapi.config import Config
 from forumapi.wsgi import Application, create_app
+from tests import services
 from tests.api import Api, Headers, Response
 from tests.factories import Factory, Site
 
@@ -49,6 +50,7 @@ class Platform:
             "debug_counts": True,
         }
         self.config = Config(**(chosen | settings))
+        self.database_url = database_url
         self.application = create_app(self.config, database_url)
         self.app = self.application.app
         self.api = WsgiApi(self.application)
@@ -74,9 +76,13 @@ def eventually(true: Callable[[], bool], within_s: float = 1.0) -> bool:
 
 
 @pytest.fixture(scope="module")
-def platform(database_url: str) -> Iterator[Platform]:
-    """A started application on the root host and all site hosts of forum.example; each test makes sites of its own."""
-    made = Platform(database_url)
-    made.application.start()
-    yield made
-    made.application.stop()
+def platform(database_url: str, request: pytest.FixtureRequest) -> Iterator[Platform]:
+    """A started application on the root host and all site hosts of forum.example; each test makes sites of its own.
+
+    Its database is its own: what others expect of the list of all sites must not depend on these tests.
+    """
+    with services.database(database_url, request.module.__name__.rpartition(".")[2]) as url:
+        made = Platform(url)
+        made.application.start()
+        yield made
+        made.application.stop()

@@ -77,9 +77,9 @@ def test_anyone_may_read_and_a_warm_document_costs_nothing(platform: Platform) -
 
 
 @pytest.mark.parametrize("name", DOCUMENTS)
-def test_values_are_filled_in_and_escaped(database_url: str, name: str) -> None:
+def test_values_are_filled_in_and_escaped(platform: Platform, name: str) -> None:
     own = Platform(
-        database_url,
+        platform.database_url,
         operator_name="Forums & <Co>",
         operator_email="office@example.org",
         operator_address="1 High St\n<b>",

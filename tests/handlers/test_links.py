@@ -112,10 +112,10 @@ def test_the_first_character_is_part_of_the_code(platform: Platform) -> None:
     ],
 )
 def test_blocked_domains_are_refused_with_what_is_below_them(
-    database_url: str, platform: Platform, stem: str, refused: bool
+    platform: Platform, stem: str, refused: bool
 ) -> None:
     site = platform.make.site()
-    configured = Platform(database_url, blocked_link_domains=("bad.example",))
+    configured = Platform(platform.database_url, blocked_link_domains=("bad.example",))
     stored = f"{site.key}.example"
     platform.sql("INSERT INTO blocked_link_domains (domain) VALUES (%(d)s) RETURNING 1", d=stored)
     (first,) = shorten(platform, stem.format(site.key))

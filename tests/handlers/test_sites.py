@@ -397,8 +397,8 @@ def test_texts_are_stored_escaped(platform: Platform) -> None:
     assert (again["title"], again["description"]) == ("R&amp;D NOW", "a &lt; b\nc")
 
 
-def test_a_configured_address_is_told_of_a_new_site(database_url: str) -> None:
-    told = Platform(database_url, new_site_email="boss@example.org")
+def test_a_configured_address_is_told_of_a_new_site(platform: Platform) -> None:
+    told = Platform(platform.database_url, new_site_email="boss@example.org")
     person = told.make.site().member
     assert create(told, person, subdomainKey=f"told{person.id}", title="A & B").status == 302
 
@@ -585,7 +585,7 @@ def test_a_deleted_site_is_gone_everywhere_within_a_second(platform: Platform) -
     for host in (site.host, domain):
         assert api.get(OWN, host=host).status == 200
 
-    other = Platform(platform.app.database.url)  # a second worker, which is not told
+    other = Platform(platform.database_url)  # a second worker, which is not told
     other.application.start()
     assert other.api.get(OWN, site=site).status == 200
     assert change(platform, site, {"meta": {"flags": {"deleted": True}}}).status == 302
