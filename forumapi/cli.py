@@ -136,7 +136,12 @@ def parser() -> argparse.ArgumentParser:
     _as_json(shown)
 
     tokens = group("token", "access tokens")
-    make = command("create", _token_create, "make a token and print its secret, once", tokens)
+    make = command(
+        "create",
+        _token_create,
+        "make a token and print its secret, once; with --site it is good there only",
+        tokens,
+    )
     _who(make)
     make.add_argument("--name", default="command line", help="what it is for")
     make.add_argument("--days", type=int, help="its life; the setting token_days when left out")

@@ -351,7 +351,6 @@ def _first_site(url: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class _Person:
-    site_id: int
     key: str
     role: str
     user_id: int
@@ -383,7 +382,9 @@ def invitation(config: Config, url: str) -> str:
         lines.append(f"  {title + ':':24} {_site_url(config, key)}/api/v1/microcosms")
     if sites:
         lines.append(f"  {'API reference:':24} {_site_url(config, sites[0][0])}/api/v1/docs")
-    lines.append(f"  {'Log, mail, data:':24} {config.data_path}")
+    lines.append(f"  {'Logs, data:':24} {config.data_path}")
+    if config.is_embedded and not config.smtp_url:
+        lines.append(f"  {'Mail (sign-in codes):':24} {config.mailbox_path}")
     tokens = _tokens(config, url, cast)
     if tokens:
         lines += ["", "Tokens:"]
@@ -413,7 +414,7 @@ def _cast(connection: psycopg.Connection) -> list[_Person]:
     emails = {f"{role}@{key}.test": (key, role) for key in DEMO_SITES for role in SHOWN_CAST}
     rows = connection.execute(
         """
-        SELECT u.email, u.user_id, s.site_id
+        SELECT u.email, u.user_id
           FROM users u
           JOIN profiles p ON p.user_id = u.user_id
           JOIN sites s ON s.site_id = p.site_id
@@ -421,7 +422,7 @@ def _cast(connection: psycopg.Connection) -> list[_Person]:
         """,
         [list(emails)],
     ).fetchall()
-    found = {email: _Person(site_id, *emails[email], user_id) for email, user_id, site_id in rows}
+    found = {email: _Person(*emails[email], user_id) for email, user_id in rows}
     return [found[email] for email in emails if email in found]
 
 
@@ -453,11 +454,7 @@ def _tokens(config: Config, url: str, cast: list[_Person]) -> dict[str, str]:
                 secret = kept.get(email, "")
                 if token_hash(secret) not in good:
                     secret = access_token.create(
-                        tx,
-                        person.user_id,
-                        days=config.token_days,
-                        name="forumapi run",
-                        site_id=person.site_id,
+                        tx, person.user_id, days=config.token_days, name="forumapi run"
                     )
                 tokens[email] = secret
     finally:
