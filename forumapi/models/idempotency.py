@@ -8,7 +8,7 @@ from typing import Final, NamedTuple
 from psycopg import errors as pgerrors
 
 from forumapi.db import Query, Transaction
-from forumapi.errors import Conflict, Invalid, Unprocessable
+from forumapi.errors import Conflict, Invalid, Unavailable, Unprocessable
 
 MAX_LENGTH: Final = 255
 WAIT_MS: Final = 2000
@@ -85,7 +85,9 @@ def claim(tx: Transaction, scope: Scope, body: bytes, hours: int) -> Finished | 
     try:
         tx.run(FORGET_OLD, hours=hours, **scope._asdict())
         claimed = tx.row(CLAIM, body_hash=digest, **scope._asdict())
-    except pgerrors.LockNotAvailable:
+    except Unavailable as error:
+        if not isinstance(error.__cause__, pgerrors.LockNotAvailable):
+            raise
         raise Conflict(
             "A request with this Idempotency-Key is still under way",
             headers=(("Retry-After", "1"),),
