@@ -146,7 +146,7 @@ _PARAMETERS: Final[dict[str, Schema]] = {
         "in": "header",
         "description": "Your own name for this write, kept for a day: sent again, it is done once and answered alike. "
         "Looked at only for callers who are signed in.",
-        "schema": {"type": "string"},
+        "schema": {"type": "string", "pattern": "^[ -~]{1,255}$"},
     },
     "If-Match": {
         "name": "If-Match",
@@ -323,7 +323,7 @@ def _place(url: str, handler: type[Handler]) -> Place:
 
 
 def _path_parameter(name: str, kind: str) -> Schema:
-    converter: type[BaseConverter] = {**DEFAULT_CONVERTERS, **CONVERTERS}[kind]  # type: ignore[assignment]
+    converter: type[BaseConverter] = {**DEFAULT_CONVERTERS, **CONVERTERS}[kind]
     regex = converter.regex
     schema: Schema = {"type": "string", "pattern": f"^{regex}$"}
     if regex == NumberConverter.regex:
@@ -395,7 +395,8 @@ def _operation(place: Place, verb: str, operation: Operation, schemas: _Schemas)
         "x-need": operation.need.name.lower(),
     }
     if operation.body is not None:
-        made["requestBody"] = {"required": True, "content": schemas.body(operation.body)}
+        keys = required_keys(place.handler, verb)
+        made["requestBody"] = {"required": True, "content": schemas.body(operation.body, keys)}
     made["responses"] = {
         str(operation.status): _success(operation, schemas),
         **{
@@ -463,6 +464,12 @@ def operation_errors(handler: type[Handler], verb: str) -> tuple[int, ...]:
     """Statuses that only this method can answer, as its class says in `also_answers`."""
     also: Mapping[str, tuple[int, ...]] = getattr(handler, "also_answers", {})
     return also.get(verb, ())
+
+
+def required_keys(handler: type[Handler], verb: str) -> tuple[str, ...]:
+    """Keys that a body of this method must have, as its class says in `required_keys`; `meta.x` is one within meta."""
+    keys: Mapping[str, tuple[str, ...]] = getattr(handler, "required_keys", {})
+    return keys.get(verb, ())
 
 
 def _success(operation: Operation, schemas: _Schemas) -> Schema:
@@ -595,12 +602,15 @@ class _Schemas:
         found: Schema = self._answers[repr(kind)]
         return found
 
-    def body(self, kind: Any) -> Schema:
-        """The `content` of a request body: JSON, and a form for what is flat."""
-        made = {JSON: {"schema": self._bodies[repr(kind)]}}
+    def body(self, kind: Any, keys: tuple[str, ...] = ()) -> Schema:
+        """The `content` of a request body: JSON, and a form for what is flat. `keys` must be sent."""
+        schema: Schema = self._bodies[repr(kind)]
+        if keys:
+            schema = {"allOf": [schema, _requiring(keys)]}
+        made = {JSON: {"schema": schema}}
         form = self._form(kind)
-        if form is not None:
-            made[FORM] = {"schema": form}
+        if form is not None and not set(keys) - set(form["properties"]):
+            made[FORM] = {"schema": {**form, "required": list(keys)} if keys else form}
         return made
 
     def _form(self, kind: Any) -> Schema | None:
@@ -616,6 +626,22 @@ class _Schemas:
         if not flat or set(whole.get("required", ())) - set(flat):
             return None
         return {**whole, "properties": flat}
+
+
+def _requiring(keys: tuple[str, ...]) -> Schema:
+    """Says that an object has these keys, and not null there."""
+    inner: dict[str, list[str]] = {}
+    for key in keys:
+        first, _, rest = key.partition(".")
+        inner.setdefault(first, []).extend([rest] if rest else [])
+    return {
+        "type": "object",
+        "required": list(inner),
+        "properties": {
+            key: _requiring(tuple(rest)) if rest else {"not": {"type": "null"}}
+            for key, rest in inner.items()
+        },
+    }
 
 
 def _made(kinds: Mapping[str, Any]) -> tuple[Schema, Schema]:

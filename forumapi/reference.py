@@ -117,8 +117,10 @@ def _operation(document: Schema, verb: str, path: str, item: Schema, operation: 
     content = operation.get("requestBody", {}).get("content", {})
     if content:
         kinds = " or ".join(f"<code>{escape(kind)}</code>" for kind in content)
-        first: Schema = next(iter(content.values()))
-        parts.append(f"<h4>Body</h4>\n<p>{_type(first['schema'])}, as {kinds}</p>\n")
+        first: Schema = next(iter(content.values()))["schema"]
+        kind, *needed = first.get("allOf", (first,))
+        required = "".join(f" {_required(one)}" for one in needed)
+        parts.append(f"<h4>Body</h4>\n<p>{_type(kind)}, as {kinds}.{required}</p>\n")
     parts.append("<h4>Answers</h4>\n")
     parts.append(
         _table(
@@ -134,6 +136,21 @@ def _operation(document: Schema, verb: str, path: str, item: Schema, operation: 
     )
     parts.append("</article>\n")
     return "".join(parts)
+
+
+def _required(schema: Schema) -> str:
+    keys = " and ".join(f"<code>{escape(key)}</code>" for key in _keys(schema))
+    return f"Required: {keys}."
+
+
+def _keys(schema: Schema) -> Iterable[str]:
+    """The keys that a schema requires, those within others with a dot."""
+    for key in schema["required"]:
+        inner = schema["properties"][key]
+        if "required" in inner:
+            yield from (f"{key}.{below}" for below in _keys(inner))
+        else:
+            yield key
 
 
 def _data(response: Schema) -> str:

@@ -5,8 +5,6 @@ The API document is made from these, and every answer of the test suite is held 
 documents are encoded by their models.
 """
 
-# ruff: noqa: N815 - the wire's names are in camel case
-
 from __future__ import annotations
 
 from typing import Annotated, Any, Generic, Literal, TypeVar

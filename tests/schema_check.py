@@ -22,11 +22,7 @@ ANYWHERE = frozenset({400, 404, 500, 503})
 OVERRIDES = frozenset(
     ("CONNECT", "DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT", "TRACE")
 )
-JSON_HEADERS = {
-    "access-control-allow-origin": "*",
-    "vary": "Authorization",
-    "x-content-type-options": "nosniff",
-}
+ALWAYS = {"access-control-allow-origin": "*", "x-content-type-options": "nosniff"}
 NEEDS_HEADER = {
     302: "location",
     307: "location",
@@ -111,7 +107,7 @@ def _meant(method: str, query: Mapping[str, str], sent: Mapping[str, str]) -> st
 
 
 def _headers(response: Response, got: Mapping[str, str], method: str) -> Iterator[str]:
-    for name, value in JSON_HEADERS.items():
+    for name, value in ALWAYS.items():
         if got.get(name) != value:
             yield f"{name} is {got.get(name)!r}, not {value!r}"
     for name in ("x-request-id", "content-length"):
@@ -154,6 +150,9 @@ def _json(
     enveloped = not bare and _is_enveloped(path, method, response.status)
     said = response.status
     if enveloped:
+        vary = {name.lower(): value for name, value in response.headers.items()}.get("vary")
+        if vary != "Authorization":
+            yield f"vary is {vary!r}, not 'Authorization'"
         if not isinstance(value, dict) or list(value) != ["context", "status", "data", "error"]:
             yield "the body is not the envelope"
             return

@@ -12,8 +12,10 @@ from typing import Any
 
 import jsonschema
 import pytest
+from msgspec import UNSET, Struct, UnsetType
 
 from forumapi import openapi, reference, routes
+from forumapi.body import Meta
 from forumapi.context import Context
 from forumapi.errors import ApiError
 from forumapi.handler import ANYONE, Handler, needs
@@ -142,6 +144,52 @@ def test_an_address_means_one_thing_on_every_host() -> None:
 
     with pytest.raises(ValueError, match="/x means one thing"):
         openapi.document({"/x": One}, {"/x": Other})
+
+
+class NoteBody(Struct):
+    """A note."""
+
+    title: str | UnsetType = UNSET
+    meta: Meta | UnsetType = UNSET
+
+
+class NoteHandler(Handler):
+    """A note."""
+
+    allow = "OPTIONS,POST,PUT"
+    required_keys = {"POST": ("title",), "PUT": ("title", "meta.editReason")}
+
+    @needs(ANYONE, body=NoteBody)
+    def post(self, ctx: Context) -> Result:
+        """Write it."""
+        return Done()
+
+    @needs(ANYONE, body=NoteBody)
+    def put(self, ctx: Context) -> Result:
+        """Change it."""
+        return Done()
+
+
+def test_a_body_has_the_keys_that_its_method_requires() -> None:
+    document = openapi.host_document({"/api/v1/notes": NoteHandler})
+    item = document["paths"]["/api/v1/notes"]
+
+    def accepts(verb: str, value: Any, kind: str = openapi.JSON) -> bool:
+        schema = item[verb]["requestBody"]["content"][kind]["schema"]
+        whole = {**schema, "components": document["components"]}
+        return jsonschema.Draft202012Validator(whole).is_valid(value)
+
+    assert accepts("post", {"title": "x"})
+    assert accepts("post", {"title": "x", "meta": None})
+    assert not accepts("post", {})
+    assert not accepts("post", {"title": None})
+    assert accepts("post", {"title": "x"}, openapi.FORM)
+    assert not accepts("post", {}, openapi.FORM)
+    assert accepts("put", {"title": "x", "meta": {"editReason": "y"}})
+    assert not accepts("put", {"title": "x", "meta": {}})
+    assert not accepts("put", {"title": "x", "meta": None})
+    assert openapi.FORM not in item["put"]["requestBody"]["content"]
+    assert b"<code>title</code> and <code>meta.editReason</code>" in reference.page(document)
 
 
 def test_every_status_of_an_error_is_described() -> None:
