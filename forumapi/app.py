@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from werkzeug.routing import IntegerConverter, Map, MapAdapter, Rule, ValidationError
+from werkzeug.routing import BaseConverter, IntegerConverter, Map, MapAdapter, Rule, ValidationError
 
 from forumapi import addresses, itemtypes
 from forumapi.cache import Cache
@@ -64,7 +64,7 @@ def _item_converter(kind: ItemType) -> type[NumberConverter]:
     return ItemConverter
 
 
-CONVERTERS = {
+CONVERTERS: dict[str, type[BaseConverter]] = {
     "number": NumberConverter,
     **{kind.name: _item_converter(kind) for kind in itemtypes.TYPES},
 }

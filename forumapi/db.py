@@ -157,7 +157,8 @@ class Connection:
         self._prepared: set[bytes] = set()
         self._loader = psycopg.adapt.Transformer(self._raw)
         self._wait = _waiter(self._pg.socket, timeout_s)
-        # Every statement is prepared once and has one good plan; planning a page statement anew costs more than running it.
+        # Every statement is prepared once and has one good plan; planning a page statement anew costs
+        # more than running it.
         self.command(
             b"SET TimeZone = 'UTC'; SET plan_cache_mode = 'force_generic_plan'; SET jit = off"
         )
@@ -332,8 +333,9 @@ class Database:
 class Reader:
     """Reads of one request. Takes a connection with the first statement and keeps it until `end()`.
 
-    `statements` counts statements, which outside a transaction are the round trips; `cache_trips` those to memcached. A read that meets a dead connection or a plan that a migration broke is run once
-    more on another connection.
+    `statements` counts statements, which outside a transaction are the round trips; `cache_trips`
+    those to memcached. A read that meets a dead connection or a plan that a migration broke is run
+    once more on another connection.
     """
 
     __slots__ = ("_connection", "_database", "cache_trips", "statements")

@@ -16,15 +16,17 @@ import msgspec
 Fragment = tuple[bytes, ...]
 
 ZERO_TIME: Final = "0001-01-01T00:00:00Z"
-# The key under which a hole stands for members that may be absent. Never an object's first key.
+# The key under which a hole stands for members that may be absent.
 OPTIONAL: Final = "?"
-_OPTIONAL_MARK: Final = b',"?":'
+_FIRST: Final = b'{"?":'
+_LATER: Final = b',"?":'
 
 
 class Hole:
     """A place in a document that is filled when the page is made.
 
-    Under the key OPTIONAL it is filled with b"" or with whole members that start with a comma: `,"key":value`.
+    Under the key OPTIONAL it is filled with b"" or with whole members, each with a comma: `,"key":value`, or
+    `"key":value,` where it is the object's first key.
     """
 
     __slots__ = ("mark",)
@@ -66,7 +68,11 @@ def cut(data: bytes) -> Fragment:
     """JSON bytes with marked holes, cut at them."""
     parts = data.split(b"\0")
     for index in range(0, len(parts) - 1, 2):
-        parts[index] = parts[index].removesuffix(_OPTIONAL_MARK)
+        if parts[index].endswith(_FIRST):
+            parts[index] = parts[index].removesuffix(_FIRST) + b"{"
+            parts[index + 2] = parts[index + 2].removeprefix(b",")
+        else:
+            parts[index] = parts[index].removesuffix(_LATER)
     return tuple(parts)
 
 

@@ -63,7 +63,7 @@ def page_offset(position: int, limit: int) -> int:
 
 
 def href(path: str, pairs: Pairs, **changed: int | str | None) -> str:
-    """`path` with the query re-encoded, keys sorted, `access_token` dropped, and `changed` keys set or (None) dropped."""
+    """`path` with the query re-encoded: keys sorted, no `access_token`, `changed` keys set or (None) dropped."""
     kept = [(key, value) for key, value in pairs if key != "access_token" and key not in changed]
     kept += [(key, str(value)) for key, value in changed.items() if value is not None]
     kept.sort(key=lambda pair: pair[0])

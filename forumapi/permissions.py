@@ -1,7 +1,8 @@
-"""The permission evaluator: platform 5.4, for one target or for a whole site's microcosms. Pure: no database, no HTTP.
+"""The permission evaluator: platform 5.4, for one target or for a whole site's microcosms.
 
-A permission set is an int of flag bits. What depends only on roles is worked out once per (site, acl_version, role set)
-as an `Access`; what depends on the person (site owner, microcosm owner, author, ban) is laid over it here, never shared.
+Pure: no database, no HTTP. A permission set is an int of flag bits. What depends only on roles is
+worked out once per (site, acl_version, role set) as an `Access`; what depends on the person (site
+owner, microcosm owner, author, ban) is laid over it here, never shared.
 """
 
 from __future__ import annotations

@@ -86,7 +86,7 @@ def test_every_tenant_table_begins_with_its_site(database_url: str) -> None:
                 WHERE i.indisprimary AND NOT c.relispartition"""
         ).fetchall()
 
-    first = dict(rows)
+    first: dict[str, str] = dict(rows)
     allowed = PLATFORM | {"audit_log"}
     assert {name for name, column in first.items() if column != "site_id"} <= allowed
 

@@ -124,7 +124,8 @@ def _place(ctx: Context, item_type: int, id: int) -> Place | None:
 
 
 def _is_hidden(place: Place) -> bool:
-    return bool(place.locked) and not (place.locked.is_visible and place.is_under_live)
+    locked = place.locked
+    return locked is not None and not (locked.is_visible and place.is_under_live)
 
 
 def _participates(ctx: Context, place: Place) -> bool:

@@ -97,7 +97,7 @@ def show(ctx: Context) -> Result:
         ctx.path,
         ctx.query_string,
         tree.acl_version,
-        item.places.breadcrumb(tree, view, found.microcosm_id, with_itself=True),
+        places.breadcrumb(tree, view, found.microcosm_id, with_itself=True),
     )
     return Page(found.version, stamp, build)
 

@@ -1,7 +1,5 @@
 """Profiles: the people of a site, one of them, one's own options. Wire: docs/api/profiles.md."""
 
-# ruff: noqa: N815 - the wire's names are in camel case
-
 from __future__ import annotations
 
 from typing import Final

@@ -56,7 +56,8 @@ def _document(row: Row, *, is_detail: bool) -> Fragment:
         data["firstLine"] = ""
     data["markdown"] = markdown
     data["html"] = html
-    meta: dict[str, Any] = {"created": fragments.when(created), "createdBy": Hole("author")}
+    meta: dict[str, Any] = {fragments.OPTIONAL: Hole("thread")} if is_detail else {}
+    meta |= {"created": fragments.when(created), "createdBy": Hole("author")}
     if edited is not None:
         meta["edited"] = fragments.when(edited)
     meta["editedBy"] = Hole("editor")
@@ -66,8 +67,6 @@ def _document(row: Row, *, is_detail: bool) -> Fragment:
         "visible": not is_deleted and not is_moderated,
         "unread": Hole("unread"),
     }
-    if is_detail:
-        meta[fragments.OPTIONAL] = Hole("thread")
     meta["links"] = [
         {"rel": "self", "href": itemtypes.href(itemtypes.COMMENT, comment_id)},
         Hole("links"),
@@ -89,7 +88,7 @@ def _load_details(tx: Reader, site_id: int, ids: list[int]) -> Loaded:
 
 
 SUMMARY: Final = Kind("comment/1", _load_summaries)
-DETAIL: Final = Kind("comment.detail/1", _load_details)
+DETAIL: Final = Kind("comment.detail/2", _load_details)
 
 
 # ---------------------------------------------------------------- what a page statement returns of a comment
@@ -310,14 +309,9 @@ def page(tx: Reader, site_id: int, id: int, me: int, ignored: Sequence[int]) -> 
     for row in rows:
         by_kind[row[WIDTH]].append(Stub(*row[:WIDTH]))
     replied_to = by_kind[1][0] if by_kind[1] else None
-    return CommentPage(
-        by_kind[0][0],
-        replied_to,
-        by_kind[2],
-        Parent(parent_type, parent_id, title),
-        microcosm_id,
-        *rest,
-        rows,
+    parent = Parent(parent_type, parent_id, title)
+    return CommentPage._make(
+        (by_kind[0][0], replied_to, by_kind[2], parent, microcosm_id, *rest, rows)
     )
 
 
@@ -346,9 +340,9 @@ def detail(
     thread = b""
     if found.replied_to is not None and found.replied_to.id in known:
         one = summary(known[found.replied_to.id], found.replied_to, people, links)
-        thread += b',"inReplyTo":' + one
+        thread += b'"inReplyTo":%b,' % one
     if found.replies:
-        thread += b',"replies":' + summaries(known, found.replies, people, found.parent)
+        thread += b'"replies":%b,' % summaries(known, found.replies, people, found.parent)
     return fragments.fill(
         fetched[DETAIL][found.stub.id],
         {

@@ -186,7 +186,7 @@ def page(
     parent = rows[0][comment.WIDTH :]
     stubs = [Stub(*row[: comment.WIDTH]) for row in rows if row[0] is not None]
     stamp = (parent[:_PARENT_STAMPED], [tuple(stub) for stub in stubs])
-    return ItemPage(item_type, *parent, stubs, stamp)
+    return ItemPage._make((item_type, *parent, stubs, stamp))
 
 
 def mark_read(tx: Reader, site_id: int, found: ItemPage, me: int, at: Paging) -> None:

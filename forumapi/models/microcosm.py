@@ -268,12 +268,12 @@ class Head(NamedTuple):
     send_email: bool | None
     send_sms: bool | None
     has_unread: bool  # an item directly in it is unread
-    items: list[Row]  # SUMMARY_COLUMNS and the unread flag
-    times: list[Row]
     created: datetime.datetime
     edited: datetime.datetime | None
     description: str
     visibility: str
+    items: list[Row]  # SUMMARY_COLUMNS and the unread flag
+    times: list[Row]
     stamp: Any
 
 
@@ -305,13 +305,8 @@ def page(
     found = [row for row in rows if row[0] is not None]
     items = [row[:_HEAD] for row in found]
     times = [row[_TIMES : _TIMES + 2] for row in found]
-    return Head(
-        *first[_HEAD:_TIMES],
-        items,
-        times,
-        *first[_TIMES + 2 :],
-        (first[_HEAD:_TIMES], items),
-    )
+    head = first[_HEAD:_TIMES]
+    return Head._make((*head, *first[_TIMES + 2 :], items, times, (head, items)))
 
 
 class Child(NamedTuple):

@@ -289,7 +289,7 @@ def edit(
     rendered: Rendered,
 ) -> None:
     """Store a new revision as the current one; the one before is kept apart."""
-    site_id, me, ip = author
+    site_id, me, _ = author
     revision = found.revisions + 1
     version = tx.value(
         EDIT,

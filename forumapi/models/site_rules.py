@@ -1,7 +1,5 @@
 """What a site may be called, look like and be reached at (platform 2.3). Pure: no database, no HTTP."""
 
-# ruff: noqa: N815 - the wire's names are in camel case
-
 from __future__ import annotations
 
 import re

@@ -32,9 +32,10 @@ def load(tx: Reader, site_id: int, acl_version: int) -> Tree:
     """The site's tree. `acl_version` must have been read before this call, so that the tree is at least that new."""
     nodes = []
     for row in tx.rows(MICROCOSMS, site_id=site_id):
-        nodes.append(Node(*row[:4], tuple(row[4]), *row[5:]))
+        id, parent_id, title, logo_url, types, *rest = row
+        nodes.append(Node(id, parent_id, title, logo_url, tuple(types), *rest))
     roles = []
     for row in tx.rows(ROLES, site_id=site_id):
         rights = sum(flag for flag, is_set in zip(_RIGHTS, row[6:], strict=True) if is_set)
-        roles.append(Role(*row[:6], rights))
+        roles.append(Role._make((*row[:6], rights)))
     return Tree(acl_version, nodes, roles)

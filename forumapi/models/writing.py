@@ -227,7 +227,7 @@ def update(
     tx: Transaction, author: Author, found: LockedItem, title: str, microcosm_id: int, reason: str
 ) -> None:
     """Change title and place of a locked item; counters of both microcosms follow (content 3.5)."""
-    site_id, me, ip = author
+    site_id, me, _ = author
     version = tx.value(
         UPDATE,
         site_id=site_id,

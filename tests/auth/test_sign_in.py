@@ -48,7 +48,7 @@ def provider(answer: Callable[[str, bytes], tuple[int, bytes]]) -> Iterator[str]
             self.end_headers()
             self.wfile.write(data)
 
-        do_GET = do_POST  # noqa: N815
+        do_GET = do_POST
 
         def log_message(self, format: str, *args: Any) -> None:
             pass

@@ -197,6 +197,12 @@ _OWN_TOKEN = {
 
 DEVIATIONS: tuple[Deviation, ...] = (
     Deviation(
+        "platform 1.5",
+        ("rootsite-*-GET-reserved-*",),
+        (Header("cache-control", "no-cache, max-age=0"), Header("vary", "Authorization")),
+        "Every JSON answer carries both; what is free now may be taken in a moment.",
+    ),
+    Deviation(
         "P-01",
         (
             "trailing-slash",

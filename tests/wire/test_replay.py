@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from fnmatch import fnmatchcase
 
 import pytest
 from _pytest.mark.structures import ParameterSet
@@ -27,22 +26,10 @@ ENTRIES = {
 """A recorded list of microcosms and conversations shows its first two entries, both microcosms."""
 
 
-NOT_YET = {
-    "OPTIONS-*": "OPTIONS carries Cache-Control and Vary, which no rule gives it",
-    "member-GET-comment": "meta.inReplyTo stands behind flags, not first",
-    "member-GET-comment-edited": "meta.replies stands behind flags, not first",
-    "method-override-*": "meta.inReplyTo stands behind flags, not first",
-    "rootsite-*-GET-reserved-*": "Cache-Control and Vary are there; the reference sends neither",
-}
-"""Recordings that the engine does not answer yet as it must, and how; fails once one is mended."""
-
-
 def cases() -> Iterator[ParameterSet]:
     """Every recording to replay, its id with the rules that apply."""
     for name in CASES:
-        reasons = [why for pattern, why in NOT_YET.items() if fnmatchcase(name, pattern)]
-        marks = [pytest.mark.xfail(reason=why, strict=True) for why in reasons]
-        yield pytest.param(name, id=f"{name} {summary(name)}".strip(), marks=marks)
+        yield pytest.param(name, id=f"{name} {summary(name)}".strip())
 
 
 @pytest.mark.parametrize("name", list(cases()))
