@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from html import unescape
-from typing import Final
+from typing import ClassVar, Final
 
 from forumapi import itemtypes, mail, paging, permissions, schemas
 from forumapi.context import Context, Located
@@ -115,6 +115,7 @@ class SitesHandler(Handler):
     """The sites of the platform."""
 
     allow = "OPTIONS,POST,HEAD,GET"
+    required_keys: ClassVar = {"POST": ("title", "description", "subdomainKey")}
 
     def locate(self, ctx: Context) -> None:
         # A refusal wins over a bad page (content 1.2).
