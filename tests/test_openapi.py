@@ -320,6 +320,7 @@ def test_a_documented_answer_passes() -> None:
     check(Answer(refused, 405, more={"Allow": "OPTIONS,GET"}), "DELETE", TREE)
     nowhere = envelope({"siteId": 7, "errorCode": 0, "errorDetail": "No"}, 404, ["No"])
     check(Answer(nowhere, 404), "GET", "/api/v1/nowhere")
+    check(Answer(nowhere, 404), "OPTIONS", "/api/v1/nowhere")
 
 
 @pytest.mark.parametrize(
