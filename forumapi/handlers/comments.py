@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import ClassVar, Final
 
 from forumapi import body, itemtypes, paging, patch, permissions, schemas
 from forumapi.body import UNSET, Body, Meta, UnsetType
@@ -266,6 +266,7 @@ class CommentsHandler(Handler):
     """Comments come embedded in what they are on; here they are only made."""
 
     allow = "OPTIONS,POST"
+    required_keys: ClassVar = {"POST": ("itemType", "itemId", "markdown")}
 
     def locate(self, ctx: Context) -> Located:
         """The parent that the body names. Rendering comes first, locks after it."""

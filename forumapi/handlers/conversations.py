@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import ClassVar, Final
 
 from forumapi import body, itemtypes, paging, patch, permissions, schemas
 from forumapi.body import UNSET, Body, Meta, UnsetType
@@ -177,6 +177,7 @@ class ConversationHandler(Handler):
     """One conversation with a page of its comments."""
 
     allow = "OPTIONS,GET,HEAD,PUT,PATCH,DELETE"
+    required_keys: ClassVar = {"PUT": ("meta.editReason",)}
 
     def locate(self, ctx: Context) -> Located:
         return locate_locked(ctx) if ctx.is_write else locate_page(ctx)
@@ -223,6 +224,7 @@ class ConversationsHandler(Handler):
     """The site's conversations, across its microcosms."""
 
     allow = "OPTIONS,GET,HEAD,POST"
+    required_keys: ClassVar = {"POST": ("microcosmId", "title")}
 
     def locate(self, ctx: Context) -> Located | None:
         tree = ctx.tree

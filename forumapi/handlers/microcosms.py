@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import ClassVar, Final
 
 from forumapi import body, itemtypes, paging, patch, permissions, schemas
 from forumapi.body import UNSET, Body, Meta, UnsetType
@@ -208,6 +208,7 @@ class MicrocosmsHandler(Handler):
     """The site's root microcosm, which is the forum index; POST makes a microcosm."""
 
     allow = "OPTIONS,POST,HEAD,GET"
+    required_keys: ClassVar = {"POST": ("title", "description")}
 
     def locate(self, ctx: Context) -> Located:
         if ctx.is_write:
@@ -264,6 +265,7 @@ class MicrocosmHandler(Handler):
     """One microcosm with a page of its child microcosms and items."""
 
     allow = "OPTIONS,HEAD,GET,PUT,PATCH,DELETE"
+    required_keys: ClassVar = {"PUT": ("meta.editReason",)}
 
     def locate(self, ctx: Context) -> Located:
         if ctx.is_write:

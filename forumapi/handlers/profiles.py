@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import ClassVar, Final
 
 from msgspec import UNSET, Struct, UnsetType
 
@@ -325,6 +325,7 @@ class ProfileReadHandler(Handler):
     """Marking things read."""
 
     allow = "OPTIONS,PUT"
+    required_keys: ClassVar = {"PUT": ("itemType",)}
 
     @needs(LOGIN, body=ReadBody)
     def put(self, ctx: Context) -> Result:
