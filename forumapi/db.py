@@ -122,17 +122,14 @@ def _waiter(fd: int, timeout_s: float) -> Wait:
     from gevent.monkey import is_module_patched
 
     if is_module_patched("socket"):
-        from gevent import Timeout, get_hub
+        from gevent import get_hub
 
         hub = get_hub()
         readable, writable = hub.loop.io(fd, 1), hub.loop.io(fd, 2)
 
+        # No timer of its own: the server's statement timeout and the request's time limit end a wait.
         def wait(write: bool) -> None:
-            timer = Timeout.start_new(timeout_s, pgerrors.QueryCanceled("no answer in time"))
-            try:
-                hub.wait(writable if write else readable)
-            finally:
-                timer.close()
+            hub.wait(writable if write else readable)
 
         return wait
 
@@ -151,7 +148,9 @@ class Connection:
     __slots__ = ("_loader", "_pg", "_prepare", "_prepared", "_raw", "_wait")
 
     def __init__(self, url: str, *, prepare: bool, timeout_s: float) -> None:
-        self._raw = psycopg.Connection.connect(url, autocommit=True, connect_timeout=3)
+        self._raw = psycopg.Connection.connect(
+            url, autocommit=True, connect_timeout=3, tcp_user_timeout=10_000
+        )
         self._pg = self._raw.pgconn
         self._prepare = prepare
         self._prepared: set[bytes] = set()

@@ -421,7 +421,7 @@ def _options_headers(allow: str) -> Headers:
 
 
 def _error(ctx: Context, error: ApiError, handler: Handler | None) -> tuple[int, Headers, bytes]:
-    site = getattr(ctx, "site", None)
+    site = None if error.code == errors.NO_SITE else getattr(ctx, "site", None)
     data = response.error_data(error, site.id if site else 0, ctx.identity.profile_id)
     if handler is not None and getattr(handler, "errors_without_data", False):
         data = b"null"

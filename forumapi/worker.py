@@ -27,7 +27,7 @@ from gunicorn.glogging import Logger
 from gunicorn.http import errors
 from gunicorn.workers.ggevent import GeventWorker
 
-from forumapi import config, log
+from forumapi import config, exchange, log
 from forumapi.config import Config, ConfigError, Settings
 
 if TYPE_CHECKING:
@@ -97,6 +97,7 @@ class ForumWorker(GeventWorker):  # type: ignore[misc]
     def load_wsgi(self) -> None:
         """Load the application and open its connections: before the first request, never during one."""
         self.wsgi: Any = self.app.wsgi()
+        self._settled: Any = exchange.Settled(self.cfg)
         self._idle: set[Any] = set()
         self._stopping = Event()
         self._served: Any = self.wsgi
@@ -188,8 +189,8 @@ class ForumWorker(GeventWorker):  # type: ignore[misc]
         """One connection: requests one after the other, until either side has had enough."""
         try:
             client.setblocking(1)
-            parser = http.get_parser(self.cfg, client, addr)
-            name = listener.getsockname()
+            parser = http.get_parser(self._settled, client, addr)
+            name = _server_name(listener)
             while True:
                 request = None
                 self._idle.add(client)
@@ -198,7 +199,10 @@ class ForumWorker(GeventWorker):  # type: ignore[misc]
                 self._idle.discard(client)
                 if not request:
                     break
-                self.handle_request(name, request, client, addr)
+                if self._exchange(name, request, client, addr):
+                    break
+                # A client that asks without a pause must not keep the others waiting.
+                gevent.sleep(0)
         except (errors.NoMoreData, StopIteration, ConnectionError):
             pass
         except Exception as error:  # noqa: BLE001 - the edge of a connection: refused, or logged whole
@@ -206,6 +210,17 @@ class ForumWorker(GeventWorker):  # type: ignore[misc]
         finally:
             self._idle.discard(client)
             util.close(client)
+
+    def _exchange(self, server: tuple[str, str], request: Any, client: Any, addr: Any) -> bool:
+        """Answer one request; True if the connection ends with it."""
+        if request._expected_100_continue:
+            client.sendall(b"HTTP/1.1 100 Continue\r\n\r\n")
+        environ = exchange.environ(request, client, addr, server, self._settled.workers > 1)
+        data, is_last = exchange.answer(
+            self.wsgi, environ, lambda: not self.alive or request.should_close()
+        )
+        client.sendall(data)
+        return is_last
 
     def handle_error(self, req: Any, client: Any, addr: Any, exc: BaseException) -> None:
         """Say in our envelope why the parser refused a request; anything else is our fault and logged."""
@@ -243,6 +258,12 @@ class ForumWorker(GeventWorker):  # type: ignore[misc]
             return [body]
         finally:
             timer.close()
+
+
+def _server_name(listener: Any) -> tuple[str, str]:
+    """SERVER_NAME and SERVER_PORT: where we listen."""
+    name = listener.getsockname()
+    return (str(name[0]), str(name[1])) if isinstance(name, tuple) else (str(name), "")
 
 
 def _check_waiting() -> None:

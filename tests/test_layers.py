@@ -9,7 +9,7 @@ PACKAGE = Path(__file__).resolve().parent.parent / "forumapi"
 
 # A module's row is that of the longest prefix listed here; what is not listed fails.
 ROWS = {
-    5: "cli __main__ wsgi worker supervise cron doctor admin realtime.socket seed",
+    5: "cli __main__ wsgi worker exchange supervise cron doctor admin realtime.socket seed",
     4: "routes handlers openapi reference app",
     3: "processor handler context body response",
     2: "models auth updates permissions patch mail outbound migrate embedded",

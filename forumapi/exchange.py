@@ -1,0 +1,118 @@
+"""One HTTP/1.1 exchange: from gunicorn's parsed request to the WSGI call, and its answer in one write.
+
+gunicorn keeps what is hard: its strict parser, its limits. What it does around the call for any application costs more
+than some of our answers, so this does what ours needs and no more: answers are whole, with their Content-Length.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterable
+from email.utils import formatdate
+from time import time
+from typing import Any, Final
+
+from gunicorn.util import unquote_to_wsgi_str
+
+Headers = list[tuple[str, str]]
+StartResponse = Callable[[str, Headers], Any]
+Wsgi = Callable[[dict[str, Any], StartResponse], Iterable[bytes]]
+
+# Statuses whose answer has no body (RFC 9110).
+_BARE: Final = ("204", "304")
+
+
+class Settled:
+    """gunicorn's settings as plain attributes: its own object looks each one up in a dict of objects, forty times a
+    request. Taken once the worker has loaded; they don't change after that."""
+
+    def __init__(self, cfg: Any) -> None:
+        self.__dict__["_cfg"] = cfg
+        for name in cfg.settings:
+            self.__dict__[name] = getattr(cfg, name)
+        self.__dict__["is_ssl"] = cfg.is_ssl
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._cfg, name)
+
+    def __setattr__(self, name: str, value: object) -> None:
+        raise AttributeError(f"{name} can't be changed any more")
+
+
+def environ(
+    request: Any, client: Any, address: Any, server: tuple[str, str], many: bool
+) -> dict[str, Any]:
+    """The WSGI environment. `many`: there are other processes. Repeated headers are joined with a comma."""
+    made: dict[str, Any] = {
+        "wsgi.errors": sys.stderr,
+        "wsgi.version": (1, 0),
+        "wsgi.multithread": True,
+        "wsgi.multiprocess": many,
+        "wsgi.run_once": False,
+        "wsgi.input_terminated": True,
+        "wsgi.url_scheme": request.scheme,
+        "wsgi.input": request.body,
+        "gunicorn.socket": client,
+        "REQUEST_METHOD": request.method,
+        "QUERY_STRING": request.query,
+        "RAW_URI": request.uri,
+        "SERVER_PROTOCOL": f"HTTP/{request.version[0]}.{request.version[1]}",
+        "SERVER_NAME": server[0],
+        "SERVER_PORT": server[1],
+        "SCRIPT_NAME": "",
+        "PATH_INFO": unquote_to_wsgi_str(request.path),
+    }
+    if isinstance(address, tuple):
+        made["REMOTE_ADDR"] = address[0]
+        made["REMOTE_PORT"] = str(address[1])
+    else:
+        made["REMOTE_ADDR"] = ""
+    for name, value in request.headers:
+        if name in ("CONTENT-TYPE", "CONTENT-LENGTH"):
+            made[name.replace("-", "_")] = value
+            continue
+        key = "HTTP_" + name.replace("-", "_")
+        made[key] = f"{made[key]},{value}" if key in made else value
+    return made
+
+
+_date: tuple[int, str] = (0, "")
+
+
+def _http_date() -> str:
+    """The Date header, made once a second."""
+    global _date
+    now = int(time())
+    if _date[0] != now:
+        _date = (now, formatdate(now, usegmt=True))
+    return _date[1]
+
+
+def answer(wsgi: Wsgi, env: dict[str, Any], closes: Callable[[], bool]) -> tuple[bytes, bool]:
+    """The whole answer, and whether the connection ends after it; `closes` is asked once it is known.
+
+    Raises ValueError for an answer that could not be framed safely: then nothing has been sent.
+    """
+    started: list[Any] = []
+
+    def start_response(status: str, headers: Headers, exc_info: object = None) -> None:
+        started[:] = (status, headers)
+
+    parts = wsgi(env, start_response)
+    body = b"".join(parts)
+    if close := getattr(parts, "close", None):
+        close()
+    status, headers = started
+    lines = [f"HTTP/1.1 {status}", f"Date: {_http_date()}"]
+    lines += [f"{name}: {value}" for name, value in headers]
+    if env["REQUEST_METHOD"] == "HEAD" or status[:3] in _BARE:
+        body = b""
+    elif not any(name.lower() == "content-length" for name, _ in headers):
+        lines.append(f"Content-Length: {len(body)}")
+    is_last = closes()
+    lines.append("Connection: close" if is_last else "Connection: keep-alive")
+    head = "\r\n".join(lines)
+    # No header may smuggle in a line of its own.
+    if head.count("\r") != len(lines) - 1 or head.count("\n") != len(lines) - 1:
+        raise ValueError("a header holds a line break")
+    return b"%b\r\n\r\n%b" % (head.encode("latin-1"), body), is_last
