@@ -11,7 +11,9 @@ EXTERNAL_REL = "nofollow noopener"
 EXTERNAL_TARGET = "_blank"
 
 _TEXT = re.compile(r".*", re.DOTALL)
-_URL = _TEXT  # the sanitiser judges it: that it parses, and its scheme
+_URL = _TEXT  # of a link or an image: the sanitiser judges it, that it parses, and its scheme
+# Of a quotation the sanitiser judges nothing.
+_SOURCE = re.compile(r"(?:(?:https?|mailto):|(?!\s*[a-z][a-z0-9+.\-]*:))[^\t\n\r]*", re.I)
 _TOKENS = re.compile(r"[\w \-]+")
 _DIGITS = re.compile(r"[0-9]+")
 _LENGTH = re.compile(r"[0-9]+%?")
@@ -25,7 +27,7 @@ _VALIGN = re.compile(r"baseline|bottom|middle|top", re.I)
 _LIST_TYPE = re.compile(r"circle|disc|square|a|A|i|I|1")
 _CELL_ALIGN = {"align": _ALIGN, "valign": _VALIGN}
 _SIZE = {"height": _LENGTH, "width": _LENGTH}
-_CHANGE = {"cite": _TEXT, "datetime": _DATETIME}
+_CHANGE = {"cite": _SOURCE, "datetime": _DATETIME}
 _CELL = {
     **_CELL_ALIGN,
     **_SIZE,
@@ -57,8 +59,8 @@ _PLAIN = (
 ELEMENTS: Mapping[str, Rules] = {
     **{name: {} for name in _PLAIN},
     "details": {"open": re.compile(r"(?:open)?", re.I)},
-    "blockquote": {"cite": _URL},
-    "q": {"cite": _URL},
+    "blockquote": {"cite": _SOURCE},
+    "q": {"cite": _SOURCE},
     "a": {"href": _URL},
     "time": {"datetime": _DATETIME},
     "del": _CHANGE,
