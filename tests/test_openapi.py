@@ -397,3 +397,24 @@ def test_the_style_is_the_one_that_the_policy_allows(api: Api, bikes: Site) -> N
     digest = base64.b64encode(hashlib.sha256(style).digest()).decode()
 
     assert f"'sha256-{digest}'" in page.headers["Content-Security-Policy"]
+
+
+@pytest.mark.parametrize(
+    ("verb", "path"),
+    [
+        (verb, path)
+        for path, handler in routes.SITE.items()
+        for verb in getattr(handler, "required_keys", {})
+        if "<" not in path
+    ],
+)
+def test_a_body_without_a_required_key_is_refused(
+    api: Api, bikes: Site, verb: str, path: str
+) -> None:
+    for key in openapi.required_keys(routes.SITE[path], verb):
+        body = {"itemType": "conversation", "itemId": 1, "markdown": "x", "title": "x"}
+        body |= {"microcosmId": bikes.root_id, "description": "x"}
+        del body[key.partition(".")[0]]
+        answer = api.request(verb, path, json=body, by=bikes.owner)
+
+        assert answer.status in (400, 403, 404), key
