@@ -12,6 +12,8 @@ from email.utils import formatdate
 from time import time
 from typing import Any, Final
 
+from gunicorn.http.message import Request
+from gunicorn.http.parser import RequestParser
 from gunicorn.util import unquote_to_wsgi_str
 
 Headers = list[tuple[str, str]]
@@ -37,6 +39,19 @@ class Settled:
 
     def __setattr__(self, name: str, value: object) -> None:
         raise AttributeError(f"{name} can't be changed any more")
+
+
+class Unproxied(Request):  # type: ignore[misc]
+    """A request whose peer gunicorn never believes: client addresses are worked out by us (P-60)."""
+
+    def _peer_is_trusted_proxy(self) -> bool:
+        return False
+
+
+class Parser(RequestParser):  # type: ignore[misc]
+    """gunicorn's strict parser of HTTP/1.1."""
+
+    mesg_class = Unproxied
 
 
 def environ(

@@ -20,7 +20,7 @@ import gevent
 from gevent.event import Event
 from gevent.pool import Pool
 from gevent.server import StreamServer
-from gunicorn import http, util
+from gunicorn import util
 from gunicorn.app.base import Application
 from gunicorn.arbiter import Arbiter
 from gunicorn.glogging import Logger
@@ -189,7 +189,7 @@ class ForumWorker(GeventWorker):  # type: ignore[misc]
         """One connection: requests one after the other, until either side has had enough."""
         try:
             client.setblocking(1)
-            parser = http.get_parser(self._settled, client, addr)
+            parser = exchange.Parser(self._settled, client, addr)
             name = _server_name(listener)
             while True:
                 request = None
