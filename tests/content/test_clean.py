@@ -6,7 +6,7 @@ import unicodedata
 from collections.abc import Callable
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from forumapi.content import clean
@@ -112,6 +112,7 @@ def test_length_counts_before_escaping() -> None:
 
 
 @pytest.mark.parametrize("grade", GRADES)
+@settings(deadline=None)
 @given(TEXTS)
 def test_cleaning_twice_changes_nothing(grade: Callable[..., str], text: str) -> None:
     for quiet in (True, False):
@@ -120,6 +121,7 @@ def test_cleaning_twice_changes_nothing(grade: Callable[..., str], text: str) ->
 
 
 @pytest.mark.parametrize("grade", GRADES)
+@settings(deadline=None)
 @given(TEXTS)
 def test_what_is_cleaned_can_stand_anywhere_in_html(grade: Callable[..., str], text: str) -> None:
     cleaned = grade(text)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from forumapi.content.shortcode import ALPHABET, decode, encode
@@ -22,6 +22,7 @@ def test_the_alphabet_has_no_look_alikes() -> None:
     assert not set("lo0IO1") & set(ALPHABET)
 
 
+@settings(deadline=None)
 @given(st.integers(1, 2**63 - 1), st.sampled_from(ALPHABET))
 def test_a_code_leads_back_to_its_number(number: int, lead: str) -> None:
     assert decode(encode(number, lead)) == number
@@ -34,6 +35,7 @@ def test_what_was_never_a_code_is_none(code: str) -> None:
     assert decode(code) is None
 
 
+@settings(deadline=None)
 @given(st.text())
 def test_only_one_code_leads_to_a_number(code: str) -> None:
     number = decode(code)
