@@ -8,13 +8,13 @@ from werkzeug.routing import BaseConverter, IntegerConverter, Map, MapAdapter, R
 
 from forumapi import addresses, itemtypes
 from forumapi.cache import Cache
-from forumapi.db import Database, Transaction
+from forumapi.db import Database, Reader, Transaction
 from forumapi.errors import WRONG_TYPE, Invalid
 from forumapi.handler import Handler
 from forumapi.itemtypes import ItemType
 from forumapi.log import AccessLog
 from forumapi.mail import Sender
-from forumapi.models import counters
+from forumapi.models import counters, text
 from forumapi.models.activity import Activity
 from forumapi.models.documents import Documents
 from forumapi.models.site import SiteDirectory
@@ -97,7 +97,7 @@ class App:
         self.cache = Cache(
             config.memcached, memory_mb=config.memory_cache_mb, prefix=config.cache_prefix
         )
-        self.documents = Documents(self.cache)
+        self.documents = Documents(self.cache, self._rerender)
         self.sites = SiteDirectory(
             self.database, config.platform_domain, poll_ms=config.site_poll_ms
         )
@@ -135,6 +135,12 @@ class App:
         self.activity.stop()
         self.mail.stop()
         self.database.close()
+
+    def _rerender(self, tx: Reader, site_id: int, comment_id: int, source: str) -> tuple[int, str]:
+        site = self.sites.by_id(site_id, tx)
+        assert site is not None  # its comment is
+        links = self.config.short_links
+        return text.rerender(tx, site, comment_id, source, short_links=links)
 
     def wrote(self, tx: Transaction, site_id: int, id: int) -> None:
         """After some writes, fold the site's counters: which ones, the new row's `id` decides."""

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any, Final, NamedTuple
 
 from forumapi import fragments, itemtypes
+from forumapi.content.render import RENDERER_VERSION
 from forumapi.db import Query, Reader, Row
 from forumapi.fragments import Fragment, Hole, dumps
 from forumapi.models import profile
@@ -18,7 +19,7 @@ LOAD = Query(
     """
     SELECT c.comment_id, c.version, coalesce(i.item_type_id, 3::smallint), coalesce(c.item_id, c.on_profile_id),
            c.revisions, coalesce(c.in_reply_to, 0), c.attachments, c.markdown, c.html, c.created, c.edited,
-           c.is_deleted, c.is_moderated
+           c.is_deleted, c.is_moderated, c.renderer
       FROM comments c
       LEFT JOIN items i ON i.site_id = c.site_id AND i.item_id = c.item_id
      WHERE c.site_id = %(site_id)s AND c.comment_id = ANY(%(ids)s)""",
@@ -41,6 +42,7 @@ def _document(row: Row, *, is_detail: bool) -> Fragment:
         edited,
         is_deleted,
         is_moderated,
+        _,
     ) = row
     data: dict[str, Any] = {
         "id": comment_id,
@@ -77,15 +79,27 @@ def _document(row: Row, *, is_detail: bool) -> Fragment:
     return fragments.encode(data)
 
 
-def _load_summaries(tx: Reader, site_id: int, ids: list[int]) -> Loaded:
+def _load(
+    documents: Documents, tx: Reader, site_id: int, ids: list[int], *, is_detail: bool
+) -> Loaded:
     for row in tx.rows(LOAD, site_id=site_id, ids=ids):
-        yield row[0], row[1], _document(row, is_detail=False)
+        if row[_RENDERER] != RENDERER_VERSION:
+            version, html = documents.rerender(tx, site_id, row[0], row[_MARKDOWN])
+            row = (row[0], version, *row[2 : _MARKDOWN + 1], html, *row[_MARKDOWN + 2 :])
+        yield row[0], row[1], _document(row, is_detail=is_detail)
 
 
-def _load_details(tx: Reader, site_id: int, ids: list[int]) -> Loaded:
-    for row in tx.rows(LOAD, site_id=site_id, ids=ids):
-        yield row[0], row[1], _document(row, is_detail=True)
+def _load_summaries(documents: Documents, tx: Reader, site_id: int, ids: list[int]) -> Loaded:
+    return _load(documents, tx, site_id, ids, is_detail=False)
 
+
+def _load_details(documents: Documents, tx: Reader, site_id: int, ids: list[int]) -> Loaded:
+    return _load(documents, tx, site_id, ids, is_detail=True)
+
+
+# Places in LOAD's rows.
+_MARKDOWN: Final = 7
+_RENDERER: Final = 13
 
 SUMMARY: Final = Kind("comment/1", _load_summaries)
 DETAIL: Final = Kind("comment.detail/2", _load_details)

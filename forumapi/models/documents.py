@@ -17,17 +17,22 @@ class Kind(NamedTuple):
     """A kind of cached document. `name` carries the shape number: raise it when the document's shape changes."""
 
     name: str
-    load: Callable[[Reader, int, list[int]], Loaded]
+    load: Callable[[Documents, Reader, int, list[int]], Loaded]
 
 
 Wanted = Mapping[Kind, Mapping[int, int]]  # kind -> id -> version
 
 
-class Documents:
-    """The one way to finished documents."""
+# (reader, site id, comment id, Markdown) -> (version, HTML) of a comment that another pipeline rendered.
+Rerender = Callable[[Reader, int, int, str], tuple[int, str]]
 
-    def __init__(self, cache: Cache) -> None:
+
+class Documents:
+    """The one way to finished documents. `rerender` makes HTML that another pipeline left anew (C-36)."""
+
+    def __init__(self, cache: Cache, rerender: Rerender) -> None:
         self.cache = cache
+        self.rerender = rerender
 
     def fetch(self, tx: Reader, site_id: int, wanted: Wanted) -> dict[Kind, dict[int, Fragment]]:
         """The documents of one site, by kind and id, at the wanted versions or newer.
@@ -69,7 +74,7 @@ class Documents:
             by_kind.setdefault(kind, []).append(id)
         made: dict[Key, Fragment] = {}
         for kind, ids in by_kind.items():
-            for id, version, fragment in kind.load(tx, site_id, ids):
+            for id, version, fragment in kind.load(self, tx, site_id, ids):
                 made[site_id, kind.name, id, version] = fragment
                 result[kind][id] = fragment
         if made:

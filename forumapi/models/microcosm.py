@@ -10,7 +10,7 @@ from forumapi import fragments, itemtypes
 from forumapi.db import Encoded, Query, Reader, Row, encoded
 from forumapi.fragments import Fragment, Hole, dumps
 from forumapi.models import item, places, profile
-from forumapi.models.documents import Kind, Loaded
+from forumapi.models.documents import Documents, Kind, Loaded
 from forumapi.paging import Paging
 from forumapi.permissions import Tree, View
 
@@ -26,7 +26,7 @@ LOAD = Query(
 )
 
 
-def _load_summaries(tx: Reader, site_id: int, ids: list[int]) -> Loaded:
+def _load_summaries(_: Documents, tx: Reader, site_id: int, ids: list[int]) -> Loaded:
     """Summaries with the holes breadcrumb, children, totals, author, unread and links."""
     for row in tx.rows(LOAD, site_id=site_id, ids=ids):
         (

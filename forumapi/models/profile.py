@@ -139,7 +139,7 @@ def summary_document(
     }
 
 
-def _load_summaries(tx: Reader, site_id: int, ids: list[int]) -> Loaded:
+def _load_summaries(_: Documents, tx: Reader, site_id: int, ids: list[int]) -> Loaded:
     for profile_id, version, user_id, name, is_visible, avatar in tx.rows(
         LOAD_SUMMARIES, site_id=site_id, ids=ids
     ):

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from forumapi.content import clean, render
-from forumapi.db import Query, Transaction
+from forumapi.db import Query, Reader
 from forumapi.errors import OUT_OF_RANGE, WRONG_TYPE, Invalid
 from forumapi.models import link
 from forumapi.models.site import Site
@@ -33,7 +33,7 @@ class Rendered(NamedTuple):
     link_ids: list[int]
 
 
-def markdown(tx: Transaction, site: Site, source: str, *, short_links: str) -> Rendered:
+def markdown(tx: Reader, site: Site, source: str, *, short_links: str) -> Rendered:
     """Render a comment. `short_links` is the address that codes are appended to."""
     hosts = frozenset(host for host in (site.host, site.domain) if host)
     draft = render.prepare(source, own_hosts=hosts, file_host=site.host if site.domain else None)
@@ -44,6 +44,36 @@ def markdown(tx: Transaction, site: Site, source: str, *, short_links: str) -> R
     content = render.finish(draft, mentions=names, short_links=short)
     used = {url: short[url] for url in content.urls if url in short}
     return Rendered(content.html, content.mentioned, link.ids(used))
+
+
+STORE = Query(
+    "text.store",
+    """
+    UPDATE comments c
+       SET html = %(html)s, renderer = %(renderer)s, version = c.version + 1
+     WHERE c.site_id = %(site_id)s AND c.comment_id = %(id)s AND c.markdown = %(markdown)s
+ RETURNING c.version""",
+)
+
+
+def rerender(
+    tx: Reader, site: Site, comment_id: int, source: str, *, short_links: str
+) -> tuple[int, str]:
+    """(version, HTML) of a stored comment that another pipeline rendered: made anew and kept (C-36).
+
+    Without notifications. A comment that was edited meanwhile is left alone; what is shown then is
+    never kept, since its version is 0.
+    """
+    made = markdown(tx, site, source, short_links=short_links)
+    version = tx.value(
+        STORE,
+        site_id=site.id,
+        id=comment_id,
+        html=made.html,
+        markdown=source,
+        renderer=render.RENDERER_VERSION,
+    )
+    return version or 0, made.html
 
 
 def title(value: object, field: str, limit: int, *, quiet: bool = True) -> str:
