@@ -26,6 +26,10 @@ LOAD = Query(
 )
 
 
+# Shown for a source of which nothing is left, such as a lone script element (content 7.6).
+NOTHING: Final = "<p>This comment has nothing that can be shown.</p>\n"
+
+
 def _document(row: Row, *, is_detail: bool) -> Fragment:
     """A comment with the holes author, editor, unread, links; a detail has also inReplyTo, replies and permissions."""
     (
@@ -57,7 +61,7 @@ def _document(row: Row, *, is_detail: bool) -> Fragment:
     if is_detail:
         data["firstLine"] = ""
     data["markdown"] = markdown
-    data["html"] = html
+    data["html"] = html or NOTHING
     meta: dict[str, Any] = {fragments.OPTIONAL: Hole("thread")} if is_detail else {}
     meta |= {"created": fragments.when(created), "createdBy": Hole("author")}
     if edited is not None:

@@ -36,7 +36,12 @@ class Rendered(NamedTuple):
 def markdown(tx: Reader, site: Site, source: str, *, short_links: str) -> Rendered:
     """Render a comment. `short_links` is the address that codes are appended to."""
     hosts = frozenset(host for host in (site.host, site.domain) if host)
-    draft = render.prepare(source, own_hosts=hosts, file_host=site.host if site.domain else None)
+    draft = render.prepare(
+        source,
+        own_hosts=hosts,
+        file_host=site.host if site.domain else None,
+        jump=short_links,
+    )
     names: dict[str, int] = {}
     if draft.mention_names:
         names = dict(tx.rows(NAMES, site_id=site.id, names=sorted(draft.mention_names)))
