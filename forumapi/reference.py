@@ -20,6 +20,10 @@ CONTENT_SECURITY_POLICY: Final = (
     "frame-ancestors 'none'"
 )
 _VERBS: Final = ("get", "post", "put", "patch", "delete")
+# Told once for all operations, not in each one's table.
+_EVERYWHERE: Final = tuple(
+    f"#/components/parameters/{name}" for name in ("context", "X-Request-Id")
+)
 _BIGINT: Final = 2**63 - 1
 
 
@@ -66,7 +70,10 @@ def _verb(verb: str) -> str:
 
 
 def _navigation(document: Schema) -> str:
-    parts = ['<nav aria-label="Contents">\n<ul>\n']
+    parts = [
+        '<nav aria-label="Contents">\n<ul>\n<li><a href="#switches">On every operation</a></li>\n'
+        '<li><a href="#refusals">Refusals</a></li>\n'
+    ]
     for tag in document["tags"]:
         name = tag["name"]
         parts.append(f'<li><h2><a href="#about-{escape(name)}">{escape(name)}</a></h2>\n<ul>\n')
@@ -87,7 +94,19 @@ def _navigation(document: Schema) -> str:
 
 def _switches(document: Schema) -> Iterable[str]:
     yield '<section aria-labelledby="switches">\n<h2 id="switches">On every operation</h2>\n'
-    yield _parameters(document, document["x-switches"])
+    everywhere = [{"$ref": reference} for reference in _EVERYWHERE]
+    yield _parameters(document, [*everywhere, *document["x-switches"]])
+    yield "</section>\n"
+    yield '<section aria-labelledby="refusals">\n<h2 id="refusals">Refusals</h2>\n'
+    yield f"<p>Each carries {_type({'$ref': 'ErrorDetail'})} as its <code>data</code>.</p>\n"
+    yield _table(
+        ("Status", "Meaning"),
+        (
+            (f"<code>{name}</code>", _inline(response["description"]))
+            for name, response in document["components"]["responses"].items()
+            if name >= "400" and name.isdigit()
+        ),
+    )
     yield "</section>\n"
 
 
@@ -110,7 +129,8 @@ def _operation(document: Schema, verb: str, path: str, item: Schema, operation: 
     ]
     for server in item.get("servers", ()):
         parts.append(f'<p class="quiet">On {escape(server["description"].lower())}.</p>\n')
-    parameters = [*item.get("parameters", ()), *operation["parameters"]]
+    own = (one for one in operation["parameters"] if one.get("$ref") not in _EVERYWHERE)
+    parameters = [*item.get("parameters", ()), *own]
     if parameters:
         parts.append("<h4>Parameters</h4>\n")
         parts.append(_parameters(document, parameters))
@@ -122,18 +142,21 @@ def _operation(document: Schema, verb: str, path: str, item: Schema, operation: 
         required = "".join(f" {_required(one)}" for one in needed)
         parts.append(f"<h4>Body</h4>\n<p>{_type(kind)}, as {kinds}.{required}</p>\n")
     parts.append("<h4>Answers</h4>\n")
+    answers = {
+        status: _resolved(document, response) for status, response in operation["responses"].items()
+    }
     parts.append(
         _table(
             ("Status", "data", "Meaning"),
             (
-                (f"<code>{status}</code>", _data(response), escape(response["description"]))
-                for status, response in (
-                    (status, _resolved(document, response))
-                    for status, response in operation["responses"].items()
-                )
+                (f"<code>{status}</code>", _data(response), _inline(response["description"]))
+                for status, response in answers.items()
+                if status < "400"
             ),
         )
     )
+    refusals = ", ".join(f"<code>{status}</code>" for status in answers if status >= "400")
+    parts.append(f'<p><a href="#refusals">Refusals</a>: {refusals}.</p>\n')
     parts.append("</article>\n")
     return "".join(parts)
 
@@ -176,7 +199,7 @@ def _objects(document: Schema) -> str:
                 f"<code>{escape(key)}</code>",
                 _type(inner),
                 "always there" if key in required else "may be absent",
-                escape(inner.get("description", "")),
+                _inline(inner.get("description", "")),
             )
             for key, inner in schema.get("properties", {}).items()
         ]
@@ -198,7 +221,7 @@ def _parameters(document: Schema, parameters: Iterable[Schema]) -> str:
                 f"<code>{escape(found['name'])}</code>",
                 escape(found["in"]),
                 _type(found["schema"]),
-                escape(found.get("description", "")),
+                _inline(found.get("description", "")),
             )
         )
     return _table(("Name", "In", "Type", "Meaning"), rows)
@@ -231,13 +254,14 @@ def _table(heads: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
 
 def _prose(text: str) -> str:
     """Paragraphs with `code` and **bold**."""
-    made = []
-    for paragraph in text.split("\n\n"):
-        inner = re.sub(r"`([^`]+)`", r"<code>\1</code>", escape(paragraph.strip()))
-        inner = re.sub(r"\*\*([^*]+)\*\*", r"<strong>\1</strong>", inner)
-        if inner:
-            made.append(f"<p>{inner}</p>\n")
-    return "".join(made)
+    paragraphs = filter(None, map(str.strip, text.split("\n\n")))
+    return "".join(f"<p>{_inline(paragraph)}</p>\n" for paragraph in paragraphs)
+
+
+def _inline(text: str) -> str:
+    """Text with `code` and **bold**."""
+    inner = re.sub(r"`([^`]+)`", r"<code>\1</code>", escape(text))
+    return re.sub(r"\*\*([^*]+)\*\*", r"<strong>\1</strong>", inner)
 
 
 def _type(schema: Schema) -> str:
