@@ -6,6 +6,7 @@ regard to case, unknown keys are ignored, a wrong JSON type is refused by name.
 
 from __future__ import annotations
 
+import re
 import types
 import typing
 from functools import cache
@@ -23,6 +24,7 @@ T = TypeVar("T")
 Body = Struct
 
 _BIGINT: Final = 2**63 - 1
+_WHOLE: Final = re.compile(r"[+-]?[0-9]+")
 _TRUE: Final = frozenset({"1", "true", "on", "yes"})
 _MAX_DEPTH: Final = 20
 
@@ -55,33 +57,30 @@ def _bare(hint: Any) -> Any:
     return hint
 
 
-def _fit(value: Any, hint: Any, depth: int = 0) -> Any:
+def _fit(value: Any, hint: Any, place: str = "", depth: int = 0) -> Any:
     """`value` with the keys of its objects spelled as `hint` spells them, nulls and unknown keys left out."""
     if depth > _MAX_DEPTH:
-        raise Invalid("", "The body is nested too deeply", code=UNPARSABLE)
+        raise Invalid(place, "is nested too deeply", code=UNPARSABLE)
     if isinstance(value, dict) and isinstance(hint, type) and issubclass(hint, Struct):
         known = _fields(hint)
         fitted = {}
         for key, inner in value.items():
             found = known.get(key.lower())
             if found is not None and inner is not None:
-                fitted[found[0]] = _fit(inner, found[1], depth + 1)
+                name = f"{place}.{found[0]}" if place else found[0]
+                fitted[found[0]] = _fit(inner, found[1], name, depth + 1)
         return fitted
     if isinstance(value, list) and typing.get_origin(hint) is list:
-        return [_fit(inner, typing.get_args(hint)[0], depth + 1) for inner in value]
-    _check_plain(value)
-    return value
-
-
-def _check_plain(value: Any) -> None:
+        inside = typing.get_args(hint)[0]
+        return [
+            _fit(inner, inside, f"{place}[{index}]", depth + 1) for index, inner in enumerate(value)
+        ]
     if isinstance(value, str):
         if "\0" in value:
-            raise Invalid("", "Text may not hold the character U+0000", code=UNPARSABLE)
+            raise Invalid(place, "may not hold the character U+0000", code=UNPARSABLE)
     elif isinstance(value, int) and not -_BIGINT - 1 <= value <= _BIGINT:
-        raise Invalid("", "A number is beyond 64 bits", code=OUT_OF_RANGE)
-    elif isinstance(value, list):
-        for inner in value:
-            _check_plain(inner)
+        raise Invalid(place, "is beyond 64 bits", code=OUT_OF_RANGE)
+    return value
 
 
 def _field_of(message: str) -> tuple[str, str]:
@@ -135,9 +134,18 @@ def _form(data: bytes, into: Any) -> dict[str, Any]:
             isinstance(hint, type) and issubclass(hint, Struct)
         ):
             raise Invalid(name, "can't be sent in a form", code=WRONG_TYPE)
+        elif hint is int:
+            values[name] = _whole(name, text)
         else:
             values[name] = text
     return values
+
+
+def _whole(name: str, text: str) -> int:
+    if not _WHOLE.fullmatch(text):
+        raise Invalid(name, "must be a whole number", code=WRONG_TYPE)
+    # What is longer is beyond 64 bits in any case, and refused with the rest.
+    return int(text) if len(text) <= 20 else _BIGINT + 1
 
 
 def _convert(value: Any, into: type[T], *, strict: bool) -> T:

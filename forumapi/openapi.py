@@ -400,7 +400,7 @@ def _operation(place: Place, verb: str, operation: Operation, schemas: _Schemas)
     made["responses"] = {
         str(operation.status): _success(operation, schemas),
         **{
-            str(status): _response(status, place.handler)
+            str(status): _response(status, place.handler if verb == "POST" else Handler)
             for status in _statuses(place, verb, operation)
         },
     }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Final, NamedTuple
-from urllib.parse import quote_plus
+from urllib.parse import quote_plus, unquote_plus
 
 from forumapi.errors import OUT_OF_RANGE, WRONG_TYPE, Invalid
 from forumapi.fragments import dumps
@@ -14,7 +14,8 @@ Pairs = Sequence[tuple[str, str]]
 DEFAULT_LIMIT: Final = 25
 MAX_LIMIT: Final = 250
 STEP: Final = 5
-_BIGINT: Final = 2**63 - 1
+# No list is longer, and offset and limit together stay within 32 bits.
+_MAX_OFFSET: Final = 2_000_000_000
 
 
 class Paging(NamedTuple):
@@ -41,8 +42,10 @@ def parse(limit: str, offset: str) -> Paging:
             "limit", f"must be a multiple of {STEP} from {STEP} to {MAX_LIMIT}", code=OUT_OF_RANGE
         )
     start = _number("offset", offset, 0)
-    if not 0 <= start <= _BIGINT or start % size:
+    if start < 0 or start % size:
         raise Invalid("offset", "must be 0 or a positive multiple of limit", code=OUT_OF_RANGE)
+    if start > _MAX_OFFSET:
+        raise Invalid("offset", "is beyond the last page", code=OUT_OF_RANGE)
     return Paging(size, start)
 
 
@@ -77,7 +80,9 @@ def _self_href(path: str, query: str, pairs: Pairs, offset: int) -> str:
         return path
     if offset == 0:
         return href(path, pairs, offset=None)
-    kept = "&".join(part for part in query.split("&") if part.partition("=")[0] != "access_token")
+    kept = "&".join(
+        part for part in query.split("&") if unquote_plus(part.partition("=")[0]) != "access_token"
+    )
     return f"{path}?{kept}" if kept else path
 
 

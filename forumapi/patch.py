@@ -41,14 +41,13 @@ class Change(NamedTuple):
     value: bool
 
 
-def changes(document: list[Operation], paths: Collection[str]) -> list[Change]:
-    """The replacements that a PATCH document asks for. `paths` are those that the resource accepts.
+def check(document: list[Operation]) -> None:
+    """Look at the shape of a PATCH document, which is asked before any right (content 1.2).
 
     Raises Invalid (400) and NotImplementedHere (501), for the first operation that is wrong.
     """
     if not document:
         raise Invalid("", "The patch holds no operation")
-    checked = []
     for index, one in enumerate(document):
         where = f"[{index}]"
         op = "" if isinstance(one.op, UnsetType) else one.op
@@ -67,12 +66,21 @@ def changes(document: list[Operation], paths: Collection[str]) -> list[Change]:
             raise Invalid(f"{where}.value", "is required")
         if op != "replace":
             raise NotImplementedHere(f"{op} is not supported; use replace")
-        if path not in paths:
-            raise Invalid(f"{where}.path", f"must be one of {', '.join(sorted(paths))}")
+
+
+def changes(document: list[Operation], paths: Collection[str]) -> list[Change]:
+    """The replacements that a checked PATCH document asks for. `paths` are those that the resource accepts.
+
+    Raises Invalid (400), for the first operation that is wrong.
+    """
+    asked = []
+    for index, one in enumerate(document):
+        if one.path not in paths:
+            raise Invalid(f"[{index}].path", f"must be one of {', '.join(sorted(paths))}")
         if not isinstance(one.value, bool):
-            raise Invalid(f"{where}.value", "must be true or false", code=WRONG_TYPE)
-        checked.append(Change(path, one.value))
-    return checked
+            raise Invalid(f"[{index}].value", "must be true or false", code=WRONG_TYPE)
+        asked.append(Change(str(one.path), one.value))
+    return asked
 
 
 def permit(change: Change, can: Can) -> None:

@@ -11,7 +11,7 @@ from urllib.parse import parse_qsl
 from werkzeug.exceptions import NotFound as NoRoute
 from werkzeug.routing import RequestRedirect
 
-from forumapi import addresses, body, errors, permissions, response
+from forumapi import addresses, body, errors, patch, permissions, response
 from forumapi.auth import identity as identities
 from forumapi.auth.identity import GUEST
 from forumapi.context import Context
@@ -94,11 +94,11 @@ def respond(app: App, environ: dict[str, Any]) -> Answer:
             ctx.tx.end()
     except ApiError as error:
         said = error.message
-        status, headers, data = _error(ctx, error, handler)
+        status, headers, data = _error(ctx, error, handler, method)
     except Exception:  # noqa: BLE001 - the edge: whatever it is, the client gets an answer
         said = "Internal error"
         logger.exception("request %s failed: %s %s", ctx.request_id, method, type(handler).__name__)
-        status, headers, data = _error(ctx, ApiError("Internal error"), handler)
+        status, headers, data = _error(ctx, ApiError("Internal error"), handler, method)
     headers.append(("X-Request-Id", ctx.request_id))
     headers.append(("Content-Length", str(len(data))))
     if app.debug_counts:
@@ -183,14 +183,19 @@ def _answer(app: App, ctx: Context, handler: Handler, method: str) -> tuple[int,
     ctx.is_write = verb != "GET"
     ctx.ip = addresses.client_ip(ctx.environ, app.trusted_proxies)
     allowance = _limit(app, ctx, handler)
-    if verb == "GET":
-        _identify(app, ctx, handler)
-        result = _get(ctx, handler, operation)
-        answer = _finish(app, ctx, operation, result, method)
-    else:
-        _read_body(app, ctx)
-        ctx.tx.end()
-        answer = _write(app, ctx, handler, operation, verb)
+    try:
+        if verb == "GET":
+            _identify(app, ctx, handler)
+            result = _get(ctx, handler, operation)
+            answer = _finish(app, ctx, operation, result, method)
+        else:
+            _read_body(app, ctx)
+            ctx.tx.end()
+            answer = _write(app, ctx, handler, operation, verb)
+    except ApiError as error:
+        if allowance is not None:
+            error.headers += tuple(_limit_headers(allowance))
+        raise
     if allowance is not None:
         answer[1].extend(_limit_headers(allowance))
     return answer
@@ -308,6 +313,8 @@ def _read_body(app: App, ctx: Context) -> None:
 def _decode(ctx: Context, operation: Operation) -> None:
     if operation.body is not None:
         ctx.body = body.parse(ctx.raw_body, ctx.environ.get("CONTENT_TYPE", ""), operation.body)
+        if operation.body == list[patch.Operation]:
+            patch.check(ctx.body)
 
 
 def _write(
@@ -420,10 +427,12 @@ def _options_headers(allow: str) -> Headers:
     ]
 
 
-def _error(ctx: Context, error: ApiError, handler: Handler | None) -> tuple[int, Headers, bytes]:
+def _error(
+    ctx: Context, error: ApiError, handler: Handler | None, method: str
+) -> tuple[int, Headers, bytes]:
     site = None if error.code == errors.NO_SITE else getattr(ctx, "site", None)
     data = response.error_data(error, site.id if site else 0, ctx.identity.profile_id)
-    if handler is not None and getattr(handler, "errors_without_data", False):
+    if method == "POST" and getattr(handler, "errors_without_data", False):
         data = b"null"
     headers = response.base_headers(ctx.switches)
     headers.append(("Cache-Control", _NO_CACHE))
