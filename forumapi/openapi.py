@@ -16,7 +16,7 @@ import msgspec
 from werkzeug.routing import BaseConverter, MapAdapter
 from werkzeug.routing.converters import DEFAULT_CONVERTERS
 
-from forumapi import __version__
+from forumapi import __version__, itemtypes
 from forumapi.app import CONVERTERS, NumberConverter
 from forumapi.handler import ANYONE, Handler, Need, Operation, Param
 from forumapi.paging import DEFAULT_LIMIT, MAX_LIMIT, STEP
@@ -139,7 +139,7 @@ _PARAMETERS: Final[dict[str, Schema]] = {
         "name": "offset",
         "in": "query",
         "description": "Entries before the page: a multiple of `limit`, not beyond the last page.",
-        "schema": {"type": "integer", "minimum": 0, "maximum": _BIGINT, "default": 0},
+        "schema": {"type": "integer", "minimum": 0, "default": 0},
     },
     "Idempotency-Key": {
         "name": "Idempotency-Key",
@@ -324,11 +324,13 @@ def _place(url: str, handler: type[Handler]) -> Place:
 
 def _path_parameter(name: str, kind: str) -> Schema:
     converter: type[BaseConverter] = {**DEFAULT_CONVERTERS, **CONVERTERS}[kind]
-    regex = converter.regex
-    schema: Schema = {"type": "string", "pattern": f"^{regex}$"}
-    if regex == NumberConverter.regex:
+    schema: Schema = {"type": "string", "pattern": f"^{converter.regex}$"}
+    if converter.regex == NumberConverter.regex:
         schema = {"type": "integer", "format": "int64", "minimum": 0, "maximum": _BIGINT}
-    return {"name": name, "in": "path", "required": True, "schema": schema}
+    made = {"name": name, "in": "path", "required": True, "schema": schema}
+    if kind in itemtypes.BY_NAME:
+        made["description"] = f"The id of a {kind.replace('_', ' ')}."
+    return made
 
 
 def _tag(handler: type[Handler]) -> str:
@@ -541,11 +543,9 @@ def _responses() -> Schema:
         if status == 304:
             made["304"] = {"description": description, "headers": _headers("ETag")}
             continue
-        names = ["X-Request-Id"]
+        names = ["X-Request-Id", *_RATE_HEADERS]
         if status in (409, 429, 503):
             names.append("Retry-After")
-        if status == 429:
-            names.extend(_RATE_HEADERS)
         if status == 405:
             names.append("Allow")
         for kind, data in (("", detail), ("Bare", {"anyOf": [detail, {"type": "null"}]})):

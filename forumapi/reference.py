@@ -71,8 +71,9 @@ def _verb(verb: str) -> str:
 
 def _navigation(document: Schema) -> str:
     parts = [
-        '<nav aria-label="Contents">\n<ul>\n<li><a href="#switches">On every operation</a></li>\n'
-        '<li><a href="#refusals">Refusals</a></li>\n'
+        '<nav aria-label="Contents">\n<ul>\n',
+        '<li><a href="#switches">On every operation</a></li>\n',
+        '<li><a href="#refusals">Refusals</a></li>\n',
     ]
     for tag in document["tags"]:
         name = tag["name"]
