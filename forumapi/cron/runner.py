@@ -7,6 +7,7 @@ were missed fold into one run. A job that fails is logged, marked, and tried aga
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import signal
 import threading
@@ -113,8 +114,11 @@ class Lock:
         return False
 
     def release(self) -> None:
-        """Close the connection, and with it the lock."""
+        """Give the lock back and close its connection."""
         if self._connection is not None:
+            # Closing alone would do, but only once the server has noticed.
+            with contextlib.suppress(psycopg.Error):
+                self._connection.execute("SELECT pg_advisory_unlock_all()")
             self._connection.close()
             self._connection = None
 
