@@ -99,7 +99,11 @@ class App:
         )
         self.documents = Documents(self.cache, self._rerender)
         self.sites = SiteDirectory(
-            self.database, config.platform_domain, poll_ms=config.site_poll_ms
+            self.database,
+            config.platform_domain,
+            poll_ms=config.site_poll_ms,
+            scheme=config.scheme,
+            port_suffix=config.port_suffix,
         )
         self.activity = Activity(self.database)
         self.mail = Sender(self.database, lambda: self.config)

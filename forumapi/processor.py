@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import time
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import parse_qsl
 
@@ -45,6 +46,7 @@ from forumapi.response import PLAIN, Bare, Data, Done, Headers, Page, Result, Se
 
 if TYPE_CHECKING:
     from forumapi.app import App
+    from forumapi.models.site import Site
     from forumapi.ratelimit import Allowance
 
 Answer = tuple[str, Headers, bytes]
@@ -237,7 +239,7 @@ def _token(ctx: Context, handler: Handler) -> str:
 def _identify(app: App, ctx: Context, handler: Handler) -> None:
     """Who calls, and the site as this caller may see it. Raises Unauthorized, Forbidden (banned), NotFound."""
     if not ctx.token:
-        ctx.site = app.sites.fresh(ctx.site, ctx.tx)
+        ctx.site = _known(ctx, lambda site: app.sites.fresh(site, ctx.tx))
         return
     site_id = ctx.site.id
     found = identities.find(ctx.tx, site_id, ctx.token, handler.identity_query)
@@ -245,10 +247,20 @@ def _identify(app: App, ctx: Context, handler: Handler) -> None:
         membership.settle(app.database, ctx.site, found)
         found = identities.find(ctx.tx, site_id, ctx.token, handler.identity_query)
     ctx.identity = found
-    ctx.site = app.sites.confirmed(ctx.site, found.site_version, found.acl_version, ctx.tx)
+    ctx.site = _known(
+        ctx,
+        lambda site: app.sites.confirmed(site, found.site_version, found.acl_version, ctx.tx),
+    )
     if found.ban_reason is not None and not handler.admits_banned(ctx):
         raise Forbidden(found.ban_reason, code=errors.BANNED)
     app.activity.active(site_id, found.profile_id)
+
+
+def _known(ctx: Context, look: Callable[[Site], Site]) -> Site:
+    """The site as `look` finds it now. If it is gone, the request has none: errors then carry site 0."""
+    site = ctx.site
+    del ctx.site
+    return look(site)
 
 
 def _get(ctx: Context, handler: Handler, operation: Operation) -> Result:
@@ -430,7 +442,7 @@ def _options_headers(allow: str) -> Headers:
 def _error(
     ctx: Context, error: ApiError, handler: Handler | None, method: str
 ) -> tuple[int, Headers, bytes]:
-    site = None if error.code == errors.NO_SITE else getattr(ctx, "site", None)
+    site = getattr(ctx, "site", None)
     data = response.error_data(error, site.id if site else 0, ctx.identity.profile_id)
     if method == "POST" and getattr(handler, "errors_without_data", False):
         data = b"null"
