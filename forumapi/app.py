@@ -122,7 +122,7 @@ class App:
         self.cache_control = (
             f"public, max-age={guest_seconds}" if guest_seconds else "no-cache, max-age=0"
         )
-        workers = max(1, config.workers)
+        workers = config.worker_count
         self.token_buckets = Buckets(config.rate_limit_token_per_minute, workers)
         self.address_buckets = Buckets(config.rate_limit_address_per_minute, workers)
 
