@@ -25,6 +25,8 @@ Key = tuple[int, str, int, int]
 _SCHEMA: Final = "f1"
 _OVERHEAD: Final = 300  # bytes of Python objects around one small entry, measured
 _LIFETIME_S: Final = 7 * 24 * 3600
+# ValueError: what answers there does not speak memcached's language, or stopped in the middle of a word.
+_TROUBLE: Final = (OSError, MemcacheError, ValueError)
 
 
 class Memory:
@@ -89,7 +91,7 @@ class Cache:
         client = self._clients.pop() if self._clients else self._connect()
         try:
             found = client.get_many(list(names))
-        except (OSError, MemcacheError):
+        except _TROUBLE:
             self._fail(client)
             return {}, 1
         except BaseException:
@@ -118,7 +120,7 @@ class Cache:
                 name = self._name(key)
                 values[name] = self._sealed(name, fragment)
             client.set_many(values, expire=_LIFETIME_S, noreply=True)
-        except (OSError, MemcacheError):
+        except _TROUBLE:
             self._fail(client)
         except BaseException:
             client.close()
