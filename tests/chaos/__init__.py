@@ -1,0 +1,1 @@
+"""What is lost when something is killed: nothing that was acknowledged."""
