@@ -70,7 +70,7 @@ LOCK = Query(
     SELECT p.version, p.profile_name, p.gender, p.is_visible, p.style_id, p.is_member
       FROM profiles p
      WHERE p.site_id = %(site_id)s AND p.profile_id = %(profile_id)s
-       FOR UPDATE""",
+       FOR NO KEY UPDATE""",
 )
 
 # The site document shows its owner and creator: a change of theirs moves the site's version too.

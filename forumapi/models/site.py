@@ -179,7 +179,7 @@ LOCK = Query(
       FROM sites s
       LEFT JOIN profiles owner ON owner.site_id = s.site_id AND owner.profile_id = s.owned_by
      WHERE s.site_id = %(site_id)s
-       FOR UPDATE OF s""",
+       FOR NO KEY UPDATE OF s""",
 )
 
 UPDATE = Query(

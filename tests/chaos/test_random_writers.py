@@ -219,3 +219,46 @@ def test_random_writers_leave_every_count_right(tmp_path: Path) -> None:
             assert deadlocks(url) == 0
         finally:
             server.stop()
+
+
+def test_an_owner_renames_everything_at_once(
+    server: Server, make: Factory, database_url: str
+) -> None:
+    # The site shows its owner: a new name moves the site, while each change of the tree holds it and names the owner.
+    site = make.site()
+    before = deadlocks(database_url)
+
+    def repeat(method: str, path: str, body: dict[str, Any]) -> set[int]:
+        api = server.api()
+        found = set()
+        for number in range(15):
+            varied = ("title", "profileName", "markdown")
+            sent = {
+                key: f"{value}{number}" if key in varied else value for key, value in body.items()
+            }
+            found.add(api.request(method, path, by=site.owner, json=sent).status)
+        api.close()
+        return found
+
+    with ThreadPoolExecutor(6) as pool:
+        runs = [
+            pool.submit(repeat, *each)
+            for each in (
+                ("PUT", site.owner.path, {"profileName": "one"}),
+                ("PUT", site.owner.path, {"profileName": "two"}),
+                ("POST", "/api/v1/microcosms", {"title": "M", "description": "x"}),
+                ("POST", "/api/v1/microcosms", {"title": "N", "description": "x"}),
+                ("PUT", "/api/v1/site", {"title": "S"}),
+                (
+                    "POST",
+                    COMMENTS,
+                    {"itemType": "profile", "itemId": site.owner.id, "markdown": "me "},
+                ),
+            )
+        ]
+        statuses = set().union(*(run.result() for run in runs))
+
+    # A deadlock is broken by refusing one of the two: 503.
+    assert statuses == {302}
+    time.sleep(1.1)
+    assert deadlocks(database_url) == before
