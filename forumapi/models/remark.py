@@ -12,7 +12,7 @@ from forumapi.errors import TooMany
 from forumapi.models import counters, journal, link
 from forumapi.models.journal import Author
 from forumapi.models.text import Rendered
-from forumapi.models.writing import LockedItem, watch
+from forumapi.models.writing import SERIALISE, LockedItem, watch
 
 # Asked once the parent is locked: an equal comment of the last minutes, how many this author wrote in the last one,
 # whether the comment replied to is live and here; and the new comment's id and time.
@@ -201,6 +201,9 @@ def insert(
     site_id, me, ip = author
     item_id = place.id if place.locked else None
     on_profile_id = None if place.locked else place.id
+    if on_profile_id:
+        # A locked item lets one writer in at a time; a profile is not locked.
+        tx.rows(SERIALISE, key=f"{site_id}:profile:{on_profile_id}:{me}:{markdown}")
     row = tx.row(
         PREPARE,
         site_id=site_id,
