@@ -686,6 +686,7 @@ def test_the_most_recent_item_follows_too(api: Api, make: Factory, site: Site) -
     one, two = make.microcosm(site), make.microcosm(site)
     inner = make.microcosm(site, parent=one)
     older = make.conversation(site, microcosm=one)
+    make.comment(older)
     newer = make.conversation(site, microcosm=inner)
     last = make.comment(newer)
     reader = make.person(site)
@@ -698,7 +699,11 @@ def test_the_most_recent_item_follows_too(api: Api, make: Factory, site: Site) -
         return int(found)
 
     assert (recent(one), recent(two)) == (newer.id, 0)
-    make.comment(older)
+    late = make.comment(older)
+    assert recent(one) == older.id
+    assert api.delete(late.path, by=site.owner).status == 200
+    assert recent(one) == newer.id
+    assert api.patch(late.path, ("deleted", False), by=site.owner).status == 200
     assert recent(one) == older.id
     assert api.delete(last.path, by=site.owner).status == 200
     make.comment(newer)
