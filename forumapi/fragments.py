@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any, Final
 
 import msgspec
@@ -35,6 +36,8 @@ class Hole:
         self.mark = msgspec.Raw(b"\0" + name.encode() + b"\0")
 
 
+# The same moments are shown again and again: on every page of a thread, in every list.
+@lru_cache(32_768)
 def when(moment: datetime.datetime) -> str:
     """RFC 3339 in UTC with Z, microseconds, trailing zeros trimmed (platform 1.9)."""
     text = moment.isoformat()

@@ -110,12 +110,23 @@ GUEST_CALLER: Final = Who(0, None)
 class View:
     """The live microcosms that some caller may list, in tree order, and what is rendered from the tree for them."""
 
-    __slots__ = ("cache", "ids", "set")
+    __slots__ = ("cache", "ids", "set", "stamp")
+
+    # Renderings of a view are forgotten at this number; they are made again when asked for.
+    MAX_CACHED: Final = 20_000
 
     def __init__(self, ids: tuple[int, ...]) -> None:
         self.ids = ids
         self.set = frozenset(ids)
+        self.stamp = hash(ids)
         self.cache: dict[object, Any] = {}
+
+    def keep(self, key: object, value: Any) -> Any:
+        """Remember a rendering; the value itself."""
+        if len(self.cache) >= self.MAX_CACHED:
+            self.cache.clear()
+        self.cache[key] = value
+        return value
 
 
 class Access:

@@ -275,7 +275,7 @@ def list_items(ctx: Context, item_type: int, key: str) -> Result:
     scope = {
         "site_id": site_id,
         "item_type": item_type,
-        "readable": readable,
+        "readable": readable.ids,
         "ignored": ctx.identity.ignored_items,
     }
     total = int(ctx.reader.value(item.COUNT, **scope))
@@ -308,7 +308,7 @@ def list_items(ctx: Context, item_type: int, key: str) -> Result:
         ctx.path,
         ctx.query_string,
         tree.acl_version,
-        b",".join([b"%d" % id for id in view.ids]),
+        view.stamp,
     )
     return Page(0, stamp, build)
 

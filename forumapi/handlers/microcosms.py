@@ -40,8 +40,8 @@ def locate(ctx: Context, id: int) -> LocatedMicrocosm:
         located.head = None
         return located
     view = tree.view(ctx.identity.who)
-    allowed = frozenset(places.visible(view, tree, ctx.identity.ignored_microcosms))
-    children = [child for child in node.children if child in allowed]
+    shown = places.visible(view, tree, ctx.identity.ignored_microcosms)
+    children = [child for child in node.children if child in shown.set]
     sticky = [child for child in children if tree.nodes[child].is_sticky]
     others = [child for child in children if not tree.nodes[child].is_sticky]
     head = microcosm.page(
@@ -77,7 +77,7 @@ def show(ctx: Context) -> Result:
     listed = microcosm.listing(head, located.sticky, located.others, at)
     paging.check(listed.total, at)
     view = tree.view(ctx.identity.who)
-    allowed = frozenset(places.visible(view, tree, ctx.identity.ignored_microcosms))
+    listable = places.visible(view, tree, ctx.identity.ignored_microcosms)
     on_page = [*listed.sticky, *listed.others]
     everything = [*located.sticky, *located.others]
     # Whether anything below is unread must not depend on the page: other pages ask for all children too.
@@ -88,9 +88,8 @@ def show(ctx: Context) -> Result:
         me,
         ctx.identity.ignored_items,
         tree,
-        view,
+        listable,
         everything if asks_all else on_page,
-        allowed,
     )
     is_unread = bool(me) and (head.has_unread or any(child.is_unread for child in found.values()))
     shown = [found[id] for id in on_page if id in found]
@@ -128,14 +127,9 @@ def show(ctx: Context) -> Result:
         ctx.path,
         ctx.query_string,
         tree.acl_version,
-        hash_ids(view.ids),
+        view.stamp,
     )
     return Page(head.version, stamp, build)
-
-
-def hash_ids(ids: tuple[int, ...]) -> bytes:
-    """The places that a viewer sees, short enough for a stamp."""
-    return b",".join(b"%d" % id for id in ids)
 
 
 _PATHS: Final = (patch.STICKY, patch.OPEN, patch.DELETED, patch.MODERATED)
@@ -347,5 +341,5 @@ class MicrocosmTreeHandler(Handler):
     def get(self, ctx: Context) -> Result:
         """A flat list, parents before children."""
         view = ctx.tree.view(ctx.identity.who)
-        visible = frozenset(places.visible(view, ctx.tree, ctx.identity.ignored_microcosms))
-        return Data(places.whole_tree(ctx.tree, visible))
+        listable = places.visible(view, ctx.tree, ctx.identity.ignored_microcosms)
+        return Data(places.whole_tree(ctx.tree, listable.set))

@@ -90,7 +90,9 @@ def _load(
         if row[_RENDERER] != RENDERER_VERSION:
             version, html = documents.rerender(tx, site_id, row[0], row[_MARKDOWN])
             row = (row[0], version, *row[2 : _MARKDOWN + 1], html, *row[_MARKDOWN + 2 :])
-        yield row[0], row[1], _document(row, is_detail=is_detail)
+        document = _document(row, is_detail=is_detail)
+        assert is_detail or document[1::2] == _SUMMARY_HOLES
+        yield row[0], row[1], document
 
 
 def _load_summaries(documents: Documents, tx: Reader, site_id: int, ids: list[int]) -> Loaded:
@@ -100,6 +102,9 @@ def _load_summaries(documents: Documents, tx: Reader, site_id: int, ids: list[in
 def _load_details(documents: Documents, tx: Reader, site_id: int, ids: list[int]) -> Loaded:
     return _load(documents, tx, site_id, ids, is_detail=True)
 
+
+# The order that `summary` fills a summary's holes in.
+_SUMMARY_HOLES: Final = (b"author", b"editor", b"unread", b"links")
 
 # Places in LOAD's rows.
 _MARKDOWN: Final = 7
@@ -190,14 +195,19 @@ def profiles_of(stubs: Iterable[Stub]) -> dict[int, int]:
 
 def summary(fragment: Fragment, stub: Stub, people: dict[int, Fragment], links: bytes) -> bytes:
     """One comment summary; `links` are its parent's (see parent_links)."""
-    return fragments.fill(
-        fragment,
-        {
-            b"author": people[stub.author_id][0],
-            b"editor": people[stub.editor_id][0],
-            b"unread": b"true" if stub.is_unread else b"false",
-            b"links": _links(links, stub),
-        },
+    before, _, after_author, _, after_editor, _, after_unread, _, end = fragment
+    return b"".join(
+        (
+            before,
+            people[stub.author_id][0],
+            after_author,
+            people[stub.editor_id][0],
+            after_editor,
+            b"true" if stub.is_unread else b"false",
+            after_unread,
+            _links(links, stub),
+            end,
+        )
     )
 
 

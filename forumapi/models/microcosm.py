@@ -330,14 +330,13 @@ def children(
     me: int,
     ignored: Sequence[int],
     tree: Tree,
-    view: View,
+    listable: View,
     tops: Sequence[int],
-    allowed: frozenset[int],
 ) -> dict[int, Child]:
-    """The child microcosms `tops`, each with its readable subtree (`allowed`: readable and not ignored)."""
+    """The child microcosms `tops`, each with its `listable` subtree: readable and not ignored."""
     if not tops:
         return {}
-    ids, owners, kids = _subtrees(tree, view, tuple(tops), allowed)
+    ids, owners, kids = _subtrees(tree, listable, tuple(tops))
     found: dict[int, Child] = {}
     for row in tx.rows(
         CHILDREN, site_id=site_id, me=me, ignored=ignored, ids=ids, tops=owners, kids=kids
@@ -348,7 +347,7 @@ def children(
         latest: Row | None = row[:_GROUP] if row[0] is not None else None
         times = row[_GROUP + 9 :]
         if not is_good:
-            inside = [id for id in tree.nodes[top].subtree if id in allowed]
+            inside = [id for id in tree.nodes[top].subtree if id in listable.set]
             other = tx.row(LATEST, site_id=site_id, ignored=ignored, ids=inside)
             latest, times = (other[:_GROUP], other[_GROUP:]) if other else (None, ())
         found[top] = Child(
@@ -367,28 +366,24 @@ def children(
 
 
 def _subtrees(
-    tree: Tree, view: View, tops: tuple[int, ...], allowed: frozenset[int]
+    tree: Tree, listable: View, tops: tuple[int, ...]
 ) -> tuple[Encoded, Encoded, Encoded]:
-    """The microcosms below `tops` with the one each counts for, and whether it is its direct child: three parameters.
-
-    The same for every request of a role set that ignores no microcosm.
-    """
-    key = ("subtrees", tops, None if len(allowed) == len(view.ids) else allowed)
-    found = view.cache.get(key)
+    """The microcosms below `tops` with the one each counts for, and whether it is its direct child."""
+    key = ("subtrees", tops)
+    found: tuple[Encoded, Encoded, Encoded] | None = listable.cache.get(key)
     if found is None:
         ids: list[int] = []
         owners: list[int] = []
         kids: list[bool] = []
         for top in tops:
-            inside = [id for id in tree.nodes[top].subtree if id in allowed]
+            inside = [id for id in tree.nodes[top].subtree if id in listable.set]
             # Ties of the children's order are broken by title (content 2.5), so they go in in that order.
             inside.sort(key=lambda id: tree.nodes[id].title)
             ids += inside
             owners += [top] * len(inside)
             kids += [tree.nodes[id].parent_id == top for id in inside]
         found = (encoded(ids), encoded(owners), encoded(kids))
-        if key[2] is None:
-            view.cache[key] = found
+        listable.keep(key, found)
     return found
 
 
@@ -428,7 +423,7 @@ def child_summary(
 def _links(tree: Tree, view: View, id: int, site_id: int) -> bytes:
     """self, parent (unless that is the root) and site of a summary."""
     key = ("links", id)
-    found = view.cache.get(key)
+    found: bytes | None = view.cache.get(key)
     if found is None:
         links: list[dict[str, Any]] = [
             {"rel": "self", "href": itemtypes.href(itemtypes.MICROCOSM, id)}
@@ -443,8 +438,27 @@ def _links(tree: Tree, view: View, id: int, site_id: int) -> bytes:
                 link["title"] = parent.title
             links.append(link)
         links.append({"rel": "site", "href": itemtypes.href(itemtypes.SITE, site_id)})
-        found = view.cache[key] = dumps(links)
+        found = view.keep(key, dumps(links))
     return found
+
+
+def _entry(
+    fragment: Fragment,
+    child: Child,
+    people: dict[int, Fragment],
+    tree: Tree,
+    view: View,
+    site_id: int,
+) -> bytes:
+    """A child's list entry; the one made last for this view if nothing that it shows has changed since."""
+    key = ("entry", child.id)
+    kept: tuple[Child, bytes] | None = view.cache.get(key)
+    if kept is not None and kept[0] == child:
+        return kept[1]
+    made = child_summary(fragment, child, people, tree, view, site_id, unread=True)
+    entry = item.container(itemtypes.MICROCOSM, made)
+    view.keep(key, (child, entry))
+    return entry
 
 
 class Listing(NamedTuple):
@@ -495,20 +509,14 @@ def entries(
 
     def microcosms(ids: Sequence[int]) -> list[bytes]:
         return [
-            item.container(
-                itemtypes.MICROCOSM,
-                child_summary(documents[id], found[id], people, tree, view, site_id, unread=True),
-            )
+            _entry(documents[id], found[id], people, tree, view, site_id)
             for id in ids
             if id in found and id in documents
         ]
 
     def items(sticky: bool) -> list[bytes]:
         return [
-            item.container(
-                row[1],
-                item.summary(row[:_GROUP], times, people, tree, view, unread=bool(row[_GROUP])),
-            )
+            item.entry(row[:_GROUP], times, people, tree, view, unread=bool(row[_GROUP]))
             for row, times in zip(head.items, head.times, strict=True)
             if row[_STICKY] is sticky
         ]

@@ -18,7 +18,7 @@ def breadcrumb(tree: Tree, view: View, microcosm_id: int, *, with_itself: bool) 
     key = ("crumb", microcosm_id, with_itself)
     found: bytes | None = view.cache.get(key)
     if found is None:
-        found = view.cache[key] = _breadcrumb(tree, view, microcosm_id, with_itself)
+        found = view.keep(key, _breadcrumb(tree, view, microcosm_id, with_itself))
     return found
 
 
@@ -53,7 +53,7 @@ def microcosm_link(tree: Tree, view: View, microcosm_id: int) -> bytes:
         }
         if microcosm_id in view.set:
             link["title"] = tree.nodes[microcosm_id].title
-        found = view.cache[key] = dumps(link)
+        found = view.keep(key, dumps(link))
     return found
 
 
@@ -71,7 +71,7 @@ def child_link(tree: Tree, view: View, microcosm_id: int) -> bytes:
         if node.logo_url:
             link["logoUrl"] = node.logo_url
         link["id"] = microcosm_id
-        found = view.cache[key] = dumps(link)
+        found = view.keep(key, dumps(link))
     return found
 
 
@@ -96,9 +96,14 @@ def whole_tree(tree: Tree, visible: frozenset[int]) -> bytes:
     return dumps(entries)
 
 
-def visible(view: View, tree: Tree, ignored: list[int]) -> tuple[int, ...]:
-    """The microcosms of `view` without the subtrees of ignored ones, in tree order."""
+def visible(view: View, tree: Tree, ignored: list[int]) -> View:
+    """`view` without the subtrees of ignored microcosms."""
     if not ignored:
-        return view.ids
-    hidden = {below for id in ignored if id in tree.nodes for below in tree.nodes[id].subtree}
-    return tuple(id for id in view.ids if id not in hidden)
+        return view
+    key = ("visible", tuple(ignored))
+    found: View | None = view.cache.get(key)
+    if found is None:
+        hidden = {below for id in ignored if id in tree.nodes for below in tree.nodes[id].subtree}
+        found = View(tuple(id for id in view.ids if id not in hidden))
+        view.keep(key, found)
+    return found
