@@ -180,6 +180,7 @@ def test_what_one_holds_is_not_sent_again(api: Api, scene: Scene, host: str, pat
             assert held(api, full, form, host=where, token=token).status == 200, form
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", ["{chat}", "/api/v1/microcosms", "{reply}", "/api/v1/profiles"])
 def test_no_document_is_built_for_a_304(
     api: Api, scene: Scene, database_url: str, server: Server, path: str
