@@ -491,6 +491,9 @@ class Transaction(Reader):
         if self._begun and self._connection is not None and not self._connection.is_idle:
             try:
                 self._connection.command(b"ROLLBACK")
+            except psycopg.OperationalError:
+                # It died with its transaction, which the server rolls back by itself.
+                self._lose()
             except BaseException:
                 self._lose()
                 raise

@@ -22,7 +22,6 @@ from forumapi.errors import (
     Invalid,
     MethodNotAllowed,
     NotFound,
-    PreconditionFailed,
     TooLarge,
     TooMany,
     Unauthorized,
@@ -207,11 +206,15 @@ def _limit(app: App, ctx: Context, handler: Handler) -> Allowance | None:
     ctx.token = _token(ctx, handler)
     buckets, key = (app.token_buckets, ctx.token) if ctx.token else (app.address_buckets, ctx.ip)
     allowance = buckets.take(key)
+    _refuse_beyond(allowance)
+    return allowance
+
+
+def _refuse_beyond(allowance: Allowance | None) -> None:
     if allowance is not None and allowance.retry_after_s:
         error = TooMany("Too many requests", allowance.retry_after_s)
         error.headers += tuple(_limit_headers(allowance))
         raise error
-    return allowance
 
 
 def _limit_headers(allowance: Allowance) -> Headers:
@@ -242,7 +245,12 @@ def _identify(app: App, ctx: Context, handler: Handler) -> None:
         ctx.site = _known(ctx, lambda site: app.sites.fresh(site, ctx.tx))
         return
     site_id = ctx.site.id
-    found = identities.find(ctx.tx, site_id, ctx.token, handler.identity_query)
+    try:
+        found = identities.find(ctx.tx, site_id, ctx.token, handler.identity_query)
+    except Unauthorized:
+        # A made-up token has a bucket of its own; guessing is counted by address.
+        _refuse_beyond(app.address_buckets.take(ctx.ip))
+        raise
     if not found.profile_id or found.needs_roles:
         membership.settle(app.database, ctx.site, found)
         found = identities.find(ctx.tx, site_id, ctx.token, handler.identity_query)
@@ -379,13 +387,8 @@ def _work(ctx: Context, handler: Handler, operation: Operation, verb: str) -> Re
                 _show(ctx)
     wanted = ctx.environ.get("HTTP_IF_MATCH")
     if wanted is not None and located is not None and located.version:
-        _match(wanted, located.version)
+        response.check_match(wanted, located.version)
     return handler.call(verb, ctx)
-
-
-def _match(wanted: str, version: int) -> None:
-    if not response.matches_version(wanted, version):
-        raise PreconditionFailed("If-Match: this has changed since you read it")
 
 
 # ---------------------------------------------------------------- the answer
@@ -404,6 +407,10 @@ def _finish(
             headers.append(
                 ("Cache-Control", app.cache_control if is_read and not ctx.token else _NO_CACHE)
             )
+        tag = dict(result.headers).get("ETag")
+        known = ctx.environ.get("HTTP_IF_NONE_MATCH", "")
+        if is_read and tag is not None and response.none_match(known, tag):
+            return 304, headers, b""
         return 200, headers, result.body
     headers = response.base_headers(switches)
     if isinstance(result, SeeOther):

@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable
 from typing import Any, Final
 
-from forumapi.errors import UNPARSABLE, ApiError, Invalid
+from forumapi.errors import UNPARSABLE, ApiError, Invalid, PreconditionFailed
 from forumapi.fragments import dumps
 
 Headers = list[tuple[str, str]]
@@ -157,6 +157,12 @@ def matches_version(header: str, version: int) -> bool:
         return True
     wanted = f'"{version}-'
     return any(one.strip().removeprefix("W/").startswith(wanted) for one in header.split(","))
+
+
+def check_match(header: str, version: int) -> None:
+    """Raises PreconditionFailed unless If-Match names this own version."""
+    if not matches_version(header, version):
+        raise PreconditionFailed("If-Match: this has changed since you read it")
 
 
 def envelope(status: int, data: bytes, error: bytes, switches: Switches) -> bytes:

@@ -596,9 +596,6 @@ def test_of_many_changes_based_on_one_version_one_is_made(
     one_wins(server, make, name, "SELECT 1 FROM items WHERE item_id = %s FOR UPDATE", "chat")
 
 
-@pytest.mark.xfail(
-    reason="If-Match of a microcosm is compared with the tree as it was before the tree is locked"
-)
 def test_of_many_changes_of_a_microcosm_one_is_made(server: Server, make: Factory) -> None:
     one_wins(server, make, "inner", "SELECT 1 FROM sites WHERE site_id = %s FOR UPDATE", "site")
 

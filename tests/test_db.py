@@ -240,9 +240,6 @@ def test_a_transaction_begins_on_a_live_connection(database: Database, notes: st
     assert words(database, "alive%") == ["alive"]
 
 
-@pytest.mark.xfail(
-    reason="end() answers a dead connection with psycopg's own error, which a client sees as 500"
-)
 def test_a_transaction_whose_connection_dies_is_never_run_again(
     database: Database, notes: str
 ) -> None:

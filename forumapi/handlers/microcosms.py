@@ -16,7 +16,7 @@ from forumapi.models.profile import SUMMARY as PEOPLE
 from forumapi.models.site_rules import check_url
 from forumapi.models.tree import load as load_tree
 from forumapi.permissions import Node, Target, Tree
-from forumapi.response import Data, Done, Page, Result, SeeOther
+from forumapi.response import Data, Done, Page, Result, SeeOther, check_match
 
 
 class LocatedMicrocosm(Located):
@@ -326,9 +326,13 @@ class MicrocosmHandler(Handler):
 
 
 def _node(ctx: Context, tree: Tree) -> Node:
+    """The microcosm in a held tree. Asks If-Match again: the answer before was of a tree not held yet."""
     node = tree.nodes.get(ctx.args["item"].id)
     if node is None:
         raise NotFound("There is no such microcosm")
+    wanted = ctx.environ.get("HTTP_IF_MATCH")
+    if wanted is not None:
+        check_match(wanted, node.version)
     return node
 
 

@@ -6,6 +6,8 @@ import threading
 import time
 from typing import Final
 
+import psycopg
+
 from forumapi.db import Database, Query
 from forumapi.errors import ApiError
 from forumapi.log import logger
@@ -126,7 +128,7 @@ class Activity:
                 if hits:
                     links = sorted(hits)
                     tx.run(ADD_HITS, links=links, hits=[hits[link] for link in links])
-        except (ApiError, OSError) as error:
+        except (ApiError, OSError, psycopg.Error) as error:
             logger.warning("views and activity were not written, will try again: %s", error)
             for key, count in views.items():
                 self._views[key] = self._views.get(key, 0) + count

@@ -38,7 +38,7 @@ _PARENT: Final = """
            i.item_id, i.version, i.microcosm_id, i.title, i.created_by, ia.version,
            coalesce(i.edited_by, 0), coalesce(ie.version, 0), i.edit_reason, i.is_sticky, i.is_open,
            i.is_deleted, i.is_moderated, i.total, w.send_email, w.send_sms, i.others_wrote,
-           i.last_activity > i.read_time, i.created, i.edited"""
+           i.last_activity > i.read_time, i.created, i.edited, i.last_activity"""
 _PARENT_STAMPED: Final = 16
 
 # Page k of a thread is `seq > offset` while nothing in it is hidden from this viewer. Otherwise the
@@ -98,11 +98,11 @@ PAGE = Query(
 )
 
 # Never back, and only for what the viewer has really seen; losing one in a crash is no harm.
-MARK_NOW = Query(
-    "item.mark_now",
+MARK_ALL = Query(
+    "item.mark_all",
     """
     INSERT INTO read_marks (site_id, profile_id, item_type_id, item_id, read_at)
-    SELECT %(site_id)s, %(me)s, %(item_type)s, %(item_id)s, now()
+    SELECT %(site_id)s, %(me)s, %(item_type)s, %(item_id)s, %(read_at)s
       FROM (SELECT set_config('synchronous_commit', 'off', true)) AS quick
         ON CONFLICT (site_id, profile_id, item_type_id, item_id)
         DO UPDATE SET read_at = greatest(read_marks.read_at, EXCLUDED.read_at)""",
@@ -143,6 +143,7 @@ class ItemPage(NamedTuple):
     is_unread: bool
     created: datetime.datetime
     edited: datetime.datetime | None
+    last_activity: datetime.datetime
     comments: list[Stub]
     stamp: Any
 
@@ -190,14 +191,22 @@ def page(
 
 
 def mark_read(tx: Reader, site_id: int, found: ItemPage, me: int, at: Paging) -> None:
-    """Move the viewer's read mark: to now on the last page, else to the last comment shown (content 3.3).
+    """Move the viewer's read mark: to all there is on the last page, else to the last comment shown.
 
     A mark that would change nothing anybody can see is not written.
     """
     if not me or not found.is_unread:
         return
     if at.offset + at.limit >= found.total:
-        tx.run(MARK_NOW, site_id=site_id, me=me, item_type=found.item_type, item_id=found.id)
+        # Up to what this page showed, not to now: a comment that is being committed is not seen yet.
+        tx.run(
+            MARK_ALL,
+            site_id=site_id,
+            me=me,
+            item_type=found.item_type,
+            item_id=found.id,
+            read_at=found.last_activity,
+        )
     elif found.comments and found.comments[-1].is_unread:
         tx.run(
             MARK_AT,

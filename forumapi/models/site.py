@@ -13,6 +13,7 @@ import time
 from collections.abc import Iterator
 from typing import Any, Final, NamedTuple
 
+import psycopg
 from psycopg import errors as pgerrors
 
 from forumapi import fragments, itemtypes
@@ -522,7 +523,7 @@ class SiteDirectory:
         reader = self._database.read()
         try:
             self._look(ids, reader)
-        except (ApiError, OSError) as error:
+        except (ApiError, OSError, psycopg.Error) as error:
             level = logger.debug if isinstance(error, Unavailable) else logger.warning
             level("site watch failed: %s", error)
         finally:
