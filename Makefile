@@ -6,6 +6,12 @@ STAMP := .venv/.stamp
 T ?= tests
 SIZE ?= M
 
+# A file's tests stay together, in one of at most eight processes: what they set up is set up once.
+PYTEST := $(BIN)/python -m pytest -n logical --maxprocesses 8 --dist loadfile --no-loadscope-reorder
+
+# Without bytecode every process that is started would compile the project anew.
+unexport PYTHONDONTWRITEBYTECODE
+
 .DEFAULT_GOAL := help
 .PHONY: help venv run test test-quick lint format bench testdb migrate dbshell routes dist clean
 
@@ -29,10 +35,10 @@ run: $(STAMP) ## run everything: PostgreSQL, demo sites, web, cron; Ctrl-C stops
 
 test: $(STAMP) ## run the whole test suite (T=tests/test_config.py for a part of it)
 	@scripts/testdb prepare
-	@$(BIN)/python -m pytest -n auto $(T)
+	@$(PYTEST) $(T)
 
 test-quick: $(STAMP) ## run the tests that are not marked slow
-	@$(BIN)/python -m pytest -n auto -m "not slow" $(T)
+	@$(PYTEST) -m "not slow" $(T)
 
 lint: $(STAMP) ## check format, lint and types
 	@$(BIN)/ruff format --check .

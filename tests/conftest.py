@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import os
+import signal
 from collections.abc import Iterator
+from itertools import groupby, pairwise
 
 import pytest
+from psycopg import sql
 
 from tests import services
 
@@ -15,14 +18,32 @@ pytest_plugins = ["tests.fixtures"]
 # Set by the first process of a run for its helpers (pytest-xdist), which inherit it.
 _SERVER = "TESTDB_SERVER"
 
+# As many examples of one test function as a run without the slow tests takes.
+QUICK_EXAMPLES = 12
+
 
 def pytest_configure(config: pytest.Config) -> None:
     """Start PostgreSQL once a run, before pytest-xdist starts its helpers."""
     if hasattr(config, "workerinput") or config.option.collectonly:
         return
+    # Whoever ends the run from outside gets the cleaning up of Ctrl-C.
+    for sign in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(sign, signal.default_int_handler)
     stack = contextlib.ExitStack()
     os.environ[_SERVER] = stack.enter_context(services.postgres())
     config.add_cleanup(stack.close)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark as slow all but an even choice of the examples of a test that has very many."""
+    for _, group in groupby(items, lambda item: item.nodeid.partition("[")[0]):
+        examples = list(group)
+        # The number of examples chosen up to each place, which moves at a chosen one.
+        chosen = [place * QUICK_EXAMPLES // len(examples) for place in range(-1, len(examples))]
+        for item, (before, now) in zip(examples, pairwise(chosen), strict=True):
+            if before == now:
+                item.add_marker(pytest.mark.slow)
 
 
 def pytest_report_header(config: pytest.Config) -> list[str]:
@@ -33,21 +54,34 @@ def pytest_report_header(config: pytest.Config) -> list[str]:
 
 
 @pytest.fixture(scope="session")
-def database_url(worker_id: str) -> Iterator[str]:
+def postgres_url() -> str:
+    """The address of this run's server, for those who need databases of their own."""
+    return os.environ[_SERVER]
+
+
+@pytest.fixture(scope="session")
+def database_url(postgres_url: str, worker_id: str) -> Iterator[str]:
     """The address of this test process's own migrated database."""
-    with services.database(os.environ[_SERVER], worker_id) as url:
+    with services.database(postgres_url, worker_id) as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+def _spare_database(postgres_url: str) -> Iterator[str]:
+    """The address of a database that is emptied for each test which asks for one with nothing in it."""
+    with services.new_database(postgres_url, "empty") as url:
         yield url
 
 
 @pytest.fixture
-def empty_database(request: pytest.FixtureRequest) -> Iterator[str]:
+def empty_database(_spare_database: str) -> str:
     """The address of a database with nothing in it, for one test."""
-    server = os.environ[_SERVER]
-    name = f"{services.PREFIX}{os.getpid()}_empty"
-    with services.connect(server) as connection:
-        connection.execute(f"CREATE DATABASE {name}")
-        yield services.in_database(server, name)
-        connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
+    with services.connect(_spare_database) as connection:
+        connection.execute("DROP SCHEMA public CASCADE")
+        connection.execute("CREATE SCHEMA public")
+        name, role = sql.Identifier(connection.info.dbname), sql.Identifier(connection.info.user)
+        connection.execute(sql.SQL("ALTER ROLE {} IN DATABASE {} RESET ALL").format(role, name))
+    return _spare_database
 
 
 @pytest.fixture(scope="session")

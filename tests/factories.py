@@ -133,26 +133,27 @@ class Factory:
         """(id, address) of a new user."""
         address = email or f"person{next(_number)}@example.test"
         with self.database.write() as tx:
-            found = user.find_or_create(tx, address, is_verified=True)
-        return found.id, address
+            return user.find_or_create(tx, address, is_verified=True).id, address
 
     def site(self, key: str = "", **fields: Any) -> Site:
         """A site with owner, moderator (a moderator role with every right on the root), member, newcomer, banned."""
         key = key or f"site{next(_number)}x{self.database_tag()}"
-        owner_id, owner_email = self.user(f"owner@{key}.test")
+        owner_email = f"owner@{key}.test"
         body = sites.SiteBody(
             subdomainKey=key,
             title=fields.pop("title", f"Site {key}"),
             description=fields.pop("description", "A site for tests"),
             **fields,
         )
+        # One transaction: most tests begin with a site.
         with self.database.write() as tx:
+            owner_id = user.find_or_create(tx, owner_email, is_verified=True).id
             id = sites.create(tx, body, user_id=owner_id, platform_domain=self.platform_domain)
             root_id, owned_by = tx.rows(_SITE_ROWS, site_id=id)[0]
-        made = Site(id, key, f"{key}.{self.platform_domain}", root_id)
-        made.owner = self._person(made, owned_by, owner_id, "owner", owner_email)
-        for name in ("moderator", "member", "newcomer", "banned"):
-            setattr(made, name, self.person(made, name))
+            made = Site(id, key, f"{key}.{self.platform_domain}", root_id)
+            made.owner = self._person(tx, made, owned_by, owner_id, "owner", owner_email)
+            for name in ("moderator", "member", "newcomer", "banned"):
+                setattr(made, name, self._newcomer(tx, made, name))
         moderators = self.role(made, made.root_id, "Moderators", moderator=True, rights=RIGHTS)
         self.join(moderators, made.moderator)
         with self.database.write() as tx:
@@ -165,16 +166,21 @@ class Factory:
 
     def person(self, site: Site, name: str = "") -> Person:
         """A profile of a new user, with a token."""
-        unique = name or f"person{next(_number)}"
-        user_id, email = self.user(f"{unique}@{site.key}.test")
         with self.database.write() as tx:
-            id = membership.create(tx, site.id, user_id, email, unique)
-        return self._person(site, id, user_id, unique, email)
+            return self._newcomer(tx, site, name or f"person{next(_number)}")
 
-    def _person(self, site: Site, id: int, user_id: int, name: str, email: str) -> Person:
-        with self.database.write() as tx:
-            secret = access_token.create(tx, user_id)
-            tx.run(RENAME, site_id=site.id, profile_id=id, name=name)
+    def _newcomer(self, tx: Transaction, site: Site, name: str) -> Person:
+        email = f"{name}@{site.key}.test"
+        user_id = user.find_or_create(tx, email, is_verified=True).id
+        id = membership.create(tx, site.id, user_id, email, name)
+        return self._person(tx, site, id, user_id, name, email)
+
+    @staticmethod
+    def _person(
+        tx: Transaction, site: Site, id: int, user_id: int, name: str, email: str
+    ) -> Person:
+        secret = access_token.create(tx, user_id)
+        tx.run(RENAME, site_id=site.id, profile_id=id, name=name)
         return Person(site, id, user_id, name, email, secret)
 
     def token(self, person: Person, *, days: int = 365) -> str:

@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from forumapi.db import Database
+from tests import services
 from tests.api import Api
 from tests.factories import Factory, Site
 
@@ -98,8 +99,18 @@ def start_server(database_url: str, folder: Path, **settings: str) -> Server:
                 return server
         except OSError:
             time.sleep(0.05)
+        except BaseException:
+            server.stop()
+            raise
     server.stop()
     raise RuntimeError(f"the web process is not ready: {log.read_text()[-2000:]}")
+
+
+@pytest.fixture(scope="session")
+def platform_database(postgres_url: str) -> Iterator[str]:
+    """The address of a database for tests of whole platforms: the list of all sites depends on them alone."""
+    with services.database(postgres_url, "platform") as url:
+        yield url
 
 
 @pytest.fixture(scope="session")

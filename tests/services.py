@@ -115,25 +115,34 @@ def template(url: str) -> str:
 
 
 @contextlib.contextmanager
-def database(url: str, label: str) -> Iterator[str]:
-    """The address of a migrated database of its own; dropped at the end."""
+def new_database(url: str, label: str, *, source: str = "template1") -> Iterator[str]:
+    """The address of a copy of the database `source`, this process's own; dropped at the end.
+
+    `url` is any database of the server, `label` one that this process uses no second time at once.
+    """
     name = f"{PREFIX}{os.getpid()}_{label}"
     with connect(url) as connection:
         connection.execute(
             sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(
-                sql.Identifier(name), sql.Identifier(template(url))
+                sql.Identifier(name), sql.Identifier(source)
             )
         )
-    made = in_database(url, name)
-    # A clone does not take over the time limits that migrate sets: they belong to a database's name.
-    migrate.migrate(made, Config())
     try:
-        yield made
+        yield in_database(url, name)
     finally:
         with connect(url) as connection:
             connection.execute(
                 sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name))
             )
+
+
+@contextlib.contextmanager
+def database(url: str, label: str) -> Iterator[str]:
+    """The address of a migrated database, otherwise as new_database()."""
+    with new_database(url, label, source=template(url)) as made:
+        # A copy does not take over the time limits that migrate sets: they belong to a database's name.
+        migrate.migrate(made, Config())
+        yield made
 
 
 # ---------------------------------------------------------------- memcached

@@ -11,7 +11,6 @@ from werkzeug.test import Client
 
 from forumapi.config import Config
 from forumapi.wsgi import Application, create_app
-from tests import services
 from tests.api import Api, Headers, Response
 from tests.factories import Factory, Site
 
@@ -76,13 +75,9 @@ def eventually(true: Callable[[], bool], within_s: float = 1.0) -> bool:
 
 
 @pytest.fixture(scope="module")
-def platform(database_url: str, request: pytest.FixtureRequest) -> Iterator[Platform]:
-    """A started application on the root host and all site hosts of forum.example; each test makes sites of its own.
-
-    Its database is its own: what others expect of the list of all sites must not depend on these tests.
-    """
-    with services.database(database_url, request.module.__name__.rpartition(".")[2]) as url:
-        made = Platform(url)
-        made.application.start()
-        yield made
-        made.application.stop()
+def platform(platform_database: str) -> Iterator[Platform]:
+    """A started application on the root host and all site hosts of forum.example; each test makes sites of its own."""
+    made = Platform(platform_database)
+    made.application.start()
+    yield made
+    made.application.stop()

@@ -1,26 +1,15 @@
-"""A PostgreSQL of its own for the seeds: they take a whole database, and load faster without fsync."""
+"""Databases of their own for the seeds, which fill a whole one."""
 
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 
-import psycopg
 import pytest
 
-from forumapi import embedded, migrate
+from tests import services
 
 
 @pytest.fixture(scope="package")
-def new_database(tmp_path_factory) -> Iterator[Callable[[str], str]]:
+def new_database(postgres_url: str) -> Iterator[Callable[[str], str]]:
     """Makes a migrated database of this name and gives its address."""
-    server = embedded.start(tmp_path_factory.mktemp("seed"), throwaway=True)
-
-    def make(name: str) -> str:
-        with psycopg.connect(server.url, autocommit=True) as connection:
-            connection.execute(f"CREATE DATABASE {name}")
-        url = psycopg.conninfo.make_conninfo(server.url, dbname=name)
-        migrate.migrate(url)
-        return url
-
-    try:
-        yield make
-    finally:
-        server.stop()
+    with ExitStack() as stack:
+        yield lambda name: stack.enter_context(services.database(postgres_url, name))

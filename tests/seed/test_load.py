@@ -17,8 +17,7 @@ from forumapi.seed import (
     verify,
 )
 
-# One worker runs all of them where tests are dealt out by group: the databases take seconds to fill.
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("seed")]
+pytestmark = pytest.mark.slow
 
 COLUMNS = """
     SELECT table_name, array_agg(column_name::text ORDER BY ordinal_position)

@@ -1,4 +1,4 @@
-"""The world that recorded exchanges are replayed in: made once for each test process."""
+"""The world that recorded exchanges are replayed in: made once, on a platform where there is nothing else."""
 
 from __future__ import annotations
 
@@ -6,16 +6,35 @@ from collections.abc import Iterator
 
 import pytest
 
+from forumapi.db import Database
+from tests import services
 from tests.factories import Factory
-from tests.fixtures import Server
+from tests.fixtures import PLATFORM_DOMAIN, Server, start_server
 
 from .world import World, verifier
 
 
-@pytest.fixture(scope="session")
-def world(server: Server, make: Factory) -> Iterator[World]:
+@pytest.fixture(scope="package")
+def wire_database(postgres_url: str) -> Iterator[str]:
+    """The address of a database with no other test's sites: recorded lists of sites are short."""
+    with services.database(postgres_url, "wire") as url:
+        yield url
+
+
+@pytest.fixture(scope="package")
+def wire_server(wire_database: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A web process on that database."""
+    started = start_server(wire_database, tmp_path_factory.mktemp("wire"))
+    yield started
+    started.stop()
+
+
+@pytest.fixture(scope="package")
+def world(wire_database: str, wire_server: Server) -> Iterator[World]:
     """One site with standing content, read and added to by every replay."""
-    client = server.api()
+    database = Database(wire_database)
+    client = wire_server.api()
     with verifier() as address:
-        yield World(client, make, address)
+        yield World(client, Factory(database, PLATFORM_DOMAIN), address)
     client.close()
+    database.close()

@@ -59,9 +59,9 @@ def test_a_head_tells_the_length_of_the_body_that_get_sends(world: World, name: 
 
 @pytest.mark.parametrize("resource", sorted(ROUTE_OF))
 def test_recordings_wait_only_for_resources_that_are_not_there(
-    server: Server, world: World, resource: str
+    wire_server: Server, world: World, resource: str
 ) -> None:
-    client = server.api()
+    client = wire_server.api()
     client.checks_schema = False
     host = world.domain if resource == "metrics" else world.host
     answer = client.request("OPTIONS", ROUTE_OF[resource], host=host)
