@@ -13,6 +13,7 @@ from pymemcache.client.base import Client
 
 from forumapi import fragments
 from forumapi.cache import Cache, Key, Memory
+from forumapi.fragments import Fragment
 from tests import services
 
 KEY: Key = (7, "comment/1", 42, 3)
@@ -32,6 +33,13 @@ def shared(memcached: str) -> Iterator[Client]:
 def fresh(memcached: str, prefix: str = "test") -> Cache:
     """A cache with nothing in its own memory."""
     return Cache([memcached], prefix=prefix)
+
+
+def put(cache: Cache, entries: dict[Key, Fragment]) -> None:
+    """Keep documents; other connections find them in memcached when this returns."""
+    cache.add_many(entries)
+    # What is kept is sent without waiting. The server takes one thing after the other from a connection.
+    cache.get_many([(0, "nothing/1", 0, 0)])
 
 
 def name(cache: Cache, key: Key) -> str:
@@ -69,7 +77,7 @@ def test_without_memcached_a_process_has_its_own_memory() -> None:
 
 
 def test_processes_share_what_one_of_them_made(memcached: str, shared: Client) -> None:
-    fresh(memcached).add_many({KEY: FRAGMENT, (7, "profile/1", 1, 1): (b"{}",)})
+    put(fresh(memcached), {KEY: FRAGMENT, (7, "profile/1", 1, 1): (b"{}",)})
 
     cache = fresh(memcached)
     assert cache.get(KEY) is None
@@ -83,7 +91,7 @@ def test_processes_share_what_one_of_them_made(memcached: str, shared: Client) -
 def test_site_kind_id_version_and_prefix_are_all_part_of_a_key(
     memcached: str, shared: Client
 ) -> None:
-    fresh(memcached).add_many({KEY: FRAGMENT})
+    put(fresh(memcached), {KEY: FRAGMENT})
     site, kind, id, version = KEY
 
     unlike: list[Key] = [
@@ -139,13 +147,13 @@ def test_a_value_that_is_not_ours_is_a_miss(memcached: str, shared: Client, pois
     assert cache.get_many([KEY]) == ({}, 1)
     assert cache.get(KEY) is None
     # And the right one takes its place.
-    cache.add_many({KEY: FRAGMENT})
+    put(cache, {KEY: FRAGMENT})
     assert fresh(memcached).get_many([KEY])[0] == {KEY: FRAGMENT}
 
 
 def test_the_values_of_two_keys_swapped_are_two_misses(memcached: str, shared: Client) -> None:
     cache = fresh(memcached)
-    cache.add_many({KEY: (b'{"secret":1}',), OTHER: (b'{"public":1}',)})
+    put(cache, {KEY: (b'{"secret":1}',), OTHER: (b'{"public":1}',)})
     one, other = shared.get(name(cache, KEY)), shared.get(name(cache, OTHER))
 
     shared.set(name(cache, KEY), other, noreply=False)
@@ -156,7 +164,7 @@ def test_the_values_of_two_keys_swapped_are_two_misses(memcached: str, shared: C
 
 def test_entries_do_not_live_for_ever(memcached: str, shared: Client) -> None:
     cache = fresh(memcached)
-    cache.add_many({KEY: FRAGMENT})
+    put(cache, {KEY: FRAGMENT})
 
     # "mg <key> t" tells how many seconds an item has left.
     answer = shared.raw_command(b"mg " + name(cache, KEY).encode() + b" t", end_tokens=b"\r\n")
@@ -185,6 +193,7 @@ def silent() -> Iterator[str]:
         yield f"127.0.0.1:{server.getsockname()[1]}"
 
 
+@pytest.mark.slow
 def test_a_server_that_hangs_is_not_waited_for_twice(silent: str) -> None:
     cache = Cache([silent])
 
@@ -237,7 +246,7 @@ def test_a_server_that_comes_back_is_used_again(memcached: str, shared: Client) 
     process = services.start_memcached(program, port, ends_with_us=True)
     try:
         time.sleep(Cache.BREAK_S)
-        cache.add_many({KEY: FRAGMENT})
+        put(cache, {KEY: FRAGMENT})
         assert Cache([f"127.0.0.1:{port}"]).get_many([KEY]) == ({KEY: FRAGMENT}, 1)
         assert cache.get_many([KEY]) == ({KEY: FRAGMENT}, 1)
     finally:
