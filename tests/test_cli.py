@@ -108,6 +108,7 @@ def test_config_check_says_what_is_not_at_its_default(forumapi):
 # ---------------------------------------------------------------- database
 
 
+@pytest.mark.slow
 def test_migrate_check_is_exit_code_1_while_something_is_pending(
     forumapi, monkeypatch, empty_database
 ):
@@ -137,6 +138,7 @@ def test_serve_and_cron_say_what_to_do_without_a_database(forumapi, monkeypatch)
     assert (code, "forumapi run" in err) == (1, True)
 
 
+@pytest.mark.slow
 def test_a_job_can_be_run_by_hand(forumapi):
     code, out, _ = forumapi("cron", "--once", "site_statistics")
     assert (code, "sites" in out) == (0, True)
@@ -199,6 +201,7 @@ def test_tokens_are_listed_without_their_secrets_and_revoked(forumapi, bikes):
     assert forumapi("token", "revoke")[0] == 1
 
 
+@pytest.mark.slow
 def test_the_one_asked_for_must_exist(forumapi, bikes):
     for words in (
         ("token", "create", "--email", "none@example.test"),
@@ -228,6 +231,7 @@ def test_the_owner_of_a_site_is_not_banned_from_it(forumapi, make: Factory):
     assert forumapi("ban", "add", "--site", site.key, "--profile", "owner")[0] == 1
 
 
+@pytest.mark.slow
 def test_a_spammers_posts_go_with_the_ban_and_the_counters_follow(forumapi, make: Factory):
     site = make.site()
     make.comments(make.conversation(site, by=site.newcomer), 2, by=site.newcomer)
@@ -264,6 +268,7 @@ def test_routes_prints_every_address_with_its_methods(forumapi):
     ]
 
 
+@pytest.mark.slow
 def test_openapi_prints_the_document(forumapi):
     assert json.loads(forumapi("openapi")[1])["openapi"].startswith("3.1")
 

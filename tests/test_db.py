@@ -132,6 +132,7 @@ def test_a_reader_takes_no_connection_before_its_first_statement(database: Datab
         reader.end()
 
 
+@pytest.mark.slow
 def test_one_too_many_waits_a_moment_and_is_refused(database: Database) -> None:
     held = [database.read(), database.read()]
     for reader in held:

@@ -148,6 +148,7 @@ def test_what_is_sent_again_after_a_crash_has_the_same_message_id(post: Post) ->
     assert first["Message-ID"].endswith("@forum.example>")
 
 
+@pytest.mark.slow
 def test_a_server_that_is_away_is_tried_again_later_and_in_the_end_not(post: Post) -> None:
     cause = post.queue()
     sender = post.sender(smtp_url="smtp://127.0.0.1:1")
@@ -160,6 +161,7 @@ def test_a_server_that_is_away_is_tried_again_later_and_in_the_end_not(post: Pos
     assert post.state(cause)[:2] == ("dead", 8)
 
 
+@pytest.mark.slow
 def test_a_refused_recipient_is_not_tried_again_and_a_busy_server_is(post: Post) -> None:
     refused, busy = post.queue(), post.queue()
     post.receiver.refusal = "550 no such person"

@@ -120,6 +120,7 @@ def test_functions_of_extensions_stay(empty_database, folder):
     assert rows(empty_database, "SELECT similarity('a', 'a')::int") == [(1,)]
 
 
+@pytest.mark.slow
 def test_several_nodes_at_once_run_each_migration_once(empty_database, folder):
     (folder / "migrations/0002_slow.sql").write_text(
         "CREATE TABLE slow (id int); SELECT pg_sleep(0.2);"

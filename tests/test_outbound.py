@@ -131,6 +131,7 @@ def test_what_is_no_address_is_not_asked(url: str) -> None:
         Outbound().head(url)
 
 
+@pytest.mark.slow
 def test_a_server_that_never_ends_its_answer_is_left(port: int) -> None:
     started = time.monotonic()
 
@@ -215,6 +216,7 @@ def test_a_name_that_is_no_alias_is_told_apart_from_one_that_is_none(nameserver:
         names(nameserver).cname("nothing.club.example")
 
 
+@pytest.mark.slow
 def test_a_name_server_that_does_not_answer_is_left(nameserver: int) -> None:
     with pytest.raises(OutboundError, match="right now"):
         names(nameserver, timeout_s=0.3).cname("silent.club.example")

@@ -8,6 +8,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 import forumapi.handlers
 from forumapi import routes
 from forumapi.handler import Handler
@@ -42,6 +44,7 @@ def test_every_route_has_methods_and_an_allow_header() -> None:
             assert handler.allow.startswith("OPTIONS"), url
 
 
+@pytest.mark.slow
 def test_the_table_is_the_saved_one() -> None:
     printed = subprocess.run(
         [sys.executable, "-m", "forumapi", "routes"], capture_output=True, text=True, check=True

@@ -132,6 +132,7 @@ def test_two_spellings_share_what_is_kept_of_a_site(platform: Platform) -> None:
             assert platform.api.get(OWN, host=host).statements == 0
 
 
+@pytest.mark.slow
 def test_a_site_is_read_again_where_nobody_watches(platform: Platform) -> None:
     lone = Platform(platform.database_url)  # never started: no thread asks for versions
     site = lone.make.site()

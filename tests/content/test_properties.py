@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -124,6 +125,7 @@ def test_only_the_allowed_survives_and_the_result_is_final(source: str) -> None:
     assert set(rendered.urls) <= set(draft.urls)
 
 
+@pytest.mark.slow
 @settings(max_examples=100, deadline=None)
 @given(sources)
 def test_links_say_where_they_lead(source: str) -> None:
