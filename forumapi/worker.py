@@ -98,6 +98,7 @@ class ForumWorker(GeventWorker):  # type: ignore[misc]
         """Load the application and open its connections: before the first request, never during one."""
         self.wsgi: Any = self.app.wsgi()
         self._settled: Any = exchange.Settled(self.cfg)
+        self._names: dict[Any, tuple[str, str]] = {}
         self._idle: set[Any] = set()
         self._stopping = Event()
         self._served: Any = self.wsgi
@@ -119,6 +120,8 @@ class ForumWorker(GeventWorker):  # type: ignore[misc]
         servers, pools = [], []
         for listener in self.sockets:
             listener.setblocking(1)
+            # Asked now: a connection taken in the last moment begins when its listener is closed already.
+            self._names[listener] = _server_name(listener)
             pool = Pool(self.worker_connections)
             server = StreamServer(listener, handle=partial(self.handle, listener), spawn=pool)
             if self.cfg.workers > 1:
@@ -190,7 +193,7 @@ class ForumWorker(GeventWorker):  # type: ignore[misc]
         try:
             client.setblocking(1)
             parser = exchange.Parser(self._settled, client, addr)
-            name = _server_name(listener)
+            name = self._names[listener]
             while True:
                 request = None
                 self._idle.add(client)
