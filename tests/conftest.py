@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+import tempfile
 from collections.abc import Iterator
 from itertools import groupby, pairwise
 
@@ -23,13 +24,17 @@ QUICK_EXAMPLES = 12
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Start PostgreSQL once a run, before pytest-xdist starts its helpers."""
+    """Start PostgreSQL and make a folder once a run, before pytest-xdist starts its helpers."""
     if hasattr(config, "workerinput") or config.option.collectonly:
         return
     # Whoever ends the run from outside gets the cleaning up of Ctrl-C.
     for sign in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(sign, signal.default_int_handler)
     stack = contextlib.ExitStack()
+    if config.option.basetemp is None:
+        config.option.basetemp = stack.enter_context(
+            tempfile.TemporaryDirectory(prefix="forumapi-tests-", ignore_cleanup_errors=True)
+        )
     os.environ[_SERVER] = stack.enter_context(services.postgres())
     config.add_cleanup(stack.close)
 

@@ -8,7 +8,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -88,6 +88,7 @@ def start_server(database_url: str, folder: Path, **settings: str) -> Server:
             stdout=output,
             stderr=output,
             stdin=subprocess.DEVNULL,
+            preexec_fn=services.end_with_parent,  # noqa: PLW1509
         )
     server = Server(process, ("127.0.0.1", port), log)
     deadline = time.monotonic() + 30
@@ -104,6 +105,20 @@ def start_server(database_url: str, folder: Path, **settings: str) -> Server:
             raise
     server.stop()
     raise RuntimeError(f"the web process is not ready: {log.read_text()[-2000:]}")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item,
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """A failed test shows what its web processes logged."""
+    report = yield
+    if report.failed:
+        for server in getattr(item, "funcargs", {}).values():
+            if isinstance(server, Server):
+                text = server.log.read_text(errors="replace")[-5000:]
+                report.sections.append(("Log of the web process", text))
+    return report
 
 
 @pytest.fixture(scope="session")

@@ -171,7 +171,7 @@ def start_memcached(program: str, port: int, *, ends_with_us: bool) -> subproces
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         start_new_session=True,
-        preexec_fn=_die_with_parent if ends_with_us else None,  # noqa: PLW1509
+        preexec_fn=end_with_parent if ends_with_us else None,  # noqa: PLW1509
     )
     deadline = time.monotonic() + 5
     while time.monotonic() < deadline:
@@ -205,5 +205,6 @@ _LIBC: Final = ctypes.CDLL(None)
 _PR_SET_PDEATHSIG: Final = 1
 
 
-def _die_with_parent() -> None:
+def end_with_parent() -> None:
+    """For `preexec_fn`: the new process gets SIGTERM when this one ends, however it ends."""
     _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)

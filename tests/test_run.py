@@ -16,6 +16,8 @@ from pathlib import Path
 
 import pytest
 
+from forumapi import embedded
+from tests import services
 from tests.fixtures import PROJECT, free_port
 
 pytestmark = pytest.mark.slow
@@ -45,6 +47,7 @@ class Run:
                 stdin=subprocess.DEVNULL,
                 stdout=out,
                 stderr=out,
+                preexec_fn=services.end_with_parent,  # noqa: PLW1509
             )
 
     def text(self) -> str:
@@ -195,10 +198,14 @@ def test_a_second_run_continues_with_the_data_and_the_same_tokens_in_under_ten_s
         assert "filling" not in second.text()
         assert took < 10
     finally:
+        server = embedded.find(data)
         second.process.kill()
     second.process.wait()
-    # Even killed, it takes everything with it.
+    # Even killed, it takes everything with it, but for the folder of PostgreSQL's socket.
     second.wait_until_gone()
+    assert server is not None
+    assert list(server.socket_dir.iterdir()) == []
+    server.socket_dir.rmdir()
 
 
 def test_sigterm_during_the_start_stops_it_too(tmp_path: Path):
