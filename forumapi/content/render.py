@@ -145,7 +145,10 @@ _AROUND_NAME = _AFTER_NAME + ")]}>\"'’”»"
 # Accents, variation selectors, skin tones and joined emoji are not torn from what they belong to.
 _EXTENDING = "\u0300-\u036f\u200c\u200d\ufe00-\ufe0f\U0001f3fb-\U0001f3ff"
 _LONGEST_RUN = 40
-_LONG_RUN = re.compile(rf"\S{{{_LONGEST_RUN}}}(?:[{_EXTENDING}]|(?<=\u200d)\S){{0,20}}+(?=\S)")
+# What is found ahead is not given back: `{0,20}+` says that too, but before Python 3.11.5 loses a character in it.
+_LONG_RUN = re.compile(
+    rf"\S{{{_LONGEST_RUN}}}(?=(?P<more>(?:[{_EXTENDING}]|(?<=\u200d)\S){{0,20}}))(?P=more)(?=\S)"
+)
 _LONG_WORD = re.compile(rf"\S{{{_LONGEST_RUN + 1}}}")
 _SOFT_HYPHEN = "\u00ad"
 
