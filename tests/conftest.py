@@ -20,7 +20,7 @@ pytest_plugins = ["tests.fixtures"]
 _SERVER = "TESTDB_SERVER"
 
 # As many examples of one test function as a run without the slow tests takes.
-QUICK_EXAMPLES = 12
+QUICK_EXAMPLES = 6
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -89,6 +89,7 @@ def test_config_get_prints_the_value_alone(forumapi, monkeypatch):
     assert (code, "did you mean workers?" in err) == (1, True)
 
 
+@pytest.mark.slow
 def test_config_set_writes_and_says_what_it_takes(forumapi):
     code, out, _ = forumapi("config", "set", "token_days", "30")
     assert (code, "SIGHUP" in out) == (0, True)
@@ -273,6 +274,7 @@ def test_openapi_prints_the_document(forumapi):
     assert json.loads(forumapi("openapi")[1])["openapi"].startswith("3.1")
 
 
+@pytest.mark.slow
 def test_doctor_looks_at_everything_and_tells_how_to_mend(forumapi, monkeypatch):
     code, out, _ = forumapi("doctor")
     for subject in (

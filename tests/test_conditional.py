@@ -496,6 +496,7 @@ def test_each_form_of_an_answer_has_its_own_tag(api: Api, scene: Scene, path: st
         assert held(api, full + form, now, site=scene.site).status == 304
 
 
+@pytest.mark.slow
 def test_two_viewers_who_see_the_same_bytes_may_share_a_tag_others_never(
     api: Api, make: Factory, scene: Scene
 ) -> None:

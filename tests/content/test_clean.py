@@ -120,6 +120,7 @@ def test_cleaning_twice_changes_nothing(grade: Callable[..., str], text: str) ->
         assert grade(once, quiet=quiet) == once
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("grade", GRADES)
 @settings(deadline=None)
 @given(TEXTS)
