@@ -57,6 +57,9 @@ _SETTINGS: Final = {
 # Data that nobody will miss after a crash.
 _THROWAWAY: Final = {"fsync": "off", "full_page_writes": "off", "synchronous_commit": "off"}
 
+# Part of the socket's name; nobody listens on TCP.
+_PORT: Final = 5432
+
 _PR_SET_PDEATHSIG: Final = 1
 
 
@@ -190,7 +193,8 @@ def _initialise(
 
 
 def _url(socket_dir: Path, database: str = DATABASE) -> str:
-    return f"postgresql://{USER}@/{database}?host={socket_dir}"
+    # With the port, which would else come from PGPORT where that is set.
+    return f"postgresql://{USER}@/{database}?host={socket_dir}&port={_PORT}"
 
 
 def _die_with_parent() -> None:
@@ -295,7 +299,7 @@ def _launch(
     detached: bool,
 ) -> Server:
     command = [str(folder / "postgres"), "-D", str(cluster)]
-    command += ["-c", f"unix_socket_directories={socket_dir}"]
+    command += ["-c", f"unix_socket_directories={socket_dir}", "-c", f"port={_PORT}"]
     for name, value in settings.items():
         command += ["-c", f"{name}={value}"]
     log = data_dir / "postgres.log"
