@@ -30,6 +30,8 @@ def pytest_configure(config: pytest.Config) -> None:
     # Whoever ends the run from outside gets the cleaning up of Ctrl-C.
     for sign in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(sign, signal.default_int_handler)
+    # Tests ask servers on loopback alone, which the proxy of a company does not know.
+    os.environ["no_proxy"] = os.environ["NO_PROXY"] = "*"
     stack = contextlib.ExitStack()
     if config.option.basetemp is None:
         config.option.basetemp = stack.enter_context(
