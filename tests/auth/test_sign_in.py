@@ -243,6 +243,7 @@ def test_a_banned_user_still_gets_a_token_and_is_refused_afterwards(stage: Stage
     assert stage.get("/whoami", token=token).status == 200
 
 
+@pytest.mark.slow
 def test_a_known_spammer_is_refused_and_everybody_else_is_not() -> None:
     now = int(datetime.datetime.now(datetime.UTC).timestamp())
 

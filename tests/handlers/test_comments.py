@@ -504,6 +504,7 @@ def counts(api: Api, make: Factory, chat: Thing, author: Person) -> tuple[int, i
     return total, in_list, places[microcosm_id]["totalComments"], by_author
 
 
+@pytest.mark.slow
 def test_counts_follow_every_change_at_once_folded_or_not(api: Api, make: Factory) -> None:
     site = make.site()
     place, other = make.microcosm(site), make.microcosm(site)
@@ -661,6 +662,7 @@ def test_a_comment_says_on_which_page_it_stands(
     assert moved.location == f"{chat.path}?comment_id={comment.id}{more}"
 
 
+@pytest.mark.slow
 def test_the_page_is_the_viewers_own(api: Api, make: Factory, bikes: Site) -> None:
     chat = make.conversation(bikes)
     noisy, reader = make.person(bikes), make.person(bikes)
@@ -723,6 +725,7 @@ def test_lastcomment_leads_to_the_last_live_one_that_is_not_ignored(
     assert found.location == f"{chat.path}?a=+&comment_id={comments[24].id}&limit=5&offset=20&z=1"
 
 
+@pytest.mark.slow
 def test_newcomment_leads_to_where_one_stopped_reading(
     api: Api, make: Factory, bikes: Site
 ) -> None:

@@ -640,6 +640,7 @@ def totals(api: Api, site: Site) -> dict[int, tuple[int, int]]:
     }
 
 
+@pytest.mark.slow
 def test_totals_follow_every_change_of_items_and_places(
     api: Api, make: Factory, site: Site
 ) -> None:
@@ -682,6 +683,7 @@ def test_totals_follow_every_change_of_items_and_places(
     expect((1, 1), (2, 3))
 
 
+@pytest.mark.slow
 def test_the_most_recent_item_follows_too(api: Api, make: Factory, site: Site) -> None:
     one, two = make.microcosm(site), make.microcosm(site)
     inner = make.microcosm(site, parent=one)
@@ -723,6 +725,7 @@ def test_the_most_recent_item_follows_too(api: Api, make: Factory, site: Site) -
 # ---------------------------------------------------------------- hiding and bringing back (C-09, C-19)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", ["delete", "deleted", "moderated"])
 def test_everything_below_is_hidden_and_comes_back(
     api: Api, make: Factory, site: Site, how: str
