@@ -12,15 +12,11 @@ from forumapi.handlers.comments import (
     CommentInContextHandler,
     CommentsHandler,
 )
-from forumapi.handlers.conversations import (
-    ConversationHandler,
-    ConversationsHandler,
-    LastCommentHandler,
-    NewCommentHandler,
-)
+from forumapi.handlers.conversations import ConversationHandler, ConversationsHandler
 from forumapi.handlers.docs import DocsHandler, OpenapiHandler
 from forumapi.handlers.hosts import HostHandler, ReservedHandler
 from forumapi.handlers.index import ApiHandler, TopHandler, V1Handler
+from forumapi.handlers.items import LastCommentHandler, NewCommentHandler
 from forumapi.handlers.legal import (
     CookiesHandler,
     LegalHandler,

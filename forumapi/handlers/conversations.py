@@ -2,350 +2,51 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Final
+from typing import ClassVar
 
-from forumapi import body, itemtypes, paging, patch, permissions, schemas
-from forumapi.body import UNSET, Body, Meta, UnsetType
-from forumapi.context import Context, Located
-from forumapi.errors import NO_CREATE, Forbidden, Invalid, NotFound
-from forumapi.handler import CREATE, DELETE, READ, UPDATE, Handler, needs
-from forumapi.models import item, places, text, writing
-from forumapi.models.item import ItemPage
-from forumapi.models.profile import SUMMARY as PEOPLE
-from forumapi.models.writing import LockedItem
-from forumapi.permissions import Target
-from forumapi.response import Done, Elsewhere, Page, Result, SeeOther
+from forumapi import itemtypes, schemas
+from forumapi.context import Context
+from forumapi.handler import CREATE, READ, UPDATE, needs
+from forumapi.handlers import items
+from forumapi.handlers.items import ItemBody, ItemHandler, ItemsHandler
+from forumapi.models import writing
+from forumapi.response import Result
 
 
-class LocatedItem(Located):
-    """An item with a page of its comments; `page` None if there is none of that id."""
-
-    __slots__ = ("page",)
-
-    page: ItemPage | None
-
-
-def locate_page(ctx: Context) -> LocatedItem:
-    """The item that the address names, with the page of comments asked for."""
-    named = ctx.args["item"]
-    identity = ctx.identity
-    found = item.page(
-        ctx.reader,
-        ctx.site.id,
-        named.type,
-        named.id,
-        identity.profile_id,
-        identity.ignored_profiles,
-        ctx.paging,
-    )
-    if found is None:
-        located = LocatedItem(Target(named.type, named.id))
-    else:
-        node = ctx.tree.nodes.get(found.microcosm_id)
-        is_under_live = node is not None and node.is_live
-        located = LocatedItem(
-            found.target,
-            is_hidden=found.is_deleted or found.is_moderated or not is_under_live,
-            own_moderated=found.is_moderated and not found.is_deleted and is_under_live,
-            version=found.version,
-        )
-    located.page = found
-    return located
-
-
-def show(ctx: Context) -> Result:
-    """The detail of the located item; reading marks it read and counts the view (content 3.3)."""
-    located: LocatedItem = ctx.located
-    found = located.page
-    if found is None:
-        raise NotFound("There is no such item")
-    ctx.check_paging()
-    at = ctx.paging
-    paging.check(found.total, at)
-    tree = ctx.tree
-    view = tree.view(ctx.identity.who)
-    permission = permissions.as_json(ctx.can)
-    if not ctx.is_head:
-        item.mark_read(ctx.reader, ctx.site.id, found, ctx.identity.profile_id, at)
-        ctx.app.activity.viewed(ctx.site.id, found.id)
-
-    is_ignored = found.id in ctx.identity.ignored_items
-
-    def comments_page(items: bytes) -> bytes:
-        return paging.page(
-            items, found.total, at, "/api/v1/comments", ctx.path, ctx.query_string, ctx.pairs
-        )
-
-    def build() -> bytes:
-        return item.detail(
-            ctx.reader,
-            ctx.app.documents,
-            ctx.site.id,
-            found,
-            comments_page,
-            permission,
-            tree,
-            view,
-            {},
-            is_ignored=is_ignored,
-        )
-
-    stamp = (
-        found.stamp,
-        is_ignored,
-        ctx.can,
-        ctx.path,
-        ctx.query_string,
-        tree.acl_version,
-        places.breadcrumb(tree, view, found.microcosm_id, with_itself=True),
-    )
-    return Page(found.version, stamp, build)
-
-
-_PATHS: Final = (patch.STICKY, patch.OPEN, patch.DELETED, patch.MODERATED)
-
-
-class ConversationBody(Body):
+class ConversationBody(ItemBody):
     """A conversation as a client sends it (content 4.2)."""
 
-    microcosmId: int | UnsetType = UNSET
-    title: str | UnsetType = UNSET
-    meta: Meta | UnsetType = UNSET
 
-
-def edit_reason(sent: Meta | UnsetType) -> str:
-    """The reason that a PUT must give (C-14). Raises Invalid."""
-    reason = UNSET if isinstance(sent, UnsetType) else sent.editReason
-    return text.title(None if isinstance(reason, UnsetType) else reason, "meta.editReason", 150)
-
-
-class LockedLocated(Located):
-    """An item for writing, locked; `item` None if there is none of that id."""
-
-    __slots__ = ("item",)
-
-    item: LockedItem | None
-
-
-def locate_locked(ctx: Context) -> LockedLocated:
-    """The item that the address names, locked until the end of the request."""
-    named = ctx.args["item"]
-    found = writing.lock(ctx.writer, ctx.site.id, named.type, named.id)
-    if found is None:
-        located = LockedLocated(Target(named.type, named.id))
-    else:
-        node = ctx.tree.nodes.get(found.microcosm_id)
-        located = LockedLocated(
-            writing.target(ctx.writer, ctx.site.id, found, ctx.identity.profile_id),
-            is_hidden=not found.is_visible or node is None or not node.is_live,
-            version=found.version,
-        )
-    located.item = found
-    return located
-
-
-def required(ctx: Context) -> LockedItem:
-    """The located item. Raises NotFound."""
-    found: LockedItem | None = ctx.located.item
-    if found is None:
-        raise NotFound("There is no such item")
-    return found
-
-
-def check_place(ctx: Context, microcosm_id: int, item_type: int) -> None:
-    """Raises unless the caller may put an item of this type there (C-13, C-22): NotFound, Forbidden, Invalid."""
-    tree = ctx.tree
-    node = tree.nodes.get(microcosm_id)
-    if node is None:
-        target = Target(item_type)
-    else:
-        target = Target(
-            itemtypes.MICROCOSM, microcosm_id, microcosm_id, (node.owned_by, node.created_by)
-        )
-    can = permissions.effective(ctx.identity.who, target, tree)
-    if not can & permissions.CREATE:
-        raise Forbidden("You may not post in this microcosm", code=NO_CREATE)
-    if node is None or not node.is_live:
-        raise NotFound("There is no such microcosm")
-    if not node.is_open and not can & permissions.MODERATOR:
-        raise Forbidden("This microcosm is closed", code=NO_CREATE)
-    if item_type not in node.item_types:
-        raise Invalid("microcosmId", f"does not take {itemtypes.name_of(item_type)}s")
-
-
-class ConversationHandler(Handler):
+class ConversationHandler(ItemHandler):
     """One conversation with a page of its comments."""
 
     allow = "OPTIONS,GET,HEAD,PUT,PATCH,DELETE"
-    required_keys: ClassVar = {"PUT": ("meta.editReason",)}
-
-    def locate(self, ctx: Context) -> Located:
-        return locate_locked(ctx) if ctx.is_write else locate_page(ctx)
 
     @needs(READ, answer=schemas.Conversation, paged=True)
     def get(self, ctx: Context) -> Result:
         """The conversation and a page of its comments, oldest first; reading marks it read."""
-        return show(ctx)
+        return items.show(ctx)
 
     @needs(UPDATE, body=ConversationBody, status=302)
     def put(self, ctx: Context) -> Result:
         """Change the title or move it to another microcosm; needs meta.editReason."""
-        found = required(ctx)
-        sent: ConversationBody = ctx.body
-        reason = edit_reason(sent.meta)
-        title = found.title
-        if not isinstance(sent.title, UnsetType):
-            title = text.title(sent.title, "title", 150)
-        microcosm_id = body.given(sent.microcosmId, 0) or found.microcosm_id
-        if microcosm_id != found.microcosm_id:
-            check_place(ctx, microcosm_id, found.item_type)
-        writing.update(ctx.writer, ctx.author, found, title, microcosm_id, reason)
-        return SeeOther(itemtypes.href(found.item_type, found.id))
-
-    @needs(UPDATE, body=list[patch.Operation])
-    def patch(self, ctx: Context) -> Result:
-        """Set the flags `sticky`, `open`, `deleted`, `moderated`."""
-        changes = patch.changes(ctx.body, _PATHS)
-        found = required(ctx)
-        for change in changes:
-            patch.permit(change, ctx.can)
-        columns = {patch.FLAGS[change.path][0]: change.value for change in changes}
-        writing.flag(ctx.writer, ctx.author, found, columns, patch.reason(changes[-1]))
-        return Done()
-
-    @needs(DELETE)
-    def delete(self, ctx: Context) -> Result:
-        """Hide it and its comments from everybody but moderators; 200 also when it is gone."""
-        writing.delete(ctx.writer, ctx.author, required(ctx))
-        return Done()
+        writing.update(ctx.writer, ctx.author, items.required(ctx), *items.change(ctx))
+        return items.here(ctx)
 
 
-class ConversationsHandler(Handler):
+class ConversationsHandler(ItemsHandler):
     """The site's conversations, across its microcosms."""
 
     allow = "OPTIONS,GET,HEAD,POST"
     required_keys: ClassVar = {"POST": ("microcosmId", "title")}
-
-    def locate(self, ctx: Context) -> Located | None:
-        tree = ctx.tree
-        if ctx.is_write:
-            id = body.given(ctx.body.microcosmId, 0)
-            node = tree.nodes.get(id)
-            if node is None:
-                return Located(Target(itemtypes.CONVERSATION))
-            return Located(Target(itemtypes.MICROCOSM, id, id, (node.owned_by, node.created_by)))
-        root = tree.nodes.get(tree.root_id)
-        if root is None:
-            return Located(Target(itemtypes.MICROCOSM))
-        return Located(
-            Target(itemtypes.MICROCOSM, root.id, root.id, (root.owned_by, root.created_by))
-        )
+    item_type = itemtypes.CONVERSATION
 
     @needs(READ, answer=schemas.Conversations, paged=True)
     def get(self, ctx: Context) -> Result:
         """Sticky ones first, then by last activity; only what the caller may read and does not ignore."""
-        return list_items(ctx, itemtypes.CONVERSATION, "conversations")
+        return items.list_items(ctx, self.item_type, "conversations")
 
     @needs(CREATE, body=ConversationBody, status=302)
     def post(self, ctx: Context) -> Result:
         """Begin a conversation. The same one again within minutes leads to the first."""
-        sent: ConversationBody = ctx.body
-        microcosm_id = body.given(sent.microcosmId, 0)
-        title = text.title(None if isinstance(sent.title, UnsetType) else sent.title, "title", 150)
-        check_place(ctx, microcosm_id, itemtypes.CONVERSATION)
-        id, is_new = writing.insert(
-            ctx.writer,
-            ctx.author,
-            itemtypes.CONVERSATION,
-            microcosm_id,
-            title,
-            language=ctx.site.language,
-            window_s=ctx.app.config.duplicate_window_s,
-        )
-        if is_new:
-            ctx.app.wrote(ctx.writer, ctx.site.id, id)
-        return SeeOther(f"/api/v1/conversations/{id}")
-
-
-def list_items(ctx: Context, item_type: int, key: str) -> Result:
-    """The list of one type of item (content 3.6)."""
-    tree, site_id, at = ctx.tree, ctx.site.id, ctx.paging
-    view = tree.view(ctx.identity.who)
-    readable = places.visible(view, tree, ctx.identity.ignored_microcosms)
-    scope = {
-        "site_id": site_id,
-        "item_type": item_type,
-        "readable": readable.ids,
-        "ignored": ctx.identity.ignored_items,
-    }
-    total = int(ctx.reader.value(item.COUNT, **scope))
-    paging.check(total, at)
-    rows = ctx.reader.rows(item.LIST, limit=at.limit, offset=at.offset, **scope)
-    width = item.SUMMARY_WIDTH
-    permission = permissions.as_json(ctx.can)
-
-    def build() -> bytes:
-        found = ctx.app.documents.fetch(ctx.reader, site_id, {PEOPLE: item.summary_people(rows)})
-        entries = [
-            item.summary(row[:width], row[width:], found[PEOPLE], tree, view, unread=None)
-            for row in rows
-        ]
-        page = paging.page(
-            b"[%b]" % b",".join(entries),
-            total,
-            at,
-            ctx.path,
-            ctx.path,
-            ctx.query_string,
-            ctx.pairs,
-        )
-        return item.listed(key, page, ctx.path, permission)
-
-    stamp = (
-        [row[:width] for row in rows],
-        total,
-        ctx.can,
-        ctx.path,
-        ctx.query_string,
-        tree.acl_version,
-        view.stamp,
-    )
-    return Page(0, stamp, build)
-
-
-class LastCommentHandler(Handler):
-    """The page of an item that holds its last comment."""
-
-    allow = "OPTIONS,GET,HEAD"
-    is_newest = True
-
-    def locate(self, ctx: Context) -> Located:
-        return locate_page(ctx)
-
-    @needs(READ, status=307, paged=True)
-    def get(self, ctx: Context) -> Result:
-        """307 to the item's page that holds the comment; to the item itself while it has none."""
-        named = ctx.args["item"]
-        if ctx.located.page is None:
-            raise NotFound("There is no such item")
-        identity = ctx.identity
-        found = item.target_comment(
-            ctx.reader,
-            ctx.site.id,
-            named.id,
-            identity.profile_id,
-            identity.ignored_profiles,
-            newest=self.is_newest,
-        )
-        pairs = [pair for pair in ctx.pairs if pair[0] != "comment_id"]
-        if found is None:
-            href = paging.href(itemtypes.href(named.type, named.id), pairs, offset=None)
-        else:
-            href = item.comment_href(named.type, named.id, *found, ctx.paging.limit, pairs)
-        return Elsewhere(href)
-
-
-class NewCommentHandler(LastCommentHandler):
-    """The page of an item that holds the first comment the caller has not read."""
-
-    is_newest = False
+        return items.create(ctx, self.item_type)

@@ -9,7 +9,7 @@ from forumapi.body import UNSET, Body, Meta, UnsetType
 from forumapi.context import Context, Located
 from forumapi.errors import NO_CREATE, Forbidden, Invalid, NotFound
 from forumapi.handler import ANYONE, CREATE, DELETE, READ, UPDATE, Handler, needs
-from forumapi.handlers.conversations import edit_reason
+from forumapi.handlers.items import edit_reason
 from forumapi.models import microcosm, places, planting, text
 from forumapi.models.microcosm import Head
 from forumapi.models.profile import SUMMARY as PEOPLE

@@ -13,7 +13,7 @@ from typing import Any, Final, NamedTuple
 from forumapi import fragments, itemtypes, paging
 from forumapi.db import Query, Reader, Row
 from forumapi.fragments import Fragment, dumps
-from forumapi.models import comment, places, profile
+from forumapi.models import comment, details, places, profile
 from forumapi.models.comment import Stub
 from forumapi.models.documents import Documents
 from forumapi.paging import Paging
@@ -38,7 +38,9 @@ _PARENT: Final = """
            i.item_id, i.version, i.microcosm_id, i.title, i.created_by, ia.version,
            coalesce(i.edited_by, 0), coalesce(ie.version, 0), i.edit_reason, i.is_sticky, i.is_open,
            i.is_deleted, i.is_moderated, i.total, w.send_email, w.send_sms, i.others_wrote,
-           i.last_activity > i.read_time, i.created, i.edited, i.last_activity"""
+           i.last_activity > i.read_time, i.created, i.edited, i.last_activity,
+           CASE WHEN i.details IS NOT NULL AND picked.seq IS NOT DISTINCT FROM (SELECT min(p.seq) FROM picked p)
+                THEN i.details END"""
 _PARENT_STAMPED: Final = 16
 
 # Page k of a thread is `seq > offset` while nothing in it is hidden from this viewer. Otherwise the
@@ -58,7 +60,8 @@ PAGE = Query(
                i.comment_count > coalesce((
                    SELECT x.live FROM item_authors x
                     WHERE x.site_id = i.site_id AND x.item_id = i.item_id
-                      AND x.profile_id = i.created_by), 0) AS others_wrote
+                      AND x.profile_id = i.created_by), 0) AS others_wrote,
+               {details.COLUMN} AS details
           FROM items i
          WHERE i.site_id = %(site_id)s AND i.item_id = %(item_id)s
            AND i.item_type_id = %(item_type)s),
@@ -144,6 +147,7 @@ class ItemPage(NamedTuple):
     created: datetime.datetime
     edited: datetime.datetime | None
     last_activity: datetime.datetime
+    details: str | None  # of its type (models/details.py)
     comments: list[Stub]
     stamp: Any
 
@@ -186,7 +190,7 @@ def page(
         return None
     parent = rows[0][comment.WIDTH :]
     stubs = [Stub(*row[: comment.WIDTH]) for row in rows if row[0] is not None]
-    stamp = (parent[:_PARENT_STAMPED], [tuple(stub) for stub in stubs])
+    stamp = (parent[:_PARENT_STAMPED], parent[-1], [tuple(stub) for stub in stubs])
     return ItemPage._make((item_type, *parent, stubs, stamp))
 
 
@@ -236,6 +240,9 @@ def flags(found: ItemPage, *, is_ignored: bool) -> dict[str, bool]:
         shown["sendSMS"] = bool(found.send_sms)
     if is_ignored:
         shown["ignored"] = True
+    for name, value in details.flags(found.item_type, found.details).items():
+        if value is not None:
+            shown[name] = value
     return shown
 
 
@@ -260,11 +267,10 @@ def detail(
     permissions: bytes,
     tree: Tree,
     view: View,
-    extra: dict[str, Any],
     *,
     is_ignored: bool,
 ) -> bytes:
-    """The detail of an item (content 3.2). `comments_page(items)` wraps the comments; `extra` are the type's fields."""
+    """The detail of an item (content 3.2). `comments_page(items)` wraps the comments."""
     fetched = documents.fetch(tx, site_id, wanted(found))
     people = fetched[profile.SUMMARY]
     parent = comment.Parent(found.item_type, found.id, found.title)
@@ -290,7 +296,7 @@ def detail(
         "breadcrumb": fragments.raw(
             places.breadcrumb(tree, view, found.microcosm_id, with_itself=True)
         ),
-        **extra,
+        **details.members(found.item_type, found.details),
         "comments": fragments.raw(comments_page(comments)),
         "meta": meta,
     }
@@ -305,16 +311,16 @@ def _person(people: dict[int, Fragment], id: int) -> Any:
 # ---------------------------------------------------------------- summaries
 
 # Of an item `i` in a list, with its author `a`, last commenter `l` and views `v`; stamped columns first.
-SUMMARY_COLUMNS: Final = """
+SUMMARY_COLUMNS: Final = f"""
            i.item_id, i.item_type_id, i.version, i.microcosm_id, i.title, i.created_by, a.version, i.comment_count,
            coalesce(v.views, 0), coalesce(i.last_comment_id, 0), coalesce(i.last_comment_by, 0),
-           coalesce(l.version, 0), i.is_sticky, i.is_open, i.is_deleted, i.is_moderated"""
+           coalesce(l.version, 0), i.is_sticky, i.is_open, i.is_deleted, i.is_moderated, {details.COLUMN}"""
 SUMMARY_TIMES: Final = "i.created, i.last_comment_at"
 SUMMARY_JOINS: Final = """
       JOIN profiles a ON a.site_id = i.site_id AND a.profile_id = i.created_by
       LEFT JOIN profiles l ON l.site_id = i.site_id AND l.profile_id = i.last_comment_by
       LEFT JOIN item_views v ON v.site_id = i.site_id AND v.item_id = i.item_id"""
-SUMMARY_WIDTH: Final = 16
+SUMMARY_WIDTH: Final = 17
 
 
 def summary_people(rows: Sequence[Row], at: int = 0) -> dict[int, int]:
@@ -339,13 +345,8 @@ def summary(
     view: View,
     *,
     unread: bool | None,
-    extra: bytes = b"",
-    extra_flags: bytes = b"",
 ) -> bytes:
-    """The summary of an item (content 3.1). `row` is SUMMARY_COLUMNS, `times` SUMMARY_TIMES; `unread` None: no flag.
-
-    `extra` and `extra_flags` are a type's own members, each with a leading comma.
-    """
+    """The summary of an item (content 3.1). `row` is SUMMARY_COLUMNS, `times` SUMMARY_TIMES; `unread` None: no flag."""
     (
         item_id,
         item_type,
@@ -363,9 +364,10 @@ def summary(
         is_open,
         is_deleted,
         is_moderated,
+        own,
     ) = row
     last = b""
-    if last_id and last_by in people:
+    if last_id and last_by in people and details.has_last_comment(item_type):
         last = b',"lastComment":{"id":%d,"created":"%b","createdBy":%b}' % (
             last_id,
             fragments.when(times[1]).encode(),
@@ -380,7 +382,7 @@ def summary(
         dumps(title),
         microcosm_id,
         places.breadcrumb(tree, view, microcosm_id, with_itself=True),
-        extra,
+        details.inline(item_type, own),
         comment_count,
         views,
         last,
@@ -392,7 +394,10 @@ def summary(
         _JSON[is_moderated],
         _JSON[not is_deleted and not is_moderated],
         b"" if unread is None else b',"unread":' + _JSON[unread],
-        extra_flags,
+        b"".join(
+            b',"%b":%b' % (name.encode(), _JSON[bool(value)])
+            for name, value in details.flags(item_type, own).items()
+        ),
         itemtypes.href(item_type, item_id).encode(),
         places.microcosm_link(tree, view, microcosm_id),
     )

@@ -348,7 +348,7 @@ def children(
         times = row[_GROUP + 9 :]
         if not is_good:
             inside = [id for id in tree.nodes[top].subtree if id in listable.set]
-            other = tx.row(LATEST, site_id=site_id, ignored=ignored, ids=inside)
+            other = tx.row(LATEST, site_id=site_id, me=me, ignored=ignored, ids=inside)
             latest, times = (other[:_GROUP], other[_GROUP:]) if other else (None, ())
         found[top] = Child(
             top,

@@ -8,6 +8,7 @@ from forumapi import itemtypes
 from forumapi.db import Query, Transaction
 from forumapi.models import counters, journal
 from forumapi.models.journal import Author
+from forumapi.models.kinds import New
 from forumapi.permissions import Target
 
 # The defaults of a new watcher (discovery 3.3): the profile's own preference of that update type, else what profile,
@@ -191,8 +192,12 @@ def insert(
     *,
     language: str,
     window_s: int,
+    new: New | None = None,
 ) -> tuple[int, bool]:
-    """(id, made): a new item, or the equal one that the same author made within `window_s` seconds (C-15)."""
+    """(id, made): a new item, or the equal one that the same author made within `window_s` seconds (C-15).
+
+    `new` are the details of a type that has any.
+    """
     site_id, me, ip = author
     key = f"{site_id}:{item_type}:{microcosm_id}:{me}:{title}"
     tx.rows(SERIALISE, key=key)
@@ -203,10 +208,15 @@ def insert(
         "microcosm_id": microcosm_id,
         "title": title,
     }
-    found = tx.value(DUPLICATE, window_s=window_s, **same)
+    if new is None:
+        found = tx.value(DUPLICATE, window_s=window_s, **same)
+    else:
+        found = tx.value(new.duplicate, window_s=window_s, **same, **new.values)
     if found:
         return int(found), False
     item_id = int(tx.value(INSERT, language=language, **same))
+    if new is not None:
+        tx.run(new.insert, site_id=site_id, item_id=item_id, **new.values)
     journal.record(
         tx,
         site_id,
