@@ -15,6 +15,7 @@ from forumapi.handlers.comments import (
 from forumapi.handlers.conversations import ConversationHandler, ConversationsHandler
 from forumapi.handlers.docs import DocsHandler, OpenapiHandler
 from forumapi.handlers.hosts import HostHandler, ReservedHandler
+from forumapi.handlers.ignored import IgnoredBatchHandler, IgnoredHandler
 from forumapi.handlers.index import ApiHandler, TopHandler, V1Handler
 from forumapi.handlers.items import LastCommentHandler, NewCommentHandler
 from forumapi.handlers.legal import (
@@ -73,6 +74,8 @@ SITE: dict[str, type[Handler]] = {
     "/api/v1/conversations/<conversation:item>/lastcomment": LastCommentHandler,
     "/api/v1/conversations/<conversation:item>/newcomment": NewCommentHandler,
     "/api/v1/docs": DocsHandler,
+    "/api/v1/ignored": IgnoredHandler,
+    "/api/v1/ignored/batch": IgnoredBatchHandler,
     "/api/v1/legal": LegalHandler,
     "/api/v1/legal/cookies": CookiesHandler,
     "/api/v1/legal/privacy": PrivacyHandler,

@@ -604,6 +604,44 @@ class Conversations(Struct, kw_only=True):
     meta: ListMeta
 
 
+# ---------------------------------------------------------------- ignored (discovery 6)
+
+
+class IgnoredMicrocosm(Struct, kw_only=True, tag_field="itemType", tag="microcosm"):
+    """An ignored microcosm."""
+
+    itemId: Id
+    item: MicrocosmSummary
+
+
+class IgnoredProfile(Struct, kw_only=True, tag_field="itemType", tag="profile"):
+    """An ignored person."""
+
+    itemId: Id
+    item: ProfileSummary
+
+
+class IgnoredConversation(Struct, kw_only=True, tag_field="itemType", tag="conversation"):
+    """An ignored conversation."""
+
+    itemId: Id
+    item: ConversationSummary
+
+
+class IgnoredEvent(Struct, kw_only=True, tag_field="itemType", tag="event"):
+    """An ignored event."""
+
+    itemId: Id
+    item: EventSummary
+
+
+class Ignored(Struct, kw_only=True):
+    """What the caller does not want to see."""
+
+    ignored: Paged[IgnoredMicrocosm | IgnoredProfile | IgnoredConversation | IgnoredEvent]
+    meta: LinksMeta
+
+
 # ---------------------------------------------------------------- comments (content 7)
 
 

@@ -31,6 +31,10 @@ BODIES: dict[tuple[str, str], Any] = {
     },
     ("PUT", "/api/v1/profiles/<profile:item>"): {"gender": "f"},
     ("PUT", "/api/v1/site/menu"): [{"href": "/microcosms/1/", "text": "Start"}],
+    ("PUT", "/api/v1/ignored"): {"itemType": "conversation", "itemId": "@conversation"},
+    ("PUT", "/api/v1/ignored/batch"): [{"itemType": "conversation", "itemId": "@conversation"}],
+    ("DELETE", "/api/v1/ignored"): {"itemType": "conversation", "itemId": "@conversation"},
+    ("DELETE", "/api/v1/ignored/batch"): [{"itemType": "conversation", "itemId": "@conversation"}],
     ("PUT", "/api/v1/profiles/read"): {"itemType": "conversation", "itemId": "@conversation"},
 }
 DEFAULT_BODIES: dict[str, Any] = {

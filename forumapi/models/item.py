@@ -234,12 +234,7 @@ def flags(found: ItemPage, *, is_ignored: bool) -> dict[str, bool]:
         "moderated": found.is_moderated,
         "visible": not found.is_deleted and not found.is_moderated,
     }
-    if found.send_email is not None:
-        shown["watched"] = True
-        shown["sendEmail"] = found.send_email
-        shown["sendSMS"] = bool(found.send_sms)
-    if is_ignored:
-        shown["ignored"] = True
+    shown |= profile.relation(found.send_email, found.send_sms, is_ignored=is_ignored)
     for name, value in details.flags(found.item_type, found.details).items():
         if value is not None:
             shown[name] = value

@@ -574,10 +574,7 @@ def detail(
         "visible": not node.is_deleted and not node.is_moderated,
         "unread": is_unread,
     }
-    if head.send_email is not None:
-        flags |= {"watched": True, "sendEmail": head.send_email, "sendSMS": bool(head.send_sms)}
-    if is_ignored:
-        flags["ignored"] = True
+    flags |= profile.relation(head.send_email, head.send_sms, is_ignored=is_ignored)
     meta["flags"] = flags
     meta["links"] = [
         {"rel": "self", "href": itemtypes.href(itemtypes.MICROCOSM, head.id)},

@@ -87,6 +87,19 @@ def ignored_microcosm(scene: Scene) -> None:
     scene.ignore(scene.member1, "microcosm", scene.world.last_forum)
 
 
+def ignorable(scene: Scene) -> None:
+    """A forum, a thread and a person that member1 does not ignore yet."""
+    scene.ids["microcosms/26"] = scene.world.last_forum
+    scene.ids["profiles/27"] = scene.member2.id
+
+
+def ignored_things(scene: Scene) -> None:
+    """member1 ignores a forum and a person."""
+    ignorable(scene)
+    scene.ignore(scene.member1, "microcosm", scene.world.last_forum)
+    scene.ignore(scene.member1, "profile", scene.member2.id)
+
+
 def own_comment(scene: Scene) -> None:
     """member1 has commented, with emphasis, a link, a hashtag and a mention."""
     without_content(scene)
@@ -208,6 +221,7 @@ CASES: Mapping[str, Situation] = {
     "OPTIONS-comments": standing,
     "OPTIONS-conversation": standing,
     "OPTIONS-conversations": standing,
+    "OPTIONS-ignored": standing,
     "OPTIONS-lastcomment": standing,
     "OPTIONS-legal": standing,
     "OPTIONS-legals": standing,
@@ -246,6 +260,9 @@ CASES: Mapping[str, Situation] = {
     "disableBoiler": standing,
     "disableBoiler-header": standing,
     "jsonp": standing,
+    "member-DELETE-ignored-conversation": ignored_conversation,
+    "member-DELETE-ignored-microcosm": ignored_things,
+    "member-DELETE-ignored-profile": ignored_things,
     "member-GET-comment": standing,
     "member-GET-comment-created": own_comment,
     "member-GET-comment-edited": edited_comment,
@@ -272,6 +289,8 @@ CASES: Mapping[str, Situation] = {
     "member-GET-conversation-page2": standing,
     "member-GET-conversation-sticky-edited": pinned_and_closed_conversation,
     "member-GET-conversation-watched": watched_conversation,
+    "member-GET-ignored": ignored_things,
+    "member-GET-ignored-empty": standing,
     "member-GET-microcosm-leaf": something_new,
     "member-GET-microcosm-leaf-page2": something_new,
     "member-GET-microcosm-top": something_new,
@@ -322,6 +341,10 @@ CASES: Mapping[str, Situation] = {
     "member-PUT-comment-other": standing,
     "member-PUT-conversation": own_conversation,
     "member-PUT-conversation-noreason": own_conversation,
+    "member-PUT-ignored-bad": standing,
+    "member-PUT-ignored-conversation": ignorable,
+    "member-PUT-ignored-microcosm": ignorable,
+    "member-PUT-ignored-profile": ignorable,
     "member-PUT-microcosm": standing,
     "member-PUT-profile": standing,
     "member-PUT-profile-badname": standing,
@@ -383,7 +406,6 @@ ROUTE_OF: Mapping[str, str] = {
     "files": "/api/v1/files",
     "geocode": "/api/v1/geocode",
     "huddles": "/api/v1/huddles",
-    "ignored": "/api/v1/ignored",
     "metrics": "/api/v1/metrics",
     "polls": "/api/v1/polls",
     "resolve": "/api/v1/resolve",
@@ -472,18 +494,6 @@ LATER: Mapping[str, tuple[str, ...]] = {
         "member-PUT-huddle-participant",
         "member-PUT-huddle-participants",
         "member-PUT-huddle-participants-confidential",
-    ),
-    "ignored": (
-        "OPTIONS-ignored",
-        "member-DELETE-ignored-conversation",
-        "member-DELETE-ignored-microcosm",
-        "member-DELETE-ignored-profile",
-        "member-GET-ignored",
-        "member-GET-ignored-empty",
-        "member-PUT-ignored-bad",
-        "member-PUT-ignored-conversation",
-        "member-PUT-ignored-microcosm",
-        "member-PUT-ignored-profile",
     ),
     "metrics": (
         "OPTIONS-rootsite-metrics",

@@ -235,6 +235,7 @@ DEVIATIONS: tuple[Deviation, ...] = (
             "OPTIONS-comments",
             "OPTIONS-conversation",
             "OPTIONS-conversations",
+            "OPTIONS-ignored",
             "OPTIONS-microcosm",
             "OPTIONS-microcosms",
             "OPTIONS-permission",
@@ -325,6 +326,12 @@ DEVIATIONS: tuple[Deviation, ...] = (
         ),
         (ErrorObject(7),),
         "Errors carry the detail object: token not valid.",
+    ),
+    Deviation(
+        "P-07",
+        ("member-PUT-ignored-bad",),
+        (ErrorObject(),),
+        "Errors carry the detail object: no such item type.",
     ),
     Deviation(
         "P-07",
@@ -505,6 +512,7 @@ DEVIATIONS: tuple[Deviation, ...] = (
     Deviation(
         "C-07",
         (
+            "member-GET-ignored",
             "member-GET-microcosm-leaf",
             "member-GET-microcosm-leaf-page2",
             "member-GET-microcosm-top",
@@ -517,6 +525,7 @@ DEVIATIONS: tuple[Deviation, ...] = (
     Deviation(
         "C-08",
         (
+            "member-GET-ignored",
             "member-GET-microcosm-leaf",
             "member-GET-microcosm-leaf-page2",
             "member-GET-microcosm-top",

@@ -92,7 +92,7 @@ def _body(scene: Scene, request: Request) -> str:
 def _ids_in(scene: Scene, request: Request, document: dict[str, Any]) -> dict[str, Any]:
     """`document` with the ids that its keys are known to hold replaced."""
     kinds = {"microcosmId": "microcosms"}
-    if document.get("itemType") in ("conversation", "profile"):
+    if document.get("itemType") in ("conversation", "microcosm", "profile"):
         kinds["itemId"] = f"{document['itemType']}s"
     if request.target.startswith("/api/v1/profiles/"):
         kinds["id"] = "profiles"
