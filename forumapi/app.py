@@ -54,6 +54,12 @@ class NumberConverter(IntegerConverter):
         return _number(value)
 
 
+class KeyConverter(BaseConverter):
+    """`<key:name>`: letters, digits, hyphens, underscores (content 1.1)."""
+
+    regex = "[0-9A-Za-z_-]+"
+
+
 def _item_converter(kind: ItemType) -> type[NumberConverter]:
     class ItemConverter(NumberConverter):
         """`<type:item>`: an id of one item type."""
@@ -65,6 +71,7 @@ def _item_converter(kind: ItemType) -> type[NumberConverter]:
 
 
 CONVERTERS: dict[str, type[BaseConverter]] = {
+    "key": KeyConverter,
     "number": NumberConverter,
     **{kind.name: _item_converter(kind) for kind in itemtypes.TYPES},
 }

@@ -28,6 +28,7 @@ class Need(enum.Enum):
     CREATE = "create"
     UPDATE = "update"
     DELETE = "delete"
+    REMOVE = "update or delete"
     OWNER = "site owner"
 
 
@@ -37,6 +38,7 @@ READ: Final = Need.READ
 CREATE: Final = Need.CREATE
 UPDATE: Final = Need.UPDATE
 DELETE: Final = Need.DELETE
+REMOVE: Final = Need.REMOVE
 OWNER: Final = Need.OWNER
 
 

@@ -42,6 +42,7 @@ _RIGHTS: Final[dict[Need, str]] = {
     Need.CREATE: "whoever may `create` there",
     Need.UPDATE: "whoever may `update` it",
     Need.DELETE: "whoever may `delete` it",
+    Need.REMOVE: "whoever may `update` or `delete` it",
     Need.OWNER: "the owner of the site",
 }
 

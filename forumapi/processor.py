@@ -34,6 +34,7 @@ from forumapi.handler import (
     LOGIN,
     OWNER,
     READ,
+    REMOVE,
     UPDATE,
     Handler,
     Need,
@@ -65,6 +66,11 @@ _RIGHTS: Final[dict[Need, tuple[int, int, str]]] = {
     CREATE: (permissions.CREATE, errors.NO_CREATE, "You may not post here"),
     UPDATE: (permissions.UPDATE, errors.NO_UPDATE, "You may not change this"),
     DELETE: (permissions.DELETE, errors.NO_DELETE, "You may not delete this"),
+    REMOVE: (
+        permissions.UPDATE | permissions.DELETE,
+        errors.NO_DELETE,
+        "You may not remove anything from this",
+    ),
     OWNER: (permissions.SITE_OWNER, errors.NEEDS_OWNER, "Only the owner of this site may do this"),
 }
 

@@ -6,6 +6,7 @@ One literal a line, whole address, alphabetical: grep finds it and a diff reads 
 from __future__ import annotations
 
 from forumapi.handler import Handler
+from forumapi.handlers.attributes import AttributeHandler, AttributesHandler
 from forumapi.handlers.auth import Auth0Handler, AuthHandler, TokenHandler
 from forumapi.handlers.comments import (
     CommentHandler,
@@ -49,6 +50,8 @@ ROOT: dict[str, type[Handler]] = {
     "/api/v1/legal/service": ServiceHandler,
     "/api/v1/openapi.json": OpenapiHandler,
     "/api/v1/profiles/<profile:item>": ProfileHandler,
+    "/api/v1/profiles/<profile:item>/attributes": AttributesHandler,
+    "/api/v1/profiles/<profile:item>/attributes/<key:key>": AttributeHandler,
     "/api/v1/reserved/<subdomain>": ReservedHandler,
     "/api/v1/site": OwnSiteHandler,
     "/api/v1/sites": SitesHandler,
@@ -68,9 +71,13 @@ SITE: dict[str, type[Handler]] = {
     "/api/v1/auth0": Auth0Handler,
     "/api/v1/comments": CommentsHandler,
     "/api/v1/comments/<comment:item>": CommentHandler,
+    "/api/v1/comments/<comment:item>/attributes": AttributesHandler,
+    "/api/v1/comments/<comment:item>/attributes/<key:key>": AttributeHandler,
     "/api/v1/comments/<comment:item>/incontext": CommentInContextHandler,
     "/api/v1/conversations": ConversationsHandler,
     "/api/v1/conversations/<conversation:item>": ConversationHandler,
+    "/api/v1/conversations/<conversation:item>/attributes": AttributesHandler,
+    "/api/v1/conversations/<conversation:item>/attributes/<key:key>": AttributeHandler,
     "/api/v1/conversations/<conversation:item>/lastcomment": LastCommentHandler,
     "/api/v1/conversations/<conversation:item>/newcomment": NewCommentHandler,
     "/api/v1/docs": DocsHandler,
@@ -82,15 +89,23 @@ SITE: dict[str, type[Handler]] = {
     "/api/v1/legal/terms": TermsHandler,
     "/api/v1/microcosms": MicrocosmsHandler,
     "/api/v1/microcosms/<microcosm:item>": MicrocosmHandler,
+    "/api/v1/microcosms/<microcosm:item>/attributes": AttributesHandler,
+    "/api/v1/microcosms/<microcosm:item>/attributes/<key:key>": AttributeHandler,
     "/api/v1/microcosms/tree": MicrocosmTreeHandler,
     "/api/v1/openapi.json": OpenapiHandler,
     "/api/v1/out/<code>": OutHandler,
     "/api/v1/permission": PermissionHandler,
+    "/api/v1/polls/<poll:item>/attributes": AttributesHandler,
+    "/api/v1/polls/<poll:item>/attributes/<key:key>": AttributeHandler,
     "/api/v1/profiles": ProfilesHandler,
     "/api/v1/profiles/<profile:item>": ProfileHandler,
+    "/api/v1/profiles/<profile:item>/attributes": AttributesHandler,
+    "/api/v1/profiles/<profile:item>/attributes/<key:key>": AttributeHandler,
     "/api/v1/profiles/options": ProfileOptionsHandler,
     "/api/v1/profiles/read": ProfileReadHandler,
     "/api/v1/site": OwnSiteHandler,
+    "/api/v1/site/<site:item>/attributes": AttributesHandler,
+    "/api/v1/site/<site:item>/attributes/<key:key>": AttributeHandler,
     "/api/v1/site/menu": OwnMenuHandler,
     "/api/v1/whoami": WhoamiHandler,
 }

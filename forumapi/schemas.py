@@ -710,3 +710,22 @@ class Comment(Struct, kw_only=True):
     markdown: Annotated[str, Meta(description="The source, as it was sent.")]
     html: Annotated[str, Meta(description="Rendered and sanitised.")]
     meta: CommentMeta
+
+
+# ---------------------------------------------------------------- attributes (content 9)
+
+
+class Attribute(Struct, kw_only=True):
+    """A key and its value on some thing (content 9.2)."""
+
+    key: Annotated[str, Meta(pattern="^[0-9A-Za-z_-]{1,50}$")]
+    value: Annotated[
+        str | int | float | bool,
+        Meta(description="A string of the form YYYY-MM-DD is a date; other strings are escaped."),
+    ]
+
+
+class Attributes(Struct, kw_only=True):
+    """The attributes of a thing, by key."""
+
+    attributes: Paged[Attribute]

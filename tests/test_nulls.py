@@ -6,7 +6,7 @@ import re
 
 import psycopg
 
-from forumapi import routes
+from forumapi import itemtypes, routes
 from tests.api import Api
 from tests.factories import Factory
 
@@ -70,6 +70,8 @@ def test_every_nullable_column_may_be_null(api: Api, make: Factory, database_url
         "conversation": chat.id,
         "comment": answer.id,
         "profile": site.member.id,
+        "poll": make.conversation(site, item_type=itemtypes.POLL).id,
+        "site": site.id,
     }
     for url, handler in routes.SITE.items():
         if "GET" not in handler.operations or "<token>" in url or "<code>" in url:

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from forumapi import routes
+from forumapi import itemtypes, routes
 from tests.api import Api
 from tests.factories import Factory, Site
 
@@ -42,6 +42,7 @@ DEFAULT_BODIES: dict[str, Any] = {
         "title": "Another title",
         "markdown": "Another text",
         "sendEmail": True,
+        "value": 56.5,
         "meta": {"editReason": "why not"},
     },
     "PATCH": [{"op": "replace", "path": "/meta/flags/moderated", "value": False}],
@@ -93,10 +94,14 @@ def test_every_route_answers_every_caller_as_the_table_says(
                     "microcosm": place.id,
                     "comment": comment.id,
                     "profile": site.member.id,
+                    "poll": make.conversation(site, microcosm=place, item_type=itemtypes.POLL).id,
+                    "site": site.id,
                 }
                 kind = re.search(r"<(\w+):item>", url)
                 path = _PARAMETER.sub(str(ids[kind[1]]) if kind else "1", url)
                 body = BODIES.get((method, url), DEFAULT_BODIES.get(method))
+                if url.endswith("/attributes") and method != "GET":
+                    body = [{"key": "colour", "value": "red"}]
                 if method == "PATCH":
                     body = PATCHES.get(url, body)
                 answer = api.request(

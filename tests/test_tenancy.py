@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from forumapi import routes
+from forumapi import itemtypes, routes
 from tests.api import Api, Response
 from tests.factories import Factory, Person, Site
 
@@ -16,8 +16,15 @@ NEVER = 987_654_321
 _PARAMETER = re.compile(r"<(\w+):(\w+)>")
 
 # A body that gets past validation, so that what is compared is the look-up and not the parser.
+ATTRIBUTES = [{"key": "colour", "value": "red"}]
 BODIES: dict[str, Any] = {
-    "PUT": {"title": "x", "profileName": "somebody", "markdown": "x", "meta": {"editReason": "x"}},
+    "PUT": {
+        "title": "x",
+        "profileName": "somebody",
+        "markdown": "x",
+        "value": 1,
+        "meta": {"editReason": "x"},
+    },
     "PATCH": [{"op": "replace", "path": "/meta/flags/deleted", "value": True}],
 }
 
@@ -26,7 +33,7 @@ def _addresses() -> list[tuple[str, str, str]]:
     """(method, address, type) of every route of a site host that names one thing by number."""
     found = []
     for url, handler in routes.SITE.items():
-        names = _PARAMETER.findall(url)
+        names = [found for found in _PARAMETER.findall(url) if found[0] != "key"]
         if len(names) == 1:
             found += [(method, url, names[0][0]) for method in handler.operations]
     return found
@@ -43,6 +50,8 @@ def foreign(make: Factory, trains: Site) -> dict[str, int]:
         "profile": trains.member.id,
         "user": trains.member.user_id,
         "number": trains.id,
+        "poll": make.conversation(trains, item_type=itemtypes.POLL).id,
+        "site": trains.id,
     }
 
 
@@ -74,7 +83,7 @@ def test_a_foreign_id_is_answered_like_none(
                     _PARAMETER.sub(str(id), url),
                     site=bikes,
                     by=by,
-                    json=BODIES.get(method),
+                    json=ATTRIBUTES if url.endswith("/attributes") else BODIES.get(method),
                 )
                 for id in (foreign[kind], NEVER)
             ]

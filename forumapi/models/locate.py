@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from forumapi import itemtypes
-from forumapi.db import Query, Reader
+from forumapi.db import Query, Reader, Transaction
 from forumapi.permissions import Target, Tree
 
 # The item's own state and author; whether somebody else has a live comment in it; whether `me` takes part (huddles).
@@ -77,6 +77,50 @@ ATTENDEE = Query(
      WHERE i.site_id = %(site_id)s AND i.item_id = %(event_id)s AND i.item_type_id = 9""",
 )
 
+LOCK_SITE = Query(
+    "locate.lock_site",
+    "SELECT s.site_id FROM sites s WHERE s.site_id = %(site_id)s AND s.site_id = %(id)s FOR NO KEY UPDATE",
+)
+
+LOCK_MICROCOSM = Query(
+    "locate.lock_microcosm",
+    """
+    SELECT m.microcosm_id
+      FROM microcosms m
+     WHERE m.site_id = %(site_id)s AND m.microcosm_id = %(id)s
+       FOR NO KEY UPDATE""",
+)
+
+LOCK_ITEM = Query(
+    "locate.lock_item",
+    "SELECT i.item_id FROM items i WHERE i.site_id = %(site_id)s AND i.item_id = %(id)s FOR NO KEY UPDATE",
+)
+
+LOCK_COMMENT = Query(
+    "locate.lock_comment",
+    """
+    SELECT c.comment_id
+      FROM comments c
+     WHERE c.site_id = %(site_id)s AND c.comment_id = %(id)s
+       FOR NO KEY UPDATE""",
+)
+
+LOCK_PROFILE = Query(
+    "locate.lock_profile",
+    """
+    SELECT p.profile_id
+      FROM profiles p
+     WHERE p.site_id = %(site_id)s AND p.profile_id = %(id)s
+       FOR NO KEY UPDATE""",
+)
+
+_LOCKS = {
+    itemtypes.SITE: LOCK_SITE,
+    itemtypes.MICROCOSM: LOCK_MICROCOSM,
+    itemtypes.COMMENT: LOCK_COMMENT,
+    itemtypes.PROFILE: LOCK_PROFILE,
+}
+
 _OWNED_BY_ONE = {
     itemtypes.UPDATE: UPDATE,
     itemtypes.ROLE: ROLE,
@@ -128,6 +172,14 @@ def find(tx: Reader, site_id: int, tree: Tree, me: int, item_type: int, item_id:
         if owner_id is not None:
             return Place(Target(item_type, item_id, owner_ids=(owner_id,)), True)
     return nowhere
+
+
+def lock(tx: Transaction, site_id: int, item_type: int, item_id: int) -> None:
+    """Lock a site's, microcosm's, item's, comment's or profile's own row until the transaction ends.
+
+    What is asked with `find` afterwards holds until then. A comment's item is not locked: take no lock on it later.
+    """
+    tx.rows(_LOCKS.get(item_type, LOCK_ITEM), site_id=site_id, id=item_id)
 
 
 def attendee(

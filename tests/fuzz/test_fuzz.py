@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from forumapi import openapi, routes
+from forumapi import itemtypes, openapi, routes
 from tests import schema_check
 from tests.api import Api
 from tests.factories import Factory, Person, Site
@@ -92,6 +92,8 @@ def known_ids(make: Factory, site: Site) -> dict[str, list[int]]:
         "microcosms": [inner.id, site.root_id],
         "profiles": [site.member.id, site.owner.id],
         "sites": [site.id],
+        "polls": [make.conversation(site, item_type=itemtypes.POLL).id],
+        "site": [site.id],
     }
 
 

@@ -217,6 +217,8 @@ CASES: Mapping[str, Situation] = {
     "OPTIONS-auth": standing,
     "OPTIONS-auth0": standing,
     "OPTIONS-comment": standing,
+    "OPTIONS-comment-attribute": standing,
+    "OPTIONS-comment-attributes": standing,
     "OPTIONS-comment-incontext": standing,
     "OPTIONS-comments": standing,
     "OPTIONS-conversation": standing,
@@ -347,6 +349,7 @@ CASES: Mapping[str, Situation] = {
     "member-PUT-ignored-profile": ignorable,
     "member-PUT-microcosm": standing,
     "member-PUT-profile": standing,
+    "member-PUT-profile-attributes": standing,
     "member-PUT-profile-badname": standing,
     "member-PUT-profile-nametaken": standing,
     "member-PUT-profile-other": standing,
@@ -401,7 +404,7 @@ CASES: Mapping[str, Situation] = {
 
 ROUTE_OF: Mapping[str, str] = {
     "attachments": "/api/v1/profiles/1/attachments",
-    "attributes": "/api/v1/comments/1/attributes",
+    "attributes": "/api/v1/events/1/attributes",
     "events": "/api/v1/events",
     "files": "/api/v1/files",
     "geocode": "/api/v1/geocode",
@@ -431,8 +434,6 @@ LATER: Mapping[str, tuple[str, ...]] = {
         "member-POST-profile-attachment",
     ),
     "attributes": (
-        "OPTIONS-comment-attribute",
-        "OPTIONS-comment-attributes",
         "member-DELETE-event-attribute",
         "member-GET-event-attribute",
         "member-GET-event-attribute-404",
@@ -440,7 +441,6 @@ LATER: Mapping[str, tuple[str, ...]] = {
         "member-PUT-event-attribute",
         "member-PUT-event-attribute-bad",
         "member-PUT-event-attributes",
-        "member-PUT-profile-attributes",
     ),
     "events": (
         "OPTIONS-attendee",

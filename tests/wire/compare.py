@@ -279,7 +279,12 @@ def _arrays(
 
 
 def _samples_for(value: Any, samples: list[Any], refs: Refs) -> list[Any]:
-    """The recorded entries that an entry must be like: those of its item type, if it says one."""
+    """The recorded entries that an entry must be like: those of its item type, if it says one.
+
+    The value of an attribute is of any scalar type, whatever the two recorded ones were.
+    """
+    if isinstance(value, dict) and value.keys() == {"key", "value"}:
+        return [{**samples[0], "value": Kind((str, int, float, bool))}]
     item_type = value.get("itemType") if isinstance(value, dict) and "item" in value else None
     if item_type is None:
         return samples

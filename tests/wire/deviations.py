@@ -281,6 +281,12 @@ DEVIATIONS: tuple[Deviation, ...] = (
         "POST on the tree is refused, so Allow leaves it out.",
     ),
     Deviation(
+        "P-04",
+        ("OPTIONS-comment-attribute", "OPTIONS-comment-attributes"),
+        (Allow("OPTIONS,GET,HEAD,PUT,DELETE"),),
+        "POST on attributes is refused, so Allow leaves it out.",
+    ),
+    Deviation(
         "P-20",
         ("OPTIONS-menu",),
         (Allow("OPTIONS,GET,HEAD,PUT,DELETE"),),
@@ -347,7 +353,10 @@ DEVIATIONS: tuple[Deviation, ...] = (
     ),
     Deviation(
         "P-07",
-        ("member-GET-conversation-limitx", "member-POST-comment-wrongtype"),
+        (
+            "member-GET-conversation-limitx",
+            "member-POST-comment-wrongtype",
+        ),
         (ErrorObject(3),),
         "Errors carry the detail object: wrong type.",
     ),

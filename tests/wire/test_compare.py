@@ -195,6 +195,13 @@ def test_text_where_json_was_recorded_is_found() -> None:
     assert [found.rule for found in answers(body=Body("text", text="oops"))] == ["kind"]
 
 
+def test_attributes_in_a_list_have_values_of_any_scalar_type() -> None:
+    recorded = {"items": [{"key": "a", "value": "easy"}]}
+
+    assert rules(recorded, {"items": [{"key": "b", "value": True}]}) == []
+    assert rules(recorded, {"items": [{"key": "b", "value": [1]}]}) == [(".items[0].value", "type")]
+
+
 def test_a_head_answers_with_headers_alone() -> None:
     wanted = Expected(200, dict(HEADERS), Body("none"))
     head = Answer(200, {**HEADERS, "content-length": "812"}, Body("none"), 0, method="HEAD")

@@ -1,0 +1,38 @@
+"""Finding what attributes, reactions and bookmarks hang on: any item, comment, microcosm, profile or site."""
+
+from __future__ import annotations
+
+from forumapi import itemtypes
+from forumapi.context import Context, Located
+from forumapi.errors import NotFound
+from forumapi.models import locate
+from forumapi.models.locate import Place
+
+
+class LocatedCarrier(Located):
+    """The thing that the address names; `place.exists` False if there is none of that id."""
+
+    __slots__ = ("place",)
+
+    place: Place
+
+
+def find(ctx: Context) -> LocatedCarrier:
+    """The thing that the address names; under a write its own row is locked until the end of the request."""
+    named = ctx.args["item"]
+    if ctx.is_write:
+        locate.lock(ctx.writer, ctx.site.id, named.type, named.id)
+    place = locate.find(
+        ctx.reader, ctx.site.id, ctx.tree, ctx.identity.profile_id, named.type, named.id
+    )
+    located = LocatedCarrier(place.target, is_hidden=place.is_hidden)
+    located.place = place
+    return located
+
+
+def check(ctx: Context) -> None:
+    """Raises NotFound where the site's owner, who is refused nothing, named something that is not there."""
+    located: LocatedCarrier = ctx.located
+    if not located.place.exists:
+        name = itemtypes.name_of(ctx.args["item"].type)
+        raise NotFound(f"There is no such {name}")
