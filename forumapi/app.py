@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from werkzeug.routing import BaseConverter, IntegerConverter, Map, MapAdapter, Rule, ValidationError
 
-from forumapi import addresses, itemtypes
+from forumapi import addresses, itemtypes, scopes
 from forumapi.cache import Cache
 from forumapi.db import Database, Reader, Transaction
 from forumapi.errors import WRONG_TYPE, Invalid
@@ -116,6 +116,9 @@ class App:
         self.mail = Sender(self.database, lambda: self.config)
         self.root_routes = adapter(root)
         self.site_routes = adapter(site)
+        self.scopes = scopes.known(
+            (url, verb) for url, handler in site.items() for verb in handler.operations
+        )
         self.debug_counts = config.debug_counts
         self.access: AccessLog | None = None
         self.apply(config)

@@ -145,6 +145,12 @@ def parser() -> argparse.ArgumentParser:
     _who(make)
     make.add_argument("--name", default="command line", help="what it is for")
     make.add_argument("--days", type=int, help="its life; the setting token_days when left out")
+    make.add_argument(
+        "--scope",
+        action="append",
+        metavar="SCOPE",
+        help="limit it to this, such as conversations:read; may be given again",
+    )
     _as_json(make)
     listed = command("list", _token_list, "tokens, without their secrets", tokens)
     _who(listed, is_required=False)
@@ -485,15 +491,30 @@ def _ban_list(args: argparse.Namespace, current: Config) -> int:
 
 
 def _token_create(args: argparse.Namespace, current: Config) -> int:
-    from forumapi.models import access_token
+    from forumapi import routes, scopes
+    from forumapi.models import access_token, own_token
 
+    granted = None
+    if args.scope:
+        known = scopes.known(
+            (url, verb) for url, handler in routes.SITE.items() for verb in handler.operations
+        )
+        granted = own_token.checked_scopes(args.scope, known)
     days = current.token_days if args.days is None else args.days
     if not 1 <= days <= 3_650:
         raise CommandError("--days must be between 1 and 3650")
     with _database(current) as database, database.write() as tx:
         site_id = _site(tx, args) if args.site else 0
         user_id = _user(tx, args, site_id)
-        secret = access_token.create(tx, user_id, days=days, name=args.name, site_id=site_id)
+        secret = access_token.make(
+            tx,
+            user_id,
+            kind=access_token.KEY,
+            life_s=days * access_token.DAY_S,
+            name=args.name,
+            site_id=site_id,
+            scopes=granted,
+        ).secret
     if args.json:
         print(
             json.dumps(

@@ -31,6 +31,7 @@ BAD_IMAGE: Final = 21
 FILE_UNKNOWN: Final = 22
 ATTACH_TARGET: Final = 23
 SEARCH_TOO_LONG: Final = 24
+INSUFFICIENT_SCOPE: Final = 25
 
 
 class ApiError(Exception):
@@ -74,6 +75,19 @@ class Forbidden(ApiError):
     """403: not permitted, guests included; also a content item that never existed (content 1.2)."""
 
     status = 403
+
+
+class InsufficientScope(Forbidden):
+    """403: the token is limited to scopes and `scope` is not one of them; "": no scope would do (RFC 6750)."""
+
+    def __init__(self, scope: str) -> None:
+        wanted = f', scope="{scope}"' if scope else ""
+        super().__init__(
+            f"This token lacks the scope {scope}" if scope else "This needs a token without scopes",
+            code=INSUFFICIENT_SCOPE,
+            headers=(("WWW-Authenticate", f'Bearer error="insufficient_scope"{wanted}'),),
+        )
+        self.scope = scope
 
 
 class NotFound(ApiError):

@@ -89,7 +89,7 @@ class Handler:
 
     allow: ClassVar[str] = ""
     operations: ClassVar[dict[str, Operation]] = {}
-    # False where the answer holds a secret.
+    # False where the answer holds a secret; then it is not to be stored on its way either.
     takes_idempotency_key: ClassVar[bool] = True
     # Requests that must not be refused for a token, since they are about to make or end one.
     ignores_token: ClassVar[bool] = False

@@ -16,7 +16,7 @@ import msgspec
 from werkzeug.routing import BaseConverter, MapAdapter
 from werkzeug.routing.converters import DEFAULT_CONVERTERS
 
-from forumapi import __version__, itemtypes
+from forumapi import __version__, itemtypes, scopes
 from forumapi.app import CONVERTERS, NumberConverter
 from forumapi.handler import ANYONE, Handler, Need, Operation, Param
 from forumapi.paging import DEFAULT_LIMIT, MAX_LIMIT, STEP
@@ -227,8 +227,9 @@ _VERBS: Final = ("GET", "POST", "PUT", "PATCH", "DELETE")
 
 
 class Place(NamedTuple):
-    """One address of the document: its template, parameters and handler."""
+    """One address of the document: as the routing table has it, its template, parameters and handler."""
 
+    url: str
     template: str
     parameters: list[Schema]
     handler: type[Handler]
@@ -320,7 +321,7 @@ def _place(url: str, handler: type[Handler]) -> Place:
         parameters.append(_path_parameter(name, part["kind"] or "default"))
         return f"{{{name}}}"
 
-    return Place(_PART.sub(named, url), parameters, handler)
+    return Place(url, _PART.sub(named, url), parameters, handler)
 
 
 def _path_parameter(name: str, kind: str) -> Schema:
@@ -397,6 +398,8 @@ def _operation(place: Place, verb: str, operation: Operation, schemas: _Schemas)
         ],
         "x-need": operation.need.name.lower(),
     }
+    if scope := scopes.of(place.url, verb):
+        made["x-scope"] = scope
     if operation.body is not None:
         keys = required_keys(place.handler, verb)
         made["requestBody"] = {"required": True, "content": schemas.body(operation.body, keys)}

@@ -12,13 +12,14 @@ from urllib.parse import parse_qsl
 from werkzeug.exceptions import NotFound as NoRoute
 from werkzeug.routing import RequestRedirect
 
-from forumapi import addresses, body, errors, patch, permissions, response
+from forumapi import addresses, body, errors, patch, permissions, response, scopes
 from forumapi.auth import identity as identities
 from forumapi.auth.identity import GUEST
 from forumapi.context import Context
 from forumapi.errors import (
     ApiError,
     Forbidden,
+    InsufficientScope,
     Invalid,
     MethodNotAllowed,
     NotFound,
@@ -192,13 +193,15 @@ def _answer(app: App, ctx: Context, handler: Handler, method: str) -> tuple[int,
     allowance = _limit(app, ctx, handler)
     try:
         if verb == "GET":
-            _identify(app, ctx, handler)
+            _identify(app, ctx, handler, verb)
             result = _get(ctx, handler, operation)
             answer = _finish(app, ctx, operation, result, method)
         else:
             _read_body(app, ctx)
             ctx.tx.end()
             answer = _write(app, ctx, handler, operation, verb)
+        if not handler.takes_idempotency_key:
+            _forbid_storing(answer[1])
     except ApiError as error:
         if allowance is not None:
             error.headers += tuple(_limit_headers(allowance))
@@ -245,8 +248,11 @@ def _token(ctx: Context, handler: Handler) -> str:
     return token
 
 
-def _identify(app: App, ctx: Context, handler: Handler) -> None:
-    """Who calls, and the site as this caller may see it. Raises Unauthorized, Forbidden (banned), NotFound."""
+def _identify(app: App, ctx: Context, handler: Handler, verb: str) -> None:
+    """Who calls, and the site as this caller may see it.
+
+    Raises Unauthorized, Forbidden (banned), InsufficientScope, NotFound.
+    """
     if not ctx.token:
         ctx.site = _known(ctx, lambda site: app.sites.fresh(site, ctx.tx))
         return
@@ -267,7 +273,21 @@ def _identify(app: App, ctx: Context, handler: Handler) -> None:
     )
     if found.ban_reason is not None and not handler.admits_banned(ctx):
         raise Forbidden(found.ban_reason, code=errors.BANNED)
+    if found.scopes is not None:
+        _check_scope(app, ctx, found.scopes, verb)
     app.activity.active(site_id, found.profile_id)
+    app.activity.used(found.token_id, ctx.ip)
+
+
+def _check_scope(app: App, ctx: Context, granted: frozenset[str], verb: str) -> None:
+    """Raises InsufficientScope unless a token limited to `granted` may ask for this operation."""
+    routes = app.root_routes if ctx.site.is_root else app.site_routes
+    rule, _ = routes.match(ctx.path, method="GET", return_rule=True)
+    scope = scopes.of(rule.rule, verb)
+    if scope == scopes.WHOLE:
+        raise InsufficientScope("")
+    if scope != scopes.OPEN and scope not in granted:
+        raise InsufficientScope(scope)
 
 
 def _known(ctx: Context, look: Callable[[Site], Site]) -> Site:
@@ -354,7 +374,7 @@ def _write(
             raise Invalid("Idempotency-Key", "is not accepted here: this answer holds a secret")
     with app.database.write() as tx:
         ctx.tx = tx
-        _identify(app, ctx, handler)
+        _identify(app, ctx, handler, verb)
         scope = None
         if key is not None and not ctx.identity.is_guest:
             scope = idempotency.Scope(ctx.site.id, ctx.identity.profile_id, verb, ctx.path, key)
@@ -439,6 +459,12 @@ def _finish(
 
 
 _NO_CACHE: Final = "no-cache, max-age=0"
+
+
+def _forbid_storing(headers: Headers) -> None:
+    """What holds a secret is kept nowhere on its way (RFC 6749, section 5.1)."""
+    headers[:] = [pair for pair in headers if pair[0] != "Cache-Control"]
+    headers.append(("Cache-Control", "no-store"))
 
 
 def _options_headers(allow: str) -> Headers:

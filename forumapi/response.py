@@ -11,7 +11,13 @@ import re
 from collections.abc import Callable
 from typing import Any, Final
 
-from forumapi.errors import UNPARSABLE, ApiError, Invalid, PreconditionFailed
+from forumapi.errors import (
+    UNPARSABLE,
+    ApiError,
+    InsufficientScope,
+    Invalid,
+    PreconditionFailed,
+)
 from forumapi.fragments import dumps
 
 Headers = list[tuple[str, str]]
@@ -202,6 +208,8 @@ def error_data(error: ApiError, site_id: int, profile_id: int) -> bytes:
         data["profileId"] = profile_id
     data["errorCode"] = error.code
     data["errorDetail"] = error.message
+    if isinstance(error, InsufficientScope) and error.scope:
+        data["scope"] = error.scope
     return dumps(data)
 
 

@@ -19,6 +19,7 @@ from forumapi.handlers.hosts import HostHandler, ReservedHandler
 from forumapi.handlers.ignored import IgnoredBatchHandler, IgnoredHandler
 from forumapi.handlers.index import ApiHandler, TopHandler, V1Handler
 from forumapi.handlers.items import LastCommentHandler, NewCommentHandler
+from forumapi.handlers.keys import KeyHandler, KeysHandler
 from forumapi.handlers.legal import (
     CookiesHandler,
     LegalHandler,
@@ -36,6 +37,7 @@ from forumapi.handlers.profiles import (
     ProfileReadHandler,
     ProfilesHandler,
 )
+from forumapi.handlers.sessions import SessionHandler, SessionsHandler
 from forumapi.handlers.sites import OwnSiteHandler, SiteHandler, SitesHandler
 from forumapi.handlers.status import StatusHandler
 from forumapi.handlers.whoami import WhoamiHandler
@@ -83,6 +85,8 @@ SITE: dict[str, type[Handler]] = {
     "/api/v1/docs": DocsHandler,
     "/api/v1/ignored": IgnoredHandler,
     "/api/v1/ignored/batch": IgnoredBatchHandler,
+    "/api/v1/keys": KeysHandler,
+    "/api/v1/keys/<number:key_id>": KeyHandler,
     "/api/v1/legal": LegalHandler,
     "/api/v1/legal/cookies": CookiesHandler,
     "/api/v1/legal/privacy": PrivacyHandler,
@@ -103,6 +107,8 @@ SITE: dict[str, type[Handler]] = {
     "/api/v1/profiles/<profile:item>/attributes/<key:key>": AttributeHandler,
     "/api/v1/profiles/options": ProfileOptionsHandler,
     "/api/v1/profiles/read": ProfileReadHandler,
+    "/api/v1/sessions": SessionsHandler,
+    "/api/v1/sessions/<number:session_id>": SessionHandler,
     "/api/v1/site": OwnSiteHandler,
     "/api/v1/site/<site:item>/attributes": AttributesHandler,
     "/api/v1/site/<site:item>/attributes/<key:key>": AttributeHandler,

@@ -111,8 +111,9 @@ class ErrorDetail(Struct, kw_only=True):
 
     siteId: Annotated[int, Meta(ge=0, description="0 when the site is unknown.")]
     profileId: Annotated[int, Meta(ge=1, description="The caller.")] | UnsetType = UNSET
-    errorCode: Annotated[int, Meta(ge=0, le=24, description="A stable code; 0 when none fits.")]
+    errorCode: Annotated[int, Meta(ge=0, le=25, description="A stable code; 0 when none fits.")]
     errorDetail: Annotated[str, Meta(description="The same text as error[0].")]
+    scope: Annotated[str, Meta(description="The scope that the token lacks.")] | UnsetType = UNSET
 
 
 # ---------------------------------------------------------------- profiles (platform 4)
@@ -239,6 +240,58 @@ class AccessToken(Struct, kw_only=True):
     expires: Time
 
 
+# ---------------------------------------------------------------- keys and sessions (docs/api/tokens.md)
+
+
+class LinksMeta(Struct, kw_only=True):
+    """`meta` of a list that nobody is refused."""
+
+    links: list[Link]
+
+
+class ApiKey(Struct, kw_only=True):
+    """A token that its user made for a program. Without scopes (null) it may do all that its user may."""
+
+    id: Id
+    name: Text
+    prefix: Annotated[str, Meta(description="What the secret begins with.")]
+    secret: Annotated[str, Meta(description="The token; only in the answer that makes it.")] | (
+        UnsetType
+    ) = UNSET
+    scopes: list[str] | None
+    created: Time
+    expires: Time
+    lastUsed: Time | None
+    meta: LinksMeta
+
+
+class ApiKeys(Struct, kw_only=True):
+    """The caller's keys for this site."""
+
+    keys: Paged[ApiKey]
+    meta: LinksMeta
+
+
+class Session(Struct, kw_only=True):
+    """One signed-in device of the caller."""
+
+    id: Id
+    current: Annotated[bool, Meta(description="The request came with it.")]
+    userAgent: Annotated[str, Meta(description="What the device said it is, HTML-escaped.")]
+    ip: Annotated[str, Meta(description="The address it was last used from.")]
+    created: Time
+    expires: Time
+    lastUsed: Time | None
+    meta: LinksMeta
+
+
+class Sessions(Struct, kw_only=True):
+    """Where the caller is signed in."""
+
+    sessions: Paged[Session]
+    meta: LinksMeta
+
+
 # ---------------------------------------------------------------- sites (platform 2)
 
 
@@ -284,12 +337,6 @@ class Site(Struct, kw_only=True):
     auth0Domain: str | UnsetType = UNSET
     auth0ClientId: str | UnsetType = UNSET
     meta: SiteMeta
-
-
-class LinksMeta(Struct, kw_only=True):
-    """`meta` of a list that nobody is refused."""
-
-    links: list[Link]
 
 
 class Sites(Struct, kw_only=True):

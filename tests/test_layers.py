@@ -14,7 +14,7 @@ ROWS = {
     3: "processor handler context body response",
     2: "models auth updates permissions patch mail outbound migrate embedded",
     1: "db cache fragments paging storage content realtime.hub ratelimit",
-    0: "errors itemtypes config links log metrics addresses schemas",
+    0: "errors itemtypes config links log metrics addresses schemas scopes",
 }
 # A row may look up only here, each for its reason.
 UP = {

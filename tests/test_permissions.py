@@ -30,6 +30,7 @@ BODIES: dict[tuple[str, str], Any] = {
         "markdown": "A text",
     },
     ("PUT", "/api/v1/profiles/<profile:item>"): {"gender": "f"},
+    ("POST", "/api/v1/keys"): {"name": "A key", "scopes": ["comments:read"]},
     ("PUT", "/api/v1/site/menu"): [{"href": "/microcosms/1/", "text": "Start"}],
     ("PUT", "/api/v1/ignored"): {"itemType": "conversation", "itemId": "@conversation"},
     ("PUT", "/api/v1/ignored/batch"): [{"itemType": "conversation", "itemId": "@conversation"}],
@@ -57,6 +58,8 @@ SKIPPED = frozenset(
         "/api/v1/out/<code>",
         "/api/v1/docs",
         "/api/v1/openapi.json",
+        "/api/v1/sessions",
+        "/api/v1/sessions/<number:session_id>",
     )
 )
 

@@ -22,7 +22,8 @@ _COLUMNS: Final = """
       WHERE b.user_id = t.user_id AND (b.site_id = s.site_id OR b.site_id IS NULL)
         AND (b.expires IS NULL OR b.expires > now()) ORDER BY b.ban_id DESC LIMIT 1),
     ARRAY(SELECT i.item_id * 32 + i.item_type_id FROM ignores i
-           WHERE i.site_id = s.site_id AND i.profile_id = p.profile_id)"""
+           WHERE i.site_id = s.site_id AND i.profile_id = p.profile_id),
+    t.scopes"""
 
 _FROM: Final = """
       FROM access_tokens t
@@ -41,7 +42,7 @@ WHOAMI = Query(
     "identity.whoami",
     f"SELECT {_COLUMNS}, {profile.DETAIL_COLUMNS} {_FROM} {_OWN_PROFILE} {_WHERE}",
 )
-_WIDTH: Final = 12
+_WIDTH: Final = 13
 
 DEFAULT_BAN: Final = "Banned"
 
@@ -63,6 +64,7 @@ class Identity:
         "needs_roles",
         "profile",
         "profile_id",
+        "scopes",
         "site_version",
         "token_id",
         "user_id",
@@ -79,6 +81,7 @@ class Identity:
             self.ignored_microcosms: list[int] = []
             self.ignored_items: list[int] = []
             self.needs_roles = False
+            self.scopes: frozenset[str] | None = None
             self.who = Who(0, None)
             return
         (
@@ -105,6 +108,8 @@ class Identity:
         # Nobody is banned from a site of their own (P-26).
         self.ban_reason = None if reason is None or is_owner else reason or DEFAULT_BAN
         self.ignored_profiles, self.ignored_microcosms, self.ignored_items = _ignored(row[11])
+        # None: a token that is not limited.
+        self.scopes = None if row[12] is None else frozenset(row[12])
         self.profile = row[_WIDTH:]
         self.who = Who(
             profile_id, tuple(role_ids or ()), is_owner, self.ban_reason is not None, user_id

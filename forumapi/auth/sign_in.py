@@ -16,7 +16,14 @@ if TYPE_CHECKING:
     from forumapi.models.site import Site
 
 
-def complete(database: Database, config: Config, site: Site, verified: Verified, ip: str) -> str:
+def complete(
+    database: Database,
+    config: Config,
+    site: Site,
+    verified: Verified,
+    ip: str,
+    user_agent: str = "",
+) -> str:
     """The secret of a new token of the address's user, who is made, with a profile on this site, if need be.
 
     A banned user gets one too: their further requests are refused. Raises Forbidden for a known spammer.
@@ -27,7 +34,12 @@ def complete(database: Database, config: Config, site: Site, verified: Verified,
         person = user.find_or_create(tx, verified.email, is_verified=True)
         profile_id = membership.find_or_create(tx, site, person.id, person.email, ip=ip)
         secret = access_token.create(
-            tx, person.id, days=config.token_days, client_id=verified.client_id
+            tx,
+            person.id,
+            days=config.token_days,
+            client_id=verified.client_id,
+            user_agent=user_agent,
+            ip=ip,
         )
         journal.record(
             tx,

@@ -47,7 +47,8 @@ class AuthHandler(Handler):
         if verified is None:
             app.mail.wake()
             return Done()
-        secret = sign_in.complete(app.database, app.config, ctx.site, verified, ctx.ip)
+        agent = ctx.environ.get("HTTP_USER_AGENT", "")
+        secret = sign_in.complete(app.database, app.config, ctx.site, verified, ctx.ip, agent)
         return Data(fragments.dumps(secret))
 
     @needs(ANYONE)

@@ -10,6 +10,7 @@ import hashlib
 import hmac
 import secrets
 import string
+from collections.abc import Sequence
 from typing import Any, Final, NamedTuple
 
 from forumapi import fragments
@@ -21,14 +22,23 @@ from forumapi.models import user
 LENGTH: Final = 128
 PREFIX: Final = "fapi"
 _ALPHABET: Final = string.ascii_letters + string.digits
+DAY_S: Final = 86_400
+SESSION: Final = "session"
+KEY: Final = "key"
+GRANT: Final = "grant"
+PAGE: Final = "page"
+KINDS: Final = (SESSION, KEY, GRANT, PAGE)
+_MOST_AGENT: Final = 300
 _SHOWN: Final = 8  # of the secret, stored in clear so that its owner recognises it
 
 CREATE = Query(
     "access_token.create",
     """
-    INSERT INTO access_tokens (token_hash, token_prefix, user_id, client_id, site_id, name, expires)
-    VALUES (%(token_hash)s, %(prefix)s, %(user_id)s, %(client_id)s, %(site_id)s, %(name)s,
-            now() + make_interval(days => %(days)s::int))""",
+    INSERT INTO access_tokens (token_hash, token_prefix, user_id, client_id, site_id, name, kind, scopes, user_agent,
+                               ip, grant_id, expires)
+    VALUES (%(token_hash)s, %(prefix)s, %(user_id)s, %(client_id)s, %(site_id)s, %(name)s, %(kind)s, %(scopes)s,
+            %(user_agent)s, %(ip)s, %(grant_id)s, now() + make_interval(secs => %(life_s)s::int))
+ RETURNING token_id""",
 )
 
 SHOW = Query(
@@ -56,15 +66,19 @@ REVOKE_USER = Query(
 OF_USER = Query(
     "access_token.of_user",
     """
-    SELECT t.token_id, t.token_prefix, t.name, t.user_id, u.email, coalesce(t.client_id, 0), coalesce(t.site_id, 0),
-           t.created, t.expires
+    SELECT t.token_id, t.token_prefix, t.kind, t.name, array_to_string(t.scopes, ' '), t.user_id, u.email,
+           coalesce(t.client_id, 0), coalesce(t.site_id, 0), t.created, t.expires, t.last_used
       FROM access_tokens t
       JOIN users u ON u.user_id = t.user_id
      WHERE %(user_id)s::bigint = 0 OR t.user_id = %(user_id)s::bigint
      ORDER BY t.token_id""",
 )
 
-CLIENTS = Query("access_token.clients", "SELECT c.client_id, c.secret_hash FROM oauth_clients c")
+# Operators' applications; clients of sites ask their people for leave instead.
+CLIENTS = Query(
+    "access_token.clients",
+    "SELECT c.client_id, c.secret_hash FROM oauth_clients c WHERE c.site_id IS NULL",
+)
 
 ADD_CLIENT = Query(
     "access_token.add_client",
@@ -81,6 +95,50 @@ def new_secret() -> str:
     return PREFIX + "".join(secrets.choice(_ALPHABET) for _ in range(LENGTH - len(PREFIX)))
 
 
+class Made(NamedTuple):
+    """A new token: its number and its secret."""
+
+    id: int
+    secret: str
+
+
+def make(
+    tx: Transaction,
+    user_id: int,
+    *,
+    kind: str,
+    life_s: int,
+    name: str = "",
+    client_id: int = 0,
+    site_id: int = 0,
+    scopes: Sequence[str] | None = None,
+    user_agent: str = "",
+    ip: str = "",
+    grant_id: int = 0,
+) -> Made:
+    """Make a token of a user; `kind` is one of KINDS.
+
+    `scopes` None: all that its user may do; `site_id` 0: good on every site. `user_agent` is kept as far as it is text.
+    """
+    secret = new_secret()
+    id = tx.value(
+        CREATE,
+        token_hash=token_hash(secret),
+        prefix=secret[:_SHOWN],
+        user_id=user_id,
+        client_id=client_id or None,
+        site_id=site_id or None,
+        name=name,
+        kind=kind,
+        scopes=scopes,
+        user_agent="".join(filter(str.isprintable, user_agent))[:_MOST_AGENT],
+        ip=ip or None,
+        grant_id=grant_id or None,
+        life_s=life_s,
+    )
+    return Made(int(id), secret)
+
+
 def create(
     tx: Transaction,
     user_id: int,
@@ -89,20 +147,21 @@ def create(
     name: str = "",
     client_id: int = 0,
     site_id: int = 0,
+    user_agent: str = "",
+    ip: str = "",
 ) -> str:
-    """Make a token of a user, valid for `days`; its secret. `site_id` 0: good on every site."""
-    secret = new_secret()
-    tx.run(
-        CREATE,
-        token_hash=token_hash(secret),
-        prefix=secret[:_SHOWN],
-        user_id=user_id,
-        client_id=client_id or None,
-        site_id=site_id or None,
+    """Make a token for whoever has just signed in, valid for `days`; its secret. `site_id` 0: good on every site."""
+    return make(
+        tx,
+        user_id,
+        kind=SESSION,
+        life_s=days * DAY_S,
         name=name,
-        days=days,
-    )
-    return secret
+        client_id=client_id,
+        site_id=site_id,
+        user_agent=user_agent,
+        ip=ip,
+    ).secret
 
 
 def show(tx: Reader, site_id: int, secret: str) -> bytes | None:
@@ -137,17 +196,20 @@ def revoke_user(tx: Transaction, user_id: int) -> int:
 
 
 class Listed(NamedTuple):
-    """A token as a list shows it. `client_id` and `site_id` are 0 for none."""
+    """A token as a list shows it. `scopes` None: all that its user may do; `client_id` and `site_id` are 0 for none."""
 
     id: int
     prefix: str
+    kind: str
     name: str
+    scopes: str | None
     user_id: int
     email: str
     client_id: int
     site_id: int
     created: datetime.datetime
     expires: datetime.datetime
+    last_used: datetime.datetime | None
 
 
 def list_all(tx: Reader, user_id: int = 0) -> list[Listed]:

@@ -39,6 +39,21 @@ TOUCH = Query(
      WHERE n.site_id = seen.site_id AND n.profile_id = seen.profile_id""",
 )
 
+USED = Query(
+    "activity.used",
+    """
+    WITH seen AS (
+        SELECT t.token_id, s.seconds, nullif(s.ip, '')::inet AS ip
+          FROM unnest(%(tokens)s::bigint[], %(seconds)s::float8[], %(ips)s::text[]) AS s (token_id, seconds, ip)
+          JOIN access_tokens t ON t.token_id = s.token_id
+         ORDER BY t.token_id
+           FOR NO KEY UPDATE OF t)
+    UPDATE access_tokens t
+       SET last_used = greatest(t.last_used, to_timestamp(seen.seconds)), last_ip = seen.ip
+      FROM seen
+     WHERE t.token_id = seen.token_id""",
+)
+
 ADD_HITS = Query(
     "activity.hits",
     """
@@ -62,6 +77,8 @@ class Activity:
         self._hits: dict[int, int] = {}
         self._active: dict[tuple[int, int], float] = {}
         self._noted: dict[tuple[int, int], float] = {}
+        self._used: dict[int, tuple[float, str]] = {}
+        self._used_noted: dict[int, float] = {}
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
 
@@ -82,6 +99,15 @@ class Activity:
             if len(self._noted) > 100_000:
                 self._noted.clear()
             self._noted[key] = self._active[key] = now
+
+    def used(self, token_id: int, ip: str) -> None:
+        """Note that a token was used, and from where."""
+        now = time.time()
+        if now - self._used_noted.get(token_id, 0.0) >= self.ACTIVE_EVERY_S:
+            if len(self._used_noted) > 100_000:
+                self._used_noted.clear()
+            self._used_noted[token_id] = now
+            self._used[token_id] = (now, ip)
 
     def start(self) -> None:
         """Flush in the background until `stop`."""
@@ -105,7 +131,8 @@ class Activity:
         views, self._views = self._views, {}
         active, self._active = self._active, {}
         hits, self._hits = self._hits, {}
-        if not (views or active or hits):
+        used, self._used = self._used, {}
+        if not (views or active or hits or used):
             return
         try:
             with self._database.write() as tx:
@@ -125,6 +152,14 @@ class Activity:
                         profiles=[key[1] for key in keys],
                         seconds=[active[key] for key in keys],
                     )
+                if used:
+                    tokens = sorted(used)
+                    tx.run(
+                        USED,
+                        tokens=tokens,
+                        seconds=[used[token][0] for token in tokens],
+                        ips=[used[token][1] for token in tokens],
+                    )
                 if hits:
                     links = sorted(hits)
                     tx.run(ADD_HITS, links=links, hits=[hits[link] for link in links])
@@ -135,3 +170,4 @@ class Activity:
             for link, count in hits.items():
                 self._hits[link] = self._hits.get(link, 0) + count
             self._active = {**active, **self._active}
+            self._used = {**used, **self._used}

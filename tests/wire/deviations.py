@@ -483,6 +483,12 @@ DEVIATIONS: tuple[Deviation, ...] = (
         "DELETE /auth revokes the token that was presented; the reference never finds it.",
     ),
     Deviation(
+        "platform 1.5",
+        ("DELETE-auth", "GET-auth-token", "GET-auth-withheader", "POST-auth"),
+        (Header("cache-control", "no-store"),),
+        "What holds a secret is kept nowhere on its way.",
+    ),
+    Deviation(
         "P-25",
         ("GET-whoami-after-DELETE-auth",),
         (Status(401), ErrorObject(7)),

@@ -1,0 +1,98 @@
+"""API keys: tokens that a person makes for a program. Wire: docs/api/tokens.md."""
+
+from __future__ import annotations
+
+from msgspec import UNSET, Struct, UnsetType
+
+from forumapi import itemtypes, paging, schemas
+from forumapi.body import given
+from forumapi.context import Context
+from forumapi.errors import OUT_OF_RANGE, Invalid, NotFound
+from forumapi.fragments import dumps
+from forumapi.handler import LOGIN, Handler, needs
+from forumapi.models import journal, own_token
+from forumapi.models.access_token import KEY
+from forumapi.response import Data, Done, Result
+
+_PATH = "/api/v1/keys"
+
+
+class ApiKeyBody(Struct):
+    """A key to make. `days`: how long it is good; 90 when left out."""
+
+    name: str | UnsetType = UNSET
+    scopes: list[str] | UnsetType = UNSET
+    days: int | UnsetType = UNSET
+
+
+class KeysHandler(Handler):
+    """The caller's API keys for this site."""
+
+    allow = "OPTIONS,GET,HEAD,POST"
+    takes_idempotency_key = False
+    required_keys = {"POST": ("name", "scopes")}
+
+    @needs(LOGIN, answer=schemas.ApiKeys, paged=True)
+    def get(self, ctx: Context) -> Result:
+        """The keys, newest first, without their secrets."""
+        rows, total = own_token.page(ctx.reader, ctx.site.id, ctx.identity.user_id, KEY, ctx.paging)
+        paging.check(total, ctx.paging)
+        items = dumps([own_token.key_document(row) for row in rows])
+        page = paging.page(items, total, ctx.paging, _PATH, ctx.path, ctx.query_string, ctx.pairs)
+        return Data(
+            b'{"keys":%b,"meta":{"links":[{"rel":"self","href":"%b"}]}}' % (page, _PATH.encode())
+        )
+
+    @needs(LOGIN, body=ApiKeyBody, answer=schemas.ApiKey)
+    def post(self, ctx: Context) -> Result:
+        """Make a key: `name`, `scopes`, and in `days` how long it is good. The answer alone has its secret."""
+        sent: ApiKeyBody = ctx.body
+        app = ctx.app
+        name = own_token.checked_name(given(sent.name, ""), own_token.MOST_NAME)
+        scopes = own_token.checked_scopes(given(sent.scopes, []), app.scopes)
+        days = given(sent.days, min(own_token.DEFAULT_DAYS, app.config.token_days))
+        if not 1 <= days <= app.config.token_days:
+            raise Invalid(
+                "days", f"must be between 1 and {app.config.token_days}", code=OUT_OF_RANGE
+            )
+        user_id = ctx.identity.user_id
+        made = own_token.add_key(ctx.writer, ctx.site.id, user_id, name, scopes, days, ip=ctx.ip)
+        row = own_token.find(ctx.reader, ctx.site.id, user_id, KEY, made.id)
+        assert row is not None  # made just now
+        _note(ctx, journal.CREATED, made.id)
+        return Data(dumps(own_token.key_document(row, made.secret)))
+
+
+class KeyHandler(Handler):
+    """One API key of the caller."""
+
+    allow = "OPTIONS,GET,HEAD,DELETE"
+
+    @needs(LOGIN, answer=schemas.ApiKey)
+    def get(self, ctx: Context) -> Result:
+        """The key without its secret; 404 for one of somebody else."""
+        row = own_token.find(ctx.reader, ctx.site.id, ctx.identity.user_id, KEY, ctx.args["key_id"])
+        if row is None:
+            raise NotFound("There is no such key")
+        return Data(dumps(own_token.key_document(row)))
+
+    @needs(LOGIN)
+    def delete(self, ctx: Context) -> Result:
+        """Revoke it: it is worth nothing from the next request on."""
+        id: int = ctx.args["key_id"]
+        if not own_token.revoke(ctx.writer, ctx.site.id, ctx.identity.user_id, KEY, id):
+            raise NotFound("There is no such key")
+        _note(ctx, journal.DELETED, id)
+        return Done()
+
+
+def _note(ctx: Context, kind: str, id: int) -> None:
+    journal.record(
+        ctx.writer,
+        ctx.site.id,
+        kind,
+        itemtypes.AUTH,
+        id,
+        actor=ctx.identity.profile_id,
+        ip=ctx.ip,
+    )

@@ -1,0 +1,129 @@
+"""What a token with scopes may do: `<resource>:read` and `<resource>:write`, made from the routing tables.
+
+The resource of an operation is the first part of its address below /api/v1, so that an address that is added has its
+scopes at once; the tables below hold the exceptions. Docs: docs/api/oauth.md.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from typing import Final
+
+# What `of` answers for an operation that any token may ask for, and for one that only a token without scopes may.
+OPEN: Final = ""
+WHOLE: Final = "*"
+
+_BELOW: Final = "/api/v1/"
+_NAME: Final = re.compile(r"[a-z0-9][a-z0-9_-]*")
+
+# Addresses that say nothing of the caller and change nothing in their name.
+_OPEN: Final = frozenset(
+    (
+        "/",
+        "/.well-known/oauth-authorization-server",
+        "/api",
+        "/api/v1",
+        "/oauth/authorize",
+        "/oauth/device",
+        "/out/<code>",
+    )
+)
+_OPEN_RESOURCES: Final = frozenset(("auth0", "docs", "legal", "openapi.json", "out"))
+
+# Whoever could reach these with a limited token could make themselves an unlimited one.
+_WHOLE_RESOURCES: Final = frozenset(("auth", "keys", "oauth", "sessions"))
+
+# A part of an address, wherever it stands, that says more than the first one.
+_PARTS: Final[Mapping[str, str]] = {"roles": "roles"}
+
+_RESOURCES: Final[Mapping[str, str]] = {
+    "hosts": "sites",
+    "menu": "sites",
+    "reserved": "sites",
+    "site": "sites",
+    "whoami": "profile",
+}
+_ADDRESSES: Final[Mapping[str, str]] = {
+    "/api/v1/profiles/options": "profile",
+    "/api/v1/profiles/read": "profile",
+}
+# The token that is presented: who it belongs to, and giving it up.
+_OWN_TOKEN: Final = frozenset(("/api/v1/auth", "/api/v1/auth/<token>"))
+_OF_OWN_TOKEN: Final[Mapping[str, str]] = {"GET": "profile:read", "POST": OPEN, "DELETE": OPEN}
+
+# Asking much at once, which changes nothing.
+_READ_BY_POST: Final = frozenset(("permission", "search"))
+
+_WORDS: Final[Mapping[str, str]] = {
+    "comments:read": "Read comments",
+    "comments:write": "Write, change and delete comments",
+    "conversations:read": "Read conversations",
+    "conversations:write": "Start, change and delete conversations",
+    "events:read": "Read events and who attends",
+    "events:write": "Make, change and delete events, and attend them",
+    "files:write": "Upload files",
+    "huddles:read": "Read your private huddles",
+    "huddles:write": "Start private huddles, invite to them and leave them",
+    "ignored:read": "See what you ignore",
+    "ignored:write": "Change what you ignore",
+    "microcosms:read": "See the forums of this site and what is in them",
+    "microcosms:write": "Make, change and delete forums where you may",
+    "permission:read": "Ask what you may do",
+    "polls:read": "Read polls",
+    "polls:write": "Make, change and delete polls, and vote in them",
+    "profile:read": "See your profile with your e-mail address, and your settings",
+    "profile:write": "Change your settings and mark things as read",
+    "profiles:read": "See the people of this site, and your own profile with your e-mail address",
+    "profiles:write": "Change your profile",
+    "roles:read": "See who may do what",
+    "roles:write": "Change who may do what, where you may",
+    "sites:read": "See what this site is called and how it is set up",
+    "sites:write": "Change how this site is set up, where you may",
+    "updates:read": "Read your notifications",
+    "updates:write": "Mark notifications as read and choose which you get",
+    "users:read": "See your account, and those of others where you may",
+    "users:write": "Add people to this site, where you may",
+    "watchers:read": "See what you follow",
+    "watchers:write": "Follow things and stop following them",
+}
+
+
+def of(template: str, verb: str) -> str:
+    """The scope that a method of an address asks of a limited token, or OPEN, or WHOLE.
+
+    Raises LookupError for an address outside of the API that no table here names: nobody decided on it.
+    """
+    if template in _OPEN:
+        return OPEN
+    if template in _OWN_TOKEN:
+        return _OF_OWN_TOKEN[verb]
+    first, *rest = template.removeprefix(_BELOW).split("/")
+    if first in _OPEN_RESOURCES:
+        return OPEN
+    if first in _WHOLE_RESOURCES:
+        return WHOLE
+    if not template.startswith(_BELOW) or not _NAME.fullmatch(first):
+        raise LookupError(f"no scope is known for {template}")
+    resource = _ADDRESSES.get(template) or _RESOURCES.get(first, first)
+    for part in rest:
+        resource = _PARTS.get(part, resource)
+    is_read = verb in ("GET", "HEAD") or resource in _READ_BY_POST
+    return f"{resource}:{'read' if is_read else 'write'}"
+
+
+def words(scope: str) -> str:
+    """What a scope lets one do, for whoever is asked to grant it."""
+    resource, _, kind = scope.partition(":")
+    return _WORDS.get(scope) or f"{'Read' if kind == 'read' else 'Change'} {resource}"
+
+
+def known(operations: Iterable[tuple[str, str]]) -> tuple[str, ...]:
+    """Every scope of these operations, (address, method) each, in alphabetical order."""
+    found = {of(template, verb) for template, verb in operations}
+    return tuple(sorted(found - {OPEN, WHOLE}))
+
+
+def split(text: str) -> list[str]:
+    """The scopes of a space-separated list, each once, in order."""
+    return list(dict.fromkeys(text.split()))

@@ -1,0 +1,140 @@
+"""What a limited token may do: every operation with every scope, and that no operation is without a decision."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from forumapi import routes, scopes
+from tests.api import Api
+from tests.factories import Factory, Person, Site
+
+_PARAMETER = re.compile(r"<(?:\w+:)?(\w+)>")
+OPERATIONS = [
+    (table, url, verb)
+    for table in ("ROOT", "SITE")
+    for url, handler in getattr(routes, table).items()
+    for verb in handler.operations
+]
+KNOWN = scopes.known((url, verb) for table, url, verb in OPERATIONS if table == "SITE")
+
+
+def test_every_operation_has_been_decided_on() -> None:
+    for _, url, verb in OPERATIONS:
+        found = scopes.of(url, verb)
+        assert found in (scopes.OPEN, scopes.WHOLE) or re.fullmatch(
+            r"[a-z0-9_-]+:(read|write)", found
+        )
+
+
+def test_an_address_that_nobody_decided_on_is_an_error() -> None:
+    for url in ("/metrics", "/api/v2/comments", "/api/v1/<token>"):
+        with pytest.raises(LookupError):
+            scopes.of(url, "GET")
+
+
+def test_a_new_address_has_its_scopes_at_once() -> None:
+    assert scopes.of("/api/v1/bookmarks/<number:id>", "GET") == "bookmarks:read"
+    assert scopes.of("/api/v1/bookmarks", "POST") == "bookmarks:write"
+    assert scopes.of("/api/v1/microcosms/<microcosm:item>/roles", "POST") == "roles:write"
+    assert scopes.words("bookmarks:write") == "Change bookmarks"
+
+
+def test_making_tokens_takes_a_token_without_scopes() -> None:
+    for _, url, verb in OPERATIONS:
+        if url.startswith(("/api/v1/keys", "/api/v1/sessions", "/api/v1/oauth/clients")):
+            assert scopes.of(url, verb) == scopes.WHOLE
+
+
+def _token(make: Factory, person: Person, granted: tuple[str, ...]) -> str:
+    secret = make.token(person)
+    make.sql(
+        "UPDATE access_tokens SET scopes = %(scopes)s WHERE token_hash = sha256(convert_to(%(secret)s, 'UTF8'))",
+        scopes=list(granted),
+        secret=secret,
+    )
+    return secret
+
+
+def test_every_operation_with_every_scope(
+    make: Factory, server: object, api: Api, bikes: Site
+) -> None:
+    """A token with one scope gets at exactly the operations of that scope; at all others it is told which it lacks."""
+    api.checks_schema = False
+    place = make.microcosm(bikes)
+    visited = 0
+    for granted in KNOWN:
+        token = _token(make, make.person(bikes), (granted,))
+        for _, url, verb in OPERATIONS:
+            if _ == "ROOT" or routes.SITE[url].ignores_token:
+                continue
+            wanted = scopes.of(url, verb)
+            if wanted == scopes.OPEN and verb == "DELETE":
+                continue  # giving up the token itself, below
+            path = _PARAMETER.sub(token if "<token>" in url else str(place.id), url)
+            answer = api.request(verb, path, site=bikes, token=token)
+            refused = answer.status == 403 and b'"errorCode":25' in answer.body
+            assert refused == (wanted not in (scopes.OPEN, granted)), (verb, url, granted)
+            if refused and wanted != scopes.WHOLE:
+                assert answer.data["scope"] == wanted
+                assert answer.headers["WWW-Authenticate"] == (
+                    f'Bearer error="insufficient_scope", scope="{wanted}"'
+                )
+            visited += 1
+    assert visited > 500
+
+
+def test_a_refusal_is_made_before_anything_is_looked_at(
+    api: Api, make: Factory, bikes: Site
+) -> None:
+    chat = make.conversation(bikes)
+    token = _token(make, bikes.member, ("comments:read",))
+
+    for path in (chat.path, "/api/v1/conversations/987654321"):
+        answer = api.get(path, site=bikes, token=token)
+        assert (answer.status, answer.statements) == (403, 1)
+        assert answer.code == 25
+        assert answer.error == "This token lacks the scope conversations:read"
+
+
+def test_a_scope_gives_no_more_than_its_user_may(api: Api, make: Factory, bikes: Site) -> None:
+    token = _token(make, bikes.member, ("sites:write", "conversations:read"))
+    chat = make.conversation(bikes)
+
+    assert api.get(chat.path, site=bikes, token=token).status == 200
+    answer = api.put("/api/v1/site", {"title": "Mine"}, site=bikes, token=token)
+    assert (answer.status, answer.code) == (403, 8)
+
+
+def test_scopes_cost_no_statement(api: Api, make: Factory, bikes: Site) -> None:
+    token = _token(make, bikes.member, ("conversations:read",))
+    chat = make.conversation(bikes)
+    api.get(chat.path, by=bikes.member)
+
+    full = api.get(chat.path, by=bikes.member).statements
+    assert api.get(chat.path, site=bikes, token=token).statements == full
+
+
+def test_a_token_without_any_scope_can_only_be_given_up(
+    api: Api, make: Factory, bikes: Site
+) -> None:
+    token = _token(make, bikes.member, ())
+
+    assert api.get("/api/v1/whoami", site=bikes, token=token).code == 25
+    assert api.get("/api/v1/auth", site=bikes, token=token).code == 25
+    assert api.get("/api/v1/keys", site=bikes, token=token).code == 25
+    assert api.delete("/api/v1/auth", site=bikes, token=token).status == 200
+    assert api.get("/api/v1/whoami", site=bikes, token=token).status == 401
+
+
+def test_a_method_that_is_overridden_asks_for_the_scope_of_what_is_meant(
+    api: Api, make: Factory, bikes: Site
+) -> None:
+    chat = make.conversation(bikes)
+    token = _token(make, bikes.member, ("conversations:read",))
+
+    answer = api.post(f"{chat.path}?method=DELETE", site=bikes, token=token)
+
+    assert answer.data["scope"] == "conversations:write"
+    assert api.post(f"{chat.path}?method=GET", site=bikes, token=token).status == 200
