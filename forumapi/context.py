@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from forumapi import paging
@@ -116,6 +118,14 @@ class Context:
     def writer(self) -> Transaction:
         """The transaction of this request; only under a method other than GET."""
         return self.tx  # type: ignore[no-any-return]
+
+    @contextmanager
+    def aside(self) -> Iterator[Transaction]:
+        """A transaction during a GET, for a read mark that a stored count depends on."""
+        self.reader.end()  # a request holds one connection at a time
+        with self.app.database.write() as tx:
+            yield tx
+        self.reader.statements += tx.statements
 
     @property
     def author(self) -> Author:

@@ -16,6 +16,14 @@ from forumapi.handlers.comments import (
 from forumapi.handlers.conversations import ConversationHandler, ConversationsHandler
 from forumapi.handlers.docs import DocsHandler, OpenapiHandler
 from forumapi.handlers.hosts import HostHandler, ReservedHandler
+from forumapi.handlers.huddles import (
+    HuddleHandler,
+    HuddleLastCommentHandler,
+    HuddleNewCommentHandler,
+    HuddlesHandler,
+    ParticipantHandler,
+    ParticipantsHandler,
+)
 from forumapi.handlers.ignored import IgnoredBatchHandler, IgnoredHandler
 from forumapi.handlers.index import ApiHandler, TopHandler, V1Handler
 from forumapi.handlers.items import LastCommentHandler, NewCommentHandler
@@ -83,6 +91,12 @@ SITE: dict[str, type[Handler]] = {
     "/api/v1/conversations/<conversation:item>/lastcomment": LastCommentHandler,
     "/api/v1/conversations/<conversation:item>/newcomment": NewCommentHandler,
     "/api/v1/docs": DocsHandler,
+    "/api/v1/huddles": HuddlesHandler,
+    "/api/v1/huddles/<huddle:item>": HuddleHandler,
+    "/api/v1/huddles/<huddle:item>/lastcomment": HuddleLastCommentHandler,
+    "/api/v1/huddles/<huddle:item>/newcomment": HuddleNewCommentHandler,
+    "/api/v1/huddles/<huddle:item>/participants": ParticipantsHandler,
+    "/api/v1/huddles/<huddle:item>/participants/<profile:profileId>": ParticipantHandler,
     "/api/v1/ignored": IgnoredHandler,
     "/api/v1/ignored/batch": IgnoredBatchHandler,
     "/api/v1/keys": KeysHandler,

@@ -651,6 +651,92 @@ class Conversations(Struct, kw_only=True):
     meta: ListMeta
 
 
+# ---------------------------------------------------------------- huddles (content 8)
+
+
+class HuddleFlags(Struct, kw_only=True):
+    """The caller's own relation to a huddle."""
+
+    watched: Literal[True] | UnsetType = UNSET
+    ignored: Literal[True] | UnsetType = UNSET
+    sendEmail: bool | UnsetType = UNSET
+    sendSMS: bool | UnsetType = UNSET
+
+
+class HuddleMeta(Struct, kw_only=True):
+    """`meta` of a huddle."""
+
+    created: Time
+    createdBy: ProfileSummary
+    flags: HuddleFlags
+    links: list[Link]
+    permissions: Permissions
+
+
+class Huddle(Struct, kw_only=True):
+    """A private conversation with a page of its comments (content 8.4)."""
+
+    id: Id
+    title: Text
+    isConfidential: Annotated[bool, Meta(description="Nobody can be added.")]
+    participants: Annotated[list[ProfileSummary], Meta(description="All of them, by id.")]
+    comments: Paged[CommentSummary]
+    meta: HuddleMeta
+
+
+class HuddleSummaryFlags(Struct, kw_only=True):
+    """What the caller has not read of a huddle."""
+
+    unread: bool
+
+
+class HuddleSummaryMeta(Struct, kw_only=True):
+    """`meta` of a huddle in a list."""
+
+    created: Time
+    createdBy: ProfileSummary
+    flags: HuddleSummaryFlags
+    links: list[Link]
+
+
+class HuddleSummary(Struct, kw_only=True):
+    """A huddle in the list of the caller's own (content 8.4)."""
+
+    id: Id
+    title: Text
+    totalComments: Count
+    participants: Annotated[list[ProfileSummary], Meta(description="All of them, by id.")]
+    lastCommentId: Id | UnsetType = UNSET
+    lastCommentCreatedBy: ProfileSummary | UnsetType = UNSET
+    lastCommentCreated: Time | UnsetType = UNSET
+    meta: HuddleSummaryMeta
+
+
+class Huddles(Struct, kw_only=True):
+    """The caller's own huddles (content 8.5)."""
+
+    huddles: Paged[HuddleSummary]
+    meta: LinksMeta
+
+
+class Participant(Struct, kw_only=True):
+    """Somebody in a huddle (content 8.6)."""
+
+    id: Id
+    participant: ProfileSummary
+
+
+class ParticipantsMeta(Struct, kw_only=True):
+    """Always empty."""
+
+
+class Participants(Struct, kw_only=True):
+    """Who is in a huddle (content 8.6)."""
+
+    participants: Paged[Participant]
+    meta: ParticipantsMeta
+
+
 # ---------------------------------------------------------------- ignored (discovery 6)
 
 

@@ -16,6 +16,7 @@ from forumapi.models import (
     access_token,
     ban,
     counters,
+    huddle_writing,
     journal,
     membership,
     planting,
@@ -286,6 +287,21 @@ class Factory:
             )
         return Thing(site, item_type, id)
 
+    def huddle(self, *people: Person, title: str = "", is_confidential: bool = False) -> Thing:
+        """A huddle that the first of `people` began, with all of them in it."""
+        site = people[0].site
+        with self.database.write() as tx:
+            id = huddle_writing.insert(
+                tx,
+                self._author(people[0]),
+                title or f"Huddle {next(_number)}",
+                [person.id for person in people],
+                is_confidential=is_confidential,
+                language="english",
+                window_s=0,
+            )
+        return Thing(site, itemtypes.HUDDLE, id)
+
     def comment(
         self,
         on: Thing | Person,
@@ -322,7 +338,8 @@ class Factory:
         if isinstance(on, Person):
             place = remark.Place(itemtypes.PROFILE, on.id)
         else:
-            place = remark.Place(on.type, on.id, writing.lock(tx, on.site.id, on.type, on.id))
+            locked = writing.lock(tx, on.site.id, on.type, on.id, by.id)
+            place = remark.Place(on.type, on.id, locked)
         made = remark.insert(
             tx,
             self._author(by),

@@ -29,6 +29,8 @@ BODIES: dict[tuple[str, str], Any] = {
         "itemId": "@conversation",
         "markdown": "A text",
     },
+    ("POST", "/api/v1/huddles"): {"title": "A title", "participants": []},
+    ("PUT", "/api/v1/huddles/<huddle:item>/participants"): [],
     ("PUT", "/api/v1/profiles/<profile:item>"): {"gender": "f"},
     ("POST", "/api/v1/keys"): {"name": "A key", "scopes": ["comments:read"]},
     ("PUT", "/api/v1/site/menu"): [{"href": "/microcosms/1/", "text": "Start"}],
@@ -96,12 +98,14 @@ def test_every_route_answers_every_caller_as_the_table_says(
                     "conversation": chat.id,
                     "microcosm": place.id,
                     "comment": comment.id,
+                    "huddle": make.huddle(site.member, site.moderator).id,
                     "profile": site.member.id,
                     "poll": make.conversation(site, microcosm=place, item_type=itemtypes.POLL).id,
                     "site": site.id,
                 }
                 kind = re.search(r"<(\w+):item>", url)
-                path = _PARAMETER.sub(str(ids[kind[1]]) if kind else "1", url)
+                path = url.replace("<profile:profileId>", str(site.member.id))
+                path = _PARAMETER.sub(str(ids[kind[1]]) if kind else "1", path)
                 body = BODIES.get((method, url), DEFAULT_BODIES.get(method))
                 if url.endswith("/attributes") and method != "GET":
                     body = [{"key": "colour", "value": "red"}]

@@ -47,6 +47,7 @@ def foreign(make: Factory, trains: Site) -> dict[str, int]:
         "conversation": chat.id,
         "microcosm": make.microcosm(trains).id,
         "comment": make.comment(chat).id,
+        "huddle": make.huddle(trains.member, trains.owner).id,
         "profile": trains.member.id,
         "user": trains.member.user_id,
         "number": trains.id,
@@ -99,6 +100,7 @@ def test_a_foreign_id_is_answered_like_none(
             {"itemType": "conversation", "itemId": "@conversation", "markdown": "x"},
         ),
         ("/api/v1/comments", {"itemType": "profile", "itemId": "@profile", "markdown": "x"}),
+        ("/api/v1/comments", {"itemType": "huddle", "itemId": "@huddle", "markdown": "x"}),
         ("/api/v1/conversations", {"microcosmId": "@microcosm", "title": "x"}),
         ("/api/v1/microcosms", {"parentId": "@microcosm", "title": "x", "description": "x"}),
     ],
@@ -158,10 +160,16 @@ def test_no_list_or_count_shows_the_other_site(
     api: Api, make: Factory, bikes: Site, trains: Site
 ) -> None:
     make.conversation(trains, title="Only on trains")
+    make.huddle(
+        trains.member,
+        *(person for person in trains.cast().values() if person),
+        title="Only on trains",
+    )
     for path in (
         "/api/v1/microcosms?limit=250",
         "/api/v1/microcosms/tree",
         "/api/v1/conversations?limit=250",
+        "/api/v1/huddles?limit=250",
         "/api/v1/profiles?limit=250",
         "/api/v1/site",
     ):

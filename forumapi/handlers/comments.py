@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import ClassVar, Final
 
-from forumapi import body, itemtypes, paging, patch, permissions, schemas
+from forumapi import body, errors, itemtypes, paging, patch, permissions, schemas
 from forumapi.body import UNSET, Body, Meta, UnsetType
 from forumapi.context import Context, Located
 from forumapi.errors import NO_CREATE, OUT_OF_RANGE, Forbidden, Invalid, NotFound
 from forumapi.handler import CREATE, DELETE, READ, UPDATE, Handler, needs
-from forumapi.models import comment, item, journal, profile, remark, text, writing
+from forumapi.models import comment, huddle, item, journal, profile, remark, text, writing
 from forumapi.models.comment import CommentPage
 from forumapi.models.remark import LockedComment, Place
 from forumapi.permissions import Target
@@ -86,14 +86,18 @@ class LockedLocated(Located):
 
 def _locate_for_writing(ctx: Context) -> LockedLocated:
     tx, site_id, id = ctx.writer, ctx.site.id, ctx.args["item"].id
-    parent = remark.parent_of(tx, site_id, id)
+    parent = remark.parent_of(tx, site_id, id, ctx.identity.profile_id)
     if parent is None:
         located = LockedLocated(Target(itemtypes.COMMENT, id))
         located.comment = None
         return located
     place = _place(ctx, *parent)
+    if place is None:  # a huddle that the caller left at this moment
+        located = LockedLocated(Target(itemtypes.COMMENT, id))
+        located.comment = None
+        return located
     found = remark.lock(tx, site_id, id)
-    assert found is not None and place is not None
+    assert found is not None
     located = LockedLocated(
         Target(
             itemtypes.COMMENT,
@@ -101,7 +105,7 @@ def _locate_for_writing(ctx: Context) -> LockedLocated:
             place.microcosm_id,
             (found.author_id,),
             parent_type=place.item_type,
-            is_participant=_participates(ctx, place),
+            is_participant=place.item_type == itemtypes.HUDDLE,
         ),
         is_hidden=not found.is_visible or _is_hidden(place),
         version=found.version,
@@ -116,7 +120,7 @@ def _place(ctx: Context, item_type: int, id: int) -> Place | None:
     if item_type == itemtypes.PROFILE:
         known = profile.summaries(ctx.reader, ctx.app.documents, ctx.site.id, [id])
         return Place(item_type, id) if id in known else None
-    locked = writing.lock(ctx.writer, ctx.site.id, item_type, id)
+    locked = writing.lock(ctx.writer, ctx.site.id, item_type, id, ctx.identity.profile_id)
     if locked is None:
         return None
     node = ctx.tree.nodes.get(locked.microcosm_id)
@@ -126,19 +130,6 @@ def _place(ctx: Context, item_type: int, id: int) -> Place | None:
 def _is_hidden(place: Place) -> bool:
     locked = place.locked
     return locked is not None and not (locked.is_visible and place.is_under_live)
-
-
-def _participates(ctx: Context, place: Place) -> bool:
-    if place.item_type != itemtypes.HUDDLE:
-        return False
-    return bool(
-        ctx.writer.value(
-            writing.IS_PARTICIPANT,
-            site_id=ctx.site.id,
-            item_id=place.id,
-            me=ctx.identity.profile_id,
-        )
-    )
 
 
 class CommentHandler(Handler):
@@ -157,16 +148,11 @@ class CommentHandler(Handler):
         found = ctx.located.page
         if found is None:
             raise NotFound("There is no such comment")
-        me = ctx.identity.profile_id
-        if found.stub.is_unread and not ctx.is_head and found.parent.type != itemtypes.PROFILE:
-            ctx.tx.run(
-                item.MARK_AT,
-                site_id=ctx.site.id,
-                me=me,
-                item_type=found.parent.type,
-                item_id=found.parent.id,
-                comment_id=found.stub.id,
-            )
+        if found.is_deleted and found.parent.type == itemtypes.HUDDLE:
+            # Nobody moderates a huddle: what its author deleted is gone, for a site's owner in it too.
+            raise NotFound("This was deleted", code=errors.DELETED)
+        if found.stub.is_unread and not ctx.is_head:
+            _mark_read(ctx, found)
         limit = ctx.paging.limit
         offset = paging.page_offset(found.position, limit)
         href = paging.href(
@@ -236,6 +222,23 @@ class CommentHandler(Handler):
                 kind=journal.DELETED,
             )
         return Done()
+
+
+def _mark_read(ctx: Context, found: CommentPage) -> None:
+    """Move the read mark of what the comment is on up to it (discovery 7.4)."""
+    site_id, me, parent = ctx.site.id, ctx.identity.profile_id, found.parent
+    if parent.type == itemtypes.HUDDLE:
+        with ctx.aside() as tx:
+            huddle.mark_read_to(tx, site_id, parent.id, me, found.stub.id)
+    elif parent.type != itemtypes.PROFILE:
+        ctx.tx.run(
+            item.MARK_AT,
+            site_id=site_id,
+            me=me,
+            item_type=parent.type,
+            item_id=parent.id,
+            comment_id=found.stub.id,
+        )
 
 
 def _required(ctx: Context) -> LockedComment:

@@ -345,23 +345,19 @@ class LastCommentHandler(Handler):
     @needs(READ, status=307, paged=True)
     def get(self, ctx: Context) -> Result:
         """307 to the item's page that holds the comment; to the item itself while it has none."""
-        named = ctx.args["item"]
         if ctx.located.page is None:
             raise NotFound("There is no such item")
-        identity = ctx.identity
-        found = item.target_comment(
+        href = item.redirect(
             ctx.reader,
             ctx.site.id,
-            named.id,
-            identity.profile_id,
-            identity.ignored_profiles,
+            ctx.args["item"].type,
+            ctx.args["item"].id,
+            ctx.identity.profile_id,
+            ctx.identity.ignored_profiles,
+            ctx.paging.limit,
+            ctx.pairs,
             newest=self.is_newest,
         )
-        pairs = [pair for pair in ctx.pairs if pair[0] != "comment_id"]
-        if found is None:
-            href = paging.href(itemtypes.href(named.type, named.id), pairs, offset=None)
-        else:
-            href = item.comment_href(named.type, named.id, *found, ctx.paging.limit, pairs)
         return Elsewhere(href)
 
 

@@ -260,6 +260,11 @@ def by_ids(tx: Reader, documents: Documents, site_id: int, ids: Sequence[int]) -
 
 # ---------------------------------------------------------------- one comment, in detail
 
+# A comment in a huddle is not there for anybody but the participants: no later step can tell it from none.
+SEEN: Final = """(i.item_type_id IS DISTINCT FROM 5
+                    OR EXISTS (SELECT 1 FROM huddle_participants h
+                                WHERE h.site_id = i.site_id AND h.item_id = i.item_id AND h.profile_id = %(me)s))"""
+
 # The comment itself (0), the one it replies to (1), its replies (2), each with what its summary needs; and of the
 # first what permission, place and read mark need.
 PAGE = Query(
@@ -267,9 +272,10 @@ PAGE = Query(
     f"""
     WITH one AS (
         SELECT c.*, i.item_type_id, i.microcosm_id, i.title, i.is_deleted OR i.is_moderated AS parent_hidden,
-               greatest(r.read_at, mr.read_at, me.all_read_at, '-infinity'::timestamptz) AS read_time,
-               EXISTS (SELECT 1 FROM huddle_participants h WHERE i.item_type_id = 5 AND h.site_id = i.site_id
-                          AND h.item_id = i.item_id AND h.profile_id = %(me)s) AS is_participant
+               greatest(r.read_at, mr.read_at,
+                        CASE i.item_type_id WHEN 5 THEN me.huddles_read_at ELSE me.all_read_at END,
+                        '-infinity'::timestamptz) AS read_time,
+               i.item_type_id = 5 AS is_participant
           FROM comments c
           LEFT JOIN items i ON i.site_id = c.site_id AND i.item_id = c.item_id
           LEFT JOIN profiles me ON me.site_id = c.site_id AND me.profile_id = %(me)s
@@ -277,7 +283,7 @@ PAGE = Query(
                                 AND r.item_type_id = i.item_type_id AND r.item_id = i.item_id
           LEFT JOIN read_marks mr ON mr.site_id = c.site_id AND mr.profile_id = %(me)s AND mr.item_type_id = 2
                                  AND mr.item_id = i.microcosm_id
-         WHERE c.site_id = %(site_id)s AND c.comment_id = %(id)s),
+         WHERE c.site_id = %(site_id)s AND c.comment_id = %(id)s AND {SEEN}),
     found AS (
         SELECT 0 AS kind, one.comment_id FROM one
          UNION ALL
@@ -293,7 +299,7 @@ PAGE = Query(
     SELECT {COLUMNS.format(unread="f.kind = 0 AND %(me)s <> 0 AND c.created > one.read_time")},
            f.kind, coalesce(one.item_type_id, 3::smallint), coalesce(one.item_id, one.on_profile_id),
            coalesce(one.microcosm_id, 0), coalesce(one.title, pp.profile_name, ''),
-           coalesce(one.parent_hidden, false), one.is_deleted, one.is_moderated, one.is_participant,
+           coalesce(one.parent_hidden, false), one.is_deleted, one.is_moderated, coalesce(one.is_participant, false),
            CASE WHEN f.kind = 0 AND one.item_id IS NOT NULL THEN
                 one.seq - (SELECT count(*) FROM comments h WHERE h.site_id = one.site_id AND h.item_id = one.item_id
                               AND h.seq <= one.seq AND (h.is_deleted OR h.is_moderated))

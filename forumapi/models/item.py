@@ -23,7 +23,7 @@ from forumapi.permissions import Target, Tree, View
 
 # The time up to which the viewer `me` has read an item `i` (discovery 7.3); -infinity for guests.
 READ_TIME: Final = """greatest(
-                   (SELECT p.all_read_at FROM profiles p
+                   (SELECT CASE i.item_type_id WHEN 5 THEN p.huddles_read_at ELSE p.all_read_at END FROM profiles p
                      WHERE p.site_id = %(site_id)s AND p.profile_id = %(me)s),
                    (SELECT r.read_at FROM read_marks r
                      WHERE r.site_id = %(site_id)s AND r.profile_id = %(me)s
@@ -43,29 +43,16 @@ _PARENT: Final = """
                 THEN i.details END"""
 _PARENT_STAMPED: Final = 16
 
+# How many comments of an item `i` the viewer sees.
+TOTAL: Final = """i.comment_count - coalesce((
+                   SELECT sum(x.live) FROM item_authors x
+                    WHERE x.site_id = i.site_id AND x.item_id = i.item_id
+                      AND x.profile_id = ANY(%(ignored)s::bigint[])), 0)::int"""
+
 # Page k of a thread is `seq > offset` while nothing in it is hidden from this viewer. Otherwise the
 # numbers are walked, in the index alone, from the nearer end, so that the last page costs what the
 # first one does. Exactly one of the three branches runs.
-PAGE = Query(
-    "item.page",
-    f"""
-    WITH one AS MATERIALIZED (
-        SELECT i.site_id, i.item_id, i.item_type_id, i.version, i.microcosm_id, i.title, i.created_by,
-               i.edited_by, i.edit_reason, i.is_sticky, i.is_open, i.is_deleted, i.is_moderated,
-               i.last_seq, i.last_activity, i.created, i.edited, {READ_TIME} AS read_time,
-               i.comment_count - coalesce((
-                   SELECT sum(x.live) FROM item_authors x
-                    WHERE x.site_id = i.site_id AND x.item_id = i.item_id
-                      AND x.profile_id = ANY(%(ignored)s::bigint[])), 0)::int AS total,
-               i.comment_count > coalesce((
-                   SELECT x.live FROM item_authors x
-                    WHERE x.site_id = i.site_id AND x.item_id = i.item_id
-                      AND x.profile_id = i.created_by), 0) AS others_wrote,
-               {details.COLUMN} AS details
-          FROM items i
-         WHERE i.site_id = %(site_id)s AND i.item_id = %(item_id)s
-           AND i.item_type_id = %(item_type)s),
-    picked AS MATERIALIZED (
+PICKED: Final = """
         (SELECT s.seq FROM one
           CROSS JOIN LATERAL generate_series(%(offset)s + 1, least(%(offset)s + %(limit)s, one.total)) s (seq)
           WHERE one.total = one.last_seq)
@@ -85,7 +72,25 @@ PAGE = Query(
                    AND NOT c.is_moderated AND c.created_by <> ALL(%(ignored)s::bigint[])
                  ORDER BY c.seq DESC LIMIT greatest(least(%(limit)s, one.total - %(offset)s), 0)
                 OFFSET greatest(one.total - %(offset)s - %(limit)s, 0)) c
-          WHERE one.total <> one.last_seq AND %(offset)s > one.total / 2))
+          WHERE one.total <> one.last_seq AND %(offset)s > one.total / 2)"""
+
+PAGE = Query(
+    "item.page",
+    f"""
+    WITH one AS MATERIALIZED (
+        SELECT i.site_id, i.item_id, i.item_type_id, i.version, i.microcosm_id, i.title, i.created_by,
+               i.edited_by, i.edit_reason, i.is_sticky, i.is_open, i.is_deleted, i.is_moderated,
+               i.last_seq, i.last_activity, i.created, i.edited, {READ_TIME} AS read_time,
+               {TOTAL} AS total,
+               i.comment_count > coalesce((
+                   SELECT x.live FROM item_authors x
+                    WHERE x.site_id = i.site_id AND x.item_id = i.item_id
+                      AND x.profile_id = i.created_by), 0) AS others_wrote,
+               {details.COLUMN} AS details
+          FROM items i
+         WHERE i.site_id = %(site_id)s AND i.item_id = %(item_id)s
+           AND i.item_type_id = %(item_type)s),
+    picked AS MATERIALIZED ({PICKED})
     SELECT {comment.COLUMNS.format(unread="c.created > i.read_time AND %(me)s <> 0")}, {_PARENT}
       FROM one i
       JOIN profiles ia ON ia.site_id = i.site_id AND ia.profile_id = i.created_by
@@ -536,3 +541,23 @@ def comment_href(
         limit=limit if limit != paging.DEFAULT_LIMIT else None,
         offset=offset or None,
     )
+
+
+def redirect(
+    tx: Reader,
+    site_id: int,
+    item_type: int,
+    item_id: int,
+    me: int,
+    ignored: Sequence[int],
+    limit: int,
+    pairs: paging.Pairs,
+    *,
+    newest: bool,
+) -> str:
+    """Where `lastcomment` (`newest`) and `newcomment` of an item lead: to the comment, or to the bare item."""
+    found = target_comment(tx, site_id, item_id, me, ignored, newest=newest)
+    kept = [pair for pair in pairs if pair[0] != "comment_id"]
+    if found is None:
+        return paging.href(itemtypes.href(item_type, item_id), kept, offset=None)
+    return comment_href(item_type, item_id, *found, limit, kept)

@@ -9,35 +9,31 @@ from typing import NamedTuple
 
 from forumapi import itemtypes
 from forumapi.db import Query, Reader, Transaction
+from forumapi.models import comment
 from forumapi.permissions import Target, Tree
 
-# The item's own state and author; whether somebody else has a live comment in it; whether `me` takes part (huddles).
+# The item's own state and author; whether somebody else has a live comment in it. A huddle, and a comment in one, is
+# found by its participants only: for all others it is as if it never existed.
 ITEM = Query(
     "locate.item",
-    """
+    f"""
     SELECT coalesce(i.microcosm_id, 0), i.created_by, i.is_deleted OR i.is_moderated, i.version,
-           i.comment_count > coalesce(mine.live, 0),
-           EXISTS (SELECT 1 FROM huddle_participants h
-                    WHERE i.item_type_id = 5 AND h.site_id = i.site_id AND h.item_id = i.item_id
-                      AND h.profile_id = %(me)s)
+           i.comment_count > coalesce(mine.live, 0), i.item_type_id = 5
       FROM items i
       LEFT JOIN item_authors mine ON mine.site_id = i.site_id AND mine.item_id = i.item_id
                                  AND mine.profile_id = i.created_by
-     WHERE i.site_id = %(site_id)s AND i.item_id = %(id)s AND i.item_type_id = %(item_type)s""",
+     WHERE i.site_id = %(site_id)s AND i.item_id = %(id)s AND i.item_type_id = %(item_type)s AND {comment.SEEN}""",
 )
 
 COMMENT = Query(
     "locate.comment",
-    """
+    f"""
     SELECT coalesce(i.microcosm_id, 0), c.created_by,
            c.is_deleted OR c.is_moderated OR coalesce(i.is_deleted OR i.is_moderated, false), c.version,
-           coalesce(i.item_type_id, 3::smallint),
-           EXISTS (SELECT 1 FROM huddle_participants h
-                    WHERE i.item_type_id = 5 AND h.site_id = i.site_id AND h.item_id = i.item_id
-                      AND h.profile_id = %(me)s)
+           coalesce(i.item_type_id, 3::smallint), coalesce(i.item_type_id = 5, false)
       FROM comments c
       LEFT JOIN items i ON i.site_id = c.site_id AND i.item_id = c.item_id
-     WHERE c.site_id = %(site_id)s AND c.comment_id = %(id)s""",
+     WHERE c.site_id = %(site_id)s AND c.comment_id = %(id)s AND {comment.SEEN}""",
 )
 
 PROFILE = Query(

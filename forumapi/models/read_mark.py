@@ -42,30 +42,48 @@ MARK_HUDDLES = Query(
      WHERE p.site_id = %(site_id)s AND p.profile_id = %(me)s""",
 )
 
-# A huddle is unread for its last activity after the later mark (R10), if somebody who is not ignored wrote since (7.5).
-COUNT_HUDDLES = Query(
-    "read_mark.count_huddles",
+# A huddle `i` of profile `p`, whose mark of it is `r`, is unread for its last activity after the later mark (R10), if
+# somebody who is not ignored wrote since (discovery 7.5); the first half alone is cheap.
+LATE: Final = "i.last_activity > greatest(r.read_at, p.huddles_read_at)"
+WRITTEN: Final = """
+              EXISTS (SELECT 1 FROM comments c
+                       WHERE c.site_id = i.site_id AND c.item_id = i.item_id AND c.created >= i.last_activity
+                         AND NOT c.is_deleted AND NOT c.is_moderated
+                         AND NOT EXISTS (SELECT 1 FROM ignores g
+                                          WHERE g.site_id = c.site_id AND g.profile_id = p.profile_id
+                                            AND g.item_type_id = 3 AND g.item_id = c.created_by))"""
+
+# Counting waits for whoever counts for the same profile, and then sees what they have written: else the later of two
+# would store what it saw before the earlier one. In the order of ids, as all profiles are locked.
+HOLD = Query(
+    "read_mark.hold",
     """
-    UPDATE profile_counters n
-       SET unread_huddles = (
+    SELECT n.profile_id
+      FROM profile_counters n
+     WHERE n.site_id = %(site_id)s AND n.profile_id = ANY(%(profile_ids)s::bigint[])
+     ORDER BY n.profile_id
+       FOR NO KEY UPDATE""",
+)
+
+# The list of huddles leaves out those that are ignored or were begun by somebody who is: so does the count.
+UNREAD_HUDDLES: Final = f"""
            SELECT count(*)
              FROM huddle_participants h
              JOIN profiles p ON p.site_id = h.site_id AND p.profile_id = h.profile_id
              JOIN items i ON i.site_id = h.site_id AND i.item_id = h.item_id
              LEFT JOIN read_marks r ON r.site_id = h.site_id AND r.profile_id = h.profile_id AND r.item_type_id = 5
                                    AND r.item_id = h.item_id
-            WHERE h.site_id = n.site_id AND h.profile_id = n.profile_id AND NOT i.is_deleted
-              AND i.last_activity > greatest(r.read_at, p.huddles_read_at)
-              AND EXISTS (SELECT 1 FROM comments c
-                           WHERE c.site_id = i.site_id AND c.item_id = i.item_id AND c.created >= i.last_activity
-                             AND NOT c.is_deleted AND NOT c.is_moderated
-                             AND NOT EXISTS (SELECT 1 FROM ignores g
-                                              WHERE g.site_id = c.site_id AND g.profile_id = n.profile_id
-                                                AND g.item_type_id = 3 AND g.item_id = c.created_by))
+            WHERE h.site_id = n.site_id AND h.profile_id = n.profile_id AND NOT i.is_deleted AND {LATE} AND {WRITTEN}
               AND NOT EXISTS (SELECT 1 FROM ignores g
-                               WHERE g.site_id = i.site_id AND g.profile_id = n.profile_id AND g.item_type_id = 5
-                                 AND g.item_id = i.item_id))
-     WHERE n.site_id = %(site_id)s AND n.profile_id = ANY(%(profile_ids)s)""",
+                               WHERE g.site_id = i.site_id AND g.profile_id = n.profile_id
+                                 AND (g.item_type_id, g.item_id) IN ((5, i.item_id), (3, i.created_by)))"""
+
+COUNT_HUDDLES = Query(
+    "read_mark.count_huddles",
+    f"""
+    UPDATE profile_counters n
+       SET unread_huddles = ({UNREAD_HUDDLES})
+     WHERE n.site_id = %(site_id)s AND n.profile_id = ANY(%(profile_ids)s::bigint[])""",
 )
 
 MARKABLE: Final = frozenset(
@@ -99,5 +117,6 @@ def mark_huddles(tx: Transaction, site_id: int, me: int) -> None:
 
 
 def count_huddles(tx: Transaction, site_id: int, profile_ids: Sequence[int]) -> None:
-    """Count the unread huddles of these profiles anew (discovery 7.5)."""
+    """Count the unread huddles of these profiles anew (discovery 7.5). Locks their counters."""
+    tx.rows(HOLD, site_id=site_id, profile_ids=profile_ids)
     tx.run(COUNT_HUDDLES, site_id=site_id, profile_ids=profile_ids)

@@ -9,7 +9,8 @@ from forumapi import itemtypes
 from forumapi.content.render import RENDERER_VERSION
 from forumapi.db import Query, Transaction
 from forumapi.errors import TooMany
-from forumapi.models import counters, journal, link
+from forumapi.models import counters, journal, link, read_mark
+from forumapi.models.comment import SEEN
 from forumapi.models.journal import Author
 from forumapi.models.text import Rendered
 from forumapi.models.writing import SERIALISE, LockedItem, watch
@@ -87,13 +88,42 @@ COUNT = Query(
      WHERE n.site_id = %(site_id)s AND n.profile_id = %(profile_id)s""",
 )
 
+# After something in a huddle was written or hidden. One's own comment one has read. All participants are locked in the
+# order of their ids before any of their counters moves, the author's included, who may have left.
+HOLD_PARTICIPANTS = Query(
+    "comment.hold_participants",
+    """
+    WITH marked AS (
+        INSERT INTO read_marks AS r (site_id, profile_id, item_type_id, item_id, read_at)
+        SELECT %(site_id)s, %(author_id)s, 5, %(item_id)s, %(read_at)s::timestamptz
+         WHERE %(read_at)s::timestamptz IS NOT NULL
+            ON CONFLICT (site_id, profile_id, item_type_id, item_id) DO UPDATE
+           SET read_at = greatest(r.read_at, EXCLUDED.read_at))
+    SELECT n.profile_id
+      FROM profile_counters n
+     WHERE n.site_id = %(site_id)s
+       AND (n.profile_id = %(author_id)s
+            OR n.profile_id IN (SELECT h.profile_id FROM huddle_participants h
+                                 WHERE h.site_id = %(site_id)s AND h.item_id = %(item_id)s))
+     ORDER BY n.profile_id
+       FOR NO KEY UPDATE OF n""",
+)
+COUNT_PARTICIPANTS = Query(
+    "comment.count_participants",
+    f"""
+    UPDATE profile_counters n
+       SET comment_count = n.comment_count + CASE n.profile_id WHEN %(author_id)s THEN %(by)s ELSE 0 END,
+           unread_huddles = ({read_mark.UNREAD_HUDDLES})
+     WHERE n.site_id = %(site_id)s AND n.profile_id = ANY(%(profile_ids)s::bigint[])""",
+)
+
 PARENT_OF = Query(
     "comment.parent_of",
-    """
+    f"""
     SELECT coalesce(c.item_id, 0), coalesce(i.item_type_id, 3::smallint), coalesce(c.on_profile_id, 0)
       FROM comments c
       LEFT JOIN items i ON i.site_id = c.site_id AND i.item_id = c.item_id
-     WHERE c.site_id = %(site_id)s AND c.comment_id = %(id)s""",
+     WHERE c.site_id = %(site_id)s AND c.comment_id = %(id)s AND {SEEN}""",
 )
 
 LOCK = Query(
@@ -245,8 +275,31 @@ def insert(
         links=sorted(set(rendered.link_ids)),
         ip=ip or None,
     )
-    tx.run(COUNT, site_id=site_id, profile_id=me, by=1)
+    _count_author(tx, site_id, place, me, 1, read_at=created)
     return Created(id, True)
+
+
+def _count_author(
+    tx: Transaction,
+    site_id: int,
+    place: Place,
+    author_id: int,
+    by: int,
+    *,
+    read_at: datetime.datetime | None = None,
+) -> None:
+    """Count a comment of an author; in a huddle also what is unread for each participant (discovery 7.5).
+
+    `read_at`: up to when the author has read the huddle.
+    """
+    if place.item_type != itemtypes.HUDDLE:
+        tx.run(COUNT, site_id=site_id, profile_id=author_id, by=by)
+        return
+    rows = tx.rows(
+        HOLD_PARTICIPANTS, site_id=site_id, item_id=place.id, author_id=author_id, read_at=read_at
+    )
+    ids = [row[0] for row in rows]
+    tx.run(COUNT_PARTICIPANTS, site_id=site_id, author_id=author_id, by=by, profile_ids=ids)
 
 
 class LockedComment(NamedTuple):
@@ -269,9 +322,9 @@ class LockedComment(NamedTuple):
         return not self.is_deleted and not self.is_moderated
 
 
-def parent_of(tx: Transaction, site_id: int, id: int) -> tuple[int, int] | None:
-    """(type, id) of what a comment is on; None if it never existed here. Never changes."""
-    row = tx.row(PARENT_OF, site_id=site_id, id=id)
+def parent_of(tx: Transaction, site_id: int, id: int, me: int) -> tuple[int, int] | None:
+    """(type, id) of what a comment is on; None if it never existed here, or is in a huddle without `me`."""
+    row = tx.row(PARENT_OF, site_id=site_id, id=id, me=me)
     if row is None:
         return None
     return row[1], row[0] or row[2]
@@ -339,7 +392,7 @@ def flag(
                 counters.settle(tx, site_id, [place.microcosm_id])
         else:
             tx.run(RECOUNT_BIO, site_id=site_id, profile_id=place.id)
-        tx.run(COUNT, site_id=site_id, profile_id=found.author_id, by=by)
+        _count_author(tx, site_id, place, found.author_id, by)
     _record(tx, author, place, kind, found.id, version)
 
 

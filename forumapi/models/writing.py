@@ -11,22 +11,22 @@ from forumapi.models.journal import Author
 from forumapi.models.kinds import New
 from forumapi.permissions import Target
 
-# The defaults of a new watcher (discovery 3.3): the profile's own preference of that update type, else what profile,
-# site or platform allow in general and the type wants by default.
+# The defaults of a new watcher `who` (discovery 3.3): the profile's own preference of that update type, else what
+# profile, site or platform allow in general and the type wants by default.
 WATCHER_DEFAULTS: Final = """
     coalesce((SELECT o.{flag} FROM update_options o
-               WHERE o.site_id = %(site_id)s AND o.profile_id = %(me)s AND o.update_type_id = {type}),
+               WHERE o.site_id = %(site_id)s AND o.profile_id = {who} AND o.update_type_id = {type}),
              (SELECT coalesce(po.{flag}, so.{flag}, pl.{flag}) AND t.{flag}
                 FROM platform_options pl
                 JOIN update_types t ON t.update_type_id = {type}
                 LEFT JOIN site_options so ON so.site_id = %(site_id)s
-                LEFT JOIN profile_options po ON po.site_id = %(site_id)s AND po.profile_id = %(me)s), false)"""
+                LEFT JOIN profile_options po ON po.site_id = %(site_id)s AND po.profile_id = {who}), false)"""
 
 
 def watch(update_type: str, item_type: str, item_id: str) -> str:
     """SQL that makes the caller a watcher; an existing watcher is never changed (discovery 5.5)."""
-    email = WATCHER_DEFAULTS.format(flag="send_email", type=update_type)
-    sms = WATCHER_DEFAULTS.format(flag="send_sms", type=update_type)
+    email = WATCHER_DEFAULTS.format(flag="send_email", type=update_type, who="%(me)s")
+    sms = WATCHER_DEFAULTS.format(flag="send_sms", type=update_type, who="%(me)s")
     return f"""
         INSERT INTO watchers (site_id, profile_id, item_type_id, item_id, send_email, send_sms)
         SELECT %(site_id)s, %(me)s, {item_type}, {item_id}, {email}, {sms}
@@ -86,19 +86,24 @@ LOCK = Query(
        FOR NO KEY UPDATE""",
 )
 
+# A huddle is there for its participants alone; the caller's own row is locked too, so that leaving waits.
+LOCK_HUDDLE = Query(
+    "writing.lock_huddle",
+    """
+    SELECT i.item_id, i.item_type_id, i.version, i.microcosm_id, i.title, i.created_by, i.is_sticky, i.is_open,
+           i.is_deleted, i.is_moderated, i.comment_count, i.last_seq
+      FROM items i
+      JOIN huddle_participants h ON h.site_id = i.site_id AND h.item_id = i.item_id AND h.profile_id = %(me)s
+     WHERE i.site_id = %(site_id)s AND i.item_id = %(item_id)s AND i.item_type_id = 5
+       FOR NO KEY UPDATE OF i FOR KEY SHARE OF h""",
+)
+
 OTHERS_WROTE = Query(
     "writing.others_wrote",
     """
     SELECT EXISTS (SELECT 1 FROM item_authors x
                     WHERE x.site_id = %(site_id)s AND x.item_id = %(item_id)s AND x.profile_id <> %(me)s
                       AND x.live > 0)""",
-)
-
-IS_PARTICIPANT = Query(
-    "writing.is_participant",
-    """
-    SELECT EXISTS (SELECT 1 FROM huddle_participants h
-                    WHERE h.site_id = %(site_id)s AND h.item_id = %(item_id)s AND h.profile_id = %(me)s)""",
 )
 
 UPDATE = Query(
@@ -154,9 +159,14 @@ class LockedItem(NamedTuple):
         return not self.is_deleted and not self.is_moderated
 
 
-def lock(tx: Transaction, site_id: int, item_type: int, item_id: int) -> LockedItem | None:
-    """Lock an item; None if it never existed here."""
-    row = tx.row(LOCK, site_id=site_id, item_type=item_type, item_id=item_id)
+def lock(
+    tx: Transaction, site_id: int, item_type: int, item_id: int, me: int = 0
+) -> LockedItem | None:
+    """Lock an item; None if it never existed here, or is a huddle that `me` is no participant of."""
+    if item_type == itemtypes.HUDDLE:
+        row = tx.row(LOCK_HUDDLE, site_id=site_id, item_id=item_id, me=me)
+    else:
+        row = tx.row(LOCK, site_id=site_id, item_type=item_type, item_id=item_id)
     return LockedItem(*row) if row else None
 
 
@@ -168,10 +178,8 @@ def target(
     `asks_delete` False spares the look for other authors, which decides nothing but `delete` (C-24).
     """
     others_wrote = True
-    is_participant = False
-    if found.item_type == itemtypes.HUDDLE:
-        is_participant = bool(tx.value(IS_PARTICIPANT, site_id=site_id, item_id=found.id, me=me))
-    elif asks_delete and me and me == found.author_id:
+    is_huddle = found.item_type == itemtypes.HUDDLE
+    if asks_delete and not is_huddle and me and me == found.author_id:
         others_wrote = bool(tx.value(OTHERS_WROTE, site_id=site_id, item_id=found.id, me=me))
     return Target(
         found.item_type,
@@ -179,7 +187,7 @@ def target(
         found.microcosm_id or 0,
         (found.author_id,),
         others_wrote=others_wrote,
-        is_participant=is_participant,
+        is_participant=is_huddle,  # or it would not have been locked
     )
 
 
