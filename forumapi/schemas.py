@@ -726,15 +726,11 @@ class Participant(Struct, kw_only=True):
     participant: ProfileSummary
 
 
-class ParticipantsMeta(Struct, kw_only=True):
-    """Always empty."""
-
-
 class Participants(Struct, kw_only=True):
     """Who is in a huddle (content 8.6)."""
 
     participants: Paged[Participant]
-    meta: ParticipantsMeta
+    meta: NoFlags
 
 
 # ---------------------------------------------------------------- ignored (discovery 6)

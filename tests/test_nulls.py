@@ -31,6 +31,8 @@ def test_every_nullable_column_may_be_null(api: Api, make: Factory, database_url
     comment = make.comment(chat)
     answer = make.comment(chat, by=site.owner, reply_to=comment)
     make.comment(site.member, by=site.member)
+    huddle = make.huddle(site.member, site.owner)
+    make.comment(huddle)
     body = {"markdown": "edited", "title": "edited", "meta": {"editReason": "because"}}
     for thing in (comment, chat, place):
         assert api.put(thing.path, body, by=site.owner).status == 302
@@ -69,6 +71,7 @@ def test_every_nullable_column_may_be_null(api: Api, make: Factory, database_url
         "microcosm": place.id,
         "conversation": chat.id,
         "comment": answer.id,
+        "huddle": huddle.id,
         "profile": site.member.id,
         "poll": make.conversation(site, item_type=itemtypes.POLL).id,
         "site": site.id,
@@ -77,7 +80,8 @@ def test_every_nullable_column_may_be_null(api: Api, make: Factory, database_url
         if "GET" not in handler.operations or "<token>" in url or "<code>" in url:
             continue
         kind = re.search(r"<(\w+):item>", url)
-        path = _PARAMETER.sub(str(ids[kind[1]]) if kind else "1", url)
+        path = url.replace("<profile:profileId>", str(site.member.id))
+        path = _PARAMETER.sub(str(ids[kind[1]]) if kind else "1", path)
         for by in site.cast().values():
             got = api.get(path, site=site, by=by)
             assert got.status in (200, 307, 403, 404), (path, got.status, got.body[:300])

@@ -136,6 +136,21 @@ def moderated_comment(scene: Scene) -> None:
     scene.flag(scene.world.owner, f"comments/{scene.ids['comments/100002']}", "moderated", True)
 
 
+def huddle(scene: Scene) -> None:
+    """member1 has begun a huddle with member2; two more people are on the site."""
+    scene.ids["huddles/1"] = scene.huddle("A private talk")
+    scene.ids["participants/8"] = scene.member2.id
+    for recorded in (12, 13):
+        stranger = scene.stranger()
+        scene.ids |= {f"profiles/{recorded}": stranger, f"participants/{recorded}": stranger}
+
+
+def confidential_huddle(scene: Scene) -> None:
+    """member1 has begun a confidential huddle with member2; somebody else is on the site."""
+    scene.ids["huddles/2"] = scene.huddle("Confidential", is_confidential=True)
+    scene.ids["profiles/12"] = scene.stranger()
+
+
 def said_before(scene: Scene) -> None:
     """member1 has sent the very same comment a moment ago."""
     without_content(scene)
@@ -223,6 +238,10 @@ CASES: Mapping[str, Situation] = {
     "OPTIONS-comments": standing,
     "OPTIONS-conversation": standing,
     "OPTIONS-conversations": standing,
+    "OPTIONS-huddle": standing,
+    "OPTIONS-huddle-participant": standing,
+    "OPTIONS-huddle-participants": standing,
+    "OPTIONS-huddles": standing,
     "OPTIONS-ignored": standing,
     "OPTIONS-lastcomment": standing,
     "OPTIONS-legal": standing,
@@ -262,6 +281,8 @@ CASES: Mapping[str, Situation] = {
     "disableBoiler": standing,
     "disableBoiler-header": standing,
     "jsonp": standing,
+    "member-DELETE-huddle": huddle,
+    "member-DELETE-huddle-participant-other": huddle,
     "member-DELETE-ignored-conversation": ignored_conversation,
     "member-DELETE-ignored-microcosm": ignored_things,
     "member-DELETE-ignored-profile": ignored_things,
@@ -291,6 +312,10 @@ CASES: Mapping[str, Situation] = {
     "member-GET-conversation-page2": standing,
     "member-GET-conversation-sticky-edited": pinned_and_closed_conversation,
     "member-GET-conversation-watched": watched_conversation,
+    "member-GET-huddle": huddle,
+    "member-GET-huddle-confidential": confidential_huddle,
+    "member-GET-huddle-participant": huddle,
+    "member-GET-huddle-participants": huddle,
     "member-GET-ignored": ignored_things,
     "member-GET-ignored-empty": standing,
     "member-GET-microcosm-leaf": something_new,
@@ -324,6 +349,7 @@ CASES: Mapping[str, Situation] = {
     "member-POST-comment-duplicate": said_before,
     "member-POST-comment-empty": standing,
     "member-POST-comment-form": without_content,
+    "member-POST-comment-huddle": huddle,
     "member-POST-comment-missingitem": standing,
     "member-POST-comment-noitemtype": standing,
     "member-POST-comment-on-closed": closed_conversation,
@@ -336,6 +362,8 @@ CASES: Mapping[str, Situation] = {
     "member-POST-conversation-notitle": standing,
     "member-POST-conversation-shouting": standing,
     "member-POST-conversation2": standing,
+    "member-POST-huddle": standing,
+    "member-POST-huddle-confidential": standing,
     "member-POST-microcosm": standing,
     "member-POST-profile": standing,
     "member-PUT-comment": own_comment,
@@ -343,6 +371,9 @@ CASES: Mapping[str, Situation] = {
     "member-PUT-comment-other": standing,
     "member-PUT-conversation": own_conversation,
     "member-PUT-conversation-noreason": own_conversation,
+    "member-PUT-huddle-participant": huddle,
+    "member-PUT-huddle-participants": huddle,
+    "member-PUT-huddle-participants-confidential": confidential_huddle,
     "member-PUT-ignored-bad": standing,
     "member-PUT-ignored-conversation": ignorable,
     "member-PUT-ignored-microcosm": ignorable,
@@ -408,7 +439,6 @@ ROUTE_OF: Mapping[str, str] = {
     "events": "/api/v1/events",
     "files": "/api/v1/files",
     "geocode": "/api/v1/geocode",
-    "huddles": "/api/v1/huddles",
     "metrics": "/api/v1/metrics",
     "polls": "/api/v1/polls",
     "resolve": "/api/v1/resolve",
@@ -477,24 +507,6 @@ LATER: Mapping[str, tuple[str, ...]] = {
         "member-POST-files-maxwidth",
     ),
     "geocode": ("OPTIONS-geocode",),
-    "huddles": (
-        "OPTIONS-huddle",
-        "OPTIONS-huddle-participant",
-        "OPTIONS-huddle-participants",
-        "OPTIONS-huddles",
-        "member-DELETE-huddle",
-        "member-DELETE-huddle-participant-other",
-        "member-GET-huddle",
-        "member-GET-huddle-confidential",
-        "member-GET-huddle-participant",
-        "member-GET-huddle-participants",
-        "member-POST-comment-huddle",
-        "member-POST-huddle",
-        "member-POST-huddle-confidential",
-        "member-PUT-huddle-participant",
-        "member-PUT-huddle-participants",
-        "member-PUT-huddle-participants-confidential",
-    ),
     "metrics": (
         "OPTIONS-rootsite-metrics",
         "rootsite-guest-GET-metrics",

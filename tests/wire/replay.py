@@ -86,13 +86,29 @@ def _body(scene: Scene, request: Request) -> str:
         document = json.loads(text)
     except ValueError:
         return text
+    if "/huddles" in request.target:
+        return json.dumps(_people_in(scene, request, document))
     return json.dumps(_ids_in(scene, request, document)) if isinstance(document, dict) else text
+
+
+def _people_in(scene: Scene, request: Request, document: Any) -> Any:
+    """`document` with the ids of people replaced wherever it names one as `{"id": ...}`."""
+    if isinstance(document, list):
+        return [_people_in(scene, request, inner) for inner in document]
+    if not isinstance(document, dict):
+        return document
+    return {
+        key: _id(scene, "profiles", str(value), request.method)
+        if key == "id"
+        else _people_in(scene, request, value)
+        for key, value in document.items()
+    }
 
 
 def _ids_in(scene: Scene, request: Request, document: dict[str, Any]) -> dict[str, Any]:
     """`document` with the ids that its keys are known to hold replaced."""
     kinds = {"microcosmId": "microcosms"}
-    if document.get("itemType") in ("conversation", "microcosm", "profile"):
+    if document.get("itemType") in ("conversation", "huddle", "microcosm", "profile"):
         kinds["itemId"] = f"{document['itemType']}s"
     if request.target.startswith("/api/v1/profiles/"):
         kinds["id"] = "profiles"

@@ -235,6 +235,17 @@ class Scene:
         body = {"microcosmId": self.world.scratch, "title": title}
         return self.world.create("conversations", body, by=by)
 
+    def huddle(self, title: str, *, is_confidential: bool = False) -> int:
+        """The id of a new huddle of member1 and member2."""
+        thing = self.world.make.huddle(
+            self.member1, self.member2, title=title, is_confidential=is_confidential
+        )
+        return thing.id
+
+    def stranger(self) -> int:
+        """The id of somebody else's profile."""
+        return self.world.member(f"stranger{self.world.unique()}").id
+
     def comment(
         self, by: Person, item_type: str, item: int, text: str = "", *, reply_to: int = 0
     ) -> int:
