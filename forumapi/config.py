@@ -231,6 +231,13 @@ class Config:
         reload=True,
         rule=_between(1_024, 104_857_600),
     )
+    import_body_limit: int = _setting(
+        4_194_304,
+        "bytes",
+        "Largest CSV body of a batch of members; larger is 413.",
+        reload=True,
+        rule=_between(1_024, 104_857_600),
+    )
     header_limit: int = _setting(
         8_190,
         "bytes",

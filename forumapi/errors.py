@@ -5,6 +5,7 @@ Models and handlers raise these; only `response.py` turns them into bytes. Nothi
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
 
 BAD_CONTENT_TYPE: Final = 1
@@ -63,6 +64,19 @@ class Invalid(ApiError):
     def __init__(self, field: str, rule: str, *, code: int = 0) -> None:
         super().__init__(f"{field}: {rule}" if field else rule, code=code)
         self.field = field
+
+
+class InvalidRows(Invalid):
+    """400: rows of a list break rules. `rows` are (row from 1, or line; field; rule), the first of very many."""
+
+    MOST_NAMED = 1_000
+
+    def __init__(self, rows: Sequence[tuple[int, str, str]], total: int) -> None:
+        count = len({row for row, _, _ in rows})
+        super().__init__(
+            "", f"Nothing was changed: {count} of {total} rows can't be taken", code=OUT_OF_RANGE
+        )
+        self.rows = rows[: self.MOST_NAMED]
 
 
 class Unauthorized(ApiError):

@@ -6,7 +6,7 @@ A verb without `@needs` does not import: public is the loud `@needs(ANYONE)`.
 from __future__ import annotations
 
 import enum
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, ClassVar, Final, NamedTuple, TypeVar
 
 from forumapi.auth import identity
@@ -94,6 +94,8 @@ class Handler:
     # Requests that must not be refused for a token, since they are about to make or end one.
     ignores_token: ClassVar[bool] = False
     identity_query: ClassVar[Query] = identity.IDENTITY
+    # Method -> media types that `receive` takes, beside those of the declared body.
+    also_reads: ClassVar[Mapping[str, tuple[str, ...]]] = {}
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
@@ -121,6 +123,13 @@ class Handler:
 
     def admits_banned(self, ctx: Context) -> bool:
         """True where a banned caller is answered too (platform 3.6), so that a page can be shown."""
+        return False
+
+    def receive(self, ctx: Context) -> bool:
+        """Read the body of a write; False where it is to be read whole and decoded as the operation declares.
+
+        No connection is held meanwhile. Who reads it here sets `ctx.body`, and `ctx.raw_body` to what stands for it.
+        """
         return False
 
     def call(self, verb: str, ctx: Context) -> Result:

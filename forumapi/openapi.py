@@ -402,7 +402,10 @@ def _operation(place: Place, verb: str, operation: Operation, schemas: _Schemas)
         made["x-scope"] = scope
     if operation.body is not None:
         keys = required_keys(place.handler, verb)
-        made["requestBody"] = {"required": True, "content": schemas.body(operation.body, keys)}
+        content = schemas.body(operation.body, keys)
+        for media_type in place.handler.also_reads.get(verb, ()):
+            content[media_type] = {"schema": {"type": "string"}}
+        made["requestBody"] = {"required": True, "content": content}
     made["responses"] = {
         str(operation.status): _success(operation, schemas),
         **{

@@ -197,8 +197,9 @@ def _answer(app: App, ctx: Context, handler: Handler, method: str) -> tuple[int,
             result = _get(ctx, handler, operation)
             answer = _finish(app, ctx, operation, result, method)
         else:
-            _read_body(app, ctx)
             ctx.tx.end()
+            if not handler.receive(ctx):
+                _read_body(app, ctx)
             answer = _write(app, ctx, handler, operation, verb)
         if not handler.takes_idempotency_key:
             _forbid_storing(answer[1])
@@ -357,7 +358,7 @@ def _read_body(app: App, ctx: Context) -> None:
 
 
 def _decode(ctx: Context, operation: Operation) -> None:
-    if operation.body is not None:
+    if operation.body is not None and ctx.body is None:
         ctx.body = body.parse(ctx.raw_body, ctx.environ.get("CONTENT_TYPE", ""), operation.body)
         if operation.body == list[patch.Operation]:
             patch.check(ctx.body)

@@ -16,6 +16,7 @@ from forumapi.errors import (
     ApiError,
     InsufficientScope,
     Invalid,
+    InvalidRows,
     PreconditionFailed,
 )
 from forumapi.fragments import dumps
@@ -210,6 +211,10 @@ def error_data(error: ApiError, site_id: int, profile_id: int) -> bytes:
     data["errorDetail"] = error.message
     if isinstance(error, InsufficientScope) and error.scope:
         data["scope"] = error.scope
+    if isinstance(error, InvalidRows):
+        data["rows"] = [
+            {"row": row, "field": field, "rule": rule} for row, field, rule in error.rows
+        ]
     return dumps(data)
 
 

@@ -48,6 +48,7 @@ from forumapi.handlers.profiles import (
 from forumapi.handlers.sessions import SessionHandler, SessionsHandler
 from forumapi.handlers.sites import OwnSiteHandler, SiteHandler, SitesHandler
 from forumapi.handlers.status import StatusHandler
+from forumapi.handlers.users import UserHandler, UsersBatchHandler, UsersHandler
 from forumapi.handlers.whoami import WhoamiHandler
 
 ROOT: dict[str, type[Handler]] = {
@@ -127,5 +128,8 @@ SITE: dict[str, type[Handler]] = {
     "/api/v1/site/<site:item>/attributes": AttributesHandler,
     "/api/v1/site/<site:item>/attributes/<key:key>": AttributeHandler,
     "/api/v1/site/menu": OwnMenuHandler,
+    "/api/v1/users": UsersHandler,
+    "/api/v1/users/<user:item>": UserHandler,
+    "/api/v1/users/batch": UsersBatchHandler,
     "/api/v1/whoami": WhoamiHandler,
 }

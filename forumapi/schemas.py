@@ -106,6 +106,14 @@ class Breadcrumb(Struct, kw_only=True):
     level: Annotated[int, Meta(ge=2, description="Depth in the tree; the root is 1.")]
 
 
+class RowError(Struct, kw_only=True):
+    """What is wrong with one row of a list that was sent."""
+
+    row: Annotated[int, Meta(ge=1, description="Counted from 1; of CSV the line.")]
+    field: str
+    rule: str
+
+
 class ErrorDetail(Struct, kw_only=True):
     """`data` of every error (platform 1.6)."""
 
@@ -114,6 +122,10 @@ class ErrorDetail(Struct, kw_only=True):
     errorCode: Annotated[int, Meta(ge=0, le=25, description="A stable code; 0 when none fits.")]
     errorDetail: Annotated[str, Meta(description="The same text as error[0].")]
     scope: Annotated[str, Meta(description="The scope that the token lacks.")] | UnsetType = UNSET
+    rows: (
+        Annotated[list[RowError], Meta(description="Of a batch: its wrong rows, at most 1,000.")]
+        | UnsetType
+    ) = UNSET
 
 
 # ---------------------------------------------------------------- profiles (platform 4)
@@ -228,6 +240,30 @@ class User(Struct, kw_only=True):
     dobYear: int | None
     canonicalEmail: str | UnsetType = UNSET
     meta: UserMeta
+
+
+class BatchRow(Struct, kw_only=True):
+    """What became of one row of a batch of members."""
+
+    row: Annotated[int, Meta(ge=1, description="Counted from 1; of CSV the line.")]
+    profileId: Id
+    outcome: Annotated[
+        Literal["created", "granted", "revoked", "unchanged", "folded"],
+        Meta(description="created: got a profile; folded: a later row for the same person counts."),
+    ]
+
+
+class BatchReport(Struct, kw_only=True):
+    """What a batch of members did."""
+
+    users: Annotated[int, Meta(ge=0, description="New to the platform.")]
+    profiles: Annotated[int, Meta(ge=0, description="New to the site.")]
+    granted: Count
+    revoked: Count
+    unchanged: Count
+    folded: Count
+    invited: Annotated[int, Meta(ge=0, description="Mails that were put on their way.")]
+    rows: list[BatchRow]
 
 
 class AccessToken(Struct, kw_only=True):

@@ -75,6 +75,7 @@ def test_every_nullable_column_may_be_null(api: Api, make: Factory, database_url
         "profile": site.member.id,
         "poll": make.conversation(site, item_type=itemtypes.POLL).id,
         "site": site.id,
+        "user": site.member.user_id,
     }
     for url, handler in routes.SITE.items():
         if "GET" not in handler.operations or "<token>" in url or "<code>" in url:

@@ -38,6 +38,8 @@ BODIES: dict[tuple[str, str], Any] = {
     ("PUT", "/api/v1/ignored/batch"): [{"itemType": "conversation", "itemId": "@conversation"}],
     ("DELETE", "/api/v1/ignored"): {"itemType": "conversation", "itemId": "@conversation"},
     ("DELETE", "/api/v1/ignored/batch"): [{"itemType": "conversation", "itemId": "@conversation"}],
+    ("POST", "/api/v1/users"): [{"email": "somebody@example.test"}],
+    ("POST", "/api/v1/users/batch"): [{"email": "somebody@example.test", "isMember": True}],
     ("PUT", "/api/v1/profiles/read"): {"itemType": "conversation", "itemId": "@conversation"},
 }
 DEFAULT_BODIES: dict[str, Any] = {
@@ -102,6 +104,7 @@ def test_every_route_answers_every_caller_as_the_table_says(
                     "profile": site.member.id,
                     "poll": make.conversation(site, microcosm=place, item_type=itemtypes.POLL).id,
                     "site": site.id,
+                    "user": site.member.user_id,
                 }
                 kind = re.search(r"<(\w+):item>", url)
                 path = url.replace("<profile:profileId>", str(site.member.id))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import ClassVar, Final
 
 from msgspec import UNSET, Struct, UnsetType
@@ -22,7 +23,7 @@ from forumapi.models import (
 )
 from forumapi.models.comment import Parent, Stub
 from forumapi.models.profile import Detail, Editable, Filter
-from forumapi.permissions import SITE_OWNER, Target
+from forumapi.permissions import SITE_OWNER, Can, Target
 from forumapi.response import Data, Done, Page, Result, SeeOther
 
 MEMBER: Final = "/member"
@@ -243,37 +244,60 @@ def show(ctx: Context, detail: Detail) -> Page:
     """The answer that shows a profile to the caller."""
     is_self = bool(detail.id) and detail.id == ctx.identity.profile_id
     is_ignored = detail.id in ctx.identity.ignored_profiles
-    sees_private = is_self or bool(ctx.can & SITE_OWNER)
 
     def build() -> bytes:
-        return profile.detail_document(
-            ctx.site.id,
-            detail,
-            _bio(ctx, detail),
-            permissions.as_json(ctx.can),
-            is_self=is_self,
-            is_ignored=is_ignored,
-            sees_private=sees_private,
-        )
+        return _document(ctx, detail, _bios(ctx, [detail]).get(detail.id, b"null"), ctx.can)
 
     return Page(detail.version, (detail.stamp, is_self, is_ignored, ctx.can), build)
 
 
-def _bio(ctx: Context, detail: Detail) -> bytes:
-    """The newest live comment on the profile as a comment summary, or null."""
-    stub = Stub(*detail.bio)
-    if not stub.id:
-        return b"null"
+def shown(ctx: Context, ids: Sequence[int]) -> list[bytes]:
+    """The profile objects of several profiles as the caller sees them, in this order; unknown ids are left out."""
+    found = profile.find_many(ctx.reader, ctx.site.id, ids, ctx.identity.profile_id)
+    details = [found[id] for id in ids if id in found]
+    bios = _bios(ctx, details)
+    documents = []
+    for detail in details:
+        target = Target(itemtypes.PROFILE, detail.id, owner_ids=(detail.id,))
+        can = permissions.effective(ctx.identity.who, target, ctx.tree)
+        documents.append(_document(ctx, detail, bios.get(detail.id, b"null"), can))
+    return documents
+
+
+def _document(ctx: Context, detail: Detail, bio: bytes, can: Can) -> bytes:
+    is_self = detail.id == ctx.identity.profile_id
+    return profile.detail_document(
+        ctx.site.id,
+        detail,
+        bio,
+        permissions.as_json(can),
+        is_self=is_self,
+        is_ignored=detail.id in ctx.identity.ignored_profiles,
+        sees_private=is_self or bool(can & SITE_OWNER),
+    )
+
+
+def _bios(ctx: Context, details: Sequence[Detail]) -> dict[int, bytes]:
+    """The newest live comment on each profile as a comment summary, by the profile's id; none without one."""
+    stubs = {detail.id: Stub(*detail.bio) for detail in details if detail.bio[0]}
+    if not stubs:
+        return {}
     found = ctx.app.documents.fetch(
         ctx.reader,
         ctx.site.id,
-        {comment.SUMMARY: {stub.id: stub.version}, profile.SUMMARY: comment.profiles_of([stub])},
+        {
+            comment.SUMMARY: {stub.id: stub.version for stub in stubs.values()},
+            profile.SUMMARY: comment.profiles_of(list(stubs.values())),
+        },
     )
     people, texts = found[profile.SUMMARY], found[comment.SUMMARY]
-    if stub.id not in texts or stub.author_id not in people or stub.editor_id not in people:
-        return b"null"
-    links = comment.parent_links(Parent(itemtypes.PROFILE, detail.id, detail.name))
-    return comment.summary(texts[stub.id], stub, people, links)
+    made = {}
+    for detail in details:
+        stub = stubs.get(detail.id)
+        if stub and stub.id in texts and {stub.author_id, stub.editor_id} <= people.keys():
+            links = comment.parent_links(Parent(itemtypes.PROFILE, detail.id, detail.name))
+            made[detail.id] = comment.summary(texts[stub.id], stub, people, links)
+    return made
 
 
 # ---------------------------------------------------------------- one's own options

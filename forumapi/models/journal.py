@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final, NamedTuple
 
 from forumapi.db import Query, Transaction
@@ -32,6 +33,22 @@ RECORD = Query(
                            version)
     VALUES (%(site_id)s, %(kind)s, %(item_type)s, %(item_id)s, %(parent_type)s, %(parent_id)s, %(microcosm_id)s,
             %(actor)s::bigint, %(version)s)""",
+)
+
+RECORD_MANY = Query(
+    "journal.record_many",
+    """
+    WITH written AS (
+        SELECT w.item_id, w.version
+          FROM unnest(%(item_ids)s::bigint[], %(versions)s::int[]) WITH ORDINALITY AS w (item_id, version, place)
+         ORDER BY w.place),
+    audited AS (
+        INSERT INTO audit_log (site_id, item_type_id, item_id, profile_id, action, ip)
+        SELECT %(site_id)s, %(item_type)s, w.item_id, %(actor)s::bigint, %(action)s::text, %(ip)s::inet
+          FROM written w)
+    INSERT INTO event_log (site_id, kind, item_type_id, item_id, actor_id, version, detail)
+    SELECT %(site_id)s, %(kind)s, %(item_type)s, w.item_id, %(actor)s::bigint, w.version, %(detail)s::jsonb
+      FROM written w""",
 )
 
 
@@ -65,3 +82,32 @@ def record(
         microcosm_id=microcosm_id or None,
         action=_ACTIONS[kind] if audit else None,
     )
+
+
+def record_many(
+    tx: Transaction,
+    author: Author,
+    kind: str,
+    item_type: int,
+    ids: Sequence[int],
+    *,
+    versions: Sequence[int] = (),
+    is_import: bool = False,
+) -> None:
+    """`record` for many items of one type. Without `versions` they are new, at version 1.
+
+    `is_import`: the events say so, and nobody is to be told of each.
+    """
+    if ids:
+        tx.run(
+            RECORD_MANY,
+            site_id=author.site_id,
+            kind=kind,
+            item_type=item_type,
+            item_ids=ids,
+            versions=versions or [1] * len(ids),
+            actor=author.profile_id or None,
+            ip=author.ip or None,
+            action=_ACTIONS[kind],
+            detail='{"import": true}' if is_import else None,
+        )

@@ -64,6 +64,12 @@ FIND = Query(
     f"SELECT {DETAIL_COLUMNS} {_FROM} {DETAIL_JOINS.format(viewer='%(me)s')} {_WHERE}",
 )
 
+FIND_MANY = Query(
+    "profile.find_many",
+    f"""SELECT {DETAIL_COLUMNS} {_FROM} {DETAIL_JOINS.format(viewer="%(me)s")}
+     WHERE p.site_id = %(site_id)s AND p.profile_id = ANY(%(profile_ids)s::bigint[])""",
+)
+
 LOCK = Query(
     "profile.lock",
     """
@@ -209,6 +215,14 @@ def find(tx: Reader, site_id: int, profile_id: int, viewer_id: int) -> Detail | 
     """The profile as `viewer_id` (0: a guest) sees it, or None."""
     row = tx.row(FIND, site_id=site_id, profile_id=profile_id, me=viewer_id)
     return Detail.of(row) if row else None
+
+
+def find_many(
+    tx: Reader, site_id: int, profile_ids: Collection[int], viewer_id: int
+) -> dict[int, Detail]:
+    """The profiles as `viewer_id` sees them, by id; an unknown id has no entry."""
+    rows = tx.rows(FIND_MANY, site_id=site_id, profile_ids=list(profile_ids), me=viewer_id)
+    return {row[0]: Detail.of(row) for row in rows}
 
 
 def detail_document(

@@ -94,6 +94,7 @@ def known_ids(make: Factory, site: Site) -> dict[str, list[int]]:
         "sites": [site.id],
         "polls": [make.conversation(site, item_type=itemtypes.POLL).id],
         "site": [site.id],
+        "users": [site.member.user_id, site.owner.user_id],
     }
 
 

@@ -171,6 +171,11 @@ def made_member(scene: Scene) -> None:
     scene.make_member(scene.member1)
 
 
+def own_language(scene: Scene) -> None:
+    """member1 speaks British English."""
+    scene.speak(scene.member1, "en-gb")
+
+
 def another_token(scene: Scene) -> None:
     """member2 has signed in a second time."""
     scene.sign_in_again()
@@ -264,6 +269,9 @@ CASES: Mapping[str, Situation] = {
     "OPTIONS-rootsite-sites": standing,
     "OPTIONS-site": standing,
     "OPTIONS-tree": standing,
+    "OPTIONS-user": standing,
+    "OPTIONS-users": standing,
+    "OPTIONS-users-batch": standing,
     "OPTIONS-whoami": standing,
     "POST-auth": standing,
     "POST-auth-badassertion": standing,
@@ -336,6 +344,7 @@ CASES: Mapping[str, Situation] = {
     "member-GET-site": standing,
     "member-GET-site-by-id": standing,
     "member-GET-sites-on-subdomain": standing,
+    "member-GET-user-self": own_language,
     "member-GET-whoami": standing,
     "member-GET-whoami-is-member": made_member,
     "member-PATCH-comment-moderated": comment_of_another,
@@ -366,6 +375,7 @@ CASES: Mapping[str, Situation] = {
     "member-POST-huddle-confidential": standing,
     "member-POST-microcosm": standing,
     "member-POST-profile": standing,
+    "member-POST-users-batch": standing,
     "member-PUT-comment": own_comment,
     "member-PUT-comment-noreason": own_comment,
     "member-PUT-comment-other": standing,
@@ -446,7 +456,6 @@ ROUTE_OF: Mapping[str, str] = {
     "search": "/api/v1/search",
     "trending": "/api/v1/trending",
     "updates": "/api/v1/updates",
-    "users": "/api/v1/users",
     "watchers": "/api/v1/watchers",
 }
 """An address of each later resource; once it is routed, its recordings are due."""
@@ -568,13 +577,6 @@ LATER: Mapping[str, tuple[str, ...]] = {
         "member-GET-updates-preferences",
         "member-GET-updates-preferences-after",
         "member-PUT-updates-preference-1",
-    ),
-    "users": (
-        "OPTIONS-user",
-        "OPTIONS-users",
-        "OPTIONS-users-batch",
-        "member-GET-user-self",
-        "member-POST-users-batch",
     ),
     "watchers": (
         "OPTIONS-watcher",

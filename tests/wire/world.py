@@ -209,6 +209,9 @@ class Scene:
             "profiles/6": world.owner.id,
             "profiles/7": scene.member1.id,
             "profiles/8": scene.member2.id,
+            "users/1": world.owner.user_id,
+            "users/2": scene.member1.user_id,
+            "users/3": scene.member2.user_id,
             "microcosms/6": world.root,
             "microcosms/7": world.section,
             "microcosms/19": world.section_with_thread,
@@ -220,6 +223,7 @@ class Scene:
             "comments/99554": world.early_comment,
         }
         scene.texts = {
+            "member1@example.org": scene.member1.email,
             "member2@example.org": scene.member2.email,
             "member1": scene.member1.name,
             "member2": scene.member2.name,
@@ -305,6 +309,14 @@ class Scene:
         """Grants the `member` attribute, as the site's owner."""
         change = [{"op": "replace", "path": "/member", "value": True}]
         self.world.write("PATCH", f"profiles/{person.id}", change, by=self.world.owner, expect=200)
+
+    def speak(self, person: Person, language: str) -> None:
+        """Sets a user's language, which no route does."""
+        self.world.make.sql(
+            "UPDATE users SET language = %(language)s WHERE user_id = %(id)s",
+            language=language,
+            id=person.user_id,
+        )
 
     def sign_out(self) -> None:
         """Revokes member2's second token."""

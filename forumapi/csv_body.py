@@ -1,0 +1,83 @@
+"""A CSV body as a stream of records: read as it comes, in pieces, and never held whole."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+from collections.abc import Iterator
+from typing import Any, Final
+
+from forumapi.errors import UNPARSABLE, Invalid, TooLarge
+
+_PIECE: Final = 65_536
+
+
+class CsvBody:
+    """The records of a request's body. UTF-8, with or without a byte order mark; lines end in CR, LF or CRLF.
+
+    `digest` is that of what was read so far, for the idempotency key.
+    """
+
+    def __init__(self, environ: dict[str, Any], limit: int) -> None:
+        """Raises TooLarge for a body that says it is longer than `limit` bytes."""
+        length = environ.get("CONTENT_LENGTH") or ""
+        self._body = _Body(environ["wsgi.input"], int(length) if length.isdigit() else None, limit)
+
+    @property
+    def digest(self) -> bytes:
+        """The hash of what was read so far."""
+        return self._body.hash.digest()
+
+    def records(self) -> Iterator[tuple[int, list[str]]]:
+        """(line that the record ends in, counted from 1; its fields) of each record that is not an empty line.
+
+        Raises Invalid for what is not CSV in UTF-8 or ended early, TooLarge beyond the limit.
+        """
+        text = io.TextIOWrapper(
+            io.BufferedReader(self._body, _PIECE), encoding="utf-8-sig", newline=""
+        )
+        reader = csv.reader(text, strict=True)
+        try:
+            for fields in reader:
+                if fields:
+                    yield reader.line_num, fields
+        except csv.Error as error:
+            raise Invalid(
+                f"line {reader.line_num}", f"is not CSV: {error}", code=UNPARSABLE
+            ) from None
+        except UnicodeDecodeError:
+            raise Invalid("", "The body is not UTF-8", code=UNPARSABLE) from None
+
+
+class _Body(io.RawIOBase):
+    """The body as a raw stream that ends at its length and never goes beyond a limit."""
+
+    def __init__(self, stream: Any, length: int | None, limit: int) -> None:
+        self._stream = stream
+        self._left = length
+        self._limit = limit
+        self._read = 0
+        self.hash = hashlib.sha256()
+        if length is not None and length > limit:
+            raise self._too_large()
+
+    def _too_large(self) -> TooLarge:
+        return TooLarge(f"The body may have at most {self._limit} bytes")
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        most = len(buffer) if self._left is None else min(len(buffer), self._left)
+        piece = self._stream.read(most) if most else b""
+        if self._left is not None:
+            if len(piece) < min(most, 1):
+                raise Invalid("", "The body ended early", code=UNPARSABLE)
+            self._left -= len(piece)
+        self._read += len(piece)
+        if self._read > self._limit:
+            raise self._too_large()
+        self.hash.update(piece)
+        buffer[: len(piece)] = piece
+        return len(piece)
