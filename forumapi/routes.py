@@ -45,6 +45,7 @@ from forumapi.handlers.profiles import (
     ProfileReadHandler,
     ProfilesHandler,
 )
+from forumapi.handlers.revisions import DifferenceHandler, RevisionHandler, RevisionsHandler
 from forumapi.handlers.sessions import SessionHandler, SessionsHandler
 from forumapi.handlers.sites import OwnSiteHandler, SiteHandler, SitesHandler
 from forumapi.handlers.status import StatusHandler
@@ -85,6 +86,9 @@ SITE: dict[str, type[Handler]] = {
     "/api/v1/comments/<comment:item>/attributes": AttributesHandler,
     "/api/v1/comments/<comment:item>/attributes/<key:key>": AttributeHandler,
     "/api/v1/comments/<comment:item>/incontext": CommentInContextHandler,
+    "/api/v1/comments/<comment:item>/revisions": RevisionsHandler,
+    "/api/v1/comments/<comment:item>/revisions/<number:revision>": RevisionHandler,
+    "/api/v1/comments/<comment:item>/revisions/<number:revision>/diff": DifferenceHandler,
     "/api/v1/conversations": ConversationsHandler,
     "/api/v1/conversations/<conversation:item>": ConversationHandler,
     "/api/v1/conversations/<conversation:item>/attributes": AttributesHandler,

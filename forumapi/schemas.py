@@ -894,3 +894,61 @@ class Attributes(Struct, kw_only=True):
     """The attributes of a thing, by key."""
 
     attributes: Paged[Attribute]
+
+
+class RevisionMeta(Struct, kw_only=True):
+    """`meta` of a revision: who wrote it when."""
+
+    created: Time
+    createdBy: ProfileSummary
+    links: list[Link]
+
+
+class RevisionSummary(Struct, kw_only=True):
+    """A revision of a comment in a list."""
+
+    commentId: Id
+    revision: Annotated[int, Meta(ge=1)]
+    current: Annotated[bool, Meta(description="It is the text that is shown.")]
+    meta: RevisionMeta
+
+
+class Revision(Struct, kw_only=True):
+    """A revision of a comment."""
+
+    commentId: Id
+    revision: Annotated[int, Meta(ge=1)]
+    current: Annotated[bool, Meta(description="It is the text that is shown.")]
+    markdown: Annotated[str, Meta(description="The source, as it was sent.")]
+    meta: RevisionMeta
+
+
+class RevisionsMeta(Struct, kw_only=True):
+    """`meta` of a list of revisions; the permissions are those on the comment."""
+
+    links: list[Link]
+    permissions: Permissions
+
+
+class Revisions(Struct, kw_only=True):
+    """The revisions of a comment, newest first."""
+
+    revisions: Paged[RevisionSummary]
+    meta: RevisionsMeta
+
+
+class TextChange(Struct, kw_only=True):
+    """A piece of text that stayed, went or came."""
+
+    op: Literal["equal", "delete", "insert"]
+    text: str
+
+
+class Difference(Struct, kw_only=True, rename={"from_": "from"}):
+    """What turned one revision of a comment into another."""
+
+    commentId: Id
+    from_: Annotated[int, Meta(ge=0, description="0: nothing, before the first one.")]
+    to: Annotated[int, Meta(ge=1)]
+    changes: list[TextChange]
+    meta: LinksMeta

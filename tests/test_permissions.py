@@ -29,6 +29,7 @@ BODIES: dict[tuple[str, str], Any] = {
         "itemId": "@conversation",
         "markdown": "A text",
     },
+    ("POST", "/api/v1/comments/<comment:item>/revisions"): {"revision": 1},
     ("POST", "/api/v1/huddles"): {"title": "A title", "participants": []},
     ("PUT", "/api/v1/huddles/<huddle:item>/participants"): [],
     ("PUT", "/api/v1/profiles/<profile:item>"): {"gender": "f"},
@@ -108,6 +109,7 @@ def test_every_route_answers_every_caller_as_the_table_says(
                 }
                 kind = re.search(r"<(\w+):item>", url)
                 path = url.replace("<profile:profileId>", str(site.member.id))
+                path = path.replace("<number:revision>", "1")
                 path = _PARAMETER.sub(str(ids[kind[1]]) if kind else "1", path)
                 body = BODIES.get((method, url), DEFAULT_BODIES.get(method))
                 if url.endswith("/attributes") and method != "GET":

@@ -39,7 +39,8 @@ class LocatedComment(Located):
     page: CommentPage | None
 
 
-def _locate_for_reading(ctx: Context) -> LocatedComment:
+def locate_for_reading(ctx: Context) -> LocatedComment:
+    """The comment that the address names, as the caller sees it."""
     found = comment.page(
         ctx.reader,
         ctx.site.id,
@@ -84,7 +85,8 @@ class LockedLocated(Located):
     place: Place
 
 
-def _locate_for_writing(ctx: Context) -> LockedLocated:
+def locate_for_writing(ctx: Context) -> LockedLocated:
+    """The comment that the address names, locked with its item until the end of the request."""
     tx, site_id, id = ctx.writer, ctx.site.id, ctx.args["item"].id
     parent = remark.parent_of(tx, site_id, id, ctx.identity.profile_id)
     if parent is None:
@@ -139,18 +141,13 @@ class CommentHandler(Handler):
 
     def locate(self, ctx: Context) -> Located:
         if ctx.is_write:
-            return _locate_for_writing(ctx)
-        return _locate_for_reading(ctx)
+            return locate_for_writing(ctx)
+        return locate_for_reading(ctx)
 
     @needs(READ, answer=schemas.Comment, paged=True)
     def get(self, ctx: Context) -> Result:
         """The comment, the one it replies to and its replies; marks its item read up to it."""
-        found = ctx.located.page
-        if found is None:
-            raise NotFound("There is no such comment")
-        if found.is_deleted and found.parent.type == itemtypes.HUDDLE:
-            # Nobody moderates a huddle: what its author deleted is gone, for a site's owner in it too.
-            raise NotFound("This was deleted", code=errors.DELETED)
+        found = shown(ctx)
         if found.stub.is_unread and not ctx.is_head:
             _mark_read(ctx, found)
         limit = ctx.paging.limit
@@ -173,21 +170,21 @@ class CommentHandler(Handler):
     @needs(UPDATE, body=CommentBody, status=302)
     def put(self, ctx: Context) -> Result:
         """Change the text; the one before stays as a revision."""
-        found: LockedComment = _required(ctx)
+        found: LockedComment = required(ctx)
         place: Place = ctx.located.place
         here = f"/api/v1/comments/{found.id}"
         if isinstance(ctx.body.markdown, UnsetType):
             return SeeOther(here)
         source = text.source(ctx.body.markdown)
         if source != found.markdown:
-            rendered = _render(ctx, source)
+            rendered = render(ctx, source)
             remark.edit(ctx.writer, ctx.author, place, found, source, rendered)
         return SeeOther(here)
 
     @needs(UPDATE, body=list[patch.Operation])
     def patch(self, ctx: Context) -> Result:
         """Set the flags `deleted` and `moderated`."""
-        found: LockedComment = _required(ctx)
+        found: LockedComment = required(ctx)
         is_deleted, is_moderated = found.is_deleted, found.is_moderated
         for change in patch.changes(ctx.body, _PATHS):
             patch.permit(change, ctx.can)
@@ -210,7 +207,7 @@ class CommentHandler(Handler):
     @needs(DELETE)
     def delete(self, ctx: Context) -> Result:
         """Hide the comment from everybody but moderators; 200 also when it is gone."""
-        found: LockedComment = _required(ctx)
+        found: LockedComment = required(ctx)
         if not found.is_deleted:
             remark.flag(
                 ctx.writer,
@@ -222,6 +219,17 @@ class CommentHandler(Handler):
                 kind=journal.DELETED,
             )
         return Done()
+
+
+def shown(ctx: Context) -> CommentPage:
+    """The located comment. Raises NotFound."""
+    found: CommentPage | None = ctx.located.page
+    if found is None:
+        raise NotFound("There is no such comment")
+    if found.is_deleted and found.parent.type == itemtypes.HUDDLE:
+        # Nobody moderates a huddle: what its author deleted is gone, for a site's owner in it too.
+        raise NotFound("This was deleted", code=errors.DELETED)
+    return found
 
 
 def _mark_read(ctx: Context, found: CommentPage) -> None:
@@ -241,14 +249,16 @@ def _mark_read(ctx: Context, found: CommentPage) -> None:
         )
 
 
-def _required(ctx: Context) -> LockedComment:
+def required(ctx: Context) -> LockedComment:
+    """The comment located for writing. Raises NotFound."""
     found: LockedComment | None = ctx.located.comment
     if found is None:
         raise NotFound("There is no such comment")
     return found
 
 
-def _render(ctx: Context, source: str) -> text.Rendered:
+def render(ctx: Context, source: str) -> text.Rendered:
+    """A comment's source as it will be shown."""
     return text.markdown(ctx.writer, ctx.site, source, short_links=ctx.app.config.short_links)
 
 
@@ -284,7 +294,7 @@ class CommentsHandler(Handler):
         source = text.source(sent.markdown)
         rendered = text.Rendered("", (), [])
         if not ctx.identity.is_guest:
-            rendered = _render(ctx, source)
+            rendered = render(ctx, source)
         place = None if ctx.identity.is_guest else _place(ctx, kind.id, id)
         if place is None:
             located = LocatedParent(Target(kind.id, id))
@@ -342,14 +352,12 @@ class CommentInContextHandler(Handler):
     allow = "OPTIONS,GET,HEAD"
 
     def locate(self, ctx: Context) -> Located:
-        return _locate_for_reading(ctx)
+        return locate_for_reading(ctx)
 
     @needs(READ, status=307, paged=True)
     def get(self, ctx: Context) -> Result:
         """307 to the item's page that holds the comment."""
-        found: CommentPage | None = ctx.located.page
-        if found is None:
-            raise NotFound("There is no such comment")
+        found = shown(ctx)
         limit = ctx.paging.limit
         offset = paging.page_offset(found.position, limit)
         href = paging.href(

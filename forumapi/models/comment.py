@@ -300,6 +300,7 @@ PAGE = Query(
            f.kind, coalesce(one.item_type_id, 3::smallint), coalesce(one.item_id, one.on_profile_id),
            coalesce(one.microcosm_id, 0), coalesce(one.title, pp.profile_name, ''),
            coalesce(one.parent_hidden, false), one.is_deleted, one.is_moderated, coalesce(one.is_participant, false),
+           one.revisions,
            CASE WHEN f.kind = 0 AND one.item_id IS NOT NULL THEN
                 one.seq - (SELECT count(*) FROM comments h WHERE h.site_id = one.site_id AND h.item_id = one.item_id
                               AND h.seq <= one.seq AND (h.is_deleted OR h.is_moderated))
@@ -328,6 +329,7 @@ class CommentPage(NamedTuple):
     is_deleted: bool
     is_moderated: bool
     is_participant: bool
+    revisions: int
     position: int  # 1-based, among what the viewer sees
     stamp: Any
 

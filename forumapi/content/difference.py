@@ -1,0 +1,68 @@
+"""What changed between two texts, word by word."""
+
+from __future__ import annotations
+
+import re
+from typing import Final, NamedTuple
+
+from diff_match_patch import diff_match_patch
+
+EQUAL: Final = "equal"
+DELETE: Final = "delete"
+INSERT: Final = "insert"
+_OPERATIONS: Final = {0: EQUAL, -1: DELETE, 1: INSERT}
+
+# Words, spaces between them, and every other character by itself.
+_TOKEN: Final = re.compile(r"\w+|\s+|[^\w\s]")
+_BEFORE_SURROGATES: Final = 0xD800
+_SURROGATES: Final = 0x800
+
+# Two texts that have nothing in common cost the square of their length: after this long the rest is one change.
+LIMIT_S: Final = 0.05
+
+
+class Change(NamedTuple):
+    """A piece of text that stayed, went or came. The pieces that stayed or came make the new text, in order."""
+
+    op: str
+    text: str
+
+
+class _Differ(diff_match_patch):  # type: ignore[misc]
+    """Keeps to its time: the search for a long common middle does not look at the clock."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.Diff_Timeout = LIMIT_S
+
+    def diff_halfMatch(self, text1: str, text2: str) -> None:  # noqa: N802 - the library's name
+        return None
+
+
+def changes(old: str, new: str) -> list[Change]:
+    """What turns `old` into `new`, never two pieces of a kind side by side; the work is bounded by LIMIT_S."""
+    known: dict[str, str] = {}
+    words: list[str] = []
+
+    def letters(text: str) -> str:
+        """The text with each of its words as one character."""
+        found = []
+        for word in _TOKEN.findall(text):
+            letter = known.get(word)
+            if letter is None:
+                number = len(words)
+                skipped = _SURROGATES if number >= _BEFORE_SURROGATES else 0
+                letter = known[word] = chr(number + skipped)
+                words.append(word)
+            found.append(letter)
+        return "".join(found)
+
+    def spelled(text: str) -> str:
+        numbers = (ord(letter) for letter in text)
+        return "".join(
+            words[number - _SURROGATES if number >= _BEFORE_SURROGATES else number]
+            for number in numbers
+        )
+
+    found = _Differ().diff_main(letters(old), letters(new), checklines=False)
+    return [Change(_OPERATIONS[kind], spelled(text)) for kind, text in found if text]
