@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import datetime
+from collections.abc import Mapping
 from typing import Final, NamedTuple
 
 from forumapi import itemtypes
+from forumapi.auth import backends, methods
+from forumapi.auth.backends import Backend
 from forumapi.config import Config
 from forumapi.db import Query, Reader, Transaction
 from forumapi.errors import NotFound
-from forumapi.models import journal, remark, site, user, writing
+from forumapi.models import auth_backend, journal, remark, site, user, writing
 from forumapi.models.journal import Author
 from forumapi.models.remark import Place
 from forumapi.models.site_rules import SiteBody
@@ -151,3 +154,76 @@ def delete_posts(tx: Transaction, site_id: int, user_id: int) -> int:
             )
     tx.run(LEAVE_HUDDLES, site_id=site_id, profile_id=profile_id)
     return len(items) + len(comments)
+
+
+# ---------------------------------------------------------------- ways to sign in
+
+
+class Method(NamedTuple):
+    """A way to sign in as a list shows it. `set_by`: platform, site or default; `missing`: what it still lacks."""
+
+    method: str
+    state: str
+    set_by: str
+    settings: str
+    missing: str
+
+
+def sign_in_methods(tx: Reader, config: Config, key: str | None) -> list[Method]:
+    """How each way stands on the site with this key, or on all sites that say nothing themselves. Raises NotFound."""
+    rows = auth_backend.find_all(tx, site_id(tx, key) if key else site.ROOT_ID)
+    shown = []
+    for name in methods.LISTED:
+        one = backends.state(Backend.found[name], rows.get(name), config)
+        fields = one.backend.settings
+        told = [
+            f"{field.name}={'***' if field.kind == 'secret' else one.settings[field.name]}"
+            for field in fields
+            if field.name in one.settings
+        ]
+        missing = [f.name for f in fields if f.is_required and not one.settings.get(f.name)]
+        set_by = "default" if name not in rows else "site" if one.is_own else "platform"
+        state = "on" if one.is_enabled and one.is_ready else "off"
+        shown.append(Method(name, state, set_by, " ".join(told), " ".join(missing)))
+    return shown
+
+
+def set_sign_in(
+    tx: Transaction,
+    config: Config,
+    key: str | None,
+    name: str,
+    settings: Mapping[str, str],
+    *,
+    is_enabled: bool,
+) -> bool:
+    """Set a way to sign in up, for one site or for all; whether it has all it needs. Raises Invalid, NotFound.
+
+    What is not named stays. A list of addresses is written with commas between.
+    """
+    backend = _backend(name, config)
+    of = site_id(tx, key) if key else site.ROOT_ID
+    site.lock(tx, of)
+    row = auth_backend.find(tx, of, name)
+    stored = row.settings if row is not None and row.is_own == bool(key) else {}
+    kinds = {field.name: field.kind for field in backend.settings}
+    given = {
+        field: list(filter(None, value.split(","))) if kinds.get(field) == "urls" else value
+        for field, value in settings.items()
+    }
+    laid = backends.laid_over(backend, stored, given)
+    auth_backend.put(tx, Author(of, 0, ""), name, is_enabled=is_enabled, settings=laid)
+    return backend.is_ready(config, laid)
+
+
+def clear_sign_in(tx: Transaction, config: Config, key: str | None, name: str) -> None:
+    """Forget what was set up for one site, or for all. Raises NotFound."""
+    of = site_id(tx, key) if key else site.ROOT_ID
+    site.lock(tx, of)
+    auth_backend.delete(tx, Author(of, 0, ""), _backend(name, config).name)
+
+
+def _backend(name: str, config: Config) -> type[Backend]:
+    if name not in methods.LISTED or (backend := backends.find(name, config)) is None:
+        raise NotFound(f"there is no way to sign in {name}; `forumapi sign-in list` shows them")
+    return backend

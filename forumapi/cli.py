@@ -160,6 +160,21 @@ def parser() -> argparse.ArgumentParser:
     revoke.add_argument("--secret", help="the token itself")
     _who(revoke, is_required=False)
 
+    ways = group("sign-in", "ways to sign in, of one site or of all that have none of their own")
+    one = command("list", _sign_in_list, "the ways there are; secrets are never shown", ways)
+    one.add_argument("--site", metavar="KEY", help="as they stand on this site")
+    _as_json(one)
+    put = command("set", _sign_in_set, "set one up and switch it on, or off", ways)
+    put.add_argument("method")
+    put.add_argument(
+        "settings", nargs="*", metavar="NAME=VALUE", help="- for a value: a line of standard input"
+    )
+    put.add_argument("--off", action="store_true", help="switch it off")
+    put.add_argument("--site", metavar="KEY", help="on this site only")
+    clear = command("clear", _sign_in_clear, "forget what was set up", ways)
+    clear.add_argument("method")
+    clear.add_argument("--site", metavar="KEY", help="of this site only")
+
     seed = command("seed", _seed, "fill an empty database with real threads")
     seed.add_argument(
         "--size", choices=("S", "M", "L"), default="S", help="3, 20 or 300 sites (default S)"
@@ -555,6 +570,44 @@ def _token_revoke(args: argparse.Namespace, current: Config) -> int:
             count = access_token.revoke_user(tx, user_id)
     print(f"{count} tokens revoked")
     return OK if count else FAILED
+
+
+# ---------------------------------------------------------------- ways to sign in
+
+
+def _sign_in_list(args: argparse.Namespace, current: Config) -> int:
+    from forumapi import admin
+
+    with _database(current) as database, contextlib.closing(_Read(database)) as read:
+        found = admin.sign_in_methods(read.tx, current, args.site)
+    _print(args, [one._asdict() for one in found])
+    return OK
+
+
+def _sign_in_set(args: argparse.Namespace, current: Config) -> int:
+    from forumapi import admin
+
+    settings = {}
+    for text in args.settings:
+        name, equals, value = text.partition("=")
+        if not equals:
+            raise CommandError(f"{text}: what is it set to? NAME=VALUE")
+        settings[name] = sys.stdin.readline().strip() if value == "-" else value
+    with _database(current) as database, database.write() as tx:
+        is_ready = admin.set_sign_in(
+            tx, current, args.site, args.method, settings, is_enabled=not args.off
+        )
+    print(f"{args.method}: {'off' if args.off else 'on' if is_ready else 'on, but not complete'}")
+    return OK
+
+
+def _sign_in_clear(args: argparse.Namespace, current: Config) -> int:
+    from forumapi import admin
+
+    with _database(current) as database, database.write() as tx:
+        admin.clear_sign_in(tx, current, args.site, args.method)
+    print(f"{args.method}: cleared")
+    return OK
 
 
 class _Read:

@@ -438,6 +438,12 @@ class Config:
         reload=True,
         rule=_url("http", "https"),
     )
+    private_providers: bool = _setting(
+        False,
+        "",
+        "Let identity providers be on private addresses and without TLS; always so when embedded.",
+        reload=True,
+    )
     geocode_url: str = _setting(
         "", "URL", "Geocoder; empty: /geocode is 501.", reload=True, rule=_url("http", "https")
     )

@@ -13,8 +13,8 @@ import socket
 import ssl
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
-from typing import Final
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Final, NamedTuple
 from urllib.parse import urljoin, urlsplit
 
 from forumapi import __version__
@@ -25,6 +25,14 @@ MAX_REDIRECTS: Final = 3
 _GLOBAL_UNICAST: Final = ipaddress.IPv6Network("2000::/3")
 _REDIRECTS: Final = frozenset((301, 302, 303, 307, 308))
 _HEADERS: Final = {"User-Agent": f"forumapi/{__version__}", "Accept": "*/*", "Connection": "close"}
+
+
+class Fetched(NamedTuple):
+    """An answer: `location` is "" without such a header."""
+
+    status: int
+    location: str
+    body: bytes
 
 
 class OutboundError(Exception):
@@ -42,10 +50,10 @@ def is_public(address: Address) -> bool:
 
 
 class Outbound:
-    """HEAD requests and CNAME look-ups with one deadline each.
+    """HEAD requests, exchanges and CNAME look-ups with one deadline each.
 
-    `allowed` says which addresses may be talked to, `ports` on which ports. `nameservers` (addresses, asked on
-    `nameserver_port`) are those of the machine when empty.
+    `allowed` says which addresses may be talked to, `ports` on which ports (none: on all), `schemes` how.
+    `nameservers` (addresses, asked on `nameserver_port`) are those of the machine when empty.
     """
 
     def __init__(
@@ -53,12 +61,14 @@ class Outbound:
         *,
         allowed: Callable[[Address], bool] = is_public,
         ports: Sequence[int] = (80, 443),
+        schemes: Sequence[str] = ("http", "https"),
         nameservers: Sequence[str] = (),
         nameserver_port: int = 53,
         timeout_s: float = 5.0,
     ) -> None:
         self._allowed = allowed
         self._ports = frozenset(ports)
+        self._schemes = frozenset(schemes)
         self._nameservers = list(nameservers)
         self._nameserver_port = nameserver_port
         self.timeout_s = timeout_s
@@ -67,22 +77,45 @@ class Outbound:
         """The status that HEAD of an http(s) URL ends with, after at most MAX_REDIRECTS. Raises OutboundError."""
         deadline = time.monotonic() + self.timeout_s
         for _ in range(MAX_REDIRECTS + 1):
-            status, location = self._head_once(url, deadline)
-            if status not in _REDIRECTS or not location:
-                return status
-            url = urljoin(url, location)
+            got = self._once("HEAD", url, _HEADERS, None, 0, deadline)
+            if got.status not in _REDIRECTS or not got.location:
+                return got.status
+            url = urljoin(url, got.location)
         raise OutboundError("It redirects too often")
 
-    def _head_once(self, url: str, deadline: float) -> tuple[int, str]:
+    def fetch(
+        self,
+        url: str,
+        *,
+        body: bytes | None = None,
+        headers: Mapping[str, str] | None = None,
+        max_bytes: int = 262_144,
+    ) -> Fetched:
+        """GET, or POST of `body`; redirects are not followed. Raises OutboundError, also beyond `max_bytes`."""
+        deadline = time.monotonic() + self.timeout_s
+        method = "GET" if body is None else "POST"
+        return self._once(method, url, {**_HEADERS, **(headers or {})}, body, max_bytes, deadline)
+
+    def _once(
+        self,
+        method: str,
+        url: str,
+        headers: Mapping[str, str],
+        body: bytes | None,
+        max_bytes: int,
+        deadline: float,
+    ) -> Fetched:
         try:
             parts = urlsplit(url)
             host, port = parts.hostname or "", parts.port
         except ValueError:
             raise OutboundError("This is not an address") from None
-        if parts.scheme not in ("http", "https") or not host or not url.isascii():
-            raise OutboundError("Only http and https addresses are looked at")
+        if parts.scheme not in self._schemes or not host or not url.isascii():
+            raise OutboundError(
+                f"Only {' and '.join(sorted(self._schemes))} addresses are looked at"
+            )
         port = port or (443 if parts.scheme == "https" else 80)
-        if port not in self._ports:
+        if self._ports and port not in self._ports:
             raise OutboundError(f"Port {port} is not looked at")
         address = self._resolve(host, port)
         path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
@@ -90,9 +123,12 @@ class Outbound:
         connection = made(host, port, str(address), max(0.01, deadline - time.monotonic()))
         try:
             with _until(deadline, connection):
-                connection.request("HEAD", path, headers=_HEADERS)
+                connection.request(method, path, body, headers=dict(headers))
                 response = connection.getresponse()
-                return response.status, response.getheader("Location", "")
+                data = response.read(max_bytes + 1)
+                if len(data) > max_bytes:
+                    raise OutboundError("The answer is too long")
+                return Fetched(response.status, response.getheader("Location", ""), data)
         except ssl.SSLError as error:
             raise OutboundError(f"No safe connection: {error.reason}") from None
         except (OSError, http.client.HTTPException, ValueError) as error:

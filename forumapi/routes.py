@@ -47,6 +47,12 @@ from forumapi.handlers.profiles import (
 )
 from forumapi.handlers.revisions import DifferenceHandler, RevisionHandler, RevisionsHandler
 from forumapi.handlers.sessions import SessionHandler, SessionsHandler
+from forumapi.handlers.sign_in_methods import (
+    AuthBeginHandler,
+    AuthMethodsHandler,
+    SiteAuthHandler,
+    SiteAuthMethodHandler,
+)
 from forumapi.handlers.sites import OwnSiteHandler, SiteHandler, SitesHandler
 from forumapi.handlers.status import StatusHandler
 from forumapi.handlers.users import UserHandler, UsersBatchHandler, UsersHandler
@@ -55,6 +61,8 @@ from forumapi.handlers.whoami import WhoamiHandler
 ROOT: dict[str, type[Handler]] = {
     "/api/v1/auth": AuthHandler,
     "/api/v1/auth/<token>": TokenHandler,
+    "/api/v1/auth/begin": AuthBeginHandler,
+    "/api/v1/auth/methods": AuthMethodsHandler,
     "/api/v1/auth0": Auth0Handler,
     "/api/v1/docs": DocsHandler,
     "/api/v1/hosts/<host>": HostHandler,
@@ -80,6 +88,8 @@ SITE: dict[str, type[Handler]] = {
     "/api/v1": V1Handler,
     "/api/v1/auth": AuthHandler,
     "/api/v1/auth/<token>": TokenHandler,
+    "/api/v1/auth/begin": AuthBeginHandler,
+    "/api/v1/auth/methods": AuthMethodsHandler,
     "/api/v1/auth0": Auth0Handler,
     "/api/v1/comments": CommentsHandler,
     "/api/v1/comments/<comment:item>": CommentHandler,
@@ -131,6 +141,8 @@ SITE: dict[str, type[Handler]] = {
     "/api/v1/site": OwnSiteHandler,
     "/api/v1/site/<site:item>/attributes": AttributesHandler,
     "/api/v1/site/<site:item>/attributes/<key:key>": AttributeHandler,
+    "/api/v1/site/auth": SiteAuthHandler,
+    "/api/v1/site/auth/<method>": SiteAuthMethodHandler,
     "/api/v1/site/menu": OwnMenuHandler,
     "/api/v1/users": UsersHandler,
     "/api/v1/users/<user:item>": UserHandler,

@@ -328,6 +328,61 @@ class Sessions(Struct, kw_only=True):
     meta: LinksMeta
 
 
+# ---------------------------------------------------------------- signing in (platform 3)
+
+
+class SignInMethod(Struct, kw_only=True):
+    """A way to sign in, as clients show it."""
+
+    method: str
+    title: str
+    kind: Literal["code", "redirect", "assertion", "passkey", "development"]
+
+
+class SignInMethods(Struct, kw_only=True):
+    """The ways to sign in on a site."""
+
+    methods: list[SignInMethod]
+
+
+class Begun(Struct, kw_only=True):
+    """The first step of a sign-in; `flow` is the client's secret until the last one."""
+
+    flow: str
+    location: str | UnsetType = UNSET
+    publicKey: dict[str, Any] | UnsetType = UNSET
+
+
+class SettingField(Struct, kw_only=True):
+    """One thing that a way to sign in has to be told."""
+
+    name: str
+    kind: Literal["text", "secret", "url", "urls"]
+    required: bool
+    description: str
+
+
+class SiteAuthMethod(Struct, kw_only=True):
+    """A way to sign in, as the site's owner sees it. `secrets` are the names of those that are set."""
+
+    method: str
+    title: str
+    kind: Literal["code", "redirect", "assertion", "passkey", "development"]
+    enabled: bool
+    ready: bool
+    own: bool
+    settings: dict[str, Any]
+    secrets: list[str]
+    fields: list[SettingField]
+
+
+class SiteAuth(Struct, kw_only=True):
+    """What a site's owner sets up of signing in."""
+
+    secondFactor: bool
+    methods: list[SiteAuthMethod]
+
+
 # ---------------------------------------------------------------- sites (platform 2)
 
 

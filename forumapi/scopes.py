@@ -33,6 +33,7 @@ _OPEN_RESOURCES: Final = frozenset(("auth0", "docs", "legal", "openapi.json", "o
 
 # Whoever could reach these with a limited token could make themselves an unlimited one.
 _WHOLE_RESOURCES: Final = frozenset(("auth", "keys", "oauth", "sessions"))
+_WHOLE_ADDRESSES: Final = frozenset(("/api/v1/site/auth", "/api/v1/site/auth/<method>"))
 
 # A part of an address, wherever it stands, that says more than the first one.
 _PARTS: Final[Mapping[str, str]] = {"roles": "roles"}
@@ -101,7 +102,7 @@ def of(template: str, verb: str) -> str:
     first, *rest = template.removeprefix(_BELOW).split("/")
     if first in _OPEN_RESOURCES:
         return OPEN
-    if first in _WHOLE_RESOURCES:
+    if first in _WHOLE_RESOURCES or template in _WHOLE_ADDRESSES:
         return WHOLE
     if not template.startswith(_BELOW) or not _NAME.fullmatch(first):
         raise LookupError(f"no scope is known for {template}")

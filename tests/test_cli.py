@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from pathlib import Path
 
@@ -298,3 +299,48 @@ def test_doctor_looks_at_everything_and_tells_how_to_mend(forumapi, monkeypatch)
 
 def test_the_defaults_are_good():
     assert Config().environment == "embedded"
+
+
+def test_ways_to_sign_in_are_set_up_for_one_site_or_for_all(
+    forumapi, make: Factory, monkeypatch: pytest.MonkeyPatch
+):
+    site = make.site()
+    monkeypatch.setattr("sys.stdin", io.StringIO("hush\n"))
+    given = ("issuer=https://id.test", "clientId=x", "redirectUris=https://a.test/,https://b.test/")
+    code, out, _ = forumapi("sign-in", "set", "openid", *given, "--site", site.key)
+    assert (code, out) == (0, "openid: on, but not complete\n")
+    args = ("sign-in", "set", "openid", "clientSecret=-", "--site", site.key)
+    assert forumapi(*args)[1] == "openid: on\n"
+
+    _, out, _ = forumapi("sign-in", "list", "--site", site.key, "--json")
+
+    shown = {one["method"]: one for one in json.loads(out)}
+    assert shown["openid"]["state"] == "on"
+    assert shown["openid"]["set_by"] == "site"
+    assert "issuer=https://id.test" in shown["openid"]["settings"]
+    assert "hush" not in out
+    assert shown["google"]["missing"] == "clientId clientSecret"
+    everywhere = {
+        one["method"]: one for one in json.loads(forumapi("sign-in", "list", "--json")[1])
+    }
+    assert everywhere["openid"]["set_by"] == "default"
+    assert forumapi("sign-in", "clear", "openid", "--site", site.key)[0] == 0
+    _, out, _ = forumapi("sign-in", "list", "--site", site.key, "--json")
+    assert {one["method"]: one for one in json.loads(out)}["openid"]["set_by"] == "default"
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("set", "pigeon"),
+        ("clear", "pigeon"),
+        ("set", "google", "nonsense"),
+        ("set", "google", "surprise=1"),
+        ("set", "openid", "issuer=javascript:x"),
+        ("list", "--site", "nosuchsite"),
+    ],
+)
+def test_a_way_to_sign_in_that_can_not_be_set_up_so_is_refused(forumapi, words):
+    code, _, err = forumapi("sign-in", *words)
+    assert code == 1
+    assert err

@@ -88,7 +88,7 @@ def test_every_status_is_explained() -> None:
 
 def test_settings_that_are_named_exist() -> None:
     named = set(re.findall(r"`([a-z]+(?:_[a-z]+)+)`", "".join(PAGES.values())))
-    parameters = {"access_token", "comment_id", "is_member"}
+    parameters = {"access_token", "comment_id", "is_member", "xms_edov"}
 
     assert named - parameters <= set(Config.__dataclass_fields__)
 

@@ -83,6 +83,7 @@ def test_every_nullable_column_may_be_null(api: Api, make: Factory, database_url
         kind = re.search(r"<(\w+):item>", url)
         path = url.replace("<profile:profileId>", str(site.member.id))
         path = path.replace("<number:revision>", "1")
+        path = path.replace("<method>", "google")
         path = _PARAMETER.sub(str(ids[kind[1]]) if kind else "1", path)
         for by in site.cast().values():
             got = api.get(path, site=site, by=by)

@@ -165,6 +165,8 @@ ALLOW_SITE = {
     "/api/v1": "OPTIONS,GET,HEAD",
     "/api/v1/auth": "OPTIONS,POST,HEAD,GET,DELETE",
     "/api/v1/auth/<token>": "OPTIONS,HEAD,GET,DELETE",
+    "/api/v1/auth/begin": "OPTIONS,POST",
+    "/api/v1/auth/methods": "OPTIONS,HEAD,GET",
     "/api/v1/auth0": "OPTIONS,POST",
     "/api/v1/comments": "OPTIONS,POST",
     "/api/v1/comments/<comment:item>": "OPTIONS,GET,HEAD,PUT,PATCH,DELETE",
@@ -205,6 +207,8 @@ ALLOW_SITE = {
     "/api/v1/site": "OPTIONS,HEAD,GET,PUT",
     "/api/v1/site/<site:item>/attributes": "OPTIONS,GET,HEAD,PUT,DELETE",
     "/api/v1/site/<site:item>/attributes/<key:key>": "OPTIONS,GET,HEAD,PUT,DELETE",
+    "/api/v1/site/auth": "OPTIONS,HEAD,GET,PUT",
+    "/api/v1/site/auth/<method>": "OPTIONS,HEAD,GET,PUT,DELETE",
     "/api/v1/site/menu": "OPTIONS,GET,HEAD,PUT,DELETE",
     "/api/v1/whoami": "OPTIONS,GET,HEAD",
 }

@@ -2,66 +2,65 @@
 
 from __future__ import annotations
 
-import http.client
 import json
-import urllib.error
-import urllib.request
-from typing import Any, Final
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
-from forumapi.auth.backends import Attempt, Backend, Verified
+from forumapi.auth import provider
+from forumapi.auth.backends import Attempt, Backend, Setting, Verified
 from forumapi.content import email
-from forumapi.errors import BadGateway, NotImplementedHere, Unauthorized
+from forumapi.errors import BadGateway, Unauthorized
 from forumapi.log import logger
 from forumapi.models import access_token
+from forumapi.outbound import Outbound, OutboundError
 
-TIMEOUT_S: Final = 5.0
-_MOST_BYTES: Final = 65_536
-
-
-class _NoRedirect(urllib.request.HTTPRedirectHandler):
-    """A verifier answers itself: an assertion is not carried on to an address that nobody configured."""
-
-    def redirect_request(self, *_: Any) -> None:
-        return None
-
-
-_opener: Final = urllib.request.build_opener(_NoRedirect)
+if TYPE_CHECKING:
+    from forumapi.config import Config
 
 
 class AssertionBackend(Backend):
     """`Assertion` and `ClientSecret` of a registered application; wire-compatible with the reference."""
 
     name = "assertion"
+    title = "Assertion"
+    kind = "assertion"
+    settings = (Setting("url", "The verifier's address; none: the platform's.", "url"),)
+
+    @classmethod
+    def is_ready(cls, config: Config, settings: Mapping[str, Any]) -> bool:
+        """With a verifier, the site's or the platform's."""
+        return bool(settings.get("url") or config.assertion_verifier_url)
 
     def verify(self, attempt: Attempt) -> Verified:
-        """Raises Unauthorized, NotImplementedHere without a verifier, BadGateway where it fails."""
-        given = attempt.given
+        """Raises Unauthorized, BadGateway where the verifier fails."""
+        given = attempt.sign_in
         secret = given.ClientSecret if isinstance(given.ClientSecret, str) else ""
         reader = attempt.database.read()
         try:
             client_id = access_token.check_client(reader, secret)
         finally:
             reader.end()
-        url = str(attempt.settings.get("url") or attempt.config.assertion_verifier_url)
-        if not url:
-            raise NotImplementedHere("Signing in with an assertion is not configured here")
+        own = attempt.settings.get("url")
+        # The operator's verifier may be on a private address; a site's own may not.
+        trusted = Outbound(allowed=lambda _: True, ports=(), timeout_s=provider.TIMEOUT_S)
+        out = provider.outbound(attempt.config) if own else trusted
         assertion = given.Assertion if isinstance(given.Assertion, str) else ""
-        address = ask(url, assertion, attempt.site.domain or attempt.site.host)
+        url = str(own or attempt.config.assertion_verifier_url)
+        address = ask(out, url, assertion, attempt.site.domain or attempt.site.host)
         return Verified(address, client_id)
 
 
-def ask(url: str, assertion: str, audience: str) -> str:
+def ask(out: Outbound, url: str, assertion: str, audience: str) -> str:
     """The address that the verifier at `url` finds in the assertion. Raises Unauthorized, BadGateway."""
     body = json.dumps({"assertion": assertion, "audience": audience}).encode()
-    request = urllib.request.Request(
-        url, body, {"Content-Type": "application/json", "Accept": "application/json"}
-    )
+    headers = {"Content-Type": "application/json", "Accept": "application/json"}
     try:
-        with _opener.open(request, timeout=TIMEOUT_S) as answer:
-            said = json.loads(answer.read(_MOST_BYTES))
-    except (OSError, http.client.HTTPException, ValueError) as error:
-        logger.warning("the assertion verifier failed: %s", error)
-        raise BadGateway("The service that verifies sign-ins failed") from None
+        # An assertion is not carried on to an address that nobody configured: no redirects.
+        got = out.fetch(url, body=body, headers=headers)
+        said = json.loads(got.body) if got.status == 200 else None
+    except (OutboundError, ValueError) as error:
+        logger.warning("the assertion verifier failed: %s", type(error).__name__)
+        said = None
     if not isinstance(said, dict):
         raise BadGateway("The service that verifies sign-ins failed")
     address = said.get("email")

@@ -1,31 +1,28 @@
 """Ways to sign in: each a small class found by its name, switched on and set up per site (platform 3.3 to 3.5).
 
 A back end proves that the caller has an e-mail address and nothing more: users, profiles and tokens are made of that
-elsewhere, alike for all. To add one, subclass `Backend`, name it, and import its module in `forumapi.auth.methods`.
+elsewhere, alike for all. To add one, subclass `Backend`, name it, and import its module in `forumapi.auth.methods`;
+tests/auth/test_contract.py then holds it to what is promised here.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal, NamedTuple
+from urllib.parse import urlsplit
 
 from msgspec import UNSET, Struct, UnsetType
 
-from forumapi import fragments
-from forumapi.db import Database, Query
+from forumapi.db import Database, Reader
 from forumapi.errors import Invalid, NotImplementedHere
+from forumapi.models import auth_backend
 
 if TYPE_CHECKING:
     from forumapi.config import Config
     from forumapi.models.site import Site
 
-SETTINGS = Query(
-    "backends.settings",
-    """
-    SELECT b.is_enabled, b.settings::text
-      FROM site_auth_backends b
-     WHERE b.site_id = %(site_id)s AND b.name = %(name)s""",
-)
+MAX_SETTING: Final = 2000
+MAX_URLS: Final = 10
 
 
 class SignIn(Struct):
@@ -34,40 +31,121 @@ class SignIn(Struct):
     method: str | UnsetType = UNSET
     email: str | UnsetType = UNSET
     code: str | UnsetType = UNSET
+    flow: str | UnsetType = UNSET
+    state: str | UnsetType = UNSET
+    iss: str | UnsetType = UNSET
+    credential: dict[str, Any] | UnsetType = UNSET
     Assertion: str | UnsetType = UNSET
     ClientSecret: str | UnsetType = UNSET
+
+
+class Begin(Struct):
+    """The body of POST /auth/begin."""
+
+    method: str | UnsetType = UNSET
+    redirectUri: str | UnsetType = UNSET
 
 
 class Attempt(NamedTuple):
     """One request to sign in: what was sent, where to and where from, and what a back end may use."""
 
-    given: SignIn
+    given: SignIn | Begin
     site: Site
     ip: str
     config: Config
     database: Database
     settings: Mapping[str, Any]  # of this back end on this site, from site_auth_backends
 
+    @property
+    def sign_in(self) -> SignIn:
+        """The body of POST /auth."""
+        assert isinstance(self.given, SignIn)
+        return self.given
+
+    @property
+    def redirect_uri(self) -> str:
+        """What POST /auth/begin names as the page to come back to, "" for none."""
+        assert isinstance(self.given, Begin)
+        return self.given.redirectUri if isinstance(self.given.redirectUri, str) else ""
+
 
 class Verified(NamedTuple):
-    """An e-mail address that the caller has proven to have. `client_id`: the application that asked, 0 for none."""
+    """An e-mail address that the caller has proven to have. `client_id`: the application that asked, 0 for none.
+
+    `is_platforms`: nobody but the platform vouches for it. What a site's owner set up may lie, and proves nothing on
+    other sites. `has_second_factor`: no one-time code is asked for after it.
+    """
 
     email: str
     client_id: int = 0
+    is_platforms: bool = True
+    has_second_factor: bool = False
+
+
+class Begun(NamedTuple):
+    """The first step of a sign-in: the flow's secret, and where to go or what to hand to the browser's passkey call."""
+
+    flow: str
+    location: str = ""
+    public_key: Mapping[str, Any] | None = None
+
+
+class Setting(NamedTuple):
+    """One thing that a back end has to be told. A secret is written and never read back."""
+
+    name: str
+    text: str
+    kind: Literal["text", "secret", "url", "urls"] = "text"
+    is_required: bool = False
+
+    def checked(self, value: Any, place: str) -> Any:
+        """`value` as it is stored; "" or an empty list clears it. Raises Invalid that names `place`."""
+        if self.kind == "urls":
+            if not isinstance(value, list) or len(value) > MAX_URLS:
+                raise Invalid(place, f"must be a list of at most {MAX_URLS} addresses")
+            return [self._address(one, f"{place}[{index}]") for index, one in enumerate(value)]
+        if not isinstance(value, str):
+            raise Invalid(place, "must be a text")
+        if len(value) > MAX_SETTING or not value.isprintable() or "\0" in value:
+            raise Invalid(place, f"may have at most {MAX_SETTING} characters, none of them special")
+        if self.kind == "url" and value:
+            return self._address(value, place)
+        return value.strip()
+
+    def _address(self, value: Any, place: str) -> str:
+        try:
+            parts = urlsplit(value) if isinstance(value, str) and value.isprintable() else None
+        except ValueError:
+            parts = None
+        if parts is None or not parts.scheme or not parts.netloc or len(value) > MAX_SETTING:
+            raise Invalid(place, f"must be an address of at most {MAX_SETTING} characters")
+        if parts.scheme in _NEVER or parts.fragment or parts.username is not None:
+            raise Invalid(place, "must be an address without a fragment or user")
+        return str(value)
+
+
+_NEVER: Final = frozenset(("javascript", "data", "vbscript", "file", "blob"))
 
 
 class Backend:
     """One way to sign in. Instances live for one request and hold no connection between calls.
 
     `verify` returns None when the proof has another step to come. It raises Unauthorized for a proof that is no good,
-    TooMany beyond a limit, BadGateway where a provider fails.
+    TooMany beyond a limit, BadGateway where a provider fails. `kind` says to clients how it goes; `is_listed` False: no
+    way to begin a sign-in. A class that others have in common says `is_abstract=True`.
     """
 
     name: ClassVar[str] = ""
+    title: ClassVar[str] = ""
+    kind: ClassVar[Literal["code", "redirect", "assertion", "passkey", "development"]] = "code"
+    is_listed: ClassVar[bool] = True
+    settings: ClassVar[tuple[Setting, ...]] = ()
     found: ClassVar[dict[str, type[Backend]]] = {}
 
-    def __init_subclass__(cls) -> None:
+    def __init_subclass__(cls, *, is_abstract: bool = False) -> None:
         super().__init_subclass__()
+        if is_abstract:
+            return
         if not cls.name or cls.name in Backend.found:
             raise TypeError(f"{cls.__name__} needs a name of its own, not {cls.name!r}")
         Backend.found[cls.name] = cls
@@ -82,9 +160,79 @@ class Backend:
         """Whether a site that says nothing about it has this method."""
         return True
 
+    @classmethod
+    def is_ready(cls, config: Config, settings: Mapping[str, Any]) -> bool:
+        """Whether it has all that it has to be told."""
+        return all(settings.get(one.name) for one in cls.settings if one.is_required)
+
+    def begin(self, attempt: Attempt) -> Begun:
+        """The first step, for methods that have one before the proof."""
+        raise Invalid("method", f"{self.name} begins with POST /auth")
+
     def verify(self, attempt: Attempt) -> Verified | None:
         """The address that the caller has proven to have, or None for "go on"."""
         raise NotImplementedError
+
+
+class State(NamedTuple):
+    """How a back end stands on a site. `is_own`: the site's owner set it up."""
+
+    backend: type[Backend]
+    is_enabled: bool
+    settings: Mapping[str, Any]
+    is_own: bool
+    is_ready: bool
+
+
+def state(backend: type[Backend], row: auth_backend.Row | None, config: Config) -> State:
+    """How `backend` stands on the site that `row` counts for."""
+    settings = row.settings if row else {}
+    return State(
+        backend,
+        row.is_enabled if row else backend.is_default(config),
+        settings,
+        row is not None and row.is_own,
+        backend.is_ready(config, settings),
+    )
+
+
+def find_all(tx: Reader, site: Site, config: Config) -> list[State]:
+    """Every back end that can be listed, as it stands on this site, by name."""
+    rows = auth_backend.find_all(tx, site.id)
+    return [
+        state(backend, rows.get(name), config)
+        for name, backend in sorted(Backend.found.items())
+        if backend.is_listed and backend.exists(config)
+    ]
+
+
+def find(name: str, config: Config) -> type[Backend] | None:
+    """The back end with this name, if there is one under these settings."""
+    backend = Backend.found.get(name)
+    return backend if backend is not None and backend.exists(config) else None
+
+
+def laid_over(
+    backend: type[Backend], stored: Mapping[str, Any], given: Mapping[str, Any]
+) -> dict[str, Any]:
+    """`stored` with what is sent; null leaves a setting as it is. Raises Invalid for one that there is not."""
+    settings = dict(stored)
+    fields = {field.name: field for field in backend.settings}
+    for name, value in given.items():
+        if name not in fields:
+            known = ", ".join(fields) or "none"
+            raise Invalid("settings", f"{backend.name} has these: {known}")
+        if value is None:
+            continue
+        settings[name] = fields[name].checked(value, f"settings.{name}")
+    return {name: value for name, value in settings.items() if value}
+
+
+def begin(given: Begin, site: Site, ip: str, config: Config, database: Database) -> Begun:
+    """Let the back end that the body names take its first step. Raises Invalid, NotImplementedHere."""
+    name = given.method if isinstance(given.method, str) else ""
+    found = _enabled(name, site, config, database)
+    return found.backend().begin(Attempt(given, site, ip, config, database, found.settings))
 
 
 def verify(
@@ -92,17 +240,26 @@ def verify(
 ) -> Verified | None:
     """Let the back end that the body names do its step. Raises Invalid, NotImplementedHere and what it raises."""
     name = given.method if isinstance(given.method, str) else "assertion"
-    backend = Backend.found.get(name)
-    if backend is None or not backend.exists(config):
-        names = sorted(name for name, one in Backend.found.items() if one.exists(config))
+    found = _enabled(name, site, config, database)
+    verified = found.backend().verify(Attempt(given, site, ip, config, database, found.settings))
+    # Whoever chooses the provider chooses what it says: the owner's word counts on the owner's site.
+    if verified is not None and found.is_own and found.settings:
+        return verified._replace(is_platforms=False)
+    return verified
+
+
+def _enabled(name: str, site: Site, config: Config, database: Database) -> State:
+    backend = find(name, config)
+    if backend is None:
+        listed = (one.name for one in Backend.found.values() if one.is_listed)
+        names = sorted(one for one in listed if find(one, config))
         raise Invalid("method", f"must be one of: {', '.join(names)}")
     reader = database.read()
     try:
-        row = reader.row(SETTINGS, site_id=site.id, name=name)
+        row = auth_backend.find(reader, site.id, name)
     finally:
         reader.end()
-    is_enabled = row[0] if row else backend.is_default(config)
-    if not is_enabled:
+    found = state(backend, row, config)
+    if not found.is_enabled or not found.is_ready:
         raise NotImplementedHere(f"Signing in by {name} is not configured here")
-    settings = fragments.loads(row[1]) if row else {}
-    return backend().verify(Attempt(given, site, ip, config, database, settings))
+    return found

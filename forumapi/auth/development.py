@@ -15,6 +15,8 @@ class DevelopmentBackend(Backend):
     """`{"method": "development", "email": ...}`; there is no such method outside the embedded mode."""
 
     name = "development"
+    title = "Development"
+    kind = "development"
 
     @classmethod
     def exists(cls, config: Config) -> bool:
@@ -23,5 +25,5 @@ class DevelopmentBackend(Backend):
 
     def verify(self, attempt: Attempt) -> Verified:
         """Raises Invalid for what is not an address."""
-        given = attempt.given.email
+        given = attempt.sign_in.email
         return Verified(user.checked_email(given if isinstance(given, str) else ""))

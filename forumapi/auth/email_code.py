@@ -10,15 +10,19 @@ from __future__ import annotations
 import hashlib
 import hmac
 import secrets
-from typing import Final
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Final
 
 from forumapi import mail
 from forumapi.auth.backends import Attempt, Backend, Verified
 from forumapi.content import email
 from forumapi.db import Query, Transaction
-from forumapi.errors import NotImplementedHere, Unauthorized
+from forumapi.errors import Unauthorized
 from forumapi.models import attempts, user
 from forumapi.models.attempts import Limit
+
+if TYPE_CHECKING:
+    from forumapi.config import Config
 
 KIND: Final = "email-code"
 DIGITS: Final = 8
@@ -72,10 +76,16 @@ class EmailCodeBackend(Backend):
     """A code by e-mail, in two steps."""
 
     name = KIND
+    title = "E-mail"
+
+    @classmethod
+    def is_ready(cls, config: Config, settings: Mapping[str, Any]) -> bool:
+        """With somewhere to send mail to."""
+        return mail.is_possible(config)
 
     def verify(self, attempt: Attempt) -> Verified | None:
-        """None once a code is on its way. Raises Invalid, TooMany, Unauthorized, NotImplementedHere without mail."""
-        given = attempt.given
+        """None once a code is on its way. Raises Invalid, TooMany, Unauthorized."""
+        given = attempt.sign_in
         address = user.checked_email(given.email if isinstance(given.email, str) else "")
         if not isinstance(given.code, str):
             self._send(attempt, address)
@@ -85,8 +95,6 @@ class EmailCodeBackend(Backend):
 
     def _send(self, attempt: Attempt, address: str) -> None:
         config, site = attempt.config, attempt.site
-        if not mail.is_possible(config):
-            raise NotImplementedHere("Signing in by e-mail is not configured here")
         key = email.same_person_key(address)
         with attempt.database.write() as tx:
             _count_caller(tx, SENDS_PER_CALLER, attempt.ip)

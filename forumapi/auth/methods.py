@@ -1,7 +1,22 @@
 """The back ends there are: importing this module makes them known by name."""
 
 from forumapi.auth.assertion import AssertionBackend
+from forumapi.auth.backends import Backend
 from forumapi.auth.development import DevelopmentBackend
 from forumapi.auth.email_code import EmailCodeBackend
+from forumapi.auth.openid import OpenidBackend
+from forumapi.auth.presets import Auth0Backend, GithubBackend, GoogleBackend, MicrosoftBackend
 
-__all__ = ["AssertionBackend", "DevelopmentBackend", "EmailCodeBackend"]
+__all__ = [
+    "LISTED",
+    "AssertionBackend",
+    "Auth0Backend",
+    "DevelopmentBackend",
+    "EmailCodeBackend",
+    "GithubBackend",
+    "GoogleBackend",
+    "MicrosoftBackend",
+    "OpenidBackend",
+]
+
+LISTED = sorted(name for name, one in Backend.found.items() if one.is_listed)

@@ -26,12 +26,13 @@ def complete(
 ) -> str:
     """The secret of a new token of the address's user, who is made, with a profile on this site, if need be.
 
-    A banned user gets one too: their further requests are refused. Raises Forbidden for a known spammer.
+    It is good on every site, unless only this site vouches for the address. A banned user gets one too: their further
+    requests are refused. Raises Forbidden for a known spammer.
     """
     if config.spam_check:
         _refuse_spammer(database, verified.email)
     with database.write() as tx:
-        person = user.find_or_create(tx, verified.email, is_verified=True)
+        person = user.find_or_create(tx, verified.email, is_verified=verified.is_platforms)
         profile_id = membership.find_or_create(tx, site, person.id, person.email, ip=ip)
         secret = access_token.create(
             tx,
@@ -40,6 +41,7 @@ def complete(
             client_id=verified.client_id,
             user_agent=user_agent,
             ip=ip,
+            site_id=0 if verified.is_platforms else site.id,
         )
         journal.record(
             tx,

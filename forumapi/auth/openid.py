@@ -1,0 +1,187 @@
+"""Signing in through a provider of OpenID Connect: authorization code with PKCE, state and nonce.
+
+`POST /auth/begin` with `method` and `redirectUri`: the address to send the browser to, and the flow's secret, which the
+client keeps. The provider sends the browser back to `redirectUri` with `code` and `state`; the page there posts both to
+`/auth` with `method` and the flow's secret. The address is the caller's only where the provider says so.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Mapping
+from typing import Any, ClassVar, Final, Literal
+
+from oauthlib.common import add_params_to_uri
+from oauthlib.oauth2 import WebApplicationClient
+
+from forumapi.auth import flows, provider
+from forumapi.auth.backends import Attempt, Backend, Begun, Setting, Verified
+from forumapi.auth.provider import Metadata, Provider
+from forumapi.content import email
+from forumapi.errors import Invalid, Unauthorized
+
+CLIENT_ID: Final = Setting("clientId", "The id that the provider gave.", is_required=True)
+CLIENT_SECRET: Final = Setting(
+    "clientSecret", "The secret that the provider gave.", "secret", is_required=True
+)
+REDIRECT_URIS: Final = Setting(
+    "redirectUris",
+    "Pages that a sign-in may come back to, as the provider knows them; none: /login/ of the site.",
+    "urls",
+)
+_STALE: Final = "This sign-in is unknown, used or too old; begin again"
+
+
+class RedirectBackend(Backend, is_abstract=True):
+    """What ways through another service's page have in common. `scopes`: what is asked for."""
+
+    kind: ClassVar[Literal["redirect"]] = "redirect"
+    scopes: ClassVar[str] = "openid email"
+
+    def begin(self, attempt: Attempt) -> Begun:
+        """Raises Invalid for a page that is not one of the site's, BadGateway where the provider fails."""
+        flows.count(attempt, flows.BEGINS_PER_CALLER)
+        redirect_uri = _redirect_uri(attempt)
+        url = self.authorization_url(attempt)
+        client = WebApplicationClient(attempt.settings["clientId"])
+        verifier = client.create_code_verifier(64)
+        state, nonce = secrets.token_urlsafe(24), secrets.token_urlsafe(24)
+        asked = {
+            "response_type": "code",
+            "client_id": attempt.settings["clientId"],
+            "redirect_uri": redirect_uri,
+            "scope": self.scopes,
+            "state": state,
+            "nonce": nonce,
+            "code_challenge": client.create_code_challenge(verifier, "S256"),
+            "code_challenge_method": "S256",
+        }
+        kept = {"redirectUri": redirect_uri, "nonce": nonce, "verifier": verifier}
+        with attempt.database.write() as tx:
+            flow = flows.begin(tx, self.name, attempt.site.id, kept, state=state)
+        return Begun(flow, add_params_to_uri(url, asked.items()))
+
+    def verify(self, attempt: Attempt) -> Verified:
+        """Raises Unauthorized, BadGateway where the provider fails."""
+        given = attempt.sign_in
+        flow, state, code = (
+            one if isinstance(one, str) else "" for one in (given.flow, given.state, given.code)
+        )
+        flows.count(attempt, flows.STEPS_PER_CALLER)
+        with attempt.database.write() as tx:
+            kept = flows.take(tx, self.name, attempt.site.id, flow, state=state)
+        if kept is None or not code:
+            raise Unauthorized(_STALE)
+        client = WebApplicationClient(attempt.settings["clientId"])
+        request = client.prepare_request_body(
+            code=code, redirect_uri=kept["redirectUri"], code_verifier=kept["verifier"]
+        )
+        return Verified(self.address(attempt, request, kept["nonce"]))
+
+    def authorization_url(self, attempt: Attempt) -> str:
+        """Where the provider asks people."""
+        raise NotImplementedError
+
+    def address(self, attempt: Attempt, request: str, nonce: str) -> str:
+        """The verified address of whoever the code of this token request is about."""
+        raise NotImplementedError
+
+
+class OpenidBackend(RedirectBackend):
+    """Any provider with a discovery document."""
+
+    name = "openid"
+    title = "OpenID Connect"
+    settings: ClassVar[tuple[Setting, ...]] = (
+        Setting("issuer", "The provider's issuer address, exactly.", "url", is_required=True),
+        CLIENT_ID,
+        CLIENT_SECRET,
+        REDIRECT_URIS,
+        Setting("title", "What people see on the button."),
+    )
+
+    def issuer(self, settings: Mapping[str, Any]) -> str:
+        """The issuer, as its discovery document and tokens write it."""
+        return str(settings["issuer"])
+
+    def metadata(self, found: Provider) -> Metadata:
+        """The provider's discovery document, checked."""
+        return found.checked_metadata()
+
+    def expected(self, metadata: Metadata) -> str | None:
+        """The issuer that a token must name; None where `check` sees to it."""
+        return metadata.issuer
+
+    def authorization_url(self, attempt: Attempt) -> str:
+        """As the discovery document says."""
+        return self.metadata(self._provider(attempt)).authorization
+
+    def address(self, attempt: Attempt, request: str, nonce: str) -> str:
+        """Out of the id_token; out of userinfo, where that says nothing about an address."""
+        settings, found = attempt.settings, self._provider(attempt)
+        metadata = self.metadata(found)
+        named, expected = attempt.sign_in.iss, self.expected(metadata)
+        # The issuer that the browser brought back must be the one that was asked (RFC 9207): no mix-up.
+        if expected and (isinstance(named, str) or metadata.names_issuer) and named != expected:
+            raise Unauthorized("The identity provider's answer is not valid")
+        tokens = provider.exchange(
+            attempt.config,
+            metadata.token,
+            request,
+            client_id=settings["clientId"],
+            client_secret=settings["clientSecret"],
+            takes_basic=metadata.takes_basic,
+        )
+        claims = found.claims(
+            tokens.id_token,
+            metadata,
+            audience=settings["clientId"],
+            issuer=self.expected(metadata),
+            options={"require": ["iss", "sub", "aud", "exp", "iat"], "strict_aud": False},
+        )
+        self.check(claims, metadata, settings)
+        _check_party(claims, settings["clientId"])
+        if not provider.same(claims.get("nonce"), nonce):
+            raise Unauthorized("The identity provider's answer is not valid")
+        if "email" not in claims and metadata.userinfo:
+            claims |= found.userinfo(metadata, tokens.access_token, str(claims["sub"]))
+        return verified_address(claims, is_verified=self.is_verified(claims))
+
+    def check(
+        self, claims: Mapping[str, Any], metadata: Metadata, settings: Mapping[str, Any]
+    ) -> None:
+        """What a provider asks for beyond the standard. Raises Unauthorized."""
+
+    def is_verified(self, claims: Mapping[str, Any]) -> bool:
+        """Whether the provider says that the address is its bearer's."""
+        return claims.get("email_verified") in (True, "true")
+
+    def _provider(self, attempt: Attempt) -> Provider:
+        return Provider(attempt.config, self.issuer(attempt.settings))
+
+
+def _check_party(claims: Mapping[str, Any], client_id: str) -> None:
+    """A token for several parties must say that it was made for us."""
+    audience, party = claims["aud"], claims.get("azp")
+    if party is not None and party != client_id:
+        raise Unauthorized("The identity provider's answer is not valid")
+    if isinstance(audience, list) and len(audience) > 1 and party is None:
+        raise Unauthorized("The identity provider's answer is not valid")
+
+
+def verified_address(claims: Mapping[str, Any], *, is_verified: bool) -> str:
+    """The address in the claims. Raises Unauthorized without one, or where it is not verified."""
+    address = claims.get("email")
+    if not isinstance(address, str) or not email.valid(address):
+        raise Unauthorized("The identity provider names no e-mail address")
+    if not is_verified:
+        raise Unauthorized("The identity provider does not say that this e-mail address is yours")
+    return address
+
+
+def _redirect_uri(attempt: Attempt) -> str:
+    allowed = attempt.settings.get("redirectUris") or [f"{attempt.site.url}/login/"]
+    given = attempt.redirect_uri or allowed[0]
+    if given not in allowed:
+        raise Invalid("redirectUri", "is none of the pages that this method may come back to")
+    return str(given)

@@ -1,0 +1,141 @@
+"""Providers that need no address: Google, Microsoft, Auth0 by OpenID Connect, GitHub by plain OAuth 2."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any, Final
+
+from forumapi.auth import provider
+from forumapi.auth.backends import Attempt, Setting
+from forumapi.auth.openid import (
+    CLIENT_ID,
+    CLIENT_SECRET,
+    REDIRECT_URIS,
+    OpenidBackend,
+    RedirectBackend,
+    verified_address,
+)
+from forumapi.auth.provider import Metadata, Provider
+from forumapi.errors import BadGateway, Unauthorized
+
+_CLIENT: Final = (CLIENT_ID, CLIENT_SECRET, REDIRECT_URIS)
+_TENANT: Final = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
+
+
+class GoogleBackend(OpenidBackend):
+    """Google accounts."""
+
+    name = "google"
+    title = "Google"
+    settings = _CLIENT
+
+    def issuer(self, settings: Mapping[str, Any]) -> str:
+        """Google's one issuer."""
+        return "https://accounts.google.com"
+
+
+class MicrosoftBackend(OpenidBackend):
+    """Microsoft accounts, personal ones and those of organisations.
+
+    An organisation can write any address into its accounts. One counts as verified only where Microsoft says so with
+    the optional claim `xms_edov`, which the application's registration has to ask for.
+    """
+
+    name = "microsoft"
+    title = "Microsoft"
+    settings = (
+        *_CLIENT,
+        Setting("tenant", "A directory's id; common (else), organizations or consumers."),
+        Setting("authority", "Of a national cloud; else https://login.microsoftonline.com.", "url"),
+    )
+
+    def issuer(self, settings: Mapping[str, Any]) -> str:
+        """That of the tenant; of common and its like a template."""
+        authority = str(settings.get("authority") or "https://login.microsoftonline.com")
+        return f"{authority.rstrip('/')}/{settings.get('tenant') or 'common'}/v2.0"
+
+    def metadata(self, found: Provider) -> Metadata:
+        """Its issuer is written with {tenantid} for common and its like."""
+        said = found.metadata()
+        authority = found.issuer.rpartition("/v2.0")[0].rpartition("/")[0]
+        if said.issuer not in (found.issuer, f"{authority}/{{tenantid}}/v2.0"):
+            raise BadGateway("The identity provider failed")
+        return said
+
+    def expected(self, metadata: Metadata) -> str | None:
+        """None for a template, which `check` fills in."""
+        return None if "{tenantid}" in metadata.issuer else metadata.issuer
+
+    def check(
+        self, claims: Mapping[str, Any], metadata: Metadata, settings: Mapping[str, Any]
+    ) -> None:
+        """The issuer is the template with the token's own tenant."""
+        tenant = claims.get("tid")
+        if "{tenantid}" not in metadata.issuer:
+            return
+        if not isinstance(tenant, str) or not _TENANT.fullmatch(tenant):
+            raise Unauthorized("The identity provider's answer is not valid")
+        if claims["iss"] != metadata.issuer.replace("{tenantid}", tenant):
+            raise Unauthorized("The identity provider's answer is not valid")
+
+    def is_verified(self, claims: Mapping[str, Any]) -> bool:
+        """As the class says; `email_verified` is no claim of Microsoft's."""
+        return claims.get("xms_edov") in (True, 1, "1", "true")
+
+
+class Auth0Backend(OpenidBackend):
+    """A tenant of Auth0. (`POST /auth0` goes by the site's own three settings, as it always did.)"""
+
+    name = "auth0"
+    title = "Auth0"
+    settings = (
+        Setting("domain", "The tenant's host name.", is_required=True),
+        *_CLIENT,
+        Setting("title", "What people see on the button."),
+    )
+
+    def issuer(self, settings: Mapping[str, Any]) -> str:
+        """The tenant's address, with a slash at its end."""
+        return f"https://{settings['domain']}/"
+
+
+class GithubBackend(RedirectBackend):
+    """GitHub: the primary address of the account, if it is verified."""
+
+    name = "github"
+    title = "GitHub"
+    scopes = "user:email"
+    settings = (
+        *_CLIENT,
+        Setting("url", "Of an enterprise server; else https://github.com.", "url"),
+        Setting("apiUrl", "Of its interface; else https://api.github.com.", "url"),
+    )
+
+    def authorization_url(self, attempt: Attempt) -> str:
+        """GitHub has no discovery document."""
+        return f"{_site(attempt.settings)}/login/oauth/authorize"
+
+    def address(self, attempt: Attempt, request: str, nonce: str) -> str:
+        """GitHub answers a wrong code with 200 and `error`."""
+        settings = attempt.settings
+        tokens = provider.exchange(
+            attempt.config,
+            f"{_site(settings)}/login/oauth/access_token",
+            request,
+            client_id=settings["clientId"],
+            client_secret=settings["clientSecret"],
+            takes_basic=False,
+        )
+        api = str(settings.get("apiUrl") or "https://api.github.com").rstrip("/")
+        said = provider.get_json(attempt.config, f"{api}/user/emails", tokens.access_token)
+        if not isinstance(said, list):
+            raise BadGateway("The identity provider failed")
+        for one in said:
+            if isinstance(one, dict) and one.get("primary") is True:
+                return verified_address(one, is_verified=one.get("verified") is True)
+        raise Unauthorized("The identity provider names no e-mail address")
+
+
+def _site(settings: Mapping[str, Any]) -> str:
+    return str(settings.get("url") or "https://github.com").rstrip("/")

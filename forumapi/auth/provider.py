@@ -1,0 +1,273 @@
+"""Talking to an identity provider: discovery, keys, tokens; every answer is checked before anything is believed.
+
+Documents and keys of a provider are kept for an hour in this process. A key that is not among them is asked for anew, a
+few times in five minutes at most, so that made-up key ids do not become requests.
+"""
+
+from __future__ import annotations
+
+import base64
+import hmac
+import json
+import threading
+import time
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from urllib.parse import quote, urlencode
+
+import jwt
+
+from forumapi.errors import BadGateway, Unauthorized
+from forumapi.log import logger
+from forumapi.outbound import Outbound, OutboundError
+
+if TYPE_CHECKING:
+    from forumapi.config import Config
+
+LEEWAY_S: Final = 60
+CACHE_S: Final = 3600.0
+REFETCHES: Final = 5
+REFETCH_WINDOW_S: Final = 300.0
+MAX_CACHED: Final = 1000
+TIMEOUT_S: Final = 5.0
+# Signatures by a key pair alone: with a shared secret, or none, a token could be made from what is public.
+ALGORITHMS: Final = (
+    "RS256 RS384 RS512 PS256 PS384 PS512 ES256 ES384 ES512 EdDSA".split()  # noqa: SIM905
+)
+_FAILED: Final = "The identity provider failed"
+_REFUSED: Final = "The identity provider's answer is not valid"
+_FORM: Final = "application/x-www-form-urlencoded"
+
+
+class Metadata(NamedTuple):
+    """What a provider's discovery document says."""
+
+    issuer: str
+    authorization: str
+    token: str
+    userinfo: str
+    keys: str
+    algorithms: tuple[str, ...]
+    takes_basic: bool
+    names_issuer: bool  # in the answer to an authorization request (RFC 9207)
+
+
+class Tokens(NamedTuple):
+    """What a code was exchanged for; `id_token` is "" from a provider of plain OAuth 2."""
+
+    access_token: str
+    id_token: str
+
+
+def outbound(config: Config) -> Outbound:
+    """The way out to providers: https to public addresses, unless the settings allow private ones."""
+    if config.is_embedded or config.private_providers:
+        return Outbound(allowed=lambda _: True, ports=(), timeout_s=TIMEOUT_S)
+    return Outbound(ports=(), schemes=("https",), timeout_s=TIMEOUT_S)
+
+
+class _Kept(NamedTuple):
+    until: float
+    value: Any
+
+
+class _Cache:
+    """Documents by address, for all requests of this process."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._kept: dict[tuple[str, bool], _Kept] = {}
+        self._refetched: dict[tuple[str, bool], list[float]] = {}
+
+    def get(self, out: Outbound, url: str, *, is_plain: bool) -> Any:
+        """The JSON object at `url`; `is_plain` tells apart who may ask private addresses."""
+        key = (url, is_plain)
+        with self._lock:
+            found = self._kept.get(key)
+        if found is not None and found.until > time.monotonic():
+            return found.value
+        return self._fetch(out, key)
+
+    def again(self, out: Outbound, url: str, *, is_plain: bool) -> Any:
+        """The object as it is now; as it was kept, once it was asked for too often."""
+        key, now = (url, is_plain), time.monotonic()
+        with self._lock:
+            recent = [at for at in self._refetched.get(key, ()) if now - at < REFETCH_WINDOW_S]
+            may_ask = len(recent) < REFETCHES
+            self._refetched[key] = [*recent, now] if may_ask else recent
+        return self._fetch(out, key) if may_ask else self.get(out, url, is_plain=is_plain)
+
+    def _fetch(self, out: Outbound, key: tuple[str, bool]) -> Any:
+        value = _object(out, key[0])
+        with self._lock:
+            if len(self._kept) >= MAX_CACHED:
+                self._kept.clear()
+                self._refetched.clear()
+            self._kept[key] = _Kept(time.monotonic() + CACHE_S, value)
+        return value
+
+
+_cache: Final = _Cache()
+
+
+def _object(
+    out: Outbound, url: str, body: bytes | None = None, headers: Mapping[str, str] | None = None
+) -> dict[str, Any]:
+    """The JSON object at `url`. Raises Unauthorized where the provider refuses, BadGateway where it fails."""
+    try:
+        got = out.fetch(url, body=body, headers={"Accept": "application/json", **(headers or {})})
+        said = json.loads(got.body) if got.body else None
+    except (OutboundError, ValueError) as error:
+        logger.warning("an identity provider failed: %s", type(error).__name__)
+        raise BadGateway(_FAILED) from None
+    if not isinstance(said, dict):
+        raise BadGateway(_FAILED)
+    # invalid_client is ours to mend; any other refusal is about what the caller brought.
+    if "error" in said and got.status < 500 and said["error"] not in _OUR_FAULT:
+        raise Unauthorized("The identity provider refused this sign-in")
+    if got.status in (401, 403) and body is None and headers:
+        raise Unauthorized("The identity provider refused this sign-in")
+    if got.status != 200 or "error" in said:
+        logger.warning("an identity provider answered with status %d", got.status)
+        raise BadGateway(_FAILED)
+    return said
+
+
+_OUR_FAULT: Final = ("invalid_client", "unauthorized_client", "invalid_request", "server_error")
+
+
+class Provider:
+    """One provider of OpenID Connect. `issuer` without the slash at its end only if the provider writes it so."""
+
+    def __init__(self, config: Config, issuer: str) -> None:
+        self._out = outbound(config)
+        self._is_plain = config.is_embedded or config.private_providers
+        self.issuer = issuer
+
+    def metadata(self) -> Metadata:
+        """The discovery document. Raises BadGateway also for one of another issuer."""
+        url = f"{self.issuer.rstrip('/')}/.well-known/openid-configuration"
+        said = _cache.get(self._out, url, is_plain=self._is_plain)
+        schemes = ("https://", "http://") if self._is_plain else ("https://",)
+        ends = [
+            said.get(name)
+            for name in ("authorization_endpoint", "token_endpoint", "jwks_uri", "issuer")
+        ]
+        if not all(isinstance(end, str) and end.startswith(schemes) for end in ends):
+            raise BadGateway(_FAILED)
+        authorization, token, keys, issuer = map(str, ends)
+        offered = said.get("id_token_signing_alg_values_supported")
+        methods = said.get("token_endpoint_auth_methods_supported")
+        return Metadata(
+            issuer,
+            authorization,
+            token,
+            str(said.get("userinfo_endpoint") or ""),
+            keys,
+            tuple(one for one in ALGORITHMS if not isinstance(offered, list) or one in offered),
+            not isinstance(methods, list) or "client_secret_basic" in methods,
+            said.get("authorization_response_iss_parameter_supported") is True,
+        )
+
+    def checked_metadata(self) -> Metadata:
+        """The same, of exactly this issuer."""
+        found = self.metadata()
+        if found.issuer != self.issuer:
+            logger.warning("a discovery document names another issuer")
+            raise BadGateway(_FAILED)
+        return found
+
+    def claims(self, token: str, metadata: Metadata, **how: Any) -> dict[str, Any]:
+        """The claims of a token that this provider signed; `how` goes to PyJWT. Raises Unauthorized, BadGateway."""
+        try:
+            header = jwt.get_unverified_header(token)
+            key = self._key(metadata, header)
+            said: dict[str, Any] = jwt.decode(
+                token, key, algorithms=list(metadata.algorithms), leeway=LEEWAY_S, **how
+            )
+        except (jwt.PyJWTError, ValueError, TypeError) as error:
+            logger.warning("a token of an identity provider is refused: %s", type(error).__name__)
+            raise Unauthorized(_REFUSED) from None
+        return said
+
+    def _key(self, metadata: Metadata, header: Mapping[str, Any]) -> jwt.PyJWK:
+        algorithm, kid = header.get("alg"), header.get("kid")
+        if algorithm not in metadata.algorithms:
+            raise jwt.InvalidAlgorithmError("not one of the provider's algorithms")
+        for get in (_cache.get, _cache.again):
+            found = _fitting(
+                get(self._out, metadata.keys, is_plain=self._is_plain), kid, str(algorithm)
+            )
+            if len(found) == 1:
+                return found[0]
+        raise jwt.InvalidKeyError("the provider has no such key, or several")
+
+    def userinfo(self, metadata: Metadata, access_token: str, subject: str) -> dict[str, Any]:
+        """What the provider says of the bearer of its token, who must be `subject`."""
+        said = _object(
+            self._out, metadata.userinfo, headers={"Authorization": f"Bearer {access_token}"}
+        )
+        if said.get("sub") != subject:
+            raise Unauthorized(_REFUSED)
+        return said
+
+
+def _fitting(keys: Mapping[str, Any], kid: object, algorithm: str) -> list[jwt.PyJWK]:
+    """The keys of the set that a header with this key id and algorithm may mean."""
+    found = []
+    entries = keys.get("keys")
+    for entry in entries if isinstance(entries, list) else ():
+        if not isinstance(entry, dict) or entry.get("use", "sig") != "sig":
+            continue
+        if (kid is not None and entry.get("kid") != kid) or entry.get("kty") == "oct":
+            continue
+        if entry.get("alg", algorithm) != algorithm:
+            continue
+        try:
+            found.append(jwt.PyJWK(entry, algorithm))
+        except jwt.PyJWTError:
+            continue  # of a kind that this algorithm does not take
+    return found
+
+
+def exchange(
+    config: Config,
+    url: str,
+    body: str,
+    *,
+    client_id: str,
+    client_secret: str,
+    takes_basic: bool = True,
+) -> Tokens:
+    """Send a prepared token request as this client; what came of it. Raises Unauthorized, BadGateway."""
+    headers = {"Content-Type": _FORM}
+    if takes_basic and client_secret:
+        pair = f"{quote(client_id, safe='')}:{quote(client_secret, safe='')}".encode()
+        headers["Authorization"] = f"Basic {base64.b64encode(pair).decode()}"
+    elif client_secret:
+        body = f"{body}&{urlencode({'client_secret': client_secret})}"
+    said = _object(outbound(config), url, body.encode(), headers)
+    access, identity = said.get("access_token"), said.get("id_token", "")
+    if not isinstance(access, str) or not access or not isinstance(identity, str):
+        raise BadGateway(_FAILED)
+    return Tokens(access, identity)
+
+
+def get_json(config: Config, url: str, access_token: str) -> Any:
+    """The JSON at `url` of an interface that takes the bearer's token. Raises Unauthorized, BadGateway."""
+    headers = {"Accept": "application/json", "Authorization": f"Bearer {access_token}"}
+    try:
+        got = outbound(config).fetch(url, headers=headers)
+        said = json.loads(got.body)
+    except (OutboundError, ValueError):
+        raise BadGateway(_FAILED) from None
+    if got.status in (401, 403):
+        raise Unauthorized("The identity provider refused this sign-in")
+    if got.status != 200:
+        raise BadGateway(_FAILED)
+    return said
+
+
+def same(given: object, expected: str) -> bool:
+    """Whether two secrets are one, in constant time."""
+    return isinstance(given, str) and hmac.compare_digest(given.encode(), expected.encode())
