@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from werkzeug.routing import BaseConverter, IntegerConverter, Map, MapAdapter, Rule, ValidationError
 
 from forumapi import addresses, itemtypes, scopes
-from forumapi.cache import Cache
+from forumapi.cache import Cache, Memory
 from forumapi.db import Database, Reader, Transaction
 from forumapi.errors import WRONG_TYPE, Invalid
 from forumapi.handler import Handler
@@ -17,6 +17,7 @@ from forumapi.mail import Sender
 from forumapi.models import counters, text
 from forumapi.models.activity import Activity
 from forumapi.models.documents import Documents
+from forumapi.models.kept import Pages
 from forumapi.models.site import SiteDirectory
 from forumapi.ratelimit import Buckets
 
@@ -105,6 +106,8 @@ class App:
             config.memcached, memory_mb=config.memory_cache_mb, prefix=config.cache_prefix
         )
         self.documents = Documents(self.cache, self._rerender)
+        self.pages = Pages()
+        self.answers = Memory(config.memory_cache_mb * 1024 * 1024 // 2)
         self.sites = SiteDirectory(
             self.database,
             config.platform_domain,

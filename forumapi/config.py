@@ -325,7 +325,10 @@ class Config:
         rule=_each(_host_port),
     )
     memory_cache_mb: int = _setting(
-        32, "MiB", "Documents each worker keeps in its own memory.", rule=_between(1, 4_096)
+        32,
+        "MiB",
+        "Documents each worker keeps in its own memory, and half as much again of finished answers.",
+        rule=_between(1, 4_096),
     )
     cache_prefix: str = _setting(
         "forumapi",

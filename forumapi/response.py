@@ -148,7 +148,7 @@ def check_callback(name: str) -> str:
 def etag(page: Page, switches: Switches) -> str:
     """`"<own version>-<hash>"`; the hash covers everything that the bytes depend on."""
     covered = marshal.dumps((SHAPE, page.stamp, switches.key), 2)
-    return f'"{page.version}-{hashlib.blake2b(covered, digest_size=9).hexdigest()}"'
+    return f'"{page.version}-{hashlib.blake2b(covered, digest_size=12).hexdigest()}"'
 
 
 def none_match(header: str, tag: str) -> bool:

@@ -42,6 +42,18 @@ WHOAMI = Query(
     "identity.whoami",
     f"SELECT {_COLUMNS}, {profile.DETAIL_COLUMNS} {_FROM} {_OWN_PROFILE} {_WHERE}",
 )
+# The same with the microcosms that the ignored items stand in, for pages of lists.
+WITH_PLACES = Query(
+    "identity.with_places",
+    f"""
+    SELECT {_COLUMNS},
+           ARRAY(SELECT ARRAY[i.item_id, (SELECT o.microcosm_id FROM items o
+                                           WHERE o.site_id = i.site_id AND o.item_id = i.item_id)]
+                   FROM ignores i
+                  WHERE i.site_id = s.site_id AND i.profile_id = p.profile_id
+                    AND i.item_type_id NOT IN (2, 3))
+      {_FROM} {_WHERE}""",
+)
 _WIDTH: Final = 13
 
 DEFAULT_BAN: Final = "Banned"
@@ -61,8 +73,8 @@ class Identity:
         "ignored_items",
         "ignored_microcosms",
         "ignored_profiles",
+        "more",
         "needs_roles",
-        "profile",
         "profile_id",
         "scopes",
         "site_version",
@@ -72,7 +84,7 @@ class Identity:
     )
 
     def __init__(self, row: tuple[Any, ...] | None = None) -> None:
-        self.profile: tuple[Any, ...] = ()
+        self.more: tuple[Any, ...] = ()  # what the handler's own query adds
         if row is None:
             self.user_id = self.profile_id = self.token_id = 0
             self.site_version = self.acl_version = 0
@@ -110,7 +122,7 @@ class Identity:
         self.ignored_profiles, self.ignored_microcosms, self.ignored_items = _ignored(row[11])
         # None: a token that is not limited.
         self.scopes = None if row[12] is None else frozenset(row[12])
-        self.profile = row[_WIDTH:]
+        self.more = row[_WIDTH:]
         self.who = Who(
             profile_id, tuple(role_ids or ()), is_owner, self.ban_reason is not None, user_id
         )
@@ -119,6 +131,12 @@ class Identity:
     def is_guest(self) -> bool:
         """True without a token."""
         return self.profile_id == 0
+
+    def ignored_in(self, microcosm_id: int) -> tuple[int, ...]:
+        """The ignored items that stand in this microcosm; where the handler asks WITH_PLACES."""
+        if self.is_guest:
+            return ()
+        return tuple(item for item, place in self.more[0] if place == microcosm_id)
 
 
 def _ignored(marks: list[int]) -> tuple[list[int], list[int], list[int]]:

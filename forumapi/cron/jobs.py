@@ -98,6 +98,12 @@ FORGET_SINGLE_USE = Query(
     "cron.forget_single_use", "DELETE FROM single_use u WHERE u.expires < now()"
 )
 
+# Web processes ask about a page they keep for a minute at most (models/kept.py).
+FORGET_CHANGES = Query(
+    "cron.forget_changes",
+    "DELETE FROM site_changes c WHERE c.created < now() - interval '1 hour'",
+)
+
 FORGET_REFRESH = Query(
     "cron.forget_refresh", "DELETE FROM refresh_tokens r WHERE r.expires < now()"
 )
@@ -343,10 +349,15 @@ def site_statistics(tx: Transaction, config: Config) -> str:
 
 
 def short_lived(tx: Transaction, config: Config) -> str:
-    """Delete what was kept for hours: idempotency keys, single-use secrets such as sign-in codes, attempt counters."""
+    """Delete what was kept for hours: idempotency keys, single-use secrets such as sign-in codes, attempt counters,
+    and what tells of changes."""
     keys = tx.run(FORGET_KEYS, hours=config.idempotency_hours)
     codes = tx.run(FORGET_SINGLE_USE)
-    return f"{keys} idempotency keys, {codes} codes, {attempts.forget_old(tx)} counters"
+    changes = tx.run(FORGET_CHANGES)
+    return (
+        f"{keys} idempotency keys, {codes} codes, {attempts.forget_old(tx)} counters, "
+        f"{changes} changes"
+    )
 
 
 def event_partitions(tx: Transaction, config: Config) -> str:

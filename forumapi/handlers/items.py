@@ -14,7 +14,7 @@ from forumapi.context import Context, Located
 from forumapi.errors import NO_CREATE, Forbidden, Invalid, NotFound
 from forumapi.handler import DELETE, READ, UPDATE, Handler, needs
 from forumapi.models import item, places, text, writing
-from forumapi.models.item import ItemPage
+from forumapi.models.item import Seen
 from forumapi.models.kinds import New
 from forumapi.models.profile import SUMMARY as PEOPLE
 from forumapi.models.writing import LockedItem
@@ -34,18 +34,19 @@ class ItemBody(Body):
 
 
 class LocatedItem(Located):
-    """An item with a page of its comments; `page` None if there is none of that id."""
+    """An item with a page of its comments; `seen` None if there is none of that id."""
 
-    __slots__ = ("page",)
+    __slots__ = ("seen",)
 
-    page: ItemPage | None
+    seen: Seen | None
 
 
 def locate_page(ctx: Context) -> LocatedItem:
     """The item that the address names, with the page of comments asked for."""
     named = ctx.args["item"]
     identity = ctx.identity
-    found = item.page(
+    seen = item.page(
+        ctx.app.pages,
         ctx.reader,
         ctx.site.id,
         named.type,
@@ -54,9 +55,10 @@ def locate_page(ctx: Context) -> LocatedItem:
         identity.ignored_profiles,
         ctx.paging,
     )
-    if found is None:
+    if seen is None:
         located = LocatedItem(Target(named.type, named.id))
     else:
+        found = seen.page
         node = ctx.tree.nodes.get(found.microcosm_id)
         is_under_live = node is not None and node.is_live
         located = LocatedItem(
@@ -65,16 +67,17 @@ def locate_page(ctx: Context) -> LocatedItem:
             own_moderated=found.is_moderated and not found.is_deleted and is_under_live,
             version=found.version,
         )
-    located.page = found
+    located.seen = seen
     return located
 
 
 def show(ctx: Context) -> Result:
     """The detail of the located item; reading marks it read and counts the view (content 3.3)."""
     located: LocatedItem = ctx.located
-    found = located.page
-    if found is None:
+    seen = located.seen
+    if seen is None:
         raise NotFound("There is no such item")
+    found = seen.page
     ctx.check_paging()
     at = ctx.paging
     paging.check(found.total, at)
@@ -82,7 +85,7 @@ def show(ctx: Context) -> Result:
     view = tree.view(ctx.identity.who)
     permission = permissions.as_json(ctx.can)
     if not ctx.is_head:
-        item.mark_read(ctx.reader, ctx.site.id, found, ctx.identity.profile_id, at)
+        item.mark_read(ctx.reader, ctx.site.id, seen, ctx.identity.profile_id, at)
         ctx.app.activity.viewed(ctx.site.id, found.id)
 
     is_ignored = found.id in ctx.identity.ignored_items
@@ -97,7 +100,7 @@ def show(ctx: Context) -> Result:
             ctx.reader,
             ctx.app.documents,
             ctx.site.id,
-            found,
+            seen,
             comments_page,
             permission,
             tree,
@@ -106,7 +109,7 @@ def show(ctx: Context) -> Result:
         )
 
     stamp = (
-        found.stamp,
+        seen.stamp,
         is_ignored,
         ctx.can,
         ctx.path,
@@ -345,7 +348,7 @@ class LastCommentHandler(Handler):
     @needs(READ, status=307, paged=True)
     def get(self, ctx: Context) -> Result:
         """307 to the item's page that holds the comment; to the item itself while it has none."""
-        if ctx.located.page is None:
+        if ctx.located.seen is None:
             raise NotFound("There is no such item")
         href = item.redirect(
             ctx.reader,

@@ -5,13 +5,14 @@ from __future__ import annotations
 from typing import ClassVar, Final
 
 from forumapi import body, itemtypes, paging, patch, permissions, schemas
+from forumapi.auth.identity import WITH_PLACES
 from forumapi.body import UNSET, Body, Meta, UnsetType
 from forumapi.context import Context, Located
 from forumapi.errors import NO_CREATE, Forbidden, Invalid, NotFound
 from forumapi.handler import ANYONE, CREATE, DELETE, READ, UPDATE, Handler, needs
 from forumapi.handlers.items import edit_reason
 from forumapi.models import microcosm, places, planting, text
-from forumapi.models.microcosm import Head
+from forumapi.models.microcosm import Place, Seen
 from forumapi.models.profile import SUMMARY as PEOPLE
 from forumapi.models.site_rules import check_url
 from forumapi.models.tree import load as load_tree
@@ -20,110 +21,71 @@ from forumapi.response import Data, Done, Page, Result, SeeOther, check_match
 
 
 class LocatedMicrocosm(Located):
-    """A microcosm with its page; `head` None if there is none of that id."""
+    """A microcosm with its page; `seen` None if there is none of that id."""
 
-    __slots__ = ("head", "others", "sticky")
+    __slots__ = ("seen",)
 
-    head: Head | None
-    others: list[int]
-    sticky: list[int]
+    seen: Seen | None
 
 
 def locate(ctx: Context, id: int) -> LocatedMicrocosm:
     """The microcosm `id` with the page asked for."""
-    tree = ctx.tree
+    tree, identity = ctx.tree, ctx.identity
     node = tree.nodes.get(id)
-    if node is None:
-        # The same statement as for a microcosm that is there: its cost must not tell the two apart.
-        microcosm.page(ctx.reader, ctx.site.id, id, ctx.identity.profile_id, [], ctx.paging, 0, 0)
-        located = LocatedMicrocosm(Target(itemtypes.MICROCOSM, id))
-        located.head = None
-        return located
-    view = tree.view(ctx.identity.who)
-    shown = places.visible(view, tree, ctx.identity.ignored_microcosms)
-    children = [child for child in node.children if child in shown.set]
-    sticky = [child for child in children if tree.nodes[child].is_sticky]
-    others = [child for child in children if not tree.nodes[child].is_sticky]
-    head = microcosm.page(
-        ctx.reader,
+    listable = places.visible(tree.view(identity.who), tree, identity.ignored_microcosms)
+    place = Place(
         ctx.site.id,
         id,
-        ctx.identity.profile_id,
-        ctx.identity.ignored_items,
+        identity.profile_id,
+        identity.ignored_items,
+        identity.ignored_in(id),
+        tree,
+        listable,
         ctx.paging,
-        len(sticky),
-        len(others),
     )
-    located = LocatedMicrocosm(
-        Target(itemtypes.MICROCOSM, id, id, (node.owned_by, node.created_by)),
-        is_hidden=not node.is_live,
-        version=node.version,
-    )
-    located.head = head
-    located.sticky = sticky
-    located.others = others
+    # Also for one that is not in the tree: its cost must not tell the two apart.
+    seen = microcosm.page(ctx.app.pages, ctx.reader, place)
+    if node is None:
+        located = LocatedMicrocosm(Target(itemtypes.MICROCOSM, id))
+    else:
+        located = LocatedMicrocosm(
+            Target(itemtypes.MICROCOSM, id, id, (node.owned_by, node.created_by)),
+            is_hidden=not node.is_live,
+            version=node.version,
+        )
+    located.seen = seen
     return located
 
 
 def show(ctx: Context) -> Result:
     """The detail of the located microcosm."""
     located: LocatedMicrocosm = ctx.located
-    head = located.head
-    if head is None:
+    seen = located.seen
+    if seen is None:
         raise NotFound("There is no such microcosm")
     ctx.check_paging()
-    me = ctx.identity.profile_id
+    head = seen.head
     tree, site_id, at = ctx.tree, ctx.site.id, ctx.paging
-    listed = microcosm.listing(head, located.sticky, located.others, at)
-    paging.check(listed.total, at)
+    paging.check(head.total, at)
     view = tree.view(ctx.identity.who)
-    listable = places.visible(view, tree, ctx.identity.ignored_microcosms)
-    on_page = [*listed.sticky, *listed.others]
-    everything = [*located.sticky, *located.others]
-    # Whether anything below is unread must not depend on the page: other pages ask for all children too.
-    asks_all = bool(me) and not head.has_unread and len(on_page) < len(everything)
-    found = microcosm.children(
-        ctx.reader,
-        site_id,
-        me,
-        ctx.identity.ignored_items,
-        tree,
-        listable,
-        everything if asks_all else on_page,
-    )
-    is_unread = bool(me) and (head.has_unread or any(child.is_unread for child in found.values()))
-    shown = [found[id] for id in on_page if id in found]
     is_ignored = head.id in ctx.identity.ignored_microcosms
     permission = permissions.as_json(ctx.can)
 
     def build() -> bytes:
-        fetched = ctx.app.documents.fetch(ctx.reader, site_id, microcosm.wanted(head, shown))
+        fetched = ctx.app.documents.fetch(ctx.reader, site_id, microcosm.wanted(seen))
         people = fetched[PEOPLE]
-        entries = microcosm.entries(
-            head, listed, found, fetched[microcosm.SUMMARY], people, tree, view, site_id
-        )
+        entries = microcosm.entries(seen, fetched[microcosm.SUMMARY], people, tree, view, site_id)
         page = paging.page(
-            entries, listed.total, at, "/api/v1/comments", ctx.path, ctx.query_string, ctx.pairs
+            entries, head.total, at, "/api/v1/comments", ctx.path, ctx.query_string, ctx.pairs
         )
         return microcosm.detail(
-            head,
-            people,
-            page,
-            permission,
-            tree,
-            view,
-            site_id,
-            is_unread=is_unread,
-            is_ignored=is_ignored,
+            seen, people, page, permission, tree, view, site_id, is_ignored=is_ignored
         )
 
     stamp = (
-        head.stamp,
-        [tuple(child[:9]) for child in shown],
-        is_unread,
+        seen.stamp,
         is_ignored,
         ctx.can,
-        listed.total,
         ctx.path,
         ctx.query_string,
         tree.acl_version,
@@ -201,6 +163,8 @@ def _parent(ctx: Context, tree: Tree, parent_id: int, moved: Node | None) -> int
 class MicrocosmsHandler(Handler):
     """The site's root microcosm, which is the forum index; POST makes a microcosm."""
 
+    identity_query = WITH_PLACES
+
     allow = "OPTIONS,POST,HEAD,GET"
     required_keys: ClassVar = {"POST": ("title", "description")}
 
@@ -257,6 +221,8 @@ def _locate_for_writing(ctx: Context) -> Located:
 
 class MicrocosmHandler(Handler):
     """One microcosm with a page of its child microcosms and items."""
+
+    identity_query = WITH_PLACES
 
     allow = "OPTIONS,HEAD,GET,PUT,PATCH,DELETE"
     required_keys: ClassVar = {"PUT": ("meta.editReason",)}

@@ -296,7 +296,7 @@ def _bios(ctx: Context, details: Sequence[Detail]) -> dict[int, bytes]:
         stub = stubs.get(detail.id)
         if stub and stub.id in texts and {stub.author_id, stub.editor_id} <= people.keys():
             links = comment.parent_links(Parent(itemtypes.PROFILE, detail.id, detail.name))
-            made[detail.id] = comment.summary(texts[stub.id], stub, people, links)
+            made[detail.id] = comment.summary(texts[stub.id], stub, people, links, stub.is_unread)
     return made
 
 

@@ -29,4 +29,4 @@ class WhoamiHandler(Handler):
     @needs(LOGIN, answer=schemas.Profile)
     def get(self, ctx: Context) -> Result:
         """The own profile with e-mail address, membership and unread huddles; works while banned."""
-        return profiles.show(ctx, Detail.of(ctx.identity.profile))
+        return profiles.show(ctx, Detail.of(ctx.identity.more))

@@ -193,7 +193,9 @@ def profiles_of(stubs: Iterable[Stub]) -> dict[int, int]:
     return versions
 
 
-def summary(fragment: Fragment, stub: Stub, people: dict[int, Fragment], links: bytes) -> bytes:
+def summary(
+    fragment: Fragment, stub: Stub, people: dict[int, Fragment], links: bytes, unread: bool
+) -> bytes:
     """One comment summary; `links` are its parent's (see parent_links)."""
     before, _, after_author, _, after_editor, _, after_unread, _, end = fragment
     return b"".join(
@@ -203,7 +205,7 @@ def summary(fragment: Fragment, stub: Stub, people: dict[int, Fragment], links: 
             after_author,
             people[stub.editor_id][0],
             after_editor,
-            b"true" if stub.is_unread else b"false",
+            b"true" if unread else b"false",
             after_unread,
             _links(links, stub),
             end,
@@ -212,14 +214,18 @@ def summary(fragment: Fragment, stub: Stub, people: dict[int, Fragment], links: 
 
 
 def summaries(
-    found: dict[int, Fragment], stubs: Sequence[Stub], people: dict[int, Fragment], parent: Parent
+    found: dict[int, Fragment],
+    stubs: Sequence[Stub],
+    people: dict[int, Fragment],
+    parent: Parent,
+    unread: Sequence[bool],
 ) -> bytes:
     """The JSON array of some comments of one parent; one whose document is gone is skipped (content 7.5)."""
     links = parent_links(parent)
     return b"[%b]" % b",".join(
         [
-            summary(found[stub.id], stub, people, links)
-            for stub in stubs
+            summary(found[stub.id], stub, people, links, is_unread)
+            for stub, is_unread in zip(stubs, unread, strict=True)
             if stub.id in found and stub.author_id in people and stub.editor_id in people
         ]
     )
@@ -251,7 +257,11 @@ def by_ids(tx: Reader, documents: Documents, site_id: int, ids: Sequence[int]) -
     people = found[profile.SUMMARY]
     return {
         stub.id: summary(
-            found[SUMMARY][stub.id], stub, people, parent_links(Parent(*row[WIDTH : WIDTH + 3]))
+            found[SUMMARY][stub.id],
+            stub,
+            people,
+            parent_links(Parent(*row[WIDTH : WIDTH + 3])),
+            False,
         )
         for row, stub in zip(rows, stubs, strict=True)
         if stub.id in found[SUMMARY]
@@ -375,10 +385,11 @@ def detail(
     known = fetched[SUMMARY]
     thread = b""
     if found.replied_to is not None and found.replied_to.id in known:
-        one = summary(known[found.replied_to.id], found.replied_to, people, links)
+        one = summary(known[found.replied_to.id], found.replied_to, people, links, False)
         thread += b'"inReplyTo":%b,' % one
     if found.replies:
-        thread += b'"replies":%b,' % summaries(known, found.replies, people, found.parent)
+        none = [False] * len(found.replies)
+        thread += b'"replies":%b,' % summaries(known, found.replies, people, found.parent, none)
     return fragments.fill(
         fetched[DETAIL][found.stub.id],
         {

@@ -7,6 +7,7 @@ is where they are named. Reading is here and in models/item.py; writing begins w
 
 from __future__ import annotations
 
+import datetime
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -17,29 +18,38 @@ from forumapi.models.kinds import Details
 
 KINDS: Final[Mapping[int, Details]] = {itemtypes.EVENT: event.DETAILS}
 
-# The details of an item `i` as the viewer `me` sees them; null where a type has none.
+# The details of an item `i` that everybody sees; null where a type has none.
 COLUMN: Final = "CASE i.item_type_id {} END".format(
     " ".join(f"WHEN {item_type} THEN ({kind.sql})" for item_type, kind in KINDS.items())
 )
+# What only the viewer `me` sees of an `i` with `item_type_id` and `item_id`.
+MINE: Final = "CASE i.item_type_id {} END".format(
+    " ".join(f"WHEN {item_type} THEN ({kind.mine})" for item_type, kind in KINDS.items())
+)
 
 
-def members(item_type: int, text: str | None) -> dict[str, Any]:
+def members(item_type: int, text: str | None, mine: str | None) -> dict[str, Any]:
     """The type's own members of a detail or summary, in wire order; none for a type without details."""
-    return KINDS[item_type].members(text) if text else {}
+    return KINDS[item_type].members(text, mine) if text else {}
 
 
-def inline(item_type: int, text: str | None) -> bytes:
+def inline(item_type: int, text: str | None, mine: str | None) -> bytes:
     """`members` as they stand inside a finished object, each with a leading comma."""
-    found = members(item_type, text)
+    found = members(item_type, text, mine)
     return b"," + dumps(found)[1:-1] if found else b""
 
 
-def flags(item_type: int, text: str | None) -> dict[str, bool | None]:
+def flags(item_type: int, text: str | None, mine: str | None) -> dict[str, bool | None]:
     """The type's own members of meta.flags; None for one that a guest has not."""
-    return KINDS[item_type].flags(text) if text else {}
+    return KINDS[item_type].flags(mine) if text else {}
 
 
 def has_last_comment(item_type: int) -> bool:
     """Whether a summary of this type shows its last comment (content 3.1)."""
     kind = KINDS.get(item_type)
     return kind is None or kind.has_last_comment
+
+
+def until(item_type: int, text: str | None) -> datetime.datetime | None:
+    """When time alone will change the details; None: never."""
+    return KINDS[item_type].until(text) if text else None

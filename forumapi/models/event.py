@@ -18,13 +18,15 @@ STATUS: Final = """
 _SQL: Final = f"""
     SELECT json_build_array(
                e.when_local, e.when_utc AT TIME ZONE 'UTC', e.tz_name, e.duration_min, e.place, e.lat, e.lon,
-               e.north, e.east, e.south, e.west, {STATUS}, e.rsvp_limit, e.rsvp_attending,
-               CASE WHEN %(me)s::bigint <> 0
-                    THEN EXISTS (SELECT 1 FROM attendees t
-                                  WHERE t.site_id = e.site_id AND t.item_id = e.item_id
-                                    AND t.profile_id = %(me)s::bigint AND t.state_id = 1) END)::text
+               e.north, e.east, e.south, e.west, {STATUS}, e.rsvp_limit, e.rsvp_attending)::text
       FROM events e
      WHERE e.site_id = i.site_id AND e.item_id = i.item_id"""
+
+# Whether the viewer said yes.
+_MINE: Final = """
+    EXISTS (SELECT 1 FROM attendees t
+             WHERE t.site_id = %(site_id)s AND t.item_id = i.item_id AND t.profile_id = %(me)s
+               AND t.state_id = 1)::text"""
 
 
 class Event(msgspec.Struct, array_like=True):
@@ -44,13 +46,12 @@ class Event(msgspec.Struct, array_like=True):
     status: str
     rsvp_limit: int
     rsvp_attending: int
-    attending: bool | None  # None: a guest asks
 
 
 _decode: Final = msgspec.json.Decoder(Event).decode
 
 
-def members(text: str) -> dict[str, Any]:
+def members(text: str, _: str | None) -> dict[str, Any]:
     """The event's own members; what is empty or zero is left out (content 5.3)."""
     found = _decode(text)
     spaces = max(0, found.rsvp_limit - found.rsvp_attending) if found.rsvp_limit else 0
@@ -76,9 +77,18 @@ def members(text: str) -> dict[str, Any]:
     }
 
 
-def flags(text: str) -> dict[str, bool | None]:
+def flags(mine: str | None) -> dict[str, bool | None]:
     """Whether the viewer said yes."""
-    return {"attending": _decode(text).attending}
+    return {"attending": None if mine is None else mine == "true"}
 
 
-DETAILS: Final = Details(_SQL, members, flags)
+def until(text: str) -> datetime.datetime | None:
+    """When an upcoming event will be over."""
+    found = _decode(text)
+    if found.status != "upcoming" or found.when_utc is None:
+        return None
+    over = found.when_utc + datetime.timedelta(minutes=found.duration_min)
+    return over.replace(tzinfo=datetime.UTC)
+
+
+DETAILS: Final = Details(_SQL, members, _MINE, flags, until=until)

@@ -162,7 +162,13 @@ def detail(
     )
     known = fetched[profile.SUMMARY]
     parent = comment.Parent(itemtypes.HUDDLE, found.id, found.title)
-    comments = comment.summaries(fetched[comment.SUMMARY], found.comments, known, parent)
+    comments = comment.summaries(
+        fetched[comment.SUMMARY],
+        found.comments,
+        known,
+        parent,
+        [stub.is_unread for stub in found.comments],
+    )
     return dumps(
         {
             "id": found.id,

@@ -234,8 +234,7 @@ def page(tx: Reader, site_id: int, me: int, tree: Tree, view: View, at: Paging) 
         elif kind != itemtypes.MICROCOSM:
             items[id] = (row[:_TIMES], row[_TIMES:_ENTRY])
     tops = [one.item_id for one in entries if one.item_type == itemtypes.MICROCOSM]
-    # As a guest: nothing here is unread (discovery 6).
-    microcosms = microcosm.children(tx, site_id, 0, [], tree, view, tops)
+    microcosms = microcosm.children(tx, site_id, tree, view, tops)
     return Ignored(total, entries, profiles, items, microcosms)
 
 
@@ -271,6 +270,7 @@ def _place(
     if child is None or child.id not in places:
         return None
     quiet = child._replace(latest=None)
+    # Nothing here is unread (discovery 6).
     return microcosm.child_summary(
-        places[child.id], quiet, people, tree, view, site_id, unread=False
+        places[child.id], quiet, people, tree, view, site_id, unread=None
     )

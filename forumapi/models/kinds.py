@@ -2,25 +2,41 @@
 
 from __future__ import annotations
 
+import datetime
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from forumapi.db import Query
 
 
+def _nothing(_: str | None) -> dict[str, bool | None]:
+    return {}
+
+
+def _never(_: str) -> datetime.datetime | None:
+    return None
+
+
 class Details(NamedTuple):
     """The details of one type of item, for reading.
 
-    `sql` selects them as the text of a JSON array, given the item `i` and the viewer `%(me)s` (0: a guest). What it
-    returns goes into the entity tag, so it must hold everything that is shown, a state that time alone changes
-    included. `members` are the object's members between `breadcrumb` and what follows, in wire order; `flags` those of
-    meta.flags, None for what a guest's detail leaves out and a guest's summary shows as false.
+    `sql` selects what everybody sees as the text of a JSON array, given the item `i`. `mine` selects what only the
+    viewer `%(me)s` sees, as text, given `%(site_id)s` and an `i` of which only `item_id` is known; it is asked for
+    members only. Both go into the entity tag, so they must hold everything that is shown.
+
+    `members` are the object's members between `breadcrumb` and what follows, in wire order, given what `sql` selected
+    and what `mine` did (None for a guest); `flags` those of meta.flags, from the latter: None for what a guest's detail
+    leaves out and a guest's summary shows as false. `until` says when time alone will change what `sql` selects.
+
+    What `sql` reads is kept by processes: its tables must be among those that sql/functions/site_changes.sql watches.
     """
 
     sql: str
-    members: Callable[[str], dict[str, Any]]
-    flags: Callable[[str], dict[str, bool | None]] = lambda _: {}
+    members: Callable[[str, str | None], dict[str, Any]]
+    mine: str = "NULL::text"
+    flags: Callable[[str | None], dict[str, bool | None]] = _nothing
     has_last_comment: bool = True
+    until: Callable[[str], datetime.datetime | None] = _never
 
 
 class New(NamedTuple):

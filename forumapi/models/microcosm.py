@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any, Final, NamedTuple
 
 from forumapi import fragments, itemtypes
 from forumapi.db import Encoded, Query, Reader, Row, encoded
 from forumapi.fragments import Fragment, Hole, dumps
-from forumapi.models import item, places, profile
+from forumapi.models import details, item, kept, places, profile
 from forumapi.models.documents import Documents, Kind, Loaded
+from forumapi.models.kept import Kept, Pages, digest, is_current
 from forumapi.paging import Paging
 from forumapi.permissions import Tree, View
 
@@ -84,33 +85,16 @@ SUMMARY: Final = Kind("microcosm/1", _load_summaries)
 
 # ---------------------------------------------------------------- one microcosm with its page of items
 
-# Items of a microcosm that the viewer may list; used wherever they are counted or walked.
+# Items of a microcosm that are listed, but for those the viewer ignores; used wherever they are counted or walked.
 _LISTED: Final = """
     i.site_id = %(site_id)s AND i.microcosm_id = %(id)s AND NOT i.is_deleted AND NOT i.is_moderated
     AND i.item_type_id IN (6, 9)"""
 _NOT_IGNORED: Final = "i.item_id <> ALL(%(ignored)s::bigint[])"
 
-# An item later than every mark that could cover it (discovery 7.3). `microcosm` and `after` are SQL.
-_UNREAD_ITEM: Final = """
-    SELECT 1 FROM items i
-     WHERE i.site_id = %(site_id)s AND i.microcosm_id = {microcosm} AND NOT i.is_deleted
-       AND NOT i.is_moderated AND i.item_type_id IN (6, 9) AND i.is_sticky = ANY('{{f,t}}')
-       AND i.last_activity > {after} AND i.item_id <> ALL(%(ignored)s::bigint[])
-       AND coalesce((SELECT r.read_at FROM read_marks r
-                      WHERE r.site_id = %(site_id)s AND r.profile_id = %(me)s
-                        AND r.item_type_id = i.item_type_id AND r.item_id = i.item_id), '-infinity')
-           < i.last_activity"""
-
-# The viewer's mark of an item `i`.
-_MARK: Final = """(SELECT r.read_at FROM read_marks r
-                    WHERE r.site_id = %(site_id)s AND r.profile_id = %(me)s
-                      AND r.item_type_id = i.item_type_id AND r.item_id = i.item_id)"""
-_ALL_READ: Final = """(SELECT p.all_read_at FROM profiles p
-                        WHERE p.site_id = %(site_id)s AND p.profile_id = %(me)s)"""
-
 # The list mixes child microcosms and items: sticky microcosms, sticky items, microcosms, items (content 2.7). The
 # caller knows the `a` sticky and `b` other children; the statement works out which items the page holds, and walks
-# them from the nearer end, so that the last page costs what the first one does.
+# them from the nearer end, so that the last page costs what the first one does. What belongs to the viewer alone is
+# VIEWER's.
 PAGE = Query(
     "microcosm.page",
     f"""
@@ -122,11 +106,7 @@ PAGE = Query(
                              WHERE i.site_id = %(site_id)s AND i.item_id = g.id LIMIT 1) i
                       WHERE i.microcosm_id = %(id)s AND NOT i.is_deleted AND NOT i.is_moderated
                         AND i.item_type_id IN (6, 9)) AS items,
-               (SELECT count(*) FROM items i WHERE {_LISTED} AND i.is_sticky AND {_NOT_IGNORED}) AS sticky,
-               greatest({_ALL_READ}, (SELECT r.read_at FROM read_marks r
-                                       WHERE r.site_id = %(site_id)s AND r.profile_id = %(me)s
-                                         AND r.item_type_id = 2 AND r.item_id = %(id)s),
-                        '-infinity'::timestamptz) AS read_time
+               (SELECT count(*) FROM items i WHERE {_LISTED} AND i.is_sticky AND {_NOT_IGNORED}) AS sticky
           FROM microcosms m
           JOIN microcosm_counts mc ON mc.site_id = m.site_id AND mc.microcosm_id = m.microcosm_id
           LEFT JOIN LATERAL (SELECT sum(x.items - x.polls) AS items FROM microcosm_deltas x
@@ -134,8 +114,6 @@ PAGE = Query(
          WHERE m.site_id = %(site_id)s AND m.microcosm_id = %(id)s),
     span AS MATERIALIZED (
         SELECT head.*,
-               %(me)s <> 0
-               AND EXISTS ({_UNREAD_ITEM.format(microcosm="head.microcosm_id", after="head.read_time")}) AS has_unread,
                greatest(0, CASE WHEN %(offset)s <= a THEN 0
                                         WHEN %(offset)s <= a + sticky THEN %(offset)s - a
                                         WHEN %(offset)s <= a + sticky + b THEN sticky
@@ -146,16 +124,13 @@ PAGE = Query(
                                  ELSE %(offset)s + %(limit)s - a - b END) AS past
           FROM head, (SELECT %(a)s::bigint AS a, %(b)s::bigint AS b) AS known)
     SELECT {item.SUMMARY_COLUMNS},
-           %(me)s <> 0 AND i.last_activity > greatest(h.read_time, {_MARK}),
+           {item.SUMMARY_TIMES},
            h.microcosm_id, h.version, h.title, h.created_by, ha.version, coalesce(h.edited_by, 0),
-           coalesce(he.version, 0), h.edit_reason, h.items::int, h.sticky::int, w.send_email, w.send_sms,
-           h.has_unread,
-           {item.SUMMARY_TIMES}, h.created, h.edited, h.description, h.visibility
+           coalesce(he.version, 0), h.edit_reason, h.items::int, h.sticky::int,
+           h.created, h.edited, h.description, h.visibility, {kept.SNAPSHOT}
       FROM span h
       JOIN profiles ha ON ha.site_id = h.site_id AND ha.profile_id = h.created_by
       LEFT JOIN profiles he ON he.site_id = h.site_id AND he.profile_id = h.edited_by
-      LEFT JOIN watchers w ON w.site_id = h.site_id AND w.profile_id = %(me)s AND w.item_type_id = 2
-                          AND w.item_id = h.microcosm_id
       LEFT JOIN LATERAL (
           (SELECT i.* FROM items i
             WHERE h.first <= h.items / 2 AND {_LISTED} AND {_NOT_IGNORED}
@@ -171,8 +146,8 @@ PAGE = Query(
       LEFT JOIN item_views v ON v.site_id = i.site_id AND v.item_id = i.item_id
      ORDER BY i.is_sticky DESC, i.last_activity DESC, i.item_id DESC""",
 )
-_HEAD: Final = item.SUMMARY_WIDTH + 1
-_TIMES: Final = _HEAD + 13
+_HEAD: Final = item.SUMMARY_WIDTH + item.TIMES_WIDTH
+_HEAD_STAMPED: Final = 10
 
 # Child microcosms with everything of their subtrees, one row each, from base counters and unfolded deltas.
 CHILDREN = Query(
@@ -201,40 +176,20 @@ CHILDREN = Query(
                (array_agg(c.item_id ORDER BY c.activity DESC) FILTER (WHERE c.item_id IS NOT NULL))[1] AS item_id,
                coalesce(array_agg(c.id ORDER BY c.comments DESC, c.pos) FILTER (WHERE c.is_child), '{{}}') AS children
           FROM counted c
-         GROUP BY c.top),
-    latest AS (
-        SELECT g.*, i.item_id IS NOT NULL AND {_NOT_IGNORED} AS is_good,
-               %(me)s <> 0 AND i.last_activity > greatest({_ALL_READ}, {_MARK}, (
-                   SELECT r.read_at FROM read_marks r
-                    WHERE r.site_id = %(site_id)s AND r.profile_id = %(me)s AND r.item_type_id = 2
-                      AND r.item_id = i.microcosm_id)) AS is_unread
-          FROM grouped g
-          LEFT JOIN items i ON i.site_id = %(site_id)s AND i.item_id = g.item_id AND NOT i.is_deleted
-                           AND NOT i.is_moderated)
+         GROUP BY c.top)
     SELECT {item.SUMMARY_COLUMNS},
-           g.top, m.version, m.created_by, ma.version, g.items, g.comments, g.children, g.is_good OR g.item_id IS NULL,
-           CASE WHEN %(me)s = 0 OR g.item_id IS NULL THEN false
-                WHEN g.is_good AND g.is_unread THEN true
-                ELSE EXISTS (
-                    SELECT 1
-                      FROM (SELECT p.id, p.activity, greatest({_ALL_READ}, (
-                                   SELECT r.read_at FROM read_marks r
-                                    WHERE r.site_id = %(site_id)s AND r.profile_id = %(me)s
-                                      AND r.item_type_id = 2 AND r.item_id = p.id)) AS read_at
-                              FROM counted p WHERE p.top = g.top OFFSET 0) p
-                     WHERE p.activity > p.read_at
-                       AND EXISTS ({_UNREAD_ITEM.format(microcosm="p.id", after="p.read_at")}))
-           END,
-           {item.SUMMARY_TIMES}
-      FROM latest g
+           {item.SUMMARY_TIMES},
+           g.top, m.version, m.created_by, ma.version, g.items, g.comments, g.children,
+           g.item_id IS NOT NULL AND i.item_id IS NULL
+      FROM grouped g
       JOIN microcosms m ON m.site_id = %(site_id)s AND m.microcosm_id = g.top
       JOIN profiles ma ON ma.site_id = m.site_id AND ma.profile_id = m.created_by
-      LEFT JOIN items i ON g.is_good AND i.site_id = %(site_id)s AND i.item_id = g.item_id
+      LEFT JOIN items i ON i.site_id = %(site_id)s AND i.item_id = g.item_id AND NOT i.is_deleted
+                       AND NOT i.is_moderated
       LEFT JOIN profiles a ON a.site_id = i.site_id AND a.profile_id = i.created_by
       LEFT JOIN profiles l ON l.site_id = i.site_id AND l.profile_id = i.last_comment_by
       LEFT JOIN item_views v ON v.site_id = i.site_id AND v.item_id = i.item_id""",
 )
-_GROUP: Final = item.SUMMARY_WIDTH
 
 # The most recently active item of a subtree for a viewer who ignores the one that the counters name.
 LATEST = Query(
@@ -251,9 +206,78 @@ LATEST = Query(
       {item.SUMMARY_JOINS}""",
 )
 
+_ALL_READ: Final = """(SELECT p.all_read_at FROM profiles p
+                        WHERE p.site_id = %(site_id)s AND p.profile_id = %(me)s)"""
+
+# What only the viewer `me` sees of a page: marks of what stands on it (each key is id * 32 + type), the watcher, what
+# the types of its items show of their own; and whether the page that is kept is still right.
+VIEWER = Query(
+    "microcosm.viewer",
+    f"""
+    SELECT {kept.IS_CURRENT}, {kept.SNAPSHOT}, nullif({_ALL_READ}, '-infinity'), w.send_email, w.send_sms,
+           m.marked, m.read, t.ids, t.mine
+      FROM (SELECT array_agg(k.key) AS marked, array_agg(r.read_at) AS read
+              FROM unnest(%(keys)s::bigint[]) AS k (key)
+             CROSS JOIN LATERAL (
+                    SELECT r.read_at FROM read_marks r
+                     WHERE r.site_id = %(site_id)s AND r.profile_id = %(me)s
+                       AND r.item_type_id = (k.key & 31)::smallint AND r.item_id = k.key >> 5 LIMIT 1) r) m
+     CROSS JOIN (SELECT array_agg(i.item_id) AS ids, array_agg({details.MINE}) AS mine
+                   FROM (SELECT (k.key & 31)::smallint AS item_type_id, k.key >> 5 AS item_id
+                           FROM unnest(%(typed)s::bigint[]) AS k (key)) i) t
+      LEFT JOIN watchers w ON w.site_id = %(site_id)s AND w.profile_id = %(me)s AND w.item_type_id = 2
+                          AND w.item_id = %(id)s""",
+)
+
+# Which of the microcosms `tops` have something unread in one of their places: an item later than every mark that could
+# cover it (discovery 7.3).
+UNREAD = Query(
+    "microcosm.unread",
+    f"""
+    WITH place AS MATERIALIZED (
+        SELECT u.top, u.id,
+               greatest(c.last_activity, (SELECT max(d.activity) FROM microcosm_deltas d
+                                           WHERE d.site_id = %(site_id)s AND d.microcosm_id = u.id)) AS activity
+          FROM unnest(%(ids)s::bigint[], %(tops)s::bigint[]) AS u (id, top)
+          JOIN microcosm_counts c ON c.site_id = %(site_id)s AND c.microcosm_id = u.id)
+    SELECT t.top
+      FROM (SELECT DISTINCT p.top FROM place p) t
+     WHERE EXISTS (
+        SELECT 1
+          FROM (SELECT p.id, p.activity, greatest({_ALL_READ}, (
+                       SELECT r.read_at FROM read_marks r
+                        WHERE r.site_id = %(site_id)s AND r.profile_id = %(me)s
+                          AND r.item_type_id = 2 AND r.item_id = p.id)) AS read_at
+                  FROM place p WHERE p.top = t.top OFFSET 0) p
+         WHERE p.activity > p.read_at
+           AND EXISTS (
+               SELECT 1 FROM items i
+                WHERE i.site_id = %(site_id)s AND i.microcosm_id = p.id AND NOT i.is_deleted
+                  AND NOT i.is_moderated AND i.item_type_id IN (6, 9) AND i.is_sticky = ANY('{{f,t}}')
+                  AND i.last_activity > p.read_at AND {_NOT_IGNORED}
+                  AND coalesce((SELECT r.read_at FROM read_marks r
+                                 WHERE r.site_id = %(site_id)s AND r.profile_id = %(me)s
+                                   AND r.item_type_id = i.item_type_id AND r.item_id = i.item_id), '-infinity')
+                      < i.last_activity))""",
+)
+
+
+class Child(NamedTuple):
+    """A child microcosm in its parent's list, with what its subtree adds up to."""
+
+    id: int
+    version: int
+    author_id: int
+    author_version: int
+    items: int
+    comments: int
+    children: list[int]  # by own comment count
+    latest: Row | None  # SUMMARY_COLUMNS of the most recently active item
+    times: Row
+
 
 class Head(NamedTuple):
-    """A microcosm with one page of its items, as its statement returned it."""
+    """A microcosm with one page of its list, as everybody sees it who may list and ignores the same."""
 
     id: int
     version: int
@@ -263,128 +287,309 @@ class Head(NamedTuple):
     editor_id: int
     editor_version: int
     edit_reason: str
-    item_total: int  # items that this viewer sees
+    item_total: int  # items that are not hidden or ignored
     sticky_total: int  # of those, the sticky ones
-    send_email: bool | None
-    send_sms: bool | None
-    has_unread: bool  # an item directly in it is unread
     created: datetime.datetime
     edited: datetime.datetime | None
     description: str
     visibility: str
-    items: list[Row]  # SUMMARY_COLUMNS and the unread flag
+    items: list[Row]  # SUMMARY_COLUMNS
     times: list[Row]
-    stamp: Any
+    sticky: list[int]  # the child microcosms on the page, sticky ones and the others
+    others: list[int]
+    total: int  # entries of the whole list
+    children: dict[int, Child]
+    keys: Encoded  # of the marks that say what on the page is unread
+    typed: Encoded  # keys of the items with details
+    stamp: bytes
+
+    @property
+    def shown(self) -> list[Child]:
+        """The child microcosms on the page, in order."""
+        return [self.children[id] for id in (*self.sticky, *self.others) if id in self.children]
 
 
-def page(
-    tx: Reader,
-    site_id: int,
-    id: int,
-    me: int,
-    ignored: Sequence[int],
-    at: Paging,
-    sticky_children: int,
-    other_children: int,
-) -> Head | None:
-    """The microcosm with those items that stand on page `at` of its list, as `me` sees them; None if it never was."""
+class Viewer(NamedTuple):
+    """What only one member sees of a page: never kept. Of a guest, nothing."""
+
+    all_read: datetime.datetime | None = None
+    send_email: bool | None = None  # None: not watched
+    send_sms: bool | None = None
+    marks: dict[int, datetime.datetime] = {}
+    mine: dict[int, str] = {}
+
+    def is_unread(self, latest: Row, times: Row) -> bool:
+        """Whether the item of a SUMMARY_COLUMNS row is unread (discovery 7.3)."""
+        moment = times[2]
+        keys = (latest[0] << 5 | latest[1], latest[3] << 5 | itemtypes.MICROCOSM)
+        read = [mark for mark in map(self.marks.get, keys) if mark is not None]
+        if self.all_read is not None:
+            read.append(self.all_read)
+        return not read or moment > max(read)
+
+
+class Place(NamedTuple):
+    """What is asked for: a page of a microcosm's list, by whom."""
+
+    site_id: int
+    id: int
+    me: int
+    ignored: list[int]  # items
+    ignored_here: tuple[int, ...]  # those of them that stand in this microcosm
+    tree: Tree
+    listable: View  # readable, live, not ignored
+    at: Paging
+
+
+class Seen(NamedTuple):
+    """A page of a microcosm with what its viewer sees of it."""
+
+    head: Head
+    viewer: Viewer | None  # None: a guest
+    unread_items: list[bool]  # of head.items
+    unread_children: frozenset[int]
+    is_unread: bool  # anything in it or below it
+    latest: dict[
+        int, tuple[Row, Row] | None
+    ]  # of children whose latest item the viewer ignores, the one before it
+
+    @property
+    def stamp(self) -> Any:
+        """Everything that the bytes depend on, but for permission, address and tree."""
+        if self.viewer is None:
+            return self.head.stamp
+        return (
+            self.head.stamp,
+            self.unread_items,
+            sorted(self.unread_children),
+            self.is_unread,
+            self.viewer.send_email,
+            self.viewer.send_sms,
+            sorted(self.viewer.mine.items()),
+            [(id, row and row[0]) for id, row in sorted(self.latest.items())],
+        )
+
+
+def page(pages: Pages, tx: Reader, place: Place) -> Seen | None:
+    """The microcosm with the page of its list, as `place.me` sees it; None if it never was. Asks no permission."""
+    at, me = place.at, place.me
+    key = (
+        "place",
+        place.site_id,
+        place.id,
+        place.tree.acl_version,
+        place.listable.ids,
+        at.offset,
+        at.limit,
+        place.ignored_here,
+    )
+    found: Kept[Head] | None = pages.get(key)
+    viewer: Viewer | None = None
+    if found is not None:
+        if me:
+            current, viewer = _viewer(tx, place, found)
+        else:
+            current = is_current(tx, place.site_id, found, kept.ANYTHING)
+        if not current:
+            found = None
+    if found is None:
+        found = _read(tx, place)
+        if found is None:
+            return None
+        pages.keep(key, found)
+        if me:
+            _, viewer = _viewer(tx, place, found)
+    return _seen(tx, place, found.value, viewer)
+
+
+def _read(tx: Reader, place: Place) -> Kept[Head] | None:
+    tree, at = place.tree, place.at
+    node = tree.nodes.get(place.id)
+    below = [id for id in node.children if id in place.listable.set] if node else []
+    sticky = [id for id in below if tree.nodes[id].is_sticky]
+    others = [id for id in below if not tree.nodes[id].is_sticky]
     rows = tx.rows(
         PAGE,
-        site_id=site_id,
-        id=id,
-        me=me,
-        ignored=ignored,
+        site_id=place.site_id,
+        id=place.id,
+        ignored=place.ignored_here,
         limit=at.limit,
         offset=at.offset,
-        a=sticky_children,
-        b=other_children,
+        a=len(sticky),
+        b=len(others),
     )
-    if not rows:
+    if not rows or node is None:
         return None
-    first = rows[0]
-    found = [row for row in rows if row[0] is not None]
-    items = [row[:_HEAD] for row in found]
-    times = [row[_TIMES : _TIMES + 2] for row in found]
-    head = first[_HEAD:_TIMES]
-    return Head._make((*head, *first[_TIMES + 2 :], items, times, (head, items)))
-
-
-class Child(NamedTuple):
-    """A child microcosm in its parent's list, with what its subtree adds up to for this viewer."""
-
-    id: int
-    version: int
-    author_id: int
-    author_version: int
-    items: int
-    comments: int
-    children: list[int]  # by own comment count
-    is_unread: bool
-    latest: Row | None  # SUMMARY_COLUMNS of the most recently active item
-    times: Row
+    *head, snapshot = rows[0][_HEAD:]
+    shown = [row for row in rows if row[0] is not None]
+    items = [row[: item.SUMMARY_WIDTH] for row in shown]
+    times = [row[item.SUMMARY_WIDTH : _HEAD] for row in shown]
+    item_total, sticky_total = head[8], head[9]
+    before = len(sticky) + sticky_total
+    start, end = at.offset, at.offset + at.limit
+    on_page = sticky[start:end], others[max(start - before, 0) : max(end - before, 0)]
+    found = children(tx, place.site_id, tree, place.listable, (*on_page[0], *on_page[1]))
+    total = len(sticky) + len(others) + item_total
+    latest = [child.latest for child in found.values() if child.latest is not None]
+    keys = {row[0] << 5 | row[1] for row in (*items, *latest)}
+    keys |= {row[3] << 5 | itemtypes.MICROCOSM for row in (*items, *latest)}
+    typed = [row[0] << 5 | row[1] for row in (*items, *latest) if row[_DETAILS] is not None]
+    made = (
+        *head,
+        items,
+        times,
+        *on_page,
+        total,
+        found,
+        encoded(sorted(keys)),
+        encoded(typed),
+        digest(
+            (head[:_HEAD_STAMPED], items, [tuple(child[:8]) for child in found.values()], total)
+        ),
+    )
+    moments = [details.until(row[1], row[_DETAILS]) for row in (*items, *latest)]
+    until = min((one.timestamp() for one in moments if one is not None), default=None)
+    return Kept(snapshot, Head._make(made), until)
 
 
 def children(
-    tx: Reader,
-    site_id: int,
-    me: int,
-    ignored: Sequence[int],
-    tree: Tree,
-    listable: View,
-    tops: Sequence[int],
+    tx: Reader, site_id: int, tree: Tree, listable: View, tops: Sequence[int]
 ) -> dict[int, Child]:
-    """The child microcosms `tops`, each with its `listable` subtree: readable and not ignored."""
+    """The child microcosms `tops`, each with its `listable` subtree."""
     if not tops:
         return {}
-    ids, owners, kids = _subtrees(tree, listable, tuple(tops))
+    ids, owners, kids = _subtrees(tree, listable, [(top, top) for top in tops])
     found: dict[int, Child] = {}
-    for row in tx.rows(
-        CHILDREN, site_id=site_id, me=me, ignored=ignored, ids=ids, tops=owners, kids=kids
-    ):
-        top, version, author_id, author_version, items, comments, order, is_good, is_unread = row[
-            _GROUP : _GROUP + 9
+    for row in tx.rows(CHILDREN, site_id=site_id, ids=ids, tops=owners, kids=kids):
+        *columns, is_hidden = row[_HEAD:]
+        latest: Row | None = row[: item.SUMMARY_WIDTH] if row[0] is not None else None
+        times = row[item.SUMMARY_WIDTH : _HEAD]
+        if is_hidden:
+            latest, times = _latest(tx, site_id, tree, listable, columns[0], []) or (None, ())
+        found[columns[0]] = Child._make((*columns, latest, times))
+    return found
+
+
+def _latest(
+    tx: Reader, site_id: int, tree: Tree, listable: View, top: int, ignored: Sequence[int]
+) -> tuple[Row, Row] | None:
+    """The most recently active item at or below `top` for one who ignores these."""
+    inside = [id for id in tree.nodes[top].subtree if id in listable.set]
+    row = tx.row(LATEST, site_id=site_id, ignored=ignored, ids=inside)
+    return (row[: item.SUMMARY_WIDTH], row[item.SUMMARY_WIDTH :]) if row else None
+
+
+def _viewer(tx: Reader, place: Place, found: Kept[Head]) -> tuple[bool, Viewer]:
+    """Whether the page is still right, and what the viewer sees of it."""
+    row = tx.row(
+        VIEWER,
+        site_id=place.site_id,
+        id=place.id,
+        me=place.me,
+        snapshot=found.snapshot,
+        concerns=kept.ANYTHING,
+        keys=found.value.keys,
+        typed=found.value.typed,
+    )
+    assert row is not None
+    current, snapshot, all_read, send_email, send_sms, marked, read, ids, mine = row
+    if current:
+        found.confirm(snapshot)
+    marks = dict(zip(marked, read, strict=True)) if marked else {}
+    shown = dict(zip(ids, mine, strict=True)) if ids else {}
+    return current, Viewer(all_read, send_email, send_sms, marks, shown)
+
+
+def _seen(tx: Reader, place: Place, head: Head, viewer: Viewer | None) -> Seen:
+    if viewer is None:
+        return Seen(head, None, [False] * len(head.items), frozenset(), False, {})
+    unread_items = [
+        viewer.is_unread(row, times) for row, times in zip(head.items, head.times, strict=True)
+    ]
+    unread: set[int] = set()
+    unsure: list[int] = []
+    latest: dict[int, tuple[Row, Row] | None] = {}
+    for child in head.shown:
+        if child.latest is not None and child.latest[0] in place.ignored:
+            latest[child.id] = _latest(
+                tx, place.site_id, place.tree, place.listable, child.id, place.ignored
+            )
+            unsure.append(child.id)
+        elif child.latest is not None and viewer.is_unread(child.latest, child.times):
+            unread.add(child.id)
+        elif child.latest is not None:
+            unsure.append(child.id)
+    is_unread = bool(unread) or any(unread_items)
+    if unsure or not is_unread:
+        found = _unread(tx, place, unsure, head if not is_unread else None)
+        unread |= found - {place.id}
+        is_unread = is_unread or bool(found)
+    return Seen(head, viewer, unread_items, frozenset(unread), is_unread, latest)
+
+
+def _unread(tx: Reader, place: Place, tops: Sequence[int], head: Head | None) -> set[int]:
+    """Those of `tops` that have something unread in or below them; and `head`, if that is asked, for what is in it
+    itself and below those of its children that are not on the page."""
+    asked = [(top, top) for top in tops]
+    ids, owners, _ = _subtrees(place.tree, place.listable, asked)
+    if head is not None:
+        on_page = {*head.sticky, *head.others}
+        rest = [
+            (id, head.id)
+            for id in place.tree.nodes[head.id].children
+            if id in place.listable.set and id not in on_page
         ]
-        latest: Row | None = row[:_GROUP] if row[0] is not None else None
-        times = row[_GROUP + 9 :]
-        if not is_good:
-            inside = [id for id in tree.nodes[top].subtree if id in listable.set]
-            other = tx.row(LATEST, site_id=site_id, me=me, ignored=ignored, ids=inside)
-            latest, times = (other[:_GROUP], other[_GROUP:]) if other else (None, ())
-        found[top] = Child(
-            top,
-            version,
-            author_id,
-            author_version,
-            items,
-            comments,
-            order,
-            is_unread,
-            latest,
-            times,
+        ids, owners, _ = _subtrees(place.tree, place.listable, [*asked, *rest])
+        ids = Encoded(b"%b%b%d}" % (ids[:-1], b"," if len(ids) > 2 else b"", head.id))
+        owners = Encoded(b"%b%b%d}" % (owners[:-1], b"," if len(owners) > 2 else b"", head.id))
+    return {
+        row[0]
+        for row in tx.rows(
+            UNREAD,
+            site_id=place.site_id,
+            me=place.me,
+            ignored=place.ignored,
+            ids=ids,
+            tops=owners,
         )
+    }
+
+
+def _below(tree: Tree, listable: View, top: int) -> tuple[int, bytes, bytes]:
+    """How many listable microcosms are at and below `top`, their ids, and whether each is its direct child."""
+    key = ("below", top)
+    found: tuple[int, bytes, bytes] | None = listable.cache.get(key)
+    if found is None:
+        inside = [id for id in tree.nodes[top].subtree if id in listable.set]
+        # Ties of the children's order are broken by title (content 2.5), so they go in in that order.
+        inside.sort(key=lambda id: tree.nodes[id].title)
+        ids = b",".join(b"%d" % id for id in inside)
+        kids = b",".join(b"t" if tree.nodes[id].parent_id == top else b"f" for id in inside)
+        found = listable.keep(key, (len(inside), ids, kids))
     return found
 
 
 def _subtrees(
-    tree: Tree, listable: View, tops: tuple[int, ...]
+    tree: Tree, listable: View, tops: Sequence[tuple[int, int]]
 ) -> tuple[Encoded, Encoded, Encoded]:
-    """The microcosms below `tops` with the one each counts for, and whether it is its direct child."""
-    key = ("subtrees", tops)
-    found: tuple[Encoded, Encoded, Encoded] | None = listable.cache.get(key)
-    if found is None:
-        ids: list[int] = []
-        owners: list[int] = []
-        kids: list[bool] = []
-        for top in tops:
-            inside = [id for id in tree.nodes[top].subtree if id in listable.set]
-            # Ties of the children's order are broken by title (content 2.5), so they go in in that order.
-            inside.sort(key=lambda id: tree.nodes[id].title)
-            ids += inside
-            owners += [top] * len(inside)
-            kids += [tree.nodes[id].parent_id == top for id in inside]
-        found = (encoded(ids), encoded(owners), encoded(kids))
-        listable.keep(key, found)
-    return found
+    """The microcosms below some tops with the one each counts for, and whether it is its direct child.
+
+    `tops` are pairs: a microcosm, and the one that it and those below it count for.
+    """
+    ids: list[bytes] = []
+    owners: list[bytes] = []
+    kids: list[bytes] = []
+    for top, owner in tops:
+        count, below, direct = _below(tree, listable, top)
+        if count:
+            ids.append(below)
+            owners += [b"%d" % owner] * count
+            kids.append(direct)
+    return (
+        Encoded(b"{%b}" % b",".join(ids)),
+        Encoded(b"{%b}" % b",".join(owners)),
+        Encoded(b"{%b}" % b",".join(kids)),
+    )
 
 
 def child_summary(
@@ -395,9 +600,9 @@ def child_summary(
     view: View,
     site_id: int,
     *,
-    unread: bool,
+    unread: bool | None,
 ) -> bytes:
-    """The summary of a microcosm (content 2.5). `unread` False leaves the flag out."""
+    """The summary of a microcosm (content 2.5). `unread` None leaves the flag out."""
     crumbs = places.breadcrumb(tree, view, child.id, with_itself=False)
     below = sorted(child.children, key=lambda id: not tree.nodes[id].is_sticky)
     links = b",".join([places.child_link(tree, view, id) for id in below])
@@ -405,7 +610,7 @@ def child_summary(
     if child.latest is not None:
         latest = item.summary(child.latest, child.times, people, tree, view, unread=None)
         recent = b',"mostRecentUpdate":' + item.container(child.latest[1], latest)
-    flag = (b',"unread":true' if child.is_unread else b',"unread":false') if unread else b""
+    flag = b"" if unread is None else b',"unread":true' if unread else b',"unread":false'
     return fragments.fill(
         fragment,
         {
@@ -449,45 +654,38 @@ def _entry(
     tree: Tree,
     view: View,
     site_id: int,
+    *,
+    unread: bool,
 ) -> bytes:
     """A child's list entry; the one made last for this view if nothing that it shows has changed since."""
-    key = ("entry", child.id)
-    kept: tuple[Child, bytes] | None = view.cache.get(key)
-    if kept is not None and kept[0] == child:
-        return kept[1]
-    made = child_summary(fragment, child, people, tree, view, site_id, unread=True)
-    entry = item.container(itemtypes.MICROCOSM, made)
+    key = ("entry", child.id, unread)
+    made: tuple[Child, bytes] | None = view.cache.get(key)
+    if made is not None and made[0] == child:
+        return made[1]
+    new = child_summary(fragment, child, people, tree, view, site_id, unread=unread)
+    entry = item.container(itemtypes.MICROCOSM, new)
     view.keep(key, (child, entry))
     return entry
 
 
-class Listing(NamedTuple):
-    """A page of a microcosm's list: which children stand on it, and how many entries the whole list has."""
-
-    sticky: Sequence[int]
-    others: Sequence[int]
-    total: int
-
-
-def listing(head: Head, sticky: Sequence[int], others: Sequence[int], at: Paging) -> Listing:
-    """The children on page `at`: sticky ones, sticky items, the others, the other items, in this order."""
-    before = len(sticky) + head.sticky_total
-    start, end = at.offset, at.offset + at.limit
-    return Listing(
-        sticky[start:end],
-        others[max(start - before, 0) : max(end - before, 0)],
-        len(sticky) + len(others) + head.item_total,
-    )
+def _shown(seen: Seen, child: Child) -> Child:
+    """The child with the latest item that this viewer sees."""
+    if child.id not in seen.latest:
+        return child
+    latest, times = seen.latest[child.id] or (None, ())
+    return child._replace(latest=latest, times=times)
 
 
-def wanted(head: Head, shown: Iterable[Child]) -> dict[Any, dict[int, int]]:
+def wanted(seen: Seen) -> dict[Any, dict[int, int]]:
     """The documents that a microcosm's page is made of."""
+    head = seen.head
     people = item.summary_people(head.items)
     people[head.author_id] = head.author_version
     if head.editor_id:
         people[head.editor_id] = head.editor_version
     microcosms: dict[int, int] = {}
-    for child in shown:
+    for listed in head.shown:
+        child = _shown(seen, listed)
         microcosms[child.id] = child.version
         people[child.author_id] = child.author_version
         if child.latest is not None:
@@ -496,9 +694,7 @@ def wanted(head: Head, shown: Iterable[Child]) -> dict[Any, dict[int, int]]:
 
 
 def entries(
-    head: Head,
-    listed: Listing,
-    found: dict[int, Child],
+    seen: Seen,
     documents: dict[int, Fragment],
     people: dict[int, Fragment],
     tree: Tree,
@@ -506,30 +702,40 @@ def entries(
     site_id: int,
 ) -> bytes:
     """The JSON array of a page's entries."""
+    head, mine = seen.head, seen.viewer.mine if seen.viewer else {}
 
     def microcosms(ids: Sequence[int]) -> list[bytes]:
         return [
-            _entry(documents[id], found[id], people, tree, view, site_id)
+            _entry(
+                documents[id],
+                _shown(seen, head.children[id]),
+                people,
+                tree,
+                view,
+                site_id,
+                unread=id in seen.unread_children,
+            )
             for id in ids
-            if id in found and id in documents
+            if id in head.children and id in documents
         ]
 
     def items(sticky: bool) -> list[bytes]:
         return [
-            item.entry(row[:_GROUP], times, people, tree, view, unread=bool(row[_GROUP]))
-            for row, times in zip(head.items, head.times, strict=True)
+            item.entry(row, times, people, tree, view, unread=unread, mine=mine.get(row[0]))
+            for row, times, unread in zip(head.items, head.times, seen.unread_items, strict=True)
             if row[_STICKY] is sticky
         ]
 
-    parts = microcosms(listed.sticky) + items(True) + microcosms(listed.others) + items(False)
+    parts = microcosms(head.sticky) + items(True) + microcosms(head.others) + items(False)
     return b"[%b]" % b",".join(parts)
 
 
 _STICKY: Final = 12  # is_sticky in SUMMARY_COLUMNS
+_DETAILS: Final = 16  # the type's details in it
 
 
 def detail(
-    head: Head,
+    seen: Seen,
     people: dict[int, Fragment],
     items_page: bytes,
     permissions: bytes,
@@ -537,10 +743,10 @@ def detail(
     view: View,
     site_id: int,
     *,
-    is_unread: bool,
     is_ignored: bool,
 ) -> bytes:
     """The detail of a microcosm (content 2.4)."""
+    head, viewer = seen.head, seen.viewer
     node = tree.nodes[head.id]
     crumbs = places.breadcrumb(tree, view, head.id, with_itself=False)
     data: dict[str, Any] = {"id": head.id}
@@ -572,9 +778,10 @@ def detail(
         "deleted": node.is_deleted,
         "moderated": node.is_moderated,
         "visible": not node.is_deleted and not node.is_moderated,
-        "unread": is_unread,
+        "unread": seen.is_unread,
     }
-    flags |= profile.relation(head.send_email, head.send_sms, is_ignored=is_ignored)
+    if viewer is not None:
+        flags |= profile.relation(viewer.send_email, viewer.send_sms, is_ignored=is_ignored)
     meta["flags"] = flags
     meta["links"] = [
         {"rel": "self", "href": itemtypes.href(itemtypes.MICROCOSM, head.id)},

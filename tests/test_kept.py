@@ -1,0 +1,275 @@
+"""Kept pages hold exactly as long as the database would say the same (decision 0008)."""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import psycopg
+import pytest
+
+from forumapi.db import Query
+from forumapi.models import item, kept, microcosm
+from forumapi.models.kept import Kept, Pages
+from tests.api import Api
+from tests.factories import Factory, Person, Site, Thing
+from tests.fixtures import Server, start_server
+
+# What the page statements read that no trigger watches, and why that is right.
+UNWATCHED = {
+    "comments": "a new one always moves its item's counters; changes and removals are watched",
+    "item_authors": "moves with the item's comments",
+    "microcosm_deltas": "a row comes with the item that it counts; folding changes no sum",
+}
+PAGE_STATEMENTS = (item.PAGE, microcosm.PAGE, microcosm.CHILDREN, microcosm.LATEST)
+
+
+def relations(plan: Any) -> Iterator[str]:
+    """Every table in a plan."""
+    if isinstance(plan, dict):
+        if "Relation Name" in plan:
+            yield plan["Relation Name"]
+        for value in plan.values():
+            yield from relations(value)
+    elif isinstance(plan, list):
+        for value in plan:
+            yield from relations(value)
+
+
+@pytest.mark.parametrize("query", PAGE_STATEMENTS, ids=lambda query: query.name)
+def test_every_table_that_a_kept_page_shows_is_watched(query: Query, database_url: str) -> None:
+    with psycopg.connect(database_url) as connection:
+        connection.execute("SET plan_cache_mode = 'force_generic_plan'")
+        connection.execute(b"PREPARE looked_at AS " + query.text)
+        nothing = ", ".join("NULL" for _ in query.names)
+        found = connection.execute(
+            f"EXPLAIN (FORMAT JSON) EXECUTE looked_at ({nothing})".encode()
+        ).fetchone()
+        assert found is not None
+        watched = {
+            row[0]
+            for row in connection.execute(
+                "SELECT tgrelid::regclass::text FROM pg_trigger WHERE tgname LIKE 'site_changed%'"
+            ).fetchall()
+        }
+    read = set(relations(json.loads(found[0]) if isinstance(found[0], str) else found[0]))
+
+    assert read
+    assert read - watched <= set(UNWATCHED)
+
+
+@pytest.fixture(scope="module")
+def there(
+    database_url: str, server: Server, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Api]:
+    """A client of another web process on the same database: what it writes, this one hears of from nobody."""
+    started = start_server(database_url, tmp_path_factory.mktemp("there"))
+    client = started.api()
+    yield client
+    client.close()
+    started.stop()
+
+
+class Scene:
+    """A place with a conversation in it, and who reads them."""
+
+    def __init__(self, api: Api, make: Factory) -> None:
+        self.api = api
+        self.make = make
+        self.site: Site = make.site()
+        self.reader: Person = make.person(self.site)
+        self.outer: Thing = make.microcosm(self.site)
+        self.place: Thing = make.microcosm(self.site, parent=self.outer)
+        self.chat: Thing = make.conversation(self.site, microcosm=self.place)
+        self.other: Thing = make.conversation(self.site, microcosm=self.outer)
+        self.comment: Thing = make.comment(self.chat)
+
+    def pages(self) -> dict[str, str]:
+        """What guest and member see of everything here, without what reading itself changes."""
+        shown = {}
+        for by in (None, self.reader):
+            for path in (
+                "/api/v1/microcosms",
+                self.outer.path,
+                self.place.path,
+                self.chat.path,
+                self.other.path,
+            ):
+                answer = self.api.get(path, site=self.site, by=by)
+                name = f"{path} {'member' if by else 'guest'}"
+                shown[name] = f"{answer.status} {json.dumps(answer.data, sort_keys=True)}"
+        return shown
+
+
+VIEWS = re.compile(r'"totalViews": \d+')
+Change = Callable[[Api, Scene], object]
+
+
+def in_sql(statement: str) -> Change:
+    """A change by an operator at the database's prompt."""
+
+    def change(there: Api, scene: Scene) -> None:
+        scene.make.sql(
+            statement, site=scene.site.id, item=scene.chat.id, person=scene.site.owner.id
+        )
+
+    return change
+
+
+CHANGES: dict[str, Change] = {
+    "a new comment": lambda there, s: there.post(
+        "/api/v1/comments",
+        {"itemType": "conversation", "itemId": s.chat.id, "markdown": "New"},
+        by=s.site.member,
+    ),
+    "an edited comment": lambda there, s: there.put(
+        s.comment.path,
+        {
+            "itemType": "conversation",
+            "itemId": s.chat.id,
+            "markdown": "Edited",
+            "meta": {"editReason": "x"},
+        },
+        by=s.site.owner,
+    ),
+    "a deleted comment": lambda there, s: there.delete(s.comment.path, by=s.site.owner),
+    "a pinned conversation": lambda there, s: there.patch(
+        s.chat.path, ("sticky", True), by=s.site.owner
+    ),
+    "a deleted conversation": lambda there, s: there.delete(s.chat.path, by=s.site.owner),
+    "a moved conversation": lambda there, s: there.put(
+        s.chat.path,
+        {"title": "Moved", "microcosmId": s.outer.id, "meta": {"editReason": "x"}},
+        by=s.site.owner,
+    ),
+    "a new conversation": lambda there, s: there.post(
+        "/api/v1/conversations", {"microcosmId": s.place.id, "title": "New"}, by=s.site.member
+    ),
+    "a new microcosm": lambda there, s: there.post(
+        "/api/v1/microcosms",
+        {"title": "New", "description": "New", "parentId": s.outer.id},
+        by=s.site.owner,
+    ),
+    "a hidden microcosm": lambda there, s: there.delete(s.place.path, by=s.site.owner),
+    "a renamed profile": lambda there, s: there.put(
+        s.site.owner.path, {"profileName": "renamed"}, by=s.site.owner
+    ),
+    "views, added up": in_sql(
+        """INSERT INTO item_views (site_id, item_id, views) VALUES (%(site)s::bigint, %(item)s::bigint, 7)
+           ON CONFLICT (site_id, item_id) DO UPDATE SET views = item_views.views + 7"""
+    ),
+    "a title set by hand": in_sql(
+        "UPDATE items SET title = 'By hand' WHERE site_id = %(site)s::bigint AND item_id = %(item)s::bigint"
+    ),
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", CHANGES)
+def test_a_change_anywhere_is_seen_by_the_next_request(
+    name: str, api: Api, there: Api, make: Factory
+) -> None:
+    scene = Scene(api, make)
+    scene.pages()
+    before = scene.pages()
+
+    done = CHANGES[name](there, scene)
+
+    assert getattr(done, "status", 200) in (200, 302)
+    assert scene.pages() != before
+    # Reading has marked things read: what both say then must be the same, but for views that are being added up.
+    here = scene.pages()
+    scene.api = there
+    assert {path: VIEWS.sub("", text) for path, text in scene.pages().items()} == {
+        path: VIEWS.sub("", text) for path, text in here.items()
+    }
+
+
+def test_a_transaction_that_was_open_while_the_page_was_read_is_seen_when_it_commits(
+    api: Api, make: Factory, database_url: str
+) -> None:
+    scene = Scene(api, make)
+
+    def title() -> str:
+        return str(api.get(scene.chat.path, site=scene.site).data["title"])
+
+    with psycopg.connect(database_url) as slow:
+        slow.execute(
+            "UPDATE items SET title = 'Late' WHERE site_id = %s AND item_id = %s",
+            (scene.site.id, scene.chat.id),
+        )
+        first = title()
+        make.comment(scene.other)
+        assert title() == first
+        assert first != "Late"
+        slow.commit()
+        assert title() == "Late"
+
+
+def test_a_kept_page_costs_a_guest_one_statement_and_a_member_two(api: Api, make: Factory) -> None:
+    scene = Scene(api, make)
+
+    def least(path: str, by: Person | None = None) -> int:
+        # Views are added up in between, which changes lists.
+        return min(api.get(path, site=scene.site, by=by).statements for _ in range(3))
+
+    scene.pages()
+    for path in ("/api/v1/microcosms", scene.place.path, scene.chat.path):
+        assert least(path) == 1
+        # Where all on the page is read, it is asked what may be unread below.
+        assert least(path, scene.reader) <= 3
+    assert least(scene.chat.path, scene.reader) == 2
+
+    make.comment(scene.other)
+    assert api.get(scene.chat.path, site=scene.site).statements == 1, "another item's change"
+    assert api.get(scene.place.path, site=scene.site).statements == 2, "asked, and read anew"
+    assert least(scene.place.path) == 1
+
+
+def test_nobody_is_shown_what_another_one_ignores(api: Api, make: Factory) -> None:
+    scene = Scene(api, make)
+    noisy, picky = make.person(scene.site), make.person(scene.site)
+    by_noisy = make.comment(scene.chat, by=noisy)
+    make.ignore(picky, noisy)
+    make.ignore(picky, scene.other)
+
+    def comments(by: Person | None) -> list[int]:
+        found = api.get(scene.chat.path, site=scene.site, by=by).data["comments"]["items"]
+        return [one["id"] for one in found]
+
+    def items(by: Person | None) -> list[int]:
+        found = api.get(scene.outer.path, site=scene.site, by=by).data["items"]["items"]
+        return [one["item"]["id"] for one in found if one["itemType"] == "conversation"]
+
+    for _ in range(2):
+        assert by_noisy.id not in comments(picky)
+        assert by_noisy.id in comments(None)
+        assert by_noisy.id in comments(scene.reader)
+        assert scene.other.id not in items(picky)
+        assert scene.other.id in items(None)
+        assert scene.other.id in items(scene.reader)
+
+
+def test_nothing_kept_holds_for_a_database_older_than_it(make: Factory, bikes: Site) -> None:
+    ahead = Kept("9000000000:9000000000:", "page")
+
+    assert not kept.is_current(make.database.read(), bikes.id, ahead, kept.ANYTHING)
+
+
+def test_time_alone_ends_what_says_so() -> None:
+    assert not Kept("1:1:", "page", until=time.time() - 1).may_be_asked
+    assert Kept("1:1:", "page", until=time.time() + 60).may_be_asked
+
+
+def test_pages_are_crowded_out_in_two_generations() -> None:
+    pages = Pages(limit=2)
+    for number in range(5):
+        pages.keep(number, Kept("1:1:", number))
+
+    assert pages.get(0) is None
+    found = pages.get(4)
+    assert found is not None
+    assert found.value == 4
