@@ -107,7 +107,7 @@ PAGE = Query(
      ORDER BY g.place""",
 )
 _TIMES: Final = item.SUMMARY_WIDTH
-_ENTRY: Final = _TIMES + 2
+_ENTRY: Final = _TIMES + item.TIMES_WIDTH
 
 
 class Named(NamedTuple):
