@@ -11,8 +11,9 @@ from forumapi.cache import Cache, Memory
 from forumapi.db import Database, Reader, Transaction
 from forumapi.errors import WRONG_TYPE, Invalid
 from forumapi.handler import Handler
+from forumapi.images.studio import Studio
 from forumapi.itemtypes import ItemType
-from forumapi.log import AccessLog
+from forumapi.log import AccessLog, logger
 from forumapi.mail import Sender
 from forumapi.models import counters, text
 from forumapi.models.activity import Activity
@@ -20,10 +21,14 @@ from forumapi.models.documents import Documents
 from forumapi.models.kept import Pages
 from forumapi.models.site import SiteDirectory
 from forumapi.ratelimit import Buckets
+from forumapi.storage import StorageError, clear_scratch, open_storage
+from forumapi.thumbnails import Box, Thumbnails
 
 if TYPE_CHECKING:
     from forumapi.config import Config
     from forumapi.context import Context
+    from forumapi.models.site import Site
+    from forumapi.permissions import Tree
 
 _BIGINT = 2**63 - 1
 
@@ -117,6 +122,12 @@ class App:
         )
         self.activity = Activity(self.database)
         self.mail = Sender(self.database, lambda: self.config)
+        self.storage = open_storage(config)
+        self.studio = Studio(
+            time_limit_s=config.picture_timeout_s, pixel_limit=config.picture_pixel_limit
+        )
+        self.thumbnails = Thumbnails(self.database, self.storage, self.studio)
+        self.thumbnail_boxes = tuple(map(Box.of, config.thumbnail_sizes))
         self.root_routes = adapter(root)
         self.site_routes = adapter(site)
         self.scopes = scopes.known(
@@ -145,13 +156,32 @@ class App:
         self.sites.start()
         self.activity.start()
         self.mail.start()
+        self._open_files()
 
     def stop(self) -> None:
         """End the background work and write what is buffered."""
         self.sites.stop()
         self.activity.stop()
         self.mail.stop()
+        self.thumbnails.stop()
+        self.studio.close()
         self.database.close()
+
+    def tree_of(self, asking: Site, site_id: int, tx: Reader) -> Tree | None:
+        """The microcosms of the live site `site_id`, which may be another than the asking one."""
+        if site_id == asking.id:
+            return self.sites.tree(asking, tx)
+        site = self.sites.by_id(site_id, tx)
+        return self.sites.tree(site, tx) if site is not None and not site.is_deleted else None
+
+    def _open_files(self) -> None:
+        """Say at the start what is wrong with the store; texts are served without it."""
+        try:
+            logger.info("files are kept %s", self.storage.check())
+            clear_scratch(self.storage)
+        except StorageError as error:
+            logger.error("files can't be stored or read: %s", error.reason)
+        self.thumbnails.start()
 
     def _rerender(self, tx: Reader, site_id: int, comment_id: int, source: str) -> tuple[int, str]:
         site = self.sites.by_id(site_id, tx)

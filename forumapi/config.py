@@ -81,6 +81,16 @@ def _optional_host_port(value: str) -> str | None:
     return _host_port(value) if value else None
 
 
+def _internal_path(value: str) -> str | None:
+    if not value or re.fullmatch(r"/[A-Za-z0-9_./-]*/", value):
+        return None
+    return "must be empty or a path that begins and ends with /"
+
+
+def _box(value: str) -> str | None:
+    return None if re.fullmatch(r"[1-9]\d{0,3}x[1-9]\d{0,3}", value) else "must look like 800x600"
+
+
 def _each(rule: Callable[[str], str | None]) -> Rule:
     def all_of(values: tuple[str, ...]) -> str | None:
         for value in values:
@@ -432,6 +442,77 @@ class Config:
         "", "text", "S3 key; empty: what boto3 finds by itself.", secret=True
     )
     aws_secret_access_key: str = _setting("", "text", "S3 secret.", secret=True)
+    s3_timeout_s: int = _setting(
+        10,
+        "seconds",
+        "How long S3 may be silent before a try counts as failed.",
+        rule=_between(1, 300),
+    )
+    s3_redirect_s: int = _setting(
+        0,
+        "seconds",
+        "Downloads are sent to a signed address of S3, good for so long; 0: we send the bytes.",
+        rule=_between(0, 604_800),
+    )
+    file_accel_prefix: str = _setting(
+        "",
+        "path",
+        "Where nginx has files_path as an internal location, ending in /; empty: we send the bytes.",
+        rule=_internal_path,
+    )
+    file_access: str = _setting(
+        "readers",
+        "",
+        "Who may download what hangs on hidden or private comments alone: their readers, or anyone who has the hash.",
+        reload=True,
+        rule=_one_of("readers", "anyone"),
+    )
+    file_size_limit: int = _setting(
+        31_457_280, "bytes", "Largest file.", reload=True, rule=_between(1, 2**31)
+    )
+    upload_body_limit: int = _setting(
+        104_857_600,
+        "bytes",
+        "Largest upload of several files, in place of request_body_limit.",
+        reload=True,
+        rule=_between(1, 2**34),
+    )
+    upload_timeout_s: int = _setting(
+        300,
+        "seconds",
+        "An upload that takes longer is 503, in place of request_timeout_s.",
+        reload=True,
+        rule=_between(1, 3600),
+    )
+    file_quota_site_mb: int = _setting(
+        10_240,
+        "MB",
+        "What a site may store in all; 0: no limit.",
+        reload=True,
+        rule=_between(0, 2**30),
+    )
+    file_quota_profile_mb: int = _setting(
+        1_024, "MB", "What a profile may store; 0: no limit.", reload=True, rule=_between(0, 2**30)
+    )
+    file_orphan_days: int = _setting(
+        30,
+        "days",
+        "A file that nothing refers to is deleted so long after its upload; 0: never.",
+        reload=True,
+        rule=_between(0, 36_500),
+    )
+    picture_pixel_limit: int = _setting(
+        50_000_000, "pixels", "Largest picture.", rule=_between(1, 200_000_000)
+    )
+    picture_timeout_s: int = _setting(
+        20, "seconds", "A picture that takes longer to decode is refused.", rule=_between(1, 300)
+    )
+    thumbnail_sizes: tuple[str, ...] = _setting(
+        ("100x100", "800x800"),
+        "width x height",
+        "Boxes in which pictures are had beside the original.",
+        rule=_each(_box),
+    )
 
     # ---- other services
     assertion_verifier_url: str = _setting(
@@ -493,6 +574,11 @@ class Config:
     def mailbox_path(self) -> Path:
         """The folder of the embedded mode's mail, absolute."""
         return self.data_path / self.mailbox
+
+    @property
+    def files_folder(self) -> Path:
+        """The folder of uploads, absolute."""
+        return self.data_path / self.files_path
 
     @property
     def direct_url(self) -> str:

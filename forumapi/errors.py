@@ -36,9 +36,13 @@ INSUFFICIENT_SCOPE: Final = 25
 
 
 class ApiError(Exception):
-    """An answer other than success: HTTP `status`, stable `code` (0: none fits) and a sentence for the API's user."""
+    """An answer other than success: HTTP `status`, stable `code` (0: none fits) and a sentence for the API's user.
+
+    `reason` is for the operator alone: it is logged, never sent.
+    """
 
     status = 500
+    reason = ""
 
     def __init__(
         self,
@@ -135,6 +139,15 @@ class TooLarge(ApiError):
     """413: body or upload over the limit."""
 
     status = 413
+
+
+class RangeNotSatisfiable(ApiError):
+    """416: the range lies beyond the end; carries the size."""
+
+    status = 416
+
+    def __init__(self, size: int) -> None:
+        super().__init__(f"There are {size} bytes", headers=(("Content-Range", f"bytes */{size}"),))
 
 
 class Unprocessable(ApiError):

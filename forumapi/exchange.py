@@ -16,6 +16,8 @@ from gunicorn.http.message import Request
 from gunicorn.http.parser import RequestParser
 from gunicorn.util import unquote_to_wsgi_str
 
+from forumapi.response import Chunks
+
 Headers = list[tuple[str, str]]
 StartResponse = Callable[[str, Headers], Any]
 Wsgi = Callable[[dict[str, Any], StartResponse], Iterable[bytes]]
@@ -103,9 +105,12 @@ def _http_date() -> str:
     return _date[1]
 
 
-def answer(wsgi: Wsgi, env: dict[str, Any], closes: Callable[[], bool]) -> tuple[bytes, bool]:
+def answer(
+    wsgi: Wsgi, env: dict[str, Any], closes: Callable[[], bool]
+) -> tuple[bytes, bool, Chunks | None]:
     """The whole answer, and whether the connection ends after it; `closes` is asked once it is known.
 
+    Of an answer that is sent piece by piece only the head, and the pieces: whoever sends them closes them.
     Raises ValueError for an answer that could not be framed safely: then nothing has been sent.
     """
     started: list[Any] = []
@@ -114,9 +119,14 @@ def answer(wsgi: Wsgi, env: dict[str, Any], closes: Callable[[], bool]) -> tuple
         started[:] = (status, headers)
 
     parts = wsgi(env, start_response)
-    body = b"".join(parts)
-    if close := getattr(parts, "close", None):
-        close()
+    pieces: Chunks | None = None
+    body = b""
+    if isinstance(parts, Chunks):
+        pieces = parts
+    else:
+        body = b"".join(parts)
+        if close := getattr(parts, "close", None):
+            close()
     status, headers = started
     lines = [f"HTTP/1.1 {status}", f"Date: {_http_date()}"]
     lines += [f"{name}: {value}" for name, value in headers]
@@ -130,4 +140,4 @@ def answer(wsgi: Wsgi, env: dict[str, Any], closes: Callable[[], bool]) -> tuple
     # No header may smuggle in a line of its own.
     if head.count("\r") != len(lines) - 1 or head.count("\n") != len(lines) - 1:
         raise ValueError("a header holds a line break")
-    return b"%b\r\n\r\n%b" % (head.encode("latin-1"), body), is_last
+    return b"%b\r\n\r\n%b" % (head.encode("latin-1"), body), is_last, pieces

@@ -7,15 +7,19 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from typing import Any, ClassVar, Final, NamedTuple, TypeVar
 
 from forumapi.auth import identity
 from forumapi.context import Context, Located
 from forumapi.db import Query
-from forumapi.response import Result
+from forumapi.models.idempotency import Finished
+from forumapi.response import Done, Result, SeeOther
 
 F = TypeVar("F", bound=Callable[..., Result])
 
+# A media type of `needs`: the answer is of whatever type a stored file has.
+ANYTHING: Final = "*/*"
 VERBS: Final = ("get", "post", "put", "patch", "delete")
 
 
@@ -91,6 +95,8 @@ class Handler:
     operations: ClassVar[dict[str, Operation]] = {}
     # False where the answer holds a secret; then it is not to be stored on its way either.
     takes_idempotency_key: ClassVar[bool] = True
+    # True where the body is files: `take_files` takes it, in place of the processor.
+    receives_files: ClassVar[bool] = False
     # Requests that must not be refused for a token, since they are about to make or end one.
     ignores_token: ClassVar[bool] = False
     identity_query: ClassVar[Query] = identity.IDENTITY
@@ -131,6 +137,17 @@ class Handler:
         No connection is held meanwhile. Who reads it here sets `ctx.body`, and `ctx.raw_body` to what stands for it.
         """
         return False
+
+    def take_files(self, ctx: Context) -> AbstractContextManager[None]:
+        """Take the files of a body from its stream, before the transaction, and leave them in `ctx.body`.
+
+        What retries are compared by goes into `ctx.raw_body`.
+        """
+        raise NotImplementedError
+
+    def replay(self, ctx: Context, done: Finished) -> Result:
+        """The answer to a write that was done before under the same idempotency key."""
+        return SeeOther(done.location) if done.location else Done()
 
     def call(self, verb: str, ctx: Context) -> Result:
         """Run the method; `verb` is one of `operations`."""

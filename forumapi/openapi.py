@@ -18,7 +18,7 @@ from werkzeug.routing.converters import DEFAULT_CONVERTERS
 
 from forumapi import __version__, itemtypes, scopes
 from forumapi.app import CONVERTERS, NumberConverter
-from forumapi.handler import ANYONE, Handler, Need, Operation, Param
+from forumapi.handler import ANYONE, ANYTHING, Handler, Need, Operation, Param
 from forumapi.paging import DEFAULT_LIMIT, MAX_LIMIT, STEP
 from forumapi.schemas import ErrorDetail
 
@@ -74,6 +74,7 @@ _DESCRIPTIONS: Final[dict[int, str]] = {
     409: "A copy of this request, with the same Idempotency-Key, is still under way.",
     412: "If-Match named another version than the current one.",
     413: "The body or the upload is too large.",
+    416: "The range lies beyond the end of the file.",
     422: "The Idempotency-Key was used before with another body.",
     429: "Over the rate limit (code 16).",
     500: "Our fault.",
@@ -221,6 +222,22 @@ SWITCHES: Final = (
     "method",
     "X-HTTP-Method-Override",
 )
+
+_FILES: Final = {
+    "multipart/form-data": {
+        "schema": {
+            "type": "object",
+            "properties": {
+                "files": {
+                    "type": "array",
+                    "items": {"type": "string", "contentMediaType": "application/octet-stream"},
+                    "maxItems": 10,
+                    "description": "Any part that has a name and a file name is a file; others are skipped.",
+                }
+            },
+        }
+    }
+}
 
 _RATE_HEADERS: Final = ("RateLimit-Limit", "RateLimit-Remaining", "RateLimit-Reset")
 _VERBS: Final = ("GET", "POST", "PUT", "PATCH", "DELETE")
@@ -406,13 +423,25 @@ def _operation(place: Place, verb: str, operation: Operation, schemas: _Schemas)
         for media_type in place.handler.also_reads.get(verb, ()):
             content[media_type] = {"schema": {"type": "string"}}
         made["requestBody"] = {"required": True, "content": content}
+    elif place.handler.receives_files:
+        made["requestBody"] = {"required": True, "content": _FILES}
     made["responses"] = {
-        str(operation.status): _success(operation, schemas),
+        **_passed(operation, schemas),
         **{
             str(status): _response(status, place.handler if verb == "POST" else Handler)
             for status in _statuses(place, verb, operation)
         },
     }
+    return made
+
+
+def _passed(operation: Operation, schemas: _Schemas) -> Schema:
+    """What success looks like. A stored file may also be sent in part, from elsewhere, or not again."""
+    made: Schema = {str(operation.status): _success(operation, schemas)}
+    if operation.media_type == ANYTHING:
+        part = {**_success(operation, schemas), "description": "The range that was asked for."}
+        elsewhere = _success(operation._replace(status=307, media_type=""), schemas)
+        made |= {"206": part, "304": _response(304), "307": elsewhere}
     return made
 
 

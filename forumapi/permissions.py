@@ -45,6 +45,8 @@ NAMES: Final[tuple[tuple[str, int], ...]] = (
     ("siteOwner", SITE_OWNER),
 )
 CRUD: Final = CREATE | READ | UPDATE | DELETE
+# Who may take files off a comment or profile (C-48).
+DETACH: Final = SITE_OWNER | MODERATOR | OWNER
 RIGHTS: Final = CRUD | CLOSE_OWN | OPEN_OWN | READ_OTHERS
 
 _json: dict[Can, bytes] = {}

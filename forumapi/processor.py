@@ -43,14 +43,27 @@ from forumapi.handler import (
 )
 from forumapi.log import logger
 from forumapi.models import idempotency, membership
-from forumapi.response import PLAIN, Bare, Data, Done, Headers, Page, Result, SeeOther, Switches
+from forumapi.response import (
+    PLAIN,
+    Bare,
+    Bytes,
+    Chunks,
+    Data,
+    Done,
+    Headers,
+    Page,
+    Result,
+    SeeOther,
+    Switches,
+)
 
 if TYPE_CHECKING:
     from forumapi.app import App
     from forumapi.models.site import Site
     from forumapi.ratelimit import Allowance
 
-Answer = tuple[str, Headers, bytes]
+Answer = tuple[str, Headers, bytes | Chunks]
+Answered = tuple[int, Headers, bytes | Chunks]
 
 _OVERRIDES: Final = frozenset(
     ("CONNECT", "DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT", "TRACE")
@@ -89,6 +102,7 @@ def respond(app: App, environ: dict[str, Any]) -> Answer:
     method = environ["REQUEST_METHOD"]
     handler: Handler | None = None
     headers: Headers
+    data: bytes | Chunks
     said = ""
     try:
         try:
@@ -102,6 +116,8 @@ def respond(app: App, environ: dict[str, Any]) -> Answer:
             ctx.tx.end()
     except ApiError as error:
         said = error.message
+        if error.reason:
+            logger.warning("request %s: %s", ctx.request_id, error.reason)
         status, headers, data = _error(ctx, error, handler, method)
     except Exception:  # noqa: BLE001 - the edge: whatever it is, the client gets an answer
         said = "Internal error"
@@ -114,7 +130,7 @@ def respond(app: App, environ: dict[str, Any]) -> Answer:
             ("Server-Timing", f"db;desc={ctx.tx.statements}, cache;desc={ctx.tx.cache_trips}")
         )
     app.log_access(ctx, method, status, len(data), time.perf_counter() - started, said)
-    line = 200 if ctx.switches.always200 and status != 304 else status
+    line = 200 if ctx.switches.always200 and status not in (206, 304) else status
     if method == "HEAD" or status == 304:
         data = b""
     return response.STATUS_LINES[line], headers, data
@@ -180,7 +196,7 @@ def _route(app: App, ctx: Context) -> tuple[Handler, dict[str, Any]]:
 # ---------------------------------------------------------------- method, caller, body, permission, function
 
 
-def _answer(app: App, ctx: Context, handler: Handler, method: str) -> tuple[int, Headers, bytes]:
+def _answer(app: App, ctx: Context, handler: Handler, method: str) -> Answered:
     if method == "OPTIONS":
         return 200, _options_headers(handler.allow), b""
     verb = "GET" if method == "HEAD" else method
@@ -198,9 +214,7 @@ def _answer(app: App, ctx: Context, handler: Handler, method: str) -> tuple[int,
             answer = _finish(app, ctx, operation, result, method)
         else:
             ctx.tx.end()
-            if not handler.receive(ctx):
-                _read_body(app, ctx)
-            answer = _write(app, ctx, handler, operation, verb)
+            answer = _take(app, ctx, handler, operation, verb)
         if not handler.takes_idempotency_key:
             _forbid_storing(answer[1])
     except ApiError as error:
@@ -210,6 +224,20 @@ def _answer(app: App, ctx: Context, handler: Handler, method: str) -> tuple[int,
     if allowance is not None:
         answer[1].extend(_limit_headers(allowance))
     return answer
+
+
+def _take(app: App, ctx: Context, handler: Handler, operation: Operation, verb: str) -> Answered:
+    """The body, then the write. Files are received before the transaction, from callers who are known."""
+    if not handler.receives_files:
+        if not handler.receive(ctx):
+            _read_body(app, ctx)
+        return _write(app, ctx, handler, operation, verb)
+    if (clock := ctx.environ.get("forumapi.time_limit")) is not None:
+        clock(app.config.upload_timeout_s)
+    _identify(app, ctx, handler, verb)
+    with handler.take_files(ctx):
+        ctx.tx.end()
+        return _write(app, ctx, handler, operation, verb)
 
 
 def _limit(app: App, ctx: Context, handler: Handler) -> Allowance | None:
@@ -364,9 +392,7 @@ def _decode(ctx: Context, operation: Operation) -> None:
             patch.check(ctx.body)
 
 
-def _write(
-    app: App, ctx: Context, handler: Handler, operation: Operation, verb: str
-) -> tuple[int, Headers, bytes]:
+def _write(app: App, ctx: Context, handler: Handler, operation: Operation, verb: str) -> Answered:
     """One transaction: caller, idempotency claim, permission on current rows, the work, commit."""
     key = ctx.environ.get("HTTP_IDEMPOTENCY_KEY")
     if key is not None:
@@ -381,9 +407,7 @@ def _write(
             scope = idempotency.Scope(ctx.site.id, ctx.identity.profile_id, verb, ctx.path, key)
             done = idempotency.claim(tx, scope, ctx.raw_body, app.config.idempotency_hours)
             if done is not None:
-                return _finish(
-                    app, ctx, operation, SeeOther(done.location) if done.location else Done(), verb
-                )
+                return _finish(app, ctx, operation, handler.replay(ctx, done), verb)
         result = _work(ctx, handler, operation, verb)
         answer = _finish(app, ctx, operation, result, verb)
         if scope is not None:
@@ -421,9 +445,7 @@ def _work(ctx: Context, handler: Handler, operation: Operation, verb: str) -> Re
 # ---------------------------------------------------------------- the answer
 
 
-def _finish(
-    app: App, ctx: Context, operation: Operation, result: Result, method: str
-) -> tuple[int, Headers, bytes]:
+def _finish(app: App, ctx: Context, operation: Operation, result: Result, method: str) -> Answered:
     switches = ctx.switches
     is_read = method in ("GET", "HEAD")
     if isinstance(result, Bare):
@@ -439,6 +461,12 @@ def _finish(
         if is_read and tag is not None and response.none_match(known, tag):
             return 304, headers, b""
         return 200, headers, result.body
+    if isinstance(result, Bytes):
+        return (
+            result.status,
+            response.base_headers(PLAIN, is_json=False) + result.headers,
+            result.body,
+        )
     headers = response.base_headers(switches)
     if isinstance(result, SeeOther):
         headers.append(("Cache-Control", _NO_CACHE))
@@ -485,9 +513,7 @@ def _options_headers(allow: str) -> Headers:
     ]
 
 
-def _error(
-    ctx: Context, error: ApiError, handler: Handler | None, method: str
-) -> tuple[int, Headers, bytes]:
+def _error(ctx: Context, error: ApiError, handler: Handler | None, method: str) -> Answered:
     site = getattr(ctx, "site", None)
     data = response.error_data(error, site.id if site else 0, ctx.identity.profile_id)
     if method == "POST" and getattr(handler, "errors_without_data", False):

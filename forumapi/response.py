@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import marshal
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, Final
 
 from forumapi.errors import (
@@ -25,6 +25,7 @@ Headers = list[tuple[str, str]]
 
 STATUS_LINES: Final = {
     200: "200 OK",
+    206: "206 Partial Content",
     301: "301 Moved Permanently",
     302: "302 Found",
     304: "304 Not Modified",
@@ -38,6 +39,7 @@ STATUS_LINES: Final = {
     409: "409 Conflict",
     412: "412 Precondition Failed",
     413: "413 Content Too Large",
+    416: "416 Range Not Satisfiable",
     422: "422 Unprocessable Content",
     429: "429 Too Many Requests",
     500: "500 Internal Server Error",
@@ -111,7 +113,40 @@ class Bare:
         self.headers = headers
 
 
-Result = Data | Page | Done | SeeOther | Bare
+class Chunks:
+    """A body that is sent piece by piece. `pieces` are `size` bytes in all, and closed at the end if they can be."""
+
+    __slots__ = ("_pieces", "_size")
+
+    def __init__(self, size: int, pieces: Iterator[bytes]) -> None:
+        self._size = size
+        self._pieces = pieces
+
+    def __len__(self) -> int:
+        return self._size
+
+    def __iter__(self) -> Iterator[bytes]:
+        return self._pieces
+
+    def close(self) -> None:
+        """Let go of where the pieces come from."""
+        close = getattr(self._pieces, "close", None)
+        if close is not None:
+            close()
+
+
+class Bytes:
+    """Bytes as they are stored, with all of their headers; the envelope and its switches don't apply."""
+
+    __slots__ = ("body", "headers", "status")
+
+    def __init__(self, status: int, headers: Headers, body: bytes | Chunks) -> None:
+        self.status = status
+        self.headers = headers
+        self.body = body
+
+
+Result = Data | Page | Done | SeeOther | Bare | Bytes
 
 
 class Switches:

@@ -6,6 +6,7 @@ One literal a line, whole address, alphabetical: grep finds it and a diff reads 
 from __future__ import annotations
 
 from forumapi.handler import Handler
+from forumapi.handlers.attachments import AttachmentHandler, AttachmentsHandler
 from forumapi.handlers.attributes import AttributeHandler, AttributesHandler
 from forumapi.handlers.auth import Auth0Handler, AuthHandler, TokenHandler
 from forumapi.handlers.comments import (
@@ -15,6 +16,7 @@ from forumapi.handlers.comments import (
 )
 from forumapi.handlers.conversations import ConversationHandler, ConversationsHandler
 from forumapi.handlers.docs import DocsHandler, OpenapiHandler
+from forumapi.handlers.files import FileHandler, FilesHandler
 from forumapi.handlers.hosts import HostHandler, ReservedHandler
 from forumapi.handlers.huddles import (
     HuddleHandler,
@@ -70,6 +72,8 @@ ROOT: dict[str, type[Handler]] = {
     "/api/v1/legal/service": ServiceHandler,
     "/api/v1/openapi.json": OpenapiHandler,
     "/api/v1/profiles/<profile:item>": ProfileHandler,
+    "/api/v1/profiles/<profile:item>/attachments": AttachmentsHandler,
+    "/api/v1/profiles/<profile:item>/attachments/<name>": AttachmentHandler,
     "/api/v1/profiles/<profile:item>/attributes": AttributesHandler,
     "/api/v1/profiles/<profile:item>/attributes/<key:key>": AttributeHandler,
     "/api/v1/reserved/<subdomain>": ReservedHandler,
@@ -93,6 +97,8 @@ SITE: dict[str, type[Handler]] = {
     "/api/v1/auth0": Auth0Handler,
     "/api/v1/comments": CommentsHandler,
     "/api/v1/comments/<comment:item>": CommentHandler,
+    "/api/v1/comments/<comment:item>/attachments": AttachmentsHandler,
+    "/api/v1/comments/<comment:item>/attachments/<name>": AttachmentHandler,
     "/api/v1/comments/<comment:item>/attributes": AttributesHandler,
     "/api/v1/comments/<comment:item>/attributes/<key:key>": AttributeHandler,
     "/api/v1/comments/<comment:item>/incontext": CommentInContextHandler,
@@ -106,6 +112,8 @@ SITE: dict[str, type[Handler]] = {
     "/api/v1/conversations/<conversation:item>/lastcomment": LastCommentHandler,
     "/api/v1/conversations/<conversation:item>/newcomment": NewCommentHandler,
     "/api/v1/docs": DocsHandler,
+    "/api/v1/files": FilesHandler,
+    "/api/v1/files/<name>": FileHandler,
     "/api/v1/huddles": HuddlesHandler,
     "/api/v1/huddles/<huddle:item>": HuddleHandler,
     "/api/v1/huddles/<huddle:item>/lastcomment": HuddleLastCommentHandler,
@@ -132,6 +140,8 @@ SITE: dict[str, type[Handler]] = {
     "/api/v1/polls/<poll:item>/attributes/<key:key>": AttributeHandler,
     "/api/v1/profiles": ProfilesHandler,
     "/api/v1/profiles/<profile:item>": ProfileHandler,
+    "/api/v1/profiles/<profile:item>/attachments": AttachmentsHandler,
+    "/api/v1/profiles/<profile:item>/attachments/<name>": AttachmentHandler,
     "/api/v1/profiles/<profile:item>/attributes": AttributesHandler,
     "/api/v1/profiles/<profile:item>/attributes/<key:key>": AttributeHandler,
     "/api/v1/profiles/options": ProfileOptionsHandler,

@@ -862,6 +862,53 @@ class Ignored(Struct, kw_only=True):
     meta: LinksMeta
 
 
+# ---------------------------------------------------------------- files (content 10)
+
+
+class File(Struct, kw_only=True):
+    """An uploaded file (content 10.2)."""
+
+    created: Time
+    fileName: str
+    fileExt: Annotated[str, Meta(description='Without the dot; "" for none.')]
+    fileSize: Annotated[int, Meta(ge=1, description="Bytes as they are stored.")]
+    fileHash: Annotated[str, Meta(pattern="^[0-9a-f]{40}$", description="SHA-1 of those bytes.")]
+    mimeType: Annotated[str, Meta(description="Told by the content.")]
+    width: Annotated[int, Meta(ge=1)] | UnsetType = UNSET
+    height: Annotated[int, Meta(ge=1)] | UnsetType = UNSET
+
+
+class AttachmentMeta(Struct, kw_only=True):
+    """`meta` of an attachment; the first link is the file."""
+
+    links: list[Link]
+
+
+class Attachment(Struct, kw_only=True):
+    """A file on a comment or profile (content 10.5)."""
+
+    profileId: Annotated[Id, Meta(description="Who attached it.")]
+    fileHash: Annotated[str, Meta(pattern="^[0-9a-f]{40}$")]
+    fileName: str
+    fileExt: str
+    created: Time
+    meta: AttachmentMeta
+
+
+class AttachmentsMeta(Struct, kw_only=True):
+    """`meta` of a list of attachments."""
+
+    links: list[Link]
+    permissions: Permissions
+
+
+class Attachments(Struct, kw_only=True):
+    """What hangs on a comment or profile, oldest first (content 10.5)."""
+
+    attachments: Paged[Attachment]
+    meta: AttachmentsMeta
+
+
 # ---------------------------------------------------------------- comments (content 7)
 
 

@@ -29,6 +29,8 @@ from gunicorn.workers.ggevent import GeventWorker
 
 from forumapi import config, exchange, log
 from forumapi.config import Config, ConfigError, Settings
+from forumapi.errors import ApiError
+from forumapi.response import Chunks
 
 if TYPE_CHECKING:
     from forumapi.wsgi import Application as Wsgi
@@ -219,11 +221,28 @@ class ForumWorker(GeventWorker):  # type: ignore[misc]
         if request._expected_100_continue:
             client.sendall(b"HTTP/1.1 100 Continue\r\n\r\n")
         environ = exchange.environ(request, client, addr, server, self._settled.workers > 1)
-        data, is_last = exchange.answer(
+        data, is_last, pieces = exchange.answer(
             self.wsgi, environ, lambda: not self.alive or request.should_close()
         )
         client.sendall(data)
+        if pieces is not None:
+            self._send(client, pieces)
         return is_last
+
+    def _send(self, client: Any, pieces: Chunks) -> None:
+        """Send a long body. A client that takes nothing for the time limit of a request is let go."""
+        left = len(pieces)
+        with contextlib.closing(pieces):
+            try:
+                for piece in pieces:
+                    with gevent.Timeout(self._limit_s or None, ConnectionAbortedError):
+                        client.sendall(piece)
+                    left -= len(piece)
+            except ApiError as error:
+                log.logger.warning("a download broke off: %s", error.reason or error.message)
+        if left:
+            # The head has promised more: only the end of the connection says that it was not kept.
+            raise ConnectionAbortedError
 
     def handle_error(self, req: Any, client: Any, addr: Any, exc: BaseException) -> None:
         """Say in our envelope why the parser refused a request; anything else is our fault and logged."""
@@ -244,12 +263,20 @@ class ForumWorker(GeventWorker):  # type: ignore[misc]
         self, environ: dict[str, Any], start_response: StartResponse
     ) -> Iterable[bytes]:
         timer = gevent.Timeout.start_new(self._limit_s)
+
+        def extend(seconds: float) -> None:
+            """Begin again, with another limit."""
+            nonlocal timer
+            timer.close()
+            timer = gevent.Timeout.start_new(seconds)
+
+        environ["forumapi.time_limit"] = extend
         try:
             return self._served(environ, start_response)  # type: ignore[no-any-return]
         except gevent.Timeout as timeout:
             if timeout is not timer:
                 raise
-            log.logger.warning("a request was ended after %s s", self._limit_s)
+            log.logger.warning("a request was ended after %s s", timer.seconds)
             body = _envelope(503, "The request took too long")
             headers = [
                 ("Content-Type", "application/json"),

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from forumapi import processor, routes
 from forumapi.app import App
+from forumapi.response import Chunks
 
 if TYPE_CHECKING:
     from forumapi.config import Config
@@ -26,7 +27,7 @@ class Application:
     def __call__(self, environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
         status, headers, body = processor.respond(self.app, environ)
         start_response(status, headers)
-        return (body,)
+        return body if isinstance(body, Chunks) else (body,)
 
 
 def create_app(config: Config, database_url: str = "") -> Application:

@@ -5,6 +5,7 @@ Every call makes new rows with names of their own, so tests share a database wit
 
 from __future__ import annotations
 
+import hashlib
 import itertools
 from dataclasses import dataclass, field
 from typing import Any
@@ -16,6 +17,7 @@ from forumapi.models import (
     access_token,
     ban,
     counters,
+    file,
     huddle_writing,
     journal,
     membership,
@@ -355,6 +357,15 @@ class Factory:
 
     def _author(self, by: Person) -> journal.Author:
         return journal.Author(by.site.id, by.id, "127.0.0.1")
+
+    def file(self, by: Person, content: str = "") -> str:
+        """The hash of a text file that `by` has uploaded; its rows alone, nothing is in the store."""
+        text = content or f"File {next(_number)} of {by.id}"
+        hash = hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest()
+        received = file.Received(hash, len(text), "a.txt", "txt", "text/plain; charset=utf-8")
+        with self.database.write() as tx:
+            file.insert(tx, by.site.id, by.id, received, file.Quota(0, 0))
+        return hash
 
     def fold(self, site: Site) -> None:
         """Fold the site's counters."""

@@ -41,6 +41,8 @@ BODIES: dict[tuple[str, str], Any] = {
     ("DELETE", "/api/v1/ignored/batch"): [{"itemType": "conversation", "itemId": "@conversation"}],
     ("POST", "/api/v1/users"): [{"email": "somebody@example.test"}],
     ("POST", "/api/v1/users/batch"): [{"email": "somebody@example.test", "isMember": True}],
+    ("POST", "/api/v1/comments/<comment:item>/attachments"): {"fileHash": "@file"},
+    ("POST", "/api/v1/profiles/<profile:item>/attachments"): {"fileHash": "@file"},
     ("PUT", "/api/v1/profiles/read"): {"itemType": "conversation", "itemId": "@conversation"},
 }
 DEFAULT_BODIES: dict[str, Any] = {
@@ -70,7 +72,7 @@ SKIPPED = frozenset(
 )
 
 
-def _fill(value: Any, ids: dict[str, int]) -> Any:
+def _fill(value: Any, ids: dict[str, int | str]) -> Any:
     if isinstance(value, dict):
         return {key: _fill(inner, ids) for key, inner in value.items()}
     if isinstance(value, list):
@@ -96,9 +98,10 @@ def test_every_route_answers_every_caller_as_the_table_says(
                 chat = make.conversation(site, microcosm=place)
                 comment = make.comment(chat)
                 make.comment(chat, by=site.owner)
-                ids = {
+                ids: dict[str, int | str] = {
                     "@root": place.id,
                     "@conversation": chat.id,
+                    "@file": make.file(site.member),
                     "conversation": chat.id,
                     "microcosm": place.id,
                     "comment": comment.id,

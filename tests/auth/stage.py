@@ -140,6 +140,7 @@ class Stage:
         for name, value in (headers or {}).items():
             environ[f"HTTP_{name.upper().replace('-', '_')}"] = value
         line, given, data = respond(self.app, environ)
+        assert isinstance(data, bytes)
         answer = Response(int(line[:3]), Headers(given), data)
         schema_check.check(answer, method, f"/api/v1{path}", headers=headers or {})
         return answer

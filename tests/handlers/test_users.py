@@ -55,6 +55,7 @@ def csv(
     if key:
         environ["HTTP_IDEMPOTENCY_KEY"] = key
     line, headers, data = respond(stage.app, environ)
+    assert isinstance(data, bytes)
     return Response(int(line[:3]), Headers(headers), data)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import re
 from typing import Any
@@ -44,7 +45,7 @@ def play(scene: Scene, recording: Recording) -> Answer:
         host=_host(scene, request.host),
         token=token,
         headers=headers,
-        body=body.encode() if body else None,
+        body=_sent(request, body) if body else None,
     )
     received = {name.lower(): value for name, value in answer.headers.items()}
     return Answer(
@@ -54,6 +55,14 @@ def play(scene: Scene, recording: Recording) -> Answer:
         len(answer.body),
         method=request.method,
     )
+
+
+def _sent(request: Request, body: str) -> bytes:
+    """The body's bytes; a form with files was recorded as Python writes bytes."""
+    if request.headers.get("content-type", "").startswith("multipart/"):
+        data: bytes = ast.literal_eval(body)
+        return data
+    return body.encode()
 
 
 def rewritten(scene: Scene, request: Request) -> tuple[str, str]:

@@ -1,0 +1,287 @@
+"""Files: upload, download, pictures in other sizes. Wire: docs/api/files.md."""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+import re
+from collections.abc import Iterator
+from email.utils import format_datetime
+from pathlib import Path
+from typing import Final, NamedTuple
+from urllib.parse import quote
+
+from forumapi import filetypes, schemas, upload
+from forumapi.context import Context
+from forumapi.errors import BAD_IMAGE, SIGN_IN, Forbidden, Invalid, NotFound, RangeNotSatisfiable
+from forumapi.fragments import dumps
+from forumapi.handler import ANYONE, ANYTHING, LOGIN, Handler, Param, needs
+from forumapi.models import file, idempotency
+from forumapi.models.file import Quota, Received, Stored
+from forumapi.response import Bytes, Chunks, Data, Elsewhere, Result, none_match
+from forumapi.storage import PIECE, MissingError
+from forumapi.thumbnails import Box, scratch
+from forumapi.upload import Limits, Part
+
+_HASH: Final = re.compile(r"[0-9a-f]{40}")
+_RANGE: Final = re.compile(r"bytes=(\d{0,18})-(\d{0,18})")
+_YEAR: Final = datetime.timedelta(days=365)
+# A hostile file opened by itself is a page without scripts, forms, or anything from elsewhere (P-58).
+_POLICY: Final = "default-src 'none'; sandbox"
+
+_LIMITS: Final = (
+    Param("maxWidth", int, "Pictures are made to fit, never enlarged; 0: no limit."),
+    Param("maxHeight", int, "The same for the height."),
+)
+
+
+# ---------------------------------------------------------------- upload
+
+
+class FilesHandler(Handler):
+    """Uploading files."""
+
+    allow = "OPTIONS,POST"
+    receives_files = True
+
+    @contextlib.contextmanager
+    def take_files(self, ctx: Context) -> Iterator[None]:
+        """The body into the store, before the transaction that makes it known."""
+        if ctx.identity.is_guest:
+            raise Forbidden("Sign in to do this", code=SIGN_IN)
+        width, height = ctx.number("maxWidth"), ctx.number("maxHeight")
+        upload.boundary(ctx.environ.get("CONTENT_TYPE", ""))
+        app, config = ctx.app, ctx.app.config
+        _quota(ctx).check(*file.usage(ctx.reader, ctx.site.id, ctx.identity.profile_id))
+        ctx.reader.end()
+        limits = Limits(config.upload_body_limit, config.file_size_limit)
+        with scratch(app.storage) as folder:
+            parts = upload.receive(ctx.environ, folder, limits)
+            found = [_examined(ctx, part, folder, width, height) for part in parts]
+            # What a retry must repeat to be one; the boundary is another each time.
+            sent = [(part.name, part.sha1) for part in parts]
+            ctx.raw_body = dumps([sent, width, height])
+            if found:
+                with app.database.write() as tx:
+                    file.announce(tx, [received.hash for received, _ in found])
+            for received, path in found:
+                app.storage.put(received.hash, path, received.mime_type)
+            ctx.body = [received for received, _ in found]
+            yield
+
+    @needs(LOGIN, answer=list[schemas.File], params=_LIMITS)
+    def post(self, ctx: Context) -> Result:
+        """Stores the files of a form. The same file again is the same file."""
+        quota = _quota(ctx)
+        received: list[Received] = ctx.body
+        answer = []
+        for one in received:
+            created = file.insert(ctx.writer, ctx.site.id, ctx.identity.profile_id, one, quota)
+            answer.append(one.document(created))
+        ctx.writer.after_commit(lambda: _foresee(ctx, received))
+        return Data(dumps(answer))
+
+    def replay(self, ctx: Context, done: idempotency.Finished) -> Result:
+        """Storing once more changes nothing, and the answer can't be had otherwise."""
+        return self.post(ctx)
+
+
+def _quota(ctx: Context) -> Quota:
+    return Quota(ctx.app.config.file_quota_site_mb, ctx.app.config.file_quota_profile_mb)
+
+
+def _examined(
+    ctx: Context, part: Part, folder: Path, width: int, height: int
+) -> tuple[Received, Path]:
+    """What is to be stored of a part, and where it is. Raises Invalid, code 21, for what is no picture but says so."""
+    name = filetypes.clean_name(part.name) or "untitled"
+    kind = filetypes.picture(part.head)
+    if kind:
+        target = folder / f"{part.path.name}.made"
+        made = ctx.app.studio.make(part.path, target, kind, max_width=width, max_height=height)
+        received = Received(
+            made.sha1,
+            made.size,
+            name,
+            filetypes.EXTENSIONS[kind],
+            file.PICTURES[kind],
+            made.width,
+            made.height,
+            made.is_animated,
+        )
+        return received, target if made.is_new else part.path
+    if filetypes.is_untaken(part.head) or filetypes.claims_picture(part.declared, part.name):
+        raise Invalid("file", "pictures are taken as GIF, JPEG, PNG and WebP", code=BAD_IMAGE)
+    media_type = filetypes.sniff(part.head)
+    ext = "svg" if media_type == filetypes.SVG else filetypes.extension(name)
+    return Received(part.sha1, part.size, name, ext, media_type), part.path
+
+
+def _foresee(ctx: Context, received: list[Received]) -> None:
+    """Have the sizes made that will be asked for."""
+    kinds = {media_type: kind for kind, media_type in file.PICTURES.items()}
+    for one in received:
+        if one.mime_type in kinds:
+            kind = kinds[one.mime_type]
+            ctx.app.thumbnails.later(one.hash, kind, one.size, ctx.app.thumbnail_boxes)
+
+
+# ---------------------------------------------------------------- download
+
+
+class Download(NamedTuple):
+    """One object as it is sent. `etag` is quoted; `disposition` "" leaves it to the browser."""
+
+    object: str
+    size: int
+    media_type: str
+    disposition: str
+    modified: str
+    is_public: bool
+
+    @property
+    def etag(self) -> str:
+        """Objects never change, so their name is their tag."""
+        return f'"{self.object}"'
+
+
+class FileHandler(Handler):
+    """One file by its hash. What follows a dot in the address is for people."""
+
+    allow = "OPTIONS,GET,HEAD"
+    also_answers = {"GET": (416,)}
+
+    @needs(
+        ANYONE,
+        params=(
+            Param(
+                "maxWidth", int, "With maxHeight: a picture in one of the sizes that are offered."
+            ),
+            Param("maxHeight", int, "With maxWidth."),
+        ),
+        media_type=ANYTHING,
+    )
+    def get(self, ctx: Context) -> Result:
+        """The bytes, whole or one range of them."""
+        hash = str(ctx.args["name"]).partition(".")[0]
+        if not _HASH.fullmatch(hash):
+            raise _none()
+        me = ctx.identity.profile_id
+        stored = file.find(ctx.reader, ctx.site.id, me, hash)
+        if stored is None:
+            raise _none()
+        is_public = True
+        if stored.is_gated and ctx.app.config.file_access == "readers":
+            sight = file.sight(
+                ctx.reader,
+                ctx.site.id,
+                ctx.identity.who,
+                hash,
+                lambda id: ctx.app.tree_of(ctx.site, id, ctx.reader),
+            )
+            if not (sight.caller or stored.is_mine):
+                raise _none()
+            is_public = sight.everybody
+        try:
+            return _answer(ctx, _download(ctx, hash, stored, is_public))
+        except MissingError:
+            error = _none()
+            error.reason = f"the store has no object for file {hash}"
+            raise error from None
+
+
+def _none() -> NotFound:
+    return NotFound("There is no such file")
+
+
+def _download(ctx: Context, hash: str, stored: Stored, is_public: bool) -> Download:
+    """The original, or the picture in the box that the query names. Raises Invalid."""
+    name, size = hash, stored.size
+    box = Box(ctx.number("maxWidth"), ctx.number("maxHeight"))
+    if any(box):
+        if stored.mime_type not in file.INLINE:
+            raise Invalid("maxWidth", "only pictures have other sizes")
+        if box not in ctx.app.thumbnail_boxes:
+            sizes = ", ".join(f"{one.width}x{one.height}" for one in ctx.app.thumbnail_boxes)
+            raise Invalid("maxWidth", f"and maxHeight must be one of: {sizes}")
+        # Making one takes a while, during which others may need the connection.
+        ctx.reader.end()
+        kind = stored.mime_type.partition("/")[2]
+        name, size = ctx.app.thumbnails.get(hash, kind, stored.size, box)
+    disposition = ""
+    if stored.mime_type not in file.INLINE:
+        disposition = _attachment(stored.name or f"{hash}.{stored.ext}".rstrip("."))
+    modified = format_datetime(stored.created.replace(microsecond=0), usegmt=True)
+    return Download(name, size, stored.mime_type, disposition, modified, is_public)
+
+
+def _attachment(name: str) -> str:
+    """RFC 6266: the name in ASCII for old clients, and as it is."""
+    plain = re.sub(r"[^ !#-\[\]-~]", "_", name)
+    return f"attachment; filename=\"{plain}\"; filename*=UTF-8''{quote(name, safe='')}"
+
+
+def _answer(ctx: Context, found: Download) -> Result:
+    headers = _headers(found)
+    environ = ctx.environ
+    if none_match(environ.get("HTTP_IF_NONE_MATCH", ""), found.etag):
+        return Bytes(304, headers, b"")
+    storage = ctx.app.storage
+    if ctx.is_head:
+        return Bytes(200, headers, Chunks(found.size, iter(())))
+    if internal := storage.internal(found.object):
+        headers.append(("X-Accel-Redirect", internal))
+        return Bytes(200, headers, b"")
+    if address := storage.redirect(found.object, found):
+        return Elsewhere(address)
+    status, start, length = 200, 0, found.size
+    asked = _range(environ.get("HTTP_RANGE", ""), environ.get("HTTP_IF_RANGE", ""), found)
+    if asked is not None:
+        status, (start, length) = 206, asked
+        headers.append(("Content-Range", f"bytes {start}-{start + length - 1}/{found.size}"))
+    pieces = storage.read(found.object, start, length)
+    if length <= PIECE:
+        return Bytes(status, headers, b"".join(pieces))
+    return Bytes(status, headers, Chunks(length, pieces))
+
+
+def _headers(found: Download) -> list[tuple[str, str]]:
+    headers = [
+        ("Content-Type", found.media_type),
+        ("ETag", found.etag),
+        ("Last-Modified", found.modified),
+        ("Accept-Ranges", "bytes"),
+        ("Content-Security-Policy", _POLICY),
+    ]
+    if found.disposition:
+        headers.append(("Content-Disposition", found.disposition))
+    if found.is_public:
+        expires = datetime.datetime.now(datetime.UTC) + _YEAR
+        headers.append(("Cache-Control", "max-age=31536000, immutable"))
+        headers.append(("Expires", format_datetime(expires, usegmt=True)))
+    else:
+        # Asked again each time: whoever may read it now need not tomorrow.
+        headers.append(("Cache-Control", "private, no-cache"))
+    return headers
+
+
+def _range(asked: str, condition: str, found: Download) -> tuple[int, int] | None:
+    """(first byte, length) of a single range; None for the whole. Raises RangeNotSatisfiable."""
+    match = _RANGE.fullmatch(asked.replace(" ", ""))
+    if match is None or match.groups() == ("", ""):
+        return None
+    if condition and condition.strip() not in (found.etag, found.modified):
+        return None
+    first, last = match.groups()
+    if not first:
+        length = min(int(last), found.size)
+        start = found.size - length
+    else:
+        start = int(first)
+        if last and int(last) < start:
+            return None
+        end = min(int(last) + 1, found.size) if last else found.size
+        length = end - start
+    if length <= 0:
+        raise RangeNotSatisfiable(found.size)
+    return start, length
