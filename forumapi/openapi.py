@@ -71,7 +71,7 @@ _DESCRIPTIONS: Final[dict[int, str]] = {
     403: "Not permitted, guests and banned callers included, or no such content item (codes 5, 8 to 13).",
     404: "No such site, address or resource here (codes 14 and 15).",
     405: "The method that the request means, after override, is not supported here.",
-    409: "A copy of this request, with the same Idempotency-Key, is still under way.",
+    409: "A copy of this request, with the same Idempotency-Key, is still under way; or a draft has another version.",
     412: "If-Match named another version than the current one.",
     413: "The body or the upload is too large.",
     416: "The range lies beyond the end of the file.",

@@ -9,6 +9,7 @@ from forumapi.handler import Handler
 from forumapi.handlers.attachments import AttachmentHandler, AttachmentsHandler
 from forumapi.handlers.attributes import AttributeHandler, AttributesHandler
 from forumapi.handlers.auth import Auth0Handler, AuthHandler, TokenHandler
+from forumapi.handlers.bookmarks import BookmarkHandler, BookmarksHandler
 from forumapi.handlers.comments import (
     CommentHandler,
     CommentInContextHandler,
@@ -16,6 +17,7 @@ from forumapi.handlers.comments import (
 )
 from forumapi.handlers.conversations import ConversationHandler, ConversationsHandler
 from forumapi.handlers.docs import DocsHandler, OpenapiHandler
+from forumapi.handlers.drafts import DraftHandler, DraftsHandler
 from forumapi.handlers.files import FileHandler, FilesHandler
 from forumapi.handlers.hosts import HostHandler, ReservedHandler
 from forumapi.handlers.huddles import (
@@ -46,6 +48,11 @@ from forumapi.handlers.profiles import (
     ProfileOptionsHandler,
     ProfileReadHandler,
     ProfilesHandler,
+)
+from forumapi.handlers.reactions import (
+    ReactionHandler,
+    ReactionKindsHandler,
+    ReactionsHandler,
 )
 from forumapi.handlers.revisions import DifferenceHandler, RevisionHandler, RevisionsHandler
 from forumapi.handlers.sessions import SessionHandler, SessionsHandler
@@ -95,13 +102,17 @@ SITE: dict[str, type[Handler]] = {
     "/api/v1/auth/begin": AuthBeginHandler,
     "/api/v1/auth/methods": AuthMethodsHandler,
     "/api/v1/auth0": Auth0Handler,
+    "/api/v1/bookmarks": BookmarksHandler,
     "/api/v1/comments": CommentsHandler,
     "/api/v1/comments/<comment:item>": CommentHandler,
     "/api/v1/comments/<comment:item>/attachments": AttachmentsHandler,
     "/api/v1/comments/<comment:item>/attachments/<name>": AttachmentHandler,
     "/api/v1/comments/<comment:item>/attributes": AttributesHandler,
     "/api/v1/comments/<comment:item>/attributes/<key:key>": AttributeHandler,
+    "/api/v1/comments/<comment:item>/bookmark": BookmarkHandler,
     "/api/v1/comments/<comment:item>/incontext": CommentInContextHandler,
+    "/api/v1/comments/<comment:item>/reactions": ReactionsHandler,
+    "/api/v1/comments/<comment:item>/reactions/<key:key>": ReactionHandler,
     "/api/v1/comments/<comment:item>/revisions": RevisionsHandler,
     "/api/v1/comments/<comment:item>/revisions/<number:revision>": RevisionHandler,
     "/api/v1/comments/<comment:item>/revisions/<number:revision>/diff": DifferenceHandler,
@@ -109,13 +120,20 @@ SITE: dict[str, type[Handler]] = {
     "/api/v1/conversations/<conversation:item>": ConversationHandler,
     "/api/v1/conversations/<conversation:item>/attributes": AttributesHandler,
     "/api/v1/conversations/<conversation:item>/attributes/<key:key>": AttributeHandler,
+    "/api/v1/conversations/<conversation:item>/bookmark": BookmarkHandler,
+    "/api/v1/conversations/<conversation:item>/draft": DraftHandler,
     "/api/v1/conversations/<conversation:item>/lastcomment": LastCommentHandler,
     "/api/v1/conversations/<conversation:item>/newcomment": NewCommentHandler,
+    "/api/v1/conversations/<conversation:item>/reactions": ReactionsHandler,
+    "/api/v1/conversations/<conversation:item>/reactions/<key:key>": ReactionHandler,
     "/api/v1/docs": DocsHandler,
+    "/api/v1/drafts": DraftsHandler,
     "/api/v1/files": FilesHandler,
     "/api/v1/files/<name>": FileHandler,
     "/api/v1/huddles": HuddlesHandler,
     "/api/v1/huddles/<huddle:item>": HuddleHandler,
+    "/api/v1/huddles/<huddle:item>/bookmark": BookmarkHandler,
+    "/api/v1/huddles/<huddle:item>/draft": DraftHandler,
     "/api/v1/huddles/<huddle:item>/lastcomment": HuddleLastCommentHandler,
     "/api/v1/huddles/<huddle:item>/newcomment": HuddleNewCommentHandler,
     "/api/v1/huddles/<huddle:item>/participants": ParticipantsHandler,
@@ -132,18 +150,24 @@ SITE: dict[str, type[Handler]] = {
     "/api/v1/microcosms/<microcosm:item>": MicrocosmHandler,
     "/api/v1/microcosms/<microcosm:item>/attributes": AttributesHandler,
     "/api/v1/microcosms/<microcosm:item>/attributes/<key:key>": AttributeHandler,
+    "/api/v1/microcosms/<microcosm:item>/draft": DraftHandler,
     "/api/v1/microcosms/tree": MicrocosmTreeHandler,
     "/api/v1/openapi.json": OpenapiHandler,
     "/api/v1/out/<code>": OutHandler,
     "/api/v1/permission": PermissionHandler,
     "/api/v1/polls/<poll:item>/attributes": AttributesHandler,
     "/api/v1/polls/<poll:item>/attributes/<key:key>": AttributeHandler,
+    "/api/v1/polls/<poll:item>/bookmark": BookmarkHandler,
+    "/api/v1/polls/<poll:item>/draft": DraftHandler,
+    "/api/v1/polls/<poll:item>/reactions": ReactionsHandler,
+    "/api/v1/polls/<poll:item>/reactions/<key:key>": ReactionHandler,
     "/api/v1/profiles": ProfilesHandler,
     "/api/v1/profiles/<profile:item>": ProfileHandler,
     "/api/v1/profiles/<profile:item>/attachments": AttachmentsHandler,
     "/api/v1/profiles/<profile:item>/attachments/<name>": AttachmentHandler,
     "/api/v1/profiles/<profile:item>/attributes": AttributesHandler,
     "/api/v1/profiles/<profile:item>/attributes/<key:key>": AttributeHandler,
+    "/api/v1/profiles/<profile:item>/draft": DraftHandler,
     "/api/v1/profiles/options": ProfileOptionsHandler,
     "/api/v1/profiles/read": ProfileReadHandler,
     "/api/v1/sessions": SessionsHandler,
@@ -154,6 +178,7 @@ SITE: dict[str, type[Handler]] = {
     "/api/v1/site/auth": SiteAuthHandler,
     "/api/v1/site/auth/<method>": SiteAuthMethodHandler,
     "/api/v1/site/menu": OwnMenuHandler,
+    "/api/v1/site/reactions": ReactionKindsHandler,
     "/api/v1/users": UsersHandler,
     "/api/v1/users/<user:item>": UserHandler,
     "/api/v1/users/batch": UsersBatchHandler,

@@ -31,6 +31,12 @@ Text = Annotated[str, Meta(description="Plain text, HTML-escaped: insert it as i
 Address = Annotated[
     str, Meta(description="A reference relative to the host, such as /api/v1/conversations/88.")
 ]
+ReactionCounts = Annotated[
+    dict[str, Annotated[int, Meta(ge=1)]],
+    Meta(
+        description="How many of each reaction it got; absent without any.", examples=[{"like": 3}]
+    ),
+]
 ItemTypeName = Annotated[
     str, Meta(description="The name of an item type.", examples=["conversation"])
 ]
@@ -530,6 +536,7 @@ class DetailMeta(Struct, kw_only=True):
     flags: DetailFlags
     links: list[Link]
     permissions: Permissions
+    reactions: ReactionCounts | UnsetType = UNSET
 
 
 class ListMeta(Struct, kw_only=True):
@@ -932,6 +939,7 @@ class CommentSummaryMeta(Struct, kw_only=True):
     ]
     flags: CommentFlags
     links: list[Link]
+    reactions: ReactionCounts | UnsetType = UNSET
 
 
 class CommentSummary(Struct, kw_only=True):
@@ -962,6 +970,7 @@ class CommentMeta(Struct, kw_only=True):
     flags: CommentFlags
     links: list[Link]
     permissions: Permissions
+    reactions: ReactionCounts | UnsetType = UNSET
 
 
 class Comment(Struct, kw_only=True):
@@ -1053,4 +1062,85 @@ class Difference(Struct, kw_only=True, rename={"from_": "from"}):
     from_: Annotated[int, Meta(ge=0, description="0: nothing, before the first one.")]
     to: Annotated[int, Meta(ge=1)]
     changes: list[TextChange]
+    meta: LinksMeta
+
+
+# ---------------------------------------------------------------- drafts
+
+
+class DraftMeta(Struct, kw_only=True):
+    """`meta` of a draft."""
+
+    created: Time
+    edited: Time
+    links: list[Link]
+
+
+class Draft(Struct, kw_only=True):
+    """What the caller is writing at some place."""
+
+    itemType: Annotated[ItemTypeName, Meta(description="What it is going to be.")]
+    placeType: Annotated[ItemTypeName, Meta(description="What it is going to stand on or in.")]
+    placeId: Id
+    version: Annotated[int, Meta(ge=1, description="What the next copy must name.")]
+    content: Annotated[dict[str, Any], Meta(description="As it was sent.")]
+    meta: DraftMeta
+
+
+class Drafts(Struct, kw_only=True):
+    """The caller's drafts."""
+
+    drafts: Paged[Draft]
+    meta: LinksMeta
+
+
+# ---------------------------------------------------------------- reactions and bookmarks
+
+
+class ReactionKind(Struct, kw_only=True):
+    """A reaction that can be given on this site."""
+
+    name: Annotated[str, Meta(pattern="^[a-z0-9_-]{1,30}$")]
+    text: Annotated[Text, Meta(description="What is shown for it, such as an emoji.")]
+
+
+class Reaction(Struct, kw_only=True):
+    """How often a reaction was given to something."""
+
+    name: str
+    text: Text
+    count: Count
+    own: Annotated[bool, Meta(description="The caller gave it too.")]
+
+
+class Reactions(Struct, kw_only=True):
+    """The reactions of this site, with what something got of each."""
+
+    reactions: list[Reaction]
+    meta: LinksMeta
+
+
+class Bookmark(Struct, kw_only=True):
+    """Something that the caller wants to find again."""
+
+    itemType: ItemTypeName
+    itemId: Id
+    title: Annotated[Text, Meta(description="Of the item, or of what the comment is on.")]
+    created: Annotated[Time, Meta(description="When it was bookmarked.")]
+    meta: LinksMeta
+
+
+class BookmarkPage(Struct, kw_only=True):
+    """Some bookmarks, the newest first; `next` leads on by key, so that no page is slower than the first."""
+
+    limit: Annotated[int, Meta(ge=5, le=250, multiple_of=5)]
+    links: Annotated[list[Link], Meta(description="self, and next where there are more.")]
+    type: Address
+    items: list[Bookmark]
+
+
+class Bookmarks(Struct, kw_only=True):
+    """The caller's bookmarks."""
+
+    bookmarks: BookmarkPage
     meta: LinksMeta

@@ -36,7 +36,11 @@ _WHOLE_RESOURCES: Final = frozenset(("auth", "keys", "oauth", "sessions"))
 _WHOLE_ADDRESSES: Final = frozenset(("/api/v1/site/auth", "/api/v1/site/auth/<method>"))
 
 # A part of an address, wherever it stands, that says more than the first one.
-_PARTS: Final[Mapping[str, str]] = {"roles": "roles"}
+_PARTS: Final[Mapping[str, str]] = {
+    "bookmark": "bookmarks",
+    "draft": "drafts",
+    "roles": "roles",
+}
 
 _RESOURCES: Final[Mapping[str, str]] = {
     "hosts": "sites",
@@ -57,10 +61,14 @@ _OF_OWN_TOKEN: Final[Mapping[str, str]] = {"GET": "profile:read", "POST": OPEN, 
 _READ_BY_POST: Final = frozenset(("permission", "search"))
 
 _WORDS: Final[Mapping[str, str]] = {
+    "bookmarks:read": "See what you bookmarked",
+    "bookmarks:write": "Bookmark things and take bookmarks away",
     "comments:read": "Read comments",
     "comments:write": "Write, change and delete comments",
     "conversations:read": "Read conversations",
     "conversations:write": "Start, change and delete conversations",
+    "drafts:read": "Read your drafts",
+    "drafts:write": "Keep drafts for you and throw them away",
     "events:read": "Read events and who attends",
     "events:write": "Make, change and delete events, and attend them",
     "files:write": "Upload files",

@@ -22,6 +22,7 @@ _PARAMETER = re.compile(r"<(?:\w+:)?(\w+)>")
 
 # What each address is asked with. Things belong to the member, so `member` is the author and `newcomer` a stranger.
 BODIES: dict[tuple[str, str], Any] = {
+    ("PUT", "/api/v1/site/reactions"): [{"name": "like", "text": "+1"}],
     ("POST", "/api/v1/conversations"): {"microcosmId": "@root", "title": "A title"},
     ("POST", "/api/v1/microcosms"): {"title": "A title", "description": "A place"},
     ("POST", "/api/v1/comments"): {
@@ -51,6 +52,8 @@ DEFAULT_BODIES: dict[str, Any] = {
         "markdown": "Another text",
         "sendEmail": True,
         "value": 56.5,
+        "content": {"markdown": "A text"},
+        "itemType": "poll",
         "meta": {"editReason": "why not"},
     },
     "PATCH": [{"op": "replace", "path": "/meta/flags/moderated", "value": False}],
@@ -115,6 +118,8 @@ def test_every_route_answers_every_caller_as_the_table_says(
                 path = url.replace("<profile:profileId>", str(site.member.id))
                 path = path.replace("<number:revision>", "1")
                 path = path.replace("<method>", "google")
+                if "/reactions/" in url:
+                    path = path.replace("<key:key>", "like")
                 path = _PARAMETER.sub(str(ids[kind[1]]) if kind else "1", path)
                 body = BODIES.get((method, url), DEFAULT_BODIES.get(method))
                 if url.endswith("/attributes") and method != "GET":

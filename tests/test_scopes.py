@@ -38,7 +38,9 @@ def test_a_new_address_has_its_scopes_at_once() -> None:
     assert scopes.of("/api/v1/bookmarks/<number:id>", "GET") == "bookmarks:read"
     assert scopes.of("/api/v1/bookmarks", "POST") == "bookmarks:write"
     assert scopes.of("/api/v1/microcosms/<microcosm:item>/roles", "POST") == "roles:write"
-    assert scopes.words("bookmarks:write") == "Change bookmarks"
+    assert scopes.of("/api/v1/microcosms/<microcosm:item>/draft", "GET") == "drafts:read"
+    assert scopes.of("/api/v1/comments/<comment:item>/bookmark", "PUT") == "bookmarks:write"
+    assert scopes.words("things:write") == "Change things"
 
 
 def test_making_tokens_takes_a_token_without_scopes() -> None:

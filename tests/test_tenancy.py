@@ -23,6 +23,8 @@ BODIES: dict[str, Any] = {
         "profileName": "somebody",
         "markdown": "x",
         "value": 1,
+        "content": {"markdown": "x"},
+        "itemType": "poll",
         "meta": {"editReason": "x"},
     },
     "PATCH": [{"op": "replace", "path": "/meta/flags/deleted", "value": True}],

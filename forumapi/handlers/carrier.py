@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from forumapi import itemtypes
 from forumapi.context import Context, Located
-from forumapi.errors import NotFound
+from forumapi.errors import DELETED, NotFound
 from forumapi.models import locate
 from forumapi.models.locate import Place
+from forumapi.permissions import MODERATOR
 
 
 class LocatedCarrier(Located):
@@ -17,10 +18,10 @@ class LocatedCarrier(Located):
     place: Place
 
 
-def find(ctx: Context) -> LocatedCarrier:
+def find(ctx: Context, *, is_locked: bool = True) -> LocatedCarrier:
     """The thing that the address names; under a write its own row is locked until the end of the request."""
     named = ctx.args["item"]
-    if ctx.is_write:
+    if ctx.is_write and is_locked:
         locate.lock(ctx.writer, ctx.site.id, named.type, named.id)
     place = locate.find(
         ctx.reader, ctx.site.id, ctx.tree, ctx.identity.profile_id, named.type, named.id
@@ -31,8 +32,11 @@ def find(ctx: Context) -> LocatedCarrier:
 
 
 def check(ctx: Context) -> None:
-    """Raises NotFound where the site's owner, who is refused nothing, named something that is not there."""
-    located: LocatedCarrier = ctx.located
-    if not located.place.exists:
+    """Raises NotFound where the site's owner, who is refused nothing, named something that is not there; and for what
+    is hidden from the caller."""
+    place: Place = ctx.located.place
+    if not place.exists:
         name = itemtypes.name_of(ctx.args["item"].type)
         raise NotFound(f"There is no such {name}")
+    if place.is_hidden and not ctx.can & MODERATOR:
+        raise NotFound("This was deleted", code=DELETED)

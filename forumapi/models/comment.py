@@ -9,7 +9,7 @@ from forumapi import fragments, itemtypes
 from forumapi.content.render import RENDERER_VERSION
 from forumapi.db import Query, Reader, Row
 from forumapi.fragments import Fragment, Hole, dumps
-from forumapi.models import profile
+from forumapi.models import profile, reaction
 from forumapi.models.documents import Documents, Kind, Loaded
 
 # ---------------------------------------------------------------- documents
@@ -31,7 +31,7 @@ NOTHING: Final = "<p>This comment has nothing that can be shown.</p>\n"
 
 
 def _document(row: Row, *, is_detail: bool) -> Fragment:
-    """A comment with the holes author, editor, unread, links; a detail has also inReplyTo, replies and permissions."""
+    """A comment with the holes author, editor, unread, links, reactions; a detail has also thread and permissions."""
     (
         comment_id,
         _,
@@ -78,7 +78,10 @@ def _document(row: Row, *, is_detail: bool) -> Fragment:
         Hole("links"),
     ]
     if is_detail:
+        # Reactions follow the permissions, inside the same hole.
         meta["permissions"] = Hole("permissions")
+    else:
+        meta[fragments.OPTIONAL] = Hole("reactions")
     data["meta"] = meta
     return fragments.encode(data)
 
@@ -104,13 +107,13 @@ def _load_details(documents: Documents, tx: Reader, site_id: int, ids: list[int]
 
 
 # The order that `summary` fills a summary's holes in.
-_SUMMARY_HOLES: Final = (b"author", b"editor", b"unread", b"links")
+_SUMMARY_HOLES: Final = (b"author", b"editor", b"unread", b"links", b"reactions")
 
 # Places in LOAD's rows.
 _MARKDOWN: Final = 7
 _RENDERER: Final = 13
 
-SUMMARY: Final = Kind("comment/1", _load_summaries)
+SUMMARY: Final = Kind("comment/2", _load_summaries)
 DETAIL: Final = Kind("comment.detail/2", _load_details)
 
 
@@ -133,12 +136,14 @@ class Stub(NamedTuple):
     in_reply_to: int
     reply_author_id: int
     reply_author_name: str
+    reactions: str | None  # how many of each, as JSON
 
 
 # Of a comment `c`; `unread` must be in scope as the time up to which the viewer has read.
 COLUMNS: Final = """
            c.comment_id, c.version, c.created_by, ca.version, c.edited_by, coalesce(ce.version, ca.version),
-           {unread}, coalesce(c.in_reply_to, 0), coalesce(rp.profile_id, 0), coalesce(rp.profile_name, '')"""
+           {unread}, coalesce(c.in_reply_to, 0), coalesce(rp.profile_id, 0), coalesce(rp.profile_name, ''),
+           c.reactions::text"""
 JOINS: Final = """
       JOIN profiles ca ON ca.site_id = c.site_id AND ca.profile_id = c.created_by
       LEFT JOIN profiles ce ON ce.site_id = c.site_id AND ce.profile_id = nullif(c.edited_by, c.created_by)
@@ -146,7 +151,7 @@ JOINS: Final = """
                            AND NOT rc.is_moderated AND rc.item_id IS NOT DISTINCT FROM c.item_id
                            AND rc.on_profile_id IS NOT DISTINCT FROM c.on_profile_id
       LEFT JOIN profiles rp ON rp.site_id = rc.site_id AND rp.profile_id = rc.created_by"""
-WIDTH: Final = 10
+WIDTH: Final = 11
 
 
 class Parent(NamedTuple):
@@ -197,7 +202,7 @@ def summary(
     fragment: Fragment, stub: Stub, people: dict[int, Fragment], links: bytes, unread: bool
 ) -> bytes:
     """One comment summary; `links` are its parent's (see parent_links)."""
-    before, _, after_author, _, after_editor, _, after_unread, _, end = fragment
+    before, _, after_author, _, after_editor, _, after_unread, _, after_links, _, end = fragment
     return b"".join(
         (
             before,
@@ -208,6 +213,8 @@ def summary(
             b"true" if unread else b"false",
             after_unread,
             _links(links, stub),
+            after_links,
+            reaction.shown(stub.reactions),
             end,
         )
     )
@@ -399,6 +406,6 @@ def detail(
             b"thread": thread,
             b"links": b"%b,%b"
             % (_links(links, found.stub), dumps({"rel": "commentPage", "href": page_href})),
-            b"permissions": permissions,
+            b"permissions": permissions + reaction.shown(found.stub.reactions),
         },
     )

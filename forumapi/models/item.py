@@ -39,6 +39,7 @@ _PARENT: Final = f"""
            i.item_id, i.version, i.microcosm_id, i.title, i.created_by, ia.version,
            coalesce(i.edited_by, 0), coalesce(ie.version, 0), i.edit_reason, i.is_sticky, i.is_open,
            i.is_deleted, i.is_moderated, i.total, i.others_wrote, i.created, i.edited, i.last_activity,
+           i.reactions::text,
            CASE WHEN i.details IS NOT NULL AND picked.seq IS NOT DISTINCT FROM (SELECT min(p.seq) FROM picked p)
                 THEN i.details END,
            i.authors, {kept.SNAPSHOT}"""
@@ -85,7 +86,7 @@ PAGE = Query(
     WITH one AS MATERIALIZED (
         SELECT i.site_id, i.item_id, i.item_type_id, i.version, i.microcosm_id, i.title, i.created_by,
                i.edited_by, i.edit_reason, i.is_sticky, i.is_open, i.is_deleted, i.is_moderated,
-               i.last_seq, i.last_activity, i.created, i.edited, {TOTAL} AS total,
+               i.last_seq, i.last_activity, i.created, i.edited, i.reactions, {TOTAL} AS total,
                i.comment_count > coalesce((
                    SELECT x.live FROM item_authors x
                     WHERE x.site_id = i.site_id AND x.item_id = i.item_id
@@ -167,6 +168,7 @@ class ItemPage(NamedTuple):
     created: datetime.datetime
     edited: datetime.datetime | None
     last_activity: datetime.datetime
+    reactions: str | None  # how many of each, as JSON
     details: str | None  # of its type (models/details.py)
     authors: frozenset[int] | None  # who wrote in it; None: too many to say
     comments: list[Stub]
@@ -290,7 +292,7 @@ def _read(item_type: int, rows: list[Row]) -> Kept[ItemPage]:
     *columns, authors, snapshot = parent
     shown = [row for row in rows if row[0] is not None]
     stubs = [Stub(*row[: comment.WIDTH]) for row in shown]
-    covered = (parent[:_PARENT_STAMPED], columns[-1], [tuple(stub) for stub in stubs])
+    covered = (parent[:_PARENT_STAMPED], columns[-2:], [tuple(stub) for stub in stubs])
     found = ItemPage._make(
         (
             item_type,
@@ -420,6 +422,8 @@ def detail(
         fragments.raw(places.microcosm_link(tree, view, found.microcosm_id)),
     ]
     meta["permissions"] = fragments.raw(permissions)
+    if found.reactions:
+        meta["reactions"] = fragments.raw(found.reactions.encode())
     data: dict[str, Any] = {
         "id": found.id,
         "title": found.title,

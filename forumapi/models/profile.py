@@ -39,7 +39,8 @@ DETAIL_COLUMNS: Final = """
     p.created, u.email, coalesce(n.item_count, 0), coalesce(n.comment_count, 0), coalesce(n.unread_huddles, 0),
     coalesce(n.last_active, p.created), w.send_email, w.send_sms,
     coalesce(bio.comment_id, 0), bio.version, bio.created_by, bio_author.version, bio.edited_by, bio_editor.version,
-    false, coalesce(bio.in_reply_to, 0), coalesce(replied_to.profile_id, 0), coalesce(replied_to.profile_name, '')"""
+    false, coalesce(bio.in_reply_to, 0), coalesce(replied_to.profile_id, 0), coalesce(replied_to.profile_name, ''),
+    bio.reactions::text"""
 
 DETAIL_JOINS: Final = """
       LEFT JOIN profile_counters n ON n.site_id = p.site_id AND n.profile_id = p.profile_id

@@ -9,7 +9,7 @@ from forumapi import itemtypes
 from forumapi.content.render import RENDERER_VERSION
 from forumapi.db import Query, Transaction
 from forumapi.errors import TooMany
-from forumapi.models import counters, journal, link, read_mark
+from forumapi.models import counters, draft, journal, link, read_mark
 from forumapi.models.comment import SEEN
 from forumapi.models.journal import Author
 from forumapi.models.text import Rendered
@@ -67,6 +67,7 @@ INSERT = Query(
     linked AS (
         INSERT INTO link_uses (site_id, comment_id, revision, link_id)
         SELECT %(site_id)s, %(id)s, 1, l.link_id FROM unnest(%(links)s::bigint[]) AS l (link_id)),
+    drafted AS ({draft.published("%(parent_type)s::smallint", "%(parent_id)s::bigint", "4::smallint")}),
     bio AS (
         UPDATE profiles p
            SET bio_comment_id = %(id)s, version = p.version + 1

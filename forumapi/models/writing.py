@@ -6,7 +6,7 @@ from typing import Any, Final, NamedTuple
 
 from forumapi import itemtypes
 from forumapi.db import Query, Transaction
-from forumapi.models import counters, journal
+from forumapi.models import counters, draft, journal
 from forumapi.models.journal import Author
 from forumapi.models.kinds import New
 from forumapi.permissions import Target
@@ -64,7 +64,8 @@ INSERT = Query(
                CASE WHEN %(item_type)s = 7 THEN NULL ELSE item_id END,
                CASE WHEN %(item_type)s = 7 THEN NULL ELSE created END
           FROM made),
-    watched AS ({watch("1", "%(item_type)s", "(SELECT item_id FROM made)")})
+    watched AS ({watch("1", "%(item_type)s", "(SELECT item_id FROM made)")}),
+    drafted AS ({draft.published("2::smallint", "%(microcosm_id)s", "%(item_type)s")})
     SELECT item_id FROM made""",
 )
 
