@@ -376,3 +376,19 @@ def _granted(
     if kind == itemtypes.WATCHER:
         return CRUD if site_owner or owner else 0
     return 0
+
+
+def moderated(who: Who, tree: Tree) -> tuple[tuple[int, ...], bool]:
+    """(live microcosms in which `who` may moderate what is in them, whether also comments on profiles).
+
+    Moderating takes `moderator`, and `read` and `update` as well: what one can't open one can't decide on.
+    """
+    needed = MODERATOR | READ | UPDATE
+    on_profiles = effective(who, Target(itemtypes.COMMENT, parent_type=itemtypes.PROFILE), tree)
+    ids = []
+    for id in tree.order:
+        node = tree.nodes[id]
+        target = Target(itemtypes.MICROCOSM, id, id, (node.owned_by, node.created_by))
+        if node.is_live and effective(who, target, tree) & needed == needed:
+            ids.append(id)
+    return tuple(ids), on_profiles & needed == needed

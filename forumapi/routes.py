@@ -42,6 +42,7 @@ from forumapi.handlers.legal import (
 from forumapi.handlers.links import OutHandler
 from forumapi.handlers.menu import MenuHandler, OwnMenuHandler
 from forumapi.handlers.microcosms import MicrocosmHandler, MicrocosmsHandler, MicrocosmTreeHandler
+from forumapi.handlers.moderation import ModerationHandler
 from forumapi.handlers.permission import PermissionHandler
 from forumapi.handlers.profiles import (
     ProfileHandler,
@@ -152,6 +153,7 @@ SITE: dict[str, type[Handler]] = {
     "/api/v1/microcosms/<microcosm:item>/attributes/<key:key>": AttributeHandler,
     "/api/v1/microcosms/<microcosm:item>/draft": DraftHandler,
     "/api/v1/microcosms/tree": MicrocosmTreeHandler,
+    "/api/v1/moderation": ModerationHandler,
     "/api/v1/openapi.json": OpenapiHandler,
     "/api/v1/out/<code>": OutHandler,
     "/api/v1/permission": PermissionHandler,

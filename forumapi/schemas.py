@@ -1144,3 +1144,52 @@ class Bookmarks(Struct, kw_only=True):
 
     bookmarks: BookmarkPage
     meta: LinksMeta
+
+
+# ---------------------------------------------------------------- moderation
+
+
+class WaitingMeta(Struct, kw_only=True):
+    """`meta` of something that waits for moderation."""
+
+    created: Time
+    createdBy: ProfileSummary
+    links: list[Link]
+
+
+class Waiting(Struct, kw_only=True):
+    """An item or comment that waits for moderation."""
+
+    itemType: Literal["comment", "conversation", "event", "poll"]
+    itemId: Id
+    title: Annotated[Text, Meta(description="Of the item, or of what the comment is on.")]
+    microcosmId: Id | UnsetType = UNSET
+    comment: CommentSummary | UnsetType = UNSET
+    meta: WaitingMeta
+
+
+class WaitingPage(Struct, kw_only=True):
+    """A page of what waits, oldest first."""
+
+    total: Annotated[int, Meta(ge=0, description="Everything that waits.")]
+    limit: Annotated[int, Meta(ge=5, le=250, multiple_of=5)]
+    links: Annotated[list[Link], Meta(description="self, and next as far as it exists.")]
+    type: Address
+    items: list[Waiting]
+
+
+class WaitingCounts(Struct, kw_only=True):
+    """How many of each type wait."""
+
+    comment: Count
+    conversation: Count
+    event: Count
+    poll: Count
+
+
+class Moderation(Struct, kw_only=True):
+    """What waits for moderation where the caller may moderate."""
+
+    moderation: WaitingPage
+    counts: WaitingCounts
+    meta: LinksMeta

@@ -78,6 +78,7 @@ _WORDS: Final[Mapping[str, str]] = {
     "ignored:write": "Change what you ignore",
     "microcosms:read": "See the forums of this site and what is in them",
     "microcosms:write": "Make, change and delete forums where you may",
+    "moderation:read": "See what waits for moderation, where you may moderate",
     "permission:read": "Ask what you may do",
     "polls:read": "Read polls",
     "polls:write": "Make, change and delete polls, and vote in them",
