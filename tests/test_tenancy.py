@@ -111,6 +111,7 @@ def test_a_foreign_id_in_a_body_is_answered_like_none(
     api: Api, bikes: Site, foreign: dict[str, int], path: str, body: dict[str, Any]
 ) -> None:
     for name, by in _cast(bikes):
+        api.get("/api/v1/microcosms", site=bikes, by=by)
         answers = [
             api.post(
                 path,
