@@ -33,6 +33,7 @@ class Need(enum.Enum):
     UPDATE = "update"
     DELETE = "delete"
     REMOVE = "update or delete"
+    MODERATE = "moderator"
     OWNER = "site owner"
 
 
@@ -43,6 +44,7 @@ CREATE: Final = Need.CREATE
 UPDATE: Final = Need.UPDATE
 DELETE: Final = Need.DELETE
 REMOVE: Final = Need.REMOVE
+MODERATE: Final = Need.MODERATE
 OWNER: Final = Need.OWNER
 
 

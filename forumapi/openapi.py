@@ -43,6 +43,7 @@ _RIGHTS: Final[dict[Need, str]] = {
     Need.UPDATE: "whoever may `update` it",
     Need.DELETE: "whoever may `delete` it",
     Need.REMOVE: "whoever may `update` or `delete` it",
+    Need.MODERATE: "whoever moderates it",
     Need.OWNER: "the owner of the site",
 }
 
@@ -427,6 +428,7 @@ def _operation(place: Place, verb: str, operation: Operation, schemas: _Schemas)
         made["requestBody"] = {"required": True, "content": _FILES}
     made["responses"] = {
         **_passed(operation, schemas),
+        **_also(place.handler, verb, operation, schemas),
         **{
             str(status): _response(status, place.handler if verb == "POST" else Handler)
             for status in _statuses(place, verb, operation)
@@ -502,6 +504,21 @@ def operation_errors(handler: type[Handler], verb: str) -> tuple[int, ...]:
     """Statuses that only this method can answer, as its class says in `also_answers`."""
     also: Mapping[str, tuple[int, ...]] = getattr(handler, "also_answers", {})
     return also.get(verb, ())
+
+
+def other_answers(handler: type[Handler]) -> Mapping[str, Any]:
+    """Method -> what it answers with 200 in some cases beside its own success, as its class says in `also_succeeds`."""
+    also: Mapping[str, Any] = getattr(handler, "also_succeeds", {})
+    return also
+
+
+def _also(
+    handler: type[Handler], verb: str, operation: Operation, schemas: _Schemas
+) -> dict[str, Schema]:
+    answer = other_answers(handler).get(verb)
+    if answer is None:
+        return {}
+    return {"200": _success(operation._replace(status=200, answer=answer), schemas)}
 
 
 def required_keys(handler: type[Handler], verb: str) -> tuple[str, ...]:
@@ -616,10 +633,11 @@ class _Schemas:
     """JSON Schema of every body and answer type: components, and references to them."""
 
     def __init__(self, handlers: Iterable[type[Handler]]) -> None:
-        operations = [
-            operation for handler in set(handlers) for operation in handler.operations.values()
-        ]
+        classes = set(handlers)
+        operations = [operation for one in classes for operation in one.operations.values()]
         answers = {repr(o.answer): o.answer for o in operations if o.answer is not None}
+        for one in classes:
+            answers |= {repr(other): other for other in other_answers(one).values()}
         bodies = {repr(o.body): o.body for o in operations if o.body is not None}
         answers["error"] = ErrorDetail
         self._answers, answered = _made(answers)

@@ -233,6 +233,17 @@ class Tree:
                 readable.append(id)
         return Access(rights, tuple(readable))
 
+    def applying(self, id: int) -> list[Role]:
+        """The roles that apply to a microcosm (platform 5.2): moderator and banned roles of it and of all above it,
+        and the regular roles of the nearest that has any, itself first."""
+        found: list[Role] = []
+        regular: list[Role] = []
+        for place in reversed(self.nodes[id].path):
+            roles = self.roles.get(place, ())
+            found += [role for role in roles if role.is_moderator or role.is_banned]
+            regular = regular or [r for r in roles if not r.is_moderator and not r.is_banned]
+        return found + regular
+
     def view(self, who: Who) -> View:
         """The live microcosms whose items `who` may list. Deny by default: nothing for a banned caller."""
         if who.is_site_banned:

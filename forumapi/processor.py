@@ -33,6 +33,7 @@ from forumapi.handler import (
     CREATE,
     DELETE,
     LOGIN,
+    MODERATE,
     OWNER,
     READ,
     REMOVE,
@@ -85,6 +86,7 @@ _RIGHTS: Final[dict[Need, tuple[int, int, str]]] = {
         errors.NO_DELETE,
         "You may not remove anything from this",
     ),
+    MODERATE: (permissions.MODERATOR, 0, "Only those who moderate this may do this"),
     OWNER: (permissions.SITE_OWNER, errors.NEEDS_OWNER, "Only the owner of this site may do this"),
 }
 
@@ -422,7 +424,8 @@ def _work(ctx: Context, handler: Handler, operation: Operation, verb: str) -> Re
         located = ctx.located = handler.locate(ctx)
         if located is not None:
             # Reading is asked first everywhere, so that private ids can't be told from unknown ones (C-01).
-            _permit(ctx, ANYONE if operation.need in (ANYONE, LOGIN, OWNER) else READ)
+            unread = operation.need in (ANYONE, LOGIN, MODERATE, OWNER)
+            _permit(ctx, ANYONE if unread else READ)
             _show(ctx)
         _decode(ctx, operation)
         _permit(ctx, operation.need)

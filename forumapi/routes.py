@@ -16,6 +16,7 @@ from forumapi.handlers.comments import (
     CommentsHandler,
 )
 from forumapi.handlers.conversations import ConversationHandler, ConversationsHandler
+from forumapi.handlers.criteria import CriteriaHandler, CriterionHandler, RoleMembersHandler
 from forumapi.handlers.docs import DocsHandler, OpenapiHandler
 from forumapi.handlers.drafts import DraftHandler, DraftsHandler
 from forumapi.handlers.files import FileHandler, FilesHandler
@@ -56,6 +57,13 @@ from forumapi.handlers.reactions import (
     ReactionsHandler,
 )
 from forumapi.handlers.revisions import DifferenceHandler, RevisionHandler, RevisionsHandler
+from forumapi.handlers.roles import (
+    DefaultRolesHandler,
+    RoleHandler,
+    RoleProfileHandler,
+    RoleProfilesHandler,
+    RolesHandler,
+)
 from forumapi.handlers.sessions import SessionHandler, SessionsHandler
 from forumapi.handlers.sign_in_methods import (
     AuthBeginHandler,
@@ -152,6 +160,13 @@ SITE: dict[str, type[Handler]] = {
     "/api/v1/microcosms/<microcosm:item>/attributes": AttributesHandler,
     "/api/v1/microcosms/<microcosm:item>/attributes/<key:key>": AttributeHandler,
     "/api/v1/microcosms/<microcosm:item>/draft": DraftHandler,
+    "/api/v1/microcosms/<microcosm:item>/roles": RolesHandler,
+    "/api/v1/microcosms/<microcosm:item>/roles/<key:role>": RoleHandler,
+    "/api/v1/microcosms/<microcosm:item>/roles/<role:role>/criteria": CriteriaHandler,
+    "/api/v1/microcosms/<microcosm:item>/roles/<role:role>/criteria/<number:criterion>": CriterionHandler,
+    "/api/v1/microcosms/<microcosm:item>/roles/<role:role>/members": RoleMembersHandler,
+    "/api/v1/microcosms/<microcosm:item>/roles/<role:role>/profiles": RoleProfilesHandler,
+    "/api/v1/microcosms/<microcosm:item>/roles/<role:role>/profiles/<profile:profile>": RoleProfileHandler,
     "/api/v1/microcosms/tree": MicrocosmTreeHandler,
     "/api/v1/moderation": ModerationHandler,
     "/api/v1/openapi.json": OpenapiHandler,
@@ -172,6 +187,13 @@ SITE: dict[str, type[Handler]] = {
     "/api/v1/profiles/<profile:item>/draft": DraftHandler,
     "/api/v1/profiles/options": ProfileOptionsHandler,
     "/api/v1/profiles/read": ProfileReadHandler,
+    "/api/v1/roles": DefaultRolesHandler,
+    "/api/v1/roles/<role:role>": RoleHandler,
+    "/api/v1/roles/<role:role>/criteria": CriteriaHandler,
+    "/api/v1/roles/<role:role>/criteria/<number:criterion>": CriterionHandler,
+    "/api/v1/roles/<role:role>/members": RoleMembersHandler,
+    "/api/v1/roles/<role:role>/profiles": RoleProfilesHandler,
+    "/api/v1/roles/<role:role>/profiles/<profile:profile>": RoleProfileHandler,
     "/api/v1/sessions": SessionsHandler,
     "/api/v1/sessions/<number:session_id>": SessionHandler,
     "/api/v1/site": OwnSiteHandler,

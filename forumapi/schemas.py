@@ -389,6 +389,136 @@ class SiteAuth(Struct, kw_only=True):
     methods: list[SiteAuthMethod]
 
 
+# ---------------------------------------------------------------- roles (platform 5)
+
+
+class ProfilePreview(Struct, kw_only=True):
+    """The beginning of a list of people inside another answer (platform 1.8)."""
+
+    total: Annotated[int, Meta(ge=0, description="Entries of the whole list.")]
+    limit: Count
+    offset: Count
+    maxOffset: Count
+    totalPages: Count
+    page: Count
+    type: Address
+    items: list[ProfileSummary]
+
+
+class RoleMeta(Struct, kw_only=True):
+    """`meta` of a role."""
+
+    created: Time
+    createdBy: ProfileSummary | None
+    edited: Time | UnsetType = UNSET
+    editedBy: ProfileSummary | UnsetType = UNSET
+    editReason: Text | UnsetType = UNSET
+    links: list[Link]
+    permissions: Permissions | UnsetType = UNSET
+
+
+class Role(Struct, kw_only=True):
+    """A named set of rights on a microcosm and those below that inherit it (platform 5.2)."""
+
+    id: Id
+    title: Text
+    siteId: Id
+    microcosmId: Id
+    moderator: bool
+    banned: Annotated[bool, Meta(description="Its members get nothing, whatever other roles say.")]
+    includeGuests: Annotated[bool, Meta(description="Those who are not signed in, and only they.")]
+    includeUsers: Annotated[bool, Meta(description="Everybody with a profile.")]
+    create: bool
+    read: bool
+    update: Annotated[bool, Meta(description="Change what others wrote.")]
+    delete: Annotated[bool, Meta(description="Delete what others wrote.")]
+    closeOwn: bool
+    openOwn: bool
+    readOthers: bool
+    members: (
+        Annotated[
+            ProfilePreview,
+            Meta(description="In lists: who is in it; entries for moderators."),
+        ]
+        | UnsetType
+    ) = UNSET
+    meta: RoleMeta
+
+
+class Roles(Struct, kw_only=True):
+    """The roles that apply to a microcosm (platform 5.5)."""
+
+    roles: Paged[Role]
+    defaultRoles: (
+        Annotated[bool, Meta(description="Present and true where all regular roles are inherited.")]
+        | UnsetType
+    ) = UNSET
+    meta: NoFlags
+
+
+class RoleProfiles(Struct, kw_only=True):
+    """The profiles that are named in a role (platform 5.5)."""
+
+    profiles: Paged[ProfileSummary]
+    meta: NoFlags
+
+
+class Criterion(Struct, kw_only=True):
+    """What a profile must be like (platform 5.3); exactly one of `profileColumn` and `attrKey` is there."""
+
+    id: Id
+    orGroup: Annotated[int, Meta(description="Those of one group must all hold.")]
+    profileColumn: str | UnsetType = UNSET
+    attrKey: str | UnsetType = UNSET
+    predicate: Literal["eq", "ne", "neq", "lt", "le", "ge", "gt", "substr", "nsubstr"]
+    value: bool | float | str
+
+
+class Criteria(Struct, kw_only=True):
+    """The criteria of a role (platform 5.5)."""
+
+    criteria: Paged[Criterion]
+    meta: NoFlags
+
+
+class MetCriterion(Criterion, kw_only=True):
+    """A criterion that a profile meets, with what it was compared with."""
+
+    actual: (
+        Annotated[
+            bool | float | str,
+            Meta(description="The profile's value; null where it has none, or is not shown."),
+        ]
+        | None
+    )
+
+
+class RoleReason(Struct, kw_only=True):
+    """Why a profile is in a role."""
+
+    profileId: Id
+    explicit: Annotated[bool, Meta(description="It is named.")]
+    everyone: Annotated[bool, Meta(description="Everybody with a profile is.")]
+    criteria: Annotated[
+        list[MetCriterion], Meta(description="Those of each group that it meets as a whole.")
+    ]
+
+
+class RoleMembers(Struct, kw_only=True):
+    """Everyone whom a role covers (platform 5.5)."""
+
+    profiles: Paged[ProfileSummary]
+    meta: NoFlags
+    reasons: list[RoleReason] | UnsetType = UNSET
+
+
+class DryRun(Struct, kw_only=True):
+    """What a change of criteria would do; nothing was written."""
+
+    joins: ProfilePreview
+    leaves: ProfilePreview
+
+
 # ---------------------------------------------------------------- sites (platform 2)
 
 

@@ -17,9 +17,11 @@ from forumapi.models import (
     access_token,
     ban,
     counters,
+    criterion,
     file,
     huddle_writing,
     journal,
+    member,
     membership,
     planting,
     remark,
@@ -228,6 +230,25 @@ class Factory:
             for person in people:
                 tx.run(ADD_TO_ROLE, site_id=site.id, role_id=role_id, profile_id=person.id)
             membership.settle_roles(tx, site.id, [person.id for person in people])
+
+    def criterion(
+        self,
+        role: tuple[Site, int],
+        column: str,
+        predicate: str,
+        value: object,
+        *,
+        group: int = 0,
+        attribute: str = "",
+    ) -> int:
+        """A criterion of a role, on a column of the profile or an attribute; its id."""
+        site, role_id = role
+        with self.database.write() as tx:
+            member.hold(tx, site.id)
+            new = criterion.make(group, column, attribute, predicate, value)
+            id = criterion.insert(tx, site.id, role_id, new)
+            member.settle_role(tx, site.id, role_id)
+        return id
 
     def ignore(self, person: Person, what: Thing | Person) -> None:
         """Let a person ignore something or somebody."""

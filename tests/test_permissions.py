@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import re
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from tests.factories import Factory, Site
 
 SAVED = Path(__file__).resolve().parent / "saved" / "permissions.txt"
 CAST = ("guest", "newcomer", "member", "moderator", "owner", "banned")
-_PARAMETER = re.compile(r"<(?:\w+:)?(\w+)>")
+_PARAMETER = re.compile(r"<(?:(\w+):)?(\w+)>")
 
 # What each address is asked with. Things belong to the member, so `member` is the author and `newcomer` a stranger.
 BODIES: dict[tuple[str, str], Any] = {
@@ -59,6 +60,18 @@ DEFAULT_BODIES: dict[str, Any] = {
     "PATCH": [{"op": "replace", "path": "/meta/flags/moderated", "value": False}],
 }
 PATCHES = {"/api/v1/profiles/<profile:item>": [{"op": "replace", "path": "/member", "value": True}]}
+# Below the roles of a microcosm or of the site: what is sent to each address, by its end.
+CRITERION = {"profileColumn": "commentCount", "predicate": "ge", "value": 3}
+ROLE_BODIES: dict[tuple[str, str], Any] = {
+    ("POST", "roles"): {"title": "A title"},
+    ("PUT", "<role>"): {"title": "Another title"},
+    ("PATCH", "<role>"): [{"op": "replace", "path": "/read", "value": True}],
+    ("POST", "criteria"): CRITERION,
+    ("DELETE", "criteria"): [],
+    ("PUT", "<criterion>"): CRITERION,
+    ("PUT", "profiles"): [{"id": "@newcomer"}],
+    ("DELETE", "profiles"): [],
+}
 # Asked on the member's own things, made anew for each request, since DELETE and PUT use them up.
 SKIPPED = frozenset(
     (
@@ -83,6 +96,28 @@ def _fill(value: Any, ids: dict[str, int | str]) -> Any:
     if isinstance(value, str) and value.startswith("@"):
         return ids[value]
     return value
+
+
+def _id(part: re.Match[str], ids: dict[str, int]) -> str:
+    """What stands for `<type:item>` or `<number:name>` of an address."""
+    return str(ids.get(part[1] if part[2] == "item" else part[2], 1))
+
+
+def _end(url: str) -> str:
+    """The last part of an address; of a parameter its name."""
+    return _PARAMETER.sub(r"<\2>", url).rpartition("/")[2]
+
+
+def _role(make: Factory, site: Site, microcosm_id: int) -> dict[str, int]:
+    """A regular role with a criterion, in which the member is named."""
+    role = make.role(site, microcosm_id, "Readers", users=True, rights=("read",))
+    make.join(role, site.member)
+    return {
+        "role": role[1],
+        "criterion": make.criterion(role, "commentCount", "ge", 5),
+        "profile": site.member.id,
+        "@newcomer": site.newcomer.id,
+    }
 
 
 @pytest.mark.slow
@@ -113,19 +148,22 @@ def test_every_route_answers_every_caller_as_the_table_says(
                     "poll": make.conversation(site, microcosm=place, item_type=itemtypes.POLL).id,
                     "site": site.id,
                     "user": site.member.user_id,
+                    "profileId": site.member.id,
                 }
-                kind = re.search(r"<(\w+):item>", url)
-                path = url.replace("<profile:profileId>", str(site.member.id))
-                path = path.replace("<number:revision>", "1")
-                path = path.replace("<method>", "google")
+                if "/roles" in url:
+                    at = place.id if "<microcosm:item>" in url else site.root_id
+                    ids |= _role(make, site, at)
+                path = url.replace("<method>", "google")
                 if "/reactions/" in url:
                     path = path.replace("<key:key>", "like")
-                path = _PARAMETER.sub(str(ids[kind[1]]) if kind else "1", path)
+                path = _PARAMETER.sub(partial(_id, ids=ids), path)
                 body = BODIES.get((method, url), DEFAULT_BODIES.get(method))
                 if url.endswith("/attributes") and method != "GET":
                     body = [{"key": "colour", "value": "red"}]
                 if method == "PATCH":
                     body = PATCHES.get(url, body)
+                if "/roles" in url:
+                    body = ROLE_BODIES.get((method, _end(url)))
                 answer = api.request(
                     method, path, site=site, by=site.cast()[name], json=_fill(body, ids)
                 )

@@ -55,6 +55,7 @@ def foreign(make: Factory, trains: Site) -> dict[str, int]:
         "number": trains.id,
         "poll": make.conversation(trains, item_type=itemtypes.POLL).id,
         "site": trains.id,
+        "role": make.role(trains, trains.root_id, "Readers", rights=("read",))[1],
     }
 
 

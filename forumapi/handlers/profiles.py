@@ -195,6 +195,7 @@ class ProfileHandler(Handler):
             is_visible=given(sent.visible, now.is_visible),
             style_id=given(sent.styleId, now.style_id),
         )
+        membership.settle_roles(ctx.writer, ctx.site.id, [id])
         _record(ctx, journal.REPLACED, id, version)
         return SeeOther(itemtypes.href(itemtypes.PROFILE, id))
 

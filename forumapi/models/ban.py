@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from forumapi.db import Query, Reader, Transaction
 from forumapi.errors import Invalid
+from forumapi.models import member
 
 OWNS = Query(
     "ban.owns",
@@ -25,7 +26,10 @@ ADD = Query(
  RETURNING ban_id""",
 )
 
-LIFT = Query("ban.lift", "DELETE FROM bans b WHERE b.ban_id = %(ban_id)s")
+LIFT = Query(
+    "ban.lift",
+    "DELETE FROM bans b WHERE b.ban_id = %(ban_id)s RETURNING b.user_id, coalesce(b.site_id, 0)",
+)
 
 LIFT_USER = Query(
     "ban.lift_user",
@@ -79,26 +83,33 @@ def add(
     """
     if site_id and tx.value(OWNS, site_id=site_id, user_id=user_id):
         raise Invalid("user", "A site's owner can't be banned from it")
-    return int(
-        tx.value(
-            ADD,
-            site_id=site_id or None,
-            user_id=user_id,
-            expires=expires,
-            display_reason=display_reason,
-            admin_reason=admin_reason,
-        )
+    ban_id = tx.value(
+        ADD,
+        site_id=site_id or None,
+        user_id=user_id,
+        expires=expires,
+        display_reason=display_reason,
+        admin_reason=admin_reason,
     )
+    member.mark_user(tx, user_id, site_id=site_id)
+    return int(ban_id)
 
 
 def lift(tx: Transaction, ban_id: int) -> bool:
     """End one ban; False if there was none."""
-    return tx.run(LIFT, ban_id=ban_id) > 0
+    row = tx.row(LIFT, ban_id=ban_id)
+    if row is None:
+        return False
+    user_id, site_id = row
+    member.mark_user(tx, user_id, site_id=site_id)
+    return True
 
 
 def lift_user(tx: Transaction, user_id: int, *, site_id: int = 0) -> int:
     """End every ban of a user on a site, or (0) those of the whole platform; how many there were."""
-    return tx.run(LIFT_USER, user_id=user_id, site_id=site_id or None)
+    lifted = tx.run(LIFT_USER, user_id=user_id, site_id=site_id or None)
+    member.mark_user(tx, user_id, site_id=site_id)
+    return lifted
 
 
 def list_all(tx: Reader, site_id: int = 0) -> list[Ban]:

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from forumapi import itemtypes
 from forumapi.db import Query, Reader, Transaction
-from forumapi.models import comment
+from forumapi.models import comment, member
 from forumapi.permissions import Target, Tree
 
 # The item's own state and author; whether somebody else has a live comment in it. A huddle, and a comment in one, is
@@ -103,11 +103,12 @@ LOCK_COMMENT = Query(
 
 LOCK_PROFILE = Query(
     "locate.lock_profile",
-    """
+    f"""
     SELECT p.profile_id
-      FROM profiles p
+      FROM {member.SHARED} AS held
+     CROSS JOIN profiles p
      WHERE p.site_id = %(site_id)s AND p.profile_id = %(id)s
-       FOR NO KEY UPDATE""",
+       FOR NO KEY UPDATE OF p""",
 )
 
 _LOCKS = {

@@ -9,7 +9,7 @@ from forumapi import itemtypes
 from forumapi.content import clean
 from forumapi.db import Database, Query, Transaction
 from forumapi.errors import Unavailable
-from forumapi.models import journal
+from forumapi.models import journal, member
 
 if TYPE_CHECKING:
     from forumapi.auth.identity import Identity
@@ -38,17 +38,6 @@ CREATE_PROFILE = Query(
         SELECT made.site_id, made.profile_id, coalesce(o.send_email, f.send_email), coalesce(o.send_sms, f.send_sms)
           FROM made JOIN site_options o ON o.site_id = made.site_id CROSS JOIN platform_options f)
     SELECT profile_id FROM made""",
-)
-
-# The roles a profile is in explicitly. What depends on time alone is due again at next_change_at.
-SETTLE_ROLES = Query(
-    "membership.settle_roles",
-    """
-    UPDATE profiles p
-       SET role_ids = ARRAY(SELECT r.role_id FROM role_profiles r
-                             WHERE r.site_id = p.site_id AND r.profile_id = p.profile_id ORDER BY r.role_id),
-           next_change_at = NULL
-     WHERE p.site_id = %(site_id)s AND p.profile_id = ANY(%(profile_ids)s)""",
 )
 
 SUGGESTED_FROM = 5830
@@ -91,6 +80,8 @@ def create(
                 ip=ip,
                 version=1,
             )
+            # A criterion may well name those who have written nothing yet.
+            settle_roles(tx, site_id, [profile_id])
             return profile_id
         found = tx.value(FIND_PROFILE, site_id=site_id, user_id=user_id)
         if found:
@@ -119,4 +110,4 @@ def settle(database: Database, site: Site, identity: Identity, ip: str = "") -> 
 
 def settle_roles(tx: Transaction, site_id: int, profile_ids: list[int]) -> None:
     """Write the role sets of these profiles anew, after a change of what they depend on."""
-    tx.run(SETTLE_ROLES, site_id=site_id, profile_ids=profile_ids)
+    member.settle(tx, site_id, profile_ids)

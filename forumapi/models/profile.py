@@ -13,6 +13,7 @@ from forumapi import fragments, itemtypes
 from forumapi.content import clean
 from forumapi.db import Query, Reader, Row, Transaction
 from forumapi.errors import OUT_OF_RANGE, Invalid
+from forumapi.models import member
 from forumapi.models.documents import Documents, Kind, Loaded
 from forumapi.paging import Paging
 
@@ -71,13 +72,15 @@ FIND_MANY = Query(
      WHERE p.site_id = %(site_id)s AND p.profile_id = ANY(%(profile_ids)s::bigint[])""",
 )
 
+# A change of a profile may change its roles.
 LOCK = Query(
     "profile.lock",
-    """
+    f"""
     SELECT p.version, p.profile_name, p.gender, p.is_visible, p.style_id, p.is_member
-      FROM profiles p
+      FROM {member.SHARED} AS held
+     CROSS JOIN profiles p
      WHERE p.site_id = %(site_id)s AND p.profile_id = %(profile_id)s
-       FOR NO KEY UPDATE""",
+       FOR NO KEY UPDATE OF p""",
 )
 
 # The site document shows its owner and creator: a change of theirs moves the site's version too.

@@ -9,17 +9,18 @@ from forumapi import itemtypes
 from forumapi.content.render import RENDERER_VERSION
 from forumapi.db import Query, Transaction
 from forumapi.errors import TooMany
-from forumapi.models import counters, draft, journal, link, read_mark
+from forumapi.models import counters, draft, journal, link, member, read_mark, tally
 from forumapi.models.comment import SEEN
 from forumapi.models.journal import Author
 from forumapi.models.text import Rendered
 from forumapi.models.writing import SERIALISE, LockedItem, watch
 
 # Asked once the parent is locked: an equal comment of the last minutes, how many this author wrote in the last one,
-# whether the comment replied to is live and here; and the new comment's id and time.
+# whether the comment replied to is live and here; and the new comment's id and time. Shares the lock on the site's
+# roles, which the author's counter may change.
 PREPARE = Query(
     "comment.prepare",
-    """
+    f"""
     SELECT (SELECT c.comment_id FROM comments c
              WHERE c.site_id = %(site_id)s AND c.created_by = %(me)s
                AND c.created > now() - make_interval(secs => %(window_s)s)
@@ -33,7 +34,8 @@ PREPARE = Query(
              WHERE c.site_id = %(site_id)s AND c.comment_id = %(in_reply_to)s AND NOT c.is_deleted
                AND NOT c.is_moderated AND c.item_id IS NOT DISTINCT FROM %(item_id)s
                AND c.on_profile_id IS NOT DISTINCT FROM %(on_profile_id)s),
-           nextval('comments_comment_id_seq'), clock_timestamp()""",
+           nextval('comments_comment_id_seq'), clock_timestamp()
+      FROM {member.SHARED} AS held""",
 )
 
 # Everything a new comment moves, in one round trip. The item is locked, so its numbers are known; the author's
@@ -81,14 +83,6 @@ INSERT = Query(
             %(me)s, 1)""",
 )
 
-COUNT = Query(
-    "comment.count",
-    """
-    UPDATE profile_counters n
-       SET comment_count = n.comment_count + %(by)s
-     WHERE n.site_id = %(site_id)s AND n.profile_id = %(profile_id)s""",
-)
-
 # After something in a huddle was written or hidden. One's own comment one has read. All participants are locked in the
 # order of their ids before any of their counters moves, the author's included, who may have left.
 HOLD_PARTICIPANTS = Query(
@@ -115,7 +109,8 @@ COUNT_PARTICIPANTS = Query(
     UPDATE profile_counters n
        SET comment_count = n.comment_count + CASE n.profile_id WHEN %(author_id)s THEN %(by)s ELSE 0 END,
            unread_huddles = ({read_mark.UNREAD_HUDDLES})
-     WHERE n.site_id = %(site_id)s AND n.profile_id = ANY(%(profile_ids)s::bigint[])""",
+     WHERE n.site_id = %(site_id)s AND n.profile_id = ANY(%(profile_ids)s::bigint[])
+ RETURNING n.profile_id = %(author_id)s AND {tally.COMMENTS_CROSS}""",
 )
 
 PARENT_OF = Query(
@@ -294,13 +289,17 @@ def _count_author(
     `read_at`: up to when the author has read the huddle.
     """
     if place.item_type != itemtypes.HUDDLE:
-        tx.run(COUNT, site_id=site_id, profile_id=author_id, by=by)
+        tally.comments(tx, site_id, author_id, by)
         return
     rows = tx.rows(
         HOLD_PARTICIPANTS, site_id=site_id, item_id=place.id, author_id=author_id, read_at=read_at
     )
     ids = [row[0] for row in rows]
-    tx.run(COUNT_PARTICIPANTS, site_id=site_id, author_id=author_id, by=by, profile_ids=ids)
+    crossed = tx.rows(
+        COUNT_PARTICIPANTS, site_id=site_id, author_id=author_id, by=by, profile_ids=ids
+    )
+    if any(row[0] for row in crossed):
+        member.settle(tx, site_id, [author_id])
 
 
 class LockedComment(NamedTuple):
@@ -384,6 +383,7 @@ def flag(
     is_visible = not is_deleted and not is_moderated
     if is_visible != found.is_visible:
         by = 1 if is_visible else -1
+        member.share(tx, site_id)
         if place.locked:
             tx.run(
                 RECOUNT_ITEM, site_id=site_id, item_id=place.id, author_id=found.author_id, by=by

@@ -6,7 +6,7 @@ from typing import Any, Final, NamedTuple
 
 from forumapi import itemtypes
 from forumapi.db import Query, Transaction
-from forumapi.models import counters, draft, journal
+from forumapi.models import counters, draft, journal, member, tally
 from forumapi.models.journal import Author
 from forumapi.models.kinds import New
 from forumapi.permissions import Target
@@ -67,14 +67,6 @@ INSERT = Query(
     watched AS ({watch("1", "%(item_type)s", "(SELECT item_id FROM made)")}),
     drafted AS ({draft.published("2::smallint", "%(microcosm_id)s", "%(item_type)s")})
     SELECT item_id FROM made""",
-)
-
-COUNT_ITEM = Query(
-    "writing.count_item",
-    """
-    UPDATE profile_counters n
-       SET item_count = n.item_count + %(by)s
-     WHERE n.site_id = %(site_id)s AND n.profile_id = %(profile_id)s""",
 )
 
 LOCK = Query(
@@ -210,6 +202,7 @@ def insert(
     site_id, me, ip = author
     key = f"{site_id}:{item_type}:{microcosm_id}:{me}:{title}"
     tx.rows(SERIALISE, key=key)
+    member.share(tx, site_id)
     same = {
         "site_id": site_id,
         "me": me,
@@ -238,7 +231,7 @@ def insert(
         microcosm_id=microcosm_id,
     )
     if item_type == itemtypes.CONVERSATION:
-        tx.run(COUNT_ITEM, site_id=site_id, profile_id=me, by=1)
+        tally.items(tx, site_id, me, 1)
     return item_id, True
 
 
@@ -298,11 +291,12 @@ def _shown(tx: Transaction, site_id: int, found: LockedItem, is_visible: bool) -
     if is_visible == found.is_visible:
         return
     by = 1 if is_visible else -1
+    member.share(tx, site_id)
     if found.microcosm_id:
         _count(tx, site_id, found, found.microcosm_id, by)
         counters.settle(tx, site_id, [found.microcosm_id])
     if found.item_type == itemtypes.CONVERSATION:
-        tx.run(COUNT_ITEM, site_id=site_id, profile_id=found.author_id, by=by)
+        tally.items(tx, site_id, found.author_id, by)
 
 
 def _count(tx: Transaction, site_id: int, found: LockedItem, microcosm_id: int, by: int) -> None:

@@ -100,6 +100,15 @@ def ignored_things(scene: Scene) -> None:
     scene.ignore(scene.member1, "profile", scene.member2.id)
 
 
+def role_of_another(scene: Scene) -> None:
+    """A role of a forum that member1 has no part in."""
+    scene.ids["roles/20"] = scene.world.create(
+        f"microcosms/{scene.ids['microcosms/19']}/roles",
+        {"title": "Keepers", "moderator": True},
+        by=scene.world.owner,
+    )
+
+
 def own_comment(scene: Scene) -> None:
     """member1 has commented, with emphasis, a link, a hashtag and a mention."""
     without_content(scene)
@@ -279,6 +288,7 @@ CASES: Mapping[str, Situation] = {
     "OPTIONS-legals": standing,
     "OPTIONS-menu": standing,
     "OPTIONS-microcosm": standing,
+    "OPTIONS-microcosm-roles": standing,
     "OPTIONS-microcosms": standing,
     "OPTIONS-newcomment": standing,
     "OPTIONS-permission": standing,
@@ -286,6 +296,13 @@ CASES: Mapping[str, Situation] = {
     "OPTIONS-profiles": standing,
     "OPTIONS-profiles-options": standing,
     "OPTIONS-profiles-read": standing,
+    "OPTIONS-role": standing,
+    "OPTIONS-role-criteria": standing,
+    "OPTIONS-role-criterion": standing,
+    "OPTIONS-role-members": standing,
+    "OPTIONS-role-profile": standing,
+    "OPTIONS-role-profiles": standing,
+    "OPTIONS-roles": standing,
     "OPTIONS-root": standing,
     "OPTIONS-rootsite-host": standing,
     "OPTIONS-rootsite-out": standing,
@@ -370,6 +387,7 @@ CASES: Mapping[str, Situation] = {
     "member-GET-profiles-options": own_options,
     "member-GET-profiles-q": namesakes,
     "member-GET-profiles-top": standing,
+    "member-GET-role-members": role_of_another,
     "member-GET-site": standing,
     "member-GET-site-by-id": standing,
     "member-GET-sites-on-subdomain": standing,
@@ -411,6 +429,7 @@ CASES: Mapping[str, Situation] = {
     "member-POST-profile": standing,
     "member-POST-profile-attachment": uploaded_file,
     "member-POST-users-batch": standing,
+    "member-POST-role": standing,
     "member-PUT-comment": own_comment,
     "member-PUT-comment-noreason": own_comment,
     "member-PUT-comment-other": standing,
@@ -485,7 +504,6 @@ ROUTE_OF: Mapping[str, str] = {
     "metrics": "/api/v1/metrics",
     "polls": "/api/v1/polls",
     "resolve": "/api/v1/resolve",
-    "roles": "/api/v1/roles",
     "search": "/api/v1/search",
     "trending": "/api/v1/trending",
     "updates": "/api/v1/updates",
@@ -556,18 +574,6 @@ LATER: Mapping[str, tuple[str, ...]] = {
         "member-PUT-poll",
     ),
     "resolve": ("OPTIONS-resolve",),
-    "roles": (
-        "OPTIONS-microcosm-roles",
-        "OPTIONS-role",
-        "OPTIONS-role-criteria",
-        "OPTIONS-role-criterion",
-        "OPTIONS-role-members",
-        "OPTIONS-role-profile",
-        "OPTIONS-role-profiles",
-        "OPTIONS-roles",
-        "member-GET-role-members",
-        "member-POST-role",
-    ),
     "search": (
         "405-DELETE-search",
         "OPTIONS-search",

@@ -1,0 +1,394 @@
+"""Who is in a role: named, or by criteria (platform 5.2 and 5.3). Criteria are evaluated here and nowhere else.
+
+A profile's row holds the ids of its roles, which is what the permission evaluator starts from. They are worked out when
+what they depend on changes, in the transaction that changes it: for one profile by `settle`, for a whole site and one
+role by `settle_role`. Each is one statement over sets; no criterion ever becomes SQL text.
+
+Whoever changes a profile in what a criterion may name shares a lock on the site's roles, whoever changes a role's
+members or criteria holds it alone. So either sees the other's change, and nobody is left with a role set that suits
+neither. Lock order: this lock, the site's row, profiles.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final, NamedTuple
+
+from forumapi.db import Query, Reader, Transaction
+from forumapi.models.criterion import Criterion, comparison
+from forumapi.paging import Paging
+
+_KEY: Final = "hashtextextended('roles:' || %(site_id)s::bigint::text, 0)"
+# SQL that shares the lock on the site's roles until the transaction ends.
+SHARED: Final = f"pg_advisory_xact_lock_shared({_KEY})"
+
+SHARE = Query("member.share", f"SELECT {SHARED}")
+HOLD = Query("member.hold", f"SELECT pg_advisory_xact_lock({_KEY})")
+
+LOCK = Query(
+    "member.lock",
+    f"""
+    SELECT p.profile_id
+      FROM {SHARED} AS held
+     CROSS JOIN profiles p
+     WHERE p.site_id = %(site_id)s AND p.profile_id = ANY(%(profile_ids)s)
+     ORDER BY p.profile_id
+       FOR NO KEY UPDATE OF p""",
+)
+
+# ---------------------------------------------------------------- what a criterion compares
+
+_TESTS: Final = """
+        SELECT c.role_id, c.or_group, c.criterion_id, c.kind, c.attr_key, c.number_value, c.date_value, c.text_value,
+               c.boolean_value, CASE c.predicate WHEN 'neq' THEN 'ne' ELSE c.predicate END AS predicate
+          FROM criteria c
+         WHERE c.site_id = %(site_id)s"""
+
+_ATTRIBUTE: Final = """(SELECT a.{column} FROM attributes a
+                          WHERE a.site_id = p.site_id AND a.item_type_id = 3 AND a.item_id = p.profile_id
+                            AND a.key = t.attr_key)"""
+_COUNT: Final = """(SELECT n.{column} FROM profile_counters n
+                          WHERE n.site_id = p.site_id AND n.profile_id = p.profile_id)"""
+
+# The profile's side of test t, by its type. Only the branch that t names is looked up.
+_ACTUAL: Final = f"""
+         CROSS JOIN LATERAL (
+            SELECT CASE t.kind
+                     WHEN 'id' THEN p.profile_id
+                     WHEN 'itemCount' THEN {_COUNT.format(column="item_count")}
+                     WHEN 'commentCount' THEN {_COUNT.format(column="comment_count")}
+                     WHEN 'days' THEN extract(day FROM now() - p.created)
+                     WHEN 'number' THEN {_ATTRIBUTE.format(column="number_value")} END AS number,
+                   CASE t.kind
+                     WHEN 'created' THEN (p.created AT TIME ZONE 'UTC')::date
+                     WHEN 'date' THEN {_ATTRIBUTE.format(column="date_value")} END AS date,
+                   CASE t.kind
+                     WHEN 'profileName' THEN p.profile_name
+                     WHEN 'gender' THEN coalesce(p.gender, '')
+                     WHEN 'email' THEN (SELECT u.email FROM users u WHERE u.user_id = p.user_id)
+                     WHEN 'string' THEN {_ATTRIBUTE.format(column="string_value")} END AS text,
+                   CASE t.kind
+                     WHEN 'isBanned' THEN (SELECT u.is_banned FROM users u WHERE u.user_id = p.user_id)
+                       OR EXISTS (SELECT FROM bans b
+                                   WHERE b.user_id = p.user_id AND (b.site_id = p.site_id OR b.site_id IS NULL)
+                                     AND (b.expires IS NULL OR b.expires > now()))
+                     WHEN 'boolean' THEN {_ATTRIBUTE.format(column="boolean_value")} END AS flag) actual"""
+
+# What the profile lacks, or holds in another type, is equal to nothing and holds nothing.
+_EQUAL: Final = """coalesce(actual.number = t.number_value, actual.date = t.date_value,
+                            actual.flag = t.boolean_value,
+                            CASE t.kind WHEN 'string' THEN actual.text = t.text_value
+                                        ELSE lower(actual.text) = lower(t.text_value) END, false)"""
+_HOLDS: Final = "coalesce(strpos(lower(actual.text), lower(t.text_value)) > 0, false)"
+_MET: Final = f"""
+            (t.kind IS NOT NULL AND CASE t.predicate
+                WHEN 'eq' THEN {_EQUAL}
+                WHEN 'ne' THEN NOT {_EQUAL}
+                WHEN 'lt' THEN coalesce(actual.number < t.number_value, actual.date < t.date_value, false)
+                WHEN 'le' THEN coalesce(actual.number <= t.number_value, actual.date <= t.date_value, false)
+                WHEN 'ge' THEN coalesce(actual.number >= t.number_value, actual.date >= t.date_value, false)
+                WHEN 'gt' THEN coalesce(actual.number > t.number_value, actual.date > t.date_value, false)
+                WHEN 'substr' THEN {_HOLDS}
+                WHEN 'nsubstr' THEN NOT {_HOLDS}
+                ELSE false END)"""
+
+
+def _meets(tests: str) -> str:
+    """SQL: whether profile p meets one group of these tests, all of one role."""
+    return f"""EXISTS (SELECT FROM {tests} t {_ACTUAL}
+                        GROUP BY t.or_group HAVING bool_and({_MET}))"""
+
+
+# When time alone changes what profile p meets: days since joining, the end of a ban. Null: never.
+_DUE: Final = """
+            (SELECT min(moment.due)
+               FROM (SELECT p.created + day.number * interval '24 hours' AS due
+                       FROM tests t
+                      CROSS JOIN LATERAL unnest(CASE WHEN t.predicate IN ('lt', 'ge') THEN ARRAY[0]
+                                                     WHEN t.predicate IN ('le', 'gt') THEN ARRAY[1]
+                                                     ELSE ARRAY[0, 1] END) AS later (days)
+                      CROSS JOIN LATERAL (SELECT (t.number_value + later.days)::int) AS day (number)
+                      WHERE t.kind = 'days' AND t.number_value BETWEEN -1 AND 100000
+                      UNION ALL
+                     SELECT b.expires
+                       FROM bans b
+                      WHERE b.user_id = p.user_id AND (b.site_id = p.site_id OR b.site_id IS NULL)
+                        AND EXISTS (SELECT FROM tests t WHERE t.kind = 'isBanned')) AS moment
+              WHERE moment.due > now())"""
+
+# ---------------------------------------------------------------- settling
+
+SETTLE = Query(
+    "member.settle",
+    f"""
+    WITH tests AS MATERIALIZED ({_TESTS}),
+    fresh AS MATERIALIZED (
+        SELECT p.profile_id, {_DUE} AS due,
+               ARRAY(SELECT r.role_id FROM role_profiles r
+                      WHERE r.site_id = p.site_id AND r.profile_id = p.profile_id
+                      UNION
+                     SELECT met.role_id
+                       FROM (SELECT t.role_id FROM tests t {_ACTUAL}
+                              GROUP BY t.role_id, t.or_group HAVING bool_and({_MET})) met
+                      ORDER BY 1) AS role_ids
+          FROM profiles p
+         WHERE p.site_id = %(site_id)s AND p.profile_id = ANY(%(profile_ids)s))
+    UPDATE profiles p
+       SET role_ids = fresh.role_ids, next_change_at = fresh.due
+      FROM fresh
+     WHERE p.site_id = %(site_id)s AND p.profile_id = fresh.profile_id
+       AND (p.role_ids, p.next_change_at) IS DISTINCT FROM (fresh.role_ids, fresh.due)""",
+)
+
+SETTLE_ROLE = Query(
+    "member.settle_role",
+    f"""
+    WITH tests AS MATERIALIZED ({_TESTS}),
+    own AS MATERIALIZED (
+        SELECT t.or_group, t.kind, t.attr_key, t.number_value, t.date_value, t.text_value, t.boolean_value, t.predicate
+          FROM tests t
+         WHERE t.role_id = %(role_id)s),
+    fresh AS MATERIALIZED (
+        SELECT p.profile_id, {_DUE} AS due,
+               EXISTS (SELECT FROM role_profiles r
+                        WHERE r.site_id = p.site_id AND r.role_id = %(role_id)s AND r.profile_id = p.profile_id)
+               OR {_meets("own")} AS is_in
+          FROM profiles p
+         WHERE p.site_id = %(site_id)s),
+    changed AS MATERIALIZED (
+        SELECT p.profile_id, f.due,
+               CASE WHEN f.is_in = (%(role_id)s = ANY(p.role_ids)) THEN p.role_ids
+                    WHEN f.is_in THEN ARRAY(SELECT u.id FROM unnest(p.role_ids || %(role_id)s::bigint) AS u (id)
+                                             ORDER BY u.id)
+                    ELSE array_remove(p.role_ids, %(role_id)s::bigint) END AS role_ids
+          FROM fresh f
+          JOIN profiles p ON p.site_id = %(site_id)s AND p.profile_id = f.profile_id
+         WHERE f.is_in <> (%(role_id)s = ANY(p.role_ids)) OR f.due IS DISTINCT FROM p.next_change_at
+         ORDER BY p.profile_id
+           FOR NO KEY UPDATE OF p)
+    UPDATE profiles p
+       SET role_ids = c.role_ids, next_change_at = c.due
+      FROM changed c
+     WHERE p.site_id = %(site_id)s AND p.profile_id = c.profile_id""",
+)
+
+# A user's profiles look at their roles again when they are asked for next.
+MARK_USER = Query(
+    "member.mark_user",
+    """
+    UPDATE profiles p
+       SET next_change_at = now()
+     WHERE p.user_id = %(user_id)s AND (%(site_id)s::bigint IS NULL OR p.site_id = %(site_id)s::bigint)
+       AND EXISTS (SELECT FROM criteria c WHERE c.site_id = p.site_id AND c.kind IN ('isBanned', 'email'))""",
+)
+
+DUE = Query(
+    "member.due",
+    """
+    SELECT p.site_id, p.profile_id
+      FROM profiles p
+     WHERE p.next_change_at <= now()
+     ORDER BY p.next_change_at
+     LIMIT %(limit)s""",
+)
+
+
+def hold(tx: Transaction, site_id: int) -> None:
+    """Begin a change of the members or criteria of a site's roles: other changes of what decides it wait."""
+    tx.rows(HOLD, site_id=site_id)
+
+
+def share(tx: Transaction, site_id: int) -> None:
+    """Hold back changes of the members or criteria of a site's roles: before a change that may decide who is in one."""
+    tx.rows(SHARE, site_id=site_id)
+
+
+def settle(tx: Transaction, site_id: int, profile_ids: list[int]) -> None:
+    """Write the role sets of these profiles anew, after a change of what they depend on.
+
+    Locks the profiles: a transaction that locks one of them before its change shares the lock on roles first.
+    """
+    tx.rows(LOCK, site_id=site_id, profile_ids=profile_ids)
+    tx.run(SETTLE, site_id=site_id, profile_ids=profile_ids)
+
+
+def settle_role(tx: Transaction, site_id: int, role_id: int) -> int:
+    """Let the role sets of all profiles follow a change of one role's members or criteria; how many changed.
+
+    Call `hold` first. A role that is gone is taken out of all.
+    """
+    return tx.run(SETTLE_ROLE, site_id=site_id, role_id=role_id)
+
+
+def mark_user(tx: Transaction, user_id: int, *, site_id: int = 0) -> None:
+    """Let the profiles of a user, on one site or (0) all, look at their roles again on their next request: after a
+    change of the user's address or bans."""
+    tx.run(MARK_USER, user_id=user_id, site_id=site_id or None)
+
+
+def due(tx: Reader, limit: int) -> dict[int, list[int]]:
+    """Profiles by site whose roles time has changed, the longest due first; at most `limit`."""
+    found: dict[int, list[int]] = {}
+    for site_id, profile_id in tx.rows(DUE, limit=limit):
+        found.setdefault(site_id, []).append(profile_id)
+    return found
+
+
+# ---------------------------------------------------------------- looking
+
+MEMBERS = Query(
+    "member.page",
+    f"""
+    WITH own AS MATERIALIZED ({_TESTS} AND c.role_id = %(role_id)s),
+    found AS MATERIALIZED (
+        SELECT p.profile_id, p.version
+          FROM profiles p
+         WHERE p.site_id = %(site_id)s
+           AND (%(everyone)s
+                OR EXISTS (SELECT FROM role_profiles r
+                            WHERE r.site_id = p.site_id AND r.role_id = %(role_id)s AND r.profile_id = p.profile_id)
+                OR {_meets("own")}))
+    SELECT n.total, page.profile_id, page.version
+      FROM (SELECT count(*) AS total FROM found) n
+      LEFT JOIN LATERAL (
+            SELECT f.profile_id, f.version FROM found f
+             ORDER BY f.profile_id LIMIT %(limit)s OFFSET %(offset)s) page ON true
+     ORDER BY page.profile_id""",
+)
+
+# Each test of each group that a profile meets, with the profile's side of it.
+REASONS = Query(
+    "member.reasons",
+    f"""
+    WITH own AS MATERIALIZED ({_TESTS} AND c.role_id = %(role_id)s)
+    SELECT p.profile_id,
+           EXISTS (SELECT FROM role_profiles r
+                    WHERE r.site_id = p.site_id AND r.role_id = %(role_id)s AND r.profile_id = p.profile_id),
+           met.criterion_id, met.or_group, coalesce(c.profile_column, ''), coalesce(c.attr_key, ''), c.predicate,
+           c.value::text, met.actual
+      FROM profiles p
+      LEFT JOIN LATERAL (
+            SELECT t.criterion_id, t.or_group, bool_and({_MET}) OVER (PARTITION BY t.or_group) AS is_met,
+                   coalesce(to_jsonb(actual.number), to_jsonb(actual.date), to_jsonb(actual.text),
+                            to_jsonb(actual.flag))::text AS actual
+              FROM own t {_ACTUAL}) met ON met.is_met
+      LEFT JOIN criteria c ON c.site_id = p.site_id AND c.criterion_id = met.criterion_id
+     WHERE p.site_id = %(site_id)s AND p.profile_id = ANY(%(profile_ids)s)
+     ORDER BY p.profile_id, met.or_group, met.criterion_id""",
+)
+
+# Whom a criterion, new or in the place of another, would bring in or put out. Who is named stays in either way.
+PREVIEW = Query(
+    "member.preview",
+    f"""
+    WITH own AS MATERIALIZED ({_TESTS} AND c.role_id = %(role_id)s),
+    wanted AS MATERIALIZED (
+        SELECT t.or_group, t.kind, t.attr_key, t.number_value, t.date_value, t.text_value, t.boolean_value, t.predicate
+          FROM own t
+         WHERE t.criterion_id <> %(replaced)s
+         UNION ALL
+        SELECT %(or_group)s::int, %(kind)s::text, nullif(%(key)s::text, ''), %(number)s::numeric, %(date)s::date,
+               %(text)s::text, %(flag)s::boolean, CASE %(predicate)s::text WHEN 'neq' THEN 'ne'
+                                                                           ELSE %(predicate)s::text END),
+    compared AS MATERIALIZED (
+        SELECT p.profile_id, p.version, {_meets("own")} AS was, {_meets("wanted")} AS will
+          FROM profiles p
+         WHERE p.site_id = %(site_id)s AND NOT %(everyone)s
+           AND NOT EXISTS (SELECT FROM role_profiles r
+                            WHERE r.site_id = p.site_id AND r.role_id = %(role_id)s AND r.profile_id = p.profile_id)),
+    moved AS (
+        SELECT c.will AS joins, c.profile_id, c.version, count(*) OVER (PARTITION BY c.will) AS total,
+               row_number() OVER (PARTITION BY c.will ORDER BY c.profile_id) AS place
+          FROM compared c
+         WHERE c.was <> c.will)
+    SELECT m.joins, m.total, m.profile_id, m.version
+      FROM moved m
+     WHERE m.place <= %(limit)s
+     ORDER BY m.joins, m.place""",
+)
+
+
+class MembersPage(NamedTuple):
+    """One page of a role's members by id: profile -> version."""
+
+    total: int
+    versions: dict[int, int]
+
+
+class Met(NamedTuple):
+    """A criterion that a profile meets. `actual` is the profile's side, as JSON; null where it has none."""
+
+    criterion: Criterion
+    actual: str
+
+
+class Reason(NamedTuple):
+    """Why a profile is in a role."""
+
+    is_explicit: bool
+    met: list[Met]
+
+
+class Movement(NamedTuple):
+    """Who would join a role, or leave it: how many, and the first of them by id: profile -> version."""
+
+    total: int
+    versions: dict[int, int]
+
+
+def page(tx: Reader, site_id: int, role_id: int, at: Paging, *, everyone: bool) -> MembersPage:
+    """One page of everybody whom a role covers at this moment. `everyone`: the role includes all users."""
+    rows = tx.rows(
+        MEMBERS,
+        site_id=site_id,
+        role_id=role_id,
+        everyone=everyone,
+        limit=at.limit,
+        offset=at.offset,
+    )
+    return MembersPage(rows[0][0], {row[1]: row[2] for row in rows if row[1] is not None})
+
+
+def reasons(tx: Reader, site_id: int, role_id: int, profile_ids: list[int]) -> dict[int, Reason]:
+    """Why each of these profiles is in a role, by id."""
+    found: dict[int, Reason] = {}
+    rows = tx.rows(REASONS, site_id=site_id, role_id=role_id, profile_ids=profile_ids)
+    for profile_id, is_explicit, *criterion, actual in rows:
+        reason = found.setdefault(profile_id, Reason(is_explicit, []))
+        if criterion[0] is not None:
+            reason.met.append(Met(Criterion(*criterion), actual or "null"))
+    return found
+
+
+def preview(
+    tx: Reader,
+    site_id: int,
+    role_id: int,
+    new: Criterion,
+    *,
+    replaced: int,
+    everyone: bool,
+    limit: int,
+) -> tuple[Movement, Movement]:
+    """(joining, leaving) if `new` were stored, in the place of criterion `replaced` (0: of none). Writes nothing."""
+    values: dict[str, Any] = comparison(new)._asdict()
+    rows = tx.rows(
+        PREVIEW,
+        site_id=site_id,
+        role_id=role_id,
+        replaced=replaced,
+        or_group=new.or_group,
+        key=new.key,
+        predicate=new.predicate,
+        everyone=everyone,
+        limit=limit,
+        **values,
+    )
+    joining, leaving = Movement(0, {}), Movement(0, {})
+    for joins, total, profile_id, version in rows:
+        side = joining if joins else leaving
+        side.versions[profile_id] = version
+        if joins:
+            joining = side._replace(total=total)
+        else:
+            leaving = side._replace(total=total)
+    return joining, leaving
