@@ -98,7 +98,7 @@ def _fill(value: Any, ids: dict[str, int | str]) -> Any:
     return value
 
 
-def _id(part: re.Match[str], ids: dict[str, int]) -> str:
+def _id(part: re.Match[str], ids: dict[str, Any]) -> str:
     """What stands for `<type:item>` or `<number:name>` of an address."""
     return str(ids.get(part[1] if part[2] == "item" else part[2], 1))
 
