@@ -17,6 +17,5 @@ ALTER TABLE criteria
 
 -- Asked by each new comment: does some criterion of the site name the count that its author reaches?
 CREATE INDEX criteria_kind ON criteria (site_id, kind, number_value);
-CREATE INDEX criteria_attribute ON criteria (site_id, attr_key) WHERE attr_key IS NOT NULL;
 
 ALTER TABLE roles ADD COLUMN version integer NOT NULL DEFAULT 1;
