@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from forumapi.handler import Handler
 from forumapi.handlers.attachments import AttachmentHandler, AttachmentsHandler
+from forumapi.handlers.attendees import AttendeeHandler, AttendeesCsvHandler, AttendeesHandler
 from forumapi.handlers.attributes import AttributeHandler, AttributesHandler
 from forumapi.handlers.auth import Auth0Handler, AuthHandler, TokenHandler
 from forumapi.handlers.bookmarks import BookmarkHandler, BookmarksHandler
@@ -19,6 +20,7 @@ from forumapi.handlers.conversations import ConversationHandler, ConversationsHa
 from forumapi.handlers.criteria import CriteriaHandler, CriterionHandler, RoleMembersHandler
 from forumapi.handlers.docs import DocsHandler, OpenapiHandler
 from forumapi.handlers.drafts import DraftHandler, DraftsHandler
+from forumapi.handlers.events import EventHandler, EventsHandler
 from forumapi.handlers.files import FileHandler, FilesHandler
 from forumapi.handlers.hosts import HostHandler, ReservedHandler
 from forumapi.handlers.huddles import (
@@ -137,6 +139,13 @@ SITE: dict[str, type[Handler]] = {
     "/api/v1/conversations/<conversation:item>/reactions/<key:key>": ReactionHandler,
     "/api/v1/docs": DocsHandler,
     "/api/v1/drafts": DraftsHandler,
+    "/api/v1/events": EventsHandler,
+    "/api/v1/events/<event:item>": EventHandler,
+    "/api/v1/events/<event:item>/attendees": AttendeesHandler,
+    "/api/v1/events/<event:item>/attendees/<profile:profileId>": AttendeeHandler,
+    "/api/v1/events/<event:item>/attendeescsv": AttendeesCsvHandler,
+    "/api/v1/events/<event:item>/lastcomment": LastCommentHandler,
+    "/api/v1/events/<event:item>/newcomment": NewCommentHandler,
     "/api/v1/files": FilesHandler,
     "/api/v1/files/<name>": FileHandler,
     "/api/v1/huddles": HuddlesHandler,

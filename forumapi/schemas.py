@@ -1046,6 +1046,110 @@ class Attachments(Struct, kw_only=True):
     meta: AttachmentsMeta
 
 
+# ---------------------------------------------------------------- events (content 5)
+
+
+class EventFlags(DetailFlags, kw_only=True):
+    """The state of an event, and the caller's own relation to it."""
+
+    attending: Annotated[bool, Meta(description="Absent for guests.")] | UnsetType = UNSET
+
+
+class EventMeta(Struct, kw_only=True):
+    """`meta` of an event."""
+
+    created: Time
+    createdBy: ProfileSummary
+    edited: Time | UnsetType = UNSET
+    editedBy: ProfileSummary | UnsetType = UNSET
+    editReason: Text | UnsetType = UNSET
+    flags: EventFlags
+    links: list[Link]
+    permissions: Permissions
+
+
+class Event(Struct, kw_only=True):
+    """An event with a page of its comments (content 5.3)."""
+
+    id: Id
+    title: Text
+    microcosmId: Id
+    breadcrumb: list[Breadcrumb]
+    when: (
+        Annotated[str, Meta(description="Local time at the event, printed with a Z.")] | UnsetType
+    ) = UNSET
+    tz: str | UnsetType = UNSET
+    whentz: Time | UnsetType = UNSET
+    duration: Annotated[int, Meta(ge=1, description="Minutes.")] | UnsetType = UNSET
+    where: Text | UnsetType = UNSET
+    lat: float | UnsetType = UNSET
+    lon: float | UnsetType = UNSET
+    north: float | UnsetType = UNSET
+    east: float | UnsetType = UNSET
+    south: float | UnsetType = UNSET
+    west: float | UnsetType = UNSET
+    status: Literal["proposed", "upcoming", "postponed", "cancelled", "past"]
+    rsvpLimit: Annotated[int, Meta(ge=0, description="0 for no limit.")]
+    rsvpAttend: Annotated[int, Meta(ge=1)] | UnsetType = UNSET
+    rsvpSpaces: Annotated[int, Meta(ge=1)] | UnsetType = UNSET
+    comments: Paged[CommentSummary]
+    meta: EventMeta
+
+
+class Events(Struct, kw_only=True):
+    """The events of a site that the caller may read (content 3.6)."""
+
+    events: Paged[EventSummary]
+    meta: ListMeta
+
+
+class AttendeeMeta(Struct, kw_only=True):
+    """`meta` of an attendee in a list."""
+
+    created: Time
+    createdBy: ProfileSummary
+    edited: Time | UnsetType = UNSET
+    editedBy: ProfileSummary | UnsetType = UNSET
+    links: list[Link]
+
+
+class Attendee(Struct, kw_only=True):
+    """Somebody's answer to an event (content 5.6)."""
+
+    profileId: Id
+    profile: ProfileSummary
+    rsvp: Literal["yes", "maybe", "invited", "no"]
+    waiting: (
+        Annotated[Literal[True], Meta(description="Comes as soon as there is a space.")] | UnsetType
+    ) = UNSET
+    rsvpdOn: Time
+    meta: AttendeeMeta
+
+
+class AttendeeDetailMeta(AttendeeMeta, kw_only=True):
+    """`meta` of an attendee."""
+
+    permissions: Permissions
+
+
+class AttendeeDetail(Struct, kw_only=True):
+    """Somebody's answer to an event, alone."""
+
+    profileId: Id
+    profile: ProfileSummary
+    rsvp: Literal["yes", "maybe", "invited", "no"]
+    waiting: Literal[True] | UnsetType = UNSET
+    rsvpdOn: Time
+    meta: AttendeeDetailMeta
+
+
+class Attendees(Struct, kw_only=True):
+    """The answers to an event."""
+
+    attendees: Paged[Attendee]
+    meta: ListMeta
+
+
 # ---------------------------------------------------------------- comments (content 7)
 
 

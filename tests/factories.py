@@ -5,6 +5,7 @@ Every call makes new rows with names of their own, so tests share a database wit
 
 from __future__ import annotations
 
+import datetime
 import hashlib
 import itertools
 from dataclasses import dataclass, field
@@ -18,6 +19,7 @@ from forumapi.models import (
     ban,
     counters,
     criterion,
+    event_writing,
     file,
     huddle_writing,
     journal,
@@ -324,6 +326,47 @@ class Factory:
                 window_s=0,
             )
         return Thing(site, itemtypes.HUDDLE, id)
+
+    @staticmethod
+    def clock(**ahead: float) -> datetime.datetime:
+        """The time in UTC without its zone, in whole seconds, that much ahead."""
+        now = datetime.datetime.now(datetime.UTC).replace(tzinfo=None, microsecond=0)
+        return now + datetime.timedelta(**ahead)
+
+    def event(
+        self,
+        site: Site,
+        *,
+        by: Person | None = None,
+        microcosm: Thing | None = None,
+        title: str = "",
+        when: datetime.datetime | None = None,
+        tz: str = "UTC",
+        duration_min: int = 60,
+        limit: int = 0,
+    ) -> Thing:
+        """An event by `by` or the member, a year from now unless `when` (wall clock at `tz`) says otherwise."""
+        when = when or self.clock(days=365)
+        details = event_writing.Stored(
+            when_local=when,
+            when_utc=event_writing.instant(when, tz),
+            tz_name=tz,
+            duration_min=duration_min,
+            status="upcoming",
+            rsvp_limit=limit,
+        )
+        with self.database.write() as tx:
+            id, _ = writing.insert(
+                tx,
+                self._author(by or site.member),
+                itemtypes.EVENT,
+                microcosm.id if microcosm else site.root_id,
+                title or f"Event {next(_number)}",
+                language="english",
+                window_s=0,
+                new=event_writing.new(details),
+            )
+        return Thing(site, itemtypes.EVENT, id)
 
     def comment(
         self,

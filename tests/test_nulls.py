@@ -71,6 +71,7 @@ def test_every_nullable_column_may_be_null(api: Api, make: Factory, database_url
         "microcosm": place.id,
         "conversation": chat.id,
         "comment": answer.id,
+        "event": make.event(site).id,
         "huddle": huddle.id,
         "profile": site.member.id,
         "poll": make.conversation(site, item_type=itemtypes.POLL).id,

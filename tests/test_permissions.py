@@ -25,6 +25,9 @@ _PARAMETER = re.compile(r"<(?:(\w+):)?(\w+)>")
 BODIES: dict[tuple[str, str], Any] = {
     ("PUT", "/api/v1/site/reactions"): [{"name": "like", "text": "+1"}],
     ("POST", "/api/v1/conversations"): {"microcosmId": "@root", "title": "A title"},
+    ("POST", "/api/v1/events"): {"microcosmId": "@root", "title": "A title"},
+    ("PUT", "/api/v1/events/<event:item>/attendees"): [{"profileId": "@member", "rsvp": "maybe"}],
+    ("PUT", "/api/v1/events/<event:item>/attendees/<profile:profileId>"): {"rsvp": "maybe"},
     ("POST", "/api/v1/microcosms"): {"title": "A title", "description": "A place"},
     ("POST", "/api/v1/comments"): {
         "itemType": "conversation",
@@ -140,9 +143,11 @@ def test_every_route_answers_every_caller_as_the_table_says(
                     "@root": place.id,
                     "@conversation": chat.id,
                     "@file": make.file(site.member),
+                    "@member": site.member.id,
                     "conversation": chat.id,
                     "microcosm": place.id,
                     "comment": comment.id,
+                    "event": make.event(site, microcosm=place).id,
                     "huddle": make.huddle(site.member, site.moderator).id,
                     "profile": site.member.id,
                     "poll": make.conversation(site, microcosm=place, item_type=itemtypes.POLL).id,

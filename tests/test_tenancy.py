@@ -49,6 +49,7 @@ def foreign(make: Factory, trains: Site) -> dict[str, int]:
         "conversation": chat.id,
         "microcosm": make.microcosm(trains).id,
         "comment": make.comment(chat).id,
+        "event": make.event(trains).id,
         "huddle": make.huddle(trains.member, trains.owner).id,
         "profile": trains.member.id,
         "user": trains.member.user_id,

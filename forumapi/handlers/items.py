@@ -11,6 +11,7 @@ from typing import ClassVar, Final, NamedTuple
 from forumapi import body, itemtypes, paging, patch, permissions
 from forumapi.body import UNSET, Body, Meta, UnsetType
 from forumapi.context import Context, Located
+from forumapi.db import Query
 from forumapi.errors import NO_CREATE, Forbidden, Invalid, NotFound
 from forumapi.handler import DELETE, READ, UPDATE, Handler, needs
 from forumapi.models import item, places, text, writing
@@ -285,8 +286,18 @@ def create(ctx: Context, item_type: int, new: New | None = None) -> SeeOther:
     return SeeOther(itemtypes.href(item_type, id))
 
 
-def list_items(ctx: Context, item_type: int, key: str) -> Result:
-    """The list of one type of item (content 3.6)."""
+class Listing(NamedTuple):
+    """The statements of a list: its summaries and how many there are in all."""
+
+    rows: Query
+    total: Query
+
+
+ALL: Final = Listing(item.LIST, item.COUNT)
+
+
+def list_items(ctx: Context, item_type: int, key: str, listing: Listing = ALL) -> Result:
+    """The list of one type of item (content 3.6), or of those of it that `listing` picks."""
     tree, site_id, at = ctx.tree, ctx.site.id, ctx.paging
     view = tree.view(ctx.identity.who)
     readable = places.visible(view, tree, ctx.identity.ignored_microcosms)
@@ -295,19 +306,20 @@ def list_items(ctx: Context, item_type: int, key: str) -> Result:
         "item_type": item_type,
         "readable": readable.ids,
         "ignored": ctx.identity.ignored_items,
+        "me": ctx.identity.profile_id,
     }
-    total = int(ctx.reader.value(item.COUNT, **scope))
+    total = int(ctx.reader.value(listing.total, **scope))
     paging.check(total, at)
-    rows = ctx.reader.rows(
-        item.LIST, me=ctx.identity.profile_id, limit=at.limit, offset=at.offset, **scope
-    )
+    rows = ctx.reader.rows(listing.rows, limit=at.limit, offset=at.offset, **scope)
     width = item.SUMMARY_WIDTH
     permission = permissions.as_json(ctx.can)
 
     def build() -> bytes:
         found = ctx.app.documents.fetch(ctx.reader, site_id, {PEOPLE: item.summary_people(rows)})
         entries = [
-            item.summary(row[:width], row[width:], found[PEOPLE], tree, view, unread=None)
+            item.summary(
+                row[:width], row[width:-1], found[PEOPLE], tree, view, unread=None, mine=row[-1]
+            )
             for row in rows
         ]
         page = paging.page(
@@ -322,7 +334,7 @@ def list_items(ctx: Context, item_type: int, key: str) -> Result:
         return item.listed(key, page, ctx.path, permission)
 
     stamp = (
-        [row[:width] for row in rows],
+        [(row[:width], row[-1]) for row in rows],
         total,
         ctx.can,
         ctx.path,

@@ -588,7 +588,7 @@ def listed(key: str, page: bytes, path: str, permissions: bytes) -> bytes:
 LIST = Query(
     "item.list",
     f"""
-    SELECT {SUMMARY_COLUMNS}, {SUMMARY_TIMES}
+    SELECT {SUMMARY_COLUMNS}, {SUMMARY_TIMES}, {details.MINE}
       FROM (SELECT i.* FROM items i
              WHERE i.site_id = %(site_id)s AND i.item_type_id = %(item_type)s AND NOT i.is_deleted
                AND NOT i.is_moderated AND i.microcosm_id = ANY(%(readable)s::bigint[])

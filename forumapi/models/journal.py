@@ -46,8 +46,10 @@ RECORD_MANY = Query(
         INSERT INTO audit_log (site_id, item_type_id, item_id, profile_id, action, ip)
         SELECT %(site_id)s, %(item_type)s, w.item_id, %(actor)s::bigint, %(action)s::text, %(ip)s::inet
           FROM written w)
-    INSERT INTO event_log (site_id, kind, item_type_id, item_id, actor_id, version, detail)
-    SELECT %(site_id)s, %(kind)s, %(item_type)s, w.item_id, %(actor)s::bigint, w.version, %(detail)s::jsonb
+    INSERT INTO event_log (site_id, kind, item_type_id, item_id, parent_type_id, parent_id, microcosm_id, actor_id,
+                           version, detail)
+    SELECT %(site_id)s, %(kind)s, %(item_type)s, w.item_id, %(parent_type)s, %(parent_id)s, %(microcosm_id)s,
+           %(actor)s::bigint, w.version, %(detail)s::jsonb
       FROM written w""",
 )
 
@@ -92,11 +94,14 @@ def record_many(
     ids: Sequence[int],
     *,
     versions: Sequence[int] = (),
+    parent: tuple[int, int] | None = None,
+    microcosm_id: int | None = None,
     is_import: bool = False,
 ) -> None:
-    """`record` for many items of one type. Without `versions` they are new, at version 1.
+    """`record` for many items of one type on one parent. Without `versions` they are new, at version 1.
 
-    `is_import`: the events say so, and nobody is to be told of each.
+    An `author` without profile: nobody did it, it followed from something else. `is_import`: the events say so, and
+    nobody is to be told of each.
     """
     if ids:
         tx.run(
@@ -106,6 +111,9 @@ def record_many(
             item_type=item_type,
             item_ids=ids,
             versions=versions or [1] * len(ids),
+            parent_type=parent[0] if parent else None,
+            parent_id=parent[1] if parent else None,
+            microcosm_id=microcosm_id,
             actor=author.profile_id or None,
             ip=author.ip or None,
             action=_ACTIONS[kind],

@@ -174,6 +174,48 @@ def commented_profile(scene: Scene) -> None:
     )
 
 
+def own_event(scene: Scene) -> None:
+    """member1 has announced an event."""
+    made = play(scene, load("member-POST-event"))
+    scene.ids["events/1"] = int(made.headers["location"].rpartition("/")[2])
+
+
+def minimal_event(scene: Scene) -> None:
+    """member1 has announced an event of which nothing but its title is known."""
+    made = play(scene, load("member-POST-event-minimal"))
+    scene.ids["events/2"] = int(made.headers["location"].rpartition("/")[2])
+
+
+def edited_event(scene: Scene) -> None:
+    """member1 has moved their event by a day."""
+    own_event(scene)
+    play(scene, load("member-PUT-event"))
+
+
+def answered_event(scene: Scene) -> None:
+    """member1 comes to their event, member2 perhaps."""
+    edited_event(scene)
+    play(scene, load("member-PUT-attendees"))
+    scene.answer(scene.member2, scene.ids["events/1"], "maybe")
+    scene.ids["attendees/7"] = scene.member1.id
+    scene.ids["attendees/57"] = scene.world.owner.id
+    scene.texts |= {"member1@example.org": scene.member1.email, ",7,": f",{scene.member1.id},"}
+
+
+def commented_event(scene: Scene) -> None:
+    """member1 has asked who comes."""
+    answered_event(scene)
+    made = play(scene, load("member-POST-comment-event"))
+    scene.ids["comments/100006"] = int(made.headers["location"].rpartition("/")[2])
+
+
+def pinned_event(scene: Scene) -> None:
+    """Somebody who moderates has pinned member1's event after it was commented."""
+    commented_event(scene)
+    scene.ids["profiles/2"] = scene.world.owner.id
+    scene.flag(scene.world.owner, f"events/{scene.ids['events/1']}", "sticky", True)
+
+
 def made_member(scene: Scene) -> None:
     """The owner has made member1 a member; member1 has written about themselves."""
     commented_profile(scene)
@@ -265,6 +307,9 @@ CASES: Mapping[str, Situation] = {
     "HEAD-microcosms": standing,
     "OPTIONS-api": standing,
     "OPTIONS-api-v1": standing,
+    "OPTIONS-attendee": standing,
+    "OPTIONS-attendees": standing,
+    "OPTIONS-attendeescsv": standing,
     "OPTIONS-auth": standing,
     "OPTIONS-auth0": standing,
     "OPTIONS-comment": standing,
@@ -276,6 +321,8 @@ CASES: Mapping[str, Situation] = {
     "OPTIONS-comments": standing,
     "OPTIONS-conversation": standing,
     "OPTIONS-conversations": standing,
+    "OPTIONS-event": standing,
+    "OPTIONS-events": standing,
     "OPTIONS-file": standing,
     "OPTIONS-files": standing,
     "OPTIONS-huddle": standing,
@@ -338,6 +385,11 @@ CASES: Mapping[str, Situation] = {
     "member-DELETE-ignored-conversation": ignored_conversation,
     "member-DELETE-ignored-microcosm": ignored_things,
     "member-DELETE-ignored-profile": ignored_things,
+    "member-GET-attendee": answered_event,
+    "member-GET-attendee-404": answered_event,
+    "member-GET-attendees": answered_event,
+    "member-GET-attendees-attending": answered_event,
+    "member-GET-attendeescsv": answered_event,
     "member-GET-comment": standing,
     "member-GET-comment-attachments-empty": standing,
     "member-GET-comment-created": own_comment,
@@ -365,6 +417,12 @@ CASES: Mapping[str, Situation] = {
     "member-GET-conversation-page2": standing,
     "member-GET-conversation-sticky-edited": pinned_and_closed_conversation,
     "member-GET-conversation-watched": watched_conversation,
+    "member-GET-event": own_event,
+    "member-GET-event-edited": edited_event,
+    "member-GET-event-lastcomment": commented_event,
+    "member-GET-event-minimal": minimal_event,
+    "member-GET-event-newcomment": commented_event,
+    "member-GET-event-with-comment": pinned_event,
     "member-GET-huddle": huddle,
     "member-GET-huddle-confidential": confidential_huddle,
     "member-GET-huddle-participant": huddle,
@@ -407,6 +465,7 @@ CASES: Mapping[str, Situation] = {
     "member-POST-comment-badjson": standing,
     "member-POST-comment-duplicate": said_before,
     "member-POST-comment-empty": standing,
+    "member-POST-comment-event": answered_event,
     "member-POST-comment-form": without_content,
     "member-POST-comment-huddle": huddle,
     "member-POST-comment-missingitem": standing,
@@ -421,6 +480,9 @@ CASES: Mapping[str, Situation] = {
     "member-POST-conversation-notitle": standing,
     "member-POST-conversation-shouting": standing,
     "member-POST-conversation2": standing,
+    "member-POST-event": standing,
+    "member-POST-event-badwhen": standing,
+    "member-POST-event-minimal": standing,
     "member-POST-files": standing,
     "member-POST-files-json": standing,
     "member-POST-huddle": standing,
@@ -428,13 +490,17 @@ CASES: Mapping[str, Situation] = {
     "member-POST-microcosm": standing,
     "member-POST-profile": standing,
     "member-POST-profile-attachment": uploaded_file,
-    "member-POST-users-batch": standing,
     "member-POST-role": standing,
+    "member-POST-users-batch": standing,
+    "member-PUT-attendee": answered_event,
+    "member-PUT-attendees": edited_event,
+    "member-PUT-attendees-badrsvp": edited_event,
     "member-PUT-comment": own_comment,
     "member-PUT-comment-noreason": own_comment,
     "member-PUT-comment-other": standing,
     "member-PUT-conversation": own_conversation,
     "member-PUT-conversation-noreason": own_conversation,
+    "member-PUT-event": own_event,
     "member-PUT-huddle-participant": huddle,
     "member-PUT-huddle-participants": huddle,
     "member-PUT-huddle-participants-confidential": confidential_huddle,
@@ -499,7 +565,6 @@ CASES: Mapping[str, Situation] = {
 
 ROUTE_OF: Mapping[str, str] = {
     "attributes": "/api/v1/events/1/attributes",
-    "events": "/api/v1/events",
     "geocode": "/api/v1/geocode",
     "metrics": "/api/v1/metrics",
     "polls": "/api/v1/polls",
@@ -526,33 +591,6 @@ LATER: Mapping[str, tuple[str, ...]] = {
         "member-PUT-event-attribute-bad",
         "member-PUT-event-attributes",
     ),
-    "events": (
-        "OPTIONS-attendee",
-        "OPTIONS-attendees",
-        "OPTIONS-attendeescsv",
-        "OPTIONS-event",
-        "OPTIONS-events",
-        "member-GET-attendee",
-        "member-GET-attendee-404",
-        "member-GET-attendees",
-        "member-GET-attendees-attending",
-        "member-GET-attendeescsv",
-        "member-GET-event",
-        "member-GET-event-edited",
-        "member-GET-event-lastcomment",
-        "member-GET-event-minimal",
-        "member-GET-event-newcomment",
-        "member-GET-event-with-comment",
-        "member-GET-microcosm-with-event-and-poll",
-        "member-POST-comment-event",
-        "member-POST-event",
-        "member-POST-event-badwhen",
-        "member-POST-event-minimal",
-        "member-PUT-attendee",
-        "member-PUT-attendees",
-        "member-PUT-attendees-badrsvp",
-        "member-PUT-event",
-    ),
     "geocode": ("OPTIONS-geocode",),
     "metrics": (
         "OPTIONS-rootsite-metrics",
@@ -565,6 +603,7 @@ LATER: Mapping[str, tuple[str, ...]] = {
     "polls": (
         "OPTIONS-poll",
         "OPTIONS-polls",
+        "member-GET-microcosm-with-event-and-poll",
         "member-GET-poll",
         "member-GET-poll-lastcomment",
         "member-GET-poll-with-comment",

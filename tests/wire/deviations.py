@@ -228,6 +228,9 @@ DEVIATIONS: tuple[Deviation, ...] = (
     Deviation(
         "P-04",
         (
+            "OPTIONS-attendee",
+            "OPTIONS-attendees",
+            "OPTIONS-attendeescsv",
             "OPTIONS-auth",
             "OPTIONS-auth0",
             "OPTIONS-comment",
@@ -237,6 +240,8 @@ DEVIATIONS: tuple[Deviation, ...] = (
             "OPTIONS-comments",
             "OPTIONS-conversation",
             "OPTIONS-conversations",
+            "OPTIONS-event",
+            "OPTIONS-events",
             "OPTIONS-files",
             "OPTIONS-huddle",
             "OPTIONS-huddles",
@@ -666,6 +671,53 @@ DEVIATIONS: tuple[Deviation, ...] = (
         ),
         (Set("data.meta.permissions.delete", True),),
         "Authors delete their own conversations while nobody else has commented.",
+    ),
+    Deviation(
+        "C-24",
+        (
+            "member-GET-attendees",
+            "member-GET-attendees-attending",
+            "member-GET-event",
+            "member-GET-event-edited",
+            "member-GET-event-minimal",
+            "member-GET-event-with-comment",
+        ),
+        (Set("data.meta.permissions.delete", True),),
+        "Authors delete their own events while nobody else has commented.",
+    ),
+    Deviation(
+        "content 5.1",
+        ("member-GET-attendee",),
+        (Set("data.meta.permissions.delete", True),),
+        "Whoever answered takes their answer back.",
+    ),
+    Deviation(
+        "C-29",
+        ("member-PUT-attendee",),
+        (
+            Status(302),
+            Header("location", "/api/v1/events/1/attendees/7"),
+            Set("error", None),
+        ),
+        "Members answer by the attendee's address too, and are led to it.",
+    ),
+    Deviation(
+        "P-07",
+        ("member-GET-attendee-404", "member-POST-event-badwhen", "member-PUT-attendees-badrsvp"),
+        (ErrorObject(),),
+        "Errors carry the detail object.",
+    ),
+    Deviation(
+        "C-21",
+        ("member-GET-event-lastcomment",),
+        (Header("location", "/api/v1/events/1?comment_id=100006"),),
+        "It leads to the page of the last comment and names it.",
+    ),
+    Deviation(
+        "platform 1.5",
+        ("member-GET-attendeescsv",),
+        (Header("access-control-allow-origin", "*"),),
+        "Every answer may be read from other origins.",
     ),
     Deviation(
         "C-34",

@@ -97,6 +97,8 @@ def _body(scene: Scene, request: Request) -> str:
         return text
     if "/huddles" in request.target:
         return json.dumps(_people_in(scene, request, document))
+    if isinstance(document, list):
+        return json.dumps([_ids_in(scene, request, one) for one in document])
     return json.dumps(_ids_in(scene, request, document)) if isinstance(document, dict) else text
 
 
@@ -116,8 +118,8 @@ def _people_in(scene: Scene, request: Request, document: Any) -> Any:
 
 def _ids_in(scene: Scene, request: Request, document: dict[str, Any]) -> dict[str, Any]:
     """`document` with the ids that its keys are known to hold replaced."""
-    kinds = {"microcosmId": "microcosms"}
-    if document.get("itemType") in ("conversation", "huddle", "microcosm", "profile"):
+    kinds = {"microcosmId": "microcosms", "profileId": "profiles"}
+    if document.get("itemType") in ("conversation", "event", "huddle", "microcosm", "profile"):
         kinds["itemId"] = f"{document['itemType']}s"
     if request.target.startswith("/api/v1/profiles/"):
         kinds["id"] = "profiles"

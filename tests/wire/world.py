@@ -263,6 +263,11 @@ class Scene:
             "comments", body | ({"inReplyTo": reply_to} if reply_to else {}), by=by
         )
 
+    def answer(self, person: Person, event: int, rsvp: str) -> None:
+        """Answers an event."""
+        body = [{"profileId": person.id, "rsvp": rsvp}]
+        self.world.write("PUT", f"events/{event}/attendees", body, by=person, expect=200)
+
     def put(self, by: Person, path: str, body: Any) -> None:
         """An edit."""
         self.world.write("PUT", path, body, by=by, expect=302)
