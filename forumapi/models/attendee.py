@@ -313,7 +313,7 @@ def answer(tx: Transaction, author: Author, place: Place, answers: Sequence[Answ
     if len(before) < len(ids):
         raise NotFound("There is no such profile")
     after = dict(before)
-    coming = int(tx.value(ATTENDING, **event))
+    came = coming = int(tx.value(ATTENDING, **event))
     for one in answers:
         state, _ = after[one.profile_id]
         wanted = one.state
@@ -340,7 +340,10 @@ def answer(tx: Transaction, author: Author, place: Place, answers: Sequence[Answ
     for id in changed:
         if after[id][0] == YES:
             tx.run(WATCH, me=id, **event)
-    settle(tx, author, place)
+    if coming < came:
+        settle(tx, author, place)
+    else:
+        tx.run(RECOUNT, **event)
 
 
 def remove(tx: Transaction, author: Author, place: Place, profile_id: int) -> None:
