@@ -10,9 +10,8 @@ from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from typing import Any, ClassVar, Final, NamedTuple, TypeVar
 
-from forumapi.auth import identity
+from forumapi.auth.identity import IDENTITY, Asked
 from forumapi.context import Context, Located
-from forumapi.db import Query
 from forumapi.models.idempotency import Finished
 from forumapi.response import Done, Result, SeeOther
 
@@ -101,7 +100,8 @@ class Handler:
     receives_files: ClassVar[bool] = False
     # Requests that must not be refused for a token, since they are about to make or end one.
     ignores_token: ClassVar[bool] = False
-    identity_query: ClassVar[Query] = identity.IDENTITY
+    # What a method's own statement would cost a round trip for may come with who calls (Identity.more).
+    identity: ClassVar[Asked] = Asked(IDENTITY)
     # Method -> media types that `receive` takes, beside those of the declared body.
     also_reads: ClassVar[Mapping[str, tuple[str, ...]]] = {}
 
@@ -124,6 +124,10 @@ class Handler:
                 raise TypeError(
                     f"{cls.__name__}.allow does not name its methods: {sorted(allowed ^ expected)}"
                 )
+
+    def asked(self, ctx: Context) -> Asked:
+        """The statement that finds out who calls. Raises nothing: who calls is asked before what."""
+        return self.identity
 
     def locate(self, ctx: Context) -> Located | None:
         """What the address and body name. None: nothing that a permission is asked for."""

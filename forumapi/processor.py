@@ -289,14 +289,14 @@ def _identify(app: App, ctx: Context, handler: Handler, verb: str) -> None:
         return
     site_id = ctx.site.id
     try:
-        found = identities.find(ctx.tx, site_id, ctx.token, handler.identity_query)
+        found = identities.find(ctx.tx, site_id, ctx.token, handler.asked(ctx))
     except Unauthorized:
         # A made-up token has a bucket of its own; guessing is counted by address.
         _refuse_beyond(app.address_buckets.take(ctx.ip))
         raise
     if not found.profile_id or found.needs_roles:
         membership.settle(app.database, ctx.site, found)
-        found = identities.find(ctx.tx, site_id, ctx.token, handler.identity_query)
+        found = identities.find(ctx.tx, site_id, ctx.token, handler.asked(ctx))
     ctx.identity = found
     ctx.site = _known(
         ctx,

@@ -7,12 +7,14 @@ a revoked token or a changed role is effective on the very next request, on ever
 from __future__ import annotations
 
 import hashlib
-from typing import Any, Final
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any, Final, NamedTuple
 
 from forumapi import itemtypes
 from forumapi.db import Query, Reader
 from forumapi.errors import TOKEN_EXPIRED, TOKEN_INVALID, Unauthorized
-from forumapi.models import profile
+from forumapi.models import locate, profile
 from forumapi.permissions import Who
 
 _COLUMNS: Final = """
@@ -53,6 +55,17 @@ WITH_PLACES = Query(
                   WHERE i.site_id = s.site_id AND i.profile_id = p.profile_id
                     AND i.item_type_id NOT IN (2, 3))
       {_FROM} {_WHERE}""",
+)
+# The same with an item that stands in a microcosm: what its permission is asked for (models/locate.py).
+WITH_ITEM = Query(
+    "identity.with_item",
+    f"""
+    SELECT {_COLUMNS}, {locate.ITEM_COLUMNS}
+      {_FROM}
+      LEFT JOIN items i ON i.site_id = s.site_id AND i.item_id = %(id)s AND i.item_type_id = %(item_type)s
+      LEFT JOIN item_authors mine ON mine.site_id = i.site_id AND mine.item_id = i.item_id
+                                 AND mine.profile_id = i.created_by
+      {_WHERE}""",
 )
 _WIDTH: Final = 13
 
@@ -158,12 +171,19 @@ def _ignored(marks: list[int]) -> tuple[list[int], list[int], list[int]]:
 GUEST: Final = Identity()
 
 
-def find(tx: Reader, site_id: int, token: str, query: Query = IDENTITY) -> Identity:
+class Asked(NamedTuple):
+    """A statement that finds out who calls, and what it is asked beside that."""
+
+    query: Query
+    more: Mapping[str, object] = MappingProxyType({})
+
+
+def find(tx: Reader, site_id: int, token: str, asked: Asked) -> Identity:
     """Who holds `token` on this site. Raises Unauthorized: code 7 unknown, code 6 expired.
 
     `profile_id` is 0 when this user has no profile here yet.
     """
-    row = tx.row(query, site_id=site_id, token_hash=token_hash(token))
+    row = tx.row(asked.query, site_id=site_id, token_hash=token_hash(token), **asked.more)
     if row is None:
         raise Unauthorized("This access token is not valid", code=TOKEN_INVALID)
     if not row[1]:

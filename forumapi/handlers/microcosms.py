@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import ClassVar, Final
 
 from forumapi import body, itemtypes, paging, patch, permissions, schemas
-from forumapi.auth.identity import WITH_PLACES
+from forumapi.auth.identity import WITH_PLACES, Asked
 from forumapi.body import UNSET, Body, Meta, UnsetType
 from forumapi.context import Context, Located
 from forumapi.errors import NO_CREATE, Forbidden, Invalid, NotFound
@@ -163,7 +163,7 @@ def _parent(ctx: Context, tree: Tree, parent_id: int, moved: Node | None) -> int
 class MicrocosmsHandler(Handler):
     """The site's root microcosm, which is the forum index; POST makes a microcosm."""
 
-    identity_query = WITH_PLACES
+    identity = Asked(WITH_PLACES)
 
     allow = "OPTIONS,POST,HEAD,GET"
     required_keys: ClassVar = {"POST": ("title", "description")}
@@ -222,7 +222,7 @@ def _locate_for_writing(ctx: Context) -> Located:
 class MicrocosmHandler(Handler):
     """One microcosm with a page of its child microcosms and items."""
 
-    identity_query = WITH_PLACES
+    identity = Asked(WITH_PLACES)
 
     allow = "OPTIONS,HEAD,GET,PUT,PATCH,DELETE"
     required_keys: ClassVar = {"PUT": ("meta.editReason",)}

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from forumapi import itemtypes, permissions, schemas
+from forumapi.auth.identity import WITH_ITEM, Asked
 from forumapi.context import Context, Located
 from forumapi.errors import OUT_OF_RANGE, WRONG_TYPE, Invalid
 from forumapi.handler import ANYONE, Handler, Param, needs
@@ -19,6 +20,16 @@ class PermissionHandler(Handler):
     """The permissions of the caller, on the site, a microcosm or an item (platform 5.4)."""
 
     allow = "OPTIONS,HEAD,GET"
+
+    def asked(self, ctx: Context) -> Asked:
+        """An item that stands in a microcosm is looked up with who calls."""
+        kind = itemtypes.BY_NAME.get(ctx.query.get("itemType", "").lower())
+        if kind is None or kind.id not in itemtypes.IN_MICROCOSM:
+            return self.identity
+        try:
+            return Asked(WITH_ITEM, {"item_type": kind.id, "id": _id(ctx, "itemId")})
+        except Invalid:
+            return self.identity
 
     def locate(self, ctx: Context) -> Located:
         """Resolves the query; an item is looked up with one statement, a microcosm with none."""
@@ -48,6 +59,8 @@ def _target(ctx: Context) -> Target:
     if kind is None:
         raise Invalid("itemType", "must be the name of an item type")
     if item_id:
+        if ctx.identity.more:
+            return locate.item(ctx.tree, kind.id, item_id, ctx.identity.more).target
         tx, site_id, me = ctx.reader, ctx.site.id, ctx.identity.profile_id
         return locate.find(tx, site_id, ctx.tree, me, kind.id, item_id).target
     return Target(kind.id, 0, microcosm_id)

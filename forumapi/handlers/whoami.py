@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from forumapi import itemtypes, schemas
-from forumapi.auth import identity
+from forumapi.auth.identity import WHOAMI, Asked
 from forumapi.context import Context, Located
 from forumapi.handler import LOGIN, Handler, needs
 from forumapi.handlers import profiles
@@ -16,7 +16,7 @@ class WhoamiHandler(Handler):
     """The caller's own profile, in the round trip that finds out who calls."""
 
     allow = "OPTIONS,GET,HEAD"
-    identity_query = identity.WHOAMI
+    identity = Asked(WHOAMI)
 
     def admits_banned(self, ctx: Context) -> bool:
         """Always: a banned caller may see this."""

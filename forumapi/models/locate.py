@@ -5,20 +5,22 @@ A foreign id is found no more than one that never existed (P-12, C-10): every st
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from forumapi import itemtypes
-from forumapi.db import Query, Reader, Transaction
+from forumapi.db import Query, Reader, Row, Transaction
 from forumapi.models import comment, member
 from forumapi.permissions import Target, Tree
 
 # The item's own state and author; whether somebody else has a live comment in it. A huddle, and a comment in one, is
 # found by its participants only: for all others it is as if it never existed.
+ITEM_COLUMNS: Final = """
+           coalesce(i.microcosm_id, 0), i.created_by, i.is_deleted OR i.is_moderated, i.version,
+           i.comment_count > coalesce(mine.live, 0), i.item_type_id = 5"""
 ITEM = Query(
     "locate.item",
     f"""
-    SELECT coalesce(i.microcosm_id, 0), i.created_by, i.is_deleted OR i.is_moderated, i.version,
-           i.comment_count > coalesce(mine.live, 0), i.item_type_id = 5
+    SELECT {ITEM_COLUMNS}
       FROM items i
       LEFT JOIN item_authors mine ON mine.site_id = i.site_id AND mine.item_id = i.item_id
                                  AND mine.profile_id = i.created_by
@@ -212,8 +214,14 @@ def _microcosm(tree: Tree, id: int) -> Place:
 
 
 def _item(tx: Reader, site_id: int, tree: Tree, me: int, item_type: int, id: int) -> Place:
-    row = tx.row(ITEM, site_id=site_id, id=id, item_type=item_type, me=me)
-    if row is None:
+    return item(
+        tree, item_type, id, tx.row(ITEM, site_id=site_id, id=id, item_type=item_type, me=me)
+    )
+
+
+def item(tree: Tree, item_type: int, id: int, row: Row | None) -> Place:
+    """The item whose ITEM_COLUMNS were read already; None, or a row of nulls: no such item."""
+    if row is None or row[1] is None:
         return Place(Target(item_type, id))
     microcosm_id, author_id, is_hidden, version, others_wrote, is_participant = row
     target = Target(

@@ -148,7 +148,10 @@ class Bench:
         rate = OFFERED_SHARE * self.most[page.offered] if page.offered else None
         seconds = self.args.seconds
 
-        # The bundled generator warms, whatever drives: it holds each answer against its own address.
+        # Warm: each address was asked for before. The bundled generator goes on warming, whatever drives: it holds
+        # each answer against its own address.
+        if not is_write:
+            web.ask_all(requests)
         warm = load.drive(
             web.port,
             requests,
