@@ -5,6 +5,7 @@ BIN := .venv/bin
 STAMP := .venv/.stamp
 T ?= tests
 SIZE ?= M
+OPERATIONS ?= 10000
 
 # A file's tests stay together, in one of at most eight processes: what they set up is set up once.
 PYTEST := $(BIN)/python -m pytest -n logical --maxprocesses 8 --dist loadfile --no-loadscope-reorder
@@ -13,7 +14,7 @@ PYTEST := $(BIN)/python -m pytest -n logical --maxprocesses 8 --dist loadfile --
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help venv run test test-quick lint format bench testdb migrate dbshell routes dist clean
+.PHONY: help venv run test chaos test-quick lint format bench testdb migrate dbshell routes dist clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -36,6 +37,10 @@ run: $(STAMP) ## run everything: PostgreSQL, demo sites, web, cron; Ctrl-C stops
 test: $(STAMP) ## run the whole test suite (T=tests/test_config.py for a part of it)
 	@scripts/testdb prepare
 	@$(PYTEST) $(T)
+
+chaos: $(STAMP) ## run ten thousand random writes at once, then count everything anew (OPERATIONS=10000)
+	@scripts/testdb prepare
+	@CHAOS_OPERATIONS=$(OPERATIONS) $(BIN)/python -m pytest -q tests/chaos/test_random_writers.py
 
 test-quick: $(STAMP) ## run the tests that are not marked slow
 	@$(PYTEST) -m "not slow" $(T)
