@@ -133,3 +133,29 @@ def test_an_owner_renames_everything_at_once(
     assert statuses == {302}
     time.sleep(1.1)
     assert deadlocks(database_url) == before
+
+
+def test_huddles_written_in_at_once_all_count(server: Server, make: Factory) -> None:
+    # Each comment counts for everybody in its huddle: the later of two must see the earlier one.
+    site = make.site()
+    reader, *writers = (make.person(site) for _ in range(7))
+    huddles = [make.huddle(reader, *writers) for _ in writers]
+    clients = [server.api() for _ in writers]
+
+    def say(number: int, text: str) -> int:
+        body = {"itemType": "huddle", "itemId": huddles[number].id, "markdown": text}
+        return clients[number].post(COMMENTS, body, by=writers[number]).status
+
+    api = server.api()
+    found = []
+    with ThreadPoolExecutor(len(writers)) as pool:
+        for turn in range(8):
+            runs = [pool.submit(say, number, f"{turn}") for number in range(len(writers))]
+            assert [run.result() for run in runs] == [302] * len(writers)
+            (stat,) = api.get("/api/v1/whoami", by=reader).data["meta"]["stats"]
+            found.append(stat["value"])
+            api.put("/api/v1/profiles/read", {"itemType": "huddle", "itemId": 0}, by=reader)
+    for client in (api, *clients):
+        client.close()
+
+    assert found == [len(writers)] * 8
