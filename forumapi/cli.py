@@ -175,6 +175,11 @@ def parser() -> argparse.ArgumentParser:
     clear.add_argument("method")
     clear.add_argument("--site", metavar="KEY", help="of this site only")
 
+    reset = command(
+        "reset", _sign_in_reset, "take the second factor from a user who has lost it", ways
+    )
+    _who(reset)
+
     seed = command("seed", _seed, "fill an empty database with real threads")
     seed.add_argument(
         "--size", choices=("S", "M", "L"), default="S", help="3, 20 or 300 sites (default S)"
@@ -599,6 +604,15 @@ def _sign_in_set(args: argparse.Namespace, current: Config) -> int:
         )
     print(f"{args.method}: {'off' if args.off else 'on' if is_ready else 'on, but not complete'}")
     return OK
+
+
+def _sign_in_reset(args: argparse.Namespace, current: Config) -> int:
+    from forumapi.models import one_time
+
+    with _database(current) as database, database.write() as tx:
+        was_on = one_time.delete(tx, _user(tx, args, _site(tx, args) if args.site else 0))
+    print("the second factor is off" if was_on else "there was none")
+    return OK if was_on else FAILED
 
 
 def _sign_in_clear(args: argparse.Namespace, current: Config) -> int:

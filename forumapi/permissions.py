@@ -97,13 +97,18 @@ class Node:
 
 
 class Who(NamedTuple):
-    """The caller, as the evaluator sees it. `profile_id` 0 and `role_ids` None: a guest."""
+    """The caller, as the evaluator sees it. `profile_id` 0 and `role_ids` None: a guest.
+
+    `is_limited`: the site demands a second factor of those who moderate, and the caller has none. Until then they
+    moderate nothing here: `is_site_owner` is False, and neither microcosms of their own nor moderator roles count.
+    """
 
     profile_id: int
     role_ids: tuple[int, ...] | None
     is_site_owner: bool = False
     is_site_banned: bool = False
     user_id: int = 0
+    is_limited: bool = False
 
 
 GUEST_CALLER: Final = Who(0, None)
@@ -157,7 +162,7 @@ class Tree:
             self.roles.setdefault(role.microcosm_id, []).append(role)
         self.order: tuple[int, ...] = ()
         self.owned: dict[int, frozenset[int]] = {}
-        self._access: dict[tuple[int, ...] | None, Access] = {}
+        self._access: dict[tuple[tuple[int, ...] | None, bool], Access] = {}
         self._views: dict[Who, View] = {}  # of site owners and microcosm owners
         if self.root_id:
             self._arrange()
@@ -191,14 +196,15 @@ class Tree:
             owned.setdefault(node.created_by, set()).add(id)
         self.owned = {profile: frozenset(ids) for profile, ids in owned.items()}
 
-    def access(self, role_ids: tuple[int, ...] | None) -> Access:
-        """The access list of a role set: the ids of a profile's roles, or None for guests."""
-        found = self._access.get(role_ids)
+    def access(self, role_ids: tuple[int, ...] | None, *, is_limited: bool = False) -> Access:
+        """The access list of a role set: the ids of a profile's roles, or None for guests; `is_limited` as in Who."""
+        key = (role_ids, is_limited)
+        found = self._access.get(key)
         if found is None:
-            found = self._access[role_ids] = self._work_out(role_ids)
+            found = self._access[key] = self._work_out(role_ids, is_limited)
         return found
 
-    def _work_out(self, role_ids: tuple[int, ...] | None) -> Access:
+    def _work_out(self, role_ids: tuple[int, ...] | None, is_limited: bool) -> Access:
         mine = frozenset(role_ids or ())
 
         def has(role: Role) -> bool:
@@ -217,7 +223,7 @@ class Tree:
             for role in roles:
                 if role.is_banned and has(role):
                     up |= BANNED
-                elif role.is_moderator and has(role):
+                elif role.is_moderator and not is_limited and has(role):
                     up |= role.rights | MODERATOR
             special[id] = up
             plain = [role for role in roles if not role.is_banned and not role.is_moderator]
@@ -248,8 +254,9 @@ class Tree:
         """The live microcosms whose items `who` may list. Deny by default: nothing for a banned caller."""
         if who.is_site_banned:
             return _NOTHING
-        access = self.access(who.role_ids)
-        mine = self.owned.get(who.profile_id, frozenset()) if who.profile_id else frozenset()
+        access = self.access(who.role_ids, is_limited=who.is_limited)
+        owns = who.profile_id and not who.is_limited
+        mine = self.owned.get(who.profile_id, frozenset()) if owns else frozenset()
         if not mine and not who.is_site_owner:
             return access.view
         found = self._views.get(who)
@@ -307,13 +314,14 @@ def effective(
     rights = 0
     microcosm_owner = site_owner = who.is_site_owner
     if microcosm_id:
-        rights = tree.access(who.role_ids).rights.get(microcosm_id, 0)
+        access = tree.access(who.role_ids, is_limited=who.is_limited)
+        rights = access.rights.get(microcosm_id, 0)
         if rights & BANNED and not site_owner:
             return can | BANNED
         rights &= ~BANNED
         node = tree.nodes.get(microcosm_id)
-        if node is not None and not is_guest and who.profile_id in (node.owned_by, node.created_by):
-            microcosm_owner = True
+        if node is not None and not is_guest and not who.is_limited:
+            microcosm_owner |= who.profile_id in (node.owned_by, node.created_by)
     owner = not is_guest and who.profile_id in target.owner_ids
     if kind == itemtypes.HUDDLE or (
         kind == itemtypes.COMMENT and target.parent_type == itemtypes.HUDDLE

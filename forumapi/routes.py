@@ -46,6 +46,8 @@ from forumapi.handlers.links import OutHandler
 from forumapi.handlers.menu import MenuHandler, OwnMenuHandler
 from forumapi.handlers.microcosms import MicrocosmHandler, MicrocosmsHandler, MicrocosmTreeHandler
 from forumapi.handlers.moderation import ModerationHandler
+from forumapi.handlers.one_time import OneTimeHandler, RecoveryCodesHandler
+from forumapi.handlers.passkeys import PasskeyBeginHandler, PasskeyHandler, PasskeysHandler
 from forumapi.handlers.permission import PermissionHandler
 from forumapi.handlers.profiles import (
     ProfileHandler,
@@ -83,6 +85,11 @@ ROOT: dict[str, type[Handler]] = {
     "/api/v1/auth/<token>": TokenHandler,
     "/api/v1/auth/begin": AuthBeginHandler,
     "/api/v1/auth/methods": AuthMethodsHandler,
+    "/api/v1/auth/passkeys": PasskeysHandler,
+    "/api/v1/auth/passkeys/<number:passkey>": PasskeyHandler,
+    "/api/v1/auth/passkeys/begin": PasskeyBeginHandler,
+    "/api/v1/auth/totp": OneTimeHandler,
+    "/api/v1/auth/totp/recovery": RecoveryCodesHandler,
     "/api/v1/auth0": Auth0Handler,
     "/api/v1/docs": DocsHandler,
     "/api/v1/hosts/<host>": HostHandler,
@@ -112,6 +119,11 @@ SITE: dict[str, type[Handler]] = {
     "/api/v1/auth/<token>": TokenHandler,
     "/api/v1/auth/begin": AuthBeginHandler,
     "/api/v1/auth/methods": AuthMethodsHandler,
+    "/api/v1/auth/passkeys": PasskeysHandler,
+    "/api/v1/auth/passkeys/<number:passkey>": PasskeyHandler,
+    "/api/v1/auth/passkeys/begin": PasskeyBeginHandler,
+    "/api/v1/auth/totp": OneTimeHandler,
+    "/api/v1/auth/totp/recovery": RecoveryCodesHandler,
     "/api/v1/auth0": Auth0Handler,
     "/api/v1/bookmarks": BookmarksHandler,
     "/api/v1/comments": CommentsHandler,

@@ -359,6 +359,51 @@ class Begun(Struct, kw_only=True):
     publicKey: dict[str, Any] | UnsetType = UNSET
 
 
+class SecondStep(Struct, kw_only=True):
+    """What a sign-in goes on with when a second factor is asked for, in the place of the token."""
+
+    secondFactor: Literal[True]
+    flow: str
+
+
+class Passkey(Struct, kw_only=True):
+    """One of the caller's passkeys; `domain` is where it is good."""
+
+    id: Id
+    name: Text
+    domain: str
+    backedUp: bool
+    created: Time
+    lastUsed: Time | None
+
+
+class Passkeys(Struct, kw_only=True):
+    """The caller's passkeys."""
+
+    passkeys: list[Passkey]
+
+
+class OneTime(Struct, kw_only=True):
+    """The caller's second factor."""
+
+    enabled: bool
+    since: Time | None
+    recoveryCodes: Count
+
+
+class OneTimeSecret(Struct, kw_only=True):
+    """What an app for one-time codes has to know; `uri` is for a picture to be scanned."""
+
+    secret: str
+    uri: str
+
+
+class RecoveryCodes(Struct, kw_only=True):
+    """Codes for when the app is lost: each counts once, and they are shown once."""
+
+    recoveryCodes: list[str]
+
+
 class SettingField(Struct, kw_only=True):
     """One thing that a way to sign in has to be told."""
 

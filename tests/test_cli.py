@@ -344,3 +344,16 @@ def test_a_way_to_sign_in_that_can_not_be_set_up_so_is_refused(forumapi, words):
     code, _, err = forumapi("sign-in", *words)
     assert code == 1
     assert err
+
+
+def test_a_lost_second_factor_is_taken_away(forumapi, make: Factory):
+    person = make.person(make.site())
+    assert forumapi("sign-in", "reset", "--email", person.email)[:2] == (1, "there was none\n")
+    make.sql(
+        "INSERT INTO one_time_secrets (user_id, secret, confirmed) VALUES (%(u)s, 'x', now())",
+        u=person.user_id,
+    )
+    assert forumapi("sign-in", "reset", "--email", person.email)[:2] == (
+        0,
+        "the second factor is off\n",
+    )

@@ -25,7 +25,10 @@ _COLUMNS: Final = """
         AND (b.expires IS NULL OR b.expires > now()) ORDER BY b.ban_id DESC LIMIT 1),
     ARRAY(SELECT i.item_id * 32 + i.item_type_id FROM ignores i
            WHERE i.site_id = s.site_id AND i.profile_id = p.profile_id),
-    t.scopes"""
+    t.scopes,
+    CASE WHEN s.needs_second_factor
+         THEN NOT EXISTS (SELECT FROM one_time_secrets o WHERE o.user_id = t.user_id AND o.confirmed IS NOT NULL)
+         ELSE false END"""
 
 _FROM: Final = """
       FROM access_tokens t
@@ -67,7 +70,7 @@ WITH_ITEM = Query(
                                  AND mine.profile_id = i.created_by
       {_WHERE}""",
 )
-_WIDTH: Final = 13
+_WIDTH: Final = 14
 
 DEFAULT_BAN: Final = "Banned"
 
@@ -137,7 +140,12 @@ class Identity:
         self.scopes = None if row[12] is None else frozenset(row[12])
         self.more = row[_WIDTH:]
         self.who = Who(
-            profile_id, tuple(role_ids or ()), is_owner, self.ban_reason is not None, user_id
+            profile_id,
+            tuple(role_ids or ()),
+            is_owner and not row[13],
+            self.ban_reason is not None,
+            user_id,
+            is_limited=row[13],
         )
 
     @property

@@ -5,7 +5,9 @@ from forumapi.auth.backends import Backend
 from forumapi.auth.development import DevelopmentBackend
 from forumapi.auth.email_code import EmailCodeBackend
 from forumapi.auth.openid import OpenidBackend
+from forumapi.auth.passkey import PasskeyBackend
 from forumapi.auth.presets import Auth0Backend, GithubBackend, GoogleBackend, MicrosoftBackend
+from forumapi.auth.second_factor import SecondFactorBackend
 
 __all__ = [
     "LISTED",
@@ -17,6 +19,8 @@ __all__ = [
     "GoogleBackend",
     "MicrosoftBackend",
     "OpenidBackend",
+    "PasskeyBackend",
+    "SecondFactorBackend",
 ]
 
 LISTED = sorted(name for name, one in Backend.found.items() if one.is_listed)

@@ -5,15 +5,23 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from forumapi import itemtypes
-from forumapi.auth import spam
+from forumapi.auth import second_factor, spam
 from forumapi.db import Database
-from forumapi.errors import Forbidden
+from forumapi.errors import Forbidden, Unauthorized
 from forumapi.models import access_token, journal, membership, user
 
 if TYPE_CHECKING:
     from forumapi.auth.backends import Verified
     from forumapi.config import Config
     from forumapi.models.site import Site
+
+
+class SecondFactorNeeded(Unauthorized):
+    """The address is proven, and its user has a second factor: `flow` is for the code (auth/second_factor.py)."""
+
+    def __init__(self, flow: str) -> None:
+        super().__init__("A code of your second factor is needed to sign in")
+        self.flow = flow
 
 
 def complete(
@@ -27,12 +35,16 @@ def complete(
     """The secret of a new token of the address's user, who is made, with a profile on this site, if need be.
 
     It is good on every site, unless only this site vouches for the address. A banned user gets one too: their further
-    requests are refused. Raises Forbidden for a known spammer.
+    requests are refused. Raises Forbidden for a known spammer, SecondFactorNeeded.
     """
     if config.spam_check:
         _refuse_spammer(database, verified.email)
     with database.write() as tx:
         person = user.find_or_create(tx, verified.email, is_verified=verified.is_platforms)
+        if person.has_second_factor and not verified.has_second_factor:
+            flow = second_factor.begin(tx, site.id, person.id, verified)
+            tx.commit()
+            raise SecondFactorNeeded(flow)
         profile_id = membership.find_or_create(tx, site, person.id, person.email, ip=ip)
         secret = access_token.create(
             tx,

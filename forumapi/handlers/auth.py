@@ -9,6 +9,7 @@ from msgspec import UNSET, Struct, UnsetType
 from forumapi import fragments, itemtypes, schemas
 from forumapi.auth import backends, methods, sign_in
 from forumapi.auth.backends import SignIn
+from forumapi.auth.sign_in import SecondFactorNeeded
 from forumapi.context import Context
 from forumapi.db import Query
 from forumapi.errors import Invalid, NotFound, NotImplementedHere
@@ -32,13 +33,14 @@ class AuthHandler(Handler):
         """The presented token with its user (P-25); 404 without one."""
         return _show(ctx)
 
-    @needs(ANYONE, body=SignIn, answer=str | None)
+    @needs(ANYONE, body=SignIn, answer=str | schemas.SecondStep | None)
     def post(self, ctx: Context) -> Result:
         """Signs in: a token, or null when the next step is the caller's.
 
         `{"method": "email-code", "email": ...}` sends a code; the same with `code` answers with the token.
         `{"method": "development", "email": ...}` signs in at once, in the embedded mode only. Without `method` it is
-        the exchange of `Assertion` by an application with its `ClientSecret`.
+        the exchange of `Assertion` by an application with its `ClientSecret`. Who has a second factor gets an object
+        with `flow` instead of a token, and the token for `{"method": "second-factor", "flow": ..., "code": ...}`.
         """
         # Nothing is held while a verifier is asked; each step below is a transaction of its own.
         ctx.writer.end()
@@ -48,7 +50,13 @@ class AuthHandler(Handler):
             app.mail.wake()
             return Done()
         agent = ctx.environ.get("HTTP_USER_AGENT", "")
-        secret = sign_in.complete(app.database, app.config, ctx.site, verified, ctx.ip, agent)
+        try:
+            secret = sign_in.complete(app.database, app.config, ctx.site, verified, ctx.ip, agent)
+        except SecondFactorNeeded as error:
+            # A client that names no method takes whatever is not null for the token.
+            if not isinstance(ctx.body.method, str):
+                raise
+            return Data(fragments.dumps({"secondFactor": True, "flow": error.flow}))
         return Data(fragments.dumps(secret))
 
     @needs(ANYONE)

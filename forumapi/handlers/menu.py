@@ -69,11 +69,13 @@ class MenuHandler(Handler):
     @needs(LOGIN, body=list[EntryBody])
     def put(self, ctx: Context) -> Result:
         """Replace the whole menu: 1 to 10 entries. Only the user who owns the site may."""
-        check_owner(ctx, ctx.located.locked.owner_user_id)
+        locked = ctx.located.locked
+        check_owner(ctx, locked.site_id, locked.owner_user_id)
         return _put(ctx)
 
     @needs(LOGIN)
     def delete(self, ctx: Context) -> Result:
         """Take the menu away; 200 also when there is none. Only the user who owns the site may."""
-        check_owner(ctx, ctx.located.locked.owner_user_id)
+        locked = ctx.located.locked
+        check_owner(ctx, locked.site_id, locked.owner_user_id)
         return _replace(ctx, [])

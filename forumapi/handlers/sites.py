@@ -10,7 +10,7 @@ from forumapi.context import Context, Located
 from forumapi.errors import NEEDS_OWNER, NO_SITE, SIGN_IN, Forbidden, NotFound
 from forumapi.fragments import dumps
 from forumapi.handler import ANYONE, LOGIN, OWNER, Handler, Param, needs
-from forumapi.models import site
+from forumapi.models import sign_in_rules, site
 from forumapi.models.site import Locked, Site
 from forumapi.models.site_rules import SiteBody
 from forumapi.permissions import Target
@@ -68,10 +68,12 @@ def is_users(ctx: Context, owner_user_id: int) -> bool:
     return bool(ctx.identity.user_id) and ctx.identity.user_id == owner_user_id
 
 
-def check_owner(ctx: Context, owner_user_id: int) -> None:
-    """Raises Forbidden unless the caller's user owns the site."""
+def check_owner(ctx: Context, site_id: int, owner_user_id: int) -> None:
+    """Raises Forbidden unless the caller's user owns the site, with a second factor where the site demands one."""
     if not is_users(ctx, owner_user_id):
         raise Forbidden("Only the owner of the site may do this", code=NEEDS_OWNER)
+    if sign_in_rules.is_limited(ctx.reader, site_id, ctx.identity.user_id):
+        raise Forbidden("This site demands a second factor of its owner", code=NEEDS_OWNER)
 
 
 def _change(ctx: Context) -> None:
@@ -186,6 +188,7 @@ class SiteHandler(Handler):
     @needs(LOGIN, body=SiteBody, status=302)
     def put(self, ctx: Context) -> Result:
         """Change the site; what is not sent stays. Only the user who owns it may."""
-        check_owner(ctx, ctx.located.locked.owner_user_id)
+        locked = ctx.located.locked
+        check_owner(ctx, locked.site_id, locked.owner_user_id)
         _change(ctx)
         return SeeOther(itemtypes.href(itemtypes.SITE, ctx.located.locked.site_id))

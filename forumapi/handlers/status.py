@@ -125,7 +125,7 @@ class StatusHandler(Handler):
     def get(self, ctx: Context) -> Result:
         """Looks at domain, background, logo and analytics id; what was found is kept for a minute."""
         found = find_named(ctx)
-        check_owner(ctx, found.owner_user_id)
+        check_owner(ctx, found.id, found.owner_user_id)
         if found.is_root:
             raise Invalid("", "The root site has no status")
         # The checks may take seconds: nobody should wait for this connection meanwhile.

@@ -11,7 +11,11 @@ from forumapi.errors import Invalid
 
 FIND_BY_EMAIL = Query(
     "user.by_email",
-    "SELECT u.user_id, u.email FROM users u WHERE u.person_key = %(person_key)s",
+    """
+    SELECT u.user_id, u.email, u.email_verified,
+           EXISTS (SELECT FROM one_time_secrets o WHERE o.user_id = u.user_id AND o.confirmed IS NOT NULL)
+      FROM users u
+     WHERE u.person_key = %(person_key)s""",
 )
 
 # Whichever of two concurrent sign-ins comes second finds the first.
@@ -46,6 +50,7 @@ class Person(NamedTuple):
     id: int
     email: str
     is_new: bool = False
+    has_second_factor: bool = False
 
 
 def checked_email(text: str) -> str:
@@ -59,7 +64,7 @@ def checked_email(text: str) -> str:
 def find_by_email(tx: Reader, address: str) -> Person | None:
     """The user who signs in with this address: the same in full, but for case and Gmail's habits (P-29)."""
     row = tx.row(FIND_BY_EMAIL, person_key=email.same_person_key(address))
-    return Person(row[0], row[1]) if row else None
+    return Person(row[0], row[1], has_second_factor=row[3]) if row else None
 
 
 def find_or_create(tx: Transaction, address: str, *, is_verified: bool) -> Person:
@@ -78,9 +83,9 @@ def find_or_create(tx: Transaction, address: str, *, is_verified: bool) -> Perso
             return Person(row[0], row[1], is_new=True)
         row = tx.row(FIND_BY_EMAIL, person_key=key)
         assert row is not None, "a user that conflicts is there"
-    if is_verified:
+    if is_verified and not row[2]:
         tx.run(VERIFY, user_id=row[0])
-    return Person(row[0], row[1])
+    return Person(row[0], row[1], has_second_factor=row[3])
 
 
 def document(row: Row) -> dict[str, Any]:

@@ -22,6 +22,7 @@ def test_the_list_is_for_everybody_and_tells_no_settings(stage: Stage) -> None:
         {"method": "development", "title": "Development", "kind": "development"},
         {"method": "email-code", "title": "E-mail", "kind": "code"},
         {"method": "openid", "title": "Club login", "kind": "redirect"},
+        {"method": "passkey", "title": "Passkey", "kind": "passkey"},
     ]
     assert b"id.test" not in shown.body
 

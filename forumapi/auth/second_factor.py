@@ -1,0 +1,57 @@
+"""The step after another method's, for those who have a second factor: a code of their app, or a recovery code.
+
+`POST /auth` of the first method answers with a flow; the same with `method` "second-factor", `flow` and `code` with the
+token. A flow has five tries, a user ten an hour.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from forumapi.auth import flows
+from forumapi.auth.backends import Attempt, Backend, Verified
+from forumapi.db import Transaction
+from forumapi.errors import Unauthorized
+from forumapi.models import one_time
+
+_REFUSED: Final = "This code is wrong, used or too old"
+_STALE: Final = "This sign-in is unknown, used or too old; begin again"
+
+
+class SecondFactorBackend(Backend):
+    """Not a way to begin: it goes on where another method asked for it."""
+
+    name = "second-factor"
+    is_listed = False
+
+    def verify(self, attempt: Attempt) -> Verified:
+        """Raises Unauthorized, TooMany."""
+        given, site_id = attempt.sign_in, attempt.site.id
+        flow = given.flow if isinstance(given.flow, str) else ""
+        code = given.code if isinstance(given.code, str) else ""
+        flows.count(attempt, flows.STEPS_PER_CALLER)
+        with attempt.database.write() as tx:
+            kept = flows.attempt(tx, self.name, site_id, flow)
+        if kept is None:
+            raise Unauthorized(_STALE)
+        with attempt.database.write() as tx:
+            one_time.count_try(tx, kept["userId"])
+        with attempt.database.write() as tx:
+            if not one_time.use(tx, kept["userId"], code):
+                raise Unauthorized(_REFUSED)
+            if flows.take(tx, self.name, site_id, flow) is None:
+                raise Unauthorized(_STALE)
+        return Verified(
+            kept["email"], kept["clientId"], kept["isPlatforms"], has_second_factor=True
+        )
+
+
+def begin(tx: Transaction, site_id: int, user_id: int, verified: Verified) -> str:
+    """Keep what was proven until the code comes; the flow's secret."""
+    kept = {
+        "userId": user_id,
+        "email": verified.email,
+        "clientId": verified.client_id,
+        "isPlatforms": verified.is_platforms,
+    }
+    return flows.begin(tx, SecondFactorBackend.name, site_id, kept)

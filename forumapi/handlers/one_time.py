@@ -1,0 +1,150 @@
+"""The caller's second factor: one-time codes of an app, and recovery codes. Wire: docs/api/auth.md."""
+
+from __future__ import annotations
+
+import secrets
+from contextlib import AbstractContextManager
+from typing import ClassVar
+
+from msgspec import UNSET, Struct, UnsetType
+
+from forumapi import fragments, itemtypes, mail, schemas
+from forumapi.body import given
+from forumapi.context import Context
+from forumapi.db import Transaction
+from forumapi.errors import Conflict, Invalid
+from forumapi.handler import LOGIN, Handler, needs
+from forumapi.models import bearer, journal, one_time
+from forumapi.models.bearer import Bearer
+from forumapi.response import Data, Done, Result
+
+
+class CodeBody(Struct):
+    """A body that proves the second factor: a code of the app, or (not to confirm it) a recovery code."""
+
+    code: str | UnsetType = UNSET
+
+
+class OneTimeHandler(Handler):
+    """The caller's second factor."""
+
+    allow = "OPTIONS,HEAD,GET,POST,PUT,DELETE"
+    takes_idempotency_key = False
+    also_answers = {"POST": (409,)}
+    required_keys: ClassVar = {"PUT": ("code",), "DELETE": ("code",)}
+
+    @needs(LOGIN, answer=schemas.OneTime)
+    def get(self, ctx: Context) -> Result:
+        """Whether there is one, since when, and how many recovery codes are left."""
+        person = bearer.find(ctx.reader, ctx.identity)
+        found = one_time.find(ctx.reader, person.user_id)
+        since = found.confirmed if found else None
+        return Data(
+            fragments.dumps(
+                {
+                    "enabled": since is not None,
+                    "since": fragments.when(since) if since else None,
+                    "recoveryCodes": found.recovery_codes if found else 0,
+                }
+            )
+        )
+
+    @needs(LOGIN, answer=schemas.OneTimeSecret)
+    def post(self, ctx: Context) -> Result:
+        """Begins: a secret for the app, which counts once PUT brings a code of it. 409 while there is one already."""
+        person = bearer.lock(ctx.writer, ctx.identity)
+        secret = one_time.begin(ctx.writer, person.user_id)
+        if secret is None:
+            raise Conflict("You have a second factor already; DELETE it first")
+        issuer = mail.plain(ctx.site.title) or ctx.site.host
+        uri = one_time.address(secret, person.email, issuer)
+        return Data(fragments.dumps({"secret": secret, "uri": uri}))
+
+    @needs(LOGIN, body=CodeBody, answer=schemas.RecoveryCodes)
+    def put(self, ctx: Context) -> Result:
+        """Switches it on, with a code of the app; the answer holds ten recovery codes, for the only time.
+
+        Every other session, key and grant of the caller ends: they were made without it.
+        """
+        with _tried(ctx) as tx:
+            person = _proven(ctx, tx, is_new=True)
+            codes = one_time.confirm(tx, person.user_id)
+            bearer.end_others(tx, person.user_id, ctx.identity.token_id)
+            record(ctx, tx)
+            tell(ctx, person, "A second factor was added to your account", tx)
+        return Data(fragments.dumps({"recoveryCodes": codes}))
+
+    @needs(LOGIN, body=CodeBody)
+    def delete(self, ctx: Context) -> Result:
+        """Switches it off, with a code of the app or a recovery code."""
+        with _tried(ctx) as tx:
+            person = _proven(ctx, tx)
+            one_time.delete(tx, person.user_id)
+            record(ctx, tx)
+            tell(ctx, person, "The second factor was removed from your account", tx)
+        return Done()
+
+
+class RecoveryCodesHandler(Handler):
+    """The caller's recovery codes."""
+
+    allow = "OPTIONS,POST"
+    takes_idempotency_key = False
+    required_keys: ClassVar = {"POST": ("code",)}
+
+    @needs(LOGIN, body=CodeBody, answer=schemas.RecoveryCodes)
+    def post(self, ctx: Context) -> Result:
+        """Ten new ones in the place of all there were, for the only time; with a code of the app or a recovery code."""
+        with _tried(ctx) as tx:
+            person = _proven(ctx, tx)
+            codes = one_time.renew(tx, person.user_id)
+            record(ctx, tx)
+            tell(ctx, person, "Your recovery codes were replaced", tx)
+        return Data(fragments.dumps({"recoveryCodes": codes}))
+
+
+def _tried(ctx: Context) -> AbstractContextManager[Transaction]:
+    """A transaction for the work, after the try was counted in one of its own: a wrong code is counted all the same."""
+    user_id = bearer.find(ctx.reader, ctx.identity).user_id
+    ctx.writer.end()
+    with ctx.app.database.write() as tx:
+        one_time.count_try(tx, user_id)
+    return ctx.app.database.write()
+
+
+def _proven(ctx: Context, tx: Transaction, *, is_new: bool = False) -> Bearer:
+    person = bearer.lock(tx, ctx.identity)
+    if not one_time.use(tx, person.user_id, given(ctx.body.code, ""), is_new=is_new):
+        raise Invalid("code", "is wrong, used or too old")
+    return person
+
+
+def record(ctx: Context, tx: Transaction | None = None) -> None:
+    """Note in the audit that the caller changed how they sign in."""
+    me = ctx.identity.profile_id
+    journal.record(
+        tx or ctx.writer,
+        ctx.site.id,
+        journal.PATCHED,
+        itemtypes.AUTH,
+        me,
+        actor=me,
+        ip=ctx.ip,
+    )
+
+
+def tell(ctx: Context, person: Bearer, text: str, tx: Transaction | None = None) -> None:
+    """Tell the person by mail, where there is mail: whoever did not do this must get to know."""
+    app = ctx.app
+    if not mail.is_possible(app.config):
+        return
+    writer = tx or ctx.writer
+    mail.queue(
+        writer,
+        cause=f"credentials:{secrets.token_hex(16)}",
+        site_id=ctx.site.id,
+        recipient=person.email,
+        subject=text,
+        text=f"{text}, on {mail.plain(ctx.site.title)}.\n\nIf it was not you, sign out everywhere and tell us.\n",
+    )
+    writer.after_commit(app.mail.wake)
