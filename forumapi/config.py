@@ -391,6 +391,20 @@ class Config:
     token_days: int = _setting(
         365, "days", "Life of an access token.", reload=True, rule=_between(1, 3_650)
     )
+    oauth_access_minutes: int = _setting(
+        60,
+        "minutes",
+        "Life of an access token that is given to a client of a site.",
+        reload=True,
+        rule=_between(1, 1_440),
+    )
+    oauth_refresh_days: int = _setting(
+        30,
+        "days",
+        "Life of a refresh token, counted from its own making.",
+        reload=True,
+        rule=_between(1, 365),
+    )
     sign_in_code_minutes: int = _setting(
         15,
         "minutes",

@@ -100,6 +100,8 @@ class Handler:
     receives_files: ClassVar[bool] = False
     # Requests that must not be refused for a token, since they are about to make or end one.
     ignores_token: ClassVar[bool] = False
+    # How refusals look beside the usual way: "OAuth" for those of the protocol, "Page" for pages.
+    error_form: ClassVar[str] = ""
     # What a method's own statement would cost a round trip for may come with who calls (Identity.more).
     identity: ClassVar[Asked] = Asked(IDENTITY)
     # Method -> media types that `receive` takes, beside those of the declared body.

@@ -20,12 +20,13 @@ from forumapi import __version__, itemtypes, scopes
 from forumapi.app import CONVERTERS, NumberConverter
 from forumapi.handler import ANYONE, ANYTHING, Handler, Need, Operation, Param
 from forumapi.paging import DEFAULT_LIMIT, MAX_LIMIT, STEP
-from forumapi.schemas import ErrorDetail
+from forumapi.schemas import ErrorDetail, OAuthError
 
 Routes = Mapping[str, type[Handler]]
 Schema = dict[str, Any]
 
 JSON: Final = "application/json"
+HTML: Final = "text/html; charset=utf-8"
 FORM: Final = "application/x-www-form-urlencoded"
 _REF: Final = "#/components/schemas/{name}"
 _PART: Final = re.compile(r"<(?:(?P<kind>\w+)(?:\([^)]*\))?:)?(?P<name>\w+)>")
@@ -66,6 +67,7 @@ change the form of the answer, or the method that is meant, so they are describe
 are those without them."""
 
 _DESCRIPTIONS: Final[dict[int, str]] = {
+    303: "A page goes on at `Location`.",
     304: "The client holds the current answer.",
     400: "Something sent breaks a rule; the text names the field and the rule (codes 1 to 4, 17 to 19, 21 to 23).",
     401: "The token is malformed, unknown or expired (codes 6 and 7), or a sign-in was refused.",
@@ -430,7 +432,9 @@ def _operation(place: Place, verb: str, operation: Operation, schemas: _Schemas)
         **_passed(operation, schemas),
         **_also(place.handler, verb, operation, schemas),
         **{
-            str(status): _response(status, place.handler if verb == "POST" else Handler)
+            str(status): _response(
+                status, place.handler if verb == "POST" or place.handler.error_form else Handler
+            )
             for status in _statuses(place, verb, operation)
         },
     }
@@ -584,8 +588,23 @@ def _headers(*names: str) -> Schema:
 
 
 def _response(status: int, handler: type[Handler] = Handler) -> Schema:
+    if handler.error_form and status in _FORMED:
+        return {"$ref": f"#/components/responses/{handler.error_form}{status}"}
     kind = "Bare" if getattr(handler, "errors_without_data", False) and status != 304 else ""
     return {"$ref": f"#/components/responses/{kind}{status}"}
+
+
+# Refusals that the protocol or a page says in its own way.
+_FORMED: Final = (400, 401, 403, 429, 501)
+
+
+def _formed(status: int, usual: Schema) -> Iterable[tuple[str, Schema]]:
+    """The same refusal as the OAuth protocol and as a page may say it instead, by name."""
+    enveloped = usual["content"][JSON]["schema"]
+    either = {"anyOf": [enveloped, {"$ref": _REF.format(name="OAuthError")}]}
+    yield f"OAuth{status}", {**usual, "content": {JSON: {"schema": either}}}
+    page = {HTML: {"schema": {"type": "string"}}}
+    yield f"Page{status}", {**usual, "content": {**usual["content"], **page}}
 
 
 def _responses() -> Schema:
@@ -595,6 +614,14 @@ def _responses() -> Schema:
     for status, description in _DESCRIPTIONS.items():
         if status == 304:
             made["304"] = {"description": description, "headers": _headers("ETag")}
+            continue
+        if status == 303:
+            page = {HTML: {"schema": {"type": "string"}}}
+            made["303"] = {
+                "description": description,
+                "headers": _headers("Location"),
+                "content": page,
+            }
             continue
         names = ["X-Request-Id", *_RATE_HEADERS]
         if status in (409, 429, 503):
@@ -608,6 +635,8 @@ def _responses() -> Schema:
                 "headers": _headers(*names),
                 "content": {JSON: {"schema": _envelope(status, data, texts)}},
             }
+        if status in _FORMED:
+            made |= _formed(status, made[str(status)])
     return made
 
 
@@ -640,6 +669,7 @@ class _Schemas:
             answers |= {repr(other): other for other in other_answers(one).values()}
         bodies = {repr(o.body): o.body for o in operations if o.body is not None}
         answers["error"] = ErrorDetail
+        answers["refusal"] = OAuthError
         self._answers, answered = _made(answers)
         self._bodies, sent = _made(bodies)
         sent = {name: _lenient(schema) for name, schema in sent.items()}

@@ -463,7 +463,7 @@ def _finish(app: App, ctx: Context, operation: Operation, result: Result, method
         known = ctx.environ.get("HTTP_IF_NONE_MATCH", "")
         if is_read and tag is not None and response.none_match(known, tag):
             return 304, headers, b""
-        return 200, headers, result.body
+        return result.status, headers, result.body
     if isinstance(result, Bytes):
         return (
             result.status,

@@ -28,6 +28,7 @@ STATUS_LINES: Final = {
     206: "206 Partial Content",
     301: "301 Moved Permanently",
     302: "302 Found",
+    303: "303 See Other",
     304: "304 Not Modified",
     307: "307 Temporary Redirect",
     400: "400 Bad Request",
@@ -101,16 +102,24 @@ class Elsewhere(SeeOther):
 
 
 class Bare:
-    """200 without the envelope."""
+    """An answer without the envelope, 200 unless another status is said.
 
-    __slots__ = ("body", "content_type", "headers")
+    A status of 400 and above is an answer all the same: what was written on the way to it is committed.
+    """
+
+    __slots__ = ("body", "content_type", "headers", "status")
 
     def __init__(
-        self, body: bytes, content_type: str, headers: tuple[tuple[str, str], ...] = ()
+        self,
+        body: bytes,
+        content_type: str,
+        headers: tuple[tuple[str, str], ...] = (),
+        status: int = 200,
     ) -> None:
         self.body = body
         self.content_type = content_type
         self.headers = headers
+        self.status = status
 
 
 class Chunks:

@@ -48,6 +48,22 @@ from forumapi.handlers.microcosms import MicrocosmHandler, MicrocosmsHandler, Mi
 from forumapi.handlers.moderation import ModerationHandler
 from forumapi.handlers.one_time import OneTimeHandler, RecoveryCodesHandler
 from forumapi.handlers.passkeys import PasskeyBeginHandler, PasskeyHandler, PasskeysHandler
+from forumapi.handlers.oauth import (
+    OAuthDeviceHandler,
+    OAuthIntrospectHandler,
+    OAuthMetadataHandler,
+    OAuthRevokeHandler,
+    OAuthTokenHandler,
+)
+from forumapi.handlers.oauth_clients import (
+    ClientHandler,
+    ClientSecretHandler,
+    ClientsHandler,
+    GrantHandler,
+    GrantsHandler,
+    ScopesHandler,
+)
+from forumapi.handlers.oauth_pages import AuthorizeHandler, DevicePageHandler
 from forumapi.handlers.permission import PermissionHandler
 from forumapi.handlers.profiles import (
     ProfileHandler,
@@ -113,6 +129,7 @@ ROOT: dict[str, type[Handler]] = {
 
 SITE: dict[str, type[Handler]] = {
     "/": TopHandler,
+    "/.well-known/oauth-authorization-server": OAuthMetadataHandler,
     "/api": ApiHandler,
     "/api/v1": V1Handler,
     "/api/v1/auth": AuthHandler,
@@ -190,6 +207,16 @@ SITE: dict[str, type[Handler]] = {
     "/api/v1/microcosms/<microcosm:item>/roles/<role:role>/profiles/<profile:profile>": RoleProfileHandler,
     "/api/v1/microcosms/tree": MicrocosmTreeHandler,
     "/api/v1/moderation": ModerationHandler,
+    "/api/v1/oauth/clients": ClientsHandler,
+    "/api/v1/oauth/clients/<number:client_id>": ClientHandler,
+    "/api/v1/oauth/clients/<number:client_id>/secret": ClientSecretHandler,
+    "/api/v1/oauth/device": OAuthDeviceHandler,
+    "/api/v1/oauth/grants": GrantsHandler,
+    "/api/v1/oauth/grants/<number:grant_id>": GrantHandler,
+    "/api/v1/oauth/introspect": OAuthIntrospectHandler,
+    "/api/v1/oauth/revoke": OAuthRevokeHandler,
+    "/api/v1/oauth/scopes": ScopesHandler,
+    "/api/v1/oauth/token": OAuthTokenHandler,
     "/api/v1/openapi.json": OpenapiHandler,
     "/api/v1/out/<code>": OutHandler,
     "/api/v1/permission": PermissionHandler,
@@ -228,4 +255,6 @@ SITE: dict[str, type[Handler]] = {
     "/api/v1/users/<user:item>": UserHandler,
     "/api/v1/users/batch": UsersBatchHandler,
     "/api/v1/whoami": WhoamiHandler,
+    "/oauth/authorize": AuthorizeHandler,
+    "/oauth/device": DevicePageHandler,
 }

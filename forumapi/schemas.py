@@ -564,6 +564,101 @@ class DryRun(Struct, kw_only=True):
     leaves: ProfilePreview
 
 
+# ---------------------------------------------------------------- OAuth 2 (docs/api/oauth.md)
+
+
+class Scope(Struct, kw_only=True):
+    """What a token may be limited to."""
+
+    scope: Annotated[str, Meta(examples=["comments:read"])]
+    description: Annotated[str, Meta(description="What it lets one do, for people.")]
+
+
+class OAuthClient(Struct, kw_only=True):
+    """A program that asks the people of a site for leave to act for them. `id` is its client_id."""
+
+    id: Id
+    name: Text
+    confidential: Annotated[bool, Meta(description="It has a secret.")]
+    secret: Annotated[str, Meta(description="Only in the answer that makes it.")] | UnsetType = (
+        UNSET
+    )
+    redirectUris: list[str]
+    scopes: Annotated[list[str], Meta(description="What it may ask for at most.")]
+    deviceFlow: Annotated[bool, Meta(description="It may ask for device codes.")]
+    created: Time
+    meta: LinksMeta
+
+
+class OAuthClients(Struct, kw_only=True):
+    """The clients of a site."""
+
+    clients: Paged[OAuthClient]
+    meta: LinksMeta
+
+
+class OAuthGrant(Struct, kw_only=True):
+    """What the caller let a client do."""
+
+    id: Id
+    clientId: Id
+    clientName: Text
+    scopes: list[Scope]
+    created: Time
+    refreshed: Annotated[str, Meta(description="When the client last came for a new token.")]
+    meta: LinksMeta
+
+
+class OAuthGrants(Struct, kw_only=True):
+    """The clients that may act for the caller."""
+
+    grants: Paged[OAuthGrant]
+    meta: LinksMeta
+
+
+class OAuthTokens(Struct, kw_only=True):
+    """The answer to a token request (RFC 6749, section 5.1)."""
+
+    access_token: str
+    expires_in: Annotated[int, Meta(ge=1, description="Seconds.")]
+    token_type: Literal["Bearer"]
+    scope: str
+    refresh_token: str
+
+
+class OAuthDevice(Struct, kw_only=True):
+    """The answer to a device (RFC 8628, section 3.2)."""
+
+    verification_uri: str
+    expires_in: Annotated[int, Meta(ge=1, description="Seconds.")]
+    user_code: str
+    device_code: str
+    interval: Annotated[int, Meta(ge=1, description="Seconds to wait between polls.")]
+    scope: str
+    verification_uri_complete: str
+
+
+class OAuthIntrospection(Struct, kw_only=True):
+    """What a token is worth (RFC 7662, section 2.2)."""
+
+    active: bool
+    scope: str | UnsetType = UNSET
+    client_id: str | UnsetType = UNSET
+    token_type: str | UnsetType = UNSET
+    exp: Annotated[int, Meta(description="Seconds since 1970.")] | UnsetType = UNSET
+    iat: Annotated[int, Meta(description="Seconds since 1970.")] | UnsetType = UNSET
+    sub: Annotated[str, Meta(description="The id of the profile.")] | UnsetType = UNSET
+
+
+class OAuthError(Struct, kw_only=True):
+    """A refusal of the protocol (RFC 6749, section 5.2)."""
+
+    error: Annotated[str, Meta(examples=["invalid_grant"])]
+    error_description: str | UnsetType = UNSET
+    error_uri: str | UnsetType = UNSET
+    state: str | UnsetType = UNSET
+
+
 # ---------------------------------------------------------------- sites (platform 2)
 
 

@@ -305,6 +305,8 @@ def _order(schema: dict[str, Any], value: Any, place: str) -> Iterator[str]:
 def _chosen(options: list[dict[str, Any]], value: Any) -> dict[str, Any]:
     """The option that a value, known to be valid, was meant as: told by null and by `itemType`."""
     for option in map(_resolved, options):
+        if isinstance(value, dict) and not set(value) <= set(option.get("properties", ())):
+            continue
         if (value is None) == (option.get("type") == "null"):
             tag = option.get("properties", {}).get("itemType", {}).get("enum")
             if tag is None or value.get("itemType") in tag:

@@ -14,7 +14,7 @@ ROWS = {
     3: "processor handler context body csv_body response upload",
     2: "models auth updates permissions patch thumbnails mail outbound migrate embedded",
     1: "db cache fragments paging storage images content realtime.hub ratelimit",
-    0: "errors itemtypes config links log metrics addresses schemas scopes filetypes offload",
+    0: "errors itemtypes config links log metrics addresses schemas scopes pages filetypes offload",
 }
 # A row may look up only here, each for its reason.
 UP = {

@@ -161,6 +161,7 @@ def test_head_has_the_headers_of_get_and_no_body(
 # Platform 12 and content 1.12, as they stand there.
 ALLOW_SITE = {
     "/": "OPTIONS,GET,HEAD",
+    "/.well-known/oauth-authorization-server": "OPTIONS,GET,HEAD",
     "/api": "OPTIONS,GET,HEAD",
     "/api/v1": "OPTIONS,GET,HEAD",
     "/api/v1/auth": "OPTIONS,POST,HEAD,GET,DELETE",
@@ -238,6 +239,16 @@ ALLOW_SITE = {
     "/api/v1/microcosms/<microcosm:item>/roles/<role:role>/profiles/<profile:profile>": "OPTIONS,GET,HEAD,PUT,DELETE",
     "/api/v1/microcosms/tree": "OPTIONS,HEAD,GET",
     "/api/v1/moderation": "OPTIONS,GET,HEAD",
+    "/api/v1/oauth/clients": "OPTIONS,GET,HEAD,POST",
+    "/api/v1/oauth/clients/<number:client_id>": "OPTIONS,GET,HEAD,PUT,DELETE",
+    "/api/v1/oauth/clients/<number:client_id>/secret": "OPTIONS,POST",
+    "/api/v1/oauth/device": "OPTIONS,POST",
+    "/api/v1/oauth/grants": "OPTIONS,GET,HEAD",
+    "/api/v1/oauth/grants/<number:grant_id>": "OPTIONS,DELETE",
+    "/api/v1/oauth/introspect": "OPTIONS,POST",
+    "/api/v1/oauth/revoke": "OPTIONS,POST",
+    "/api/v1/oauth/scopes": "OPTIONS,GET,HEAD",
+    "/api/v1/oauth/token": "OPTIONS,POST",
     "/api/v1/openapi.json": "OPTIONS,GET,HEAD",
     "/api/v1/out/<code>": "OPTIONS,GET,HEAD",
     "/api/v1/permission": "OPTIONS,HEAD,GET",
@@ -276,6 +287,8 @@ ALLOW_SITE = {
     "/api/v1/users/<user:item>": "OPTIONS,HEAD,GET,PUT,DELETE",
     "/api/v1/users/batch": "OPTIONS,POST",
     "/api/v1/whoami": "OPTIONS,GET,HEAD",
+    "/oauth/authorize": "OPTIONS,GET,HEAD,POST",
+    "/oauth/device": "OPTIONS,GET,HEAD,POST",
 }
 ALLOW_ROOT = {
     "/api/v1/hosts/<host>": "OPTIONS,HEAD,GET",

@@ -32,12 +32,17 @@ BODIES: dict[str, Any] = {
 
 
 def _addresses() -> list[tuple[str, str, str]]:
-    """(method, address, type) of every route of a site host that names one thing by number."""
+    """(method, address, type) of every route of a site host that names one thing by number.
+
+    For a plain number it is the name of the parameter.
+    """
     found = []
     for url, handler in routes.SITE.items():
         names = [found for found in _PARAMETER.findall(url) if found[0] != "key"]
         if len(names) == 1:
-            found += [(method, url, names[0][0]) for method in handler.operations]
+            kind, name = names[0]
+            named = name if kind == "number" else kind
+            found += [(method, url, named) for method in handler.operations]
     return found
 
 
@@ -57,7 +62,17 @@ def foreign(make: Factory, trains: Site) -> dict[str, int]:
         "poll": make.conversation(trains, item_type=itemtypes.POLL).id,
         "site": trains.id,
         "role": make.role(trains, trains.root_id, "Readers", rights=("read",))[1],
+        "session_id": _token_id(make, trains),
     }
+
+
+def _token_id(make: Factory, site: Site) -> int:
+    """The number of somebody's session."""
+    rows = make.sql(
+        "SELECT token_id FROM access_tokens WHERE user_id = %(user_id)s",
+        user_id=site.member.user_id,
+    )
+    return int(rows[0][0])
 
 
 def _cast(site: Site) -> Iterator[tuple[str, Person | None]]:
@@ -90,7 +105,7 @@ def test_a_foreign_id_is_answered_like_none(
                     by=by,
                     json=ATTRIBUTES if url.endswith("/attributes") else BODIES.get(method),
                 )
-                for id in (foreign[kind], NEVER)
+                for id in (foreign.get(kind, foreign["number"]), NEVER)
             ]
             assert _told(answers[0]) == _told(answers[1]), (name, method, url)
             assert answers[0].status >= 400 or method == "DELETE", (name, method, url)

@@ -115,12 +115,14 @@ def make(
     user_agent: str = "",
     ip: str = "",
     grant_id: int = 0,
+    secret: str = "",
 ) -> Made:
     """Make a token of a user; `kind` is one of KINDS.
 
     `scopes` None: all that its user may do; `site_id` 0: good on every site. `user_agent` is kept as far as it is text.
+    `secret` is one of new_secret() that is known already.
     """
-    secret = new_secret()
+    secret = secret or new_secret()
     id = tx.value(
         CREATE,
         token_hash=token_hash(secret),

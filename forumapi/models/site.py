@@ -258,6 +258,11 @@ class Site:
         return self.platform_domain if self.is_root else f"{self.key}.{self.platform_domain}"
 
     @property
+    def origin(self) -> str:
+        """Where the API is reached, without a trailing slash: scheme, host and port."""
+        return self._origin
+
+    @property
     def url(self) -> str:
         """siteURL (platform 2.2), without a trailing slash."""
         if self.domain and not self.is_root:

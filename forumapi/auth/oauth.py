@@ -1,0 +1,251 @@
+"""forumapi as an OAuth 2 provider for the clients of one site, on oauthlib (architecture 6). Docs: docs/api/oauth.md.
+
+oauthlib knows the protocol: what a request must hold, in which order it is judged, what the answer looks like. `Rules`
+is what it asks us: clients, codes, tokens. Only authorization code with PKCE (S256), device code and refresh exist.
+
+A refusal is an answer and no exception, so that what it has to write (a code used up, a family ended) is committed.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from urllib.parse import urlencode
+
+from oauthlib.common import Request
+from oauthlib.oauth2 import (
+    AuthorizationCodeGrant,
+    AuthorizationEndpoint,
+    BearerToken,
+    IntrospectEndpoint,
+    RefreshTokenGrant,
+    RevocationEndpoint,
+    TokenEndpoint,
+)
+from oauthlib.oauth2.rfc6749.errors import (
+    FatalClientError,
+    InvalidRequestError,
+    OAuth2Error,
+    UnauthorizedClientError,
+)
+from oauthlib.oauth2.rfc6749.grant_types.authorization_code import code_challenge_method_s256
+from oauthlib.oauth2.rfc8628.endpoints import DeviceAuthorizationEndpoint
+from oauthlib.oauth2.rfc8628.grant_types import DeviceCodeGrant
+
+from forumapi.auth.oauth_rules import DEVICE_GRANT, Rules
+from forumapi.models import device_code
+from forumapi.models.access_token import new_secret
+from forumapi.models.oauth_client import Client
+
+if TYPE_CHECKING:
+    from forumapi.config import Config
+    from forumapi.models.site import Site
+
+Pairs = Iterable[tuple[str, str]]
+
+# What of a request oauthlib gets to see: it takes over every parameter there is, its own inner ones too.
+_ASKED: Final = frozenset(
+    (
+        "client_id",
+        "code_challenge",
+        "code_challenge_method",
+        "redirect_uri",
+        "response_type",
+        "scope",
+        "state",
+    )
+)
+_SENT: Final = frozenset(
+    (
+        "client_id",
+        "client_secret",
+        "code",
+        "code_verifier",
+        "device_code",
+        "grant_type",
+        "redirect_uri",
+        "refresh_token",
+        "scope",
+        "token",
+        "token_type_hint",
+    )
+)
+# A SHA-256 in base64url without padding.
+_CHALLENGE: Final = re.compile(r"[A-Za-z0-9_-]{43}")
+_MOST_STATE: Final = 2000
+
+
+class Asked(NamedTuple):
+    """An authorization request that is in order: who asks, for what, and where the answer goes."""
+
+    client: Client
+    scopes: list[str]
+    redirect_uri: str
+
+
+class Refused(NamedTuple):
+    """One that is not. `location`: where the client is told; "" when it can't be trusted with that."""
+
+    text: str
+    location: str
+
+
+class Answer(NamedTuple):
+    """What a client gets: a status and a JSON body without the envelope."""
+
+    status: int
+    body: bytes
+
+
+class _Codes(AuthorizationCodeGrant):
+    """S256 alone: with "plain" whoever sees the request can redeem the code."""
+
+    _code_challenge_methods = {"S256": code_challenge_method_s256}
+
+
+class Provider:
+    """The provider of one site, for one request. `tx` reads for `validate`, and writes for all else."""
+
+    def __init__(
+        self, tx: Any, site: Site, config: Config, known: Iterable[str], ip: str = ""
+    ) -> None:
+        self._tx = tx
+        self._site = site
+        self._rules = Rules(tx, site.id, config, known, ip)
+        rules: Any = self._rules
+        codes = _Codes(rules, pre_auth=[_check_request])
+        bearer: Any = BearerToken(
+            rules,
+            token_generator=lambda _: new_secret(),
+            expires_in=config.oauth_access_minutes * 60,
+        )
+        self._authorization = AuthorizationEndpoint("code", bearer, {"code": codes})
+        self._token = TokenEndpoint(
+            "authorization_code",
+            bearer,
+            {
+                "authorization_code": codes,
+                "refresh_token": RefreshTokenGrant(rules),
+                DEVICE_GRANT: DeviceCodeGrant(rules),
+            },
+        )
+        new_user_code: Any = device_code.new_user_code
+        self._revocation = RevocationEndpoint(rules)
+        self._introspection = IntrospectEndpoint(rules)
+        self._device = DeviceAuthorizationEndpoint(
+            rules,
+            f"{site.origin}/oauth/device",
+            expires_in=device_code.LIFE_S,
+            interval=device_code.INTERVAL_S,
+            verification_uri_complete=f"{site.origin}/oauth/device?user_code={{user_code}}",
+            user_code_generator=new_user_code,
+        )
+
+    # ---------------------------------------------------------------- asking a person
+
+    def validate(self, query: Pairs) -> Asked | Refused:
+        """What an authorization request asks for, or why it is refused."""
+        try:
+            granted, found = self._authorization.validate_authorization_request(_uri(query))
+        except FatalClientError as error:
+            return Refused(_sentence(error), "")
+        except OAuth2Error as error:
+            return Refused(_sentence(error), self._told(error.in_uri(str(error.redirect_uri))))
+        request = found["request"]
+        return Asked(request.client, granted, request.redirect_uri)
+
+    def grant(self, query: Pairs, asked: Asked, user_id: int) -> str:
+        """Give the client a code; the address that takes it there."""
+        headers, _, _ = self._authorization.create_authorization_response(
+            _uri(query), scopes=asked.scopes, credentials={"user": user_id}
+        )
+        return self._told(headers["Location"])
+
+    def deny(self, query: Pairs, asked: Asked) -> str:
+        """The address that tells the client that the person said no."""
+        state = dict(query).get("state")
+        told = [("error", "access_denied"), *([("state", state)] if state else [])]
+        mark = "&" if "?" in asked.redirect_uri else "?"
+        return self._told(f"{asked.redirect_uri}{mark}{urlencode(told)}")
+
+    def _told(self, location: str) -> str:
+        """With who answers, so that a client of many providers can't be made to mix them up (RFC 9207)."""
+        return f"{location}&{urlencode({'iss': self._site.origin})}"
+
+    # ---------------------------------------------------------------- asked by a client
+
+    def token(self, pairs: Pairs, authorization: str) -> Answer:
+        """Exchange a code or a refresh token for tokens (RFC 6749, 7636, 8628)."""
+        return self._ask(self._token.create_token_response, pairs, authorization)
+
+    def revoke(self, pairs: Pairs, authorization: str) -> Answer:
+        """End a token that the client does not need any more (RFC 7009)."""
+        answer = self._ask(self._revocation.create_revocation_response, pairs, authorization)
+        return Answer(answer.status, answer.body or b"{}")
+
+    def introspect(self, pairs: Pairs, authorization: str) -> Answer:
+        """What is so of a token of the client's own (RFC 7662)."""
+        return self._ask(self._introspection.create_introspect_response, pairs, authorization)
+
+    def device(self, pairs: Pairs, authorization: str) -> Answer:
+        """Codes for a device without a browser (RFC 8628)."""
+        answer = self._ask(self._device.create_device_authorization_response, pairs, authorization)
+        if answer.status != 200:
+            return answer
+        data = json.loads(answer.body)
+        client = self._rules.client
+        assert client is not None  # it was authenticated
+        if not client.device_flow:
+            return _refusal(UnauthorizedClientError())
+        device_code.add(
+            self._tx,
+            self._site.id,
+            client.id,
+            data["scope"].split(),
+            data["device_code"],
+            data["user_code"],
+        )
+        return answer
+
+    @staticmethod
+    def _ask(endpoint: Any, pairs: Pairs, authorization: str) -> Answer:
+        headers = {"Content-Type": "application/x-www-form-urlencoded"}
+        if authorization:
+            headers["Authorization"] = authorization
+        sent = [(name, value) for name, value in pairs if name in _SENT]
+        try:
+            _, body, status = endpoint(_URI, http_method="POST", body=sent, headers=headers)
+        except OAuth2Error as error:
+            return _refusal(error)
+        return Answer(status, (json.dumps(body) if isinstance(body, dict) else body).encode())
+
+
+# oauthlib wants an address; what it says plays no part, and TLS ends before us.
+_URI: Final = "https://provider.invalid/"
+
+
+def _uri(query: Pairs) -> str:
+    asked = [(name, value) for name, value in query if name in _ASKED]
+    return f"{_URI}?{urlencode(asked)}" if asked else _URI
+
+
+def _refusal(error: OAuth2Error) -> Answer:
+    return Answer(error.status_code, error.json.encode())
+
+
+def _sentence(error: OAuth2Error) -> str:
+    return str(error.description or error.error).rstrip(".")
+
+
+def _check_request(request: Request) -> dict[str, Any]:
+    """What oauthlib leaves open of an authorization request."""
+    if request.code_challenge is not None and not _CHALLENGE.fullmatch(request.code_challenge):
+        raise InvalidRequestError("code_challenge must be a SHA-256 in base64url", request=request)
+    if request.state is not None and len(request.state) > _MOST_STATE:
+        raise InvalidRequestError(f"state may have at most {_MOST_STATE} characters")
+    for name in ("code_challenge", "code_challenge_method"):
+        if name in request.duplicate_params:
+            raise InvalidRequestError(f"Duplicate {name} parameter.", request=request)
+    return {}

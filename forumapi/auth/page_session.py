@@ -1,0 +1,80 @@
+"""Who is at one of the engine's own pages: a cookie of a few minutes, good for those pages alone.
+
+Its value is at first a random text, then the secret of a token that is bound to the site and has no scope at all, so
+that whoever gets hold of it can't use the API. Forms carry a text made from it and from the page's address.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import re
+import secrets
+from typing import Any, Final
+
+from forumapi.auth import identity
+from forumapi.auth.identity import IDENTITY, Asked, Identity
+from forumapi.db import Query, Reader, Transaction
+from forumapi.errors import Unauthorized
+
+LIFE_S: Final = 600
+_VALUE: Final = re.compile(r"[A-Za-z0-9_-]{32,128}")
+
+# What signing in has just made, from a full token into one for pages.
+CONFINE = Query(
+    "page_session.confine",
+    """
+    UPDATE access_tokens t
+       SET kind = 'page', scopes = '{}', site_id = %(site_id)s, name = '',
+           expires = now() + make_interval(secs => %(life_s)s::int)
+     WHERE t.token_hash = %(token_hash)s""",
+)
+
+END = Query(
+    "page_session.end",
+    """
+    DELETE FROM access_tokens t
+     WHERE t.token_hash = %(token_hash)s AND t.site_id = %(site_id)s AND t.kind = 'page'""",
+)
+
+
+def new_value() -> str:
+    """A cookie for somebody who is not signed in."""
+    return secrets.token_urlsafe(32)
+
+
+def is_value(text: str) -> bool:
+    """Whether this may be a cookie of ours."""
+    return _VALUE.fullmatch(text) is not None
+
+
+def confine(tx: Transaction, site_id: int, secret: str) -> None:
+    """Make a token that was given for a sign-in one for pages of this site, for ten minutes."""
+    tx.run(CONFINE, token_hash=identity.token_hash(secret), site_id=site_id, life_s=LIFE_S)
+
+
+def find(tx: Reader, site_id: int, value: str) -> Identity | None:
+    """Who is signed in with this cookie, banned or not; None for nobody."""
+    try:
+        found = identity.find(tx, site_id, value, Asked(IDENTITY))
+    except Unauthorized:
+        return None
+    # A token for the API is no cookie: this one has the empty set of scopes.
+    return found if found.scopes == frozenset() and found.profile_id else None
+
+
+def end(tx: Transaction, site_id: int, value: str) -> None:
+    """Sign out of the pages."""
+    tx.run(END, token_hash=identity.token_hash(value), site_id=site_id)
+
+
+def form_key(value: str, address: str) -> str:
+    """What a form on the page at `address` (path and query) must carry for this cookie."""
+    return hmac.new(value.encode(), address.encode(), hashlib.sha256).hexdigest()
+
+
+def is_form_key(given: Any, value: str, address: str) -> bool:
+    """Whether a form carries it."""
+    return isinstance(given, str) and hmac.compare_digest(
+        given.encode(), form_key(value, address).encode()
+    )

@@ -1,0 +1,405 @@
+"""Pages on which a person signs in and says what a client may do. Wire: docs/api/oauth.md.
+
+Whoever is at a page is known by its cookie alone (`auth.page_session`), never by a bearer token. The request that a
+form is about stands in the address, which the form's key covers, and is judged anew with every answer.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar, Final
+from urllib.parse import urlsplit
+
+from msgspec import UNSET, Struct, UnsetType
+from werkzeug.http import dump_cookie, parse_cookie
+
+from forumapi import pages, scopes
+from forumapi.auth import backends, page_session, sign_in
+from forumapi.auth.backends import SignIn
+from forumapi.auth.identity import Identity
+from forumapi.auth.oauth import Asked, Refused
+from forumapi.context import Context
+from forumapi.errors import ApiError, TooMany
+from forumapi.handler import ANYONE, Handler, Param, needs
+from forumapi.handlers.oauth import provider
+from forumapi.models import attempts, device_code, oauth_client, oauth_grant
+from forumapi.models.attempts import Limit
+from forumapi.models.oauth_client import Client
+from forumapi.pages import escape
+from forumapi.response import Bare, Result
+
+# Typing other people's codes is not for guessing at.
+CODES_PER_PERSON: Final = Limit("oauth-device-person", 30, 3600)
+
+
+class Form(Struct):
+    """What the forms of the pages send."""
+
+    csrf: str | UnsetType = UNSET
+    step: str | UnsetType = UNSET
+    email: str | UnsetType = UNSET
+    code: str | UnsetType = UNSET
+    user_code: str | UnsetType = UNSET
+
+
+class PageHandler(Handler):
+    """A page; subclasses say what stands on it for whoever is signed in, and what its buttons do."""
+
+    ignores_token = True
+    takes_idempotency_key = False
+    error_form = "Page"
+    also_answers: ClassVar[dict[str, tuple[int, ...]]] = {
+        "GET": (303, 403),
+        "POST": (303, 401, 403, 501),
+    }
+
+    purpose: ClassVar[str] = ""
+
+    def targets(self, ctx: Context) -> str:
+        """Origins that the forms of this page may lead to, beside its own."""
+        return ""
+
+    def shown(self, ctx: Context, me: Identity, cookie: str) -> Result:
+        """The page for somebody who is signed in."""
+        raise NotImplementedError
+
+    def done(self, ctx: Context, me: Identity, cookie: str, form: Form) -> Result:
+        """What a button does for somebody who is signed in."""
+        raise NotImplementedError
+
+    def look(self, ctx: Context) -> Result:
+        """The page as whoever asks may see it."""
+        cookie = _cookie(ctx)
+        me = page_session.find(ctx.reader, ctx.site.id, cookie) if cookie else None
+        if me is None:
+            return self._email_page(ctx, cookie or page_session.new_value())
+        if me.ban_reason is not None:
+            return _message(ctx, "You can't do this", me.ban_reason, status=403)
+        return self.shown(ctx, me, cookie)
+
+    def act(self, ctx: Context) -> Result:
+        """What a form asks for."""
+        form: Form = ctx.body
+        cookie = _cookie(ctx)
+        if not cookie or not page_session.is_form_key(form.csrf, cookie, _address(ctx)):
+            return _message(
+                ctx,
+                "This page is too old",
+                "Your browser has to keep a cookie for it. Go back to where you came from and begin again.",
+                status=400,
+            )
+        if form.step in ("email", "code"):
+            return self._sign_in(ctx, cookie, form)
+        if form.step == "again":
+            return self._email_page(ctx, cookie)
+        if form.step == "leave":
+            page_session.end(ctx.writer, ctx.site.id, cookie)
+            return _go(_address(ctx), _set_cookie(ctx, ""))
+        me = page_session.find(ctx.reader, ctx.site.id, cookie)
+        if me is None:
+            return self._email_page(ctx, cookie, "You were signed out meanwhile.")
+        if me.ban_reason is not None:
+            return _message(ctx, "You can't do this", me.ban_reason, status=403)
+        return self.done(ctx, me, cookie, form)
+
+    # ---------------------------------------------------------------- signing in
+
+    def _sign_in(self, ctx: Context, cookie: str, form: Form) -> Result:
+        # As with POST /auth: nothing is held meanwhile, each step is a transaction of its own.
+        ctx.writer.end()
+        app, site = ctx.app, ctx.site
+        email = form.email if isinstance(form.email, str) else ""
+        given = SignIn(method="email-code", email=email)
+        if form.step == "code":
+            given.code = form.code if isinstance(form.code, str) else ""
+        try:
+            verified = backends.verify(given, site, ctx.ip, app.config, app.database)
+            if verified is None:
+                app.mail.wake()
+                return self._code_page(ctx, cookie, email)
+            agent = ctx.environ.get("HTTP_USER_AGENT", "")
+            secret = sign_in.complete(app.database, app.config, site, verified, ctx.ip, agent)
+        except ApiError as error:
+            if error.status >= 500 and error.status != 501:
+                raise
+            show = self._code_page if form.step == "code" else self._email_page
+            return show(ctx, cookie, *([email] if form.step == "code" else []), error=error)
+        with app.database.write() as tx:
+            page_session.confine(tx, site.id, secret)
+        return _go(_address(ctx), _set_cookie(ctx, secret))
+
+    def _email_page(
+        self, ctx: Context, cookie: str, text: str = "", *, error: ApiError | None = None
+    ) -> Result:
+        form: Form | None = ctx.body
+        email = form.email if form and isinstance(form.email, str) else ""
+        return _page(
+            ctx,
+            "oauth.email",
+            "Sign in",
+            cookie,
+            status=error.status if error else 200,
+            more=error.headers if error else (),
+            purpose=self.purpose,
+            notice=pages.notice(error.message if error else text),
+            email=escape(email[:254]),
+        )
+
+    def _code_page(
+        self, ctx: Context, cookie: str, email: str, *, error: ApiError | None = None
+    ) -> Result:
+        return _page(
+            ctx,
+            "oauth.code",
+            "Sign in",
+            cookie,
+            status=error.status if error else 200,
+            more=error.headers if error else (),
+            notice=pages.notice(error.message if error else ""),
+            email=escape(email[:254]),
+        )
+
+
+# ---------------------------------------------------------------- parts of a page
+
+
+def _name(ctx: Context) -> str:
+    """With the prefix that no other host can set it under, where there is TLS."""
+    return "__Host-oauth" if ctx.site.origin.startswith("https:") else "oauth"
+
+
+def _cookie(ctx: Context) -> str:
+    value = parse_cookie(ctx.environ.get("HTTP_COOKIE", "")).get(_name(ctx), "")
+    return value if page_session.is_value(value) else ""
+
+
+def _set_cookie(ctx: Context, value: str) -> tuple[str, str]:
+    """The cookie; "" takes it away."""
+    name = _name(ctx)
+    secure = name.startswith("__Host-")
+    text = dump_cookie(
+        name,
+        value,
+        max_age=page_session.LIFE_S if value else 0,
+        path="/" if secure else "/oauth",
+        secure=secure,
+        httponly=True,
+        # Strict would leave it out on the way here from the client.
+        samesite="Lax",
+    )
+    return "Set-Cookie", text
+
+
+def _address(ctx: Context) -> str:
+    return f"{ctx.path}?{ctx.query_string}" if ctx.query_string else ctx.path
+
+
+def _go(location: str, *headers: tuple[str, str]) -> Bare:
+    return Bare(
+        b"", pages.TYPE, (("Location", location), ("Referrer-Policy", "no-referrer"), *headers), 303
+    )
+
+
+def _page(
+    ctx: Context,
+    template: str,
+    title: str,
+    cookie: str,
+    *,
+    status: int = 200,
+    more: tuple[tuple[str, str], ...] = (),
+    targets: str = "",
+    **values: str,
+) -> Bare:
+    body = pages.page(
+        template,
+        f"{title} - {ctx.site.title}",
+        site_title=ctx.site.title,
+        csrf=page_session.form_key(cookie, _address(ctx)),
+        **values,
+    )
+    headers = (*pages.headers(targets), _set_cookie(ctx, cookie), *more)
+    return Bare(body, pages.TYPE, headers, status)
+
+
+def _message(ctx: Context, heading: str, text: str, *, status: int = 200) -> Bare:
+    body = pages.page(
+        "oauth.message",
+        f"{heading} - {ctx.site.title}",
+        heading=escape(heading),
+        text=escape(text),
+    )
+    return Bare(body, pages.TYPE, pages.headers(), status)
+
+
+def _consent(
+    ctx: Context,
+    me: Identity,
+    cookie: str,
+    client: Client,
+    granted: list[str],
+    *,
+    where: str,
+    targets: str = "",
+    user_code: str = "",
+) -> Result:
+    standing = oauth_grant.standing(ctx.reader, ctx.site.id, me.user_id)
+    name = standing[1] if standing else ""
+    items = "\n".join(f"<li>{escape(scopes.words(scope))}</li>" for scope in granted)
+    device = hidden = ""
+    if user_code:
+        shown = escape(user_code)
+        device = f'<p>Your device shows <span class="code">{shown}</span></p>'
+        hidden = f'<input type="hidden" name="user_code" value="{shown}">'
+    return _page(
+        ctx,
+        "oauth.consent",
+        "Allow access?",
+        cookie,
+        targets=targets,
+        client_name=client.name,
+        profile_name=name,
+        scopes=items,
+        device=device,
+        user_code=hidden,
+        where=where,
+    )
+
+
+# ---------------------------------------------------------------- the pages
+
+
+_QUERY: Final = tuple(
+    Param(name, str, text)
+    for name, text in (
+        ("response_type", "code"),
+        ("client_id", "The client's id."),
+        ("redirect_uri", "Where the answer goes: one that is registered, to the letter."),
+        ("scope", "Scopes with spaces between; all that the client may ask for when left out."),
+        ("state", "Comes back with the answer."),
+        ("code_challenge", "The SHA-256 of the verifier in base64url (RFC 7636)."),
+        ("code_challenge_method", "S256"),
+    )
+)
+
+
+class AuthorizeHandler(PageHandler):
+    """Where a client sends a person to be asked for leave."""
+
+    allow = "OPTIONS,GET,HEAD,POST"
+    purpose = "A program asks to act for you here. Sign in to see what it asks for."
+
+    @needs(ANYONE, media_type=pages.TYPE, params=_QUERY)
+    def get(self, ctx: Context) -> Result:
+        """The page; a request that is not in order leads back to the client, or is shown when it can't be trusted."""
+        return self._refusal(ctx) or self.look(ctx)
+
+    @needs(ANYONE, body=Form, media_type=pages.TYPE, params=_QUERY)
+    def post(self, ctx: Context) -> Result:
+        """What the forms of the page send: signing in, yes or no. Leads back to the client."""
+        return self._refusal(ctx) or self.act(ctx)
+
+    def _refusal(self, ctx: Context) -> Result | None:
+        asked = provider(ctx).validate(ctx.pairs)
+        if isinstance(asked, Asked):
+            return None
+        if asked.location:
+            return _go(asked.location)
+        text = f"The program that sent you here made a mistake: {asked.text}."
+        return _message(ctx, "This can't be answered", text, status=400)
+
+    def _asked(self, ctx: Context) -> Asked:
+        asked = provider(ctx).validate(ctx.pairs)
+        assert not isinstance(asked, Refused)  # `_refusal` comes first, in the same transaction
+        return asked
+
+    def shown(self, ctx: Context, me: Identity, cookie: str) -> Result:
+        asked = self._asked(ctx)
+        parts = urlsplit(asked.redirect_uri)
+        origin = f"{parts.scheme}://{parts.netloc}"
+        return _consent(
+            ctx,
+            me,
+            cookie,
+            asked.client,
+            asked.scopes,
+            where=f"Either way you are sent back to {escape(origin)}.",
+            targets=origin,
+        )
+
+    def done(self, ctx: Context, me: Identity, cookie: str, form: Form) -> Result:
+        asked = self._asked(ctx)
+        if form.step == "allow":
+            location = provider(ctx).grant(ctx.pairs, asked, me.user_id)
+        elif form.step == "deny":
+            location = provider(ctx).deny(ctx.pairs, asked)
+        else:
+            return self.shown(ctx, me, cookie)
+        page_session.end(ctx.writer, ctx.site.id, cookie)
+        return _go(location, _set_cookie(ctx, ""))
+
+
+class DevicePageHandler(PageHandler):
+    """Where a person types the code that their device shows."""
+
+    allow = "OPTIONS,GET,HEAD,POST"
+    purpose = "A device asks to act for you here. Sign in to type its code."
+
+    @needs(ANYONE, media_type=pages.TYPE, params=(Param("user_code", str, "The code."),))
+    def get(self, ctx: Context) -> Result:
+        """The page; `user_code` saves the typing."""
+        return self.look(ctx)
+
+    @needs(ANYONE, body=Form, media_type=pages.TYPE)
+    def post(self, ctx: Context) -> Result:
+        """What the forms of the page send: signing in, the code, yes or no."""
+        return self.act(ctx)
+
+    def shown(
+        self, ctx: Context, me: Identity, cookie: str, error: str = "", typed: str = ""
+    ) -> Result:
+        return _page(
+            ctx,
+            "oauth.device",
+            "Connect a device",
+            cookie,
+            status=400 if error else 200,
+            notice=pages.notice(error),
+            user_code=escape((typed or ctx.query.get("user_code", ""))[:12]),
+        )
+
+    def done(self, ctx: Context, me: Identity, cookie: str, form: Form) -> Result:
+        typed = form.user_code if isinstance(form.user_code, str) else ""
+        site_id = ctx.site.id
+        if form.step == "find":
+            return self._found(ctx, me, cookie, typed)
+        if form.step not in ("allow", "deny"):
+            return self.shown(ctx, me, cookie)
+        grant = form.step == "allow"
+        if not device_code.decide(ctx.writer, site_id, typed, me.user_id, grant=grant):
+            return self.shown(ctx, me, cookie, _UNKNOWN, typed)
+        page_session.end(ctx.writer, site_id, cookie)
+        text = "Your device goes on by itself." if grant else "Your device is told so."
+        return _message(ctx, "Allowed" if grant else "Not allowed", text)
+
+    def _found(self, ctx: Context, me: Identity, cookie: str, typed: str) -> Result:
+        try:
+            with ctx.app.database.write() as tx:
+                attempts.take(tx, CODES_PER_PERSON, str(me.user_id))
+        except TooMany as error:
+            return self.shown(ctx, me, cookie, error.message, typed)
+        waiting = device_code.find(ctx.reader, ctx.site.id, typed)
+        client = waiting and oauth_client.find(ctx.reader, ctx.site.id, waiting.client)
+        if not waiting or not client:
+            return self.shown(ctx, me, cookie, _UNKNOWN, typed)
+        return _consent(
+            ctx,
+            me,
+            cookie,
+            client,
+            waiting.scopes,
+            where="Your device is told your answer.",
+            user_code=typed,
+        )
+
+
+_UNKNOWN: Final = "There is no device with this code; it may be too old by now."
