@@ -46,8 +46,6 @@ from forumapi.handlers.links import OutHandler
 from forumapi.handlers.menu import MenuHandler, OwnMenuHandler
 from forumapi.handlers.microcosms import MicrocosmHandler, MicrocosmsHandler, MicrocosmTreeHandler
 from forumapi.handlers.moderation import ModerationHandler
-from forumapi.handlers.one_time import OneTimeHandler, RecoveryCodesHandler
-from forumapi.handlers.passkeys import PasskeyBeginHandler, PasskeyHandler, PasskeysHandler
 from forumapi.handlers.oauth import (
     OAuthDeviceHandler,
     OAuthIntrospectHandler,
@@ -64,6 +62,8 @@ from forumapi.handlers.oauth_clients import (
     ScopesHandler,
 )
 from forumapi.handlers.oauth_pages import AuthorizeHandler, DevicePageHandler
+from forumapi.handlers.one_time import OneTimeHandler, RecoveryCodesHandler
+from forumapi.handlers.passkeys import PasskeyBeginHandler, PasskeyHandler, PasskeysHandler
 from forumapi.handlers.permission import PermissionHandler
 from forumapi.handlers.profiles import (
     ProfileHandler,
