@@ -12,7 +12,7 @@ from forumapi.auth.backends import Backend
 from forumapi.config import Config
 from forumapi.db import Query, Reader, Transaction
 from forumapi.errors import NotFound
-from forumapi.models import auth_backend, journal, remark, site, user, writing
+from forumapi.models import auth_backend, journal, membership, remark, site, user, writing
 from forumapi.models.journal import Author
 from forumapi.models.remark import Place
 from forumapi.models.site_rules import SiteBody
@@ -23,6 +23,16 @@ _ITEM_TYPES: Final = (itemtypes.CONVERSATION, itemtypes.EVENT, itemtypes.POLL, i
 SITE_ID = Query(
     "admin.site_id",
     "SELECT s.site_id FROM sites s WHERE s.subdomain_key = %(key)s AND NOT s.is_deleted",
+)
+
+# The document of a site shows its owner; the root site was made by nobody.
+SET_OWNER = Query(
+    "admin.set_owner",
+    """
+    UPDATE sites s
+       SET owned_by = %(profile_id)s, created_by = coalesce(s.created_by, %(profile_id)s), version = s.version + 1,
+           acl_version = s.acl_version + 1
+     WHERE s.site_id = %(site_id)s""",
 )
 
 SITES = Query(
@@ -122,6 +132,20 @@ def create_site(
     person = user.find_or_create(tx, user.checked_email(owner), is_verified=True)
     body = SiteBody(subdomainKey=key, title=title, description=description)
     return site.create(tx, body, user_id=person.id, platform_domain=config.platform_domain)
+
+
+def set_owner(tx: Transaction, key: str, address: str) -> int:
+    """Make the user with this address the owner of a site; the id of their profile there, made if there is none.
+
+    Who owned it keeps their profile, and the microcosms that they own. Raises NotFound, Invalid.
+    """
+    id = site_id(tx, key)
+    person = user.find_or_create(tx, user.checked_email(address), is_verified=False)
+    name = membership.suggested_name(id == site.ROOT_ID, person.id, person.email)
+    profile_id = membership.create(tx, id, person.id, person.email, name)
+    tx.run(SET_OWNER, site_id=id, profile_id=profile_id)
+    journal.record(tx, id, journal.REPLACED, itemtypes.SITE, id, actor=profile_id, ip="")
+    return profile_id
 
 
 def delete_posts(tx: Transaction, site_id: int, user_id: int) -> int:

@@ -113,10 +113,17 @@ def parser() -> argparse.ArgumentParser:
         "--owner", required=True, metavar="EMAIL", help="made a user if there is none"
     )
     _as_json(command("list", _site_list, "all sites", sites))
+    owner = command(
+        "owner", _site_owner, "say who owns a site; the platform's own is `root`", sites
+    )
+    owner.add_argument("key", help="its subdomain")
+    owner.add_argument(
+        "--email", required=True, help="the new owner, who gets a profile there if there is none"
+    )
 
     bans = group("ban", "bans: who may not take part")
-    add = command("add", _ban_add, "ban a user", bans)
-    _who(add)
+    add = command("add", _ban_add, "ban a user, or everybody of an e-mail domain", bans)
+    _who(add, domain=True)
     add.add_argument("--everywhere", action="store_true", help="on all sites, not only on --site")
     add.add_argument("--days", type=int, help="how long; for good when left out")
     add.add_argument("--reason", default="", help="shown to the user")
@@ -126,8 +133,8 @@ def parser() -> argparse.ArgumentParser:
         action="store_true",
         help="delete the user's items and comments on --site too",
     )
-    lift = command("lift", _ban_lift, "end the bans of a user", bans)
-    _who(lift)
+    lift = command("lift", _ban_lift, "end the bans of a user or of an e-mail domain", bans)
+    _who(lift, domain=True)
     lift.add_argument(
         "--everywhere", action="store_true", help="the platform-wide ones, not those of --site"
     )
@@ -195,11 +202,15 @@ def _as_json(command: argparse.ArgumentParser) -> None:
     command.add_argument("--json", action="store_true", help="as JSON, for programs")
 
 
-def _who(command: argparse.ArgumentParser, *, is_required: bool = True) -> None:
+def _who(
+    command: argparse.ArgumentParser, *, is_required: bool = True, domain: bool = False
+) -> None:
     command.add_argument("--site", metavar="KEY", help="subdomain of the site")
     who = command.add_mutually_exclusive_group(required=is_required)
     who.add_argument("--email", help="the user with this address")
     who.add_argument("--profile", metavar="NAME_OR_ID", help="the user of this profile of --site")
+    if domain:
+        who.add_argument("--domain", help="everybody with an address of this domain or below it")
 
 
 # ---------------------------------------------------------------- processes
@@ -461,6 +472,15 @@ def _site_list(args: argparse.Namespace, current: Config) -> int:
     return OK
 
 
+def _site_owner(args: argparse.Namespace, current: Config) -> int:
+    from forumapi import admin
+
+    with _database(current) as database, database.write() as tx:
+        profile_id = admin.set_owner(tx, args.key, args.email)
+    print(f"{args.key} is owned by profile {profile_id}")
+    return OK
+
+
 def _ban_add(args: argparse.Namespace, current: Config) -> int:
     from forumapi import admin
     from forumapi.models import ban
@@ -472,10 +492,14 @@ def _ban_add(args: argparse.Namespace, current: Config) -> int:
         expires = datetime.datetime.now(datetime.UTC) + datetime.timedelta(days=args.days)
     with _database(current) as database, database.write() as tx:
         site_id = _site(tx, args)
-        user_id = _user(tx, args, site_id)
+        domain = ban.checked_domain(args.domain) if args.domain else ""
+        if domain and args.delete_posts:
+            raise CommandError("--delete-posts is for one user")
+        user_id = 0 if domain else _user(tx, args, site_id)
         ban_id = ban.add(
             tx,
             user_id,
+            domain=domain,
             site_id=0 if args.everywhere else site_id,
             expires=expires,
             display_reason=args.reason,
@@ -493,8 +517,11 @@ def _ban_lift(args: argparse.Namespace, current: Config) -> int:
 
     with _database(current) as database, database.write() as tx:
         site_id = _site(tx, args)
-        user_id = _user(tx, args, site_id)
-        lifted = ban.lift_user(tx, user_id, site_id=0 if args.everywhere else site_id)
+        where = 0 if args.everywhere else site_id
+        if args.domain:
+            lifted = ban.lift_domain(tx, ban.checked_domain(args.domain), site_id=where)
+        else:
+            lifted = ban.lift_user(tx, _user(tx, args, site_id), site_id=where)
     print(f"{lifted} bans lifted")
     return OK if lifted else FAILED
 

@@ -10,6 +10,7 @@ from forumapi.handlers.attachments import AttachmentHandler, AttachmentsHandler
 from forumapi.handlers.attendees import AttendeeHandler, AttendeesCsvHandler, AttendeesHandler
 from forumapi.handlers.attributes import AttributeHandler, AttributesHandler
 from forumapi.handlers.auth import Auth0Handler, AuthHandler, TokenHandler
+from forumapi.handlers.bans import BanHandler, BansHandler
 from forumapi.handlers.bookmarks import BookmarkHandler, BookmarksHandler
 from forumapi.handlers.comments import (
     CommentHandler,
@@ -143,6 +144,8 @@ SITE: dict[str, type[Handler]] = {
     "/api/v1/auth/totp/recovery": RecoveryCodesHandler,
     "/api/v1/auth0": Auth0Handler,
     "/api/v1/bookmarks": BookmarksHandler,
+    "/api/v1/bans": BansHandler,
+    "/api/v1/bans/<number:id>": BanHandler,
     "/api/v1/comments": CommentsHandler,
     "/api/v1/comments/<comment:item>": CommentHandler,
     "/api/v1/comments/<comment:item>/attachments": AttachmentsHandler,

@@ -1290,6 +1290,30 @@ class Attendees(Struct, kw_only=True):
     meta: ListMeta
 
 
+# ---------------------------------------------------------------- bans (platform 3.6)
+
+
+class Ban(Struct, kw_only=True):
+    """Who is shut out of the site: a profile, or everybody of an e-mail domain."""
+
+    id: Id
+    profile: ProfileSummary | UnsetType = UNSET
+    domain: Annotated[str, Meta(description="After the @, or below it.")] | UnsetType = UNSET
+    reason: Annotated[str, Meta(description="What those concerned are told.")]
+    note: Annotated[str, Meta(description="For owners alone.")]
+    created: Time
+    createdBy: ProfileSummary | None
+    expires: Time | None
+    meta: LinksMeta
+
+
+class Bans(Struct, kw_only=True):
+    """The bans of a site that hold."""
+
+    bans: Paged[Ban]
+    meta: LinksMeta
+
+
 # ---------------------------------------------------------------- comments (content 7)
 
 

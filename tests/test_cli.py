@@ -233,6 +233,36 @@ def test_the_owner_of_a_site_is_not_banned_from_it(forumapi, make: Factory):
     assert forumapi("ban", "add", "--site", site.key, "--profile", "owner")[0] == 1
 
 
+def test_an_email_domain_is_banned_and_let_in_again(forumapi, make: Factory):
+    site = make.site()
+    domain = f"{site.key}.test"
+    assert forumapi("ban", "add", "--site", site.key, "--domain", f"@{domain}")[0] == 0
+    bans = json.loads(forumapi("ban", "list", "--site", site.key, "--json")[1])
+    assert domain in [ban["domain"] for ban in bans]
+    assert forumapi("ban", "add", "--site", site.key, "--domain", "no domain")[0] == 1
+    assert forumapi("ban", "lift", "--site", site.key, "--domain", domain)[1] == "1 bans lifted\n"
+    assert forumapi("ban", "lift", "--site", site.key, "--domain", domain)[0] == 1
+
+
+def test_a_site_gets_an_owner_the_platforms_own_too(forumapi, make: Factory):
+    site = make.site()
+    address = f"root@{site.key}.test"
+    for key, name in (("root", "root"), (site.key, "user")):
+        for _ in range(2):
+            assert forumapi("site", "owner", key, "--email", address)[0] == 0
+        sites = json.loads(forumapi("site", "list", "--json")[1])
+        assert next(one["owner"] for one in sites if one["key"] == key) == address
+        ((found,),) = make.sql(
+            """SELECT p.profile_name FROM sites s
+                 JOIN profiles p ON p.site_id = s.site_id AND p.profile_id = s.owned_by
+                WHERE s.subdomain_key = %(key)s""",
+            key=key,
+        )
+        assert found.startswith(name)
+    assert forumapi("site", "owner", "nosuchsite", "--email", address)[0] == 1
+    assert forumapi("site", "owner", site.key, "--email", "nonsense")[0] == 1
+
+
 @pytest.mark.slow
 def test_a_spammers_posts_go_with_the_ban_and_the_counters_follow(forumapi, make: Factory):
     site = make.site()

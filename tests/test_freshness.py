@@ -91,7 +91,7 @@ def test_a_ban_and_its_end_hold_on_the_next_request(
     assert refused.code == 13
     assert refused.error == "Enough"
     with make.database.write() as tx:
-        assert ban.lift(tx, ban_id)
+        assert ban.lift(tx, site.id, ban_id)
     assert there.get(warm.chat.path, by=warm.reader).status == 200
 
 

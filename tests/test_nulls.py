@@ -14,6 +14,7 @@ _PARAMETER = re.compile(r"<(?:\w+:)?(\w+)>")
 # Without these a row is nowhere at all: whose site, whose parent, when it was sent.
 KEPT = frozenset(
     (
+        ("bans", "user_id"),
         ("comments", "item_id"),
         ("comments", "on_profile_id"),
         ("items", "microcosm_id"),

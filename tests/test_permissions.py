@@ -44,6 +44,7 @@ BODIES: dict[tuple[str, str], Any] = {
     ("PUT", "/api/v1/ignored/batch"): [{"itemType": "conversation", "itemId": "@conversation"}],
     ("DELETE", "/api/v1/ignored"): {"itemType": "conversation", "itemId": "@conversation"},
     ("DELETE", "/api/v1/ignored/batch"): [{"itemType": "conversation", "itemId": "@conversation"}],
+    ("POST", "/api/v1/bans"): {"domain": "spam.example", "reason": "Spam"},
     ("POST", "/api/v1/users"): [{"email": "somebody@example.test"}],
     ("POST", "/api/v1/users/batch"): [{"email": "somebody@example.test", "isMember": True}],
     ("POST", "/api/v1/comments/<comment:item>/attachments"): {"fileHash": "@file"},

@@ -65,6 +65,7 @@ PLATFORM = frozenset(
         "passkeys",
         "platform_options",
         "recovery_codes",
+        "platform_secrets",
         "refresh_tokens",
         "reserved_subdomains",
         "schema_migrations",

@@ -14,15 +14,13 @@ from typing import Any, Final, NamedTuple
 from forumapi import itemtypes
 from forumapi.db import Query, Reader
 from forumapi.errors import TOKEN_EXPIRED, TOKEN_INVALID, Unauthorized
-from forumapi.models import locate, profile
+from forumapi.models import ban, locate, profile
 from forumapi.permissions import Who
 
-_COLUMNS: Final = """
+_COLUMNS: Final = f"""
     t.user_id, t.expires > now(), u.is_banned, coalesce(p.profile_id, 0), p.role_ids, p.next_change_at <= now(),
     s.version, s.acl_version, coalesce(s.owned_by, 0), t.token_id,
-    (SELECT b.display_reason FROM bans b
-      WHERE b.user_id = t.user_id AND (b.site_id = s.site_id OR b.site_id IS NULL)
-        AND (b.expires IS NULL OR b.expires > now()) ORDER BY b.ban_id DESC LIMIT 1),
+    {ban.REASON},
     ARRAY(SELECT i.item_id * 32 + i.item_type_id FROM ignores i
            WHERE i.site_id = s.site_id AND i.profile_id = p.profile_id),
     t.scopes,

@@ -45,9 +45,10 @@ MAKE_PROFILES = Query(
           FROM unnest(%(user_ids)s::bigint[], %(names)s::text[], %(avatars)s::text[]) AS w (user_id, name, avatar)
          ORDER BY w.user_id
             ON CONFLICT DO NOTHING
-     RETURNING site_id, profile_id, user_id),
+     RETURNING site_id, profile_id, user_id, profile_name),
     counters AS (
-        INSERT INTO profile_counters (site_id, profile_id) SELECT site_id, profile_id FROM made),
+        INSERT INTO profile_counters (site_id, profile_id, name_key)
+        SELECT site_id, profile_id, lower(profile_name) FROM made),
     options AS (
         INSERT INTO profile_options (site_id, profile_id, send_email, send_sms)
         SELECT made.site_id, made.profile_id, coalesce(o.send_email, f.send_email), coalesce(o.send_sms, f.send_sms)

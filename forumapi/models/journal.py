@@ -93,7 +93,7 @@ def record_many(
     item_type: int,
     ids: Sequence[int],
     *,
-    versions: Sequence[int] = (),
+    versions: Sequence[int | None] = (),
     parent: tuple[int, int] | None = None,
     microcosm_id: int | None = None,
     is_import: bool = False,

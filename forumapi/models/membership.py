@@ -30,9 +30,10 @@ CREATE_PROFILE = Query(
         INSERT INTO profiles (site_id, user_id, profile_name, avatar_url, all_read_at, huddles_read_at)
         VALUES (%(site_id)s, %(user_id)s, %(name)s, %(avatar)s, now(), now())
             ON CONFLICT DO NOTHING
-     RETURNING site_id, profile_id),
+     RETURNING site_id, profile_id, profile_name),
     counters AS (
-        INSERT INTO profile_counters (site_id, profile_id) SELECT site_id, profile_id FROM made),
+        INSERT INTO profile_counters (site_id, profile_id, name_key)
+        SELECT site_id, profile_id, lower(profile_name) FROM made),
     options AS (
         INSERT INTO profile_options (site_id, profile_id, send_email, send_sms)
         SELECT made.site_id, made.profile_id, coalesce(o.send_email, f.send_email), coalesce(o.send_sms, f.send_sms)

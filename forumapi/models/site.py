@@ -53,7 +53,7 @@ _COLUMNS: Final = """
     coalesce(s.background_url, t.background_url), s.background_color, s.background_position, s.link_color,
     coalesce(s.ga_web_property_id, ''), coalesce(s.auth0_domain, ''), coalesce(s.auth0_client_id, ''), s.is_deleted,
     o.only_admins_can_create_microcosms, s.search_language::text, coalesce(owner.user_id, 0),
-    x.active_profiles, x.online_profiles, x.total_profiles, x.total_conversations, x.total_events, x.total_comments,
+    x.active_profiles, x.online_profiles, coalesce(n.total, 0), x.total_conversations, x.total_events, x.total_comments,
     ARRAY(SELECT array_to_json(ARRAY[m.href, m.title, m.text])::text
             FROM menus m WHERE m.site_id = s.site_id ORDER BY m.sequence),
     owner.profile_id, owner.user_id, owner.profile_name, owner.is_visible, owner.avatar_url,
@@ -64,6 +64,7 @@ _FROM: Final = """
       JOIN themes t ON t.theme_id = s.theme_id
       JOIN site_options o ON o.site_id = s.site_id
       JOIN site_stats x ON x.site_id = s.site_id
+      LEFT JOIN site_people n ON n.site_id = s.site_id
       LEFT JOIN profiles owner ON owner.site_id = s.site_id AND owner.profile_id = s.owned_by
       LEFT JOIN profiles maker ON maker.site_id = s.site_id AND maker.profile_id = s.created_by"""
 
@@ -106,9 +107,11 @@ HOST = Query(
 WATCH = Query(
     "site.watch",
     """
-    SELECT s.site_id, s.version, s.acl_version, s.is_deleted, x.active_profiles, x.online_profiles, x.total_profiles,
-           x.total_conversations, x.total_events, x.total_comments
-      FROM sites s JOIN site_stats x ON x.site_id = s.site_id
+    SELECT s.site_id, s.version, s.acl_version, s.is_deleted, x.active_profiles, x.online_profiles,
+           coalesce(n.total, 0), x.total_conversations, x.total_events, x.total_comments
+      FROM sites s
+      JOIN site_stats x ON x.site_id = s.site_id
+      LEFT JOIN site_people n ON n.site_id = s.site_id
      WHERE s.site_id = ANY(%(site_ids)s)""",
 )
 

@@ -7,7 +7,10 @@ from dataclasses import dataclass
 from random import Random
 from typing import Final
 
+from forumapi import admin
 from forumapi.config import Config
+from forumapi.cron import jobs
+from forumapi.db import Database
 from forumapi.seed import shape as shapes
 from forumapi.seed.corpus import SEED, Corpus
 from forumapi.seed.loading import filling
@@ -16,6 +19,7 @@ from forumapi.seed.sites import SiteWriter
 from forumapi.seed.store import Bar, Progress
 from forumapi.seed.texts import Texts
 
+ROOT_OWNER: Final = "owner@bikes.test"
 CAST: Final = ("owner", "moderator", "member", "banned", "newcomer")
 
 _PROFILES: Final = 40
@@ -86,8 +90,8 @@ _DEMOS: Final = {
 def demo(database_url: str, config: Config, progress: Progress) -> None:
     """Create the sites `bikes` and `trains` in a migrated database: a few seconds.
 
-    On each, `owner@bikes.test` and so on for CAST; the newcomer has written nothing. Raises
-    SeedError when one of the sites is there already.
+    On each, `owner@bikes.test` and so on for CAST; the newcomer has written nothing. The first of
+    them owns the platform's own site too. Raises SeedError when one of the sites is there already.
     """
     progress("reading the corpus")
     corpus = Corpus.read(about=tuple(itertools.chain(*(demo.words for demo in _DEMOS.values()))))
@@ -97,6 +101,13 @@ def demo(database_url: str, config: Config, progress: Progress) -> None:
         for number, (key, scene) in enumerate(_DEMOS.items()):
             shape = _shape(1_000 + number, key, scene, corpus)
             SiteWriter(store, texts, shape, bar, []).write()
+    database = Database(database_url, size=1)
+    try:
+        with database.write() as tx:
+            admin.set_owner(tx, "root", ROOT_OWNER)
+            jobs.site_statistics(tx, config)
+    finally:
+        database.close()
 
 
 def _shape(number: int, key: str, scene: _Demo, corpus: Corpus) -> Shape:

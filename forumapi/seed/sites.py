@@ -54,6 +54,12 @@ _MODERATORS: Final = "t\tf\tf\tf\tt\tt\tt\tt\tt\tt\tt"
 _COMMITTEE: Final = "f\tf\tf\tf\tt\tt\tf\tf\tt\tf\tt"
 
 
+COUNT_PEOPLE: Final = """
+    INSERT INTO site_people (site_id, total) VALUES (%(site_id)s, %(total)s)
+        ON CONFLICT (site_id) DO UPDATE SET total = EXCLUDED.total
+ RETURNING total"""
+
+
 class User(NamedTuple):
     """A login: its id and address."""
 
@@ -216,7 +222,7 @@ class SiteWriter:
                 f"\t{{{','.join(map(str, roles.get(who, ())))}}}\t{joined}\n"
             )
             counters.append(
-                f"{key}\t{item_counts[who]}\t{comment_counts[who]}\t{self._at(since)}\n"
+                f"{key}\t{item_counts[who]}\t{comment_counts[who]}\t{self._at(since)}\t{name.lower()}\n"
             )
             options.append(f"{key}\n")
             if member == "t":
@@ -232,10 +238,12 @@ class SiteWriter:
         )
         copy(
             "profile_counters",
-            "site_id profile_id item_count comment_count last_active",
+            "site_id profile_id item_count comment_count last_active name_key",
             counters,
         )
         copy("profile_options", "site_id profile_id", options)
+        # The trigger that counts people may have been skipped.
+        self._store.value(COUNT_PEOPLE, site_id=ids.site_id, total=count)
         copy(
             "attributes",
             "site_id item_type_id item_id key value_type_id boolean_value",

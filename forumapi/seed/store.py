@@ -20,6 +20,7 @@ TABLES: Final[dict[str, str | None]] = {
     "sites": "site_id",
     "site_options": None,
     "site_stats": None,
+    "site_people": None,
     "profiles": "profile_id",
     "profile_counters": None,
     "profile_options": None,

@@ -138,6 +138,16 @@ CHECKS: Final[dict[str, str]] = {
                       GROUP BY site_id, created_by) c USING (site_id, profile_id)
          WHERE (k.item_count, k.comment_count)
                IS DISTINCT FROM (coalesce(i.items, 0), coalesce(c.comments, 0))""",
+    "profile_counters.name_key": """
+        SELECT p.site_id, p.profile_id, k.name_key, lower(p.profile_name)
+          FROM profiles p
+          JOIN profile_counters k USING (site_id, profile_id)
+         WHERE k.name_key <> lower(p.profile_name)""",
+    "site_people": """
+        SELECT p.site_id, 0, s.total, p.people
+          FROM (SELECT site_id, count(*) AS people FROM profiles GROUP BY site_id) p
+          LEFT JOIN site_people s USING (site_id)
+         WHERE s.total IS DISTINCT FROM p.people""",
     "profile_counters.last_active": """
         SELECT k.site_id, k.profile_id, k.last_active, x.latest
           FROM profile_counters k

@@ -396,8 +396,8 @@ def test_a_ban_counts_from_the_next_request_on_and_so_does_its_end(stage: Stage)
     refused = stage.get("/profiles", by=person)
     assert (refused.status, refused.code, refused.error) == (403, 13, "Be nicer")
     with stage.app.database.write() as tx:
-        assert ban.lift(tx, id)
-        assert not ban.lift(tx, id)
+        assert ban.lift(tx, stage.site.id, id)
+        assert not ban.lift(tx, stage.site.id, id)
     assert stage.get("/profiles", by=person).status == 200
 
 

@@ -128,7 +128,7 @@ def test_the_owner_adds_users(stage: Stage, site: Site) -> None:
     assert again.data[0]["id"] == new["id"]
     audited = stage.sql(
         """SELECT item_type_id, action, profile_id, host(ip) FROM audit_log
-            WHERE site_id = %(s)s AND item_id IN (%(u)s, %(p)s) AND item_type_id IN (14, 3) ORDER BY 1""",
+            WHERE site_id = %(s)s AND (item_type_id, item_id) IN ((14, %(u)s), (3, %(p)s)) ORDER BY 1""",
         s=site.id,
         u=new["userId"],
         p=new["id"],
