@@ -195,6 +195,11 @@ class Factory:
         with self.database.write() as tx:
             return access_token.create(tx, person.user_id, days=days)
 
+    def ban(self, person: Person) -> int:
+        """The id of a new ban of somebody from their site."""
+        with self.database.write() as tx:
+            return ban.add(tx, person.user_id, site_id=person.site.id)
+
     # ------------------------------------------------------------ roles
 
     def role(

@@ -159,6 +159,8 @@ def test_every_route_answers_every_caller_as_the_table_says(
                 if "/roles" in url:
                     at = place.id if "<microcosm:item>" in url else site.root_id
                     ids |= _role(make, site, at)
+                if "/bans/" in url:
+                    ids["id"] = make.ban(make.person(site))
                 path = url.replace("<method>", "google")
                 if "/reactions/" in url:
                     path = path.replace("<key:key>", "like")
