@@ -174,6 +174,8 @@ ALLOW_SITE = {
     "/api/v1/auth/totp": "OPTIONS,HEAD,GET,POST,PUT,DELETE",
     "/api/v1/auth/totp/recovery": "OPTIONS,POST",
     "/api/v1/auth0": "OPTIONS,POST",
+    "/api/v1/bans": "OPTIONS,POST,HEAD,GET",
+    "/api/v1/bans/<number:id>": "OPTIONS,HEAD,GET,DELETE",
     "/api/v1/bookmarks": "OPTIONS,GET,HEAD",
     "/api/v1/comments": "OPTIONS,POST",
     "/api/v1/comments/<comment:item>": "OPTIONS,GET,HEAD,PUT,PATCH,DELETE",
