@@ -66,6 +66,7 @@ from forumapi.handlers.oauth_pages import AuthorizeHandler, DevicePageHandler
 from forumapi.handlers.one_time import OneTimeHandler, RecoveryCodesHandler
 from forumapi.handlers.passkeys import PasskeyBeginHandler, PasskeyHandler, PasskeysHandler
 from forumapi.handlers.permission import PermissionHandler
+from forumapi.handlers.polls import PollHandler, PollsHandler, VotesHandler
 from forumapi.handlers.profiles import (
     ProfileHandler,
     ProfileOptionsHandler,
@@ -176,8 +177,14 @@ SITE: dict[str, type[Handler]] = {
     "/api/v1/events/<event:item>/attendees": AttendeesHandler,
     "/api/v1/events/<event:item>/attendees/<profile:profileId>": AttendeeHandler,
     "/api/v1/events/<event:item>/attendeescsv": AttendeesCsvHandler,
+    "/api/v1/events/<event:item>/attributes": AttributesHandler,
+    "/api/v1/events/<event:item>/attributes/<key:key>": AttributeHandler,
+    "/api/v1/events/<event:item>/bookmark": BookmarkHandler,
+    "/api/v1/events/<event:item>/draft": DraftHandler,
     "/api/v1/events/<event:item>/lastcomment": LastCommentHandler,
     "/api/v1/events/<event:item>/newcomment": NewCommentHandler,
+    "/api/v1/events/<event:item>/reactions": ReactionsHandler,
+    "/api/v1/events/<event:item>/reactions/<key:key>": ReactionHandler,
     "/api/v1/files": FilesHandler,
     "/api/v1/files/<name>": FileHandler,
     "/api/v1/huddles": HuddlesHandler,
@@ -223,12 +230,17 @@ SITE: dict[str, type[Handler]] = {
     "/api/v1/openapi.json": OpenapiHandler,
     "/api/v1/out/<code>": OutHandler,
     "/api/v1/permission": PermissionHandler,
+    "/api/v1/polls": PollsHandler,
+    "/api/v1/polls/<poll:item>": PollHandler,
     "/api/v1/polls/<poll:item>/attributes": AttributesHandler,
     "/api/v1/polls/<poll:item>/attributes/<key:key>": AttributeHandler,
     "/api/v1/polls/<poll:item>/bookmark": BookmarkHandler,
     "/api/v1/polls/<poll:item>/draft": DraftHandler,
+    "/api/v1/polls/<poll:item>/lastcomment": LastCommentHandler,
+    "/api/v1/polls/<poll:item>/newcomment": NewCommentHandler,
     "/api/v1/polls/<poll:item>/reactions": ReactionsHandler,
     "/api/v1/polls/<poll:item>/reactions/<key:key>": ReactionHandler,
+    "/api/v1/polls/<poll:item>/votes": VotesHandler,
     "/api/v1/profiles": ProfilesHandler,
     "/api/v1/profiles/<profile:item>": ProfileHandler,
     "/api/v1/profiles/<profile:item>/attachments": AttachmentsHandler,

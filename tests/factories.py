@@ -26,6 +26,7 @@ from forumapi.models import (
     member,
     membership,
     planting,
+    poll_writing,
     remark,
     text,
     user,
@@ -372,6 +373,32 @@ class Factory:
                 new=event_writing.new(details),
             )
         return Thing(site, itemtypes.EVENT, id)
+
+    def poll(
+        self,
+        site: Site,
+        *,
+        by: Person | None = None,
+        microcosm: Thing | None = None,
+        title: str = "",
+        choices: tuple[str, ...] = ("Red", "Green", "Blue"),
+        **more: Any,
+    ) -> Thing:
+        """A poll by `by` or the member; `more` are fields of poll_writing.Stored."""
+        asked = poll_writing.Stored(question="Which one?", **more)
+        checked = poll_writing.Checked(asked, [(None, choice) for choice in choices])
+        with self.database.write() as tx:
+            id, _ = writing.insert(
+                tx,
+                self._author(by or site.member),
+                itemtypes.POLL,
+                microcosm.id if microcosm else site.root_id,
+                title or f"Poll {next(_number)}",
+                language="english",
+                window_s=0,
+                new=poll_writing.new(checked),
+            )
+        return Thing(site, itemtypes.POLL, id)
 
     def comment(
         self,

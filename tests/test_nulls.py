@@ -6,7 +6,7 @@ import re
 
 import psycopg
 
-from forumapi import itemtypes, routes
+from forumapi import routes
 from tests.api import Api
 from tests.factories import Factory
 
@@ -75,7 +75,7 @@ def test_every_nullable_column_may_be_null(api: Api, make: Factory, database_url
         "event": make.event(site).id,
         "huddle": huddle.id,
         "profile": site.member.id,
-        "poll": make.conversation(site, item_type=itemtypes.POLL).id,
+        "poll": make.poll(site).id,
         "site": site.id,
         "user": site.member.user_id,
     }

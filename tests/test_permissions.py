@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from forumapi import itemtypes, routes
+from forumapi import routes
 from tests.api import Api
 from tests.factories import Factory, Site
 
@@ -23,6 +23,13 @@ _PARAMETER = re.compile(r"<(?:(\w+):)?(\w+)>")
 
 # What each address is asked with. Things belong to the member, so `member` is the author and `newcomer` a stranger.
 BODIES: dict[tuple[str, str], Any] = {
+    ("POST", "/api/v1/polls"): {
+        "microcosmId": "@root",
+        "title": "A title",
+        "question": "Which?",
+        "choices": [{"choice": "This"}, {"choice": "That"}],
+    },
+    ("PUT", "/api/v1/polls/<poll:item>/votes"): [],
     ("PUT", "/api/v1/site/reactions"): [{"name": "like", "text": "+1"}],
     ("POST", "/api/v1/conversations"): {"microcosmId": "@root", "title": "A title"},
     ("POST", "/api/v1/events"): {"microcosmId": "@root", "title": "A title"},
@@ -151,7 +158,7 @@ def test_every_route_answers_every_caller_as_the_table_says(
                     "event": make.event(site, microcosm=place).id,
                     "huddle": make.huddle(site.member, site.moderator).id,
                     "profile": site.member.id,
-                    "poll": make.conversation(site, microcosm=place, item_type=itemtypes.POLL).id,
+                    "poll": make.poll(site, microcosm=place).id,
                     "site": site.id,
                     "user": site.member.user_id,
                     "profileId": site.member.id,

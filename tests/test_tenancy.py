@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from forumapi import itemtypes, routes
+from forumapi import routes
 from tests.api import Api, Response
 from tests.factories import Factory, Person, Site
 
@@ -16,7 +16,7 @@ NEVER = 987_654_321
 _PARAMETER = re.compile(r"<(\w+):(\w+)>")
 
 # A body that gets past validation, so that what is compared is the look-up and not the parser.
-ATTRIBUTES = [{"key": "colour", "value": "red"}]
+LISTS = [{"key": "colour", "value": "red", "id": 1}]
 BODIES: dict[str, Any] = {
     "PUT": {
         "title": "x",
@@ -59,7 +59,7 @@ def foreign(make: Factory, trains: Site) -> dict[str, int]:
         "profile": trains.member.id,
         "user": trains.member.user_id,
         "number": trains.id,
-        "poll": make.conversation(trains, item_type=itemtypes.POLL).id,
+        "poll": make.poll(trains).id,
         "site": trains.id,
         "role": make.role(trains, trains.root_id, "Readers", rights=("read",))[1],
         "session_id": _token_id(make, trains),
@@ -103,7 +103,7 @@ def test_a_foreign_id_is_answered_like_none(
                     _PARAMETER.sub(str(id), url),
                     site=bikes,
                     by=by,
-                    json=ATTRIBUTES if url.endswith("/attributes") else BODIES.get(method),
+                    json=LISTS if url.endswith(("/attributes", "/votes")) else BODIES.get(method),
                 )
                 for id in (foreign.get(kind, foreign["number"]), NEVER)
             ]
@@ -121,6 +121,15 @@ def test_a_foreign_id_is_answered_like_none(
         ("/api/v1/comments", {"itemType": "profile", "itemId": "@profile", "markdown": "x"}),
         ("/api/v1/comments", {"itemType": "huddle", "itemId": "@huddle", "markdown": "x"}),
         ("/api/v1/conversations", {"microcosmId": "@microcosm", "title": "x"}),
+        (
+            "/api/v1/polls",
+            {
+                "microcosmId": "@microcosm",
+                "title": "x",
+                "question": "x",
+                "choices": [{"choice": "a"}, {"choice": "b"}],
+            },
+        ),
         ("/api/v1/microcosms", {"parentId": "@microcosm", "title": "x", "description": "x"}),
     ],
 )
@@ -132,7 +141,7 @@ def test_a_foreign_id_in_a_body_is_answered_like_none(
         answers = [
             api.post(
                 path,
-                {key: ids.get(value, value) for key, value in body.items()},
+                {key: ids.get(str(value), value) for key, value in body.items()},
                 site=bikes,
                 by=by,
             )

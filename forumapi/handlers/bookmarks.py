@@ -10,7 +10,6 @@ from forumapi.errors import NotFound
 from forumapi.fragments import dumps
 from forumapi.handler import LOGIN, READ, Handler, Param, needs
 from forumapi.handlers import carrier
-from forumapi.handlers.reactions import check_signed_in
 from forumapi.models import bookmark
 from forumapi.response import Data, Done, Page, Result, SeeOther
 
@@ -71,7 +70,7 @@ class BookmarkHandler(Handler):
     @needs(READ, answer=schemas.Bookmark)
     def get(self, ctx: Context) -> Result:
         """The bookmark, if there is one."""
-        check_signed_in(ctx)
+        carrier.check_signed_in(ctx)
         carrier.check(ctx)
         named = ctx.args["item"]
         found = bookmark.find(
@@ -84,7 +83,7 @@ class BookmarkHandler(Handler):
     @needs(READ, status=302)
     def put(self, ctx: Context) -> Result:
         """Bookmark it; a second time changes nothing."""
-        check_signed_in(ctx)
+        carrier.check_signed_in(ctx)
         carrier.check(ctx)
         bookmark.add(ctx.writer, ctx.site.id, ctx.identity.profile_id, ctx.located.target)
         return SeeOther(ctx.path)

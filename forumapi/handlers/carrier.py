@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from forumapi import itemtypes
 from forumapi.context import Context, Located
-from forumapi.errors import DELETED, NotFound
+from forumapi.errors import DELETED, SIGN_IN, Forbidden, NotFound
 from forumapi.models import locate
 from forumapi.models.locate import Place
 from forumapi.permissions import MODERATOR
@@ -40,3 +40,9 @@ def check(ctx: Context) -> None:
         raise NotFound(f"There is no such {name}")
     if place.is_hidden and not ctx.can & MODERATOR:
         raise NotFound("This was deleted", code=DELETED)
+
+
+def check_signed_in(ctx: Context) -> None:
+    """Raises Forbidden for guests: these marks are somebody's."""
+    if ctx.identity.is_guest:
+        raise Forbidden("Sign in to do this", code=SIGN_IN)

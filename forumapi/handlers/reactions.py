@@ -4,19 +4,13 @@ from __future__ import annotations
 
 from forumapi import schemas
 from forumapi.context import Context, Located
-from forumapi.errors import SIGN_IN, Forbidden, Invalid
+from forumapi.errors import Invalid
 from forumapi.fragments import dumps
 from forumapi.handler import ANYONE, OWNER, READ, Handler, needs
 from forumapi.handlers import carrier
 from forumapi.models import reaction
 from forumapi.models.reaction import KindBody
 from forumapi.response import Done, Page, Result, SeeOther
-
-
-def check_signed_in(ctx: Context) -> None:
-    """Raises Forbidden for guests: these marks are somebody's."""
-    if ctx.identity.is_guest:
-        raise Forbidden("Sign in to do this", code=SIGN_IN)
 
 
 class ReactionKindsHandler(Handler):
@@ -77,7 +71,7 @@ class ReactionHandler(Handler):
     @needs(READ, status=302)
     def put(self, ctx: Context) -> Result:
         """Give it; a second time changes nothing."""
-        check_signed_in(ctx)
+        carrier.check_signed_in(ctx)
         carrier.check(ctx)
         name = ctx.args["key"]
         if name not in {kind.name for kind in reaction.kinds(ctx.reader, ctx.site.id)}:
@@ -88,7 +82,7 @@ class ReactionHandler(Handler):
     @needs(READ)
     def delete(self, ctx: Context) -> Result:
         """Take it back; 200 also when it was not given."""
-        check_signed_in(ctx)
+        carrier.check_signed_in(ctx)
         carrier.check(ctx)
         reaction.take(ctx.writer, ctx.author, ctx.located.target, ctx.args["key"])
         return Done()

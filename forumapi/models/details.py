@@ -13,10 +13,13 @@ from typing import Any, Final
 
 from forumapi import itemtypes
 from forumapi.fragments import dumps
-from forumapi.models import event
+from forumapi.models import event, poll
 from forumapi.models.kinds import Details
 
-KINDS: Final[Mapping[int, Details]] = {itemtypes.EVENT: event.DETAILS}
+KINDS: Final[Mapping[int, Details]] = {
+    itemtypes.EVENT: event.DETAILS,
+    itemtypes.POLL: poll.DETAILS,
+}
 
 # The details of an item `i` that everybody sees; null where a type has none.
 COLUMN: Final = "CASE i.item_type_id {} END".format(
@@ -34,8 +37,11 @@ def members(item_type: int, text: str | None, mine: str | None) -> dict[str, Any
 
 
 def inline(item_type: int, text: str | None, mine: str | None) -> bytes:
-    """`members` as they stand inside a finished object, each with a leading comma."""
-    found = members(item_type, text, mine)
+    """The members of a summary as they stand inside a finished object, each with a leading comma."""
+    if not text:
+        return b""
+    kind = KINDS[item_type]
+    found = (kind.summary or kind.members)(text, mine)
     return b"," + dumps(found)[1:-1] if found else b""
 
 

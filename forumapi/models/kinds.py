@@ -26,7 +26,8 @@ class Details(NamedTuple):
 
     `members` are the object's members between `breadcrumb` and what follows, in wire order, given what `sql` selected
     and what `mine` did (None for a guest); `flags` those of meta.flags, from the latter: None for what a guest's detail
-    leaves out and a guest's summary shows as false. `until` says when time alone will change what `sql` selects.
+    leaves out and a guest's summary shows as false. `summary` are the members of a summary, where those are others than
+    `members`. `until` says when time alone will change what `sql` selects.
 
     What `sql` reads is kept by processes: its tables must be among those that sql/functions/site_changes.sql watches.
     """
@@ -37,6 +38,7 @@ class Details(NamedTuple):
     flags: Callable[[str | None], dict[str, bool | None]] = _nothing
     has_last_comment: bool = True
     until: Callable[[str], datetime.datetime | None] = _never
+    summary: Callable[[str, str | None], dict[str, Any]] | None = None
 
 
 class New(NamedTuple):

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from forumapi import itemtypes, openapi, routes
+from forumapi import openapi, routes
 from tests import schema_check
 from tests.api import Api
 from tests.factories import Factory, Person, Site
@@ -92,7 +92,7 @@ def known_ids(make: Factory, site: Site) -> dict[str, list[int]]:
         "microcosms": [inner.id, site.root_id],
         "profiles": [site.member.id, site.owner.id],
         "sites": [site.id],
-        "polls": [make.conversation(site, item_type=itemtypes.POLL).id],
+        "polls": [make.poll(site).id],
         "site": [site.id],
         "users": [site.member.user_id, site.owner.user_id],
     }

@@ -28,7 +28,8 @@ def _carriers() -> dict[str, Callable[[Factory, Site], str]]:
     return {
         "microcosm": lambda make, site: make.microcosm(site).path,
         "conversation": item(itemtypes.CONVERSATION),
-        "poll": item(itemtypes.POLL),
+        "event": lambda make, site: make.event(site, by=site.owner).path,
+        "poll": lambda make, site: make.poll(site, by=site.owner).path,
         "comment": lambda make, site: make.comment(make.conversation(site), by=site.owner).path,
         "profile": lambda make, site: make.person(site).path,
         "site": lambda make, site: f"/api/v1/site/{site.id}",

@@ -295,6 +295,35 @@ def own_avatar(scene: Scene) -> None:
     commented_profile(scene)
 
 
+def event_with_attributes(scene: Scene) -> None:
+    """member1 has announced an event and given it four attributes."""
+    own_event(scene)
+    play(scene, load("member-PUT-event-attributes"))
+
+
+def event_and_poll(scene: Scene) -> None:
+    """A section of three pages, watched and read, with an event, pinned, and a poll, which no page shows."""
+    scene.ids["microcosms/19"] = scene.world.new_section()
+    own_poll(scene)
+    pinned_event(scene)
+    section = scene.ids["microcosms/19"]
+    scene.watch(scene.member1, section, email=False, item_type="microcosm")
+    body = {"itemType": "microcosm", "itemId": section}
+    scene.world.write("PUT", "profiles/read", body, by=scene.member1, expect=200)
+
+
+def own_poll(scene: Scene) -> None:
+    """A poll of member1's, already closed; it came in by another way, so member1 does not watch it."""
+    scene.ids["polls/1"] = scene.poll(scene.member1)
+
+
+def commented_poll(scene: Scene) -> None:
+    """member1 has changed the poll, which leaves two choices, and commented on it."""
+    own_poll(scene)
+    play(scene, load("member-PUT-poll"))
+    play(scene, load("member-POST-comment-poll"))
+
+
 CASES: Mapping[str, Situation] = {
     "405-DELETE-microcosms": standing,
     "405-DELETE-whoami": standing,
@@ -339,6 +368,8 @@ CASES: Mapping[str, Situation] = {
     "OPTIONS-microcosms": standing,
     "OPTIONS-newcomment": standing,
     "OPTIONS-permission": standing,
+    "OPTIONS-poll": standing,
+    "OPTIONS-polls": standing,
     "OPTIONS-profile": standing,
     "OPTIONS-profiles": standing,
     "OPTIONS-profiles-options": standing,
@@ -380,6 +411,7 @@ CASES: Mapping[str, Situation] = {
     "disableBoiler-header": standing,
     "jsonp": standing,
     "member-DELETE-comment-attachment": attached_file,
+    "member-DELETE-event-attribute": event_with_attributes,
     "member-DELETE-huddle": huddle,
     "member-DELETE-huddle-participant-other": huddle,
     "member-DELETE-ignored-conversation": ignored_conversation,
@@ -418,6 +450,9 @@ CASES: Mapping[str, Situation] = {
     "member-GET-conversation-sticky-edited": pinned_and_closed_conversation,
     "member-GET-conversation-watched": watched_conversation,
     "member-GET-event": own_event,
+    "member-GET-event-attribute": event_with_attributes,
+    "member-GET-event-attribute-404": event_with_attributes,
+    "member-GET-event-attributes": event_with_attributes,
     "member-GET-event-edited": edited_event,
     "member-GET-event-lastcomment": commented_event,
     "member-GET-event-minimal": minimal_event,
@@ -432,10 +467,14 @@ CASES: Mapping[str, Situation] = {
     "member-GET-microcosm-leaf": something_new,
     "member-GET-microcosm-leaf-page2": something_new,
     "member-GET-microcosm-top": something_new,
+    "member-GET-microcosm-with-event-and-poll": event_and_poll,
     "member-GET-microcosms": something_new,
     "member-GET-microcosms-with-ignored": ignored_microcosm,
     "member-GET-permission": standing,
     "member-GET-permission-conv": standing,
+    "member-GET-poll": own_poll,
+    "member-GET-poll-lastcomment": own_poll,
+    "member-GET-poll-with-comment": commented_poll,
     "member-GET-profile": standing,
     "member-GET-profile-attachments": standing,
     "member-GET-profile-self": standing,
@@ -471,6 +510,7 @@ CASES: Mapping[str, Situation] = {
     "member-POST-comment-missingitem": standing,
     "member-POST-comment-noitemtype": standing,
     "member-POST-comment-on-closed": closed_conversation,
+    "member-POST-comment-poll": own_poll,
     "member-POST-comment-profile": standing,
     "member-POST-comment-unknownfields": without_content,
     "member-POST-comment-wrongtype": standing,
@@ -488,6 +528,8 @@ CASES: Mapping[str, Situation] = {
     "member-POST-huddle": standing,
     "member-POST-huddle-confidential": standing,
     "member-POST-microcosm": standing,
+    "member-POST-poll": standing,
+    "member-POST-poll-nochoices": standing,
     "member-POST-profile": standing,
     "member-POST-profile-attachment": uploaded_file,
     "member-POST-role": standing,
@@ -501,6 +543,9 @@ CASES: Mapping[str, Situation] = {
     "member-PUT-conversation": own_conversation,
     "member-PUT-conversation-noreason": own_conversation,
     "member-PUT-event": own_event,
+    "member-PUT-event-attribute": event_with_attributes,
+    "member-PUT-event-attribute-bad": event_with_attributes,
+    "member-PUT-event-attributes": event_with_attributes,
     "member-PUT-huddle-participant": huddle,
     "member-PUT-huddle-participants": huddle,
     "member-PUT-huddle-participants-confidential": confidential_huddle,
@@ -509,6 +554,7 @@ CASES: Mapping[str, Situation] = {
     "member-PUT-ignored-microcosm": ignorable,
     "member-PUT-ignored-profile": ignorable,
     "member-PUT-microcosm": standing,
+    "member-PUT-poll": own_poll,
     "member-PUT-profile": standing,
     "member-PUT-profile-attributes": standing,
     "member-PUT-profile-badname": standing,
@@ -564,10 +610,8 @@ CASES: Mapping[str, Situation] = {
 }
 
 ROUTE_OF: Mapping[str, str] = {
-    "attributes": "/api/v1/events/1/attributes",
     "geocode": "/api/v1/geocode",
     "metrics": "/api/v1/metrics",
-    "polls": "/api/v1/polls",
     "resolve": "/api/v1/resolve",
     "search": "/api/v1/search",
     "trending": "/api/v1/trending",
@@ -582,15 +626,6 @@ CUT: Mapping[str, str] = {
 """Recordings without an answer, and why."""
 
 LATER: Mapping[str, tuple[str, ...]] = {
-    "attributes": (
-        "member-DELETE-event-attribute",
-        "member-GET-event-attribute",
-        "member-GET-event-attribute-404",
-        "member-GET-event-attributes",
-        "member-PUT-event-attribute",
-        "member-PUT-event-attribute-bad",
-        "member-PUT-event-attributes",
-    ),
     "geocode": ("OPTIONS-geocode",),
     "metrics": (
         "OPTIONS-rootsite-metrics",
@@ -599,18 +634,6 @@ LATER: Mapping[str, tuple[str, ...]] = {
         "rootsite-owner-GET-metrics",
         "rootsite-owner-GET-metrics-after-PUT",
         "rootsite-owner-PUT-metrics",
-    ),
-    "polls": (
-        "OPTIONS-poll",
-        "OPTIONS-polls",
-        "member-GET-microcosm-with-event-and-poll",
-        "member-GET-poll",
-        "member-GET-poll-lastcomment",
-        "member-GET-poll-with-comment",
-        "member-POST-comment-poll",
-        "member-POST-poll",
-        "member-POST-poll-nochoices",
-        "member-PUT-poll",
     ),
     "resolve": ("OPTIONS-resolve",),
     "search": (

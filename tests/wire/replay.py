@@ -119,7 +119,14 @@ def _people_in(scene: Scene, request: Request, document: Any) -> Any:
 def _ids_in(scene: Scene, request: Request, document: dict[str, Any]) -> dict[str, Any]:
     """`document` with the ids that its keys are known to hold replaced."""
     kinds = {"microcosmId": "microcosms", "profileId": "profiles"}
-    if document.get("itemType") in ("conversation", "event", "huddle", "microcosm", "profile"):
+    if document.get("itemType") in (
+        "conversation",
+        "event",
+        "huddle",
+        "microcosm",
+        "poll",
+        "profile",
+    ):
         kinds["itemId"] = f"{document['itemType']}s"
     if request.target.startswith("/api/v1/profiles/"):
         kinds["id"] = "profiles"

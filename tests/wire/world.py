@@ -7,6 +7,7 @@ adds. Everything that knows the test client and the factories is here.
 
 from __future__ import annotations
 
+import datetime
 import itertools
 import json
 import re
@@ -156,6 +157,15 @@ class World:
         }
         return self.create("microcosms", body, by=self.owner)
 
+    def new_section(self) -> int:
+        """The id of a new section with a forum in it, and with conversations on three pages."""
+        section = self._microcosm(f"Section {self.unique()}", self.root)
+        self._commented(self._microcosm(f"Forum {self.unique()}", section))
+        place = Thing(self.site, itemtypes.MICROCOSM, section)
+        for _ in range(51):
+            self.make.conversation(self.site, by=self.owner, microcosm=place)
+        return section
+
     def _commented(self, microcosm: int) -> int:
         """A conversation in `microcosm` with one comment."""
         body = {"microcosmId": microcosm, "title": f"Conversation {self.unique()}"}
@@ -250,6 +260,22 @@ class Scene:
         """The id of somebody else's profile."""
         return self.world.member(f"stranger{self.world.unique()}").id
 
+    def poll(self, by: Person) -> int:
+        """The id of a new poll with three choices, in the section that a recording calls 19."""
+        poll = self.world.make.poll(
+            self.world.site,
+            by=by,
+            microcosm=Thing(self.world.site, itemtypes.MICROCOSM, self.ids["microcosms/19"]),
+            is_open=False,
+            closes=datetime.datetime(2099, 1, 1, tzinfo=datetime.UTC),
+        )
+        self.world.make.sql(
+            "DELETE FROM watchers WHERE site_id = %(site)s AND item_type_id = 7 AND item_id = %(id)s",
+            site=self.world.site_id,
+            id=poll.id,
+        )
+        return poll.id
+
     def comment(
         self, by: Person, item_type: str, item: int, text: str = "", *, reply_to: int = 0
     ) -> int:
@@ -272,16 +298,18 @@ class Scene:
         """An edit."""
         self.world.write("PUT", path, body, by=by, expect=302)
 
-    def watch(self, person: Person, conversation: int, *, email: bool) -> None:
-        """Makes a person a watcher of a conversation."""
+    def watch(
+        self, person: Person, item: int, *, email: bool, item_type: str = "conversation"
+    ) -> None:
+        """Makes a person a watcher of something."""
         self.world.make.sql(
             """
             INSERT INTO watchers (site_id, profile_id, item_type_id, item_id, send_email)
             VALUES (%(site)s, %(profile)s, %(type)s, %(item)s, %(email)s)""",
             site=self.world.site_id,
             profile=person.id,
-            type=itemtypes.CONVERSATION,
-            item=conversation,
+            type=itemtypes.BY_NAME[item_type].id,
+            item=item,
             email=email,
         )
 
