@@ -233,68 +233,6 @@ FORGET_NEW_ITEMS = Query(
     "DELETE FROM updates u WHERE u.update_type_id = 8 AND u.created < now() - interval '1 month'",
 )
 
-ORPHANS = Query(
-    "cron.orphans",
-    """
-    SELECT h.site_id, h.item_id
-      FROM huddles h
-     WHERE NOT EXISTS (SELECT 1 FROM huddle_participants p
-                        WHERE p.site_id = h.site_id AND p.item_id = h.item_id)
-     ORDER BY h.site_id, h.item_id
-     LIMIT 1000
-       FOR UPDATE OF h SKIP LOCKED""",
-)
-
-# What hangs on a huddle and on its comments, before the rows that these refer to.
-_ON_COMMENTS: Final = """
-       FROM comments c
-       JOIN unnest(%(sites)s::bigint[], %(items)s::bigint[]) AS o (site_id, item_id)
-         ON c.site_id = o.site_id AND c.item_id = o.item_id"""
-_ORPHAN: Final = "(SELECT * FROM unnest(%(sites)s::bigint[], %(items)s::bigint[]))"
-
-DROP_ORPHANS: Final = (
-    *(
-        Query(
-            f"cron.orphans.{table}",
-            f"DELETE FROM {table} t WHERE (t.site_id, t.comment_id) IN (SELECT c.site_id, c.comment_id {_ON_COMMENTS})",
-        )
-        for table in ("comment_revisions", "comment_mentions", "link_uses")
-    ),
-    *(
-        Query(
-            f"cron.orphans.{table}_of_comments",
-            f"DELETE FROM {table} t WHERE t.item_type_id = 4"
-            f" AND (t.site_id, t.item_id) IN (SELECT c.site_id, c.comment_id {_ON_COMMENTS})",
-        )
-        for table in ("updates", "attachments")
-    ),
-    Query(
-        "cron.orphans.updates_of_items",
-        f"DELETE FROM updates t WHERE t.parent_item_type_id = 5 AND (t.site_id, t.parent_item_id) IN {_ORPHAN}",
-    ),
-    *(
-        Query(
-            f"cron.orphans.{table}",
-            f"DELETE FROM {table} t WHERE t.item_type_id = 5 AND (t.site_id, t.item_id) IN {_ORPHAN}",
-        )
-        for table in ("watchers", "ignores", "read_marks", "attributes")
-    ),
-    *(
-        Query(
-            f"cron.orphans.{table}",
-            f"DELETE FROM {table} t WHERE (t.site_id, t.item_id) IN {_ORPHAN}",
-        )
-        for table in (
-            "comments",
-            "item_views",
-            "item_authors",
-            "trending_scores",
-            "huddles",
-            "items",
-        )
-    ),
-)
-
 COUNT_PROFILES = Query(
     "cron.count_profiles",
     f"""
@@ -394,16 +332,6 @@ def expired_credentials(tx: Transaction, config: Config) -> str:
 def old_updates(tx: Transaction, config: Config) -> str:
     """Keep the newest update per recipient and item for new comments; forget new items after a month."""
     return f"{tx.run(FOLD_UPDATES)} folded, {tx.run(FORGET_NEW_ITEMS)} forgotten"
-
-
-def orphaned_huddles(tx: Transaction, config: Config) -> str:
-    """Delete huddles that nobody is in any more, with everything that hangs on them (P-67)."""
-    found = tx.rows(ORPHANS)
-    if found:
-        sites, items = [row[0] for row in found], [row[1] for row in found]
-        for query in DROP_ORPHANS:
-            tx.run(query, sites=sites, items=items)
-    return f"{len(found)} huddles"
 
 
 def profile_counts(tx: Transaction, config: Config) -> str:

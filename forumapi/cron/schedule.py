@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Final, NamedTuple
 
 from forumapi.config import Config
-from forumapi.cron import jobs
+from forumapi.cron import jobs, orphans
 from forumapi.db import Transaction
 
 Work = Callable[[Transaction, Config], str]
@@ -34,6 +34,6 @@ JOBS: Final = (
     Job("microcosm_counts", "0 1 * * * 0", "daily at 01:00", jobs.microcosm_counts),
     Job("expired_credentials", "0 3 * * * 0", "daily at 03:00", jobs.expired_credentials),
     Job("old_updates", "0 4 * * * 0", "daily at 04:00", jobs.old_updates),
-    Job("orphaned_huddles", "0 5 * * * 0", "daily at 05:00", jobs.orphaned_huddles),
+    Job("orphaned_huddles", "0 5 * * * 0", "daily at 05:00", orphans.orphaned_huddles),
     Job("profile_counts", "5 5 * * 0 0", "Sundays at 05:05", jobs.profile_counts),
 )

@@ -218,48 +218,6 @@ def test_of_new_comment_updates_the_newest_per_person_and_item_stays(make, site)
     assert [row[0] for row in left] == [3, 4, 5, 6]
 
 
-def test_huddles_that_nobody_is_in_are_gone_with_all_that_hung_on_them(make, site):
-    kept, orphan = (_huddle(make, site) for _ in range(2))
-    for huddle in (kept, orphan):
-        make.comments(huddle, 2)
-        make.sql(
-            "INSERT INTO watchers (site_id, profile_id, item_type_id, item_id)"
-            " VALUES (%(site)s, %(who)s, 5, %(item)s) ON CONFLICT DO NOTHING",
-            site=site.id,
-            who=site.member.id,
-            item=huddle.id,
-        )
-    make.sql("DELETE FROM huddle_participants WHERE item_id = %(id)s", id=orphan.id)
-
-    assert perform(make, jobs.orphaned_huddles) == "1 huddles"
-
-    for table in ("items", "huddles", "comments", "watchers"):
-        assert make.sql(
-            f"SELECT DISTINCT item_id FROM {table} WHERE site_id = %(id)s", id=site.id
-        ) == [(kept.id,)], table
-
-
-def _huddle(make, site):
-    rows = make.sql(
-        "INSERT INTO items (site_id, item_type_id, title, created_by) VALUES (%(site)s, 5, 'Psst', %(by)s)"
-        " RETURNING item_id",
-        site=site.id,
-        by=site.member.id,
-    )
-    id = rows[0][0]
-    for table, columns in (("huddles", ""), ("huddle_participants", ", profile_id")):
-        value = ", %(by)s" if columns else ""
-        make.sql(
-            f"INSERT INTO {table} (site_id, item_id{columns}) VALUES (%(site)s, %(id)s{value})",
-            site=site.id,
-            id=id,
-            **({"by": site.member.id} if columns else {}),
-        )
-    from tests.factories import Thing
-
-    return Thing(site, itemtypes.HUDDLE, id)
-
-
 def test_counts_of_profiles_are_put_right(make, site):
     chat = make.conversation(site, by=site.member)
     make.comments(chat, 2, by=site.member)
