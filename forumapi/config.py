@@ -542,6 +542,13 @@ class Config:
         "Let identity providers be on private addresses and without TLS; always so when embedded.",
         reload=True,
     )
+    event_reminder_minutes: int = _setting(
+        1440,
+        "minutes",
+        "How long before an event its reminder is recorded.",
+        reload=True,
+        rule=_between(1, 43_200),
+    )
     geocode_url: str = _setting(
         "", "URL", "Geocoder; empty: /geocode is 501.", reload=True, rule=_url("http", "https")
     )

@@ -104,6 +104,9 @@ class Handler:
     error_form: ClassVar[str] = ""
     # What a method's own statement would cost a round trip for may come with who calls (Identity.more).
     identity: ClassVar[Asked] = Asked(IDENTITY)
+    # True where an answer without envelope has an ETag too.
+    tags_bare_answers: ClassVar[bool] = False
+    identity_query: ClassVar[Query] = identity.IDENTITY
     # Method -> media types that `receive` takes, beside those of the declared body.
     also_reads: ClassVar[Mapping[str, tuple[str, ...]]] = {}
 

@@ -469,7 +469,7 @@ def _shared(place: Place, verb: str, operation: Operation) -> list[str]:
     names = ["limit", "offset"] if operation.paged else []
     if not operation.media_type:
         names.append("context")
-    if verb == "GET" and not operation.media_type:
+    if verb == "GET" and _is_tagged(place, operation):
         names.append("If-None-Match")
     if verb != "GET":
         if place.handler.takes_idempotency_key:
@@ -480,6 +480,10 @@ def _shared(place: Place, verb: str, operation: Operation) -> list[str]:
     return names
 
 
+def _is_tagged(place: Place, operation: Operation) -> bool:
+    return not operation.media_type or place.handler.tags_bare_answers
+
+
 def _locates(handler: type[Handler]) -> bool:
     return handler.locate is not Handler.locate
 
@@ -487,7 +491,7 @@ def _locates(handler: type[Handler]) -> bool:
 def _statuses(place: Place, verb: str, operation: Operation) -> list[int]:
     """What this operation can answer other than success; follows from what it declares."""
     found = {400, 404, 429, 500, 503}
-    if verb == "GET" and not operation.media_type:
+    if verb == "GET" and _is_tagged(place, operation):
         found.add(304)
     if verb != "GET":
         # A body is read, and refused when too large, whether or not one is looked at.

@@ -12,6 +12,11 @@ from forumapi.handlers.attributes import AttributeHandler, AttributesHandler
 from forumapi.handlers.auth import Auth0Handler, AuthHandler, TokenHandler
 from forumapi.handlers.bans import BanHandler, BansHandler
 from forumapi.handlers.bookmarks import BookmarkHandler, BookmarksHandler
+from forumapi.handlers.calendars import (
+    EventCalendarHandler,
+    MicrocosmCalendarHandler,
+    ProfileCalendarHandler,
+)
 from forumapi.handlers.comments import (
     CommentHandler,
     CommentInContextHandler,
@@ -181,6 +186,7 @@ SITE: dict[str, type[Handler]] = {
     "/api/v1/events/<event:item>/attributes/<key:key>": AttributeHandler,
     "/api/v1/events/<event:item>/bookmark": BookmarkHandler,
     "/api/v1/events/<event:item>/draft": DraftHandler,
+    "/api/v1/events/<event:item>/ical": EventCalendarHandler,
     "/api/v1/events/<event:item>/lastcomment": LastCommentHandler,
     "/api/v1/events/<event:item>/newcomment": NewCommentHandler,
     "/api/v1/events/<event:item>/reactions": ReactionsHandler,
@@ -208,6 +214,7 @@ SITE: dict[str, type[Handler]] = {
     "/api/v1/microcosms/<microcosm:item>/attributes": AttributesHandler,
     "/api/v1/microcosms/<microcosm:item>/attributes/<key:key>": AttributeHandler,
     "/api/v1/microcosms/<microcosm:item>/draft": DraftHandler,
+    "/api/v1/microcosms/<microcosm:item>/ical": MicrocosmCalendarHandler,
     "/api/v1/microcosms/<microcosm:item>/roles": RolesHandler,
     "/api/v1/microcosms/<microcosm:item>/roles/<key:role>": RoleHandler,
     "/api/v1/microcosms/<microcosm:item>/roles/<role:role>/criteria": CriteriaHandler,
@@ -248,6 +255,7 @@ SITE: dict[str, type[Handler]] = {
     "/api/v1/profiles/<profile:item>/attributes": AttributesHandler,
     "/api/v1/profiles/<profile:item>/attributes/<key:key>": AttributeHandler,
     "/api/v1/profiles/<profile:item>/draft": DraftHandler,
+    "/api/v1/profiles/<profile:item>/ical": ProfileCalendarHandler,
     "/api/v1/profiles/options": ProfileOptionsHandler,
     "/api/v1/profiles/read": ProfileReadHandler,
     "/api/v1/roles": DefaultRolesHandler,

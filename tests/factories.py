@@ -16,6 +16,7 @@ from forumapi.auth import identity
 from forumapi.db import Database, Query, Transaction
 from forumapi.models import (
     access_token,
+    attendee,
     ban,
     counters,
     criterion,
@@ -399,6 +400,17 @@ class Factory:
                 new=poll_writing.new(checked),
             )
         return Thing(site, itemtypes.POLL, id)
+
+    def attend(self, event: Thing, *people: Person) -> None:
+        """Let people say yes to an event, whatever they may read."""
+        site_id = event.site.id
+        with self.database.write() as tx:
+            found = writing.lock(tx, site_id, event.type, event.id)
+            assert found is not None
+            place = attendee.Place(event.id, found.microcosm_id, 0, False)
+            for person in people:
+                said = [attendee.Answer(person.id, attendee.YES)]
+                attendee.answer(tx, self._author(person), place, said)
 
     def comment(
         self,

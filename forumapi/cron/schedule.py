@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Final, NamedTuple
 
 from forumapi.config import Config
-from forumapi.cron import jobs, orphans
+from forumapi.cron import jobs, orphans, reminders
 from forumapi.db import Transaction
 
 Work = Callable[[Transaction, Config], str]
@@ -27,6 +27,7 @@ class Job(NamedTuple):
 JOBS: Final = (
     Job("fold_counters", "* * * * * 15", "every minute", jobs.fold_counters),
     Job("online_profiles", "* * * * * 30", "every minute", jobs.online_profiles),
+    Job("event_reminders", "* * * * * 45", "every minute", reminders.remind),
     Job("site_statistics", "30 * * * * 0", "hourly at minute 30", jobs.site_statistics),
     Job("short_lived", "20 * * * * 0", "hourly at minute 20", jobs.short_lived),
     Job("event_partitions", "10 */6 * * * 0", "every six hours", jobs.event_partitions),

@@ -11,6 +11,8 @@ CREATED: Final = "created"
 REPLACED: Final = "replaced"
 PATCHED: Final = "patched"
 DELETED: Final = "deleted"
+# An event begins soon; nobody did it, so it is in the event log alone.
+REMINDED: Final = "reminded"
 _ACTIONS: Final = {CREATED: "C", REPLACED: "R", PATCHED: "U", DELETED: "D"}
 
 

@@ -1,0 +1,67 @@
+"""iCalendar (RFC 5545) of events: what a calendar program subscribes to."""
+
+from __future__ import annotations
+
+import datetime
+import html
+from collections.abc import Iterable
+from typing import Final, NamedTuple
+
+from icalendar import Calendar, Event, Timezone
+
+_PRODUCT: Final = "-//forumapi//events//EN"
+_STATES: Final = {"postponed": "TENTATIVE", "cancelled": "CANCELLED"}
+
+
+class Entry(NamedTuple):
+    """One event. `start` is aware, `clock` what a clock at the event shows then; texts are HTML-escaped."""
+
+    uid: str
+    url: str
+    title: str
+    start: datetime.datetime
+    clock: datetime.datetime
+    zone: str
+    duration_min: int
+    place: str
+    lat: float | None
+    lon: float | None
+    status: str
+    version: int
+    created: datetime.datetime
+    changed: datetime.datetime
+
+
+def render(name: str, entries: Iterable[Entry]) -> bytes:
+    """A calendar. Times are given in UTC, so that no reader needs to know when clocks change anywhere; what the clock
+    at the event shows stands in the description."""
+    calendar = Calendar()
+    calendar.add("prodid", _PRODUCT)
+    calendar.add("version", "2.0")
+    calendar.add("x-wr-calname", html.unescape(name))
+    for entry in entries:
+        calendar.add_component(_event(entry))
+    if not calendar.subcomponents:
+        # A calendar holds one component at least (RFC 5545, 3.6).
+        calendar.add_component(Timezone.from_tzid("UTC"))
+    return bytes(calendar.to_ical())
+
+
+def _event(entry: Entry) -> Event:
+    made = Event()
+    made.add("uid", entry.uid)
+    made.add("dtstamp", entry.changed)
+    made.add("created", entry.created)
+    made.add("last-modified", entry.changed)
+    made.add("sequence", entry.version - 1)
+    made.add("dtstart", entry.start)
+    made.add("dtend", entry.start + datetime.timedelta(minutes=entry.duration_min))
+    made.add("summary", html.unescape(entry.title))
+    made.add("description", f"{entry.clock:%Y-%m-%d %H:%M} {entry.zone}\n{entry.url}")
+    if entry.place:
+        made.add("location", html.unescape(entry.place))
+    if entry.lat is not None and entry.lon is not None:
+        made.add("geo", (entry.lat, entry.lon))
+    made.add("status", _STATES.get(entry.status, "CONFIRMED"))
+    made.add("url", entry.url)
+    return made

@@ -1,0 +1,43 @@
+"""Reminders of events: one row of the event log for each event and start, for those who notify (content 5.3).
+
+Who is told, and how, is decided by who reads the log; nothing here names an audience.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from forumapi.config import Config
+from forumapi.db import Query, Transaction
+from forumapi.models import journal
+
+# An event that is moved to another start is reminded of anew; of several runs at once one has the row, and the others
+# find it done.
+REMIND: Final = Query(
+    "cron.remind",
+    """
+    WITH due AS (
+        UPDATE events e
+           SET reminded = e.when_utc
+          FROM items i, sites s
+         WHERE e.status = 'upcoming' AND e.when_utc > now()
+           AND e.when_utc <= now() + make_interval(mins => %(minutes)s::int)
+           AND e.reminded IS DISTINCT FROM e.when_utc
+           AND i.site_id = e.site_id AND i.item_id = e.item_id AND NOT i.is_deleted AND NOT i.is_moderated
+           AND s.site_id = e.site_id AND NOT s.is_deleted
+     RETURNING e.site_id, e.item_id, i.item_type_id, i.microcosm_id, i.version, e.when_utc),
+    logged AS (
+        INSERT INTO event_log (site_id, kind, item_type_id, item_id, microcosm_id, version, detail)
+        SELECT d.site_id, %(kind)s, d.item_type_id, d.item_id, d.microcosm_id, d.version,
+               jsonb_build_object('when', d.when_utc)
+          FROM due d
+         ORDER BY d.when_utc, d.site_id, d.item_id
+     RETURNING 1)
+    SELECT count(*)::int FROM logged""",
+)
+
+
+def remind(tx: Transaction, config: Config) -> str:
+    """Record that events begin within `event_reminder_minutes`."""
+    found = tx.value(REMIND, minutes=config.event_reminder_minutes, kind=journal.REMINDED)
+    return f"{found} events"
