@@ -106,7 +106,6 @@ class Handler:
     identity: ClassVar[Asked] = Asked(IDENTITY)
     # True where an answer without envelope has an ETag too.
     tags_bare_answers: ClassVar[bool] = False
-    identity_query: ClassVar[Query] = identity.IDENTITY
     # Method -> media types that `receive` takes, beside those of the declared body.
     also_reads: ClassVar[Mapping[str, tuple[str, ...]]] = {}
 
