@@ -7,13 +7,14 @@ tests/auth/test_contract.py then holds it to what is promised here.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import contextlib
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal, NamedTuple
 from urllib.parse import urlsplit
 
 from msgspec import UNSET, Struct, UnsetType
 
-from forumapi.db import Database, Reader
+from forumapi.db import Database, Reader, Transaction
 from forumapi.errors import Invalid, NotImplementedHere
 from forumapi.models import auth_backend
 
@@ -55,6 +56,17 @@ class Attempt(NamedTuple):
     config: Config
     database: Database
     settings: Mapping[str, Any]  # of this back end on this site, from site_auth_backends
+    counted: Reader | None = None  # whose statements these are, for the figures of the request
+
+    @contextlib.contextmanager
+    def write(self) -> Iterator[Transaction]:
+        """A transaction of its own: what is counted or used up stays so, whatever comes of the rest."""
+        with self.database.write() as tx:
+            try:
+                yield tx
+            finally:
+                if self.counted is not None:
+                    self.counted.statements += tx.statements
 
     @property
     def sign_in(self) -> SignIn:
@@ -228,27 +240,43 @@ def laid_over(
     return {name: value for name, value in settings.items() if value}
 
 
-def begin(given: Begin, site: Site, ip: str, config: Config, database: Database) -> Begun:
+def begin(
+    given: Begin,
+    site: Site,
+    ip: str,
+    config: Config,
+    database: Database,
+    counted: Reader | None = None,
+) -> Begun:
     """Let the back end that the body names take its first step. Raises Invalid, NotImplementedHere."""
     name = given.method if isinstance(given.method, str) else ""
-    found = _enabled(name, site, config, database)
-    return found.backend().begin(Attempt(given, site, ip, config, database, found.settings))
+    found = _enabled(name, site, config, database, counted)
+    attempt = Attempt(given, site, ip, config, database, found.settings, counted)
+    return found.backend().begin(attempt)
 
 
 def verify(
-    given: SignIn, site: Site, ip: str, config: Config, database: Database
+    given: SignIn,
+    site: Site,
+    ip: str,
+    config: Config,
+    database: Database,
+    counted: Reader | None = None,
 ) -> Verified | None:
     """Let the back end that the body names do its step. Raises Invalid, NotImplementedHere and what it raises."""
     name = given.method if isinstance(given.method, str) else "assertion"
-    found = _enabled(name, site, config, database)
-    verified = found.backend().verify(Attempt(given, site, ip, config, database, found.settings))
+    found = _enabled(name, site, config, database, counted)
+    attempt = Attempt(given, site, ip, config, database, found.settings, counted)
+    verified = found.backend().verify(attempt)
     # Whoever chooses the provider chooses what it says: the owner's word counts on the owner's site.
     if verified is not None and found.is_own and found.settings:
         return verified._replace(is_platforms=False)
     return verified
 
 
-def _enabled(name: str, site: Site, config: Config, database: Database) -> State:
+def _enabled(
+    name: str, site: Site, config: Config, database: Database, counted: Reader | None
+) -> State:
     backend = find(name, config)
     if backend is None:
         listed = (one.name for one in Backend.found.values() if one.is_listed)
@@ -259,6 +287,8 @@ def _enabled(name: str, site: Site, config: Config, database: Database) -> State
         row = auth_backend.find(reader, site.id, name)
     finally:
         reader.end()
+        if counted is not None:
+            counted.statements += reader.statements
     found = state(backend, row, config)
     if not found.is_enabled or not found.is_ready:
         raise NotImplementedHere(f"Signing in by {name} is not configured here")

@@ -96,12 +96,12 @@ class EmailCodeBackend(Backend):
     def _send(self, attempt: Attempt, address: str) -> None:
         config, site = attempt.config, attempt.site
         key = email.same_person_key(address)
-        with attempt.database.write() as tx:
+        with attempt.write() as tx:
             _count_caller(tx, SENDS_PER_CALLER, attempt.ip)
             attempts.take(tx, SENDS_PER_ADDRESS, key)
         code = f"{secrets.randbelow(10**DIGITS):0{DIGITS}}"
         minutes = config.sign_in_code_minutes
-        with attempt.database.write() as tx:
+        with attempt.write() as tx:
             tx.run(
                 STORE,
                 kind=KIND,
@@ -124,16 +124,15 @@ class EmailCodeBackend(Backend):
 
     def _check(self, attempt: Attempt, address: str, given: str) -> None:
         key, site_id = email.same_person_key(address), attempt.site.id
-        with attempt.database.write() as tx:
+        with attempt.write() as tx:
             _count_caller(tx, TRIES_PER_CALLER, attempt.ip)
             attempts.take(tx, TRIES_PER_ADDRESS, key)
-        with attempt.database.write() as tx:
             rows = tx.rows(TRY, kind=KIND, subject=key, site_id=site_id)
         hashed = _hash(site_id, key, "".join(given.split()))
         # Every live code is compared, and each in constant time.
         if sum(hmac.compare_digest(row[0], hashed) for row in rows) != 1:
             raise Unauthorized(_REFUSED)
-        with attempt.database.write() as tx:
+        with attempt.write() as tx:
             if not tx.row(CONSUME, kind=KIND, secret_hash=hashed):
                 raise Unauthorized(_REFUSED)
             tx.run(FORGET, kind=KIND, subject=key, site_id=site_id)

@@ -85,7 +85,7 @@ def attempt(tx: Transaction, kind: str, site_id: int, flow: str) -> dict[str, An
 def count(given: Attempt, limit: Limit) -> None:
     """Count a step of the caller. Raises TooMany. A peer without an address (a unix socket) is not counted."""
     if given.ip:
-        with given.database.write() as tx:
+        with given.write() as tx:
             attempts.take(tx, limit, attempts.caller(given.ip))
 
 

@@ -57,7 +57,7 @@ class RedirectBackend(Backend, is_abstract=True):
             "code_challenge_method": "S256",
         }
         kept = {"redirectUri": redirect_uri, "nonce": nonce, "verifier": verifier}
-        with attempt.database.write() as tx:
+        with attempt.write() as tx:
             flow = flows.begin(tx, self.name, attempt.site.id, kept, state=state)
         return Begun(flow, add_params_to_uri(url, asked.items()))
 
@@ -68,7 +68,7 @@ class RedirectBackend(Backend, is_abstract=True):
             one if isinstance(one, str) else "" for one in (given.flow, given.state, given.code)
         )
         flows.count(attempt, flows.STEPS_PER_CALLER)
-        with attempt.database.write() as tx:
+        with attempt.write() as tx:
             kept = flows.take(tx, self.name, attempt.site.id, flow, state=state)
         if kept is None or not code:
             raise Unauthorized(_STALE)

@@ -63,7 +63,7 @@ class PasskeyBackend(Backend):
             rp_id=domain(attempt.site), user_verification=_VERIFIED
         )
         kept = {"challenge": bytes_to_base64url(options.challenge)}
-        with attempt.database.write() as tx:
+        with attempt.write() as tx:
             flow = flows.begin(tx, self.name, attempt.site.id, kept)
         return Begun(flow, public_key=options_to_json_dict(options))
 
@@ -73,11 +73,11 @@ class PasskeyBackend(Backend):
         flow = given.flow if isinstance(given.flow, str) else ""
         credential = given.credential if isinstance(given.credential, dict) else {}
         flows.count(attempt, flows.STEPS_PER_CALLER)
-        with attempt.database.write() as tx:
+        with attempt.write() as tx:
             kept = flows.take(tx, self.name, site.id, flow)
         if kept is None:
             raise Unauthorized(_REFUSED)
-        with attempt.database.write() as tx:
+        with attempt.write() as tx:
             known = passkey.lock(tx, domain(site), _raw_id(credential))
             if known is None:
                 raise Unauthorized(_REFUSED)

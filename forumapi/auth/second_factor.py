@@ -30,13 +30,13 @@ class SecondFactorBackend(Backend):
         flow = given.flow if isinstance(given.flow, str) else ""
         code = given.code if isinstance(given.code, str) else ""
         flows.count(attempt, flows.STEPS_PER_CALLER)
-        with attempt.database.write() as tx:
+        with attempt.write() as tx:
             kept = flows.attempt(tx, self.name, site_id, flow)
         if kept is None:
             raise Unauthorized(_STALE)
-        with attempt.database.write() as tx:
+        with attempt.write() as tx:
             one_time.count_try(tx, kept["userId"])
-        with attempt.database.write() as tx:
+        with attempt.write() as tx:
             if not one_time.use(tx, kept["userId"], code):
                 raise Unauthorized(_REFUSED)
             if flows.take(tx, self.name, site_id, flow) is None:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from forumapi import itemtypes
 from forumapi.auth import second_factor, spam
-from forumapi.db import Database
+from forumapi.db import Database, Reader
 from forumapi.errors import Forbidden, Unauthorized
 from forumapi.models import access_token, journal, membership, user
 
@@ -31,11 +31,13 @@ def complete(
     verified: Verified,
     ip: str,
     user_agent: str = "",
+    counted: Reader | None = None,
 ) -> str:
     """The secret of a new token of the address's user, who is made, with a profile on this site, if need be.
 
     It is good on every site, unless only this site vouches for the address. A banned user gets one too: their further
-    requests are refused. Raises Forbidden for a known spammer, SecondFactorNeeded.
+    requests are refused. `counted`: whose statements these are. Raises Forbidden for a known spammer,
+    SecondFactorNeeded.
     """
     if config.spam_check:
         _refuse_spammer(database, verified.email)
@@ -64,6 +66,8 @@ def complete(
             actor=profile_id,
             ip=ip,
         )
+        if counted is not None:
+            counted.statements += tx.statements
     return secret
 
 

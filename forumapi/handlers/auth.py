@@ -7,12 +7,12 @@ import hmac
 from msgspec import UNSET, Struct, UnsetType
 
 from forumapi import fragments, itemtypes, schemas
-from forumapi.auth import backends, methods, sign_in
-from forumapi.auth.backends import SignIn
+from forumapi.auth import auth0, backends, methods, sign_in
+from forumapi.auth.backends import SignIn, Verified
 from forumapi.auth.sign_in import SecondFactorNeeded
+from forumapi.body import given
 from forumapi.context import Context
-from forumapi.db import Query
-from forumapi.errors import Invalid, NotFound, NotImplementedHere
+from forumapi.errors import Invalid, NotFound
 from forumapi.handler import ANYONE, Handler, needs
 from forumapi.models import access_token, journal
 from forumapi.response import Data, Done, Result
@@ -45,13 +45,16 @@ class AuthHandler(Handler):
         # Nothing is held while a verifier is asked; each step below is a transaction of its own.
         ctx.writer.end()
         app = ctx.app
-        verified = backends.verify(ctx.body, ctx.site, ctx.ip, app.config, app.database)
+        tx = ctx.reader
+        verified = backends.verify(ctx.body, ctx.site, ctx.ip, app.config, app.database, tx)
         if verified is None:
             app.mail.wake()
             return Done()
         agent = ctx.environ.get("HTTP_USER_AGENT", "")
         try:
-            secret = sign_in.complete(app.database, app.config, ctx.site, verified, ctx.ip, agent)
+            secret = sign_in.complete(
+                app.database, app.config, ctx.site, verified, ctx.ip, agent, tx
+            )
         except SecondFactorNeeded as error:
             # A client that names no method takes whatever is not null for the token.
             if not isinstance(ctx.body.method, str):
@@ -122,34 +125,38 @@ class Auth0Body(Struct):
     TokenType: str | UnsetType = UNSET
 
 
-AUTH0 = Query(
-    "auth.auth0",
-    """
-    SELECT s.auth0_domain <> '' AND s.auth0_client_id <> '' AND s.auth0_client_secret <> ''
-      FROM sites s
-     WHERE s.site_id = %(site_id)s""",
-)
-
-
 class Auth0Handler(Handler):
     """Signing in through the site's Auth0 tenant."""
 
     allow = "OPTIONS,POST"
     errors_without_data = True
     takes_idempotency_key = False
-    also_answers = {"POST": (501,)}
+    also_answers = {"POST": (502,)}
 
     @needs(ANYONE, body=Auth0Body, answer=str)
     def post(self, ctx: Context) -> Result:
-        """Exchanges `Code`, or an `AccessToken` with its `TokenType`, for a token of ours.
+        """Exchanges `Code`, or an `AccessToken` with its `TokenType`, for a token of ours, good on this site.
 
-        400 while the site lacks one of its three settings for it; 501 since the exchange is not built yet.
+        400 while the site lacks one of its three settings for it. 401 for what the tenant refuses, for an address
+        that it does not call verified, for an access token of another client, and for who has a second factor.
         """
-        if not ctx.reader.value(AUTH0, site_id=ctx.site.id):
-            raise Invalid("", "This site has no Auth0 domain, client id and client secret")
+        tenant = auth0.tenant(ctx.reader, ctx.site.id)
         sent: Auth0Body = ctx.body
-        if not sent.Code and not (sent.AccessToken and sent.TokenType):
+        code, given_token = given(sent.Code, ""), given(sent.AccessToken, "")
+        if not code and not (given_token and sent.TokenType):
             raise Invalid("Code", "or AccessToken with TokenType is required")
-        secret = sent.ClientSecret if isinstance(sent.ClientSecret, str) else ""
-        access_token.check_client(ctx.reader, secret)
-        raise NotImplementedHere("Signing in through Auth0 is not configured here")
+        if not code and str(sent.TokenType).lower() != "bearer":
+            raise Invalid("TokenType", "must be Bearer")
+        client_id = access_token.check_client(ctx.reader, given(sent.ClientSecret, ""))
+        # Nothing is held while the tenant is asked.
+        ctx.writer.end()
+        app, site = ctx.app, ctx.site
+        if code:
+            address = auth0.address_of_code(app.config, tenant, code, site.url)
+        else:
+            address = auth0.address_of_token(app.config, tenant, given_token)
+        # The site's owner chose the tenant: what it says counts there.
+        verified = Verified(address, client_id, is_platforms=site.is_root)
+        agent = ctx.environ.get("HTTP_USER_AGENT", "")
+        secret = sign_in.complete(app.database, app.config, site, verified, ctx.ip, agent)
+        return Data(fragments.dumps(secret))

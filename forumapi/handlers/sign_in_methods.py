@@ -65,7 +65,7 @@ class AuthBeginHandler(Handler):
         # Nothing is held while a provider is asked.
         ctx.writer.end()
         app = ctx.app
-        begun = backends.begin(ctx.body, ctx.site, ctx.ip, app.config, app.database)
+        begun = backends.begin(ctx.body, ctx.site, ctx.ip, app.config, app.database, ctx.reader)
         data: dict[str, Any] = {"flow": begun.flow}
         if begun.location:
             data["location"] = begun.location

@@ -6,20 +6,26 @@ It answers over real HTTP, checks code, client and PKCE as a provider does, and 
 from __future__ import annotations
 
 import base64
+import datetime
 import hashlib
+import ipaddress
 import json
 import secrets
+import ssl
 import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import jwt
-from cryptography.hazmat.primitives import serialization
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
 from jwt.algorithms import ECAlgorithm
 
 CLIENT_ID = "forum-client"
@@ -50,7 +56,7 @@ class Key:
 class Forger:
     """The provider. `claims` and `header` are laid over each token; `key` signs; `published` are its public keys."""
 
-    def __init__(self) -> None:
+    def __init__(self, certificate: Path | None = None) -> None:
         self.key = Key("first")
         self.published = [self.key]
         self.discovery: dict[str, Any] = {}
@@ -74,9 +80,22 @@ class Forger:
                 pass
 
         self.server = ThreadingHTTPServer(("127.0.0.1", 0), Answering)
-        self.issuer = f"http://127.0.0.1:{self.server.server_port}"
+        scheme = "http"
+        if certificate is not None:
+            scheme = "https"
+            context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+            context.load_cert_chain(certificate)
+            self.server.socket = context.wrap_socket(self.server.socket, server_side=True)
+        self.host = f"127.0.0.1:{self.server.server_port}"
+        self.issuer = f"{scheme}://{self.host}"
 
     # ---------------------------------------------------------------- the browser's part
+
+    def grant(self, redirect_uri: str) -> str:
+        """A code that was asked for without PKCE."""
+        code = secrets.token_urlsafe(16)
+        self._codes[code] = {"redirect_uri": redirect_uri}
+        return code
 
     def approve(self, location: str) -> dict[str, str]:
         """What somebody brings back who was sent to `location` and said yes: code and state."""
@@ -166,10 +185,40 @@ class Forger:
         return jwt.encode(made, **settings)
 
 
+def self_signed(folder: Path) -> Path:
+    """A certificate for 127.0.0.1 with its key, which nobody else has signed."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "127.0.0.1")])
+    address = x509.IPAddress(ipaddress.ip_address("127.0.0.1"))
+    now = datetime.datetime.now(datetime.UTC)
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - datetime.timedelta(hours=1))
+        .not_valid_after(now + datetime.timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([address]), critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    path = folder / "self-signed.pem"
+    path.write_bytes(
+        certificate.public_bytes(serialization.Encoding.PEM)
+        + key.private_bytes(
+            serialization.Encoding.PEM,
+            serialization.PrivateFormat.PKCS8,
+            serialization.NoEncryption(),
+        )
+    )
+    return path
+
+
 @contextmanager
-def forging() -> Iterator[Forger]:
-    """A forger that answers for the length of a with statement."""
-    made = Forger()
+def forging(certificate: Path | None = None) -> Iterator[Forger]:
+    """A forger that answers for the length of a with statement; with TLS under a certificate of `self_signed`."""
+    made = Forger(certificate)
     thread = threading.Thread(target=made.server.serve_forever, args=(0.01,), daemon=True)
     thread.start()
     try:

@@ -208,3 +208,11 @@ def test_gmails_spellings_of_an_address_are_one_person_and_others_are_not(stage:
         token = ask(stage, email, code=code_of(stage, email)).data
         ids[email] = stage.get("/whoami", token=token).data["userId"]
     assert len(set(ids.values())) == 3
+
+
+def test_what_signing_in_asks_of_the_database(stage: Stage) -> None:
+    email, counts = fresh(), []
+    for _ in ("a new user", "a known one"):
+        counts.append(ask(stage, email).statements)
+        counts.append(ask(stage, email, code=code_of(stage, email)).statements)
+    assert counts == [5, 15, 5, 10]

@@ -1,0 +1,87 @@
+"""The exchange of POST /auth0, as clients of old know it (platform 3.4): through the Auth0 tenant of the site.
+
+Unlike the reference it believes an address only where the tenant says that it is verified, and an access token only
+where it was issued to this site's client (P-24).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from oauthlib.oauth2 import WebApplicationClient
+
+from forumapi.auth import provider
+from forumapi.auth.openid import verified_address
+from forumapi.auth.provider import Provider
+from forumapi.db import Query, Reader
+from forumapi.errors import BadGateway, Invalid, Unauthorized
+
+if TYPE_CHECKING:
+    from forumapi.config import Config
+
+SETTINGS = Query(
+    "auth0.settings",
+    """
+    SELECT s.auth0_domain, s.auth0_client_id, s.auth0_client_secret
+      FROM sites s
+     WHERE s.site_id = %(site_id)s AND s.auth0_domain <> '' AND s.auth0_client_id <> ''
+       AND s.auth0_client_secret <> ''""",
+)
+_REFUSED: Final = "This access token was not issued to this site"
+
+
+class Tenant(NamedTuple):
+    """A site's three settings for Auth0."""
+
+    domain: str
+    client_id: str
+    client_secret: str
+
+
+def tenant(tx: Reader, site_id: int) -> Tenant:
+    """The site's settings. Raises Invalid while one of the three is missing."""
+    row = tx.row(SETTINGS, site_id=site_id)
+    if row is None:
+        raise Invalid("", "This site has no Auth0 domain, client id and client secret")
+    return Tenant(*row)
+
+
+def address_of_code(config: Config, found: Tenant, code: str, site_url: str) -> str:
+    """The verified address of whoever the code is about. Raises Unauthorized, BadGateway."""
+    client = WebApplicationClient(found.client_id)
+    tokens = provider.exchange(
+        config,
+        f"https://{found.domain}/oauth/token",
+        client.prepare_request_body(code=code, redirect_uri=f"{site_url}/auth0login/"),
+        client_id=found.client_id,
+        client_secret=found.client_secret,
+        takes_basic=False,
+    )
+    return _address(config, found, tokens.access_token)
+
+
+def address_of_token(config: Config, found: Tenant, access_token: str) -> str:
+    """The verified address of an access token's bearer. Raises Unauthorized for one of another client, BadGateway.
+
+    A token that is not a JWT does not say whom it was issued to, and is refused.
+    """
+    there = Provider(config, f"https://{found.domain}/")
+    claims = there.claims(
+        access_token,
+        there.checked_metadata(),
+        issuer=there.issuer,
+        options={"require": ["iss", "sub", "aud", "exp"], "verify_aud": False},
+    )
+    audience = claims["aud"] if isinstance(claims["aud"], list) else [claims["aud"]]
+    if claims.get("azp") != found.client_id and found.client_id not in audience:
+        raise Unauthorized(_REFUSED)
+    return _address(config, found, access_token, str(claims["sub"]))
+
+
+def _address(config: Config, found: Tenant, access_token: str, subject: str = "") -> str:
+    said = provider.get_json(config, f"https://{found.domain}/userinfo", access_token)
+    if not isinstance(said, dict):
+        raise BadGateway("The identity provider failed")
+    if subject and said.get("sub") != subject:
+        raise Unauthorized(_REFUSED)
+    return verified_address(said, is_verified=said.get("email_verified") is True)
