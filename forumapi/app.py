@@ -19,6 +19,7 @@ from forumapi.models import counters, text
 from forumapi.models.activity import Activity
 from forumapi.models.documents import Documents
 from forumapi.models.kept import Pages
+from forumapi.models.people import Borders
 from forumapi.models.site import SiteDirectory
 from forumapi.ratelimit import Buckets
 from forumapi.storage import StorageError, clear_scratch, open_storage
@@ -121,6 +122,7 @@ class App:
             port_suffix=config.port_suffix,
         )
         self.activity = Activity(self.database)
+        self.borders = Borders()
         self.mail = Sender(self.database, lambda: self.config)
         self.storage = open_storage(config)
         self.studio = Studio(

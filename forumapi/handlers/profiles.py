@@ -17,12 +17,14 @@ from forumapi.models import (
     journal,
     locate,
     membership,
+    people,
     profile,
     read_mark,
     update_options,
 )
 from forumapi.models.comment import Parent, Stub
-from forumapi.models.profile import Detail, Editable, Filter
+from forumapi.models.people import Filter
+from forumapi.models.profile import Detail, Editable
 from forumapi.permissions import SITE_OWNER, Can, Target
 from forumapi.response import Data, Done, Page, Result, SeeOther
 
@@ -83,8 +85,14 @@ class ProfilesHandler(Handler):
             following=_lenient(ctx, "following"),
             online=_lenient(ctx, "online"),
         )
-        found = profile.page(
-            ctx.reader, site_id, identity.profile_id, identity.ignored_profiles, wanted, ctx.paging
+        found = people.page(
+            ctx.reader,
+            ctx.app.borders,
+            site_id,
+            identity.profile_id,
+            identity.ignored_profiles,
+            wanted,
+            ctx.paging,
         )
         paging.check(found.total, ctx.paging)
         flags = profile.relation(found.send_email, found.send_sms)

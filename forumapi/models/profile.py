@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime
-import itertools
 from collections.abc import Collection
 from typing import Any, Final, NamedTuple
 
@@ -15,7 +14,6 @@ from forumapi.db import Query, Reader, Row, Transaction
 from forumapi.errors import OUT_OF_RANGE, Invalid
 from forumapi.models import member
 from forumapi.models.documents import Documents, Kind, Loaded
-from forumapi.paging import Paging
 
 LOAD_SUMMARIES = Query(
     "profile.summaries",
@@ -356,113 +354,3 @@ def set_member(tx: Transaction, site_id: int, profile_id: int, is_member: bool) 
     """Grant or take the `member` flag; the new version. The caller settles the roles afterwards."""
     query = GRANT_MEMBER if is_member else REVOKE_MEMBER
     return int(tx.value(query, site_id=site_id, profile_id=profile_id))
-
-
-# ---------------------------------------------------------------- the list of people
-
-ONLINE_MINUTES: Final = 90
-
-
-class Filter(NamedTuple):
-    """Which people, in which order (platform 4.3, list parameters)."""
-
-    prefix: str = ""  # of the stored name, any case
-    top: bool = False
-    following: bool = False
-    online: bool = False
-
-    @classmethod
-    def of(cls, q: str, *, top: bool, following: bool, online: bool) -> Filter:
-        """`q` as the client wrote it: leading + and @ are dropped, everything else is literal (P-30)."""
-        return cls(clean.escape(q.lstrip("+@")), top, following, online)
-
-
-class PeoplePage(NamedTuple):
-    """One page of people: their versions by id, in order, and how the viewer watches the list as a whole."""
-
-    total: int
-    send_email: bool | None
-    send_sms: bool | None
-    versions: dict[int, int]
-
-
-_COUNTERS: Final = """
-              JOIN profile_counters n ON n.site_id = p.site_id AND n.profile_id = p.profile_id"""
-_HIDDEN: Final = """
-               AND p.profile_id <> ALL(%(ignored)s::bigint[])
-               AND p.profile_id IS DISTINCT FROM (
-                   SELECT d.profile_id FROM profiles d
-                    WHERE d.site_id = %(site_id)s AND lower(d.profile_name) = 'deleted'
-                      AND d.profile_name = 'deleted')"""
-# U+10FFFF sorts after whatever may follow the prefix; the operators are those of the index profiles_name.
-_PREFIX: Final = """
-               AND lower(p.profile_name) ~>=~ lower(%(prefix)s::text)
-               AND lower(p.profile_name) ~<~ (lower(%(prefix)s::text) || chr(1114111))"""
-_FOLLOWING: Final = """
-               AND EXISTS (SELECT 1 FROM watchers f
-                            WHERE f.site_id = p.site_id AND f.profile_id = %(me)s AND f.item_type_id = 3
-                              AND f.item_id = p.profile_id)"""
-_ONLINE: Final = f"""
-               AND n.last_active > now() - interval '{ONLINE_MINUTES} minutes'"""
-_BY_NAME: Final = "lower(p.profile_name) USING ~<~"
-
-# %(...)s are parameters as everywhere, {...} is filled once for each combination of filters.
-_PAGE: Final = """
-    SELECT (SELECT count(*) FROM profiles p {count_joins} WHERE {where}), w.send_email, w.send_sms,
-           page.profile_id, page.version
-      FROM (SELECT 1) AS one
-      LEFT JOIN watchers w ON w.site_id = %(site_id)s AND w.profile_id = %(me)s AND w.item_type_id = 3
-                          AND w.item_id = 0
-      LEFT JOIN (
-            SELECT walked.*, row_number() OVER () AS place
-              FROM (SELECT p.profile_id, p.version
-                      FROM profiles p {page_joins}
-                     WHERE {where}
-                     ORDER BY {order}
-                     LIMIT %(limit)s OFFSET %(offset)s) walked) page ON true
-     ORDER BY page.place"""
-
-
-def _page_query(has_prefix: bool, top: bool, following: bool, online: bool) -> Query:
-    """The list's statement for one combination of filters: each gets the plan that suits it."""
-    parts = (
-        (has_prefix, "prefix", _PREFIX),
-        (following, "following", _FOLLOWING),
-        (online, "online", _ONLINE),
-    )
-    where = "p.site_id = %(site_id)s" + _HIDDEN + "".join(sql for used, _, sql in parts if used)
-    order = f"n.comment_count DESC, {_BY_NAME}" if top else _BY_NAME
-    if has_prefix and top:
-        order = f"lower(p.profile_name) = lower(%(prefix)s::text) DESC, {order}"
-    text = _PAGE.format(
-        where=where,
-        order=order,
-        count_joins=_COUNTERS if online else "",
-        page_joins=_COUNTERS if online or top else "",
-    )
-    used = [name for is_used, name, _ in parts if is_used] + ["top"] * top
-    return Query(".".join(["profile.page", *used]), text)
-
-
-_PAGES: Final = {
-    choice: _page_query(*choice) for choice in itertools.product((False, True), repeat=4)
-}
-
-
-def page(
-    tx: Reader, site_id: int, viewer_id: int, ignored: list[int], wanted: Filter, at: Paging
-) -> PeoplePage:
-    """One page of the site's people, without those the viewer ignores and the placeholder `deleted`."""
-    query = _PAGES[bool(wanted.prefix), wanted.top, wanted.following, wanted.online]
-    rows = tx.rows(
-        query,
-        site_id=site_id,
-        me=viewer_id,
-        ignored=ignored,
-        prefix=wanted.prefix,
-        limit=at.limit,
-        offset=at.offset,
-    )
-    total, send_email, send_sms = rows[0][:3]
-    versions = {row[3]: row[4] for row in rows if row[3] is not None}
-    return PeoplePage(total, send_email, send_sms, versions)

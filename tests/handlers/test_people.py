@@ -1,0 +1,165 @@
+"""The list of people when there are many: pages deep in it, their cost, and that they follow names and comments."""
+
+from __future__ import annotations
+
+import random
+import re
+from collections.abc import Iterator
+
+import pytest
+
+from forumapi.models import people
+from tests.auth.stage import Stage, staged
+from tests.factories import Person, Site
+from tests.handlers.test_profiles import names
+
+MANY = 2_600
+
+
+@pytest.fixture(scope="module")
+def stage(database_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
+    with staged(database_url, tmp_path_factory.mktemp("people")) as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def crowd(stage: Stage) -> Site:
+    """A site with thousands of people, some of whom wrote something, and a placeholder."""
+    site = stage.make.site()
+    stage.sql(
+        """WITH person AS (
+               INSERT INTO users (email, canonical_email, person_key)
+               SELECT e.address, e.address, e.address
+                 FROM (SELECT format('%%s-%%s@crowd.example', %(s)s::bigint, n) AS address
+                         FROM generate_series(1, %(many)s::int) n) e
+            RETURNING user_id),
+           made AS (
+               INSERT INTO profiles (site_id, user_id, profile_name)
+               SELECT %(s)s, user_id, CASE WHEN row_number() OVER () = 700 THEN 'deleted'
+                                      ELSE substr(md5(user_id::text), 1, 12) END
+                 FROM person
+            RETURNING site_id, profile_id, profile_name)
+           INSERT INTO profile_counters (site_id, profile_id, name_key, comment_count)
+           SELECT site_id, profile_id, lower(profile_name), greatest(profile_id %% 7 - 3, 0) FROM made""",
+        s=site.id,
+        many=MANY,
+    )
+    stage.sql("ANALYZE profiles")
+    stage.sql("ANALYZE profile_counters")
+    return site
+
+
+def expected(stage: Stage, site: Site, order: str = "") -> list[str]:
+    """Every name of a site in its place."""
+    return [
+        row[0]
+        for row in stage.sql(
+            f"""SELECT p.profile_name FROM profiles p
+                  JOIN profile_counters n USING (site_id, profile_id)
+                 WHERE p.site_id = %(s)s AND p.profile_name <> 'deleted'
+                 ORDER BY {order} lower(p.profile_name) COLLATE "C" """,
+            s=site.id,
+        )
+    ]
+
+
+def test_any_page_holds_what_stands_there(stage: Stage, crowd: Site) -> None:
+    everybody = expected(stage, crowd)
+    for query, order in (
+        ("", everybody),
+        ("top=true&", expected(stage, crowd, "comment_count DESC,")),
+    ):
+        for offset in (0, 475, 500, 525, 1_000, 2_250, len(order) // 25 * 25):
+            answer = stage.get(f"/profiles?{query}offset={offset}", site=crowd)
+            assert names(answer) == order[offset : offset + 25], (query, offset)
+            assert answer.data["profiles"]["total"] == len(order)
+    answer = stage.get("/profiles?limit=250&offset=2500", site=crowd)
+    assert names(answer) == everybody[2_500:2_750]
+    for offset in (3_000, 1_000_000):
+        assert stage.get(f"/profiles?offset={offset}", site=crowd).status == 400
+
+
+def test_whom_one_ignores_moves_the_pages_of_nobody_else(stage: Stage, crowd: Site) -> None:
+    me = stage.make.person(crowd)
+    everybody = expected(stage, crowd)
+    rows = dict(
+        stage.sql("SELECT profile_name, profile_id FROM profiles WHERE site_id = %(s)s", s=crowd.id)
+    )
+    for place in (3, 249, 250, 251, 777, 1_500, 2_400):
+        name = everybody[place]
+        stage.make.ignore(me, Person(crowd, rows[name], 0, name, "", ""))
+    left = [
+        name
+        for place, name in enumerate(everybody)
+        if place not in (3, 249, 250, 251, 777, 1_500, 2_400)
+    ]
+    for offset in (0, 500, 750, 1_475, 1_500, 2_250, 2_500):
+        answer = stage.get(f"/profiles?offset={offset}", by=me)
+        assert names(answer) == left[offset : offset + 25], offset
+        assert answer.data["profiles"]["total"] == len(left)
+    assert names(stage.get("/profiles?offset=1500", by=crowd.member)) == everybody[1_500:1_525]
+
+
+def test_a_new_and_a_changed_name_move_deep_pages_at_once(stage: Stage, crowd: Site) -> None:
+    def looks_right() -> None:
+        everybody = expected(stage, crowd)
+        for offset in (500, 1_250, 2_500):
+            answer = stage.get(f"/profiles?offset={offset}", site=crowd)
+            assert names(answer) == everybody[offset : offset + 25]
+            assert answer.data["profiles"]["total"] == len(everybody)
+
+    looks_right()
+    for _ in range(3):
+        stage.make.person(crowd, f"0000{random.randrange(10**9)}")
+        looks_right()
+    stage.put(f"/profiles/{crowd.newcomer.id}", {"profileName": "0aa"}, by=crowd.newcomer)
+    looks_right()
+    stage.put(f"/profiles/{crowd.newcomer.id}", {"profileName": "zzz"}, by=crowd.newcomer)
+    looks_right()
+    assert names(stage.get("/profiles?top=true&q=zzz", site=crowd)) == ["zzz"]
+
+
+def test_a_page_costs_two_statements_wherever_it_is(stage: Stage, crowd: Site) -> None:
+    for query in (
+        "",
+        "offset=500",
+        "offset=2500",
+        "top=1&offset=2500",
+        "q=a",
+        "online=1",
+        "following=1",
+    ):
+        for by, most in ((crowd.member, 2), (None, 1)):
+            stage.get(f"/profiles?{query}", by=by, site=crowd)
+            answer = stage.get(f"/profiles?{query}", by=by, site=crowd)
+            assert answer.statements == most, query
+
+
+def explained(stage: Stage, name: str, **params: object) -> str:
+    """The plan that a statement of the list ran by."""
+    query = next(one for one in (*people._PAGES.values(), people.FROM_BORDER) if one.name == name)
+    return "\n".join(
+        row[0]
+        for row in stage.sql(f"EXPLAIN (ANALYZE, COSTS OFF, TIMING OFF) {query.sql}", **params)
+    )
+
+
+def test_pages_are_read_in_the_order_of_an_index(stage: Stage, crowd: Site) -> None:
+    everybody = expected(stage, crowd)
+    given = {"site_id": crowd.id, "me": crowd.member.id, "ignored": [], "prefix": "", "limit": 25}
+    deep = explained(
+        stage, "people.from_border", offset=2_500, border=everybody[2_500], start=2_500, **given
+    )
+    assert "profiles_name" in deep
+    walked = max(
+        int(rows) for rows in re.findall(r"profiles_name on profiles p.*?rows=(\d+)", deep)
+    )
+    assert walked <= 2 * people.STEP + 50
+    first = explained(stage, "people.page", offset=0, **given)
+    assert "profiles_name" in first
+    top = explained(stage, "people.page.top", offset=0, **given)
+    assert "profile_counters_top" in top
+    for plan in (deep, first, top):
+        # No more than the page is put in order.
+        sorted_rows = [int(rows) for rows in re.findall(r"Sort \(actual rows=(\d+)", plan)]
+        assert max(sorted_rows, default=0) <= 25, plan
