@@ -17,6 +17,8 @@ from forumapi.auth import backends, page_session, sign_in
 from forumapi.auth.backends import SignIn
 from forumapi.auth.identity import Identity
 from forumapi.auth.oauth import Asked, Refused
+from forumapi.auth.sign_in import SecondFactorNeeded
+from forumapi.body import given
 from forumapi.context import Context
 from forumapi.errors import ApiError, TooMany
 from forumapi.handler import ANYONE, Handler, Param, needs
@@ -38,6 +40,7 @@ class Form(Struct):
     step: str | UnsetType = UNSET
     email: str | UnsetType = UNSET
     code: str | UnsetType = UNSET
+    flow: str | UnsetType = UNSET
     user_code: str | UnsetType = UNSET
 
 
@@ -71,7 +74,7 @@ class PageHandler(Handler):
         cookie = _cookie(ctx)
         me = page_session.find(ctx.reader, ctx.site.id, cookie) if cookie else None
         if me is None:
-            return self._email_page(ctx, cookie or page_session.new_value())
+            return self._step(ctx, cookie or page_session.new_value(), "oauth.email", Form())
         if me.ban_reason is not None:
             return _message(ctx, "You can't do this", me.ban_reason, status=403)
         return self.shown(ctx, me, cookie)
@@ -87,16 +90,17 @@ class PageHandler(Handler):
                 "Your browser has to keep a cookie for it. Go back to where you came from and begin again.",
                 status=400,
             )
-        if form.step in ("email", "code"):
+        if form.step in _STEPS:
             return self._sign_in(ctx, cookie, form)
         if form.step == "again":
-            return self._email_page(ctx, cookie)
+            return self._step(ctx, cookie, "oauth.email", form)
         if form.step == "leave":
             page_session.end(ctx.writer, ctx.site.id, cookie)
             return _go(_address(ctx), _set_cookie(ctx, ""))
         me = page_session.find(ctx.reader, ctx.site.id, cookie)
         if me is None:
-            return self._email_page(ctx, cookie, "You were signed out meanwhile.")
+            text = "You were signed out meanwhile."
+            return self._step(ctx, cookie, "oauth.email", form, text=text)
         if me.ban_reason is not None:
             return _message(ctx, "You can't do this", me.ban_reason, status=403)
         return self.done(ctx, me, cookie, form)
@@ -107,56 +111,64 @@ class PageHandler(Handler):
         # As with POST /auth: nothing is held meanwhile, each step is a transaction of its own.
         ctx.writer.end()
         app, site = ctx.app, ctx.site
-        email = form.email if isinstance(form.email, str) else ""
-        given = SignIn(method="email-code", email=email)
-        if form.step == "code":
-            given.code = form.code if isinstance(form.code, str) else ""
         try:
-            verified = backends.verify(given, site, ctx.ip, app.config, app.database)
+            verified = backends.verify(_proof(form), site, ctx.ip, app.config, app.database)
             if verified is None:
                 app.mail.wake()
-                return self._code_page(ctx, cookie, email)
+                return self._step(ctx, cookie, "oauth.code", form)
             agent = ctx.environ.get("HTTP_USER_AGENT", "")
             secret = sign_in.complete(app.database, app.config, site, verified, ctx.ip, agent)
+        except SecondFactorNeeded as needed:
+            form.flow = needed.flow
+            return self._step(ctx, cookie, "oauth.factor", form)
         except ApiError as error:
             if error.status >= 500 and error.status != 501:
                 raise
-            show = self._code_page if form.step == "code" else self._email_page
-            return show(ctx, cookie, *([email] if form.step == "code" else []), error=error)
+            return self._step(ctx, cookie, _STEPS[str(form.step)], form, error)
         with app.database.write() as tx:
             page_session.confine(tx, site.id, secret)
         return _go(_address(ctx), _set_cookie(ctx, secret))
 
-    def _email_page(
-        self, ctx: Context, cookie: str, text: str = "", *, error: ApiError | None = None
+    def _step(
+        self,
+        ctx: Context,
+        cookie: str,
+        template: str,
+        form: Form,
+        error: ApiError | None = None,
+        text: str = "",
     ) -> Result:
-        form: Form | None = ctx.body
-        email = form.email if form and isinstance(form.email, str) else ""
+        """A page of signing in, with what went wrong before."""
+        values = {"email": escape(given(form.email, "")[:254])}
+        if template == "oauth.email":
+            values["purpose"] = self.purpose
+        elif template == "oauth.factor":
+            values["flow"] = escape(given(form.flow, "")[:300])
         return _page(
             ctx,
-            "oauth.email",
+            template,
             "Sign in",
             cookie,
             status=error.status if error else 200,
             more=error.headers if error else (),
-            purpose=self.purpose,
             notice=pages.notice(error.message if error else text),
-            email=escape(email[:254]),
+            **values,
         )
 
-    def _code_page(
-        self, ctx: Context, cookie: str, email: str, *, error: ApiError | None = None
-    ) -> Result:
-        return _page(
-            ctx,
-            "oauth.code",
-            "Sign in",
-            cookie,
-            status=error.status if error else 200,
-            more=error.headers if error else (),
-            notice=pages.notice(error.message if error else ""),
-            email=escape(email[:254]),
-        )
+
+# Step of a form -> the page that has it, which is shown again when it fails.
+_STEPS: Final = {"email": "oauth.email", "code": "oauth.code", "factor": "oauth.factor"}
+
+
+def _proof(form: Form) -> SignIn:
+    """What POST /auth would be sent."""
+    code = given(form.code, "")
+    if form.step == "factor":
+        return SignIn(method="second-factor", flow=given(form.flow, ""), code=code)
+    email = given(form.email, "")
+    if form.step == "code":
+        return SignIn(method="email-code", email=email, code=code)
+    return SignIn(method="email-code", email=email)
 
 
 # ---------------------------------------------------------------- parts of a page
@@ -368,7 +380,7 @@ class DevicePageHandler(PageHandler):
         )
 
     def done(self, ctx: Context, me: Identity, cookie: str, form: Form) -> Result:
-        typed = form.user_code if isinstance(form.user_code, str) else ""
+        typed = given(form.user_code, "")
         site_id = ctx.site.id
         if form.step == "find":
             return self._found(ctx, me, cookie, typed)
