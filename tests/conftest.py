@@ -55,9 +55,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 def pytest_report_header(config: pytest.Config) -> list[str]:
     """Say what the run works with."""
-    if services.memcached_program() is None:
-        return ["memcached: not installed, tests of it are skipped (`scripts/testdb prepare`)"]
-    return ["memcached: started for each test process"]
+    missing = "not installed, tests of it are skipped (`scripts/testdb prepare`)"
+    has_memcached = services.memcached_program() is not None
+    has_chromium = services.chromium_programs() is not None
+    return [
+        f"memcached: {'started for each test process' if has_memcached else missing}",
+        f"Chromium: {'started where a page is tested' if has_chromium else missing}",
+    ]
 
 
 @pytest.fixture(scope="session")

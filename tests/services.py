@@ -18,7 +18,7 @@ import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 import psycopg
 from psycopg import sql
@@ -199,6 +199,22 @@ def memcached() -> Iterator[str]:
     finally:
         process.terminate()
         process.wait()
+
+
+# ---------------------------------------------------------------- Chromium
+
+
+class Chromium(NamedTuple):
+    """A browser and the program that drives it, by path."""
+
+    browser: str
+    driver: str
+
+
+def chromium_programs() -> Chromium | None:
+    """Where Debian's Chromium and its driver are, if both are installed."""
+    browser, driver = shutil.which("chromium"), shutil.which("chromedriver")
+    return Chromium(browser, driver) if browser and driver else None
 
 
 _LIBC: Final = ctypes.CDLL(None)

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import re
+from typing import Any
+
+import pyotp
 import pytest
 
 from forumapi.models import device_code
@@ -402,3 +406,34 @@ def test_granted_tokens_are_no_sessions_and_no_keys(api: Api, client: Client, si
 
     assert api.get("/api/v1/sessions", by=site.member).data["sessions"]["total"] == 1
     assert api.get("/api/v1/keys", by=site.member).data["keys"]["total"] == 0
+
+
+def test_the_page_asks_for_the_second_factor_of_those_who_have_one(
+    api: Api, make: Factory, client: Client, site: Site
+) -> None:
+    begun = api.post("/api/v1/auth/totp", by=site.member).data
+    app = pyotp.TOTP(begun["secret"])
+    codes = api.put("/api/v1/auth/totp", {"code": app.now()}, by=site.member).data
+    address = client.address()
+    page = client.open(address)
+    cookie = page.headers["Set-Cookie"].partition("=")[2].partition(";")[0]
+    form: dict[str, Any] = {"csrf": form_key(page), "email": site.member.email}
+    client.submit(address, cookie, step="email", **form)
+    ((subject,),) = make.sql(
+        "SELECT subject FROM mail_outbox WHERE recipient = %(to)s AND subject LIKE '%% is your code to %%'",
+        to=site.member.email,
+    )
+
+    asked = client.submit(address, cookie, step="code", code=subject[:8], **form)
+
+    assert "second factor" in text_of(asked)
+    assert cookie in asked.headers["Set-Cookie"]
+    flow = re.findall(r'name="flow" value="([^"]+)"', asked.body.decode())[0]
+    wrong = client.submit(address, cookie, step="factor", flow=flow, code="000000", **form)
+    assert wrong.status == 401
+    assert 'role="alert"' in wrong.body.decode()
+    recovery = codes["recoveryCodes"][0]
+    into = client.submit(address, cookie, step="factor", flow=flow, code=recovery, **form)
+    assert (into.status, into.location) == (303, address)
+    signed_in = into.headers["Set-Cookie"].partition("=")[2].partition(";")[0]
+    assert "You are member on" in text_of(client.open(address, signed_in))

@@ -6,7 +6,8 @@ import threading
 
 import pytest
 
-from forumapi.models import ban
+from forumapi.errors import Unauthorized
+from forumapi.models import access_token, ban
 from tests.api import Api
 from tests.auth.consent import (
     CALLBACK,
@@ -419,13 +420,13 @@ def test_one_client_learns_nothing_of_the_tokens_of_another(
 
 
 def test_the_secret_of_a_sites_client_is_none_of_an_application(
-    api: Api, secretive: Client, site: Site
+    make: Factory, secretive: Client
 ) -> None:
-    answer = api.post(
-        "/api/v1/auth", {"Assertion": "x", "ClientSecret": secretive.secret}, site=site
-    )
+    tx = make.database.read()
 
-    assert answer.status == 401
+    with pytest.raises(Unauthorized):
+        access_token.check_client(tx, secretive.secret)
+    tx.end()
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,1 @@
+"""The engine's own pages in a real browser."""
