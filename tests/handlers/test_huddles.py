@@ -183,6 +183,33 @@ def test_for_all_others_it_never_existed(api: Api, make: Factory, bikes: Site) -
     assert make.sql("SELECT max(event_id) FROM event_log") == before
 
 
+def test_another_sites_huddle_or_profile_is_none(
+    api: Api, make: Factory, bikes: Site, trains: Site
+) -> None:
+    foreign, own, never = make.huddle(trains.member), make.huddle(bikes.member), 987_654_321
+    for _, by in bikes.cast().items():
+        for method in ("GET", "PUT", "DELETE"):
+            told = []
+            for huddle, profile in (
+                (foreign.id, trains.member.id),
+                (never, trains.member.id),
+                (never, never),
+            ):
+                path = f"{HUDDLES}/{huddle}/participants/{profile}"
+                answer = api.request(method, path, site=bikes, by=by)
+                told.append((answer.status, answer.body, answer.statements))
+            assert told[0] == told[1] == told[2]
+            assert told[0][0] == 403
+    for method, status in (("GET", 404), ("PUT", 404), ("DELETE", 400)):
+        told = []
+        for profile in (trains.member.id, never):
+            path = f"{own.path}/participants/{profile}"
+            answer = api.request(method, path, by=bikes.member)
+            told.append((answer.status, answer.body, answer.statements))
+        assert told[0] == told[1]
+        assert told[0][0] == status
+
+
 def test_no_list_count_or_page_shows_it(api: Api, make: Factory, bikes: Site) -> None:
     huddle = make.huddle(bikes.member, bikes.newcomer, title="Between the two of us")
     make.comment(huddle, markdown="A secret among participants")
