@@ -110,7 +110,10 @@ def page(
 
 
 def mark_read(tx: Transaction, site_id: int, found: HuddlePage, me: int, at: Paging) -> None:
-    """Move the reader's mark to what the page showed, and count their unread huddles anew (discovery 7.4)."""
+    """Move the reader's mark to what the page showed, and count their unread huddles anew (discovery 7.4).
+
+    A mark that would not move is not written.
+    """
     if at.offset + at.limit >= found.total:
         tx.run(
             item.MARK_ALL,
@@ -121,7 +124,7 @@ def mark_read(tx: Transaction, site_id: int, found: HuddlePage, me: int, at: Pag
             read_at=found.last_activity,
         )
         read_mark.count_huddles(tx, site_id, [me])
-    elif found.comments:
+    elif found.comments and found.comments[-1].is_unread:
         mark_read_to(tx, site_id, found.id, me, found.comments[-1].id)
 
 

@@ -475,6 +475,8 @@ def test_a_page_that_is_not_the_last_marks_up_to_its_end(
     make.comments(huddle, 7)
 
     api.get(f"{huddle.path}?limit=5", by=site.newcomer)
+    # The mark stands there already: nothing is written again.
+    assert api.get(f"{huddle.path}?limit=5", by=site.newcomer).statements == 2
     assert unread(api, site.newcomer) == 1
     rest = api.get(f"{huddle.path}?limit=5&offset=5", by=site.newcomer).data["comments"]["items"]
     assert [one["meta"]["flags"]["unread"] for one in rest] == [True, True]
