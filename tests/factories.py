@@ -69,6 +69,7 @@ IGNORE = Query(
     INSERT INTO ignores (site_id, profile_id, item_type_id, item_id)
     VALUES (%(site_id)s, %(profile_id)s, %(item_type)s, %(item_id)s) ON CONFLICT DO NOTHING""",
 )
+_PEOPLE_OF = "SELECT profile_id FROM profiles WHERE site_id = %(site_id)s"
 RIGHTS = ("create", "read", "update", "delete", "close_own", "open_own", "read_others")
 
 
@@ -258,6 +259,12 @@ class Factory:
             id = criterion.insert(tx, site.id, role_id, new)
             member.settle_role(tx, site.id, role_id)
         return id
+
+    def settle(self, site: Site) -> None:
+        """Work out the roles of everybody on a site anew."""
+        ids = [row[0] for row in self.sql(_PEOPLE_OF, site_id=site.id)]
+        with self.database.write() as tx:
+            membership.settle_roles(tx, site.id, ids)
 
     def ignore(self, person: Person, what: Thing | Person) -> None:
         """Let a person ignore something or somebody."""

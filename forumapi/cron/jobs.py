@@ -6,15 +6,19 @@ items need no job: web processes add them up and write them in batches.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
 
 from forumapi.config import Config
 from forumapi.db import Query, Transaction
-from forumapi.models import access_token, attempts, audit, ban, counters
+from forumapi.models import access_token, attempts, audit, ban, counters, member
 
 # How long committed events stay for readers that fell behind; a day at least.
 EVENT_DAYS: Final = 7
 EVENT_DAYS_AHEAD: Final = 3
+
+# Profiles whose roles one run works out.
+MOST_DUE: Final = 5000
 
 # Mail that was sent, and runs of jobs, stay as long as somebody may ask about them.
 KEEP_DAYS: Final = 30
@@ -262,7 +266,13 @@ COUNT_PROFILES = Query(
        SET comment_count = c.comments, item_count = c.items
       FROM counted c
      WHERE n.site_id = c.site_id AND n.profile_id = c.profile_id
-       AND (n.comment_count, n.item_count) IS DISTINCT FROM (c.comments, c.items)""",
+       AND (n.comment_count, n.item_count) IS DISTINCT FROM (c.comments, c.items)
+ RETURNING n.site_id, n.profile_id""",
+)
+
+COUNTING_SITES = Query(
+    "cron.counting_sites",
+    "SELECT DISTINCT c.site_id FROM criteria c WHERE c.kind IN ('commentCount', 'itemCount')",
 )
 
 
@@ -335,5 +345,25 @@ def old_updates(tx: Transaction, config: Config) -> str:
 
 
 def profile_counts(tx: Transaction, config: Config) -> str:
-    """Count comments and conversations of every profile anew, in one statement (P-68)."""
-    return f"{tx.run(COUNT_PROFILES)} profiles corrected"
+    """Count comments and conversations of every profile anew, in one statement (P-68); roles follow."""
+    corrected = tx.rows(COUNT_PROFILES)
+    counting = {row[0] for row in tx.rows(COUNTING_SITES)}
+    _settle(tx, [(site_id, id) for site_id, id in corrected if site_id in counting])
+    return f"{len(corrected)} profiles corrected"
+
+
+def due_roles(tx: Transaction, config: Config) -> str:
+    """Work out the roles of profiles that time alone has changed, for those who do not come by: only they are late
+    without it, and only in what others see of them."""
+    due = member.due(tx, MOST_DUE)
+    _settle(tx, due)
+    return f"{len(due)} profiles"
+
+
+def _settle(tx: Transaction, profiles: Sequence[tuple[int, int]]) -> None:
+    """Work out the roles of profiles, each with its site."""
+    by_site: dict[int, list[int]] = {}
+    for site_id, profile_id in sorted(profiles):
+        by_site.setdefault(site_id, []).append(profile_id)
+    for site_id, ids in by_site.items():
+        member.settle(tx, site_id, ids)

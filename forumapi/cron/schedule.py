@@ -28,6 +28,7 @@ JOBS: Final = (
     Job("fold_counters", "* * * * * 15", "every minute", jobs.fold_counters),
     Job("online_profiles", "* * * * * 30", "every minute", jobs.online_profiles),
     Job("event_reminders", "* * * * * 45", "every minute", reminders.remind),
+    Job("due_roles", "*/5 * * * * 45", "every five minutes", jobs.due_roles),
     Job("site_statistics", "30 * * * * 0", "hourly at minute 30", jobs.site_statistics),
     Job("short_lived", "20 * * * * 0", "hourly at minute 20", jobs.short_lived),
     Job("event_partitions", "10 */6 * * * 0", "every six hours", jobs.event_partitions),

@@ -225,12 +225,9 @@ def mark_user(tx: Transaction, user_id: int, *, site_id: int = 0) -> None:
     tx.run(MARK_USER, user_id=user_id, site_id=site_id or None)
 
 
-def due(tx: Reader, limit: int) -> dict[int, list[int]]:
-    """Profiles by site whose roles time has changed, the longest due first; at most `limit`."""
-    found: dict[int, list[int]] = {}
-    for site_id, profile_id in tx.rows(DUE, limit=limit):
-        found.setdefault(site_id, []).append(profile_id)
-    return found
+def due(tx: Reader, limit: int) -> list[tuple[int, int]]:
+    """(site, profile) of those whose roles time has changed, the longest due first; at most `limit`."""
+    return [(site_id, profile_id) for site_id, profile_id in tx.rows(DUE, limit=limit)]
 
 
 # ---------------------------------------------------------------- looking
