@@ -11,7 +11,7 @@ from typing import Final, Literal, NamedTuple
 from forumapi import itemtypes, mail
 from forumapi.content import email
 from forumapi.db import Query, Transaction
-from forumapi.models import journal, membership
+from forumapi.models import journal, member, membership
 from forumapi.models.journal import Author
 from forumapi.models.site import Site
 
@@ -59,9 +59,10 @@ MAKE_PROFILES = Query(
 # Those whose membership is another one than wanted, locked in the order of their ids.
 TO_CHANGE = Query(
     "enrolment.to_change",
-    """
+    f"""
     SELECT p.profile_id, w.is_member
-      FROM profiles p
+      FROM {member.SHARED} AS held
+     CROSS JOIN profiles p
       JOIN unnest(%(profile_ids)s::bigint[], %(members)s::boolean[]) AS w (profile_id, is_member)
         ON w.profile_id = p.profile_id
      WHERE p.site_id = %(site_id)s AND p.is_member <> w.is_member
@@ -182,6 +183,7 @@ def _make_profiles(tx: Transaction, site: Site, addresses: Mapping[int, str]) ->
             avatars=[membership.gravatar(one) for one in addresses.values()],
         )
     )
+    membership.settle_roles(tx, site.id, list(made.values()))
     # Somebody has that name, or the user came in at this moment: one by one, as a first request does it.
     for user_id in sorted(addresses.keys() - made.keys()):
         made[user_id] = membership.find_or_create(tx, site, user_id, addresses[user_id])

@@ -6,7 +6,7 @@ role by `settle_role`. Each is one statement over sets; no criterion ever become
 
 Whoever changes a profile in what a criterion may name shares a lock on the site's roles, whoever changes a role's
 members or criteria holds it alone. So either sees the other's change, and nobody is left with a role set that suits
-neither. Lock order: this lock, the site's row, profiles.
+neither. Lock order: this lock, the site's row, profiles: whoever locks a profile's row and more shares this lock first.
 """
 
 from __future__ import annotations
@@ -43,77 +43,95 @@ _TESTS: Final = """
           FROM criteria c
          WHERE c.site_id = %(site_id)s"""
 
-_ATTRIBUTE: Final = """(SELECT a.{column} FROM attributes a
-                          WHERE a.site_id = p.site_id AND a.item_type_id = 3 AND a.item_id = p.profile_id
-                            AND a.key = t.attr_key)"""
-_COUNT: Final = """(SELECT n.{column} FROM profile_counters n
-                          WHERE n.site_id = p.site_id AND n.profile_id = p.profile_id)"""
+# What tests may ask of a profile, attributes apart. What is rarely asked is looked up only where some test does.
+_FACTS: Final = """
+        SELECT p.profile_id, p.user_id, p.version, p.role_ids, p.next_change_at, p.created AS joined,
+               n.item_count, n.comment_count, extract(day FROM now() - p.created)::int AS days,
+               (p.created AT TIME ZONE 'UTC')::date AS created, p.profile_name, coalesce(p.gender, '') AS gender,
+               CASE WHEN (SELECT bool_or(t.kind = 'email') FROM tests t)
+                    THEN (SELECT u.email FROM users u WHERE u.user_id = p.user_id) END AS email,
+               CASE WHEN (SELECT bool_or(t.kind = 'isBanned') FROM tests t)
+                    THEN (SELECT u.is_banned FROM users u WHERE u.user_id = p.user_id)
+                      OR EXISTS (SELECT FROM bans b
+                                  WHERE b.user_id = p.user_id AND (b.site_id = p.site_id OR b.site_id IS NULL)
+                                    AND (b.expires IS NULL OR b.expires > now())) END AS is_banned
+          FROM profiles p
+          LEFT JOIN profile_counters n ON n.site_id = p.site_id AND n.profile_id = p.profile_id
+         WHERE p.site_id = %(site_id)s"""
 
-# The profile's side of test t, by its type. Only the branch that t names is looked up.
-_ACTUAL: Final = f"""
-         CROSS JOIN LATERAL (
-            SELECT CASE t.kind
-                     WHEN 'id' THEN p.profile_id
-                     WHEN 'itemCount' THEN {_COUNT.format(column="item_count")}
-                     WHEN 'commentCount' THEN {_COUNT.format(column="comment_count")}
-                     WHEN 'days' THEN extract(day FROM now() - p.created)
-                     WHEN 'number' THEN {_ATTRIBUTE.format(column="number_value")} END AS number,
-                   CASE t.kind
-                     WHEN 'created' THEN (p.created AT TIME ZONE 'UTC')::date
-                     WHEN 'date' THEN {_ATTRIBUTE.format(column="date_value")} END AS date,
-                   CASE t.kind
-                     WHEN 'profileName' THEN p.profile_name
-                     WHEN 'gender' THEN coalesce(p.gender, '')
-                     WHEN 'email' THEN (SELECT u.email FROM users u WHERE u.user_id = p.user_id)
-                     WHEN 'string' THEN {_ATTRIBUTE.format(column="string_value")} END AS text,
-                   CASE t.kind
-                     WHEN 'isBanned' THEN (SELECT u.is_banned FROM users u WHERE u.user_id = p.user_id)
-                       OR EXISTS (SELECT FROM bans b
-                                   WHERE b.user_id = p.user_id AND (b.site_id = p.site_id OR b.site_id IS NULL)
-                                     AND (b.expires IS NULL OR b.expires > now()))
-                     WHEN 'boolean' THEN {_ATTRIBUTE.format(column="boolean_value")} END AS flag) actual"""
+# The side of profile f in test t, by its type; a is the attribute of that name.
+_ATTRIBUTE: Final = """
+                LEFT JOIN attributes a ON a.site_id = %(site_id)s AND a.item_type_id = 3 AND a.item_id = f.profile_id
+                                      AND a.key = t.attr_key"""
+_NUMBER: Final = """CASE t.kind WHEN 'commentCount' THEN f.comment_count WHEN 'days' THEN f.days
+                                 WHEN 'itemCount' THEN f.item_count WHEN 'number' THEN a.number_value
+                                 WHEN 'id' THEN f.profile_id END"""
+_DATE: Final = "CASE t.kind WHEN 'created' THEN f.created WHEN 'date' THEN a.date_value END"
+_TEXT: Final = """CASE t.kind WHEN 'string' THEN a.string_value WHEN 'gender' THEN f.gender
+                               WHEN 'profileName' THEN f.profile_name WHEN 'email' THEN f.email END"""
+_FLAG: Final = (
+    "CASE t.kind WHEN 'boolean' THEN a.boolean_value WHEN 'isBanned' THEN f.is_banned END"
+)
 
 # What the profile lacks, or holds in another type, is equal to nothing and holds nothing.
-_EQUAL: Final = """coalesce(actual.number = t.number_value, actual.date = t.date_value,
-                            actual.flag = t.boolean_value,
-                            CASE t.kind WHEN 'string' THEN actual.text = t.text_value
-                                        ELSE lower(actual.text) = lower(t.text_value) END, false)"""
-_HOLDS: Final = "coalesce(strpos(lower(actual.text), lower(t.text_value)) > 0, false)"
+_EQUAL: Final = f"""coalesce(CASE WHEN t.number_value IS NOT NULL THEN {_NUMBER} = t.number_value
+                                  WHEN t.boolean_value IS NOT NULL THEN {_FLAG} = t.boolean_value
+                                  WHEN t.date_value IS NOT NULL THEN {_DATE} = t.date_value
+                                  WHEN t.kind = 'string' THEN a.string_value = t.text_value
+                                  ELSE lower({_TEXT}) = lower(t.text_value) END, false)"""
+_HOLDS: Final = f"coalesce(strpos(lower({_TEXT}), lower(t.text_value)) > 0, false)"
+
+
+def _ordered(operator: str) -> str:
+    return f"""coalesce(CASE WHEN t.date_value IS NULL THEN {_NUMBER} {operator} t.number_value
+                             ELSE {_DATE} {operator} t.date_value END, false)"""
+
+
 _MET: Final = f"""
-            (t.kind IS NOT NULL AND CASE t.predicate
-                WHEN 'eq' THEN {_EQUAL}
-                WHEN 'ne' THEN NOT {_EQUAL}
-                WHEN 'lt' THEN coalesce(actual.number < t.number_value, actual.date < t.date_value, false)
-                WHEN 'le' THEN coalesce(actual.number <= t.number_value, actual.date <= t.date_value, false)
-                WHEN 'ge' THEN coalesce(actual.number >= t.number_value, actual.date >= t.date_value, false)
-                WHEN 'gt' THEN coalesce(actual.number > t.number_value, actual.date > t.date_value, false)
-                WHEN 'substr' THEN {_HOLDS}
-                WHEN 'nsubstr' THEN NOT {_HOLDS}
-                ELSE false END)"""
+                (t.kind IS NOT NULL AND CASE t.predicate
+                    WHEN 'ge' THEN {_ordered(">=")}
+                    WHEN 'eq' THEN {_EQUAL}
+                    WHEN 'ne' THEN NOT {_EQUAL}
+                    WHEN 'lt' THEN {_ordered("<")}
+                    WHEN 'le' THEN {_ordered("<=")}
+                    WHEN 'gt' THEN {_ordered(">")}
+                    WHEN 'substr' THEN {_HOLDS}
+                    WHEN 'nsubstr' THEN NOT {_HOLDS}
+                    ELSE false END)"""
+
+
+def _groups(tests: str) -> str:
+    """SQL: the groups of these tests, all of one role, as a table of the same name with `_groups`."""
+    return f"{tests}_groups AS MATERIALIZED (SELECT DISTINCT t.or_group FROM {tests} t)"
 
 
 def _meets(tests: str) -> str:
-    """SQL: whether profile p meets one group of these tests, all of one role."""
-    return f"""EXISTS (SELECT FROM {tests} t {_ACTUAL}
-                        GROUP BY t.or_group HAVING bool_and({_MET}))"""
+    """SQL: whether profile f meets every test of one of their groups. Stops at a group's first that it does not."""
+    return f"""EXISTS (
+            SELECT FROM {tests}_groups g
+             WHERE NOT EXISTS (
+                SELECT FROM {tests} t {_ATTRIBUTE}
+                 WHERE t.or_group = g.or_group AND NOT {_MET}))"""
 
 
-# When time alone changes what profile p meets: days since joining, the end of a ban. Null: never.
+# The days after which what a profile meets may change, in order; and whether anybody's bans matter.
+_BORDERS: Final = """
+        SELECT coalesce(array_agg(DISTINCT t.number_value::int + later.days ORDER BY t.number_value::int + later.days),
+                        '{}') AS days
+          FROM tests t
+         CROSS JOIN LATERAL unnest(CASE WHEN t.predicate IN ('lt', 'ge') THEN ARRAY[0]
+                                        WHEN t.predicate IN ('le', 'gt') THEN ARRAY[1]
+                                        ELSE ARRAY[0, 1] END) AS later (days)
+         WHERE t.kind = 'days' AND t.number_value BETWEEN -1 AND 100000"""
+
+# When time alone changes what profile f meets: the next of those days, or the end of a ban. Null: never.
 _DUE: Final = """
-            (SELECT min(moment.due)
-               FROM (SELECT p.created + day.number * interval '24 hours' AS due
-                       FROM tests t
-                      CROSS JOIN LATERAL unnest(CASE WHEN t.predicate IN ('lt', 'ge') THEN ARRAY[0]
-                                                     WHEN t.predicate IN ('le', 'gt') THEN ARRAY[1]
-                                                     ELSE ARRAY[0, 1] END) AS later (days)
-                      CROSS JOIN LATERAL (SELECT (t.number_value + later.days)::int) AS day (number)
-                      WHERE t.kind = 'days' AND t.number_value BETWEEN -1 AND 100000
-                      UNION ALL
-                     SELECT b.expires
-                       FROM bans b
-                      WHERE b.user_id = p.user_id AND (b.site_id = p.site_id OR b.site_id IS NULL)
-                        AND EXISTS (SELECT FROM tests t WHERE t.kind = 'isBanned')) AS moment
-              WHERE moment.due > now())"""
+            least(f.joined + (SELECT b.days FROM borders b)[width_bucket(f.days, (SELECT b.days FROM borders b)) + 1]
+                             * interval '24 hours',
+                  CASE WHEN (SELECT bool_or(t.kind = 'isBanned') FROM tests t)
+                       THEN (SELECT min(b.expires) FROM bans b
+                              WHERE b.user_id = f.user_id AND (b.site_id = %(site_id)s OR b.site_id IS NULL)
+                                AND b.expires > now()) END)"""
 
 # ---------------------------------------------------------------- settling
 
@@ -121,17 +139,18 @@ SETTLE = Query(
     "member.settle",
     f"""
     WITH tests AS MATERIALIZED ({_TESTS}),
+    borders AS MATERIALIZED ({_BORDERS}),
+    facts AS MATERIALIZED ({_FACTS} AND p.profile_id = ANY(%(profile_ids)s)),
     fresh AS MATERIALIZED (
-        SELECT p.profile_id, {_DUE} AS due,
+        SELECT f.profile_id, {_DUE} AS due,
                ARRAY(SELECT r.role_id FROM role_profiles r
-                      WHERE r.site_id = p.site_id AND r.profile_id = p.profile_id
+                      WHERE r.site_id = %(site_id)s AND r.profile_id = f.profile_id
                       UNION
                      SELECT met.role_id
-                       FROM (SELECT t.role_id FROM tests t {_ACTUAL}
+                       FROM (SELECT t.role_id FROM tests t {_ATTRIBUTE}
                               GROUP BY t.role_id, t.or_group HAVING bool_and({_MET})) met
                       ORDER BY 1) AS role_ids
-          FROM profiles p
-         WHERE p.site_id = %(site_id)s AND p.profile_id = ANY(%(profile_ids)s))
+          FROM facts f)
     UPDATE profiles p
        SET role_ids = fresh.role_ids, next_change_at = fresh.due
       FROM fresh
@@ -143,32 +162,29 @@ SETTLE_ROLE = Query(
     "member.settle_role",
     f"""
     WITH tests AS MATERIALIZED ({_TESTS}),
+    borders AS MATERIALIZED ({_BORDERS}),
     own AS MATERIALIZED (
         SELECT t.or_group, t.kind, t.attr_key, t.number_value, t.date_value, t.text_value, t.boolean_value, t.predicate
           FROM tests t
          WHERE t.role_id = %(role_id)s),
+    {_groups("own")},
+    named AS MATERIALIZED (
+        SELECT r.profile_id FROM role_profiles r WHERE r.site_id = %(site_id)s AND r.role_id = %(role_id)s),
+    facts AS MATERIALIZED ({_FACTS}),
     fresh AS MATERIALIZED (
-        SELECT p.profile_id, {_DUE} AS due,
-               EXISTS (SELECT FROM role_profiles r
-                        WHERE r.site_id = p.site_id AND r.role_id = %(role_id)s AND r.profile_id = p.profile_id)
-               OR {_meets("own")} AS is_in
-          FROM profiles p
-         WHERE p.site_id = %(site_id)s),
-    changed AS MATERIALIZED (
-        SELECT p.profile_id, f.due,
-               CASE WHEN f.is_in = (%(role_id)s = ANY(p.role_ids)) THEN p.role_ids
-                    WHEN f.is_in THEN ARRAY(SELECT u.id FROM unnest(p.role_ids || %(role_id)s::bigint) AS u (id)
-                                             ORDER BY u.id)
-                    ELSE array_remove(p.role_ids, %(role_id)s::bigint) END AS role_ids
-          FROM fresh f
-          JOIN profiles p ON p.site_id = %(site_id)s AND p.profile_id = f.profile_id
-         WHERE f.is_in <> (%(role_id)s = ANY(p.role_ids)) OR f.due IS DISTINCT FROM p.next_change_at
-         ORDER BY p.profile_id
-           FOR NO KEY UPDATE OF p)
+        SELECT f.profile_id, f.role_ids, f.next_change_at, {_DUE} AS due,
+               %(role_id)s = ANY(f.role_ids) AS was_in,
+               f.profile_id IN (SELECT x.profile_id FROM named x) OR {_meets("own")} AS is_in
+          FROM facts f)
     UPDATE profiles p
-       SET role_ids = c.role_ids, next_change_at = c.due
-      FROM changed c
-     WHERE p.site_id = %(site_id)s AND p.profile_id = c.profile_id""",
+       SET next_change_at = f.due,
+           role_ids = CASE WHEN f.is_in = f.was_in THEN f.role_ids
+                           WHEN f.is_in THEN ARRAY(SELECT u.id FROM unnest(f.role_ids || %(role_id)s::bigint) AS u (id)
+                                                    ORDER BY u.id)
+                           ELSE array_remove(f.role_ids, %(role_id)s::bigint) END
+      FROM fresh f
+     WHERE p.site_id = %(site_id)s AND p.profile_id = f.profile_id
+       AND (f.is_in <> f.was_in OR f.due IS DISTINCT FROM f.next_change_at)""",
 )
 
 # A user's profiles look at their roles again when they are asked for next.
@@ -235,15 +251,15 @@ def due(tx: Reader, limit: int) -> list[tuple[int, int]]:
 MEMBERS = Query(
     "member.page",
     f"""
-    WITH own AS MATERIALIZED ({_TESTS} AND c.role_id = %(role_id)s),
+    WITH tests AS MATERIALIZED ({_TESTS} AND c.role_id = %(role_id)s),
+    {_groups("tests")},
+    named AS MATERIALIZED (
+        SELECT r.profile_id FROM role_profiles r WHERE r.site_id = %(site_id)s AND r.role_id = %(role_id)s),
+    facts AS MATERIALIZED ({_FACTS}),
     found AS MATERIALIZED (
-        SELECT p.profile_id, p.version
-          FROM profiles p
-         WHERE p.site_id = %(site_id)s
-           AND (%(everyone)s
-                OR EXISTS (SELECT FROM role_profiles r
-                            WHERE r.site_id = p.site_id AND r.role_id = %(role_id)s AND r.profile_id = p.profile_id)
-                OR {_meets("own")}))
+        SELECT f.profile_id, f.version
+          FROM facts f
+         WHERE %(everyone)s OR f.profile_id IN (SELECT x.profile_id FROM named x) OR {_meets("tests")})
     SELECT n.total, page.profile_id, page.version
       FROM (SELECT count(*) AS total FROM found) n
       LEFT JOIN LATERAL (
@@ -256,21 +272,21 @@ MEMBERS = Query(
 REASONS = Query(
     "member.reasons",
     f"""
-    WITH own AS MATERIALIZED ({_TESTS} AND c.role_id = %(role_id)s)
-    SELECT p.profile_id,
+    WITH tests AS MATERIALIZED ({_TESTS} AND c.role_id = %(role_id)s),
+    facts AS MATERIALIZED ({_FACTS} AND p.profile_id = ANY(%(profile_ids)s))
+    SELECT f.profile_id,
            EXISTS (SELECT FROM role_profiles r
-                    WHERE r.site_id = p.site_id AND r.role_id = %(role_id)s AND r.profile_id = p.profile_id),
+                    WHERE r.site_id = %(site_id)s AND r.role_id = %(role_id)s AND r.profile_id = f.profile_id),
            met.criterion_id, met.or_group, coalesce(c.profile_column, ''), coalesce(c.attr_key, ''), c.predicate,
            c.value::text, met.actual
-      FROM profiles p
+      FROM facts f
       LEFT JOIN LATERAL (
             SELECT t.criterion_id, t.or_group, bool_and({_MET}) OVER (PARTITION BY t.or_group) AS is_met,
-                   coalesce(to_jsonb(actual.number), to_jsonb(actual.date), to_jsonb(actual.text),
-                            to_jsonb(actual.flag))::text AS actual
-              FROM own t {_ACTUAL}) met ON met.is_met
-      LEFT JOIN criteria c ON c.site_id = p.site_id AND c.criterion_id = met.criterion_id
-     WHERE p.site_id = %(site_id)s AND p.profile_id = ANY(%(profile_ids)s)
-     ORDER BY p.profile_id, met.or_group, met.criterion_id""",
+                   coalesce(to_jsonb({_NUMBER}), to_jsonb({_DATE}), to_jsonb({_TEXT}),
+                            to_jsonb({_FLAG}))::text AS actual
+              FROM tests t {_ATTRIBUTE}) met ON met.is_met
+      LEFT JOIN criteria c ON c.site_id = %(site_id)s AND c.criterion_id = met.criterion_id
+     ORDER BY f.profile_id, met.or_group, met.criterion_id""",
 )
 
 # Whom a criterion, new or in the place of another, would bring in or put out. Who is named stays in either way.
@@ -286,12 +302,16 @@ PREVIEW = Query(
         SELECT %(or_group)s::int, %(kind)s::text, nullif(%(key)s::text, ''), %(number)s::numeric, %(date)s::date,
                %(text)s::text, %(flag)s::boolean, CASE %(predicate)s::text WHEN 'neq' THEN 'ne'
                                                                            ELSE %(predicate)s::text END),
-    compared AS MATERIALIZED (
-        SELECT p.profile_id, p.version, {_meets("own")} AS was, {_meets("wanted")} AS will
-          FROM profiles p
-         WHERE p.site_id = %(site_id)s AND NOT %(everyone)s
+    tests AS MATERIALIZED (SELECT o.kind FROM own o UNION SELECT w.kind FROM wanted w),
+    {_groups("own")},
+    {_groups("wanted")},
+    facts AS MATERIALIZED ({_FACTS}
+           AND NOT %(everyone)s
            AND NOT EXISTS (SELECT FROM role_profiles r
                             WHERE r.site_id = p.site_id AND r.role_id = %(role_id)s AND r.profile_id = p.profile_id)),
+    compared AS MATERIALIZED (
+        SELECT f.profile_id, f.version, {_meets("own")} AS was, {_meets("wanted")} AS will
+          FROM facts f),
     moved AS (
         SELECT c.will AS joins, c.profile_id, c.version, count(*) OVER (PARTITION BY c.will) AS total,
                row_number() OVER (PARTITION BY c.will ORDER BY c.profile_id) AS place

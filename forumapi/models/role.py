@@ -65,8 +65,8 @@ PAGE = Query(
          WHERE p.site_id = %(site_id)s AND p.role_ids && ARRAY(SELECT g.role_id FROM page g WHERE NOT g.include_users)),
     counted AS (
         SELECT c.role_id, count(*) AS total,
-               CASE WHEN %(shows)s THEN (array_agg(c.profile_id ORDER BY c.profile_id))[1:{PREVIEWED}] END AS ids,
-               CASE WHEN %(shows)s THEN (array_agg(c.version ORDER BY c.profile_id))[1:{PREVIEWED}] END AS versions
+               (array_agg(c.profile_id ORDER BY c.profile_id) FILTER (WHERE %(shows)s))[1:{PREVIEWED}] AS ids,
+               (array_agg(c.version ORDER BY c.profile_id) FILTER (WHERE %(shows)s))[1:{PREVIEWED}] AS versions
           FROM covered c
          GROUP BY c.role_id),
     first AS (
