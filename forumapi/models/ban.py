@@ -180,8 +180,7 @@ def add(
         admin_reason=admin_reason,
         by=by or None,
     )
-    if user_id:
-        member.mark_user(tx, user_id, site_id=site_id)
+    _mark(tx, user_id, domain, site_id)
     return int(ban_id)
 
 
@@ -191,9 +190,16 @@ def lift(tx: Transaction, site_id: int, ban_id: int) -> tuple[int, str] | None:
     if row is None:
         return None
     user_id, domain = row
+    _mark(tx, user_id, domain, site_id)
+    return user_id, domain
+
+
+def _mark(tx: Transaction, user_id: int, domain: str, site_id: int) -> None:
+    """Let roles follow that ask who is banned."""
     if user_id:
         member.mark_user(tx, user_id, site_id=site_id)
-    return user_id, domain
+    else:
+        member.mark_domain(tx, domain, site_id=site_id)
 
 
 def lift_user(tx: Transaction, user_id: int, *, site_id: int = 0) -> int:
@@ -205,7 +211,9 @@ def lift_user(tx: Transaction, user_id: int, *, site_id: int = 0) -> int:
 
 def lift_domain(tx: Transaction, domain: str, *, site_id: int = 0) -> int:
     """End the ban of an e-mail domain on a site, or (0) that of the whole platform; how many there were."""
-    return tx.run(LIFT_DOMAIN, domain=domain, site_id=site_id or None)
+    lifted = tx.run(LIFT_DOMAIN, domain=domain, site_id=site_id or None)
+    member.mark_domain(tx, domain, site_id=site_id)
+    return lifted
 
 
 def concerned(tx: Transaction, site_id: int, *, user_id: int = 0, domain: str = "") -> list[int]:

@@ -43,18 +43,24 @@ _TESTS: Final = """
           FROM criteria c
          WHERE c.site_id = %(site_id)s"""
 
+# The bans b that hold for user u on this site.
+_BANS: Final = """bans b
+                                  WHERE (b.site_id = %(site_id)s OR b.site_id IS NULL)
+                                    AND (b.expires IS NULL OR b.expires > now())
+                                    AND (b.user_id = u.user_id OR lower(u.email) LIKE '%%@' || b.email_domain
+                                         OR lower(u.email) LIKE '%%.' || b.email_domain)"""
+
 # What tests may ask of a profile, attributes apart. What is rarely asked is looked up only where some test does.
-_FACTS: Final = """
+_FACTS: Final = f"""
         SELECT p.profile_id, p.user_id, p.version, p.role_ids, p.next_change_at, p.created AS joined,
                n.item_count, n.comment_count, extract(day FROM now() - p.created)::int AS days,
                (p.created AT TIME ZONE 'UTC')::date AS created, p.profile_name, coalesce(p.gender, '') AS gender,
                CASE WHEN (SELECT bool_or(t.kind = 'email') FROM tests t)
                     THEN (SELECT u.email FROM users u WHERE u.user_id = p.user_id) END AS email,
                CASE WHEN (SELECT bool_or(t.kind = 'isBanned') FROM tests t)
-                    THEN (SELECT u.is_banned FROM users u WHERE u.user_id = p.user_id)
-                      OR EXISTS (SELECT FROM bans b
-                                  WHERE b.user_id = p.user_id AND (b.site_id = p.site_id OR b.site_id IS NULL)
-                                    AND (b.expires IS NULL OR b.expires > now())) END AS is_banned
+                    THEN (SELECT u.is_banned OR EXISTS (SELECT FROM {_BANS})
+                            FROM users u
+                           WHERE u.user_id = p.user_id) END AS is_banned
           FROM profiles p
           LEFT JOIN profile_counters n ON n.site_id = p.site_id AND n.profile_id = p.profile_id
          WHERE p.site_id = %(site_id)s"""
@@ -125,13 +131,13 @@ _BORDERS: Final = """
          WHERE t.kind = 'days' AND t.number_value BETWEEN -1 AND 100000"""
 
 # When time alone changes what profile f meets: the next of those days, or the end of a ban. Null: never.
-_DUE: Final = """
+_DUE: Final = f"""
             least(f.joined + (SELECT b.days FROM borders b)[width_bucket(f.days, (SELECT b.days FROM borders b)) + 1]
                              * interval '24 hours',
                   CASE WHEN (SELECT bool_or(t.kind = 'isBanned') FROM tests t)
-                       THEN (SELECT min(b.expires) FROM bans b
-                              WHERE b.user_id = f.user_id AND (b.site_id = %(site_id)s OR b.site_id IS NULL)
-                                AND b.expires > now()) END)"""
+                       THEN (SELECT (SELECT min(b.expires) FROM {_BANS})
+                               FROM users u
+                              WHERE u.user_id = f.user_id) END)"""
 
 # ---------------------------------------------------------------- settling
 
@@ -187,14 +193,19 @@ SETTLE_ROLE = Query(
        AND (f.is_in <> f.was_in OR f.due IS DISTINCT FROM f.next_change_at)""",
 )
 
-# A user's profiles look at their roles again when they are asked for next.
-MARK_USER = Query(
-    "member.mark_user",
-    """
+_MARK: Final = """
     UPDATE profiles p
        SET next_change_at = now()
-     WHERE p.user_id = %(user_id)s AND (%(site_id)s::bigint IS NULL OR p.site_id = %(site_id)s::bigint)
-       AND EXISTS (SELECT FROM criteria c WHERE c.site_id = p.site_id AND c.kind IN ('isBanned', 'email'))""",
+      FROM users u
+     WHERE u.user_id = p.user_id AND (%(site_id)s::bigint IS NULL OR p.site_id = %(site_id)s::bigint)
+       AND EXISTS (SELECT FROM criteria c WHERE c.site_id = p.site_id AND c.kind IN ('isBanned', 'email'))"""
+
+# A user's profiles look at their roles again when they are asked for next.
+MARK_USER = Query("member.mark_user", f"{_MARK} AND u.user_id = %(user_id)s")
+MARK_DOMAIN = Query(
+    "member.mark_domain",
+    f"""{_MARK}
+       AND (lower(u.email) LIKE '%%@' || %(domain)s::text OR lower(u.email) LIKE '%%.' || %(domain)s::text)""",
 )
 
 DUE = Query(
@@ -239,6 +250,11 @@ def mark_user(tx: Transaction, user_id: int, *, site_id: int = 0) -> None:
     """Let the profiles of a user, on one site or (0) all, look at their roles again on their next request: after a
     change of the user's address or bans."""
     tx.run(MARK_USER, user_id=user_id, site_id=site_id or None)
+
+
+def mark_domain(tx: Transaction, domain: str, *, site_id: int = 0) -> None:
+    """The same for all whose e-mail address is of a domain or below it."""
+    tx.run(MARK_DOMAIN, domain=domain, site_id=site_id or None)
 
 
 def due(tx: Reader, limit: int) -> list[tuple[int, int]]:

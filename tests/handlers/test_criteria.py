@@ -578,8 +578,15 @@ def test_a_ban_that_lapses_lets_back_in(
     assert not doors(api, place, site.member)
     assert site.member.id not in members(api, place, role)
     with make.database.write() as tx:
-        ban.lift(tx, id)
+        ban.lift(tx, site.id, id)
     assert doors(api, place, site.member)
+    domain = {"domain": f"{site.key}.test"}
+    made = api.post("/api/v1/bans", domain, by=site.owner)
+    assert made.status == 302
+    assert members(api, place, role) == []
+    assert api.delete(made.location, by=site.owner).status == 200
+    assert doors(api, place, site.member)
+    assert site.member.id in members(api, place, role)
 
 
 def test_a_new_profile_is_looked_at_before_its_first_request(
