@@ -13,7 +13,7 @@ from forumapi.errors import NO_UPDATE, OUT_OF_RANGE, Forbidden, Invalid, NotFoun
 from forumapi.fragments import dumps
 from forumapi.handler import READ, REMOVE, UPDATE, Handler, needs
 from forumapi.handlers import carrier
-from forumapi.models import attribute
+from forumapi.models import attribute, member
 from forumapi.permissions import SITE_OWNER, Target
 from forumapi.response import Done, Page, Result, SeeOther
 
@@ -41,6 +41,9 @@ def _locate(ctx: Context) -> Located:
     named = ctx.args["item"]
     if named.type == itemtypes.SITE and named.id != ctx.site.id:
         raise NotFound("There is no such site here")
+    if ctx.is_write and named.type == itemtypes.PROFILE:
+        # Which keys criteria test, and so who may write them, holds still until this is written.
+        member.share(ctx.writer, ctx.site.id)
     return carrier.find(ctx)
 
 

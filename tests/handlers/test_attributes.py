@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ import pytest
 from forumapi import itemtypes
 from tests.api import Api
 from tests.factories import Factory, Person, Site
+from tests.fixtures import Server
 
 ALL = [
     {"key": "difficulty", "value": "easy"},
@@ -313,6 +315,53 @@ def test_the_member_flag_is_the_attribute(api: Api, make: Factory) -> None:
     assert not _is_member(api, site.member)
     assert api.patch(site.member.path, ("/member", True), by=site.owner).status == 200
     assert api.get(path, by=site.member).data == {"key": "is_member", "value": True}
+
+
+def test_an_attribute_lets_into_a_role_at_once(api: Api, make: Factory) -> None:
+    site = make.site()
+    place = make.microcosm(site)
+    role = make.role(site, place.id, "Riders", rights=("read",))
+    make.criterion(role, "", "ge", 3, attribute="bikes")
+    chat = make.conversation(site, microcosm=place, by=site.owner)
+    path = f"{site.member.path}/attributes/bikes"
+
+    assert api.get(chat.path, by=site.member).code == 9
+    for value, status in ((3, 200), (2, 403), ("3", 403), (3.5, 200)):
+        assert api.put(path, {"value": value}, by=site.owner).status == 302
+        assert api.get(chat.path, by=site.member).status == status
+    assert api.delete(path, by=site.owner).status == 200
+    assert api.get(chat.path, by=site.member).code == 9
+
+
+def test_attributes_and_criteria_written_at_once_agree(server: Server, make: Factory) -> None:
+    site = make.site()
+    place = make.microcosm(site)
+    role = make.role(site, place.id, "Riders", rights=("read",))
+    people = [make.person(site) for _ in range(4)]
+
+    def write(number: int) -> None:
+        if number % 5 == 0:
+            make.criterion(role, "", "ge", number, attribute="bikes", group=number)
+            return
+        api = server.api()
+        path = f"{people[number % 4].path}/attributes/bikes"
+        assert api.put(path, {"value": number}, by=site.owner).status == 302
+        api.close()
+
+    with ThreadPoolExecutor(5) as pool:
+        list(pool.map(write, range(5, 45)))
+
+    rows = make.sql(
+        """
+        SELECT %(role)s = ANY(p.role_ids), a.number_value >= 5
+          FROM profiles p
+          JOIN attributes a ON a.site_id = p.site_id AND a.item_type_id = 3 AND a.item_id = p.profile_id
+         WHERE p.site_id = %(site)s AND a.key = 'bikes'""",
+        site=site.id,
+        role=role[1],
+    )
+    assert len(rows) == 4
+    assert all(is_in == should_be for is_in, should_be in rows)
 
 
 def test_profile_attributes_answer_on_the_root_host(api: Api, make: Factory) -> None:
