@@ -1206,6 +1206,7 @@ class EventMeta(Struct, kw_only=True):
     flags: EventFlags
     links: list[Link]
     permissions: Permissions
+    reactions: ReactionCounts | UnsetType = UNSET
 
 
 class Event(Struct, kw_only=True):
