@@ -31,15 +31,14 @@ class AssertionBackend(Backend):
         """With a verifier, the site's or the platform's."""
         return bool(settings.get("url") or config.assertion_verifier_url)
 
+    def refuse(self, attempt: Attempt) -> None:
+        """Only an application gets to know that there is no verifier."""
+        _client(attempt)
+        super().refuse(attempt)
+
     def verify(self, attempt: Attempt) -> Verified:
         """Raises Unauthorized, BadGateway where the verifier fails."""
-        given = attempt.sign_in
-        secret = given.ClientSecret if isinstance(given.ClientSecret, str) else ""
-        reader = attempt.database.read()
-        try:
-            client_id = access_token.check_client(reader, secret)
-        finally:
-            reader.end()
+        given, client_id = attempt.sign_in, _client(attempt)
         own = attempt.settings.get("url")
         # The operator's verifier may be on a private address; a site's own may not.
         trusted = Outbound(allowed=lambda _: True, ports=(), timeout_s=provider.TIMEOUT_S)
@@ -48,6 +47,16 @@ class AssertionBackend(Backend):
         url = str(own or attempt.config.assertion_verifier_url)
         address = ask(out, url, assertion, attempt.site.domain or attempt.site.host)
         return Verified(address, client_id)
+
+
+def _client(attempt: Attempt) -> int:
+    """The application that asks. Raises Unauthorized."""
+    given = attempt.sign_in.ClientSecret
+    reader = attempt.database.read()
+    try:
+        return access_token.check_client(reader, given if isinstance(given, str) else "")
+    finally:
+        reader.end()
 
 
 def ask(out: Outbound, url: str, assertion: str, audience: str) -> str:

@@ -177,6 +177,10 @@ class Backend:
         """Whether it has all that it has to be told."""
         return all(settings.get(one.name) for one in cls.settings if one.is_required)
 
+    def refuse(self, attempt: Attempt) -> None:
+        """Called in the place of `verify` while something it has to be told is missing. Raises NotImplementedHere."""
+        raise _not_here(self.name)
+
     def begin(self, attempt: Attempt) -> Begun:
         """The first step, for methods that have one before the proof."""
         raise Invalid("method", f"{self.name} begins with POST /auth")
@@ -251,6 +255,8 @@ def begin(
     """Let the back end that the body names take its first step. Raises Invalid, NotImplementedHere."""
     name = given.method if isinstance(given.method, str) else ""
     found = _enabled(name, site, config, database, counted)
+    if not found.is_ready:
+        raise _not_here(name)
     attempt = Attempt(given, site, ip, config, database, found.settings, counted)
     return found.backend().begin(attempt)
 
@@ -267,7 +273,10 @@ def verify(
     name = given.method if isinstance(given.method, str) else "assertion"
     found = _enabled(name, site, config, database, counted)
     attempt = Attempt(given, site, ip, config, database, found.settings, counted)
-    verified = found.backend().verify(attempt)
+    backend = found.backend()
+    if not found.is_ready:
+        backend.refuse(attempt)
+    verified = backend.verify(attempt)
     # Whoever chooses the provider chooses what it says: the owner's word counts on the owner's site.
     if verified is not None and found.is_own and found.settings:
         return verified._replace(is_platforms=False)
@@ -290,6 +299,10 @@ def _enabled(
         if counted is not None:
             counted.statements += reader.statements
     found = state(backend, row, config)
-    if not found.is_enabled or not found.is_ready:
-        raise NotImplementedHere(f"Signing in by {name} is not configured here")
+    if not found.is_enabled:
+        raise _not_here(name)
     return found
+
+
+def _not_here(name: str) -> NotImplementedHere:
+    return NotImplementedHere(f"Signing in by {name} is not configured here")
