@@ -112,6 +112,16 @@ FORGET_REFRESH = Query(
     "cron.forget_refresh", "DELETE FROM refresh_tokens r WHERE r.expires < now()"
 )
 
+# A grant without any token left can't be used any more.
+FORGET_GRANTS = Query(
+    "cron.forget_grants",
+    """
+    DELETE FROM oauth_grants g
+     WHERE g.refreshed < now() - interval '1 day'
+       AND NOT EXISTS (SELECT 1 FROM refresh_tokens r WHERE r.site_id = g.site_id AND r.family_id = g.grant_id)
+       AND NOT EXISTS (SELECT 1 FROM access_tokens t WHERE t.site_id = g.site_id AND t.grant_id = g.grant_id)""",
+)
+
 FORGET_MAIL = Query(
     "cron.forget_mail",
     """
@@ -332,6 +342,7 @@ def microcosm_counts(tx: Transaction, config: Config) -> str:
 def expired_credentials(tx: Transaction, config: Config) -> str:
     """Delete expired tokens, lapsed bans, and audit rows past their time (P-21, P-60); sent mail and old runs too."""
     tokens = access_token.forget_expired(tx) + tx.run(FORGET_REFRESH)
+    tx.run(FORGET_GRANTS)
     bans = ban.forget_lapsed(tx)
     entries = audit.forget(tx, config.audit_retention_days)
     tx.run(FORGET_MAIL, days=KEEP_DAYS)

@@ -63,6 +63,15 @@ REVOKE_USER = Query(
     "access_token.revoke_user", "DELETE FROM access_tokens t WHERE t.user_id = %(user_id)s"
 )
 
+# Refresh tokens go with the grants that they belong to.
+END_GRANTS = Query(
+    "access_token.end_grants",
+    """
+    DELETE FROM oauth_grants g
+     USING profiles p
+     WHERE p.user_id = %(user_id)s AND g.site_id = p.site_id AND g.user_id = p.user_id""",
+)
+
 OF_USER = Query(
     "access_token.of_user",
     """
@@ -193,8 +202,10 @@ def revoke_id(tx: Transaction, token_id: int) -> int:
 
 
 def revoke_user(tx: Transaction, user_id: int) -> int:
-    """Delete every token of a user; how many there were."""
-    return tx.run(REVOKE_USER, user_id=user_id)
+    """Delete every token of a user, and what they let clients do; how many tokens there were."""
+    count = tx.run(REVOKE_USER, user_id=user_id)
+    tx.run(END_GRANTS, user_id=user_id)
+    return count
 
 
 class Listed(NamedTuple):

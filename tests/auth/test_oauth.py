@@ -8,7 +8,9 @@ from typing import Any
 import pyotp
 import pytest
 
-from forumapi.models import device_code
+from forumapi.config import Config
+from forumapi.cron import jobs
+from forumapi.models import access_token, device_code
 from tests.api import Api
 from tests.auth.consent import (
     CALLBACK,
@@ -437,3 +439,35 @@ def test_the_page_asks_for_the_second_factor_of_those_who_have_one(
     assert (into.status, into.location) == (303, address)
     signed_in = into.headers["Set-Cookie"].partition("=")[2].partition(";")[0]
     assert "You are member on" in text_of(client.open(address, signed_in))
+
+
+def test_revoking_all_tokens_of_somebody_ends_what_they_granted(
+    make: Factory, client: Client, site: Site
+) -> None:
+    made = client.tokens(site.member)
+
+    with make.database.write() as tx:
+        access_token.revoke_user(tx, site.member.user_id)
+
+    assert not client.works(made["access_token"])
+    assert client.refresh(made["refresh_token"]).json()["error"] == "invalid_grant"
+
+
+def test_a_grant_without_tokens_is_forgotten(make: Factory, client: Client, site: Site) -> None:
+    kept = client.tokens(site.member)
+    client.tokens(site.newcomer)
+    gone = {"site": site.id, "user": site.newcomer.user_id}
+    make.sql("UPDATE oauth_grants SET refreshed = now() - interval '2 days'")
+    for table in ("access_tokens", "refresh_tokens"):
+        make.sql(
+            f"""UPDATE {table} SET expires = now() - interval '1 day'
+                 WHERE site_id = %(site)s AND user_id = %(user)s""",
+            **gone,
+        )
+
+    with make.database.write() as tx:
+        jobs.expired_credentials(tx, Config())
+
+    rows = make.sql("SELECT user_id FROM oauth_grants WHERE site_id = %(s)s", s=site.id)
+    assert rows == [(site.member.user_id,)]
+    assert client.works(kept["access_token"])
