@@ -541,16 +541,14 @@ def _token_create(args: argparse.Namespace, current: Config) -> int:
     from forumapi import routes, scopes
     from forumapi.models import access_token, own_token
 
-    granted = None
-    if args.scope:
-        known = scopes.known(
-            (url, verb) for url, handler in routes.SITE.items() for verb in handler.operations
-        )
-        granted = own_token.checked_scopes(args.scope, known)
+    known = scopes.known(
+        (url, verb) for url, handler in routes.SITE.items() for verb in handler.operations
+    )
     days = current.token_days if args.days is None else args.days
     if not 1 <= days <= 3_650:
         raise CommandError("--days must be between 1 and 3650")
     with _database(current) as database, database.write() as tx:
+        granted = own_token.checked_scopes(args.scope, known) if args.scope else None
         site_id = _site(tx, args) if args.site else 0
         user_id = _user(tx, args, site_id)
         secret = access_token.make(

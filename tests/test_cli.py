@@ -187,6 +187,19 @@ def test_a_token_is_made_by_address_or_by_profile_and_works(forumapi, make: Fact
         assert answer.data["id"] == bikes.member.id
 
 
+def test_a_token_is_limited_to_scopes(forumapi, api, bikes):
+    words = ("token", "create", "--email", bikes.member.email, "--name", "reader", "--scope")
+    secret = forumapi(*words, "conversations:read", "--scope", "comments:read")[1].strip()
+
+    assert api.get("/api/v1/conversations", site=bikes, token=secret).status == 200
+    assert api.get("/api/v1/whoami", site=bikes, token=secret).data["scope"] == "profile:read"
+    listed = json.loads(forumapi("token", "list", "--email", bikes.member.email, "--json")[1])
+    made = next(token for token in listed if token["name"] == "reader")
+    assert (made["kind"], made["scopes"]) == ("key", "comments:read conversations:read")
+    code, _, err = forumapi(*words, "everything")
+    assert (code, "there is no scope everything" in err) == (1, True)
+
+
 def test_tokens_are_listed_without_their_secrets_and_revoked(forumapi, bikes):
     secret = forumapi("token", "create", "--email", bikes.member.email, "--name", "phone")[
         1
