@@ -10,6 +10,7 @@ from forumapi import addresses, itemtypes, scopes
 from forumapi.cache import Cache, Memory
 from forumapi.db import Database, Reader, Transaction
 from forumapi.errors import WRONG_TYPE, Invalid
+from forumapi.geocoders import choose as choose_geocoder
 from forumapi.handler import Handler
 from forumapi.images.studio import Studio
 from forumapi.itemtypes import ItemType
@@ -142,6 +143,7 @@ class App:
     def apply(self, config: Config) -> None:
         """Take over what a reload of the settings may change at once."""
         self.config = config
+        self.geocoder = choose_geocoder(config)
         self.trusted_proxies = addresses.networks(config.trusted_proxies)
         self.body_limit = config.request_body_limit
         guest_seconds = config.guest_cache_seconds

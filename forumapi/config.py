@@ -549,8 +549,19 @@ class Config:
         reload=True,
         rule=_between(1, 43_200),
     )
+    geocode_provider: str = _setting(
+        "",
+        "name",
+        "nominatim or gazetteer; empty: the first with a geocode_url, the second when embedded.",
+        reload=True,
+        rule=_one_of("", "nominatim", "gazetteer"),
+    )
     geocode_url: str = _setting(
-        "", "URL", "Geocoder; empty: /geocode is 501.", reload=True, rule=_url("http", "https")
+        "",
+        "URL",
+        "Search of a geocoder that speaks as Nominatim does.",
+        reload=True,
+        rule=_url("http", "https"),
     )
     geocode_key: str = _setting("", "text", "Key of the geocoder.", reload=True, secret=True)
     spam_check: bool = _setting(

@@ -28,6 +28,7 @@ from forumapi.handlers.docs import DocsHandler, OpenapiHandler
 from forumapi.handlers.drafts import DraftHandler, DraftsHandler
 from forumapi.handlers.events import EventHandler, EventsHandler
 from forumapi.handlers.files import FileHandler, FilesHandler
+from forumapi.handlers.geocode import GeocodeHandler
 from forumapi.handlers.hosts import HostHandler, ReservedHandler
 from forumapi.handlers.huddles import (
     HuddleHandler,
@@ -193,6 +194,7 @@ SITE: dict[str, type[Handler]] = {
     "/api/v1/events/<event:item>/reactions/<key:key>": ReactionHandler,
     "/api/v1/files": FilesHandler,
     "/api/v1/files/<name>": FileHandler,
+    "/api/v1/geocode": GeocodeHandler,
     "/api/v1/huddles": HuddlesHandler,
     "/api/v1/huddles/<huddle:item>": HuddleHandler,
     "/api/v1/huddles/<huddle:item>/bookmark": BookmarkHandler,

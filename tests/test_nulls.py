@@ -82,7 +82,7 @@ def test_every_nullable_column_may_be_null(api: Api, make: Factory, database_url
     for url, handler in routes.SITE.items():
         if "GET" not in handler.operations or "<token>" in url or "<code>" in url:
             continue
-        if url == "/oauth/authorize":
+        if url in ("/api/v1/geocode", "/oauth/authorize"):
             continue  # 400 without a query
         kind = re.search(r"<(\w+):item>", url)
         path = url.replace("<profile:profileId>", str(site.member.id))

@@ -218,6 +218,7 @@ ALLOW_SITE = {
     "/api/v1/events/<event:item>/reactions/<key:key>": "OPTIONS,PUT,DELETE",
     "/api/v1/files": "OPTIONS,POST",
     "/api/v1/files/<name>": "OPTIONS,GET,HEAD",
+    "/api/v1/geocode": "OPTIONS,GET,HEAD",
     "/api/v1/huddles": "OPTIONS,GET,HEAD,POST",
     "/api/v1/huddles/<huddle:item>": "OPTIONS,GET,HEAD,DELETE",
     "/api/v1/huddles/<huddle:item>/bookmark": "OPTIONS,GET,HEAD,PUT,DELETE",

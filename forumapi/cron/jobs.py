@@ -11,7 +11,7 @@ from typing import Final
 
 from forumapi.config import Config
 from forumapi.db import Query, Transaction
-from forumapi.models import access_token, attempts, audit, ban, counters, member
+from forumapi.models import access_token, attempts, audit, ban, counters, geocode, member
 
 # How long committed events stay for readers that fell behind; a day at least.
 EVENT_DAYS: Final = 7
@@ -308,13 +308,14 @@ def site_statistics(tx: Transaction, config: Config) -> str:
 
 def short_lived(tx: Transaction, config: Config) -> str:
     """Delete what was kept for hours: idempotency keys, single-use secrets such as sign-in codes, attempt counters,
-    and what tells of changes."""
+    what tells of changes, answers of geocoders."""
     keys = tx.run(FORGET_KEYS, hours=config.idempotency_hours)
     codes = tx.run(FORGET_SINGLE_USE)
     changes = tx.run(FORGET_CHANGES)
+    places = geocode.forget_old(tx)
     return (
         f"{keys} idempotency keys, {codes} codes, {attempts.forget_old(tx)} counters, "
-        f"{changes} changes"
+        f"{changes} changes, {places} places"
     )
 
 

@@ -354,6 +354,7 @@ CASES: Mapping[str, Situation] = {
     "OPTIONS-events": standing,
     "OPTIONS-file": standing,
     "OPTIONS-files": standing,
+    "OPTIONS-geocode": standing,
     "OPTIONS-huddle": standing,
     "OPTIONS-huddle-participant": standing,
     "OPTIONS-huddle-participants": standing,
@@ -610,7 +611,6 @@ CASES: Mapping[str, Situation] = {
 }
 
 ROUTE_OF: Mapping[str, str] = {
-    "geocode": "/api/v1/geocode",
     "metrics": "/api/v1/metrics",
     "resolve": "/api/v1/resolve",
     "search": "/api/v1/search",
@@ -626,7 +626,6 @@ CUT: Mapping[str, str] = {
 """Recordings without an answer, and why."""
 
 LATER: Mapping[str, tuple[str, ...]] = {
-    "geocode": ("OPTIONS-geocode",),
     "metrics": (
         "OPTIONS-rootsite-metrics",
         "rootsite-guest-GET-metrics",

@@ -94,6 +94,22 @@ class Allow:
 
 
 @dataclass(frozen=True)
+class Answered:
+    """OPTIONS that is answered like any other where the reference refused it."""
+
+    methods: str
+
+    def apply(self, expected: Expected) -> None:
+        if expected.body.kind == "none":
+            raise UnchangedError("it has no body already")
+        expected.status = 200
+        expected.body = Body("none")
+        expected.headers = {}
+        Header("allow", self.methods).apply(expected)
+        Allow().apply(expected)
+
+
+@dataclass(frozen=True)
 class ErrorObject:
     """`data` is the detail object and `error` a list with one text. `code` None: any number.
 
@@ -289,6 +305,12 @@ DEVIATIONS: tuple[Deviation, ...] = (
         ),
         (Allow("OPTIONS,GET,HEAD"),),
         "HEAD works wherever GET works, and OPTIONS carries the CORS headers.",
+    ),
+    Deviation(
+        "P-04",
+        ("OPTIONS-geocode",),
+        (Answered("OPTIONS,GET,HEAD"),),
+        "OPTIONS of the geocoder is answered like any other.",
     ),
     Deviation(
         "P-04",
