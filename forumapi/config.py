@@ -412,6 +412,48 @@ class Config:
         reload=True,
         rule=_between(1, 1_440),
     )
+    sign_in_codes_per_address: int = _setting(
+        5,
+        "codes",
+        "Sign-in codes sent to one e-mail address within an hour, by all nodes; beyond it 429.",
+        reload=True,
+        rule=_between(1, 100_000),
+    )
+    sign_in_codes_per_caller: int = _setting(
+        30,
+        "codes",
+        "Sign-in codes that one caller may ask for within an hour.",
+        reload=True,
+        rule=_between(1, 100_000),
+    )
+    sign_in_tries_per_address: int = _setting(
+        20,
+        "tries",
+        "Codes tried for one e-mail address within an hour.",
+        reload=True,
+        rule=_between(1, 100_000),
+    )
+    sign_in_tries_per_caller: int = _setting(
+        60,
+        "tries",
+        "Codes, and assertions, that one caller may try within an hour.",
+        reload=True,
+        rule=_between(1, 100_000),
+    )
+    sign_ups_per_caller: int = _setting(
+        100,
+        "users",
+        "New users that sign in from one caller's address within an hour.",
+        reload=True,
+        rule=_between(1, 100_000),
+    )
+    audit_address_days: int = _setting(
+        30,
+        "days",
+        "How long the audit keeps addresses as they are; after that they are keyed hashes.",
+        reload=True,
+        rule=_between(1, 36_500),
+    )
     audit_retention_days: int = _setting(
         90,
         "days",
@@ -566,6 +608,13 @@ class Config:
     geocode_key: str = _setting("", "text", "Key of the geocoder.", reload=True, secret=True)
     spam_check: bool = _setting(
         False, "", "Ask stopforumspam.com about the address of each new user.", reload=True
+    )
+    spam_check_url: str = _setting(
+        "",
+        "URL",
+        "The service to ask instead, with the same protocol; empty: stopforumspam.com.",
+        reload=True,
+        rule=_url("http", "https"),
     )
 
     # ---- figures and logs

@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from forumapi.auth import provider
 from forumapi.auth.backends import Attempt, Backend, Setting, Verified
 from forumapi.content import email
 from forumapi.errors import BadGateway, Unauthorized
 from forumapi.log import logger
-from forumapi.models import access_token
+from forumapi.models import access_token, attempts
+from forumapi.models.attempts import Limit
 from forumapi.outbound import Outbound, OutboundError
 
 if TYPE_CHECKING:
     from forumapi.config import Config
+
+
+# As the settings have it by default.
+TRIES_PER_CALLER: Final = Limit("assertion-ip", 60, 3600)
 
 
 class AssertionBackend(Backend):
@@ -37,7 +42,7 @@ class AssertionBackend(Backend):
         super().refuse(attempt)
 
     def verify(self, attempt: Attempt) -> Verified:
-        """Raises Unauthorized, BadGateway where the verifier fails."""
+        """Raises Unauthorized, TooMany, BadGateway where the verifier fails."""
         given, client_id = attempt.sign_in, _client(attempt)
         own = attempt.settings.get("url")
         # The operator's verifier may be on a private address; a site's own may not.
@@ -50,8 +55,11 @@ class AssertionBackend(Backend):
 
 
 def _client(attempt: Attempt) -> int:
-    """The application that asks. Raises Unauthorized."""
+    """The application that asks. Raises Unauthorized, TooMany: secrets and assertions are not to be guessed."""
     given = attempt.sign_in.ClientSecret
+    tries = TRIES_PER_CALLER._replace(most=attempt.config.sign_in_tries_per_caller)
+    with attempt.write() as tx:
+        attempts.take_caller(tx, tries, attempt.ip)
     reader = attempt.database.read()
     try:
         return access_token.check_client(reader, given if isinstance(given, str) else "")

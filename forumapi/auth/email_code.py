@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 from forumapi import mail
 from forumapi.auth.backends import Attempt, Backend, Verified
 from forumapi.content import email
-from forumapi.db import Query, Transaction
+from forumapi.db import Query
 from forumapi.errors import Unauthorized
 from forumapi.models import attempts, user
 from forumapi.models.attempts import Limit
@@ -29,6 +29,7 @@ DIGITS: Final = 8
 TRIES: Final = 5  # of each code
 
 HOUR_S: Final = 3600
+# As the settings have them by default.
 SENDS_PER_ADDRESS: Final = Limit("code-send-address", 5, HOUR_S)
 SENDS_PER_CALLER: Final = Limit("code-send-ip", 30, HOUR_S)
 TRIES_PER_ADDRESS: Final = Limit("code-try-address", 20, HOUR_S)
@@ -97,8 +98,10 @@ class EmailCodeBackend(Backend):
         config, site = attempt.config, attempt.site
         key = email.same_person_key(address)
         with attempt.write() as tx:
-            _count_caller(tx, SENDS_PER_CALLER, attempt.ip)
-            attempts.take(tx, SENDS_PER_ADDRESS, key)
+            sends = SENDS_PER_CALLER._replace(most=config.sign_in_codes_per_caller)
+            attempts.take_caller(tx, sends, attempt.ip)
+            sends = SENDS_PER_ADDRESS._replace(most=config.sign_in_codes_per_address)
+            attempts.take(tx, sends, key)
         code = f"{secrets.randbelow(10**DIGITS):0{DIGITS}}"
         minutes = config.sign_in_code_minutes
         with attempt.write() as tx:
@@ -124,9 +127,12 @@ class EmailCodeBackend(Backend):
 
     def _check(self, attempt: Attempt, address: str, given: str) -> None:
         key, site_id = email.same_person_key(address), attempt.site.id
+        config = attempt.config
         with attempt.write() as tx:
-            _count_caller(tx, TRIES_PER_CALLER, attempt.ip)
-            attempts.take(tx, TRIES_PER_ADDRESS, key)
+            tries = TRIES_PER_CALLER._replace(most=config.sign_in_tries_per_caller)
+            attempts.take_caller(tx, tries, attempt.ip)
+            tries = TRIES_PER_ADDRESS._replace(most=config.sign_in_tries_per_address)
+            attempts.take(tx, tries, key)
             rows = tx.rows(TRY, kind=KIND, subject=key, site_id=site_id)
         hashed = _hash(site_id, key, "".join(given.split()))
         # Every live code is compared, and each in constant time.
@@ -148,12 +154,6 @@ Your code to sign in to {title} is
 It is good for {minutes} minutes and for one sign-in. If you didn't ask for it, ignore this mail: nobody can sign in
 without the code.
 """
-
-
-def _count_caller(tx: Transaction, limit: Limit, ip: str) -> None:
-    """Counts the caller's address; a peer without one (a unix socket) can't be told from others and is not counted."""
-    if ip:
-        attempts.take(tx, limit, attempts.caller(ip))
 
 
 def _hash(site_id: int, key: str, code: str) -> bytes:

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from forumapi import itemtypes
 from forumapi.auth import second_factor, spam
 from forumapi.db import Database, Reader
 from forumapi.errors import Forbidden, Unauthorized
-from forumapi.models import access_token, journal, membership, user
+from forumapi.models import access_token, attempts, journal, membership, user
+from forumapi.models.attempts import Limit
 
 if TYPE_CHECKING:
     from forumapi.auth.backends import Verified
     from forumapi.config import Config
     from forumapi.models.site import Site
+
+
+# As the settings have it by default.
+SIGN_UPS_PER_CALLER: Final = Limit("sign-up-ip", 100, 3600)
 
 
 class SecondFactorNeeded(Unauthorized):
@@ -36,11 +41,10 @@ def complete(
     """The secret of a new token of the address's user, who is made, with a profile on this site, if need be.
 
     It is good on every site, unless only this site vouches for the address. A banned user gets one too: their further
-    requests are refused. `counted`: whose statements these are. Raises Forbidden for a known spammer,
-    SecondFactorNeeded.
+    requests are refused. `counted`: whose statements these are. Raises Forbidden for a known spammer, TooMany for too
+    many new users of one caller, SecondFactorNeeded.
     """
-    if config.spam_check:
-        _refuse_spammer(database, verified.email)
+    _check_new(database, config, site, verified.email, ip)
     with database.write() as tx:
         person = user.find_or_create(tx, verified.email, is_verified=verified.is_platforms)
         if person.has_second_factor and not verified.has_second_factor:
@@ -71,12 +75,24 @@ def complete(
     return secret
 
 
-def _refuse_spammer(database: Database, address: str) -> None:
-    """Only new addresses are asked about, and no connection is held meanwhile."""
+def _check_new(database: Database, config: Config, site: Site, address: str, ip: str) -> None:
+    """What is asked of an address that nobody has signed in with. Raises TooMany beyond the limit, Forbidden for spam.
+
+    What the spam check said is kept, and no connection is held while it is asked.
+    """
     reader = database.read()
     try:
         is_known = user.find_by_email(reader, address) is not None
     finally:
         reader.end()
-    if not is_known and spam.is_spammer(address):
-        raise Forbidden("This e-mail address was reported for spam")
+    if is_known:
+        return
+    with database.write() as tx:
+        limit = SIGN_UPS_PER_CALLER._replace(most=config.sign_ups_per_caller)
+        attempts.take_caller(tx, limit, ip)
+    if config.spam_check:
+        verdict = spam.check(address, config.spam_check_url or spam.URL)
+        with database.write() as tx:
+            spam.record(tx, site.id, address, verdict)
+        if verdict.is_spam:
+            raise Forbidden("This e-mail address was reported for spam")

@@ -8,9 +8,11 @@ import json
 import threading
 import time
 import urllib.request
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 from urllib.parse import urlencode
 
+from forumapi.content import email
+from forumapi.db import Query, Transaction
 from forumapi.log import logger
 
 URL: Final = "https://api.stopforumspam.org/api"
@@ -20,12 +22,39 @@ _MOST: Final = 10_000
 _YEAR_S: Final = 365 * 24 * 3600
 _MOST_BYTES: Final = 65_536
 
-_seen: dict[bytes, tuple[float, bool]] = {}
+RECORD = Query(
+    "spam.record",
+    """
+    INSERT INTO spam_verdicts (site_id, address_hash, verdict, confidence)
+    VALUES (%(site_id)s, %(address_hash)s, %(verdict)s, %(confidence)s)""",
+)
+
+FORGET = Query(
+    "cron.forget_verdicts",
+    "DELETE FROM spam_verdicts v WHERE v.created < now() - make_interval(days => %(days)s)",
+)
+
+
+class Verdict(NamedTuple):
+    """What was said of an address: spam, clean, or unknown where the service did not answer."""
+
+    word: str
+    confidence: float | None = None
+
+    @property
+    def is_spam(self) -> bool:
+        """Whether it was reported as a spammer's within a year."""
+        return self.word == "spam"
+
+
+UNKNOWN: Final = Verdict("unknown")
+
+_seen: dict[bytes, tuple[float, Verdict]] = {}
 _lock = threading.Lock()
 
 
-def is_spammer(address: str, url: str = URL) -> bool:
-    """Whether the address was reported as a spammer's within a year. False whenever the service does not say so."""
+def check(address: str, url: str = URL) -> Verdict:
+    """The verdict on an address; unknown whenever the service does not say, which refuses nobody."""
     key = hashlib.sha256(f"{url} {address.lower()}".encode()).digest()
     now = time.monotonic()
     with _lock:
@@ -36,7 +65,7 @@ def is_spammer(address: str, url: str = URL) -> bool:
         found = _ask(address, url)
     except (OSError, http.client.HTTPException, ValueError) as error:
         logger.warning("the spam check failed, nobody is refused: %s", error)
-        return False
+        return UNKNOWN
     with _lock:
         if len(_seen) >= _MOST:
             _seen.clear()
@@ -44,20 +73,33 @@ def is_spammer(address: str, url: str = URL) -> bool:
     return found
 
 
-def _ask(address: str, url: str) -> bool:
+def _ask(address: str, url: str) -> Verdict:
     query = urlencode({"f": "json", "unix": "", "email": address})
     with urllib.request.urlopen(f"{url}?{query}", timeout=TIMEOUT_S) as answer:
         return _judge(json.loads(answer.read(_MOST_BYTES)))
 
 
-def _judge(said: Any) -> bool:
+def _judge(said: Any) -> Verdict:
     about = said.get("email") if isinstance(said, dict) and said.get("success") == 1 else None
     if not isinstance(about, dict):
-        return False
+        return UNKNOWN
     last_seen, confidence = about.get("lastseen"), about.get("confidence")
-    return (
-        isinstance(last_seen, int | float)
-        and isinstance(confidence, int | float)
-        and time.time() - last_seen < _YEAR_S
-        and confidence > 0
+    sure = float(confidence) if isinstance(confidence, int | float) else None
+    is_recent = isinstance(last_seen, int | float) and time.time() - last_seen < _YEAR_S
+    return Verdict("spam" if is_recent and sure is not None and sure > 0 else "clean", sure)
+
+
+def record(tx: Transaction, site_id: int, address: str, verdict: Verdict) -> None:
+    """Keep what was said of somebody who wanted to sign in on a site for the first time."""
+    tx.run(
+        RECORD,
+        site_id=site_id,
+        address_hash=hashlib.sha256(email.canonical(address).encode()).digest(),
+        verdict=verdict.word,
+        confidence=verdict.confidence,
     )
+
+
+def forget(tx: Transaction, days: int) -> int:
+    """Delete verdicts older than `days`; how many there were."""
+    return tx.run(FORGET, days=days)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
+from forumapi.auth import spam
 from forumapi.config import Config
 from forumapi.db import Query, Transaction
 from forumapi.models import access_token, attempts, audit, ban, counters, geocode, member
@@ -346,9 +347,11 @@ def expired_credentials(tx: Transaction, config: Config) -> str:
     tx.run(FORGET_GRANTS)
     bans = ban.forget_lapsed(tx)
     entries = audit.forget(tx, config.audit_retention_days)
+    hashed = audit.hash_addresses(tx, config.audit_address_days)
+    spam.forget(tx, config.audit_retention_days)
     tx.run(FORGET_MAIL, days=KEEP_DAYS)
     tx.run(FORGET_RUNS, days=KEEP_DAYS)
-    return f"{tokens} tokens, {bans} bans, {entries} audit rows"
+    return f"{tokens} tokens, {bans} bans, {entries} audit rows, {hashed} addresses hashed"
 
 
 def old_updates(tx: Transaction, config: Config) -> str:

@@ -58,6 +58,12 @@ def take(tx: Transaction, limit: Limit, subject: str) -> None:
         raise TooMany("Too many attempts; try again later", left_s)
 
 
+def take_caller(tx: Transaction, limit: Limit, ip: str) -> None:
+    """Count one attempt of whoever calls from `ip`; a peer without an address (a unix socket) is not counted."""
+    if ip:
+        take(tx, limit, caller(ip))
+
+
 def forget_old(tx: Transaction) -> int:
     """Delete the rows of windows that are long over; how many there were."""
     return tx.run(FORGET_OLD)

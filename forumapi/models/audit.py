@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import datetime
+import secrets
 from typing import Final, NamedTuple
 
 from forumapi.db import Query, Reader, Transaction
@@ -17,10 +18,28 @@ FORGET = Query(
     "DELETE FROM audit_log a WHERE a.created < now() - make_interval(days => %(days)s)",
 )
 
+# One secret for good: the same address has the same hash in every row.
+SECRET = Query(
+    "audit.secret",
+    """
+    INSERT INTO platform_secrets (name, secret) VALUES ('audit-addresses', %(secret)s)
+        ON CONFLICT (name) DO UPDATE SET name = EXCLUDED.name
+ RETURNING secret""",
+)
+
+HASH = Query(
+    "audit.hash",
+    """
+    UPDATE audit_log a
+       SET ip_hash = sha256(%(secret)s::bytea || convert_to(host(a.ip), 'UTF8')), ip = NULL
+     WHERE a.created < now() - make_interval(days => %(days)s) AND a.ip IS NOT NULL""",
+)
+
 OF_PROFILE = Query(
     "audit.of_profile",
     """
-    SELECT a.created, a.action, a.item_type_id, a.item_id, coalesce(host(a.ip), '')
+    SELECT a.created, a.action, a.item_type_id, a.item_id,
+           coalesce(host(a.ip), '#' || encode(a.ip_hash, 'hex'), '')
       FROM audit_log a
      WHERE a.site_id = %(site_id)s AND a.profile_id = %(profile_id)s
      ORDER BY a.created DESC
@@ -29,7 +48,7 @@ OF_PROFILE = Query(
 
 
 class Entry(NamedTuple):
-    """One change. `action` is C, R, U or D; `ip` is "" where it is not known."""
+    """One change. `action` is C, R, U or D; `ip` is a hash after a while, with # before it, "" where unknown."""
 
     created: datetime.datetime
     action: str
@@ -41,6 +60,12 @@ class Entry(NamedTuple):
 def forget(tx: Transaction, days: int) -> int:
     """Delete what is older than `days` (P-60); the number of rows."""
     return tx.run(FORGET, days=days)
+
+
+def hash_addresses(tx: Transaction, days: int) -> int:
+    """Put keyed hashes in the place of addresses older than `days`; the number of rows."""
+    secret = tx.value(SECRET, secret=secrets.token_bytes(32))
+    return tx.run(HASH, secret=secret, days=days)
 
 
 def of_profile(tx: Reader, site_id: int, profile_id: int, limit: int = 100) -> list[Entry]:

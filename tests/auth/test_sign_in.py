@@ -262,11 +262,16 @@ def test_a_known_spammer_is_refused_and_everybody_else_is_not() -> None:
         return 200, json.dumps({"success": 1, "email": about}).encode()
 
     with provider(service) as url:
-        assert spam.is_spammer("spammer@x.test", url)
-        for name in ("broken", "long.ago", "unsure", "unknown"):
-            assert not spam.is_spammer(f"{name}@x.test", url), name
-    assert spam.is_spammer("spammer@x.test", url), "the answer is remembered"
-    assert not spam.is_spammer("other@x.test", url), "nobody answers: nobody is refused"
+        assert spam.check("spammer@x.test", url) == ("spam", 80.5)
+        for name, word in (
+            ("broken", "unknown"),
+            ("long.ago", "clean"),
+            ("unsure", "clean"),
+            ("unknown", "clean"),
+        ):
+            assert spam.check(f"{name}@x.test", url).word == word
+    assert spam.check("spammer@x.test", url).is_spam, "the answer is remembered"
+    assert spam.check("other@x.test", url).word == "unknown", "nobody answers: nobody is refused"
 
 
 # ---------------------------------------------------------------- tokens

@@ -10,6 +10,7 @@ from forumapi import itemtypes
 from forumapi.config import Config
 from forumapi.cron import jobs
 from forumapi.cron.schedule import JOBS
+from forumapi.models import audit
 from tests.factories import Factory
 
 CONFIG = Config()
@@ -135,6 +136,27 @@ def test_microcosms_are_numbered_by_all_that_is_in_and_below_them(make, site):
     assert [row[0] for row in order] == [site.root_id, busy.id, deep.id, quiet.id]
     after = make.sql("SELECT acl_version FROM sites WHERE site_id = %(id)s", id=site.id)[0][0]
     assert after == before + 1
+
+
+def test_addresses_in_the_audit_become_hashes_after_a_while(make, site):
+    make.sql(
+        """INSERT INTO audit_log (site_id, item_type_id, item_id, profile_id, action, ip, created)
+           SELECT %(id)s, 6, n, %(me)s, 'C', address::inet, now() - make_interval(days => age)
+             FROM (VALUES (1, '192.0.2.1', 31), (2, '192.0.2.1', 40), (3, '192.0.2.2', 31), (4, '192.0.2.1', 29))
+                  AS rows (n, address, age)""",
+        id=site.id,
+        me=site.member.id,
+    )
+
+    assert "3 addresses hashed" in perform(make, jobs.expired_credentials)
+    assert "0 addresses hashed" in perform(make, jobs.expired_credentials)
+
+    with make.database.write() as tx:
+        entries = audit.of_profile(tx, site.id, site.member.id)
+    shown = {entry.item_id: entry.ip for entry in entries if entry.item_type_id == 6}
+    assert shown[4] == "192.0.2.1"
+    assert shown[1] == shown[2] != shown[3]
+    assert all(shown[n].startswith("#") and len(shown[n]) == 65 for n in (1, 2, 3))
 
 
 def test_expired_tokens_lapsed_bans_and_old_audit_rows_are_gone(make, site):

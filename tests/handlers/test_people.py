@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import re
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -163,3 +164,41 @@ def test_pages_are_read_in_the_order_of_an_index(stage: Stage, crowd: Site) -> N
         # No more than the page is put in order.
         sorted_rows = [int(rows) for rows in re.findall(r"Sort \(actual rows=(\d+)", plan)]
         assert max(sorted_rows, default=0) <= 25, plan
+
+
+def test_counts_are_right_after_writes_at_the_same_time(stage: Stage) -> None:
+    site = stage.make.site()
+    chat = stage.make.conversation(site)
+    writers = [stage.make.person(site) for _ in range(3)]
+
+    def work(number: int) -> list[int]:
+        by = writers[number % 3]
+        made = stage.post(
+            "/comments",
+            {"itemType": "conversation", "itemId": chat.id, "markdown": f"Number {number}"},
+            by=by,
+        )
+        address = made.location.removeprefix("/api/v1")
+        statuses = [made.status]
+        if number % 4 == 0:
+            statuses.append(stage.request("DELETE", address, by=by).status)
+        if number % 2 == 0:
+            body = {"microcosmId": site.root_id, "title": f"Conversation {number}"}
+            statuses.append(stage.post("/conversations", body, by=by).status)
+        body = {"method": "development", "email": f"new{number}@{site.key}.example"}
+        statuses.append(stage.post("/auth", body, site=site, ip=f"198.18.0.{number}").status)
+        return statuses
+
+    with ThreadPoolExecutor(6) as pool:
+        statuses = [status for one in pool.map(work, range(24)) for status in one]
+
+    assert set(statuses) == {200, 302}
+    for number, by in enumerate(writers):
+        mine = [n for n in range(24) if n % 3 == number]
+        shown = stage.get(f"/profiles/{by.id}", by=by).data
+        assert shown["commentCount"] == sum(n % 4 != 0 for n in mine)
+        assert shown["itemCount"] == sum(n % 2 == 0 for n in mine)
+    # The cast of five, the writers, and who signed in.
+    total = 5 + 3 + 24
+    assert stage.get("/profiles", by=site.member).data["profiles"]["total"] == total
+    assert stage.sql("SELECT total FROM site_people WHERE site_id = %(s)s", s=site.id) == [(total,)]
