@@ -35,7 +35,7 @@ class SecondFactorBackend(Backend):
         if kept is None:
             raise Unauthorized(_STALE)
         with attempt.write() as tx:
-            one_time.count_try(tx, kept["userId"])
+            one_time.count_try(tx, kept["userId"], on_site=0 if kept["isPlatforms"] else site_id)
         with attempt.write() as tx:
             if not one_time.use(tx, kept["userId"], code):
                 raise Unauthorized(_REFUSED)

@@ -120,9 +120,13 @@ def address(secret: str, email: str, issuer: str) -> str:
     return pyotp.TOTP(secret).provisioning_uri(name=email, issuer_name=issuer)
 
 
-def count_try(tx: Transaction, user_id: int) -> None:
-    """Count a try of this user, in a transaction of its own. Raises TooMany."""
-    attempts.take(tx, TRIES_PER_USER, str(user_id))
+def count_try(tx: Transaction, user_id: int, *, on_site: int = 0) -> None:
+    """Count a try of this user, in a transaction of its own. Raises TooMany.
+
+    `on_site`: only this site vouches for who it is. Such tries are counted apart, so that a site's owner who lets
+    anybody in as anybody can't use up the tries of people elsewhere.
+    """
+    attempts.take(tx, TRIES_PER_USER, f"{user_id}@{on_site}" if on_site else str(user_id))
 
 
 def use(tx: Transaction, user_id: int, code: str, *, is_new: bool = False) -> bool:

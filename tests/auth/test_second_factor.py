@@ -8,7 +8,8 @@ from concurrent.futures import ThreadPoolExecutor
 import pyotp
 import pytest
 
-from forumapi.auth import flows
+from forumapi.auth import flows, second_factor
+from forumapi.auth.backends import Verified
 from forumapi.models import access_token, one_time
 from tests.api import Response
 from tests.auth.stage import Stage, new_address
@@ -173,6 +174,19 @@ def test_a_person_has_ten_tries_an_hour_in_all_flows_together(stage: Stage, pers
     assert stage.request("DELETE", "/auth/totp", {"code": app.fresh()}, by=person).status == 429
     renew = stage.post("/auth/totp/recovery", {"code": app.fresh()}, by=person)
     assert renew.status == 429
+
+
+def test_a_site_that_lets_anybody_in_uses_up_nobodys_tries(stage: Stage, person: Person) -> None:
+    app, _ = set_up(stage, person)
+    site = stage.app.sites.by_host(stage.site.host, stage.app.database.read())
+    claimed = Verified(person.email, is_platforms=False)
+    for _ in range(3):
+        with stage.app.database.write() as tx:
+            flow = second_factor.begin(tx, site.id, person.user_id, claimed)
+        told = [bring(stage, stage.site, flow, "000000").status for _ in range(flows.TRIES)]
+    assert told == [429] * flows.TRIES
+    mine = develop(stage, person).data["flow"]
+    assert bring(stage, stage.site, mine, app.fresh()).status == 200
 
 
 def test_wrong_codes_of_somebody_who_is_signed_in_are_counted(stage: Stage, person: Person) -> None:
