@@ -71,7 +71,7 @@ from forumapi.handlers.oauth_clients import (
 from forumapi.handlers.oauth_pages import AuthorizeHandler, DevicePageHandler
 from forumapi.handlers.one_time import OneTimeHandler, RecoveryCodesHandler
 from forumapi.handlers.passkeys import PasskeyBeginHandler, PasskeyHandler, PasskeysHandler
-from forumapi.handlers.permission import PermissionHandler
+from forumapi.handlers.permission import PermissionBatchHandler, PermissionHandler
 from forumapi.handlers.polls import PollHandler, PollsHandler, VotesHandler
 from forumapi.handlers.profiles import (
     ProfileHandler,
@@ -239,6 +239,7 @@ SITE: dict[str, type[Handler]] = {
     "/api/v1/openapi.json": OpenapiHandler,
     "/api/v1/out/<code>": OutHandler,
     "/api/v1/permission": PermissionHandler,
+    "/api/v1/permission/batch": PermissionBatchHandler,
     "/api/v1/polls": PollsHandler,
     "/api/v1/polls/<poll:item>": PollHandler,
     "/api/v1/polls/<poll:item>/attributes": AttributesHandler,

@@ -193,6 +193,112 @@ def test_a_renamed_site_and_a_deleted_one_are_so_on_the_next_request(
     assert there.get(warm.chat.path, by=warm.reader).status == 404
 
 
+def role_of(api: Api, warm: Warm, by: Person, **sent: object) -> str:
+    """The address of a new role of the warm place."""
+    made = api.post(f"{warm.place.path}/roles", {"title": "Insiders", **sent}, by=by)
+    assert made.status == 302
+    return made.location
+
+
+def opens(client: Api, warm: Warm) -> bool:
+    """Whether the warm place is open to its reader, and so is what stands in it."""
+    statuses = {
+        client.get(path, by=warm.reader).status for path in (warm.place.path, warm.chat.path)
+    }
+    assert len(statuses) == 1
+    return statuses == {200}
+
+
+def test_each_change_of_a_role_holds_on_the_next_request(
+    api: Api, there: Api, site: Site, warm: Warm
+) -> None:
+    role = role_of(api, warm, site.owner, read=True)
+    assert not opens(there, warm)
+    for flag, value, is_open in (
+        ("/includeUsers", True, True),
+        ("/read", False, False),
+        ("/read", True, True),
+        ("/banned", True, False),
+        ("/banned", False, True),
+        ("/includeUsers", False, False),
+    ):
+        assert api.patch(role, (flag, value), by=site.owner).status == 200
+        assert opens(there, warm) is is_open, (flag, value)
+    assert api.put(role, {"includeUsers": True}, by=site.owner).status == 302
+    assert opens(there, warm)
+    assert api.put(role, {"read": False}, by=site.owner).status == 302
+    assert not opens(there, warm)
+    assert api.delete(role, by=site.owner).status == 200
+    assert opens(there, warm)
+
+
+def test_each_change_of_members_holds_on_the_next_request(
+    api: Api, there: Api, site: Site, warm: Warm
+) -> None:
+    role = role_of(api, warm, site.owner, read=True)
+    me = [{"id": warm.reader.id}]
+    for method, path, body, is_open in (
+        ("PUT", f"{role}/profiles", me, True),
+        ("DELETE", f"{role}/profiles", me, False),
+        ("PUT", f"{role}/profiles/{warm.reader.id}", None, True),
+        ("DELETE", f"{role}/profiles", [], False),
+        ("PUT", f"{role}/profiles", me, True),
+        ("DELETE", f"{role}/profiles/{warm.reader.id}", None, False),
+    ):
+        assert api.request(method, path, json=body, by=site.owner).status in (200, 302)
+        assert opens(there, warm) is is_open, (method, path)
+
+
+def test_each_change_of_criteria_and_of_what_they_ask_holds_on_the_next_request(
+    api: Api, there: Api, site: Site, warm: Warm
+) -> None:
+    role = role_of(api, warm, site.owner, read=True)
+    sent = {"profileColumn": "commentCount", "predicate": "ge", "value": 1}
+    made = api.post(f"{role}/criteria", sent, by=site.owner)
+    assert not opens(there, warm)
+    hello = {"itemType": "profile", "itemId": warm.reader.id, "markdown": "Hello"}
+    comment = api.post("/api/v1/comments", hello, by=warm.reader)
+    assert opens(there, warm)
+    assert api.delete(comment.location, by=warm.reader).status == 200
+    assert not opens(there, warm)
+    assert api.put(made.location, {"value": 0}, by=site.owner).status == 302
+    assert opens(there, warm)
+    assert api.delete(made.location, by=site.owner).status == 200
+    assert not opens(there, warm)
+    gender = {"profileColumn": "gender", "predicate": "eq", "value": "x"}
+    assert api.post(f"{role}/criteria", gender, by=site.owner).status == 302
+    assert api.put(warm.reader.path, {"gender": "x"}, by=warm.reader).status == 302
+    assert opens(there, warm)
+    assert api.request("DELETE", f"{role}/criteria", json=[], by=site.owner).status == 200
+    assert not opens(there, warm)
+
+
+def test_a_moderator_gained_and_lost_moderates_on_the_next_request(
+    api: Api, there: Api, site: Site, warm: Warm
+) -> None:
+    role = role_of(api, warm, site.owner, title="Keepers", moderator=True, update=True)
+    mine = f"{role}/profiles/{warm.reader.id}"
+    for _ in range(2):
+        assert there.patch(warm.chat.path, ("sticky", True), by=warm.reader).status == 403
+        assert there.get(f"{role}/members", by=warm.reader).status == 403
+        assert api.put(mine, by=site.owner).status == 302
+        assert there.patch(warm.chat.path, ("sticky", True), by=warm.reader).status == 200
+        assert there.get(f"{role}/members", by=warm.reader).status == 200
+        assert api.delete(mine, by=site.owner).status == 200
+
+
+def test_a_microcosm_that_moves_takes_on_its_new_parents_roles_on_the_next_request(
+    api: Api, there: Api, make: Factory, site: Site, warm: Warm
+) -> None:
+    shut = make.microcosm(site)
+    make.role(site, shut.id, "Nobody", rights=("read",))
+    moves = {"meta": {"editReason": "tidying"}}
+    for parent, is_open in ((shut.id, False), (site.root_id, True)):
+        sent = {"parentId": parent, **moves}
+        assert api.put(warm.place.path, sent, by=site.owner).status == 302
+        assert opens(there, warm) is is_open
+
+
 # ---------------------------------------------------------------- guests: within a second
 
 
@@ -214,6 +320,22 @@ def test_guests_are_shut_out_within_a_second(
     make.role(site, warm.place.id, "Insiders", rights=("read",))
 
     assert soon(lambda: there.get(warm.chat.path, site=site), status_is(403)) < GUESTS_S + SLACK_S
+
+
+def test_guests_are_let_in_and_put_out_by_roles_within_a_second(
+    api: Api, there: Api, site: Site, warm: Warm
+) -> None:
+    def look() -> Response:
+        return there.get(warm.chat.path, site=site)
+
+    role = role_of(api, warm, site.owner, read=True)
+    assert soon(look, status_is(403)) < GUESTS_S + SLACK_S
+    assert api.patch(role, ("/includeGuests", True), by=site.owner).status == 200
+    assert soon(look, status_is(200)) < GUESTS_S + SLACK_S
+    assert api.patch(role, ("/read", False), by=site.owner).status == 200
+    assert soon(look, status_is(403)) < GUESTS_S + SLACK_S
+    assert api.delete(role, by=site.owner).status == 200
+    assert soon(look, status_is(200)) < GUESTS_S + SLACK_S
 
 
 def test_guests_see_a_changed_site_within_a_second(

@@ -6,14 +6,27 @@ from typing import Final
 
 from forumapi import itemtypes, permissions, schemas
 from forumapi.auth.identity import WITH_ITEM, Asked
+from forumapi.body import UNSET, Body, UnsetType, given
 from forumapi.context import Context, Located
 from forumapi.errors import OUT_OF_RANGE, WRONG_TYPE, Invalid
 from forumapi.handler import ANYONE, Handler, Param, needs
-from forumapi.models import locate
+from forumapi.models import locate, locate_many
 from forumapi.permissions import Target
 from forumapi.response import Data, Result
 
 _BIGINT: Final = 2**63 - 1
+
+
+# Things that one request may ask about.
+MOST_AT_ONCE: Final = 100
+
+
+class PermissionBody(Body):
+    """One thing that is asked about; the keys are those of the query of a single one."""
+
+    microcosmId: int | UnsetType = UNSET
+    itemType: str | UnsetType = UNSET
+    itemId: int | UnsetType = UNSET
 
 
 class PermissionHandler(Handler):
@@ -47,6 +60,47 @@ class PermissionHandler(Handler):
     def get(self, ctx: Context) -> Result:
         """Twelve flags; all false where nothing, or nothing of this site, is named."""
         return Data(permissions.as_json(ctx.can))
+
+
+class PermissionBatchHandler(Handler):
+    """The permissions of the caller on many things at once."""
+
+    allow = "OPTIONS,POST"
+
+    @needs(ANYONE, body=list[PermissionBody], answer=list[schemas.Permissions])
+    def post(self, ctx: Context) -> Result:
+        """Twelve flags for each of up to 100 things, in their order; costs what one thing costs."""
+        sent: list[PermissionBody] = ctx.body
+        if not 1 <= len(sent) <= MOST_AT_ONCE:
+            rule = f"must name 1 to {MOST_AT_ONCE} things"
+            raise Invalid("body", rule, code=OUT_OF_RANGE)
+        asked = [_checked(one, f"[{number}].") for number, one in enumerate(sent)]
+        tree, identity = ctx.tree, ctx.identity
+        named = [(one.item_type, one.item_id) for one in asked if one.item_type and one.item_id]
+        found = locate_many.targets(ctx.reader, ctx.site.id, tree, identity.profile_id, named)
+        answers = []
+        for one in asked:
+            can = permissions.effective(
+                identity.who,
+                found.get((one.item_type, one.item_id), one),
+                tree,
+                members_create_microcosms=not ctx.site.only_admins_create,
+            )
+            answers.append(permissions.as_json(can))
+        return Data(b"[%b]" % b",".join(answers))
+
+
+def _checked(sent: PermissionBody, place: str) -> Target:
+    """What is asked for, before it is looked up. Raises Invalid."""
+    ids = {"microcosmId": given(sent.microcosmId, 0), "itemId": given(sent.itemId, 0)}
+    for name, id in ids.items():
+        if id < 0:
+            raise Invalid(f"{place}{name}", "must be 0 or more", code=OUT_OF_RANGE)
+    name = given(sent.itemType, "")
+    kind = itemtypes.BY_NAME.get(name.lower())
+    if name and kind is None:
+        raise Invalid(f"{place}itemType", "must be the name of an item type")
+    return Target(kind.id if kind else 0, ids["itemId"], ids["microcosmId"])
 
 
 def _target(ctx: Context) -> Target:

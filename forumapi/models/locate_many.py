@@ -1,0 +1,103 @@
+"""Finding up to a hundred things of any type at once, as models/locate.py finds one: what permission is asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import Final
+
+from forumapi import itemtypes
+from forumapi.db import Query, Reader
+from forumapi.models import comment, locate
+from forumapi.permissions import Target, Tree
+
+# Each branch is the statement of models/locate.py for its types: (type, id, microcosm, owner, whether others wrote,
+# whether the caller takes part, the type that a comment is on).
+MANY = Query(
+    "locate.many",
+    f"""
+    WITH asked AS MATERIALIZED (
+        SELECT a.type, a.id FROM unnest(%(types)s::smallint[], %(ids)s::bigint[]) AS a (type, id))
+    SELECT a.type, a.id, coalesce(i.microcosm_id, 0), i.created_by, i.comment_count > coalesce(mine.live, 0),
+           i.item_type_id = 5, 0::smallint
+      FROM asked a
+      JOIN items i ON i.site_id = %(site_id)s AND i.item_id = a.id AND i.item_type_id = a.type
+      LEFT JOIN item_authors mine ON mine.site_id = i.site_id AND mine.item_id = i.item_id
+                                 AND mine.profile_id = i.created_by
+     WHERE {comment.SEEN}
+     UNION ALL
+    SELECT a.type, a.id, coalesce(i.microcosm_id, 0), c.created_by, true, coalesce(i.item_type_id = 5, false),
+           coalesce(i.item_type_id, 3::smallint)
+      FROM asked a
+      JOIN comments c ON c.site_id = %(site_id)s AND c.comment_id = a.id
+      LEFT JOIN items i ON i.site_id = c.site_id AND i.item_id = c.item_id
+     WHERE a.type = 4 AND {comment.SEEN}
+     UNION ALL
+    SELECT a.type, a.id, 0, p.profile_id, true, false, 0::smallint
+      FROM asked a
+      JOIN profiles p ON p.site_id = %(site_id)s AND p.profile_id = a.id
+     WHERE a.type = 3
+     UNION ALL
+    SELECT a.type, a.id, 0, p.profile_id, true, false, 0::smallint
+      FROM asked a
+      JOIN profiles p ON p.site_id = %(site_id)s AND p.user_id = a.id
+     WHERE a.type = 14
+     UNION ALL
+    SELECT a.type, a.id, 0, x.profile_id, true, false, 0::smallint
+      FROM asked a
+      JOIN updates x ON x.site_id = %(site_id)s AND x.update_id = a.id
+     WHERE a.type = 16
+     UNION ALL
+    SELECT a.type, a.id, 0, coalesce(r.created_by, 0), true, false, 0::smallint
+      FROM asked a
+      JOIN roles r ON r.site_id = %(site_id)s AND r.role_id = a.id
+     WHERE a.type = 17
+     UNION ALL
+    SELECT a.type, a.id, 0, w.profile_id, true, false, 0::smallint
+      FROM asked a
+      JOIN watchers w ON w.site_id = %(site_id)s AND w.watcher_id = a.id
+     WHERE a.type = 19""",
+)
+
+# What is known without asking the database.
+_KNOWN: Final = frozenset((itemtypes.SITE, itemtypes.MICROCOSM))
+
+
+def targets(
+    tx: Reader, site_id: int, tree: Tree, me: int, named: Collection[tuple[int, int]]
+) -> dict[tuple[int, int], Target]:
+    """(type, id) -> what permission is asked for, for everything that is named. One statement, or none."""
+    asked = sorted(one for one in set(named) if one[0] not in _KNOWN)
+    found: dict[tuple[int, int], Target] = {}
+    for kind, id in set(named) - set(asked):
+        found[kind, id] = locate.find(tx, site_id, tree, me, kind, id).target
+    if asked:
+        types, ids = zip(*asked, strict=True)
+        for row in tx.rows(MANY, site_id=site_id, me=me, types=types, ids=ids):
+            found[row[0], row[1]] = _target(*row)
+    for kind, id in asked:
+        # No user without a profile here; everything else that isn't there is a thing of its type that nobody owns.
+        nothing = Target(0 if kind == itemtypes.USER else kind, id)
+        found.setdefault((kind, id), nothing)
+    return found
+
+
+def _target(
+    kind: int,
+    id: int,
+    microcosm_id: int,
+    owner_id: int,
+    others_wrote: bool,
+    is_participant: bool,
+    parent_type: int,
+) -> Target:
+    if kind == itemtypes.USER:
+        return Target(kind, id, user_id=id)
+    return Target(
+        kind,
+        id,
+        microcosm_id,
+        (owner_id,),
+        parent_type=parent_type,
+        others_wrote=others_wrote,
+        is_participant=is_participant,
+    )
