@@ -263,6 +263,7 @@ ALLOW_SITE = {
     "/api/v1/openapi.json": "OPTIONS,GET,HEAD",
     "/api/v1/out/<code>": "OPTIONS,GET,HEAD",
     "/api/v1/permission": "OPTIONS,HEAD,GET",
+    "/api/v1/permission/batch": "OPTIONS,POST",
     "/api/v1/polls": "OPTIONS,POST,HEAD,GET",
     "/api/v1/polls/<poll:item>": "OPTIONS,HEAD,GET,PUT,PATCH,DELETE",
     "/api/v1/polls/<poll:item>/attributes": "OPTIONS,GET,HEAD,PUT,DELETE",
