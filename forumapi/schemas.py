@@ -1132,10 +1132,19 @@ class IgnoredEvent(Struct, kw_only=True, tag_field="itemType", tag="event"):
     item: EventSummary
 
 
+class IgnoredPoll(Struct, kw_only=True, tag_field="itemType", tag="poll"):
+    """An ignored poll."""
+
+    itemId: Id
+    item: PollSummary
+
+
 class Ignored(Struct, kw_only=True):
     """What the caller does not want to see."""
 
-    ignored: Paged[IgnoredMicrocosm | IgnoredProfile | IgnoredConversation | IgnoredEvent]
+    ignored: Paged[
+        IgnoredMicrocosm | IgnoredProfile | IgnoredConversation | IgnoredEvent | IgnoredPoll
+    ]
     meta: LinksMeta
 
 

@@ -27,7 +27,7 @@ IGNORABLE: Final = frozenset(
     }
 )
 # Items among them that the list can show.
-LISTED: Final = (itemtypes.CONVERSATION, itemtypes.EVENT)
+LISTED: Final = (itemtypes.CONVERSATION, itemtypes.EVENT, itemtypes.POLL)
 # Each request of a profile reads all that it ignores.
 MOST: Final = 1_000
 # Entries of one batch.

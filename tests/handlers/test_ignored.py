@@ -60,6 +60,17 @@ def test_what_is_ignored_is_listed_by_type_and_title(stage: Stage, site: Site) -
     assert "unread" not in answer.body.decode()
 
 
+def test_events_and_polls_are_shown_as_in_other_lists(stage: Stage, site: Site) -> None:
+    me, make = site.member, stage.make
+    event, poll = make.event(site), make.poll(site)
+    stage.put("/ignored/batch", [named(event), named(poll)], by=me)
+
+    answer = stage.get("/ignored", by=me)
+
+    assert listed(answer) == [("poll", poll.id), ("event", event.id)]
+    assert "status" in answer.data["ignored"]["items"][1]["item"]
+
+
 def test_a_list_of_everything_costs_three_statements(stage: Stage, site: Site) -> None:
     make, me = stage.make, site.member
     for number in range(8):
