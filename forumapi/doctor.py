@@ -18,6 +18,7 @@ import psycopg
 
 from forumapi import embedded, migrate, supervise
 from forumapi.config import Config
+from forumapi.storage import StorageError, open_storage
 
 PYTHON: Final = (3, 11)
 POSTGRES: Final = (15, 18)
@@ -58,6 +59,7 @@ def findings(config: Config) -> Iterator[Finding]:
     yield _names(config)
     yield from _database(config)
     yield from _memcached(config)
+    yield _files(config)
     yield _mail(config)
 
 
@@ -239,6 +241,15 @@ def _memcached(config: Config) -> Iterator[Finding]:
             yield Finding("memcached", f"{server}: {error}", mend, is_warning=True)
         else:
             yield Finding("memcached", f"{server}: {said}")
+
+
+def _files(config: Config) -> Finding:
+    try:
+        return Finding("files", f"kept {open_storage(config).check()}")
+    except StorageError as error:
+        return Finding(
+            "files", error.reason, "mend files_path, or the settings that begin with s3_ and aws_"
+        )
 
 
 def _mail(config: Config) -> Finding:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Final, NamedTuple
 
 from forumapi.config import Config
-from forumapi.cron import jobs, orphans, reminders
+from forumapi.cron import jobs, orphans, reminders, sweeping
 from forumapi.db import Transaction
 
 Work = Callable[[Transaction, Config], str]
@@ -31,9 +31,11 @@ JOBS: Final = (
     Job("due_roles", "*/5 * * * * 45", "every five minutes", jobs.due_roles),
     Job("site_statistics", "30 * * * * 0", "hourly at minute 30", jobs.site_statistics),
     Job("short_lived", "20 * * * * 0", "hourly at minute 20", jobs.short_lived),
+    Job("stray_objects", "50 * * * * 0", "hourly at minute 50", sweeping.stray_objects),
     Job("event_partitions", "10 */6 * * * 0", "every six hours", jobs.event_partitions),
     Job("metrics", "0 */4 * * * 0", "every four hours, in prod only", jobs.metrics),
     Job("microcosm_counts", "0 1 * * * 0", "daily at 01:00", jobs.microcosm_counts),
+    Job("unused_files", "0 2 * * * 0", "daily at 02:00", sweeping.unused_files),
     Job("expired_credentials", "0 3 * * * 0", "daily at 03:00", jobs.expired_credentials),
     Job("old_updates", "0 4 * * * 0", "daily at 04:00", jobs.old_updates),
     Job("orphaned_huddles", "0 5 * * * 0", "daily at 05:00", orphans.orphaned_huddles),

@@ -53,7 +53,8 @@ def make(
 
     A limit of 0 is none. Of an animated picture that has to be resized the first frame is left. Raises RefusedError.
     """
-    Image.MAX_IMAGE_PIXELS = pixel_limit
+    # The pixels are counted below, before anything is decoded.
+    Image.MAX_IMAGE_PIXELS = None
     with Image.open(source, formats=[FORMATS[kind]]) as opened:
         width, height = opened.size
         if width * height > pixel_limit:

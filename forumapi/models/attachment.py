@@ -5,9 +5,11 @@ from __future__ import annotations
 from typing import Any, Final, NamedTuple
 from urllib.parse import quote
 
+from psycopg import errors as pgerrors
+
 from forumapi import fragments, itemtypes
 from forumapi.db import Query, Reader, Row, Transaction
-from forumapi.errors import Invalid
+from forumapi.errors import FILE_UNKNOWN, Invalid
 from forumapi.paging import Paging
 
 AVATAR_MAX: Final = 125  # of profiles.avatar_url
@@ -178,17 +180,23 @@ def add(
     name: str,
     ext: str,
 ) -> int:
-    """Hang a file on a locked comment or profile; the attachment's id, 0 where it hung there and nothing changed."""
+    """Hang a file on a locked comment or profile; the attachment's id, 0 where it hung there. Raises Invalid."""
     is_profile = item_type == itemtypes.PROFILE
-    id = tx.value(
-        ADD_TO_PROFILE if is_profile else ADD_TO_COMMENT,
-        site_id=site_id,
-        me=me,
-        item_id=item_id,
-        hash=hash,
-        name=name,
-        ext=ext,
-    )
+    try:
+        id = tx.value(
+            ADD_TO_PROFILE if is_profile else ADD_TO_COMMENT,
+            site_id=site_id,
+            me=me,
+            item_id=item_id,
+            hash=hash,
+            name=name,
+            ext=ext,
+        )
+    except pgerrors.ForeignKeyViolation:
+        # It was found a moment ago, and then swept away.
+        raise Invalid(
+            "fileHash", "no file with this hash was uploaded", code=FILE_UNKNOWN
+        ) from None
     if is_profile:
         _set_avatar(tx, site_id, item_id, id, hash, ext)
     return id or 0

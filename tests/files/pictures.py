@@ -74,7 +74,7 @@ def form(*files: tuple[str, bytes, str], boundary: str = BOUNDARY) -> bytes:
     """A multipart body of (file name, content, type); type "" leaves the header out."""
     parts = []
     for name, data, kind in files:
-        name = name.replace('"', '\\"')
+        name = name.replace("\\", "\\\\").replace('"', '\\"')
         head = (
             f'--{boundary}\r\nContent-Disposition: form-data; name="{name}"; filename="{name}"\r\n'
         )
