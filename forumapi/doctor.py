@@ -59,7 +59,7 @@ def findings(config: Config) -> Iterator[Finding]:
     yield _names(config)
     yield from _database(config)
     yield from _memcached(config)
-    yield _files(config)
+    yield files(config)
     yield _mail(config)
 
 
@@ -243,7 +243,8 @@ def _memcached(config: Config) -> Iterator[Finding]:
             yield Finding("memcached", f"{server}: {said}")
 
 
-def _files(config: Config) -> Finding:
+def files(config: Config) -> Finding:
+    """Whether files can be stored and read."""
     try:
         return Finding("files", f"kept {open_storage(config).check()}")
     except StorageError as error:
