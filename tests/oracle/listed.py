@@ -1,0 +1,101 @@
+"""What stands in which list: readable microcosm, live, not ignored (content 2.6, 2.7, 3.6, 7.5, 8.5; discovery 6)."""
+
+from __future__ import annotations
+
+from tests.oracle.may import lineage, may
+from tests.oracle.outcome import is_live
+from tests.oracle.world import (
+    COMMENT,
+    CONVERSATION,
+    EVENT,
+    HUDDLE,
+    ITEMS,
+    MICROCOSM,
+    POLL,
+    PROFILE,
+    Asked,
+    World,
+)
+
+LISTS = {CONVERSATION: "conversations", EVENT: "events", POLL: "polls"}
+
+
+def listed(world: World, profile_id: int, asked: Asked, where: str, of: int = 0) -> bool:
+    """Whether the thing stands in the list `where` as the profile sees it; `of` is what the list belongs to.
+
+    Lists: tree; microcosm (the page of items of `of`); conversations, events, polls; comments (of an item or a
+    profile); huddles; huddle comments (of `of`); profiles; ignored.
+    """
+    if where == "tree":
+        return asked.type == MICROCOSM and may_list(world, profile_id, asked)
+    if where == "microcosm":
+        return _on_page(world, profile_id, asked, of)
+    if where in LISTS.values():
+        return LISTS.get(asked.type) == where and may_list(world, profile_id, asked)
+    if where == "comments":
+        return _under(world, profile_id, asked, of)
+    if where == "huddles":
+        huddle = world.huddles[asked.id]
+        return profile_id in huddle.participants and not (
+            ignores(world, profile_id, HUDDLE, asked.id)
+            or ignores(world, profile_id, PROFILE, huddle.author)
+        )
+    if where == "profiles":
+        return asked.type == PROFILE and not ignores(world, profile_id, PROFILE, asked.id)
+    if where == "ignored":
+        return ignores(world, profile_id, asked.type, asked.id) and _still_there(
+            world, profile_id, asked
+        )
+    raise AssertionError(where)
+
+
+def may_list(world: World, profile_id: int, asked: Asked) -> bool:
+    """Readable microcosm, live, not ignored: of a microcosm or an item."""
+    place = asked.id if asked.type == MICROCOSM else world.items[asked.type, asked.id].microcosm_id
+    return (
+        may(world, profile_id, "read", Asked(MICROCOSM, place))
+        and is_live(world, asked)
+        and not any(ignores(world, profile_id, MICROCOSM, id) for id in lineage(world, place))
+        and not ignores(world, profile_id, asked.type, asked.id)
+    )
+
+
+def _on_page(world: World, profile_id: int, asked: Asked, of: int) -> bool:
+    """Content 2.7: direct children, and conversations and events, of the microcosm; never polls."""
+    if asked.type == MICROCOSM:
+        return world.microcosms[asked.id].parent_id == of and may_list(world, profile_id, asked)
+    return (
+        asked.type in (CONVERSATION, EVENT)
+        and world.items[asked.type, asked.id].microcosm_id == of
+        and may_list(world, profile_id, asked)
+    )
+
+
+def _under(world: World, profile_id: int, asked: Asked, of: int) -> bool:
+    """Content 7.5: left out are deleted and moderated comments and those by authors whom the viewer ignores."""
+    comment = world.comments[asked.id]
+    return (
+        asked.type == COMMENT
+        and comment.parent_id == of
+        and not comment.is_deleted
+        and not comment.is_moderated
+        and not ignores(world, profile_id, PROFILE, comment.author)
+    )
+
+
+def _still_there(world: World, profile_id: int, asked: Asked) -> bool:
+    """Discovery 6: what exists, is not deleted or moderated, and lies in a readable microcosm."""
+    if asked.type == MICROCOSM:
+        return is_live(world, asked) and may(world, profile_id, "read", asked)
+    if asked.type in ITEMS:
+        place = Asked(MICROCOSM, world.items[asked.type, asked.id].microcosm_id)
+        return is_live(world, asked) and may(world, profile_id, "read", place)
+    if asked.type == HUDDLE:
+        return profile_id in world.huddles[asked.id].participants
+    return asked.id in world.profiles
+
+
+def ignores(world: World, profile_id: int, item_type: int, id: int) -> bool:
+    """Whether the profile does not want to see the thing."""
+    profile = world.profiles.get(profile_id)
+    return profile is not None and (item_type, id) in profile.ignored

@@ -1,0 +1,178 @@
+"""What becomes of a request: permission together with the item's own state (content 1.2, 1.10, 1.11, 3, 7, 8)."""
+
+from __future__ import annotations
+
+from tests.oracle.may import comment_kind, exists, is_site_banned, lineage, may
+from tests.oracle.world import COMMENT, HUDDLE, ITEMS, MICROCOSM, PROFILE, Asked, World
+
+OK, MOVED, FORBIDDEN, MISSING = 200, 302, 403, 404
+
+
+def own_state(world: World, asked: Asked) -> tuple[bool, bool]:
+    """(deleted, moderated) of the thing itself; what has no state is neither."""
+    if asked.type == MICROCOSM:
+        place = world.microcosms[asked.id]
+        return place.is_deleted, place.is_moderated
+    if asked.type in ITEMS:
+        item = world.items[asked.type, asked.id]
+        return item.is_deleted, item.is_moderated
+    if asked.type == COMMENT:
+        comment = world.comments[asked.id]
+        return comment.is_deleted, comment.is_moderated
+    return False, False
+
+
+def is_below_hidden(world: World, asked: Asked) -> bool:
+    """Whether something above the thing is deleted or moderated (C-19, content 3.7)."""
+    if asked.type == MICROCOSM:
+        above = lineage(world, asked.id)[1:]
+        return any(any(own_state(world, Asked(MICROCOSM, id))) for id in above)
+    if asked.type in ITEMS:
+        place = Asked(MICROCOSM, world.items[asked.type, asked.id].microcosm_id)
+        return any(own_state(world, place)) or is_below_hidden(world, place)
+    if asked.type == COMMENT:
+        comment = world.comments[asked.id]
+        if comment.parent_type in ITEMS:
+            parent = Asked(comment.parent_type, comment.parent_id)
+            return any(own_state(world, parent)) or is_below_hidden(world, parent)
+    return False
+
+
+def is_live(world: World, asked: Asked) -> bool:
+    """Neither hidden itself nor below something hidden."""
+    return not any(own_state(world, asked)) and not is_below_hidden(world, asked)
+
+
+def author_of(world: World, asked: Asked) -> int:
+    """Who wrote a thing; 0 for what has no author here."""
+    if asked.type in ITEMS:
+        return world.items[asked.type, asked.id].author
+    if asked.type == COMMENT:
+        return world.comments[asked.id].author
+    return 0
+
+
+def get(world: World, profile_id: int, asked: Asked) -> int:
+    """GET of one: `read` (403), then load (404); hidden things for `moderator` and a moderated one for its author."""
+    if not may(world, profile_id, "read", asked):
+        return FORBIDDEN
+    if not exists(world, asked) or not _can_load(world, profile_id, asked):
+        return MISSING
+    return OK
+
+
+def _can_load(world: World, profile_id: int, asked: Asked) -> bool:
+    """C-09 and C-19: what is below something hidden is gone for all readers."""
+    if may(world, profile_id, "moderator", asked):
+        return True
+    deleted, moderated = own_state(world, asked)
+    if deleted or is_below_hidden(world, asked):
+        return False
+    return not moderated or profile_id == author_of(world, asked)
+
+
+def put(world: World, profile_id: int, asked: Asked) -> int:
+    """PUT: `read` first (C-01), load (404), `update`."""
+    seen = get(world, profile_id, asked)
+    if seen != OK:
+        return seen
+    return MOVED if may(world, profile_id, "update", asked) else FORBIDDEN
+
+
+def delete(world: World, profile_id: int, asked: Asked) -> int:
+    """DELETE: `delete` (403), then load; gone already is 200."""
+    if not may(world, profile_id, "delete", asked):
+        return FORBIDDEN
+    if not exists(world, asked):
+        return MISSING
+    return OK
+
+
+def patch(world: World, profile_id: int, asked: Asked, flag: str, value: bool) -> int:
+    """PATCH of one flag: `update` (403), the flag's own rule (403), load (404)."""
+    if not may(world, profile_id, "update", asked):
+        return FORBIDDEN
+    moderator = may(world, profile_id, "moderator", asked)
+    owner = may(world, profile_id, "owner", asked)
+    if flag == "open":
+        right = "openOwn" if value else "closeOwn"
+        allowed = moderator or (owner and may(world, profile_id, right, asked))
+    elif flag == "deleted" and value:
+        allowed = moderator or may(world, profile_id, "delete", asked)
+    else:
+        allowed = moderator
+    if not allowed:
+        return FORBIDDEN
+    if not exists(world, asked) or not _can_load(world, profile_id, asked):
+        return MISSING
+    return OK
+
+
+def post_comment(world: World, profile_id: int, parent: Asked) -> int:
+    """POST of a comment: `create` on the parent; hidden parent 404, closed parent 403 unless moderator (C-12)."""
+    if not may(world, profile_id, "create", parent):
+        return FORBIDDEN
+    if not exists(world, parent) or not _can_load(world, profile_id, parent):
+        return MISSING
+    if parent.type in ITEMS:
+        item = world.items[parent.type, parent.id]
+        if not item.is_open and not may(world, profile_id, "moderator", parent):
+            return FORBIDDEN
+    return MOVED
+
+
+def post_item(world: World, profile_id: int, item_type: int, microcosm_id: int) -> int:
+    """POST of a conversation, event or poll: `create` on the microcosm, which must be live."""
+    asked = Asked(item_type, 0, microcosm_id)
+    if not microcosm_id or not may(world, profile_id, "create", asked):
+        return FORBIDDEN
+    place = Asked(MICROCOSM, microcosm_id)
+    if not exists(world, place) or not is_live(world, place):
+        return MISSING
+    return MOVED
+
+
+def post_microcosm(world: World, profile_id: int, parent_id: int) -> int:
+    """POST of a microcosm: `create` on the site, then on the parent, which must be live (C-17)."""
+    parent = Asked(MICROCOSM, parent_id)
+    if not may(world, profile_id, "create", Asked(1, world.site_id)):
+        return FORBIDDEN
+    if not may(world, profile_id, "create", parent):
+        return FORBIDDEN
+    if not exists(world, parent) or not is_live(world, parent):
+        return MISSING
+    return MOVED
+
+
+def list_huddles(world: World, profile_id: int) -> int:
+    """GET /huddles: signed in (C-39)."""
+    signed_in = profile_id in world.profiles and not is_site_banned(world, profile_id)
+    return OK if signed_in else FORBIDDEN
+
+
+def is_person(world: World, profile_id: int) -> bool:
+    """Signed in and not under a site ban."""
+    return profile_id in world.profiles and not is_site_banned(world, profile_id)
+
+
+def kind_of(world: World, asked: Asked) -> str:
+    """The row of platform 5.4's table that a question falls into."""
+    if asked.type == COMMENT:
+        kind = comment_kind(world, asked)
+        return {PROFILE: "comment on a profile", HUDDLE: "comment in a huddle"}.get(
+            kind, "comment in an item"
+        )
+    names = {
+        1: "site",
+        2: "microcosm",
+        3: "profile",
+        5: "huddle",
+        13: "attendee",
+        14: "user",
+        16: "update",
+        17: "role",
+        19: "watcher",
+    }
+    if asked.type in names:
+        return names[asked.type]
+    return "item" if asked.type in (*ITEMS, 8, 10, 11, 12) else "others"
