@@ -14,7 +14,7 @@ PYTEST := $(BIN)/python -m pytest -n logical --maxprocesses 8 --dist loadfile --
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help venv run test chaos test-quick lint format bench testdb migrate dbshell routes dist clean
+.PHONY: help venv run test chaos proof test-quick lint format bench testdb migrate dbshell routes dist clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -41,6 +41,10 @@ test: $(STAMP) ## run the whole test suite (T=tests/test_config.py for a part of
 chaos: $(STAMP) ## run ten thousand random writes at once, then count everything anew (OPERATIONS=10000)
 	@scripts/testdb prepare
 	@CHAOS_OPERATIONS=$(OPERATIONS) $(BIN)/python -m pytest -q tests/chaos/test_random_writers.py
+
+proof: $(STAMP) ## ask a hundred thousand random questions about permissions, print how often each answer came
+	@scripts/testdb prepare
+	@$(BIN)/python -m pytest -q -s tests/oracle
 
 test-quick: $(STAMP) ## run the tests that are not marked slow
 	@$(PYTEST) -m "not slow" $(T)

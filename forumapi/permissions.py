@@ -296,6 +296,20 @@ class Target(NamedTuple):
     user_id: int = 0  # of a user (type 14)
 
 
+# What stands in no microcosm, whatever microcosm a caller names beside it (platform 5.4, step 5).
+_NOWHERE: Final = frozenset(
+    {
+        itemtypes.SITE,
+        itemtypes.PROFILE,
+        itemtypes.HUDDLE,
+        itemtypes.USER,
+        itemtypes.UPDATE,
+        itemtypes.ROLE,
+        itemtypes.WATCHER,
+    }
+)
+
+
 def effective(
     who: Who, target: Target, tree: Tree, *, members_create_microcosms: bool = False
 ) -> Can:
@@ -310,7 +324,7 @@ def effective(
         return can | BANNED | (READ if kind == itemtypes.SITE or own_profile else 0)
     if not kind and (target.item_id or not target.microcosm_id):
         return can
-    microcosm_id = target.microcosm_id
+    microcosm_id = 0 if kind in _NOWHERE else target.microcosm_id
     rights = 0
     microcosm_owner = site_owner = who.is_site_owner
     if microcosm_id:

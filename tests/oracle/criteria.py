@@ -27,9 +27,7 @@ def holds(world: World, criterion: Criterion, profile: Profile) -> bool:
     return _attribute(profile.attributes.get(criterion.key or ""), predicate, criterion.value)
 
 
-def _column(
-    world: World, column: str, predicate: str, value: Value, profile: Profile
-) -> bool:
+def _column(world: World, column: str, predicate: str, value: Value, profile: Profile) -> bool:
     if column in ("id", "itemCount", "commentCount"):
         number = {
             "id": profile.id,
@@ -56,14 +54,19 @@ def _column(
 
 def _attribute(held: Value | None, predicate: str, value: Value) -> bool:
     """`ne` and `nsubstr` are true negations: an attribute that is absent, or of another type, is not equal."""
+    known: tuple[str, ...]
     if isinstance(value, bool):
-        same_type, known = isinstance(held, bool), EQUAL
+        same_type = isinstance(held, bool)
+        known = EQUAL
     elif isinstance(value, (int, float)):
-        same_type, known = isinstance(held, (int, float)) and not isinstance(held, bool), ORDER
+        same_type = isinstance(held, (int, float)) and not isinstance(held, bool)
+        known = ORDER
     elif isinstance(value, datetime.date):
-        same_type, known = isinstance(held, datetime.date), ORDER
+        same_type = isinstance(held, datetime.date)
+        known = ORDER
     else:
-        same_type, known = isinstance(held, str), TEXT
+        same_type = isinstance(held, str)
+        known = TEXT
     if predicate not in known:
         return False
     if not same_type or held is None:

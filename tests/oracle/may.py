@@ -25,7 +25,20 @@ from tests.oracle.world import (
     World,
 )
 
+# An id that nothing has.
+NEVER = 987_654_321_987
 GRANTS = ("create", "read", "update", "delete", "closeOwn", "openOwn", "readOthers")
+NAMES = {
+    SITE: "site",
+    MICROCOSM: "microcosm",
+    PROFILE: "profile",
+    HUDDLE: "huddle",
+    ATTENDEE: "attendee",
+    USER: "user",
+    UPDATE: "update",
+    ROLE: "role",
+    WATCHER: "watcher",
+}
 FLAGS = (*GRANTS, "guest", "banned", "owner", "moderator", "siteOwner")
 
 
@@ -39,19 +52,26 @@ def rights(world: World, profile_id: int, asked: Asked) -> set[str]:
     guest = profile_id not in world.profiles
     found = {"guest"} if guest else set()
 
+    # Another site, and a user without a profile here, are no part of this site: nothing is asked (P-12, 4.1, C-42).
+    if asked.type in (SITE, USER) and asked.id and not exists(world, asked):
+        asked = Asked(0, asked.id)
+
     # 1. Guest asking about item type site.
     if guest and asked.type == SITE:
-        return found | ({"read"} if exists(world, asked) else set())
+        return found | {"read"}
 
     # 2. Under a site ban; nobody is banned from the site that is theirs (P-26).
     if is_site_banned(world, profile_id):
-        seen = asked.type == SITE and exists(world, asked)
         own = asked.type == PROFILE and asked.id == profile_id
-        return found | {"banned"} | ({"read"} if seen or own else set())
+        return found | {"banned"} | ({"read"} if asked.type == SITE or own else set())
 
     # 3. Nothing asked.
     if asked.type == 0 and (asked.id or not asked.microcosm_id):
         return found
+
+    # A huddle is a secret: for all others a comment in it is one that never existed (C-01, 8.1).
+    if asked.type == COMMENT and not knows(world, profile_id, asked):
+        asked = Asked(COMMENT, NEVER)
 
     # 4. An attribute is what it hangs on.
     if asked.type == ATTRIBUTE and (ATTRIBUTE, asked.id) in world.owned:
@@ -62,7 +82,8 @@ def rights(world: World, profile_id: int, asked: Asked) -> set[str]:
     place = microcosm_of(world, asked)
 
     # 6. A banned role there or above.
-    site_owner = profile_id == world.owned_by
+    is_limited = lacks_factor(world, profile_id)
+    site_owner = profile_id == world.owned_by and not is_limited
     if place and not site_owner and is_banned_in(world, profile_id, place):
         return found | {"banned"}
 
@@ -70,6 +91,7 @@ def rights(world: World, profile_id: int, asked: Asked) -> set[str]:
     microcosm_owner = site_owner or (
         place != 0
         and not guest
+        and not is_limited
         and profile_id in (world.microcosms[place].owned_by, world.microcosms[place].created_by)
     )
     owner = not guest and owns(world, profile_id, asked)
@@ -81,6 +103,8 @@ def rights(world: World, profile_id: int, asked: Asked) -> set[str]:
     # 8. What the roles give.
     by_role: set[str] = set()
     for role in roles_that_apply(world, place) if place else []:
+        if is_limited and role.is_moderator:
+            continue
         if is_member(world, role, profile_id):
             by_role |= role.grants
             if role.is_moderator:
@@ -111,11 +135,6 @@ def _by_type(
 
     def role(name: str) -> bool:
         return name in by_role
-
-    if asked.id and not known:
-        # No owner, no microcosm: false for all but the site's owner (content 1.2), by whose row it is then judged.
-        if not so:
-            return set()
 
     if asked.type == SITE:
         return given(
@@ -223,7 +242,7 @@ def microcosm_of(world: World, asked: Asked) -> int:
 def owns(world: World, profile_id: int, asked: Asked) -> bool:
     """The column "OW means"."""
     if asked.type == SITE:
-        return exists(world, asked) and profile_id == world.owned_by
+        return profile_id == world.owned_by and not lacks_factor(world, profile_id)
     if asked.id == 0 or not exists(world, asked):
         return False
     if asked.type == MICROCOSM:
@@ -238,7 +257,9 @@ def owns(world: World, profile_id: int, asked: Asked) -> bool:
             return profile_id == comment.author and profile_id in huddle.participants
         return profile_id == comment.author
     if asked.type == HUDDLE:
-        return profile_id == world.huddles[asked.id].author
+        # C-38: who has left is not in it any more, its creator included.
+        huddle = world.huddles[asked.id]
+        return profile_id == huddle.author and profile_id in huddle.participants
     if asked.type in (CONVERSATION, POLL, EVENT):
         return profile_id == world.items[asked.type, asked.id].author
     if asked.type == ATTENDEE:
@@ -257,6 +278,17 @@ def comment_kind(world: World, asked: Asked) -> int:
     return comment.parent_type if comment else CONVERSATION
 
 
+def row_of(world: World, profile_id: int, asked: Asked) -> str:
+    """The row of platform 5.4's table by which a question is judged."""
+    if asked.type == COMMENT:
+        # The site's owner asks about a huddle's comment as about one that never existed.
+        if not knows(world, profile_id, asked) and profile_id == world.owned_by:
+            return "comment in an item"
+        kinds = {PROFILE: "comment on a profile", HUDDLE: "comment in a huddle"}
+        return kinds.get(comment_kind(world, asked), "comment in an item")
+    return NAMES.get(asked.type, "item" if asked.type in (*ITEMS, *RESERVED) else "others")
+
+
 def others_comment_in(world: World, profile_id: int, asked: Asked) -> bool:
     """Whether somebody else has a live comment in the item (C-24)."""
     return any(
@@ -266,6 +298,21 @@ def others_comment_in(world: World, profile_id: int, asked: Asked) -> bool:
         and not comment.is_moderated
         for comment in world.comments.values()
     )
+
+
+def knows(world: World, profile_id: int, asked: Asked) -> bool:
+    """False for a comment in a huddle that the profile is not in."""
+    comment = world.comments.get(asked.id)
+    if comment is None or comment.parent_type != HUDDLE:
+        return True
+    return profile_id in world.huddles[comment.parent_id].participants
+
+
+def lacks_factor(world: World, profile_id: int) -> bool:
+    """Whether the site demands a second factor of those who moderate, and this profile has none: it then moderates
+    nothing, neither as owner nor by a role."""
+    profile = world.profiles.get(profile_id)
+    return world.needs_second_factor and profile is not None and not profile.has_second_factor
 
 
 def is_site_banned(world: World, profile_id: int) -> bool:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from tests.oracle.may import comment_kind, exists, is_site_banned, lineage, may
-from tests.oracle.world import COMMENT, HUDDLE, ITEMS, MICROCOSM, PROFILE, Asked, World
+from tests.oracle.may import exists, is_site_banned, lineage, may
+from tests.oracle.world import COMMENT, ITEMS, MICROCOSM, Asked, World
 
 OK, MOVED, FORBIDDEN, MISSING = 200, 302, 403, 404
 
@@ -153,26 +153,3 @@ def list_huddles(world: World, profile_id: int) -> int:
 def is_person(world: World, profile_id: int) -> bool:
     """Signed in and not under a site ban."""
     return profile_id in world.profiles and not is_site_banned(world, profile_id)
-
-
-def kind_of(world: World, asked: Asked) -> str:
-    """The row of platform 5.4's table that a question falls into."""
-    if asked.type == COMMENT:
-        kind = comment_kind(world, asked)
-        return {PROFILE: "comment on a profile", HUDDLE: "comment in a huddle"}.get(
-            kind, "comment in an item"
-        )
-    names = {
-        1: "site",
-        2: "microcosm",
-        3: "profile",
-        5: "huddle",
-        13: "attendee",
-        14: "user",
-        16: "update",
-        17: "role",
-        19: "watcher",
-    }
-    if asked.type in names:
-        return names[asked.type]
-    return "item" if asked.type in (*ITEMS, 8, 10, 11, 12) else "others"

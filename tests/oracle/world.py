@@ -14,7 +14,7 @@ EVENT, ATTENDEE, USER, ATTRIBUTE, UPDATE, ROLE, WATCHER = 9, 13, 14, 15, 16, 17,
 ITEMS = (CONVERSATION, POLL, EVENT)
 RESERVED = (8, 10, 11, 12)
 
-type Value = str | int | float | bool | datetime.date
+Value = str | int | float | bool | datetime.date
 
 
 @dataclass
@@ -31,6 +31,7 @@ class Profile:
     comment_count: int = 0
     is_banned_everywhere: bool = False
     has_ban: bool = False
+    has_second_factor: bool = False
     attributes: dict[str, Value] = field(default_factory=dict)
     # (item type, id) of what this person does not want to see.
     ignored: set[tuple[int, int]] = field(default_factory=set)
@@ -138,6 +139,7 @@ class World:
     owned_by: int
     everyone_creates_microcosms: bool
     now: datetime.datetime
+    needs_second_factor: bool = False
     profiles: dict[int, Profile] = field(default_factory=dict)
     microcosms: dict[int, Microcosm] = field(default_factory=dict)
     roles: dict[int, Role] = field(default_factory=dict)

@@ -1,0 +1,322 @@
+"""Writing worlds into a database, and asking the engine's own loaders for them: tree, caller, target."""
+
+from __future__ import annotations
+
+import datetime
+import json
+from collections.abc import Iterable
+from typing import Any
+
+import psycopg
+from psycopg import sql
+
+from forumapi.auth import identity
+from forumapi.db import Database
+from forumapi.models import criterion, locate, member, tree
+from forumapi.permissions import GUEST_CALLER, Target, Tree, Who
+from tests.oracle.may import GRANTS
+from tests.oracle.world import (
+    ATTENDEE,
+    COMMENT,
+    EVENT,
+    HUDDLE,
+    POLL,
+    PROFILE,
+    UPDATE,
+    WATCHER,
+    Asked,
+    Comment,
+    Criterion,
+    Value,
+    World,
+)
+
+Row = tuple[Any, ...]
+_COLUMNS = {
+    "users": "user_id email canonical_email person_key email_verified is_banned",
+    "one_time_secrets": "user_id secret confirmed",
+    "access_tokens": "token_hash user_id expires",
+    "sites": "site_id title description subdomain_key owned_by created_by root_microcosm_id needs_second_factor",
+    "site_options": "site_id only_admins_can_create_microcosms",
+    "site_stats": "site_id",
+    "profiles": "site_id profile_id user_id profile_name gender created",
+    "profile_counters": "site_id profile_id item_count comment_count name_key",
+    "profile_options": "site_id profile_id",
+    "bans": "site_id user_id",
+    "microcosms": "site_id microcosm_id parent_id title description item_types created_by owned_by is_deleted"
+    " is_moderated",
+    "microcosm_counts": "site_id microcosm_id",
+    "roles": "site_id role_id microcosm_id title created_by is_moderator is_banned include_guests include_users"
+    " can_create can_read can_update can_delete can_close_own can_open_own can_read_others",
+    "role_profiles": "site_id role_id profile_id",
+    "criteria": "site_id role_id or_group profile_column attr_key predicate value kind number_value date_value"
+    " text_value boolean_value",
+    "attributes": "site_id item_type_id item_id key value_type_id string_value date_value number_value boolean_value",
+    "items": "site_id item_id item_type_id microcosm_id title created_by is_open is_deleted is_moderated"
+    " comment_count last_seq",
+    "events": "site_id item_id",
+    "polls": "site_id item_id question",
+    "poll_choices": "site_id item_id choice sequence",
+    "huddles": "site_id item_id is_confidential",
+    "huddle_participants": "site_id item_id profile_id",
+    "item_authors": "site_id item_id profile_id live",
+    "comments": "site_id comment_id item_id on_profile_id seq created_by edited_by is_deleted is_moderated markdown"
+    " html renderer",
+    "attendees": "site_id item_id profile_id state_id created_by",
+    "updates": "site_id update_id profile_id update_type_id item_type_id item_id created_by",
+    "watchers": "site_id watcher_id profile_id item_type_id item_id",
+    "ignores": "site_id profile_id item_type_id item_id",
+}
+
+
+def token(profile_id: int) -> str:
+    """The secret of the token that a profile of a world holds."""
+    return f"oracle{profile_id:0122d}"
+
+
+def host_key(world: World) -> str:
+    """The key of a world's host."""
+    return f"oracle{world.site_id}"
+
+
+def save(url: str, worlds: Iterable[World], *, skip_triggers: bool = False) -> None:
+    """Write worlds with their counters, people, roles; `skip_triggers` is faster, and leaves out what they keep."""
+    rows: dict[str, list[Row]] = {table: [] for table in _COLUMNS}
+    for world in worlds:
+        _rows(rows, world)
+    with psycopg.connect(url) as connection, connection.cursor() as cursor:
+        if skip_triggers:
+            cursor.execute("SET LOCAL session_replication_role = replica")
+        for table, columns in _COLUMNS.items():
+            statement = sql.SQL("COPY {} ({}) FROM STDIN").format(
+                sql.Identifier(table),
+                sql.SQL(", ").join(map(sql.Identifier, columns.split())),
+            )
+            with cursor.copy(statement) as copy:
+                for row in rows[table]:
+                    copy.write_row(row)
+
+
+def settle(database: Database, worlds: Iterable[World]) -> None:
+    """Let the engine work out who is in which role."""
+    for world in worlds:
+        with database.write() as tx:
+            member.settle(tx, world.site_id, list(world.profiles))
+
+
+def _rows(rows: dict[str, list[Row]], world: World) -> None:
+    site = world.site_id
+    far = world.now + datetime.timedelta(days=300)
+    rows["sites"].append(
+        (
+            site,
+            "A site",
+            "Of the oracle",
+            host_key(world),
+            world.owned_by,
+            world.owned_by,
+            world.root_id,
+            world.needs_second_factor,
+        )
+    )
+    rows["site_options"].append((site, not world.everyone_creates_microcosms))
+    rows["site_stats"].append((site,))
+    for p in world.profiles.values():
+        rows["users"].append(
+            (p.user_id, p.email, p.email.lower(), p.email.lower(), True, p.is_banned_everywhere)
+        )
+        if p.has_second_factor:
+            rows["one_time_secrets"].append((p.user_id, "JBSWY3DPEHPK3PXP", world.now))
+        rows["access_tokens"].append((identity.token_hash(token(p.id)), p.user_id, far))
+        rows["profiles"].append((site, p.id, p.user_id, p.name, p.gender, p.created))
+        rows["profile_counters"].append((site, p.id, p.item_count, p.comment_count, p.name.lower()))
+        rows["profile_options"].append((site, p.id))
+        if p.has_ban:
+            rows["bans"].append((site, p.user_id))
+        for key, value in p.attributes.items():
+            rows["attributes"].append((site, PROFILE, p.id, key, *_typed(value)))
+        for item_type, id in p.ignored:
+            rows["ignores"].append((site, p.id, item_type, id))
+    for m in world.microcosms.values():
+        rows["microcosms"].append(
+            (
+                site,
+                m.id,
+                m.parent_id,
+                f"Microcosm {m.id}",
+                "A place",
+                [2, 6, 7, 9],
+                m.created_by,
+                m.owned_by,
+                m.is_deleted,
+                m.is_moderated,
+            )
+        )
+        rows["microcosm_counts"].append((site, m.id))
+    for role in world.roles.values():
+        rows["roles"].append(
+            (
+                site,
+                role.id,
+                role.microcosm_id,
+                f"Role {role.id}",
+                role.created_by,
+                role.is_moderator,
+                role.is_banned,
+                role.include_guests,
+                role.include_users,
+                *(grant in role.grants for grant in GRANTS),
+            )
+        )
+        for id in role.profiles:
+            rows["role_profiles"].append((site, role.id, id))
+        for one in role.criteria:
+            rows["criteria"].append((site, role.id, *criterion_row(one)))
+    _content_rows(rows, world)
+    for attendee in world.attendees.values():
+        rows["attendees"].append(
+            (site, attendee.event_id, attendee.profile_id, 2, attendee.added_by)
+        )
+    for owned in world.owned.values():
+        if owned.type == UPDATE:
+            subject = next(iter(world.profiles))
+            rows["updates"].append(
+                (site, owned.id, owned.profile_id, 9, PROFILE, owned.id, subject)
+            )
+        elif owned.type == WATCHER:
+            rows["watchers"].append((site, owned.id, owned.profile_id, PROFILE, owned.id))
+
+
+def _content_rows(rows: dict[str, list[Row]], world: World) -> None:
+    site = world.site_id
+    on_items: dict[int, list[Comment]] = {}
+    for comment in world.comments.values():
+        is_on_profile = comment.parent_type == PROFILE
+        beside = [] if is_on_profile else on_items.setdefault(comment.parent_id, [])
+        beside.append(comment)
+        rows["comments"].append(
+            (
+                site,
+                comment.id,
+                None if is_on_profile else comment.parent_id,
+                comment.parent_id if is_on_profile else None,
+                0 if is_on_profile else len(beside),
+                comment.author,
+                comment.author,
+                comment.is_deleted,
+                comment.is_moderated,
+                f"Comment {comment.id}",
+                f"<p>Comment {comment.id}</p>\n",
+                0,
+            )
+        )
+
+    def item_row(
+        item_type: int, id: int, microcosm_id: int | None, author: int, *state: bool
+    ) -> None:
+        comments = on_items.get(id, [])
+        live = [c for c in comments if not c.is_deleted and not c.is_moderated]
+        rows["items"].append(
+            (
+                site,
+                id,
+                item_type,
+                microcosm_id,
+                f"Item {id}",
+                author,
+                *state,
+                len(live),
+                len(comments),
+            )
+        )
+        for who in {c.author for c in live}:
+            count = sum(1 for c in live if c.author == who)
+            rows["item_authors"].append((site, id, who, count))
+
+    for item in world.items.values():
+        state = (item.is_open, item.is_deleted, item.is_moderated)
+        item_row(item.type, item.id, item.microcosm_id, item.author, *state)
+        if item.type == EVENT:
+            rows["events"].append((site, item.id))
+        if item.type == POLL:
+            rows["polls"].append((site, item.id, "Which?"))
+            rows["poll_choices"] += [(site, item.id, "This", 1), (site, item.id, "That", 2)]
+    for huddle in world.huddles.values():
+        item_row(HUDDLE, huddle.id, None, huddle.author, True, False, False)
+        rows["huddles"].append((site, huddle.id, huddle.is_confidential))
+        for id in huddle.participants:
+            rows["huddle_participants"].append((site, huddle.id, id))
+
+
+def _typed(value: Value) -> Row:
+    """An attribute's type and its four value columns (content 9.2)."""
+    if isinstance(value, bool):
+        return 4, None, None, None, value
+    if isinstance(value, (int, float)):
+        return 3, None, None, value, None
+    if isinstance(value, datetime.date):
+        return 2, None, value, None, None
+    return 1, value, None, None, None
+
+
+def criterion_row(one: Criterion) -> Row:
+    """A criterion as the engine stores what the API took."""
+    value = one.value.isoformat() if isinstance(one.value, datetime.date) else one.value
+    made = criterion.make(one.or_group, one.column or "", one.key or "", one.predicate, value)
+    return (
+        one.or_group,
+        one.column,
+        one.key,
+        one.predicate,
+        json.dumps(value),
+        *criterion.comparison(made),
+    )
+
+
+class Loader:
+    """What the engine's own statements find of a world; each thing is asked for once."""
+
+    def __init__(self, database: Database, world: World) -> None:
+        self.world = world
+        self.reader = database.read()
+        self.tree: Tree = tree.load(self.reader, world.site_id, 1)
+        self._people: dict[int, Who] = {0: GUEST_CALLER}
+        self._targets: dict[tuple[int, int, int], Target] = {}
+
+    def who(self, profile_id: int) -> Who:
+        """The caller, by the statement that every signed-in request begins with."""
+        found = self._people.get(profile_id)
+        if found is None:
+            asked = identity.Asked(identity.IDENTITY)
+            found = identity.find(self.reader, self.world.site_id, token(profile_id), asked).who
+            self._people[profile_id] = found
+        return found
+
+    def target(self, profile_id: int, asked: Asked) -> Target:
+        """What the permission is asked for, as the engine locates it for this caller."""
+        if not asked.id:
+            return Target(asked.type, 0, asked.microcosm_id)
+        if not asked.type:
+            return Target(0, asked.id, asked.microcosm_id)
+        # Only what is in a huddle, or is an attendance, is located with the caller in view.
+        has_viewer = asked.type in (COMMENT, HUDDLE, ATTENDEE)
+        key = (profile_id if has_viewer else 0, asked.type, asked.id)
+        found = self._targets.get(key)
+        if found is None:
+            found = self._targets[key] = self._locate(profile_id, asked)
+        return found
+
+    def _locate(self, profile_id: int, asked: Asked) -> Target:
+        site_id = self.world.site_id
+        if asked.type == ATTENDEE and asked.id in self.world.attendees:
+            # An attendance has no number of its own: it is an event's and a profile's.
+            attendee = self.world.attendees[asked.id]
+            return locate.attendee(
+                self.reader,
+                site_id,
+                self.tree,
+                profile_id,
+                attendee.event_id,
+                attendee.profile_id,
+            ).target
+        return locate.find(self.reader, site_id, self.tree, profile_id, asked.type, asked.id).target
