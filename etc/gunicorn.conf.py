@@ -21,11 +21,12 @@ wsgi_app = "forumapi.worker:application()"
 worker_class = "forumapi.worker.ForumWorker"
 logger_class = "forumapi.worker.Log"
 
-bind = settings.listen
+# The private one comes last: by that a worker knows it.
+bind = [settings.listen, settings.private_listen] if settings.private_listen else settings.listen
 workers = settings.worker_count
 worker_connections = settings.worker_connections
 keepalive = settings.keepalive_s  # also the time a header may take; keep it above the proxy's own
-graceful_timeout = settings.graceful_stop_s
+graceful_timeout = settings.graceful_stop_s + settings.drain_s
 limit_request_line = settings.header_limit
 limit_request_field_size = settings.header_limit
 limit_request_fields = settings.header_count_limit

@@ -7,6 +7,7 @@ anything else is a miss. memcached never holds the only copy of anything.
 
 from __future__ import annotations
 
+import socket
 import time
 import zlib
 from collections.abc import Iterable, Mapping
@@ -27,6 +28,18 @@ _OVERHEAD: Final = 300  # bytes of Python objects around one small entry, measur
 _LIFETIME_S: Final = 7 * 24 * 3600
 # ValueError: what answers there does not speak memcached's language, or stopped in the middle of a word.
 _TROUBLE: Final = (OSError, MemcacheError, ValueError)
+
+
+def server_version(server: str, *, timeout_s: float) -> str:
+    """What the memcached at `server` ("host:port") says it is. Raises OSError when none answers."""
+    host, _, port = server.rpartition(":")
+    with socket.create_connection((host.strip("[]"), int(port)), timeout=timeout_s) as connection:
+        connection.settimeout(timeout_s)
+        connection.sendall(b"version\r\n")
+        said = connection.recv(100).decode(errors="replace").strip()
+    if not said.startswith("VERSION "):
+        raise OSError(f"not a memcached: {said[:40]!r}")
+    return said
 
 
 class Memory:

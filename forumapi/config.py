@@ -215,6 +215,12 @@ class Config:
     listen: str = _setting(
         "127.0.0.1:8080", "host:port", "Where the web workers listen, or unix:/path.", rule=_listen
     )
+    private_listen: str = _setting(
+        "",
+        "host:port",
+        "Where the workers tell operators their state and figures, for a network of their own; empty: nowhere.",
+        rule=_optional_host_port,
+    )
     workers: int = _setting(0, "processes", "Web workers; 0: one per core.", rule=_between(0, 256))
     worker_connections: int = _setting(
         2_000,
@@ -272,6 +278,12 @@ class Config:
     )
     graceful_stop_s: int = _setting(
         20, "seconds", "How long a stopping worker may finish its requests.", rule=_between(1, 600)
+    )
+    drain_s: int = _setting(
+        0,
+        "seconds",
+        "How long a stopping worker still takes connections while it says that it is not ready.",
+        rule=_between(0, 120),
     )
     guest_cache_seconds: int = _setting(
         300,

@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 
 import psycopg
 
-from forumapi import embedded, migrate, supervise
+from forumapi import cache, embedded, migrate, supervise
 from forumapi.config import Config
 from forumapi.storage import StorageError, open_storage
 
@@ -230,12 +230,8 @@ def _memcached(config: Config) -> Iterator[Finding]:
     if not config.memcached:
         yield Finding("memcached", "none set; each worker's own memory alone")
     for server in config.memcached:
-        host, _, port = server.rpartition(":")
         try:
-            with socket.create_connection((host.strip("[]"), int(port)), timeout=1) as connection:
-                connection.settimeout(1)
-                connection.sendall(b"version\r\n")
-                said = connection.recv(100).decode(errors="replace").strip()
+            said = cache.server_version(server, timeout_s=1)
         except OSError as error:
             mend = "start it, or take it out of the setting memcached; without it pages cost more"
             yield Finding("memcached", f"{server}: {error}", mend, is_warning=True)

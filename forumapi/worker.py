@@ -105,8 +105,13 @@ class ForumWorker(GeventWorker):  # type: ignore[misc]
         self._stopping = Event()
         self._served: Any = self.wsgi
         self._limit_s = 0
+        self._drain_s = 0
+        self._private: Any = None
         if isinstance(settings := getattr(self.app, "settings", None), Settings):
             self._limit_s = settings.current.request_timeout_s
+            self._drain_s = settings.current.drain_s
+            if settings.current.private_listen:
+                self._private = self.sockets[-1]
             self.wsgi = self._with_time_limit
         _check_waiting()
         if app := getattr(self._served, "app", None):
@@ -136,10 +141,11 @@ class ForumWorker(GeventWorker):  # type: ignore[misc]
             while self.alive:
                 self.notify()
                 self._stopping.wait(1.0)
+            deadline = time.monotonic() + self.cfg.graceful_timeout
+            self._drain()
             for server in servers:
                 server.close()
             gevent.spawn_later(IDLE_GRACE_S, self._close_idle)
-            deadline = time.monotonic() + self.cfg.graceful_timeout
             while any(pools) and time.monotonic() < deadline:
                 self.notify()
                 for pool in pools:
@@ -157,6 +163,15 @@ class ForumWorker(GeventWorker):  # type: ignore[misc]
         super().handle_exit(sign, frame)
         if self._is_loaded:
             self._stopping.set()
+
+    def _drain(self) -> None:
+        """Say that this worker is not ready, and keep serving until balancers have seen it."""
+        if health := getattr(self._served, "health", None):
+            health.drain()
+        until = time.monotonic() + self._drain_s
+        while (left := until - time.monotonic()) > 0:
+            self.notify()
+            gevent.sleep(min(left, 1.0))
 
     def _close_idle(self) -> None:
         for client in list(self._idle):
@@ -204,7 +219,7 @@ class ForumWorker(GeventWorker):  # type: ignore[misc]
                 self._idle.discard(client)
                 if not request:
                     break
-                if self._exchange(name, request, client, addr):
+                if self._exchange(name, request, client, addr, listener is self._private):
                     break
                 # A client that asks without a pause must not keep the others waiting.
                 gevent.sleep(0)
@@ -216,11 +231,15 @@ class ForumWorker(GeventWorker):  # type: ignore[misc]
             self._idle.discard(client)
             util.close(client)
 
-    def _exchange(self, server: tuple[str, str], request: Any, client: Any, addr: Any) -> bool:
+    def _exchange(
+        self, server: tuple[str, str], request: Any, client: Any, addr: Any, is_private: bool
+    ) -> bool:
         """Answer one request; True if the connection ends with it."""
         if request._expected_100_continue:
             client.sendall(b"HTTP/1.1 100 Continue\r\n\r\n")
         environ = exchange.environ(request, client, addr, server, self._settled.workers > 1)
+        if is_private:
+            environ["forumapi.private"] = True
         data, is_last, pieces = exchange.answer(
             self.wsgi, environ, lambda: not self.alive or request.should_close()
         )

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from forumapi import processor, routes
 from forumapi.app import App
+from forumapi.health import PUBLIC, Health
 from forumapi.response import Chunks
 
 if TYPE_CHECKING:
@@ -20,11 +21,16 @@ class Application:
 
     def __init__(self, app: App) -> None:
         self.app = app
+        self.health = Health(app)
         self.start = app.start
         self.stop = app.stop
         self.apply = app.apply
 
     def __call__(self, environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
+        if environ.get("PATH_INFO") in PUBLIC or "forumapi.private" in environ:
+            status, headers, found = self.health.answer(environ)
+            start_response(status, headers)
+            return (found,)
         status, headers, body = processor.respond(self.app, environ)
         start_response(status, headers)
         return body if isinstance(body, Chunks) else (body,)

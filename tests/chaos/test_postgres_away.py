@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import http.client
+import json
 import os
 import shutil
 import signal
@@ -92,12 +94,14 @@ def test_every_request_is_refused_at_once_and_served_again_without_a_restart(
                 assert refused.status == 503
                 assert int(refused.headers["Retry-After"]) >= 1
                 assert refused.data["errorDetail"] == refused.error
+        assert ready(server) == (503, "down")
         # What needs no database is served all the same.
         assert api.request("OPTIONS", chat.path, site=site).status == 200
         assert api.get("/api/v1/nothing", site=site).status == 404
 
         postgres.start()
         wait_for(lambda: api.get(chat.path, by=site.member).status == 200, 2)
+        wait_for(lambda: ready(server) == (200, "ready"), 2)
         assert send(api, chat, site.member, "after").status == 302
         assert send(api, chat, site.member, "before").status == 302
         shown = api.get(chat.path, site=site).data["comments"]["items"]
@@ -106,6 +110,14 @@ def test_every_request_is_refused_at_once_and_served_again_without_a_restart(
         assert "Traceback" not in server.log.read_text()
     finally:
         server.stop()
+
+
+def ready(server: Server) -> tuple[int, str]:
+    """What a balancer is told."""
+    connection = http.client.HTTPConnection(*server.address, timeout=AT_ONCE_S * 2)
+    connection.request("GET", "/api/v1/ready")
+    answer = connection.getresponse()
+    return answer.status, json.loads(answer.read())["data"]["state"]
 
 
 def timed(ask: object, *args: object, **how: object) -> Response:
