@@ -1669,6 +1669,19 @@ class Polls(Struct, kw_only=True):
     meta: ListMeta
 
 
+class PollEntry(Struct, kw_only=True, tag_field="itemType", tag="poll"):
+    """A poll among items of several types."""
+
+    item: PollSummary
+
+
+class Trending(Struct, kw_only=True):
+    """The hottest items of a site, hottest first (discovery 9)."""
+
+    items: Paged[ConversationEntry | EventEntry | PollEntry]
+    meta: LinksMeta
+
+
 class Vote(Struct, kw_only=True):
     """One ballot of a named poll."""
 

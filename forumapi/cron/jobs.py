@@ -25,7 +25,7 @@ MOST_DUE: Final = 5000
 KEEP_DAYS: Final = 30
 
 # Live sites, and of them the microcosms that neither themselves nor anything above them is hidden.
-_LIVE: Final = """
+LIVE: Final = """
     RECURSIVE live AS (
         SELECT m.site_id, m.microcosm_id
           FROM microcosms m
@@ -56,7 +56,7 @@ ONLINE = Query(
 STATISTICS = Query(
     "cron.statistics",
     f"""
-    WITH {_LIVE},
+    WITH {LIVE},
     shown AS (
         SELECT i.site_id,
                count(*) FILTER (WHERE i.item_type_id = 6) AS conversations,
@@ -200,7 +200,7 @@ COUNT_MICROCOSMS = Query(
 RENUMBER = Query(
     "cron.renumber",
     f"""
-    WITH {_LIVE},
+    WITH {LIVE},
     above AS (
         SELECT l.site_id, l.microcosm_id, l.microcosm_id AS ancestor_id FROM live l
          UNION ALL
@@ -251,7 +251,7 @@ FORGET_NEW_ITEMS = Query(
 COUNT_PROFILES = Query(
     "cron.count_profiles",
     f"""
-    WITH {_LIVE},
+    WITH {LIVE},
     written AS (
         SELECT c.site_id, c.created_by AS profile_id, count(*) AS comments
           FROM comments c

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Final, NamedTuple
 
 from forumapi.config import Config
-from forumapi.cron import jobs, orphans, reminders, sweeping
+from forumapi.cron import jobs, orphans, reminders, sweeping, trending
 from forumapi.db import Transaction
 
 Work = Callable[[Transaction, Config], str]
@@ -28,6 +28,7 @@ JOBS: Final = (
     Job("fold_counters", "* * * * * 15", "every minute", jobs.fold_counters),
     Job("online_profiles", "* * * * * 30", "every minute", jobs.online_profiles),
     Job("event_reminders", "* * * * * 45", "every minute", reminders.remind),
+    Job("trending_scores", "* * * * * 5", "every minute", trending.trending_scores),
     Job("due_roles", "*/5 * * * * 45", "every five minutes", jobs.due_roles),
     Job("site_statistics", "30 * * * * 0", "hourly at minute 30", jobs.site_statistics),
     Job("short_lived", "20 * * * * 0", "hourly at minute 20", jobs.short_lived),

@@ -282,6 +282,7 @@ DEVIATIONS: tuple[Deviation, ...] = (
             "OPTIONS-rootsite-site",
             "OPTIONS-rootsite-site-status",
             "OPTIONS-site",
+            "OPTIONS-trending",
             "OPTIONS-user",
             "OPTIONS-users",
             "OPTIONS-users-batch",
@@ -350,7 +351,7 @@ DEVIATIONS: tuple[Deviation, ...] = (
     ),
     Deviation(
         "P-04",
-        ("405-DELETE-whoami",),
+        ("405-DELETE-trending", "405-DELETE-whoami"),
         (Header("allow", "OPTIONS,GET,HEAD"), ErrorObject(unasked=True)),
         "405 has Allow and an error text.",
     ),

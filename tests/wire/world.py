@@ -19,6 +19,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 from forumapi import itemtypes
+from forumapi.config import Config
+from forumapi.cron.trending import trending_scores
 from forumapi.models import access_token
 from tests.api import Api, Response
 from tests.factories import Factory, Person, Site, Thing
@@ -368,6 +370,18 @@ class Scene:
         )
         assert found is not None, "no short link in the comment"
         return found[1]
+
+    def hottest(self) -> int:
+        """The id of what is trending most on the site, by scores of now."""
+        with self.world.make.database.write() as tx:
+            trending_scores(tx, Config())
+        (row,) = self.world.make.sql(
+            """
+            SELECT t.item_id FROM trending_scores t
+             WHERE t.site_id = %(site)s ORDER BY t.score DESC, t.item_id DESC LIMIT 1""",
+            site=self.world.site_id,
+        )
+        return int(row[0])
 
     def free_key(self) -> str:
         """A subdomain that no site has."""

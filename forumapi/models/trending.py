@@ -1,0 +1,47 @@
+"""What is trending: the hottest items of a site, by scores that a job keeps (discovery 9)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final, NamedTuple
+
+from forumapi.db import Query, Reader, Row
+from forumapi.models import details, item
+
+SHOWN: Final = 25
+
+# Whatever changed since the scores were worked out counts here: state, place, ignoring, permission.
+HOTTEST = Query(
+    "trending.hottest",
+    f"""
+    SELECT {item.SUMMARY_COLUMNS}, {item.SUMMARY_TIMES},
+           %(me)s::bigint <> 0 AND i.last_activity > {item.READ_TIME}, {details.MINE}
+      FROM (SELECT i.*, t.score
+              FROM trending_scores t
+              JOIN items i ON i.site_id = t.site_id AND i.item_id = t.item_id
+             WHERE t.site_id = %(site_id)s AND NOT i.is_deleted AND NOT i.is_moderated
+               AND i.microcosm_id = ANY(%(readable)s::bigint[])
+               AND i.item_id <> ALL(%(ignored)s::bigint[])
+             ORDER BY t.score DESC, t.item_id DESC
+             LIMIT %(shown)s) i
+      {item.SUMMARY_JOINS}
+     ORDER BY i.score DESC, i.item_id DESC""",
+)
+
+
+class Hot(NamedTuple):
+    """An item that is trending. `row` and `times` as models/item.summary takes them."""
+
+    row: Row
+    times: Row
+    unread: bool
+    mine: str | None
+
+
+def hottest(
+    tx: Reader, site_id: int, me: int, readable: Sequence[int], ignored: Sequence[int]
+) -> list[Hot]:
+    """The hottest items in `readable` microcosms as `me` sees them, hottest first; 25 at most, one statement."""
+    rows = tx.rows(HOTTEST, site_id=site_id, me=me, readable=readable, ignored=ignored, shown=SHOWN)
+    width = item.SUMMARY_WIDTH
+    return [Hot(row[:width], row[width:-2], row[-2], row[-1]) for row in rows]
