@@ -10,6 +10,8 @@ from forumapi import addresses, itemtypes, scopes
 from forumapi.cache import Cache, Memory
 from forumapi.db import Database, Reader, Transaction
 from forumapi.errors import WRONG_TYPE, Invalid
+from forumapi.events.readers import Readers
+from forumapi.events.sequencer import Sequencer
 from forumapi.geocoders import choose as choose_geocoder
 from forumapi.handler import Handler
 from forumapi.images.studio import Studio
@@ -125,6 +127,10 @@ class App:
         self.activity = Activity(self.database)
         self.borders = Borders()
         self.mail = Sender(self.database, lambda: self.config)
+        self.readers = Readers(self.database, (), lambda: self.sequencer.leads)
+        self.sequencer = Sequencer(
+            config.database_direct_url or database_url or config.database_url, self.readers.wake
+        )
         self.storage = open_storage(config)
         self.studio = Studio(
             time_limit_s=config.picture_timeout_s, pixel_limit=config.picture_pixel_limit
@@ -160,10 +166,14 @@ class App:
         self.sites.start()
         self.activity.start()
         self.mail.start()
+        self.readers.start()
+        self.sequencer.start()
         self._open_files()
 
     def stop(self) -> None:
         """End the background work and write what is buffered."""
+        self.sequencer.stop()
+        self.readers.stop()
         self.sites.stop()
         self.activity.stop()
         self.mail.stop()

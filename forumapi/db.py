@@ -208,6 +208,19 @@ class Connection:
         return [], result.command_tuples or 0
 
     @property
+    def socket(self) -> int:
+        """The file descriptor, for those who wait for notifications."""
+        return self._pg.socket
+
+    def was_notified(self) -> bool:
+        """Whether a notification has come since the last time; all that came are taken. Raises psycopg.Error."""
+        self._pg.consume_input()
+        found = False
+        while self._pg.notifies() is not None:
+            found = True
+        return found
+
+    @property
     def is_idle(self) -> bool:
         """True when the server waits for a statement outside any transaction."""
         return self._pg.transaction_status == pq.TransactionStatus.IDLE

@@ -415,6 +415,7 @@ def _write(app: App, ctx: Context, handler: Handler, operation: Operation, verb:
         if scope is not None:
             location = result.location if isinstance(result, SeeOther) else ""
             idempotency.finish(tx, scope, answer[0], location)
+    app.sequencer.hint()
     return answer
 
 

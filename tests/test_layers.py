@@ -12,7 +12,7 @@ ROWS = {
     5: "cli __main__ wsgi worker exchange supervise cron doctor admin realtime.socket seed",
     4: "routes handlers openapi reference app health",
     3: "processor handler context body csv_body response upload",
-    2: "models auth geocoders updates permissions patch thumbnails mail outbound migrate embedded",
+    2: "models auth events geocoders updates permissions patch thumbnails mail outbound migrate embedded",
     1: "db cache fragments paging storage images content realtime.hub ratelimit",
     0: "errors itemtypes config links log metrics addresses schemas scopes pages filetypes offload",
 }

@@ -50,6 +50,7 @@ PLATFORM = frozenset(
         "blocked_link_domains",
         "event_cursors",
         "event_log",
+        "event_sequencer",
         "file_strays",
         "file_variants",
         "files",

@@ -33,6 +33,7 @@ PASSING = (
 APART = (
     "audit_log",
     "event_cursors",
+    "event_heads",
     "event_log",
     "event_sequence",
     "idempotency_keys",

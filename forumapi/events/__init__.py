@@ -1,0 +1,1 @@
+"""The event log: numbering what was committed, and reading it by cursors."""

@@ -1,0 +1,178 @@
+"""One event log, many readers: numbers in commit order, cursors (docs/decisions/0010).
+
+Writers only insert (models/journal.py). An event has its number once a sequencer has seen it committed: what becomes
+visible later gets a later number, so that no number is ever given before one that a reader has passed, and a
+transaction that stays open holds nobody up. Numbers have no gaps within a site.
+"""
+
+from __future__ import annotations
+
+import datetime
+from typing import Any, Final, NamedTuple
+
+from forumapi.db import Connection, Query, Reader, Transaction
+
+# ---------------------------------------------------------------- numbering
+
+# Seen by this statement and not by the one that numbered last. Exact, as in docs/decisions/0008. A database restored
+# from a copy into another server may count its transactions from a lower number: then every event is looked up.
+_LAST: Final = "SELECT q.snapshot FROM event_sequencer q"
+_RESTORED: Final = f"pg_snapshot_xmax(pg_current_snapshot()) < pg_snapshot_xmax(({_LAST}))"
+_FRESH: Final = f"""
+               e.xid >= (SELECT pg_snapshot_xmin(q.snapshot) FROM event_sequencer q)
+           AND NOT pg_visible_in_snapshot(e.xid, ({_LAST}))"""
+_MISSING: Final = """
+               NOT EXISTS (SELECT 1 FROM event_sequence s
+                            WHERE s.site_id = e.site_id AND s.event_id = e.event_id)"""
+
+PENDING = Query(
+    "events.pending",
+    f"SELECT {_RESTORED}, EXISTS (SELECT 1 FROM event_log e WHERE {_FRESH})",
+)
+
+# One sequencer at a time, and the next statement sees all that the one before has numbered.
+HOLD = Query("events.hold", "SELECT q.one FROM event_sequencer q FOR UPDATE")
+
+_NUMBER: Final = """
+    WITH fresh AS MATERIALIZED (
+        SELECT e.site_id, e.event_id, e.created,
+               row_number() OVER (PARTITION BY e.site_id ORDER BY e.event_id) AS place
+          FROM event_log e
+         WHERE {which}),
+    heads AS (
+        INSERT INTO event_heads AS h (site_id, number)
+        SELECT f.site_id, count(*) FROM fresh f GROUP BY f.site_id ORDER BY f.site_id
+            ON CONFLICT (site_id) DO UPDATE SET number = h.number + EXCLUDED.number
+     RETURNING h.site_id, h.number),
+    counted AS (
+        SELECT h.site_id, h.number - (SELECT count(*) FROM fresh f WHERE f.site_id = h.site_id) AS before
+          FROM heads h),
+    numbered AS (
+        INSERT INTO event_sequence (site_id, number, event_id, created)
+        SELECT f.site_id, c.before + f.place, f.event_id, f.created
+          FROM fresh f
+          JOIN counted c ON c.site_id = f.site_id),
+    moved AS (
+        UPDATE event_sequencer q SET snapshot = pg_current_snapshot())
+    SELECT count(*)::int FROM fresh"""
+NUMBER = Query("events.number", _NUMBER.format(which=_FRESH))
+NUMBER_MISSING = Query("events.number_missing", _NUMBER.format(which=_MISSING))
+
+
+def number(connection: Connection) -> int:
+    """Number what was committed since the last time; how many events that were. Raises psycopg.Error.
+
+    Any number of processes may call it at once. Within a site events are in the order in which they were committed;
+    those found together are in the order of their ids, which per object is that of commits too.
+    """
+    (row,), _ = connection.execute(PENDING, {})
+    is_restored, is_pending = row
+    if not is_pending and not is_restored:
+        return 0
+    connection.command(b"BEGIN")
+    try:
+        connection.execute(HOLD, {})
+        (counted,), _ = connection.execute(NUMBER_MISSING if is_restored else NUMBER, {})
+    except BaseException:
+        connection.command(b"ROLLBACK")
+        raise
+    connection.command(b"COMMIT")
+    return int(counted[0])
+
+
+# ---------------------------------------------------------------- reading
+
+# Sites in which this reader has something to read.
+BEHIND = Query(
+    "events.behind",
+    """
+    SELECT h.site_id
+      FROM event_heads h
+      LEFT JOIN event_cursors c ON c.reader = %(reader)s AND c.site_id = h.site_id
+     WHERE h.number > coalesce(c.number, 0)
+     ORDER BY h.site_id""",
+)
+
+BEGIN = Query(
+    "events.begin",
+    """
+    INSERT INTO event_cursors (reader, site_id) VALUES (%(reader)s, %(site_id)s)
+        ON CONFLICT DO NOTHING""",
+)
+
+# Whoever finds the cursor held leaves the site to its holder.
+CURSOR = Query(
+    "events.cursor",
+    """
+    SELECT c.number, h.number
+      FROM event_cursors c
+      JOIN event_heads h ON h.site_id = c.site_id
+     WHERE c.reader = %(reader)s AND c.site_id = %(site_id)s
+       FOR UPDATE OF c SKIP LOCKED""",
+)
+
+READ = Query(
+    "events.read",
+    """
+    SELECT s.number, e.kind, e.item_type_id, e.item_id, coalesce(e.parent_type_id, 0::smallint),
+           coalesce(e.parent_id, 0), coalesce(e.microcosm_id, 0), coalesce(e.actor_id, 0), coalesce(e.version, 0),
+           coalesce(e.detail @> '{"import": true}', false), e.created
+      FROM event_sequence s
+      JOIN event_log e ON e.site_id = s.site_id AND e.event_id = s.event_id AND e.created = s.created
+     WHERE s.site_id = %(site_id)s AND s.number > %(after)s AND s.number <= %(upto)s
+     ORDER BY s.number
+     LIMIT %(limit)s""",
+)
+
+MOVE = Query(
+    "events.move",
+    """
+    UPDATE event_cursors c
+       SET number = %(number)s, moved = now()
+     WHERE c.reader = %(reader)s AND c.site_id = %(site_id)s""",
+)
+
+
+class Event(NamedTuple):
+    """What was done to an item. Ids are 0 where there is none."""
+
+    number: int
+    kind: str  # models/journal.py
+    item_type: int
+    item_id: int
+    parent_type: int
+    parent_id: int
+    microcosm_id: int
+    actor_id: int
+    version: int
+    is_import: bool  # nobody is to be told of it by itself
+    created: datetime.datetime
+
+
+class Batch(NamedTuple):
+    """What a reader has before it: some events, and up to which number they reach."""
+
+    events: list[Event]
+    upto: int
+
+
+def behind(tx: Reader, reader: str) -> list[int]:
+    """The ids of the sites in which `reader` has not read everything."""
+    return [row[0] for row in tx.rows(BEHIND, reader=reader)]
+
+
+def begin(tx: Transaction, reader: str, site_id: int, limit: int) -> Batch | None:
+    """The next events of a site for `reader`, whose cursor is held until the transaction ends; None if there are none
+    or another process is at it. Events that are kept no longer are passed over."""
+    tx.run(BEGIN, reader=reader, site_id=site_id)
+    row = tx.row(CURSOR, reader=reader, site_id=site_id)
+    if row is None or row[0] >= row[1]:
+        return None
+    rows: list[Any] = tx.rows(READ, site_id=site_id, after=row[0], upto=row[1], limit=limit)
+    events = [Event(*one) for one in rows]
+    return Batch(events, events[-1].number if len(events) == limit else row[1])
+
+
+def move(tx: Transaction, reader: str, site_id: int, number: int) -> None:
+    """The reader has done with everything up to `number`, in the same transaction."""
+    tx.run(MOVE, reader=reader, site_id=site_id, number=number)

@@ -1,0 +1,127 @@
+"""Readers of the event log inside the web processes: whatever follows from a write after its answer.
+
+Each has a cursor for every site, moved in the transaction that holds the reader's effect: so an event takes effect
+once, whichever process dies when. They run where events are numbered; a second process at the same time does no harm.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from typing import Final, NamedTuple
+
+import psycopg
+
+from forumapi.db import Database, Transaction
+from forumapi.errors import ApiError
+from forumapi.events import log
+from forumapi.events.log import Event
+from forumapi.log import logger
+
+# Does for some events of one site, in their order, whatever follows.
+Work = Callable[[Transaction, int, Sequence[Event]], None]
+
+BATCH: Final = 100
+
+
+class Reader(NamedTuple):
+    """A reader: the name of its cursors, and what it does."""
+
+    name: str
+    work: Work
+
+
+class Readers:
+    """The thread that runs `readers` when there is something new. `leads` says whether this process is the one."""
+
+    LOOK_S: Final = 1.0  # what failed is tried again after this
+
+    def __init__(
+        self, database: Database, readers: Sequence[Reader], leads: Callable[[], bool]
+    ) -> None:
+        self._database = database
+        self._readers = readers
+        self._leads = leads
+        self._wake = threading.Event()
+        self._stopping = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    def start(self) -> None:
+        """Read in the background until `stop`."""
+        if self._thread is None:
+            self._stopping.clear()
+            self._thread = threading.Thread(target=self._run, name="readers", daemon=True)
+            self._thread.start()
+
+    def stop(self) -> None:
+        """End the thread; what is under way is rolled back or finished."""
+        self._stopping.set()
+        self._wake.set()
+        self._thread = None
+
+    def wake(self) -> None:
+        """There are new numbers: look now."""
+        self._wake.set()
+
+    def _run(self) -> None:
+        while True:
+            self._wake.wait(self.LOOK_S)
+            self._wake.clear()
+            if self._stopping.is_set():
+                return
+            if self._leads():
+                try:
+                    self.catch_up()
+                except ApiError as error:
+                    logger.warning("events wait to be read: %s", error)
+
+    def catch_up(self) -> None:
+        """Let each reader read all there is. Raises Unavailable without a database."""
+        for reader in self._readers:
+            tx = self._database.read()
+            try:
+                sites = log.behind(tx, reader.name)
+            finally:
+                tx.end()
+            for site_id in sites:
+                while self._read(reader, site_id):
+                    pass
+
+    def _read(self, reader: Reader, site_id: int) -> bool:
+        """Let it read one batch; whether there was one. A batch that fails is read one event at a time."""
+        try:
+            return self._attempt(reader, site_id, BATCH)
+        except ApiError:
+            raise
+        except Exception:  # noqa: BLE001 - one event must not keep a site's others from being read
+            logger.warning("%s: a batch of events of site %d failed", reader.name, site_id)
+            return self._one_by_one(reader, site_id)
+
+    def _one_by_one(self, reader: Reader, site_id: int) -> bool:
+        found = False
+        for _ in range(BATCH):
+            try:
+                if not self._attempt(reader, site_id, 1):
+                    return found
+            except (ApiError, psycopg.OperationalError):
+                raise
+            except Exception:  # noqa: BLE001 - see _read
+                logger.exception("%s: an event of site %d is passed over", reader.name, site_id)
+                self._pass_over(reader, site_id)
+            found = True
+        return found
+
+    def _attempt(self, reader: Reader, site_id: int, limit: int) -> bool:
+        with self._database.write() as tx:
+            batch = log.begin(tx, reader.name, site_id, limit)
+            if batch is None:
+                return False
+            reader.work(tx, site_id, batch.events)
+            log.move(tx, reader.name, site_id, batch.upto)
+        return True
+
+    def _pass_over(self, reader: Reader, site_id: int) -> None:
+        with self._database.write() as tx:
+            batch = log.begin(tx, reader.name, site_id, 1)
+            if batch is not None:
+                log.move(tx, reader.name, site_id, batch.upto)

@@ -1,0 +1,187 @@
+"""The sequencer among processes: one leads, another takes over; a hint reaches it, and it does without."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator, Sequence
+
+import pytest
+
+from forumapi import itemtypes
+from forumapi.db import Database, Transaction
+from forumapi.events import log
+from forumapi.events.log import Event
+from forumapi.events.readers import Reader, Readers
+from forumapi.events.sequencer import LOCK, Sequencer
+from forumapi.models import journal
+from tests import services
+from tests.factories import Factory, Site
+
+HOLDERS = """
+    SELECT l.pid FROM pg_locks l
+     WHERE l.locktype = 'advisory' AND l.granted
+       AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
+       AND (l.classid::bigint << 32) + l.objid::bigint = %(lock)s"""
+
+
+@pytest.fixture(scope="module")
+def url(postgres_url: str) -> Iterator[str]:
+    """A database without a web process, so that nobody else numbers."""
+    with services.database(postgres_url, "sequencer") as address:
+        yield address
+
+
+@pytest.fixture(scope="module")
+def made(url: str) -> Iterator[Factory]:
+    """Makes things there."""
+    database = Database(url)
+    yield Factory(database, "forum.test")
+    database.close()
+
+
+@pytest.fixture
+def site(made: Factory) -> Site:
+    """A site there."""
+    return made.site()
+
+
+class Listening:
+    """A sequencer, and whether it has numbered anything since it was asked last."""
+
+    def __init__(self, url: str) -> None:
+        self.numbered = threading.Event()
+        self.sequencer = Sequencer(url, self.numbered.set)
+        self.sequencer.start()
+
+    def has_numbered(self) -> bool:
+        found = self.numbered.wait(10)
+        self.numbered.clear()
+        return found
+
+
+@pytest.fixture
+def pair(url: str) -> Iterator[tuple[Listening, Listening]]:
+    """Two processes' sequencers."""
+    both = Listening(url), Listening(url)
+    yield both
+    for one in both:
+        one.sequencer.stop()
+
+
+def note(made: Factory, site: Site, id: int) -> None:
+    with made.database.write() as tx:
+        journal.record(tx, site.id, journal.PATCHED, itemtypes.CONVERSATION, id, actor=0, ip="")
+
+
+def unnumbered(made: Factory, site: Site) -> int:
+    ((count,),) = made.sql(
+        """
+        SELECT count(*) FROM event_log e
+         WHERE e.site_id = %(site)s
+           AND NOT EXISTS (SELECT 1 FROM event_sequence s
+                            WHERE s.site_id = e.site_id AND s.event_id = e.event_id)""",
+        site=site.id,
+    )
+    return int(count)
+
+
+def wait_for_all(made: Factory, site: Site, *who: Listening) -> None:
+    """Until nothing is left to number; each look follows a round of a sequencer."""
+    for _ in range(50):
+        if not unnumbered(made, site):
+            return
+        who[0].numbered.wait(0.2)
+    raise AssertionError("events were not numbered")
+
+
+def test_one_of_two_numbers_and_the_other_takes_over(made, site, pair):
+    note(made, site, 1)
+    wait_for_all(made, site, *pair)
+    assert [one.sequencer.leads for one in pair].count(True) == 1
+    ((pid,),) = made.sql(HOLDERS, lock=LOCK)
+
+    made.sql("SELECT pg_terminate_backend(%(pid)s)", pid=pid)
+    note(made, site, 2)
+    wait_for_all(made, site, *pair)
+
+    ((other,),) = made.sql(HOLDERS, lock=LOCK)
+    assert other != pid
+
+
+def test_a_hint_of_the_one_that_stands_by_reaches_the_other(made, site, pair):
+    note(made, site, 1)
+    wait_for_all(made, site, *pair)
+    leader, follower = sorted(pair, key=lambda one: not one.sequencer.leads)
+    leader.numbered.clear()
+
+    note(made, site, 2)
+    follower.sequencer.hint()
+
+    assert leader.has_numbered()
+    assert not unnumbered(made, site)
+
+
+# ---------------------------------------------------------------- readers
+
+
+def caught_up(made: Factory, reader: Reader) -> None:
+    Readers(made.database, [reader], lambda: True).catch_up()
+
+
+def test_a_reader_gets_each_event_once_and_in_order(made, site, pair):
+    for id in range(1, 6):
+        note(made, site, id)
+    wait_for_all(made, site, *pair)
+    read: list[int] = []
+
+    def work(tx: Transaction, site_id: int, events: Sequence[Event]) -> None:
+        if site_id == site.id:
+            read.extend(event.item_id for event in events if event.kind == journal.PATCHED)
+
+    reader = Reader(f"one-{site.id}", work)
+    caught_up(made, reader)
+    caught_up(made, reader)
+
+    assert read == [1, 2, 3, 4, 5]
+
+
+def test_an_event_that_a_reader_fails_on_is_passed_over_and_the_others_are_read(made, site, pair):
+    for id in range(1, 6):
+        note(made, site, id)
+    wait_for_all(made, site, *pair)
+
+    def work(tx, site_id: int, events: Sequence[Event]) -> None:
+        for event in events:
+            if site_id == site.id and event.kind == journal.PATCHED:
+                if event.item_id == 3:
+                    raise ValueError("poison")
+                note_read(tx, site_id, event)
+
+    def note_read(tx, site_id: int, event: Event) -> None:
+        journal.record(
+            tx, site_id, "created", itemtypes.COMMENT, 500 + event.item_id, actor=0, ip=""
+        )
+
+    caught_up(made, Reader(f"two-{site.id}", work))
+
+    rows = made.sql(
+        "SELECT item_id FROM event_log WHERE site_id = %(site)s AND item_id > 500 ORDER BY event_id",
+        site=site.id,
+    )
+    assert [id for (id,) in rows] == [501, 502, 504, 505]
+
+
+def test_a_reader_that_dies_in_the_middle_reads_the_same_again(made, site, pair):
+    note(made, site, 7)
+    wait_for_all(made, site, *pair)
+    name = f"three-{site.id}"
+
+    with pytest.raises(ZeroDivisionError), made.database.write() as tx:
+        batch = log.begin(tx, name, site.id, 100)
+        assert batch is not None
+        log.move(tx, name, site.id, batch.upto)
+        raise ZeroDivisionError
+
+    with made.database.write() as tx:
+        again = log.begin(tx, name, site.id, 100)
+    assert again == batch
