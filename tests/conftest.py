@@ -60,6 +60,7 @@ def pytest_report_header(config: pytest.Config) -> list[str]:
     has_chromium = services.chromium_programs() is not None
     return [
         f"memcached: {'started for each test process' if has_memcached else missing}",
+        f"nginx: {'started where it is tested' if services.nginx_program() else missing}",
         f"Chromium: {'started where a page is tested' if has_chromium else missing}",
     ]
 

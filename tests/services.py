@@ -201,6 +201,14 @@ def memcached() -> Iterator[str]:
         process.wait()
 
 
+# ---------------------------------------------------------------- nginx
+
+
+def nginx_program() -> str | None:
+    """Where nginx is, if it is installed."""
+    return shutil.which("nginx", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
+
+
 # ---------------------------------------------------------------- Chromium
 
 

@@ -1,0 +1,318 @@
+"""Behind nginx, with TLS, as etc/nginx says it: what passes, what is kept, what is refused, whose address counts."""
+
+from __future__ import annotations
+
+import gzip
+import http.client
+import json
+import shutil
+import socket
+import ssl
+import subprocess
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests import services
+from tests.factories import Factory, Person, Site
+from tests.files.pictures import BOUNDARY, form
+from tests.fixtures import Server, free_port, start_server
+from tests.nginx.stage import Nginx, nginx
+
+pytestmark = pytest.mark.skipif(services.nginx_program() is None, reason="nginx is not installed")
+
+
+@pytest.fixture(scope="module")
+def program() -> str:
+    found = services.nginx_program()
+    assert found is not None
+    return found
+
+
+@pytest.fixture(scope="module")
+def web(database_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """The web process behind nginx."""
+    started = start_server(
+        database_url,
+        tmp_path_factory.mktemp("behind"),
+        trusted_proxies="127.0.0.1",
+        file_accel_prefix="/_files/",
+        access_log="true",
+    )
+    yield started
+    started.stop()
+
+
+@pytest.fixture(scope="module")
+def front(program: str, web: Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Nginx]:
+    folder = tmp_path_factory.mktemp("nginx")
+    with nginx(program, folder, web.address, files=web.log.parent / "files") as running:
+        yield running
+
+
+class Got:
+    """An answer that came through nginx."""
+
+    def __init__(self, answer: http.client.HTTPResponse) -> None:
+        self.status = answer.status
+        self.headers = answer.headers
+        self.body = answer.read()
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.body)
+
+
+def ask(
+    front: Nginx,
+    host: str,
+    path: str,
+    method: str = "GET",
+    *,
+    by: Person | None = None,
+    body: bytes | None = None,
+    **headers: str,
+) -> Got:
+    """One request over TLS. Underscores in names of headers stand for hyphens."""
+    connection = http.client.HTTPSConnection(host)
+    connection.sock = front.connect(host)
+    sent = {name.replace("_", "-"): value for name, value in headers.items()}
+    if by is not None:
+        sent["Authorization"] = f"Bearer {by.token}"
+    try:
+        connection.request(method, path, body, sent)
+        return Got(connection.getresponse())
+    finally:
+        connection.close()
+
+
+def test_a_page_comes_compressed_over_tls(front: Nginx, bikes: Site) -> None:
+    got = ask(front, bikes.host, "/api/v1/microcosms", Accept_Encoding="gzip")
+
+    assert (got.status, got.headers["Content-Encoding"]) == (200, "gzip")
+    assert json.loads(gzip.decompress(got.body))["status"] == 200
+    assert "Accept-Encoding" in got.headers["Vary"]
+    assert got.headers["Strict-Transport-Security"] == "max-age=31536000"
+    assert got.headers["Server"] == "nginx"
+
+
+def test_a_compressed_answer_is_known_again_by_its_tag(front: Nginx, bikes: Site) -> None:
+    tag = ask(front, bikes.host, "/api/v1/microcosms", Accept_Encoding="gzip").headers["ETag"]
+    again = ask(front, bikes.host, "/api/v1/microcosms", If_None_Match=tag)
+
+    assert (again.status, again.body) == (304, b"")
+
+
+def test_http_2_is_spoken(front: Nginx, bikes: Site) -> None:
+    with front.connect(bikes.host, "h2", "http/1.1") as connection:
+        assert connection.selected_alpn_protocol() == "h2"
+    if (curl := shutil.which("curl")) is None:
+        return
+    command = [curl, "-sS", "--http2", "--cacert", str(front.folder / "platform.crt")]
+    command += ["--resolve", f"{bikes.host}:{front.port}:127.0.0.1", "-w", "\n%{http_version}"]
+    done = subprocess.run(
+        [*command, f"https://{bikes.host}:{front.port}/api/v1/site"],
+        capture_output=True,
+        check=True,
+        text=True,
+    )
+    body, _, version = done.stdout.rpartition("\n")
+
+    assert version == "2"
+    assert json.loads(body)["data"]["siteId"] == bikes.id
+
+
+@pytest.mark.filterwarnings("ignore:ssl.TLSVersion")
+def test_old_tls_is_refused(front: Nginx, bikes: Site) -> None:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    context.set_ciphers("ALL:@SECLEVEL=0")
+    context.maximum_version = ssl.TLSVersion.TLSv1_1
+    context.minimum_version = ssl.TLSVersion.TLSv1_1
+    plain = socket.create_connection(("127.0.0.1", front.port), timeout=10)
+    with plain, pytest.raises(ssl.SSLError):
+        context.wrap_socket(plain, server_hostname=bikes.host)
+
+
+def test_plain_http_is_sent_to_tls(front: Nginx, bikes: Site) -> None:
+    connection = http.client.HTTPConnection("127.0.0.1", front.plain)
+    connection.request("GET", "/api/v1/site?a=1", headers={"Host": bikes.host})
+    answer = connection.getresponse()
+    connection.close()
+
+    assert (answer.status, answer.headers["Location"]) == (
+        301,
+        f"https://{bikes.host}/api/v1/site?a=1",
+    )
+
+
+def test_a_custom_domain_has_its_own_certificate(front: Nginx) -> None:
+    got = ask(front, "velo.example", "/api/v1/live")
+
+    assert got.status == 200
+    unknown = ssl.create_default_context()
+    unknown.check_hostname, unknown.verify_mode = False, ssl.CERT_NONE
+    plain = socket.create_connection(("127.0.0.1", front.port), timeout=10)
+    with plain, pytest.raises((ssl.SSLError, ConnectionError)):
+        unknown.wrap_socket(plain, server_hostname="nobody.example")
+
+
+def test_the_id_of_a_request_goes_through(front: Nginx, web: Server, bikes: Site) -> None:
+    given = ask(front, bikes.host, "/api/v1/site", X_Request_Id="from-the-client-7")
+    made = ask(front, bikes.host, "/api/v1/site", X_Request_Id="bad id")
+
+    assert given.headers.get_all("X-Request-Id") == ["from-the-client-7"]
+    assert len(made.headers["X-Request-Id"]) == 32
+    for answer in (given, made):
+        assert f'"request":"{answer.headers["X-Request-Id"]}"' in front.log
+
+
+def test_an_address_that_the_client_claims_is_dropped(
+    front: Nginx, bikes: Site, make: Factory
+) -> None:
+    body = json.dumps({"microcosmId": make.microcosm(bikes).id, "title": "Whose address"}).encode()
+    wrote = ask(
+        front,
+        bikes.host,
+        "/api/v1/conversations",
+        "POST",
+        by=bikes.member,
+        body=body,
+        X_Forwarded_For="203.0.113.9",
+        Content_Type="application/json",
+    )
+    rows = make.sql(
+        "SELECT host(a.ip) FROM audit_log a WHERE a.site_id = %(s)s ORDER BY a.audit_id DESC LIMIT 1",
+        s=bikes.id,
+    )
+
+    assert wrote.status == 302
+    assert rows == [("127.0.0.1",)]
+
+
+def test_a_download_is_sent_by_nginx_and_stays_harmless(front: Nginx, bikes: Site) -> None:
+    data = b"<script>alert(1)</script>" * 1000
+    body = form(("a.html", data, "text/html"))
+    kind = f"multipart/form-data; boundary={BOUNDARY}"
+    up = ask(
+        front, bikes.host, "/api/v1/files", "POST", by=bikes.member, body=body, Content_Type=kind
+    )
+    path = f"/api/v1/files/{up.json['data'][0]['fileHash']}"
+    whole = ask(front, bikes.host, path)
+    part = ask(front, bikes.host, path, Range="bytes=8-13")
+
+    assert (whole.status, whole.body) == (200, data)
+    assert "X-Accel-Redirect" not in whole.headers
+    assert whole.headers["Content-Security-Policy"] == "default-src 'none'; sandbox"
+    assert whole.headers["X-Content-Type-Options"] == "nosniff"
+    assert whole.headers["Content-Disposition"].startswith("attachment")
+    assert (part.status, part.body) == (206, data[8:14])
+    assert ask(front, bikes.host, "/_files/ab/cd/abcd").status == 404
+
+
+def test_a_body_that_is_too_large_is_refused_in_the_envelope(front: Nginx, bikes: Site) -> None:
+    got = ask(front, bikes.host, "/api/v1/comments", "POST", Content_Length="5000000")
+
+    assert (got.status, got.json["status"]) == (413, 413)
+
+
+def test_nobody_asks_without_a_limit(front: Nginx) -> None:
+    statuses = set()
+    connection = http.client.HTTPSConnection("forum.test")
+    connection.sock = front.connect("forum.test")
+    for _ in range(600):
+        connection.request("GET", "/api/v1/live")
+        answer = connection.getresponse()
+        body = json.loads(answer.read())
+        statuses.add((answer.status, body["status"]))
+        if answer.status == 429:
+            assert answer.headers["Retry-After"] == "1"
+            break
+    connection.close()
+
+    assert statuses == {(200, 200), (429, 429)}
+
+
+def test_without_a_web_process_the_answer_is_503_in_the_envelope(
+    program: str, tmp_path: Path
+) -> None:
+    with nginx(program, tmp_path, ("127.0.0.1", free_port()), files=tmp_path) as alone:
+        got = ask(alone, "forum.test", "/api/v1/site")
+
+    assert (got.status, got.json["status"], got.headers["Retry-After"]) == (503, 503, "1")
+
+
+def test_a_socket_is_upgraded(program: str, tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as upstream:
+        upstream.settimeout(10)
+        seen: list[bytes] = []
+
+        def serve() -> None:
+            peer, _ = upstream.accept()
+            with peer:
+                seen.append(peer.recv(4000))
+                peer.sendall(
+                    b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n"
+                    b"Connection: Upgrade\r\n\r\n"
+                )
+                peer.sendall(peer.recv(100).upper())
+
+        thread = threading.Thread(target=serve, daemon=True)
+        thread.start()
+        with (
+            nginx(program, tmp_path, upstream.getsockname(), files=tmp_path) as front,
+            front.connect("forum.test") as client,
+        ):
+            client.sendall(
+                b"GET /api/v1/socket HTTP/1.1\r\nHost: forum.test\r\n"
+                b"Connection: Upgrade\r\nUpgrade: websocket\r\n\r\n"
+            )
+            assert client.recv(4000).startswith(b"HTTP/1.1 101 ")
+            client.sendall(b"frame")
+            assert client.recv(100) == b"FRAME"
+        thread.join()
+
+    assert b"\r\nConnection: upgrade\r\n" in seen[0]
+
+
+@pytest.fixture(scope="module")
+def keeping(program: str, web: Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Nginx]:
+    """nginx with the micro-cache on."""
+    folder = tmp_path_factory.mktemp("keeping")
+    files = web.log.parent / "files"
+    with nginx(program, folder, web.address, files=files, micro_cache="on") as running:
+        yield running
+
+
+def states(front: Nginx, path: str) -> list[str]:
+    """How nginx's cache met each request for a path."""
+    lines = map(json.loads, front.log.splitlines())
+    return [line["cache"] for line in lines if line["path"] == path]
+
+
+def test_the_micro_cache_is_for_guests_alone(keeping: Nginx, make: Factory, bikes: Site) -> None:
+    path = make.conversation(bikes).path
+    first, second = (ask(keeping, bikes.host, path, X_Request_Id=f"r{n}") for n in (1, 2))
+    member = ask(keeping, bikes.host, path, by=bikes.member)
+    query = ask(keeping, bikes.host, f"{path}?access_token={bikes.member.token}")
+    bare = ask(keeping, bikes.host, path, X_Disable_Boiler="1")
+    known = ask(keeping, bikes.host, path, by=bikes.member, If_None_Match=member.headers["ETag"])
+
+    assert states(keeping, path) == ["MISS", "HIT", "", "", "", ""]
+    assert first.body == second.body
+    assert second.headers.get_all("X-Request-Id") == ["r2"]
+    assert member.json["data"] == query.json["data"] != first.json["data"]
+    assert bare.json == first.json["data"]
+    assert (known.status, known.body) == (304, b"")
+
+
+def test_what_is_not_public_is_never_kept(keeping: Nginx, bikes: Site) -> None:
+    for _ in range(2):
+        assert ask(keeping, bikes.host, "/api/v1/live").status == 200
+        assert ask(keeping, bikes.host, "/api/v1/conversations/999999999").status >= 400
+
+    assert set(states(keeping, "/api/v1/live")) == {"MISS"}
+    assert set(states(keeping, "/api/v1/conversations/999999999")) == {"MISS"}
