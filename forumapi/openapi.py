@@ -666,7 +666,8 @@ class _Schemas:
     """JSON Schema of every body and answer type: components, and references to them."""
 
     def __init__(self, handlers: Iterable[type[Handler]]) -> None:
-        classes = set(handlers)
+        # In an order of their own: components that would have one name are numbered as they come.
+        classes = sorted(set(handlers), key=lambda one: (one.__module__, one.__qualname__))
         operations = [operation for one in classes for operation in one.operations.values()]
         answers = {repr(o.answer): o.answer for o in operations if o.answer is not None}
         for one in classes:
