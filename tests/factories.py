@@ -313,7 +313,11 @@ class Factory:
         title: str = "",
         item_type: int = itemtypes.CONVERSATION,
     ) -> Thing:
-        """A conversation (or another type of item, without its details) by `by` or the member."""
+        """A conversation by `by` or the member; an event or a poll as `event` and `poll` make them."""
+        if item_type == itemtypes.EVENT:
+            return self.event(site, by=by, microcosm=microcosm, title=title)
+        if item_type == itemtypes.POLL:
+            return self.poll(site, by=by, microcosm=microcosm, title=title)
         with self.database.write() as tx:
             id, _ = writing.insert(
                 tx,

@@ -87,8 +87,8 @@ class Scene:
         self.other: Thing = make.conversation(self.site, microcosm=self.outer)
         self.comment: Thing = make.comment(self.chat)
 
-    def pages(self) -> dict[str, str]:
-        """What guest and member see of everything here, without what reading itself changes."""
+    def pages(self, api: Api | None = None) -> dict[str, str]:
+        """What guest and member see of everything here, asked through `api` or the scene's own."""
         shown = {}
         for by in (None, self.reader):
             for path in (
@@ -98,14 +98,19 @@ class Scene:
                 self.chat.path,
                 self.other.path,
             ):
-                answer = self.api.get(path, site=self.site, by=by)
+                answer = (api or self.api).get(path, site=self.site, by=by)
                 name = f"{path} {'member' if by else 'guest'}"
                 shown[name] = f"{answer.status} {json.dumps(answer.data, sort_keys=True)}"
         return shown
 
 
 VIEWS = re.compile(r'"totalViews": \d+')
+GUESTS_BEHIND_S = 2.0  # twice what the design allows, for a busy machine
 Change = Callable[[Api, Scene], object]
+
+
+def without_views(pages: dict[str, str]) -> dict[str, str]:
+    return {path: VIEWS.sub("", text) for path, text in pages.items()}
 
 
 def in_sql(statement: str) -> Change:
@@ -181,11 +186,14 @@ def test_a_change_anywhere_is_seen_by_the_next_request(
     assert getattr(done, "status", 200) in (200, 302)
     assert scene.pages() != before
     # Reading has marked things read: what both say then must be the same, but for views that are being added up.
-    here = scene.pages()
-    scene.api = there
-    assert {path: VIEWS.sub("", text) for path, text in scene.pages().items()} == {
-        path: VIEWS.sub("", text) for path, text in here.items()
-    }
+    # What guests are shown of a changed tree may be a second old (docs/architecture.md).
+    deadline = time.monotonic() + GUESTS_BEHIND_S
+    while (here := without_views(scene.pages())) != (other := without_views(scene.pages(there))):
+        assert time.monotonic() < deadline, {
+            p: (here[p], other[p]) for p in here if here[p] != other[p]
+        }
+        assert [p for p in here if here[p] != other[p] and p.endswith("member")] == []
+        time.sleep(0.05)
 
 
 def test_a_transaction_that_was_open_while_the_page_was_read_is_seen_when_it_commits(

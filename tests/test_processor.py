@@ -140,22 +140,28 @@ READABLE = [
 ]
 
 
+def without_request(answer: Response) -> dict[str, str]:
+    """The headers that do not differ from one request to the next."""
+    unlike = {"x-request-id", "date", "server-timing"}
+    return {name: answer.headers[name] for name in answer.headers if name not in unlike}
+
+
 @pytest.mark.parametrize("path", READABLE)
 def test_head_has_the_headers_of_get_and_no_body(
     api: Api, chat: Thing, bikes: Site, path: str
 ) -> None:
     path = path.format(chat=chat.id)
     for by in (None, bikes.moderator):
-        got = api.get(path, site=bikes, by=by)
+        # Views are added up meanwhile, so HEAD may be the answer of the GET before it or of the one after.
+        before = api.get(path, site=bikes, by=by)
         head = api.request("HEAD", path, site=bikes, by=by)
+        after = api.get(path, site=bikes, by=by)
 
-        assert head.status == got.status
+        assert head.status == before.status
         assert head.body == b""
-        assert int(head.headers["Content-Length"]) == len(got.body) > 0
-        unlike = {"x-request-id", "date", "server-timing"}
-        assert {name: head.headers[name] for name in head.headers if name not in unlike} == {
-            name: got.headers[name] for name in got.headers if name not in unlike
-        }
+        assert int(head.headers["Content-Length"]) in (len(before.body), len(after.body))
+        assert len(before.body) > 0
+        assert without_request(head) in (without_request(before), without_request(after))
 
 
 # Platform 12 and content 1.12, as they stand there.
@@ -301,6 +307,7 @@ ALLOW_SITE = {
     "/api/v1/site/auth/<method>": "OPTIONS,HEAD,GET,PUT,DELETE",
     "/api/v1/site/menu": "OPTIONS,GET,HEAD,PUT,DELETE",
     "/api/v1/site/reactions": "OPTIONS,GET,HEAD,PUT,DELETE",
+    "/api/v1/trending": "OPTIONS,GET,HEAD",
     "/api/v1/users": "OPTIONS,POST",
     "/api/v1/users/<user:item>": "OPTIONS,HEAD,GET,PUT,DELETE",
     "/api/v1/users/batch": "OPTIONS,POST",

@@ -37,7 +37,7 @@ REMIND: Final = Query(
 )
 
 
-def remind(tx: Transaction, config: Config) -> str:
+def event_reminders(tx: Transaction, config: Config) -> str:
     """Record that events begin within `event_reminder_minutes`."""
     found = tx.value(REMIND, minutes=config.event_reminder_minutes, kind=journal.REMINDED)
     return f"{found} events"

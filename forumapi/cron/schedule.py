@@ -27,7 +27,7 @@ class Job(NamedTuple):
 JOBS: Final = (
     Job("fold_counters", "* * * * * 15", "every minute", jobs.fold_counters),
     Job("online_profiles", "* * * * * 30", "every minute", jobs.online_profiles),
-    Job("event_reminders", "* * * * * 45", "every minute", reminders.remind),
+    Job("event_reminders", "* * * * * 45", "every minute", reminders.event_reminders),
     Job("trending_scores", "* * * * * 5", "every minute", trending.trending_scores),
     Job("due_roles", "*/5 * * * * 45", "every five minutes", jobs.due_roles),
     Job("site_statistics", "30 * * * * 0", "hourly at minute 30", jobs.site_statistics),

@@ -14,7 +14,7 @@ CONFIG = Config(event_reminder_minutes=60)
 
 def remind(make: Factory) -> None:
     with make.database.write() as tx:
-        reminders.remind(tx, CONFIG)
+        reminders.event_reminders(tx, CONFIG)
 
 
 def logged(make: Factory, *events: Thing) -> list[int]:

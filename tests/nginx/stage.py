@@ -49,6 +49,13 @@ class Nginx:
         """Its lines about requests."""
         return (self.folder / "access.log").read_text()
 
+    def wait_for_log(self, text: str) -> None:
+        """Until a line holds `text`: nginx writes it after the answer has left. Raises AssertionError."""
+        deadline = time.monotonic() + 5
+        while text not in self.log:
+            assert time.monotonic() < deadline, f"{text} is not in {self.log}"
+            time.sleep(0.02)
+
     def connect(self, name: str, *protocols: str) -> ssl.SSLSocket:
         """A TLS connection to the host `name`, whose certificate is checked."""
         context = ssl.create_default_context(

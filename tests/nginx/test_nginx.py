@@ -10,6 +10,7 @@ import socket
 import ssl
 import subprocess
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -167,7 +168,7 @@ def test_the_id_of_a_request_goes_through(front: Nginx, web: Server, bikes: Site
     assert given.headers.get_all("X-Request-Id") == ["from-the-client-7"]
     assert len(made.headers["X-Request-Id"]) == 32
     for answer in (given, made):
-        assert f'"request":"{answer.headers["X-Request-Id"]}"' in front.log
+        front.wait_for_log(f'"request":"{answer.headers["X-Request-Id"]}"')
 
 
 def test_an_address_that_the_client_claims_is_dropped(
@@ -287,10 +288,15 @@ def keeping(program: str, web: Server, tmp_path_factory: pytest.TempPathFactory)
         yield running
 
 
-def states(front: Nginx, path: str) -> list[str]:
-    """How nginx's cache met each request for a path."""
-    lines = map(json.loads, front.log.splitlines())
-    return [line["cache"] for line in lines if line["path"] == path]
+def states(front: Nginx, path: str, count: int) -> list[str]:
+    """How nginx's cache met each of `count` requests for a path; a line is written after its answer has left."""
+    deadline = time.monotonic() + 5
+    while True:
+        lines = map(json.loads, front.log.splitlines())
+        met = [line["cache"] for line in lines if line["path"] == path]
+        if len(met) >= count or time.monotonic() > deadline:
+            return met
+        time.sleep(0.02)
 
 
 def test_the_micro_cache_is_for_guests_alone(keeping: Nginx, make: Factory, bikes: Site) -> None:
@@ -301,7 +307,7 @@ def test_the_micro_cache_is_for_guests_alone(keeping: Nginx, make: Factory, bike
     bare = ask(keeping, bikes.host, path, X_Disable_Boiler="1")
     known = ask(keeping, bikes.host, path, by=bikes.member, If_None_Match=member.headers["ETag"])
 
-    assert states(keeping, path) == ["MISS", "HIT", "", "", "", ""]
+    assert states(keeping, path, 6) == ["MISS", "HIT", "", "", "", ""]
     assert first.body == second.body
     assert second.headers.get_all("X-Request-Id") == ["r2"]
     assert member.json["data"] == query.json["data"] != first.json["data"]
@@ -314,5 +320,5 @@ def test_what_is_not_public_is_never_kept(keeping: Nginx, bikes: Site) -> None:
         assert ask(keeping, bikes.host, "/api/v1/live").status == 200
         assert ask(keeping, bikes.host, "/api/v1/conversations/999999999").status >= 400
 
-    assert set(states(keeping, "/api/v1/live")) == {"MISS"}
-    assert set(states(keeping, "/api/v1/conversations/999999999")) == {"MISS"}
+    assert set(states(keeping, "/api/v1/live", 2)) == {"MISS"}
+    assert set(states(keeping, "/api/v1/conversations/999999999", 2)) == {"MISS"}
