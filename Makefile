@@ -14,7 +14,7 @@ PYTEST := $(BIN)/python -m pytest -n logical --maxprocesses 8 --dist loadfile --
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help venv run test chaos proof test-quick lint format bench testdb migrate dbshell routes dist clean
+.PHONY: help venv run test chaos proof test-quick lint format walk bench testdb migrate dbshell routes dist clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -57,6 +57,9 @@ lint: $(STAMP) ## check format, lint and types
 format: $(STAMP) ## format the code and mend what ruff can mend
 	@$(BIN)/ruff format .
 	@$(BIN)/ruff check --fix .
+
+walk: $(STAMP) ## walk a stranger through identity on a running `make run` (WALK="--site URL ...")
+	@$(BIN)/python -m scripts.walk $(WALK)
 
 bench: $(STAMP) ## load a data set (SIZE=S, M or L) and time every page beside the floor
 	@$(BIN)/python -m scripts.bench --size $(SIZE)

@@ -1,0 +1,381 @@
+"""A walk through identity on a running `make run`, with nothing but its API: `make walk`.
+
+A stranger signs in with an OpenID provider on loopback, earns a role by a tenth comment, is banned and forgiven; then a
+client of somebody else is allowed to read in a member's name, and is refused a write. Every step prints what was asked
+and what came back. The exit code is 1 as soon as an answer is not the one that the step is about.
+"""
+
+from __future__ import annotations
+
+import argparse
+import base64
+import contextlib
+import hashlib
+import http.client
+import json
+import re
+import secrets
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from email import message_from_bytes
+from pathlib import Path
+from typing import Any, NamedTuple
+from urllib.parse import parse_qsl, urlencode, urlsplit
+
+WITHIN_S = 1.0
+JSON = "application/json"
+FORM = "application/x-www-form-urlencoded"
+
+
+class WalkError(Exception):
+    """An answer was another than the step is about."""
+
+
+class Answer(NamedTuple):
+    """Status, headers in lower case (cookies apart) and body of an answer."""
+
+    status: int
+    headers: dict[str, str]
+    cookies: list[str]
+    body: bytes
+
+    @property
+    def data(self) -> Any:
+        """`data` of the envelope."""
+        return json.loads(self.body)["data"]
+
+
+def ask(port: int, host: str, method: str, path: str, body: bytes = b"", **headers: str) -> Answer:
+    """One request to a loopback port under the name `host`."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
+    sent = {name.replace("_", "-"): value for name, value in headers.items()}
+    try:
+        connection.request(method, path, body or None, {"Host": host, **sent})
+        answer = connection.getresponse()
+        known = {name.lower(): value for name, value in answer.getheaders()}
+        cookies = [v for name, v in answer.getheaders() if name.lower() == "set-cookie"]
+        return Answer(answer.status, known, cookies, answer.read())
+    finally:
+        connection.close()
+
+
+@dataclass
+class Forum:
+    """One site of a running platform: `host` with its port, as the browser would write it."""
+
+    port: int
+    host: str
+    mailbox: Path
+
+    def call(
+        self, method: str, path: str, body: Mapping[str, object] | None = None, token: str = ""
+    ) -> Answer:
+        """A call of the API; what follows a write is not fetched."""
+        headers = {"Authorization": f"Bearer {token}"} if token else {}
+        content = json.dumps(body).encode() if body is not None else b""
+        if content:
+            headers["Content_Type"] = JSON
+        return ask(self.port, self.host, method, f"/api/v1{path}", content, **headers)
+
+    def sign_in(self, email: str) -> str:
+        """A token for somebody of the demo's cast, without proof: what the embedded mode allows."""
+        answer = self.call("POST", "/auth", {"method": "development", "email": email})
+        expect(answer, 200)
+        return str(answer.data)
+
+
+def expect(answer: Answer, *statuses: int) -> Answer:
+    """The answer, if it has one of these statuses. Raises WalkError."""
+    if answer.status not in statuses:
+        raise WalkError(f"answered {answer.status}: {answer.body.decode(errors='replace')[:400]}")
+    return answer
+
+
+def made(answer: Answer) -> int:
+    """The id in the Location of a write."""
+    return int(expect(answer, 302).headers["location"].rstrip("/").rpartition("/")[2])
+
+
+def say(text: str) -> None:
+    """One line of the walk."""
+    print(text, flush=True)
+
+
+@contextlib.contextmanager
+def provider() -> Iterator[int]:
+    """A provider of OpenID Connect as a process of its own; its port."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = int(probe.getsockname()[1])
+    process = subprocess.Popen(
+        [sys.executable, "-m", "oidc_provider_mock", "--port", str(port), "-r", "-n"],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        for _ in range(200):
+            with contextlib.suppress(OSError):
+                ask(port, f"127.0.0.1:{port}", "GET", "/.well-known/openid-configuration")
+                break
+            time.sleep(0.05)
+        yield port
+    finally:
+        process.send_signal(signal.SIGTERM)
+        process.wait(10)
+
+
+def sign_in_with_provider(forum: Forum, port: int, owner: str) -> str:
+    """The token of a stranger, whom the provider calls Cleo."""
+    issuer, back = f"http://127.0.0.1:{port}", "https://pages.test/login"
+    name = f"127.0.0.1:{port}"
+    body = json.dumps({"redirect_uris": [back]}).encode()
+    client = json.loads(
+        expect(ask(port, name, "POST", "/oauth2/clients", body, Content_Type=JSON), 201).body
+    )
+    settings = {
+        "issuer": issuer,
+        "clientId": client["client_id"],
+        "clientSecret": client["client_secret"],
+        "redirectUris": [back],
+    }
+    expect(forum.call("PUT", "/site/auth/openid", {"settings": settings}, owner), 302)
+    say(f"the owner sets up a provider of OpenID Connect: {issuer}")
+
+    who = f"cleo-{secrets.token_hex(4)}"
+    claims = json.dumps({"email": f"{who}@provider.test", "email_verified": True}).encode()
+    ask(port, name, "PUT", f"/users/{who}", claims, Content_Type=JSON)
+    begun = expect(
+        forum.call("POST", "/auth/begin", {"method": "openid", "redirectUri": back}), 200
+    ).data
+    page = urlsplit(begun["location"])
+    consent = urlencode({"sub": who}).encode()
+    left = expect(
+        ask(port, name, "POST", f"{page.path}?{page.query}", consent, Content_Type=FORM), 302
+    )
+    brought = dict(parse_qsl(urlsplit(left.headers["location"]).query))
+    answer = forum.call("POST", "/auth", {"method": "openid", "flow": begun["flow"], **brought})
+    token = str(expect(answer, 200).data)
+    me = expect(forum.call("GET", "/whoami", token=token), 200).data
+    say(f"a stranger signs in with it and is profile {me['id']}, {me['profileName']}")
+    return token
+
+
+def earn_a_role(forum: Forum, owner: str, stranger: str) -> int:
+    """The tenth comment opens a door; the profile that it opened for."""
+    place = made(
+        forum.call(
+            "POST",
+            "/microcosms",
+            {"title": f"Clubhouse {secrets.token_hex(3)}", "description": "For regulars"},
+            owner,
+        )
+    )
+    role = made(
+        forum.call(
+            "POST",
+            f"/microcosms/{place}/roles",
+            {"title": "Regulars", "read": True, "create": True},
+            owner,
+        )
+    )
+    rule = {"orGroup": 1, "profileColumn": "commentCount", "predicate": "ge", "value": 10}
+    expect(forum.call("POST", f"/microcosms/{place}/roles/{role}/criteria", rule, owner), 302)
+    say(f"microcosm {place} is for its role Regulars: who has written 10 comments")
+
+    me = int(forum.call("GET", "/whoami", token=stranger).data["id"])
+    hall = int(forum.call("GET", "/microcosms", token=owner).data["id"])
+    talk = made(
+        forum.call(
+            "POST",
+            "/conversations",
+            {"microcosmId": hall, "title": f"Hello {secrets.token_hex(3)}"},
+            owner,
+        )
+    )
+    for number in range(1, 11):
+        door = expect(forum.call("GET", f"/microcosms/{place}", token=stranger), 403)
+        comment = {
+            "itemType": "conversation",
+            "itemId": talk,
+            "markdown": f"Comment number {number}",
+        }
+        expect(forum.call("POST", "/comments", comment, stranger), 302)
+    say(f"  after nine comments: GET /microcosms/{place} {door.status}")
+    asked = time.monotonic()
+    while (door := forum.call("GET", f"/microcosms/{place}", token=stranger)).status != 200:
+        if time.monotonic() - asked > WITHIN_S:
+            raise WalkError(f"the door did not open within {WITHIN_S} s")
+    took_ms = (time.monotonic() - asked) * 1000
+    say(f"  after the tenth:     GET /microcosms/{place} {door.status}, {took_ms:.0f} ms later")
+    why = forum.call("GET", f"/microcosms/{place}/roles/{role}/members?explain=true", token=owner)
+    reasons = [one for one in expect(why, 200).data["reasons"] if one["profileId"] == me]
+    say(f"  why: {json.dumps(reasons[0]['criteria'][0])}")
+    return place
+
+
+def ban(forum: Forum, owner: str, stranger: str, place: int) -> None:
+    """Shut out, and let in again."""
+    me = int(forum.call("GET", "/whoami", token=stranger).data["id"])
+    body = {"profileId": me, "reason": "Please calm down", "note": "a walk"}
+    shut_out = made(forum.call("POST", "/bans", body, owner))
+    door = expect(forum.call("GET", f"/microcosms/{place}", token=stranger), 403)
+    say(f"banned: GET /microcosms/{place} {door.status}, {json.loads(door.body)['error']}")
+    expect(forum.call("DELETE", f"/bans/{shut_out}", token=owner), 200)
+    door = expect(forum.call("GET", f"/microcosms/{place}", token=stranger), 200)
+    say(f"forgiven: GET /microcosms/{place} {door.status}")
+
+
+def allow_a_client(forum: Forum, owner: str, member: str) -> None:
+    """Code with PKCE through the consent page, a read-only token, a refused write."""
+    back = "http://127.0.0.1:7000/back"
+    asked = {
+        "name": "Reader",
+        "confidential": False,
+        "redirectUris": ["http://127.0.0.1/back"],
+        "scopes": ["conversations:read"],
+    }
+    answer = expect(forum.call("POST", "/oauth/clients", asked, owner), 200)
+    client = int(answer.data["id"])
+    verifier = secrets.token_urlsafe(48)
+    digest = hashlib.sha256(verifier.encode()).digest()
+    query = {
+        "response_type": "code",
+        "client_id": client,
+        "redirect_uri": back,
+        "scope": "conversations:read",
+        "state": secrets.token_urlsafe(8),
+        "code_challenge": base64.urlsafe_b64encode(digest).rstrip(b"=").decode(),
+        "code_challenge_method": "S256",
+    }
+    page = Consent(forum, f"/oauth/authorize?{urlencode(query)}")
+    say(f"client {client} sends {member} to {page.path.partition('?')[0]}")
+    page.look()
+    since = time.time()
+    page.press(step="email", email=member)
+    page.press(step="code", email=member, code=mailed_code(forum.mailbox, member, since))
+    page.look()
+    left = page.press(step="allow")
+    brought = dict(parse_qsl(urlsplit(left.headers["location"]).query))
+    exchange = urlencode(
+        {
+            "grant_type": "authorization_code",
+            "client_id": client,
+            "code": brought["code"],
+            "redirect_uri": back,
+            "code_verifier": verifier,
+        }
+    ).encode()
+    tokens = json.loads(
+        expect(
+            ask(
+                forum.port,
+                forum.host,
+                "POST",
+                "/api/v1/oauth/token",
+                exchange,
+                Content_Type=FORM,
+            ),
+            200,
+        ).body
+    )
+    say(f"allowed: a token with the scope {tokens['scope']}")
+    token = tokens["access_token"]
+    read = expect(forum.call("GET", "/conversations", token=token), 200)
+    say(f"  GET /conversations {read.status}")
+    talk = read.data["conversations"]["items"][0]["id"]
+    comment = {"itemType": "conversation", "itemId": talk, "markdown": "Not allowed"}
+    refused = expect(forum.call("POST", "/comments", comment, token), 403)
+    if refused.data["scope"] != "comments:write":
+        raise WalkError(f"the missing scope is not named: {refused.body.decode()}")
+    say(f"  POST /comments {refused.status}, {refused.data['errorDetail']}")
+
+
+class Consent:
+    """The consent page, as a browser with a cookie jar walks through it."""
+
+    def __init__(self, forum: Forum, path: str) -> None:
+        self.forum = forum
+        self.path = path
+        self._cookies: dict[str, str] = {}
+        self._key = ""
+
+    def _ask(self, method: str, body: bytes = b"") -> Answer:
+        jar = "; ".join(f"{name}={value}" for name, value in self._cookies.items())
+        origin = f"http://{self.forum.host}"
+        headers = {"Cookie": jar} if jar else {}
+        if body:
+            headers |= {"Content_Type": FORM, "Origin": origin}
+        answer = ask(self.forum.port, self.forum.host, method, self.path, body, **headers)
+        for cookie in answer.cookies:
+            name, _, value = cookie.partition(";")[0].partition("=")
+            self._cookies[name] = value
+        return answer
+
+    def look(self) -> None:
+        """Read the form's key."""
+        found = re.search(rb'name="csrf" value="([^"]*)"', expect(self._ask("GET"), 200).body)
+        if found is None:
+            raise WalkError("the page has no form")
+        self._key = found[1].decode()
+
+    def press(self, **fields: str) -> Answer:
+        """Send the form."""
+        return expect(
+            self._ask("POST", urlencode({"csrf": self._key, **fields}).encode()), 200, 302, 303
+        )
+
+
+def mailed_code(mailbox: Path, address: str, since: float) -> str:
+    """The code of the latest mail to `address` that came after `since`."""
+    deadline = time.monotonic() + 20
+    while time.monotonic() < deadline:
+        for path in sorted(mailbox.glob("*.eml"), key=lambda p: p.stat().st_mtime, reverse=True):
+            if path.stat().st_mtime < since - 1:
+                break
+            mail = message_from_bytes(path.read_bytes())
+            found = re.match(r"\d{8}", str(mail["Subject"]))
+            if found is not None and address in str(mail["To"]):
+                return found[0]
+        time.sleep(0.1)
+    raise WalkError(f"no code for {address} came into {mailbox}")
+
+
+def main() -> int:
+    """Walk; 0 when every answer was the right one."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
+    parser.add_argument(
+        "--site", default="http://bikes.localhost:8080", help="address of a demo site"
+    )
+    parser.add_argument("--owner", default="owner@bikes.test", help="who owns it")
+    parser.add_argument("--member", default="member@bikes.test", help="a member of it")
+    parser.add_argument("--port", type=int, help="loopback port, if not the one of the address")
+    parser.add_argument(
+        "--mailbox", type=Path, default=Path("var/mailbox"), help="the folder of mail"
+    )
+    args = parser.parse_args()
+    where = urlsplit(args.site)
+    forum = Forum(args.port or where.port or 80, where.netloc, args.mailbox)
+    try:
+        owner = forum.sign_in(args.owner)
+        with provider() as port:
+            stranger = sign_in_with_provider(forum, port, owner)
+            place = earn_a_role(forum, owner, stranger)
+            ban(forum, owner, stranger, place)
+        allow_a_client(forum, owner, args.member)
+    except (WalkError, OSError) as error:
+        print(f"walk: {error}", file=sys.stderr)
+        return 1
+    say("every answer was the right one")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
