@@ -14,7 +14,7 @@ PYTEST := $(BIN)/python -m pytest -n logical --maxprocesses 8 --dist loadfile --
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help venv run test chaos proof test-quick lint format walk bench testdb migrate dbshell routes dist clean
+.PHONY: help venv run test chaos proof test-quick lint format walk bench bench-files testdb migrate dbshell routes dist clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -63,6 +63,9 @@ walk: $(STAMP) ## walk a stranger through identity on a running `make run` (WALK
 
 bench: $(STAMP) ## load a data set (SIZE=S, M or L) and time every page beside the floor
 	@$(BIN)/python -m scripts.bench --size $(SIZE)
+
+bench-files: $(STAMP) ## time downloads beside nginx, and thumbnails (SIZE=S, M or L)
+	@$(BIN)/python -m scripts.bench.files --size $(SIZE)
 
 testdb: $(STAMP) ## start a throw-away PostgreSQL and memcached (scripts/testdb stop ends them)
 	@scripts/testdb prepare

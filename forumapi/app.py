@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from cachetools import LRUCache, TTLCache
 from werkzeug.routing import BaseConverter, IntegerConverter, Map, MapAdapter, Rule, ValidationError
 
 from forumapi import addresses, itemtypes, scopes
@@ -21,6 +22,7 @@ from forumapi.mail import Sender
 from forumapi.models import counters, text
 from forumapi.models.activity import Activity
 from forumapi.models.documents import Documents
+from forumapi.models.file import Stored
 from forumapi.models.kept import Pages
 from forumapi.models.people import Borders
 from forumapi.models.site import SiteDirectory
@@ -35,6 +37,7 @@ if TYPE_CHECKING:
     from forumapi.permissions import Tree
 
 _BIGINT = 2**63 - 1
+SMALL_FILES_BYTES = 8 * 1024 * 1024
 
 
 class Item:
@@ -116,6 +119,9 @@ class App:
         )
         self.documents = Documents(self.cache, self._rerender)
         self.pages = Pages()
+        # What guests may download, a second old at most, and the bytes of small files, which never change.
+        self.open_files: TTLCache[tuple[int, str], Stored] = TTLCache(maxsize=2000, ttl=1.0)
+        self.small_files: LRUCache[str, bytes] = LRUCache(SMALL_FILES_BYTES, getsizeof=len)
         self.answers = Memory(config.memory_cache_mb * 1024 * 1024 // 2)
         self.sites = SiteDirectory(
             self.database,

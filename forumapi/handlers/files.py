@@ -19,12 +19,14 @@ from forumapi.handler import ANYONE, ANYTHING, LOGIN, Handler, Param, needs
 from forumapi.models import file, idempotency
 from forumapi.models.file import Quota, Received, Stored
 from forumapi.response import Bytes, Chunks, Data, Elsewhere, Result, none_match
-from forumapi.storage import PIECE, MissingError
+from forumapi.storage import MissingError
 from forumapi.thumbnails import Box, scratch
 from forumapi.upload import Limits, Part
 
 _HASH: Final = re.compile(r"[0-9a-f]{40}")
 _RANGE: Final = re.compile(r"bytes=(\d{0,18})-(\d{0,18})")
+# Objects up to this size are kept in the process once they were asked for (App.small_files).
+SMALL: Final = 256 * 1024
 _YEAR: Final = datetime.timedelta(days=365)
 # A hostile file opened by itself is a page without scripts, forms, or anything from elsewhere (P-58).
 _POLICY: Final = "default-src 'none'; sandbox"
@@ -166,6 +168,10 @@ class FileHandler(Handler):
         hash = str(ctx.args["name"]).partition(".")[0]
         if not _HASH.fullmatch(hash):
             raise _none()
+        opened = ctx.app.open_files if ctx.identity.is_guest else None
+        known: Stored | None = opened.get((ctx.site.id, hash)) if opened is not None else None
+        if known is not None:
+            return _sent(ctx, hash, known, is_public=True)
         me = ctx.identity.profile_id
         stored = file.find(ctx.reader, ctx.site.id, me, hash)
         if stored is None:
@@ -182,16 +188,22 @@ class FileHandler(Handler):
             if not (sight.caller or stored.is_mine):
                 raise _none()
             is_public = sight.everybody
-        try:
-            return _answer(ctx, _download(ctx, hash, stored, is_public))
-        except MissingError:
-            error = _none()
-            error.reason = f"the store has no object for file {hash}"
-            raise error from None
+        elif opened is not None:
+            opened[ctx.site.id, hash] = stored
+        return _sent(ctx, hash, stored, is_public)
 
 
 def _none() -> NotFound:
     return NotFound("There is no such file")
+
+
+def _sent(ctx: Context, hash: str, stored: Stored, is_public: bool) -> Result:
+    try:
+        return _answer(ctx, _download(ctx, hash, stored, is_public))
+    except MissingError:
+        error = _none()
+        error.reason = f"the store has no object for file {hash}"
+        raise error from None
 
 
 def _download(ctx: Context, hash: str, stored: Stored, is_public: bool) -> Download:
@@ -239,10 +251,13 @@ def _answer(ctx: Context, found: Download) -> Result:
     if asked is not None:
         status, (start, length) = 206, asked
         headers.append(("Content-Range", f"bytes {start}-{start + length - 1}/{found.size}"))
-    pieces = storage.read(found.object, start, length)
-    if length <= PIECE:
-        return Bytes(status, headers, b"".join(pieces))
-    return Bytes(status, headers, Chunks(length, pieces))
+    if found.size > SMALL:
+        return Bytes(status, headers, Chunks(length, storage.read(found.object, start, length)))
+    small = ctx.app.small_files.get(found.object)
+    if small is None:
+        small = b"".join(storage.read(found.object, 0, found.size))
+        ctx.app.small_files[found.object] = small
+    return Bytes(status, headers, small[start : start + length])
 
 
 def _headers(found: Download) -> list[tuple[str, str]]:

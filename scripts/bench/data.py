@@ -10,8 +10,10 @@ from typing import Any
 import psycopg
 
 from forumapi import seed
+from scripts.bench import subjects
 from scripts.bench.exchange import NUMBER, Answer, Request
 from scripts.bench.pages import GUEST, IGNORER, MEMBER, POSTERS, Page
+from scripts.bench.services import Server
 
 SITE = "bench"
 CONVERSATIONS = 500
@@ -89,18 +91,22 @@ class Found:
     conversations: list[int]
     comments: list[int]
     microcosms: list[int]
+    subjects: dict[str, list[int]]
+    """Events, polls and huddles by kind."""
     words: str
     """The choice, for the head of the table."""
 
 
-def find(url: str, domain: str, ask: Ask) -> Found:
-    """Choose, the same way for the same data. `ask` sends a request to the application."""
+def find(url: str, domain: str, server: Server) -> Found:
+    """Choose, the same way for the same data, through a running application."""
+    ask = server.ask
     landmarks = seed.landmarks(url)
     names = sorted(seed.bench_tokens().items(), key=lambda pair: landmarks[pair[0]])
     by_name = dict(names)
     member = by_name.pop("bench_member_1")
     tokens = {MEMBER: [member], IGNORER: [by_name.pop("bench_member_2")]}
-    tokens[POSTERS] = list(by_name.values())
+    others = list(by_name.items())
+    tokens[POSTERS] = [token for _, token in others]
     host = f"{SITE}.{domain}"
 
     # What both a guest and the member see: the pages of both are then the same ones.
@@ -125,6 +131,15 @@ def find(url: str, domain: str, ask: Ask) -> Found:
         ).fetchall()
         microcosms = connection.execute(FULL_MICROCOSMS, {**values, "count": MICROCOSMS}).fetchall()
         comments, items, watchers, ignores, marks = connection.execute(SIZES, values).fetchall()[0]
+        made = subjects.find(
+            connection,
+            server,
+            host,
+            landmarks["site_id"],
+            microcosms[0][0],
+            [(landmarks["bench_member_1"], member)]
+            + [(landmarks[name], token) for name, token in others[:7]],
+        )
     return Found(
         host=host,
         tokens=tokens,
@@ -132,6 +147,7 @@ def find(url: str, domain: str, ask: Ask) -> Found:
         conversations=[item for item, _ in conversations],
         comments=[comment for _, comment in conversations],
         microcosms=[place for (place,) in microcosms],
+        subjects=made,
         words=f"{host}: {len(conversations)} conversations and {len(microcosms)} microcosms in turn; "
         f"longest thread {comments:,} comments, deepest microcosm {items:,} items; "
         f"member with {watchers} watchers, {ignores} ignores, {marks:,} read marks",
@@ -175,6 +191,8 @@ def requests(page: Page, found: Found, ask: Ask) -> list[Request]:
         return [get(f"/api/v1/microcosms/{place}") for place in found.microcosms]
     if kind == "conversation":
         return [get(f"/api/v1/conversations/{item}") for item in found.conversations]
+    if kind in found.subjects:
+        return [get(f"/api/v1/{kind}s/{item}") for item in found.subjects[kind]]
     if kind == "comment":
         return [get(f"/api/v1/comments/{comment}") for comment in found.comments]
     if kind == "microcosm-last":

@@ -29,6 +29,7 @@ class Request:
     host: str
     token: str | None = None
     body: bytes = b""
+    content_type: str = "application/json"
 
     def raw(self) -> bytes:
         """The bytes on the wire, for a connection that stays open."""
@@ -36,7 +37,7 @@ class Request:
         if self.token is not None:
             lines.append(f"Authorization: Bearer {self.token}")
         if self.body:
-            lines += ["Content-Type: application/json", f"Content-Length: {len(self.body)}"]
+            lines += [f"Content-Type: {self.content_type}", f"Content-Length: {len(self.body)}"]
         return "\r\n".join([*lines, "", ""]).encode("ascii") + self.body
 
 

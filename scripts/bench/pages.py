@@ -102,6 +102,15 @@ PAGES = (
         "  5 % hidden",
         Targets(times_first=1.2, first="conversation", statements=3, cache_trips=1),
     ),
+    *(
+        Page(
+            kind,
+            MEMBER,
+            f"{kind} page",
+            Targets(cpu_ms=1.5, times_first=1.1, first="conversation", statements=3, cache_trips=1),
+        )
+        for kind in ("event", "poll", "huddle")
+    ),
     Page("comment", MEMBER, "single comment", Targets(statements=2, cache_trips=1)),
     Page(
         "create",

@@ -60,7 +60,7 @@ class Bench:
             self.application() as web,
             services.floor(self.url, self.folder, self.core) as floor,
         ):
-            found = data.find(self.url, services.DOMAIN, counting.ask)
+            found = data.find(self.url, services.DOMAIN, counting)
             self.report.about["data"] = found.words
             for page in pages:
                 print(f"{page.name} …", end=" ", flush=True)
@@ -79,7 +79,7 @@ class Bench:
         path = self.folder / f"profile-{page.name}.txt"
         path.unlink(missing_ok=True)
         with self.application(profile=path) as web:
-            found = data.find(self.url, services.DOMAIN, web.ask)
+            found = data.find(self.url, services.DOMAIN, web)
             requests = data.requests(page, found, web.ask)
             expected: list[bytes | None] = [None] * len(requests)
             self.drive(web, requests, expected, page.status, WARM_S)
@@ -96,7 +96,7 @@ class Bench:
         log = self.folder / "data/postgres.log"
         path = self.folder / f"plans-{page.name}.txt"
         with self.application(pg_options=plans.OPTIONS) as web:
-            found = data.find(self.url, services.DOMAIN, web.ask)
+            found = data.find(self.url, services.DOMAIN, web)
             requests = data.requests(page, found, web.ask)
             expected: list[bytes | None] = [None] * len(requests)
             self.drive(web, requests, expected, page.status, WARM_S)

@@ -115,7 +115,7 @@ class Server:
                 if request.token is not None:
                     headers["Authorization"] = f"Bearer {request.token}"
                 if request.body:
-                    headers["Content-Type"] = "application/json"
+                    headers["Content-Type"] = request.content_type
                 try:
                     connection.request(request.method, request.path, request.body or None, headers)
                     answer = connection.getresponse()
@@ -155,11 +155,12 @@ def application(
     counts: bool = False,
     profile: Path | None = None,
     pg_options: str = "",
+    accel: str = "",
 ) -> Server:
     """One web worker of forumapi, its limits on requests off.
 
     `counts` makes it state its round trips in Server-Timing; `profile` loads the sampler, which
-    writes there; `pg_options` are libpq's for its connections.
+    writes there; `pg_options` are libpq's for its connections; `accel` is where nginx has its files.
     """
     port = free_port()
     name = "counting" if counts else "web"
@@ -173,6 +174,8 @@ def application(
         "FORUMAPI_RATE_LIMIT_ADDRESS_PER_MINUTE": "0",
         "FORUMAPI_COMMENT_RATE_PER_MINUTE": "100000",
     }
+    if accel:
+        env["FORUMAPI_FILE_ACCEL_PREFIX"] = accel
     if pg_options:
         env["PGOPTIONS"] = pg_options
     if profile is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import pytest
@@ -115,10 +116,19 @@ def test_a_range_beyond_the_end_is_refused(api: Api, bikes: Site) -> None:
         assert (got.status, got.headers["Content-Range"]) == (416, "bytes */5"), asked
 
 
-def test_a_guest_costs_one_statement(api: Api, bikes: Site) -> None:
+def test_a_guest_costs_one_statement_and_the_next_within_a_second_none(
+    api: Api, bikes: Site, trains: Site
+) -> None:
     hash = upload(api, bikes.member, png(seed=23))
 
-    assert api.get(path(hash), site=bikes).statements == 1
+    first = api.get(path(hash), site=bikes)
+    assert first.statements == 1
+    until = time.monotonic() + 10
+    while (again := api.get(path(hash), site=bikes)).statements:
+        assert time.monotonic() < until
+    assert again.body == first.body
+    assert again.headers["Cache-Control"] == first.headers["Cache-Control"]
+    assert api.get(path(hash), site=trains).statements == 1
     assert api.get(path(hash), by=bikes.member).statements == 2
 
 

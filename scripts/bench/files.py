@@ -1,0 +1,260 @@
+"""`make bench-files`: what a download costs beside nginx, and how soon a photograph has its thumbnail."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import io
+import json
+import os
+import random
+import shutil
+import sys
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+
+from forumapi import seed
+from scripts.bench import data, database, load, services
+from scripts.bench.exchange import Answer, Request
+
+CONNECTIONS = 16
+DOWNLOAD_BYTES = 100_000
+PHOTOGRAPH_BYTES = 5_000_000
+PHOTOGRAPHS = 5
+MEANWHILE_PER_S = 200.0
+THUMBNAIL = "?maxWidth=100&maxHeight=100"
+
+NGINX = """
+daemon off; pid {folder}/nginx.pid; worker_processes 1; error_log stderr warn; {user}
+events {{ worker_connections 1024; }}
+http {{
+    access_log off; sendfile on; tcp_nopush on; keepalive_requests 1000000;
+    client_body_temp_path {folder}/body; proxy_temp_path {folder}/proxy;
+    upstream worker {{ server 127.0.0.1:{worker}; keepalive 32; }}
+    server {{ listen 127.0.0.1:{plain}; location / {{ root {files}; }} }}
+    server {{
+        listen 127.0.0.1:{front};
+        location / {{ proxy_pass http://worker; proxy_http_version 1.1; proxy_set_header Connection "";
+                      proxy_set_header Host $host; }}
+        location /_files/ {{ internal; alias {files}/; }}
+    }}
+}}
+"""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """0 when every answer was right, whatever the figures."""
+    parser = argparse.ArgumentParser(prog="make bench-files", description=__doc__)
+    parser.add_argument("--size", default=os.environ.get("SIZE", "M"), choices=("S", "M", "L"))
+    parser.add_argument(
+        "--seconds", type=float, default=5.0, help="how long each download is timed"
+    )
+    parser.add_argument("--folder", type=Path, default=services.ROOT / "var/bench")
+    parser.add_argument("--json", type=Path, default=services.ROOT / "var/bench-files.json")
+    args = parser.parse_args(argv)
+    program = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin")
+    if program is None:
+        raise SystemExit("nginx is not installed, and there is nothing to compare with")
+    args.folder.mkdir(parents=True, exist_ok=True)
+    core, other = services.cores()
+    with (
+        database.provided(args.folder, args.size, fresh=False) as url,
+        services.memcached(other) as (memcached, _),
+    ):
+        figures = measure(args, program, url, memcached, core, other)
+    print(report(figures))
+    args.json.write_text(json.dumps(figures, indent=1) + "\n")
+    print(f"written to {args.json}")
+    return 0
+
+
+def measure(
+    args: argparse.Namespace,
+    program: str,
+    url: str,
+    memcached: str,
+    core: int | None,
+    other: int | None,
+) -> dict[str, Any]:
+    """Downloads three ways, then photographs; every server on the core of the worker under test."""
+    token = seed.bench_tokens()["bench_member_1"]
+    host = f"{data.SITE}.{services.DOMAIN}"
+    files = args.folder / "data" / "files"
+    with services.application(url, memcached, args.folder, core) as web:
+        name, body = uploaded(web, host, token, picture(DOWNLOAD_BYTES))
+        path = Path(name[:2]) / name[2:4] / name
+        with (
+            services.application(url, memcached, args.folder, core, accel="/_files/") as behind,
+            nginx(program, args.folder, core, files, behind.port) as (plain, front),
+        ):
+            ways = {
+                "nginx": (plain, f"/{path}"),
+                "worker": (web.port, f"/api/v1/files/{name}"),
+                "X-Accel": (front, f"/api/v1/files/{name}"),
+            }
+            rates = {
+                way: download(port, Request("GET", at, host), body, args.seconds, other)
+                for way, (port, at) in ways.items()
+            }
+        photographs = [photograph(web, host, token, other) for _ in range(PHOTOGRAPHS)]
+    return {
+        "size": args.size,
+        "download_bytes": len(body),
+        "downloads": rates,
+        "photographs": photographs,
+    }
+
+
+def download(
+    port: int, request: Request, body: bytes, seconds: float, core: int | None
+) -> dict[str, float]:
+    """Answers a second and their times in ms, each answer held against the file."""
+    seen = load.drive(
+        port,
+        [request],
+        expected=[body],
+        status=200,
+        seconds=seconds,
+        connections=CONNECTIONS,
+        driver=load.wrk(),
+        core=core,
+    )
+    if seen.wrong or seen.errors or seen.differing:
+        raise SystemExit(f"{request.path}: wrong answers: {seen.first_wrong} {seen}")
+    return {
+        "per_s": seen.requests / seen.seconds,
+        "p50_ms": seen.p50 * 1000,
+        "p99_ms": seen.p99 * 1000,
+    }
+
+
+def photograph(web: services.Server, host: str, token: str, core: int | None) -> dict[str, float]:
+    """Upload one and ask for its thumbnail at once, while others go on asking; times in ms."""
+    shot = picture(PHOTOGRAPH_BYTES)
+    others: list[load.Result] = []
+
+    def meanwhile() -> None:
+        ask = [Request("GET", "/api/v1/whoami", host, token)]
+        others.append(
+            load.drive(
+                web.port,
+                ask,
+                expected=[None],
+                status=200,
+                seconds=3.0,
+                connections=CONNECTIONS,
+                rate=MEANWHILE_PER_S,
+                core=core,
+            )
+        )
+
+    thread = threading.Thread(target=meanwhile)
+    thread.start()
+    time.sleep(0.7)
+    begun = time.monotonic()
+    name, _ = uploaded(web, host, token, shot, fetch=False)
+    acknowledged = time.monotonic()
+    answer = web.ask(Request("GET", f"/api/v1/files/{name}{THUMBNAIL}", host, token))
+    shown = time.monotonic()
+    thread.join()
+    if answer.status != 200:
+        raise SystemExit(f"the thumbnail answered {answer.status}: {answer.body[:200]!r}")
+    return {
+        "bytes": len(shot),
+        "upload_ms": (acknowledged - begun) * 1000,
+        "thumbnail_ms": (shown - acknowledged) * 1000,
+        "others_p99_ms": others[0].p99 * 1000,
+    }
+
+
+def uploaded(
+    web: services.Server, host: str, token: str, content: bytes, *, fetch: bool = True
+) -> tuple[str, bytes]:
+    """The hash of a new file, and its bytes as they are served."""
+    edge = "----edge-of-the-benchmark"
+    head = f'--{edge}\r\nContent-Disposition: form-data; name="file"; filename="wheel.jpg"\r\n\r\n'
+    body = head.encode() + content + f"\r\n--{edge}--\r\n".encode()
+    kind = f"multipart/form-data; boundary={edge}"
+    answer = web.ask(Request("POST", "/api/v1/files", host, token, body, kind))
+    if answer.status != 200:
+        raise SystemExit(f"the upload answered {answer.status}: {answer.body[:200]!r}")
+    name = str(data_list(answer)[0]["fileHash"])
+    served = web.ask(Request("GET", f"/api/v1/files/{name}", host)).body if fetch else b""
+    return name, served
+
+
+def data_list(answer: Answer) -> list[dict[str, Any]]:
+    """`data` of an upload's answer."""
+    found: list[dict[str, Any]] = json.loads(answer.body)["data"]
+    return found
+
+
+def picture(size: int) -> bytes:
+    """A JPEG of about so many bytes, another each time."""
+    pixels = max(64, int((size * 1.6) ** 0.5))
+    noise = random.Random(time.time_ns())
+    small = Image.frombytes(
+        "RGB", (pixels // 2, pixels // 2), noise.randbytes(3 * (pixels // 2) ** 2)
+    )
+    shot = small.resize((pixels, pixels), Image.Resampling.BICUBIC)
+    low, high = 10, 97
+    best = b""
+    while low <= high:
+        middle = (low + high) // 2
+        out = io.BytesIO()
+        shot.save(out, "JPEG", quality=middle)
+        best = out.getvalue()
+        low, high = (middle + 1, high) if len(best) < size else (low, middle - 1)
+    return best
+
+
+@contextlib.contextmanager
+def nginx(
+    program: str, folder: Path, core: int | None, files: Path, worker: int
+) -> Iterator[tuple[int, int]]:
+    """Ports of an nginx that serves the files itself, and of one that asks the worker first."""
+    plain, front = services.free_port(), services.free_port()
+    place = folder / "nginx"
+    place.mkdir(exist_ok=True)
+    user = "user root;" if os.geteuid() == 0 else ""
+    config = place / "nginx.conf"
+    config.write_text(
+        NGINX.format(
+            folder=place, user=user, worker=worker, plain=plain, front=front, files=files.resolve()
+        )
+    )
+    command = [program, "-p", str(place), "-c", str(config)]
+    with services.Server(
+        "nginx", command, plain, env=dict(os.environ), core=core, log=place / "nginx.log"
+    ):
+        yield plain, front
+
+
+def report(figures: dict[str, Any]) -> str:
+    """A table a person can read."""
+    rates = figures["downloads"]
+    base = rates["nginx"]["per_s"]
+    lines = [
+        f"download of {figures['download_bytes']:,} bytes, {CONNECTIONS} connections, one core"
+    ]
+    for way, seen in rates.items():
+        lines.append(
+            f"  {way:8} {seen['per_s']:8,.0f}/s {seen['per_s'] / base:6.0%} of nginx   "
+            f"p50 {seen['p50_ms']:.1f} ms, p99 {seen['p99_ms']:.1f} ms"
+        )
+    lines.append(f"a photograph of 5 MB, while {MEANWHILE_PER_S:.0f} other requests come a second")
+    for shot in figures["photographs"]:
+        lines.append(
+            f"  {shot['bytes']:,} bytes: upload {shot['upload_ms']:.0f} ms, thumbnail "
+            f"{shot['thumbnail_ms']:.0f} ms after that; others' p99 {shot['others_p99_ms']:.1f} ms"
+        )
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
