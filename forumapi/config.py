@@ -32,11 +32,10 @@ class ConfigError(Exception):
 
 
 def resource(name: str) -> Path:
-    """The path of `docs/...`, `etc/...` or `sql/...`: beside the package in a checkout, else where it was installed."""
-    checkout = Path(__file__).resolve().parent.parent
-    # Beside an installed package stand other packages, which may well have a folder of the same name.
-    if (checkout / "setup.cfg").exists():
-        return checkout / name
+    """The path of `etc/...` or `sql/...`: beside the package in a checkout, else where the package installed it."""
+    checkout = Path(__file__).resolve().parent.parent / name
+    if checkout.exists():
+        return checkout
     return Path(sysconfig.get_path("data")) / "share" / "forumapi" / name
 
 

@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
-from forumapi import __version__, build, cache
+from forumapi import __version__, cache
 from forumapi.db import Query
 from forumapi.errors import ApiError, Unavailable
 from forumapi.fragments import dumps
@@ -99,7 +99,6 @@ class Health:
     def __init__(self, app: App) -> None:
         self._app = app
         self._started = time.time()
-        self._build = build()
         self._is_draining = False
         self._checks = [
             Check("database", self._database, is_required=True, keep_s=0.5),
@@ -157,7 +156,7 @@ class Health:
         return "degraded" if wrong else "ready"
 
     def _version(self, is_private: bool) -> dict[str, Any]:
-        told: dict[str, Any] = {"version": __version__, "build": self._build}
+        told: dict[str, Any] = {"version": __version__}
         if is_private:
             told |= {
                 "pid": os.getpid(),

@@ -10,6 +10,7 @@ import re
 import sys
 from collections.abc import Iterable, Mapping
 from inspect import cleandoc
+from itertools import takewhile
 from typing import Any, Final, NamedTuple, get_args, get_origin
 
 import msgspec
@@ -20,7 +21,7 @@ from forumapi import __version__, itemtypes, scopes
 from forumapi.app import CONVERTERS, NumberConverter
 from forumapi.handler import ANYONE, ANYTHING, Handler, Need, Operation, Param
 from forumapi.paging import DEFAULT_LIMIT, MAX_LIMIT, STEP
-from forumapi.schemas import ErrorDetail, OAuthError
+from forumapi.schemas import TAG_AFTER, ErrorDetail, OAuthError
 
 Routes = Mapping[str, type[Handler]]
 Schema = dict[str, Any]
@@ -736,18 +737,33 @@ def _requiring(keys: tuple[str, ...]) -> Schema:
 def _made(kinds: Mapping[str, Any]) -> tuple[Schema, Schema]:
     """(key -> schema, component name -> schema) of these types."""
     schemas, components = msgspec.json.schema_components(list(kinds.values()), ref_template=_REF)
+    for name, (tag, before) in TAG_AFTER.items():
+        if name in components:
+            _move_behind(components[name]["properties"], tag, before)
     return dict(zip(kinds, schemas, strict=True)), components
 
 
+def _move_behind(properties: dict[str, Any], name: str, before: str) -> None:
+    """Let the property `name` stand behind the one called `before`."""
+    moved = properties.pop(name)
+    for key, value in [*properties.items()]:
+        properties[key] = properties.pop(key, value)
+        if key == before:
+            properties[name] = moved
+
+
 def _names(components: Iterable[str], suffix: str, taken: Iterable[str] = ()) -> dict[str, str]:
-    """Names that OpenAPI allows and a reader can say: `Paged_X_` becomes `PageOfX`."""
+    """Names that OpenAPI allows and a reader can say: `Paged_X_` becomes `PageOfX`, with what several kinds share."""
     found: dict[str, str] = {}
     used = set(taken)
     for name in components:
         nice = name
         if name.startswith("Paged_"):
             inner = name.removeprefix("Paged_").removesuffix("_")
-            nice = "PageOf" + ("Items" if "Entry" in inner else inner)
+            kinds = [kind.rpartition(".")[2] for kind in inner.split("___")]
+            same = takewhile(lambda letters: len(set(letters)) == 1, zip(*kinds, strict=False))
+            shared = "".join(letters[0] for letters in same)
+            nice = "PageOf" + ("Items" if "Entry" in inner else shared)
         nice = re.sub(r"[^A-Za-z0-9]", "", nice.rpartition(".")[2] or nice)
         if nice in used:
             nice += suffix

@@ -76,6 +76,7 @@ from forumapi.handlers.polls import PollHandler, PollsHandler, VotesHandler
 from forumapi.handlers.profiles import (
     ProfileHandler,
     ProfileOptionsHandler,
+    ProfileReadBatchHandler,
     ProfileReadHandler,
     ProfilesHandler,
 )
@@ -103,6 +104,12 @@ from forumapi.handlers.sites import OwnSiteHandler, SiteHandler, SitesHandler
 from forumapi.handlers.status import StatusHandler
 from forumapi.handlers.trending import TrendingHandler
 from forumapi.handlers.users import UserHandler, UsersBatchHandler, UsersHandler
+from forumapi.handlers.watchers import (
+    WatcherByItemHandler,
+    WatcherHandler,
+    WatchersBatchHandler,
+    WatchersHandler,
+)
 from forumapi.handlers.whoami import WhoamiHandler
 
 ROOT: dict[str, type[Handler]] = {
@@ -262,6 +269,7 @@ SITE: dict[str, type[Handler]] = {
     "/api/v1/profiles/<profile:item>/ical": ProfileCalendarHandler,
     "/api/v1/profiles/options": ProfileOptionsHandler,
     "/api/v1/profiles/read": ProfileReadHandler,
+    "/api/v1/profiles/read/batch": ProfileReadBatchHandler,
     "/api/v1/roles": DefaultRolesHandler,
     "/api/v1/roles/<role:role>": RoleHandler,
     "/api/v1/roles/<role:role>/criteria": CriteriaHandler,
@@ -282,6 +290,11 @@ SITE: dict[str, type[Handler]] = {
     "/api/v1/users": UsersHandler,
     "/api/v1/users/<user:item>": UserHandler,
     "/api/v1/users/batch": UsersBatchHandler,
+    "/api/v1/watchers": WatchersHandler,
+    "/api/v1/watchers/<number:watcher>": WatcherHandler,
+    "/api/v1/watchers/batch": WatchersBatchHandler,
+    "/api/v1/watchers/delete": WatcherByItemHandler,
+    "/api/v1/watchers/patch": WatcherByItemHandler,
     "/api/v1/whoami": WhoamiHandler,
     "/oauth/authorize": AuthorizeHandler,
     "/oauth/device": DevicePageHandler,

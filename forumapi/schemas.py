@@ -7,7 +7,7 @@ documents are encoded by their models.
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Generic, Literal, TypeVar
+from typing import Annotated, Any, Final, Generic, Literal, TypeVar
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
@@ -1053,9 +1053,9 @@ class Huddle(Struct, kw_only=True):
 
 
 class HuddleSummaryFlags(Struct, kw_only=True):
-    """What the caller has not read of a huddle."""
+    """What the caller has not read of a huddle; not said in the list of what one follows."""
 
-    unread: bool
+    unread: bool | UnsetType = UNSET
 
 
 class HuddleSummaryMeta(Struct, kw_only=True):
@@ -1144,6 +1144,108 @@ class Ignored(Struct, kw_only=True):
 
     ignored: Paged[
         IgnoredMicrocosm | IgnoredProfile | IgnoredConversation | IgnoredEvent | IgnoredPoll
+    ]
+    meta: LinksMeta
+
+
+# ---------------------------------------------------------------- watchers (discovery 5)
+
+
+class WatchedSite(Struct, kw_only=True, tag_field="itemType", tag="site"):
+    """The caller follows the whole site."""
+
+    id: Id
+    itemTypeId: Annotated[int, Meta(ge=1)]
+    itemId: Id
+    lastNotified: Annotated[Time, Meta(description="0001-01-01T00:00:00Z: never.")]
+    sendEmail: bool
+    sendSMS: bool
+    item: Site
+
+
+class WatchedMicrocosm(Struct, kw_only=True, tag_field="itemType", tag="microcosm"):
+    """The caller follows a microcosm."""
+
+    id: Id
+    itemTypeId: Annotated[int, Meta(ge=1)]
+    itemId: Id
+    lastNotified: Annotated[Time, Meta(description="0001-01-01T00:00:00Z: never.")]
+    sendEmail: bool
+    sendSMS: bool
+    item: MicrocosmSummary
+
+
+class WatchedProfile(Struct, kw_only=True, tag_field="itemType", tag="profile"):
+    """The caller follows a person; `itemId` 0 with `item` null is all people."""
+
+    id: Id
+    itemTypeId: Annotated[int, Meta(ge=1)]
+    itemId: Count
+    lastNotified: Annotated[Time, Meta(description="0001-01-01T00:00:00Z: never.")]
+    sendEmail: bool
+    sendSMS: bool
+    item: ProfileSummary | None
+
+
+class WatchedHuddle(Struct, kw_only=True, tag_field="itemType", tag="huddle"):
+    """The caller follows a huddle."""
+
+    id: Id
+    itemTypeId: Annotated[int, Meta(ge=1)]
+    itemId: Id
+    lastNotified: Annotated[Time, Meta(description="0001-01-01T00:00:00Z: never.")]
+    sendEmail: bool
+    sendSMS: bool
+    item: HuddleSummary
+
+
+class WatchedConversation(Struct, kw_only=True, tag_field="itemType", tag="conversation"):
+    """The caller follows a conversation."""
+
+    id: Id
+    itemTypeId: Annotated[int, Meta(ge=1)]
+    itemId: Id
+    lastNotified: Annotated[Time, Meta(description="0001-01-01T00:00:00Z: never.")]
+    sendEmail: bool
+    sendSMS: bool
+    item: ConversationSummary
+
+
+class WatchedPoll(Struct, kw_only=True, tag_field="itemType", tag="poll"):
+    """The caller follows a poll."""
+
+    id: Id
+    itemTypeId: Annotated[int, Meta(ge=1)]
+    itemId: Id
+    lastNotified: Annotated[Time, Meta(description="0001-01-01T00:00:00Z: never.")]
+    sendEmail: bool
+    sendSMS: bool
+    item: PollSummary
+
+
+class WatchedEvent(Struct, kw_only=True, tag_field="itemType", tag="event"):
+    """The caller follows an event."""
+
+    id: Id
+    itemTypeId: Annotated[int, Meta(ge=1)]
+    itemId: Id
+    lastNotified: Annotated[Time, Meta(description="0001-01-01T00:00:00Z: never.")]
+    sendEmail: bool
+    sendSMS: bool
+    item: EventSummary
+
+
+class Watchers(Struct, kw_only=True):
+    """What the caller follows."""
+
+    watchers: Paged[
+        WatchedSite
+        | WatchedMicrocosm
+        | WatchedProfile
+        | WatchedHuddle
+        | WatchedConversation
+        | WatchedPoll
+        | WatchedEvent
     ]
     meta: LinksMeta
 
@@ -1695,3 +1797,20 @@ class Votes(Struct, kw_only=True):
 
     votes: Paged[Vote]
     meta: LinksMeta
+
+
+# ---------------------------------------------------------------- the order of keys
+
+# A tag is the first property of its struct; where it stands elsewhere on the wire: struct -> (tag, what it follows).
+TAG_AFTER: Final = {
+    one.__name__: ("itemType", "item")
+    for one in (
+        WatchedSite,
+        WatchedMicrocosm,
+        WatchedProfile,
+        WatchedHuddle,
+        WatchedConversation,
+        WatchedPoll,
+        WatchedEvent,
+    )
+}

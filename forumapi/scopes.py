@@ -57,6 +57,7 @@ _RESOURCES: Final[Mapping[str, str]] = {
 _ADDRESSES: Final[Mapping[str, str]] = {
     "/api/v1/profiles/options": "profile",
     "/api/v1/profiles/read": "profile",
+    "/api/v1/profiles/read/batch": "profile",
 }
 # The token that is presented: who it belongs to, and giving it up.
 _OWN_TOKEN: Final = frozenset(("/api/v1/auth", "/api/v1/auth/<token>"))

@@ -58,6 +58,14 @@ BODIES: dict[tuple[str, str], Any] = {
     ("POST", "/api/v1/profiles/<profile:item>/attachments"): {"fileHash": "@file"},
     ("POST", "/api/v1/permission/batch"): [{"itemType": "conversation", "itemId": "@conversation"}],
     ("PUT", "/api/v1/profiles/read"): {"itemType": "conversation", "itemId": "@conversation"},
+    ("PUT", "/api/v1/profiles/read/batch"): [
+        {"itemType": "conversation", "itemId": "@conversation"}
+    ],
+    ("POST", "/api/v1/watchers"): {"itemType": "conversation", "itemId": "@conversation"},
+    ("PUT", "/api/v1/watchers"): {"itemType": "conversation", "itemId": "@conversation"},
+    ("PUT", "/api/v1/watchers/batch"): [{"itemType": "conversation", "itemId": "@conversation"}],
+    ("PATCH", "/api/v1/watchers/batch"): [{"itemType": "conversation", "itemId": "@conversation"}],
+    ("DELETE", "/api/v1/watchers/batch"): [{"itemType": "conversation", "itemId": "@conversation"}],
 }
 DEFAULT_BODIES: dict[str, Any] = {
     "PUT": {
@@ -71,7 +79,12 @@ DEFAULT_BODIES: dict[str, Any] = {
     },
     "PATCH": [{"op": "replace", "path": "/meta/flags/moderated", "value": False}],
 }
-PATCHES = {"/api/v1/profiles/<profile:item>": [{"op": "replace", "path": "/member", "value": True}]}
+PATCHES: dict[str, Any] = {
+    "/api/v1/profiles/<profile:item>": [{"op": "replace", "path": "/member", "value": True}],
+    "/api/v1/watchers/<number:watcher>": {"sendEmail": True},
+    "/api/v1/watchers/delete": {"itemType": "conversation", "itemId": "@conversation"},
+    "/api/v1/watchers/patch": {"itemType": "conversation", "itemId": "@conversation"},
+}
 # Below the roles of a microcosm or of the site: what is sent to each address, by its end.
 CRITERION = {"profileColumn": "commentCount", "predicate": "ge", "value": 3}
 ROLE_BODIES: dict[tuple[str, str], Any] = {
@@ -169,7 +182,15 @@ def test_every_route_answers_every_caller_as_the_table_says(
                     ids |= _role(make, site, at)
                 if "/bans/" in url:
                     ids["id"] = make.ban(make.person(site))
+                if "<number:watcher>" in url:
+                    ((ids["watcher"],),) = make.sql(
+                        "SELECT watcher_id FROM watchers WHERE site_id = %(s)s AND item_id = %(i)s",
+                        s=site.id,
+                        i=make.conversation(site, microcosm=place).id,
+                    )
                 path = url.replace("<method>", "google")
+                if method == "DELETE":
+                    path = path.replace("/delete", "/delete?itemType=conversation&itemId=1")
                 if "/reactions/" in url:
                     path = path.replace("<key:key>", "like")
                 path = _PARAMETER.sub(partial(_id, ids=ids), path)

@@ -15,7 +15,7 @@ from forumapi.handler import ANYONE, LOGIN, OWNER, READ, UPDATE, Handler, Param,
 from forumapi.models import (
     comment,
     journal,
-    locate,
+    locate_many,
     membership,
     people,
     profile,
@@ -363,33 +363,47 @@ class ProfileReadHandler(Handler):
     @needs(LOGIN, body=ReadBody)
     def put(self, ctx: Context) -> Result:
         """Marks an item, a microcosm with all below it, all huddles (`huddle`, 0) or everything else (`site`) read."""
-        tx, site_id, me = ctx.writer, ctx.site.id, ctx.identity.profile_id
-        kind, id = _readable(ctx.body)
-        if kind == itemtypes.SITE:
-            read_mark.mark_site(tx, site_id, me)
-        elif kind == itemtypes.HUDDLE and not id:
-            read_mark.mark_huddles(tx, site_id, me)
-        else:
-            place = locate.find(tx, site_id, ctx.tree, me, kind, id)
-            can = permissions.effective(ctx.identity.who, place.target, ctx.tree)
-            if not place.exists or place.is_hidden or not can & permissions.READ:
-                raise NotFound("There is nothing of that type and id to mark")
-            ids = ctx.tree.nodes[id].subtree if kind == itemtypes.MICROCOSM else (id,)
-            read_mark.mark(tx, site_id, me, kind, ids)
+        _mark(ctx, [_readable(ctx.body)])
         return Done()
 
 
-def _readable(sent: ReadBody) -> tuple[int, int]:
+class ProfileReadBatchHandler(Handler):
+    """Marking several things read: all of them or none."""
+
+    allow = "OPTIONS,PUT"
+
+    @needs(LOGIN, body=list[ReadBody])
+    def put(self, ctx: Context) -> Result:
+        """Marks up to 100 things read."""
+        sent: list[ReadBody] = ctx.body
+        if not 1 <= len(sent) <= read_mark.MOST_AT_ONCE:
+            text = f"must name 1 to {read_mark.MOST_AT_ONCE} things"
+            raise Invalid("body", text, code=OUT_OF_RANGE)
+        _mark(ctx, [_readable(one, f"body[{number}].") for number, one in enumerate(sent)], "body")
+        return Done()
+
+
+def _mark(ctx: Context, things: list[tuple[int, int]], place: str = "") -> None:
+    """Mark things read that the caller may read. Raises NotFound for anything else (R3)."""
+    tx, site_id, who = ctx.writer, ctx.site.id, ctx.identity.who
+    own = [
+        one if one[1] else (itemtypes.SITE, site_id) for one in things
+    ]  # what has no id is one's own
+    locate_many.check_readable(tx, site_id, who, ctx.tree, own, "mark", place=place)
+    read_mark.mark(tx, site_id, ctx.tree, who.profile_id, things)
+
+
+def _readable(sent: ReadBody, place: str = "") -> tuple[int, int]:
     """Type and id of what is to be marked. Raises Invalid."""
     name = sent.itemType.lower() if isinstance(sent.itemType, str) else ""
     kind = itemtypes.BY_NAME.get(name)
     if kind is None or kind.id not in read_mark.MARKABLE:
         names = ", ".join(sorted(itemtypes.name_of(one) for one in read_mark.MARKABLE))
-        raise Invalid("itemType", f"must be one of: {names}")
+        raise Invalid(f"{place}itemType", f"must be one of: {names}")
     if kind.id == itemtypes.SITE:
         return kind.id, 0
     if not isinstance(sent.itemId, int):
-        raise Invalid("itemId", "is required")
+        raise Invalid(f"{place}itemId", "is required")
     if sent.itemId < (0 if kind.id == itemtypes.HUDDLE else 1):
-        raise Invalid("itemId", "must be the id of an item", code=OUT_OF_RANGE)
+        raise Invalid(f"{place}itemId", "must be the id of an item", code=OUT_OF_RANGE)
     return kind.id, sent.itemId

@@ -20,7 +20,7 @@ from forumapi.paging import Paging
 from forumapi.permissions import Target
 
 # The participants of a huddle `i`, by id, with the versions of their documents.
-_PEOPLE: Final = """
+PEOPLE: Final = """
       CROSS JOIN LATERAL (
             SELECT array_agg(h.profile_id ORDER BY h.profile_id) AS ids,
                    array_agg(p.version ORDER BY h.profile_id) AS versions
@@ -52,7 +52,7 @@ PAGE = Query(
       JOIN profiles ia ON ia.site_id = i.site_id AND ia.profile_id = i.created_by
       LEFT JOIN watchers w ON w.site_id = i.site_id AND w.profile_id = %(me)s AND w.item_type_id = 5
                           AND w.item_id = i.item_id
-      {_PEOPLE.strip()}
+      {PEOPLE.strip()}
       LEFT JOIN picked ON true
       LEFT JOIN LATERAL (
             SELECT c.* FROM comments c
@@ -232,7 +232,7 @@ LIST = Query(
       FROM (SELECT count(*) AS total FROM wanted) n
       LEFT JOIN (page i
             JOIN profiles a ON a.site_id = i.site_id AND a.profile_id = i.created_by
-            {_PEOPLE.strip()}) ON true
+            {PEOPLE.strip()}) ON true
       LEFT JOIN profiles l ON l.site_id = i.site_id AND l.profile_id = i.last_comment_by
      ORDER BY i.last_activity DESC, i.item_id DESC""",
 )
@@ -252,7 +252,7 @@ class Entry(NamedTuple):
     last_by_version: int
     participant_ids: list[int]
     participant_versions: list[int]
-    is_unread: bool
+    is_unread: bool | None  # None: not said
     created: datetime.datetime
     last_at: datetime.datetime | None
 
@@ -260,6 +260,15 @@ class Entry(NamedTuple):
     def stamp(self) -> tuple[Any, ...]:
         """Plain data that the summary depends on."""
         return self[:12]
+
+    @property
+    def people(self) -> dict[int, int]:
+        """id -> version of everybody whom the summary shows."""
+        found = dict(zip(self.participant_ids, self.participant_versions, strict=True))
+        found[self.author_id] = self.author_version
+        if self.last_id:
+            found[self.last_by] = self.last_by_version
+        return found
 
 
 def own(
@@ -290,15 +299,13 @@ def summaries(tx: Reader, documents: Documents, site_id: int, entries: Sequence[
     """The JSON array of some huddles as lists show them (content 8.4)."""
     versions: dict[int, int] = {}
     for entry in entries:
-        versions[entry.author_id] = entry.author_version
-        if entry.last_id:
-            versions[entry.last_by] = entry.last_by_version
-        versions.update(zip(entry.participant_ids, entry.participant_versions, strict=True))
+        versions |= entry.people
     people = documents.fetch(tx, site_id, {profile.SUMMARY: versions})[profile.SUMMARY]
-    return b"[%b]" % b",".join([_summary(entry, people) for entry in entries])
+    return b"[%b]" % b",".join([summary(entry, people) for entry in entries])
 
 
-def _summary(entry: Entry, people: dict[int, Fragment]) -> bytes:
+def summary(entry: Entry, people: dict[int, Fragment]) -> bytes:
+    """A huddle as lists show it (content 8.4). `people` holds everybody of `entry.people`."""
     data: dict[str, Any] = {
         "id": entry.id,
         "title": entry.title,
@@ -312,7 +319,7 @@ def _summary(entry: Entry, people: dict[int, Fragment]) -> bytes:
     data["meta"] = {
         "created": fragments.when(entry.created),
         "createdBy": _person(people, entry.author_id),
-        "flags": {"unread": entry.is_unread},
+        "flags": {} if entry.is_unread is None else {"unread": entry.is_unread},
         "links": [{"rel": "self", "href": itemtypes.href(itemtypes.HUDDLE, entry.id)}],
     }
     return dumps(data)

@@ -7,13 +7,12 @@ from typing import Any, Final, NamedTuple
 
 from forumapi import itemtypes
 from forumapi.db import Query, Reader, Row, Transaction
-from forumapi.errors import Invalid, NotFound
+from forumapi.errors import Invalid
 from forumapi.fragments import Fragment, dumps
-from forumapi.models import item, locate, microcosm, profile, read_mark
-from forumapi.models.locate import Place
+from forumapi.models import item, locate_many, microcosm, profile, read_mark
 from forumapi.models.microcosm import Child
 from forumapi.paging import Paging
-from forumapi.permissions import READ, Target, Tree, View, Who, effective
+from forumapi.permissions import Tree, View, Who
 
 # What can be ignored (I1).
 IGNORABLE: Final = frozenset(
@@ -32,20 +31,6 @@ LISTED: Final = (itemtypes.CONVERSATION, itemtypes.EVENT, itemtypes.POLL)
 MOST: Final = 1_000
 # Entries of one batch.
 MOST_AT_ONCE: Final = 100
-
-# Which of the things named are there, and what their permission is asked for. Microcosms are in the tree already.
-CANDIDATES = Query(
-    "ignore.candidates",
-    """
-    SELECT w.item_type_id, w.item_id, p.profile_id IS NOT NULL OR i.item_id IS NOT NULL,
-           coalesce(i.microcosm_id, 0), coalesce(i.created_by, 0), coalesce(i.is_deleted OR i.is_moderated, false),
-           EXISTS (SELECT 1 FROM huddle_participants h
-                    WHERE i.item_type_id = 5 AND h.site_id = i.site_id AND h.item_id = i.item_id
-                      AND h.profile_id = %(me)s)
-      FROM unnest(%(types)s::smallint[], %(ids)s::bigint[]) AS w (item_type_id, item_id)
-      LEFT JOIN profiles p ON w.item_type_id = 3 AND p.site_id = %(site_id)s AND p.profile_id = w.item_id
-      LEFT JOIN items i ON i.site_id = %(site_id)s AND i.item_id = w.item_id AND i.item_type_id = w.item_type_id""",
-)
 
 # How many there are then: what stood before, and what was added.
 ADD = Query(
@@ -128,15 +113,11 @@ def add(
     `place` names the list they came in, for messages. Raises NotFound for what the caller may not read (P-37), Invalid
     for the caller themselves and beyond the most that a profile may ignore. All or nothing.
     """
-    places = _places(tx, site_id, who.profile_id, tree, things)
     for number, thing in enumerate(things):
-        field = f"{place}[{number}].itemId" if place else "itemId"
         if thing == (itemtypes.PROFILE, who.profile_id):
+            field = f"{place}[{number}].itemId" if place else "itemId"
             raise Invalid(field, "is yourself, whom you can't ignore")
-        found = places[thing]
-        readable = effective(who, found.target, tree) & READ
-        if not found.exists or found.is_hidden or not readable:
-            raise NotFound(f"{field}: there is nothing of that type and id to ignore")
+    locate_many.check_readable(tx, site_id, who, tree, things, "ignore", place=place)
     if tx.value(ADD, site_id=site_id, me=who.profile_id, **_arrays(things)) > MOST:
         raise Invalid(place, f"A profile can ignore at most {MOST} things")
     _recount(tx, site_id, who.profile_id, things)
@@ -156,30 +137,6 @@ def _recount(tx: Transaction, site_id: int, me: int, things: Sequence[Named]) ->
     """Huddles that are ignored, or in which only ignored people wrote, are not unread (I2, discovery 7.5)."""
     if any(one.item_type in (itemtypes.PROFILE, itemtypes.HUDDLE) for one in things):
         read_mark.count_huddles(tx, site_id, [me])
-
-
-def _places(
-    tx: Reader, site_id: int, me: int, tree: Tree, things: Sequence[Named]
-) -> dict[Named, Place]:
-    """Where the things are, in one statement however many there are."""
-    found = {
-        one: locate.find(tx, site_id, tree, me, *one)
-        for one in things
-        if one.item_type == itemtypes.MICROCOSM
-    }
-    rest = [one for one in things if one.item_type != itemtypes.MICROCOSM]
-    rows = tx.rows(CANDIDATES, site_id=site_id, me=me, **_arrays(rest)) if rest else []
-    for item_type, item_id, exists, microcosm_id, author_id, is_hidden, is_participant in rows:
-        target = Target(
-            item_type,
-            item_id,
-            microcosm_id,
-            (item_id if item_type == itemtypes.PROFILE else author_id,) if exists else (),
-            is_participant=is_participant,
-        )
-        hidden = is_hidden or not locate.is_live(tree, microcosm_id)
-        found[Named(item_type, item_id)] = Place(target, exists, hidden)
-    return found
 
 
 # ---------------------------------------------------------------- the list

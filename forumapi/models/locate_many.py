@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import Final
 
 from forumapi import itemtypes
 from forumapi.db import Query, Reader
+from forumapi.errors import NotFound
 from forumapi.models import comment, locate
-from forumapi.permissions import Target, Tree
+from forumapi.models.locate import Place
+from forumapi.permissions import READ, Target, Tree, Who, effective
 
 # Each branch is the statement of models/locate.py for its types: (type, id, microcosm, owner, whether others wrote,
 # whether the caller takes part, the type that a comment is on).
@@ -58,6 +60,20 @@ MANY = Query(
      WHERE a.type = 19""",
 )
 
+# Which of some people and items are there, hidden or not, and what their permission is asked for.
+PLACES = Query(
+    "locate.places",
+    """
+    SELECT w.item_type_id, w.item_id, p.profile_id IS NOT NULL OR i.item_id IS NOT NULL,
+           coalesce(i.microcosm_id, 0), coalesce(i.created_by, 0), coalesce(i.is_deleted OR i.is_moderated, false),
+           EXISTS (SELECT 1 FROM huddle_participants h
+                    WHERE i.item_type_id = 5 AND h.site_id = i.site_id AND h.item_id = i.item_id
+                      AND h.profile_id = %(me)s)
+      FROM unnest(%(types)s::smallint[], %(ids)s::bigint[]) AS w (item_type_id, item_id)
+      LEFT JOIN profiles p ON w.item_type_id = 3 AND p.site_id = %(site_id)s AND p.profile_id = w.item_id
+      LEFT JOIN items i ON i.site_id = %(site_id)s AND i.item_id = w.item_id AND i.item_type_id = w.item_type_id""",
+)
+
 # What is known without asking the database.
 _KNOWN: Final = frozenset((itemtypes.SITE, itemtypes.MICROCOSM))
 
@@ -101,3 +117,50 @@ def _target(
         others_wrote=others_wrote,
         is_participant=is_participant,
     )
+
+
+def places(
+    tx: Reader, site_id: int, tree: Tree, me: int, named: Collection[tuple[int, int]]
+) -> dict[tuple[int, int], Place]:
+    """(type, id) -> where it is, for sites, microcosms, profiles and items. One statement, or none."""
+    asked = sorted(one for one in set(named) if one[0] not in _KNOWN)
+    found: dict[tuple[int, int], Place] = {}
+    for kind, id in set(named) - set(asked):
+        found[kind, id] = locate.find(tx, site_id, tree, me, kind, id)
+    if not asked:
+        return found
+    types, ids = zip(*asked, strict=True)
+    rows = tx.rows(PLACES, site_id=site_id, me=me, types=types, ids=ids)
+    for kind, id, exists, microcosm_id, author_id, is_hidden, is_participant in rows:
+        target = Target(
+            kind,
+            id,
+            microcosm_id,
+            (id if kind == itemtypes.PROFILE else author_id,) if exists else (),
+            is_participant=is_participant,
+        )
+        hidden = is_hidden or not locate.is_live(tree, microcosm_id)
+        found[kind, id] = Place(target, exists, hidden)
+    return found
+
+
+def check_readable(
+    tx: Reader,
+    site_id: int,
+    who: Who,
+    tree: Tree,
+    things: Sequence[tuple[int, int]],
+    verb: str,
+    *,
+    place: str = "",
+) -> None:
+    """Raises NotFound unless all of these are there, live, and `who` may read them; the same for whatever is wrong.
+
+    `verb` is what was to be done with them and `place` the list they came in, for messages.
+    """
+    found = places(tx, site_id, tree, who.profile_id, things)
+    for number, thing in enumerate(things):
+        where = found[thing]
+        if not where.exists or where.is_hidden or not effective(who, where.target, tree) & READ:
+            field = f"{place}[{number}].itemId" if place else "itemId"
+            raise NotFound(f"{field}: there is nothing of that type and id to {verb}")

@@ -149,10 +149,9 @@ PAGE = Query(
 _HEAD: Final = item.SUMMARY_WIDTH + item.TIMES_WIDTH
 _HEAD_STAMPED: Final = 10
 
-# Child microcosms with everything of their subtrees, one row each, from base counters and unfolded deltas.
-CHILDREN = Query(
-    "microcosm.children",
-    f"""
+# Child microcosms with everything of their subtrees, one row each, from base counters and unfolded deltas. The last
+# column is the viewer's alone: null in what is kept of a page.
+_CHILDREN: Final = f"""
     WITH place AS (
         SELECT u.id, u.top, u.is_child, u.pos
           FROM unnest(%(ids)s::bigint[], %(tops)s::bigint[], %(kids)s::boolean[]) WITH ORDINALITY
@@ -174,13 +173,14 @@ CHILDREN = Query(
     grouped AS (
         SELECT c.top, sum(c.items)::int AS items, sum(c.comments)::int AS comments,
                (array_agg(c.item_id ORDER BY c.activity DESC) FILTER (WHERE c.item_id IS NOT NULL))[1] AS item_id,
-               coalesce(array_agg(c.id ORDER BY c.comments DESC, c.pos) FILTER (WHERE c.is_child), '{{}}') AS children
+               coalesce(array_agg(c.id ORDER BY c.comments DESC, c.pos) FILTER (WHERE c.is_child),
+                        ARRAY[]::bigint[]) AS children
           FROM counted c
          GROUP BY c.top)
     SELECT {item.SUMMARY_COLUMNS},
            {item.SUMMARY_TIMES},
            g.top, m.version, m.created_by, ma.version, g.items, g.comments, g.children,
-           g.item_id IS NOT NULL AND i.item_id IS NULL
+           g.item_id IS NOT NULL AND i.item_id IS NULL, {{mine}}
       FROM grouped g
       JOIN microcosms m ON m.site_id = %(site_id)s AND m.microcosm_id = g.top
       JOIN profiles ma ON ma.site_id = m.site_id AND ma.profile_id = m.created_by
@@ -188,23 +188,24 @@ CHILDREN = Query(
                        AND NOT i.is_moderated
       LEFT JOIN profiles a ON a.site_id = i.site_id AND a.profile_id = i.created_by
       LEFT JOIN profiles l ON l.site_id = i.site_id AND l.profile_id = i.last_comment_by
-      LEFT JOIN item_views v ON v.site_id = i.site_id AND v.item_id = i.item_id""",
-)
+      LEFT JOIN item_views v ON v.site_id = i.site_id AND v.item_id = i.item_id"""
+CHILDREN = Query("microcosm.children", _CHILDREN.format(mine="NULL::text"))
+CHILDREN_OF_MINE = Query("microcosm.children_of_mine", _CHILDREN.format(mine=details.MINE))
 
-# The most recently active item of a subtree for a viewer who ignores the one that the counters name.
-LATEST = Query(
-    "microcosm.latest",
-    f"""
-    SELECT {item.SUMMARY_COLUMNS}, {item.SUMMARY_TIMES}
-      FROM (SELECT one.* FROM unnest(%(ids)s::bigint[]) AS u (id)
+# The most recently active item of each subtree for a viewer who ignores the one that the counters name.
+_LATEST: Final = f"""
+    SELECT {item.SUMMARY_COLUMNS}, {item.SUMMARY_TIMES}, {{mine}}, i.top
+      FROM (SELECT DISTINCT ON (u.top) u.top, one.*
+              FROM unnest(%(ids)s::bigint[], %(tops)s::bigint[]) AS u (id, top)
               CROSS JOIN LATERAL (
                   SELECT i.* FROM items i
                    WHERE i.site_id = %(site_id)s AND i.microcosm_id = u.id AND NOT i.is_deleted AND NOT i.is_moderated
                      AND i.item_type_id IN (6, 9) AND {_NOT_IGNORED}
                    ORDER BY i.last_activity DESC LIMIT 1) one
-             ORDER BY one.last_activity DESC LIMIT 1) i
-      {item.SUMMARY_JOINS}""",
-)
+             ORDER BY u.top, one.last_activity DESC) i
+      {item.SUMMARY_JOINS}"""
+LATEST = Query("microcosm.latest", _LATEST.format(mine="NULL::text"))
+LATEST_OF_MINE = Query("microcosm.latest_of_mine", _LATEST.format(mine=details.MINE))
 
 _ALL_READ: Final = """(SELECT p.all_read_at FROM profiles p
                         WHERE p.site_id = %(site_id)s AND p.profile_id = %(me)s)"""
@@ -274,6 +275,18 @@ class Child(NamedTuple):
     children: list[int]  # by own comment count
     latest: Row | None  # SUMMARY_COLUMNS of the most recently active item
     times: Row
+    mine: str | None = None  # what only the viewer sees of that item (models/details.py)
+
+
+class Latest(NamedTuple):
+    """The most recently active item of a child, as its fields of that name say it."""
+
+    latest: Row | None
+    times: Row
+    mine: str | None
+
+
+NOTHING: Final = Latest(None, (), None)
 
 
 class Head(NamedTuple):
@@ -349,9 +362,7 @@ class Seen(NamedTuple):
     unread_items: list[bool]  # of head.items
     unread_children: frozenset[int]
     is_unread: bool  # anything in it or below it
-    latest: dict[
-        int, tuple[Row, Row] | None
-    ]  # of children whose latest item the viewer ignores, the one before it
+    latest: dict[int, Latest]  # of children whose latest item the viewer ignores, the one before it
 
     @property
     def stamp(self) -> Any:
@@ -366,7 +377,7 @@ class Seen(NamedTuple):
             self.viewer.send_email,
             self.viewer.send_sms,
             sorted(self.viewer.mine.items()),
-            [(id, row and row[0]) for id, row in sorted(self.latest.items())],
+            [(id, one.latest, one.mine) for id, one in sorted(self.latest.items())],
         )
 
 
@@ -453,30 +464,70 @@ def _read(tx: Reader, place: Place) -> Kept[Head] | None:
 
 
 def children(
-    tx: Reader, site_id: int, tree: Tree, listable: View, tops: Sequence[int]
+    tx: Reader, site_id: int, tree: Tree, listable: View, tops: Sequence[int], me: int = 0
 ) -> dict[int, Child]:
-    """The child microcosms `tops`, each with its `listable` subtree."""
+    """The child microcosms `tops`, each with its `listable` subtree, as `me` sees them; 0: anybody."""
     if not tops:
         return {}
     ids, owners, kids = _subtrees(tree, listable, [(top, top) for top in tops])
     found: dict[int, Child] = {}
-    for row in tx.rows(CHILDREN, site_id=site_id, ids=ids, tops=owners, kids=kids):
-        *columns, is_hidden = row[_HEAD:]
+    hidden: list[int] = []
+    given = {"site_id": site_id, "ids": ids, "tops": owners, "kids": kids}
+    rows = tx.rows(CHILDREN_OF_MINE, me=me, **given) if me else tx.rows(CHILDREN, **given)
+    for row in rows:
+        *columns, is_hidden, mine = row[_HEAD:]
         latest: Row | None = row[: item.SUMMARY_WIDTH] if row[0] is not None else None
         times = row[item.SUMMARY_WIDTH : _HEAD]
         if is_hidden:
-            latest, times = _latest(tx, site_id, tree, listable, columns[0], []) or (None, ())
-        found[columns[0]] = Child._make((*columns, latest, times))
+            hidden.append(columns[0])
+        found[columns[0]] = Child._make((*columns, latest, times, mine))
+    for id, latest in _latest(tx, site_id, tree, listable, hidden, [], me).items():
+        found[id] = found[id]._replace(**latest._asdict())
+    return found
+
+
+def watched(
+    tx: Reader,
+    site_id: int,
+    tree: Tree,
+    view: View,
+    tops: Sequence[int],
+    me: int,
+    ignored_microcosms: list[int],
+    ignored_items: Sequence[int],
+) -> dict[int, Child]:
+    """The microcosms `tops` with the latest item that `me` sees, who ignores these."""
+    found = children(tx, site_id, tree, view, tops, me)
+    listable = places.visible(view, tree, ignored_microcosms)
+    quiet = [
+        child.id
+        for child in found.values()
+        if child.latest is not None
+        and (child.latest[0] in ignored_items or child.latest[3] not in listable.set)
+    ]
+    before = _latest(tx, site_id, tree, listable, quiet, ignored_items, me)
+    for id in quiet:
+        found[id] = found[id]._replace(**before.get(id, NOTHING)._asdict())
     return found
 
 
 def _latest(
-    tx: Reader, site_id: int, tree: Tree, listable: View, top: int, ignored: Sequence[int]
-) -> tuple[Row, Row] | None:
-    """The most recently active item at or below `top` for one who ignores these."""
-    inside = [id for id in tree.nodes[top].subtree if id in listable.set]
-    row = tx.row(LATEST, site_id=site_id, ignored=ignored, ids=inside)
-    return (row[: item.SUMMARY_WIDTH], row[item.SUMMARY_WIDTH :]) if row else None
+    tx: Reader,
+    site_id: int,
+    tree: Tree,
+    listable: View,
+    tops: Sequence[int],
+    ignored: Sequence[int],
+    me: int,
+) -> dict[int, Latest]:
+    """The most recently active item at or below each of `tops`, where there is one, for `me`, who ignores these."""
+    if not tops:
+        return {}
+    ids, owners, _ = _subtrees(tree, listable, [(top, top) for top in tops])
+    width = item.SUMMARY_WIDTH
+    given = {"site_id": site_id, "ids": ids, "tops": owners, "ignored": ignored}
+    rows = tx.rows(LATEST_OF_MINE, me=me, **given) if me else tx.rows(LATEST, **given)
+    return {row[-1]: Latest(row[:width], row[width:-2], row[-2]) for row in rows}
 
 
 def _viewer(tx: Reader, place: Place, found: Kept[Head]) -> tuple[bool, Viewer]:
@@ -508,12 +559,15 @@ def _seen(tx: Reader, place: Place, head: Head, viewer: Viewer | None) -> Seen:
     ]
     unread: set[int] = set()
     unsure: list[int] = []
-    latest: dict[int, tuple[Row, Row] | None] = {}
+    quiet = [
+        child.id
+        for child in head.shown
+        if child.latest is not None and child.latest[0] in place.ignored
+    ]
+    before = _latest(tx, place.site_id, place.tree, place.listable, quiet, place.ignored, place.me)
+    latest = {id: before.get(id, NOTHING) for id in quiet}
     for child in head.shown:
-        if child.latest is not None and child.latest[0] in place.ignored:
-            latest[child.id] = _latest(
-                tx, place.site_id, place.tree, place.listable, child.id, place.ignored
-            )
+        if child.id in latest:
             unsure.append(child.id)
         elif child.latest is not None and viewer.is_unread(child.latest, child.times):
             unread.add(child.id)
@@ -608,7 +662,9 @@ def child_summary(
     links = b",".join([places.child_link(tree, view, id) for id in below])
     recent = b""
     if child.latest is not None:
-        latest = item.summary(child.latest, child.times, people, tree, view, unread=None)
+        latest = item.summary(
+            child.latest, child.times, people, tree, view, unread=None, mine=child.mine
+        )
         recent = b',"mostRecentUpdate":' + item.container(child.latest[1], latest)
     flag = b"" if unread is None else b',"unread":true' if unread else b',"unread":false'
     return fragments.fill(
@@ -658,7 +714,7 @@ def _entry(
     unread: bool,
 ) -> bytes:
     """A child's list entry; the one made last for this view if nothing that it shows has changed since."""
-    key = ("entry", child.id, unread)
+    key = ("entry", child.id, unread, child.mine)
     made: tuple[Child, bytes] | None = view.cache.get(key)
     if made is not None and made[0] == child:
         return made[1]
@@ -670,10 +726,11 @@ def _entry(
 
 def _shown(seen: Seen, child: Child) -> Child:
     """The child with the latest item that this viewer sees."""
-    if child.id not in seen.latest:
-        return child
-    latest, times = seen.latest[child.id] or (None, ())
-    return child._replace(latest=latest, times=times)
+    if child.id in seen.latest:
+        return child._replace(**seen.latest[child.id]._asdict())
+    if seen.viewer is not None and child.latest is not None and seen.viewer.mine:
+        return child._replace(mine=seen.viewer.mine.get(child.latest[0]))
+    return child
 
 
 def wanted(seen: Seen) -> dict[Any, dict[int, int]]:

@@ -7,14 +7,15 @@ from typing import Final
 
 from forumapi import itemtypes
 from forumapi.db import Query, Transaction
+from forumapi.permissions import Tree
 
 MARK = Query(
     "read_mark.mark",
     """
     INSERT INTO read_marks AS r (site_id, profile_id, item_type_id, item_id, read_at)
-    SELECT %(site_id)s, %(me)s, %(item_type)s, marked.id, now()
-      FROM unnest(%(ids)s::bigint[]) AS marked (id)
-     ORDER BY marked.id
+    SELECT DISTINCT %(site_id)s::bigint, %(me)s::bigint, m.item_type_id, m.item_id, now()
+      FROM unnest(%(types)s::smallint[], %(ids)s::bigint[]) AS m (item_type_id, item_id)
+     ORDER BY m.item_type_id, m.item_id
         ON CONFLICT (site_id, profile_id, item_type_id, item_id) DO UPDATE
        SET read_at = greatest(r.read_at, EXCLUDED.read_at)""",
 )
@@ -86,6 +87,9 @@ COUNT_HUDDLES = Query(
      WHERE n.site_id = %(site_id)s AND n.profile_id = ANY(%(profile_ids)s::bigint[])""",
 )
 
+# Entries of one batch.
+MOST_AT_ONCE: Final = 100
+
 MARKABLE: Final = frozenset(
     {
         itemtypes.SITE,
@@ -98,22 +102,28 @@ MARKABLE: Final = frozenset(
 )
 
 
-def mark(tx: Transaction, site_id: int, me: int, item_type: int, ids: Sequence[int]) -> None:
-    """These items, or microcosms, are read now."""
-    tx.run(MARK, site_id=site_id, me=me, item_type=item_type, ids=ids)
-    if item_type == itemtypes.HUDDLE:
+def mark(
+    tx: Transaction, site_id: int, tree: Tree, me: int, things: Sequence[tuple[int, int]]
+) -> None:
+    """These things, each with its type, are read now: items, microcosms of the site with all below them, everything on
+    the site but huddles (type site), or all huddles (type huddle, id 0). Asks no permission."""
+    marks: list[tuple[int, int]] = []
+    for kind, id in things:
+        if kind == itemtypes.MICROCOSM:
+            marks += [(kind, below) for below in tree.nodes[id].subtree]
+        elif kind != itemtypes.SITE and id:
+            marks.append((kind, id))
+    if any(kind == itemtypes.SITE for kind, _ in things):
+        tx.run(MARK_SITE, site_id=site_id, me=me)
+        marks = [one for one in marks if one[0] == itemtypes.HUDDLE]
+    if (itemtypes.HUDDLE, 0) in things:
+        tx.run(MARK_HUDDLES, site_id=site_id, me=me)
+        marks = [one for one in marks if one[0] != itemtypes.HUDDLE]
+    if marks:
+        types, ids = zip(*marks, strict=True)
+        tx.run(MARK, site_id=site_id, me=me, types=types, ids=ids)
+    if any(kind == itemtypes.HUDDLE for kind, _ in things):
         count_huddles(tx, site_id, [me])
-
-
-def mark_site(tx: Transaction, site_id: int, me: int) -> None:
-    """Everything on the site except huddles is read now."""
-    tx.run(MARK_SITE, site_id=site_id, me=me)
-
-
-def mark_huddles(tx: Transaction, site_id: int, me: int) -> None:
-    """All huddles are read now."""
-    tx.run(MARK_HUDDLES, site_id=site_id, me=me)
-    count_huddles(tx, site_id, [me])
 
 
 def count_huddles(tx: Transaction, site_id: int, profile_ids: Sequence[int]) -> None:

@@ -542,3 +542,49 @@ def test_what_cannot_be_read_or_named_is_not_marked(stage: Stage, site: Site) ->
     ):
         assert read(stage, site.newcomer, kind, unfit) == 400
     assert read(stage, None, "site", site=site) == 403
+
+
+def test_several_things_are_marked_at_once_or_none(stage: Stage, site: Site) -> None:
+    me, make = site.newcomer, stage.make
+    place = make.microcosm(site)
+    talk, event = make.conversation(site), make.event(site)
+    huddle = stage.huddle(site.member, me)
+    make.comment(huddle, by=site.member)
+    batch = [
+        {"itemType": "microcosm", "itemId": place.id},
+        {"itemType": "conversation", "itemId": talk.id},
+        {"itemType": "event", "itemId": event.id},
+        {"itemType": "event", "itemId": event.id},
+        {"itemType": "huddle", "itemId": huddle.id},
+    ]
+    missing = {"itemType": "conversation", "itemId": 999999999}
+
+    refused = stage.put("/profiles/read/batch", [*batch, missing], by=me)
+    assert refused.status == 404
+    assert "body[5].itemId" in refused.error
+    assert marks(stage, me) == []
+
+    assert stage.put("/profiles/read/batch", batch, by=me).status == 200
+    assert marks(stage, me) == [(2, place.id), (5, huddle.id), (6, talk.id), (9, event.id)]
+
+    everything = [{"itemType": "site"}, {"itemType": "huddle", "itemId": 0}, batch[1], batch[4]]
+    assert stage.put("/profiles/read/batch", everything, by=me).status == 200
+    assert marks(stage, me) == []
+    assert stage.get("/whoami", by=me).data["meta"]["stats"][0]["value"] == 0
+
+
+def test_a_batch_of_marks_costs_as_much_as_one_and_has_an_end(stage: Stage, site: Site) -> None:
+    things = [
+        {"itemType": "conversation", "itemId": stage.make.conversation(site).id} for _ in range(10)
+    ]
+    stage.get("/whoami", by=site.newcomer)
+    one = stage.put("/profiles/read/batch", things[:1], by=site.newcomer)
+    many = stage.put("/profiles/read/batch", things, by=site.newcomer)
+    assert (one.status, many.status) == (200, 200)
+    assert one.statements == many.statements
+    for batch in ([], [things[0]] * 101):
+        assert stage.put("/profiles/read/batch", batch, by=site.newcomer).status == 400
+    unfit = stage.put("/profiles/read/batch", [things[0], {"itemType": "zebra"}], by=site.newcomer)
+    assert unfit.status == 400
+    assert "body[1].itemType" in unfit.error
+    assert stage.put("/profiles/read/batch", things, site=site).status == 403

@@ -312,6 +312,26 @@ def event_and_poll(scene: Scene) -> None:
     scene.world.write("PUT", "profiles/read", body, by=scene.member1, expect=200)
 
 
+def watched_things(scene: Scene) -> None:
+    """member1 watches a thread, and no more."""
+    scene.watch(scene.member1, scene.world.other_thread, email=False)
+    scene.ids["watchers/14360"] = scene.watcher_of(scene.member1, scene.world.other_thread)
+
+
+def watching_much(scene: Scene) -> None:
+    """member1 watches two pages of conversations."""
+    for conversation in scene.world.in_forum[:36]:
+        scene.watch(scene.member1, conversation, email=False)
+
+
+def watching_more(scene: Scene) -> None:
+    """member1 watches a section with a commented event that they come to, and many people."""
+    event_and_poll(scene)
+    scene.watch(scene.member1, scene.member1.id, email=False, item_type="profile")
+    for _ in range(30):
+        scene.watch(scene.member1, scene.stranger(), email=False, item_type="profile")
+
+
 def own_poll(scene: Scene) -> None:
     """A poll of member1's, already closed; it came in by another way, so member1 does not watch it."""
     scene.ids["polls/1"] = scene.poll(scene.member1)
@@ -401,6 +421,8 @@ CASES: Mapping[str, Situation] = {
     "OPTIONS-user": standing,
     "OPTIONS-users": standing,
     "OPTIONS-users-batch": standing,
+    "OPTIONS-watcher": standing,
+    "OPTIONS-watchers": standing,
     "OPTIONS-whoami": standing,
     "POST-auth": standing,
     "POST-auth-badassertion": standing,
@@ -425,6 +447,8 @@ CASES: Mapping[str, Situation] = {
     "member-DELETE-ignored-conversation": ignored_conversation,
     "member-DELETE-ignored-microcosm": ignored_things,
     "member-DELETE-ignored-profile": ignored_things,
+    "member-DELETE-watcher-byid": watched_things,
+    "member-DELETE-watcher-byitem": watched_things,
     "member-GET-attendee": answered_event,
     "member-GET-attendee-404": answered_event,
     "member-GET-attendees": answered_event,
@@ -498,6 +522,9 @@ CASES: Mapping[str, Situation] = {
     "member-GET-sites-on-subdomain": standing,
     "member-GET-trending": trending,
     "member-GET-user-self": own_language,
+    "member-GET-watcher": watched_things,
+    "member-GET-watchers": watching_much,
+    "member-GET-watchers-after": watching_more,
     "member-GET-whoami": standing,
     "member-GET-whoami-avatar": own_avatar,
     "member-GET-whoami-is-member": made_member,
@@ -505,6 +532,7 @@ CASES: Mapping[str, Situation] = {
     "member-PATCH-conversation-open": own_conversation,
     "member-PATCH-conversation-sticky": own_conversation,
     "member-PATCH-profile-member": standing,
+    "member-PATCH-watcher": watched_things,
     "member-POST-comment": without_content,
     "member-POST-comment-attachment": uploaded_file,
     "member-POST-comment-attachment-unknown": uploaded_file,
@@ -543,6 +571,9 @@ CASES: Mapping[str, Situation] = {
     "member-POST-profile-attachment": uploaded_file,
     "member-POST-role": standing,
     "member-POST-users-batch": standing,
+    "member-POST-watcher-conversation": standing,
+    "member-POST-watcher-microcosm": standing,
+    "member-POST-watcher-noitemtype": standing,
     "member-PUT-attendee": answered_event,
     "member-PUT-attendees": edited_event,
     "member-PUT-attendees-badrsvp": edited_event,
@@ -575,6 +606,7 @@ CASES: Mapping[str, Situation] = {
     "member-PUT-profiles-read-microcosm": standing,
     "member-PUT-site": standing,
     "member-PUT-site-menu": standing,
+    "member-PUT-watcher": watched_things,
     "method-override-header": standing,
     "method-override-query": standing,
     "rootsite-POST-sites-disallowed": standing,
@@ -623,7 +655,6 @@ ROUTE_OF: Mapping[str, str] = {
     "resolve": "/api/v1/resolve",
     "search": "/api/v1/search",
     "updates": "/api/v1/updates",
-    "watchers": "/api/v1/watchers",
 }
 """An address of each later resource; once it is routed, its recordings are due."""
 
@@ -670,20 +701,6 @@ LATER: Mapping[str, tuple[str, ...]] = {
         "member-GET-updates-preferences",
         "member-GET-updates-preferences-after",
         "member-PUT-updates-preference-1",
-    ),
-    "watchers": (
-        "OPTIONS-watcher",
-        "OPTIONS-watchers",
-        "member-DELETE-watcher-byid",
-        "member-DELETE-watcher-byitem",
-        "member-GET-watcher",
-        "member-GET-watchers",
-        "member-GET-watchers-after",
-        "member-PATCH-watcher",
-        "member-POST-watcher-conversation",
-        "member-POST-watcher-microcosm",
-        "member-POST-watcher-noitemtype",
-        "member-PUT-watcher",
     ),
 }
 """What is not replayed yet, by the resource that it waits for."""

@@ -77,7 +77,8 @@ class World:
             for forum in forums[section]:
                 self._commented(forum)
         self.busy_in_section = [self._commented(self.section) for _ in range(50)][-1]
-        self.busy_in_forum = [self._commented(self.forum) for _ in range(CONVERSATIONS)][-1]
+        self.in_forum = [self._commented(self.forum) for _ in range(CONVERSATIONS)]
+        self.busy_in_forum = self.in_forum[-1]
         self.other_thread, _ = self._thread(self.section_with_thread, THREAD)
         self.followed, self.early_comment_followed = self._thread(self.forum, THREAD)
         self.thread, self.early_comment = self._thread(self.forum, THREAD)
@@ -314,6 +315,15 @@ class Scene:
             item=item,
             email=email,
         )
+
+    def watcher_of(self, person: Person, item: int) -> int:
+        """The id of a person's watcher of an item."""
+        ((id,),) = self.world.make.sql(
+            "SELECT watcher_id FROM watchers WHERE profile_id = %(profile)s AND item_id = %(item)s",
+            profile=person.id,
+            item=item,
+        )
+        return int(id)
 
     def ignore(self, person: Person, item_type: str, item: int) -> None:
         """Makes a person ignore an item."""
