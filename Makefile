@@ -81,9 +81,8 @@ routes: $(STAMP) ## write the table of routes into tests/saved/routes.txt
 	@mkdir -p tests/saved
 	@$(BIN)/python -m forumapi routes > tests/saved/routes.txt
 
-dist: $(STAMP) ## build the wheel into dist/
-	@$(BIN)/python -m pip wheel --quiet --disable-pip-version-check --no-build-isolation --no-deps -w dist .
-	@ls -1 dist/*.whl
+dist: $(STAMP) ## build dist/forumapi, the platform as one file, and the bill of what is in it
+	@scripts/dist
 
 clean: ## remove what was built; data under ./var stays
 	@rm -rf dist build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

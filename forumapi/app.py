@@ -27,6 +27,7 @@ from forumapi.models.kept import Pages
 from forumapi.models.people import Borders
 from forumapi.models.site import SiteDirectory
 from forumapi.ratelimit import Buckets
+from forumapi.realtime.feed import Live
 from forumapi.storage import StorageError, clear_scratch, open_storage
 from forumapi.thumbnails import Box, Thumbnails
 
@@ -134,9 +135,9 @@ class App:
         self.borders = Borders()
         self.mail = Sender(self.database, lambda: self.config)
         self.readers = Readers(self.database, (), lambda: self.sequencer.leads)
-        self.sequencer = Sequencer(
-            config.database_direct_url or database_url or config.database_url, self.readers.wake
-        )
+        direct = config.database_direct_url or database_url or config.database_url
+        self.live = Live(self.database, self.sites, self.documents, lambda: self.config, direct)
+        self.sequencer = Sequencer(direct, self._numbered)
         self.storage = open_storage(config)
         self.studio = Studio(
             time_limit_s=config.picture_timeout_s, pixel_limit=config.picture_pixel_limit
@@ -174,10 +175,12 @@ class App:
         self.mail.start()
         self.readers.start()
         self.sequencer.start()
+        self.live.start()
         self._open_files()
 
     def stop(self) -> None:
         """End the background work and write what is buffered."""
+        self.live.stop()
         self.sequencer.stop()
         self.readers.stop()
         self.sites.stop()
@@ -186,6 +189,10 @@ class App:
         self.thumbnails.stop()
         self.studio.close()
         self.database.close()
+
+    def _numbered(self) -> None:
+        self.readers.wake()
+        self.live.wake()
 
     def tree_of(self, asking: Site, site_id: int, tx: Reader) -> Tree | None:
         """The microcosms of the live site `site_id`, which may be another than the asking one."""

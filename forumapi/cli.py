@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from forumapi import __version__, config, log
+from forumapi import __version__, build, config, log
 from forumapi.config import Config, ConfigError
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ def parser() -> argparse.ArgumentParser:
         prog="forumapi",
         description="Engine of a multi-tenant forum platform. `forumapi COMMAND --help` tells more.",
     )
-    whole.add_argument("--version", action="version", version=f"forumapi {__version__}")
+    whole.add_argument("--version", action="version", version=f"forumapi {__version__} ({build()})")
     whole.add_argument("--config", type=Path, metavar="FILE", help="settings file")
     commands = whole.add_subparsers(title="commands", metavar="COMMAND", required=True)
 
@@ -192,6 +192,8 @@ def parser() -> argparse.ArgumentParser:
         "--size", choices=("S", "M", "L"), default="S", help="3, 20 or 300 sites (default S)"
     )
     command("openapi", _openapi, "the OpenAPI document")
+    pages = command("docs", _docs, "the documentation of this release")
+    pages.add_argument("page", nargs="?", help="such as operations; all names when left out")
     command("doctor", _doctor, "check every dependency and say how to mend what is wrong")
     shell = command("shell", _shell, "Python with the settings and the database at hand")
     shell.add_argument("--sql", action="store_true", help="psql instead")
@@ -395,6 +397,20 @@ def _openapi(args: argparse.Namespace, current: Config) -> int:
     from forumapi import openapi, routes
 
     print(json.dumps(openapi.document(routes.ROOT, routes.SITE), indent=1, ensure_ascii=False))
+    return OK
+
+
+def _docs(args: argparse.Namespace, current: Config) -> int:
+    folder = config.resource("docs")
+    pages = {
+        str(path.relative_to(folder).with_suffix("")): path for path in sorted(folder.rglob("*.md"))
+    }
+    if args.page is None:
+        print("\n".join(pages))
+    elif args.page in pages:
+        print(pages[args.page].read_text(encoding="utf-8"), end="")
+    else:
+        raise CommandError(f"there is no page {args.page}; `forumapi docs` shows all")
     return OK
 
 

@@ -32,10 +32,11 @@ class ConfigError(Exception):
 
 
 def resource(name: str) -> Path:
-    """The path of `etc/...` or `sql/...`: beside the package in a checkout, else where the package installed it."""
-    checkout = Path(__file__).resolve().parent.parent / name
-    if checkout.exists():
-        return checkout
+    """The path of `docs/...`, `etc/...` or `sql/...`: beside the package in a checkout, else where it was installed."""
+    checkout = Path(__file__).resolve().parent.parent
+    # Beside an installed package stand other packages, which may well have a folder of the same name.
+    if (checkout / "setup.cfg").exists():
+        return checkout / name
     return Path(sysconfig.get_path("data")) / "share" / "forumapi" / name
 
 
@@ -291,6 +292,71 @@ class Config:
         "max-age of what guests read; a proxy may show it that long after a microcosm was made private.",
         reload=True,
         rule=_between(0, 86_400),
+    )
+
+    # ---- pushing events
+    live_connections: int = _setting(
+        1_500,
+        "connections",
+        "Listeners per worker; more are 503. Keep it below worker_connections.",
+        reload=True,
+        rule=_between(0, 100_000),
+    )
+    live_connections_per_caller: int = _setting(
+        100,
+        "connections",
+        "Listeners per worker under one token, or of guests at one address; more are 429.",
+        reload=True,
+        rule=_between(1, 100_000),
+    )
+    live_subscriptions: int = _setting(
+        100,
+        "topics",
+        "What one listener may follow at once.",
+        reload=True,
+        rule=_between(1, 10_000),
+    )
+    live_message_bytes: int = _setting(
+        65_536,
+        "bytes",
+        "Largest message of a listener; a larger one ends the connection.",
+        reload=True,
+        rule=_between(1_024, 1_048_576),
+    )
+    live_messages_per_minute: int = _setting(
+        300,
+        "messages",
+        "What a listener may send; whoever sends more is dropped.",
+        reload=True,
+        rule=_between(10, 100_000),
+    )
+    live_queue_bytes: int = _setting(
+        262_144,
+        "bytes",
+        "What may wait for a listener; a slower one is dropped with its cursor.",
+        reload=True,
+        rule=_between(4_096, 67_108_864),
+    )
+    live_heartbeat_s: int = _setting(
+        25,
+        "seconds",
+        "How often a listener gets a heartbeat, and has to have given a sign of life.",
+        reload=True,
+        rule=_between(1, 600),
+    )
+    live_replay_events: int = _setting(
+        10_000,
+        "events",
+        "How far back a listener is brought up to date; beyond that it is told of a gap.",
+        reload=True,
+        rule=_between(100, 1_000_000),
+    )
+    live_origins: tuple[str, ...] = _setting(
+        (),
+        "host names",
+        "Pages on these hosts may open WebSockets, beside those of the site and of the platform.",
+        reload=True,
+        rule=_each(_domain),
     )
 
     # ---- PostgreSQL

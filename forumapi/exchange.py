@@ -16,7 +16,7 @@ from gunicorn.http.message import Request
 from gunicorn.http.parser import RequestParser
 from gunicorn.util import unquote_to_wsgi_str
 
-from forumapi.response import Chunks
+from forumapi.response import Chunks, Takeover
 
 Headers = list[tuple[str, str]]
 StartResponse = Callable[[str, Headers], Any]
@@ -107,10 +107,11 @@ def _http_date() -> str:
 
 def answer(
     wsgi: Wsgi, env: dict[str, Any], closes: Callable[[], bool]
-) -> tuple[bytes, bool, Chunks | None]:
+) -> tuple[bytes, bool, Chunks | Takeover | None]:
     """The whole answer, and whether the connection ends after it; `closes` is asked once it is known.
 
-    Of an answer that is sent piece by piece only the head, and the pieces: whoever sends them closes them.
+    Of an answer that is sent piece by piece, or takes the connection over, only the head, and that: whoever sends the
+    pieces closes them.
     Raises ValueError for an answer that could not be framed safely: then nothing has been sent.
     """
     started: list[Any] = []
@@ -119,9 +120,9 @@ def answer(
         started[:] = (status, headers)
 
     parts = wsgi(env, start_response)
-    pieces: Chunks | None = None
+    pieces: Chunks | Takeover | None = None
     body = b""
-    if isinstance(parts, Chunks):
+    if isinstance(parts, (Chunks, Takeover)):
         pieces = parts
     else:
         body = b"".join(parts)
@@ -132,10 +133,15 @@ def answer(
     lines += [f"{name}: {value}" for name, value in headers]
     if env["REQUEST_METHOD"] == "HEAD" or status[:3] in _BARE:
         body = b""
-    elif not any(name.lower() == "content-length" for name, _ in headers):
+    elif not isinstance(parts, Takeover) and not any(
+        name.lower() == "content-length" for name, _ in headers
+    ):
         lines.append(f"Content-Length: {len(body)}")
-    is_last = closes()
-    lines.append("Connection: close" if is_last else "Connection: keep-alive")
+    is_last = isinstance(parts, Takeover) or closes()
+    if status[:3] == "101":
+        lines.append("Connection: Upgrade")
+    else:
+        lines.append("Connection: close" if is_last else "Connection: keep-alive")
     head = "\r\n".join(lines)
     # No header may smuggle in a line of its own.
     if head.count("\r") != len(lines) - 1 or head.count("\n") != len(lines) - 1:

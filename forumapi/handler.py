@@ -129,6 +129,10 @@ class Handler:
                     f"{cls.__name__}.allow does not name its methods: {sorted(allowed ^ expected)}"
                 )
 
+    def token(self, ctx: Context) -> str:
+        """The token of a request that has no Authorization header, "" for none. Raises Invalid, Unauthorized."""
+        return ctx.query.get("access_token", "")
+
     def asked(self, ctx: Context) -> Asked:
         """The statement that finds out who calls. Raises nothing: who calls is asked before what."""
         return self.identity

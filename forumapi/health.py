@@ -1,6 +1,7 @@
 """What balancers and operators ask a web process: whether it lives, whether it is ready, which version it is.
 
-Answered on any host, before a site is looked for, so that a balancer needs to know none. What is private (each
+Answered before a site is looked for, so that a balancer needs to know none: on any host, but `live` not on one that
+may be a site's, where events are pushed under the same address. What is private (each
 dependency, times, versions of parts) is told on the private address alone (`private_listen`), where nothing else is
 answered. docs/operations.md has the answers.
 """
@@ -14,7 +15,7 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
-from forumapi import __version__, cache
+from forumapi import __version__, build, cache
 from forumapi.db import Query
 from forumapi.errors import ApiError, Unavailable
 from forumapi.fragments import dumps
@@ -99,6 +100,7 @@ class Health:
     def __init__(self, app: App) -> None:
         self._app = app
         self._started = time.time()
+        self._build = build()
         self._is_draining = False
         self._checks = [
             Check("database", self._database, is_required=True, keep_s=0.5),
@@ -106,6 +108,22 @@ class Health:
         ]
         if app.config.memcached:
             self._checks.append(Check("memcached", self._memcached, is_required=False, keep_s=1))
+
+    def is_asked(self, environ: dict[str, Any]) -> bool:
+        """Whether a request is for here. On the hosts of sites LIVE is where events are pushed (realtime/)."""
+        path = environ.get("PATH_INFO", "")
+        if "forumapi.private" in environ:
+            return True
+        if path == LIVE:
+            return not self._names_a_site(environ.get("HTTP_HOST", ""))
+        return path in PUBLIC
+
+    def _names_a_site(self, host: str) -> bool:
+        """Whether a Host header may be a site's, by its look alone: a balancer asks by address, by a name without
+        dots, or by the platform's domain."""
+        name = host.lower().partition(":")[0].removesuffix(".") if host[:1] != "[" else ""
+        is_address = name.replace(".", "").isdigit()
+        return "." in name and not is_address and name != self._app.sites.domain
 
     def drain(self) -> None:
         """This process is about to stop: balancers should send their requests elsewhere."""
@@ -156,7 +174,7 @@ class Health:
         return "degraded" if wrong else "ready"
 
     def _version(self, is_private: bool) -> dict[str, Any]:
-        told: dict[str, Any] = {"version": __version__}
+        told: dict[str, Any] = {"version": __version__, "build": self._build}
         if is_private:
             told |= {
                 "pid": os.getpid(),

@@ -80,6 +80,7 @@ _DESCRIPTIONS: Final[dict[int, str]] = {
     413: "The body or the upload is too large.",
     416: "The range lies beyond the end of the file.",
     422: "The Idempotency-Key was used before with another body.",
+    426: "This address speaks WebSocket, of version 13.",
     429: "Over the rate limit (code 16).",
     500: "Our fault.",
     501: "Known, but not implemented or not configured.",
@@ -537,6 +538,8 @@ def required_keys(handler: type[Handler], verb: str) -> tuple[str, ...]:
 
 
 def _success(operation: Operation, schemas: _Schemas) -> Schema:
+    if operation.status == 101:
+        return {"description": "The connection speaks WebSocket from here on."}
     if operation.media_type:
         schema = schemas.answer(operation.answer) if operation.answer else {"type": "string"}
         return {

@@ -56,6 +56,7 @@ from forumapi.response import (
     Result,
     SeeOther,
     Switches,
+    Takeover,
 )
 
 if TYPE_CHECKING:
@@ -63,8 +64,8 @@ if TYPE_CHECKING:
     from forumapi.models.site import Site
     from forumapi.ratelimit import Allowance
 
-Answer = tuple[str, Headers, bytes | Chunks]
-Answered = tuple[int, Headers, bytes | Chunks]
+Answer = tuple[str, Headers, bytes | Chunks | Takeover]
+Answered = tuple[int, Headers, bytes | Chunks | Takeover]
 
 _OVERRIDES: Final = frozenset(
     ("CONNECT", "DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT", "TRACE")
@@ -104,7 +105,7 @@ def respond(app: App, environ: dict[str, Any]) -> Answer:
     method = environ["REQUEST_METHOD"]
     handler: Handler | None = None
     headers: Headers
-    data: bytes | Chunks
+    data: bytes | Chunks | Takeover
     said = ""
     try:
         try:
@@ -126,13 +127,16 @@ def respond(app: App, environ: dict[str, Any]) -> Answer:
         logger.exception("request %s failed: %s %s", ctx.request_id, method, type(handler).__name__)
         status, headers, data = _error(ctx, ApiError("Internal error"), handler, method)
     headers.append(("X-Request-Id", ctx.request_id))
-    headers.append(("Content-Length", str(len(data))))
+    size = 0
+    if not isinstance(data, Takeover):
+        size = len(data)
+        headers.append(("Content-Length", str(size)))
     if app.debug_counts:
         headers.append(
             ("Server-Timing", f"db;desc={ctx.tx.statements}, cache;desc={ctx.tx.cache_trips}")
         )
-    app.log_access(ctx, method, status, len(data), time.perf_counter() - started, said)
-    line = 200 if ctx.switches.always200 and status not in (206, 304) else status
+    app.log_access(ctx, method, status, size, time.perf_counter() - started, said)
+    line = 200 if ctx.switches.always200 and status not in (101, 206, 304) else status
     if method == "HEAD" or status == 304:
         data = b""
     return response.STATUS_LINES[line], headers, data
@@ -271,7 +275,7 @@ def _token(ctx: Context, handler: Handler) -> str:
         return ""
     header = ctx.environ.get("HTTP_AUTHORIZATION")
     if header is None:
-        return str(ctx.query.get("access_token", ""))
+        return handler.token(ctx)
     scheme, _, token = str(header).strip().partition(" ")
     token = token.strip()
     if scheme.lower() != "bearer" or not token or " " in token:
@@ -465,6 +469,8 @@ def _finish(app: App, ctx: Context, operation: Operation, result: Result, method
         if is_read and tag is not None and response.none_match(known, tag):
             return 304, headers, b""
         return result.status, headers, result.body
+    if isinstance(result, Takeover):
+        return result.status, response.base_headers(PLAIN, is_json=False) + result.headers, result
     if isinstance(result, Bytes):
         return (
             result.status,

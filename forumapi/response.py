@@ -24,6 +24,7 @@ from forumapi.fragments import dumps
 Headers = list[tuple[str, str]]
 
 STATUS_LINES: Final = {
+    101: "101 Switching Protocols",
     200: "200 OK",
     206: "206 Partial Content",
     301: "301 Moved Permanently",
@@ -42,6 +43,7 @@ STATUS_LINES: Final = {
     413: "413 Content Too Large",
     416: "416 Range Not Satisfiable",
     422: "422 Unprocessable Content",
+    426: "426 Upgrade Required",
     429: "429 Too Many Requests",
     500: "500 Internal Server Error",
     501: "501 Not Implemented",
@@ -155,7 +157,25 @@ class Bytes:
         self.body = body
 
 
-Result = Data | Page | Done | SeeOther | Bare | Bytes
+class Takeover:
+    """The last answer on a connection: a head, then whatever `run` does with the socket until it returns.
+
+    `run` is given the socket and what the client has sent behind its request already.
+    """
+
+    __slots__ = ("headers", "run", "status")
+
+    def __init__(self, status: int, headers: Headers, run: Callable[[Any, bytes], None]) -> None:
+        self.status = status
+        self.headers = headers
+        self.run = run
+
+    def __iter__(self) -> Iterator[bytes]:
+        """No body that WSGI would know of."""
+        return iter(())
+
+
+Result = Data | Page | Done | SeeOther | Bare | Bytes | Takeover
 
 
 class Switches:

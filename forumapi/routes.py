@@ -50,6 +50,7 @@ from forumapi.handlers.legal import (
     TermsHandler,
 )
 from forumapi.handlers.links import OutHandler
+from forumapi.handlers.live import LiveHandler, TicketsHandler
 from forumapi.handlers.menu import MenuHandler, OwnMenuHandler
 from forumapi.handlers.microcosms import MicrocosmHandler, MicrocosmsHandler, MicrocosmTreeHandler
 from forumapi.handlers.moderation import ModerationHandler
@@ -219,6 +220,8 @@ SITE: dict[str, type[Handler]] = {
     "/api/v1/legal/cookies": CookiesHandler,
     "/api/v1/legal/privacy": PrivacyHandler,
     "/api/v1/legal/terms": TermsHandler,
+    "/api/v1/live": LiveHandler,
+    "/api/v1/live/tickets": TicketsHandler,
     "/api/v1/microcosms": MicrocosmsHandler,
     "/api/v1/microcosms/<microcosm:item>": MicrocosmHandler,
     "/api/v1/microcosms/<microcosm:item>/attributes": AttributesHandler,

@@ -1784,6 +1784,13 @@ class Trending(Struct, kw_only=True):
     meta: LinksMeta
 
 
+class Ticket(Struct, kw_only=True):
+    """What opens one connection of events."""
+
+    ticket: str
+    expiresIn: Annotated[int, Meta(description="Seconds.")]
+
+
 class Vote(Struct, kw_only=True):
     """One ballot of a named poll."""
 

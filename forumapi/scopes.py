@@ -63,8 +63,8 @@ _ADDRESSES: Final[Mapping[str, str]] = {
 _OWN_TOKEN: Final = frozenset(("/api/v1/auth", "/api/v1/auth/<token>"))
 _OF_OWN_TOKEN: Final[Mapping[str, str]] = {"GET": "profile:read", "POST": OPEN, "DELETE": OPEN}
 
-# Asking much at once, which changes nothing.
-_READ_BY_POST: Final = frozenset(("permission", "search"))
+# Asking much at once, or for a ticket to listen with, which changes nothing.
+_READ_BY_POST: Final = frozenset(("live", "permission", "search"))
 
 _WORDS: Final[Mapping[str, str]] = {
     "bookmarks:read": "See what you bookmarked",
@@ -82,6 +82,7 @@ _WORDS: Final[Mapping[str, str]] = {
     "huddles:write": "Start private huddles, invite to them and leave them",
     "ignored:read": "See what you ignore",
     "ignored:write": "Change what you ignore",
+    "live:read": "Be told what happens on this site as it happens",
     "microcosms:read": "See the forums of this site and what is in them",
     "microcosms:write": "Make, change and delete forums where you may",
     "moderation:read": "See what waits for moderation, where you may moderate",

@@ -95,7 +95,8 @@ class Child:
     def _start(self) -> subprocess.Popen[bytes]:
         with self.log.open("ab") as out:
             return subprocess.Popen(
-                [sys.executable, "-m", "forumapi", self.name],
+                # -P: a folder called forumapi where we were started is not the package.
+                [sys.executable, "-P", "-m", "forumapi", self.name],
                 env=self._environ,
                 stdin=subprocess.DEVNULL,
                 stdout=out,

@@ -30,7 +30,7 @@ from gunicorn.workers.ggevent import GeventWorker
 from forumapi import config, exchange, log
 from forumapi.config import Config, ConfigError, Settings
 from forumapi.errors import ApiError
-from forumapi.response import Chunks
+from forumapi.response import Chunks, Takeover
 
 if TYPE_CHECKING:
     from forumapi.wsgi import Application as Wsgi
@@ -145,6 +145,8 @@ class ForumWorker(GeventWorker):  # type: ignore[misc]
             self._drain()
             for server in servers:
                 server.close()
+            if goodbye := getattr(self._served, "say_goodbye", None):
+                goodbye()
             gevent.spawn_later(IDLE_GRACE_S, self._close_idle)
             while any(pools) and time.monotonic() < deadline:
                 self.notify()
@@ -244,7 +246,9 @@ class ForumWorker(GeventWorker):  # type: ignore[misc]
             self.wsgi, environ, lambda: not self.alive or request.should_close()
         )
         client.sendall(data)
-        if pieces is not None:
+        if isinstance(pieces, Takeover):
+            pieces.run(client, request.unreader.take_buffered())
+        elif pieces is not None:
             self._send(client, pieces)
         return is_last
 

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from forumapi import processor, routes
 from forumapi.app import App
-from forumapi.health import PUBLIC, Health
-from forumapi.response import Chunks
+from forumapi.health import Health
+from forumapi.response import Chunks, Takeover
 
 if TYPE_CHECKING:
     from forumapi.config import Config
@@ -25,15 +25,16 @@ class Application:
         self.start = app.start
         self.stop = app.stop
         self.apply = app.apply
+        self.say_goodbye = app.live.say_goodbye
 
     def __call__(self, environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
-        if environ.get("PATH_INFO") in PUBLIC or "forumapi.private" in environ:
+        if self.health.is_asked(environ):
             status, headers, found = self.health.answer(environ)
             start_response(status, headers)
             return (found,)
         status, headers, body = processor.respond(self.app, environ)
         start_response(status, headers)
-        return body if isinstance(body, Chunks) else (body,)
+        return body if isinstance(body, (Chunks, Takeover)) else (body,)
 
 
 def create_app(config: Config, database_url: str = "") -> Application:

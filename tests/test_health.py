@@ -12,7 +12,8 @@ from typing import Any, NamedTuple
 import pytest
 
 from forumapi.health import SILENCE_S, Check
-from tests.fixtures import Server, free_port, start_server
+from tests.factories import Site
+from tests.fixtures import PLATFORM_DOMAIN, Server, free_port, start_server
 
 
 class Told(NamedTuple):
@@ -23,11 +24,13 @@ class Told(NamedTuple):
     data: Any
 
 
-def ask(address: tuple[str, int], path: str, method: str = "GET") -> Told:
-    """Ask as a balancer does: by address, without the name of a site."""
+def ask(
+    address: tuple[str, int], path: str, method: str = "GET", *, host: str = "10.0.0.7"
+) -> Told:
+    """Ask as a balancer does: by address, without the name of a site, unless there is one."""
     connection = http.client.HTTPConnection(*address, timeout=10)
     try:
-        connection.request(method, path, headers={"Host": "10.0.0.7"})
+        connection.request(method, path, headers={"Host": host})
         answer = connection.getresponse()
         body = answer.read()
         return Told(answer.status, answer.headers, json.loads(body)["data"] if body else None)
@@ -59,11 +62,29 @@ def web(
 
 def test_whoever_asks_learns_the_state_and_no_more(web: Server) -> None:
     assert ask(web.address, "/api/v1/live").data == {"state": "live"}
-    assert list(ask(web.address, "/api/v1/version").data) == ["version"]
+    assert list(ask(web.address, "/api/v1/version").data) == ["version", "build"]
     ready = ask(web.address, "/api/v1/ready")
 
     assert (ready.status, ready.data) == (200, {"state": "degraded"})
     assert ready.headers["Cache-Control"] == "no-store"
+
+
+@pytest.mark.parametrize("host", ["10.0.0.7", "[::1]:8080", "backend", PLATFORM_DOMAIN])
+def test_live_is_the_health_check_wherever_no_site_can_be(web: Server, host: str) -> None:
+    assert ask(web.address, "/api/v1/live", host=host).data == {"state": "live"}
+
+
+def test_live_of_a_site_is_where_events_are_pushed(web: Server, bikes: Site) -> None:
+    told = ask(web.address, "/api/v1/live", host=bikes.host)
+
+    assert (told.status, told.headers["Upgrade"]) == (426, "websocket")
+    assert ask(web.address, "/api/v1/ready", host=bikes.host).status == 200
+
+
+def test_live_is_the_health_check_on_the_private_address_whatever_the_host(
+    web: Server, private: tuple[str, int], bikes: Site
+) -> None:
+    assert ask(private, "/api/v1/live", host=bikes.host).data == {"state": "live"}
 
 
 def test_the_private_address_names_each_dependency(web: Server, private: tuple[str, int]) -> None:

@@ -9,11 +9,11 @@ PACKAGE = Path(__file__).resolve().parent.parent / "forumapi"
 
 # A module's row is that of the longest prefix listed here; what is not listed fails.
 ROWS = {
-    5: "cli __main__ wsgi worker exchange supervise cron doctor admin realtime.socket seed",
+    5: "cli __main__ wsgi worker exchange supervise cron doctor admin seed",
     4: "routes handlers openapi reference app health",
-    3: "processor handler context body csv_body response upload",
-    2: "models auth events geocoders updates permissions patch thumbnails mail outbound migrate embedded",
-    1: "db cache fragments paging storage images content realtime.hub ratelimit",
+    3: "processor handler context body csv_body response upload realtime.socket",
+    2: "realtime models auth events geocoders updates permissions patch thumbnails mail outbound migrate embedded",
+    1: "db cache fragments paging storage images content realtime.hub realtime.cursor realtime.websocket ratelimit",
     0: "errors itemtypes config links log metrics addresses schemas scopes pages filetypes offload",
 }
 # A row may look up only here, each for its reason.

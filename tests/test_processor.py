@@ -241,6 +241,8 @@ ALLOW_SITE = {
     "/api/v1/legal/cookies": "OPTIONS,GET,HEAD",
     "/api/v1/legal/privacy": "OPTIONS,GET,HEAD",
     "/api/v1/legal/terms": "OPTIONS,GET,HEAD",
+    "/api/v1/live": "OPTIONS,GET,HEAD",
+    "/api/v1/live/tickets": "OPTIONS,POST",
     "/api/v1/microcosms": "OPTIONS,POST,HEAD,GET",
     "/api/v1/microcosms/<microcosm:item>": "OPTIONS,HEAD,GET,PUT,PATCH,DELETE",
     "/api/v1/microcosms/<microcosm:item>/attributes": "OPTIONS,GET,HEAD,PUT,DELETE",

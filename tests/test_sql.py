@@ -69,6 +69,7 @@ PLATFORM = frozenset(
         "platform_secrets",
         "refresh_tokens",
         "reserved_subdomains",
+        "right_changes",
         "schema_migrations",
         "single_use",
         "sites",

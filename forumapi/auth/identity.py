@@ -7,7 +7,7 @@ a revoked token or a changed role is effective on the very next request, on ever
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from types import MappingProxyType
 from typing import Any, Final, NamedTuple
 
@@ -67,6 +67,25 @@ WITH_ITEM = Query(
       LEFT JOIN item_authors mine ON mine.site_id = i.site_id AND mine.item_id = i.item_id
                                  AND mine.profile_id = i.created_by
       {_WHERE}""",
+)
+# Who holds the token that a ticket was given for (models/live.py), which is used up by this.
+WITH_TICKET = Query(
+    "identity.with_ticket",
+    f"""
+    WITH taken AS (
+        DELETE FROM single_use x
+         WHERE x.kind = 'live' AND x.secret_hash = %(ticket_hash)s AND x.site_id = %(site_id)s AND x.expires > now()
+     RETURNING x.subject)
+    SELECT {_COLUMNS} {_FROM}
+     WHERE t.token_id = (SELECT taken.subject::bigint FROM taken) AND (t.site_id IS NULL OR t.site_id = %(site_id)s)""",
+)
+# Some callers at once, by their tokens' ids; and until when what is known of each holds, as far as clocks tell.
+BY_TOKENS = Query(
+    "identity.by_tokens",
+    f"""
+    SELECT {_COLUMNS}, extract(epoch FROM t.expires)::float8, extract(epoch FROM p.next_change_at)::float8
+      {_FROM}
+     WHERE t.token_id = ANY(%(token_ids)s) AND (t.site_id IS NULL OR t.site_id = %(site_id)s)""",
 )
 _WIDTH: Final = 14
 
@@ -195,3 +214,12 @@ def find(tx: Reader, site_id: int, token: str, asked: Asked) -> Identity:
     if not row[1]:
         raise Unauthorized("This access token has expired", code=TOKEN_EXPIRED)
     return Identity(row)
+
+
+def find_many(tx: Reader, site_id: int, token_ids: Collection[int]) -> dict[int, Identity]:
+    """Who hold some tokens on this site, by token id; a token that is unknown or expired is left out.
+
+    `more` is (when the token expires, when its holder's roles are due or None), both in seconds since the epoch.
+    """
+    rows = tx.rows(BY_TOKENS, site_id=site_id, token_ids=list(token_ids))
+    return {row[9]: Identity(row) for row in rows if row[1]}

@@ -109,6 +109,11 @@ FORGET_CHANGES = Query(
     "DELETE FROM site_changes c WHERE c.created < now() - interval '1 hour'",
 )
 
+FORGET_RIGHT_CHANGES = Query(
+    "cron.forget_right_changes",
+    "DELETE FROM right_changes c WHERE c.created < now() - interval '1 hour'",
+)
+
 FORGET_REFRESH = Query(
     "cron.forget_refresh", "DELETE FROM refresh_tokens r WHERE r.expires < now()"
 )
@@ -312,7 +317,7 @@ def short_lived(tx: Transaction, config: Config) -> str:
     what tells of changes, answers of geocoders."""
     keys = tx.run(FORGET_KEYS, hours=config.idempotency_hours)
     codes = tx.run(FORGET_SINGLE_USE)
-    changes = tx.run(FORGET_CHANGES)
+    changes = tx.run(FORGET_CHANGES) + tx.run(FORGET_RIGHT_CHANGES)
     places = geocode.forget_old(tx)
     return (
         f"{keys} idempotency keys, {codes} codes, {attempts.forget_old(tx)} counters, "

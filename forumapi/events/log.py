@@ -8,9 +8,12 @@ transaction that stays open holds nobody up. Numbers have no gaps within a site.
 from __future__ import annotations
 
 import datetime
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 from forumapi.db import Connection, Query, Reader, Transaction
+
+# Who wants to know of new numbers at once listens to this; what is told with it is nothing to rely on.
+NUMBERED: Final = b"forumapi_numbered"
 
 # ---------------------------------------------------------------- numbering
 
@@ -73,6 +76,7 @@ def number(connection: Connection) -> int:
     try:
         connection.execute(HOLD, {})
         (counted,), _ = connection.execute(NUMBER_MISSING if is_restored else NUMBER, {})
+        connection.command(b"NOTIFY " + NUMBERED)
     except BaseException:
         connection.command(b"ROLLBACK")
         raise
@@ -156,6 +160,12 @@ class Batch(NamedTuple):
     upto: int
 
 
+def between(tx: Reader, site_id: int, after: int, upto: int, limit: int) -> list[Event]:
+    """The site's events after number `after`, up to `upto`: the first `limit` of those that are kept."""
+    rows = tx.rows(READ, site_id=site_id, after=after, upto=upto, limit=limit)
+    return [Event(*row) for row in rows]
+
+
 def behind(tx: Reader, reader: str) -> list[int]:
     """The ids of the sites in which `reader` has not read everything."""
     return [row[0] for row in tx.rows(BEHIND, reader=reader)]
@@ -168,8 +178,7 @@ def begin(tx: Transaction, reader: str, site_id: int, limit: int) -> Batch | Non
     row = tx.row(CURSOR, reader=reader, site_id=site_id)
     if row is None or row[0] >= row[1]:
         return None
-    rows: list[Any] = tx.rows(READ, site_id=site_id, after=row[0], upto=row[1], limit=limit)
-    events = [Event(*one) for one in rows]
+    events = between(tx, site_id, row[0], row[1], limit)
     return Batch(events, events[-1].number if len(events) == limit else row[1])
 
 

@@ -82,7 +82,7 @@ class _Child:
         self._socket, theirs = socket.socketpair()
         with theirs:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "forumapi.images.job"],
+                [sys.executable, "-P", "-m", "forumapi.images.job"],
                 stdin=theirs.fileno(),
                 start_new_session=True,
             )

@@ -151,7 +151,7 @@ def test_plain_http_is_sent_to_tls(front: Nginx, bikes: Site) -> None:
 
 
 def test_a_custom_domain_has_its_own_certificate(front: Nginx) -> None:
-    got = ask(front, "velo.example", "/api/v1/live")
+    got = ask(front, "velo.example", "/api/v1/version")
 
     assert got.status == 200
     unknown = ssl.create_default_context()
@@ -225,7 +225,7 @@ def test_nobody_asks_without_a_limit(front: Nginx) -> None:
     connection = http.client.HTTPSConnection("forum.test")
     connection.sock = front.connect("forum.test")
     for _ in range(600):
-        connection.request("GET", "/api/v1/live")
+        connection.request("GET", "/api/v1/version")
         answer = connection.getresponse()
         body = json.loads(answer.read())
         statuses.add((answer.status, body["status"]))
@@ -268,7 +268,7 @@ def test_a_socket_is_upgraded(program: str, tmp_path: Path) -> None:
             front.connect("forum.test") as client,
         ):
             client.sendall(
-                b"GET /api/v1/socket HTTP/1.1\r\nHost: forum.test\r\n"
+                b"GET /api/v1/live HTTP/1.1\r\nHost: forum.test\r\n"
                 b"Connection: Upgrade\r\nUpgrade: websocket\r\n\r\n"
             )
             assert client.recv(4000).startswith(b"HTTP/1.1 101 ")
@@ -317,8 +317,8 @@ def test_the_micro_cache_is_for_guests_alone(keeping: Nginx, make: Factory, bike
 
 def test_what_is_not_public_is_never_kept(keeping: Nginx, bikes: Site) -> None:
     for _ in range(2):
-        assert ask(keeping, bikes.host, "/api/v1/live").status == 200
+        assert ask(keeping, bikes.host, "/api/v1/version").status == 200
         assert ask(keeping, bikes.host, "/api/v1/conversations/999999999").status >= 400
 
-    assert set(states(keeping, "/api/v1/live", 2)) == {"MISS"}
+    assert set(states(keeping, "/api/v1/version", 2)) == {"MISS"}
     assert set(states(keeping, "/api/v1/conversations/999999999", 2)) == {"MISS"}

@@ -1,0 +1,254 @@
+"""Who may be told of an event: the evaluator that REST uses, asked when a frame is about to leave.
+
+`deliveries` is the one place that decides it. It takes what happened, what the things are now, who the listeners are
+now, and says who gets which frame. It is pure; what it is given is read right before (models/live.py).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Final, NamedTuple
+
+from forumapi import itemtypes, permissions, scopes
+from forumapi.auth.identity import GUEST, Identity
+from forumapi.events.log import Event
+from forumapi.models import journal
+from forumapi.models.live import Fact, Named
+from forumapi.permissions import Tree, Who
+from forumapi.realtime.hub import HUDDLES, SITE, UPDATES, Client, Index, Topic
+
+# What somebody sees of a thing: nothing, not even that it is there; that it is gone; the thing itself.
+NOTHING: Final = 0
+GONE: Final = 1
+WHOLE: Final = 2
+
+# Kinds after which a thing may be gone for some who have seen it.
+_ENDS: Final = frozenset((journal.DELETED, journal.PATCHED))
+# What is nobody's business but its owner's, and not theirs in a stream either.
+_PRIVATE: Final = frozenset((itemtypes.USER, itemtypes.AUTH))
+_PARTS: Final = frozenset((itemtypes.ATTACHMENT, itemtypes.ATTRIBUTE))
+# Without a version nothing changed that these show: a ban, a way to sign in.
+_VERSIONED: Final = frozenset((itemtypes.SITE, itemtypes.PROFILE))
+
+# The scope that reading a thing of a type takes (forumapi/scopes.py).
+_SCOPES: Final = {
+    kind.id: scopes.of(kind.path, "GET")
+    for kind in itemtypes.TYPES
+    if kind.path.startswith("/api/") and kind.id not in _PRIVATE
+}
+_SCOPES[itemtypes.ATTENDEE] = _SCOPES[itemtypes.EVENT]
+_SCOPES[itemtypes.ATTACHMENT] = ""
+_SCOPES[itemtypes.ATTRIBUTE] = ""
+
+
+class Caller:
+    """Who is listening on a site, as of the last look. Shared by all connections under one token."""
+
+    __slots__ = (
+        "clients",
+        "due",
+        "expires",
+        "ignored_items",
+        "ignored_microcosms",
+        "ignored_profiles",
+        "scopes",
+        "token_id",
+        "user_id",
+        "who",
+    )
+
+    def __init__(self, identity: Identity = GUEST) -> None:
+        self.clients: set[Client] = set()
+        self.become(identity)
+
+    def become(self, identity: Identity) -> None:
+        """Take over who they are now."""
+        self.token_id = identity.token_id
+        self.user_id = identity.user_id
+        self.who: Who = identity.who
+        self.scopes = identity.scopes
+        self.ignored_profiles = frozenset(identity.ignored_profiles)
+        self.ignored_microcosms = frozenset(identity.ignored_microcosms)
+        self.ignored_items = frozenset(identity.ignored_items)
+        self.expires, self.due = identity.more[:2] if len(identity.more) > 1 else (None, None)
+
+    def has_scope(self, item_type: int, parent_type: int = 0) -> bool:
+        """Whether their token is good for things of a type, in a thing of another."""
+        if self.scopes is None:
+            return True
+        needed = [_SCOPES.get(item_type)]
+        if item_type in _PARTS or parent_type == itemtypes.HUDDLE:
+            needed.append(_SCOPES.get(parent_type))
+        return all(scope is not None and (not scope or scope in self.scopes) for scope in needed)
+
+
+def subject(event: Event) -> Named | None:
+    """The thing whose permission decides about an event; None for an event that nobody is told of."""
+    kind = event.item_type
+    if kind in _PRIVATE or event.kind == journal.REMINDED:
+        return None
+    if kind in _VERSIONED and not event.version:
+        return None
+    if kind in _PARTS:
+        return event.parent_type, event.parent_id, 0
+    if kind == itemtypes.ATTENDEE:
+        return kind, event.item_id, event.parent_id
+    return kind, event.item_id, 0
+
+
+def topics(event: Event, fact: Fact) -> list[Topic]:
+    """What somebody may follow to be told of an event, the nearest first."""
+    found = [Topic(event.item_type, event.item_id)]
+    for kind, id in (
+        (fact.target.item_type, fact.target.item_id),
+        (event.parent_type, event.parent_id),
+        (fact.parent_type, fact.parent_id),
+    ):
+        if id and (topic := Topic(kind, id)) not in found:
+            found.append(topic)
+    if fact.insiders is not None:
+        own = UPDATES if event.item_type == itemtypes.UPDATE else HUDDLES
+        return found + [Topic(own, profile_id) for profile_id in sorted(fact.insiders)]
+    for id in (fact.target.microcosm_id, event.microcosm_id):
+        if id and (topic := Topic(itemtypes.MICROCOSM, id)) not in found:
+            found.append(topic)
+    found.append(Topic(SITE, 0))
+    return found
+
+
+class Judge:
+    """The evaluator for the things of one batch. Answers are kept by what they depend on: 2,000 listeners with one set
+    of roles are asked about once."""
+
+    def __init__(self, tree: Tree) -> None:
+        self._tree = tree
+        self._known: dict[tuple[object, ...], int] = {}
+
+    def sight(self, who: Who, fact: Fact) -> int:
+        """What `who` sees of a thing: NOTHING, GONE or WHOLE, as a GET of it would show."""
+        target = fact.target
+        node = self._tree.nodes.get(target.microcosm_id)
+        is_special = (
+            who.profile_id in target.owner_ids
+            or (fact.insiders is not None and who.profile_id in fact.insiders)
+            or (node is not None and who.profile_id in (node.owned_by, node.created_by))
+        )
+        me = who.profile_id if is_special else min(who.profile_id, 1) * -1
+        key = (
+            id(fact),
+            who.role_ids,
+            who.is_site_owner,
+            who.is_site_banned,
+            who.is_limited,
+            me,
+        )
+        found = self._known.get(key)
+        if found is None:
+            found = self._known[key] = self._see(who, fact)
+        return found
+
+    def _see(self, who: Who, fact: Fact) -> int:
+        target = fact.target
+        if who.is_site_banned:
+            return NOTHING
+        if fact.insiders is not None:
+            if who.profile_id not in fact.insiders:
+                return NOTHING
+            target = target._replace(is_participant=True)
+        can = permissions.effective(who, target, self._tree)
+        if not can & permissions.READ:
+            return NOTHING
+        if fact.parent_type == itemtypes.HUDDLE and fact.is_deleted:
+            # Nobody moderates a huddle.
+            return GONE
+        if can & permissions.MODERATOR or not (
+            fact.is_deleted or fact.is_moderated or fact.is_gone_above
+        ):
+            return WHOLE
+        is_own = can & permissions.OWNER and target.item_type != itemtypes.MICROCOSM
+        return WHOLE if is_own and not (fact.is_deleted or fact.is_gone_above) else GONE
+
+    def is_ignored(self, caller: Caller, fact: Fact, topic: Topic) -> bool:
+        """Whether they asked not to see this where they follow `topic`, as lists leave it out."""
+        target = fact.target
+        if caller.ignored_profiles:
+            if target.item_type == itemtypes.COMMENT and target.owner_ids[0] in (
+                caller.ignored_profiles
+            ):
+                return True
+            if (
+                target.item_type in (itemtypes.PROFILE, itemtypes.HUDDLE)
+                and topic.kind in (SITE, HUDDLES)
+                and target.owner_ids[0] in caller.ignored_profiles
+            ):
+                return True
+        if topic.kind not in (SITE, HUDDLES, itemtypes.MICROCOSM):
+            return False
+        if caller.ignored_items and not caller.ignored_items.isdisjoint(
+            (target.item_id if target.item_type != itemtypes.COMMENT else 0, fact.parent_id)
+        ):
+            return True
+        node = self._tree.nodes.get(target.microcosm_id)
+        return (
+            bool(caller.ignored_microcosms)
+            and node is not None
+            and not caller.ignored_microcosms.isdisjoint(node.path)
+        )
+
+
+class Delivery(NamedTuple):
+    """An event for some listeners. `is_gone`: they are told that the thing is not to be seen any more."""
+
+    event: Event
+    fact: Fact
+    is_gone: bool
+    clients: list[tuple[Client, bool]]  # with whether the document is wanted
+
+
+def deliveries(
+    events: Iterable[Event], facts: Mapping[Named, Fact], index: Index, tree: Tree
+) -> list[Delivery]:
+    """Who of the listeners in `index` is told of which event, in the order of events."""
+    judge = Judge(tree)
+    made: list[Delivery] = []
+    for event in events:
+        thing = subject(event)
+        fact = facts.get(thing) if thing is not None else None
+        if fact is None:
+            continue
+        whole: dict[Client, bool] = {}
+        gone: dict[Client, bool] = {}
+        for topic in topics(event, fact):
+            for client, follow in index.followers(topic).items():
+                if whole.get(client):
+                    continue
+                seen = told(judge, client.caller, event, fact, topic)
+                if seen == WHOLE:
+                    whole[client] = follow.wants_documents
+                elif seen == GONE:
+                    gone[client] = False
+        if whole:
+            made.append(Delivery(event, fact, False, list(whole.items())))
+        if gone:
+            made.append(Delivery(event, fact, True, list(gone.items())))
+    return made
+
+
+def told(judge: Judge, caller: Caller, event: Event, fact: Fact, topic: Topic) -> int:
+    """How a follower of `topic` is told of an event: NOTHING is not at all, GONE is as something that has gone."""
+    seen = judge.sight(caller.who, fact)
+    if seen == NOTHING or (seen == GONE and event.kind not in _ENDS):
+        return NOTHING
+    parent_type = fact.target.item_type if event.item_type in _PARTS else fact.parent_type
+    if not caller.has_scope(event.item_type, parent_type):
+        return NOTHING
+    return NOTHING if judge.is_ignored(caller, fact, topic) else seen
+
+
+def may_follow(judge: Judge, caller: Caller, fact: Fact | None) -> bool:
+    """Whether they may follow a thing: whoever may read it may, also while it is hidden."""
+    return (
+        fact is not None
+        and caller.has_scope(fact.target.item_type, fact.parent_type)
+        and judge.sight(caller.who, fact) != NOTHING
+    )

@@ -1,0 +1,690 @@
+"""From the event log to the listeners of this process: look what is new, who they are now, and hand out.
+
+One thread looks, when it is woken and every so often anyway. Everything it needs to decide is read after the events
+that it hands out, so that nobody is told of what they had lost the right to before it happened. For each site there is
+one place, `Feed.position`, up to which all listeners have been told; whoever comes is brought up to it from the log
+first. The lock of a feed keeps the two apart: nobody becomes live in the middle of a batch.
+"""
+
+from __future__ import annotations
+
+import collections
+import threading
+import time
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Final
+
+import psycopg
+
+from forumapi import fragments, itemtypes
+from forumapi.auth import identity as identities
+from forumapi.db import Database, Reader
+from forumapi.errors import NO_READ, ApiError, Forbidden, Invalid, NotFound, TooMany, Unavailable
+from forumapi.events import log
+from forumapi.events.log import Event
+from forumapi.log import logger
+from forumapi.models import comment, live, membership
+from forumapi.models.live import Fact, Named
+from forumapi.realtime import websocket
+from forumapi.realtime.audience import (
+    Caller,
+    Delivery,
+    Judge,
+    deliveries,
+    may_follow,
+    subject,
+)
+from forumapi.realtime.cursor import Cursors
+from forumapi.realtime.hub import (
+    HUDDLES,
+    SITE,
+    UPDATES,
+    Client,
+    Connection,
+    Follow,
+    Frame,
+    Index,
+    Topic,
+)
+from forumapi.realtime.listen import Listener
+
+if TYPE_CHECKING:
+    from forumapi.auth.identity import Identity
+    from forumapi.config import Config
+    from forumapi.models.documents import Documents
+    from forumapi.models.site import Site, SiteDirectory
+    from forumapi.permissions import Tree
+
+BATCH: Final = 200
+# What is said with a frame to this many listeners before others get a turn.
+TURN: Final = 200
+# People asked about in one statement.
+PEOPLE: Final = 1000
+# Clients that come back are asked to do so at some time within this.
+RETRY_MS: Final = 5_000
+
+# Codes of a close frame (4000 and above are an application's own), by the reason that `bye` gives.
+CODES: Final = {
+    "stopping": websocket.GOING_AWAY,
+    "slow": 4008,
+    "flooding": 4029,
+    "signedOut": 4001,
+    "banned": 4003,
+    "siteGone": 4004,
+}
+
+_HEALING: Final = {
+    SITE: "/api/v1/microcosms",
+    HUDDLES: "/api/v1/huddles",
+    UPDATES: "/api/v1/updates",
+}
+_NAMES: Final = {SITE: "site", HUDDLES: "huddles", UPDATES: "updates"}
+# What can be followed by its type and id.
+FOLLOWED: Final = {
+    itemtypes.name_of(kind): kind
+    for kind in (
+        itemtypes.MICROCOSM,
+        itemtypes.PROFILE,
+        itemtypes.HUDDLE,
+        itemtypes.CONVERSATION,
+        itemtypes.POLL,
+        itemtypes.EVENT,
+    )
+}
+
+
+def name(topic: Topic) -> str:
+    """A topic as clients write it: `conversation/42`, `site`, `huddles`, `updates`."""
+    return _NAMES.get(topic.kind) or f"{itemtypes.name_of(topic.kind)}/{topic.id}"
+
+
+def topic_of(text: str, profile_id: int) -> Topic:
+    """The topic that a client writes so. Raises Invalid."""
+    if text == "site":
+        return Topic(SITE, 0)
+    if text in ("huddles", "updates"):
+        return Topic(HUDDLES if text == "huddles" else UPDATES, profile_id)
+    kind, _, id = text.partition("/")
+    if kind in FOLLOWED and id.isascii() and id.isdigit() and len(id) < 19 and int(id):
+        return Topic(FOLLOWED[kind], int(id))
+    raise Invalid(
+        "topic", f"must be site, huddles, updates or <type>/<id>, of: {', '.join(FOLLOWED)}"
+    )
+
+
+def healing(topic: Topic) -> str:
+    """Where the present state of a topic is read."""
+    return _HEALING.get(topic.kind) or itemtypes.href(topic.kind, topic.id)
+
+
+class Feed:
+    """One site with listeners in this process. `position`: the number up to which those that are live know all."""
+
+    def __init__(self, site: Site, tree: Tree, position: int) -> None:
+        self.site = site
+        self.tree = tree
+        self.position = position
+        self.index = Index()
+        self.clients: set[Client] = set()
+        self.callers: dict[int, Caller] = {}
+        self.lock = threading.RLock()
+        self.left = 0.0  # when the last client went
+
+
+class Live:
+    """All listeners of this process. `url` is the direct address of the database."""
+
+    LOOK_S: Final = 0.4  # how often is looked without being woken
+    KEEP_S: Final = 30.0  # how long a site without listeners is looked at
+
+    def __init__(
+        self,
+        database: Database,
+        sites: SiteDirectory,
+        documents: Documents,
+        config: Callable[[], Config],
+        url: str,
+    ) -> None:
+        self._database = database
+        self._sites = sites
+        self._documents = documents
+        self._config = config
+        self._listener = Listener(url, self.wake)
+        self._feeds: dict[int, Feed] = {}
+        self._lock = threading.RLock()
+        self._wake = threading.Event()
+        self._stopping = threading.Event()
+        self._threads: list[threading.Thread] = []
+        self._seen = ""  # the snapshot of the last look
+        self._began = 0.0  # when the last look that succeeded began
+        self._beats: collections.deque[tuple[float, Client]] = collections.deque()
+        self._cursors: Cursors | None = None
+        self._count: collections.Counter[int | str] = collections.Counter()
+        self.is_stopping = False
+
+    # ---------------------------------------------------------------- cursors
+
+    @property
+    def cursors(self) -> Cursors:
+        """Makes and reads cursors. Raises Unavailable while there has been no database yet."""
+        if self._cursors is None:
+            with self._database.write() as tx:
+                key = live.cursor_key(tx)
+            self._cursors = Cursors(key)
+        return self._cursors
+
+    # ---------------------------------------------------------------- the process
+
+    def start(self) -> None:
+        """Nothing runs until somebody listens."""
+        self._stopping.clear()
+        self.is_stopping = False
+
+    def stop(self) -> None:
+        """Say goodbye to whoever is still there, and end."""
+        self.say_goodbye()
+        self._stopping.set()
+        self._wake.set()
+        self._listener.stop()
+        self._threads = []
+
+    def say_goodbye(self) -> None:
+        """This process stops: every client is told, with the time within which to come back."""
+        self.is_stopping = True
+        for feed in list(self._feeds.values()):
+            with feed.lock:
+                for client in list(feed.clients):
+                    self._end(client, "stopping")
+
+    def wake(self) -> None:
+        """There may be something new."""
+        self._wake.set()
+
+    def _run_threads(self) -> None:
+        if not self._threads:
+            self._listener.start()
+            self._threads = [
+                threading.Thread(target=work, name=name, daemon=True)
+                for name, work in (("live", self._work), ("live-beat", self._beat))
+            ]
+            for thread in self._threads:
+                thread.start()
+
+    def _work(self) -> None:
+        while True:
+            self._wake.wait(self.LOOK_S)
+            self._wake.clear()
+            if self._stopping.is_set():
+                return
+            try:
+                self.look()
+            except (ApiError, OSError, psycopg.Error) as error:
+                logger.warning("events are not pushed, will try again: %s", error)
+            except Exception:  # noqa: BLE001 - one bad event must not end all pushing
+                logger.exception("pushing events failed")
+
+    def _beat(self) -> None:
+        """Heartbeats and pings, each client at its own time."""
+        while not self._stopping.wait(1.0):
+            now = time.monotonic()
+            frames: dict[int, Frame] = {}
+            while self._beats and self._beats[0][0] <= now:
+                _, client = self._beats.popleft()
+                if client.is_over:
+                    continue
+                feed: Feed = client.feed
+                if client.is_live:
+                    site_id = feed.site.id
+                    if site_id not in frames:
+                        frames[site_id] = Frame(
+                            "heartbeat", self.cursors.make(site_id, feed.position)
+                        )
+                    client.push(frames[site_id])
+                client.connection.ping()
+                self._beats.append((now + self._config().live_heartbeat_s, client))
+
+    # ---------------------------------------------------------------- coming and going
+
+    def reserve(self, key: int | str) -> None:
+        """Count a connection of a caller: by the id of a token, or by the address of a guest.
+
+        Raises Unavailable when this process has as many as it may, TooMany when the caller has.
+        """
+        config = self._config()
+        if self.is_stopping or self._count.total() >= config.live_connections:
+            raise Unavailable("This process takes no more listeners right now")
+        if self._count[key] >= config.live_connections_per_caller:
+            raise TooMany(
+                f"At most {config.live_connections_per_caller} connections at once",
+                RETRY_MS // 1000,
+            )
+        self._count[key] += 1
+
+    def release(self, key: int | str) -> None:
+        """A connection that was counted has ended."""
+        self._count[key] -= 1
+        if self._count[key] <= 0:
+            del self._count[key]
+
+    def join(self, site: Site, identity: Identity, connection: Connection) -> Client:
+        """A new client, that follows nothing yet. Who it is was read within the last minute, not before.
+
+        Raises NotFound, Unauthorized or Forbidden for one that is not welcome any more.
+        """
+        with self._lock:
+            feed = self._feeds.get(site.id)
+            if feed is None:
+                feed = self._open(site)
+            caller = feed.callers.get(identity.token_id)
+            if caller is None:
+                caller = feed.callers[identity.token_id] = Caller(identity)
+                is_known = False
+            else:
+                is_known = True
+            client = Client(feed, caller, connection)
+            caller.clients.add(client)
+            feed.clients.add(client)
+        self._run_threads()
+        try:
+            if identity.token_id and not is_known:
+                # Who they are was read before anybody watched whether it changes; `more` holds no times either.
+                self._reconsider(feed, [caller])
+        except BaseException:
+            self.leave(client)
+            raise
+        beat = time.monotonic() + self._config().live_heartbeat_s
+        self._beats.append((beat, client))
+        return client
+
+    def leave(self, client: Client) -> None:
+        """The client has gone."""
+        feed: Feed = client.feed
+        client.is_over = True
+        feed.index.leave(client)
+        feed.clients.discard(client)
+        caller: Caller = client.caller
+        caller.clients.discard(client)
+        if not caller.clients and feed.callers.get(caller.token_id) is caller:
+            del feed.callers[caller.token_id]
+        feed.left = time.monotonic()
+
+    def drop(self, client: Client, reason: str) -> None:
+        """Let a client go, with its cursor and a reason of CODES."""
+        client.feed.index.leave(client)
+        self._end(client, reason)
+
+    def _open(self, site: Site) -> Feed:
+        reader = self._database.read()
+        try:
+            tree = self._sites.tree(site, reader)
+            feed = Feed(site, tree, live.head(reader, site.id))
+        finally:
+            reader.end()
+        self._feeds[site.id] = feed
+        feed.left = time.monotonic()
+        return feed
+
+    def _end(self, client: Client, reason: str) -> None:
+        frame = Frame(
+            "bye",
+            self.cursors.make(client.feed.site.id, client.feed.position) if client.is_live else "",
+            reason=reason,
+            retryAfterMs={"min": 0, "max": RETRY_MS} if reason in ("stopping", "slow") else None,
+        )
+        client.end(CODES[reason], frame)
+
+    # ---------------------------------------------------------------- following
+
+    def follow(self, client: Client, follows: Sequence[Follow], cursor: str | None) -> None:
+        """Let a client follow some topics: from `cursor` on, else from now on. `subscribed` is pushed when it is so.
+
+        Raises Forbidden for what it may not read, and for what is not there: then it follows none of them.
+        """
+        self._freshen()
+        feed: Feed = client.feed
+        reader = self._database.read()
+        try:
+            for follow in follows:
+                self._check(feed, client, follow.topic, reader)
+            after = self._place(client, cursor)
+            with feed.lock:
+                feed.index.leave(client)
+                if client.is_live:
+                    client.is_live = False
+                    client.position = feed.position
+            wanted = {follow.topic: follow for follow in follows}
+            try:
+                if after is not None and after < client.position:
+                    self._replay(client, wanted, after, client.position, reader)
+                client.follows |= wanted
+            finally:
+                self._catch_up(client, wanted, reader)
+        finally:
+            reader.end()
+
+    def _catch_up(self, client: Client, new: Iterable[Topic], reader: Reader) -> None:
+        """Bring a client up to all others, and let it take part."""
+        feed: Feed = client.feed
+        while not client.is_over:
+            with feed.lock:
+                upto = feed.position
+                if client.position >= upto:
+                    client.is_live = True
+                    feed.index.enter(client)
+                    for topic in new:
+                        if topic in client.follows:
+                            client.push(Frame("subscribed", self.cursor(client), topic=name(topic)))
+                    return
+            self._replay(client, client.follows, client.position, upto, reader)
+            client.position = upto
+
+    def unfollow(self, client: Client, topic: Topic) -> bool:
+        """End a subscription; whether there was one."""
+        client.feed.index.discard(client, topic)
+        return client.follows.pop(topic, None) is not None
+
+    def cursor(self, client: Client) -> str:
+        """Up to where a client has been told everything."""
+        feed: Feed = client.feed
+        number = feed.position if client.is_live else client.position
+        return self.cursors.make(feed.site.id, number)
+
+    def _place(self, client: Client, cursor: str | None) -> int | None:
+        """The number of a client's cursor. One that is no place in these events is answered with `resync`."""
+        if not cursor:
+            return None
+        feed: Feed = client.feed
+        number = self.cursors.read(feed.site.id, cursor)
+        if number is None or number > feed.position:
+            if number is not None:
+                # Another process may be ahead of this one by a moment.
+                self.look()
+            if number is None or number > feed.position:
+                client.push(
+                    Frame("resync", self.cursor(client), reason="The cursor is none of this site")
+                )
+                return None
+        return number
+
+    def _check(self, feed: Feed, client: Client, topic: Topic, reader: Reader) -> None:
+        caller: Caller = client.caller
+        if topic.kind in (HUDDLES, UPDATES):
+            kind = itemtypes.HUDDLE if topic.kind == HUDDLES else itemtypes.UPDATE
+            if not caller.who.profile_id or not caller.has_scope(kind):
+                raise Forbidden("You may not read this", code=NO_READ)
+        elif topic.kind != SITE:
+            named = (topic.kind, topic.id, 0)
+            found = live.facts(reader, feed.site.id, feed.tree, [named])
+            if not may_follow(Judge(feed.tree), caller, found.get(named)):
+                raise Forbidden("You may not read this", code=NO_READ)
+
+    def _replay(
+        self, client: Client, follows: Mapping[Topic, Follow], after: int, upto: int, reader: Reader
+    ) -> None:
+        """Tell a client what happened from `after` to `upto`, as far as it is kept and it may know now."""
+        feed: Feed = client.feed
+        alone = Index()
+        for follow in follows.values():
+            alone.add(client, follow)
+        most = self._config().live_replay_events
+        if upto - after > most:
+            self._gap(feed, [client], follows, after, upto - most)
+            after = upto - most
+        while after < upto and not client.is_over:
+            events = log.between(reader, feed.site.id, after, upto, BATCH)
+            reached = events[-1].number if len(events) == BATCH else upto
+            self._hand_out(feed, alone, events, after, reached, reader)
+            after = reached
+            reader.end()  # nobody holds a connection while a slow client takes its time
+            client.connection.wait_for_room()
+
+    def _gap(
+        self, feed: Feed, clients: Iterable[Client], follows: Iterable[Topic], after: int, upto: int
+    ) -> None:
+        """Say that events of some topics are kept no longer."""
+        make, site_id = self.cursors.make, feed.site.id
+        for client in clients:
+            for topic in follows:
+                client.push(
+                    Frame(
+                        "gap",
+                        make(site_id, upto),
+                        topic=name(topic),
+                        **{"from": make(site_id, after), "to": make(site_id, upto)},
+                        href=healing(topic),
+                    )
+                )
+
+    # ---------------------------------------------------------------- looking
+
+    def _freshen(self) -> None:
+        """Make sure that what is known began to be looked up after this call."""
+        now = time.monotonic()
+        with self._lock:
+            if self._began < now:
+                self.look()
+
+    def look(self) -> None:
+        """Ask once what is new on the sites that have listeners, and hand it out. Raises Unavailable, psycopg.Error."""
+        with self._lock:
+            if not self._feeds:
+                self._seen = ""
+                return
+            began = time.monotonic()
+            reader = self._database.read()
+            try:
+                news = live.news(reader, self._seen, self._feeds)
+                changed = set(news.user_ids)
+                known = {site.site_id: site for site in news.sites}
+                for site_id, feed in list(self._feeds.items()):
+                    if not feed.clients and began - feed.left > self.KEEP_S:
+                        del self._feeds[site_id]
+                    else:
+                        self._bring(feed, known.get(site_id), changed, reader)
+            finally:
+                reader.end()
+            # Only now: what a look that failed had not done yet, the next one does.
+            self._seen, self._began = news.snapshot, began
+
+    def _bring(
+        self, feed: Feed, now: live.SiteNews | None, changed: set[int], reader: Reader
+    ) -> None:
+        """One site: who its listeners are, what they may follow, what they are told."""
+        try:
+            if now is None or now.is_deleted:
+                raise NotFound("There is no such site")
+            site = self._sites.confirmed(feed.site, now.version, now.acl_version, reader)
+        except NotFound:
+            for client in list(feed.clients):
+                self._end(client, "siteGone")
+            return
+        feed.site = site
+        tree, before = self._sites.tree(site, reader), feed.tree
+        feed.tree = tree
+        concerned = self._concerned(feed, changed)
+        if concerned:
+            self._reconsider(feed, concerned, reader)
+        if now.head > feed.position:
+            self._advance(feed, now.head, reader)
+        if tree is not before:
+            self._recheck(feed, list(feed.clients), reader)
+        elif concerned:
+            self._recheck(feed, [one for caller in concerned for one in caller.clients], reader)
+
+    def _concerned(self, feed: Feed, changed: set[int]) -> list[Caller]:
+        now = time.time()
+        return [
+            caller
+            for caller in feed.callers.values()
+            if caller.token_id
+            and (
+                0 in changed
+                or caller.user_id in changed
+                or (caller.expires is not None and caller.expires <= now)
+                or (caller.due is not None and caller.due <= now)
+            )
+        ]
+
+    def _reconsider(
+        self, feed: Feed, callers: Sequence[Caller], reader: Reader | None = None
+    ) -> None:
+        """Find out anew who some callers are; who is nobody any more, or banned, is told and ends."""
+        own = reader or self._database.read()
+        try:
+            for at in range(0, len(callers), PEOPLE):
+                some = callers[at : at + PEOPLE]
+                ids = [caller.token_id for caller in some]
+                found = identities.find_many(own, feed.site.id, ids)
+                due = [one.profile_id for one in found.values() if one.needs_roles]
+                if due:
+                    own.end()
+                    with self._database.write() as tx:
+                        membership.settle_roles(tx, feed.site.id, sorted(set(due)))
+                    found = identities.find_many(own, feed.site.id, ids)
+                for caller in some:
+                    self._become(caller, found.get(caller.token_id))
+        finally:
+            if reader is None:
+                own.end()
+
+    def _become(self, caller: Caller, identity: Identity | None) -> None:
+        if identity is None or not identity.profile_id:
+            reason = "signedOut"
+        elif identity.ban_reason is not None:
+            reason = "banned"
+        else:
+            caller.become(identity)
+            return
+        for client in list(caller.clients):
+            feed: Feed = client.feed
+            # Whoever comes with the same token is asked about anew.
+            if feed.callers.get(caller.token_id) is caller:
+                del feed.callers[caller.token_id]
+            feed.index.leave(client)
+            self._end(client, reason)
+
+    def _recheck(self, feed: Feed, clients: Collection[Client], reader: Reader) -> None:
+        """End the subscriptions to what some clients may not read any more."""
+        topics = {topic for client in clients for topic in client.follows if topic.kind > 0}
+        named = {topic: (topic.kind, topic.id, 0) for topic in topics}
+        found = live.facts(reader, feed.site.id, feed.tree, list(named.values())) if named else {}
+        judge = Judge(feed.tree)
+        for client in clients:
+            for topic in list(client.follows):
+                if topic in named and not may_follow(judge, client.caller, found.get(named[topic])):
+                    self.unfollow(client, topic)
+                    client.push(Frame("unsubscribed", topic=name(topic), reason="forbidden"))
+
+    # ---------------------------------------------------------------- handing out
+
+    def _advance(self, feed: Feed, head: int, reader: Reader) -> None:
+        """Tell the live listeners of a site what happened, up to `head`."""
+        with feed.lock:
+            while feed.position < head:
+                events = log.between(reader, feed.site.id, feed.position, head, BATCH)
+                reached = events[-1].number if len(events) == BATCH else head
+                if feed.index:
+                    try:
+                        self._hand_out(feed, feed.index, events, feed.position, reached, reader)
+                    except (ApiError, OSError, psycopg.Error):
+                        raise
+                    except Exception:  # noqa: BLE001 - one bad event must not end all pushing
+                        logger.exception("events of site %d are not pushed", feed.site.id)
+                        for topic, followers in feed.index.items():
+                            self._gap(feed, followers, [topic], feed.position, reached)
+                feed.position = reached
+
+    def _hand_out(
+        self,
+        feed: Feed,
+        index: Index,
+        events: Sequence[Event],
+        after: int,
+        upto: int,
+        reader: Reader,
+    ) -> None:
+        """Tell the listeners in `index` of `events`, which are those from `after` to `upto` that are kept."""
+        for missing in _missing(events, after, upto):
+            for topic, followers in index.items():
+                self._gap(feed, followers, [topic], *missing)
+        things = {thing for event in events if (thing := subject(event)) is not None}
+        if not things:
+            return
+        facts = live.facts(reader, feed.site.id, feed.tree, things)
+        made = deliveries(events, facts, index, feed.tree)
+        wanted = {
+            one.fact.target.item_id
+            for one in made
+            if not one.is_gone
+            and one.event.item_type == itemtypes.COMMENT
+            and any(wants for _, wants in one.clients)
+        }
+        documents = comment.by_ids(reader, self._documents, feed.site.id, sorted(wanted))
+        for one in made:
+            self._push(feed, one, documents.get(one.fact.target.item_id))
+
+    def _push(self, feed: Feed, one: Delivery, document: bytes | None) -> None:
+        plain = whole = None
+        for place, (client, wants_document) in enumerate(one.clients, 1):
+            if wants_document and document is not None:
+                if whole is None:
+                    whole = self._frame(feed, one, document)
+                client.push(whole)
+            else:
+                if plain is None:
+                    plain = self._frame(feed, one, None)
+                client.push(plain)
+            if place % TURN == 0:
+                time.sleep(0)
+
+    def _frame(self, feed: Feed, one: Delivery, document: bytes | None) -> Frame:
+        return Frame(
+            "event",
+            self.cursors.make(feed.site.id, one.event.number),
+            **told(one.event, one.fact, is_gone=one.is_gone),
+            **({} if document is None else {"document": fragments.raw(document)}),
+        )
+
+
+def told(event: Event, fact: Fact, *, is_gone: bool) -> dict[str, Any]:
+    """What a frame says of an event. Something that is gone has no version any more."""
+    kind = itemtypes.BY_ID[event.item_type]
+    said: dict[str, Any] = {
+        "kind": "deleted" if is_gone else event.kind,
+        "itemType": kind.name,
+        "itemId": event.item_id,
+    }
+    parent_type, parent_id = fact.parent_type, fact.parent_id
+    if event.item_type != fact.target.item_type:  # a part of the thing
+        parent_type, parent_id = fact.target.item_type, fact.target.item_id
+        said["href"] = itemtypes.href(parent_type, parent_id)
+    elif event.item_type == itemtypes.ATTENDEE:
+        said["href"] = f"{itemtypes.href(parent_type, parent_id)}/attendees/{event.item_id}"
+    else:
+        said["href"] = itemtypes.href(event.item_type, event.item_id)
+    if parent_id:
+        said["parentType"] = itemtypes.name_of(parent_type)
+        said["parentId"] = parent_id
+    if fact.target.microcosm_id:
+        said["microcosmId"] = fact.target.microcosm_id
+    if event.version and not is_gone:
+        said["version"] = event.version
+    said["at"] = fragments.when(event.created)
+    return said
+
+
+def _missing(events: Sequence[Event], after: int, upto: int) -> list[tuple[int, int]]:
+    """The stretches of numbers from `after` to `upto` that are kept no longer: (after, upto) each."""
+    if len(events) == upto - after:
+        return []
+    found = []
+    for event in events:
+        if event.number > after + 1:
+            found.append((after, event.number - 1))
+        after = event.number
+    if after < upto:
+        found.append((after, upto))
+    return found
+
+
+__all__ = ["CODES", "Feed", "Live", "Named", "Topic", "healing", "name", "topic_of"]

@@ -1,0 +1,83 @@
+"""Hearing of new events at once: LISTEN on a connection of its own, in a thread of each process that has listeners.
+
+What is heard is a hint and nothing else. Whoever is woken asks the database, and asks it anyway every so often
+(realtime/feed.py), so a lost notification, or this thread's end, costs time alone.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import select
+import threading
+from collections.abc import Callable
+from typing import Final
+
+import psycopg
+
+from forumapi.db import Connection
+from forumapi.errors import ApiError
+from forumapi.events.log import NUMBERED
+from forumapi.log import logger
+
+
+class Listener:
+    """Calls `heard` when events were numbered, anywhere. `url` is the direct address of the database."""
+
+    AGAIN_S: Final = 1.0  # after a failure
+    IDLE_S: Final = 30.0  # silent for so long, the connection is tried
+
+    def __init__(self, url: str, heard: Callable[[], None]) -> None:
+        self._url = url
+        self._heard = heard
+        self._stopping = threading.Event()
+        self._thread: threading.Thread | None = None
+        self._wake: tuple[int, int] | None = None
+
+    def start(self) -> None:
+        """Listen in the background until `stop`; again does nothing."""
+        if self._thread is None:
+            self._stopping.clear()
+            self._wake = os.pipe()
+            self._thread = threading.Thread(target=self._run, name="listen", daemon=True)
+            self._thread.start()
+
+    def stop(self) -> None:
+        """End the thread."""
+        if self._thread is not None and self._wake is not None:
+            self._stopping.set()
+            os.write(self._wake[1], b"1")
+            self._thread.join(timeout=2)
+            self._thread = None
+            wake, self._wake = self._wake, None
+            for end in wake:
+                os.close(end)
+
+    def _run(self) -> None:
+        while not self._stopping.is_set():
+            connection: Connection | None = None
+            try:
+                connection = Connection(self._url, prepare=False, timeout_s=5)
+                connection.command(b"LISTEN " + NUMBERED)
+                self._heard()
+                self._listen(connection)
+            except (psycopg.Error, ApiError, OSError) as error:
+                if not self._stopping.is_set():
+                    logger.warning("nothing is heard of new events, they are looked for: %s", error)
+            finally:
+                if connection is not None:
+                    with contextlib.suppress(psycopg.Error, OSError):
+                        connection.close()
+            self._stopping.wait(self.AGAIN_S)
+
+    def _listen(self, connection: Connection) -> None:
+        assert self._wake is not None
+        while not self._stopping.is_set():
+            sockets = [connection.socket, self._wake[0]]
+            ready, _, _ = select.select(sockets, [], [], self.IDLE_S)
+            if self._stopping.is_set():
+                return
+            if not ready:
+                connection.command(b"SELECT 1")
+            elif connection.was_notified():
+                self._heard()

@@ -1,0 +1,213 @@
+"""The WebSocket protocol (RFC 6455) on a socket of ours: gevent-websocket's frames, hardened.
+
+What the package leaves open is closed here: frames of clients must be masked, reserved bits and codes are refused, a
+message has a size limit that is asked before anything is read, text is checked as it comes in, an end is said with its
+code. One greenlet reads; frames to send are made with `frame` and sent by whoever owns the connection.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import codecs
+import hashlib
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+from geventwebsocket.exceptions import FrameTooLargeException, ProtocolError, WebSocketError
+from geventwebsocket.websocket import Header, WebSocket
+
+NORMAL: Final = 1000
+GOING_AWAY: Final = 1001
+PROTOCOL: Final = 1002
+UNSUPPORTED: Final = 1003
+BAD_TEXT: Final = 1007
+POLICY: Final = 1008
+TOO_BIG: Final = 1009
+
+_GUID: Final = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
+_DECODER: Final = codecs.getincrementaldecoder("utf-8")
+_RECEIVE: Final = 4096
+
+
+class Ended(Exception):
+    """The connection is over. `code` and `reason` are to be said to the peer; code 0: there is nobody to say it to."""
+
+    def __init__(self, code: int = 0, reason: str = "") -> None:
+        super().__init__(code, reason)
+        self.code = code
+        self.reason = reason
+
+
+def frame(payload: bytes, opcode: int = WebSocket.OPCODE_TEXT) -> bytes:
+    """A whole message in one frame, as a server sends it."""
+    return bytes(Header.encode_header(True, opcode, b"", len(payload), 0)) + payload
+
+
+def close_frame(code: int, reason: str = "") -> bytes:
+    """A close frame; `reason` is cut where it is too long."""
+    payload = code.to_bytes(2, "big") + reason.encode()[:120]
+    return frame(payload if code else b"", WebSocket.OPCODE_CLOSE)
+
+
+def accept_key(key: str) -> str | None:
+    """Sec-WebSocket-Accept for a client's key; None for what is no key."""
+    try:
+        is_key = len(base64.b64decode(key, validate=True)) == 16
+    except (binascii.Error, ValueError):
+        return None
+    if not is_key:
+        return None
+    return base64.b64encode(hashlib.sha1(key.encode() + _GUID).digest()).decode()
+
+
+def is_upgrade(environ: Mapping[str, Any]) -> bool:
+    """Whether a request asks for a WebSocket."""
+    return (
+        str(environ.get("HTTP_UPGRADE", "")).strip().lower() == "websocket"
+        and environ.get("REQUEST_METHOD") == "GET"
+        and "upgrade"
+        in (part.strip() for part in str(environ.get("HTTP_CONNECTION", "")).lower().split(","))
+    )
+
+
+class _Stream:
+    """What the package reads frames from: a socket, exact numbers of bytes."""
+
+    __slots__ = ("_buffer", "_receive")
+
+    def __init__(self, receive: Callable[[int], bytes], left: bytes) -> None:
+        self._receive = receive
+        self._buffer = left
+
+    def read(self, size: int) -> bytes:
+        """`size` bytes. Raises Ended when the peer has gone."""
+        buffer = self._buffer
+        if len(buffer) < size:
+            parts, have = [buffer], len(buffer)
+            while have < size:
+                try:
+                    part = self._receive(max(_RECEIVE, size - have))
+                except OSError:
+                    part = b""
+                if not part:
+                    raise Ended
+                parts.append(part)
+                have += len(part)
+            buffer = b"".join(parts)
+        self._buffer = buffer[size:]
+        return buffer[:size]
+
+    def write(self, data: bytes) -> None:
+        """Nothing is sent from here."""
+        raise NotImplementedError
+
+
+class Socket(WebSocket):  # type: ignore[misc]
+    """The reading side of one connection. `answer` sends a pong; `limit` is the most bytes of a message.
+
+    `receive` gives the next message, text as str and binary as bytes, and raises Ended at the end.
+    """
+
+    __slots__ = ("_answer", "_limit", "heard")
+
+    def __init__(
+        self,
+        receive: Callable[[int], bytes],
+        answer: Callable[[bytes], None],
+        *,
+        limit: int,
+        left: bytes = b"",
+    ) -> None:
+        # Not the package's own: it makes a validator of megabytes of tables, which nothing here asks.
+        self.closed = False  # type: ignore[misc]
+        self.stream = _Stream(receive, left)  # type: ignore[misc]
+        self.heard = 0  # frames that came in: whoever looks for silence compares
+        self._answer = answer
+        self._limit = limit
+
+    def __del__(self) -> None:
+        """The socket is closed by whoever opened it."""
+
+    def receive(self) -> str | bytes:
+        """The next message. Raises Ended, with what to say to the peer."""
+        try:
+            return self._message()
+        except FrameTooLargeException as error:
+            raise Ended(PROTOCOL, "a control frame is too long") from error
+        except ProtocolError as error:
+            raise Ended(PROTOCOL, "protocol error") from error
+        except UnicodeDecodeError as error:
+            raise Ended(BAD_TEXT, "text must be UTF-8") from error
+        except WebSocketError as error:
+            raise Ended from error
+
+    def _message(self) -> str | bytes:
+        opcode = 0
+        size = 0
+        texts: list[str] = []
+        parts: list[bytes] = []
+        decoder: Any = None
+        while True:
+            header = self._header()
+            kind = header.opcode
+            if kind >= self.OPCODE_CLOSE:
+                self._control(header)
+                continue
+            if kind == self.OPCODE_CONTINUATION:
+                if not opcode:
+                    raise ProtocolError("nothing to continue")
+            elif kind in (self.OPCODE_TEXT, self.OPCODE_BINARY):
+                if opcode:
+                    raise ProtocolError("a message within a message")
+                opcode = kind
+                decoder = _DECODER() if kind == self.OPCODE_TEXT else None
+            else:
+                raise ProtocolError("reserved opcode")
+            size += header.length
+            if size > self._limit:
+                raise Ended(TOO_BIG, f"a message may have {self._limit} bytes")
+            payload = self._payload(header)
+            if decoder is not None:
+                texts.append(decoder.decode(payload, bool(header.fin)))
+            else:
+                parts.append(payload)
+            if header.fin:
+                return "".join(texts) if decoder is not None else b"".join(parts)
+
+    def _header(self) -> Any:
+        header = Header.decode_header(self.stream)
+        self.heard += 1
+        if header.flags:
+            raise ProtocolError("reserved bits")
+        if not header.mask:
+            raise ProtocolError("not masked")
+        return header
+
+    def _payload(self, header: Any) -> bytes:
+        """The rest of a frame. Masked by one operation on big integers: a loop over bytes takes 60 times as long."""
+        size = header.length
+        if not size:
+            return b""
+        data = self.stream.read(size)
+        mask = (header.mask * (size // 4 + 1))[:size]
+        return (int.from_bytes(data, "big") ^ int.from_bytes(mask, "big")).to_bytes(size, "big")
+
+    def _control(self, header: Any) -> None:
+        payload = self._payload(header)
+        if header.opcode == self.OPCODE_PING:
+            self._answer(frame(payload, self.OPCODE_PONG))
+        elif header.opcode == self.OPCODE_CLOSE:
+            raise Ended(*self._close_code(payload))
+        elif header.opcode != self.OPCODE_PONG:
+            raise ProtocolError("reserved opcode")
+
+    def _close_code(self, payload: bytes) -> tuple[int, str]:
+        """What a close frame is answered with: its own code (RFC 6455, 5.5.1)."""
+        if not payload:
+            return NORMAL, ""
+        code = int.from_bytes(payload[:2], "big")
+        if len(payload) < 2 or not self._is_valid_close_code(code) or code >= 5000:
+            raise ProtocolError("bad close frame")
+        payload[2:].decode()
+        return code, ""

@@ -1,0 +1,35 @@
+"""The one file, built once a run of the tests, and run as a stranger's machine would: nothing of the project around it."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Final
+
+from tests.fixtures import PROJECT
+
+# Where the file finds the Python it was built with: the system's own, not that of a virtual environment.
+PATH: Final = f"{sys.base_prefix}/bin:/usr/bin:/bin"
+
+
+def build(folder: Path) -> Path:
+    """Build into `folder`, with another umask and other settings of the environment than most have."""
+    done = subprocess.run(
+        ["sh", "-c", f"umask 077; exec {PROJECT}/scripts/dist {folder}"],
+        env={**os.environ, "TZ": "Asia/Tokyo", "LC_ALL": "C", "PYTHONHASHSEED": "7"},
+        cwd="/",
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return folder / "forumapi"
+
+
+def bare(home: Path, **settings: str) -> dict[str, str]:
+    """An environment with nothing in it but a path and a home of its own; `settings` are FORUMAPI_ names."""
+    home.mkdir(parents=True, exist_ok=True)
+    named = {f"FORUMAPI_{name.upper()}": value for name, value in settings.items()}
+    return {"PATH": PATH, "HOME": str(home), "PEX_ROOT": str(home / "unpacked"), **named}
