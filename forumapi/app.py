@@ -11,6 +11,7 @@ from forumapi import addresses, itemtypes, scopes
 from forumapi.cache import Cache, Memory
 from forumapi.db import Database, Reader, Transaction
 from forumapi.errors import WRONG_TYPE, Invalid
+from forumapi.events.readers import Reader as EventReader
 from forumapi.events.readers import Readers
 from forumapi.events.sequencer import Sequencer
 from forumapi.geocoders import choose as choose_geocoder
@@ -30,6 +31,7 @@ from forumapi.ratelimit import Buckets
 from forumapi.realtime.feed import Live
 from forumapi.storage import StorageError, clear_scratch, open_storage
 from forumapi.thumbnails import Box, Thumbnails
+from forumapi.updates import dispatch, email
 
 if TYPE_CHECKING:
     from forumapi.config import Config
@@ -134,7 +136,11 @@ class App:
         self.activity = Activity(self.database)
         self.borders = Borders()
         self.mail = Sender(self.database, lambda: self.config)
-        self.readers = Readers(self.database, (), lambda: self.sequencer.leads)
+        self.readers = Readers(
+            self.database,
+            (EventReader(dispatch.NAME, dispatch.Dispatch(email.queue).work),),
+            lambda: self.sequencer.leads,
+        )
         direct = config.database_direct_url or database_url or config.database_url
         self.live = Live(self.database, self.sites, self.documents, lambda: self.config, direct)
         self.sequencer = Sequencer(direct, self._numbered)

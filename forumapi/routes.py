@@ -104,6 +104,7 @@ from forumapi.handlers.sign_in_methods import (
 from forumapi.handlers.sites import OwnSiteHandler, SiteHandler, SitesHandler
 from forumapi.handlers.status import StatusHandler
 from forumapi.handlers.trending import TrendingHandler
+from forumapi.handlers.updates import PreferenceHandler, PreferencesHandler, UpdatesHandler
 from forumapi.handlers.users import UserHandler, UsersBatchHandler, UsersHandler
 from forumapi.handlers.watchers import (
     WatcherByItemHandler,
@@ -290,6 +291,9 @@ SITE: dict[str, type[Handler]] = {
     "/api/v1/site/menu": OwnMenuHandler,
     "/api/v1/site/reactions": ReactionKindsHandler,
     "/api/v1/trending": TrendingHandler,
+    "/api/v1/updates": UpdatesHandler,
+    "/api/v1/updates/preferences": PreferencesHandler,
+    "/api/v1/updates/preferences/<number:type>": PreferenceHandler,
     "/api/v1/users": UsersHandler,
     "/api/v1/users/<user:item>": UserHandler,
     "/api/v1/users/batch": UsersBatchHandler,

@@ -1791,6 +1791,95 @@ class Ticket(Struct, kw_only=True):
     expiresIn: Annotated[int, Meta(description="Seconds.")]
 
 
+# ---------------------------------------------------------------- updates (discovery 2, 3)
+
+
+def _one_of(*structs: str) -> Meta:
+    """Any of some structs where nothing inside says which."""
+    refs: list[dict[str, str]] = [{"$ref": f"#/components/schemas/{name}"} for name in structs]
+    return Meta(extra_json_schema={"anyOf": refs})
+
+
+UpdateTypeName = Literal[
+    "new_comment",
+    "reply_to_comment",
+    "mentioned",
+    "new_comment_in_huddle",
+    "new_attendee",
+    "new_vote",
+    "event_reminder",
+    "new_item",
+    "new_user",
+]
+
+
+class UpdateFlags(Struct, kw_only=True):
+    """Whether the item, or what the comment is on, is unread."""
+
+    unread: bool
+
+
+class UpdateMeta(Struct, kw_only=True):
+    """`meta` of an update."""
+
+    created: Time
+    createdBy: Annotated[
+        ProfileSummary, Meta(description="Who did it; of a vote, who made the poll.")
+    ]
+    flags: UpdateFlags
+
+
+class Update(Struct, kw_only=True):
+    """Something that the caller hears of (discovery 2.7)."""
+
+    id: Id
+    updateType: UpdateTypeName
+    itemType: Literal["comment", "conversation", "event", "poll"]
+    item: Annotated[
+        Any,
+        _one_of("CommentSummary", "ConversationSummary", "EventSummary", "PollSummary"),
+    ]
+    parentItemType: (
+        Annotated[CommentableName, Meta(description="Of what a comment is on.")] | UnsetType
+    ) = UNSET
+    parentItem: (
+        Annotated[
+            Any,
+            _one_of(
+                "ConversationSummary",
+                "EventSummary",
+                "PollSummary",
+                "HuddleSummary",
+                "ProfileSummary",
+            ),
+        ]
+        | UnsetType
+    ) = UNSET
+    meta: UpdateMeta
+
+
+class Updates(Struct, kw_only=True):
+    """What the caller hears of, newest first."""
+
+    updates: Paged[Update]
+    meta: LinksMeta
+
+
+class NoMeta(Struct, kw_only=True):
+    """Always empty."""
+
+
+class UpdatePreference(Struct, kw_only=True):
+    """Whether the caller wants mail about a type of update (discovery 3.2)."""
+
+    profileId: Id
+    id: Annotated[int, Meta(ge=1, le=9, description="The number of the type.")]
+    description: Annotated[str, Meta(description="When such an update is made.")]
+    sendEmail: bool
+    sendSMS: Annotated[bool, Meta(description="Kept; no messages are sent.")]
+    meta: NoMeta
+
+
 class Vote(Struct, kw_only=True):
     """One ballot of a named poll."""
 

@@ -93,7 +93,9 @@ def test_settings_that_are_named_exist() -> None:
     page = PAGES["oauth.md"] + "error_description error_uri"
     protocol = set(re.findall(r"[a-z]+(?:_[a-z]+)+", page)) - set(re.findall(r"\(`(\w+)`\)", page))
 
-    assert named - parameters - protocol <= set(Config.__dataclass_fields__)
+    updates = set(typing.get_args(schemas.UpdateTypeName))
+
+    assert named - parameters - protocol - updates <= set(Config.__dataclass_fields__)
 
 
 @pytest.mark.parametrize(("name", "text"), EXAMPLES)

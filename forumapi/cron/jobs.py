@@ -236,22 +236,20 @@ RENUMBER = Query(
      WHERE s.site_id IN (SELECT c.site_id FROM changed c)""",
 )
 
-FOLD_UPDATES = Query(
-    "cron.fold_updates",
+# Of updates that have rows only reminders pass: replies, mentions and answers to events stay, the rest has no rows
+# (models/update.py). So many at a time, so often in one run.
+FORGET_REMINDERS = Query(
+    "cron.forget_reminders",
     """
     DELETE FROM updates u
-     USING (SELECT n.site_id, n.update_id,
-                   row_number() OVER (PARTITION BY n.site_id, n.profile_id, n.parent_item_type_id, n.parent_item_id
-                                      ORDER BY n.update_id DESC) AS place
-              FROM updates n
-             WHERE n.update_type_id IN (1, 4) AND n.parent_item_id IS NOT NULL) o
-     WHERE u.site_id = o.site_id AND u.update_id = o.update_id AND o.place > 1""",
+     WHERE (u.site_id, u.update_id) IN (SELECT o.site_id, o.update_id
+                                          FROM updates o
+                                         WHERE o.update_type_id = 7 AND o.created < now() - interval '1 month'
+                                         ORDER BY o.created
+                                         LIMIT %(most)s)""",
 )
-
-FORGET_NEW_ITEMS = Query(
-    "cron.forget_new_items",
-    "DELETE FROM updates u WHERE u.update_type_id = 8 AND u.created < now() - interval '1 month'",
-)
+UPDATES_AT_ONCE: Final = 5000
+UPDATE_BATCHES: Final = 20
 
 COUNT_PROFILES = Query(
     "cron.count_profiles",
@@ -360,8 +358,14 @@ def expired_credentials(tx: Transaction, config: Config) -> str:
 
 
 def old_updates(tx: Transaction, config: Config) -> str:
-    """Keep the newest update per recipient and item for new comments; forget new items after a month."""
-    return f"{tx.run(FOLD_UPDATES)} folded, {tx.run(FORGET_NEW_ITEMS)} forgotten"
+    """Forget reminders of events after a month; what one run does not reach, the next one does."""
+    forgotten = 0
+    for _ in range(UPDATE_BATCHES):
+        found = tx.run(FORGET_REMINDERS, most=UPDATES_AT_ONCE)
+        forgotten += found
+        if found < UPDATES_AT_ONCE:
+            break
+    return f"{forgotten} reminders"
 
 
 def profile_counts(tx: Transaction, config: Config) -> str:

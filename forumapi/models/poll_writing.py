@@ -142,7 +142,8 @@ CAST = Query(
          WHERE c.site_id = %(site_id)s AND c.item_id = %(item_id)s
            AND c.choice_id = ANY(%(chosen)s::bigint[]) <> (c.choice_id = ANY(%(before)s::bigint[])))
     UPDATE polls p
-       SET voter_count = p.voter_count + (%(chosen)s::bigint[] <> '{}')::int - (%(before)s::bigint[] <> '{}')::int
+       SET voter_count = p.voter_count + (%(chosen)s::bigint[] <> '{}')::int - (%(before)s::bigint[] <> '{}')::int,
+           voted = CASE WHEN %(chosen)s::bigint[] <> '{}' AND %(before)s::bigint[] = '{}' THEN now() ELSE p.voted END
      WHERE p.site_id = %(site_id)s AND p.item_id = %(item_id)s""",
 )
 

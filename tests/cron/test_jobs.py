@@ -208,26 +208,24 @@ def test_idempotency_keys_live_as_long_as_the_setting_says(make, site):
     ]
 
 
-def test_of_new_comment_updates_the_newest_per_person_and_item_stays(make, site):
-    chat, other = make.conversation(site), make.conversation(site)
-    for update_type, item, parent, age in (
-        (1, 1, chat, 1),
-        (1, 2, chat, 1),
-        (4, 3, chat, 1),
-        (1, 4, other, 1),
-        (2, 5, chat, 90),
-        (8, 6, chat, 29),
-        (8, 7, chat, 32),
+def test_reminders_are_forgotten_after_a_month_and_other_updates_stay(make, site):
+    event = make.event(site)
+    for update_type, item_type, item, age in (
+        (2, 4, 1, 400),
+        (3, 4, 2, 400),
+        (5, 9, event.id, 400),
+        (7, 9, event.id, 29),
+        (7, 9, event.id + 1, 32),
     ):
         make.sql(
-            "INSERT INTO updates (site_id, profile_id, update_type_id, item_type_id, item_id, parent_item_type_id,"
-            " parent_item_id, created_by, created) VALUES (%(site)s, %(to)s, %(type)s, 4, %(item)s, 6, %(parent)s,"
-            " %(by)s, now() - make_interval(days => %(age)s))",
+            "INSERT INTO updates (site_id, profile_id, update_type_id, item_type_id, item_id, created_by, created)"
+            " VALUES (%(site)s, %(to)s, %(type)s, %(item_type)s, %(item)s, %(by)s,"
+            " now() - make_interval(days => %(age)s))",
             site=site.id,
             to=site.member.id,
             type=update_type,
+            item_type=item_type,
             item=item,
-            parent=parent.id,
             by=site.owner.id,
             age=age,
         )
@@ -235,9 +233,10 @@ def test_of_new_comment_updates_the_newest_per_person_and_item_stays(make, site)
     perform(make, jobs.old_updates)
 
     left = make.sql(
-        "SELECT item_id FROM updates WHERE site_id = %(id)s ORDER BY item_id", id=site.id
+        "SELECT update_type_id, item_id FROM updates WHERE site_id = %(id)s ORDER BY update_id",
+        id=site.id,
     )
-    assert [row[0] for row in left] == [3, 4, 5, 6]
+    assert left == [(2, 1), (3, 2), (5, event.id), (7, event.id)]
 
 
 def test_counts_of_profiles_are_put_right(make, site):

@@ -1,0 +1,480 @@
+"""Who is told of what (discovery 2.3 to 2.5): a reader of the event log, after the answer to whoever wrote.
+
+Three things follow from an event: rows for replies, mentions, answers to events and reminders; notices for mail; and
+`last_notified` of watchers. Comments on what one follows, new items and votes need no row: models/update.py finds them
+when the list is asked for. All of it commits with the reader's cursor, so that each event takes effect once.
+"""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Callable, Collection, Iterator, Sequence
+from typing import Any, Final, NamedTuple
+
+from forumapi import itemtypes, permissions
+from forumapi.db import Query, Reader, Row, Transaction
+from forumapi.events.log import Event
+from forumapi.models import journal, locate, tree
+from forumapi.models.update import (
+    EVENT_REMINDER,
+    MENTIONED,
+    NEW_ATTENDEE,
+    NEW_COMMENT,
+    NEW_COMMENT_IN_HUDDLE,
+    NEW_ITEM,
+    NEW_USER,
+    REPLY,
+)
+from forumapi.permissions import Target, Tree
+from forumapi.updates import recipients
+from forumapi.updates.notice import Notice
+from forumapi.updates.recipients import Recipient, SiteState, Subject
+
+# The name of its cursors.
+NAME: Final = "updates"
+
+# Takes up mail, in the transaction that decides on it (updates/email.py).
+Queue = Callable[[Transaction, int, Sequence[Notice]], None]
+
+# Live comments with what they are on, whom they reply to, whether anybody who follows that wants mail, and whom they
+# mention that was not told yet. Mentions are told by whoever comes first, this release or another.
+COMMENTS = Query(
+    "updates.comments",
+    """
+    WITH named AS (
+        UPDATE comment_mentions m
+           SET told = true
+         WHERE m.site_id = %(site_id)s AND m.comment_id = ANY(%(ids)s::bigint[]) AND NOT m.told
+     RETURNING m.comment_id, m.profile_id)
+    SELECT c.comment_id, c.created, c.created_by, coalesce(i.item_type_id, 3::smallint),
+           coalesce(c.item_id, c.on_profile_id), coalesce(i.microcosm_id, 0), coalesce(r.created_by, 0),
+           EXISTS (SELECT 1 FROM watchers w
+                    WHERE w.site_id = c.site_id AND w.send_email
+                      AND (w.item_type_id, w.item_id) IN ((coalesce(i.item_type_id, 3::smallint),
+                                                           coalesce(c.item_id, c.on_profile_id)),
+                                                          (2::smallint, i.microcosm_id),
+                                                          (1::smallint, CASE WHEN i.microcosm_id IS NOT NULL
+                                                                             THEN c.site_id END))),
+           ARRAY(SELECT n.profile_id FROM named n WHERE n.comment_id = c.comment_id ORDER BY n.profile_id)
+      FROM comments c
+      LEFT JOIN items i ON i.site_id = c.site_id AND i.item_id = c.item_id
+      LEFT JOIN comments r ON r.site_id = c.site_id AND r.comment_id = c.in_reply_to
+     WHERE c.site_id = %(site_id)s AND c.comment_id = ANY(%(ids)s::bigint[]) AND NOT c.is_deleted
+       AND NOT c.is_moderated AND (i.item_id IS NULL OR NOT i.is_deleted AND NOT i.is_moderated)""",
+)
+
+ITEMS = Query(
+    "updates.items",
+    """
+    SELECT i.item_id, i.item_type_id, i.microcosm_id, i.created_by, i.created
+      FROM items i
+     WHERE i.site_id = %(site_id)s AND i.item_id = ANY(%(ids)s::bigint[]) AND i.item_type_id IN (6, 7, 9)
+       AND NOT i.is_deleted AND NOT i.is_moderated""",
+)
+
+# Who comes: all, or those of some who do.
+COMING = Query(
+    "updates.coming",
+    """
+    SELECT a.profile_id
+      FROM attendees a
+     WHERE a.site_id = %(site_id)s AND a.item_id = %(event_id)s AND a.state_id = 1
+       AND (%(ids)s::bigint[] IS NULL OR a.profile_id = ANY(%(ids)s::bigint[]))
+     ORDER BY a.profile_id""",
+)
+
+# Once a person and cause; what is `again` comes up anew.
+TELL = Query(
+    "updates.tell",
+    """
+    INSERT INTO updates AS u (site_id, profile_id, update_type_id, item_type_id, item_id, parent_item_type_id,
+                              parent_item_id, created, created_by)
+    SELECT %(site_id)s, t.profile_id, %(type)s, %(item_type)s, %(item_id)s, %(parent_type)s, %(parent_id)s,
+           %(created)s, %(actor)s
+      FROM unnest(%(ids)s::bigint[]) AS t (profile_id)
+        ON CONFLICT (site_id, profile_id, update_type_id, item_type_id, item_id, created_by) DO UPDATE
+       SET created = EXCLUDED.created
+     WHERE %(again)s::boolean""",
+)
+
+_TREES: Final = 200
+
+
+class Comment(NamedTuple):
+    """A live comment that somebody may be told of; see COMMENTS."""
+
+    id: int
+    created: datetime.datetime
+    author_id: int
+    parent_type: int
+    parent_id: int
+    microcosm_id: int
+    reply_to: int  # the author of the comment replied to; 0 for none
+    has_mail: bool
+    mentioned: list[int]
+
+    @property
+    def target(self) -> Target:
+        """What permission is asked for; who of a huddle asks is to be filled in."""
+        return Target(
+            itemtypes.COMMENT,
+            self.id,
+            self.microcosm_id,
+            (self.author_id,),
+            parent_type=self.parent_type,
+        )
+
+
+class Item(NamedTuple):
+    """A live item in a microcosm."""
+
+    id: int
+    item_type: int
+    microcosm_id: int
+    author_id: int
+    created: datetime.datetime
+
+    @property
+    def target(self) -> Target:
+        """What permission is asked for."""
+        return Target(self.item_type, self.id, self.microcosm_id, (self.author_id,))
+
+
+class Dispatch:
+    """The reader's work. `queue` takes up the mail."""
+
+    def __init__(self, queue: Queue) -> None:
+        self._queue = queue
+        self._trees: dict[int, Tree] = {}
+
+    def work(self, tx: Transaction, site_id: int, events: Sequence[Event]) -> None:
+        """Tell whoever is to be told of some events of a site, in their order."""
+        concerned = [event for event in events if _concerns(event)]
+        state = recipients.site(tx, site_id) if concerned else None
+        if state is not None:
+            _Telling(tx, site_id, state, self._tree(tx, site_id, state), self._queue).tell(
+                concerned
+            )
+
+    def _tree(self, tx: Reader, site_id: int, state: SiteState) -> Tree:
+        found = self._trees.get(site_id)
+        if found is None or found.acl_version < state.acl_version:
+            if len(self._trees) >= _TREES:
+                self._trees.clear()
+            found = self._trees[site_id] = tree.load(tx, site_id, state.acl_version)
+        return found
+
+
+def _concerns(event: Event) -> bool:
+    """Whether anybody may be told of it. Imports tell nobody (discovery 13.3)."""
+    if event.is_import:
+        return False
+    if event.kind == journal.REMINDED:
+        return event.item_type == itemtypes.EVENT
+    if event.item_type == itemtypes.COMMENT:
+        return event.kind in (journal.CREATED, journal.REPLACED)
+    if event.item_type == itemtypes.ATTENDEE:
+        return event.kind in (journal.CREATED, journal.REPLACED, journal.PATCHED)
+    if event.item_type == itemtypes.PROFILE:
+        # Somebody's own first request makes it; whom others enrol nobody hears of (platform 4.1).
+        return event.kind == journal.CREATED and event.actor_id == event.item_id
+    return event.kind == journal.CREATED and event.item_type in itemtypes.IN_MICROCOSM
+
+
+class _Telling:
+    """Some events of one site, inside one transaction."""
+
+    def __init__(
+        self, tx: Transaction, site_id: int, state: SiteState, tree: Tree, queue: Queue
+    ) -> None:
+        self._tx = tx
+        self._site_id = site_id
+        self._state = state
+        self._tree = tree
+        self._queue = queue
+
+    def tell(self, events: Sequence[Event]) -> None:
+        """Tell of each event, in order."""
+        comments = self._by_id(Comment, COMMENTS, _ids(events, {itemtypes.COMMENT}))
+        items = self._by_id(
+            Item,
+            ITEMS,
+            _ids(events, itemtypes.IN_MICROCOSM)
+            | {event.parent_id for event in events if event.item_type == itemtypes.ATTENDEE},
+        )
+        items = {id: item for id, item in items.items() if self._is_live(item)}
+        comments = {id: one for id, one in comments.items() if self._is_live(one)}
+        for event in events:
+            if event.item_type == itemtypes.COMMENT:
+                # The first event of a comment tells of the mentions; what else there is, its creation tells.
+                found = comments.get(event.item_id)
+                if found is not None:
+                    self._comment(found, is_new=event.kind == journal.CREATED)
+                    comments[found.id] = found._replace(mentioned=[])
+            elif event.item_type == itemtypes.PROFILE:
+                self._newcomer(event)
+            elif event.item_type == itemtypes.ATTENDEE:
+                if event.parent_id in items:
+                    self._attendee(items[event.parent_id], event)
+            elif event.item_id in items:
+                item = items[event.item_id]
+                if event.kind == journal.REMINDED:
+                    self._reminder(item, event)
+                else:
+                    self._item(item)
+
+    def _by_id(self, kind: Any, query: Query, ids: set[int]) -> dict[int, Any]:
+        rows: list[Row] = []
+        if ids:
+            rows = self._tx.rows(query, site_id=self._site_id, ids=sorted(ids))
+        return {row[0]: kind(*row) for row in rows}
+
+    # ------------------------------------------------------------ comments
+
+    def _comment(self, comment: Comment, *, is_new: bool) -> None:
+        mailed: set[int] = set()
+        if is_new and comment.reply_to:
+            mailed |= self._direct(comment, REPLY, [comment.reply_to], mailed)
+        if comment.mentioned:
+            mailed |= self._direct(comment, MENTIONED, comment.mentioned, mailed)
+        if is_new and comment.has_mail:
+            self._followers(comment, mailed | {comment.author_id, comment.reply_to})
+
+    def _direct(
+        self, comment: Comment, type: int, people: Sequence[int], mailed: set[int]
+    ) -> set[int]:
+        """Tell those a comment is meant for, by a reply or a mention (U4); who of them gets a mail."""
+        subject = self._about(comment, preference=type)
+        found = recipients.people(self._tx, self._site_id, self._state, subject, people)
+        told = [
+            one
+            for one in self._readers(comment.target, found)
+            if one.profile_id != comment.author_id and not one.ignores
+        ]
+        self._store(
+            type,
+            told,
+            (itemtypes.COMMENT, comment.id),
+            comment.created,
+            comment.author_id,
+            parent=(comment.parent_type, comment.parent_id),
+        )
+        wanted = [one for one in told if one.wants_mail and one.profile_id not in mailed]
+        self._mail_comment(comment, type, wanted)
+        return {one.profile_id for one in wanted}
+
+    def _followers(self, comment: Comment, others: set[int]) -> None:
+        """Mail those who follow what a comment is on, or where that stands; not `others` (2.5, U9)."""
+        is_in_huddle = comment.parent_type == itemtypes.HUDDLE
+        type = NEW_COMMENT_IN_HUDDLE if is_in_huddle else NEW_COMMENT
+        subject = self._about(
+            comment, once=True, by_presence=comment.parent_type == itemtypes.PROFILE
+        )
+        watched = [(comment.parent_type, comment.parent_id)]
+        if comment.microcosm_id:
+            watched += self._places_watched(comment.microcosm_id)
+        for some in self._watchers(comment.target, subject, watched):
+            wanted = [one for one in some if one.profile_id not in others and _is_mailed(one)]
+            self._mail_comment(comment, type, wanted)
+            self._notified(wanted, comment.created)
+
+    def _about(self, comment: Comment, **asked: Any) -> Subject:
+        return Subject(
+            comment.parent_type,
+            comment.parent_id,
+            comment.microcosm_id,
+            self._above(comment.microcosm_id),
+            comment.author_id,
+            **asked,
+        )
+
+    def _mail_comment(self, comment: Comment, type: int, wanted: Sequence[Recipient]) -> None:
+        notices = [
+            Notice(
+                # One mail a comment and person, whatever it is for (U9).
+                f"comment:{self._site_id}:{comment.id}:{one.profile_id}",
+                one.profile_id,
+                type,
+                comment.parent_type,
+                comment.parent_id,
+                comment.id,
+                comment.author_id,
+            )
+            for one in wanted
+        ]
+        self._mail(notices)
+
+    # ------------------------------------------------------------ items
+
+    def _item(self, item: Item) -> None:
+        """Mail those who follow the microcosm that an item was posted in, or the site."""
+        subject = self._about_item(item, item.author_id)
+        watched = self._places_watched(item.microcosm_id)
+        for some in self._watchers(item.target, subject, watched):
+            wanted = [one for one in some if one.profile_id != item.author_id and _is_mailed(one)]
+            self._mail_item(item, NEW_ITEM, wanted, "item", item.author_id)
+            self._notified(wanted, item.created)
+
+    def _attendee(self, item: Item, event: Event) -> None:
+        """Tell those who follow an event that somebody comes."""
+        who = event.item_id
+        if not self._coming(item, [who]):
+            return
+        subject = self._about_item(item, who, once=True, by_presence=True)
+        watched = [(itemtypes.EVENT, item.id)]
+        for some in self._watchers(item.target, subject, watched, everybody=True):
+            self._store(NEW_ATTENDEE, some, (item.item_type, item.id), event.created, who)
+            wanted = [one for one in some if one.profile_id != who and _is_mailed(one)]
+            self._mail_item(item, NEW_ATTENDEE, wanted, f"attendee-{who}", who)
+            self._notified(wanted, event.created)
+
+    def _reminder(self, item: Item, event: Event) -> None:
+        """Tell those who come to an event that it begins soon; once more if it was moved since."""
+        subject = self._about_item(item, item.author_id, preference=EVENT_REMINDER)
+        coming = self._coming(item, None)
+        for start in range(0, len(coming), recipients.MOST):
+            some = coming[start : start + recipients.MOST]
+            found = recipients.people(self._tx, self._site_id, self._state, subject, some)
+            told = self._readers(item.target, found)
+            self._store(
+                EVENT_REMINDER,
+                told,
+                (item.item_type, item.id),
+                event.created,
+                item.author_id,
+                again=True,
+            )
+            wanted = [one for one in told if _is_mailed(one)]
+            cause = f"reminder-{event.number}"
+            self._mail_item(item, EVENT_REMINDER, wanted, cause, item.author_id)
+
+    def _coming(self, item: Item, ids: Sequence[int] | None) -> list[int]:
+        rows = self._tx.rows(COMING, site_id=self._site_id, event_id=item.id, ids=ids)
+        return [row[0] for row in rows]
+
+    def _about_item(self, item: Item, actor: int, **asked: Any) -> Subject:
+        places = self._above(item.microcosm_id)
+        return Subject(item.item_type, item.id, item.microcosm_id, places, actor, **asked)
+
+    def _mail_item(
+        self, item: Item, type: int, wanted: Sequence[Recipient], cause: str, actor: int
+    ) -> None:
+        notices = [
+            Notice(
+                f"{cause}:{self._site_id}:{item.id}:{one.profile_id}",
+                one.profile_id,
+                type,
+                item.item_type,
+                item.id,
+                None,
+                actor,
+            )
+            for one in wanted
+        ]
+        self._mail(notices)
+
+    # ------------------------------------------------------------ people
+
+    def _newcomer(self, event: Event) -> None:
+        """Mail those who follow all people that somebody has come."""
+        new = event.item_id
+        target = Target(itemtypes.PROFILE, new, owner_ids=(new,))
+        subject = Subject(itemtypes.PROFILE, new, 0, (), new)
+        for some in self._watchers(target, subject, [(itemtypes.PROFILE, 0)]):
+            wanted = [one for one in some if one.profile_id != new and _is_mailed(one)]
+            notices = [
+                Notice(
+                    f"profile:{self._site_id}:{new}:{one.profile_id}",
+                    one.profile_id,
+                    NEW_USER,
+                    itemtypes.PROFILE,
+                    new,
+                    None,
+                    new,
+                )
+                for one in wanted
+            ]
+            self._mail(notices)
+            self._notified(wanted, event.created)
+
+    # ------------------------------------------------------------ steps
+
+    def _is_live(self, thing: Comment | Item) -> bool:
+        return locate.is_live(self._tree, thing.microcosm_id)
+
+    def _above(self, microcosm_id: int) -> tuple[int, ...]:
+        """A microcosm and all above it; none for what stands in none."""
+        node = self._tree.nodes.get(microcosm_id)
+        return node.path if node is not None else ()
+
+    def _places_watched(self, microcosm_id: int) -> list[tuple[int, int]]:
+        """What the followers of a place follow: the microcosm itself, not those above it, and the site."""
+        return [(itemtypes.MICROCOSM, microcosm_id), (itemtypes.SITE, self._site_id)]
+
+    def _watchers(
+        self,
+        target: Target,
+        subject: Subject,
+        watched: Sequence[tuple[int, int]],
+        *,
+        everybody: bool = False,
+    ) -> Iterator[list[Recipient]]:
+        """Watchers who may read the target, some at a time."""
+        for some in recipients.watchers(
+            self._tx, self._site_id, self._state, subject, watched, everybody=everybody
+        ):
+            yield self._readers(target, some)
+
+    def _readers(self, target: Target, people: Sequence[Recipient]) -> list[Recipient]:
+        """Those who may read the target, by the evaluator that a GET of it asks."""
+        return [
+            one
+            for one in people
+            if permissions.effective(
+                one.who, target._replace(is_participant=one.is_participant), self._tree
+            )
+            & permissions.READ
+        ]
+
+    def _store(
+        self,
+        type: int,
+        people: Sequence[Recipient],
+        item: tuple[int, int],
+        created: datetime.datetime,
+        actor: int,
+        *,
+        parent: tuple[int, int] | None = None,
+        again: bool = False,
+    ) -> None:
+        if people:
+            self._tx.run(
+                TELL,
+                site_id=self._site_id,
+                ids=[one.profile_id for one in people],
+                type=type,
+                item_type=item[0],
+                item_id=item[1],
+                parent_type=parent[0] if parent else None,
+                parent_id=parent[1] if parent else None,
+                created=created,
+                actor=actor,
+                again=again,
+            )
+
+    def _notified(self, people: Sequence[Recipient], moment: datetime.datetime) -> None:
+        ids = [one.watcher_id for one in people if one.watcher_id]
+        if ids:
+            recipients.notified(self._tx, self._site_id, ids, moment)
+
+    def _mail(self, notices: Sequence[Notice]) -> None:
+        if notices:
+            self._queue(self._tx, self._site_id, notices)
+
+
+def _is_mailed(one: Recipient) -> bool:
+    return one.wants_mail and not one.ignores
+
+
+def _ids(events: Sequence[Event], types: Collection[int]) -> set[int]:
+    return {event.item_id for event in events if event.item_type in types}

@@ -1,0 +1,261 @@
+"""Whom something may be of interest to, with what decides whether they are told: one statement for many people.
+
+Nobody is left out here for a lack of rights: `Recipient.who` is what the one evaluator is asked with.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Final, NamedTuple
+
+from forumapi.db import Query, Reader, Transaction
+from forumapi.models import ban, member
+from forumapi.permissions import Who
+
+# Watchers that one statement returns.
+MOST: Final = 1000
+
+SITE = Query(
+    "updates.site",
+    """
+    SELECT s.acl_version, coalesce(s.owned_by, 0), s.needs_second_factor
+      FROM sites s
+     WHERE s.site_id = %(site_id)s AND NOT s.is_deleted""",
+)
+
+# Those of a CTE `chosen` (profile_id, watcher_id, wants, last_notified) with what the evaluator asks about them, and
+# whether they want mail: not while the item is unread, by its mark, its microcosm's or that of everything, since the
+# last; where nothing can be read, not before they were on the site again.
+_RECIPIENTS: Final = f"""
+    SELECT p.profile_id, p.user_id, p.role_ids, coalesce(p.next_change_at <= now(), false),
+           u.is_banned OR {ban.REASON.replace("t.user_id", "p.user_id")} IS NOT NULL,
+           NOT EXISTS (SELECT FROM one_time_secrets o WHERE o.user_id = p.user_id AND o.confirmed IS NOT NULL),
+           EXISTS (SELECT FROM huddle_participants h
+                    WHERE h.site_id = p.site_id AND h.item_id = %(item_id)s AND h.profile_id = p.profile_id
+                      AND %(item_type)s = 5),
+           EXISTS (SELECT FROM ignores g
+                    WHERE g.site_id = p.site_id AND g.profile_id = p.profile_id
+                      AND (g.item_type_id = 3 AND g.item_id = %(actor)s
+                           OR g.item_type_id = %(item_type)s AND g.item_id = %(item_id)s
+                           OR g.item_type_id = 2 AND g.item_id = ANY(%(places)s::bigint[]))),
+           c.wants AND coalesce(po.send_email, so.send_email, pl.send_email)
+               AND (%(preference)s::smallint IS NULL
+                    OR coalesce(uo.send_email, ut.send_email))
+               AND (NOT %(once)s::boolean
+                    OR coalesce(c.last_notified <= greatest(
+                           CASE WHEN %(item_type)s = 5 THEN p.huddles_read_at ELSE p.all_read_at END,
+                           (SELECT max(r.read_at) FROM read_marks r
+                             WHERE r.site_id = p.site_id AND r.profile_id = p.profile_id
+                               AND (r.item_type_id, r.item_id) IN ((%(item_type)s, %(item_id)s),
+                                                                   (2, %(microcosm_id)s))),
+                           CASE WHEN %(by_presence)s::boolean THEN n.last_active END), true)),
+           c.watcher_id
+      FROM chosen c
+      JOIN profiles p ON p.site_id = %(site_id)s AND p.profile_id = c.profile_id
+      JOIN users u ON u.user_id = p.user_id
+      JOIN sites s ON s.site_id = p.site_id
+      CROSS JOIN platform_options pl
+      LEFT JOIN site_options so ON so.site_id = p.site_id
+      LEFT JOIN profile_options po ON po.site_id = p.site_id AND po.profile_id = p.profile_id
+      LEFT JOIN profile_counters n ON n.site_id = p.site_id AND n.profile_id = p.profile_id
+      LEFT JOIN update_types ut ON ut.update_type_id = %(preference)s::smallint
+      LEFT JOIN update_options uo ON uo.site_id = p.site_id AND uo.profile_id = p.profile_id
+                                 AND uo.update_type_id = %(preference)s::smallint
+     ORDER BY p.profile_id"""
+
+# One entry a person, whatever of it they follow. Mail is wanted only if all of that says so; what counts as notified
+# is the watcher of the thing itself, else of its microcosm, else of the site.
+WATCHERS = Query(
+    "updates.watchers",
+    f"""
+    WITH chosen AS MATERIALIZED (
+        SELECT w.profile_id,
+               (array_agg(w.watcher_id ORDER BY k.rank))[1] AS watcher_id,
+               bool_and(w.send_email) AS wants, max(w.last_notified) AS last_notified
+          FROM unnest(%(types)s::smallint[], %(ids)s::bigint[])
+               WITH ORDINALITY AS k (item_type_id, item_id, rank)
+          JOIN watchers w ON w.site_id = %(site_id)s AND w.item_type_id = k.item_type_id AND w.item_id = k.item_id
+         WHERE w.profile_id > %(after)s
+         GROUP BY w.profile_id
+        HAVING %(everybody)s::boolean OR bool_and(w.send_email)
+         ORDER BY w.profile_id
+         LIMIT %(limit)s)
+    {_RECIPIENTS}""",
+)
+
+PEOPLE = Query(
+    "updates.people",
+    f"""
+    WITH chosen AS MATERIALIZED (
+        SELECT w.profile_id, NULL::bigint AS watcher_id, true AS wants, NULL::timestamptz AS last_notified
+          FROM unnest(%(profile_ids)s::bigint[]) AS w (profile_id))
+    {_RECIPIENTS}""",
+)
+
+NOTIFIED = Query(
+    "updates.notified",
+    """
+    UPDATE watchers w
+       SET last_notified = greatest(w.last_notified, %(moment)s)
+     WHERE w.site_id = %(site_id)s
+       AND w.watcher_id IN (SELECT x.watcher_id FROM watchers x
+                             WHERE x.site_id = %(site_id)s AND x.watcher_id = ANY(%(ids)s::bigint[])
+                             ORDER BY x.watcher_id FOR NO KEY UPDATE)""",
+)
+
+
+class SiteState(NamedTuple):
+    """What of a site decides on rights in it."""
+
+    acl_version: int
+    owned_by: int
+    needs_second_factor: bool
+
+
+class Subject(NamedTuple):
+    """What recipients are asked about: an item, or the profile that a comment is on, and who did something to it.
+
+    `places` are the microcosm that it stands in and all above that. `preference`: the type of update whose preference
+    decides on mail, where no watcher does. `once`: no mail before they have read what they were mailed about last;
+    `by_presence`: or have been on the site, since there is nothing to read.
+    """
+
+    item_type: int
+    item_id: int
+    microcosm_id: int
+    places: tuple[int, ...]
+    actor: int
+    preference: int | None = None
+    once: bool = False
+    by_presence: bool = False
+
+
+class Recipient(NamedTuple):
+    """Somebody who may be told. `wants_mail`: by watchers, preferences and options, and mail is due."""
+
+    profile_id: int
+    who: Who
+    is_participant: bool  # of the huddle that it is about
+    ignores: bool  # the actor, the thing, or where it stands
+    wants_mail: bool
+    watcher_id: int | None
+
+
+def site(tx: Reader, site_id: int) -> SiteState | None:
+    """The state of a live site."""
+    row = tx.row(SITE, site_id=site_id)
+    return SiteState(*row) if row else None
+
+
+def watchers(
+    tx: Transaction,
+    site_id: int,
+    state: SiteState,
+    subject: Subject,
+    watched: Sequence[tuple[int, int]],
+    *,
+    everybody: bool,
+) -> Iterator[list[Recipient]]:
+    """Who watches any of `watched`, (type, id) with the nearest first, by id and at most MOST at a time.
+
+    Not `everybody`: only those whose watchers ask for mail.
+    """
+    after = 0
+    while True:
+        params = _params(site_id, subject) | {
+            "types": [kind for kind, _ in watched],
+            "ids": [id for _, id in watched],
+            "everybody": everybody,
+            "after": after,
+            "limit": MOST,
+        }
+        found = _found(tx, site_id, state, WATCHERS, params)
+        if found:
+            yield found
+        if len(found) < MOST:
+            return
+        after = found[-1].profile_id
+
+
+def people(
+    tx: Transaction,
+    site_id: int,
+    state: SiteState,
+    subject: Subject,
+    profile_ids: Sequence[int],
+) -> list[Recipient]:
+    """These people."""
+    params = _params(site_id, subject) | {"profile_ids": list(profile_ids)}
+    return _found(tx, site_id, state, PEOPLE, params)
+
+
+def notified(tx: Transaction, site_id: int, watcher_ids: Sequence[int], moment: object) -> None:
+    """These watchers were notified of what happened at `moment`. Read marks stand at such moments too."""
+    tx.run(NOTIFIED, site_id=site_id, ids=sorted(watcher_ids), moment=moment)
+
+
+def _params(site_id: int, subject: Subject) -> dict[str, object]:
+    return {
+        "site_id": site_id,
+        "item_type": subject.item_type,
+        "item_id": subject.item_id,
+        "microcosm_id": subject.microcosm_id,
+        "places": list(subject.places),
+        "actor": subject.actor,
+        "preference": subject.preference,
+        "once": subject.once,
+        "by_presence": subject.by_presence,
+    }
+
+
+def _found(
+    tx: Transaction, site_id: int, state: SiteState, query: Query, params: dict[str, object]
+) -> list[Recipient]:
+    rows = tx.rows(query, **params)
+    # Roles that time alone has changed are worked out now, as on a request of theirs.
+    if due := [row[0] for row in rows if row[3]]:
+        member.settle(tx, site_id, due)
+        rows = tx.rows(query, **params)
+    return [
+        Recipient(
+            profile_id,
+            _who(state, profile_id, user_id, role_ids, is_banned, lacks_second_factor),
+            is_participant,
+            ignores,
+            wants_mail,
+            watcher_id,
+        )
+        for (
+            profile_id,
+            user_id,
+            role_ids,
+            _,
+            is_banned,
+            lacks_second_factor,
+            is_participant,
+            ignores,
+            wants_mail,
+            watcher_id,
+        ) in rows
+    ]
+
+
+def _who(
+    state: SiteState,
+    profile_id: int,
+    user_id: int,
+    role_ids: list[int],
+    is_banned: bool,
+    lacks_second_factor: bool,
+) -> Who:
+    """The person as a request of theirs would make them (auth/identity.py)."""
+    is_owner = profile_id == state.owned_by
+    is_limited = state.needs_second_factor and lacks_second_factor
+    return Who(
+        profile_id,
+        tuple(role_ids),
+        is_owner and not is_limited,
+        is_banned and not is_owner,
+        user_id,
+        is_limited=is_limited,
+    )
