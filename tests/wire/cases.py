@@ -344,6 +344,16 @@ def commented_poll(scene: Scene) -> None:
     play(scene, load("member-POST-comment-poll"))
 
 
+def much_heard(scene: Scene) -> None:
+    """member1 follows a conversation with news, and has had 52 replies, all but one before them."""
+    chat = scene.conversation(scene.world.owner)
+    scene.watch(scene.member1, chat, email=False)
+    scene.comment(scene.world.owner, "conversation", chat)
+    comments = scene.plain_comments(scene.world.followed, 51)
+    comments.insert(26, scene.plain_comments(scene.world.busy_in_section, 1)[0])
+    scene.hear_replies(scene.member1, comments)
+
+
 def trending(scene: Scene) -> None:
     """The long threads are hotter than anything else."""
     scene.ids["conversations/4993"] = scene.hottest()
@@ -418,6 +428,9 @@ CASES: Mapping[str, Situation] = {
     "OPTIONS-site": standing,
     "OPTIONS-tree": standing,
     "OPTIONS-trending": standing,
+    "OPTIONS-updates": standing,
+    "OPTIONS-updates-preference": standing,
+    "OPTIONS-updates-preferences": standing,
     "OPTIONS-user": standing,
     "OPTIONS-users": standing,
     "OPTIONS-users-batch": standing,
@@ -521,6 +534,11 @@ CASES: Mapping[str, Situation] = {
     "member-GET-site-by-id": standing,
     "member-GET-sites-on-subdomain": standing,
     "member-GET-trending": trending,
+    "member-GET-updates": much_heard,
+    "member-GET-updates-page2": much_heard,
+    "member-GET-updates-preference-1": standing,
+    "member-GET-updates-preferences": own_options,
+    "member-GET-updates-preferences-after": own_options,
     "member-GET-user-self": own_language,
     "member-GET-watcher": watched_things,
     "member-GET-watchers": watching_much,
@@ -606,6 +624,7 @@ CASES: Mapping[str, Situation] = {
     "member-PUT-profiles-read-microcosm": standing,
     "member-PUT-site": standing,
     "member-PUT-site-menu": standing,
+    "member-PUT-updates-preference-1": standing,
     "member-PUT-watcher": watched_things,
     "method-override-header": standing,
     "method-override-query": standing,
@@ -654,7 +673,6 @@ ROUTE_OF: Mapping[str, str] = {
     "metrics": "/api/v1/metrics",
     "resolve": "/api/v1/resolve",
     "search": "/api/v1/search",
-    "updates": "/api/v1/updates",
 }
 """An address of each later resource; once it is routed, its recordings are due."""
 
@@ -690,17 +708,6 @@ LATER: Mapping[str, tuple[str, ...]] = {
         "member-GET-search-two-words",
         "member-GET-search-type-conversation",
         "member-GET-search-type-profile",
-    ),
-    "updates": (
-        "OPTIONS-updates",
-        "OPTIONS-updates-preference",
-        "OPTIONS-updates-preferences",
-        "member-GET-updates",
-        "member-GET-updates-page2",
-        "member-GET-updates-preference-1",
-        "member-GET-updates-preferences",
-        "member-GET-updates-preferences-after",
-        "member-PUT-updates-preference-1",
     ),
 }
 """What is not replayed yet, by the resource that it waits for."""

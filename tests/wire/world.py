@@ -234,6 +234,8 @@ class Scene:
             "conversations/4984": world.other_thread,
             "conversations/4993": world.thread,
             "comments/99554": world.early_comment,
+            # Types of updates have the same numbers everywhere.
+            "preferences/1": 1,
         }
         scene.texts = {
             "member1@example.org": scene.member1.email,
@@ -329,6 +331,33 @@ class Scene:
         """Makes a person ignore an item."""
         thing = Thing(self.world.site, itemtypes.BY_NAME[item_type].id, item)
         self.world.make.ignore(person, thing)
+
+    def plain_comments(self, item: int, count: int) -> list[int]:
+        """The ids of some comments on an item that reply to none."""
+        rows = self.world.make.sql(
+            """
+            SELECT c.comment_id FROM comments c
+             WHERE c.site_id = %(site)s AND c.item_id = %(item)s AND c.in_reply_to IS NULL
+             ORDER BY c.seq LIMIT %(count)s""",
+            site=self.world.site_id,
+            item=item,
+            count=count,
+        )
+        return [row[0] for row in rows]
+
+    def hear_replies(self, person: Person, comments: list[int]) -> None:
+        """Tells a person of these comments as of replies: the first a minute from now, each minute before one more."""
+        self.world.make.sql(
+            """
+            INSERT INTO updates (site_id, profile_id, update_type_id, item_type_id, item_id, created_by, created)
+            SELECT c.site_id, %(profile)s, 2, 4, c.comment_id, c.created_by,
+                   now() + make_interval(mins => 3 - 2 * n::int)
+              FROM unnest(%(comments)s::bigint[]) WITH ORDINALITY AS t (comment_id, n)
+              JOIN comments c ON c.site_id = %(site)s AND c.comment_id = t.comment_id""",
+            site=self.world.site_id,
+            profile=person.id,
+            comments=comments,
+        )
 
     def leave_all_but(self, *people: Person) -> None:
         """Lets everybody else on the site have been away for a day."""
