@@ -32,6 +32,7 @@ from forumapi.realtime.feed import Live
 from forumapi.storage import StorageError, clear_scratch, open_storage
 from forumapi.thumbnails import Box, Thumbnails
 from forumapi.updates import dispatch, email
+from forumapi.webhooks import Deliverer
 
 if TYPE_CHECKING:
     from forumapi.config import Config
@@ -136,9 +137,10 @@ class App:
         self.activity = Activity(self.database)
         self.borders = Borders()
         self.mail = Sender(self.database, lambda: self.config)
+        self.webhooks = Deliverer(self, config)
         self.readers = Readers(
             self.database,
-            (EventReader(dispatch.NAME, dispatch.Dispatch(email.queue).work),),
+            (EventReader(dispatch.NAME, dispatch.Dispatch(email.queue).work), self.webhooks.reader),
             lambda: self.sequencer.leads,
         )
         direct = config.database_direct_url or database_url or config.database_url
@@ -163,6 +165,7 @@ class App:
         """Take over what a reload of the settings may change at once."""
         self.config = config
         self.geocoder = choose_geocoder(config)
+        self.webhooks.apply(config)
         self.trusted_proxies = addresses.networks(config.trusted_proxies)
         self.body_limit = config.request_body_limit
         guest_seconds = config.guest_cache_seconds
@@ -180,6 +183,7 @@ class App:
         self.activity.start()
         self.mail.start()
         self.readers.start()
+        self.webhooks.start()
         self.sequencer.start()
         self.live.start()
         self._open_files()
@@ -189,6 +193,7 @@ class App:
         self.live.stop()
         self.sequencer.stop()
         self.readers.stop()
+        self.webhooks.stop()
         self.sites.stop()
         self.activity.stop()
         self.mail.stop()

@@ -187,6 +187,16 @@ def parser() -> argparse.ArgumentParser:
     )
     _who(reset)
 
+    hooks = group("webhooks", "webhooks: addresses that are told of what happens on a site")
+    listing = command("list", _webhooks_list, "all webhooks, without their secrets", hooks)
+    listing.add_argument("--site", metavar="KEY", help="those of this site")
+    _as_json(listing)
+    replay = command("replay", _webhooks_replay, "send the dead letters of one again", hooks)
+    replay.add_argument("--site", metavar="KEY", required=True, help="subdomain of the site")
+    replay.add_argument(
+        "--id", type=int, required=True, help="the number that `webhooks list` shows"
+    )
+
     seed = command("seed", _seed, "fill an empty database with real threads")
     seed.add_argument(
         "--size", choices=("S", "M", "L"), default="S", help="3, 20 or 300 sites (default S)"
@@ -662,6 +672,41 @@ def _sign_in_clear(args: argparse.Namespace, current: Config) -> int:
     with _database(current) as database, database.write() as tx:
         admin.clear_sign_in(tx, current, args.site, args.method)
     print(f"{args.method}: cleared")
+    return OK
+
+
+def _webhooks_list(args: argparse.Namespace, current: Config) -> int:
+    from forumapi import admin
+    from forumapi.models import webhook
+
+    with _database(current) as database, contextlib.closing(_Read(database)) as read:
+        site_id = admin.site_id(read.tx, args.site) if args.site else 0
+        found = webhook.list_all(read.tx, site_id)
+    _print(args, [one._asdict() for one in found])
+    return OK
+
+
+def _webhooks_replay(args: argparse.Namespace, current: Config) -> int:
+    from forumapi.models import webhook, webhook_delivery
+
+    with _database(current) as database:
+        count = 0
+        while True:
+            with database.write() as tx:
+                site_id = _site(tx, args)
+                found = webhook.lock(tx, site_id, args.id)
+                if found is None:
+                    raise CommandError(f"there is no webhook {args.id} on {args.site}")
+                if not found.is_enabled:
+                    raise CommandError("it is disabled; its owner has to enable it first")
+                last = webhook_delivery.LAST
+                some, reached = webhook_delivery.replay(
+                    tx, site_id, found.id, 1, last, everything=False
+                )
+            count += some
+            if reached == last:
+                break
+    print(f"{count} dead letters are sent again")
     return OK
 
 

@@ -662,6 +662,38 @@ class Config:
         "Let identity providers be on private addresses and without TLS; always so when embedded.",
         reload=True,
     )
+    private_webhooks: bool = _setting(
+        False,
+        "",
+        "Let webhooks be on private addresses and without TLS; always so when embedded.",
+        reload=True,
+    )
+    webhook_slots: int = _setting(
+        32,
+        "deliveries",
+        "Webhooks that are served at once; a quarter of them at most for one site.",
+        rule=_between(1, 1_000),
+    )
+    webhook_timeout_s: int = _setting(
+        10,
+        "seconds",
+        "How long the receiver of a webhook may take to answer.",
+        rule=_between(1, 60),
+    )
+    webhook_retry_hours: int = _setting(
+        24,
+        "hours",
+        "How long a delivery is tried again before it is a dead letter.",
+        reload=True,
+        rule=_between(1, 168),
+    )
+    webhook_failing_days: int = _setting(
+        5,
+        "days",
+        "A webhook that has failed for this long without a success is disabled.",
+        reload=True,
+        rule=_between(1, 365),
+    )
     event_reminder_minutes: int = _setting(
         1440,
         "minutes",

@@ -7,6 +7,7 @@ the name server can't lead elsewhere. Every redirect is checked in the same way 
 from __future__ import annotations
 
 import contextlib
+import functools
 import http.client
 import ipaddress
 import socket
@@ -15,7 +16,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Final, NamedTuple
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import SplitResult, urljoin, urlsplit
 
 from forumapi import __version__
 
@@ -105,18 +106,7 @@ class Outbound:
         max_bytes: int,
         deadline: float,
     ) -> Fetched:
-        try:
-            parts = urlsplit(url)
-            host, port = parts.hostname or "", parts.port
-        except ValueError:
-            raise OutboundError("This is not an address") from None
-        if parts.scheme not in self._schemes or not host or not url.isascii():
-            raise OutboundError(
-                f"Only {' and '.join(sorted(self._schemes))} addresses are looked at"
-            )
-        port = port or (443 if parts.scheme == "https" else 80)
-        if self._ports and port not in self._ports:
-            raise OutboundError(f"Port {port} is not looked at")
+        parts, host, port = self._parse(url)
         address = self._resolve(host, port)
         path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
         made = _Tls if parts.scheme == "https" else _Plain
@@ -137,6 +127,44 @@ class Outbound:
             raise OutboundError(f"No answer: {type(error).__name__}") from None
         finally:
             connection.close()
+
+    def check(self, url: str) -> None:
+        """Raises OutboundError unless `url` may be asked as it is and as its name resolves now; nothing is sent."""
+        _, host, port = self._parse(url)
+        found: list[OutboundError | None] = []
+
+        def look() -> None:
+            try:
+                self._resolve(host, port)
+            except OutboundError as error:
+                found.append(error)
+            else:
+                found.append(None)
+
+        # Resolving a name has no deadline of its own: what is not back by then is left behind.
+        thread = threading.Thread(target=look, name="resolve", daemon=True)
+        thread.start()
+        thread.join(self.timeout_s)
+        if not found:
+            raise OutboundError(f"The name {host} was not found in time")
+        if found[0] is not None:
+            raise found[0]
+
+    def _parse(self, url: str) -> tuple[SplitResult, str, int]:
+        """The parts of `url`, its host and port. Raises OutboundError."""
+        try:
+            parts = urlsplit(url)
+            host, port = parts.hostname or "", parts.port
+        except ValueError:
+            raise OutboundError("This is not an address") from None
+        if parts.scheme not in self._schemes or not host or not url.isascii():
+            raise OutboundError(
+                f"Only {' and '.join(sorted(self._schemes))} addresses are looked at"
+            )
+        port = port or (443 if parts.scheme == "https" else 80)
+        if self._ports and port not in self._ports:
+            raise OutboundError(f"Port {port} is not looked at")
+        return parts, host, port
 
     def _resolve(self, host: str, port: int) -> Address:
         """An address of `host`; all of them must be allowed. Raises OutboundError."""
@@ -193,8 +221,15 @@ class _Tls(_Plain):
 
     def connect(self) -> None:
         super().connect()
-        context = ssl.create_default_context()
-        self.sock = context.wrap_socket(self.sock, server_hostname=self.host)
+        self.sock = _trusted(ssl.get_default_verify_paths()).wrap_socket(
+            self.sock, server_hostname=self.host
+        )
+
+
+@functools.cache
+def _trusted(paths: ssl.DefaultVerifyPaths) -> ssl.SSLContext:
+    """Reading the system's certificates takes tens of milliseconds: once a process."""
+    return ssl.create_default_context()
 
 
 @contextlib.contextmanager

@@ -61,6 +61,7 @@ from forumapi.response import (
 
 if TYPE_CHECKING:
     from forumapi.app import App
+    from forumapi.auth.identity import Identity
     from forumapi.models.site import Site
     from forumapi.ratelimit import Allowance
 
@@ -448,6 +449,32 @@ def _work(ctx: Context, handler: Handler, operation: Operation, verb: str) -> Re
     if wanted is not None and located is not None and located.version:
         response.check_match(wanted, located.version)
     return handler.call(verb, ctx)
+
+
+def look(app: App, site: Site, identity: Identity, path: str) -> bytes:
+    """What a GET of `path`, without a query, has as `data` for `identity`: for those who tell of it elsewhere.
+
+    Nothing is marked as read and no view is counted. Raises what a request would: Forbidden, NotFound.
+    """
+    ctx = Context(app, {})
+    ctx.site, ctx.identity = site, identity
+    ctx.path, ctx.query_string, ctx.pairs, ctx.query = path, "", [], {}
+    ctx.switches = PLAIN
+    ctx.ip = ctx.request_id = ""
+    ctx.is_head = True
+    ctx.tx = app.database.read()
+    try:
+        handler, ctx.args = _route(app, ctx)
+        if identity.ban_reason is not None and not handler.admits_banned(ctx):
+            raise Forbidden(identity.ban_reason, code=errors.BANNED)
+        result = _get(ctx, handler, handler.operations["GET"])
+        if isinstance(result, Page):
+            return result.build()
+        if isinstance(result, Data):
+            return result.data
+        raise NotFound("There is no document at this address")
+    finally:
+        ctx.tx.end()
 
 
 # ---------------------------------------------------------------- the answer

@@ -112,6 +112,14 @@ from forumapi.handlers.watchers import (
     WatchersBatchHandler,
     WatchersHandler,
 )
+from forumapi.handlers.webhooks import (
+    WebhookDeliveriesHandler,
+    WebhookHandler,
+    WebhookPingHandler,
+    WebhookReplayHandler,
+    WebhookSecretHandler,
+    WebhooksHandler,
+)
 from forumapi.handlers.whoami import WhoamiHandler
 
 ROOT: dict[str, type[Handler]] = {
@@ -302,6 +310,12 @@ SITE: dict[str, type[Handler]] = {
     "/api/v1/watchers/batch": WatchersBatchHandler,
     "/api/v1/watchers/delete": WatcherByItemHandler,
     "/api/v1/watchers/patch": WatcherByItemHandler,
+    "/api/v1/webhooks": WebhooksHandler,
+    "/api/v1/webhooks/<number:webhook_id>": WebhookHandler,
+    "/api/v1/webhooks/<number:webhook_id>/deliveries": WebhookDeliveriesHandler,
+    "/api/v1/webhooks/<number:webhook_id>/ping": WebhookPingHandler,
+    "/api/v1/webhooks/<number:webhook_id>/replay": WebhookReplayHandler,
+    "/api/v1/webhooks/<number:webhook_id>/secret": WebhookSecretHandler,
     "/api/v1/whoami": WhoamiHandler,
     "/oauth/authorize": AuthorizeHandler,
     "/oauth/device": DevicePageHandler,

@@ -1895,6 +1895,92 @@ class Votes(Struct, kw_only=True):
     meta: LinksMeta
 
 
+# ---------------------------------------------------------------- webhooks (docs/api/webhooks.md)
+
+
+class CursorRange(Struct, kw_only=True):
+    """Some events, by their cursors, both ends included."""
+
+    first: str
+    last: str
+
+
+class Webhook(Struct, kw_only=True):
+    """An address that is told of what happens on a site. `actsAs` is the profile with whose eyes it sees."""
+
+    id: Id
+    name: Text
+    url: Annotated[str, Meta(description="Where messages are sent.")]
+    secret: (
+        Annotated[str, Meta(description="What signs; only in the answer that makes it.")]
+        | UnsetType
+    ) = UNSET
+    kinds: Annotated[list[str], Meta(description="Of which kinds of events it is told.")]
+    itemTypes: Annotated[list[str], Meta(description="Of which types of things.")]
+    actsAs: Annotated[int, Meta(ge=0, description="A profile; 0: a guest.")]
+    documents: Annotated[bool, Meta(description="Messages carry the thing itself.")]
+    enabled: bool
+    disabledBecause: Annotated[
+        str, Meta(description='"failing" or "gone" where it was disabled by itself, else "".')
+    ]
+    created: Time
+    failures: Annotated[int, Meta(ge=0, description="Since the last success.")]
+    failingSince: Time | None
+    pausedUntil: Time | None
+    sent: Annotated[int, Meta(ge=0, description="Messages that were delivered.")]
+    lastSent: Time | None
+    lastStatus: Annotated[int, Meta(ge=0, description="The last answer's; 0 without one.")]
+    lastError: str
+    missed: (
+        Annotated[CursorRange, Meta(description="What its full queue had no room for: replay it.")]
+        | None
+    )
+    meta: LinksMeta
+
+
+class Webhooks(Struct, kw_only=True):
+    """The webhooks of a site."""
+
+    webhooks: Paged[Webhook]
+    meta: LinksMeta
+
+
+class WebhookDelivery(Struct, kw_only=True):
+    """A message to a webhook that waits, is dead, or was a test."""
+
+    id: Annotated[
+        str, Meta(description="The message's id without `msg_`; the same for each attempt.")
+    ]
+    cursor: Annotated[str, Meta(description='The event\'s; "" for a test.')]
+    state: Annotated[str, Meta(description="queued, dead or sent.")]
+    kind: str
+    itemType: Annotated[str, Meta(description='"" for a test.')]
+    itemId: NoneOrId
+    parentType: Annotated[str, Meta(description='What it is in or on; "" for nothing.')]
+    parentId: NoneOrId
+    version: Count
+    occurred: Time
+    queued: Time
+    attempts: Count
+    nextAttempt: Time | None
+    lastStatus: Count
+    lastError: str
+
+
+class WebhookDeliveries(Struct, kw_only=True):
+    """Messages to a webhook in one state, lowest cursor first."""
+
+    deliveries: Paged[WebhookDelivery]
+    meta: LinksMeta
+
+
+class WebhookReplay(Struct, kw_only=True):
+    """How much is sent again. `next`: from where to go on, where there was more than one request replays."""
+
+    replayed: Count
+    next: str | None
+
+
 # ---------------------------------------------------------------- the order of keys
 
 # A tag is the first property of its struct; where it stands elsewhere on the wire: struct -> (tag, what it follows).

@@ -101,6 +101,8 @@ _WORDS: Final[Mapping[str, str]] = {
     "updates:write": "Mark notifications as read and choose which you get",
     "users:read": "See your account, and those of others where you may",
     "users:write": "Add people to this site, where you may",
+    "webhooks:read": "See which addresses are told of what happens here, where you may",
+    "webhooks:write": "Have addresses told of what happens here, where you may",
     "watchers:read": "See what you follow",
     "watchers:write": "Follow things and stop following them",
 }

@@ -31,6 +31,7 @@ from forumapi.models import (
     remark,
     text,
     user,
+    webhook,
     writing,
 )
 from forumapi.models import site as sites
@@ -197,6 +198,20 @@ class Factory:
         """Another token of the same person."""
         with self.database.write() as tx:
             return access_token.create(tx, person.user_id, days=days)
+
+    def webhook(self, site: Site) -> int:
+        """The id of a webhook of the owner, at an address where nobody listens."""
+        settings = webhook.Settings(
+            name="",
+            url="http://127.0.0.1:9/",
+            kinds=list(webhook.KINDS),
+            item_types=list(webhook.USUAL_TYPES),
+            acts_as=site.owner.id,
+            with_documents=False,
+            is_enabled=False,
+        )
+        with self.database.write() as tx:
+            return webhook.insert(tx, site.id, site.owner.id, settings)[0]
 
     def ban(self, person: Person) -> int:
         """The id of a new ban of somebody from their site."""

@@ -10,7 +10,7 @@ PACKAGE = Path(__file__).resolve().parent.parent / "forumapi"
 # A module's row is that of the longest prefix listed here; what is not listed fails.
 ROWS = {
     5: "cli __main__ wsgi worker exchange supervise cron doctor admin seed",
-    4: "routes handlers openapi reference app health",
+    4: "routes handlers openapi reference app health webhooks",
     3: "processor handler context body csv_body response upload realtime.socket",
     2: "realtime models auth events geocoders updates permissions patch thumbnails mail outbound migrate embedded",
     1: "db cache fragments paging storage images content realtime.hub realtime.cursor realtime.websocket ratelimit",

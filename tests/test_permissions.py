@@ -46,6 +46,8 @@ BODIES: dict[tuple[str, str], Any] = {
     ("PUT", "/api/v1/huddles/<huddle:item>/participants"): [],
     ("PUT", "/api/v1/profiles/<profile:item>"): {"gender": "f"},
     ("POST", "/api/v1/keys"): {"name": "A key", "scopes": ["comments:read"]},
+    ("POST", "/api/v1/webhooks"): {"url": "http://127.0.0.1:9/hook"},
+    ("POST", "/api/v1/webhooks/<number:webhook_id>/replay"): {"id": "none"},
     ("PUT", "/api/v1/site/menu"): [{"href": "/microcosms/1/", "text": "Start"}],
     ("PUT", "/api/v1/ignored"): {"itemType": "conversation", "itemId": "@conversation"},
     ("PUT", "/api/v1/ignored/batch"): [{"itemType": "conversation", "itemId": "@conversation"}],
@@ -180,6 +182,8 @@ def test_every_route_answers_every_caller_as_the_table_says(
                 if "/roles" in url:
                     at = place.id if "<microcosm:item>" in url else site.root_id
                     ids |= _role(make, site, at)
+                if "/webhooks/" in url:
+                    ids["webhook_id"] = make.webhook(site)
                 if "/bans/" in url:
                     ids["id"] = make.ban(make.person(site))
                 if "<number:watcher>" in url:

@@ -65,6 +65,7 @@ def foreign(make: Factory, trains: Site) -> dict[str, int]:
         "site": trains.id,
         "role": make.role(trains, trains.root_id, "Readers", rights=("read",))[1],
         "session_id": _token_id(make, trains),
+        "webhook_id": make.webhook(trains),
     }
 
 

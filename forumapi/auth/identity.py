@@ -28,11 +28,12 @@ _COLUMNS: Final = f"""
          THEN NOT EXISTS (SELECT FROM one_time_secrets o WHERE o.user_id = t.user_id AND o.confirmed IS NOT NULL)
          ELSE false END"""
 
-_FROM: Final = """
-      FROM access_tokens t
+_JOINS: Final = """
       JOIN users u ON u.user_id = t.user_id
       JOIN sites s ON s.site_id = %(site_id)s
       LEFT JOIN profiles p ON p.site_id = s.site_id AND p.user_id = t.user_id"""
+_FROM: Final = f"""
+      FROM access_tokens t {_JOINS}"""
 
 _WHERE: Final = (
     " WHERE t.token_hash = %(token_hash)s AND (t.site_id IS NULL OR t.site_id = %(site_id)s)"
@@ -46,16 +47,21 @@ WHOAMI = Query(
     f"SELECT {_COLUMNS}, {profile.DETAIL_COLUMNS} {_FROM} {_OWN_PROFILE} {_WHERE}",
 )
 # The same with the microcosms that the ignored items stand in, for pages of lists.
-WITH_PLACES = Query(
-    "identity.with_places",
-    f"""
-    SELECT {_COLUMNS},
+_PLACES: Final = """
            ARRAY(SELECT ARRAY[i.item_id, (SELECT o.microcosm_id FROM items o
                                            WHERE o.site_id = i.site_id AND o.item_id = i.item_id)]
                    FROM ignores i
                   WHERE i.site_id = s.site_id AND i.profile_id = p.profile_id
-                    AND i.item_type_id NOT IN (2, 3))
-      {_FROM} {_WHERE}""",
+                    AND i.item_type_id NOT IN (2, 3))"""
+WITH_PLACES = Query("identity.with_places", f"SELECT {_COLUMNS}, {_PLACES} {_FROM} {_WHERE}")
+# The same of a profile, for what is done on its behalf without a token.
+OF_PROFILE = Query(
+    "identity.of_profile",
+    f"""
+    SELECT {_COLUMNS}, {_PLACES}
+      FROM (SELECT q.user_id, now() + interval '1 day' AS expires, 0::bigint AS token_id, NULL::text[] AS scopes
+              FROM profiles q
+             WHERE q.site_id = %(site_id)s AND q.profile_id = %(profile_id)s) t {_JOINS}""",
 )
 # The same with an item that stands in a microcosm: what its permission is asked for (models/locate.py).
 WITH_ITEM = Query(
@@ -223,3 +229,9 @@ def find_many(tx: Reader, site_id: int, token_ids: Collection[int]) -> dict[int,
     """
     rows = tx.rows(BY_TOKENS, site_id=site_id, token_ids=list(token_ids))
     return {row[9]: Identity(row) for row in rows if row[1]}
+
+
+def of_profile(tx: Reader, site_id: int, profile_id: int) -> Identity | None:
+    """The profile as if it called now, with a token that has no limits; None for one that is not on this site."""
+    row = tx.row(OF_PROFILE, site_id=site_id, profile_id=profile_id)
+    return Identity(row) if row is not None else None

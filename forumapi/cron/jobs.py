@@ -12,7 +12,16 @@ from typing import Final
 from forumapi.auth import spam
 from forumapi.config import Config
 from forumapi.db import Query, Transaction
-from forumapi.models import access_token, attempts, audit, ban, counters, geocode, member
+from forumapi.models import (
+    access_token,
+    attempts,
+    audit,
+    ban,
+    counters,
+    geocode,
+    member,
+    webhook_delivery,
+)
 
 # How long committed events stay for readers that fell behind; a day at least.
 EVENT_DAYS: Final = 7
@@ -345,7 +354,8 @@ def microcosm_counts(tx: Transaction, config: Config) -> str:
 
 
 def expired_credentials(tx: Transaction, config: Config) -> str:
-    """Delete expired tokens, lapsed bans, and audit rows past their time (P-21, P-60); sent mail and old runs too."""
+    """Delete expired tokens, lapsed bans, and audit rows past their time (P-21, P-60); sent mail, old runs, and dead
+    letters of webhooks too."""
     tokens = access_token.forget_expired(tx) + tx.run(FORGET_REFRESH)
     tx.run(FORGET_GRANTS)
     bans = ban.forget_lapsed(tx)
@@ -354,7 +364,11 @@ def expired_credentials(tx: Transaction, config: Config) -> str:
     spam.forget(tx, config.audit_retention_days)
     tx.run(FORGET_MAIL, days=KEEP_DAYS)
     tx.run(FORGET_RUNS, days=KEEP_DAYS)
-    return f"{tokens} tokens, {bans} bans, {entries} audit rows, {hashed} addresses hashed"
+    letters = webhook_delivery.forget_old(tx, EVENT_DAYS)
+    return (
+        f"{tokens} tokens, {bans} bans, {entries} audit rows, {hashed} addresses hashed, "
+        f"{letters} dead letters"
+    )
 
 
 def old_updates(tx: Transaction, config: Config) -> str:

@@ -166,9 +166,9 @@ def between(tx: Reader, site_id: int, after: int, upto: int, limit: int) -> list
     return [Event(*row) for row in rows]
 
 
-def behind(tx: Reader, reader: str) -> list[int]:
-    """The ids of the sites in which `reader` has not read everything."""
-    return [row[0] for row in tx.rows(BEHIND, reader=reader)]
+def behind(tx: Reader, reader: str, query: Query = BEHIND) -> list[int]:
+    """The ids of the sites in which `reader` has not read everything; `query` may leave out what it need not read."""
+    return [row[0] for row in tx.rows(query, reader=reader)]
 
 
 def begin(tx: Transaction, reader: str, site_id: int, limit: int) -> Batch | None:

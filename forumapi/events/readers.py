@@ -12,7 +12,7 @@ from typing import Final, NamedTuple
 
 import psycopg
 
-from forumapi.db import Database, Transaction
+from forumapi.db import Database, Query, Transaction
 from forumapi.errors import ApiError
 from forumapi.events import log
 from forumapi.events.log import Event
@@ -25,10 +25,11 @@ BATCH: Final = 100
 
 
 class Reader(NamedTuple):
-    """A reader: the name of its cursors, and what it does."""
+    """A reader: the name of its cursors, what it does, and the statement that finds the sites it is behind in."""
 
     name: str
     work: Work
+    behind: Query = log.BEHIND
 
 
 class Readers:
@@ -80,7 +81,7 @@ class Readers:
         for reader in self._readers:
             tx = self._database.read()
             try:
-                sites = log.behind(tx, reader.name)
+                sites = log.behind(tx, reader.name, reader.behind)
             finally:
                 tx.end()
             for site_id in sites:

@@ -467,9 +467,13 @@ class SiteDirectory:
 
     def fresh(self, site: Site, tx: Reader) -> Site:
         """`site` as guests may see it: known to be right within the last second. Raises NotFound if it is gone."""
-        if time.monotonic() - self._seen.get(site.id, 0.0) > self.STALE_S:
-            self._look([site.id], tx)
-        return self._current(site, tx)
+        return self.current(site.id, tx)
+
+    def current(self, site_id: int, tx: Reader) -> Site:
+        """The live site of that id, known to be right within the last second. Raises NotFound."""
+        if time.monotonic() - self._seen.get(site_id, 0.0) > self.STALE_S:
+            self._look([site_id], tx)
+        return self._current(site_id, tx)
 
     def confirmed(self, site: Site, version: int, acl_version: int, tx: Reader) -> Site:
         """`site` at these versions, which the caller has just read."""
@@ -477,17 +481,17 @@ class SiteDirectory:
             known = self._by_id.get(site.id)
             if known is None or known.version < version:
                 self.forget(site.id)
-            return self._current(site, tx)
+            return self._current(site.id, tx)
         if site.acl_version < acl_version:
             site.acl_version = acl_version
         return site
 
-    def _current(self, site: Site, tx: Reader) -> Site:
-        known = self._by_id.get(site.id)
+    def _current(self, site_id: int, tx: Reader) -> Site:
+        known = self._by_id.get(site_id)
         if known is not None:
             return known
         asked = time.monotonic()
-        row = tx.row(BY_ID, site_id=site.id)
+        row = tx.row(BY_ID, site_id=site_id)
         if row is None or row[_IS_DELETED]:
             raise NotFound("There is no such site", code=NO_SITE)
         return self._keep(row, asked)

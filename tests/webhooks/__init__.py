@@ -1,0 +1,1 @@
+"""Webhooks: registering them, and what receivers get."""
