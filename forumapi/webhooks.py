@@ -55,16 +55,6 @@ _MOST_PAUSE_S: Final = 600.0
 _ENDS: Final = frozenset((journal.DELETED, journal.PATCHED))
 
 
-def cursor(app: App, site_id: int, number: int) -> str:
-    """What stands for the event `number` of a site outside; "" for a test."""
-    return str(number) if number > 0 else ""
-
-
-def number(app: App, site_id: int, text: str) -> int | None:
-    """The number of the event that a cursor of this site stands for, or None."""
-    return int(text) if text.isascii() and text.isdigit() and len(text) < 19 else None
-
-
 def outbound(config: Config) -> Outbound:
     """How receivers are reached: over TLS at public addresses; in the embedded mode anywhere. Never by a redirect."""
     if config.is_embedded or config.private_webhooks:
@@ -361,7 +351,7 @@ class Deliverer:
         message: dict[str, Any] = {
             "type": f"{name}.{kind}",
             "site": site.origin,
-            "cursor": cursor(self._app, site.id, job.number),
+            "cursor": self._app.live.cursors.make(site.id, job.number),
             "kind": kind,
             "itemType": name,
             "itemId": job.item_id,

@@ -6,7 +6,7 @@ from typing import Final
 
 from msgspec import UNSET, Struct, UnsetType
 
-from forumapi import itemtypes, paging, schemas, webhooks
+from forumapi import itemtypes, paging, schemas
 from forumapi.body import given
 from forumapi.content import clean
 from forumapi.context import Context
@@ -226,13 +226,14 @@ def _document(ctx: Context, found: Webhook, secret: str = "") -> dict[str, objec
 
 
 def _cursor(ctx: Context, number: int) -> str:
-    return webhooks.cursor(ctx.app, ctx.site.id, number)
+    """The cursor of an event, as live frames have it; "" for a test."""
+    return ctx.app.live.cursors.make(ctx.site.id, number) if number > 0 else ""
 
 
 def _number(ctx: Context, name: str, text: str | UnsetType) -> int:
     if isinstance(text, UnsetType):
         raise Invalid(name, "is needed, unless id names one dead letter")
-    number = webhooks.number(ctx.app, ctx.site.id, text)
+    number = ctx.app.live.cursors.read(ctx.site.id, text)
     if number is None:
         raise Invalid(name, "is not a cursor of this site", code=OUT_OF_RANGE)
     return number

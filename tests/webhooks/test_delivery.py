@@ -341,6 +341,7 @@ def test_what_was_delivered_can_be_sent_again_from_the_log(
     hook = hooks.add(receiver.url(), **COMMENTS)
     ids = [hooks.write(chat, f"Text {number}") for number in range(3)]
     before = receiver.wait(3)
+    until(lambda: hooks.state(hook), lambda state: state["sent"] == 3)
 
     answer = api.post(
         f"{PATH}/{hook['id']}/replay",
