@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from cachetools import LRUCache, TTLCache
@@ -32,6 +33,8 @@ from forumapi.realtime.feed import Live
 from forumapi.storage import StorageError, clear_scratch, open_storage
 from forumapi.thumbnails import Box, Thumbnails
 from forumapi.updates import dispatch, email
+from forumapi.updates.notice import Notice
+from forumapi.updates.writer import EmailWriter
 from forumapi.webhooks import Deliverer
 
 if TYPE_CHECKING:
@@ -136,11 +139,18 @@ class App:
         )
         self.activity = Activity(self.database)
         self.borders = Borders()
-        self.mail = Sender(self.database, lambda: self.config)
+        self.mail = Sender(
+            self.database,
+            lambda: self.config,
+            EmailWriter(self.database, self.sites, lambda: self.config),
+        )
         self.webhooks = Deliverer(self, config)
         self.readers = Readers(
             self.database,
-            (EventReader(dispatch.NAME, dispatch.Dispatch(email.queue).work), self.webhooks.reader),
+            (
+                EventReader(dispatch.NAME, dispatch.Dispatch(self._queue_mail).work),
+                self.webhooks.reader,
+            ),
             lambda: self.sequencer.leads,
         )
         direct = config.database_direct_url or database_url or config.database_url
@@ -204,6 +214,11 @@ class App:
     def _numbered(self) -> None:
         self.readers.wake()
         self.live.wake()
+
+    def _queue_mail(self, tx: Transaction, site_id: int, notices: Sequence[Notice]) -> None:
+        email.queue(tx, site_id, notices)
+        if notices:
+            tx.after_commit(self.mail.wake)
 
     def tree_of(self, asking: Site, site_id: int, tx: Reader) -> Tree | None:
         """The microcosms of the live site `site_id`, which may be another than the asking one."""

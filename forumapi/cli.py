@@ -142,6 +142,32 @@ def parser() -> argparse.ArgumentParser:
     shown.add_argument("--site", metavar="KEY", help="those that hold on this site")
     _as_json(shown)
 
+    mails = group("mail", "outgoing mail: what waits, what is parked, what came back")
+    waiting = command("list", _mail_list, "mails, newest first; never their texts", mails)
+    waiting.add_argument(
+        "--state",
+        choices=("waiting", "dead", "dropped", "sent"),
+        help="waiting and dead when left out",
+    )
+    waiting.add_argument("--site", metavar="KEY", help="of this site only")
+    waiting.add_argument("--limit", type=int, default=100, help="at most so many (default 100)")
+    _as_json(waiting)
+    again = command("retry", _mail_retry, "send what is parked, or waits after a failure", mails)
+    again.add_argument("--id", type=int, help="this mail only: the number that `mail list` shows")
+    again.add_argument("--site", metavar="KEY", help="of this site only")
+    bounce = command(
+        "bounce",
+        _mail_bounce,
+        "read reports of mail that could not be delivered; addresses that are gone get none any more",
+        mails,
+    )
+    bounce.add_argument(
+        "mailbox",
+        nargs="*",
+        type=Path,
+        help="mbox file, maildir, folder or file of messages; one message on standard input when left out",
+    )
+
     tokens = group("token", "access tokens")
     make = command(
         "create",
@@ -626,6 +652,53 @@ def _token_revoke(args: argparse.Namespace, current: Config) -> int:
             count = access_token.revoke_user(tx, user_id)
     print(f"{count} tokens revoked")
     return OK if count else FAILED
+
+
+# ---------------------------------------------------------------- mail
+
+
+def _mail_list(args: argparse.Namespace, current: Config) -> int:
+    from forumapi import admin, mail
+
+    waiting = ("queued", "unwritten")
+    states = {None: (*waiting, "dead"), "waiting": waiting}.get(args.state, (args.state,))
+    with _database(current) as database, contextlib.closing(_Read(database)) as read:
+        site_id = admin.site_id(read.tx, args.site) if args.site else None
+        found = mail.list_all(read.tx, states, site_id=site_id, limit=max(args.limit, 1))
+    _print(args, [one._asdict() for one in found])
+    return OK
+
+
+def _mail_retry(args: argparse.Namespace, current: Config) -> int:
+    from forumapi import admin, mail
+
+    with _database(current) as database, database.write() as tx:
+        site_id = admin.site_id(tx, args.site) if args.site else None
+        count = mail.retry(tx, mail_id=args.id, site_id=site_id)
+    print(f"{count} mails are due now")
+    return OK if count or args.id is None else FAILED
+
+
+def _mail_bounce(args: argparse.Namespace, current: Config) -> int:
+    from forumapi import bounces
+    from forumapi.models import platform_secret
+
+    try:
+        found = [data for path in args.mailbox for data in bounces.messages(path)]
+    except OSError as error:
+        raise CommandError(str(error)) from None
+    if not args.mailbox:
+        found = [sys.stdin.buffer.read(bounces.MAX_BYTES)]
+    taken = 0
+    with _database(current) as database, database.write() as tx:
+        secret = platform_secret.find(tx, platform_secret.MAIL)
+        for data in found:
+            report = bounces.read(data)
+            if report is not None:
+                taken += 1
+                print(bounces.take(tx, secret, report))
+    print(f"{len(found)} messages, {taken} reports of mail that failed for good")
+    return OK
 
 
 # ---------------------------------------------------------------- ways to sign in

@@ -556,6 +556,20 @@ class Config:
         reload=True,
         rule=_email,
     )
+    mail_notify_from: str = _setting(
+        "",
+        "e-mail address",
+        "Sender of mail about updates; empty: notify@ the domain of the other sender.",
+        reload=True,
+        rule=_email,
+    )
+    mail_bounce_to: str = _setting(
+        "",
+        "e-mail address",
+        "Where mail servers report what can't be delivered, for `forumapi mail bounce`; empty: the sender.",
+        reload=True,
+        rule=_email,
+    )
     mail_allow_list: tuple[str, ...] = _setting(
         (), "addresses or @domains", "Outside prod, mail goes to these only.", reload=True
     )
@@ -806,6 +820,11 @@ class Config:
     def sender(self) -> str:
         """The address mail comes from."""
         return self.mail_from or f"noreply@{self.platform_domain}"
+
+    @property
+    def notify_sender(self) -> str:
+        """The address mail about updates comes from."""
+        return self.mail_notify_from or f"notify@{self.sender.rpartition('@')[2]}"
 
 
 SETTINGS: Final = {

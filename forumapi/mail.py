@@ -1,36 +1,35 @@
 """Outgoing mail: queued in the transaction that causes it, sent afterwards, at least once (platform 7.4, P-63).
 
-A mail is a row of mail_outbox, one for each cause. Any web worker or the cron process sends what is due: it takes a
-lease on a few rows, sends them, and writes down how it went. A crash in between sends again, under the same Message-ID.
-Bodies are forgotten once sent: they may hold secrets.
-
-Where mail goes: over `smtp_url`, outside `prod` to the addresses of `mail_allow_list` alone; in the embedded mode
-everything else becomes a file in the mailbox folder.
+A mail is a row of mail_outbox, one for each cause. Some have their text from the start (codes, invitations); those
+about updates only name what they are about, and are written when they are sent (updates/writer.py), so that nobody is
+sent what they may not read any more. Web workers send what is due: they take a lease on some rows, send them, and write
+down how it went. A crash in between sends again, under the same Message-ID. Texts are forgotten once sent: they may
+hold secrets.
 """
 
 from __future__ import annotations
 
+import datetime
 import hashlib
-import os
+import hmac
+import re
 import smtplib
-import ssl
 import threading
-from collections.abc import Callable
-from email.message import EmailMessage
-from email.utils import format_datetime, formataddr
+import time
+from collections.abc import Callable, Mapping, Sequence
 from html import unescape
-from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
-from urllib.parse import unquote, urlsplit
 
-from forumapi.db import Database, Query, Transaction
+from forumapi.db import Database, Query, Reader, Transaction
 from forumapi.errors import ApiError
 from forumapi.log import logger
+from forumapi.models import platform_secret, suppression
+from forumapi.smtp import AwayError, Letter, Transport, UndeliverableError, is_possible
 
 if TYPE_CHECKING:
-    import datetime
-
     from forumapi.config import Config
+
+__all__ = ["Dropped", "Sender", "Written", "is_possible", "plain", "queue"]
 
 QUEUE = Query(
     "mail.queue",
@@ -41,54 +40,83 @@ QUEUE = Query(
 )
 
 # The lease: nobody else touches these rows for that long.
-LEASE = Query(
-    "mail.lease",
-    """
+_LEASE: Final = """
     UPDATE mail_outbox m
        SET attempts = m.attempts + 1, not_before = now() + make_interval(secs => %(lease_s)s::int)
       FROM (SELECT q.mail_id
               FROM mail_outbox q
-             WHERE q.state = 'queued' AND q.not_before <= now()
+             WHERE q.state = '{state}' AND q.not_before <= now()
              ORDER BY q.not_before, q.mail_id
              LIMIT %(batch)s
                FOR UPDATE SKIP LOCKED) due
      WHERE m.mail_id = due.mail_id
- RETURNING m.mail_id, m.cause, m.recipient, m.subject, m.text_body, m.html_body, m.attempts, m.created""",
-)
+ RETURNING m.mail_id, m.cause, m.recipient, m.subject, m.text_body, m.html_body, m.attempts, m.created"""
+LEASE = Query("mail.lease", _LEASE.format(state="queued"))
+LEASE_UNWRITTEN = Query("mail.lease_unwritten", _LEASE.format(state="unwritten"))
 
-SENT = Query(
-    "mail.sent",
+# What became of a batch. A mail without a new state is tried again after `wait_s`; one that was not tried at all gets
+# its attempt back.
+SETTLE = Query(
+    "mail.settle",
     """
     UPDATE mail_outbox m
-       SET state = 'sent', sent = now(), last_error = NULL, text_body = '', html_body = NULL
-     WHERE m.mail_id = %(mail_id)s AND m.state = 'queued'""",
+       SET state = coalesce(r.state, m.state),
+           recipient = coalesce(r.recipient, m.recipient),
+           sent = CASE WHEN r.state = 'sent' THEN now() END,
+           last_error = r.error,
+           attempts = m.attempts - CASE WHEN r.tried THEN 0 ELSE 1 END,
+           not_before = now() + make_interval(secs => r.wait_s),
+           text_body = CASE WHEN r.state = 'sent' THEN '' ELSE m.text_body END,
+           html_body = CASE WHEN r.state = 'sent' THEN NULL ELSE m.html_body END
+      FROM unnest(%(ids)s::bigint[], %(states)s::text[], %(recipients)s::text[], %(errors)s::text[],
+                  %(tried)s::boolean[], %(waits_s)s::int[]) AS r (mail_id, state, recipient, error, tried, wait_s)
+     WHERE m.mail_id = r.mail_id AND m.state IN ('queued', 'unwritten')""",
 )
 
+FIND = Query(
+    "mail.find",
+    "SELECT m.cause, m.recipient FROM mail_outbox m WHERE m.mail_id = %(mail_id)s",
+)
+
+LIST = Query(
+    "mail.list",
+    """
+    SELECT m.mail_id, m.state, coalesce(s.subdomain_key, ''), m.cause, m.recipient, m.attempts, m.created, m.not_before,
+           coalesce(m.last_error, '')
+      FROM mail_outbox m
+      LEFT JOIN sites s ON s.site_id = m.site_id
+     WHERE m.state = ANY(%(states)s::text[])
+       AND (%(site_id)s::bigint IS NULL OR m.site_id = %(site_id)s::bigint)
+     ORDER BY m.mail_id DESC
+     LIMIT %(limit)s""",
+)
+
+# What is waiting for a later try is not in anybody's hands: a lease is shorter.
 RETRY = Query(
     "mail.retry",
     """
     UPDATE mail_outbox m
-       SET not_before = now() + make_interval(secs => %(wait_s)s::int), last_error = %(error)s
-     WHERE m.mail_id = %(mail_id)s AND m.state = 'queued'""",
+       SET state = CASE WHEN m.profile_id IS NULL THEN 'queued' ELSE 'unwritten' END,
+           attempts = CASE m.state WHEN 'dead' THEN 0 ELSE m.attempts END, not_before = now()
+     WHERE (m.state = 'dead'
+            OR (m.state IN ('queued', 'unwritten') AND m.last_error IS NOT NULL
+                AND m.not_before > now() + make_interval(secs => %(lease_s)s::int)))
+       AND (%(only)s::bigint IS NULL OR m.mail_id = %(only)s::bigint)
+       AND (%(site_id)s::bigint IS NULL OR m.site_id = %(site_id)s::bigint)""",
 )
 
-DEAD = Query(
-    "mail.dead",
-    """
-    UPDATE mail_outbox m
-       SET state = 'dead', last_error = %(error)s
-     WHERE m.mail_id = %(mail_id)s AND m.state = 'queued'""",
-)
-
-TIMEOUT_S: Final = 10.0
-_LEASE_S: Final = 300
-_BATCH: Final = 10
-# How long to wait after the first, second, ... failure; after the last one the mail is parked as dead.
-_BACK_OFF_S: Final = (15, 60, 300, 1800, 7200, 21_600, 43_200)
+LEASE_S: Final = 300
+BATCH: Final = 50
+# A batch that takes longer than this is not finished: what is left is somebody's again before the lease ends.
+_BATCH_LIMIT_S: Final = 120.0
+# How long to wait after the first, second, ... failure, some 22 hours in all; after the last one the mail is parked.
+BACK_OFF_S: Final = (15, 60, 300, 1800, 7200, 21_600, 43_200)
+STATES: Final = ("queued", "unwritten", "sent", "dropped", "dead")
+_MESSAGE_ID: Final = re.compile(r"<(\d{1,18})\.([0-9a-f]{32})@")
 
 
 class Mail(NamedTuple):
-    """A mail that is due."""
+    """A mail that is due; without a recipient it is still to be written."""
 
     id: int
     cause: str
@@ -100,8 +128,40 @@ class Mail(NamedTuple):
     created: datetime.datetime
 
 
-class UndeliverableError(Exception):
-    """This mail can't be delivered, now or later."""
+class Written(NamedTuple):
+    """What became of a mail that only named what it is about. `sender_name` is plain text."""
+
+    recipient: str
+    sender_name: str
+    subject: str
+    text: str
+    html: str
+    headers: tuple[tuple[str, str], ...]
+
+
+class Dropped(NamedTuple):
+    """Why nobody is to get a mail any more."""
+
+    reason: str
+
+
+# Writes mails of these ids.
+Writer = Callable[[Sequence[int]], Mapping[int, Written | Dropped]]
+
+
+class Outcome(NamedTuple):
+    """How sending a mail went. `state` None: to be tried again in `wait_s`."""
+
+    mail_id: int
+    state: str | None
+    error: str | None = None
+    recipient: str | None = None
+    wait_s: int = 0
+    was_tried: bool = True
+    is_bounce: bool = False
+
+
+# ---------------------------------------------------------------- the outbox
 
 
 def queue(
@@ -131,49 +191,96 @@ def plain(text: str) -> str:
     return " ".join(unescape(text).split())
 
 
-def is_possible(config: Config) -> bool:
-    """Whether mail can go anywhere at all."""
-    return bool(config.smtp_url) or config.is_embedded
+def lease(tx: Transaction, batch: int = BATCH) -> tuple[list[Mail], list[Mail]]:
+    """Mails that are due, for this process alone: those with a text, then those to be written. Codes go first."""
+    texts = [Mail(*row) for row in tx.rows(LEASE, lease_s=LEASE_S, batch=batch)]
+    room = batch - len(texts)
+    if not room:
+        return texts, []
+    rows = tx.rows(LEASE_UNWRITTEN, lease_s=LEASE_S, batch=room)
+    return texts, [Mail(*row) for row in rows]
 
 
-def is_allowed(config: Config, recipient: str) -> bool:
-    """Whether mail to `recipient` may leave this machine (P-63)."""
-    if config.environment == "prod":
-        return True
-    address = recipient.lower()
-    return any(
-        address.endswith(one.lower()) if one.startswith("@") else address == one.lower()
-        for one in config.mail_allow_list
+def settle(tx: Transaction, outcomes: Sequence[Outcome]) -> None:
+    """Write down how it went; addresses that bounced are off from now on."""
+    tx.run(
+        SETTLE,
+        ids=[one.mail_id for one in outcomes],
+        states=[one.state for one in outcomes],
+        recipients=[one.recipient for one in outcomes],
+        errors=[one.error for one in outcomes],
+        tried=[one.was_tried for one in outcomes],
+        waits_s=[one.wait_s for one in outcomes],
     )
+    for one in outcomes:
+        if one.is_bounce and one.recipient:
+            suppression.add(tx, one.recipient, suppression.REFUSED, one.error or "")
 
 
-def message(config: Config, mail: Mail) -> EmailMessage:
-    """The mail as it goes out. Its Message-ID depends on the cause alone."""
-    made = EmailMessage()
-    made["From"] = formataddr((config.operator_name, config.sender))
-    made["To"] = mail.recipient
-    made["Subject"] = mail.subject
-    made["Date"] = format_datetime(mail.created)
-    identity = hashlib.sha256(mail.cause.encode()).hexdigest()[:32]
-    made["Message-ID"] = f"<{identity}@{config.platform_domain}>"
-    made["Auto-Submitted"] = "auto-generated"
-    made.set_content(mail.text)
-    if mail.html is not None:
-        made.add_alternative(mail.html, subtype="html")
-    return made
+def message_id(secret: bytes, mail_id: int, cause: str, domain: str) -> str:
+    """The same for every try of a mail, and not to be guessed by whoever did not get it."""
+    mark = hmac.new(secret, f"message:{mail_id}:{cause}".encode(), hashlib.sha256).hexdigest()[:32]
+    return f"<{mail_id}.{mark}@{domain}>"
+
+
+def sent_to(tx: Reader, secret: bytes, text: str) -> str | None:
+    """The address that the mail with this Message-ID went to; None if we sent none, or it is forgotten by now."""
+    match = _MESSAGE_ID.match(text.strip())
+    row = tx.row(FIND, mail_id=int(match[1])) if match else None
+    if match is None or row is None:
+        return None
+    wanted = message_id(secret, int(match[1]), row[0], "")
+    return row[1] if hmac.compare_digest(wanted, f"<{match[1]}.{match[2]}@>") else None
+
+
+class Listed(NamedTuple):
+    """A mail as operators see it: never its text."""
+
+    id: int
+    state: str
+    site: str
+    cause: str
+    recipient: str
+    attempts: int
+    created: datetime.datetime
+    next_try: datetime.datetime
+    last_error: str
+
+
+def list_all(tx: Reader, states: Sequence[str], *, site_id: int | None, limit: int) -> list[Listed]:
+    """Mails in these states, newest first."""
+    return [
+        Listed(*row) for row in tx.rows(LIST, states=list(states), site_id=site_id, limit=limit)
+    ]
+
+
+def retry(tx: Transaction, *, mail_id: int | None = None, site_id: int | None = None) -> int:
+    """Make one mail due now, or all that are parked or wait after a failure; how many that were."""
+    return tx.run(RETRY, only=mail_id, site_id=site_id, lease_s=LEASE_S)
+
+
+# ---------------------------------------------------------------- sending
+
+
+def _nothing(ids: Sequence[int]) -> Mapping[int, Written | Dropped]:
+    return {id: Dropped("nobody writes mail here") for id in ids}
 
 
 class Sender:
     """Sends what is due; `start` makes it a background thread of a process, `flush` does one round at once.
 
-    `config` gives the settings of now, so that a reload applies.
+    `config` gives the settings of now, so that a reload applies. `write` writes what has no text yet.
     """
 
-    POLL_S: Final = 10.0
+    POLL_S: Final = 5.0
 
-    def __init__(self, database: Database, config: Callable[[], Config]) -> None:
+    def __init__(
+        self, database: Database, config: Callable[[], Config], write: Writer = _nothing
+    ) -> None:
         self._database = database
         self._config = config
+        self._write = write
+        self._secret = b""
         self._wake = threading.Event()
         self._stopping = threading.Event()
         self._thread: threading.Thread | None = None
@@ -202,124 +309,147 @@ class Sender:
             if self._stopping.is_set():
                 return
             try:
-                while self.flush() == _BATCH:
-                    pass
+                self.drain()
             except ApiError as error:
                 logger.warning("the outbox can't be read, will try again: %s", error)
 
-    def flush(self) -> int:
-        """Send one batch of what is due; how many mails that were. Raises Unavailable without a database."""
-        with self._database.write() as tx:
-            due = [Mail(*row) for row in tx.rows(LEASE, lease_s=_LEASE_S, batch=_BATCH)]
-        if not due:
-            return 0
-        config = self._config()
-        transport = _Transport(config)
+    def drain(self) -> int:
+        """Send all that is due over one connection; how many mails that were. Raises Unavailable without a database."""
+        total = 0
+        transport = Transport(self._config())
         try:
-            for mail in due:
-                self._send(transport, config, mail)
+            while found := self._batch(transport):
+                total += found
+                if self._stopping.is_set():
+                    break
         finally:
             transport.close()
-        return len(due)
+        return total
 
-    def _send(self, transport: _Transport, config: Config, mail: Mail) -> None:
+    def flush(self) -> int:
+        """Send one batch of what is due; how many mails that were. Raises Unavailable without a database."""
+        transport = Transport(self._config())
         try:
-            transport.deliver(mail)
-        except UndeliverableError as error:
-            logger.warning("mail %d is parked: %s", mail.id, error)
-            with self._database.write() as tx:
-                tx.run(DEAD, mail_id=mail.id, error=str(error))
-        except (OSError, smtplib.SMTPException) as error:
-            text = f"{type(error).__name__}: {error}"
-            tried = mail.attempts - 1
-            with self._database.write() as tx:
-                if tried < len(_BACK_OFF_S):
-                    logger.warning("mail %d was not sent, will try again: %s", mail.id, text)
-                    tx.run(RETRY, mail_id=mail.id, wait_s=_BACK_OFF_S[tried], error=text)
-                else:
-                    logger.error("mail %d is parked after %d tries: %s", mail.id, tried + 1, text)
-                    tx.run(DEAD, mail_id=mail.id, error=text)
-        else:
-            with self._database.write() as tx:
-                tx.run(SENT, mail_id=mail.id)
+            return self._batch(transport)
+        finally:
+            transport.close()
 
-
-class _Transport:
-    """Where the mails of one batch go: one SMTP connection for all, made with the first that needs it."""
-
-    def __init__(self, config: Config) -> None:
-        self._config = config
-        self._smtp: smtplib.SMTP | None = None
-
-    def deliver(self, mail: Mail) -> None:
-        """Raises UndeliverableError, OSError, smtplib.SMTPException."""
-        config = self._config
-        if config.smtp_url and is_allowed(config, mail.recipient):
-            self._by_smtp(mail)
-        elif config.is_embedded:
-            self._into_folder(mail)
-        elif config.smtp_url:
-            raise UndeliverableError(f"outside prod, and not in mail_allow_list: {mail.recipient}")
-        else:
-            raise UndeliverableError("smtp_url is not set")
-
-    def _by_smtp(self, mail: Mail) -> None:
+    def _batch(self, transport: Transport) -> int:
+        with self._database.write() as tx:
+            texts, unwritten = lease(tx)
+        if not texts and not unwritten:
+            return 0
+        outcomes: list[Outcome] = []
         try:
-            if self._smtp is None:
-                self._smtp = connect(self._config.smtp_url)
-            self._smtp.send_message(message(self._config, mail))
-        except smtplib.SMTPRecipientsRefused as error:
-            code, text = next(iter(error.recipients.values()))
-            if 500 <= code < 600:
-                raise UndeliverableError(f"{code} {text.decode('utf-8', 'replace')}") from None
+            # With a text: at once, before others are written.
+            letters = {mail: self._letter(transport.config, mail) for mail in texts}
+            self._send(transport, letters, outcomes)
+            letters = self._written(transport.config, unwritten, outcomes)
+            self._send(transport, letters, outcomes)
+        finally:
+            # Whatever happened, what is sent is not sent again.
+            if outcomes:
+                with self._database.write() as tx:
+                    settle(tx, outcomes)
+        return len(texts) + len(unwritten)
+
+    def _letter(self, config: Config, mail: Mail) -> Letter:
+        return Letter(
+            mail.id,
+            self._message_id(config, mail),
+            mail.created,
+            (config.operator_name, config.sender),
+            mail.recipient,
+            mail.subject,
+            mail.text,
+            mail.html,
+        )
+
+    def _message_id(self, config: Config, mail: Mail) -> str:
+        if not self._secret:
+            with self._database.write() as tx:
+                self._secret = platform_secret.find(tx, platform_secret.MAIL)
+        return message_id(self._secret, mail.id, mail.cause, config.platform_domain)
+
+    def _written(
+        self, config: Config, mails: Sequence[Mail], outcomes: list[Outcome]
+    ) -> dict[Mail, Letter]:
+        """The mails that are to be sent, written; the others are in `outcomes`."""
+        made = self._made([mail.id for mail in mails], outcomes)
+        letters = {}
+        for mail in mails:
+            one = made.get(mail.id)
+            if isinstance(one, Written):
+                letters[mail] = Letter(
+                    mail.id,
+                    self._message_id(config, mail),
+                    mail.created,
+                    (one.sender_name, config.notify_sender),
+                    one.recipient,
+                    one.subject,
+                    one.text,
+                    one.html,
+                    one.headers,
+                )
+            elif one is not None:
+                outcomes.append(Outcome(mail.id, "dropped", one.reason))
+        return letters
+
+    def _made(self, ids: Sequence[int], outcomes: list[Outcome]) -> Mapping[int, Written | Dropped]:
+        """A batch that fails is written one mail at a time; what fails alone is parked."""
+        if not ids:
+            return {}
+        try:
+            return self._write(ids)
+        except ApiError:
             raise
-        except (OSError, smtplib.SMTPException):
-            self.close()
-            raise
+        except Exception as error:  # noqa: BLE001 - one mail must not keep all others from being sent
+            if len(ids) == 1:
+                logger.exception("mail %d can't be written and is parked", ids[0])
+                outcomes.append(Outcome(ids[0], "dead", f"{type(error).__name__}: {error}"))
+                return {}
+        made: dict[int, Written | Dropped] = {}
+        for id in ids:
+            made |= self._made([id], outcomes)
+        return made
 
-    def _into_folder(self, mail: Mail) -> None:
-        folder = self._config.mailbox_path
-        folder.mkdir(parents=True, exist_ok=True)
-        path = folder / f"{mail.id:08}.eml"
-        _write_whole(path, message(self._config, mail).as_bytes())
-        logger.info("mail to %s: %s", mail.recipient, path)
-
-    def close(self) -> None:
-        """End the SMTP connection, if there is one."""
-        smtp, self._smtp = self._smtp, None
-        if smtp is not None:
-            try:
-                smtp.quit()
-            except (OSError, smtplib.SMTPException):
-                smtp.close()
-
-
-def _write_whole(path: Path, data: bytes) -> None:
-    """Write a file that nobody sees half-written; mails are for this user's eyes."""
-    fresh = path.with_suffix(".new")
-    with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
-        file.write(data)
-    fresh.replace(path)
+    def _send(
+        self, transport: Transport, letters: Mapping[Mail, Letter], outcomes: list[Outcome]
+    ) -> None:
+        deadline = time.monotonic() + _BATCH_LIMIT_S
+        away = ""
+        for mail, letter in letters.items():
+            if away:
+                # One look a batch is enough for a server that is away.
+                outcomes.append(_later(mail, away))
+            elif time.monotonic() > deadline:
+                outcomes.append(Outcome(mail.id, None, was_tried=False))
+            else:
+                try:
+                    outcomes.append(_deliver(transport, mail, letter))
+                except AwayError as error:
+                    away = str(error)
+                    logger.warning("the mail server is away, will try again: %s", away)
+                    outcomes.append(_later(mail, away))
 
 
-def connect(url: str) -> smtplib.SMTP:
-    """A connection to `smtp://[user:password@]host[:port]` (TLS where the server offers it) or `smtps://`."""
-    parts = urlsplit(url)
-    host = parts.hostname or "localhost"
-    context = ssl.create_default_context()
-    smtp: smtplib.SMTP
-    if parts.scheme == "smtps":
-        smtp = smtplib.SMTP_SSL(host, parts.port or 465, timeout=TIMEOUT_S, context=context)
-    else:
-        smtp = smtplib.SMTP(host, parts.port or 25, timeout=TIMEOUT_S)
+def _deliver(transport: Transport, mail: Mail, letter: Letter) -> Outcome:
+    """Raises AwayError."""
     try:
-        smtp.ehlo()
-        if parts.scheme == "smtp" and smtp.has_extn("starttls"):
-            smtp.starttls(context=context)
-            smtp.ehlo()
-        if parts.username:
-            smtp.login(unquote(parts.username), unquote(parts.password or ""))
-    except BaseException:
-        smtp.close()
-        raise
-    return smtp
+        transport.deliver(letter)
+    except UndeliverableError as error:
+        logger.warning("mail %d is parked: %s", mail.id, error)
+        return Outcome(mail.id, "dead", str(error), letter.recipient, is_bounce=error.is_bounce)
+    except (OSError, smtplib.SMTPException) as error:
+        text = f"{type(error).__name__}: {error}"
+        logger.warning("mail %d was not sent: %s", mail.id, text)
+        return _later(mail, text)
+    return Outcome(mail.id, "sent", None, letter.recipient)
+
+
+def _later(mail: Mail, error: str) -> Outcome:
+    tried = mail.attempts - 1
+    if tried < len(BACK_OFF_S):
+        return Outcome(mail.id, None, error, wait_s=BACK_OFF_S[tried])
+    logger.error("mail %d is parked after %d tries: %s", mail.id, mail.attempts, error)
+    return Outcome(mail.id, "dead", error)

@@ -51,6 +51,12 @@ from forumapi.handlers.legal import (
 )
 from forumapi.handlers.links import OutHandler
 from forumapi.handlers.live import LiveHandler, TicketsHandler
+from forumapi.handlers.mail import (
+    EmailSettingsHandler,
+    MailTemplateHandler,
+    MailTemplatesHandler,
+    UnsubscribeHandler,
+)
 from forumapi.handlers.menu import MenuHandler, OwnMenuHandler
 from forumapi.handlers.microcosms import MicrocosmHandler, MicrocosmsHandler, MicrocosmTreeHandler
 from forumapi.handlers.moderation import ModerationHandler
@@ -296,10 +302,13 @@ SITE: dict[str, type[Handler]] = {
     "/api/v1/site/<site:item>/attributes/<key:key>": AttributeHandler,
     "/api/v1/site/auth": SiteAuthHandler,
     "/api/v1/site/auth/<method>": SiteAuthMethodHandler,
+    "/api/v1/site/mail": MailTemplatesHandler,
+    "/api/v1/site/mail/<template>": MailTemplateHandler,
     "/api/v1/site/menu": OwnMenuHandler,
     "/api/v1/site/reactions": ReactionKindsHandler,
     "/api/v1/trending": TrendingHandler,
     "/api/v1/updates": UpdatesHandler,
+    "/api/v1/updates/email": EmailSettingsHandler,
     "/api/v1/updates/preferences": PreferencesHandler,
     "/api/v1/updates/preferences/<number:type>": PreferenceHandler,
     "/api/v1/users": UsersHandler,
@@ -317,6 +326,7 @@ SITE: dict[str, type[Handler]] = {
     "/api/v1/webhooks/<number:webhook_id>/replay": WebhookReplayHandler,
     "/api/v1/webhooks/<number:webhook_id>/secret": WebhookSecretHandler,
     "/api/v1/whoami": WhoamiHandler,
+    "/mail/unsubscribe": UnsubscribeHandler,
     "/oauth/authorize": AuthorizeHandler,
     "/oauth/device": DevicePageHandler,
 }

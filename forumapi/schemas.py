@@ -434,6 +434,46 @@ class SiteAuth(Struct, kw_only=True):
     methods: list[SiteAuthMethod]
 
 
+# ---------------------------------------------------------------- mail about updates
+
+
+class MailTemplate(Struct, kw_only=True):
+    """A template of mail, as the site's owner sees it. `own`: the site has replaced it."""
+
+    name: str
+    description: str
+    own: bool
+    subject: Annotated[str, Meta(description="One line of plain text with $names.")]
+    text: Annotated[str, Meta(description="The plain text part, with $names.")]
+    html: Annotated[str, Meta(description="The HTML part, with $names.")]
+    names: Annotated[list[str], Meta(description="What may stand in it after a $.")]
+
+
+class MailTemplates(Struct, kw_only=True):
+    """All templates of a site's mail."""
+
+    templates: list[MailTemplate]
+
+
+class Bounce(Struct, kw_only=True):
+    """Why no mail about updates goes to an address any more."""
+
+    reason: Literal["refused", "reported"]
+    detail: Annotated[str, Meta(description="What the mail server said.")]
+    since: Time
+
+
+class EmailSettings(Struct, kw_only=True):
+    """The caller's own mail: the address, what came back from it, and the digest."""
+
+    profileId: Id
+    email: str
+    bounce: Bounce | None
+    digest: Literal["none", "daily", "weekly"]
+    timeZone: Annotated[str, Meta(examples=["Europe/Berlin"])]
+    nextDigest: Time | None
+
+
 # ---------------------------------------------------------------- roles (platform 5)
 
 

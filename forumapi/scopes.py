@@ -29,6 +29,7 @@ _OPEN: Final = frozenset(
         "/api/v1/oauth/revoke",
         "/api/v1/oauth/scopes",
         "/api/v1/oauth/token",
+        "/mail/unsubscribe",
         "/oauth/authorize",
         "/oauth/device",
         "/out/<code>",
@@ -58,6 +59,7 @@ _ADDRESSES: Final[Mapping[str, str]] = {
     "/api/v1/profiles/options": "profile",
     "/api/v1/profiles/read": "profile",
     "/api/v1/profiles/read/batch": "profile",
+    "/api/v1/updates/email": "profile",
 }
 # The token that is presented: who it belongs to, and giving it up.
 _OWN_TOKEN: Final = frozenset(("/api/v1/auth", "/api/v1/auth/<token>"))

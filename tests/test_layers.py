@@ -12,8 +12,10 @@ ROWS = {
     5: "cli __main__ wsgi worker exchange supervise cron doctor admin seed",
     4: "routes handlers openapi reference app health webhooks",
     3: "processor handler context body csv_body response upload realtime.socket",
-    2: "realtime models auth events geocoders updates permissions patch thumbnails mail outbound migrate embedded",
-    1: "db cache fragments paging storage images content realtime.hub realtime.cursor realtime.websocket ratelimit",
+    2: "realtime models auth events geocoders updates permissions patch thumbnails mail bounces outbound migrate"
+    " embedded",
+    1: "db cache fragments paging storage smtp images content ratelimit realtime.hub realtime.cursor"
+    " realtime.websocket",
     0: "errors itemtypes config links log metrics addresses schemas scopes pages filetypes offload",
 }
 # A row may look up only here, each for its reason.

@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-import email
-import email.policy
 import smtplib
 import time
 from collections.abc import Iterator
-from email.message import EmailMessage
 from pathlib import Path
 from typing import Any
 
 import pytest
-from aiosmtpd.controller import Controller
-from aiosmtpd.smtp import SMTP, Envelope, Session
 
-from forumapi import mail
+from forumapi import mail, smtp
 from forumapi.config import Config
 from forumapi.db import Database, Query
 from forumapi.mail import Sender
-from tests.fixtures import free_port
+from forumapi.models import platform_secret
+from tests import postbox, services
+from tests.postbox import Receiver
 
 _numbers = iter(range(1, 10_000))
 
@@ -33,39 +30,20 @@ DUE = Query(
     "test.mail_due",
     "UPDATE mail_outbox SET not_before = now(), attempts = %(attempts)s WHERE cause = %(cause)s",
 )
+AGAIN = Query(
+    "test.mail_again",
+    "UPDATE mail_outbox SET not_before = now(), state = 'queued' WHERE cause = %(cause)s",
+)
 EMPTY = Query("test.mail_empty", "DELETE FROM mail_outbox")
-
-
-class Receiver:
-    """A mail server that keeps what it gets, or refuses with `refusal`."""
-
-    def __init__(self) -> None:
-        self.mails: list[EmailMessage] = []
-        self.refusal = ""
-
-    async def handle_RCPT(  # noqa: N802 - the name that the server asks for
-        self, server: SMTP, session: Session, envelope: Envelope, address: str, options: list[str]
-    ) -> str:
-        if self.refusal:
-            return self.refusal
-        envelope.rcpt_tos.append(address)
-        return "250 OK"
-
-    async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:  # noqa: N802
-        assert isinstance(envelope.content, bytes)
-        made = email.message_from_bytes(envelope.content, policy=email.policy.default)
-        assert isinstance(made, EmailMessage)
-        self.mails.append(made)
-        return "250 OK"
 
 
 class Post:
     """An outbox with a mail server on loopback."""
 
-    def __init__(self, database: Database, folder: Path, controller: Controller) -> None:
+    def __init__(self, database: Database, folder: Path, receiver: Receiver, url: str) -> None:
         self.database = database
-        self.receiver: Receiver = controller.handler
-        self.url = f"smtp://{controller.hostname}:{controller.port}"
+        self.receiver = receiver
+        self.url = url
         self.folder = folder
 
     def sender(self, **settings: Any) -> Sender:
@@ -96,16 +74,22 @@ class Post:
             tx.run(DUE, cause=cause, attempts=attempts)
 
 
+@pytest.fixture(scope="module")
+def outbox(postgres_url: str) -> Iterator[Database]:
+    """A database whose mail nobody else sends."""
+    with services.database(postgres_url, "outbox") as url:
+        database = Database(url)
+        yield database
+        database.close()
+
+
 @pytest.fixture
-def post(database_url: str, tmp_path: Path) -> Iterator[Post]:
-    database = Database(database_url)
-    with database.write() as tx:
+def post(outbox: Database, tmp_path: Path) -> Iterator[Post]:
+    with outbox.write() as tx:
         tx.run(EMPTY)
-    controller = Controller(Receiver(), hostname="127.0.0.1", port=free_port())
-    controller.start()
-    yield Post(database, tmp_path, controller)
-    controller.stop()
-    database.close()
+    receiver = Receiver()
+    with postbox.listening(receiver) as url:
+        yield Post(outbox, tmp_path, receiver, url)
 
 
 def test_a_mail_is_sent_once_and_forgets_its_text(post: Post) -> None:
@@ -133,19 +117,38 @@ def test_a_cause_makes_one_mail(post: Post) -> None:
 
 def test_what_is_sent_again_after_a_crash_has_the_same_message_id(post: Post) -> None:
     cause = post.queue()
-    sender = post.sender()
     with post.database.write() as tx:
-        tx.rows(mail.LEASE, lease_s=300, batch=10)
-    assert sender.flush() == 0, "somebody else holds the lease"
+        mail.lease(tx)
+    assert post.sender().flush() == 0, "somebody else holds the lease"
     for _ in range(2):
-        post.due(cause, 1)
         with post.database.write() as tx:
-            due = [mail.Mail(*row) for row in tx.rows(mail.LEASE, lease_s=300, batch=10)]
-        config = Config(environment="prod", platform_domain="forum.example")
-        post.receiver.mails += [mail.message(config, one) for one in due]
+            tx.run(AGAIN, cause=cause)
+        # Another process each time.
+        assert post.sender().flush() == 1
     first, second = post.receiver.mails
     assert first["Message-ID"] == second["Message-ID"]
     assert first["Message-ID"].endswith("@forum.example>")
+
+
+def test_only_who_has_a_mail_knows_its_message_id(post: Post) -> None:
+    post.queue(to="ana@example.test")
+    post.queue(to="bo@example.test")
+    post.sender().flush()
+    first, second = (one["Message-ID"] for one in post.receiver.mails)
+    number, _, rest = first.partition(".")
+    with post.database.write() as tx:
+        secret = platform_secret.find(tx, platform_secret.MAIL)
+
+        assert mail.sent_to(tx, secret, first) == "ana@example.test"
+        assert mail.sent_to(tx, secret, second) == "bo@example.test"
+        for other in (
+            f"{number}.{second.partition('.')[2]}",
+            f"<0.{rest}",
+            "<x@y>",
+            "",
+            f"{number}.@",
+        ):
+            assert mail.sent_to(tx, secret, other) is None
 
 
 @pytest.mark.slow
@@ -230,4 +233,4 @@ def test_the_background_thread_sends_soon_after_it_is_woken(post: Post) -> None:
 
 def test_a_password_in_the_address_is_used(post: Post) -> None:
     with pytest.raises(smtplib.SMTPNotSupportedError):
-        mail.connect(post.url.replace("smtp://", "smtp://me:p%40ss@"))
+        smtp.connect(post.url.replace("smtp://", "smtp://me:p%40ss@"))

@@ -30,6 +30,12 @@ BODIES: dict[tuple[str, str], Any] = {
         "choices": [{"choice": "This"}, {"choice": "That"}],
     },
     ("PUT", "/api/v1/polls/<poll:item>/votes"): [],
+    ("PUT", "/api/v1/site/mail/<template>"): {
+        "subject": "Hello",
+        "text": "$unsubscribe_url",
+        "html": "$unsubscribe_url",
+    },
+    ("PUT", "/api/v1/updates/email"): {"digest": "daily"},
     ("PUT", "/api/v1/site/reactions"): [{"name": "like", "text": "+1"}],
     ("POST", "/api/v1/conversations"): {"microcosmId": "@root", "title": "A title"},
     ("POST", "/api/v1/events"): {"microcosmId": "@root", "title": "A title"},
@@ -193,7 +199,7 @@ def test_every_route_answers_every_caller_as_the_table_says(
                         s=site.id,
                         i=make.conversation(site, microcosm=place).id,
                     )
-                path = url.replace("<method>", "google")
+                path = url.replace("<method>", "google").replace("<template>", "mentioned")
                 if method == "DELETE":
                     path = path.replace("/delete", "/delete?itemType=conversation&itemId=1")
                 if "/reactions/" in url:

@@ -18,7 +18,7 @@ from forumapi.auth.backends import Attempt, Backend, Verified
 from forumapi.content import email
 from forumapi.db import Query
 from forumapi.errors import Unauthorized
-from forumapi.models import attempts, user
+from forumapi.models import attempts, suppression, user
 from forumapi.models.attempts import Limit
 
 if TYPE_CHECKING:
@@ -142,6 +142,8 @@ class EmailCodeBackend(Backend):
             if not tx.row(CONSUME, kind=KIND, secret_hash=hashed):
                 raise Unauthorized(_REFUSED)
             tx.run(FORGET, kind=KIND, subject=key, site_id=site_id)
+            # The code came with a mail: whatever came back before, mail arrives now.
+            suppression.remove(tx, address)
 
 
 _REFUSED: Final = "This code is wrong, used or too old; ask for another"

@@ -6,6 +6,7 @@ items need no job: web processes add them up and write them in batches.
 
 from __future__ import annotations
 
+import datetime
 from collections.abc import Sequence
 from typing import Final
 
@@ -22,6 +23,7 @@ from forumapi.models import (
     member,
     webhook_delivery,
 )
+from forumapi.updates import digest
 
 # How long committed events stay for readers that fell behind; a day at least.
 EVENT_DAYS: Final = 7
@@ -141,7 +143,8 @@ FORGET_MAIL = Query(
     "cron.forget_mail",
     """
     DELETE FROM mail_outbox m
-     WHERE m.state = 'sent' AND m.sent < now() - make_interval(days => %(days)s::int)""",
+     WHERE (m.state = 'sent' AND m.sent < now() - make_interval(days => %(days)s::int))
+        OR (m.state = 'dropped' AND m.created < now() - make_interval(days => %(days)s::int))""",
 )
 
 # The latest row of each task stays: it says what is due next.
@@ -388,6 +391,11 @@ def profile_counts(tx: Transaction, config: Config) -> str:
     counting = {row[0] for row in tx.rows(COUNTING_SITES)}
     _settle(tx, [(site_id, id) for site_id, id in corrected if site_id in counting])
     return f"{len(corrected)} profiles corrected"
+
+
+def digests(tx: Transaction, config: Config) -> str:
+    """Take up the digests that are due; who sends mail writes and sends them."""
+    return f"{digest.take_up(tx, datetime.datetime.now(datetime.UTC))} digests"
 
 
 def due_roles(tx: Transaction, config: Config) -> str:

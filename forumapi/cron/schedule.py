@@ -30,6 +30,7 @@ JOBS: Final = (
     Job("event_reminders", "* * * * * 45", "every minute", reminders.event_reminders),
     Job("trending_scores", "* * * * * 5", "every minute", trending.trending_scores),
     Job("due_roles", "*/5 * * * * 45", "every five minutes", jobs.due_roles),
+    Job("digests", "*/5 * * * * 20", "every five minutes", jobs.digests),
     Job("site_statistics", "30 * * * * 0", "hourly at minute 30", jobs.site_statistics),
     Job("short_lived", "20 * * * * 0", "hourly at minute 20", jobs.short_lived),
     Job("stray_objects", "50 * * * * 0", "hourly at minute 50", sweeping.stray_objects),

@@ -143,7 +143,8 @@ def wall_clock(text: str) -> datetime.datetime:
 
 
 @cache
-def _zones() -> frozenset[str]:
+def zones() -> frozenset[str]:
+    """The names of all time zones."""
     # These two are what the machine is set to, not places.
     return frozenset(zoneinfo.available_timezones()) - {"localtime", "Factory"}
 
@@ -152,7 +153,7 @@ def zone(name: str) -> str:
     """The name of a time zone, or the default for "". Raises Invalid (C-25)."""
     if not name:
         return DEFAULT_ZONE
-    if len(name) > MAX_ZONE or name not in _zones():
+    if len(name) > MAX_ZONE or name not in zones():
         raise Invalid("tz", "must be the name of a time zone, such as Europe/Lisbon")
     return name
 

@@ -236,7 +236,11 @@ def item(tree: Tree, item_type: int, id: int, row: Row | None) -> Place:
 
 
 def _comment(tx: Reader, site_id: int, tree: Tree, me: int, id: int) -> Place:
-    row = tx.row(COMMENT, site_id=site_id, id=id, me=me)
+    return comment_at(tree, id, tx.row(COMMENT, site_id=site_id, id=id, me=me))
+
+
+def comment_at(tree: Tree, id: int, row: Row | None) -> Place:
+    """The comment whose columns of COMMENT were read already; None: no such comment."""
     if row is None:
         return Place(Target(itemtypes.COMMENT, id))
     microcosm_id, author_id, is_hidden, version, parent_type, is_participant = row

@@ -486,6 +486,10 @@ class SiteDirectory:
             site.acl_version = acl_version
         return site
 
+    def at(self, site_id: int, version: int, acl_version: int, tx: Reader) -> Site:
+        """The live site of that id at these versions, which the caller has just read. Raises NotFound."""
+        return self.confirmed(self._current(site_id, tx), version, acl_version, tx)
+
     def _current(self, site_id: int, tx: Reader) -> Site:
         known = self._by_id.get(site_id)
         if known is not None:

@@ -1,12 +1,45 @@
-"""Mail about updates."""
+"""Mail about updates: taken up with the transaction that causes it, written by updates/writer.py when it is sent."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Final
 
-from forumapi.db import Transaction
+from forumapi.db import Query, Transaction
 from forumapi.updates.notice import Notice
+
+QUEUE: Final = Query(
+    "email.queue",
+    """
+    INSERT INTO mail_outbox (site_id, cause, state, profile_id, update_type_id, item_type_id, item_id, comment_id,
+                             by_profile_id)
+    SELECT %(site_id)s, n.cause, 'unwritten', n.profile_id, n.update_type_id, n.item_type_id, n.item_id, n.comment_id,
+           n.by_profile_id
+      FROM unnest(%(causes)s::text[], %(profile_ids)s::bigint[], %(update_type_ids)s::smallint[],
+                  %(item_type_ids)s::smallint[], %(item_ids)s::bigint[], %(comment_ids)s::bigint[],
+                  %(by_profile_ids)s::bigint[])
+                  AS n (cause, profile_id, update_type_id, item_type_id, item_id, comment_id, by_profile_id)
+        ON CONFLICT (cause) DO NOTHING""",
+)
 
 
 def queue(tx: Transaction, site_id: int, notices: Sequence[Notice]) -> None:
-    """Take up mail for these notices of one site, in the transaction that made them."""
+    """Take up mail for these notices of one site, in the transaction that made them. One statement, or none.
+
+    The outbox holds what each is about and no text: whoever may not read it any more when it is sent gets nothing.
+    """
+    if notices:
+        causes, profile_ids, update_types, item_types, item_ids, comment_ids, by_ids = zip(
+            *notices, strict=True
+        )
+        tx.run(
+            QUEUE,
+            site_id=site_id,
+            causes=causes,
+            profile_ids=profile_ids,
+            update_type_ids=update_types,
+            item_type_ids=item_types,
+            item_ids=item_ids,
+            comment_ids=comment_ids,
+            by_profile_ids=by_ids,
+        )

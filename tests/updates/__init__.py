@@ -1,0 +1,1 @@
+"""Tests of updates and of the mail about them."""
