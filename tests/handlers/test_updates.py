@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from forumapi import itemtypes
-from tests.updates.stage import entries, heard, told, updates
+from tests.updates.stage import crowd, entries, heard, told, updates
 
 
 @pytest.fixture
@@ -221,7 +221,7 @@ def test_votes_are_listed_for_who_follows_the_poll_and_not_who_voted(api, make, 
     (first,) = entries(api, ana)
     assert first["meta"]["createdBy"]["id"] == ana.id
     assert api.put(f"{poll.path}/votes", [{"id": choice + 1}], by=bob).status == 302
-    assert entries(api, ana) == [first]
+    assert [one["meta"] for one in entries(api, ana)] == [first["meta"]]
     assert api.put(f"{poll.path}/votes", [{"id": choice}], by=bikes.member).status == 302
     (again,) = entries(api, ana)
     assert again["meta"]["created"] > first["meta"]["created"]
@@ -341,6 +341,27 @@ def test_a_page_costs_two_statements_and_one_round_trip_to_the_cache(api, make, 
     assert len(warm.data["updates"]["items"]) == 10
     assert warm.statements == 2
     assert warm.cache_trips <= 1
+
+
+def test_a_comment_costs_the_same_however_many_follow_and_they_hear_of_it_at_once(api, make):
+    site = make.site()
+    fan, bob = make.person(site), make.person(site)
+    quiet, hot = make.conversation(site), make.conversation(site)
+    crowd(make, site, 5000, itemtypes.CONVERSATION, hot.id, email=True)
+    watch(make, fan, itemtypes.CONVERSATION, hot.id)
+
+    def post(chat, text):
+        body = {"itemType": "conversation", "itemId": chat.id, "markdown": text}
+        answer = api.post("/api/v1/comments", body, by=bob)
+        assert answer.status == 302
+        return answer
+
+    post(quiet, "The first one costs more")
+    alone, among_many = post(quiet, "Nobody follows"), post(hot, "Five thousand follow")
+
+    assert among_many.statements == alone.statements
+    comment = int(among_many.location.rpartition("/")[2])
+    assert heard(api, fan) == [("new_comment", "comment", comment)]
 
 
 def test_the_tag_of_a_list_holds_until_it_changes(api, make, bikes, ana, bob):

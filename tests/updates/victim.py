@@ -1,0 +1,30 @@
+"""A process that reads events and tells people until it is killed: `python -m tests.updates.victim URL`.
+
+Each mail that it takes up is a row of `taken`, in the reader's transaction, and a line on its output before that.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+from forumapi.db import Database, Query, Transaction
+from forumapi.events.readers import Reader, Readers
+from forumapi.updates.dispatch import NAME, Dispatch
+from forumapi.updates.notice import Notice
+
+TAKE = Query("test.take", "INSERT INTO taken (cause) SELECT unnest(%(causes)s::text[])")
+
+
+def queue(tx: Transaction, site_id: int, notices: Sequence[Notice]) -> None:
+    """Keep the causes, and say so."""
+    tx.run(TAKE, causes=[notice.cause for notice in notices])
+    sys.stdout.write("taken\n")
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    database = Database(sys.argv[1])
+    reader = Reader(NAME, Dispatch(queue).work)
+    Readers(database, [reader], lambda: True).catch_up()
+    database.close()
