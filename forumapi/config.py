@@ -392,6 +392,13 @@ class Config:
         "A statement that runs longer is cancelled. Set by migrate.",
         rule=_between(100, 3_600_000),
     )
+    search_time_limit_ms: int = _setting(
+        2_000,
+        "milliseconds",
+        "A search that takes longer answers with what it has found until then.",
+        reload=True,
+        rule=_between(0, 60_000),
+    )
     lock_timeout_ms: int = _setting(
         5_000,
         "milliseconds",

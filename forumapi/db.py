@@ -23,7 +23,7 @@ import psycopg.adapt
 from psycopg import errors as pgerrors
 from psycopg import pq
 
-from forumapi.errors import Unavailable
+from forumapi.errors import TooSlow, Unavailable
 from forumapi.log import logger
 
 Row = tuple[Any, ...]
@@ -364,7 +364,7 @@ class Reader:
             return self._execute(query, params)[0]
         except (psycopg.OperationalError, pgerrors.FeatureNotSupported) as error:
             if isinstance(error, pgerrors.QueryCanceled):
-                raise Unavailable("The database took too long") from error
+                raise TooSlow("The database took too long") from error
             self._lose()
             if isinstance(error, psycopg.OperationalError):
                 self._database._drop_idle()
@@ -452,7 +452,7 @@ class Transaction(Reader):
 
     def _unavailable(self, error: psycopg.OperationalError) -> Unavailable:
         if isinstance(error, pgerrors.QueryCanceled):
-            return Unavailable("The database took too long")
+            return TooSlow("The database took too long")
         return Unavailable("The database is not available right now")
 
     def _execute(self, query: Query, params: Params) -> tuple[list[Row], int]:

@@ -188,3 +188,7 @@ class Unavailable(ApiError):
         self, message: str = "The service is not available right now", *, code: int = 0
     ) -> None:
         super().__init__(message, code=code, headers=(("Retry-After", "1"),))
+
+
+class TooSlow(Unavailable):
+    """503: the database gave up on a statement that ran too long."""

@@ -100,6 +100,7 @@ from forumapi.handlers.roles import (
     RoleProfilesHandler,
     RolesHandler,
 )
+from forumapi.handlers.search import SearchHandler, SiteSearchHandler
 from forumapi.handlers.sessions import SessionHandler, SessionsHandler
 from forumapi.handlers.sign_in_methods import (
     AuthBeginHandler,
@@ -295,6 +296,7 @@ SITE: dict[str, type[Handler]] = {
     "/api/v1/roles/<role:role>/members": RoleMembersHandler,
     "/api/v1/roles/<role:role>/profiles": RoleProfilesHandler,
     "/api/v1/roles/<role:role>/profiles/<profile:profile>": RoleProfileHandler,
+    "/api/v1/search": SearchHandler,
     "/api/v1/sessions": SessionsHandler,
     "/api/v1/sessions/<number:session_id>": SessionHandler,
     "/api/v1/site": OwnSiteHandler,
@@ -306,6 +308,7 @@ SITE: dict[str, type[Handler]] = {
     "/api/v1/site/mail/<template>": MailTemplateHandler,
     "/api/v1/site/menu": OwnMenuHandler,
     "/api/v1/site/reactions": ReactionKindsHandler,
+    "/api/v1/site/search": SiteSearchHandler,
     "/api/v1/trending": TrendingHandler,
     "/api/v1/updates": UpdatesHandler,
     "/api/v1/updates/email": EmailSettingsHandler,

@@ -1920,6 +1920,160 @@ class UpdatePreference(Struct, kw_only=True):
     meta: NoMeta
 
 
+# ---------------------------------------------------------------- search (discovery 8)
+
+
+Rank = Annotated[float, Meta(ge=0, description="How well it fits; 0.5 without words.")]
+Activity = Annotated[Time, Meta(description="Its last activity.")]
+Highlight = Annotated[
+    str, Meta(description="A part of the text, escaped, with the words found in <b>.")
+]
+
+
+class SiteHit(Struct, kw_only=True, tag_field="itemType", tag="site"):
+    """The site itself."""
+
+    item: Site
+    unread: bool
+    rank: Rank
+    lastModified: Activity
+    highlight: Highlight
+
+
+class MicrocosmHit(Struct, kw_only=True, tag_field="itemType", tag="microcosm"):
+    """A microcosm that was found."""
+
+    item: MicrocosmSummary
+    unread: bool
+    rank: Rank
+    lastModified: Activity
+    highlight: Highlight
+
+
+class ProfileHit(Struct, kw_only=True, tag_field="itemType", tag="profile"):
+    """A person who was found."""
+
+    item: ProfileSummary
+    unread: bool
+    rank: Rank
+    lastModified: Activity
+    highlight: Highlight
+
+
+class CommentHit(Struct, kw_only=True, tag_field="itemType", tag="comment"):
+    """A comment that was found, with what it is on."""
+
+    item: CommentSummary
+    parentItemType: CommentableName
+    parentItem: Annotated[
+        Any,
+        _one_of(
+            "ConversationSummary", "EventSummary", "PollSummary", "HuddleSummary", "ProfileSummary"
+        ),
+    ]
+    unread: bool
+    rank: Rank
+    lastModified: Activity
+    highlight: Highlight
+
+
+class HuddleHit(Struct, kw_only=True, tag_field="itemType", tag="huddle"):
+    """A huddle of the caller that was found."""
+
+    item: HuddleSummary
+    unread: bool
+    rank: Rank
+    lastModified: Activity
+    highlight: Highlight
+
+
+class ConversationHit(Struct, kw_only=True, tag_field="itemType", tag="conversation"):
+    """A conversation that was found."""
+
+    item: ConversationSummary
+    unread: bool
+    rank: Rank
+    lastModified: Activity
+    highlight: Highlight
+
+
+class PollHit(Struct, kw_only=True, tag_field="itemType", tag="poll"):
+    """A poll that was found."""
+
+    item: PollSummary
+    unread: bool
+    rank: Rank
+    lastModified: Activity
+    highlight: Highlight
+
+
+class EventHit(Struct, kw_only=True, tag_field="itemType", tag="event"):
+    """An event that was found."""
+
+    item: EventSummary
+    unread: bool
+    rank: Rank
+    lastModified: Activity
+    highlight: Highlight
+
+
+class SearchQuery(Struct, kw_only=True):
+    """How a search was understood; what is empty is left out."""
+
+    q: str | UnsetType = UNSET
+    inTitle: Literal[True] | UnsetType = UNSET
+    hashtags: list[str] | UnsetType = UNSET
+    forumId: Annotated[list[int], Meta(description="With those below.")] | UnsetType = UNSET
+    type: list[str] | UnsetType = UNSET
+    id: list[int] | UnsetType = UNSET
+    authorId: Id | UnsetType = UNSET
+    email: list[str] | UnsetType = UNSET
+    following: Literal[True] | UnsetType = UNSET
+    since: str | UnsetType = UNSET
+    until: str | UnsetType = UNSET
+    eventAfter: str | UnsetType = UNSET
+    eventBefore: str | UnsetType = UNSET
+    attendee: Literal[True] | UnsetType = UNSET
+    has: list[str] | UnsetType = UNSET
+    sort: str | UnsetType = UNSET
+    ignored: (
+        Annotated[str, Meta(description="What could not be used, joined by blanks.")] | UnsetType
+    ) = UNSET
+    searched: Annotated[str, Meta(description="What was used.")] | UnsetType = UNSET
+
+
+class Search(Struct, kw_only=True):
+    """What a search found; `results` only where there was something to look for."""
+
+    query: SearchQuery
+    timeTakenInMs: Annotated[int, Meta(ge=1)] | UnsetType = UNSET
+    partial: (
+        Annotated[Literal[True], Meta(description="There was no time to look at everything.")]
+        | UnsetType
+    ) = UNSET
+    results: (
+        Paged[
+            SiteHit
+            | MicrocosmHit
+            | ProfileHit
+            | CommentHit
+            | HuddleHit
+            | ConversationHit
+            | PollHit
+            | EventHit
+        ]
+        | UnsetType
+    ) = UNSET
+
+
+class SiteSearch(Struct, kw_only=True):
+    """The language that a site's texts are searched in."""
+
+    language: Annotated[str, Meta(description="A text configuration of PostgreSQL.")]
+    languages: Annotated[list[str], Meta(description="Those that there are.")]
+    indexing: Annotated[bool, Meta(description="Texts are still being indexed in it.")]
+
+
 class Vote(Struct, kw_only=True):
     """One ballot of a named poll."""
 

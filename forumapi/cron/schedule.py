@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Final, NamedTuple
 
 from forumapi.config import Config
-from forumapi.cron import jobs, orphans, reminders, sweeping, trending
+from forumapi.cron import jobs, orphans, reminders, searching, sweeping, trending
 from forumapi.db import Transaction
 
 Work = Callable[[Transaction, Config], str]
@@ -29,6 +29,7 @@ JOBS: Final = (
     Job("online_profiles", "* * * * * 30", "every minute", jobs.online_profiles),
     Job("event_reminders", "* * * * * 45", "every minute", reminders.event_reminders),
     Job("trending_scores", "* * * * * 5", "every minute", trending.trending_scores),
+    Job("search_documents", "* * * * * 25", "every minute", searching.search_documents),
     Job("due_roles", "*/5 * * * * 45", "every five minutes", jobs.due_roles),
     Job("digests", "*/5 * * * * 20", "every five minutes", jobs.digests),
     Job("site_statistics", "30 * * * * 0", "hourly at minute 30", jobs.site_statistics),

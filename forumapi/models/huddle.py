@@ -238,6 +238,22 @@ LIST = Query(
 )
 
 
+# Some of them, whose ids are known.
+SOME = Query(
+    "huddle.some",
+    f"""
+    WITH mine AS MATERIALIZED ({_MINE}
+           AND i.item_id = ANY(%(ids)s::bigint[]))
+    SELECT i.item_id, i.version, i.title, i.created_by, a.version, i.comment_count,
+           coalesce(i.last_comment_id, 0), coalesce(i.last_comment_by, 0), coalesce(l.version, 0), people.ids,
+           people.versions, {_UNREAD}, i.created, i.last_comment_at
+      FROM mine i
+      JOIN profiles a ON a.site_id = i.site_id AND a.profile_id = i.created_by
+      {PEOPLE.strip()}
+      LEFT JOIN profiles l ON l.site_id = i.site_id AND l.profile_id = i.last_comment_by""",
+)
+
+
 class Entry(NamedTuple):
     """A huddle of the list; its first fields are what the entity tag covers."""
 
@@ -302,6 +318,26 @@ def summaries(tx: Reader, documents: Documents, site_id: int, entries: Sequence[
         versions |= entry.people
     people = documents.fetch(tx, site_id, {profile.SUMMARY: versions})[profile.SUMMARY]
     return b"[%b]" % b",".join([summary(entry, people) for entry in entries])
+
+
+def some(
+    tx: Reader,
+    site_id: int,
+    me: int,
+    ignored_profiles: Sequence[int],
+    ignored_items: Sequence[int],
+    ids: Sequence[int],
+) -> dict[int, Entry]:
+    """Those of some huddles that `me` is in and does not ignore, by id."""
+    rows = tx.rows(
+        SOME,
+        site_id=site_id,
+        me=me,
+        ignored_profiles=ignored_profiles,
+        ignored_items=ignored_items,
+        ids=ids,
+    )
+    return {row[0]: Entry(*row) for row in rows}
 
 
 def summary(entry: Entry, people: dict[int, Fragment]) -> bytes:

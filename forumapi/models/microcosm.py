@@ -609,6 +609,21 @@ def _unread(tx: Reader, place: Place, tops: Sequence[int], head: Head | None) ->
     }
 
 
+def unread(
+    tx: Reader,
+    site_id: int,
+    me: int,
+    ignored: Sequence[int],
+    tree: Tree,
+    listable: View,
+    tops: Sequence[int],
+) -> set[int]:
+    """Those of `tops` that have something unread in or below them (discovery 7.3). `ignored` are items."""
+    ids, owners, _ = _subtrees(tree, listable, [(top, top) for top in tops])
+    rows = tx.rows(UNREAD, site_id=site_id, me=me, ignored=ignored, ids=ids, tops=owners)
+    return {row[0] for row in rows}
+
+
 def _below(tree: Tree, listable: View, top: int) -> tuple[int, bytes, bytes]:
     """How many listable microcosms are at and below `top`, their ids, and whether each is its direct child."""
     key = ("below", top)

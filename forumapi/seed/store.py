@@ -40,6 +40,7 @@ TABLES: Final[dict[str, str | None]] = {
     "watchers": "watcher_id",
     "ignores": None,
     "read_marks": None,
+    "search_documents": None,
 }
 
 _CHUNK_ROWS: Final = 2_000
@@ -57,6 +58,13 @@ SECONDARY_INDEXES: Final = """
      WHERE i.indrelid = ANY(%(tables)s::regclass[])
        AND NOT EXISTS (SELECT FROM pg_constraint c WHERE c.conindid = i.indexrelid)
      ORDER BY i.indrelid, i.indexrelid"""
+
+# Of sites whose triggers were skipped. What stands there already stays as it is.
+SEARCH: Final = """
+    SELECT search_write(s.site_id, k.kind, 0, 9223372036854775806)
+      FROM sites s
+     CROSS JOIN unnest(ARRAY[2, 3, 4, 6]::smallint[]) AS k (kind)
+     WHERE NOT EXISTS (SELECT FROM search_documents d WHERE d.site_id = s.site_id AND d.item_type_id = 4)"""
 
 MAY_SKIP_TRIGGERS: Final = (
     "SELECT has_parameter_privilege(current_user, 'session_replication_role', 'SET')"
@@ -147,7 +155,10 @@ class Store:
         return count
 
     def finish(self) -> None:
-        """Build the indexes that were dropped; move the identity sequences past the ids taken."""
+        """Write what search looks in; build the indexes that were dropped; move the identity sequences past the ids
+        taken."""
+        self._progress("words")
+        self._cursor.execute(SEARCH)
         self._cursor.execute("SET LOCAL maintenance_work_mem = '512MB'")
         for name, definition in self._indexes:
             self._progress(f"index {name}")

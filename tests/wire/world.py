@@ -171,7 +171,7 @@ class World:
 
     def _commented(self, microcosm: int) -> int:
         """A conversation in `microcosm` with one comment."""
-        body = {"microcosmId": microcosm, "title": f"Conversation {self.unique()}"}
+        body = {"microcosmId": microcosm, "title": f"Conversation {self.unique()}, bicycle"}
         conversation = self.create("conversations", body, by=self.owner)
         self._comment(conversation)
         return conversation
@@ -189,7 +189,7 @@ class World:
         body = {
             "itemType": "conversation",
             "itemId": conversation,
-            "markdown": f"Comment {self.unique()}",
+            "markdown": f"Comment {self.unique()}: I went by velocipede",
         }
         return self.create(
             "comments", body | ({"inReplyTo": reply_to} if reply_to else {}), by=self.owner
@@ -421,6 +421,17 @@ class Scene:
             site=self.world.site_id,
         )
         return int(row[0])
+
+    def other_events(self, event: int) -> list[int]:
+        """The ids of all events of the site but one."""
+        rows = self.world.make.sql(
+            """
+            SELECT i.item_id FROM items i
+             WHERE i.site_id = %(site)s AND i.item_type_id = 9 AND i.item_id <> %(event)s""",
+            site=self.world.site_id,
+            event=event,
+        )
+        return [row[0] for row in rows]
 
     def free_key(self) -> str:
         """A subdomain that no site has."""

@@ -1,0 +1,493 @@
+"""Search: what of a site holds some words, or meets some filters, and may be shown to whoever asks (discovery 8).
+
+The statements are in sql/functions/search.sql; they filter by permission, state and ignoring before anything is
+counted. Hits come with all that their summaries need in the same statement, but for microcosms and huddles.
+"""
+
+from __future__ import annotations
+
+import datetime
+import re
+from collections.abc import Sequence
+from typing import Any, Final, NamedTuple
+
+from forumapi import fragments, itemtypes
+from forumapi.content.clean import escape
+from forumapi.db import Query, Reader, Row
+from forumapi.fragments import dumps
+from forumapi.models import comment, details, huddle, item, microcosm, places, profile, search_query
+from forumapi.models.comment import Stub
+from forumapi.models.documents import Documents
+from forumapi.models.microcosm import Child
+from forumapi.models.search_query import Asked, Word, scope
+from forumapi.paging import Paging
+from forumapi.permissions import Tree, View
+
+# No search finds more (S13), and of what it finds so many of the newest are weighed against each other.
+MOST: Final = 10_000
+RANKED: Final = 1_000
+
+# Around the words found, in what the database cuts out for `highlight`, and in place of < and >, between which it would
+# see a tag and leave it out; no stored text may hold them there.
+_BEGIN, _END = "\x01", "\x02"
+_ANGLES: Final = str.maketrans("\x03\x04", "<>")
+_HEADLINE: Final = f'\'StartSel="{_BEGIN}",StopSel="{_END}",MinWords=15,MaxWords=35,ShortWord=3,HighlightAll=false\''
+
+# What the words mean in the languages of the site's documents, and the first of them as it may stand in a text.
+_WANTED: Final = """
+    WITH asked AS MATERIALIZED (
+        SELECT search_query(l.languages, w.words, w.groups, w.negated, w.tags, false) AS wanted,
+               search_query(l.languages, w.words, w.groups, w.negated, w.tags, true) AS positive,
+               search_config(l.languages[1]) AS config
+          FROM (SELECT search_languages(%(site_id)s) AS languages) l,
+               (SELECT %(words)s::text[] AS words, %(groups)s::integer[] AS groups, %(negated)s::boolean[] AS negated,
+                       %(tags)s::text[] AS tags) w)"""
+
+_FILTERS: Final = """%(kinds)s::smallint[], %(with_comments)s::boolean, %(parents)s::smallint[], %(ids)s::bigint[],
+               %(readable)s::bigint[], %(everywhere)s::boolean, %(ignored_items)s::bigint[],
+               %(ignored_people)s::bigint[], %(author)s::bigint, %(since)s::timestamptz, %(until)s::timestamptz,
+               %(starts_after)s::timestamptz, %(starts_before)s::timestamptz, %(attending)s::boolean,
+               %(attached)s::boolean, %(following)s::boolean, %(ordering)s::text"""
+
+# All that the entries show of a hit `f`: the item it is or is on (i), the comment it is (c), the profile it is or is on
+# (p).
+_SHOWN: Final = f"""
+    SELECT f.total, f.is_partial, f.item_type_id, f.item_id, f.rank, f.modified,
+           %(me)s::bigint <> 0 AND coalesce(i.last_activity > {item.READ_TIME}, false), {details.MINE},
+           {{highlights}},
+           {item.SUMMARY_COLUMNS}, {item.SUMMARY_TIMES}, {comment.COLUMNS.format(unread="false")},
+           coalesce(p.profile_id, 0), coalesce(p.version, 0), coalesce(p.profile_name, '')
+      FROM found f
+      LEFT JOIN comments c ON f.item_type_id = 4 AND c.site_id = %(site_id)s AND c.comment_id = f.item_id
+      LEFT {comment.JOINS.lstrip()}
+      LEFT JOIN items i ON i.site_id = %(site_id)s
+                       AND i.item_id = CASE WHEN f.item_type_id = 4 THEN c.item_id
+                                            WHEN f.item_type_id IN (5, 6, 7, 9) THEN f.item_id END
+      LEFT JOIN profiles a ON a.site_id = i.site_id AND a.profile_id = i.created_by
+      LEFT JOIN profiles l ON l.site_id = i.site_id AND l.profile_id = i.last_comment_by
+      LEFT JOIN item_views v ON v.site_id = i.site_id AND v.item_id = i.item_id
+      LEFT JOIN profiles p ON p.site_id = %(site_id)s
+                          AND p.profile_id = CASE WHEN f.item_type_id = 4 THEN c.on_profile_id
+                                                  WHEN f.item_type_id = 3 THEN f.item_id END"""
+
+# Of a comment, the part around the first word that stands in it as it was typed or stemmed: texts can be long. Of other
+# things, the title, and what is indexed behind it, for when the words stand only there.
+_TITLE: Final = """CASE f.item_type_id
+                WHEN 4 THEN (SELECT substr(t.source, greatest(1, strpos(lower(t.source), q.needle) - 300), 1500)
+                               FROM (SELECT left(c.markdown, 50000) AS source) t)
+                WHEN 3 THEN search_unescaped(p.profile_name)
+                WHEN 2 THEN (SELECT search_unescaped(m.title) FROM microcosms m
+                              WHERE m.site_id = %(site_id)s AND m.microcosm_id = f.item_id)
+                ELSE search_unescaped(i.title) END"""
+_BEHIND: Final = """CASE f.item_type_id
+                WHEN 2 THEN (SELECT search_unescaped(m.description) FROM microcosms m
+                              WHERE m.site_id = %(site_id)s AND m.microcosm_id = f.item_id)
+                WHEN 7 THEN (SELECT search_unescaped(o.question) FROM polls o
+                              WHERE o.site_id = %(site_id)s AND o.item_id = f.item_id)
+                WHEN 9 THEN (SELECT search_unescaped(e.place) FROM events e
+                              WHERE e.site_id = %(site_id)s AND e.item_id = f.item_id) END"""
+
+
+def _cut(source: str) -> str:
+    """What is shown of a text: by PostgreSQL around the words found, or raw, for letters that it can't tell apart."""
+    clean = f"translate({source}, E'<>\\x01\\x02\\x03\\x04', E'\\x03\\x04')"
+    headline = f"ts_headline(q.config, {clean}, q.positive, {_HEADLINE})"
+    return f"CASE WHEN %(literally)s::boolean THEN {clean} ELSE {headline} END"
+
+
+TEXT = Query(
+    "search.text",
+    f"""{_WANTED},
+    found AS MATERIALIZED (
+        SELECT s.*
+          FROM asked q
+         CROSS JOIN LATERAL search_text(%(site_id)s, %(me)s, q.wanted, q.positive, %(in_title)s::boolean,
+               {_FILTERS}, %(most)s::integer, %(ranked)s::integer, %(limit)s::integer, %(offset)s::integer,
+               %(limit_ms)s::integer) s)
+    {_SHOWN.format(highlights=f"{_cut(_TITLE)}, {_cut(_BEHIND)}")}
+     CROSS JOIN (SELECT q.config, q.positive,
+                        coalesce(nullif(%(needle)s::text, ''),
+                                 left((regexp_match(q.positive::text, '''([^'']+)'''))[1], 12), '') AS needle
+                   FROM asked q) q
+     ORDER BY f.place""",
+)
+
+FILTERED = Query(
+    "search.filtered",
+    f"""
+    WITH found AS MATERIALIZED (
+        SELECT s.*
+          FROM search_filtered(%(site_id)s, %(me)s, {_FILTERS}, %(most)s::integer, %(limit)s::integer,
+                               %(offset)s::integer) s)
+    {_SHOWN.format(highlights="NULL::text, NULL::text")}
+     ORDER BY f.place""",
+)
+
+# Only for the site's owner; who they ignore and who does not want to be shown makes no difference here.
+BY_EMAIL = Query(
+    "search.by_email",
+    f"""
+    WITH known AS MATERIALIZED (
+        SELECT p.profile_id, lower(p.profile_name) AS name
+          FROM users u
+          JOIN profiles p ON p.site_id = %(site_id)s AND p.user_id = u.user_id
+         WHERE u.canonical_email = ANY(%(canonicals)s::text[])),
+    found AS MATERIALIZED (
+        SELECT s.place, 3::smallint AS item_type_id, s.profile_id AS item_id, 1::real AS rank,
+               n.last_active AS modified, (SELECT count(*) FROM known)::integer AS total, false AS is_partial
+          FROM (SELECT 1) AS one
+          LEFT JOIN (SELECT k.profile_id, row_number() OVER (ORDER BY k.name, k.profile_id) AS place
+                       FROM known k
+                      ORDER BY place
+                      LIMIT %(limit)s OFFSET %(offset)s) s ON true
+          LEFT JOIN profile_counters n ON n.site_id = %(site_id)s AND n.profile_id = s.profile_id)
+    {_SHOWN.format(highlights="NULL::text, NULL::text")}
+     ORDER BY f.place""",
+)
+
+_HEAD: Final = 10
+_TIMES: Final = _HEAD + item.SUMMARY_WIDTH
+_COMMENT: Final = _TIMES + item.TIMES_WIDTH
+_PERSON: Final = _COMMENT + comment.WIDTH
+
+
+class Viewer(NamedTuple):
+    """Who asks, and what they see of the site. `listable`: microcosms that are readable and not ignored."""
+
+    site_id: int
+    me: int
+    tree: Tree
+    view: View
+    listable: View
+    ignored_items: Sequence[int]
+    ignored_people: Sequence[int]
+
+
+class Hit(NamedTuple):
+    """One thing found. `item` and `times` as models/item.summary takes them: of it, or of what the comment is on."""
+
+    item_type: int
+    id: int
+    rank: float
+    modified: datetime.datetime
+    is_unread: bool
+    mine: str | None
+    highlight: str
+    item: Row
+    times: Row
+    stub: Stub | None
+    person_id: int
+    person_version: int
+    person_name: str
+
+    @property
+    def stamp(self) -> Any:
+        """Plain data that covers what is shown of it."""
+        stub = tuple(self.stub) if self.stub is not None else None
+        moment = fragments.when(self.modified)
+        return (*self[:3], moment, *self[4:8], stub, *self[10:])
+
+    @property
+    def parent(self) -> comment.Parent:
+        """What a comment is on."""
+        if self.person_id:
+            return comment.Parent(itemtypes.PROFILE, self.person_id, self.person_name)
+        return comment.Parent(self.item[1], self.item[0], self.item[4])
+
+
+class Found(NamedTuple):
+    """A page of what was found. `is_partial`: there was no time to look at everything."""
+
+    total: int
+    is_partial: bool
+    hits: list[Hit]
+
+
+def expanded(tree: Tree, view: View, forum_ids: Sequence[int]) -> list[int]:
+    """Microcosms with all that is below them, as far as the viewer may know of it; those named in any case."""
+    found = list(forum_ids)
+    for id in forum_ids:
+        node = tree.nodes.get(id)
+        if node is not None and id in view.set:
+            found += [below for below in node.subtree if below in view.set]
+    return list(dict.fromkeys(found))
+
+
+def find(tx: Reader, who: Viewer, asked: Asked, at: Paging, *, limit_ms: int) -> Found:
+    """The page `at` of what a search finds. Raises TooSlow when the database gives up on it."""
+    if not asked.text:
+        rows = tx.rows(FILTERED, **_filters(who, asked), **_page(at))
+        return _found(rows, asked)
+    return _by_words(tx, who, asked, search_query.words(asked.text), at, limit_ms)
+
+
+def by_email(tx: Reader, who: Viewer, canonicals: Sequence[str], at: Paging) -> Found:
+    """Profiles of the site with one of these addresses in canonical form, by name. Only the site's owner may ask."""
+    rows = tx.rows(
+        BY_EMAIL,
+        site_id=who.site_id,
+        me=who.me,
+        canonicals=canonicals,
+        limit=at.limit,
+        offset=at.offset,
+    )
+    return _found(rows, Asked())
+
+
+def _by_words(
+    tx: Reader, who: Viewer, asked: Asked, words: Sequence[Word], at: Paging, limit_ms: int
+) -> Found:
+    letters = [
+        run for word in words if not word.is_negated for run in search_query.unspaced(word.text)
+    ]
+    rows = tx.rows(
+        TEXT,
+        words=[word.text for word in words],
+        groups=[word.group for word in words],
+        negated=[word.is_negated for word in words],
+        tags=asked.hashtags,
+        in_title=asked.in_title,
+        literally=bool(letters),
+        needle=letters[0].lower() if letters else "",
+        ranked=RANKED,
+        limit_ms=limit_ms,
+        **_filters(who, asked),
+        **_page(at),
+    )
+    return _found(rows, asked)
+
+
+def _page(at: Paging) -> dict[str, int]:
+    return {"most": MOST, "limit": at.limit, "offset": at.offset}
+
+
+def _filters(who: Viewer, asked: Asked) -> dict[str, Any]:
+    wanted = scope(asked)
+    readable: Sequence[int] = who.listable.ids
+    if asked.forum_ids:
+        inside = {
+            below
+            for id in asked.forum_ids
+            if id in who.tree.nodes
+            for below in who.tree.nodes[id].subtree
+        }
+        readable = [id for id in readable if id in inside]
+    return {
+        "site_id": who.site_id,
+        "me": who.me,
+        "kinds": wanted.kinds,
+        "with_comments": wanted.with_comments,
+        "parents": wanted.parents,
+        "ids": wanted.ids,
+        "readable": readable,
+        # What stands in no microcosm is in none of those named.
+        "everywhere": not asked.forum_ids,
+        "ignored_items": who.ignored_items,
+        "ignored_people": who.ignored_people,
+        "author": asked.author_id or None,
+        "since": asked.moment("since"),
+        "until": asked.moment("until"),
+        "starts_after": asked.moment("eventAfter"),
+        "starts_before": asked.moment("eventBefore"),
+        "attending": asked.attendee or None,
+        "attached": bool(asked.has) or None,
+        "following": asked.following or None,
+        "ordering": asked.sort,
+    }
+
+
+def _found(rows: Sequence[Row], asked: Asked) -> Found:
+    hits = [_hit(row, asked) for row in rows if row[3] is not None]
+    return Found(rows[0][0], rows[0][1], hits)
+
+
+def _hit(row: Row, asked: Asked) -> Hit:
+    _, _, item_type, id, rank, modified, is_unread, mine, title, behind = row[:_HEAD]
+    stub = row[_COMMENT:_PERSON]
+    return Hit(
+        item_type,
+        id,
+        rank,
+        modified,
+        is_unread,
+        mine,
+        _highlight(title, behind, asked),
+        row[_HEAD:_TIMES],
+        row[_TIMES:_COMMENT],
+        Stub(*stub) if stub[0] is not None else None,
+        *row[_PERSON:],
+    )
+
+
+# ---------------------------------------------------------------- highlights
+
+_AROUND: Final = 30  # letters before the first word in a text without spaces
+_SHOWN_LETTERS: Final = 120
+
+
+def _highlight(title: str | None, behind: str | None, asked: Asked) -> str:
+    """A fragment with the words found in <b>; everything else is escaped, so that a client may insert it (S14)."""
+    if title is None:
+        return ""
+    runs = search_query.unspaced(asked.text)
+    if runs:
+        marked = _mark(title, runs)
+        if _BEGIN not in marked and behind:
+            marked = _mark(behind, runs)
+    else:
+        marked = behind if behind and _BEGIN not in title and _BEGIN in behind else title
+    return escape(marked.translate(_ANGLES)).replace(_BEGIN, "<b>").replace(_END, "</b>")
+
+
+def _mark(text: str, runs: Sequence[str]) -> str:
+    """The part of a text around the first of some texts, with marks around each of them."""
+    pattern = re.compile(
+        "|".join(map(re.escape, sorted(runs, key=len, reverse=True))), re.IGNORECASE
+    )
+    first = pattern.search(text)
+    start = max(0, first.start() - _AROUND) if first else 0
+    return pattern.sub(
+        lambda match: f"{_BEGIN}{match[0]}{_END}", text[start : start + _SHOWN_LETTERS]
+    )
+
+
+# ---------------------------------------------------------------- entries
+
+
+class More(NamedTuple):
+    """What the entries need beside the hits: microcosms and huddles among them, and which microcosms are unread."""
+
+    microcosms: dict[int, Child]
+    unread: set[int]
+    huddles: dict[int, huddle.Entry]
+
+    @property
+    def stamp(self) -> Any:
+        """Plain data that covers what is shown of them."""
+        return (
+            [tuple(child[:8]) for child in self.microcosms.values()],
+            sorted(self.unread),
+            [entry.stamp for entry in self.huddles.values()],
+        )
+
+
+def more(tx: Reader, who: Viewer, hits: Sequence[Hit]) -> More:
+    """What microcosms and huddles among the hits look like; no statement where there are none."""
+    tops = [hit.id for hit in hits if hit.item_type == itemtypes.MICROCOSM]
+    ignored = frozenset(who.ignored_items)
+    found = {
+        id: child._replace(latest=None) if child.latest and child.latest[0] in ignored else child
+        for id, child in microcosm.children(tx, who.site_id, who.tree, who.listable, tops).items()
+    }
+    unread: set[int] = set()
+    if tops and who.me:
+        unread = microcosm.unread(
+            tx, who.site_id, who.me, who.ignored_items, who.tree, who.listable, tops
+        )
+    inside = {
+        hit.item[0] for hit in hits if hit.item[0] is not None and hit.item[1] == itemtypes.HUDDLE
+    }
+    huddles: dict[int, huddle.Entry] = {}
+    if inside:
+        huddles = huddle.some(
+            tx, who.site_id, who.me, who.ignored_people, who.ignored_items, sorted(inside)
+        )
+    return More(found, unread, huddles)
+
+
+def entries(
+    tx: Reader, documents: Documents, who: Viewer, hits: Sequence[Hit], rest: More, site: bytes
+) -> bytes:
+    """The JSON array of the hits (discovery 8.7). `site` is the document of the site itself."""
+    people = item.summary_people([hit.item for hit in hits])
+    stubs = [hit.stub for hit in hits if hit.stub is not None]
+    people |= comment.profiles_of(stubs)
+    people |= {hit.person_id: hit.person_version for hit in hits if hit.person_id}
+    for child in rest.microcosms.values():
+        people[child.author_id] = child.author_version
+        if child.latest is not None:
+            people |= item.summary_people([child.latest])
+    for entry in rest.huddles.values():
+        people |= entry.people
+    fetched = documents.fetch(
+        tx,
+        who.site_id,
+        {
+            comment.SUMMARY: {stub.id: stub.version for stub in stubs},
+            microcosm.SUMMARY: {child.id: child.version for child in rest.microcosms.values()},
+            profile.SUMMARY: people,
+        },
+    )
+    made = [_entry(hit, who, rest, fetched, site) for hit in hits]
+    return b"[%b]" % b",".join([one for one in made if one is not None])
+
+
+def _entry(hit: Hit, who: Viewer, rest: More, fetched: dict[Any, Any], site: bytes) -> bytes | None:
+    people = fetched[profile.SUMMARY]
+    unread = hit.is_unread or (hit.id in rest.unread and hit.item_type == itemtypes.MICROCOSM)
+    parent = b""
+    if hit.stub is not None:
+        above = hit.parent
+        holder = _thing(above.type, above.id, hit, who, rest, fetched, site)
+        if holder is None or hit.id not in fetched[comment.SUMMARY]:
+            return None
+        shown: bytes | None = comment.summary(
+            fetched[comment.SUMMARY][hit.id], hit.stub, people, comment.parent_links(above), unread
+        )
+        parent = b',"parentItemType":%b,"parentItem":%b' % (
+            dumps(itemtypes.name_of(above.type)),
+            holder,
+        )
+    else:
+        shown = _thing(hit.item_type, hit.id, hit, who, rest, fetched, site)
+    if shown is None:
+        return None
+    return b'{"itemType":%b,"item":%b%b,"unread":%b,"rank":%b,"lastModified":%b,"highlight":%b}' % (
+        dumps(itemtypes.name_of(hit.item_type)),
+        shown,
+        parent,
+        b"true" if unread else b"false",
+        dumps(float(f"{hit.rank:.6g}")) if hit.rank else b"0",
+        dumps(fragments.when(hit.modified)),
+        dumps(hit.highlight),
+    )
+
+
+def _thing(
+    kind: int, id: int, hit: Hit, who: Viewer, rest: More, fetched: dict[Any, Any], site: bytes
+) -> bytes | None:
+    """The summary of what was found, or of what a comment is on; None if it is gone since."""
+    people = fetched[profile.SUMMARY]
+    summary: bytes | None = None
+    if kind == itemtypes.SITE:
+        summary = site
+    elif kind == itemtypes.PROFILE:
+        summary = people[id][0] if id in people else None
+    elif kind == itemtypes.HUDDLE:
+        entry = rest.huddles.get(id)
+        summary = huddle.summary(entry, people) if entry is not None else None
+    elif kind == itemtypes.MICROCOSM:
+        child, places_found = rest.microcosms.get(id), fetched[microcosm.SUMMARY]
+        if child is not None and id in places_found:
+            summary = microcosm.child_summary(
+                places_found[id], child, people, who.tree, who.view, who.site_id, unread=None
+            )
+    else:
+        summary = item.summary(
+            hit.item, hit.times, people, who.tree, who.view, unread=None, mine=hit.mine
+        )
+    return summary
+
+
+def viewer(
+    site_id: int,
+    me: int,
+    tree: Tree,
+    view: View,
+    ignored_microcosms: list[int],
+    ignored_items: Sequence[int],
+    ignored_people: Sequence[int],
+) -> Viewer:
+    """Who asks. `view`: what they may read."""
+    listable = places.visible(view, tree, ignored_microcosms)
+    return Viewer(site_id, me, tree, view, listable, ignored_items, ignored_people)

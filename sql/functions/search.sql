@@ -1,0 +1,629 @@
+-- Full text search: how texts become vectors and queries, what keeps search_documents in step, and the search itself.
+
+-- ------------------------------------------------------------------ texts
+
+-- Letters of scripts that are written without spaces, for a bracket of a regular expression: Thai, Lao, Tibetan, Burmese,
+-- Khmer, Chinese, Japanese.
+CREATE FUNCTION search_unspaced() RETURNS text LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
+    SELECT '\u0E01-\u0EFF\u0F00-\u0FFF\u1000-\u109F\u1780-\u17FF\u2E80-\u2FDF\u3005-\u3007\u3031-\u3035\u3041-\u30FF\u3100-\u312F\u31A0-\u31BF\u31F0-\u31FF\u3400-\u4DBF\u4E00-\u9FFF\uF900-\uFAFF\uFF66-\uFF9F\U00020000-\U0003FFFF'
+$$;
+
+-- The texts between which PostgreSQL's parser would see more than words (addresses, paths, tags) as plain words.
+CREATE FUNCTION search_plain(source text) RETURNS text LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
+    SELECT translate(source, './\-@:_<>&;=+%*#~`|^$"()[]{}!?,', '                                ')
+$$;
+
+-- A run of letters of such a script as words: each pair of neighbours, and with `ends` its last letter alone, so that a
+-- letter begins one word wherever it stands. A word is u and five hexadecimal digits a letter.
+CREATE FUNCTION search_pairs(run text, ends boolean) RETURNS text LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
+    SELECT string_agg('u' || p.one || coalesce(p.next, ''), ' ' ORDER BY p.place)
+      FROM (SELECT c.place, lpad(to_hex(ascii(c.letter)), 5, '0') AS one,
+                   lead(lpad(to_hex(ascii(c.letter)), 5, '0')) OVER (ORDER BY c.place) AS next
+              FROM string_to_table(run, NULL) WITH ORDINALITY AS c (letter, place)) p
+     WHERE ends OR p.next IS NOT NULL
+$$;
+
+-- A text as words with spaces between them, for to_tsvector and its like. With `ends`: of a document, else of a query.
+CREATE FUNCTION search_tokens(source text, ends boolean) RETURNS text LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE AS $$
+DECLARE
+    letters CONSTANT text := '[' || search_unspaced() || ']';
+    plain text := search_plain(source);
+BEGIN
+    IF octet_length(plain) = length(plain) OR plain !~ letters THEN
+        RETURN plain;
+    END IF;
+    RETURN coalesce((SELECT string_agg(CASE WHEN r.part[1] IS NULL THEN r.part[2]
+                                            ELSE ' ' || coalesce(search_pairs(r.part[1], ends), '') || ' ' END, '' ORDER BY r.place)
+                       FROM regexp_matches(plain, '(' || letters || '+)|((?:(?!' || letters || ').)+|\n+)', 'g')
+                            WITH ORDINALITY AS r (part, place)), '');
+END $$;
+
+-- PostgreSQL's text configuration of a language, as the one that takes accents off.
+CREATE FUNCTION search_config(language regconfig) RETURNS regconfig LANGUAGE sql STABLE AS $$
+    SELECT ('public.forum_' || c.cfgname)::regconfig FROM pg_ts_config c WHERE c.oid = language
+$$;
+
+-- Titles and other short fields are stored escaped.
+CREATE FUNCTION search_unescaped(source text) RETURNS text LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
+    SELECT CASE WHEN strpos(source, '&') = 0 THEN source
+                ELSE replace(replace(replace(replace(replace(source, '&lt;', '<'), '&gt;', '>'), '&#34;', '"'), '&#39;', ''''),
+                             '&amp;', '&') END
+$$;
+
+-- The hashtags of a text as words of their own, in lower case, with a weight.
+CREATE FUNCTION search_hashtags(source text, weight text) RETURNS tsvector LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
+    SELECT CASE WHEN strpos(source, '#') = 0 THEN ''::tsvector
+                ELSE coalesce((SELECT string_agg(DISTINCT '''#' || lower(left(m.part[1], 200)) || ''':1' || weight, ' ')
+                                 FROM regexp_matches(source, '(?<!\w)#(\w+)', 'g') AS m (part)), '')::tsvector END
+$$;
+
+-- What is indexed: the title with its weight, the text behind it with D, and the hashtags of either.
+CREATE FUNCTION search_vector(language regconfig, title text, weight "char", document text) RETURNS tsvector
+LANGUAGE plpgsql STABLE AS $$
+DECLARE
+    config regconfig := search_config(language);
+    found tsvector := '';
+BEGIN
+    IF title <> '' THEN
+        found := setweight(to_tsvector(config, search_tokens(title, true)), weight) || search_hashtags(title, weight::text);
+    END IF;
+    IF document <> '' THEN
+        found := found || to_tsvector(config, search_tokens(left(document, 50000), true)) || search_hashtags(document, 'D');
+    END IF;
+    RETURN found;
+END $$;
+
+-- ------------------------------------------------------------------ keeping search_documents
+
+CREATE FUNCTION search_forget(in_site bigint, kind smallint, id bigint) RETURNS void LANGUAGE sql AS $$
+    DELETE FROM search_documents d WHERE d.site_id = in_site AND d.item_type_id = kind AND d.item_id = id
+$$;
+
+-- Write the documents of a kind whose ids are over `after` and up to `upto`, as they are now; how many. The rows stay
+-- locked against changes until the transaction ends, so that none is overtaken by an older text.
+CREATE FUNCTION search_write(in_site bigint, kind smallint, after bigint, upto bigint) RETURNS bigint
+LANGUAGE plpgsql AS $$
+DECLARE
+    written bigint;
+BEGIN
+    IF kind = 4 THEN
+        PERFORM FROM comments c WHERE c.site_id = in_site AND c.comment_id > after AND c.comment_id <= upto FOR SHARE;
+    ELSIF kind = 6 THEN
+        PERFORM FROM items i WHERE i.site_id = in_site AND i.item_id > after AND i.item_id <= upto FOR SHARE;
+    ELSIF kind = 2 THEN
+        PERFORM FROM microcosms m WHERE m.site_id = in_site AND m.microcosm_id > after AND m.microcosm_id <= upto FOR SHARE;
+    ELSE
+        PERFORM FROM profiles p WHERE p.site_id = in_site AND p.profile_id > after AND p.profile_id <= upto FOR SHARE;
+    END IF;
+    INSERT INTO search_documents AS d (site_id, item_type_id, item_id, shelf, place_id, person_id, author_id, created, vector)
+    SELECT c.site_id, 4, c.comment_id, c.comment_id >> 13, c.item_id, c.on_profile_id, c.created_by, c.created,
+           search_vector(s.search_language, '', 'D', c.markdown)
+      FROM comments c JOIN sites s ON s.site_id = c.site_id
+     WHERE kind = 4 AND c.site_id = in_site AND c.comment_id > after AND c.comment_id <= upto
+       AND NOT c.is_deleted AND NOT c.is_moderated
+     UNION ALL
+    SELECT i.site_id, i.item_type_id, i.item_id, -1, i.item_id, NULL, i.created_by, i.created,
+           search_vector(s.search_language, search_unescaped(i.title), 'C', search_unescaped(coalesce(e.place, o.question, '')))
+      FROM items i
+      JOIN sites s ON s.site_id = i.site_id
+      LEFT JOIN events e ON e.site_id = i.site_id AND e.item_id = i.item_id
+      LEFT JOIN polls o ON o.site_id = i.site_id AND o.item_id = i.item_id
+     WHERE kind = 6 AND i.site_id = in_site AND i.item_id > after AND i.item_id <= upto
+       AND NOT i.is_deleted AND NOT i.is_moderated
+     UNION ALL
+    SELECT m.site_id, 2, m.microcosm_id, -1, NULL, NULL, m.created_by, m.created,
+           search_vector(s.search_language, search_unescaped(m.title), 'A', search_unescaped(m.description))
+      FROM microcosms m JOIN sites s ON s.site_id = m.site_id
+     WHERE kind = 2 AND m.site_id = in_site AND m.microcosm_id > after AND m.microcosm_id <= upto
+       AND NOT m.is_deleted AND NOT m.is_moderated
+     UNION ALL
+    SELECT p.site_id, 3, p.profile_id, -1, NULL, p.profile_id, p.profile_id, p.created,
+           search_vector(s.search_language, search_unescaped(p.profile_name), 'B', '')
+      FROM profiles p JOIN sites s ON s.site_id = p.site_id
+     WHERE kind = 3 AND p.site_id = in_site AND p.profile_id > after AND p.profile_id <= upto
+        ON CONFLICT (site_id, item_type_id, item_id) DO UPDATE SET vector = EXCLUDED.vector;
+    GET DIAGNOSTICS written = ROW_COUNT;
+    RETURN written;
+END $$;
+
+CREATE FUNCTION search_comment() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    IF TG_OP <> 'INSERT' THEN
+        DELETE FROM search_documents d
+         WHERE d.site_id = OLD.site_id AND d.item_type_id = 4 AND d.item_id = OLD.comment_id;
+    END IF;
+    IF TG_OP <> 'DELETE' AND NOT NEW.is_deleted AND NOT NEW.is_moderated THEN
+        INSERT INTO search_documents (site_id, item_type_id, item_id, shelf, place_id, person_id, author_id, created, vector)
+        SELECT NEW.site_id, 4, NEW.comment_id, NEW.comment_id >> 13, NEW.item_id, NEW.on_profile_id, NEW.created_by,
+               NEW.created, search_vector(s.search_language, '', 'D', NEW.markdown)
+          FROM sites s WHERE s.site_id = NEW.site_id;
+    END IF;
+    RETURN NULL;
+END $$;
+
+CREATE TRIGGER search_new AFTER INSERT OR DELETE ON comments FOR EACH ROW EXECUTE FUNCTION search_comment();
+CREATE TRIGGER search_changed AFTER UPDATE OF markdown, is_deleted, is_moderated ON comments
+    FOR EACH ROW WHEN (OLD.markdown IS DISTINCT FROM NEW.markdown OR OLD.is_deleted <> NEW.is_deleted
+                       OR OLD.is_moderated <> NEW.is_moderated)
+    EXECUTE FUNCTION search_comment();
+
+-- Of an item, and of what its type adds to it: events and polls are written after their item.
+CREATE FUNCTION search_item() RETURNS trigger LANGUAGE plpgsql AS $$
+DECLARE
+    gone record := CASE WHEN TG_OP = 'INSERT' THEN NEW ELSE OLD END;
+BEGIN
+    DELETE FROM search_documents d
+     WHERE d.site_id = gone.site_id AND d.item_type_id IN (5, 6, 7, 9) AND d.item_id = gone.item_id;
+    IF TG_OP <> 'DELETE' THEN
+        INSERT INTO search_documents (site_id, item_type_id, item_id, shelf, place_id, author_id, created, vector)
+        SELECT i.site_id, i.item_type_id, i.item_id, -1, i.item_id, i.created_by, i.created,
+               search_vector(s.search_language, search_unescaped(i.title), 'C',
+                             search_unescaped(coalesce(e.place, o.question, '')))
+          FROM items i
+          JOIN sites s ON s.site_id = i.site_id
+          LEFT JOIN events e ON e.site_id = i.site_id AND e.item_id = i.item_id
+          LEFT JOIN polls o ON o.site_id = i.site_id AND o.item_id = i.item_id
+         WHERE i.site_id = NEW.site_id AND i.item_id = NEW.item_id AND NOT i.is_deleted AND NOT i.is_moderated;
+    END IF;
+    RETURN NULL;
+END $$;
+
+CREATE TRIGGER search_new AFTER INSERT OR DELETE ON items FOR EACH ROW EXECUTE FUNCTION search_item();
+CREATE TRIGGER search_changed AFTER UPDATE OF title, is_deleted, is_moderated ON items
+    FOR EACH ROW WHEN (OLD.title IS DISTINCT FROM NEW.title OR OLD.is_deleted <> NEW.is_deleted
+                       OR OLD.is_moderated <> NEW.is_moderated)
+    EXECUTE FUNCTION search_item();
+CREATE TRIGGER search_new AFTER INSERT ON events FOR EACH ROW WHEN (NEW.place <> '') EXECUTE FUNCTION search_item();
+CREATE TRIGGER search_changed AFTER UPDATE OF place ON events
+    FOR EACH ROW WHEN (OLD.place IS DISTINCT FROM NEW.place) EXECUTE FUNCTION search_item();
+CREATE TRIGGER search_new AFTER INSERT ON polls FOR EACH ROW EXECUTE FUNCTION search_item();
+CREATE TRIGGER search_changed AFTER UPDATE OF question ON polls
+    FOR EACH ROW WHEN (OLD.question IS DISTINCT FROM NEW.question) EXECUTE FUNCTION search_item();
+
+CREATE FUNCTION search_microcosm() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    IF TG_OP <> 'INSERT' THEN
+        PERFORM search_forget(OLD.site_id, 2::smallint, OLD.microcosm_id);
+    END IF;
+    IF TG_OP <> 'DELETE' THEN
+        PERFORM search_write(NEW.site_id, 2::smallint, NEW.microcosm_id - 1, NEW.microcosm_id);
+    END IF;
+    RETURN NULL;
+END $$;
+
+CREATE TRIGGER search_new AFTER INSERT OR DELETE ON microcosms FOR EACH ROW EXECUTE FUNCTION search_microcosm();
+CREATE TRIGGER search_changed AFTER UPDATE OF title, description, is_deleted, is_moderated ON microcosms
+    FOR EACH ROW WHEN (OLD.title IS DISTINCT FROM NEW.title OR OLD.description IS DISTINCT FROM NEW.description
+                       OR OLD.is_deleted <> NEW.is_deleted OR OLD.is_moderated <> NEW.is_moderated)
+    EXECUTE FUNCTION search_microcosm();
+
+CREATE FUNCTION search_profile() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    IF TG_OP <> 'INSERT' THEN
+        PERFORM search_forget(OLD.site_id, 3::smallint, OLD.profile_id);
+    END IF;
+    IF TG_OP <> 'DELETE' THEN
+        PERFORM search_write(NEW.site_id, 3::smallint, NEW.profile_id - 1, NEW.profile_id);
+    END IF;
+    RETURN NULL;
+END $$;
+
+CREATE TRIGGER search_new AFTER INSERT OR DELETE ON profiles FOR EACH ROW EXECUTE FUNCTION search_profile();
+CREATE TRIGGER search_changed AFTER UPDATE OF profile_name ON profiles
+    FOR EACH ROW WHEN (OLD.profile_name IS DISTINCT FROM NEW.profile_name) EXECUTE FUNCTION search_profile();
+
+-- Another language: everything is to be written anew, and until then asked for in the one before too.
+CREATE FUNCTION search_language_changed() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    INSERT INTO search_work AS w (site_id, item_type_id, upto_id, languages)
+    SELECT NEW.site_id, k.kind, 9223372036854775807, ARRAY[OLD.search_language]
+      FROM unnest(ARRAY[2, 3, 4, 6]::smallint[]) AS k (kind)
+        ON CONFLICT (site_id, item_type_id) DO UPDATE
+       SET upto_id = EXCLUDED.upto_id, languages = array_remove(w.languages, OLD.search_language) || EXCLUDED.languages;
+    RETURN NULL;
+END $$;
+
+CREATE TRIGGER search_language_changed AFTER UPDATE OF search_language ON sites
+    FOR EACH ROW WHEN (OLD.search_language <> NEW.search_language) EXECUTE FUNCTION search_language_changed();
+
+-- Do up to `most` documents of what is still to be written of a site's kind; how many rows were looked at. 0: it is done.
+CREATE FUNCTION search_fill(in_site bigint, kind smallint, most integer) RETURNS integer LANGUAGE plpgsql AS $$
+DECLARE
+    upto bigint;
+    first bigint;
+    looked integer;
+BEGIN
+    SELECT w.upto_id INTO upto FROM search_work w WHERE w.site_id = in_site AND w.item_type_id = kind FOR UPDATE;
+    IF NOT FOUND THEN
+        RETURN 0;
+    END IF;
+    IF kind = 4 THEN
+        SELECT min(n.id), count(*) INTO first, looked
+          FROM (SELECT c.comment_id AS id FROM comments c WHERE c.site_id = in_site AND c.comment_id <= upto
+                 ORDER BY c.comment_id DESC LIMIT most) n;
+    ELSIF kind = 6 THEN
+        SELECT min(n.id), count(*) INTO first, looked
+          FROM (SELECT i.item_id AS id FROM items i WHERE i.site_id = in_site AND i.item_id <= upto
+                 ORDER BY i.item_id DESC LIMIT most) n;
+    ELSIF kind = 2 THEN
+        SELECT min(n.id), count(*) INTO first, looked
+          FROM (SELECT m.microcosm_id AS id FROM microcosms m WHERE m.site_id = in_site AND m.microcosm_id <= upto
+                 ORDER BY m.microcosm_id DESC LIMIT most) n;
+    ELSE
+        SELECT min(n.id), count(*) INTO first, looked
+          FROM (SELECT p.profile_id AS id FROM profiles p WHERE p.site_id = in_site AND p.profile_id <= upto
+                 ORDER BY p.profile_id DESC LIMIT most) n;
+    END IF;
+    IF looked = 0 THEN
+        DELETE FROM search_work w WHERE w.site_id = in_site AND w.item_type_id = kind;
+        RETURN 0;
+    END IF;
+    PERFORM search_write(in_site, kind, first - 1, upto);
+    UPDATE search_work w SET upto_id = first - 1 WHERE w.site_id = in_site AND w.item_type_id = kind;
+    RETURN looked;
+END $$;
+
+-- ------------------------------------------------------------------ queries
+
+-- Words next to each other; a letter alone of a script without spaces begins any word. Parts with U+001F between them
+-- must all be there, wherever they stand.
+CREATE FUNCTION search_phrase(language regconfig, words text) RETURNS tsquery LANGUAGE plpgsql STABLE AS $$
+DECLARE
+    letters CONSTANT text := '[' || search_unspaced() || ']';
+    config regconfig := search_config(language);
+    found tsquery := '';
+    part text;
+    one text[];
+BEGIN
+    FOREACH part IN ARRAY string_to_array(words, E'\x1f') LOOP
+        found := found && phraseto_tsquery(config, search_tokens(part, false));
+        IF octet_length(part) <> length(part) THEN
+            FOR one IN SELECT m.found FROM regexp_matches(search_plain(part), '(?<!' || letters || ')' || letters || '(?!' || letters || ')', 'g')
+                                           AS m (found) LOOP
+                found := found && ('u' || lpad(to_hex(ascii(one[1])), 5, '0') || ':*')::tsquery;
+            END LOOP;
+        END IF;
+    END LOOP;
+    RETURN found;
+END $$;
+
+-- The query that some words make: those of one group are alternatives, all groups must be there, and none of the negated
+-- ones. `tags` are hashtags with their sign. `only_positive` leaves the negated ones out.
+CREATE FUNCTION search_query(languages regconfig[], words text[], groups integer[], negated boolean[], tags text[],
+                             only_positive boolean) RETURNS tsquery
+LANGUAGE plpgsql STABLE SET client_min_messages = warning AS $$
+DECLARE
+    found tsquery := '';
+    either tsquery;
+    one record;
+    word text;
+    language regconfig;
+    tag text;
+BEGIN
+    FOR one IN SELECT u.team, bool_or(u.negated) AS negated, array_agg(u.word ORDER BY u.place) AS words
+                 FROM unnest(words, groups, negated) WITH ORDINALITY AS u (word, team, negated, place)
+                GROUP BY u.team ORDER BY u.team LOOP
+        CONTINUE WHEN one.negated AND only_positive;
+        either := '';
+        FOREACH word IN ARRAY one.words LOOP
+            FOREACH language IN ARRAY languages LOOP
+                either := either || search_phrase(language, word);
+            END LOOP;
+        END LOOP;
+        IF numnode(either) > 0 THEN
+            found := found && CASE WHEN one.negated THEN !!either ELSE either END;
+        END IF;
+    END LOOP;
+    FOREACH tag IN ARRAY tags LOOP
+        found := found && (quote_literal(lower(left(tag, 201))))::tsquery;
+    END LOOP;
+    RETURN found;
+END $$;
+
+-- The languages in which a site's documents stand now, its own first.
+CREATE FUNCTION search_languages(in_site bigint) RETURNS regconfig[] LANGUAGE sql STABLE AS $$
+    SELECT array_agg(l.language ORDER BY l.place)
+      FROM (SELECT u.language, min(u.place) AS place
+              FROM (SELECT s.search_language AS language, 0 AS place FROM sites s WHERE s.site_id = in_site
+                     UNION ALL
+                    SELECT unnest(w.languages), 1 FROM search_work w WHERE w.site_id = in_site) u
+             GROUP BY u.language) l
+$$;
+
+-- ------------------------------------------------------------------ what is found
+
+-- What of these shelves holds the words and may be shown: live, readable, not ignored, and as the filters want it. A
+-- filter that is null does not count. Expanded into the statements below.
+--
+-- `kinds`: types whose documents count. `with_comments`: comments too; on things of the types `parents` (null: all), and
+-- on those of `ids`. `readable`: microcosms. `everywhere`: also what stands in none: profiles, huddles of `me`.
+CREATE FUNCTION search_matching(
+    in_site bigint, me bigint, wanted tsquery, in_title tsquery, low bigint, high bigint, kinds smallint[],
+    with_comments boolean, parents smallint[], ids bigint[], readable bigint[], everywhere boolean, ignored_items bigint[],
+    ignored_people bigint[], author bigint, since timestamptz, until timestamptz, starts_after timestamptz,
+    starts_before timestamptz, attending boolean, attached boolean, following boolean)
+RETURNS TABLE (item_type_id smallint, item_id bigint, modified timestamptz) LANGUAGE sql STABLE AS $$
+    SELECT d.item_type_id, d.item_id, t.modified
+      FROM search_documents d
+      LEFT JOIN items i ON i.site_id = d.site_id AND i.item_id = d.place_id
+     CROSS JOIN LATERAL (
+            SELECT CASE WHEN d.item_type_id = 3
+                        THEN (SELECT n.last_active FROM profile_counters n
+                               WHERE n.site_id = d.site_id AND n.profile_id = d.item_id)
+                        WHEN d.item_type_id IN (2, 4) THEN d.created
+                        ELSE i.last_activity END AS modified OFFSET 0) t
+     WHERE d.site_id = in_site AND d.shelf >= low AND d.shelf < high AND d.vector @@ wanted
+       AND (in_title IS NULL OR ts_filter(d.vector, '{a,b,c}') @@ in_title)
+       AND CASE WHEN d.item_type_id = 4
+                THEN with_comments AND (parents IS NULL OR coalesce(i.item_type_id, 3::smallint) = ANY(parents))
+                     AND (ids IS NULL OR coalesce(d.place_id, d.person_id) = ANY(ids))
+                     AND d.author_id NOT IN (SELECT unnest(ignored_people))
+                ELSE d.item_type_id = ANY(kinds) AND (ids IS NULL OR d.item_id = ANY(ids)) END
+       AND CASE WHEN d.item_type_id = 2 THEN d.item_id IN (SELECT unnest(readable))
+                WHEN d.person_id IS NOT NULL
+                THEN everywhere AND d.person_id NOT IN (SELECT unnest(ignored_people))
+                     AND EXISTS (SELECT FROM profiles p
+                                  WHERE p.site_id = d.site_id AND p.profile_id = d.person_id AND p.is_visible)
+                WHEN i.item_type_id = 5
+                THEN everywhere AND NOT i.is_deleted AND NOT i.is_moderated
+                     AND i.item_id NOT IN (SELECT unnest(ignored_items))
+                     AND i.created_by NOT IN (SELECT unnest(ignored_people))
+                     AND EXISTS (SELECT FROM huddle_participants h
+                                  WHERE h.site_id = i.site_id AND h.item_id = i.item_id AND h.profile_id = me)
+                ELSE NOT i.is_deleted AND NOT i.is_moderated AND i.microcosm_id IN (SELECT unnest(readable))
+                     AND i.item_id NOT IN (SELECT unnest(ignored_items)) END
+       AND (author IS NULL OR d.author_id = author)
+       AND (since IS NULL OR t.modified > since)
+       AND (until IS NULL OR t.modified < until)
+       AND (starts_after IS NULL AND starts_before IS NULL
+            OR EXISTS (SELECT FROM events e
+                        WHERE e.site_id = d.site_id AND e.item_id = d.item_id AND d.item_type_id = 9
+                          AND (starts_after IS NULL OR e.when_utc > starts_after)
+                          AND (starts_before IS NULL OR e.when_utc < starts_before)))
+       AND (attending IS NULL
+            OR EXISTS (SELECT FROM attendees a
+                        WHERE a.site_id = d.site_id AND a.item_id = d.item_id AND d.item_type_id = 9
+                          AND a.profile_id = me AND a.state_id = 1))
+       AND (attached IS NULL
+            OR EXISTS (SELECT FROM attachments f
+                        WHERE f.site_id = d.site_id AND f.item_type_id = d.item_type_id AND f.item_id = d.item_id))
+       AND (following IS NULL
+            OR EXISTS (SELECT FROM watchers w
+                        WHERE w.site_id = d.site_id AND w.profile_id = me
+                          AND w.item_type_id = d.item_type_id AND w.item_id = d.item_id))
+$$;
+
+-- One page of what holds the words. At most `most` are found, and the `ranked` newest of either kind weighed; comments
+-- are looked through from the newest shelf down, in steps that grow while little is found, so that a common word costs no
+-- more than a rare one. When `limit_ms` are over, what was found until then is all there is, and `is_partial` says so.
+-- One row at least, for the total. `ordering`: '' (by weight), date, oldest, newest. Filters as above.
+CREATE FUNCTION search_text(
+    in_site bigint, me bigint, wanted tsquery, positive tsquery, only_titles boolean, kinds smallint[], with_comments boolean,
+    parents smallint[], ids bigint[], readable bigint[], everywhere boolean, ignored_items bigint[],
+    ignored_people bigint[], author bigint, since timestamptz, until timestamptz, starts_after timestamptz,
+    starts_before timestamptz, attending boolean, attached boolean, following boolean, ordering text, most integer,
+    ranked integer, page_limit integer, page_offset integer, limit_ms integer)
+RETURNS TABLE (place bigint, item_type_id smallint, item_id bigint, rank real, modified timestamptz, total integer,
+               is_partial boolean)
+LANGUAGE plpgsql STABLE AS $$
+#variable_conflict use_column
+DECLARE
+    began CONSTANT timestamptz := clock_timestamp();
+    sought CONSTANT tsquery := CASE WHEN only_titles THEN positive ELSE wanted END;
+    in_title CONSTANT tsquery := CASE WHEN only_titles THEN wanted END;
+    found_kinds smallint[] := '{}';
+    found_ids bigint[] := '{}';
+    found_times timestamptz[] := '{}';
+    comment_ids bigint[] := '{}';
+    step_ids bigint[];
+    looked bigint := 0;
+    width bigint := 1;
+    low bigint;
+    high bigint;
+    bottom bigint;
+    partial boolean := false;
+BEGIN
+    IF numnode(positive) > 0 AND cardinality(kinds) > 0 THEN
+        SELECT coalesce(array_agg(m.item_type_id), '{}'), coalesce(array_agg(m.item_id), '{}'),
+               coalesce(array_agg(m.modified), '{}')
+          INTO found_kinds, found_ids, found_times
+          FROM (SELECT m.item_type_id, m.item_id, m.modified
+                  FROM search_matching(in_site, me, sought, in_title, -1, 0, kinds, false, parents, ids, readable,
+                                       everywhere, ignored_items, ignored_people, author, since, until, starts_after,
+                                       starts_before, attending, attached, following) m
+                 ORDER BY m.modified DESC, m.item_id DESC
+                 LIMIT most) m;
+    END IF;
+    IF numnode(positive) > 0 AND with_comments THEN
+        SELECT (max(d.item_id) >> 13) + 1, min(d.item_id) >> 13 INTO high, bottom
+          FROM search_documents d WHERE d.site_id = in_site AND d.item_type_id = 4;
+        WHILE high > bottom AND cardinality(found_ids) + cardinality(comment_ids) < most LOOP
+            IF looked > 0 AND clock_timestamp() > began + make_interval(secs => limit_ms / 1000.0) THEN
+                partial := true;
+                EXIT;
+            END IF;
+            low := greatest(high - width, bottom);
+            step_ids := ARRAY(
+                SELECT m.item_id
+                  FROM search_matching(in_site, me, sought, in_title, low, high, '{}', true, parents, ids, readable,
+                                       everywhere, ignored_items, ignored_people, author, since, until, starts_after,
+                                       starts_before, attending, attached, following) m
+                 ORDER BY m.item_id DESC);
+            comment_ids := comment_ids || step_ids;
+            looked := looked + high - low;
+            high := low;
+            -- Not further than what is still wanted should reach, by what was found so far.
+            width := least(width * 8, ceil((most - cardinality(comment_ids)) * looked
+                                           / greatest(cardinality(comment_ids), 1)::numeric)::bigint);
+            width := greatest(width, 1);
+        END LOOP;
+    END IF;
+    RETURN QUERY
+    WITH found AS (
+        SELECT u.kind, u.id, u.modified, u.n
+          FROM unnest(found_kinds, found_ids, found_times) WITH ORDINALITY AS u (kind, id, modified, n)
+         UNION ALL
+        SELECT 4, u.id, NULL, u.n
+          FROM unnest(comment_ids[1:most - cardinality(found_ids)]) WITH ORDINALITY AS u (id, n)),
+    weighed AS (
+        SELECT f.kind, f.id, coalesce(f.modified, d.created) AS modified,
+               CASE WHEN f.n <= ranked AND ordering = '' THEN ts_rank_cd(d.vector, positive, 8) ELSE 0 END AS rank,
+               f.kind <> 4 AND (f.n > ranked OR ordering <> '' OR ts_filter(d.vector, '{a,b,c}') @@ positive) AS is_title,
+               CASE WHEN ordering IN ('oldest', 'newest')
+                    THEN (SELECT extract(epoch FROM e.when_utc) FROM events e
+                           WHERE e.site_id = in_site AND e.item_id = f.id AND f.kind = 9) END AS starts
+          FROM found f
+          JOIN search_documents d ON d.site_id = in_site AND d.item_type_id = f.kind AND d.item_id = f.id),
+    shown AS (
+        SELECT w.kind, w.id, w.modified, w.rank,
+               row_number() OVER (ORDER BY CASE ordering WHEN 'oldest' THEN w.starts WHEN 'newest' THEN -w.starts END,
+                                           ordering = '' AND w.is_title DESC, w.rank DESC, w.modified DESC, w.kind,
+                                           w.id DESC) AS place
+          FROM weighed w
+         ORDER BY place
+         LIMIT page_limit OFFSET page_offset)
+    SELECT s.place, s.kind::smallint, s.id,
+           CASE WHEN ordering = '' THEN s.rank::real
+                ELSE (SELECT ts_rank_cd(d.vector, positive, 8) FROM search_documents d
+                       WHERE d.site_id = in_site AND d.item_type_id = s.kind AND d.item_id = s.id) END,
+           s.modified, least(most, cardinality(found_ids) + cardinality(comment_ids)), partial
+      FROM (SELECT 1) AS one
+      LEFT JOIN shown s ON true
+     ORDER BY s.place;
+END $$;
+
+-- One page of what the filters alone want, without words: of items the last active ones, of comments the newest. Filters
+-- as above. Planned anew each time: which filters there are decides
+-- which index serves.
+CREATE FUNCTION search_filtered(
+    in_site bigint, me bigint, kinds smallint[], with_comments boolean, parents smallint[], ids bigint[], readable bigint[],
+    everywhere boolean, ignored_items bigint[], ignored_people bigint[], author bigint, since timestamptz,
+    until timestamptz, starts_after timestamptz, starts_before timestamptz, attending boolean, attached boolean,
+    following boolean, ordering text, most integer, page_limit integer, page_offset integer)
+RETURNS TABLE (place bigint, item_type_id smallint, item_id bigint, rank real, modified timestamptz, total integer,
+               is_partial boolean)
+LANGUAGE plpgsql STABLE SET plan_cache_mode = force_custom_plan AS $$
+#variable_conflict use_column
+BEGIN
+    RETURN QUERY
+    WITH found AS MATERIALIZED (
+        (SELECT i.item_type_id AS kind, i.item_id AS id, i.last_activity AS modified
+           FROM items i
+          WHERE i.site_id = in_site AND NOT i.is_deleted AND NOT i.is_moderated AND i.item_type_id = ANY(kinds)
+            AND kinds && '{5,6,7,9}'::smallint[]
+            AND (ids IS NULL OR i.item_id = ANY(ids))
+            AND i.item_id NOT IN (SELECT unnest(ignored_items))
+            AND (i.microcosm_id IN (SELECT unnest(readable))
+                 OR i.item_type_id = 5 AND everywhere AND 5 = ANY(kinds) AND i.created_by NOT IN (SELECT unnest(ignored_people))
+                    AND EXISTS (SELECT FROM huddle_participants h
+                                 WHERE h.site_id = i.site_id AND h.item_id = i.item_id AND h.profile_id = me))
+            AND (author IS NULL OR i.created_by = author)
+            AND (since IS NULL OR i.last_activity > since)
+            AND (until IS NULL OR i.last_activity < until)
+            AND attached IS NULL
+            AND (starts_after IS NULL AND starts_before IS NULL
+                 OR EXISTS (SELECT FROM events e
+                             WHERE e.site_id = i.site_id AND e.item_id = i.item_id
+                               AND (starts_after IS NULL OR e.when_utc > starts_after)
+                               AND (starts_before IS NULL OR e.when_utc < starts_before)))
+            AND (attending IS NULL
+                 OR EXISTS (SELECT FROM attendees a
+                             WHERE a.site_id = i.site_id AND a.item_id = i.item_id AND a.profile_id = me AND a.state_id = 1))
+            AND (following IS NULL
+                 OR EXISTS (SELECT FROM watchers w
+                             WHERE w.site_id = i.site_id AND w.profile_id = me AND w.item_type_id = i.item_type_id
+                               AND w.item_id = i.item_id))
+          ORDER BY i.last_activity DESC, i.item_id DESC
+          LIMIT most)
+         UNION ALL
+        (SELECT 4, c.comment_id, c.created
+           FROM comments c
+           LEFT JOIN items i ON i.site_id = c.site_id AND i.item_id = c.item_id
+          WHERE with_comments AND c.site_id = in_site AND NOT c.is_deleted AND NOT c.is_moderated
+            AND c.created_by NOT IN (SELECT unnest(ignored_people))
+            AND (parents IS NULL OR coalesce(i.item_type_id, 3::smallint) = ANY(parents))
+            AND (parents IS DISTINCT FROM '{3}' OR c.on_profile_id IS NOT NULL)
+            AND (ids IS NULL OR coalesce(c.item_id, c.on_profile_id) = ANY(ids))
+            AND CASE WHEN c.on_profile_id IS NOT NULL
+                     THEN everywhere AND c.on_profile_id NOT IN (SELECT unnest(ignored_people))
+                          AND EXISTS (SELECT FROM profiles p
+                                       WHERE p.site_id = c.site_id AND p.profile_id = c.on_profile_id AND p.is_visible)
+                     WHEN i.item_type_id = 5
+                     THEN everywhere AND NOT i.is_deleted AND NOT i.is_moderated
+                          AND i.item_id NOT IN (SELECT unnest(ignored_items))
+                          AND i.created_by NOT IN (SELECT unnest(ignored_people))
+                          AND EXISTS (SELECT FROM huddle_participants h
+                                       WHERE h.site_id = i.site_id AND h.item_id = i.item_id AND h.profile_id = me)
+                     ELSE NOT i.is_deleted AND NOT i.is_moderated AND i.microcosm_id IN (SELECT unnest(readable))
+                          AND i.item_id NOT IN (SELECT unnest(ignored_items)) END
+            AND (author IS NULL OR c.created_by = author)
+            AND (since IS NULL OR c.created > since)
+            AND (until IS NULL OR c.created < until)
+            AND starts_after IS NULL AND starts_before IS NULL AND attending IS NULL
+            AND (attached IS NULL
+                 OR EXISTS (SELECT FROM attachments f
+                             WHERE f.site_id = c.site_id AND f.item_type_id = 4 AND f.item_id = c.comment_id))
+            AND (following IS NULL
+                 OR EXISTS (SELECT FROM watchers w
+                             WHERE w.site_id = c.site_id AND w.profile_id = me AND w.item_type_id = 4
+                               AND w.item_id = c.comment_id))
+          ORDER BY c.comment_id DESC
+          LIMIT most)
+         UNION ALL
+        (SELECT 3, p.profile_id, n.last_active
+           FROM profiles p
+           JOIN profile_counters n ON n.site_id = p.site_id AND n.profile_id = p.profile_id
+          WHERE 3 = ANY(kinds) AND everywhere AND p.site_id = in_site AND p.is_visible
+            AND p.profile_id NOT IN (SELECT unnest(ignored_people))
+            AND (ids IS NULL OR p.profile_id = ANY(ids))
+            AND (author IS NULL OR p.profile_id = author)
+            AND (since IS NULL OR n.last_active > since)
+            AND (until IS NULL OR n.last_active < until)
+            AND starts_after IS NULL AND starts_before IS NULL AND attending IS NULL
+            AND (attached IS NULL
+                 OR EXISTS (SELECT FROM attachments f
+                             WHERE f.site_id = p.site_id AND f.item_type_id = 3 AND f.item_id = p.profile_id))
+            AND (following IS NULL
+                 OR EXISTS (SELECT FROM watchers w
+                             WHERE w.site_id = p.site_id AND w.profile_id = me AND w.item_type_id = 3
+                               AND w.item_id = p.profile_id))
+          ORDER BY n.last_active DESC, p.profile_id DESC
+          LIMIT most)
+         UNION ALL
+        SELECT 2, m.microcosm_id, m.created
+          FROM microcosms m
+         WHERE 2 = ANY(kinds) AND m.site_id = in_site AND m.microcosm_id = ANY(readable)
+           AND (ids IS NULL OR m.microcosm_id = ANY(ids))
+           AND (author IS NULL OR m.created_by = author)
+           AND (since IS NULL OR m.created > since)
+           AND (until IS NULL OR m.created < until)
+           AND starts_after IS NULL AND starts_before IS NULL AND attending IS NULL AND attached IS NULL
+           AND (following IS NULL
+                OR EXISTS (SELECT FROM watchers w
+                            WHERE w.site_id = m.site_id AND w.profile_id = me AND w.item_type_id = 2
+                              AND w.item_id = m.microcosm_id))
+         UNION ALL
+        SELECT 1, s.site_id, s.created
+          FROM sites s
+         WHERE 1 = ANY(kinds) AND everywhere AND s.site_id = in_site AND following IS NULL AND attached IS NULL
+           AND (ids IS NULL OR s.site_id = ANY(ids))
+           AND (author IS NULL OR s.created_by = author)
+           AND (since IS NULL OR s.created > since)
+           AND (until IS NULL OR s.created < until)
+           AND starts_after IS NULL AND starts_before IS NULL AND attending IS NULL),
+    shown AS (
+        SELECT f.kind, f.id, f.modified,
+               row_number() OVER (ORDER BY CASE ordering WHEN 'oldest' THEN f.starts WHEN 'newest' THEN -f.starts END,
+                                           f.modified DESC, f.kind, f.id DESC) AS place
+          FROM (SELECT f.kind, f.id, f.modified,
+                       CASE WHEN ordering IN ('oldest', 'newest')
+                            THEN (SELECT extract(epoch FROM e.when_utc) FROM events e
+                                   WHERE e.site_id = in_site AND e.item_id = f.id AND f.kind = 9) END AS starts
+                  FROM found f) f
+         ORDER BY place
+         LIMIT page_limit OFFSET page_offset)
+    SELECT s.place, s.kind::smallint, s.id, 0.5::real, s.modified, least(most, (SELECT count(*) FROM found))::integer, false
+      FROM (SELECT 1) AS one
+      LEFT JOIN shown s ON true
+     ORDER BY s.place;
+END $$;
