@@ -84,6 +84,10 @@ def parser() -> argparse.ArgumentParser:
 
     command("run", _run, "PostgreSQL, demo sites, web and cron: everything, until Ctrl-C")
     command("serve", _serve, "the web process alone")
+    holding = command("hold", _hold, "the web process, replaced on `node replace` without a gap")
+    holding.add_argument(
+        "program", nargs="?", default="", help="the forumapi to run, by path; this one if left out"
+    )
     cron = command("cron", _cron, "the cron process alone")
     cron.add_argument("--list", action="store_true", help="show the schedule and end")
     cron.add_argument("--once", metavar="JOB", help="run one job now and end")
@@ -93,6 +97,17 @@ def parser() -> argparse.ArgumentParser:
     )
     routes = command("routes", _routes, "every address with its methods and what they need")
     routes.add_argument("--host", choices=("root", "site"), help="one of the two sets only")
+
+    nodes = group("node", "the web process of this machine")
+    command("out", _node_out, "say that it is not ready, so that balancers leave it", nodes)
+    command("in", _node_in, "take that back", nodes)
+    checking = command("check", _node_check, "does it answer, show a page, say it is ready", nodes)
+    checking.add_argument("--build", default="", help="it must be of this build")
+    checking.add_argument("--out", action="store_true", help="it need not say it is ready")
+    checking.add_argument(
+        "--wait", type=float, default=0, metavar="SECONDS", help="how long it may take"
+    )
+    command("replace", _node_replace, "have `hold` start it anew and hand over to it", nodes)
 
     settings = group("config", "settings")
     show = command("show", _config_show, "every setting with its value", settings)
@@ -278,6 +293,49 @@ def _serve(args: argparse.Namespace, current: Config) -> int:
         worker.serve(_with_database(current))
     except worker.StartError as error:
         raise CommandError(str(error)) from None
+    return OK
+
+
+def _hold(args: argparse.Namespace, current: Config) -> int:
+    from forumapi import hold
+
+    try:
+        return hold.run(current, args.program)
+    except hold.HoldError as error:
+        raise CommandError(str(error)) from None
+
+
+def _node_out(args: argparse.Namespace, current: Config) -> int:
+    from forumapi import node
+
+    node.mark(current).touch()
+    return OK
+
+
+def _node_in(args: argparse.Namespace, current: Config) -> int:
+    from forumapi import node
+
+    node.mark(current).unlink(missing_ok=True)
+    return OK
+
+
+def _node_check(args: argparse.Namespace, current: Config) -> int:
+    from forumapi import node
+
+    if found := node.check(current, args.build, is_out=args.out, wait_s=args.wait):
+        raise CommandError(found)
+    return OK
+
+
+def _node_replace(args: argparse.Namespace, current: Config) -> int:
+    from forumapi import hold
+
+    try:
+        failure = hold.replace(current.data_path).failure
+    except (hold.HoldError, OSError) as error:
+        raise CommandError(str(error)) from None
+    if failure:
+        raise CommandError(f"the old web process stays: {failure}; see its log")
     return OK
 
 

@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 
 import psycopg
 
-from forumapi import cache, embedded, migrate, supervise
+from forumapi import cache, embedded, migrate, node
 from forumapi.config import Config
 from forumapi.storage import StorageError, open_storage
 
@@ -130,10 +130,10 @@ def _listen(config: Config) -> Finding:
         if not os.access(folder, os.W_OK):
             return Finding("listen", f"{folder} is not writable", "make the folder, or set listen")
         return Finding("listen", config.listen)
-    status = supervise.ask(config.listen, config.platform_domain, "/api/v1/site")
+    status, _ = node.ask(config.listen, config.platform_domain, "/api/v1/site")
     if status:
         return Finding("listen", f"{config.listen} answers already ({status})")
-    host, port = supervise.address(config.listen)
+    host, port = node.address(config.listen)
     try:
         with socket.create_connection((host, port), timeout=1):
             mend = "stop what listens there, or set listen (FORUMAPI_LISTEN)"

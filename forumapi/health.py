@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
-from forumapi import __version__, build, cache
+from forumapi import __version__, build, cache, node
 from forumapi.db import Query
 from forumapi.errors import ApiError, Unavailable
 from forumapi.fragments import dumps
@@ -95,12 +95,14 @@ class Check:
 
 
 class Health:
-    """The state of one web process. `drain` when it was told to stop: from then on it is not ready."""
+    """The state of one web process. It is not ready from `drain` on, when it was told to stop, nor while its machine
+    is marked as out of service (node.py)."""
 
     def __init__(self, app: App) -> None:
         self._app = app
         self._started = time.time()
         self._build = build()
+        self._mark = node.mark(app.config)
         self._is_draining = False
         self._checks = [
             Check("database", self._database, is_required=True, keep_s=0.5),
@@ -160,13 +162,13 @@ class Health:
         return STATUS_LINES[status], headers, b"" if method == "HEAD" else body
 
     def state(self) -> str:
-        """`ready`; `degraded`: something optional is away; `down`: something required is; `draining`: it stops."""
+        """`ready`; `degraded`: something optional is away; `down`: something required is; `draining`: it leaves."""
         for check in self._checks:
             check.begin()
         until = time.monotonic() + SILENCE_S
         for check in self._checks:
             check.end(until)
-        if self._is_draining:
+        if self._is_draining or self._mark.exists():
             return "draining"
         wrong = [check for check in self._checks if check.wrong]
         if any(check.is_required for check in wrong):

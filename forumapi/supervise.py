@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import fcntl
-import http.client
 import json
 import os
 import signal
@@ -26,7 +25,7 @@ from typing import Final
 
 import psycopg
 
-from forumapi import embedded, migrate
+from forumapi import embedded, migrate, node
 from forumapi.config import Config
 
 DEMO_SITES: Final = ("bikes", "trains")
@@ -219,12 +218,12 @@ class Supervisor:
         key = _first_site(self.config.direct_url or self.url)
         host = f"{key}.{self.config.platform_domain}" if key else self.config.platform_domain
         deadline = time.monotonic() + READY_S
-        status: int | str = "no answer"
+        status = 0
         while time.monotonic() < deadline and not self._asked.is_set():
             for child in self.children:
                 if not child.is_running:
                     raise RunError(f"{child.name} ended: see {child.log}\n{child.last_words()}")
-            status = ask(self.config.listen, host, "/api/v1/site")
+            status, _ = node.ask(self.config.listen, host, "/api/v1/site")
             if status == 200:
                 self.progress("ready")
                 return
@@ -302,40 +301,15 @@ def _only_one(data: Path) -> Iterator[None]:
         yield
 
 
-def address(listen: str) -> tuple[str, int]:
-    """Host and port to connect to for something that listens there; not for a Unix socket."""
-    host, _, port = listen.rpartition(":")
-    host = host.strip("[]")
-    return (host if host not in ("", "0.0.0.0", "::") else "127.0.0.1"), int(port)
-
-
 def _check_port(listen: str) -> None:
     """Raises RunError when somebody listens there already."""
     if listen.startswith("unix:"):
         return
-    with contextlib.suppress(OSError), socket.create_connection(address(listen), timeout=1):
+    with contextlib.suppress(OSError), socket.create_connection(node.address(listen), timeout=1):
         raise RunError(
             f"something listens on {listen} already; choose another address:"
             " FORUMAPI_LISTEN=127.0.0.1:8081 make run"
         )
-
-
-def ask(listen: str, host: str, path: str) -> int:
-    """The status of one GET to the web process at `listen`, 0 when nothing answered."""
-    try:
-        if listen.startswith("unix:"):
-            connection = http.client.HTTPConnection("localhost", timeout=5)
-            connection.sock = socket.socket(socket.AF_UNIX)
-            connection.sock.settimeout(5)
-            connection.sock.connect(listen.removeprefix("unix:"))
-        else:
-            name, port = address(listen)
-            connection = http.client.HTTPConnection(name, port, timeout=5)
-        with contextlib.closing(connection):
-            connection.request("GET", path, headers={"Host": host})
-            return connection.getresponse().status
-    except (OSError, http.client.HTTPException):
-        return 0
 
 
 def _has_sites(url: str) -> bool:
@@ -409,7 +383,7 @@ def invitation(config: Config, url: str) -> str:
 
 
 def _site_url(config: Config, key: str) -> str:
-    port = "" if config.listen.startswith("unix:") else f":{address(config.listen)[1]}"
+    port = "" if config.listen.startswith("unix:") else f":{node.address(config.listen)[1]}"
     return f"http://{key}.{config.platform_domain}{port}"
 
 

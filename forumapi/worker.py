@@ -17,17 +17,18 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 import gevent
+from gevent import monkey
 from gevent.event import Event
 from gevent.pool import Pool
 from gevent.server import StreamServer
-from gunicorn import util
+from gunicorn import sock, util
 from gunicorn.app.base import Application
 from gunicorn.arbiter import Arbiter
 from gunicorn.glogging import Logger
 from gunicorn.http import errors
 from gunicorn.workers.ggevent import GeventWorker
 
-from forumapi import config, exchange, log
+from forumapi import config, exchange, hold, log
 from forumapi.config import Config, ConfigError, Settings
 from forumapi.errors import ApiError
 from forumapi.response import Chunks, Takeover
@@ -49,6 +50,9 @@ _REFUSED: Final[tuple[tuple[type[Exception], str], ...]] = (
     (errors.ExpectationFailed, "417 Expectation Failed"),
     (errors.ParseException, "400 Bad Request"),
 )
+
+
+_BlockingSocket: Final = monkey.get_original("socket", "socket")
 
 
 class StartError(Exception):
@@ -89,10 +93,12 @@ class ForumWorker(GeventWorker):  # type: ignore[misc]
     """One web process. Keeps gunicorn's strict parser and limits; HTTP/1.1 alone, TLS ends at the proxy."""
 
     def init_signals(self) -> None:
-        """gunicorn's signals, and HUP for the settings; the master held HUP back until here."""
+        """gunicorn's signals, HUP for the settings, USR2 when there is a successor; HUP was held back until here."""
         super().init_signals()
         self._is_loaded = False
         self._reload_due = False
+        self._has_successor = False
+        signal.signal(signal.SIGUSR2, self._handle_successor)
         signal.signal(signal.SIGHUP, self._handle_hup)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGHUP})
 
@@ -137,17 +143,24 @@ class ForumWorker(GeventWorker):  # type: ignore[misc]
             server.start()
             servers.append(server)
             pools.append(pool)
+        hold.say(b"%d" % self.cfg.workers)
         try:
             while self.alive:
                 self.notify()
                 self._stopping.wait(1.0)
             deadline = time.monotonic() + self.cfg.graceful_timeout
-            self._drain()
+            if self._has_successor:
+                # Nobody needs to be sent elsewhere, and nothing is closed under a client: a silent connection ends by
+                # its own time limit, which is above that of the proxy at its other end.
+                deadline += self.cfg.keepalive
+            else:
+                self._drain()
+                gevent.spawn_later(IDLE_GRACE_S, self._close_idle)
             for server in servers:
                 server.close()
+            # After the listeners: who comes back at once meets another worker, or the successor.
             if goodbye := getattr(self._served, "say_goodbye", None):
                 goodbye()
-            gevent.spawn_later(IDLE_GRACE_S, self._close_idle)
             while any(pools) and time.monotonic() < deadline:
                 self.notify()
                 for pool in pools:
@@ -162,7 +175,19 @@ class ForumWorker(GeventWorker):  # type: ignore[misc]
 
     def handle_exit(self, sign: int, frame: object) -> None:
         """SIGTERM: finish what is under way, then end."""
+        if self._has_successor and self._is_loaded:
+            # Told to end at once after all.
+            gevent.spawn_later(IDLE_GRACE_S, self._close_idle)
         super().handle_exit(sign, frame)
+        if self._is_loaded:
+            self._stopping.set()
+
+    def _handle_successor(self, sign: int, frame: object) -> None:
+        """Another web process serves the same addresses: take no more connections, end after the last client."""
+        if self._has_successor:
+            return
+        self._has_successor = True
+        self.alive = False
         if self._is_loaded:
             self._stopping.set()
 
@@ -177,9 +202,13 @@ class ForumWorker(GeventWorker):  # type: ignore[misc]
 
     def _close_idle(self) -> None:
         for client in list(self._idle):
-            # Only reading ends: what came in meanwhile is still read and answered.
-            with contextlib.suppress(OSError):
-                client.shutdown(socket.SHUT_RD)
+            # Only reading ends: what came in meanwhile is still read and answered. Not by the socket's own method,
+            # which gevent replaced: that breaks into the waiting reader with an error, as if the connection had failed.
+            with (
+                contextlib.suppress(OSError),
+                _BlockingSocket(fileno=os.dup(client.fileno())) as same,
+            ):
+                same.shutdown(socket.SHUT_RD)
 
     # ------------------------------------------------------------ settings
 
@@ -348,7 +377,43 @@ class ForumApplication(Application):  # type: ignore[misc]
 
 
 class ForumMaster(Arbiter):  # type: ignore[misc]
-    """gunicorn's master. SIGHUP applies settings in place, in every worker, without closing a connection."""
+    """gunicorn's master. SIGHUP applies settings in place, in every worker, without closing a connection.
+
+    Under `forumapi hold` it takes over listening sockets, and ends when SIGUSR2 says that another has its place.
+    """
+
+    _has_successor = False
+
+    def start(self) -> None:
+        """Take the sockets that are held for us, else open our own."""
+        if held := os.environ.pop(hold.ENV_LISTENERS, ""):
+            self.LISTENERS = sock.create_sockets(
+                self.cfg, self.log, list(map(int, held.split(",")))
+            )
+            # They are not ours to remove.
+            self.systemd = True
+        self._is_held = bool(held)
+        super().start()
+
+    def handle_usr2(self) -> None:
+        """Leave the addresses to the web process that has come beside this one."""
+        if not self._is_held:
+            log.logger.warning("SIGUSR2 is for `forumapi hold`; here nobody would take over")
+            return
+        log.logger.info("another web process has taken over")
+        self._has_successor = True
+        sock.close_sockets(self.LISTENERS, unlink=False)
+        self.LISTENERS = []
+
+    def manage_workers(self) -> None:
+        """Keep as many workers as there should be; with a successor, end when the last of them has."""
+        if not self._has_successor:
+            super().manage_workers()
+            return
+        # Again and again: a worker that was just being started may not have heard it.
+        self.kill_workers(signal.SIGUSR2)
+        if not self.WORKERS:
+            raise StopIteration
 
     def handle_hup(self) -> None:
         """Read the settings again; a bad file changes nothing, and what needs a restart is named."""
@@ -366,6 +431,8 @@ class ForumMaster(Arbiter):  # type: ignore[misc]
     def spawn_worker(self) -> int:
         """Start one worker. HUP is held back until it has a handler: without one it would end the worker."""
         signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})
+        if self.worker_age >= self.num_workers:
+            hold.say(hold.AGAIN)
         try:
             return int(super().spawn_worker())
         finally:

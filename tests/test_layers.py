@@ -9,10 +9,10 @@ PACKAGE = Path(__file__).resolve().parent.parent / "forumapi"
 
 # A module's row is that of the longest prefix listed here; what is not listed fails.
 ROWS = {
-    5: "cli __main__ wsgi worker exchange supervise cron doctor admin seed",
+    5: "cli __main__ wsgi worker exchange supervise hold cron doctor admin seed",
     4: "routes handlers openapi reference app health webhooks",
     3: "processor handler context body csv_body response upload realtime.socket",
-    2: "realtime models auth events geocoders updates permissions patch thumbnails mail bounces outbound migrate"
+    2: "node realtime models auth events geocoders updates permissions patch thumbnails mail bounces outbound migrate"
     " embedded",
     1: "db cache fragments paging storage smtp images content ratelimit realtime.hub realtime.cursor"
     " realtime.websocket",

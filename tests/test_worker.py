@@ -193,6 +193,9 @@ def test_idle_connections_do_not_hold_up_a_stop(database_url, tmp_path):
     web.stop()
 
     assert time.monotonic() - started < 5
+    # Nothing but their end: an answer that nobody asked for would be taken for that to the next request.
+    assert [connection.sock.recv(100) for connection in idle] == [b""] * 3
+    assert "a connection failed" not in web.log.read_text()
 
 
 def test_workers_end_when_their_master_is_killed(database_url, tmp_path):

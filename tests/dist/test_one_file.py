@@ -179,8 +179,10 @@ def test_it_migrates_examines_works_and_serves(
         assert stranger.run("cron", "--once", "fold_counters", **settings)
         stranger.run("site", "create", "velo", "--title", "Velo", "--owner", "a@b.test", **settings)
         output = tmp_path / "serve.log"
-        process = stranger.start("serve", output=output, **settings)
+        process = stranger.start("hold", "./forumapi", output=output, **settings)
         wait_until_ready(process, port, output)
+        stranger.run("node", "check", **settings)
+        stranger.run("node", "replace", **settings)
         status, body = ask(port, "/api/v1/version")
         page, _ = ask(port, "/api/v1/docs", "velo.localhost")
         process.send_signal(signal.SIGTERM)
@@ -189,6 +191,7 @@ def test_it_migrates_examines_works_and_serves(
     version = json.loads(body)["data"]
     assert status == page == 200
     assert stranger.run("--version") == f"forumapi {version['version']} ({version['build']})\n"
+    assert [path.name for path in stranger.home.iterdir()] == ["unpacked"]
 
 
 def test_everything_runs_from_an_empty_folder(stranger: Stranger) -> None:

@@ -8,7 +8,7 @@ import socket
 import ssl
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -90,9 +90,18 @@ def replaced(text: str, pairs: dict[str, str]) -> str:
 
 @contextlib.contextmanager
 def nginx(
-    program: str, folder: Path, upstream: tuple[str, int], *, files: Path, micro_cache: str = "off"
+    program: str,
+    folder: Path,
+    upstream: tuple[str, int],
+    *,
+    files: Path,
+    micro_cache: str = "off",
+    changes: Mapping[str, str] | None = None,
 ) -> Iterator[Nginx]:
-    """nginx before `upstream`, serving local files from `files`; ready when it is yielded."""
+    """nginx before `upstream`, serving local files from `files`; ready when it is yielded.
+
+    `changes` are texts of either file and what stands there instead.
+    """
     folder.chmod(0o755)
     port, plain = free_port(), free_port()
     make_certificate(folder, "platform", PLATFORM_DOMAIN, f"*.{PLATFORM_DOMAIN}")
@@ -121,6 +130,9 @@ def nginx(
             "/var/lib/forumapi/files/": f"{files}/",
         },
     )
+    for old, new in (changes or {}).items():
+        assert (old in main) + (old in site) == 1, old
+        main, site = main.replace(old, new), site.replace(old, new)
     (folder / "forumapi.conf").write_text(main)
     (folder / "forumapi-site.conf").write_text(site)
     user = "user root;" if os.geteuid() == 0 else ""

@@ -1,0 +1,74 @@
+"""The web process of this machine, as an operator or a deployment sees it: in or out of service, checked, replaced."""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import json
+import socket
+import time
+from pathlib import Path
+from typing import Any
+
+from forumapi.config import Config
+
+
+def address(listen: str) -> tuple[str, int]:
+    """Host and port to connect to for something that listens there; not for a Unix socket."""
+    host, _, port = listen.rpartition(":")
+    host = host.strip("[]")
+    return (host if host not in ("", "0.0.0.0", "::") else "127.0.0.1"), int(port)
+
+
+def ask(listen: str, host: str, path: str) -> tuple[int, bytes]:
+    """Status and body of one GET to the web process at `listen`; (0, b"") when nothing answered."""
+    try:
+        if listen.startswith("unix:"):
+            connection = http.client.HTTPConnection("localhost", timeout=5)
+            connection.sock = socket.socket(socket.AF_UNIX)
+            connection.sock.settimeout(5)
+            connection.sock.connect(listen.removeprefix("unix:"))
+        else:
+            name, port = address(listen)
+            connection = http.client.HTTPConnection(name, port, timeout=5)
+        with contextlib.closing(connection):
+            connection.request("GET", path, headers={"Host": host})
+            answer = connection.getresponse()
+            return answer.status, answer.read()
+    except (OSError, http.client.HTTPException):
+        return 0, b""
+
+
+def mark(config: Config) -> Path:
+    """While this file exists, the web process says that it is not ready, and serves whoever comes all the same."""
+    return config.data_path / "out-of-service"
+
+
+def wrong(config: Config, build: str = "", *, is_out: bool = False) -> str:
+    """What is wrong with the web process at `listen`, or "": it answers, is of `build`, a page comes, it is ready.
+
+    `is_out`: it need not say that it is ready.
+    """
+    status, body = ask(config.listen, "localhost", "/api/v1/version")
+    if status != 200:
+        return f"{config.listen} does not answer"
+    found: dict[str, Any] = json.loads(body)["data"]
+    if build and found["build"] != build:
+        return f"it is of build {found['build']}"
+    status, _ = ask(config.listen, config.platform_domain, "/api/v1/site")
+    if status != 200:
+        return f"a page is answered with {status}"
+    if is_out:
+        return ""
+    status, body = ask(config.listen, "localhost", "/api/v1/ready")
+    if status == 200:
+        return ""
+    return f"it is not ready: {json.loads(body)['data']['state'] if body else 'no answer'}"
+
+
+def check(config: Config, build: str = "", *, is_out: bool = False, wait_s: float = 0) -> str:
+    """What `wrong` says, once it says nothing or `wait_s` are over."""
+    deadline = time.monotonic() + wait_s
+    while (found := wrong(config, build, is_out=is_out)) and time.monotonic() < deadline:
+        time.sleep(0.2)
+    return found

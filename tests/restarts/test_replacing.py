@@ -1,0 +1,254 @@
+"""A web process is replaced without a failed request, and only by one that works."""
+
+from __future__ import annotations
+
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests import services
+from tests.fixtures import free_port
+from tests.nginx.stage import nginx
+from tests.restarts.releases import release, switch
+from tests.restarts.stage import Held, Load, OverTls, environment, held, plain, until
+
+pytestmark = pytest.mark.slow
+
+# It serves, and then its workers end one after the other.
+CRASHING = """import os as _os, threading as _threading
+_threading.Timer(1.0, _os._exit, [1]).start()"""
+
+
+@pytest.fixture(scope="module")
+def releases(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    folder = tmp_path_factory.mktemp("releases")
+    return {
+        "first": release(folder, "first"),
+        "second": release(folder, "second"),
+        "broken": release(folder, "broken", {"wsgi.py": "raise RuntimeError('broken')"}),
+        "crashing": release(folder, "crashing", {"wsgi.py": CRASHING}),
+    }
+
+
+@pytest.fixture(scope="module")
+def node(
+    database_url: str, tmp_path_factory: pytest.TempPathFactory, releases: dict[str, Path]
+) -> Iterator[Held]:
+    """A machine; each test leaves it with the first release and in service, the last one dead."""
+    with held(database_url, tmp_path_factory.mktemp("node"), releases["first"]) as running:
+        yield running
+
+
+def test_reload_upgrade_and_failed_upgrades_under_load_fail_no_request(
+    node: Held, releases: dict[str, Path], tmp_path: Path
+) -> None:
+    program = services.nginx_program()
+    if program is None:
+        pytest.skip("nginx is not installed")
+    folder = tmp_path / "nginx"
+    folder.mkdir()
+    changes = {
+        "rate=50r/s": "rate=100000r/s",
+        "proxy_next_upstream error timeout;\nproxy_next_upstream_tries 2;": "proxy_next_upstream off;",
+    }
+    load = Load()
+    web = ("127.0.0.1", node.port)
+    with nginx(program, folder, web, files=tmp_path, changes=changes) as front:
+        for n in range(2):
+            load.start(f"nginx kept {n}", lambda: OverTls(front), keeps=True)
+            load.start(f"web kept {n}", lambda: plain(node.port), keeps=True)
+        load.start("nginx fresh", lambda: OverTls(front), keeps=False)
+        load.start("web fresh", lambda: plain(node.port), keeps=False)
+        try:
+            node.process.send_signal(signal.SIGHUP)
+            until(lambda: "settings reloaded" in node.text, node)
+
+            switch(node.current, releases["second"])
+            assert node.node("replace").returncode == 0, node.text
+            assert node.build() == "second"
+
+            for bad, why in (("broken", "ended with code"), ("crashing", "workers crash")):
+                switch(node.current, releases[bad])
+                refused = node.node("replace")
+                assert (refused.returncode, why in refused.stderr) == (1, True), refused.stderr
+                assert node.build() == "second"
+
+            switch(node.current, releases["first"])
+            assert node.node("replace").returncode == 0, node.text
+            assert node.build() == "first"
+        finally:
+            load.end()
+
+    assert load.failures == []
+    assert len(load.answered) == 6
+    assert min(load.answered.values()) > 20
+
+
+def test_a_silent_connection_outlives_the_process_it_leads_to(
+    node: Held, releases: dict[str, Path]
+) -> None:
+    connection = plain(node.port)
+    connection.request("GET", "/api/v1/version")
+    connection.getresponse().read()
+    old = node.web()[-1]
+    taken = node.text.count("another web process has taken over")
+    switch(node.current, releases["second"])
+    assert node.node("replace").returncode == 0, node.text
+    until(lambda: node.text.count("another web process has taken over") > taken, node)
+    assert old in node.web()
+
+    connection.request("GET", "/api/v1/version")
+    answer = connection.getresponse()
+
+    assert (b'"first"' in answer.read(), answer.headers["Connection"]) == (True, "close")
+    until(lambda: old not in node.web(), node)
+    assert node.build() == "second"
+    switch(node.current, releases["first"])
+    assert node.node("replace").returncode == 0, node.text
+
+
+def test_one_holds_and_says_where_it_is(node: Held) -> None:
+    other = subprocess.run([node.current, "hold"], env=node.environ, capture_output=True, text=True)
+
+    assert other.returncode == 1
+    assert "another `forumapi hold` runs" in other.stderr
+    assert node.node("check", "--build", "first").returncode == 0
+    assert "it is of build first" in node.node("check", "--build", "next").stderr
+
+
+def test_out_of_service_means_not_ready_and_still_served(node: Held) -> None:
+    assert node.node("out").returncode == 0
+    refused = node.node("check")
+    assert (refused.returncode, "not ready: draining" in refused.stderr) == (1, True)
+    assert node.node("check", "--out").returncode == 0
+
+    assert node.node("in").returncode == 0
+    assert node.node("check").returncode == 0
+
+
+def test_killed_it_leaves_nothing_behind(node: Held) -> None:
+    web = node.web()
+    node.process.kill()
+    node.process.wait()
+
+    until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in web), node)
+    assert node.node("replace").returncode == 1
+
+
+def test_a_web_process_that_is_not_held_stays_when_told_of_a_successor(
+    database_url: str, tmp_path: Path, releases: dict[str, Path]
+) -> None:
+    port = free_port()
+    output = tmp_path / "serve.log"
+    with output.open("wb") as out:
+        process = subprocess.Popen(
+            [releases["first"], "serve"],
+            env=environment(database_url, tmp_path, port),
+            stdout=out,
+            stderr=out,
+            preexec_fn=services.end_with_parent,  # noqa: PLW1509
+        )
+    running = Held(process, releases["first"], port, tmp_path, {})
+    (tmp_path / "hold.log").symlink_to(output)
+    until(lambda: "Listening" in output.read_text() and _connects(port), running)
+    process.send_signal(signal.SIGUSR2)
+    until(lambda: "nobody would take over" in output.read_text(), running)
+
+    assert running.build() == "first"
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(30) == 0
+
+
+def _connects(port: int) -> bool:
+    try:
+        socket.create_connection(("127.0.0.1", port), timeout=1).close()
+    except OSError:
+        return False
+    return True
+
+
+# ---------------------------------------------------------------- as systemd starts it
+
+
+def activated(
+    releases: dict[str, Path], environ: dict[str, str], opened: socket.socket, notify: str
+) -> subprocess.Popen[bytes]:
+    """`forumapi hold` with a listening socket as its descriptor 3, and where to notify."""
+    # LISTEN_PID is that of the process itself, which only it can know.
+    code = (
+        f"import os; os.dup2({opened.fileno()}, 3); os.environ['LISTEN_PID'] = str(os.getpid());"
+        f"os.execv('{releases['first']}', ['forumapi', 'hold', '{releases['first']}'])"
+    )
+    return subprocess.Popen(
+        [sys.executable, "-c", code],
+        env=environ | {"LISTEN_FDS": "1", "NOTIFY_SOCKET": notify},
+        pass_fds=[opened.fileno()],
+        stdin=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        preexec_fn=services.end_with_parent,  # noqa: PLW1509
+    )
+
+
+def test_sockets_that_systemd_opened_are_used_and_it_is_told(
+    database_url: str, tmp_path: Path, releases: dict[str, Path]
+) -> None:
+    with (
+        socket.create_server(("127.0.0.1", 0)) as opened,
+        socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as told,
+    ):
+        port = opened.getsockname()[1]
+        told.bind(str(tmp_path / "notify"))
+        told.settimeout(60)
+        # It waits in the socket's queue until there is somebody to answer.
+        early = plain(port)
+        early.request("GET", "/api/v1/version")
+        environ = environment(database_url, tmp_path, port)
+        process = activated(releases, environ, opened, str(tmp_path / "notify"))
+
+        assert told.recv(1000).startswith(b"READY=1\n")
+        assert early.getresponse().status == 200
+        web = Held(process, tmp_path, port, tmp_path, {}).web()
+        process.send_signal(signal.SIGTERM)
+        assert told.recv(1000) == b"STOPPING=1"
+        assert process.wait(30) == 0
+        assert not any(Path(f"/proc/{pid}").exists() for pid in web)
+
+
+def test_a_socket_that_no_setting_names_is_refused(
+    database_url: str, tmp_path: Path, releases: dict[str, Path]
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as opened:
+        environ = environment(database_url, tmp_path, free_port())
+        process = activated(releases, environ, opened, "")
+        _, error = process.communicate(timeout=60)
+
+    assert process.returncode == 1
+    assert b"systemd has opened" in error
+
+
+def test_it_listens_on_a_unix_socket_and_takes_it_away_at_the_end(
+    database_url: str, tmp_path: Path, releases: dict[str, Path]
+) -> None:
+    path = tmp_path / "web.sock"
+    left = socket.socket(socket.AF_UNIX)
+    left.bind(str(path))
+    left.close()
+    environ = environment(database_url, tmp_path, 1, listen=f"unix:{path}", workers="1")
+    process = subprocess.Popen(
+        [releases["first"], "hold", releases["first"]],
+        env=environ,
+        stderr=subprocess.DEVNULL,
+        preexec_fn=services.end_with_parent,  # noqa: PLW1509
+    )
+    command = [str(releases["first"]), "node", "check", "--wait", "60"]
+    checked = subprocess.run(command, env=environ, capture_output=True, text=True)
+    process.send_signal(signal.SIGTERM)
+
+    assert (checked.returncode, checked.stderr) == (0, "")
+    assert process.wait(30) == 0
+    assert not path.exists()
