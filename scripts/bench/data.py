@@ -195,9 +195,9 @@ def requests(page: Page, found: Found, ask: Ask) -> list[Request]:
         return [get(f"/api/v1/{kind}s/{item}") for item in found.subjects[kind]]
     if kind == "comment":
         return [get(f"/api/v1/comments/{comment}") for comment in found.comments]
-    if kind == "microcosm-last":
-        deep = found.landmarks["deep_microcosm"]
-        return [last_page(get(f"/api/v1/microcosms/{deep}"), "items", ask)]
+    if kind.startswith("microcosm-"):
+        first = get(f"/api/v1/microcosms/{found.landmarks['deep_microcosm']}")
+        return [first if kind == "microcosm-deep" else last_page(first, "items", ask)]
     thread = found.landmarks[THREADS[kind]]
     return [last_page(get(f"/api/v1/conversations/{thread}"), "comments", ask)]
 

@@ -51,11 +51,12 @@ PAGES = (
     Page(
         "guest-microcosm", GUEST, "microcosm page", Targets(0.30, 1.5, statements=2, cache_trips=1)
     ),
+    Page("guest-microcosm-deep", GUEST, "  of 10,000 items", Targets(statements=2, cache_trips=1)),
     Page(
         "guest-microcosm-last",
         GUEST,
-        "  deepest page",
-        Targets(times_first=1.2, first="guest-microcosm", statements=2, cache_trips=1),
+        "  its deepest page",
+        Targets(times_first=1.2, first="guest-microcosm-deep", statements=2, cache_trips=1),
     ),
     Page(
         "guest-conversation",
@@ -75,11 +76,12 @@ PAGES = (
     Page("permission", MEMBER, "permission", Targets(0.40, 0.6, statements=1, cache_trips=1)),
     Page("front", MEMBER, "front page", Targets(0.20, 1.5, statements=3, cache_trips=1)),
     Page("microcosm", MEMBER, "microcosm page", Targets(0.20, 1.5, statements=3, cache_trips=1)),
+    Page("microcosm-deep", MEMBER, "  of 10,000 items", Targets(statements=3, cache_trips=1)),
     Page(
         "microcosm-last",
         MEMBER,
-        "  deepest page",
-        Targets(times_first=1.2, first="microcosm", statements=3, cache_trips=1),
+        "  its deepest page",
+        Targets(times_first=1.2, first="microcosm-deep", statements=3, cache_trips=1),
     ),
     Page(
         "conversation", MEMBER, "conversation page", Targets(0.20, 1.5, statements=3, cache_trips=1)
