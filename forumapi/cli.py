@@ -109,6 +109,20 @@ def parser() -> argparse.ArgumentParser:
     )
     command("replace", _node_replace, "have `hold` start it anew and hand over to it", nodes)
 
+    backups = group("backup", "backups of the database and the files")
+    backing = command("create", _backup_create, "make one", backups)
+    backing.add_argument("--to", type=Path, required=True, metavar="DIR", help="where they stand")
+    backing.add_argument("--keep", type=int, default=0, help="so many of the newest stay; 0: all")
+    known = command("list", _backup_list, "those that are complete, newest first", backups)
+    known.add_argument("--to", type=Path, required=True, metavar="DIR", help="where they stand")
+    _as_json(known)
+    again = command("verify", _backup_verify, "read one again, every byte", backups)
+    again.add_argument("backup", type=Path)
+    back = command("restore", _backup_restore, "into an empty database and a folder", backups)
+    back.add_argument("backup", type=Path)
+    back.add_argument("--database", required=True, metavar="URL", help="an empty one")
+    back.add_argument("--files", type=Path, metavar="DIR", help="where the files are to stand")
+
     settings = group("config", "settings")
     show = command("show", _config_show, "every setting with its value", settings)
     show.add_argument("--notes", action="store_true", help="with what each is for")
@@ -431,6 +445,75 @@ def _migrate(args: argparse.Namespace, current: Config) -> int:
             raise CommandError(str(error)) from None
     print(f"done: {len(names)} steps" if names else "nothing to do")
     return OK
+
+
+# ---------------------------------------------------------------- backups
+
+
+def _backup_create(args: argparse.Namespace, current: Config) -> int:
+    from forumapi import backup
+
+    files = None if current.s3_bucket else current.files_folder
+    with _database_url(current) as url, _backup_errors():
+        folder, manifest = backup.create(
+            url, files if files is None or files.exists() else None, args.to, keep=args.keep
+        )
+    if files is None:
+        print("files are in the bucket, which has copies of its own (docs/operations.md)")
+    backup.note(current.data_path / "backup" / "last.json", manifest)
+    print(f"{folder}: {manifest.bytes:,} bytes, {manifest.files:,} files")
+    return OK
+
+
+def _backup_list(args: argparse.Namespace, current: Config) -> int:
+    from forumapi import backup
+
+    with _backup_errors():
+        found = [(path, backup.Manifest.read(path)) for path in backup.listed(args.to)]
+    rows: list[dict[str, Any]] = [
+        {
+            "backup": str(path),
+            "finished": one.finished,
+            "release": one.release,
+            "bytes": one.bytes,
+            "files": one.files,
+        }
+        for path, one in found
+    ]
+    _print(args, rows)
+    return OK
+
+
+def _backup_verify(args: argparse.Namespace, current: Config) -> int:
+    from forumapi import backup
+
+    with _backup_errors():
+        manifest = backup.verify(args.backup)
+    print(f"{args.backup} is whole: {manifest.finished}, {manifest.files:,} files")
+    return OK
+
+
+def _backup_restore(args: argparse.Namespace, current: Config) -> int:
+    from forumapi import backup
+
+    with _backup_errors():
+        manifest = backup.restore(args.backup, args.database, args.files)
+    print(
+        f"the same as on {manifest.finished}: {len(manifest.tables)} tables, {manifest.files:,} files"
+    )
+    return OK
+
+
+@contextlib.contextmanager
+def _backup_errors() -> Iterator[None]:
+    import psycopg
+
+    from forumapi import backup
+
+    try:
+        yield
+    except (backup.BackupError, OSError, psycopg.Error) as error:
+        raise CommandError(str(error)) from None
 
 
 def _seed(args: argparse.Namespace, current: Config) -> int:

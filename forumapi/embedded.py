@@ -18,7 +18,7 @@ import signal
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -57,6 +57,8 @@ _SETTINGS: Final = {
 # Data that nobody will miss after a crash.
 _THROWAWAY: Final = {"fsync": "off", "full_page_writes": "off", "synchronous_commit": "off"}
 
+_NOTHING: Final[Mapping[str, str]] = {}
+
 # Part of the socket's name; nobody listens on TCP.
 _PORT: Final = 5432
 
@@ -84,7 +86,7 @@ def binaries() -> Path:
     )
 
 
-def _account() -> pwd.struct_passwd | None:
+def server_account() -> pwd.struct_passwd | None:
     """Whom the server runs as: None for this user, `nobody` when this is root."""
     return pwd.getpwnam("nobody") if os.geteuid() == 0 else None
 
@@ -260,16 +262,17 @@ def start(
     detached: bool = False,
     max_connections: int = 100,
     socket_dir: Path | None = None,
+    settings: Mapping[str, str] = _NOTHING,
     progress: Callable[[str], None] = lambda text: None,
 ) -> Server:
     """Start PostgreSQL on `data_dir` (made when absent) and return once it answers. Raises EmbeddedError.
 
     `throwaway` gives up durability for speed. A `detached` server outlives this process; any other one ends with it,
-    even when this process is killed. `socket_dir` keeps the address of a server that ended. One that already runs there
-    is taken over.
+    even when this process is killed. `socket_dir` keeps the address of a server that ended. `settings` are PostgreSQL's
+    own, over ours. One that already runs there is taken over.
     """
     data_dir = data_dir.absolute()
-    account = _account()
+    account = server_account()
     cluster = _cluster(data_dir, account)
     with _lock(data_dir):
         running = find(data_dir)
@@ -281,11 +284,12 @@ def start(
         if not (cluster / "PG_VERSION").exists():
             progress("making a PostgreSQL cluster")
             _initialise(folder, cluster, account, sync=not throwaway)
-        settings = _SETTINGS | {"max_connections": str(max_connections)}
+        known = _SETTINGS | {"max_connections": str(max_connections)}
         if throwaway:
-            settings |= _THROWAWAY
+            known |= _THROWAWAY
+        known |= settings
         socket_dir = socket_dir or Path(tempfile.mkdtemp(prefix="forumapi-pg-", dir="/tmp"))
-        return _launch(folder, cluster, data_dir, socket_dir, account, settings, detached=detached)
+        return _launch(folder, cluster, data_dir, socket_dir, account, known, detached=detached)
 
 
 def _launch(

@@ -16,7 +16,7 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -151,6 +151,14 @@ def database(url: str, label: str) -> Iterator[str]:
 def memcached_program() -> str | None:
     """Where memcached is, if it is installed."""
     return shutil.which("memcached", path=f"{os.environ.get('PATH', '')}:/usr/bin:/usr/sbin")
+
+
+def wait_until(is_so: Callable[[], bool], otherwise: str, *, limit_s: float = 20.0) -> None:
+    """Until `is_so` says so. Raises AssertionError with `otherwise` when it takes too long."""
+    deadline = time.monotonic() + limit_s
+    while not is_so():
+        assert time.monotonic() < deadline, otherwise
+        time.sleep(0.05)
 
 
 def free_port() -> int:

@@ -1,0 +1,240 @@
+"""A backup, brought back on an empty machine, is what it was."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from forumapi import backup, embedded
+from forumapi.backup import BackupError
+from forumapi.db import Database
+from tests import services
+from tests.factories import Factory, Site
+from tests.files.pictures import png, upload
+from tests.fixtures import PLATFORM_DOMAIN, Server, start_server
+
+pytestmark = pytest.mark.slow
+
+ARCHIVING = {"wal_level": "replica", "max_wal_senders": "4"}
+
+
+@pytest.fixture(scope="module")
+def url(postgres_url: str) -> Iterator[str]:
+    """A database of these tests alone."""
+    with services.database(postgres_url, "backup") as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def web(url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A web process on it, with files of its own."""
+    started = start_server(url, tmp_path_factory.mktemp("backup"))
+    yield started
+    started.stop()
+
+
+@pytest.fixture(scope="module")
+def made(url: str) -> Iterator[Factory]:
+    """Makes content there."""
+    database = Database(url)
+    yield Factory(database, PLATFORM_DOMAIN)
+    database.close()
+
+
+@pytest.fixture(scope="module")
+def site(made: Factory) -> Site:
+    return made.site("kept")
+
+
+@pytest.fixture
+def empty(postgres_url: str) -> Iterator[str]:
+    """An empty database."""
+    with services.new_database(postgres_url, "restored") as fresh:
+        yield fresh
+
+
+def files_of(web: Server) -> Path:
+    return web.log.parent / "files"
+
+
+def test_what_is_restored_is_the_same(
+    url: str, web: Server, made: Factory, site: Site, empty: str, tmp_path: Path
+) -> None:
+    api = web.api()
+    chat = made.conversation(site, title="Kept for good")
+    made.comment(chat, markdown="Every **word** of it, ünï¢ödé 🚲 too")
+    hash = upload(api, site.member, png(seed=71))
+    before = [api.get(path, site=site).data for path in (chat.path, "/api/v1/microcosms")]
+    picture = api.get(f"/api/v1/files/{hash}", site=site).body
+
+    folder, manifest = backup.create(url, files_of(web), tmp_path / "backups")
+    made.comment(chat, markdown="Too late")
+    backup.restore(folder, empty, tmp_path / "restored" / "files")
+
+    assert manifest.tables["comments"][0] >= 1
+    assert backup.listed(tmp_path / "backups") == [folder]
+    there = start_server(empty, tmp_path / "restored")
+    try:
+        again = there.api()
+        for path, was in zip((chat.path, "/api/v1/microcosms"), before, strict=True):
+            assert without_views(again.get(path, site=site).data) == without_views(was)
+        assert again.get(f"/api/v1/files/{hash}", site=site).body == picture
+        said = again.post(
+            "/api/v1/comments",
+            {"itemType": "conversation", "itemId": chat.id, "markdown": "Life goes on"},
+            by=site.member,
+        )
+        assert said.status == 302
+    finally:
+        there.stop()
+
+
+def without_views(data: object) -> object:
+    """A document without what reading it changes."""
+    if isinstance(data, dict):
+        return {k: without_views(v) for k, v in data.items() if k != "totalViews"}
+    return [without_views(one) for one in data] if isinstance(data, list) else data
+
+
+def test_the_next_backup_shares_what_the_one_before_has(
+    url: str, web: Server, site: Site, tmp_path: Path
+) -> None:
+    api = web.api()
+    first_file = upload(api, site.member, png(seed=72))
+    first, _ = backup.create(url, files_of(web), tmp_path)
+    upload(api, site.member, png(seed=73))
+    first.rename(tmp_path / "20200101T000000")
+
+    second, manifest = backup.create(url, files_of(web), tmp_path, keep=2)
+
+    old = tmp_path / "20200101T000000" / "files" / first_file[:2] / first_file[2:4] / first_file
+    new = second / "files" / first_file[:2] / first_file[2:4] / first_file
+    assert old.stat().st_ino == new.stat().st_ino
+    assert manifest.files == len(list((second / "files").rglob("*/*/*")))
+    backup.verify(second)
+    second.rename(tmp_path / "20210101T000000")
+    third, _ = backup.create(url, None, tmp_path, keep=2)
+    assert backup.listed(tmp_path) == [third, tmp_path / "20210101T000000"]
+
+
+def test_a_damaged_backup_is_not_restored(
+    url: str, web: Server, empty: str, tmp_path: Path
+) -> None:
+    folder, _ = backup.create(url, files_of(web), tmp_path)
+    stored = next(path for path in (folder / "files").rglob("*/*/*") if path.is_file())
+    stored.write_bytes(b"rot")
+
+    with pytest.raises(BackupError, match="missing or was changed"):
+        backup.restore(folder, empty, tmp_path / "files")
+
+    with psycopg.connect(empty) as connection:
+        assert connection.execute(backup.TABLES).fetchall() == []
+
+
+def test_only_an_empty_database_is_restored_into(
+    url: str, web: Server, made: Factory, tmp_path: Path
+) -> None:
+    folder, _ = backup.create(url, None, tmp_path)
+
+    with pytest.raises(BackupError, match="not empty"):
+        backup.restore(folder, url, None)
+
+
+def test_a_table_that_differs_is_named(url: str, empty: str, tmp_path: Path) -> None:
+    folder, _ = backup.create(url, None, tmp_path)
+    text = (folder / "manifest.json").read_text()
+    table = backup.Manifest.read(folder).tables["profiles"]
+    (folder / "manifest.json").write_text(text.replace(table[1], "1"))
+
+    with pytest.raises(BackupError, match="not what was backed up: profiles"):
+        backup.restore(folder, empty, None)
+
+
+@pytest.fixture
+def open_folder() -> Iterator[Path]:
+    """A folder that PostgreSQL's user can enter, as it can't those of pytest."""
+    with tempfile.TemporaryDirectory(prefix="forumapi-archiving-", dir="/tmp") as made:
+        Path(made).chmod(0o755)
+        yield Path(made)
+
+
+def test_a_base_backup_and_the_log_lead_to_the_last_commit(open_folder: Path) -> None:
+    """The other procedure of docs/operations.md: continuous archiving."""
+    archive = open_folder / "archive"
+    archive.mkdir()
+    archive.chmod(0o777)
+    first = embedded.start(
+        open_folder / "first",
+        throwaway=True,
+        settings=ARCHIVING
+        | {
+            "archive_mode": "on",
+            "archive_command": f"test ! -f {archive}/%f && cp %p {archive}/%f",
+        },
+    )
+    try:
+        with psycopg.connect(first.url, autocommit=True) as connection:
+            connection.execute("CREATE TABLE t (id int)")
+            connection.execute("INSERT INTO t SELECT generate_series(1, 1000)")
+            base = open_folder / "second" / "postgres"
+            subprocess.run(
+                [
+                    str(embedded.binaries() / "pg_basebackup"),
+                    *("-d", first.url, "-D", str(base), "--checkpoint=fast", "--wal-method=none"),
+                ],
+                check=True,
+                capture_output=True,
+                timeout=60,
+            )
+            connection.execute("INSERT INTO t SELECT generate_series(1001, 1500)")
+            expected = backup.hashes(connection)
+            segment = connection.execute("SELECT pg_walfile_name(pg_current_wal_lsn())").fetchone()
+            connection.execute("SELECT pg_switch_wal()")
+            assert segment is not None
+            wait_for(archive / segment[0])
+    finally:
+        first.stop()
+
+    (base / "recovery.signal").touch()
+    give_to_server(open_folder / "second")
+    second = embedded.start(
+        open_folder / "second",
+        throwaway=True,
+        settings=ARCHIVING
+        | {"restore_command": f"cp {archive}/%f %p", "recovery_target_action": "promote"},
+    )
+    try:
+        with psycopg.connect(second.url, autocommit=True) as connection:
+            wait_until_writable(connection)
+            assert backup.hashes(connection) == expected
+    finally:
+        second.stop()
+
+
+def wait_for(path: Path) -> None:
+    """Until a file is there."""
+    services.wait_until(path.exists, f"{path} was not archived")
+
+
+def wait_until_writable(connection: psycopg.Connection) -> None:
+    """Until recovery has ended."""
+
+    def ended() -> bool:
+        return connection.execute("SELECT pg_is_in_recovery()").fetchone() == (False,)
+
+    services.wait_until(ended, "recovery did not end")
+
+
+def give_to_server(folder: Path) -> None:
+    """PostgreSQL's folder to the user that it runs as."""
+    account = embedded.server_account()
+    if account is None:
+        return
+    for path in (folder, *folder.rglob("*")):
+        os.chown(path, account.pw_uid, account.pw_gid, follow_symlinks=False)
