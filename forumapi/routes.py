@@ -51,6 +51,7 @@ from forumapi.handlers.legal import (
 )
 from forumapi.handlers.links import OutHandler
 from forumapi.handlers.live import LiveHandler, TicketsHandler
+from forumapi.handlers.live_page import LivePageHandler
 from forumapi.handlers.mail import (
     EmailSettingsHandler,
     MailTemplateHandler,
@@ -157,6 +158,7 @@ ROOT: dict[str, type[Handler]] = {
     "/api/v1/sites/<site:item>/menu": MenuHandler,
     "/api/v1/sites/<site:item>/status": StatusHandler,
     "/api/v1/whoami": WhoamiHandler,
+    "/live": LivePageHandler,
     "/out/<code>": OutHandler,
 }
 

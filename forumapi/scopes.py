@@ -29,6 +29,7 @@ _OPEN: Final = frozenset(
         "/api/v1/oauth/revoke",
         "/api/v1/oauth/scopes",
         "/api/v1/oauth/token",
+        "/live",
         "/mail/unsubscribe",
         "/oauth/authorize",
         "/oauth/device",

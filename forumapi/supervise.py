@@ -360,6 +360,10 @@ def invitation(config: Config, url: str) -> str:
         lines.append(f"  {title + ':':24} {_site_url(config, key)}/api/v1/microcosms")
     if sites:
         lines.append(f"  {'API reference:':24} {_site_url(config, sites[0][0])}/api/v1/docs")
+    if config.is_embedded:
+        lines.append(
+            f"  {'A conversation, live:':24} {config.scheme}://{config.platform_domain}{config.port_suffix}/live"
+        )
     lines.append(f"  {'Logs, data:':24} {config.data_path}")
     if config.is_embedded and not config.smtp_url:
         lines.append(f"  {'Mail (sign-in codes):':24} {config.mailbox_path}")

@@ -346,6 +346,7 @@ ALLOW_ROOT = {
     "/api/v1/sites/<site:item>": "OPTIONS,HEAD,GET,PUT",
     "/api/v1/sites/<site:item>/menu": "OPTIONS,GET,HEAD,PUT,DELETE",
     "/api/v1/sites/<site:item>/status": "OPTIONS,HEAD,GET",
+    "/live": "OPTIONS,GET,HEAD",
     "/out/<code>": "OPTIONS,GET,HEAD",
 }
 VERBS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "TRACE", "CONNECT", "FROB")

@@ -26,7 +26,7 @@ FLAGS = (
     "--disable-dev-shm-usage",
     # Tests have no TLS, and nobody to ask about names.
     "--disable-features=HttpsUpgrades,HttpsFirstBalancedModeAutoEnable",
-    "--host-resolver-rules=MAP *.forum.test 127.0.0.1",
+    "--host-resolver-rules=MAP *.forum.test 127.0.0.1, MAP forum.test 127.0.0.1",
     "--no-proxy-server",
 )
 
