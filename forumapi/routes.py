@@ -101,7 +101,7 @@ from forumapi.handlers.roles import (
     RoleProfilesHandler,
     RolesHandler,
 )
-from forumapi.handlers.search import SearchHandler, SiteSearchHandler
+from forumapi.handlers.search import SearchHandler, SiteSearchHandler, SuggestionsHandler
 from forumapi.handlers.sessions import SessionHandler, SessionsHandler
 from forumapi.handlers.sign_in_methods import (
     AuthBeginHandler,
@@ -299,6 +299,7 @@ SITE: dict[str, type[Handler]] = {
     "/api/v1/roles/<role:role>/profiles": RoleProfilesHandler,
     "/api/v1/roles/<role:role>/profiles/<profile:profile>": RoleProfileHandler,
     "/api/v1/search": SearchHandler,
+    "/api/v1/search/suggestions": SuggestionsHandler,
     "/api/v1/sessions": SessionsHandler,
     "/api/v1/sessions/<number:session_id>": SessionHandler,
     "/api/v1/site": OwnSiteHandler,

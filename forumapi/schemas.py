@@ -2051,6 +2051,13 @@ class Search(Struct, kw_only=True):
         Annotated[Literal[True], Meta(description="There was no time to look at everything.")]
         | UnsetType
     ) = UNSET
+    forgiving: (
+        Annotated[
+            Literal[True],
+            Meta(description="Nothing holds the words as typed; words one typing error away do."),
+        ]
+        | UnsetType
+    ) = UNSET
     results: (
         Paged[
             SiteHit
@@ -2064,6 +2071,12 @@ class Search(Struct, kw_only=True):
         ]
         | UnsetType
     ) = UNSET
+
+
+class Suggestions(Struct, kw_only=True):
+    """Words that may complete the one being typed."""
+
+    suggestions: list[str]
 
 
 class SiteSearch(Struct, kw_only=True):

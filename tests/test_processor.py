@@ -302,6 +302,7 @@ ALLOW_SITE = {
     "/api/v1/roles/<role:role>/profiles": "OPTIONS,GET,HEAD,PUT,DELETE",
     "/api/v1/roles/<role:role>/profiles/<profile:profile>": "OPTIONS,GET,HEAD,PUT,DELETE",
     "/api/v1/search": "OPTIONS,HEAD,GET",
+    "/api/v1/search/suggestions": "OPTIONS,HEAD,GET",
     "/api/v1/sessions": "OPTIONS,GET,HEAD,DELETE",
     "/api/v1/sessions/<number:session_id>": "OPTIONS,DELETE",
     "/api/v1/site": "OPTIONS,HEAD,GET,PUT",

@@ -71,7 +71,6 @@ PLATFORM = frozenset(
         "reserved_subdomains",
         "right_changes",
         "schema_migrations",
-        "search_progress",
         "single_use",
         "sites",
         "task_runs",

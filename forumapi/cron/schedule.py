@@ -30,6 +30,7 @@ JOBS: Final = (
     Job("event_reminders", "* * * * * 45", "every minute", reminders.event_reminders),
     Job("trending_scores", "* * * * * 5", "every minute", trending.trending_scores),
     Job("search_documents", "* * * * * 25", "every minute", searching.search_documents),
+    Job("search_words", "* * * * * 55", "every minute", searching.search_words),
     Job("due_roles", "*/5 * * * * 45", "every five minutes", jobs.due_roles),
     Job("digests", "*/5 * * * * 20", "every five minutes", jobs.digests),
     Job("site_statistics", "30 * * * * 0", "hourly at minute 30", jobs.site_statistics),

@@ -1,7 +1,8 @@
-"""What search looks in and triggers have not written: texts from before, and those of a site with another language."""
+"""What search looks in and triggers don't write: texts from before, those of a changed language, and words."""
 
 from __future__ import annotations
 
+import time
 from typing import Final
 
 from forumapi.config import Config
@@ -9,6 +10,10 @@ from forumapi.db import Query, Transaction
 
 # Texts of one run, about a second's work. They can't be changed while it runs.
 MOST: Final = 20_000
+
+# Texts of one kind of one site that words are learnt from at once, and how long a run goes on while there are more.
+MOST_AT_ONCE: Final = 2_000
+LEARNING_S: Final = 10.0
 
 WORK: Final = Query(
     "cron.search_work",
@@ -19,6 +24,8 @@ FILL: Final = Query(
     "cron.search_fill",
     "SELECT search_fill(%(site_id)s, %(kind)s::smallint, %(most)s::integer)",
 )
+
+LEARN: Final = Query("cron.search_learn", "SELECT search_learn(%(most)s::integer)")
 
 
 def search_documents(tx: Transaction, config: Config) -> str:
@@ -31,3 +38,15 @@ def search_documents(tx: Transaction, config: Config) -> str:
                 break
             done += looked
     return f"{done} texts indexed"
+
+
+def search_words(tx: Transaction, config: Config) -> str:
+    """Learn words from new texts, for completing and correcting what people type."""
+    began = time.monotonic()
+    learnt = 0
+    while time.monotonic() < began + LEARNING_S:
+        now = tx.value(LEARN, most=MOST_AT_ONCE)
+        learnt += now
+        if not now:
+            break
+    return f"words of {learnt} texts learnt"

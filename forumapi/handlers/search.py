@@ -91,10 +91,11 @@ class SearchHandler(Handler):
                 items, found.total, ctx.paging, "result", ctx.path, ctx.query_string, ctx.pairs
             )
             took = round((time.monotonic() - began) * 1000)
-            return b'{"query":%b%b%b,"results":%b}' % (
+            return b'{"query":%b%b%b%b,"results":%b}' % (
                 dumps(document),
                 b',"timeTakenInMs":%d' % took if took else b"",
                 b',"partial":true' if found.is_partial else b"",
+                b',"forgiving":true' if found.is_forgiving else b"",
                 page,
             )
 
@@ -127,6 +128,7 @@ def _stamp(
         document,
         found.total,
         found.is_partial,
+        found.is_forgiving,
         [hit.stamp for hit in found.hits],
         rest.stamp,
         ctx.query_string,
@@ -135,6 +137,22 @@ def _stamp(
         ctx.site.version,
         ctx.site.stats if any(hit.item_type == SITE for hit in found.hits) else (),
     )
+
+
+class SuggestionsHandler(Handler):
+    """What may complete the last word of a search that is being typed."""
+
+    allow = "OPTIONS,HEAD,GET"
+
+    @needs(ANYONE, answer=schemas.Suggestions, params=(Param("q", str, "What was typed so far."),))
+    def get(self, ctx: Context) -> Result:
+        """Up to ten words, the most frequent first; those that begin otherwise by one typing error come last."""
+        typed = search_query.last_word(ctx.query.get("q", ""))
+        found: list[str] = []
+        if len(typed) >= search_query.LEAST_TYPED:
+            limit_ms = min(ctx.app.config.search_time_limit_ms, 500)
+            found = search.suggest(ctx.reader, _viewer(ctx), typed, limit_ms=limit_ms)
+        return Page(0, found, lambda: dumps({"suggestions": found}))
 
 
 class SearchLanguageBody(Struct):

@@ -26,6 +26,9 @@ from forumapi.permissions import Tree, View
 # No search finds more (S13), and of what it finds so many of the newest are weighed against each other.
 MOST: Final = 10_000
 RANKED: Final = 1_000
+# Alternatives to a word that nothing holds, and completions of one.
+MOST_ALIKE: Final = 10
+SUGGESTED: Final = 10
 
 # Around the words found, in what the database cuts out for `highlight`, and in place of < and >, between which it would
 # see a tag and leave it out; no stored text may hold them there.
@@ -145,6 +148,29 @@ BY_EMAIL = Query(
      ORDER BY f.place""",
 )
 
+# Words of the site that are one typing error away from those typed.
+ALIKE: Final = Query(
+    "search.alike",
+    """
+    SELECT u.place::integer, a.word
+      FROM unnest(%(typed)s::text[]) WITH ORDINALITY AS u (typed, place)
+     CROSS JOIN LATERAL search_alike(%(site_id)s, search_word(u.typed), %(most)s::integer) AS a (word)""",
+)
+
+# What completes a word, of which the caller may see something: each candidate is looked for as they would find it.
+SUGGEST: Final = Query(
+    "search.suggest",
+    """
+    SELECT c.word
+      FROM (SELECT c.word, c.errors, c.documents, search_languages(%(site_id)s) AS languages
+              FROM search_completions(%(site_id)s, search_word(%(typed)s), %(most)s::integer) c
+             ORDER BY c.errors, c.documents DESC, c.word) c
+     WHERE search_seen(%(site_id)s, %(me)s, search_query(c.languages, ARRAY[c.word], '{1}', '{f}', '{}', false),
+                       %(kinds)s::smallint[], %(readable)s::bigint[], %(ignored_items)s::bigint[],
+                       %(ignored_people)s::bigint[], now() + make_interval(secs => %(limit_ms)s::integer / 1000.0))
+     LIMIT %(limit)s::integer""",
+)
+
 _HEAD: Final = 10
 _TIMES: Final = _HEAD + item.SUMMARY_WIDTH
 _COMMENT: Final = _TIMES + item.TIMES_WIDTH
@@ -196,11 +222,16 @@ class Hit(NamedTuple):
 
 
 class Found(NamedTuple):
-    """A page of what was found. `is_partial`: there was no time to look at everything."""
+    """A page of what was found.
+
+    `is_partial`: there was no time to look at everything. `is_forgiving`: nothing holds the words as they were typed,
+    and these hold some that are one typing error away.
+    """
 
     total: int
     is_partial: bool
     hits: list[Hit]
+    is_forgiving: bool = False
 
 
 def expanded(tree: Tree, view: View, forum_ids: Sequence[int]) -> list[int]:
@@ -214,11 +245,57 @@ def expanded(tree: Tree, view: View, forum_ids: Sequence[int]) -> list[int]:
 
 
 def find(tx: Reader, who: Viewer, asked: Asked, at: Paging, *, limit_ms: int) -> Found:
-    """The page `at` of what a search finds. Raises TooSlow when the database gives up on it."""
+    """The page `at` of what a search finds. Raises TooSlow when the database gives up on it.
+
+    Where nothing holds the words as they were typed, words that are one typing error away count too.
+    """
     if not asked.text:
         rows = tx.rows(FILTERED, **_filters(who, asked), **_page(at))
         return _found(rows, asked)
-    return _by_words(tx, who, asked, search_query.words(asked.text), at, limit_ms)
+    words = search_query.words(asked.text)
+    found = _by_words(tx, who, asked, words, at, limit_ms)
+    if found.total or found.is_partial:
+        return found
+    alike = _alike(tx, who.site_id, words)
+    if not alike:
+        return found
+    return _by_words(tx, who, asked, [*words, *alike], at, limit_ms)._replace(is_forgiving=True)
+
+
+def _alike(tx: Reader, site_id: int, words: Sequence[Word]) -> list[Word]:
+    """Alternatives to words that were typed: words of the site that are one error away; of texts in scripts without
+    spaces, what is left without what may be wrong."""
+    typed = [word for word in words if not word.is_negated]
+    found = [
+        Word(text, word.group)
+        for word in typed
+        if search_query.is_unspaced(word.text)
+        for text in search_query.forgiving(word.text)
+    ]
+    spaced = [word for word in typed if not search_query.unspaced(word.text)]
+    if spaced:
+        texts = [word.text for word in spaced]
+        rows = tx.rows(ALIKE, site_id=site_id, typed=texts, most=MOST_ALIKE)
+        found += [Word(word, spaced[place - 1].group) for place, word in rows]
+    return found
+
+
+def suggest(tx: Reader, who: Viewer, typed: str, *, limit_ms: int) -> list[str]:
+    """Words that complete the one `typed`, one typing error forgiven, of which the caller may see something."""
+    rows = tx.rows(
+        SUGGEST,
+        site_id=who.site_id,
+        me=who.me,
+        typed=typed,
+        kinds=search_query.INDEXED,
+        readable=who.listable.ids,
+        ignored_items=who.ignored_items,
+        ignored_people=who.ignored_people,
+        most=2 * SUGGESTED,
+        limit=SUGGESTED,
+        limit_ms=limit_ms,
+    )
+    return list(dict.fromkeys(row[0] for row in rows))
 
 
 def by_email(tx: Reader, who: Viewer, canonicals: Sequence[str], at: Paging) -> Found:

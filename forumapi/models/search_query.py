@@ -73,6 +73,9 @@ _DAYS: Final = re.compile(r"[+-]?\d{1,9}", re.ASCII)
 _DATE: Final = re.compile(r"\d{4}-\d\d-\d\d(?:T\d\d:\d\d)?", re.ASCII)
 _NUMBER: Final = re.compile(r"\d{1,19}", re.ASCII)
 _TERM: Final = re.compile(r'(-?)"([^"]*)(?:"|\Z)|(\S+)')
+_LAST_WORD: Final = re.compile(r"\w+\Z")
+# Fewer letters say nothing.
+LEAST_TYPED: Final = 2
 _WORD: Final = re.compile(r"\w")
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f]+")
 
@@ -121,6 +124,12 @@ def words(text: str) -> list[Word]:
     return found
 
 
+def last_word(text: str) -> str:
+    """The word that is being typed at the end of a text; "" where none has begun."""
+    found = _LAST_WORD.search(text[-MOST_TEXT:])
+    return found[0] if found else ""
+
+
 def forgiving(run: str) -> list[str]:
     """A text of a script without spaces with one letter typed wrong, left out, put in or changed with its neighbour:
     what is still right of it, for each place where that may be."""
@@ -138,6 +147,11 @@ def forgiving(run: str) -> list[str]:
 def unspaced(text: str) -> list[str]:
     """The runs of letters of scripts without spaces."""
     return _UNSPACED_RUN.findall(text)
+
+
+def is_unspaced(text: str) -> bool:
+    """Whether a text is one run of such letters."""
+    return _UNSPACED_RUN.fullmatch(text) is not None
 
 
 @dataclass

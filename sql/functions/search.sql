@@ -627,3 +627,147 @@ BEGIN
       LEFT JOIN shown s ON true
      ORDER BY s.place;
 END $$;
+
+-- ------------------------------------------------------------------ words
+
+-- Whether one word becomes the other by one typing error: a letter more, less, wrong, or changed with its neighbour.
+CREATE FUNCTION search_one_off(a text, b text) RETURNS boolean LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE AS $$
+DECLARE
+    n integer := 0;
+BEGIN
+    IF abs(length(a) - length(b)) > 1 THEN
+        RETURN false;
+    END IF;
+    WHILE n < least(length(a), length(b)) AND substr(a, n + 1, 1) = substr(b, n + 1, 1) LOOP
+        n := n + 1;
+    END LOOP;
+    RETURN substr(a, n + 2) = substr(b, n + 2) OR substr(a, n + 1) = substr(b, n + 2) OR substr(a, n + 2) = substr(b, n + 1)
+        OR substr(a, n + 1, 1) = substr(b, n + 2, 1) AND substr(a, n + 2, 1) = substr(b, n + 1, 1)
+           AND substr(a, n + 3) = substr(b, n + 3);
+END $$;
+
+-- A word as search_words has it: in lower case, without accents. Null for what is not one word.
+CREATE FUNCTION search_word(typed text) RETURNS text LANGUAGE sql STABLE AS $$
+    SELECT CASE WHEN cardinality(v.words) = 1 THEN v.words[1] END
+      FROM (SELECT tsvector_to_array(to_tsvector('public.forum_simple', search_plain(typed))) AS words) v
+$$;
+
+-- Words of a site that are one typing error away, the most frequent first.
+CREATE FUNCTION search_alike(in_site bigint, typed text, most integer) RETURNS SETOF text
+LANGUAGE sql STABLE SET pg_trgm.similarity_threshold = 0.15 AS $$
+    SELECT w.word
+      FROM search_words w
+     WHERE w.site_id = in_site AND w.word % typed AND w.word <> typed AND search_one_off(w.word, typed)
+     ORDER BY w.documents DESC, w.word
+     LIMIT most
+$$;
+
+-- Words of a site that begin as typed, then those that begin so but for one typing error; the most frequent first.
+CREATE FUNCTION search_completions(in_site bigint, typed text, most integer)
+RETURNS TABLE (word text, errors integer, documents integer)
+LANGUAGE sql STABLE SET pg_trgm.word_similarity_threshold = 0.15 AS $$
+    (SELECT w.word, 0, w.documents
+       FROM search_words w
+      WHERE w.site_id = in_site AND w.word ~>=~ typed AND w.word ~<~ (typed || U&'\+10FFFF')
+      ORDER BY w.documents DESC, w.word
+      LIMIT most)
+     UNION ALL
+    (SELECT w.word, 1, w.documents
+       FROM search_words w
+      WHERE length(typed) > 2 AND w.site_id = in_site AND w.word %> typed AND NOT starts_with(w.word, typed)
+        AND (search_one_off(left(w.word, length(typed)), typed) OR search_one_off(left(w.word, length(typed) + 1), typed)
+             OR search_one_off(left(w.word, length(typed) - 1), typed))
+      ORDER BY w.documents DESC, w.word
+      LIMIT most)
+$$;
+
+-- Whether somebody may see anything that holds these words. Looks from the newest shelf down, until `until_time`.
+CREATE FUNCTION search_seen(in_site bigint, me bigint, wanted tsquery, kinds smallint[], readable bigint[],
+                            ignored_items bigint[], ignored_people bigint[], until_time timestamptz) RETURNS boolean
+LANGUAGE plpgsql STABLE AS $$
+DECLARE
+    width bigint := 1;
+    low bigint := -1;
+    high bigint := 0;
+    bottom bigint := -1;
+BEGIN
+    IF numnode(wanted) = 0 THEN
+        RETURN false;
+    END IF;
+    WHILE high > bottom LOOP
+        IF EXISTS (SELECT FROM search_matching(in_site, me, wanted, NULL, low, high, kinds, true, NULL, NULL, readable, true,
+                                               ignored_items, ignored_people, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL)) THEN
+            RETURN true;
+        END IF;
+        IF low = -1 THEN
+            SELECT (max(d.item_id) >> 13) + 1, min(d.item_id) >> 13 INTO high, bottom
+              FROM search_documents d WHERE d.site_id = in_site AND d.item_type_id = 4;
+        ELSE
+            high := low;
+            width := width * 8;
+        END IF;
+        EXIT WHEN high IS NULL OR clock_timestamp() > until_time;
+        low := greatest(high - width, bottom);
+    END LOOP;
+    RETURN false;
+END $$;
+
+-- Learn words from texts that have stood for a minute, up to `most` of each kind of a site; how many texts. Words that
+-- stand in huddles are nobody else's business, and those of scripts without spaces are no words.
+CREATE FUNCTION search_learn(most integer) RETURNS bigint LANGUAGE plpgsql AS $$
+DECLARE
+    one record;
+    last_id bigint;
+    texts text[];
+    learnt bigint := 0;
+BEGIN
+    INSERT INTO search_progress (site_id, item_type_id)
+    SELECT s.site_id, k.kind FROM sites s CROSS JOIN unnest(ARRAY[2, 3, 4, 6]::smallint[]) AS k (kind)
+     WHERE NOT s.is_deleted
+        ON CONFLICT DO NOTHING;
+    FOR one IN SELECT p.site_id, p.item_type_id, p.upto_id FROM search_progress p ORDER BY p.item_type_id, p.site_id LOOP
+        IF one.item_type_id = 4 THEN
+            SELECT max(n.id), array_agg(n.source) FILTER (WHERE n.source IS NOT NULL) INTO last_id, texts
+              FROM (SELECT c.comment_id AS id,
+                           CASE WHEN NOT c.is_deleted AND NOT c.is_moderated AND i.item_type_id IS DISTINCT FROM 5
+                                THEN left(c.markdown, 50000) END AS source
+                      FROM comments c LEFT JOIN items i ON i.site_id = c.site_id AND i.item_id = c.item_id
+                     WHERE c.site_id = one.site_id AND c.comment_id > one.upto_id AND c.created < now() - interval '1 minute'
+                     ORDER BY c.comment_id LIMIT most) n;
+        ELSIF one.item_type_id = 6 THEN
+            SELECT max(n.id), array_agg(n.source) FILTER (WHERE n.source IS NOT NULL) INTO last_id, texts
+              FROM (SELECT i.item_id AS id,
+                           CASE WHEN NOT i.is_deleted AND NOT i.is_moderated AND i.item_type_id <> 5
+                                THEN search_unescaped(concat_ws(' ', i.title, e.place, o.question)) END AS source
+                      FROM items i
+                      LEFT JOIN events e ON e.site_id = i.site_id AND e.item_id = i.item_id
+                      LEFT JOIN polls o ON o.site_id = i.site_id AND o.item_id = i.item_id
+                     WHERE i.site_id = one.site_id AND i.item_id > one.upto_id AND i.created < now() - interval '1 minute'
+                     ORDER BY i.item_id LIMIT most) n;
+        ELSIF one.item_type_id = 2 THEN
+            SELECT max(n.id), array_agg(n.source) INTO last_id, texts
+              FROM (SELECT m.microcosm_id AS id, search_unescaped(m.title || ' ' || m.description) AS source
+                      FROM microcosms m
+                     WHERE m.site_id = one.site_id AND m.microcosm_id > one.upto_id AND m.created < now() - interval '1 minute'
+                     ORDER BY m.microcosm_id LIMIT most) n;
+        ELSE
+            SELECT max(n.id), array_agg(n.source) INTO last_id, texts
+              FROM (SELECT p.profile_id AS id, search_unescaped(p.profile_name) AS source
+                      FROM profiles p
+                     WHERE p.site_id = one.site_id AND p.profile_id > one.upto_id AND p.created < now() - interval '1 minute'
+                     ORDER BY p.profile_id LIMIT most) n;
+        END IF;
+        CONTINUE WHEN last_id IS NULL;
+        INSERT INTO search_words AS w (site_id, word, documents)
+        SELECT one.site_id, u.word, count(*)
+          FROM unnest(texts) AS t (source)
+         CROSS JOIN LATERAL unnest(tsvector_to_array(to_tsvector('public.forum_simple', search_plain(t.source)))) AS u (word)
+         WHERE length(u.word) BETWEEN 3 AND 30 AND u.word ~ '[^0-9]' AND u.word !~ ('[' || search_unspaced() || ']')
+         GROUP BY u.word
+         ORDER BY u.word
+            ON CONFLICT (site_id, word) DO UPDATE SET documents = w.documents + EXCLUDED.documents;
+        UPDATE search_progress p SET upto_id = last_id WHERE p.site_id = one.site_id AND p.item_type_id = one.item_type_id;
+        learnt := learnt + coalesce(cardinality(texts), 0);
+    END LOOP;
+    RETURN learnt;
+END $$;

@@ -24,7 +24,7 @@ def listed(world: World, profile_id: int, asked: Asked, where: str, of: int = 0)
     """Whether the thing stands in the list `where` as the profile sees it; `of` is what the list belongs to.
 
     Lists: tree; microcosm (the page of items of `of`); conversations, events, polls; comments (of an item or a
-    profile); huddles; huddle comments (of `of`); profiles; ignored.
+    profile); huddles; huddle comments (of `of`); profiles; ignored; search (everything that has words).
     """
     if where == "tree":
         return asked.type == MICROCOSM and may_list(world, profile_id, asked)
@@ -42,11 +42,31 @@ def listed(world: World, profile_id: int, asked: Asked, where: str, of: int = 0)
         )
     if where == "profiles":
         return asked.type == PROFILE and not ignores(world, profile_id, PROFILE, asked.id)
+    if where == "search":
+        return _found(world, profile_id, asked)
     if where == "ignored":
         return ignores(world, profile_id, asked.type, asked.id) and _still_there(
             world, profile_id, asked
         )
     raise AssertionError(where)
+
+
+def _found(world: World, profile_id: int, asked: Asked) -> bool:
+    """Discovery 8.6 and S11: what its own list shows; on such a thing a live comment, not by somebody ignored."""
+    if asked.type == COMMENT:
+        comment = world.comments[asked.id]
+        on = Asked(comment.parent_type, comment.parent_id)
+        return (
+            not comment.is_deleted
+            and not comment.is_moderated
+            and not ignores(world, profile_id, PROFILE, comment.author)
+            and _found(world, profile_id, on)
+        )
+    if asked.type == HUDDLE:
+        return listed(world, profile_id, asked, "huddles")
+    if asked.type == PROFILE:
+        return listed(world, profile_id, asked, "profiles")
+    return may_list(world, profile_id, asked)
 
 
 def may_list(world: World, profile_id: int, asked: Asked) -> bool:

@@ -1,0 +1,124 @@
+"""Search against the oracle, on random sites: hits and counts, by words and by filters, for everybody and guests."""
+
+from __future__ import annotations
+
+from collections import Counter
+from random import Random
+
+import pytest
+
+from forumapi import itemtypes
+from forumapi.auth import identity
+from forumapi.auth.identity import Identity
+from forumapi.db import Reader
+from forumapi.models import search, tree
+from forumapi.models.search import Viewer
+from forumapi.models.search_query import Asked as Query
+from forumapi.paging import Paging
+from forumapi.permissions import Tree
+from tests.factories import Factory
+from tests.oracle import compare, draw, store
+from tests.oracle.listed import listed
+from tests.oracle.may import is_site_banned
+from tests.oracle.world import COMMENT, HUDDLE, ITEMS, MICROCOSM, PROFILE, Asked, World
+
+SEED = 71
+WORLDS = 12
+LEAST = 30
+WHOLE = Paging(250, 0)
+
+# What store.py calls things.
+WORDS = {MICROCOSM: "microcosm", COMMENT: "comment", HUDDLE: "item", **dict.fromkeys(ITEMS, "item")}
+
+
+def things(world: World) -> list[Asked]:
+    """All that search could find."""
+    return [
+        *(Asked(kind, id) for kind, id in world.items),
+        *(Asked(MICROCOSM, id) for id in world.microcosms),
+        *(Asked(HUDDLE, id) for id in world.huddles),
+        *(Asked(COMMENT, id) for id in world.comments),
+        *(Asked(PROFILE, id) for id in world.profiles),
+    ]
+
+
+def viewer(reader: Reader, site: Tree, world: World, profile_id: int) -> Viewer:
+    """The caller with what they ignore, as a request has them."""
+    who = Identity()
+    if profile_id:
+        asked = identity.Asked(identity.IDENTITY)
+        who = identity.find(reader, world.site_id, store.token(profile_id), asked)
+    return search.viewer(
+        world.site_id,
+        profile_id,
+        site,
+        site.view(who.who),
+        who.ignored_microcosms,
+        who.ignored_items,
+        who.ignored_profiles,
+    )
+
+
+@pytest.fixture(scope="module")
+def worlds(database_url: str, make: Factory) -> list[World]:
+    """Sites whose texts the triggers have indexed."""
+    random = Random(SEED)
+    ids, now = draw.Ids(first=5_000_000_000), compare.clock(make.database)
+    made = [draw.world(random, ids, now) for _ in range(WORLDS)]
+    store.save(database_url, made)
+    store.settle(make.database, made)
+    return made
+
+
+def questions() -> list[tuple[Query, frozenset[int]]]:
+    """Searches, and the types that each is about."""
+    texts = frozenset(WORDS)
+    found: list[tuple[Query, frozenset[int]]] = [
+        (Query(text="item OR comment OR microcosm"), texts),
+        (Query(text="item OR comment OR microcosm", sort="date"), texts),
+        (Query(text="item OR microcosm", in_title=True), texts - {COMMENT}),
+    ]
+    for kind in (*texts, PROFILE):
+        by_type = Query(types=[itemtypes.name_of(kind)])
+        found.append((by_type, frozenset({kind})))
+        if kind in WORDS:
+            words = Query(text=WORDS[kind], types=[itemtypes.name_of(kind)])
+            found.append((words, frozenset({kind})))
+    names = ["conversation", "event", "poll", "comment"]
+    in_items = frozenset((*ITEMS, COMMENT))
+    found.append((Query(types=names), in_items))
+    found.append((Query(text="item OR comment", types=names), in_items))
+    return found
+
+
+def test_everybody_finds_exactly_what_they_may_see(make: Factory, worlds: list[World]) -> None:
+    seen: Counter[tuple[int, bool]] = Counter()
+    reader = make.database.read()
+    differences = []
+    for world in worlds:
+        site = tree.load(reader, world.site_id, 1)
+        for profile_id in (0, *world.profiles):
+            if is_site_banned(world, profile_id):
+                continue
+            who = viewer(reader, site, world, profile_id)
+            shown = {one for one in things(world) if listed(world, profile_id, one, "search")}
+            seen.update((one.type, one in shown) for one in things(world))
+            for query, kinds in questions():
+                expected = {(one.type, one.id) for one in shown if one.type in kinds}
+                if len(kinds) > 1 and COMMENT in kinds and query.types:
+                    # Comments on things of the types that are named.
+                    expected = {
+                        (kind, id)
+                        for kind, id in expected
+                        if kind != COMMENT or world.comments[id].parent_type in ITEMS
+                    }
+                found = search.find(reader, who, query, WHOLE, limit_ms=10_000)
+                got = [(hit.item_type, hit.id) for hit in found.hits]
+                if set(got) != expected or found.total != len(got) or len(set(got)) != len(got):
+                    differences.append((world.site_id, profile_id, query, set(got) ^ expected))
+    reader.end()
+
+    assert differences[:5] == []
+    assert all(
+        seen[kind, is_shown] > LEAST for kind in (*WORDS, PROFILE) for is_shown in (True, False)
+    )
