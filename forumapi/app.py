@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import os
+import re
+import resource
+from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cachetools import LRUCache, TTLCache
 from werkzeug.routing import BaseConverter, IntegerConverter, Map, MapAdapter, Rule, ValidationError
 
-from forumapi import addresses, itemtypes, scopes
+from forumapi import addresses, figures, itemtypes, log, metrics, scopes
 from forumapi.cache import Cache, Memory
 from forumapi.db import Database, Reader, Transaction
-from forumapi.errors import WRONG_TYPE, Invalid
+from forumapi.errors import WRONG_TYPE, Invalid, Unavailable
 from forumapi.events.readers import Reader as EventReader
 from forumapi.events.readers import Readers
 from forumapi.events.sequencer import Sequencer
@@ -19,7 +23,7 @@ from forumapi.geocoders import choose as choose_geocoder
 from forumapi.handler import Handler
 from forumapi.images.studio import Studio
 from forumapi.itemtypes import ItemType
-from forumapi.log import AccessLog, logger
+from forumapi.log import logger
 from forumapi.mail import Sender
 from forumapi.models import counters, text
 from forumapi.models.activity import Activity
@@ -30,6 +34,7 @@ from forumapi.models.people import Borders
 from forumapi.models.site import SiteDirectory
 from forumapi.ratelimit import Buckets
 from forumapi.realtime.feed import Live
+from forumapi.reporting import Point, Reporter
 from forumapi.storage import StorageError, clear_scratch, open_storage
 from forumapi.thumbnails import Box, Thumbnails
 from forumapi.updates import dispatch, email
@@ -45,6 +50,13 @@ if TYPE_CHECKING:
 
 _BIGINT = 2**63 - 1
 SMALL_FILES_BYTES = 8 * 1024 * 1024
+_PAGE = os.sysconf("SC_PAGE_SIZE")
+_PART = re.compile(r"<(?:\w+:)?(\w+)>")
+
+
+def template(url: str) -> str:
+    """An address of the routing table as logs and figures show it: `/api/v1/comments/{id}`."""
+    return _PART.sub(lambda part: "{id}" if part[1] == "item" else f"{{{part[1]}}}", url)
 
 
 class Item:
@@ -167,13 +179,22 @@ class App:
         self.scopes = scopes.known(
             (url, verb) for url, handler in site.items() for verb in handler.operations
         )
-        self.debug_counts = config.debug_counts
-        self.access: AccessLog | None = None
+        self.templates = {url: template(url) for url in (*root, *site)}
+        self.reporter = Reporter(
+            lambda: self.config,
+            look=self._look,
+            platform=self.platform_figures,
+            leads=lambda: self.sequencer.leads,
+        )
+        self._cpu_s = 0.0
+        self._lines_lost = 0
         self.apply(config)
 
     def apply(self, config: Config) -> None:
         """Take over what a reload of the settings may change at once."""
         self.config = config
+        self.access = log.requests()
+        self.debug_counts = config.debug_counts
         self.geocoder = choose_geocoder(config)
         self.webhooks.apply(config)
         self.trusted_proxies = addresses.networks(config.trusted_proxies)
@@ -196,6 +217,7 @@ class App:
         self.webhooks.start()
         self.sequencer.start()
         self.live.start()
+        self.reporter.start()
         self._open_files()
 
     def stop(self) -> None:
@@ -209,6 +231,7 @@ class App:
         self.mail.stop()
         self.thumbnails.stop()
         self.studio.close()
+        self.reporter.stop()
         self.database.close()
 
     def _numbered(self) -> None:
@@ -247,18 +270,23 @@ class App:
         if id % counters.FOLD_EVERY == 0:
             tx.after_commit(lambda: counters.fold(self.database, site_id))
 
-    def log_access(
+    def answered(
         self, ctx: Context, method: str, status: int, size: int, seconds: float, error: str
     ) -> None:
-        """One line a request, where the settings ask for it."""
+        """A request was answered: count it, and say so in one line where the settings ask for it."""
+        tx = ctx.tx
+        metrics.request(ctx.route, method, status, seconds, tx.statements, tx.seconds)
         if self.access is not None:
             site = getattr(ctx, "site", None)
             self.access.write(
                 method,
-                ctx.path,
+                ctx.route or log.path_template(ctx.path),
                 status,
                 size,
                 seconds,
+                database_s=tx.seconds,
+                statements=tx.statements,
+                cache_trips=tx.cache_trips,
                 site_id=site.id if site else 0,
                 user_id=ctx.identity.user_id,
                 profile_id=ctx.identity.profile_id,
@@ -266,3 +294,33 @@ class App:
                 request_id=ctx.request_id,
                 error=error,
             )
+
+    def platform_figures(self) -> Iterable[Point]:
+        """The figures of the whole platform, as far as they can be had."""
+        points: list[Point] = []
+        reader = self.database.read()
+        try:
+            points += figures.of_platform(reader)
+        except Unavailable:
+            points.append(Point(metrics.DATABASE_UP.name, (), "g", 0))
+        finally:
+            reader.end()
+        if (path := self.config.backup_status_path) is not None:
+            points += figures.of_backup(path)
+        return points
+
+    def _look(self) -> None:
+        """Set the gauges of this process; called once a second."""
+        used = resource.getrusage(resource.RUSAGE_SELF)
+        cpu_s = used.ru_utime + used.ru_stime
+        metrics.CPU_SECONDS.add(cpu_s - self._cpu_s)
+        self._cpu_s = cpu_s
+        pages = int(Path("/proc/self/statm").read_bytes().split()[1])
+        metrics.WORKER_MEMORY.set(pages * _PAGE)
+        metrics.SOCKETS.set(self.live.connections)
+        self.database.look()
+        lost = log.lost() - self._lines_lost
+        if lost:
+            self._lines_lost += lost
+            metrics.LOG_LOST.add(lost)
+            logger.warning("%d lines of the log were lost", lost)

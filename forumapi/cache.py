@@ -17,7 +17,7 @@ from pymemcache.client.base import Client
 from pymemcache.client.hash import HashClient
 from pymemcache.exceptions import MemcacheError
 
-from forumapi import fragments
+from forumapi import fragments, metrics
 from forumapi.fragments import Fragment
 
 # (site_id, kind, id, version); the kind carries the document's shape number, such as "comment/1".
@@ -167,6 +167,7 @@ class Cache:
 
     def _fail(self, client: Client | HashClient) -> None:
         """Stop asking for a moment: a slow memcached must not slow every request."""
+        metrics.MEMCACHED_FAILED.add()
         self._broken_until = time.monotonic() + self.BREAK_S
         client.close()
         self._clients.clear()

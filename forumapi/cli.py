@@ -366,7 +366,7 @@ def _cron(args: argparse.Namespace, current: Config) -> int:
         with _database(current) as database:
             print(runner.run_once(database.url, current, args.once))
         return OK
-    log.configure(level=current.log_level, form=current.log_format, target=current.log_target)
+    log.apply(current, access=False)
     runner.run(_with_database(current))
     return OK
 
@@ -612,7 +612,7 @@ def _config_show(args: argparse.Namespace, current: Config) -> int:
 def _config_check(args: argparse.Namespace, current: Config) -> int:
     changed = config.diff(Config(), current)
     print(f"{current.path} and the environment are good; not at their defaults:")
-    for name in (*changed.applied, *changed.needs_restart):
+    for name in sorted((*changed.applied, *changed.replaced, *changed.needs_restart)):
         print(f"  {name} = {config.shown(name, getattr(current, name))}")
     return OK
 
@@ -630,16 +630,21 @@ def _config_get(args: argparse.Namespace, current: Config) -> int:
     return OK
 
 
+_EFFECTS: Final = {
+    "reload": "SIGHUP to the web and the cron process applies it",
+    "replace": "SIGHUP to the web and the cron process puts new ones in their place, no request is lost",
+    "restart": "it takes effect at the next start",
+}
+
+
 def _config_set(args: argparse.Namespace, current: Config) -> int:
     config.set_value(current.path, args.name, args.value)
     if config.ENV_PREFIX + args.name.upper() in os.environ:
         print(
             f"written, but {config.ENV_PREFIX}{args.name.upper()} in the environment goes before it"
         )
-    elif config.SETTINGS[args.name].metadata["reload"]:
-        print("written; SIGHUP to the web and the cron process applies it")
     else:
-        print("written; it takes effect at the next start")
+        print(f"written; {_EFFECTS[config.effect(args.name)]}")
     return OK
 
 

@@ -1,6 +1,7 @@
 """Settings: one TOML file, overridden by the environment, as one frozen dataclass.
 
-Every setting has a default, a unit, one sentence, and says whether a reload applies it at once or a restart is needed.
+Every setting has a default, a unit, one sentence, and says how a change takes effect: a reload applies it at once, a
+reload replaces the processes for it, or a restart is needed.
 A key that is unknown, of the wrong type or out of range is a ConfigError that names it. A bad reload changes nothing.
 """
 
@@ -21,6 +22,8 @@ from urllib.parse import urlsplit
 
 import tomlkit
 import tomlkit.exceptions
+
+from forumapi import crashes, log
 
 ENV_PREFIX: Final = "FORUMAPI_"
 # Names the settings file; it is no setting itself.
@@ -82,6 +85,13 @@ def _optional_host_port(value: str) -> str | None:
     return _host_port(value) if value else None
 
 
+def _riemann(value: str) -> str | None:
+    kind, _, address = value.partition("://")
+    if not value or (kind in ("udp", "tcp") and _host_port(address) is None):
+        return None
+    return "must be empty or look like udp://host:port or tcp://host:port"
+
+
 def _internal_path(value: str) -> str | None:
     if not value or re.fullmatch(r"/[A-Za-z0-9_./-]*/", value):
         return None
@@ -138,10 +148,20 @@ def _setting(
     text: str,
     *,
     reload: bool = False,
+    restart: bool = False,
     rule: Rule | None = None,
     secret: bool = False,
 ) -> Any:
-    metadata = {"unit": unit, "text": text, "reload": reload, "rule": rule, "secret": secret}
+    """A setting. With `reload` a running process takes a new value over; with `restart` the machine's processes must be
+    stopped and started for it; with neither a reload puts new processes in the place of those that run."""
+    metadata = {
+        "unit": unit,
+        "text": text,
+        "reload": reload,
+        "restart": restart,
+        "rule": rule,
+        "secret": secret,
+    }
     return field(default=default, metadata=metadata)
 
 
@@ -156,6 +176,7 @@ class Config:
         "embedded",
         "name",
         "embedded (one command, everything local), development or prod (mail to everyone, figures are sampled).",
+        restart=True,
         rule=_one_of("embedded", "development", "prod"),
     )
     platform_domain: str = _setting(
@@ -214,12 +235,17 @@ class Config:
 
     # ---- the web process
     listen: str = _setting(
-        "127.0.0.1:8080", "host:port", "Where the web workers listen, or unix:/path.", rule=_listen
+        "127.0.0.1:8080",
+        "host:port",
+        "Where the web workers listen, or unix:/path.",
+        restart=True,
+        rule=_listen,
     )
     private_listen: str = _setting(
         "",
         "host:port",
         "Where the workers tell operators their state and figures, for a network of their own; empty: nowhere.",
+        restart=True,
         rule=_optional_host_port,
     )
     workers: int = _setting(0, "processes", "Web workers; 0: one per core.", rule=_between(0, 256))
@@ -233,6 +259,7 @@ class Config:
         "./var",
         "folder",
         "Embedded database, files, mailbox and logs; relative to the working folder.",
+        restart=True,
     )
     trusted_proxies: tuple[str, ...] = _setting(
         (),
@@ -748,7 +775,7 @@ class Config:
         rule=_url("http", "https"),
     )
 
-    # ---- figures and logs
+    # ---- logs
     log_level: str = _setting(
         "info",
         "level",
@@ -757,19 +784,89 @@ class Config:
         rule=_one_of("debug", "info", "warning", "error"),
     )
     log_format: str = _setting(
-        "text", "", "Log lines as text or as json.", rule=_one_of("text", "json")
+        "text", "", "Log lines as text or as json.", reload=True, rule=_one_of("text", "json")
     )
-    log_target: str = _setting("stderr", "", "stderr, or a file (opened again at SIGUSR1).")
-    access_log: bool = _setting(True, "", "One line for each request.")
+    log_target: str = _setting(
+        "stderr",
+        "",
+        "stderr, stdout, a file (opened again at SIGUSR1), or syslog: udp://host:514, tcp://host:601, unix:///dev/log.",
+        reload=True,
+        rule=log.target_rule,
+    )
+    access_log: bool = _setting(True, "", "One line for each request.", reload=True)
+    access_log_format: str = _setting(
+        "",
+        "",
+        "That line as {time} {method} {route} {status} {ms} {site} {profile} {request}...; empty: as log_format says.",
+        reload=True,
+        rule=log.format_rule,
+    )
+    sentry_dsn: str = _setting(
+        "",
+        "URL",
+        "Where crashes are sent, as Sentry gives it: https://key@host/project; empty: to the log alone.",
+        reload=True,
+        rule=crashes.dsn_rule,
+        secret=True,
+    )
+
+    # ---- figures
     metrics_address: str = _setting(
         "",
         "host:port",
-        "StatsD server (UDP) for counters and timings; empty: none.",
+        "StatsD server (UDP) for counters, gauges and timings; empty: none.",
+        reload=True,
         rule=_optional_host_port,
     )
-    metrics_prefix: str = _setting("forumapi", "text", "First part of each metric's name.")
+    riemann_url: str = _setting(
+        "",
+        "URL",
+        "Riemann server for the same: udp://host:5555 or tcp://host:5555; empty: none.",
+        reload=True,
+        rule=_riemann,
+    )
+    metrics_prefix: str = _setting(
+        "forumapi", "text", "First part of each name that these two get.", reload=True
+    )
+    metrics_interval_s: int = _setting(
+        10,
+        "seconds",
+        "How often figures are sent to them.",
+        reload=True,
+        rule=_between(1, 300),
+    )
+    trace_url: str = _setting(
+        "",
+        "URL",
+        "OpenTelemetry collector (OTLP over HTTP) for traces, such as http://host:4318/v1/traces; empty: none.",
+        rule=_url("http", "https"),
+    )
+    trace_percent: int = _setting(
+        10,
+        "percent",
+        "Share of requests that are traced, beside those whose client asks for it.",
+        rule=_between(0, 100),
+    )
     debug_counts: bool = _setting(
-        False, "", "Say statements and cache round trips of each request in Server-Timing."
+        False,
+        "",
+        "Say statements and cache round trips of each request in Server-Timing.",
+        reload=True,
+    )
+
+    # ---- backups
+    backup_status_file: str = _setting(
+        "backup/last.json",
+        "file",
+        "What a backup leaves when it has ended well; relative to the data folder; empty: nobody looks.",
+        reload=True,
+    )
+    backup_max_age_hours: int = _setting(
+        26,
+        "hours",
+        "doctor finds a backup fresh for so long.",
+        reload=True,
+        rule=_between(1, 8_784),
     )
 
     @property
@@ -791,6 +888,11 @@ class Config:
     def files_folder(self) -> Path:
         """The folder of uploads, absolute."""
         return self.data_path / self.files_path
+
+    @property
+    def backup_status_path(self) -> Path | None:
+        """The file that a backup leaves, absolute; None when nobody looks."""
+        return self.data_path / self.backup_status_file if self.backup_status_file else None
 
     @property
     def direct_url(self) -> str:
@@ -947,9 +1049,20 @@ def note(name: str) -> str:
     """What a setting is for, its unit, and when a change takes effect: the line above it in etc/forumapi.toml."""
     about = SETTINGS[name].metadata
     unit = f" Unit: {about['unit']}." if about["unit"] else ""
-    return (
-        f"{about['text']}{unit} {'Reload applies it.' if about['reload'] else 'Needs a restart.'}"
-    )
+    return f"{about['text']}{unit} {_EFFECTS[effect(name)]}"
+
+
+_EFFECTS: Final = {
+    "reload": "Reload applies it.",
+    "replace": "Reload replaces the processes.",
+    "restart": "Needs a restart.",
+}
+
+
+def effect(name: str) -> str:
+    """How a change of the setting takes effect: "reload", "replace" (new processes, at a reload) or "restart"."""
+    about = SETTINGS[name].metadata
+    return "reload" if about["reload"] else "restart" if about["restart"] else "replace"
 
 
 def shown(name: str, value: object) -> str:
@@ -960,17 +1073,18 @@ def shown(name: str, value: object) -> str:
 
 
 class Changes(NamedTuple):
-    """The names of settings that differ: those a reload applies at once, and those that wait for a restart."""
+    """The names of settings that differ: those a reload applies at once, those that new processes have, those that wait
+    for a restart."""
 
     applied: list[str]
+    replaced: list[str]
     needs_restart: list[str]
 
 
 def diff(old: Config, new: Config) -> Changes:
     """Which settings differ between the two, in the order of the file."""
     changed = [name for name in SETTINGS if getattr(old, name) != getattr(new, name)]
-    at_once = [name for name in changed if SETTINGS[name].metadata["reload"]]
-    return Changes(at_once, [name for name in changed if name not in at_once])
+    return Changes(*([name for name in changed if effect(name) == wanted] for wanted in _EFFECTS))
 
 
 def set_value(path: Path, name: str, text: str) -> Config:
@@ -1008,13 +1122,16 @@ class Settings:
         self.current = current
         self._environ = environ
 
-    def reload(self) -> Changes:
-        """Read the file again. What a reload applies at once is in `current` afterwards; the rest keeps its value.
+    def reload(self, *, replaces: bool = False) -> Changes:
+        """Read the file again. What a reload applies at once is in `current` afterwards, and where the caller
+        `replaces` the processes, what new ones have too; the rest keeps its value.
 
         Raises ConfigError, and changes nothing, when the file or the environment is bad.
         """
         new = load(self.current.path, self._environ)
         changes = diff(self.current, new)
-        applied = {name: getattr(new, name) for name in changes.applied}
-        self.current = dataclasses.replace(self.current, **applied)
+        names = changes.applied + (changes.replaced if replaces else [])
+        self.current = dataclasses.replace(
+            self.current, **{name: getattr(new, name) for name in names}
+        )
         return changes

@@ -69,6 +69,7 @@ class Context:
         "query_string",
         "raw_body",
         "request_id",
+        "route",
         "site",
         "switches",
         "token",
@@ -91,6 +92,7 @@ class Context:
     query_string: str
     raw_body: bytes
     request_id: str
+    route: str
     site: Site
     switches: Switches
     token: str
@@ -105,6 +107,7 @@ class Context:
         self.can = 0
         self.located = None
         self.raw_body = b""
+        self.route = ""
         self.is_head = False
         self.is_write = False
         self.token = ""
@@ -126,6 +129,7 @@ class Context:
         with self.app.database.write() as tx:
             yield tx
         self.reader.statements += tx.statements
+        self.reader.seconds += tx.seconds
 
     @property
     def author(self) -> Author:

@@ -16,6 +16,7 @@ import select
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from time import perf_counter
 from typing import Any, Final
 
 import psycopg
@@ -23,6 +24,7 @@ import psycopg.adapt
 from psycopg import errors as pgerrors
 from psycopg import pq
 
+from forumapi import metrics
 from forumapi.errors import TooSlow, Unavailable
 from forumapi.log import logger
 
@@ -36,7 +38,7 @@ _PLACEHOLDER: Final = re.compile(r"%\((\w+)\)s|%%")
 class Query:
     """One SQL statement: a name (log comment, metric label, prepared name) and its text with %(named)s parameters."""
 
-    __slots__ = ("name", "names", "prepared", "sql", "text")
+    __slots__ = ("calls", "name", "names", "prepared", "seconds", "sql", "text")
 
     all: dict[str, Query] = {}
 
@@ -45,6 +47,9 @@ class Query:
             raise ValueError(f"two queries are called {name!r}")
         self.name = name
         self.sql = sql
+        # What was not told to the figures yet (Database.look).
+        self.calls = 0
+        self.seconds = 0.0
         names: list[str] = []
 
         def number(match: re.Match[str]) -> str:
@@ -277,6 +282,7 @@ class Database:
             if self._idle:
                 return self._idle.pop()
         if time.monotonic() < self._broken_until:
+            metrics.DATABASE_REFUSED.add(1, "away")
             raise Unavailable("The database is not available right now")
         self._open += 1
         try:
@@ -284,6 +290,7 @@ class Database:
         except psycopg.OperationalError as error:
             self._open -= 1
             self._broken_until = time.monotonic() + self.BREAK_S
+            metrics.DATABASE_REFUSED.add(1, "away")
             logger.warning("database connect failed: %s", error)
             raise Unavailable("The database is not available right now") from error
         except BaseException:
@@ -291,17 +298,32 @@ class Database:
             raise
 
     def _wait_for_one(self) -> None:
-        deadline = time.monotonic() + self._wait_s
+        began = time.monotonic()
+        deadline = began + self._wait_s
         with self._free:
             self._waiting += 1
             try:
                 while not self._idle and self._open >= self._size:
                     left = deadline - time.monotonic()
                     if left <= 0:
+                        metrics.DATABASE_REFUSED.add(1, "busy")
                         raise Unavailable("Too many requests are waiting for the database")
                     self._free.wait(left)
             finally:
                 self._waiting -= 1
+                metrics.DATABASE_WAIT.observe(time.monotonic() - began)
+
+    def look(self) -> None:
+        """Set the gauges of the queue, and count the statements that ran since the last time."""
+        idle = len(self._idle)
+        metrics.DATABASE_CONNECTIONS.set(idle, "idle")
+        metrics.DATABASE_CONNECTIONS.set(self._open - idle, "busy")
+        metrics.DATABASE_WAITING.set(self._waiting)
+        for query in Query.all.values():
+            if query.calls:
+                metrics.QUERY_CALLS.add(query.calls, query.name)
+                metrics.QUERY_SECONDS.add(query.seconds, query.name)
+                query.calls, query.seconds = 0, 0.0
 
     def _release(self, connection: Connection) -> None:
         self._idle.append(connection)
@@ -345,17 +367,18 @@ class Database:
 class Reader:
     """Reads of one request. Takes a connection with the first statement and keeps it until `end()`.
 
-    `statements` counts statements, which outside a transaction are the round trips; `cache_trips`
-    those to memcached. A read that meets a dead connection or a plan that a migration broke is run
-    once more on another connection.
+    `statements` counts statements, which outside a transaction are the round trips, `seconds` the time they took,
+    `cache_trips` the round trips to memcached. A read that meets a dead connection or a plan that a migration broke is
+    run once more on another connection.
     """
 
-    __slots__ = ("_connection", "_database", "cache_trips", "statements")
+    __slots__ = ("_connection", "_database", "cache_trips", "seconds", "statements")
 
     def __init__(self, database: Database) -> None:
         self._database = database
         self._connection: Connection | None = None
         self.statements = 0
+        self.seconds = 0.0
         self.cache_trips = 0
 
     def rows(self, query: Query, **params: object) -> list[Row]:
@@ -397,6 +420,7 @@ class Reader:
         if connection is None:
             connection = self._connection = self._database._acquire()
         self.statements += 1
+        began = perf_counter()
         try:
             return connection.execute(query, params)
         except psycopg.Error:
@@ -405,6 +429,11 @@ class Reader:
             # A killed greenlet leaves an answer unread: this connection can't be used by anybody again.
             self._lose()
             raise
+        finally:
+            took = perf_counter() - began
+            self.seconds += took
+            query.calls += 1
+            query.seconds += took
 
     def _lose(self) -> None:
         if self._connection is not None:
@@ -486,6 +515,7 @@ class Transaction(Reader):
     def commit(self) -> None:
         """Make it durable, then run what waited for that. Raises Unavailable if that can't be known."""
         if self._begun and self._connection is not None:
+            began = perf_counter()
             try:
                 self._connection.command(b"COMMIT")
             except psycopg.OperationalError as error:
@@ -495,6 +525,7 @@ class Transaction(Reader):
                 self._lose()
                 raise
             self._begun = False
+            self.seconds += perf_counter() - began
         effects, self._after = self._after, []
         for effect in effects:
             effect()

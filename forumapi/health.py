@@ -15,10 +15,11 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
-from forumapi import __version__, build, cache, node
+from forumapi import __version__, build, cache, figures, metrics, node
 from forumapi.db import Query
 from forumapi.errors import ApiError, Unavailable
 from forumapi.fragments import dumps
+from forumapi.reporting import Point
 from forumapi.response import PLAIN, STATUS_LINES, Headers, base_headers, envelope
 from forumapi.storage import StorageError
 
@@ -32,11 +33,13 @@ METRICS: Final = "/metrics"
 PUBLIC: Final = frozenset((LIVE, READY, VERSION))
 
 # A dependency that is silent for so long counts as away.
-SILENCE_S: Final = 1.5
+SILENCE_S: Final = 1.0
 
 PING = Query("health.ping", "SELECT 1")
 
 Reply = tuple[str, Headers, bytes]
+
+_AWAY: Final = (Point(metrics.DATABASE_UP.name, (), "g", 0),)
 
 
 class Check:
@@ -108,6 +111,9 @@ class Health:
             Check("database", self._database, is_required=True, keep_s=0.5),
             Check("files", self._files, is_required=False, keep_s=15),
         ]
+        # What it costs to ask for the platform's figures does not depend on how often somebody asks for ours.
+        self._points: list[Point] = []
+        self._platform = Check("figures", self._ask, is_required=False, keep_s=5)
         if app.config.memcached:
             self._checks.append(Check("memcached", self._memcached, is_required=False, keep_s=1))
 
@@ -139,6 +145,8 @@ class Health:
         headers = base_headers(PLAIN)
         headers.append(("Cache-Control", "no-store"))
         status, data, error = 200, b"null", b"null"
+        if is_private and path == METRICS and method in ("GET", "HEAD"):
+            return self._metrics(method)
         if path not in PUBLIC:
             status, error = 404, dumps(["There is nothing at this address"])
         elif method not in ("GET", "HEAD"):
@@ -160,6 +168,20 @@ class Health:
         body = envelope(status, data, error, PLAIN)
         headers.append(("Content-Length", str(len(body))))
         return STATUS_LINES[status], headers, b"" if method == "HEAD" else body
+
+    def _metrics(self, method: str) -> Reply:
+        """The figures of all workers and of the platform. While the database is silent, those of the workers alone."""
+        self._platform.begin()
+        self._platform.end(time.monotonic() + SILENCE_S)
+        points = self._points if not self._platform.wrong else _AWAY
+        samples = [*metrics.gather(), *figures.samples(points)]
+        body = metrics.exposition(samples)
+        headers = [
+            ("Content-Type", "text/plain; version=0.0.4; charset=utf-8"),
+            ("Cache-Control", "no-store"),
+            ("Content-Length", str(len(body))),
+        ]
+        return STATUS_LINES[200], headers, b"" if method == "HEAD" else body
 
     def state(self) -> str:
         """`ready`; `degraded`: something optional is away; `down`: something required is; `draining`: it leaves."""
@@ -185,6 +207,10 @@ class Health:
                 "workers": self._app.config.worker_count,
             }
         return told
+
+    def _ask(self) -> str:
+        self._points = list(self._app.platform_figures())
+        return ""
 
     def _database(self) -> str:
         reader = self._app.database.read()

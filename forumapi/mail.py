@@ -20,6 +20,7 @@ from collections.abc import Callable, Mapping, Sequence
 from html import unescape
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from forumapi import metrics
 from forumapi.db import Database, Query, Reader, Transaction
 from forumapi.errors import ApiError
 from forumapi.log import logger
@@ -351,6 +352,9 @@ class Sender:
             if outcomes:
                 with self._database.write() as tx:
                     settle(tx, outcomes)
+                for one in outcomes:
+                    if one.was_tried:
+                        metrics.MAILS.add(1, one.state or "retried")
         return len(texts) + len(unwritten)
 
     def _letter(self, config: Config, mail: Mail) -> Letter:

@@ -1,39 +1,495 @@
-"""Counters and timings, sent by UDP to a StatsD server where one is set; otherwise each call is one test.
+"""Figures of the engine and of what people do with it: counters, gauges and timings, counted in shared memory.
 
-Names are dotted, lower case, without ids: `cron.site_statistics.ms`.
+All of them stand below, with what they mean. To count costs an addition in the process's own region of a memory that
+the master shares with its workers: nothing is sent, locked or formatted for a request. A region outlives its worker
+and is taken over, with its counts, by the next: so totals never fall, and whichever worker is asked tells those of all.
+
+Within a process additions may come from any greenlet; they never come from threads of the operating system.
 """
 
 from __future__ import annotations
 
-import socket
+import contextlib
+import fcntl
+import mmap
+import os
+import random
+import re
+import struct
+from bisect import bisect_left
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, Final, NamedTuple
+
+# Upper bounds of the classes of a timing, in seconds; one more class holds what took longer.
+BOUNDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0)
+_CLASSES: Final = len(BOUNDS) + 1
+
+_HEADER: Final = 64
+_NAMES: Final = 160 * 1024
+_SLOTS: Final = 12_000
+_REGION: Final = 256 * 1024
+# A series that finds no room counts here, for nobody.
+_WASTE: Final = _SLOTS - _CLASSES - 1
+assert _HEADER + _NAMES + _SLOTS * 8 <= _REGION
+
+# Of how many timings of one series, in one interval, the values are kept for StatsD and Riemann.
+SAMPLES: Final = 100
+
+Labels = tuple[str, ...]
 
 
-class Metrics:
-    """Where this process's figures go. `address` is host:port, empty for nowhere."""
+class Region:
+    """Names and values of one process. `memory` is _REGION bytes, perhaps with what a process before left in it."""
 
-    def __init__(self, address: str = "", prefix: str = "forumapi") -> None:
-        self._prefix = prefix
-        self._target: tuple[str, int] | None = None
-        if address:
-            host, _, port = address.rpartition(":")
-            self._target = (socket.gethostbyname(host.strip("[]")), int(port))
-            # Not connected: a connected UDP socket raises when nobody listens.
-            self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-            self._socket.setblocking(False)
+    def __init__(self, memory: memoryview) -> None:
+        self._names = memory[:_HEADER].cast("Q")  # [0]: bytes of names, [1]: slots in use
+        self._text = memory[_HEADER : _HEADER + _NAMES]
+        # Of doubles, in the size of a double each.
+        self.values: Any = memory[_HEADER + _NAMES : _HEADER + _NAMES + _SLOTS * 8].cast("d")
+        self.slots: dict[str, int] = {}
+        self._read = 0
+        self._next = 0
 
-    def count(self, name: str, by: int = 1) -> None:
-        """`name` happened `by` times."""
-        self._send(f"{self._prefix}.{name}:{by}|c")
+    def refresh(self) -> None:
+        """Take in the names that were added since the last time, by whoever writes here."""
+        used = self._names[0]
+        if used != self._read:
+            for line in bytes(self._text[self._read : used]).decode().splitlines():
+                count, _, name = line.partition(" ")
+                self.slots[name] = self._next
+                self._next += int(count)
+            self._read = used
 
-    def timing(self, name: str, seconds: float) -> None:
-        """`name` took this long; sent in milliseconds."""
-        self._send(f"{self._prefix}.{name}:{seconds * 1000:.3f}|ms")
+    def slot(self, name: str, count: int) -> int:
+        """The first of `count` slots of the series `name`, which begins at zero unless it was there."""
+        found = self.slots.get(name)
+        if found is None:
+            line = f"{count} {name}\n".encode()
+            used = self._names[0]
+            if used + len(line) > _NAMES or self._next + count > _WASTE:
+                return _WASTE
+            found = self.slots[name] = self._next
+            self._text[used : used + len(line)] = line
+            self._next += count
+            self._read = self._names[0] = used + len(line)
+        return found
 
-    def _send(self, line: str) -> None:
-        if self._target is None:
-            return
-        try:
-            self._socket.sendto(line.encode(), self._target)
-        except OSError:
-            # A figure lost is no reason to fail what it measures.
-            pass
+    @property
+    def is_used(self) -> bool:
+        """False where no process ever was."""
+        return self._names[0] > 0
+
+
+class Shared:
+    """Regions for the processes of one machine. Made before they are forked; each claims one of its own.
+
+    Who owns a region holds a lock on one byte of the file behind the memory, which ends with its process.
+    """
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._fd = os.memfd_create("forumapi-metrics")
+        os.ftruncate(self._fd, most * _REGION)
+        self._memory = memoryview(mmap.mmap(self._fd, most * _REGION))
+        self._regions: list[Region] = []
+        self.own = -1
+
+    def claim(self) -> Region | None:
+        """A region that no living process has, with what was counted in it; None when all are taken."""
+        for number in range(self._most):
+            with contextlib.suppress(BlockingIOError):
+                fcntl.lockf(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, number)
+                self.own = number
+                region = self._at(number)
+                region.refresh()
+                return region
+        return None
+
+    def regions(self) -> Iterator[tuple[Region, bool]]:
+        """Every region that was ever used, and whether its process lives."""
+        for number in range(self._most):
+            region = self._at(number)
+            if not region.is_used:
+                # They are claimed from the first on.
+                return
+            region.refresh()
+            yield region, number == self.own or self._is_held(number)
+
+    @property
+    def is_first(self) -> bool:
+        """True in the one process that speaks for all where only one should."""
+        return self.own >= 0 and not any(self._is_held(number) for number in range(self.own))
+
+    def _at(self, number: int) -> Region:
+        while len(self._regions) <= number:
+            start = len(self._regions) * _REGION
+            self._regions.append(Region(self._memory[start : start + _REGION]))
+        return self._regions[number]
+
+    def _is_held(self, number: int) -> bool:
+        asked = struct.pack("hhqqi", fcntl.F_WRLCK, os.SEEK_SET, number, 1, 0)
+        kind: int = struct.unpack("hhqqi", fcntl.fcntl(self._fd, fcntl.F_GETLK, asked))[0]
+        return kind != fcntl.F_UNLCK
+
+
+class _State:
+    """Where this process counts. `shared` is None while it counts for itself."""
+
+    def __init__(self) -> None:
+        self.shared: Shared | None = None
+        self.region = Region(memoryview(bytearray(_REGION)))
+        self.values = self.region.values
+        # What stood here when this process began to count.
+        self.inherited: list[float] = []
+        # Values of timings since the last report, and how many there were; None while nobody wants them.
+        self.samples: dict[tuple[str, Labels], tuple[list[float], list[int]]] | None = None
+
+
+_state: Final = _State()
+
+
+def share(most: int) -> None:
+    """Make the memory that the processes forked from now on share, for `most` of them at a time; once."""
+    if _state.shared is None:
+        _state.shared = Shared(most)
+
+
+def join() -> bool:
+    """Count in the shared memory from now on; False where there is none, or no room in it."""
+    region = _state.shared.claim() if _state.shared is not None else None
+    if region is None:
+        return False
+    _state.region = region
+    _state.values = region.values
+    _state.inherited = region.values.tolist()
+    _slots_of.clear()
+    for metric in Metric.all.values():
+        metric.forget()
+    for series, slot in region.slots.items():
+        if isinstance(Metric.all.get(series.partition("{")[0]), Gauge):
+            region.values[slot] = 0.0
+    return True
+
+
+def is_first() -> bool:
+    """True in the one process of this machine that reports what is to be reported once."""
+    return _state.shared is None or _state.shared.is_first
+
+
+class Metric:
+    """A figure: its name (units in it), what it means, and by what it is told apart."""
+
+    kind = ""
+    all: dict[str, Metric] = {}
+    _width = 1
+
+    def __init__(self, name: str, text: str, *labels: str) -> None:
+        if name in Metric.all:
+            raise ValueError(f"two figures are called {name}")
+        self.name = name
+        self.text = text
+        self.labels = labels
+        self._slots: dict[Labels, int] = {}
+        Metric.all[name] = self
+
+    def slot(self, labels: Labels) -> int:
+        """Where the series with these values of the labels is counted."""
+        found = self._slots.get(labels)
+        if found is None:
+            name = series(self.name, dict(zip(self.labels, labels, strict=True)))
+            found = self._slots[labels] = _state.region.slot(name, self._width)
+            if found == _WASTE:
+                DROPPED.add()
+        return found
+
+    def forget(self) -> None:
+        """The slots are elsewhere now."""
+        self._slots.clear()
+
+    def value(self, *labels: str) -> float:
+        """What was counted here; of a timing, the sum."""
+        return float(_state.values[self.slot(labels)])
+
+    def counted(self) -> Iterator[tuple[Labels, float]]:
+        """Each series that this process itself has counted, and how much that was."""
+        for labels, slot in list(self._slots.items()):
+            before = _state.inherited[slot] if _state.inherited else 0.0
+            yield labels, _state.values[slot] - before
+
+
+class Counter(Metric):
+    """Something that happened so often."""
+
+    kind = "counter"
+
+    def add(self, by: float = 1, *labels: str) -> None:
+        """It happened `by` times more."""
+        _state.values[self.slot(labels)] += by
+
+
+class Gauge(Metric):
+    """How much there is right now; of several processes, together."""
+
+    kind = "gauge"
+
+    def set(self, value: float, *labels: str) -> None:
+        """There is this much."""
+        _state.values[self.slot(labels)] = value
+
+    def add(self, by: float, *labels: str) -> None:
+        """There is `by` more."""
+        _state.values[self.slot(labels)] += by
+
+
+class Timing(Metric):
+    """How long something took: a sum, and how many fell into each class of BOUNDS."""
+
+    kind = "histogram"
+    _width = _CLASSES + 1
+
+    def observe(self, seconds: float, *labels: str) -> None:
+        """It took this long once more."""
+        slot = self.slot(labels)
+        values = _state.values
+        values[slot] += seconds
+        values[slot + 1 + bisect_left(BOUNDS, seconds)] += 1
+        if _state.samples is not None:
+            _sample(self.name, labels, seconds)
+
+
+class Fact(Metric):
+    """How much there is, of the whole platform: asked of the database (figures.py), never kept here."""
+
+    kind = "gauge"
+
+
+def _sample(name: str, labels: Labels, seconds: float) -> None:
+    """Keep SAMPLES of all values, each with the same chance."""
+    assert _state.samples is not None, "somebody wants them"
+    kept, seen = _state.samples.setdefault((name, labels), ([], [0]))
+    seen[0] += 1
+    if len(kept) < SAMPLES:
+        kept.append(seconds)
+    elif (place := random.randrange(seen[0])) < SAMPLES:
+        kept[place] = seconds
+
+
+def escaped(value: str) -> str:
+    """A label's value as Prometheus writes it."""
+    return value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+
+
+def series(name: str, labels: Mapping[str, str]) -> str:
+    """A series as Prometheus writes it: `name{label="value"}`."""
+    inner = ",".join(f'{label}="{escaped(value)}"' for label, value in labels.items())
+    return f"{name}{{{inner}}}" if inner else name
+
+
+def labels_of(name: str) -> Labels:
+    """The values of the labels of a series as Prometheus writes it."""
+    return tuple(
+        found.replace('\\"', '"').replace("\\n", "\n").replace("\\\\", "\\")
+        for found in _LABEL.findall(name)
+    )
+
+
+_LABEL: Final = re.compile(r'="((?:[^"\\]|\\.)*)"')
+
+# ---------------------------------------------------------------- the figures
+
+DROPPED: Final = Counter("forumapi_metrics_dropped_total", "Series that found no room.")
+
+REQUESTS: Final = Counter("forumapi_requests_total", "Requests.", "route", "method", "status")
+REQUEST_SECONDS: Final = Timing("forumapi_request_seconds", "Time to answer a request.", "route")
+STATEMENTS: Final = Counter("forumapi_statements_total", "SQL statements of requests.", "route")
+STATEMENT_SECONDS: Final = Counter(
+    "forumapi_statement_seconds_total", "Time that requests waited for SQL statements.", "route"
+)
+CRASHES: Final = Counter("forumapi_crashes_total", "Exceptions that nobody expected.")
+LOG_LOST: Final = Counter("forumapi_log_lines_lost_total", "Log lines that found no way out.")
+
+QUERY_CALLS: Final = Counter("forumapi_query_calls_total", "Runs of a statement.", "query")
+QUERY_SECONDS: Final = Counter("forumapi_query_seconds_total", "Time it took in all.", "query")
+DATABASE_WAIT: Final = Timing(
+    "forumapi_database_wait_seconds", "Time that a request waited for a free connection."
+)
+DATABASE_REFUSED: Final = Counter(
+    "forumapi_database_refused_total", "Requests that got no connection.", "reason"
+)
+DATABASE_CONNECTIONS: Final = Gauge(
+    "forumapi_database_connections", "PostgreSQL connections of the web workers.", "state"
+)
+DATABASE_WAITING: Final = Gauge(
+    "forumapi_database_waiting", "Requests that wait for a connection now."
+)
+
+CACHE: Final = Counter(
+    "forumapi_cache_lookups_total",
+    "Documents and answers, and where they were found.",
+    "cache",
+    "found",
+)
+MEMCACHED_FAILED: Final = Counter(
+    "forumapi_memcached_failures_total", "Exchanges with memcached that failed."
+)
+
+WRITES: Final = Counter("forumapi_writes_total", "Things written by people.", "item", "action")
+SIGN_INS: Final = Counter("forumapi_sign_ins_total", "Sign-ins that ended with a token.")
+MAILS: Final = Counter("forumapi_mails_total", "Mails handed over, or not.", "outcome")
+WEBHOOKS: Final = Counter("forumapi_webhooks_total", "Deliveries to webhooks.", "outcome")
+WEBHOOK_SECONDS: Final = Timing("forumapi_webhook_seconds", "Time until a webhook answered.")
+SOCKETS: Final = Gauge("forumapi_sockets", "Open WebSockets.")
+
+WORKERS: Final = Gauge("forumapi_workers", "Web workers that run.")
+WORKER_STARTS: Final = Counter("forumapi_worker_starts_total", "Web workers started.")
+WORKER_MEMORY: Final = Gauge("forumapi_worker_memory_bytes", "Resident memory of the web workers.")
+CPU_SECONDS: Final = Counter("forumapi_worker_cpu_seconds_total", "CPU time of the web workers.")
+LOOP_LAG: Final = Timing(
+    "forumapi_loop_lag_seconds", "How late a worker looked up, because one request kept it busy."
+)
+
+CRON_RUNS: Final = Counter("forumapi_cron_runs_total", "Runs of jobs.", "job", "outcome")
+CRON_SECONDS: Final = Timing("forumapi_cron_seconds", "Time that a run took.", "job")
+
+# ---- of the whole platform: asked of the database when somebody wants to know
+DATABASE_UP: Final = Fact("forumapi_database_up", "1 when PostgreSQL answered.")
+EVENTS_UNNUMBERED: Final = Fact(
+    "forumapi_events_unnumbered", "Committed events that have no number yet."
+)
+EVENTS_LAG: Final = Fact("forumapi_events_lag_seconds", "Age of the oldest of them.")
+EVENTS_UNREAD: Final = Fact(
+    "forumapi_events_unread", "Events that a reader has before it.", "reader"
+)
+OUTBOX: Final = Fact(
+    "forumapi_outbox", "What waits to be sent, or was given up.", "outbox", "state"
+)
+OUTBOX_LAG: Final = Fact(
+    "forumapi_outbox_lag_seconds", "How long the oldest has been due.", "outbox"
+)
+CRON_DONE: Final = Fact(
+    "forumapi_cron_last_success_timestamp_seconds", "When a job last ended well.", "job"
+)
+CRON_FAILED: Final = Fact(
+    "forumapi_cron_last_failure_timestamp_seconds", "When a job last failed.", "job"
+)
+BACKUP_FINISHED: Final = Fact(
+    "forumapi_backup_last_success_timestamp_seconds", "When the last backup ended."
+)
+
+# ---------------------------------------------------------------- the hot path
+
+# (route, method, status) -> slots: requests, timing, statements, their time.
+_slots_of: dict[tuple[str, str, int], tuple[int, int, int, int]] = {}
+
+
+def request(
+    route: str, method: str, status: int, seconds: float, statements: int, statement_s: float
+) -> None:
+    """One request was answered. `route` is an address template of ours, never what a client sent."""
+    values = _state.values
+    key = (route, method, status)
+    slots = _slots_of.get(key)
+    if slots is None:
+        slots = _open(key)
+    values[slots[0]] += 1
+    values[slots[1]] += seconds
+    values[slots[1] + 1 + bisect_left(BOUNDS, seconds)] += 1
+    values[slots[2]] += statements
+    values[slots[3]] += statement_s
+    if _state.samples is not None:
+        _sample(REQUEST_SECONDS.name, (route,), seconds)
+
+
+def _open(key: tuple[str, str, int]) -> tuple[int, int, int, int]:
+    route, method, status = key
+    slots = (
+        REQUESTS.slot((route, method if method in _METHODS else "other", str(status))),
+        REQUEST_SECONDS.slot((route,)),
+        STATEMENTS.slot((route,)),
+        STATEMENT_SECONDS.slot((route,)),
+    )
+    if method in _METHODS:
+        # A client may invent methods; those are looked up each time.
+        _slots_of[key] = slots
+    return slots
+
+
+_METHODS: Final = frozenset(("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"))
+
+# ---------------------------------------------------------------- reading
+
+
+class Sample(NamedTuple):
+    """A series and its value; of a timing the sum, and the numbers of its classes."""
+
+    metric: Metric
+    series: str
+    value: float
+    classes: tuple[float, ...]
+
+
+def gather() -> Iterator[Sample]:
+    """Every series, of all processes that share the memory, in the order of the list above."""
+    regions: Iterable[tuple[Region, bool]] = [(_state.region, True)]
+    if _state.shared is not None:
+        regions = _state.shared.regions()
+    found: dict[str, list[float]] = {}
+    for region, lives in regions:
+        for name, slot in region.slots.items():
+            metric = Metric.all.get(name.partition("{")[0])
+            if metric is None or (isinstance(metric, Gauge) and not lives):
+                continue
+            width = metric._width
+            values: list[float] = region.values[slot : slot + width].tolist()
+            held = found.get(name)
+            found[name] = (
+                values if held is None else [a + b for a, b in zip(held, values, strict=True)]
+            )
+    by_metric: dict[str, list[str]] = {}
+    for name in found:
+        by_metric.setdefault(name.partition("{")[0], []).append(name)
+    for metric in Metric.all.values():
+        for name in sorted(by_metric.get(metric.name, ())):
+            value, *classes = found[name]
+            yield Sample(metric, name, value, tuple(classes))
+
+
+def exposition(samples: Iterable[Sample]) -> bytes:
+    """The figures in Prometheus' text format."""
+    lines: list[str] = []
+    told = ""
+    for metric, name, value, classes in samples:
+        if metric.name != told:
+            told = metric.name
+            lines.append(f"# HELP {told} {metric.text}")
+            lines.append(f"# TYPE {told} {metric.kind}")
+        if not classes:
+            lines.append(f"{name} {value:.17g}")
+            continue
+        labels = name.removeprefix(told)[1:-1]
+        before = f"{labels}," if labels else ""
+        total = 0.0
+        for bound, count in zip((*BOUNDS, None), classes, strict=True):
+            total += count
+            limit = "+Inf" if bound is None else f"{bound:g}"
+            lines.append(f'{told}_bucket{{{before}le="{limit}"}} {total:.17g}')
+        around = f"{{{labels}}}" if labels else ""
+        lines.append(f"{told}_sum{around} {value:.17g}")
+        lines.append(f"{told}_count{around} {total:.17g}")
+    return ("\n".join(lines) + "\n").encode()
+
+
+def want_samples(wanted: bool) -> None:
+    """Keep values of timings for whoever takes them (`take_samples`), or no longer."""
+    if wanted and _state.samples is None:
+        _state.samples = {}
+    elif not wanted:
+        _state.samples = None
+
+
+def take_samples() -> dict[tuple[str, Labels], tuple[list[float], int]]:
+    """Values of timings since the last time, by name and labels, and how many there were in all."""
+    if _state.samples is None:
+        return {}
+    taken, _state.samples = _state.samples, {}
+    return {key: (kept, seen[0]) for key, (kept, seen) in taken.items()}

@@ -12,7 +12,7 @@ from urllib.parse import parse_qsl
 from werkzeug.exceptions import NotFound as NoRoute
 from werkzeug.routing import RequestRedirect
 
-from forumapi import addresses, body, errors, patch, permissions, response, scopes
+from forumapi import addresses, body, errors, metrics, patch, permissions, response, scopes
 from forumapi.auth import identity as identities
 from forumapi.auth.identity import GUEST
 from forumapi.context import Context
@@ -125,7 +125,13 @@ def respond(app: App, environ: dict[str, Any]) -> Answer:
         status, headers, data = _error(ctx, error, handler, method)
     except Exception:  # noqa: BLE001 - the edge: whatever it is, the client gets an answer
         said = "Internal error"
-        logger.exception("request %s failed: %s %s", ctx.request_id, method, type(handler).__name__)
+        logger.exception(
+            "request %s failed: %s %s",
+            ctx.request_id,
+            method,
+            type(handler).__name__,
+            extra={"context": _place(ctx, method)},
+        )
         status, headers, data = _error(ctx, ApiError("Internal error"), handler, method)
     headers.append(("X-Request-Id", ctx.request_id))
     size = 0
@@ -136,7 +142,7 @@ def respond(app: App, environ: dict[str, Any]) -> Answer:
         headers.append(
             ("Server-Timing", f"db;desc={ctx.tx.statements}, cache;desc={ctx.tx.cache_trips}")
         )
-    app.log_access(ctx, method, status, size, time.perf_counter() - started, said)
+    app.answered(ctx, method, status, size, time.perf_counter() - started, said)
     line = 200 if ctx.switches.always200 and status not in (101, 206, 304) else status
     if method == "HEAD" or status == 304:
         data = b""
@@ -194,10 +200,23 @@ def _method(ctx: Context, method: str) -> str:
 def _route(app: App, ctx: Context) -> tuple[Handler, dict[str, Any]]:
     routes = app.root_routes if ctx.site.is_root else app.site_routes
     try:
-        handler, args = routes.match(ctx.path, method="GET")
+        rule, args = routes.match(ctx.path, method="GET", return_rule=True)
     except (NoRoute, RequestRedirect):
         raise NotFound("There is nothing at this address") from None
-    return handler, dict(args)
+    ctx.route = app.templates[rule.rule]
+    return rule.endpoint, dict(args)
+
+
+def _place(ctx: Context, method: str) -> dict[str, str | int]:
+    """Where a request failed, for whoever looks into it."""
+    site = getattr(ctx, "site", None)
+    return {
+        "request": ctx.request_id,
+        "method": method,
+        "route": ctx.route,
+        "site": site.id if site else 0,
+        "profile": ctx.identity.profile_id,
+    }
 
 
 # ---------------------------------------------------------------- method, caller, body, permission, function
@@ -519,6 +538,7 @@ def _finish(app: App, ctx: Context, operation: Operation, result: Result, method
         # The tag covers every byte, so an answer that was given under it is this one.
         key = (ctx.site.id, tag, 0, 0)
         kept = app.answers.get(key)
+        metrics.CACHE.add(1, "answers", "made" if kept is None else "memory")
         if kept is None:
             kept = (result.build(),)
             app.answers.add(key, kept)

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import psycopg
 
-from forumapi import fragments, itemtypes, mail, permissions, processor
+from forumapi import fragments, itemtypes, mail, metrics, permissions, processor
 from forumapi.auth import identity as identities
 from forumapi.auth.identity import GUEST, Identity
 from forumapi.db import Reader, Transaction
@@ -29,7 +29,6 @@ from forumapi.events import readers
 from forumapi.events.log import Event
 from forumapi.fragments import dumps
 from forumapi.log import logger
-from forumapi.metrics import Metrics
 from forumapi.models import journal, locate, membership, webhook_delivery
 from forumapi.models.webhook import READER
 from forumapi.models.webhook_delivery import Job
@@ -106,7 +105,6 @@ class Deliverer:
 
     def __init__(self, app: App, config: Config) -> None:
         self._app = app
-        self._metrics = Metrics(config.metrics_address, config.metrics_prefix)
         self._slots = config.webhook_slots
         self._of_one_site = max(1, self._slots // 4)
         self._wake = threading.Event()
@@ -232,7 +230,7 @@ class Deliverer:
             body = self._told(tx, site_id, job)
             if body is None:
                 webhook_delivery.drop(tx, site_id, webhook_id, job.number)
-                self._metrics.count("webhooks.dropped")
+                metrics.WEBHOOKS.add(1, "dropped")
                 return True
         finally:
             tx.end()
@@ -257,13 +255,13 @@ class Deliverer:
                 job.url, body=body, headers=headers(job, now, body), max_bytes=MOST_ANSWER
             )
         except OutboundError as error:
-            self._metrics.count("webhooks.failed")
+            metrics.WEBHOOKS.add(1, "failed")
             return Outcome(0, str(error))
-        self._metrics.timing("webhooks.answer", time.monotonic() - started)
+        metrics.WEBHOOK_SECONDS.observe(time.monotonic() - started)
         if 200 <= got.status < 300:
-            self._metrics.count("webhooks.sent")
+            metrics.WEBHOOKS.add(1, "sent")
             return Outcome(got.status, "")
-        self._metrics.count("webhooks.failed")
+        metrics.WEBHOOKS.add(1, "failed")
         return Outcome(got.status, f"It answered {got.status}")
 
     def _failed(self, site_id: int, webhook_id: int, job: Job, outcome: Outcome) -> None:
@@ -288,9 +286,9 @@ class Deliverer:
                 if found is not None:
                     self._tell(tx, site_id, webhook_id, found)
         if dead:
-            self._metrics.count("webhooks.dead", dead)
+            metrics.WEBHOOKS.add(dead, "dead")
         if why:
-            self._metrics.count("webhooks.disabled")
+            metrics.WEBHOOKS.add(1, "disabled")
 
     def _tell(
         self, tx: Transaction, site_id: int, webhook_id: int, found: webhook_delivery.Disabled

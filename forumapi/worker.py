@@ -6,13 +6,15 @@ Imported by gunicorn after gevent has patched the standard library (etc/gunicorn
 from __future__ import annotations
 
 import contextlib
+import faulthandler
 import json
 import os
+import select
 import signal
 import socket
 import sys
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
@@ -28,7 +30,7 @@ from gunicorn.glogging import Logger
 from gunicorn.http import errors
 from gunicorn.workers.ggevent import GeventWorker
 
-from forumapi import config, exchange, hold, log
+from forumapi import config, exchange, hold, log, metrics
 from forumapi.config import Config, ConfigError, Settings
 from forumapi.errors import ApiError
 from forumapi.response import Chunks, Takeover
@@ -120,11 +122,19 @@ class ForumWorker(GeventWorker):  # type: ignore[misc]
                 self._private = self.sockets[-1]
             self.wsgi = self._with_time_limit
         _check_waiting()
-        if app := getattr(self._served, "app", None):
-            app.access = log.requests()
+        log.start()
+        faulthandler.enable()
+        gevent.get_hub().print_exception = _greenlet_ended  # type: ignore[assignment, method-assign]
+        if metrics.join():
+            metrics.WORKER_STARTS.add()
+            metrics.WORKERS.set(1)
+        else:
+            log.logger.warning("the figures of this worker are missing from /metrics")
         if start := getattr(self._served, "start", None):
             start()
         self._is_loaded = True
+        if ready := getattr(self.app, "ready", None):
+            ready()
         if self._reload_due:
             self._reload()
 
@@ -172,6 +182,7 @@ class ForumWorker(GeventWorker):  # type: ignore[misc]
         finally:
             if stop := getattr(self._served, "stop", None):
                 stop()
+            log.stop()
 
     def handle_exit(self, sign: int, frame: object) -> None:
         """SIGTERM: finish what is under way, then end."""
@@ -230,7 +241,7 @@ class ForumWorker(GeventWorker):  # type: ignore[misc]
             log.logger.error("settings not reloaded in this worker: %s", error)
             return
         self._limit_s = settings.current.request_timeout_s
-        log.set_level(settings.current.log_level)
+        _log_as(settings.current, access=True)
         if apply := getattr(self._served, "apply", None):
             apply(settings.current)
 
@@ -358,11 +369,34 @@ def _check_waiting() -> None:
         )
 
 
+def _greenlet_ended(context: object, kind: Any, error: Any, trace: object) -> None:
+    """What gevent calls with an exception that ended a greenlet, in place of printing it."""
+    log.logger.critical("a greenlet ended", exc_info=error)
+
+
+def _has_ended(pid: int) -> bool:
+    """Whether a child has ended; its end is left for the usual way to be found."""
+    try:
+        return os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
+    except ChildProcessError:
+        # gevent was quicker.
+        return True
+
+
+def _log_as(current: Config, *, access: bool) -> None:
+    try:
+        log.apply(current, access=access)
+    except OSError as error:
+        log.logger.error("the log stays where it is: %s", error)
+
+
 class ForumApplication(Application):  # type: ignore[misc]
     """What the master runs: etc/gunicorn.conf.py and the settings it was started with."""
 
     def __init__(self, current: Config) -> None:
         self.settings = Settings(current)
+        # Through this, workers say that they have loaded.
+        self._loaded: int | None = None
         super().__init__(prog="forumapi serve")
 
     def load_config(self) -> None:
@@ -375,14 +409,37 @@ class ForumApplication(Application):  # type: ignore[misc]
 
         return create_app(self.settings.current)
 
+    def ready(self) -> None:
+        """This worker has loaded: tell the master, where it waits for that."""
+        if self._loaded is not None:
+            os.write(self._loaded, b"1")
+            os.close(self._loaded)
+            self._loaded = None
+
+    @contextlib.contextmanager
+    def watched(self) -> Iterator[int]:
+        """While this lasts, each new worker writes a byte to the other end of the given pipe once it has loaded."""
+        reading, self._loaded = os.pipe()
+        try:
+            yield reading
+        finally:
+            os.close(reading)
+            if self._loaded is not None:
+                os.close(self._loaded)
+            self._loaded = None
+
 
 class ForumMaster(Arbiter):  # type: ignore[misc]
-    """gunicorn's master. SIGHUP applies settings in place, in every worker, without closing a connection.
+    """gunicorn's master. SIGHUP applies settings in place, or with new workers, without losing a request.
 
     Under `forumapi hold` it takes over listening sockets, and ends when SIGUSR2 says that another has its place.
     """
 
+    # How long new workers may take to load.
+    LOAD_S: Final = 30.0
+
     _has_successor = False
+    _told_to_stop: frozenset[int] | set[int] = frozenset()
 
     def start(self) -> None:
         """Take the sockets that are held for us, else open our own."""
@@ -417,16 +474,81 @@ class ForumMaster(Arbiter):  # type: ignore[misc]
 
     def handle_hup(self) -> None:
         """Read the settings again; a bad file changes nothing, and what needs a restart is named."""
+        if self._has_successor:
+            # It has read them.
+            return
+        before = self.app.settings.current
         try:
-            changes = self.app.settings.reload()
+            changes = self.app.settings.reload(replaces=True)
         except ConfigError as error:
             log.logger.error("settings not reloaded, the old ones stay: %s", error)
             return
-        log.set_level(self.app.settings.current.log_level)
-        log.logger.info("settings reloaded: %s", ", ".join(changes.applied) or "nothing changed")
+        current = self.app.settings.current
+        if changes.replaced:
+            names = ", ".join(changes.replaced)
+            if not self._replace_workers():
+                self.app.settings.current = before
+                log.logger.error(
+                    "settings not reloaded, the old ones stay: no worker starts with the new %s",
+                    names,
+                )
+                return
+            log.logger.info("settings reloaded, with new workers: %s", names)
+        _log_as(current, access=False)
+        if changes.applied or not changes.replaced:
+            log.logger.info(
+                "settings reloaded: %s", ", ".join(changes.applied) or "nothing changed"
+            )
         if changes.needs_restart:
             log.logger.warning("these wait for a restart: %s", ", ".join(changes.needs_restart))
-        self.kill_workers(signal.SIGHUP)
+        if not changes.replaced:
+            self.kill_workers(signal.SIGHUP)
+
+    def _replace_workers(self) -> bool:
+        """Start new workers, and stop the old ones once the new ones serve; False, and no change, if one does not."""
+        old_cfg = self.app.cfg
+        old = dict(self.WORKERS)
+        try:
+            self.app.reload()
+        except (SystemExit, ConfigError, OSError):
+            self.app.cfg = old_cfg
+            return False
+        # Where we listen stays, whatever the file says now.
+        self.app.cfg.set("bind", old_cfg.settings["bind"].get())
+        self.setup(self.app)
+        with self.app.watched() as loaded:
+            new = [self.spawn_worker() for _ in range(self.cfg.workers)]
+            if not self._have_loaded(new, loaded):
+                for pid in new:
+                    # Forgotten first: a worker that does not boot would end the master.
+                    self.WORKERS.pop(pid, None)
+                    with contextlib.suppress(ProcessLookupError):
+                        os.kill(pid, signal.SIGKILL)
+                self.app.cfg = old_cfg
+                self.setup(self.app)
+                return False
+        for pid in old:
+            self.kill_worker(pid, signal.SIGTERM)
+        return True
+
+    def kill_worker(self, pid: int, sig: int) -> None:
+        """Send a signal to a worker; TERM once, since another one could hit it where it ends already."""
+        if sig == signal.SIGTERM:
+            if pid in self._told_to_stop:
+                return
+            self._told_to_stop = {one for one in self._told_to_stop if one in self.WORKERS} | {pid}
+        super().kill_worker(pid, sig)
+
+    def _have_loaded(self, pids: list[int], loaded: int) -> bool:
+        """Wait until as many workers have said so; False when one of them has ended, or the time is up."""
+        until = time.monotonic() + self.LOAD_S
+        missing = len(pids)
+        while missing and time.monotonic() < until:
+            if select.select([loaded], [], [], 0.1)[0]:
+                missing -= len(os.read(loaded, missing))
+            if any(_has_ended(pid) for pid in pids):
+                return False
+        return not missing
 
     def spawn_worker(self) -> int:
         """Start one worker. HUP is held back until it has a handler: without one it would end the worker."""

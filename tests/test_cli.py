@@ -95,7 +95,8 @@ def test_config_set_writes_and_says_what_it_takes(forumapi):
     code, out, _ = forumapi("config", "set", "token_days", "30")
     assert (code, "SIGHUP" in out) == (0, True)
     assert forumapi("config", "get", "token_days")[1] == "30\n"
-    assert "next start" in forumapi("config", "set", "workers", "3")[1]
+    assert "no request is lost" in forumapi("config", "set", "workers", "3")[1]
+    assert "next start" in forumapi("config", "set", "listen", "127.0.0.1:81")[1]
     assert forumapi("config", "set", "token_days", "-1")[0] == 1
     assert "goes before it" in forumapi("config", "set", "data_dir", "/srv")[1]
 

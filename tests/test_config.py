@@ -122,6 +122,14 @@ def test_an_empty_list_is_written_as_nothing(file):
         ("platform_domain = 'Forum.Example'", "platform_domain must be a host name in lower case"),
         ("short_link_url = 'https://x/go/'", "short_link_url must be empty or an http(s) address"),
         ("operator_email = 'x'", "operator_email must be empty or an e-mail address"),
+        ("access_log_format = '{status} {token}'", "access_log_format may name only time, pid,"),
+        ("access_log_format = '{status'", "access_log_format is no format:"),
+        ("access_log_format = '{error.__class__}'", "access_log_format may name only"),
+        ("access_log_format = '{status:.1q}'", "access_log_format is no format:"),
+        ("log_target = 'syslog://x'", "log_target must be stderr, stdout, a file, or udp://"),
+        ("log_target = 'udp://x'", "log_target must be stderr, stdout, a file, or udp://"),
+        ("riemann_url = 'http://x:1'", "riemann_url must be empty or look like udp://host:port"),
+        ("sentry_dsn = 'https://sentry.example/1'", "sentry_dsn must be empty or look like https"),
         ("workers = ", "line 1"),
     ],
 )
@@ -150,12 +158,21 @@ def test_a_file_that_is_not_there_is_an_error(tmp_path):
 
 def test_changes_are_split_into_what_applies_at_once_and_what_waits_for_a_restart():
     old = Config()
-    new = dataclasses.replace(old, guest_cache_seconds=0, listen="0.0.0.0:80", token_days=1)
+    new = dataclasses.replace(
+        old, guest_cache_seconds=0, listen="0.0.0.0:80", token_days=1, memory_cache_mb=8
+    )
 
     changes = config.diff(old, new)
 
     assert changes.applied == ["guest_cache_seconds", "token_days"]
+    assert changes.replaced == ["memory_cache_mb"]
     assert changes.needs_restart == ["listen"]
+
+
+def test_only_where_it_listens_and_keeps_its_data_needs_a_restart():
+    fixed = {name for name in config.SETTINGS if config.effect(name) == "restart"}
+
+    assert fixed == {"environment", "listen", "private_listen", "data_dir"}
 
 
 def test_a_reload_applies_what_it_may_and_names_the_rest(file):
@@ -166,7 +183,18 @@ def test_a_reload_applies_what_it_may_and_names_the_rest(file):
 
     assert settings.current.token_days == 20
     assert settings.current.workers == 1
-    assert changes == (["token_days"], ["workers"])
+    assert changes == (["token_days"], ["workers"], [])
+
+
+def test_who_replaces_the_processes_has_what_new_ones_will_have(file):
+    settings = Settings(load(file, "workers = 1\ntoken_days = 10\nlisten = '127.0.0.1:1'\n"), {})
+    file.write_text("workers = 2\ntoken_days = 20\nlisten = '127.0.0.1:2'\n")
+
+    changes = settings.reload(replaces=True)
+
+    assert changes == (["token_days"], ["workers"], ["listen"])
+    assert (settings.current.token_days, settings.current.workers) == (20, 2)
+    assert settings.current.listen == "127.0.0.1:1"
 
 
 @pytest.mark.parametrize("text", ["token_days = 'x'", "tokendays = 1", "token_days = ", "\xff"])
@@ -217,7 +245,7 @@ def test_secrets_are_not_shown():
 
 def test_whatever_sounds_secret_is_marked_secret():
     for name, setting in config.SETTINGS.items():
-        if re.search(r"(secret|_key|password|smtp_url|database.*_url)", name):
+        if re.search(r"(secret|_key|password|smtp_url|database.*_url|dsn)", name):
             assert setting.metadata["secret"] or name == "aws_access_key", name
 
 

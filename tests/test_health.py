@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import http.client
 import json
+import os
 import signal
 import time
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import pytest
+from prometheus_client.parser import text_string_to_metric_families
 
 from forumapi.health import SILENCE_S, Check
-from tests.factories import Site
+from tests.factories import Factory, Site
 from tests.fixtures import PLATFORM_DOMAIN, Server, free_port, start_server
 
 
@@ -145,3 +147,105 @@ def test_a_stopping_worker_is_not_ready_but_still_serves(
         assert web.process.wait(15) == 0
     finally:
         web.stop()
+
+
+# ---------------------------------------------------------------- figures
+
+
+Figures = dict[tuple[str, tuple[tuple[str, str], ...]], float]
+
+
+def scrape(address: tuple[str, int]) -> Figures:
+    """The figures as Prometheus reads them."""
+    connection = http.client.HTTPConnection(*address, timeout=10)
+    try:
+        connection.request("GET", "/metrics")
+        answer = connection.getresponse()
+        text = answer.read().decode()
+        assert answer.status == 200
+        assert answer.headers["Content-Type"] == "text/plain; version=0.0.4; charset=utf-8"
+    finally:
+        connection.close()
+    return {
+        (sample.name, tuple(sorted(sample.labels.items()))): sample.value
+        for family in text_string_to_metric_families(text)
+        for sample in family.samples
+    }
+
+
+@pytest.fixture(scope="module")
+def pair(
+    database_url: str, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[tuple[Server, tuple[str, int]]]:
+    """A web process with two workers, and its private address."""
+    private = "127.0.0.1", free_port()
+    started = start_server(
+        database_url,
+        tmp_path_factory.mktemp("pair"),
+        private_listen=f"{private[0]}:{private[1]}",
+        workers="2",
+    )
+    yield started, private
+    started.stop()
+
+
+def requests_of(found: Figures, route: str) -> float:
+    """How many requests there were for a route."""
+    return sum(
+        value
+        for (name, labels), value in found.items()
+        if name == "forumapi_requests_total" and ("route", route) in labels
+    )
+
+
+def pids(private: tuple[str, int], count: int) -> set[int]:
+    """The processes of `count` workers, each of which takes connections."""
+    found: set[int] = set()
+    until = time.monotonic() + 30
+    while len(found) < count:
+        found.add(ask(private, "/api/v1/version").data["pid"])
+        assert time.monotonic() < until
+    return found
+
+
+def test_figures_are_told_on_the_private_address_alone(pair: Any) -> None:
+    web, private = pair
+
+    assert ask(web.address, "/metrics").status == 404
+    assert ("forumapi_database_up", ()) in scrape(private)
+
+
+def test_the_figures_are_those_of_all_workers_and_outlive_them(pair: Any) -> None:
+    web, private = pair
+    first = pids(private, 2)
+    before = requests_of(scrape(private), "/api/v1/whoami")
+    for _ in range(40):
+        # A connection each: either worker may get it.
+        web.api().get("/api/v1/whoami")
+
+    assert {requests_of(scrape(private), "/api/v1/whoami") for _ in range(10)} == {before + 40}
+    victim = first.pop()
+    os.kill(victim, signal.SIGKILL)
+    until = time.monotonic() + 20
+    while victim in (now := pids(private, 2)) or len(now) < 2:
+        assert time.monotonic() < until
+    assert requests_of(scrape(private), "/api/v1/whoami") == before + 40
+    assert scrape(private)["forumapi_worker_starts_total", ()] == 3
+
+
+def test_the_figures_of_the_platform_are_there(pair: Any, make: Factory, bikes: Site) -> None:
+    web, private = pair
+    conversation = make.conversation(bikes)
+    body = {"itemType": "conversation", "itemId": conversation.id, "markdown": "Counted"}
+    assert web.api().post("/api/v1/comments", body, site=bikes, by=bikes.member).status == 302
+    found = scrape(private)
+
+    assert found["forumapi_writes_total", (("action", "created"), ("item", "comment"))] == 1
+    assert found["forumapi_database_up", ()] == 1
+    assert found["forumapi_workers", ()] == 2
+    for name in ("mail", "webhooks"):
+        assert ("forumapi_outbox", (("outbox", name), ("state", "queued"))) in found
+    assert ("forumapi_events_unnumbered", ()) in found
+    named = {name for name, _ in found}
+    assert {"forumapi_query_calls_total", "forumapi_worker_memory_bytes"} <= named
+    assert found["forumapi_worker_memory_bytes", ()] > 50_000_000

@@ -13,10 +13,10 @@ ROWS = {
     4: "routes handlers openapi reference app health webhooks",
     3: "processor handler context body csv_body response upload realtime.socket",
     2: "node realtime models auth events geocoders updates permissions patch thumbnails mail bounces outbound migrate"
-    " embedded",
+    " embedded figures",
     1: "db cache fragments paging storage smtp images content ratelimit realtime.hub realtime.cursor"
-    " realtime.websocket",
-    0: "errors itemtypes config links log metrics addresses schemas scopes pages filetypes offload",
+    " realtime.websocket reporting",
+    0: "errors itemtypes config links log metrics crashes addresses schemas scopes pages filetypes offload",
 }
 # A row may look up only here, each for its reason.
 UP = {

@@ -16,7 +16,8 @@ from pathlib import Path
 import pytest
 
 from forumapi import config
-from tests.fixtures import PROJECT, Server, start_server
+from tests import services
+from tests.fixtures import PROJECT, Server, free_port, start_server
 
 pytestmark = pytest.mark.slow
 
@@ -57,10 +58,47 @@ def get(web: Server, path: str = "/api/v1/site") -> int:
 
 def wait_for(web: Server, text: str, count: int = 1) -> None:
     """Until the log says it."""
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 30
     while web.log.read_text().count(text) < count:
         assert time.monotonic() < deadline, f"{text!r} is not in the log:\n{web.log.read_text()}"
         time.sleep(0.05)
+
+
+class Load:
+    """Some clients that ask one thing after the other while this lasts."""
+
+    def __init__(self, web: Server, clients: int = 4) -> None:
+        self._web = web
+        self._ends = threading.Event()
+        self._threads = [threading.Thread(target=self._ask) for _ in range(clients)]
+        self.failures: list[str] = []
+        self.answered = 0
+
+    def _ask(self) -> None:
+        connection = http.client.HTTPConnection(*self._web.address, timeout=20)
+        while not self._ends.is_set():
+            try:
+                connection.request("GET", "/api/v1/site", headers={"Host": "forum.test"})
+                answer = connection.getresponse()
+                answer.read()
+                self.answered += 1
+                if answer.status != 200:
+                    self.failures.append(str(answer.status))
+            except (OSError, http.client.HTTPException) as error:
+                self.failures.append(repr(error))
+                connection.close()
+            self._ends.wait(0.01)
+        connection.close()
+
+    def __enter__(self) -> Load:
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._ends.set()
+        for thread in self._threads:
+            thread.join(20)
 
 
 HEAD = b"GET /api/v1/site HTTP/1.1\r\nHost: forum.test\r\n"
@@ -103,12 +141,12 @@ def test_sighup_applies_settings_in_every_worker_without_closing_a_connection(we
     kept.request("GET", "/api/v1/site", headers={"Host": "forum.test"})
     kept.getresponse().read()
     workers = _workers(web)
-    file.write_text(file.read_text() + "guest_cache_seconds = 77\nworker_connections = 55\n")
+    file.write_text(file.read_text() + "guest_cache_seconds = 77\nprivate_listen = '[::1]:9'\n")
 
     os.kill(web.pid, signal.SIGHUP)
 
     wait_for(web, "settings reloaded: guest_cache_seconds")
-    wait_for(web, "these wait for a restart: worker_connections")
+    wait_for(web, "these wait for a restart: private_listen")
     deadline = time.monotonic() + 5
     seen: list[str | None] = []
     while seen[-8:] != ["public, max-age=77"] * 8 and time.monotonic() < deadline:
@@ -117,6 +155,61 @@ def test_sighup_applies_settings_in_every_worker_without_closing_a_connection(we
     kept.request("GET", "/api/v1/site", headers={"Host": "forum.test"})
     assert kept.getresponse().status == 200
     assert _workers(web) == workers
+
+
+def test_sighup_replaces_the_workers_where_a_setting_needs_it_and_loses_no_request(web, file):
+    workers = _workers(web)
+    with Load(web) as load:
+        file.write_text(file.read_text() + "memory_cache_mb = 9\nworkers = 3\n")
+        os.kill(web.pid, signal.SIGHUP)
+        wait_for(web, "settings reloaded, with new workers: memory_cache_mb")
+        deadline = time.monotonic() + 30
+        while set(_workers(web)) & set(workers):
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+
+    assert load.failures == [], web.log.read_text()
+    assert load.answered > 20
+    # How many there are comes from the environment here, which goes before the file.
+    assert len(_workers(web)) == 2
+
+
+def test_new_workers_that_do_not_start_leave_the_old_ones_at_work(database_url, tmp_path):
+    file = tmp_path / "forumapi.toml"
+    port = free_port()
+    file.write_text(
+        f"listen = '127.0.0.1:{port}'\ndata_dir = '{tmp_path}'\nworkers = 1\n"
+        f"platform_domain = 'forum.test'\ndatabase_url = '{database_url}'\n"
+    )
+    log = tmp_path / "web.log"
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("FORUMAPI_")}
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "forumapi", "--config", str(file), "serve"],
+            cwd=PROJECT,
+            env=kept,
+            stdout=output,
+            stderr=output,
+            preexec_fn=services.end_with_parent,  # noqa: PLW1509
+        )
+    web = Server(process, ("127.0.0.1", port), log)
+    try:
+        wait_for(web, "files are kept")
+        workers = _workers(web)
+        with Load(web) as load:
+            good = file.read_text()
+            file.write_text(good.replace(database_url, "postgresql://nobody@127.0.0.1:1/none"))
+            os.kill(web.pid, signal.SIGHUP)
+            wait_for(web, "the old ones stay: no worker starts with the new database_url")
+            file.write_text(good + "token_days = 7\n")
+            os.kill(web.pid, signal.SIGHUP)
+            wait_for(web, "settings reloaded: token_days")
+        assert load.failures == [], log.read_text()
+        assert workers[0] in _workers(web)
+        assert len(_workers(web)) == 1
+    finally:
+        web.stop()
+    assert process.returncode == 0
 
 
 def test_a_bad_file_is_refused_and_everything_goes_on(web, file):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from forumapi import itemtypes
+from forumapi import itemtypes, metrics
 from forumapi.auth import second_factor, spam
 from forumapi.db import Database, Reader
 from forumapi.errors import Forbidden, Unauthorized
@@ -72,6 +72,7 @@ def complete(
         )
         if counted is not None:
             counted.statements += tx.statements
+    metrics.SIGN_INS.add()
     return secret
 
 

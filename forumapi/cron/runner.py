@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import contextlib
 import datetime
+import os
 import signal
+import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -18,12 +20,13 @@ from typing import Final
 import psycopg
 from croniter import croniter
 
+from forumapi import log, metrics
 from forumapi.config import Config, ConfigError, Settings
 from forumapi.cron.schedule import JOBS, Job
 from forumapi.db import Database, Query
 from forumapi.errors import ApiError
-from forumapi.log import logger, set_level
-from forumapi.metrics import Metrics
+from forumapi.log import logger
+from forumapi.reporting import Reporter
 
 # One number for every node of every release.
 LEADER: Final = 7_205_159_403_792_794
@@ -136,8 +139,6 @@ class Runner:
         self._database = Database(url, size=1, prepare=False, timeout_ms=JOB_LIMIT_S * 1000)
         self._stop = threading.Event()
         self._due: dict[str, datetime.datetime] = {}
-        current = settings.current
-        self._metrics = Metrics(current.metrics_address, current.metrics_prefix)
 
     def stop(self) -> None:
         """End after the job that runs now; called from a signal handler."""
@@ -201,12 +202,13 @@ class Runner:
             detail = self.attempt(job, due)
         except Exception as error:  # noqa: BLE001 - one job must never stop the others (P-64)
             logger.exception("cron: %s failed", job.name)
-            self._metrics.count(f"cron.{job.name}.failed")
+            metrics.CRON_RUNS.add(1, job.name, "failed")
             self._mark_failed(job, due, error)
             return ""
         if detail:
             took = time.monotonic() - started
-            self._metrics.timing(f"cron.{job.name}", took)
+            metrics.CRON_SECONDS.observe(took, job.name)
+            metrics.CRON_RUNS.add(1, job.name, "done")
             logger.info("cron: %s: %s (%.2f s)", job.name, detail, took)
         return detail
 
@@ -230,32 +232,53 @@ class Runner:
 
 
 def run(config: Config) -> None:
-    """The cron process: until SIGTERM or SIGINT; SIGHUP reads the settings again."""
+    """The cron process: until SIGTERM or SIGINT. SIGHUP reads the settings again; it begins anew where they need it."""
     settings = Settings(config)
     runner = Runner(config.direct_url, settings)
+    begins_anew = threading.Event()
+
+    def reload() -> None:
+        if _reload(settings):
+            begins_anew.set()
+            runner.stop()
 
     def hang_up(sign: int, frame: object) -> None:
         # Off the signal handler: it may have interrupted anything.
-        threading.Thread(target=_reload, args=[settings]).start()
+        threading.Thread(target=reload).start()
 
     for sign in (signal.SIGTERM, signal.SIGINT):
         signal.signal(sign, lambda sign, frame: runner.stop())
     signal.signal(signal.SIGHUP, hang_up)
+    signal.signal(signal.SIGUSR1, lambda sign, frame: log.reopen())
+    log.start()
+    reporter = Reporter(lambda: settings.current)
+    reporter.start()
     logger.info("cron: started with %d jobs", len(JOBS))
     runner.run()
-    logger.info("cron: stopped")
+    reporter.stop()
+    logger.info("cron: %s", "begins anew" if begins_anew.is_set() else "stopped")
+    log.stop()
+    if begins_anew.is_set():
+        # The same process id: whoever supervises us notices nothing.
+        os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])
 
 
-def _reload(settings: Settings) -> None:
+def _reload(settings: Settings) -> bool:
+    """Read the settings again; True when this process has to begin anew for what has changed."""
     try:
         changes = settings.reload()
+        log.apply(settings.current, access=False)
     except ConfigError as error:
         logger.error("settings not reloaded, the old ones stay: %s", error)
-        return
-    set_level(settings.current.log_level)
+        return False
+    except OSError as error:
+        logger.error("the log stays where it is: %s", error)
     logger.info("settings reloaded: %s", ", ".join(changes.applied) or "nothing changed")
+    if changes.replaced:
+        logger.info("with a new process: %s", ", ".join(changes.replaced))
     if changes.needs_restart:
         logger.warning("these wait for a restart: %s", ", ".join(changes.needs_restart))
+    return bool(changes.replaced)
 
 
 def run_once(url: str, config: Config, name: str) -> str:

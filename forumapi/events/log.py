@@ -21,7 +21,8 @@ NUMBERED: Final = b"forumapi_numbered"
 # from a copy into another server may count its transactions from a lower number: then every event is looked up.
 _LAST: Final = "SELECT q.snapshot FROM event_sequencer q"
 _RESTORED: Final = f"pg_snapshot_xmax(pg_current_snapshot()) < pg_snapshot_xmax(({_LAST}))"
-_FRESH: Final = f"""
+# What nobody has numbered yet.
+FRESH: Final = f"""
                e.xid >= (SELECT pg_snapshot_xmin(q.snapshot) FROM event_sequencer q)
            AND NOT pg_visible_in_snapshot(e.xid, ({_LAST}))"""
 _MISSING: Final = """
@@ -30,7 +31,7 @@ _MISSING: Final = """
 
 PENDING = Query(
     "events.pending",
-    f"SELECT {_RESTORED}, EXISTS (SELECT 1 FROM event_log e WHERE {_FRESH})",
+    f"SELECT {_RESTORED}, EXISTS (SELECT 1 FROM event_log e WHERE {FRESH})",
 )
 
 # One sequencer at a time, and the next statement sees all that the one before has numbered.
@@ -58,7 +59,7 @@ _NUMBER: Final = """
     moved AS (
         UPDATE event_sequencer q SET snapshot = pg_current_snapshot())
     SELECT count(*)::int FROM fresh"""
-NUMBER = Query("events.number", _NUMBER.format(which=_FRESH))
+NUMBER = Query("events.number", _NUMBER.format(which=FRESH))
 NUMBER_MISSING = Query("events.number_missing", _NUMBER.format(which=_MISSING))
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import NamedTuple
 
+from forumapi import metrics
 from forumapi.cache import Cache, Key
 from forumapi.db import Reader
 from forumapi.fragments import Fragment
@@ -53,6 +54,7 @@ class Documents:
                     missing[key] = (kind, id)
                 else:
                     found[id] = fragment
+        metrics.CACHE.add(sum(map(len, result.values())), "documents", "memory")
         if missing:
             self._fetch_missing(tx, site_id, missing, result)
         return result
@@ -69,6 +71,8 @@ class Documents:
         for key, fragment in shared.items():
             kind, id = missing.pop(key)
             result[kind][id] = fragment
+        metrics.CACHE.add(len(shared), "documents", "memcached")
+        metrics.CACHE.add(len(missing), "documents", "database")
         by_kind: dict[Kind, list[int]] = {}
         for kind, id in missing.values():
             by_kind.setdefault(kind, []).append(id)

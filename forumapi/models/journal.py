@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final, NamedTuple
 
+from forumapi import itemtypes, metrics
 from forumapi.db import Query, Transaction
 
 CREATED: Final = "created"
@@ -86,6 +87,13 @@ def record(
         microcosm_id=microcosm_id or None,
         action=_ACTIONS[kind] if audit else None,
     )
+    count(tx, kind, item_type)
+
+
+def count(tx: Transaction, kind: str, item_type: int, by: int = 1) -> None:
+    """Count it among the figures once it is durable; for writes that leave their event by themselves."""
+    name = itemtypes.name_of(item_type)
+    tx.after_commit(lambda: metrics.WRITES.add(by, name, kind))
 
 
 def record_many(
@@ -121,3 +129,4 @@ def record_many(
             action=_ACTIONS[kind],
             detail='{"import": true}' if is_import else None,
         )
+        count(tx, kind, item_type, len(ids))

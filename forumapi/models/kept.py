@@ -15,6 +15,7 @@ import marshal
 import time
 from typing import Any, Final, Generic, TypeVar
 
+from forumapi import metrics
 from forumapi.db import Query, Reader
 
 # The snapshot of a statement, as a column of it.
@@ -85,8 +86,10 @@ class Pages:
         if found is None:
             found = self._old.get(key)
             if found is None:
+                metrics.CACHE.add(1, "pages", "database")
                 return None
             self.keep(key, found)
+        metrics.CACHE.add(1, "pages", "memory")
         return found if found.may_be_asked else None
 
     def keep(self, key: Any, kept: Kept[Any]) -> None:

@@ -271,6 +271,7 @@ def insert(
         links=sorted(set(rendered.link_ids)),
         ip=ip or None,
     )
+    journal.count(tx, journal.CREATED, itemtypes.COMMENT)
     _count_author(tx, site_id, place, me, 1, read_at=created)
     return Created(id, True)
 

@@ -188,6 +188,11 @@ class Live:
         self._listener.stop()
         self._threads = []
 
+    @property
+    def connections(self) -> int:
+        """How many sockets this process holds."""
+        return self._count.total()
+
     def say_goodbye(self) -> None:
         """This process stops: every client is told, with the time within which to come back."""
         self.is_stopping = True

@@ -1,0 +1,368 @@
+"""Exceptions that nobody expected: told whole, recognised again, without secrets; and on their way to Sentry.
+
+A crash has a fingerprint of where it came from: kinds of exceptions, modules and functions, but no line numbers, no
+messages and no values. So the same fault has the same fingerprint after the lines around it moved, and for whichever
+id it struck.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import linecache
+import os
+import queue
+import re
+import socket
+import threading
+import time
+import traceback
+import uuid
+from collections.abc import Mapping
+from types import TracebackType
+from typing import Any, Final, NamedTuple
+from urllib.parse import urlsplit
+
+from forumapi import __version__
+
+_PACKAGE: Final = "forumapi"
+
+# ---------------------------------------------------------------- what is never told
+
+_SECRETS: Final[tuple[tuple[re.Pattern[str], str], ...]] = (
+    # What stands in a row of the database is somebody's.
+    (re.compile(r"(Failing row contains ).*", re.DOTALL), r"\1[row]"),
+    (re.compile(r"(Key \([^)]*\)=)\(.*?\)( already| is )"), r"\1[row]\2"),
+    (re.compile(r"(?i)\b(bearer|basic)\s+[A-Za-z0-9._~+/=-]{4,}"), r"\1 [secret]"),
+    (re.compile(r"(?i)\b((?:set-)?cookie['\"]?\s*[:=]\s*).*"), r"\1[secret]"),
+    # user:password@ of an address
+    (re.compile(r"(\b[a-z][a-z0-9+.-]*://)[^\s/@'\"]+@"), r"\1[secret]@"),
+    # name=value, "name": "value", with a name that says so; signed links have several of these
+    (
+        re.compile(
+            r"(?i)\b((?:[a-z0-9]{1,30}[-_]){0,5}"
+            r"(?:passw(?:or)?d|secret|token|code|signature|sig|credential|api[-_]?key|assertion|ticket|otp)"
+            r"['\"]?\s*[=:]\s*['\"]?)[^\s'\"&,;)}\]]+"
+        ),
+        r"\1[secret]",
+    ),
+    # What is long and has letters and digits was drawn by lot.
+    (re.compile(r"\b(?=[A-Za-z]*\d)(?=\d*[A-Za-z])[A-Za-z0-9]{32,}"), "[secret]"),
+    (
+        re.compile(
+            r"\b(?=[a-z0-9_-]{0,99}[A-Z])(?=[A-Z0-9_-]{0,99}[a-z])(?=[A-Za-z_-]{0,99}\d)[A-Za-z0-9_-]{24,}(?:\.[A-Za-z0-9_-]{8,})*"
+        ),
+        "[secret]",
+    ),
+)
+_EMAIL: Final = re.compile(r"[A-Za-z0-9._%+'-]+@(?:[A-Za-z0-9-]+\.)+[A-Za-z]{2,}")
+
+
+def without_secrets(text: str) -> str:
+    """The text with whatever looks like a token, a code, a cookie, a password or a signature replaced."""
+    for pattern, instead in _SECRETS:
+        text = pattern.sub(instead, text)
+    return text
+
+
+def scrubbed(text: str) -> str:
+    """The text without secrets and without e-mail addresses."""
+    return _EMAIL.sub("[email]", without_secrets(text))
+
+
+# ---------------------------------------------------------------- what is told
+
+
+class Frame(NamedTuple):
+    """A place in the code: where an exception passed."""
+
+    module: str
+    function: str
+    file: str
+    line: int
+    source: str
+
+    @property
+    def is_ours(self) -> bool:
+        """True in the engine's own code."""
+        return self.module.partition(".")[0] == _PACKAGE
+
+
+class Link(NamedTuple):
+    """One exception of a chain: its kind, its scrubbed message, and the places it passed, outermost first."""
+
+    kind: str
+    module: str
+    message: str
+    frames: tuple[Frame, ...]
+
+
+class Crash(NamedTuple):
+    """An exception with those that caused it, the first one first."""
+
+    fingerprint: str
+    links: tuple[Link, ...]
+
+    @property
+    def text(self) -> str:
+        """All of it as lines, as Python shows it."""
+        parts = []
+        for link in self.links:
+            parts.append("Traceback (most recent call last):\n")
+            for frame in link.frames:
+                parts.append(f'  File "{frame.file}", line {frame.line}, in {frame.function}\n')
+                if frame.source:
+                    parts.append(f"    {frame.source}\n")
+            name = link.kind if link.module == "builtins" else f"{link.module}.{link.kind}"
+            parts.append(f"{name}: {link.message}\n" if link.message else f"{name}\n")
+            parts.append("\nand then:\n\n")
+        return "".join(parts[:-1]).rstrip()
+
+
+# More of the same recursion says nothing new.
+_MOST_FRAMES: Final = 200
+_MOST_LINKS: Final = 20
+
+
+def describe(error: BaseException) -> Crash:
+    """All there is to say of an exception."""
+    links: list[Link] = []
+    seen: set[int] = set()
+    _follow(error, links, seen)
+    return Crash(_fingerprint(links), tuple(links))
+
+
+def _follow(error: BaseException, links: list[Link], seen: set[int]) -> None:
+    if id(error) in seen or len(links) >= _MOST_LINKS:
+        return
+    seen.add(id(error))
+    before = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
+    if before is not None:
+        _follow(before, links, seen)
+    if isinstance(error, BaseExceptionGroup):
+        for part in error.exceptions:
+            _follow(part, links, seen)
+    kind = type(error)
+    try:
+        message = scrubbed(str(error))
+    except Exception as worse:  # noqa: BLE001 - an exception that can't be shown is one more fault, not two
+        message = f"(its message can't be shown: {type(worse).__name__})"
+    links.append(Link(kind.__qualname__, kind.__module__, message, _frames(error.__traceback__)))
+
+
+def _frames(trace: TracebackType | None) -> tuple[Frame, ...]:
+    found: list[Frame] = []
+    for frame, number in traceback.walk_tb(trace):
+        code = frame.f_code
+        name = str(frame.f_globals.get("__name__", ""))
+        found.append(Frame(name, code.co_qualname, code.co_filename, number, ""))
+    if len(found) > _MOST_FRAMES:
+        half = _MOST_FRAMES // 2
+        found = found[:half] + found[-half:]
+    return tuple(
+        one._replace(source=linecache.getline(one.file, one.line).strip()) for one in found
+    )
+
+
+def _fingerprint(links: list[Link]) -> str:
+    parts: list[str] = []
+    for link in links:
+        parts.append(f"{link.module}.{link.kind}")
+        ours = [frame for frame in link.frames if frame.is_ours]
+        for frame in ours or link.frames:
+            place = f"{frame.module}:{frame.function}"
+            if parts[-1] != place:
+                # However deep a recursion went, it is the same one.
+                parts.append(place)
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
+
+
+class Gate:
+    """Lets the same crash through once in `every_s`, and `most` crashes in that time in all."""
+
+    def __init__(self, every_s: float = 60.0, most: int = 30) -> None:
+        self._every_s = every_s
+        self._most = most
+        self._seen: dict[str, tuple[float, int]] = {}
+        self._began = float("-inf")
+        self._passed = 0
+
+    def admit(self, fingerprint: str) -> int | None:
+        """How often it was held back since it passed last; None when it is held back now."""
+        now = time.monotonic()
+        if now - self._began > self._every_s:
+            self._began, self._passed = now, 0
+            self._seen = {
+                one: (at, held)
+                for one, (at, held) in self._seen.items()
+                if held or now - at < self._every_s
+            }
+        at, held = self._seen.get(fingerprint, (float("-inf"), 0))
+        if now - at < self._every_s or self._passed >= self._most:
+            if len(self._seen) < 1_000:
+                self._seen[fingerprint] = (at, held + 1)
+            return None
+        self._passed += 1
+        self._seen[fingerprint] = (now, 0)
+        return held
+
+
+# ---------------------------------------------------------------- Sentry
+
+
+def dsn_rule(value: str) -> str | None:
+    """What is wrong with a Sentry address, or None: `https://key@host/project`."""
+    if not value:
+        return None
+    parts = urlsplit(value)
+    has_project = parts.path.rpartition("/")[2].isdigit()
+    if parts.scheme in ("http", "https") and parts.hostname and parts.username and has_project:
+        return None
+    return "must be empty or look like https://key@host/project number"
+
+
+class Sentry:
+    """Sends crashes to a Sentry-compatible address, from a thread of its own that the first crash starts.
+
+    Whoever crashes never waits: what comes while `waiting` others wait is dropped, and what can't be sent is too.
+    """
+
+    TIMEOUT_S: Final = 5.0
+    WAITING: Final = 20
+
+    def __init__(self, dsn: str, *, environment: str = "") -> None:
+        parts = urlsplit(dsn)
+        self.dsn = dsn
+        self._is_tls = parts.scheme == "https"
+        self._host = parts.hostname or ""
+        self._port = parts.port
+        path, _, project = parts.path.rpartition("/")
+        self._path = f"{path}/api/{project}/envelope/"
+        self._key = parts.username or ""
+        self._environment = environment
+        self._gate = Gate()
+        self._queue: queue.Queue[bytes] = queue.Queue(self.WAITING)
+        self._owner = 0
+        self._not_before = 0.0
+        self.dropped = 0
+
+    def take(self, crash: Crash, level: str, context: Mapping[str, Any]) -> None:
+        """Send this crash soon, unless it was sent a moment ago."""
+        held = self._gate.admit(crash.fingerprint)
+        if held is None:
+            return
+        if self._owner != os.getpid():
+            # The first one, or the first after a fork.
+            self._owner = os.getpid()
+            self._queue = queue.Queue(self.WAITING)
+            threading.Thread(target=self._run, name="sentry", daemon=True).start()
+        try:
+            self._queue.put_nowait(self._envelope(crash, level, context, held))
+        except queue.Full:
+            self.dropped += 1
+
+    def flush(self, timeout_s: float) -> None:
+        """Wait until all is sent, for that long at most."""
+        until = time.monotonic() + timeout_s
+        while (
+            self._owner == os.getpid() and self._queue.unfinished_tasks and time.monotonic() < until
+        ):
+            time.sleep(0.02)
+
+    def _run(self) -> None:
+        import http.client
+
+        while True:
+            envelope = self._queue.get()
+            try:
+                if time.monotonic() >= self._not_before:
+                    self._post(envelope)
+                else:
+                    self.dropped += 1
+            except (OSError, http.client.HTTPException):
+                self.dropped += 1
+                self._not_before = time.monotonic() + self.TIMEOUT_S
+            finally:
+                self._queue.task_done()
+
+    def _post(self, envelope: bytes) -> None:
+        # Not before gevent has patched what they are made of, and this module is imported first of all.
+        import http.client
+        import ssl
+
+        connection: http.client.HTTPConnection
+        if self._is_tls:
+            connection = http.client.HTTPSConnection(
+                self._host,
+                self._port,
+                timeout=self.TIMEOUT_S,
+                context=ssl.create_default_context(),
+            )
+        else:
+            connection = http.client.HTTPConnection(self._host, self._port, timeout=self.TIMEOUT_S)
+        with contextlib.closing(connection):
+            auth = (
+                f"Sentry sentry_version=7, sentry_key={self._key}, "
+                f"sentry_client=forumapi/{__version__}"
+            )
+            headers = {
+                "Content-Type": "application/x-sentry-envelope",
+                "X-Sentry-Auth": auth,
+                "User-Agent": f"forumapi/{__version__}",
+            }
+            connection.request("POST", self._path, envelope, headers)
+            answer = connection.getresponse()
+            answer.read()
+            if answer.status >= 400:
+                self.dropped += 1
+            if answer.status == 429:
+                wait = answer.getheader("Retry-After") or ""
+                self._not_before = time.monotonic() + (int(wait) if wait.isdigit() else 60)
+
+    def _envelope(self, crash: Crash, level: str, context: Mapping[str, Any], held: int) -> bytes:
+        now = time.time()
+        event = {
+            "event_id": uuid.uuid4().hex,
+            "timestamp": now,
+            "platform": "python",
+            "level": level,
+            "logger": _PACKAGE,
+            "release": f"forumapi@{__version__}",
+            "environment": self._environment,
+            "server_name": socket.gethostname(),
+            "transaction": context.get("route", ""),
+            "fingerprint": [crash.fingerprint],
+            "tags": {name: str(value) for name, value in context.items()},
+            "extra": {"held_back": held},
+            "exception": {"values": [_sentry_value(link) for link in crash.links]},
+        }
+        payload = json.dumps(event, ensure_ascii=False).encode("utf-8", "backslashreplace")
+        stamp = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(now))
+        head = json.dumps({"event_id": event["event_id"], "sent_at": stamp})
+        item = json.dumps(
+            {"type": "event", "length": len(payload), "content_type": "application/json"}
+        )
+        return b"%b\n%b\n%b\n" % (head.encode(), item.encode(), payload)
+
+
+def _sentry_value(link: Link) -> dict[str, Any]:
+    return {
+        "type": link.kind,
+        "module": link.module,
+        "value": link.message,
+        "stacktrace": {
+            "frames": [
+                {
+                    "filename": frame.file.rpartition("/")[2],
+                    "abs_path": frame.file,
+                    "function": frame.function,
+                    "module": frame.module,
+                    "lineno": frame.line,
+                    "context_line": frame.source,
+                    "in_app": frame.is_ours,
+                }
+                for frame in link.frames
+            ]
+        },
+    }
