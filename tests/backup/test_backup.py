@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import tempfile
 from collections.abc import Iterator
@@ -14,6 +13,7 @@ import pytest
 from forumapi import backup, embedded
 from forumapi.backup import BackupError
 from forumapi.db import Database
+from scripts import cluster
 from tests import services
 from tests.factories import Factory, Site
 from tests.files.pictures import png, upload
@@ -202,7 +202,7 @@ def test_a_base_backup_and_the_log_lead_to_the_last_commit(open_folder: Path) ->
         first.stop()
 
     (base / "recovery.signal").touch()
-    give_to_server(open_folder / "second")
+    cluster.give_to_server(open_folder / "second")
     second = embedded.start(
         open_folder / "second",
         throwaway=True,
@@ -229,12 +229,3 @@ def wait_until_writable(connection: psycopg.Connection) -> None:
         return connection.execute("SELECT pg_is_in_recovery()").fetchone() == (False,)
 
     services.wait_until(ended, "recovery did not end")
-
-
-def give_to_server(folder: Path) -> None:
-    """PostgreSQL's folder to the user that it runs as."""
-    account = embedded.server_account()
-    if account is None:
-        return
-    for path in (folder, *folder.rglob("*")):
-        os.chown(path, account.pw_uid, account.pw_gid, follow_symlinks=False)

@@ -1,0 +1,356 @@
+"""More than one box, on loopback: `make cluster` starts it and prints where it is; Ctrl-C ends it.
+
+Two web nodes behind nginx, PgBouncer in transaction mode before a PostgreSQL primary with a synchronous standby, a ring
+of three memcacheds, a cron process. Every part is a context manager, which tests/beyond uses one by one.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import os
+import pwd
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+from urllib.parse import parse_qs, urlsplit
+
+import psycopg
+
+from forumapi import embedded, migrate
+
+ROOT = Path(__file__).resolve().parent.parent
+READY_S = 60.0
+REPLICATION: Mapping[str, str] = {
+    "wal_level": "replica",
+    "max_wal_senders": "8",
+    "max_replication_slots": "4",
+    "wal_keep_size": "256MB",
+    "hot_standby": "on",
+}
+
+# Statement preparation is off in forumapi (database_prepare), LISTEN and locks go past it (database_direct_url).
+PGBOUNCER = """
+[databases]
+{name} = host={host} port={port} user={user}
+[pgbouncer]
+listen_addr = 127.0.0.1
+listen_port = {listen}
+auth_type = any
+pool_mode = transaction
+default_pool_size = {pool}
+max_client_conn = 500
+server_reset_query =
+ignore_startup_parameters = extra_float_digits,options
+logfile = {folder}/pgbouncer.log
+pidfile = {folder}/pgbouncer.pid
+admin_users = {user}
+"""
+
+NGINX = """
+daemon off; pid {folder}/nginx.pid; worker_processes 1; error_log {folder}/error.log warn; {user}
+events {{ worker_connections 2048; }}
+http {{
+    access_log off;
+    client_body_temp_path {folder}/body; proxy_temp_path {folder}/proxy;
+    fastcgi_temp_path {folder}/fastcgi; uwsgi_temp_path {folder}/uwsgi; scgi_temp_path {folder}/scgi;
+    upstream forumapi {{ {servers} keepalive 32; }}
+    server {{
+        listen 127.0.0.1:{listen};
+        location / {{
+            proxy_pass http://forumapi; proxy_http_version 1.1;
+            proxy_set_header Connection ""; proxy_set_header Host $http_host;
+            proxy_set_header X-Forwarded-For $remote_addr; proxy_set_header X-Request-Id $request_id;
+            proxy_connect_timeout 1s; proxy_next_upstream error timeout; client_max_body_size 100m;
+        }}
+    }}
+}}
+"""
+
+
+class ClusterError(Exception):
+    """A part did not start; the message says what it said."""
+
+
+def free_port() -> int:
+    """A loopback port that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def program(name: str) -> str | None:
+    """Where a program is, if it is installed."""
+    return shutil.which(name, path=f"{os.environ.get('PATH', '')}:/usr/bin:/usr/sbin")
+
+
+def _needed(name: str) -> str:
+    found = program(name)
+    if found is None:
+        raise ClusterError(f"{name} is not installed")
+    return found
+
+
+@contextlib.contextmanager
+def process(
+    command: Sequence[str],
+    log: Path,
+    *,
+    env: Mapping[str, str] | None = None,
+    as_nobody: bool = False,
+) -> Iterator[subprocess.Popen[bytes]]:
+    """A process with its output in `log`, ended with SIGTERM, then killed."""
+    nobody = pwd.getpwnam("nobody") if as_nobody and os.geteuid() == 0 else None
+    with log.open("ab") as out:
+        started = subprocess.Popen(
+            command,
+            cwd=ROOT,
+            env=dict(env) if env is not None else None,
+            stdin=subprocess.DEVNULL,
+            stdout=out,
+            stderr=out,
+            start_new_session=True,
+            user=nobody.pw_uid if nobody else None,
+            group=nobody.pw_gid if nobody else None,
+            extra_groups=[] if nobody else None,
+        )
+    try:
+        yield started
+    finally:
+        if started.poll() is None:
+            started.send_signal(signal.SIGTERM)
+            try:
+                started.wait(20)
+            except subprocess.TimeoutExpired:
+                os.killpg(started.pid, signal.SIGKILL)
+                started.wait()
+
+
+def wait_for_port(port: int, of: subprocess.Popen[bytes], log: Path) -> None:
+    """Until something listens. Raises ClusterError with the end of the log."""
+    deadline = time.monotonic() + READY_S
+    while time.monotonic() < deadline and of.poll() is None:
+        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
+            return
+        time.sleep(0.05)
+    raise ClusterError(f"nothing listens on {port}: {log.read_text(errors='replace')[-2000:]}")
+
+
+# ---------------------------------------------------------------- PostgreSQL
+
+
+class Pair(NamedTuple):
+    """A primary and the standby that repeats what it writes. `url` finds whichever of them takes writes."""
+
+    primary: embedded.Server
+    standby: embedded.Server
+
+    @property
+    def url(self) -> str:
+        """libpq's address of both."""
+        hosts = f"{self.primary.socket_dir},{self.standby.socket_dir}"
+        return (
+            f"postgresql://{embedded.USER}@/{embedded.DATABASE}?host={hosts}&port=5432,5432"
+            "&target_session_attrs=read-write&connect_timeout=2"
+        )
+
+    def promote(self) -> None:
+        """The standby takes writes from now on."""
+        with psycopg.connect(self.standby.url, autocommit=True) as connection:
+            connection.execute("SELECT pg_promote(true, 30)")
+
+
+@contextlib.contextmanager
+def postgres_pair(folder: Path) -> Iterator[Pair]:
+    """Both running; a commit is acknowledged once both have it. `folder` must be one that `nobody` can enter."""
+    primary = embedded.start(folder / "primary", settings=REPLICATION, max_connections=150)
+    try:
+        base = folder / "standby" / "postgres"
+        base.parent.mkdir(mode=0o755, exist_ok=True)
+        copied = subprocess.run(
+            [
+                str(embedded.binaries() / "pg_basebackup"),
+                *("-d", primary.url, "-D", str(base), "--checkpoint=fast", "--wal-method=stream"),
+            ],
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+        if copied.returncode:
+            raise ClusterError(copied.stderr)
+        (base / "standby.signal").touch()
+        give_to_server(base.parent)
+        source = (
+            f"host={primary.socket_dir} port=5432 user={embedded.USER} application_name=standby"
+        )
+        standby = embedded.start(
+            folder / "standby",
+            settings=REPLICATION | {"primary_conninfo": source},
+            max_connections=150,
+        )
+        try:
+            with psycopg.connect(primary.url, autocommit=True) as connection:
+                connection.execute("ALTER SYSTEM SET synchronous_standby_names = 'standby'")
+                connection.execute("SELECT pg_reload_conf()")
+            yield Pair(primary, standby)
+        finally:
+            standby.stop()
+    finally:
+        primary.stop()
+
+
+def give_to_server(folder: Path) -> None:
+    """PostgreSQL's folder to the user that it runs as."""
+    account = embedded.server_account()
+    if account is None:
+        return
+    for path in (folder, *folder.rglob("*")):
+        os.chown(path, account.pw_uid, account.pw_gid, follow_symlinks=False)
+
+
+@contextlib.contextmanager
+def pgbouncer(url: str, folder: Path, *, pool: int = 5) -> Iterator[str]:
+    """The address of a PgBouncer in transaction mode before the database `url` on a Unix socket."""
+    parts = urlsplit(url)
+    query = parse_qs(parts.query)
+    name, listen = parts.path.lstrip("/"), free_port()
+    folder.mkdir(exist_ok=True)
+    folder.chmod(0o777)
+    config = folder / "pgbouncer.ini"
+    config.write_text(
+        PGBOUNCER.format(
+            name=name,
+            host=query["host"][0],
+            port=query.get("port", ["5432"])[0],
+            user=parts.username,
+            listen=listen,
+            pool=pool,
+            folder=folder,
+        )
+    )
+    log = folder / "output.log"
+    with process([_needed("pgbouncer"), str(config)], log, as_nobody=True) as running:
+        wait_for_port(listen, running, log)
+        yield f"postgresql://{parts.username}@127.0.0.1:{listen}/{name}"
+
+
+# ---------------------------------------------------------------- memcached, nodes, nginx
+
+
+@contextlib.contextmanager
+def memcached(folder: Path) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
+    """(address, process) of one memcached."""
+    port = free_port()
+    command = [_needed("memcached"), "-l", "127.0.0.1", "-p", str(port), "-U", "0", "-m", "64"]
+    log = folder / f"memcached-{port}.log"
+    with process(command, log, as_nobody=True) as running:
+        wait_for_port(port, running, log)
+        yield f"127.0.0.1:{port}", running
+
+
+@contextlib.contextmanager
+def node(
+    folder: Path, settings: Mapping[str, str], command: str = "serve"
+) -> Iterator[tuple[int, subprocess.Popen[bytes]]]:
+    """(port, process) of a web node, or of a cron process, with these settings (names of the file)."""
+    port = free_port()
+    folder.mkdir(parents=True, exist_ok=True)
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("FORUMAPI_")}
+    given = {"listen": f"127.0.0.1:{port}", "data_dir": str(folder), "workers": "1", **settings}
+    env = kept | {f"FORUMAPI_{name.upper()}": value for name, value in given.items()}
+    log = folder / f"{command}.log"
+    with process([sys.executable, "-m", "forumapi", command], log, env=env) as running:
+        if command == "serve":
+            wait_for_port(port, running, log)
+        yield port, running
+
+
+@contextlib.contextmanager
+def nginx(folder: Path, nodes: Sequence[int], *, listen: int = 0) -> Iterator[int]:
+    """The port of an nginx before web nodes; one that does not answer is left out for two seconds."""
+    listen = listen or free_port()
+    folder.mkdir(exist_ok=True)
+    servers = " ".join(f"server 127.0.0.1:{port} max_fails=1 fail_timeout=2s;" for port in nodes)
+    user = "user root;" if os.geteuid() == 0 else ""
+    config = folder / "nginx.conf"
+    config.write_text(NGINX.format(folder=folder, user=user, servers=servers, listen=listen))
+    log = folder / "output.log"
+    command = [_needed("nginx"), "-p", str(folder), "-c", str(config)]
+    with process(command, log) as running:
+        wait_for_port(listen, running, log)
+        yield listen
+
+
+# ---------------------------------------------------------------- everything
+
+
+def main() -> int:
+    """Start everything, say where it is, wait for Ctrl-C."""
+    parser = argparse.ArgumentParser(prog="make cluster", description=__doc__)
+    parser.add_argument("--listen", type=int, default=8088, help="nginx's port")
+    args = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    with tempfile.TemporaryDirectory(prefix="forumapi-cluster-", dir="/tmp") as made:
+        folder = Path(made)
+        folder.chmod(0o755)
+        try:
+            with contextlib.ExitStack() as stack:
+                run(folder, args.listen, stack)
+                signal.pause()
+        except KeyboardInterrupt:
+            print("stopping")
+        except (ClusterError, embedded.EmbeddedError) as error:
+            print(f"cluster: {error}", file=sys.stderr)
+            return 1
+    return 0
+
+
+def run(folder: Path, listen: int, stack: contextlib.ExitStack) -> None:
+    """Start the parts, the later ones on the earlier."""
+    print("PostgreSQL: a primary and a synchronous standby", flush=True)
+    pair = stack.enter_context(postgres_pair(folder))
+    migrate.migrate(pair.url)
+    pooled = stack.enter_context(pgbouncer(pair.primary.url, folder / "pgbouncer", pool=10))
+    print(f"PgBouncer:  {pooled}")
+    ring = ",".join(stack.enter_context(memcached(folder))[0] for _ in range(3))
+    print(f"memcached:  {ring}")
+    settings = {
+        "database_url": pooled,
+        "database_direct_url": pair.url,
+        "database_prepare": "false",
+        "memcached": ring,
+        "environment": "embedded",
+        "trusted_proxies": "127.0.0.1",
+        "files_path": str(folder / "files"),
+        "public_port": str(listen),
+    }
+    ports = [stack.enter_context(node(folder / f"node{n}", settings))[0] for n in (1, 2)]
+    stack.enter_context(node(folder / "cron", settings, "cron"))
+    stack.enter_context(nginx(folder / "nginx", ports, listen=listen))
+    print(f"web nodes:  {', '.join(f'127.0.0.1:{port}' for port in ports)}")
+    seed(folder, settings)
+    print(
+        f"nginx:      http://bikes.localhost:{listen}/api/v1/microcosms\nCtrl-C ends it.",
+        flush=True,
+    )
+
+
+def seed(folder: Path, settings: Mapping[str, str]) -> None:
+    """The small data set, and a site to look at."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("FORUMAPI_")}
+    env = kept | {f"FORUMAPI_{name.upper()}": value for name, value in settings.items()}
+    env["FORUMAPI_DATA_DIR"] = str(folder / "node1")
+    command = [sys.executable, "-m", "forumapi", "site", "create", "bikes", "--title", "Bikes"]
+    subprocess.run([*command, "--owner", "owner@bikes.test"], cwd=ROOT, env=env, check=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
