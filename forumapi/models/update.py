@@ -92,16 +92,21 @@ _ON_PROFILES: Final = f"""
          WHERE w.site_id = %(site_id)s AND w.profile_id = %(me)s AND w.item_type_id = 3
            AND w.item_id {_NOT_IGNORED}"""
 
+# Rows stay for ever; so many of the latest are looked at.
+_MOST_TOLD: Final = 1000
+
 # Of answers to an event one hears while one follows it (U6), of its beginning while one comes.
 _TOLD: Final = f"""
         SELECT u.update_id, u.update_type_id, c.comment_id, coalesce(i.item_type_id, 3::smallint), i.item_id,
                c.on_profile_id, i.microcosm_id, i.last_activity, i.last_comment_by, u.created, u.created_by
-          FROM updates u
+          FROM (SELECT u.* FROM updates u
+                 WHERE u.site_id = %(site_id)s AND u.profile_id = %(me)s AND u.update_type_id IN (2, 3, 5, 7)
+                 ORDER BY u.created DESC, u.update_id DESC
+                 LIMIT {_MOST_TOLD}) u
           LEFT JOIN comments c ON u.item_type_id = 4 AND c.site_id = u.site_id AND c.comment_id = u.item_id
           LEFT JOIN items i ON i.site_id = u.site_id
                            AND i.item_id = CASE u.item_type_id WHEN 4 THEN c.item_id ELSE u.item_id END
-         WHERE u.site_id = %(site_id)s AND u.profile_id = %(me)s AND u.update_type_id IN (2, 3, 5, 7)
-           AND u.created_by {_NOT_IGNORED}
+         WHERE u.created_by {_NOT_IGNORED}
            AND (u.item_type_id <> 4 OR NOT c.is_deleted AND NOT c.is_moderated)
            AND CASE WHEN i.item_id IS NULL THEN c.on_profile_id {_NOT_IGNORED} ELSE {_SHOWN} END
            AND (u.update_type_id <> 5
@@ -121,6 +126,7 @@ _NEW: Final = f"""
           FROM followed f
           JOIN items i ON i.site_id = %(site_id)s AND i.microcosm_id = f.microcosm_id
                       AND i.item_type_id IN {{types}} AND i.is_sticky IN (false, true)
+                      AND i.last_activity >= now() - interval '1 month'
                       AND i.last_activity >= f.since AND i.created >= f.since
                       AND NOT i.is_deleted AND NOT i.is_moderated
          WHERE i.created_by {_NOT_IGNORED} AND i.item_id <> ALL(%(ignored_items)s::bigint[])"""

@@ -50,11 +50,15 @@ COMMENTS = Query(
            coalesce(c.item_id, c.on_profile_id), coalesce(i.microcosm_id, 0), coalesce(r.created_by, 0),
            EXISTS (SELECT 1 FROM watchers w
                     WHERE w.site_id = c.site_id AND w.send_email
-                      AND (w.item_type_id, w.item_id) IN ((coalesce(i.item_type_id, 3::smallint),
-                                                           coalesce(c.item_id, c.on_profile_id)),
-                                                          (2::smallint, i.microcosm_id),
-                                                          (1::smallint, CASE WHEN i.microcosm_id IS NOT NULL
-                                                                             THEN c.site_id END))),
+                      AND w.item_type_id = coalesce(i.item_type_id, 3)
+                      AND w.item_id = coalesce(c.item_id, c.on_profile_id))
+           OR EXISTS (SELECT 1 FROM watchers w
+                       WHERE w.site_id = c.site_id AND w.send_email AND w.item_type_id = 2
+                         AND w.item_id = i.microcosm_id)
+           OR i.microcosm_id IS NOT NULL
+              AND EXISTS (SELECT 1 FROM watchers w
+                           WHERE w.site_id = c.site_id AND w.send_email AND w.item_type_id = 1
+                             AND w.item_id = c.site_id),
            ARRAY(SELECT n.profile_id FROM named n WHERE n.comment_id = c.comment_id ORDER BY n.profile_id)
       FROM comments c
       LEFT JOIN items i ON i.site_id = c.site_id AND i.item_id = c.item_id
@@ -192,6 +196,9 @@ class _Telling:
         self._state = state
         self._tree = tree
         self._queue = queue
+        # Followers of each thing to whom a mail was due and did not go, since its first comment here: for another one
+        # on it, mail may be due to them alone.
+        self._passed_over: dict[tuple[int, int], set[int]] = {}
 
     def tell(self, events: Sequence[Event]) -> None:
         """Tell of each event, in order."""
@@ -273,10 +280,14 @@ class _Telling:
         watched = [(comment.parent_type, comment.parent_id)]
         if comment.microcosm_id:
             watched += self._places_watched(comment.microcosm_id)
-        for some in self._watchers(comment.target, subject, watched):
+        parent = (comment.parent_type, comment.parent_id)
+        among = self._passed_over.get(parent)
+        passed_over = self._passed_over[parent] = set()
+        for some in self._watchers(comment.target, subject, watched, among=among):
             wanted = [one for one in some if one.profile_id not in others and _is_mailed(one)]
             self._mail_comment(comment, type, wanted)
             self._notified(wanted, comment.created)
+            passed_over |= {one.profile_id for one in some} - {one.profile_id for one in wanted}
 
     def _about(self, comment: Comment, **asked: Any) -> Subject:
         return Subject(
@@ -418,10 +429,17 @@ class _Telling:
         watched: Sequence[tuple[int, int]],
         *,
         everybody: bool = False,
+        among: Collection[int] | None = None,
     ) -> Iterator[list[Recipient]]:
-        """Watchers who may read the target, some at a time."""
+        """Watchers who may read the target, some at a time; only those of `among`, if it is given."""
         for some in recipients.watchers(
-            self._tx, self._site_id, self._state, subject, watched, everybody=everybody
+            self._tx,
+            self._site_id,
+            self._state,
+            subject,
+            watched,
+            everybody=everybody,
+            among=among,
         ):
             yield self._readers(target, some)
 

@@ -5,10 +5,10 @@ Nobody is left out here for a lack of rights: `Recipient.who` is what the one ev
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import Final, NamedTuple
 
-from forumapi.db import Query, Reader, Transaction
+from forumapi.db import Query, Reader, Row, Transaction
 from forumapi.models import ban, member
 from forumapi.permissions import Who
 
@@ -23,9 +23,20 @@ SITE = Query(
      WHERE s.site_id = %(site_id)s AND NOT s.is_deleted""",
 )
 
-# Those of a CTE `chosen` (profile_id, watcher_id, wants, last_notified) with what the evaluator asks about them, and
-# whether they want mail: not while the item is unread, by its mark, its microcosm's or that of everything, since the
-# last; where nothing can be read, not before they were on the site again.
+# Whether a mail is due to profile `p` of a watcher `c`: not while what it was mailed about last is unread, by the mark
+# of the thing, of its microcosm or of everything; where nothing can be read, not before they were on the site again.
+_DUE: Final = """
+               (NOT %(once)s::boolean
+                OR coalesce(c.last_notified <= greatest(
+                       CASE WHEN %(item_type)s = 5 THEN p.huddles_read_at ELSE p.all_read_at END,
+                       (SELECT max(r.read_at) FROM read_marks r
+                         WHERE r.site_id = p.site_id AND r.profile_id = p.profile_id
+                           AND (r.item_type_id, r.item_id) IN ((%(item_type)s, %(item_id)s), (2, %(microcosm_id)s))),
+                       CASE WHEN %(by_presence)s::boolean
+                            THEN (SELECT n.last_active FROM profile_counters n
+                                   WHERE n.site_id = p.site_id AND n.profile_id = p.profile_id) END), true))"""
+
+# Those of a CTE `chosen` (profile_id, watcher_id, wants) with what the evaluator asks about them.
 _RECIPIENTS: Final = f"""
     SELECT p.profile_id, p.user_id, p.role_ids, coalesce(p.next_change_at <= now(), false),
            u.is_banned OR {ban.REASON.replace("t.user_id", "p.user_id")} IS NOT NULL,
@@ -39,16 +50,7 @@ _RECIPIENTS: Final = f"""
                            OR g.item_type_id = %(item_type)s AND g.item_id = %(item_id)s
                            OR g.item_type_id = 2 AND g.item_id = ANY(%(places)s::bigint[]))),
            c.wants AND coalesce(po.send_email, so.send_email, pl.send_email)
-               AND (%(preference)s::smallint IS NULL
-                    OR coalesce(uo.send_email, ut.send_email))
-               AND (NOT %(once)s::boolean
-                    OR coalesce(c.last_notified <= greatest(
-                           CASE WHEN %(item_type)s = 5 THEN p.huddles_read_at ELSE p.all_read_at END,
-                           (SELECT max(r.read_at) FROM read_marks r
-                             WHERE r.site_id = p.site_id AND r.profile_id = p.profile_id
-                               AND (r.item_type_id, r.item_id) IN ((%(item_type)s, %(item_id)s),
-                                                                   (2, %(microcosm_id)s))),
-                           CASE WHEN %(by_presence)s::boolean THEN n.last_active END), true)),
+               AND (%(preference)s::smallint IS NULL OR coalesce(uo.send_email, ut.send_email)),
            c.watcher_id
       FROM chosen c
       JOIN profiles p ON p.site_id = %(site_id)s AND p.profile_id = c.profile_id
@@ -57,39 +59,46 @@ _RECIPIENTS: Final = f"""
       CROSS JOIN platform_options pl
       LEFT JOIN site_options so ON so.site_id = p.site_id
       LEFT JOIN profile_options po ON po.site_id = p.site_id AND po.profile_id = p.profile_id
-      LEFT JOIN profile_counters n ON n.site_id = p.site_id AND n.profile_id = p.profile_id
       LEFT JOIN update_types ut ON ut.update_type_id = %(preference)s::smallint
       LEFT JOIN update_options uo ON uo.site_id = p.site_id AND uo.profile_id = p.profile_id
-                                 AND uo.update_type_id = %(preference)s::smallint
-     ORDER BY p.profile_id"""
+                                 AND uo.update_type_id = %(preference)s::smallint"""
 
 # One entry a person, whatever of it they follow. Mail is wanted only if all of that says so; what counts as notified
-# is the watcher of the thing itself, else of its microcosm, else of the site.
+# is the watcher of the thing itself, else of its microcosm, else of the site. First where to go on, then the people.
 WATCHERS = Query(
     "updates.watchers",
     f"""
-    WITH chosen AS MATERIALIZED (
-        SELECT w.profile_id,
-               (array_agg(w.watcher_id ORDER BY k.rank))[1] AS watcher_id,
+    WITH followers AS MATERIALIZED (
+        SELECT w.profile_id, (array_agg(w.watcher_id ORDER BY k.rank))[1] AS watcher_id,
                bool_and(w.send_email) AS wants, max(w.last_notified) AS last_notified
           FROM unnest(%(types)s::smallint[], %(ids)s::bigint[])
                WITH ORDINALITY AS k (item_type_id, item_id, rank)
           JOIN watchers w ON w.site_id = %(site_id)s AND w.item_type_id = k.item_type_id AND w.item_id = k.item_id
-         WHERE w.profile_id > %(after)s
+         WHERE w.profile_id > %(after)s AND (%(among)s::bigint[] IS NULL OR w.profile_id = ANY(%(among)s::bigint[]))
          GROUP BY w.profile_id
         HAVING %(everybody)s::boolean OR bool_and(w.send_email)
          ORDER BY w.profile_id
-         LIMIT %(limit)s)
-    {_RECIPIENTS}""",
+         LIMIT %(limit)s),
+    chosen AS MATERIALIZED (
+        SELECT d.profile_id, d.watcher_id, d.wants
+          FROM (SELECT c.profile_id, c.watcher_id, c.wants AND {_DUE} AS wants
+                  FROM followers c
+                  JOIN profiles p ON p.site_id = %(site_id)s AND p.profile_id = c.profile_id) d
+         WHERE %(everybody)s::boolean OR d.wants)
+    SELECT n.seen, n.last_id, r.*
+      FROM (SELECT count(*) AS seen, max(f.profile_id) AS last_id FROM followers f) n
+      LEFT JOIN ({_RECIPIENTS}) r ON true
+     ORDER BY r.profile_id""",
 )
 
 PEOPLE = Query(
     "updates.people",
     f"""
     WITH chosen AS MATERIALIZED (
-        SELECT w.profile_id, NULL::bigint AS watcher_id, true AS wants, NULL::timestamptz AS last_notified
+        SELECT w.profile_id, NULL::bigint AS watcher_id, true AS wants
           FROM unnest(%(profile_ids)s::bigint[]) AS w (profile_id))
-    {_RECIPIENTS}""",
+    {_RECIPIENTS}
+     ORDER BY p.profile_id""",
 )
 
 NOTIFIED = Query(
@@ -102,6 +111,10 @@ NOTIFIED = Query(
                              WHERE x.site_id = %(site_id)s AND x.watcher_id = ANY(%(ids)s::bigint[])
                              ORDER BY x.watcher_id FOR NO KEY UPDATE)""",
 )
+
+
+# Columns of WATCHERS before those of a recipient.
+_SEEN: Final = 2
 
 
 class SiteState(NamedTuple):
@@ -155,26 +168,31 @@ def watchers(
     watched: Sequence[tuple[int, int]],
     *,
     everybody: bool,
+    among: Collection[int] | None,
 ) -> Iterator[list[Recipient]]:
     """Who watches any of `watched`, (type, id) with the nearest first, by id and at most MOST at a time.
 
-    Not `everybody`: only those whose watchers ask for mail.
+    Not `everybody`: only those whose watchers ask for mail that is due. `among`: only these people.
     """
     after = 0
-    while True:
+    while among is None or among:
         params = _params(site_id, subject) | {
             "types": [kind for kind, _ in watched],
             "ids": [id for _, id in watched],
             "everybody": everybody,
+            "among": None if among is None else sorted(among),
             "after": after,
             "limit": MOST,
         }
-        found = _found(tx, site_id, state, WATCHERS, params)
+        rows = tx.rows(WATCHERS, **params)
+        if _settle(tx, site_id, [row[_SEEN:] for row in rows]):
+            rows = tx.rows(WATCHERS, **params)
+        found = [_recipient(state, row[_SEEN:]) for row in rows if row[_SEEN] is not None]
         if found:
             yield found
-        if len(found) < MOST:
+        seen, after = rows[0][:_SEEN]
+        if seen < MOST:
             return
-        after = found[-1].profile_id
 
 
 def people(
@@ -186,7 +204,10 @@ def people(
 ) -> list[Recipient]:
     """These people."""
     params = _params(site_id, subject) | {"profile_ids": list(profile_ids)}
-    return _found(tx, site_id, state, PEOPLE, params)
+    rows = tx.rows(PEOPLE, **params)
+    if _settle(tx, site_id, rows):
+        rows = tx.rows(PEOPLE, **params)
+    return [_recipient(state, row) for row in rows]
 
 
 def notified(tx: Transaction, site_id: int, watcher_ids: Sequence[int], moment: object) -> None:
@@ -208,36 +229,18 @@ def _params(site_id: int, subject: Subject) -> dict[str, object]:
     }
 
 
-def _found(
-    tx: Transaction, site_id: int, state: SiteState, query: Query, params: dict[str, object]
-) -> list[Recipient]:
-    rows = tx.rows(query, **params)
-    # Roles that time alone has changed are worked out now, as on a request of theirs.
-    if due := [row[0] for row in rows if row[3]]:
+def _settle(tx: Transaction, site_id: int, rows: Sequence[Row]) -> bool:
+    """Work out roles that time alone has changed, as on a request of theirs; whether there were any."""
+    due = [row[0] for row in rows if row[3]]
+    if due:
         member.settle(tx, site_id, due)
-        rows = tx.rows(query, **params)
-    return [
-        Recipient(
-            profile_id,
-            _who(state, profile_id, user_id, role_ids, is_banned, lacks_second_factor),
-            is_participant,
-            ignores,
-            wants_mail,
-            watcher_id,
-        )
-        for (
-            profile_id,
-            user_id,
-            role_ids,
-            _,
-            is_banned,
-            lacks_second_factor,
-            is_participant,
-            ignores,
-            wants_mail,
-            watcher_id,
-        ) in rows
-    ]
+    return bool(due)
+
+
+def _recipient(state: SiteState, row: Row) -> Recipient:
+    profile_id, user_id, role_ids, _, is_banned, lacks_second_factor, *rest = row
+    who = _who(state, profile_id, user_id, role_ids, is_banned, lacks_second_factor)
+    return Recipient(profile_id, who, *rest)
 
 
 def _who(

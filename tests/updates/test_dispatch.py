@@ -356,6 +356,26 @@ def test_a_comment_sends_one_mail_a_person_a_reply_before_a_mention_before_the_t
     assert len({one.cause for one in stage.notices}) == 3
 
 
+def test_of_comments_read_together_each_follower_gets_one_mail_for_the_first_that_is_for_them(
+    stage, make, site, ana, bob
+):
+    chat = make.conversation(site)
+    fan = make.person(site)
+    make.ignore(fan, bob)
+    stage.read()
+    for person in (ana, bob, site.owner, fan):
+        stage.watch(person, itemtypes.CONVERSATION, chat.id)
+
+    first = make.comment(chat, by=bob)
+    second = make.comment(chat, by=ana)
+    make.comment(chat, by=site.owner)
+    stage.read()
+
+    found = sorted((one.profile_id, one.comment_id) for one in stage.notices)
+    expected = [(ana, first), (site.owner, first), (bob, second), (fan, second)]
+    assert found == sorted((person.id, comment.id) for person, comment in expected)
+
+
 def test_who_is_replied_to_gets_no_mail_as_a_follower_and_who_is_mentioned_does(
     stage, make, site, ana, bob
 ):
