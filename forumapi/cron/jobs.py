@@ -144,7 +144,7 @@ FORGET_MAIL = Query(
     """
     DELETE FROM mail_outbox m
      WHERE (m.state = 'sent' AND m.sent < now() - make_interval(days => %(days)s::int))
-        OR (m.state = 'dropped' AND m.created < now() - make_interval(days => %(days)s::int))""",
+        OR (m.state IN ('dropped', 'dead') AND m.created < now() - make_interval(days => %(days)s::int))""",
 )
 
 # The latest row of each task stays: it says what is due next.
