@@ -40,16 +40,19 @@ QUEUE = Query(
         ON CONFLICT (cause) DO NOTHING""",
 )
 
-# The lease: nobody else touches these rows for that long.
+# The lease: nobody else touches these rows for that long. Materialized: a subquery that is run again for each row finds
+# other rows each time, and leases more than the limit.
 _LEASE: Final = """
+    WITH due AS MATERIALIZED (
+        SELECT q.mail_id
+          FROM mail_outbox q
+         WHERE q.state = '{state}' AND q.not_before <= now()
+         ORDER BY q.not_before, q.mail_id
+         LIMIT %(batch)s
+           FOR UPDATE SKIP LOCKED)
     UPDATE mail_outbox m
        SET attempts = m.attempts + 1, not_before = now() + make_interval(secs => %(lease_s)s::int)
-      FROM (SELECT q.mail_id
-              FROM mail_outbox q
-             WHERE q.state = '{state}' AND q.not_before <= now()
-             ORDER BY q.not_before, q.mail_id
-             LIMIT %(batch)s
-               FOR UPDATE SKIP LOCKED) due
+      FROM due
      WHERE m.mail_id = due.mail_id
  RETURNING m.mail_id, m.cause, m.recipient, m.subject, m.text_body, m.html_body, m.attempts, m.created"""
 LEASE = Query("mail.lease", _LEASE.format(state="queued"))
