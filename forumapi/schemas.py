@@ -1817,6 +1817,21 @@ class PollEntry(Struct, kw_only=True, tag_field="itemType", tag="poll"):
     item: PollSummary
 
 
+class Vote(Struct, kw_only=True):
+    """One ballot of a named poll."""
+
+    voter: ProfileSummary
+    choices: Annotated[list[int], Meta(description="Ids of the choices that it names.")]
+    created: Annotated[Time, Meta(description="When it was cast, or changed last.")]
+
+
+class Votes(Struct, kw_only=True):
+    """Who voted for what in a named poll."""
+
+    votes: Paged[Vote]
+    meta: LinksMeta
+
+
 class Trending(Struct, kw_only=True):
     """The hottest items of a site, hottest first (discovery 9)."""
 
@@ -2085,21 +2100,6 @@ class SiteSearch(Struct, kw_only=True):
     language: Annotated[str, Meta(description="A text configuration of PostgreSQL.")]
     languages: Annotated[list[str], Meta(description="Those that there are.")]
     indexing: Annotated[bool, Meta(description="Texts are still being indexed in it.")]
-
-
-class Vote(Struct, kw_only=True):
-    """One ballot of a named poll."""
-
-    voter: ProfileSummary
-    choices: Annotated[list[int], Meta(description="Ids of the choices that it names.")]
-    created: Annotated[Time, Meta(description="When it was cast, or changed last.")]
-
-
-class Votes(Struct, kw_only=True):
-    """Who voted for what in a named poll."""
-
-    votes: Paged[Vote]
-    meta: LinksMeta
 
 
 # ---------------------------------------------------------------- webhooks (docs/api/webhooks.md)

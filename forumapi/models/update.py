@@ -195,9 +195,10 @@ LIST = Query(
       LEFT {item.SUMMARY_JOINS.lstrip()}
       LEFT JOIN LATERAL (
             SELECT array_agg(h.profile_id ORDER BY h.profile_id) AS ids,
-                   array_agg(p.version ORDER BY h.profile_id) AS versions
+                   array_agg((SELECT p.version FROM profiles p
+                               WHERE p.site_id = h.site_id AND p.profile_id = h.profile_id)
+                             ORDER BY h.profile_id) AS versions
               FROM huddle_participants h
-              JOIN profiles p ON p.site_id = h.site_id AND p.profile_id = h.profile_id
              WHERE i.item_type_id = 5 AND h.site_id = i.site_id AND h.item_id = i.item_id) people ON true
      ORDER BY e.created DESC, e.update_id DESC""",
 )

@@ -168,7 +168,7 @@ def requests(page: Page, found: Found, ask: Ask) -> list[Request]:
     def get(path: str) -> Request:
         return Request("GET", path, found.host, tokens[0])
 
-    kind = page.name.removeprefix(GUEST + "-")
+    kind = page.name.removeprefix(GUEST + "-").removesuffix("-offered")
     if page.method == "POST":
         return [
             Request(
@@ -180,7 +180,7 @@ def requests(page: Page, found: Found, ask: Ask) -> list[Request]:
             )
             for number, item in enumerate(found.conversations)
         ]
-    if kind in ("whoami", "site"):
+    if kind in ("whoami", "site", "updates"):
         return [get(f"/api/v1/{kind}")]
     if kind == "permission":
         path = "/api/v1/permission?itemType=conversation&itemId="

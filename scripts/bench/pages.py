@@ -114,6 +114,14 @@ PAGES = (
         for kind in ("event", "poll", "huddle")
     ),
     Page("comment", MEMBER, "single comment", Targets(statements=2, cache_trips=1)),
+    Page("updates", MEMBER, "updates", Targets(p99_ms=None, statements=3, cache_trips=1)),
+    Page(
+        "updates-offered",
+        MEMBER,
+        "  at 60 % of that",
+        Targets(statements=3, cache_trips=1),
+        offered="updates",
+    ),
     Page(
         "create",
         POSTERS,
