@@ -59,6 +59,7 @@ from forumapi.handlers.mail import (
     UnsubscribeHandler,
 )
 from forumapi.handlers.menu import MenuHandler, OwnMenuHandler
+from forumapi.handlers.metrics import MetricsHandler
 from forumapi.handlers.microcosms import MicrocosmHandler, MicrocosmsHandler, MicrocosmTreeHandler
 from forumapi.handlers.moderation import ModerationHandler
 from forumapi.handlers.oauth import (
@@ -145,6 +146,7 @@ ROOT: dict[str, type[Handler]] = {
     "/api/v1/hosts/<host>": HostHandler,
     "/api/v1/legal": LegalHandler,
     "/api/v1/legal/service": ServiceHandler,
+    "/api/v1/metrics": MetricsHandler,
     "/api/v1/openapi.json": OpenapiHandler,
     "/api/v1/profiles/<profile:item>": ProfileHandler,
     "/api/v1/profiles/<profile:item>/attachments": AttachmentsHandler,

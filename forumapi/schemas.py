@@ -2186,6 +2186,32 @@ class WebhookReplay(Struct, kw_only=True):
 
     replayed: Count
     next: str | None
+# ---------------------------------------------------------------- the platform's figures (platform 6.2)
+
+
+class Metric(Struct, kw_only=True):
+    """One day of the platform."""
+
+    timestamp: Annotated[Time, Meta(description="When it was counted.")]
+    pageviews: Annotated[Count, Meta(description="Kept for old data: 0.")]
+    visits: Annotated[Count, Meta(description="Kept for old data: 0.")]
+    uniques: Annotated[Count, Meta(description="Kept for old data: 0.")]
+    newProfiles: Annotated[Count, Meta(description="Made in the 24 hours before.")]
+    editedProfiles: Annotated[Count, Meta(description="With a name and an avatar of their own.")]
+    totalProfiles: Count
+    signins: Annotated[Count, Meta(description="Profiles active in the 24 hours before.")]
+    comments: Annotated[Count, Meta(description="Of the 24 hours before.")]
+    conversations: Annotated[Count, Meta(description="Of the 24 hours before.")]
+    engagedForums: Annotated[
+        Count, Meta(description="Sites with a comment, several profiles and a logo of their own.")
+    ]
+    totalForums: Annotated[Count, Meta(description="Sites.")]
+
+
+class Metrics(Struct, kw_only=True):
+    """The last sample of each day, the oldest first."""
+
+    metrics: list[Metric]
 
 
 # ---------------------------------------------------------------- the order of keys

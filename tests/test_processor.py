@@ -343,6 +343,7 @@ ALLOW_SITE = {
 ALLOW_ROOT = {
     "/api/v1/hosts/<host>": "OPTIONS,HEAD,GET",
     "/api/v1/legal/service": "OPTIONS,GET,HEAD",
+    "/api/v1/metrics": "OPTIONS,GET,HEAD,PUT",
     "/api/v1/reserved/<subdomain>": "OPTIONS,HEAD,GET",
     "/api/v1/sites": "OPTIONS,POST,HEAD,GET",
     "/api/v1/sites/<site:item>": "OPTIONS,HEAD,GET,PUT",

@@ -21,6 +21,7 @@ from forumapi.models import (
     counters,
     geocode,
     member,
+    metric,
     webhook_delivery,
 )
 from forumapi.updates import digest
@@ -159,26 +160,6 @@ FORGET_RUNS = Query(
 PARTITIONS = Query(
     "cron.partitions",
     "SELECT p.made, p.dropped FROM event_partitions(%(ahead)s::int, %(keep)s::int) AS p",
-)
-
-SAMPLE = Query(
-    "cron.sample",
-    """
-    INSERT INTO metrics (sampled, new_profiles, edited_profiles, total_profiles, signins, comments, conversations,
-                         engaged_forums, total_forums)
-    SELECT now(),
-           (SELECT count(*) FROM profiles p WHERE p.created > now() - interval '1 day'),
-           (SELECT count(*) FROM profiles p WHERE p.profile_name NOT LIKE 'user%%' AND p.avatar_id IS NOT NULL),
-           (SELECT count(*) FROM profiles),
-           (SELECT count(*) FROM profile_counters c WHERE c.last_active > now() - interval '1 day'),
-           (SELECT count(*) FROM comments c WHERE c.created > now() - interval '1 day'),
-           (SELECT count(*) FROM items i WHERE i.item_type_id = 6 AND i.created > now() - interval '1 day'),
-           (SELECT count(*) FROM sites s
-             WHERE s.site_id <> 1 AND NOT s.is_deleted AND s.logo_url IS NOT NULL
-               AND EXISTS (SELECT 1 FROM comments c WHERE c.site_id = s.site_id)
-               AND (SELECT count(*) FROM profiles p WHERE p.site_id = s.site_id) > 1),
-           (SELECT count(*) FROM sites s WHERE s.site_id <> 1 AND NOT s.is_deleted)
-        ON CONFLICT DO NOTHING""",
 )
 
 # Writers insert deltas without waiting for this lock; folding waits for it.
@@ -346,7 +327,7 @@ def metrics(tx: Transaction, config: Config) -> str:
     """One sample of the platform's figures (platform 8); in prod only."""
     if config.environment != "prod":
         return "not in this environment"
-    return f"{tx.run(SAMPLE)} sample"
+    return f"{metric.sample(tx)} sample"
 
 
 def microcosm_counts(tx: Transaction, config: Config) -> str:

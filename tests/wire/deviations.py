@@ -225,7 +225,37 @@ _OWN_TOKEN = {
     "expires": "2027-11-23T21:12:25Z",
 }
 
+_METRIC = {
+    "timestamp": "2026-11-23T21:12:25Z",
+    **dict.fromkeys(("pageviews", "visits", "uniques"), 0),
+    **dict.fromkeys(
+        (
+            "newProfiles",
+            "editedProfiles",
+            "totalProfiles",
+            "signins",
+            "comments",
+            "conversations",
+            "engagedForums",
+            "totalForums",
+        ),
+        Kind((int,)),
+    ),
+}
+
 DEVIATIONS: tuple[Deviation, ...] = (
+    Deviation(
+        "P-53",
+        ("rootsite-owner-GET-metrics",),
+        (Envelope(), Data({"metrics": [_METRIC]})),
+        "The platform's figures are JSON, not a page of charts.",
+    ),
+    Deviation(
+        "P-04",
+        ("OPTIONS-rootsite-metrics",),
+        (Allow("OPTIONS,GET,HEAD,PUT"),),
+        "HEAD works wherever GET works, and OPTIONS carries the CORS headers.",
+    ),
     Deviation(
         "platform 1.5",
         ("rootsite-*-GET-reserved-*",),
@@ -537,6 +567,8 @@ DEVIATIONS: tuple[Deviation, ...] = (
         "P-07",
         (
             "rootsite-POST-sites-guest",
+            "rootsite-guest-GET-metrics",
+            "rootsite-guest-GET-metrics-after-PUT",
             "rootsite-guest-GET-sites-owned",
             "rootsite-guest-GET-whoami",
         ),
