@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from cachetools import LRUCache, TTLCache
 from werkzeug.routing import BaseConverter, IntegerConverter, Map, MapAdapter, Rule, ValidationError
 
-from forumapi import addresses, figures, itemtypes, log, metrics, scopes
+from forumapi import addresses, figures, itemtypes, log, metrics, oldsites, scopes
 from forumapi.cache import Cache, Memory
 from forumapi.db import Database, Reader, Transaction
 from forumapi.errors import WRONG_TYPE, Invalid, Unavailable
@@ -150,6 +150,7 @@ class App:
             port_suffix=config.port_suffix,
         )
         self.activity = Activity(self.database)
+        self.old_sites = oldsites.load(config.old_sites_folder)
         self.borders = Borders()
         self.mail = Sender(
             self.database,

@@ -232,6 +232,11 @@ class Config:
         reload=True,
         rule=_each(_domain),
     )
+    old_sites_folder: str = _setting(
+        "",
+        "folder",
+        "Rules for old addresses of more forum software, one <product>.toml each; empty: those that come along.",
+    )
 
     # ---- the web process
     listen: str = _setting(

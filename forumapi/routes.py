@@ -94,6 +94,7 @@ from forumapi.handlers.reactions import (
     ReactionKindsHandler,
     ReactionsHandler,
 )
+from forumapi.handlers.resolve import ResolveHandler
 from forumapi.handlers.revisions import DifferenceHandler, RevisionHandler, RevisionsHandler
 from forumapi.handlers.roles import (
     DefaultRolesHandler,
@@ -293,6 +294,7 @@ SITE: dict[str, type[Handler]] = {
     "/api/v1/profiles/options": ProfileOptionsHandler,
     "/api/v1/profiles/read": ProfileReadHandler,
     "/api/v1/profiles/read/batch": ProfileReadBatchHandler,
+    "/api/v1/resolve": ResolveHandler,
     "/api/v1/roles": DefaultRolesHandler,
     "/api/v1/roles/<role:role>": RoleHandler,
     "/api/v1/roles/<role:role>/criteria": CriteriaHandler,

@@ -2186,6 +2186,39 @@ class WebhookReplay(Struct, kw_only=True):
 
     replayed: Count
     next: str | None
+
+
+# ---------------------------------------------------------------- old addresses (discovery 10)
+
+
+class OldTarget(Struct, kw_only=True):
+    """Where an old address leads."""
+
+    rel: (
+        Annotated[str, Meta(description="The item type; absent for a file and for nothing.")]
+        | UnsetType
+    ) = UNSET
+    href: Annotated[str, Meta(description='The address here; "" for nothing.')]
+
+
+class Resolved(Struct, kw_only=True):
+    """What an address of the old site is here."""
+
+    url: Annotated[str, Meta(description="As it was asked.")]
+    status: Literal[301, 404]
+    redirect: OldTarget
+    itemType: (
+        Literal["microcosm", "conversation", "comment", "profile", "huddle", "attachment", "update"]
+        | UnsetType
+    ) = UNSET
+    itemId: Annotated[Id, Meta(description="Absent for a list.")] | UnsetType = UNSET
+    offset: Annotated[int, Meta(ge=25, description="Absent for the first page.")] | UnsetType = (
+        UNSET
+    )
+    action: Literal["incontext", "search", "online"] | UnsetType = UNSET
+    search: Annotated[str, Meta(description="What to look for, with `search`.")] | UnsetType = UNSET
+
+
 # ---------------------------------------------------------------- the platform's figures (platform 6.2)
 
 

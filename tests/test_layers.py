@@ -16,7 +16,8 @@ ROWS = {
     " embedded figures",
     1: "db cache fragments paging storage smtp images content ratelimit realtime.hub realtime.cursor"
     " realtime.websocket reporting",
-    0: "errors itemtypes config links log metrics crashes addresses schemas scopes pages filetypes offload",
+    0: "errors itemtypes config links log metrics crashes addresses schemas scopes pages filetypes offload"
+    " oldsites",
 }
 # A row may look up only here, each for its reason.
 UP = {

@@ -201,6 +201,8 @@ def test_every_route_answers_every_caller_as_the_table_says(
                         i=make.conversation(site, microcosm=place).id,
                     )
                 path = url.replace("<method>", "google").replace("<template>", "mentioned")
+                if url == "/api/v1/resolve":
+                    path += "?url=/thread1.html"
                 if method == "DELETE":
                     path = path.replace("/delete", "/delete?itemType=conversation&itemId=1")
                 if "/reactions/" in url:

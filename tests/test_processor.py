@@ -295,6 +295,7 @@ ALLOW_SITE = {
     "/api/v1/profiles/options": "OPTIONS,HEAD,GET,PUT",
     "/api/v1/profiles/read": "OPTIONS,PUT",
     "/api/v1/profiles/read/batch": "OPTIONS,PUT",
+    "/api/v1/resolve": "OPTIONS,GET,HEAD",
     "/api/v1/roles": "OPTIONS,GET,HEAD,POST",
     "/api/v1/roles/<role:role>": "OPTIONS,GET,HEAD,PUT,PATCH,DELETE",
     "/api/v1/roles/<role:role>/criteria": "OPTIONS,GET,HEAD,POST,DELETE",

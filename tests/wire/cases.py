@@ -441,6 +441,7 @@ CASES: Mapping[str, Situation] = {
     "OPTIONS-profiles": standing,
     "OPTIONS-profiles-options": standing,
     "OPTIONS-profiles-read": standing,
+    "OPTIONS-resolve": standing,
     "OPTIONS-role": standing,
     "OPTIONS-role-criteria": standing,
     "OPTIONS-role-criterion": standing,
@@ -719,18 +720,14 @@ CASES: Mapping[str, Situation] = {
     "unknown-path": standing,
 }
 
-ROUTE_OF: Mapping[str, str] = {
-    "resolve": "/api/v1/resolve",
-}
+ROUTE_OF: Mapping[str, str] = {}
 """An address of each later resource; once it is routed, its recordings are due."""
 
 CUT: Mapping[str, str] = {
     "member-POST-files-maxwidth": "the recording ends within the request; tests/files holds C-45",
-    "rootsite-owner-GET-metrics-after-PUT": "the reference closes the connection while there are no figures; tests/handlers holds P-53",
+    "rootsite-owner-GET-metrics-after-PUT": "the reference closed the connection; tests/handlers holds P-53",
 }
 """Recordings without an answer, and why."""
 
-LATER: Mapping[str, tuple[str, ...]] = {
-    "resolve": ("OPTIONS-resolve",),
-}
+LATER: Mapping[str, tuple[str, ...]] = {}
 """What is not replayed yet, by the resource that it waits for."""

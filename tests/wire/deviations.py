@@ -349,6 +349,7 @@ DEVIATIONS: tuple[Deviation, ...] = (
             "OPTIONS-legal",
             "OPTIONS-legals",
             "OPTIONS-newcomment",
+            "OPTIONS-resolve",
             "OPTIONS-root",
             "OPTIONS-rootsite-out",
             "OPTIONS-whoami",
