@@ -1,7 +1,6 @@
-"""Every recorded exchange, accounted for: replayed, or waiting for a later resource.
+"""Every recorded exchange, accounted for: replayed, or cut off by the recording.
 
-A later resource moves its recordings from `LATER` to `CASES`, copies their files to recorded/, and,
-where we deviate, adds to deviations.py. test_accounting.py holds the sums together.
+Where we deviate, deviations.py says so. test_accounting.py holds the sums together.
 """
 
 from __future__ import annotations
@@ -720,14 +719,8 @@ CASES: Mapping[str, Situation] = {
     "unknown-path": standing,
 }
 
-ROUTE_OF: Mapping[str, str] = {}
-"""An address of each later resource; once it is routed, its recordings are due."""
-
 CUT: Mapping[str, str] = {
     "member-POST-files-maxwidth": "the recording ends within the request; tests/files holds C-45",
     "rootsite-owner-GET-metrics-after-PUT": "the reference closed the connection; tests/handlers holds P-53",
 }
 """Recordings without an answer, and why."""
-
-LATER: Mapping[str, tuple[str, ...]] = {}
-"""What is not replayed yet, by the resource that it waits for."""

@@ -7,9 +7,7 @@ from collections.abc import Iterator
 import pytest
 from _pytest.mark.structures import ParameterSet
 
-from tests.fixtures import Server
-
-from .cases import CASES, ROUTE_OF
+from .cases import CASES
 from .compare import Refs, compare
 from .deviations import expected, explain, summary
 from .recording import load
@@ -55,16 +53,3 @@ def test_a_head_tells_the_length_of_the_body_that_get_sends(world: World, name: 
     get = world.api.request("GET", target, host=world.host, token=scene.member1.token)
 
     assert head.headers["content-length"] == str(len(get.body))
-
-
-@pytest.mark.parametrize("resource", sorted(ROUTE_OF))
-def test_recordings_wait_only_for_resources_that_are_not_there(
-    wire_server: Server, world: World, resource: str
-) -> None:
-    client = wire_server.api()
-    client.checks_schema = False
-    host = world.domain if resource == "metrics" else world.host
-    answer = client.request("OPTIONS", ROUTE_OF[resource], host=host)
-    client.close()
-
-    assert answer.status == 404
