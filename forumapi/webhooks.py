@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import psycopg
 
-from forumapi import fragments, itemtypes, mail, metrics, permissions, processor
+from forumapi import fragments, itemtypes, mail, metrics, processor
 from forumapi.auth import identity as identities
 from forumapi.auth.identity import GUEST, Identity
 from forumapi.db import Reader, Transaction
@@ -29,10 +29,11 @@ from forumapi.events import readers
 from forumapi.events.log import Event
 from forumapi.fragments import dumps
 from forumapi.log import logger
-from forumapi.models import journal, locate, membership, webhook_delivery
+from forumapi.models import journal, live, membership, webhook_delivery
 from forumapi.models.webhook import READER
 from forumapi.models.webhook_delivery import Job
 from forumapi.outbound import Outbound, OutboundError
+from forumapi.realtime.audience import GONE, NOTHING, WHOLE, Judge
 
 if TYPE_CHECKING:
     from forumapi.app import App
@@ -46,8 +47,8 @@ MOST_DOCUMENT: Final = 262_144
 # Deliveries, and seconds, after which a webhook makes room for the next.
 _RUN: Final = 25
 _RUN_S: Final = 5.0
-# Over the time a receiver has: what a process takes for one delivery beside.
-_LEASE_S: Final = 20
+# Over the time a receiver has: what a process takes for one delivery beside. Who dies keeps its webhooks for so long.
+_LEASE_S: Final = 5
 _MOST_WAIT_S: Final = 7200.0
 _MOST_PAUSE_S: Final = 600.0
 # Kinds after which a thing may be gone for those who have seen it.
@@ -325,14 +326,15 @@ class Deliverer:
             return None
         if not who.is_guest:
             site = self._app.sites.confirmed(site, who.site_version, who.acl_version, tx)
-        seen = self._seen(tx, site, who, job)
-        if seen is None:
+        sight = self._sight(tx, site, who, job)
+        # Only what may have ended a thing tells that it is gone.
+        if sight == NOTHING or (sight == GONE and job.kind not in _ENDS):
             return None
-        kind = job.kind if seen else journal.DELETED
+        kind = job.kind if sight == WHOLE else journal.DELETED
         if kind not in job.kinds:
             return None
         message = self._message(site, job, kind)
-        if seen and job.with_documents:
+        if sight == WHOLE and job.with_documents:
             tx.end()
             try:
                 document = processor.look(self._app, site, who, message["href"])
@@ -377,17 +379,9 @@ class Deliverer:
             found = identities.of_profile(tx, site.id, profile_id)
         return found
 
-    def _seen(self, tx: Reader, site: Site, who: Identity, job: Job) -> bool | None:
-        """Whether they see the thing now; None where they may not even know that it is there.
-
-        As a GET has it: what they may read but is hidden is gone, and only what may have ended it tells them so.
-        """
+    def _sight(self, tx: Reader, site: Site, who: Identity, job: Job) -> int:
+        """What they see of the thing now, as live connections are told: WHOLE, GONE or NOTHING."""
         tree = self._app.sites.tree(site, tx)
-        me = who.profile_id
-        place = locate.find(tx, site.id, tree, me, job.item_type, job.item_id)
-        can = permissions.effective(who.who, place.target, tree)
-        if not place.exists or not can & permissions.READ:
-            return None
-        if place.is_hidden and not can & permissions.MODERATOR:
-            return False if job.kind in _ENDS else None
-        return True
+        thing = (job.item_type, job.item_id, 0)
+        fact = live.facts(tx, site.id, tree, [thing]).get(thing)
+        return NOTHING if fact is None else Judge(tree).sight(who.who, fact)

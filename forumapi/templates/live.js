@@ -57,7 +57,7 @@ function show(comment) {
   name.textContent = plain(comment.meta.createdBy.profileName);
   const time = document.createElement("time");
   time.dateTime = comment.meta.created;
-  time.textContent = new Date(comment.meta.created).toLocaleTimeString();
+  time.textContent = new Date(comment.meta.created).toLocaleString();
   by.append(name, ", ", time);
   const text = document.createElement("p");
   text.textContent = plain(comment.html);
@@ -66,8 +66,9 @@ function show(comment) {
     known.replaceWith(entry);
     return;
   }
-  const later = [...list.children].find((other) => other.value > comment.id);
-  list.insertBefore(entry, later ?? null);
+  // The newest stands first: it appears where one looks.
+  const earlier = [...list.children].find((other) => other.value < comment.id);
+  list.insertBefore(entry, earlier ?? null);
 }
 
 function take(event) {

@@ -63,11 +63,11 @@ def _state(browser: Chrome) -> str:
 
 
 def _said(browser: Chrome) -> list[str]:
-    """The texts on the page, read at one moment."""
+    """The texts on the page, read at one moment, oldest first: the page has the newest first."""
     found: list[str] = browser.execute_script(
         "return [...document.querySelectorAll('#comments li p:last-child')].map(one => one.textContent)"
     )
-    return found
+    return found[::-1]
 
 
 def _until_said(browser: Chrome, *texts: str) -> None:

@@ -8,6 +8,8 @@ from typing import Any, TypeVar
 
 import pytest
 
+from forumapi.models import live
+from forumapi.realtime.cursor import Cursors
 from tests.api import Api
 from tests.factories import Factory, Site
 from tests.webhooks.receiver import PATIENCE_S, Receiver, receiving
@@ -76,6 +78,11 @@ class Hooks:
         )
         self.time_passes(hook)
 
+    def cursor(self, number: int) -> str:
+        """The cursor of an event by its number."""
+        with self.make.database.write() as tx:
+            return Cursors(live.cursor_key(tx)).make(self.site.id, number)
+
     def numbered(self) -> None:
         """Until everything that was written has its number."""
         until(
@@ -101,9 +108,9 @@ class Hooks:
         return int(answer.location.rpartition("/")[2].partition("?")[0])
 
 
-def until(look: Callable[[], T], is_so: Callable[[T], object]) -> T:
+def until(look: Callable[[], T], is_so: Callable[[T], object], *, seconds: float = PATIENCE_S) -> T:
     """What `look` finds once `is_so`."""
-    deadline = time.monotonic() + PATIENCE_S
+    deadline = time.monotonic() + seconds
     while True:
         found = look()
         if is_so(found):
