@@ -6,6 +6,8 @@ STAMP := .venv/.stamp
 T ?= tests
 SIZE ?= M
 OPERATIONS ?= 10000
+FILE ?= dist/forumapi
+WITH ?=
 
 # A file's tests stay together, in one of at most eight processes: what they set up is set up once.
 PYTEST := $(BIN)/python -m pytest -n logical --maxprocesses 8 --dist loadfile --no-loadscope-reorder
@@ -14,7 +16,7 @@ PYTEST := $(BIN)/python -m pytest -n logical --maxprocesses 8 --dist loadfile --
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help venv run test chaos proof test-quick lint format walk bench bench-files cluster testdb migrate dbshell routes dist clean
+.PHONY: help venv run test chaos proof test-quick lint format walk bench bench-files cluster testdb migrate dbshell routes dist install clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -86,6 +88,10 @@ routes: $(STAMP) ## write the table of routes into tests/saved/routes.txt
 
 dist: $(STAMP) ## build dist/forumapi, the platform as one file, and the bill of what is in it
 	@scripts/dist
+
+install: ## install it (DESTDIR=... below a folder; FILE=... a file built before; WITH=--upstart)
+	@test -x $(FILE) || $(MAKE) -s dist
+	@$(FILE) install --destdir "$(DESTDIR)" $(WITH)
 
 clean: ## remove what was built; data under ./var stays
 	@rm -rf dist build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

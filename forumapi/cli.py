@@ -122,6 +122,11 @@ def parser() -> argparse.ArgumentParser:
     back.add_argument("backup", type=Path)
     back.add_argument("--database", required=True, metavar="URL", help="an empty one")
     back.add_argument("--files", type=Path, metavar="DIR", help="where the files are to stand")
+    installing = command("install", _install, "put this file where services find it")
+    installing.add_argument(
+        "--destdir", default="", metavar="FOLDER", help="below this folder, not on this machine"
+    )
+    installing.add_argument("--upstart", action="store_true", help="with the jobs of Upstart")
 
     settings = group("config", "settings")
     show = command("show", _config_show, "every setting with its value", settings)
@@ -350,6 +355,16 @@ def _node_replace(args: argparse.Namespace, current: Config) -> int:
         raise CommandError(str(error)) from None
     if failure:
         raise CommandError(f"the old web process stays: {failure}; see its log")
+    return OK
+
+
+def _install(args: argparse.Namespace, current: Config) -> int:
+    from forumapi import install
+
+    try:
+        install.install(Path(args.destdir or "/"), upstart=args.upstart, progress=print)
+    except install.InstallError as error:
+        raise CommandError(str(error)) from None
     return OK
 
 

@@ -217,6 +217,22 @@ def nginx_program() -> str | None:
     return shutil.which("nginx", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
 
 
+# ---------------------------------------------------------------- logrotate
+
+
+def logrotate_program() -> str | None:
+    """Where logrotate is, if it is installed."""
+    return shutil.which("logrotate", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
+
+
+# ---------------------------------------------------------------- sshd
+
+
+def sshd_program() -> str | None:
+    """Where sshd is, if it is installed."""
+    return shutil.which("sshd", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
+
+
 # ---------------------------------------------------------------- Chromium
 
 

@@ -26,12 +26,6 @@ pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
-def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The one file."""
-    return one_file.build(tmp_path_factory.mktemp("dist"))
-
-
-@pytest.fixture(scope="module")
 def stranger(file: Path, tmp_path_factory: pytest.TempPathFactory) -> Stranger:
     """A machine that was sent the file and nothing else."""
     folder = tmp_path_factory.mktemp("stranger")
