@@ -343,54 +343,61 @@ CREATE FUNCTION search_matching(
     ignored_people bigint[], author bigint, since timestamptz, until timestamptz, starts_after timestamptz,
     starts_before timestamptz, attending boolean, attached boolean, following boolean)
 RETURNS TABLE (item_type_id smallint, item_id bigint, modified timestamptz) LANGUAGE sql STABLE AS $$
-    SELECT d.item_type_id, d.item_id, t.modified
-      FROM search_documents d
-      LEFT JOIN items i ON i.site_id = d.site_id AND i.item_id = d.place_id
+    WITH matched AS MATERIALIZED (
+        SELECT d.site_id, d.item_type_id, d.item_id, d.place_id, d.person_id, d.created
+          FROM search_documents d
+         WHERE d.site_id = in_site AND d.shelf >= low AND d.shelf < high AND d.vector @@ wanted
+           AND (in_title IS NULL OR ts_filter(d.vector, '{a,b,c}') @@ in_title)
+           AND CASE WHEN d.item_type_id = 4
+                    THEN with_comments AND (parents IS NULL OR d.place_id IS NOT NULL OR 3 = ANY(parents))
+                         AND (ids IS NULL OR coalesce(d.place_id, d.person_id) = ANY(ids))
+                         AND d.author_id NOT IN (SELECT unnest(ignored_people))
+                    ELSE d.item_type_id = ANY(kinds) AND (ids IS NULL OR d.item_id = ANY(ids)) END
+           AND (author IS NULL OR d.author_id = author)),
+    -- Each item is looked at once, however many of its comments are there.
+    places AS MATERIALIZED (
+        SELECT i.item_id
+          FROM (SELECT DISTINCT m.place_id FROM matched m WHERE m.place_id IS NOT NULL) p
+          JOIN items i ON i.site_id = in_site AND i.item_id = p.place_id
+         WHERE NOT i.is_deleted AND NOT i.is_moderated AND i.item_id NOT IN (SELECT unnest(ignored_items))
+           AND (parents IS NULL OR NOT with_comments OR i.item_type_id = ANY(parents))
+           AND CASE WHEN i.item_type_id = 5
+                    THEN everywhere AND i.created_by NOT IN (SELECT unnest(ignored_people))
+                         AND EXISTS (SELECT FROM huddle_participants h
+                                      WHERE h.site_id = i.site_id AND h.item_id = i.item_id AND h.profile_id = me)
+                    ELSE i.microcosm_id IN (SELECT unnest(readable)) END)
+    SELECT m.item_type_id, m.item_id, t.modified
+      FROM matched m
      CROSS JOIN LATERAL (
-            SELECT CASE WHEN d.item_type_id = 3
+            SELECT CASE WHEN m.item_type_id IN (2, 4) THEN m.created
+                        WHEN m.item_type_id = 3
                         THEN (SELECT n.last_active FROM profile_counters n
-                               WHERE n.site_id = d.site_id AND n.profile_id = d.item_id)
-                        WHEN d.item_type_id IN (2, 4) THEN d.created
-                        ELSE i.last_activity END AS modified OFFSET 0) t
-     WHERE d.site_id = in_site AND d.shelf >= low AND d.shelf < high AND d.vector @@ wanted
-       AND (in_title IS NULL OR ts_filter(d.vector, '{a,b,c}') @@ in_title)
-       AND CASE WHEN d.item_type_id = 4
-                THEN with_comments AND (parents IS NULL OR coalesce(i.item_type_id, 3::smallint) = ANY(parents))
-                     AND (ids IS NULL OR coalesce(d.place_id, d.person_id) = ANY(ids))
-                     AND d.author_id NOT IN (SELECT unnest(ignored_people))
-                ELSE d.item_type_id = ANY(kinds) AND (ids IS NULL OR d.item_id = ANY(ids)) END
-       AND CASE WHEN d.item_type_id = 2 THEN d.item_id IN (SELECT unnest(readable))
-                WHEN d.person_id IS NOT NULL
-                THEN everywhere AND d.person_id NOT IN (SELECT unnest(ignored_people))
+                               WHERE n.site_id = m.site_id AND n.profile_id = m.item_id)
+                        ELSE (SELECT i.last_activity FROM items i
+                               WHERE i.site_id = m.site_id AND i.item_id = m.item_id) END AS modified OFFSET 0) t
+     WHERE CASE WHEN m.item_type_id = 2 THEN m.item_id IN (SELECT unnest(readable))
+                WHEN m.place_id IS NOT NULL THEN m.place_id IN (SELECT v.item_id FROM places v)
+                ELSE everywhere AND m.person_id NOT IN (SELECT unnest(ignored_people))
                      AND EXISTS (SELECT FROM profiles p
-                                  WHERE p.site_id = d.site_id AND p.profile_id = d.person_id AND p.is_visible)
-                WHEN i.item_type_id = 5
-                THEN everywhere AND NOT i.is_deleted AND NOT i.is_moderated
-                     AND i.item_id NOT IN (SELECT unnest(ignored_items))
-                     AND i.created_by NOT IN (SELECT unnest(ignored_people))
-                     AND EXISTS (SELECT FROM huddle_participants h
-                                  WHERE h.site_id = i.site_id AND h.item_id = i.item_id AND h.profile_id = me)
-                ELSE NOT i.is_deleted AND NOT i.is_moderated AND i.microcosm_id IN (SELECT unnest(readable))
-                     AND i.item_id NOT IN (SELECT unnest(ignored_items)) END
-       AND (author IS NULL OR d.author_id = author)
+                                  WHERE p.site_id = m.site_id AND p.profile_id = m.person_id AND p.is_visible) END
        AND (since IS NULL OR t.modified > since)
        AND (until IS NULL OR t.modified < until)
        AND (starts_after IS NULL AND starts_before IS NULL
             OR EXISTS (SELECT FROM events e
-                        WHERE e.site_id = d.site_id AND e.item_id = d.item_id AND d.item_type_id = 9
+                        WHERE e.site_id = m.site_id AND e.item_id = m.item_id AND m.item_type_id = 9
                           AND (starts_after IS NULL OR e.when_utc > starts_after)
                           AND (starts_before IS NULL OR e.when_utc < starts_before)))
        AND (attending IS NULL
             OR EXISTS (SELECT FROM attendees a
-                        WHERE a.site_id = d.site_id AND a.item_id = d.item_id AND d.item_type_id = 9
+                        WHERE a.site_id = m.site_id AND a.item_id = m.item_id AND m.item_type_id = 9
                           AND a.profile_id = me AND a.state_id = 1))
        AND (attached IS NULL
             OR EXISTS (SELECT FROM attachments f
-                        WHERE f.site_id = d.site_id AND f.item_type_id = d.item_type_id AND f.item_id = d.item_id))
+                        WHERE f.site_id = m.site_id AND f.item_type_id = m.item_type_id AND f.item_id = m.item_id))
        AND (following IS NULL
             OR EXISTS (SELECT FROM watchers w
-                        WHERE w.site_id = d.site_id AND w.profile_id = me
-                          AND w.item_type_id = d.item_type_id AND w.item_id = d.item_id))
+                        WHERE w.site_id = m.site_id AND w.profile_id = me AND w.item_type_id = m.item_type_id
+                          AND w.item_id = m.item_id))
 $$;
 
 -- One page of what holds the words. At most `most` are found, and the `ranked` newest of either kind weighed; comments
@@ -405,7 +412,7 @@ CREATE FUNCTION search_text(
     ranked integer, page_limit integer, page_offset integer, limit_ms integer)
 RETURNS TABLE (place bigint, item_type_id smallint, item_id bigint, rank real, modified timestamptz, total integer,
                is_partial boolean)
-LANGUAGE plpgsql STABLE AS $$
+LANGUAGE plpgsql STABLE ROWS 25 AS $$
 #variable_conflict use_column
 DECLARE
     began CONSTANT timestamptz := clock_timestamp();
@@ -415,7 +422,9 @@ DECLARE
     found_ids bigint[] := '{}';
     found_times timestamptz[] := '{}';
     comment_ids bigint[] := '{}';
+    comment_times timestamptz[] := '{}';
     step_ids bigint[];
+    step_times timestamptz[];
     looked bigint := 0;
     width bigint := 1;
     low bigint;
@@ -443,13 +452,14 @@ BEGIN
                 EXIT;
             END IF;
             low := greatest(high - width, bottom);
-            step_ids := ARRAY(
-                SELECT m.item_id
+            SELECT coalesce(array_agg(m.item_id ORDER BY m.item_id DESC), '{}'),
+                   coalesce(array_agg(m.modified ORDER BY m.item_id DESC), '{}')
+              INTO step_ids, step_times
                   FROM search_matching(in_site, me, sought, in_title, low, high, '{}', true, parents, ids, readable,
                                        everywhere, ignored_items, ignored_people, author, since, until, starts_after,
-                                       starts_before, attending, attached, following) m
-                 ORDER BY m.item_id DESC);
+                                       starts_before, attending, attached, following) m;
             comment_ids := comment_ids || step_ids;
+            comment_times := comment_times || step_times;
             looked := looked + high - low;
             high := low;
             -- Not further than what is still wanted should reach, by what was found so far.
@@ -463,21 +473,26 @@ BEGIN
         SELECT u.kind, u.id, u.modified, u.n
           FROM unnest(found_kinds, found_ids, found_times) WITH ORDINALITY AS u (kind, id, modified, n)
          UNION ALL
-        SELECT 4, u.id, NULL, u.n
-          FROM unnest(comment_ids[1:most - cardinality(found_ids)]) WITH ORDINALITY AS u (id, n)),
+        SELECT 4, u.id, u.modified, u.n
+          FROM unnest(comment_ids, comment_times) WITH ORDINALITY AS u (id, modified, n)
+         WHERE u.n <= most - cardinality(found_ids)),
     weighed AS (
-        SELECT f.kind, f.id, coalesce(f.modified, d.created) AS modified,
-               CASE WHEN f.n <= ranked AND ordering = '' THEN ts_rank_cd(d.vector, positive, 8) ELSE 0 END AS rank,
-               f.kind <> 4 AND (f.n > ranked OR ordering <> '' OR ts_filter(d.vector, '{a,b,c}') @@ positive) AS is_title,
+        SELECT f.kind, f.id, f.modified,
+               CASE WHEN f.n > ranked OR ordering <> '' THEN 0
+                    ELSE (SELECT ts_rank_cd(d.vector, positive, 8) FROM search_documents d
+                           WHERE d.site_id = in_site AND d.item_type_id = f.kind AND d.item_id = f.id) END AS rank,
+               CASE WHEN f.kind = 4 OR ordering <> '' THEN false
+                    WHEN f.n > ranked THEN true
+                    ELSE (SELECT ts_filter(d.vector, '{a,b,c}') @@ positive FROM search_documents d
+                           WHERE d.site_id = in_site AND d.item_type_id = f.kind AND d.item_id = f.id) END AS is_title,
                CASE WHEN ordering IN ('oldest', 'newest')
                     THEN (SELECT extract(epoch FROM e.when_utc) FROM events e
                            WHERE e.site_id = in_site AND e.item_id = f.id AND f.kind = 9) END AS starts
-          FROM found f
-          JOIN search_documents d ON d.site_id = in_site AND d.item_type_id = f.kind AND d.item_id = f.id),
+          FROM found f),
     shown AS (
         SELECT w.kind, w.id, w.modified, w.rank,
                row_number() OVER (ORDER BY CASE ordering WHEN 'oldest' THEN w.starts WHEN 'newest' THEN -w.starts END,
-                                           ordering = '' AND w.is_title DESC, w.rank DESC, w.modified DESC, w.kind,
+                                           w.is_title DESC, w.rank DESC, w.modified DESC, w.kind,
                                            w.id DESC) AS place
           FROM weighed w
          ORDER BY place
@@ -502,7 +517,7 @@ CREATE FUNCTION search_filtered(
     following boolean, ordering text, most integer, page_limit integer, page_offset integer)
 RETURNS TABLE (place bigint, item_type_id smallint, item_id bigint, rank real, modified timestamptz, total integer,
                is_partial boolean)
-LANGUAGE plpgsql STABLE SET plan_cache_mode = force_custom_plan AS $$
+LANGUAGE plpgsql STABLE ROWS 25 SET plan_cache_mode = force_custom_plan AS $$
 #variable_conflict use_column
 BEGIN
     RETURN QUERY
@@ -654,7 +669,7 @@ $$;
 
 -- Words of a site that are one typing error away, the most frequent first.
 CREATE FUNCTION search_alike(in_site bigint, typed text, most integer) RETURNS SETOF text
-LANGUAGE sql STABLE SET pg_trgm.similarity_threshold = 0.15 AS $$
+LANGUAGE sql STABLE ROWS 10 SET pg_trgm.similarity_threshold = 0.15 AS $$
     SELECT w.word
       FROM search_words w
      WHERE w.site_id = in_site AND w.word % typed AND w.word <> typed AND search_one_off(w.word, typed)
@@ -665,7 +680,7 @@ $$;
 -- Words of a site that begin as typed, then those that begin so but for one typing error; the most frequent first.
 CREATE FUNCTION search_completions(in_site bigint, typed text, most integer)
 RETURNS TABLE (word text, errors integer, documents integer)
-LANGUAGE sql STABLE SET pg_trgm.word_similarity_threshold = 0.15 AS $$
+LANGUAGE sql STABLE ROWS 20 SET pg_trgm.word_similarity_threshold = 0.15 AS $$
     (SELECT w.word, 0, w.documents
        FROM search_words w
       WHERE w.site_id = in_site AND w.word ~>=~ typed AND w.word ~<~ (typed || U&'\+10FFFF')
