@@ -10,8 +10,8 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-MOVING = frozenset({"unread", "totalViews", "lastActive"})
-"""Keys whose values move because pages are read: read marks, views, a reader's last activity."""
+MOVING = frozenset({"unread", "totalViews", "lastActive", "timeTakenInMs"})
+"""Keys whose values move because pages are read: read marks, views, a reader's last activity; and how long it took."""
 
 
 def meaning(body: bytes) -> Any:

@@ -10,7 +10,7 @@ from typing import Any
 import psycopg
 
 from forumapi import seed
-from scripts.bench import subjects
+from scripts.bench import searches, subjects
 from scripts.bench.exchange import NUMBER, Answer, Request
 from scripts.bench.pages import GUEST, IGNORER, MEMBER, POSTERS, Page
 from scripts.bench.services import Server
@@ -93,6 +93,8 @@ class Found:
     microcosms: list[int]
     subjects: dict[str, list[int]]
     """Events, polls and huddles by kind."""
+    searches: dict[str, list[str]]
+    """Words to search for, by page."""
     words: str
     """The choice, for the head of the table."""
 
@@ -130,6 +132,7 @@ def find(url: str, domain: str, server: Server) -> Found:
             FULL_CONVERSATIONS, {**values, "count": CONVERSATIONS}
         ).fetchall()
         microcosms = connection.execute(FULL_MICROCOSMS, {**values, "count": MICROCOSMS}).fetchall()
+        words = searches.words(connection, landmarks["site_id"])
         comments, items, watchers, ignores, marks = connection.execute(SIZES, values).fetchall()[0]
         made = subjects.find(
             connection,
@@ -148,6 +151,7 @@ def find(url: str, domain: str, server: Server) -> Found:
         comments=[comment for _, comment in conversations],
         microcosms=[place for (place,) in microcosms],
         subjects=made,
+        searches=words,
         words=f"{host}: {len(conversations)} conversations and {len(microcosms)} microcosms in turn; "
         f"longest thread {comments:,} comments, deepest microcosm {items:,} items; "
         f"member with {watchers} watchers, {ignores} ignores, {marks:,} read marks",
@@ -193,6 +197,8 @@ def requests(page: Page, found: Found, ask: Ask) -> list[Request]:
         return [get(f"/api/v1/conversations/{item}") for item in found.conversations]
     if kind in found.subjects:
         return [get(f"/api/v1/{kind}s/{item}") for item in found.subjects[kind]]
+    if kind in found.searches:
+        return [get(f"/api/v1/search?q={word}") for word in found.searches[kind]]
     if kind == "comment":
         return [get(f"/api/v1/comments/{comment}") for comment in found.comments]
     if kind.startswith("microcosm-"):

@@ -14,6 +14,7 @@ from psycopg import sql
 
 from forumapi import config, embedded, migrate, seed
 from forumapi.seed.shape import SIZES, SizeName
+from scripts.bench import searches
 
 ENV = "FORUMAPI_BENCH_DATABASE"
 
@@ -75,6 +76,7 @@ def ready(url: str, size: SizeName) -> None:
         started = time.monotonic()
         seed.load(url, settings, size, progress)
         print(f"\rloaded size {size} in {time.monotonic() - started:.0f} s\033[K")
+    searches.prepare(url)
     with psycopg.connect(url, autocommit=True) as connection:
         connection.execute("SET statement_timeout = 0")
         connection.execute("VACUUM ANALYZE")

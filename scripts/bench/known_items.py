@@ -1,7 +1,7 @@
 """Is what is there found? Queries drawn by a seed from a site's own texts, each with what it has to find.
 
-A known item is a text that somebody remembers three rare words of. Half of the queries have one typing error, a fifth is
-in scripts without spaces. Another fifth uses operators: what they find must be what looking at each text finds.
+A known item is a text that somebody remembers three rare words of. Half of the queries have one typing error, a fifth
+is in scripts without spaces. Another fifth uses operators: what they find must be what looking at each text finds.
 """
 
 from __future__ import annotations
@@ -25,14 +25,32 @@ EXACT, FORGIVEN = 0.95, 0.8
 """The share of known items to be among the first RECALLED hits: typed right, and with an error."""
 UNSPACED = 300
 
-SENTENCES = {
-    "zh": "自行车 轮胎 漏气 修理 补胎 链条 生锈 刹车 太软 调整 前叉 后轮 车座 高度 合适 昨天 雨天 骑行 山路 下坡 小心"
-    " 头盔 便宜 商店 推荐 变速 不准 螺丝 松动 工具 借给 朋友 周末 一起 出发 早上 六点 集合 地铁 出口 照明 电池 充电".split(),
-    "ja": "自転車 タイヤ 交換 チェーン 錆びる ブレーキ 調整する 前輪 後輪 サドル 高さ 合わせる 昨日 雨の日 峠道 下り坂 気をつけて"
-    " ヘルメット 安い お店 教えて 変速機 ずれる ねじ 緩む 工具 貸した 友達 週末 一緒に 出発 早朝 集合 駅前 出口 ライト 電池 充電".split(),
-    "th": "จักรยาน ยาง รั่ว ซ่อม โซ่ สนิม เบรก ปรับ ล้อหน้า ล้อหลัง เบาะ ความสูง เมื่อวาน ฝนตก ภูเขา ลงเขา ระวัง หมวก ราคาถูก ร้านค้า"
-    " แนะนำ เกียร์ เพี้ยน น็อต หลวม เครื่องมือ เพื่อน วันหยุด ด้วยกัน ออกเดินทาง ตอนเช้า นัดพบ สถานี ทางออก ไฟหน้า แบตเตอรี่ ชาร์จ".split(),
+_TALK = {
+    "zh": (
+        "自行车 轮胎 漏气 修理 补胎 链条 生锈 刹车 太软 调整 前叉 后轮 车座 高度 "
+        "合适 昨天 雨天 骑行 山路 下坡 小心 头盔 便宜 商店 推荐 变速 不准 螺丝 "
+        "松动 工具 借给 朋友 周末 一起 出发 早上 六点 集合 地铁 出口 照明 电池 "
+        "充电"
+    ),
+    "ja": (
+        "自転車 タイヤ 交換 チェーン 錆びる ブレーキ 調整する "
+        "前輪 後輪 サドル 高さ 合わせる 昨日 雨の日 "
+        "峠道 下り坂 気をつけて ヘルメット 安い お店 教えて "
+        "変速機 ずれる ねじ 緩む 工具 貸した 友達 "
+        "週末 一緒に 出発 早朝 集合 駅前 出口 "
+        "ライト 電池 充電"
+    ),
+    "th": (
+        "จักรยาน ยาง รั่ว ซ่อม โซ่ สนิม เบรก "
+        "ปรับ ล้อหน้า ล้อหลัง เบาะ ความสูง เมื่อวาน ฝนตก "
+        "ภูเขา ลงเขา ระวัง หมวก ราคาถูก ร้านค้า แนะนำ "
+        "เกียร์ เพี้ยน น็อต หลวม เครื่องมือ เพื่อน วันหยุด "
+        "ด้วยกัน ออกเดินทาง ตอนเช้า นัดพบ สถานี ทางออก ไฟหน้า "
+        "แบตเตอรี่ ชาร์จ"
+    ),
 }
+SENTENCES = {language: words.split() for language, words in _TALK.items()}
+"""Words of talk about bicycles in scripts without spaces."""
 WORD = re.compile(r"[a-z]{4,20}")
 LETTERS = "abcdefghijklmnopqrstuvwxyz"
 
@@ -43,8 +61,8 @@ TEXTS = """
     SELECT 4::smallint, c.comment_id, c.markdown
       FROM comments c
       JOIN items i ON i.site_id = c.site_id AND i.item_id = c.item_id
-     WHERE c.site_id = %(site_id)s AND NOT c.is_deleted AND NOT c.is_moderated AND NOT i.is_deleted AND NOT i.is_moderated
-       AND i.microcosm_id = ANY(%(readable)s)
+     WHERE c.site_id = %(site_id)s AND NOT c.is_deleted AND NOT c.is_moderated AND NOT i.is_deleted
+       AND NOT i.is_moderated AND i.microcosm_id = ANY(%(readable)s)
      ORDER BY md5(c.comment_id::text || %(seed)s::text)
      LIMIT %(count)s"""
 RARITY = "SELECT w.word, w.documents FROM search_words w WHERE w.site_id = %(site_id)s AND w.word = ANY(%(words)s)"
@@ -56,12 +74,12 @@ STEMS = "SELECT w.word, (ts_lexize('english_stem', w.word))[1] FROM unnest(%(wor
 # Each text anew, out of reach of any index; who may see what is asked of the rows themselves.
 SCANNED = """
     CREATE TEMPORARY TABLE scanned AS
-    SELECT 4::smallint AS kind, c.comment_id AS id, c.created_by AS author, c.created AS moment, i.microcosm_id AS place,
-           search_vector('english', '', 'D', c.markdown) AS vector
+    SELECT 4::smallint AS kind, c.comment_id AS id, c.created_by AS author, c.created AS moment,
+           i.microcosm_id AS place, search_vector('english', '', 'D', c.markdown) AS vector
       FROM comments c
       JOIN items i ON i.site_id = c.site_id AND i.item_id = c.item_id
-     WHERE c.site_id = %(site_id)s AND NOT c.is_deleted AND NOT c.is_moderated AND NOT i.is_deleted AND NOT i.is_moderated
-       AND i.microcosm_id = ANY(%(readable)s)
+     WHERE c.site_id = %(site_id)s AND NOT c.is_deleted AND NOT c.is_moderated AND NOT i.is_deleted
+       AND NOT i.is_moderated AND i.microcosm_id = ANY(%(readable)s)
      UNION ALL
     SELECT 4, c.comment_id, c.created_by, c.created, NULL, search_vector('english', '', 'D', c.markdown)
       FROM comments c
@@ -85,6 +103,14 @@ SCANNED = """
       FROM profiles p
       JOIN profile_counters n ON n.site_id = p.site_id AND n.profile_id = p.profile_id
      WHERE p.site_id = %(site_id)s AND p.is_visible"""
+
+BELOW = """
+    WITH RECURSIVE below AS (
+        SELECT m.microcosm_id FROM microcosms m WHERE m.site_id = %(site_id)s AND m.microcosm_id = %(place)s
+         UNION ALL
+        SELECT m.microcosm_id FROM microcosms m
+          JOIN below b ON m.site_id = %(site_id)s AND m.parent_id = b.microcosm_id)
+    SELECT b.microcosm_id FROM below b"""
 
 NAMES = {2: "microcosm", 3: "profile", 4: "comment", 6: "conversation", 7: "poll", 9: "event"}
 
@@ -125,15 +151,31 @@ class Report:
         """Whether enough was found, and operators found what they must."""
         return share(self.exact) >= EXACT and share(self.forgiven) >= FORGIVEN and not self.wrong
 
+    @property
+    def p99_ms(self) -> float:
+        """Of the queries for known items, one at a time."""
+        times = sorted(self.times_ms)
+        return times[math.ceil(0.99 * len(times)) - 1]
+
+    def document(self) -> dict[str, Any]:
+        """The figures, for programs."""
+        return {
+            "recall_exact": share(self.exact),
+            "recall_forgiven": share(self.forgiven),
+            "queries": [len(self.exact), len(self.forgiven), self.operated],
+            "wrong": self.wrong,
+            "p50_ms": statistics.median(self.times_ms),
+            "p99_ms": self.p99_ms,
+        }
+
     def words(self) -> str:
         """The figures, for people."""
-        times = sorted(self.times_ms)
-        p99 = times[math.ceil(0.99 * len(times)) - 1]
         return (
-            f"search: {share(self.exact):.1%} of {len(self.exact)} known items among the first {RECALLED} (≥ {EXACT:.0%}), "
-            f"{share(self.forgiven):.1%} of {len(self.forgiven)} with a typing error (≥ {FORGIVEN:.0%}); "
+            f"search: {share(self.exact):.1%} of {len(self.exact)} known items among the first {RECALLED} "
+            f"(≥ {EXACT:.0%}), {share(self.forgiven):.1%} of {len(self.forgiven)} with a typing error "
+            f"(≥ {FORGIVEN:.0%}); "
             f"{self.operated - len(self.wrong)} of {self.operated} queries with operators find what a scan finds "
-            f"({self.compared:,} hits); p50 {statistics.median(times):.0f} ms, p99 {p99:.0f} ms"
+            f"({self.compared:,} hits); p50 {statistics.median(self.times_ms):.0f} ms, p99 {self.p99_ms:.0f} ms"
         )
 
 
@@ -215,7 +257,9 @@ class Judge:
     def _texts(self, count: int) -> list[str]:
         rows = self._rows(TEXTS, seed=self._seed, count=count)
         planted = set(sentences(Random(self._seed), UNSPACED))
-        rows += [row for row in self._rows(TEXTS, seed=self._seed, count=10**9) if row[2] in planted]
+        rows += [
+            row for row in self._rows(TEXTS, seed=self._seed, count=10**9) if row[2] in planted
+        ]
         return list(dict.fromkeys(row[2] for row in rows))
 
     def _rare(self, texts: Sequence[str]) -> dict[str, list[str]]:
@@ -258,7 +302,10 @@ class Judge:
             if text not in planted or len(made) == count:
                 continue
             words = [
-                word for known in SENTENCES.values() for word in known if word in text and len(word) > 1
+                word
+                for known in SENTENCES.values()
+                for word in known
+                if word in text and len(word) > 1
             ]
             chosen = self._random.sample(words, 3)
             has_error = len(made) % 2 != 0
@@ -288,7 +335,7 @@ class Judge:
     # ---------------------------------------------------------------- operators
 
     def _operated(self, texts: Sequence[str], count: int) -> list[Operated]:
-        found = [words for words in self._rare([t for t in texts if t.isascii()]).values()]
+        found = self._rare([text for text in texts if text.isascii()]).values()
         common = [words[len(words) // 4] for words in found if len(words) > 8]
         pairs = [
             (first, second)
@@ -307,8 +354,9 @@ class Judge:
         has = "vector @@ plainto_tsquery('public.forum_english', %({})s)"
         values: dict[str, Any] = {"a": a, "b": b, "c": c, "phrase": f"{first} {second}"}
         if kind == 0:
-            query, condition = {"q": f'"{first} {second}"'}, (
-                "vector @@ phraseto_tsquery('public.forum_english', %(phrase)s)"
+            query, condition = (
+                {"q": f'"{first} {second}"'},
+                ("vector @@ phraseto_tsquery('public.forum_english', %(phrase)s)"),
             )
         elif kind == 1:
             query, condition = {"q": f"{a} OR {b}"}, f"({has.format('a')} OR {has.format('b')})"
@@ -318,16 +366,11 @@ class Judge:
             query, condition = {"q": f"{a} type:comment"}, f"{has.format('a')} AND kind = 4"
         elif kind == 4:
             query = {"q": f"{a} inTitle:true"}
-            condition = f"ts_filter(vector, '{{a,b,c}}') @@ plainto_tsquery('public.forum_english', %(a)s) AND kind <> 4"
+            condition = "ts_filter(vector, '{a,b,c}') @@ plainto_tsquery('public.forum_english', %(a)s) AND kind <> 4"
         elif kind == 5:
             place = self._random.choice(self._site["readable"])  # type: ignore[arg-type]
             query = {"q": f"{a} OR {b} OR {c}", "forumId": str(place)}
-            below = (
-                "place IN (WITH RECURSIVE below AS (SELECT m.microcosm_id FROM microcosms m WHERE m.site_id = %(site_id)s"
-                " AND m.microcosm_id = %(place)s UNION ALL SELECT m.microcosm_id FROM microcosms m JOIN below"
-                " ON m.site_id = %(site_id)s AND m.parent_id = below.microcosm_id) SELECT microcosm_id FROM below)"
-            )
-            condition = f"({has.format('a')} OR {has.format('b')} OR {has.format('c')}) AND {below}"
+            condition = f"({has.format('a')} OR {has.format('b')} OR {has.format('c')}) AND place IN ({BELOW})"
             values["place"] = place
         elif kind == 6:
             query = {"q": f"{a} since:2000-01-01 -{b} -{c}"}
@@ -351,7 +394,9 @@ class Judge:
             report.compared += len(expected)
             if set(found) != expected or len(set(found)) != len(found):
                 odd = sorted(set(found) ^ expected)[:3]
-                report.wrong.append(f"{one.query}: {len(found)} found, {len(expected)} there: {odd}")
+                report.wrong.append(
+                    f"{one.query}: {len(found)} found, {len(expected)} there: {odd}"
+                )
 
     def _all(self, query: str) -> list[tuple[str, int]]:
         found: list[tuple[str, int]] = []

@@ -123,6 +123,18 @@ PAGES = (
         offered="updates",
     ),
     Page(
+        "search-rare",
+        MEMBER,
+        "search, rare words",
+        Targets(p99_ms=150.0, statements=3, cache_trips=1),
+    ),
+    Page(
+        "search-common",
+        MEMBER,
+        "  common words",
+        Targets(p99_ms=150.0, statements=3, cache_trips=1),
+    ),
+    Page(
         "create",
         POSTERS,
         "create comment",

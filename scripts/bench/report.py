@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from scripts.bench import known_items
 from scripts.bench.load import Result
 from scripts.bench.pages import SHARE_LATER, Page
 
@@ -104,6 +105,8 @@ class Report:
     one_query: tuple[Result, Cpu] | None = None
     """The floor's page of one prepared SELECT."""
     worker_mb: float = 0.0
+    search: known_items.Report | None = None
+    """How well known items were found."""
 
     def relate(self, of_m: dict[str, Any] | None) -> None:
         """Fill in the figures that compare lines, and those against the run at size M if given."""
@@ -119,7 +122,7 @@ class Report:
     @property
     def is_sound(self) -> bool:
         """No wrong answer, no broken connection."""
-        return not any(row.wrong for row in self.rows)
+        return not any(row.wrong for row in self.rows) and not (self.search and self.search.wrong)
 
     def table(self) -> str:
         """For people."""
@@ -138,6 +141,10 @@ class Report:
         lines.append(
             f"Worker resident after the run: {self.worker_mb:.0f} MB (< {WORKER_MB:.0f}: {verdict})."
         )
+        if self.search:
+            verdict = "met" if self.search.is_good else "MISSED"
+            lines.append(f"{self.search.words()}: {verdict}.")
+            lines += [f"not found  {words}" for words in self.search.missed]
         others = statistics.median(row.cpu.others for row in self.rows)
         if others > QUIET:
             lines.append(
@@ -150,6 +157,9 @@ class Report:
             f"missed   {row.page.name}: {'; '.join(words)}" for row, words in missed if words
         ] or ["Every target is met."]
         lines += [f"WRONG    {row.page.name}: {words}" for row in self.rows for words in row.wrong]
+        lines += [
+            f"WRONG    search: {words}" for words in (self.search.wrong if self.search else ())
+        ]
         compared = sum(row.result.compared for row in self.rows)
         differing = sum(row.result.differing for row in self.rows)
         lines.append(
@@ -166,6 +176,8 @@ class Report:
             result, cpu = self.one_query
             document["one_query"] = {"requests_per_s": result.rate, "cpu_ms": _cpu(cpu)}
         document["worker_mb"] = self.worker_mb
+        if self.search:
+            document["search"] = self.search.document()
         document["sound"] = self.is_sound
         path.write_text(json.dumps(document, indent=1, ensure_ascii=False) + "\n")
 

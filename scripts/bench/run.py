@@ -19,9 +19,20 @@ from typing import Any
 
 import psycopg
 
-from scripts.bench import compare, data, database, load, plans, proc, profiling, services
+from scripts.bench import (
+    compare,
+    data,
+    database,
+    known_items,
+    load,
+    plans,
+    proc,
+    profiling,
+    searches,
+    services,
+)
 from scripts.bench.exchange import NUMBER, Request
-from scripts.bench.pages import OFFERED_SHARE, PAGES, Page
+from scripts.bench.pages import OFFERED_SHARE, PAGES, POSTERS, Page
 from scripts.bench.report import Cpu, Report, Row
 
 CONNECTIONS = 16
@@ -68,6 +79,9 @@ class Bench:
                 self.report.rows.append(row)
                 words = f"; WRONG: {row.wrong[0]}" if row.wrong else ""
                 print(f"{row.result.rate:,.0f} requests/s, {row.cpu.all_ms:.2f} ms of CPU{words}")
+            if any(page.name in found.searches for page in pages):
+                self.report.search = self.judge(found, web)
+                print(self.report.search.words())
             self.report.worker_mb = proc.resident_mb(web.worker())
             one = [Request("GET", "/one-query", services.DOMAIN)]
             self.drive(floor, one, [None], 200, WARM_S)
@@ -184,6 +198,20 @@ class Bench:
             cache_trips=spread([int(count[2]) for count in counts if count]),
             wrong=list(dict.fromkeys(wrong))[:WRONG_SHOWN],
         )
+
+    def judge(self, found: data.Found, web: services.Server) -> known_items.Report:
+        """How well known items are found, and whether operators find what they must."""
+        site_id = found.landmarks["site_id"]
+        tokens = found.tokens[POSTERS]
+        searches.plant(self.connection, site_id, web.ask, found.host, tokens, found.conversations)
+
+        def get(path: str) -> Any:
+            return data.data_of(web.ask(Request("GET", path, found.host, None)))
+
+        readable = [place["id"] for place in get(data.TREE)]
+        return known_items.Judge(
+            self.connection, site_id, readable, lambda query: get(f"/api/v1/search?{query}")
+        ).run()
 
     def drive(
         self,
