@@ -332,22 +332,30 @@ $$;
 
 -- ------------------------------------------------------------------ what is found
 
--- What of these shelves holds the words and may be shown: live, readable, not ignored, and as the filters want it. A
+-- What of one shelf, or without it of all below `below`, holds the words and may be shown: live, readable, not ignored, and as the filters want it. A
 -- filter that is null does not count. Expanded into the statements below.
 --
 -- `kinds`: types whose documents count. `with_comments`: comments too; on things of the types `parents` (null: all), and
 -- on those of `ids`. `readable`: microcosms. `everywhere`: also what stands in none: profiles, huddles of `me`.
 CREATE FUNCTION search_matching(
-    in_site bigint, me bigint, wanted tsquery, in_title tsquery, low bigint, high bigint, kinds smallint[],
+    in_site bigint, me bigint, wanted tsquery, in_title tsquery, one_shelf bigint, below bigint, kinds smallint[],
     with_comments boolean, parents smallint[], ids bigint[], readable bigint[], everywhere boolean, ignored_items bigint[],
     ignored_people bigint[], author bigint, since timestamptz, until timestamptz, starts_after timestamptz,
     starts_before timestamptz, attending boolean, attached boolean, following boolean)
 RETURNS TABLE (item_type_id smallint, item_id bigint, modified timestamptz) LANGUAGE sql STABLE AS $$
-    WITH matched AS MATERIALIZED (
-        SELECT d.site_id, d.item_type_id, d.item_id, d.place_id, d.person_id, d.created
+    WITH holding AS (
+        SELECT d.site_id, d.item_type_id, d.item_id, d.place_id, d.person_id, d.author_id, d.created, d.vector
           FROM search_documents d
-         WHERE d.site_id = in_site AND d.shelf >= low AND d.shelf < high AND d.vector @@ wanted
-           AND (in_title IS NULL OR ts_filter(d.vector, '{a,b,c}') @@ in_title)
+         WHERE d.site_id = in_site AND d.shelf = one_shelf AND d.vector @@ wanted
+         UNION ALL
+        -- Not in the index: it would read all shelves of the range.
+        SELECT d.site_id, d.item_type_id, d.item_id, d.place_id, d.person_id, d.author_id, d.created, d.vector
+          FROM search_documents d
+         WHERE one_shelf IS NULL AND d.site_id = in_site AND d.vector @@ wanted AND d.shelf + 0 BETWEEN 0 AND below - 1),
+    matched AS MATERIALIZED (
+        SELECT d.site_id, d.item_type_id, d.item_id, d.place_id, d.person_id, d.created
+          FROM holding d
+         WHERE (in_title IS NULL OR ts_filter(d.vector, '{a,b,c}') @@ in_title)
            AND CASE WHEN d.item_type_id = 4
                     THEN with_comments AND (parents IS NULL OR d.place_id IS NOT NULL OR 3 = ANY(parents))
                          AND (ids IS NULL OR coalesce(d.place_id, d.person_id) = ANY(ids))
@@ -400,9 +408,9 @@ RETURNS TABLE (item_type_id smallint, item_id bigint, modified timestamptz) LANG
                           AND w.item_id = m.item_id))
 $$;
 
--- One page of what holds the words. At most `most` are found, and the `ranked` newest of either kind weighed; comments
--- are looked through from the newest shelf down, in steps that grow while little is found, so that a common word costs no
--- more than a rare one. When `limit_ms` are over, what was found until then is all there is, and `is_partial` says so.
+-- One page of what holds the words. At most `most` are found, and the `ranked` newest of either kind weighed. Comments
+-- are looked through from the newest shelf down; when the first of them say that the words are rare, the rest is looked
+-- through at once, so that neither a common word nor a rare one costs more than what is shown of it. When `limit_ms` are over, what was found until then is all there is, and `is_partial` says so.
 -- One row at least, for the total. `ordering`: '' (by weight), date, oldest, newest. Filters as above.
 CREATE FUNCTION search_text(
     in_site bigint, me bigint, wanted tsquery, positive tsquery, only_titles boolean, kinds smallint[], with_comments boolean,
@@ -425,11 +433,12 @@ DECLARE
     comment_times timestamptz[] := '{}';
     step_ids bigint[];
     step_times timestamptz[];
-    looked bigint := 0;
-    width bigint := 1;
-    low bigint;
-    high bigint;
+    looked integer := 0;
+    held bigint := 0;
+    next_shelf bigint;
     bottom bigint;
+    at_once boolean;
+    furthest integer := most;
     partial boolean := false;
 BEGIN
     IF numnode(positive) > 0 AND cardinality(kinds) > 0 THEN
@@ -437,52 +446,60 @@ BEGIN
                coalesce(array_agg(m.modified), '{}')
           INTO found_kinds, found_ids, found_times
           FROM (SELECT m.item_type_id, m.item_id, m.modified
-                  FROM search_matching(in_site, me, sought, in_title, -1, 0, kinds, false, parents, ids, readable,
+                  FROM search_matching(in_site, me, sought, in_title, -1, NULL, kinds, false, parents, ids, readable,
                                        everywhere, ignored_items, ignored_people, author, since, until, starts_after,
                                        starts_before, attending, attached, following) m
                  ORDER BY m.modified DESC, m.item_id DESC
                  LIMIT most) m;
     END IF;
     IF numnode(positive) > 0 AND with_comments THEN
-        SELECT (max(d.item_id) >> 13) + 1, min(d.item_id) >> 13 INTO high, bottom
+        SELECT max(d.item_id) >> 13, min(d.item_id) >> 13 INTO next_shelf, bottom
           FROM search_documents d WHERE d.site_id = in_site AND d.item_type_id = 4;
-        WHILE high > bottom AND cardinality(found_ids) + cardinality(comment_ids) < most LOOP
+        WHILE next_shelf >= bottom AND cardinality(found_ids) + cardinality(comment_ids) < most LOOP
             IF looked > 0 AND clock_timestamp() > began + make_interval(secs => limit_ms / 1000.0) THEN
                 partial := true;
                 EXIT;
             END IF;
-            low := greatest(high - width, bottom);
+            at_once := looked = 0 AND next_shelf - bottom < 4
+                       OR looked >= 4 AND held * (next_shelf - bottom + 1) / 4 <= 3 * most;
             SELECT coalesce(array_agg(m.item_id ORDER BY m.item_id DESC), '{}'),
                    coalesce(array_agg(m.modified ORDER BY m.item_id DESC), '{}')
               INTO step_ids, step_times
-                  FROM search_matching(in_site, me, sought, in_title, low, high, '{}', true, parents, ids, readable,
-                                       everywhere, ignored_items, ignored_people, author, since, until, starts_after,
-                                       starts_before, attending, attached, following) m;
+              FROM search_matching(in_site, me, sought, in_title, CASE WHEN NOT at_once THEN next_shelf END, next_shelf + 1, '{}', true,
+                                   parents, ids, readable, everywhere, ignored_items, ignored_people, author, since, until,
+                                   starts_after, starts_before, attending, attached, following) m;
             comment_ids := comment_ids || step_ids;
             comment_times := comment_times || step_times;
-            looked := looked + high - low;
-            high := low;
-            -- Not further than what is still wanted should reach, by what was found so far.
-            width := least(width * 8, ceil((most - cardinality(comment_ids)) * looked
-                                           / greatest(cardinality(comment_ids), 1)::numeric)::bigint);
-            width := greatest(width, 1);
+            EXIT WHEN at_once;
+            IF looked < 4 THEN
+                -- How many hold the words, whoever may see them: that is what looking through the rest would cost.
+                held := held + (SELECT count(*) FROM search_documents d
+                                 WHERE d.site_id = in_site AND d.shelf = next_shelf AND d.vector @@ sought);
+            END IF;
+            looked := looked + 1;
+            next_shelf := next_shelf - 1;
         END LOOP;
+    END IF;
+    -- By weight, only those that are weighed need be sorted for a page that holds no others.
+    IF ordering = ''
+       AND page_offset + page_limit <= least(ranked, cardinality(found_ids)) + least(ranked, cardinality(comment_ids)) THEN
+        furthest := ranked;
     END IF;
     RETURN QUERY
     WITH found AS (
         SELECT u.kind, u.id, u.modified, u.n
-          FROM unnest(found_kinds, found_ids, found_times) WITH ORDINALITY AS u (kind, id, modified, n)
+          FROM unnest(found_kinds[:furthest], found_ids[:furthest], found_times[:furthest])
+               WITH ORDINALITY AS u (kind, id, modified, n)
          UNION ALL
         SELECT 4, u.id, u.modified, u.n
-          FROM unnest(comment_ids, comment_times) WITH ORDINALITY AS u (id, modified, n)
+          FROM unnest(comment_ids[:furthest], comment_times[:furthest]) WITH ORDINALITY AS u (id, modified, n)
          WHERE u.n <= most - cardinality(found_ids)),
     weighed AS (
-        SELECT f.kind, f.id, f.modified,
+        SELECT f.kind, f.id, f.modified, f.n > ranked AND ordering = '' AS is_rest,
                CASE WHEN f.n > ranked OR ordering <> '' THEN 0
                     ELSE (SELECT ts_rank_cd(d.vector, positive, 8) FROM search_documents d
                            WHERE d.site_id = in_site AND d.item_type_id = f.kind AND d.item_id = f.id) END AS rank,
-               CASE WHEN f.kind = 4 OR ordering <> '' THEN false
-                    WHEN f.n > ranked THEN true
+               CASE WHEN f.kind = 4 OR f.n > ranked OR ordering <> '' THEN false
                     ELSE (SELECT ts_filter(d.vector, '{a,b,c}') @@ positive FROM search_documents d
                            WHERE d.site_id = in_site AND d.item_type_id = f.kind AND d.item_id = f.id) END AS is_title,
                CASE WHEN ordering IN ('oldest', 'newest')
@@ -492,7 +509,7 @@ BEGIN
     shown AS (
         SELECT w.kind, w.id, w.modified, w.rank,
                row_number() OVER (ORDER BY CASE ordering WHEN 'oldest' THEN w.starts WHEN 'newest' THEN -w.starts END,
-                                           w.is_title DESC, w.rank DESC, w.modified DESC, w.kind,
+                                           w.is_rest, w.is_title DESC, w.rank DESC, w.modified DESC, w.kind,
                                            w.id DESC) AS place
           FROM weighed w
          ORDER BY place
@@ -701,28 +718,33 @@ CREATE FUNCTION search_seen(in_site bigint, me bigint, wanted tsquery, kinds sma
                             ignored_items bigint[], ignored_people bigint[], until_time timestamptz) RETURNS boolean
 LANGUAGE plpgsql STABLE AS $$
 DECLARE
-    width bigint := 1;
-    low bigint := -1;
-    high bigint := 0;
-    bottom bigint := -1;
+    looked integer := 0;
+    held bigint := 0;
+    next_shelf bigint := -1;
+    bottom bigint;
 BEGIN
     IF numnode(wanted) = 0 THEN
         RETURN false;
     END IF;
-    WHILE high > bottom LOOP
-        IF EXISTS (SELECT FROM search_matching(in_site, me, wanted, NULL, low, high, kinds, true, NULL, NULL, readable, true,
-                                               ignored_items, ignored_people, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL)) THEN
+    LOOP
+        IF EXISTS (SELECT FROM search_matching(in_site, me, wanted, NULL, CASE WHEN looked < 4 THEN next_shelf END,
+                                               next_shelf + 1, kinds, true, NULL, NULL, readable, true, ignored_items,
+                                               ignored_people, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL)) THEN
             RETURN true;
         END IF;
-        IF low = -1 THEN
-            SELECT (max(d.item_id) >> 13) + 1, min(d.item_id) >> 13 INTO high, bottom
+        EXIT WHEN looked >= 4 OR clock_timestamp() > until_time;
+        IF next_shelf = -1 THEN
+            SELECT max(d.item_id) >> 13, min(d.item_id) >> 13 INTO next_shelf, bottom
               FROM search_documents d WHERE d.site_id = in_site AND d.item_type_id = 4;
+            looked := CASE WHEN next_shelf - bottom < 4 THEN 4 ELSE 1 END;
         ELSE
-            high := low;
-            width := width * 8;
+            held := held + (SELECT count(*) FROM search_documents d
+                             WHERE d.site_id = in_site AND d.shelf = next_shelf AND d.vector @@ wanted);
+            next_shelf := next_shelf - 1;
+            looked := looked + 1;
         END IF;
-        EXIT WHEN high IS NULL OR clock_timestamp() > until_time;
-        low := greatest(high - width, bottom);
+        -- Who sees none of so many is not told.
+        EXIT WHEN next_shelf IS NULL OR next_shelf < bottom OR held * (next_shelf - bottom + 1) > 100000;
     END LOOP;
     RETURN false;
 END $$;

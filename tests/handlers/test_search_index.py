@@ -112,8 +112,8 @@ def test_without_time_the_newest_are_found_and_it_is_said(
 ) -> None:
     chat = make.conversation(site, title="A wurzel")
     first = make.comment(chat, markdown="wurzel one")
-    # A shelf further on.
-    make.sql("SELECT setval('comments_comment_id_seq', %(n)s)", n=((first.id >> 13) + 2) << 13)
+    # Some shelves further on.
+    make.sql("SELECT setval('comments_comment_id_seq', %(n)s)", n=((first.id >> 13) + 6) << 13)
     second = make.comment(chat, markdown="wurzel two")
 
     server = start_server(database_url, tmp_path, search_time_limit_ms="0")
