@@ -101,6 +101,7 @@ _WORDS: Final[Mapping[str, str]] = {
     "resolve:read": "Look up where addresses of an old site are now",
     "roles:read": "See who may do what",
     "roles:write": "Change who may do what, where you may",
+    "search:read": "Search this site",
     "sites:read": "See what this site is called and how it is set up",
     "sites:write": "Change how this site is set up, where you may",
     "updates:read": "Read your notifications",

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
+import psycopg
 import pytest
 
 from forumapi.config import Config
 from forumapi.cron import searching
+from forumapi.errors import SEARCH_TOO_LONG
 from tests.api import Api
 from tests.factories import Factory, Site
 from tests.fixtures import start_server
@@ -107,8 +110,17 @@ def test_a_language_that_there_is_not_is_refused(api: Api, site: Site, language:
     )
 
 
+@pytest.fixture
+def hurried(database_url: str, tmp_path: Path) -> Iterator[Api]:
+    """A server without time for a search, whose database gives up on statements soon."""
+    url = f"{database_url}&options=-c%20statement_timeout%3D400"
+    server = start_server(url, tmp_path, search_time_limit_ms="0")
+    yield server.api()
+    server.stop()
+
+
 def test_without_time_the_newest_are_found_and_it_is_said(
-    make: Factory, site: Site, database_url: str, tmp_path: Path
+    make: Factory, site: Site, hurried: Api, database_url: str
 ) -> None:
     chat = make.conversation(site, title="A wurzel")
     first = make.comment(chat, markdown="wurzel one")
@@ -116,15 +128,18 @@ def test_without_time_the_newest_are_found_and_it_is_said(
     make.sql("SELECT setval('comments_comment_id_seq', %(n)s)", n=((first.id >> 13) + 6) << 13)
     second = make.comment(chat, markdown="wurzel two")
 
-    server = start_server(database_url, tmp_path, search_time_limit_ms="0")
-    try:
-        data = server.api().get(f"{PATH}?q=wurzel", by=site.member).data
-    finally:
-        server.stop()
+    data = hurried.get(f"{PATH}?q=wurzel", by=site.member).data
 
     assert data["partial"] is True
     assert [entry["item"]["id"] for entry in data["results"]["items"]] == [chat.id, second.id]
     assert data["results"]["total"] == 2
+
+    # And when the database can't even do that:
+    with psycopg.connect(database_url) as connection:
+        connection.execute("LOCK TABLE search_documents IN ACCESS EXCLUSIVE MODE")
+        answer = hurried.get(f"{PATH}?q=wurzel", by=site.member)
+    assert (answer.status, answer.code) == (503, SEARCH_TOO_LONG)
+    assert answer.headers["Retry-After"]
 
 
 def test_comments_are_found_on_all_shelves(api: Api, make: Factory, site: Site) -> None:
