@@ -399,9 +399,13 @@ class Judge:
                 )
 
     def _all(self, query: str) -> list[tuple[str, int]]:
+        """All hits of a query, page by page; none where only words with an error were found."""
         found: list[tuple[str, int]] = []
         while True:
-            results = self._find(f"{query}&limit=250&offset={len(found)}")["results"]
+            data = self._find(f"{query}&limit=250&offset={len(found)}")
+            if data.get("forgiving"):
+                return []  # nothing holds the words as they are
+            results = data["results"]
             found += [(entry["itemType"], entry["item"]["id"]) for entry in results["items"]]
             if len(found) >= results["total"] or not results["items"]:
                 return found
