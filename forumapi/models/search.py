@@ -148,13 +148,14 @@ BY_EMAIL = Query(
      ORDER BY f.place""",
 )
 
-# Words of the site that are one typing error away from those typed.
+# Words of the site that are one typing error away from those typed. What the language leaves out is not missing.
 ALIKE: Final = Query(
     "search.alike",
     """
     SELECT u.place::integer, a.word
       FROM unnest(%(typed)s::text[]) WITH ORDINALITY AS u (typed, place)
-     CROSS JOIN LATERAL search_alike(%(site_id)s, search_word(u.typed), %(most)s::integer) AS a (word)""",
+     CROSS JOIN LATERAL search_alike(%(site_id)s, search_word(u.typed), %(most)s::integer) AS a (word)
+     WHERE numnode(search_query(search_languages(%(site_id)s), ARRAY[u.typed], '{1}', '{f}', '{}', false)) > 0""",
 )
 
 # What completes a word, of which the caller may see something: each candidate is looked for as they would find it.

@@ -684,34 +684,95 @@ CREATE FUNCTION search_word(typed text) RETURNS text LANGUAGE sql STABLE AS $$
       FROM (SELECT tsvector_to_array(to_tsvector('public.forum_simple', search_plain(typed))) AS words) v
 $$;
 
--- Words of a site that are one typing error away, the most frequent first.
-CREATE FUNCTION search_alike(in_site bigint, typed text, most integer) RETURNS SETOF text
-LANGUAGE sql STABLE ROWS 10 SET pg_trgm.similarity_threshold = 0.15 AS $$
-    SELECT w.word
-      FROM search_words w
-     WHERE w.site_id = in_site AND w.word % typed AND w.word <> typed AND search_one_off(w.word, typed)
-     ORDER BY w.documents DESC, w.word
-     LIMIT most
+-- The alphabet of a word's script; null where it is none of those written here.
+CREATE FUNCTION search_alphabet(typed text) RETURNS text[] LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
+    SELECT CASE WHEN typed ~ '^[a-z0-9]+$' THEN string_to_array('abcdefghijklmnopqrstuvwxyz', NULL)
+                WHEN typed ~ '^[\u0430-\u045F0-9]+$'
+                THEN ARRAY(SELECT chr(n) FROM generate_series(1072, 1103) AS n) || ARRAY[chr(1108), chr(1110), chr(1112)]
+                WHEN typed ~ '^[\u03B1-\u03C9]+$' THEN ARRAY(SELECT chr(n) FROM generate_series(945, 969) AS n) END
 $$;
+
+-- All that may have been meant by a word with one typing error; nothing in a script without an alphabet here.
+CREATE FUNCTION search_variants(typed text) RETURNS SETOF text LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE ROWS 500 AS $$
+DECLARE
+    letters CONSTANT text[] := search_alphabet(typed);
+BEGIN
+    IF letters IS NULL OR length(typed) NOT BETWEEN 3 AND 30 THEN
+        RETURN;
+    END IF;
+    RETURN QUERY
+    SELECT DISTINCT m.word
+      FROM generate_series(0, length(typed)) AS n
+     CROSS JOIN LATERAL (
+            SELECT left(typed, n) || substr(typed, n + 2) AS word
+             UNION ALL
+            SELECT left(typed, n) || substr(typed, n + 2, 1) || substr(typed, n + 1, 1) || substr(typed, n + 3)
+             UNION ALL
+            SELECT left(typed, n) || l.letter || substr(typed, n + s.skipped)
+              FROM unnest(letters) AS l (letter), (VALUES (1), (2)) AS s (skipped)) m
+     WHERE m.word <> typed;
+END $$;
+
+-- Words of a site that are one typing error away, the most frequent first: all that may have been meant are looked up; in
+-- a script without an alphabet here, words that are alike are counted through.
+CREATE FUNCTION search_alike(in_site bigint, typed text, most integer) RETURNS SETOF text
+LANGUAGE plpgsql STABLE ROWS 10 SET pg_trgm.similarity_threshold = 0.15 AS $$
+BEGIN
+    IF search_alphabet(typed) IS NULL THEN
+        RETURN QUERY
+        SELECT w.word FROM search_words w
+         WHERE w.site_id = in_site AND w.word % typed AND w.word <> typed AND search_one_off(w.word, typed)
+         ORDER BY w.documents DESC, w.word
+         LIMIT most;
+    ELSE
+        RETURN QUERY
+        SELECT w.word
+          FROM search_variants(typed) AS v (word)
+         CROSS JOIN LATERAL (
+                SELECT w.word, w.documents FROM search_words w
+                 WHERE w.site_id = in_site AND w.word = v.word LIMIT 1) w
+         ORDER BY w.documents DESC, w.word
+         LIMIT most;
+    END IF;
+END $$;
 
 -- Words of a site that begin as typed, then those that begin so but for one typing error; the most frequent first.
 CREATE FUNCTION search_completions(in_site bigint, typed text, most integer)
 RETURNS TABLE (word text, errors integer, documents integer)
-LANGUAGE sql STABLE ROWS 20 SET pg_trgm.word_similarity_threshold = 0.15 AS $$
-    (SELECT w.word, 0, w.documents
-       FROM search_words w
-      WHERE w.site_id = in_site AND w.word ~>=~ typed AND w.word ~<~ (typed || U&'\+10FFFF')
-      ORDER BY w.documents DESC, w.word
-      LIMIT most)
-     UNION ALL
-    (SELECT w.word, 1, w.documents
-       FROM search_words w
-      WHERE length(typed) > 2 AND w.site_id = in_site AND w.word %> typed AND NOT starts_with(w.word, typed)
-        AND (search_one_off(left(w.word, length(typed)), typed) OR search_one_off(left(w.word, length(typed) + 1), typed)
-             OR search_one_off(left(w.word, length(typed) - 1), typed))
-      ORDER BY w.documents DESC, w.word
-      LIMIT most)
-$$;
+LANGUAGE plpgsql STABLE ROWS 20 SET pg_trgm.word_similarity_threshold = 0.15 AS $$
+#variable_conflict use_column
+BEGIN
+    RETURN QUERY
+    SELECT w.word, 0, w.documents
+      FROM search_words w
+     WHERE w.site_id = in_site AND w.word ~>=~ typed AND w.word ~<~ (typed || U&'\+10FFFF')
+     ORDER BY w.documents DESC, w.word
+     LIMIT most;
+    IF length(typed) < 3 THEN
+        RETURN;
+    ELSIF search_alphabet(typed) IS NULL THEN
+        RETURN QUERY
+        SELECT w.word, 1, w.documents
+          FROM search_words w
+         WHERE w.site_id = in_site AND w.word %> typed AND NOT starts_with(w.word, typed)
+           AND (search_one_off(left(w.word, length(typed)), typed) OR search_one_off(left(w.word, length(typed) + 1), typed)
+                OR search_one_off(left(w.word, length(typed) - 1), typed))
+         ORDER BY w.documents DESC, w.word
+         LIMIT most;
+    ELSE
+        RETURN QUERY
+        SELECT DISTINCT w.word, 1, w.documents
+          FROM search_variants(typed) AS v (word)
+         CROSS JOIN LATERAL (
+                SELECT w.word, w.documents FROM search_words w
+                 WHERE w.site_id = in_site AND w.word ~>=~ v.word AND w.word ~<~ (v.word || U&'\+10FFFF')
+                 ORDER BY w.documents DESC
+                 LIMIT most) w
+         WHERE NOT starts_with(w.word, typed)
+         ORDER BY w.documents DESC, w.word
+         LIMIT most;
+    END IF;
+END $$;
 
 -- Whether somebody may see anything that holds these words. Looks from the newest shelf down, until `until_time`.
 CREATE FUNCTION search_seen(in_site bigint, me bigint, wanted tsquery, kinds smallint[], readable bigint[],

@@ -64,6 +64,23 @@ def test_a_word_with_one_typing_error_still_finds_its_text(
     assert "<b>derailleur</b>" in data["results"]["items"][0]["highlight"]
 
 
+def test_a_word_in_another_script_is_forgiven_too(api: Api, make: Factory, site: Site) -> None:
+    russian = make.conversation(site, title="Продам велосипед недорого")
+    hebrew = make.conversation(site, title="תיקון אופניים בעיר")
+    learn(make, site)
+
+    assert hits(api, site, q="велосепед") == [named(russian)]
+    assert hits(api, site, q="אופנייס") == [named(hebrew)]
+    assert suggestions(api, site, "вилос") == ["велосипед"]
+
+
+def test_what_the_language_leaves_out_is_no_error(api: Api, make: Factory, site: Site) -> None:
+    make.conversation(site, title="She toed the line then")
+    learn(make, site)
+
+    assert hits(api, site, q="the") == []
+
+
 def test_two_errors_in_a_word_are_too_many(api: Api, make: Factory, site: Site) -> None:
     make.conversation(site, title="A bent derailleur hanger")
     learn(make, site)
