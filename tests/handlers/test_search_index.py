@@ -155,3 +155,22 @@ def test_comments_are_found_on_all_shelves(api: Api, make: Factory, site: Site) 
     assert found["results"]["total"] == 12
     assert "partial" not in found
     assert hits(api, site, site.member, q="shelved", sort="date") == made[::-1]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a猫" * 25_000,
+        " ".join(f"#tag{number}" for number in range(7_000)),
+        "".join(chr(0x20000 + number) for number in range(40_000)),
+        " ".join(f"#{chr(0x4E00 + number)}{chr(0x9000 - number)}" for number in range(12_000)),
+        "x" * 50_000,
+        "#" * 50_000,
+        "<" * 25_000 + "-a" * 12_500,
+    ],
+    ids=["letters of two scripts", "hashtags", "rare letters", "both", "a word", "signs", "tags"],
+)
+def test_whatever_somebody_writes_can_be_indexed(make: Factory, text: str) -> None:
+    (found,) = make.sql("SELECT search_vector('english', '', 'D', %(text)s)::text", text=text)
+
+    assert isinstance(found[0], str)
