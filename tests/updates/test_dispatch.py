@@ -241,6 +241,24 @@ def test_who_needs_a_second_factor_to_moderate_is_not_told_what_only_moderators_
     assert len(stage.rows(site)) == 1
 
 
+def test_roles_that_time_has_changed_are_worked_out_before_anybody_is_told(
+    stage, make, site, ana, bob
+):
+    place = make.microcosm(site)
+    make.join(make.role(site, place.id, "Keepers", rights=("read",)), ana)
+    chat = make.conversation(site, by=site.owner, microcosm=place)
+    make.comment(chat, by=bob, markdown=f"@{ana.name}")
+    stage.read()
+    assert [row[0] for row in stage.rows(site)] == [ana.id]
+
+    make.sql("DELETE FROM role_profiles WHERE profile_id = %(id)s", id=ana.id)
+    make.sql("UPDATE profiles SET next_change_at = now() WHERE profile_id = %(id)s", id=ana.id)
+    make.comment(chat, by=bob, markdown=f"@{ana.name} again")
+    stage.read()
+
+    assert len(stage.rows(site)) == 1
+
+
 def test_an_edit_tells_only_whom_it_names_for_the_first_time(stage, make, site, ana, bob):
     chat = make.conversation(site)
     make.ignore(ana, bob)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -13,8 +15,10 @@ from forumapi import itemtypes
 from forumapi.db import Database
 from forumapi.events import log
 from tests import services
+from tests.chaos.stage import factory, own_database, workers
 from tests.factories import Factory
-from tests.fixtures import PROJECT
+from tests.fixtures import PROJECT, start_server
+from tests.updates.stage import told
 
 ITEMS = 350
 # After so many mails each of them is killed: within the first batch of events, the second, and the third.
@@ -81,3 +85,28 @@ def test_readers_killed_in_the_middle_lose_nothing_and_do_nothing_twice(url: str
     assert make.sql("SELECT count(*) FROM updates WHERE update_type_id = 3") == [(ITEMS // 10,)]
     assert make.sql("SELECT count(*) FROM comment_mentions WHERE NOT told") == [(0,)]
     database.close()
+
+
+@pytest.mark.slow
+def test_when_the_workers_that_number_and_tell_are_killed_others_tell_everybody(
+    tmp_path: Path,
+) -> None:
+    with own_database("told") as url:
+        server = start_server(url, tmp_path / "web", workers="2")
+        with factory(url) as make:
+            try:
+                site = make.site()
+                chat = make.conversation(site)
+                for number in range(2):
+                    for one in range(30):
+                        text = f"{number}.{one} for @{site.member.name}"
+                        make.comment(chat, by=site.owner, markdown=text)
+                    for pid in workers(server):
+                        os.kill(pid, signal.SIGKILL)
+                told(make, site)
+            finally:
+                server.stop()
+            rows = make.sql(
+                "SELECT count(*), count(DISTINCT item_id) FROM updates WHERE update_type_id = 3"
+            )
+            assert rows == [(60, 60)]
