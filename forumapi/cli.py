@@ -89,8 +89,16 @@ def parser() -> argparse.ArgumentParser:
         "program", nargs="?", default="", help="the forumapi to run, by path; this one if left out"
     )
     cron = command("cron", _cron, "the cron process alone")
-    cron.add_argument("--list", action="store_true", help="show the schedule and end")
-    cron.add_argument("--once", metavar="JOB", help="run one job now and end")
+    cron.add_argument(
+        "what",
+        nargs="?",
+        choices=("list", "run", "history"),
+        help="show the schedule and how each job's latest run went, run one job now, show the latest runs",
+    )
+    cron.add_argument("job", nargs="?", metavar="JOB", help="for run and history: which job")
+    cron.add_argument("--once", action="store_true", help="run what is due, and end")
+    cron.add_argument("--limit", type=int, default=20, help="how many runs history shows")
+    cron.add_argument("--json", action="store_true", help="for list and history: as JSON")
     migrating = command("migrate", _migrate, "bring the database to this release")
     migrating.add_argument(
         "--check", action="store_true", help="change nothing; exit 1 if something is pending"
@@ -371,19 +379,79 @@ def _install(args: argparse.Namespace, current: Config) -> int:
 def _cron(args: argparse.Namespace, current: Config) -> int:
     from forumapi.cron import runner, schedule
 
-    if args.list:
-        for job in schedule.JOBS:
-            print(f"{job.name:24} {job.line:18} {job.words}")
-        return OK
-    if args.once is not None:
-        if args.once not in {job.name for job in schedule.JOBS}:
-            raise CommandError(f"there is no job {args.once}; `forumapi cron --list` shows them")
-        with _database(current) as database:
-            print(runner.run_once(database.url, current, args.once))
-        return OK
+    if args.job is not None and args.job not in {job.name for job in schedule.JOBS}:
+        raise CommandError(f"there is no job {args.job}; `forumapi cron list` shows them")
+    if args.what == "list":
+        return _cron_list(args, current)
+    if args.what == "history":
+        return _cron_history(args, current)
+    if args.what == "run":
+        return _cron_run(args, current)
     log.apply(current, access=False)
+    if args.once:
+        settings = config.Settings(_with_database(current))
+        try:
+            failed = runner.Runner(settings.current.direct_url, settings).run_pending()
+        except runner.LeadsElsewhereError as error:
+            raise CommandError(str(error)) from None
+        return FAILED if failed else OK
     runner.run(_with_database(current))
     return OK
+
+
+def _cron_list(args: argparse.Namespace, current: Config) -> int:
+    """Each job: its schedule, the same in words, its latest run and how that went, what is next, what it does."""
+    from forumapi.cron import runner
+
+    with _database(current) as database, contextlib.closing(_Read(database)) as read:
+        rows = [
+            {
+                "job": job.name,
+                "schedule": job.line,
+                "in words, UTC": job.words,
+                "latest": last and _second(last.due),
+                "outcome": last and last.outcome,
+                "next": _second(due),
+                "what it does": (job.work.__doc__ or "").partition("\n")[0],
+            }
+            for job, due, last in runner.overview(read.tx, runner.utc_now())
+        ]
+    _print(args, rows)
+    return OK
+
+
+def _cron_history(args: argparse.Namespace, current: Config) -> int:
+    from forumapi.cron import runner
+
+    with _database(current) as database, contextlib.closing(_Read(database)) as read:
+        runs = runner.history(read.tx, args.job, max(args.limit, 1))
+    rows = [
+        {
+            "due, UTC": _second(run.due),
+            "job": run.task,
+            "outcome": run.outcome,
+            "tries": run.attempts,
+            "seconds": round(run.took_s, 2),
+            "what it did": run.detail,
+        }
+        for run in runs
+    ]
+    _print(args, rows)
+    return OK
+
+
+def _cron_run(args: argparse.Namespace, current: Config) -> int:
+    from forumapi.cron import runner
+
+    if args.job is None:
+        raise CommandError("which job? `forumapi cron list` shows them")
+    with _database(current) as database:
+        print(runner.run_once(database.url, current, args.job))
+    return OK
+
+
+def _second(at: datetime.datetime) -> str:
+    return at.astimezone(datetime.UTC).strftime("%Y-%m-%d %H:%M:%S")
 
 
 def _with_database(current: Config) -> Config:

@@ -10,6 +10,7 @@ import pytest
 
 from forumapi import cli, config
 from forumapi.config import Config
+from forumapi.cron import schedule
 from tests.factories import Factory
 
 
@@ -128,7 +129,7 @@ def test_migrate_check_is_exit_code_1_while_something_is_pending(
 
 def test_a_database_that_is_away_is_said_in_one_line(forumapi, monkeypatch):
     monkeypatch.setenv("FORUMAPI_DATABASE_URL", "postgresql://nobody@127.0.0.1:1/none")
-    for words in (("migrate",), ("site", "list"), ("cron", "--once", "metrics")):
+    for words in (("migrate",), ("site", "list"), ("cron", "run", "metrics"), ("cron", "list")):
         code, _, err = forumapi(*words)
         assert code == 1, words
         assert err.startswith("forumapi: "), words
@@ -142,11 +143,37 @@ def test_serve_and_cron_say_what_to_do_without_a_database(forumapi, monkeypatch)
 
 
 @pytest.mark.slow
-def test_a_job_can_be_run_by_hand(forumapi):
-    code, out, _ = forumapi("cron", "--once", "site_statistics")
+def test_a_job_can_be_run_by_hand_and_its_runs_are_kept(forumapi):
+    code, out, _ = forumapi("cron", "run", "site_statistics")
     assert (code, "sites" in out) == (0, True)
-    assert forumapi("cron", "--once", "nothing")[0] == 1
-    assert "every minute" in forumapi("cron", "--list")[1]
+    assert forumapi("cron", "run", "nothing")[0] == 1
+    assert forumapi("cron", "run")[0] == 1
+    (run, *_) = json.loads(forumapi("cron", "history", "site_statistics", "--json")[1])
+    assert (run["job"], run["outcome"], run["tries"]) == ("site_statistics", "done", 1)
+    assert run["what it did"] == out.strip()
+    assert forumapi("cron", "history", "nothing")[0] == 1
+
+
+@pytest.mark.slow
+def test_the_schedule_is_a_table_with_words_the_latest_run_and_what_is_next(forumapi):
+    forumapi("cron", "run", "profile_counts")
+    listed = {job["job"]: job for job in json.loads(forumapi("cron", "list", "--json")[1])}
+    assert set(listed) == {job.name for job in schedule.JOBS}
+    one = listed["profile_counts"]
+    assert (one["schedule"], one["in words, UTC"]) == ("5 5 * * 0 0", "Sundays at 05:05")
+    assert one["outcome"] == "done"
+    assert one["next"].endswith("05:05:00")
+    assert all(job["what it does"] for job in listed.values())
+    head, *lines = forumapi("cron", "list")[1].splitlines()
+    assert head.split()[:3] == ["job", "schedule", "in"]
+    assert len(lines) == len(schedule.JOBS)
+
+
+@pytest.mark.slow
+def test_what_is_due_can_be_run_without_a_process_that_stays(forumapi):
+    assert forumapi("cron", "--once")[0] == 0
+    runs = json.loads(forumapi("cron", "history", "--json", "--limit", "100")[1])
+    assert {job.name for job in schedule.JOBS} <= {run["job"] for run in runs}
 
 
 # ---------------------------------------------------------------- sites, bans, tokens

@@ -2,7 +2,8 @@
 
 The leader holds an advisory lock on a connection of its own, which it checks before each job. A job and the row
 (task, due) commit together, so a crash leaves both or neither, and a second leader would find the row. Due times that
-were missed fold into one run. A job that fails is logged, marked, and tried again at its next due time.
+were missed fold into one run. A job that fails is logged, marked, and tried again by its own rule, or at its next due
+time.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
-from typing import Final
+from typing import Final, NamedTuple
 
 import psycopg
 from croniter import croniter
@@ -23,10 +24,12 @@ from croniter import croniter
 from forumapi import log, metrics
 from forumapi.config import Config, ConfigError, Settings
 from forumapi.cron.schedule import JOBS, Job
-from forumapi.db import Database, Query
+from forumapi.db import Database, Query, Reader
 from forumapi.errors import ApiError
 from forumapi.log import logger
 from forumapi.reporting import Reporter
+
+FAILED: Final = "failed"
 
 # One number for every node of every release.
 LEADER: Final = 7_205_159_403_792_794
@@ -34,9 +37,23 @@ LEADER: Final = 7_205_159_403_792_794
 STANDBY_S: Final = 2.0
 JOB_LIMIT_S: Final = 600
 
-LAST_DUE = Query(
-    "cron.last_due",
-    "SELECT t.task, max(t.due) FROM task_runs t WHERE t.task = ANY(%(tasks)s) GROUP BY t.task",
+LAST_RUNS = Query(
+    "cron.last_runs",
+    """
+    SELECT l.task, l.due, l.started, l.finished, l.outcome, l.attempts::int, l.detail
+      FROM unnest(%(tasks)s::text[]) AS n (task)
+     CROSS JOIN LATERAL (
+            SELECT t.* FROM task_runs t WHERE t.task = n.task ORDER BY t.due DESC LIMIT 1) l""",
+)
+
+HISTORY = Query(
+    "cron.history",
+    """
+    SELECT t.task, t.due, t.started, t.finished, t.outcome, t.attempts::int, t.detail
+      FROM task_runs t
+     WHERE %(task)s::text IS NULL OR t.task = %(task)s
+     ORDER BY t.due DESC, t.task
+     LIMIT %(limit)s""",
 )
 
 # What a job may take has nothing to do with what a request may take.
@@ -47,9 +64,14 @@ LIMITS = Query(
            set_config('idle_in_transaction_session_timeout', %(limit_ms)s::int::text, true)""",
 )
 
+# A due time is taken once, and again after it failed.
 CLAIM = Query(
     "cron.claim",
-    "INSERT INTO task_runs (task, due) VALUES (%(task)s, %(due)s) ON CONFLICT DO NOTHING",
+    """
+    INSERT INTO task_runs AS t (task, due) VALUES (%(task)s, %(due)s)
+        ON CONFLICT (task, due) DO UPDATE
+       SET outcome = 'done', started = now(), finished = NULL, detail = '', attempts = t.attempts + 1
+     WHERE t.outcome = 'failed'""",
 )
 
 FINISH = Query(
@@ -63,10 +85,33 @@ FINISH = Query(
 FAIL = Query(
     "cron.fail",
     """
-    INSERT INTO task_runs (task, due, finished, outcome, detail)
-    VALUES (%(task)s, %(due)s, clock_timestamp(), 'failed', %(detail)s)
-        ON CONFLICT (task, due) DO NOTHING""",
+    INSERT INTO task_runs AS t (task, due, started, finished, outcome, detail)
+    VALUES (%(task)s, %(due)s, clock_timestamp() - make_interval(secs => %(took_s)s::float8), clock_timestamp(),
+            'failed', %(detail)s)
+        ON CONFLICT (task, due) DO UPDATE
+       SET started = EXCLUDED.started, finished = EXCLUDED.finished, detail = EXCLUDED.detail,
+           attempts = t.attempts + 1
+     WHERE t.outcome = 'failed'
+ RETURNING t.attempts::int""",
 )
+
+
+class Run(NamedTuple):
+    """A run of a job. `finished` None: it runs now, or its process died while it committed."""
+
+    task: str
+    due: datetime.datetime
+    started: datetime.datetime
+    finished: datetime.datetime | None
+    outcome: str
+    attempts: int
+    detail: str
+
+    @property
+    def took_s(self) -> float:
+        """How long it took."""
+        return (self.finished - self.started).total_seconds() if self.finished else 0.0
+
 
 Now = Callable[[], datetime.datetime]
 
@@ -88,6 +133,10 @@ def last_due(job: Job, at: datetime.datetime) -> datetime.datetime:
         datetime.datetime
     )
     return due
+
+
+class LeadsElsewhereError(Exception):
+    """Another process leads."""
 
 
 class Lock:
@@ -138,7 +187,9 @@ class Runner:
         self._lock = Lock(url)
         self._database = Database(url, size=1, prepare=False, timeout_ms=JOB_LIMIT_S * 1000)
         self._stop = threading.Event()
-        self._due: dict[str, datetime.datetime] = {}
+        self._due: dict[str, datetime.datetime] = {}  # when each is run next
+        self._again: dict[str, datetime.datetime] = {}  # the due times that are tried again then
+        self._failed: dict[str, int] = {}  # how often the due time that ran just now has failed
 
     def stop(self) -> None:
         """End after the job that runs now; called from a signal handler."""
@@ -179,21 +230,69 @@ class Runner:
 
     def plan(self) -> None:
         """Work out what is due next. What fell due since its last run is due now; a new job waits for its next time."""
+        runs = self._last_runs()
+        now = self._now()
+        self._again = {}
+        for job in self.jobs:
+            last = runs.get(job.name)
+            self._due[job.name] = next_due(job, last.due if last else now)
+            if last is not None and last.outcome == FAILED:
+                self._try_again(job, last.due, last.attempts, last.finished or now)
+
+    def run_pending(self) -> int:
+        """Run once what is due, and what never ran, for who has a scheduler of their own; how many jobs failed.
+
+        Raises LeadsElsewhereError while another process leads.
+        """
+        try:
+            if not self._lock.take():
+                raise LeadsElsewhereError("another cron process leads: it runs what is due")
+            ran = self._last_runs()
+            self.plan()
+            now = self._now()
+            failed = 0
+            for job in self.jobs:
+                if job.name not in ran:
+                    self._due[job.name] = last_due(job, now)
+                if self._due[job.name] <= now:
+                    failed += not self.run_due(job)
+            return failed
+        finally:
+            self._lock.release()
+            self._database.close()
+
+    def run_due(self, job: Job) -> bool:
+        """Run a job for the latest of its due times that have come; the ones before fold into it. False: it failed."""
+        now = self._now()
+        latest = last_due(job, now)
+        again = self._again.pop(job.name, None)
+        due = max(latest, self._due[job.name] if again is None else again)
+        self.perform(job, due)
+        attempts = self._failed.pop(job.name, 0)
+        self._due[job.name] = next_due(job, max(due, now))
+        if attempts:
+            self._try_again(job, due, attempts, now)
+        return not attempts
+
+    def _try_again(
+        self, job: Job, due: datetime.datetime, attempts: int, since: datetime.datetime
+    ) -> None:
+        """Plan another try of a due time that failed, unless the next one comes first or it was tried often enough."""
+        if attempts > job.retry.times:
+            return
+        wait = datetime.timedelta(seconds=job.retry.wait_s * 2 ** (attempts - 1))
+        if since + wait < self._due[job.name]:
+            self._due[job.name] = since + wait
+            self._again[job.name] = due
+
+    def _last_runs(self) -> dict[str, Run]:
+        """The latest run of each job that ever ran."""
         tx = self._database.read()
         try:
-            rows = tx.rows(LAST_DUE, tasks=[job.name for job in self.jobs])
+            rows = tx.rows(LAST_RUNS, tasks=[job.name for job in self.jobs])
         finally:
             tx.end()
-        done = {row[0]: row[1] for row in rows}
-        now = self._now()
-        self._due = {job.name: next_due(job, done.get(job.name, now)) for job in self.jobs}
-
-    def run_due(self, job: Job) -> None:
-        """Run a job for the latest of its due times that have come; the ones before fold into it."""
-        now = self._now()
-        due = max(last_due(job, now), self._due[job.name])
-        self.perform(job, due)
-        self._due[job.name] = next_due(job, max(due, now))
+        return {row[0]: Run(*row) for row in rows}
 
     def perform(self, job: Job, due: datetime.datetime) -> str:
         """Run a job for one due time, unless that was done; what it did, "" if it failed or had been done."""
@@ -203,7 +302,7 @@ class Runner:
         except Exception as error:  # noqa: BLE001 - one job must never stop the others (P-64)
             logger.exception("cron: %s failed", job.name)
             metrics.CRON_RUNS.add(1, job.name, "failed")
-            self._mark_failed(job, due, error)
+            self._failed[job.name] = self._mark_failed(job, due, error, time.monotonic() - started)
             return ""
         if detail:
             took = time.monotonic() - started
@@ -222,13 +321,17 @@ class Runner:
             tx.run(FINISH, task=job.name, due=due, detail=detail)
         return detail
 
-    def _mark_failed(self, job: Job, due: datetime.datetime, error: Exception) -> None:
+    def _mark_failed(
+        self, job: Job, due: datetime.datetime, error: Exception, took_s: float
+    ) -> int:
+        """Record a failure; how often this due time failed, 1 where that can't be told."""
         text = f"{type(error).__name__}: {error}"[:500]
         try:
             with self._database.write() as tx:
-                tx.run(FAIL, task=job.name, due=due, detail=text)
+                return tx.value(FAIL, task=job.name, due=due, detail=text, took_s=took_s) or 1
         except (psycopg.Error, ApiError) as again:
             logger.warning("cron: the failure of %s was not recorded: %s", job.name, again)
+        return 1
 
 
 def run(config: Config) -> None:
@@ -282,7 +385,23 @@ def _reload(settings: Settings) -> bool:
 
 
 def run_once(url: str, config: Config, name: str) -> str:
-    """Run one job now, on its own, and say what it did. Raises ApiError, psycopg.Error."""
+    """Run one job now, on its own, and say what it did. Raises ApiError, psycopg.Error and whatever the job does."""
     runner = Runner(url, Settings(config))
-    job = next(job for job in JOBS if job.name == name)
-    return runner.attempt(job, utc_now())
+    return runner.attempt(find(name), utc_now())
+
+
+def find(name: str) -> Job:
+    """The job of that name. Raises KeyError."""
+    return {job.name: job for job in JOBS}[name]
+
+
+def overview(tx: Reader, now: datetime.datetime) -> list[tuple[Job, datetime.datetime, Run | None]]:
+    """Each job with its next due time and its latest run."""
+    rows = tx.rows(LAST_RUNS, tasks=[job.name for job in JOBS])
+    runs = {row[0]: Run(*row) for row in rows}
+    return [(job, next_due(job, now), runs.get(job.name)) for job in JOBS]
+
+
+def history(tx: Reader, name: str | None, limit: int) -> list[Run]:
+    """The latest runs, of one job or of all, the latest first."""
+    return [Run(*row) for row in tx.rows(HISTORY, task=name, limit=limit)]

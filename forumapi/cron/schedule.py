@@ -12,6 +12,22 @@ from forumapi.db import Transaction
 Work = Callable[[Transaction, Config], str]
 
 
+class Retry(NamedTuple):
+    """How often a run that failed is tried again before the next due time, and after how many seconds at first.
+
+    Each wait is twice as long as the one before.
+    """
+
+    times: int
+    wait_s: int
+
+
+# What runs every few minutes tries again then.
+NEXT_TIME: Final = Retry(0, 0)
+WITHIN_THE_HOUR: Final = Retry(4, 60)  # after 1, 2, 4 and 8 minutes
+WITHIN_HOURS: Final = Retry(6, 120)  # after 2, 4, 8, 16, 32 and 64 minutes
+
+
 class Job(NamedTuple):
     """A job: its name in task_runs and on the command line, its due times, and the same in words.
 
@@ -22,6 +38,7 @@ class Job(NamedTuple):
     line: str
     words: str
     work: Work
+    retry: Retry = NEXT_TIME
 
 
 JOBS: Final = (
@@ -33,15 +50,37 @@ JOBS: Final = (
     Job("search_words", "* * * * * 55", "every minute", searching.search_words),
     Job("due_roles", "*/5 * * * * 45", "every five minutes", jobs.due_roles),
     Job("digests", "*/5 * * * * 20", "every five minutes", jobs.digests),
-    Job("site_statistics", "30 * * * * 0", "hourly at minute 30", jobs.site_statistics),
-    Job("short_lived", "20 * * * * 0", "hourly at minute 20", jobs.short_lived),
-    Job("stray_objects", "50 * * * * 0", "hourly at minute 50", sweeping.stray_objects),
-    Job("event_partitions", "10 */6 * * * 0", "every six hours", jobs.event_partitions),
-    Job("metrics", "0 */4 * * * 0", "every four hours, in prod only", jobs.metrics),
-    Job("microcosm_counts", "0 1 * * * 0", "daily at 01:00", jobs.microcosm_counts),
-    Job("unused_files", "0 2 * * * 0", "daily at 02:00", sweeping.unused_files),
-    Job("expired_credentials", "0 3 * * * 0", "daily at 03:00", jobs.expired_credentials),
-    Job("old_updates", "0 4 * * * 0", "daily at 04:00", jobs.old_updates),
-    Job("orphaned_huddles", "0 5 * * * 0", "daily at 05:00", orphans.orphaned_huddles),
-    Job("profile_counts", "5 5 * * 0 0", "Sundays at 05:05", jobs.profile_counts),
+    Job(
+        "site_statistics",
+        "30 * * * * 0",
+        "hourly at minute 30",
+        jobs.site_statistics,
+        WITHIN_THE_HOUR,
+    ),
+    Job("short_lived", "20 * * * * 0", "hourly at minute 20", jobs.short_lived, WITHIN_THE_HOUR),
+    Job(
+        "stray_objects",
+        "50 * * * * 0",
+        "hourly at minute 50",
+        sweeping.stray_objects,
+        WITHIN_THE_HOUR,
+    ),
+    Job(
+        "event_partitions", "10 */6 * * * 0", "every six hours", jobs.event_partitions, WITHIN_HOURS
+    ),
+    Job("metrics", "0 */4 * * * 0", "every four hours, in prod only", jobs.metrics, WITHIN_HOURS),
+    Job("microcosm_counts", "0 1 * * * 0", "daily at 01:00", jobs.microcosm_counts, WITHIN_HOURS),
+    Job("unused_files", "0 2 * * * 0", "daily at 02:00", sweeping.unused_files, WITHIN_HOURS),
+    Job(
+        "expired_credentials",
+        "0 3 * * * 0",
+        "daily at 03:00",
+        jobs.expired_credentials,
+        WITHIN_HOURS,
+    ),
+    Job("old_updates", "0 4 * * * 0", "daily at 04:00", jobs.old_updates, WITHIN_HOURS),
+    Job(
+        "orphaned_huddles", "0 5 * * * 0", "daily at 05:00", orphans.orphaned_huddles, WITHIN_HOURS
+    ),
+    Job("profile_counts", "5 5 * * 0 0", "Sundays at 05:05", jobs.profile_counts, WITHIN_HOURS),
 )

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import datetime
+import os
+import subprocess
+import sys
 import threading
 import time
+from pathlib import Path
 
 import psycopg
 import pytest
 
 from forumapi.config import Config, Settings
 from forumapi.cron import runner, schedule
-from forumapi.cron.runner import Lock, Runner
-from forumapi.cron.schedule import Job
+from forumapi.cron.runner import LeadsElsewhereError, Lock, Runner
+from forumapi.cron.schedule import Job, Retry
 from forumapi.db import Query
+from tests.fixtures import PROJECT
 
 NOTE = Query("test.cron.note", "INSERT INTO cron_notes (task) VALUES (%(task)s)")
 
@@ -64,6 +69,11 @@ def runs(url: str) -> list[tuple[object, ...]]:
         return connection.execute(
             "SELECT task, due, outcome, detail FROM task_runs ORDER BY task, due"
         ).fetchall()
+
+
+def attempts(url: str) -> list[int]:
+    with psycopg.connect(url) as connection:
+        return [row[0] for row in connection.execute("SELECT attempts FROM task_runs ORDER BY due")]
 
 
 def make(url: str, clock: Clock, *jobs: Job) -> Runner:
@@ -150,15 +160,143 @@ def test_a_failing_job_leaves_no_effect_is_recorded_and_does_not_stop_the_next(d
     ]
 
 
-def test_a_failed_due_time_is_not_tried_again(database_url, notes):
+def test_a_job_without_a_rule_is_tried_again_at_its_next_due_time(database_url, notes):
     clock = Clock("2026-01-01T05:00:00")
     first = make(database_url, clock, FAILING)
-    first.perform(FAILING, clock.now)
+    first.plan()
+    clock.now = at("2026-01-01T06:00:00")
+    assert not first.run_due(FAILING)
     second = make(database_url, clock, FAILING)
 
     second.plan()
 
-    assert second._due["fail"] == at("2026-01-01T06:00:00")
+    for one in (first, second):
+        assert one._due["fail"] == at("2026-01-01T07:00:00")
+
+
+class Stubborn:
+    """Work that fails as often as it is told to."""
+
+    def __init__(self, times: int) -> None:
+        self.left = times
+
+    def __call__(self, tx, config):
+        tx.run(NOTE, task="tried")
+        if self.left:
+            self.left -= 1
+            raise ValueError("not yet")
+        return "at last"
+
+
+def stubborn(times: int, tries: int = 3) -> Job:
+    return Job("stubborn", "0 * * * * 0", "hourly", Stubborn(times), Retry(tries, 60))
+
+
+def test_a_failed_run_is_tried_again_by_its_own_rule_until_it_succeeds(database_url, notes):
+    clock = Clock("2026-01-01T04:30:00")
+    job = stubborn(2)
+    one = make(database_url, clock, job)
+    one.plan()
+    due = clock.now = at("2026-01-01T05:00:00")
+
+    moments = []
+    for _ in range(3):
+        done = one.run_due(job)
+        moments.append((done, one._due["stubborn"]))
+        clock.now = one._due["stubborn"]
+
+    assert moments == [
+        (False, at("2026-01-01T05:01:00")),
+        (False, at("2026-01-01T05:03:00")),
+        (True, at("2026-01-01T06:00:00")),
+    ]
+    # What failed left nothing; its due time has one row, whatever it took.
+    assert notes() == ["tried"]
+    assert runs(database_url) == [("stubborn", due, "done", "at last")]
+    assert attempts(database_url) == [3]
+
+
+def test_a_run_that_fails_too_often_waits_for_its_next_due_time(database_url, notes):
+    clock = Clock("2026-01-01T04:30:00")
+    job = stubborn(99, tries=2)
+    one = make(database_url, clock, job)
+    one.plan()
+    clock.now = at("2026-01-01T05:00:00")
+    for _ in range(3):
+        one.run_due(job)
+        clock.now = one._due["stubborn"]
+
+    assert clock.now == at("2026-01-01T06:00:00")
+    assert [row[2] for row in runs(database_url)] == ["failed"]
+    assert attempts(database_url) == [3]
+    one.run_due(job)
+    assert attempts(database_url) == [3, 1]
+
+
+def test_another_leader_goes_on_where_the_last_one_failed(database_url, notes):
+    clock = Clock("2026-01-01T04:30:00")
+    job = stubborn(1)
+    first = make(database_url, clock, job)
+    first.plan()
+    clock.now = at("2026-01-01T05:00:00")
+    first.run_due(job)
+    with psycopg.connect(database_url) as connection:
+        connection.execute("UPDATE task_runs SET finished = '2026-01-01T05:00:01Z'")
+    second = make(database_url, clock, job)
+
+    second.plan()
+
+    assert second._due["stubborn"] == at("2026-01-01T05:01:01")
+    clock.now = at("2026-01-01T05:01:01")
+    assert second.run_due(job)
+    assert runs(database_url) == [("stubborn", at("2026-01-01T05:00:00"), "done", "at last")]
+    assert attempts(database_url) == [2]
+
+
+def test_a_due_time_that_comes_meanwhile_takes_the_place_of_a_try(database_url, notes):
+    clock = Clock("2026-01-01T04:30:00")
+    job = stubborn(1)
+    one = make(database_url, clock, job)
+    one.plan()
+    clock.now = at("2026-01-01T05:00:00")
+    one.run_due(job)
+    clock.now = at("2026-01-01T09:10:00")
+
+    assert one.run_due(job)
+
+    assert [(row[1], row[2]) for row in runs(database_url)] == [
+        (at("2026-01-01T05:00:00"), "failed"),
+        (at("2026-01-01T09:00:00"), "done"),
+    ]
+
+
+def test_a_clock_that_is_set_back_does_nothing_twice(database_url, notes):
+    clock = Clock("2026-01-01T04:30:00")
+    one = make(database_url, clock, HOURLY)
+    one.plan()
+    clock.now = at("2026-01-01T05:00:00")
+    one.run_due(HOURLY)
+    clock.now = at("2026-01-01T04:00:00")
+    again = make(database_url, clock, HOURLY)
+    again.plan()
+    assert again._due["note"] == at("2026-01-01T06:00:00")
+    assert again.perform(HOURLY, at("2026-01-01T05:00:00")) == ""
+    assert notes() == ["note"]
+
+
+def test_what_is_due_is_run_once_for_who_has_a_scheduler_of_their_own(database_url, notes):
+    clock = Clock("2026-01-01T05:00:10")
+    assert make(database_url, clock, HOURLY, FAILING).run_pending() == 1
+    assert notes() == ["note"]
+    assert make(database_url, clock, HOURLY).run_pending() == 0
+    clock.now = at("2026-01-01T08:00:00")
+    assert make(database_url, clock, HOURLY).run_pending() == 0
+    assert notes() == ["note", "note"]
+    leader = Lock(database_url)
+    assert leader.take()
+    with pytest.raises(LeadsElsewhereError):
+        make(database_url, clock, HOURLY).run_pending()
+    leader.release()
 
 
 def test_only_one_leads_and_another_takes_over_when_it_is_gone(database_url):
@@ -205,3 +343,48 @@ def test_the_process_runs_what_falls_due_and_ends_when_asked(database_url, notes
 
     assert not thread.is_alive()
     assert 2 <= len(notes()) == len(runs(database_url))
+
+
+@pytest.mark.slow
+def test_another_process_takes_over_within_five_seconds_of_a_kill(database_url, tmp_path):
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("FORUMAPI_")}
+    env = kept | {
+        "FORUMAPI_DATABASE_URL": database_url,
+        "FORUMAPI_DATA_DIR": str(tmp_path),
+        "FORUMAPI_LOG_LEVEL": "info",
+    }
+    logs = [tmp_path / "first.log", tmp_path / "second.log"]
+    started: list[subprocess.Popen[bytes]] = []
+
+    def leads(log: Path, within_s: float) -> bool:
+        deadline = time.monotonic() + within_s
+        while time.monotonic() < deadline:
+            if "this process leads" in log.read_text():
+                return True
+            time.sleep(0.02)
+        return False
+
+    try:
+        for log in logs:
+            with log.open("wb") as output:
+                started.append(
+                    subprocess.Popen(
+                        [sys.executable, "-m", "forumapi", "cron"],
+                        env=env,
+                        stdout=output,
+                        stderr=output,
+                        cwd=PROJECT,
+                    )
+                )
+            if log is logs[0]:
+                assert leads(log, 30)
+        time_out = time.monotonic() + 30
+        while "started with" not in logs[1].read_text() and time.monotonic() < time_out:
+            time.sleep(0.02)
+        assert "this process leads" not in logs[1].read_text()
+        started[0].kill()
+        assert leads(logs[1], 5)
+    finally:
+        for process in started:
+            process.kill()
+            process.wait()

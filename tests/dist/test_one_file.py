@@ -170,7 +170,7 @@ def test_it_migrates_examines_works_and_serves(
         assert stranger.run("migrate", "--check", **settings) == ""
         examined = stranger.run("doctor", **settings)
         assert "PostgreSQL" in examined
-        assert stranger.run("cron", "--once", "fold_counters", **settings)
+        assert stranger.run("cron", "run", "fold_counters", **settings)
         stranger.run("site", "create", "velo", "--title", "Velo", "--owner", "a@b.test", **settings)
         output = tmp_path / "serve.log"
         process = stranger.start("hold", "./forumapi", output=output, **settings)
