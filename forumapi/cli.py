@@ -98,7 +98,7 @@ def parser() -> argparse.ArgumentParser:
     cron.add_argument("job", nargs="?", metavar="JOB", help="for run and history: which job")
     cron.add_argument("--once", action="store_true", help="run what is due, and end")
     cron.add_argument("--limit", type=int, default=20, help="how many runs history shows")
-    cron.add_argument("--json", action="store_true", help="for list and history: as JSON")
+    _as_json(cron)
     migrating = command("migrate", _migrate, "bring the database to this release")
     migrating.add_argument(
         "--check", action="store_true", help="change nothing; exit 1 if something is pending"
@@ -209,6 +209,20 @@ def parser() -> argparse.ArgumentParser:
         type=Path,
         help="mbox file, maildir, folder or file of messages; one message on standard input when left out",
     )
+
+    links = group("links", "short links: domains that are not followed to")
+    refuse = command("block", _links_block, "refuse links to domains and all below them", links)
+    refuse.add_argument("domain", nargs="*")
+    refuse.add_argument(
+        "--list",
+        type=Path,
+        action="append",
+        default=[],
+        help="a file of domains, one a line, or as in a hosts file",
+    )
+    follow = command("unblock", _links_unblock, "refuse links to these domains no more", links)
+    follow.add_argument("domain", nargs="+")
+    _as_json(command("blocked", _links_blocked, "the domains that are refused", links))
 
     tokens = group("token", "access tokens")
     make = command(
@@ -927,6 +941,44 @@ def _mail_bounce(args: argparse.Namespace, current: Config) -> int:
                 taken += 1
                 print(bounces.take(tx, secret, report))
     print(f"{len(found)} messages, {taken} reports of mail that failed for good")
+    return OK
+
+
+# ---------------------------------------------------------------- links
+
+
+def _links_block(args: argparse.Namespace, current: Config) -> int:
+    from forumapi.models import link
+
+    listed: list[str] = []
+    try:
+        for path in args.list:
+            with path.open(encoding="utf-8") as lines:
+                listed += link.domains_in(lines)
+    except (OSError, UnicodeDecodeError) as error:
+        raise CommandError(str(error)) from None
+    with _database(current) as database, database.write() as tx:
+        domains = [*(link.checked_domain(one) for one in args.domain), *listed]
+        count = link.block(tx, domains)
+    print(f"{count} of {len(domains)} domains were not blocked before")
+    return OK
+
+
+def _links_unblock(args: argparse.Namespace, current: Config) -> int:
+    from forumapi.models import link
+
+    with _database(current) as database, database.write() as tx:
+        count = link.unblock(tx, [link.checked_domain(one) for one in args.domain])
+    print(f"{count} domains are followed again")
+    return OK if count else FAILED
+
+
+def _links_blocked(args: argparse.Namespace, current: Config) -> int:
+    from forumapi.models import link
+
+    with _database(current) as database, contextlib.closing(_Read(database)) as read:
+        found = link.list_blocked(read.tx)
+    _print(args, [one._asdict() for one in found])
     return OK
 
 

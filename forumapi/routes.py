@@ -49,7 +49,7 @@ from forumapi.handlers.legal import (
     ServiceHandler,
     TermsHandler,
 )
-from forumapi.handlers.links import OutHandler
+from forumapi.handlers.links import LinksHandler, OutHandler, PlatformLinksHandler
 from forumapi.handlers.live import LiveHandler, TicketsHandler
 from forumapi.handlers.live_page import LivePageHandler
 from forumapi.handlers.mail import (
@@ -148,6 +148,7 @@ ROOT: dict[str, type[Handler]] = {
     "/api/v1/legal": LegalHandler,
     "/api/v1/legal/service": ServiceHandler,
     "/api/v1/metrics": MetricsHandler,
+    "/api/v1/metrics/links": PlatformLinksHandler,
     "/api/v1/openapi.json": OpenapiHandler,
     "/api/v1/profiles/<profile:item>": ProfileHandler,
     "/api/v1/profiles/<profile:item>/attachments": AttachmentsHandler,
@@ -241,6 +242,7 @@ SITE: dict[str, type[Handler]] = {
     "/api/v1/legal/cookies": CookiesHandler,
     "/api/v1/legal/privacy": PrivacyHandler,
     "/api/v1/legal/terms": TermsHandler,
+    "/api/v1/links": LinksHandler,
     "/api/v1/live": LiveHandler,
     "/api/v1/live/tickets": TicketsHandler,
     "/api/v1/microcosms": MicrocosmsHandler,

@@ -2188,6 +2188,64 @@ class WebhookReplay(Struct, kw_only=True):
     next: str | None
 
 
+# ---------------------------------------------------------------- short links (platform 6.3)
+
+
+class SiteLink(Struct, kw_only=True):
+    """A link in a comment of the site."""
+
+    short: Annotated[str, Meta(description="What stands in the comment.")]
+    url: Annotated[str, Meta(description="Where it leads.")]
+    host: str
+    uses: Annotated[int, Meta(ge=1, description="Comments of the site that hold it.")]
+    created: Annotated[Time, Meta(description="When the comment was written.")]
+    meta: LinksMeta
+
+
+class SiteLinkPage(Struct, kw_only=True):
+    """Some links, the newest first; `next` leads on by key."""
+
+    limit: Annotated[int, Meta(ge=5, le=250, multiple_of=5)]
+    links: Annotated[list[Link], Meta(description="self, and next where there are more.")]
+    type: Address
+    items: list[SiteLink]
+
+
+class SiteLinks(Struct, kw_only=True):
+    """The links in the comments of a site."""
+
+    links: SiteLinkPage
+    meta: LinksMeta
+
+
+class PlatformLink(Struct, kw_only=True):
+    """A link of the platform."""
+
+    short: str
+    url: Annotated[str, Meta(description="Where it leads.")]
+    host: str
+    hits: Annotated[int, Meta(ge=0, description="How often it was followed.")]
+    uses: Annotated[int, Meta(ge=0, description="Comments that hold or held it.")]
+    blocked: Annotated[bool, Meta(description="It is refused.")]
+    created: Time
+
+
+class PlatformLinkPage(Struct, kw_only=True):
+    """Some links, the newest first; `next` leads on by key."""
+
+    limit: Annotated[int, Meta(ge=5, le=250, multiple_of=5)]
+    links: Annotated[list[Link], Meta(description="self, and next where there are more.")]
+    type: Address
+    items: list[PlatformLink]
+
+
+class PlatformLinks(Struct, kw_only=True):
+    """All links of the platform."""
+
+    links: PlatformLinkPage
+    meta: LinksMeta
+
+
 # ---------------------------------------------------------------- old addresses (discovery 10)
 
 

@@ -86,6 +86,7 @@ _WORDS: Final[Mapping[str, str]] = {
     "ignored:read": "See what you ignore",
     "ignored:write": "Change what you ignore",
     "live:read": "Be told what happens on this site as it happens",
+    "links:read": "See the links of this site and where they stand, where you may",
     "metrics:read": "See the platform's figures, where you may",
     "metrics:write": "Have the platform's figures counted, where you may",
     "microcosms:read": "See the forums of this site and what is in them",

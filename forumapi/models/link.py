@@ -5,15 +5,19 @@ Links belong to no site: the same URL has the same code everywhere. What a code 
 
 from __future__ import annotations
 
+import datetime
 import hashlib
+import ipaddress
 import random
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Final, NamedTuple
 from urllib.parse import urlsplit
 
 from forumapi.content import shortcode
 from forumapi.db import Query, Reader, Transaction
-from forumapi.errors import Forbidden, NotFound
+from forumapi.errors import Forbidden, Invalid, NotFound
+from forumapi.outbound import is_public
 
 MAX_LENGTH: Final = 2000  # characters of a URL that is shortened (C-53)
 
@@ -50,12 +54,17 @@ RECORD_USES = Query(
         ON CONFLICT DO NOTHING""",
 )
 
+# The domain of a link `l`, or one above it, is on the list: as many look-ups as the host has parts, however long it is.
+BLOCKED: Final = """
+           EXISTS (SELECT FROM generate_series(1, cardinality(string_to_array(l.host, '.'))) AS n (place)
+                     JOIN blocked_link_domains b
+                       ON b.domain = array_to_string((string_to_array(l.host, '.'))[n.place:], '.'))"""
+
 FIND = Query(
     "link.find",
-    """
+    f"""
     SELECT l.lead, l.url,
-           EXISTS (SELECT FROM blocked_link_domains b
-                    WHERE right('.' || l.host, length(b.domain) + 1) = '.' || b.domain)
+           {BLOCKED}
       FROM links l
      WHERE l.link_id = %(link_id)s""",
 )
@@ -120,7 +129,8 @@ def record_uses(
 def find(tx: Reader, code: str, blocked: Iterable[str] = ()) -> Link:
     """Where `code` leads. `blocked` are domains that are refused beside the stored ones, with everything below them.
 
-    Raises NotFound for a code that was never given, Forbidden for a blocked domain (P-54).
+    Raises NotFound for a code that was never given, Forbidden for a blocked domain and for what is not on the open
+    internet (P-54).
     """
     link_id = shortcode.decode(code)
     row = None if link_id is None else tx.row(FIND, link_id=link_id)
@@ -132,7 +142,71 @@ def find(tx: Reader, code: str, blocked: Iterable[str] = ()) -> Link:
         raise NotFound("There is no such link")
     if row[2] or any(f".{host}".endswith(f".{domain}") for domain in blocked):
         raise Forbidden("This link leads to a domain that is blocked here")
+    if is_inside(host):
+        raise Forbidden("This link leads to an address that is not on the open internet")
     return Link(link_id, url)
+
+
+# Names that are never those of a machine on the open internet (RFC 6761, 6762, 8375, and what networks at home use).
+_INSIDE: Final = frozenset(
+    (
+        "localhost",
+        "local",
+        "internal",
+        "intranet",
+        "lan",
+        "home",
+        "corp",
+        "private",
+        "localdomain",
+        "test",
+    )
+)
+
+
+def is_inside(host: str) -> bool:
+    """Whether a host, as `host_of` gives it, is in somebody's own network, or none that a browser could find.
+
+    Addresses are read as browsers read them: `127.1`, `0x7f000001` and `017700000001` are 127.0.0.1.
+    """
+    labels = host.split(".")
+    if ":" in host:
+        return not _is_open(host.partition("%")[0])
+    if _NUMBER.fullmatch(labels[-1]):
+        address = _ipv4(labels)
+        return address is None or not _is_open(address)
+    return len(labels) == 1 or labels[-1] in _INSIDE or host.endswith(".home.arpa")
+
+
+_NUMBER: Final = re.compile(r"[0-9]+|0x[0-9a-f]*")
+
+
+def _ipv4(labels: Sequence[str]) -> str | None:
+    """The address that these one to four numbers are, the last one filling what is left; None: they are none."""
+    if len(labels) > 4 or not all(map(_NUMBER.fullmatch, labels)):
+        return None
+    try:
+        numbers = [_number(label) for label in labels]
+    except ValueError:
+        return None
+    *first, last = numbers
+    if any(number > 255 for number in first) or last >= 256 ** (4 - len(first)):
+        return None
+    whole = sum(number << 8 * (3 - place) for place, number in enumerate(first)) + last
+    return str(ipaddress.IPv4Address(whole))
+
+
+def _number(text: str) -> int:
+    if text.startswith("0x"):
+        return int(text[2:] or "0", 16)
+    return int(text, 8) if text.startswith("0") and len(text) > 1 else int(text)
+
+
+def _is_open(address: str) -> bool:
+    try:
+        return is_public(ipaddress.ip_address(address))
+    except ValueError:
+        return False
 
 
 def host_of(url: str) -> str:
@@ -150,3 +224,161 @@ def host_of(url: str) -> str:
         return host if host.isascii() else host.encode("idna").decode("ascii").lower()
     except ValueError:  # a broken port, brackets or name (UnicodeError is one)
         return ""
+
+
+# ---------------------------------------------------------------- lists and statistics
+
+# Links of a site by comment, the newest first: those that live comments hold as they are now, in places the caller may
+# read. Nothing of huddles and profiles, whoever asks.
+OF_SITE = Query(
+    "link.of_site",
+    """
+    SELECT c.comment_id, c.created, l.link_id, l.lead, l.url, l.host,
+           (SELECT count(DISTINCT o.comment_id)
+              FROM link_uses o
+              JOIN comments oc ON oc.site_id = o.site_id AND oc.comment_id = o.comment_id AND oc.revisions = o.revision
+                              AND NOT oc.is_deleted AND NOT oc.is_moderated
+              JOIN items oi ON oi.site_id = oc.site_id AND oi.item_id = oc.item_id AND NOT oi.is_deleted
+                           AND NOT oi.is_moderated AND oi.microcosm_id = ANY(%(readable)s::bigint[])
+             WHERE o.site_id = u.site_id AND o.link_id = u.link_id)
+      FROM link_uses u
+      JOIN comments c ON c.site_id = u.site_id AND c.comment_id = u.comment_id AND c.revisions = u.revision
+                     AND NOT c.is_deleted AND NOT c.is_moderated
+      JOIN items i ON i.site_id = c.site_id AND i.item_id = c.item_id AND NOT i.is_deleted AND NOT i.is_moderated
+                  AND i.microcosm_id = ANY(%(readable)s::bigint[])
+      JOIN links l ON l.link_id = u.link_id
+     WHERE u.site_id = %(site_id)s AND (u.comment_id, u.link_id) < (%(comment_id)s, %(link_id)s)
+       AND (%(host)s = '' OR l.host = %(host)s OR right(l.host, length(%(host)s) + 1) = '.' || %(host)s)
+     ORDER BY u.comment_id DESC, u.link_id DESC
+     LIMIT %(limit)s""",
+)
+
+OF_PLATFORM = Query(
+    "link.of_platform",
+    f"""
+    SELECT l.link_id, l.created, l.lead, l.url, l.host, coalesce(h.hits, 0),
+           (SELECT count(*) FROM (SELECT DISTINCT u.site_id, u.comment_id FROM link_uses u
+                                   WHERE u.link_id = l.link_id) AS used), {BLOCKED}
+      FROM links l
+      LEFT JOIN link_hits h ON h.link_id = l.link_id
+     WHERE l.link_id < %(before)s
+       AND (%(host)s = '' OR l.host = %(host)s OR right(l.host, length(%(host)s) + 1) = '.' || %(host)s)
+     ORDER BY l.link_id DESC
+     LIMIT %(limit)s""",
+)
+
+BLOCK = Query(
+    "link.block",
+    """
+    INSERT INTO blocked_link_domains (domain) SELECT unnest(%(domains)s::text[])
+        ON CONFLICT DO NOTHING""",
+)
+UNBLOCK = Query(
+    "link.unblock", "DELETE FROM blocked_link_domains b WHERE b.domain = ANY(%(domains)s::text[])"
+)
+LIST_BLOCKED = Query(
+    "link.list_blocked", "SELECT b.domain, b.created FROM blocked_link_domains b ORDER BY b.domain"
+)
+
+
+class Used(NamedTuple):
+    """A link in a comment; `uses` counts the comments of the site that hold it."""
+
+    comment_id: int
+    created: datetime.datetime
+    link_id: int
+    lead: str
+    url: str
+    host: str
+    uses: int
+
+
+class Known(NamedTuple):
+    """A link of the platform, with how often it was followed and in how many comments it is or was."""
+
+    link_id: int
+    created: datetime.datetime
+    lead: str
+    url: str
+    host: str
+    hits: int
+    uses: int
+    is_blocked: bool
+
+
+class Blocked(NamedTuple):
+    """A domain that links are not followed to, nor to any below it."""
+
+    domain: str
+    created: datetime.datetime
+
+
+def of_site(
+    tx: Reader,
+    site_id: int,
+    readable: Sequence[int],
+    host: str,
+    before: tuple[int, int],
+    limit: int,
+) -> list[Used]:
+    """Up to `limit` links of a site's comments in readable places, before (comment id, link id), the newest first.
+
+    `host` is a domain whose links alone are wanted, with those below it; "" for all.
+    """
+    rows = tx.rows(
+        OF_SITE,
+        site_id=site_id,
+        readable=readable,
+        host=host,
+        comment_id=before[0],
+        link_id=before[1],
+        limit=limit,
+    )
+    return [Used(*row) for row in rows]
+
+
+def of_platform(tx: Reader, host: str, before: int, limit: int) -> list[Known]:
+    """Up to `limit` links with a lower id than `before`, the newest first; `host` as in `of_site`."""
+    rows = tx.rows(OF_PLATFORM, host=host, before=before, limit=limit)
+    return [Known(*row) for row in rows]
+
+
+def checked_domain(text: str) -> str:
+    """A domain as hosts are looked up. Raises Invalid."""
+    domain = host_of(f"http://{text.strip().strip('.').lower()}")
+    if not domain or not re.fullmatch(r"[a-z0-9_.-]{1,253}", domain):
+        raise Invalid("domain", "must be the name of a host")
+    return domain
+
+
+def domains_in(lines: Iterable[str]) -> list[str]:
+    """The domains of a list as blocklists come: one a line, or behind an address as in a hosts file; # begins a remark.
+
+    What is none is passed over.
+    """
+    found: dict[str, None] = {}
+    for line in lines:
+        words = line.partition("#")[0].split()
+        for word in words[1:] if len(words) > 1 else words:
+            try:
+                domain = checked_domain(word)
+            except Invalid:
+                continue
+            if not is_inside(domain):
+                found[domain] = None
+    return list(found)
+
+
+def block(tx: Transaction, domains: Sequence[str]) -> int:
+    """Refuse links to these domains and to what is below them; how many were not refused before."""
+    return tx.run(BLOCK, domains=domains)
+
+
+def unblock(tx: Transaction, domains: Sequence[str]) -> int:
+    """Refuse links to these domains no more; how many were refused."""
+    return tx.run(UNBLOCK, domains=domains)
+
+
+def list_blocked(tx: Reader) -> list[Blocked]:
+    """The stored domains that links are not followed to."""
+    return [Blocked(*row) for row in tx.rows(LIST_BLOCKED)]

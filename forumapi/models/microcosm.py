@@ -242,14 +242,15 @@ UNREAD = Query(
           FROM unnest(%(ids)s::bigint[], %(tops)s::bigint[]) AS u (id, top)
           JOIN microcosm_counts c ON c.site_id = %(site_id)s AND c.microcosm_id = u.id)
     SELECT t.top
-      FROM (SELECT DISTINCT p.top FROM place p) t
+      FROM (SELECT p.top, array_agg(p.id) AS ids, array_agg(p.activity) AS activities
+              FROM place p GROUP BY p.top) t
      WHERE EXISTS (
         SELECT 1
           FROM (SELECT p.id, p.activity, greatest({_ALL_READ}, (
                        SELECT r.read_at FROM read_marks r
                         WHERE r.site_id = %(site_id)s AND r.profile_id = %(me)s
                           AND r.item_type_id = 2 AND r.item_id = p.id)) AS read_at
-                  FROM place p WHERE p.top = t.top OFFSET 0) p
+                  FROM unnest(t.ids, t.activities) AS p (id, activity) OFFSET 0) p
          WHERE p.activity > p.read_at
            AND EXISTS (
                SELECT 1 FROM items i

@@ -99,25 +99,31 @@ REMOVE_ONE = Query(
 )
 
 # What is gone, hidden or not readable any more is neither listed nor counted (G1, G2); the one row there is without
-# any entry says how many there are.
+# any entry says how many there are. Look-ups have a whole key each, and so never become a walk through a table.
 PAGE = Query(
     "watcher.page",
     f"""
     WITH mine AS MATERIALIZED (
         SELECT w.watcher_id, w.site_id, w.item_type_id, w.item_id, w.last_notified, w.send_email, w.send_sms
           FROM watchers w
-          LEFT JOIN items i ON w.item_type_id IN (5, 6, 7, 9) AND i.site_id = w.site_id AND i.item_id = w.item_id
-                           AND i.item_type_id = w.item_type_id AND NOT i.is_deleted AND NOT i.is_moderated
          WHERE w.site_id = %(site_id)s AND w.profile_id = %(me)s
            AND CASE w.item_type_id
                     WHEN 1 THEN w.item_id = w.site_id
                     WHEN 2 THEN w.item_id = ANY(%(readable)s::bigint[])
-                    WHEN 3 THEN w.item_id = 0 OR EXISTS (
-                        SELECT 1 FROM profiles p WHERE p.site_id = w.site_id AND p.profile_id = w.item_id)
-                    WHEN 5 THEN i.item_id IS NOT NULL AND EXISTS (
-                        SELECT 1 FROM huddle_participants h
-                         WHERE h.site_id = w.site_id AND h.item_id = w.item_id AND h.profile_id = w.profile_id)
-                    ELSE i.microcosm_id = ANY(%(readable)s::bigint[]) END),
+                    WHEN 3 THEN w.item_id = 0 OR (
+                        SELECT true FROM profiles p WHERE p.site_id = w.site_id AND p.profile_id = w.item_id LIMIT 1)
+                    WHEN 5 THEN (
+                        SELECT NOT i.is_deleted AND NOT i.is_moderated
+                          FROM huddle_participants h
+                          JOIN items i ON i.site_id = h.site_id AND i.item_id = h.item_id
+                         WHERE h.site_id = w.site_id AND h.item_id = w.item_id AND h.profile_id = w.profile_id
+                         LIMIT 1)
+                    ELSE (
+                        SELECT i.microcosm_id
+                          FROM items i
+                         WHERE i.site_id = w.site_id AND i.item_id = w.item_id AND i.item_type_id = w.item_type_id
+                           AND NOT i.is_deleted AND NOT i.is_moderated
+                         LIMIT 1) = ANY(%(readable)s::bigint[]) END),
     page AS MATERIALIZED (
         SELECT m.* FROM mine m
          ORDER BY m.last_notified DESC NULLS FIRST, m.item_type_id, m.item_id DESC
@@ -128,8 +134,10 @@ PAGE = Query(
       FROM (SELECT 1) AS one
       LEFT JOIN page w ON true
       LEFT JOIN profiles p ON w.item_type_id = 3 AND p.site_id = w.site_id AND p.profile_id = w.item_id
-      LEFT JOIN items i ON w.item_type_id IN (5, 6, 7, 9) AND i.site_id = w.site_id AND i.item_id = w.item_id
-                       AND i.item_type_id = w.item_type_id
+      LEFT JOIN LATERAL (
+            SELECT i.* FROM items i
+             WHERE i.site_id = w.site_id AND i.item_id = w.item_id AND i.item_type_id = w.item_type_id
+             LIMIT 1) i ON true
       LEFT JOIN profiles a ON a.site_id = i.site_id AND a.profile_id = i.created_by
       LEFT JOIN profiles l ON l.site_id = i.site_id AND l.profile_id = i.last_comment_by
       LEFT JOIN item_views v ON v.site_id = i.site_id AND v.item_id = i.item_id

@@ -11,6 +11,7 @@ import pytest
 from forumapi.content import shortcode
 from forumapi.db import Transaction
 from forumapi.models import link
+from tests.factories import Site
 from tests.handlers.platform import Platform, eventually, platform
 
 __all__ = ["platform"]
@@ -237,3 +238,167 @@ def test_uses_are_noted_once_for_each_revision(platform: Platform) -> None:
     )
     assert rows == [(7, id) for id in sorted(ids)]
     assert link.ids([*shortened.values(), "https://example.org/not/short!"]) == ids
+
+
+# ---------------------------------------------------------------- where nothing leads
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        "127.0.0.1", "127.1", "2130706433", "0x7f000001", "0x7f.1", "017700000001", "0177.0.0.1", "0",
+        "10.0.0.8", "10.8", "172.16.0.1", "192.168.1.1", "192.168.257", "169.254.169.254", "100.64.0.1",
+        "224.0.0.1", "255.255.255.255", "[::1]", "[::ffff:10.0.0.1]", "[fe80::1]", "[fd00::1]", "[::]",
+        "localhost", "LOCALHOST", "a.localhost", "router", "printer.local", "git.internal", "nas.lan",
+        "gate.home.arpa", "localhost.", "1.2.3.4.5", "1.2.3.256", "0x1ffffffff", "08.1.1.1", "%31%32%37.0.0.1",
+        "１２７.0.0.1",
+    ],
+)  # fmt: skip
+def test_what_is_not_on_the_open_internet_is_refused(platform: Platform, host: str) -> None:
+    codes = shorten_all(platform, f"http://{host}:8080/a")
+    for code in codes:
+        assert platform.api.get(f"/out/{code}").status in (403, 404)
+
+
+@pytest.mark.parametrize(
+    "host", ["8.8.8.8", "134744072", "[2606:4700::1111]", "example.org", "1.example.org", "a-1.co"]
+)
+def test_what_is_leads_on(platform: Platform, host: str) -> None:
+    (code,) = shorten(platform, f"http://{host}/{platform.make.site().key}")
+    assert platform.api.get(f"/out/{code}").status == 307
+
+
+def shorten_all(platform: Platform, *urls: str) -> list[str]:
+    """The codes of those of these URLs that are shortened at all."""
+    with platform.app.database.write() as tx:
+        found = link.shorten(tx, urls, BASE)
+    return [short.removeprefix(BASE) for short in found.values()]
+
+
+def test_a_blocked_domain_covers_what_is_below_it_and_no_more(platform: Platform) -> None:
+    key = platform.make.site().key
+    urls = [
+        f"http://{host}/{key}"
+        for host in (f"{key}.example", f"a.b.{key}.example", f"x{key}.example")
+    ]
+    codes = shorten(platform, *urls)
+    with platform.app.database.write() as tx:
+        assert link.block(tx, [f"{key}.example"]) == 1
+        assert link.block(tx, [f"{key}.example"]) == 0
+    assert [platform.api.get(f"/out/{code}").status for code in codes] == [403, 403, 307]
+    with platform.app.database.write() as tx:
+        assert f"{key}.example" in [one.domain for one in link.list_blocked(tx)]
+        assert link.unblock(tx, [f"{key}.example"]) == 1
+    assert [platform.api.get(f"/out/{code}").status for code in codes] == [307, 307, 307]
+
+
+def test_lists_of_domains_are_read_as_they_come() -> None:
+    lines = """# a list
+evil.example
+0.0.0.0 Worse.Example www.worse.example # twice
+127.0.0.1 localhost
+*.not-one
+bücher.example
+
+evil.example.
+"""
+    assert link.domains_in(lines.splitlines()) == [
+        "evil.example",
+        "worse.example",
+        "www.worse.example",
+        "xn--bcher-kva.example",
+    ]
+
+
+# ---------------------------------------------------------------- lists
+
+
+def test_the_owner_of_a_site_sees_what_its_live_comments_link_to(platform: Platform) -> None:
+    make = platform.make
+    site, other = make.site(), make.site()
+    chat = make.conversation(site)
+    url = f"http://{site.key}.example/page"
+    first, second = (make.comment(chat, markdown=f"See {url} {n}") for n in (1, 2))
+    gone = make.comment(chat, markdown=f"See http://gone.{site.key}.example/")
+    huddle = make.huddle(site.member, site.newcomer)
+    make.comment(huddle, by=site.member, markdown=f"See http://secret.{site.key}.example/")
+    make.comment(make.conversation(other), markdown=f"See {url}")
+    hidden = make.conversation(site)
+    make.comment(hidden, markdown=f"See http://hidden.{site.key}.example/")
+    for path in (gone.path, hidden.path):
+        assert platform.api.request("DELETE", path, site=site, by=site.owner).status == 200
+
+    shown = platform.api.get("/api/v1/links", site=site, by=site.owner).data["links"]["items"]
+
+    assert [(one["url"], one["uses"], one["meta"]["links"][0]["href"]) for one in shown] == [
+        (url, 2, f"/api/v1/comments/{second.id}"),
+        (url, 2, f"/api/v1/comments/{first.id}"),
+    ]
+    code = shown[0]["short"].rpartition("/")[2]
+    assert platform.api.get(f"/out/{code}").location == url
+    assert "hits" not in shown[0]
+    for by in (None, site.member, site.moderator, other.owner):
+        answer = platform.api.get(
+            "/api/v1/links", site=site, by=by if by is not other.owner else None
+        )
+        assert answer.status == 403
+
+
+def test_an_edit_takes_a_link_off_the_list(platform: Platform) -> None:
+    site = platform.make.site()
+    said = platform.make.comment(
+        platform.make.conversation(site), markdown=f"http://{site.key}.example/old"
+    )
+    body = {"markdown": f"http://{site.key}.example/new", "meta": {"editReason": "moved"}}
+    assert platform.api.put(said.path, body, site=site, by=site.member).status == 302
+    shown = platform.api.get("/api/v1/links", site=site, by=site.owner).data["links"]["items"]
+    assert [one["url"] for one in shown] == [f"http://{site.key}.example/new"]
+
+
+def test_a_list_is_read_on_by_key_and_filtered_by_host(platform: Platform) -> None:
+    make = platform.make
+    site = make.site()
+    chat = make.conversation(site)
+    for number in range(4):
+        make.comment(
+            chat,
+            markdown=f"http://a.{site.key}.example/{number} http://b{site.key}.example/{number}",
+        )
+    seen, path = [], "/api/v1/links?limit=5"
+    for _ in range(3):
+        page = platform.api.get(path, site=site, by=site.owner).data["links"]
+        seen += [one["url"] for one in page["items"]]
+        onwards = [one["href"] for one in page["links"] if one["rel"] == "next"]
+        if not onwards:
+            break
+        path = onwards[0]
+    assert len(seen) == len(set(seen)) == 8
+    for host, count in ((f"a.{site.key}.example", 4), (f"{site.key}.example", 4), ("example", 8)):
+        page = platform.api.get(f"/api/v1/links?host={host}", site=site, by=site.owner).data
+        assert len(page["links"]["items"]) == count, host
+    for query in ("before=x", "limit=7", "host=.."):
+        assert platform.api.get(f"/api/v1/links?{query}", site=site, by=site.owner).status == 400
+
+
+def test_those_who_run_the_platform_see_all_links_with_hits(
+    platform: Platform, platform_database: str
+) -> None:
+    site = platform.make.site()
+    keeper = platform.make.person(Site(1, "root", platform.domain, 0), f"keeper{site.key}")
+    runs = Platform(platform_database, admin_user_ids=(keeper.user_id,))
+    url = f"http://{site.key}.example/page"
+    said = platform.make.comment(platform.make.conversation(site), markdown=f"See {url}")
+    (code,) = shorten(platform, url)
+    platform.api.get(f"/out/{code}")
+    assert hits(platform, code) == 1
+
+    path = f"/api/v1/metrics/links?host={site.key}.example"
+    (shown,) = runs.api.get(path, by=keeper).data["links"]["items"]
+    assert (shown["url"], shown["hits"], shown["uses"], shown["blocked"]) == (url, 1, 1, False)
+    with platform.app.database.write() as tx:
+        link.block(tx, [f"{site.key}.example"])
+    assert runs.api.get(path, by=keeper).data["links"]["items"][0]["blocked"] is True
+    assert runs.api.get("/api/v1/metrics/links").status == 403
+    assert platform.api.get("/api/v1/metrics/links", by=keeper).status == 403
+    assert said.id
+    runs.app.database.close()
