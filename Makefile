@@ -16,7 +16,7 @@ PYTEST := $(BIN)/python -m pytest -n logical --maxprocesses 8 --dist loadfile --
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help venv run test chaos proof test-quick lint format walk bench bench-files cluster testdb migrate dbshell routes dist install clean
+.PHONY: help venv run test chaos proof test-quick lint format walk bench bench-files bench-mail cluster testdb migrate dbshell routes dist install clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -68,6 +68,9 @@ bench: $(STAMP) ## load a data set (SIZE=S, M or L) and time every page beside t
 
 bench-files: $(STAMP) ## time downloads beside nginx, and thumbnails (SIZE=S, M or L)
 	@$(BIN)/python -m scripts.bench.files --size $(SIZE)
+
+bench-mail: $(STAMP) ## time how fast mail about updates leaves (SIZE=S, M or L)
+	@$(BIN)/python -m scripts.bench.outbox --size $(SIZE)
 
 cluster: $(STAMP) ## start two nodes, nginx, PgBouncer, a standby, three memcacheds; Ctrl-C ends it
 	@$(BIN)/python -m scripts.cluster

@@ -13,7 +13,7 @@ from forumapi.context import Context, Located
 from forumapi.errors import NotFound
 from forumapi.handler import ANYONE, LOGIN, OWNER, Handler, Param, needs
 from forumapi.handlers.sites import lock_own
-from forumapi.models import journal, membership, platform_secret, suppression
+from forumapi.models import journal, platform_secret
 from forumapi.pages import escape
 from forumapi.permissions import Target
 from forumapi.response import Bare, Data, Done, Result, SeeOther
@@ -126,10 +126,9 @@ class EmailSettingsHandler(Handler):
     @needs(LOGIN, answer=schemas.EmailSettings)
     def get(self, ctx: Context) -> Result:
         """The address with what came back from it, and how often a digest is sent."""
-        me = ctx.identity
-        address: str = ctx.reader.value(membership.FIND_USER, user_id=me.user_id)
-        off = suppression.find(ctx.reader, address)
-        choice = digest.find(ctx.reader, ctx.site.id, me.profile_id)
+        me = ctx.identity.profile_id
+        choice = digest.find(ctx.reader, ctx.site.id, me)
+        off = choice.bounce
         bounce: dict[str, Any] | None = None
         if off is not None:
             since = fragments.when(off.created)
@@ -137,8 +136,8 @@ class EmailSettingsHandler(Handler):
         return Data(
             fragments.dumps(
                 {
-                    "profileId": me.profile_id,
-                    "email": address,
+                    "profileId": me,
+                    "email": choice.email,
                     "bounce": bounce,
                     "digest": choice.digest,
                     "timeZone": choice.time_zone,

@@ -22,9 +22,9 @@ MAX_DETAIL: Final = 300
 # Without a secret nothing was ever hashed with it, and this is null.
 _HASH: Final = """sha256((SELECT k.secret FROM platform_secrets k WHERE k.name = 'mail')
                            || convert_to({key}, 'UTF8'))"""
-# SQL: whether the address of user `u` is off.
-IS_OFF: Final = f"""EXISTS (SELECT 1 FROM mail_suppressions x
-                    WHERE x.address_hash = {_HASH.format(key="u.person_key")})"""
+# SQL: the hash of the address of user `u`, and whether it is off.
+HASH: Final = _HASH.format(key="u.person_key")
+IS_OFF: Final = f"EXISTS (SELECT 1 FROM mail_suppressions x WHERE x.address_hash = {HASH})"
 
 ADD = Query(
     "suppression.add",

@@ -15,7 +15,8 @@ from psycopg import errors as pgerrors
 from forumapi import itemtypes
 from forumapi.db import Query, Reader, Row, Transaction
 from forumapi.errors import Invalid
-from forumapi.models import event_writing
+from forumapi.models import event_writing, suppression
+from forumapi.models.suppression import Suppression
 from forumapi.updates.facts import Fact
 
 if TYPE_CHECKING:
@@ -82,10 +83,14 @@ TAKE_UP = Query(
 
 FIND = Query(
     "digest.find",
-    """
-    SELECT o.digest, o.time_zone, o.digest_due
-      FROM profile_options o
-     WHERE o.site_id = %(site_id)s AND o.profile_id = %(profile_id)s""",
+    f"""
+    SELECT coalesce(o.digest, 'none'), coalesce(o.time_zone, 'UTC'), o.digest_due, u.email, x.reason, x.detail,
+           x.created
+      FROM profiles p
+      JOIN users u ON u.user_id = p.user_id
+      LEFT JOIN profile_options o ON o.site_id = p.site_id AND o.profile_id = p.profile_id
+      LEFT JOIN mail_suppressions x ON x.address_hash = {suppression.HASH}
+     WHERE p.site_id = %(site_id)s AND p.profile_id = %(profile_id)s""",
 )
 
 CHOOSE = Query(
@@ -134,11 +139,13 @@ UNREAD = Query(
 
 
 class Choice(NamedTuple):
-    """What a profile chose, and when its next digest is due."""
+    """What a profile chose, when its next digest is due, where its mail goes, and why it does not (None: it does)."""
 
-    digest: str = NONE
-    time_zone: str = "UTC"
-    due: datetime.datetime | None = None
+    digest: str
+    time_zone: str
+    due: datetime.datetime | None
+    email: str
+    bounce: Suppression | None
 
 
 class News(NamedTuple):
@@ -152,9 +159,11 @@ class News(NamedTuple):
 
 
 def find(tx: Reader, site_id: int, profile_id: int) -> Choice:
-    """What a profile chose."""
+    """What a profile of this site chose. One statement."""
     row = tx.row(FIND, site_id=site_id, profile_id=profile_id)
-    return Choice(*row) if row else Choice()
+    assert row is not None, "somebody asks for their own"
+    bounce = Suppression(*row[4:]) if row[4] else None
+    return Choice._make((*row[:4], bounce))
 
 
 def choose(

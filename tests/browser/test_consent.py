@@ -11,6 +11,9 @@ from selenium.webdriver.remote.webelement import WebElement
 from selenium.webdriver.support.expected_conditions import title_contains, url_contains
 from selenium.webdriver.support.wait import WebDriverWait
 
+from forumapi.models import platform_secret
+from forumapi.updates import unsubscribe
+from forumapi.updates.unsubscribe import What
 from tests.api import Api
 from tests.auth.consent import Client
 from tests.browser.conftest import Callback
@@ -123,6 +126,28 @@ def test_a_person_signs_in_reads_what_is_asked_for_and_allows_it(
     # The page forgets who was there.
     _open(browser, client)
     assert browser.title.startswith("Sign in - ")
+
+
+def test_the_link_in_a_mail_is_confirmed_by_keys_alone(
+    browser: Chrome, api: Api, make: Factory, site: Site
+) -> None:
+    person = site.member
+    make.sql("UPDATE profile_options SET digest = 'daily' WHERE profile_id = %(p)s", p=person.id)
+    with make.database.write() as tx:
+        secret = platform_secret.find(tx, platform_secret.MAIL)
+    code = unsubscribe.code(secret, site.id, person.id, What(unsubscribe.DIGEST, 0, 0))
+    browser.get(f"http://{site.host}:{api.address[1]}{unsubscribe.PATH}?code={code}")
+    assert browser.title.startswith("Stop this mail? - ")
+    _check(browser)
+    browser.find_element(By.TAG_NAME, "body").send_keys(Keys.TAB)
+    assert browser.switch_to.active_element.text == "Stop it"
+    browser.switch_to.active_element.send_keys(Keys.ENTER)
+
+    _wait(browser).until(title_contains("It has ended"))
+    _check(browser)
+    assert _complaints(browser) == []
+    rows = make.sql("SELECT digest FROM profile_options WHERE profile_id = %(p)s", p=person.id)
+    assert rows == [("none",)]
 
 
 def test_a_person_says_no(

@@ -122,6 +122,7 @@ def test_a_digest_is_chosen_with_its_zone(api: Api, make: Factory, bikes: Site) 
     assert (put.status, put.location) == (302, SETTINGS)
     chosen = api.get(SETTINGS, by=ana).data
     assert (chosen["digest"], chosen["timeZone"]) == ("weekly", "Asia/Kathmandu")
+    assert api.get(SETTINGS, by=ana).statements == 2
     assert chosen["nextDigest"].endswith("T01:15:00Z"), "07:00 at a quarter to six ahead of UTC"
     api.put(SETTINGS, {"digest": "none"}, by=ana)
     ended = api.get(SETTINGS, by=ana).data
