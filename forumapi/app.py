@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from cachetools import LRUCache, TTLCache
 from werkzeug.routing import BaseConverter, IntegerConverter, Map, MapAdapter, Rule, ValidationError
 
-from forumapi import addresses, figures, itemtypes, log, metrics, oldsites, scopes
+from forumapi import addresses, figures, itemtypes, log, metrics, oldsites, scopes, tracing
 from forumapi.cache import Cache, Memory
 from forumapi.db import Database, Reader, Transaction
 from forumapi.errors import WRONG_TYPE, Invalid, Unavailable
@@ -187,6 +187,7 @@ class App:
             platform=self.platform_figures,
             leads=lambda: self.sequencer.leads,
         )
+        self.tracer = tracing.tracer(config.trace_url, config.trace_percent)
         self._cpu_s = 0.0
         self._lines_lost = 0
         self.apply(config)
@@ -233,6 +234,8 @@ class App:
         self.thumbnails.stop()
         self.studio.close()
         self.reporter.stop()
+        if self.tracer is not None:
+            self.tracer.stop()
         self.database.close()
 
     def _numbered(self) -> None:

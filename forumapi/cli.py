@@ -557,7 +557,8 @@ def _backup_create(args: argparse.Namespace, current: Config) -> int:
         )
     if files is None:
         print("files are in the bucket, which has copies of its own (docs/operations.md)")
-    backup.note(current.data_path / "backup" / "last.json", manifest)
+    if current.backup_status_path is not None:
+        backup.note(current.backup_status_path, manifest)
     print(f"{folder}: {manifest.bytes:,} bytes, {manifest.files:,} files")
     return OK
 

@@ -372,7 +372,7 @@ class Reader:
     run once more on another connection.
     """
 
-    __slots__ = ("_connection", "_database", "cache_trips", "seconds", "statements")
+    __slots__ = ("_connection", "_database", "cache_trips", "seconds", "statements", "steps")
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -380,6 +380,8 @@ class Reader:
         self.statements = 0
         self.seconds = 0.0
         self.cache_trips = 0
+        # Where the request is traced: each statement, when it began, and how long it took.
+        self.steps: list[tuple[str, float, float]] | None = None
 
     def rows(self, query: Query, **params: object) -> list[Row]:
         """All rows of `query`, as tuples in the order of its columns. Raises Unavailable, psycopg.Error."""
@@ -434,6 +436,8 @@ class Reader:
             self.seconds += took
             query.calls += 1
             query.seconds += took
+            if self.steps is not None:
+                self.steps.append((query.name, began, took))
 
     def _lose(self) -> None:
         if self._connection is not None:

@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 
 import psycopg
 
-from forumapi import cache, embedded, migrate, node
+from forumapi import cache, embedded, figures, migrate, node
 from forumapi.config import Config
 from forumapi.storage import StorageError, open_storage
 
@@ -61,6 +61,7 @@ def findings(config: Config) -> Iterator[Finding]:
     yield from _memcached(config)
     yield files(config)
     yield _mail(config)
+    yield backup(config, datetime.datetime.now(datetime.UTC))
 
 
 def _python() -> Finding:
@@ -247,6 +248,26 @@ def files(config: Config) -> Finding:
         return Finding(
             "files", error.reason, "mend files_path, or the settings that begin with s3_ and aws_"
         )
+
+
+def backup(config: Config, now: datetime.datetime) -> Finding:
+    """Whether a backup has ended well lately."""
+    path = config.backup_status_path
+    if path is None:
+        return Finding("backup", "nobody looks (backup_status_file)")
+    mend = "forumapi backup create, or whatever else leaves this file (backup_status_file)"
+    try:
+        last = figures.last_backup(path)
+    except (OSError, ValueError) as error:
+        return Finding("backup", f"{path}: {error}", mend)
+    if last is None:
+        # Where it is only tried out, there is nothing to lose.
+        return Finding("backup", f"none: no {path}", mend, is_warning=config.environment != "prod")
+    hours = (now - last.finished).total_seconds() / 3600
+    found = f"{last.kind or 'one'}, {last.bytes:,} bytes, {hours:.1f} hours ago"
+    if hours > config.backup_max_age_hours:
+        return Finding("backup", f"{found}; {config.backup_max_age_hours} are allowed", mend)
+    return Finding("backup", found)
 
 
 def _mail(config: Config) -> Finding:

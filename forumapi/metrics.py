@@ -348,8 +348,8 @@ LOOP_LAG: Final = Timing(
     "forumapi_loop_lag_seconds", "How late a worker looked up, because one request kept it busy."
 )
 
-CRON_RUNS: Final = Counter("forumapi_cron_runs_total", "Runs of jobs.", "job", "outcome")
-CRON_SECONDS: Final = Timing("forumapi_cron_seconds", "Time that a run took.", "job")
+CRON_RUNS: Final = Counter("forumapi_cron_runs_total", "Runs of jobs.", "task", "outcome")
+CRON_SECONDS: Final = Timing("forumapi_cron_seconds", "Time that a run took.", "task")
 
 # ---- of the whole platform: asked of the database when somebody wants to know
 DATABASE_UP: Final = Fact("forumapi_database_up", "1 when PostgreSQL answered.")
@@ -367,10 +367,10 @@ OUTBOX_LAG: Final = Fact(
     "forumapi_outbox_lag_seconds", "How long the oldest has been due.", "outbox"
 )
 CRON_DONE: Final = Fact(
-    "forumapi_cron_last_success_timestamp_seconds", "When a job last ended well.", "job"
+    "forumapi_cron_last_success_timestamp_seconds", "When a job last ended well.", "task"
 )
 CRON_FAILED: Final = Fact(
-    "forumapi_cron_last_failure_timestamp_seconds", "When a job last failed.", "job"
+    "forumapi_cron_last_failure_timestamp_seconds", "When a job last failed.", "task"
 )
 BACKUP_FINISHED: Final = Fact(
     "forumapi_backup_last_success_timestamp_seconds", "When the last backup ended."

@@ -101,6 +101,7 @@ def respond(app: App, environ: dict[str, Any]) -> Answer:
     ctx.switches = PLAIN
     ctx.ip = ctx.path = ""
     ctx.identity = GUEST
+    trace = app.tracer.begin(environ, ctx.tx) if app.tracer is not None else None
     given = environ.get("HTTP_X_REQUEST_ID", "")
     ctx.request_id = given if _REQUEST_ID.fullmatch(given) else os.urandom(8).hex()
     method = environ["REQUEST_METHOD"]
@@ -142,6 +143,8 @@ def respond(app: App, environ: dict[str, Any]) -> Answer:
         headers.append(
             ("Server-Timing", f"db;desc={ctx.tx.statements}, cache;desc={ctx.tx.cache_trips}")
         )
+    if trace is not None:
+        trace.end(f"{method} {ctx.route}", status, _place(ctx, method))
     app.answered(ctx, method, status, size, time.perf_counter() - started, said)
     line = 200 if ctx.switches.always200 and status not in (101, 206, 304) else status
     if method == "HEAD" or status == 304:
@@ -426,6 +429,7 @@ def _write(app: App, ctx: Context, handler: Handler, operation: Operation, verb:
         if not handler.takes_idempotency_key:
             raise Invalid("Idempotency-Key", "is not accepted here: this answer holds a secret")
     with app.database.write() as tx:
+        tx.steps = ctx.tx.steps
         ctx.tx = tx
         _identify(app, ctx, handler, verb)
         scope = None

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import http.server
 import json
-import queue
+import sys
 import threading
 import types
 from collections.abc import Callable, Iterator
-from typing import Any, NamedTuple
+from typing import Any
 
 import pytest
 
 from forumapi import crashes, log
 from forumapi.crashes import Crash, Gate, Sentry
 from tests.fixtures import free_port
+from tests.sentry_sink import Sink
 
 SOURCE = """
 def find(id):
@@ -128,45 +128,6 @@ def test_what_was_held_back_is_said_when_it_comes_again() -> None:
 # ---------------------------------------------------------------- Sentry
 
 
-class Sent(NamedTuple):
-    """What a Sentry would have taken."""
-
-    path: str
-    headers: dict[str, str]
-    event: dict[str, Any]
-
-
-class Sink(http.server.ThreadingHTTPServer):
-    """A server that takes envelopes, and answers with `status`."""
-
-    daemon_threads = True
-    status = 200
-
-    def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), _Take)
-        self.got: queue.Queue[Sent] = queue.Queue()
-        self.dsn = f"http://publickey@127.0.0.1:{self.server_address[1]}/sub/42"
-
-
-class _Take(http.server.BaseHTTPRequestHandler):
-    def do_POST(self) -> None:
-        body = self.rfile.read(int(self.headers["Content-Length"]))
-        head, item, rest = body.split(b"\n", 2)
-        size = json.loads(item)["length"]
-        event = json.loads(rest[:size])
-        assert json.loads(head)["event_id"] == event["event_id"]
-        assert json.loads(item)["type"] == "event"
-        assert isinstance(self.server, Sink)
-        self.server.got.put(Sent(self.path, dict(self.headers), event))
-        self.send_response(self.server.status)
-        self.send_header("Retry-After", "3600")
-        self.send_header("Content-Length", "0")
-        self.end_headers()
-
-    def log_message(self, format: str, *args: object) -> None:
-        """Nothing."""
-
-
 @pytest.fixture
 def sink() -> Iterator[Sink]:
     """A running sink."""
@@ -272,7 +233,7 @@ def test_whatever_is_logged_with_an_exception_is_sent(
 
 
 def test_an_exception_that_ends_a_thread_is_logged(untouched: None, tmp_path: Any) -> None:
-    before = threading.excepthook
+    before = threading.excepthook, sys.excepthook
     target = tmp_path / "log"
     output = log.configure(target=str(target))
     log.start()
@@ -282,7 +243,7 @@ def test_an_exception_that_ends_a_thread_is_logged(untouched: None, tmp_path: An
         thread.join()
         output.stop()
     finally:
-        threading.excepthook = before
+        threading.excepthook, sys.excepthook = before
 
     assert "CRITICAL" in target.read_text()
     assert "walker ended" in target.read_text()

@@ -8,11 +8,15 @@ import os
 import signal
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any, NamedTuple
 
+import psycopg
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from forumapi import embedded, migrate
+from forumapi.config import Config
 from forumapi.health import SILENCE_S, Check
 from tests.factories import Factory, Site
 from tests.fixtures import PLATFORM_DOMAIN, Server, free_port, start_server
@@ -249,3 +253,64 @@ def test_the_figures_of_the_platform_are_there(pair: Any, make: Factory, bikes: 
     named = {name for name, _ in found}
     assert {"forumapi_query_calls_total", "forumapi_worker_memory_bytes"} <= named
     assert found["forumapi_worker_memory_bytes", ()] > 50_000_000
+
+
+# ---------------------------------------------------------------- PostgreSQL away
+
+
+@pytest.fixture
+def own(tmp_path: Path) -> Iterator[tuple[embedded.Server, Server]]:
+    """A PostgreSQL of one's own, and a web process on it."""
+    postgres = embedded.start(tmp_path / "cluster", throwaway=True, max_connections=40)
+    web = None
+    try:
+        migrate.migrate(postgres.url, Config(), progress=lambda text: None)
+        web = start_server(postgres.url, tmp_path / "web")
+        yield postgres, web
+    finally:
+        if web is not None:
+            web.stop()
+        postgres.stop()
+
+
+@pytest.mark.slow
+def test_without_postgresql_it_is_not_ready_within_two_seconds_and_ready_again_after(
+    own: tuple[embedded.Server, Server],
+) -> None:
+    postgres, web = own
+    assert ask(web.address, "/api/v1/ready").status == 200
+    pids = _backends(postgres)
+
+    # Frozen: connections stay open and nothing is answered, which is found out by the silence alone.
+    for pid in pids:
+        os.kill(pid, signal.SIGSTOP)
+    began = time.monotonic()
+    while (ready := ask(web.address, "/api/v1/ready")).status == 200:
+        assert time.monotonic() - began < 2
+    assert time.monotonic() - began < 2
+    assert (ready.status, ready.data) == (503, {"state": "down"})
+    assert ready.headers["Retry-After"] == "1"
+    assert ask(web.address, "/api/v1/live").status == 200
+    for pid in pids:
+        os.kill(pid, signal.SIGCONT)
+    until = time.monotonic() + 10
+    while ask(web.address, "/api/v1/ready").status != 200:
+        assert time.monotonic() < until
+        time.sleep(0.05)
+
+    # Gone: refused at once.
+    postgres.stop()
+    began = time.monotonic()
+    while ask(web.address, "/api/v1/ready").status == 200:
+        assert time.monotonic() - began < 2
+
+
+def _backends(postgres: embedded.Server) -> list[int]:
+    """PostgreSQL's processes, the first one before those it started."""
+    with psycopg.connect(postgres.url) as connection:
+        row = connection.execute("SELECT pg_backend_pid()").fetchone()
+        assert row is not None
+        status = Path(f"/proc/{row[0]}/status").read_text()
+    first = int(status.partition("PPid:")[2].split()[0])
+    children = Path(f"/proc/{first}/task/{first}/children").read_text().split()
+    return [first, *map(int, children)]

@@ -15,7 +15,7 @@ ROWS = {
     2: "node realtime models auth events geocoders updates permissions patch thumbnails mail bounces outbound migrate"
     " embedded figures",
     1: "db cache fragments paging storage smtp images content ratelimit realtime.hub realtime.cursor"
-    " realtime.websocket reporting",
+    " realtime.websocket reporting tracing",
     0: "errors itemtypes config links log metrics crashes addresses schemas scopes pages filetypes offload"
     " oldsites",
 }
