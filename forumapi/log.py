@@ -393,10 +393,6 @@ FIELDS: Final = (
     "request",
     "error",
 )
-_TEXT: Final = (
-    "{time} ACCESS {pid} {method} {route} {status} {bytes}B {ms:.1f}ms db={db_ms:.1f}ms/{statements}"
-    " cache={cache_trips} site={site} user={user} profile={profile} ip={ip} request={request}"
-)
 _EXAMPLE: Final[dict[str, object]] = {
     **dict.fromkeys(FIELDS, ""),
     **dict.fromkeys(("pid", "status", "bytes", "statements", "cache_trips"), 0),
@@ -423,8 +419,7 @@ class AccessLog:
     def __init__(self, output: Output, *, form: str = "text", template: str = "") -> None:
         self._output = output
         self._is_json = form == "json" and not template
-        self._format = (template or _TEXT).format_map
-        self._adds_error = not template
+        self._format = template.format_map if template else None
         self._second = 0
         self._stamp = ""
 
@@ -452,8 +447,21 @@ class AccessLog:
         if second != self._second:
             self._second = second
             self._stamp = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(second))
+        stamp = f"{self._stamp}.{int((now - second) * 1000):03d}Z"
+        address, error = short_address(ip), without_secrets(error) if error else ""
+        if self._format is None and not self._is_json:
+            # The usual line, and so the one that must cost least.
+            text = (
+                f"{stamp} ACCESS {os.getpid()} {method} {route} {status} {size}B {seconds * 1000:.1f}ms"
+                f" db={database_s * 1000:.1f}ms/{statements} cache={cache_trips}"
+                f" site={site_id} user={user_id} profile={profile_id} ip={address} request={request_id or '-'}"
+            )
+            if error:
+                text += f" error={json.dumps(error, ensure_ascii=False)}"
+            self._output.write(text, _INFO, "request")
+            return
         line = {
-            "time": f"{self._stamp}.{int((now - second) * 1000):03d}Z",
+            "time": stamp,
             "pid": os.getpid(),
             "method": method,
             "route": route,
@@ -466,23 +474,17 @@ class AccessLog:
             "site": site_id,
             "user": user_id,
             "profile": profile_id,
-            "ip": short_address(ip),
+            "ip": address,
             "request": request_id or "-",
-            "error": without_secrets(error) if error else "",
+            "error": error,
         }
-        if self._is_json:
+        if self._format is None:
             line["level"] = "access"
             self._output.write(msgspec.json.encode(line).decode(), _INFO, "request")
-            return
-        if error:
-            # One line, whatever stands in it.
-            line["error"] = json.dumps(line["error"], ensure_ascii=False)
-            text = self._format(line)
-            if self._adds_error:
-                text += f" error={line['error']}"
         else:
-            text = self._format(line)
-        self._output.write(text, _INFO, "request")
+            # One line, whatever stands in it.
+            line["error"] = json.dumps(error, ensure_ascii=False) if error else ""
+            self._output.write(self._format(line), _INFO, "request")
 
 
 # ---------------------------------------------------------------- this process's log
