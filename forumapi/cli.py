@@ -347,16 +347,20 @@ def _hold(args: argparse.Namespace, current: Config) -> int:
 
 
 def _node_out(args: argparse.Namespace, current: Config) -> int:
-    from forumapi import node
-
-    node.mark(current).touch()
-    return OK
+    return _node_put(current, is_out=True)
 
 
 def _node_in(args: argparse.Namespace, current: Config) -> int:
+    return _node_put(current, is_out=False)
+
+
+def _node_put(current: Config, *, is_out: bool) -> int:
     from forumapi import node
 
-    node.mark(current).unlink(missing_ok=True)
+    try:
+        node.put(current, is_out=is_out)
+    except OSError as error:
+        raise CommandError(str(error)) from None
     return OK
 
 

@@ -28,7 +28,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from forumapi import log
-from forumapi.config import Config
+from forumapi.config import Config, ConfigError, load
 
 # The environment of a web process below us: its listening sockets, and where its workers say that they serve.
 ENV_LISTENERS: Final = "HELD_SOCKETS"
@@ -306,6 +306,14 @@ class Hold:
                     web.pass_on(sign)
                 if sign == signal.SIGUSR1:
                     log.reopen()
+                elif sign == signal.SIGHUP:
+                    self._log_anew()
+
+    def _log_anew(self) -> None:
+        try:
+            log.apply(load(self._config.path), access=False)
+        except (ConfigError, OSError) as error:
+            log.logger.error("settings not reloaded, the old ones stay: %s", error)
 
     def _stop(self, sign: int) -> None:
         if not self._is_stopping:
@@ -433,7 +441,7 @@ class Hold:
 
 def run(config: Config, program: str = "") -> int:
     """Hold for the program `program` (else this very one) until told to stop. Raises HoldError."""
-    log.configure(level=config.log_level, form=config.log_format, target=config.log_target)
+    log.apply(config, access=False)
     here = os.environ.get("PEX", "")
     command = [program or here] if program or here else [sys.executable, "-P", "-m", "forumapi"]
     return Hold(config, command).run()

@@ -44,6 +44,15 @@ def mark(config: Config) -> Path:
     return config.data_path / "out-of-service"
 
 
+def put(config: Config, *, is_out: bool) -> None:
+    """Take this machine out of service, or put it back. Raises OSError."""
+    if is_out:
+        config.data_path.mkdir(parents=True, exist_ok=True)
+        mark(config).touch()
+    else:
+        mark(config).unlink(missing_ok=True)
+
+
 def wrong(config: Config, build: str = "", *, is_out: bool = False) -> str:
     """What is wrong with the web process at `listen`, or "": it answers, is of `build`, a page comes, it is ready.
 

@@ -217,6 +217,12 @@ def nginx_program() -> str | None:
     return shutil.which("nginx", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
 
 
+def brotli_module() -> str | None:
+    """Where nginx's module for brotli is, if it is installed."""
+    path = Path("/usr/lib/nginx/modules/ngx_http_brotli_filter_module.so")
+    return str(path) if path.exists() else None
+
+
 # ---------------------------------------------------------------- logrotate
 
 

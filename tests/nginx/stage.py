@@ -18,6 +18,7 @@ from tests.fixtures import PLATFORM_DOMAIN, free_port
 
 ETC: Final = Path(__file__).resolve().parents[2] / "etc" / "nginx"
 MAIN: Final = """
+{modules}
 daemon off;
 {user}
 worker_processes 1;
@@ -97,10 +98,11 @@ def nginx(
     files: Path,
     micro_cache: str = "off",
     changes: Mapping[str, str] | None = None,
+    module: str = "",
 ) -> Iterator[Nginx]:
     """nginx before `upstream`, serving local files from `files`; ready when it is yielded.
 
-    `changes` are texts of either file and what stands there instead.
+    `changes` are texts of either file and what stands there instead; `module` is loaded, by path.
     """
     folder.chmod(0o755)
     port, plain = free_port(), free_port()
@@ -135,8 +137,9 @@ def nginx(
         main, site = main.replace(old, new), site.replace(old, new)
     (folder / "forumapi.conf").write_text(main)
     (folder / "forumapi-site.conf").write_text(site)
+    modules = f"load_module {module};" if module else ""
     user = "user root;" if os.geteuid() == 0 else ""
-    (folder / "nginx.conf").write_text(MAIN.format(folder=folder, user=user))
+    (folder / "nginx.conf").write_text(MAIN.format(folder=folder, user=user, modules=modules))
     log = folder / "error.log"
     with log.open("wb") as output:
         process = subprocess.Popen(

@@ -100,6 +100,28 @@ def test_a_page_comes_compressed_over_tls(front: Nginx, bikes: Site) -> None:
     assert got.headers["Server"] == "nginx"
 
 
+def test_brotli_is_spoken_where_its_module_is(
+    program: str, web: Server, bikes: Site, tmp_path: Path
+) -> None:
+    module = services.brotli_module()
+    if module is None:
+        pytest.skip("nginx's module for brotli is not installed")
+    changes = {"# brotli on; brotli_types": "brotli on; brotli_types"}
+    with nginx(
+        program, tmp_path, web.address, files=tmp_path, changes=changes, module=module
+    ) as front:
+        sent = {
+            words: ask(front, bikes.host, "/api/v1/microcosms", Accept_Encoding=words)
+            for words in ("gzip, br", "gzip", "identity")
+        }
+    encodings = [answer.headers["Content-Encoding"] for answer in sent.values()]
+    sizes = [len(answer.body) for answer in sent.values()]
+
+    assert encodings == ["br", "gzip", None]
+    assert sizes[0] < sizes[2]
+    assert len({answer.headers["ETag"].removeprefix("W/") for answer in sent.values()}) == 1
+
+
 def test_a_compressed_answer_is_known_again_by_its_tag(front: Nginx, bikes: Site) -> None:
     tag = ask(front, bikes.host, "/api/v1/microcosms", Accept_Encoding="gzip").headers["ETag"]
     again = ask(front, bikes.host, "/api/v1/microcosms", If_None_Match=tag)
@@ -192,6 +214,36 @@ def test_an_address_that_the_client_claims_is_dropped(
 
     assert wrote.status == 302
     assert rows == [("127.0.0.1",)]
+
+
+def test_behind_a_trusted_proxy_the_address_is_the_one_it_tells(
+    program: str, web: Server, bikes: Site, make: Factory, tmp_path: Path
+) -> None:
+    changes = {
+        "# set_real_ip_from 10.0.0.0/8;": "set_real_ip_from 127.0.0.1;",
+        "# real_ip_header": "real_ip_header",
+        "# real_ip_recursive": "real_ip_recursive",
+    }
+    body = json.dumps({"microcosmId": make.microcosm(bikes).id, "title": "Behind two"}).encode()
+    with nginx(program, tmp_path, web.address, files=tmp_path, changes=changes) as front:
+        wrote = ask(
+            front,
+            bikes.host,
+            "/api/v1/conversations",
+            "POST",
+            by=bikes.member,
+            body=body,
+            # What the client claimed comes first, what the proxy saw last.
+            X_Forwarded_For="198.51.100.4, 203.0.113.9",
+            Content_Type="application/json",
+        )
+    rows = make.sql(
+        "SELECT host(a.ip) FROM audit_log a WHERE a.site_id = %(s)s ORDER BY a.audit_id DESC LIMIT 1",
+        s=bikes.id,
+    )
+
+    assert wrote.status == 302
+    assert rows == [("203.0.113.9",)]
 
 
 def test_a_download_is_sent_by_nginx_and_stays_harmless(front: Nginx, bikes: Site) -> None:

@@ -12,8 +12,11 @@ from pathlib import Path
 import pytest
 
 from tests import services
+from tests.api import Api
+from tests.factories import Factory, Site
 from tests.fixtures import free_port
 from tests.nginx.stage import nginx
+from tests.realtime.listener import Listener
 from tests.restarts.releases import release, switch
 from tests.restarts.stage import Held, Load, OverTls, environment, held, plain, until
 
@@ -129,6 +132,38 @@ def test_out_of_service_means_not_ready_and_still_served(node: Held) -> None:
 
     assert node.node("in").returncode == 0
     assert node.node("check").returncode == 0
+
+
+def test_sockets_are_told_to_come_back_and_miss_nothing(
+    node: Held, releases: dict[str, Path], bikes: Site, make: Factory, api: Api
+) -> None:
+    chat = make.conversation(bikes)
+    address = ("127.0.0.1", node.port)
+
+    def comment() -> int:
+        said = {"itemType": "conversation", "itemId": chat.id, "markdown": f"No. {len(made)}"}
+        wrote = api.post("/api/v1/comments", said, by=bikes.member)
+        return int(wrote.location.rsplit("/", 1)[1])
+
+    made: list[int] = []
+    with Listener(address, bikes, bikes.member) as before:
+        before.follow(f"conversation/{chat.id}")
+        made.append(comment())
+        heard = before.comments(1)
+        switch(node.current, releases["second"])
+        assert node.node("replace").returncode == 0, node.text
+        bye = before.next("bye")
+        assert (bye["reason"], before.close_code()) == ("stopping", 1001)
+        cursor = before.cursor
+    made.append(comment())
+    with Listener(address, bikes, bikes.member) as after:
+        after.follow(f"conversation/{chat.id}", cursor=cursor)
+        made.append(comment())
+        heard += after.comments(2)
+
+    assert heard == made
+    switch(node.current, releases["first"])
+    assert node.node("replace").returncode == 0, node.text
 
 
 def test_killed_it_leaves_nothing_behind(node: Held) -> None:
