@@ -539,20 +539,24 @@ LANGUAGE plpgsql STABLE ROWS 25 SET plan_cache_mode = force_custom_plan AS $$
 BEGIN
     RETURN QUERY
     WITH found AS MATERIALIZED (
+        -- Walked in their order as far as needed, whatever the planner thinks of the filters: hence OFFSET 0.
         (SELECT i.item_type_id AS kind, i.item_id AS id, i.last_activity AS modified
-           FROM items i
-          WHERE i.site_id = in_site AND NOT i.is_deleted AND NOT i.is_moderated AND i.item_type_id = ANY(kinds)
-            AND kinds && '{5,6,7,9}'::smallint[]
-            AND (ids IS NULL OR i.item_id = ANY(ids))
-            AND i.item_id NOT IN (SELECT unnest(ignored_items))
-            AND (i.microcosm_id IN (SELECT unnest(readable))
-                 OR i.item_type_id = 5 AND everywhere AND 5 = ANY(kinds) AND i.created_by NOT IN (SELECT unnest(ignored_people))
-                    AND EXISTS (SELECT FROM huddle_participants h
-                                 WHERE h.site_id = i.site_id AND h.item_id = i.item_id AND h.profile_id = me))
-            AND (author IS NULL OR i.created_by = author)
-            AND (since IS NULL OR i.last_activity > since)
-            AND (until IS NULL OR i.last_activity < until)
-            AND attached IS NULL
+           FROM (SELECT i.site_id, i.item_type_id, i.item_id, i.microcosm_id, i.created_by, i.last_activity
+                   FROM items i
+                  WHERE i.site_id = in_site AND NOT i.is_deleted AND NOT i.is_moderated AND i.item_type_id = ANY(kinds)
+                    AND kinds && '{5,6,7,9}'::smallint[] AND attached IS NULL
+                    AND (ids IS NULL OR i.item_id = ANY(ids))
+                    AND (author IS NULL OR i.created_by = author)
+                    AND (since IS NULL OR i.last_activity > since)
+                    AND (until IS NULL OR i.last_activity < until)
+                  ORDER BY i.last_activity DESC, i.item_id DESC
+                 OFFSET 0) i
+          WHERE i.item_id NOT IN (SELECT unnest(ignored_items))
+            AND CASE WHEN i.item_type_id = 5
+                     THEN everywhere AND i.created_by NOT IN (SELECT unnest(ignored_people))
+                          AND EXISTS (SELECT FROM huddle_participants h
+                                       WHERE h.site_id = i.site_id AND h.item_id = i.item_id AND h.profile_id = me)
+                     ELSE i.microcosm_id IN (SELECT unnest(readable)) END
             AND (starts_after IS NULL AND starts_before IS NULL
                  OR EXISTS (SELECT FROM events e
                              WHERE e.site_id = i.site_id AND e.item_id = i.item_id
@@ -565,33 +569,36 @@ BEGIN
                  OR EXISTS (SELECT FROM watchers w
                              WHERE w.site_id = i.site_id AND w.profile_id = me AND w.item_type_id = i.item_type_id
                                AND w.item_id = i.item_id))
-          ORDER BY i.last_activity DESC, i.item_id DESC
           LIMIT most)
          UNION ALL
         (SELECT 4, c.comment_id, c.created
-           FROM comments c
-           LEFT JOIN items i ON i.site_id = c.site_id AND i.item_id = c.item_id
-          WHERE with_comments AND c.site_id = in_site AND NOT c.is_deleted AND NOT c.is_moderated
-            AND c.created_by NOT IN (SELECT unnest(ignored_people))
-            AND (parents IS NULL OR coalesce(i.item_type_id, 3::smallint) = ANY(parents))
-            AND (parents IS DISTINCT FROM '{3}' OR c.on_profile_id IS NOT NULL)
-            AND (ids IS NULL OR coalesce(c.item_id, c.on_profile_id) = ANY(ids))
+           FROM (SELECT c.site_id, c.comment_id, c.item_id, c.on_profile_id, c.created_by, c.created
+                   FROM comments c
+                  WHERE with_comments AND c.site_id = in_site AND NOT c.is_deleted AND NOT c.is_moderated
+                    AND starts_after IS NULL AND starts_before IS NULL AND attending IS NULL
+                    AND (parents IS DISTINCT FROM '{3}' OR c.on_profile_id IS NOT NULL)
+                    AND (ids IS NULL OR c.item_id = ANY(ids) OR c.on_profile_id = ANY(ids))
+                    AND (author IS NULL OR c.created_by = author)
+                    AND (since IS NULL OR c.created > since)
+                    AND (until IS NULL OR c.created < until)
+                  ORDER BY c.comment_id DESC
+                 OFFSET 0) c
+          WHERE c.created_by NOT IN (SELECT unnest(ignored_people))
             AND CASE WHEN c.on_profile_id IS NOT NULL
-                     THEN everywhere AND c.on_profile_id NOT IN (SELECT unnest(ignored_people))
+                     THEN everywhere AND (parents IS NULL OR 3 = ANY(parents))
+                          AND c.on_profile_id NOT IN (SELECT unnest(ignored_people))
                           AND EXISTS (SELECT FROM profiles p
                                        WHERE p.site_id = c.site_id AND p.profile_id = c.on_profile_id AND p.is_visible)
-                     WHEN i.item_type_id = 5
-                     THEN everywhere AND NOT i.is_deleted AND NOT i.is_moderated
-                          AND i.item_id NOT IN (SELECT unnest(ignored_items))
-                          AND i.created_by NOT IN (SELECT unnest(ignored_people))
-                          AND EXISTS (SELECT FROM huddle_participants h
-                                       WHERE h.site_id = i.site_id AND h.item_id = i.item_id AND h.profile_id = me)
-                     ELSE NOT i.is_deleted AND NOT i.is_moderated AND i.microcosm_id IN (SELECT unnest(readable))
-                          AND i.item_id NOT IN (SELECT unnest(ignored_items)) END
-            AND (author IS NULL OR c.created_by = author)
-            AND (since IS NULL OR c.created > since)
-            AND (until IS NULL OR c.created < until)
-            AND starts_after IS NULL AND starts_before IS NULL AND attending IS NULL
+                     ELSE c.item_id NOT IN (SELECT unnest(ignored_items))
+                          AND EXISTS (SELECT FROM items i
+                                       WHERE i.site_id = c.site_id AND i.item_id = c.item_id AND NOT i.is_deleted
+                                         AND NOT i.is_moderated AND (parents IS NULL OR i.item_type_id = ANY(parents))
+                                         AND CASE WHEN i.item_type_id = 5
+                                                  THEN everywhere AND i.created_by NOT IN (SELECT unnest(ignored_people))
+                                                       AND EXISTS (SELECT FROM huddle_participants h
+                                                                    WHERE h.site_id = i.site_id AND h.item_id = i.item_id
+                                                                      AND h.profile_id = me)
+                                                  ELSE i.microcosm_id IN (SELECT unnest(readable)) END) END
             AND (attached IS NULL
                  OR EXISTS (SELECT FROM attachments f
                              WHERE f.site_id = c.site_id AND f.item_type_id = 4 AND f.item_id = c.comment_id))
@@ -599,7 +606,6 @@ BEGIN
                  OR EXISTS (SELECT FROM watchers w
                              WHERE w.site_id = c.site_id AND w.profile_id = me AND w.item_type_id = 4
                                AND w.item_id = c.comment_id))
-          ORDER BY c.comment_id DESC
           LIMIT most)
          UNION ALL
         (SELECT 3, p.profile_id, n.last_active
