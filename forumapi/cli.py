@@ -1060,7 +1060,7 @@ def _webhooks_replay(args: argparse.Namespace, current: Config) -> int:
                     raise CommandError("it is disabled; its owner has to enable it first")
                 last = webhook_delivery.LAST
                 some, reached = webhook_delivery.replay(
-                    tx, site_id, found.id, 1, last, everything=False
+                    tx, site_id, found.id, 1, last, everything=False, sees_private=True
                 )
             count += some
             if reached == last:

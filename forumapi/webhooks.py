@@ -294,7 +294,7 @@ class Deliverer:
     def _tell(
         self, tx: Transaction, site_id: int, webhook_id: int, found: webhook_delivery.Disabled
     ) -> None:
-        """Tell whoever registered the webhook that it is off."""
+        """Tell the owner of the site that the webhook is off."""
         logger.warning("webhook %d of site %d is disabled: %s", webhook_id, site_id, found.error)
         since = found.failing_since or datetime.datetime.now(datetime.UTC)
         mail.queue(

@@ -196,6 +196,7 @@ class WebhookReplayHandler(Handler):
             first,
             last,
             everything=given(sent.everything, False),
+            sees_private=private,
         )
         return _replayed(ctx, count, reached + 1 if reached < last else None)
 

@@ -239,11 +239,11 @@ DISABLE = Query(
     """
     UPDATE webhooks w
        SET is_enabled = false, parked_until = NULL
-      FROM profiles p
+      FROM sites s
+      JOIN profiles p ON p.site_id = s.site_id
       JOIN users u ON u.user_id = p.user_id
-      JOIN sites s ON s.site_id = p.site_id
      WHERE w.site_id = %(site_id)s AND w.webhook_id = %(webhook_id)s AND w.is_enabled
-       AND p.site_id = w.site_id AND p.profile_id = w.created_by
+       AND s.site_id = w.site_id AND p.profile_id = coalesce(s.owned_by, w.created_by)
  RETURNING u.email, s.title, w.name, w.url, coalesce(w.last_error, ''), w.failing_since""",
 )
 
@@ -280,6 +280,7 @@ REPLAY_DEAD = Query(
           FROM webhook_deliveries d
          WHERE d.site_id = %(site_id)s AND d.webhook_id = %(webhook_id)s AND d.state = 'dead' AND d.number > 0
            AND d.number BETWEEN %(first)s::bigint AND %(last)s::bigint
+           AND (%(sees_private)s OR 5 NOT IN (d.item_type_id, d.parent_type_id))
          ORDER BY d.number LIMIT %(most)s::int),
     again AS (
         UPDATE webhook_deliveries d
@@ -306,6 +307,7 @@ REPLAY_ALL = Query(
         SELECT w.webhook_id, {_EVENT} {_LOG}
           JOIN webhooks w ON w.site_id = s.site_id AND w.webhook_id = %(webhook_id)s
          WHERE s.site_id = %(site_id)s AND s.number BETWEEN %(first)s AND %(last)s AND {_WANTED}
+           AND (%(sees_private)s OR 5 NOT IN (e.item_type_id, coalesce(e.parent_type_id, 0)))
          ORDER BY s.number LIMIT %(most)s::int),
     again AS (
         {_INTO}
@@ -483,15 +485,24 @@ def page(
 
 
 def replay(
-    tx: Transaction, site_id: int, webhook_id: int, first: int, last: int, *, everything: bool
+    tx: Transaction,
+    site_id: int,
+    webhook_id: int,
+    first: int,
+    last: int,
+    *,
+    everything: bool,
+    sees_private: bool,
 ) -> tuple[int, int]:
     """Send again the dead letters, or `everything` the log still has, numbered `first` to `last`.
+
+    What is about huddles only where `sees_private`, since the count would tell of it.
 
     How many, and up to which number that reaches: below `last` where there were more than MOST_REPLAYED.
     """
     named = {"site_id": site_id, "webhook_id": webhook_id, "first": first, "last": last}
     query = REPLAY_ALL if everything else REPLAY_DEAD
-    row = tx.row(query, most=MOST_REPLAYED, **named)
+    row = tx.row(query, most=MOST_REPLAYED, sees_private=sees_private, **named)
     assert row is not None  # the statement returns one row
     count, reached = row
     reached = reached if count == MOST_REPLAYED else last

@@ -47,6 +47,22 @@ def test_the_owner_registers_changes_and_deletes_a_webhook(api: Api, site: Site)
     assert api.delete(path, by=site.owner).status == 404
 
 
+def test_what_requests_cost_does_not_grow_with_what_there_is(
+    api: Api, hooks: Hooks, site: Site
+) -> None:
+    first = hooks.add(**BODY)
+    before = [api.get(path, by=site.owner).statements for path in _read(first)]
+    for _ in range(3):
+        hooks.add(**BODY)
+
+    assert [api.get(path, by=site.owner).statements for path in _read(first)] == before == [2, 2, 3]
+
+
+def _read(hook: Any) -> list[str]:
+    one = f"{PATH}/{hook['id']}"
+    return [PATH, one, f"{one}/deliveries"]
+
+
 def test_nobody_else_gets_at_them(api: Api, hooks: Hooks, site: Site) -> None:
     id = hooks.add(**BODY)["id"]
 
@@ -239,10 +255,15 @@ def test_who_changes_a_webhook_is_who_it_acts_as_and_gets_nothing_of_the_others_
     deliveries = f"{path}/deliveries?state=queued"
 
     listed = api.get(deliveries, by=site.moderator).data["deliveries"]["total"]
+    replayed = api.post(
+        f"{path}/replay",
+        {"first": hooks.cursor(1), "last": hooks.cursor(10_000), "everything": True},
+        by=site.moderator,
+    ).data["replayed"]
     api.put(path, {"url": "http://127.0.0.1:10/"}, by=site.moderator)
     after = api.get(deliveries, by=site.moderator).data["deliveries"]["total"]
 
-    assert (listed, after) == (0, 0)
+    assert (listed, replayed, after) == (0, 0, 0)
     assert api.get(path, by=site.moderator).data["actsAs"] == site.moderator.id
     assert api.get(path, by=site.owner).status == 403
 
