@@ -24,7 +24,8 @@ def listed(world: World, profile_id: int, asked: Asked, where: str, of: int = 0)
     """Whether the thing stands in the list `where` as the profile sees it; `of` is what the list belongs to.
 
     Lists: tree; microcosm (the page of items of `of`); conversations, events, polls; comments (of an item or a
-    profile); huddles; huddle comments (of `of`); profiles; ignored; search (everything that has words).
+    profile); huddles; huddle comments (of `of`); profiles; ignored; watchers (of one who follows everything); search
+    (everything that has words).
     """
     if where == "tree":
         return asked.type == MICROCOSM and may_list(world, profile_id, asked)
@@ -44,6 +45,8 @@ def listed(world: World, profile_id: int, asked: Asked, where: str, of: int = 0)
         return asked.type == PROFILE and not ignores(world, profile_id, PROFILE, asked.id)
     if where == "search":
         return _found(world, profile_id, asked)
+    if where == "watchers":
+        return _still_there(world, profile_id, asked)
     if where == "ignored":
         return ignores(world, profile_id, asked.type, asked.id) and _still_there(
             world, profile_id, asked
