@@ -14,8 +14,8 @@ from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import SMTP, Envelope, Session
 
 from forumapi import itemtypes
+from forumapi.models import update
 from forumapi.updates import email as update_mail
-from forumapi.updates import facts
 from forumapi.updates.notice import Notice
 from tests.auth.stage import Stage
 from tests.factories import Person, Thing
@@ -154,5 +154,5 @@ def reply(box: Postbox, to: Person, by: Person, markdown: str = "A *reply*") -> 
     chat = box.make.conversation(to.site, by=to)
     first = box.make.comment(chat, by=to)
     comment = box.make.comment(chat, by=by, markdown=markdown, reply_to=first)
-    box.prefer(to, facts.REPLY)
-    return notice(to, facts.REPLY, chat, by=by, comment=comment)
+    box.prefer(to, update.REPLY)
+    return notice(to, update.REPLY, chat, by=by, comment=comment)

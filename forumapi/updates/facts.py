@@ -13,24 +13,24 @@ from typing import Any, Final
 from forumapi import itemtypes
 from forumapi.db import Query, Reader
 from forumapi.models import ban, locate, suppression
+from forumapi.models.update import (
+    EVENT_REMINDER,
+    MENTIONED,
+    NEW_ATTENDEE,
+    NEW_COMMENT,
+    NEW_COMMENT_IN_HUDDLE,
+    NEW_USER,
+    REPLY,
+)
 from forumapi.permissions import READ, Target, Tree, Who, effective
 
-# The types of updates (discovery 2.2); a digest has none.
+# A digest is of no type of updates.
 DIGEST: Final = 0
-NEW_COMMENT: Final = 1
-REPLY: Final = 2
-MENTION: Final = 3
-HUDDLE_COMMENT: Final = 4
-NEW_ATTENDEE: Final = 5
-NEW_VOTE: Final = 6
-REMINDER: Final = 7
-NEW_ITEM: Final = 8
-NEW_USER: Final = 9
 
 # Wanted by the preference for their type; all others by those who watch.
-PREFERRED: Final = frozenset((REPLY, MENTION, REMINDER))
+PREFERRED: Final = frozenset((REPLY, MENTIONED, EVENT_REMINDER))
 # With a comment.
-COMMENTED: Final = frozenset((NEW_COMMENT, REPLY, MENTION, HUDDLE_COMMENT))
+COMMENTED: Final = frozenset((NEW_COMMENT, REPLY, MENTIONED, NEW_COMMENT_IN_HUDDLE))
 
 # Watchers that a mail may come from: of the thing itself, of its microcosm and of the site, of all people. All of them
 # must want mail; the nearest is the one that an unsubscribe link ends.
@@ -223,7 +223,7 @@ def objection(fact: Fact, tree: Tree) -> str:
         return "" if fact.digest != "none" else "the reader wants no digest"
     if not (fact.prefers if fact.type in PREFERRED else fact.wants):
         return "the reader wants no mail of this any more"
-    if fact.actor_id == fact.profile_id and fact.type != REMINDER:
+    if fact.actor_id == fact.profile_id and fact.type != EVENT_REMINDER:
         return "the reader did it"
     if fact.type == NEW_ATTENDEE and not fact.is_attending:
         return "the attendee does not come any more"

@@ -13,6 +13,7 @@ from typing import Final, NamedTuple
 
 from forumapi import itemtypes
 from forumapi.db import Query, Transaction
+from forumapi.models import update
 from forumapi.updates import facts
 from forumapi.updates.facts import Fact
 
@@ -58,9 +59,9 @@ END_DIGEST = Query(
 _ENDS: Final = {WATCHER: END_WATCHER, PREFERENCE: END_PREFERENCE, DIGEST: END_DIGEST}
 
 _OF_TYPE: Final = {
-    facts.REPLY: "replies to your comments",
-    facts.MENTION: "comments that name you",
-    facts.REMINDER: "events that you attend",
+    update.REPLY: "replies to your comments",
+    update.MENTIONED: "comments that name you",
+    update.EVENT_REMINDER: "events that you attend",
 }
 _OF_ITEM: Final = {
     itemtypes.SITE: "everything new on this site",

@@ -15,7 +15,7 @@ from forumapi import itemtypes
 from forumapi.content.render import RENDERER_VERSION
 from forumapi.db import Database, Reader
 from forumapi.mail import Dropped, Written, plain
-from forumapi.models import membership, platform_secret, text
+from forumapi.models import membership, platform_secret, text, update
 from forumapi.updates import digest, facts, texts, unsubscribe
 from forumapi.updates.facts import Fact
 from forumapi.updates.texts import Filled, Form
@@ -116,12 +116,12 @@ class EmailWriter:
             "context_text": _context(fact),
             "context_url": address.of(_path(fact)),
         }
-        if fact.type == facts.NEW_ITEM and fact.item is not None:
+        if fact.type == update.NEW_ITEM and fact.item is not None:
             place = fact.item[2][0]
             # Who may read the item by being its author or the like may not see where it stands.
             seen = place in tree.view(fact.who).set
             values["microcosm_title"] = tree.nodes[place].title if seen else "a forum"
-        if fact.type == facts.NEW_USER:
+        if fact.type == update.NEW_USER:
             # The address is for the owner of the site alone (M5).
             tells = fact.is_site_owner and fact.actor_email
             values["new_user"] = fact.actor_name + (
@@ -247,7 +247,7 @@ class _Address:
 def _context(fact: Fact) -> str:
     """The title of what it is about, as stored."""
     title: str = fact.title
-    if fact.type == facts.NEW_USER:
+    if fact.type == update.NEW_USER:
         title = fact.actor_name
     elif fact.on_profile[0] and fact.type in facts.COMMENTED:
         title = fact.on_profile[1]
@@ -258,7 +258,7 @@ def _path(fact: Fact) -> str:
     """Where the mail leads (discovery 4.3)."""
     if fact.type in facts.COMMENTED:
         return f"/comments/{fact.comment_id}/incontext/"
-    if fact.type == facts.NEW_USER:
+    if fact.type == update.NEW_USER:
         return f"/profiles/{fact.actor_id}/"
     return itemtypes.href(fact.item_type, fact.item_id).removeprefix("/api/v1") + "/"
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from forumapi import itemtypes
-from forumapi.models import platform_secret, suppression
-from forumapi.updates import facts, texts, unsubscribe
+from forumapi.models import platform_secret, suppression, update
+from forumapi.updates import texts, unsubscribe
 from forumapi.updates.unsubscribe import DIGEST, PREFERENCE, WATCHER, What
 from tests.api import Api
 from tests.factories import Factory, Person, Site
@@ -243,7 +243,7 @@ def test_replies_and_digests_end_too_whatever_the_body(
     multipart = b'--x\r\nContent-Disposition: form-data; name="List-Unsubscribe"\r\n\r\nOne-Click\r\n--x--\r\n'
     done = api.request(
         "POST",
-        _path(make, ana, What(PREFERENCE, facts.REPLY, 0)),
+        _path(make, ana, What(PREFERENCE, update.REPLY, 0)),
         site=bikes,
         body=multipart,
         headers={"Content-Type": "multipart/form-data; boundary=x"},
@@ -280,3 +280,10 @@ def test_a_link_that_was_tampered_with_or_is_of_another_site_does_nothing(
     assert _wants(make, ana) == before
     assert api.post(path, site=bikes).status == 200
     assert _wants(make, ana) != before
+
+
+def test_templates_are_called_as_the_updates_are() -> None:
+    assert {number: kind.name for number, kind in texts.KINDS.items()} == {
+        0: "digest",
+        **update.NAMES,
+    }

@@ -10,7 +10,7 @@ from html import unescape
 import pytest
 
 from forumapi import itemtypes
-from forumapi.updates import facts
+from forumapi.models import update
 from forumapi.updates.notice import Notice
 from tests.factories import RIGHTS, Person, Site, Thing
 from tests.postbox import Postbox, notice, reply
@@ -75,7 +75,7 @@ def test_titles_and_names_are_text_whatever_they_hold(box: Postbox, site: Site) 
         site, by=bob, title="&lt;script&gt;\nSubject: x&lt;/script&gt; $body"
     )
     box.watch(ana, chat)
-    box.queue(notice(ana, facts.NEW_ITEM, chat, by=bob), site_id=site.id)
+    box.queue(notice(ana, update.NEW_ITEM, chat, by=bob), site_id=site.id)
     (mail,) = box.send()
     text, html = parts(mail)
 
@@ -97,34 +97,34 @@ def test_each_type_has_its_words_and_leads_where_it_should(box: Postbox, site: S
     box.make.attend(ride, bob)
     for what in (chat, ride, poll, between):
         box.watch(ana, what)
-    for type in (facts.REPLY, facts.MENTION, facts.REMINDER):
+    for type in (update.REPLY, update.MENTIONED, update.EVENT_REMINDER):
         box.prefer(ana, type)
     told = {
-        notice(ana, facts.NEW_COMMENT, chat, by=bob, comment=comment): (
+        notice(ana, update.NEW_COMMENT, chat, by=bob, comment=comment): (
             "Something new on Bikes & Co: Which bolt",
             f"/comments/{comment.id}/incontext/",
         ),
-        notice(ana, facts.MENTION, chat, by=bob, comment=comment): (
+        notice(ana, update.MENTIONED, chat, by=bob, comment=comment): (
             f"{bob.name} has mentioned you on Bikes & Co",
             f"/comments/{comment.id}/incontext/",
         ),
-        notice(ana, facts.HUDDLE_COMMENT, between, by=bob, comment=secret): (
+        notice(ana, update.NEW_COMMENT_IN_HUDDLE, between, by=bob, comment=secret): (
             "New comment in a private message on Bikes & Co",
             f"/comments/{secret.id}/incontext/",
         ),
-        notice(ana, facts.NEW_ATTENDEE, ride, by=bob): (
+        notice(ana, update.NEW_ATTENDEE, ride, by=bob): (
             "New attendee on Bikes & Co for Sunday ride",
             f"/events/{ride.id}/",
         ),
-        notice(ana, facts.NEW_VOTE, poll, by=bob): (
+        notice(ana, update.NEW_VOTE, poll, by=bob): (
             "New vote on Bikes & Co in Which colour",
             f"/polls/{poll.id}/",
         ),
-        notice(ana, facts.REMINDER, ride, by=bob): (
+        notice(ana, update.EVENT_REMINDER, ride, by=bob): (
             "Sunday ride is imminent",
             f"/events/{ride.id}/",
         ),
-        notice(ana, facts.NEW_ITEM, chat, by=bob): (
+        notice(ana, update.NEW_ITEM, chat, by=bob): (
             "New on Bikes & Co: Which bolt",
             f"/conversations/{chat.id}/",
         ),
@@ -147,7 +147,9 @@ def test_the_address_of_a_new_user_is_for_the_owner_of_the_site_alone(
     readers = (site.owner, site.moderator, site.newcomer)
     for person in readers:
         box.watch(person, (itemtypes.PROFILE, 0))
-    box.queue(*(notice(person, facts.NEW_USER, new, by=new) for person in readers), site_id=site.id)
+    box.queue(
+        *(notice(person, update.NEW_USER, new, by=new) for person in readers), site_id=site.id
+    )
     got = {mail["To"]: mail for mail in box.send()}
 
     assert set(got) == {person.email for person in readers}
@@ -161,8 +163,8 @@ def test_mails_about_one_item_are_one_thread_of_their_list(box: Postbox, site: S
     chat = box.make.conversation(site, by=bob)
     box.watch(ana, chat)
     comments = [box.make.comment(chat, by=bob) for _ in range(2)]
-    told = [notice(ana, facts.NEW_COMMENT, chat, by=bob, comment=one) for one in comments]
-    box.queue(*told, notice(ana, facts.NEW_ITEM, chat, by=bob), site_id=site.id)
+    told = [notice(ana, update.NEW_COMMENT, chat, by=bob, comment=one) for one in comments]
+    box.queue(*told, notice(ana, update.NEW_ITEM, chat, by=bob), site_id=site.id)
     mails = box.send()
 
     assert len({mail["References"] for mail in mails}) == 1
@@ -228,7 +230,7 @@ class Scene:
     @property
     def notice(self) -> Notice:
         return notice(
-            self.reader, facts.NEW_COMMENT, self.chat, by=self.writer, comment=self.comment
+            self.reader, update.NEW_COMMENT, self.chat, by=self.writer, comment=self.comment
         )
 
 
@@ -330,7 +332,7 @@ def test_who_left_a_huddle_is_told_nothing_of_it(box: Postbox, site: Site) -> No
     told = []
     for person in (bob, cleo):
         box.watch(person, between)
-        told.append(notice(person, facts.HUDDLE_COMMENT, between, by=ana, comment=comment))
+        told.append(notice(person, update.NEW_COMMENT_IN_HUDDLE, between, by=ana, comment=comment))
     box.queue(*told, site_id=site.id)
     box.stage.sql(
         "DELETE FROM huddle_participants WHERE site_id = %(s)s AND item_id = %(h)s AND profile_id = %(p)s",
@@ -349,7 +351,9 @@ def test_the_owner_of_the_site_is_told_nothing_of_a_huddle_of_others(
     between = box.make.huddle(site.member, site.newcomer)
     comment = box.make.comment(between, by=site.member)
     box.watch(site.owner, between)
-    told = notice(site.owner, facts.HUDDLE_COMMENT, between, by=site.member, comment=comment)
+    told = notice(
+        site.owner, update.NEW_COMMENT_IN_HUDDLE, between, by=site.member, comment=comment
+    )
     box.queue(told, site_id=site.id)
 
     assert box.send() == []
@@ -360,7 +364,7 @@ def test_replies_and_mentions_follow_the_preference_and_the_switch_above_it(
 ) -> None:
     wanted, unwanted, switched, default = (box.make.person(site) for _ in range(4))
     told = [reply(box, person, site.member) for person in (wanted, unwanted, switched, default)]
-    box.prefer(unwanted, facts.REPLY, mail=False)
+    box.prefer(unwanted, update.REPLY, mail=False)
     _turn_off(box, switched)
     box.stage.sql("DELETE FROM update_options WHERE profile_id = %(p)s", p=default.id)
     box.queue(*told, site_id=site.id)
@@ -381,7 +385,7 @@ def test_an_attendee_who_stays_at_home_is_no_news(box: Postbox, site: Site) -> N
     ride = box.make.event(site, by=site.member)
     box.make.attend(ride, site.newcomer)
     box.watch(site.member, ride)
-    told = notice(site.member, facts.NEW_ATTENDEE, ride, by=site.newcomer)
+    told = notice(site.member, update.NEW_ATTENDEE, ride, by=site.newcomer)
     box.queue(told, site_id=site.id)
     box.stage.sql(
         "UPDATE attendees SET state_id = 4 WHERE site_id = %(s)s AND item_id = %(i)s",

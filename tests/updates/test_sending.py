@@ -13,8 +13,7 @@ import pytest
 from forumapi import bounces, mail
 from forumapi.cli import main
 from forumapi.config import Config
-from forumapi.models import platform_secret, suppression
-from forumapi.updates import facts
+from forumapi.models import platform_secret, suppression, update
 from forumapi.updates.notice import Notice
 from tests import postbox
 from tests.factories import Person, Site
@@ -37,7 +36,7 @@ def many(box: Postbox, site: Site, count: int) -> list[Notice]:
     for _ in range(count):
         person = box.make.person(site)
         box.watch(person, chat)
-        told.append(notice(person, facts.NEW_COMMENT, chat, by=site.member, comment=comment))
+        told.append(notice(person, update.NEW_COMMENT, chat, by=site.member, comment=comment))
     box.queue(*told, site_id=site.id)
     return told
 
