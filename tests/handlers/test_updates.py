@@ -347,7 +347,7 @@ def test_a_comment_costs_the_same_however_many_follow_and_they_hear_of_it_at_onc
     site = make.site()
     fan, bob = make.person(site), make.person(site)
     quiet, hot = make.conversation(site), make.conversation(site)
-    crowd(make, site, 5000, itemtypes.CONVERSATION, hot.id, email=True)
+    crowd(make, site, 5000, itemtypes.CONVERSATION, hot.id)
     watch(make, fan, itemtypes.CONVERSATION, hot.id)
 
     def post(chat, text):
