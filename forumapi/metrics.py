@@ -165,6 +165,12 @@ def join() -> bool:
     _slots_of.clear()
     for metric in Metric.all.values():
         metric.forget()
+    # A counter that appears with its first 1 has risen for nobody: what alerts look at is there from the start.
+    for metric in Metric.all.values():
+        if not metric.labels and not isinstance(metric, Fact):
+            metric.slot(())
+    for reason in ("away", "busy"):
+        DATABASE_REFUSED.slot((reason,))
     for series, slot in region.slots.items():
         if isinstance(Metric.all.get(series.partition("{")[0]), Gauge):
             region.values[slot] = 0.0

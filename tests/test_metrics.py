@@ -109,6 +109,20 @@ def test_a_worker_that_was_killed_leaves_its_counts_to_the_next() -> None:
     assert text.split("\n") == ["110 1", "115 2", "115", "2", ""]
 
 
+def test_what_alerts_look_at_is_zero_before_it_is_one() -> None:
+    found = parsed(
+        run(
+            "from forumapi import metrics\nmetrics.share(2)\nmetrics.join()\n"
+            "print(metrics.exposition(metrics.gather()).decode())\n"
+        )
+    )
+
+    assert found["forumapi_crashes_total", ()] == 0
+    assert found["forumapi_database_refused_total", (("reason", "busy"),)] == 0
+    assert found["forumapi_database_wait_seconds_count", ()] == 0
+    assert ("forumapi_database_up", ()) not in found
+
+
 def test_only_the_first_of_those_that_live_speaks_for_all() -> None:
     text = run(
         "import os, signal\n"
