@@ -14,11 +14,11 @@ from tests.fixtures import PROJECT
 PATH: Final = f"{sys.base_prefix}/bin:/usr/bin:/bin"
 
 
-def build(folder: Path) -> Path:
-    """Build into `folder`, with another umask and other settings of the environment than most have."""
+def build(folder: Path, umask: str = "022", zone: str = "UTC") -> Path:
+    """Build into `folder`, as somebody with that umask and time zone."""
     done = subprocess.run(
-        ["sh", "-c", f"umask 077; exec {PROJECT}/scripts/dist {folder}"],
-        env={**os.environ, "TZ": "Asia/Tokyo", "LC_ALL": "C", "PYTHONHASHSEED": "7"},
+        ["sh", "-c", f"umask {umask}; exec {PROJECT}/scripts/dist {folder}"],
+        env={**os.environ, "TZ": zone, "PYTHONHASHSEED": umask},
         cwd="/",
         stdin=subprocess.DEVNULL,
         capture_output=True,
