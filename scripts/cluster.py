@@ -193,7 +193,7 @@ def postgres_pair(folder: Path) -> Iterator[Pair]:
         )
         standby = embedded.start(
             folder / "standby",
-            settings=REPLICATION | {"primary_conninfo": source},
+            settings={**REPLICATION, "primary_conninfo": source},
             max_connections=150,
         )
         try:

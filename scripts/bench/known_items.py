@@ -252,7 +252,7 @@ class Judge:
         return report
 
     def _rows(self, query: str, **values: Any) -> list[Any]:
-        return self._connection.execute(query, self._site | values).fetchall()  # type: ignore[call-overload, no-any-return]
+        return self._connection.execute(query, self._site | values).fetchall()
 
     def _texts(self, count: int) -> list[str]:
         rows = self._rows(TEXTS, seed=self._seed, count=count)
@@ -368,7 +368,7 @@ class Judge:
             query = {"q": f"{a} inTitle:true"}
             condition = "ts_filter(vector, '{a,b,c}') @@ plainto_tsquery('public.forum_english', %(a)s) AND kind <> 4"
         elif kind == 5:
-            place = self._random.choice(self._site["readable"])  # type: ignore[arg-type]
+            place: object = self._random.choice(self._site["readable"])  # type: ignore[arg-type]
             query = {"q": f"{a} OR {b} OR {c}", "forumId": str(place)}
             condition = f"({has.format('a')} OR {has.format('b')} OR {has.format('c')}) AND place IN ({BELOW})"
             values["place"] = place
