@@ -39,6 +39,7 @@ APART = (
     "idempotency_keys",
     "item_views",
     "site_changes",
+    "updates",
 )
 
 
