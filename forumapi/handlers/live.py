@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-from forumapi import schemas
+from forumapi import metrics, schemas
 from forumapi.auth.identity import IDENTITY, WITH_TICKET, Asked
 from forumapi.context import Context
 from forumapi.errors import OUT_OF_RANGE, ApiError, Forbidden, Invalid
@@ -66,9 +66,11 @@ class LiveHandler(Handler):
 
         def run(client: Any, left: bytes) -> None:
             connection = socket.SocketConnection(client, app.live, config, left)
+            metrics.SOCKETS.add(1)
             try:
                 connection.serve(site, identity, config)
             finally:
+                metrics.SOCKETS.add(-1)
                 if connection.client is not None:
                     app.live.leave(connection.client)
                 app.live.release(caller)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import collections
 import contextlib
+import socket
 import time
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Final
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
 
 # A client that takes nothing for so long has gone.
 STALL_S: Final = 20.0
+# What the system may hold back for a client.
+SYSTEM_BYTES: Final = 65_536
 # How long the other side may take to say goodbye in its turn.
 CLOSE_S: Final = 1.0
 
@@ -40,6 +43,8 @@ class Pipe:
 
     def __init__(self, client: Any, limit: int, slow: Callable[[], None]) -> None:
         self._socket = client
+        # What the system would keep for a client that reads nothing: megabytes, unless it is told otherwise.
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SYSTEM_BYTES)
         self._limit = limit
         self._slow: Callable[[], None] | None = slow
         self._queue: collections.deque[bytes] = collections.deque()

@@ -145,7 +145,7 @@ def test_a_client_that_never_reads_is_dropped_and_others_are_not(
             there.follow(f"conversation/{chat.id}", documents=True)
         told: list[int] = []
         ids: list[int] = []
-        # The network takes some megabytes before anything waits here.
+        # The network takes some of it before anything waits here.
         for n in range(400):
             ids.append(write(api, chat.path, site.moderator, f"{n} {text}"))
             told += other.comments(1)
