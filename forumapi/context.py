@@ -58,7 +58,6 @@ class Context:
         "body",
         "can",
         "environ",
-        "head",
         "identity",
         "ip",
         "is_head",
@@ -82,7 +81,6 @@ class Context:
     body: Any
     can: Can
     environ: dict[str, Any]
-    head: int
     identity: Identity
     ip: str
     is_head: bool

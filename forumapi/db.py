@@ -25,13 +25,14 @@ from psycopg import errors as pgerrors
 from psycopg import pq
 
 from forumapi import metrics
-from forumapi.errors import TooSlow, Unavailable
+from forumapi.errors import NoRoom, TooSlow, Unavailable
 from forumapi.log import logger
 
 Row = tuple[Any, ...]
 Params = Mapping[str, object]
 
 _BINARY: Final = 1
+_NO_ROOM: Final = "The database has no room left"
 _PLACEHOLDER: Final = re.compile(r"%\((\w+)\)s|%%")
 
 
@@ -219,14 +220,10 @@ class Connection:
 
     def was_notified(self) -> bool:
         """Whether a notification has come since the last time; all that came are taken. Raises psycopg.Error."""
-        return bool(self.notifications())
-
-    def notifications(self) -> list[tuple[bytes, bytes]]:
-        """(channel, text) of each notification that has come since the last time. Raises psycopg.Error."""
         self._pg.consume_input()
-        found = []
-        while (one := self._pg.notifies()) is not None:
-            found.append((one.relname, one.extra))
+        found = False
+        while self._pg.notifies() is not None:
+            found = True
         return found
 
     @property
@@ -417,6 +414,8 @@ class Reader:
         """Run a write outside a transaction (a read mark); the number of rows it changed."""
         try:
             return self._execute(query, params)[1]
+        except pgerrors.DiskFull as error:
+            raise NoRoom(_NO_ROOM) from error
         except psycopg.OperationalError as error:
             self._lose()
             raise Unavailable("The database is not available right now") from error
@@ -490,6 +489,8 @@ class Transaction(Reader):
     def _unavailable(self, error: psycopg.OperationalError) -> Unavailable:
         if isinstance(error, pgerrors.QueryCanceled):
             return TooSlow("The database took too long")
+        if isinstance(error, pgerrors.DiskFull):
+            return NoRoom(_NO_ROOM)
         return Unavailable("The database is not available right now")
 
     def _execute(self, query: Query, params: Params) -> tuple[list[Row], int]:

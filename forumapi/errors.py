@@ -190,5 +190,9 @@ class Unavailable(ApiError):
         super().__init__(message, code=code, headers=(("Retry-After", "1"),))
 
 
+class NoRoom(Unavailable):
+    """503: the database's disk is full. What only reads goes on."""
+
+
 class TooSlow(Unavailable):
     """503: the database gave up on a statement that ran too long."""

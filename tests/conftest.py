@@ -12,6 +12,7 @@ from itertools import groupby, pairwise
 import pytest
 from psycopg import sql
 
+from forumapi.log import logger
 from tests import services
 
 pytest_plugins = ["tests.fixtures"]
@@ -63,6 +64,17 @@ def pytest_report_header(config: pytest.Config) -> list[str]:
         f"nginx: {'started where it is tested' if services.nginx_program() else missing}",
         f"Chromium: {'started where a page is tested' if has_chromium else missing}",
     ]
+
+
+@pytest.fixture(autouse=True)
+def told_to_caplog(request: pytest.FixtureRequest) -> Iterator[None]:
+    """For a test that looks at the log: it reaches pytest also after a command of this process has set up its own."""
+    if "caplog" not in request.fixturenames:
+        yield
+        return
+    before, logger.propagate = logger.propagate, True
+    yield
+    logger.propagate = before
 
 
 @pytest.fixture(scope="session")

@@ -73,7 +73,7 @@ class Readers:
             if self._leads():
                 try:
                     self.catch_up()
-                except ApiError as error:
+                except (ApiError, psycopg.Error) as error:
                     logger.warning("events wait to be read: %s", error)
 
     def catch_up(self) -> None:

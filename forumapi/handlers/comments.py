@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import ClassVar, Final
 
 from forumapi import body, errors, itemtypes, paging, patch, permissions, schemas
 from forumapi.body import UNSET, Body, Meta, UnsetType
 from forumapi.context import Context, Located
-from forumapi.errors import NO_CREATE, OUT_OF_RANGE, Forbidden, Invalid, NotFound
+from forumapi.errors import NO_CREATE, OUT_OF_RANGE, Forbidden, Invalid, NoRoom, NotFound
 from forumapi.handler import CREATE, DELETE, READ, UPDATE, Handler, needs
 from forumapi.models import comment, huddle, item, journal, profile, remark, text, writing
 from forumapi.models.comment import CommentPage
@@ -149,7 +150,8 @@ class CommentHandler(Handler):
         """The comment, the one it replies to and its replies; marks its item read up to it."""
         found = shown(ctx)
         if found.stub.is_unread and not ctx.is_head:
-            _mark_read(ctx, found)
+            with contextlib.suppress(NoRoom):
+                _mark_read(ctx, found)
         limit = ctx.paging.limit
         offset = paging.page_offset(found.position, limit)
         href = paging.href(

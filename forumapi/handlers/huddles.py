@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import ClassVar
 
 from forumapi import body, itemtypes, paging, permissions, schemas
 from forumapi.body import UNSET, Body, UnsetType
 from forumapi.context import Context, Located
-from forumapi.errors import NO_UPDATE, Forbidden, Invalid, NotFound
+from forumapi.errors import NO_UPDATE, Forbidden, Invalid, NoRoom, NotFound
 from forumapi.handler import CREATE, DELETE, LOGIN, READ, UPDATE, Handler, Param, needs
 from forumapi.models import huddle, huddle_writing, item, text, writing
 from forumapi.models.huddle import HuddlePage, Participants
@@ -190,7 +191,7 @@ class HuddleHandler(Handler):
         paging.check(found.total, at)
         site_id, me = ctx.site.id, ctx.identity.profile_id
         if found.is_unread and not ctx.is_head:
-            with ctx.aside() as tx:
+            with contextlib.suppress(NoRoom), ctx.aside() as tx:
                 huddle.mark_read(tx, site_id, found, me, at)
         is_ignored = found.id in ctx.identity.ignored_items
         permission = permissions.as_json(ctx.can)

@@ -6,13 +6,14 @@ title and place. Its own members of answers come from models/details.py.
 
 from __future__ import annotations
 
+import contextlib
 from typing import ClassVar, Final, NamedTuple
 
 from forumapi import body, itemtypes, paging, patch, permissions
 from forumapi.body import UNSET, Body, Meta, UnsetType
 from forumapi.context import Context, Located
 from forumapi.db import Query
-from forumapi.errors import NO_CREATE, Forbidden, Invalid, NotFound
+from forumapi.errors import NO_CREATE, Forbidden, Invalid, NoRoom, NotFound
 from forumapi.handler import DELETE, READ, UPDATE, Handler, needs
 from forumapi.models import item, places, text, writing
 from forumapi.models.item import Seen
@@ -86,7 +87,9 @@ def show(ctx: Context) -> Result:
     view = tree.view(ctx.identity.who)
     permission = permissions.as_json(ctx.can)
     if not ctx.is_head:
-        item.mark_read(ctx.reader, ctx.site.id, seen, ctx.identity.profile_id, at)
+        # A full disk stops no reader.
+        with contextlib.suppress(NoRoom):
+            item.mark_read(ctx.reader, ctx.site.id, seen, ctx.identity.profile_id, at)
         ctx.app.activity.viewed(ctx.site.id, found.id)
 
     is_ignored = found.id in ctx.identity.ignored_items

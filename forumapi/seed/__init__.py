@@ -7,6 +7,6 @@ renders, `sites` turns a shape into rows, `store` loads them, `verification` cou
 from forumapi.seed.bench import bench_tokens, landmarks
 from forumapi.seed.demonstration import CAST, demo
 from forumapi.seed.loading import SeedError, load
-from forumapi.seed.verification import verify
+from forumapi.seed.verification import recount, verify
 
-__all__ = ["CAST", "SeedError", "bench_tokens", "demo", "landmarks", "load", "verify"]
+__all__ = ["CAST", "SeedError", "bench_tokens", "demo", "landmarks", "load", "recount", "verify"]

@@ -308,6 +308,21 @@ CHECKS: Final[dict[str, str]] = {
          WHERE c.html LIKE '%<a href="/profiles/%' AND m.profile_id IS NULL""",
 }
 
+# Checks of stored counts that hold after any sequence of writes.
+COUNTS: Final = (
+    "items.comment_count",
+    "items.last_seq",
+    "comments.seq follows time and id",
+    "items.last_comment",
+    "item_authors.live",
+    "microcosm_counts",
+    "microcosm_counts.last_item_id",
+    "profile_counters",
+    "profiles.bio_comment_id",
+    "comments.revisions",
+    "comments.in_reply_to",
+)
+
 FOREIGN_KEYS: Final = """
     SELECT c.conname, t.relname, f.relname,
            ARRAY(SELECT a.attname::text FROM unnest(c.conkey) WITH ORDINALITY k (n, o)
@@ -338,6 +353,15 @@ def verify(database_url: str) -> list[str]:
         for table, column in TABLES.items():
             if column is not None:
                 found += _reused(connection, table, column)
+    return found
+
+
+def recount(database_url: str) -> list[str]:
+    """Differences between stored counts and counting anew, as of verify(), after any sequence of writes."""
+    found: list[str] = []
+    with psycopg.connect(database_url, autocommit=True) as connection:
+        for name in COUNTS:
+            found += _differences(connection, name, sql.SQL(CHECKS[name]))
     return found
 
 

@@ -13,26 +13,12 @@ import psycopg
 from psycopg import sql
 
 from forumapi.db import Database
-from forumapi.seed.verification import CHECKS
+from forumapi.seed.verification import CHECKS, COUNTS
 from tests import services
 from tests.conftest import _SERVER
 from tests.factories import Factory
 from tests.fixtures import PLATFORM_DOMAIN, Server
 
-# Checks of stored counts that hold after any sequence of writes.
-COUNTS = (
-    "items.comment_count",
-    "items.last_seq",
-    "comments.seq follows time and id",
-    "items.last_comment",
-    "item_authors.live",
-    "microcosm_counts",
-    "microcosm_counts.last_item_id",
-    "profile_counters",
-    "profiles.bio_comment_id",
-    "comments.revisions",
-    "comments.in_reply_to",
-)
 # Counts that seeded databases do not have: how each is stored, and how it is counted.
 MORE = {
     "profile_counters.unread_huddles": """

@@ -39,7 +39,10 @@ APART = (
     "idempotency_keys",
     "item_views",
     "site_changes",
+    # What the readers of the event log leave, in their own time.
+    "mail_outbox",
     "updates",
+    "webhook_deliveries",
 )
 
 

@@ -1,0 +1,344 @@
+"""What every scenario stands on: the small data set on a PostgreSQL of its own, nodes, clients that never give up."""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import json
+import os
+import statistics
+import tempfile
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from uuid import uuid4
+
+import psycopg
+
+from forumapi import embedded, migrate, seed
+from forumapi.config import Config
+from scripts import cluster
+
+HOST = "bench.localhost"
+GAVE_UP_S = 90.0
+
+
+class Wrong(Exception):
+    """Something was lost, doubled, torn, or answered as it must not be."""
+
+
+@dataclass
+class Stage:
+    """The database, and what its benchmark site offers."""
+
+    folder: Path
+    url: str
+    conversations: list[int]
+    tokens: list[str]
+    site_id: int
+    scale: float
+    """1.0 is what the table is about; less for a try."""
+
+    def times(self, count: int) -> int:
+        """`count`, scaled."""
+        return max(1, int(count * self.scale))
+
+    @contextlib.contextmanager
+    def node(self, name: str, **settings: str) -> Iterator[Node]:
+        """A web node."""
+        given = {
+            "database_url": self.url,
+            "platform_domain": "localhost",
+            "environment": "embedded",
+            "public_port": "0",
+            "rate_limit_token_per_minute": "0",
+            "rate_limit_address_per_minute": "0",
+            "comment_rate_per_minute": "0",
+            "log_level": "warning",
+            "access_log": "false",
+            "private_listen": f"127.0.0.1:{cluster.free_port()}",
+            **settings,
+        }
+        with cluster.node(self.folder / name, given) as (port, process):
+            made = Node(port, process.pid, given["private_listen"], self.folder / name)
+            wait_until(lambda: made.get("/api/v1/site").status == 200, "the node is not ready", 60)
+            yield made
+
+
+@dataclass(frozen=True)
+class Reply:
+    """Status, Location and body of an answer; status 0: there was none."""
+
+    status: int
+    location: str = ""
+    body: bytes = b""
+
+
+@dataclass
+class Node:
+    """A running web node."""
+
+    port: int
+    pid: int
+    private: str
+    folder: Path
+
+    def get(self, path: str, token: str = "", *, timeout_s: float = 30.0) -> Reply:
+        """One read on a connection of its own."""
+        return ask(self.port, "GET", path, token=token, timeout_s=timeout_s)
+
+    def workers(self) -> list[int]:
+        """The processes that answer."""
+        found = []
+        for entry in Path("/proc").iterdir():
+            if entry.name.isdigit():
+                with contextlib.suppress(OSError):
+                    fields = (entry / "stat").read_text().rpartition(")")[2].split()
+                    if int(fields[1]) == self.pid:
+                        found.append(int(entry.name))
+        return found
+
+    def is_ready(self) -> bool:
+        """What a balancer is told."""
+        return ask(self.port, "GET", "/api/v1/ready", host="localhost", timeout_s=5).status == 200
+
+    def counted(self, name: str) -> float:
+        """The sum of a counter of the private address, over all its labels or those named with it."""
+        port = int(self.private.rpartition(":")[2])
+        text = ask(port, "GET", "/metrics", host="localhost").body.decode()
+        return sum(
+            float(line.rpartition(" ")[2]) for line in text.splitlines() if line.startswith(name)
+        )
+
+
+def ask(
+    port: int,
+    method: str,
+    path: str,
+    body: Mapping[str, object] | None = None,
+    *,
+    host: str = HOST,
+    token: str = "",
+    key: str = "",
+    timeout_s: float = 30.0,
+) -> Reply:
+    """One request on a connection of its own; never raises for what a network may do."""
+    headers = {"Host": host}
+    if token:
+        headers["Authorization"] = f"Bearer {token}"
+    if key:
+        headers["Idempotency-Key"] = key
+    content = json.dumps(body) if body is not None else None
+    if content:
+        headers["Content-Type"] = "application/json"
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=timeout_s)
+    try:
+        connection.request(method, path, content, headers)
+        answer = connection.getresponse()
+        return Reply(answer.status, answer.headers.get("Location", ""), answer.read())
+    except (OSError, http.client.HTTPException):
+        return Reply(0)
+    finally:
+        connection.close()
+
+
+@dataclass
+class Writers:
+    """Clients that post comments at a rate, each with a key and again until it is acknowledged."""
+
+    stage: Stage
+    ports: list[int]
+    per_s: float
+    threads: int = 8
+    acknowledged: dict[str, str] = field(default_factory=dict)
+    """Text to Location."""
+    statuses: Counter[int] = field(default_factory=Counter)
+    _stop: threading.Event = field(default_factory=threading.Event)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+    _gave_up: list[str] = field(default_factory=list)
+
+    @contextlib.contextmanager
+    def writing(self) -> Iterator[Writers]:
+        """They write while the block runs; what is under way at its end is finished."""
+        running = [threading.Thread(target=self._run, args=(n,)) for n in range(self.threads)]
+        for one in running:
+            one.start()
+        try:
+            yield self
+        finally:
+            self._stop.set()
+            for one in running:
+                one.join()
+        if self._gave_up:
+            raise Wrong(f"never acknowledged: {len(self._gave_up)}")
+
+    def _run(self, number: int) -> None:
+        stage, due, step = self.stage, time.monotonic(), self.threads / self.per_s
+        while not self._stop.is_set():
+            due += step
+            time.sleep(max(0.0, due - time.monotonic()))
+            key = uuid4().hex
+            body = {
+                "itemType": "conversation",
+                "itemId": stage.conversations[hash(key) % len(stage.conversations)],
+                "markdown": f"chaos-run {key} " + "whole " * 50 + "end",
+            }
+            token = stage.tokens[number % len(stage.tokens)]
+            began = time.monotonic()
+            attempt = 0
+            while True:
+                port = self.ports[(number + attempt) % len(self.ports)]
+                reply = ask(port, "POST", "/api/v1/comments", body, token=token, key=key)
+                with self._lock:
+                    self.statuses[reply.status] += 1
+                    if reply.status == 302:
+                        self.acknowledged[str(body["markdown"])] = reply.location
+                if reply.status == 302:
+                    break
+                if time.monotonic() - began > GAVE_UP_S:
+                    self._gave_up.append(key)
+                    return
+                attempt += 1
+                time.sleep(0.1)
+
+    def check(self) -> None:
+        """Every acknowledged comment is there, once and whole. Raises Wrong."""
+        with psycopg.connect(self.stage.url) as connection:
+            rows = connection.execute(
+                "SELECT markdown, count(*) FROM comments WHERE markdown LIKE 'chaos-run %' GROUP BY markdown"
+            ).fetchall()
+        stored: dict[str, int] = {str(text): int(count) for text, count in rows}
+        lost = [text for text in self.acknowledged if text not in stored]
+        twice = [text for text, count in stored.items() if count > 1]
+        torn = [text for text in stored if not text.endswith(" end")]
+        if lost or twice or torn:
+            raise Wrong(f"{len(lost)} lost, {len(twice)} twice, {len(torn)} torn")
+
+
+@dataclass
+class Readers:
+    """Members that read pages at a rate; what they saw."""
+
+    port: int
+    paths: list[str]
+    token: str
+    per_s: float
+    threads: int = 8
+    seconds: list[float] = field(default_factory=list)
+    statuses: Counter[int] = field(default_factory=Counter)
+    wrong: list[str] = field(default_factory=list)
+    expected: Callable[[str, bytes], bool] = lambda path, body: True
+    _stop: threading.Event = field(default_factory=threading.Event)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    @contextlib.contextmanager
+    def reading(self) -> Iterator[Readers]:
+        """They read while the block runs."""
+        running = [threading.Thread(target=self._run, args=(n,)) for n in range(self.threads)]
+        for one in running:
+            one.start()
+        try:
+            yield self
+        finally:
+            self._stop.set()
+            for one in running:
+                one.join()
+
+    def _run(self, number: int) -> None:
+        due, step, turn = time.monotonic(), self.threads / self.per_s, number
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
+        while not self._stop.is_set():
+            due += step
+            time.sleep(max(0.0, due - time.monotonic()))
+            path = self.paths[turn % len(self.paths)]
+            turn += self.threads
+            began = time.monotonic()
+            status, body = 0, b""
+            try:
+                connection.request(
+                    "GET", path, headers={"Host": HOST, "Authorization": f"Bearer {self.token}"}
+                )
+                answer = connection.getresponse()
+                status, body = answer.status, answer.read()
+            except (OSError, http.client.HTTPException):
+                connection.close()
+            took = time.monotonic() - began
+            with self._lock:
+                self.seconds.append(took)
+                self.statuses[status] += 1
+                if status == 200 and not self.expected(path, body):
+                    self.wrong.append(path)
+        connection.close()
+
+    @property
+    def p99_ms(self) -> float:
+        """Of all that was asked."""
+        return quantile(self.seconds, 99) * 1000
+
+    @property
+    def failures(self) -> int:
+        """Answers of 500 and above, and none at all."""
+        return sum(count for status, count in self.statuses.items() if status >= 500 or not status)
+
+
+def quantile(seconds: list[float], percent: int) -> float:
+    """The `percent` quantile; 0 for nothing."""
+    if len(seconds) < 2:
+        return seconds[0] if seconds else 0.0
+    return statistics.quantiles(seconds, n=100, method="inclusive")[percent - 1]
+
+
+def wait_until(is_so: Callable[[], bool], otherwise: str, limit_s: float) -> float:
+    """Seconds until `is_so`. Raises Wrong."""
+    began = time.monotonic()
+    while not is_so():
+        if time.monotonic() - began > limit_s:
+            raise Wrong(f"{otherwise} after {limit_s:g} s")
+        time.sleep(0.05)
+    return time.monotonic() - began
+
+
+@contextlib.contextmanager
+def open_folder() -> Iterator[Path]:
+    """A folder that PostgreSQL's and memcached's user can enter, gone afterwards."""
+    with tempfile.TemporaryDirectory(prefix="forumapi-chaos-", dir="/tmp") as made:
+        Path(made).chmod(0o755)
+        yield Path(made)
+
+
+@contextlib.contextmanager
+def stage(folder: Path, scale: float) -> Iterator[tuple[Stage, embedded.Server]]:
+    """The data set on a server of its own, which a scenario may crash and start again."""
+    server = embedded.start(folder / "pg", max_connections=200)
+    try:
+        migrate.migrate(server.url, Config())
+        seed.load(server.url, Config(), "S", lambda text: None)
+        with psycopg.connect(server.url) as connection:
+            site_id = seed.landmarks(server.url)["site_id"]
+            rows = connection.execute(
+                """
+                SELECT item_id FROM items
+                 WHERE site_id = %s AND item_type_id = 6 AND is_open AND NOT is_deleted AND NOT is_moderated
+                 ORDER BY comment_count DESC LIMIT 200""",
+                [site_id],
+            ).fetchall()
+        tokens = list(seed.bench_tokens().values())
+        made = Stage(folder, server.url, [], tokens, site_id, scale)
+        with made.node("probe") as node:
+            made.conversations = [
+                id
+                for (id,) in rows
+                if all(
+                    node.get(f"/api/v1/conversations/{id}?limit=5", token).status == 200
+                    for token in tokens[:1]
+                )
+            ]
+        yield made, server
+    finally:
+        running = embedded.find(folder / "pg")
+        if running is not None:
+            running.stop()
+        os.sync()
