@@ -64,13 +64,15 @@ _RECIPIENTS: Final = f"""
                                  AND uo.update_type_id = %(preference)s::smallint"""
 
 # One entry a person, whatever of it they follow. Mail is wanted only if all of that says so; what counts as notified
-# is the watcher of the thing itself, else of its microcosm, else of the site. First where to go on, then the people.
+# is the watcher of the thing itself, else of its microcosm, else of the site: what another was notified of may be about
+# something else, and holds nothing back. First where to go on, then the people.
 WATCHERS = Query(
     "updates.watchers",
     f"""
     WITH followers AS MATERIALIZED (
         SELECT w.profile_id, (array_agg(w.watcher_id ORDER BY k.rank))[1] AS watcher_id,
-               bool_and(w.send_email) AS wants, max(w.last_notified) AS last_notified
+               bool_and(w.send_email) AS wants,
+               (array_agg(w.last_notified ORDER BY k.rank))[1] AS last_notified
           FROM unnest(%(types)s::smallint[], %(ids)s::bigint[])
                WITH ORDINALITY AS k (item_type_id, item_id, rank)
           JOIN watchers w ON w.site_id = %(site_id)s AND w.item_type_id = k.item_type_id AND w.item_id = k.item_id

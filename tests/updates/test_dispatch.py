@@ -355,6 +355,26 @@ def test_followers_get_one_mail_until_they_have_read(stage, make, site, ana, bob
     assert comment() == []
 
 
+def test_mail_of_a_new_item_holds_back_none_of_a_thread_that_is_followed_too(
+    stage, make, site, ana, bob
+):
+    place = make.microcosm(site)
+    chat = make.conversation(site, by=bob, microcosm=place)
+    stage.watch(ana, itemtypes.CONVERSATION, chat.id)
+    stage.watch(ana, itemtypes.MICROCOSM, place.id)
+    stage.read()
+    make.comment(chat, by=bob)
+    assert stage.mailed() == [(ana.id, 1)]
+    make.conversation(site, by=bob, microcosm=place)
+    assert stage.mailed() == [(ana.id, 8)]
+
+    stage.read_mark(ana, itemtypes.CONVERSATION, chat.id)
+    make.comment(chat, by=bob)
+    assert stage.mailed() == [(ana.id, 1)]
+    make.comment(chat, by=bob)
+    assert stage.mailed() == []
+
+
 def test_a_comment_sends_one_mail_a_person_a_reply_before_a_mention_before_the_thread(
     stage, make, site, ana, bob
 ):
