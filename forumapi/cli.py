@@ -430,7 +430,7 @@ def _cron_list(args: argparse.Namespace, current: Config) -> int:
                 "latest": last and _second(last.due),
                 "outcome": last and last.outcome,
                 "next": _second(due),
-                "what it does": (job.work.__doc__ or "").partition("\n")[0],
+                "what it does": " ".join((job.work.__doc__ or "").split()),
             }
             for job, due, last in runner.overview(read.tx, runner.utc_now())
         ]

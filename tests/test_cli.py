@@ -163,7 +163,7 @@ def test_the_schedule_is_a_table_with_words_the_latest_run_and_what_is_next(foru
     assert (one["schedule"], one["in words, UTC"]) == ("5 5 * * 0 0", "Sundays at 05:05")
     assert one["outcome"] == "done"
     assert one["next"].endswith("05:05:00")
-    assert all(job["what it does"] for job in listed.values())
+    assert all(job["what it does"].endswith(".") for job in listed.values())
     head, *lines = forumapi("cron", "list")[1].splitlines()
     assert head.split()[:3] == ["job", "schedule", "in"]
     assert len(lines) == len(schedule.JOBS)
