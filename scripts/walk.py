@@ -213,10 +213,22 @@ def earn_a_role(forum: Forum, owner: str, stranger: str) -> int:
             raise WalkError(f"the door did not open within {WITHIN_S} s")
     took_ms = (time.monotonic() - asked) * 1000
     say(f"  after the tenth:     GET /microcosms/{place} {door.status}, {took_ms:.0f} ms later")
-    why = forum.call("GET", f"/microcosms/{place}/roles/{role}/members?explain=true", token=owner)
-    reasons = [one for one in expect(why, 200).data["reasons"] if one["profileId"] == me]
-    say(f"  why: {json.dumps(reasons[0]['criteria'][0])}")
+    why = explained(forum, f"/microcosms/{place}/roles/{role}/members", me, owner)
+    say(f"  why: {json.dumps(why['criteria'][0])}")
     return place
+
+
+def explained(forum: Forum, members: str, profile_id: int, owner: str) -> Any:
+    """Why a profile is among the members of a role, which fill many pages on a site with people in it."""
+    path = f"{members}?explain=true"
+    while path:
+        page = expect(forum.call("GET", path, token=owner), 200).data
+        for reason in page["reasons"]:
+            if reason["profileId"] == profile_id:
+                return reason
+        follows = (link["href"] for link in page["profiles"]["links"] if link["rel"] == "next")
+        path = next(follows, "").removeprefix("/api/v1")
+    raise WalkError(f"profile {profile_id} is not among {members}")
 
 
 def ban(forum: Forum, owner: str, stranger: str, place: int) -> None:
