@@ -36,6 +36,8 @@ _FILES: Final = (
     _File("etc/logrotate.d/forumapi", "etc/logrotate.d/forumapi"),
     _File("etc/nginx/forumapi-site.conf", "etc/nginx/forumapi-site.conf"),
     _File("etc/nginx/forumapi.conf", "etc/nginx/forumapi.conf", is_yours=True),
+    _File("etc/prometheus/alerts.yml", "usr/share/forumapi/prometheus/alerts.yml"),
+    _File("etc/grafana/forumapi.json", "usr/share/forumapi/grafana/forumapi.json"),
 )
 _UPSTART: Final = (
     _File("upstart/forumapi.conf", "etc/init/forumapi.conf"),

@@ -185,6 +185,9 @@ def test_everything_is_in_its_place(root: Path) -> None:
         assert forumapi(root, "config", "get", name) == f"{value}\n"
     shipped = {path.name for path in (PROJECT / "etc" / "systemd").iterdir()}
     assert shipped == {path.name for path in (root / SYSTEMD).iterdir()} == set(UNITS)
+    for watching in ("prometheus/alerts.yml", "grafana/forumapi.json"):
+        ours = PROJECT / "etc" / watching
+        assert (root / "usr/share/forumapi" / watching).read_bytes() == ours.read_bytes()
 
 
 def test_a_second_install_keeps_what_is_yours(root: Path, file: Path) -> None:
