@@ -72,9 +72,12 @@ def told_to_caplog(request: pytest.FixtureRequest) -> Iterator[None]:
     if "caplog" not in request.fixturenames:
         yield
         return
-    before, logger.propagate = logger.propagate, True
+    before = logger.propagate, logger.level
+    logger.propagate = True
+    logger.setLevel("INFO")
     yield
-    logger.propagate = before
+    logger.propagate = before[0]
+    logger.setLevel(before[1])
 
 
 @pytest.fixture(scope="session")

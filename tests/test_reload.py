@@ -13,8 +13,10 @@ from pathlib import Path
 
 import pytest
 
+from forumapi.db import Database
+from tests import services
 from tests.factories import Factory
-from tests.fixtures import Server, start_server
+from tests.fixtures import PLATFORM_DOMAIN, Server, start_server
 from tests.sentry_sink import Sink
 
 pytestmark = pytest.mark.slow
@@ -29,12 +31,25 @@ def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def web(
-    database_url: str, file: Path, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Server]:
+def url(postgres_url: str) -> Iterator[str]:
+    """A database of this module alone: figures of the platform are sent by the one process that leads on it."""
+    with services.database(postgres_url, "reload") as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def make(url: str) -> Iterator[Factory]:
+    """Makes content there."""
+    database = Database(url)
+    yield Factory(database, PLATFORM_DOMAIN)
+    database.close()
+
+
+@pytest.fixture(scope="module")
+def web(url: str, file: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """A web process with a settings file of its own."""
     folder = tmp_path_factory.mktemp("reload")
-    started = start_server(database_url, folder, config=str(file), log_level="info", access_log="1")
+    started = start_server(url, folder, config=str(file), log_level="info", access_log="1")
     yield started
     started.stop()
 
@@ -76,7 +91,9 @@ def test_figures_are_sent_to_a_server_that_is_named_later(
             "velo.events_unnumbered:",
         }
         api = web.api()
+        deadline = time.monotonic() + 20
         while missing:
+            assert time.monotonic() < deadline, missing
             api.get("/api/v1/whoami")
             lines = statsd.recv(2_000).decode().split("\n")
             missing = {one for one in missing if not any(line.startswith(one) for line in lines)}

@@ -33,9 +33,12 @@ async function read(address) {
   return body.data;
 }
 
-function fill(field, choices, wanted) {
-  field.replaceChildren(...choices.map(([value, text]) => new Option(text, value)));
-  if (choices.some(([value]) => value === wanted)) field.value = wanted;
+// What the address asks for may be beyond the first page of a list; it becomes part of addresses, so its form is checked.
+function fill(field, choices, wanted, form) {
+  const isListed = choices.some(([value]) => value === wanted);
+  const all = !isListed && form.test(wanted ?? "") ? [[wanted, wanted], ...choices] : choices;
+  field.replaceChildren(...all.map(([value, text]) => new Option(text, value)));
+  if (isListed || all !== choices) field.value = wanted;
 }
 
 // ---------------------------------------------------------------- what is said
@@ -166,13 +169,14 @@ async function choices() {
   socket?.close();
   const { conversations } = await read(`${origin()}/api/v1/conversations?limit=50`);
   const found = conversations.items.map((entry) => [String(entry.id), plain(entry.title)]);
-  fill(conversationField, found, here.get("conversation"));
+  fill(conversationField, found, here.get("conversation"), /^[0-9]{1,18}$/);
   choose();
 }
 
 async function begin() {
   const { sites } = await read("/api/v1/sites?limit=50");
-  fill(siteField, sites.items.map((one) => [one.subdomainKey, plain(one.title)]), here.get("site"));
+  const found = sites.items.map((one) => [one.subdomainKey, plain(one.title)]);
+  fill(siteField, found, here.get("site"), /^[0-9a-z]{1,50}$/);
   if (siteField.value) await choices();
   else say("There is no site yet.");
 }

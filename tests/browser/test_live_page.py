@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from selenium.common.exceptions import TimeoutException
 from selenium.webdriver import Chrome, Keys
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.select import Select
@@ -44,6 +45,28 @@ def site(make: Factory) -> Site:
     return make.site()
 
 
+def test_a_site_beyond_the_listed_ones_is_found_by_the_address(
+    browser: Chrome, api: Api, make: Factory
+) -> None:
+    sites = [make.site() for _ in range(52)]
+    newest = sites[-1]
+    chat = make.conversation(newest)
+
+    _open(browser, api, newest, chat.id)
+
+    assert _said(browser) == []
+
+
+def test_an_address_that_names_no_site_changes_no_origin(
+    browser: Chrome, api: Api, site: Site
+) -> None:
+    browser.get(f"http://forum.test:{api.address[1]}/live?site=evil.example/%23")
+
+    _wait(browser).until(lambda there: not _state(there).startswith("Looking"))
+    chosen = browser.execute_script("return document.getElementById('site').value")
+    assert chosen.isalnum()
+
+
 def _wait(browser: Chrome) -> WebDriverWait[Chrome]:
     return WebDriverWait(browser, 20)
 
@@ -55,7 +78,10 @@ def _open(browser: Chrome, api: Api, site: Site, id: int) -> None:
 
 
 def _connected(browser: Chrome) -> None:
-    _wait(browser).until(lambda there: _state(there).startswith("Connected"))
+    try:
+        _wait(browser).until(lambda there: _state(there).startswith("Connected"))
+    except TimeoutException:
+        raise AssertionError(f"the page says {_state(browser)!r}") from None
 
 
 def _state(browser: Chrome) -> str:
