@@ -452,7 +452,7 @@ class Config:
         rule=_each(_host_port),
     )
     memory_cache_mb: int = _setting(
-        32,
+        24,
         "MiB",
         "Documents each worker keeps in its own memory, and half as much again of finished answers.",
         rule=_between(1, 4_096),
