@@ -7,6 +7,7 @@ T ?= tests
 SIZE ?= M
 OPERATIONS ?= 10000
 SCALE ?= 1
+DISCONNECTS ?= 500
 FILE ?= dist/forumapi
 WITH ?=
 
@@ -17,7 +18,7 @@ PYTEST := $(BIN)/python -m pytest -n logical --maxprocesses 8 --dist loadfile --
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help venv run test chaos proof test-quick lint format walk bench bench-files bench-mail cluster testdb migrate dbshell routes dist install clean
+.PHONY: help venv run test chaos disconnects proof test-quick lint format walk bench bench-files bench-live bench-mail cluster testdb migrate dbshell routes dist install clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -46,9 +47,13 @@ chaos: $(STAMP) ## take things away under load, print what was lost (SCALE=0.1 f
 	@SCALE=$(SCALE) $(BIN)/python -m scripts.chaos
 	@CHAOS_OPERATIONS=$(OPERATIONS) $(BIN)/python -m pytest -q tests/chaos/test_random_writers.py
 
+disconnects: $(STAMP) ## cut those who follow events five hundred times, then compare what they got with the log (DISCONNECTS=500)
+	@scripts/testdb prepare
+	@DISCONNECTS=$(DISCONNECTS) $(BIN)/python -m pytest -q -s tests/realtime/test_disconnects.py
+
 proof: $(STAMP) ## ask a hundred thousand random questions about permissions, print how often each answer came
 	@scripts/testdb prepare
-	@$(BIN)/python -m pytest -q -s tests/oracle
+	@$(BIN)/python -m pytest -q -s tests/oracle tests/realtime/test_audience.py
 
 test-quick: $(STAMP) ## run the tests that are not marked slow
 	@$(PYTEST) -m "not slow" $(T)
@@ -76,6 +81,9 @@ bench-mail: $(STAMP) ## time how fast mail about updates leaves (SIZE=S, M or L)
 
 cluster: $(STAMP) ## start two nodes, nginx, PgBouncer, a standby, three memcacheds; Ctrl-C ends it
 	@$(BIN)/python -m scripts.cluster
+
+bench-live: $(STAMP) ## time events on their way to very many listeners (LIVE="latency --rate 20" for a part)
+	@$(BIN)/python -m scripts.bench.live $(LIVE)
 
 testdb: $(STAMP) ## start a throw-away PostgreSQL and memcached (scripts/testdb stop ends them)
 	@scripts/testdb prepare

@@ -212,6 +212,7 @@ class App:
     def start(self) -> None:
         """Open connections and begin the background work of this process."""
         self.database.warm(2)
+        self.live.cursors.make(1, 0)  # made here, never during a request
         self.sites.start()
         self.activity.start()
         self.mail.start()

@@ -58,6 +58,7 @@ class Context:
         "body",
         "can",
         "environ",
+        "head",
         "identity",
         "ip",
         "is_head",
@@ -81,6 +82,7 @@ class Context:
     body: Any
     can: Can
     environ: dict[str, Any]
+    head: int
     identity: Identity
     ip: str
     is_head: bool

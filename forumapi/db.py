@@ -220,10 +220,14 @@ class Connection:
 
     def was_notified(self) -> bool:
         """Whether a notification has come since the last time; all that came are taken. Raises psycopg.Error."""
+        return bool(self.notifications())
+
+    def notifications(self) -> list[tuple[bytes, bytes]]:
+        """(channel, text) of each notification that has come since the last time. Raises psycopg.Error."""
         self._pg.consume_input()
-        found = False
-        while self._pg.notifies() is not None:
-            found = True
+        found = []
+        while (one := self._pg.notifies()) is not None:
+            found.append((one.relname, one.extra))
         return found
 
     @property

@@ -97,6 +97,10 @@ _HEADERS: Final[dict[str, Schema]] = {
         "description": "The answer's tag: its own version, a hyphen, a hash of all it depends on.",
         "schema": {"type": "string"},
     },
+    "Live-Cursor": {
+        "description": "Where to follow from to miss nothing that happened after what is shown here (on sites).",
+        "schema": {"type": "string"},
+    },
     "Location": {
         "description": "Where to go on, mostly relative to the host.",
         "schema": {"type": "string"},
@@ -553,7 +557,9 @@ def _success(operation: Operation, schemas: _Schemas) -> Schema:
         description = "Done; `Location` is the resource." if operation.status == 302 else "Go on."
     else:
         description = "Done." if operation.answer is None else "The answer."
-    names = ("Location",) if moved else ("ETag",) if operation.answer is not None else ()
+    names = (
+        ("Location",) if moved else ("ETag", "Live-Cursor") if operation.answer is not None else ()
+    )
     return {
         "description": description,
         "headers": _headers(*names, "X-Request-Id", *_RATE_HEADERS),

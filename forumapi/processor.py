@@ -115,6 +115,8 @@ def respond(app: App, environ: dict[str, Any]) -> Answer:
             _read_query(ctx)
             method = _method(ctx, method)
             ctx.site = app.sites.by_host(environ.get("HTTP_HOST", ""), ctx.tx)
+            # Before anything is read: what the answer shows is as new as this, or newer.
+            ctx.head = ctx.site.head
             handler, ctx.args = _route(app, ctx)
             status, headers, data = _answer(app, ctx, handler, method)
         finally:
@@ -534,6 +536,9 @@ def _finish(app: App, ctx: Context, operation: Operation, result: Result, method
         return result.status, headers, response.envelope(result.status, b"null", b"null", switches)
     is_cachable = is_read and ctx.identity.is_guest and not ctx.token
     headers.append(("Cache-Control", app.cache_control if is_cachable else _NO_CACHE))
+    if is_read and not ctx.site.is_root:
+        headers.append(("Live-Cursor", app.live.cursors.make(ctx.site.id, ctx.head)))
+        headers.append(("Access-Control-Expose-Headers", "Live-Cursor"))
     if isinstance(result, Page):
         tag = response.etag(result, switches)
         headers.append(("ETag", tag))

@@ -24,7 +24,7 @@ from forumapi.handlers.comments import (
 )
 from forumapi.handlers.conversations import ConversationHandler, ConversationsHandler
 from forumapi.handlers.criteria import CriteriaHandler, CriterionHandler, RoleMembersHandler
-from forumapi.handlers.docs import DocsHandler, OpenapiHandler
+from forumapi.handlers.docs import AsyncapiHandler, DocsHandler, OpenapiHandler
 from forumapi.handlers.drafts import DraftHandler, DraftsHandler
 from forumapi.handlers.events import EventHandler, EventsHandler
 from forumapi.handlers.files import FileHandler, FilesHandler
@@ -50,7 +50,7 @@ from forumapi.handlers.legal import (
     TermsHandler,
 )
 from forumapi.handlers.links import LinksHandler, OutHandler, PlatformLinksHandler
-from forumapi.handlers.live import LiveHandler, TicketsHandler
+from forumapi.handlers.live import LiveEventsHandler, LiveHandler, LivePollHandler, TicketsHandler
 from forumapi.handlers.live_page import LivePageHandler
 from forumapi.handlers.mail import (
     EmailSettingsHandler,
@@ -171,6 +171,7 @@ SITE: dict[str, type[Handler]] = {
     "/.well-known/oauth-authorization-server": OAuthMetadataHandler,
     "/api": ApiHandler,
     "/api/v1": V1Handler,
+    "/api/v1/asyncapi.json": AsyncapiHandler,
     "/api/v1/auth": AuthHandler,
     "/api/v1/auth/<token>": TokenHandler,
     "/api/v1/auth/begin": AuthBeginHandler,
@@ -244,6 +245,8 @@ SITE: dict[str, type[Handler]] = {
     "/api/v1/legal/terms": TermsHandler,
     "/api/v1/links": LinksHandler,
     "/api/v1/live": LiveHandler,
+    "/api/v1/live/events": LiveEventsHandler,
+    "/api/v1/live/poll": LivePollHandler,
     "/api/v1/live/tickets": TicketsHandler,
     "/api/v1/microcosms": MicrocosmsHandler,
     "/api/v1/microcosms/<microcosm:item>": MicrocosmHandler,

@@ -1839,6 +1839,16 @@ class Trending(Struct, kw_only=True):
     meta: LinksMeta
 
 
+class LivePoll(Struct, kw_only=True):
+    """What happened since a cursor."""
+
+    frames: Annotated[
+        list[dict[str, Any]],
+        Meta(description="As a WebSocket would bring them (docs/api/live.md)."),
+    ]
+    cursor: Annotated[str, Meta(description="Where to go on from.")]
+
+
 class Ticket(Struct, kw_only=True):
     """What opens one connection of events."""
 

@@ -36,7 +36,9 @@ _OPEN: Final = frozenset(
         "/out/<code>",
     )
 )
-_OPEN_RESOURCES: Final = frozenset(("auth0", "docs", "legal", "openapi.json", "out"))
+_OPEN_RESOURCES: Final = frozenset(
+    ("asyncapi.json", "auth0", "docs", "legal", "openapi.json", "out")
+)
 
 # Whoever could reach these with a limited token could make themselves an unlimited one.
 _WHOLE_RESOURCES: Final = frozenset(("auth", "keys", "oauth", "sessions"))

@@ -9,6 +9,7 @@ import contextlib
 import faulthandler
 import json
 import os
+import resource
 import select
 import signal
 import socket
@@ -564,6 +565,9 @@ class ForumMaster(Arbiter):  # type: ignore[misc]
 def serve(current: Config) -> None:
     """Run the web process until it is told to stop. Raises SystemExit; its code is 0 after SIGTERM or SIGINT."""
     os.environ.pop("GUNICORN_CMD_ARGS", None)
+    # A descriptor for each listener: as many as the system lets us have.
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     try:
         ForumMaster(ForumApplication(current)).run()
     except RuntimeError as error:

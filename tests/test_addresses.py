@@ -16,7 +16,9 @@ def _asked(host: dict[str, Any], ids: dict[str, int], names: dict[str, str]) -> 
     """Every address that can be read, with the ids of things that are there."""
     paths = []
     for url, handler in host.items():
-        if "GET" in handler.operations and not url.endswith(("<token>", "/docs", "/openapi.json")):
+        if "GET" in handler.operations and not url.endswith(
+            ("<token>", "/docs", "/asyncapi.json", "/openapi.json")
+        ):
             paths.append(
                 _PARAMETER.sub(
                     lambda found: str(ids.get(found[1] or "", names.get(found[2], 1))), url

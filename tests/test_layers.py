@@ -10,11 +10,12 @@ PACKAGE = Path(__file__).resolve().parent.parent / "forumapi"
 # A module's row is that of the longest prefix listed here; what is not listed fails.
 ROWS = {
     5: "cli __main__ wsgi worker exchange supervise hold install cron doctor admin backup seed",
-    4: "routes handlers openapi reference app health webhooks",
+    4: "routes handlers asyncapi openapi reference app health webhooks",
     3: "processor handler context body csv_body response upload realtime.socket",
     2: "node realtime models auth events geocoders updates permissions patch thumbnails mail bounces outbound migrate"
     " embedded figures",
     1: "db cache fragments paging storage smtp images content ratelimit realtime.hub realtime.cursor"
+    " realtime.protocol"
     " realtime.websocket reporting tracing",
     0: "errors itemtypes config links log metrics crashes addresses schemas scopes pages filetypes offload"
     " oldsites",

@@ -143,7 +143,7 @@ READABLE = [
 
 def without_request(answer: Response) -> dict[str, str]:
     """The headers that do not differ from one request to the next."""
-    unlike = {"x-request-id", "date", "server-timing"}
+    unlike = {"x-request-id", "date", "server-timing", "live-cursor"}
     return {name: answer.headers[name] for name in answer.headers if name not in unlike}
 
 
@@ -244,6 +244,8 @@ ALLOW_SITE = {
     "/api/v1/legal/terms": "OPTIONS,GET,HEAD",
     "/api/v1/links": "OPTIONS,GET,HEAD",
     "/api/v1/live": "OPTIONS,GET,HEAD",
+    "/api/v1/live/events": "OPTIONS,GET,HEAD",
+    "/api/v1/live/poll": "OPTIONS,GET,HEAD",
     "/api/v1/live/tickets": "OPTIONS,POST",
     "/api/v1/microcosms": "OPTIONS,POST,HEAD,GET",
     "/api/v1/microcosms/<microcosm:item>": "OPTIONS,HEAD,GET,PUT,PATCH,DELETE",
@@ -270,6 +272,7 @@ ALLOW_SITE = {
     "/api/v1/oauth/revoke": "OPTIONS,POST",
     "/api/v1/oauth/scopes": "OPTIONS,GET,HEAD",
     "/api/v1/oauth/token": "OPTIONS,POST",
+    "/api/v1/asyncapi.json": "OPTIONS,GET,HEAD",
     "/api/v1/openapi.json": "OPTIONS,GET,HEAD",
     "/api/v1/out/<code>": "OPTIONS,GET,HEAD",
     "/api/v1/permission": "OPTIONS,HEAD,GET",

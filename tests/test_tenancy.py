@@ -86,7 +86,7 @@ def _told(response: Response) -> tuple[int, bytes, int, dict[str, str]]:
     headers = {
         name: value
         for name, value in response.headers.items()
-        if name not in ("x-request-id", "date", "server-timing")
+        if name not in ("x-request-id", "date", "server-timing", "live-cursor")
     }
     return response.status, response.body, response.statements, headers
 

@@ -121,7 +121,7 @@ READ = Query(
     """
     SELECT s.number, e.kind, e.item_type_id, e.item_id, coalesce(e.parent_type_id, 0::smallint),
            coalesce(e.parent_id, 0), coalesce(e.microcosm_id, 0), coalesce(e.actor_id, 0), coalesce(e.version, 0),
-           coalesce(e.detail @> '{"import": true}', false), e.created
+           coalesce(e.detail @> '{"import": true}', false), e.created, coalesce((e.detail ->> 'movedFrom')::bigint, 0)
       FROM event_sequence s
       JOIN event_log e ON e.site_id = s.site_id AND e.event_id = s.event_id AND e.created = s.created
      WHERE s.site_id = %(site_id)s AND s.number > %(after)s AND s.number <= %(upto)s
@@ -152,6 +152,7 @@ class Event(NamedTuple):
     version: int
     is_import: bool  # nobody is to be told of it by itself
     created: datetime.datetime
+    moved_from: int = 0  # the microcosm that it left
 
 
 class Batch(NamedTuple):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from typing import Any, Final
 
-from forumapi import openapi, reference
+from forumapi import asyncapi, openapi, reference
 from forumapi.context import Context
 from forumapi.fragments import dumps
 from forumapi.handler import ANYONE, Handler, needs
@@ -42,6 +42,19 @@ class OpenapiHandler(Handler):
         if self._answer is None:
             self._answer = _bare(dumps(_document(ctx)), JSON)
         return self._answer
+
+
+class AsyncapiHandler(Handler):
+    """The AsyncAPI document of this site's WebSocket."""
+
+    allow = "OPTIONS,GET,HEAD"
+    ignores_token = True
+
+    @needs(ANYONE, answer=dict[str, Any], media_type=JSON)
+    def get(self, ctx: Context) -> Result:
+        """AsyncAPI 3, without the envelope."""
+        scheme, _, host = ctx.site.origin.partition("://")
+        return _bare(dumps(asyncapi.document(host, is_tls=scheme == "https")), JSON)
 
 
 class DocsHandler(Handler):

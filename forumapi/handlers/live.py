@@ -1,24 +1,34 @@
-"""Following what happens on a site: WebSocket, and tickets to open one with. Wire: docs/api/live.md."""
+"""Following what happens on a site: WebSocket, Server-Sent Events, long polling, tickets. Wire: docs/api/live.md."""
 
 from __future__ import annotations
 
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-from forumapi import schemas
+from forumapi import metrics, schemas
 from forumapi.auth.identity import IDENTITY, WITH_TICKET, Asked
 from forumapi.context import Context
-from forumapi.errors import ApiError, Forbidden, Invalid
-from forumapi.fragments import dumps
-from forumapi.handler import ANYONE, LOGIN, Handler, needs
+from forumapi.errors import OUT_OF_RANGE, ApiError, Forbidden, Invalid
+from forumapi.fragments import dumps, raw
+from forumapi.handler import ANYONE, LOGIN, Handler, Param, needs
 from forumapi.models import live
-from forumapi.realtime import socket, websocket
-from forumapi.response import Data, Result, Takeover
+from forumapi.realtime import poll, socket, websocket
+from forumapi.realtime.audience import Caller
+from forumapi.realtime.feed import check, topic_of
+from forumapi.realtime.hub import Follow
+from forumapi.response import Bare, Data, Result, Takeover
 
 # How a token comes where a page can't set a header: as a sub-protocol, beside the one that is spoken.
 _BEARER: Final = "bearer."
 # The answer of a handshake has no body.
 _NONE: Final = "text/plain"
+_EVENTS: Final = "text/event-stream"
+_WHAT: Final = (
+    Param("topic", str, "What to follow; several times for several topics."),
+    Param("cursor", str, "From where on; absent: from now on."),
+    Param("documents", bool, "Whether things come with their events."),
+)
+MOST_WAIT_S: Final = 60
 
 
 class UpgradeRequired(ApiError):
@@ -56,14 +66,102 @@ class LiveHandler(Handler):
 
         def run(client: Any, left: bytes) -> None:
             connection = socket.SocketConnection(client, app.live, config, left)
+            metrics.SOCKETS.add(1)
             try:
                 connection.serve(site, identity, config)
             finally:
+                metrics.SOCKETS.add(-1)
                 if connection.client is not None:
                     app.live.leave(connection.client)
                 app.live.release(caller)
 
         return Takeover(101, headers, run)
+
+
+class LiveEventsHandler(Handler):
+    """What happens as Server-Sent Events, for whom sockets are broken by something in between."""
+
+    allow = "OPTIONS,GET,HEAD"
+
+    def token(self, ctx: Context) -> str:
+        return ticket(ctx)
+
+    def asked(self, ctx: Context) -> Asked:
+        return asked(ctx)
+
+    @needs(ANYONE, params=_WHAT, media_type=_EVENTS)
+    def get(self, ctx: Context) -> Result:
+        """A stream that does not end. `Last-Event-ID` is the cursor to go on from, where a client sends it."""
+        follows, cursor = _wanted(ctx)
+        app, config = ctx.app, ctx.app.config
+        site, identity, caller = ctx.site, ctx.identity, ctx.identity.token_id or ctx.ip
+        headers = [
+            ("Content-Type", _EVENTS),
+            ("Cache-Control", "no-store"),
+            ("X-Accel-Buffering", "no"),
+        ]
+        if ctx.is_head:
+            return Bare(b"", _EVENTS, tuple(headers[1:]))
+        app.live.reserve(caller)
+
+        def run(client: Any, left: bytes) -> None:
+            connection = socket.StreamConnection(client, app.live, config)
+            try:
+                connection.serve(site, identity, config, follows, cursor)
+            finally:
+                if connection.client is not None:
+                    app.live.leave(connection.client)
+                app.live.release(caller)
+
+        return Takeover(200, headers, run)
+
+
+class LivePollHandler(Handler):
+    """What happened since, asked again and again: for whom nothing else gets through."""
+
+    allow = "OPTIONS,GET,HEAD"
+
+    def token(self, ctx: Context) -> str:
+        return ticket(ctx)
+
+    def asked(self, ctx: Context) -> Asked:
+        return asked(ctx)
+
+    @needs(
+        ANYONE,
+        answer=schemas.LivePoll,
+        params=(*_WHAT, Param("wait", int, "Seconds to wait for something to tell, 0 to 60.")),
+    )
+    def get(self, ctx: Context) -> Result:
+        """The frames since `cursor`, as soon as there is one; without a cursor, where to begin."""
+        follows, cursor = _wanted(ctx)
+        wait_s = ctx.number("wait", 25)
+        if wait_s > MOST_WAIT_S:
+            raise Invalid("wait", f"must be at most {MOST_WAIT_S}", code=OUT_OF_RANGE)
+        app = ctx.app
+        ctx.reader.end()
+        if (clock := ctx.environ.get("forumapi.time_limit")) is not None:
+            clock(app.config.request_timeout_s + wait_s)
+        caller = ctx.identity.token_id or ctx.ip
+        app.live.reserve(caller)
+        try:
+            frames, at = poll.once(app.live, ctx.site, ctx.identity, follows, cursor, wait_s)
+        finally:
+            app.live.release(caller)
+        return Data(dumps({"frames": [raw(frame) for frame in frames], "cursor": at}))
+
+
+def _wanted(ctx: Context) -> tuple[list[Follow], str]:
+    """The topics and the cursor of a query, which the caller may follow. Raises Invalid, Forbidden."""
+    texts = [value for key, value in ctx.pairs if key == "topic"]
+    most = ctx.app.config.live_subscriptions
+    if not 1 <= len(texts) <= most:
+        raise Invalid("topic", f"must be given, up to {most} times")
+    documents = bool(ctx.flag("documents"))
+    topics = [topic_of(text, ctx.identity.profile_id) for text in texts]
+    check(ctx.reader, ctx.site.id, ctx.tree, Caller(ctx.identity), topics)
+    cursor = ctx.environ.get("HTTP_LAST_EVENT_ID") or ctx.query.get("cursor", "")
+    return [Follow(topic, wants_documents=documents) for topic in topics], cursor
 
 
 def _handshake(ctx: Context) -> str:

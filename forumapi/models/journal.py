@@ -33,9 +33,10 @@ RECORD = Query(
         SELECT %(site_id)s, %(item_type)s, %(item_id)s, %(actor)s::bigint, %(action)s::text, %(ip)s::inet
          WHERE %(action)s::text IS NOT NULL)
     INSERT INTO event_log (site_id, kind, item_type_id, item_id, parent_type_id, parent_id, microcosm_id, actor_id,
-                           version)
+                           version, detail)
     VALUES (%(site_id)s, %(kind)s, %(item_type)s, %(item_id)s, %(parent_type)s, %(parent_id)s, %(microcosm_id)s,
-            %(actor)s::bigint, %(version)s)""",
+            %(actor)s::bigint, %(version)s,
+            CASE WHEN %(moved_from)s::bigint > 0 THEN jsonb_build_object('movedFrom', %(moved_from)s::bigint) END)""",
 )
 
 RECORD_MANY = Query(
@@ -69,10 +70,12 @@ def record(
     version: int | None = None,
     parent: tuple[int, int] | None = None,
     microcosm_id: int | None = None,
+    moved_from: int = 0,
     audit: bool = True,
 ) -> None:
     """Note that `actor` did `kind` to an item. Call it while the object's row is locked, so that event ids follow
-    commit order per object. `audit` False: platform 7.1 keeps no address for this kind of thing."""
+    commit order per object. `moved_from`: the microcosm that it has left. `audit` False: platform 7.1 keeps no address
+    for this kind of thing."""
     tx.run(
         RECORD,
         site_id=site_id,
@@ -85,6 +88,7 @@ def record(
         parent_type=parent[0] if parent else None,
         parent_id=parent[1] if parent else None,
         microcosm_id=microcosm_id or None,
+        moved_from=moved_from,
         action=_ACTIONS[kind] if audit else None,
     )
     count(tx, kind, item_type)

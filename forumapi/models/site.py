@@ -57,7 +57,8 @@ _COLUMNS: Final = """
     ARRAY(SELECT array_to_json(ARRAY[m.href, m.title, m.text])::text
             FROM menus m WHERE m.site_id = s.site_id ORDER BY m.sequence),
     owner.profile_id, owner.user_id, owner.profile_name, owner.is_visible, owner.avatar_url,
-    maker.profile_id, maker.user_id, maker.profile_name, maker.is_visible, maker.avatar_url"""
+    maker.profile_id, maker.user_id, maker.profile_name, maker.is_visible, maker.avatar_url,
+    coalesce((SELECT h.number FROM event_heads h WHERE h.site_id = s.site_id), 0)"""
 
 _FROM: Final = """
       FROM sites s
@@ -107,8 +108,9 @@ HOST = Query(
 WATCH = Query(
     "site.watch",
     """
-    SELECT s.site_id, s.version, s.acl_version, s.is_deleted, x.active_profiles, x.online_profiles,
-           coalesce(n.total, 0), x.total_conversations, x.total_events, x.total_comments
+    SELECT s.site_id, s.version, s.acl_version, s.is_deleted,
+           coalesce((SELECT h.number FROM event_heads h WHERE h.site_id = s.site_id), 0), x.active_profiles,
+           x.online_profiles, coalesce(n.total, 0), x.total_conversations, x.total_events, x.total_comments
       FROM sites s
       JOIN site_stats x ON x.site_id = s.site_id
       LEFT JOIN site_people n ON n.site_id = s.site_id
@@ -210,7 +212,10 @@ _TAKEN: Final = {
 
 
 class Site:
-    """One version of a site's row, with what is derived from it. `stats` alone is replaced in place."""
+    """One version of a site's row, with what is derived from it. `stats` and `head` alone are replaced in place.
+
+    `head` is the number of an event up to which all are seen by whoever reads the site's state from now on.
+    """
 
     def __init__(
         self, row: Row, platform_domain: str, *, scheme: str = "https", port_suffix: str = ""
@@ -246,6 +251,7 @@ class Site:
         self.stats: tuple[int, ...] = tuple(row[26:32])
         self.menu: list[list[str]] = [fragments.loads(entry) for entry in row[32]]
         self.owner, self.creator = _person(self.id, row[33:38]), _person(self.id, row[38:43])
+        self.head: int = row[43]
         self.platform_domain = platform_domain
         self.is_root = self.id == ROOT_ID
         self._origin = f"{scheme}://{self.host}{port_suffix}"
@@ -548,7 +554,7 @@ class SiteDirectory:
     def _look(self, ids: list[int], tx: Reader) -> None:
         asked = time.monotonic()
         rows = tx.rows(WATCH, site_ids=ids)
-        for site_id, version, acl_version, is_deleted, *stats in rows:
+        for site_id, version, acl_version, is_deleted, head, *stats in rows:
             site = self._by_id.get(site_id)
             self._seen[site_id] = asked
             if site is None:
@@ -558,6 +564,8 @@ class SiteDirectory:
                 continue
             if acl_version > site.acl_version:
                 site.acl_version = acl_version
+            # Two looks may end in the other order than they began.
+            site.head = max(site.head, head)
             site.count(tuple(stats))
 
 

@@ -254,7 +254,8 @@ def update(
             _count(tx, site_id, found, found.microcosm_id, -1)
             _count(tx, site_id, found, microcosm_id, 1)
         counters.settle(tx, site_id, [found.microcosm_id, microcosm_id])
-    _record(tx, author, journal.REPLACED, found, version, microcosm_id)
+    moved_from = found.microcosm_id if microcosm_id != found.microcosm_id else 0
+    _record(tx, author, journal.REPLACED, found, version, microcosm_id, moved_from=moved_from)
 
 
 def flag(
@@ -311,7 +312,14 @@ def _count(tx: Transaction, site_id: int, found: LockedItem, microcosm_id: int, 
 
 
 def _record(
-    tx: Transaction, author: Author, kind: str, found: LockedItem, version: int, microcosm_id: int
+    tx: Transaction,
+    author: Author,
+    kind: str,
+    found: LockedItem,
+    version: int,
+    microcosm_id: int,
+    *,
+    moved_from: int = 0,
 ) -> None:
     journal.record(
         tx,
@@ -323,4 +331,5 @@ def _record(
         ip=author.ip,
         version=version,
         microcosm_id=microcosm_id,
+        moved_from=moved_from,
     )

@@ -27,6 +27,7 @@ _ENDS: Final = frozenset((journal.DELETED, journal.PATCHED))
 # What is nobody's business but its owner's, and not theirs in a stream either.
 _PRIVATE: Final = frozenset((itemtypes.USER, itemtypes.AUTH))
 _PARTS: Final = frozenset((itemtypes.ATTACHMENT, itemtypes.ATTRIBUTE))
+_ITEMS: Final = itemtypes.IN_MICROCOSM | {itemtypes.HUDDLE}
 # Without a version nothing changed that these show: a ban, a way to sign in.
 _VERSIONED: Final = frozenset((itemtypes.SITE, itemtypes.PROFILE))
 
@@ -109,7 +110,7 @@ def topics(event: Event, fact: Fact) -> list[Topic]:
     if fact.insiders is not None:
         own = UPDATES if event.item_type == itemtypes.UPDATE else HUDDLES
         return found + [Topic(own, profile_id) for profile_id in sorted(fact.insiders)]
-    for id in (fact.target.microcosm_id, event.microcosm_id):
+    for id in (fact.target.microcosm_id, event.microcosm_id, event.moved_from):
         if id and (topic := Topic(itemtypes.MICROCOSM, id)) not in found:
             found.append(topic)
     found.append(Topic(SITE, 0))
@@ -168,6 +169,15 @@ class Judge:
         is_own = can & permissions.OWNER and target.item_type != itemtypes.MICROCOSM
         return WHOLE if is_own and not (fact.is_deleted or fact.is_gone_above) else GONE
 
+    def may_comment(self, who: Who, fact: Fact) -> bool:
+        """Whether `who` sees a thing and may write a comment on it."""
+        target = fact.target
+        if not who.profile_id or self.sight(who, fact) != WHOLE:
+            return False
+        if fact.insiders is not None:
+            target = target._replace(is_participant=True)
+        return bool(permissions.effective(who, target, self._tree) & permissions.CREATE)
+
     def is_ignored(self, caller: Caller, fact: Fact, topic: Topic) -> bool:
         """Whether they asked not to see this where they follow `topic`, as lists leave it out."""
         target = fact.target
@@ -184,9 +194,7 @@ class Judge:
                 return True
         if topic.kind not in (SITE, HUDDLES, itemtypes.MICROCOSM):
             return False
-        if caller.ignored_items and not caller.ignored_items.isdisjoint(
-            (target.item_id if target.item_type != itemtypes.COMMENT else 0, fact.parent_id)
-        ):
+        if caller.ignored_items and _item_of(fact) in caller.ignored_items:
             return True
         node = self._tree.nodes.get(target.microcosm_id)
         return (
@@ -194,6 +202,13 @@ class Judge:
             and node is not None
             and not caller.ignored_microcosms.isdisjoint(node.path)
         )
+
+
+def _item_of(fact: Fact) -> int:
+    """The id of the item that a thing is or hangs on, 0 for none."""
+    if fact.target.item_type in _ITEMS:
+        return fact.target.item_id
+    return fact.parent_id if fact.parent_type in _ITEMS else 0
 
 
 class Delivery(NamedTuple):

@@ -19,7 +19,16 @@ import psycopg
 from forumapi import fragments, itemtypes
 from forumapi.auth import identity as identities
 from forumapi.db import Database, Reader
-from forumapi.errors import NO_READ, ApiError, Forbidden, Invalid, NotFound, TooMany, Unavailable
+from forumapi.errors import (
+    NO_CREATE,
+    NO_READ,
+    ApiError,
+    Forbidden,
+    Invalid,
+    NotFound,
+    TooMany,
+    Unavailable,
+)
 from forumapi.events import log
 from forumapi.events.log import Event
 from forumapi.log import logger
@@ -47,6 +56,7 @@ from forumapi.realtime.hub import (
     Topic,
 )
 from forumapi.realtime.listen import Listener
+from forumapi.realtime.presence import Presence
 
 if TYPE_CHECKING:
     from forumapi.auth.identity import Identity
@@ -56,22 +66,31 @@ if TYPE_CHECKING:
     from forumapi.permissions import Tree
 
 BATCH: Final = 200
+# So many clients ask the database at once, the others wait their turn: when thousands come back together, connections
+# are left for requests, and nobody is refused for having waited.
+TURNS: Final = 4
 # What is said with a frame to this many listeners before others get a turn.
 TURN: Final = 200
 # People asked about in one statement.
 PEOPLE: Final = 1000
+# Who writes is told at most this often.
+TYPING_S: Final = 3.0
 # Clients that come back are asked to do so at some time within this.
 RETRY_MS: Final = 5_000
 
 # Codes of a close frame (4000 and above are an application's own), by the reason that `bye` gives.
 CODES: Final = {
     "stopping": websocket.GOING_AWAY,
+    "away": 1013,
     "slow": 4008,
     "flooding": 4029,
     "signedOut": 4001,
     "banned": 4003,
     "siteGone": 4004,
 }
+
+# After these a client does well to come back.
+_COME_BACK: Final = frozenset(("stopping", "away", "slow"))
 
 _HEALING: Final = {
     SITE: "/api/v1/microcosms",
@@ -117,6 +136,23 @@ def healing(topic: Topic) -> str:
     return _HEALING.get(topic.kind) or itemtypes.href(topic.kind, topic.id)
 
 
+def check(
+    reader: Reader, site_id: int, tree: Tree, caller: Caller, topics: Sequence[Topic]
+) -> None:
+    """Raises Forbidden unless all of these may be followed: for what is not there, too."""
+    named = {topic: (topic.kind, topic.id, 0) for topic in topics if topic.kind > 0}
+    found = live.facts(reader, site_id, tree, list(named.values())) if named else {}
+    judge = Judge(tree)
+    for topic in topics:
+        if topic.kind in (HUDDLES, UPDATES):
+            kind = itemtypes.HUDDLE if topic.kind == HUDDLES else itemtypes.UPDATE
+            is_allowed = bool(caller.who.profile_id) and caller.has_scope(kind)
+        else:
+            is_allowed = topic not in named or may_follow(judge, caller, found.get(named[topic]))
+        if not is_allowed:
+            raise Forbidden(f"You may not follow {name(topic)}", code=NO_READ)
+
+
 class Feed:
     """One site with listeners in this process. `position`: the number up to which those that are live know all."""
 
@@ -149,9 +185,11 @@ class Live:
         self._sites = sites
         self._documents = documents
         self._config = config
-        self._listener = Listener(url, self.wake)
+        self._presence = Presence(database, name)
+        self._listener = Listener(url, self.wake, self._presence.hear)
         self._feeds: dict[int, Feed] = {}
         self._lock = threading.RLock()
+        self._turns = threading.Semaphore(TURNS)
         self._wake = threading.Event()
         self._stopping = threading.Event()
         self._threads: list[threading.Thread] = []
@@ -232,6 +270,10 @@ class Live:
         """Heartbeats and pings, each client at its own time."""
         while not self._stopping.wait(1.0):
             now = time.monotonic()
+            try:
+                self._presence.tick(list(self._feeds.values()))
+            except (ApiError, OSError, psycopg.Error) as error:
+                logger.debug("presence is not told: %s", error)
             frames: dict[int, Frame] = {}
             while self._beats and self._beats[0][0] <= now:
                 _, client = self._beats.popleft()
@@ -293,7 +335,8 @@ class Live:
         try:
             if identity.token_id and not is_known:
                 # Who they are was read before anybody watched whether it changes; `more` holds no times either.
-                self._reconsider(feed, [caller])
+                with self._turns:
+                    self._reconsider(feed, [caller])
         except BaseException:
             self.leave(client)
             raise
@@ -334,7 +377,7 @@ class Live:
             "bye",
             self.cursors.make(client.feed.site.id, client.feed.position) if client.is_live else "",
             reason=reason,
-            retryAfterMs={"min": 0, "max": RETRY_MS} if reason in ("stopping", "slow") else None,
+            retryAfterMs={"min": 0, "max": RETRY_MS} if reason in _COME_BACK else None,
         )
         client.end(CODES[reason], frame)
 
@@ -349,8 +392,10 @@ class Live:
         feed: Feed = client.feed
         reader = self._database.read()
         try:
-            for follow in follows:
-                self._check(feed, client, follow.topic, reader)
+            topics = [follow.topic for follow in follows]
+            with self._turns:
+                check(reader, feed.site.id, feed.tree, client.caller, topics)
+                reader.end()
             after = self._place(client, cursor)
             with feed.lock:
                 feed.index.leave(client)
@@ -366,6 +411,9 @@ class Live:
                 self._catch_up(client, wanted, reader)
         finally:
             reader.end()
+            if not client.is_live:
+                # Without a database nobody can say what it has missed meanwhile.
+                self.drop(client, "away")
 
     def _catch_up(self, client: Client, new: Iterable[Topic], reader: Reader) -> None:
         """Bring a client up to all others, and let it take part."""
@@ -376,17 +424,47 @@ class Live:
                 if client.position >= upto:
                     client.is_live = True
                     feed.index.enter(client)
-                    for topic in new:
-                        if topic in client.follows:
-                            client.push(Frame("subscribed", self.cursor(client), topic=name(topic)))
+                    told = [topic for topic in new if topic in client.follows]
+                    if told:
+                        names = [name(topic) for topic in told]
+                        client.push(Frame("subscribed", self.cursor(client), topics=names))
+                    for topic in told:
+                        self._welcome(client, client.follows[topic])
                     return
             self._replay(client, client.follows, client.position, upto, reader)
             client.position = upto
+
+    def _welcome(self, client: Client, follow: Follow) -> None:
+        """Who comes is told how many are there, also when the number stays as it was."""
+        if follow.wants_presence and follow.topic.kind > 0:
+            frame = self._presence.welcome((client.feed.site.id, *follow.topic))
+            if frame is not None:
+                client.push(frame)
 
     def unfollow(self, client: Client, topic: Topic) -> bool:
         """End a subscription; whether there was one."""
         client.feed.index.discard(client, topic)
         return client.follows.pop(topic, None) is not None
+
+    def typing(self, client: Client, topic: Topic) -> None:
+        """A member is writing on what they follow with presence. Raises Forbidden; too often it is passed over."""
+        follow = client.follows.get(topic)
+        now = time.monotonic()
+        if follow is None or not follow.wants_presence or topic.kind <= 0:
+            raise Invalid("topic", "must be followed with presence")
+        if now - client.typed < TYPING_S:
+            return
+        client.typed = now
+        feed: Feed = client.feed
+        named = (topic.kind, topic.id, 0)
+        reader = self._database.read()
+        try:
+            fact = live.facts(reader, feed.site.id, feed.tree, [named]).get(named)
+        finally:
+            reader.end()
+        if fact is None or not Judge(feed.tree).may_comment(client.caller.who, fact):
+            raise Forbidden("You may not comment on this", code=NO_CREATE)
+        self._presence.typing((feed.site.id, *topic), client.caller.who.profile_id)
 
     def cursor(self, client: Client) -> str:
         """Up to where a client has been told everything."""
@@ -411,18 +489,6 @@ class Live:
                 return None
         return number
 
-    def _check(self, feed: Feed, client: Client, topic: Topic, reader: Reader) -> None:
-        caller: Caller = client.caller
-        if topic.kind in (HUDDLES, UPDATES):
-            kind = itemtypes.HUDDLE if topic.kind == HUDDLES else itemtypes.UPDATE
-            if not caller.who.profile_id or not caller.has_scope(kind):
-                raise Forbidden("You may not read this", code=NO_READ)
-        elif topic.kind != SITE:
-            named = (topic.kind, topic.id, 0)
-            found = live.facts(reader, feed.site.id, feed.tree, [named])
-            if not may_follow(Judge(feed.tree), caller, found.get(named)):
-                raise Forbidden("You may not read this", code=NO_READ)
-
     def _replay(
         self, client: Client, follows: Mapping[Topic, Follow], after: int, upto: int, reader: Reader
     ) -> None:
@@ -436,11 +502,13 @@ class Live:
             self._gap(feed, [client], follows, after, upto - most)
             after = upto - most
         while after < upto and not client.is_over:
-            events = log.between(reader, feed.site.id, after, upto, BATCH)
-            reached = events[-1].number if len(events) == BATCH else upto
-            self._hand_out(feed, alone, events, after, reached, reader)
+            with self._turns:
+                events = log.between(reader, feed.site.id, after, upto, BATCH)
+                reached = events[-1].number if len(events) == BATCH else upto
+                self._hand_out(feed, alone, events, after, reached, reader)
+                # Nobody holds a connection while a slow client takes its time.
+                reader.end()
             after = reached
-            reader.end()  # nobody holds a connection while a slow client takes its time
             client.connection.wait_for_room()
 
     def _gap(
@@ -578,7 +646,7 @@ class Live:
             for topic in list(client.follows):
                 if topic in named and not may_follow(judge, client.caller, found.get(named[topic])):
                     self.unfollow(client, topic)
-                    client.push(Frame("unsubscribed", topic=name(topic), reason="forbidden"))
+                    client.push(Frame("unsubscribed", topics=[name(topic)], reason="forbidden"))
 
     # ---------------------------------------------------------------- handing out
 

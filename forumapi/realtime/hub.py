@@ -51,9 +51,13 @@ class Frame:
 
     @property
     def for_stream(self) -> bytes:
-        """As a Server-Sent Event; one with a cursor has it as its id."""
+        """As a Server-Sent Event; one with a cursor has it as its id.
+
+        `hello` has none: a browser that is cut before anything else would go on from there, and miss what was to come.
+        """
         if self._event is None:
-            id = b"id: %b\n" % self.cursor.encode() if self.cursor else b""
+            is_place = self.cursor and self.name != "hello"
+            id = b"id: %b\n" % self.cursor.encode() if is_place else b""
             self._event = b"%bevent: %b\ndata: %b\n\n" % (id, self.name.encode(), self.data)
         return self._event
 
@@ -90,7 +94,16 @@ class Follow:
 class Client:
     """A listener on one site. `caller` is who it is now; `is_live` False while it is being brought up to date."""
 
-    __slots__ = ("caller", "connection", "feed", "follows", "is_live", "is_over", "position")
+    __slots__ = (
+        "caller",
+        "connection",
+        "feed",
+        "follows",
+        "is_live",
+        "is_over",
+        "position",
+        "typed",
+    )
 
     def __init__(self, feed: Any, caller: Any, connection: Connection) -> None:
         self.feed = feed
@@ -99,6 +112,7 @@ class Client:
         self.follows: dict[Topic, Follow] = {}
         self.is_live = True
         self.is_over = False
+        self.typed = 0.0  # when it last said that it is writing
         self.position = 0  # the number up to which it has everything, while it is not live
 
     def push(self, frame: Frame) -> None:

@@ -20,16 +20,21 @@ from forumapi.errors import ApiError
 from forumapi.events.log import NUMBERED
 from forumapi.log import logger
 
+# What processes tell each other of who reads and who writes; nobody relies on it.
+PRESENCE: Final = b"forumapi_presence"
+
 
 class Listener:
-    """Calls `heard` when events were numbered, anywhere. `url` is the direct address of the database."""
+    """Calls `heard` when events were numbered, anywhere, and `told` with what processes tell each other of presence.
+    `url` is the direct address of the database."""
 
     AGAIN_S: Final = 1.0  # after a failure
     IDLE_S: Final = 30.0  # silent for so long, the connection is tried
 
-    def __init__(self, url: str, heard: Callable[[], None]) -> None:
+    def __init__(self, url: str, heard: Callable[[], None], told: Callable[[bytes], None]) -> None:
         self._url = url
         self._heard = heard
+        self._told = told
         self._stopping = threading.Event()
         self._thread: threading.Thread | None = None
         self._wake: tuple[int, int] | None = None
@@ -59,6 +64,7 @@ class Listener:
             try:
                 connection = Connection(self._url, prepare=False, timeout_s=5)
                 connection.command(b"LISTEN " + NUMBERED)
+                connection.command(b"LISTEN " + PRESENCE)
                 self._heard()
                 self._listen(connection)
             except (psycopg.Error, ApiError, OSError) as error:
@@ -79,5 +85,10 @@ class Listener:
                 return
             if not ready:
                 connection.command(b"SELECT 1")
-            elif connection.was_notified():
+                continue
+            found = connection.notifications()
+            if any(channel == NUMBERED for channel, _ in found):
                 self._heard()
+            for channel, text in found:
+                if channel == PRESENCE:
+                    self._told(text)

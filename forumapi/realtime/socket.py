@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import collections
 import contextlib
+import socket
 import time
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Final
@@ -15,10 +16,11 @@ from typing import TYPE_CHECKING, Any, Final
 import gevent
 import msgspec
 
-from forumapi.errors import ApiError, Invalid
+from forumapi.errors import UNPARSABLE, ApiError, Invalid
 from forumapi.realtime import websocket
 from forumapi.realtime.feed import CODES, Live, name, topic_of
 from forumapi.realtime.hub import Client, Follow, Frame
+from forumapi.realtime.protocol import PROTOCOL, Subscribe, Typing, Unsubscribe
 from forumapi.realtime.websocket import Ended, Socket
 
 if TYPE_CHECKING:
@@ -26,9 +28,10 @@ if TYPE_CHECKING:
     from forumapi.config import Config
     from forumapi.models.site import Site
 
-PROTOCOL: Final = "forumapi.live.v1"
 # A client that takes nothing for so long has gone.
 STALL_S: Final = 20.0
+# What the system may hold back for a client.
+SYSTEM_BYTES: Final = 65_536
 # How long the other side may take to say goodbye in its turn.
 CLOSE_S: Final = 1.0
 
@@ -40,6 +43,8 @@ class Pipe:
 
     def __init__(self, client: Any, limit: int, slow: Callable[[], None]) -> None:
         self._socket = client
+        # What the system would keep for a client that reads nothing: megabytes, unless it is told otherwise.
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SYSTEM_BYTES)
         self._limit = limit
         self._slow: Callable[[], None] | None = slow
         self._queue: collections.deque[bytes] = collections.deque()
@@ -122,26 +127,7 @@ class _Carrier:
 # ---------------------------------------------------------------- WebSocket
 
 
-class Message(msgspec.Struct, tag_field="type"):
-    """What a client sends."""
-
-
-class Subscribe(Message, tag="subscribe"):
-    """Follow a topic, from a cursor or from now on."""
-
-    topic: str
-    cursor: str = ""
-    documents: bool = False
-    presence: bool = False
-
-
-class Unsubscribe(Message, tag="unsubscribe"):
-    """Follow it no longer."""
-
-    topic: str
-
-
-_decode: Final = msgspec.json.Decoder(Subscribe | Unsubscribe).decode
+_decode: Final = msgspec.json.Decoder(Subscribe | Unsubscribe | Typing).decode
 
 
 class SocketConnection(_Carrier):
@@ -216,7 +202,8 @@ class SocketConnection(_Carrier):
             message = _decode(text)
             take(self.live, client, message, config)
         except msgspec.DecodeError as error:
-            client.push(Frame("error", code=0, text=f"not a message of this protocol: {error}"))
+            said = f"not a message of this protocol: {error}"
+            client.push(Frame("error", code=UNPARSABLE, text=said, status=400))
         except ApiError as error:
             client.push(Frame("error", code=error.code, text=error.message, status=error.status))
 
@@ -243,18 +230,27 @@ class _Budget:
         return self._left >= 0
 
 
-def take(live: Live, client: Client, message: Message, config: Config) -> None:
+def take(
+    live: Live, client: Client, message: Subscribe | Unsubscribe | Typing, config: Config
+) -> None:
     """Do what a client asks. Raises ApiError."""
-    if isinstance(message, Subscribe):
-        topic = topic_of(message.topic, client.caller.who.profile_id)
-        if topic not in client.follows and len(client.follows) >= config.live_subscriptions:
-            raise Invalid("topic", f"at most {config.live_subscriptions} at once")
-        follow = Follow(topic, wants_documents=message.documents, wants_presence=message.presence)
-        live.follow(client, [follow], message.cursor)
-    elif isinstance(message, Unsubscribe):
-        topic = topic_of(message.topic, client.caller.who.profile_id)
-        live.unfollow(client, topic)
-        client.push(Frame("unsubscribed", topic=name(topic)))
+    me = client.caller.who.profile_id
+    if isinstance(message, Typing):
+        live.typing(client, topic_of(message.topic, me))
+        return
+    topics = [topic_of(text, me) for text in message.topics]
+    if isinstance(message, Unsubscribe):
+        for topic in topics:
+            live.unfollow(client, topic)
+        client.push(Frame("unsubscribed", topics=[name(topic) for topic in topics]))
+        return
+    if not topics or len(client.follows.keys() | topics) > config.live_subscriptions:
+        raise Invalid("topics", f"must be 1 to {config.live_subscriptions}, all together")
+    follows = [
+        Follow(topic, wants_documents=message.documents, wants_presence=message.presence)
+        for topic in topics
+    ]
+    live.follow(client, follows, message.cursor)
 
 
 def hello(live: Live, client: Client, config: Config) -> Frame:

@@ -91,9 +91,10 @@ function follow(mine, id, cursor, isReading) {
   socket.onmessage = async ({ data }) => {
     if (mine !== turn) return;
     const frame = JSON.parse(data);
-    if (frame.cursor) last = frame.cursor;
+    // That of "hello" is further on than what was told here.
+    if (frame.cursor && frame.type !== "hello") last = frame.cursor;
     if (frame.type === "hello") {
-      const message = { type: "subscribe", topic, documents: true };
+      const message = { type: "subscribe", topics: [topic], documents: true };
       if (cursor) message.cursor = cursor;
       socket.send(JSON.stringify(message));
     } else if (frame.type === "subscribed") {

@@ -87,18 +87,22 @@ COMING = Query(
      ORDER BY a.profile_id""",
 )
 
-# Once a person and cause; what is `again` comes up anew.
+# Once a person and cause; what is `again` comes up anew. Whoever listens is told of it (docs/api/live.md).
 TELL = Query(
     "updates.tell",
     """
-    INSERT INTO updates AS u (site_id, profile_id, update_type_id, item_type_id, item_id, parent_item_type_id,
-                              parent_item_id, created, created_by)
-    SELECT %(site_id)s, t.profile_id, %(type)s, %(item_type)s, %(item_id)s, %(parent_type)s, %(parent_id)s,
-           %(created)s, %(actor)s
-      FROM unnest(%(ids)s::bigint[]) AS t (profile_id)
-        ON CONFLICT (site_id, profile_id, update_type_id, item_type_id, item_id, created_by) DO UPDATE
-       SET created = EXCLUDED.created
-     WHERE %(again)s::boolean""",
+    WITH told AS (
+        INSERT INTO updates AS u (site_id, profile_id, update_type_id, item_type_id, item_id, parent_item_type_id,
+                                  parent_item_id, created, created_by)
+        SELECT %(site_id)s, t.profile_id, %(type)s, %(item_type)s, %(item_id)s, %(parent_type)s, %(parent_id)s,
+               %(created)s, %(actor)s
+          FROM unnest(%(ids)s::bigint[]) AS t (profile_id)
+            ON CONFLICT (site_id, profile_id, update_type_id, item_type_id, item_id, created_by) DO UPDATE
+           SET created = EXCLUDED.created
+         WHERE %(again)s::boolean
+     RETURNING u.site_id, u.update_id)
+    INSERT INTO event_log (site_id, kind, item_type_id, item_id)
+    SELECT told.site_id, 'created', 16, told.update_id FROM told""",
 )
 
 _TREES: Final = 200

@@ -68,7 +68,8 @@ def _can_load(world: World, profile_id: int, asked: Asked) -> bool:
     deleted, moderated = own_state(world, asked)
     if deleted or is_below_hidden(world, asked):
         return False
-    return not moderated or profile_id == author_of(world, asked)
+    # A guest is nobody's author, not even of what has none.
+    return not moderated or (profile_id != 0 and profile_id == author_of(world, asked))
 
 
 def put(world: World, profile_id: int, asked: Asked) -> int:

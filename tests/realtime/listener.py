@@ -9,10 +9,21 @@ import socket
 import struct
 from typing import Any
 
+import msgspec
+
+from forumapi.realtime.protocol import RECEIVED
 from tests.factories import Person, Site
 
 TEXT, BINARY, CLOSE, PING, PONG = 1, 2, 8, 9, 10
 WAIT_S = 10.0
+
+
+def described(frame: dict[str, Any]) -> None:
+    """Raises unless the AsyncAPI document describes this frame: no key that it does not know, none that is missing."""
+    struct = next(one for one in RECEIVED if one.__struct_config__.tag == frame["type"])
+    msgspec.convert(frame, struct)
+    known = {"type", *(field.encode_name for field in msgspec.structs.fields(struct))}
+    assert frame.keys() <= known, frame
 
 
 class Closed(Exception):
@@ -138,6 +149,7 @@ class Listener:
                 raise Closed(struct.unpack("!H", payload[:2])[0] if payload else 0)
             elif opcode == TEXT:
                 frame: dict[str, Any] = json.loads(payload)
+                described(frame)
                 self.cursor = frame.get("cursor", self.cursor)
                 self.seen.append(frame)
                 return frame
@@ -149,9 +161,9 @@ class Listener:
             if frame["type"] == kind:
                 return frame
 
-    def follow(self, topic: str, **how: Any) -> dict[str, Any]:
+    def follow(self, *topics: str, **how: Any) -> dict[str, Any]:
         """Subscribe, and wait until it is so; the frames before that are in `seen`."""
-        self.send({"type": "subscribe", "topic": topic, **how})
+        self.send({"type": "subscribe", "topics": topics, **how})
         while True:
             frame = self.read()
             if frame["type"] in ("subscribed", "error"):

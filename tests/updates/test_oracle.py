@@ -272,7 +272,7 @@ def tell(
     dispatch = Dispatch(lambda tx, site_id, some: notices.extend(some))
     with pytest.raises(Undone), make.database.write() as tx:
         tx.run(NAME_THEM, site=world.site_id, comment=event.item_id, people=list(named))
-        before = newest(tx)
+        before = newest(tx, world.site_id)
         dispatch.work(tx, world.site_id, [event])
         rows = tx.rows(ROWS, site=world.site_id, after=before)
         raise Undone
@@ -287,7 +287,9 @@ NAME_THEM = Query(
     INSERT INTO comment_mentions (site_id, comment_id, profile_id)
     SELECT %(site)s, %(comment)s, p.id FROM unnest(%(people)s::bigint[]) AS p (id)""",
 )
-NEWEST = Query("test.oracle_newest", "SELECT max(u.update_id) FROM updates u")
+NEWEST = Query(
+    "test.oracle_newest", "SELECT max(u.update_id) FROM updates u WHERE u.site_id = %(site)s"
+)
 ROWS = Query(
     "test.oracle_rows",
     "SELECT u.profile_id FROM updates u WHERE u.site_id = %(site)s AND u.update_id > %(after)s",
@@ -295,9 +297,9 @@ ROWS = Query(
 FORGET = "DELETE FROM updates WHERE site_id = %(site)s"
 
 
-def newest(tx: Transaction) -> int:
-    """The id of the newest update."""
-    return int(tx.value(NEWEST) or 0)
+def newest(tx: Transaction, site_id: int) -> int:
+    """The id of a site's newest update."""
+    return int(tx.value(NEWEST, site=site_id) or 0)
 
 
 def event_of(world: World, kind: int, id: int, actor: int) -> Event:

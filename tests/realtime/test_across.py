@@ -1,0 +1,143 @@
+"""What one process wrote is pushed by another, whatever becomes of what it is heard by; moves; updates."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+
+import psycopg
+import pytest
+
+from tests.api import Api
+from tests.factories import Factory, Site
+from tests.fixtures import Server, start_server
+from tests.realtime.listener import Listener
+from tests.realtime.test_socket import write
+
+
+@pytest.fixture(scope="module")
+def elsewhere(database_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """Another process on the same database."""
+    started = start_server(database_url, tmp_path_factory.mktemp("elsewhere"))
+    yield started
+    started.stop()
+
+
+@pytest.fixture
+def site(make: Factory) -> Site:
+    return make.site()
+
+
+def test_what_is_written_here_is_told_there(
+    elsewhere: Server, api: Api, make: Factory, site: Site
+) -> None:
+    chat = make.conversation(site)
+    with Listener(elsewhere.address, site, site.member) as there:
+        there.follow(f"conversation/{chat.id}")
+        ids = [write(api, chat.path, site.moderator, f"Number {n}") for n in range(5)]
+
+        assert there.comments(5) == ids
+
+
+def test_a_cursor_of_one_process_is_one_of_all(
+    server: Server, elsewhere: Server, api: Api, make: Factory, site: Site
+) -> None:
+    chat = make.conversation(site)
+    with Listener(server.address, site, site.member) as here:
+        here.follow(f"conversation/{chat.id}")
+        first = write(api, chat.path, site.moderator, "First")
+        assert here.comments(1) == [first]
+        cursor = here.cursor
+    second = write(api, chat.path, site.moderator, "Second")
+    with Listener(elsewhere.address, site, site.member) as there:
+        there.follow(f"conversation/{chat.id}", cursor=cursor)
+
+        assert there.comments(1) == [second]
+
+
+def test_events_come_without_the_connection_that_they_are_heard_on(
+    database_url: str, server: Server, api: Api, make: Factory, site: Site
+) -> None:
+    chat = make.conversation(site)
+    stop = threading.Event()
+
+    def kill() -> None:
+        with psycopg.connect(database_url, autocommit=True) as connection:
+            while not stop.wait(0.02):
+                connection.execute(
+                    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                    " WHERE query = 'LISTEN forumapi_presence' AND datname = current_database()"
+                )
+
+    killer = threading.Thread(target=kill)
+    with Listener(server.address, site, site.member) as there:
+        there.follow(f"conversation/{chat.id}")
+        killer.start()
+        try:
+            ids = [write(api, chat.path, site.moderator, f"Number {n}") for n in range(20)]
+
+            assert there.comments(20) == ids
+        finally:
+            stop.set()
+            killer.join()
+
+
+def test_who_follows_where_an_item_was_is_told_that_it_went(
+    server: Server, api: Api, make: Factory, site: Site
+) -> None:
+    here, there = make.microcosm(site), make.microcosm(site)
+    chat = make.conversation(site, microcosm=here)
+    with (
+        Listener(server.address, site, site.member) as before,
+        Listener(server.address, site, site.member) as after,
+    ):
+        before.follow(f"microcosm/{here.id}")
+        after.follow(f"microcosm/{there.id}")
+        shown = api.get(chat.path, by=site.moderator).data
+        moved = api.put(
+            chat.path,
+            {"title": shown["title"], "microcosmId": there.id, "meta": {"editReason": "Elsewhere"}},
+            by=site.moderator,
+        )
+        assert moved.status == 302, moved.body
+        for listener in (before, after):
+            told = listener.next("event")
+            while told["kind"] != "replaced":
+                told = listener.next("event")
+
+            assert (told["itemId"], told["microcosmId"]) == (chat.id, there.id)
+
+
+def test_updates_are_told_to_whom_they_are_for(
+    server: Server, api: Api, make: Factory, site: Site
+) -> None:
+    chat = make.conversation(site)
+    first = make.comment(chat, by=site.member)
+    with (
+        Listener(server.address, site, site.member) as mine,
+        Listener(server.address, site, site.owner) as other,
+    ):
+        mine.follow("updates")
+        other.follow("updates", "site")
+        reply = api.post(
+            "/api/v1/comments",
+            {
+                "itemType": "conversation",
+                "itemId": chat.id,
+                "inReplyTo": first.id,
+                "markdown": "Indeed",
+            },
+            by=site.moderator,
+        )
+        assert reply.status == 302
+        told = mine.next("event")
+
+        assert (told["kind"], told["itemType"]) == ("created", "update")
+        assert told["href"] == f"/api/v1/updates/{told['itemId']}"
+        assert make.sql(
+            "SELECT profile_id FROM updates WHERE update_id = %(id)s", id=told["itemId"]
+        ) == [(site.member.id,)]
+        seen = write(api, chat.path, site.moderator, "The end")
+        while not any(one.get("itemId") == seen for one in other.seen):
+            other.read()
+        assert not [one for one in other.seen if one.get("itemType") == "update"]

@@ -1,0 +1,85 @@
+"""Who reads and who writes: told to those who asked, across workers, and never logged."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.factories import Factory, Site
+from tests.fixtures import Server, start_server
+from tests.realtime.listener import Listener
+
+
+@pytest.fixture
+def site(make: Factory) -> Site:
+    return make.site()
+
+
+@pytest.fixture(scope="module")
+def elsewhere(database_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """Another process on the same database."""
+    started = start_server(database_url, tmp_path_factory.mktemp("elsewhere"))
+    yield started
+    started.stop()
+
+
+def people(there: Listener, wanted: int) -> None:
+    """Wait until so many are told to be there."""
+    while there.next("presence")["people"] != wanted:
+        pass
+
+
+def test_people_are_counted_across_processes(
+    server: Server, elsewhere: Server, make: Factory, site: Site
+) -> None:
+    topic = f"conversation/{make.conversation(site).id}"
+    with (
+        Listener(server.address, site, site.member) as one,
+        Listener(server.address, site, site.member) as same,
+        Listener(server.address, site, site.owner) as silent,
+    ):
+        one.follow(topic, presence=True)
+        same.follow(topic, presence=True)
+        silent.follow(topic)
+        people(one, 1)
+        with Listener(elsewhere.address, site, site.newcomer) as other:
+            other.follow(topic, presence=True)
+            people(one, 2)
+            people(other, 2)
+        people(one, 1)
+
+
+def test_who_writes_is_told_to_the_others(
+    server: Server, elsewhere: Server, make: Factory, site: Site
+) -> None:
+    topic = f"conversation/{make.conversation(site).id}"
+    before = make.sql("SELECT count(*) FROM event_log")
+    with (
+        Listener(server.address, site, site.member) as writer,
+        Listener(server.address, site, site.owner) as near,
+        Listener(elsewhere.address, site, site.newcomer) as far,
+    ):
+        for there in (writer, near, far):
+            there.follow(topic, presence=True)
+        people(writer, 3)
+        writer.send({"type": "typing", "topic": topic})
+
+        for there in (near, far):
+            assert there.next("typing")["profileIds"] == [site.member.id]
+    assert make.sql("SELECT count(*) FROM event_log") == before
+
+
+def test_guests_and_those_who_did_not_ask_do_not_write(
+    server: Server, make: Factory, site: Site
+) -> None:
+    topic = f"conversation/{make.conversation(site).id}"
+    with (
+        Listener(server.address, site) as guest,
+        Listener(server.address, site, site.member) as member,
+    ):
+        guest.follow(topic, presence=True)
+        member.follow(topic)
+        for there, status in ((guest, 403), (member, 400)):
+            there.send({"type": "typing", "topic": topic})
+            assert there.next("error")["status"] == status

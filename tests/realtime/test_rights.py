@@ -1,0 +1,241 @@
+"""Whatever decides what somebody may see leaves a mark when it changes, in its transaction; and a look costs the same
+however many listen."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from forumapi import itemtypes
+from forumapi.auth import identity
+from forumapi.config import Config
+from forumapi.db import Connection, Database, Query, Reader
+from forumapi.events import log
+from forumapi.models import live
+from forumapi.models.documents import Documents
+from forumapi.models.site import SiteDirectory
+from forumapi.realtime.feed import Live
+from forumapi.realtime.hub import Follow, Frame, Topic
+from forumapi.wsgi import create_app
+from tests.factories import Factory, Person, Site
+from tests.fixtures import PLATFORM_DOMAIN
+
+BAN = Query(
+    "test.live_ban", "INSERT INTO bans (site_id, user_id) VALUES (%(site_id)s, %(user_id)s)"
+)
+
+Change = Callable[[Factory, Site, Person], Any]
+
+
+def _sql(statement: str) -> Change:
+    """A change by SQL: `user` and `profile` are the person's ids, `site` the site's."""
+
+    def change(make: Factory, site: Site, person: Person) -> None:
+        make.sql(statement, user=person.user_id, profile=person.id, site=site.id)
+
+    return change
+
+
+def _leave_a_huddle(make: Factory, site: Site, person: Person) -> None:
+    huddle = make.huddle(site.owner, person)
+    make.sql(
+        "DELETE FROM huddle_participants WHERE item_id = %(item)s AND profile_id = %(profile)s RETURNING 1",
+        item=huddle.id,
+        profile=person.id,
+    )
+
+
+def _join_a_role(make: Factory, site: Site, person: Person) -> None:
+    make.join(make.role(site, site.root_id, "Some", rights=("read",)), person)
+    make.settle(site)
+
+
+# What changes, and whether it is told of everybody.
+CHANGES: dict[str, tuple[Change, bool]] = {
+    "a token is revoked": (
+        _sql("DELETE FROM access_tokens WHERE user_id = %(user)s RETURNING 1"),
+        False,
+    ),
+    "a token ends earlier": (
+        _sql("UPDATE access_tokens SET expires = now() WHERE user_id = %(user)s RETURNING 1"),
+        False,
+    ),
+    "a token is limited": (
+        _sql("UPDATE access_tokens SET scopes = '{}' WHERE user_id = %(user)s RETURNING 1"),
+        False,
+    ),
+    "a ban": (lambda make, site, person: make.ban(person), False),
+    "a ban that ends": (
+        _sql(
+            """WITH made AS (INSERT INTO bans (site_id, user_id) VALUES (%(site)s, %(user)s) RETURNING ban_id)
+               UPDATE bans SET expires = now() WHERE user_id = %(user)s RETURNING 1"""
+        ),
+        False,
+    ),
+    "a ban of a domain": (
+        _sql(
+            "INSERT INTO bans (site_id, email_domain) VALUES (%(site)s, 'x' || %(user)s || '.test') RETURNING 1"
+        ),
+        True,
+    ),
+    "a ban everywhere": (
+        _sql("UPDATE users SET is_banned = true WHERE user_id = %(user)s RETURNING 1"),
+        False,
+    ),
+    "another address": (
+        _sql("UPDATE users SET email = 'y' || email WHERE user_id = %(user)s RETURNING 1"),
+        False,
+    ),
+    "a role": (_join_a_role, False),
+    "another owner": (
+        _sql("UPDATE sites SET owned_by = %(profile)s WHERE site_id = %(site)s RETURNING 1"),
+        True,
+    ),
+    "a site that demands a second factor": (
+        _sql("UPDATE sites SET needs_second_factor = true WHERE site_id = %(site)s RETURNING 1"),
+        True,
+    ),
+    "a second factor": (
+        _sql("INSERT INTO one_time_secrets (user_id, secret) VALUES (%(user)s, 'x') RETURNING 1"),
+        False,
+    ),
+    "leaving a huddle": (_leave_a_huddle, False),
+    "ignoring somebody": (lambda make, site, person: make.ignore(person, site.owner), False),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_a_change_of_rights_is_seen_by_the_next_look(make: Factory, change: str) -> None:
+    site = make.site()
+    person = make.person(site)
+    reader = make.database.read()
+    seen = live.news(reader, "", [site.id]).snapshot
+    assert live.news(reader, seen, [site.id]).user_ids == []
+    work, is_about_everybody = CHANGES[change]
+    work(make, site, person)
+
+    found = live.news(reader, seen, [site.id]).user_ids
+    reader.end()
+    assert (0 if is_about_everybody else person.user_id) in found
+
+
+def test_a_change_is_seen_once_it_is_committed_and_not_before(make: Factory) -> None:
+    site = make.site()
+    person = make.person(site)
+    reader = make.database.read()
+    with make.database.write() as tx:
+        tx.run(BAN, site_id=site.id, user_id=person.user_id)
+        seen = live.news(reader, "", [site.id]).snapshot
+        other = make.person(site)
+        make.ban(other)
+        between = live.news(reader, seen, [site.id])
+        assert between.user_ids == [other.user_id]
+
+    assert live.news(reader, between.snapshot, [site.id]).user_ids == [person.user_id]
+    reader.end()
+
+
+def test_what_says_nothing_of_rights_leaves_no_mark(make: Factory) -> None:
+    site = make.site()
+    chat = make.conversation(site)
+    reader = make.database.read()
+    seen = live.news(reader, "", [site.id]).snapshot
+    make.comments(chat, 3)
+    make.sql(
+        "UPDATE access_tokens SET last_used = now() WHERE user_id = %(user)s RETURNING 1",
+        user=site.member.user_id,
+    )
+    make.sql(
+        "UPDATE profiles SET version = version + 1 WHERE profile_id = %(id)s RETURNING 1",
+        id=site.member.id,
+    )
+
+    assert live.news(reader, seen, [site.id]).user_ids == []
+    reader.end()
+
+
+# ---------------------------------------------------------------- what it costs
+
+
+class Counting(Database):
+    """A database that adds up the statements of all its readers."""
+
+    def __init__(self, url: str) -> None:
+        super().__init__(url)
+        self.readers: list[Reader] = []
+
+    def read(self) -> Reader:
+        reader = super().read()
+        self.readers.append(reader)
+        return reader
+
+
+class Still(Live):
+    """Looks when it is told to, and at no other time."""
+
+    LOOK_S = 3600.0  # type: ignore[misc]
+
+
+class Deaf:
+    """A connection that counts what it is told."""
+
+    def __init__(self) -> None:
+        self.events = 0
+
+    def push(self, frame: Frame) -> None:
+        self.events += b'"itemType":"comment"' in frame.data
+
+    def close(self, code: int, reason: str) -> None:
+        """Nothing to close."""
+
+    def ping(self) -> None:
+        """Nobody answers."""
+
+    def wait_for_room(self) -> None:
+        """There is room."""
+
+
+@pytest.mark.parametrize("followers", [1, 40])
+def test_a_look_asks_as_much_of_the_database_however_many_follow(
+    database_url: str, make: Factory, followers: int
+) -> None:
+    site = make.site()
+    chat = make.conversation(site)
+    database = Counting(database_url)
+    app = create_app(Config(platform_domain=PLATFORM_DOMAIN), database_url).app
+    directory = SiteDirectory(database, PLATFORM_DOMAIN)
+    documents: Documents = app.documents
+    nowhere = "postgresql:///nothing?host=/nonexistent"  # nothing is heard
+    pushing = Still(database, directory, documents, lambda: app.config, nowhere)
+    reader = database.read()
+    found = directory.by_host(site.host, reader)
+    reader.end()
+    ears = []
+    try:
+        for _ in range(followers):
+            person = make.person(site)
+            tx = database.read()
+            who = identity.find(tx, site.id, person.token, identity.Asked(identity.IDENTITY))
+            tx.end()
+            ears.append(Deaf())
+            client = pushing.join(found, who, ears[-1])
+            topic = Topic(itemtypes.CONVERSATION, chat.id)
+            pushing.follow(client, [Follow(topic, wants_documents=True)], None)
+        make.comments(chat, 10, by=site.member)
+        connection = Connection(database_url, prepare=False, timeout_s=10)
+        log.number(connection)
+        connection.close()
+        before = [ear.events for ear in ears]
+        database.readers.clear()
+        pushing.look()
+        statements = sum(one.statements for one in database.readers)
+
+        assert [ear.events - was for ear, was in zip(ears, before, strict=True)] == [10] * followers
+        # News, events, facts, comments, their documents, their authors.
+        assert statements <= 6
+    finally:
+        pushing.stop()
+        app.database.close()
+        database.close()
