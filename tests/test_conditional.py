@@ -190,11 +190,16 @@ def test_no_document_is_built_for_a_304(
     full = address(scene, path)
     for by in (None, scene.site.member):
         tag(api, full, site=scene.site, by=by)  # moves the read mark
-        with cold(database_url, server) as fresh, cold(database_url, server) as other:
-            for client in (fresh, other):
-                client.get("/api/v1/microcosms/tree", site=scene.site, by=by)
-            whole = other.get(full, site=scene.site, by=by)
-            answer = held(fresh, full, whole.headers["ETag"], site=scene.site, by=by)
+        # What the tests before have looked at is counted in its own time: the page may change meanwhile.
+        for _ in range(5):
+            with cold(database_url, server) as fresh, cold(database_url, server) as other:
+                for client in (fresh, other):
+                    client.get("/api/v1/microcosms/tree", site=scene.site, by=by)
+                whole = other.get(full, site=scene.site, by=by)
+                answer = held(fresh, full, whole.headers["ETag"], site=scene.site, by=by)
+                after = other.get(full, site=scene.site, by=by)
+            if after.headers["ETag"] == whole.headers["ETag"]:
+                break
         assert whole.status == 200
         assert answer.status == 304
         assert answer.statements < whole.statements

@@ -67,11 +67,15 @@ ROWS: dict[str, tuple[int, ...]] = {
 }
 
 
+# Each Ids takes the next block of numbers, so that what several of them store in one database never meets.
+_BLOCKS = itertools.count(3_000_000_000, 10_000_000)
+
+
 @dataclass
 class Ids:
     """Numbers for rows, above what sequences give out, each kind from its own counter."""
 
-    first: int = 3_000_000_000
+    first: int = field(default_factory=lambda: next(_BLOCKS))
     _counters: dict[str, Iterator[int]] = field(default_factory=dict)
 
     def next(self, table: str) -> int:

@@ -31,7 +31,7 @@ ODD = Query(
 @pytest.fixture(scope="module")
 def crowds(database_url: str, make: Factory) -> list[World]:
     random = Random(53)
-    ids = draw.Ids(4_000_000_000)
+    ids = draw.Ids()
     now = compare.clock(make.database)
     worlds = [draw.crowd(random, ids, now, PEOPLE, ROLES) for _ in range(SITES)]
     store.save(database_url, worlds, skip_triggers=True)

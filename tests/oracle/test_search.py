@@ -63,7 +63,7 @@ def viewer(reader: Reader, site: Tree, world: World, profile_id: int) -> Viewer:
 def worlds(database_url: str, make: Factory) -> list[World]:
     """Sites whose texts the triggers have indexed."""
     random = Random(SEED)
-    ids, now = draw.Ids(first=5_000_000_000), compare.clock(make.database)
+    ids, now = draw.Ids(), compare.clock(make.database)
     made = [draw.world(random, ids, now) for _ in range(WORLDS)]
     store.save(database_url, made)
     store.settle(make.database, made)

@@ -37,7 +37,7 @@ def things(world: World) -> list[Asked]:
 def worlds(database_url: str, make: Factory) -> list[World]:
     """Sites on which everybody follows everything that ever was there."""
     random = Random(SEED)
-    ids, now = draw.Ids(first=6_000_000_000), compare.clock(make.database)
+    ids, now = draw.Ids(), compare.clock(make.database)
     made = [draw.world(random, ids, now) for _ in range(WORLDS)]
     store.save(database_url, made)
     store.settle(make.database, made)

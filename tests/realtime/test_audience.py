@@ -145,7 +145,7 @@ def _topics(random: Random, world: World, profile_id: int) -> dict[Topic, oracle
 def drawn(url: str, database: Database, seed: int, worlds: int) -> list[Told]:
     """Random sites as the engine has read them back from a database."""
     random = Random(seed)
-    ids = draw.Ids(5_000_000_000 + seed * 1_000_000)
+    ids = draw.Ids()
     made = [draw.world(random, ids, compare.clock(database)) for _ in range(worlds)]
     store.save(url, made, skip_triggers=True)
     store.settle(database, made)

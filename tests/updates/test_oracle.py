@@ -158,7 +158,7 @@ def worlds(database_url: str, make: Factory) -> list[tuple[World, Heard]]:
     """Random sites with what their people follow and were told, stored."""
     random = Random(SEED)
     now = compare.clock(make.database)
-    ids = draw.Ids(first=4_000_000_000)
+    ids = draw.Ids()
     made = [draw.world(random, ids, now) for _ in range(WORLDS)]
     store.save(database_url, made, skip_triggers=True)
     store.settle(make.database, made)
