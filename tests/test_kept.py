@@ -12,9 +12,10 @@ import psycopg
 import pytest
 
 from forumapi.db import Query
-from forumapi.models import item, kept, microcosm
+from forumapi.models import huddle, item, journal, kept, microcosm, remark, writing
 from forumapi.models.kept import Kept, Pages
-from tests.api import Api
+from forumapi.paging import Paging
+from tests.api import Api, Response
 from tests.factories import Factory, Person, Site, Thing
 from tests.fixtures import Server, start_server
 
@@ -24,7 +25,15 @@ UNWATCHED = {
     "item_authors": "moves with the item's comments",
     "microcosm_deltas": "a row comes with the item that it counts; folding changes no sum",
 }
-PAGE_STATEMENTS = (item.PAGE, microcosm.PAGE, microcosm.CHILDREN, microcosm.LATEST)
+# What a page statement reads for one viewer beside the page, and hands back without keeping it.
+FOR_THE_VIEWER = {huddle.PAGE.name: {"read_marks", "watchers"}}
+PAGE_STATEMENTS = (
+    item.PAGE,
+    huddle.PAGE,
+    microcosm.PAGE,
+    microcosm.CHILDREN,
+    microcosm.LATEST,
+)
 
 
 def relations(plan: Any) -> Iterator[str]:
@@ -58,7 +67,7 @@ def test_every_table_that_a_kept_page_shows_is_watched(query: Query, database_ur
     read = set(relations(json.loads(found[0]) if isinstance(found[0], str) else found[0]))
 
     assert read
-    assert read - watched <= set(UNWATCHED)
+    assert read - watched <= UNWATCHED.keys() | FOR_THE_VIEWER.get(query.name, set())
 
 
 @pytest.fixture(scope="module")
@@ -259,6 +268,196 @@ def test_nobody_is_shown_what_another_one_ignores(api: Api, make: Factory) -> No
         assert scene.other.id not in items(picky)
         assert scene.other.id in items(None)
         assert scene.other.id in items(scene.reader)
+
+
+# ---------------------------------------------------------------- huddles: kept for each participant alone
+
+
+class Circle:
+    """A huddle with two comments: who began it, who reads it, and somebody else who is in it."""
+
+    def __init__(self, api: Api, make: Factory) -> None:
+        self.api = api
+        self.make = make
+        self.site: Site = make.site()
+        self.author: Person = self.site.member
+        self.reader: Person = self.site.newcomer
+        self.third: Person = make.person(self.site)
+        self.huddle: Thing = make.huddle(self.author, self.reader, self.third)
+        self.first: Thing = make.comment(self.huddle, by=self.author)
+        self.second: Thing = make.comment(self.huddle, by=self.third)
+
+    def pages(self, api: Api | None = None) -> list[str]:
+        """What author and reader see, asked through `api` or the circle's own."""
+        return [
+            json.dumps((api or self.api).get(self.huddle.path, by=by).json(), sort_keys=True)
+            for by in (self.author, self.reader)
+        ]
+
+    def warm(self) -> list[str]:
+        """The same when it is kept, all is read, and the kept page is what is shown."""
+        self.pages()
+        shown = self.pages()
+        assert self.api.get(self.huddle.path, by=self.reader).statements == 2
+        return shown
+
+    def sql(self, statement: str) -> None:
+        """A change by an operator at the database's prompt."""
+        self.make.sql(
+            statement,
+            site=self.site.id,
+            item=self.huddle.id,
+            comment=self.second.id,
+            person=self.third.id,
+        )
+
+    def flag(self, comment: Thing, *, is_deleted: bool, is_moderated: bool) -> None:
+        """Set the state of a comment: in a huddle nobody has the right to hide or restore what others wrote."""
+        by = journal.Author(self.site.id, self.author.id, "")
+        with self.make.database.write() as tx:
+            locked = writing.lock(tx, self.site.id, 5, self.huddle.id, self.author.id)
+            found = remark.lock(tx, self.site.id, comment.id)
+            assert found is not None
+            remark.flag(
+                tx,
+                by,
+                remark.Place(5, self.huddle.id, locked),
+                found,
+                is_deleted=is_deleted,
+                is_moderated=is_moderated,
+                kind=journal.PATCHED,
+            )
+
+
+def said_in(circle: Circle, api: Api, markdown: str) -> Response:
+    body = {"itemType": "huddle", "itemId": circle.huddle.id, "markdown": markdown}
+    return api.post("/api/v1/comments", body, by=circle.author)
+
+
+# One after another, in one huddle.
+IN_A_HUDDLE: dict[str, Callable[[Api, Circle], object]] = {
+    "a new comment": lambda there, c: said_in(c, there, "New"),
+    "an edited comment": lambda there, c: there.put(
+        c.first.path, {"markdown": "Edited"}, by=c.author
+    ),
+    "a moderated comment": lambda _, c: c.flag(c.second, is_deleted=False, is_moderated=True),
+    "a comment shown again": lambda _, c: c.flag(c.second, is_deleted=False, is_moderated=False),
+    "a deleted comment": lambda there, c: there.delete(c.second.path, by=c.third),
+    "a restored comment": lambda _, c: c.flag(c.second, is_deleted=False, is_moderated=False),
+    "a renamed participant": lambda there, c: there.put(
+        c.third.path, {"profileName": "renamed"}, by=c.third
+    ),
+    "somebody new": lambda there, c: there.put(
+        f"{c.huddle.path}/participants/{c.site.moderator.id}", by=c.third
+    ),
+    "somebody who left": lambda there, c: there.delete(c.huddle.path, by=c.site.moderator),
+    "somebody taken out by hand": lambda _, c: c.sql(
+        """DELETE FROM huddle_participants
+            WHERE site_id = %(site)s::bigint AND item_id = %(item)s::bigint AND profile_id = %(person)s::bigint"""
+    ),
+    "somebody put in by hand": lambda _, c: c.sql(
+        "INSERT INTO huddle_participants (site_id, item_id, profile_id)"
+        " VALUES (%(site)s::bigint, %(item)s::bigint, %(person)s::bigint)"
+    ),
+    "made confidential by hand": lambda _, c: c.sql(
+        "UPDATE huddles SET is_confidential = true WHERE site_id = %(site)s::bigint AND item_id = %(item)s::bigint"
+    ),
+    "a title set by hand": lambda _, c: c.sql(
+        "UPDATE items SET title = 'By hand' WHERE site_id = %(site)s::bigint AND item_id = %(item)s::bigint"
+    ),
+    "a comment taken away by hand": lambda _, c: c.sql(
+        "UPDATE comments SET version = version + 1, html = '<p>By hand</p>'"
+        " WHERE site_id = %(site)s::bigint AND comment_id = %(comment)s::bigint"
+    ),
+}
+
+
+def test_a_change_in_a_huddle_is_seen_by_the_next_request(
+    api: Api, there: Api, make: Factory
+) -> None:
+    circle = Circle(api, make)
+    for name, change in IN_A_HUDDLE.items():
+        before = circle.warm()
+
+        done = change(there, circle)
+
+        assert getattr(done, "status", 200) in (200, 302), name
+        assert all(now != then for now, then in zip(circle.pages(), before, strict=True)), name
+        # Reading has marked it read: what both processes say then is the same.
+        assert circle.pages() == circle.pages(there), name
+
+
+def test_a_kept_huddle_costs_two_statements_and_one_more_when_it_has_changed(
+    api: Api, make: Factory
+) -> None:
+    circle = Circle(api, make)
+    other = make.huddle(circle.author, circle.reader)
+
+    def cost(by: Person) -> int:
+        return api.get(circle.huddle.path, by=by).statements
+
+    for path in (circle.huddle.path, other.path):
+        api.get(path, by=circle.author)
+    assert cost(circle.reader) == 2 + 3, "the first time, when the mark moves too"
+    assert cost(circle.reader) == 2
+    make.comment(other)
+    assert cost(circle.reader) == 2, "another huddle's change"
+    circle.sql(
+        "UPDATE items SET title = 'By hand' WHERE site_id = %(site)s::bigint AND item_id = %(item)s::bigint"
+    )
+    assert cost(circle.reader) == 3, "asked, and read anew"
+    assert cost(circle.reader) == 2
+    make.comment(circle.huddle, by=circle.author)
+    api.get(circle.huddle.path, by=circle.author)
+    assert cost(circle.reader) == 3 + 3, "and the mark moves"
+    assert cost(circle.reader) == 2
+    assert cost(circle.site.owner) == 2, "who is not in it"
+
+
+def test_what_is_kept_of_a_huddle_is_found_by_nobody_else(make: Factory, api: Api) -> None:
+    circle = Circle(api, make)
+    pages = Pages()
+
+    def seen(by: Person) -> tuple[huddle.Seen | None, int]:
+        tx = make.database.read()
+        try:
+            found = huddle.page(pages, tx, circle.site.id, circle.huddle.id, by.id, (), Paging())
+            return found, tx.statements
+        finally:
+            tx.end()
+
+    first, _ = seen(circle.reader)
+    again, _ = seen(circle.reader)
+    assert first is not None
+    assert again is not None
+    assert again.page is first.page, "it is kept"
+    others, _ = seen(circle.author)
+    assert others is not None
+    assert others.page is not first.page
+    assert seen(circle.site.owner) == (None, 1)
+    circle.sql(
+        "DELETE FROM huddle_participants WHERE site_id = %(site)s::bigint AND item_id = %(item)s::bigint"
+    )
+    assert seen(circle.reader) == (None, 1)
+
+
+def test_what_a_viewer_ignores_is_left_out_of_their_huddle_alone(api: Api, make: Factory) -> None:
+    circle = Circle(api, make)
+    circle.warm()
+
+    def comments(by: Person) -> list[int]:
+        found = api.get(circle.huddle.path, by=by).data["comments"]["items"]
+        return [one["id"] for one in found]
+
+    make.ignore(circle.reader, circle.third)
+    for _ in range(2):
+        assert comments(circle.reader) == [circle.first.id]
+        assert comments(circle.author) == [circle.first.id, circle.second.id]
+    make.sql("DELETE FROM ignores WHERE profile_id = %(id)s", id=circle.reader.id)
+    assert comments(circle.reader) == [circle.first.id, circle.second.id]
+
+
+# ---------------------------------------------------------------- what is kept
 
 
 def test_nothing_kept_holds_for_a_database_older_than_it(make: Factory, bikes: Site) -> None:

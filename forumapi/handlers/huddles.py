@@ -11,7 +11,7 @@ from forumapi.context import Context, Located
 from forumapi.errors import NO_UPDATE, Forbidden, Invalid, NoRoom, NotFound
 from forumapi.handler import CREATE, DELETE, LOGIN, READ, UPDATE, Handler, Param, needs
 from forumapi.models import huddle, huddle_writing, item, text, writing
-from forumapi.models.huddle import HuddlePage, Participants
+from forumapi.models.huddle import Participants, Seen
 from forumapi.models.writing import LockedItem
 from forumapi.permissions import Target
 from forumapi.response import Done, Elsewhere, Page, Result, SeeOther
@@ -35,11 +35,11 @@ class HuddleBody(Body):
 
 
 class LocatedHuddle(Located):
-    """A huddle for reading; `page` None if the caller is in none of that id."""
+    """A huddle for reading; `seen` None if the caller is in none of that id."""
 
-    __slots__ = ("page",)
+    __slots__ = ("seen",)
 
-    page: HuddlePage | None
+    seen: Seen | None
 
 
 class LockedLocated(Located):
@@ -63,7 +63,8 @@ def _nothing(ctx: Context) -> Target:
 
 
 def _locate_page(ctx: Context) -> LocatedHuddle:
-    found = huddle.page(
+    seen = huddle.page(
+        ctx.app.pages,
         ctx.reader,
         ctx.site.id,
         ctx.args["item"].id,
@@ -72,9 +73,9 @@ def _locate_page(ctx: Context) -> LocatedHuddle:
         ctx.paging,
     )
     located = LocatedHuddle(
-        found.target if found else _nothing(ctx), version=found.version if found else 0
+        seen.page.target if seen else _nothing(ctx), version=seen.page.version if seen else 0
     )
-    located.page = found
+    located.seen = seen
     return located
 
 
@@ -184,15 +185,15 @@ class HuddleHandler(Handler):
     @needs(READ, answer=schemas.Huddle, paged=True)
     def get(self, ctx: Context) -> Result:
         """The huddle and a page of its comments, oldest first; reading marks it read."""
-        found: HuddlePage | None = ctx.located.page
-        if found is None:
+        seen: Seen | None = ctx.located.seen
+        if seen is None:
             raise NotFound("There is no such huddle")
-        at = ctx.paging
+        found, at = seen.page, ctx.paging
         paging.check(found.total, at)
         site_id, me = ctx.site.id, ctx.identity.profile_id
-        if found.is_unread and not ctx.is_head:
+        if seen.is_unread and not ctx.is_head:
             with contextlib.suppress(NoRoom), ctx.aside() as tx:
-                huddle.mark_read(tx, site_id, found, me, at)
+                huddle.mark_read(tx, site_id, seen, me, at)
         is_ignored = found.id in ctx.identity.ignored_items
         permission = permissions.as_json(ctx.can)
 
@@ -206,13 +207,13 @@ class HuddleHandler(Handler):
                 ctx.reader,
                 ctx.app.documents,
                 site_id,
-                found,
+                seen,
                 comments_page,
                 permission,
                 is_ignored=is_ignored,
             )
 
-        stamp = (found.stamp, is_ignored, ctx.can, ctx.path, ctx.query_string)
+        stamp = (seen.stamp, is_ignored, ctx.can, ctx.path, ctx.query_string)
         return Page(found.version, stamp, build)
 
     @needs(DELETE)

@@ -13,9 +13,11 @@ from typing import Any, Final, NamedTuple
 from forumapi import fragments, itemtypes
 from forumapi.db import Query, Reader, Row, Transaction
 from forumapi.fragments import Fragment, dumps
-from forumapi.models import comment, item, profile, read_mark
+from forumapi.models import comment, item, kept, profile, read_mark
 from forumapi.models.comment import Stub
 from forumapi.models.documents import Documents
+from forumapi.models.item import Viewer
+from forumapi.models.kept import Kept, Pages
 from forumapi.paging import Paging
 from forumapi.permissions import Target
 
@@ -30,11 +32,18 @@ PEOPLE: Final = """
 
 # ---------------------------------------------------------------- one huddle
 
-# Columns of the huddle that the page statement returns on every row, those for the entity tag first.
-_PARENT: Final = """
-           i.item_id, i.version, i.title, i.is_confidential, i.created_by, ia.version, i.total, w.send_email,
-           w.send_sms, people.ids, people.versions, i.last_activity > i.read_time, i.created, i.last_activity"""
-_PARENT_STAMPED: Final = 11
+# Columns of the huddle that the page statement returns on every row: those for the entity tag, then what only the
+# viewer sees (as in VIEWER), then the snapshot.
+_PARENT: Final = f"""
+           i.item_id, i.version, i.title, i.is_confidential, i.created_by, ia.version, i.total, people.ids,
+           people.versions, i.created, i.last_activity,
+           nullif(i.read_time, '-infinity'), w.send_email, w.send_sms, {kept.SNAPSHOT}"""
+_PARENT_STAMPED: Final = 9
+_PARENT_SHARED: Final = 11
+
+_WATCHED: Final = """
+      LEFT JOIN watchers w ON w.site_id = %(site_id)s AND w.profile_id = %(me)s AND w.item_type_id = 5
+                          AND w.item_id = i.item_id"""
 
 PAGE = Query(
     "huddle.page",
@@ -47,11 +56,10 @@ PAGE = Query(
           JOIN items i ON i.site_id = me.site_id AND i.item_id = me.item_id
          WHERE me.site_id = %(site_id)s AND me.item_id = %(item_id)s AND me.profile_id = %(me)s),
     picked AS MATERIALIZED ({item.PICKED})
-    SELECT {comment.COLUMNS.format(unread="c.created > i.read_time")}, {_PARENT}
+    SELECT {comment.COLUMNS.format(unread="false")}, c.created, {_PARENT}
       FROM one i
       JOIN profiles ia ON ia.site_id = i.site_id AND ia.profile_id = i.created_by
-      LEFT JOIN watchers w ON w.site_id = i.site_id AND w.profile_id = %(me)s AND w.item_type_id = 5
-                          AND w.item_id = i.item_id
+      {_WATCHED.strip()}
       {PEOPLE.strip()}
       LEFT JOIN picked ON true
       LEFT JOIN LATERAL (
@@ -61,9 +69,21 @@ PAGE = Query(
      ORDER BY c.seq""",
 )
 
+# Whether the page that is kept for the viewer is still right, and what only they see of it; no row for whoever is not
+# in the huddle, whatever is kept.
+VIEWER = Query(
+    "huddle.viewer",
+    f"""
+    SELECT {kept.IS_CURRENT}, {kept.SNAPSHOT}, nullif({item.READ_TIME}, '-infinity'), w.send_email, w.send_sms
+      FROM (SELECT 5::smallint AS item_type_id, me.item_id, NULL::bigint AS microcosm_id
+              FROM huddle_participants me
+             WHERE me.site_id = %(site_id)s AND me.item_id = %(item_id)s AND me.profile_id = %(me)s) i
+      {_WATCHED.strip()}""",
+)
+
 
 class HuddlePage(NamedTuple):
-    """A huddle with one page of its comments, as its statement returned it to a participant."""
+    """A huddle with one page of its comments, as a participant sees it; kept for that participant alone."""
 
     id: int
     version: int
@@ -72,15 +92,13 @@ class HuddlePage(NamedTuple):
     author_id: int
     author_version: int
     total: int  # comments that this viewer sees
-    send_email: bool | None  # None: not watched
-    send_sms: bool | None
     participant_ids: list[int]
     participant_versions: list[int]
-    is_unread: bool
     created: datetime.datetime
     last_activity: datetime.datetime
     comments: list[Stub]
-    stamp: Any
+    times: list[datetime.datetime]  # when each of them was written
+    stamp: bytes
 
     @property
     def target(self) -> Target:
@@ -88,10 +106,50 @@ class HuddlePage(NamedTuple):
         return Target(itemtypes.HUDDLE, self.id, 0, (self.author_id,), is_participant=True)
 
 
+class Seen(NamedTuple):
+    """A huddle's page with what its viewer sees of it now."""
+
+    page: HuddlePage
+    viewer: Viewer  # never kept
+
+    @property
+    def is_unread(self) -> bool:
+        """Whether anything happened in it that was not read yet."""
+        return self.viewer.has_unread(self.page.last_activity)
+
+    @property
+    def unread(self) -> list[bool]:
+        """Whether each of the comments is unread."""
+        return [self.viewer.has_unread(moment) for moment in self.page.times]
+
+    @property
+    def stamp(self) -> Any:
+        """Everything that the bytes depend on, but for permission and address."""
+        _, *shown = self.viewer
+        return (self.page.stamp, self.unread, *shown)
+
+
 def page(
-    tx: Reader, site_id: int, id: int, me: int, ignored: Sequence[int], at: Paging
-) -> HuddlePage | None:
+    pages: Pages, tx: Reader, site_id: int, id: int, me: int, ignored: Sequence[int], at: Paging
+) -> Seen | None:
     """The huddle with the page `at` of its comments; None if `me` is not in it, or there is none."""
+    # The viewer is part of the key: what a huddle's page holds is found again by nobody else.
+    key = ("huddle", site_id, id, me, tuple(ignored), at.offset, at.limit)
+    found: Kept[HuddlePage] | None = pages.get(key)
+    if found is not None:
+        row = tx.row(
+            VIEWER,
+            site_id=site_id,
+            item_id=id,
+            me=me,
+            snapshot=found.snapshot,
+            concerns=id,
+        )
+        if row is None:
+            return None
+        if row[0]:
+            found.confirm(row[1])
+            return Seen(found.value, Viewer._make((*row[2:], None)))
     rows = tx.rows(
         PAGE,
         site_id=site_id,
@@ -103,17 +161,22 @@ def page(
     )
     if not rows:
         return None
-    parent = rows[0][comment.WIDTH :]
-    stubs = [Stub(*row[: comment.WIDTH]) for row in rows if row[0] is not None]
-    stamp = (parent[:_PARENT_STAMPED], [tuple(stub) for stub in stubs])
-    return HuddlePage._make((*parent, stubs, stamp))
+    *parent, snapshot = rows[0][comment.WIDTH + 1 :]
+    shown = [row for row in rows if row[0] is not None]
+    stubs = [Stub(*row[: comment.WIDTH]) for row in shown]
+    times = [row[comment.WIDTH] for row in shown]
+    covered = (parent[:_PARENT_STAMPED], [tuple(stub) for stub in stubs])
+    fresh = HuddlePage._make((*parent[:_PARENT_SHARED], stubs, times, kept.digest(covered)))
+    pages.keep(key, Kept(snapshot, fresh))
+    return Seen(fresh, Viewer._make((*parent[_PARENT_SHARED:], None)))
 
 
-def mark_read(tx: Transaction, site_id: int, found: HuddlePage, me: int, at: Paging) -> None:
+def mark_read(tx: Transaction, site_id: int, seen: Seen, me: int, at: Paging) -> None:
     """Move the reader's mark to what the page showed, and count their unread huddles anew (discovery 7.4).
 
     A mark that would not move is not written.
     """
+    found = seen.page
     if at.offset + at.limit >= found.total:
         tx.run(
             item.MARK_ALL,
@@ -124,7 +187,7 @@ def mark_read(tx: Transaction, site_id: int, found: HuddlePage, me: int, at: Pag
             read_at=found.last_activity,
         )
         read_mark.count_huddles(tx, site_id, [me])
-    elif found.comments and found.comments[-1].is_unread:
+    elif found.comments and seen.viewer.has_unread(found.times[-1]):
         mark_read_to(tx, site_id, found.id, me, found.comments[-1].id)
 
 
@@ -145,13 +208,14 @@ def detail(
     tx: Reader,
     documents: Documents,
     site_id: int,
-    found: HuddlePage,
+    seen: Seen,
     comments_page: Any,
     permissions: bytes,
     *,
     is_ignored: bool,
 ) -> bytes:
     """The huddle as its participants see it (content 8.4). `comments_page(items)` wraps the comments."""
+    found, viewer = seen
     people = comment.profiles_of(found.comments)
     people.update(zip(found.participant_ids, found.participant_versions, strict=True))
     people[found.author_id] = found.author_version
@@ -166,11 +230,7 @@ def detail(
     known = fetched[profile.SUMMARY]
     parent = comment.Parent(itemtypes.HUDDLE, found.id, found.title)
     comments = comment.summaries(
-        fetched[comment.SUMMARY],
-        found.comments,
-        known,
-        parent,
-        [stub.is_unread for stub in found.comments],
+        fetched[comment.SUMMARY], found.comments, known, parent, seen.unread
     )
     return dumps(
         {
@@ -182,7 +242,9 @@ def detail(
             "meta": {
                 "created": fragments.when(found.created),
                 "createdBy": _person(known, found.author_id),
-                "flags": profile.relation(found.send_email, found.send_sms, is_ignored=is_ignored),
+                "flags": profile.relation(
+                    viewer.send_email, viewer.send_sms, is_ignored=is_ignored
+                ),
                 "links": [{"rel": "self", "href": itemtypes.href(itemtypes.HUDDLE, found.id)}],
                 "permissions": fragments.raw(permissions),
             },

@@ -22,6 +22,26 @@ CREATE TRIGGER site_changed AFTER INSERT OR UPDATE OR DELETE ON polls
 CREATE TRIGGER site_changed AFTER INSERT OR UPDATE OR DELETE ON poll_choices
     FOR EACH ROW EXECUTE FUNCTION site_changed_item();
 
+CREATE TRIGGER site_changed AFTER INSERT OR UPDATE OR DELETE ON huddles
+    FOR EACH ROW EXECUTE FUNCTION site_changed_item();
+
+-- Up to a hundred people join a huddle in one statement.
+CREATE FUNCTION site_changed_items() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    INSERT INTO site_changes (site_id, item_id)
+    SELECT DISTINCT c.site_id, c.item_id FROM changed c
+        ON CONFLICT DO NOTHING;
+    RETURN NULL;
+END
+$$;
+
+CREATE TRIGGER site_changed_joined AFTER INSERT ON huddle_participants
+    REFERENCING NEW TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION site_changed_items();
+CREATE TRIGGER site_changed_left AFTER DELETE ON huddle_participants
+    REFERENCING OLD TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION site_changed_items();
+CREATE TRIGGER site_changed AFTER UPDATE ON huddle_participants
+    FOR EACH ROW EXECUTE FUNCTION site_changed_item();
+
 -- A profile is shown wherever its owner wrote. A new one is shown nowhere yet.
 CREATE FUNCTION site_changed_profile() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN

@@ -183,6 +183,90 @@ def test_for_all_others_it_never_existed(api: Api, make: Factory, bikes: Site) -
     assert make.sql("SELECT max(event_id) FROM event_log") == before
 
 
+def told(answer: Response) -> tuple[int, bytes, int]:
+    """What tells one answer from another: status, bytes, and what was asked of the database."""
+    return answer.status, answer.body, answer.statements
+
+
+NEVER = f"{HUDDLES}/987654321"
+# How access ends without a word to the process that keeps the page; the answer that follows, and its code.
+ENDS = {
+    "left": (
+        "DELETE FROM huddle_participants WHERE item_id = %(huddle)s AND profile_id = %(me)s",
+        403,
+    ),
+    "banned": (
+        """INSERT INTO bans (site_id, user_id, admin_reason)
+           SELECT site_id, user_id, '' FROM profiles WHERE profile_id = %(me)s AND %(huddle)s::bigint > 0""",
+        403,
+    ),
+    "signed out": (
+        """DELETE FROM access_tokens t USING profiles p
+            WHERE t.user_id = p.user_id AND p.profile_id = %(me)s AND %(huddle)s::bigint > 0""",
+        401,
+    ),
+}
+
+
+@pytest.mark.parametrize("how", ENDS)
+def test_a_page_that_is_kept_opens_to_nobody_who_lost_access(
+    how: str, api: Api, make: Factory, site: Site
+) -> None:
+    gone, stays = site.newcomer, site.owner
+    huddle = make.huddle(site.member, gone, stays)
+    make.comment(huddle)
+    for by in (site.member, gone, stays):
+        for _ in range(2):
+            kept = api.get(huddle.path, by=by)
+            assert kept.status == 200
+    tag = {"If-None-Match": api.get(huddle.path, by=gone).headers["etag"]}
+    statement, status = ENDS[how]
+
+    make.sql(statement, huddle=huddle.id, me=gone.id)
+
+    for headers in ({}, tag):
+        for method in ("GET", "HEAD"):
+            refused = api.request(method, huddle.path, by=gone, headers=headers)
+            never = api.request(method, NEVER, by=gone, headers=headers)
+            assert refused.status == status
+            assert told(refused) == told(never)
+    assert api.get(huddle.path, by=stays).status == 200
+
+
+def test_owners_and_moderators_are_shown_nothing_that_is_kept_for_others(
+    api: Api, make: Factory, site: Site
+) -> None:
+    huddle = make.huddle(site.member, site.newcomer)
+    make.comment(huddle)
+    for _ in range(2):
+        kept = api.get(huddle.path, by=site.member)
+        assert kept.status == 200
+    tag = {"If-None-Match": kept.headers["etag"]}
+
+    for by in (site.owner, site.moderator, site.banned, None):
+        for headers in ({}, tag, {"If-None-Match": "*"}):
+            refused = api.get(huddle.path, site=site, by=by, headers=headers)
+            assert refused.status in (403, 404)
+            assert told(refused) == told(api.get(NEVER, site=site, by=by, headers=headers))
+
+
+def test_who_left_and_comes_back_sees_what_happened_meanwhile(
+    api: Api, make: Factory, site: Site
+) -> None:
+    huddle = make.huddle(site.member, site.newcomer)
+    first = make.comment(huddle)
+    for _ in range(2):
+        api.get(huddle.path, by=site.newcomer)
+    api.delete(huddle.path, by=site.newcomer)
+    second = make.comment(huddle)
+    assert api.get(huddle.path, by=site.newcomer).status == 403
+
+    api.put(f"{huddle.path}/participants/{site.newcomer.id}", by=site.member)
+
+    shown = api.get(huddle.path, by=site.newcomer).data["comments"]["items"]
+    assert ids(shown) == [first.id, second.id]
+
+
 def test_another_sites_huddle_or_profile_is_none(
     api: Api, make: Factory, bikes: Site, trains: Site
 ) -> None:
@@ -481,6 +565,40 @@ def test_a_page_that_is_not_the_last_marks_up_to_its_end(
     rest = api.get(f"{huddle.path}?limit=5&offset=5", by=site.newcomer).data["comments"]["items"]
     assert [one["meta"]["flags"]["unread"] for one in rest] == [True, True]
     assert unread(api, site.newcomer) == 0
+
+
+def test_marks_and_counts_follow_on_pages_that_are_kept(
+    api: Api, make: Factory, site: Site
+) -> None:
+    huddle = make.huddle(site.member, site.newcomer, site.owner)
+    make.comment(huddle)
+
+    def flags(by: Person) -> list[bool]:
+        shown = api.get(huddle.path, by=by).data["comments"]["items"]
+        return [one["meta"]["flags"]["unread"] for one in shown]
+
+    for by in (site.newcomer, site.owner):
+        assert flags(by) == [True]
+        assert flags(by) == [False]
+    make.comment(huddle)
+    assert [unread(api, by) for by in (site.newcomer, site.owner)] == [1, 1]
+    assert flags(site.newcomer) == [False, True]
+    assert [unread(api, by) for by in (site.newcomer, site.owner)] == [0, 1]
+    assert flags(site.newcomer) == [False, False]
+    assert flags(site.owner) == [False, True]
+    assert [unread(api, by) for by in (site.newcomer, site.owner)] == [0, 0]
+
+    # What moves the viewer's own marks and watcher changes no page.
+    last = make.comment(huddle)
+    api.request("HEAD", huddle.path, by=site.owner)
+    assert unread(api, site.owner) == 1
+    api.get(last.path, by=site.owner)
+    assert unread(api, site.owner) == 0
+    assert flags(site.owner) == [False, False, False]
+    watcher = f"/api/v1/watchers/delete?itemType=huddle&itemId={huddle.id}"
+    assert api.get(huddle.path, by=site.owner).data["meta"]["flags"]["watched"] is True
+    assert api.delete(watcher, by=site.owner).status == 200
+    assert "watched" not in api.get(huddle.path, by=site.owner).data["meta"]["flags"]
 
 
 def test_joining_and_leaving_count_anew(api: Api, make: Factory, site: Site) -> None:
