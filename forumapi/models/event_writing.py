@@ -107,11 +107,15 @@ def checked(sent: Any, before: Stored) -> Stored:
     if not lat and not lon:
         # On the wire zero is no place; neither may it be one to a search.
         lat = lon = None
+    when_utc = instant(when_local, tz_name) if when_local else None
+    duration_min = _duration(sent.duration, before.duration_min, has_date=when_local is not None)
+    if when_utc is not None:
+        _check_end(when_utc, duration_min)
     return Stored(
         when_local,
-        instant(when_local, tz_name) if when_local else None,
+        when_utc,
         tz_name,
-        _duration(sent.duration, before.duration_min, has_date=when_local is not None),
+        duration_min,
         before.place if isinstance(sent.where, UnsetType) else _place(sent.where),
         lat,
         lon,
@@ -165,6 +169,14 @@ def instant(when_local: datetime.datetime, tz_name: str) -> datetime.datetime:
         return when_local.replace(tzinfo=zoneinfo.ZoneInfo(tz_name)).astimezone(datetime.UTC)
     except OverflowError:
         raise Invalid("when", "is out of range", code=OUT_OF_RANGE) from None
+
+
+def _check_end(when_utc: datetime.datetime, duration_min: int) -> None:
+    """Raises Invalid for an event that ends after the year 9999, which no date of Python's or of a calendar's says."""
+    try:
+        when_utc + datetime.timedelta(minutes=duration_min)
+    except OverflowError:
+        raise Invalid("duration", "ends after the year 9999", code=OUT_OF_RANGE) from None
 
 
 def _duration(sent: int | UnsetType, before: int, *, has_date: bool) -> int:

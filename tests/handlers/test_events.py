@@ -116,6 +116,21 @@ def test_bad_input_is_refused_by_name(
     assert refused.json()["data"]["errorCode"] == code
 
 
+def test_an_event_ends_before_the_last_date_that_can_be_said(api: Api, bikes: Site) -> None:
+    long = {"title": "Without end", "duration": 2**31 - 1}
+    far = {**RIDE, **long, "microcosmId": bikes.root_id, "when": "9999-01-01T00:00:00Z"}
+    refused = api.post("/api/v1/events", far, by=bikes.member)
+    assert (refused.status, refused.json()["data"]["errorCode"]) == (400, 4)
+    assert "duration" in refused.error
+
+    # Neither do its time and duration get there one after the other.
+    here = announce(api, bikes, **long).location
+    body = {"meta": {"editReason": "later"}, "when": far["when"]}
+    assert api.put(here, body, by=bikes.member).status == 400
+    assert api.get(here, by=bikes.member).status == 200
+    assert api.get(f"/api/v1/microcosms/{bikes.root_id}", by=bikes.member).status == 200
+
+
 def test_times_without_an_offset_and_with_fractions_are_taken(api: Api, bikes: Site) -> None:
     shown = api.follow(
         announce(api, bikes, title="Precise", when="2031-06-08 09:30:00.250"), by=bikes.member
