@@ -33,6 +33,12 @@ Params = Mapping[str, object]
 
 _BINARY: Final = 1
 _NO_ROOM: Final = "The database has no room left"
+# What a statement asked for was too much; the connection that it ran on is as good as before.
+_TOO_MUCH: Final = (
+    pgerrors.QueryCanceled,
+    pgerrors.ProgramLimitExceeded,
+    pgerrors.StatementTooComplex,
+)
 _PLACEHOLDER: Final = re.compile(r"%\((\w+)\)s|%%")
 
 
@@ -393,7 +399,7 @@ class Reader:
         try:
             return self._execute(query, params)[0]
         except (psycopg.OperationalError, pgerrors.FeatureNotSupported) as error:
-            if isinstance(error, pgerrors.QueryCanceled):
+            if isinstance(error, _TOO_MUCH):
                 raise TooSlow("The database took too long") from error
             self._lose()
             if isinstance(error, psycopg.OperationalError):
@@ -491,7 +497,7 @@ class Transaction(Reader):
             self.run(query, **params)
 
     def _unavailable(self, error: psycopg.OperationalError) -> Unavailable:
-        if isinstance(error, pgerrors.QueryCanceled):
+        if isinstance(error, _TOO_MUCH):
             return TooSlow("The database took too long")
         if isinstance(error, pgerrors.DiskFull):
             return NoRoom(_NO_ROOM)

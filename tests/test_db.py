@@ -11,7 +11,7 @@ import pytest
 from psycopg import errors as pgerrors
 
 from forumapi.db import Database, Query
-from forumapi.errors import Unavailable
+from forumapi.errors import TooSlow, Unavailable
 
 ONE = Query("test.db.one", "SELECT 1")
 PID = Query("test.db.pid", "SELECT pg_backend_pid()")
@@ -25,6 +25,7 @@ SLEEP = Query("test.db.sleep", "SELECT pg_sleep(%(s)s::float8)")
 BROKEN = Query("test.db.broken", "SELECT 1 / %(x)s::int")
 ADD = Query("test.db.add", "INSERT INTO db_notes (word) VALUES (%(word)s)")
 WORDS = Query("test.db.words", "SELECT word FROM db_notes WHERE word LIKE %(like)s ORDER BY word")
+HUGE = Query("test.db.huge", "SELECT length(repeat('x', %(n)s::int))")
 WIDE = Query("test.db.wide", "SELECT n.* FROM db_wide n")
 
 
@@ -162,6 +163,17 @@ def test_a_statement_that_fails_leaves_a_good_connection_behind(database: Databa
 
 
 # ---------------------------------------------------------------- transactions
+
+
+def test_a_statement_that_asks_for_too_much_is_no_dead_connection(database: Database) -> None:
+    reader = database.read()
+    before = reader.value(PID)
+
+    with pytest.raises(TooSlow):
+        reader.rows(HUGE, n=2**31 - 1)
+    assert reader.statements == 2
+    assert reader.value(PID) == before
+    reader.end()
 
 
 def test_a_transaction_is_whole(database: Database) -> None:

@@ -28,6 +28,9 @@ MOST: Final = 10_000
 RANKED: Final = 1_000
 # Alternatives to a word that nothing holds, and completions of one.
 MOST_ALIKE: Final = 10
+# Letters of all alternatives to texts without spaces: they grow with the square of what was typed, and the database
+# makes words of each two neighbours.
+MOST_LETTERS: Final = 4_000
 SUGGESTED: Final = 10
 
 # Around the words found, in what the database cuts out for `highlight`, and in place of < and >, between which it would
@@ -267,12 +270,14 @@ def _alike(tx: Reader, site_id: int, words: Sequence[Word]) -> list[Word]:
     """Alternatives to words that were typed: words of the site that are one error away; of texts in scripts without
     spaces, what is left without what may be wrong."""
     typed = [word for word in words if not word.is_negated]
-    found = [
-        Word(text, word.group)
-        for word in typed
-        if search_query.is_unspaced(word.text)
-        for text in search_query.forgiving(word.text)
-    ]
+    found: list[Word] = []
+    left = MOST_LETTERS
+    for word in typed:
+        # Three alternatives a letter, each nearly as long as the text.
+        letters = 3 * len(word.text) ** 2
+        if letters <= left and search_query.is_unspaced(word.text):
+            left -= letters
+            found += [Word(text, word.group) for text in search_query.forgiving(word.text)]
     spaced = [word for word in typed if not search_query.unspaced(word.text)]
     if spaced:
         texts = [word.text for word in spaced]

@@ -100,6 +100,13 @@ def test_a_letter_wrong_in_a_script_without_spaces_is_forgiven(
     assert hits(api, site, q=typed) == [named(chat)]
 
 
+def test_a_long_text_in_a_script_without_spaces_is_asked_for_as_it_is(api: Api, site: Site) -> None:
+    text = "".join(chr(0x4E00 + 7 * number) for number in range(440))
+
+    assert hits(api, site, q=text) == []
+    assert hits(api, site, q=" ".join(text[at : at + 30] for at in range(0, 440, 30))) == []
+
+
 def test_what_is_excluded_stays_excluded_when_errors_are_forgiven(
     api: Api, make: Factory, site: Site
 ) -> None:
