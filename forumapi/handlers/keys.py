@@ -35,7 +35,7 @@ class KeysHandler(Handler):
     @needs(LOGIN, answer=schemas.ApiKeys, paged=True)
     def get(self, ctx: Context) -> Result:
         """The keys, newest first, without their secrets."""
-        rows, total = own_token.page(ctx.reader, ctx.site.id, ctx.identity.user_id, KEY, ctx.paging)
+        rows, total = own_token.page(ctx.reader, ctx.site.id, ctx.identity, KEY, ctx.paging)
         paging.check(total, ctx.paging)
         items = dumps([own_token.key_document(row) for row in rows])
         page = paging.page(items, total, ctx.paging, _PATH, ctx.path, ctx.query_string, ctx.pairs)
@@ -55,9 +55,9 @@ class KeysHandler(Handler):
             raise Invalid(
                 "days", f"must be between 1 and {app.config.token_days}", code=OUT_OF_RANGE
             )
-        user_id = ctx.identity.user_id
-        made = own_token.add_key(ctx.writer, ctx.site.id, user_id, name, scopes, days, ip=ctx.ip)
-        row = own_token.find(ctx.reader, ctx.site.id, user_id, KEY, made.id)
+        me = ctx.identity
+        made = own_token.add_key(ctx.writer, ctx.site.id, me, name, scopes, days, ip=ctx.ip)
+        row = own_token.find(ctx.reader, ctx.site.id, me, KEY, made.id)
         assert row is not None  # made just now
         _note(ctx, journal.CREATED, made.id)
         return Data(dumps(own_token.key_document(row, made.secret)))
@@ -71,7 +71,7 @@ class KeyHandler(Handler):
     @needs(LOGIN, answer=schemas.ApiKey)
     def get(self, ctx: Context) -> Result:
         """The key without its secret; 404 for one of somebody else."""
-        row = own_token.find(ctx.reader, ctx.site.id, ctx.identity.user_id, KEY, ctx.args["key_id"])
+        row = own_token.find(ctx.reader, ctx.site.id, ctx.identity, KEY, ctx.args["key_id"])
         if row is None:
             raise NotFound("There is no such key")
         return Data(dumps(own_token.key_document(row)))
@@ -80,7 +80,7 @@ class KeyHandler(Handler):
     def delete(self, ctx: Context) -> Result:
         """Revoke it: it is worth nothing from the next request on."""
         id: int = ctx.args["key_id"]
-        if not own_token.revoke(ctx.writer, ctx.site.id, ctx.identity.user_id, KEY, id):
+        if not own_token.revoke(ctx.writer, ctx.site.id, ctx.identity, KEY, id):
             raise NotFound("There is no such key")
         _note(ctx, journal.DELETED, id)
         return Done()

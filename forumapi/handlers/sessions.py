@@ -22,9 +22,7 @@ class SessionsHandler(Handler):
     @needs(LOGIN, answer=schemas.Sessions, paged=True)
     def get(self, ctx: Context) -> Result:
         """The sessions, newest first; `current` is the one that asks."""
-        rows, total = own_token.page(
-            ctx.reader, ctx.site.id, ctx.identity.user_id, SESSION, ctx.paging
-        )
+        rows, total = own_token.page(ctx.reader, ctx.site.id, ctx.identity, SESSION, ctx.paging)
         paging.check(total, ctx.paging)
         current = ctx.identity.token_id
         items = dumps([own_token.session_document(row, current) for row in rows])
@@ -38,9 +36,8 @@ class SessionsHandler(Handler):
     def delete(self, ctx: Context) -> Result:
         """Sign out everywhere, here too unless `others` is true; effective on the next request of each."""
         but = ctx.identity.token_id if ctx.flag("others") else 0
-        user_id = ctx.identity.user_id
-        own_token.revoke_all(ctx.writer, ctx.site.id, user_id, SESSION, but=but)
-        _note(ctx, user_id)
+        own_token.revoke_all(ctx.writer, ctx.site.id, ctx.identity, SESSION, but=but)
+        _note(ctx, ctx.identity.user_id)
         return Done()
 
 
@@ -53,7 +50,7 @@ class SessionHandler(Handler):
     def delete(self, ctx: Context) -> Result:
         """Sign that device out, from its next request on; 404 for a session of somebody else."""
         id: int = ctx.args["session_id"]
-        if not own_token.revoke(ctx.writer, ctx.site.id, ctx.identity.user_id, SESSION, id):
+        if not own_token.revoke(ctx.writer, ctx.site.id, ctx.identity, SESSION, id):
             raise NotFound("There is no such session")
         _note(ctx, id)
         return Done()

@@ -1,12 +1,13 @@
 """What a person sees of their own tokens: API keys of this site, and the sessions they are signed in with.
 
-A key is good on the site it was made on; a session on every site, so it is listed on each.
+A key is good on the site it was made on; a session on every site, so it is listed on each. One that is good on a single
+site, since its owner vouches for the address, shows and ends nothing of what is good everywhere.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from forumapi import fragments
 from forumapi.content import clean
@@ -15,6 +16,9 @@ from forumapi.errors import OUT_OF_RANGE, Invalid
 from forumapi.models import access_token
 from forumapi.models.access_token import DAY_S, KEY, Made
 from forumapi.paging import Paging
+
+if TYPE_CHECKING:
+    from forumapi.auth.identity import Identity
 
 MOST_KEYS: Final = 50  # of one person on one site
 MOST_NAME: Final = 100
@@ -25,9 +29,13 @@ DEFAULT_DAYS: Final = 90
 _COLUMNS: Final = """
     t.token_id, t.name, t.token_prefix, t.scopes, t.created, t.expires, t.last_used, t.user_agent,
     host(coalesce(t.last_ip, t.ip))"""
-_MINE: Final = """
+_THEIRS: Final = """t.user_id = %(user_id)s AND t.kind = %(kind)s
+       AND (t.site_id = %(site_id)s
+            OR t.site_id IS NULL
+               AND EXISTS (SELECT FROM access_tokens c WHERE c.token_id = %(current)s AND c.site_id IS NULL))"""
+_MINE: Final = f"""
       FROM access_tokens t
-     WHERE t.user_id = %(user_id)s AND t.kind = %(kind)s AND (t.site_id = %(site_id)s OR t.site_id IS NULL)
+     WHERE {_THEIRS}
        AND t.expires > now()"""
 
 PAGE = Query(
@@ -50,9 +58,9 @@ HOLD = Query(
 
 REVOKE = Query(
     "own_token.revoke",
-    """
+    f"""
     DELETE FROM access_tokens t
-     WHERE t.user_id = %(user_id)s AND t.kind = %(kind)s AND (t.site_id = %(site_id)s OR t.site_id IS NULL)
+     WHERE {_THEIRS}
        AND t.token_id = %(token_id)s
  RETURNING t.token_id""",
 )
@@ -60,38 +68,48 @@ REVOKE = Query(
 # All of a kind, but for one where that is asked.
 REVOKE_ALL = Query(
     "own_token.revoke_all",
-    """
+    f"""
     DELETE FROM access_tokens t
-     WHERE t.user_id = %(user_id)s AND t.kind = %(kind)s AND (t.site_id = %(site_id)s OR t.site_id IS NULL)
+     WHERE {_THEIRS}
        AND t.token_id <> %(but)s::bigint""",
 )
 
 
+def _whose(site_id: int, identity: Identity, kind: str) -> dict[str, Any]:
+    return {
+        "site_id": site_id,
+        "user_id": identity.user_id,
+        "current": identity.token_id,
+        "kind": kind,
+    }
+
+
 def page(
-    tx: Reader, site_id: int, user_id: int, kind: str, paging: Paging
+    tx: Reader, site_id: int, identity: Identity, kind: str, paging: Paging
 ) -> tuple[list[Row], int]:
-    """The newest live tokens of a kind, and how many there are."""
-    given = {"site_id": site_id, "user_id": user_id, "kind": kind}
+    """The caller's newest live tokens of a kind, and how many there are."""
+    given = _whose(site_id, identity, kind)
     rows = tx.rows(PAGE, limit=paging.limit, offset=paging.offset, **given)
     if rows:
         return rows, int(rows[0][9])
     return [], int(tx.value(COUNT, **given)) if paging.offset else 0
 
 
-def find(tx: Reader, site_id: int, user_id: int, kind: str, token_id: int) -> Row | None:
-    """One live token of this person, or None."""
-    return tx.row(FIND, site_id=site_id, user_id=user_id, kind=kind, token_id=token_id)
+def find(tx: Reader, site_id: int, identity: Identity, kind: str, token_id: int) -> Row | None:
+    """One live token of the caller's, or None."""
+    return tx.row(FIND, token_id=token_id, **_whose(site_id, identity, kind))
 
 
-def revoke(tx: Transaction, site_id: int, user_id: int, kind: str, token_id: int) -> bool:
-    """End one token of this person, from the next request on; False if there was none."""
-    row = tx.row(REVOKE, site_id=site_id, user_id=user_id, kind=kind, token_id=token_id)
-    return row is not None
+def revoke(tx: Transaction, site_id: int, identity: Identity, kind: str, token_id: int) -> bool:
+    """End one token of the caller's, from the next request on; False if there was none."""
+    return tx.row(REVOKE, token_id=token_id, **_whose(site_id, identity, kind)) is not None
 
 
-def revoke_all(tx: Transaction, site_id: int, user_id: int, kind: str, *, but: int = 0) -> int:
+def revoke_all(
+    tx: Transaction, site_id: int, identity: Identity, kind: str, *, but: int = 0
+) -> int:
     """End every token of a kind, except the one numbered `but`; how many there were."""
-    return tx.run(REVOKE_ALL, site_id=site_id, user_id=user_id, kind=kind, but=but)
+    return tx.run(REVOKE_ALL, but=but, **_whose(site_id, identity, kind))
 
 
 # ---------------------------------------------------------------- making a key
@@ -119,20 +137,20 @@ def checked_scopes(given: Iterable[str], known: Iterable[str]) -> list[str]:
 def add_key(
     tx: Transaction,
     site_id: int,
-    user_id: int,
+    identity: Identity,
     name: str,
     granted: list[str],
     days: int,
     *,
     ip: str,
 ) -> Made:
-    """Make a key of this person for this site. Raises Invalid when they have as many as one may have."""
-    tx.row(HOLD, user_id=user_id)
-    if tx.value(COUNT, site_id=site_id, user_id=user_id, kind=KEY) >= MOST_KEYS:
+    """Make a key of the caller's for this site. Raises Invalid when they have as many as one may have."""
+    tx.row(HOLD, user_id=identity.user_id)
+    if tx.value(COUNT, **_whose(site_id, identity, KEY)) >= MOST_KEYS:
         raise Invalid("", f"You have {MOST_KEYS} keys already; revoke one first")
     return access_token.make(
         tx,
-        user_id,
+        identity.user_id,
         kind=KEY,
         life_s=days * DAY_S,
         name=name,

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from forumapi.models import access_token
 from tests.auth.stage import Stage, staged
 from tests.factories import Person, Site
 
@@ -215,6 +216,27 @@ def test_a_session_is_listed_on_every_site(stage: Stage, me: Person) -> None:
     other: Site = stage.make.site()
 
     assert stage.get("/sessions", site=other, token=me.token).data["sessions"]["total"] == 1
+
+
+def test_what_is_good_on_one_site_alone_neither_shows_nor_ends_other_sessions(
+    stage: Stage, me: Person
+) -> None:
+    phone = sign_in(stage, me)
+    with stage.app.database.write() as tx:
+        # As signing in gives it by a method that the site's owner set up, who can sign in as anybody there.
+        limited = access_token.create(tx, me.user_id, site_id=me.site.id)
+        everywhere = access_token.make(tx, me.user_id, kind="key", life_s=3600)
+    (row,) = stage.sql("SELECT token_id FROM access_tokens WHERE token_prefix = %(p)s", p=phone[:8])
+
+    (shown,) = stage.get("/sessions", site=me.site, token=limited).data["sessions"]["items"]
+    assert shown["current"]
+    assert stage.get("/keys", site=me.site, token=limited).data["keys"]["total"] == 0
+    for path in (f"/sessions/{row[0]}", f"/keys/{everywhere.id}"):
+        assert stage.request("DELETE", path, site=me.site, token=limited).status == 404
+    assert stage.request("DELETE", "/sessions", site=me.site, token=limited).status == 200
+    assert stage.get("/whoami", site=me.site, token=limited).status == 401
+    for token in (phone, me.token, everywhere.secret):
+        assert stage.get("/whoami", site=me.site, token=token).status == 200
 
 
 def test_tokens_are_kept_as_hashes(stage: Stage, me: Person) -> None:
