@@ -70,6 +70,25 @@ def _token(make: Factory, person: Person, granted: tuple[str, ...]) -> str:
     return secret
 
 
+def test_who_may_change_a_site_through_a_limited_token_opens_no_way_to_sign_in(
+    stage: Stage,
+) -> None:
+    site = stage.make.site()
+    limited = _token(stage.make, site.owner, ("sites:read", "sites:write"))
+    settings = {"auth0Domain": "tenant.example", "auth0ClientId": "c", "auth0ClientSecret": "s"}
+
+    for name, value in settings.items():
+        refused = stage.request("PUT", "/site", {name: value}, site=site, token=limited)
+        assert (refused.status, refused.code) == (403, 25)
+    assert stage.request("PUT", "/site", settings, by=site.owner).status == 302
+    # What it sees it may send back.
+    shown = stage.get("/site", site=site, token=limited).data
+    assert shown["auth0Domain"] == "tenant.example"
+    changed = {**shown, "description": "Changed"}
+    assert stage.request("PUT", "/site", changed, site=site, token=limited).status == 302
+    assert stage.get("/site", site=site, token=limited).data["description"] == "Changed"
+
+
 def _visit(stage: Stage, granted: tuple[str, ...], *asked: str) -> int:
     """Ask for every operation of a site that asks for one of `asked`; how many were visited.
 

@@ -7,12 +7,19 @@ from typing import ClassVar, Final
 
 from forumapi import itemtypes, mail, paging, permissions, schemas
 from forumapi.context import Context, Located
-from forumapi.errors import NEEDS_OWNER, NO_SITE, SIGN_IN, Forbidden, NotFound
+from forumapi.errors import (
+    NEEDS_OWNER,
+    NO_SITE,
+    SIGN_IN,
+    Forbidden,
+    InsufficientScope,
+    NotFound,
+)
 from forumapi.fragments import dumps
 from forumapi.handler import ANYONE, LOGIN, OWNER, Handler, Param, needs
 from forumapi.models import sign_in_rules, site
 from forumapi.models.site import Locked, Site
-from forumapi.models.site_rules import SiteBody
+from forumapi.models.site_rules import Look, SiteBody
 from forumapi.permissions import Target
 from forumapi.response import Page, Result, SeeOther
 
@@ -76,9 +83,27 @@ def check_owner(ctx: Context, site_id: int, owner_user_id: int) -> None:
         raise Forbidden("This site demands a second factor of its owner", code=NEEDS_OWNER)
 
 
+def _check_token(ctx: Context, stored: Look | None = None) -> None:
+    """Raises InsufficientScope where a limited token would change through whom people sign in.
+
+    With a provider of its own it could sign in as the owner, and so make itself an unlimited one.
+    """
+    sent: SiteBody = ctx.body
+    if ctx.identity.scopes is None:
+        return
+    for value, now in (
+        (sent.auth0Domain, stored and stored.auth0_domain),
+        (sent.auth0ClientId, stored and stored.auth0_client_id),
+        (sent.auth0ClientSecret, stored and stored.auth0_client_secret),
+    ):
+        if isinstance(value, str) and value != (now or ""):
+            raise InsufficientScope("")
+
+
 def _change(ctx: Context) -> None:
     """Lay the body over the located site."""
     locked: Locked = ctx.located.locked
+    _check_token(ctx, locked.look)
     site.update(ctx.writer, locked, ctx.body, platform_domain=ctx.app.sites.domain, ip=ctx.ip)
     # This process knows at once; the others ask several times a second.
     ctx.writer.after_commit(lambda: ctx.app.sites.forget(locked.site_id))
@@ -150,6 +175,7 @@ class SitesHandler(Handler):
     @needs(LOGIN, body=SiteBody, status=302)
     def post(self, ctx: Context) -> Result:
         """Make a site of the caller's own, with a root microcosm and three roles."""
+        _check_token(ctx)
         site_id = site.create(
             ctx.writer,
             ctx.body,
