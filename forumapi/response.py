@@ -160,15 +160,23 @@ class Bytes:
 class Takeover:
     """The last answer on a connection: a head, then whatever `run` does with the socket until it returns.
 
-    `run` is given the socket and what the client has sent behind its request already.
+    `run` is given the socket and what the client has sent behind its request already; where the head can't be sent,
+    `drop` is called in its place.
     """
 
-    __slots__ = ("headers", "run", "status")
+    __slots__ = ("drop", "headers", "run", "status")
 
-    def __init__(self, status: int, headers: Headers, run: Callable[[Any, bytes], None]) -> None:
+    def __init__(
+        self,
+        status: int,
+        headers: Headers,
+        run: Callable[[Any, bytes], None],
+        drop: Callable[[], None],
+    ) -> None:
         self.status = status
         self.headers = headers
         self.run = run
+        self.drop = drop
 
     def __iter__(self) -> Iterator[bytes]:
         """No body that WSGI would know of."""

@@ -286,7 +286,12 @@ class ForumWorker(GeventWorker):  # type: ignore[misc]
         data, is_last, pieces = exchange.answer(
             self.wsgi, environ, lambda: not self.alive or request.should_close()
         )
-        client.sendall(data)
+        try:
+            client.sendall(data)
+        except BaseException:
+            if isinstance(pieces, Takeover):
+                pieces.drop()
+            raise
         if isinstance(pieces, Takeover):
             pieces.run(client, request.unreader.take_buffered())
         elif pieces is not None:

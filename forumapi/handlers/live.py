@@ -75,7 +75,7 @@ class LiveHandler(Handler):
                     app.live.leave(connection.client)
                 app.live.release(caller)
 
-        return Takeover(101, headers, run)
+        return Takeover(101, headers, run, lambda: app.live.release(caller))
 
 
 class LiveEventsHandler(Handler):
@@ -113,7 +113,7 @@ class LiveEventsHandler(Handler):
                     app.live.leave(connection.client)
                 app.live.release(caller)
 
-        return Takeover(200, headers, run)
+        return Takeover(200, headers, run, lambda: app.live.release(caller))
 
 
 class LivePollHandler(Handler):

@@ -153,6 +153,12 @@ def check(
             raise Forbidden(f"You may not follow {name(topic)}", code=NO_READ)
 
 
+def goodbye(reason: str, cursor: str = "") -> Frame:
+    """The last frame, with a reason of CODES."""
+    retry = {"min": 0, "max": RETRY_MS} if reason in _COME_BACK else None
+    return Frame("bye", cursor, reason=reason, retryAfterMs=retry)
+
+
 class Feed:
     """One site with listeners in this process. `position`: the number up to which those that are live know all."""
 
@@ -373,13 +379,10 @@ class Live:
         return feed
 
     def _end(self, client: Client, reason: str) -> None:
-        frame = Frame(
-            "bye",
-            self.cursors.make(client.feed.site.id, client.feed.position) if client.is_live else "",
-            reason=reason,
-            retryAfterMs={"min": 0, "max": RETRY_MS} if reason in _COME_BACK else None,
-        )
-        client.end(CODES[reason], frame)
+        cursor = ""
+        if client.is_live:
+            cursor = self.cursors.make(client.feed.site.id, client.feed.position)
+        client.end(CODES[reason], goodbye(reason, cursor))
 
     # ---------------------------------------------------------------- following
 
@@ -499,7 +502,7 @@ class Live:
             alone.add(client, follow)
         most = self._config().live_replay_events
         if upto - after > most:
-            self._gap(feed, [client], follows, after, upto - most)
+            self._gap(feed, alone, after, upto - most)
             after = upto - most
         while after < upto and not client.is_over:
             with self._turns:
@@ -511,17 +514,20 @@ class Live:
             after = reached
             client.connection.wait_for_room()
 
-    def _gap(
-        self, feed: Feed, clients: Iterable[Client], follows: Iterable[Topic], after: int, upto: int
-    ) -> None:
-        """Say that events of some topics are kept no longer."""
+    def _gap(self, feed: Feed, index: Index, after: int, upto: int) -> None:
+        """Say to everybody in `index`, of each topic, that its events from `after` to `upto` are kept no longer."""
+        topics: dict[Client, list[Topic]] = {}
+        for topic, followers in index.items():
+            for client in followers:
+                topics.setdefault(client, []).append(topic)
         make, site_id = self.cursors.make, feed.site.id
-        for client in clients:
-            for topic in follows:
+        for client, gaps in topics.items():
+            for topic in gaps:
+                # Only the last is behind the gap: who is cut before it is told of all of them again.
                 client.push(
                     Frame(
                         "gap",
-                        make(site_id, upto),
+                        make(site_id, upto if topic is gaps[-1] else after),
                         topic=name(topic),
                         **{"from": make(site_id, after), "to": make(site_id, upto)},
                         href=healing(topic),
@@ -577,12 +583,15 @@ class Live:
         concerned = self._concerned(feed, changed)
         if concerned:
             self._reconsider(feed, concerned, reader)
-        if now.head > feed.position:
-            self._advance(feed, now.head, reader)
+        moved = self._advance(feed, now.head, reader)
         if tree is not before:
             self._recheck(feed, list(feed.clients), reader)
-        elif concerned:
-            self._recheck(feed, [one for caller in concerned for one in caller.clients], reader)
+        else:
+            some = {one for caller in concerned for one in caller.clients}
+            if moved:
+                some |= {one for one in feed.clients if not moved.isdisjoint(one.follows)}
+            if some:
+                self._recheck(feed, some, reader)
 
     def _concerned(self, feed: Feed, changed: set[int]) -> list[Caller]:
         now = time.time()
@@ -650,8 +659,9 @@ class Live:
 
     # ---------------------------------------------------------------- handing out
 
-    def _advance(self, feed: Feed, head: int, reader: Reader) -> None:
-        """Tell the live listeners of a site what happened, up to `head`."""
+    def _advance(self, feed: Feed, head: int, reader: Reader) -> set[Topic]:
+        """Tell the live listeners of a site what happened, up to `head`; what was moved by it."""
+        moved: set[Topic] = set()
         with feed.lock:
             while feed.position < head:
                 events = log.between(reader, feed.site.id, feed.position, head, BATCH)
@@ -663,9 +673,12 @@ class Live:
                         raise
                     except Exception:  # noqa: BLE001 - one bad event must not end all pushing
                         logger.exception("events of site %d are not pushed", feed.site.id)
-                        for topic, followers in feed.index.items():
-                            self._gap(feed, followers, [topic], feed.position, reached)
+                        self._gap(feed, feed.index, feed.position, reached)
+                moved.update(
+                    Topic(event.item_type, event.item_id) for event in events if event.moved_from
+                )
                 feed.position = reached
+        return moved
 
     def _hand_out(
         self,
@@ -677,13 +690,9 @@ class Live:
         reader: Reader,
     ) -> None:
         """Tell the listeners in `index` of `events`, which are those from `after` to `upto` that are kept."""
-        for missing in _missing(events, after, upto):
-            for topic, followers in index.items():
-                self._gap(feed, followers, [topic], *missing)
+        missing = collections.deque(_missing(events, after, upto))
         things = {thing for event in events if (thing := subject(event)) is not None}
-        if not things:
-            return
-        facts = live.facts(reader, feed.site.id, feed.tree, things)
+        facts = live.facts(reader, feed.site.id, feed.tree, things) if things else {}
         made = deliveries(events, facts, index, feed.tree)
         wanted = {
             one.fact.target.item_id
@@ -694,7 +703,11 @@ class Live:
         }
         documents = comment.by_ids(reader, self._documents, feed.site.id, sorted(wanted))
         for one in made:
+            while missing and missing[0][1] < one.event.number:
+                self._gap(feed, index, *missing.popleft())
             self._push(feed, one, documents.get(one.fact.target.item_id))
+        for gap in missing:
+            self._gap(feed, index, *gap)
 
     def _push(self, feed: Feed, one: Delivery, document: bytes | None) -> None:
         plain = whole = None

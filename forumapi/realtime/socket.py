@@ -18,7 +18,7 @@ import msgspec
 
 from forumapi.errors import UNPARSABLE, ApiError, Invalid
 from forumapi.realtime import websocket
-from forumapi.realtime.feed import CODES, Live, name, topic_of
+from forumapi.realtime.feed import CODES, Live, goodbye, name, topic_of
 from forumapi.realtime.hub import Client, Follow, Frame
 from forumapi.realtime.protocol import PROTOCOL, Subscribe, Typing, Unsubscribe
 from forumapi.realtime.websocket import Ended, Socket
@@ -34,6 +34,10 @@ STALL_S: Final = 20.0
 SYSTEM_BYTES: Final = 65_536
 # How long the other side may take to say goodbye in its turn.
 CLOSE_S: Final = 1.0
+# Frames that count as much as a message: pings, and the pieces of messages.
+FRAMES: Final = 10
+# Frames of one client that are read before others get a turn: reading what is there already waits for nothing.
+TURN: Final = 16
 
 
 class Pipe:
@@ -123,6 +127,26 @@ class _Carrier:
     def wait_for_room(self) -> None:
         self.pipe.wait_for_room()
 
+    def push(self, frame: Frame) -> None:
+        raise NotImplementedError
+
+    def close(self, code: int, reason: str) -> None:
+        raise NotImplementedError
+
+    def ping(self) -> None:
+        raise NotImplementedError
+
+    def _welcome(self, site: Site, identity: Identity, config: Config) -> Client | None:
+        """Take part, and say hello; None when that is not possible right now, which is said as well."""
+        try:
+            client = self.client = self.live.join(site, identity, self)
+            client.push(hello(self.live, client, config))
+        except ApiError:
+            self.push(goodbye("away"))
+            self.close(CODES["away"], "bye")
+            return None
+        return client
+
 
 # ---------------------------------------------------------------- WebSocket
 
@@ -136,8 +160,13 @@ class SocketConnection(_Carrier):
     def __init__(self, client: Any, live: Live, config: Config, left: bytes) -> None:
         super().__init__(client, live, config)
         self._raw = client
+        self._frames = _Budget(config.live_messages_per_minute * FRAMES)
         self._reader = Socket(
-            client.recv, self.pipe.send, limit=config.live_message_bytes, left=left
+            client.recv,
+            self.pipe.send,
+            limit=config.live_message_bytes,
+            came=self._frame_came,
+            left=left,
         )
         self._heard = -1
         self._is_closing = False
@@ -165,12 +194,13 @@ class SocketConnection(_Carrier):
 
     def serve(self, site: Site, identity: Identity, config: Config) -> None:
         """Read what the client sends until either side ends it."""
-        client = self.client = self.live.join(site, identity, self)
         budget = _Budget(config.live_messages_per_minute)
-        client.push(hello(self.live, client, config))
+        client = self._welcome(site, identity, config)
         try:
             while True:
                 message = self._reader.receive()
+                if client is None:
+                    continue
                 if client.is_over:
                     continue
                 if not budget.take():
@@ -182,19 +212,28 @@ class SocketConnection(_Carrier):
         except Ended as end:
             self._answer(end)
 
+    def _frame_came(self) -> None:
+        """Raises Ended for one frame too many."""
+        if self._reader.heard % TURN == 0:
+            gevent.sleep(0)
+        if not self._frames.take():
+            if self.client is not None:
+                self.live.drop(self.client, "flooding")
+            raise Ended
+
     def _answer(self, end: Ended) -> None:
         """Say how it ended, if that is left to say, and wait for the other side to see it."""
         if end.code and not self._is_closing:
             self._is_closing = True
             self.pipe.send(websocket.close_frame(end.code, end.reason))
         self.pipe.finish(CLOSE_S)
-        if end.code and not self.pipe.is_broken:
+        if self._is_closing and not self.pipe.is_broken:
             # What still comes in is read, or the peer's system would throw our last frame away with a reset.
             with contextlib.suppress(OSError):
                 self._raw.shutdown(1)
             with contextlib.suppress(OSError), gevent.Timeout(CLOSE_S, TimeoutError):
                 while self._raw.recv(65536):
-                    pass
+                    gevent.sleep(0)
 
     def _take(self, client: Client, text: str, config: Config) -> None:
         """One message. What is wrong with it is said in an `error` frame; nothing ends by it."""
@@ -303,17 +342,20 @@ class StreamConnection(_Carrier):
         cursor: str,
     ) -> None:
         """Push until the client closes, or is told that it is over."""
-        client = self.client = self.live.join(site, identity, self)
         self.pipe.send(b"retry: 3000\n\n")
-        client.push(hello(self.live, client, config))
-        try:
-            self.live.follow(client, follows, cursor)
-        except ApiError as error:
-            client.push(Frame("error", code=error.code, text=error.message, status=error.status))
-            return
+        client = self._welcome(site, identity, config)
+        if client is not None:
+            try:
+                self.live.follow(client, follows, cursor)
+            except ApiError as error:
+                client.push(
+                    Frame("error", code=error.code, text=error.message, status=error.status)
+                )
+                self.pipe.finish(CLOSE_S)
+                return
         with contextlib.suppress(OSError):
             while self._raw.recv(4096):
-                pass
+                gevent.sleep(0)
 
 
 __all__ = ["CODES", "PROTOCOL", "SocketConnection", "StreamConnection", "hello"]

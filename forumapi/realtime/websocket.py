@@ -106,10 +106,12 @@ class _Stream:
 class Socket(WebSocket):  # type: ignore[misc]
     """The reading side of one connection. `answer` sends a pong; `limit` is the most bytes of a message.
 
+    `came` is called for each frame, also for one within a message, and may raise Ended.
+
     `receive` gives the next message, text as str and binary as bytes, and raises Ended at the end.
     """
 
-    __slots__ = ("_answer", "_limit", "heard")
+    __slots__ = ("_answer", "_came", "_limit", "heard")
 
     def __init__(
         self,
@@ -117,6 +119,7 @@ class Socket(WebSocket):  # type: ignore[misc]
         answer: Callable[[bytes], None],
         *,
         limit: int,
+        came: Callable[[], None],
         left: bytes = b"",
     ) -> None:
         # Not the package's own: it makes a validator of megabytes of tables, which nothing here asks.
@@ -124,6 +127,7 @@ class Socket(WebSocket):  # type: ignore[misc]
         self.stream = _Stream(receive, left)  # type: ignore[misc]
         self.heard = 0  # frames that came in: whoever looks for silence compares
         self._answer = answer
+        self._came = came
         self._limit = limit
 
     def __del__(self) -> None:
@@ -178,6 +182,7 @@ class Socket(WebSocket):  # type: ignore[misc]
     def _header(self) -> Any:
         header = Header.decode_header(self.stream)
         self.heard += 1
+        self._came()
         if header.flags:
             raise ProtocolError("reserved bits")
         if not header.mask:

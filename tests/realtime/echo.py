@@ -19,7 +19,9 @@ from forumapi.realtime.websocket import Ended, Socket  # noqa: E402
 from forumapi.response import Takeover  # noqa: E402
 
 # The cases send up to 16 MB.
-LIMITS = Config(live_message_bytes=2**24, live_queue_bytes=2**26)
+LIMITS = Config(
+    live_message_bytes=2**24, live_queue_bytes=2**26, live_messages_per_minute=1_000_000
+)
 
 
 class Echo(SocketConnection):
@@ -46,7 +48,11 @@ def application(environ: dict[str, Any], start_response: Any) -> Takeover:
     headers = [("Upgrade", "websocket"), ("Sec-WebSocket-Accept", accept)]
     start_response("101 Switching Protocols", headers)
     live: Any = None
-    return Takeover(101, headers, lambda client, left: Echo(client, live, LIMITS, left).say())
+
+    def run(client: Any, left: bytes) -> None:
+        Echo(client, live, LIMITS, left).say()
+
+    return Takeover(101, headers, run, lambda: None)
 
 
 class Server(BaseApplication):  # type: ignore[misc]

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import signal
+import socket
+import struct
+import threading
 import time
 from collections.abc import Iterator
 
@@ -11,8 +15,9 @@ import pytest
 from tests.api import Api
 from tests.factories import Factory, Site
 from tests.fixtures import Server, start_server
-from tests.realtime.listener import BINARY, TEXT, Closed, Listener, masked
+from tests.realtime.listener import BINARY, PING, PONG, TEXT, Closed, Listener, masked
 from tests.realtime.test_socket import write
+from tests.services import wait_until
 
 
 @pytest.fixture(scope="module")
@@ -103,6 +108,64 @@ def test_whoever_floods_is_dropped(strict: Server, site: Site) -> None:
         assert there.close_code() == 4029
 
 
+@pytest.mark.parametrize(
+    ("head", "frame"),
+    [
+        (b"", masked(b"", PONG)),
+        (b"", masked(b"", PING)),
+        (masked(b"", TEXT, fin=False), masked(b"", 0, fin=False)),
+    ],
+    ids=["pongs", "pings", "fragments of nothing"],
+)
+def test_a_flood_of_frames_is_ended_and_keeps_nobody_waiting(
+    strict: Server, make: Factory, head: bytes, frame: bytes
+) -> None:
+    site = make.site()
+    with Listener(strict.address, site, site.member) as there:
+        flood = threading.Thread(target=_flood, args=(there.socket, head, frame * 10_000))
+        flood.start()
+        api = strict.api()
+        try:
+            assert api.get("/api/v1/site", by=site.owner).status == 200
+            bye = there.next("bye")
+            assert (bye["reason"], there.close_code()) == ("flooding", 4029)
+        finally:
+            there.socket.close()
+            flood.join(20)
+            api.close()
+
+
+def _flood(connection: socket.socket, head: bytes, frames: bytes) -> None:
+    """Send for as long as anybody takes it."""
+    with contextlib.suppress(OSError):
+        connection.sendall(head)
+        while True:
+            connection.sendall(frames)
+
+
+def test_connections_that_are_broken_off_at_once_do_not_count_for_ever(
+    strict: Server, make: Factory
+) -> None:
+    site = make.site()
+    request = (
+        f"GET /api/v1/live HTTP/1.1\r\nHost: {site.host}\r\nAuthorization: Bearer {site.member.token}\r\n"
+        "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
+        "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n"
+    ).encode()
+    for _ in range(40):
+        broken = socket.create_connection(strict.address)
+        broken.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        broken.sendall(request)
+        broken.close()
+
+    wait_until(lambda: _answer(strict, site) == 101, "whoever broke off is kept out")
+
+
+def _answer(server: Server, site: Site) -> int:
+    with Listener(server.address, site, site.member) as there:
+        return there.answer
+
+
 def test_nobody_follows_more_than_the_limit(strict: Server, make: Factory, site: Site) -> None:
     chats = [make.conversation(site) for _ in range(4)]
     with Listener(strict.address, site, site.member) as there:
@@ -163,10 +226,7 @@ def test_a_client_that_never_reads_is_dropped_and_others_are_not(
 
 def _is_connected(listener: Listener) -> bool:
     """Whether the server has not ended the connection: known by what the system says of it, without reading."""
-    import socket as sockets
-    import struct
-
-    info = listener.socket.getsockopt(sockets.IPPROTO_TCP, sockets.TCP_INFO, 1)
+    info = listener.socket.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)
     return bool(struct.unpack("B", info)[0] == 1)
 
 
@@ -205,6 +265,29 @@ def test_a_heartbeat_moves_the_cursor_of_those_who_are_told_nothing(
         again.follow(f"conversation/{quiet.id}", cursor=cursor)
 
         assert [one for one in again.seen if one["type"] in ("gap", "resync")] == []
+    api.close()
+
+
+def test_whoever_is_cut_between_two_gaps_is_told_of_both_in_the_end(
+    strict: Server, make: Factory, site: Site
+) -> None:
+    topics = [f"conversation/{make.conversation(site).id}" for _ in range(2)]
+    busy = make.conversation(site)
+    api = strict.api()
+    with Listener(strict.address, site, site.member) as there:
+        there.follow(*topics)
+        cursor = there.cursor
+        for n in range(120):  # more than are told again
+            write(api, busy.path, site.moderator, f"Elsewhere {n}")
+    with Listener(strict.address, site, site.member) as cut:
+        cut.send({"type": "subscribe", "topics": topics, "cursor": cursor})
+        first = cut.next("gap")
+        cut.close()
+    with Listener(strict.address, site, site.member) as again:
+        again.follow(*topics, cursor=first["cursor"])
+        told = [one["topic"] for one in again.seen if one["type"] == "gap"]
+
+    assert {first["topic"], *told} == set(topics)
     api.close()
 
 

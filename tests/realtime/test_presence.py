@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.api import Api
 from tests.factories import Factory, Site
 from tests.fixtures import Server, start_server
 from tests.realtime.listener import Listener
@@ -83,3 +84,29 @@ def test_guests_and_those_who_did_not_ask_do_not_write(
         for there, status in ((guest, 403), (member, 400)):
             there.send({"type": "typing", "topic": topic})
             assert there.next("error")["status"] == status
+
+
+def test_whoever_follows_what_moves_out_of_their_sight_is_told_of_its_readers_no_more(
+    server: Server, api: Api, make: Factory, site: Site
+) -> None:
+    chat = make.conversation(site)
+    closed = make.microcosm(site)
+    make.role(site, closed.id, "Keepers", rights=("read",))
+    topic = f"conversation/{chat.id}"
+    with (
+        Listener(server.address, site, site.newcomer) as outside,
+        Listener(server.address, site, site.owner) as inside,
+    ):
+        for there in (outside, inside):
+            there.follow(topic, presence=True)
+        people(outside, 2)
+        moved = api.put(
+            chat.path,
+            {"title": "Inside", "microcosmId": closed.id, "meta": {"editReason": "Not for all"}},
+            by=site.owner,
+        )
+        assert moved.status == 302, moved.body
+
+        left = outside.next("unsubscribed")
+        assert (left["topics"], left["reason"]) == ([topic], "forbidden")
+        people(inside, 1)

@@ -356,6 +356,34 @@ def test_what_is_kept_no_longer_is_said_with_what_heals_it(
         assert again.comments(1) == ids[2:]
 
 
+def test_a_gap_is_told_in_its_place_among_what_is_kept(
+    server: Server, api: Api, make: Factory, site: Site
+) -> None:
+    chat = make.conversation(site)
+    with Listener(server.address, site, site.member) as there:
+        there.follow(f"conversation/{chat.id}")
+        cursor = there.cursor
+        ids = [write(api, chat.path, site.member, f"Word {n}") for n in range(4)]
+        assert there.comments(4) == ids
+    make.sql(
+        """DELETE FROM event_sequence q USING event_log e
+            WHERE e.site_id = q.site_id AND e.event_id = q.event_id AND q.site_id = %(site)s
+              AND e.item_type_id = 4 AND e.item_id = ANY(%(ids)s) RETURNING 1""",
+        site=site.id,
+        ids=ids[1:3],
+    )
+    with Listener(server.address, site, site.member) as again:
+        again.follow(f"conversation/{chat.id}", cursor=cursor)
+        told = [
+            one.get("itemId", one["type"])
+            for one in again.seen
+            if one["type"] == "gap" or one.get("itemType") == "comment"
+        ]
+
+    # Whoever is cut in the middle goes on from the cursor of the last frame.
+    assert told == [ids[0], "gap", ids[3]]
+
+
 def test_each_page_says_from_where_to_follow_it(
     server: Server, api: Api, make: Factory, site: Site
 ) -> None:

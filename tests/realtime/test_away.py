@@ -1,0 +1,73 @@
+"""A database that goes away between the handshake and what comes behind it."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+from typing import Any
+
+import gevent
+import pytest
+from gevent import socket
+
+from forumapi.auth.identity import GUEST
+from forumapi.config import Config
+from forumapi.models.site import Site
+from forumapi.realtime.feed import Live
+from forumapi.realtime.socket import SocketConnection, StreamConnection
+from forumapi.wsgi import create_app
+from tests.fixtures import PLATFORM_DOMAIN
+
+NOWHERE = "postgresql:///nothing?host=/nonexistent"
+
+
+@pytest.fixture
+def pushing() -> Iterator[Live]:
+    """Pushing without a database."""
+    app = create_app(Config(platform_domain=PLATFORM_DOMAIN), NOWHERE).app
+    yield app.live
+    app.live.stop()
+
+
+@pytest.fixture
+def site(make: Any, database_url: str) -> Site:
+    """A site as a request has found it, before the database went."""
+    app = create_app(Config(platform_domain=PLATFORM_DOMAIN), database_url).app
+    reader = app.database.read()
+    found = app.sites.by_host(make.site().host, reader)
+    reader.end()
+    app.database.close()
+    return found
+
+
+def _all(end: Any) -> bytes:
+    """What comes until the other side ends it."""
+    end.settimeout(10)
+    data = b""
+    while part := end.recv(65536):
+        data += part
+    return data
+
+
+def test_a_socket_is_told_to_come_back(pushing: Live, site: Site) -> None:
+    ours, theirs = socket.socketpair()
+    connection = SocketConnection(ours, pushing, Config(), b"")
+    serving = gevent.spawn(connection.serve, site, GUEST, Config())
+
+    data = _all(theirs)
+    theirs.close()
+    serving.get(timeout=10)
+    assert b'"type":"bye","reason":"away","retryAfterMs":{"min":0,"max":5000}' in data
+    assert data.endswith(b"\x88\x05" + struct.pack("!H", 1013) + b"bye")
+
+
+def test_a_stream_is_told_to_come_back(pushing: Live, site: Site) -> None:
+    ours, theirs = socket.socketpair()
+    connection = StreamConnection(ours, pushing, Config())
+    serving = gevent.spawn(connection.serve, site, GUEST, Config(), [], "")
+
+    data = _all(theirs)
+    theirs.close()
+    serving.get(timeout=10)
+    assert data.startswith(b"retry: 3000\n\nevent: bye\ndata: ")
+    assert b'"reason":"away"' in data
