@@ -14,13 +14,13 @@ import hashlib
 import hmac
 import re
 import smtplib
-import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from html import unescape
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from forumapi import metrics
+from forumapi.background import Background
 from forumapi.db import Database, Query, Reader, Transaction
 from forumapi.errors import ApiError
 from forumapi.log import logger
@@ -273,59 +273,33 @@ def _nothing(ids: Sequence[int]) -> Mapping[int, Written | Dropped]:
     return {id: Dropped("nobody writes mail here") for id in ids}
 
 
-class Sender:
+class Sender(Background):
     """Sends what is due; `start` makes it a background thread of a process, `flush` does one round at once.
 
     `config` gives the settings of now, so that a reload applies. `write` writes what has no text yet.
     """
 
-    POLL_S: Final = 5.0
+    LOOK_S = 5.0
 
     def __init__(
         self, database: Database, config: Callable[[], Config], write: Writer = _nothing
     ) -> None:
+        super().__init__("mail", "the outbox can't be read")
         self._database = database
         self._config = config
         self._write = write
         self._secret = b""
-        self._wake = threading.Event()
-        self._stopping = threading.Event()
-        self._thread: threading.Thread | None = None
 
-    def start(self) -> None:
-        """Send in the background until `stop`."""
-        if self._thread is None:
-            self._stopping.clear()
-            self._thread = threading.Thread(target=self._run, name="mail", daemon=True)
-            self._thread.start()
-
-    def stop(self) -> None:
-        """End the background thread; what is under way is finished or sent again by another process."""
-        self._stopping.set()
-        self._wake.set()
-        self._thread = None
-
-    def wake(self) -> None:
-        """Something was queued and is committed: look now."""
-        self._wake.set()
-
-    def _run(self) -> None:
-        while True:
-            self._wake.wait(self.POLL_S)
-            self._wake.clear()
-            if self._stopping.is_set():
-                return
-            try:
-                self.drain()
-            except ApiError as error:
-                logger.warning("the outbox can't be read, will try again: %s", error)
+    def look(self) -> None:
+        """Send all that is due; what a stop interrupts is sent by another process."""
+        self.drain()
 
     def drain(self) -> int:
         """Send all that is due over one connection; how many mails that were. Raises Unavailable without a database."""
         total = 0
         transport = Transport(self._config())
         try:
-            while not self._stopping.is_set():
+            while not self.is_stopping:
                 found, is_away = self._batch(transport)
                 total += found
                 if not found or is_away:

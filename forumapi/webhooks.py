@@ -23,6 +23,7 @@ import psycopg
 from forumapi import fragments, itemtypes, mail, metrics, processor
 from forumapi.auth import identity as identities
 from forumapi.auth.identity import GUEST, Identity
+from forumapi.background import Background
 from forumapi.db import Reader, Transaction
 from forumapi.errors import ApiError, Forbidden, NotFound
 from forumapi.events import readers
@@ -99,18 +100,14 @@ class Outcome(NamedTuple):
     error: str
 
 
-class Deliverer:
-    """Sends what is due while `leads` says that this process does. `start` makes its threads."""
-
-    LOOK_S: Final = 1.0
+class Deliverer(Background):
+    """Sends what is due while this process is the one that numbers events, each webhook in a thread of its own."""
 
     def __init__(self, app: App, config: Config) -> None:
+        super().__init__("webhooks", "webhooks wait")
         self._app = app
         self._slots = config.webhook_slots
         self._of_one_site = max(1, self._slots // 4)
-        self._wake = threading.Event()
-        self._stopping = threading.Event()
-        self._thread: threading.Thread | None = None
         self._lock = threading.Lock()
         self._busy: set[tuple[int, int]] = set()
         self.reader = readers.Reader(READER, self._queue, webhook_delivery.BEHIND)
@@ -129,34 +126,10 @@ class Deliverer:
         """Raises OutboundError for an address that nothing would be sent to, as it is or as its name resolves now."""
         self._outbound.check(url)
 
-    def start(self) -> None:
-        """Send in the background until `stop`."""
-        if self._thread is None:
-            self._stopping.clear()
-            self._thread = threading.Thread(target=self._run, name="webhooks", daemon=True)
-            self._thread.start()
-
-    def stop(self) -> None:
-        """Begin nothing more; what is under way is not waited for, and made again if it was not noted."""
-        self._stopping.set()
-        self._wake.set()
-        self._thread = None
-
-    def wake(self) -> None:
-        """There may be something to send: look now."""
-        self._wake.set()
-
-    def _run(self) -> None:
-        while True:
-            self._wake.wait(self.LOOK_S)
-            self._wake.clear()
-            if self._stopping.is_set():
-                return
-            if self._app.sequencer.leads:
-                try:
-                    self._dispatch()
-                except (ApiError, psycopg.Error) as error:
-                    logger.warning("webhooks wait: %s", error)
+    def look(self) -> None:
+        """Give each webhook that is due a slot; what is under way at a stop is made again if it was not noted."""
+        if self._app.sequencer.leads:
+            self._dispatch()
 
     def _dispatch(self) -> None:
         """Give each webhook that is due a slot, while there are any."""
@@ -192,7 +165,7 @@ class Deliverer:
         sent = 0
         try:
             until = time.monotonic() + _RUN_S
-            while sent < _RUN and time.monotonic() < until and not self._stopping.is_set():
+            while sent < _RUN and time.monotonic() < until and not self.is_stopping:
                 if not self._deliver(site_id, webhook_id):
                     break
                 sent += 1

@@ -18,7 +18,7 @@ ROWS = {
     " realtime.protocol"
     " realtime.websocket reporting tracing",
     0: "errors itemtypes config links log metrics crashes addresses schemas scopes pages filetypes offload"
-    " oldsites",
+    " oldsites background",
 }
 # A row may look up only here, each for its reason.
 UP = {

@@ -6,12 +6,12 @@ once, whichever process dies when. They run where events are numbered; a second 
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Sequence
 from typing import Final, NamedTuple
 
 import psycopg
 
+from forumapi.background import Background
 from forumapi.db import Database, Query, Transaction
 from forumapi.errors import ApiError
 from forumapi.events import log
@@ -32,49 +32,21 @@ class Reader(NamedTuple):
     behind: Query = log.BEHIND
 
 
-class Readers:
+class Readers(Background):
     """The thread that runs `readers` when there is something new. `leads` says whether this process is the one."""
-
-    LOOK_S: Final = 1.0  # what failed is tried again after this
 
     def __init__(
         self, database: Database, readers: Sequence[Reader], leads: Callable[[], bool]
     ) -> None:
+        super().__init__("readers", "events wait to be read")
         self._database = database
         self._readers = readers
         self._leads = leads
-        self._wake = threading.Event()
-        self._stopping = threading.Event()
-        self._thread: threading.Thread | None = None
 
-    def start(self) -> None:
-        """Read in the background until `stop`."""
-        if self._thread is None:
-            self._stopping.clear()
-            self._thread = threading.Thread(target=self._run, name="readers", daemon=True)
-            self._thread.start()
-
-    def stop(self) -> None:
-        """End the thread; what is under way is rolled back or finished."""
-        self._stopping.set()
-        self._wake.set()
-        self._thread = None
-
-    def wake(self) -> None:
-        """There are new numbers: look now."""
-        self._wake.set()
-
-    def _run(self) -> None:
-        while True:
-            self._wake.wait(self.LOOK_S)
-            self._wake.clear()
-            if self._stopping.is_set():
-                return
-            if self._leads():
-                try:
-                    self.catch_up()
-                except (ApiError, psycopg.Error) as error:
-                    logger.warning("events wait to be read: %s", error)
+    def look(self) -> None:
+        """Catch up, if this process is the one. What is under way at a stop is rolled back or finished."""
+        if self._leads():
+            self.catch_up()
 
     def catch_up(self) -> None:
         """Let each reader read all there is. Raises Unavailable without a database."""
