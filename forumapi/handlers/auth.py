@@ -6,7 +6,7 @@ import hmac
 
 from msgspec import UNSET, Struct, UnsetType
 
-from forumapi import fragments, itemtypes, schemas
+from forumapi import fragments, schemas
 from forumapi.auth import auth0, backends, methods, sign_in
 from forumapi.auth.backends import SignIn, Verified
 from forumapi.auth.sign_in import SecondFactorNeeded
@@ -14,6 +14,7 @@ from forumapi.body import given
 from forumapi.context import Context
 from forumapi.errors import Invalid, NotFound
 from forumapi.handler import ANYONE, Handler, needs
+from forumapi.handlers.credentials import note
 from forumapi.models import access_token, journal
 from forumapi.response import Data, Done, Result
 
@@ -104,15 +105,7 @@ def _revoke(ctx: Context) -> Result:
     user_id = access_token.revoke(ctx.writer, ctx.token) if ctx.token else 0
     if not user_id:
         raise NotFound("There is no such token")
-    journal.record(
-        ctx.writer,
-        ctx.site.id,
-        journal.DELETED,
-        itemtypes.AUTH,
-        user_id,
-        actor=ctx.identity.profile_id,
-        ip=ctx.ip,
-    )
+    note(ctx, journal.DELETED, user_id)
     return Done()
 
 

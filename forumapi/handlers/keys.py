@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from msgspec import UNSET, Struct, UnsetType
 
-from forumapi import itemtypes, paging, schemas
+from forumapi import schemas
 from forumapi.body import given
 from forumapi.context import Context
 from forumapi.errors import OUT_OF_RANGE, Invalid, NotFound
 from forumapi.fragments import dumps
 from forumapi.handler import LOGIN, Handler, needs
+from forumapi.handlers.credentials import known, listed, note
 from forumapi.models import journal, own_token
 from forumapi.models.access_token import KEY
 from forumapi.response import Data, Done, Result
@@ -36,12 +37,8 @@ class KeysHandler(Handler):
     def get(self, ctx: Context) -> Result:
         """The keys, newest first, without their secrets."""
         rows, total = own_token.page(ctx.reader, ctx.site.id, ctx.identity, KEY, ctx.paging)
-        paging.check(total, ctx.paging)
         items = dumps([own_token.key_document(row) for row in rows])
-        page = paging.page(items, total, ctx.paging, _PATH, ctx.path, ctx.query_string, ctx.pairs)
-        return Data(
-            b'{"keys":%b,"meta":{"links":[{"rel":"self","href":"%b"}]}}' % (page, _PATH.encode())
-        )
+        return listed(ctx, "keys", items, total, _PATH)
 
     @needs(LOGIN, body=ApiKeyBody, answer=schemas.ApiKey)
     def post(self, ctx: Context) -> Result:
@@ -59,7 +56,7 @@ class KeysHandler(Handler):
         made = own_token.add_key(ctx.writer, ctx.site.id, me, name, scopes, days, ip=ctx.ip)
         row = own_token.find(ctx.reader, ctx.site.id, me, KEY, made.id)
         assert row is not None  # made just now
-        _note(ctx, journal.CREATED, made.id)
+        note(ctx, journal.CREATED, made.id)
         return Data(dumps(own_token.key_document(row, made.secret)))
 
 
@@ -72,9 +69,7 @@ class KeyHandler(Handler):
     def get(self, ctx: Context) -> Result:
         """The key without its secret; 404 for one of somebody else."""
         row = own_token.find(ctx.reader, ctx.site.id, ctx.identity, KEY, ctx.args["key_id"])
-        if row is None:
-            raise NotFound("There is no such key")
-        return Data(dumps(own_token.key_document(row)))
+        return Data(dumps(own_token.key_document(known(row, "key"))))
 
     @needs(LOGIN)
     def delete(self, ctx: Context) -> Result:
@@ -82,17 +77,5 @@ class KeyHandler(Handler):
         id: int = ctx.args["key_id"]
         if not own_token.revoke(ctx.writer, ctx.site.id, ctx.identity, KEY, id):
             raise NotFound("There is no such key")
-        _note(ctx, journal.DELETED, id)
+        note(ctx, journal.DELETED, id)
         return Done()
-
-
-def _note(ctx: Context, kind: str, id: int) -> None:
-    journal.record(
-        ctx.writer,
-        ctx.site.id,
-        kind,
-        itemtypes.AUTH,
-        id,
-        actor=ctx.identity.profile_id,
-        ip=ctx.ip,
-    )

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from msgspec import UNSET, Struct, UnsetType
 
-from forumapi import itemtypes, paging, schemas, scopes
+from forumapi import schemas, scopes
 from forumapi.body import given
 from forumapi.context import Context
 from forumapi.errors import Invalid, NotFound
 from forumapi.fragments import dumps
 from forumapi.handler import ANYONE, LOGIN, OWNER, Handler, needs
+from forumapi.handlers.credentials import known, listed, note
 from forumapi.models import journal, oauth_client, oauth_grant, own_token
 from forumapi.models.oauth_client import Client
 from forumapi.response import Data, Done, Result, SeeOther
@@ -40,7 +41,7 @@ class ClientsHandler(Handler):
         """The clients, oldest first, without their secrets."""
         found, total = oauth_client.page(ctx.reader, ctx.site.id, ctx.paging)
         items = dumps([oauth_client.document(client) for client in found])
-        return _listed(ctx, "clients", items, total, _CLIENTS)
+        return listed(ctx, "clients", items, total, _CLIENTS)
 
     @needs(OWNER, body=ClientBody, answer=schemas.OAuthClient)
     def post(self, ctx: Context) -> Result:
@@ -62,7 +63,7 @@ class ClientsHandler(Handler):
             scopes=own_token.checked_scopes(given(sent.scopes, []), ctx.app.scopes),
             device_flow=device_flow,
         )
-        _note(ctx, journal.CREATED, id)
+        note(ctx, journal.CREATED, id)
         return _shown(_find(ctx, id), secret)
 
 
@@ -99,7 +100,7 @@ class ClientHandler(Handler):
             scopes=granted,
             device_flow=device_flow,
         )
-        _note(ctx, journal.REPLACED, client.id)
+        note(ctx, journal.REPLACED, client.id)
         return SeeOther(f"{_CLIENTS}/{client.id}")
 
     @needs(OWNER)
@@ -107,7 +108,7 @@ class ClientHandler(Handler):
         """Delete it, with every token it was given."""
         client = _lock(ctx)
         oauth_client.delete(ctx.writer, ctx.site.id, client)
-        _note(ctx, journal.DELETED, client.id)
+        note(ctx, journal.DELETED, client.id)
         return Done()
 
 
@@ -124,7 +125,7 @@ class ClientSecretHandler(Handler):
         if not client.is_confidential:
             raise Invalid("", "A public client has no secret")
         secret = oauth_client.rotate(ctx.writer, ctx.site.id, client)
-        _note(ctx, journal.PATCHED, client.id)
+        note(ctx, journal.PATCHED, client.id)
         return _shown(client, secret)
 
 
@@ -138,7 +139,7 @@ class GrantsHandler(Handler):
         """What was granted to whom, newest first."""
         rows, total = oauth_grant.page(ctx.reader, ctx.site.id, ctx.identity.user_id, ctx.paging)
         items = dumps([oauth_grant.document(row) for row in rows])
-        return _listed(ctx, "grants", items, total, _GRANTS)
+        return listed(ctx, "grants", items, total, _GRANTS)
 
 
 class GrantHandler(Handler):
@@ -152,7 +153,7 @@ class GrantHandler(Handler):
         id: int = ctx.args["grant_id"]
         if not oauth_grant.end_own(ctx.writer, ctx.site.id, ctx.identity.user_id, id):
             raise NotFound("There is no such grant")
-        _note(ctx, journal.DELETED, id)
+        note(ctx, journal.DELETED, id)
         return Done()
 
 
@@ -164,17 +165,8 @@ class ScopesHandler(Handler):
     @needs(ANYONE, answer=list[schemas.Scope])
     def get(self, ctx: Context) -> Result:
         """Every scope, with what it lets one do."""
-        known = [{"scope": scope, "description": scopes.words(scope)} for scope in ctx.app.scopes]
-        return Data(dumps(known))
-
-
-def _listed(ctx: Context, name: str, items: bytes, total: int, path: str) -> Data:
-    paging.check(total, ctx.paging)
-    page = paging.page(items, total, ctx.paging, path, ctx.path, ctx.query_string, ctx.pairs)
-    return Data(
-        b'{"%b":%b,"meta":{"links":[{"rel":"self","href":"%b"}]}}'
-        % (name.encode(), page, path.encode())
-    )
+        there = [{"scope": scope, "description": scopes.words(scope)} for scope in ctx.app.scopes]
+        return Data(dumps(there))
 
 
 def _shown(client: Client, secret: str = "") -> Data:
@@ -187,26 +179,8 @@ def _check_ways(uris: list[str], device_flow: bool) -> None:
 
 
 def _find(ctx: Context, id: int) -> Client:
-    client = oauth_client.find(ctx.reader, ctx.site.id, id)
-    if client is None:
-        raise NotFound("There is no such client")
-    return client
+    return known(oauth_client.find(ctx.reader, ctx.site.id, id), "client")
 
 
 def _lock(ctx: Context) -> Client:
-    client = oauth_client.lock(ctx.writer, ctx.site.id, ctx.args["client_id"])
-    if client is None:
-        raise NotFound("There is no such client")
-    return client
-
-
-def _note(ctx: Context, kind: str, id: int) -> None:
-    journal.record(
-        ctx.writer,
-        ctx.site.id,
-        kind,
-        itemtypes.AUTH,
-        id,
-        actor=ctx.identity.profile_id,
-        ip=ctx.ip,
-    )
+    return known(oauth_client.lock(ctx.writer, ctx.site.id, ctx.args["client_id"]), "client")

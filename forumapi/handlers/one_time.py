@@ -8,12 +8,13 @@ from typing import ClassVar
 
 from msgspec import UNSET, Struct, UnsetType
 
-from forumapi import fragments, itemtypes, mail, schemas
+from forumapi import fragments, mail, schemas
 from forumapi.body import given
 from forumapi.context import Context
 from forumapi.db import Transaction
 from forumapi.errors import Conflict, Invalid
 from forumapi.handler import LOGIN, Handler, needs
+from forumapi.handlers.credentials import note
 from forumapi.models import bearer, journal, one_time
 from forumapi.models.bearer import Bearer
 from forumapi.response import Data, Done, Result
@@ -121,16 +122,7 @@ def _proven(ctx: Context, tx: Transaction, *, is_new: bool = False) -> Bearer:
 
 def record(ctx: Context, tx: Transaction | None = None) -> None:
     """Note in the audit that the caller changed how they sign in."""
-    me = ctx.identity.profile_id
-    journal.record(
-        tx or ctx.writer,
-        ctx.site.id,
-        journal.PATCHED,
-        itemtypes.AUTH,
-        me,
-        actor=me,
-        ip=ctx.ip,
-    )
+    note(ctx, journal.PATCHED, ctx.identity.profile_id, tx)
 
 
 def tell(ctx: Context, person: Bearer, text: str, tx: Transaction | None = None) -> None:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from forumapi import itemtypes, paging, schemas
+from forumapi import schemas
 from forumapi.context import Context
 from forumapi.errors import NotFound
 from forumapi.fragments import dumps
 from forumapi.handler import LOGIN, Handler, Param, needs
+from forumapi.handlers.credentials import listed, note
 from forumapi.models import journal, own_token
 from forumapi.models.access_token import SESSION
-from forumapi.response import Data, Done, Result
+from forumapi.response import Done, Result
 
 _PATH = "/api/v1/sessions"
 
@@ -23,21 +24,16 @@ class SessionsHandler(Handler):
     def get(self, ctx: Context) -> Result:
         """The sessions, newest first; `current` is the one that asks."""
         rows, total = own_token.page(ctx.reader, ctx.site.id, ctx.identity, SESSION, ctx.paging)
-        paging.check(total, ctx.paging)
         current = ctx.identity.token_id
         items = dumps([own_token.session_document(row, current) for row in rows])
-        page = paging.page(items, total, ctx.paging, _PATH, ctx.path, ctx.query_string, ctx.pairs)
-        return Data(
-            b'{"sessions":%b,"meta":{"links":[{"rel":"self","href":"%b"}]}}'
-            % (page, _PATH.encode())
-        )
+        return listed(ctx, "sessions", items, total, _PATH)
 
     @needs(LOGIN, params=(Param("others", bool, "Keep the session that asks."),))
     def delete(self, ctx: Context) -> Result:
         """Sign out everywhere, here too unless `others` is true; effective on the next request of each."""
         but = ctx.identity.token_id if ctx.flag("others") else 0
         own_token.revoke_all(ctx.writer, ctx.site.id, ctx.identity, SESSION, but=but)
-        _note(ctx, ctx.identity.user_id)
+        note(ctx, journal.DELETED, ctx.identity.user_id)
         return Done()
 
 
@@ -52,17 +48,5 @@ class SessionHandler(Handler):
         id: int = ctx.args["session_id"]
         if not own_token.revoke(ctx.writer, ctx.site.id, ctx.identity, SESSION, id):
             raise NotFound("There is no such session")
-        _note(ctx, id)
+        note(ctx, journal.DELETED, id)
         return Done()
-
-
-def _note(ctx: Context, id: int) -> None:
-    journal.record(
-        ctx.writer,
-        ctx.site.id,
-        journal.DELETED,
-        itemtypes.AUTH,
-        id,
-        actor=ctx.identity.profile_id,
-        ip=ctx.ip,
-    )

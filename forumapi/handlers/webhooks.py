@@ -6,13 +6,14 @@ from typing import Final
 
 from msgspec import UNSET, Struct, UnsetType
 
-from forumapi import itemtypes, paging, schemas
+from forumapi import itemtypes, schemas
 from forumapi.body import given
 from forumapi.content import clean
 from forumapi.context import Context
 from forumapi.errors import OUT_OF_RANGE, InsufficientScope, Invalid, NotFound
 from forumapi.fragments import dumps
 from forumapi.handler import OWNER, Handler, Param, needs
+from forumapi.handlers.credentials import known, listed, note
 from forumapi.models import journal, webhook, webhook_delivery
 from forumapi.models.webhook import Settings, Webhook
 from forumapi.outbound import OutboundError
@@ -63,7 +64,7 @@ class WebhooksHandler(Handler):
         """The webhooks, oldest first, without their secrets."""
         found, total = webhook.page(ctx.reader, ctx.site.id, ctx.paging)
         items = dumps([_document(ctx, one) for one in found])
-        return _listed(ctx, "webhooks", items, total, _PATH)
+        return listed(ctx, "webhooks", items, total, _PATH)
 
     @needs(OWNER, body=WebhookBody, answer=schemas.Webhook)
     def post(self, ctx: Context) -> Result:
@@ -71,7 +72,7 @@ class WebhooksHandler(Handler):
         settings = _settings(ctx, None)
         _reach(ctx, settings.url)
         id, secret = webhook.insert(ctx.writer, ctx.site.id, ctx.identity.profile_id, settings)
-        _note(ctx, journal.CREATED, id)
+        note(ctx, journal.CREATED, id)
         return Data(dumps(_document(ctx, _find(ctx, id), secret)))
 
 
@@ -88,13 +89,13 @@ class WebhookHandler(Handler):
     @needs(OWNER, body=WebhookBody, status=302)
     def put(self, ctx: Context) -> Result:
         """Change it, or enable it again. Unless it acts as a guest, it acts as whoever changed it last."""
-        known = _find(ctx, ctx.args["webhook_id"])
-        settings = _settings(ctx, known)
-        if settings.url != known.url:
+        before = _find(ctx, ctx.args["webhook_id"])
+        settings = _settings(ctx, before)
+        if settings.url != before.url:
             _reach(ctx, settings.url)
         found = _lock(ctx)
         webhook.update(ctx.writer, ctx.site.id, found, settings)
-        _note(ctx, journal.REPLACED, found.id)
+        note(ctx, journal.REPLACED, found.id)
         return SeeOther(f"{_PATH}/{found.id}")
 
     @needs(OWNER)
@@ -102,7 +103,7 @@ class WebhookHandler(Handler):
         """Delete it, with all that waits for it."""
         found = _lock(ctx)
         webhook.delete(ctx.writer, ctx.site.id, found)
-        _note(ctx, journal.DELETED, found.id)
+        note(ctx, journal.DELETED, found.id)
         return Done()
 
 
@@ -119,7 +120,7 @@ class WebhookSecretHandler(Handler):
         sent: SecretBody = ctx.body
         keep = given(sent.keepOld, True)
         secret = webhook.rotate(ctx.writer, ctx.site.id, found, keep=keep)
-        _note(ctx, journal.PATCHED, found.id)
+        note(ctx, journal.PATCHED, found.id)
         return Data(dumps(_document(ctx, found, secret)))
 
 
@@ -165,7 +166,7 @@ class WebhookDeliveriesHandler(Handler):
             sees_private=_sees_private(ctx, found),
         )
         items = dumps([webhook_delivery.document(row, _cursor(ctx, row[1])) for row in rows])
-        return _listed(ctx, "deliveries", items, total, f"{_PATH}/{found.id}/deliveries")
+        return listed(ctx, "deliveries", items, total, f"{_PATH}/{found.id}/deliveries")
 
 
 class WebhookReplayHandler(Handler):
@@ -207,15 +208,6 @@ def _replayed(ctx: Context, count: int, following: int | None) -> Data:
     return Data(dumps({"replayed": count, "next": following_cursor}))
 
 
-def _listed(ctx: Context, name: str, items: bytes, total: int, path: str) -> Data:
-    paging.check(total, ctx.paging)
-    page = paging.page(items, total, ctx.paging, path, ctx.path, ctx.query_string, ctx.pairs)
-    return Data(
-        b'{"%b":%b,"meta":{"links":[{"rel":"self","href":"%b"}]}}'
-        % (name.encode(), page, path.encode())
-    )
-
-
 def _document(ctx: Context, found: Webhook, secret: str = "") -> dict[str, object]:
     missed = None
     if found.missed_from:
@@ -244,22 +236,22 @@ def _sees_private(ctx: Context, found: Webhook) -> bool:
     return found.acts_as == ctx.identity.profile_id
 
 
-def _settings(ctx: Context, known: Webhook | None) -> Settings:
-    """What was sent, over what is known. Raises Invalid, InsufficientScope."""
+def _settings(ctx: Context, before: Webhook | None) -> Settings:
+    """What was sent, over what was there before. Raises Invalid, InsufficientScope."""
     sent: WebhookBody = ctx.body
-    name = clean.sentence(given(sent.name, known.name if known else ""), quiet=False)
+    name = clean.sentence(given(sent.name, before.name if before else ""), quiet=False)
     if clean.length(name) > webhook.MOST_NAME:
         raise Invalid("name", f"may have at most {webhook.MOST_NAME} characters")
-    url = given(sent.url, known.url if known else "")
+    url = given(sent.url, before.url if before else "")
     if not 1 <= len(url) <= webhook.MOST_URL:
         raise Invalid("url", f"must have 1 to {webhook.MOST_URL} characters")
-    kinds = known.kinds if known else list(webhook.KINDS)
+    kinds = before.kinds if before else list(webhook.KINDS)
     if not isinstance(sent.kinds, UnsetType):
         kinds = webhook.checked_kinds(sent.kinds)
-    types = known.item_types if known else list(webhook.USUAL_TYPES)
+    types = before.item_types if before else list(webhook.USUAL_TYPES)
     if not isinstance(sent.itemTypes, UnsetType):
         types = webhook.checked_types(sent.itemTypes)
-    act_as = given(sent.actAs, ME if known is None or known.acts_as else AS_GUEST)
+    act_as = given(sent.actAs, ME if before is None or before.acts_as else AS_GUEST)
     if act_as not in (ME, AS_GUEST):
         raise Invalid("actAs", "must be me or guest", code=OUT_OF_RANGE)
     if act_as == AS_GUEST and itemtypes.HUDDLE in types:
@@ -271,8 +263,8 @@ def _settings(ctx: Context, known: Webhook | None) -> Settings:
         kinds=kinds,
         item_types=types,
         acts_as=ctx.identity.profile_id if act_as == ME else 0,
-        with_documents=given(sent.documents, known.with_documents if known else False),
-        is_enabled=given(sent.enabled, known.is_enabled if known else True),
+        with_documents=given(sent.documents, before.with_documents if before else False),
+        is_enabled=given(sent.enabled, before.is_enabled if before else True),
     )
 
 
@@ -296,26 +288,8 @@ def _reach(ctx: Context, url: str) -> None:
 
 
 def _find(ctx: Context, id: int) -> Webhook:
-    found = webhook.find(ctx.reader, ctx.site.id, id)
-    if found is None:
-        raise NotFound("There is no such webhook")
-    return found
+    return known(webhook.find(ctx.reader, ctx.site.id, id), "webhook")
 
 
 def _lock(ctx: Context) -> Webhook:
-    found = webhook.lock(ctx.writer, ctx.site.id, ctx.args["webhook_id"])
-    if found is None:
-        raise NotFound("There is no such webhook")
-    return found
-
-
-def _note(ctx: Context, kind: str, id: int) -> None:
-    journal.record(
-        ctx.writer,
-        ctx.site.id,
-        kind,
-        itemtypes.AUTH,
-        id,
-        actor=ctx.identity.profile_id,
-        ip=ctx.ip,
-    )
+    return known(webhook.lock(ctx.writer, ctx.site.id, ctx.args["webhook_id"]), "webhook")

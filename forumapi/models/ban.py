@@ -13,7 +13,7 @@ from forumapi import fragments
 from forumapi.content import clean
 from forumapi.db import Query, Reader, Transaction
 from forumapi.errors import OUT_OF_RANGE, Invalid
-from forumapi.models import member
+from forumapi.models import counted, member
 from forumapi.paging import Paging
 
 MAX_REASON: Final = 500
@@ -239,10 +239,8 @@ def find(tx: Reader, site_id: int, ban_id: int) -> Ban | None:
 
 def page(tx: Reader, site_id: int, at: Paging) -> tuple[int, list[Ban]]:
     """How many bans of this site hold, and a page of them, newest first; without those of the whole platform."""
-    rows = tx.rows(PAGE, site_id=site_id, limit=at.limit, offset=at.offset)
-    if rows:
-        return rows[0][-1], [Ban(*row[:-1]) for row in rows]
-    return int(tx.value(COUNT, site_id=site_id)) if at.offset else 0, []
+    rows, total = counted.page(tx, PAGE, COUNT, at, site_id=site_id)
+    return total, [Ban(*row) for row in rows]
 
 
 def forget_lapsed(tx: Transaction) -> int:

@@ -14,9 +14,11 @@ from urllib.parse import urlsplit
 from msgspec import Struct
 
 from forumapi import fragments
-from forumapi.db import Query, Reader, Row, Transaction
+from forumapi.db import Query, Reader, Transaction
 from forumapi.errors import OUT_OF_RANGE, Invalid
+from forumapi.models import counted
 from forumapi.models.access_token import new_secret
+from forumapi.models.site import hold
 from forumapi.paging import Paging
 
 MOST_CLIENTS: Final = 50  # of one site
@@ -53,12 +55,6 @@ LOCK = Query(
       FROM oauth_clients c
      WHERE c.site_id = %(site_id)s AND c.client_id = %(client_id)s
        FOR UPDATE""",
-)
-
-# Registrations on one site come one after another, so that the limit holds.
-HOLD = Query(
-    "oauth_client.hold",
-    "SELECT s.site_id FROM sites s WHERE s.site_id = %(site_id)s FOR NO KEY UPDATE",
 )
 
 INSERT = Query(
@@ -125,28 +121,22 @@ class Client(Struct, frozen=True):
         return str(self.id)
 
 
-def _client(row: Row) -> Client:
-    return Client(*row[:8])
-
-
 def page(tx: Reader, site_id: int, paging: Paging) -> tuple[list[Client], int]:
     """Clients of a site, oldest first, and how many there are."""
-    rows = tx.rows(PAGE, site_id=site_id, limit=paging.limit, offset=paging.offset)
-    if rows:
-        return [_client(row) for row in rows], int(rows[0][8])
-    return [], int(tx.value(COUNT, site_id=site_id)) if paging.offset else 0
+    rows, total = counted.page(tx, PAGE, COUNT, paging, site_id=site_id)
+    return [Client(*row) for row in rows], total
 
 
 def find(tx: Reader, site_id: int, client_id: int) -> Client | None:
     """The client with this id on this site, or None."""
     row = tx.row(FIND, site_id=site_id, client_id=client_id)
-    return _client(row) if row else None
+    return Client(*row) if row else None
 
 
 def lock(tx: Transaction, site_id: int, client_id: int) -> Client | None:
     """The same, its row locked."""
     row = tx.row(LOCK, site_id=site_id, client_id=client_id)
-    return _client(row) if row else None
+    return Client(*row) if row else None
 
 
 def hash_secret(secret: str) -> bytes:
@@ -166,7 +156,8 @@ def insert(
     device_flow: bool,
 ) -> tuple[int, str]:
     """Register a client; its id and its secret ("" for a public one). Raises Invalid beyond the limit of the site."""
-    tx.row(HOLD, site_id=site_id)
+    # One after another, so that the limit holds.
+    hold(tx, site_id)
     if tx.value(COUNT, site_id=site_id) >= MOST_CLIENTS:
         raise Invalid("", f"A site has at most {MOST_CLIENTS} clients")
     secret = new_secret() if is_confidential else ""

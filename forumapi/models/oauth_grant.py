@@ -13,7 +13,7 @@ from typing import Any, Final, NamedTuple
 
 from forumapi import fragments, scopes
 from forumapi.db import Query, Reader, Row, Transaction
-from forumapi.models import access_token
+from forumapi.models import access_token, counted
 from forumapi.models.access_token import GRANT
 from forumapi.paging import Paging
 
@@ -357,11 +357,7 @@ def show(tx: Reader, site_id: int, client_id: int, secret: str) -> Shown | None:
 
 def page(tx: Reader, site_id: int, user_id: int, paging: Paging) -> tuple[list[Row], int]:
     """The newest grants of a person on this site, and how many there are."""
-    which = {"site_id": site_id, "user_id": user_id}
-    rows = tx.rows(PAGE, limit=paging.limit, offset=paging.offset, **which)
-    if rows:
-        return rows, int(rows[0][6])
-    return [], int(tx.value(COUNT, **which)) if paging.offset else 0
+    return counted.page(tx, PAGE, COUNT, paging, site_id=site_id, user_id=user_id)
 
 
 def document(row: Row) -> dict[str, Any]:

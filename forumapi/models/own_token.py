@@ -13,7 +13,7 @@ from forumapi import fragments
 from forumapi.content import clean
 from forumapi.db import Query, Reader, Row, Transaction
 from forumapi.errors import OUT_OF_RANGE, Invalid
-from forumapi.models import access_token
+from forumapi.models import access_token, counted
 from forumapi.models.access_token import DAY_S, KEY, Made
 from forumapi.paging import Paging
 
@@ -88,11 +88,7 @@ def page(
     tx: Reader, site_id: int, identity: Identity, kind: str, paging: Paging
 ) -> tuple[list[Row], int]:
     """The caller's newest live tokens of a kind, and how many there are."""
-    given = _whose(site_id, identity, kind)
-    rows = tx.rows(PAGE, limit=paging.limit, offset=paging.offset, **given)
-    if rows:
-        return rows, int(rows[0][9])
-    return [], int(tx.value(COUNT, **given)) if paging.offset else 0
+    return counted.page(tx, PAGE, COUNT, paging, **_whose(site_id, identity, kind))
 
 
 def find(tx: Reader, site_id: int, identity: Identity, kind: str, token_id: int) -> Row | None:

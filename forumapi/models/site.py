@@ -175,6 +175,11 @@ FURNISH = Query(
      WHERE s.site_id = root.site_id""",
 )
 
+HOLD = Query(
+    "site.hold",
+    "SELECT s.site_id FROM sites s WHERE s.site_id = %(site_id)s FOR NO KEY UPDATE",
+)
+
 LOCK = Query(
     "site.lock",
     """
@@ -587,6 +592,11 @@ class Locked(NamedTuple):
     owned_by: int
     owner_user_id: int
     look: Look
+
+
+def hold(tx: Transaction, site_id: int) -> None:
+    """Let nobody else that holds or locks this site in until the end of the transaction."""
+    tx.row(HOLD, site_id=site_id)
 
 
 def lock(tx: Transaction, site_id: int) -> Locked | None:

@@ -15,9 +15,10 @@ from typing import Any, Final, NamedTuple
 from msgspec import Struct
 
 from forumapi import fragments, itemtypes
-from forumapi.db import Query, Reader, Row, Transaction
+from forumapi.db import Query, Reader, Transaction
 from forumapi.errors import OUT_OF_RANGE, Invalid
-from forumapi.models import journal, webhook_delivery
+from forumapi.models import counted, journal, webhook_delivery
+from forumapi.models.site import hold
 from forumapi.paging import Paging
 
 MOST_WEBHOOKS: Final = 20  # of one site
@@ -76,12 +77,6 @@ LOCK = Query(
       FROM webhooks w
      WHERE w.site_id = %(site_id)s AND w.webhook_id = %(webhook_id)s
        FOR UPDATE""",
-)
-
-# Changes of a site's webhooks come one after another, so that the limit holds and the cursor begins once.
-HOLD = Query(
-    "webhook.hold",
-    "SELECT s.site_id FROM sites s WHERE s.site_id = %(site_id)s FOR NO KEY UPDATE",
 )
 
 # While no webhook of a site is enabled, its log is not read for them: reading begins at its end.
@@ -218,19 +213,10 @@ class Settings(Struct, frozen=True):
     is_enabled: bool
 
 
-_WIDTH: Final = len(Webhook.__struct_fields__)
-
-
-def _webhook(row: Row) -> Webhook:
-    return Webhook(*row[:_WIDTH])
-
-
 def page(tx: Reader, site_id: int, paging: Paging) -> tuple[list[Webhook], int]:
     """Webhooks of a site, oldest first, and how many there are."""
-    rows = tx.rows(PAGE, site_id=site_id, limit=paging.limit, offset=paging.offset)
-    if rows:
-        return [_webhook(row) for row in rows], int(rows[0][_WIDTH])
-    return [], int(tx.value(COUNT, site_id=site_id)) if paging.offset else 0
+    rows, total = counted.page(tx, PAGE, COUNT, paging, site_id=site_id)
+    return [Webhook(*row) for row in rows], total
 
 
 def list_all(tx: Reader, site_id: int = 0) -> list[Listed]:
@@ -241,13 +227,13 @@ def list_all(tx: Reader, site_id: int = 0) -> list[Listed]:
 def find(tx: Reader, site_id: int, webhook_id: int) -> Webhook | None:
     """The webhook with this id on this site, or None."""
     row = tx.row(FIND, site_id=site_id, webhook_id=webhook_id)
-    return _webhook(row) if row else None
+    return Webhook(*row) if row else None
 
 
 def lock(tx: Transaction, site_id: int, webhook_id: int) -> Webhook | None:
     """The same, its row locked."""
     row = tx.row(LOCK, site_id=site_id, webhook_id=webhook_id)
-    return _webhook(row) if row else None
+    return Webhook(*row) if row else None
 
 
 def insert(tx: Transaction, site_id: int, created_by: int, given: Settings) -> tuple[int, str]:
@@ -255,7 +241,8 @@ def insert(tx: Transaction, site_id: int, created_by: int, given: Settings) -> t
 
     Raises Invalid beyond the limit of the site.
     """
-    tx.row(HOLD, site_id=site_id)
+    # One after another, so that the limit holds and the cursor begins once.
+    hold(tx, site_id)
     if tx.value(COUNT, site_id=site_id) >= MOST_WEBHOOKS:
         raise Invalid("", f"A site has at most {MOST_WEBHOOKS} webhooks")
     tx.run(BEGIN, site_id=site_id)

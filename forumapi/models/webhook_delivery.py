@@ -13,6 +13,7 @@ from typing import Any, Final, NamedTuple
 from forumapi import fragments, itemtypes
 from forumapi.db import Query, Reader, Row, Transaction
 from forumapi.events.log import Event
+from forumapi.models import counted
 from forumapi.paging import Paging
 
 # Rows that may wait for a webhook which fails; what comes beyond is passed over, and the webhook says from where.
@@ -472,16 +473,16 @@ def page(
     tx: Reader, site_id: int, webhook_id: int, state: str, paging: Paging, *, sees_private: bool
 ) -> tuple[list[Row], int]:
     """Deliveries in a state, lowest number first, and how many there are. Of huddles only where `sees_private`."""
-    named = {
-        "site_id": site_id,
-        "webhook_id": webhook_id,
-        "state": state,
-        "sees_private": sees_private,
-    }
-    rows = tx.rows(PAGE, limit=paging.limit, offset=paging.offset, **named)
-    if rows:
-        return rows, int(rows[0][15])
-    return [], int(tx.value(COUNT, **named)) if paging.offset else 0
+    return counted.page(
+        tx,
+        PAGE,
+        COUNT,
+        paging,
+        site_id=site_id,
+        webhook_id=webhook_id,
+        state=state,
+        sees_private=sees_private,
+    )
 
 
 def replay(
