@@ -56,6 +56,5 @@ def test_it_ends_without_looking_again_and_can_be_started_anew() -> None:
     assert not first.is_alive()
     assert looking.looks.empty()
     looking.start()
-    assert not looking.is_stopping
     assert looking.woken() is not first
     looking.stop()
