@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import datetime
 import re
+import time
 from collections.abc import Iterator
 from email.utils import format_datetime
 from pathlib import Path
@@ -132,7 +133,10 @@ def _foresee(ctx: Context, received: list[Received]) -> None:
 
 
 class Download(NamedTuple):
-    """One object as it is sent. `etag` is quoted; `disposition` "" leaves it to the browser."""
+    """One object as it is sent. `etag` is quoted; `disposition` "" leaves it to the browser.
+
+    `kept_until`: the second, since 1970, to the end of which a proxy may give it to others without asking; 0: never.
+    """
 
     object: str
     size: int
@@ -140,6 +144,7 @@ class Download(NamedTuple):
     disposition: str
     modified: str
     is_public: bool
+    kept_until: int
 
     @property
     def etag(self) -> str:
@@ -168,10 +173,15 @@ class FileHandler(Handler):
         hash = str(ctx.args["name"]).partition(".")[0]
         if not _HASH.fullmatch(hash):
             raise _none()
-        opened = ctx.app.open_files if ctx.identity.is_guest else None
+        kept_until = 0
+        if _is_keeping(ctx):
+            # What was known before could be a second old already. The second is taken before anything is read.
+            kept_until = int(time.time())
+            ctx.site = ctx.app.sites.renewed(ctx.site, ctx.reader)
+        opened = ctx.app.open_files if ctx.identity.is_guest and not kept_until else None
         known: Stored | None = opened.get((ctx.site.id, hash)) if opened is not None else None
         if known is not None:
-            return _sent(ctx, hash, known, is_public=True)
+            return _sent(ctx, hash, known, is_public=True, kept_until=0)
         me = ctx.identity.profile_id
         stored = file.find(ctx.reader, ctx.site.id, me, hash)
         if stored is None:
@@ -190,23 +200,35 @@ class FileHandler(Handler):
             is_public = sight.everybody
         elif opened is not None:
             opened[ctx.site.id, hash] = stored
-        return _sent(ctx, hash, stored, is_public)
+        return _sent(ctx, hash, stored, is_public, kept_until if is_public else 0)
+
+
+def _is_keeping(ctx: Context) -> bool:
+    """Whether a proxy asks that would keep the answer (etc/nginx): only what a guest gets is for others too."""
+    return (
+        "HTTP_X_FORUMAPI_KEEPS" in ctx.environ
+        and ctx.identity.is_guest
+        and not ctx.token
+        and not ctx.is_head
+    )
 
 
 def _none() -> NotFound:
     return NotFound("There is no such file")
 
 
-def _sent(ctx: Context, hash: str, stored: Stored, is_public: bool) -> Result:
+def _sent(ctx: Context, hash: str, stored: Stored, is_public: bool, kept_until: int) -> Result:
     try:
-        return _answer(ctx, _download(ctx, hash, stored, is_public))
+        return _answer(ctx, _download(ctx, hash, stored, is_public, kept_until))
     except MissingError:
         error = _none()
         error.reason = f"the store has no object for file {hash}"
         raise error from None
 
 
-def _download(ctx: Context, hash: str, stored: Stored, is_public: bool) -> Download:
+def _download(
+    ctx: Context, hash: str, stored: Stored, is_public: bool, kept_until: int
+) -> Download:
     """The original, or the picture in the box that the query names. Raises Invalid."""
     name, size = hash, stored.size
     box = Box(ctx.number("maxWidth"), ctx.number("maxHeight"))
@@ -224,7 +246,9 @@ def _download(ctx: Context, hash: str, stored: Stored, is_public: bool) -> Downl
     if stored.mime_type not in file.INLINE:
         disposition = _attachment(stored.name or f"{hash}.{stored.ext}".rstrip("."))
     modified = format_datetime(stored.created.replace(microsecond=0), usegmt=True)
-    return Download(name, size, stored.mime_type, disposition, modified, is_public)
+    if size > SMALL:
+        kept_until = 0
+    return Download(name, size, stored.mime_type, disposition, modified, is_public, kept_until)
 
 
 def _attachment(name: str) -> str:
@@ -241,7 +265,8 @@ def _answer(ctx: Context, found: Download) -> Result:
     storage = ctx.app.storage
     if ctx.is_head:
         return Bytes(200, headers, Chunks(found.size, iter(())))
-    if internal := storage.internal(found.object):
+    # What the proxy keeps it must be given; the rest it takes from the disk itself.
+    if not found.kept_until and (internal := storage.internal(found.object)):
         headers.append(("X-Accel-Redirect", internal))
         return Bytes(200, headers, b"")
     if address := storage.redirect(found.object, found):
@@ -270,6 +295,8 @@ def _headers(found: Download) -> list[tuple[str, str]]:
     ]
     if found.disposition:
         headers.append(("Content-Disposition", found.disposition))
+    if found.kept_until:
+        headers.append(("X-Accel-Expires", f"@{found.kept_until}"))
     if found.is_public:
         expires = datetime.datetime.now(datetime.UTC) + _YEAR
         headers.append(("Cache-Control", "max-age=31536000, immutable"))

@@ -245,7 +245,9 @@ def sight(
         )
         node = tree.nodes.get(microcosm_id)
         hidden = is_hidden or (bool(microcosm_id) and (node is None or not node.is_live))
-        if not hidden and permissions.effective(GUEST_CALLER, target, tree) & permissions.READ:
+        # Taking part is the caller's, not everybody's.
+        others = target._replace(is_participant=False)
+        if not hidden and permissions.effective(GUEST_CALLER, others, tree) & permissions.READ:
             return OPEN
         if not is_foreign and not by_caller:
             can = permissions.effective(who, target, tree)

@@ -486,6 +486,11 @@ class SiteDirectory:
             self._look([site_id], tx)
         return self._current(site_id, tx)
 
+    def renewed(self, site: Site, tx: Reader) -> Site:
+        """`site` as the database has it now: for answers that somebody else keeps. Raises NotFound if it is gone."""
+        self._look([site.id], tx)
+        return self._current(site.id, tx)
+
     def confirmed(self, site: Site, version: int, acl_version: int, tx: Reader) -> Site:
         """`site` at these versions, which the caller has just read."""
         if site.version < version:

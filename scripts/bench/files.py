@@ -9,17 +9,18 @@ import json
 import os
 import random
 import shutil
+import statistics
 import sys
 import threading
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from PIL import Image
 
 from forumapi import seed
-from scripts.bench import data, database, load, services
+from scripts.bench import data, database, load, proc, services
 from scripts.bench.exchange import Answer, Request
 
 CONNECTIONS = 16
@@ -29,20 +30,25 @@ PHOTOGRAPHS = 5
 MEANWHILE_PER_S = 200.0
 THUMBNAIL = "?maxWidth=100&maxHeight=100"
 
+ROUNDS = 3
+"""How many times each download is timed, in turn with the others: what else the machine does hits all alike."""
+
+ETC = services.ROOT / "etc/nginx"
+# The first server is what there is to compare with. The second is ours as it is shipped, without TLS and limits.
 NGINX = """
 daemon off; pid {folder}/nginx.pid; worker_processes 1; error_log stderr warn; {user}
 events {{ worker_connections 1024; }}
 http {{
-    access_log off; sendfile on; tcp_nopush on; keepalive_requests 1000000;
+    sendfile on; tcp_nopush on; keepalive_requests 1000000;
     client_body_temp_path {folder}/body; proxy_temp_path {folder}/proxy;
-    upstream worker {{ server 127.0.0.1:{worker}; keepalive 32; }}
-    server {{ listen 127.0.0.1:{plain}; location / {{ root {files}; }} }}
+    include {folder}/forumapi.conf;
     server {{
-        listen 127.0.0.1:{front};
-        location / {{ proxy_pass http://worker; proxy_http_version 1.1; proxy_set_header Connection "";
-                      proxy_set_header Host $host; }}
-        location /_files/ {{ internal; alias {files}/; }}
+        listen 127.0.0.1:{plain};
+        access_log {folder}/plain.log forumapi buffer=64k flush=1s;
+        location /silent/ {{ access_log off; alias {files}/; }}
+        location / {{ root {files}; }}
     }}
+    server {{ listen 127.0.0.1:{front}; include {folder}/forumapi-site.conf; }}
 }}
 """
 
@@ -52,7 +58,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="make bench-files", description=__doc__)
     parser.add_argument("--size", default=os.environ.get("SIZE", "M"), choices=("S", "M", "L"))
     parser.add_argument(
-        "--seconds", type=float, default=5.0, help="how long each download is timed"
+        "--seconds", type=float, default=6.0, help="how long each download is timed"
     )
     parser.add_argument("--folder", type=Path, default=services.ROOT / "var/bench")
     parser.add_argument("--json", type=Path, default=services.ROOT / "var/bench-files.json")
@@ -81,7 +87,7 @@ def measure(
     core: int | None,
     other: int | None,
 ) -> dict[str, Any]:
-    """Downloads three ways, then photographs; every server on the core of the worker under test."""
+    """Downloads each way in turn, then photographs; every server on the core of the worker under test."""
     token = seed.bench_tokens()["bench_member_1"]
     host = f"{data.SITE}.{services.DOMAIN}"
     files = args.folder / "data" / "files"
@@ -90,17 +96,26 @@ def measure(
         path = Path(name[:2]) / name[2:4] / name
         with (
             services.application(url, memcached, args.folder, core, accel="/_files/") as behind,
-            nginx(program, args.folder, core, files, behind.port) as (plain, front),
+            services.floor(url, args.folder, core) as ground,
+            nginx(program, args.folder, core, files, behind.port) as (front_server, plain, front),
         ):
+            there = f"/api/v1/files/{name}"
             ways = {
-                "nginx": (plain, f"/{path}"),
-                "worker": (web.port, f"/api/v1/files/{name}"),
-                "X-Accel": (front, f"/api/v1/files/{name}"),
+                "nginx": (plain, f"/{path}", [front_server.pid]),
+                "nginx, no log": (plain, f"/silent/{path}", [front_server.pid]),
+                "worker": (web.port, there, [web.pid]),
+                "floor": (ground.port, f"/size/{len(body)}", [ground.pid]),
+                "X-Accel": (front, there, [front_server.pid, behind.pid]),
             }
-            rates = {
-                way: download(port, Request("GET", at, host), body, args.seconds, other)
-                for way, (port, at) in ways.items()
-            }
+            constant = ground.ask(Request("GET", f"/size/{len(body)}", host)).body
+            seen: dict[str, list[Timed]] = {way: [] for way in ways}
+            for _ in range(ROUNDS):
+                for way, (port, at, pids) in ways.items():
+                    wanted = constant if way == "floor" else body
+                    request = Request("GET", at, host)
+                    timed = download(port, request, wanted, args.seconds / ROUNDS, other, pids)
+                    seen[way].append(timed)
+            rates = {way: together(rounds) for way, rounds in seen.items()}
         photographs = [photograph(web, host, token, other) for _ in range(PHOTOGRAPHS)]
     return {
         "size": args.size,
@@ -110,10 +125,23 @@ def measure(
     }
 
 
+class Timed(NamedTuple):
+    """One round of one download."""
+
+    seen: load.Result
+    cpu_s: float
+
+
 def download(
-    port: int, request: Request, body: bytes, seconds: float, core: int | None
-) -> dict[str, float]:
-    """Answers a second and their times in ms, each answer held against the file."""
+    port: int,
+    request: Request,
+    body: bytes,
+    seconds: float,
+    core: int | None,
+    pids: Sequence[int],
+) -> Timed:
+    """Drive one address, each answer held against the file; `pids` are the processes that serve it."""
+    before = sum(map(proc.cpu_s, pids))
     seen = load.drive(
         port,
         [request],
@@ -126,10 +154,17 @@ def download(
     )
     if seen.wrong or seen.errors or seen.differing:
         raise SystemExit(f"{request.path}: wrong answers: {seen.first_wrong} {seen}")
+    return Timed(seen, sum(map(proc.cpu_s, pids)) - before)
+
+
+def together(rounds: Sequence[Timed]) -> dict[str, float]:
+    """Answers a second over all rounds, CPU of the servers for each in µs, and the middle round's times in ms."""
+    requests = sum(one.seen.requests for one in rounds)
     return {
-        "per_s": seen.requests / seen.seconds,
-        "p50_ms": seen.p50 * 1000,
-        "p99_ms": seen.p99 * 1000,
+        "per_s": requests / sum(one.seen.seconds for one in rounds),
+        "cpu_us": sum(one.cpu_s for one in rounds) / requests * 1_000_000,
+        "p50_ms": statistics.median(one.seen.p50 for one in rounds) * 1000,
+        "p99_ms": statistics.median(one.seen.p99 for one in rounds) * 1000,
     }
 
 
@@ -216,35 +251,59 @@ def picture(size: int) -> bytes:
 @contextlib.contextmanager
 def nginx(
     program: str, folder: Path, core: int | None, files: Path, worker: int
-) -> Iterator[tuple[int, int]]:
-    """Ports of an nginx that serves the files itself, and of one that asks the worker first."""
+) -> Iterator[tuple[services.Server, int, int]]:
+    """nginx; its port where it serves the files itself, and the one with our configuration."""
     plain, front = services.free_port(), services.free_port()
-    place = folder / "nginx"
+    place = (folder / "nginx").resolve()
     place.mkdir(exist_ok=True)
+    for name, changes in (
+        (
+            "forumapi.conf",
+            {
+                "127.0.0.1:8080": f"127.0.0.1:{worker}",
+                "/var/lib/nginx/forumapi": f"{place}/cache",
+            },
+        ),
+        (
+            "forumapi-site.conf",
+            {
+                "/var/log/nginx/forumapi.log": f"{place}/front.log",
+                "/var/lib/forumapi/files": str(files.resolve()),
+                "\nlimit_req zone": "\n# limit_req zone",
+                "\nlimit_conn forumapi": "\n# limit_conn forumapi",
+            },
+        ),
+    ):
+        # Names and certificates come last: the server is ours.
+        text = (ETC / name).read_text().partition("# -------------------- yours: names")[0]
+        for old, new in changes.items():
+            if old not in text:
+                raise SystemExit(f"{old!r} is not in etc/nginx/{name} any more")
+            text = text.replace(old, new)
+        (place / name).write_text(text)
     user = "user root;" if os.geteuid() == 0 else ""
     config = place / "nginx.conf"
     config.write_text(
-        NGINX.format(
-            folder=place, user=user, worker=worker, plain=plain, front=front, files=files.resolve()
-        )
+        NGINX.format(folder=place, user=user, plain=plain, front=front, files=files.resolve())
     )
     command = [program, "-p", str(place), "-c", str(config)]
     with services.Server(
         "nginx", command, plain, env=dict(os.environ), core=core, log=place / "nginx.log"
-    ):
-        yield plain, front
+    ) as server:
+        yield server, plain, front
 
 
 def report(figures: dict[str, Any]) -> str:
     """A table a person can read."""
     rates = figures["downloads"]
-    base = rates["nginx"]["per_s"]
+    base = rates["nginx"]
     lines = [
         f"download of {figures['download_bytes']:,} bytes, {CONNECTIONS} connections, one core"
     ]
     for way, seen in rates.items():
         lines.append(
-            f"  {way:8} {seen['per_s']:8,.0f}/s {seen['per_s'] / base:6.0%} of nginx   "
+            f"  {way:13} {seen['per_s']:8,.0f}/s {seen['per_s'] / base['per_s']:5.0%} of nginx   "
+            f"{seen['cpu_us']:6.1f} µs of CPU: {base['cpu_us'] / seen['cpu_us']:5.0%}   "
             f"p50 {seen['p50_ms']:.1f} ms, p99 {seen['p99_ms']:.1f} ms"
         )
     lines.append(f"a photograph of 5 MB, while {MEANWHILE_PER_S:.0f} other requests come a second")

@@ -24,6 +24,20 @@ def attach(api: Api, by: Person, to: Thing, hash: str) -> None:
     assert answer.status == 302, answer.body
 
 
+@pytest.fixture
+def private(make: Factory, bikes: Site) -> tuple[Thing, Person, Person]:
+    """A comment in a place for one role, its author, and another member of the role."""
+    place = make.microcosm(bikes)
+    author, friend = make.person(bikes), make.person(bikes)
+    role = make.role(bikes, place.id, "Club", rights=("read", "create", "update"))
+    make.join(role, author, friend)
+    return (
+        make.comment(make.conversation(bikes, microcosm=place, by=author), by=author),
+        author,
+        friend,
+    )
+
+
 def test_a_picture_is_shown_and_anything_else_is_downloaded(api: Api, bikes: Site) -> None:
     picture = api.get(path(upload(api, bikes.member, png(seed=20))), site=bikes)
     text = api.get(path(upload(api, bikes.member, b"some text", 'a "naïve" note.txt')), site=bikes)
@@ -132,21 +146,50 @@ def test_a_guest_costs_one_statement_and_the_next_within_a_second_none(
     assert api.get(path(hash), by=bikes.member).statements == 2
 
 
+def test_a_proxy_that_keeps_is_told_for_how_long_and_by_the_database(
+    api: Api, make: Factory, bikes: Site
+) -> None:
+    keeps = {"X-Forumapi-Keeps": "1"}
+    comment = make.comment(make.conversation(bikes), by=bikes.member)
+    hash = upload(api, bikes.member, png(seed=26))
+    attach(api, bikes.member, comment, hash)
+
+    for condition in ({}, {"If-None-Match": f'"{hash}"'}):
+        begun = int(time.time())
+        got = api.get(path(hash), site=bikes, headers=keeps | condition)
+        assert got.status == (304 if condition else 200)
+        assert begun <= int(got.headers["X-Accel-Expires"].removeprefix("@")) <= time.time()
+        # The site's versions, the file, and where it hangs.
+        assert got.statements == 3
+    assert api.patch(comment.path, ("moderated", True), by=bikes.moderator).status == 200
+    hidden = api.get(path(hash), site=bikes, headers=keeps)
+    assert (hidden.status, "X-Accel-Expires" in hidden.headers) == (404, False)
+
+
+def test_a_proxy_is_told_nothing_of_what_is_not_for_everybody(
+    api: Api, bikes: Site, private: tuple[Thing, Person, Person]
+) -> None:
+    keeps = {"X-Forumapi-Keeps": "1"}
+    hash = upload(api, bikes.member, b"for all of them")
+    large = upload(api, bikes.member, b"large " * 50_000)
+    comment, author, friend = private
+    club = upload(api, author, b"for the club, proxy or not")
+    attach(api, author, comment, club)
+
+    answers = [
+        api.get(path(hash), by=bikes.member, headers=keeps),
+        api.get(f"{path(hash)}?access_token={bikes.member.token}", site=bikes, headers=keeps),
+        api.get(path(large), site=bikes, headers=keeps),
+        api.get(path(club), by=friend, headers=keeps),
+        api.get(path(club), site=bikes, headers=keeps),
+        api.get(path(hash), site=bikes),
+    ]
+
+    assert [answer.status for answer in answers] == [200, 200, 200, 200, 404, 200]
+    assert not any("X-Accel-Expires" in answer.headers for answer in answers)
+
+
 # ---------------------------------------------------------------- who may see it
-
-
-@pytest.fixture
-def private(make: Factory, bikes: Site) -> tuple[Thing, Person, Person]:
-    """A comment in a place for one role, its author, and another member of the role."""
-    place = make.microcosm(bikes)
-    author, friend = make.person(bikes), make.person(bikes)
-    role = make.role(bikes, place.id, "Club", rights=("read", "create", "update"))
-    make.join(role, author, friend)
-    return (
-        make.comment(make.conversation(bikes, microcosm=place, by=author), by=author),
-        author,
-        friend,
-    )
 
 
 def test_a_file_on_private_comments_is_for_their_readers(
@@ -218,7 +261,8 @@ def test_leaving_a_huddle_shuts_its_files(api: Api, make: Factory, bikes: Site) 
     )
     hash = upload(api, one, b"between two")
     assert api.post(f"{said.location}/attachments", {"fileHash": hash}, by=one).status == 302
-    assert api.get(path(hash), by=other).status == 200
+    seen = api.get(path(hash), by=other)
+    assert (seen.status, seen.headers["Cache-Control"]) == (200, "private, no-cache")
     assert api.get(path(hash), by=bikes.owner).status == 404
 
     left = api.delete(f"/api/v1/huddles/{id}/participants/{other.id}", by=other)

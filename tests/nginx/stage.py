@@ -120,7 +120,7 @@ def nginx(
             "forum.example": PLATFORM_DOMAIN,
             "/etc/forumapi/tls": str(folder),
             "/etc/nginx/forumapi-site.conf": f"{folder}/forumapi-site.conf",
-            "/var/cache/nginx/forumapi": f"{folder}/cache",
+            "/var/lib/nginx/forumapi": f"{folder}/cache",
             "/var/lib/forumapi/acme": f"{folder}/acme",
             "default off;\n}\nproxy_cache_path": f"default {micro_cache};\n}}\nproxy_cache_path",
         },
@@ -129,6 +129,8 @@ def nginx(
         (ETC / "forumapi-site.conf").read_text(),
         {
             "/var/log/nginx/forumapi.log": f"{folder}/access.log",
+            # Tests read it at once.
+            " buffer=64k flush=1s": "",
             "/var/lib/forumapi/files/": f"{files}/",
         },
     )

@@ -18,8 +18,9 @@ from typing import Any
 import pytest
 
 from tests import services
-from tests.factories import Factory, Person, Site
-from tests.files.pictures import BOUNDARY, form
+from tests.api import Api
+from tests.factories import Factory, Person, Site, Thing
+from tests.files.pictures import BOUNDARY, form, upload
 from tests.fixtures import Server, free_port, start_server
 from tests.nginx.stage import Nginx, nginx
 
@@ -374,3 +375,215 @@ def test_what_is_not_public_is_never_kept(keeping: Nginx, bikes: Site) -> None:
 
     assert set(states(keeping, "/api/v1/version", 2)) == {"MISS"}
     assert set(states(keeping, "/api/v1/conversations/999999999", 2)) == {"MISS"}
+
+
+# ---------------------------------------------------------------- downloads
+
+
+@pytest.fixture
+def direct(web: Server) -> Iterator[Api]:
+    """The web process without nginx."""
+    api = web.api()
+    yield api
+    api.close()
+
+
+def hang(api: Api, by: Person, to: Thing, data: bytes) -> str:
+    """The path of a new file that hangs on a comment."""
+    hash = upload(api, by, data, "notes.bin")
+    answer = api.post(f"{to.path}/attachments", {"fileHash": hash}, by=by)
+    assert answer.status == 302, answer.body
+    return f"/api/v1/files/{hash}"
+
+
+def last_state(front: Nginx, got: Got) -> str:
+    """How nginx's cache met this request."""
+    mark = f'"request":"{got.headers["X-Request-Id"]}"'
+    front.wait_for_log(mark)
+    line = next(line for line in front.log.splitlines() if mark in line)
+    return str(json.loads(line)["cache"])
+
+
+def ask_until(front: Nginx, host: str, path: str, state: str) -> Got:
+    """Ask as a guest until the cache says so: an answer is kept to the end of its second, which may be near."""
+    deadline = time.monotonic() + 10
+    while True:
+        got = ask(front, host, path)
+        if last_state(front, got) == state:
+            return got
+        assert time.monotonic() < deadline, f"never {state}: {front.log}"
+        time.sleep(0.02)
+
+
+def test_a_small_file_for_everybody_is_kept_and_is_the_same(
+    keeping: Nginx, direct: Api, make: Factory, bikes: Site
+) -> None:
+    data = bytes(range(256)) * 400
+    comment = make.comment(make.conversation(bikes), by=bikes.member)
+    path = hang(direct, bikes.member, comment, data)
+
+    first = ask(keeping, bikes.host, path)
+    kept = ask_until(keeping, bikes.host, path, "HIT")
+
+    names = {"X-Request-Id", "Date", "Expires"}
+    for got in (first, kept):
+        assert (got.status, got.body) == (200, data)
+        assert got.headers["Cache-Control"] == "max-age=31536000, immutable"
+        assert got.headers["Content-Security-Policy"] == "default-src 'none'; sandbox"
+        assert got.headers["Content-Disposition"].startswith("attachment")
+        assert got.headers.get_all("X-Content-Type-Options") == ["nosniff"]
+        assert got.headers.get_all("Access-Control-Allow-Origin") == ["*"]
+        assert len(got.headers.get_all("X-Request-Id", [])) == 1
+        assert got.headers.get_all("Strict-Transport-Security") == ["max-age=31536000"]
+        assert not [name for name in got.headers if name.startswith(("X-Accel", "RateLimit"))]
+    assert [pair for pair in first.headers.items() if pair[0] not in names] == [
+        pair for pair in kept.headers.items() if pair[0] not in names
+    ]
+    # When its second is over, forumapi says that it may stay, and its bytes do not come again.
+    assert ask_until(keeping, bikes.host, path, "REVALIDATED").body == data
+
+
+def test_of_what_is_kept_parts_and_heads_are_right(
+    keeping: Nginx, direct: Api, bikes: Site
+) -> None:
+    data = bytes(range(256)) * 300
+    path = f"/api/v1/files/{upload(direct, bikes.member, data, 'parts.bin')}"
+    kept = ask_until(keeping, bikes.host, path, "HIT")
+    tag = kept.headers["ETag"]
+
+    part = ask(keeping, bikes.host, path, Range="bytes=100-199")
+    last = ask(keeping, bikes.host, path, Range="bytes=-5", If_Range=tag)
+    other = ask(keeping, bikes.host, path, Range="bytes=-5", If_Range='"another"')
+    beyond = ask(keeping, bikes.host, path, Range=f"bytes={len(data)}-")
+    known = ask(keeping, bikes.host, path, If_None_Match=tag)
+    unknown = ask(keeping, bikes.host, path, If_None_Match='"another"')
+    head = ask(keeping, bikes.host, path, "HEAD")
+
+    assert tag == f'"{path.rpartition("/")[2]}"'
+    assert (part.status, part.body) == (206, data[100:200])
+    assert part.headers["Content-Range"] == f"bytes 100-199/{len(data)}"
+    assert (last.status, last.body) == (206, data[-5:])
+    assert (other.status, other.body) == (200, data)
+    assert beyond.status == 416
+    assert (known.status, known.body, known.headers["ETag"]) == (304, b"", tag)
+    assert (unknown.status, unknown.body) == (200, data)
+    assert (head.status, head.body, head.headers["Content-Length"]) == (200, b"", str(len(data)))
+
+
+def test_a_large_file_is_not_kept_and_parts_and_tags_of_it_are_right(
+    keeping: Nginx, direct: Api, bikes: Site
+) -> None:
+    data = bytes(range(256)) * 1100
+    path = f"/api/v1/files/{upload(direct, bikes.member, data, 'large.bin')}"
+    whole = [ask(keeping, bikes.host, path) for _ in range(3)]
+    tag = whole[0].headers["ETag"]
+
+    assert {(got.status, got.body == data, last_state(keeping, got)) for got in whole} == {
+        (200, True, "MISS")
+    }
+    part = ask(keeping, bikes.host, path, Range="bytes=7-9")
+    assert (part.status, part.body) == (206, data[7:10])
+    for sent in (tag, f"W/{tag}", f'"another", {tag}'):
+        known = ask(keeping, bikes.host, path, If_None_Match=sent)
+        assert (known.status, known.body, known.headers["ETag"]) == (304, b"", tag), sent
+    assert ask(keeping, bikes.host, path, If_None_Match='"another"').body == data
+    by_member = ask(keeping, bikes.host, path, by=bikes.member, If_None_Match=tag)
+    assert (by_member.status, by_member.body) == (304, b"")
+
+
+@pytest.mark.parametrize("change", ["moderated", "deleted", "closed to guests", "taken off"])
+def test_a_file_that_is_no_longer_for_everybody_is_gone_within_a_second(
+    keeping: Nginx, direct: Api, make: Factory, bikes: Site, change: str
+) -> None:
+    place = make.microcosm(bikes)
+    comment = make.comment(make.conversation(bikes, microcosm=place), by=bikes.member)
+    path = hang(direct, bikes.member, comment, f"shown for now, then {change}".encode())
+    if change == "taken off":
+        # It hangs on another comment as well, which nobody may read.
+        hidden = make.comment(make.conversation(bikes), by=bikes.member)
+        hash = path.rpartition("/")[2]
+        direct.post(f"{hidden.path}/attachments", {"fileHash": hash}, by=bikes.member)
+        assert direct.patch(hidden.path, ("moderated", True), by=bikes.moderator).status == 200
+    ask_until(keeping, bikes.host, path, "HIT")
+
+    if change == "taken off":
+        done = direct.delete(f"{comment.path}/attachments/{hash}", by=bikes.member)
+        assert done.status == 200
+    elif change == "closed to guests":
+        make.role(bikes, place.id, "Members", users=True, rights=("read",))
+    else:
+        assert direct.patch(comment.path, (change, True), by=bikes.moderator).status == 200
+    changed = time.time()
+
+    begun = changed
+    while ask(keeping, bikes.host, path).status == 200:
+        assert begun < changed + 1.0
+        time.sleep(0.01)
+        begun = time.time()
+    for _ in range(3):
+        assert ask(keeping, bikes.host, path).status == 404
+
+
+def test_what_is_not_for_everybody_is_never_kept(
+    keeping: Nginx, direct: Api, make: Factory, bikes: Site
+) -> None:
+    place = make.microcosm(bikes)
+    friend = make.person(bikes)
+    role = make.role(bikes, place.id, "Club", rights=("read", "create", "update"))
+    make.join(role, friend)
+    said = make.comment(make.conversation(bikes, microcosm=place, by=friend), by=friend)
+    club = hang(direct, friend, said, b"for the club")
+    other = make.person(bikes)
+    huddle = direct.post(
+        "/api/v1/huddles", {"title": "Two", "participants": [{"id": other.id}]}, by=friend
+    )
+    id = int(huddle.location.rpartition("/")[2])
+    words = {"itemType": "huddle", "itemId": id, "markdown": "look"}
+    said_there = direct.post("/api/v1/comments", words, by=friend).location
+    hash = upload(direct, friend, b"between two, behind nginx")
+    assert direct.post(f"{said_there}/attachments", {"fileHash": hash}, by=friend).status == 302
+    between = f"/api/v1/files/{hash}"
+
+    for path, reader in ((club, friend), (between, other)):
+        for _ in range(2):
+            read = ask(keeping, bikes.host, path, by=reader)
+            assert (read.status, read.headers["Cache-Control"]) == (200, "private, no-cache")
+            assert last_state(keeping, read) == ""
+            # The keeping of an answer can't be had by asking for it.
+            wanted = ask(keeping, bikes.host, path, by=reader, X_Forumapi_Keeps="1")
+            assert (wanted.status, last_state(keeping, wanted)) == (200, "")
+            query = ask(keeping, bikes.host, f"{path}?access_token={reader.token}")
+            assert (query.status, last_state(keeping, query)) == (200, "")
+            # nginx does not see this one as a token; forumapi does, and says nothing of keeping.
+            coded = ask(keeping, bikes.host, f"{path}?access%5Ftoken={reader.token}")
+            assert (coded.status, last_state(keeping, coded)) == (200, "MISS")
+            refused = ask(keeping, bikes.host, path)
+            assert (refused.status, last_state(keeping, refused)) == (404, "MISS")
+
+
+def test_a_read_with_a_cookie_or_a_token_never_touches_what_is_kept(
+    keeping: Nginx, direct: Api, bikes: Site
+) -> None:
+    path = f"/api/v1/files/{upload(direct, bikes.member, b'for all', 'all.bin')}"
+    ask_until(keeping, bikes.host, path, "HIT")
+
+    for got in (
+        ask(keeping, bikes.host, path, by=bikes.member),
+        ask(keeping, bikes.host, path, Cookie="a=b"),
+        ask(keeping, bikes.host, path, Authorization="Bearer none-such"),
+    ):
+        assert last_state(keeping, got) == ""
+    assert ask(keeping, bikes.host, path, by=bikes.banned).status == 403
+
+
+def test_what_one_site_keeps_is_not_given_at_another(
+    keeping: Nginx, direct: Api, bikes: Site, trains: Site
+) -> None:
+    path = f"/api/v1/files/{upload(direct, bikes.member, b'at bikes', 'bikes.bin')}"
+    ask_until(keeping, bikes.host, path, "HIT")
+
+    there = ask(keeping, trains.host, path)
+    nowhere = ask(keeping, f"none.{trains.host.partition('.')[2]}", path)
+
+    assert (there.status, last_state(keeping, there)) == (200, "MISS")
+    assert (nowhere.status, last_state(keeping, nowhere)) == (404, "MISS")
