@@ -324,6 +324,8 @@ def _identify(app: App, ctx: Context, handler: Handler, verb: str) -> None:
         _refuse_beyond(app.address_buckets.take(ctx.ip))
         raise
     if not found.profile_id or found.needs_roles:
+        # A request holds one connection at a time: of as many newcomers as there are connections, none would get a second.
+        ctx.tx.end()
         membership.settle(app.database, ctx.site, found)
         found = identities.find(ctx.tx, site_id, ctx.token, handler.asked(ctx))
     ctx.identity = found
@@ -537,6 +539,8 @@ def _finish(app: App, ctx: Context, operation: Operation, result: Result, method
     is_cachable = is_read and ctx.identity.is_guest and not ctx.token
     headers.append(("Cache-Control", app.cache_control if is_cachable else _NO_CACHE))
     if is_read and not ctx.site.is_root:
+        if not app.live.has_cursors:
+            ctx.tx.end()
         headers.append(("Live-Cursor", app.live.cursors.make(ctx.site.id, ctx.head)))
         headers.append(("Access-Control-Expose-Headers", "Live-Cursor"))
     if isinstance(result, Page):

@@ -209,6 +209,11 @@ class Live:
     # ---------------------------------------------------------------- cursors
 
     @property
+    def has_cursors(self) -> bool:
+        """False until `cursors` was asked for, which then takes a connection of its own."""
+        return self._cursors is not None
+
+    @property
     def cursors(self) -> Cursors:
         """Makes and reads cursors. Raises Unavailable while there has been no database yet."""
         if self._cursors is None:

@@ -216,6 +216,18 @@ def test_signing_in_again_finds_the_same_user_and_profile(stage: Stage) -> None:
     assert ids[0] == ids[1]
 
 
+def test_whoever_comes_for_the_first_time_needs_one_connection_of_the_database(
+    database_url: str, tmp_path: Path
+) -> None:
+    with staged(database_url, tmp_path, database_connections=1) as stage:
+        other = stage.make.site()
+        for method, path in (("GET", "/whoami"), ("PUT", "/profiles/read")):
+            person = stage.make.person(stage.site)
+            body = {"itemType": "site"} if method == "PUT" else None
+            answer = stage.request(method, path, body, site=other, token=person.token)
+            assert answer.status == 200, answer.body
+
+
 def test_concurrent_first_sign_ins_make_one_user_and_one_profile(stage: Stage) -> None:
     email = fresh()
     with ThreadPoolExecutor(6) as pool:
