@@ -324,7 +324,7 @@ def _identify(app: App, ctx: Context, handler: Handler, verb: str) -> None:
         _refuse_beyond(app.address_buckets.take(ctx.ip))
         raise
     if not found.profile_id or found.needs_roles:
-        # A request holds one connection at a time: of as many newcomers as there are connections, none would get a second.
+        # A request holds one connection at a time: of many newcomers at once none would get a second.
         ctx.tx.end()
         membership.settle(app.database, ctx.site, found)
         found = identities.find(ctx.tx, site_id, ctx.token, handler.asked(ctx))

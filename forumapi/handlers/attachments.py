@@ -20,7 +20,7 @@ from forumapi.errors import (
     NotFound,
 )
 from forumapi.handler import READ, UPDATE, Handler, needs
-from forumapi.models import attachment, file, journal, locate, profile, remark
+from forumapi.models import attachment, file, journal, locate
 from forumapi.models.locate import Place
 from forumapi.response import Done, Page, Result, SeeOther
 
@@ -51,12 +51,10 @@ class Carrier(Handler):
         item = ctx.args["item"]
         if ctx.site.is_root and item.id != ctx.identity.profile_id:
             raise Forbidden("Only the profile itself may see this", code=NO_READ)
+        me = ctx.identity.profile_id
         if ctx.is_write:
-            lock = profile.lock if item.type == itemtypes.PROFILE else remark.lock
-            lock(ctx.writer, ctx.site.id, item.id)
-        place = locate.find(
-            ctx.reader, ctx.site.id, ctx.tree, ctx.identity.profile_id, item.type, item.id
-        )
+            locate.lock(ctx.writer, ctx.site.id, me, item.type, item.id)
+        place = locate.find(ctx.reader, ctx.site.id, ctx.tree, me, item.type, item.id)
         located = LocatedCarrier(place.target, is_hidden=place.is_hidden, version=place.version)
         located.place = place
         return located

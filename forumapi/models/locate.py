@@ -89,18 +89,24 @@ LOCK_MICROCOSM = Query(
        FOR NO KEY UPDATE""",
 )
 
+# Nobody waits for a huddle, or for a comment in one, who is not in it: waiting would tell that there is one.
 LOCK_ITEM = Query(
     "locate.lock_item",
-    "SELECT i.item_id FROM items i WHERE i.site_id = %(site_id)s AND i.item_id = %(id)s FOR NO KEY UPDATE",
+    f"""
+    SELECT i.item_id
+      FROM items i
+     WHERE i.site_id = %(site_id)s AND i.item_id = %(id)s AND {comment.SEEN}
+       FOR NO KEY UPDATE OF i""",
 )
 
 LOCK_COMMENT = Query(
     "locate.lock_comment",
-    """
+    f"""
     SELECT c.comment_id
       FROM comments c
-     WHERE c.site_id = %(site_id)s AND c.comment_id = %(id)s
-       FOR NO KEY UPDATE""",
+      LEFT JOIN items i ON i.site_id = c.site_id AND i.item_id = c.item_id
+     WHERE c.site_id = %(site_id)s AND c.comment_id = %(id)s AND {comment.SEEN}
+       FOR NO KEY UPDATE OF c""",
 )
 
 LOCK_PROFILE = Query(
@@ -173,12 +179,13 @@ def find(tx: Reader, site_id: int, tree: Tree, me: int, item_type: int, item_id:
     return nowhere
 
 
-def lock(tx: Transaction, site_id: int, item_type: int, item_id: int) -> None:
-    """Lock a site's, microcosm's, item's, comment's or profile's own row until the transaction ends.
+def lock(tx: Transaction, site_id: int, me: int, item_type: int, item_id: int) -> None:
+    """Lock a site's, microcosm's, item's, comment's or profile's own row, as far as it is there for `me`.
 
-    What is asked with `find` afterwards holds until then. A comment's item is not locked: take no lock on it later.
+    It stays so until the transaction ends, and so does what is asked with `find` afterwards. A comment's item is not
+    locked: take no lock on it later.
     """
-    tx.rows(_LOCKS.get(item_type, LOCK_ITEM), site_id=site_id, id=item_id)
+    tx.rows(_LOCKS.get(item_type, LOCK_ITEM), site_id=site_id, id=item_id, me=me)
 
 
 def attendee(

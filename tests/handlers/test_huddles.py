@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from typing import Any
 
+import psycopg
 import pytest
 
 from tests.api import Api, Response
@@ -686,3 +687,24 @@ def test_a_tag_covers_participants_and_marks(api: Api, make: Factory, site: Site
 def site(make: Factory) -> Site:
     """A site whose people have no other huddles."""
     return make.site()
+
+
+def test_a_stranger_waits_for_nobody_who_writes_in_a_huddle(
+    api: Api, make: Factory, site: Site, database_url: str
+) -> None:
+    talk = make.huddle(site.member, site.moderator)
+    said = make.comment(talk, by=site.member)
+    sent = {"fileHash": "0" * 40}
+    with psycopg.connect(database_url) as writer:
+        writer.execute("SELECT FROM comments WHERE comment_id = %s FOR UPDATE", (said.id,))
+
+        # Whoever waited would be refused with 503 in the end.
+        for id in (said.id, 987654321):
+            path = f"/api/v1/comments/{id}"
+            for by in (site.newcomer, site.owner):
+                given = api.put(f"{path}/reactions/like", by=by)
+                attached = api.post(f"{path}/attachments", sent, by=by)
+                noted = api.put(f"{path}/attributes/mood", {"value": "calm"}, by=by)
+                assert (given.status, attached.status, noted.status) == (
+                    (404, 400, 404) if by is site.owner else (403, 400, 403)
+                )
