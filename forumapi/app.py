@@ -34,6 +34,7 @@ from forumapi.models.people import Borders
 from forumapi.models.site import SiteDirectory
 from forumapi.ratelimit import Buckets
 from forumapi.realtime.feed import Live
+from forumapi.replica import Standbys
 from forumapi.reporting import Point, Reporter
 from forumapi.storage import StorageError, clear_scratch, open_storage
 from forumapi.thumbnails import Box, Thumbnails
@@ -133,6 +134,17 @@ class App:
             prepare=config.database_prepare,
             timeout_ms=config.statement_timeout_ms + 1000,
         )
+        # Where requests read: on the standby what it may answer, if there is one.
+        self.standbys: Standbys | None = None
+        self.read = self.database.read
+        if config.database_replica_url:
+            self.standbys = Standbys(
+                config.database_replica_url,
+                self.database,
+                size=config.database_connections,
+                timeout_ms=config.statement_timeout_ms + 1000,
+            )
+            self.read = self.standbys.read
         self.cache = Cache(
             config.memcached, memory_mb=config.memory_cache_mb, prefix=config.cache_prefix
         )
@@ -212,6 +224,8 @@ class App:
     def start(self) -> None:
         """Open connections and begin the background work of this process."""
         self.database.warm(2)
+        if self.standbys is not None:
+            self.standbys.start()
         self.live.cursors.make(1, 0)  # made here, never during a request
         self.sites.start()
         self.activity.start()
@@ -237,6 +251,8 @@ class App:
         self.reporter.stop()
         if self.tracer is not None:
             self.tracer.stop()
+        if self.standbys is not None:
+            self.standbys.stop()
         self.database.close()
 
     def _numbered(self) -> None:

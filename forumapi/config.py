@@ -406,6 +406,13 @@ class Config:
         rule=_url("postgresql", "postgres"),
         secret=True,
     )
+    database_replica_url: str = _setting(
+        "",
+        "libpq URL",
+        "A standby that repeats this database, for reads, without a pooler; empty: none.",
+        rule=_url("postgresql", "postgres"),
+        secret=True,
+    )
     database_prepare: bool = _setting(
         True, "", "Prepare statements; false behind a transaction pooler."
     )

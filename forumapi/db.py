@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import datetime
+import enum
 import re
 import select
 import threading
@@ -42,18 +43,32 @@ _TOO_MUCH: Final = (
 _PLACEHOLDER: Final = re.compile(r"%\((\w+)\)s|%%")
 
 
-class Query:
-    """One SQL statement: a name (log comment, metric label, prepared name) and its text with %(named)s parameters."""
+class Replica(enum.Enum):
+    """Whether a standby may answer a statement in the primary's stead (replica.py), and what it must have repeated."""
 
-    __slots__ = ("calls", "name", "names", "prepared", "seconds", "sql", "text")
+    NEVER = "never"
+    # All that was acknowledged. For what shows no read marks, which alone are committed without waiting for the disk.
+    ACKNOWLEDGED = "acknowledged"
+    # All that the primary shows: the viewer `me` must see their own marks.
+    ALL = "all"
+
+
+class Query:
+    """One SQL statement: a name (log comment, metric label, prepared name) and its text with %(named)s parameters.
+
+    `replica`: whether a standby may answer it. Only for statements that write, lock and ask the server of nothing.
+    """
+
+    __slots__ = ("calls", "name", "names", "prepared", "replica", "seconds", "sql", "text")
 
     all: dict[str, Query] = {}
 
-    def __init__(self, name: str, sql: str) -> None:
+    def __init__(self, name: str, sql: str, *, replica: Replica = Replica.NEVER) -> None:
         if name in Query.all:
             raise ValueError(f"two queries are called {name!r}")
         self.name = name
         self.sql = sql
+        self.replica = replica
         # What was not told to the figures yet (Database.look).
         self.calls = 0
         self.seconds = 0.0
@@ -237,6 +252,11 @@ class Connection:
         return found
 
     @property
+    def is_standby(self) -> bool:
+        """Whether the server still was in recovery when it answered last: it says so before it is ready again."""
+        return self._pg.parameter_status(b"in_hot_standby") == b"on"
+
+    @property
     def is_idle(self) -> bool:
         """True when the server waits for a statement outside any transaction."""
         return self._pg.transaction_status == pq.TransactionStatus.IDLE
@@ -381,9 +401,20 @@ class Reader:
     `statements` counts statements, which outside a transaction are the round trips, `seconds` the time they took,
     `cache_trips` the round trips to memcached. A read that meets a dead connection or a plan that a migration broke is
     run once more on another connection.
+
+    `snapshot`, where something was read from a standby: a snapshot of the primary that is older than all that was read.
+    A standby's own says nothing, since it does not list what is in progress.
     """
 
-    __slots__ = ("_connection", "_database", "cache_trips", "seconds", "statements", "steps")
+    __slots__ = (
+        "_connection",
+        "_database",
+        "cache_trips",
+        "seconds",
+        "snapshot",
+        "statements",
+        "steps",
+    )
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -391,6 +422,7 @@ class Reader:
         self.statements = 0
         self.seconds = 0.0
         self.cache_trips = 0
+        self.snapshot: str | None = None
         # Where the request is traced: each statement, when it began, and how long it took.
         self.steps: list[tuple[str, float, float]] | None = None
 
@@ -434,16 +466,20 @@ class Reader:
         connection = self._connection
         if connection is None:
             connection = self._connection = self._database._acquire()
-        self.statements += 1
-        began = perf_counter()
         try:
-            return connection.execute(query, params)
+            return self._timed(connection, query, params)
         except psycopg.Error:
             raise
         except BaseException:
             # A killed greenlet leaves an answer unread: this connection can't be used by anybody again.
             self._lose()
             raise
+
+    def _timed(self, connection: Connection, query: Query, params: Params) -> tuple[list[Row], int]:
+        self.statements += 1
+        began = perf_counter()
+        try:
+            return connection.execute(query, params)
         finally:
             took = perf_counter() - began
             self.seconds += took

@@ -18,6 +18,8 @@ import psycopg
 
 from forumapi import cache, embedded, figures, migrate, node
 from forumapi.config import Config
+from forumapi.db import Database
+from forumapi.replica import Standbys
 from forumapi.storage import StorageError, open_storage
 
 PYTHON: Final = (3, 11)
@@ -58,6 +60,8 @@ def findings(config: Config) -> Iterator[Finding]:
     yield _listen(config)
     yield _names(config)
     yield from _database(config)
+    if config.database_replica_url:
+        yield replica(config)
     yield from _memcached(config)
     yield files(config)
     yield _mail(config)
@@ -225,6 +229,21 @@ def _server(config: Config, connection: psycopg.Connection) -> Iterator[Finding]
         yield Finding("clock", f"{off:.1f} s off the database's", "run NTP on both machines")
     else:
         yield Finding("clock", "agrees with the database's")
+
+
+def replica(config: Config) -> Finding:
+    """Whether the standby may be read from."""
+    primary = Database(config.direct_url, size=1)
+    found = Standbys(config.database_replica_url, primary, size=1, timeout_ms=5_000)
+    try:
+        wrong = found.fault()
+    finally:
+        found.stop()
+        primary.close()
+    if not wrong:
+        return Finding("replica", "a standby of the database, and not behind")
+    mend = "mend it or database_replica_url; meanwhile the primary is read from alone"
+    return Finding("replica", wrong, mend, is_warning=True)
 
 
 def _memcached(config: Config) -> Iterator[Finding]:

@@ -114,6 +114,11 @@ class Health:
         # What it costs to ask for the platform's figures does not depend on how often somebody asks for ours.
         self._points: list[Point] = []
         self._platform = Check("figures", self._ask, is_required=False, keep_s=5)
+        if (standbys := app.standbys) is not None:
+            # It is looked at all the time, so that this asks nobody.
+            self._checks.append(
+                Check("replica", lambda: standbys.wrong, is_required=False, keep_s=0)
+            )
         if app.config.memcached:
             self._checks.append(Check("memcached", self._memcached, is_required=False, keep_s=1))
 

@@ -328,6 +328,12 @@ DATABASE_CONNECTIONS: Final = Gauge(
 DATABASE_WAITING: Final = Gauge(
     "forumapi_database_waiting", "Requests that wait for a connection now."
 )
+REPLICA_READS: Final = Counter(
+    "forumapi_replica_reads_total",
+    "Statements that a standby may answer, and how they fared.",
+    "outcome",
+)
+REPLICA_USED: Final = Gauge("forumapi_replica_used", "Workers that read from the standby.")
 
 CACHE: Final = Counter(
     "forumapi_cache_lookups_total",

@@ -97,7 +97,7 @@ def respond(app: App, environ: dict[str, Any]) -> Answer:
     """Answer one WSGI request. Never raises: what is not an ApiError is logged whole and shown as 500."""
     started = time.perf_counter()
     ctx = Context(app, environ)
-    ctx.tx = app.database.read()
+    ctx.tx = app.read()
     ctx.switches = PLAIN
     ctx.ip = ctx.path = ""
     ctx.identity = GUEST

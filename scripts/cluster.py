@@ -1,7 +1,8 @@
 """More than one box, on loopback: `make cluster` starts it and prints where it is; Ctrl-C ends it.
 
 Two web nodes behind nginx, PgBouncer in transaction mode before a PostgreSQL primary with a synchronous standby, a ring
-of three memcacheds, a cron process. Every part is a context manager, which tests/beyond uses one by one.
+of three memcacheds, a cron process. What a standby may answer is read there. Every part is a context manager, which
+tests/beyond uses one by one.
 """
 
 from __future__ import annotations
@@ -34,6 +35,8 @@ REPLICATION: Mapping[str, str] = {
     "max_replication_slots": "4",
     "wal_keep_size": "256MB",
     "hot_standby": "on",
+    "hot_standby_feedback": "on",
+    "synchronous_commit": "on",
 }
 
 # Statement preparation is off in forumapi (database_prepare), LISTEN and locks go past it (database_direct_url).
@@ -168,43 +171,70 @@ class Pair(NamedTuple):
 
 
 @contextlib.contextmanager
-def postgres_pair(folder: Path) -> Iterator[Pair]:
-    """Both running; a commit is acknowledged once both have it. `folder` must be one that `nobody` can enter."""
-    primary = embedded.start(folder / "primary", settings=REPLICATION, max_connections=150)
+def postgres_pair(folder: Path, *, throwaway: bool = False) -> Iterator[Pair]:
+    """Both running; a commit is acknowledged once both have it. `folder` must be one that `nobody` can enter.
+
+    `throwaway`: nothing waits for a disk, only for the processes.
+    """
+    primary = embedded.start(
+        folder / "primary", settings=REPLICATION, max_connections=150, throwaway=throwaway
+    )
     try:
-        base = folder / "standby" / "postgres"
-        base.parent.mkdir(mode=0o755, exist_ok=True)
-        copied = subprocess.run(
-            [
-                str(embedded.binaries() / "pg_basebackup"),
-                *("-d", primary.url, "-D", str(base), "--checkpoint=fast", "--wal-method=stream"),
-            ],
-            capture_output=True,
-            text=True,
-            timeout=120,
-            check=False,
-        )
-        if copied.returncode:
-            raise ClusterError(copied.stderr)
-        (base / "standby.signal").touch()
-        give_to_server(base.parent)
-        source = (
-            f"host={primary.socket_dir} port=5432 user={embedded.USER} application_name=standby"
-        )
-        standby = embedded.start(
-            folder / "standby",
-            settings={**REPLICATION, "primary_conninfo": source},
-            max_connections=150,
-        )
-        try:
+        with standby_of(primary, folder / "standby", "standby", throwaway=throwaway) as standby:
             with psycopg.connect(primary.url, autocommit=True) as connection:
                 connection.execute("ALTER SYSTEM SET synchronous_standby_names = 'standby'")
                 connection.execute("SELECT pg_reload_conf()")
             yield Pair(primary, standby)
-        finally:
-            standby.stop()
     finally:
         primary.stop()
+
+
+@contextlib.contextmanager
+def standby_of(
+    primary: embedded.Server, folder: Path, name: str, *, throwaway: bool = False
+) -> Iterator[embedded.Server]:
+    """A standby called `name`, made from a running primary."""
+    base = folder / "postgres"
+    base.parent.mkdir(mode=0o755, exist_ok=True)
+    copied = subprocess.run(
+        [
+            str(embedded.binaries() / "pg_basebackup"),
+            *("-d", primary.url, "-D", str(base), "--checkpoint=fast", "--wal-method=stream"),
+            *(["--no-sync"] if throwaway else []),
+        ],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    if copied.returncode:
+        raise ClusterError(copied.stderr)
+    (base / "standby.signal").touch()
+    give_to_server(base.parent)
+    server = start_standby(primary, folder, name, throwaway=throwaway)
+    try:
+        yield server
+    finally:
+        server.stop()
+
+
+def start_standby(
+    primary: embedded.Server,
+    folder: Path,
+    name: str,
+    *,
+    throwaway: bool = False,
+    socket_dir: Path | None = None,
+) -> embedded.Server:
+    """Start the standby that was made in `folder`."""
+    source = f"host={primary.socket_dir} port=5432 user={embedded.USER} application_name={name}"
+    return embedded.start(
+        folder,
+        settings={**REPLICATION, "primary_conninfo": source},
+        max_connections=150,
+        throwaway=throwaway,
+        socket_dir=socket_dir,
+    )
 
 
 def give_to_server(folder: Path) -> None:
@@ -325,6 +355,7 @@ def run(folder: Path, listen: int, stack: contextlib.ExitStack) -> None:
     settings = {
         "database_url": pooled,
         "database_direct_url": pair.url,
+        "database_replica_url": pair.standby.url,
         "database_prepare": "false",
         "memcached": ring,
         "environment": "embedded",

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 from forumapi import fragments, itemtypes
-from forumapi.db import Query, Reader, Row, Transaction
+from forumapi.db import Query, Reader, Replica, Row, Transaction
 from forumapi.errors import EVENT_FULL, Invalid, NotFound
 from forumapi.fragments import Fragment, dumps
 from forumapi.models import details, item, journal, writing
@@ -60,6 +60,7 @@ LIST = Query(
                   LIMIT %(limit)s OFFSET %(offset)s) a ON true
       {_JOINS}
      ORDER BY a.state_id, a.rsvpd_on, a.profile_id""",
+    replica=Replica.ACKNOWLEDGED,
 )
 
 CSV = Query(
@@ -90,9 +91,12 @@ EVENTS = Query(
              LIMIT %(limit)s OFFSET %(offset)s) i
       {item.SUMMARY_JOINS}
      ORDER BY i.is_sticky DESC, i.last_activity DESC, i.item_id DESC""",
+    replica=Replica.ACKNOWLEDGED,
 )
 
-COUNT_EVENTS = Query("attendee.count_events", f"SELECT count(*) {_ATTENDED}")
+COUNT_EVENTS = Query(
+    "attendee.count_events", f"SELECT count(*) {_ATTENDED}", replica=Replica.ACKNOWLEDGED
+)
 
 
 class Attendee(NamedTuple):

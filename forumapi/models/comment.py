@@ -7,7 +7,7 @@ from typing import Any, Final, NamedTuple
 
 from forumapi import fragments, itemtypes
 from forumapi.content.render import RENDERER_VERSION
-from forumapi.db import Query, Reader, Row
+from forumapi.db import Query, Reader, Replica, Row
 from forumapi.fragments import Fragment, Hole, dumps
 from forumapi.models import profile, reaction
 from forumapi.models.documents import Documents, Kind, Loaded
@@ -23,6 +23,7 @@ LOAD = Query(
       FROM comments c
       LEFT JOIN items i ON i.site_id = c.site_id AND i.item_id = c.item_id
      WHERE c.site_id = %(site_id)s AND c.comment_id = ANY(%(ids)s)""",
+    replica=Replica.ACKNOWLEDGED,
 )
 
 
@@ -331,6 +332,7 @@ PAGE = Query(
       {JOINS}
       LEFT JOIN profiles pp ON pp.site_id = one.site_id AND pp.profile_id = one.on_profile_id
      ORDER BY f.kind, c.comment_id""",
+    replica=Replica.ALL,
 )
 
 

@@ -8,6 +8,7 @@ from typing import NamedTuple
 from forumapi import metrics
 from forumapi.cache import Cache, Key
 from forumapi.db import Reader
+from forumapi.errors import Unavailable
 from forumapi.fragments import Fragment
 
 # (id, version, document) of each row that is there.
@@ -68,6 +69,7 @@ class Documents:
     ) -> None:
         shared, trips = self.cache.get_many(missing)
         tx.cache_trips += trips
+        versions = {(kind.name, id): version for (_, _, id, version), (kind, _) in missing.items()}
         for key, fragment in shared.items():
             kind, id = missing.pop(key)
             result[kind][id] = fragment
@@ -79,6 +81,9 @@ class Documents:
         made: dict[Key, Fragment] = {}
         for kind, ids in by_kind.items():
             for id, version, fragment in kind.load(self, tx, site_id, ids):
+                if version < versions[kind.name, id]:
+                    # A synchronous standby shows a change before its primary does, and went away right after.
+                    raise Unavailable("The database is not available right now")
                 made[site_id, kind.name, id, version] = fragment
                 result[kind][id] = fragment
         if made:

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import Any, Final, NamedTuple
 
 from forumapi import fragments, itemtypes
-from forumapi.db import Query, Reader, Row, Transaction
+from forumapi.db import Query, Reader, Replica, Row, Transaction
 from forumapi.fragments import Fragment, dumps
 from forumapi.models import comment, item, kept, profile, read_mark
 from forumapi.models.comment import Stub
@@ -297,6 +297,7 @@ LIST = Query(
             {PEOPLE.strip()}) ON true
       LEFT JOIN profiles l ON l.site_id = i.site_id AND l.profile_id = i.last_comment_by
      ORDER BY i.last_activity DESC, i.item_id DESC""",
+    replica=Replica.ALL,
 )
 
 

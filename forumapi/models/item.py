@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import Any, Final, NamedTuple
 
 from forumapi import fragments, itemtypes, paging
-from forumapi.db import Query, Reader, Row
+from forumapi.db import Query, Reader, Replica, Row
 from forumapi.fragments import Fragment, dumps
 from forumapi.models import comment, details, kept, places, profile
 from forumapi.models.comment import Stub
@@ -109,6 +109,7 @@ PAGE = Query(
              WHERE c.site_id = %(site_id)s AND c.item_id = %(item_id)s AND c.seq = picked.seq LIMIT 1) c ON true
       LEFT {comment.JOINS.lstrip()}
      ORDER BY c.seq""",
+    replica=Replica.ACKNOWLEDGED,
 )
 
 # What only the viewer `me` sees of an item, and whether the page that is kept of it is still right.
@@ -258,7 +259,7 @@ def page(
     )
     if not rows:
         return None
-    fresh = _read(item_type, rows)
+    fresh = _read(tx, item_type, rows)
     pages.keep((*key, tuple(_relevant(fresh.value, ignored))), fresh)
     if me and (
         viewer is None or found is None or found.value.microcosm_id != fresh.value.microcosm_id
@@ -287,7 +288,7 @@ def _relevant(found: ItemPage, ignored: Sequence[int]) -> Sequence[int]:
     return ignored
 
 
-def _read(item_type: int, rows: list[Row]) -> Kept[ItemPage]:
+def _read(tx: Reader, item_type: int, rows: list[Row]) -> Kept[ItemPage]:
     parent = rows[0][comment.WIDTH + 1 :]
     *columns, authors, snapshot = parent
     shown = [row for row in rows if row[0] is not None]
@@ -304,7 +305,7 @@ def _read(item_type: int, rows: list[Row]) -> Kept[ItemPage]:
         )
     )
     until = details.until(item_type, found.details)
-    return Kept(snapshot, found, until.timestamp() if until else None)
+    return Kept(tx.snapshot or snapshot, found, until.timestamp() if until else None)
 
 
 def _viewer(tx: Reader, site_id: int, found: Kept[ItemPage], me: int) -> tuple[bool, Viewer]:
@@ -597,6 +598,7 @@ LIST = Query(
              LIMIT %(limit)s OFFSET %(offset)s) i
       {SUMMARY_JOINS}
      ORDER BY i.is_sticky DESC, i.last_activity DESC, i.item_id DESC""",
+    replica=Replica.ACKNOWLEDGED,
 )
 
 COUNT = Query(
@@ -607,6 +609,7 @@ COUNT = Query(
      WHERE i.site_id = %(site_id)s AND i.item_type_id = %(item_type)s AND NOT i.is_deleted AND NOT i.is_moderated
        AND i.microcosm_id = ANY(%(readable)s::bigint[])
                AND i.item_id <> ALL(%(ignored)s::bigint[])""",
+    replica=Replica.ACKNOWLEDGED,
 )
 
 # ---------------------------------------------------------------- finding the page of a comment (content 3.4)

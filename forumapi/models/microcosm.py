@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any, Final, NamedTuple
 
 from forumapi import fragments, itemtypes
-from forumapi.db import Encoded, Query, Reader, Row, encoded
+from forumapi.db import Encoded, Query, Reader, Replica, Row, encoded
 from forumapi.fragments import Fragment, Hole, dumps
 from forumapi.models import details, item, kept, places, profile
 from forumapi.models.documents import Documents, Kind, Loaded
@@ -24,6 +24,7 @@ LOAD = Query(
            m.item_types, m.created, m.is_sticky, m.is_open, m.is_deleted, m.is_moderated
       FROM microcosms m
      WHERE m.site_id = %(site_id)s AND m.microcosm_id = ANY(%(ids)s)""",
+    replica=Replica.ACKNOWLEDGED,
 )
 
 
@@ -145,6 +146,7 @@ PAGE = Query(
       LEFT JOIN profiles l ON l.site_id = i.site_id AND l.profile_id = i.last_comment_by
       LEFT JOIN item_views v ON v.site_id = i.site_id AND v.item_id = i.item_id
      ORDER BY i.is_sticky DESC, i.last_activity DESC, i.item_id DESC""",
+    replica=Replica.ACKNOWLEDGED,
 )
 _HEAD: Final = item.SUMMARY_WIDTH + item.TIMES_WIDTH
 _HEAD_STAMPED: Final = 10
@@ -189,8 +191,12 @@ _CHILDREN: Final = f"""
       LEFT JOIN profiles a ON a.site_id = i.site_id AND a.profile_id = i.created_by
       LEFT JOIN profiles l ON l.site_id = i.site_id AND l.profile_id = i.last_comment_by
       LEFT JOIN item_views v ON v.site_id = i.site_id AND v.item_id = i.item_id"""
-CHILDREN = Query("microcosm.children", _CHILDREN.format(mine="NULL::text"))
-CHILDREN_OF_MINE = Query("microcosm.children_of_mine", _CHILDREN.format(mine=details.MINE))
+CHILDREN = Query(
+    "microcosm.children", _CHILDREN.format(mine="NULL::text"), replica=Replica.ACKNOWLEDGED
+)
+CHILDREN_OF_MINE = Query(
+    "microcosm.children_of_mine", _CHILDREN.format(mine=details.MINE), replica=Replica.ACKNOWLEDGED
+)
 
 # The most recently active item of each subtree for a viewer who ignores the one that the counters name.
 _LATEST: Final = f"""
@@ -204,8 +210,10 @@ _LATEST: Final = f"""
                    ORDER BY i.last_activity DESC LIMIT 1) one
              ORDER BY u.top, one.last_activity DESC) i
       {item.SUMMARY_JOINS}"""
-LATEST = Query("microcosm.latest", _LATEST.format(mine="NULL::text"))
-LATEST_OF_MINE = Query("microcosm.latest_of_mine", _LATEST.format(mine=details.MINE))
+LATEST = Query("microcosm.latest", _LATEST.format(mine="NULL::text"), replica=Replica.ACKNOWLEDGED)
+LATEST_OF_MINE = Query(
+    "microcosm.latest_of_mine", _LATEST.format(mine=details.MINE), replica=Replica.ACKNOWLEDGED
+)
 
 _ALL_READ: Final = """(SELECT p.all_read_at FROM profiles p
                         WHERE p.site_id = %(site_id)s AND p.profile_id = %(me)s)"""
@@ -461,7 +469,7 @@ def _read(tx: Reader, place: Place) -> Kept[Head] | None:
     )
     moments = [details.until(row[1], row[_DETAILS]) for row in (*items, *latest)]
     until = min((one.timestamp() for one in moments if one is not None), default=None)
-    return Kept(snapshot, Head._make(made), until)
+    return Kept(tx.snapshot or snapshot, Head._make(made), until)
 
 
 def children(

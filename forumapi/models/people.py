@@ -10,7 +10,7 @@ import itertools
 from typing import Final, NamedTuple
 
 from forumapi.content import clean
-from forumapi.db import Query, Reader, Row
+from forumapi.db import Query, Reader, Replica, Row
 from forumapi.paging import Paging
 
 ONLINE_MINUTES: Final = 90
@@ -129,7 +129,7 @@ def _page_query(has_prefix: bool, top: bool, following: bool, online: bool) -> Q
         total=counted if is_filtered else _ALL,
         more="",
     )
-    return Query(".".join(["people.page", *used]), text)
+    return Query(".".join(["people.page", *used]), text, replica=Replica.ACKNOWLEDGED)
 
 
 _PAGES: Final = {
@@ -151,6 +151,7 @@ FROM_BORDER = Query(
         total=_ALL,
         more=", (SELECT s.changes FROM site_people s WHERE s.site_id = %(site_id)s)",
     ),
+    replica=Replica.ACKNOWLEDGED,
 )
 
 BORDERS = Query(

@@ -10,7 +10,7 @@ from psycopg import errors as pgerrors
 
 from forumapi import fragments, itemtypes
 from forumapi.content import clean
-from forumapi.db import Query, Reader, Row, Transaction
+from forumapi.db import Query, Reader, Replica, Row, Transaction
 from forumapi.errors import OUT_OF_RANGE, Invalid
 from forumapi.models import member
 from forumapi.models.documents import Documents, Kind, Loaded
@@ -21,6 +21,7 @@ LOAD_SUMMARIES = Query(
     SELECT p.profile_id, p.version, p.user_id, p.profile_name, p.is_visible, p.avatar_url
       FROM profiles p
      WHERE p.site_id = %(site_id)s AND p.profile_id = ANY(%(ids)s)""",
+    replica=Replica.ACKNOWLEDGED,
 )
 
 VERSIONS = Query(

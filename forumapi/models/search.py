@@ -13,7 +13,7 @@ from typing import Any, Final, NamedTuple
 
 from forumapi import fragments, itemtypes
 from forumapi.content.clean import escape
-from forumapi.db import Query, Reader, Row
+from forumapi.db import Query, Reader, Replica, Row
 from forumapi.fragments import dumps
 from forumapi.models import comment, details, huddle, item, microcosm, places, profile, search_query
 from forumapi.models.comment import Stub
@@ -116,6 +116,7 @@ TEXT = Query(
                                  left((regexp_match(q.positive::text, '''([^'']+)'''))[1], 12), '') AS needle
                    FROM asked q) q
      ORDER BY f.place""",
+    replica=Replica.ALL,
 )
 
 FILTERED = Query(
@@ -127,6 +128,7 @@ FILTERED = Query(
                                %(offset)s::integer) s)
     {_SHOWN.format(highlights="NULL::text, NULL::text")}
      ORDER BY f.place""",
+    replica=Replica.ALL,
 )
 
 # Only for the site's owner; who they ignore and who does not want to be shown makes no difference here.
@@ -149,6 +151,7 @@ BY_EMAIL = Query(
           LEFT JOIN profile_counters n ON n.site_id = %(site_id)s AND n.profile_id = s.profile_id)
     {_SHOWN.format(highlights="NULL::text, NULL::text")}
      ORDER BY f.place""",
+    replica=Replica.ALL,
 )
 
 # Words of the site that are one typing error away from those typed. What the language leaves out is not missing.
@@ -159,6 +162,7 @@ ALIKE: Final = Query(
       FROM unnest(%(typed)s::text[]) WITH ORDINALITY AS u (typed, place)
      CROSS JOIN LATERAL search_alike(%(site_id)s, search_word(u.typed), %(most)s::integer) AS a (word)
      WHERE numnode(search_query(search_languages(%(site_id)s), ARRAY[u.typed], '{1}', '{f}', '{}', false)) > 0""",
+    replica=Replica.ACKNOWLEDGED,
 )
 
 # What completes a word, of which the caller may see something: each candidate is looked for as they would find it.
@@ -173,6 +177,7 @@ SUGGEST: Final = Query(
                        %(kinds)s::smallint[], %(readable)s::bigint[], %(ignored_items)s::bigint[],
                        %(ignored_people)s::bigint[], now() + make_interval(secs => %(limit_ms)s::integer / 1000.0))
      LIMIT %(limit)s::integer""",
+    replica=Replica.ACKNOWLEDGED,
 )
 
 _HEAD: Final = 10

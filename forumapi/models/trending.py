@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final, NamedTuple
 
-from forumapi.db import Query, Reader, Row
+from forumapi.db import Query, Reader, Replica, Row
 from forumapi.models import details, item
 
 SHOWN: Final = 25
@@ -26,6 +26,7 @@ HOTTEST = Query(
              LIMIT %(shown)s) i
       {item.SUMMARY_JOINS}
      ORDER BY i.score DESC, i.item_id DESC""",
+    replica=Replica.ALL,
 )
 
 

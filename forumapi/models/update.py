@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 from forumapi import fragments, itemtypes
-from forumapi.db import Query, Reader, Row
+from forumapi.db import Query, Reader, Replica, Row
 from forumapi.fragments import Fragment, dumps
 from forumapi.models import comment, details, huddle, item, profile
 from forumapi.models.comment import Parent, Stub
@@ -201,6 +201,7 @@ LIST = Query(
               FROM huddle_participants h
              WHERE i.item_type_id = 5 AND h.site_id = i.site_id AND h.item_id = i.item_id) people ON true
      ORDER BY e.created DESC, e.update_id DESC""",
+    replica=Replica.ALL,
 )
 _WIDTH: Final = 10
 

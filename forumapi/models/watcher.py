@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any, Final, NamedTuple
 
 from forumapi import fragments, itemtypes
-from forumapi.db import Query, Reader, Row, Transaction
+from forumapi.db import Query, Reader, Replica, Row, Transaction
 from forumapi.errors import Invalid
 from forumapi.fragments import Fragment, dumps, raw
 from forumapi.models import details, huddle, item, microcosm, profile
@@ -143,6 +143,7 @@ PAGE = Query(
       LEFT JOIN item_views v ON v.site_id = i.site_id AND v.item_id = i.item_id
       {huddle.PEOPLE.strip()}
      ORDER BY w.last_notified DESC NULLS FIRST, w.item_type_id, w.item_id DESC""",
+    replica=Replica.ACKNOWLEDGED,
 )
 _TIMES: Final = item.SUMMARY_WIDTH
 _OWN: Final = _TIMES + item.TIMES_WIDTH
