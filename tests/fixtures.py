@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Generator, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -107,6 +108,26 @@ def start_server(database_url: str, folder: Path, **settings: str) -> Server:
     raise RuntimeError(f"the web process is not ready: {log.read_text()[-2000:]}")
 
 
+@contextmanager
+def running(database_url: str, folder: Path, **settings: str) -> Iterator[Server]:
+    """A web process as `start_server` starts it, for as long as this lasts."""
+    started = start_server(database_url, folder, **settings)
+    try:
+        yield started
+    finally:
+        started.stop()
+
+
+@contextmanager
+def factory(database_url: str) -> Iterator[Factory]:
+    """Makes sites, people and content on a database."""
+    database = Database(database_url)
+    try:
+        yield Factory(database, PLATFORM_DOMAIN)
+    finally:
+        database.close()
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(
     item: pytest.Item,
@@ -131,9 +152,25 @@ def platform_database(postgres_url: str) -> Iterator[str]:
 @pytest.fixture(scope="session")
 def server(database_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """The web process of this test process."""
-    started = start_server(database_url, tmp_path_factory.mktemp("web"))
-    yield started
-    started.stop()
+    with running(database_url, tmp_path_factory.mktemp("web")) as started:
+        yield started
+
+
+@pytest.fixture(scope="module")
+def elsewhere(
+    database_url: str, server: Server, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Server]:
+    """Another web process on the same database: what it writes, the first one hears of from nobody."""
+    with running(database_url, tmp_path_factory.mktemp("elsewhere")) as started:
+        yield started
+
+
+@pytest.fixture(scope="module")
+def there(elsewhere: Server) -> Iterator[Api]:
+    """A client of that other process."""
+    client = elsewhere.api()
+    yield client
+    client.close()
 
 
 @pytest.fixture
@@ -147,9 +184,8 @@ def api(server: Server) -> Iterator[Api]:
 @pytest.fixture(scope="session")
 def make(database_url: str) -> Iterator[Factory]:
     """Makes sites, people and content."""
-    database = Database(database_url)
-    yield Factory(database, PLATFORM_DOMAIN)
-    database.close()
+    with factory(database_url) as maker:
+        yield maker
 
 
 @pytest.fixture(scope="session")

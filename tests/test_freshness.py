@@ -6,7 +6,7 @@ Two web processes on one database; no cron process runs.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
 
@@ -15,7 +15,7 @@ from forumapi.models import ban, planting
 from forumapi.wsgi import create_app
 from tests.api import Api, Response
 from tests.factories import RIGHTS, Factory, Person, Site, Thing
-from tests.fixtures import PLATFORM_DOMAIN, Server, start_server
+from tests.fixtures import PLATFORM_DOMAIN
 from tests.handlers.platform import WsgiApi
 
 pytestmark = pytest.mark.slow
@@ -23,18 +23,6 @@ pytestmark = pytest.mark.slow
 GUESTS_S = 1.0
 # A change takes a moment itself, and so does looking.
 SLACK_S = 0.3
-
-
-@pytest.fixture(scope="module")
-def there(
-    database_url: str, server: Server, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Api]:
-    """A client of another web process on the same database."""
-    started = start_server(database_url, tmp_path_factory.mktemp("there"))
-    client = started.api()
-    yield client
-    client.close()
-    started.stop()
 
 
 @pytest.fixture

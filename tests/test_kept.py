@@ -17,7 +17,6 @@ from forumapi.models.kept import Kept, Pages
 from forumapi.paging import Paging
 from tests.api import Api, Response
 from tests.factories import Factory, Person, Site, Thing
-from tests.fixtures import Server, start_server
 
 # What the page statements read that no trigger watches, and why that is right.
 UNWATCHED = {
@@ -68,18 +67,6 @@ def test_every_table_that_a_kept_page_shows_is_watched(query: Query, database_ur
 
     assert read
     assert read - watched <= UNWATCHED.keys() | FOR_THE_VIEWER.get(query.name, set())
-
-
-@pytest.fixture(scope="module")
-def there(
-    database_url: str, server: Server, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Api]:
-    """A client of another web process on the same database: what it writes, this one hears of from nobody."""
-    started = start_server(database_url, tmp_path_factory.mktemp("there"))
-    client = started.api()
-    yield client
-    client.close()
-    started.stop()
 
 
 class Scene:

@@ -13,10 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from forumapi.db import Database
 from tests import services
 from tests.factories import Factory
-from tests.fixtures import PLATFORM_DOMAIN, Server, start_server
+from tests.fixtures import Server, factory, running
 from tests.sentry_sink import Sink
 
 pytestmark = pytest.mark.slow
@@ -40,18 +39,17 @@ def url(postgres_url: str) -> Iterator[str]:
 @pytest.fixture(scope="module")
 def make(url: str) -> Iterator[Factory]:
     """Makes content there."""
-    database = Database(url)
-    yield Factory(database, PLATFORM_DOMAIN)
-    database.close()
+    with factory(url) as maker:
+        yield maker
 
 
 @pytest.fixture(scope="module")
 def web(url: str, file: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """A web process with a settings file of its own."""
     folder = tmp_path_factory.mktemp("reload")
-    started = start_server(url, folder, config=str(file), log_level="info", access_log="1")
-    yield started
-    started.stop()
+    settings = {"config": str(file), "log_level": "info", "access_log": "1"}
+    with running(url, folder, **settings) as started:
+        yield started
 
 
 @pytest.fixture

@@ -12,12 +12,11 @@ import pytest
 
 from forumapi import backup, embedded
 from forumapi.backup import BackupError
-from forumapi.db import Database
 from scripts import cluster
 from tests import services
 from tests.factories import Factory, Site
 from tests.files.pictures import png, upload
-from tests.fixtures import PLATFORM_DOMAIN, Server, start_server
+from tests.fixtures import Server, factory, running, start_server
 
 pytestmark = pytest.mark.slow
 
@@ -34,17 +33,15 @@ def url(postgres_url: str) -> Iterator[str]:
 @pytest.fixture(scope="module")
 def web(url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """A web process on it, with files of its own."""
-    started = start_server(url, tmp_path_factory.mktemp("backup"))
-    yield started
-    started.stop()
+    with running(url, tmp_path_factory.mktemp("backup")) as started:
+        yield started
 
 
 @pytest.fixture(scope="module")
 def made(url: str) -> Iterator[Factory]:
     """Makes content there."""
-    database = Database(url)
-    yield Factory(database, PLATFORM_DOMAIN)
-    database.close()
+    with factory(url) as maker:
+        yield maker
 
 
 @pytest.fixture(scope="module")

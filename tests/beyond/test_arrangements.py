@@ -17,12 +17,11 @@ import psycopg
 import pytest
 
 from forumapi import migrate
-from forumapi.db import Database
 from scripts import cluster
 from tests import services
 from tests.api import Api
-from tests.factories import Factory, Person, Thing
-from tests.fixtures import PLATFORM_DOMAIN, start_server
+from tests.factories import Person, Thing
+from tests.fixtures import PLATFORM_DOMAIN, factory, start_server
 
 pytestmark = pytest.mark.slow
 
@@ -37,16 +36,6 @@ def open_folder() -> Iterator[Path]:
     with tempfile.TemporaryDirectory(prefix="forumapi-beyond-", dir="/tmp") as made:
         Path(made).chmod(0o755)
         yield Path(made)
-
-
-@contextlib.contextmanager
-def factory(url: str) -> Iterator[Factory]:
-    """Makes content on a database."""
-    database = Database(url)
-    try:
-        yield Factory(database, PLATFORM_DOMAIN)
-    finally:
-        database.close()
 
 
 def comment(api: Api, chat: Thing, by: Person, text: str, key: str) -> int:

@@ -12,12 +12,10 @@ from typing import Any
 import psycopg
 from psycopg import sql
 
-from forumapi.db import Database
 from forumapi.seed.verification import CHECKS, COUNTS
 from tests import services
 from tests.conftest import _SERVER
-from tests.factories import Factory
-from tests.fixtures import PLATFORM_DOMAIN, Server
+from tests.fixtures import Server
 
 # Counts that seeded databases do not have: how each is stored, and how it is counted.
 MORE = {
@@ -83,16 +81,6 @@ def own_database(label: str) -> Iterator[str]:
     """The address of a migrated database that nobody else uses."""
     with services.database(os.environ[_SERVER], label) as url:
         yield url
-
-
-@contextlib.contextmanager
-def factory(url: str) -> Iterator[Factory]:
-    """A factory on a database."""
-    database = Database(url)
-    try:
-        yield Factory(database, PLATFORM_DOMAIN)
-    finally:
-        database.close()
 
 
 def differences(url: str) -> list[str]:

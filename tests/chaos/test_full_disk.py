@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.chaos.stage import factory, own_database
-from tests.fixtures import start_server
+from tests.chaos.stage import own_database
+from tests.fixtures import factory, start_server
 
 pytestmark = pytest.mark.slow
 

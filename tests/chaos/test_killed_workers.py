@@ -16,9 +16,9 @@ import psycopg
 import pytest
 
 from tests.api import Response
-from tests.chaos.stage import differences, factory, own_database, wait_for, workers
+from tests.chaos.stage import differences, own_database, wait_for, workers
 from tests.factories import Person, Thing
-from tests.fixtures import Server, start_server
+from tests.fixtures import Server, factory, start_server
 
 pytestmark = pytest.mark.slow
 

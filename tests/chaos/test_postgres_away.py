@@ -18,9 +18,9 @@ import pytest
 
 from forumapi import embedded, migrate
 from tests.api import Api, Response
-from tests.chaos.stage import differences, factory, wait_for, workers
+from tests.chaos.stage import differences, wait_for, workers
 from tests.factories import Person, Site, Thing
-from tests.fixtures import Server, start_server
+from tests.fixtures import Server, factory, start_server
 
 pytestmark = pytest.mark.slow
 

@@ -13,10 +13,10 @@ import psycopg
 import pytest
 
 from tests.api import Api
-from tests.chaos.stage import differences, factory, own_database
+from tests.chaos.stage import differences, own_database
 from tests.chaos.writers import COMMENTS, Client, Tickets, World
 from tests.factories import Factory, Person
-from tests.fixtures import Server, start_server
+from tests.fixtures import Server, factory, start_server
 
 pytestmark = pytest.mark.slow
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 import pytest
 
 from forumapi import itemtypes
-from forumapi.db import Database, Transaction
+from forumapi.db import Transaction
 from forumapi.events import log
 from forumapi.events.log import Event
 from forumapi.events.readers import Reader, Readers
@@ -17,6 +17,7 @@ from forumapi.events.sequencer import LOCK, Sequencer
 from forumapi.models import journal
 from tests import services
 from tests.factories import Factory, Site
+from tests.fixtures import factory
 
 HOLDERS = """
     SELECT l.pid FROM pg_locks l
@@ -35,9 +36,8 @@ def url(postgres_url: str) -> Iterator[str]:
 @pytest.fixture(scope="module")
 def made(url: str) -> Iterator[Factory]:
     """Makes things there."""
-    database = Database(url)
-    yield Factory(database, "forum.test")
-    database.close()
+    with factory(url) as maker:
+        yield maker
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ from tests.api import Api
 from tests.factories import Factory, Site
 from tests.files.pictures import encoded, noise, opened, png, post, sha1, upload
 from tests.files.s3 import BUCKET, Gate
-from tests.fixtures import Server, start_server
+from tests.fixtures import Server, running, start_server
 
 NAME = "ab" * 20
 
@@ -159,9 +159,8 @@ def server(
     database_url: str, gate: Gate, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Server]:
     """A web process that keeps its files in the bucket."""
-    started = start_server(database_url, tmp_path_factory.mktemp("s3"), **settings(gate))
-    yield started
-    started.stop()
+    with running(database_url, tmp_path_factory.mktemp("s3"), **settings(gate)) as started:
+        yield started
 
 
 @pytest.mark.slow

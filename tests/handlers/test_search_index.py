@@ -13,7 +13,7 @@ from forumapi.cron import searching
 from forumapi.errors import SEARCH_TOO_LONG
 from tests.api import Api
 from tests.factories import Factory, Site
-from tests.fixtures import start_server
+from tests.fixtures import running
 from tests.handlers.test_search import PATH, hits, named
 
 SETTING = "/api/v1/site/search"
@@ -114,9 +114,8 @@ def test_a_language_that_there_is_not_is_refused(api: Api, site: Site, language:
 def hurried(database_url: str, tmp_path: Path) -> Iterator[Api]:
     """A server without time for a search, whose database gives up on statements soon."""
     url = f"{database_url}&options=-c%20statement_timeout%3D400"
-    server = start_server(url, tmp_path, search_time_limit_ms="0")
-    yield server.api()
-    server.stop()
+    with running(url, tmp_path, search_time_limit_ms="0") as started:
+        yield started.api()
 
 
 def test_without_time_the_newest_are_found_and_it_is_said(

@@ -3,24 +3,15 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
 
 import psycopg
 import pytest
 
 from tests.api import Api
 from tests.factories import Factory, Site
-from tests.fixtures import Server, start_server
+from tests.fixtures import Server
 from tests.realtime.listener import Listener
 from tests.realtime.test_socket import write
-
-
-@pytest.fixture(scope="module")
-def elsewhere(database_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """Another process on the same database."""
-    started = start_server(database_url, tmp_path_factory.mktemp("elsewhere"))
-    yield started
-    started.stop()
 
 
 @pytest.fixture

@@ -2,27 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 
 from tests.api import Api
 from tests.factories import Factory, Site
-from tests.fixtures import Server, start_server
+from tests.fixtures import Server
 from tests.realtime.listener import Listener
 
 
 @pytest.fixture
 def site(make: Factory) -> Site:
     return make.site()
-
-
-@pytest.fixture(scope="module")
-def elsewhere(database_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """Another process on the same database."""
-    started = start_server(database_url, tmp_path_factory.mktemp("elsewhere"))
-    yield started
-    started.stop()
 
 
 def people(there: Listener, wanted: int) -> None:

@@ -15,9 +15,9 @@ from forumapi import itemtypes
 from forumapi.db import Database
 from forumapi.events import log
 from tests import services
-from tests.chaos.stage import factory, own_database, workers
+from tests.chaos.stage import own_database, workers
 from tests.factories import Factory
-from tests.fixtures import PROJECT, start_server
+from tests.fixtures import PROJECT, factory, start_server
 from tests.updates.stage import told
 
 ITEMS = 350

@@ -6,10 +6,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from forumapi.db import Database
 from tests import services
-from tests.factories import Factory
-from tests.fixtures import PLATFORM_DOMAIN, Server, start_server
+from tests.fixtures import Server, factory, running
 
 from .world import World, verifier
 
@@ -26,17 +24,15 @@ def wire_server(wire_database: str, tmp_path_factory: pytest.TempPathFactory) ->
     """A web process on that database."""
     # Who owns the root site in the world runs the platform: among the first users of the database.
     admins = "1,2,3,4"
-    started = start_server(wire_database, tmp_path_factory.mktemp("wire"), admin_user_ids=admins)
-    yield started
-    started.stop()
+    folder = tmp_path_factory.mktemp("wire")
+    with running(wire_database, folder, admin_user_ids=admins) as started:
+        yield started
 
 
 @pytest.fixture(scope="package")
 def world(wire_database: str, wire_server: Server) -> Iterator[World]:
     """One site with standing content, read and added to by every replay."""
-    database = Database(wire_database)
     client = wire_server.api()
-    with verifier() as address:
-        yield World(client, Factory(database, PLATFORM_DOMAIN), address)
+    with verifier() as address, factory(wire_database) as make:
+        yield World(client, make, address)
     client.close()
-    database.close()
