@@ -21,6 +21,7 @@ from forumapi.events.readers import Readers
 from forumapi.events.sequencer import Sequencer
 from forumapi.geocoders import choose as choose_geocoder
 from forumapi.handler import Handler
+from forumapi.hotfiles import HotFiles
 from forumapi.images.studio import Studio
 from forumapi.itemtypes import ItemType
 from forumapi.log import logger
@@ -152,6 +153,7 @@ class App:
         self.pages = Pages()
         # What guests may download, a second old at most, and the bytes of small files, which never change.
         self.open_files: TTLCache[tuple[int, str], Stored] = TTLCache(maxsize=2000, ttl=1.0)
+        self.hot_files = HotFiles()
         self.small_files: LRUCache[str, bytes] = LRUCache(SMALL_FILES_BYTES, getsizeof=len)
         self.answers = Memory(config.memory_cache_mb * 1024 * 1024 // 2)
         self.sites = SiteDirectory(

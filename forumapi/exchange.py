@@ -8,15 +8,13 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterable
-from email.utils import formatdate
-from time import time
 from typing import Any, Final
 
 from gunicorn.http.message import Request
 from gunicorn.http.parser import RequestParser
 from gunicorn.util import unquote_to_wsgi_str
 
-from forumapi.response import Chunks, Takeover
+from forumapi.response import Chunks, Takeover, http_date
 
 Headers = list[tuple[str, str]]
 StartResponse = Callable[[str, Headers], Any]
@@ -54,6 +52,30 @@ class Parser(RequestParser):  # type: ignore[misc]
     """gunicorn's strict parser of HTTP/1.1."""
 
     mesg_class = Unproxied
+    mesg: Any
+
+    def at_hand(self) -> bytes:
+        """What has come of the next request already, as `ahead`; b"" where that takes waiting."""
+        if self.mesg is not None:
+            return b""
+        if data := self.unreader.take_buffered():
+            return bytes(data)
+        try:
+            # Of the socket below: gevent's own would wait.
+            return bytes(self.unreader.sock._sock.recv(self.unreader.mxchunk))
+        except BlockingIOError:
+            return b""
+
+    def ahead(self) -> bytes:
+        """What has come of the next request: it belongs to the caller, who may `unread` it. b"" at the end.
+
+        Raises StopIteration when the connection ended with the request before.
+        """
+        if self.mesg is not None:
+            if self.mesg.should_close() or not self.finish_body():
+                raise StopIteration
+            self.mesg = None
+        return bytes(self.unreader.take_buffered() or self.unreader.chunk())
 
 
 def environ(
@@ -93,18 +115,6 @@ def environ(
     return made
 
 
-_date: tuple[int, str] = (0, "")
-
-
-def _http_date() -> str:
-    """The Date header, made once a second."""
-    global _date
-    now = int(time())
-    if _date[0] != now:
-        _date = (now, formatdate(now, usegmt=True))
-    return _date[1]
-
-
 def answer(
     wsgi: Wsgi, env: dict[str, Any], closes: Callable[[], bool]
 ) -> tuple[bytes, bool, Chunks | Takeover | None]:
@@ -129,7 +139,7 @@ def answer(
         if close := getattr(parts, "close", None):
             close()
     status, headers = started
-    lines = [f"HTTP/1.1 {status}", f"Date: {_http_date()}"]
+    lines = [f"HTTP/1.1 {status}", f"Date: {http_date()}"]
     lines += [f"{name}: {value}" for name, value in headers]
     if env["REQUEST_METHOD"] == "HEAD" or status[:3] in _BARE:
         body = b""

@@ -9,6 +9,7 @@ tenth of a second (`start`). A target that is slow or away costs lines, which ar
 
 from __future__ import annotations
 
+import functools
 import json
 import logging
 import os
@@ -368,6 +369,7 @@ def path_template(path: str) -> str:
     return _OPAQUE.sub("/{id}", path)
 
 
+@functools.lru_cache(maxsize=1000)
 def short_address(ip: str) -> str:
     """The last two groups of an address (platform 7.2): `..3.4`."""
     separator = ":" if ":" in ip else "."

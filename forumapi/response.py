@@ -8,7 +8,9 @@ from __future__ import annotations
 import hashlib
 import marshal
 import re
+import time
 from collections.abc import Callable, Iterator
+from email.utils import formatdate
 from typing import Any, Final
 
 from forumapi.errors import (
@@ -54,6 +56,18 @@ STATUS_LINES: Final = {
 _CALLBACK: Final = re.compile(r"[A-Za-z_$][A-Za-z0-9_$.]{0,99}")
 # Raise it when the bytes of an answer change though nothing that `stamp` covers does.
 SHAPE: Final = 1
+
+
+_date: tuple[int, str] = (0, "")
+
+
+def http_date() -> str:
+    """The Date header of an answer, made once a second."""
+    global _date
+    now = int(time.time())
+    if _date[0] != now:
+        _date = (now, formatdate(now, usegmt=True))
+    return _date[1]
 
 
 class Data:

@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from forumapi.wsgi import Application as Wsgi
 
 StartResponse = Callable[[str, list[tuple[str, str]]], Any]
+AtOnce = Callable[[bytes, str], tuple[bytes, bytes] | None]
 
 # A stopping worker closes a silent connection after this. A client that keeps talking gets its answer before, with
 # "Connection: close", and so never finds a connection closed under a request it has just sent.
@@ -113,6 +114,7 @@ class ForumWorker(GeventWorker):  # type: ignore[misc]
         self._idle: set[Any] = set()
         self._stopping = Event()
         self._served: Any = self.wsgi
+        self._at_once: AtOnce | None = getattr(self.wsgi, "at_once", None)
         self._limit_s = 0
         self._drain_s = 0
         self._private: Any = None
@@ -248,21 +250,27 @@ class ForumWorker(GeventWorker):  # type: ignore[misc]
 
     # ------------------------------------------------------------ requests
 
+    def timeout_ctx(self) -> gevent.Timeout:
+        """For how long a client may be silent. gunicorn looks the setting up each time."""
+        return gevent.Timeout(self._settled.keepalive, False)  # type: ignore[arg-type]
+
     def handle(self, listener: Any, client: Any, addr: Any) -> None:
         """One connection: requests one after the other, until either side has had enough."""
         try:
             client.setblocking(1)
             parser = exchange.Parser(self._settled, client, addr)
             name = self._names[listener]
+            at_once = self._at_once if listener is not self._private else None
+            peer = str(addr[0]) if isinstance(addr, tuple) else ""
             while True:
-                request = None
                 self._idle.add(client)
-                with self.timeout_ctx():
-                    request = next(parser)
+                found, request = self._next(parser, at_once, peer)
                 self._idle.discard(client)
-                if not request:
-                    break
-                if self._exchange(name, request, client, addr, listener is self._private):
+                if found is not None:
+                    _send_both(client, *found)
+                elif not request or self._exchange(
+                    name, request, client, addr, listener is self._private
+                ):
                     break
                 # A client that asks without a pause must not keep the others waiting.
                 gevent.sleep(0)
@@ -273,6 +281,27 @@ class ForumWorker(GeventWorker):  # type: ignore[misc]
         finally:
             self._idle.discard(client)
             util.close(client)
+
+    def _next(
+        self, parser: exchange.Parser, at_once: AtOnce | None, peer: str
+    ) -> tuple[tuple[bytes, bytes] | None, Any]:
+        """What answers the client's next request at once, or the request; neither when there is none for too long."""
+        found = request = None
+        data = b"" if at_once is None else parser.at_hand()
+        # A worker that is ending says so with each answer, which at_once does not.
+        if at_once is not None and data and self.alive:
+            found = at_once(data, peer)
+            if found is not None:
+                return found, None
+        with self.timeout_ctx():
+            if at_once is not None and not data:
+                data = parser.ahead()
+                found = at_once(data, peer) if self.alive else None
+            if found is None:
+                if data:
+                    parser.unreader.unread(data)
+                request = next(parser)
+        return found, request
 
     def _exchange(
         self, server: tuple[str, str], request: Any, client: Any, addr: Any, is_private: bool
@@ -357,6 +386,16 @@ class ForumWorker(GeventWorker):  # type: ignore[misc]
             return [body]
         finally:
             timer.close()
+
+
+def _send_both(client: Any, head: bytes, body: bytes) -> None:
+    """Send both without making one of them."""
+    sent = client.sendmsg((head, body)) - len(head)
+    if sent < 0:
+        client.sendall(head[sent:])
+        sent = 0
+    if sent < len(body):
+        client.sendall(memoryview(body)[sent:])
 
 
 def _server_name(listener: Any) -> tuple[str, str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
-from forumapi import processor, routes
+from forumapi import hotfiles, processor, routes
 from forumapi.app import App
 from forumapi.health import Health
 from forumapi.response import Chunks, Takeover
@@ -26,6 +26,7 @@ class Application:
         self.stop = app.stop
         self.apply = app.apply
         self.say_goodbye = app.live.say_goodbye
+        self.at_once = self._at_once if hotfiles.may_be_used(app.config) else None
 
     def __call__(self, environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
         if self.health.is_asked(environ):
@@ -35,6 +36,10 @@ class Application:
         status, headers, body = processor.respond(self.app, environ)
         start_response(status, headers)
         return body if isinstance(body, (Chunks, Takeover)) else (body,)
+
+    def _at_once(self, data: bytes, peer: str) -> tuple[bytes, bytes] | None:
+        """Head and body for one whole request as it came, if that much is known without parsing it."""
+        return hotfiles.answer(self.app, data, peer)
 
 
 def create_app(config: Config, database_url: str = "") -> Application:

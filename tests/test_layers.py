@@ -11,7 +11,7 @@ PACKAGE = Path(__file__).resolve().parent.parent / "forumapi"
 ROWS = {
     5: "cli __main__ wsgi worker exchange supervise hold install cron doctor admin backup seed",
     4: "routes handlers asyncapi openapi reference app health webhooks",
-    3: "processor handler context body csv_body response upload realtime.socket",
+    3: "processor handler context body csv_body response upload hotfiles realtime.socket",
     2: "node realtime models auth events geocoders updates permissions patch thumbnails mail bounces outbound migrate"
     " embedded figures",
     1: "db replica cache fragments paging storage smtp images content ratelimit realtime.hub realtime.cursor"
@@ -24,6 +24,7 @@ ROWS = {
 UP = {
     ("context", "app"),  # for the type of ctx.app
     ("processor", "app"),  # for the type of its argument
+    ("hotfiles", "app"),  # likewise
     ("openapi", "routes"),
     ("handlers", "openapi"),
 }

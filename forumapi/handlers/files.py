@@ -12,14 +12,24 @@ from pathlib import Path
 from typing import Final, NamedTuple
 from urllib.parse import quote
 
-from forumapi import filetypes, schemas, upload
+from forumapi import filetypes, hotfiles, schemas, upload
 from forumapi.context import Context
 from forumapi.errors import BAD_IMAGE, SIGN_IN, Forbidden, Invalid, NotFound, RangeNotSatisfiable
 from forumapi.fragments import dumps
 from forumapi.handler import ANYONE, ANYTHING, LOGIN, Handler, Param, needs
+from forumapi.hotfiles import Hot
 from forumapi.models import file, idempotency
 from forumapi.models.file import Quota, Received, Stored
-from forumapi.response import Bytes, Chunks, Data, Elsewhere, Result, none_match
+from forumapi.response import (
+    PLAIN,
+    Bytes,
+    Chunks,
+    Data,
+    Elsewhere,
+    Result,
+    base_headers,
+    none_match,
+)
 from forumapi.storage import MissingError
 from forumapi.thumbnails import Box, scratch
 from forumapi.upload import Limits, Part
@@ -182,6 +192,7 @@ class FileHandler(Handler):
         known: Stored | None = opened.get((ctx.site.id, hash)) if opened is not None else None
         if known is not None:
             return _sent(ctx, hash, known, is_public=True, kept_until=0)
+        asked = time.monotonic()
         me = ctx.identity.profile_id
         stored = file.find(ctx.reader, ctx.site.id, me, hash)
         if stored is None:
@@ -200,7 +211,28 @@ class FileHandler(Handler):
             is_public = sight.everybody
         elif opened is not None:
             opened[ctx.site.id, hash] = stored
-        return _sent(ctx, hash, stored, is_public, kept_until if is_public else 0)
+        result = _sent(ctx, hash, stored, is_public, kept_until if is_public else 0)
+        if opened is not None and not stored.is_gated:
+            _keep(ctx, hash, stored, asked, result)
+        return result
+
+
+def _keep(ctx: Context, hash: str, stored: Stored, asked: float, result: Result) -> None:
+    """Have the next plain read of a small file by a guest answered at once."""
+    if (
+        isinstance(result, Bytes)
+        and result.status == 200
+        and isinstance(result.body, bytes)
+        and len(result.body) == stored.size
+        and not ctx.query_string
+        and not ctx.token
+    ):
+        ctx.app.hot_files.keep(
+            ctx.path,
+            ctx.environ.get("HTTP_HOST", ""),
+            Hot(ctx.site, asked + hotfiles.KEPT_S, hash, ctx.route, stored.size),
+            base_headers(PLAIN, is_json=False) + result.headers,
+        )
 
 
 def _is_keeping(ctx: Context) -> bool:
