@@ -75,7 +75,7 @@ def ask(out: Outbound, url: str, assertion: str, audience: str) -> str:
         # An assertion is not carried on to an address that nobody configured: no redirects.
         got = out.fetch(url, body=body, headers=headers)
         said = json.loads(got.body) if got.status == 200 else None
-    except (OutboundError, ValueError) as error:
+    except (OutboundError, *provider.NO_JSON) as error:
         logger.warning("the assertion verifier failed: %s", type(error).__name__)
         said = None
     if not isinstance(said, dict):

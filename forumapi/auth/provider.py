@@ -34,6 +34,8 @@ TIMEOUT_S: Final = 5.0
 ALGORITHMS: Final = (
     "RS256 RS384 RS512 PS256 PS384 PS512 ES256 ES384 ES512 EdDSA".split()  # noqa: SIM905
 )
+# What the parser raises for what is no JSON, or JSON without end inside itself.
+NO_JSON: Final = (ValueError, RecursionError)
 _FAILED: Final = "The identity provider failed"
 _REFUSED: Final = "The identity provider's answer is not valid"
 _FORM: Final = "application/x-www-form-urlencoded"
@@ -117,7 +119,7 @@ def _object(
     try:
         got = out.fetch(url, body=body, headers={"Accept": "application/json", **(headers or {})})
         said = json.loads(got.body) if got.body else None
-    except (OutboundError, ValueError) as error:
+    except (OutboundError, *NO_JSON) as error:
         logger.warning("an identity provider failed: %s", type(error).__name__)
         raise BadGateway(_FAILED) from None
     if not isinstance(said, dict):
@@ -259,7 +261,7 @@ def get_json(config: Config, url: str, access_token: str) -> Any:
     try:
         got = outbound(config).fetch(url, headers=headers)
         said = json.loads(got.body)
-    except (OutboundError, ValueError):
+    except (OutboundError, *NO_JSON):
         raise BadGateway(_FAILED) from None
     if got.status in (401, 403):
         raise Unauthorized("The identity provider refused this sign-in")

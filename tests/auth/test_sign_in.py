@@ -74,6 +74,8 @@ def verifier(path: str, body: bytes) -> tuple[int, bytes]:
         return 302, b""
     if sent["assertion"] == "nonsense":
         return 200, b"<html>"
+    if sent["assertion"] == "endless":
+        return 200, b"[" * 200_000
     if "@" not in sent["assertion"]:
         return 200, b'{"status":"failure"}'
     return 200, json.dumps({"status": "okay", "email": sent["assertion"]}).encode()
@@ -147,7 +149,14 @@ def test_an_assertion_is_exchanged_for_a_token(verified: Stage, client_secret: s
 
 @pytest.mark.parametrize(
     ("assertion", "status"),
-    [("bad", 401), ("", 401), ("trouble", 502), ("moved", 502), ("nonsense", 502)],
+    [
+        ("bad", 401),
+        ("", 401),
+        ("trouble", 502),
+        ("moved", 502),
+        ("nonsense", 502),
+        ("endless", 502),
+    ],
 )
 def test_an_assertion_that_fails(
     verified: Stage, client_secret: str, assertion: str, status: int
