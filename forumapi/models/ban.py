@@ -40,6 +40,12 @@ OWNS = Query(
      WHERE s.site_id = %(site_id)s AND p.user_id = %(user_id)s""",
 )
 
+# Of two bans of one user at once the second takes the place of the first.
+HOLD = Query(
+    "ban.hold",
+    "SELECT pg_advisory_xact_lock(hashtextextended('ban:' || %(site_id)s::bigint || ':' || %(user_id)s::bigint, 0))",
+)
+
 ADD = Query(
     "ban.add",
     """
@@ -204,6 +210,7 @@ def _mark(tx: Transaction, user_id: int, domain: str, site_id: int) -> None:
 
 def lift_user(tx: Transaction, user_id: int, *, site_id: int = 0) -> int:
     """End every ban of a user on a site, or (0) those of the whole platform; how many there were."""
+    tx.rows(HOLD, user_id=user_id, site_id=site_id)
     lifted = tx.run(LIFT_USER, user_id=user_id, site_id=site_id or None)
     member.mark_user(tx, user_id, site_id=site_id)
     return lifted

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import re
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -55,6 +56,18 @@ def is_banned(stage: Stage, person: Person) -> bool:
     if answer.status == 403:
         assert answer.code == 13
     return answer.status == 403
+
+
+def test_of_many_bans_of_one_person_at_once_one_stays(stage: Stage, site: Site) -> None:
+    bodies = [{"profileId": site.member.id, "reason": f"Reason {number}"} for number in range(8)]
+    with ThreadPoolExecutor(len(bodies)) as pool:
+        addresses = list(pool.map(lambda body: ban(stage, site, body), bodies))
+
+    listed = stage.get("/bans", by=site.owner).data["bans"]["items"]
+    (held,) = [one for one in listed if one["profile"]["id"] == site.member.id]
+    assert f"/bans/{held['id']}" in addresses
+    assert stage.request("DELETE", f"/bans/{held['id']}", by=site.owner).status == 200
+    assert not is_banned(stage, site.member)
 
 
 def test_a_profile_is_banned_and_let_in_again(stage: Stage, site: Site) -> None:
