@@ -22,6 +22,7 @@ from typing import Any, Final
 
 import psycopg
 from psycopg import sql
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from forumapi import __version__, embedded
 
@@ -107,10 +108,12 @@ def create(
         with _snapshot(url) as (connection, snapshot):
             progress("dumping the database")
             server = connection.info.parameter_status("server_version") or ""
+            address, environ = client(url)
             _run(
+                environ,
                 _program("pg_dump", connection.info.server_version // 10000),
                 *("--format=custom", "--compress=3", "--no-owner", "--no-privileges"),
-                *(f"--snapshot={snapshot}", f"--file={part / DUMP}", f"--dbname={url}"),
+                *(f"--snapshot={snapshot}", f"--file={part / DUMP}", f"--dbname={address}"),
             )
             progress("hashing its tables")
             tables = hashes(connection)
@@ -238,10 +241,12 @@ def restore(folder: Path, url: str, files: Path | None, *, progress: Progress = 
             raise BackupError("the database is not empty; make a new one and restore into that")
         major = connection.info.server_version // 10000
     progress("restoring the database")
+    address, environ = client(url)
     _run(
+        environ,
         _program("pg_restore", major),
         *("--no-owner", "--no-privileges", "--exit-on-error", "--jobs=2"),
-        *(f"--dbname={url}", str(folder / DUMP)),
+        *(f"--dbname={address}", str(folder / DUMP)),
     )
     if files is not None:
         progress("restoring files")
@@ -296,14 +301,22 @@ def _program(name: str, major: int) -> str:
     raise BackupError(f"no {name} of PostgreSQL {major} or later was found")
 
 
-def _run(program: str, *arguments: str) -> None:
+def client(url: str) -> tuple[str, dict[str, str]]:
+    """The address as a program may be told it, and the environment that holds its password: what a process is called
+    with everybody on its machine can read."""
+    known: dict[str, Any] = conninfo_to_dict(url)
+    password = known.pop("password", None)
+    return make_conninfo(**known), {"PGPASSWORD": str(password)} if password else {}
+
+
+def _run(environ: Mapping[str, str], program: str, *arguments: str) -> None:
     done = subprocess.run(
         [program, *arguments],
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
         check=False,
-        env={**os.environ, "LC_ALL": "C"},
+        env={**os.environ, **environ, "LC_ALL": "C"},
     )
     if done.returncode:
         raise BackupError(f"{Path(program).name}: {done.stderr.strip()[-1000:]}")

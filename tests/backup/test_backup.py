@@ -226,3 +226,16 @@ def wait_until_writable(connection: psycopg.Connection) -> None:
         return connection.execute("SELECT pg_is_in_recovery()").fetchone() == (False,)
 
     services.wait_until(ended, "recovery did not end")
+
+
+def test_no_program_is_called_with_the_password_of_the_database() -> None:
+    address, environ = backup.client(
+        "postgresql://forum:s%2Fcret@db.example:5433/forum?sslmode=require"
+    )
+
+    assert "cret" not in address
+    assert environ == {"PGPASSWORD": "s/cret"}
+    assert set(address.split()) == {
+        *("user=forum", "host=db.example", "port=5433", "dbname=forum", "sslmode=require")
+    }
+    assert backup.client("postgresql://forum@/forum")[1] == {}
