@@ -427,7 +427,11 @@ class Hold:
     def _tell(self) -> None:
         if self._web is not None:
             self._state.web = self._web.process.pid
-        self._state.write(self.data)
+        try:
+            self._state.write(self.data)
+        except OSError as error:
+            # A full disk: whoever asked waits in vain, but those who are served never notice.
+            log.logger.error("can't say what became of it in %s: %s", self.data, error)
 
     def _notify(self, text: str) -> None:
         """Tell systemd, where it started us."""

@@ -166,6 +166,18 @@ def test_sockets_are_told_to_come_back_and_miss_nothing(
     assert node.node("replace").returncode == 0, node.text
 
 
+def test_a_disk_that_takes_nothing_ends_nobody(node: Held) -> None:
+    (before,) = node.web()
+    # Nothing can be written there.
+    (node.folder / "var" / "hold.new").mkdir()
+    node.process.send_signal(signal.SIGUSR2)
+    until(lambda: bool(node.web()) and before not in node.web(), node)
+
+    assert node.process.poll() is None
+    assert node.build() == "first"
+    (node.folder / "var" / "hold.new").rmdir()
+
+
 def test_killed_it_leaves_nothing_behind(node: Held) -> None:
     web = node.web()
     node.process.kill()
