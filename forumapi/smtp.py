@@ -167,7 +167,7 @@ class Transport:
             raise UndeliverableError("the mail server wants addresses in ASCII") from None
         except smtplib.SMTPRecipientsRefused as error:
             code, raw = next(iter(error.recipients.values()))
-            text = raw.decode("utf-8", "replace")
+            text = _text(raw)
             if 500 <= code < 600:
                 raise UndeliverableError(
                     f"{code} {text}", is_bounce=is_bounce(code, text)
@@ -207,7 +207,9 @@ class Transport:
 
 
 def _text(said: bytes | str) -> str:
-    return said.decode("utf-8", "replace") if isinstance(said, bytes) else said
+    """What a server said, as one line that can be stored and shown."""
+    text = said.decode("utf-8", "replace") if isinstance(said, bytes) else said
+    return " ".join("".join(c if c.isprintable() else " " for c in text).split())
 
 
 def _write_whole(path: Path, data: bytes) -> None:

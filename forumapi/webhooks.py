@@ -299,14 +299,14 @@ class Deliverer(Background):
             return None
         if not who.is_guest:
             site = self._app.sites.confirmed(site, who.site_version, who.acl_version, tx)
-        sight = self._sight(tx, site, who, job)
+        sight, microcosm_id = self._sight(tx, site, who, job)
         # Only what may have ended a thing tells that it is gone.
         if sight == NOTHING or (sight == GONE and job.kind not in _ENDS):
             return None
         kind = job.kind if sight == WHOLE else journal.DELETED
         if kind not in job.kinds:
             return None
-        message = self._message(site, job, kind)
+        message = self._message(site, job, kind, microcosm_id)
         if sight == WHOLE and job.with_documents:
             tx.end()
             try:
@@ -318,8 +318,8 @@ class Deliverer(Background):
                 message["document"] = fragments.raw(document)
         return dumps(message)
 
-    def _message(self, site: Site, job: Job, kind: str) -> dict[str, Any]:
-        """The event as a live frame has it, with the site and a type of its own."""
+    def _message(self, site: Site, job: Job, kind: str, microcosm_id: int) -> dict[str, Any]:
+        """The event as a live frame has it, with the site and a type of its own. `microcosm_id`: where it is now."""
         name = itemtypes.name_of(job.item_type)
         message: dict[str, Any] = {
             "type": f"{name}.{kind}",
@@ -335,8 +335,8 @@ class Deliverer(Background):
                 "parentType": itemtypes.name_of(job.parent_type),
                 "parentId": job.parent_id,
             }
-        if job.microcosm_id:
-            message["microcosmId"] = job.microcosm_id
+        if microcosm_id:
+            message["microcosmId"] = microcosm_id
         if job.version and kind == job.kind:
             message["version"] = job.version
         return message | {"at": fragments.when(job.occurred)}
@@ -352,9 +352,11 @@ class Deliverer(Background):
             found = identities.of_profile(tx, site.id, profile_id)
         return found
 
-    def _sight(self, tx: Reader, site: Site, who: Identity, job: Job) -> int:
-        """What they see of the thing now, as live connections are told: WHOLE, GONE or NOTHING."""
+    def _sight(self, tx: Reader, site: Site, who: Identity, job: Job) -> tuple[int, int]:
+        """What they see of the thing now, as live connections are told: WHOLE, GONE or NOTHING; and its microcosm."""
         tree = self._app.sites.tree(site, tx)
         thing = (job.item_type, job.item_id, 0)
         fact = live.facts(tx, site.id, tree, [thing]).get(thing)
-        return NOTHING if fact is None else Judge(tree).sight(who.who, fact)
+        if fact is None:
+            return NOTHING, 0
+        return Judge(tree).sight(who.who, fact), fact.target.microcosm_id

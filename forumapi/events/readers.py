@@ -13,7 +13,7 @@ import psycopg
 
 from forumapi.background import Background
 from forumapi.db import Database, Query, Transaction
-from forumapi.errors import ApiError
+from forumapi.errors import ApiError, TooSlow
 from forumapi.events import log
 from forumapi.events.log import Event
 from forumapi.log import logger
@@ -49,7 +49,10 @@ class Readers(Background):
             self.catch_up()
 
     def catch_up(self) -> None:
-        """Let each reader read all there is. Raises Unavailable without a database."""
+        """Let each reader read all there is. Raises Unavailable without a database.
+
+        A site whose events take the database too long waits for the next time, and keeps no other waiting.
+        """
         for reader in self._readers:
             tx = self._database.read()
             try:
@@ -57,13 +60,18 @@ class Readers(Background):
             finally:
                 tx.end()
             for site_id in sites:
-                while self._read(reader, site_id):
-                    pass
+                try:
+                    while self._read(reader, site_id):
+                        pass
+                except TooSlow:
+                    logger.warning("%s: an event of site %d takes too long", reader.name, site_id)
 
     def _read(self, reader: Reader, site_id: int) -> bool:
         """Let it read one batch; whether there was one. A batch that fails is read one event at a time."""
         try:
             return self._attempt(reader, site_id, BATCH)
+        except TooSlow:
+            return self._one_by_one(reader, site_id)
         except ApiError:
             raise
         except Exception:  # noqa: BLE001 - one event must not keep a site's others from being read

@@ -11,8 +11,10 @@ import time
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, Final
 
-from forumapi import fragments
+import msgspec
+
 from forumapi.db import Database, Query
+from forumapi.log import logger
 from forumapi.realtime.hub import Frame, Topic
 
 if TYPE_CHECKING:
@@ -22,6 +24,14 @@ TELL = Query("live.tell", "SELECT pg_notify('forumapi_presence', %(text)s)")
 
 Place = tuple[int, int, int]
 """A site's id, an item type and an id."""
+
+
+class _Told(msgspec.Struct):
+    """What processes tell each other: how many read each place, and who writes there."""
+
+    process: str
+    reading: list[tuple[int, int, int, int]]
+    typing: list[tuple[int, int, int, list[int]]]
 
 
 class Presence:
@@ -48,14 +58,18 @@ class Presence:
         self._typing.setdefault(place, set()).add(profile_id)
 
     def hear(self, text: bytes) -> None:
-        """What another process tells."""
-        told = fragments.loads(text)
-        if told["process"] == self._me:
+        """What another process tells; of another release it may be anything."""
+        try:
+            told = msgspec.json.decode(text, type=_Told)
+        except msgspec.DecodeError as error:
+            logger.debug("presence is not understood: %s", error)
+            return
+        if told.process == self._me:
             return
         until = time.monotonic() + self.FORGET_S
-        for site_id, kind, id, count in told["reading"]:
-            self._others.setdefault((site_id, kind, id), {})[told["process"]] = (count, until)
-        for site_id, kind, id, people in told["typing"]:
+        for site_id, kind, id, count in told.reading:
+            self._others.setdefault((site_id, kind, id), {})[told.process] = (count, until)
+        for site_id, kind, id, people in told.typing:
             self._heard.setdefault((site_id, kind, id), set()).update(people)
 
     def tick(self, feeds: Iterable[Feed]) -> None:
@@ -85,14 +99,14 @@ class Presence:
         self._show(by_site, typing, heard)
 
     def _tell(self, reading: dict[Place, int], typing: dict[Place, set[int]]) -> None:
-        counts = [[*place, count] for place, count in reading.items()]
-        people = [[*place, sorted(who)[: self.TYPISTS]] for place, who in typing.items()]
+        counts = [(*place, count) for place, count in reading.items()]
+        people = [(*place, sorted(who)[: self.TYPISTS]) for place, who in typing.items()]
         reader = self._database.read()
         try:
             for at in range(0, max(len(counts), len(people)), self.MOST // 2):
                 some = slice(at, at + self.MOST // 2)
-                told = {"process": self._me, "reading": counts[some], "typing": people[some]}
-                reader.rows(TELL, text=fragments.dumps(told).decode())
+                told = _Told(self._me, counts[some], people[some])
+                reader.rows(TELL, text=msgspec.json.encode(told).decode())
         finally:
             reader.end()
 

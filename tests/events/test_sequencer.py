@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 import pytest
 
 from forumapi import itemtypes
-from forumapi.db import Transaction
+from forumapi.db import Query, Transaction
 from forumapi.events import log
 from forumapi.events.log import Event
 from forumapi.events.readers import Reader, Readers
@@ -18,6 +18,9 @@ from forumapi.models import journal
 from tests import services
 from tests.factories import Factory, Site
 from tests.fixtures import factory
+
+LIMIT = Query("test.reader_limit", "SET LOCAL statement_timeout = 20")
+SLOW = Query("test.reader_slow", "SELECT pg_sleep(20)")
 
 HOLDERS = """
     SELECT l.pid FROM pg_locks l
@@ -169,6 +172,33 @@ def test_an_event_that_a_reader_fails_on_is_passed_over_and_the_others_are_read(
         site=site.id,
     )
     assert [id for (id,) in rows] == [501, 502, 504, 505]
+
+
+def test_a_site_whose_events_take_the_database_too_long_keeps_no_other_waiting(made, site, pair):
+    after = made.site()
+    for one in (site, after):
+        for id in range(1, 4):
+            note(made, one, id)
+        wait_for_all(made, one)
+    read: list[tuple[int, int]] = []
+    slow = {2}
+
+    def work(tx: Transaction, site_id: int, events: Sequence[Event]) -> None:
+        for event in events:
+            if event.kind == journal.PATCHED and site_id in (site.id, after.id):
+                if site_id == site.id and event.item_id in slow:
+                    tx.run(LIMIT)
+                    tx.run(SLOW)
+                tx.after_commit(lambda found=(site_id, event.item_id): read.append(found))
+
+    reader = Reader(f"four-{site.id}", work)
+    caught_up(made, reader)
+    # Whatever of a batch is quick enough alone is read; the rest waits, and is not passed over.
+    assert read == [(site.id, 1), (after.id, 1), (after.id, 2), (after.id, 3)]
+    slow.clear()
+    caught_up(made, reader)
+
+    assert read[4:] == [(site.id, 2), (site.id, 3)]
 
 
 def test_a_reader_that_dies_in_the_middle_reads_the_same_again(made, site, pair):

@@ -100,3 +100,22 @@ def test_whoever_follows_what_moves_out_of_their_sight_is_told_of_its_readers_no
         left = outside.next("unsubscribed")
         assert (left["topics"], left["reason"]) == ([topic], "forbidden")
         people(inside, 1)
+
+
+def test_what_another_release_tells_is_passed_over(
+    server: Server, elsewhere: Server, make: Factory, site: Site
+) -> None:
+    topic = f"conversation/{make.conversation(site).id}"
+    with Listener(server.address, site, site.member) as one:
+        one.follow(topic, presence=True)
+        people(one, 1)
+        for text in (
+            "nonsense",
+            "[]",
+            '{"process":"x"}',
+            '{"process":"x","reading":[[1]],"typing":[]}',
+        ):
+            make.sql("SELECT pg_notify('forumapi_presence', %(text)s)", text=text)
+        with Listener(elsewhere.address, site, site.newcomer) as other:
+            other.follow(topic, presence=True)
+            people(one, 2)

@@ -154,6 +154,15 @@ def test_one_mail_that_cannot_be_written_does_not_stop_the_others(box: Postbox, 
     assert [state for state, _ in states] == ["dead", "sent"]
 
 
+def test_a_server_that_says_what_no_text_may_hold_stops_no_mail(box: Postbox, site: Site) -> None:
+    first, second = (reply(box, one, site.member) for one in (site.newcomer, site.moderator))
+    box.queue(first, second, site_id=site.id)
+    box.receiver.refused[site.newcomer.email] = "550 5.7.1 no\0 \x1b[31m"
+
+    assert [one["To"] for one in box.send()] == [site.moderator.email]
+    assert box.states(first)[0] == ("dead", "550 5.7.1 no [31m")
+
+
 # ---------------------------------------------------------------- bounces
 
 

@@ -144,6 +144,43 @@ def test_who_may_not_read_any_more_at_the_time_of_delivery_is_told_nothing(
     wait_until(lambda: hooks.deliveries(hook, "queued") == [], "something is still queued")
 
 
+def test_where_a_thing_was_is_not_told_to_who_may_not_read_that(
+    hooks: Hooks, api: Api, make: Factory, site: Site, receiver: Receiver
+) -> None:
+    closed, open_ = make.microcosm(site), make.microcosm(site)
+    make.role(site, closed.id, "Members", users=True, rights=RIGHTS)
+    receiver.answer = lambda message: 500
+    hook = hooks.add(receiver.url(), actAs="guest", itemTypes=["conversation"])
+    make.conversation(site, microcosm=open_)
+    receiver.wait()  # it pauses now
+    chat = make.conversation(site, microcosm=closed)
+    body = {"title": "For all", "microcosmId": open_.id, "meta": {"editReason": "For all"}}
+    assert api.put(chat.path, body, by=site.owner).status == 302
+    hooks.numbered()
+    until(lambda: len(hooks.deliveries(hook, "queued")), lambda waiting: waiting == 3)
+    receiver.answer = lambda message: 200
+
+    hooks.time_passes(hook)
+
+    until(lambda: len(receiver.messages), lambda count: count >= 4)
+    assert {message.data["microcosmId"] for message in receiver.messages} == {open_.id}
+
+
+def test_a_ban_is_no_news_of_a_profile(
+    hooks: Hooks, api: Api, make: Factory, site: Site, receiver: Receiver
+) -> None:
+    hooks.numbered()
+    hooks.add(receiver.url(), actAs="guest", itemTypes=["profile"])
+    ban = {"profileId": site.newcomer.id, "reason": "Spam"}
+    assert api.post("/api/v1/bans", ban, by=site.owner).status == 302
+    newest = make.person(site)
+    renamed = api.put(f"/api/v1/profiles/{newest.id}", {"profileName": f"n{newest.id}"}, by=newest)
+    assert renamed.status == 302, renamed.body
+
+    until(lambda: len(receiver.messages), lambda count: count)
+    assert {message.data["itemId"] for message in receiver.messages} == {newest.id}
+
+
 def test_huddles_are_told_to_who_takes_part_and_asks_for_them(
     hooks: Hooks, api: Api, make: Factory, site: Site, receiver: Receiver
 ) -> None:
