@@ -23,11 +23,23 @@ SITE = Query(
      WHERE s.site_id = %(site_id)s AND NOT s.is_deleted""",
 )
 
+# When something happened in the thing that its follower `p` was mailed about last: what a watcher `c` of the thing
+# itself knows, and of one of its place the outbox, which has what was sent within a month.
+_NOTIFIED: Final = """
+                       CASE WHEN c.rank = 1 OR c.last_notified IS NULL THEN c.last_notified
+                            ELSE (SELECT max(coalesce(k.created, i.created))
+                                    FROM mail_outbox m
+                                    JOIN items i ON i.site_id = m.site_id AND i.item_id = m.item_id
+                                    LEFT JOIN comments k ON k.site_id = m.site_id AND k.comment_id = m.comment_id
+                                   WHERE m.site_id = p.site_id AND m.profile_id = p.profile_id
+                                     AND m.item_type_id = %(item_type)s AND m.item_id = %(item_id)s
+                                     AND m.update_type_id IN (1, 8)) END"""
+
 # Whether a mail is due to profile `p` of a watcher `c`: not while what it was mailed about last is unread, by the mark
 # of the thing, of its microcosm or of everything; where nothing can be read, not before they were on the site again.
-_DUE: Final = """
+_DUE: Final = f"""
                (NOT %(once)s::boolean
-                OR coalesce(c.last_notified <= greatest(
+                OR coalesce({_NOTIFIED.strip()} <= greatest(
                        CASE WHEN %(item_type)s = 5 THEN p.huddles_read_at ELSE p.all_read_at END,
                        (SELECT max(r.read_at) FROM read_marks r
                          WHERE r.site_id = p.site_id AND r.profile_id = p.profile_id
@@ -63,15 +75,14 @@ _RECIPIENTS: Final = f"""
       LEFT JOIN update_options uo ON uo.site_id = p.site_id AND uo.profile_id = p.profile_id
                                  AND uo.update_type_id = %(preference)s::smallint"""
 
-# One entry a person, whatever of it they follow. Mail is wanted only if all of that says so; what counts as notified
-# is the watcher of the thing itself, else of its microcosm, else of the site: what another was notified of may be about
-# something else, and holds nothing back. First where to go on, then the people.
+# One entry a person, whatever of it they follow, with the watcher of the thing itself, else of its microcosm, else of
+# the site. Mail is wanted only if all of that says so. First where to go on, then the people.
 WATCHERS = Query(
     "updates.watchers",
     f"""
     WITH followers AS MATERIALIZED (
         SELECT w.profile_id, (array_agg(w.watcher_id ORDER BY k.rank))[1] AS watcher_id,
-               bool_and(w.send_email) AS wants,
+               bool_and(w.send_email) AS wants, min(k.rank) AS rank,
                (array_agg(w.last_notified ORDER BY k.rank))[1] AS last_notified
           FROM unnest(%(types)s::smallint[], %(ids)s::bigint[])
                WITH ORDINALITY AS k (item_type_id, item_id, rank)

@@ -15,6 +15,7 @@ from forumapi.events.readers import Reader, Readers
 from forumapi.models import attendee, remark, writing
 from forumapi.models.journal import Author
 from forumapi.models.text import Rendered
+from forumapi.updates import email as update_mail
 from forumapi.updates import recipients
 from forumapi.updates.dispatch import NAME, Dispatch
 from forumapi.updates.notice import Notice
@@ -40,6 +41,7 @@ class Stage:
         self.reader = Reader(NAME, Dispatch(self._queue).work)
 
     def _queue(self, tx: Transaction, site_id: int, notices: Sequence[Notice]) -> None:
+        update_mail.queue(tx, site_id, notices)
         tx.after_commit(lambda: self.notices.extend(notices))
 
     def read(self) -> list[Notice]:
@@ -373,6 +375,41 @@ def test_mail_of_a_new_item_holds_back_none_of_a_thread_that_is_followed_too(
     assert stage.mailed() == [(ana.id, 1)]
     make.comment(chat, by=bob)
     assert stage.mailed() == []
+
+
+@pytest.mark.parametrize("by_site", [False, True])
+def test_followers_of_a_place_get_one_mail_an_item_until_they_have_read_it(
+    stage, make, site, ana, bob, by_site
+):
+    place = make.microcosm(site)
+    one, other = (make.conversation(site, by=bob, microcosm=place) for _ in range(2))
+    if by_site:
+        stage.watch(ana, itemtypes.SITE, site.id)
+    else:
+        stage.watch(ana, itemtypes.MICROCOSM, place.id)
+    stage.mailed()
+    make.sql("UPDATE watchers SET last_notified = NULL WHERE profile_id = %(id)s", id=ana.id)
+    make.sql("DELETE FROM mail_outbox WHERE site_id = %(id)s", id=site.id)
+
+    def comment(*chats):
+        for chat in chats:
+            make.comment(chat, by=bob)
+        return stage.mailed()
+
+    assert comment(one) == [(ana.id, 1)]
+    assert comment(other) == [(ana.id, 1)]
+    assert comment(one, other) == []
+    stage.read_mark(ana, itemtypes.CONVERSATION, other.id)
+    assert comment(one, other, other) == [(ana.id, 1)]
+    assert stage.notices[0].item_id == other.id
+
+    new = make.conversation(site, by=bob, microcosm=place)
+    assert stage.mailed() == [(ana.id, 8)]
+    assert comment(new) == []
+    stage.read_mark(ana, itemtypes.CONVERSATION, new.id)
+    assert comment(new, new) == [(ana.id, 1)]
+    make.sql("UPDATE profiles SET all_read_at = now() WHERE profile_id = %(id)s", id=ana.id)
+    assert comment(one, other, new) == [(ana.id, 1)] * 3
 
 
 def test_a_comment_sends_one_mail_a_person_a_reply_before_a_mention_before_the_thread(
