@@ -63,3 +63,5 @@ class Background(ABC):
                 self.look()
             except (ApiError, psycopg.Error) as error:
                 logger.warning("%s, will try again: %s", self._waits, error)
+            except Exception:  # noqa: BLE001 - the edge of a thread: it looks again, whatever it was
+                logger.exception("%s, will try again", self._waits)

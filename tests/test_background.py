@@ -33,11 +33,11 @@ class Looking(Background):
 
 
 def test_what_fails_is_tried_again_by_the_same_thread() -> None:
-    looking = Looking(Unavailable("away"), psycopg.DataError("odd"))
+    looking = Looking(Unavailable("away"), psycopg.DataError("odd"), ValueError("odd"))
     looking.start()
     looking.start()
 
-    threads = {looking.woken() for _ in range(3)}
+    threads = {looking.woken() for _ in range(4)}
 
     looking.stop()
     assert len(threads) == 1
