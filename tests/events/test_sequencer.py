@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterator, Sequence
+from functools import partial
 
 import pytest
 
@@ -189,7 +190,7 @@ def test_a_site_whose_events_take_the_database_too_long_keeps_no_other_waiting(m
                 if site_id == site.id and event.item_id in slow:
                     tx.run(LIMIT)
                     tx.run(SLOW)
-                tx.after_commit(lambda found=(site_id, event.item_id): read.append(found))
+                tx.after_commit(partial(read.append, (site_id, event.item_id)))
 
     reader = Reader(f"four-{site.id}", work)
     caught_up(made, reader)

@@ -1,7 +1,8 @@
 """Cut again and again, everybody has in the end what the oracle says of the log: no hole, nothing twice.
 
 DISCONNECTS says how often (`make disconnects` does it five hundred times): sockets closed, workers killed and stopped,
-clients that stay away for a while.
+the whole node replaced by another release, clients that stand still until they are given up, clients that stay away
+for a while.
 """
 
 from __future__ import annotations
@@ -19,23 +20,32 @@ from random import Random
 
 import pytest
 
+from forumapi.config import Config
+from forumapi.cron import jobs
 from forumapi.db import Query
 from forumapi.models import journal, live
 from forumapi.realtime.cursor import Cursors
-from tests.chaos.stage import wait_for, workers
+from tests.api import Api
+from tests.chaos.stage import wait_for
 from tests.factories import Factory, Person, Site
-from tests.fixtures import Server, start_server
+from tests.fixtures import Server
 from tests.oracle import compare, draw, store
 from tests.oracle import told as oracle
 from tests.oracle.may import is_site_banned
 from tests.oracle.world import Asked, World
 from tests.realtime.listener import Closed, Listener
 from tests.realtime.test_audience import KINDS, _event, _things, _topics
+from tests.realtime.test_hostile import is_connected
+from tests.realtime.test_socket import write
+from tests.restarts.releases import release, switch
+from tests.restarts.stage import Held, held
 
 pytestmark = pytest.mark.slow
 
 DISCONNECTS = int(os.environ.get("DISCONNECTS", "15"))
 SEED = int(os.environ.get("DISCONNECTS_SEED", "7"))
+# How they are cut; each of these has to have come.
+FORMS = {"socket closed", "worker killed", "worker stopped", "stood still"}
 
 HEAD = Query(
     "test.live_head",
@@ -58,14 +68,14 @@ class Follower:
 
     def __init__(
         self,
-        server: Server,
+        address: tuple[str, int],
         site: Site,
         by: Person | None,
         topics: list[str],
         read: Cursors,
         seed: int,
     ) -> None:
-        self.server = server
+        self.address = address
         self.site = site
         self.by = by
         self.topics = topics
@@ -79,12 +89,13 @@ class Follower:
     def connect(self, stop: threading.Event | None = None) -> None:
         """One connection, until it is cut; without `stop` the last one, until all has come."""
         is_last = stop is None
-        with Listener(self.server.address, self.site, self.by) as there:
+        with Listener(self.address, self.site, self.by) as there:
             if there.answer != 101:
                 assert there.answer == 503, there.answer
                 return
             there.send({"type": "subscribe", "topics": self.topics, "cursor": self.cursor})
             frames = self.random.randint(1, 40)
+            stands_still = self.random.random() < 0.2
             while is_last or (frames and stop is not None and not stop.is_set()):
                 frame = there.read()
                 assert frame["type"] not in ("gap", "resync", "error"), frame
@@ -100,7 +111,25 @@ class Follower:
                 elif frame["type"] == "bye":
                     self.cuts["worker stopped"] += 1
                     return
+            if stands_still and stop is not None and not stop.is_set():
+                self._stand_still(there)
             self.cuts["socket closed"] += 1
+
+    def _stand_still(self, there: Listener) -> None:
+        """As a process that is stopped for ten minutes: nothing is read, no ping is answered, until the server has
+        given up. What had come by then is read afterwards."""
+        wait_for(lambda: not is_connected(there), 30)
+        try:
+            while True:
+                frame = there.read()
+                if frame["type"] == "event":
+                    self._take(frame)
+                elif frame["type"] in ("subscribed", "heartbeat"):
+                    self.cursor = frame["cursor"]
+        except (Closed, OSError):
+            self.cuts["stood still"] += 1
+        # Counted once.
+        self.cuts["socket closed"] -= 1
 
     def _take(self, frame: dict[str, str]) -> None:
         number = self.cursors.read(self.site.id, frame["cursor"])
@@ -147,6 +176,15 @@ def _write(make: Factory, world: World, things: list[Asked], stop: threading.Eve
         time.sleep(random.random() * 0.02)
 
 
+def _workers(node: Held) -> list[int]:
+    """The workers of a node; none while one web process takes over from another."""
+    masters = node.web()
+    if len(masters) != 1:
+        return []
+    path = Path(f"/proc/{masters[0]}/task/{masters[0]}/children")
+    return [int(pid) for pid in path.read_text().split()] if path.exists() else []
+
+
 def test_nobody_misses_anything_however_often_they_are_cut(
     database_url: str, make: Factory, tmp_path: Path
 ) -> None:
@@ -157,46 +195,58 @@ def test_nobody_misses_anything_however_often_they_are_cut(
     site = Site(world.site_id, store.host_key(world), f"{store.host_key(world)}.forum.test", 0)
     with make.database.write() as tx:
         cursors = Cursors(live.cursor_key(tx))
-    server = start_server(database_url, tmp_path, workers="2", live_heartbeat_s="1")
+    releases = itertools.cycle(
+        [release(tmp_path / "releases", name) for name in ("second", "first")]
+    )
+    restarts = 0
     stop = threading.Event()
     followers, threads = [], []
     followed: list[set[oracle.Topic]] = []
     ids: list[int] = []
-    for place, id in enumerate((0, *world.profiles)):
-        if is_site_banned(world, id):
-            continue
-        by = Person(site, id, 0, "", "", store.token(id)) if id else None
-        chosen = _topics(random, world, id)
-        named = [oracle_name(topic) for topic in chosen.values() if _may(world, id, topic)]
-        if not named:
-            continue
-        followed.append({topic for topic in chosen.values() if oracle_name(topic) in named})
-        ids.append(id)
-        followers.append(Follower(server, site, by, named, cursors, SEED + place))
-    try:
+    first = tmp_path / "releases" / "first" / "run"
+    with held(database_url, tmp_path / "node", first, live_heartbeat_s="1") as node:
+        for place, id in enumerate((0, *world.profiles)):
+            if is_site_banned(world, id):
+                continue
+            by = Person(site, id, 0, "", "", store.token(id)) if id else None
+            chosen = _topics(random, world, id)
+            named = [oracle_name(topic) for topic in chosen.values() if _may(world, id, topic)]
+            if not named:
+                continue
+            followed.append({topic for topic in chosen.values() if oracle_name(topic) in named})
+            ids.append(id)
+            address = ("127.0.0.1", node.port)
+            followers.append(Follower(address, site, by, named, cursors, SEED + place))
         # A first cursor: whoever has none is told nothing of what was before.
         for follower in followers:
             follower.connect()
         things = _things(world)
         threads = [threading.Thread(target=one.run, args=(stop,)) for one in followers]
         threads.append(threading.Thread(target=_write, args=(make, world, things, stop)))
-        for thread in threads:
-            thread.start()
-        deadline = time.monotonic() + 60 + DISCONNECTS
-        for turn in itertools.count():
-            time.sleep(0.7)
-            if sum(one.cuts.total() for one in followers) >= DISCONNECTS:
-                break
-            assert time.monotonic() < deadline, [one.cuts for one in followers]
-            running = workers(server)
-            # A new worker takes a moment to begin; somebody has to be there meanwhile.
-            if turn % 5 == 1 and len(running) == 2:
-                sign = signal.SIGKILL if turn % 2 else signal.SIGTERM
-                with contextlib.suppress(ProcessLookupError):
-                    os.kill(running[0], sign)
-        stop.set()
-        for thread in threads:
-            thread.join(30)
+        try:
+            for thread in threads:
+                thread.start()
+            deadline = time.monotonic() + 120 + DISCONNECTS
+            for turn in itertools.count():
+                time.sleep(0.7)
+                so_far = sum((one.cuts for one in followers), Counter[str]())
+                if so_far.total() >= DISCONNECTS and so_far.keys() >= FORMS and restarts:
+                    break
+                assert time.monotonic() < deadline, so_far
+                running = _workers(node)
+                # A new worker takes a moment to begin; somebody has to be there meanwhile.
+                if turn % 5 == 1 and len(running) == 2:
+                    sign = signal.SIGKILL if turn % 2 else signal.SIGTERM
+                    with contextlib.suppress(ProcessLookupError):
+                        os.kill(running[0], sign)
+                elif turn % 30 == 4:
+                    switch(node.current, next(releases))
+                    assert node.node("replace").returncode == 0, node.text
+                    restarts += 1
+        finally:
+            stop.set()
+            for thread in threads:
+                thread.join(30)
         reader = make.database.read()
 
         def is_numbered() -> bool:
@@ -204,14 +254,11 @@ def test_nobody_misses_anything_however_often_they_are_cut(
             return row is not None and row[0] == row[1]
 
         wait_for(is_numbered, 15)
-        wait_for(lambda: len(workers(server)) == 2, 15)
+        wait_for(lambda: len(_workers(node)) == 2, 30)
         for follower in followers:
             follower.connect()
         log = reader.rows(LOG, site_id=world.site_id)
         reader.end()
-    finally:
-        stop.set()
-        server.stop()
 
     cuts: Counter[str] = Counter()
     received = 0
@@ -227,7 +274,9 @@ def test_nobody_misses_anything_however_often_they_are_cut(
         assert follower.twice == []
         cuts += follower.cuts
         received += len(got)
-    sys.stdout.write(f"{cuts.total()} cuts {dict(cuts)}, {len(log)} events, {received} frames\n")
+    sys.stdout.write(
+        f"{cuts.total()} cuts {dict(+cuts)}, {restarts} restarts, {len(log)} events, {received} frames\n"
+    )
     assert received > 100
 
 
@@ -257,3 +306,40 @@ def _thing(
         ):
             return thing
     raise AssertionError((item_type, item_id, parent))
+
+
+def test_after_a_pause_beyond_what_is_kept_what_is_missing_is_said_and_the_rest_is_told(
+    server: Server, api: Api, make: Factory
+) -> None:
+    site = make.site()
+    chats = [make.conversation(site) for _ in range(2)]
+    topics = [f"conversation/{chat.id}" for chat in chats]
+    with Listener(server.address, site, site.newcomer) as there:
+        there.follow(*topics)
+        before = [write(api, chat.path, site.member, "Before") for chat in chats]
+        assert there.comments(2) == before
+        cursor = there.cursor
+    lost = [write(api, chats[n % 2].path, site.member, f"Lost {n}") for n in range(10)]
+    # More than a week goes by, and the log of those days is dropped as every night.
+    for table in ("event_log", "event_sequence"):
+        make.sql(
+            f"""UPDATE {table} SET created = created - make_interval(days => %(days)s)
+                 WHERE site_id = %(site)s RETURNING 1""",
+            site=site.id,
+            days=jobs.EVENT_DAYS + 1,
+        )
+    with make.database.write() as tx:
+        jobs.event_partitions(tx, Config())
+    kept = [write(api, chats[n % 2].path, site.member, f"Kept {n}") for n in range(6)]
+
+    with Listener(server.address, site, site.newcomer) as again:
+        again.follow(*topics, cursor=cursor)
+        gaps = [one for one in again.seen if one["type"] == "gap"]
+        assert {one["topic"]: one["href"] for one in gaps} == {
+            topic: chat.path for topic, chat in zip(topics, chats, strict=True)
+        }
+        assert again.comments(6) == kept
+    for chat in chats:
+        shown = api.get(chat.path, by=site.newcomer).data["comments"]["items"]
+        assert {one["id"] for one in shown} <= {*before, *lost, *kept}
+        assert len(shown) == 9

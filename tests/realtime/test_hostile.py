@@ -212,7 +212,7 @@ def test_a_client_that_never_reads_is_dropped_and_others_are_not(
         for n in range(400):
             ids.append(write(api, chat.path, site.moderator, f"{n} {text}"))
             told += other.comments(1)
-            if n % 20 == 19 and not _is_connected(slow):
+            if n % 20 == 19 and not is_connected(slow):
                 break
         assert told == ids
         cursor = slow.cursor
@@ -224,7 +224,7 @@ def test_a_client_that_never_reads_is_dropped_and_others_are_not(
     api.close()
 
 
-def _is_connected(listener: Listener) -> bool:
+def is_connected(listener: Listener) -> bool:
     """Whether the server has not ended the connection: known by what the system says of it, without reading."""
     info = listener.socket.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)
     return bool(struct.unpack("B", info)[0] == 1)
