@@ -244,6 +244,7 @@ FORGET_REMINDERS = Query(
 UPDATES_AT_ONCE: Final = 5000
 UPDATE_BATCHES: Final = 20
 
+# What is missing is added, so that what was written meanwhile stays counted.
 COUNT_PROFILES = Query(
     "cron.count_profiles",
     f"""
@@ -264,16 +265,16 @@ COUNT_PROFILES = Query(
          WHERE i.item_type_id = 6 AND NOT i.is_deleted AND NOT i.is_moderated
          GROUP BY i.site_id, i.created_by),
     counted AS (
-        SELECT n.site_id, n.profile_id, coalesce(w.comments, 0) AS comments, coalesce(b.items, 0) AS items
+        SELECT n.site_id, n.profile_id, coalesce(w.comments, 0) - n.comment_count AS comments,
+               coalesce(b.items, 0) - n.item_count AS items
           FROM profile_counters n
           JOIN sites s ON s.site_id = n.site_id AND NOT s.is_deleted
           LEFT JOIN written w ON w.site_id = n.site_id AND w.profile_id = n.profile_id
           LEFT JOIN begun b ON b.site_id = n.site_id AND b.profile_id = n.profile_id)
     UPDATE profile_counters n
-       SET comment_count = c.comments, item_count = c.items
+       SET comment_count = n.comment_count + c.comments, item_count = n.item_count + c.items
       FROM counted c
-     WHERE n.site_id = c.site_id AND n.profile_id = c.profile_id
-       AND (n.comment_count, n.item_count) IS DISTINCT FROM (c.comments, c.items)
+     WHERE n.site_id = c.site_id AND n.profile_id = c.profile_id AND (c.comments, c.items) <> (0, 0)
  RETURNING n.site_id, n.profile_id""",
 )
 

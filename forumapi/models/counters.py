@@ -10,6 +10,8 @@ from collections.abc import Sequence
 from typing import Final
 
 from forumapi.db import Database, Query, Transaction
+from forumapi.errors import Unavailable
+from forumapi.log import logger
 
 # One write in this many folds its site's deltas after its commit.
 FOLD_EVERY: Final = 64
@@ -21,9 +23,7 @@ ADD = Query(
     VALUES (%(site_id)s, %(microcosm_id)s, %(items)s, %(polls)s, %(comments)s, NULL, NULL)""",
 )
 
-LOCK = Query(
-    "counters.lock",
-    """
+_LOCK: Final = """
     SELECT c.microcosm_id
       FROM microcosm_counts c
      WHERE c.site_id = %(site_id)s
@@ -31,8 +31,10 @@ LOCK = Query(
                                                              WHERE d.site_id = %(site_id)s)
             OR c.microcosm_id = ANY(%(ids)s::bigint[]))
      ORDER BY c.microcosm_id
-       FOR NO KEY UPDATE""",
-)
+       FOR NO KEY UPDATE"""
+LOCK = Query("counters.lock", _LOCK)
+# Those that nobody else holds.
+TRY_LOCK = Query("counters.try_lock", f"{_LOCK} SKIP LOCKED")
 
 FOLD = Query(
     "counters.fold",
@@ -107,8 +109,14 @@ def settle(tx: Transaction, site_id: int, microcosm_ids: Sequence[int]) -> None:
 
 
 def fold(database: Database, site_id: int) -> None:
-    """Fold all deltas of a site; in a transaction of its own."""
-    with database.write() as tx:
-        ids = [row[0] for row in tx.rows(LOCK, site_id=site_id, ids=None)]
-        if ids:
-            tx.run(FOLD, site_id=site_id, ids=ids)
+    """Fold the deltas of a site, but where somebody else is at it; in a transaction of its own.
+
+    It is asked for by a request that is durable already: nothing is waited for, and a failure is none of its own.
+    """
+    try:
+        with database.write() as tx:
+            ids = [row[0] for row in tx.rows(TRY_LOCK, site_id=site_id, ids=None)]
+            if ids:
+                tx.run(FOLD, site_id=site_id, ids=ids)
+    except Unavailable as error:
+        logger.warning("counters of site %d are not folded: %s", site_id, error)

@@ -178,6 +178,9 @@ class Live:
 
     LOOK_S: Final = 0.4  # how often is looked without being woken
     KEEP_S: Final = 30.0  # how long a site without listeners is looked at
+    # After so long without a look, it is not asked who has changed, but who everybody is: an hour later it is forgotten
+    # (cron/jobs.py).
+    SURE_S: Final = 1800.0
 
     def __init__(
         self,
@@ -557,7 +560,8 @@ class Live:
             began = time.monotonic()
             reader = self._database.read()
             try:
-                news = live.news(reader, self._seen, self._feeds)
+                seen = self._seen if began - self._began < self.SURE_S else ""
+                news = live.news(reader, seen, self._feeds)
                 changed = set(news.user_ids)
                 known = {site.site_id: site for site in news.sites}
                 for site_id, feed in list(self._feeds.items()):

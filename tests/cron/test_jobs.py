@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -10,8 +11,10 @@ from forumapi import itemtypes
 from forumapi.config import Config
 from forumapi.cron import jobs
 from forumapi.cron.schedule import JOBS
-from forumapi.models import audit
+from forumapi.db import Query
+from forumapi.models import audit, counters
 from tests.factories import Factory
+from tests.services import wait_until
 
 CONFIG = Config()
 
@@ -20,6 +23,15 @@ CONFIG = Config()
 def site(make: Factory):
     """A site of its own for each test."""
     return make.site()
+
+
+ONE_MORE = Query(
+    "test.one_more",
+    "UPDATE profile_counters SET comment_count = comment_count + 1 WHERE profile_id = %(id)s",
+)
+WAITING = """
+    SELECT count(*) FROM pg_stat_activity a
+     WHERE a.datname = current_database() AND a.wait_event_type = 'Lock' AND a.query LIKE '%%cron.count_profiles%%'"""
 
 
 def perform(make: Factory, job, config: Config = CONFIG):
@@ -255,6 +267,38 @@ def test_counts_of_profiles_are_put_right(make, site):
         id=site.member.id,
     )
     assert found == [(1, 3)]
+
+
+def test_what_is_written_while_profiles_are_counted_stays_counted(make, site):
+    make.comments(make.conversation(site), 2, by=site.member)
+    make.sql(
+        "UPDATE profile_counters SET comment_count = 9 WHERE profile_id = %(id)s",
+        id=site.member.id,
+    )
+    with ThreadPoolExecutor() as pool:
+        with make.database.write() as tx:
+            tx.run(ONE_MORE, id=site.member.id)
+            counting = pool.submit(perform, make, jobs.profile_counts)
+            wait_until(lambda: make.sql(WAITING) != [(0,)], "nobody waits for the writer")
+        counting.result(20)
+
+    found = make.sql(
+        "SELECT comment_count FROM profile_counters WHERE profile_id = %(id)s", id=site.member.id
+    )
+    assert found == [(3,)]
+
+
+def test_folding_waits_for_nobody(make, site):
+    place = make.microcosm(site)
+    make.comments(make.conversation(site, microcosm=place), 2)
+    before = counts(make, place.id)
+    with make.database.write() as tx:
+        tx.row(jobs.LOCK_COUNTS)
+        counters.fold(make.database, site.id)
+        assert counts(make, place.id) == before
+    counters.fold(make.database, site.id)
+
+    assert counts(make, place.id) != before
 
 
 def test_what_writers_counted_is_what_the_counting_job_counts(make, site):

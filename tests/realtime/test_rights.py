@@ -239,3 +239,51 @@ def test_a_look_asks_as_much_of_the_database_however_many_follow(
         pushing.stop()
         app.database.close()
         database.close()
+
+
+class Late(Still):
+    """Has not looked for longer than changes of rights are kept."""
+
+    SURE_S = 0.0  # type: ignore[misc]
+
+
+def test_a_process_that_was_away_for_long_asks_who_everybody_is(
+    database_url: str, make: Factory
+) -> None:
+    site = make.site()
+    app = create_app(Config(platform_domain=PLATFORM_DOMAIN), database_url).app
+    pushing = Late(
+        app.database,
+        app.sites,
+        app.documents,
+        lambda: app.config,
+        "postgresql:///nothing?host=/nonexistent",
+    )
+    ear = Ended()
+    try:
+        reader = app.database.read()
+        found = app.sites.by_host(site.host, reader)
+        who = identity.find(reader, site.id, site.newcomer.token, identity.Asked(identity.IDENTITY))
+        reader.end()
+        pushing.join(found, who, ear)
+        pushing.look()
+        make.ban(site.newcomer)
+        make.sql("DELETE FROM right_changes WHERE user_id = %(id)s", id=site.newcomer.user_id)
+
+        pushing.look()
+
+        assert ear.codes == [4003]
+    finally:
+        pushing.stop()
+        app.database.close()
+
+
+class Ended(Deaf):
+    """Knows with which codes it was ended."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.codes: list[int] = []
+
+    def close(self, code: int, reason: str) -> None:
+        self.codes.append(code)
