@@ -2076,6 +2076,13 @@ class Search(Struct, kw_only=True):
         Annotated[Literal[True], Meta(description="There was no time to look at everything.")]
         | UnsetType
     ) = UNSET
+    atLeast: (
+        Annotated[
+            Literal[True],
+            Meta(description="There are more than `total`; pages further on count further."),
+        ]
+        | UnsetType
+    ) = UNSET
     forgiving: (
         Annotated[
             Literal[True],

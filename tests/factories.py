@@ -340,7 +340,6 @@ class Factory:
                 item_type,
                 microcosm.id if microcosm else site.root_id,
                 title or f"Conversation {next(_number)}",
-                language="english",
                 window_s=0,
             )
         return Thing(site, item_type, id)
@@ -355,7 +354,6 @@ class Factory:
                 title or f"Huddle {next(_number)}",
                 [person.id for person in people],
                 is_confidential=is_confidential,
-                language="english",
                 window_s=0,
             )
         return Thing(site, itemtypes.HUDDLE, id)
@@ -395,7 +393,6 @@ class Factory:
                 itemtypes.EVENT,
                 microcosm.id if microcosm else site.root_id,
                 title or f"Event {next(_number)}",
-                language="english",
                 window_s=0,
                 new=event_writing.new(details),
             )
@@ -421,7 +418,6 @@ class Factory:
                 itemtypes.POLL,
                 microcosm.id if microcosm else site.root_id,
                 title or f"Poll {next(_number)}",
-                language="english",
                 window_s=0,
                 new=poll_writing.new(checked),
             )
@@ -483,7 +479,6 @@ class Factory:
             markdown,
             rendered,
             in_reply_to=reply_to.id if reply_to else 0,
-            language="english",
             window_s=0,
             per_minute=0,
         )

@@ -336,7 +336,6 @@ class CommentsHandler(Handler):
             located.source,
             located.rendered,
             in_reply_to=max(body.given(ctx.body.inReplyTo, 0), 0),
-            language=ctx.site.language,
             window_s=config.duplicate_window_s,
             per_minute=0 if is_moderator else config.comment_rate_per_minute,
         )

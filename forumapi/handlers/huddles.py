@@ -169,7 +169,6 @@ class HuddlesHandler(Handler):
             title,
             _ids(sent.participants),
             is_confidential=body.given(sent.isConfidential, False),
-            language=ctx.site.language,
         )
         return SeeOther(itemtypes.href(itemtypes.HUDDLE, id))
 

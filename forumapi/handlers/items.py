@@ -280,7 +280,6 @@ def create(ctx: Context, item_type: int, new: New | None = None) -> SeeOther:
         item_type,
         microcosm_id,
         title,
-        language=ctx.site.language,
         window_s=ctx.app.config.duplicate_window_s,
         new=new,
     )

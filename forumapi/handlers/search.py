@@ -91,10 +91,11 @@ class SearchHandler(Handler):
                 items, found.total, ctx.paging, "result", ctx.path, ctx.query_string, ctx.pairs
             )
             took = round((time.monotonic() - began) * 1000)
-            return b'{"query":%b%b%b%b,"results":%b}' % (
+            return b'{"query":%b%b%b%b%b,"results":%b}' % (
                 dumps(document),
                 b',"timeTakenInMs":%d' % took if took else b"",
                 b',"partial":true' if found.is_partial else b"",
+                b',"atLeast":true' if found.is_more else b"",
                 b',"forgiving":true' if found.is_forgiving else b"",
                 page,
             )
@@ -128,6 +129,7 @@ def _stamp(
         document,
         found.total,
         found.is_partial,
+        found.is_more,
         found.is_forgiving,
         [hit.stamp for hit in found.hits],
         rest.stamp,

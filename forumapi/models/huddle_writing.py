@@ -32,8 +32,8 @@ INSERT = Query(
     "huddle.insert",
     """
     WITH made AS (
-        INSERT INTO items (site_id, item_type_id, title, created, created_by, last_activity, language)
-        SELECT %(site_id)s, 5, %(title)s, n.now, %(me)s, n.now, %(language)s::regconfig
+        INSERT INTO items (site_id, item_type_id, title, created, created_by, last_activity)
+        SELECT %(site_id)s, 5, %(title)s, n.now, %(me)s, n.now
           FROM (SELECT clock_timestamp() AS now) n
      RETURNING site_id, item_id)
     INSERT INTO huddles (site_id, item_id, is_confidential)
@@ -111,7 +111,6 @@ def insert(
     wanted: Collection[int],
     *,
     is_confidential: bool,
-    language: str,
     window_s: int = DUPLICATE_S,
 ) -> int:
     """The id of a new huddle of the author and the `wanted`, or of the equal one of `window_s` seconds ago.
@@ -131,7 +130,6 @@ def insert(
             me=me,
             title=title,
             is_confidential=is_confidential,
-            language=language,
         )
     )
     tx.run(JOIN, site_id=site_id, item_id=item_id, me=me, ids=sorted([me, *others]))

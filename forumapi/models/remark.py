@@ -45,9 +45,9 @@ INSERT = Query(
     f"""
     WITH made AS (
         INSERT INTO comments (site_id, comment_id, item_id, on_profile_id, seq, in_reply_to, created, created_by,
-                              edited_by, renderer, language, markdown, html)
+                              edited_by, renderer, markdown, html)
         VALUES (%(site_id)s, %(id)s, %(item_id)s, %(on_profile_id)s, %(seq)s, %(in_reply_to)s, %(created)s, %(me)s,
-                %(me)s, %(renderer)s, %(language)s::regconfig, %(markdown)s, %(html)s)),
+                %(me)s, %(renderer)s, %(markdown)s, %(html)s)),
     parent AS (
         UPDATE items i
            SET last_seq = %(seq)s, comment_count = i.comment_count + 1, last_comment_id = %(id)s,
@@ -219,7 +219,6 @@ def insert(
     rendered: Rendered,
     *,
     in_reply_to: int,
-    language: str,
     window_s: int,
     per_minute: int,
 ) -> Created:
@@ -259,7 +258,6 @@ def insert(
         in_reply_to=reply,
         created=created,
         renderer=RENDERER_VERSION,
-        language=language,
         markdown=markdown,
         html=rendered.html,
         counted_in=counted_in or None,

@@ -23,9 +23,10 @@ from forumapi.models.search_query import Asked, Word, scope
 from forumapi.paging import Paging
 from forumapi.permissions import Tree, View
 
-# No search finds more (S13), and of what it finds so many of the newest are weighed against each other.
+# No search finds more (S13).
 MOST: Final = 10_000
-RANKED: Final = 1_000
+# Of titles and of comments each, the newest so many are found and weighed against each other, whatever the page.
+RANKED: Final = 500
 # Alternatives to a word that nothing holds, and completions of one.
 MOST_ALIKE: Final = 10
 # Letters of all alternatives to texts without spaces: they grow with the square of what was typed, and the database
@@ -58,7 +59,7 @@ _FILTERS: Final = """%(kinds)s::smallint[], %(with_comments)s::boolean, %(parent
 # All that the entries show of a hit `f`: the item it is or is on (i), the comment it is (c), the profile it is or is on
 # (p).
 _SHOWN: Final = f"""
-    SELECT f.total, f.is_partial, f.item_type_id, f.item_id, f.rank, f.modified,
+    SELECT f.total, f.is_partial, {{is_more}}, f.item_type_id, f.item_id, f.rank, f.modified,
            %(me)s::bigint <> 0 AND coalesce(i.last_activity > {item.READ_TIME}, false), {details.MINE},
            {{highlights}},
            {item.SUMMARY_COLUMNS}, {item.SUMMARY_TIMES}, {comment.COLUMNS.format(unread="false")},
@@ -110,7 +111,7 @@ TEXT = Query(
          CROSS JOIN LATERAL search_text(%(site_id)s, %(me)s, q.wanted, q.positive, %(in_title)s::boolean,
                {_FILTERS}, %(most)s::integer, %(ranked)s::integer, %(limit)s::integer, %(offset)s::integer,
                %(limit_ms)s::integer) s)
-    {_SHOWN.format(highlights=f"{_cut(_TITLE)}, {_cut(_BEHIND)}")}
+    {_SHOWN.format(is_more="f.is_more", highlights=f"{_cut(_TITLE)}, {_cut(_BEHIND)}")}
      CROSS JOIN (SELECT q.config, q.positive,
                         coalesce(nullif(%(needle)s::text, ''),
                                  left((regexp_match(q.positive::text, '''([^'']+)'''))[1], 12), '') AS needle
@@ -126,7 +127,7 @@ FILTERED = Query(
         SELECT s.*
           FROM search_filtered(%(site_id)s, %(me)s, {_FILTERS}, %(most)s::integer, %(limit)s::integer,
                                %(offset)s::integer) s)
-    {_SHOWN.format(highlights="NULL::text, NULL::text")}
+    {_SHOWN.format(is_more="false", highlights="NULL::text, NULL::text")}
      ORDER BY f.place""",
     replica=Replica.ALL,
 )
@@ -149,7 +150,7 @@ BY_EMAIL = Query(
                       ORDER BY place
                       LIMIT %(limit)s OFFSET %(offset)s) s ON true
           LEFT JOIN profile_counters n ON n.site_id = %(site_id)s AND n.profile_id = s.profile_id)
-    {_SHOWN.format(highlights="NULL::text, NULL::text")}
+    {_SHOWN.format(is_more="false", highlights="NULL::text, NULL::text")}
      ORDER BY f.place""",
     replica=Replica.ALL,
 )
@@ -180,7 +181,7 @@ SUGGEST: Final = Query(
     replica=Replica.ACKNOWLEDGED,
 )
 
-_HEAD: Final = 10
+_HEAD: Final = 11
 _TIMES: Final = _HEAD + item.SUMMARY_WIDTH
 _COMMENT: Final = _TIMES + item.TIMES_WIDTH
 _PERSON: Final = _COMMENT + comment.WIDTH
@@ -233,12 +234,14 @@ class Hit(NamedTuple):
 class Found(NamedTuple):
     """A page of what was found.
 
-    `is_partial`: there was no time to look at everything. `is_forgiving`: nothing holds the words as they were typed,
-    and these hold some that are one typing error away.
+    `is_partial`: there was no time to look at everything. `is_more`: there may be more than `total`, further than this
+    page needs it was not counted. `is_forgiving`: nothing holds the words as they were typed, and these hold some that
+    are one typing error away.
     """
 
     total: int
     is_partial: bool
+    is_more: bool
     hits: list[Hit]
     is_forgiving: bool = False
 
@@ -259,8 +262,10 @@ def find(tx: Reader, who: Viewer, asked: Asked, at: Paging, *, limit_ms: int) ->
     Where nothing holds the words as they were typed, words that are one typing error away count too.
     """
     if not asked.text:
-        rows = tx.rows(FILTERED, **_filters(who, asked), **_page(at))
-        return _found(rows, asked)
+        most = MOST if asked.sort in ("oldest", "newest") else reach(at)
+        rows = tx.rows(FILTERED, **_filters(who, asked), **_page(at, most))
+        found = _found(rows, asked)
+        return found._replace(is_more=found.total >= most)
     words = search_query.words(asked.text)
     found = _by_words(tx, who, asked, words, at, limit_ms)
     if found.total or found.is_partial:
@@ -340,13 +345,18 @@ def _by_words(
         ranked=RANKED,
         limit_ms=limit_ms,
         **_filters(who, asked),
-        **_page(at),
+        **_page(at, MOST),
     )
     return _found(rows, asked)
 
 
-def _page(at: Paging) -> dict[str, int]:
-    return {"most": MOST, "limit": at.limit, "offset": at.offset}
+def reach(at: Paging) -> int:
+    """How much is found for a page: enough to know whether there is another."""
+    return min(MOST, max(RANKED, at.offset + at.limit + 1))
+
+
+def _page(at: Paging, most: int) -> dict[str, int]:
+    return {"most": most, "limit": at.limit, "offset": at.offset}
 
 
 def _filters(who: Viewer, asked: Asked) -> dict[str, Any]:
@@ -385,12 +395,13 @@ def _filters(who: Viewer, asked: Asked) -> dict[str, Any]:
 
 
 def _found(rows: Sequence[Row], asked: Asked) -> Found:
-    hits = [_hit(row, asked) for row in rows if row[3] is not None]
-    return Found(rows[0][0], rows[0][1], hits)
+    hits = [_hit(row, asked) for row in rows if row[4] is not None]
+    total, is_partial, is_more = rows[0][:3]
+    return Found(total, is_partial, is_more, hits)
 
 
 def _hit(row: Row, asked: Asked) -> Hit:
-    _, _, item_type, id, rank, modified, is_unread, mine, title, behind = row[:_HEAD]
+    _, _, _, item_type, id, rank, modified, is_unread, mine, title, behind = row[:_HEAD]
     stub = row[_COMMENT:_PERSON]
     return Hit(
         item_type,

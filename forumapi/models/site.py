@@ -52,7 +52,7 @@ _COLUMNS: Final = """
     coalesce(s.logo_url, t.logo_url), coalesce(s.favicon_url, t.favicon_url),
     coalesce(s.background_url, t.background_url), s.background_color, s.background_position, s.link_color,
     coalesce(s.ga_web_property_id, ''), coalesce(s.auth0_domain, ''), coalesce(s.auth0_client_id, ''), s.is_deleted,
-    o.only_admins_can_create_microcosms, s.search_language::text, coalesce(owner.user_id, 0),
+    o.only_admins_can_create_microcosms, coalesce(owner.user_id, 0),
     x.active_profiles, x.online_profiles, coalesce(n.total, 0), x.total_conversations, x.total_events, x.total_comments,
     ARRAY(SELECT array_to_json(ARRAY[m.href, m.title, m.text])::text
             FROM menus m WHERE m.site_id = s.site_id ORDER BY m.sequence),
@@ -250,13 +250,12 @@ class Site:
             self.auth0_client_id,
             self.is_deleted,
             self.only_admins_create,
-            self.language,
             self.owner_user_id,
-        ) = row[:26]
-        self.stats: tuple[int, ...] = tuple(row[26:32])
-        self.menu: list[list[str]] = [fragments.loads(entry) for entry in row[32]]
-        self.owner, self.creator = _person(self.id, row[33:38]), _person(self.id, row[38:43])
-        self.head: int = row[43]
+        ) = row[:25]
+        self.stats: tuple[int, ...] = tuple(row[25:31])
+        self.menu: list[list[str]] = [fragments.loads(entry) for entry in row[31]]
+        self.owner, self.creator = _person(self.id, row[32:37]), _person(self.id, row[37:42])
+        self.head: int = row[42]
         self.platform_domain = platform_domain
         self.is_root = self.id == ROOT_ID
         self._origin = f"{scheme}://{self.host}{port_suffix}"

@@ -54,8 +54,8 @@ INSERT = Query(
     "writing.insert",
     f"""
     WITH made AS (
-        INSERT INTO items (site_id, item_type_id, microcosm_id, title, created, created_by, last_activity, language)
-        SELECT %(site_id)s, %(item_type)s, %(microcosm_id)s, %(title)s, n.now, %(me)s, n.now, %(language)s::regconfig
+        INSERT INTO items (site_id, item_type_id, microcosm_id, title, created, created_by, last_activity)
+        SELECT %(site_id)s, %(item_type)s, %(microcosm_id)s, %(title)s, n.now, %(me)s, n.now
           FROM (SELECT clock_timestamp() AS now) n
      RETURNING item_id, created),
     counted AS (
@@ -191,7 +191,6 @@ def insert(
     microcosm_id: int,
     title: str,
     *,
-    language: str,
     window_s: int,
     new: New | None = None,
 ) -> tuple[int, bool]:
@@ -216,7 +215,7 @@ def insert(
         found = tx.value(new.duplicate, window_s=window_s, **same, **new.values)
     if found:
         return int(found), False
-    item_id = int(tx.value(INSERT, language=language, **same))
+    item_id = int(tx.value(INSERT, **same))
     if new is not None:
         tx.run(new.insert, site_id=site_id, item_id=item_id, **new.values)
     journal.record(

@@ -76,7 +76,7 @@ def ready(url: str, size: SizeName) -> None:
         started = time.monotonic()
         seed.load(url, settings, size, progress)
         print(f"\rloaded size {size} in {time.monotonic() - started:.0f} s\033[K")
-    searches.prepare(url)
+    searches.prepare(url, progress)
     with psycopg.connect(url, autocommit=True) as connection:
         connection.execute("SET statement_timeout = 0")
         connection.execute("VACUUM ANALYZE")

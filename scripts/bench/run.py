@@ -211,7 +211,7 @@ class Bench:
         readable = [place["id"] for place in get(data.TREE)]
         return known_items.Judge(
             self.connection, site_id, readable, lambda query: get(f"/api/v1/search?{query}")
-        ).run()
+        ).run(scans=self.args.size != "L")
 
     def drive(
         self,
@@ -387,7 +387,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if args.list:
         print("\n".join(f"{page.name:22} {page.who:8} {page.title.strip()}" for page in PAGES))
         return 0
-    pages = selected(args.profile or args.plans or args.only)
+    pages = [page.at(args.size) for page in selected(args.profile or args.plans or args.only)]
     if args.driver == "wrk" and load.wrk() is None:
         raise SystemExit("wrk is not installed; --driver bundled works everywhere")
     args.folder.mkdir(parents=True, exist_ok=True)

@@ -75,6 +75,12 @@ END $$;
 
 -- ------------------------------------------------------------------ keeping search_documents
 
+-- The shelf of what is no comment: below zero, the newest ids lowest. (A comment's is its id >> 13.) Rows from before
+-- there were such shelves stand on -1, the last one, until they are written anew.
+CREATE FUNCTION search_title_shelf(id bigint) RETURNS bigint LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
+    SELECT -1 - (id >> 13)
+$$;
+
 CREATE FUNCTION search_forget(in_site bigint, kind smallint, id bigint) RETURNS void LANGUAGE sql AS $$
     DELETE FROM search_documents d WHERE d.site_id = in_site AND d.item_type_id = kind AND d.item_id = id
 $$;
@@ -102,7 +108,7 @@ BEGIN
      WHERE kind = 4 AND c.site_id = in_site AND c.comment_id > after AND c.comment_id <= upto
        AND NOT c.is_deleted AND NOT c.is_moderated
      UNION ALL
-    SELECT i.site_id, i.item_type_id, i.item_id, -1, i.item_id, NULL, i.created_by, i.created,
+    SELECT i.site_id, i.item_type_id, i.item_id, search_title_shelf(i.item_id), i.item_id, NULL, i.created_by, i.created,
            search_vector(s.search_language, search_unescaped(i.title), 'C', search_unescaped(coalesce(e.place, o.question, '')))
       FROM items i
       JOIN sites s ON s.site_id = i.site_id
@@ -111,17 +117,17 @@ BEGIN
      WHERE kind = 6 AND i.site_id = in_site AND i.item_id > after AND i.item_id <= upto
        AND NOT i.is_deleted AND NOT i.is_moderated
      UNION ALL
-    SELECT m.site_id, 2, m.microcosm_id, -1, NULL, NULL, m.created_by, m.created,
+    SELECT m.site_id, 2, m.microcosm_id, search_title_shelf(m.microcosm_id), NULL, NULL, m.created_by, m.created,
            search_vector(s.search_language, search_unescaped(m.title), 'A', search_unescaped(m.description))
       FROM microcosms m JOIN sites s ON s.site_id = m.site_id
      WHERE kind = 2 AND m.site_id = in_site AND m.microcosm_id > after AND m.microcosm_id <= upto
        AND NOT m.is_deleted AND NOT m.is_moderated
      UNION ALL
-    SELECT p.site_id, 3, p.profile_id, -1, NULL, p.profile_id, p.profile_id, p.created,
+    SELECT p.site_id, 3, p.profile_id, search_title_shelf(p.profile_id), NULL, p.profile_id, p.profile_id, p.created,
            search_vector(s.search_language, search_unescaped(p.profile_name), 'B', '')
       FROM profiles p JOIN sites s ON s.site_id = p.site_id
      WHERE kind = 3 AND p.site_id = in_site AND p.profile_id > after AND p.profile_id <= upto
-        ON CONFLICT (site_id, item_type_id, item_id) DO UPDATE SET vector = EXCLUDED.vector;
+        ON CONFLICT (site_id, item_type_id, item_id) DO UPDATE SET shelf = EXCLUDED.shelf, vector = EXCLUDED.vector;
     GET DIAGNOSTICS written = ROW_COUNT;
     RETURN written;
 END $$;
@@ -156,7 +162,7 @@ BEGIN
      WHERE d.site_id = gone.site_id AND d.item_type_id IN (5, 6, 7, 9) AND d.item_id = gone.item_id;
     IF TG_OP <> 'DELETE' THEN
         INSERT INTO search_documents (site_id, item_type_id, item_id, shelf, place_id, author_id, created, vector)
-        SELECT i.site_id, i.item_type_id, i.item_id, -1, i.item_id, i.created_by, i.created,
+        SELECT i.site_id, i.item_type_id, i.item_id, search_title_shelf(i.item_id), i.item_id, i.created_by, i.created,
                search_vector(s.search_language, search_unescaped(i.title), 'C',
                              search_unescaped(coalesce(e.place, o.question, '')))
           FROM items i
@@ -226,7 +232,8 @@ END $$;
 CREATE TRIGGER search_language_changed AFTER UPDATE OF search_language ON sites
     FOR EACH ROW WHEN (OLD.search_language <> NEW.search_language) EXECUTE FUNCTION search_language_changed();
 
--- Do up to `most` documents of what is still to be written of a site's kind; how many rows were looked at. 0: it is done.
+-- Write documents of what is still to be written of a site's kind, up to `most` and up to three million bytes of text; how many
+-- rows were looked at. 0: it is done.
 CREATE FUNCTION search_fill(in_site bigint, kind smallint, most integer) RETURNS integer LANGUAGE plpgsql AS $$
 DECLARE
     upto bigint;
@@ -237,23 +244,24 @@ BEGIN
     IF NOT FOUND THEN
         RETURN 0;
     END IF;
-    IF kind = 4 THEN
-        SELECT min(n.id), count(*) INTO first, looked
-          FROM (SELECT c.comment_id AS id FROM comments c WHERE c.site_id = in_site AND c.comment_id <= upto
-                 ORDER BY c.comment_id DESC LIMIT most) n;
-    ELSIF kind = 6 THEN
-        SELECT min(n.id), count(*) INTO first, looked
-          FROM (SELECT i.item_id AS id FROM items i WHERE i.site_id = in_site AND i.item_id <= upto
-                 ORDER BY i.item_id DESC LIMIT most) n;
-    ELSIF kind = 2 THEN
-        SELECT min(n.id), count(*) INTO first, looked
-          FROM (SELECT m.microcosm_id AS id FROM microcosms m WHERE m.site_id = in_site AND m.microcosm_id <= upto
-                 ORDER BY m.microcosm_id DESC LIMIT most) n;
-    ELSE
-        SELECT min(n.id), count(*) INTO first, looked
-          FROM (SELECT p.profile_id AS id FROM profiles p WHERE p.site_id = in_site AND p.profile_id <= upto
-                 ORDER BY p.profile_id DESC LIMIT most) n;
-    END IF;
+    SELECT min(n.id), count(*) INTO first, looked
+      FROM (SELECT n.id, sum(n.size) OVER (ORDER BY n.id DESC) - n.size AS before
+              FROM ((SELECT c.comment_id AS id, octet_length(c.markdown) AS size FROM comments c
+                      WHERE kind = 4 AND c.site_id = in_site AND c.comment_id <= upto
+                      ORDER BY c.comment_id DESC LIMIT most)
+                     UNION ALL
+                    (SELECT i.item_id, octet_length(i.title) FROM items i
+                      WHERE kind = 6 AND i.site_id = in_site AND i.item_id <= upto
+                      ORDER BY i.item_id DESC LIMIT most)
+                     UNION ALL
+                    (SELECT m.microcosm_id, octet_length(m.description) FROM microcosms m
+                      WHERE kind = 2 AND m.site_id = in_site AND m.microcosm_id <= upto
+                      ORDER BY m.microcosm_id DESC LIMIT most)
+                     UNION ALL
+                    (SELECT p.profile_id, octet_length(p.profile_name) FROM profiles p
+                      WHERE kind = 3 AND p.site_id = in_site AND p.profile_id <= upto
+                      ORDER BY p.profile_id DESC LIMIT most)) n) n
+     WHERE n.before < 3000000;
     IF looked = 0 THEN
         DELETE FROM search_work w WHERE w.site_id = in_site AND w.item_type_id = kind;
         RETURN 0;
@@ -332,85 +340,131 @@ $$;
 
 -- ------------------------------------------------------------------ what is found
 
--- What of one shelf, or without it of all below `below`, holds the words and may be shown: live, readable, not ignored, and as the filters want it. A
--- filter that is null does not count. Expanded into the statements below.
+-- What holds the words and may be shown: live, readable, not ignored, and as the filters want it; the newest first, that is
+-- shelf by shelf and on each from the highest id down. A filter that is null does not count. Expanded into the statements below,
+-- and read only as far as their LIMIT wants.
 --
+-- `way`: 'shelves', one after the other from `first` to `last` (either may be the higher one); 'all', all of these in one
+-- go; 'author', through the comments of `author`, those on shelves up to `first`.
 -- `kinds`: types whose documents count. `with_comments`: comments too; on things of the types `parents` (null: all), and
 -- on those of `ids`. `readable`: microcosms. `everywhere`: also what stands in none: profiles, huddles of `me`.
+--
+-- With `positive`, the words but for the negated ones, each has its rank, and whether its title holds them.
 CREATE FUNCTION search_matching(
-    in_site bigint, me bigint, wanted tsquery, in_title tsquery, one_shelf bigint, below bigint, kinds smallint[],
+    in_site bigint, me bigint, wanted tsquery, in_title tsquery, positive tsquery, way text, first bigint, last bigint, kinds smallint[],
     with_comments boolean, parents smallint[], ids bigint[], readable bigint[], everywhere boolean, ignored_items bigint[],
     ignored_people bigint[], author bigint, since timestamptz, until timestamptz, starts_after timestamptz,
     starts_before timestamptz, attending boolean, attached boolean, following boolean)
-RETURNS TABLE (item_type_id smallint, item_id bigint, modified timestamptz) LANGUAGE sql STABLE AS $$
-    WITH holding AS (
-        SELECT d.site_id, d.item_type_id, d.item_id, d.place_id, d.person_id, d.author_id, d.created, d.vector
-          FROM search_documents d
-         WHERE d.site_id = in_site AND d.shelf = one_shelf AND d.vector @@ wanted
-         UNION ALL
-        -- Not in the index: it would read all shelves of the range.
-        SELECT d.site_id, d.item_type_id, d.item_id, d.place_id, d.person_id, d.author_id, d.created, d.vector
-          FROM search_documents d
-         WHERE one_shelf IS NULL AND d.site_id = in_site AND d.vector @@ wanted AND d.shelf + 0 BETWEEN 0 AND below - 1),
-    matched AS MATERIALIZED (
-        SELECT d.site_id, d.item_type_id, d.item_id, d.place_id, d.person_id, d.created
-          FROM holding d
-         WHERE (in_title IS NULL OR ts_filter(d.vector, '{a,b,c}') @@ in_title)
-           AND CASE WHEN d.item_type_id = 4
-                    THEN with_comments AND (parents IS NULL OR d.place_id IS NOT NULL OR 3 = ANY(parents))
-                         AND (ids IS NULL OR coalesce(d.place_id, d.person_id) = ANY(ids))
-                         AND d.author_id NOT IN (SELECT unnest(ignored_people))
-                    ELSE d.item_type_id = ANY(kinds) AND (ids IS NULL OR d.item_id = ANY(ids)) END
-           AND (author IS NULL OR d.author_id = author)),
-    -- Each item is looked at once, however many of its comments are there.
-    places AS MATERIALIZED (
-        SELECT i.item_id
-          FROM (SELECT DISTINCT m.place_id FROM matched m WHERE m.place_id IS NOT NULL) p
-          JOIN items i ON i.site_id = in_site AND i.item_id = p.place_id
-         WHERE NOT i.is_deleted AND NOT i.is_moderated AND i.item_id NOT IN (SELECT unnest(ignored_items))
-           AND (parents IS NULL OR NOT with_comments OR i.item_type_id = ANY(parents))
-           AND CASE WHEN i.item_type_id = 5
-                    THEN everywhere AND i.created_by NOT IN (SELECT unnest(ignored_people))
-                         AND EXISTS (SELECT FROM huddle_participants h
-                                      WHERE h.site_id = i.site_id AND h.item_id = i.item_id AND h.profile_id = me)
-                    ELSE i.microcosm_id IN (SELECT unnest(readable)) END)
-    SELECT m.item_type_id, m.item_id, t.modified
-      FROM matched m
+RETURNS TABLE (item_type_id smallint, item_id bigint, modified timestamptz, rank real, is_title boolean)
+LANGUAGE sql STABLE AS $$
+    SELECT m.item_type_id, m.item_id, t.modified,
+           CASE WHEN positive IS NOT NULL THEN ts_rank_cd(m.vector, positive, 8) END,
+           positive IS NOT NULL AND m.item_type_id <> 4 AND ts_filter(m.vector, '{a,b,c}') @@ positive
+      FROM (SELECT d.item_type_id, d.item_id, d.place_id, d.person_id, d.author_id, d.created, d.vector
+              FROM generate_series(first, last, CASE WHEN last < first THEN -1 ELSE 1 END) AS s (shelf)
+             CROSS JOIN LATERAL (
+                    SELECT d.item_type_id, d.item_id, d.place_id, d.person_id, d.author_id, d.created, d.vector
+                      FROM search_documents d
+                     WHERE d.site_id = in_site AND d.shelf = s.shelf AND d.vector @@ wanted
+                     ORDER BY d.item_id DESC, d.item_type_id OFFSET 0) d
+             WHERE way = 'shelves'
+             UNION ALL
+           (SELECT d.item_type_id, d.item_id, d.place_id, d.person_id, d.author_id, d.created, d.vector
+              FROM search_documents d
+             -- The shelf not in the index: it would read all that are in the range.
+             WHERE way = 'all' AND d.site_id = in_site AND d.vector @@ wanted
+               AND d.shelf + 0 BETWEEN least(first, last) AND greatest(first, last)
+             ORDER BY least(d.shelf, 0), d.item_id DESC, d.item_type_id)
+             UNION ALL
+            SELECT d.item_type_id, d.item_id, d.place_id, d.person_id, d.author_id, d.created, d.vector
+              FROM (SELECT c.comment_id FROM comments c
+                     WHERE way = 'author' AND c.site_id = in_site AND c.created_by = author
+                     ORDER BY c.created DESC OFFSET 0) c
+             CROSS JOIN LATERAL (
+                    SELECT d.item_type_id, d.item_id, d.place_id, d.person_id, d.author_id, d.created, d.vector
+                      FROM search_documents d
+                     WHERE d.site_id = in_site AND d.item_type_id = 4 AND d.item_id = c.comment_id AND d.shelf + 0 <= first
+                       AND d.vector @@ wanted OFFSET 0) d) m
+      -- The item that it is or is on, if that is live.
+      LEFT JOIN LATERAL (
+            SELECT i.item_type_id, i.microcosm_id, i.created_by, i.last_activity
+              FROM items i
+             WHERE i.site_id = in_site AND i.item_id = m.place_id AND NOT i.is_deleted AND NOT i.is_moderated
+            OFFSET 0) i ON true
      CROSS JOIN LATERAL (
             SELECT CASE WHEN m.item_type_id IN (2, 4) THEN m.created
                         WHEN m.item_type_id = 3
                         THEN (SELECT n.last_active FROM profile_counters n
-                               WHERE n.site_id = m.site_id AND n.profile_id = m.item_id)
-                        ELSE (SELECT i.last_activity FROM items i
-                               WHERE i.site_id = m.site_id AND i.item_id = m.item_id) END AS modified OFFSET 0) t
-     WHERE CASE WHEN m.item_type_id = 2 THEN m.item_id IN (SELECT unnest(readable))
-                WHEN m.place_id IS NOT NULL THEN m.place_id IN (SELECT v.item_id FROM places v)
+                               WHERE n.site_id = in_site AND n.profile_id = m.item_id)
+                        ELSE i.last_activity END AS modified OFFSET 0) t
+     WHERE (in_title IS NULL OR ts_filter(m.vector, '{a,b,c}') @@ in_title)
+       AND (author IS NULL OR m.author_id = author)
+       AND CASE WHEN m.item_type_id = 4
+                THEN with_comments AND (parents IS NULL OR m.place_id IS NOT NULL OR 3 = ANY(parents))
+                     AND (ids IS NULL OR coalesce(m.place_id, m.person_id) = ANY(ids))
+                     AND m.author_id NOT IN (SELECT unnest(ignored_people))
+                ELSE m.item_type_id = ANY(kinds) AND (ids IS NULL OR m.item_id = ANY(ids)) END
+       AND CASE WHEN m.item_type_id = 2 THEN m.item_id IN (SELECT unnest(readable))
+                WHEN m.place_id IS NOT NULL
+                THEN m.place_id NOT IN (SELECT unnest(ignored_items))
+                     AND (m.item_type_id <> 4 OR parents IS NULL OR i.item_type_id = ANY(parents))
+                     AND CASE WHEN i.item_type_id = 5
+                              THEN everywhere AND i.created_by NOT IN (SELECT unnest(ignored_people))
+                                   AND EXISTS (SELECT FROM huddle_participants h
+                                                WHERE h.site_id = in_site AND h.item_id = m.place_id AND h.profile_id = me)
+                              ELSE i.microcosm_id IN (SELECT unnest(readable)) END
                 ELSE everywhere AND m.person_id NOT IN (SELECT unnest(ignored_people))
                      AND EXISTS (SELECT FROM profiles p
-                                  WHERE p.site_id = m.site_id AND p.profile_id = m.person_id AND p.is_visible) END
+                                  WHERE p.site_id = in_site AND p.profile_id = m.person_id AND p.is_visible) END
        AND (since IS NULL OR t.modified > since)
        AND (until IS NULL OR t.modified < until)
        AND (starts_after IS NULL AND starts_before IS NULL
             OR EXISTS (SELECT FROM events e
-                        WHERE e.site_id = m.site_id AND e.item_id = m.item_id AND m.item_type_id = 9
+                        WHERE e.site_id = in_site AND e.item_id = m.item_id AND m.item_type_id = 9
                           AND (starts_after IS NULL OR e.when_utc > starts_after)
                           AND (starts_before IS NULL OR e.when_utc < starts_before)))
        AND (attending IS NULL
             OR EXISTS (SELECT FROM attendees a
-                        WHERE a.site_id = m.site_id AND a.item_id = m.item_id AND m.item_type_id = 9
+                        WHERE a.site_id = in_site AND a.item_id = m.item_id AND m.item_type_id = 9
                           AND a.profile_id = me AND a.state_id = 1))
        AND (attached IS NULL
             OR EXISTS (SELECT FROM attachments f
-                        WHERE f.site_id = m.site_id AND f.item_type_id = m.item_type_id AND f.item_id = m.item_id))
+                        WHERE f.site_id = in_site AND f.item_type_id = m.item_type_id AND f.item_id = m.item_id))
        AND (following IS NULL
             OR EXISTS (SELECT FROM watchers w
-                        WHERE w.site_id = m.site_id AND w.profile_id = me AND w.item_type_id = m.item_type_id
+                        WHERE w.site_id = in_site AND w.profile_id = me AND w.item_type_id = m.item_type_id
                           AND w.item_id = m.item_id))
 $$;
 
--- One page of what holds the words. At most `most` are found, and the `ranked` newest of either kind weighed. Comments
--- are looked through from the newest shelf down; when the first of them say that the words are rare, the rest is looked
--- through at once, so that neither a common word nor a rare one costs more than what is shown of it. When `limit_ms` are over, what was found until then is all there is, and `is_partial` says so.
+-- The shelves of a site: the newest and the oldest of its comments, and the newest of everything else. Null where there are none.
+CREATE FUNCTION search_shelves(in_site bigint, OUT newest bigint, OUT oldest bigint, OUT titles bigint)
+LANGUAGE sql STABLE AS $$
+    SELECT (SELECT max(d.item_id) >> 13 FROM search_documents d WHERE d.site_id = in_site AND d.item_type_id = 4),
+           (SELECT min(d.item_id) >> 13 FROM search_documents d WHERE d.site_id = in_site AND d.item_type_id = 4),
+           search_title_shelf((SELECT max(k.newest)
+                                 FROM unnest('{2,3,5,6,7,9}'::smallint[]) AS t (kind)
+                                CROSS JOIN LATERAL (
+                                       SELECT max(d.item_id) AS newest FROM search_documents d
+                                        WHERE d.site_id = in_site AND d.item_type_id = t.kind) k))
+$$;
+
+-- About how many texts on the shelves from `highest` down to `lowest` hold the words, whoever may see them: what stands on
+-- six shelves, evenly apart, tells of the rest. Exact enough to compare with `compared`, no more.
+CREATE FUNCTION search_held(in_site bigint, wanted tsquery, highest bigint, lowest bigint, compared integer) RETURNS bigint
+LANGUAGE sql STABLE AS $$
+    SELECT (count(d.found) * greatest(1.0, (highest - lowest + 1) / 6.0))::bigint
+      FROM (SELECT DISTINCT highest - (highest - lowest) * n / 5 AS shelf FROM generate_series(0, 5) AS n) s
+     CROSS JOIN LATERAL (
+            SELECT true AS found FROM search_documents d
+             WHERE d.site_id = in_site AND d.shelf = s.shelf AND d.vector @@ wanted
+             LIMIT 20 + 3 * compared / (highest - lowest + 1)) d
+$$;
+
+-- One page of what holds the words. Of titles and of comments each, the `ranked` newest are found and weighed, and as many
+-- more as the page wants, `most` at the most; `is_more` says that it was left at that. So the work for a word does not grow with how
+-- often it stands there: comments are looked through from the newest shelf down, but where a few shelves say that the
+-- words are rare, the index is asked for all shelves in one go, and where the author wrote less than what holds the words, their
+-- comments are gone through. When `limit_ms` are over, what was found until then is all there is, and `is_partial` says so.
 -- One row at least, for the total. `ordering`: '' (by weight), date, oldest, newest. Filters as above.
 CREATE FUNCTION search_text(
     in_site bigint, me bigint, wanted tsquery, positive tsquery, only_titles boolean, kinds smallint[], with_comments boolean,
@@ -419,98 +473,131 @@ CREATE FUNCTION search_text(
     starts_before timestamptz, attending boolean, attached boolean, following boolean, ordering text, most integer,
     ranked integer, page_limit integer, page_offset integer, limit_ms integer)
 RETURNS TABLE (place bigint, item_type_id smallint, item_id bigint, rank real, modified timestamptz, total integer,
-               is_partial boolean)
+               is_partial boolean, is_more boolean)
 LANGUAGE plpgsql STABLE ROWS 25 AS $$
 #variable_conflict use_column
 DECLARE
-    began CONSTANT timestamptz := clock_timestamp();
+    ends CONSTANT timestamptz := clock_timestamp() + make_interval(secs => limit_ms / 1000.0);
     sought CONSTANT tsquery := CASE WHEN only_titles THEN positive ELSE wanted END;
     in_title CONSTANT tsquery := CASE WHEN only_titles THEN wanted END;
-    found_kinds smallint[] := '{}';
-    found_ids bigint[] := '{}';
-    found_times timestamptz[] := '{}';
+    -- One more than the page holds tells that there is another page.
+    goal CONSTANT integer := least(most, greatest(ranked, page_offset + page_limit + 1));
+    -- Titles move with each comment below them: in another order than by weight the newest ones are not the first.
+    title_goal CONSTANT integer := CASE WHEN ordering = '' THEN goal ELSE most END;
+    -- What begins or is attended is no comment, and nobody watches one.
+    comments CONSTANT boolean := with_comments AND starts_after IS NULL AND starts_before IS NULL AND attending IS NULL
+                                 AND following IS NULL;
+    weighed CONSTANT tsquery := CASE WHEN ordering = '' THEN positive END;
+    title_kinds smallint[] := '{}';
+    title_ids bigint[] := '{}';
+    title_times timestamptz[] := '{}';
+    title_ranks real[] := '{}';
+    title_is boolean[] := '{}';
     comment_ids bigint[] := '{}';
     comment_times timestamptz[] := '{}';
+    comment_ranks real[] := '{}';
     step_ids bigint[];
     step_times timestamptz[];
-    looked integer := 0;
-    held bigint := 0;
+    step_ranks real[];
+    newest bigint;
+    oldest bigint;
+    newest_titles bigint;
     next_shelf bigint;
-    bottom bigint;
-    at_once boolean;
+    last_shelf bigint;
+    looked integer := 0;
+    held bigint;
+    way text := 'shelves';
+    enough integer := goal;
     furthest integer := most;
     partial boolean := false;
+    more boolean := false;
 BEGIN
-    IF numnode(positive) > 0 AND cardinality(kinds) > 0 THEN
-        SELECT coalesce(array_agg(m.item_type_id), '{}'), coalesce(array_agg(m.item_id), '{}'),
-               coalesce(array_agg(m.modified), '{}')
-          INTO found_kinds, found_ids, found_times
-          FROM (SELECT m.item_type_id, m.item_id, m.modified
-                  FROM search_matching(in_site, me, sought, in_title, -1, NULL, kinds, false, parents, ids, readable,
-                                       everywhere, ignored_items, ignored_people, author, since, until, starts_after,
-                                       starts_before, attending, attached, following) m
-                 ORDER BY m.modified DESC, m.item_id DESC
-                 LIMIT most) m;
+    IF numnode(positive) > 0 THEN
+        SELECT s.newest, s.oldest, s.titles INTO newest, oldest, newest_titles FROM search_shelves(in_site) s;
     END IF;
-    IF numnode(positive) > 0 AND with_comments THEN
-        SELECT max(d.item_id) >> 13, min(d.item_id) >> 13 INTO next_shelf, bottom
-          FROM search_documents d WHERE d.site_id = in_site AND d.item_type_id = 4;
-        WHILE next_shelf >= bottom AND cardinality(found_ids) + cardinality(comment_ids) < most LOOP
-            IF looked > 0 AND clock_timestamp() > began + make_interval(secs => limit_ms / 1000.0) THEN
+    IF newest IS NOT NULL AND comments THEN
+        next_shelf := newest;
+        LOOP
+            -- The two newest shelves are looked through one by one: unless they say that the words are common, others are asked.
+            IF looked = 2 AND cardinality(comment_ids)::bigint * (next_shelf - oldest + 1) < 8 * goal THEN
+                held := search_held(in_site, sought, next_shelf, oldest, 4 * ranked);
+                IF held <= 4 * ranked THEN
+                    way := 'all';
+                    enough := most;
+                ELSIF author IS NOT NULL
+                      AND (SELECT n.comment_count FROM profile_counters n
+                            WHERE n.site_id = in_site AND n.profile_id = author) * 3 < held THEN
+                    way := 'author';
+                END IF;
+            END IF;
+            last_shelf := CASE WHEN way <> 'shelves' THEN oldest WHEN looked < 2 THEN next_shelf
+                               ELSE greatest(oldest, next_shelf - 15) END;
+            SELECT coalesce(array_agg(m.item_id), '{}'), coalesce(array_agg(m.modified), '{}'), coalesce(array_agg(m.rank), '{}')
+              INTO step_ids, step_times, step_ranks
+              FROM (SELECT m.item_id, m.modified, m.rank
+                      FROM search_matching(in_site, me, sought, in_title, weighed, way, next_shelf, last_shelf, '{}', true,
+                                           parents, ids, readable, everywhere, ignored_items, ignored_people, author, since,
+                                           until, NULL, NULL, NULL, attached, NULL) m
+                     LIMIT enough - cardinality(comment_ids)) m;
+            comment_ids := comment_ids || step_ids;
+            comment_times := comment_times || step_times;
+            comment_ranks := comment_ranks || step_ranks;
+            EXIT WHEN way <> 'shelves' OR cardinality(comment_ids) >= enough;
+            looked := looked + 1;
+            -- Where the next comments are: there may be none on many shelves, when those of other sites are there.
+            SELECT max(d.item_id) >> 13 INTO next_shelf
+              FROM search_documents d WHERE d.site_id = in_site AND d.item_type_id = 4 AND d.item_id < last_shelf << 13;
+            EXIT WHEN next_shelf IS NULL;
+            IF clock_timestamp() > ends THEN
                 partial := true;
                 EXIT;
             END IF;
-            at_once := looked = 0 AND next_shelf - bottom < 4
-                       OR looked >= 4 AND held * (next_shelf - bottom + 1) / 4 <= 3 * most;
-            SELECT coalesce(array_agg(m.item_id ORDER BY m.item_id DESC), '{}'),
-                   coalesce(array_agg(m.modified ORDER BY m.item_id DESC), '{}')
-              INTO step_ids, step_times
-              FROM search_matching(in_site, me, sought, in_title, CASE WHEN NOT at_once THEN next_shelf END, next_shelf + 1, '{}', true,
-                                   parents, ids, readable, everywhere, ignored_items, ignored_people, author, since, until,
-                                   starts_after, starts_before, attending, attached, following) m;
-            comment_ids := comment_ids || step_ids;
-            comment_times := comment_times || step_times;
-            EXIT WHEN at_once;
-            IF looked < 4 THEN
-                -- How many hold the words, whoever may see them: that is what looking through the rest would cost.
-                held := held + (SELECT count(*) FROM search_documents d
-                                 WHERE d.site_id = in_site AND d.shelf = next_shelf AND d.vector @@ sought);
-            END IF;
-            looked := looked + 1;
-            next_shelf := next_shelf - 1;
         END LOOP;
+        more := cardinality(comment_ids) >= enough;
+    END IF;
+    IF newest_titles IS NOT NULL AND cardinality(kinds) > 0 THEN
+        way := CASE WHEN newest_titles < -6 AND search_held(in_site, sought, -1, newest_titles, 4 * ranked) <= 4 * ranked
+                    THEN 'all' ELSE 'shelves' END;
+        enough := CASE WHEN way = 'all' THEN most ELSE title_goal END;
+        SELECT coalesce(array_agg(m.item_type_id), '{}'), coalesce(array_agg(m.item_id), '{}'),
+               coalesce(array_agg(m.modified), '{}'), coalesce(array_agg(m.rank), '{}'), coalesce(array_agg(m.is_title), '{}')
+          INTO title_kinds, title_ids, title_times, title_ranks, title_is
+          FROM (SELECT m.item_type_id, m.item_id, m.modified, m.rank, m.is_title
+                  FROM search_matching(in_site, me, sought, in_title, weighed, way, newest_titles, -1, kinds, false, parents,
+                                       ids, readable, everywhere, ignored_items, ignored_people, author, since, until,
+                                       starts_after, starts_before, attending, attached, following) m
+                 LIMIT enough) m;
+        more := more OR cardinality(title_ids) >= enough;
     END IF;
     -- By weight, only those that are weighed need be sorted for a page that holds no others.
     IF ordering = ''
-       AND page_offset + page_limit <= least(ranked, cardinality(found_ids)) + least(ranked, cardinality(comment_ids)) THEN
+       AND page_offset + page_limit <= least(ranked, cardinality(title_ids)) + least(ranked, cardinality(comment_ids)) THEN
         furthest := ranked;
     END IF;
     RETURN QUERY
     WITH found AS (
-        SELECT u.kind, u.id, u.modified, u.n
-          FROM unnest(found_kinds[:furthest], found_ids[:furthest], found_times[:furthest])
-               WITH ORDINALITY AS u (kind, id, modified, n)
+        SELECT u.kind, u.id, u.modified, u.rank, u.is_title, u.n
+          FROM unnest(title_kinds[:furthest], title_ids[:furthest], title_times[:furthest], title_ranks[:furthest],
+                      title_is[:furthest]) WITH ORDINALITY AS u (kind, id, modified, rank, is_title, n)
          UNION ALL
-        SELECT 4, u.id, u.modified, u.n
-          FROM unnest(comment_ids[:furthest], comment_times[:furthest]) WITH ORDINALITY AS u (id, modified, n)
-         WHERE u.n <= most - cardinality(found_ids)),
+        SELECT 4, u.id, u.modified, u.rank, false, u.n
+          FROM unnest(comment_ids[:furthest], comment_times[:furthest], comment_ranks[:furthest])
+               WITH ORDINALITY AS u (id, modified, rank, n)
+         WHERE u.n <= most - cardinality(title_ids)),
     weighed AS (
-        SELECT f.kind, f.id, f.modified, f.n > ranked AND ordering = '' AS is_rest,
-               CASE WHEN f.n > ranked OR ordering <> '' THEN 0
-                    ELSE (SELECT ts_rank_cd(d.vector, positive, 8) FROM search_documents d
-                           WHERE d.site_id = in_site AND d.item_type_id = f.kind AND d.item_id = f.id) END AS rank,
-               CASE WHEN f.kind = 4 OR f.n > ranked OR ordering <> '' THEN false
-                    ELSE (SELECT ts_filter(d.vector, '{a,b,c}') @@ positive FROM search_documents d
-                           WHERE d.site_id = in_site AND d.item_type_id = f.kind AND d.item_id = f.id) END AS is_title,
+        SELECT f.kind, f.id, f.modified, f.n, f.n > ranked AND ordering = '' AS is_rest,
+               CASE WHEN f.n > ranked OR ordering <> '' THEN 0 ELSE f.rank END AS rank,
+               f.is_title AND f.n <= ranked AND ordering = '' AS is_title,
                CASE WHEN ordering IN ('oldest', 'newest')
                     THEN (SELECT extract(epoch FROM e.when_utc) FROM events e
                            WHERE e.site_id = in_site AND e.item_id = f.id AND f.kind = 9) END AS starts
           FROM found f),
     shown AS (
+        -- What is not weighed follows as it was found: a page further on, for which more is found, changes none before it.
         SELECT w.kind, w.id, w.modified, w.rank,
                row_number() OVER (ORDER BY CASE ordering WHEN 'oldest' THEN w.starts WHEN 'newest' THEN -w.starts END,
-                                           w.is_rest, w.is_title DESC, w.rank DESC, w.modified DESC, w.kind,
-                                           w.id DESC) AS place
+                                           w.is_rest, w.is_rest AND w.kind = 4, CASE WHEN w.is_rest THEN w.n END,
+                                           w.is_title DESC, w.rank DESC, w.modified DESC, w.kind, w.id DESC) AS place
           FROM weighed w
          ORDER BY place
          LIMIT page_limit OFFSET page_offset)
@@ -518,7 +605,7 @@ BEGIN
            CASE WHEN ordering = '' THEN s.rank::real
                 ELSE (SELECT ts_rank_cd(d.vector, positive, 8) FROM search_documents d
                        WHERE d.site_id = in_site AND d.item_type_id = s.kind AND d.item_id = s.id) END,
-           s.modified, least(most, cardinality(found_ids) + cardinality(comment_ids)), partial
+           s.modified, least(most, cardinality(title_ids) + cardinality(comment_ids)), partial, more
       FROM (SELECT 1) AS one
       LEFT JOIN shown s ON true
      ORDER BY s.place;
@@ -780,98 +867,115 @@ BEGIN
     END IF;
 END $$;
 
--- Whether somebody may see anything that holds these words. Looks from the newest shelf down, until `until_time`.
+-- Whether somebody may see anything that holds these words: among all where few hold them, else on the newest shelves. Who sees
+-- none of so many is not told. Not at all when `until_time` is over.
 CREATE FUNCTION search_seen(in_site bigint, me bigint, wanted tsquery, kinds smallint[], readable bigint[],
                             ignored_items bigint[], ignored_people bigint[], until_time timestamptz) RETURNS boolean
 LANGUAGE plpgsql STABLE AS $$
 DECLARE
-    looked integer := 0;
-    held bigint := 0;
-    next_shelf bigint := -1;
-    bottom bigint;
+    newest bigint;
+    oldest bigint;
+    newest_titles bigint;
+    way text;
 BEGIN
-    IF numnode(wanted) = 0 THEN
+    IF numnode(wanted) = 0 OR clock_timestamp() > until_time THEN
         RETURN false;
     END IF;
-    LOOP
-        IF EXISTS (SELECT FROM search_matching(in_site, me, wanted, NULL, CASE WHEN looked < 4 THEN next_shelf END,
-                                               next_shelf + 1, kinds, true, NULL, NULL, readable, true, ignored_items,
-                                               ignored_people, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL)) THEN
-            RETURN true;
-        END IF;
-        EXIT WHEN looked >= 4 OR clock_timestamp() > until_time;
-        IF next_shelf = -1 THEN
-            SELECT max(d.item_id) >> 13, min(d.item_id) >> 13 INTO next_shelf, bottom
-              FROM search_documents d WHERE d.site_id = in_site AND d.item_type_id = 4;
-            looked := CASE WHEN next_shelf - bottom < 4 THEN 4 ELSE 1 END;
-        ELSE
-            held := held + (SELECT count(*) FROM search_documents d
-                             WHERE d.site_id = in_site AND d.shelf = next_shelf AND d.vector @@ wanted);
-            next_shelf := next_shelf - 1;
-            looked := looked + 1;
-        END IF;
-        -- Who sees none of so many is not told.
-        EXIT WHEN next_shelf IS NULL OR next_shelf < bottom OR held * (next_shelf - bottom + 1) > 100000;
-    END LOOP;
-    RETURN false;
+    SELECT s.newest, s.oldest, s.titles INTO newest, oldest, newest_titles FROM search_shelves(in_site) s;
+    way := CASE WHEN search_held(in_site, wanted, newest, oldest, 4000) <= 4000 THEN 'all' ELSE 'shelves' END;
+    IF EXISTS (SELECT FROM search_matching(in_site, me, wanted, NULL, NULL, way, newest,
+                                           CASE way WHEN 'all' THEN oldest ELSE greatest(oldest, newest - 3) END, '{}', true,
+                                           NULL, NULL, readable, true, ignored_items, ignored_people, NULL, NULL, NULL,
+                                           NULL, NULL, NULL, NULL, NULL)) THEN
+        RETURN true;
+    END IF;
+    RETURN newest_titles IS NOT NULL
+           AND EXISTS (SELECT FROM search_matching(in_site, me, wanted, NULL, NULL, 'shelves', newest_titles, -1, kinds, false,
+                                                   NULL, NULL, readable, true, ignored_items, ignored_people, NULL, NULL,
+                                                   NULL, NULL, NULL, NULL, NULL, NULL));
 END $$;
 
--- Learn words from texts that have stood for a minute, up to `most` of each kind of a site; how many texts. Words that
--- stand in huddles are nobody else's business, and those of scripts without spaces are no words.
-CREATE FUNCTION search_learn(most integer) RETURNS bigint LANGUAGE plpgsql AS $$
+-- Learn words from texts that have stood for a minute, of one kind of one site after the other, beginning behind
+-- (`after_kind`, `after_site`), until about `most` bytes are read; to look whether there are texts counts as 100. How many
+-- rows were looked at, behind which kind and site to go on, and whether that was the last one. Words that stand in huddles are
+-- nobody else's business, and those of scripts without spaces are no words.
+CREATE FUNCTION search_learn(most integer, after_kind smallint, after_site bigint, OUT looked bigint, OUT kind smallint,
+                             OUT site bigint, OUT is_last boolean) LANGUAGE plpgsql AS $$
 DECLARE
     one record;
     last_id bigint;
     texts text[];
-    learnt bigint := 0;
+    rows bigint;
+    size bigint;
+    left_over bigint := most;
 BEGIN
-    INSERT INTO search_progress (site_id, item_type_id)
-    SELECT s.site_id, k.kind FROM sites s CROSS JOIN unnest(ARRAY[2, 3, 4, 6]::smallint[]) AS k (kind)
-     WHERE NOT s.is_deleted
-        ON CONFLICT DO NOTHING;
-    FOR one IN SELECT p.site_id, p.item_type_id, p.upto_id FROM search_progress p ORDER BY p.item_type_id, p.site_id LOOP
-        IF one.item_type_id = 4 THEN
-            SELECT max(n.id), array_agg(n.source) FILTER (WHERE n.source IS NOT NULL) INTO last_id, texts
-              FROM (SELECT c.comment_id AS id,
-                           CASE WHEN NOT c.is_deleted AND NOT c.is_moderated AND i.item_type_id IS DISTINCT FROM 5
-                                THEN left(c.markdown, 50000) END AS source
-                      FROM comments c LEFT JOIN items i ON i.site_id = c.site_id AND i.item_id = c.item_id
-                     WHERE c.site_id = one.site_id AND c.comment_id > one.upto_id AND c.created < now() - interval '1 minute'
-                     ORDER BY c.comment_id LIMIT most) n;
-        ELSIF one.item_type_id = 6 THEN
-            SELECT max(n.id), array_agg(n.source) FILTER (WHERE n.source IS NOT NULL) INTO last_id, texts
-              FROM (SELECT i.item_id AS id,
-                           CASE WHEN NOT i.is_deleted AND NOT i.is_moderated AND i.item_type_id <> 5
-                                THEN search_unescaped(concat_ws(' ', i.title, e.place, o.question)) END AS source
-                      FROM items i
-                      LEFT JOIN events e ON e.site_id = i.site_id AND e.item_id = i.item_id
-                      LEFT JOIN polls o ON o.site_id = i.site_id AND o.item_id = i.item_id
-                     WHERE i.site_id = one.site_id AND i.item_id > one.upto_id AND i.created < now() - interval '1 minute'
-                     ORDER BY i.item_id LIMIT most) n;
-        ELSIF one.item_type_id = 2 THEN
-            SELECT max(n.id), array_agg(n.source) INTO last_id, texts
-              FROM (SELECT m.microcosm_id AS id, search_unescaped(m.title || ' ' || m.description) AS source
-                      FROM microcosms m
-                     WHERE m.site_id = one.site_id AND m.microcosm_id > one.upto_id AND m.created < now() - interval '1 minute'
-                     ORDER BY m.microcosm_id LIMIT most) n;
-        ELSE
-            SELECT max(n.id), array_agg(n.source) INTO last_id, texts
-              FROM (SELECT p.profile_id AS id, search_unescaped(p.profile_name) AS source
-                      FROM profiles p
-                     WHERE p.site_id = one.site_id AND p.profile_id > one.upto_id AND p.created < now() - interval '1 minute'
-                     ORDER BY p.profile_id LIMIT most) n;
+    looked := 0;
+    kind := after_kind;
+    site := after_site;
+    is_last := false;
+    IF after_kind = 0 THEN
+        INSERT INTO search_progress (site_id, item_type_id)
+        SELECT s.site_id, k.kind FROM sites s CROSS JOIN unnest(ARRAY[2, 3, 4, 6]::smallint[]) AS k (kind)
+         WHERE NOT s.is_deleted
+            ON CONFLICT DO NOTHING;
+    END IF;
+    FOR one IN SELECT p.site_id, p.item_type_id, p.upto_id FROM search_progress p
+                WHERE (p.item_type_id, p.site_id) > (after_kind, after_site)
+                ORDER BY p.item_type_id, p.site_id LOOP
+        SELECT max(n.id), array_agg(n.source) FILTER (WHERE n.source IS NOT NULL), count(*), sum(n.size)
+          INTO last_id, texts, rows, size
+          FROM (SELECT n.id, n.source, n.size, sum(n.size) OVER (ORDER BY n.id) - n.size AS before
+                  FROM ((SELECT c.comment_id AS id, 100 + least(octet_length(c.markdown), 50000) AS size,
+                                CASE WHEN NOT c.is_deleted AND NOT c.is_moderated AND i.item_type_id IS DISTINCT FROM 5
+                                     THEN left(c.markdown, 50000) END AS source
+                           FROM comments c LEFT JOIN items i ON i.site_id = c.site_id AND i.item_id = c.item_id
+                          WHERE one.item_type_id = 4 AND c.site_id = one.site_id AND c.comment_id > one.upto_id
+                            AND c.created < now() - interval '1 minute'
+                          ORDER BY c.comment_id LIMIT 1 + left_over / 100)
+                         UNION ALL
+                        (SELECT i.item_id, 100 + octet_length(i.title),
+                                CASE WHEN NOT i.is_deleted AND NOT i.is_moderated AND i.item_type_id <> 5
+                                     THEN search_unescaped(concat_ws(' ', i.title, e.place, o.question)) END
+                           FROM items i
+                           LEFT JOIN events e ON e.site_id = i.site_id AND e.item_id = i.item_id
+                           LEFT JOIN polls o ON o.site_id = i.site_id AND o.item_id = i.item_id
+                          WHERE one.item_type_id = 6 AND i.site_id = one.site_id AND i.item_id > one.upto_id
+                            AND i.created < now() - interval '1 minute'
+                          ORDER BY i.item_id LIMIT 1 + left_over / 100)
+                         UNION ALL
+                        (SELECT m.microcosm_id, 100 + octet_length(m.description),
+                                search_unescaped(m.title || ' ' || m.description)
+                           FROM microcosms m
+                          WHERE one.item_type_id = 2 AND m.site_id = one.site_id AND m.microcosm_id > one.upto_id
+                            AND m.created < now() - interval '1 minute'
+                          ORDER BY m.microcosm_id LIMIT 1 + left_over / 100)
+                         UNION ALL
+                        (SELECT p.profile_id, 100 + octet_length(p.profile_name), search_unescaped(p.profile_name)
+                           FROM profiles p
+                          WHERE one.item_type_id = 3 AND p.site_id = one.site_id AND p.profile_id > one.upto_id
+                            AND p.created < now() - interval '1 minute'
+                          ORDER BY p.profile_id LIMIT 1 + left_over / 100)) n) n
+         WHERE n.before < left_over;
+        IF last_id IS NOT NULL THEN
+            INSERT INTO search_words AS w (site_id, word, documents)
+            SELECT one.site_id, u.word, count(*)
+              FROM unnest(texts) AS t (source)
+             CROSS JOIN LATERAL unnest(tsvector_to_array(to_tsvector('public.forum_simple', search_plain(t.source)))) AS u (word)
+             WHERE length(u.word) BETWEEN 3 AND 30 AND u.word ~ '[^0-9]' AND u.word !~ ('[' || search_unspaced() || ']')
+             GROUP BY u.word
+             ORDER BY u.word
+                ON CONFLICT (site_id, word) DO UPDATE SET documents = w.documents + EXCLUDED.documents;
+            UPDATE search_progress p SET upto_id = last_id
+             WHERE p.site_id = one.site_id AND p.item_type_id = one.item_type_id;
+            looked := looked + rows;
+            left_over := left_over - size;
+            -- There may be more of it.
+            EXIT WHEN left_over <= 0;
         END IF;
-        CONTINUE WHEN last_id IS NULL;
-        INSERT INTO search_words AS w (site_id, word, documents)
-        SELECT one.site_id, u.word, count(*)
-          FROM unnest(texts) AS t (source)
-         CROSS JOIN LATERAL unnest(tsvector_to_array(to_tsvector('public.forum_simple', search_plain(t.source)))) AS u (word)
-         WHERE length(u.word) BETWEEN 3 AND 30 AND u.word ~ '[^0-9]' AND u.word !~ ('[' || search_unspaced() || ']')
-         GROUP BY u.word
-         ORDER BY u.word
-            ON CONFLICT (site_id, word) DO UPDATE SET documents = w.documents + EXCLUDED.documents;
-        UPDATE search_progress p SET upto_id = last_id WHERE p.site_id = one.site_id AND p.item_type_id = one.item_type_id;
-        learnt := learnt + coalesce(cardinality(texts), 0);
+        kind := one.item_type_id;
+        site := one.site_id;
+        left_over := left_over - 100;
+        EXIT WHEN left_over <= 0;
     END LOOP;
-    RETURN learnt;
+    is_last := left_over > 0;
 END $$;

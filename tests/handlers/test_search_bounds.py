@@ -1,0 +1,226 @@
+"""A search, and the jobs beside it, do no more than so much work, however much there is; pages stay one list (S13)."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from forumapi.config import Config
+from forumapi.cron import searching
+from forumapi.models.search import RANKED
+from tests.api import Api
+from tests.factories import Factory, Person, Site, Thing
+from tests.handlers.test_search import PATH, hits, named
+
+SHELF = 8_192
+WRITE = """
+    INSERT INTO comments (site_id, item_id, seq, created, created_by, edited_by, markdown, html)
+    SELECT %(site)s, %(chat)s, %(first)s + n, now() + n * interval '1 ms', %(by)s, %(by)s, %(text)s, ''
+      FROM generate_series(1, %(count)s::integer) AS n
+ RETURNING comment_id"""
+BLOCKS = """
+    EXPLAIN (ANALYZE, BUFFERS, TIMING OFF, FORMAT JSON)
+    SELECT * FROM search_text(%(site)s, 0, %(word)s::tsquery, %(word)s::tsquery, false, '{2,3,5,6,7,9}', true,
+                              NULL, NULL, ARRAY[%(root)s]::bigint[], true, '{}', '{}', NULL, NULL, NULL, NULL, NULL,
+                              NULL, NULL, NULL, '', 10000, %(ranked)s, 25, 0, 60000)"""
+
+
+@pytest.fixture
+def site(make: Factory) -> Site:
+    return make.site()
+
+
+def write(make: Factory, chat: Thing, word: str, count: int, by: Person | None = None) -> list[int]:
+    """Many comments at once, on a shelf of their own; their ids, the newest first."""
+    (highest,) = make.sql("SELECT last_value FROM comments_comment_id_seq")[0]
+    make.sql("SELECT setval('comments_comment_id_seq', %(n)s)", n=(highest // SHELF + 1) * SHELF)
+    rows = make.sql(
+        WRITE,
+        site=chat.site.id,
+        chat=chat.id,
+        first=highest,
+        by=(by or chat.site.member).id,
+        text=f"{word} stands here",
+        count=count,
+    )
+    return sorted((id for (id,) in rows), reverse=True)
+
+
+def blocks(make: Factory, site: Site, word: str) -> int:
+    """How many blocks of tables and indexes the first page of a search reads, once its plans are made."""
+    for _ in range(2):
+        (found,) = make.sql(BLOCKS, site=site.id, word=word, root=site.root_id, ranked=RANKED)[0]
+    document = found if isinstance(found, list) else json.loads(found)
+    plan: dict[str, Any] = document[0]["Plan"]
+    return int(plan["Shared Hit Blocks"]) + int(plan["Shared Read Blocks"])
+
+
+def test_the_work_for_a_word_does_not_grow_with_how_often_it_stands_there(
+    make: Factory, site: Site
+) -> None:
+    chat = make.conversation(site)
+    for _ in range(2):
+        write(make, chat, "wumpus", 1_000)
+    make.sql("SELECT gin_clean_pending_list('search_documents_vector')")
+    few = blocks(make, site, "wumpus")
+    for _ in range(4):
+        write(make, chat, "wumpus", 2_000)
+    make.sql("SELECT gin_clean_pending_list('search_documents_vector')")
+
+    assert blocks(make, site, "wumpus") < 2 * few
+
+
+def test_what_is_counted_no_further_is_said_and_every_page_is_there(
+    api: Api, make: Factory, site: Site
+) -> None:
+    chat = make.conversation(site, title="A gribble")
+    written = [id for _ in range(3) for id in write(make, chat, "gribble", 400)]
+
+    first = api.get(f"{PATH}?q=gribble", site=site).data
+    assert (first["results"]["total"], first["atLeast"]) == (RANKED + 1, True)
+    assert first["results"]["items"][0]["item"]["id"] == chat.id
+
+    found: list[int] = []
+    total = 0
+    while len(found) < total or not found:
+        data = api.get(f"{PATH}?q=gribble&limit=250&offset={len(found)}", site=site).data
+        total = data["results"]["total"]
+        page = [entry["item"]["id"] for entry in data["results"]["items"]]
+        assert page
+        found += page
+    assert "atLeast" not in data
+    assert len(found) == len(set(found)) == 1 + len(written)
+    assert set(found) == {chat.id, *written}
+    # Behind what is weighed comes the rest, the newest first.
+    assert found[RANKED + 1 :] == sorted(written)[:-RANKED][::-1]
+    beyond = api.get(f"{PATH}?q=gribble&limit=250&offset=1250", site=site)
+    assert beyond.status == 400
+
+
+def test_what_is_filtered_is_counted_no_further_either(api: Api, make: Factory, site: Site) -> None:
+    write(make, make.conversation(site), "filtered", RANKED + 60)
+
+    first = api.get(f"{PATH}?type=comment", site=site).data
+    last = api.get(f"{PATH}?type=comment&limit=250&offset=500", site=site).data
+
+    assert (first["results"]["total"], first["atLeast"]) == (RANKED, True)
+    assert (last["results"]["total"], "atLeast" in last) == (RANKED + 60, False)
+
+
+def test_a_common_word_by_somebody_who_seldom_writes_is_found_on_every_shelf(
+    api: Api, make: Factory, site: Site
+) -> None:
+    chat = make.conversation(site)
+    theirs = []
+    for _ in range(5):
+        write(make, chat, "snorkel", 600)
+        theirs.append(named(make.comment(chat, by=site.newcomer, markdown="My snorkel")))
+
+    found = hits(api, site, q="snorkel", authorId=site.newcomer.id, sort="date")
+
+    assert found == theirs[::-1]
+
+
+def test_a_rare_word_is_found_behind_shelves_that_do_not_hold_it(
+    api: Api, make: Factory, site: Site
+) -> None:
+    chat = make.conversation(site)
+    rare = named(make.comment(chat, markdown="A quokka"))
+    for _ in range(8):
+        write(make, chat, "else", 3)
+
+    assert hits(api, site, q="quokka") == [rare]
+    assert hits(api, site, q="quokka -snorkel") == [rare]
+    assert hits(api, site, q='"a quokka" OR nothing') == [rare]
+
+
+def test_titles_stand_on_shelves_and_are_found_where_they_stood_before(
+    api: Api, make: Factory, site: Site
+) -> None:
+    made = []
+    for number in range(9):
+        made.append(named(make.conversation(site, title=f"Mandrill {number}")))
+        make.sql("SELECT setval('items_item_id_seq', %(n)s)", n=made[-1][1] + SHELF)
+    shelves = "SELECT DISTINCT d.shelf FROM search_documents d WHERE d.site_id = %(s)s AND d.item_type_id = 6"
+    where = make.sql(shelves, s=site.id)
+    assert len(where) == 9
+
+    make.sql(
+        "UPDATE search_documents SET shelf = -1 WHERE site_id = %(s)s AND item_type_id = 6 RETURNING 1",
+        s=site.id,
+    )
+    assert hits(api, site, q="mandrill", sort="date") == made[::-1]
+    make.sql(
+        "INSERT INTO search_work (site_id, item_type_id, upto_id) VALUES (%(s)s, 6, 9223372036854775807) RETURNING 1",
+        s=site.id,
+    )
+    with make.database.write() as tx:
+        searching.search_documents(tx, Config())
+
+    assert sorted(make.sql(shelves, s=site.id)) == sorted(where)
+    assert hits(api, site, q="mandrill", sort="date") == made[::-1]
+
+
+def test_one_statement_indexes_no_more_than_so_many_bytes(make: Factory, site: Site) -> None:
+    chat = make.conversation(site)
+    for _ in range(4):
+        write(make, chat, "long " * 200_000, 1)
+    make.sql(
+        "INSERT INTO search_work (site_id, item_type_id, upto_id) VALUES (%(s)s, 4, 9223372036854775807) RETURNING 1",
+        s=site.id,
+    )
+
+    done = [
+        make.sql("SELECT search_fill(%(s)s, 4::smallint, 10000)", s=site.id)[0][0] for _ in range(4)
+    ]
+
+    assert done == [3, 1, 0, 0]
+
+
+def test_one_statement_learns_from_no_more_than_so_many_bytes_and_goes_on_there(
+    make: Factory, site: Site
+) -> None:
+    chat = make.conversation(site)
+    for number in range(6):
+        write(make, chat, f"pangolin{number} " + "long " * 9_000, 1)
+    make.sql(
+        "UPDATE comments SET created = created - interval '1 hour' WHERE site_id = %(s)s RETURNING 1",
+        s=site.id,
+    )
+    words = """
+        SELECT w.word, w.documents FROM search_words w
+         WHERE w.site_id = %(s)s AND w.word ~ '^pangolin' ORDER BY w.word"""
+
+    with make.database.write() as tx:
+        searching.learn(tx, 1, 0, 0)
+    steps = []
+    at = (4, site.id - 1)
+    for _ in range(2):
+        # Each in a transaction of its own: what was learnt before stays, whenever the job ends.
+        with make.database.write() as tx:
+            looked, *to, _ = searching.learn(tx, 100_000, *at)
+        at = (to[0], to[1])
+        steps.append(looked)
+
+    assert steps == [3, 3]
+    assert [row[1] for row in make.sql(words, s=site.id)] == [1] * 6
+
+
+def test_words_are_learnt_behind_texts_that_are_gone(make: Factory, site: Site) -> None:
+    chat = make.conversation(site)
+    write(make, chat, "gone", 50)
+    make.sql("UPDATE comments SET is_deleted = true WHERE site_id = %(s)s RETURNING 1", s=site.id)
+    write(make, chat, "axolotl", 1)
+    make.sql(
+        "UPDATE comments SET created = created - interval '1 hour' WHERE site_id = %(s)s RETURNING 1",
+        s=site.id,
+    )
+
+    with make.database.write() as tx:
+        searching.search_words(tx, Config())
+
+    known = "SELECT count(*) FROM search_words w WHERE w.site_id = %(s)s AND w.word = %(w)s"
+    assert make.sql(known, s=site.id, w="axolotl") == [(1,)]
+    assert make.sql(known, s=site.id, w="gone") == [(0,)]
