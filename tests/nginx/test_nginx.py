@@ -341,6 +341,33 @@ def keeping(program: str, web: Server, tmp_path_factory: pytest.TempPathFactory)
         yield running
 
 
+@pytest.fixture
+def direct(web: Server) -> Iterator[Api]:
+    """The web process without nginx."""
+    api = web.api()
+    yield api
+    api.close()
+
+
+def last_state(front: Nginx, got: Got) -> str:
+    """How nginx's cache met this request."""
+    mark = f'"request":"{got.headers["X-Request-Id"]}"'
+    front.wait_for_log(mark)
+    line = next(line for line in front.log.splitlines() if mark in line)
+    return str(json.loads(line)["cache"])
+
+
+def ask_until(front: Nginx, host: str, path: str, state: str) -> Got:
+    """Ask as a guest until the cache says so: an answer is kept to the end of its second, which may be near."""
+    deadline = time.monotonic() + 10
+    while True:
+        got = ask(front, host, path)
+        if last_state(front, got) == state:
+            return got
+        assert time.monotonic() < deadline, f"never {state}: {front.log}"
+        time.sleep(0.02)
+
+
 def states(front: Nginx, path: str, count: int) -> list[str]:
     """How nginx's cache met each of `count` requests for a path; a line is written after its answer has left."""
     deadline = time.monotonic() + 5
@@ -368,6 +395,19 @@ def test_the_micro_cache_is_for_guests_alone(keeping: Nginx, make: Factory, bike
     assert (known.status, known.body) == (304, b"")
 
 
+def test_who_comes_after_a_pause_is_not_shown_what_was_there_before_it(
+    keeping: Nginx, direct: Api, make: Factory, bikes: Site
+) -> None:
+    chat = make.conversation(bikes)
+    ask_until(keeping, bikes.host, chat.path, "HIT")
+    assert direct.patch(chat.path, ("deleted", True), by=bikes.moderator).status == 200
+
+    # The two seconds that a page may be old.
+    time.sleep(2.0)
+
+    assert ask(keeping, bikes.host, chat.path).status == 404
+
+
 def test_what_is_not_public_is_never_kept(keeping: Nginx, bikes: Site) -> None:
     for _ in range(2):
         assert ask(keeping, bikes.host, "/api/v1/version").status == 200
@@ -380,39 +420,12 @@ def test_what_is_not_public_is_never_kept(keeping: Nginx, bikes: Site) -> None:
 # ---------------------------------------------------------------- downloads
 
 
-@pytest.fixture
-def direct(web: Server) -> Iterator[Api]:
-    """The web process without nginx."""
-    api = web.api()
-    yield api
-    api.close()
-
-
 def hang(api: Api, by: Person, to: Thing, data: bytes) -> str:
     """The path of a new file that hangs on a comment."""
     hash = upload(api, by, data, "notes.bin")
     answer = api.post(f"{to.path}/attachments", {"fileHash": hash}, by=by)
     assert answer.status == 302, answer.body
     return f"/api/v1/files/{hash}"
-
-
-def last_state(front: Nginx, got: Got) -> str:
-    """How nginx's cache met this request."""
-    mark = f'"request":"{got.headers["X-Request-Id"]}"'
-    front.wait_for_log(mark)
-    line = next(line for line in front.log.splitlines() if mark in line)
-    return str(json.loads(line)["cache"])
-
-
-def ask_until(front: Nginx, host: str, path: str, state: str) -> Got:
-    """Ask as a guest until the cache says so: an answer is kept to the end of its second, which may be near."""
-    deadline = time.monotonic() + 10
-    while True:
-        got = ask(front, host, path)
-        if last_state(front, got) == state:
-            return got
-        assert time.monotonic() < deadline, f"never {state}: {front.log}"
-        time.sleep(0.02)
 
 
 def test_a_small_file_for_everybody_is_kept_and_is_the_same(
