@@ -416,6 +416,9 @@ class Reader:
         "steps",
     )
 
+    # Whether its connection may be given back while it waits for others (together.py).
+    may_wait = True
+
     def __init__(self, database: Database) -> None:
         self._database = database
         self._connection: Connection | None = None
@@ -507,6 +510,8 @@ class Transaction(Reader):
     """Reads and writes that hold together. Begins with its first statement."""
 
     __slots__ = ("_after", "_begun")
+
+    may_wait = False
 
     def __init__(self, database: Database) -> None:
         super().__init__(database)

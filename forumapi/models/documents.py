@@ -10,6 +10,7 @@ from forumapi.cache import Cache, Key
 from forumapi.db import Reader
 from forumapi.errors import Unavailable
 from forumapi.fragments import Fragment
+from forumapi.together import Together
 
 # (id, version, document) of each row that is there.
 Loaded = Iterable[tuple[int, int, Fragment]]
@@ -35,6 +36,7 @@ class Documents:
     def __init__(self, cache: Cache, rerender: Rerender) -> None:
         self.cache = cache
         self.rerender = rerender
+        self._together = Together()
 
     def fetch(self, tx: Reader, site_id: int, wanted: Wanted) -> dict[Kind, dict[int, Fragment]]:
         """The documents of one site, by kind and id, at the wanted versions or newer.
@@ -57,22 +59,33 @@ class Documents:
                     found[id] = fragment
         metrics.CACHE.add(sum(map(len, result.values())), "documents", "memory")
         if missing:
-            self._fetch_missing(tx, site_id, missing, result)
+            fetched = self._together.run(
+                (site_id, tuple(missing)), tx, lambda: self._fetch_missing(tx, site_id, missing)
+            )
+            for (kind, id), fragment in fetched.items():
+                result[kind][id] = fragment
         return result
 
     def _fetch_missing(
-        self,
-        tx: Reader,
-        site_id: int,
-        missing: dict[Key, tuple[Kind, int]],
-        result: dict[Kind, dict[int, Fragment]],
-    ) -> None:
+        self, tx: Reader, site_id: int, wanted: Mapping[Key, tuple[Kind, int]]
+    ) -> dict[tuple[Kind, int], Fragment]:
+        """What neither memory held a moment ago. Another request may have fetched it since."""
+        local = self.cache.memory.get
+        result: dict[tuple[Kind, int], Fragment] = {}
+        missing: dict[Key, tuple[Kind, int]] = {}
+        for key, place in wanted.items():
+            fragment = local(key)
+            if fragment is None:
+                missing[key] = place
+            else:
+                result[place] = fragment
+        if not missing:
+            return result
         shared, trips = self.cache.get_many(missing)
         tx.cache_trips += trips
         versions = {(kind.name, id): version for (_, _, id, version), (kind, _) in missing.items()}
         for key, fragment in shared.items():
-            kind, id = missing.pop(key)
-            result[kind][id] = fragment
+            result[missing.pop(key)] = fragment
         metrics.CACHE.add(len(shared), "documents", "memcached")
         metrics.CACHE.add(len(missing), "documents", "database")
         by_kind: dict[Kind, list[int]] = {}
@@ -85,6 +98,7 @@ class Documents:
                     # A synchronous standby shows a change before its primary does, and went away right after.
                     raise Unavailable("The database is not available right now")
                 made[site_id, kind.name, id, version] = fragment
-                result[kind][id] = fragment
+                result[kind, id] = fragment
         if made:
             self.cache.add_many(made)
+        return result

@@ -238,29 +238,37 @@ def page(
     Asks no permission and leaves nothing out for state: the caller does both before it shows anything.
     """
     key = ("item", site_id, item_type, item_id, at.offset, at.limit)
-    found = _kept(pages, key, ignored)
+    found: Kept[ItemPage] | None = None
     viewer: Viewer | None = None
-    if found is not None:
-        if not me:
-            if is_current(tx, site_id, found, item_id):
-                return Seen(found.value, None)
-        else:
+    if me:
+        found = _kept(pages, key, ignored)
+        if found is not None:
             current, viewer = _viewer(tx, site_id, found, me)
             if current:
                 return Seen(found.value, viewer)
-    rows = tx.rows(
-        PAGE,
-        site_id=site_id,
-        item_type=item_type,
-        item_id=item_id,
-        ignored=ignored,
-        limit=at.limit,
-        offset=at.offset,
-    )
-    if not rows:
+
+    def read() -> Kept[ItemPage] | None:
+        again = _kept(pages, key, ignored)
+        if again is not None and again is not found and is_current(tx, site_id, again, item_id):
+            return again
+        rows = tx.rows(
+            PAGE,
+            site_id=site_id,
+            item_type=item_type,
+            item_id=item_id,
+            ignored=ignored,
+            limit=at.limit,
+            offset=at.offset,
+        )
+        if not rows:
+            return None
+        fresh = _read(tx, item_type, rows)
+        pages.keep((*key, tuple(_relevant(fresh.value, ignored))), fresh)
+        return fresh
+
+    fresh = pages.together.run((*key, tuple(ignored)), tx, read)
+    if fresh is None:
         return None
-    fresh = _read(tx, item_type, rows)
-    pages.keep((*key, tuple(_relevant(fresh.value, ignored))), fresh)
     if me and (
         viewer is None or found is None or found.value.microcosm_id != fresh.value.microcosm_id
     ):

@@ -17,6 +17,7 @@ from typing import Any, Final, Generic, TypeVar
 
 from forumapi import metrics
 from forumapi.db import Query, Reader
+from forumapi.together import Together
 
 # The snapshot of a statement, as a column of it.
 SNAPSHOT: Final = "pg_current_snapshot()::text"
@@ -76,6 +77,7 @@ class Pages:
     """The kept pages of one process, in two generations of at most `limit` weights each."""
 
     def __init__(self, limit: int = 1000) -> None:
+        self.together = Together()
         self._limit = limit
         self._young: dict[Any, Kept[Any]] = {}
         self._old: dict[Any, Kept[Any]] = {}

@@ -403,23 +403,32 @@ def page(pages: Pages, tx: Reader, place: Place) -> Seen | None:
         at.limit,
         place.ignored_here,
     )
-    found: Kept[Head] | None = pages.get(key)
-    viewer: Viewer | None = None
-    if found is not None:
-        if me:
+    found: Kept[Head] | None = None
+    if me:
+        found = pages.get(key)
+        if found is not None:
             current, viewer = _viewer(tx, place, found)
-        else:
-            current = is_current(tx, place.site_id, found, kept.ANYTHING)
-        if not current:
-            found = None
-    if found is None:
-        found = _read(tx, place)
-        if found is None:
-            return None
-        pages.keep(key, found)
-        if me:
-            _, viewer = _viewer(tx, place, found)
-    return _seen(tx, place, found.value, viewer)
+            if current:
+                return _seen(tx, place, found.value, viewer)
+
+    def read() -> Kept[Head] | None:
+        again: Kept[Head] | None = pages.get(key)
+        if (
+            again is not None
+            and again is not found
+            and is_current(tx, place.site_id, again, kept.ANYTHING)
+        ):
+            return again
+        fresh = _read(tx, place)
+        if fresh is not None:
+            pages.keep(key, fresh)
+        return fresh
+
+    # All who may see the same hold the same list of it, which is long: it is not looked through again.
+    fresh = pages.together.run((*key[:4], id(place.listable), *key[5:]), tx, read)
+    if fresh is None:
+        return None
+    return _seen(tx, place, fresh.value, _viewer(tx, place, fresh)[1] if me else None)
 
 
 def _read(tx: Reader, place: Place) -> Kept[Head] | None:

@@ -25,6 +25,7 @@ from forumapi.models import journal, membership, profile, reserved, site_rules, 
 from forumapi.models.site_rules import Look, SiteBody
 from forumapi.paging import Paging
 from forumapi.permissions import Tree
+from forumapi.together import Together
 
 __all__ = [
     "ROOT_ID",
@@ -407,6 +408,7 @@ class SiteDirectory:
         self._ids: dict[str, int] = {}
         self._by_id: dict[int, Site] = {}
         self._seen: dict[int, float] = {}  # when a site's versions were last known to be right
+        self._together = Together()
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
 
@@ -417,13 +419,16 @@ class SiteDirectory:
 
     def by_host(self, host: str, tx: Reader) -> Site:
         """The live site that a Host header names (platform 2.1). Raises NotFound, code 14."""
-        found = self._by_id.get(self._ids.get(host, 0))
+        found = self._known(host)
         if found is None:
-            found = self._find(host, tx)
+            found = self._together.run(host, tx, lambda: self._known(host) or self._find(host, tx))
             if len(self._ids) > self.MAX_HOSTS:
                 self._ids.clear()
             self._ids[host] = found.id
         return found
+
+    def _known(self, host: str) -> Site | None:
+        return self._by_id.get(self._ids.get(host, 0))
 
     def _find(self, host: str, tx: Reader) -> Site:
         name = _name(host)
@@ -486,14 +491,21 @@ class SiteDirectory:
 
     def current(self, site_id: int, tx: Reader) -> Site:
         """The live site of that id, known to be right within the last second. Raises NotFound."""
-        if time.monotonic() - self._seen.get(site_id, 0.0) > self.STALE_S:
-            self._look([site_id], tx)
+        if self._is_stale(site_id):
+            self._together.run(site_id, tx, lambda: self._look_again(site_id, tx))
         return self._current(site_id, tx)
 
     def renewed(self, site: Site, tx: Reader) -> Site:
         """`site` as the database has it now: for answers that somebody else keeps. Raises NotFound if it is gone."""
         self._look([site.id], tx)
         return self._current(site.id, tx)
+
+    def _is_stale(self, site_id: int) -> bool:
+        return time.monotonic() - self._seen.get(site_id, 0.0) > self.STALE_S
+
+    def _look_again(self, site_id: int, tx: Reader) -> None:
+        if self._is_stale(site_id):
+            self._look([site_id], tx)
 
     def confirmed(self, site: Site, version: int, acl_version: int, tx: Reader) -> Site:
         """`site` at these versions, which the caller has just read."""
@@ -530,7 +542,15 @@ class SiteDirectory:
         """The site's tree and roles, as new as `site.acl_version`."""
         found = site.tree
         if found is None or found.acl_version < site.acl_version:
-            found = site.tree = tree.load(tx, site.id, site.acl_version)
+            # A site that was changed has another snapshot, which holds no tree yet.
+            key = (site.id, site.version, site.acl_version)
+            found = site.tree = self._together.run(key, tx, lambda: self._grow(site, tx))
+        return found
+
+    def _grow(self, site: Site, tx: Reader) -> Tree:
+        found = site.tree
+        if found is None or found.acl_version < site.acl_version:
+            found = tree.load(tx, site.id, site.acl_version)
         return found
 
     # ---------------------------------------------------------------- the poll
