@@ -140,11 +140,15 @@ class LeadsElsewhereError(Exception):
 
 
 class Lock:
-    """The leader's lock: an advisory one on a connection of its own, gone when either end of it dies."""
+    """The leader's lock: an advisory one on a connection of its own, gone when either end of it dies.
+
+    Whoever leads lives by the database's clock, `now`: that of the machine may be off, or be set.
+    """
 
     def __init__(self, url: str) -> None:
         self._url = url
         self._connection: psycopg.Connection | None = None
+        self._told = (utc_now(), time.monotonic())
 
     def take(self) -> bool:
         """Try to lead; False while another does. Raises psycopg.OperationalError."""
@@ -153,17 +157,24 @@ class Lock:
                 self._url, autocommit=True, connect_timeout=5, application_name="forumapi cron"
             )
         row = self._connection.execute("SELECT pg_try_advisory_lock(%s)", [LEADER]).fetchone()
-        return row == (True,)
+        return row == (True,) and self.holds()
 
     def holds(self) -> bool:
         """True while the connection that holds the lock is alive."""
         try:
             if self._connection is not None:
-                self._connection.execute("SELECT 1")
-                return True
+                row = self._connection.execute("SELECT clock_timestamp()").fetchone()
+                if row is not None:
+                    self._told = (row[0].astimezone(datetime.UTC), time.monotonic())
+                    return True
         except psycopg.OperationalError:
             self.release()
         return False
+
+    def now(self) -> datetime.datetime:
+        """What the database's clock says, as of when it was asked last."""
+        told, since = self._told
+        return told + datetime.timedelta(seconds=time.monotonic() - since)
 
     def release(self) -> None:
         """Give the lock back and close its connection."""
@@ -176,15 +187,15 @@ class Lock:
 
 
 class Runner:
-    """Runs `jobs` when they are due, while it leads. `now` is the clock."""
+    """Runs `jobs` when they are due, while it leads. `now` is the clock; None: the database's."""
 
     def __init__(
-        self, url: str, settings: Settings, jobs: Sequence[Job] = JOBS, now: Now = utc_now
+        self, url: str, settings: Settings, jobs: Sequence[Job] = JOBS, now: Now | None = None
     ) -> None:
         self.settings = settings
         self.jobs = jobs
-        self._now = now
         self._lock = Lock(url)
+        self._now = now or self._lock.now
         self._database = Database(url, size=1, prepare=False, timeout_ms=JOB_LIMIT_S * 1000)
         self._stop = threading.Event()
         self._due: dict[str, datetime.datetime] = {}  # when each is run next

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import os
+import shutil
 import subprocess
 import sys
 import threading
@@ -388,3 +389,30 @@ def test_another_process_takes_over_within_five_seconds_of_a_kill(database_url, 
         for process in started:
             process.kill()
             process.wait()
+
+
+FAKETIME = shutil.which("faketime")
+
+
+@pytest.mark.skipif(FAKETIME is None, reason="faketime is not installed (make testdb installs it)")
+@pytest.mark.parametrize("offset", ["+600s", "-3600s"])
+def test_due_times_are_those_of_the_database_where_the_clock_of_the_machine_is_off(
+    database_url: str, offset: str
+) -> None:
+    told = (
+        "import datetime, sys; from forumapi.cron.runner import Lock; lock = Lock(sys.argv[1]); lock.take();"
+        "print(lock.now().isoformat(), datetime.datetime.now(datetime.UTC).isoformat())"
+    )
+    before = datetime.datetime.now(datetime.UTC)
+    done = subprocess.run(
+        [str(FAKETIME), "-f", offset, sys.executable, "-c", told, database_url],
+        cwd=PROJECT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    after = datetime.datetime.now(datetime.UTC)
+
+    ours, machine = (datetime.datetime.fromisoformat(text) for text in done.stdout.split())
+    assert before <= ours <= after
+    assert not before <= machine <= after
