@@ -7,11 +7,11 @@ import http.client
 import json
 import os
 import statistics
-import tempfile
 import threading
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from uuid import uuid4
@@ -21,6 +21,7 @@ import psycopg
 from forumapi import embedded, migrate, seed
 from forumapi.config import Config
 from scripts import cluster
+from scripts.bench import proc
 
 HOST = "bench.localhost"
 GAVE_UP_S = 90.0
@@ -28,6 +29,10 @@ GAVE_UP_S = 90.0
 
 class Wrong(Exception):
     """Something was lost, doubled, torn, or answered as it must not be."""
+
+
+class LeftOut(Exception):
+    """A scenario can't be played on this machine; the message says what is missing."""
 
 
 @dataclass
@@ -41,6 +46,18 @@ class Stage:
     site_id: int
     scale: float
     """1.0 is what the table is about; less for a try."""
+    figures: dict[str, object] = field(default_factory=dict)
+    missed: list[str] = field(default_factory=list)
+
+    def figure(self, name: str, value: object) -> None:
+        """What was seen."""
+        self.figures[name] = value
+
+    def at_most(self, name: str, value: float, limit: float, written: str = "{:,.1f}") -> None:
+        """What was seen, and that it may not be above `limit`; the others are still looked at."""
+        self.figures[name] = written.format(value)
+        if not value <= limit:
+            self.missed.append(f"{name} {written.format(value)}, {written.format(limit)} at most")
 
     def times(self, count: int) -> int:
         """`count`, scaled."""
@@ -70,11 +87,17 @@ class Stage:
 
 @dataclass(frozen=True)
 class Reply:
-    """Status, Location and body of an answer; status 0: there was none."""
+    """An answer; status 0: there was none."""
 
     status: int
     location: str = ""
     body: bytes = b""
+    retry_after: str = ""
+
+    @property
+    def is_right_refusal(self) -> bool:
+        """503 with a time after which to ask again."""
+        return self.status == 503 and self.retry_after.isdigit()
 
 
 @dataclass
@@ -92,14 +115,7 @@ class Node:
 
     def workers(self) -> list[int]:
         """The processes that answer."""
-        found = []
-        for entry in Path("/proc").iterdir():
-            if entry.name.isdigit():
-                with contextlib.suppress(OSError):
-                    fields = (entry / "stat").read_text().rpartition(")")[2].split()
-                    if int(fields[1]) == self.pid:
-                        found.append(int(entry.name))
-        return found
+        return proc.children(self.pid)
 
     def is_ready(self) -> bool:
         """What a balancer is told."""
@@ -118,8 +134,9 @@ def ask(
     port: int,
     method: str,
     path: str,
-    body: Mapping[str, object] | None = None,
+    body: Mapping[str, object] | bytes | None = None,
     *,
+    kind: str = "application/json",
     host: str = HOST,
     token: str = "",
     key: str = "",
@@ -131,14 +148,19 @@ def ask(
         headers["Authorization"] = f"Bearer {token}"
     if key:
         headers["Idempotency-Key"] = key
-    content = json.dumps(body) if body is not None else None
+    content = body if isinstance(body, bytes) or body is None else json.dumps(body).encode()
     if content:
-        headers["Content-Type"] = "application/json"
+        headers["Content-Type"] = kind
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=timeout_s)
     try:
         connection.request(method, path, content, headers)
         answer = connection.getresponse()
-        return Reply(answer.status, answer.headers.get("Location", ""), answer.read())
+        return Reply(
+            answer.status,
+            answer.headers.get("Location", ""),
+            answer.read(),
+            answer.headers.get("Retry-After", ""),
+        )
     except (OSError, http.client.HTTPException):
         return Reply(0)
     finally:
@@ -156,7 +178,10 @@ class Writers:
     acknowledged: dict[str, str] = field(default_factory=dict)
     """Text to Location."""
     statuses: Counter[int] = field(default_factory=Counter)
+    silent: int = 0
+    """Refusals that did not say when to come again."""
     _stop: threading.Event = field(default_factory=threading.Event)
+    _is_over: bool = False
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _gave_up: list[str] = field(default_factory=list)
 
@@ -168,6 +193,10 @@ class Writers:
             one.start()
         try:
             yield self
+        except BaseException:
+            # Nobody will look at what they got.
+            self._is_over = True
+            raise
         finally:
             self._stop.set()
             for one in running:
@@ -194,9 +223,10 @@ class Writers:
                 reply = ask(port, "POST", "/api/v1/comments", body, token=token, key=key)
                 with self._lock:
                     self.statuses[reply.status] += 1
+                    self.silent += reply.status == 503 and not reply.is_right_refusal
                     if reply.status == 302:
                         self.acknowledged[str(body["markdown"])] = reply.location
-                if reply.status == 302:
+                if reply.status == 302 or self._is_over:
                     break
                 if time.monotonic() - began > GAVE_UP_S:
                     self._gave_up.append(key)
@@ -205,17 +235,24 @@ class Writers:
                 time.sleep(0.1)
 
     def check(self) -> None:
-        """Every acknowledged comment is there, once and whole. Raises Wrong."""
+        """Every acknowledged comment is there, where the answer said, once and whole. Raises Wrong."""
         with psycopg.connect(self.stage.url) as connection:
             rows = connection.execute(
-                "SELECT markdown, count(*) FROM comments WHERE markdown LIKE 'chaos-run %' GROUP BY markdown"
+                "SELECT comment_id, markdown, html FROM comments WHERE markdown LIKE 'chaos-run %'"
             ).fetchall()
-        stored: dict[str, int] = {str(text): int(count) for text, count in rows}
-        lost = [text for text in self.acknowledged if text not in stored]
-        twice = [text for text, count in stored.items() if count > 1]
-        torn = [text for text in stored if not text.endswith(" end")]
-        if lost or twice or torn:
-            raise Wrong(f"{len(lost)} lost, {len(twice)} twice, {len(torn)} torn")
+        places: dict[str, list[str]] = defaultdict(list)
+        torn = 0
+        for id, text, html in rows:
+            places[text].append(f"/api/v1/comments/{id}")
+            torn += not text.endswith(" end") or text not in html
+        lost = sum(
+            not any(place in location for place in places[text])
+            for text, location in self.acknowledged.items()
+        )
+        twice = sum(len(found) > 1 for found in places.values())
+        self.stage.figure("acknowledged", len(self.acknowledged))
+        for name, count in (("lost", lost), ("twice", twice), ("torn", torn)):
+            self.stage.at_most(name, count, 0, "{:,.0f}")
 
 
 @dataclass
@@ -302,11 +339,13 @@ def wait_until(is_so: Callable[[], bool], otherwise: str, limit_s: float) -> flo
 
 
 @contextlib.contextmanager
-def open_folder() -> Iterator[Path]:
-    """A folder that PostgreSQL's and memcached's user can enter, gone afterwards."""
-    with tempfile.TemporaryDirectory(prefix="forumapi-chaos-", dir="/tmp") as made:
-        Path(made).chmod(0o755)
-        yield Path(made)
+def pool(threads: int) -> Iterator[ThreadPoolExecutor]:
+    """Threads; when the block ends early, what they have not begun is left."""
+    made = ThreadPoolExecutor(threads)
+    try:
+        yield made
+    finally:
+        made.shutdown(cancel_futures=True)
 
 
 @contextlib.contextmanager

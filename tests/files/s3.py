@@ -1,117 +1,23 @@
-"""An S3 server on loopback, and a gate before it that can be shut, slowed and made to fail."""
+"""An S3 server on loopback for the tests of files, and the gate before it (scripts/chaos/store.py)."""
 
 from __future__ import annotations
 
-import contextlib
-import http.client
-import threading
 from collections.abc import Iterator
-from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
 
-import boto3
 import pytest
 
-BUCKET = "forum-files"
-
-
-@dataclass
-class Gate:
-    """What stands between forumapi and the store. `fails` are methods answered 500, `hangs` those not answered."""
-
-    port: int
-    behind: int
-    fails: set[str] = field(default_factory=set)
-    hangs: set[str] = field(default_factory=set)
-    seen: list[str] = field(default_factory=list)
-    released: threading.Event = field(default_factory=threading.Event)
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
-
-    def client(self) -> Any:
-        """A client of the store itself."""
-        return client(f"http://127.0.0.1:{self.behind}")
-
-    def names(self) -> list[str]:
-        """The objects that are there."""
-        return [
-            one["Key"] for one in self.client().list_objects_v2(Bucket=BUCKET).get("Contents", [])
-        ]
-
-
-def client(url: str) -> Any:
-    return boto3.client(
-        "s3",
-        endpoint_url=url,
-        region_name="eu-west-1",
-        aws_access_key_id="key",
-        aws_secret_access_key="secret",
-    )
-
-
-def _handler(gate: Gate) -> type[BaseHTTPRequestHandler]:
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-
-        def _pass_on(self) -> None:
-            gate.seen.append(f"{self.command} {self.path}")
-            length = int(self.headers.get("Content-Length") or 0)
-            body = self.rfile.read(length)
-            if self.command in gate.hangs:
-                gate.released.wait(20)
-            if self.command in gate.fails or self.command in gate.hangs:
-                self.send_response(500)
-                self.send_header("Content-Length", "0")
-                self.end_headers()
-                return
-            behind = http.client.HTTPConnection("127.0.0.1", gate.behind, timeout=20)
-            with contextlib.closing(behind):
-                behind.request(self.command, self.path, body, dict(self.headers))
-                answer = behind.getresponse()
-                data = answer.read()
-                self.send_response(answer.status)
-                for name, value in answer.getheaders():
-                    if name.lower() not in ("transfer-encoding", "connection", "content-length"):
-                        self.send_header(name, value)
-                size = answer.getheader("Content-Length") if self.command == "HEAD" else None
-                self.send_header("Content-Length", size or str(len(data)))
-                self.end_headers()
-                self.wfile.write(data)
-
-        do_GET = do_PUT = do_POST = do_DELETE = do_HEAD = _pass_on
-
-        def log_message(self, format: str, *args: Any) -> None:
-            """Stays quiet."""
-
-    return Handler
+from scripts.chaos.store import Gate, gated, running
 
 
 @pytest.fixture(scope="package")
 def store() -> Iterator[int]:
     """The port of an S3 server with one bucket."""
-    from moto.server import ThreadedMotoServer
-
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    _, port = server.get_host_and_port()
-    client(f"http://127.0.0.1:{port}").create_bucket(
-        Bucket=BUCKET, CreateBucketConfiguration={"LocationConstraint": "eu-west-1"}
-    )
-    yield port
-    server.stop()
+    with running() as port:
+        yield port
 
 
 @pytest.fixture
 def gate(store: int) -> Iterator[Gate]:
     """A way to the store that can be closed."""
-    made = Gate(0, store)
-    server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(made))
-    made.port = server.server_port
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield made
-    made.released.set()
-    server.shutdown()
-    server.server_close()
+    with gated(store) as made:
+        yield made

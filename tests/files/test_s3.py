@@ -13,24 +13,13 @@ from forumapi import doctor
 from forumapi.config import Config
 from forumapi.storage import MissingError, StorageError, open_storage
 from forumapi.storage.s3 import PART, S3Storage
+from scripts.chaos.store import BUCKET, Gate, settings
 from tests.api import Api
 from tests.factories import Factory, Site
 from tests.files.pictures import encoded, noise, opened, png, post, sha1, upload
-from tests.files.s3 import BUCKET, Gate
 from tests.fixtures import Server, running, start_server
 
 NAME = "ab" * 20
-
-
-def settings(gate: Gate, **more: str) -> dict[str, str]:
-    return {
-        "s3_bucket": BUCKET,
-        "s3_endpoint": gate.url,
-        "aws_access_key_id": "key",
-        "aws_secret_access_key": "secret",
-        "s3_timeout_s": "1",
-        **more,
-    }
 
 
 @pytest.fixture
