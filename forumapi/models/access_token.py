@@ -63,10 +63,13 @@ REVOKE_USER = Query(
     "access_token.revoke_user", "DELETE FROM access_tokens t WHERE t.user_id = %(user_id)s"
 )
 
-# Refresh tokens go with the grants that they belong to.
+# Tokens go with the grants that they belong to, and so does leave that a client has not come for yet.
 END_GRANTS = Query(
     "access_token.end_grants",
     """
+    WITH waiting AS (
+        DELETE FROM single_use u
+         WHERE u.kind IN ('oauth-code', 'oauth-device') AND (u.payload ->> 'user')::bigint = %(user_id)s)
     DELETE FROM oauth_grants g
      USING profiles p
      WHERE p.user_id = %(user_id)s AND g.site_id = p.site_id AND g.user_id = p.user_id""",
@@ -204,8 +207,13 @@ def revoke_id(tx: Transaction, token_id: int) -> int:
 def revoke_user(tx: Transaction, user_id: int) -> int:
     """Delete every token of a user, and what they let clients do; how many tokens there were."""
     count = tx.run(REVOKE_USER, user_id=user_id)
-    tx.run(END_GRANTS, user_id=user_id)
+    end_grants(tx, user_id)
     return count
+
+
+def end_grants(tx: Transaction, user_id: int) -> None:
+    """End all that a user lets clients do, on every site."""
+    tx.run(END_GRANTS, user_id=user_id)
 
 
 class Listed(NamedTuple):

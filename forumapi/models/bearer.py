@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from forumapi.db import Query, Reader, Transaction
 from forumapi.errors import Forbidden
+from forumapi.models import access_token
 
 if TYPE_CHECKING:
     from forumapi.auth.identity import Identity
@@ -33,10 +34,7 @@ LOCK = Query(
 # A session, key or grant that was made without the second factor is worth nothing once there is one.
 END_OTHERS = Query(
     "bearer.end_others",
-    """
-    WITH refreshing AS (
-        DELETE FROM refresh_tokens r WHERE r.user_id = %(user_id)s)
-    DELETE FROM access_tokens t WHERE t.user_id = %(user_id)s AND t.token_id <> %(token_id)s""",
+    "DELETE FROM access_tokens t WHERE t.user_id = %(user_id)s AND t.token_id <> %(token_id)s",
 )
 
 
@@ -59,7 +57,9 @@ def lock(tx: Transaction, identity: Identity) -> Bearer:
 
 def end_others(tx: Transaction, user_id: int, token_id: int) -> int:
     """End every token of a user but one, those of other people's clients too; how many there were."""
-    return tx.run(END_OTHERS, user_id=user_id, token_id=token_id)
+    ended = tx.run(END_OTHERS, user_id=user_id, token_id=token_id)
+    access_token.end_grants(tx, user_id)
+    return ended
 
 
 def _whole(row: tuple[int, str, bool] | None) -> Bearer:

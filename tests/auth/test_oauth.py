@@ -471,3 +471,18 @@ def test_a_grant_without_tokens_is_forgotten(make: Factory, client: Client, site
     rows = make.sql("SELECT user_id FROM oauth_grants WHERE site_id = %(s)s", s=site.id)
     assert rows == [(site.member.user_id,)]
     assert client.works(kept["access_token"])
+
+
+def test_what_was_granted_without_a_second_factor_ends_when_there_is_one(
+    api: Api, make: Factory, site: Site, client: Client
+) -> None:
+    person = make.person(site)
+    waiting, given = client.code(person), client.tokens(person)
+    secret = api.post("/api/v1/auth/totp", by=person).data["secret"]
+    code = pyotp.TOTP(secret).now()
+    assert api.put("/api/v1/auth/totp", {"code": code}, by=person).status == 200
+
+    assert not client.works(given["access_token"])
+    assert client.refresh(given["refresh_token"]).status == 400
+    assert client.redeem(waiting).status == 400
+    assert api.get("/api/v1/oauth/grants", by=person).data["grants"]["total"] == 0
