@@ -34,3 +34,16 @@ def client_ip(environ: dict[str, Any], trusted: Sequence[Network]) -> str:
         if not any(address in network for network in trusted):
             return last
     return last
+
+
+def caller(ip: str) -> str:
+    """What stands for the caller at an address: of IPv6 the /64, which is what one household or server has."""
+    try:
+        address = ipaddress.ip_address(ip)
+    except ValueError:
+        return ip
+    if address.version == 4:
+        return ip
+    if address.ipv4_mapped:
+        return str(address.ipv4_mapped)
+    return str(ipaddress.ip_network((int(address) >> 64 << 64, 64)))

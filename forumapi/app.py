@@ -33,7 +33,7 @@ from forumapi.models.file import Stored
 from forumapi.models.kept import Pages
 from forumapi.models.people import Borders
 from forumapi.models.site import SiteDirectory
-from forumapi.ratelimit import Buckets
+from forumapi.ratelimit import AddressBuckets, Buckets
 from forumapi.realtime.feed import Live
 from forumapi.replica import Standbys
 from forumapi.reporting import Point, Reporter
@@ -221,7 +221,7 @@ class App:
         )
         workers = config.worker_count
         self.token_buckets = Buckets(config.rate_limit_token_per_minute, workers)
-        self.address_buckets = Buckets(config.rate_limit_address_per_minute, workers)
+        self.address_buckets = AddressBuckets(config.rate_limit_address_per_minute, workers)
 
     def start(self) -> None:
         """Open connections and begin the background work of this process."""

@@ -10,6 +10,8 @@ import math
 import time
 from typing import Final, NamedTuple
 
+from forumapi.addresses import caller
+
 
 class Allowance(NamedTuple):
     """What a caller has left: for the RateLimit headers. `reset_s`: until the bucket is full again."""
@@ -48,3 +50,11 @@ class Buckets:
         return Allowance(
             self.limit, int(level - 1), math.ceil((self.limit - level + 1) / self._rate), 0
         )
+
+
+class AddressBuckets(Buckets):
+    """Buckets of whoever calls from an address: of IPv6 one household or server has addresses without end."""
+
+    def take(self, key: str) -> Allowance | None:
+        """Take one request of the caller at the address `key`."""
+        return super().take(caller(key) if ":" in key else key)

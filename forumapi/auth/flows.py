@@ -10,7 +10,7 @@ import hashlib
 import secrets
 from typing import Any, Final
 
-from forumapi import fragments
+from forumapi import addresses, fragments
 from forumapi.auth.backends import Attempt
 from forumapi.db import Query, Transaction
 from forumapi.models import attempts
@@ -86,7 +86,7 @@ def count(given: Attempt, limit: Limit) -> None:
     """Count a step of the caller. Raises TooMany. A peer without an address (a unix socket) is not counted."""
     if given.ip:
         with given.write() as tx:
-            attempts.take(tx, limit, attempts.caller(given.ip))
+            attempts.take(tx, limit, addresses.caller(given.ip))
 
 
 def _hash(flow: str, state: str) -> bytes:

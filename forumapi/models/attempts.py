@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import ipaddress
 from typing import NamedTuple
 
+from forumapi.addresses import caller
 from forumapi.db import Query, Transaction
 from forumapi.errors import TooMany
 
@@ -31,19 +31,6 @@ class Limit(NamedTuple):
     kind: str
     most: int
     window_s: int
-
-
-def caller(ip: str) -> str:
-    """What stands for the caller at an address: of IPv6 the /64, which is what one household or server has."""
-    try:
-        address = ipaddress.ip_address(ip)
-    except ValueError:
-        return ip
-    if address.version == 4:
-        return ip
-    if address.ipv4_mapped:
-        return str(address.ipv4_mapped)
-    return str(ipaddress.ip_network((int(address) >> 64 << 64, 64)))
 
 
 def take(tx: Transaction, limit: Limit, subject: str) -> None:

@@ -108,3 +108,16 @@ def test_a_service_that_is_away_refuses_nobody(database_url: str, tmp_path: Path
             "SELECT verdict FROM spam_verdicts WHERE site_id = %(s)s", s=stage.site.id
         )
         assert found == [("unknown",)]
+
+
+def test_requests_of_one_network_of_ipv6_are_counted_together(
+    database_url: str, tmp_path: Path
+) -> None:
+    with staged(database_url, tmp_path, rate_limit_address_per_minute=2, workers=1) as stage:
+        asked = [stage.get("/site", ip=f"2001:db8:7::{number:x}").status for number in range(1, 4)]
+        assert asked == [200, 200, 429]
+        # A made-up token is no other caller.
+        assert stage.get("/site", ip="2001:db8:7::ffff", token="made-up").status == 429
+        assert stage.get("/site", ip="2001:db8:8::1").status == 200
+        assert stage.get("/site", ip="192.0.2.1").status == 200
+        assert stage.get("/site", ip="192.0.2.2").status == 200
