@@ -343,9 +343,9 @@ def main() -> int:
     return 0
 
 
-def run(folder: Path, listen: int, stack: contextlib.ExitStack) -> None:
+def run(folder: Path, listen: int, stack: contextlib.ExitStack) -> Pair:
     """Start the parts, the later ones on the earlier."""
-    print("PostgreSQL: a primary and a synchronous standby", flush=True)
+    print("PostgreSQL: a primary and a synchronous standby, which is read from", flush=True)
     pair = stack.enter_context(postgres_pair(folder))
     migrate.migrate(pair.url)
     pooled = stack.enter_context(pgbouncer(pair.primary.url, folder / "pgbouncer", pool=10))
@@ -372,6 +372,7 @@ def run(folder: Path, listen: int, stack: contextlib.ExitStack) -> None:
         f"nginx:      http://bikes.localhost:{listen}/api/v1/microcosms\nCtrl-C ends it.",
         flush=True,
     )
+    return pair
 
 
 def seed(folder: Path, settings: Mapping[str, str]) -> None:

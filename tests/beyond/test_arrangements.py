@@ -12,6 +12,7 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
@@ -221,12 +222,24 @@ def test_the_script_starts_all_of_it(open_folder: Path) -> None:
         pytest.skip("pgbouncer, nginx or memcached is not installed")
     with contextlib.ExitStack() as stack:
         listen = cluster.free_port()
-        cluster.run(open_folder, listen, stack)
-
+        pair = cluster.run(open_folder, listen, stack)
         connection = http.client.HTTPConnection("127.0.0.1", listen, timeout=20)
-        connection.request("GET", "/api/v1/site", headers={"Host": f"bikes.localhost:{listen}"})
-        answer = connection.getresponse()
+        stack.callback(connection.close)
 
-        assert answer.status == 200
-        assert json.loads(answer.read())["data"]["title"] == "Bikes"
-        connection.close()
+        def get(path: str) -> Any:
+            connection.request("GET", path, headers={"Host": f"bikes.localhost:{listen}"})
+            answer = connection.getresponse()
+            data = json.loads(answer.read())["data"]
+            assert answer.status == 200
+            return data
+
+        def is_read_from() -> bool:
+            get("/api/v1/conversations")
+            with psycopg.connect(pair.standby.url) as standby:
+                row = standby.execute(
+                    "SELECT count(*) FROM pg_stat_activity WHERE query LIKE '/* item.list */%'"
+                ).fetchone()
+            return row != (0,)
+
+        assert get("/api/v1/site")["title"] == "Bikes"
+        services.wait_until(is_read_from, "the standby is not read from")
