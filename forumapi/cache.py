@@ -78,8 +78,10 @@ class Cache:
     `round_trips` of a request are counted by the caller through the return value of `get_many`.
     """
 
-    TIMEOUT_S: Final = 0.15
-    BREAK_S: Final = 2.0
+    TIMEOUT_S: Final = 0.1
+    # After a failure it is asked by nobody for this long, and then by one request whether it is well again.
+    BREAK_S: Final = 5.0
+    PROBE_S: Final = 0.05
 
     def __init__(
         self, servers: Iterable[str] = (), *, memory_mb: int = 32, prefix: str = ""
@@ -96,10 +98,10 @@ class Cache:
 
     def get_many(self, keys: Iterable[Key]) -> tuple[dict[Key, Fragment], int]:
         """What memcached holds of `keys` (the caller has asked `get` before); and the round trips it took, 0 or 1."""
-        if not self._servers or time.monotonic() < self._broken_until:
+        if not self._servers:
             return {}, 0
         names = {self._name(key): key for key in keys}
-        if not names:
+        if not names or not self._is_well():
             return {}, 0
         client = self._clients.pop() if self._clients else self._connect()
         try:
@@ -124,7 +126,7 @@ class Cache:
         """Keep finished documents, here and in memcached."""
         for key, fragment in entries.items():
             self.memory.add(key, fragment)
-        if not self._servers or not entries or time.monotonic() < self._broken_until:
+        if not self._servers or not entries or not self._is_well():
             return
         client = self._clients.pop() if self._clients else self._connect()
         try:
@@ -164,6 +166,24 @@ class Cache:
         if len(self._servers) == 1:
             return Client(self._servers[0], **options)
         return HashClient(self._servers, ignore_exc=True, **options)
+
+    def _is_well(self) -> bool:
+        """Whether memcached may be asked. After a break one request finds out, which costs it little; others go on."""
+        if not self._broken_until:
+            return True
+        now = time.monotonic()
+        if now < self._broken_until:
+            return False
+        self._broken_until = now + self.BREAK_S
+        for server in self._servers:
+            try:
+                server_version(server, timeout_s=self.PROBE_S)
+            except (OSError, ValueError):
+                continue
+            self._broken_until = 0.0
+            return True
+        metrics.MEMCACHED_FAILED.add()
+        return False
 
     def _fail(self, client: Client | HashClient) -> None:
         """Stop asking for a moment: a slow memcached must not slow every request."""

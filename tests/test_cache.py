@@ -7,6 +7,7 @@ import threading
 import time
 import zlib
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from pymemcache.client.base import Client
@@ -204,6 +205,25 @@ def test_a_server_that_hangs_is_not_waited_for_twice(silent: str) -> None:
     began = time.monotonic()
     assert cache.get_many([KEY]) == ({}, 0)
     assert time.monotonic() - began < 0.05
+
+
+@pytest.mark.slow
+def test_after_a_while_one_request_alone_finds_out_whether_it_is_well_again() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        cache = Cache([f"127.0.0.1:{server.getsockname()[1]}"])
+        assert cache.get_many([KEY]) == ({}, 1)
+        server.accept()[0].close()
+        time.sleep(Cache.BREAK_S)
+
+        with ThreadPoolExecutor(8) as pool:
+            found = list(pool.map(cache.get_many, [[KEY]] * 8))
+
+        assert found == [({}, 0)] * 8
+        with server.accept()[0] as asked:
+            assert asked.recv(100) == b"version\r\n"
+        server.setblocking(False)
+        with pytest.raises(BlockingIOError):
+            server.accept()
 
 
 @pytest.mark.parametrize(

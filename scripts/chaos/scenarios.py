@@ -213,13 +213,13 @@ def memcached_troubles(stage: Stage, server: embedded.Server) -> None:
         stage.figure("p99 ms", base.p99_ms)
 
         def trouble(name: str, *, is_felt: bool = True) -> None:
-            failed = node.counted("forumapi_memcached_failed_total")
+            failed = node.counted("forumapi_memcached_failures_total")
             seen = measured()
             share = seen.failures / max(1, len(seen.seconds))
             stage.at_most(f"{name}: 5xx", share, 0.001, "{:.2%}")
             stage.at_most(f"{name}: p99", seen.p99_ms / base.p99_ms, 3, "×{:.1f}")
             stage.at_most(f"{name}: wrong", len(seen.wrong), 0, "{:.0f}")
-            if is_felt and node.counted("forumapi_memcached_failed_total") <= failed:
+            if is_felt and node.counted("forumapi_memcached_failures_total") <= failed:
                 stage.missed.append(f"{name}: nobody asked memcached, so this proved nothing")
 
         port = int(address.rpartition(":")[2])
@@ -232,7 +232,7 @@ def memcached_troubles(stage: Stage, server: embedded.Server) -> None:
         proxy.delay_s, proxy.garbage = 0.0, True
         trouble("garbage")
         proxy.garbage = False
-        time.sleep(2 * Cache.BREAK_S)
+        time.sleep(2 * Cache.BREAK_S + 1)
         process.kill()
         trouble("killed")
 
