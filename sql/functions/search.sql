@@ -979,3 +979,8 @@ BEGIN
     END LOOP;
     is_last := left_over > 0;
 END $$;
+
+-- As the release before calls it, for as long as its cron process still runs. The next release drops it.
+CREATE FUNCTION search_learn(most integer) RETURNS bigint LANGUAGE sql AS $$
+    SELECT l.looked FROM search_learn(most, 0::smallint, 0::bigint) l
+$$;

@@ -224,3 +224,17 @@ def test_words_are_learnt_behind_texts_that_are_gone(make: Factory, site: Site) 
     known = "SELECT count(*) FROM search_words w WHERE w.site_id = %(s)s AND w.word = %(w)s"
     assert make.sql(known, s=site.id, w="axolotl") == [(1,)]
     assert make.sql(known, s=site.id, w="gone") == [(0,)]
+
+
+def test_the_release_before_still_learns(make: Factory, site: Site) -> None:
+    write(make, make.conversation(site), "capybara", 1)
+    make.sql(
+        "UPDATE comments SET created = created - interval '1 hour' WHERE site_id = %(s)s RETURNING 1",
+        s=site.id,
+    )
+
+    while make.sql("SELECT search_learn(1000000)")[0][0]:
+        pass
+
+    known = "SELECT count(*) FROM search_words w WHERE w.site_id = %(s)s AND w.word = 'capybara'"
+    assert make.sql(known, s=site.id) == [(1,)]
