@@ -867,8 +867,8 @@ BEGIN
     END IF;
 END $$;
 
--- Whether somebody may see anything that holds these words: among all where few hold them, else on the newest shelves. Who sees
--- none of so many is not told. Not at all when `until_time` is over.
+-- Whether somebody may see anything that holds these words: something on the newest shelves, or where few hold them, among
+-- all. Who sees none of so many is not told. Not at all when `until_time` is over.
 CREATE FUNCTION search_seen(in_site bigint, me bigint, wanted tsquery, kinds smallint[], readable bigint[],
                             ignored_items bigint[], ignored_people bigint[], until_time timestamptz) RETURNS boolean
 LANGUAGE plpgsql STABLE AS $$
@@ -876,19 +876,27 @@ DECLARE
     newest bigint;
     oldest bigint;
     newest_titles bigint;
-    way text;
+    way text := 'shelves';
 BEGIN
     IF numnode(wanted) = 0 OR clock_timestamp() > until_time THEN
         RETURN false;
     END IF;
     SELECT s.newest, s.oldest, s.titles INTO newest, oldest, newest_titles FROM search_shelves(in_site) s;
-    way := CASE WHEN search_held(in_site, wanted, newest, oldest, 4000) <= 4000 THEN 'all' ELSE 'shelves' END;
-    IF EXISTS (SELECT FROM search_matching(in_site, me, wanted, NULL, NULL, way, newest,
-                                           CASE way WHEN 'all' THEN oldest ELSE greatest(oldest, newest - 3) END, '{}', true,
-                                           NULL, NULL, readable, true, ignored_items, ignored_people, NULL, NULL, NULL,
-                                           NULL, NULL, NULL, NULL, NULL)) THEN
-        RETURN true;
-    END IF;
+    FOR looked IN 0..3 LOOP
+        EXIT WHEN newest IS NULL;
+        IF looked = 2 AND search_held(in_site, wanted, newest, oldest, 4000) <= 4000 THEN
+            way := 'all';
+        END IF;
+        IF EXISTS (SELECT FROM search_matching(in_site, me, wanted, NULL, NULL, way, newest,
+                                               CASE way WHEN 'all' THEN oldest ELSE newest END, '{}', true, NULL, NULL,
+                                               readable, true, ignored_items, ignored_people, NULL, NULL, NULL, NULL, NULL,
+                                               NULL, NULL, NULL)) THEN
+            RETURN true;
+        END IF;
+        EXIT WHEN way = 'all';
+        SELECT max(d.item_id) >> 13 INTO newest
+          FROM search_documents d WHERE d.site_id = in_site AND d.item_type_id = 4 AND d.item_id < newest << 13;
+    END LOOP;
     RETURN newest_titles IS NOT NULL
            AND EXISTS (SELECT FROM search_matching(in_site, me, wanted, NULL, NULL, 'shelves', newest_titles, -1, kinds, false,
                                                    NULL, NULL, readable, true, ignored_items, ignored_people, NULL, NULL,
