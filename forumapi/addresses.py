@@ -4,38 +4,58 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Sequence
-from typing import Any
+from functools import lru_cache
+from typing import Any, Final
 
-Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+# So many answers are kept, of lists of addresses up to so many characters: a client behind the proxy comes again.
+KEPT: Final = 4096
+KEPT_CHARACTERS: Final = 100
+
+# Who comes through a unix socket is on this machine.
+_HERE: Final = "127.0.0.1"
 
 
-def networks(texts: Sequence[str]) -> tuple[Network, ...]:
-    """Proxy addresses or networks as written in the settings. Raises ValueError."""
-    return tuple(ipaddress.ip_network(text, strict=False) for text in texts)
+class Proxies:
+    """Who is believed about the clients behind them: addresses or networks, as the settings have them.
 
-
-def client_ip(environ: dict[str, Any], trusted: Sequence[Network]) -> str:
-    """The peer; behind trusted proxies the rightmost address of X-Forwarded-For that is not one of them.
-
-    "" for a peer without an address (a unix socket) that sends none.
+    Raises ValueError for a text that is neither.
     """
-    peer = str(environ.get("REMOTE_ADDR") or "")
-    forwarded = environ.get("HTTP_X_FORWARDED_FOR", "")
-    if not forwarded or not trusted:
-        return peer
-    hops = [peer, *(hop.strip() for hop in reversed(forwarded.split(",")))]
-    last = peer
-    for hop in hops:
-        try:
-            address = ipaddress.ip_address(hop)
-        except ValueError:
-            return last
-        last = str(address)
-        if not any(address in network for network in trusted):
-            return last
-    return last
+
+    def __init__(self, texts: Sequence[str]) -> None:
+        self._networks = tuple(ipaddress.ip_network(text, strict=False) for text in texts)
+        self._kept = lru_cache(KEPT)(self._client)
+
+    def client_ip(self, environ: dict[str, Any]) -> str:
+        """The peer; behind proxies that are believed the rightmost address of X-Forwarded-For that is not one of them.
+
+        A peer without an address (a unix socket) is "", and believed where 127.0.0.1 is.
+        """
+        peer = str(environ.get("REMOTE_ADDR") or "")
+        forwarded = environ.get("HTTP_X_FORWARDED_FOR", "")
+        if not forwarded or not self._networks:
+            return peer
+        find = self._kept if len(forwarded) <= KEPT_CHARACTERS else self._client
+        return find(peer, forwarded)
+
+    def _client(self, peer: str, forwarded: str) -> str:
+        if not self._believes(peer or _HERE):
+            return peer
+        last = peer
+        for hop in reversed(forwarded.split(",")):
+            try:
+                last = str(ipaddress.ip_address(hop.strip()))
+            except ValueError:
+                return last
+            if not self._believes(last):
+                return last
+        return last
+
+    def _believes(self, address: str) -> bool:
+        found = ipaddress.ip_address(address)
+        return any(found in network for network in self._networks)
 
 
+@lru_cache(KEPT)
 def caller(ip: str) -> str:
     """What stands for the caller at an address: of IPv6 the /64, which is what one household or server has."""
     try:

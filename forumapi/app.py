@@ -213,7 +213,7 @@ class App:
         self.debug_counts = config.debug_counts
         self.geocoder = choose_geocoder(config)
         self.webhooks.apply(config)
-        self.trusted_proxies = addresses.networks(config.trusted_proxies)
+        self.proxies = addresses.Proxies(config.trusted_proxies)
         self.body_limit = config.request_body_limit
         guest_seconds = config.guest_cache_seconds
         self.cache_control = (

@@ -12,7 +12,7 @@ from urllib.parse import parse_qsl
 from werkzeug.exceptions import NotFound as NoRoute
 from werkzeug.routing import RequestRedirect
 
-from forumapi import addresses, body, errors, metrics, patch, permissions, response, scopes
+from forumapi import body, errors, metrics, patch, permissions, response, scopes
 from forumapi.auth import identity as identities
 from forumapi.auth.identity import GUEST
 from forumapi.context import Context
@@ -236,7 +236,7 @@ def _answer(app: App, ctx: Context, handler: Handler, method: str) -> Answered:
         raise MethodNotAllowed(method, handler.allow)
     ctx.is_head = method == "HEAD"
     ctx.is_write = verb != "GET"
-    ctx.ip = addresses.client_ip(ctx.environ, app.trusted_proxies)
+    ctx.ip = app.proxies.client_ip(ctx.environ)
     allowance = _limit(app, ctx, handler)
     try:
         if verb == "GET":
