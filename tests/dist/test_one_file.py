@@ -213,8 +213,11 @@ def test_everything_runs_from_an_empty_folder(stranger: Stranger) -> None:
         Content_Type=kind,
     )
     uploaded: dict[str, Any] = json.loads(answer)["data"][0]
+    # Nobody outside is asked: the cities come along.
+    found, place = ask(port, "/api/v1/geocode?q=Porto", "bikes.localhost", Authorization=bearer)
     process.send_signal(signal.SIGINT)
     assert process.wait(60) == 0, output.read_text()
 
     assert (status, uploaded["width"], uploaded["height"]) == (200, 900, 700)
+    assert (found, json.loads(place)["display_name"]) == (200, "Porto, PT")
     assert sorted(path.name for path in stranger.folder.iterdir()) == ["forumapi", "home", "var"]

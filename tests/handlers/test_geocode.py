@@ -12,6 +12,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
+from forumapi import doctor
 from forumapi.config import Config
 from forumapi.geocoders import Gazetteer, GeocoderError, choose
 from tests.api import Api
@@ -161,6 +162,16 @@ def test_the_settings_choose_the_geocoder() -> None:
     found = choose(Config(environment="prod", geocode_url=url))
     assert found is not None and found.name == "nominatim.example"
     assert isinstance(choose(Config(geocode_url=url, geocode_provider="gazetteer")), Gazetteer)
+
+
+def test_doctor_says_which_geocoder_there_is() -> None:
+    def said(**settings: str) -> doctor.Finding:
+        return doctor.geocoder(Config(environment="prod", **settings))
+
+    assert said(geocode_provider="gazetteer").found == "gazetteer"
+    assert said(geocode_url="https://nominatim.example/search").found == "nominatim.example"
+    assert said().found == "none: places have no coordinates"
+    assert said(geocode_provider="nominatim").mend == "set geocode_url"
 
 
 def test_in_production_no_service_in_our_own_network_is_asked(service: Service) -> None:
