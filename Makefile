@@ -18,7 +18,7 @@ PYTEST := $(BIN)/python -m pytest -n logical --maxprocesses 8 --dist loadfile --
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help venv run test chaos disconnects proof test-quick lint format walk bench bench-files bench-live bench-mail cluster testdb migrate dbshell routes dist install clean
+.PHONY: help venv run test chaos disconnects proof test-quick lint format walk bench bench-edge bench-files bench-live bench-mail cluster testdb migrate dbshell routes dist install clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -72,6 +72,9 @@ walk: $(STAMP) ## walk a stranger through identity on a running `make run` (WALK
 
 bench: $(STAMP) ## load a data set (SIZE=S, M or L) and time every page beside the floor
 	@$(BIN)/python -m scripts.bench --size $(SIZE)
+
+bench-edge: $(STAMP) ## measure nginx in front, memory with many clients, start of the one file (EDGE="memory start" for a part)
+	@$(BIN)/python -m scripts.bench.edge --size $(SIZE) $(EDGE)
 
 bench-files: $(STAMP) ## time downloads beside nginx, and thumbnails (SIZE=S, M or L)
 	@$(BIN)/python -m scripts.bench.files --size $(SIZE)

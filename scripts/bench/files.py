@@ -95,7 +95,9 @@ def measure(
         name, body = uploaded(web, host, token, picture(DOWNLOAD_BYTES))
         path = Path(name[:2]) / name[2:4] / name
         with (
-            services.application(url, memcached, args.folder, core, accel="/_files/") as behind,
+            services.application(
+                url, memcached, args.folder, core, file_accel_prefix="/_files/"
+            ) as behind,
             services.floor(url, args.folder, core) as ground,
             nginx(program, args.folder, core, files, behind.port) as (front_server, plain, front),
         ):

@@ -155,12 +155,12 @@ def application(
     counts: bool = False,
     profile: Path | None = None,
     pg_options: str = "",
-    accel: str = "",
+    **others: str,
 ) -> Server:
     """One web worker of forumapi, its limits on requests off.
 
     `counts` makes it state its round trips in Server-Timing; `profile` loads the sampler, which
-    writes there; `pg_options` are libpq's for its connections; `accel` is where nginx has its files.
+    writes there; `pg_options` are libpq's for its connections; `others` are settings by their names.
     """
     port = free_port()
     name = "counting" if counts else "web"
@@ -174,8 +174,7 @@ def application(
         "FORUMAPI_RATE_LIMIT_ADDRESS_PER_MINUTE": "0",
         "FORUMAPI_COMMENT_RATE_PER_MINUTE": "100000",
     }
-    if accel:
-        env["FORUMAPI_FILE_ACCEL_PREFIX"] = accel
+    env |= {f"FORUMAPI_{setting.upper()}": value for setting, value in others.items()}
     if pg_options:
         env["PGOPTIONS"] = pg_options
     if profile is not None:

@@ -99,14 +99,16 @@ def nginx(
     micro_cache: str = "off",
     changes: Mapping[str, str] | None = None,
     module: str = "",
+    domain: str = PLATFORM_DOMAIN,
 ) -> Iterator[Nginx]:
     """nginx before `upstream`, serving local files from `files`; ready when it is yielded.
 
-    `changes` are texts of either file and what stands there instead; `module` is loaded, by path.
+    `changes` are texts of either file and what stands there instead; `module` is loaded, by path; `domain` is the
+    platform's.
     """
     folder.chmod(0o755)
     port, plain = free_port(), free_port()
-    make_certificate(folder, "platform", PLATFORM_DOMAIN, f"*.{PLATFORM_DOMAIN}")
+    make_certificate(folder, "platform", domain, f"*.{domain}")
     make_certificate(folder, "velo.example", "velo.example")
     main = replaced(
         (ETC / "forumapi.conf").read_text(),
@@ -117,7 +119,7 @@ def nginx(
             "    listen [::]:443 ssl http2;\n": "",
             "    listen [::]:443 ssl http2 default_server;\n": "",
             "    listen [::]:80 default_server;\n": "",
-            "forum.example": PLATFORM_DOMAIN,
+            "forum.example": domain,
             "/etc/forumapi/tls": str(folder),
             "/etc/nginx/forumapi-site.conf": f"{folder}/forumapi-site.conf",
             "/var/lib/nginx/forumapi": f"{folder}/cache",
