@@ -9,8 +9,10 @@ import argparse
 import contextlib
 import datetime
 import json
+import math
 import os
 import sys
+import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -102,6 +104,16 @@ def parser() -> argparse.ArgumentParser:
     migrating = command("migrate", _migrate, "bring the database to this release")
     migrating.add_argument(
         "--check", action="store_true", help="change nothing; exit 1 if something is pending"
+    )
+    migrating.add_argument(
+        "--wait",
+        type=float,
+        nargs="?",
+        const=math.inf,
+        default=0.0,
+        metavar="SECONDS",
+        help="before that, wait until PostgreSQL answers, with --check until nothing is pending: so long, or as "
+        "long as it takes",
     )
     routes = command("routes", _routes, "every address with its methods and what they need")
     routes.add_argument("--host", choices=("root", "site"), help="one of the two sets only")
@@ -536,8 +548,8 @@ def _migrate(args: argparse.Namespace, current: Config) -> int:
 
     with _database_url(current) as url:
         try:
+            names = _pending(url, args.wait, is_check=args.check)
             if args.check:
-                names = migrate.pending(url)
                 for name in names:
                     print(f"pending: {name}")
                 return FAILED if names else OK
@@ -546,6 +558,34 @@ def _migrate(args: argparse.Namespace, current: Config) -> int:
             raise CommandError(str(error)) from None
     print(f"done: {len(names)} steps" if names else "nothing to do")
     return OK
+
+
+def _pending(url: str, wait_s: float, *, is_check: bool) -> list[str]:
+    """What is pending, as soon as PostgreSQL says so; when `is_check`, as soon as nothing is, or when time is up.
+
+    Raises psycopg.Error, MigrateError.
+    """
+    import psycopg
+
+    from forumapi import migrate
+
+    deadline = time.monotonic() + wait_s
+    said = ""
+    while True:
+        is_over = time.monotonic() >= deadline
+        try:
+            names = migrate.pending(url)
+            if is_over or not is_check or not names:
+                return names
+            why = f"pending: {', '.join(names)}"
+        except psycopg.OperationalError as error:
+            if is_over:
+                raise
+            why = str(error).strip()
+        if why != said:
+            said = why
+            print(f"waiting: {why}", file=sys.stderr, flush=True)
+        time.sleep(0.5)
 
 
 # ---------------------------------------------------------------- backups

@@ -368,6 +368,15 @@ def test_doctor_looks_at_everything_and_tells_how_to_mend(forumapi, monkeypatch)
     assert "-> start PostgreSQL, or mend database_url" in out
 
 
+def test_migrate_waits_for_a_database_and_says_why_it_gave_up(forumapi, monkeypatch):
+    monkeypatch.setenv("FORUMAPI_DATABASE_URL", "postgresql://nobody@127.0.0.1:1/none")
+    code, _, err = forumapi("migrate", "--check", "--wait", "0.2")
+
+    assert code == 1
+    assert err.startswith("waiting: ")
+    assert "forumapi: connection" in err
+
+
 def test_the_defaults_are_good():
     assert Config().environment == "embedded"
 

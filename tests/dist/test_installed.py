@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
+import psycopg
 import pytest
 
 from tests import services
@@ -157,13 +158,14 @@ def machine(root: Path, postgres_url: str) -> Iterator[Path]:
         yield root
 
 
-def forumapi(root: Path, *words: str) -> str:
-    """What the command of this machine printed, run by whoever runs the tests."""
+def forumapi(root: Path, *words: str, **settings: str) -> str:
+    """What the command of this machine printed, run by whoever runs the tests; `settings` override its own."""
     text = in_root((root / "opt/forumapi/forumapi").read_text(), root)
     # The user is not known outside of the folder.
     text = text.replace("setpriv --reuid forumapi --regid forumapi --init-groups", "env")
     text = text.replace("here=/opt", f"here={root}/opt")
-    environ = {"PATH": one_file.PATH}
+    environ = {f"FORUMAPI_{name.upper()}": value for name, value in settings.items()}
+    environ["PATH"] = one_file.PATH
     done = subprocess.run(
         ["sh", "-c", text, "forumapi", *words], env=environ, capture_output=True, text=True
     )
@@ -305,6 +307,36 @@ def test_what_a_service_names_is_there_and_runs(machine: Path, name: str) -> Non
         assert process.wait(told.stop_s) == 0, output.read_text()
     finally:
         process.kill()
+
+
+@pytest.mark.parametrize("name", ["forumapi.service", "forumapi.conf"])
+def test_a_node_that_boots_before_its_database_comes_up_by_itself(
+    machine: Path, postgres_url: str, tmp_path: Path, name: str
+) -> None:
+    folder, read = SERVICES[name]
+    cron = name.replace(".", "-cron.")
+    told = read(in_root((machine / folder / name).read_text(), machine))
+    (command,) = told.before
+    assert read(in_root((machine / folder / cron).read_text(), machine)).before == [command]
+    with services.new_database(postgres_url, "later") as url:
+        real = psycopg.conninfo.conninfo_to_dict(url)
+        socket = f".s.PGSQL.{real['port']}"
+        # Nobody listens there yet.
+        later = url.replace(str(real["host"]), str(tmp_path))
+        environ = {**told.environ, "PATH": one_file.PATH, "FORUMAPI_DATABASE_URL": later}
+        output = tmp_path / "output"
+        with output.open("wb") as out:
+            before = subprocess.Popen(
+                shlex.split(command), cwd=told.folder, env=environ, stdout=out, stderr=out
+            )
+        try:
+            wait_for(output, before, lambda: "No such file" in output.read_text())
+            (tmp_path / socket).symlink_to(f"{real['host']}/{socket}")
+            wait_for(output, before, lambda: "pending: 0001_initial" in output.read_text())
+            forumapi(machine, "migrate", database_url=url)
+            assert before.wait(60) == 0, output.read_text()
+        finally:
+            before.kill()
 
 
 def answers(port: int) -> bool:
