@@ -1117,7 +1117,11 @@ def set_value(path: Path, name: str, text: str) -> Config:
         fresh = Path(handle.name)
         try:
             settings = load(fresh, {})
-            fresh.chmod(path.stat().st_mode & 0o777)
+            old, new = path.stat(), fresh.stat()
+            if (old.st_uid, old.st_gid) != (new.st_uid, new.st_gid):
+                # Who could read it can read it: root writes, the user of the processes reads by the group.
+                os.chown(fresh, old.st_uid, old.st_gid)
+            fresh.chmod(old.st_mode & 0o777)
             fresh.replace(path)
         except BaseException:
             fresh.unlink(missing_ok=True)

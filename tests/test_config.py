@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 import re
 from pathlib import Path
 
@@ -216,6 +217,18 @@ def test_setting_a_value_keeps_comments_order_and_everything_else(file):
 
     assert file.read_text() == "# first\nworkers = 4  # how many\n\n# last\ntoken_days = 10\n"
     assert read.workers == 4
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files away")
+def test_who_could_read_the_file_can_still_read_it(file):
+    file.write_text("workers = 1\n")
+    os.chown(file, 65534, 12345)
+    file.chmod(0o640)
+
+    config.set_value(file, "workers", "4")
+
+    found = file.stat()
+    assert (found.st_uid, found.st_gid, found.st_mode & 0o777) == (65534, 12345, 0o640)
 
 
 def test_setting_a_bad_value_writes_nothing(file):

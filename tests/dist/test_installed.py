@@ -12,7 +12,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -158,16 +158,16 @@ def machine(root: Path, postgres_url: str) -> Iterator[Path]:
         yield root
 
 
-def forumapi(root: Path, *words: str, **settings: str) -> str:
+def forumapi(root: Path, *words: str, environ: Mapping[str, str] | None = None, **settings: str) -> str:
     """What the command of this machine printed, run by whoever runs the tests; `settings` override its own."""
     text = in_root((root / "opt/forumapi/forumapi").read_text(), root)
     # The user is not known outside of the folder.
     text = text.replace("setpriv --reuid forumapi --regid forumapi --init-groups", "env")
     text = text.replace("here=/opt", f"here={root}/opt")
-    environ = {f"FORUMAPI_{name.upper()}": value for name, value in settings.items()}
-    environ["PATH"] = one_file.PATH
+    # Root's own commands unpack where the installation did.
+    whole = one_file.bare(root / "var/cache/forumapi/home", **settings) | dict(environ or {})
     done = subprocess.run(
-        ["sh", "-c", text, "forumapi", *words], env=environ, capture_output=True, text=True
+        ["sh", "-c", text, "forumapi", *words], env=whole, capture_output=True, text=True
     )
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
@@ -201,6 +201,22 @@ def test_a_second_install_keeps_what_is_yours(root: Path, file: Path) -> None:
 
     assert f"kept      {settings}" in make_install(file, root)
     assert (settings.read_bytes(), proxy.read_bytes()) == before
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="the command changes the user for root alone")
+def test_what_root_does_leaves_nothing_where_the_processes_unpack(
+    root: Path, tmp_path: Path
+) -> None:
+    told = tmp_path / "told"
+    told.write_text('#!/bin/sh\necho "$PEX_ROOT"\n')
+    told.chmod(0o755)
+    environ = {"RELEASE_FILE": str(told), "PEX_ROOT": "/root/s own"}
+
+    for words in ("config set token_days 30", "install"):
+        assert forumapi(root, *words.split(), environ=environ) == "/root/s own\n"
+    for words in ("config get token_days", "migrate", "node check"):
+        said = forumapi(root, *words.split(), environ=environ)
+        assert said == f"{root}/var/cache/forumapi\n"
 
 
 @needs_systemd
