@@ -165,13 +165,14 @@ def test_the_settings_choose_the_geocoder() -> None:
 
 
 def test_doctor_says_which_geocoder_there_is() -> None:
-    def said(**settings: str) -> doctor.Finding:
-        return doctor.geocoder(Config(environment="prod", **settings))
+    url = "https://nominatim.example/search"
+    own = Config(environment="prod", geocode_provider="gazetteer")
+    forgotten = Config(environment="prod", geocode_provider="nominatim")
 
-    assert said(geocode_provider="gazetteer").found == "gazetteer"
-    assert said(geocode_url="https://nominatim.example/search").found == "nominatim.example"
-    assert said().found == "none: places have no coordinates"
-    assert said(geocode_provider="nominatim").mend == "set geocode_url"
+    assert doctor.geocoder(own).found == "gazetteer"
+    assert doctor.geocoder(Config(environment="prod", geocode_url=url)).found == "nominatim.example"
+    assert doctor.geocoder(Config(environment="prod")).found == "none: places have no coordinates"
+    assert doctor.geocoder(forgotten).mend == "set geocode_url"
 
 
 def test_in_production_no_service_in_our_own_network_is_asked(service: Service) -> None:
