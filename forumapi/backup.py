@@ -15,6 +15,7 @@ import json
 import os
 import shutil
 import subprocess
+import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -33,6 +34,8 @@ FILES: Final = "files"
 LISTING: Final = "files.txt"
 _STAMP: Final = "%Y%m%dT%H%M%S"
 _PIECE: Final = 1024 * 1024
+# The first PostgreSQL that knows transaction_timeout.
+_KNOWS_TIMEOUT: Final = 17
 
 # Every table with rows of its own; partitions, not what they are parts of.
 TABLES: Final = """
@@ -241,13 +244,7 @@ def restore(folder: Path, url: str, files: Path | None, *, progress: Progress = 
             raise BackupError("the database is not empty; make a new one and restore into that")
         major = connection.info.server_version // 10000
     progress("restoring the database")
-    address, environ = client(url)
-    _run(
-        environ,
-        _program("pg_restore", major),
-        *("--no-owner", "--no-privileges", "--exit-on-error", "--jobs=2"),
-        *(f"--dbname={address}", str(folder / DUMP)),
-    )
+    _restore(folder / DUMP, url, major)
     if files is not None:
         progress("restoring files")
         for name, _ in _objects(folder):
@@ -269,6 +266,43 @@ def restore(folder: Path, url: str, files: Path | None, *, progress: Progress = 
     if unlike:
         raise BackupError(f"not what was backed up: {', '.join(unlike)}")
     return manifest
+
+
+def _restore(dump: Path, url: str, major: int) -> None:
+    """Run a dump on an empty database of a server of this major version. Raises BackupError."""
+    program = _program("pg_restore", major)
+    plain = ("--no-owner", "--no-privileges")
+    address, environ = client(url)
+    if major >= _KNOWS_TIMEOUT:
+        words = ("--exit-on-error", "--jobs=2", f"--dbname={address}", str(dump))
+        _run(environ, program, *plain, *words)
+        return
+    # A pg_restore that is newer than the server sets what that does not know, and can't be told not to.
+    command = [_program("psql", 1), "--no-psqlrc", "--quiet", "--set=ON_ERROR_STOP=1"]
+    command += ["--single-transaction", "--output=/dev/null", f"--dbname={address}"]
+    whole = {**os.environ, **environ, "LC_ALL": "C"}
+    with (
+        tempfile.TemporaryFile() as said,
+        subprocess.Popen(command, env=whole, stdin=subprocess.PIPE, stderr=said) as taking,
+        subprocess.Popen(
+            [program, *plain, "--file=-", str(dump)], env=whole, stdout=subprocess.PIPE, stderr=said
+        ) as giving,
+    ):
+        assert taking.stdin is not None
+        assert giving.stdout is not None
+        with contextlib.suppress(BrokenPipeError):
+            is_head = True
+            for line in giving.stdout:
+                if is_head and line.startswith(b"SET transaction_timeout"):
+                    is_head = False
+                else:
+                    taking.stdin.write(line)
+        giving.stdout.close()
+        with contextlib.suppress(BrokenPipeError):
+            taking.stdin.close()
+        if taking.wait() | giving.wait():
+            said.seek(0)
+            raise BackupError(f"restoring: {said.read().decode(errors='replace').strip()}")
 
 
 def _objects(folder: Path) -> Iterator[tuple[str, str]]:

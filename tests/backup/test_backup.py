@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
+import shutil
 import subprocess
 import tempfile
 from collections.abc import Iterator
@@ -9,8 +12,9 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from psycopg import sql
 
-from forumapi import backup, embedded
+from forumapi import backup, embedded, migrate
 from forumapi.backup import BackupError
 from scripts import cluster
 from tests import services
@@ -239,3 +243,41 @@ def test_no_program_is_called_with_the_password_of_the_database() -> None:
         *("user=forum", "host=db.example", "port=5433", "dbname=forum", "sslmode=require")
     }
     assert backup.client("postgresql://forum@/forum")[1] == {}
+
+
+@contextlib.contextmanager
+def older_server(programs: Path) -> Iterator[str]:
+    """The address of a PostgreSQL that does not know all that newer programs set."""
+    with tempfile.TemporaryDirectory(prefix="forumapi-older-") as name:
+        folder = Path(name)
+        unprivileged: list[str] = []
+        if os.geteuid() == 0:
+            shutil.chown(folder, "nobody")
+            unprivileged = ["setpriv", "--reuid=nobody", "--regid=nogroup", "--clear-groups"]
+
+        def run(program: str, *words: str) -> None:
+            command = [*unprivileged, str(programs / program), "-D", f"{folder}/data", *words]
+            subprocess.run(command, cwd="/", check=True, stdout=subprocess.DEVNULL)
+
+        run("initdb", "-U", "forumapi", "-A", "trust", "--locale=C.UTF-8", "-E", "UTF8", "-N")
+        run("pg_ctl", "-w", "-o", f"-k {folder} -h ''", "-l", f"{folder}/log", "start")
+        try:
+            yield f"postgresql://forumapi@/postgres?host={folder}"
+        finally:
+            run("pg_ctl", "-m", "immediate", "stop")
+
+
+def test_newer_programs_bring_it_back_to_an_older_server(tmp_path: Path) -> None:
+    found = [path.parent for path in Path("/usr/lib/postgresql").glob("1[56]/bin/initdb")]
+    if not found:
+        pytest.skip("PostgreSQL 15 or 16 is not installed")
+    with older_server(found[0]) as url:
+        for name in ("one", "two"):
+            with psycopg.connect(url, autocommit=True) as connection:
+                connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
+        one, two = (url.replace("/postgres?", f"/{name}?") for name in ("one", "two"))
+        migrate.migrate(one)
+        folder, made = backup.create(one, None, tmp_path)
+
+        assert backup.restore(folder, two, None) == made
+        assert migrate.pending(two) == []
