@@ -134,6 +134,8 @@ def test_a_guest_costs_one_statement_and_the_next_within_a_second_none(
     api: Api, bikes: Site, trains: Site
 ) -> None:
     hash = upload(api, bikes.member, png(seed=23))
+    for site in (bikes, trains):  # who first comes to a site asks what it is
+        api.get("/api/v1/microcosms", site=site)
 
     first = api.get(path(hash), site=bikes)
     assert first.statements == 1
