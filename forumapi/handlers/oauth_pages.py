@@ -394,6 +394,7 @@ class DevicePageHandler(PageHandler):
         return _message(ctx, "Allowed" if grant else "Not allowed", text)
 
     def _found(self, ctx: Context, me: Identity, cookie: str, typed: str) -> Result:
+        ctx.tx.end()  # one connection at a time
         try:
             with ctx.app.database.write() as tx:
                 attempts.take(tx, CODES_PER_PERSON, str(me.user_id))

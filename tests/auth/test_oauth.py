@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import Any
 
 import pyotp
@@ -23,6 +24,7 @@ from tests.auth.consent import (
     text_of,
 )
 from tests.factories import Factory, Person, Site
+from tests.fixtures import running
 
 
 @pytest.fixture
@@ -335,6 +337,16 @@ def test_a_device_is_told_no(device: Client, site: Site) -> None:
     _decide(device, site.member, asked["user_code"], "deny")
 
     assert _poll(device, asked["device_code"])["error"] == "access_denied"
+
+
+def test_a_code_typed_in_takes_one_connection_of_the_database(
+    database_url: str, make: Factory, site: Site, tmp_path: Path
+) -> None:
+    with running(database_url, tmp_path, database_connections="1") as server:
+        device = Client.registered(server.api(), make, site, deviceFlow=True, redirectUris=[])
+        asked = device.ask("device").json()
+
+        assert "Allowed" in _decide(device, site.member, asked["user_code"], "allow")
 
 
 def test_a_device_that_asks_too_often_is_told_to_slow_down(device: Client) -> None:
