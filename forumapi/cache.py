@@ -19,6 +19,7 @@ from pymemcache.exceptions import MemcacheError
 
 from forumapi import fragments, metrics
 from forumapi.fragments import Fragment
+from forumapi.lru import Lru
 
 # (site_id, kind, id, version); the kind carries the document's shape number, such as "comment/1".
 Key = tuple[int, str, int, int]
@@ -42,34 +43,11 @@ def server_version(server: str, *, timeout_s: float) -> str:
     return said
 
 
-class Memory:
-    """An LRU bounded by bytes, in two generations: a hit is one dict look-up, and nothing is counted per hit.
-
-    When the young generation holds half of the limit, it becomes the old one and the old one is forgotten; what is
-    used meanwhile moves back to the young one.
-    """
+class Memory(Lru[Key, Fragment]):
+    """Fragments, bounded by their bytes."""
 
     def __init__(self, max_bytes: int) -> None:
-        self._half = max_bytes // 2
-        self._young: dict[Key, Fragment] = {}
-        self._old: dict[Key, Fragment] = {}
-        self._bytes = 0
-
-    def get(self, key: Key) -> Fragment | None:
-        """The entry, or None."""
-        found = self._young.get(key)
-        if found is None:
-            found = self._old.get(key)
-            if found is not None:
-                self.add(key, found)
-        return found
-
-    def add(self, key: Key, fragment: Fragment) -> None:
-        """Keep an entry."""
-        self._young[key] = fragment
-        self._bytes += _OVERHEAD + sum(map(len, fragment))
-        if self._bytes > self._half:
-            self._old, self._young, self._bytes = self._young, {}, 0
+        super().__init__(max_bytes, lambda fragment: _OVERHEAD + sum(map(len, fragment)))
 
 
 class Cache:

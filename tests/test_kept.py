@@ -458,12 +458,12 @@ def test_time_alone_ends_what_says_so() -> None:
     assert Kept("1:1:", "page", until=time.time() + 60).may_be_asked
 
 
-def test_pages_are_crowded_out_in_two_generations() -> None:
+def test_pages_are_crowded_out_by_newer_ones() -> None:
     pages = Pages(limit=2)
-    for number in range(5):
+    for number in range(50):
         pages.keep(number, Kept("1:1:", number))
 
     assert pages.get(0) is None
-    found = pages.get(4)
+    found = pages.get(49)
     assert found is not None
-    assert found.value == 4
+    assert found.value == 49
