@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from forumapi import itemtypes
@@ -42,7 +43,7 @@ CREATE_PROFILE = Query(
 )
 
 SUGGESTED_FROM = 5830
-_TRIES = 50
+_LONGEST = 25
 
 
 def gravatar(email: str) -> str:
@@ -60,12 +61,23 @@ def suggested_name(site_is_root: bool, user_id: int, email: str) -> str:
     return f"user{user_id + SUGGESTED_FROM}"
 
 
+def _candidates(name: str, user_id: int) -> Iterator[str]:
+    """Names to try, the nicest first: with a small number; where many are called that, with one that is the user's."""
+    yield name
+    for number in range(2, 10):
+        yield f"{name[: _LONGEST - 1]}{number}"
+    own = str(user_id + SUGGESTED_FROM)
+    yield f"{name[: _LONGEST - len(own)]}{own}"
+    # Somebody has taken that on purpose.
+    for number in range(1, 40):
+        yield f"user{own}x{number}"
+
+
 def create(
     tx: Transaction, site_id: int, user_id: int, email: str, name: str, *, ip: str = ""
 ) -> int:
     """The profile of a user on a site, made if it isn't there; its id. A taken name gets a number appended."""
-    for number in range(_TRIES):
-        candidate = name if not number else f"{name[:21]}{number + 1}"
+    for candidate in _candidates(name, user_id):
         row = tx.row(
             CREATE_PROFILE, site_id=site_id, user_id=user_id, name=candidate, avatar=gravatar(email)
         )

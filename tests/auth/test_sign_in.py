@@ -225,6 +225,18 @@ def test_signing_in_again_finds_the_same_user_and_profile(stage: Stage) -> None:
     assert ids[0] == ids[1]
 
 
+def test_however_many_have_the_same_name_in_their_address_each_gets_a_profile(stage: Stage) -> None:
+    names = set()
+    for _ in range(60):
+        token = develop(stage, f"hostmaster@{fresh().partition('@')[0]}.test").data
+        me = stage.get("/whoami", token=token, host=stage.config.platform_domain)
+        assert me.status == 200, me.body
+        names.add(me.data["profileName"])
+
+    assert len(names) == 60
+    assert all(name.startswith("hostmaster") for name in names)
+
+
 def test_whoever_comes_for_the_first_time_needs_one_connection_of_the_database(
     database_url: str, tmp_path: Path
 ) -> None:
