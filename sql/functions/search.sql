@@ -496,6 +496,8 @@ DECLARE
     comment_ids bigint[] := '{}';
     comment_times timestamptz[] := '{}';
     comment_ranks real[] := '{}';
+    step_kinds smallint[];
+    step_is boolean[];
     step_ids bigint[];
     step_times timestamptz[];
     step_ranks real[];
@@ -559,14 +561,34 @@ BEGIN
         way := CASE WHEN newest_titles < -6 AND search_held(in_site, sought, -1, newest_titles, 4 * ranked) <= 4 * ranked
                     THEN 'all' ELSE 'shelves' END;
         enough := CASE WHEN way = 'all' THEN most ELSE title_goal END;
-        SELECT coalesce(array_agg(m.item_type_id), '{}'), coalesce(array_agg(m.item_id), '{}'),
-               coalesce(array_agg(m.modified), '{}'), coalesce(array_agg(m.rank), '{}'), coalesce(array_agg(m.is_title), '{}')
-          INTO title_kinds, title_ids, title_times, title_ranks, title_is
-          FROM (SELECT m.item_type_id, m.item_id, m.modified, m.rank, m.is_title
-                  FROM search_matching(in_site, me, sought, in_title, weighed, way, newest_titles, -1, kinds, false, parents,
-                                       ids, readable, everywhere, ignored_items, ignored_people, author, since, until,
-                                       starts_after, starts_before, attending, attached, following) m
-                 LIMIT enough) m;
+        next_shelf := newest_titles;
+        LOOP
+            last_shelf := CASE WHEN way = 'all' THEN -1 ELSE least(-1, next_shelf + 15) END;
+            SELECT coalesce(array_agg(m.item_type_id), '{}'), coalesce(array_agg(m.item_id), '{}'),
+                   coalesce(array_agg(m.modified), '{}'), coalesce(array_agg(m.rank), '{}'), coalesce(array_agg(m.is_title), '{}')
+              INTO step_kinds, step_ids, step_times, step_ranks, step_is
+              FROM (SELECT m.item_type_id, m.item_id, m.modified, m.rank, m.is_title
+                      FROM search_matching(in_site, me, sought, in_title, weighed, way, next_shelf, last_shelf, kinds, false,
+                                           parents, ids, readable, everywhere, ignored_items, ignored_people, author, since,
+                                           until, starts_after, starts_before, attending, attached, following) m
+                     LIMIT enough - cardinality(title_ids)) m;
+            title_kinds := title_kinds || step_kinds;
+            title_ids := title_ids || step_ids;
+            title_times := title_times || step_times;
+            title_ranks := title_ranks || step_ranks;
+            title_is := title_is || step_is;
+            EXIT WHEN last_shelf = -1 OR cardinality(title_ids) >= enough;
+            -- Where the next ones are, as with comments; on the last shelf stand those from before there were others.
+            SELECT coalesce(search_title_shelf(max(k.newest)), -1) INTO next_shelf
+              FROM unnest('{2,3,5,6,7,9}'::smallint[]) AS t (kind)
+             CROSS JOIN LATERAL (
+                    SELECT max(d.item_id) AS newest FROM search_documents d
+                     WHERE d.site_id = in_site AND d.item_type_id = t.kind AND d.item_id < (-1 - last_shelf) << 13) k;
+            IF clock_timestamp() > ends THEN
+                partial := true;
+                EXIT;
+            END IF;
+        END LOOP;
         more := more OR cardinality(title_ids) >= enough;
     END IF;
     -- By weight, only those that are weighed need be sorted for a page that holds no others.

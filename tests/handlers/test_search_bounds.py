@@ -163,6 +163,29 @@ def test_titles_stand_on_shelves_and_are_found_where_they_stood_before(
     assert hits(api, site, q="mandrill", sort="date") == made[::-1]
 
 
+def test_titles_that_are_far_apart_are_no_more_work_than_others(make: Factory) -> None:
+    costs = []
+    for far in (0, 60_000_000_000):
+        site = make.site()
+        make.conversation(site, title="A zorblat of long ago")
+        (behind,) = make.sql("SELECT last_value FROM items_item_id_seq")[0]
+        make.sql("SELECT setval('items_item_id_seq', %(n)s)", n=behind + 300)
+        make.sql(
+            """INSERT INTO items (site_id, item_id, item_type_id, microcosm_id, title, created_by)
+               SELECT %(site)s, %(first)s::bigint + n, 6, %(root)s, 'A zorblat', %(by)s
+                 FROM generate_series(1, 300) AS n RETURNING 1""",
+            site=site.id,
+            first=behind + far,
+            root=site.root_id,
+            by=site.member.id,
+        )
+        make.sql("SELECT gin_clean_pending_list('search_documents_vector')")
+        costs.append(blocks(make, site, "zorblat"))
+
+    near, far_apart = costs
+    assert far_apart < 2 * near
+
+
 def test_one_statement_indexes_no_more_than_so_many_bytes(make: Factory, site: Site) -> None:
     chat = make.conversation(site)
     for _ in range(4):
