@@ -39,6 +39,7 @@ from forumapi.replica import Standbys
 from forumapi.reporting import Point, Reporter
 from forumapi.storage import StorageError, clear_scratch, open_storage
 from forumapi.thumbnails import Box, Thumbnails
+from forumapi.turns import Turns
 from forumapi.updates import dispatch, email
 from forumapi.updates.notice import Notice
 from forumapi.updates.writer import EmailWriter
@@ -222,6 +223,7 @@ class App:
         workers = config.worker_count
         self.token_buckets = Buckets(config.rate_limit_token_per_minute, workers)
         self.address_buckets = AddressBuckets(config.rate_limit_address_per_minute, workers)
+        self.guest_turns = Turns(config.guest_reads_at_once)
 
     def start(self) -> None:
         """Open connections and begin the background work of this process."""

@@ -491,6 +491,13 @@ class Config:
         reload=True,
         rule=_between(0, 10_000_000),
     )
+    guest_reads_at_once: int = _setting(
+        2,
+        "requests",
+        "Reads of one guest address that a worker is busy with at a time, others wait; 0: no limit.",
+        reload=True,
+        rule=_between(0, 10_000),
+    )
     comment_rate_per_minute: int = _setting(
         60,
         "comments",

@@ -102,6 +102,8 @@ class Handler:
     ignores_token: ClassVar[bool] = False
     # How refusals look beside the usual way: "OAuth" for those of the protocol, "Page" for pages.
     error_form: ClassVar[str] = ""
+    # False where an answer may be long in coming, but not for the work it is: a guest's other reads do not wait for it.
+    takes_turns: ClassVar[bool] = True
     # What a method's own statement would cost a round trip for may come with who calls (Identity.more).
     identity: ClassVar[Asked] = Asked(IDENTITY)
     # True where an answer without envelope has an ETag too.

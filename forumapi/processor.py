@@ -12,7 +12,7 @@ from urllib.parse import parse_qsl
 from werkzeug.exceptions import NotFound as NoRoute
 from werkzeug.routing import RequestRedirect
 
-from forumapi import body, errors, metrics, patch, permissions, response, scopes
+from forumapi import addresses, body, errors, metrics, patch, permissions, response, scopes
 from forumapi.auth import identity as identities
 from forumapi.auth.identity import GUEST
 from forumapi.context import Context
@@ -239,10 +239,13 @@ def _answer(app: App, ctx: Context, handler: Handler, method: str) -> Answered:
     ctx.ip = app.proxies.client_ip(ctx.environ)
     allowance = _limit(app, ctx, handler)
     try:
-        if verb == "GET":
-            _identify(app, ctx, handler, verb)
-            result = _get(ctx, handler, operation)
-            answer = _finish(app, ctx, operation, result, method)
+        if verb == "GET" and (ctx.token or not handler.takes_turns):
+            answer = _read(app, ctx, handler, operation, method)
+        elif verb == "GET":
+            # What asked for the site gives its connection back: whoever waits here holds none.
+            ctx.tx.end()
+            with app.guest_turns.turn(addresses.caller(ctx.ip)):
+                answer = _read(app, ctx, handler, operation, method)
         else:
             ctx.tx.end()
             answer = _take(app, ctx, handler, operation, verb)
@@ -255,6 +258,11 @@ def _answer(app: App, ctx: Context, handler: Handler, method: str) -> Answered:
     if allowance is not None:
         answer[1].extend(_limit_headers(allowance))
     return answer
+
+
+def _read(app: App, ctx: Context, handler: Handler, operation: Operation, method: str) -> Answered:
+    _identify(app, ctx, handler, "GET")
+    return _finish(app, ctx, operation, _get(ctx, handler, operation), method)
 
 
 def _take(app: App, ctx: Context, handler: Handler, operation: Operation, verb: str) -> Answered:

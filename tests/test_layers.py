@@ -14,11 +14,11 @@ ROWS = {
     3: "processor handler context body csv_body response upload hotfiles realtime.socket",
     2: "node realtime models auth events geocoders updates permissions patch thumbnails mail bounces outbound migrate"
     " embedded figures",
-    1: "db replica cache together fragments paging storage smtp images content ratelimit realtime.hub realtime.cursor"
-    " realtime.protocol"
+    1: "db replica cache together fragments paging storage smtp images content ratelimit turns"
+    " realtime.hub realtime.cursor realtime.protocol"
     " realtime.websocket reporting tracing",
     0: "errors itemtypes config links log metrics crashes addresses schemas scopes pages filetypes offload"
-    " oldsites background",
+    " oldsites background lru",
 }
 # A row may look up only here, each for its reason.
 UP = {

@@ -166,6 +166,7 @@ class FileHandler(Handler):
     """One file by its hash. What follows a dot in the address is for people."""
 
     allow = "OPTIONS,GET,HEAD"
+    takes_turns = False
     also_answers = {"GET": (416,)}
 
     @needs(

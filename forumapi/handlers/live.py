@@ -44,6 +44,7 @@ class LiveHandler(Handler):
     """The WebSocket of a site."""
 
     allow = "OPTIONS,GET,HEAD"
+    takes_turns = False
     also_answers = {"GET": (426,)}
 
     def token(self, ctx: Context) -> str:
@@ -82,6 +83,7 @@ class LiveEventsHandler(Handler):
     """What happens as Server-Sent Events, for whom sockets are broken by something in between."""
 
     allow = "OPTIONS,GET,HEAD"
+    takes_turns = False
 
     def token(self, ctx: Context) -> str:
         return ticket(ctx)
@@ -120,6 +122,7 @@ class LivePollHandler(Handler):
     """What happened since, asked again and again: for whom nothing else gets through."""
 
     allow = "OPTIONS,GET,HEAD"
+    takes_turns = False
 
     def token(self, ctx: Context) -> str:
         return ticket(ctx)

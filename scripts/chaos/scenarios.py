@@ -669,6 +669,7 @@ def _offered(
     requests: Sequence[Request],
     rate: float | None,
     seconds: float,
+    connections: int = 16,
 ) -> Result:
     """Requests at a rate, by a process of their own; None: as many as are answered."""
     return drive(
@@ -677,7 +678,7 @@ def _offered(
         expected=[None] * len(requests),
         status=200,
         seconds=seconds,
-        connections=16,
+        connections=connections,
         rate=rate,
     )
 
@@ -781,13 +782,14 @@ def _on_a_full_disk(stage: Stage, folder: Path, small: embedded.Server) -> None:
 def soak(stage: Stage, server: embedded.Server) -> None:
     """Twenty minutes at 60 % of what the node can do; what grows in ten minutes, the first five left out."""
     length = 1200 * stage.scale
-    with stage.node("soak", workers="2") as node:
+    # What is kept on purpose is to be full, and every connection open, before it is looked at what grows.
+    with stage.node("soak", workers="2", memory_cache_mb="8") as node:
         pages = [
             Request("GET", f"/api/v1/conversations/{id}", HOST, token)
             for id in stage.conversations
             for token in [*stage.tokens[:4], None]
         ]
-        _offered(node, pages, None, 5)
+        _offered(node, pages, None, 5, connections=64)
         most = _offered(node, pages, None, 10).rate
         writers = Writers(stage, [node.port], 5)
         marks: list[Held] = []
