@@ -13,7 +13,7 @@ from cachetools import LRUCache, TTLCache
 from werkzeug.routing import BaseConverter, IntegerConverter, Map, MapAdapter, Rule, ValidationError
 
 from forumapi import addresses, figures, itemtypes, log, metrics, oldsites, scopes, tracing
-from forumapi.cache import Cache, Memory
+from forumapi.cache import Cache, Key, Memory
 from forumapi.db import Database, Reader, Transaction
 from forumapi.errors import WRONG_TYPE, Invalid, Unavailable
 from forumapi.events.readers import Reader as EventReader
@@ -25,6 +25,7 @@ from forumapi.hotfiles import HotFiles
 from forumapi.images.studio import Studio
 from forumapi.itemtypes import ItemType
 from forumapi.log import logger
+from forumapi.lru import Lru
 from forumapi.mail import Sender
 from forumapi.models import counters, text
 from forumapi.models.activity import Activity
@@ -157,6 +158,7 @@ class App:
         self.hot_files = HotFiles()
         self.small_files: LRUCache[str, bytes] = LRUCache(SMALL_FILES_BYTES, getsizeof=len)
         self.answers = Memory(config.memory_cache_mb * 1024 * 1024 // 2)
+        self.answered_once: Lru[Key, bool] = Lru(1000, lambda _: 1)
         self.sites = SiteDirectory(
             self.database,
             config.platform_domain,

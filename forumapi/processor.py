@@ -562,7 +562,11 @@ def _finish(app: App, ctx: Context, operation: Operation, result: Result, method
         metrics.CACHE.add(1, "answers", "made" if kept is None else "memory")
         if kept is None:
             kept = (result.build(),)
-            app.answers.add(key, kept)
+            # Only what is asked for again: most pages are not, and would crowd out those that are.
+            if app.answered_once.get(key):
+                app.answers.add(key, kept)
+            else:
+                app.answered_once.add(key, True)
         data = kept[0]
     elif isinstance(result, Data):
         data = result.data

@@ -22,6 +22,7 @@ class WsgiApi(Api):
 
     def __init__(self, application: Application) -> None:
         super().__init__(("", 0), DOMAIN)
+        self.application = application
         self._client = Client(application)
 
     def _exchange(
