@@ -118,7 +118,8 @@ class Follower:
     def _stand_still(self, there: Listener) -> None:
         """As a process that is stopped for ten minutes: nothing is read, no ping is answered, until the server has
         given up. What had come by then is read afterwards."""
-        wait_for(lambda: not is_connected(there), 30)
+        # A process that ends gives what is under way its time first.
+        wait_for(lambda: not is_connected(there), 120)
         try:
             while True:
                 frame = there.read()
@@ -246,7 +247,7 @@ def test_nobody_misses_anything_however_often_they_are_cut(
         finally:
             stop.set()
             for thread in threads:
-                thread.join(30)
+                thread.join(150)
         reader = make.database.read()
 
         def is_numbered() -> bool:
