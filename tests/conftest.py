@@ -8,6 +8,7 @@ import signal
 import tempfile
 from collections.abc import Iterator
 from itertools import groupby, pairwise
+from pathlib import Path
 
 import pytest
 from psycopg import sql
@@ -22,6 +23,14 @@ _SERVER = "TESTDB_SERVER"
 
 # As many examples of one test function as a run without the slow tests takes.
 QUICK_EXAMPLES = 6
+# Folders and files whose tests wait for processes, servers or time: none of them is quick.
+_SLOW = (
+    "auth backup beyond browser chaos cron dist events files fuzz nginx oracle realtime restarts updates webhooks"
+    " test_cold_pages.py test_conditional.py test_crashes.py test_freshness.py test_health.py test_kept.py test_log.py"
+    " test_many_roles.py test_nulls.py test_reload.py test_search_bounds.py test_search_index.py test_search_judged.py"
+    " test_tracing.py test_updates.py test_walk.py test_worker.py"
+)
+SLOW = frozenset(_SLOW.split())
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -44,7 +53,10 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark as slow all but an even choice of the examples of a test that has very many."""
+    """Mark as slow what is named above, and all but an even choice of the examples of a test that has very many."""
+    for item in items:
+        if not SLOW.isdisjoint(item.path.relative_to(Path(__file__).parent).parts):
+            item.add_marker(pytest.mark.slow)
     for _, group in groupby(items, lambda item: item.nodeid.partition("[")[0]):
         examples = list(group)
         # The number of examples chosen up to each place, which moves at a chosen one.
