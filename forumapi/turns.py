@@ -10,7 +10,7 @@ import threading
 from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Final
+from typing import ClassVar
 
 from forumapi.errors import TooMany
 
@@ -28,7 +28,7 @@ class _Line:
 class Turns:
     """The lines of one process, by caller; `at_once` 0: nobody waits."""
 
-    PATIENCE_S: Final = 10.0
+    PATIENCE_S: ClassVar[float] = 10.0
 
     def __init__(self, at_once: int) -> None:
         self._at_once = at_once

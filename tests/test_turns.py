@@ -20,7 +20,7 @@ from tests.fixtures import Server, running
 class Impatient(Turns):
     """Gives up soon."""
 
-    PATIENCE_S = 0.05  # type: ignore[misc]
+    PATIENCE_S = 0.05
 
 
 def waits(turns: Turns, caller: str) -> threading.Thread:

@@ -210,10 +210,10 @@ def test_what_root_does_leaves_nothing_where_the_processes_unpack(
     told = tmp_path / "told"
     told.write_text('#!/bin/sh\necho "$PEX_ROOT"\n')
     told.chmod(0o755)
-    environ = {"RELEASE_FILE": str(told), "PEX_ROOT": "/root/s own"}
+    environ = {"RELEASE_FILE": str(told), "PEX_ROOT": "/srv/s own"}
 
     for words in ("config set token_days 30", "install"):
-        assert forumapi(root, *words.split(), environ=environ) == "/root/s own\n"
+        assert forumapi(root, *words.split(), environ=environ) == "/srv/s own\n"
     for words in ("config get token_days", "migrate", "node check"):
         said = forumapi(root, *words.split(), environ=environ)
         assert said == f"{root}/var/cache/forumapi\n"
