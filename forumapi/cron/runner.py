@@ -129,9 +129,10 @@ def next_due(job: Job, after: datetime.datetime) -> datetime.datetime:
 
 def last_due(job: Job, at: datetime.datetime) -> datetime.datetime:
     """The latest due time that is not later than `at`."""
-    due: datetime.datetime = croniter(job.line, at + datetime.timedelta(seconds=1)).get_prev(
-        datetime.datetime
-    )
+    # get_prev is earlier than what it is given, and due times are whole seconds: one second on, a due time of now is
+    # among them; with the fraction left on, the next one would be too.
+    second = at.replace(microsecond=0) + datetime.timedelta(seconds=1)
+    due: datetime.datetime = croniter(job.line, second).get_prev(datetime.datetime)
     return due
 
 

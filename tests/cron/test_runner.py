@@ -109,6 +109,22 @@ def test_the_last_due_time_may_be_now():
     assert runner.last_due(HOURLY, at("2026-01-01T04:59:59")) == at("2026-01-01T04:00:00")
 
 
+@pytest.mark.parametrize("fraction", [".000001", ".5", ".999999"])
+def test_a_due_time_a_fraction_of_a_second_ahead_has_not_come(fraction):
+    before, after = at(f"2026-01-01T04:59:59{fraction}"), at(f"2026-01-01T05:00:00{fraction}")
+    assert runner.last_due(HOURLY, before) == at("2026-01-01T04:00:00")
+    assert runner.last_due(HOURLY, after) == at("2026-01-01T05:00:00")
+
+
+def test_what_never_ran_runs_at_once_in_the_last_second_before_its_next_time_too(
+    database_url, notes
+):
+    clock = Clock("2026-01-01T04:59:59.5")
+    assert make(database_url, clock, HOURLY).run_pending() == 0
+    assert notes() == ["note"]
+    assert [row[1] for row in runs(database_url)] == [at("2026-01-01T04:00:00")]
+
+
 def test_a_job_and_its_due_time_are_written_together(database_url, notes):
     clock = Clock("2026-01-01T05:00:00")
 
