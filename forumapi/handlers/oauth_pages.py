@@ -29,8 +29,8 @@ from forumapi.models.oauth_client import Client
 from forumapi.pages import escape
 from forumapi.response import Bare, Result
 
-# Typing other people's codes is not for guessing at.
-CODES_PER_PERSON: Final = Limit("oauth-device-person", 30, 3600)
+# Typing other people's codes is not for guessing at. Whoever lets a device in names its code twice.
+CODES_PER_PERSON: Final = Limit("oauth-device-person", 60, 3600)
 
 
 class Form(Struct):
@@ -382,10 +382,17 @@ class DevicePageHandler(PageHandler):
     def done(self, ctx: Context, me: Identity, cookie: str, form: Form) -> Result:
         typed = given(form.user_code, "")
         site_id = ctx.site.id
+        if form.step not in ("find", "allow", "deny"):
+            return self.shown(ctx, me, cookie)
+        ctx.tx.end()  # one connection at a time
+        try:
+            # A decision names a code too, and need not come from the page that was shown for it.
+            with ctx.app.database.write() as tx:
+                attempts.take(tx, CODES_PER_PERSON, str(me.user_id))
+        except TooMany as error:
+            return self.shown(ctx, me, cookie, error.message, typed)
         if form.step == "find":
             return self._found(ctx, me, cookie, typed)
-        if form.step not in ("allow", "deny"):
-            return self.shown(ctx, me, cookie)
         grant = form.step == "allow"
         if not device_code.decide(ctx.writer, site_id, typed, me.user_id, grant=grant):
             return self.shown(ctx, me, cookie, _UNKNOWN, typed)
@@ -394,12 +401,6 @@ class DevicePageHandler(PageHandler):
         return _message(ctx, "Allowed" if grant else "Not allowed", text)
 
     def _found(self, ctx: Context, me: Identity, cookie: str, typed: str) -> Result:
-        ctx.tx.end()  # one connection at a time
-        try:
-            with ctx.app.database.write() as tx:
-                attempts.take(tx, CODES_PER_PERSON, str(me.user_id))
-        except TooMany as error:
-            return self.shown(ctx, me, cookie, error.message, typed)
         waiting = device_code.find(ctx.reader, ctx.site.id, typed)
         client = waiting and oauth_client.find(ctx.reader, ctx.site.id, waiting.client)
         if not waiting or not client:

@@ -7,7 +7,8 @@ import threading
 import pytest
 
 from forumapi.errors import Unauthorized
-from forumapi.models import access_token, ban
+from forumapi.handlers import oauth_pages
+from forumapi.models import access_token, ban, device_code
 from tests.api import Api
 from tests.auth.consent import (
     CALLBACK,
@@ -566,18 +567,34 @@ def test_names_can_not_carry_markup_onto_the_page(api: Api, make: Factory, site:
     assert b"<script" not in page.body and b"<b>" not in page.body
 
 
-def test_device_codes_can_not_be_guessed_at(make: Factory, client: Client, site: Site) -> None:
-    cookie = page_cookie(make, site.member)
-    page = client.open("/oauth/device", cookie)
-    answers = [
-        client.submit(
-            "/oauth/device", cookie, csrf=form_key(page), step="find", user_code=f"BCDF-{n:04}"
-        )
-        for n in range(31)
-    ]
+@pytest.mark.parametrize("step", ["find", "allow", "deny"])
+def test_device_codes_can_not_be_guessed_at(
+    api: Api, make: Factory, site: Site, step: str
+) -> None:
+    device = Client.registered(api, make, site, deviceFlow=True, redirectUris=[])
+    code = device.ask("device").json()["user_code"]
+    guesser = make.person(site)
+    cookie = page_cookie(make, guesser)
+    page = device.open("/oauth/device", cookie)
+    make.sql(
+        """INSERT INTO attempt_counters (kind, subject, window_start, attempts)
+           SELECT %(k)s, %(s)s, to_timestamp((floor(extract(epoch FROM now()) / 3600) + h) * 3600), %(n)s
+             FROM generate_series(0, 1) AS h""",
+        k=oauth_pages.CODES_PER_PERSON.kind,
+        s=str(guesser.user_id),
+        n=oauth_pages.CODES_PER_PERSON.most - 1,
+    )
 
-    assert "no device with this code" in text_of(answers[29])
-    assert "Too many attempts" in text_of(answers[30])
+    wrong, right = (
+        device.submit("/oauth/device", cookie, csrf=form_key(page), step=step, user_code=typed)
+        for typed in ("BCDF-GHJK", code)
+    )
+
+    assert "no device with this code" in text_of(wrong)
+    assert "Too many attempts" in text_of(right)
+    with make.database.write() as tx:
+        waiting = device_code.find(tx, site.id, code)
+    assert waiting is not None and waiting.state == device_code.PENDING
 
 
 def test_a_device_code_of_another_client_is_none(api: Api, make: Factory, site: Site) -> None:
