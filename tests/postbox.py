@@ -77,6 +77,7 @@ class Postbox:
         )
         self.make = self.stage.make
         self.receiver = receiver
+        self.url = database_url
 
     def queue(self, *notices: Notice, site_id: int) -> None:
         """What dispatch does."""

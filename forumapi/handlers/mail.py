@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime
 from typing import Any, ClassVar, Final
 
 from msgspec import UNSET, Struct, UnsetType
@@ -158,7 +157,6 @@ class EmailSettingsHandler(Handler):
             me,
             given(sent.digest, now.digest),
             given(sent.timeZone, now.time_zone),
-            datetime.datetime.now(datetime.UTC),
         )
         return SeeOther(_SETTINGS)
 

@@ -33,7 +33,9 @@ CANDIDATES: Final = 500
 SHOWN: Final = 20
 
 # The first 07:00 after a time, of any day or of a Monday, on the reader's clock; through changes of the clock.
-_LOCAL: Final = "(%(now)s::timestamptz AT TIME ZONE {zone})"
+# By the clock of the database; tests name a time.
+_NOW: Final = "coalesce(%(now)s::timestamptz, now())"
+_LOCAL: Final = f"({_NOW} AT TIME ZONE {{zone}})"
 _NEXT: Final = f"""
            ((date_trunc({{unit}}, {_LOCAL}) + interval '7 hours'
              + CASE WHEN {_LOCAL} >= date_trunc({{unit}}, {_LOCAL}) + interval '7 hours' THEN {{step}}
@@ -55,7 +57,7 @@ TAKE_UP = Query(
     due AS MATERIALIZED (
         SELECT o.site_id, o.profile_id, o.digest, o.digest_due, o.send_email, o.time_zone
           FROM profile_options o
-         WHERE o.digest_due <= %(now)s::timestamptz
+         WHERE o.digest_due <= {_NOW}
          ORDER BY o.digest_due
          LIMIT %(limit)s
            FOR UPDATE SKIP LOCKED),
@@ -74,7 +76,7 @@ TAKE_UP = Query(
            'unwritten', k.profile_id,
            (k.digest_due AT TIME ZONE k.zone
             - CASE k.digest WHEN 'weekly' THEN interval '7 days' ELSE interval '1 day' END) AT TIME ZONE k.zone,
-           %(now)s::timestamptz
+           {_NOW}
       FROM known k
       JOIN sites s ON s.site_id = k.site_id AND NOT s.is_deleted
      WHERE k.digest <> 'none' AND k.send_email
@@ -172,7 +174,7 @@ def choose(
     profile_id: int,
     digest: str,
     time_zone: str,
-    now: datetime.datetime,
+    now: datetime.datetime | None = None,
 ) -> None:
     """Want a digest `daily`, `weekly` or `none`, on the clock of a zone. Raises Invalid."""
     if digest not in FREQUENCIES:
@@ -187,7 +189,7 @@ def choose(
         raise Invalid("timeZone", "is not known to the database") from None
 
 
-def take_up(tx: Transaction, now: datetime.datetime, limit: int = MOST) -> int:
+def take_up(tx: Transaction, now: datetime.datetime | None = None, limit: int = MOST) -> int:
     """Put the digests that are due into the outbox and work out when the next ones are; how many that were."""
     return tx.run(TAKE_UP, now=now, limit=limit)
 

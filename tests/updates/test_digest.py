@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import datetime
+import shutil
+import subprocess
+import sys
 from email.message import EmailMessage
 
 import pytest
 
 from forumapi.updates import digest
 from tests.factories import Person, Site
+from tests.fixtures import PROJECT
 from tests.postbox import Postbox
 
 UTC = datetime.UTC
@@ -256,3 +260,23 @@ def test_digests_of_many_readers_take_two_statements_beside_their_facts(
         assert reader.statements - before == 3
     finally:
         reader.end()
+
+
+FAKETIME = shutil.which("faketime")
+
+
+@pytest.mark.skipif(FAKETIME is None, reason="faketime is not installed (make testdb installs it)")
+def test_they_are_due_by_the_clock_of_the_database(box: Postbox, site: Site) -> None:
+    choose(box, site.member, "daily", "UTC", datetime.datetime.now(UTC))
+    before = due(box, site.member)
+    work = (
+        "import sys; from forumapi.config import Config; from forumapi.cron import runner;"
+        "print(runner.run_once(sys.argv[1], Config(), 'digests'))"
+    )
+    subprocess.run(
+        [str(FAKETIME), "-f", "+400d", sys.executable, "-c", work, box.url],
+        cwd=PROJECT,
+        check=True,
+    )
+
+    assert due(box, site.member) == before
