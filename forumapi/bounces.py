@@ -53,6 +53,14 @@ def messages(path: Path) -> Iterator[bytes]:
 
 def read(data: bytes) -> Report | None:
     """The report in a message; None where it is none, or not about a mail that failed for good."""
+    try:
+        return _read(data)
+    except RecursionError:
+        # Parts within parts without end: no mail server writes that.
+        return None
+
+
+def _read(data: bytes) -> Report | None:
     message = email.message_from_bytes(data[:MAX_BYTES], policy=email.policy.compat32)
     original = status_part = None
     for part in message.walk():
@@ -100,7 +108,7 @@ def take(tx: Transaction, secret: bytes, report: Report) -> str:
         return f"ignored: we wrote to somebody else: {report.message_id}"
     if not smtp.is_bounce(550, report.status):
         return f"ignored: not about the address: {report.status}"
-    words = f"{report.status} {report.detail}"
+    words = smtp.one_line(f"{report.status} {report.detail}")
     if suppression.add(tx, recipient, suppression.REPORTED, words):
         return f"off: {recipient}: {words}"
     return f"off already: {recipient}"

@@ -146,10 +146,15 @@ class Transport:
     def deliver(self, letter: Letter) -> None:
         """Raises UndeliverableError, AwayError, OSError, smtplib.SMTPException."""
         config = self.config
+        try:
+            data = encode(letter)
+        except UnicodeEncodeError:
+            # An address that was taken over from elsewhere; our own are checked.
+            raise UndeliverableError("an address is not in ASCII") from None
         if config.smtp_url and is_allowed(config, letter.recipient):
-            self._by_smtp(letter)
+            self._by_smtp(letter, data)
         elif config.is_embedded:
-            self._into_folder(letter)
+            self._into_folder(letter, data)
         elif config.smtp_url:
             raise UndeliverableError(
                 f"outside prod, and not in mail_allow_list: {letter.recipient}"
@@ -157,8 +162,7 @@ class Transport:
         else:
             raise UndeliverableError("smtp_url is not set")
 
-    def _by_smtp(self, letter: Letter) -> None:
-        data = encode(letter)
+    def _by_smtp(self, letter: Letter, data: bytes) -> None:
         smtp = self._connected()
         envelope_sender = self.config.mail_bounce_to or letter.sender[1]
         try:
@@ -167,7 +171,7 @@ class Transport:
             raise UndeliverableError("the mail server wants addresses in ASCII") from None
         except smtplib.SMTPRecipientsRefused as error:
             code, raw = next(iter(error.recipients.values()))
-            text = _text(raw)
+            text = one_line(raw)
             if 500 <= code < 600:
                 raise UndeliverableError(
                     f"{code} {text}", is_bounce=is_bounce(code, text)
@@ -175,7 +179,7 @@ class Transport:
             raise
         except smtplib.SMTPDataError as error:
             if 500 <= error.smtp_code < 600:
-                raise UndeliverableError(f"{error.smtp_code} {_text(error.smtp_error)}") from None
+                raise UndeliverableError(f"{error.smtp_code} {one_line(error.smtp_error)}") from None
             raise
         except (OSError, smtplib.SMTPException):
             self.close()
@@ -189,11 +193,11 @@ class Transport:
                 raise AwayError(f"{type(error).__name__}: {error}") from error
         return self._smtp
 
-    def _into_folder(self, letter: Letter) -> None:
+    def _into_folder(self, letter: Letter, data: bytes) -> None:
         folder = self.config.mailbox_path
         folder.mkdir(parents=True, exist_ok=True)
         path = folder / f"{letter.id:08}.eml"
-        _write_whole(path, encode(letter))
+        _write_whole(path, data)
         logger.info("mail to %s: %s", letter.recipient, path)
 
     def close(self) -> None:
@@ -206,7 +210,7 @@ class Transport:
                 smtp.close()
 
 
-def _text(said: bytes | str) -> str:
+def one_line(said: bytes | str) -> str:
     """What a server said, as one line that can be stored and shown."""
     text = said.decode("utf-8", "replace") if isinstance(said, bytes) else said
     return " ".join("".join(c if c.isprintable() else " " for c in text).split())

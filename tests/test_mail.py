@@ -207,6 +207,14 @@ def test_a_refused_recipient_is_not_tried_again_and_a_busy_server_is(post: Post)
     assert post.state(busy)[0] == "sent"
 
 
+def test_an_address_that_no_mail_can_name_keeps_no_other_from_being_sent(post: Post) -> None:
+    foreign, plain = post.queue(to="josé@example.test"), post.queue()
+    post.sender().flush()
+    assert post.state(foreign)[0] == "dead"
+    assert "not in ASCII" in post.state(foreign)[2]
+    assert post.state(plain)[0] == "sent"
+
+
 def test_outside_prod_mail_goes_to_listed_addresses_alone(post: Post) -> None:
     listed, domain, other = (
         post.queue(to=to) for to in ("Ana@example.test", "x@team.test", "x@notteam.test")

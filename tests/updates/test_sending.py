@@ -284,6 +284,29 @@ def test_a_report_turns_an_address_off(box: Postbox, site: Site, headers_only: b
     assert _take(box, report(got)) == f"off already: {ana.email}"
 
 
+def test_what_a_report_says_is_kept_as_one_line_whatever_is_in_it(box: Postbox, site: Site) -> None:
+    ana, got = _sent(box, site)
+    said = _take(box, report(got).replace(b"no such user", b"no\0such\x1b[31m user"))
+
+    assert said == f"off: {ana.email}: 5.1.1 550 5.1.1 no such [31m user"
+    assert _is_off(box, ana)
+
+
+@pytest.mark.parametrize(
+    "deep",
+    [
+        b"Content-Type: message/rfc822\n\n" * 30_000,
+        b"Content-Type: multipart/mixed; boundary=a\n\n"
+        + b"".join(
+            b"--%b\nContent-Type: multipart/mixed; boundary=a%b\n\n" % (b"a" * n, b"a" * n)
+            for n in range(1, 1500)
+        ),
+    ],
+)
+def test_parts_within_parts_without_end_are_no_report(deep: bytes) -> None:
+    assert bounces.read(deep) is None
+
+
 FALSE: dict[str, Callable[[EmailMessage, EmailMessage], bytes]] = {
     "made up": lambda mine, other: report(
         mine, message_id="<1.0123456789abcdef0123456789abcdef@x>"
