@@ -221,9 +221,11 @@ class _Tls(_Plain):
 
     def connect(self) -> None:
         super().connect()
-        self.sock = _trusted(ssl.get_default_verify_paths()).wrap_socket(
-            self.sock, server_hostname=self.host
+        # The handshake comes last: what is cut at the deadline must be known by then.
+        self.sock = secured = _trusted(ssl.get_default_verify_paths()).wrap_socket(
+            self.sock, server_hostname=self.host, do_handshake_on_connect=False
         )
+        secured.do_handshake()
 
 
 @functools.cache
@@ -239,7 +241,8 @@ def _until(deadline: float, connection: http.client.HTTPConnection) -> Iterator[
     def cut() -> None:
         if connection.sock is not None:
             with contextlib.suppress(OSError):
-                connection.sock.shutdown(socket.SHUT_RDWR)
+                # The socket below TLS: who reads or writes meanwhile still needs the rest.
+                socket.socket.shutdown(connection.sock, socket.SHUT_RDWR)
 
     timer = threading.Timer(max(0.01, deadline - time.monotonic()), cut)
     timer.daemon = True

@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import ipaddress
 import socket
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -16,6 +18,7 @@ import dns.rrset
 import pytest
 
 from forumapi.outbound import Address, Outbound, OutboundError, is_public
+from tests.fixtures import PROJECT
 
 LOOPBACK = ipaddress.ip_address("127.0.0.1")
 
@@ -138,6 +141,33 @@ def test_a_server_that_never_ends_its_answer_is_left(port: int) -> None:
     with pytest.raises(OutboundError, match="in time"):
         outbound(port, timeout_s=0.5).head(f"http://127.0.0.1:{port}/drip")
     assert time.monotonic() - started < 3
+
+
+def test_a_handshake_that_never_ends_is_left_too() -> None:
+    asks = (
+        "from gevent import monkey; monkey.patch_all(); import sys; from forumapi.outbound import *;"
+        "Outbound(allowed=lambda _: True, ports=(), timeout_s=0.5).fetch(sys.argv[1])"
+    )
+    ended = threading.Event()
+
+    def drip(listening: socket.socket) -> None:
+        taken, _ = listening.accept()
+        with taken, contextlib.suppress(OSError):  # it is cut off
+            taken.sendall(b"\x16\x03\x03\x40\x00")  # of 16 kB to come
+            for _ in range(300):
+                taken.sendall(b"\x00")
+                time.sleep(0.1)
+            ended.set()
+
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        threading.Thread(target=drip, args=(listening,), daemon=True).start()
+        url = f"https://127.0.0.1:{listening.getsockname()[1]}/"
+        done = subprocess.run(
+            [sys.executable, "-c", asks, url], cwd=PROJECT, capture_output=True, text=True
+        )
+
+    assert "OutboundError: No answer in time" in done.stderr
+    assert not ended.is_set()
 
 
 def test_a_port_where_nobody_listens_is_said_so() -> None:
