@@ -114,7 +114,10 @@ def replace(data: Path, wait_s: float = START_S + PROBATION_S + 2 * END_S) -> St
     before = find(data)
     if before is None:
         raise HoldError(f"no `forumapi hold` runs on {data}")
-    os.kill(before.pid, signal.SIGUSR2)
+    try:
+        os.kill(before.pid, signal.SIGUSR2)
+    except OSError as error:
+        raise HoldError(f"process {before.pid}: {error.strerror}") from None
     deadline = time.monotonic() + wait_s
     while time.monotonic() < deadline:
         now = find(data)
@@ -261,6 +264,8 @@ class Hold:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 raise HoldError(f"another `forumapi hold` runs on {self.data}") from None
+            # What one that was killed has left names a process that may be anything by now.
+            _state_path(self.data).unlink(missing_ok=True)
             self._sockets = _listeners(self._config)
             self._notify_address = os.environ.pop("NOTIFY_SOCKET", "")
             self._hear()
