@@ -25,7 +25,7 @@ from typing import Final
 
 import psycopg
 
-from forumapi import embedded, migrate, node
+from forumapi import embedded, migrate, node, signals
 from forumapi.config import Config
 
 DEMO_SITES: Final = ("bikes", "trains")
@@ -155,8 +155,8 @@ class Supervisor:
     def run(self) -> None:
         """Start all, show where it is, and stay until asked to stop. Raises RunError, EmbeddedError, MigrateError."""
         for sign in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(sign, self._ask_to_stop)
-        signal.signal(signal.SIGHUP, self._hang_up)
+            signals.on(sign, self._asked.set)
+        signals.on(signal.SIGHUP, self._hang_up)
         self.data.mkdir(parents=True, exist_ok=True)
         with _only_one(self.data):
             _check_port(self.config.listen)
@@ -172,10 +172,7 @@ class Supervisor:
 
     # ------------------------------------------------------------ signals
 
-    def _ask_to_stop(self, sign: int, frame: object) -> None:
-        self._asked.set()
-
-    def _hang_up(self, sign: int, frame: object) -> None:
+    def _hang_up(self) -> None:
         if self._had_terminal and not _terminal_is_there():
             # The window was closed: that means stop, not reload.
             self._asked.set()

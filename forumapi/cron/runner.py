@@ -21,7 +21,7 @@ from typing import Final, NamedTuple
 import psycopg
 from croniter import croniter
 
-from forumapi import log, metrics
+from forumapi import log, metrics, signals
 from forumapi.config import Config, ConfigError, Settings
 from forumapi.cron.schedule import JOBS, Job
 from forumapi.db import Database, Query, Reader
@@ -37,13 +37,16 @@ LEADER: Final = 7_205_159_403_792_794
 STANDBY_S: Final = 2.0
 JOB_LIMIT_S: Final = 600
 
+# What stands beyond `until` was written by a clock that was ahead, and says nothing of what is due.
 LAST_RUNS = Query(
     "cron.last_runs",
     """
     SELECT l.task, l.due, l.started, l.finished, l.outcome, l.attempts::int, l.detail
-      FROM unnest(%(tasks)s::text[]) AS n (task)
+      FROM unnest(%(tasks)s::text[], %(untils)s::timestamptz[]) AS n (task, until)
      CROSS JOIN LATERAL (
-            SELECT t.* FROM task_runs t WHERE t.task = n.task ORDER BY t.due DESC LIMIT 1) l""",
+            SELECT t.* FROM task_runs t
+             WHERE t.task = n.task AND t.due <= n.until
+             ORDER BY t.due DESC LIMIT 1) l""",
 )
 
 HISTORY = Query(
@@ -204,7 +207,7 @@ class Runner:
         self._failed: dict[str, int] = {}  # how often the due time that ran just now has failed
 
     def stop(self) -> None:
-        """End after the job that runs now; called from a signal handler."""
+        """End after the job that runs now."""
         self._stop.set()
 
     def run(self) -> None:
@@ -237,13 +240,16 @@ class Runner:
             if not self._lock.holds():
                 logger.warning("cron: the lock is lost")
                 return
-            if wait_s <= 0:
+            if due > next_due(job, next_due(job, self._now())):
+                logger.warning("cron: the clock was set back")
+                self.plan()
+            elif wait_s <= 0:
                 self.run_due(job)
 
     def plan(self) -> None:
         """Work out what is due next. What fell due since its last run is due now; a new job waits for its next time."""
-        runs = self._last_runs()
         now = self._now()
+        runs = self._last_runs(now)
         self._again = {}
         for job in self.jobs:
             last = runs.get(job.name)
@@ -259,9 +265,9 @@ class Runner:
         try:
             if not self._lock.take():
                 raise LeadsElsewhereError("another cron process leads: it runs what is due")
-            ran = self._last_runs()
-            self.plan()
             now = self._now()
+            ran = self._last_runs(now)
+            self.plan()
             failed = 0
             for job in self.jobs:
                 if job.name not in ran:
@@ -297,14 +303,13 @@ class Runner:
             self._due[job.name] = since + wait
             self._again[job.name] = due
 
-    def _last_runs(self) -> dict[str, Run]:
+    def _last_runs(self, now: datetime.datetime) -> dict[str, Run]:
         """The latest run of each job that ever ran."""
         tx = self._database.read()
         try:
-            rows = tx.rows(LAST_RUNS, tasks=[job.name for job in self.jobs])
+            return last_runs(tx, self.jobs, now)
         finally:
             tx.end()
-        return {row[0]: Run(*row) for row in rows}
 
     def perform(self, job: Job, due: datetime.datetime) -> str:
         """Run a job for one due time, unless that was done; what it did, "" if it failed or had been done."""
@@ -357,13 +362,9 @@ def run(config: Config) -> None:
             begins_anew.set()
             runner.stop()
 
-    def hang_up(sign: int, frame: object) -> None:
-        # Off the signal handler: it may have interrupted anything.
-        threading.Thread(target=reload).start()
-
     for sign in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(sign, lambda sign, frame: runner.stop())
-    signal.signal(signal.SIGHUP, hang_up)
+        signals.on(sign, runner.stop)
+    signals.on(signal.SIGHUP, reload)
     signal.signal(signal.SIGUSR1, lambda sign, frame: log.reopen())
     log.start()
     reporter = Reporter(lambda: settings.current)
@@ -407,10 +408,15 @@ def find(name: str) -> Job:
     return {job.name: job for job in JOBS}[name]
 
 
+def last_runs(tx: Reader, jobs: Sequence[Job], now: datetime.datetime) -> dict[str, Run]:
+    """The latest run of each job that ever ran; none that is further ahead of now than its next due time."""
+    names, untils = [job.name for job in jobs], [next_due(job, now) for job in jobs]
+    return {row[0]: Run(*row) for row in tx.rows(LAST_RUNS, tasks=names, untils=untils)}
+
+
 def overview(tx: Reader, now: datetime.datetime) -> list[tuple[Job, datetime.datetime, Run | None]]:
     """Each job with its next due time and its latest run."""
-    rows = tx.rows(LAST_RUNS, tasks=[job.name for job in JOBS])
-    runs = {row[0]: Run(*row) for row in rows}
+    runs = last_runs(tx, JOBS, now)
     return [(job, next_due(job, now), runs.get(job.name)) for job in JOBS]
 
 

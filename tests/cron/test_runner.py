@@ -301,6 +301,39 @@ def test_a_clock_that_is_set_back_does_nothing_twice(database_url, notes):
     assert notes() == ["note"]
 
 
+def test_runs_of_a_clock_that_was_ahead_keep_nothing_back(database_url, notes):
+    clock = Clock("2027-06-01T05:00:00")
+    make(database_url, clock, HOURLY).run_pending()
+    clock.now = at("2026-01-01T04:30:00")
+    leader = make(database_url, clock, HOURLY)
+    leader.plan()
+    assert leader._due["note"] == at("2026-01-01T05:00:00")
+    assert make(database_url, clock, HOURLY).run_pending() == 0
+    clock.now = at("2026-01-01T05:30:00")
+    assert make(database_url, clock, HOURLY).run_pending() == 0
+    assert notes() == ["note"] * 3
+
+
+def test_a_leader_whose_clock_is_set_back_plans_anew(database_url, notes):
+    every_second = Job("note", "* * * * * *", "every second", note)
+    clock = Clock("2027-06-01T05:00:00")
+    leader = make(database_url, clock, every_second)
+    assert leader._lock.take()
+    thread = threading.Thread(target=leader.lead)
+    thread.start()
+    deadline = time.monotonic() + 30
+    while "note" not in leader._due and time.monotonic() < deadline:
+        time.sleep(0.01)
+    clock.now = at("2026-01-01T05:00:00")
+    while leader._due["note"] > at("2026-01-02") and time.monotonic() < deadline:
+        time.sleep(0.01)
+    leader.stop()
+    thread.join(30)
+    leader._lock.release()
+
+    assert leader._due["note"] <= at("2026-01-02")
+
+
 def test_what_is_due_is_run_once_for_who_has_a_scheduler_of_their_own(database_url, notes):
     clock = Clock("2026-01-01T05:00:10")
     assert make(database_url, clock, HOURLY, FAILING).run_pending() == 1
