@@ -179,7 +179,9 @@ class Transport:
             raise
         except smtplib.SMTPDataError as error:
             if 500 <= error.smtp_code < 600:
-                raise UndeliverableError(f"{error.smtp_code} {one_line(error.smtp_error)}") from None
+                raise UndeliverableError(
+                    f"{error.smtp_code} {one_line(error.smtp_error)}"
+                ) from None
             raise
         except (OSError, smtplib.SMTPException):
             self.close()

@@ -568,9 +568,7 @@ def test_names_can_not_carry_markup_onto_the_page(api: Api, make: Factory, site:
 
 
 @pytest.mark.parametrize("step", ["find", "allow", "deny"])
-def test_device_codes_can_not_be_guessed_at(
-    api: Api, make: Factory, site: Site, step: str
-) -> None:
+def test_device_codes_can_not_be_guessed_at(api: Api, make: Factory, site: Site, step: str) -> None:
     device = Client.registered(api, make, site, deviceFlow=True, redirectUris=[])
     code = device.ask("device").json()["user_code"]
     guesser = make.person(site)
