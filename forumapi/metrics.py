@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import math
 import mmap
 import os
 import random
@@ -42,7 +43,8 @@ class Region:
     """Names and values of one process. `memory` is _REGION bytes, perhaps with what a process before left in it."""
 
     def __init__(self, memory: memoryview) -> None:
-        self._names = memory[:_HEADER].cast("Q")  # [0]: bytes of names, [1]: slots in use
+        self._names = memory[:8].cast("Q")  # bytes of names
+        self.load: Any = memory[8:16].cast("d")
         self._text = memory[_HEADER : _HEADER + _NAMES]
         # Of doubles, in the size of a double each.
         self.values: Any = memory[_HEADER + _NAMES : _HEADER + _NAMES + _SLOTS * 8].cast("d")
@@ -120,6 +122,18 @@ class Shared:
         """True in the one process that speaks for all where only one should."""
         return self.own >= 0 and not any(self._is_held(number) for number in range(self.own))
 
+    def least_load(self, below: float) -> float:
+        """The least load of the other living processes, where it is below a bound; else the bound."""
+        least = below
+        for number in range(self._most):
+            region = self._at(number)
+            if not region.is_used:
+                break
+            # Last of all: it asks the system.
+            if number != self.own and region.load[0] < least and self._is_held(number):
+                least = region.load[0]
+        return least
+
     def _at(self, number: int) -> Region:
         while len(self._regions) <= number:
             start = len(self._regions) * _REGION
@@ -161,6 +175,7 @@ def join() -> bool:
         return False
     _state.region = region
     _state.values = region.values
+    region.load[0] = math.inf
     _state.inherited = region.values.tolist()
     _slots_of.clear()
     for metric in Metric.all.values():
@@ -180,6 +195,33 @@ def join() -> bool:
 def is_first() -> bool:
     """True in the one process of this machine that reports what is to be reported once."""
     return _state.shared is None or _state.shared.is_first
+
+
+# ---------------------------------------------------------------- what workers tell each other
+
+
+def share_load(load: float) -> None:
+    """Tell the other workers how many connections this one has; infinite while it takes none."""
+    _state.region.load[0] = load
+
+
+def add_load(by: float) -> None:
+    """This worker has so many more."""
+    _state.region.load[0] += by
+
+
+def load() -> float:
+    """How many connections this worker has."""
+    return float(_state.region.load[0])
+
+
+def least_load() -> float:
+    """The load of the worker that has least: another one, or this one."""
+    own = load()
+    return own if _state.shared is None else _state.shared.least_load(own)
+
+
+# ---------------------------------------------------------------- kinds of figures
 
 
 class Metric:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import faulthandler
 import json
+import math
 import os
 import resource
 import select
@@ -32,6 +33,7 @@ from gunicorn.http import errors
 from gunicorn.workers.ggevent import GeventWorker
 
 from forumapi import config, exchange, hold, log, metrics
+from forumapi.accepting import LISTENER, FairServer
 from forumapi.config import Config, ConfigError, Settings
 from forumapi.errors import ApiError
 from forumapi.response import Chunks, Takeover
@@ -149,13 +151,12 @@ class ForumWorker(GeventWorker):  # type: ignore[misc]
             # Asked now: a connection taken in the last moment begins when its listener is closed already.
             self._names[listener] = _server_name(listener)
             pool = Pool(self.worker_connections)
-            server = StreamServer(listener, handle=partial(self.handle, listener), spawn=pool)
-            if self.cfg.workers > 1:
-                # Take one connection a turn, so that the other workers get theirs.
-                server.max_accept = 1
+            kind = FairServer if self.cfg.workers > 1 else StreamServer
+            server = kind(listener, handle=partial(self.handle, listener), spawn=pool)
             server.start()
             servers.append(server)
             pools.append(pool)
+        metrics.share_load(0)
         hold.say(b"%d" % self.cfg.workers)
         try:
             while self.alive:
@@ -169,6 +170,7 @@ class ForumWorker(GeventWorker):  # type: ignore[misc]
             else:
                 self._drain()
                 gevent.spawn_later(IDLE_GRACE_S, self._close_idle)
+            metrics.share_load(math.inf)
             for server in servers:
                 server.close()
             # After the listeners: who comes back at once meets another worker, or the successor.
@@ -256,6 +258,7 @@ class ForumWorker(GeventWorker):  # type: ignore[misc]
 
     def handle(self, listener: Any, client: Any, addr: Any) -> None:
         """One connection: requests one after the other, until either side has had enough."""
+        metrics.add_load(1)
         try:
             client.setblocking(1)
             parser = exchange.Parser(self._settled, client, addr)
@@ -280,6 +283,7 @@ class ForumWorker(GeventWorker):  # type: ignore[misc]
             self.handle_error(None, client, addr, error)
         finally:
             self._idle.discard(client)
+            metrics.add_load(-1)
             util.close(client)
 
     def _next(
@@ -322,7 +326,11 @@ class ForumWorker(GeventWorker):  # type: ignore[misc]
                 pieces.drop()
             raise
         if isinstance(pieces, Takeover):
-            pieces.run(client, request.unreader.take_buffered())
+            metrics.add_load(LISTENER - 1)
+            try:
+                pieces.run(client, request.unreader.take_buffered())
+            finally:
+                metrics.add_load(1 - LISTENER)
         elif pieces is not None:
             self._send(client, pieces)
         return is_last

@@ -9,7 +9,7 @@ PACKAGE = Path(__file__).resolve().parent.parent / "forumapi"
 
 # A module's row is that of the longest prefix listed here; what is not listed fails.
 ROWS = {
-    5: "cli __main__ wsgi worker exchange supervise hold install cron doctor admin backup seed",
+    5: "cli __main__ wsgi worker accepting exchange supervise hold install cron doctor admin backup seed",
     4: "routes handlers asyncapi openapi reference app health webhooks",
     3: "processor handler context body csv_body response upload hotfiles realtime.socket",
     2: "node realtime models auth events geocoders updates permissions patch thumbnails mail bounces outbound migrate"

@@ -58,6 +58,7 @@ def worker(count):
     if not pid:
         assert metrics.join()
         metrics.WORKERS.set(1)
+        metrics.share_load(count)
         for _ in range(count):
             metrics.request("/api/v1/site", "GET", 200, 0.003, 2, 0.001)
         os.write(writing, b"1")
@@ -143,6 +144,25 @@ def test_only_the_first_of_those_that_live_speaks_for_all() -> None:
     )
 
     assert text == "yes no\nyes\n"
+
+
+def test_the_least_load_is_that_of_somebody_alive_who_takes_connections() -> None:
+    text = run(
+        FORKS
+        + "show = lambda: print(metrics.load(), metrics.least_load())\n"
+        + "a, b = worker(1), worker(3)\n"
+        + "metrics.join()\n"
+        + "show()\n"
+        + "metrics.share_load(7)\n"
+        + "show()\n"
+        + "end(a)\n"
+        + "metrics.add_load(-2)\n"
+        + "show()\n"
+        + "end(b)\n"
+        + "show()\n"
+    )
+
+    assert text.split("\n") == ["inf 1.0", "7.0 1.0", "5.0 3.0", "5.0 5.0", ""]
 
 
 def test_more_processes_than_there_is_room_for_are_told_so() -> None:

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -234,6 +235,37 @@ def test_a_killed_worker_is_replaced(web):
     assert get(web) == 200
 
 
+def test_clients_that_connect_while_nothing_happens_are_shared_by_the_workers(web):
+    kept = [http.client.HTTPConnection(*web.address) for _ in range(40)]
+    shares: Counter[int] = Counter()
+    for connection in kept:
+        connection.connect()
+        while (pid := _who_has(web, connection)) is None:
+            pass
+        shares[pid] += 1
+    for connection in kept:
+        connection.close()
+
+    assert set(shares) == set(_workers(web))
+    assert min(shares.values()) >= 12, shares
+
+
+def test_a_worker_that_stands_still_with_few_connections_keeps_nobody_waiting(web):
+    kept = http.client.HTTPConnection(*web.address)
+    kept.request("GET", "/api/v1/site", headers={"Host": "forum.test"})
+    kept.getresponse().read()
+    busy = _who_has(web, kept)
+    (still,) = set(_workers(web)) - {busy}
+    os.kill(still, signal.SIGSTOP)
+    try:
+        answers = [get(web) for _ in range(20)]
+    finally:
+        os.kill(still, signal.SIGCONT)
+
+    assert answers == [200] * 20
+    kept.close()
+
+
 def test_a_stop_under_load_loses_no_request(database_url, tmp_path):
     web = start_server(database_url, tmp_path, workers="2")
     failures: list[str] = []
@@ -341,6 +373,24 @@ def _cache_control(web: Server) -> str | None:
     connection = http.client.HTTPConnection(*web.address)
     connection.request("GET", "/api/v1/site", headers={"Host": "forum.test"})
     return connection.getresponse().getheader("Cache-Control")
+
+
+def _who_has(web: Server, connection: http.client.HTTPConnection) -> int | None:
+    """The worker that has taken a client's connection; None while nobody has."""
+    ends = tuple(f"{port:04X}" for port in (web.address[1], connection.sock.getsockname()[1]))
+    rows = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
+    sockets = {f"socket:[{row[9]}]" for row in rows if (row[1][-4:], row[2][-4:]) == ends}
+    for pid in _workers(web):
+        if any(_leads_to(entry) in sockets for entry in Path(f"/proc/{pid}/fd").iterdir()):
+            return pid
+    return None
+
+
+def _leads_to(entry: Path) -> str:
+    try:
+        return str(entry.readlink())
+    except FileNotFoundError:
+        return ""  # closed meanwhile
 
 
 def _workers(web: Server) -> list[int]:
