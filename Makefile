@@ -67,7 +67,7 @@ format: $(STAMP) ## format the code and mend what ruff can mend
 	@$(BIN)/ruff format .
 	@$(BIN)/ruff check --fix .
 
-walk: $(STAMP) ## walk a stranger through identity on a running `make run` (WALK="--site URL ...")
+walk: $(STAMP) ## walk people through a running `make run` (WALK="hearing --site URL" for a part, elsewhere)
 	@$(BIN)/python -m scripts.walk $(WALK)
 
 bench: $(STAMP) ## load a data set (SIZE=S, M or L) and time every page beside the floor

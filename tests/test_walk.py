@@ -1,44 +1,76 @@
-"""The walk through identity that the documents name, on a running platform."""
+"""The walks that the documents name, on a running platform."""
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from tests.factories import Factory
+from tests.factories import Factory, Site
 from tests.fixtures import PLATFORM_DOMAIN, PROJECT, Server
 
 pytestmark = pytest.mark.slow
 
 
-def test_a_stranger_is_walked_through(server: Server, make: Factory) -> None:
-    site = make.site()
-    # More people than a page holds are in the role before the stranger is, as on the demo sites.
-    for _ in range(26):
-        make.person(site)
-    make.sql("UPDATE profile_counters SET comment_count = 10 WHERE site_id = %(s)s", s=site.id)
+def walk(server: Server, database_url: str, site: Site, other: Site, part: str) -> list[str]:
+    """The lines of one part of the walk, every answer of which was right."""
     done = subprocess.run(
         [
-            *(sys.executable, "-m", "scripts.walk"),
+            *(sys.executable, "-m", "scripts.walk", part),
             *("--site", f"http://{site.key}.{PLATFORM_DOMAIN}"),
+            *("--other", f"http://{other.key}.{PLATFORM_DOMAIN}"),
             *("--port", str(server.address[1])),
             *("--owner", f"owner@{site.key}.test", "--member", f"member@{site.key}.test"),
             *("--mailbox", str(mailbox(server))),
         ],
         cwd=PROJECT,
+        env=os.environ | {"FORUMAPI_DATABASE_URL": database_url},
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=240,
     )
-
     assert done.returncode == 0, done.stdout + done.stderr
     lines = done.stdout.splitlines()
     assert lines[-1] == "every answer was the right one"
+    return lines
+
+
+def test_a_stranger_is_walked_through(server: Server, database_url: str, make: Factory) -> None:
+    site = make.site()
+    # More people than a page holds are in the role before the stranger is, as on the demo sites.
+    for _ in range(26):
+        make.person(site)
+    make.sql("UPDATE profile_counters SET comment_count = 10 WHERE site_id = %(s)s", s=site.id)
+
+    lines = walk(server, database_url, site, site, "identity")
+
     assert any("after nine comments" in line and "403" in line for line in lines)
     assert any("lacks the scope comments:write" in line for line in lines)
+
+
+def test_two_people_talk(server: Server, database_url: str, make: Factory) -> None:
+    site, other = make.site(), make.site()
+    make.conversation(other)
+
+    lines = walk(server, database_url, site, other, "talking")
+
+    assert any("on pages of 5, 5 and 2" in line for line in lines)
+    assert any("is 403 here" in line and "word for word" in line for line in lines)
+
+
+def test_two_people_hear_of_each_other(server: Server, database_url: str, make: Factory) -> None:
+    site = make.site()
+
+    lines = walk(server, database_url, site, site, "hearing")
+
+    for kind in ("mentioned", "reply_to_comment", "new_item", "new_comment_in_huddle"):
+        assert any(f"is told: {kind}" in line for line in lines)
+    assert sum("and mailed:" in line for line in lines) == 6
+    assert any("is not mailed" in line for line in lines)
+    assert any("trending_scores" in line and "every minute" in line for line in lines)
 
 
 def mailbox(server: Server) -> Path:

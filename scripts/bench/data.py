@@ -184,7 +184,7 @@ def requests(page: Page, found: Found, ask: Ask) -> list[Request]:
             )
             for number, item in enumerate(found.conversations)
         ]
-    if kind in ("whoami", "site", "updates"):
+    if kind in ("whoami", "site", "updates", "watchers", "trending", "huddles", "profiles"):
         return [get(f"/api/v1/{kind}")]
     if kind == "permission":
         path = "/api/v1/permission?itemType=conversation&itemId="

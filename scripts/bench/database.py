@@ -13,6 +13,7 @@ import psycopg
 from psycopg import sql
 
 from forumapi import config, embedded, migrate, seed
+from forumapi.cron import runner
 from forumapi.seed.shape import SIZES, SizeName
 from scripts.bench import searches
 
@@ -77,6 +78,8 @@ def ready(url: str, size: SizeName) -> None:
         seed.load(url, settings, size, progress)
         print(f"\rloaded size {size} in {time.monotonic() - started:.0f} s\033[K")
     searches.prepare(url, progress)
+    # What is trending is a matter of now, and no cron process stands beside a run.
+    runner.run_once(url, settings, "trending_scores")
     with psycopg.connect(url, autocommit=True) as connection:
         connection.execute("SET statement_timeout = 0")
         connection.execute("VACUUM ANALYZE")

@@ -122,13 +122,15 @@ PAGES = (
         for kind in ("event", "poll", "huddle")
     ),
     Page("comment", MEMBER, "single comment", Targets(statements=2, cache_trips=1)),
-    Page("updates", MEMBER, "updates", Targets(p99_ms=None, statements=3, cache_trips=1)),
-    Page(
-        "updates-offered",
-        MEMBER,
-        "  at 60 % of that",
-        Targets(statements=3, cache_trips=1),
-        offered="updates",
+    Page("huddles", MEMBER, "own huddles", Targets(statements=3, cache_trips=1)),
+    Page("profiles", MEMBER, "people", Targets(statements=3, cache_trips=1)),
+    *(
+        Page(name, MEMBER, title, Targets(p99_ms=p99, statements=3, cache_trips=1), offered=offered)
+        for kind in ("updates", "watchers", "trending")
+        for name, title, p99, offered in (
+            (kind, kind, None, ""),
+            (f"{kind}-offered", "  at 60 % of that", 50.0, kind),
+        )
     ),
     *(
         Page(name, MEMBER, title, targets, offered=offered)

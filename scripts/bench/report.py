@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from scripts.bench import known_items
+from scripts.bench import known_items, unread
 from scripts.bench.load import Result
 from scripts.bench.pages import SHARE_LATER, Page
 
@@ -107,6 +107,8 @@ class Report:
     worker_mb: float = 0.0
     search: known_items.Report | None = None
     """How well known items were found."""
+    flags: unread.Flags | None = None
+    """What the unread flags of a front page take, measured beside its page."""
 
     def relate(self, of_m: dict[str, Any] | None) -> None:
         """Fill in the figures that compare lines, and those against the run at size M if given."""
@@ -141,6 +143,9 @@ class Report:
         lines.append(
             f"Worker resident after the run: {self.worker_mb:.0f} MB (< {WORKER_MB:.0f}: {verdict})."
         )
+        if self.flags:
+            verdict = "met" if self.flags.is_good else "MISSED"
+            lines.append(f"{self.flags.words()}: {verdict}.")
         if self.search:
             verdict = "met" if self.search.is_good else "MISSED"
             lines.append(f"{self.search.words()}: {verdict}.")
@@ -176,6 +181,8 @@ class Report:
             result, cpu = self.one_query
             document["one_query"] = {"requests_per_s": result.rate, "cpu_ms": _cpu(cpu)}
         document["worker_mb"] = self.worker_mb
+        if self.flags:
+            document["unread_flags"] = asdict(self.flags)
         if self.search:
             document["search"] = self.search.document()
         document["sound"] = self.is_sound

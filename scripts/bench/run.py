@@ -30,6 +30,7 @@ from scripts.bench import (
     profiling,
     searches,
     services,
+    unread,
 )
 from scripts.bench.exchange import NUMBER, Request
 from scripts.bench.pages import OFFERED_SHARE, PAGES, POSTERS, Page
@@ -79,6 +80,12 @@ class Bench:
                 self.report.rows.append(row)
                 words = f"; WRONG: {row.wrong[0]}" if row.wrong else ""
                 print(f"{row.result.rate:,.0f} requests/s, {row.cpu.all_ms:.2f} ms of CPU{words}")
+            if any(page.name == "front" for page in pages):
+                at = found.landmarks
+                self.report.flags = unread.measure(
+                    self.url, at["site_id"], at["bench_member_1"], self.postmaster
+                )
+                print(self.report.flags.words())
             if any(page.name in found.searches for page in pages):
                 self.report.search = self.judge(found, web)
                 print(self.report.search.words())

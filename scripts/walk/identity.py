@@ -1,17 +1,14 @@
-"""A walk through identity on a running `make run`, with nothing but its API: `make walk`.
+"""Identity: a provider of OpenID Connect, a role that is earned, a ban, a client that may read in a member's name.
 
-A stranger signs in with an OpenID provider on loopback, earns a role by a tenth comment, is banned and forgiven; then a
-client of somebody else is allowed to read in a member's name, and is refused a write. Every step prints what was asked
-and what came back. The exit code is 1 as soon as an answer is not the one that the step is about.
+A stranger signs in with a provider on loopback, earns a role by a tenth comment, is banned and forgiven; then a client
+of somebody else is allowed to read in a member's name, and is refused a write.
 """
 
 from __future__ import annotations
 
-import argparse
 import base64
 import contextlib
 import hashlib
-import http.client
 import json
 import re
 import secrets
@@ -20,90 +17,33 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from email import message_from_bytes
-from pathlib import Path
-from typing import Any, NamedTuple
+from collections.abc import Iterator
+from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
+from scripts.walk.forum import (
+    FORM,
+    JSON,
+    Answer,
+    Forum,
+    WalkError,
+    ask,
+    expect,
+    made,
+    mailed_code,
+    say,
+)
+
 WITHIN_S = 1.0
-JSON = "application/json"
-FORM = "application/x-www-form-urlencoded"
 
 
-class WalkError(Exception):
-    """An answer was another than the step is about."""
-
-
-class Answer(NamedTuple):
-    """Status, headers in lower case (cookies apart) and body of an answer."""
-
-    status: int
-    headers: dict[str, str]
-    cookies: list[str]
-    body: bytes
-
-    @property
-    def data(self) -> Any:
-        """`data` of the envelope."""
-        return json.loads(self.body)["data"]
-
-
-def ask(port: int, host: str, method: str, path: str, body: bytes = b"", **headers: str) -> Answer:
-    """One request to a loopback port under the name `host`."""
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
-    sent = {name.replace("_", "-"): value for name, value in headers.items()}
-    try:
-        connection.request(method, path, body or None, {"Host": host, **sent})
-        answer = connection.getresponse()
-        known = {name.lower(): value for name, value in answer.getheaders()}
-        cookies = [v for name, v in answer.getheaders() if name.lower() == "set-cookie"]
-        return Answer(answer.status, known, cookies, answer.read())
-    finally:
-        connection.close()
-
-
-@dataclass
-class Forum:
-    """One site of a running platform: `host` with its port, as the browser would write it."""
-
-    port: int
-    host: str
-    mailbox: Path
-
-    def call(
-        self, method: str, path: str, body: Mapping[str, object] | None = None, token: str = ""
-    ) -> Answer:
-        """A call of the API; what follows a write is not fetched."""
-        headers = {"Authorization": f"Bearer {token}"} if token else {}
-        content = json.dumps(body).encode() if body is not None else b""
-        if content:
-            headers["Content_Type"] = JSON
-        return ask(self.port, self.host, method, f"/api/v1{path}", content, **headers)
-
-    def sign_in(self, email: str) -> str:
-        """A token for somebody of the demo's cast, without proof: what the embedded mode allows."""
-        answer = self.call("POST", "/auth", {"method": "development", "email": email})
-        expect(answer, 200)
-        return str(answer.data)
-
-
-def expect(answer: Answer, *statuses: int) -> Answer:
-    """The answer, if it has one of these statuses. Raises WalkError."""
-    if answer.status not in statuses:
-        raise WalkError(f"answered {answer.status}: {answer.body.decode(errors='replace')[:400]}")
-    return answer
-
-
-def made(answer: Answer) -> int:
-    """The id in the Location of a write."""
-    return int(expect(answer, 302).headers["location"].rstrip("/").rpartition("/")[2])
-
-
-def say(text: str) -> None:
-    """One line of the walk."""
-    print(text, flush=True)
+def walk(forum: Forum, owner: str, member: str) -> None:
+    """The whole of it. `owner` is the token of who owns the site, `member` the address of a member."""
+    with provider() as port:
+        stranger = sign_in_with_provider(forum, port, owner)
+        place = earn_a_role(forum, owner, stranger)
+        ban(forum, owner, stranger, place)
+    allow_a_client(forum, owner, member)
 
 
 @contextlib.contextmanager
@@ -341,53 +281,3 @@ class Consent:
         return expect(
             self._ask("POST", urlencode({"csrf": self._key, **fields}).encode()), 200, 302, 303
         )
-
-
-def mailed_code(mailbox: Path, address: str, since: float) -> str:
-    """The code of the latest mail to `address` that came after `since`."""
-    deadline = time.monotonic() + 20
-    while time.monotonic() < deadline:
-        for path in sorted(mailbox.glob("*.eml"), key=lambda p: p.stat().st_mtime, reverse=True):
-            if path.stat().st_mtime < since - 1:
-                break
-            mail = message_from_bytes(path.read_bytes())
-            found = re.match(r"\d{8}", str(mail["Subject"]))
-            if found is not None and address in str(mail["To"]):
-                return found[0]
-        time.sleep(0.1)
-    raise WalkError(f"no code for {address} came into {mailbox}")
-
-
-def main() -> int:
-    """Walk; 0 when every answer was the right one."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
-    )
-    parser.add_argument(
-        "--site", default="http://bikes.localhost:8080", help="address of a demo site"
-    )
-    parser.add_argument("--owner", default="owner@bikes.test", help="who owns it")
-    parser.add_argument("--member", default="member@bikes.test", help="a member of it")
-    parser.add_argument("--port", type=int, help="loopback port, if not the one of the address")
-    parser.add_argument(
-        "--mailbox", type=Path, default=Path("var/mailbox"), help="the folder of mail"
-    )
-    args = parser.parse_args()
-    where = urlsplit(args.site)
-    forum = Forum(args.port or where.port or 80, where.netloc, args.mailbox)
-    try:
-        owner = forum.sign_in(args.owner)
-        with provider() as port:
-            stranger = sign_in_with_provider(forum, port, owner)
-            place = earn_a_role(forum, owner, stranger)
-            ban(forum, owner, stranger, place)
-        allow_a_client(forum, owner, args.member)
-    except (WalkError, OSError) as error:
-        print(f"walk: {error}", file=sys.stderr)
-        return 1
-    say("every answer was the right one")
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

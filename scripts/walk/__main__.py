@@ -1,0 +1,64 @@
+"""Walk on a running `make run`, with nothing but its API: `make walk`, or WALK="hearing --site URL" for a part.
+
+`talking`: a conversation from its beginning, and who may do what. `hearing`: who is told of it, by list and mail,
+search, what is trending. `identity`: a provider, a role that is earned, a ban, a client of somebody else. Every step
+prints what was done and what came of it. The exit code is 1 as soon as an answer is not the one that the step is about.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from scripts.walk import hearing, identity, talking
+from scripts.walk.forum import Forum, WalkError, say
+
+PARTS = ("talking", "hearing", "identity")
+
+
+def main() -> int:
+    """Walk; 0 when every answer was the right one."""
+    parser = argparse.ArgumentParser(
+        prog="make walk", description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
+    parser.add_argument("parts", nargs="*", metavar="PART", help=f"{', '.join(PARTS)}; all of them")
+    parser.add_argument(
+        "--site", default="http://bikes.localhost:8080", help="address of a demo site"
+    )
+    parser.add_argument(
+        "--other", default="http://trains.localhost:8080", help="address of another one"
+    )
+    parser.add_argument("--owner", default="owner@bikes.test", help="who owns the first")
+    parser.add_argument("--member", default="member@bikes.test", help="a member of it")
+    parser.add_argument("--port", type=int, help="loopback port, if not the one of the addresses")
+    parser.add_argument(
+        "--mailbox", type=Path, default=Path("var/mailbox"), help="the folder of mail"
+    )
+    args = parser.parse_args()
+    if unknown := set(args.parts) - set(PARTS):
+        parser.error(f"there is no part {', '.join(sorted(unknown))}")
+    forum, other = (
+        Forum(args.port or where.port or 80, where.netloc, args.mailbox)
+        for where in (urlsplit(args.site), urlsplit(args.other))
+    )
+    try:
+        owner = forum.sign_in(args.owner)
+        for part in args.parts or PARTS:
+            say(f"--- {part}")
+            if part == "talking":
+                talking.walk(forum, other, owner)
+            elif part == "hearing":
+                hearing.walk(forum, owner)
+            else:
+                identity.walk(forum, owner, args.member)
+    except (WalkError, OSError) as error:
+        print(f"walk: {error}", file=sys.stderr)
+        return 1
+    say("every answer was the right one")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
