@@ -342,10 +342,12 @@ $$;
 
 -- What holds the words and may be shown: live, readable, not ignored, and as the filters want it; the newest first, that is
 -- shelf by shelf and on each from the highest id down. A filter that is null does not count. Expanded into the statements below,
--- and read only as far as their LIMIT wants.
+-- and read only as far as their LIMIT wants. Each EXISTS has an OFFSET 0: without, a plan for whatever is asked may read all
+-- profiles of a site to tell whether one is visible.
 --
--- `way`: 'shelves', one after the other from `first` to `last` (either may be the higher one); 'all', all of these in one
--- go; 'author', through the comments of `author`, those on shelves up to `first`.
+-- `way`: of comments, 'shelves', one after the other from `first` down to `last`; 'all', all of these in one go; 'author',
+-- through the comments of `author`, those on shelves up to `first`. Of everything else, 'title shelves', from `first` up to
+-- `last`; 'titles', all in one go. Only what says `item_type_id <> 4` is served by the index of titles.
 -- `kinds`: types whose documents count. `with_comments`: comments too; on things of the types `parents` (null: all), and
 -- on those of `ids`. `readable`: microcosms. `everywhere`: also what stands in none: profiles, huddles of `me`.
 --
@@ -361,7 +363,7 @@ LANGUAGE sql STABLE AS $$
            CASE WHEN positive IS NOT NULL THEN ts_rank_cd(m.vector, positive, 8) END,
            positive IS NOT NULL AND m.item_type_id <> 4 AND ts_filter(m.vector, '{a,b,c}') @@ positive
       FROM (SELECT d.item_type_id, d.item_id, d.place_id, d.person_id, d.author_id, d.created, d.vector
-              FROM generate_series(first, last, CASE WHEN last < first THEN -1 ELSE 1 END) AS s (shelf)
+              FROM generate_series(first, last, -1) AS s (shelf)
              CROSS JOIN LATERAL (
                     SELECT d.item_type_id, d.item_id, d.place_id, d.person_id, d.author_id, d.created, d.vector
                       FROM search_documents d
@@ -369,12 +371,26 @@ LANGUAGE sql STABLE AS $$
                      ORDER BY d.item_id DESC, d.item_type_id OFFSET 0) d
              WHERE way = 'shelves'
              UNION ALL
+            SELECT d.item_type_id, d.item_id, d.place_id, d.person_id, d.author_id, d.created, d.vector
+              FROM generate_series(first, last) AS s (shelf)
+             CROSS JOIN LATERAL (
+                    SELECT d.item_type_id, d.item_id, d.place_id, d.person_id, d.author_id, d.created, d.vector
+                      FROM search_documents d
+                     WHERE d.site_id = in_site AND d.shelf = s.shelf AND d.vector @@ wanted AND d.item_type_id <> 4
+                     ORDER BY d.item_id DESC, d.item_type_id OFFSET 0) d
+             WHERE way = 'title shelves'
+             UNION ALL
            (SELECT d.item_type_id, d.item_id, d.place_id, d.person_id, d.author_id, d.created, d.vector
               FROM search_documents d
              -- The shelf not in the index: it would read all that are in the range.
-             WHERE way = 'all' AND d.site_id = in_site AND d.vector @@ wanted
-               AND d.shelf + 0 BETWEEN least(first, last) AND greatest(first, last)
-             ORDER BY least(d.shelf, 0), d.item_id DESC, d.item_type_id)
+             WHERE way = 'all' AND d.site_id = in_site AND d.vector @@ wanted AND d.item_type_id = 4
+               AND d.shelf + 0 BETWEEN last AND first
+             ORDER BY d.item_id DESC)
+             UNION ALL
+           (SELECT d.item_type_id, d.item_id, d.place_id, d.person_id, d.author_id, d.created, d.vector
+              FROM search_documents d
+             WHERE way = 'titles' AND d.site_id = in_site AND d.vector @@ wanted AND d.item_type_id <> 4
+             ORDER BY d.shelf, d.item_id DESC, d.item_type_id)
              UNION ALL
             SELECT d.item_type_id, d.item_id, d.place_id, d.person_id, d.author_id, d.created, d.vector
               FROM (SELECT c.comment_id FROM comments c
@@ -411,29 +427,29 @@ LANGUAGE sql STABLE AS $$
                      AND CASE WHEN i.item_type_id = 5
                               THEN everywhere AND i.created_by NOT IN (SELECT unnest(ignored_people))
                                    AND EXISTS (SELECT FROM huddle_participants h
-                                                WHERE h.site_id = in_site AND h.item_id = m.place_id AND h.profile_id = me)
+                                                WHERE h.site_id = in_site AND h.item_id = m.place_id AND h.profile_id = me OFFSET 0)
                               ELSE i.microcosm_id IN (SELECT unnest(readable)) END
                 ELSE everywhere AND m.person_id NOT IN (SELECT unnest(ignored_people))
                      AND EXISTS (SELECT FROM profiles p
-                                  WHERE p.site_id = in_site AND p.profile_id = m.person_id AND p.is_visible) END
+                                  WHERE p.site_id = in_site AND p.profile_id = m.person_id AND p.is_visible OFFSET 0) END
        AND (since IS NULL OR t.modified > since)
        AND (until IS NULL OR t.modified < until)
        AND (starts_after IS NULL AND starts_before IS NULL
             OR EXISTS (SELECT FROM events e
                         WHERE e.site_id = in_site AND e.item_id = m.item_id AND m.item_type_id = 9
                           AND (starts_after IS NULL OR e.when_utc > starts_after)
-                          AND (starts_before IS NULL OR e.when_utc < starts_before)))
+                          AND (starts_before IS NULL OR e.when_utc < starts_before) OFFSET 0))
        AND (attending IS NULL
             OR EXISTS (SELECT FROM attendees a
                         WHERE a.site_id = in_site AND a.item_id = m.item_id AND m.item_type_id = 9
-                          AND a.profile_id = me AND a.state_id = 1))
+                          AND a.profile_id = me AND a.state_id = 1 OFFSET 0))
        AND (attached IS NULL
             OR EXISTS (SELECT FROM attachments f
-                        WHERE f.site_id = in_site AND f.item_type_id = m.item_type_id AND f.item_id = m.item_id))
+                        WHERE f.site_id = in_site AND f.item_type_id = m.item_type_id AND f.item_id = m.item_id OFFSET 0))
        AND (following IS NULL
             OR EXISTS (SELECT FROM watchers w
                         WHERE w.site_id = in_site AND w.profile_id = me AND w.item_type_id = m.item_type_id
-                          AND w.item_id = m.item_id))
+                          AND w.item_id = m.item_id OFFSET 0))
 $$;
 
 -- The shelves of a site: the newest and the oldest of its comments, and the newest of everything else. Null where there are none.
@@ -455,9 +471,13 @@ LANGUAGE sql STABLE AS $$
     SELECT (count(d.found) * greatest(1.0, (highest - lowest + 1) / 6.0))::bigint
       FROM (SELECT DISTINCT highest - (highest - lowest) * n / 5 AS shelf FROM generate_series(0, 5) AS n) s
      CROSS JOIN LATERAL (
-            SELECT true AS found FROM search_documents d
-             WHERE d.site_id = in_site AND d.shelf = s.shelf AND d.vector @@ wanted
-             LIMIT 20 + 3 * compared / (highest - lowest + 1)) d
+           (SELECT true AS found FROM search_documents d
+             WHERE highest >= 0 AND d.site_id = in_site AND d.shelf = s.shelf AND d.vector @@ wanted
+             LIMIT 20 + 3 * compared / (highest - lowest + 1))
+             UNION ALL
+           (SELECT true FROM search_documents d
+             WHERE highest < 0 AND d.site_id = in_site AND d.shelf = s.shelf AND d.vector @@ wanted AND d.item_type_id <> 4
+             LIMIT 20 + 3 * compared / (highest - lowest + 1))) d
 $$;
 
 -- One page of what holds the words. Of titles and of comments each, the `ranked` newest are found and weighed, and as many
@@ -474,7 +494,8 @@ CREATE FUNCTION search_text(
     ranked integer, page_limit integer, page_offset integer, limit_ms integer)
 RETURNS TABLE (place bigint, item_type_id smallint, item_id bigint, rank real, modified timestamptz, total integer,
                is_partial boolean, is_more boolean)
-LANGUAGE plpgsql STABLE ROWS 25 AS $$
+-- Planned once: to plan its statements anew takes longer than to run them.
+LANGUAGE plpgsql STABLE ROWS 25 SET plan_cache_mode = force_generic_plan AS $$
 #variable_conflict use_column
 DECLARE
     ends CONSTANT timestamptz := clock_timestamp() + make_interval(secs => limit_ms / 1000.0);
@@ -559,11 +580,11 @@ BEGIN
     END IF;
     IF newest_titles IS NOT NULL AND cardinality(kinds) > 0 THEN
         way := CASE WHEN newest_titles < -6 AND search_held(in_site, sought, -1, newest_titles, 4 * ranked) <= 4 * ranked
-                    THEN 'all' ELSE 'shelves' END;
-        enough := CASE WHEN way = 'all' THEN most ELSE title_goal END;
+                    THEN 'titles' ELSE 'title shelves' END;
+        enough := CASE WHEN way = 'titles' THEN most ELSE title_goal END;
         next_shelf := newest_titles;
         LOOP
-            last_shelf := CASE WHEN way = 'all' THEN -1 ELSE least(-1, next_shelf + 15) END;
+            last_shelf := CASE WHEN way = 'titles' THEN -1 ELSE least(-1, next_shelf + 15) END;
             SELECT coalesce(array_agg(m.item_type_id), '{}'), coalesce(array_agg(m.item_id), '{}'),
                    coalesce(array_agg(m.modified), '{}'), coalesce(array_agg(m.rank), '{}'), coalesce(array_agg(m.is_title), '{}')
               INTO step_kinds, step_ids, step_times, step_ranks, step_is
@@ -893,7 +914,7 @@ END $$;
 -- all. Who sees none of so many is not told. Not at all when `until_time` is over.
 CREATE FUNCTION search_seen(in_site bigint, me bigint, wanted tsquery, kinds smallint[], readable bigint[],
                             ignored_items bigint[], ignored_people bigint[], until_time timestamptz) RETURNS boolean
-LANGUAGE plpgsql STABLE AS $$
+LANGUAGE plpgsql STABLE SET plan_cache_mode = force_generic_plan AS $$
 DECLARE
     newest bigint;
     oldest bigint;
@@ -920,7 +941,7 @@ BEGIN
           FROM search_documents d WHERE d.site_id = in_site AND d.item_type_id = 4 AND d.item_id < newest << 13;
     END LOOP;
     RETURN newest_titles IS NOT NULL
-           AND EXISTS (SELECT FROM search_matching(in_site, me, wanted, NULL, NULL, 'shelves', newest_titles, -1, kinds, false,
+           AND EXISTS (SELECT FROM search_matching(in_site, me, wanted, NULL, NULL, 'title shelves', newest_titles, -1, kinds, false,
                                                    NULL, NULL, readable, true, ignored_items, ignored_people, NULL, NULL,
                                                    NULL, NULL, NULL, NULL, NULL, NULL));
 END $$;

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
+import psycopg
 import pytest
 
 from forumapi.config import Config
@@ -22,9 +24,13 @@ WRITE = """
  RETURNING comment_id"""
 BLOCKS = """
     EXPLAIN (ANALYZE, BUFFERS, TIMING OFF, FORMAT JSON)
-    SELECT * FROM search_text(%(site)s, 0, %(word)s::tsquery, %(word)s::tsquery, false, '{2,3,5,6,7,9}', true,
-                              NULL, NULL, ARRAY[%(root)s]::bigint[], true, '{}', '{}', NULL, NULL, NULL, NULL, NULL,
-                              NULL, NULL, NULL, '', 10000, %(ranked)s, 25, 0, 60000)"""
+    SELECT * FROM search_text(%(site)s, 0, %(word)s::tsquery, %(word)s::tsquery, false, '{2,3,5,6,7,9}',
+                              %(comments)s, NULL, NULL, ARRAY[%(root)s]::bigint[], true, '{}', '{}', NULL, NULL, NULL,
+                              NULL, NULL, NULL, NULL, NULL, '', 10000, %(ranked)s, 25, 0, 60000)"""
+# As it is planned for whatever is asked.
+PLAN = f"""
+    EXPLAIN (GENERIC_PLAN, COSTS OFF)
+    SELECT * FROM search_matching({", ".join(f"${n}" for n in range(1, 25))}) LIMIT 500"""
 
 
 @pytest.fixture
@@ -48,10 +54,18 @@ def write(make: Factory, chat: Thing, word: str, count: int, by: Person | None =
     return sorted((id for (id,) in rows), reverse=True)
 
 
-def blocks(make: Factory, site: Site, word: str) -> int:
+def settle(make: Factory) -> None:
+    """Put what waits beside the indexes into them."""
+    for index in ("search_documents_vector", "search_documents_titles"):
+        make.sql("SELECT gin_clean_pending_list(%(index)s::regclass)", index=index)
+
+
+def blocks(make: Factory, site: Site, word: str, *, comments: bool = True) -> int:
     """How many blocks of tables and indexes the first page of a search reads, once its plans are made."""
     for _ in range(2):
-        (found,) = make.sql(BLOCKS, site=site.id, word=word, root=site.root_id, ranked=RANKED)[0]
+        ((found,),) = make.sql(
+            BLOCKS, site=site.id, word=word, root=site.root_id, ranked=RANKED, comments=comments
+        )
     document = found if isinstance(found, list) else json.loads(found)
     plan: dict[str, Any] = document[0]["Plan"]
     return int(plan["Shared Hit Blocks"]) + int(plan["Shared Read Blocks"])
@@ -63,13 +77,39 @@ def test_the_work_for_a_word_does_not_grow_with_how_often_it_stands_there(
     chat = make.conversation(site)
     for _ in range(2):
         write(make, chat, "wumpus", 1_000)
-    make.sql("SELECT gin_clean_pending_list('search_documents_vector')")
+    settle(make)
     few = blocks(make, site, "wumpus")
     for _ in range(4):
         write(make, chat, "wumpus", 2_000)
-    make.sql("SELECT gin_clean_pending_list('search_documents_vector')")
+    settle(make)
 
     assert blocks(make, site, "wumpus") < 2 * few
+
+
+def test_comments_are_no_work_for_a_word_that_few_titles_hold(make: Factory, site: Site) -> None:
+    for number in range(9):
+        chat = make.conversation(site, title=f"A grommet {number}")
+        make.sql("SELECT setval('items_item_id_seq', %(n)s)", n=chat.id + SHELF)
+    write(make, chat, "grommet", 10)
+    settle(make)
+    few = blocks(make, site, "grommet", comments=False)
+    for _ in range(3):
+        write(make, chat, "grommet", 2_000)
+    settle(make)
+
+    assert blocks(make, site, "grommet", comments=False) < 1.5 * few
+
+
+def test_rights_are_asked_about_what_was_found_alone(make: Factory) -> None:
+    with psycopg.connect(make.database.url) as connection:
+        rows = connection.execute(PLAN, prepare=False).fetchall()
+    plan = "\n".join(line for (line,) in rows)
+
+    hashed = set(re.findall(r"hashed SubPlan (\d+)", plan))
+    first = {n: re.findall(rf"\bSubPlan {n}\n\s*->  (.*)", plan) for n in hashed}
+    # What the caller gave, never all that a table holds.
+    assert first
+    assert all(nodes and {*nodes} == {"ProjectSet"} for nodes in first.values()), first
 
 
 def test_what_is_counted_no_further_is_said_and_every_page_is_there(
@@ -179,7 +219,7 @@ def test_titles_that_are_far_apart_are_no_more_work_than_others(make: Factory) -
             root=site.root_id,
             by=site.member.id,
         )
-        make.sql("SELECT gin_clean_pending_list('search_documents_vector')")
+        settle(make)
         costs.append(blocks(make, site, "zorblat"))
 
     near, far_apart = costs
