@@ -59,25 +59,40 @@ _SHOWN: Final = """
                                 WHERE h.site_id = i.site_id AND h.item_id = i.item_id AND h.profile_id = %(me)s))"""
 _NOT_IGNORED: Final = "<> ALL(%(ignored_profiles)s::bigint[])"
 
-# Each branch has the columns of the first. The newest comment by anybody who is not ignored, of all one follows.
+# Items that one follows and may see, looked up by their ids at once: of the index's pages each is looked at once, which
+# costs a third less than a look-up for each watcher. Ids are no two items' on a site, so the type need not be compared.
+_FOLLOWED_ITEMS: Final = f"""
+        SELECT i.item_type_id, i.item_id, i.microcosm_id, i.last_activity, i.created_by, i.last_comment_id,
+               i.last_comment_at, i.last_comment_by
+          FROM items i
+         WHERE i.site_id = %(site_id)s
+           AND i.item_id = ANY(ARRAY(SELECT w.item_id FROM watchers w
+                                      WHERE w.site_id = %(site_id)s AND w.profile_id = %(me)s
+                                        AND w.item_type_id IN (5, 6, 7, 9)))
+           AND {_SHOWN}"""
+
+# Each branch has the columns of the first. The newest comment by anybody who is not ignored, of all one follows: mostly
+# the newest there is, of which the item says all.
 _ON_ITEMS: Final = f"""
-        SELECT {_OF_COMMENT} + n.comment_id AS update_id,
-               (CASE i.item_type_id WHEN 5 THEN 4 ELSE 1 END)::smallint AS update_type_id, n.comment_id,
-               i.item_type_id, i.item_id, NULL::bigint AS on_profile_id, i.microcosm_id, i.last_activity,
-               i.last_comment_by, n.created, n.created_by
-          FROM watchers w
-          JOIN items i ON i.site_id = w.site_id AND i.item_id = w.item_id AND i.item_type_id = w.item_type_id
+        SELECT {_OF_COMMENT} + i.last_comment_id AS update_id,
+               (CASE i.item_type_id WHEN 5 THEN 4 ELSE 1 END)::smallint AS update_type_id,
+               i.last_comment_id AS comment_id, i.item_type_id, i.item_id, NULL::bigint AS on_profile_id,
+               i.microcosm_id, i.last_activity, i.last_comment_by, i.last_comment_at AS created,
+               i.last_comment_by AS created_by
+          FROM followed_items i
+         WHERE i.last_comment_id IS NOT NULL AND i.last_comment_by {_NOT_IGNORED}
+         UNION ALL
+        SELECT {_OF_COMMENT} + c.comment_id, (CASE i.item_type_id WHEN 5 THEN 4 ELSE 1 END)::smallint, c.comment_id,
+               i.item_type_id, i.item_id, NULL::bigint, i.microcosm_id, i.last_activity, i.last_comment_by, c.created,
+               c.created_by
+          FROM followed_items i
          CROSS JOIN LATERAL (
-                SELECT i.last_comment_id AS comment_id, i.last_comment_at AS created, i.last_comment_by AS created_by
-                 WHERE i.last_comment_id IS NOT NULL AND i.last_comment_by {_NOT_IGNORED}
-                 UNION ALL
-                (SELECT c.comment_id, c.created, c.created_by
-                   FROM comments c
-                  WHERE i.last_comment_by = ANY(%(ignored_profiles)s::bigint[])
-                    AND c.site_id = i.site_id AND c.item_id = i.item_id AND NOT c.is_deleted AND NOT c.is_moderated
-                    AND c.created_by {_NOT_IGNORED}
-                  ORDER BY c.seq DESC LIMIT 1)) n
-         WHERE w.site_id = %(site_id)s AND w.profile_id = %(me)s AND w.item_type_id IN (5, 6, 7, 9) AND {_SHOWN}"""
+                SELECT c.comment_id, c.created, c.created_by
+                  FROM comments c
+                 WHERE c.site_id = %(site_id)s AND c.item_id = i.item_id AND NOT c.is_deleted AND NOT c.is_moderated
+                   AND c.created_by {_NOT_IGNORED}
+                 ORDER BY c.seq DESC LIMIT 1) c
+         WHERE i.last_comment_by = ANY(%(ignored_profiles)s::bigint[])"""
 
 _ON_PROFILES: Final = f"""
         SELECT {_OF_COMMENT} + c.comment_id, 1::smallint, c.comment_id, 3::smallint, NULL::bigint, c.on_profile_id,
@@ -148,11 +163,9 @@ _FOLLOWED: Final = """
 _VOTES: Final = f"""
         SELECT {_OF_VOTE} + i.item_id, 6::smallint, NULL::bigint, i.item_type_id, i.item_id, NULL::bigint,
                i.microcosm_id, i.last_activity, i.last_comment_by, v.voted, i.created_by
-          FROM watchers w
-          JOIN polls v ON v.site_id = w.site_id AND v.item_id = w.item_id AND v.voted IS NOT NULL
-          JOIN items i ON i.site_id = w.site_id AND i.item_id = w.item_id
-         WHERE w.site_id = %(site_id)s AND w.profile_id = %(me)s AND w.item_type_id = 7
-           AND i.created_by {_NOT_IGNORED} AND {_SHOWN}"""
+          FROM followed_items i
+          JOIN polls v ON v.site_id = %(site_id)s AND v.item_id = i.item_id AND v.voted IS NOT NULL
+         WHERE i.item_type_id = 7 AND i.created_by {_NOT_IGNORED}"""
 
 # Of an entry `i` (7.3); a huddle is not unread for somebody who is ignored (7.5). A profile never is.
 _UNREAD: Final = f"""
@@ -167,7 +180,8 @@ LIST = Query(
     "update.list",
     f"""
     WITH followed AS MATERIALIZED ({_FOLLOWED}),
-    entries AS MATERIALIZED ({_ON_ITEMS}
+    followed_items AS MATERIALIZED ({_FOLLOWED_ITEMS}),
+    entries AS ({_ON_ITEMS}
          UNION ALL {_ON_PROFILES}
          UNION ALL {_TOLD}
          UNION ALL {_NEW.format(types="(6, 9)")}
