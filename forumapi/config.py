@@ -592,6 +592,23 @@ class Config:
         reload=True,
         rule=_between(1, 36_500),
     )
+    sites_per_user: int = _setting(
+        100,
+        "sites",
+        "Sites that a user may own before making another, deleted ones too; 0: no limit.",
+        reload=True,
+        rule=_between(0, 1_000_000),
+    )
+    criteria_per_role: int = _setting(
+        100, "criteria", "Criteria that a role may have.", reload=True, rule=_between(1, 10_000)
+    )
+    attributes_per_thing: int = _setting(
+        1_000,
+        "attributes",
+        "Attributes that a site, microcosm, item, comment or profile may have.",
+        reload=True,
+        rule=_between(1, 100_000),
+    )
 
     # ---- mail
     smtp_url: str = _setting(

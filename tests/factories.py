@@ -271,7 +271,7 @@ class Factory:
         with self.database.write() as tx:
             member.hold(tx, site.id)
             new = criterion.make(group, column, attribute, predicate, value)
-            id = criterion.insert(tx, site.id, role_id, new)
+            id = criterion.insert(tx, site.id, role_id, new, most=1_000)
             member.settle_role(tx, site.id, role_id)
         return id
 

@@ -34,7 +34,7 @@ def crowded(make: Factory) -> Site:
         with make.database.write() as tx:
             for group, (column, predicate) in itertools.product(range(1), COLUMNS):
                 new = criterion.make(group, column, "", predicate, number)
-                criterion.insert(tx, site.id, role[1], new)
+                criterion.insert(tx, site.id, role[1], new, most=1_000)
     make.settle(site)
     return site
 

@@ -107,7 +107,8 @@ class AttributesHandler(Handler):
         _check_keys(ctx, values)
         if values:
             target: Target = ctx.located.target
-            attribute.save(ctx.writer, ctx.author, target, values)
+            most = ctx.app.config.attributes_per_thing
+            attribute.save(ctx.writer, ctx.author, target, values, most)
         return Done()
 
     @needs(REMOVE, body=list[KeyBody])
@@ -150,7 +151,8 @@ class AttributeHandler(Handler):
         key = attribute.checked_key(ctx.args["key"], "key")
         value = attribute.checked_value(_sent(ctx.body.value), "value")
         _check_keys(ctx, [key])
-        attribute.save(ctx.writer, ctx.author, ctx.located.target, {key: value})
+        most = ctx.app.config.attributes_per_thing
+        attribute.save(ctx.writer, ctx.author, ctx.located.target, {key: value}, most)
         return SeeOther(ctx.path)
 
     @needs(REMOVE)

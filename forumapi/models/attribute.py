@@ -59,9 +59,11 @@ FIND = Query(
        AND a.key = %(key)s""",
 )
 
+# How many of them are new, and how many there were before.
 SAVE = Query(
     "attribute.save",
     """
+    WITH saved AS (
     INSERT INTO attributes (site_id, item_type_id, item_id, key, value_type_id, string_value, date_value, number_value,
                             boolean_value)
     SELECT %(site_id)s, %(item_type)s, %(item_id)s, n.key, n.type, n.string, n.date, n.number, n.boolean
@@ -71,7 +73,11 @@ SAVE = Query(
         ON CONFLICT (site_id, item_type_id, item_id, key) DO UPDATE
        SET value_type_id = EXCLUDED.value_type_id, string_value = EXCLUDED.string_value,
            date_value = EXCLUDED.date_value, number_value = EXCLUDED.number_value,
-           boolean_value = EXCLUDED.boolean_value""",
+           boolean_value = EXCLUDED.boolean_value
+ RETURNING xmax = 0 AS is_new)
+    SELECT (SELECT count(*) FROM saved s WHERE s.is_new)::int,
+           (SELECT count(*) FROM attributes a
+             WHERE a.site_id = %(site_id)s AND a.item_type_id = %(item_type)s AND a.item_id = %(item_id)s)::int""",
 )
 
 REMOVE = Query(
@@ -178,8 +184,13 @@ def granted_key(tx: Reader, site_id: int, keys: Iterable[str]) -> str | None:
     return found
 
 
-def save(tx: Transaction, author: Author, carrier: Target, values: Mapping[str, Value]) -> None:
-    """Store checked values, over what stands under these keys; the carrier's row is locked."""
+def save(
+    tx: Transaction, author: Author, carrier: Target, values: Mapping[str, Value], most: int
+) -> None:
+    """Store checked values, over what stands under these keys; the carrier's row is locked.
+
+    Raises Invalid where there would be new ones and more than `most` in all.
+    """
     keys = list(values)
     given = list(values.values())
     types = [_type(value) for value in given]
@@ -187,7 +198,7 @@ def save(tx: Transaction, author: Author, carrier: Target, values: Mapping[str, 
     def of(kind: int) -> Sequence[Value | None]:
         return [value if type == kind else None for value, type in zip(given, types, strict=True)]
 
-    tx.run(
+    row = tx.row(
         SAVE,
         site_id=author.site_id,
         item_type=carrier.item_type,
@@ -199,6 +210,9 @@ def save(tx: Transaction, author: Author, carrier: Target, values: Mapping[str, 
         numbers=of(NUMBER),
         booleans=of(BOOLEAN),
     )
+    assert row is not None, "the statement returns one row"
+    if row[0] and sum(row) > most:
+        raise Invalid("", f"A thing has at most {most} attributes", code=OUT_OF_RANGE)
     _written(tx, author, carrier, keys, journal.REPLACED)
 
 

@@ -51,15 +51,17 @@ FIND = Query(
 )
 
 _VALUES: Final = """
-    %(or_group)s, nullif(%(column)s::text, ''), nullif(%(key)s::text, ''), %(predicate)s, %(value)s::jsonb, %(kind)s,
-    %(number)s::numeric, %(date)s::date, %(text)s::text, %(flag)s::boolean"""
+    %(or_group)s::int, nullif(%(column)s::text, ''), nullif(%(key)s::text, ''), %(predicate)s::text, %(value)s::jsonb,
+    %(kind)s::text, %(number)s::numeric, %(date)s::date, %(text)s::text, %(flag)s::boolean"""
 
 INSERT = Query(
     "criterion.insert",
     f"""
     INSERT INTO criteria (site_id, role_id, or_group, profile_column, attr_key, predicate, value, kind, number_value,
                           date_value, text_value, boolean_value)
-    VALUES (%(site_id)s, %(role_id)s, {_VALUES})
+    SELECT %(site_id)s::bigint, %(role_id)s::bigint, {_VALUES}
+     WHERE (SELECT count(*) FROM criteria c
+             WHERE c.site_id = %(site_id)s AND c.role_id = %(role_id)s) < %(most)s::int
  RETURNING criterion_id""",
 )
 
@@ -233,9 +235,15 @@ def find(tx: Reader, site_id: int, role_id: int, id: int) -> Criterion | None:
     return Criterion(*row) if row else None
 
 
-def insert(tx: Transaction, site_id: int, role_id: int, new: Criterion) -> int:
-    """Store a criterion; its id. Call `member.hold` first and `member.settle_role` after."""
-    return int(tx.value(INSERT, site_id=site_id, role_id=role_id, **_values(new)))
+def insert(tx: Transaction, site_id: int, role_id: int, new: Criterion, most: int) -> int:
+    """Store a criterion; its id. Call `member.hold` first and `member.settle_role` after.
+
+    Raises Invalid where the role has `most` of them already.
+    """
+    id = tx.value(INSERT, site_id=site_id, role_id=role_id, most=most, **_values(new))
+    if id is None:
+        raise Invalid("", f"A role has at most {most} criteria", code=OUT_OF_RANGE)
+    return int(id)
 
 
 def update(tx: Transaction, site_id: int, role_id: int, id: int, new: Criterion) -> None:

@@ -18,7 +18,7 @@ from psycopg import errors as pgerrors
 
 from forumapi import fragments, itemtypes
 from forumapi.db import Database, Query, Reader, Row, Transaction
-from forumapi.errors import NO_SITE, ApiError, Invalid, NotFound, Unavailable
+from forumapi.errors import NO_SITE, OUT_OF_RANGE, ApiError, Invalid, NotFound, Unavailable
 from forumapi.fragments import Fragment, Hole
 from forumapi.log import logger
 from forumapi.models import journal, membership, profile, reserved, site_rules, tree
@@ -174,6 +174,21 @@ FURNISH = Query(
        SET owned_by = %(owner)s, created_by = %(owner)s, root_microcosm_id = root.microcosm_id
       FROM root
      WHERE s.site_id = root.site_id""",
+)
+
+# One site of a user's after another, so that the limit holds.
+OWNER = Query(
+    "site.owner",
+    "SELECT u.email FROM users u WHERE u.user_id = %(user_id)s FOR NO KEY UPDATE",
+)
+
+OWNED = Query(
+    "site.owned",
+    """
+    SELECT count(*)
+      FROM profiles p
+      JOIN sites s ON s.site_id = p.site_id AND s.owned_by = p.profile_id
+     WHERE p.user_id = %(user_id)s""",
 )
 
 HOLD = Query(
@@ -638,19 +653,28 @@ def lock(tx: Transaction, site_id: int) -> Locked | None:
 
 
 def create(
-    tx: Transaction, body: SiteBody, *, user_id: int, platform_domain: str = "", ip: str = ""
+    tx: Transaction,
+    body: SiteBody,
+    *,
+    user_id: int,
+    platform_domain: str = "",
+    ip: str = "",
+    most: int = 0,
 ) -> int:
     """A new site with its owner's profile, root microcosm and default roles (platform 2.3); its id.
 
-    Raises Invalid with the name of the field, NotFound for an unknown user.
+    Raises Invalid with the name of the field, and for somebody who owns `most` sites (0: any number); NotFound for an
+    unknown user.
     """
     key = site_rules.check_key(site_rules.given(body.subdomainKey, ""))
     look = site_rules.merged(body, Look(), platform_domain)
     if reserved.is_reserved(tx, key):
         raise Invalid("subdomainKey", "is reserved")
-    email = tx.value(membership.FIND_USER, user_id=user_id)
+    email = tx.value(OWNER, user_id=user_id)
     if email is None:
         raise NotFound("There is no such user")
+    if most and tx.value(OWNED, user_id=user_id) >= most:
+        raise Invalid("", f"A user has at most {most} sites", code=OUT_OF_RANGE)
     with _fields():
         site_id: int = tx.value(INSERT, key=key, **look._asdict())
     name = membership.suggested_name(False, user_id, email)

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from forumapi import itemtypes
+from forumapi.config import Config
 from tests.api import Api
 from tests.factories import Factory, Person, Site
 from tests.fixtures import Server
@@ -418,3 +419,28 @@ def test_each_write_is_audited_and_logged(api: Api, bikes: Site, make: Factory) 
 
     assert events == [("replaced", 6), ("deleted", 6)]
     assert audited == [("R",), ("D",)]
+
+
+def test_a_thing_has_so_many_attributes_at_most(api: Api, make: Factory) -> None:
+    most = Config().attributes_per_thing
+    site = make.site()
+    chat = make.conversation(site, by=site.owner)
+    make.sql(
+        """INSERT INTO attributes (site_id, item_type_id, item_id, key, value_type_id, boolean_value)
+           SELECT %(s)s, 6, %(i)s, 'k' || g, 4, true FROM generate_series(2, %(n)s) AS g""",
+        s=site.id,
+        i=chat.id,
+        n=most,
+    )
+    address = f"{chat.path}/attributes"
+
+    two = [{"key": "one", "value": 1}, {"key": "two", "value": 2}, {"key": "k2", "value": 3}]
+    refused = api.put(address, two, by=site.owner)
+    assert (refused.status, refused.error) == (400, f"A thing has at most {most} attributes")
+    assert api.get(f"{address}/one", site=site).status == 404
+    assert api.get(f"{address}/k2", site=site).data["value"] is True
+    assert api.put(f"{address}/one", {"value": 1}, by=site.owner).status == 302
+    assert api.put(f"{address}/two", {"value": 2}, by=site.owner).status == 400
+    assert api.put(address, [two[0], two[2]], by=site.owner).status == 200
+    assert api.delete(f"{address}/k2", by=site.owner).status == 200
+    assert api.put(f"{address}/two", {"value": 2}, by=site.owner).status == 302

@@ -92,6 +92,29 @@ def test_a_criterion_is_written_read_changed_and_removed(
     assert api.put(made.location, {"value": 1}, by=site.owner).status == 404
 
 
+def test_a_role_has_so_many_criteria_at_most(
+    api: Api, make: Factory, site: Site, place: Thing, role: Role
+) -> None:
+    most = Config().criteria_per_role
+    make.sql(
+        """INSERT INTO criteria (site_id, role_id, or_group, profile_column, predicate, value, kind, number_value)
+           SELECT %(s)s, %(r)s, g, 'commentCount', 'ge', '1', 'commentCount', 1 FROM generate_series(2, %(n)s) AS g""",
+        s=site.id,
+        r=role[1],
+        n=most,
+    )
+    address = path(place, role, "criteria")
+
+    last = api.post(address, comments_ge(1), by=site.moderator)
+    assert last.status == 302
+    refused = api.post(address, comments_ge(2), by=site.owner)
+    assert (refused.status, refused.error) == (400, f"A role has at most {most} criteria")
+    assert api.put(last.location, comments_ge(3), by=site.moderator).status == 302
+    assert api.get(address, by=site.owner).data["criteria"]["total"] == most
+    assert api.delete(last.location, by=site.moderator).status == 200
+    assert api.post(address, comments_ge(2), by=site.moderator).status == 302
+
+
 def test_the_list_is_in_order_and_in_pages(api: Api, site: Site, place: Thing, role: Role) -> None:
     address = path(place, role, "criteria")
     sent = [

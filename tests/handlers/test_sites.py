@@ -359,6 +359,32 @@ def test_keys_are_lower_cased_and_taken_once(platform: Platform) -> None:
     assert platform.api.get(OWN, host=f"{key}.forum.example").status == 200
 
 
+def test_a_user_makes_so_many_sites_at_most(platform_database: str) -> None:
+    strict = Platform(platform_database, sites_per_user=2)
+    strict.application.start()
+    try:
+        person, other = (strict.make.site().member for _ in range(2))
+        found: list[Response] = []
+
+        def post(number: int) -> None:
+            api = WsgiApi(strict.application)
+            body = NEW | {"subdomainKey": f"many{person.id}x{number}"}
+            found.append(api.post(ALL, body, by=person, host=strict.domain))
+
+        threads = [threading.Thread(target=post, args=[number]) for number in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+
+        assert sorted(one.status for one in found) == [302, 302, 400, 400]
+        refused = next(one for one in found if one.status == 400)
+        assert refused.error == "A user has at most 2 sites"
+        assert create(strict, other, subdomainKey=f"other{other.id}").status == 302
+    finally:
+        strict.application.stop()
+
+
 def test_the_key_of_a_deleted_site_stays_taken(platform: Platform) -> None:
     site = platform.make.site()
     change(platform, site, {"meta": {"flags": {"deleted": True}}})
