@@ -137,18 +137,10 @@ def page(
     key = ("huddle", site_id, id, me, tuple(ignored), at.offset, at.limit)
     found: Kept[HuddlePage] | None = pages.get(key)
     if found is not None:
-        row = tx.row(
-            VIEWER,
-            site_id=site_id,
-            item_id=id,
-            me=me,
-            snapshot=found.snapshot,
-            concerns=id,
-        )
+        row = kept.ask(tx, VIEWER, found, site_id=site_id, item_id=id, me=me, concerns=id)
         if row is None:
             return None
         if row[0]:
-            found.confirm(row[1])
             return Seen(found.value, Viewer._make((*row[2:], None)))
     rows = tx.rows(
         PAGE,

@@ -318,19 +318,18 @@ def _read(tx: Reader, item_type: int, rows: list[Row]) -> Kept[ItemPage]:
 
 def _viewer(tx: Reader, site_id: int, found: Kept[ItemPage], me: int) -> tuple[bool, Viewer]:
     """Whether the page is still right, and what `me` sees of its item."""
-    row = tx.row(
+    row = kept.ask(
+        tx,
         VIEWER,
+        found,
         site_id=site_id,
         item_type=found.value.item_type,
         item_id=found.value.id,
         microcosm_id=found.value.microcosm_id,
         me=me,
-        snapshot=found.snapshot,
         concerns=found.value.id,
     )
     assert row is not None
-    if row[0]:
-        found.confirm(row[1])
     return row[0], Viewer(*row[2:])
 
 

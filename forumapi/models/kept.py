@@ -16,7 +16,7 @@ import time
 from typing import Any, Final, Generic, TypeVar
 
 from forumapi import metrics
-from forumapi.db import Query, Reader
+from forumapi.db import Query, Reader, Row
 from forumapi.lru import Lru
 from forumapi.together import Together
 
@@ -95,10 +95,17 @@ class Pages:
         self._kept.add(key, kept)
 
 
+def ask(tx: Reader, query: Query, kept: Kept[Any], **params: object) -> Row | None:
+    """The row of a statement that begins with IS_CURRENT and SNAPSHOT: whether `kept` still holds, its snapshot, and
+    what else it is asked; None without a row."""
+    row = tx.row(query, snapshot=kept.snapshot, **params)
+    if row is not None and row[0]:
+        kept.confirm(row[1])
+    return row
+
+
 def is_current(tx: Reader, site_id: int, kept: Kept[Any], concerns: int) -> bool:
     """Whether `kept` still is what the database would say; for guests, whose pages need nothing else."""
-    row = tx.row(CHECK, site_id=site_id, snapshot=kept.snapshot, concerns=concerns)
+    row = ask(tx, CHECK, kept, site_id=site_id, concerns=concerns)
     assert row is not None
-    if row[0]:
-        kept.confirm(row[1])
     return bool(row[0])

@@ -550,20 +550,19 @@ def _latest(
 
 def _viewer(tx: Reader, place: Place, found: Kept[Head]) -> tuple[bool, Viewer]:
     """Whether the page is still right, and what the viewer sees of it."""
-    row = tx.row(
+    row = kept.ask(
+        tx,
         VIEWER,
+        found,
         site_id=place.site_id,
         id=place.id,
         me=place.me,
-        snapshot=found.snapshot,
         concerns=kept.ANYTHING,
         keys=found.value.keys,
         typed=found.value.typed,
     )
     assert row is not None
-    current, snapshot, all_read, send_email, send_sms, marked, read, ids, mine = row
-    if current:
-        found.confirm(snapshot)
+    current, _, all_read, send_email, send_sms, marked, read, ids, mine = row
     marks = dict(zip(marked, read, strict=True)) if marked else {}
     shown = dict(zip(ids, mine, strict=True)) if ids else {}
     return current, Viewer(all_read, send_email, send_sms, marks, shown)
