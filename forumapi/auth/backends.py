@@ -103,12 +103,14 @@ class Begun(NamedTuple):
 
 
 class Setting(NamedTuple):
-    """One thing that a back end has to be told. A secret is written and never read back."""
+    """One thing that a back end has to be told. A secret is written and never read back. `leads`: it decides whom
+    secrets are sent to."""
 
     name: str
     text: str
     kind: Literal["text", "secret", "url", "urls"] = "text"
     is_required: bool = False
+    leads: bool = False
 
     def checked(self, value: Any, place: str) -> Any:
         """`value` as it is stored; "" or an empty list clears it. Raises Invalid that names `place`."""
@@ -231,7 +233,8 @@ def find(name: str, config: Config) -> type[Backend] | None:
 def laid_over(
     backend: type[Backend], stored: Mapping[str, Any], given: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """`stored` with what is sent; null leaves a setting as it is. Raises Invalid for one that there is not."""
+    """`stored` with what is sent; null leaves a setting as it is. Raises Invalid for one that there is not, and for a
+    secret that would go elsewhere without being sent again: so it would be read back."""
     settings = dict(stored)
     fields = {field.name: field for field in backend.settings}
     for name, value in given.items():
@@ -241,6 +244,14 @@ def laid_over(
         if value is None:
             continue
         settings[name] = fields[name].checked(value, f"settings.{name}")
+    if any(
+        (settings.get(name) or "") != stored.get(name, "")
+        for name, one in fields.items()
+        if one.leads
+    ):
+        for name, one in fields.items():
+            if one.kind == "secret" and stored.get(name) and given.get(name) is None:
+                raise Invalid(f"settings.{name}", "must be sent again where it is to go elsewhere")
     return {name: value for name, value in settings.items() if value}
 
 

@@ -93,7 +93,9 @@ class OpenidBackend(RedirectBackend):
     name = "openid"
     title = "OpenID Connect"
     settings: ClassVar[tuple[Setting, ...]] = (
-        Setting("issuer", "The provider's issuer address, exactly.", "url", is_required=True),
+        Setting(
+            "issuer", "The provider's issuer address, exactly.", "url", is_required=True, leads=True
+        ),
         CLIENT_ID,
         CLIENT_SECRET,
         REDIRECT_URIS,

@@ -47,7 +47,12 @@ class MicrosoftBackend(OpenidBackend):
     settings = (
         *_CLIENT,
         Setting("tenant", "A directory's id; common (else), organizations or consumers."),
-        Setting("authority", "Of a national cloud; else https://login.microsoftonline.com.", "url"),
+        Setting(
+            "authority",
+            "Of a national cloud; else https://login.microsoftonline.com.",
+            "url",
+            leads=True,
+        ),
     )
 
     def issuer(self, settings: Mapping[str, Any]) -> str:
@@ -90,7 +95,7 @@ class Auth0Backend(OpenidBackend):
     name = "auth0"
     title = "Auth0"
     settings = (
-        Setting("domain", "The tenant's host name.", is_required=True),
+        Setting("domain", "The tenant's host name.", is_required=True, leads=True),
         *_CLIENT,
         Setting("title", "What people see on the button."),
     )
@@ -108,7 +113,7 @@ class GithubBackend(RedirectBackend):
     scopes = "user:email"
     settings = (
         *_CLIENT,
-        Setting("url", "Of an enterprise server; else https://github.com.", "url"),
+        Setting("url", "Of an enterprise server; else https://github.com.", "url", leads=True),
         Setting("apiUrl", "Of its interface; else https://api.github.com.", "url"),
     )
 

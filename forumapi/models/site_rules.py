@@ -177,6 +177,10 @@ def merged(body: SiteBody, stored: Look, platform_domain: str) -> Look:
             lambda text: check_word("auth0ClientSecret", text),
         ),
     )
+    # A secret is never shown, and would be to whoever let it be sent to a place of their own.
+    is_kept = isinstance(body.auth0ClientSecret, UnsetType) and stored.auth0_client_secret
+    if is_kept and look.auth0_domain and look.auth0_domain != stored.auth0_domain:
+        raise Invalid("auth0ClientSecret", "must be sent again with another auth0Domain")
     # A new site has none yet: absent is as bad as blank.
     if not look.title:
         raise Invalid("title", "must not be blank")

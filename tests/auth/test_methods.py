@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 
+import pytest
+
 from tests.auth.stage import Stage
 
 SECRETIVE = {"clientId": "an id", "clientSecret": "hush"}
@@ -46,13 +48,52 @@ def test_settings_that_are_not_sent_stay_and_empty_ones_go(stage: Stage) -> None
     stage.put(
         "/site/auth/openid", {"settings": {"issuer": "https://a.test", **SECRETIVE}}, by=owner
     )
-    stage.put("/site/auth/openid", {"settings": {"issuer": "https://b.test"}}, by=owner)
+    stage.put("/site/auth/openid", {"settings": {"clientId": "another"}}, by=owner)
     shown = stage.get("/site/auth/openid", by=owner).data
-    assert shown["settings"] == {"issuer": "https://b.test", "clientId": "an id"}
+    assert shown["settings"] == {"issuer": "https://a.test", "clientId": "another"}
     assert (shown["secrets"], shown["ready"], shown["enabled"]) == (["clientSecret"], True, True)
     stage.put("/site/auth/openid", {"settings": {"clientSecret": ""}}, by=owner)
     shown = stage.get("/site/auth/openid", by=owner).data
     assert (shown["secrets"], shown["ready"]) == ([], False)
+
+
+@pytest.mark.parametrize(
+    ("method", "name", "first", "second"),
+    [
+        ("openid", "issuer", "https://a.test", "https://b.test"),
+        ("auth0", "domain", "a.test", "b.test"),
+        ("github", "url", "", "https://b.test"),
+        ("microsoft", "authority", "", "https://b.test"),
+    ],
+)
+def test_a_secret_goes_nowhere_else_than_where_it_was_given_for(
+    stage: Stage, method: str, name: str, first: str, second: str
+) -> None:
+    owner = stage.make.site().owner
+    path = f"/site/auth/{method}"
+    assert stage.put(path, {"settings": {name: first, **SECRETIVE}}, by=owner).status == 302
+
+    refused = stage.put(path, {"settings": {name: second}}, by=owner)
+    assert (refused.status, refused.error.partition(":")[0]) == (400, "settings.clientSecret")
+    assert stage.get(path, by=owner).data["settings"].get(name, "") == first
+    sent = {name: second, "clientSecret": "another"}
+    assert stage.put(path, {"settings": sent}, by=owner).status == 302
+    assert stage.put(path, {"settings": {name: second}}, by=owner).status == 302
+    assert stage.put(path, {"settings": {name: first, "clientSecret": ""}}, by=owner).status == 302
+
+
+def test_the_secret_of_auth0_goes_nowhere_else_either(stage: Stage) -> None:
+    owner = stage.make.site().owner
+    sent = {"auth0Domain": "a.auth0.com", "auth0ClientId": "id", "auth0ClientSecret": "secret"}
+    assert stage.put("/site", sent, by=owner).status == 302
+
+    refused = stage.put("/site", {"auth0Domain": "b.auth0.com"}, by=owner)
+    assert (refused.status, refused.error.partition(":")[0]) == (400, "auth0ClientSecret")
+    assert stage.put("/site", {"auth0Domain": "a.auth0.com"}, by=owner).status == 302
+    assert stage.put("/site", {"auth0Domain": ""}, by=owner).status == 302
+    assert stage.put("/site", {"auth0Domain": "b.auth0.com"}, by=owner).status == 400
+    sent["auth0Domain"] = "b.auth0.com"
+    assert stage.put("/site", sent, by=owner).status == 302
 
 
 def test_a_method_that_there_is_not_is_404(stage: Stage) -> None:
