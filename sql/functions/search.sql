@@ -541,8 +541,11 @@ BEGIN
     IF newest IS NOT NULL AND comments THEN
         next_shelf := newest;
         LOOP
-            -- The two newest shelves are looked through one by one: unless they say that the words are common, others are asked.
-            IF looked = 2 AND cardinality(comment_ids)::bigint * (next_shelf - oldest + 1) < 8 * goal THEN
+            -- Unless the shelves looked through last, first two and then 16 at once, say that the words are common, others
+            -- are asked, once: what was common lately may stand nowhere else.
+            IF held IS NULL
+               AND (looked = 2 AND cardinality(comment_ids)::bigint * (next_shelf - oldest + 1) < 8 * goal
+                    OR looked > 2 AND cardinality(step_ids)::bigint * (next_shelf - oldest + 1) < 64 * goal) THEN
                 held := search_held(in_site, sought, next_shelf, oldest, 4 * ranked);
                 IF held <= 4 * ranked THEN
                     way := 'all';

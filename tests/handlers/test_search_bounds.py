@@ -100,6 +100,31 @@ def test_comments_are_no_work_for_a_word_that_few_titles_hold(make: Factory, sit
     assert blocks(make, site, "grommet", comments=False) < 1.5 * few
 
 
+def test_what_was_common_lately_is_not_looked_for_on_each_shelf_before(make: Factory) -> None:
+    costs = []
+    for shelves in (60, 200):
+        site = make.site()
+        chat = make.conversation(site)
+        (highest,) = make.sql("SELECT last_value FROM comments_comment_id_seq")[0]
+        make.sql(
+            """INSERT INTO comments (site_id, comment_id, item_id, seq, created_by, edited_by, markdown, html)
+               SELECT %(site)s, %(first)s::bigint + n * 8192, %(chat)s, n, %(by)s, %(by)s, 'Something else', ''
+                 FROM generate_series(1, %(count)s::integer) AS n RETURNING 1""",
+            site=site.id,
+            chat=chat.id,
+            first=highest,
+            by=site.member.id,
+            count=shelves,
+        )
+        make.sql("SELECT setval('comments_comment_id_seq', %(n)s)", n=highest + SHELF * shelves)
+        write(make, chat, "quagga", 80)
+        settle(make)
+        costs.append(blocks(make, site, "quagga"))
+
+    some, many = costs
+    assert many < 2 * some
+
+
 def test_rights_are_asked_about_what_was_found_alone(make: Factory) -> None:
     with psycopg.connect(make.database.url) as connection:
         rows = connection.execute(PLAN, prepare=False).fetchall()
