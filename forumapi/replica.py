@@ -92,7 +92,7 @@ class Standby(Connection):
         """Why it is not a standby of the primary that tells these of its log, or "". Raises psycopg.Error."""
         found, followed, process = self.execute(STANDBY, _NOTHING)[0][0]
         if process != self._pg.backend_pid:
-            return "there is a pooler before it"
+            return "there is a pooler before it, give the address of the standby itself"
         if not self.is_standby:
             return "the server is no standby"
         if found != system:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import shutil
 import subprocess
 import tempfile
@@ -20,11 +21,12 @@ from scripts import cluster
 from tests import services
 from tests.factories import Factory, Site
 from tests.files.pictures import png, upload
-from tests.fixtures import Server, factory, running, start_server
+from tests.fixtures import PROJECT, Server, factory, running, start_server
 
 pytestmark = pytest.mark.slow
 
-ARCHIVING = {"wal_level": "replica", "max_wal_senders": "4"}
+# What PostgreSQL has by itself and `embedded` has not; a server that recovers wants as many senders as there were.
+BY_ITSELF = {"wal_level": "replica", "max_wal_senders": "10"}
 
 
 @pytest.fixture(scope="module")
@@ -165,57 +167,85 @@ def open_folder() -> Iterator[Path]:
         yield Path(made)
 
 
-def test_a_base_backup_and_the_log_lead_to_the_last_commit(open_folder: Path) -> None:
-    """The other procedure of docs/operations.md: continuous archiving."""
+def documented(first_word: str, folder: Path) -> str:
+    """The block of docs/operations.md that begins with this word, with a folder of the test for those of the book."""
+    text = (PROJECT / "docs" / "operations.md").read_text()
+    (block,) = re.findall(
+        rf"^```\n({re.escape(first_word)} .*?)^```$", text, re.MULTILINE | re.DOTALL
+    )
+    return (
+        str(block)
+        .replace("/srv/", f"{folder}/")
+        .replace("/var/lib/postgresql/17/main", f"{folder}/main/postgres")
+    )
+
+
+def settings_of(block: str) -> dict[str, str]:
+    """Lines of postgresql.conf."""
+    pairs = (line.split(" = ", 1) for line in block.splitlines())
+    return {name: value.removeprefix("'").removesuffix("'") for name, value in pairs}
+
+
+def walked(block: str, database: str) -> None:
+    """Run the commands of the book, on this database."""
+    text = block.replace("postgresql:///forumapi", f"'{database}'")
+    environ = os.environ | {"PATH": f"{embedded.binaries()}:{os.environ['PATH']}"}
+    subprocess.run(["sh", "-ec", text], env=environ, check=True, timeout=60)
+
+
+def test_a_base_backup_and_the_log_lead_to_any_moment_and_to_the_last_commit(
+    open_folder: Path,
+) -> None:
+    """The other procedure of docs/operations.md, continuous archiving, as it stands there."""
     archive = open_folder / "archive"
     archive.mkdir()
     archive.chmod(0o777)
     first = embedded.start(
         open_folder / "first",
         throwaway=True,
-        settings=ARCHIVING
-        | {
-            "archive_mode": "on",
-            "archive_command": f"test ! -f {archive}/%f && cp %p {archive}/%f",
-        },
+        settings=settings_of(documented("wal_level", open_folder)) | BY_ITSELF,
     )
     try:
-        with psycopg.connect(first.url, autocommit=True) as connection:
-            connection.execute("CREATE TABLE t (id int)")
-            connection.execute("INSERT INTO t SELECT generate_series(1, 1000)")
-            base = open_folder / "second" / "postgres"
-            subprocess.run(
-                [
-                    str(embedded.binaries() / "pg_basebackup"),
-                    *("-d", first.url, "-D", str(base), "--checkpoint=fast", "--wal-method=none"),
-                ],
-                check=True,
-                capture_output=True,
-                timeout=60,
-            )
-            connection.execute("INSERT INTO t SELECT generate_series(1001, 1500)")
-            expected = backup.hashes(connection)
+        migrate.migrate(first.url)
+        with factory(first.url) as make, psycopg.connect(first.url, autocommit=True) as connection:
+            site = make.site("archived")
+            chat = make.conversation(site, title="Before the base backup")
+            walked(documented("pg_basebackup", open_folder), first.url)
+            for n in range(20):
+                make.comment(chat, markdown=f"After it, **{n}**")
+            good = backup.hashes(connection)
+            moment = connection.execute("SELECT clock_timestamp()::text").fetchone()
+            connection.execute("UPDATE comments SET markdown = 'spoilt'")
+            make.comment(chat, markdown="The last one")
+            last = backup.hashes(connection)
             segment = connection.execute("SELECT pg_walfile_name(pg_current_wal_lsn())").fetchone()
             connection.execute("SELECT pg_switch_wal()")
             assert segment is not None
+            assert moment is not None
             wait_for(archive / segment[0])
     finally:
         first.stop()
 
-    (base / "recovery.signal").touch()
-    cluster.give_to_server(open_folder / "second")
-    second = embedded.start(
-        open_folder / "second",
-        throwaway=True,
-        settings=ARCHIVING
-        | {"restore_command": f"cp {archive}/%f %p", "recovery_target_action": "promote"},
-    )
-    try:
-        with psycopg.connect(second.url, autocommit=True) as connection:
-            wait_until_writable(connection)
-            assert backup.hashes(connection) == expected
-    finally:
-        second.stop()
+    recovery = settings_of(documented("restore_command", open_folder))
+    assert "recovery_target_time" in recovery
+    for target, expected in (({"recovery_target_time": moment[0]}, good), ({}, last)):
+        settings = {
+            name: value for name, value in recovery.items() if name != "recovery_target_time"
+        }
+        shutil.rmtree(open_folder / "main", ignore_errors=True)
+        (open_folder / "main" / "postgres").mkdir(parents=True)
+        walked(documented("cp", open_folder), "")
+        cluster.give_to_server(open_folder / "main")
+        second = embedded.start(
+            open_folder / "main", throwaway=True, settings=settings | target | BY_ITSELF
+        )
+        try:
+            with psycopg.connect(second.url, autocommit=True) as connection:
+                wait_until_writable(connection)
+                assert backup.hashes(connection) == expected
+        finally:
+            second.stop()
+    assert good != last
 
 
 def wait_for(path: Path) -> None:

@@ -537,7 +537,7 @@ def test_neither_a_primary_nor_a_pooler_is_taken_for_a_standby(scene: Scene) -> 
         cluster.pgbouncer(pair.standby.url, scene.folder / "pgbouncer") as pooled,
         standbys(pooled, pair.primary.url) as (made, _),
     ):
-        assert made.wrong == "there is a pooler before it"
+        assert made.wrong == "there is a pooler before it, give the address of the standby itself"
 
 
 def test_when_the_standby_is_promoted_reads_go_on_and_nothing_acknowledged_is_lost(
