@@ -24,12 +24,13 @@ from typing import Any, Final
 
 from scripts.bench import proc
 from scripts.chaos.scenarios import SCENARIOS
-from scripts.chaos.stage import LeftOut, Wrong, stage
+from scripts.chaos.stage import LeftOut, Wrong, prepare, stage
 
 ROOT = Path(__file__).resolve().parents[2]
 
-# The data set, on its server, and the first node.
-STAGE_S: Final = 25.0
+# Making the data set, and putting a copy of it on a server.
+PREPARE_S: Final = 25.0
+STAGE_S: Final = 8.0
 # What a scenario that was told to end may take to take down its servers.
 END_S: Final = 60.0
 PROGRESS_S: Final = 20.0
@@ -51,12 +52,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--json", type=Path, default=ROOT / "var/chaos.json")
     parser.add_argument("--inside", type=Path, help=argparse.SUPPRESS)
+    parser.add_argument("--prepared", type=Path, help=argparse.SUPPRESS)
     args = parser.parse_args(argv)
     wanted = [name for name in args.only.split(",") if name] or list(SCENARIOS)
     if unknown := set(wanted) - SCENARIOS.keys():
         raise SystemExit(f"no scenario {', '.join(sorted(unknown))}")
     if args.inside is not None:
-        return inside(wanted[0], args.inside, args.scale)
+        return inside(wanted[0], args.inside, args.prepared, args.scale)
     return outside(wanted, args.json, args.scale)
 
 
@@ -79,7 +81,7 @@ def outside(names: Sequence[str], path: Path, scale: float) -> int:
     # Whatever a scenario leaves behind becomes a child of this process, which ends it.
     _LIBC.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-    about = sum(estimate_s(name, scale) for name in names) / 60
+    about = (PREPARE_S + sum(estimate_s(name, scale) for name in names)) / 60
     most = sum(limit_s(name, scale) for name in names) / 60
     began = time.monotonic()
     print(
@@ -89,9 +91,11 @@ def outside(names: Sequence[str], path: Path, scale: float) -> int:
     lines: list[dict[str, Any]] = []
     code = 0
     try:
-        for name in names:
-            lines.append(run(name, scale))
-            print(line(lines[-1]), flush=True)
+        with _folder() as prepared:
+            prepare(prepared)
+            for name in names:
+                lines.append(run(name, prepared, scale))
+                print(line(lines[-1]), flush=True)
     except (KeyboardInterrupt, SystemExit):
         print("interrupted: everything that was started is ended", flush=True)
         code = 130
@@ -110,7 +114,7 @@ def outside(names: Sequence[str], path: Path, scale: float) -> int:
     return code or int(any(state == "FAIL" for state in states))
 
 
-def run(name: str, scale: float) -> dict[str, Any]:
+def run(name: str, prepared: Path, scale: float) -> dict[str, Any]:
     """One scenario in a process of its own; its line of the table."""
     began = time.monotonic()
     limit, about = limit_s(name, scale), estimate_s(name, scale)
@@ -118,7 +122,7 @@ def run(name: str, scale: float) -> dict[str, Any]:
     with _folder() as folder:
         command = [sys.executable, "-m", "scripts.chaos", "--only", name, "--scale", str(scale)]
         process = subprocess.Popen(
-            [*command, "--inside", str(folder)],
+            [*command, "--inside", str(folder), "--prepared", str(prepared)],
             cwd=ROOT,
             stdin=subprocess.DEVNULL,
             # Ctrl-C in a terminal reaches this process alone, which ends the other in order.
@@ -199,15 +203,15 @@ def clear(folder: Path) -> None:
 # ---------------------------------------------------------------- inside: one scenario
 
 
-def inside(name: str, folder: Path, scale: float) -> int:
-    """Run one scenario below `folder`, and write what it found to `result.json` there."""
+def inside(name: str, folder: Path, prepared: Path, scale: float) -> int:
+    """Run one scenario below `folder` on a copy of `prepared`, and write what it found to `result.json` there."""
     signal.signal(signal.SIGTERM, _stop)
     # Whoever waits for this process may be killed; it was the last who could end this one.
     _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
     parent = os.getppid()
     found: dict[str, Any] = {"figures": {}, "wrong": []}
     try:
-        with stage(folder, scale) as (made, server):
+        with stage(folder, prepared, scale) as (made, server):
             found.update(figures=made.figures, wrong=made.missed)
             try:
                 SCENARIOS[name].function(made, server)

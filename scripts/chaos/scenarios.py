@@ -196,7 +196,7 @@ def memcached_troubles(stage: Stage, server: embedded.Server) -> None:
         paths = [f"/api/v1/conversations/{id}" for id in stage.conversations[:100]]
         right = {path: _meaning(node.get(path, stage.tokens[0]).body) for path in paths}
 
-        def measured() -> Readers:
+        def measured(seconds: float = TROUBLE_S) -> Readers:
             readers = Readers(
                 node.port,
                 paths,
@@ -205,10 +205,11 @@ def memcached_troubles(stage: Stage, server: embedded.Server) -> None:
                 expected=lambda path, body: _meaning(body) == right[path],
             )
             with readers.reading():
-                time.sleep(max(3.0, TROUBLE_S * stage.scale))
+                time.sleep(max(3.0, seconds * stage.scale))
             return readers
 
-        measured()
+        # Twice through all pages, so that they are where they will be.
+        measured(5.0)
         base = measured()
         stage.figure("p99 ms", base.p99_ms)
 
@@ -844,7 +845,7 @@ def _held(stage: Stage, node: Node) -> Held:
 SCENARIOS: Mapping[str, Scenario] = {
     "killed-workers": Scenario(killed_workers, 15, 215),
     "postgres-crashes": Scenario(postgres_crashes, 60, 60),
-    "memcached": Scenario(memcached_troubles, 15, 130),
+    "memcached": Scenario(memcached_troubles, 15, 110),
     "s3": Scenario(s3_troubles, 30, 60),
     "retry-keys": Scenario(retry_keys, 10, 150),
     "clocks": Scenario(clocks, 180, 0),

@@ -7,6 +7,7 @@ import http.client
 import json
 import os
 import statistics
+import subprocess
 import threading
 import time
 from collections import Counter, defaultdict
@@ -348,9 +349,8 @@ def pool(threads: int) -> Iterator[ThreadPoolExecutor]:
         made.shutdown(cancel_futures=True)
 
 
-@contextlib.contextmanager
-def stage(folder: Path, scale: float) -> Iterator[tuple[Stage, embedded.Server]]:
-    """The data set on a server of its own, which a scenario may crash and start again."""
+def prepare(folder: Path) -> None:
+    """The data set, and what its benchmark site offers, on a server that is stopped: every scenario takes a copy."""
     server = embedded.start(folder / "pg", max_connections=200)
     try:
         migrate.migrate(server.url, Config())
@@ -364,18 +364,29 @@ def stage(folder: Path, scale: float) -> Iterator[tuple[Stage, embedded.Server]]
                  ORDER BY comment_count DESC LIMIT 200""",
                 [site_id],
             ).fetchall()
-        tokens = list(seed.bench_tokens().values())
-        made = Stage(folder, server.url, [], tokens, site_id, scale)
-        with made.node("probe") as node:
-            made.conversations = [
+        token = next(iter(seed.bench_tokens().values()))
+        with Stage(folder, server.url, [], [], site_id, 1.0).node("probe") as node:
+            conversations = [
                 id
                 for (id,) in rows
-                if all(
-                    node.get(f"/api/v1/conversations/{id}?limit=5", token).status == 200
-                    for token in tokens[:1]
-                )
+                if node.get(f"/api/v1/conversations/{id}?limit=5", token).status == 200
             ]
-        yield made, server
+        offered = {"site_id": site_id, "conversations": conversations}
+        (folder / "offered.json").write_text(json.dumps(offered))
+    finally:
+        server.stop()
+
+
+@contextlib.contextmanager
+def stage(folder: Path, prepared: Path, scale: float) -> Iterator[tuple[Stage, embedded.Server]]:
+    """A copy of the data set on a server of its own, which a scenario may crash and start again."""
+    offered = json.loads((prepared / "offered.json").read_text())
+    subprocess.run(["cp", "-a", prepared / "pg", folder / "pg"], check=True)
+    server = embedded.start(folder / "pg", max_connections=200)
+    try:
+        tokens = list(seed.bench_tokens().values())
+        conversations, site_id = offered["conversations"], offered["site_id"]
+        yield Stage(folder, server.url, conversations, tokens, site_id, scale), server
     finally:
         running = embedded.find(folder / "pg")
         if running is not None:
