@@ -12,7 +12,7 @@ FILE ?= dist/forumapi
 WITH ?=
 
 # A file's tests stay together, in one of at most eight processes: what they set up is set up once.
-PYTEST := $(BIN)/python -m pytest -n logical --maxprocesses 8 --dist loadfile --no-loadscope-reorder
+PYTEST := $(BIN)/python -m pytest --maxprocesses 8 --dist loadfile --no-loadscope-reorder
 
 # Without bytecode every process that is started would compile the project anew.
 unexport PYTHONDONTWRITEBYTECODE
@@ -40,7 +40,8 @@ run: $(STAMP) ## run everything: PostgreSQL, demo sites, web, cron; Ctrl-C stops
 
 test: $(STAMP) ## run the whole test suite (T=tests/test_config.py for a part of it)
 	@scripts/testdb prepare
-	@$(PYTEST) $(T)
+	@# One process more than there are cores: many tests wait for others' processes.
+	@$(PYTEST) -n $$(($$(nproc) + 1)) $(T)
 
 chaos: $(STAMP) ## take things away under load, print what was lost (SCALE=0.1 for a try, OPERATIONS=10000 random writes)
 	@scripts/testdb prepare
@@ -56,7 +57,7 @@ proof: $(STAMP) ## ask a hundred thousand random questions about permissions, pr
 	@$(BIN)/python -m pytest -q -s tests/oracle tests/realtime/test_audience.py
 
 test-quick: $(STAMP) ## run the tests that are not marked slow
-	@$(PYTEST) -m "not slow" $(T)
+	@$(PYTEST) -n logical -m "not slow" $(T)
 
 lint: $(STAMP) ## check format, lint and types
 	@$(BIN)/ruff format --check .

@@ -183,6 +183,13 @@ def document() -> dict[str, Any]:
 
 
 @functools.cache
+def host_documents() -> dict[str, dict[str, Any]]:
+    """The documents as each kind of host serves its own."""
+    tables = {"platform": routes.ROOT, "site": routes.SITE}
+    return {host: openapi.host_document(table) for host, table in tables.items()}
+
+
+@functools.cache
 def _templates() -> list[tuple[str, re.Pattern[str]]]:
     """Templates with a pattern each; those with fewer holes are tried first."""
     made = []

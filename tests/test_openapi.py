@@ -21,15 +21,13 @@ from forumapi.errors import ApiError
 from forumapi.handler import ANYONE, Handler, needs
 from forumapi.openapi import Schema
 from forumapi.response import Done, Result
+from tests import schema_check
 from tests.api import Api
 from tests.factories import Site
 from tests.schema_check import UndocumentedError, check
 
-DOCUMENT = openapi.document(routes.ROOT, routes.SITE)
-HOSTS = {
-    "platform": openapi.host_document(routes.ROOT),
-    "site": openapi.host_document(routes.SITE),
-}
+DOCUMENT = schema_check.document()
+HOSTS = schema_check.host_documents()
 OPERATIONS = [
     pytest.param(operation, id=f"{verb} {path}")
     for path, item in DOCUMENT["paths"].items()

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import os
 import re
-from functools import partial
+from collections.abc import Callable
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ import pytest
 
 from forumapi import routes
 from tests.api import Api
-from tests.factories import Factory, Site
+from tests.factories import Factory, Site, Thing
 
 SAVED = Path(__file__).resolve().parent / "saved" / "permissions.txt"
 CAST = ("guest", "newcomer", "member", "moderator", "owner", "banned")
@@ -106,7 +107,6 @@ ROLE_BODIES: dict[tuple[str, str], Any] = {
     ("PUT", "profiles"): [{"id": "@newcomer"}],
     ("DELETE", "profiles"): [],
 }
-# Asked on the member's own things, made anew for each request, since DELETE and PUT use them up.
 SKIPPED = frozenset(
     (
         "/api/v1/auth",
@@ -123,7 +123,55 @@ SKIPPED = frozenset(
 )
 
 
-def _fill(value: Any, ids: dict[str, int | str]) -> Any:
+class Things:
+    """What a request can name -> its id. The member's own things are made when they are first named."""
+
+    def __init__(self, make: Factory, site: Site, **ids: int) -> None:
+        self.ids: dict[str, int | str] = {
+            "@member": site.member.id,
+            "profile": site.member.id,
+            "profileId": site.member.id,
+            "site": site.id,
+            "user": site.member.user_id,
+            **ids,
+        }
+        self._make = make
+        self._site = site
+        self._makers: dict[str, Callable[[], int | str]] = {
+            "@root": lambda: self["microcosm"],
+            "microcosm": lambda: self._place.id,
+            "@conversation": lambda: self["conversation"],
+            "conversation": lambda: self._talk[0].id,
+            "comment": lambda: self._talk[1].id,
+            "event": lambda: make.event(site, microcosm=self._place).id,
+            "poll": lambda: make.poll(site, microcosm=self._place).id,
+            "huddle": lambda: make.huddle(site.member, site.moderator).id,
+            "@file": lambda: make.file(site.member),
+        }
+
+    def __getitem__(self, name: str) -> int | str:
+        if name not in self.ids:
+            self.ids[name] = self._makers[name]()
+        return self.ids[name]
+
+    def get(self, name: str, otherwise: int) -> int | str:
+        """The id, `otherwise` where nothing of that name is known."""
+        return self[name] if name in self.ids or name in self._makers else otherwise
+
+    @cached_property
+    def _place(self) -> Thing:
+        return self._make.microcosm(self._site)
+
+    @cached_property
+    def _talk(self) -> tuple[Thing, Thing]:
+        """A conversation with the member's comment, and that comment."""
+        chat = self._make.conversation(self._site, microcosm=self._place)
+        comment = self._make.comment(chat)
+        self._make.comment(chat, by=self._site.owner)
+        return chat, comment
+
+
+def _fill(value: Any, ids: Things) -> Any:
     if isinstance(value, dict):
         return {key: _fill(inner, ids) for key, inner in value.items()}
     if isinstance(value, list):
@@ -133,9 +181,10 @@ def _fill(value: Any, ids: dict[str, int | str]) -> Any:
     return value
 
 
-def _id(part: re.Match[str], ids: dict[str, Any]) -> str:
+def _id(part: re.Match[str], ids: Things) -> str:
     """What stands for `<type:item>` or `<number:name>` of an address."""
-    return str(ids.get(part[1] if part[2] == "item" else part[2], 1))
+    name = part[1] if part[2] == "item" else part[2]
+    return str(ids.get(name, 1))
 
 
 def _end(url: str) -> str:
@@ -169,37 +218,18 @@ def test_every_route_answers_every_caller_as_the_table_says(
             # One for all who ask: a site has few.
             hook = make.webhook(site) if "/webhooks/" in url else 0
             for name in CAST:
-                place = make.microcosm(site)
-                chat = make.conversation(site, microcosm=place)
-                comment = make.comment(chat)
-                make.comment(chat, by=site.owner)
-                ids: dict[str, int | str] = {
-                    "@root": place.id,
-                    "@conversation": chat.id,
-                    "@file": make.file(site.member),
-                    "@member": site.member.id,
-                    "conversation": chat.id,
-                    "microcosm": place.id,
-                    "comment": comment.id,
-                    "event": make.event(site, microcosm=place).id,
-                    "huddle": make.huddle(site.member, site.moderator).id,
-                    "profile": site.member.id,
-                    "poll": make.poll(site, microcosm=place).id,
-                    "site": site.id,
-                    "user": site.member.user_id,
-                    "profileId": site.member.id,
-                    "webhook_id": hook,
-                }
+                # Made anew for each request, since DELETE and PUT use them up.
+                ids = Things(make, site, webhook_id=hook)
                 if "/roles" in url:
-                    at = place.id if "<microcosm:item>" in url else site.root_id
-                    ids |= _role(make, site, at)
+                    at = int(ids["microcosm"]) if "<microcosm:item>" in url else site.root_id
+                    ids.ids |= _role(make, site, at)
                 if "/bans/" in url:
-                    ids["id"] = make.ban(make.person(site))
+                    ids.ids["id"] = make.ban(make.person(site))
                 if "<number:watcher>" in url:
-                    ((ids["watcher"],),) = make.sql(
+                    ((ids.ids["watcher"],),) = make.sql(
                         "SELECT watcher_id FROM watchers WHERE site_id = %(s)s AND item_id = %(i)s",
                         s=site.id,
-                        i=make.conversation(site, microcosm=place).id,
+                        i=make.conversation(site).id,
                     )
                 path = url.replace("<method>", "google").replace("<template>", "mentioned")
                 if url == "/api/v1/resolve":
