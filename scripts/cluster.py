@@ -11,6 +11,7 @@ import argparse
 import contextlib
 import os
 import pwd
+import random
 import shutil
 import signal
 import socket
@@ -20,7 +21,7 @@ import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Final, NamedTuple
 from urllib.parse import parse_qs, urlsplit
 
 import psycopg
@@ -82,11 +83,20 @@ class ClusterError(Exception):
     """A part did not start; the message says what it said."""
 
 
+# Below what the system gives to those who ask for any port, and to connections.
+_PORTS: Final = range(10_000, 15_000)
+
+
 def free_port() -> int:
     """A loopback port that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    while True:
+        port = random.choice(_PORTS)
+        with socket.socket() as probe:
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+        return port
 
 
 def program(name: str) -> str | None:

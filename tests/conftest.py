@@ -31,6 +31,19 @@ _SLOW = (
     " test_tracing.py test_updates.py test_walk.py test_worker.py"
 )
 SLOW = frozenset(_SLOW.split())
+# Files and folders that take longest come first: at the end no process works alone at one of them.
+LONGEST = (
+    "restarts",
+    "test_permissions.py",
+    "beyond",
+    "chaos",
+    "realtime",
+    "test_killed.py",
+    "test_conditional.py",
+    "fuzz",
+    "dist",
+    "wire",
+)
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -53,9 +66,16 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark as slow what is named above, and all but an even choice of the examples of a test that has very many."""
+    """Mark as slow what is named above, and all but an even choice of the examples of a test that has very many.
+
+    The longest come first.
+    """
+    parts = {
+        path: path.relative_to(Path(__file__).parent).parts
+        for path in {item.path for item in items}
+    }
     for item in items:
-        if not SLOW.isdisjoint(item.path.relative_to(Path(__file__).parent).parts):
+        if not SLOW.isdisjoint(parts[item.path]):
             item.add_marker(pytest.mark.slow)
     for _, group in groupby(items, lambda item: item.nodeid.partition("[")[0]):
         examples = list(group)
@@ -64,6 +84,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         for item, (before, now) in zip(examples, pairwise(chosen), strict=True):
             if before == now:
                 item.add_marker(pytest.mark.slow)
+    order = {name: place for place, name in enumerate(LONGEST)}
+    rank = {
+        path: min(order.get(name, len(order)) for name in names) for path, names in parts.items()
+    }
+    items.sort(key=lambda item: rank[item.path])
 
 
 def pytest_report_header(config: pytest.Config) -> list[str]:

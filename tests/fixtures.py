@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -52,16 +51,9 @@ class Server:
                 self.process.wait()
 
 
-def free_port() -> int:
-    """A loopback port that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 def start_server(database_url: str, folder: Path, **settings: str) -> Server:
     """Start a web process on `database_url`; `settings` are FORUMAPI_ names in lower case. Ready when it returns."""
-    port = free_port()
+    port = services.free_port()
     folder.mkdir(parents=True, exist_ok=True)
     given = {
         "database_url": database_url,

@@ -19,7 +19,7 @@ from forumapi.updates import email as update_mail
 from forumapi.updates.notice import Notice
 from tests.auth.stage import Stage
 from tests.factories import Person, Thing
-from tests.fixtures import free_port
+from tests.services import free_port
 
 _numbers = itertools.count(1)
 

@@ -11,6 +11,7 @@ import ctypes
 import fcntl
 import hashlib
 import os
+import random
 import shutil
 import signal
 import socket
@@ -161,11 +162,27 @@ def wait_until(is_so: Callable[[], bool], otherwise: str, *, limit_s: float = 20
         time.sleep(0.05)
 
 
+# Below what the system gives to those who ask for any port, and to connections.
+_PORTS: Final = range(15_000, 32_000)
+_claims: list[socket.socket] = []
+
+
 def free_port() -> int:
-    """A loopback port that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """A loopback port that nobody listens on, and that no other test of this machine is given."""
+    start = random.randrange(len(_PORTS))
+    for port in (*_PORTS[start:], *_PORTS[:start]):
+        # The name is this process's as long as the socket stays open: no test run gets the port meanwhile.
+        claim = socket.socket(socket.AF_UNIX)
+        try:
+            claim.bind(f"\0forumapi-test-port-{port}")
+            with socket.socket() as probe:
+                probe.bind(("127.0.0.1", port))
+        except OSError:
+            claim.close()
+            continue
+        _claims.append(claim)
+        return port
+    raise RuntimeError("every port is taken")
 
 
 def start_memcached(program: str, port: int, *, ends_with_us: bool) -> subprocess.Popen[bytes]:

@@ -13,8 +13,8 @@ import pytest
 
 from forumapi import crashes, log
 from forumapi.crashes import Crash, Gate, Sentry
-from tests.fixtures import free_port
 from tests.sentry_sink import Sink
+from tests.services import free_port
 
 SOURCE = """
 def find(id):

@@ -20,7 +20,8 @@ from forumapi import embedded, migrate
 from forumapi.config import Config
 from forumapi.health import SILENCE_S, Check
 from tests.factories import Factory, Site
-from tests.fixtures import PLATFORM_DOMAIN, Server, free_port, start_server
+from tests.fixtures import PLATFORM_DOMAIN, Server, start_server
+from tests.services import free_port
 
 
 class Told(NamedTuple):

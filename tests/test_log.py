@@ -16,7 +16,8 @@ import pytest
 
 from forumapi import log
 from forumapi.log import AccessLog, Output
-from tests.fixtures import PROJECT, Server, free_port, start_server
+from tests.fixtures import PROJECT, Server, start_server
+from tests.services import free_port
 
 TOKEN = "fapi" + "q" * 124
 

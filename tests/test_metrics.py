@@ -25,7 +25,8 @@ from forumapi.reporting import (
     statsd_lines,
 )
 from tests import riemann
-from tests.fixtures import PROJECT, free_port
+from tests.fixtures import PROJECT
+from tests.services import free_port
 
 
 def run(code: str) -> str:

@@ -19,7 +19,8 @@ import pytest
 
 from forumapi import embedded
 from tests import services
-from tests.fixtures import PROJECT, free_port
+from tests.fixtures import PROJECT
+from tests.services import free_port
 
 pytestmark = pytest.mark.slow
 

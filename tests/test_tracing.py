@@ -70,12 +70,15 @@ def traced(
     database_url: str, collector: Collector, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Server]:
     """A web process that traces what its clients ask it to."""
-    started = start_server(
-        database_url,
-        tmp_path_factory.mktemp("traced"),
-        trace_url=collector.url,
-        trace_percent="0",
-    )
+    with pytest.MonkeyPatch.context() as patch:
+        # OpenTelemetry's own setting, in ms: how long spans wait for others.
+        patch.setenv("OTEL_BSP_SCHEDULE_DELAY", "100")
+        started = start_server(
+            database_url,
+            tmp_path_factory.mktemp("traced"),
+            trace_url=collector.url,
+            trace_percent="0",
+        )
     yield started
     started.stop()
 

@@ -19,7 +19,8 @@ import pytest
 
 from forumapi import config
 from tests import services
-from tests.fixtures import PROJECT, Server, free_port, start_server
+from tests.fixtures import PROJECT, Server, start_server
+from tests.services import free_port
 
 pytestmark = pytest.mark.slow
 

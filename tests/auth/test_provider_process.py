@@ -14,7 +14,7 @@ import pytest
 from tests import services
 from tests.api import Api, Response
 from tests.factories import Factory, Site
-from tests.fixtures import free_port
+from tests.services import free_port
 
 BACK = "https://pages.test/login"
 

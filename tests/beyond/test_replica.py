@@ -27,7 +27,8 @@ from scripts import cluster
 from tests import services
 from tests.api import Api
 from tests.factories import Factory, Person, Site, Thing
-from tests.fixtures import PLATFORM_DOMAIN, Server, free_port, start_server
+from tests.fixtures import PLATFORM_DOMAIN, Server, start_server
+from tests.services import free_port
 
 pytestmark = pytest.mark.slow
 

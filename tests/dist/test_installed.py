@@ -22,7 +22,8 @@ import pytest
 
 from tests import services
 from tests.dist import one_file
-from tests.fixtures import PROJECT, free_port
+from tests.fixtures import PROJECT
+from tests.services import free_port
 
 pytestmark = pytest.mark.slow
 

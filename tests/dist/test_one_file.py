@@ -20,7 +20,8 @@ from forumapi import __version__
 from tests import services
 from tests.dist import one_file
 from tests.files.pictures import BOUNDARY, form, png
-from tests.fixtures import PROJECT, free_port
+from tests.fixtures import PROJECT
+from tests.services import free_port
 
 pytestmark = pytest.mark.slow
 

@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Final
 
 from tests import services
-from tests.fixtures import PLATFORM_DOMAIN, free_port
+from tests.fixtures import PLATFORM_DOMAIN
+from tests.services import free_port
 
 ETC: Final = Path(__file__).resolve().parents[2] / "etc" / "nginx"
 MAIN: Final = """

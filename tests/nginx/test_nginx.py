@@ -21,8 +21,9 @@ from tests import services
 from tests.api import Api
 from tests.factories import Factory, Person, Site, Thing
 from tests.files.pictures import BOUNDARY, form, upload
-from tests.fixtures import Server, free_port, start_server
+from tests.fixtures import Server, start_server
 from tests.nginx.stage import Nginx, nginx
+from tests.services import free_port
 
 pytestmark = pytest.mark.skipif(services.nginx_program() is None, reason="nginx is not installed")
 

@@ -14,7 +14,8 @@ import kosoku
 import pytest
 
 from tests import services
-from tests.fixtures import PROJECT, free_port
+from tests.fixtures import PROJECT
+from tests.services import free_port
 
 # 1 framing, 2 pings, 3 reserved bits, 4 opcodes, 5 fragments, 6 UTF-8, 7 closing, 10 automatic fragments.
 QUICK = ["1.*", "2.*", "3.*", "4.*", "5.*", "6.*", "7.*", "10.*"]

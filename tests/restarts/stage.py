@@ -17,8 +17,9 @@ from pathlib import Path
 from typing import Final
 
 from tests import services
-from tests.fixtures import PLATFORM_DOMAIN, free_port
+from tests.fixtures import PLATFORM_DOMAIN
 from tests.nginx.stage import Nginx
+from tests.services import free_port
 
 
 @dataclass

@@ -14,10 +14,11 @@ from pathlib import Path
 import pytest
 
 from tests import services
-from tests.fixtures import PROJECT, free_port
+from tests.fixtures import PROJECT
 from tests.nginx.stage import nginx
 from tests.restarts.releases import release
 from tests.restarts.stage import Held, Load, OverTls, answers, environment, until
+from tests.services import free_port
 
 pytestmark = pytest.mark.slow
 

@@ -14,11 +14,11 @@ import pytest
 from tests import services
 from tests.api import Api
 from tests.factories import Factory, Site
-from tests.fixtures import free_port
 from tests.nginx.stage import nginx
 from tests.realtime.listener import Listener
 from tests.restarts.releases import release, switch
 from tests.restarts.stage import Held, Load, OverTls, environment, held, plain, until
+from tests.services import free_port
 
 pytestmark = pytest.mark.slow
 

@@ -17,8 +17,8 @@ from forumapi.models import platform_secret, suppression, update
 from forumapi.updates.notice import Notice
 from tests import postbox
 from tests.factories import Person, Site
-from tests.fixtures import free_port
 from tests.postbox import Postbox, notice, reply
+from tests.services import free_port
 
 _causes = itertools.count(1)
 

@@ -19,7 +19,8 @@ from forumapi.outbound import OutboundError
 from tests import services
 from tests.api import Api
 from tests.factories import Factory, Person, Site
-from tests.fixtures import free_port, start_server
+from tests.fixtures import start_server
+from tests.services import free_port
 from tests.webhooks.conftest import PATH, Hooks, until
 from tests.webhooks.receiver import Message, Receiver
 
