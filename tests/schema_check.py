@@ -258,8 +258,12 @@ def _is_enveloped(path: str, method: str, status: int) -> bool:
 # ---------------------------------------------------------------- validation
 
 
+# The document's name for a validator, which looks up what is referred to in it.
+_NAME = "urn:document"
+
+
 def _strict(schema: Any) -> Any:
-    """A copy in which no object may have keys that it does not list."""
+    """A copy in which no object may have keys that it does not list, and references name the document."""
     if isinstance(schema, list):
         return [_strict(inner) for inner in schema]
     if not isinstance(schema, dict):
@@ -267,19 +271,21 @@ def _strict(schema: Any) -> Any:
     made = {key: _strict(value) for key, value in schema.items()}
     if made.get("type") == "object" and "properties" in made:
         made.setdefault("additionalProperties", False)
+    if isinstance(made.get("$ref"), str):
+        made["$ref"] = _NAME + made["$ref"]
     return made
 
 
 @functools.cache
-def _components() -> dict[str, Any]:
-    strict: dict[str, Any] = _strict(document()["components"]["schemas"])
-    return strict
+def _registry() -> jsonschema_rs.Registry:
+    """The components of the document, which each validator would else read anew."""
+    components = {"schemas": _strict(document()["components"]["schemas"])}
+    return jsonschema_rs.Registry([(_NAME, {"components": components})])
 
 
 @functools.cache
 def _validator(schema: str) -> Any:
-    whole = {**_strict(json.loads(schema)), "components": {"schemas": _components()}}
-    return jsonschema_rs.validator_for(whole)
+    return jsonschema_rs.validator_for(_strict(json.loads(schema)), registry=_registry())
 
 
 def faults(schema: dict[str, Any], value: Any) -> Iterator[str]:
