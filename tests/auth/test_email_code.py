@@ -6,6 +6,8 @@ import re
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import pytest
+
 from forumapi.auth import email_code
 from tests.api import Response
 from tests.auth.stage import Stage, new_address, staged
@@ -129,6 +131,7 @@ def test_only_hashes_of_codes_are_kept_and_a_sent_mail_forgets_its_text(stage: S
     assert (state, text) == ("sent", "")
 
 
+@pytest.mark.usefixtures("within_one_hour")
 def test_codes_sent_to_an_address_are_limited(stage: Stage) -> None:
     email = fresh()
     most = email_code.SENDS_PER_ADDRESS.most
@@ -142,6 +145,7 @@ def test_codes_sent_to_an_address_are_limited(stage: Stage) -> None:
     assert stage.post("/auth", body, site=other, ip=new_address()).status == 429
 
 
+@pytest.mark.usefixtures("within_one_hour")
 def test_codes_asked_for_from_one_place_are_limited(stage: Stage) -> None:
     most = email_code.SENDS_PER_CALLER.most
     stage.sql(
@@ -155,6 +159,7 @@ def test_codes_asked_for_from_one_place_are_limited(stage: Stage) -> None:
     assert ask(stage, fresh(), ip="2001:db8:1:3::1").status == 200
 
 
+@pytest.mark.usefixtures("within_one_hour")
 def test_tries_at_codes_are_limited_per_address_and_per_place(stage: Stage) -> None:
     email, ip = fresh(), new_address()
     for limit, subject in (

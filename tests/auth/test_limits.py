@@ -20,6 +20,7 @@ def develop(stage: Any, email: str, ip: str) -> Any:
     return stage.post("/auth", {"method": "development", "email": email}, ip=ip)
 
 
+@pytest.mark.usefixtures("within_one_hour")
 def test_new_users_of_one_caller_are_limited(database_url: str, tmp_path: Path) -> None:
     ip = new_address()
     with staged(database_url, tmp_path, sign_ups_per_caller=2) as stage:
@@ -34,6 +35,7 @@ def test_new_users_of_one_caller_are_limited(database_url: str, tmp_path: Path) 
         assert develop(stage, f"c@{key}.example", new_address()).status == 200
 
 
+@pytest.mark.usefixtures("within_one_hour")
 def test_assertions_of_one_caller_are_limited(database_url: str, tmp_path: Path) -> None:
     with staged(
         database_url,
@@ -48,6 +50,7 @@ def test_assertions_of_one_caller_are_limited(database_url: str, tmp_path: Path)
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("within_one_hour")
 def test_two_workers_count_together(database_url: str, tmp_path: Path, make: Factory) -> None:
     site: Site = make.site()
     server = start_server(

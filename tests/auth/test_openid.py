@@ -308,6 +308,7 @@ def test_the_answer_of_another_issuer_is_refused(stage: Stage, forger: Forger) -
     assert forger.asked.count("/.well-known/openid-configuration") == 1
 
 
+@pytest.mark.usefixtures("within_one_hour")
 def test_steps_from_one_place_are_limited(stage: Stage, forger: Forger) -> None:
     set_up(stage, forger)
     ip = new_address()

@@ -161,6 +161,7 @@ def test_a_flow_has_five_tries(stage: Stage, person: Person) -> None:
     assert bring(stage, stage.site, flow, app.fresh()).status == 401
 
 
+@pytest.mark.usefixtures("within_one_hour")
 def test_a_person_has_ten_tries_an_hour_in_all_flows_together(stage: Stage, person: Person) -> None:
     app, _ = set_up(stage, person)
     stage.sql(
@@ -176,6 +177,7 @@ def test_a_person_has_ten_tries_an_hour_in_all_flows_together(stage: Stage, pers
     assert renew.status == 429
 
 
+@pytest.mark.usefixtures("within_one_hour")
 def test_a_site_that_lets_anybody_in_uses_up_nobodys_tries(stage: Stage, person: Person) -> None:
     app, _ = set_up(stage, person)
     site = stage.app.sites.by_host(stage.site.host, stage.app.database.read())
@@ -189,6 +191,7 @@ def test_a_site_that_lets_anybody_in_uses_up_nobodys_tries(stage: Stage, person:
     assert bring(stage, stage.site, mine, app.fresh()).status == 200
 
 
+@pytest.mark.usefixtures("within_one_hour")
 def test_wrong_codes_of_somebody_who_is_signed_in_are_counted(stage: Stage, person: Person) -> None:
     set_up(stage, person)
     tries = [

@@ -231,6 +231,7 @@ class Somebody:
     """A profile as the oracle sees it."""
 
     person: Person
+    born: datetime.datetime
     days: int
     items: int
     comments: int
@@ -244,9 +245,11 @@ def people_of_all_sorts(make: Factory, site: Site, draw: random.Random) -> list[
     found = []
     for number in range(12):
         person = make.person(site, f"Sort{draw.choice('AaBb')}{number}x{site.id}")
+        days = draw.randrange(5)
         one = Somebody(
             person,
-            days=draw.randrange(5),
+            born=datetime.datetime.now(datetime.UTC) - datetime.timedelta(days=days, hours=1),
+            days=days,
             items=draw.randrange(4),
             comments=draw.randrange(4),
             gender=draw.choice(("", "f", "M", "F&m")),
@@ -267,10 +270,9 @@ def store(make: Factory, site: Site, one: Somebody) -> None:
     """Write somebody down, as the parts that count and name do, without telling roles."""
     ids = {"s": site.id, "p": one.person.id}
     make.sql(
-        """UPDATE profiles SET created = now() - make_interval(days => %(days)s::int, hours => 1),
-                  gender = nullif(%(gender)s::text, '')
+        """UPDATE profiles SET created = %(born)s, gender = nullif(%(gender)s::text, '')
             WHERE site_id = %(s)s AND profile_id = %(p)s""",
-        days=one.days,
+        born=one.born,
         gender=one.gender.replace("&", "&amp;"),
         **ids,
     )
@@ -338,12 +340,11 @@ def holds(sent: dict[str, Any], one: Somebody) -> bool:
     is_day = isinstance(value, str) and value.startswith("20")
     actual: Any
     if column:
-        born = datetime.datetime.now(datetime.UTC) - datetime.timedelta(days=one.days, hours=1)
         actual = {
             "id": one.person.id,
             "itemCount": one.items,
             "commentCount": one.comments,
-            "created": born.date().isoformat() if is_day else one.days,
+            "created": one.born.date().isoformat() if is_day else one.days,
             "profileName": one.person.name.lower(),
             "email": one.person.email.lower(),
             "gender": one.gender.lower(),
