@@ -84,7 +84,7 @@ def start_server(database_url: str, folder: Path, **settings: str) -> Server:
             preexec_fn=services.end_with_parent,  # noqa: PLW1509
         )
     server = Server(process, ("127.0.0.1", port), log)
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 120
     while time.monotonic() < deadline:
         if process.poll() is not None:
             raise RuntimeError(f"the web process ended: {log.read_text()[-2000:]}")

@@ -198,7 +198,7 @@ def start_memcached(program: str, port: int, *, ends_with_us: bool) -> subproces
         start_new_session=True,
         preexec_fn=end_with_parent if ends_with_us else None,  # noqa: PLW1509
     )
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + 30
     while time.monotonic() < deadline:
         try:
             socket.create_connection(("127.0.0.1", port), timeout=1).close()

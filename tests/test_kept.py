@@ -184,10 +184,12 @@ def test_a_change_anywhere_is_seen_by_the_next_request(
     # Reading has marked things read: what both say then must be the same, but for views that are being added up.
     # What guests are shown of a changed tree may be a second old (docs/architecture.md).
     deadline = time.monotonic() + GUESTS_BEHIND_S
-    while (here := without_views(scene.pages())) != (other := without_views(scene.pages(there))):
-        assert time.monotonic() < deadline, {
-            p: (here[p], other[p]) for p in here if here[p] != other[p]
-        }
+    while True:
+        asked = time.monotonic()
+        here, other = without_views(scene.pages()), without_views(scene.pages(there))
+        if here == other:
+            break
+        assert asked < deadline, {p: (here[p], other[p]) for p in here if here[p] != other[p]}
         assert [p for p in here if here[p] != other[p] and p.endswith("member")] == []
         time.sleep(0.05)
 

@@ -366,7 +366,7 @@ def web(database_url: str, tmp_path_factory: pytest.TempPathFactory):
 
 def said(web: Server, request_id: str) -> dict[str, object]:
     """The line about a request."""
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
         for text in (web.log.parent / "forumapi.log").read_text().splitlines():
             if request_id in text:

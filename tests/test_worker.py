@@ -150,7 +150,7 @@ def test_sighup_applies_settings_in_every_worker_without_closing_a_connection(we
 
     wait_for(web, "settings reloaded: guest_cache_seconds")
     wait_for(web, "these wait for a restart: private_listen")
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + 60
     seen: list[str | None] = []
     while seen[-8:] != ["public, max-age=77"] * 8 and time.monotonic() < deadline:
         seen.append(_cache_control(web))
@@ -230,7 +230,7 @@ def test_a_killed_worker_is_replaced(web):
     first = _workers(web)
     os.kill(first[0], signal.SIGKILL)
 
-    deadline = time.monotonic() + 15
+    deadline = time.monotonic() + 60
     while len(_workers(web)) < 2 or first[0] in _workers(web):
         assert time.monotonic() < deadline
         time.sleep(0.05)
@@ -326,7 +326,7 @@ def test_workers_end_when_their_master_is_killed(database_url, tmp_path):
     os.kill(web.pid, signal.SIGKILL)
     web.process.wait()
 
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     while any(Path(f"/proc/{pid}").exists() for pid in workers):
         assert time.monotonic() < deadline
         time.sleep(0.1)

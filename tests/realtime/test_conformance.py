@@ -34,7 +34,7 @@ def echo() -> Iterator[str]:
         stderr=subprocess.DEVNULL,
         preexec_fn=services.end_with_parent,  # noqa: PLW1509
     )
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while True:
         try:
             socket.create_connection(("127.0.0.1", port), timeout=1).close()
