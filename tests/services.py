@@ -170,7 +170,8 @@ _claims: list[socket.socket] = []
 def free_port() -> int:
     """A loopback port that nobody listens on, and that no other test of this machine is given."""
     start = random.randrange(len(_PORTS))
-    for port in (*_PORTS[start:], *_PORTS[:start]):
+    for place in range(len(_PORTS)):
+        port = _PORTS[(start + place) % len(_PORTS)]
         # The name is this process's as long as the socket stays open: no test run gets the port meanwhile.
         claim = socket.socket(socket.AF_UNIX)
         try:

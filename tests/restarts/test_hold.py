@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from forumapi import hold
-from tests.fixtures import PROJECT, free_port
+from tests.fixtures import PROJECT
+from tests.services import free_port
 
 
 def test_what_one_that_was_killed_has_left_is_not_read_as_the_next_ones(tmp_path: Path) -> None:
