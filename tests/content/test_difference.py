@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import time
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from forumapi.content.difference import DELETE, EQUAL, INSERT, LIMIT_S, changes
@@ -34,6 +34,7 @@ def made(old: str, new: str) -> tuple[str, str]:
     )
 
 
+@settings(deadline=None)
 @given(WORDS | st.text(), WORDS | st.text())
 def test_the_pieces_make_both_texts(old: str, new: str) -> None:
     assert made(old, new) == (old, new)
