@@ -25,7 +25,9 @@ from forumapi.lru import Lru
 Key = tuple[int, str, int, int]
 
 _SCHEMA: Final = "f1"
-_OVERHEAD: Final = 300  # bytes of Python objects around one small entry, measured
+# Bytes of Python objects around an entry, and around each of its parts; measured.
+_OVERHEAD: Final = 300
+_PART: Final = 50
 _LIFETIME_S: Final = 7 * 24 * 3600
 # ValueError: what answers there does not speak memcached's language, or stopped in the middle of a word.
 _TROUBLE: Final = (OSError, MemcacheError, ValueError)
@@ -47,7 +49,10 @@ class Memory(Lru[Key, Fragment]):
     """Fragments, bounded by their bytes."""
 
     def __init__(self, max_bytes: int) -> None:
-        super().__init__(max_bytes, lambda fragment: _OVERHEAD + sum(map(len, fragment)))
+        super().__init__(
+            max_bytes,
+            lambda fragment: _OVERHEAD + _PART * len(fragment) + sum(map(len, fragment)),
+        )
 
 
 class Cache:

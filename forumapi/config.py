@@ -461,7 +461,7 @@ class Config:
     memory_cache_mb: int = _setting(
         24,
         "MiB",
-        "Documents each worker keeps in its own memory, and half as much again of finished answers.",
+        "Documents each worker keeps in its own memory; half as much again of pages, and of finished answers.",
         rule=_between(1, 4_096),
     )
     cache_prefix: str = _setting(

@@ -37,7 +37,7 @@ class Hole:
 
 
 # The same moments are shown again and again: on every page of a thread, in every list.
-@lru_cache(32_768)
+@lru_cache(4096)
 def when(moment: datetime.datetime) -> str:
     """RFC 3339 in UTC with Z, microseconds, trailing zeros trimmed (platform 1.9)."""
     text = moment.isoformat()

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
+from weakref import WeakSet
 
 from forumapi import itemtypes
 from forumapi.fragments import dumps
@@ -114,13 +115,37 @@ class Who(NamedTuple):
 GUEST_CALLER: Final = Who(0, None)
 
 
+class _Memo:
+    """What was worked out from the trees of this process and can be worked out again, bounded by its bytes.
+
+    At the limit all of it is forgotten: what is used is soon made again, and what nobody asks for any more is gone.
+    """
+
+    LIMIT: Final = 16 * 1024 * 1024
+
+    def __init__(self) -> None:
+        self.bytes = 0
+        self._holders: WeakSet[View | Tree] = WeakSet()
+
+    def room(self, holder: View | Tree, size: int) -> None:
+        """`holder` is about to keep `size` bytes more, or less."""
+        if self.bytes + size > self.LIMIT:
+            for one in list(self._holders):
+                one.forget()
+            self._holders.clear()
+            # What trees held that are gone by now was counted too: rather too much than too little.
+            self.bytes = 0
+        self._holders.add(holder)
+        self.bytes += size
+
+
+memo: Final = _Memo()
+
+
 class View:
     """The live microcosms that some caller may list, in tree order, and what is rendered from the tree for them."""
 
-    __slots__ = ("cache", "ids", "set", "stamp")
-
-    # Renderings of a view are forgotten at this number; they are made again when asked for.
-    MAX_CACHED: Final = 20_000
+    __slots__ = ("__weakref__", "cache", "ids", "set", "stamp")
 
     def __init__(self, ids: tuple[int, ...]) -> None:
         self.ids = ids
@@ -130,10 +155,28 @@ class View:
 
     def keep(self, key: object, value: Any) -> Any:
         """Remember a rendering; the value itself."""
-        if len(self.cache) >= self.MAX_CACHED:
-            self.cache.clear()
+        memo.room(self, _weight(value) - (_weight(self.cache[key]) if key in self.cache else 0))
         self.cache[key] = value
         return value
+
+    def forget(self) -> None:
+        """Let go of all renderings."""
+        self.cache.clear()
+
+
+# Bytes of Python objects around a rendering, of a row that stands beside it, and of a microcosm in a set; measured.
+_AROUND: Final = 300
+_ROW: Final = 900
+_MICROCOSM: Final = 120
+
+
+def _weight(value: Any) -> int:
+    """About how many bytes a rendering takes, with the row that it was made of."""
+    if isinstance(value, bytes):
+        return _AROUND + len(value)
+    if isinstance(value, View):
+        return _AROUND + _MICROCOSM * len(value.ids)
+    return _AROUND + _ROW + sum(len(part) for part in value if isinstance(part, bytes))
 
 
 class Access:
@@ -201,8 +244,15 @@ class Tree:
         key = (role_ids, is_limited)
         found = self._access.get(key)
         if found is None:
-            found = self._access[key] = self._work_out(role_ids, is_limited)
+            found = self._work_out(role_ids, is_limited)
+            memo.room(self, _AROUND + _MICROCOSM * (len(found.rights) + len(found.view.ids)))
+            self._access[key] = found
         return found
+
+    def forget(self) -> None:
+        """Let go of what was worked out for role sets and owners."""
+        self._access.clear()
+        self._views.clear()
 
     def _work_out(self, role_ids: tuple[int, ...] | None, is_limited: bool) -> Access:
         mine = frozenset(role_ids or ())
@@ -261,9 +311,9 @@ class Tree:
             return access.view
         found = self._views.get(who)
         if found is None:
-            if len(self._views) > 1000:
-                self._views.clear()
-            found = self._views[who] = View(tuple(self._overlaid(who, access, mine)))
+            found = View(tuple(self._overlaid(who, access, mine)))
+            memo.room(self, _AROUND + _MICROCOSM * len(found.ids))
+            self._views[who] = found
         return found
 
     def _overlaid(self, who: Who, access: Access, mine: frozenset[int]) -> Iterable[int]:

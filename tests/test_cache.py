@@ -59,20 +59,20 @@ def test_memory_keeps_what_is_used_and_stays_within_its_limit() -> None:
         memory.add((1, "x/1", number, 1), (b"y" * 100,))
         assert memory.get(KEY) == FRAGMENT
 
-    assert len(memory) == 100_000 // 400
+    assert len(memory) == 100_000 // 450
     assert memory.get((1, "x/1", 1_999, 1)) is not None
     assert memory.get((1, "x/1", 0, 1)) is None
 
 
 def test_what_is_asked_for_in_turn_stays_if_it_fits() -> None:
     memory = Memory(100_000)
-    keys = [(1, "x/1", number, 1) for number in range(250)]
+    keys = [(1, "x/1", number, 1) for number in range(220)]
     for key in keys:
         memory.add(key, (b"y" * 100,))
 
     for key in keys * 5:
         assert memory.get(key) is not None
-    assert len(memory) == 250
+    assert len(memory) == 220
 
 
 def test_without_memcached_a_process_has_its_own_memory() -> None:

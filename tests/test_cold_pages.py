@@ -72,7 +72,7 @@ def test_a_cold_page_is_read_once(
 ) -> None:
     chat = make.conversation(bikes)
     make.comment(chat)
-    pages = Pages()
+    pages = Pages(1_000_000)
     before = item.PAGE.calls
 
     def read(tx: Reader) -> item.Seen | None:

@@ -405,7 +405,7 @@ def test_a_kept_huddle_costs_two_statements_and_one_more_when_it_has_changed(
 
 def test_what_is_kept_of_a_huddle_is_found_by_nobody_else(make: Factory, api: Api) -> None:
     circle = Circle(api, make)
-    pages = Pages()
+    pages = Pages(1_000_000)
 
     def seen(by: Person) -> tuple[huddle.Seen | None, int]:
         tx = make.database.read()
@@ -461,7 +461,7 @@ def test_time_alone_ends_what_says_so() -> None:
 
 
 def test_pages_are_crowded_out_by_newer_ones() -> None:
-    pages = Pages(limit=2)
+    pages = Pages(2_000)
     for number in range(50):
         pages.keep(number, Kept("1:1:", number))
 

@@ -17,7 +17,7 @@ from typing import Any, Final, Generic, TypeVar
 
 from forumapi import metrics
 from forumapi.db import Query, Reader, Row
-from forumapi.lru import Lru
+from forumapi.lru import Lru, size
 from forumapi.together import Together
 
 # The snapshot of a statement, as a column of it.
@@ -49,12 +49,13 @@ def digest(values: Any) -> bytes:
 class Kept(Generic[T]):
     """Something read from the database in `snapshot`. `confirm` moves the snapshot on."""
 
-    __slots__ = ("_expires", "_until", "snapshot", "value")
+    __slots__ = ("_expires", "_until", "snapshot", "value", "weight")
 
     def __init__(self, snapshot: str, value: T, until: float | None = None) -> None:
         """`until`: Unix time at which time alone makes it wrong; None: never."""
         self.value = value
         self._until = until
+        self.weight = 0
         self.confirm(snapshot)
 
     def confirm(self, snapshot: str) -> None:
@@ -70,16 +71,19 @@ class Kept(Generic[T]):
         return time.monotonic() < self._expires
 
 
+# Bytes of Python objects around a page, measured.
+_OVERHEAD: Final = 400
+
 # Far less than the rows that tell of changes stay (cron.short_lived).
 LIFETIME_S: Final = 60.0
 
 
 class Pages:
-    """The kept pages of one process, `limit` at most: one of 25 comments takes about 12 kB."""
+    """The kept pages of one process, `max_bytes` at most: one of 25 comments takes about 12 kB."""
 
-    def __init__(self, limit: int = 1000) -> None:
+    def __init__(self, max_bytes: int) -> None:
         self.together = Together()
-        self._kept: Lru[Any, Kept[Any]] = Lru(limit, lambda kept: 1)
+        self._kept: Lru[Any, Kept[Any]] = Lru(max_bytes, lambda kept: kept.weight)
 
     def get(self, key: Any) -> Kept[Any] | None:
         """What is kept under `key`, if it may still be asked about."""
@@ -92,7 +96,13 @@ class Pages:
 
     def keep(self, key: Any, kept: Kept[Any]) -> None:
         """Keep it until it is crowded out."""
+        kept.weight = _OVERHEAD + size(key) + size(kept.value)
         self._kept.add(key, kept)
+
+    @property
+    def bytes(self) -> int:
+        """Of all that is kept."""
+        return self._kept.weight
 
 
 def ask(tx: Reader, query: Query, kept: Kept[Any], **params: object) -> Row | None:

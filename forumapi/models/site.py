@@ -399,7 +399,8 @@ class SiteDirectory:
 
     `poll_ms`: how often the watching thread asks for moved versions. A guest's site is at most this old, and never
     older than STALE_S: past that the request asks PostgreSQL itself. `scheme` and `port_suffix` are those of the
-    addresses on the platform domain that we build.
+    addresses on the platform domain that we build. `most` sites are held; another one takes the place of the one that
+    was read the longest ago, which is read again when it is asked for.
     """
 
     STALE_S: Final = 1.0
@@ -413,8 +414,10 @@ class SiteDirectory:
         poll_ms: int = 300,
         scheme: str = "https",
         port_suffix: str = "",
+        most: int = 1000,
     ) -> None:
         self._database = database
+        self._most = most
         self.domain = platform_domain.lower().rstrip(".")
         self._poll_s = poll_ms / 1000
         self._scheme = scheme
@@ -468,6 +471,8 @@ class SiteDirectory:
             return known
         if known is not None:
             self.forget(known.id)
+        while len(self._by_id) >= self._most:
+            self.forget(next(iter(self._by_id)))
         self._seen[row[0]] = asked
         self._by_id[row[0]] = new = self._site(row)
         return new
@@ -547,9 +552,15 @@ class SiteDirectory:
             raise NotFound("There is no such site", code=NO_SITE)
         return self._keep(row, asked)
 
+    @property
+    def held(self) -> int:
+        """How many sites are held."""
+        return len(self._by_id)
+
     def forget(self, site_id: int) -> None:
-        """Read this site again when it is asked for next: it has changed."""
+        """Read this site again when it is asked for next."""
         self._by_id.pop(site_id, None)
+        self._seen.pop(site_id, None)
         for host in [host for host, known in self._ids.items() if known == site_id]:
             del self._ids[host]
 
@@ -605,9 +616,9 @@ class SiteDirectory:
         rows = tx.rows(WATCH, site_ids=ids)
         for site_id, version, acl_version, is_deleted, head, *stats in rows:
             site = self._by_id.get(site_id)
-            self._seen[site_id] = asked
             if site is None:
                 continue
+            self._seen[site_id] = asked
             if is_deleted or version > site.version:
                 self.forget(site_id)
                 continue

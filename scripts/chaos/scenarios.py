@@ -783,8 +783,9 @@ def _on_a_full_disk(stage: Stage, folder: Path, small: embedded.Server) -> None:
 def soak(stage: Stage, server: embedded.Server) -> None:
     """Twenty minutes at 60 % of what the node can do; what grows in ten minutes, the first five left out."""
     length = 1200 * stage.scale
-    # What is kept on purpose is to be full, and every connection open, before it is looked at what grows.
-    with stage.node("soak", workers="2", memory_cache_mb="8") as node:
+    # What is kept on purpose is to be full, and every connection open, before it is looked at what
+    # grows: these pages consist of 4 MB, and of twice as much once enough was written into them.
+    with stage.node("soak", workers="2", memory_cache_mb="2") as node:
         pages = [
             Request("GET", f"/api/v1/conversations/{id}", HOST, token)
             for id in stage.conversations
