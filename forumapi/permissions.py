@@ -166,7 +166,7 @@ class View:
 
 # Bytes of Python objects around a rendering, of a row that stands beside it, and of a microcosm in a set; measured.
 _AROUND: Final = 300
-_ROW: Final = 900
+_ROW: Final = 500
 _MICROCOSM: Final = 120
 
 
