@@ -791,7 +791,10 @@ def soak(stage: Stage, server: embedded.Server) -> None:
             for id in stage.conversations
             for token in [*stage.tokens[:4], None]
         ]
-        _offered(node, pages, None, 20, connections=64)
+        # The heap of a worker has its form after 15,000 requests.
+        asked = 0
+        while asked < stage.times(40_000):
+            asked += _offered(node, pages, None, 10, connections=64).requests
         most = _offered(node, pages, None, 10).rate
         writers = Writers(stage, [node.port], 5)
         marks: list[Held] = []
@@ -853,5 +856,5 @@ SCENARIOS: Mapping[str, Scenario] = {
     "cold-page": Scenario(cold_page, 10, 20),
     "crawler": Scenario(crawler, 10, 100),
     "disk-full": Scenario(disk_full, 20, 10),
-    "soak": Scenario(soak, 45, 1200),
+    "soak": Scenario(soak, 60, 1200),
 }
