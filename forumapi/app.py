@@ -13,7 +13,7 @@ from cachetools import LRUCache, TTLCache
 from werkzeug.routing import BaseConverter, IntegerConverter, Map, MapAdapter, Rule, ValidationError
 
 from forumapi import addresses, figures, itemtypes, log, metrics, oldsites, scopes, tracing
-from forumapi.cache import Cache, Key, Memory
+from forumapi.cache import OVERHEAD, Cache
 from forumapi.db import Database, Reader, Transaction
 from forumapi.errors import WRONG_TYPE, Invalid, Unavailable
 from forumapi.events.readers import Reader as EventReader
@@ -25,7 +25,7 @@ from forumapi.hotfiles import HotFiles
 from forumapi.images.studio import Studio
 from forumapi.itemtypes import ItemType
 from forumapi.log import logger
-from forumapi.lru import Lru
+from forumapi.lru import Popular
 from forumapi.mail import Sender
 from forumapi.models import counters, text
 from forumapi.models.activity import Activity
@@ -157,8 +157,10 @@ class App:
         self.open_files: TTLCache[tuple[int, str], Stored] = TTLCache(maxsize=2000, ttl=1.0)
         self.hot_files = HotFiles()
         self.small_files: LRUCache[str, bytes] = LRUCache(SMALL_FILES_BYTES, getsizeof=len)
-        self.answers = Memory(config.memory_cache_mb * 1024 * 1024 // 2)
-        self.answered_once: Lru[Key, bool] = Lru(1000, lambda _: 1)
+        # Finished ones, by site and entity tag, which covers every byte.
+        self.answers: Popular[tuple[int, str], bytes] = Popular(
+            config.memory_cache_mb * 1024 * 1024 // 2, lambda data: len(data) + OVERHEAD
+        )
         self.sites = SiteDirectory(
             self.database,
             config.platform_domain,

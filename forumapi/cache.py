@@ -26,7 +26,7 @@ Key = tuple[int, str, int, int]
 
 _SCHEMA: Final = "f1"
 # Bytes of Python objects around an entry, and around each of its parts; measured.
-_OVERHEAD: Final = 300
+OVERHEAD: Final = 300
 _PART: Final = 50
 _LIFETIME_S: Final = 7 * 24 * 3600
 # ValueError: what answers there does not speak memcached's language, or stopped in the middle of a word.
@@ -51,7 +51,7 @@ class Memory(Lru[Key, Fragment]):
     def __init__(self, max_bytes: int) -> None:
         super().__init__(
             max_bytes,
-            lambda fragment: _OVERHEAD + _PART * len(fragment) + sum(map(len, fragment)),
+            lambda fragment: OVERHEAD + _PART * len(fragment) + sum(map(len, fragment)),
         )
 
 

@@ -557,17 +557,13 @@ def _finish(app: App, ctx: Context, operation: Operation, result: Result, method
         if is_read and response.none_match(ctx.environ.get("HTTP_IF_NONE_MATCH", ""), tag):
             return 304, headers, b""
         # The tag covers every byte, so an answer that was given under it is this one.
-        key = (ctx.site.id, tag, 0, 0)
-        kept = app.answers.get(key)
+        kept = app.answers.get((ctx.site.id, tag))
         metrics.CACHE.add(1, "answers", "made" if kept is None else "memory")
         if kept is None:
-            kept = (result.build(),)
-            # Only what is asked for again: most pages are not, and would crowd out those that are.
-            if app.answered_once.get(key):
-                app.answers.add(key, kept)
-            else:
-                app.answered_once.add(key, True)
-        data = kept[0]
+            data = result.build()
+            app.answers.offer((ctx.site.id, tag), data)
+        else:
+            data = kept
     elif isinstance(result, Data):
         data = result.data
     else:
