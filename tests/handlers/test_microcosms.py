@@ -875,6 +875,35 @@ def test_unread_goes_up_the_tree_and_down_again(api: Api, make: Factory, site: S
     assert unread(MICROCOSMS) == (True, {place.id: True})
 
 
+def test_a_page_behind_the_first_says_what_is_unread_elsewhere_in_two_statements(
+    api: Api, make: Factory, site: Site
+) -> None:
+    place = make.microcosm(site)
+    inner = make.microcosm(site, parent=place)
+    chats = [make.conversation(site, microcosm=place) for _ in range(6)]
+    reader = make.person(site)
+    path = f"{place.path}?limit=5&offset=5"
+
+    def is_unread() -> bool:
+        asked = [api.get(path, by=reader) for _ in range(3)]
+        # A list that has changed in between, by views that were added up, is read anew.
+        assert min(one.statements for one in asked) == 2
+        shown = asked[-1].data
+        items = [one["item"]["meta"]["flags"]["unread"] for one in shown["items"]["items"]]
+        assert items == [False, False]
+        return bool(shown["meta"]["flags"]["unread"])
+
+    assert is_unread() is False
+    make.comment(chats[-1])
+    assert is_unread() is True
+    make.ignore(reader, chats[-1])
+    assert api.get(f"{place.path}?limit=5", by=reader).data["meta"]["flags"]["unread"] is False
+    hidden = make.conversation(site, microcosm=inner)
+    assert api.get(path, by=reader).data["meta"]["flags"]["unread"] is True
+    assert api.get(hidden.path, by=reader).status == 200
+    assert api.get(path, by=reader).data["meta"]["flags"]["unread"] is False
+
+
 def test_what_one_does_not_see_makes_nothing_unread(api: Api, make: Factory, site: Site) -> None:
     reader = make.person(site)
     place = make.microcosm(site)
