@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import faulthandler
+import gc
 import json
 import math
 import os
@@ -137,6 +138,10 @@ class ForumWorker(GeventWorker):  # type: ignore[misc]
             log.logger.warning("the figures of this worker are missing from /metrics")
         if start := getattr(self._served, "start", None):
             start()
+        # What is there now stays. Looking through all of it for garbage, now and then, would hold up every request
+        # of this process for tens of milliseconds.
+        gc.collect()
+        gc.freeze()
         self._is_loaded = True
         if ready := getattr(self.app, "ready", None):
             ready()

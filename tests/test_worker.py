@@ -366,6 +366,50 @@ def test_gunicorn_alone_reads_the_shipped_file(database_url, tmp_path):
     assert done.returncode == 0, done.stderr
 
 
+def test_what_a_worker_has_loaded_is_not_looked_through_for_garbage_again(tmp_path):
+    (tmp_path / "told.py").write_text(
+        """
+import gc
+
+def application(environ, start_response):
+    body = b"%d %d" % (gc.get_freeze_count(), len(gc.get_objects()))
+    start_response("200 OK", [("Content-Length", str(len(body)))])
+    return [body]
+"""
+    )
+    port = free_port()
+    shipped = str(config.resource("etc/gunicorn.conf.py"))
+    command = [sys.executable, "-m", "gunicorn", "-c", shipped, "--bind", f"127.0.0.1:{port}"]
+    environ = {key: value for key, value in os.environ.items() if not key.startswith("FORUMAPI_")}
+    process = subprocess.Popen(
+        [*command, "--workers", "1", "told:application"],
+        cwd=tmp_path,
+        env=environ | {"FORUMAPI_DATA_DIR": str(tmp_path)},
+    )
+    try:
+        frozen, watched = map(int, _first_answer(port).split())
+    finally:
+        process.terminate()
+        process.wait()
+
+    assert frozen > 5 * watched
+
+
+def _first_answer(port: int) -> bytes:
+    """What a server says that is being started."""
+    deadline = time.monotonic() + 60
+    while True:
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+        try:
+            connection.request("GET", "/")
+            return connection.getresponse().read()
+        except ConnectionRefusedError:
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        finally:
+            connection.close()
+
+
 def _cache_control(web: Server) -> str | None:
     connection = http.client.HTTPConnection(*web.address)
     connection.request("GET", "/api/v1/site", headers={"Host": "forum.test"})
