@@ -77,6 +77,9 @@ _ALLOW_HEADERS: Final = (
     "Authorization, Content-Type, X-HTTP-Method-Override, X-Always-200, X-Disable-Boiler"
 )
 
+# Of paths up to this length it is remembered where they lead.
+_ROUTED_LENGTH: Final = 100
+
 # The right that a need asks for, and the code that its refusal carries (platform 1.6).
 _RIGHTS: Final[dict[Need, tuple[int, int, str]]] = {
     READ: (permissions.READ, errors.NO_READ, "You may not read this"),
@@ -203,13 +206,19 @@ def _method(ctx: Context, method: str) -> str:
 
 
 def _route(app: App, ctx: Context) -> tuple[Handler, dict[str, Any]]:
-    routes = app.root_routes if ctx.site.is_root else app.site_routes
-    try:
-        rule, args = routes.match(ctx.path, method="GET", return_rule=True)
-    except (NoRoute, RequestRedirect):
-        raise NotFound("There is nothing at this address") from None
-    ctx.route = app.templates[rule.rule]
-    return rule.endpoint, dict(args)
+    key = (ctx.site.is_root, ctx.path)
+    found = app.routed.get(key)
+    if found is None:
+        routes = app.root_routes if ctx.site.is_root else app.site_routes
+        try:
+            rule, args = routes.match(ctx.path, method="GET", return_rule=True)
+        except (NoRoute, RequestRedirect):
+            raise NotFound("There is nothing at this address") from None
+        found = (rule.endpoint, args, app.templates[rule.rule])
+        if len(ctx.path) <= _ROUTED_LENGTH:
+            app.routed.add(key, found)
+    handler, args, ctx.route = found
+    return handler, dict(args)
 
 
 def _place(ctx: Context, method: str) -> dict[str, str | int]:

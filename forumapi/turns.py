@@ -8,21 +8,36 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, nullcontext
 from typing import ClassVar
 
 from forumapi.errors import TooMany
 
 
 class _Line:
-    """Of one caller: how many are at work, and who waits, first come first served."""
+    """Of one caller: how many are at work, and who waits, first come first served, each at a lock of its own."""
 
     __slots__ = ("busy", "waiting")
 
     def __init__(self) -> None:
         self.busy = 1
-        self.waiting: deque[threading.Event] = deque()
+        self.waiting: deque[threading.Lock] = deque()
+
+
+class _Turn:
+    """A turn of `caller`, as long as the with statement."""
+
+    __slots__ = ("_caller", "_turns")
+
+    def __init__(self, turns: Turns, caller: str) -> None:
+        self._turns = turns
+        self._caller = caller
+
+    def __enter__(self) -> None:
+        self._turns._begin(self._caller)
+
+    def __exit__(self, *_: object) -> None:
+        self._turns._end(self._caller)
 
 
 class Turns:
@@ -35,17 +50,9 @@ class Turns:
         self._lock = threading.Lock()
         self._lines: dict[str, _Line] = {}
 
-    @contextmanager
-    def turn(self, caller: str) -> Iterator[None]:
+    def turn(self, caller: str) -> AbstractContextManager[None]:
         """Wait for a turn of `caller`, which lasts as long as the with statement. Raises TooMany after PATIENCE_S."""
-        if not self._at_once:
-            yield
-            return
-        self._begin(caller)
-        try:
-            yield
-        finally:
-            self._end(caller)
+        return _Turn(self, caller) if self._at_once else nullcontext()
 
     def _begin(self, caller: str) -> None:
         with self._lock:
@@ -56,10 +63,11 @@ class Turns:
             if line.busy < self._at_once:
                 line.busy += 1
                 return
-            mine = threading.Event()
+            mine = threading.Lock()
+            mine.acquire()
             line.waiting.append(mine)
         try:
-            in_time = mine.wait(self.PATIENCE_S)
+            in_time = mine.acquire(timeout=self.PATIENCE_S)
         except BaseException:
             self._give_up(caller, line, mine)
             raise
@@ -67,7 +75,7 @@ class Turns:
             self._give_up(caller, line, mine)
             raise TooMany("Too many requests of this address are waiting", 1)
 
-    def _give_up(self, caller: str, line: _Line, mine: threading.Event) -> None:
+    def _give_up(self, caller: str, line: _Line, mine: threading.Lock) -> None:
         """Wait no longer; a turn that came meanwhile is the next one's."""
         with self._lock:
             if mine in line.waiting:
@@ -79,7 +87,7 @@ class Turns:
         with self._lock:
             line = self._lines[caller]
             if line.waiting:
-                line.waiting.popleft().set()
+                line.waiting.popleft().release()
             elif line.busy > 1:
                 line.busy -= 1
             else:

@@ -140,7 +140,6 @@ class ForumWorker(GeventWorker):  # type: ignore[misc]
             start()
         # What is there now stays. Looking through all of it for garbage, now and then, would hold up every request
         # of this process for tens of milliseconds.
-        gc.collect()
         gc.freeze()
         self._is_loaded = True
         if ready := getattr(self.app, "ready", None):
