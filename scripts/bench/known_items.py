@@ -74,11 +74,6 @@ TEXTS = """
      LIMIT %(count)s"""
 COUNT = "SELECT count(*) FROM comments c WHERE c.site_id = %(site_id)s"
 RARITY = "SELECT w.word, w.documents FROM search_words w WHERE w.site_id = %(site_id)s AND w.word = ANY(%(words)s)"
-TOGETHER = """
-    SELECT count(*)
-      FROM (SELECT FROM search_documents d
-             WHERE d.site_id = %(site_id)s AND d.vector @@ plainto_tsquery('public.forum_english', %(words)s)
-             LIMIT %(most)s) d"""
 WRITERS = """
     SELECT n.profile_id FROM profile_counters n
      WHERE n.site_id = %(site_id)s ORDER BY n.comment_count DESC, n.profile_id LIMIT 20"""
@@ -156,7 +151,6 @@ class Report:
     operated: int = 0
     compared: int = 0
     times_ms: list[float] = field(default_factory=list)
-    ambiguous: int = 0
     missed: list[str] = field(default_factory=list)
     wrong: list[str] = field(default_factory=list)
 
@@ -177,7 +171,6 @@ class Report:
             "recall_exact": share(self.exact),
             "recall_forgiven": share(self.forgiven),
             "queries": [len(self.exact), len(self.forgiven), self.operated],
-            "ambiguous": self.ambiguous,
             "wrong": self.wrong,
             "p50_ms": statistics.median(self.times_ms),
             "p99_ms": self.p99_ms,
@@ -188,7 +181,7 @@ class Report:
         return (
             f"search: {share(self.exact):.1%} of {len(self.exact)} known items among the first {RECALLED} "
             f"(≥ {EXACT:.0%}), {share(self.forgiven):.1%} of {len(self.forgiven)} with a typing error "
-            f"(≥ {FORGIVEN:.0%}), {self.ambiguous} texts passed over that their words do not tell from others; "
+            f"(≥ {FORGIVEN:.0%}); "
             f"{self.operated - len(self.wrong)} of {self.operated} queries with operators find what a scan finds "
             f"({self.compared:,} hits); p50 {statistics.median(self.times_ms):.0f} ms, p99 {self.p99_ms:.0f} ms"
         )
@@ -254,8 +247,6 @@ class Judge:
         self._site = {"site_id": site_id, "readable": list(readable)}
         self._find = find
         self._random = Random(seed)
-        self.ambiguous = 0
-        """Texts that were passed over, since more hold their words together than a page has hits."""
         self._seed = seed
 
     def run(self, count: int = QUERIES, *, scans: bool = True) -> Report:
@@ -268,7 +259,6 @@ class Judge:
         texts = self._texts(30 * count)
         for known in (*self._spaced(texts, 3 * fifth), *self._unspaced(texts, fifth)):
             self._ask(known, report)
-        report.ambiguous = self.ambiguous
         if scans:
             self._scan(self._operated(texts, fifth), report)
         return report
@@ -308,11 +298,6 @@ class Judge:
             if len(words) < 3:
                 continue
             chosen = words[:3]
-            # Where they stand together in more texts than a page holds, they tell none of them from the others.
-            values = {"words": " ".join(chosen), "most": RECALLED + 1}
-            if self._rows(TOGETHER, **values)[0][0] > RECALLED:
-                self.ambiguous += 1
-                continue
             # Two thirds of these and half of those without spaces: half of all but the ones with operators, and more.
             has_error = len(made) % 3 != 0
             if has_error:
