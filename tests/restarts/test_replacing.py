@@ -17,7 +17,7 @@ from tests.factories import Factory, Site
 from tests.nginx.stage import nginx
 from tests.realtime.listener import Listener
 from tests.restarts.releases import release, switch
-from tests.restarts.stage import Held, Load, OverTls, environment, held, plain, until
+from tests.restarts.stage import Held, Load, OverTls, answers, environment, held, plain, until
 from tests.services import free_port
 
 pytestmark = pytest.mark.slow
@@ -203,21 +203,13 @@ def test_a_web_process_that_is_not_held_stays_when_told_of_a_successor(
         )
     running = Held(process, releases["first"], port, tmp_path, {})
     (tmp_path / "hold.log").symlink_to(output)
-    until(lambda: "Listening" in output.read_text() and _connects(port), running)
+    until(lambda: answers(running), running)
     process.send_signal(signal.SIGUSR2)
     until(lambda: "nobody would take over" in output.read_text(), running)
 
     assert running.build() == "first"
     process.send_signal(signal.SIGTERM)
     assert process.wait(30) == 0
-
-
-def _connects(port: int) -> bool:
-    try:
-        socket.create_connection(("127.0.0.1", port), timeout=1).close()
-    except OSError:
-        return False
-    return True
 
 
 # ---------------------------------------------------------------- as systemd starts it
