@@ -459,7 +459,7 @@ class Config:
         rule=_each(_host_port),
     )
     memory_cache_mb: int = _setting(
-        24,
+        20,
         "MiB",
         "Documents each worker keeps in its own memory; half as much again of pages, and of finished answers.",
         rule=_between(1, 4_096),

@@ -121,7 +121,7 @@ class _Memo:
     At the limit all of it is forgotten: what is used is soon made again, and what nobody asks for any more is gone.
     """
 
-    LIMIT: Final = 16 * 1024 * 1024
+    LIMIT: Final = 12 * 1024 * 1024
 
     def __init__(self) -> None:
         self.bytes = 0

@@ -5,9 +5,10 @@ from __future__ import annotations
 import datetime
 import html
 from collections.abc import Iterable
-from typing import Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
-from icalendar import Calendar, Event, Timezone
+if TYPE_CHECKING:
+    from icalendar import Event
 
 _PRODUCT: Final = "-//forumapi//events//EN"
 _STATES: Final = {"postponed": "TENTATIVE", "cancelled": "CANCELLED"}
@@ -35,6 +36,9 @@ class Entry(NamedTuple):
 def render(name: str, entries: Iterable[Entry]) -> bytes:
     """A calendar. Times are given in UTC, so that no reader needs to know when clocks change anywhere; what the clock
     at the event shows stands in the description."""
+    # Lazy: 3 MB and 30 ms at the start of each process, for an answer that most never give.
+    from icalendar import Calendar, Timezone
+
     calendar = Calendar()
     calendar.add("prodid", _PRODUCT)
     calendar.add("version", "2.0")
@@ -48,6 +52,8 @@ def render(name: str, entries: Iterable[Entry]) -> bytes:
 
 
 def _event(entry: Entry) -> Event:
+    from icalendar import Event
+
     made = Event()
     made.add("uid", entry.uid)
     made.add("dtstamp", entry.changed)
