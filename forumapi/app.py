@@ -152,7 +152,7 @@ class App:
             config.memcached, memory_mb=config.memory_cache_mb, prefix=config.cache_prefix
         )
         self.documents = Documents(self.cache, self._rerender)
-        self.pages = Pages(config.memory_cache_mb * 1024 * 1024 // 2)
+        self.pages = Pages(config.memory_cache_mb * 1024 * 1024 // 3)
         # What guests may download, a second old at most, and the bytes of small files, which never change.
         self.open_files: TTLCache[tuple[int, str], Stored] = TTLCache(maxsize=2000, ttl=1.0)
         self.hot_files = HotFiles()

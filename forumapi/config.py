@@ -459,9 +459,9 @@ class Config:
         rule=_each(_host_port),
     )
     memory_cache_mb: int = _setting(
-        20,
+        24,
         "MiB",
-        "Documents each worker keeps in its own memory; half as much again of pages, and of finished answers.",
+        "Documents each worker keeps in its own memory; a third as much again of pages, half of finished answers.",
         rule=_between(1, 4_096),
     )
     cache_prefix: str = _setting(
