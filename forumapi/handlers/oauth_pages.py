@@ -42,6 +42,7 @@ class Form(Struct):
     code: str | UnsetType = UNSET
     flow: str | UnsetType = UNSET
     user_code: str | UnsetType = UNSET
+    scopes: str | UnsetType = UNSET
 
 
 class PageHandler(Handler):
@@ -271,6 +272,7 @@ def _consent(
         client_name=client.name,
         profile_name=name,
         scopes=items,
+        shown=escape(" ".join(granted)),
         device=device,
         user_code=hidden,
         where=where,
@@ -341,6 +343,9 @@ class AuthorizeHandler(PageHandler):
     def done(self, ctx: Context, me: Identity, cookie: str, form: Form) -> Result:
         asked = self._asked(ctx)
         if form.step == "allow":
+            if not set(asked.scopes) <= set(given(form.scopes, "").split()):
+                # Without a scope in the address it is all that the client may ask for, more by now than was shown.
+                return self.shown(ctx, me, cookie)
             location = provider(ctx).grant(ctx.pairs, asked, me.user_id)
         elif form.step == "deny":
             location = provider(ctx).deny(ctx.pairs, asked)

@@ -128,7 +128,9 @@ class Client:
         return self.api.get(address, site=site or self.site, headers=headers)
 
     def submit(self, address: str, cookie: str, site: Site | None = None, **form: str) -> Response:
-        """POST a form of a page."""
+        """POST a form of a page; that of consent names the scopes that were shown."""
+        if form.get("step") == "allow":
+            form = {"scopes": self.scope, **form}
         return self.api.request(
             "POST",
             address,

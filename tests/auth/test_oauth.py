@@ -15,6 +15,7 @@ from forumapi.models import access_token, device_code
 from tests.api import Api
 from tests.auth.consent import (
     CALLBACK,
+    SCOPES,
     Client,
     basic,
     challenge,
@@ -135,6 +136,26 @@ def test_without_a_scope_a_client_gets_all_that_it_may_ask_for(client: Client, s
     code = client.code(site.member, scope=None)
 
     assert client.redeem(code).json()["scope"] == client.scope
+
+
+def test_what_a_client_may_ask_for_since_the_page_was_shown_is_shown_first(
+    api: Api, make: Factory, client: Client, site: Site
+) -> None:
+    cookie = page_cookie(make, site.member)
+    address = client.address(scope=None)
+    key = form_key(client.open(address, cookie))
+    wider = sorted([*SCOPES, "comments:write"])
+    body = {"name": "Reader & Co", "redirectUris": [CALLBACK], "scopes": wider}
+    assert api.put(f"/api/v1/oauth/clients/{client.id}", body, by=site.owner).status == 302
+
+    again = client.submit(address, cookie, csrf=key, step="allow")
+
+    assert again.status == 200
+    assert f'name="scopes" value="{" ".join(wider)}"'.encode() in again.body
+    key = form_key(again)
+    assert client.submit(address, cookie, csrf=key, step="allow", scopes="").status == 200
+    back = client.submit(address, cookie, csrf=key, step="allow", scopes=" ".join(wider))
+    assert set(client.redeem(query_of(back.location)["code"]).json()["scope"].split()) == set(wider)
 
 
 def test_an_app_on_loopback_may_choose_its_port(api: Api, make: Factory, site: Site) -> None:
