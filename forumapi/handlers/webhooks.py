@@ -90,11 +90,12 @@ class WebhookHandler(Handler):
     def put(self, ctx: Context) -> Result:
         """Change it, or enable it again. Unless it acts as a guest, it acts as whoever changed it last."""
         before = _find(ctx, ctx.args["webhook_id"])
-        settings = _settings(ctx, before)
-        if settings.url != before.url:
-            _reach(ctx, settings.url)
+        url = _settings(ctx, before).url
+        if url != before.url:
+            _reach(ctx, url)
         found = _lock(ctx)
-        webhook.update(ctx.writer, ctx.site.id, found, settings)
+        # Another request may have changed it while the address was looked up: what that set stays.
+        webhook.update(ctx.writer, ctx.site.id, found, _settings(ctx, found))
         note(ctx, journal.REPLACED, found.id)
         return SeeOther(f"{_PATH}/{found.id}")
 

@@ -7,9 +7,11 @@ import socket
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 
 from forumapi import cli, webhooks
@@ -47,6 +49,28 @@ def test_the_owner_registers_changes_and_deletes_a_webhook(api: Api, site: Site)
     assert api.delete(path, by=site.owner).status == 200
     assert api.get(path, by=site.owner).status == 404
     assert api.delete(path, by=site.owner).status == 404
+
+
+def test_of_two_changes_at_once_neither_takes_the_other_back(
+    api: Api, hooks: Hooks, site: Site, database_url: str
+) -> None:
+    made = hooks.add(**BODY, name="Mirror")
+
+    with (
+        ThreadPoolExecutor() as pool,
+        psycopg.connect(database_url) as other,
+        psycopg.connect(database_url, autocommit=True) as watcher,
+    ):
+        values = {"id": made["id"]}
+        other.execute("UPDATE webhooks SET name = 'Other' WHERE webhook_id = %(id)s", values)
+        change = pool.submit(api.put, f"{PATH}/{made['id']}", {"kinds": ["deleted"]}, by=site.owner)
+        waits = "SELECT 1 FROM pg_stat_activity WHERE %(me)s = ANY(pg_blocking_pids(pid))"
+        until(lambda: watcher.execute(waits, {"me": other.info.backend_pid}).fetchone(), bool)
+        other.commit()
+        assert change.result().status == 302
+
+    after = hooks.state(made)
+    assert (after["name"], after["kinds"]) == ("Other", ["deleted"])
 
 
 def test_what_requests_cost_does_not_grow_with_what_there_is(
