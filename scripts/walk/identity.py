@@ -255,7 +255,7 @@ class Consent:
         self.forum = forum
         self.path = path
         self._cookies: dict[str, str] = {}
-        self._key = ""
+        self._hidden: dict[str, str] = {}
 
     def _ask(self, method: str, body: bytes = b"") -> Answer:
         jar = "; ".join(f"{name}={value}" for name, value in self._cookies.items())
@@ -270,14 +270,14 @@ class Consent:
         return answer
 
     def look(self) -> None:
-        """Read the form's key."""
-        found = re.search(rb'name="csrf" value="([^"]*)"', expect(self._ask("GET"), 200).body)
-        if found is None:
+        """Read what the forms send along."""
+        page = expect(self._ask("GET"), 200).body.decode()
+        self._hidden = dict(re.findall(r'type="hidden" name="(\w+)" value="([^"]*)"', page))
+        if "csrf" not in self._hidden:
             raise WalkError("the page has no form")
-        self._key = found[1].decode()
 
     def press(self, **fields: str) -> Answer:
         """Send the form."""
         return expect(
-            self._ask("POST", urlencode({"csrf": self._key, **fields}).encode()), 200, 302, 303
+            self._ask("POST", urlencode({**self._hidden, **fields}).encode()), 200, 302, 303
         )
