@@ -61,14 +61,19 @@ def settle(make: Factory) -> None:
 
 
 def blocks(make: Factory, site: Site, word: str, *, comments: bool = True) -> int:
-    """How many blocks of tables and indexes the first page of a search reads, once its plans are made."""
-    for _ in range(2):
+    """How many blocks of tables and indexes the first page of a search reads, once its plans are made.
+
+    Plans are made anew whenever the server's own housekeeping has analyzed a table: the least of some tries is without.
+    """
+    costs = []
+    for _ in range(5):
         ((found,),) = make.sql(
             BLOCKS, site=site.id, word=word, root=site.root_id, ranked=RANKED, comments=comments
         )
-    document = found if isinstance(found, list) else json.loads(found)
-    plan: dict[str, Any] = document[0]["Plan"]
-    return int(plan["Shared Hit Blocks"]) + int(plan["Shared Read Blocks"])
+        document = found if isinstance(found, list) else json.loads(found)
+        plan: dict[str, Any] = document[0]["Plan"]
+        costs.append(int(plan["Shared Hit Blocks"]) + int(plan["Shared Read Blocks"]))
+    return min(costs)
 
 
 def test_the_work_for_a_word_does_not_grow_with_how_often_it_stands_there(
