@@ -173,6 +173,8 @@ def application(
         "FORUMAPI_RATE_LIMIT_TOKEN_PER_MINUTE": "0",
         "FORUMAPI_RATE_LIMIT_ADDRESS_PER_MINUTE": "0",
         "FORUMAPI_COMMENT_RATE_PER_MINUTE": "100000",
+        # All guests of a benchmark come from one address.
+        "FORUMAPI_GUEST_READS_AT_ONCE": "0",
     }
     env |= {f"FORUMAPI_{setting.upper()}": value for setting, value in others.items()}
     if pg_options:
