@@ -339,9 +339,8 @@ class Viewer(NamedTuple):
     send_sms: bool | None = None
     marks: dict[int, datetime.datetime] = {}
     mine: dict[int, str] = {}
-    has_unread: bool | None = (
-        None  # whether anything in it is, on the page or not; None: was not asked along
-    )
+    # Whether anything in it is, on the page or not; None: was not asked along.
+    has_unread: bool | None = None
 
     def is_unread(self, latest: Row, times: Row) -> bool:
         """Whether the item of a SUMMARY_COLUMNS row is unread (discovery 7.3)."""

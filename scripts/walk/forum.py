@@ -74,6 +74,11 @@ class Forum:
         expect(answer, 200)
         return str(answer.data)
 
+    def microcosm(self, owner: str, title: str, description: str) -> int:
+        """A new microcosm of the token's owner; its id."""
+        body = {"title": f"{title} {secrets.token_hex(3)}", "description": description}
+        return made(self.call("POST", "/microcosms", body, owner))
+
     def newcomer(self, name: str) -> Person:
         """Somebody new, who signs in with the code that is mailed to them."""
         name = f"{name}_{secrets.token_hex(3)}"

@@ -8,7 +8,7 @@ import subprocess
 import sys
 from urllib.parse import quote_plus
 
-from scripts.walk.forum import Forum, Person, WalkError, expect, made, same, say, until
+from scripts.walk.forum import Forum, Person, WalkError, expect, same, say, until
 
 # Replies, mentions, comments on what is followed, in huddles, answers, new items (docs/api/updates.md).
 ASKED_FOR = (2, 3, 1, 4, 5, 8)
@@ -21,14 +21,7 @@ def walk(forum: Forum, owner: str) -> None:
     for who in (ana, bo):
         for kind in ASKED_FOR:
             who.put(f"/updates/preferences/{kind}", {"sendEmail": True})
-    place = made(
-        forum.call(
-            "POST",
-            "/microcosms",
-            {"title": f"Signals {secrets.token_hex(3)}", "description": "Who hears what"},
-            owner,
-        )
-    )
+    place = forum.microcosm(owner, "Signals", "Who hears what")
     talk, replied = mention_and_reply(ana, bo, place)
     watch(ana, bo, place)
     huddle(ana, bo)

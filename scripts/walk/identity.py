@@ -108,14 +108,7 @@ def sign_in_with_provider(forum: Forum, port: int, owner: str) -> str:
 
 def earn_a_role(forum: Forum, owner: str, stranger: str) -> int:
     """The tenth comment opens a door; the profile that it opened for."""
-    place = made(
-        forum.call(
-            "POST",
-            "/microcosms",
-            {"title": f"Clubhouse {secrets.token_hex(3)}", "description": "For regulars"},
-            owner,
-        )
-    )
+    place = forum.microcosm(owner, "Clubhouse", "For regulars")
     role = made(
         forum.call(
             "POST",

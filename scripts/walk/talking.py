@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 
-from scripts.walk.forum import Forum, Person, WalkError, expect, made, pages, same, say
+from scripts.walk.forum import Forum, Person, WalkError, expect, pages, same, say
 
 COMMENTS = 12
 # An id that nothing has had yet.
@@ -14,14 +14,7 @@ NONE = 2_000_000_000
 def walk(forum: Forum, other: Forum, owner: str) -> None:
     """The whole of it. `owner` is the token of who owns the site, `other` another site of the platform."""
     ana, bo = forum.newcomer("ana"), forum.newcomer("bo")
-    place = made(
-        forum.call(
-            "POST",
-            "/microcosms",
-            {"title": f"Tandems {secrets.token_hex(3)}", "description": "For two"},
-            owner,
-        )
-    )
+    place = forum.microcosm(owner, "Tandems", "For two")
     talk = ana.make(
         "/conversations", {"microcosmId": place, "title": f"Who steers? {secrets.token_hex(3)}"}
     )
