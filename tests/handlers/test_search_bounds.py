@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterator
 from typing import Any
 
 import psycopg
@@ -12,8 +13,10 @@ import pytest
 from forumapi.config import Config
 from forumapi.cron import searching
 from forumapi.models.search import RANKED
+from tests import services
 from tests.api import Api
 from tests.factories import Factory, Person, Site, Thing
+from tests.fixtures import factory
 from tests.handlers.test_search import PATH, hits, named
 
 SHELF = 8_192
@@ -31,6 +34,15 @@ BLOCKS = """
 PLAN = f"""
     EXPLAIN (GENERIC_PLAN, COSTS OFF)
     SELECT * FROM search_matching({", ".join(f"${n}" for n in range(1, 25))}) LIMIT 500"""
+
+# As many texts each as a site has from its beginning.
+SMALL_SITES = """
+      WITH written AS (
+    INSERT INTO search_documents (site_id, item_type_id, item_id, shelf, person_id, author_id, created, vector)
+    SELECT %(first)s + 1 + n / 3, 3, n, search_title_shelf(n), n, n, now(), to_tsvector('simple', 'somebody')
+      FROM generate_series(0, 59999) AS n
+ RETURNING 1)
+    SELECT count(*) FROM written"""
 
 
 @pytest.fixture
@@ -52,6 +64,19 @@ def write(make: Factory, chat: Thing, word: str, count: int, by: Person | None =
         count=count,
     )
     return sorted((id for (id,) in rows), reverse=True)
+
+
+@pytest.fixture
+def alone(postgres_url: str) -> Iterator[Factory]:
+    """Makes sites in a database whose statistics are of this test alone."""
+    with services.database(postgres_url, "bounds") as url, factory(url) as make:
+        yield make
+
+
+def analyze(make: Factory) -> None:
+    """Let the planner know how many rows there are now, and plan anew."""
+    with psycopg.connect(make.database.url, autocommit=True) as connection:
+        connection.execute("ANALYZE")
 
 
 def settle(make: Factory) -> None:
@@ -91,10 +116,16 @@ def test_the_work_for_a_word_does_not_grow_with_how_often_it_stands_there(
     assert blocks(make, site, "wumpus") < 2 * few
 
 
-def test_comments_are_no_work_for_a_word_that_few_titles_hold(make: Factory, site: Site) -> None:
+def titles(make: Factory, site: Site, word: str) -> Thing:
+    """Nine conversations whose titles hold the word, each on a shelf of its own; the last one."""
     for number in range(9):
-        chat = make.conversation(site, title=f"A grommet {number}")
+        chat = make.conversation(site, title=f"A {word} {number}")
         make.sql("SELECT setval('items_item_id_seq', %(n)s)", n=chat.id + SHELF)
+    return chat
+
+
+def test_comments_are_no_work_for_a_word_that_few_titles_hold(make: Factory, site: Site) -> None:
+    chat = titles(make, site, "grommet")
     write(make, chat, "grommet", 10)
     settle(make)
     few = blocks(make, site, "grommet", comments=False)
@@ -103,6 +134,38 @@ def test_comments_are_no_work_for_a_word_that_few_titles_hold(make: Factory, sit
     settle(make)
 
     assert blocks(make, site, "grommet", comments=False) < 1.5 * few
+
+
+def test_a_plan_made_when_there_was_little_reads_no_more_when_there_is_much(alone: Factory) -> None:
+    analyze(alone)
+    site = alone.site()
+    chat = titles(alone, site, "grommet")
+    write(alone, chat, "grommet", 10)
+    settle(alone)
+    costs = [blocks(alone, site, "grommet", comments=False)]
+    for _ in range(3):
+        write(alone, chat, "grommet", 2_000)
+        settle(alone)
+        costs.append(blocks(alone, site, "grommet", comments=False))
+
+    assert max(costs) < 1.5 * costs[0]
+
+
+def test_a_large_site_is_searched_alike_beside_very_many_small_ones(alone: Factory) -> None:
+    site = alone.site()
+    write(alone, titles(alone, site, "grommet"), "grommet", 100)
+    for _ in range(3):
+        write(alone, alone.conversation(site), "else", 2_000)
+    analyze(alone)
+    settle(alone)
+    by_itself = blocks(alone, site, "grommet"), blocks(alone, site, "grommet", comments=False)
+    alone.sql(SMALL_SITES, first=site.id)
+    analyze(alone)
+    settle(alone)
+    beside = blocks(alone, site, "grommet"), blocks(alone, site, "grommet", comments=False)
+
+    assert beside[0] < 2 * by_itself[0]
+    assert beside[1] < 2 * by_itself[1]
 
 
 def test_what_was_common_lately_is_not_looked_for_on_each_shelf_before(make: Factory) -> None:
