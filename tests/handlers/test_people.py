@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import json
 import random
 import re
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
+import psycopg
 import pytest
 
 from forumapi.models import people
+from tests import services
 from tests.auth.stage import Stage, staged
 from tests.factories import Person, Site
+from tests.fixtures import factory
 from tests.handlers.test_profiles import names
 
 MANY = 2_600
@@ -164,6 +169,51 @@ def test_pages_are_read_in_the_order_of_an_index(stage: Stage, crowd: Site) -> N
         # No more than the page is put in order.
         sorted_rows = [int(rows) for rows in re.findall(r"Sort \(actual rows=(\d+)", plan)]
         assert max(sorted_rows, default=0) <= 25, plan
+
+
+# Without the people's sites and logins: no triggers, no keys of others. `per` people on each site from `first` on.
+OTHERS = """
+      WITH made AS (
+    INSERT INTO profiles (site_id, user_id, profile_name)
+    SELECT %(first)s + n / %(per)s, 1000000 + n, substr(md5(n::text), 1, 12)
+      FROM generate_series(0, %(count)s - 1) AS n
+ RETURNING site_id, profile_id, profile_name)
+    INSERT INTO profile_counters (site_id, profile_id, name_key, comment_count)
+    SELECT site_id, profile_id, lower(profile_name), greatest(profile_id %% 7 - 3, 0) FROM made"""
+
+
+def test_a_large_site_reads_a_page_of_people_beside_very_many_small_ones(postgres_url: str) -> None:
+    costs = {}
+    with (
+        services.database(postgres_url, "people") as url,
+        factory(url) as make,
+        psycopg.connect(url, autocommit=True) as connection,
+    ):
+        site = make.site()
+        given = {"site_id": site.id, "me": site.member.id, "limit": 25, "offset": 0, "start": 0}
+        connection.execute("SET session_replication_role = replica")
+        for first, per, count in ((site.id, MANY, MANY), (1_000_000, 2, 40_000)):
+            connection.execute(OTHERS, {"first": first, "per": per, "count": count})
+        connection.execute("ANALYZE")
+        connection.execute("SET plan_cache_mode = force_generic_plan")
+        for query in (people._PAGES[False, False, False, False], people.FROM_BORDER):
+            values = {"ignored": [site.newcomer.id], "border": "", **given}
+            connection.execute(b"PREPARE one AS " + query.text)
+            marks = ", ".join(f"%({name})s" for name in query.names)
+            with psycopg.ClientCursor(connection) as cursor:
+                cursor.execute(
+                    f"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) EXECUTE one ({marks})".encode(),
+                    values,
+                )
+                ((found,),) = cursor.fetchall()
+            connection.execute("DEALLOCATE one")
+            document: Any = found if isinstance(found, list) else json.loads(found)
+            plan = document[0]["Plan"]
+            assert plan["Actual Rows"] == 25
+            costs[query.name] = plan["Shared Hit Blocks"] + plan["Shared Read Blocks"]
+
+    # Each of 25 people, by the order and by their key, a few blocks; not every one of the site.
+    assert max(costs.values()) < 400, costs
 
 
 def test_counts_are_right_after_writes_at_the_same_time(stage: Stage) -> None:
