@@ -144,6 +144,18 @@ def test_the_bill_of_materials_is_valid_and_names_what_is_inside(
     assert any("libpq" in one["name"] for one in inside["psycopg-binary"]["components"])
 
 
+def test_the_stores_client_and_those_that_hand_out_its_credentials_are_inside(
+    stranger: Stranger,
+) -> None:
+    code = (
+        "import boto3\nfor name in ('s3', 'sts', 'sso', 'sso-oidc', 'signin'): "
+        "boto3.client(name, region_name='eu-west-1', aws_access_key_id='k', aws_secret_access_key='s')"
+    )
+    environ = one_file.bare(stranger.home) | {"PEX_INTERPRETER": "1"}
+
+    subprocess.run([stranger.file, "-c", code], env=environ, check=True)
+
+
 def test_routes_settings_and_documents_are_inside(stranger: Stranger) -> None:
     assert stranger.run("routes") == (PROJECT / "tests" / "saved" / "routes.txt").read_text()
     assert "are good" in stranger.run("config", "check")
