@@ -11,11 +11,10 @@ import hmac
 import json
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from urllib.parse import quote, urlencode
-
-import jwt
 
 from forumapi.errors import BadGateway, Unauthorized
 from forumapi.log import logger
@@ -24,7 +23,6 @@ from forumapi.outbound import Outbound, OutboundError
 if TYPE_CHECKING:
     from forumapi.config import Config
 
-LEEWAY_S: Final = 60
 CACHE_S: Final = 3600.0
 REFETCHES: Final = 5
 REFETCH_WINDOW_S: Final = 300.0
@@ -181,28 +179,21 @@ class Provider:
 
     def claims(self, token: str, metadata: Metadata, **how: Any) -> dict[str, Any]:
         """The claims of a token that this provider signed; `how` goes to PyJWT. Raises Unauthorized, BadGateway."""
+        from forumapi.auth import id_token
+
+        def keys(get: Callable[..., dict[str, Any]]) -> dict[str, Any]:
+            return get(self._out, metadata.keys, is_plain=self._is_plain)
+
         try:
-            header = jwt.get_unverified_header(token)
-            key = self._key(metadata, header)
-            said: dict[str, Any] = jwt.decode(
-                token, key, algorithms=list(metadata.algorithms), leeway=LEEWAY_S, **how
+            return id_token.claims(
+                token,
+                metadata.algorithms,
+                (partial(keys, _cache.get), partial(keys, _cache.again)),
+                **how,
             )
-        except (jwt.PyJWTError, ValueError, TypeError) as error:
+        except id_token.REFUSED as error:
             logger.warning("a token of an identity provider is refused: %s", type(error).__name__)
             raise Unauthorized(_REFUSED) from None
-        return said
-
-    def _key(self, metadata: Metadata, header: Mapping[str, Any]) -> jwt.PyJWK:
-        algorithm, kid = header.get("alg"), header.get("kid")
-        if algorithm not in metadata.algorithms:
-            raise jwt.InvalidAlgorithmError("not one of the provider's algorithms")
-        for get in (_cache.get, _cache.again):
-            found = _fitting(
-                get(self._out, metadata.keys, is_plain=self._is_plain), kid, str(algorithm)
-            )
-            if len(found) == 1:
-                return found[0]
-        raise jwt.InvalidKeyError("the provider has no such key, or several")
 
     def userinfo(self, metadata: Metadata, access_token: str, subject: str) -> dict[str, Any]:
         """What the provider says of the bearer of its token, who must be `subject`."""
@@ -212,24 +203,6 @@ class Provider:
         if said.get("sub") != subject:
             raise Unauthorized(_REFUSED)
         return said
-
-
-def _fitting(keys: Mapping[str, Any], kid: object, algorithm: str) -> list[jwt.PyJWK]:
-    """The keys of the set that a header with this key id and algorithm may mean."""
-    found = []
-    entries = keys.get("keys")
-    for entry in entries if isinstance(entries, list) else ():
-        if not isinstance(entry, dict) or entry.get("use", "sig") != "sig":
-            continue
-        if (kid is not None and entry.get("kid") != kid) or entry.get("kty") == "oct":
-            continue
-        if entry.get("alg", algorithm) != algorithm:
-            continue
-        try:
-            found.append(jwt.PyJWK(entry, algorithm))
-        except jwt.PyJWTError:
-            continue  # of a kind that this algorithm does not take
-    return found
 
 
 def exchange(
