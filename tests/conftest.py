@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import importlib
 import os
 import signal
 import tempfile
@@ -64,6 +65,21 @@ def pytest_configure(config: pytest.Config) -> None:
         )
     os.environ[_SERVER] = stack.enter_context(services.postgres())
     config.add_cleanup(stack.close)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection(session: pytest.Session) -> None:
+    """For a run of all tests: import a part of their files, each helper (pytest-xdist) another.
+
+    What one has compiled, all find. In a new checkout each would compile all of them, at the same time.
+    """
+    if session.config.args != session.config.getini("testpaths"):
+        return
+    helper = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+    helpers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+    here = Path(__file__).parent
+    for path in sorted(here.rglob("test_*.py"))[helper::helpers]:
+        importlib.import_module(".".join(path.relative_to(here.parent).with_suffix("").parts))
 
 
 @pytest.hookimpl(tryfirst=True)
