@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import resource
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -113,10 +113,22 @@ CONVERTERS: dict[str, type[BaseConverter]] = {
 }
 
 
+class _Matched(Rule):
+    """A rule for matching alone."""
+
+    def _compile_builder(self, append_unknown: bool = True) -> Callable[..., tuple[str, str]]:
+        """No function that would build addresses: to write those is nearly all the work of making the rules."""
+
+        def build(rule: Rule, **values: Any) -> tuple[str, str]:
+            raise NotImplementedError
+
+        return build
+
+
 def adapter(routes: dict[str, type[Handler]]) -> MapAdapter:
     """A route table as something to match paths with."""
     instances = {handler: handler() for handler in set(routes.values())}
-    rules = [Rule(url, endpoint=instances[handler]) for url, handler in routes.items()]
+    rules = [_Matched(url, endpoint=instances[handler]) for url, handler in routes.items()]
     return Map(rules, converters=CONVERTERS, strict_slashes=True, merge_slashes=False).bind("")
 
 
