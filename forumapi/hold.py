@@ -219,6 +219,12 @@ class Web:
             for sign in self.due:
                 self.signal(sign)
 
+    def pause_s(self) -> float:
+        """How long until it is to be looked at again, if it says nothing before."""
+        if not self.served:
+            return 1.0
+        return max(0.0, min(1.0, self.served + PROBATION_S - time.monotonic()))
+
     def pass_on(self, sign: int) -> None:
         """Send a signal once it serves: before that it would not be understood, and end the process."""
         if self.served:
@@ -333,7 +339,7 @@ class Hold:
         self._web = self._start()
         self._tell()
         while True:
-            self._wait(1.0)
+            self._wait(self._next.pause_s() if self._next else 1.0)
             for web in filter(None, (self._web, self._next)):
                 web.read()
             self._before = [web for web in self._before if web.process.poll() is None]
@@ -406,7 +412,7 @@ class Hold:
             self._refuse(new, "its workers crash")
         elif not new.served and now - new.started > START_S:
             self._refuse(new, f"it did not serve within {START_S:.0f} s")
-        elif new.served and now - new.served > PROBATION_S:
+        elif new.served and now - new.served >= PROBATION_S:
             old, self._web, self._next = self._web, new, None
             if old is not None:
                 old.signal(signal.SIGUSR2)
