@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import compileall
 import shutil
 import sys
 from collections.abc import Mapping
@@ -13,7 +14,9 @@ from tests.fixtures import PROJECT
 def release(folder: Path, build: str, added: Mapping[str, str] | None = None) -> Path:
     """A release called `build` in `folder`, its executable; `added` is code at the end of modules, by file."""
     root = folder / build
-    ignored = shutil.ignore_patterns("__pycache__")
+    # With its bytecode, as one that was unpacked before has it; but not what another process is just writing.
+    compileall.compile_dir(PROJECT / "forumapi", quiet=1)
+    ignored = shutil.ignore_patterns("*.pyc.*")
     shutil.copytree(PROJECT / "forumapi", root / "forumapi", ignore=ignored)
     (root / "forumapi" / "BUILD").write_text(f"{build}\n")
     for name in ("docs", "etc", "sql", "setup.cfg"):

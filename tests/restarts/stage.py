@@ -14,7 +14,6 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
 
 from tests import services
 from tests.fixtures import PLATFORM_DOMAIN
@@ -121,14 +120,14 @@ def until(is_so: Callable[[], bool], running: Held, limit_s: float = 60) -> None
         time.sleep(0.05)
 
 
-# Between two requests of a client: the web process shall have the machine's time for starting, too.
-PAUSE_S: Final = 0.01
-
-
 @dataclass
 class Load:
-    """Clients that ask until told to stop. `failures` are answers that were no page, and broken connections."""
+    """Clients that ask until told to stop. `failures` are answers that were no page, and broken connections.
 
+    Between two requests of a client are `pause_s`: the web process shall have the machine's time for starting, too.
+    """
+
+    pause_s: float = 0.02
     failures: list[str] = field(default_factory=list)
     answered: Counter[str] = field(default_factory=Counter)
     _stop: threading.Event = field(default_factory=threading.Event)
@@ -146,7 +145,7 @@ class Load:
         self, name: str, connect: Callable[[], http.client.HTTPConnection], keeps: bool
     ) -> None:
         connection = connect()
-        while not self._stop.wait(PAUSE_S):
+        while not self._stop.wait(self.pause_s):
             if not keeps:
                 connection.close()
                 connection = connect()
