@@ -29,7 +29,7 @@ AT_ONCE_S = 1.0
 
 
 class Postgres:
-    """A PostgreSQL of the test's own that can be killed and started again under the same address."""
+    """A PostgreSQL of these tests' own that can be killed and started again under the same address."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -49,8 +49,8 @@ class Postgres:
         )
 
 
-@pytest.fixture
-def postgres() -> Iterator[Postgres]:
+@pytest.fixture(scope="module")
+def own_postgres() -> Iterator[Postgres]:
     """One that keeps its promises: acknowledged is on the disk."""
     folder = Path(tempfile.mkdtemp(prefix="forumapi-chaos-"))
     folder.chmod(0o755)
@@ -58,6 +58,14 @@ def postgres() -> Iterator[Postgres]:
     yield made
     made.server.stop()
     shutil.rmtree(folder)
+
+
+@pytest.fixture
+def postgres(own_postgres: Postgres) -> Postgres:
+    """The same, running whatever a test before has left."""
+    if not own_postgres.server.is_running:
+        own_postgres.start()
+    return own_postgres
 
 
 def send(api: Api, chat: Thing, by: Person, text: str) -> Response:
