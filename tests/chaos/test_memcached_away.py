@@ -76,7 +76,7 @@ class Memcached:
         ):
             while True:
                 connection.sendall(b"lru_crawler metadump all\r\n")
-                found = []
+                found: list[bytes] = []
                 for line in lines:
                     if line == b"END\r\n":
                         return found
