@@ -34,9 +34,9 @@ def load(database_url: str, config: Config, size: SizeName, progress: Progress) 
     while it runs. Raises SeedError when one of the sites is there already.
     """
     plans = shapes.plan(SIZES[size])
-    progress("reading the corpus")
-    corpus = Corpus.read()
     with filling(database_url, [plan.key for plan in plans], progress, build_last=True) as store:
+        progress("reading the corpus")
+        corpus = Corpus.read()
         texts = Texts(store, corpus, config.short_links)
         bar = Bar(progress, "comments", SIZES[size].comments)
         neighbours: list[User] = []
