@@ -208,12 +208,10 @@ def test_a_client_that_never_reads_is_dropped_and_others_are_not(
             there.follow(f"conversation/{chat.id}", documents=True)
         told: list[int] = []
         ids: list[int] = []
-        # The network takes some of it before anything waits here.
-        for n in range(400):
+        # The network takes some of it before anything waits here: a few of them, all in all.
+        for n in range(40):
             ids.append(write(api, chat.path, site.moderator, f"{n} {text}"))
             told += other.comments(1)
-            if n % 20 == 19 and not is_connected(slow):
-                break
         assert told == ids
         cursor = slow.cursor
         seen = _drained(slow)
@@ -231,11 +229,11 @@ def is_connected(listener: Listener) -> bool:
 
 
 def _drained(listener: Listener) -> list[int]:
-    """The comments that had come before the connection ended."""
+    """The comments that had come before the connection ended, which it must have."""
     try:
         while True:
             listener.read()
-    except (Closed, TimeoutError):
+    except Closed:
         return [one["itemId"] for one in listener.seen if one.get("itemType") == "comment"]
 
 
