@@ -203,6 +203,7 @@ def _templates() -> list[tuple[str, re.Pattern[str]]]:
     return made
 
 
+@functools.lru_cache(4096)
 def _template(path: str) -> str | None:
     """The template that this path, or this template, belongs to."""
     if path in document()["paths"]:
