@@ -32,6 +32,20 @@ BODIES: dict[str, Any] = {
     "PATCH": [{"op": "replace", "path": "/meta/flags/deleted", "value": True}],
 }
 
+CLIENT = """
+    INSERT INTO oauth_clients (site_id, created_by, name, secret_hash) VALUES (%(site)s, %(by)s, 'Theirs', '')
+ RETURNING client_id"""
+GRANT = """
+    INSERT INTO oauth_grants (site_id, client_id, user_id, scopes) VALUES (%(site)s, %(client)s, %(user)s, '{}')
+ RETURNING grant_id"""
+KEY = """
+    INSERT INTO access_tokens (token_hash, user_id, site_id, name, kind, expires)
+    VALUES (sha256(random()::text::bytea), %(user)s, %(site)s, 'A key', 'key', now() + interval '1 day')
+ RETURNING token_id"""
+PASSKEY = """
+    INSERT INTO passkeys (user_id, credential_id, rp_id, public_key, name)
+    VALUES (%(user)s, sha256(random()::text::bytea), 'forum.test', '', 'Theirs') RETURNING passkey_id"""
+
 
 def _addresses() -> list[tuple[str, str, str]]:
     """(method, address, type) of every route of a site host that names one thing by number.
@@ -52,6 +66,7 @@ def _addresses() -> list[tuple[str, str, str]]:
 def foreign(make: Factory, trains: Site) -> dict[str, int]:
     """Ids of things on the other site, by type."""
     chat = make.conversation(trains)
+    client = _one(make, CLIENT, site=trains.id, by=trains.owner.id)
     return {
         "conversation": chat.id,
         "microcosm": make.microcosm(trains).id,
@@ -60,22 +75,29 @@ def foreign(make: Factory, trains: Site) -> dict[str, int]:
         "huddle": make.huddle(trains.member, trains.owner).id,
         "profile": trains.member.id,
         "user": trains.member.user_id,
-        "number": trains.id,
         "poll": make.poll(trains).id,
         "site": trains.id,
         "role": make.role(trains, trains.root_id, "Readers", rights=("read",))[1],
-        "session_id": _token_id(make, trains),
+        "session_id": _one(
+            make,
+            "SELECT token_id FROM access_tokens WHERE user_id = %(user)s",
+            user=trains.member.user_id,
+        ),
         "webhook_id": make.webhook(trains),
+        "id": make.ban(make.person(trains)),
+        "watcher": _one(
+            make, "SELECT watcher_id FROM watchers WHERE site_id = %(site)s", site=trains.id
+        ),
+        "client_id": client,
+        "grant_id": _one(make, GRANT, site=trains.id, client=client, user=trains.member.user_id),
+        "key_id": _one(make, KEY, site=trains.id, user=trains.member.user_id),
+        "passkey": _one(make, PASSKEY, user=trains.member.user_id),
     }
 
 
-def _token_id(make: Factory, site: Site) -> int:
-    """The number of somebody's session."""
-    rows = make.sql(
-        "SELECT token_id FROM access_tokens WHERE user_id = %(user_id)s",
-        user_id=site.member.user_id,
-    )
-    return int(rows[0][0])
+def _one(make: Factory, statement: str, **params: Any) -> int:
+    """The first number of the first row."""
+    return int(make.sql(statement, **params)[0][0])
 
 
 def _cast(site: Site) -> Iterator[tuple[str, Person | None]]:
@@ -108,7 +130,7 @@ def test_a_foreign_id_is_answered_like_none(
                     by=by,
                     json=LISTS if url.endswith(("/attributes", "/votes")) else BODIES.get(method),
                 )
-                for id in (foreign.get(kind, foreign["number"]), NEVER)
+                for id in (foreign[kind], NEVER)
             ]
             assert _told(answers[0]) == _told(answers[1]), (name, method, url)
             assert answers[0].status >= 400 or method == "DELETE", (name, method, url)
