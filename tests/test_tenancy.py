@@ -122,16 +122,22 @@ def test_a_foreign_id_is_answered_like_none(
         # The caller's own profile, the site and its tree are known; then each id is asked cold, and again.
         api.get("/api/v1/microcosms", site=bikes, by=by)
         for _ in ("cold", "warm"):
-            answers = [
-                api.request(
-                    method,
-                    _PARAMETER.sub(str(id), url),
-                    site=bikes,
-                    by=by,
-                    json=LISTS if url.endswith(("/attributes", "/votes")) else BODIES.get(method),
-                )
-                for id in (foreign[kind], NEVER)
-            ]
+            # What a process knows for a second may end between two requests: then they are compared anew.
+            for _try in range(3):
+                answers = [
+                    api.request(
+                        method,
+                        _PARAMETER.sub(str(id), url),
+                        site=bikes,
+                        by=by,
+                        json=LISTS
+                        if url.endswith(("/attributes", "/votes"))
+                        else BODIES.get(method),
+                    )
+                    for id in (foreign[kind], NEVER)
+                ]
+                if answers[0].statements == answers[1].statements:
+                    break
             assert _told(answers[0]) == _told(answers[1]), (name, method, url)
             assert answers[0].status >= 400 or method == "DELETE", (name, method, url)
 
