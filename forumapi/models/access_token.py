@@ -21,6 +21,7 @@ from forumapi.models import user
 
 LENGTH: Final = 128
 PREFIX: Final = "fapi"
+_RANDOM: Final = LENGTH - len(PREFIX)
 _ALPHABET: Final = string.ascii_letters + string.digits
 DAY_S: Final = 86_400
 SESSION: Final = "session"
@@ -104,7 +105,13 @@ FORGET_EXPIRED = Query(
 
 def new_secret() -> str:
     """A token's secret: 128 characters of [a-zA-Z0-9], the first four always PREFIX."""
-    return PREFIX + "".join(secrets.choice(_ALPHABET) for _ in range(LENGTH - len(PREFIX)))
+    # One number at random, written in these digits, is a tenth of the work of as many digits at random.
+    number = secrets.randbelow(len(_ALPHABET) ** _RANDOM)
+    digits = []
+    for _ in range(_RANDOM):
+        number, place = divmod(number, len(_ALPHABET))
+        digits.append(_ALPHABET[place])
+    return PREFIX + "".join(digits)
 
 
 class Made(NamedTuple):
