@@ -41,7 +41,7 @@ run: $(STAMP) ## run everything: PostgreSQL, demo sites, web, cron; Ctrl-C stops
 test: $(STAMP) ## run the whole test suite (T=tests/test_config.py for a part of it)
 	@scripts/testdb prepare
 	@# More processes than there are cores: many tests wait for others' processes.
-	@$(PYTEST) -n $$(($$(nproc) + 3)) $(T)
+	@$(PYTEST) -n $$(($$(nproc) + 2)) $(T)
 
 chaos: $(STAMP) ## take things away under load, print what was lost (SCALE=0.1 for a try, OPERATIONS=10000 random writes)
 	@scripts/testdb prepare

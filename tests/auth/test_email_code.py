@@ -216,8 +216,12 @@ def test_gmails_spellings_of_an_address_are_one_person_and_others_are_not(stage:
 
 
 def test_what_signing_in_asks_of_the_database(stage: Stage) -> None:
-    email, counts = fresh(), []
-    for _ in ("a new user", "a known one"):
-        counts.append(ask(stage, email).statements)
-        counts.append(ask(stage, email, code=code_of(stage, email)).statements)
-    assert counts == [5, 16, 5, 11]
+    tries = []
+    # What is known of the site holds for a second, which may end here: then it is asked for, too.
+    for _ in range(3):
+        email, counts = fresh(), []
+        for _ in ("a new user", "a known one"):
+            counts.append(ask(stage, email).statements)
+            counts.append(ask(stage, email, code=code_of(stage, email)).statements)
+        tries.append(counts)
+    assert [min(each) for each in zip(*tries, strict=True)] == [5, 16, 5, 11]

@@ -22,9 +22,9 @@ from tests.services import free_port
 
 pytestmark = pytest.mark.slow
 
-# It serves, and then its workers end one after the other.
-CRASHING = """import os as _os, threading as _threading
-_threading.Timer(1.0, _os._exit, [1]).start()"""
+# It serves, and then its workers end one after the other; politely, or a request under way would end with one.
+CRASHING = """import os as _os, signal as _signal, threading as _threading
+_threading.Timer(1.0, _os.kill, [_os.getpid(), _signal.SIGTERM]).start()"""
 
 
 @pytest.fixture(scope="module")
