@@ -16,7 +16,8 @@ from scripts.bench.known_items import Judge
 from tests.api import Api
 from tests.factories import Factory, Site
 
-TEXTS = 500
+# Enough for more than fifty hits to compare, whichever words are drawn: that depends on ids, which no run repeats.
+TEXTS = 1_000
 QUERIES = 60
 
 
@@ -58,5 +59,4 @@ def test_known_items_are_found_and_operators_find_what_a_scan_finds(
 
     assert report.is_good, (report.words(), report.missed, report.wrong)
     assert (len(report.exact), len(report.forgiven), report.operated) == (18, 30, 12)
-    # How many hits there were to compare, depends on which words are drawn: by ids, which no run repeats.
-    assert report.compared > report.operated
+    assert report.compared > 50
