@@ -7,6 +7,7 @@ import json
 import os
 import signal
 import socket
+import struct
 import subprocess
 import sys
 import threading
@@ -59,10 +60,10 @@ def get(web: Server, path: str = "/api/v1/site") -> int:
     return connection.getresponse().status
 
 
-def wait_for(web: Server, text: str, count: int = 1) -> None:
-    """Until the log says it."""
+def wait_for(web: Server, text: str, count: int = 1, log: int = 0) -> None:
+    """Until the log says it, after its first `log` characters."""
     deadline = time.monotonic() + 30
-    while web.log.read_text().count(text) < count:
+    while web.log.read_text()[log:].count(text) < count:
         assert time.monotonic() < deadline, f"{text!r} is not in the log:\n{web.log.read_text()}"
         time.sleep(0.05)
 
@@ -127,6 +128,78 @@ def test_what_the_parser_refuses_is_said_in_the_envelope(web, request_bytes, sta
     assert found == status == envelope["status"]
     assert list(envelope) == ["context", "status", "data", "error"]
     assert envelope["error"]
+
+
+POST = b"POST /api/v1/auth HTTP/1.1\r\nHost: forum.test\r\nContent-Type: application/json\r\n"
+CHUNKED = POST + b"Transfer-Encoding: chunked\r\n\r\n"
+# Each is sent whole; after the last two the client ends its side of the connection.
+MALFORMED = {
+    "size": (b"xyz\r\n{}\r\n0\r\n\r\n", False),
+    "no size": (b"\r\n{}\r\n0\r\n\r\n", False),
+    "negative": (b"-2\r\n{}\r\n0\r\n\r\n", False),
+    "endless size": (b"2" * 5000, False),
+    "extension": (b'2;a="\r\n{}\r\n0\r\n\r\n', False),
+    "bare CR": (b"2;a\rb\r\n{}\r\n0\r\n\r\n", False),
+    "terminator": (b"2\r\n{}xx0\r\n\r\n", False),
+    "trailer name": (b"2\r\n{}\r\n0\r\nbad trailer\r\n\r\n", False),
+    "trailer line end": (b"2\r\n{}\r\n0\r\nX: 1\nY: 2\r\n", False),
+    "endless trailer": (b"2\r\n{}\r\n0\r\n" + b"X: 1\r\n" * 50_000, False),
+    "cut chunk": (b"9\r\n{}", True),
+    "cut trailer": (b"2\r\n{}\r\n0\r\n", True),
+}
+
+
+@pytest.mark.parametrize("kind", MALFORMED)
+def test_a_malformed_chunked_body_is_the_senders_fault_and_ends_the_connection(web, kind):
+    body, ends = MALFORMED[kind]
+    log = len(web.log.read_text())
+
+    with socket.create_connection(web.address, timeout=10) as connection:
+        connection.sendall(CHUNKED + body)
+        if ends:
+            connection.shutdown(socket.SHUT_WR)
+        answer = http.client.HTTPResponse(connection)
+        answer.begin()
+        envelope = json.loads(answer.read())
+        rest = _until_closed(connection)
+
+    assert (answer.status, envelope["data"]["errorCode"]) == (400, 2)
+    assert answer.headers["Connection"] == "close"
+    assert rest == b""
+    assert "Traceback" not in web.log.read_text()[log:]
+
+
+def test_a_malformed_body_that_nobody_reads_ends_the_connection_without_another_answer(web):
+    with socket.create_connection(web.address, timeout=10) as connection:
+        connection.sendall(HEAD + b"Transfer-Encoding: chunked\r\n\r\nxyz\r\n" + HEAD + b"\r\n")
+        answer = http.client.HTTPResponse(connection)
+        answer.begin()
+        answer.read()
+        rest = _until_closed(connection)
+
+    assert (answer.status, rest) == (200, b"")
+
+
+def test_a_connection_that_is_reset_within_a_body_leaves_no_traceback(web):
+    log = len(web.log.read_text())
+    with socket.create_connection(web.address, timeout=10) as connection:
+        connection.sendall(POST + b"Content-Length: 500\r\n\r\n{")
+        # A close without lingering is a reset.
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    wait_for(web, "POST /api/v1/auth 400 ", log=log)
+
+    assert "Traceback" not in web.log.read_text()[log:]
+
+
+def _until_closed(connection: socket.socket) -> bytes:
+    """The rest of what the server sends; a reset, for what it did not read, is an end too."""
+    found = b""
+    try:
+        while data := connection.recv(4096):
+            found += data
+    except ConnectionResetError:
+        pass
+    return found
 
 
 def test_the_access_log_has_a_line_a_request_without_ids_or_query(web):

@@ -115,6 +115,37 @@ def test_what_is_not_in_order_is_said_to_the_client(
     assert told["iss"].startswith("http://site")
 
 
+def test_a_state_that_is_too_long_is_said_to_the_client_and_not_sent_back(client: Client) -> None:
+    answer = client.open(client.address(state="x" * 2001))
+
+    assert answer.status == 303
+    assert answer.location.startswith(f"{CALLBACK}?")
+    told = query_of(answer.location)
+    assert (told["error"], "state" in told) == ("invalid_request", False)
+    assert told["error_description"] == "state may have at most 2000 characters"
+    # The longest that is taken comes back whole, whatever else is wrong.
+    longest = client.open(client.address(state="x" * 2000, scope="everything"))
+    assert query_of(longest.location)["state"] == "x" * 2000
+
+
+@pytest.mark.parametrize("value", ["", "x" * 2100, "é", " ", "\0", "a b", "%", "None"])
+def test_whatever_a_request_holds_leads_to_the_client_or_nowhere(
+    client: Client, value: str
+) -> None:
+    changed = ("client_id", "redirect_uri", "response_type", "scope", "state", "code_challenge")
+    for parameter in (*changed, "code_challenge_method", "request", "prompt"):
+        answer = client.open(client.address(**{parameter: value}))
+
+        # Unlike the others, U+0000 is refused before any handler looks.
+        if value == "\0" or parameter in ("client_id", "redirect_uri"):
+            assert (answer.status, "Location" in answer.headers) == (400, False), parameter
+        elif "Location" in answer.headers:
+            assert answer.location.startswith(f"{CALLBACK}?"), parameter
+            assert query_of(answer.location)["error"].isascii()
+        else:
+            assert answer.status == 200, parameter
+
+
 def test_the_answer_stays_in_the_query(client: Client, site: Site) -> None:
     cookie = page_cookie(client.make, site.member)
     address = f"{client.address()}&response_mode=fragment"
