@@ -10,15 +10,21 @@ import sys
 from collections.abc import Callable, Iterable
 from typing import Any, Final
 
+from gunicorn.http import errors
 from gunicorn.http.message import Request
 from gunicorn.http.parser import RequestParser
 from gunicorn.util import unquote_to_wsgi_str
 
+from forumapi.errors import UNPARSABLE, Invalid
 from forumapi.response import Chunks, Takeover, http_date
 
 Headers = list[tuple[str, str]]
 StartResponse = Callable[[str, Headers], Any]
 Wsgi = Callable[[dict[str, Any], StartResponse], Iterable[bytes]]
+
+# Errors of a body that ends before it should, and of any body that is not as it should be.
+_CUT_OFF: Final = (errors.NoMoreData, ConnectionError)
+_BROKEN: Final = (errors.ParseException, *_CUT_OFF)
 
 # Statuses whose answer has no body (RFC 9110).
 _BARE: Final = ("204", "304")
@@ -54,6 +60,13 @@ class Parser(RequestParser):  # type: ignore[misc]
     mesg_class = Unproxied
     mesg: Any
 
+    def finish_body(self, deadline: float | None = None, max_bytes: int | None = None) -> bool:
+        """Read what is left of the request's body; False where it is malformed, so that nothing can follow it."""
+        try:
+            return bool(super().finish_body(deadline, max_bytes))
+        except _BROKEN:
+            return False
+
     def at_hand(self) -> bytes:
         """What has come of the next request already, as `ahead`; b"" where that takes waiting."""
         if self.mesg is not None:
@@ -78,6 +91,25 @@ class Parser(RequestParser):  # type: ignore[misc]
         return bytes(self.unreader.take_buffered() or self.unreader.chunk())
 
 
+class Input:
+    """Body of a request, as WSGI reads it. A body that is malformed or cut off is the client's fault, and its last."""
+
+    __slots__ = ("_body",)
+
+    def __init__(self, body: Any) -> None:
+        self._body = body
+
+    def read(self, size: int = -1) -> bytes:
+        """Up to `size` bytes, all for -1; fewer only at the end. Raises Invalid, code 2."""
+        try:
+            return bytes(self._body.read(size))
+        except errors.ParseException:
+            rule = "The chunks of the body are malformed (RFC 9112, section 7.1)"
+            raise Invalid("", rule, code=UNPARSABLE) from None
+        except _CUT_OFF:
+            raise Invalid("", "The body ended early", code=UNPARSABLE) from None
+
+
 def environ(
     request: Any, client: Any, address: Any, server: tuple[str, str], many: bool
 ) -> dict[str, Any]:
@@ -90,7 +122,7 @@ def environ(
         "wsgi.run_once": False,
         "wsgi.input_terminated": True,
         "wsgi.url_scheme": request.scheme,
-        "wsgi.input": request.body,
+        "wsgi.input": Input(request.body),
         "gunicorn.socket": client,
         "REQUEST_METHOD": request.method,
         "QUERY_STRING": request.query,

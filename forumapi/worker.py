@@ -324,7 +324,9 @@ class ForumWorker(GeventWorker):  # type: ignore[misc]
         if is_private:
             environ["forumapi.private"] = True
         data, is_last, pieces = exchange.answer(
-            self.wsgi, environ, lambda: not self.alive or request.should_close()
+            self.wsgi,
+            environ,
+            lambda: not self.alive or request.should_close() or request.body.failed,
         )
         try:
             client.sendall(data)

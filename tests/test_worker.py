@@ -130,7 +130,7 @@ def test_what_the_parser_refuses_is_said_in_the_envelope(web, request_bytes, sta
     assert envelope["error"]
 
 
-POST = b"POST /api/v1/auth HTTP/1.1\r\nHost: forum.test\r\nContent-Type: application/json\r\n"
+POST = b"POST /api/v1/sites HTTP/1.1\r\nHost: forum.test\r\nContent-Type: application/json\r\n"
 CHUNKED = POST + b"Transfer-Encoding: chunked\r\n\r\n"
 # Each is sent whole; after the last two the client ends its side of the connection.
 MALFORMED = {
@@ -186,7 +186,7 @@ def test_a_connection_that_is_reset_within_a_body_leaves_no_traceback(web):
         connection.sendall(POST + b"Content-Length: 500\r\n\r\n{")
         # A close without lingering is a reset.
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-    wait_for(web, "POST /api/v1/auth 400 ", log=log)
+    wait_for(web, "POST /api/v1/sites 400 ", log=log)
 
     assert "Traceback" not in web.log.read_text()[log:]
 

@@ -244,7 +244,9 @@ def _check_request(request: Request) -> dict[str, Any]:
     if request.code_challenge is not None and not _CHALLENGE.fullmatch(request.code_challenge):
         raise InvalidRequestError("code_challenge must be a SHA-256 in base64url", request=request)
     if request.state is not None and len(request.state) > _MOST_STATE:
-        raise InvalidRequestError(f"state may have at most {_MOST_STATE} characters")
+        rule = f"state may have at most {_MOST_STATE} characters"
+        # Empty, so that it is not sent back: an address as long as that may not arrive.
+        raise InvalidRequestError(rule, state="", request=request)
     for name in ("code_challenge", "code_challenge_method"):
         if name in request.duplicate_params:
             raise InvalidRequestError(f"Duplicate {name} parameter.", request=request)
