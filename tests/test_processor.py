@@ -165,6 +165,23 @@ def test_head_has_the_headers_of_get_and_no_body(
         assert without_request(head) in (without_request(before), without_request(after))
 
 
+def test_a_post_meant_as_head_leaves_nothing_for_the_next_answer(
+    api: Api, make: Factory, chat: Thing, bikes: Site
+) -> None:
+    file = f"/api/v1/files/{make.file(bikes.member, 'some bytes')}"
+    for path in [path.format(chat=chat.id) for path in READABLE] + [file, "/api/v1/live/events"]:
+        mark = "&" if "?" in path else "?"
+        for how in ({}, {"X-HTTP-Method-Override": "HEAD"}):
+            address = path if how else f"{path}{mark}method=HEAD"
+            head = api.request("POST", address, by=bikes.member, headers=how)
+            # On the same connection.
+            after = api.get("/api/v1/site", by=bikes.member)
+
+            assert (head.body, head.headers["Content-Length"]) == (b"", "0"), path
+            assert head.status == api.request("HEAD", path, by=bikes.member).status
+            assert after.data["siteId"] == bikes.id, path
+
+
 # Platform 12 and content 1.12, as they stand there.
 ALLOW_SITE = {
     "/": "OPTIONS,GET,HEAD",
