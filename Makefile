@@ -18,7 +18,7 @@ PYTEST := $(BIN)/python -m pytest --maxprocesses 8 --dist loadfile --no-loadscop
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help venv run test chaos disconnects proof test-quick lint format walk bench bench-edge bench-files bench-live bench-mail cluster testdb migrate dbshell routes dist install clean
+.PHONY: help venv run test test-wide chaos disconnects proof test-quick lint format walk bench bench-edge bench-files bench-live bench-mail cluster testdb migrate dbshell routes dist install clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -38,10 +38,14 @@ $(STAMP): requirements.lock requirements-dev.lock setup.cfg pyproject.toml
 run: $(STAMP) ## run everything: PostgreSQL, demo sites, web, cron; Ctrl-C stops it
 	@exec $(BIN)/python -m forumapi run
 
-test: $(STAMP) ## run the whole test suite (T=tests/test_config.py for a part of it)
+test: $(STAMP) ## run the test suite but its wide part (T=tests/test_config.py for a part of it)
 	@scripts/testdb prepare
 	@# More processes than there are cores: many tests wait for others' processes.
-	@$(PYTEST) -n $$(($$(nproc) + 2)) $(T)
+	@$(PYTEST) -n $$(($$(nproc) + 2)) -m "not wide" $(T)
+
+test-wide: $(STAMP) ## run what takes long: the large matrices, whole, and what lasts minutes
+	@scripts/testdb prepare
+	@$(PYTEST) -n $$(($$(nproc) + 2)) -m wide $(T)
 
 chaos: $(STAMP) ## take things away under load, print what was lost (SCALE=0.1 for a try, OPERATIONS=10000 random writes)
 	@scripts/testdb prepare
@@ -57,7 +61,7 @@ proof: $(STAMP) ## ask a hundred thousand random questions about permissions, pr
 	@$(BIN)/python -m pytest -q -s tests/oracle tests/realtime/test_audience.py
 
 test-quick: $(STAMP) ## run the tests that are not marked slow
-	@$(PYTEST) -n logical -m "not slow" $(T)
+	@$(PYTEST) -n logical -m "not slow and not wide" $(T)
 
 lint: $(STAMP) ## check format, lint and types
 	@$(BIN)/ruff format --check .

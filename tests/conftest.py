@@ -18,7 +18,7 @@ from psycopg import sql
 from forumapi.log import logger
 from tests import services
 
-pytest_plugins = ["tests.fixtures"]
+pytest_plugins = ["tests.fixtures", "tests.required"]
 
 # Set by the first process of a run for its helpers (pytest-xdist), which inherit it.
 _SERVER = "TESTDB_SERVER"

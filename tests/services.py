@@ -146,6 +146,11 @@ def database(url: str, label: str) -> Iterator[str]:
         yield made
 
 
+def older_postgres() -> list[Path]:
+    """Folders with the programs of a PostgreSQL that is older than the embedded one, from the distribution."""
+    return [path.parent for path in Path("/usr/lib/postgresql").glob("1[56]/bin/initdb")]
+
+
 # ---------------------------------------------------------------- memcached
 
 

@@ -1,7 +1,10 @@
-"""Every test file is run by a run that names none."""
+"""Every test file is run by a run that names none, and nothing is skipped where everything is required."""
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -19,3 +22,44 @@ def test_no_folder_of_tests_is_passed_over(pytestconfig: pytest.Config) -> None:
         for part in (folder, *folder.parents)
         if part.is_relative_to(here) and any(part.match(pattern) for pattern in passed_over)
     ]
+
+
+@pytest.mark.parametrize(
+    ("required", "outcome"), [("", "1 passed, 1 skipped"), ("all", "1 passed, 1 error")]
+)
+def test_a_skipped_test_fails_where_everything_is_required(
+    tmp_path: Path, required: str, outcome: str
+) -> None:
+    (tmp_path / "test_one.py").write_text(
+        "import pytest\n\n"
+        "@pytest.mark.skipif(True, reason='curl is not installed')\n"
+        "def test_curl(): ...\n\n"
+        "def test_other(): ...\n"
+    )
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-q",
+        "-rs",
+        "-p",
+        "tests.required",
+        "-p",
+        "no:schemathesis",
+    ]
+    done = subprocess.run(
+        [*command, "-c", os.devnull, "--rootdir", str(tmp_path), str(tmp_path)],
+        env={
+            **os.environ,
+            "FORUMAPI_REQUIRE": required,
+            "PYTEST_ADDOPTS": "",
+            "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
+        },
+        cwd=Path(__file__).parents[1],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert outcome in done.stdout
+    assert "curl is not installed" in done.stdout

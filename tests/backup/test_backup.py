@@ -298,8 +298,7 @@ def older_server(programs: Path) -> Iterator[str]:
 
 
 def test_newer_programs_bring_it_back_to_an_older_server(tmp_path: Path) -> None:
-    found = [path.parent for path in Path("/usr/lib/postgresql").glob("1[56]/bin/initdb")]
-    if not found:
+    if not (found := services.older_postgres()):
         pytest.skip("PostgreSQL 15 or 16 is not installed")
     with older_server(found[0]) as url:
         for name in ("one", "two"):

@@ -21,6 +21,7 @@ from tests.factories import Factory, Site
 from tests.fixtures import factory
 
 LIMIT = Query("test.reader_limit", "SET LOCAL statement_timeout = 20")
+STAYS_OPEN = Query("test.stays_open", "SET LOCAL idle_in_transaction_session_timeout = 0")
 SLOW = Query("test.reader_slow", "SELECT pg_sleep(20)")
 
 HOLDERS = """
@@ -110,6 +111,33 @@ def test_one_of_two_numbers_and_the_other_takes_over(made, site, pair):
 
     ((other,),) = made.sql(HOLDERS, lock=LOCK)
     assert other != pid
+
+
+@pytest.mark.wide
+def test_a_transaction_that_stays_open_for_a_minute_holds_no_event_up(made, site, pair):
+    deadline = time.monotonic() + 60
+    with made.database.write() as late:
+        late.run(STAYS_OPEN)
+        journal.record(late, site.id, journal.PATCHED, itemtypes.CONVERSATION, 1, actor=0, ip="")
+        count = 1
+        while time.monotonic() < deadline:
+            count += 1
+            note(made, site, count)
+            wait_for_all(made, site)
+            time.sleep(0.5)
+    wait_for_all(made, site)
+
+    rows = made.sql(
+        """
+        SELECT e.item_id FROM event_sequence s
+          JOIN event_log e ON e.site_id = s.site_id AND e.event_id = s.event_id
+         WHERE s.site_id = %(site)s AND e.item_type_id = %(kind)s AND e.item_id <= %(count)s
+         ORDER BY s.number""",
+        site=site.id,
+        kind=itemtypes.CONVERSATION,
+        count=count,
+    )
+    assert [row[0] for row in rows] == [*range(2, count + 1), 1]
 
 
 def test_a_hint_of_the_one_that_stands_by_reaches_the_other(made, site, pair):
