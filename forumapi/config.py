@@ -578,6 +578,27 @@ class Config:
         reload=True,
         rule=_between(1, 100_000),
     )
+    invitations_per_owner: int = _setting(
+        1_000,
+        "mails",
+        "Invitations that one owner may have sent within a day, from all their sites; beyond it 429.",
+        reload=True,
+        rule=_between(0, 1_000_000),
+    )
+    invitations_per_site: int = _setting(
+        500,
+        "mails",
+        "Invitations from one site within a day; raise it for the days on which a large community moves in.",
+        reload=True,
+        rule=_between(0, 1_000_000),
+    )
+    invitations_per_address: int = _setting(
+        3,
+        "mails",
+        "Invitations that one e-mail address gets within 30 days from all sites; further ones are left out.",
+        reload=True,
+        rule=_between(0, 1_000),
+    )
     audit_address_days: int = _setting(
         30,
         "days",

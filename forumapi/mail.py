@@ -19,7 +19,7 @@ from collections.abc import Callable, Mapping, Sequence
 from html import unescape
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from forumapi import metrics
+from forumapi import fragments, metrics
 from forumapi.background import Background
 from forumapi.db import Database, Query, Reader, Transaction
 from forumapi.errors import ApiError
@@ -54,7 +54,8 @@ _LEASE: Final = """
        SET attempts = m.attempts + 1, not_before = now() + make_interval(secs => %(lease_s)s::int)
       FROM due
      WHERE m.mail_id = due.mail_id
- RETURNING m.mail_id, m.cause, m.recipient, m.subject, m.text_body, m.html_body, m.attempts, m.created"""
+ RETURNING m.mail_id, m.cause, m.recipient, m.subject, m.text_body, m.html_body, m.attempts, m.created,
+           m.headers::text"""
 LEASE = Query("mail.lease", _LEASE.format(state="queued"))
 LEASE_UNWRITTEN = Query("mail.lease_unwritten", _LEASE.format(state="unwritten"))
 
@@ -133,6 +134,7 @@ class Mail(NamedTuple):
     html: str | None
     attempts: int
     created: datetime.datetime
+    headers: str  # an object of JSON: by name
 
 
 class Written(NamedTuple):
@@ -352,6 +354,7 @@ class Sender(Background):
             mail.subject,
             mail.text,
             mail.html,
+            tuple(fragments.loads(mail.headers).items()),
         )
 
     def _message_id(self, config: Config, mail: Mail) -> str:

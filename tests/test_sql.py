@@ -55,6 +55,7 @@ PLATFORM = frozenset(
         "file_variants",
         "files",
         "geocode_cache",
+        "invitation_refusals",
         "item_types",
         "link_hits",
         "links",

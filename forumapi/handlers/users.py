@@ -25,6 +25,7 @@ from forumapi.handlers import profiles
 from forumapi.models import enrolment, locate, user
 from forumapi.models.enrolment import Row
 from forumapi.response import Data, Done, Result
+from forumapi.updates import invitation
 
 # Users of one POST, whose profiles all come back; rows of one batch (P-28).
 MOST_USERS: Final = 250
@@ -150,7 +151,8 @@ class UsersBatchHandler(Handler):
 
         As JSON `[{"email": ..., "isMember": ...}]`, as CSV lines of address and flag. Of several rows for one person
         the last counts. If a row is wrong, nothing is changed, and `data.rows` of the answer names each wrong row with
-        field and rule.
+        field and rule. With `invite` there are so many new profiles a day as the settings allow the owner and the
+        site: 429 for more than are left, 400 for more than there ever are. Who wants no invitations gets none.
         """
         sent: list[MemberBody | Row] = ctx.body
         rows = [one for one in sent if isinstance(one, Row)]
@@ -161,10 +163,12 @@ class UsersBatchHandler(Handler):
         invites, reports = bool(ctx.flag("invite")), bool(ctx.flag("report"))
         if invites and not mail.is_possible(ctx.app.config):
             raise NotImplementedHere("Sending mail is not configured here")
-        report = enrolment.enrol(ctx.writer, ctx.site, rows, ctx.author, invites=invites)
-        if report.invited:
+        report = enrolment.enrol(ctx.writer, ctx.site, rows, ctx.author)
+        invited = report.new if invites else []
+        if invited:
+            invitation.send(ctx.writer, ctx.app.config, ctx.site, ctx.identity.user_id, invited)
             ctx.writer.after_commit(ctx.app.mail.wake)
-        return Data(fragments.dumps(_document(report))) if reports else Done()
+        return Data(fragments.dumps(_document(report, len(invited)))) if reports else Done()
 
 
 # (row, address, flag or None where it is no flag)
@@ -210,16 +214,16 @@ def _checked(entries: Iterable[_Entry]) -> list[Row]:
     return rows
 
 
-def _document(report: enrolment.Report) -> dict[str, object]:
+def _document(report: enrolment.Report, invited: int) -> dict[str, object]:
     outcomes = [outcome for _, _, outcome in report.rows]
     return {
         "users": report.new_users,
-        "profiles": report.new_profiles,
+        "profiles": len(report.new),
         "granted": outcomes.count("granted"),
         "revoked": outcomes.count("revoked"),
         "unchanged": outcomes.count("unchanged"),
         "folded": outcomes.count("folded"),
-        "invited": report.invited,
+        "invited": invited,
         "rows": [
             {"row": row, "profileId": profile_id, "outcome": outcome}
             for row, profile_id, outcome in report.rows

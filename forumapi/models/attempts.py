@@ -2,31 +2,40 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from forumapi.addresses import caller
 from forumapi.db import Query, Transaction
-from forumapi.errors import TooMany
+from forumapi.errors import OUT_OF_RANGE, Invalid, TooMany
 
-# Windows start at whole multiples of their length, so that every node counts in the same row.
+DAY_S: Final = 86_400
+# The one kind whose windows are longer than a day.
+LONG: Final = "invitation-address"
+
+# SQL: windows start at whole multiples of their length, so that every node counts in the same row.
+WINDOW: Final = (
+    "to_timestamp(floor(extract(epoch FROM now()) / %(window_s)s::int) * %(window_s)s::int)"
+)
+
 TAKE = Query(
     "attempts.take",
-    """
+    f"""
     INSERT INTO attempt_counters AS a (kind, subject, window_start, attempts)
-    VALUES (%(kind)s, %(subject)s,
-            to_timestamp(floor(extract(epoch FROM now()) / %(window_s)s::int) * %(window_s)s::int), 1)
-        ON CONFLICT (kind, subject, window_start) DO UPDATE SET attempts = a.attempts + 1
+    VALUES (%(kind)s, %(subject)s, {WINDOW}, %(count)s)
+        ON CONFLICT (kind, subject, window_start) DO UPDATE SET attempts = a.attempts + EXCLUDED.attempts
  RETURNING attempts, ceil(extract(epoch FROM window_start) + %(window_s)s::int - extract(epoch FROM now()))::int""",
 )
 
 FORGET_OLD = Query(
     "attempts.forget_old",
-    "DELETE FROM attempt_counters a WHERE a.window_start < now() - interval '2 days'",
+    f"""
+    DELETE FROM attempt_counters a
+     WHERE a.window_start < now() - CASE a.kind WHEN '{LONG}' THEN interval '31 days' ELSE interval '2 days' END""",
 )
 
 
 class Limit(NamedTuple):
-    """At most `most` attempts of `kind` within each window of `window_s` seconds (a day at most)."""
+    """At most `most` attempts of `kind` within each window of `window_s` seconds (a day at most, but for LONG)."""
 
     kind: str
     most: int
@@ -38,11 +47,29 @@ def take(tx: Transaction, limit: Limit, subject: str) -> None:
 
     Call it in a transaction of its own: what is refused for another reason must be counted all the same.
     """
-    row = tx.row(TAKE, kind=limit.kind, subject=subject, window_s=limit.window_s)
-    assert row is not None, "an upsert returns its row"
-    attempts, left_s = row
+    attempts, left_s = _taken(tx, limit, subject, 1)
     if attempts > limit.most:
         raise TooMany("Too many attempts; try again later", left_s)
+
+
+def take_many(tx: Transaction, limit: Limit, subject: str, count: int, field: str) -> None:
+    """Count `count` attempts of `subject`, all or none, in the transaction that makes them.
+
+    Raises Invalid, naming `field`, for more than a window has room for, and TooMany for more than is left in this one.
+    """
+    if count > limit.most:
+        raise Invalid(field, f"may be asked for at most {limit.most} at once", code=OUT_OF_RANGE)
+    attempts, left_s = _taken(tx, limit, subject, count)
+    if attempts > limit.most:
+        left = limit.most - (attempts - count)
+        raise TooMany(f"{max(left, 0)} of {limit.most} are left; try again later", left_s)
+
+
+def _taken(tx: Transaction, limit: Limit, subject: str, count: int) -> tuple[int, int]:
+    """How many attempts there are now, and seconds until the window ends."""
+    row = tx.row(TAKE, kind=limit.kind, subject=subject, window_s=limit.window_s, count=count)
+    assert row is not None, "an upsert returns its row"
+    return row[0], row[1]
 
 
 def take_caller(tx: Transaction, limit: Limit, ip: str) -> None:

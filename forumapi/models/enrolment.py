@@ -6,9 +6,9 @@ A fixed number of statements, however many there are. Everything can be run agai
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Final, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
-from forumapi import itemtypes, mail
+from forumapi import itemtypes
 from forumapi.content import email
 from forumapi.db import Query, Transaction
 from forumapi.models import journal, member, membership
@@ -93,21 +93,6 @@ CHANGE = Query(
      WHERE p.site_id = %(site_id)s AND p.profile_id = w.profile_id
  RETURNING p.profile_id, p.version""",
 )
-
-INVITE = Query(
-    "enrolment.invite",
-    """
-    INSERT INTO mail_outbox (site_id, cause, recipient, subject, text_body)
-    SELECT %(site_id)s, 'invitation:' || %(site_id)s::bigint || ':' || w.profile_id, w.email, %(subject)s, %(text)s
-      FROM unnest(%(profile_ids)s::bigint[], %(emails)s::text[]) AS w (profile_id, email)
-        ON CONFLICT (cause) DO NOTHING""",
-)
-
-_TEXT: Final = """\
-You have been added to {title}.
-
-Sign in with this e-mail address: {url}
-"""
 
 
 class Enrolled(NamedTuple):
@@ -222,18 +207,6 @@ def set_members(tx: Transaction, author: Author, wanted: Mapping[int, bool]) -> 
     return ids
 
 
-def invite(tx: Transaction, site: Site, people: Sequence[Enrolled]) -> None:
-    """Put a mail to each into the outbox; whoever was invited to this site before gets none."""
-    tx.run(
-        INVITE,
-        site_id=site.id,
-        subject=f"Welcome to {mail.plain(site.title)}",
-        text=_TEXT.format(title=mail.plain(site.title), url=site.url),
-        profile_ids=[one.profile_id for one in people],
-        emails=[one.email for one in people],
-    )
-
-
 # ---------------------------------------------------------------- the batch of members
 
 Outcome = Literal["created", "granted", "revoked", "unchanged", "folded"]
@@ -248,25 +221,19 @@ class Row(NamedTuple):
 
 
 class Report(NamedTuple):
-    """What became of each row, in their order: (row, profile id, outcome)."""
+    """What became of each row, in their order: (row, profile id, outcome). `new`: who got a profile."""
 
     rows: list[tuple[int, int, Outcome]]
     new_users: int
-    new_profiles: int
-    invited: int
+    new: list[Enrolled]
 
 
-def enrol(
-    tx: Transaction, site: Site, rows: Sequence[Row], author: Author, *, invites: bool
-) -> Report:
+def enrol(tx: Transaction, site: Site, rows: Sequence[Row], author: Author) -> Report:
     """Make users, profiles and members of all rows. Of several for one person the last counts (P-28)."""
     last = {email.same_person_key(row.email): row for row in rows}
     people = find_or_create(tx, site, (row.email for row in last.values()), author, is_import=True)
     wanted = {people[key].profile_id: row.is_member for key, row in last.items()}
     changed = set(set_members(tx, author, wanted))
-    new = [one for one in people.values() if one.is_new_profile]
-    if invites and new:
-        invite(tx, site, new)
     told = []
     for row in rows:
         key = email.same_person_key(row.email)
@@ -276,8 +243,7 @@ def enrol(
     return Report(
         told,
         sum(one.is_new_user for one in people.values()),
-        len(new),
-        len(new) if invites else 0,
+        [one for one in people.values() if one.is_new_profile],
     )
 
 

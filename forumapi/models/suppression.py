@@ -26,6 +26,12 @@ _HASH: Final = """sha256((SELECT k.secret FROM platform_secrets k WHERE k.name =
 HASH: Final = _HASH.format(key="u.person_key")
 IS_OFF: Final = f"EXISTS (SELECT 1 FROM mail_suppressions x WHERE x.address_hash = {HASH})"
 
+
+def hashed(key: str) -> str:
+    """SQL: the hash of the address whose person key is the expression `key`."""
+    return _HASH.format(key=key)
+
+
 ADD = Query(
     "suppression.add",
     f"""

@@ -9,22 +9,26 @@ import base64
 import hashlib
 import hmac
 import re
-from typing import Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from forumapi import itemtypes
 from forumapi.db import Query, Transaction
-from forumapi.models import update
+from forumapi.models import suppression, update
 from forumapi.updates import facts
 from forumapi.updates.facts import Fact
+
+if TYPE_CHECKING:
+    from forumapi.models.site import Site
 
 PATH: Final = "/mail/unsubscribe"
 
 WATCHER: Final = "w"
 PREFERENCE: Final = "p"
 DIGEST: Final = "d"
+INVITATION: Final = "i"
 
 _CODE: Final = re.compile(
-    r"([wpd])\.([0-9]{1,18})\.([0-9]{1,4})\.([0-9]{1,18})\.([A-Za-z0-9_-]{22})"
+    r"([wpdi])\.([0-9]{1,18})\.([0-9]{1,4})\.([0-9]{1,18})\.([A-Za-z0-9_-]{22})"
 )
 
 END_WATCHER = Query(
@@ -56,7 +60,24 @@ END_DIGEST = Query(
      WHERE o.site_id = %(site_id)s AND o.profile_id = %(profile_id)s AND o.digest <> 'none'""",
 )
 
-_ENDS: Final = {WATCHER: END_WATCHER, PREFERENCE: END_PREFERENCE, DIGEST: END_DIGEST}
+# From all sites: whoever invites from one may own others.
+END_INVITATIONS = Query(
+    "unsubscribe.invitations",
+    f"""
+    INSERT INTO invitation_refusals (address_hash)
+    SELECT {suppression.HASH}
+      FROM profiles p
+      JOIN users u ON u.user_id = p.user_id
+     WHERE p.site_id = %(site_id)s AND p.profile_id = %(profile_id)s
+        ON CONFLICT (address_hash) DO NOTHING""",
+)
+
+_ENDS: Final = {
+    WATCHER: END_WATCHER,
+    PREFERENCE: END_PREFERENCE,
+    DIGEST: END_DIGEST,
+    INVITATION: END_INVITATIONS,
+}
 
 _OF_TYPE: Final = {
     update.REPLY: "replies to your comments",
@@ -74,7 +95,7 @@ _OF_ITEM: Final = {
 
 
 class What(NamedTuple):
-    """What a link ends: mail of a watcher (item type, id), of a type of updates (number, 0), or digests (0, 0)."""
+    """Mail that a link ends: of a watcher (item type, id), type of updates (number, 0); digests, invitations (0, 0)."""
 
     kind: str
     type: int
@@ -85,11 +106,16 @@ class What(NamedTuple):
         """What the mail is about, without naming anything: whoever has the link may not be the reader."""
         if self.kind == DIGEST:
             return "what is new, as a digest"
+        if self.kind == INVITATION:
+            return "invitations to this or any other site here"
         if self.kind == PREFERENCE:
             return _OF_TYPE.get(self.type, "one type of updates")
         if self.type == itemtypes.PROFILE:
             return "one of the people you follow" if self.id else "new people on this site"
         return _OF_ITEM.get(self.type, "something you follow")
+
+
+INVITATIONS: Final = What(INVITATION, 0, 0)
 
 
 def of(fact: Fact) -> What:
@@ -99,6 +125,19 @@ def of(fact: Fact) -> What:
     if fact.nearest is not None and fact.type not in facts.PREFERRED:
         return What(WATCHER, *fact.nearest)
     return What(PREFERENCE, fact.type, 0)
+
+
+def link(secret: bytes, site: Site, profile_id: int, what: What) -> str:
+    """The address that ends `what` for a profile."""
+    return f"{site.origin}{PATH}?code={code(secret, site.id, profile_id, what)}"
+
+
+def headers(way_out: str) -> dict[str, str]:
+    """The headers by which mail programs end a mail at once (RFC 8058)."""
+    return {
+        "List-Unsubscribe": f"<{way_out}>",
+        "List-Unsubscribe-Post": "List-Unsubscribe=One-Click",
+    }
 
 
 def code(secret: bytes, site_id: int, profile_id: int, what: What) -> str:

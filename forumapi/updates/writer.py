@@ -185,8 +185,7 @@ class EmailWriter:
     ) -> Written:
         kind = texts.KINDS[fact.type]
         address = _Address(site.url, kind.name)
-        code = unsubscribe.code(self._secret, site.id, fact.profile_id, unsubscribe.of(fact))
-        way_out = f"{site.origin}{unsubscribe.PATH}?code={code}"
+        way_out = unsubscribe.link(self._secret, site, fact.profile_id, unsubscribe.of(fact))
         filled = self._form(tx, site, fact.type).fill(
             values
             | {
@@ -202,8 +201,7 @@ class EmailWriter:
         )
         headers = [
             ("List-Id", f"<{site.host}>"),
-            ("List-Unsubscribe", f"<{way_out}>"),
-            ("List-Unsubscribe-Post", "List-Unsubscribe=One-Click"),
+            *unsubscribe.headers(way_out).items(),
         ]
         thread = _thread(fact)
         if thread:

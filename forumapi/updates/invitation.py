@@ -1,0 +1,98 @@
+"""Invitations by mail to people whom the owner of a site has added: counted, bounded, and refused by a link in each.
+
+Within a day the owner, over all sites, and the site each have a number of invitations. Within 30 days an address gets a
+few from all sites together. Nobody is told which addresses were left out, since that would tell what is known of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Final
+
+from forumapi import fragments, mail
+from forumapi.content import email
+from forumapi.db import Query, Transaction
+from forumapi.models import attempts, platform_secret, suppression
+from forumapi.models.attempts import DAY_S, Limit
+from forumapi.models.enrolment import Enrolled
+from forumapi.models.site import Site
+from forumapi.updates import unsubscribe
+
+if TYPE_CHECKING:
+    from forumapi.config import Config
+
+# As the settings have them by default.
+BY_OWNER: Final = Limit("invitation-owner", 1_000, DAY_S)
+BY_SITE: Final = Limit("invitation-site", 500, DAY_S)
+TO_ADDRESS: Final = Limit(attempts.LONG, 3, 30 * DAY_S)
+
+# An address is counted under the hash that its refusal stands under. Whoever was invited to this site before gets none.
+QUEUE = Query(
+    "invitation.queue",
+    f"""
+    WITH wanted AS (
+        SELECT w.profile_id, w.email, w.text, w.headers, {suppression.hashed("w.person_key")} AS address_hash
+          FROM unnest(%(profile_ids)s::bigint[], %(emails)s::text[], %(person_keys)s::text[], %(texts)s::text[],
+                      %(headers)s::text[]) AS w (profile_id, email, person_key, text, headers)),
+    open AS (
+        SELECT w.*, encode(w.address_hash, 'hex') AS subject
+          FROM wanted w
+         WHERE NOT EXISTS (SELECT FROM mail_suppressions x WHERE x.address_hash = w.address_hash)
+           AND NOT EXISTS (SELECT FROM invitation_refusals r WHERE r.address_hash = w.address_hash)),
+    counted AS (
+        INSERT INTO attempt_counters AS a (kind, subject, window_start, attempts)
+        SELECT %(kind)s, o.subject, {attempts.WINDOW}, 1 FROM open o ORDER BY o.subject
+            ON CONFLICT (kind, subject, window_start) DO UPDATE SET attempts = a.attempts + 1
+     RETURNING a.subject, a.attempts)
+    INSERT INTO mail_outbox (site_id, cause, recipient, subject, text_body, headers)
+    SELECT %(site_id)s, 'invitation:' || %(site_id)s::bigint || ':' || o.profile_id, o.email, %(subject)s, o.text,
+           o.headers::jsonb
+      FROM open o
+      JOIN counted c ON c.subject = o.subject
+     WHERE c.attempts <= %(most)s
+        ON CONFLICT (cause) DO NOTHING""",
+)
+
+_TEXT: Final = """\
+You have been added to {title}.
+
+Sign in with this e-mail address: {url}
+
+You did not ask for this? Then you need not do anything. No more invitations, from any site here:
+{way_out}
+"""
+
+
+def send(
+    tx: Transaction, config: Config, site: Site, owner_user_id: int, people: Sequence[Enrolled]
+) -> None:
+    """Put a mail to each into the outbox with this transaction, but for those who want or may get none.
+
+    Raises TooMany when the owner or the site has sent too many, Invalid when they never may send so many.
+    """
+    if not people:
+        return
+    owner = BY_OWNER._replace(most=config.invitations_per_owner)
+    here = BY_SITE._replace(most=config.invitations_per_site)
+    attempts.take_many(tx, owner, str(owner_user_id), len(people), "invite")
+    attempts.take_many(tx, here, str(site.id), len(people), "invite")
+    secret = platform_secret.find(tx, platform_secret.MAIL)
+    title = mail.plain(site.title)
+    texts, headers = [], []
+    for one in people:
+        way_out = unsubscribe.link(secret, site, one.profile_id, unsubscribe.INVITATIONS)
+        texts.append(_TEXT.format(title=title, url=site.url, way_out=way_out))
+        headers.append(fragments.dumps(unsubscribe.headers(way_out)).decode())
+    tx.run(
+        QUEUE,
+        kind=TO_ADDRESS.kind,
+        window_s=TO_ADDRESS.window_s,
+        most=config.invitations_per_address,
+        site_id=site.id,
+        subject=f"Welcome to {title}",
+        profile_ids=[one.profile_id for one in people],
+        emails=[one.email for one in people],
+        person_keys=[email.same_person_key(one.email) for one in people],
+        texts=texts,
+        headers=headers,
+    )
