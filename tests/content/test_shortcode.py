@@ -6,7 +6,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from forumapi.content.shortcode import ALPHABET, decode, encode
+from forumapi.content.shortcode import ALPHABET, decode
+
+
+def encode(number: int, lead: str) -> str:
+    """The code that earlier releases gave link `number`, least significant digit first, after `lead`."""
+    digits = [lead]
+    while number:
+        number, digit = divmod(number, len(ALPHABET))
+        digits.append(ALPHABET[digit])
+    return "".join(digits)
 
 
 @pytest.mark.parametrize(
@@ -40,11 +49,3 @@ def test_what_was_never_a_code_is_none(code: str) -> None:
 def test_only_one_code_leads_to_a_number(code: str) -> None:
     number = decode(code)
     assert number is None or encode(number, code[0]) == code
-
-
-@pytest.mark.parametrize(
-    ("number", "lead"), [(0, "k"), (-1, "k"), (2**63, "k"), (1, ""), (1, "kk"), (1, "l")]
-)
-def test_what_has_no_code_is_refused(number: int, lead: str) -> None:
-    with pytest.raises(ValueError, match="a code needs"):
-        encode(number, lead)

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 import threading
 from collections.abc import Sequence
 
 import pytest
 
+from forumapi import itemtypes
 from forumapi.content import shortcode
+from forumapi.content.sanitise import escape_attribute
 from forumapi.db import Transaction
 from forumapi.models import link
-from tests.factories import Site
+from tests.content.test_shortcode import encode
+from tests.factories import Person, Site, Thing
 from tests.handlers.platform import Platform, eventually, platform
 
 __all__ = ["platform"]
@@ -402,3 +406,187 @@ def test_those_who_run_the_platform_see_all_links_with_hits(
     assert platform.api.get("/api/v1/metrics/links", by=keeper).status == 403
     assert said.id
     runs.app.database.close()
+
+
+# ---------------------------------------------------------------- what is private
+
+
+def private_place(platform: Platform, site: Site) -> Thing:
+    """A microcosm that members read, and guests don't."""
+    place = platform.make.microcosm(site)
+    rights = ("read", "create")
+    platform.make.role(site, place.id, "Members", users=True, rights=rights)
+    return place
+
+
+def told(platform: Platform, thing: Thing, *, by: Person) -> str:
+    """The HTML of a comment, as its author sees it."""
+    return str(platform.api.get(thing.path, by=by).data["html"])
+
+
+def written(platform: Platform, item: str, id: int, markdown: str, *, by: Person) -> Thing:
+    """A comment that the API made."""
+    body = {"itemType": item, "itemId": id, "markdown": markdown}
+    answer = platform.api.post("/api/v1/comments", body, by=by)
+    assert answer.status == 302
+    return Thing(by.site, itemtypes.COMMENT, int(answer.location.rpartition("/")[2]))
+
+
+def test_a_code_tells_of_no_other_and_has_64_random_bits(platform: Platform) -> None:
+    key = platform.make.site().key
+    codes = [shorten(platform, f"https://example.org/{key}/{n}")[0] for n in range(50)]
+
+    assert all(re.fullmatch("[2-9a-zA-Z]{12,}", code) for code in codes)
+    assert not {"l", "o", "I", "O", "1", "0"} & set("".join(codes))
+    for place in range(12):
+        assert len({code[place] for code in codes}) > 15, "a digit that is the same in many codes"
+
+
+def test_links_are_not_shortened_where_guests_do_not_read(platform: Platform) -> None:
+    make = platform.make
+    site = make.site()
+    url = f"https://{site.key}.example/secret?token=a&b=c"
+    huddle = make.huddle(site.member, site.newcomer)
+    chat = make.conversation(site, microcosm=private_place(platform, site))
+    public = make.conversation(site)
+    for kind, on in (("huddle", huddle), ("conversation", chat)):
+        for said in (
+            written(platform, kind, on.id, f"See {url}", by=site.member),
+            written(platform, kind, on.id, "Soon", by=site.member),
+        ):
+            body = {"markdown": f"Now {url}", "meta": {"editReason": "moved"}}
+            assert platform.api.put(said.path, body, by=site.member).status == 302
+            html = told(platform, said, by=site.member)
+            assert f'href="{escape_attribute(url)}" rel="nofollow noopener" target="_blank"' in html
+    assert not platform.sql("SELECT 1 FROM links WHERE url = %(url)s", url=url)
+
+    assert "/out/" in told(
+        platform,
+        written(platform, "conversation", public.id, f"See {url}", by=site.member),
+        by=site.member,
+    )
+    assert "/out/" in told(
+        platform,
+        written(platform, "profile", site.member.id, f"My {url}", by=site.member),
+        by=site.member,
+    )
+
+
+def test_what_is_not_shortened_is_embedded_all_the_same(platform: Platform) -> None:
+    site = platform.make.site()
+    huddle = platform.make.huddle(site.member, site.newcomer)
+    url = "https://www.youtube.com/watch?v=aqz-KE-bpKQ"
+    html = told(
+        platform, written(platform, "huddle", huddle.id, url, by=site.member), by=site.member
+    )
+    assert f'<a href="{url}" embed="true"' in html
+    assert "<iframe" in html
+
+
+def as_before(platform: Platform, url: str, *comments: Thing) -> str:
+    """The consecutive code that an earlier release gave `url`, which stands in these comments as it left them."""
+    platform.sql(
+        "DELETE FROM link_uses WHERE link_id IN (SELECT link_id FROM links WHERE url = %(url)s) RETURNING 1",
+        url=url,
+    )
+    platform.sql("DELETE FROM links WHERE url = %(url)s RETURNING 1", url=url)
+    ((id,),) = platform.sql(
+        "INSERT INTO links (url_hash, url, host, lead) VALUES (%(hash)s, %(url)s, 'x.example', 'k') RETURNING link_id",
+        hash=hashlib.sha256(url.encode()).digest(),
+        url=url,
+    )
+    code = encode(int(id), "k")
+    for said in comments:
+        platform.sql(
+            "UPDATE comments SET renderer = 1, version = version + 1, html = %(html)s"
+            " WHERE site_id = %(site)s AND comment_id = %(id)s RETURNING 1",
+            html=f'<p><a href="http://localhost/out/{code}">{url}</a></p>',
+            site=said.site.id,
+            id=said.id,
+        )
+        platform.sql(
+            "INSERT INTO link_uses (site_id, comment_id, revision, link_id)"
+            " VALUES (%(site)s, %(comment)s, 1, %(link)s) RETURNING 1",
+            site=said.site.id,
+            comment=said.id,
+            link=id,
+        )
+    return code
+
+
+def test_an_old_code_of_what_guests_do_not_read_leads_nowhere(platform: Platform) -> None:
+    make = platform.make
+    site = make.site()
+    huddle = make.huddle(site.member, site.newcomer)
+    hidden = make.conversation(site)
+    for number, on in enumerate(
+        (huddle, make.conversation(site, microcosm=private_place(platform, site)), hidden)
+    ):
+        url = f"https://{site.key}.example/{number}"
+        said = make.comment(on, by=site.member, markdown=f"See {url}")
+        code = as_before(platform, url, said)
+        if on is hidden:
+            assert platform.api.get(f"/out/{code}").location == url
+            assert platform.api.delete(hidden.path, by=site.owner).status == 200
+        for answer in (
+            platform.api.get(f"/out/{code}"),
+            platform.api.get(f"/api/v1/out/{code}", by=site.member),
+        ):
+            assert answer.status == 404
+            assert answer.body == platform.api.get("/out/kzzzzz").body
+        if on is not hidden:
+            html = told(platform, said, by=site.member)
+            assert f'href="{url}"' in html
+            assert "/out/" not in html
+
+
+def test_an_old_code_of_what_guests_read_leads_on_until_they_do_not(platform: Platform) -> None:
+    make = platform.make
+    site = make.site()
+    url = f"https://{site.key}.example/"
+    place = make.microcosm(site)
+    huddle = make.huddle(site.member, site.newcomer)
+    public = make.comment(make.conversation(site, microcosm=place), markdown=f"See {url}")
+    code = as_before(
+        platform, url, make.comment(huddle, by=site.member, markdown=f"See {url}"), public
+    )
+    for _ in range(2):
+        assert platform.api.get(f"/out/{code}").location == url
+        html = told(platform, public, by=site.member)
+        assert f"/out/{code}" not in html
+    (new,) = re.findall("/out/([2-9a-zA-Z]+)", html)
+    assert platform.api.get(f"/out/{new}").location == url
+
+    make.role(site, place.id, "Members", users=True, rights=("read",))
+    assert platform.api.get(f"/out/{code}").status == 404
+    assert platform.api.get(f"/out/{new}").location == url
+
+
+def test_a_link_of_today_has_no_old_code(platform: Platform) -> None:
+    site = platform.make.site()
+    url = f"https://{site.key}.example/"
+    said = platform.make.comment(platform.make.conversation(site), markdown=f"See {url}")
+    ((id, lead),) = platform.sql("SELECT link_id, lead FROM links WHERE url = %(url)s", url=url)
+    assert platform.api.get(f"/out/{encode(id, lead)}").status == 404
+    assert platform.api.get(said.path, by=site.member).status == 200
+
+
+def test_who_tries_codes_is_counted_by_address(platform: Platform) -> None:
+    site = platform.make.site()
+    (code,) = shorten(platform, f"https://example.org/{site.key}")
+    asked = Platform(
+        platform.database_url, link_misses_per_address=5, trusted_proxies=("127.0.0.1",)
+    )
+    first, other = f"2001:db8:{site.id:x}::1", f"2001:db8:{site.id:x}:1::1"
+
+    def status(path: str, ip: str) -> int:
+        return asked.api.get(path, headers={"X-Forwarded-For": ip}).status
+
+    for number in range(5):
+        assert status(f"/out/{code}", first) == 307
+        assert status(f"/out/kzzzz{number + 2}", first) == 404
+    answer = asked.api.get("/out/kzzzzz", headers={"X-Forwarded-For": first})
+    assert (answer.status, 0 < int(answer.headers["Retry-After"]) <= 600) == (429, True)
+    assert status(f"/out/{code}", first) == 429
+    assert status(f"/out/{code}", other) == 307
+    asked.app.database.close()
