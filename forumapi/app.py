@@ -304,11 +304,20 @@ class App:
             logger.error("files can't be stored or read: %s", error.reason)
         self.thumbnails.start()
 
-    def _rerender(self, tx: Reader, site_id: int, comment_id: int, source: str) -> tuple[int, str]:
+    def _rerender(
+        self, tx: Reader, site_id: int, microcosm_id: int | None, comment_id: int, source: str
+    ) -> tuple[int, str]:
         site = self.sites.by_id(site_id, tx)
         assert site is not None  # its comment is
-        links = self.config.short_links
-        return text.rerender(tx, site, comment_id, source, short_links=links)
+        return text.rerender(
+            tx,
+            site,
+            lambda: self.sites.tree(site, tx),
+            microcosm_id,
+            comment_id,
+            source,
+            short_links=self.config.short_links,
+        )
 
     def wrote(self, tx: Transaction, site_id: int, id: int) -> None:
         """After some writes, fold the site's counters: which ones, the new row's `id` decides."""

@@ -232,6 +232,13 @@ class Config:
         reload=True,
         rule=_each(_domain),
     )
+    link_misses_per_address: int = _setting(
+        100,
+        "links",
+        "Unknown short links that an address may ask for within ten minutes, then it follows none; 0: no limit.",
+        reload=True,
+        rule=_between(0, 10_000_000),
+    )
     old_sites_folder: str = _setting(
         "",
         "folder",

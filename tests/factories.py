@@ -30,6 +30,7 @@ from forumapi.models import (
     poll_writing,
     remark,
     text,
+    tree,
     user,
     webhook,
     writing,
@@ -466,12 +467,17 @@ class Factory:
         markdown = markdown or f"Comment number {next(_number)}"
         site = sites.SiteDirectory(self.database, self.platform_domain).by_id(on.site.id, tx)
         assert site is not None
-        rendered = text.markdown(tx, site, markdown, short_links="http://localhost/out/")
+        draft = text.prepare(tx, site, markdown, short_links="http://localhost/out/")
+        microcosm_id: int | None = 0
         if isinstance(on, Person):
             place = remark.Place(itemtypes.PROFILE, on.id)
         else:
             locked = writing.lock(tx, on.site.id, on.type, on.id, by.id)
             place = remark.Place(on.type, on.id, locked)
+            microcosm_id = None if on.type == itemtypes.HUDDLE else place.microcosm_id
+        rendered = text.finish(
+            tx, draft, lambda: tree.load(tx, site.id, site.acl_version), microcosm_id
+        )
         made = remark.insert(
             tx,
             self._author(by),

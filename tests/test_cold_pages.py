@@ -89,7 +89,7 @@ def test_its_documents_are_loaded_once(
     database: Database, database_url: str, make: Factory, bikes: Site
 ) -> None:
     made = make.comment(make.conversation(bikes))
-    documents = Documents(Cache(), lambda tx, site_id, id, text: (0, ""))
+    documents = Documents(Cache(), lambda tx, site_id, place, id, text: (0, ""))
     before = comment.LOAD.calls
 
     def fetch(tx: Reader) -> object:

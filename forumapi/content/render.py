@@ -34,7 +34,7 @@ from forumapi.content.sanitise import (
 )
 from forumapi.content.urls import target, usable_image
 
-RENDERER_VERSION = 1
+RENDERER_VERSION = 2
 """Goes up with every change of what the pipeline makes: HTML of another version is made anew (C-36)."""
 
 MAX_SOURCE = 50_000

@@ -179,7 +179,7 @@ class CommentHandler(Handler):
             return SeeOther(here)
         source = text.source(ctx.body.markdown)
         if source != found.markdown:
-            rendered = render(ctx, source)
+            rendered = finish(ctx, prepare(ctx, source), place)
             remark.edit(ctx.writer, ctx.author, place, found, source, rendered)
         return SeeOther(here)
 
@@ -259,9 +259,15 @@ def required(ctx: Context) -> LockedComment:
     return found
 
 
-def render(ctx: Context, source: str) -> text.Rendered:
+def prepare(ctx: Context, source: str) -> text.Draft:
+    """A comment's source as far as its place doesn't matter."""
+    return text.prepare(ctx.writer, ctx.site, source, short_links=ctx.app.config.short_links)
+
+
+def finish(ctx: Context, draft: text.Draft, place: Place) -> text.Rendered:
     """A comment's source as it will be shown."""
-    return text.markdown(ctx.writer, ctx.site, source, short_links=ctx.app.config.short_links)
+    microcosm_id = None if place.item_type == itemtypes.HUDDLE else place.microcosm_id
+    return text.finish(ctx.writer, draft, lambda: ctx.tree, microcosm_id)
 
 
 # ---------------------------------------------------------------- new comments
@@ -270,10 +276,10 @@ def render(ctx: Context, source: str) -> text.Rendered:
 class LocatedParent(Located):
     """What a new comment would be on; `place` None if there is no such thing."""
 
-    __slots__ = ("place", "rendered", "source")
+    __slots__ = ("draft", "place", "source")
 
+    draft: text.Draft | None
     place: Place | None
-    rendered: text.Rendered
     source: str
 
 
@@ -284,7 +290,7 @@ class CommentsHandler(Handler):
     required_keys: ClassVar = {"POST": ("itemType", "itemId", "markdown")}
 
     def locate(self, ctx: Context) -> Located:
-        """The parent that the body names. Rendering comes first, locks after it."""
+        """The parent that the body names. The longer part of rendering comes first, locks after it."""
         sent: CommentBody = ctx.body
         name = body.given(sent.itemType, "").lower()
         kind = itemtypes.BY_NAME.get(name)
@@ -294,10 +300,10 @@ class CommentsHandler(Handler):
         if id <= 0:
             raise Invalid("itemId", "must be a positive number", code=OUT_OF_RANGE)
         source = text.source(sent.markdown)
-        rendered = text.Rendered("", (), [])
+        draft = place = None
         if not ctx.identity.is_guest:
-            rendered = render(ctx, source)
-        place = None if ctx.identity.is_guest else _place(ctx, kind.id, id)
+            draft = prepare(ctx, source)
+            place = _place(ctx, kind.id, id)
         if place is None:
             located = LocatedParent(Target(kind.id, id))
         elif place.locked is None:
@@ -314,7 +320,7 @@ class CommentsHandler(Handler):
                 is_hidden=_is_hidden(place),
             )
         located.place = place
-        located.rendered = rendered
+        located.draft = draft
         located.source = source
         return located
 
@@ -322,8 +328,8 @@ class CommentsHandler(Handler):
     def post(self, ctx: Context) -> Result:
         """Write a comment. The same text again within minutes leads to the first one."""
         located: LocatedParent = ctx.located
-        place = located.place
-        if place is None:
+        place, draft = located.place, located.draft
+        if place is None or draft is None:
             raise NotFound("There is no such item")
         is_moderator = bool(ctx.can & permissions.MODERATOR)
         if place.locked is not None and not place.locked.is_open and not is_moderator:
@@ -334,7 +340,7 @@ class CommentsHandler(Handler):
             ctx.author,
             place,
             located.source,
-            located.rendered,
+            finish(ctx, draft, place),
             in_reply_to=max(body.given(ctx.body.inReplyTo, 0), 0),
             window_s=config.duplicate_window_s,
             per_minute=0 if is_moderator else config.comment_rate_per_minute,

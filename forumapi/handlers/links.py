@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
+from functools import partial
 from typing import Any, ClassVar, Final
 
 from werkzeug.urls import iri_to_uri
 
 from forumapi import fragments, paging, schemas
-from forumapi.content import shortcode
 from forumapi.context import Context
-from forumapi.errors import WRONG_TYPE, Invalid
+from forumapi.errors import WRONG_TYPE, Invalid, NoRoom, NotFound
 from forumapi.fragments import dumps
 from forumapi.handler import ANYONE, LOGIN, OWNER, Handler, Param, needs
 from forumapi.handlers.metrics import check_admin
-from forumapi.models import link
+from forumapi.models import attempts, link
+from forumapi.models.attempts import Limit
 from forumapi.models.link import Known, Used
+from forumapi.permissions import GUEST_CALLER
 from forumapi.response import Data, Elsewhere, Result
 
 _NEWEST: Final = 2**63 - 1
@@ -32,16 +35,39 @@ class OutHandler(Handler):
 
     allow = "OPTIONS,GET,HEAD"
     ignores_token = True
-    also_answers: ClassVar = {"GET": (403,)}
+    also_answers: ClassVar = {"GET": (403, 429)}
 
     @needs(ANYONE, status=307)
     def get(self, ctx: Context) -> Result:
         """Leads to the stored address and counts the use; 403 for what is blocked or in a private network."""
         config = ctx.app.config
-        found = link.find(ctx.reader, ctx.args["code"], config.blocked_link_domains)
+        misses = Limit("link-miss", config.link_misses_per_address, 600)
+        try:
+            found = link.find(
+                ctx.reader,
+                ctx.args["code"],
+                config.blocked_link_domains,
+                is_open=partial(_is_open, ctx),
+                misses=misses,
+                ip=ctx.ip,
+            )
+        except NotFound:
+            if misses.most:
+                with contextlib.suppress(NoRoom), ctx.aside() as tx:
+                    attempts.take_caller(tx, misses, ctx.ip)
+            raise
         if not ctx.is_head:
             ctx.app.activity.followed(found.id)
         return Elsewhere(iri_to_uri(found.url))
+
+
+def _is_open(ctx: Context, site_id: int, version: int, acl_version: int, place: int) -> bool:
+    """Guests read comments in this microcosm of a site, 0: on its profiles."""
+    if not place:
+        return True
+    sites = ctx.app.sites
+    tree = sites.tree(sites.at(site_id, version, acl_version, ctx.reader), ctx.reader)
+    return place in tree.view(GUEST_CALLER).set
 
 
 class LinksHandler(Handler):
@@ -109,7 +135,7 @@ def _page(ctx: Context, items: list[dict[str, Any]], onwards: str) -> Result:
 def _used(base: str, one: Used) -> dict[str, Any]:
     href = f"/api/v1/comments/{one.comment_id}"
     return {
-        "short": base + shortcode.encode(one.link_id, one.lead),
+        "short": base + one.code if one.code else one.url,
         "url": one.url,
         "host": one.host,
         "uses": one.uses,
@@ -121,7 +147,7 @@ def _used(base: str, one: Used) -> dict[str, Any]:
 def _known(base: str, one: Known, blocked: tuple[str, ...]) -> dict[str, Any]:
     also = any(f".{one.host}".endswith(f".{domain}") for domain in blocked)
     return {
-        "short": base + shortcode.encode(one.link_id, one.lead),
+        "short": base + one.code,
         "url": one.url,
         "host": one.host,
         "hits": one.hits,

@@ -83,7 +83,7 @@ class RevisionsHandler(Handler):
                 ctx.located.place,
                 found,
                 wanted.markdown,
-                comments.render(ctx, wanted.markdown),
+                comments.finish(ctx, comments.prepare(ctx, wanted.markdown), ctx.located.place),
             )
         return SeeOther(itemtypes.href(itemtypes.COMMENT, found.id))
 

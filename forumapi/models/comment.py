@@ -19,7 +19,8 @@ LOAD = Query(
     """
     SELECT c.comment_id, c.version, coalesce(i.item_type_id, 3::smallint), coalesce(c.item_id, c.on_profile_id),
            c.revisions, coalesce(c.in_reply_to, 0), c.attachments, c.markdown, c.html, c.created, c.edited,
-           c.is_deleted, c.is_moderated, c.renderer
+           c.is_deleted, c.is_moderated, c.renderer,
+           CASE WHEN c.item_id IS NULL THEN 0 ELSE i.microcosm_id END
       FROM comments c
       LEFT JOIN items i ON i.site_id = c.site_id AND i.item_id = c.item_id
      WHERE c.site_id = %(site_id)s AND c.comment_id = ANY(%(ids)s)""",
@@ -47,6 +48,7 @@ def _document(row: Row, *, is_detail: bool) -> Fragment:
         edited,
         is_deleted,
         is_moderated,
+        _,
         _,
     ) = row
     data: dict[str, Any] = {
@@ -92,7 +94,7 @@ def _load(
 ) -> Loaded:
     for row in tx.rows(LOAD, site_id=site_id, ids=ids):
         if row[_RENDERER] != RENDERER_VERSION:
-            version, html = documents.rerender(tx, site_id, row[0], row[_MARKDOWN])
+            version, html = documents.rerender(tx, site_id, row[_MICROCOSM], row[0], row[_MARKDOWN])
             row = (row[0], version, *row[2 : _MARKDOWN + 1], html, *row[_MARKDOWN + 2 :])
         document = _document(row, is_detail=is_detail)
         assert is_detail or document[1::2] == _SUMMARY_HOLES
@@ -113,9 +115,10 @@ _SUMMARY_HOLES: Final = (b"author", b"editor", b"unread", b"links", b"reactions"
 # Places in LOAD's rows.
 _MARKDOWN: Final = 7
 _RENDERER: Final = 13
+_MICROCOSM: Final = 14
 
-SUMMARY: Final = Kind("comment/2", _load_summaries)
-DETAIL: Final = Kind("comment.detail/2", _load_details)
+SUMMARY: Final = Kind("comment/3", _load_summaries)
+DETAIL: Final = Kind("comment.detail/3", _load_details)
 
 
 # ---------------------------------------------------------------- what a page statement returns of a comment

@@ -26,8 +26,9 @@ class Kind(NamedTuple):
 Wanted = Mapping[Kind, Mapping[int, int]]  # kind -> id -> version
 
 
-# (reader, site id, comment id, Markdown) -> (version, HTML) of a comment that another pipeline rendered.
-Rerender = Callable[[Reader, int, int, str], tuple[int, str]]
+# (reader, site id, microcosm, comment id, Markdown) -> (version, HTML) of a comment that another pipeline rendered. The
+# microcosm is as `text.finish` takes it.
+Rerender = Callable[[Reader, int, int | None, int, str], tuple[int, str]]
 
 
 class Documents:

@@ -1,6 +1,7 @@
 """Short links: one row per distinct URL of the whole platform, a code for it, and where it is used (platform 6.3).
 
-Links belong to no site: the same URL has the same code everywhere. What a code leads to is public.
+Links belong to no site: the same URL has the same code everywhere. What a code leads to is public, so only links of
+texts that guests read have one.
 """
 
 from __future__ import annotations
@@ -8,41 +9,56 @@ from __future__ import annotations
 import datetime
 import hashlib
 import ipaddress
-import random
 import re
-from collections.abc import Iterable, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterable, Sequence
 from typing import Final, NamedTuple
 from urllib.parse import urlsplit
 
+from forumapi.addresses import caller
 from forumapi.content import shortcode
 from forumapi.db import Query, Reader, Transaction
-from forumapi.errors import Forbidden, Invalid, NotFound
+from forumapi.errors import Forbidden, Invalid, NotFound, TooMany
+from forumapi.models import attempts
+from forumapi.models.attempts import Limit
 from forumapi.outbound import is_public
 
 MAX_LENGTH: Final = 2000  # characters of a URL that is shortened (C-53)
 
-# Known URLs take no number and no lock. New ones go in by ascending hash, so that two comments with the same links
-# never wait for each other in a circle.
+# Known URLs take no number and no lock. Those that have but the code of an earlier release are locked, and new ones go
+# in, by ascending hash, so that two comments with the same links never wait for each other in a circle.
 SHORTEN = Query(
     "link.shorten",
     """
     WITH wanted AS (
-        SELECT w.url_hash, w.url, w.host, w.lead
-          FROM unnest(%(hashes)s::bytea[], %(urls)s::text[], %(hosts)s::text[], %(leads)s::text[])
-               AS w (url_hash, url, host, lead)),
+        SELECT w.url_hash, w.url, w.host, w.code
+          FROM unnest(%(hashes)s::bytea[], %(urls)s::text[], %(hosts)s::text[], %(codes)s::text[])
+               AS w (url_hash, url, host, code)),
     known AS (
-        SELECT l.url_hash, l.link_id, l.lead FROM links l WHERE l.url_hash = ANY(%(hashes)s::bytea[])),
+        SELECT l.url_hash, l.link_id, l.code FROM links l WHERE l.url_hash = ANY(%(hashes)s::bytea[])),
+    uncoded AS (
+        SELECT l.link_id, w.code
+          FROM links l
+          JOIN wanted w ON w.url_hash = l.url_hash
+         WHERE l.url_hash IN (SELECT k.url_hash FROM known k WHERE k.code IS NULL) AND l.code IS NULL
+         ORDER BY l.url_hash
+           FOR NO KEY UPDATE OF l),
+    coded AS (
+        UPDATE links l SET code = u.code FROM uncoded u WHERE l.link_id = u.link_id
+     RETURNING l.url_hash, l.link_id, l.code),
     made AS (
-        INSERT INTO links (url_hash, url, host, lead)
-        SELECT w.url_hash, w.url, w.host, w.lead
+        INSERT INTO links (url_hash, url, host, code, has_old_code, lead)
+        SELECT w.url_hash, w.url, w.host, w.code, false, left(w.code, 1)
           FROM wanted w
          WHERE NOT EXISTS (SELECT FROM known k WHERE k.url_hash = w.url_hash)
          ORDER BY w.url_hash
             ON CONFLICT (url_hash) DO NOTHING
-     RETURNING url_hash, link_id, lead)
-    SELECT k.url_hash, k.link_id, k.lead FROM known k
+     RETURNING url_hash, link_id, code)
+    SELECT k.url_hash, k.link_id, k.code FROM known k WHERE k.code IS NOT NULL
      UNION ALL
-    SELECT m.url_hash, m.link_id, m.lead FROM made m""",
+    SELECT c.url_hash, c.link_id, c.code FROM coded c
+     UNION ALL
+    SELECT m.url_hash, m.link_id, m.code FROM made m""",
 )
 
 RECORD_USES = Query(
@@ -60,13 +76,32 @@ BLOCKED: Final = """
                      JOIN blocked_link_domains b
                        ON b.domain = array_to_string((string_to_array(l.host, '.'))[n.place:], '.'))"""
 
+# How often the caller's address missed lately, and the link; without one the rest is NULL.
 FIND = Query(
     "link.find",
     f"""
-    SELECT l.lead, l.url,
-           {BLOCKED}
-      FROM links l
-     WHERE l.link_id = %(link_id)s""",
+    SELECT coalesce((SELECT a.attempts FROM attempt_counters a
+                      WHERE a.kind = %(kind)s AND a.subject = %(subject)s
+                        AND a.window_start = {attempts.WINDOW}), 0),
+           l.link_id, l.url, l.code IS DISTINCT FROM %(code)s, {BLOCKED}
+      FROM (SELECT 1) AS one
+      LEFT JOIN links l ON l.code = %(code)s
+                        OR l.link_id = %(old_id)s AND l.lead = left(%(code)s, 1) AND l.has_old_code""",
+)
+
+# Where live comments hold a link, as they are now; microcosm 0 is a profile. No huddles. Some of the comments tell
+# enough of a link that very many hold.
+PLACES = Query(
+    "link.places",
+    """
+    SELECT DISTINCT s.site_id, s.version, s.acl_version, coalesce(i.microcosm_id, 0)
+      FROM (SELECT u.site_id, u.comment_id, u.revision FROM link_uses u WHERE u.link_id = %(link_id)s LIMIT 1000) AS u
+      JOIN comments c ON c.site_id = u.site_id AND c.comment_id = u.comment_id AND c.revisions = u.revision
+                     AND NOT c.is_deleted AND NOT c.is_moderated
+      JOIN sites s ON s.site_id = c.site_id AND NOT s.is_deleted
+      LEFT JOIN items i ON i.site_id = c.site_id AND i.item_id = c.item_id AND NOT i.is_deleted AND NOT i.is_moderated
+     WHERE c.on_profile_id IS NOT NULL OR i.microcosm_id IS NOT NULL
+     LIMIT 50""",
 )
 
 
@@ -77,39 +112,47 @@ class Link(NamedTuple):
     url: str
 
 
-def shorten(tx: Reader, urls: Sequence[str], base: str) -> dict[str, str]:
+class Short(NamedTuple):
+    """A link of a text: `url` is what is written, the address itself with the id 0 where it is not shortened."""
+
+    id: int
+    url: str
+
+
+def shorten(tx: Reader, urls: Sequence[str], base: str) -> dict[str, Short]:
     """The short URL of each of `urls`, made where there is none yet. One statement, two after a collision.
 
     `base` is what the code is appended to, ending in `/out/`. Only http and https URLs with a host and of at most
     MAX_LENGTH characters are shortened (C-53); any other has no entry.
     """
-    wanted: dict[bytes, tuple[str, str]] = {}
-    for url in urls:
-        host = host_of(url)
-        if host and len(url) <= MAX_LENGTH:
-            wanted[hashlib.sha256(url.encode()).digest()] = (url, host)
-    result: dict[str, str] = {}
+    wanted = {hashlib.sha256(url.encode()).digest(): (url, host) for url, host in _web(urls)}
+    result: dict[str, Short] = {}
     # A row that another transaction adds at this moment is in neither part of the answer; the next statement sees it.
     for _ in range(2):
         if not wanted:
             break
-        for url_hash, link_id, lead in tx.rows(
+        for url_hash, link_id, code in tx.rows(
             SHORTEN,
             hashes=list(wanted),
             urls=[url for url, _ in wanted.values()],
             hosts=[host for _, host in wanted.values()],
-            leads=random.choices(shortcode.ALPHABET, k=len(wanted)),
+            codes=[shortcode.draw() for _ in wanted],
         ):
             url, _ = wanted.pop(url_hash)
-            result[url] = base + shortcode.encode(link_id, lead)
+            result[url] = Short(link_id, base + code)
     return result
 
 
-def ids(shortened: Mapping[str, str] | Iterable[str]) -> list[int]:
-    """The link ids behind short URLs: what `shorten` gave, or its values. Others are left out."""
-    urls = shortened.values() if isinstance(shortened, Mapping) else shortened
-    numbers = (shortcode.decode(url.rpartition("/")[2]) for url in urls)
-    return [number for number in numbers if number is not None]
+def unshortened(urls: Sequence[str]) -> dict[str, Short]:
+    """Those of `urls` that `shorten` would have shortened, as they are: nothing is stored of a private text's links."""
+    return {url: Short(0, url) for url, _ in _web(urls)}
+
+
+def _web(urls: Sequence[str]) -> Iterable[tuple[str, str]]:
+    for url in urls:
+        host = host_of(url)
+        if host and len(url) <= MAX_LENGTH:
+            yield url, host
 
 
 def record_uses(
@@ -126,21 +169,42 @@ def record_uses(
         )
 
 
-def find(tx: Reader, code: str, blocked: Iterable[str] = ()) -> Link:
+def find(
+    tx: Reader,
+    code: str,
+    blocked: Iterable[str] = (),
+    *,
+    is_open: Callable[[int, int, int, int], bool],
+    misses: Limit,
+    ip: str,
+) -> Link:
     """Where `code` leads. `blocked` are domains that are refused beside the stored ones, with everything below them.
 
+    A code of an earlier release, which could be guessed, leads on only if guests read a text that holds the link:
+    `is_open` is asked that of (site id, its version, its acl_version, microcosm id or 0 for a profile).
+
     Raises NotFound for a code that was never given, Forbidden for a blocked domain and for what is not on the open
-    internet (P-54).
+    internet (P-54), TooMany where the caller's address has missed as often as `misses` lets it (0: no limit).
     """
-    link_id = shortcode.decode(code)
-    row = None if link_id is None else tx.row(FIND, link_id=link_id)
-    if link_id is None or row is None or row[0] != code[0]:
+    row = tx.row(
+        FIND,
+        code=code,
+        old_id=shortcode.decode(code),
+        kind=misses.kind,
+        subject=caller(ip) if ip else "",
+        window_s=misses.window_s,
+    )
+    assert row is not None, "it has no condition"
+    missed, link_id, url, is_old, is_blocked = row
+    if misses.most and missed >= misses.most:
+        left_s = misses.window_s - int(time.time()) % misses.window_s
+        raise TooMany("Too many unknown links; try again later", left_s)
+    host = host_of(url or "")
+    if not host or (
+        is_old and not any(is_open(*place) for place in tx.rows(PLACES, link_id=link_id))
+    ):
         raise NotFound("There is no such link")
-    url = row[1]
-    host = host_of(url)
-    if not host:
-        raise NotFound("There is no such link")
-    if row[2] or any(f".{host}".endswith(f".{domain}") for domain in blocked):
+    if is_blocked or any(f".{host}".endswith(f".{domain}") for domain in blocked):
         raise Forbidden("This link leads to a domain that is blocked here")
     if is_inside(host):
         raise Forbidden("This link leads to an address that is not on the open internet")
@@ -233,7 +297,7 @@ def host_of(url: str) -> str:
 OF_SITE = Query(
     "link.of_site",
     """
-    SELECT c.comment_id, c.created, l.link_id, l.lead, l.url, l.host,
+    SELECT c.comment_id, c.created, l.link_id, coalesce(l.code, ''), l.url, l.host,
            (SELECT count(DISTINCT o.comment_id)
               FROM link_uses o
               JOIN comments oc ON oc.site_id = o.site_id AND oc.comment_id = o.comment_id AND oc.revisions = o.revision
@@ -256,12 +320,12 @@ OF_SITE = Query(
 OF_PLATFORM = Query(
     "link.of_platform",
     f"""
-    SELECT l.link_id, l.created, l.lead, l.url, l.host, coalesce(h.hits, 0),
+    SELECT l.link_id, l.created, l.code, l.url, l.host, coalesce(h.hits, 0),
            (SELECT count(*) FROM (SELECT DISTINCT u.site_id, u.comment_id FROM link_uses u
                                    WHERE u.link_id = l.link_id) AS used), {BLOCKED}
       FROM links l
       LEFT JOIN link_hits h ON h.link_id = l.link_id
-     WHERE l.link_id < %(before)s
+     WHERE l.link_id < %(before)s AND l.code IS NOT NULL
        AND (%(host)s = '' OR l.host = %(host)s OR right(l.host, length(%(host)s) + 1) = '.' || %(host)s)
      ORDER BY l.link_id DESC
      LIMIT %(limit)s""",
@@ -287,7 +351,7 @@ class Used(NamedTuple):
     comment_id: int
     created: datetime.datetime
     link_id: int
-    lead: str
+    code: str  # "" until a text that holds it is rendered by this release
     url: str
     host: str
     uses: int
@@ -298,7 +362,7 @@ class Known(NamedTuple):
 
     link_id: int
     created: datetime.datetime
-    lead: str
+    code: str
     url: str
     host: str
     hits: int

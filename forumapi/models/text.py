@@ -1,17 +1,20 @@
 """Markdown into HTML with the look-ups that it needs: profile names and short links (content 11).
 
-The only place where the pure pipeline of `content/` meets the database. Call it before any row is locked.
+The only place where the pure pipeline of `content/` meets the database. Call `prepare`, the longer half, before any row
+is locked; `finish` is told where the comment stands, and locks links after items.
 """
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import Final, NamedTuple
 
 from forumapi.content import clean, render
 from forumapi.db import Query, Reader
 from forumapi.errors import OUT_OF_RANGE, WRONG_TYPE, Invalid
 from forumapi.models import link
 from forumapi.models.site import Site
+from forumapi.permissions import GUEST_CALLER, Tree
 
 MAX_MARKDOWN = 50_000
 
@@ -33,8 +36,19 @@ class Rendered(NamedTuple):
     link_ids: list[int]
 
 
-def markdown(tx: Reader, site: Site, source: str, *, short_links: str) -> Rendered:
-    """Render a comment. `short_links` is the address that codes are appended to."""
+class Draft(NamedTuple):
+    """A comment rendered but for its links; `names` are the profiles that it may mention."""
+
+    draft: render.Draft
+    names: dict[str, int]
+    short_links: str
+
+
+NOTHING: Final = Rendered("", (), [])
+
+
+def prepare(tx: Reader, site: Site, source: str, *, short_links: str) -> Draft:
+    """Render a comment as far as its place doesn't matter. `short_links` is the address that codes are appended to."""
     hosts = frozenset(host for host in (site.host, site.domain) if host)
     draft = render.prepare(
         source,
@@ -45,10 +59,28 @@ def markdown(tx: Reader, site: Site, source: str, *, short_links: str) -> Render
     names: dict[str, int] = {}
     if draft.mention_names:
         names = dict(tx.rows(NAMES, site_id=site.id, names=sorted(draft.mention_names)))
-    short = link.shorten(tx, draft.urls, short_links) if draft.urls else {}
-    content = render.finish(draft, mentions=names, short_links=short)
-    used = {url: short[url] for url in content.urls if url in short}
-    return Rendered(content.html, content.mentioned, link.ids(used))
+    return Draft(draft, names, short_links)
+
+
+def finish(
+    tx: Reader, prepared: Draft, tree: Callable[[], Tree], microcosm_id: int | None
+) -> Rendered:
+    """The comment in its place: a microcosm of `tree`, 0 for a profile, None for a huddle.
+
+    Links are shortened where guests read the place: a short link tells everybody where it leads.
+    """
+    draft, names, base = prepared
+    short: dict[str, link.Short] = {}
+    if draft.urls:
+        if microcosm_id == 0 or microcosm_id in tree().view(GUEST_CALLER).set:
+            short = link.shorten(tx, draft.urls, base)
+        else:
+            short = link.unshortened(draft.urls)
+    content = render.finish(
+        draft, mentions=names, short_links={url: one.url for url, one in short.items()}
+    )
+    ids = [short[url].id for url in content.urls if short[url].id]
+    return Rendered(content.html, content.mentioned, ids)
 
 
 STORE = Query(
@@ -62,14 +94,22 @@ STORE = Query(
 
 
 def rerender(
-    tx: Reader, site: Site, comment_id: int, source: str, *, short_links: str
+    tx: Reader,
+    site: Site,
+    tree: Callable[[], Tree],
+    microcosm_id: int | None,
+    comment_id: int,
+    source: str,
+    *,
+    short_links: str,
 ) -> tuple[int, str]:
     """(version, HTML) of a stored comment that another pipeline rendered: made anew and kept (C-36).
 
     Without notifications. A comment that was edited meanwhile is left alone; what is shown then is
     never kept, since its version is 0.
     """
-    made = markdown(tx, site, source, short_links=short_links)
+    prepared = prepare(tx, site, source, short_links=short_links)
+    made = finish(tx, prepared, tree, microcosm_id)
     version = tx.value(
         STORE,
         site_id=site.id,

@@ -12,7 +12,9 @@ from forumapi.seed import phrases
 from forumapi.seed.corpus import SEED, Corpus
 from forumapi.seed.store import Store, field
 
-KNOWN_LINKS: Final = "SELECT url, link_id, lead FROM links WHERE host = ANY(%(hosts)s)"
+KNOWN_LINKS: Final = (
+    "SELECT url, link_id, code FROM links WHERE host = ANY(%(hosts)s) AND code IS NOT NULL"
+)
 
 
 class Rendered(NamedTuple):
@@ -39,8 +41,7 @@ class Texts:
         # Read now, since no query can run while a COPY does.
         hosts = sorted({_host(url) for url in phrases.LINKS})
         self._links = {
-            url: (link_id, shortcode.encode(link_id, lead))
-            for url, link_id, lead in store.rows(KNOWN_LINKS, hosts=hosts)
+            url: (link_id, code) for url, link_id, code in store.rows(KNOWN_LINKS, hosts=hosts)
         }
         self._new_links: list[str] = []
 
@@ -63,7 +64,9 @@ class Texts:
 
     def write_links(self) -> None:
         """COPY the links that are new since the last call."""
-        self._store.copy("links", "link_id url_hash url host lead", self._new_links)
+        self._store.copy(
+            "links", "link_id url_hash url host code has_old_code lead", self._new_links
+        )
         self._new_links.clear()
 
     def _render(self, source: str, people: dict[str, int]) -> Rendered:
@@ -79,13 +82,12 @@ class Texts:
         found = self._links.get(url)
         if found is None:
             link_id = self._store.take("links", 1)
-            letters = shortcode.ALPHABET
-            lead = letters[int(Random(f"{SEED} {url}").random() * len(letters))]
+            code = shortcode.draw(Random(f"{SEED} {url}"))
             digest = hashlib.sha256(url.encode()).hexdigest()
             self._new_links.append(
-                f"{link_id}\t\\\\x{digest}\t{field(url)}\t{field(_host(url))}\t{lead}\n"
+                f"{link_id}\t\\\\x{digest}\t{field(url)}\t{field(_host(url))}\t{code}\tf\t{code[0]}\n"
             )
-            found = self._links[url] = (link_id, shortcode.encode(link_id, lead))
+            found = self._links[url] = (link_id, code)
         return found
 
 

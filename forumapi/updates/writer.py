@@ -129,15 +129,26 @@ class EmailWriter:
             )
         html = {}
         if kind.has_body:
-            html["body"] = self._body(tx, site, fact)
+            html["body"] = self._body(tx, site, tree, fact)
         return self._letter(tx, site, fact, values, {}, html)
 
-    def _body(self, tx: Reader, site: Site, fact: Fact) -> str:
+    def _body(self, tx: Reader, site: Site, tree: Tree, fact: Fact) -> str:
         """The comment's HTML, made anew where an older pipeline made it (C-36)."""
         made: str = fact.html or ""
         if fact.renderer != RENDERER_VERSION:
-            links = self._config().short_links
-            _, made = text.rerender(tx, site, fact.comment_id, fact.markdown, short_links=links)
+            microcosm_id: int | None = 0
+            if fact.item is not None:
+                kind, _, found = fact.item
+                microcosm_id = None if kind == itemtypes.HUDDLE else found[0]
+            _, made = text.rerender(
+                tx,
+                site,
+                lambda: tree,
+                microcosm_id,
+                fact.comment_id,
+                fact.markdown,
+                short_links=self._config().short_links,
+            )
         return _FRAME.sub(r'<a href="\1">\1</a>', made)
 
     def _digest(
