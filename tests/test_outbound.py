@@ -190,6 +190,25 @@ def test_a_port_where_nobody_listens_is_said_so() -> None:
         ("fc00::1", False),
         ("ff02::1", False),
         ("2001:db8::1", False),
+        # Special ranges, whatever else may be said of parts of them: protocol assignments, 6to4 relays, documentation.
+        ("192.0.0.0", False),
+        ("192.0.0.9", False),
+        ("192.0.0.255", False),
+        ("192.88.99.0", False),
+        ("192.88.99.255", False),
+        ("3fff::", False),
+        ("3fff:fff:ffff:ffff:ffff:ffff:ffff:ffff", False),
+        # AS112 and multicast relays: answered by whatever network one is in.
+        ("192.31.196.1", False),
+        ("192.52.193.1", False),
+        ("192.175.48.1", False),
+        ("2620:4f:8000::1", False),
+        # Their neighbours.
+        ("192.0.1.1", True),
+        ("192.88.98.255", True),
+        ("192.88.100.0", True),
+        ("3ffe:ffff::1", True),
+        ("2620:4f:8001::1", True),
     ],
 )
 def test_only_the_open_internet_is_public(address: str, public: bool) -> None:

@@ -622,6 +622,46 @@ def test_guests_may_keep_what_they_read_and_nobody_else_anything(
     assert cache("POST", COMMENTS, site=bikes, json={}) == private
 
 
+@pytest.mark.parametrize(
+    "head",
+    [
+        b"GET /api/v1/site HTTP/1.1\r\n",
+        b"GET /api/v1/site HTTP/1.0\r\n",
+        b"OPTIONS /api/v1/site HTTP/1.1\r\n",
+        b"GET /nothing HTTP/1.1\r\n",
+        b"GET /api/v1/site HTTP/1.1\r\nHost:\r\n",
+        b"GET /api/v1/site HTTP/1.1\r\nHost: forum.test\r\nHost: forum.test\r\n",
+    ],
+)
+def test_a_request_names_one_host(server: Server, head: bytes) -> None:
+    answer = exchange(server, head + b"\r\n")
+
+    assert (answer.status, answer.code, answer.data["siteId"]) == (400, 2, 0)
+
+
+def test_what_an_answer_depends_on_stands_in_vary(api: Api, chat: Thing, bikes: Site) -> None:
+    api.checks_schema = False  # it reads the whole envelope
+    seen: set[str] = set()
+    for path in (*READABLE, "/api/v1?callback=f", "/api/v1/site?callback=f", "/oauth/device"):
+        path = path.format(chat=chat.id)
+        for header, value in (
+            ("Authorization", f"Bearer {bikes.member.token}"),
+            ("X-Always-200", "1"),
+            ("X-Disable-Boiler", "1"),
+            ("Cookie", "oauth=something"),
+        ):
+            without = api.get(path, site=bikes)
+            given = api.get(path, site=bikes, headers={header: value})
+            if (without.status, without.body) == (given.status, given.body):
+                continue
+            for answer in (without, given):
+                if answer.headers["Cache-Control"] != "no-store":
+                    names = {name.strip() for name in answer.headers["Vary"].split(",")}
+                    assert header in names, (path, header)
+                    seen.add(header)
+    assert seen == {"Authorization", "X-Always-200", "X-Disable-Boiler", "Cookie"}
+
+
 def test_a_request_id_goes_in_and_comes_out(api: Api, bikes: Site) -> None:
     def told(given: str | None) -> str:
         headers = {} if given is None else {"X-Request-Id": given}

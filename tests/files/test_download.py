@@ -49,6 +49,8 @@ def test_a_picture_is_shown_and_anything_else_is_downloaded(api: Api, bikes: Sit
         assert answer.headers["Cache-Control"] == "max-age=31536000, immutable"
         assert answer.headers["Expires"].endswith("GMT")
         assert answer.headers["Last-Modified"].endswith("GMT")
+        # One entry in a cache for all.
+        assert "Vary" not in answer.headers
     assert "Content-Disposition" not in picture.headers
     assert text.headers["Content-Disposition"] == (
         'attachment; filename="a _na_ve_ note.txt"; '
@@ -203,6 +205,7 @@ def test_a_file_on_private_comments_is_for_their_readers(
 
     seen = api.get(path(hash), by=friend)
     assert (seen.status, seen.headers["Cache-Control"]) == (200, "private, no-cache")
+    assert seen.headers["Vary"] == "Authorization"
     assert api.get(f"{path(hash)}?access_token={friend.token}", site=bikes).status == 200
     assert api.get(path(hash), by=author).status == 200
     assert api.get(path(hash), by=bikes.owner).status == 200

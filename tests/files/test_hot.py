@@ -73,6 +73,7 @@ def test_after_a_read_a_plain_one_is_known_at_once(
     assert body == first.body
     assert head.startswith(b"HTTP/1.1 200 OK\r\nDate: ")
     assert head.endswith(b"\r\nConnection: keep-alive\r\n\r\n")
+    assert b"\r\nVary:" not in head
 
 
 def special(path: str, host: str) -> list[bytes]:
