@@ -24,6 +24,21 @@ Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 MAX_REDIRECTS: Final = 3
 _GLOBAL_UNICAST: Final = ipaddress.IPv6Network("2000::/3")
+# Special ranges that Python calls global, wholly or in part (IANA's special-purpose registries).
+_SPECIAL: Final = tuple(
+    map(
+        ipaddress.ip_network,
+        (
+            "192.0.0.0/24",  # protocol assignments
+            "192.31.196.0/24",  # AS112
+            "192.52.193.0/24",  # multicast relays
+            "192.88.99.0/24",  # 6to4 relays
+            "192.175.48.0/24",  # AS112
+            "2620:4f:8000::/48",  # AS112
+            "3fff::/20",  # documentation
+        ),
+    )
+)
 _REDIRECTS: Final = frozenset((301, 302, 303, 307, 308))
 _HEADERS: Final = {"User-Agent": f"forumapi/{__version__}", "Accept": "*/*", "Connection": "close"}
 
@@ -43,6 +58,8 @@ class OutboundError(Exception):
 def is_public(address: Address) -> bool:
     """True for an address on the open internet: not private, loopback, link-local or any other special range."""
     if not address.is_global or address.is_multicast or address.is_reserved:
+        return False
+    if any(address in network for network in _SPECIAL):
         return False
     if isinstance(address, ipaddress.IPv6Address):
         # A 6to4 address leads to the IPv4 address that is written in it.

@@ -193,6 +193,7 @@ def _read_query(ctx: Context) -> None:
             "always200" in query or bool(environ.get("HTTP_X_ALWAYS_200")),
             "disableBoiler" in query or bool(environ.get("HTTP_X_DISABLE_BOILER")),
         )
+        ctx.switches.depends_on_cookies = "callback" in query
         carries_credentials = bool(environ.get("HTTP_AUTHORIZATION")) or "access_token" in query
         if "callback" in query and not carries_credentials and not environ.get("HTTP_COOKIE"):
             ctx.switches.callback = response.check_callback(query["callback"])
@@ -531,7 +532,7 @@ def _finish(app: App, ctx: Context, operation: Operation, result: Result, method
     switches = ctx.switches
     is_read = method in ("GET", "HEAD")
     if isinstance(result, Bare):
-        headers = response.base_headers(PLAIN, is_json=False)
+        headers = response.plain_headers()
         headers.append(("Content-Type", result.content_type))
         headers.extend(result.headers)
         if not any(name == "Cache-Control" for name, _ in result.headers):
@@ -544,13 +545,9 @@ def _finish(app: App, ctx: Context, operation: Operation, result: Result, method
             return 304, headers, b""
         return result.status, headers, result.body
     if isinstance(result, Takeover):
-        return result.status, response.base_headers(PLAIN, is_json=False) + result.headers, result
+        return result.status, response.plain_headers() + result.headers, result
     if isinstance(result, Bytes):
-        return (
-            result.status,
-            response.base_headers(PLAIN, is_json=False) + result.headers,
-            result.body,
-        )
+        return result.status, result.headers, result.body
     headers = response.base_headers(switches)
     if isinstance(result, SeeOther):
         headers.append(("Cache-Control", _NO_CACHE))

@@ -58,6 +58,10 @@ _CALLBACK: Final = re.compile(r"[A-Za-z_$][A-Za-z0-9_$.]{0,99}")
 SHAPE: Final = 1
 
 
+# Headers of a request that any JSON answer depends on (platform 1.4, 1.5).
+VARY: Final = "Authorization, X-Always-200, X-Disable-Boiler"
+
+
 _date: tuple[int, str] = (0, "")
 
 
@@ -203,7 +207,7 @@ Result = Data | Page | Done | SeeOther | Bare | Bytes | Takeover
 class Switches:
     """What the client asked of the form of the answer (platform 1.4)."""
 
-    __slots__ = ("always200", "bare", "callback", "context")
+    __slots__ = ("always200", "bare", "callback", "context", "depends_on_cookies")
 
     def __init__(
         self, context: str = "", always200: bool = False, bare: bool = False, callback: str = ""
@@ -212,6 +216,8 @@ class Switches:
         self.always200 = always200
         self.bare = bare
         self.callback = callback
+        # A callback was asked for, which is ignored where credentials come with it.
+        self.depends_on_cookies = False
 
     @property
     def key(self) -> tuple[str, bool, bool, str]:
@@ -304,14 +310,16 @@ def error_data(error: ApiError, site_id: int, profile_id: int) -> bytes:
     return dumps(data)
 
 
-def base_headers(switches: Switches, is_json: bool = True) -> Headers:
+def base_headers(switches: Switches) -> Headers:
     """The headers that every JSON answer carries, Cache-Control and Content-Length excepted."""
     kind = "application/javascript" if switches.callback else "application/json"
-    headers = [
-        ("Access-Control-Allow-Origin", "*"),
-        ("Vary", "Authorization"),
-        ("X-Content-Type-Options", "nosniff"),
-    ]
-    if is_json:
-        headers.append(("Content-Type", kind))
+    vary = f"{VARY}, Cookie" if switches.depends_on_cookies else VARY
+    return [*plain_headers(vary), ("Content-Type", kind)]
+
+
+def plain_headers(vary: str = "Authorization") -> Headers:
+    """The headers that every other answer carries. `vary` "": it is the same for all."""
+    headers = [("Access-Control-Allow-Origin", "*"), ("X-Content-Type-Options", "nosniff")]
+    if vary:
+        headers.insert(1, ("Vary", vary))
     return headers

@@ -24,7 +24,7 @@ from forumapi.response import Done, Result
 from tests import schema_check
 from tests.api import Api
 from tests.factories import Site
-from tests.schema_check import UndocumentedError, check
+from tests.schema_check import VARY, UndocumentedError, check
 
 DOCUMENT = schema_check.document()
 HOSTS = schema_check.host_documents()
@@ -277,7 +277,7 @@ class Answer:
             "Content-Type": "application/json",
             "Content-Length": str(len(self.body)),
             "Access-Control-Allow-Origin": "*",
-            "Vary": "Authorization",
+            "Vary": VARY,
             "X-Content-Type-Options": "nosniff",
             "X-Request-Id": "1",
             **self.more,
@@ -310,7 +310,7 @@ def test_a_documented_answer_passes() -> None:
     check(Answer(REFUSAL, 200), "GET", f"{TREE}?always200")
     check(Answer(REFUSAL, 200), "GET", TREE, headers={"x-always-200": "1"})
     script = b"f(" + Answer(envelope([NODE], context="c")).body + b', "c")'
-    kind = {"Content-Type": "application/javascript"}
+    kind = {"Content-Type": "application/javascript", "Vary": f"{VARY}, Cookie"}
     check(Answer(None, raw=script, more=kind), "GET", f"{TREE}?callback=f&context=c")
     check(Answer(None, raw=b""), "HEAD", TREE)
     check(Answer(None, raw=b"", more={"Allow": "OPTIONS,GET"}), "OPTIONS", TREE)

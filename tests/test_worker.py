@@ -119,8 +119,19 @@ HEAD = b"GET /api/v1/site HTTP/1.1\r\nHost: forum.test\r\n"
         (HEAD + b"Content-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 400),
         (HEAD + b"Transfer-Encoding: gzip\r\n\r\n", 400),
         (HEAD + b"Bad Name: 1\r\n\r\n", 400),
+        (HEAD + b"Host: forum.test\r\n\r\n", 400),
     ],
-    ids=["line", "header", "headers", "nonsense", "lengths", "smuggling", "coding", "name"],
+    ids=[
+        "line",
+        "header",
+        "headers",
+        "nonsense",
+        "lengths",
+        "smuggling",
+        "coding",
+        "name",
+        "hosts",
+    ],
 )
 def test_what_the_parser_refuses_is_said_in_the_envelope(web, request_bytes, status):
     found, envelope = raw(web, request_bytes)

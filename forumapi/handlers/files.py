@@ -21,14 +21,13 @@ from forumapi.hotfiles import Hot
 from forumapi.models import file, idempotency
 from forumapi.models.file import Quota, Received, Stored
 from forumapi.response import (
-    PLAIN,
     Bytes,
     Chunks,
     Data,
     Elsewhere,
     Result,
-    base_headers,
     none_match,
+    plain_headers,
 )
 from forumapi.storage import MissingError
 from forumapi.thumbnails import Box, scratch
@@ -232,7 +231,7 @@ def _keep(ctx: Context, hash: str, stored: Stored, asked: float, result: Result)
             ctx.path,
             ctx.environ.get("HTTP_HOST", ""),
             Hot(ctx.site, asked + hotfiles.KEPT_S, hash, ctx.route, stored.size),
-            base_headers(PLAIN, is_json=False) + result.headers,
+            result.headers,
         )
 
 
@@ -320,6 +319,7 @@ def _answer(ctx: Context, found: Download) -> Result:
 
 def _headers(found: Download) -> list[tuple[str, str]]:
     headers = [
+        *plain_headers("" if found.is_public else "Authorization"),
         ("Content-Type", found.media_type),
         ("ETag", found.etag),
         ("Last-Modified", found.modified),

@@ -18,7 +18,15 @@ from psycopg import errors as pgerrors
 
 from forumapi import fragments, itemtypes
 from forumapi.db import Database, Query, Reader, Row, Transaction
-from forumapi.errors import NO_SITE, OUT_OF_RANGE, ApiError, Invalid, NotFound, Unavailable
+from forumapi.errors import (
+    NO_SITE,
+    OUT_OF_RANGE,
+    UNPARSABLE,
+    ApiError,
+    Invalid,
+    NotFound,
+    Unavailable,
+)
 from forumapi.fragments import Fragment, Hole
 from forumapi.log import logger
 from forumapi.models import journal, membership, profile, reserved, site_rules, tree
@@ -45,7 +53,8 @@ __all__ = [
 ROOT_ID: Final = 1
 ROOT_KEY: Final = "root"
 
-_NAME: Final = re.compile(r"[a-z0-9.-]{1,253}")
+# A name, perhaps with a trailing dot, and a port.
+_HOST: Final = re.compile(r"([A-Za-z0-9.-]{1,253}?)\.?(?::[0-9]{1,5})?")
 
 _COLUMNS: Final = """
     s.site_id, s.version, s.acl_version, s.title, s.description, s.subdomain_key, coalesce(s.domain, ''), s.force_ssl,
@@ -404,7 +413,6 @@ class SiteDirectory:
     """
 
     STALE_S: Final = 1.0
-    MAX_HOSTS: Final = 20_000
 
     def __init__(
         self,
@@ -422,7 +430,7 @@ class SiteDirectory:
         self._poll_s = poll_ms / 1000
         self._scheme = scheme
         self._port_suffix = port_suffix
-        # A site has many spellings of its host and one snapshot.
+        # By each name of a site, however it was spelled.
         self._ids: dict[str, int] = {}
         self._by_id: dict[int, Site] = {}
         self._seen: dict[int, float] = {}  # when a site's versions were last known to be right
@@ -436,20 +444,22 @@ class SiteDirectory:
     # ---------------------------------------------------------------- look-up
 
     def by_host(self, host: str, tx: Reader) -> Site:
-        """The live site that a Host header names (platform 2.1). Raises NotFound, code 14."""
-        found = self._known(host)
+        """The live site that a Host header names (platform 2.1). Raises Invalid, code 2; NotFound, code 14."""
+        name = _name(host)
+        if not name:
+            rule = "must be a name, or a name, a colon and a port of up to five digits"
+            raise Invalid("Host", rule, code=UNPARSABLE)
+        found = self._known(name)
         if found is None:
-            found = self._together.run(host, tx, lambda: self._known(host) or self._find(host, tx))
-            if len(self._ids) > self.MAX_HOSTS:
-                self._ids.clear()
-            self._ids[host] = found.id
+            found = self._together.run(name, tx, lambda: self._known(name) or self._find(name, tx))
+            # Each site has two names at most, and both go with it.
+            self._ids[name] = found.id
         return found
 
-    def _known(self, host: str) -> Site | None:
-        return self._by_id.get(self._ids.get(host, 0))
+    def _known(self, name: str) -> Site | None:
+        return self._by_id.get(self._ids.get(name, 0))
 
-    def _find(self, host: str, tx: Reader) -> Site:
-        name = _name(host)
+    def _find(self, name: str, tx: Reader) -> Site:
         asked = time.monotonic()
         row = None
         if name == self.domain:
@@ -458,7 +468,7 @@ class SiteDirectory:
             key = name[: -len(self.domain) - 1]
             if key.isalnum() and key != ROOT_KEY:
                 row = tx.row(BY_KEY, key=key)
-        elif name:
+        else:
             row = tx.row(BY_DOMAIN, domain=name)
         if row is None:
             raise NotFound("There is no such site", code=NO_SITE)
@@ -630,12 +640,10 @@ class SiteDirectory:
 
 
 def _name(host: str) -> str:
-    """A Host header or domain as it is looked up: lower case, without port and trailing dot; "" if it is no name."""
-    name = host.lower()
-    if ":" in name and not name.endswith("]"):
-        name = name.rpartition(":")[0]
-    name = name.removesuffix(".")
-    return name if _NAME.fullmatch(name) else ""
+    """The name in a Host header or domain: lower case, without port and trailing dot; "" if it has no such form."""
+    found = _HOST.fullmatch(host)
+    name = found[1].lower() if found else ""
+    return name if name != "." else ""
 
 
 class Locked(NamedTuple):

@@ -183,6 +183,10 @@ def _headers(expected: Expected, actual: Answer, refs: Refs) -> Iterator[Mismatc
         elif name == "location":
             if not refs.matches(wanted, got):
                 yield Mismatch(name, "link", refs.translate(wanted), got)
+        elif name == "vary":
+            # A cache may have to keep more apart than the reference tells it to.
+            if not set(wanted.split(", ")) <= set(got.split(", ")):
+                yield Mismatch(name, "header", wanted, got)
         elif wanted != got:
             yield Mismatch(name, "header", wanted, got)
 
