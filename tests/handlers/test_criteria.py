@@ -748,3 +748,116 @@ def test_every_column_is_known_to_the_table(make: Factory) -> None:
     )[0][0]
     for column in criterion.COLUMNS:
         assert f"'{column}'" in kinds
+
+
+# ---------------------------------------------------------------- whose values count (P-34)
+
+
+VIP: dict[str, Any] = {"attrKey": "vip", "predicate": "eq", "value": True}
+
+
+def test_a_value_older_than_its_criterion_counts_only_if_the_owner_wrote_it(
+    api: Api, make: Factory, site: Site, place: Thing, role: Role
+) -> None:
+    climber, guest_of_honour = make.person(site), make.person(site)
+    own = f"{climber.path}/attributes/vip"
+    granted = f"{guest_of_honour.path}/attributes/vip"
+    assert api.put(own, {"value": True}, by=climber).status == 302
+    assert api.put(granted, {"value": True}, by=site.owner).status == 302
+
+    made = api.post(path(place, role, "criteria"), VIP, by=site.owner)
+    assert made.status == 302
+
+    assert members(api, place, role) == [guest_of_honour.id]
+    assert (doors(api, place, climber), doors(api, place, guest_of_honour)) == (False, True)
+    make.settle(site)  # one profile at a time comes to the same
+    assert (doors(api, place, climber), doors(api, place, guest_of_honour)) == (False, True)
+    # The owner vouches for it by writing it too.
+    assert api.put(own, {"value": True}, by=site.owner).status == 302
+    assert doors(api, place, climber)
+
+
+def test_a_members_own_value_is_none_to_a_negation(
+    api: Api, make: Factory, site: Site, place: Thing, role: Role
+) -> None:
+    person, suspended = make.person(site), make.person(site)
+    api.put(f"{person.path}/attributes/suspended", {"value": True}, by=person)
+    api.put(f"{suspended.path}/attributes/suspended", {"value": True}, by=site.owner)
+    make.criterion(role, "", "ne", True, attribute="suspended")
+
+    assert person.id in members(api, place, role)
+    assert suspended.id not in members(api, place, role)
+
+
+@pytest.mark.parametrize("wipe", ["overwrite", "batch", "remove", "remove some"])
+def test_what_the_owner_wrote_of_a_member_is_not_the_members_to_change(
+    api: Api, make: Factory, site: Site, wipe: str
+) -> None:
+    person = make.person(site)
+    address = f"{person.path}/attributes"
+    api.put(f"{address}/suspended", {"value": True}, by=site.owner)
+    api.put(f"{address}/town", {"value": "London"}, by=person)
+
+    refused = {
+        "overwrite": lambda: api.put(f"{address}/suspended", {"value": False}, by=person),
+        "batch": lambda: api.put(address, [{"key": "suspended", "value": False}], by=person),
+        "remove": lambda: api.delete(f"{address}/suspended", by=person),
+        "remove some": lambda: api.delete(address, json=[{"key": "suspended"}], by=person),
+    }[wipe]()
+
+    assert (refused.status, refused.code) == (403, 11)
+    assert api.get(f"{address}/suspended", by=site.owner).data["value"] is True
+    assert api.put(f"{address}/town", {"value": "Paris"}, by=person).status == 302
+    assert api.delete(f"{address}/town", by=person).status == 200
+
+
+def test_a_value_whose_writer_is_not_known_counts_as_the_members(
+    api: Api, make: Factory, site: Site, place: Thing, role: Role
+) -> None:
+    """As the release before writes them, beside this one, while it is replaced."""
+    old, overwritten, member_by_old = make.person(site), make.person(site), make.person(site)
+    insert = """INSERT INTO attributes (site_id, item_type_id, item_id, key, value_type_id, boolean_value)
+                VALUES (%(s)s, 3, %(p)s, %(k)s, 4, %(v)s)
+                    ON CONFLICT (site_id, item_type_id, item_id, key) DO UPDATE
+                   SET value_type_id = EXCLUDED.value_type_id, boolean_value = EXCLUDED.boolean_value"""
+    make.sql(insert, s=site.id, p=old.id, k="vip", v=True)
+    api.put(f"{overwritten.path}/attributes/vip", {"value": False}, by=site.owner)
+    make.sql(insert, s=site.id, p=overwritten.id, k="vip", v=True)
+    # What nobody but the owner could ever write has a known writer in either release.
+    make.sql(insert, s=site.id, p=member_by_old.id, k="is_member", v=True)
+
+    make.criterion(role, "", "eq", True, attribute="vip")
+    assert members(api, place, role) == []
+    make.criterion(role, "", "eq", True, attribute="is_member", group=1)
+    assert members(api, place, role) == [member_by_old.id]
+
+
+def test_each_way_to_make_a_member_counts_as_the_owners(
+    api: Api, make: Factory, site: Site, place: Thing, role: Role
+) -> None:
+    make.criterion(role, "", "eq", True, attribute="is_member")
+    patched, written, batched = make.person(site), make.person(site), make.person(site)
+    assert api.patch(patched.path, ("/member", True), by=site.owner).status == 200
+    api.put(f"{written.path}/attributes", [{"key": "is_member", "value": True}], by=site.owner)
+    rows = [{"email": batched.email, "isMember": True}]
+    assert api.post("/api/v1/users/batch", rows, by=site.owner).status == 200
+
+    assert members(api, place, role) == [patched.id, written.id, batched.id]
+
+
+def test_a_dry_run_says_who_put_themselves_there(
+    api: Api, make: Factory, site: Site, place: Thing, role: Role
+) -> None:
+    climber, chosen, other = make.person(site), make.person(site), make.person(site)
+    api.put(f"{climber.path}/attributes/vip", {"value": True}, by=climber)
+    api.put(f"{other.path}/attributes/vip", {"value": False}, by=other)
+    api.put(f"{chosen.path}/attributes/vip", {"value": True}, by=site.owner)
+
+    asked = api.post(path(place, role, "criteria?dryRun=true"), VIP, by=site.owner).data
+
+    found = {side: [one["id"] for one in asked[side]["items"]] for side in asked}
+    assert found == {"joins": [chosen.id], "leaves": [], "selfGranted": [climber.id]}
+    assert asked["selfGranted"]["total"] == 1
+    make.join(role, climber)  # who is named is in by that
+    asked = api.post(path(place, role, "criteria?dryRun=true"), VIP, by=site.moderator).data
+    assert asked["selfGranted"]["total"] == 0
