@@ -602,6 +602,12 @@ class DryRun(Struct, kw_only=True):
 
     joins: ProfilePreview
     leaves: ProfilePreview
+    selfGranted: Annotated[
+        ProfilePreview,
+        Meta(
+            description="Kept out: the attribute fits, but its holder wrote it, not the site's owner."
+        ),
+    ]
 
 
 # ---------------------------------------------------------------- OAuth 2 (docs/api/oauth.md)

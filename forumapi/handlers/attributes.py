@@ -49,11 +49,19 @@ def _locate(ctx: Context) -> Located:
 
 def _check_keys(ctx: Context, keys: Iterable[str]) -> None:
     """Raises Forbidden for keys of a profile that nobody but the site's owner may write (P-34)."""
-    if ctx.args["item"].type != itemtypes.PROFILE or ctx.can & SITE_OWNER:
+    named = ctx.args["item"]
+    if named.type != itemtypes.PROFILE or ctx.can & SITE_OWNER:
         return
-    key = attribute.granted_key(ctx.reader, ctx.site.id, keys)
+    key = attribute.granted_key(ctx.reader, ctx.site.id, named.id, keys)
     if key is not None:
         raise Forbidden(f"Only the owner of this site may write {key}", code=NO_UPDATE)
+
+
+def _save(ctx: Context, values: dict[str, attribute.Value]) -> None:
+    target: Target = ctx.located.target
+    grants = target.item_type == itemtypes.PROFILE and bool(ctx.can & SITE_OWNER)
+    most = ctx.app.config.attributes_per_thing
+    attribute.save(ctx.writer, ctx.author, target, values, most, grants=grants)
 
 
 def _check_batch(entries: list[AttributeBody] | list[KeyBody]) -> None:
@@ -106,9 +114,7 @@ class AttributesHandler(Handler):
         }
         _check_keys(ctx, values)
         if values:
-            target: Target = ctx.located.target
-            most = ctx.app.config.attributes_per_thing
-            attribute.save(ctx.writer, ctx.author, target, values, most)
+            _save(ctx, values)
         return Done()
 
     @needs(REMOVE, body=list[KeyBody])
@@ -151,8 +157,7 @@ class AttributeHandler(Handler):
         key = attribute.checked_key(ctx.args["key"], "key")
         value = attribute.checked_value(_sent(ctx.body.value), "value")
         _check_keys(ctx, [key])
-        most = ctx.app.config.attributes_per_thing
-        attribute.save(ctx.writer, ctx.author, ctx.located.target, {key: value}, most)
+        _save(ctx, {key: value})
         return SeeOther(ctx.path)
 
     @needs(REMOVE)

@@ -64,11 +64,11 @@ def _made(ctx: Context, now: Criterion | None = None) -> Criterion:
 
 
 def _dry_run(ctx: Context, new: Criterion, replaced: int) -> Result:
-    """Who would join and leave. Raises Invalid."""
+    """Tell who would join and leave, and whom only their own word would let in. Raises Invalid."""
     if "HTTP_IDEMPOTENCY_KEY" in ctx.environ:
         raise Invalid("Idempotency-Key", "is not accepted with dryRun, which writes nothing")
     found = roles.find(ctx)
-    joining, leaving = member.preview(
+    sides = member.preview(
         ctx.reader,
         ctx.site.id,
         found.id,
@@ -77,8 +77,11 @@ def _dry_run(ctx: Context, new: Criterion, replaced: int) -> Result:
         everyone=found.flags["includeUsers"],
         limit=PREVIEWED,
     )
-    shown = roles.summaries(ctx, joining.versions | leaving.versions)
-    return Data(b'{"joins":%b,"leaves":%b}' % (_side(joining, shown), _side(leaving, shown)))
+    shown = roles.summaries(
+        ctx, sides.joins.versions | sides.leaves.versions | sides.self_granted.versions
+    )
+    joins, leaves, self_granted = (_side(side, shown) for side in sides)
+    return Data(b'{"joins":%b,"leaves":%b,"selfGranted":%b}' % (joins, leaves, self_granted))
 
 
 def _side(moved: Movement, shown: dict[int, bytes]) -> bytes:

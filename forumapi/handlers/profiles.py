@@ -213,7 +213,7 @@ class ProfileHandler(Handler):
         id = ctx.args["item"].id
         changes = patch.changes(ctx.body, {MEMBER})
         _found(ctx)
-        version = profile.set_member(ctx.writer, ctx.site.id, id, changes[-1].value)
+        version = profile.set_member(ctx.writer, ctx.author, id, changes[-1].value)
         membership.settle_roles(ctx.writer, ctx.site.id, [id])
         _record(ctx, journal.PATCHED, id, version)
         return Done()

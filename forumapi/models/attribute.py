@@ -1,6 +1,7 @@
 """Attributes: a key and a typed value on a site, microcosm, item, comment or profile (content 9).
 
-They stand in no cached document, so they move no version; `is_member` alone is mirrored in the profile's row.
+They stand in no cached document, so they move no version; `is_member` alone is mirrored in the profile's row. Each row
+holds who wrote it; criteria count only those of a profile that are `is_granted`: the site's owner wrote them (P-34).
 """
 
 from __future__ import annotations
@@ -65,15 +66,17 @@ SAVE = Query(
     """
     WITH saved AS (
     INSERT INTO attributes (site_id, item_type_id, item_id, key, value_type_id, string_value, date_value, number_value,
-                            boolean_value)
-    SELECT %(site_id)s, %(item_type)s, %(item_id)s, n.key, n.type, n.string, n.date, n.number, n.boolean
+                            boolean_value, written_by, written, is_granted)
+    SELECT %(site_id)s, %(item_type)s, %(item_id)s, n.key, n.type, n.string, n.date, n.number, n.boolean,
+           %(me)s, clock_timestamp(), %(grants)s
       FROM unnest(%(keys)s::text[], %(types)s::smallint[], %(strings)s::text[], %(dates)s::date[],
                   %(numbers)s::numeric[], %(booleans)s::boolean[]) AS n (key, type, string, date, number, boolean)
      ORDER BY n.key
         ON CONFLICT (site_id, item_type_id, item_id, key) DO UPDATE
        SET value_type_id = EXCLUDED.value_type_id, string_value = EXCLUDED.string_value,
            date_value = EXCLUDED.date_value, number_value = EXCLUDED.number_value,
-           boolean_value = EXCLUDED.boolean_value
+           boolean_value = EXCLUDED.boolean_value, written_by = EXCLUDED.written_by, written = EXCLUDED.written,
+           is_granted = EXCLUDED.is_granted
  RETURNING xmax = 0 AS is_new)
     SELECT (SELECT count(*) FROM saved s WHERE s.is_new)::int,
            (SELECT count(*) FROM attributes a
@@ -89,7 +92,7 @@ REMOVE = Query(
  RETURNING a.key""",
 )
 
-# Of these keys, those that decide who somebody is (P-34).
+# Of these keys, those that decide who somebody is (P-34): now, or once a criterion asks for what the owner wrote here.
 GRANTED = Query(
     "attribute.granted",
     """
@@ -97,6 +100,9 @@ GRANTED = Query(
       FROM unnest(%(keys)s::text[]) AS k (key)
      WHERE k.key = 'is_member'
         OR EXISTS (SELECT 1 FROM criteria c WHERE c.site_id = %(site_id)s AND c.attr_key = k.key)
+        OR EXISTS (SELECT 1 FROM attributes a
+                    WHERE a.site_id = %(site_id)s AND a.item_type_id = 3 AND a.item_id = %(profile_id)s
+                      AND a.key = k.key AND a.is_granted)
      ORDER BY k.key LIMIT 1""",
 )
 
@@ -178,18 +184,25 @@ def _number(text: str) -> Any:
     return float(text) if is_beyond else fragments.raw(text.encode())
 
 
-def granted_key(tx: Reader, site_id: int, keys: Iterable[str]) -> str | None:
-    """One of these keys that only the site's owner may write on a profile (P-34); None if there is none."""
-    found: str | None = tx.value(GRANTED, site_id=site_id, keys=sorted(keys))
+def granted_key(tx: Reader, site_id: int, profile_id: int, keys: Iterable[str]) -> str | None:
+    """One of these keys that only the site's owner may write on this profile (P-34); None if there is none."""
+    found: str | None = tx.value(GRANTED, site_id=site_id, profile_id=profile_id, keys=sorted(keys))
     return found
 
 
 def save(
-    tx: Transaction, author: Author, carrier: Target, values: Mapping[str, Value], most: int
+    tx: Transaction,
+    author: Author,
+    carrier: Target,
+    values: Mapping[str, Value],
+    most: int,
+    *,
+    grants: bool,
 ) -> None:
     """Store checked values, over what stands under these keys; the carrier's row is locked.
 
-    Raises Invalid where there would be new ones and more than `most` in all.
+    `grants`: criteria may count them, since the site's owner writes them. Raises Invalid where there would be new ones
+    and more than `most` in all.
     """
     keys = list(values)
     given = list(values.values())
@@ -209,6 +222,8 @@ def save(
         dates=of(DATE),
         numbers=of(NUMBER),
         booleans=of(BOOLEAN),
+        me=author.profile_id,
+        grants=grants,
     )
     assert row is not None, "the statement returns one row"
     if row[0] and sum(row) > most:

@@ -83,10 +83,14 @@ CHANGE = Query(
          WHERE a.site_id = %(site_id)s AND a.item_type_id = 3 AND a.item_id = w.profile_id AND a.key = 'is_member'
            AND NOT w.is_member),
     noted AS (
-        INSERT INTO attributes (site_id, item_type_id, item_id, key, value_type_id, boolean_value)
-        SELECT %(site_id)s, 3, w.profile_id, 'is_member', 4, true FROM wanted w WHERE w.is_member
+        INSERT INTO attributes (site_id, item_type_id, item_id, key, value_type_id, boolean_value, written_by, written,
+                                is_granted)
+        SELECT %(site_id)s, 3, w.profile_id, 'is_member', 4, true, %(me)s, clock_timestamp(), true
+          FROM wanted w
+         WHERE w.is_member
             ON CONFLICT (site_id, item_type_id, item_id, key) DO UPDATE
-           SET value_type_id = 4, string_value = NULL, date_value = NULL, number_value = NULL, boolean_value = true)
+           SET value_type_id = 4, string_value = NULL, date_value = NULL, number_value = NULL, boolean_value = true,
+               written_by = EXCLUDED.written_by, written = EXCLUDED.written, is_granted = true)
     UPDATE profiles p
        SET is_member = w.is_member, version = p.version + 1
       FROM wanted w
@@ -192,6 +196,7 @@ def set_members(tx: Transaction, author: Author, wanted: Mapping[int, bool]) -> 
             site_id=author.site_id,
             profile_ids=ids,
             members=[row[1] for row in rows],
+            me=author.profile_id,
         )
     )
     membership.settle_roles(tx, author.site_id, ids)

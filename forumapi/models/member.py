@@ -65,10 +65,18 @@ _FACTS: Final = f"""
           LEFT JOIN profile_counters n ON n.site_id = p.site_id AND n.profile_id = p.profile_id
          WHERE p.site_id = %(site_id)s"""
 
-# The side of profile f in test t, by its type; a is the attribute of that name.
-_ATTRIBUTE: Final = """
+# The attribute a of profile f that test t names. What its holder wrote, or nobody knows who, is none (P-34).
+_ANY_ATTRIBUTE: Final = """
                 LEFT JOIN attributes a ON a.site_id = %(site_id)s AND a.item_type_id = 3 AND a.item_id = f.profile_id
                                       AND a.key = t.attr_key"""
+_ATTRIBUTE: Final = f"{_ANY_ATTRIBUTE} AND a.is_granted"
+# Has profile f written, under a key that these tests name, what nobody granted?
+_HAS_OWN: Final = """EXISTS (
+            SELECT FROM attributes own
+             WHERE own.site_id = %(site_id)s AND own.item_type_id = 3 AND own.item_id = {profile_id}
+               AND NOT own.is_granted AND own.key IN (SELECT t.attr_key FROM {tests} t))"""
+
+# The side of profile f in test t, by its type.
 _NUMBER: Final = """CASE t.kind WHEN 'commentCount' THEN f.comment_count WHEN 'days' THEN f.days
                                  WHEN 'itemCount' THEN f.item_count WHEN 'number' THEN a.number_value
                                  WHEN 'id' THEN f.profile_id END"""
@@ -111,12 +119,12 @@ def _groups(tests: str) -> str:
     return f"{tests}_groups AS MATERIALIZED (SELECT DISTINCT t.or_group FROM {tests} t)"
 
 
-def _meets(tests: str) -> str:
+def _meets(tests: str, attribute: str = _ATTRIBUTE) -> str:
     """SQL: whether profile f meets every test of one of their groups. Stops at a group's first that it does not."""
     return f"""EXISTS (
             SELECT FROM {tests}_groups g
              WHERE NOT EXISTS (
-                SELECT FROM {tests} t {_ATTRIBUTE}
+                SELECT FROM {tests} t {attribute}
                  WHERE t.or_group = g.or_group AND NOT {_MET}))"""
 
 
@@ -305,7 +313,8 @@ REASONS = Query(
      ORDER BY f.profile_id, met.or_group, met.criterion_id""",
 )
 
-# Whom a criterion, new or in the place of another, would bring in or put out. Who is named stays in either way.
+# Whom a criterion, new or in the place of another, would bring in or put out, and who would be in if their own word
+# counted. Who is named stays in either way.
 PREVIEW = Query(
     "member.preview",
     f"""
@@ -326,17 +335,25 @@ PREVIEW = Query(
            AND NOT EXISTS (SELECT FROM role_profiles r
                             WHERE r.site_id = p.site_id AND r.role_id = %(role_id)s AND r.profile_id = p.profile_id)),
     compared AS MATERIALIZED (
-        SELECT f.profile_id, f.version, {_meets("own")} AS was, {_meets("wanted")} AS will
+        SELECT f.profile_id, f.version, {_meets("own")} AS was, {_meets("wanted")} AS will,
+               {_HAS_OWN.format(profile_id="f.profile_id", tests="wanted")}
+               AND {_meets("wanted", _ANY_ATTRIBUTE)} AS says
           FROM facts f),
-    moved AS (
-        SELECT c.will AS joins, c.profile_id, c.version, count(*) OVER (PARTITION BY c.will) AS total,
-               row_number() OVER (PARTITION BY c.will ORDER BY c.profile_id) AS place
+    sorted AS (
+        SELECT side.name, c.profile_id, c.version
           FROM compared c
-         WHERE c.was <> c.will)
-    SELECT m.joins, m.total, m.profile_id, m.version
-      FROM moved m
-     WHERE m.place <= %(limit)s
-     ORDER BY m.joins, m.place""",
+         CROSS JOIN LATERAL (
+                VALUES (c.will AND NOT c.was, 'joins'), (c.was AND NOT c.will, 'leaves'),
+                       (c.says AND NOT c.will, 'selfGranted')) AS side (is_on, name)
+         WHERE side.is_on),
+    counted AS (
+        SELECT s.name, s.profile_id, s.version, count(*) OVER (PARTITION BY s.name) AS total,
+               row_number() OVER (PARTITION BY s.name ORDER BY s.profile_id) AS place
+          FROM sorted s)
+    SELECT c.name, c.total, c.profile_id, c.version
+      FROM counted c
+     WHERE c.place <= %(limit)s
+     ORDER BY c.name, c.place""",
 )
 
 
@@ -362,10 +379,18 @@ class Reason(NamedTuple):
 
 
 class Movement(NamedTuple):
-    """Who would join a role, or leave it: how many, and the first of them by id: profile -> version."""
+    """Some profiles that a change moves: how many, and the first of them by id: profile -> version."""
 
     total: int
     versions: dict[int, int]
+
+
+class Preview(NamedTuple):
+    """Profiles that a change of criteria would bring in and put out, and those whom only a value of their own fits."""
+
+    joins: Movement
+    leaves: Movement
+    self_granted: Movement
 
 
 def page(tx: Reader, site_id: int, role_id: int, at: Paging, *, everyone: bool) -> MembersPage:
@@ -401,8 +426,8 @@ def preview(
     replaced: int,
     everyone: bool,
     limit: int,
-) -> tuple[Movement, Movement]:
-    """(joining, leaving) if `new` were stored, in the place of criterion `replaced` (0: of none). Writes nothing."""
+) -> Preview:
+    """Effect of storing `new` in the place of criterion `replaced` (0: of none). Writes nothing."""
     values: dict[str, Any] = comparison(new)._asdict()
     rows = tx.rows(
         PREVIEW,
@@ -416,12 +441,8 @@ def preview(
         limit=limit,
         **values,
     )
-    joining, leaving = Movement(0, {}), Movement(0, {})
-    for joins, total, profile_id, version in rows:
-        side = joining if joins else leaving
+    sides = {name: Movement(0, {}) for name in ("joins", "leaves", "selfGranted")}
+    for name, total, profile_id, version in rows:
+        side = sides[name] = sides[name]._replace(total=total)
         side.versions[profile_id] = version
-        if joins:
-            joining = side._replace(total=total)
-        else:
-            leaving = side._replace(total=total)
-    return joining, leaving
+    return Preview(*sides.values())

@@ -14,6 +14,7 @@ from forumapi.db import Query, Reader, Replica, Row, Transaction
 from forumapi.errors import OUT_OF_RANGE, Invalid
 from forumapi.models import member
 from forumapi.models.documents import Documents, Kind, Loaded
+from forumapi.models.journal import Author
 
 LOAD_SUMMARIES = Query(
     "profile.summaries",
@@ -105,10 +106,12 @@ GRANT_MEMBER = Query(
     "profile.grant_member",
     """
     WITH noted AS (
-        INSERT INTO attributes (site_id, item_type_id, item_id, key, value_type_id, boolean_value)
-        VALUES (%(site_id)s, 3, %(profile_id)s, 'is_member', 4, true)
+        INSERT INTO attributes (site_id, item_type_id, item_id, key, value_type_id, boolean_value, written_by, written,
+                                is_granted)
+        VALUES (%(site_id)s, 3, %(profile_id)s, 'is_member', 4, true, %(me)s, clock_timestamp(), true)
             ON CONFLICT (site_id, item_type_id, item_id, key) DO UPDATE
-           SET value_type_id = 4, string_value = NULL, date_value = NULL, number_value = NULL, boolean_value = true)
+           SET value_type_id = 4, string_value = NULL, date_value = NULL, number_value = NULL, boolean_value = true,
+               written_by = EXCLUDED.written_by, written = EXCLUDED.written, is_granted = true)
     UPDATE profiles p
        SET is_member = true, version = p.version + 1
      WHERE p.site_id = %(site_id)s AND p.profile_id = %(profile_id)s
@@ -351,7 +354,8 @@ def update(
     return int(version)
 
 
-def set_member(tx: Transaction, site_id: int, profile_id: int, is_member: bool) -> int:
+def set_member(tx: Transaction, author: Author, profile_id: int, is_member: bool) -> int:
     """Grant or take the `member` flag; the new version. The caller settles the roles afterwards."""
     query = GRANT_MEMBER if is_member else REVOKE_MEMBER
-    return int(tx.value(query, site_id=site_id, profile_id=profile_id))
+    by = {"me": author.profile_id} if is_member else {}
+    return int(tx.value(query, site_id=author.site_id, profile_id=profile_id, **by))

@@ -227,7 +227,7 @@ class SiteWriter:
             options.append(f"{key}\n")
             if member == "t":
                 attributes.append(
-                    f"{ids.site_id}\t{PROFILE}\t{self._profile(who)}\tis_member\t4\tt\n"
+                    f"{ids.site_id}\t{PROFILE}\t{self._profile(who)}\tis_member\t4\tt\t{joined}\tt\n"
                 )
         copy = self._store.copy
         copy(
@@ -246,7 +246,7 @@ class SiteWriter:
         self._store.value(COUNT_PEOPLE, site_id=ids.site_id, total=count)
         copy(
             "attributes",
-            "site_id item_type_id item_id key value_type_id boolean_value",
+            "site_id item_type_id item_id key value_type_id boolean_value written is_granted",
             attributes,
         )
         stats = (

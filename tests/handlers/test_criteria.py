@@ -238,6 +238,8 @@ class Somebody:
     gender: str
     is_banned: bool
     attributes: dict[str, Any] = field(default_factory=dict)
+    # Of these keys, the one whose value they wrote themselves (P-34).
+    own_key: str = ""
 
 
 def people_of_all_sorts(make: Factory, site: Site, draw: random.Random) -> list[Somebody]:
@@ -254,6 +256,7 @@ def people_of_all_sorts(make: Factory, site: Site, draw: random.Random) -> list[
             comments=draw.randrange(4),
             gender=draw.choice(("", "f", "M", "F&m")),
             is_banned=draw.random() < 0.3,
+            own_key=("size", "", "colour", "")[number % 4],
         )
         for key in ("colour", "size"):
             value: Any = draw.choice((None, "red", "Dark red", 1, 2, 2.5, True, False, "day"))
@@ -290,9 +293,11 @@ def store(make: Factory, site: Site, one: Somebody) -> None:
         kind = {str: 1, datetime.date: 2, bool: 4}.get(type(value), 3)
         columns = ("string_value", "date_value", "number_value", "boolean_value")
         make.sql(
-            f"""INSERT INTO attributes (site_id, item_type_id, item_id, key, value_type_id, {columns[kind - 1]})
-                VALUES (%(s)s, 3, %(p)s, %(key)s, {kind}, %(value)s)""",
+            f"""INSERT INTO attributes (site_id, item_type_id, item_id, key, value_type_id, {columns[kind - 1]},
+                                        written, is_granted)
+                VALUES (%(s)s, 3, %(p)s, %(key)s, {kind}, %(value)s, now(), %(granted)s)""",
             key=key,
+            granted=key != one.own_key,
             value=value,
             **ids,
         )
@@ -352,7 +357,8 @@ def holds(sent: dict[str, Any], one: Somebody) -> bool:
         }[column]
         value = value.lower() if isinstance(value, str) else value
     else:
-        actual = one.attributes.get(sent["attrKey"])
+        is_own = sent["attrKey"] == one.own_key
+        actual = None if is_own else one.attributes.get(sent["attrKey"])
         if is_day:
             actual = actual.isoformat() if isinstance(actual, datetime.date) else None
         elif isinstance(value, bool):

@@ -24,7 +24,10 @@ def holds(world: World, criterion: Criterion, profile: Profile) -> bool:
     predicate = "ne" if criterion.predicate == "neq" else criterion.predicate
     if criterion.column is not None:
         return _column(world, criterion.column, predicate, criterion.value, profile)
-    return _attribute(profile.attributes.get(criterion.key or ""), predicate, criterion.value)
+    # P-34: what somebody says of themselves is as if it were not there.
+    is_own = criterion.key in profile.own_keys
+    held = None if is_own else profile.attributes.get(criterion.key or "")
+    return _attribute(held, predicate, criterion.value)
 
 
 def _column(world: World, column: str, predicate: str, value: Value, profile: Profile) -> bool:

@@ -197,9 +197,11 @@ def _profile(random: Random, ids: Ids, now: datetime.datetime, number: int) -> P
         is_banned_everywhere=random.random() < 0.04,
         has_ban=random.random() < 0.06,
     )
-    for key in KEYS:
+    for place, key in enumerate(KEYS):
         if random.random() < 0.6:
             person.attributes[key] = _value(random)
+            if (person.id + place) % 4 == 0:
+                person.own_keys.add(key)
     return person
 
 

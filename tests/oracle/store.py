@@ -51,7 +51,8 @@ _COLUMNS = {
     "role_profiles": "site_id role_id profile_id",
     "criteria": "site_id role_id or_group profile_column attr_key predicate value kind number_value date_value"
     " text_value boolean_value",
-    "attributes": "site_id item_type_id item_id key value_type_id string_value date_value number_value boolean_value",
+    "attributes": "site_id item_type_id item_id key value_type_id string_value date_value number_value boolean_value"
+    " written is_granted",
     "items": "site_id item_id item_type_id microcosm_id title created_by is_open is_deleted is_moderated"
     " comment_count last_seq",
     "events": "site_id item_id",
@@ -134,7 +135,10 @@ def _rows(rows: dict[str, list[Row]], world: World) -> None:
         if p.has_ban:
             rows["bans"].append((site, p.user_id))
         for key, value in p.attributes.items():
-            rows["attributes"].append((site, PROFILE, p.id, key, *_typed(value)))
+            is_granted = key not in p.own_keys
+            rows["attributes"].append(
+                (site, PROFILE, p.id, key, *_typed(value), world.now, is_granted)
+            )
         for item_type, id in p.ignored:
             rows["ignores"].append((site, p.id, item_type, id))
     for m in world.microcosms.values():

@@ -33,6 +33,8 @@ class Profile:
     has_ban: bool = False
     has_second_factor: bool = False
     attributes: dict[str, Value] = field(default_factory=dict)
+    # Of these keys, those whose value the person wrote and nobody granted.
+    own_keys: set[str] = field(default_factory=set)
     # (item type, id) of what this person does not want to see.
     ignored: set[tuple[int, int]] = field(default_factory=set)
 
