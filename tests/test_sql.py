@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import importlib
+import os
 import pkgutil
 import re
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from random import Random
 
 import psycopg
 import pytest
 
 import forumapi
 from forumapi.db import Query
+from tests.site_conditions import Checker
 
 
 # The web worker must be imported into a patched process only.
@@ -40,7 +45,7 @@ def test_every_statement_plans(database_url: str) -> None:
     assert not failed
 
 
-# What finds a site rather than standing in one, or belongs to the whole platform.
+# Tables of the whole platform, or found by other keys than their site's.
 PLATFORM = frozenset(
     (
         "access_tokens",
@@ -81,7 +86,6 @@ PLATFORM = frozenset(
         "value_types",
     )
 )
-_TABLE = re.compile(r"\b(?:FROM|JOIN|INTO|UPDATE)\s+([a-z_]+)(?:\s+(?:AS\s+)?([a-z_]+))?")
 
 
 def test_every_tenant_table_begins_with_its_site(database_url: str) -> None:
@@ -99,21 +103,72 @@ def test_every_tenant_table_begins_with_its_site(database_url: str) -> None:
     assert {name for name, column in first.items() if column != "site_id"} <= allowed
 
 
-def test_every_statement_on_a_tenant_table_names_the_site(database_url: str) -> None:
-    with psycopg.connect(database_url) as connection:
-        tables = {
-            row[0]
-            for row in connection.execute(
-                "SELECT tablename FROM pg_tables WHERE schemaname = 'public'"
-            ).fetchall()
-        } - PLATFORM
-    loose = []
-    for name, query in _queries().items():
-        touched = {match[1] for match in _TABLE.finditer(query.sql)} & tables
-        # Retention looks at age alone, and figures at how many, on all sites at once.
-        if name.startswith(("cron.", "audit.", "figures.")):
-            continue
-        if touched and "site_id" not in query.sql:
-            loose.append((name, touched))
+SAVED = Path(__file__).parent / "saved" / "platform_statements.txt"
+_CONDITION = re.compile(r"((?:\w+\.)?site_id) = (?:\$\d+|\w+\.site_id)")
 
-    assert not loose
+
+@pytest.fixture(scope="module")
+def drivers(database_url: str) -> Callable[[Query, str], list[str]]:
+    """Check a text of a statement: the aliases in it that no condition binds to a site."""
+    with psycopg.connect(database_url) as connection:
+        rows = connection.execute(
+            """SELECT table_name FROM information_schema.columns
+                WHERE table_schema = 'public' AND column_name = 'site_id'"""
+        ).fetchall()
+    tables = frozenset(row[0] for row in rows)
+    return lambda query, text: Checker(tables, query.names).check(text)
+
+
+def test_every_statement_stands_on_one_site_but_those_that_are_listed(
+    drivers: Callable[[Query, str], list[str]],
+) -> None:
+    """REFRESH_STATEMENTS=1 in the environment writes the list anew: read the difference before you commit it."""
+    found = {name: drivers(query, query.text.decode()) for name, query in _queries().items()}
+    text = "".join(f"{name}: {', '.join(of)}\n" for name, of in sorted(found.items()) if of)
+    if os.environ.get("REFRESH_STATEMENTS"):
+        SAVED.write_text(text)
+
+    assert text == SAVED.read_text()
+
+
+def _without_one(queries: dict[str, Query]) -> Iterator[tuple[str, str, str]]:
+    """Yield (statement, condition, text without it) for each equation of a site's column, but for what UPDATE sets."""
+    for name, query in sorted(queries.items()):
+        text = query.text.decode()
+        for match in _CONDITION.finditer(text):
+            before = text[: match.start()]
+            if before.rfind("WHERE") < before.rfind(" SET ") > before.rfind(" ON "):
+                continue
+            neutral = f"{match[1]} = {match[1]}"
+            yield name, match[0], before + neutral + text[match.end() :]
+
+
+def _unfound(
+    mutants: Iterable[tuple[str, str, str]], drivers: Callable[[Query, str], list[str]]
+) -> list[tuple[str, str]]:
+    queries = _queries()
+    return [
+        (name, condition)
+        for name, condition, text in mutants
+        if drivers(queries[name], text) == drivers(queries[name], queries[name].text.decode())
+    ]
+
+
+# Of two conditions here either implies the other, or a command's `= 0 OR` stands before it.
+IMPLIED = frozenset(("ban.all", "file.places", "locate.lock_site", "webhook.list_all"))
+
+
+def test_a_statement_that_loses_a_condition_on_its_site_is_found(
+    drivers: Callable[[Query, str], list[str]],
+) -> None:
+    mutants = list(_without_one(_queries()))
+
+    assert len(mutants) > 1000
+    assert {name for name, _ in _unfound(Random(12).sample(mutants, 100), drivers)} <= IMPLIED
+
+
+@pytest.mark.wide
+def test_every_condition_on_a_site_is_missed_when_it_is_lost(
+    drivers: Callable[[Query, str], list[str]],
+) -> None:
+    assert {name for name, _ in _unfound(_without_one(_queries()), drivers)} <= IMPLIED
