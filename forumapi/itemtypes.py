@@ -63,6 +63,7 @@ TYPES: Final[tuple[ItemType, ...]] = (
 )
 
 BY_ID: Final[dict[int, ItemType]] = {t.id: t for t in TYPES}
+ALL: Final = frozenset(BY_ID)
 BY_NAME: Final[dict[str, ItemType]] = {t.name: t for t in TYPES}
 
 # Items that stand in a microcosm (reserved types included, as platform 5.4 lists them), and those that do now.

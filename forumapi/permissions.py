@@ -102,6 +102,7 @@ class Who(NamedTuple):
 
     `is_limited`: the site demands a second factor of those who moderate, and the caller has none. Until then they
     moderate nothing here: `is_site_owner` is False, and neither microcosms of their own nor moderator roles count.
+    `sees_huddles`: False for a token without the scope `huddles:read`, under which nobody takes part in any huddle.
     """
 
     profile_id: int
@@ -110,6 +111,12 @@ class Who(NamedTuple):
     is_site_banned: bool = False
     user_id: int = 0
     is_limited: bool = False
+    sees_huddles: bool = True
+
+    @property
+    def participant_id(self) -> int:
+        """The profile that huddles are found by; 0, which is in none, for a token that shows none."""
+        return self.profile_id if self.sees_huddles else 0
 
 
 GUEST_CALLER: Final = Who(0, None)
@@ -365,6 +372,8 @@ def effective(
 ) -> Can:
     """The permission set of `who` on `target` (platform 5.4, steps 1 to 9)."""
     kind = target.item_type
+    if not who.sees_huddles and target.is_participant:
+        target = target._replace(is_participant=False)
     is_guest = who.profile_id == 0
     can = GUEST if is_guest else 0
     if is_guest and kind == itemtypes.SITE:

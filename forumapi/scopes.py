@@ -10,6 +10,8 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Final
 
+from forumapi import itemtypes
+
 # What `of` answers for an operation that any token may ask for, and for one that only a token without scopes may.
 OPEN: Final = ""
 WHOLE: Final = "*"
@@ -48,6 +50,7 @@ _WHOLE_ADDRESSES: Final = frozenset(("/api/v1/site/auth", "/api/v1/site/auth/<me
 _PARTS: Final[Mapping[str, str]] = {
     "bookmark": "bookmarks",
     "draft": "drafts",
+    "ical": "events",
     "roles": "roles",
 }
 
@@ -139,6 +142,31 @@ def of(template: str, verb: str) -> str:
         resource = _PARTS.get(part, resource)
     is_read = verb in ("GET", "HEAD") or resource in _READ_BY_POST
     return f"{resource}:{'read' if is_read else 'write'}"
+
+
+# The scope that reading a thing of a type takes. What hangs on another thing takes that thing's alone; users and ways
+# to sign in are nobody's business but their owner's.
+_OF_KIND: Final[Mapping[int, str]] = {
+    kind.id: of(kind.path, "GET")
+    for kind in itemtypes.TYPES
+    if kind.path.startswith(_BELOW) and kind.id not in (itemtypes.USER, itemtypes.AUTH)
+} | {
+    itemtypes.ATTENDEE: of(itemtypes.BY_ID[itemtypes.EVENT].path, "GET"),
+    itemtypes.ATTACHMENT: OPEN,
+    itemtypes.ATTRIBUTE: OPEN,
+}
+
+
+def kinds(granted: frozenset[str] | None) -> frozenset[int]:
+    """The types of things that a token may read which is limited to `granted`; None: all of them."""
+    if granted is None:
+        return itemtypes.ALL
+    return frozenset(kind for kind, scope in _OF_KIND.items() if scope in (OPEN, *granted))
+
+
+def of_kind(item_type: int) -> str:
+    """The scope that reading a thing of this type takes. Raises KeyError for a type that none is good for."""
+    return _OF_KIND[item_type]
 
 
 def words(scope: str) -> str:

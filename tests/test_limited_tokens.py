@@ -151,7 +151,7 @@ def test_writing_in_a_huddle_takes_the_scope_of_huddles(stage: Stage, scene: Sce
         token = limited(stage, site.member, *granted)
         refused = stage.post("/comments", body, site=site, token=token)
         never = stage.post("/comments", {**body, "itemId": NEVER}, site=site, token=token)
-        assert (refused.status, refused.code) == (never.status, never.code) == (403, 9)
+        assert (refused.status, refused.code) == (never.status, never.code) == (403, 10)
         assert stage.request("DELETE", f"/huddles/{huddle.id}", site=site, token=token).status in (
             403,
         )

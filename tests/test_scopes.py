@@ -51,6 +51,7 @@ def test_a_new_address_has_its_scopes_at_once() -> None:
     assert scopes.of("/api/v1/microcosms/<microcosm:item>/roles", "POST") == "roles:write"
     assert scopes.of("/api/v1/microcosms/<microcosm:item>/draft", "GET") == "drafts:read"
     assert scopes.of("/api/v1/comments/<comment:item>/bookmark", "PUT") == "bookmarks:write"
+    assert scopes.of("/api/v1/profiles/<profile:item>/ical", "GET") == "events:read"
     assert scopes.words("things:write") == "Change things"
 
 

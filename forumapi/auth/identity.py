@@ -11,7 +11,7 @@ from collections.abc import Collection, Mapping
 from types import MappingProxyType
 from typing import Any, Final, NamedTuple
 
-from forumapi import itemtypes
+from forumapi import itemtypes, scopes
 from forumapi.db import Query, Reader
 from forumapi.errors import TOKEN_EXPIRED, TOKEN_INVALID, Unauthorized
 from forumapi.models import ban, locate, profile
@@ -112,6 +112,7 @@ class Identity:
         "ignored_items",
         "ignored_microcosms",
         "ignored_profiles",
+        "kinds",
         "more",
         "needs_roles",
         "profile_id",
@@ -133,6 +134,7 @@ class Identity:
             self.ignored_items: list[int] = []
             self.needs_roles = False
             self.scopes: frozenset[str] | None = None
+            self.kinds = itemtypes.ALL
             self.who = Who(0, None)
             return
         (
@@ -161,6 +163,8 @@ class Identity:
         self.ignored_profiles, self.ignored_microcosms, self.ignored_items = _ignored(row[11])
         # None: a token that is not limited.
         self.scopes = None if row[12] is None else frozenset(row[12])
+        # The types of things that the token may read: lists of several types leave out all others.
+        self.kinds = scopes.kinds(self.scopes)
         self.more = row[_WIDTH:]
         self.who = Who(
             profile_id,
@@ -169,6 +173,7 @@ class Identity:
             self.ban_reason is not None,
             user_id,
             is_limited=row[13],
+            sees_huddles=itemtypes.HUDDLE in self.kinds,
         )
 
     @property

@@ -51,10 +51,10 @@ class Carrier(Handler):
         item = ctx.args["item"]
         if ctx.site.is_root and item.id != ctx.identity.profile_id:
             raise Forbidden("Only the profile itself may see this", code=NO_READ)
-        me = ctx.identity.profile_id
+        who = ctx.identity.who
         if ctx.is_write:
-            locate.lock(ctx.writer, ctx.site.id, me, item.type, item.id)
-        place = locate.find(ctx.reader, ctx.site.id, ctx.tree, me, item.type, item.id)
+            locate.lock(ctx.writer, ctx.site.id, who, item.type, item.id)
+        place = locate.find(ctx.reader, ctx.site.id, ctx.tree, who, item.type, item.id)
         located = LocatedCarrier(place.target, is_hidden=place.is_hidden, version=place.version)
         located.place = place
         return located

@@ -50,9 +50,7 @@ def _locate_event(ctx: Context) -> Located:
         located.version = 0
         return located
     named = ctx.args["item"]
-    place = locate.find(
-        ctx.reader, ctx.site.id, ctx.tree, ctx.identity.profile_id, named.type, named.id
-    )
+    place = locate.find(ctx.reader, ctx.site.id, ctx.tree, ctx.identity.who, named.type, named.id)
     return Located(place.target, is_hidden=place.is_hidden)
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Final
 
-from forumapi import paging, schemas
+from forumapi import paging, schemas, scopes
 from forumapi.context import Context, Located
-from forumapi.errors import NotFound
+from forumapi.errors import InsufficientScope, NotFound
 from forumapi.fragments import dumps
 from forumapi.handler import LOGIN, READ, Handler, Param, needs
 from forumapi.handlers import carrier
@@ -38,6 +38,7 @@ class BookmarksHandler(Handler):
             ctx.site.id,
             ctx.identity.profile_id,
             ctx.tree.view(ctx.identity.who).ids,
+            ctx.identity.kinds,
             ctx.number("before") or _NEWEST,
             limit + 1,
         )
@@ -72,7 +73,11 @@ class BookmarkHandler(Handler):
         """The bookmark, if there is one."""
         carrier.check_signed_in(ctx)
         carrier.check(ctx)
-        named = ctx.args["item"]
+        named, target = ctx.args["item"], ctx.located.target
+        # Its title is that of the thing, or of what the comment is on.
+        for kind in (target.item_type, target.parent_type or target.item_type):
+            if kind not in ctx.identity.kinds:
+                raise InsufficientScope(scopes.of_kind(kind))
         found = bookmark.find(
             ctx.reader, ctx.site.id, ctx.identity.profile_id, named.type, named.id
         )

@@ -19,9 +19,7 @@ _MEDIA: Final = "text/calendar; charset=utf-8"
 
 def _locate(ctx: Context) -> Located:
     named = ctx.args["item"]
-    place = locate.find(
-        ctx.reader, ctx.site.id, ctx.tree, ctx.identity.profile_id, named.type, named.id
-    )
+    place = locate.find(ctx.reader, ctx.site.id, ctx.tree, ctx.identity.who, named.type, named.id)
     return Located(place.target, is_hidden=place.is_hidden)
 
 

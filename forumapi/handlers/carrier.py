@@ -21,10 +21,10 @@ class LocatedCarrier(Located):
 def find(ctx: Context, *, is_locked: bool = True) -> LocatedCarrier:
     """The thing that the address names; under a write its own row is locked until the end of the request."""
     named = ctx.args["item"]
-    me = ctx.identity.profile_id
+    who = ctx.identity.who
     if ctx.is_write and is_locked:
-        locate.lock(ctx.writer, ctx.site.id, me, named.type, named.id)
-    place = locate.find(ctx.reader, ctx.site.id, ctx.tree, me, named.type, named.id)
+        locate.lock(ctx.writer, ctx.site.id, who, named.type, named.id)
+    place = locate.find(ctx.reader, ctx.site.id, ctx.tree, who, named.type, named.id)
     located = LocatedCarrier(place.target, is_hidden=place.is_hidden)
     located.place = place
     return located

@@ -54,7 +54,7 @@ class DraftsHandler(Handler):
     def get(self, ctx: Context) -> Result:
         """All drafts of the caller, the newest first."""
         at = ctx.paging
-        total, drafts = draft.page(ctx.reader, ctx.site.id, ctx.identity.profile_id, at)
+        total, drafts = draft.page(ctx.reader, ctx.site.id, ctx.identity.who, at)
         paging.check(total, at)
         items = dumps([draft.document(one) for one in drafts])
         page = paging.page(items, total, at, ctx.path, ctx.path, ctx.query_string, ctx.pairs)
@@ -80,7 +80,8 @@ class DraftHandler(Handler):
     @needs(LOGIN, answer=schemas.Draft)
     def get(self, ctx: Context) -> Result:
         """The draft with its version."""
-        found = draft.find(ctx.reader, _spot(ctx))
+        is_seen = ctx.identity.who.sees_huddles or ctx.args["item"].type != itemtypes.HUDDLE
+        found = draft.find(ctx.reader, _spot(ctx)) if is_seen else None
         if found is None:
             raise NotFound("There is no draft here")
         return Page(found.version, tuple(found[:4]), lambda: dumps(draft.document(found)))

@@ -68,7 +68,7 @@ def _locate_page(ctx: Context) -> LocatedHuddle:
         ctx.reader,
         ctx.site.id,
         ctx.args["item"].id,
-        ctx.identity.profile_id,
+        ctx.identity.who.participant_id,
         ctx.identity.ignored_profiles,
         ctx.paging,
     )
@@ -80,7 +80,7 @@ def _locate_page(ctx: Context) -> LocatedHuddle:
 
 
 def _locate_locked(ctx: Context) -> LockedLocated:
-    tx, site_id, me = ctx.writer, ctx.site.id, ctx.identity.profile_id
+    tx, site_id, me = ctx.writer, ctx.site.id, ctx.identity.who.participant_id
     found = writing.lock(tx, site_id, itemtypes.HUDDLE, ctx.args["item"].id, me)
     target = writing.target(tx, site_id, found, me) if found else _nothing(ctx)
     located = LockedLocated(target, version=found.version if found else 0)
@@ -93,7 +93,7 @@ def _locate_participants(ctx: Context, one: int | None = None) -> LocatedPartici
         ctx.reader,
         ctx.site.id,
         ctx.args["item"].id,
-        ctx.identity.profile_id,
+        ctx.identity.who.participant_id,
         ctx.paging,
         one=one,
     )
@@ -140,7 +140,7 @@ class HuddlesHandler(Handler):
         total, entries = huddle.own(
             ctx.reader,
             ctx.site.id,
-            identity.profile_id,
+            identity.who.participant_id,
             identity.ignored_profiles,
             identity.ignored_items,
             at,

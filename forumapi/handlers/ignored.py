@@ -46,7 +46,8 @@ class IgnoredHandler(Handler):
         """By type, then title; what is gone or can't be read any more is left out."""
         site_id, tree, at = ctx.site.id, ctx.tree, ctx.paging
         view = tree.view(ctx.identity.who)
-        found = ignore.page(ctx.reader, site_id, ctx.identity.profile_id, tree, view, at)
+        me, kinds = ctx.identity.profile_id, ctx.identity.kinds
+        found = ignore.page(ctx.reader, site_id, me, tree, view, kinds, at)
         paging.check(found.total, at)
 
         def build() -> bytes:

@@ -33,7 +33,13 @@ class ModerationHandler(Handler):
         limit = paging.parse(ctx.query.get("limit", ""), "").limit
         after = Cursor.read(ctx.query.get("after", ""))
         found = moderation.queue(
-            ctx.reader, site_id, moderated, limit, after, on_profiles=on_profiles
+            ctx.reader,
+            site_id,
+            moderated,
+            limit,
+            after,
+            on_profiles=on_profiles,
+            shown=ctx.identity.kinds,
         )
         entries = moderation.documents(
             ctx.reader, ctx.app.documents, site_id, found, tree, tree.view(who)

@@ -77,7 +77,7 @@ class PermissionBatchHandler(Handler):
         asked = [_checked(one, f"[{number}].") for number, one in enumerate(sent)]
         tree, identity = ctx.tree, ctx.identity
         named = [(one.item_type, one.item_id) for one in asked if one.item_type and one.item_id]
-        found = locate_many.targets(ctx.reader, ctx.site.id, tree, identity.profile_id, named)
+        found = locate_many.targets(ctx.reader, ctx.site.id, tree, identity.who, named)
         answers = []
         for one in asked:
             can = permissions.effective(
@@ -115,8 +115,8 @@ def _target(ctx: Context) -> Target:
     if item_id:
         if ctx.identity.more:
             return locate.item(ctx.tree, kind.id, item_id, ctx.identity.more).target
-        tx, site_id, me = ctx.reader, ctx.site.id, ctx.identity.profile_id
-        return locate.find(tx, site_id, ctx.tree, me, kind.id, item_id).target
+        who = ctx.identity.who
+        return locate.find(ctx.reader, ctx.site.id, ctx.tree, who, kind.id, item_id).target
     return Target(kind.id, 0, microcosm_id)
 
 

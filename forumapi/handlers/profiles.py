@@ -252,6 +252,8 @@ def _record(ctx: Context, kind: str, id: int, version: int) -> None:
 def show(ctx: Context, detail: Detail) -> Page:
     """The answer that shows a profile to the caller."""
     is_self = bool(detail.id) and detail.id == ctx.identity.profile_id
+    if not ctx.identity.who.sees_huddles:
+        detail = detail._replace(unread_huddles=0)
     is_ignored = detail.id in ctx.identity.ignored_profiles
 
     def build() -> bytes:
@@ -386,6 +388,8 @@ class ProfileReadBatchHandler(Handler):
 def _mark(ctx: Context, things: list[tuple[int, int]], place: str = "") -> None:
     """Mark things read that the caller may read. Raises NotFound for anything else (R3)."""
     tx, site_id, who = ctx.writer, ctx.site.id, ctx.identity.who
+    if not who.sees_huddles:
+        things = [one for one in things if one != (itemtypes.HUDDLE, 0)]
     own = [
         one if one[1] else (itemtypes.SITE, site_id) for one in things
     ]  # what has no id is one's own

@@ -102,9 +102,9 @@ def _list(kind: int, action: str, search: str) -> dict[str, Any]:
 
 def _may_read(ctx: Context, kind: int, id: int) -> bool:
     """Whether the caller may read it now (V4): there, live and readable."""
-    me = ctx.identity.profile_id
-    where = locate.find(ctx.reader, ctx.site.id, ctx.tree, me, kind, id)
-    can = permissions.effective(ctx.identity.who, where.target, ctx.tree)
+    who = ctx.identity.who
+    where = locate.find(ctx.reader, ctx.site.id, ctx.tree, who, kind, id)
+    can = permissions.effective(who, where.target, ctx.tree)
     return where.exists and not where.is_hidden and bool(can & READ)
 
 

@@ -16,7 +16,7 @@ from forumapi.errors import SEARCH_TOO_LONG, Invalid, TooSlow, Unavailable
 from forumapi.fragments import dumps
 from forumapi.handler import ANYONE, OWNER, Handler, Param, needs
 from forumapi.handlers.sites import lock_own
-from forumapi.itemtypes import SITE
+from forumapi.itemtypes import PROFILE, SITE
 from forumapi.models import search, search_language, search_query
 from forumapi.models.search import Found, Viewer
 from forumapi.models.search_query import Asked
@@ -58,6 +58,7 @@ def _viewer(ctx: Context) -> Viewer:
         identity.ignored_microcosms,
         identity.ignored_items,
         identity.ignored_profiles,
+        identity.kinds,
     )
 
 
@@ -106,7 +107,8 @@ class SearchHandler(Handler):
         """Raises Unavailable, code 24, when the database gives up."""
         try:
             if asked.emails:
-                canonicals = [email.canonical(address) for address in asked.emails]
+                sees_people = PROFILE in ctx.identity.kinds
+                canonicals = [email.canonical(one) for one in asked.emails if sees_people]
                 return search.by_email(ctx.reader, who, canonicals, ctx.paging)
             return search.find(
                 ctx.reader,

@@ -29,6 +29,7 @@ class TrendingHandler(Handler):
             identity.profile_id,
             places.visible(view, tree, identity.ignored_microcosms).ids,
             identity.ignored_items,
+            identity.kinds,
         )
         paging.check(len(found), at)
         shown = found[at.offset : at.offset + at.limit]

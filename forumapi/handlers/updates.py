@@ -53,6 +53,7 @@ class UpdatesHandler(Handler):
             identity.ignored_profiles,
             identity.ignored_items,
             at,
+            kinds=identity.kinds,
             type=_type(ctx.query.get("updateType", "")),
             unread=bool(ctx.flag("unread")),
         )

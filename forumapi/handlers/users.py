@@ -88,7 +88,7 @@ class UserHandler(Handler):
             ctx.reader,
             ctx.site.id,
             ctx.tree,
-            ctx.identity.profile_id,
+            ctx.identity.who,
             itemtypes.USER,
             ctx.args["item"].id,
         )

@@ -116,6 +116,7 @@ class WatchersHandler(Handler):
             identity.ignored_microcosms,
             identity.ignored_items,
             at,
+            kinds=identity.kinds,
         )
         paging.check(found.total, at)
         own = (
@@ -206,11 +207,11 @@ class WatcherHandler(Handler):
     def delete(self, ctx: Context) -> Result:
         """Takes a watcher away: one's own, and the site's owner anybody's."""
         tx, site_id, id = ctx.writer, ctx.site.id, ctx.args["watcher"]
-        me = ctx.identity.profile_id
-        where = locate.find(tx, site_id, ctx.tree, me, itemtypes.WATCHER, id)
+        who = ctx.identity.who
+        where = locate.find(tx, site_id, ctx.tree, who, itemtypes.WATCHER, id)
         if not where.exists:
             raise NotFound("There is no such watcher")
-        if not permissions.effective(ctx.identity.who, where.target, ctx.tree) & DELETE:
+        if not permissions.effective(who, where.target, ctx.tree) & DELETE:
             raise Forbidden("This watcher is not yours", code=NO_DELETE)
         watcher.remove_one(tx, site_id, id)
         return Done()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any, NamedTuple
 
 from forumapi import fragments, itemtypes
@@ -51,6 +51,8 @@ PAGE = Query(
     SELECT {_COLUMNS}
       FROM bookmarks b {_JOINS}
      WHERE b.site_id = %(site_id)s AND b.profile_id = %(me)s AND b.bookmark_id < %(before)s
+       AND b.item_type_id = ANY(%(kinds)s::smallint[])
+       AND coalesce(i.item_type_id, 3::smallint) = ANY(%(kinds)s::smallint[])
        AND (c.comment_id IS NULL OR NOT (c.is_deleted OR c.is_moderated))
        AND (i.item_id IS NULL
             OR NOT (i.is_deleted OR i.is_moderated)
@@ -98,10 +100,27 @@ def find(tx: Reader, site_id: int, me: int, item_type: int, item_id: int) -> Boo
 
 
 def page(
-    tx: Reader, site_id: int, me: int, readable: Sequence[int], before: int, limit: int
+    tx: Reader,
+    site_id: int,
+    me: int,
+    readable: Sequence[int],
+    kinds: Collection[int],
+    before: int,
+    limit: int,
 ) -> list[Bookmark]:
-    """Up to `limit` bookmarks of what the caller may read, made before the one with id `before`, the newest first."""
-    rows = tx.rows(PAGE, site_id=site_id, me=me, readable=readable, before=before, limit=limit)
+    """Up to `limit` bookmarks of what the caller may read, made before the one with id `before`, the newest first.
+
+    `kinds`: the types of things that may be shown; a comment takes that of what it is on too.
+    """
+    rows = tx.rows(
+        PAGE,
+        site_id=site_id,
+        me=me,
+        readable=readable,
+        kinds=sorted(kinds),
+        before=before,
+        limit=limit,
+    )
     return [Bookmark(*row) for row in rows]
 
 

@@ -11,6 +11,7 @@ from forumapi.db import Query, Reader, Replica, Row
 from forumapi.fragments import Fragment, Hole, dumps
 from forumapi.models import profile, reaction
 from forumapi.models.documents import Documents, Kind, Loaded
+from forumapi.permissions import Who
 
 # ---------------------------------------------------------------- documents
 
@@ -304,7 +305,8 @@ PAGE = Query(
                                 AND r.item_type_id = i.item_type_id AND r.item_id = i.item_id
           LEFT JOIN read_marks mr ON mr.site_id = c.site_id AND mr.profile_id = %(me)s AND mr.item_type_id = 2
                                  AND mr.item_id = i.microcosm_id
-         WHERE c.site_id = %(site_id)s AND c.comment_id = %(id)s AND {SEEN}),
+         WHERE c.site_id = %(site_id)s AND c.comment_id = %(id)s
+           AND {SEEN.replace("%(me)s", "%(participant)s")}),
     found AS (
         SELECT 0 AS kind, one.comment_id FROM one
          UNION ALL
@@ -356,9 +358,16 @@ class CommentPage(NamedTuple):
     stamp: Any
 
 
-def page(tx: Reader, site_id: int, id: int, me: int, ignored: Sequence[int]) -> CommentPage | None:
-    """The comment as `me` sees it; None if it never existed here. Asks no permission."""
-    rows = tx.rows(PAGE, site_id=site_id, id=id, me=me, ignored=ignored)
+def page(tx: Reader, site_id: int, id: int, who: Who, ignored: Sequence[int]) -> CommentPage | None:
+    """The comment as `who` sees it; None if it never existed here. Asks no permission."""
+    rows = tx.rows(
+        PAGE,
+        site_id=site_id,
+        id=id,
+        me=who.profile_id,
+        participant=who.participant_id,
+        ignored=ignored,
+    )
     if not rows:
         return None
     first = rows[0]

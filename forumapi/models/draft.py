@@ -15,6 +15,7 @@ from forumapi.db import Query, Reader, Transaction
 from forumapi.errors import OUT_OF_RANGE, Conflict, Invalid, TooLarge
 from forumapi.fragments import dumps
 from forumapi.paging import Paging
+from forumapi.permissions import Who
 
 MAX_BYTES: Final = 256 * 1024
 MAX_DRAFTS: Final = 200
@@ -38,12 +39,15 @@ COUNT = Query(
 PAGE = Query(
     "draft.page",
     f"""
-    SELECT (SELECT count(*) FROM drafts n WHERE n.site_id = %(site_id)s AND n.profile_id = %(me)s), {_COLUMNS}
+    SELECT (SELECT count(*) FROM drafts n
+             WHERE n.site_id = %(site_id)s AND n.profile_id = %(me)s
+               AND (%(in_huddles)s::boolean OR n.place_type_id <> 5)), {_COLUMNS}
       FROM (SELECT 1) AS one
       LEFT JOIN LATERAL (
             SELECT x.draft_id, x.place_type_id, x.place_id, x.writes_type_id, x.content, x.created, x.edited, x.version
               FROM drafts x
              WHERE x.site_id = %(site_id)s AND x.profile_id = %(me)s
+               AND (%(in_huddles)s::boolean OR x.place_type_id <> 5)
              ORDER BY x.draft_id DESC LIMIT %(limit)s OFFSET %(offset)s) d ON true
      ORDER BY d.draft_id DESC""",
 )
@@ -135,9 +139,16 @@ def find(tx: Reader, spot: Spot) -> Draft | None:
     return Draft(*row) if row else None
 
 
-def page(tx: Reader, site_id: int, me: int, at: Paging) -> tuple[int, Sequence[Draft]]:
+def page(tx: Reader, site_id: int, who: Who, at: Paging) -> tuple[int, Sequence[Draft]]:
     """(how many, one page of) the caller's drafts, the newest place first."""
-    rows = tx.rows(PAGE, site_id=site_id, me=me, limit=at.limit, offset=at.offset)
+    rows = tx.rows(
+        PAGE,
+        site_id=site_id,
+        me=who.profile_id,
+        in_huddles=who.sees_huddles,
+        limit=at.limit,
+        offset=at.offset,
+    )
     return rows[0][0], [Draft(*row[1:]) for row in rows if row[1] is not None]
 
 

@@ -226,7 +226,7 @@ def sight(
 
     `tree_of` gives the microcosms of a live site. On other sites than the asking one the caller is a guest.
     """
-    rows = tx.rows(PLACES, site_id=site_id, me=who.profile_id, hash=hash, limit=MAX_PLACES)
+    rows = tx.rows(PLACES, site_id=site_id, me=who.participant_id, hash=hash, limit=MAX_PLACES)
     trees: dict[int, Tree | None] = {}
     by_caller = False
     for is_foreign, place_id, microcosm_id, author_id, is_hidden, parent_type, takes_part in rows:

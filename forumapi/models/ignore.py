@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any, Final, NamedTuple
 
 from forumapi import itemtypes
@@ -70,7 +70,7 @@ PAGE = Query(
                            AND NOT i.is_deleted AND NOT i.is_moderated
                            AND i.item_type_id = ANY(%(kinds)s::smallint[])
                            AND i.microcosm_id = ANY(%(readable)s::bigint[])
-         WHERE g.site_id = %(site_id)s AND g.profile_id = %(me)s),
+         WHERE g.site_id = %(site_id)s AND g.profile_id = %(me)s AND g.item_type_id = ANY(%(shown)s::smallint[])),
     shown AS (
         SELECT s.site_id, s.item_type_id, s.item_id,
                row_number() OVER (ORDER BY s.item_type_id, s.title, s.item_id) AS place
@@ -168,13 +168,17 @@ class Ignored(NamedTuple):
         return {microcosm.SUMMARY: places, profile.SUMMARY: people}
 
 
-def page(tx: Reader, site_id: int, me: int, tree: Tree, view: View, at: Paging) -> Ignored:
-    """A page of what `me` ignores and may still see: by type, then title. `view`: what `me` may read."""
+def page(
+    tx: Reader, site_id: int, me: int, tree: Tree, view: View, shown: Collection[int], at: Paging
+) -> Ignored:
+    """A page of what `me` ignores and may still see: by type, then title. `view`: what `me` may read; `shown`: the
+    types of things that may be listed."""
     rows = tx.rows(
         PAGE,
         site_id=site_id,
         me=me,
         kinds=LISTED,
+        shown=sorted(shown),
         readable=view.ids,
         limit=at.limit,
         offset=at.offset,

@@ -10,7 +10,7 @@ from typing import Final, NamedTuple
 from forumapi import itemtypes
 from forumapi.db import Query, Reader, Row, Transaction
 from forumapi.models import comment, member
-from forumapi.permissions import Target, Tree
+from forumapi.permissions import Target, Tree, Who
 
 # The item's own state and author; whether somebody else has a live comment in it. A huddle, and a comment in one, is
 # found by its participants only: for all others it is as if it never existed.
@@ -142,8 +142,8 @@ class Place(NamedTuple):
     version: int = 0
 
 
-def find(tx: Reader, site_id: int, tree: Tree, me: int, item_type: int, item_id: int) -> Place:
-    """The item of that type and id; `me` is the asking profile, 0 for a guest. At most one statement.
+def find(tx: Reader, site_id: int, tree: Tree, who: Who, item_type: int, item_id: int) -> Place:
+    """The item of that type and id, as far as it is there for `who`. At most one statement.
 
     A bare attendee or attribute id names nothing: ask `attendee`, or for what the attribute hangs on.
     """
@@ -155,9 +155,9 @@ def find(tx: Reader, site_id: int, tree: Tree, me: int, item_type: int, item_id:
     if item_type == itemtypes.MICROCOSM:
         return _microcosm(tree, item_id)
     if item_type == itemtypes.COMMENT:
-        return _comment(tx, site_id, tree, me, item_id)
+        return _comment(tx, site_id, tree, who.participant_id, item_id)
     if item_type == itemtypes.HUDDLE or item_type in itemtypes.IN_MICROCOSM:
-        return _item(tx, site_id, tree, me, item_type, item_id)
+        return _item(tx, site_id, tree, who.participant_id, item_type, item_id)
     if item_type == itemtypes.PROFILE:
         version = tx.value(PROFILE, site_id=site_id, id=item_id)
         if version is None:
@@ -179,13 +179,14 @@ def find(tx: Reader, site_id: int, tree: Tree, me: int, item_type: int, item_id:
     return nowhere
 
 
-def lock(tx: Transaction, site_id: int, me: int, item_type: int, item_id: int) -> None:
-    """Lock a site's, microcosm's, item's, comment's or profile's own row, as far as it is there for `me`.
+def lock(tx: Transaction, site_id: int, who: Who, item_type: int, item_id: int) -> None:
+    """Lock a site's, microcosm's, item's, comment's or profile's own row, as far as it is there for `who`.
 
     It stays so until the transaction ends, and so does what is asked with `find` afterwards. A comment's item is not
     locked: take no lock on it later.
     """
-    tx.rows(_LOCKS.get(item_type, LOCK_ITEM), site_id=site_id, id=item_id, me=me)
+    lock_it = _LOCKS.get(item_type, LOCK_ITEM)
+    tx.rows(lock_it, site_id=site_id, id=item_id, me=who.participant_id)
 
 
 def attendee(

@@ -79,15 +79,16 @@ _KNOWN: Final = frozenset((itemtypes.SITE, itemtypes.MICROCOSM))
 
 
 def targets(
-    tx: Reader, site_id: int, tree: Tree, me: int, named: Collection[tuple[int, int]]
+    tx: Reader, site_id: int, tree: Tree, who: Who, named: Collection[tuple[int, int]]
 ) -> dict[tuple[int, int], Target]:
-    """(type, id) -> what permission is asked for, for everything that is named. One statement, or none."""
+    """(type, id) -> what permission `who` asks for, for everything that is named. One statement, or none."""
     asked = sorted(one for one in set(named) if one[0] not in _KNOWN)
     found: dict[tuple[int, int], Target] = {}
     for kind, id in set(named) - set(asked):
-        found[kind, id] = locate.find(tx, site_id, tree, me, kind, id).target
+        found[kind, id] = locate.find(tx, site_id, tree, who, kind, id).target
     if asked:
         types, ids = zip(*asked, strict=True)
+        me = who.participant_id
         for row in tx.rows(MANY, site_id=site_id, me=me, types=types, ids=ids):
             found[row[0], row[1]] = _target(*row)
     for kind, id in asked:
@@ -120,17 +121,17 @@ def _target(
 
 
 def places(
-    tx: Reader, site_id: int, tree: Tree, me: int, named: Collection[tuple[int, int]]
+    tx: Reader, site_id: int, tree: Tree, who: Who, named: Collection[tuple[int, int]]
 ) -> dict[tuple[int, int], Place]:
-    """(type, id) -> where it is, for sites, microcosms, profiles and items. One statement, or none."""
+    """(type, id) -> where it is for `who`, for sites, microcosms, profiles and items. One statement, or none."""
     asked = sorted(one for one in set(named) if one[0] not in _KNOWN)
     found: dict[tuple[int, int], Place] = {}
     for kind, id in set(named) - set(asked):
-        found[kind, id] = locate.find(tx, site_id, tree, me, kind, id)
+        found[kind, id] = locate.find(tx, site_id, tree, who, kind, id)
     if not asked:
         return found
     types, ids = zip(*asked, strict=True)
-    rows = tx.rows(PLACES, site_id=site_id, me=me, types=types, ids=ids)
+    rows = tx.rows(PLACES, site_id=site_id, me=who.participant_id, types=types, ids=ids)
     for kind, id, exists, microcosm_id, author_id, is_hidden, is_participant in rows:
         target = Target(
             kind,
@@ -158,7 +159,7 @@ def check_readable(
 
     `verb` is what was to be done with them and `place` the list they came in, for messages.
     """
-    found = places(tx, site_id, tree, who.profile_id, things)
+    found = places(tx, site_id, tree, who, things)
     for number, thing in enumerate(things):
         where = found[thing]
         if not where.exists or where.is_hidden or not effective(who, where.target, tree) & READ:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any, Final, NamedTuple
 
 from forumapi import fragments, itemtypes
@@ -31,13 +31,14 @@ QUEUE = Query(
         SELECT i.site_id, i.item_type_id AS kind, i.item_id AS id, i.created, i.created_by, i.title, i.microcosm_id
           FROM items i
          WHERE i.site_id = %(site_id)s AND i.is_moderated AND NOT i.is_deleted
-           AND i.microcosm_id = ANY(%(moderated)s::bigint[])
+           AND i.microcosm_id = ANY(%(moderated)s::bigint[]) AND i.item_type_id = ANY(%(shown)s::smallint[])
          UNION ALL
         SELECT c.site_id, 4::smallint, c.comment_id, c.created, c.created_by, i.title, i.microcosm_id
           FROM comments c
           JOIN items i ON i.site_id = c.site_id AND i.item_id = c.item_id AND NOT i.is_deleted
          WHERE c.site_id = %(site_id)s AND c.is_moderated AND NOT c.is_deleted
-           AND i.microcosm_id = ANY(%(moderated)s::bigint[])
+           AND i.microcosm_id = ANY(%(moderated)s::bigint[]) AND i.item_type_id = ANY(%(shown)s::smallint[])
+           AND 4 = ANY(%(shown)s::smallint[])
          UNION ALL
         SELECT c.site_id, 4::smallint, c.comment_id, c.created, c.created_by, p.profile_name, 0
           FROM comments c
@@ -121,13 +122,18 @@ def queue(
     after: Cursor | None,
     *,
     on_profiles: bool,
+    shown: Collection[int],
 ) -> Queue:
-    """What waits in these microcosms, and on profiles too if `on_profiles`; `limit` entries after a cursor."""
+    """What waits in these microcosms, and on profiles too if `on_profiles`; `limit` entries after a cursor.
+
+    `shown`: the types of things that may be shown; a comment takes that of what it is on too.
+    """
     rows = tx.rows(
         QUEUE,
         site_id=site_id,
         moderated=moderated,
-        on_profiles=on_profiles,
+        on_profiles=on_profiles and {itemtypes.COMMENT, itemtypes.PROFILE} <= set(shown),
+        shown=sorted(shown),
         kinds=KINDS,
         after=after.created if after else None,
         after_kind=after.kind if after else 0,

@@ -19,7 +19,7 @@ from forumapi.models import comment, details, huddle, item, microcosm, places, p
 from forumapi.models.comment import Stub
 from forumapi.models.documents import Documents
 from forumapi.models.microcosm import Child
-from forumapi.models.search_query import Asked, Word, scope
+from forumapi.models.search_query import Asked, Scope, Word, scope
 from forumapi.paging import Paging
 from forumapi.permissions import Tree, View
 
@@ -176,7 +176,8 @@ SUGGEST: Final = Query(
              ORDER BY c.errors, c.documents DESC, c.word) c
      WHERE search_seen(%(site_id)s, %(me)s, search_query(c.languages, ARRAY[c.word], '{1}', '{f}', '{}', false),
                        %(kinds)s::smallint[], %(readable)s::bigint[], %(ignored_items)s::bigint[],
-                       %(ignored_people)s::bigint[], now() + make_interval(secs => %(limit_ms)s::integer / 1000.0))
+                       %(ignored_people)s::bigint[], now() + make_interval(secs => %(limit_ms)s::integer / 1000.0),
+                       %(parents)s::smallint[])
      LIMIT %(limit)s::integer""",
     replica=Replica.ACKNOWLEDGED,
 )
@@ -197,6 +198,7 @@ class Viewer(NamedTuple):
     listable: View
     ignored_items: Sequence[int]
     ignored_people: Sequence[int]
+    kinds: frozenset[int] = itemtypes.ALL  # the types of things that may be shown
 
 
 class Hit(NamedTuple):
@@ -298,12 +300,14 @@ def _alike(tx: Reader, site_id: int, words: Sequence[Word]) -> list[Word]:
 
 def suggest(tx: Reader, who: Viewer, typed: str, *, limit_ms: int) -> list[str]:
     """Words that complete the one `typed`, one typing error forgiven, of which the caller may see something."""
+    wanted = Scope(search_query.INDEXED, True, None, None).limited(who.kinds)
     rows = tx.rows(
         SUGGEST,
         site_id=who.site_id,
         me=who.me,
         typed=typed,
-        kinds=search_query.INDEXED,
+        kinds=wanted.kinds,
+        parents=wanted.parents if wanted.with_comments else (),
         readable=who.listable.ids,
         ignored_items=who.ignored_items,
         ignored_people=who.ignored_people,
@@ -360,7 +364,7 @@ def _page(at: Paging, most: int) -> dict[str, int]:
 
 
 def _filters(who: Viewer, asked: Asked) -> dict[str, Any]:
-    wanted = scope(asked)
+    wanted = scope(asked).limited(who.kinds)
     readable: Sequence[int] = who.listable.ids
     if asked.forum_ids:
         inside = {
@@ -586,7 +590,8 @@ def viewer(
     ignored_microcosms: list[int],
     ignored_items: Sequence[int],
     ignored_people: Sequence[int],
+    kinds: frozenset[int],
 ) -> Viewer:
-    """Who asks. `view`: what they may read."""
+    """Who asks. `view`: what they may read; `kinds`: the types of things that may be shown to them."""
     listable = places.visible(view, tree, ignored_microcosms)
-    return Viewer(site_id, me, tree, view, listable, ignored_items, ignored_people)
+    return Viewer(site_id, me, tree, view, listable, ignored_items, ignored_people, kinds)

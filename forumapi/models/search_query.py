@@ -32,6 +32,8 @@ INDEXED: Final = tuple(
     itemtypes.BY_NAME[name].id for name in SEARCHABLE if name not in ("site", "comment")
 )
 
+_COMMENTABLE: Final = tuple(kind.id for kind in itemtypes.TYPES if kind.commentable)
+
 # A longer text is cut, and words beyond the last one are ignored: a query is work for the server.
 MOST_TEXT: Final = 1_000
 MOST_WORDS: Final = 24
@@ -377,6 +379,18 @@ class Scope(NamedTuple):
     with_comments: bool
     parents: tuple[int, ...] | None
     ids: tuple[int, ...] | None
+
+    def limited(self, shown: frozenset[int]) -> Scope:
+        """As much of it as is of the types `shown`; a comment takes that of what it is on too."""
+        if shown >= itemtypes.ALL:
+            return self
+        parents = _COMMENTABLE if self.parents is None else self.parents
+        return Scope(
+            tuple(kind for kind in self.kinds if kind in shown),
+            self.with_comments and itemtypes.COMMENT in shown,
+            tuple(kind for kind in parents if kind in shown),
+            self.ids,
+        )
 
 
 def scope(asked: Asked) -> Scope:

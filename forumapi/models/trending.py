@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Final, NamedTuple
 
 from forumapi.db import Query, Reader, Replica, Row
@@ -21,7 +21,7 @@ HOTTEST = Query(
               JOIN items i ON i.site_id = t.site_id AND i.item_id = t.item_id
              WHERE t.site_id = %(site_id)s AND NOT i.is_deleted AND NOT i.is_moderated
                AND i.microcosm_id = ANY(%(readable)s::bigint[])
-               AND i.item_id <> ALL(%(ignored)s::bigint[])
+               AND i.item_id <> ALL(%(ignored)s::bigint[]) AND i.item_type_id = ANY(%(kinds)s::smallint[])
              ORDER BY t.score DESC, t.item_id DESC
              LIMIT %(shown)s) i
       {item.SUMMARY_JOINS}
@@ -40,9 +40,22 @@ class Hot(NamedTuple):
 
 
 def hottest(
-    tx: Reader, site_id: int, me: int, readable: Sequence[int], ignored: Sequence[int]
+    tx: Reader,
+    site_id: int,
+    me: int,
+    readable: Sequence[int],
+    ignored: Sequence[int],
+    kinds: Collection[int],
 ) -> list[Hot]:
-    """The hottest items in `readable` microcosms as `me` sees them, hottest first; 25 at most, one statement."""
-    rows = tx.rows(HOTTEST, site_id=site_id, me=me, readable=readable, ignored=ignored, shown=SHOWN)
+    """The hottest items of `kinds` in `readable` microcosms as `me` sees them, hottest first; at most 25."""
+    rows = tx.rows(
+        HOTTEST,
+        site_id=site_id,
+        me=me,
+        readable=readable,
+        ignored=ignored,
+        kinds=sorted(kinds),
+        shown=SHOWN,
+    )
     width = item.SUMMARY_WIDTH
     return [Hot(row[:width], row[width:-2], row[-2], row[-1]) for row in rows]

@@ -9,7 +9,7 @@ read any more, is hidden or ignored is neither listed nor counted.
 from __future__ import annotations
 
 import datetime
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 from forumapi import fragments, itemtypes
@@ -191,6 +191,7 @@ LIST = Query(
         SELECT i.*
           FROM entries i
          WHERE (%(type)s::smallint IS NULL OR i.update_type_id = %(type)s::smallint)
+           AND i.item_type_id = ANY(%(kinds)s::smallint[]) AND (i.comment_id IS NULL OR 4 = ANY(%(kinds)s::smallint[]))
            AND (NOT %(unread)s::boolean OR {_UNREAD})),
     page AS MATERIALIZED (
         SELECT i.*, {_UNREAD} AS is_unread
@@ -266,13 +267,14 @@ def page(
     ignored_items: Sequence[int],
     at: Paging,
     *,
+    kinds: Collection[int],
     type: int | None = None,
     unread: bool = False,
 ) -> tuple[int, list[Entry]]:
     """(how many in all, those of the page `at`) of the updates of `me`, newest first; one statement.
 
     `readable` are the microcosms that `me` may read and does not ignore. `type`: only updates of that; `unread`: only
-    of what `me` has not read.
+    of what `me` has not read. `kinds`: the types of things that may be shown; a comment takes that of its parent too.
     """
     rows = tx.rows(
         LIST,
@@ -281,6 +283,7 @@ def page(
         readable=readable,
         ignored_profiles=ignored_profiles,
         ignored_items=ignored_items,
+        kinds=sorted(kinds),
         type=type,
         unread=unread,
         limit=at.limit,

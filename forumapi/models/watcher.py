@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any, Final, NamedTuple
 
 from forumapi import fragments, itemtypes
@@ -106,7 +106,7 @@ PAGE = Query(
     WITH mine AS MATERIALIZED (
         SELECT w.watcher_id, w.site_id, w.item_type_id, w.item_id, w.last_notified, w.send_email, w.send_sms
           FROM watchers w
-         WHERE w.site_id = %(site_id)s AND w.profile_id = %(me)s
+         WHERE w.site_id = %(site_id)s AND w.profile_id = %(me)s AND w.item_type_id = ANY(%(kinds)s::smallint[])
            AND CASE w.item_type_id
                     WHEN 1 THEN w.item_id = w.site_id
                     WHEN 2 THEN w.item_id = ANY(%(readable)s::bigint[])
@@ -306,13 +306,22 @@ def page(
     ignored_microcosms: list[int],
     ignored_items: Sequence[int],
     at: Paging,
+    *,
+    kinds: Collection[int],
 ) -> Watchers:
     """A page of what `me` follows and may see: what was notified of last comes first, before it what never was.
 
-    `view`: what `me` may read. Two statements with microcosms among it, else one.
+    `view`: what `me` may read; `kinds`: the types of things that may be shown. Two statements with microcosms among
+    what is shown, else one.
     """
     rows = tx.rows(
-        PAGE, site_id=site_id, me=me, readable=view.ids, limit=at.limit, offset=at.offset
+        PAGE,
+        site_id=site_id,
+        me=me,
+        readable=view.ids,
+        kinds=sorted(kinds),
+        limit=at.limit,
+        offset=at.offset,
     )
     entries = [_watcher(row) for row in rows if row[_OWN + 4] is not None]
     tops = [one.item_id for one in entries if one.item_type == itemtypes.MICROCOSM]

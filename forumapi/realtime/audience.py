@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Final, NamedTuple
 
-from forumapi import itemtypes, permissions, scopes
+from forumapi import itemtypes, permissions
 from forumapi.auth.identity import GUEST, Identity
 from forumapi.events.log import Event
 from forumapi.models import journal
@@ -31,16 +31,6 @@ _ITEMS: Final = itemtypes.IN_MICROCOSM | {itemtypes.HUDDLE}
 # Without a version nothing changed that these show: a ban, a way to sign in.
 _VERSIONED: Final = frozenset((itemtypes.SITE, itemtypes.PROFILE))
 
-# The scope that reading a thing of a type takes (forumapi/scopes.py).
-_SCOPES: Final = {
-    kind.id: scopes.of(kind.path, "GET")
-    for kind in itemtypes.TYPES
-    if kind.path.startswith("/api/") and kind.id not in _PRIVATE
-}
-_SCOPES[itemtypes.ATTENDEE] = _SCOPES[itemtypes.EVENT]
-_SCOPES[itemtypes.ATTACHMENT] = ""
-_SCOPES[itemtypes.ATTRIBUTE] = ""
-
 
 class Caller:
     """Who is listening on a site, as of the last look. Shared by all connections under one token."""
@@ -52,7 +42,7 @@ class Caller:
         "ignored_items",
         "ignored_microcosms",
         "ignored_profiles",
-        "scopes",
+        "kinds",
         "token_id",
         "user_id",
         "who",
@@ -67,7 +57,7 @@ class Caller:
         self.token_id = identity.token_id
         self.user_id = identity.user_id
         self.who: Who = identity.who
-        self.scopes = identity.scopes
+        self.kinds = identity.kinds
         self.ignored_profiles = frozenset(identity.ignored_profiles)
         self.ignored_microcosms = frozenset(identity.ignored_microcosms)
         self.ignored_items = frozenset(identity.ignored_items)
@@ -75,12 +65,11 @@ class Caller:
 
     def has_scope(self, item_type: int, parent_type: int = 0) -> bool:
         """Whether their token is good for things of a type, in a thing of another."""
-        if self.scopes is None:
-            return True
-        needed = [_SCOPES.get(item_type)]
-        if item_type in _PARTS or parent_type == itemtypes.HUDDLE:
-            needed.append(_SCOPES.get(parent_type))
-        return all(scope is not None and (not scope or scope in self.scopes) for scope in needed)
+        if item_type in _PARTS and parent_type not in self.kinds:
+            return False
+        return item_type in self.kinds and (
+            parent_type != itemtypes.HUDDLE or parent_type in self.kinds
+        )
 
 
 def subject(event: Event) -> Named | None:
@@ -141,6 +130,7 @@ class Judge:
             who.is_site_owner,
             who.is_site_banned,
             who.is_limited,
+            who.sees_huddles,
             me,
         )
         found = self._known.get(key)

@@ -922,7 +922,8 @@ END $$;
 -- Whether somebody may see anything that holds these words: something on the newest shelves, or where few hold them, among
 -- all. Who sees none of so many is not told. Not at all when `until_time` is over.
 CREATE FUNCTION search_seen(in_site bigint, me bigint, wanted tsquery, kinds smallint[], readable bigint[],
-                            ignored_items bigint[], ignored_people bigint[], until_time timestamptz) RETURNS boolean
+                            ignored_items bigint[], ignored_people bigint[], until_time timestamptz,
+                            parents smallint[] DEFAULT NULL) RETURNS boolean
 -- Planned as search_text is.
 LANGUAGE plpgsql STABLE
 SET plan_cache_mode = force_generic_plan SET enable_seqscan = off SET seq_page_cost = 0 SET random_page_cost = 0
@@ -943,7 +944,7 @@ BEGIN
             way := 'all';
         END IF;
         IF EXISTS (SELECT FROM search_matching(in_site, me, wanted, NULL, NULL, way, newest,
-                                               CASE way WHEN 'all' THEN oldest ELSE newest END, '{}', true, NULL, NULL,
+                                               CASE way WHEN 'all' THEN oldest ELSE newest END, '{}', true, parents, NULL,
                                                readable, true, ignored_items, ignored_people, NULL, NULL, NULL, NULL, NULL,
                                                NULL, NULL, NULL)) THEN
             RETURN true;

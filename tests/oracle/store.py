@@ -311,7 +311,7 @@ class Loader:
         return found
 
     def _locate(self, profile_id: int, asked: Asked) -> Target:
-        site_id = self.world.site_id
+        site_id, who = self.world.site_id, self.who(profile_id)
         if asked.type == ATTENDEE and asked.id in self.world.attendees:
             # An attendance has no number of its own: it is an event's and a profile's.
             attendee = self.world.attendees[asked.id]
@@ -323,4 +323,4 @@ class Loader:
                 attendee.event_id,
                 attendee.profile_id,
             ).target
-        return locate.find(self.reader, site_id, self.tree, profile_id, asked.type, asked.id).target
+        return locate.find(self.reader, site_id, self.tree, who, asked.type, asked.id).target

@@ -56,6 +56,7 @@ def viewer(reader: Reader, site: Tree, world: World, profile_id: int) -> Viewer:
         who.ignored_microcosms,
         who.ignored_items,
         who.ignored_profiles,
+        who.kinds,
     )
 
 

@@ -83,6 +83,7 @@ def test_everybody_is_shown_what_they_may_read_and_nothing_else(
                 who.ignored_microcosms,
                 who.ignored_items,
                 WHOLE,
+                kinds=who.kinds,
             )
             got = [(one.item_type, one.item_id) for one in found.entries]
             wanted = {(one.type, one.id) for one in expected}
