@@ -51,8 +51,8 @@ class Server:
                 self.process.wait()
 
 
-def start_server(database_url: str, folder: Path, **settings: str) -> Server:
-    """Start a web process on `database_url`; `settings` are FORUMAPI_ names in lower case. Ready when it returns."""
+def begin_server(database_url: str, folder: Path, **settings: str) -> Server:
+    """Start a web process on `database_url`; `settings` are FORUMAPI_ names in lower case."""
     port = services.free_port()
     folder.mkdir(parents=True, exist_ok=True)
     given = {
@@ -83,11 +83,16 @@ def start_server(database_url: str, folder: Path, **settings: str) -> Server:
             stdin=subprocess.DEVNULL,
             preexec_fn=services.end_with_parent,  # noqa: PLW1509
         )
-    server = Server(process, ("127.0.0.1", port), log)
+    return Server(process, ("127.0.0.1", port), log)
+
+
+def start_server(database_url: str, folder: Path, **settings: str) -> Server:
+    """The same, ready when this returns."""
+    server = begin_server(database_url, folder, **settings)
     deadline = time.monotonic() + 120
     while time.monotonic() < deadline:
-        if process.poll() is not None:
-            raise RuntimeError(f"the web process ended: {log.read_text()[-2000:]}")
+        if server.process.poll() is not None:
+            raise RuntimeError(f"the web process ended: {server.log.read_text()[-2000:]}")
         try:
             if server.api().get("/api/v1/site").status == 200:
                 return server
@@ -97,7 +102,7 @@ def start_server(database_url: str, folder: Path, **settings: str) -> Server:
             server.stop()
             raise
     server.stop()
-    raise RuntimeError(f"the web process is not ready: {log.read_text()[-2000:]}")
+    raise RuntimeError(f"the web process is not ready: {server.log.read_text()[-2000:]}")
 
 
 @contextmanager

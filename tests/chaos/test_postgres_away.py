@@ -20,7 +20,7 @@ from forumapi import embedded, migrate
 from tests.api import Api, Response
 from tests.chaos.stage import differences, wait_for, workers
 from tests.factories import Person, Site, Thing
-from tests.fixtures import Server, factory, start_server
+from tests.fixtures import Server, begin_server, factory, start_server
 
 pytestmark = pytest.mark.slow
 
@@ -136,6 +136,42 @@ def timed(ask: object, *args: object, **how: object) -> Response:
     assert time.monotonic() - began < AT_ONCE_S
     assert isinstance(answer, Response)
     return answer
+
+
+def test_a_worker_that_starts_meanwhile_refuses_and_serves_once_it_is_back(
+    postgres: Postgres, tmp_path: Path
+) -> None:
+    with factory(postgres.url) as make:
+        site = make.site()
+        chat = make.conversation(site)
+    postgres.crash()
+    server = begin_server(postgres.url, tmp_path)
+    try:
+        api = server.api()
+        wait_for(lambda: refusal(api, chat, site), 60)
+        (first,) = workers(server)
+        os.kill(first, signal.SIGKILL)
+        wait_for(lambda: workers(server) not in ([], [first]), 20)
+        (second,) = workers(server)
+        wait_for(lambda: refusal(api, chat, site), 20)
+        assert ready(server) == (503, "down")
+
+        postgres.start()
+        wait_for(lambda: api.get(chat.path, by=site.member).status == 200, 5)
+        assert send(api, chat, site.member, "served").status == 302
+        assert workers(server) == [second]
+        assert "Traceback" not in server.log.read_text()
+    finally:
+        server.stop()
+
+
+def refusal(api: Api, chat: Thing, site: Site) -> bool:
+    """Whether a page is refused in the right way; False while nobody answers."""
+    try:
+        refused = api.get(chat.path, by=site.member)
+    except OSError:
+        return False
+    return refused.status == 503 and int(refused.headers["Retry-After"]) >= 1
 
 
 def test_nothing_acknowledged_is_lost_in_a_crash_under_writes(

@@ -43,8 +43,7 @@ class Held:
 
     def web(self) -> list[int]:
         """Process ids of the web processes below."""
-        pid = self.process.pid
-        return [int(one) for one in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+        return children(self.process.pid)
 
     def build(self) -> str:
         """What answers a new connection."""
@@ -52,6 +51,11 @@ class Held:
         with contextlib.closing(connection):
             connection.request("GET", "/api/v1/version")
             return str(json.loads(connection.getresponse().read())["data"]["build"])
+
+
+def children(pid: int) -> list[int]:
+    """Process ids of a process's children."""
+    return [int(one) for one in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
 
 def environment(database_url: str, folder: Path, port: int, **settings: str) -> dict[str, str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import socket
 import subprocess
@@ -17,7 +18,17 @@ from tests.factories import Factory, Site
 from tests.nginx.stage import nginx
 from tests.realtime.listener import Listener
 from tests.restarts.releases import release, switch
-from tests.restarts.stage import Held, Load, OverTls, answers, environment, held, plain, until
+from tests.restarts.stage import (
+    Held,
+    Load,
+    OverTls,
+    answers,
+    children,
+    environment,
+    held,
+    plain,
+    until,
+)
 from tests.services import free_port
 
 pytestmark = pytest.mark.slow
@@ -25,6 +36,10 @@ pytestmark = pytest.mark.slow
 # It serves, and then its workers end one after the other; politely, or a request under way would end with one.
 CRASHING = """import os as _os, signal as _signal, threading as _threading
 _threading.Timer(1.0, _os.kill, [_os.getpid(), _signal.SIGTERM]).start()"""
+# Its workers can't start while a file is there.
+FICKLE = """import os as _os
+if _os.path.exists(_os.path.join(_os.environ["FORUMAPI_DATA_DIR"], "broken")):
+    raise RuntimeError("can't start")"""
 
 
 @pytest.fixture(scope="module")
@@ -35,6 +50,7 @@ def releases(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
         "second": release(folder, "second"),
         "broken": release(folder, "broken", {"wsgi.py": "raise RuntimeError('broken')"}),
         "crashing": release(folder, "crashing", {"wsgi.py": CRASHING}),
+        "fickle": release(folder, "fickle", {"wsgi.py": FICKLE}),
     }
 
 
@@ -179,6 +195,31 @@ def test_a_disk_that_takes_nothing_ends_nobody(node: Held) -> None:
     assert node.process.poll() is None
     assert node.build() == build
     (node.folder / "var" / "hold.new").rmdir()
+
+
+def test_a_web_process_that_is_killed_is_started_again(node: Held) -> None:
+    until(lambda: len(node.web()) == 1, node)
+    (before,) = node.web()
+    os.kill(before, signal.SIGKILL)
+    until(lambda: node.web() not in ([], [before]) and answers(node), node)
+
+    assert "ended by itself" in node.text
+
+
+def test_workers_that_can_not_start_end_none_that_serves(
+    database_url: str, tmp_path: Path, releases: dict[str, Path]
+) -> None:
+    with held(database_url, tmp_path, releases["fickle"]) as running:
+        (web,) = running.web()
+        until(lambda: running.text.count("files are kept") == 2, running)
+        (tmp_path / "var" / "broken").touch()
+        os.kill(children(web)[0], signal.SIGKILL)
+        until(lambda: running.text.count("can't start") >= 2, running)
+        assert running.build() == "fickle"
+
+        (tmp_path / "var" / "broken").unlink()
+        until(lambda: len(children(web)) == 2 and answers(running), running)
+        assert running.web() == [web]
 
 
 def test_killed_it_leaves_nothing_behind(node: Held) -> None:
