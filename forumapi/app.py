@@ -245,12 +245,21 @@ class App:
         self.address_buckets = AddressBuckets(config.rate_limit_address_per_minute, workers)
         self.guest_turns = Turns(config.guest_reads_at_once)
 
-    def start(self) -> None:
-        """Open connections and begin the background work of this process."""
-        self.database.warm(2)
+    def start(self) -> bool:
+        """Open connections and begin the background work of this process; False when there is no database yet.
+
+        Requests are refused until there is one, and nothing has to be started anew for it.
+        """
+        try:
+            self.database.warm(2)
+            self.live.cursors.make(1, 0)  # made here rather than during a request
+        except Unavailable:
+            has_database = False
+            logger.error("there is no database: requests are refused until there is one")
+        else:
+            has_database = True
         if self.standbys is not None:
             self.standbys.start()
-        self.live.cursors.make(1, 0)  # made here, never during a request
         self.sites.start()
         self.activity.start()
         self.mail.start()
@@ -260,6 +269,7 @@ class App:
         self.live.start()
         self.reporter.start()
         self._open_files()
+        return has_database
 
     def stop(self) -> None:
         """End the background work and write what is buffered."""

@@ -22,6 +22,7 @@ import socket
 import subprocess
 import sys
 import time
+from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -50,6 +51,9 @@ START_S: Final = 60.0
 PROBATION_S: Final = 2.0
 # What is left of an attempt that failed is ended in this time.
 END_S: Final = 5.0
+# A web process that ended by itself so often within that time will not get better.
+MAX_ENDS: Final = 5
+ENDS_WITHIN_S: Final = 60.0
 
 _FIRST_INHERITED: Final = 3  # systemd's first socket
 _BACKLOG: Final = 2048
@@ -258,6 +262,7 @@ class Hold:
         self._web: Web | None = None
         self._next: Web | None = None
         self._before: list[Web] = []
+        self._ends: deque[float] = deque(maxlen=MAX_ENDS)
         self._is_ready = False
         self._is_asked = False
         self._is_stopping = False
@@ -345,7 +350,9 @@ class Hold:
             self._before = [web for web in self._before if web.process.poll() is None]
             code = self._web.process.poll()
             if code is not None:
-                return self._ended(code)
+                if self._is_stopping or not (self._web.workers and self._revive(code)):
+                    return self._ended(code)
+                continue
             if self._is_stopping:
                 continue
             if self._next is not None:
@@ -355,6 +362,21 @@ class Hold:
             elif self._is_asked:
                 self._is_asked = False
                 self._next = self._start()
+
+    def _revive(self, code: int) -> bool:
+        """Start a web process for the one that served and has ended by itself; False when that was too often."""
+        now = time.monotonic()
+        self._ends.append(now)
+        if len(self._ends) == MAX_ENDS and now - self._ends[0] < ENDS_WITHIN_S:
+            return False
+        log.logger.error("the web process ended by itself (%s): another is started", code)
+        if self._web is not None:
+            os.close(self._web.said)
+        # One that was to take over is not needed on trial any more.
+        self._web, self._next = self._next or self._start(), None
+        self._is_ready = False
+        self._tell()
+        return True
 
     def _ended(self, code: int) -> int:
         """The web process has ended; without it there is nothing to hold for."""

@@ -10,6 +10,7 @@ import faulthandler
 import gc
 import json
 import math
+import mmap
 import os
 import resource
 import select
@@ -29,6 +30,7 @@ from gevent.server import StreamServer
 from gunicorn import sock, util
 from gunicorn.app.base import Application
 from gunicorn.arbiter import Arbiter
+from gunicorn.errors import HaltServer
 from gunicorn.glogging import Logger
 from gunicorn.http import errors
 from gunicorn.workers.ggevent import GeventWorker
@@ -138,8 +140,10 @@ class ForumWorker(GeventWorker):  # type: ignore[misc]
             metrics.WORKERS.set(1)
         else:
             log.logger.warning("the figures of this worker are missing from /metrics")
-        if start := getattr(self._served, "start", None):
-            start()
+        start = getattr(self._served, "start", None)
+        has_database = start is None or start()
+        if not has_database and getattr(self.app, "is_watched", False):
+            raise StartError("with these settings there is no database")
         # What is there now stays. Looking through all of it for garbage, now and then, would hold up every request
         # of this process for tens of milliseconds.
         gc.freeze()
@@ -459,6 +463,8 @@ class ForumApplication(Application):  # type: ignore[misc]
         self.settings = Settings(current)
         # Through this, workers say that they have loaded.
         self._loaded: int | None = None
+        # Shared with them: whether any of them ever has.
+        self._has_loaded = mmap.mmap(-1, 1)
         super().__init__(prog="forumapi serve")
 
     def load_config(self) -> None:
@@ -473,10 +479,21 @@ class ForumApplication(Application):  # type: ignore[misc]
 
     def ready(self) -> None:
         """This worker has loaded: tell the master, where it waits for that."""
+        self._has_loaded[0] = 1
         if self._loaded is not None:
             os.write(self._loaded, b"1")
             os.close(self._loaded)
             self._loaded = None
+
+    @property
+    def has_loaded(self) -> bool:
+        """Whether any worker of this web process ever has."""
+        return bool(self._has_loaded[0])
+
+    @property
+    def is_watched(self) -> bool:
+        """Whether this worker is to take the place of those that serve with other settings, if it can."""
+        return self._loaded is not None
 
     @contextlib.contextmanager
     def watched(self) -> Iterator[int]:
@@ -499,8 +516,12 @@ class ForumMaster(Arbiter):  # type: ignore[misc]
 
     # How long new workers may take to load.
     LOAD_S: Final = 30.0
+    # How long until a worker that could not start is tried again: at first, and at most.
+    PAUSE_S: Final = (1.0, 30.0)
 
     _has_successor = False
+    _pause_s = 0.0
+    _not_before = 0.0
     _told_to_stop: frozenset[int] | set[int] = frozenset()
 
     def start(self) -> None:
@@ -527,12 +548,33 @@ class ForumMaster(Arbiter):  # type: ignore[misc]
     def manage_workers(self) -> None:
         """Keep as many workers as there should be; with a successor, end when the last of them has."""
         if not self._has_successor:
-            super().manage_workers()
+            if time.monotonic() >= self._not_before:
+                super().manage_workers()
             return
         # Again and again: a worker that was just being started may not have heard it.
         self.kill_workers(signal.SIGUSR2)
         if not self.WORKERS:
             raise StopIteration
+
+    def reap_workers(self) -> None:
+        """Take note of workers that have ended.
+
+        One that could not start ends the web process only if none of it ever has: else it is tried again, and those
+        that serve go on.
+        """
+        while True:
+            try:
+                super().reap_workers()
+            except HaltServer:
+                if not self.app.has_loaded:
+                    raise
+                first_s, most_s = self.PAUSE_S
+                is_anew = time.monotonic() > self._not_before + most_s
+                self._pause_s = first_s if is_anew else min(most_s, 2 * self._pause_s)
+                self._not_before = time.monotonic() + self._pause_s
+                log.logger.error("a worker could not start; tried again in %.0f s", self._pause_s)
+            else:
+                return
 
     def handle_hup(self) -> None:
         """Read the settings again; a bad file changes nothing, and what needs a restart is named."""
