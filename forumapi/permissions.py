@@ -353,6 +353,11 @@ class Target(NamedTuple):
     user_id: int = 0  # of a user (type 14)
 
 
+def unseen_comment(id: int) -> Target:
+    """A comment that is not there for the caller: as one in a huddle that they are not in, which it may be."""
+    return Target(itemtypes.COMMENT, id, parent_type=itemtypes.HUDDLE)
+
+
 # What stands in no microcosm, whatever microcosm a caller names beside it (platform 5.4, step 5).
 _NOWHERE: Final = frozenset(
     {

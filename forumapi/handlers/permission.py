@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
 
 from forumapi import itemtypes, permissions, schemas
@@ -10,8 +11,8 @@ from forumapi.body import UNSET, Body, UnsetType, given
 from forumapi.context import Context, Located
 from forumapi.errors import OUT_OF_RANGE, WRONG_TYPE, Invalid
 from forumapi.handler import ANYONE, Handler, Param, needs
-from forumapi.models import locate, locate_many
-from forumapi.permissions import Target
+from forumapi.models import locate, locate_many, places, update
+from forumapi.permissions import Target, unseen_comment
 from forumapi.response import Data, Result
 
 _BIGINT: Final = 2**63 - 1
@@ -78,16 +79,36 @@ class PermissionBatchHandler(Handler):
         tree, identity = ctx.tree, ctx.identity
         named = [(one.item_type, one.item_id) for one in asked if one.item_type and one.item_id]
         found = locate_many.targets(ctx.reader, ctx.site.id, tree, identity.who, named)
+        updates = [one.item_id for one in asked if one.item_type == itemtypes.UPDATE]
+        own = _own_updates(ctx, updates)
         answers = []
         for one in asked:
+            target = found.get((one.item_type, one.item_id), one)
+            if one.item_type == itemtypes.UPDATE and one.item_id in own:
+                target = one._replace(owner_ids=(identity.profile_id,))
             can = permissions.effective(
                 identity.who,
-                found.get((one.item_type, one.item_id), one),
+                target,
                 tree,
                 members_create_microcosms=not ctx.site.only_admins_create,
             )
             answers.append(permissions.as_json(can))
         return Data(b"[%b]" % b",".join(answers))
+
+
+def _own_updates(ctx: Context, ids: Sequence[int]) -> frozenset[int]:
+    """Which of these updates have no row and are in the caller's list."""
+    identity, tree = ctx.identity, ctx.tree
+    listable = places.visible(tree.view(identity.who), tree, identity.ignored_microcosms)
+    return update.own(
+        ctx.reader,
+        ctx.site.id,
+        identity.who,
+        listable.ids,
+        identity.ignored_profiles,
+        identity.ignored_items,
+        ids,
+    )
 
 
 def _checked(sent: PermissionBody, place: str) -> Target:
@@ -116,7 +137,14 @@ def _target(ctx: Context) -> Target:
         if ctx.identity.more:
             return locate.item(ctx.tree, kind.id, item_id, ctx.identity.more).target
         who = ctx.identity.who
-        return locate.find(ctx.reader, ctx.site.id, ctx.tree, who, kind.id, item_id).target
+        place = locate.find(ctx.reader, ctx.site.id, ctx.tree, who, kind.id, item_id)
+        if place.exists:
+            return place.target
+        if kind.id == itemtypes.COMMENT:
+            return unseen_comment(item_id)
+        if kind.id == itemtypes.UPDATE and item_id in _own_updates(ctx, [item_id]):
+            return place.target._replace(owner_ids=(who.profile_id,))
+        return place.target
     return Target(kind.id, 0, microcosm_id)
 
 

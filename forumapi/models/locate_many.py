@@ -10,7 +10,7 @@ from forumapi.db import Query, Reader
 from forumapi.errors import NotFound
 from forumapi.models import comment, locate
 from forumapi.models.locate import Place
-from forumapi.permissions import READ, Target, Tree, Who, effective
+from forumapi.permissions import READ, Target, Tree, Who, effective, unseen_comment
 
 # Each branch is the statement of models/locate.py for its types: (type, id, microcosm, owner, whether others wrote,
 # whether the caller takes part, the type that a comment is on).
@@ -94,6 +94,8 @@ def targets(
     for kind, id in asked:
         # No user without a profile here; everything else that isn't there is a thing of its type that nobody owns.
         nothing = Target(0 if kind == itemtypes.USER else kind, id)
+        if kind == itemtypes.COMMENT:
+            nothing = unseen_comment(id)
         found.setdefault((kind, id), nothing)
     return found
 

@@ -19,7 +19,7 @@ from forumapi.models import comment, details, huddle, item, profile
 from forumapi.models.comment import Parent, Stub
 from forumapi.models.documents import Documents
 from forumapi.paging import Paging
-from forumapi.permissions import Tree, View
+from forumapi.permissions import Tree, View, Who
 
 NEW_COMMENT: Final = 1
 REPLY: Final = 2
@@ -176,9 +176,7 @@ _UNREAD: Final = f"""
 _ENTRY: Final = """
            e.update_id, e.update_type_id, e.is_unread, e.created_by, x.version, coalesce(e.on_profile_id, 0),
            coalesce(o.version, 0), coalesce(o.profile_name, i.title), people.ids, people.versions"""
-LIST = Query(
-    "update.list",
-    f"""
+_ENTRIES: Final = f"""
     WITH followed AS MATERIALIZED ({_FOLLOWED}),
     followed_items AS MATERIALIZED ({_FOLLOWED_ITEMS}),
     entries AS ({_ON_ITEMS}
@@ -186,7 +184,10 @@ LIST = Query(
          UNION ALL {_TOLD}
          UNION ALL {_NEW.format(types="(6, 9)")}
          UNION ALL {_NEW.format(types="(7)")}
-         UNION ALL {_VOTES}),
+         UNION ALL {_VOTES})"""
+LIST = Query(
+    "update.list",
+    f"""{_ENTRIES},
     wanted AS MATERIALIZED (
         SELECT i.*
           FROM entries i
@@ -219,6 +220,16 @@ LIST = Query(
     replica=Replica.ALL,
 )
 _WIDTH: Final = 10
+
+# Which of some entries the list has.
+OWN = Query(
+    "update.own",
+    f"""{_ENTRIES}
+    SELECT DISTINCT i.update_id
+      FROM entries i
+     WHERE i.update_id = ANY(%(ids)s::bigint[]) AND i.item_type_id = ANY(%(kinds)s::smallint[])""",
+    replica=Replica.ALL,
+)
 
 
 class Entry(NamedTuple):
@@ -290,6 +301,35 @@ def page(
         offset=at.offset,
     )
     return rows[0][0], [_entry(row[1:]) for row in rows if row[1] is not None]
+
+
+def own(
+    tx: Reader,
+    site_id: int,
+    who: Who,
+    readable: Sequence[int],
+    ignored_profiles: Sequence[int],
+    ignored_items: Sequence[int],
+    ids: Sequence[int],
+) -> frozenset[int]:
+    """Which of these ids of entries without a row are in the list of `who` now; `readable` as in `page`.
+
+    No statement where none of them is such an id.
+    """
+    computed = [id for id in ids if id >= _OF_COMMENT]
+    if not computed or not who.profile_id:
+        return frozenset()
+    rows = tx.rows(
+        OWN,
+        site_id=site_id,
+        me=who.profile_id,
+        readable=readable,
+        ignored_profiles=ignored_profiles,
+        ignored_items=ignored_items,
+        kinds=sorted(itemtypes.ALL - (set() if who.sees_huddles else {itemtypes.HUDDLE})),
+        ids=computed,
+    )
+    return frozenset(row[0] for row in rows)
 
 
 def _entry(row: Row) -> Entry:

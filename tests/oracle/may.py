@@ -148,6 +148,9 @@ def _by_type(
     if asked.type == PROFILE:
         return given(create=so or ow, read=True, update=so or ow, delete=so)
     if asked.type == COMMENT:
+        if asked.id and not exists(world, asked):
+            # As one in a huddle that they are not in, which they could tell it from.
+            return set()
         kind = comment_kind(world, asked)
         if kind == PROFILE:
             return given(create=so or ow, read=True, update=so or ow, delete=so or ow)
@@ -281,9 +284,6 @@ def comment_kind(world: World, asked: Asked) -> int:
 def row_of(world: World, profile_id: int, asked: Asked) -> str:
     """The row of platform 5.4's table by which a question is judged."""
     if asked.type == COMMENT:
-        # The site's owner asks about a huddle's comment as about one that never existed.
-        if not knows(world, profile_id, asked) and profile_id == world.owned_by:
-            return "comment in an item"
         kinds = {PROFILE: "comment on a profile", HUDDLE: "comment in a huddle"}
         return kinds.get(comment_kind(world, asked), "comment in an item")
     return NAMES.get(asked.type, "item" if asked.type in (*ITEMS, *RESERVED) else "others")

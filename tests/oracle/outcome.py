@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.oracle.may import exists, is_site_banned, lineage, may
+from tests.oracle.may import exists, is_site_banned, knows, lineage, may
 from tests.oracle.world import COMMENT, ITEMS, MICROCOSM, Asked, World
 
 OK, MOVED, FORBIDDEN, MISSING = 200, 302, 403, 404
@@ -55,10 +55,18 @@ def author_of(world: World, asked: Asked) -> int:
 def get(world: World, profile_id: int, asked: Asked) -> int:
     """GET of one: `read` (403), then load (404); hidden things for `moderator` and a moderated one for its author."""
     if not may(world, profile_id, "read", asked):
-        return FORBIDDEN
+        return _refused(world, profile_id, asked)
     if not exists(world, asked) or not _can_load(world, profile_id, asked):
         return MISSING
     return OK
+
+
+def _refused(world: World, profile_id: int, asked: Asked) -> int:
+    """Content 1.2: an id that never existed is 404 for the site's owner alone; a comment may be one for them (C-01)."""
+    is_nothing = asked.type == COMMENT and not (
+        exists(world, asked) and knows(world, profile_id, asked)
+    )
+    return MISSING if is_nothing and may(world, profile_id, "siteOwner", asked) else FORBIDDEN
 
 
 def _can_load(world: World, profile_id: int, asked: Asked) -> bool:
@@ -83,7 +91,7 @@ def put(world: World, profile_id: int, asked: Asked) -> int:
 def delete(world: World, profile_id: int, asked: Asked) -> int:
     """DELETE: `delete` (403), then load; gone already is 200."""
     if not may(world, profile_id, "delete", asked):
-        return FORBIDDEN
+        return _refused(world, profile_id, asked)
     if not exists(world, asked):
         return MISSING
     return OK
@@ -92,7 +100,7 @@ def delete(world: World, profile_id: int, asked: Asked) -> int:
 def patch(world: World, profile_id: int, asked: Asked, flag: str, value: bool) -> int:
     """PATCH of one flag: `update` (403), the flag's own rule (403), load (404)."""
     if not may(world, profile_id, "update", asked):
-        return FORBIDDEN
+        return _refused(world, profile_id, asked)
     moderator = may(world, profile_id, "moderator", asked)
     owner = may(world, profile_id, "owner", asked)
     if flag == "open":

@@ -13,7 +13,7 @@ from psycopg import sql
 from forumapi.auth import identity
 from forumapi.db import Database
 from forumapi.models import criterion, locate, member, tree
-from forumapi.permissions import GUEST_CALLER, Target, Tree, Who
+from forumapi.permissions import GUEST_CALLER, Target, Tree, Who, unseen_comment
 from tests.oracle.may import GRANTS
 from tests.oracle.world import (
     ATTENDEE,
@@ -323,4 +323,5 @@ class Loader:
                 attendee.event_id,
                 attendee.profile_id,
             ).target
-        return locate.find(self.reader, site_id, self.tree, who, asked.type, asked.id).target
+        place = locate.find(self.reader, site_id, self.tree, who, asked.type, asked.id)
+        return place.target if place.exists or asked.type != COMMENT else unseen_comment(asked.id)
