@@ -58,11 +58,12 @@ def test_a_picture_is_shown_and_anything_else_is_downloaded(api: Api, bikes: Sit
     )
 
 
-def test_what_follows_the_dot_and_the_host_do_not_matter(
+def test_what_follows_the_dot_and_the_host_of_what_is_public_do_not_matter(
     api: Api, bikes: Site, trains: Site
 ) -> None:
     data = png(seed=21)
     hash = upload(api, bikes.member, data)
+    api.post(f"{bikes.member.path}/attachments", {"fileHash": hash}, by=bikes.member)
 
     for site in (bikes, trains):
         for ext in ("", ".png", ".exe", ".tar.gz", "."):
@@ -136,6 +137,7 @@ def test_a_guest_costs_one_statement_and_the_next_within_a_second_none(
     api: Api, bikes: Site, trains: Site
 ) -> None:
     hash = upload(api, bikes.member, png(seed=23))
+    api.post(f"{bikes.member.path}/attachments", {"fileHash": hash}, by=bikes.member)
     for site in (bikes, trains):  # who first comes to a site asks what it is
         api.get("/api/v1/microcosms", site=site)
 
@@ -223,6 +225,68 @@ def test_a_file_on_private_comments_is_for_their_readers(
     # One place that everybody reads is enough.
     attach(api, author, make.comment(make.conversation(bikes), by=author), hash)
     assert "immutable" in api.get(path(hash), site=trains).headers["Cache-Control"]
+
+
+def test_what_is_private_elsewhere_is_as_what_never_was(
+    api: Api, make: Factory, bikes: Site, trains: Site, private: tuple[Thing, Person, Person]
+) -> None:
+    comment, author, _ = private
+    loose = upload(api, author, b"an upload that hangs nowhere")
+    hung = upload(api, author, b"an upload on private comments")
+    attach(api, author, comment, hung)
+    mine = make.comment(make.conversation(trains), by=trains.member)
+    for by in (None, trains.member, trains.owner):
+        expected = api.get(path(NEVER), by=by, site=trains)
+        for hash in (loose, hung):
+            refused = api.get(path(hash), by=by, site=trains)
+            assert (refused.status, refused.error) == (404, expected.error)
+        assert api.get(path(loose), by=by, site=trains).statements == expected.statements
+    for hash in (NEVER, loose, hung):
+        for answer in (
+            api.post(f"{mine.path}/attachments", {"fileHash": hash}, by=trains.member),
+            api.post(f"{trains.member.path}/attachments", {"fileHash": hash}, by=trains.member),
+            api.delete(f"{mine.path}/attachments/{hash}", by=trains.member),
+            api.delete(f"{mine.path}/attachments/{hash}.png", by=trains.owner),
+        ):
+            assert (answer.status, answer.code) == (400, 22)
+    # Nor on the same site, from who may not see it.
+    theirs = make.comment(make.conversation(bikes), by=bikes.newcomer)
+    gone = api.delete(f"{theirs.path}/attachments/{hung}", by=bikes.newcomer)
+    assert (gone.status, gone.code) == (400, 22)
+    assert api.get(path(loose), site=bikes).status == 200
+    # Whose it is has it everywhere, and may use it.
+    assert api.delete(f"{theirs.path}/attachments/{loose}", by=bikes.newcomer).status == 200
+
+
+def test_a_file_tells_nothing_of_the_same_bytes_elsewhere(
+    api: Api, make: Factory, bikes: Site, trains: Site, private: tuple[Thing, Person, Person]
+) -> None:
+    comment, author, _ = private
+    data = b"known to both sites"
+    hash = upload(api, author, data, "secret.txt")
+    make.sql(
+        "UPDATE files SET created = '2001-02-03' WHERE file_hash = %(hash)s RETURNING 1", hash=hash
+    )
+    assert upload(api, trains.member, data, "plain.txt") == hash
+
+    seen = api.get(path(hash), site=trains)
+    assert "2001" not in seen.headers["Last-Modified"]
+    assert 'filename="plain.txt"' in seen.headers["Content-Disposition"]
+    attach(api, author, comment, hash)
+    again = api.get(path(hash), site=trains, headers={"Cache-Control": "no-cache"})
+    assert (again.status, again.headers["Cache-Control"]) == (200, seen.headers["Cache-Control"])
+    assert api.get(path(hash), by=trains.newcomer).status == 200
+    assert api.get(path(hash), site=bikes).status == 404
+
+
+def test_a_person_has_their_uploads_on_all_sites(
+    api: Api, make: Factory, bikes: Site, trains: Site
+) -> None:
+    person = make.person(bikes)
+    hash = upload(api, person, b"my own")
+    seen = api.get(path(hash), by=person, site=trains)
+    assert (seen.status, seen.headers["Cache-Control"]) == (200, "private, no-cache")
+    assert api.get(path(hash), by=make.person(bikes), site=trains).status == 404
 
 
 def test_losing_the_role_shuts_the_file(
