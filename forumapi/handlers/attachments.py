@@ -147,11 +147,11 @@ class AttachmentHandler(Carrier):
             raise Forbidden("You may not remove this", code=NO_DELETE)
         _required(ctx)
         hash = str(ctx.args["name"]).partition(".")[0]
-        if not (_HASH.fullmatch(hash) and file.exists(ctx.reader, hash)):
-            raise Invalid("hash", "no file with this hash was uploaded", code=FILE_UNKNOWN)
         id = attachment.remove(ctx.writer, ctx.site.id, item.type, item.id, hash)
         if id:
             _record(ctx, journal.DELETED, id)
+        elif not _may_use(ctx, hash):
+            raise Invalid("hash", "no file with this hash was uploaded", code=FILE_UNKNOWN)
         return Done()
 
 
@@ -165,12 +165,11 @@ def _may_use(ctx: Context, hash: str) -> bool:
     if not _HASH.fullmatch(hash):
         return False
     tx, site, who = ctx.reader, ctx.site, ctx.identity.who
-    stored = file.find(tx, site.id, who.profile_id, hash)
-    if stored is None or not stored.is_gated or stored.is_mine:
-        return stored is not None
-    if ctx.app.config.file_access != "readers":
+    stored = file.find(tx, site.id, who.user_id, hash)
+    if stored is not None and (stored.is_mine or stored.is_open(ctx.app.config.file_access)):
         return True
-    return file.sight(tx, site.id, who, hash, lambda id: ctx.app.tree_of(ctx.site, id, tx)).caller
+    seen = file.sight(tx, site.id, who, hash, lambda id: ctx.app.tree_of(ctx.site, id, tx)).caller
+    return stored is not None and seen
 
 
 def _record(ctx: Context, kind: str, id: int) -> None:

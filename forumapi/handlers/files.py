@@ -193,12 +193,10 @@ class FileHandler(Handler):
         if known is not None:
             return _sent(ctx, hash, known, is_public=True, kept_until=0)
         asked = time.monotonic()
-        me = ctx.identity.profile_id
-        stored = file.find(ctx.reader, ctx.site.id, me, hash)
-        if stored is None:
-            raise _none()
+        stored = file.find(ctx.reader, ctx.site.id, ctx.identity.user_id, hash)
+        is_open = stored is not None and stored.is_open(ctx.app.config.file_access)
         is_public = True
-        if stored.is_gated and ctx.app.config.file_access == "readers":
+        if stored is None or not is_open:
             sight = file.sight(
                 ctx.reader,
                 ctx.site.id,
@@ -206,13 +204,13 @@ class FileHandler(Handler):
                 hash,
                 lambda id: ctx.app.tree_of(ctx.site, id, ctx.reader),
             )
-            if not (sight.caller or stored.is_mine):
+            if stored is None or not (sight.caller or stored.is_mine):
                 raise _none()
             is_public = sight.everybody
         elif opened is not None:
             opened[ctx.site.id, hash] = stored
         result = _sent(ctx, hash, stored, is_public, kept_until if is_public else 0)
-        if opened is not None and not stored.is_gated:
+        if opened is not None and is_open:
             _keep(ctx, hash, stored, asked, result)
         return result
 

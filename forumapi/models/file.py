@@ -1,7 +1,7 @@
 """Uploaded files: one row per content for the platform, one per uploader and site, and who may see them (content 10).
 
-A file is found by the SHA-1 of its bytes on every site. What it is called and when it came is told by each uploader's
-own row, so that one site learns nothing of another's.
+A file is found by the SHA-1 of its bytes. What it is called and when it came is told by each uploader's own row, and
+whether there is one by what the caller may see, so that one site learns nothing of another's.
 """
 
 from __future__ import annotations
@@ -147,18 +147,24 @@ def insert(
 
 # ---------------------------------------------------------------- downloads
 
+# A site has what was uploaded to it, and what hangs on its comments; pictures of people are everybody's. When the same
+# bytes came to another site, and what they are called there, is not told.
 FIND = Query(
     "file.find",
     """
-    SELECT f.mime_type, f.file_size, f.file_ext, f.created,
-           coalesce((SELECT u.file_name FROM file_uploads u
-                      WHERE u.site_id = %(site_id)s AND u.file_hash = f.file_hash
-                      ORDER BY u.created, u.profile_id LIMIT 1), ''),
-           EXISTS (SELECT 1 FROM attachments a WHERE a.file_hash = f.file_hash)
-           AND NOT EXISTS (SELECT 1 FROM attachments a WHERE a.file_hash = f.file_hash AND a.item_type_id = 3),
-           EXISTS (SELECT 1 FROM file_uploads u
-                    WHERE u.site_id = %(site_id)s AND u.profile_id = %(me)s AND u.file_hash = f.file_hash)
+    SELECT f.mime_type, f.file_size, f.file_ext, coalesce(u.created, 'epoch'), coalesce(u.file_name, ''),
+           EXISTS (SELECT 1 FROM attachments a WHERE a.file_hash = f.file_hash AND a.item_type_id = 3),
+           u.created IS NOT NULL,
+           EXISTS (SELECT 1 FROM attachments a
+                    WHERE a.site_id = %(site_id)s AND a.file_hash = f.file_hash AND a.item_type_id = 4),
+           EXISTS (SELECT 1 FROM file_uploads m
+                     JOIN profiles p ON p.site_id = m.site_id AND p.profile_id = m.profile_id
+                    WHERE m.file_hash = f.file_hash AND p.user_id = %(user_id)s)
       FROM files f
+      LEFT JOIN LATERAL (
+           SELECT x.created, x.file_name FROM file_uploads x
+            WHERE x.site_id = %(site_id)s AND x.file_hash = f.file_hash
+            ORDER BY x.created, x.profile_id LIMIT 1) u ON true
      WHERE f.file_hash = %(hash)s""",
 )
 
@@ -184,29 +190,28 @@ MAX_PLACES: Final = 500
 
 
 class Stored(NamedTuple):
-    """A file as one site knows it. `is_gated`: it hangs on comments alone, whose readers may see it."""
+    """A file as one site knows it. `created`: when it first came to this site."""
 
     mime_type: str
     size: int
     ext: str
     created: datetime.datetime
     name: str
-    is_gated: bool
-    is_mine: bool  # the asking profile uploaded it here
+    is_picture: bool  # of a profile, on any site
+    is_uploaded: bool  # to this site
+    is_hung: bool  # on comments of this site
+    is_mine: bool  # the asking user uploaded it, to any site
+
+    def is_open(self, access: str) -> bool:
+        """True where the hash is enough to see it; `access` is the setting `file_access`."""
+        is_known = self.is_uploaded or self.is_hung
+        return self.is_picture or (is_known and (access == "anyone" or not self.is_hung))
 
 
-def find(tx: Reader, site_id: int, me: int, hash: str) -> Stored | None:
+def find(tx: Reader, site_id: int, user_id: int, hash: str) -> Stored | None:
     """The file with this hash as `site_id` knows it; None if it was never uploaded. One statement."""
-    row = tx.row(FIND, site_id=site_id, me=me, hash=hash)
+    row = tx.row(FIND, site_id=site_id, user_id=user_id, hash=hash)
     return Stored(*row) if row else None
-
-
-EXISTS = Query("file.exists", "SELECT true FROM files f WHERE f.file_hash = %(hash)s")
-
-
-def exists(tx: Reader, hash: str) -> bool:
-    """True if a file with this hash was ever uploaded."""
-    return bool(tx.value(EXISTS, hash=hash))
 
 
 class Sight(NamedTuple):
@@ -222,9 +227,10 @@ OPEN: Final = Sight(True, True)
 def sight(
     tx: Reader, site_id: int, who: Who, hash: str, tree_of: Callable[[int], Tree | None]
 ) -> Sight:
-    """Who may see a file that hangs on comments alone: whoever may read one of them.
+    """Who may see a file that is not open: whoever may read one of the comments that it hangs on.
 
-    `tree_of` gives the microcosms of a live site. On other sites than the asking one the caller is a guest.
+    Ask it of a file that isn't there too, which then takes as long. `tree_of` gives the microcosms of a live site. On
+    other sites than the asking one the caller is a guest.
     """
     rows = tx.rows(PLACES, site_id=site_id, me=who.participant_id, hash=hash, limit=MAX_PLACES)
     trees: dict[int, Tree | None] = {}
