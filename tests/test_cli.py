@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import io
 import json
+import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
-from forumapi import cli, config
+from forumapi import cli, config, supervise
 from forumapi.config import Config
 from forumapi.cron import schedule
 from tests.factories import Factory
@@ -138,6 +141,7 @@ def test_a_database_that_is_away_is_said_in_one_line(forumapi, monkeypatch):
 
 def test_serve_and_cron_say_what_to_do_without_a_database(forumapi, monkeypatch):
     monkeypatch.delenv("FORUMAPI_DATABASE_URL")
+    monkeypatch.setenv("FORUMAPI_ENVIRONMENT", "development")
     code, _, err = forumapi("cron")
     assert (code, "forumapi run" in err) == (1, True)
 
@@ -170,7 +174,8 @@ def test_the_schedule_is_a_table_with_words_the_latest_run_and_what_is_next(foru
 
 
 @pytest.mark.slow
-def test_what_is_due_can_be_run_without_a_process_that_stays(forumapi):
+def test_what_is_due_can_be_run_without_a_process_that_stays(forumapi, monkeypatch):
+    monkeypatch.setenv("FORUMAPI_PLATFORM_DOMAIN", "forum.example")
     assert forumapi("cron", "--once")[0] == 0
     runs = json.loads(forumapi("cron", "history", "--json", "--limit", "10000")[1])
     assert {job.name for job in schedule.JOBS} <= {run["job"] for run in runs}
@@ -377,8 +382,76 @@ def test_migrate_waits_for_a_database_and_says_why_it_gave_up(forumapi, monkeypa
     assert "forumapi: connection" in err
 
 
-def test_the_defaults_are_good():
-    assert Config().environment == "embedded"
+def test_the_defaults_are_those_of_production():
+    assert not Config().is_embedded
+    assert Config().mode == "prod"
+
+
+STARTS = (["serve"], ["hold"], ["cron"], ["cron", "--once"], ["cron", "run", "metrics"])
+
+
+def started(forumapi, *commands: list[str]) -> list[str]:
+    """What each of these says as a process of its own, where it ends with exit code 1 after one line."""
+    running = [
+        subprocess.Popen(
+            [sys.executable, "-m", "forumapi", *words], stderr=subprocess.PIPE, text=True
+        )
+        for words in commands
+    ]
+    said = []
+    try:
+        for process in running:
+            _, err = process.communicate(timeout=20)
+            assert (process.returncode, err.count("\n")) == (1, 1), err
+            said.append(err)
+    finally:
+        for process in running:
+            process.kill()
+            process.wait()
+    return said
+
+
+def test_without_settings_nothing_starts_and_what_is_missing_is_named(forumapi, monkeypatch):
+    monkeypatch.setenv("FORUMAPI_LISTEN", "0.0.0.0:0")
+    assert all("platform_domain" in said for said in started(forumapi, *STARTS))
+
+    monkeypatch.delenv("FORUMAPI_DATABASE_URL")
+    for said in started(forumapi, *STARTS[:4]):
+        assert "platform_domain" in said
+        assert "database_url" in said
+
+
+def test_the_embedded_mode_is_what_run_starts_and_nothing_else(forumapi, monkeypatch):
+    monkeypatch.setenv("FORUMAPI_ENVIRONMENT", "embedded")
+    monkeypatch.setenv("FORUMAPI_LISTEN", "127.0.0.1:0")
+    assert all("`forumapi run`" in said for said in started(forumapi, *STARTS))
+
+
+def test_run_lets_in_nobody_from_elsewhere_unless_told_twice(forumapi, monkeypatch):
+    for name in ("LISTEN", "PRIVATE_LISTEN"):
+        monkeypatch.setenv(f"FORUMAPI_{name}", "0.0.0.0:0")
+        (said,) = started(forumapi, ["run"])
+        assert name.lower() in said
+        assert "--open-to-others" in said
+        monkeypatch.delenv(f"FORUMAPI_{name}")
+
+    for outside in (":8080", "[::]:8080", "192.0.2.1:8080", "nowhere.invalid:8080"):
+        assert not supervise.is_loopback(outside), outside
+    for here in ("127.0.0.1:1", "127.9.9.9:1", "[::1]:1", "localhost:1", "unix:/run/x"):
+        assert supervise.is_loopback(here), here
+
+
+def test_doctor_says_before_an_upgrade_what_will_not_start_after_it(forumapi, monkeypatch):
+    code, out, _ = forumapi("doctor")
+    assert code == 1
+    assert re.search(r"FAIL  production +.*platform_domain", out)
+    assert "docs/upgrading.md" in out
+
+    monkeypatch.setenv("FORUMAPI_PLATFORM_DOMAIN", "forum.example")
+    assert re.search(r"ok    production", forumapi("doctor")[1])
+
+    monkeypatch.setenv("FORUMAPI_ENVIRONMENT", "embedded")
+    assert re.search(r"FAIL  production +.*embedded", forumapi("doctor")[1])
 
 
 def test_ways_to_sign_in_are_set_up_for_one_site_or_for_all(
