@@ -84,7 +84,12 @@ def parser() -> argparse.ArgumentParser:
         holder = commands.add_parser(name, help=text, description=text)
         return holder.add_subparsers(title="commands", metavar="COMMAND", required=True)
 
-    command("run", _run, "PostgreSQL, demo sites, web and cron: everything, until Ctrl-C")
+    running = command("run", _run, "PostgreSQL, demo sites, web and cron: everything, until Ctrl-C")
+    running.add_argument(
+        "--open-to-others",
+        action="store_true",
+        help="let it listen beyond this machine, where anybody may sign in as anybody",
+    )
     command("serve", _serve, "the web process alone")
     holding = command("hold", _hold, "the web process, replaced on `node replace` without a gap")
     holding.add_argument(
@@ -329,13 +334,29 @@ def _run(args: argparse.Namespace, current: Config) -> int:
 
     log.configure(level="warning")
     try:
-        supervise.run(current)
+        supervise.run(current, is_open=args.open_to_others)
     except (supervise.RunError, EmbeddedError, MigrateError) as error:
         raise CommandError(str(error)) from None
     return OK
 
 
+def _check_start(current: Config) -> None:
+    """Raises CommandError unless a process that serves others may start with these settings."""
+    if current.is_embedded and not config.is_started_by_run():
+        raise CommandError(
+            "environment: embedded, where anybody signs in as anybody, is what `forumapi run` starts and nothing else;"
+            " set it to prod"
+        )
+    if current.missing:
+        raise CommandError(
+            f"production needs settings that are not there: {', '.join(current.missing)};"
+            f" they go into {current.path} or the environment ({config.ENV_PREFIX}<NAME>), and `forumapi doctor` tells"
+            " more. To try it out: `forumapi run`"
+        )
+
+
 def _serve(args: argparse.Namespace, current: Config) -> int:
+    _check_start(current)
     # Before anything that opens a socket is imported, or it would block all requests of a worker.
     from gevent import events, monkey
 
@@ -354,6 +375,7 @@ def _serve(args: argparse.Namespace, current: Config) -> int:
 def _hold(args: argparse.Namespace, current: Config) -> int:
     from forumapi import hold
 
+    _check_start(current)
     try:
         return hold.run(current, args.program)
     except hold.HoldError as error:
@@ -419,6 +441,7 @@ def _cron(args: argparse.Namespace, current: Config) -> int:
         return _cron_history(args, current)
     if args.what == "run":
         return _cron_run(args, current)
+    _check_start(current)
     log.apply(current, access=False)
     if args.once:
         settings = config.Settings(_with_database(current))
@@ -477,6 +500,9 @@ def _cron_run(args: argparse.Namespace, current: Config) -> int:
 
     if args.job is None:
         raise CommandError("which job? `forumapi cron list` shows them")
+    if current.beside_run is current:
+        _check_start(current)
+    current = current.beside_run
     with _database(current) as database:
         print(runner.run_once(database.url, current, args.job))
     return OK
@@ -670,7 +696,7 @@ def _seed(args: argparse.Namespace, current: Config) -> int:
     with _database_url(current) as url:
         try:
             migrate.migrate(url, current, progress=progress)
-            seed.load(url, current, args.size, progress)
+            seed.load(url, current.beside_run, args.size, progress)
         except (psycopg.Error, migrate.MigrateError, seed.SeedError) as error:
             progress.end()
             raise CommandError(str(error)) from None
@@ -800,7 +826,7 @@ def _site_create(args: argparse.Namespace, current: Config) -> int:
 
     with _database(current) as database, database.write() as tx:
         text = args.description or args.title
-        site_id = admin.create_site(tx, current, args.key, args.title, text, args.owner)
+        site_id = admin.create_site(tx, current.beside_run, args.key, args.title, text, args.owner)
     print(f"site {site_id}: {args.key}.{current.platform_domain}")
     return OK
 
@@ -1036,7 +1062,7 @@ def _sign_in_list(args: argparse.Namespace, current: Config) -> int:
     from forumapi import admin
 
     with _database(current) as database, contextlib.closing(_Read(database)) as read:
-        found = admin.sign_in_methods(read.tx, current, args.site)
+        found = admin.sign_in_methods(read.tx, current.beside_run, args.site)
     _print(args, [one._asdict() for one in found])
     return OK
 
@@ -1052,7 +1078,7 @@ def _sign_in_set(args: argparse.Namespace, current: Config) -> int:
         settings[name] = sys.stdin.readline().strip() if value == "-" else value
     with _database(current) as database, database.write() as tx:
         is_ready = admin.set_sign_in(
-            tx, current, args.site, args.method, settings, is_enabled=not args.off
+            tx, current.beside_run, args.site, args.method, settings, is_enabled=not args.off
         )
     print(f"{args.method}: {'off' if args.off else 'on' if is_ready else 'on, but not complete'}")
     return OK
@@ -1071,7 +1097,7 @@ def _sign_in_clear(args: argparse.Namespace, current: Config) -> int:
     from forumapi import admin
 
     with _database(current) as database, database.write() as tx:
-        admin.clear_sign_in(tx, current, args.site, args.method)
+        admin.clear_sign_in(tx, current.beside_run, args.site, args.method)
     print(f"{args.method}: cleared")
     return OK
 

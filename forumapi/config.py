@@ -28,6 +28,8 @@ from forumapi import crashes, log
 ENV_PREFIX: Final = "FORUMAPI_"
 # Names the settings file; it is no setting itself.
 ENV_FILE: Final = "FORUMAPI_CONFIG"
+# In the environment of the processes that `forumapi run` starts: its own process id.
+ENV_RUN: Final = "STARTED_BY_RUN"
 
 
 class ConfigError(Exception):
@@ -52,7 +54,11 @@ def _between(low: float, high: float) -> Rule:
 
 
 def _one_of(*choices: str) -> Rule:
-    return lambda value: None if value in choices else f"must be one of: {', '.join(choices)}"
+    return lambda value: (
+        None
+        if value in choices
+        else f"must be one of: {', '.join(choice or 'empty' for choice in choices)}"
+    )
 
 
 def _url(*schemes: str) -> Rule:
@@ -173,11 +179,11 @@ class Config:
 
     # ---- the platform
     environment: str = _setting(
-        "embedded",
+        "",
         "name",
-        "embedded (one command, everything local), development or prod (mail to everyone, figures are sampled).",
+        "prod (mail to everyone, figures are sampled) or development; empty: embedded under `forumapi run`, else prod.",
         restart=True,
-        rule=_one_of("embedded", "development", "prod"),
+        rule=_one_of("", "embedded", "development", "prod"),
     )
     platform_domain: str = _setting(
         "localhost",
@@ -934,9 +940,26 @@ class Config:
     )
 
     @property
+    def mode(self) -> str:
+        """ "embedded", "development" or "prod": what nobody named is production."""
+        return self.environment or "prod"
+
+    @property
     def is_embedded(self) -> bool:
         """True where everything is local: development sign-in, mail into a folder."""
-        return self.environment == "embedded"
+        return self.mode == "embedded"
+
+    @property
+    def beside_run(self) -> Config:
+        """The same for a command: one that is told of no database works on that of `forumapi run`, and so as embedded."""
+        if self.environment or self.database_url:
+            return self
+        return dataclasses.replace(self, environment="embedded")
+
+    @property
+    def missing(self) -> list[str]:
+        """Settings without which production can't start."""
+        return [] if self.mode != "prod" else [one for one in REQUIRED if _is_default(self, one)]
 
     @property
     def data_path(self) -> Path:
@@ -1003,9 +1026,25 @@ class Config:
 SETTINGS: Final = {
     one.name: one for one in dataclasses.fields(Config) if not one.metadata.get("internal")
 }
+# What has no default that would do for others than the machine itself.
+REQUIRED: Final = ("platform_domain", "database_url")
 _TYPES: Final[dict[str, Any]] = {
     name: hint for name, hint in get_type_hints(Config).items() if name in SETTINGS
 }
+
+
+def _is_default(config: Config, name: str) -> bool:
+    return bool(getattr(config, name) == SETTINGS[name].default)
+
+
+def embedded_environ() -> dict[str, str]:
+    """The environment of processes that this one starts in the embedded mode."""
+    return {f"{ENV_PREFIX}ENVIRONMENT": "embedded", ENV_RUN: str(os.getpid())}
+
+
+def is_started_by_run() -> bool:
+    """True in a process that `forumapi run` itself has started."""
+    return os.environ.get(ENV_RUN) == str(os.getppid())
 
 
 def _kind(name: str) -> str:

@@ -54,7 +54,9 @@ def findings(config: Config) -> Iterator[Finding]:
     """Everything there is to say about this machine and these settings."""
     yield _python()
     yield from _packages()
-    yield Finding("settings", f"{config.path}, environment {config.environment}")
+    yield Finding("settings", str(config.path))
+    yield _production(config)
+    config = config.beside_run
     yield _data_folder(config)
     yield _open_files(config)
     yield _listen(config)
@@ -67,6 +69,19 @@ def findings(config: Config) -> Iterator[Finding]:
     yield _mail(config)
     yield geocoder(config)
     yield backup(config, datetime.datetime.now(datetime.UTC))
+
+
+def _production(config: Config) -> Finding:
+    """Whether serve, hold and cron start with these settings."""
+    if config.is_embedded:
+        mend = "set environment to prod; embedded is what `forumapi run` starts (docs/upgrading.md)"
+        return Finding("production", "serve, hold and cron don't start as embedded", mend)
+    if not config.missing:
+        return Finding("production", f"environment {config.mode}")
+    mend = "set them; until then `forumapi run` alone starts, as embedded (docs/upgrading.md)"
+    tries = not config.database_url and embedded.find(config.data_path) is not None
+    found = f"serve, hold and cron don't start without {' and '.join(config.missing)}"
+    return Finding("production", found, mend, is_warning=tries)
 
 
 def _python() -> Finding:
@@ -282,7 +297,7 @@ def backup(config: Config, now: datetime.datetime) -> Finding:
         return Finding("backup", f"{path}: {error}", mend)
     if last is None:
         # Where it is only tried out, there is nothing to lose.
-        return Finding("backup", f"none: no {path}", mend, is_warning=config.environment != "prod")
+        return Finding("backup", f"none: no {path}", mend, is_warning=config.mode != "prod")
     hours = (now - last.finished).total_seconds() / 3600
     found = f"{last.kind or 'one'}, {last.bytes:,} bytes, {hours:.1f} hours ago"
     if hours > config.backup_max_age_hours:

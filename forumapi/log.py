@@ -540,7 +540,7 @@ def apply(config: Config, *, access: bool) -> None:
         access=access and config.access_log,
         access_format=config.access_log_format,
         sentry_dsn=config.sentry_dsn,
-        environment=config.environment,
+        environment=config.mode,
     )
 
 

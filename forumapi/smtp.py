@@ -64,7 +64,7 @@ def is_possible(config: Config) -> bool:
 
 def is_allowed(config: Config, recipient: str) -> bool:
     """Whether mail to `recipient` may leave this machine (P-63)."""
-    if config.environment == "prod":
+    if config.mode == "prod":
         return True
     address = recipient.lower()
     return any(

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import dataclasses
 import fcntl
 import json
 import os
@@ -20,13 +21,14 @@ import time
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Final
 
 import psycopg
 
 from forumapi import embedded, migrate, node, signals
-from forumapi.config import Config
+from forumapi.config import Config, embedded_environ
 
 DEMO_SITES: Final = ("bikes", "trains")
 SHOWN_CAST: Final = ("owner", "moderator", "member")
@@ -206,6 +208,8 @@ class Supervisor:
         for name in ("serve", "cron"):
             log = logs / f"{name}.log"
             environ = dict(os.environ)
+            if config.is_embedded:
+                environ |= embedded_environ()
             environ["FORUMAPI_DATABASE_URL"] = self.url
             environ["FORUMAPI_DATA_DIR"] = str(self.data)
             self.children.append(Child(name, log, environ))
@@ -267,8 +271,15 @@ class Supervisor:
         self.progress("stopped")
 
 
-def run(config: Config) -> None:
-    """Run the whole platform until SIGINT or SIGTERM. Raises RunError, EmbeddedError, MigrateError."""
+def run(config: Config, *, is_open: bool = False) -> None:
+    """Run the whole platform until SIGINT or SIGTERM. Raises RunError, EmbeddedError, MigrateError.
+
+    Where no environment is named it is embedded, and then on loopback alone unless `is_open`.
+    """
+    if not config.environment:
+        config = dataclasses.replace(config, environment="embedded")
+    if config.is_embedded and not is_open:
+        _check_loopback(config)
     Supervisor(config, Progress()).run()
 
 
@@ -296,6 +307,29 @@ def _only_one(data: Path) -> Iterator[None]:
         except BlockingIOError:
             raise RunError(f"forumapi runs on {data} already") from None
         yield
+
+
+def is_loopback(listen: str) -> bool:
+    """True when only this machine can connect there."""
+    if listen.startswith("unix:"):
+        return True
+    host = listen.rpartition(":")[0].strip("[]")
+    try:
+        found = socket.getaddrinfo(host, None) if host else []
+    except OSError:
+        found = []
+    return bool(found) and all(ip_address(one[4][0]).is_loopback for one in found)
+
+
+def _check_loopback(config: Config) -> None:
+    """Raises RunError when others than this machine could connect."""
+    for name in ("listen", "private_listen"):
+        address = getattr(config, name)
+        if address and not is_loopback(address):
+            raise RunError(
+                f"{name}: in the embedded mode anybody signs in as anybody, and others than this machine reach {address};"
+                " if you want that, say it a second time: forumapi run --open-to-others"
+            )
 
 
 def _check_port(listen: str) -> None:

@@ -27,6 +27,7 @@ from urllib.parse import parse_qs, urlsplit
 import psycopg
 
 from forumapi import embedded, migrate
+from forumapi.config import embedded_environ
 
 ROOT = Path(__file__).resolve().parent.parent
 READY_S = 60.0
@@ -305,7 +306,11 @@ def node(
     folder.mkdir(parents=True, exist_ok=True)
     kept = {name: value for name, value in os.environ.items() if not name.startswith("FORUMAPI_")}
     given = {"listen": f"127.0.0.1:{port}", "data_dir": str(folder), "workers": "1", **settings}
-    env = kept | {f"FORUMAPI_{name.upper()}": value for name, value in given.items()}
+    env = (
+        kept
+        | embedded_environ()
+        | {f"FORUMAPI_{name.upper()}": value for name, value in given.items()}
+    )
     log = folder / f"{command}.log"
     with process([sys.executable, "-m", "forumapi", command], log, env=env) as running:
         if command == "serve":
@@ -368,7 +373,6 @@ def run(folder: Path, listen: int, stack: contextlib.ExitStack) -> Pair:
         "database_replica_url": pair.standby.url,
         "database_prepare": "false",
         "memcached": ring,
-        "environment": "embedded",
         "trusted_proxies": "127.0.0.1",
         "files_path": str(folder / "files"),
         "public_port": str(listen),

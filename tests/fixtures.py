@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from forumapi.config import embedded_environ
 from forumapi.db import Database
 from tests import services
 from tests.api import Api
@@ -61,7 +62,6 @@ def begin_server(database_url: str, folder: Path, **settings: str) -> Server:
         "data_dir": str(folder),
         "workers": "1",
         "platform_domain": PLATFORM_DOMAIN,
-        "environment": "embedded",
         "debug_counts": "true",
         "rate_limit_token_per_minute": "0",
         "rate_limit_address_per_minute": "0",
@@ -71,7 +71,11 @@ def begin_server(database_url: str, folder: Path, **settings: str) -> Server:
         **settings,
     }
     kept = {name: value for name, value in os.environ.items() if not name.startswith("FORUMAPI_")}
-    env = kept | {f"FORUMAPI_{name.upper()}": value for name, value in given.items()}
+    env = (
+        kept
+        | embedded_environ()
+        | {f"FORUMAPI_{name.upper()}": value for name, value in given.items()}
+    )
     log = folder / f"web-{port}.log"
     with log.open("wb") as output:
         process = subprocess.Popen(

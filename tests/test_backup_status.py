@@ -58,7 +58,7 @@ def test_the_limit_is_a_setting(tmp_path: Path) -> None:
 
 
 def test_none_at_all_fails_in_prod_and_is_a_warning_elsewhere(tmp_path: Path) -> None:
-    assert examined(tmp_path, None).is_warning
+    assert examined(tmp_path, None, environment="embedded").is_warning
     assert not examined(tmp_path, None, environment="prod").is_warning
     assert examined(tmp_path, None, environment="prod").mend
     assert not examined(tmp_path, None, backup_status_file="").mend

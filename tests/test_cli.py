@@ -147,7 +147,8 @@ def test_serve_and_cron_say_what_to_do_without_a_database(forumapi, monkeypatch)
 
 
 @pytest.mark.slow
-def test_a_job_can_be_run_by_hand_and_its_runs_are_kept(forumapi):
+def test_a_job_can_be_run_by_hand_and_its_runs_are_kept(forumapi, monkeypatch):
+    monkeypatch.setenv("FORUMAPI_PLATFORM_DOMAIN", "forum.example")
     code, out, _ = forumapi("cron", "run", "site_statistics")
     assert (code, "sites" in out) == (0, True)
     assert forumapi("cron", "run", "nothing")[0] == 1
@@ -159,7 +160,8 @@ def test_a_job_can_be_run_by_hand_and_its_runs_are_kept(forumapi):
 
 
 @pytest.mark.slow
-def test_the_schedule_is_a_table_with_words_the_latest_run_and_what_is_next(forumapi):
+def test_the_schedule_is_a_table_with_words_the_latest_run_and_what_is_next(forumapi, monkeypatch):
+    monkeypatch.setenv("FORUMAPI_PLATFORM_DOMAIN", "forum.example")
     forumapi("cron", "run", "profile_counts")
     listed = {job["job"]: job for job in json.loads(forumapi("cron", "list", "--json")[1])}
     assert set(listed) == {job.name for job in schedule.JOBS}

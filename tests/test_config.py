@@ -116,7 +116,7 @@ def test_an_empty_list_is_written_as_nothing(file):
         ("memcached = ['a']", "memcached must look like host:port, unlike 'a'"),
         ("memcached = ['a:99999']", "memcached must look like host:port"),
         ("admin_user_ids = ['1']", "admin_user_ids must be a list of whole numbers"),
-        ("environment = 'live'", "environment must be one of: embedded, development, prod"),
+        ("environment = 'live'", "environment must be one of: empty, embedded, development, prod"),
         ("listen = '8080'", "listen must look like host:port or unix:/path"),
         ("database_url = 'mysql://x'", "database_url must be empty or an address that begins with"),
         ("trusted_proxies = ['nginx']", "trusted_proxies must be an address or a network"),
@@ -268,8 +268,8 @@ def test_whatever_sounds_secret_is_marked_secret():
 @pytest.mark.parametrize(
     ("changed", "expected"),
     [
-        ({}, "http://localhost:8080/out/"),
-        ({"listen": "127.0.0.1:80"}, "http://localhost/out/"),
+        ({"environment": "embedded"}, "http://localhost:8080/out/"),
+        ({"environment": "embedded", "listen": "127.0.0.1:80"}, "http://localhost/out/"),
         ({"environment": "prod", "platform_domain": "f.example"}, "https://f.example/out/"),
         ({"public_scheme": "https", "public_port": 8443}, "https://localhost:8443/out/"),
         ({"short_link_url": "https://s.example/out/"}, "https://s.example/out/"),

@@ -346,7 +346,9 @@ def test_guests_see_a_changed_site_within_a_second(
 def test_guests_are_told_right_where_the_poll_is_dead(
     api: Api, make: Factory, site: Site, warm: Warm, database_url: str
 ) -> None:
-    config = Config(platform_domain=PLATFORM_DOMAIN, rate_limit_address_per_minute=0)
+    config = Config(
+        environment="embedded", platform_domain=PLATFORM_DOMAIN, rate_limit_address_per_minute=0
+    )
     # Never started, so nothing in it asks what changed.
     application = create_app(config, database_url)
     client = WsgiApi(application)

@@ -325,7 +325,7 @@ def event_partitions(tx: Transaction, config: Config) -> str:
 
 def metrics(tx: Transaction, config: Config) -> str:
     """One sample of the platform's figures (platform 8); in prod only."""
-    if config.environment != "prod":
+    if config.mode != "prod":
         return "not in this environment"
     return f"{metric.sample(tx)} sample"
 

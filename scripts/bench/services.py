@@ -142,6 +142,8 @@ def settings(database_url: str) -> dict[str, str]:
     return outside | {
         "FORUMAPI_DATABASE_URL": database_url,
         "FORUMAPI_PLATFORM_DOMAIN": DOMAIN,
+        "FORUMAPI_ENVIRONMENT": "development",
+        "FORUMAPI_PUBLIC_SCHEME": "http",
         "FORUMAPI_PUBLIC_PORT": "0",  # the addresses in answers don't tell one server from another
     }
 

@@ -29,7 +29,7 @@ import psycopg
 
 from forumapi import embedded, migrate, seed
 from forumapi.cache import Cache
-from forumapi.config import Config
+from forumapi.config import Config, embedded_environ
 from scripts import cluster
 from scripts.bench import proc
 from scripts.bench.exchange import Request
@@ -520,20 +520,23 @@ def _faked(stage: Stage, program: str, name: str, command: str, offset: int) -> 
     made = Faked(cluster.free_port(), folder / "clock")
     made.set(offset)
     kept = {name: value for name, value in os.environ.items() if not name.startswith("FORUMAPI_")}
-    env = kept | {
-        "FORUMAPI_DATABASE_URL": stage.url,
-        "FORUMAPI_LISTEN": f"127.0.0.1:{made.port}",
-        "FORUMAPI_DATA_DIR": str(folder),
-        "FORUMAPI_WORKERS": "1",
-        "FORUMAPI_PLATFORM_DOMAIN": "localhost",
-        "FORUMAPI_ENVIRONMENT": "embedded",
-        "FAKETIME_TIMESTAMP_FILE": str(folder / "clock"),
-        "FAKETIME_NO_CACHE": "1",
-        # A clock that is set leaves this one alone.
-        "FAKETIME_DONT_FAKE_MONOTONIC": "1",
-        "DONT_FAKE_MONOTONIC": "1",
-        "LD_PRELOAD": _faketime_library(program),
-    }
+    env = (
+        kept
+        | embedded_environ()
+        | {
+            "FORUMAPI_DATABASE_URL": stage.url,
+            "FORUMAPI_LISTEN": f"127.0.0.1:{made.port}",
+            "FORUMAPI_DATA_DIR": str(folder),
+            "FORUMAPI_WORKERS": "1",
+            "FORUMAPI_PLATFORM_DOMAIN": "localhost",
+            "FAKETIME_TIMESTAMP_FILE": str(folder / "clock"),
+            "FAKETIME_NO_CACHE": "1",
+            # A clock that is set leaves this one alone.
+            "FAKETIME_DONT_FAKE_MONOTONIC": "1",
+            "DONT_FAKE_MONOTONIC": "1",
+            "LD_PRELOAD": _faketime_library(program),
+        }
+    )
     run = [sys.executable, "-m", "forumapi", command]
     with cluster.process(run, folder / f"{command}.log", env=env):
         yield made

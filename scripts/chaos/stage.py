@@ -70,7 +70,6 @@ class Stage:
         given = {
             "database_url": self.url,
             "platform_domain": "localhost",
-            "environment": "embedded",
             "public_port": "0",
             "rate_limit_token_per_minute": "0",
             "rate_limit_address_per_minute": "0",

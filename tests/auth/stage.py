@@ -47,6 +47,7 @@ class Stage:
 
     def __init__(self, url: str, folder: Path, **settings: Any) -> None:
         given: dict[str, Any] = {
+            "environment": "embedded",
             "data_dir": str(folder),
             "debug_counts": True,
             "rate_limit_token_per_minute": 0,

@@ -134,7 +134,6 @@ def test_of_two_nodes_and_three_memcacheds_one_each_may_be_killed(
         settings = {
             "database_url": url,
             "platform_domain": PLATFORM_DOMAIN,
-            "environment": "embedded",
             "memcached": ",".join(address for address, _ in ring),
             "trusted_proxies": "127.0.0.1",
             "comment_rate_per_minute": "0",

@@ -401,6 +401,7 @@ def test_another_process_takes_over_within_five_seconds_of_a_kill(database_url, 
     env = kept | {
         "FORUMAPI_DATABASE_URL": database_url,
         "FORUMAPI_DATA_DIR": str(tmp_path),
+        "FORUMAPI_PLATFORM_DOMAIN": "forum.test",
         "FORUMAPI_LOG_LEVEL": "info",
     }
     logs = [tmp_path / "first.log", tmp_path / "second.log"]

@@ -178,6 +178,7 @@ def test_it_migrates_examines_works_and_serves(
             "listen": f"127.0.0.1:{port}",
             "data_dir": str(tmp_path / "var"),
             "workers": "1",
+            "environment": "development",
         }
         assert "migrating: 0001_initial" in stranger.run("migrate", **settings)
         assert stranger.run("migrate", "--check", **settings) == ""

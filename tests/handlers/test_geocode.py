@@ -156,7 +156,7 @@ def test_the_embedded_mode_has_a_gazetteer(api: Api, make: Factory, bikes: Site)
 def test_the_settings_choose_the_geocoder() -> None:
     url = "https://nominatim.example/search"
 
-    assert isinstance(choose(Config()), Gazetteer)
+    assert isinstance(choose(Config(environment="embedded")), Gazetteer)
     assert choose(Config(environment="prod")) is None
     assert isinstance(choose(Config(environment="prod", geocode_provider="gazetteer")), Gazetteer)
     found = choose(Config(environment="prod", geocode_url=url))

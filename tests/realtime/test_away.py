@@ -24,7 +24,7 @@ NOWHERE = "postgresql:///nothing?host=/nonexistent"
 @pytest.fixture
 def pushing() -> Iterator[Live]:
     """Pushing without a database."""
-    app = create_app(Config(platform_domain=PLATFORM_DOMAIN), NOWHERE).app
+    app = create_app(Config(environment="embedded", platform_domain=PLATFORM_DOMAIN), NOWHERE).app
     yield app.live
     app.live.stop()
 
@@ -32,7 +32,9 @@ def pushing() -> Iterator[Live]:
 @pytest.fixture
 def site(make: Any, database_url: str) -> Site:
     """A site as a request has found it, before the database went."""
-    app = create_app(Config(platform_domain=PLATFORM_DOMAIN), database_url).app
+    app = create_app(
+        Config(environment="embedded", platform_domain=PLATFORM_DOMAIN), database_url
+    ).app
     reader = app.database.read()
     found = app.sites.by_host(make.site().host, reader)
     reader.end()

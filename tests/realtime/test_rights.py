@@ -204,7 +204,9 @@ def test_a_look_asks_as_much_of_the_database_however_many_follow(
     site = make.site()
     chat = make.conversation(site)
     database = Counting(database_url)
-    app = create_app(Config(platform_domain=PLATFORM_DOMAIN), database_url).app
+    app = create_app(
+        Config(environment="embedded", platform_domain=PLATFORM_DOMAIN), database_url
+    ).app
     directory = SiteDirectory(database, PLATFORM_DOMAIN)
     documents: Documents = app.documents
     nowhere = "postgresql:///nothing?host=/nonexistent"  # nothing is heard
@@ -251,7 +253,9 @@ def test_a_process_that_was_away_for_long_asks_who_everybody_is(
     database_url: str, make: Factory
 ) -> None:
     site = make.site()
-    app = create_app(Config(platform_domain=PLATFORM_DOMAIN), database_url).app
+    app = create_app(
+        Config(environment="embedded", platform_domain=PLATFORM_DOMAIN), database_url
+    ).app
     pushing = Late(
         app.database,
         app.sites,

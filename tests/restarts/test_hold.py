@@ -21,6 +21,7 @@ def test_what_one_that_was_killed_has_left_is_not_read_as_the_next_ones(tmp_path
     web.write_text(f"#!/bin/sh\n[ -e {tmp_path}/hold.json ] && exit 4\nexit 3\n")
     web.chmod(0o700)
     environ = os.environ | {
+        "FORUMAPI_ENVIRONMENT": "development",
         "FORUMAPI_DATA_DIR": str(tmp_path),
         "FORUMAPI_LISTEN": f"127.0.0.1:{free_port()}",
     }
