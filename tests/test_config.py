@@ -14,6 +14,10 @@ from forumapi import config
 from forumapi.config import Config, ConfigError, Settings
 
 
+# The defaults of the release before: `grep -v '^#' etc/forumapi.toml` of it.
+SETTINGS_BEFORE = Path(__file__).parent / "saved/settings_before.toml"
+
+
 @pytest.fixture
 def file(tmp_path: Path) -> Path:
     """A settings file to write into."""
@@ -282,3 +286,18 @@ def test_short_links_point_at_the_platform_domain(changed, expected):
 def test_no_workers_means_one_for_each_core():
     assert Config().worker_count >= 1
     assert dataclasses.replace(Config(), workers=5).worker_count == 5
+
+
+def test_the_upgrade_guide_has_a_section_for_each_changed_default():
+    before = tomlkit.parse(SETTINGS_BEFORE.read_text()).unwrap()
+    guide = config.resource("docs/upgrading.md").read_text()
+    sections = guide.split("\n## ")[1:]
+    changed = [
+        name
+        for name, value in before.items()
+        if name in config.SETTINGS
+        and config.SETTINGS[name].default != (tuple(value) if isinstance(value, list) else value)
+    ]
+    assert "environment" in changed
+    for name in changed:
+        assert any(f"`{name}`" in section for section in sections), name
