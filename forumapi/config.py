@@ -951,7 +951,7 @@ class Config:
 
     @property
     def beside_run(self) -> Config:
-        """The same for a command: one that is told of no database works on that of `forumapi run`, and so as embedded."""
+        """The same for a command: one that knows no database works on that of `forumapi run`, as embedded."""
         if self.environment or self.database_url:
             return self
         return dataclasses.replace(self, environment="embedded")

@@ -327,7 +327,7 @@ def _check_loopback(config: Config) -> None:
         address = getattr(config, name)
         if address and not is_loopback(address):
             raise RunError(
-                f"{name}: in the embedded mode anybody signs in as anybody, and others than this machine reach {address};"
+                f"{name}: in the embedded mode anybody signs in as anybody, and others can reach {address};"
                 " if you want that, say it a second time: forumapi run --open-to-others"
             )
 

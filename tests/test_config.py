@@ -13,7 +13,6 @@ import tomlkit
 from forumapi import config
 from forumapi.config import Config, ConfigError, Settings
 
-
 # The defaults of the release before: `grep -v '^#' etc/forumapi.toml` of it.
 SETTINGS_BEFORE = Path(__file__).parent / "saved/settings_before.toml"
 
