@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from forumapi.auth.identity import Identity
     from forumapi.db import Reader, Transaction
     from forumapi.models.site import Site
+    from forumapi.ratelimit import Allowance
     from forumapi.response import Switches
 
 
@@ -53,6 +54,7 @@ class Context:
     __slots__ = (
         "_paging",
         "_paging_error",
+        "allowance",
         "app",
         "args",
         "body",
@@ -61,6 +63,7 @@ class Context:
         "head",
         "identity",
         "ip",
+        "is_counted",
         "is_head",
         "is_write",
         "located",
@@ -77,6 +80,7 @@ class Context:
         "tx",
     )
 
+    allowance: Allowance | None
     app: App
     args: dict[str, Any]
     body: Any
@@ -85,6 +89,7 @@ class Context:
     head: int
     identity: Identity
     ip: str
+    is_counted: bool
     is_head: bool
     is_write: bool
     located: Any
@@ -110,6 +115,8 @@ class Context:
         self.located = None
         self.raw_body = b""
         self.route = ""
+        self.allowance = None
+        self.is_counted = False
         self.is_head = False
         self.is_write = False
         self.token = ""

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from typing import Any, ClassVar, Final, NamedTuple, TypeVar
 
-from forumapi.auth.identity import IDENTITY, Asked
+from forumapi.auth.identity import IDENTITY, Asked, shaped
 from forumapi.context import Context, Located
 from forumapi.models.idempotency import Finished
 from forumapi.response import Done, Result, SeeOther
@@ -133,7 +133,7 @@ class Handler:
 
     def token(self, ctx: Context) -> str:
         """The token of a request that has no Authorization header, "" for none. Raises Invalid, Unauthorized."""
-        return ctx.query.get("access_token", "")
+        return shaped(ctx.query.get("access_token", ""))
 
     def asked(self, ctx: Context) -> Asked:
         """The statement that finds out who calls. Raises nothing: who calls is asked before what."""

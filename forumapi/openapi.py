@@ -393,7 +393,7 @@ def _path(place: Place, schemas: _Schemas) -> Schema:
         "security": [{}],
         "responses": {
             "200": {"description": "Nothing but headers.", "headers": _headers("Allow")},
-            **{str(status): _response(status) for status in (400, 404, 500, 503)},
+            **{str(status): _response(status) for status in (400, 404, 429, 500, 503)},
         },
     }
     return made

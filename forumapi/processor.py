@@ -115,9 +115,13 @@ def respond(app: App, environ: dict[str, Any]) -> Answer:
     try:
         try:
             ctx.path = environ.get("PATH_INFO", "").encode("latin-1").decode("utf-8", "replace")
+            ctx.ip = app.proxies.client_ip(environ)
             _read_query(ctx)
             method = _method(ctx, method)
-            ctx.site = app.sites.by_host(environ.get("HTTP_HOST", ""), ctx.tx)
+            host = environ.get("HTTP_HOST", "")
+            if not app.sites.is_held(host):
+                _count_address(app, ctx)
+            ctx.site = app.sites.by_host(host, ctx.tx)
             # Before anything is read: what the answer shows is as new as this, or newer.
             ctx.head = ctx.site.head
             handler, ctx.args = _route(app, ctx)
@@ -125,6 +129,7 @@ def respond(app: App, environ: dict[str, Any]) -> Answer:
         finally:
             ctx.tx.end()
     except ApiError as error:
+        error = _counted(app, ctx, error)
         said = error.message
         if error.reason:
             logger.warning("request %s: %s", ctx.request_id, error.reason)
@@ -140,6 +145,10 @@ def respond(app: App, environ: dict[str, Any]) -> Answer:
         )
         status, headers, data = _error(ctx, ApiError("Internal error"), handler, method)
     headers.append(("X-Request-Id", ctx.request_id))
+    if (allowance := ctx.allowance) is not None:
+        headers.append(("RateLimit-Limit", str(allowance.limit)))
+        headers.append(("RateLimit-Remaining", str(allowance.remaining)))
+        headers.append(("RateLimit-Reset", str(allowance.reset_s)))
     if method == "HEAD" and environ["REQUEST_METHOD"] != "HEAD":
         # On the wire it is a POST: the client reads as many bytes as Content-Length says.
         data = b""
@@ -242,6 +251,7 @@ def _place(ctx: Context, method: str) -> dict[str, str | int]:
 
 def _answer(app: App, ctx: Context, handler: Handler, method: str) -> Answered:
     if method == "OPTIONS":
+        _count_address(app, ctx)
         return 200, _options_headers(handler.allow), b""
     verb = "GET" if method == "HEAD" else method
     operation = handler.operations.get(verb)
@@ -249,27 +259,19 @@ def _answer(app: App, ctx: Context, handler: Handler, method: str) -> Answered:
         raise MethodNotAllowed(method, handler.allow)
     ctx.is_head = method == "HEAD"
     ctx.is_write = verb != "GET"
-    ctx.ip = app.proxies.client_ip(ctx.environ)
-    allowance = _limit(app, ctx, handler)
-    try:
-        if verb == "GET" and (ctx.token or not handler.takes_turns):
+    _count(app, ctx, handler)
+    if verb == "GET" and (ctx.token or not handler.takes_turns):
+        answer = _read(app, ctx, handler, operation, method)
+    elif verb == "GET":
+        # What asked for the site gives its connection back: whoever waits here holds none.
+        ctx.tx.end()
+        with app.guest_turns.turn(addresses.caller(ctx.ip)):
             answer = _read(app, ctx, handler, operation, method)
-        elif verb == "GET":
-            # What asked for the site gives its connection back: whoever waits here holds none.
-            ctx.tx.end()
-            with app.guest_turns.turn(addresses.caller(ctx.ip)):
-                answer = _read(app, ctx, handler, operation, method)
-        else:
-            ctx.tx.end()
-            answer = _take(app, ctx, handler, operation, verb)
-        if not handler.takes_idempotency_key:
-            _forbid_storing(answer[1])
-    except ApiError as error:
-        if allowance is not None:
-            error.headers += tuple(_limit_headers(allowance))
-        raise
-    if allowance is not None:
-        answer[1].extend(_limit_headers(allowance))
+    else:
+        ctx.tx.end()
+        answer = _take(app, ctx, handler, operation, verb)
+    if not handler.takes_idempotency_key:
+        _forbid_storing(answer[1])
     return answer
 
 
@@ -292,27 +294,40 @@ def _take(app: App, ctx: Context, handler: Handler, operation: Operation, verb: 
         return _write(app, ctx, handler, operation, verb)
 
 
-def _limit(app: App, ctx: Context, handler: Handler) -> Allowance | None:
+def _count(app: App, ctx: Context, handler: Handler) -> None:
+    """Count the request: by its token where that is known to be good, else by address. Raises TooMany, Unauthorized."""
     ctx.token = _token(ctx, handler)
-    buckets, key = (app.token_buckets, ctx.token) if ctx.token else (app.address_buckets, ctx.ip)
-    allowance = buckets.take(key)
-    _refuse_beyond(allowance)
-    return allowance
+    if ctx.token and app.token_buckets.knows(ctx.token):
+        _count_token(app, ctx)
+    else:
+        _count_address(app, ctx)
+
+
+def _count_token(app: App, ctx: Context) -> None:
+    ctx.is_counted = True
+    ctx.allowance = app.token_buckets.take(ctx.token)
+    _refuse_beyond(ctx.allowance)
+
+
+def _count_address(app: App, ctx: Context) -> None:
+    if not ctx.is_counted:
+        ctx.is_counted = True
+        ctx.allowance = app.address_buckets.take(ctx.ip)
+        _refuse_beyond(ctx.allowance)
+
+
+def _counted(app: App, ctx: Context, error: ApiError) -> ApiError:
+    """`error`, or TooMany: what is refused before anybody has counted it counts for its address."""
+    try:
+        _count_address(app, ctx)
+    except TooMany as refusal:
+        return refusal
+    return error
 
 
 def _refuse_beyond(allowance: Allowance | None) -> None:
     if allowance is not None and allowance.retry_after_s:
-        error = TooMany("Too many requests", allowance.retry_after_s)
-        error.headers += tuple(_limit_headers(allowance))
-        raise error
-
-
-def _limit_headers(allowance: Allowance) -> Headers:
-    return [
-        ("RateLimit-Limit", str(allowance.limit)),
-        ("RateLimit-Remaining", str(allowance.remaining)),
-        ("RateLimit-Reset", str(allowance.reset_s)),
-    ]
+        raise TooMany("Too many requests", allowance.retry_after_s)
 
 
 def _token(ctx: Context, handler: Handler) -> str:
@@ -326,7 +341,7 @@ def _token(ctx: Context, handler: Handler) -> str:
     token = token.strip()
     if scheme.lower() != "bearer" or not token or " " in token:
         raise Unauthorized("Authorization must be: Bearer <token>", code=errors.TOKEN_INVALID)
-    return token
+    return identities.shaped(token)
 
 
 def _identify(app: App, ctx: Context, handler: Handler, verb: str) -> None:
@@ -338,12 +353,20 @@ def _identify(app: App, ctx: Context, handler: Handler, verb: str) -> None:
         ctx.site = _known(ctx, lambda site: app.sites.fresh(site, ctx.tx))
         return
     site_id = ctx.site.id
+    was_known = app.token_buckets.knows(ctx.token)
     try:
         found = identities.find(ctx.tx, site_id, ctx.token, handler.asked(ctx))
     except Unauthorized:
-        # A made-up token has a bucket of its own; guessing is counted by address.
-        _refuse_beyond(app.address_buckets.take(ctx.ip))
+        if was_known:
+            # It has ended: from now on it is as good as a made-up one, and this was its first try.
+            app.token_buckets.forget(ctx.token)
+            ctx.is_counted = False
+            _count_address(app, ctx)
         raise
+    if not was_known:
+        # Guesses are for the address to pay, good tokens for themselves.
+        app.address_buckets.give_back(ctx.ip)
+        _count_token(app, ctx)
     if not found.profile_id or found.needs_roles:
         # A request holds one connection at a time: of many newcomers at once none would get a second.
         ctx.tx.end()

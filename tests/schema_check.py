@@ -19,7 +19,7 @@ from forumapi import openapi, routes
 from forumapi.handler import ANYTHING
 
 # What any address answers before it is known which one was meant.
-ANYWHERE = frozenset({400, 404, 500, 503})
+ANYWHERE = frozenset({400, 404, 429, 500, 503})
 OVERRIDES = frozenset(
     ("CONNECT", "DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT", "TRACE")
 )

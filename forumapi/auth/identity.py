@@ -7,6 +7,7 @@ a revoked token or a changed role is effective on the very next request, on ever
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Collection, Mapping
 from types import MappingProxyType
 from typing import Any, Final, NamedTuple
@@ -16,6 +17,9 @@ from forumapi.db import Query, Reader
 from forumapi.errors import TOKEN_EXPIRED, TOKEN_INVALID, Unauthorized
 from forumapi.models import ban, locate, profile
 from forumapi.permissions import Who
+
+# Each token that was ever given out (access_token.new_secret; platform 3.1).
+_SHAPE: Final = re.compile(r"[A-Za-z0-9]{128}")
 
 _COLUMNS: Final = f"""
     t.user_id, t.expires > now(), u.is_banned, coalesce(p.profile_id, 0), p.role_ids, p.next_change_at <= now(),
@@ -212,6 +216,13 @@ class Asked(NamedTuple):
 
     query: Query
     more: Mapping[str, object] = MappingProxyType({})
+
+
+def shaped(token: str) -> str:
+    """`token`, if it may be one; "" stays. Raises Unauthorized, code 7, for what never was one."""
+    if token and not _SHAPE.fullmatch(token):
+        raise Unauthorized("This access token is not valid", code=TOKEN_INVALID)
+    return token
 
 
 def find(tx: Reader, site_id: int, token: str, asked: Asked) -> Identity:

@@ -6,7 +6,7 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 from forumapi import metrics, schemas
-from forumapi.auth.identity import IDENTITY, WITH_TICKET, Asked
+from forumapi.auth.identity import IDENTITY, WITH_TICKET, Asked, shaped
 from forumapi.context import Context
 from forumapi.errors import OUT_OF_RANGE, ApiError, Forbidden, Invalid
 from forumapi.fragments import dumps, raw
@@ -223,7 +223,7 @@ def _bearer(environ: dict[str, Any]) -> str:
     """The token that comes as a sub-protocol, "" for none."""
     for one in str(environ.get("HTTP_SEC_WEBSOCKET_PROTOCOL", "")).split(","):
         if one.strip().startswith(_BEARER):
-            return one.strip().removeprefix(_BEARER)
+            return shaped(one.strip().removeprefix(_BEARER))
     return ""
 
 
