@@ -7,11 +7,15 @@ import random
 from dataclasses import dataclass, field
 from typing import Any
 
+import psycopg
 import pytest
 
+from forumapi import doctor
 from forumapi.config import Config
 from forumapi.cron import jobs
-from forumapi.models import ban, criterion
+from forumapi.db import Query
+from forumapi.models import ban, criterion, role_settling
+from forumapi.settling import Settler
 from tests.api import Api, Response
 from tests.factories import Factory, Person, Site, Thing
 
@@ -867,3 +871,112 @@ def test_a_dry_run_says_who_put_themselves_there(
     make.join(role, climber)  # who is named is in by that
     asked = api.post(path(place, role, "criteria?dryRun=true"), VIP, by=site.moderator).data
     assert asked["selfGranted"]["total"] == 0
+
+
+def in_by_their_own_word(api: Api, make: Factory, role: Role, *people: Person) -> None:
+    """Let the role have a criterion, and people be in it as the release before stored it: by a value of their own."""
+    for person in people:
+        api.put(f"{person.path}/attributes/vip", {"value": True}, by=person)
+    make.criterion(role, "", "eq", True, attribute="vip")
+    make.sql(
+        "UPDATE profiles SET role_ids = ARRAY[%(r)s::bigint] WHERE site_id = %(s)s AND profile_id = ANY(%(p)s)",
+        r=role[1],
+        s=role[0].id,
+        p=[person.id for person in people],
+    )
+
+
+# As the migration queues a role.
+UPGRADED = Query(
+    "test.upgraded",
+    """
+    INSERT INTO role_settlings (site_id, role_id, passes, queued)
+    VALUES (%(site_id)s, %(role_id)s, 2, now() - interval '5 hours')""",
+)
+
+
+def queued(make: Factory, role: Role) -> list[tuple[Any, ...]]:
+    """How often the role is still to be worked out, and whether that is due."""
+    return make.sql(
+        "SELECT passes, not_before <= now() FROM role_settlings WHERE site_id = %(s)s AND role_id = %(r)s",
+        s=role[0].id,
+        r=role[1],
+    )
+
+
+def settler(make: Factory, **settings: Any) -> Settler:
+    """What works on queued roles."""
+    config = Config(environment="prod", **settings)
+    return Settler(make.database, lambda: config, lambda: True)
+
+
+def test_the_list_and_doctor_say_who_would_lose_a_role(
+    api: Api, make: Factory, site: Site, place: Thing, role: Role, database_url: str
+) -> None:
+    climber, chosen, named = make.person(site), make.person(site), make.person(site)
+    in_by_their_own_word(api, make, role, climber, named)
+    api.put(f"{chosen.path}/attributes/vip", {"value": True}, by=site.owner)
+    make.join(role, named)
+
+    def losing(by: Person) -> list[dict[str, Any]]:
+        roles = api.get(f"{place.path}/roles", by=by).data["roles"]["items"]
+        return [one["losing"] for one in roles if "losing" in one]
+
+    (found,) = losing(site.owner)
+    assert (found["total"], [one["id"] for one in found["items"]]) == (1, [climber.id])
+    assert losing(site.moderator) == [found]
+    assert losing(chosen) == []
+    with psycopg.connect(database_url) as connection:
+        lines = [one for one in doctor.roles(connection) if f"on {site.key} " in one.found]
+    assert [(one.found, one.is_warning) for one in lines] == [
+        (f'on {site.key} "Regulars" ({role[1]}) loses {climber.name}', True)
+    ]
+
+
+def test_doctor_says_it_of_a_database_that_knows_no_writers_yet(
+    api: Api, make: Factory, site: Site, role: Role, database_url: str
+) -> None:
+    climber = make.person(site)
+    in_by_their_own_word(api, make, role, climber)
+    with psycopg.connect(database_url) as connection:
+        # As it was before the migration; rolled back.
+        connection.execute("DROP TRIGGER attribute_of_unknown_writer ON attributes")
+        connection.execute("DROP TRIGGER attribute_of_unknown_writer_new ON attributes")
+        connection.execute(
+            "ALTER TABLE attributes DROP COLUMN is_granted, DROP COLUMN written, DROP COLUMN written_by"
+        )
+        lines = [one.found for one in doctor.roles(connection) if f"on {site.key} " in one.found]
+        connection.rollback()
+
+    assert lines == [f'on {site.key} "Regulars" ({role[1]}) loses {climber.name}']
+
+
+def test_an_upgrade_puts_out_who_is_in_by_their_own_word(
+    api: Api, make: Factory, site: Site, place: Thing, role: Role
+) -> None:
+    climber, chosen = make.person(site), make.person(site)
+    in_by_their_own_word(api, make, role, climber, chosen)
+    api.put(f"{chosen.path}/attributes/vip", {"value": True}, by=site.owner)
+    assert doors(api, place, climber)
+
+    with make.database.write() as tx:
+        tx.run(UPGRADED, site_id=site.id, role_id=role[1])
+    settler(make).look()
+
+    assert (doors(api, place, climber), doors(api, place, chosen)) == (False, True)
+    # Workers of the release before may have brought somebody in meanwhile: once more, ten minutes later.
+    assert queued(make, role) == [(1, False)]
+    make.sql("UPDATE role_settlings SET not_before = now() WHERE role_id = %(r)s", r=role[1])
+    settler(make).look()
+    assert queued(make, role) == []
+
+
+def test_the_owners_may_be_given_time_before_that(make: Factory, role: Role) -> None:
+    with pytest.raises(InterruptedError), make.database.write() as tx:
+        tx.run(UPGRADED, site_id=role[0].id, role_id=role[1])
+        early = role_settling.claim(tx, 20, grace_h=6)
+        late = role_settling.claim(tx, 20, grace_h=4)
+        raise InterruptedError  # nobody else is to see it
+
+    assert early == []
+    assert [(one.site_id, one.role_id) for one in late] == [(role[0].id, role[1])]
