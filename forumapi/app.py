@@ -38,6 +38,7 @@ from forumapi.ratelimit import AddressBuckets, Buckets
 from forumapi.realtime.feed import Live
 from forumapi.replica import Standbys
 from forumapi.reporting import Point, Reporter
+from forumapi.settling import Settler
 from forumapi.storage import StorageError, clear_scratch, open_storage
 from forumapi.thumbnails import Box, Thumbnails
 from forumapi.turns import Turns
@@ -197,6 +198,7 @@ class App:
             ),
             lambda: self.sequencer.leads,
         )
+        self.settler = Settler(self.database, lambda: self.config, lambda: self.sequencer.leads)
         direct = config.database_direct_url or database_url or config.database_url
         self.live = Live(self.database, self.sites, self.documents, lambda: self.config, direct)
         self.sequencer = Sequencer(direct, self._numbered)
@@ -265,6 +267,7 @@ class App:
         self.mail.start()
         self.readers.start()
         self.webhooks.start()
+        self.settler.start()
         self.sequencer.start()
         self.live.start()
         self.reporter.start()
@@ -277,6 +280,7 @@ class App:
         self.sequencer.stop()
         self.readers.stop()
         self.webhooks.stop()
+        self.settler.stop()
         self.sites.stop()
         self.activity.stop()
         self.mail.stop()

@@ -636,6 +636,13 @@ class Config:
     criteria_per_role: int = _setting(
         100, "criteria", "Criteria that a role may have.", reload=True, rule=_between(1, 10_000)
     )
+    attribute_grace_hours: int = _setting(
+        0,
+        "hours",
+        "After the upgrade to writers of attributes: how long who is in a role by their own word stays in it.",
+        reload=True,
+        rule=_between(0, 720),
+    )
     attributes_per_thing: int = _setting(
         1_000,
         "attributes",

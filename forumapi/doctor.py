@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import importlib.metadata
+import itertools
 import os
 import resource
 import shutil
@@ -19,6 +20,7 @@ import psycopg
 from forumapi import cache, embedded, figures, geocoders, migrate, node
 from forumapi.config import Config
 from forumapi.db import Database
+from forumapi.models import member
 from forumapi.replica import Standbys
 from forumapi.storage import StorageError, open_storage
 
@@ -27,6 +29,21 @@ POSTGRES: Final = (15, 18)
 EXTENSIONS: Final = ("btree_gin", "pg_trgm", "unaccent")
 DISK_MB: Final = 500
 CLOCK_S: Final = 2.0
+# People of a role that are named; the rest are counted.
+NAMED: Final = 20
+
+_COLUMNS: Final = """
+    SELECT c.table_name::text, c.column_name::text
+      FROM information_schema.columns c
+     WHERE c.table_schema = 'public' AND c.table_name IN ('criteria', 'attributes')"""
+_ASKING: Final = """
+    SELECT r.site_id, s.subdomain_key, array_agg(r.role_id), array_agg(r.title)
+      FROM roles r
+      JOIN sites s ON s.site_id = r.site_id
+     WHERE EXISTS (SELECT FROM criteria c
+                    WHERE c.site_id = r.site_id AND c.role_id = r.role_id AND c.attr_key <> 'is_member')
+     GROUP BY r.site_id, s.subdomain_key
+     ORDER BY r.site_id"""
 
 
 class Finding(NamedTuple):
@@ -204,6 +221,8 @@ def _database(config: Config) -> Iterator[Finding]:
         yield Finding("migrations", f"pending: {', '.join(pending)}", "forumapi migrate")
     else:
         yield Finding("migrations", "all applied")
+    with psycopg.connect(url, connect_timeout=5, autocommit=True) as connection:
+        yield from roles(connection)
 
 
 def _server(config: Config, connection: psycopg.Connection) -> Iterator[Finding]:
@@ -245,6 +264,30 @@ def _server(config: Config, connection: psycopg.Connection) -> Iterator[Finding]
         yield Finding("clock", f"{off:.1f} s off the database's", "run NTP on both machines")
     else:
         yield Finding("clock", "agrees with the database's")
+
+
+def roles(connection: psycopg.Connection) -> Iterator[Finding]:
+    """Roles that somebody is in by nothing but a value of their own: they lose it once this release runs (P-34)."""
+    has = set(connection.execute(_COLUMNS).fetchall())
+    if ("criteria", "kind") not in has:
+        return
+    query = member.LOSING if ("attributes", "is_granted") in has else member.LOSING_BEFORE
+    mend = "ask the owner to write these attributes again, or to name them in the role (docs/upgrading.md)"
+    found = 0
+    for site_id, key, role_ids, titles in connection.execute(_ASKING).fetchall():
+        named = dict(zip(role_ids, titles, strict=True))
+        asked = {"site_id": site_id, "role_ids": role_ids, "limit": NAMED}
+        rows = connection.execute(query.sql.encode(), asked).fetchall()
+        for role_id, losing in itertools.groupby(rows, key=lambda row: row[0]):
+            people = list(losing)
+            found += 1
+            names = ", ".join(row[4] for row in people)
+            rest = people[0][1] - len(people)
+            more = f" and {rest} more" if rest else ""
+            text = f'on {key} "{named[role_id]}" ({role_id}) loses {names}{more}'
+            yield Finding("roles", text, mend, is_warning=True)
+    if not found:
+        yield Finding("roles", "nobody is in one by their own word alone")
 
 
 def replica(config: Config) -> Finding:

@@ -527,6 +527,15 @@ class Role(Struct, kw_only=True):
         ]
         | UnsetType
     ) = UNSET
+    losing: (
+        Annotated[
+            ProfilePreview,
+            Meta(
+                description="In lists, for moderators: who is in it by their own word alone, and will not be."
+            ),
+        ]
+        | UnsetType
+    ) = UNSET
     meta: RoleMeta
 
 

@@ -13,7 +13,7 @@ ROWS = {
     4: "routes handlers asyncapi openapi reference app health webhooks",
     3: "processor handler context body csv_body response upload hotfiles realtime.socket",
     2: "node realtime models auth events geocoders updates permissions patch thumbnails mail bounces outbound migrate"
-    " embedded figures",
+    " embedded figures settling",
     1: "db replica cache together fragments paging storage smtp images content ratelimit turns"
     " realtime.hub realtime.cursor realtime.protocol"
     " realtime.websocket reporting tracing",

@@ -219,6 +219,8 @@ def show(ctx: Context) -> Result:
         wanted: dict[int, int] = {}
         for one in found:
             wanted |= one.members | one.role.people
+            if one.losing is not None:
+                wanted |= one.losing.versions
         fetched = summaries(ctx, wanted)
         entries = [_entry(one, site_id, known, fetched) for one in found]
         page = paging.page(
@@ -235,6 +237,7 @@ def show(ctx: Context) -> Result:
     stamp = (
         [(one.role.id, one.role.version, one.total, list(one.members.items())) for one in found],
         [list(one.role.people.items()) for one in found],
+        [one.losing and (one.losing.total, list(one.losing.versions.items())) for one in found],
         [known.nodes[one.role.microcosm_id].version for one in found],
         len(applying),
         inherits,
@@ -245,10 +248,15 @@ def show(ctx: Context) -> Result:
 
 
 def _entry(one: Summary, site_id: int, known: Tree, fetched: dict[int, bytes]) -> bytes:
-    shown = [fetched[id] for id in one.members if id in fetched]
-    members = paging.preview(b"[%b]" % b",".join(shown), one.total, role.PREVIEWED, PEOPLE_PATH)
+    members = _preview(one.total, one.members, fetched)
+    losing = _preview(one.losing.total, one.losing.versions, fetched) if one.losing else b""
     title = known.nodes[one.role.microcosm_id].title
-    return role.document(one.role, site_id, title, fetched, members=members)
+    return role.document(one.role, site_id, title, fetched, members=members, losing=losing)
+
+
+def _preview(total: int, versions: dict[int, int], fetched: dict[int, bytes]) -> bytes:
+    shown = [fetched[id] for id in versions if id in fetched]
+    return paging.preview(b"[%b]" % b",".join(shown), total, role.PREVIEWED, PEOPLE_PATH)
 
 
 # ---------------------------------------------------------------- one role

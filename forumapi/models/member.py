@@ -69,12 +69,19 @@ _FACTS: Final = f"""
 _ANY_ATTRIBUTE: Final = """
                 LEFT JOIN attributes a ON a.site_id = %(site_id)s AND a.item_type_id = 3 AND a.item_id = f.profile_id
                                       AND a.key = t.attr_key"""
-_ATTRIBUTE: Final = f"{_ANY_ATTRIBUTE} AND a.is_granted"
-# Has profile f written, under a key that these tests name, what nobody granted?
-_HAS_OWN: Final = """EXISTS (
+_GRANTED: Final = "{a}.is_granted"
+# The same in a database that knows no writers yet (forumapi doctor, before 0035): this key was always the owner's.
+_GRANTED_BEFORE: Final = "{a}.key = 'is_member'"
+_ATTRIBUTE: Final = f"{_ANY_ATTRIBUTE} AND {_GRANTED.format(a='a')}"
+
+
+def _has_own(profile_id: str, tests: str, granted: str = _GRANTED) -> str:
+    """SQL: whether the profile has, under a key that these tests name, a value that the owner did not write."""
+    return f"""EXISTS (
             SELECT FROM attributes own
              WHERE own.site_id = %(site_id)s AND own.item_type_id = 3 AND own.item_id = {profile_id}
-               AND NOT own.is_granted AND own.key IN (SELECT t.attr_key FROM {tests} t))"""
+               AND NOT {granted.format(a="own")} AND own.key IN (SELECT t.attr_key FROM {tests} t))"""
+
 
 # The side of profile f in test t, by its type.
 _NUMBER: Final = """CASE t.kind WHEN 'commentCount' THEN f.comment_count WHEN 'days' THEN f.days
@@ -172,9 +179,10 @@ SETTLE = Query(
        AND (p.role_ids, p.next_change_at) IS DISTINCT FROM (fresh.role_ids, fresh.due)""",
 )
 
-SETTLE_ROLE = Query(
-    "member.settle_role",
-    f"""
+
+def _fresh_of_role(whom: str) -> str:
+    """SQL: common table expressions that end in `fresh`: those of the profiles `whom`, as one role is to have them."""
+    return f"""
     WITH tests AS MATERIALIZED ({_TESTS}),
     borders AS MATERIALIZED ({_BORDERS}),
     own AS MATERIALIZED (
@@ -184,12 +192,15 @@ SETTLE_ROLE = Query(
     {_groups("own")},
     named AS MATERIALIZED (
         SELECT r.profile_id FROM role_profiles r WHERE r.site_id = %(site_id)s AND r.role_id = %(role_id)s),
-    facts AS MATERIALIZED ({_FACTS}),
+    facts AS MATERIALIZED ({_FACTS} {whom}),
     fresh AS MATERIALIZED (
         SELECT f.profile_id, f.role_ids, f.next_change_at, {_DUE} AS due,
                %(role_id)s = ANY(f.role_ids) AS was_in,
                f.profile_id IN (SELECT x.profile_id FROM named x) OR {_meets("own")} AS is_in
-          FROM facts f)
+          FROM facts f)"""
+
+
+_STORE_ROLE: Final = """
     UPDATE profiles p
        SET next_change_at = f.due,
            role_ids = CASE WHEN f.is_in = f.was_in THEN f.role_ids
@@ -198,7 +209,23 @@ SETTLE_ROLE = Query(
                            ELSE array_remove(f.role_ids, %(role_id)s::bigint) END
       FROM fresh f
      WHERE p.site_id = %(site_id)s AND p.profile_id = f.profile_id
-       AND (f.is_in <> f.was_in OR f.due IS DISTINCT FROM f.next_change_at)""",
+       AND (f.is_in <> f.was_in OR f.due IS DISTINCT FROM f.next_change_at)"""
+
+SETTLE_ROLE = Query("member.settle_role", f"{_fresh_of_role('')} {_STORE_ROLE}")
+SETTLE_SOME = Query(
+    "member.settle_some",
+    f"{_fresh_of_role('AND p.profile_id = ANY(%(profile_ids)s)')} {_STORE_ROLE}",
+)
+
+# Whom a settling of the role would change: true for who is to come in, false for who is to go, null for who stays where
+# they are and has another time at which to look again.
+MOVERS = Query(
+    "member.movers",
+    f"""{_fresh_of_role("")}
+    SELECT f.profile_id, CASE WHEN f.is_in <> f.was_in THEN f.is_in END
+      FROM fresh f
+     WHERE f.is_in <> f.was_in OR f.due IS DISTINCT FROM f.next_change_at
+     ORDER BY f.profile_id""",
 )
 
 _MARK: Final = """
@@ -252,6 +279,20 @@ def settle_role(tx: Transaction, site_id: int, role_id: int) -> int:
     Call `hold` first. A role that is gone is taken out of all.
     """
     return tx.run(SETTLE_ROLE, site_id=site_id, role_id=role_id)
+
+
+def settle_some(tx: Transaction, site_id: int, role_id: int, profile_ids: list[int]) -> int:
+    """Let the role sets of these profiles follow a committed change of one role; how many changed. Locks them."""
+    tx.rows(LOCK, site_id=site_id, profile_ids=profile_ids)
+    return tx.run(SETTLE_SOME, site_id=site_id, role_id=role_id, profile_ids=profile_ids)
+
+
+def movers(tx: Reader, site_id: int, role_id: int) -> tuple[list[int], list[int], list[int]]:
+    """Profiles that do not suit a role as it is: (to come in, to go, to look again at another time). Locks nothing."""
+    sides: dict[bool | None, list[int]] = {True: [], False: [], None: []}
+    for profile_id, comes in tx.rows(MOVERS, site_id=site_id, role_id=role_id):
+        sides[comes].append(profile_id)
+    return sides[True], sides[False], sides[None]
 
 
 def mark_user(tx: Transaction, user_id: int, *, site_id: int = 0) -> None:
@@ -336,7 +377,7 @@ PREVIEW = Query(
                             WHERE r.site_id = p.site_id AND r.role_id = %(role_id)s AND r.profile_id = p.profile_id)),
     compared AS MATERIALIZED (
         SELECT f.profile_id, f.version, {_meets("own")} AS was, {_meets("wanted")} AS will,
-               {_HAS_OWN.format(profile_id="f.profile_id", tests="wanted")}
+               {_has_own("f.profile_id", "wanted")}
                AND {_meets("wanted", _ANY_ATTRIBUTE)} AS says
           FROM facts f),
     sorted AS (
@@ -355,6 +396,37 @@ PREVIEW = Query(
      WHERE c.place <= %(limit)s
      ORDER BY c.name, c.place""",
 )
+
+
+def _losing(granted: str) -> str:
+    """SQL: who is in some roles, as stored, and by nothing but a value of their own; the first `limit` of each."""
+    attribute = f"{_ANY_ATTRIBUTE} AND {granted.format(a='a')}"
+    return f"""
+    WITH tests AS MATERIALIZED ({_TESTS} AND c.role_id = ANY(%(role_ids)s::bigint[])),
+    facts AS MATERIALIZED ({_FACTS} AND p.role_ids && %(role_ids)s::bigint[]
+           AND {_has_own("p.profile_id", "tests", granted)}),
+    losing AS (
+        SELECT r.id AS role_id, f.profile_id, f.version, f.profile_name
+          FROM facts f
+         CROSS JOIN LATERAL unnest(f.role_ids) AS r (id)
+         WHERE r.id = ANY(%(role_ids)s::bigint[])
+           AND NOT EXISTS (SELECT FROM role_profiles x
+                            WHERE x.site_id = %(site_id)s AND x.role_id = r.id AND x.profile_id = f.profile_id)
+           AND NOT EXISTS (SELECT FROM tests t {attribute}
+                            WHERE t.role_id = r.id
+                            GROUP BY t.or_group HAVING bool_and({_MET}))),
+    counted AS (
+        SELECT l.*, count(*) OVER (PARTITION BY l.role_id) AS total,
+               row_number() OVER (PARTITION BY l.role_id ORDER BY l.profile_id) AS place
+          FROM losing l)
+    SELECT c.role_id, c.total, c.profile_id, c.version, c.profile_name
+      FROM counted c
+     WHERE c.place <= %(limit)s
+     ORDER BY c.role_id, c.place"""
+
+
+LOSING = Query("member.losing", _losing(_GRANTED))
+LOSING_BEFORE = Query("member.losing_before", _losing(_GRANTED_BEFORE))
 
 
 class MembersPage(NamedTuple):
@@ -404,6 +476,18 @@ def page(tx: Reader, site_id: int, role_id: int, at: Paging, *, everyone: bool) 
         offset=at.offset,
     )
     return MembersPage(rows[0][0], {row[1]: row[2] for row in rows if row[1] is not None})
+
+
+def losing(tx: Reader, site_id: int, role_ids: list[int], limit: int) -> dict[int, Movement]:
+    """Profiles that are in these roles, as stored, only by a value of their own, by role.
+
+    They lose it when their roles are worked out anew. A role that nobody loses is left out.
+    """
+    found: dict[int, Movement] = {}
+    rows = tx.rows(LOSING, site_id=site_id, role_ids=role_ids, limit=limit)
+    for role_id, total, profile_id, version, _ in rows:
+        found.setdefault(role_id, Movement(total, {})).versions[profile_id] = version
+    return found
 
 
 def reasons(tx: Reader, site_id: int, role_id: int, profile_ids: list[int]) -> dict[int, Reason]:

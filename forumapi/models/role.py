@@ -13,6 +13,7 @@ from forumapi import fragments, itemtypes
 from forumapi.db import Query, Reader, Row, Transaction
 from forumapi.models import journal, member
 from forumapi.models.journal import Author
+from forumapi.models.member import Movement
 from forumapi.paging import Paging
 
 # Wire name -> column, in wire order (platform 5.2).
@@ -81,7 +82,9 @@ PAGE = Query(
                (SELECT array_agg(f.version ORDER BY f.profile_id) FROM first f) AS versions)
     SELECT CASE WHEN r.include_users THEN e.total ELSE coalesce(n.total, 0) END,
            CASE WHEN r.include_users THEN e.ids ELSE n.ids END,
-           CASE WHEN r.include_users THEN e.versions ELSE n.versions END, {_COLUMNS}
+           CASE WHEN r.include_users THEN e.versions ELSE n.versions END,
+           EXISTS (SELECT FROM criteria c
+                    WHERE c.site_id = r.site_id AND c.role_id = r.role_id AND c.attr_key <> 'is_member'), {_COLUMNS}
       FROM page g
       JOIN roles r ON r.site_id = %(site_id)s AND r.role_id = g.role_id {_PEOPLE}
      CROSS JOIN everyone e
@@ -246,11 +249,15 @@ class Role(NamedTuple):
 
 
 class Summary(NamedTuple):
-    """A role in a list: how many are in it, and the first of them (profile -> version)."""
+    """A role in a list: how many are in it, and the first of them (profile -> version).
+
+    `losing`: who is in it by nothing but a value of their own, and will not be for long.
+    """
 
     role: Role
     total: int
     members: dict[int, int]
+    losing: Movement | None = None
 
 
 class NamedPage(NamedTuple):
@@ -281,6 +288,7 @@ def document(
     *,
     permissions: bytes = b"",
     members: bytes = b"",
+    losing: bytes = b"",
 ) -> bytes:
     """The object of platform 5.2, with `permissions` as a role of its own, with `members` as one of a list."""
     meta: dict[str, Any] = {
@@ -311,6 +319,8 @@ def document(
     }
     if members:
         data["members"] = fragments.raw(members)
+    if losing:
+        data["losing"] = fragments.raw(losing)
     data["meta"] = meta
     return fragments.dumps(data)
 
@@ -322,12 +332,19 @@ def find(tx: Reader, site_id: int, microcosm_id: int, id: int) -> Role | None:
 
 
 def page(tx: Reader, site_id: int, ids: list[int], at: Paging, *, shows: bool) -> list[Summary]:
-    """One page of these roles: moderators first, banned last, then by title. `shows`: with their first members."""
+    """One page of these roles: moderators first, banned last, then by title.
+
+    `shows`: with their first members and those who will lose the role, which costs another statement where one of them
+    has criteria on attributes.
+    """
     rows = tx.rows(PAGE, site_id=site_id, ids=ids, limit=at.limit, offset=at.offset, shows=shows)
-    return [
-        Summary(Role.of(row[3:]), row[0], dict(zip(row[1] or (), row[2] or (), strict=True)))
+    found = [
+        Summary(Role.of(row[4:]), row[0], dict(zip(row[1] or (), row[2] or (), strict=True)))
         for row in rows
     ]
+    asking = [one.role.id for one, row in zip(found, rows, strict=True) if row[3] and shows]
+    losing = member.losing(tx, site_id, asking, PREVIEWED) if asking else {}
+    return [one._replace(losing=losing.get(one.role.id)) for one in found]
 
 
 def hold(tx: Transaction, site_id: int, me: int, *, moves_rights: bool) -> Held:
