@@ -214,6 +214,15 @@ def _template(path: str) -> str | None:
     return next((known for known, pattern in _templates() if pattern.fullmatch(path)), None)
 
 
+def operation(method: str, url: str) -> dict[str, Any]:
+    """What the document has of a method of a route, named as the routing table does."""
+    template = re.sub(
+        r"<(?:\w+:)?(\w+)>", lambda one: f"{{{'id' if one[1] == 'item' else one[1]}}}", url
+    )
+    found: dict[str, Any] = host_documents()["site"]["paths"][template][method.lower()]
+    return found
+
+
 def _resolved(part: dict[str, Any]) -> dict[str, Any]:
     while "$ref" in part:
         found: Any = document()

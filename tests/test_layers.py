@@ -18,7 +18,7 @@ ROWS = {
     " realtime.hub realtime.cursor realtime.protocol"
     " realtime.websocket reporting tracing",
     0: "errors itemtypes config links log metrics crashes addresses schemas scopes pages filetypes offload"
-    " oldsites background lru signals",
+    " oldsites background lru signals http_headers",
 }
 # A row may look up only here, each for its reason.
 UP = {

@@ -204,6 +204,41 @@ def _role(make: Factory, site: Site, microcosm_id: int) -> dict[str, int]:
     }
 
 
+def asked(make: Factory, site: Site, url: str, method: str, hook: int = 0) -> tuple[str, Any]:
+    """A good request to an address: its path and body. What it names is made anew, since DELETE and PUT use things up.
+
+    `hook` is a webhook of the site, of which it has few.
+    """
+    ids = Things(make, site, webhook_id=hook)
+    if "/roles" in url:
+        at = int(ids["microcosm"]) if "<microcosm:item>" in url else site.root_id
+        ids.ids |= _role(make, site, at)
+    if "/bans/" in url:
+        ids.ids["id"] = make.ban(make.person(site))
+    if "<number:watcher>" in url:
+        ((ids.ids["watcher"],),) = make.sql(
+            "SELECT watcher_id FROM watchers WHERE site_id = %(s)s AND item_id = %(i)s",
+            s=site.id,
+            i=make.conversation(site).id,
+        )
+    path = url.replace("<method>", "google").replace("<template>", "mentioned")
+    if url == "/api/v1/resolve":
+        path += "?url=/thread1.html"
+    if method == "DELETE":
+        path = path.replace("/delete", "/delete?itemType=conversation&itemId=1")
+    if "/reactions/" in url:
+        path = path.replace("<key:key>", "like")
+    path = _PARAMETER.sub(partial(_id, ids=ids), path)
+    body = BODIES.get((method, url), DEFAULT_BODIES.get(method))
+    if url.endswith("/attributes") and method != "GET":
+        body = [{"key": "colour", "value": "red"}]
+    if method == "PATCH":
+        body = PATCHES.get(url, body)
+    if "/roles" in url:
+        body = ROLE_BODIES.get((method, _end(url)))
+    return path, _fill(body, ids)
+
+
 @pytest.mark.slow
 def test_every_route_answers_every_caller_as_the_table_says(api: Api, make: Factory) -> None:
     lines = []
@@ -217,37 +252,8 @@ def test_every_route_answers_every_caller_as_the_table_says(api: Api, make: Fact
             # One for all who ask: a site has few.
             hook = make.webhook(site) if "/webhooks/" in url else 0
             for name in CAST:
-                # Made anew for each request, since DELETE and PUT use them up.
-                ids = Things(make, site, webhook_id=hook)
-                if "/roles" in url:
-                    at = int(ids["microcosm"]) if "<microcosm:item>" in url else site.root_id
-                    ids.ids |= _role(make, site, at)
-                if "/bans/" in url:
-                    ids.ids["id"] = make.ban(make.person(site))
-                if "<number:watcher>" in url:
-                    ((ids.ids["watcher"],),) = make.sql(
-                        "SELECT watcher_id FROM watchers WHERE site_id = %(s)s AND item_id = %(i)s",
-                        s=site.id,
-                        i=make.conversation(site).id,
-                    )
-                path = url.replace("<method>", "google").replace("<template>", "mentioned")
-                if url == "/api/v1/resolve":
-                    path += "?url=/thread1.html"
-                if method == "DELETE":
-                    path = path.replace("/delete", "/delete?itemType=conversation&itemId=1")
-                if "/reactions/" in url:
-                    path = path.replace("<key:key>", "like")
-                path = _PARAMETER.sub(partial(_id, ids=ids), path)
-                body = BODIES.get((method, url), DEFAULT_BODIES.get(method))
-                if url.endswith("/attributes") and method != "GET":
-                    body = [{"key": "colour", "value": "red"}]
-                if method == "PATCH":
-                    body = PATCHES.get(url, body)
-                if "/roles" in url:
-                    body = ROLE_BODIES.get((method, _end(url)))
-                answer = api.request(
-                    method, path, site=site, by=site.cast()[name], json=_fill(body, ids)
-                )
+                path, body = asked(make, site, url, method, hook)
+                answer = api.request(method, path, site=site, by=site.cast()[name], json=body)
                 statuses.append(str(answer.status))
             lines.append(f"{method:6} {url:58} {' '.join(statuses)}")
     table = f"{'':65} {' '.join(CAST)}\n" + "\n".join(lines) + "\n"
