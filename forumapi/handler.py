@@ -108,6 +108,12 @@ class Handler:
     identity: ClassVar[Asked] = Asked(IDENTITY)
     # True where an answer without envelope has an ETag too.
     tags_bare_answers: ClassVar[bool] = False
+    # Method -> the route that its redirect leads to, where that is neither this one nor a new resource below it.
+    leads_to: ClassVar[Mapping[str, str]] = {}
+    # False where the address above, in place of one that can't be read itself, does not show what was written.
+    shows_above: ClassVar[bool] = True
+    # Request headers of its own, beside those that the kind of operation brings.
+    also_takes: ClassVar[tuple[str, ...]] = ()
     # Method -> media types that `receive` takes, beside those of the declared body.
     also_reads: ClassVar[Mapping[str, tuple[str, ...]]] = {}
 

@@ -17,7 +17,7 @@ import msgspec
 from werkzeug.routing import BaseConverter, MapAdapter
 from werkzeug.routing.converters import DEFAULT_CONVERTERS
 
-from forumapi import __version__, itemtypes, scopes
+from forumapi import __version__, http_headers, itemtypes, scopes
 from forumapi.app import CONVERTERS, NumberConverter
 from forumapi.handler import ANYONE, ANYTHING, Handler, Need, Operation, Param
 from forumapi.paging import DEFAULT_LIMIT, MAX_LIMIT, STEP
@@ -57,8 +57,10 @@ a stable `errorCode`.
 **Signing in.** Send `Authorization: Bearer <token>`; without a token the caller is a guest.
 
 **Writing.** A body is JSON, or a form where the operation lists one. Keys match without regard to case, unknown keys
-are ignored, `null` means not sent. POST and PUT of one resource answer 302 with its address in `Location`.
-`Idempotency-Key` makes a repeated write happen once; `If-Match` makes a write depend on the version that was read.
+are ignored, `null` means not sent. POST and PUT of one resource answer 302 with its address in `Location`; a PUT that
+a page sends as such is answered 303, since browsers repeat it on 302. `Prefer: return=representation` brings the
+document at once, in place of the way there or of `null`; `return=minimal` brings 204. `Idempotency-Key` makes a
+repeated write happen once; `If-Match` makes a write depend on the version that was read.
 
 **Reading.** `ETag` and `If-None-Match` save the transfer of what the client holds. HEAD works wherever GET does,
 OPTIONS everywhere. A method that an address does not list is answered with 405 and `Allow`.
@@ -88,45 +90,6 @@ _DESCRIPTIONS: Final[dict[int, str]] = {
     503: "The database or another service behind us is away or overloaded (code 24: the search); nothing was written.",
 }
 
-_HEADERS: Final[dict[str, Schema]] = {
-    "Allow": {
-        "description": "The methods of this address.",
-        "schema": {"type": "string", "examples": ["OPTIONS,GET,HEAD"]},
-    },
-    "ETag": {
-        "description": "The answer's tag: its own version, a hyphen, a hash of all it depends on.",
-        "schema": {"type": "string"},
-    },
-    "Live-Cursor": {
-        "description": "Where to follow from to miss nothing that happened after what is shown here (on sites).",
-        "schema": {"type": "string"},
-    },
-    "Location": {
-        "description": "Where to go on, mostly relative to the host.",
-        "schema": {"type": "string"},
-    },
-    "RateLimit-Limit": {
-        "description": "Requests a minute; approximate, since each process counts its own share.",
-        "schema": {"type": "integer"},
-    },
-    "RateLimit-Remaining": {
-        "description": "Requests left now.",
-        "schema": {"type": "integer"},
-    },
-    "RateLimit-Reset": {
-        "description": "Seconds until all of the limit is there again.",
-        "schema": {"type": "integer"},
-    },
-    "Retry-After": {
-        "description": "Seconds to wait before trying again.",
-        "schema": {"type": "integer"},
-    },
-    "X-Request-Id": {
-        "description": "The id of this request in the log: the one sent, or a new one.",
-        "schema": {"type": "string"},
-    },
-}
-
 _PARAMETERS: Final[dict[str, Schema]] = {
     "context": {
         "name": "context",
@@ -152,31 +115,6 @@ _PARAMETERS: Final[dict[str, Schema]] = {
         "description": "Entries before the page: a multiple of `limit`, not beyond the last page.",
         "schema": {"type": "integer", "minimum": 0, "default": 0},
     },
-    "Idempotency-Key": {
-        "name": "Idempotency-Key",
-        "in": "header",
-        "description": "Your own name for this write, kept for a day: sent again, it is done once and answered alike. "
-        "Looked at only for callers who are signed in.",
-        "schema": {"type": "string", "pattern": "^[ -~]{1,255}$"},
-    },
-    "If-Match": {
-        "name": "If-Match",
-        "in": "header",
-        "description": "An ETag as it was read. Only its version counts: the part before the hyphen.",
-        "schema": {"type": "string"},
-    },
-    "If-None-Match": {
-        "name": "If-None-Match",
-        "in": "header",
-        "description": "ETags that the client holds, or `*`.",
-        "schema": {"type": "string"},
-    },
-    "X-Request-Id": {
-        "name": "X-Request-Id",
-        "in": "header",
-        "description": "An id for the log: up to 64 letters, digits, dots, hyphens, underscores. Others are replaced.",
-        "schema": {"type": "string"},
-    },
     "always200": {
         "name": "always200",
         "in": "query",
@@ -184,23 +122,11 @@ _PARAMETERS: Final[dict[str, Schema]] = {
         "description": "Given with or without a value: the status line is 200 whatever `status` says.",
         "schema": {"type": "string"},
     },
-    "X-Always-200": {
-        "name": "X-Always-200",
-        "in": "header",
-        "description": "Any text: the same as `always200`.",
-        "schema": {"type": "string"},
-    },
     "disableBoiler": {
         "name": "disableBoiler",
         "in": "query",
         "allowEmptyValue": True,
         "description": "Given with or without a value: the body is only what `data` would hold.",
-        "schema": {"type": "string"},
-    },
-    "X-Disable-Boiler": {
-        "name": "X-Disable-Boiler",
-        "in": "header",
-        "description": "Any text: the same as `disableBoiler`.",
         "schema": {"type": "string"},
     },
     "callback": {
@@ -215,11 +141,9 @@ _PARAMETERS: Final[dict[str, Schema]] = {
         "description": "On POST: the method that is meant. Wins over the header.",
         "schema": {"type": "string", "examples": ["PUT"]},
     },
-    "X-HTTP-Method-Override": {
-        "name": "X-HTTP-Method-Override",
-        "in": "header",
-        "description": "On POST: the method that is meant.",
-        "schema": {"type": "string", "examples": ["PUT"]},
+    **{
+        name: {"name": name, "in": "header", **described}
+        for name, described in http_headers.REQUEST.items()
     },
 }
 SWITCHES: Final = (
@@ -248,6 +172,9 @@ _FILES: Final = {
     }
 }
 
+_NULL: Final = {"type": "null"}
+# What comes with the bytes of a stored file.
+_STORED: Final = ("Accept-Ranges", "Content-Disposition", "Content-Range", "ETag")
 _RATE_HEADERS: Final = ("RateLimit-Limit", "RateLimit-Remaining", "RateLimit-Reset")
 _VERBS: Final = ("GET", "POST", "PUT", "PATCH", "DELETE")
 
@@ -316,11 +243,11 @@ def _document(routes: Routes, servers: list[Schema]) -> Schema:
         "servers": servers,
         "security": [{}, {"bearer": []}, {"access_token": []}],
         "tags": _tags(places),
-        "paths": {place.template: _path(place, schemas) for place in places},
+        "paths": {place.template: _path(place, schemas, routes) for place in places},
         "components": {
             "schemas": schemas.components,
             "parameters": _PARAMETERS,
-            "headers": _HEADERS,
+            "headers": http_headers.RESPONSE,
             "responses": _responses(),
             "securitySchemes": {
                 "bearer": {"type": "http", "scheme": "bearer", "description": "A token"},
@@ -373,7 +300,7 @@ def _tags(places: Iterable[Place]) -> list[Schema]:
     ]
 
 
-def _path(place: Place, schemas: _Schemas) -> Schema:
+def _path(place: Place, schemas: _Schemas, routes: Routes) -> Schema:
     summary, description = _texts(place.handler.__doc__)
     made: Schema = {"summary": summary}
     if description:
@@ -383,7 +310,7 @@ def _path(place: Place, schemas: _Schemas) -> Schema:
     for verb in _VERBS:
         operation = place.handler.operations.get(verb)
         if operation is not None:
-            made[verb.lower()] = _operation(place, verb, operation, schemas)
+            made[verb.lower()] = _operation(place, verb, operation, schemas, routes)
             if verb == "GET":
                 made["head"] = _head(made["get"], place)
     made["options"] = {
@@ -409,7 +336,9 @@ def _operation_id(verb: str, template: str) -> str:
 # ---------------------------------------------------------------- operations
 
 
-def _operation(place: Place, verb: str, operation: Operation, schemas: _Schemas) -> Schema:
+def _operation(
+    place: Place, verb: str, operation: Operation, schemas: _Schemas, routes: Routes
+) -> Schema:
     function = getattr(place.handler, verb.lower())
     summary, description = _texts(function.__doc__ or place.handler.__doc__)
     who = f"For {_RIGHTS[operation.need]}."
@@ -436,7 +365,7 @@ def _operation(place: Place, verb: str, operation: Operation, schemas: _Schemas)
         made["requestBody"] = {"required": True, "content": _FILES}
     made["responses"] = {
         **_passed(operation, schemas),
-        **_also(place.handler, verb, operation, schemas),
+        **_written(place, verb, operation, schemas, routes),
         **{
             str(status): _response(
                 status, place.handler if verb == "POST" or place.handler.error_form else Handler
@@ -482,6 +411,11 @@ def _shared(place: Place, verb: str, operation: Operation) -> list[str]:
             names.append("Idempotency-Key")
         if _locates(place.handler):
             names.append("If-Match")
+        if takes_preference(operation):
+            names.append("Prefer")
+    if operation.media_type == ANYTHING:
+        names += ["If-None-Match", "If-Range", "Range"]
+    names += place.handler.also_takes
     names.append("X-Request-Id")
     return names
 
@@ -526,13 +460,59 @@ def other_answers(handler: type[Handler]) -> Mapping[str, Any]:
     return also
 
 
-def _also(
-    handler: type[Handler], verb: str, operation: Operation, schemas: _Schemas
+def takes_preference(operation: Operation) -> bool:
+    """True if the answer to this write has a form that Prefer may choose: those without envelope have one alone."""
+    return not operation.media_type
+
+
+def _written(
+    place: Place, verb: str, operation: Operation, schemas: _Schemas, routes: Routes
 ) -> dict[str, Schema]:
-    answer = other_answers(handler).get(verb)
-    if answer is None:
-        return {}
-    return {"200": _success(operation._replace(status=200, answer=answer), schemas)}
+    """What a write answers beside its own success: for a page, for those who prefer a form, and on a dry run."""
+    made: dict[str, Schema] = {}
+    own = [] if operation.status != 200 else [operation.answer]
+    if (other := other_answers(place.handler).get(verb)) is not None:
+        own.append(other)
+    if verb != "GET" and takes_preference(operation):
+        if operation.status == 302 and verb == "PUT":
+            made["303"] = _success(operation._replace(status=303), schemas)
+        if (shown := _shown(place, verb, operation, routes)) is not None:
+            status, document = shown
+            if status == 201:
+                made["201"] = _success(operation._replace(status=201, answer=document), schemas)
+            else:
+                own.append(document)
+        names = ("Location", "Preference-Applied", "X-Request-Id", *_RATE_HEADERS)
+        made["204"] = {"description": "Done, with nothing to say.", "headers": _headers(*names)}
+    if own and own != [operation.answer]:
+        kinds = {repr(kind): kind for kind in own}.values()
+        data = [schemas.answer(kind) if kind is not None else {"type": "null"} for kind in kinds]
+        one = _success(operation._replace(status=200, answer=own[-1]), schemas)
+        one["content"] = {
+            JSON: {"schema": _envelope(200, data[0] if len(data) == 1 else {"anyOf": data}, _NULL)}
+        }
+        made["200"] = one
+    return made
+
+
+def _shown(place: Place, verb: str, operation: Operation, routes: Routes) -> tuple[int, Any] | None:
+    """The status and type of the document that shows what was written, as `processor` finds it; None without one."""
+    if operation.status == 302:
+        url = place.handler.leads_to.get(verb, "")
+        if not url and verb == "POST":
+            below = re.compile(re.escape(place.url) + r"/<[^/]+>")
+            for other in routes:
+                if below.fullmatch(other) and "GET" in routes[other].operations:
+                    return 201, routes[other].operations["GET"].answer
+    elif operation.status == 200 and operation.answer is None:
+        url = ""
+    else:
+        return None
+    above = place.url.rpartition("/")[0] if place.handler.shows_above else ""
+    for other in (url, place.url, above):
+        if other in routes and "GET" in routes[other].operations:
+            return 200, routes[other].operations["GET"].answer
+    return None
 
 
 def required_keys(handler: type[Handler], verb: str) -> tuple[str, ...]:
@@ -548,13 +528,15 @@ def _success(operation: Operation, schemas: _Schemas) -> Schema:
         schema = schemas.answer(operation.answer) if operation.answer else {"type": "string"}
         return {
             "description": "The answer, without the envelope.",
-            "headers": _headers("X-Request-Id", *_RATE_HEADERS),
+            "headers": _headers(*_STORED, "X-Request-Id", *_RATE_HEADERS)
+            if operation.media_type == ANYTHING
+            else _headers("X-Request-Id", *_RATE_HEADERS),
             "content": {operation.media_type: {"schema": schema}},
         }
     data = schemas.answer(operation.answer) if operation.answer is not None else {"type": "null"}
-    moved = operation.status in (302, 307)
+    moved = operation.status in (302, 303, 307)
     if moved:
-        description = "Done; `Location` is the resource." if operation.status == 302 else "Go on."
+        description = "Go on." if operation.status == 307 else "Done; `Location` is the resource."
     else:
         description = "Done." if operation.answer is None else "The answer."
     names = (
@@ -563,7 +545,7 @@ def _success(operation: Operation, schemas: _Schemas) -> Schema:
     return {
         "description": description,
         "headers": _headers(*names, "X-Request-Id", *_RATE_HEADERS),
-        "content": {JSON: {"schema": _envelope(operation.status, data, {"type": "null"})}},
+        "content": {JSON: {"schema": _envelope(operation.status, data, _NULL)}},
     }
 
 

@@ -7,7 +7,7 @@ import re
 import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
-from urllib.parse import parse_qsl
+from urllib.parse import parse_qsl, unquote
 
 from werkzeug.exceptions import NotFound as NoRoute
 from werkzeug.routing import RequestRedirect
@@ -42,6 +42,7 @@ from forumapi.handler import (
     Need,
     Operation,
 )
+from forumapi.http_headers import CORS_REQUEST, CORS_RESPONSE
 from forumapi.log import logger
 from forumapi.models import idempotency, membership
 from forumapi.response import (
@@ -73,8 +74,9 @@ _OVERRIDES: Final = frozenset(
 )
 _REQUEST_ID: Final = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _SWITCHES: Final = frozenset(("context", "always200", "disableBoiler", "callback"))
-_ALLOW_HEADERS: Final = (
-    "Authorization, Content-Type, X-HTTP-Method-Override, X-Always-200, X-Disable-Boiler"
+# What the request for a document after a write does not take over from that write.
+_OF_THE_WRITE: Final = frozenset(
+    ("CONTENT_LENGTH", "CONTENT_TYPE", "HTTP_IF_NONE_MATCH", "HTTP_RANGE", "QUERY_STRING")
 )
 
 # Of paths up to this length it is remembered where they lead.
@@ -153,7 +155,7 @@ def respond(app: App, environ: dict[str, Any]) -> Answer:
         # On the wire it is a POST: the client reads as many bytes as Content-Length says.
         data = b""
     size = 0
-    if not isinstance(data, Takeover):
+    if not isinstance(data, Takeover) and (status != 204 or data):
         size = len(data)
         headers.append(("Content-Length", str(size)))
     if app.debug_counts:
@@ -484,15 +486,108 @@ def _write(app: App, ctx: Context, handler: Handler, operation: Operation, verb:
         if key is not None and not ctx.identity.is_guest:
             scope = idempotency.Scope(ctx.site.id, ctx.identity.profile_id, verb, ctx.path, key)
             done = idempotency.claim(tx, scope, ctx.raw_body, app.config.idempotency_hours)
-            if done is not None:
-                return _finish(app, ctx, operation, handler.replay(ctx, done), verb)
-        result = _work(ctx, handler, operation, verb)
+        else:
+            done = None
+        result = handler.replay(ctx, done) if done else _work(ctx, handler, operation, verb)
         answer = _finish(app, ctx, operation, result, verb)
-        if scope is not None:
+        if scope is not None and done is None:
             location = result.location if isinstance(result, SeeOther) else ""
             idempotency.finish(tx, scope, answer[0], location)
     app.sequencer.hint()
-    return answer
+    return _preferred(app, ctx, handler, verb, result, answer)
+
+
+def _preferred(
+    app: App, ctx: Context, handler: Handler, verb: str, result: Result, answer: Answered
+) -> Answered:
+    """Give the answer to a committed write the form that Prefer asks for, where that can be had.
+
+    `Preference-Applied` says that nothing is left to ask for.
+    """
+    form = response.preferred(ctx.environ.get("HTTP_PREFER", ""))
+    if not form or not isinstance(result, Data | Page | Done | SeeOther):
+        return answer
+    applied = ("Preference-Applied", form)
+    if form == response.MINIMAL:
+        # A secret is shown once: whoever gets a token, gets it.
+        if isinstance(result, Data | Page) and not handler.takes_idempotency_key:
+            return answer
+        headers = [*answer[1], applied]
+        if ctx.switches.always200:
+            return 204, headers, response.envelope(204, b"null", b"null", ctx.switches)
+        return 204, [pair for pair in headers if pair[0] != "Content-Type"], b""
+    if isinstance(result, SeeOther):
+        location = result.location
+        status = 201 if verb == "POST" and location.startswith(f"{ctx.path}/") else 200
+    elif isinstance(result, Done):
+        location, status = _document_path(app, ctx, handler), 200
+    else:
+        location, status = "", 200
+    if not location:
+        answer[1].append(applied)
+        return answer
+    try:
+        found = _read_back(app, ctx, location, status)
+    except (Forbidden, NotFound):
+        # Nothing is left to show of what was deleted; what went out of the caller's sight is refused where it is now.
+        if verb == "DELETE":
+            answer[1].append(applied)
+        return answer
+    except ApiError as error:
+        # It is written, whatever fails from here on: the answer says where the document is.
+        logger.warning("request %s: no document after the write: %s", ctx.request_id, error.message)
+        return answer
+    if found is None:
+        return answer
+    found[1].extend((("Location", location), applied))
+    return found
+
+
+def _document_path(app: App, ctx: Context, handler: Handler) -> str:
+    """Find the address that shows a write which names no resource: its own or the one above; "" for neither."""
+    if "GET" in handler.operations:
+        return ctx.path
+    if not handler.shows_above:
+        return ""
+    above = ctx.path.rpartition("/")[0]
+    routes = app.root_routes if ctx.site.is_root else app.site_routes
+    try:
+        found, _ = routes.match(above, method="GET")
+    except (NoRoute, RequestRedirect):
+        return ""
+    return above if "GET" in found.operations else ""
+
+
+def _read_back(app: App, ctx: Context, location: str, status: int) -> Answered | None:
+    """Answer with `status` and the document at `location`; None if there is none.
+
+    The request is the one that a redirect would lead to: permissions are asked, pages are marked as read.
+    """
+    path, _, query = location.partition("?")
+    kept = {name: value for name, value in ctx.environ.items() if name not in _OF_THE_WRITE}
+    inner = Context(app, {**kept, "QUERY_STRING": query})
+    inner.tx = app.read()
+    inner.identity = GUEST
+    inner.site, inner.head = ctx.site, ctx.head
+    inner.ip, inner.request_id, inner.token = ctx.ip, ctx.request_id, ctx.token
+    inner.path = unquote(path)
+    _read_query(inner)
+    inner.switches = ctx.switches
+    try:
+        handler, inner.args = _route(app, inner)
+        operation = handler.operations["GET"]
+        _identify(app, inner, handler, "GET")
+        result = _get(inner, handler, operation)
+        if not isinstance(result, Data | Page):
+            return None
+        found = _finish(app, inner, operation, result, "GET", status)
+    finally:
+        inner.tx.end()
+        ctx.tx.statements += inner.tx.statements
+        ctx.tx.seconds += inner.tx.seconds
+        ctx.tx.cache_trips += inner.tx.cache_trips
+    headers = [pair for pair in found[1] if pair[0] != "Cache-Control"]
+    return status, [*headers, ("Cache-Control", _NO_CACHE)], found[2]
 
 
 def _work(ctx: Context, handler: Handler, operation: Operation, verb: str) -> Result:
@@ -551,7 +646,9 @@ def look(app: App, site: Site, identity: Identity, path: str) -> bytes:
 # ---------------------------------------------------------------- the answer
 
 
-def _finish(app: App, ctx: Context, operation: Operation, result: Result, method: str) -> Answered:
+def _finish(
+    app: App, ctx: Context, operation: Operation, result: Result, method: str, status: int = 200
+) -> Answered:
     switches = ctx.switches
     is_read = method in ("GET", "HEAD")
     if isinstance(result, Bare):
@@ -575,14 +672,14 @@ def _finish(app: App, ctx: Context, operation: Operation, result: Result, method
     if isinstance(result, SeeOther):
         headers.append(("Cache-Control", _NO_CACHE))
         headers.append(("Location", result.location))
-        return result.status, headers, response.envelope(result.status, b"null", b"null", switches)
+        status = 303 if _repeats_on_302(ctx, result, method) else result.status
+        return status, headers, response.envelope(status, b"null", b"null", switches)
     is_cachable = is_read and ctx.identity.is_guest and not ctx.token
     headers.append(("Cache-Control", app.cache_control if is_cachable else _NO_CACHE))
     if is_read and not ctx.site.is_root:
         if not app.live.has_cursors:
             ctx.tx.end()
         headers.append(("Live-Cursor", app.live.cursors.make(ctx.site.id, ctx.head)))
-        headers.append(("Access-Control-Expose-Headers", "Live-Cursor"))
     if isinstance(result, Page):
         tag = response.etag(result, switches)
         headers.append(("ETag", tag))
@@ -600,7 +697,17 @@ def _finish(app: App, ctx: Context, operation: Operation, result: Result, method
         data = result.data
     else:
         data = b"null"
-    return 200, headers, response.envelope(200, data, b"null", switches)
+    return status, headers, response.envelope(status, data, b"null", switches)
+
+
+def _repeats_on_302(ctx: Context, result: SeeOther, method: str) -> bool:
+    """Return True for a PUT that a page sent as such: the Fetch standard repeats it on 302 (platform 1.3)."""
+    environ = ctx.environ
+    return (
+        result.status == 302
+        and method == environ["REQUEST_METHOD"] == "PUT"
+        and ("HTTP_SEC_FETCH_MODE" in environ or "HTTP_ORIGIN" in environ)
+    )
 
 
 _NO_CACHE: Final = "no-cache, max-age=0"
@@ -617,7 +724,8 @@ def _options_headers(allow: str) -> Headers:
         ("Allow", allow),
         ("Access-Control-Allow-Origin", "*"),
         ("Access-Control-Allow-Methods", allow),
-        ("Access-Control-Allow-Headers", _ALLOW_HEADERS),
+        ("Access-Control-Allow-Headers", CORS_REQUEST),
+        ("Access-Control-Expose-Headers", CORS_RESPONSE),
         ("Access-Control-Max-Age", "86400"),
         ("X-Content-Type-Options", "nosniff"),
     ]

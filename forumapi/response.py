@@ -22,12 +22,15 @@ from forumapi.errors import (
     PreconditionFailed,
 )
 from forumapi.fragments import dumps
+from forumapi.http_headers import CORS_RESPONSE
 
 Headers = list[tuple[str, str]]
 
 STATUS_LINES: Final = {
     101: "101 Switching Protocols",
     200: "200 OK",
+    201: "201 Created",
+    204: "204 No Content",
     206: "206 Partial Content",
     301: "301 Moved Permanently",
     302: "302 Found",
@@ -105,7 +108,7 @@ class Done:
 
 
 class SeeOther:
-    """302 after a write that names one resource."""
+    """302 after a write that names one resource; 303 after a PUT of a page, which would repeat it on 302."""
 
     __slots__ = ("location",)
     status = 302
@@ -228,6 +231,22 @@ class Switches:
 PLAIN: Final = Switches()
 
 
+REPRESENTATION: Final = "return=representation"
+MINIMAL: Final = "return=minimal"
+_RETURN: Final = re.compile(r'return\s*=\s*"?(representation|minimal)"?\s*(?:;.*)?', re.IGNORECASE)
+
+
+def preferred(header: str) -> str:
+    """The form of the answer to a write that Prefer asks for: REPRESENTATION, MINIMAL or "" (RFC 7240).
+
+    Of several the first counts. What is not understood is passed over, as the RFC has it.
+    """
+    for one in header.split(","):
+        if found := _RETURN.fullmatch(one.strip()):
+            return f"return={found[1].lower()}"
+    return ""
+
+
 def check_callback(name: str) -> str:
     """`name` if it is a JavaScript name we are willing to print (P-06). Raises Invalid, code 2."""
     if not _CALLBACK.fullmatch(name):
@@ -319,7 +338,11 @@ def base_headers(switches: Switches) -> Headers:
 
 def plain_headers(vary: str = "Authorization") -> Headers:
     """The headers that every other answer carries. `vary` "": it is the same for all."""
-    headers = [("Access-Control-Allow-Origin", "*"), ("X-Content-Type-Options", "nosniff")]
+    headers = [
+        ("Access-Control-Allow-Origin", "*"),
+        ("Access-Control-Expose-Headers", CORS_RESPONSE),
+        ("X-Content-Type-Options", "nosniff"),
+    ]
     if vary:
-        headers.insert(1, ("Vary", vary))
+        headers.insert(2, ("Vary", vary))
     return headers

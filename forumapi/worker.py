@@ -373,6 +373,8 @@ class ForumWorker(GeventWorker):  # type: ignore[misc]
         body = _envelope(int(line[:3]), text)
         head = (
             f"HTTP/1.1 {line}\r\nConnection: close\r\nContent-Type: application/json\r\n"
+            # A page is to read what was wrong, in place of "failed to fetch".
+            "Access-Control-Allow-Origin: *\r\n"
             f"Cache-Control: no-cache, max-age=0\r\nContent-Length: {len(body)}\r\n\r\n"
         )
         with contextlib.suppress(OSError):
@@ -402,6 +404,8 @@ class ForumWorker(GeventWorker):  # type: ignore[misc]
                 ("Content-Length", str(len(body))),
                 ("Cache-Control", "no-cache, max-age=0"),
                 ("Retry-After", "1"),
+                ("Access-Control-Allow-Origin", "*"),
+                ("Access-Control-Expose-Headers", "Retry-After"),
             ]
             start_response("503 Service Unavailable", headers)
             return [body]

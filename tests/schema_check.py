@@ -17,16 +17,24 @@ import jsonschema_rs
 
 from forumapi import openapi, routes
 from forumapi.handler import ANYTHING
+from forumapi.http_headers import CORS_RESPONSE
 
 # What any address answers before it is known which one was meant.
 ANYWHERE = frozenset({400, 404, 429, 500, 503})
 OVERRIDES = frozenset(
     ("CONNECT", "DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT", "TRACE")
 )
-ALWAYS = {"access-control-allow-origin": "*", "x-content-type-options": "nosniff"}
+ALWAYS = {
+    "access-control-allow-origin": "*",
+    "access-control-expose-headers": CORS_RESPONSE,
+    "x-content-type-options": "nosniff",
+}
 VARY = "Authorization, X-Always-200, X-Disable-Boiler"
+# Answers without a body, whatever was asked for.
+BODILESS = frozenset({204, 304})
 NEEDS_HEADER = {
     302: "location",
+    303: "location",
     307: "location",
     405: "allow",
     429: "retry-after",
@@ -80,7 +88,8 @@ def found(
     got = {name.lower(): value for name, value in response.headers.items()}
     method = _meant(method, query, sent)
     yield from _headers(response, got, method)
-    if method == "HEAD" or response.status == 304 or (method, response.status) == ("OPTIONS", 200):
+    nothing = response.status in BODILESS or (method, response.status) == ("OPTIONS", 200)
+    if method == "HEAD" or nothing:
         if response.body:
             yield "there is a body"
         if response.status != 304 and method == "OPTIONS" and "allow" not in got:
@@ -112,10 +121,15 @@ def _headers(response: Response, got: Mapping[str, str], method: str) -> Iterato
     for name, value in ALWAYS.items():
         if got.get(name) != value:
             yield f"{name} is {got.get(name)!r}, not {value!r}"
-    for name in ("x-request-id", "content-length"):
-        if name not in got:
-            yield f"there is no {name}"
+    if "x-request-id" not in got:
+        yield "there is no x-request-id"
     length = got.get("content-length")
+    if response.status == 204:
+        if length is not None:
+            yield "there is a content-length, which 204 can't have"
+        return
+    if length is None:
+        yield "there is no content-length"
     if method != "HEAD" and response.status != 304 and length != str(len(response.body)):
         yield f"Content-Length is {length}, the body has {len(response.body)}"
     needed = NEEDS_HEADER.get(response.status)

@@ -14,7 +14,7 @@ import jsonschema
 import pytest
 from msgspec import UNSET, Struct, UnsetType
 
-from forumapi import openapi, reference, routes
+from forumapi import http_headers, openapi, reference, routes
 from forumapi.body import Meta
 from forumapi.context import Context
 from forumapi.errors import ApiError
@@ -277,6 +277,7 @@ class Answer:
             "Content-Type": "application/json",
             "Content-Length": str(len(self.body)),
             "Access-Control-Allow-Origin": "*",
+            "Access-Control-Expose-Headers": http_headers.CORS_RESPONSE,
             "Vary": VARY,
             "X-Content-Type-Options": "nosniff",
             "X-Request-Id": "1",

@@ -141,6 +141,14 @@ def test_what_the_parser_refuses_is_said_in_the_envelope(web, request_bytes, sta
     assert envelope["error"]
 
 
+def test_what_the_parser_refuses_can_be_read_by_a_page(web):
+    with socket.create_connection(web.address, timeout=20) as connection:
+        connection.sendall(HEAD + b"Bad Name: 1\r\n\r\n")
+        head = connection.recv(65536).partition(b"\r\n\r\n")[0]
+
+    assert b"\r\nAccess-Control-Allow-Origin: *\r\n" in head
+
+
 POST = b"POST /api/v1/sites HTTP/1.1\r\nHost: forum.test\r\nContent-Type: application/json\r\n"
 CHUNKED = POST + b"Transfer-Encoding: chunked\r\n\r\n"
 # Each is sent whole; after the last two the client ends its side of the connection.

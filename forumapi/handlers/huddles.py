@@ -229,6 +229,7 @@ class ParticipantsHandler(Handler):
     """Who is in a huddle."""
 
     allow = "OPTIONS,GET,HEAD,PUT"
+    leads_to: ClassVar = {"PUT": "/api/v1/huddles/<huddle:item>"}
 
     def locate(self, ctx: Context) -> Located:
         return _locate_locked(ctx) if ctx.is_write else _locate_participants(ctx)

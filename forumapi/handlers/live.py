@@ -84,6 +84,7 @@ class LiveEventsHandler(Handler):
 
     allow = "OPTIONS,GET,HEAD"
     takes_turns = False
+    also_takes = ("Last-Event-ID",)
 
     def token(self, ctx: Context) -> str:
         return ticket(ctx)
@@ -123,6 +124,7 @@ class LivePollHandler(Handler):
 
     allow = "OPTIONS,GET,HEAD"
     takes_turns = False
+    also_takes = ("Last-Event-ID",)
 
     def token(self, ctx: Context) -> str:
         return ticket(ctx)

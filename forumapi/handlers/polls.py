@@ -83,6 +83,7 @@ class VotesHandler(Handler):
     """The votes of a poll."""
 
     allow = "OPTIONS,GET,HEAD,PUT"
+    leads_to: ClassVar = {"PUT": "/api/v1/polls/<poll:item>"}
 
     def locate(self, ctx: Context) -> Located:
         return items.locate_locked(ctx) if ctx.is_write else carrier.find(ctx)

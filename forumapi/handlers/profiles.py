@@ -360,6 +360,7 @@ class ProfileReadHandler(Handler):
     """Marking things read."""
 
     allow = "OPTIONS,PUT"
+    shows_above = False
     required_keys: ClassVar = {"PUT": ("itemType",)}
 
     @needs(LOGIN, body=ReadBody)
@@ -373,6 +374,7 @@ class ProfileReadBatchHandler(Handler):
     """Marking several things read: all of them or none."""
 
     allow = "OPTIONS,PUT"
+    shows_above = False
 
     @needs(LOGIN, body=list[ReadBody])
     def put(self, ctx: Context) -> Result:

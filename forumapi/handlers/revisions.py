@@ -28,6 +28,7 @@ class RevisionsHandler(Handler):
     """The revisions of one comment, newest first."""
 
     allow = "OPTIONS,GET,HEAD,POST"
+    leads_to: ClassVar = {"POST": "/api/v1/comments/<comment:item>"}
     required_keys: ClassVar = {"POST": ("revision",)}
 
     def locate(self, ctx: Context) -> Located:

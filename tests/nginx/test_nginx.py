@@ -17,6 +17,7 @@ from typing import Any
 
 import pytest
 
+from forumapi.http_headers import CORS_RESPONSE
 from tests import services
 from tests.api import Api
 from tests.factories import Factory, Person, Site, Thing
@@ -263,6 +264,7 @@ def test_a_download_is_sent_by_nginx_and_stays_harmless(front: Nginx, bikes: Sit
     assert "X-Accel-Redirect" not in whole.headers
     assert whole.headers["Content-Security-Policy"] == "default-src 'none'; sandbox"
     assert whole.headers["X-Content-Type-Options"] == "nosniff"
+    assert whole.headers["Access-Control-Expose-Headers"] == CORS_RESPONSE
     assert whole.headers["Content-Disposition"].startswith("attachment")
     assert (part.status, part.body) == (206, data[8:14])
     assert ask(front, bikes.host, "/_files/ab/cd/abcd").status == 404
@@ -272,6 +274,7 @@ def test_a_body_that_is_too_large_is_refused_in_the_envelope(front: Nginx, bikes
     got = ask(front, bikes.host, "/api/v1/comments", "POST", Content_Length="5000000")
 
     assert (got.status, got.json["status"]) == (413, 413)
+    assert got.headers["Access-Control-Allow-Origin"] == "*"
 
 
 def test_nobody_asks_without_a_limit(front: Nginx) -> None:
@@ -285,6 +288,7 @@ def test_nobody_asks_without_a_limit(front: Nginx) -> None:
         statuses.add((answer.status, body["status"]))
         if answer.status == 429:
             assert answer.headers["Retry-After"] == "1"
+            assert answer.headers["Access-Control-Allow-Origin"] == "*"
             break
     connection.close()
 
@@ -298,6 +302,8 @@ def test_without_a_web_process_the_answer_is_503_in_the_envelope(
         got = ask(alone, "forum.test", "/api/v1/site")
 
     assert (got.status, got.json["status"], got.headers["Retry-After"]) == (503, 503, "1")
+    assert got.headers["Access-Control-Allow-Origin"] == "*"
+    assert got.headers["Access-Control-Expose-Headers"] == "Retry-After, X-Request-Id"
 
 
 def test_a_socket_is_upgraded(program: str, tmp_path: Path) -> None:
@@ -447,6 +453,7 @@ def test_a_small_file_for_everybody_is_kept_and_is_the_same(
         assert got.headers["Content-Disposition"].startswith("attachment")
         assert got.headers.get_all("X-Content-Type-Options") == ["nosniff"]
         assert got.headers.get_all("Access-Control-Allow-Origin") == ["*"]
+        assert got.headers.get_all("Access-Control-Expose-Headers") == [CORS_RESPONSE]
         assert len(got.headers.get_all("X-Request-Id", [])) == 1
         assert got.headers.get_all("Strict-Transport-Security") == ["max-age=31536000"]
         assert not [name for name in got.headers if name.startswith(("X-Accel", "RateLimit"))]

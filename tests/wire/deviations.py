@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Any, Protocol
 
+from forumapi.http_headers import CORS_REQUEST
+
 from .compare import Expected, Kind
 from .recording import Body, Recording, take_apart
 
@@ -85,10 +87,7 @@ class Allow:
         expected.headers |= {
             "access-control-allow-origin": "*",
             "access-control-allow-methods": expected.headers["allow"],
-            "access-control-allow-headers": (
-                "Authorization, Content-Type, X-HTTP-Method-Override, "
-                "X-Always-200, X-Disable-Boiler"
-            ),
+            "access-control-allow-headers": CORS_REQUEST,
             "access-control-max-age": "86400",
         }
 
