@@ -506,6 +506,18 @@ class Factory:
         """Fold the site's counters."""
         counters.fold(self.database, site.id)
 
+    def wait_for_locks(self, count: int) -> None:
+        """Return when so many connections wait for a lock. Raises AssertionError after some seconds."""
+        for _ in range(300):
+            ((found,),) = self.sql(
+                """SELECT count(*) FROM pg_stat_activity
+                    WHERE datname = current_database() AND wait_event_type = 'Lock'"""
+            )
+            if found >= count:
+                return
+            self.sql("SELECT pg_sleep(0.01)")
+        raise AssertionError(f"there were never {count} waiting for a lock")
+
     def sql(self, statement: str, **params: Any) -> list[tuple[Any, ...]]:
         """Any statement, for states and looks that nothing else gives."""
         name = f"test.sql.{hash(statement)}"

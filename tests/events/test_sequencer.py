@@ -244,3 +244,31 @@ def test_a_reader_that_dies_in_the_middle_reads_the_same_again(made, site, pair)
     with made.database.write() as tx:
         again = log.begin(tx, name, site.id, 100)
     assert again == batch
+
+
+def test_a_readers_cursor_moves_at_the_moment_of_its_effect(made, site, pair):
+    note(made, site, 8)
+    wait_for_all(made, site)
+    name = f"four-{site.id}"
+    cursors: list[list[tuple[int]]] = []
+
+    def look() -> None:
+        """Note what another connection sees of the cursor."""
+        cursors.append(
+            made.sql(
+                "SELECT c.number FROM event_cursors c WHERE c.reader = %(name)s AND c.site_id = %(site)s",
+                name=name,
+                site=site.id,
+            )
+        )
+
+    def work(tx: Transaction, site_id: int, events: Sequence[Event]) -> None:
+        if site_id == site.id:
+            look()
+            tx.after_commit(look)
+
+    caught_up(made, Reader(name, work))
+
+    ((head,),) = made.sql("SELECT number FROM event_heads WHERE site_id = %(site)s", site=site.id)
+    assert head > 0
+    assert cursors == [[], [(head,)]]

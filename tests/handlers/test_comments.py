@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -9,6 +10,8 @@ from urllib.parse import parse_qs, urlsplit
 import psycopg
 import pytest
 
+from forumapi import itemtypes
+from forumapi.models import item as item_model
 from tests.api import Api, Response
 from tests.factories import Factory, Person, Site, Thing
 from tests.fixtures import Server
@@ -18,7 +21,7 @@ COMMENTS = "/api/v1/comments"
 
 def write(api: Api, on: Thing | Person, by: Person | None, markdown: str, **more: Any) -> Response:
     """A new comment over HTTP."""
-    item_type = "profile" if isinstance(on, Person) else "conversation"
+    item_type = itemtypes.name_of(itemtypes.PROFILE if isinstance(on, Person) else on.type)
     body = {"itemType": item_type, "itemId": on.id, "markdown": markdown, **more}
     return api.post(COMMENTS, body, by=by, site=on.site)
 
@@ -243,25 +246,13 @@ def test_the_same_text_at_the_same_time_is_written_once(
         # All of them are on their way before the first one can get through.
         other.execute(f"SELECT 1 FROM {table} = %s FOR NO KEY UPDATE", [on.id])
         answers = pool.map(send, range(4))
-        _all_wait(make, 4)
+        make.wait_for_locks(4)
         other.rollback()
         locations = {answer.location for answer in answers}
 
     assert len(locations) == 1
     made = make.sql("SELECT count(*) FROM comments WHERE site_id = %(s)s", s=site.id)
     assert made == [(1,)]
-
-
-def _all_wait(make: Factory, count: int) -> None:
-    for _ in range(300):
-        ((found,),) = make.sql(
-            """SELECT count(*) FROM pg_stat_activity
-                WHERE datname = current_database() AND wait_event_type = 'Lock'"""
-        )
-        if found >= count:
-            return
-        make.sql("SELECT pg_sleep(0.01)")
-    raise AssertionError("they never came")
 
 
 # ---------------------------------------------------------------- replies (7.2 to 7.4)
@@ -856,7 +847,7 @@ def test_a_comment_on_its_way_is_unread_when_it_arrives(
             "SELECT 1 FROM profile_counters WHERE profile_id = %s FOR UPDATE", [author.id]
         )
         sent = pool.submit(lambda: write(server.api(), chat, author, "On its way"))
-        _all_wait(make, 1)
+        make.wait_for_locks(1)
         assert len(ids(api.get(chat.path, by=reader))) == 1
         other.rollback()
         assert sent.result().status == 302
@@ -872,6 +863,46 @@ def test_a_refused_page_marks_nothing(api: Api, make: Factory, bikes: Site) -> N
     for bad in ("?limit=7", "?offset=25", "?offset=x"):
         assert api.get(chat.path + bad, by=reader).status == 400
     assert marks(make, reader) == {}
+
+
+def test_no_mark_moves_back(api: Api, make: Factory) -> None:
+    site = make.site()
+    reader, chat = site.member, make.conversation(site)
+    huddle = make.huddle(reader, site.owner)
+    comment = make.comment(chat, by=site.owner)
+    now = datetime.datetime.now(datetime.UTC)
+    late = {"s": site.id, "p": reader.id, "late": now + datetime.timedelta(days=1)}
+    for item in (chat, huddle):
+        make.sql(
+            "INSERT INTO read_marks VALUES (%(s)s, %(p)s, %(type)s, %(id)s, %(late)s)",
+            type=item.type,
+            id=item.id,
+            **late,
+        )
+    make.sql(
+        """UPDATE profiles SET all_read_at = %(late)s, huddles_read_at = %(late)s
+            WHERE site_id = %(s)s AND profile_id = %(p)s""",
+        **late,
+    )
+
+    for named in (
+        {"itemType": "conversation", "itemId": chat.id},
+        {"itemType": "huddle", "itemId": huddle.id},
+        {"itemType": "huddle", "itemId": 0},
+        {"itemType": "site"},
+    ):
+        assert api.put("/api/v1/profiles/read", named, by=reader).status == 200
+    assert api.get(chat.path, by=reader).status == api.get(huddle.path, by=reader).status == 200
+    assert write(api, huddle, reader, "One's own is read").status == 302
+    # A page that was read before the mark moved, and is marked after it.
+    shown = {"site_id": site.id, "me": reader.id, "item_type": chat.type, "item_id": chat.id}
+    with make.database.write() as tx:
+        tx.run(item_model.MARK_ALL, read_at=now, **shown)
+        tx.run(item_model.MARK_AT, comment_id=comment.id, **shown)
+
+    assert set(marks(make, reader).values()) == {late["late"]}
+    times = "SELECT all_read_at, huddles_read_at FROM profiles WHERE profile_id = %(p)s"
+    assert make.sql(times, p=reader.id) == [(late["late"], late["late"])]
 
 
 def test_marking_a_microcosm_or_the_site_read_covers_comments(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+import psycopg
 import pytest
 
 from forumapi.models import draft
@@ -69,6 +70,32 @@ def test_of_many_first_copies_at_once_one_stands(
         statuses = sorted(pool.map(save, range(8)))
 
     assert statuses == [302] + [409] * 7
+
+
+def test_of_two_that_change_the_same_version_at_once_one_is_refused(
+    server: Server, make: Factory, bikes: Site, chat: Thing, database_url: str
+) -> None:
+    person = make.person(bikes)
+
+    def save(number: int) -> int:
+        api = server.api()
+        body = {"content": {"number": number}, "version": 1}
+        status = api.put(f"{chat.path}/draft", body, by=person).status
+        api.close()
+        return status
+
+    client = server.api()
+    assert client.put(f"{chat.path}/draft", {"content": TEXT}, by=person).status == 302
+    client.close()
+    with psycopg.connect(database_url) as other, ThreadPoolExecutor(2) as pool:
+        # Both have begun before either can get through.
+        other.execute("SELECT 1 FROM drafts WHERE profile_id = %s FOR UPDATE", [person.id])
+        statuses = pool.map(save, range(2))
+        make.wait_for_locks(2)
+        other.rollback()
+        found = sorted(statuses)
+
+    assert found == [302, 409]
 
 
 def test_nobody_else_sees_it(api: Api, bikes: Site, chat: Thing) -> None:

@@ -175,6 +175,25 @@ def test_nobody_is_told_a_word_of_what_they_may_not_see(
     assert suggestions(api, site, "xylohorse", site.member) == []
 
 
+def test_no_word_is_suggested_that_stands_only_in_what_somebody_ignores(
+    api: Api, make: Factory, site: Site
+) -> None:
+    noisy, reader = make.person(site), make.person(site)
+    chat = make.conversation(site, title="Zyzzyfirst")
+    make.comment(chat, by=noisy, markdown="zyzzysecond")
+    ignored = make.conversation(site, title="Zyzzythird")
+    make.ignore(reader, noisy)
+    make.ignore(reader, ignored)
+    learn(make, site)
+
+    assert suggestions(api, site, "zyzzy", reader) == ["zyzzyfirst"]
+    assert set(suggestions(api, site, "zyzzy", site.member)) == {
+        "zyzzyfirst",
+        "zyzzysecond",
+        "zyzzythird",
+    }
+
+
 def test_words_of_another_site_are_not_suggested(
     api: Api, make: Factory, site: Site, trains: Site
 ) -> None:

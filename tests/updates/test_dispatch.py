@@ -289,6 +289,26 @@ def edit(make, comment, by, mentioned):
         remark.edit(tx, Author(by.site.id, by.id, ""), place, found, "x", text)
 
 
+def test_of_a_comment_one_mail_leaves_whatever_else_it_is_for_later(stage, make, site, ana, bob):
+    chat = make.conversation(site)
+    stage.watch(ana, itemtypes.CONVERSATION, chat.id)
+    stage.prefer(ana, 1)
+    stage.prefer(ana, 3)
+    comment = make.comment(chat, by=bob)
+    assert stage.mailed() == [(ana.id, 1)]
+
+    edit(make, comment, bob, [ana.id])
+
+    # The mention is taken up, and finds the mail about the same comment.
+    assert stage.mailed() == [(ana.id, 3)]
+    rows = make.sql(
+        "SELECT update_type_id FROM mail_outbox WHERE site_id = %(site)s AND profile_id = %(ana)s",
+        site=site.id,
+        ana=ana.id,
+    )
+    assert rows == [(1,)]
+
+
 def test_a_hidden_comment_tells_nobody(stage, make, site, ana, bob):
     place = make.microcosm(site)
     for state in (
