@@ -44,7 +44,7 @@ from forumapi.handler import (
 )
 from forumapi.http_headers import CORS_REQUEST, CORS_RESPONSE
 from forumapi.log import logger
-from forumapi.models import idempotency, membership
+from forumapi.models import idempotency, membership, profile
 from forumapi.response import (
     PLAIN,
     Bare,
@@ -697,6 +697,9 @@ def _finish(
         data = result.data
     else:
         data = b"null"
+    me = ctx.identity
+    if me.profile_id:
+        data = profile.own_user(data, ctx.site.id, me.profile_id, me.user_id)
     return status, headers, response.envelope(status, data, b"null", switches)
 
 

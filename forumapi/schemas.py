@@ -153,7 +153,7 @@ class ProfileSummary(Struct, kw_only=True):
 
     id: Id
     siteId: Id
-    userId: Id
+    userId: Annotated[Id, Meta(description="The user's to oneself; of others the profile's.")]
     profileName: Text
     visible: bool
     avatar: Annotated[str, Meta(max_length=125, description='Address of a picture; "" for none.')]
@@ -183,7 +183,7 @@ class Profile(Struct, kw_only=True):
 
     id: Id
     siteId: Id
-    userId: Id
+    userId: Annotated[Id, Meta(description="The user's to oneself; of others the profile's.")]
     email: str | UnsetType = UNSET
     profileName: Text
     member: Literal[True] | UnsetType = UNSET
@@ -262,7 +262,6 @@ class BatchRow(Struct, kw_only=True):
 class BatchReport(Struct, kw_only=True):
     """What a batch of members did."""
 
-    users: Annotated[int, Meta(ge=0, description="New to the platform.")]
     profiles: Annotated[int, Meta(ge=0, description="New to the site.")]
     granted: Count
     revoked: Count

@@ -45,10 +45,11 @@ _WHERE: Final = (
 
 IDENTITY = Query("identity", f"SELECT {_COLUMNS} {_FROM} {_WHERE}")
 # The same with the caller's own profile, for whoami: still one round trip. Whether one watches oneself is not shown.
+_OWN_COLUMNS: Final = profile.DETAIL_COLUMNS.format(viewer="p.profile_id")
 _OWN_PROFILE: Final = profile.DETAIL_JOINS.format(viewer="NULL::bigint")
 WHOAMI = Query(
     "identity.whoami",
-    f"SELECT {_COLUMNS}, {profile.DETAIL_COLUMNS} {_FROM} {_OWN_PROFILE} {_WHERE}",
+    f"SELECT {_COLUMNS}, {_OWN_COLUMNS} {_FROM} {_OWN_PROFILE} {_WHERE}",
 )
 # The same with the microcosms that the ignored items stand in, for pages of lists.
 _PLACES: Final = """

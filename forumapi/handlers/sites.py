@@ -17,7 +17,7 @@ from forumapi.errors import (
 )
 from forumapi.fragments import dumps
 from forumapi.handler import ANYONE, LOGIN, OWNER, Handler, Param, needs
-from forumapi.models import sign_in_rules, site
+from forumapi.models import profile, sign_in_rules, site
 from forumapi.models.site import Locked, Site
 from forumapi.models.site_rules import Look, SiteBody
 from forumapi.permissions import Target
@@ -73,6 +73,14 @@ def find_named(ctx: Context) -> Site:
 def is_users(ctx: Context, owner_user_id: int) -> bool:
     """True if the caller's user owns the site: on the root host nobody's profile does (platform 2.3)."""
     return bool(ctx.identity.user_id) and ctx.identity.user_id == owner_user_id
+
+
+def _rendered(ctx: Context, found: Site) -> bytes:
+    """The site's document; its owner knows themselves by their user's id, since their profile here is another."""
+    data = found.render()
+    if is_users(ctx, found.owner_user_id):
+        data = profile.own_user(data, found.id, found.owned_by, found.owner_user_id)
+    return data
 
 
 def check_owner(ctx: Context, site_id: int, owner_user_id: int) -> None:
@@ -162,14 +170,16 @@ class SitesHandler(Handler):
         paging.check(total, ctx.paging)
 
         def build() -> bytes:
-            items = b"[" + b",".join(one.render() for one in found) + b"]"
+            items = b"[" + b",".join(_rendered(ctx, one) for one in found) + b"]"
             page = paging.page(
                 items, total, ctx.paging, _COLLECTION, ctx.path, ctx.query_string, ctx.pairs
             )
             own = dumps(paging.href(ctx.path, ctx.pairs, offset=ctx.paging.offset or None))
             return b'{"sites":%b,"meta":{"links":[{"rel":"self","href":%b}]}}' % (page, own)
 
-        seen = tuple((one.id, one.version, one.stats) for one in found)
+        seen = tuple(
+            (one.id, one.version, one.stats, is_users(ctx, one.owner_user_id)) for one in found
+        )
         return Page(0, (total, seen, ctx.query_string), build)
 
     @needs(LOGIN, body=SiteBody, status=302)
@@ -210,7 +220,8 @@ class SiteHandler(Handler):
     def get(self, ctx: Context) -> Result:
         """The site, without permissions. A deleted one is there for its owner only."""
         found = find_named(ctx)
-        return Page(found.version, (found.id, found.version, found.stats), found.render)
+        stamp = (found.id, found.version, found.stats, is_users(ctx, found.owner_user_id))
+        return Page(found.version, stamp, lambda: _rendered(ctx, found))
 
     @needs(LOGIN, body=SiteBody, status=302)
     def put(self, ctx: Context) -> Result:

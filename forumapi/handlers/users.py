@@ -77,7 +77,10 @@ class UsersHandler(Handler):
 
 
 class UserHandler(Handler):
-    """One person, as they themselves and the owner of a site that they are on see them."""
+    """One person, as they themselves and the owner of a site that they are on see them.
+
+    To oneself the id is the user's, as in one's own profile; to others the profile's, as in theirs.
+    """
 
     allow = "OPTIONS,HEAD,GET,PUT,DELETE"
     also_answers: ClassVar = {"PUT": (501,), "DELETE": (501,)}
@@ -96,8 +99,13 @@ class UserHandler(Handler):
 
     @needs(READ, answer=schemas.User)
     def get(self, ctx: Context) -> Result:
-        """The user with their e-mail address."""
-        return Data(fragments.dumps(user.find(ctx.reader, ctx.args["item"].id)))
+        """The user with their e-mail address: oneself whole, others as far as they belong to this site."""
+        tx, me = ctx.reader, ctx.identity
+        if ctx.can & permissions.OWNER:
+            shown = user.find(tx, me.user_id)
+        else:
+            shown = user.find_here(tx, ctx.site.id, ctx.args["item"].id)
+        return Data(fragments.dumps(shown))
 
     @needs(READ)
     def put(self, ctx: Context) -> Result:
@@ -217,7 +225,6 @@ def _checked(entries: Iterable[_Entry]) -> list[Row]:
 def _document(report: enrolment.Report, invited: int) -> dict[str, object]:
     outcomes = [outcome for _, _, outcome in report.rows]
     return {
-        "users": report.new_users,
         "profiles": len(report.new),
         "granted": outcomes.count("granted"),
         "revoked": outcomes.count("revoked"),

@@ -66,7 +66,7 @@ LIST = Query(
 CSV = Query(
     "attendee.csv",
     """
-    SELECT p.profile_name, p.profile_id, u.email, a.rsvpd_on
+    SELECT p.profile_name, p.profile_id, CASE p.profile_id WHEN %(me)s THEN u.email ELSE u.person_key END, a.rsvpd_on
       FROM attendees a
       JOIN profiles p ON p.site_id = a.site_id AND p.profile_id = a.profile_id
       JOIN users u ON u.user_id = p.user_id
@@ -217,9 +217,9 @@ def document(
     return dumps(data | {"rsvpdOn": fragments.when(one.rsvpd_on), "meta": meta})
 
 
-def csv_rows(tx: Reader, site_id: int, event_id: int) -> list[Row]:
-    """(name, id, e-mail address, time of the answer) of everybody who said yes, by name."""
-    return tx.rows(CSV, site_id=site_id, event_id=event_id)
+def csv_rows(tx: Reader, site_id: int, event_id: int, me: int) -> list[Row]:
+    """(name, id, e-mail address as `me` may know it, time of the answer) of everybody who said yes, by name."""
+    return tx.rows(CSV, site_id=site_id, event_id=event_id, me=me)
 
 
 # ---------------------------------------------------------------- answering

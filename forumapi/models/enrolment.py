@@ -6,7 +6,7 @@ A fixed number of statements, however many there are. Everything can be run agai
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Literal, NamedTuple
+from typing import Final, Literal, NamedTuple
 
 from forumapi import itemtypes
 from forumapi.content import email
@@ -36,14 +36,18 @@ FIND = Query(
      WHERE u.person_key = ANY(%(person_keys)s::text[])""",
 )
 
+# Numbered in the order of the request and named after that number: neither tells whose account is older than it.
 MAKE_PROFILES = Query(
     "enrolment.make_profiles",
     """
-    WITH made AS (
-        INSERT INTO profiles (site_id, user_id, profile_name, avatar_url, all_read_at, huddles_read_at)
-        SELECT %(site_id)s, w.user_id, w.name, w.avatar, now(), now()
-          FROM unnest(%(user_ids)s::bigint[], %(names)s::text[], %(avatars)s::text[]) AS w (user_id, name, avatar)
-         ORDER BY w.user_id
+    WITH numbered AS MATERIALIZED (
+        SELECT w.user_id, w.avatar, nextval(pg_get_serial_sequence('profiles', 'profile_id')) AS profile_id
+          FROM unnest(%(user_ids)s::bigint[], %(avatars)s::text[]) AS w (user_id, avatar)),
+    made AS (
+        INSERT INTO profiles (site_id, profile_id, user_id, profile_name, avatar_url, all_read_at, huddles_read_at)
+        SELECT %(site_id)s, n.profile_id, n.user_id, 'user' || (n.profile_id + %(names_from)s), n.avatar, now(), now()
+          FROM numbered n
+         ORDER BY n.user_id
             ON CONFLICT DO NOTHING
      RETURNING site_id, profile_id, user_id, profile_name),
     counters AS (
@@ -99,13 +103,15 @@ CHANGE = Query(
 )
 
 
+_MOST_TRIES: Final = 3
+
+
 class Enrolled(NamedTuple):
     """A user with a profile on the site; what of it was made just now."""
 
     user_id: int
     email: str
     profile_id: int
-    is_new_user: bool
     is_new_profile: bool
 
 
@@ -131,7 +137,7 @@ def find_or_create(
     new_profiles = _make_profiles(
         tx,
         site,
-        {user_id: address for user_id, address, profile_id in found.values() if not profile_id},
+        {found[key][0]: found[key][1] for key in keys if not found[key][2]},
     )
     journal.record_many(
         tx, author, journal.CREATED, itemtypes.USER, sorted(new_users), is_import=is_import
@@ -151,7 +157,6 @@ def find_or_create(
             user_id,
             address,
             profile_id or new_profiles[user_id],
-            user_id in new_users,
             user_id in new_profiles,
         )
     return made
@@ -161,21 +166,24 @@ def _make_profiles(tx: Transaction, site: Site, addresses: Mapping[int, str]) ->
     """user id -> profile id of new profiles under their suggested names."""
     if not addresses:
         return {}
-    made: dict[int, int] = dict(
-        tx.rows(
+    made: dict[int, int] = {}
+    left = dict(addresses)
+    # Somebody may have the name of that number.
+    for _ in range(_MOST_TRIES):
+        made |= tx.rows(
             MAKE_PROFILES,
             site_id=site.id,
-            user_ids=list(addresses),
-            names=[
-                membership.suggested_name(site.is_root, id, one) for id, one in addresses.items()
-            ],
-            avatars=[membership.gravatar(one) for one in addresses.values()],
+            user_ids=list(left),
+            avatars=[membership.gravatar(one) for one in left.values()],
+            names_from=membership.SUGGESTED_FROM,
         )
-    )
+        left = {user_id: one for user_id, one in left.items() if user_id not in made}
+        if not left:
+            break
     membership.settle_roles(tx, site.id, list(made.values()))
-    # Somebody has that name, or the user came in at this moment: one by one, as a first request does it.
-    for user_id in sorted(addresses.keys() - made.keys()):
-        made[user_id] = membership.find_or_create(tx, site, user_id, addresses[user_id])
+    # The user came in at this moment.
+    for user_id in sorted(left):
+        made[user_id] = membership.find_or_create(tx, site, user_id, left[user_id])
     return made
 
 
@@ -229,7 +237,6 @@ class Report(NamedTuple):
     """What became of each row, in their order: (row, profile id, outcome). `new`: who got a profile."""
 
     rows: list[tuple[int, int, Outcome]]
-    new_users: int
     new: list[Enrolled]
 
 
@@ -245,11 +252,7 @@ def enrol(tx: Transaction, site: Site, rows: Sequence[Row], author: Author) -> R
         told.append(
             (row.number, people[key].profile_id, _outcome(row, last[key], people[key], changed))
         )
-    return Report(
-        told,
-        sum(one.is_new_user for one in people.values()),
-        [one for one in people.values() if one.is_new_profile],
-    )
+    return Report(told, [one for one in people.values() if one.is_new_profile])
 
 
 def _outcome(row: Row, last: Row, person: Enrolled, changed: set[int]) -> Outcome:

@@ -45,7 +45,14 @@ PROFILE = Query(
 
 USER = Query(
     "locate.user",
-    "SELECT p.profile_id FROM profiles p WHERE p.site_id = %(site_id)s AND p.user_id = %(id)s",
+    """
+    SELECT p.user_id
+      FROM profiles p
+     WHERE p.site_id = %(site_id)s
+       AND p.profile_id = coalesce((SELECT o.profile_id
+                                      FROM profiles o
+                                     WHERE o.site_id = %(site_id)s AND o.profile_id = %(me)s AND o.user_id = %(id)s),
+                                   %(id)s)""",
 )
 
 UPDATE = Query(
@@ -164,11 +171,11 @@ def find(tx: Reader, site_id: int, tree: Tree, who: Who, item_type: int, item_id
             return nowhere
         return Place(Target(item_type, item_id, owner_ids=(item_id,)), True, version=version)
     if item_type == itemtypes.USER:
-        # Somebody without a profile here is nobody here, also to the site's owner.
-        found = tx.value(USER, site_id=site_id, id=item_id)
+        # To others one has the id of one's profile. Somebody without one is nobody here, also to the site's owner.
+        user_id = tx.value(USER, site_id=site_id, id=item_id, me=who.profile_id)
         return (
-            Place(Target(item_type, item_id, user_id=item_id), True)
-            if found
+            Place(Target(item_type, item_id, user_id=user_id), True)
+            if user_id
             else Place(Target(0, item_id))
         )
     query = _OWNED_BY_ONE.get(item_type)

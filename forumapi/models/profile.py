@@ -19,7 +19,7 @@ from forumapi.models.journal import Author
 LOAD_SUMMARIES = Query(
     "profile.summaries",
     """
-    SELECT p.profile_id, p.version, p.user_id, p.profile_name, p.is_visible, p.avatar_url
+    SELECT p.profile_id, p.version, p.profile_name, p.is_visible, p.avatar_url
       FROM profiles p
      WHERE p.site_id = %(site_id)s AND p.profile_id = ANY(%(ids)s)""",
     replica=Replica.ACKNOWLEDGED,
@@ -34,10 +34,12 @@ VERSIONS = Query(
 )
 
 # A profile's own row, counters, what the viewer follows of it, and its biography in the columns of `comment.Stub`.
+# How others have written their addresses elsewhere is nothing of this site: they have the form that tells people apart.
 # Shared with the statement of `whoami`. In scope: profile p, user u; the joins add the rest.
 DETAIL_COLUMNS: Final = """
-    p.profile_id, p.version, p.user_id, p.profile_name, p.is_visible, p.avatar_url, p.gender, p.style_id, p.is_member,
-    p.created, u.email, coalesce(n.item_count, 0), coalesce(n.comment_count, 0), coalesce(n.unread_huddles, 0),
+    p.profile_id, p.version, p.profile_name, p.is_visible, p.avatar_url, p.gender, p.style_id, p.is_member,
+    p.created, CASE p.profile_id WHEN {viewer} THEN u.email ELSE u.person_key END,
+    coalesce(n.item_count, 0), coalesce(n.comment_count, 0), coalesce(n.unread_huddles, 0),
     coalesce(n.last_active, p.created), w.send_email, w.send_sms,
     coalesce(bio.comment_id, 0), bio.version, bio.created_by, bio_author.version, bio.edited_by, bio_editor.version,
     false, coalesce(bio.in_reply_to, 0), coalesce(replied_to.profile_id, 0), coalesce(replied_to.profile_name, ''),
@@ -63,12 +65,12 @@ _WHERE: Final = " WHERE p.site_id = %(site_id)s AND p.profile_id = %(profile_id)
 
 FIND = Query(
     "profile.find",
-    f"SELECT {DETAIL_COLUMNS} {_FROM} {DETAIL_JOINS.format(viewer='%(me)s')} {_WHERE}",
+    f"SELECT {DETAIL_COLUMNS.format(viewer='%(me)s')} {_FROM} {DETAIL_JOINS.format(viewer='%(me)s')} {_WHERE}",
 )
 
 FIND_MANY = Query(
     "profile.find_many",
-    f"""SELECT {DETAIL_COLUMNS} {_FROM} {DETAIL_JOINS.format(viewer="%(me)s")}
+    f"""SELECT {DETAIL_COLUMNS.format(viewer="%(me)s")} {_FROM} {DETAIL_JOINS.format(viewer="%(me)s")}
      WHERE p.site_id = %(site_id)s AND p.profile_id = ANY(%(profile_ids)s::bigint[])""",
 )
 
@@ -131,13 +133,13 @@ REVOKE_MEMBER = Query(
 
 
 def summary_document(
-    site_id: int, profile_id: int, user_id: int, name: str, is_visible: bool, avatar: str
+    site_id: int, profile_id: int, name: str, is_visible: bool, avatar: str
 ) -> dict[str, Any]:
-    """The profile summary of platform 4.2."""
+    """The profile summary of platform 4.2. Who a user is elsewhere is nobody's business: see `own_user`."""
     return {
         "id": profile_id,
         "siteId": site_id,
-        "userId": user_id,
+        "userId": profile_id,
         "profileName": name,
         "visible": is_visible,
         "avatar": avatar,
@@ -152,14 +154,23 @@ def summary_document(
 
 
 def _load_summaries(_: Documents, tx: Reader, site_id: int, ids: list[int]) -> Loaded:
-    for profile_id, version, user_id, name, is_visible, avatar in tx.rows(
+    for profile_id, version, name, is_visible, avatar in tx.rows(
         LOAD_SUMMARIES, site_id=site_id, ids=ids
     ):
-        data = summary_document(site_id, profile_id, user_id, name, is_visible, avatar)
+        data = summary_document(site_id, profile_id, name, is_visible, avatar)
         yield profile_id, version, fragments.encode(data)
 
 
-SUMMARY: Final = Kind("profile/1", _load_summaries)
+SUMMARY: Final = Kind("profile/2", _load_summaries)
+
+
+def own_user(data: bytes, site_id: int, profile_id: int, user_id: int) -> bytes:
+    """Finished JSON with the user's id as `userId` in every document of this one profile: as its own person sees it.
+
+    No text can be taken for the beginning of a document, since quotes within a text are escaped.
+    """
+    begin = b'{"id":%d,"siteId":%d,"userId":' % (profile_id, site_id)
+    return data.replace(b"%b%d," % (begin, profile_id), b"%b%d," % (begin, user_id))
 
 
 def summaries(
@@ -186,7 +197,6 @@ class Detail(NamedTuple):
 
     id: int
     version: int
-    user_id: int
     name: str
     is_visible: bool
     avatar: str
@@ -211,10 +221,10 @@ class Detail(NamedTuple):
     @property
     def stamp(self) -> tuple[Any, ...]:
         """Plain data that covers every input of the document but the viewer's rights."""
-        return (*self[:9], fragments.when(self.last_active), *self[10:14], *self[15:])
+        return (*self[:8], fragments.when(self.last_active), *self[9:13], *self[14:])
 
 
-_DETAIL_WIDTH: Final = 17
+_DETAIL_WIDTH: Final = 16
 
 
 def find(tx: Reader, site_id: int, profile_id: int, viewer_id: int) -> Detail | None:
@@ -242,7 +252,7 @@ def detail_document(
     sees_private: bool,
 ) -> bytes:
     """The profile object of platform 4.3. `sees_private`: the viewer is this profile or the site's owner."""
-    data: dict[str, Any] = {"id": detail.id, "siteId": site_id, "userId": detail.user_id}
+    data: dict[str, Any] = {"id": detail.id, "siteId": site_id, "userId": detail.id}
     if sees_private:
         data["email"] = detail.email
     data["profileName"] = detail.name

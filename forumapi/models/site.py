@@ -66,8 +66,8 @@ _COLUMNS: Final = """
     x.active_profiles, x.online_profiles, coalesce(n.total, 0), x.total_conversations, x.total_events, x.total_comments,
     ARRAY(SELECT array_to_json(ARRAY[m.href, m.title, m.text])::text
             FROM menus m WHERE m.site_id = s.site_id ORDER BY m.sequence),
-    owner.profile_id, owner.user_id, owner.profile_name, owner.is_visible, owner.avatar_url,
-    maker.profile_id, maker.user_id, maker.profile_name, maker.is_visible, maker.avatar_url,
+    owner.profile_id, owner.profile_name, owner.is_visible, owner.avatar_url,
+    maker.profile_id, maker.profile_name, maker.is_visible, maker.avatar_url,
     coalesce((SELECT h.number FROM event_heads h WHERE h.site_id = s.site_id), 0)"""
 
 _FROM: Final = """
@@ -279,8 +279,8 @@ class Site:
         ) = row[:25]
         self.stats: tuple[int, ...] = tuple(row[25:31])
         self.menu: list[list[str]] = [fragments.loads(entry) for entry in row[31]]
-        self.owner, self.creator = _person(self.id, row[32:37]), _person(self.id, row[37:42])
-        self.head: int = row[42]
+        self.owner, self.creator = _person(self.id, row[32:36]), _person(self.id, row[36:40])
+        self.head: int = row[40]
         self.platform_domain = platform_domain
         self.is_root = self.id == ROOT_ID
         self._origin = f"{scheme}://{self.host}{port_suffix}"

@@ -43,6 +43,16 @@ _FROM: Final = "FROM users u WHERE u.user_id = %(user_id)s"
 
 FIND = Query("user.find", f"SELECT {_COLUMNS} {_FROM}")
 
+# What belongs to a site: what others see of its people is no older than their profile there.
+FIND_HERE = Query(
+    "user.find_here",
+    """
+    SELECT u.person_key, p.gender, p.created
+      FROM profiles p
+      JOIN users u ON u.user_id = p.user_id
+     WHERE p.site_id = %(site_id)s AND p.profile_id = %(profile_id)s""",
+)
+
 
 class Person(NamedTuple):
     """A user as far as signing in needs it. `is_new`: made just now."""
@@ -103,6 +113,15 @@ def document(row: Row) -> dict[str, Any]:
         data["canonicalEmail"] = canonical
     data["meta"] = {"links": [{"rel": "self", "href": itemtypes.href(itemtypes.USER, user_id)}]}
     return data
+
+
+def find_here(tx: Reader, site_id: int, profile_id: int) -> dict[str, Any] | None:
+    """The user object of somebody else as the owner of a site sees it, or None."""
+    row = tx.row(FIND_HERE, site_id=site_id, profile_id=profile_id)
+    if row is None:
+        return None
+    address, gender, created = row
+    return document((profile_id, address, gender, None, created, *[None] * 6))
 
 
 def find(tx: Reader, user_id: int) -> dict[str, Any] | None:

@@ -64,7 +64,7 @@ FACTS = Query(
            coalesce(own.send_email, coalesce(o.send_email, so.send_email, po.send_email) AND ut.send_email, false),
            coalesce(w.wants, false), w.nearest[1][1], w.nearest[1][2],
            coalesce(o.digest, 'none'), coalesce(o.time_zone, 'UTC'), coalesce(n.unread_huddles, 0),
-           coalesce(b.profile_id, 0), coalesce(b.profile_name, ''), coalesce(bu.email, ''),
+           coalesce(b.profile_id, 0), coalesce(b.profile_name, ''), coalesce(bu.person_key, ''),
            EXISTS (SELECT 1 FROM attendees a
                     WHERE a.site_id = m.site_id AND a.item_id = m.item_id AND a.profile_id = m.by_profile_id
                       AND a.state_id = 1),
