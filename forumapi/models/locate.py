@@ -43,16 +43,18 @@ PROFILE = Query(
     "SELECT p.version FROM profiles p WHERE p.site_id = %(site_id)s AND p.profile_id = %(id)s",
 )
 
+# SQL: the profile of the user that `viewer` calls `id`: oneself by the user's id, everybody else by their profile's.
+PROFILE_OF_USER: Final = """
+           coalesce((SELECT o.profile_id
+                       FROM profiles o
+                      WHERE o.site_id = %(site_id)s AND o.profile_id = %(viewer)s AND o.user_id = {id}), {id})"""
+
 USER = Query(
     "locate.user",
-    """
+    f"""
     SELECT p.user_id
       FROM profiles p
-     WHERE p.site_id = %(site_id)s
-       AND p.profile_id = coalesce((SELECT o.profile_id
-                                      FROM profiles o
-                                     WHERE o.site_id = %(site_id)s AND o.profile_id = %(me)s AND o.user_id = %(id)s),
-                                   %(id)s)""",
+     WHERE p.site_id = %(site_id)s AND p.profile_id = {PROFILE_OF_USER.format(id="%(id)s")}""",
 )
 
 UPDATE = Query(
@@ -171,8 +173,8 @@ def find(tx: Reader, site_id: int, tree: Tree, who: Who, item_type: int, item_id
             return nowhere
         return Place(Target(item_type, item_id, owner_ids=(item_id,)), True, version=version)
     if item_type == itemtypes.USER:
-        # To others one has the id of one's profile. Somebody without one is nobody here, also to the site's owner.
-        user_id = tx.value(USER, site_id=site_id, id=item_id, me=who.profile_id)
+        # Somebody without a profile here is nobody here, also to the site's owner.
+        user_id = tx.value(USER, site_id=site_id, id=item_id, viewer=who.profile_id)
         return (
             Place(Target(item_type, item_id, user_id=user_id), True)
             if user_id

@@ -39,9 +39,9 @@ MANY = Query(
       JOIN profiles p ON p.site_id = %(site_id)s AND p.profile_id = a.id
      WHERE a.type = 3
      UNION ALL
-    SELECT a.type, a.id, 0, p.profile_id, true, false, 0::smallint
+    SELECT a.type, a.id, 0, p.user_id, true, false, 0::smallint
       FROM asked a
-      JOIN profiles p ON p.site_id = %(site_id)s AND p.user_id = a.id
+      JOIN profiles p ON p.site_id = %(site_id)s AND p.profile_id = {locate.PROFILE_OF_USER.format(id="a.id")}
      WHERE a.type = 14
      UNION ALL
     SELECT a.type, a.id, 0, x.profile_id, true, false, 0::smallint
@@ -89,7 +89,8 @@ def targets(
     if asked:
         types, ids = zip(*asked, strict=True)
         me = who.participant_id
-        for row in tx.rows(MANY, site_id=site_id, me=me, types=types, ids=ids):
+        viewer = who.profile_id
+        for row in tx.rows(MANY, site_id=site_id, me=me, viewer=viewer, types=types, ids=ids):
             found[row[0], row[1]] = _target(*row)
     for kind, id in asked:
         # No user without a profile here; everything else that isn't there is a thing of its type that nobody owns.
@@ -110,7 +111,7 @@ def _target(
     parent_type: int,
 ) -> Target:
     if kind == itemtypes.USER:
-        return Target(kind, id, user_id=id)
+        return Target(kind, id, user_id=owner_id)
     return Target(
         kind,
         id,

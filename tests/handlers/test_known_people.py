@@ -133,6 +133,21 @@ def test_an_owner_sees_what_belongs_to_their_site(stage: Stage, site: Site) -> N
     assert (own.data["dobYear"], own.data["language"]) == (1980, "de")
 
 
+def test_rights_are_asked_for_by_the_same_numbers(stage: Stage, site: Site) -> None:
+    one, own = site.member.id, site.owner.user_id
+    for by, id, wanted in (
+        (site.owner, one, "read update moderator siteOwner"),
+        (site.owner, own, "read update owner moderator siteOwner"),
+        (site.member, site.member.user_id, "read update owner"),
+        (site.newcomer, one, ""),
+        (site.owner, site.member.user_id, ""),
+    ):
+        single = stage.get(f"/permission?itemType=user&itemId={id}", by=by).data
+        many = stage.post("/permission/batch", [{"itemType": "user", "itemId": id}], by=by).data
+        assert many == [single]
+        assert " ".join(name for name, value in single.items() if value) == wanted
+
+
 def test_the_number_of_an_account_is_shown_to_nobody_else(stage: Stage, site: Site) -> None:
     chat = make_thread(stage, site)
     paths = [
