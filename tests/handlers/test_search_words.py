@@ -169,8 +169,12 @@ def test_nobody_is_told_a_word_of_what_they_may_not_see(
         "xylofrog",
     }
     for typed in ("xylofihs", "xylofrg", "xylocta"):
-        data = ask(api, site, site.newcomer, q=typed)
-        assert data["results"]["total"] == 0
+        for by in (site.newcomer, None):
+            data = ask(api, site, by, q=typed)
+            assert data["results"]["total"] == 0
+            assert "forgiving" not in data and "partial" not in data
+    # Nor with a word beside it that they may see.
+    assert "forgiving" not in ask(api, site, q="xylofihs xylodgo")
     assert hits(api, site, site.newcomer, q="xylodgo") == [named(shown)]
     assert suggestions(api, site, "xylohorse", site.member) == []
 
@@ -192,6 +196,69 @@ def test_no_word_is_suggested_that_stands_only_in_what_somebody_ignores(
         "zyzzysecond",
         "zyzzythird",
     }
+
+
+def known(make: Factory, site: Site, beginning: str) -> set[str]:
+    """The words learnt that begin so, once the job has run again."""
+    learn(make, site)
+    rows = make.sql(
+        "SELECT word FROM search_words WHERE site_id = %(s)s AND starts_with(word, %(b)s)",
+        s=site.id,
+        b=beginning,
+    )
+    return {row[0] for row in rows}
+
+
+def test_words_of_what_is_gone_are_forgotten(api: Api, make: Factory, site: Site) -> None:
+    chat = make.conversation(site, title="Quuxtitle")
+    said = {
+        name: make.comment(chat, markdown=f"It is {name} and quuxkept")
+        for name in ("quuxdeleted", "quuxmoderated", "quuxedited", "quuxstays")
+    }
+    named_so = make.conversation(site, title="Quuxold name")
+    event = make.event(site, title="Quuxevent")
+    make.sql("UPDATE events SET place = 'Quuxplace' WHERE site_id = %(s)s RETURNING 1", s=site.id)
+    huddle = make.huddle(site.member, site.newcomer)
+    make.comment(huddle, by=site.member, markdown="quuxdeleted is said in private")
+    place = make.microcosm(site, title="Quuxforum")
+    person = make.person(site, "quuxperson")
+    assert known(make, site, "quux") == {
+        "quuxtitle", "quuxdeleted", "quuxmoderated", "quuxedited", "quuxstays", "quuxkept", "quuxold", "quuxevent",
+        "quuxplace", "quuxforum", "quuxperson",
+    }  # fmt: skip
+
+    owner = site.owner
+    for answer in (
+        api.delete(said["quuxdeleted"].path, by=owner),
+        api.patch(said["quuxmoderated"].path, ("/meta/flags/moderated", True), by=owner),
+        api.delete(event.path, by=owner),
+        api.delete(place.path, by=owner),
+    ):
+        assert answer.status == 200, answer.body
+    new = {"markdown": "It is quuxkept", "meta": {"editReason": "no name"}}
+    assert api.put(said["quuxedited"].path, new, by=site.member).status == 302
+    title = {"title": "A new name", "microcosmId": site.root_id, "meta": {"editReason": "better"}}
+    assert api.put(named_so.path, title, by=site.member).status == 302
+    assert api.put(person.path, {"profileName": "another"}, by=person).status == 302
+
+    assert known(make, site, "quux") == {"quuxtitle", "quuxstays", "quuxkept"}
+    assert not make.sql("SELECT 1 FROM search_gone WHERE site_id = %(s)s", s=site.id)
+
+
+def test_a_word_that_another_text_holds_stays(api: Api, make: Factory, site: Site) -> None:
+    chat = make.conversation(site)
+    one, two = (make.comment(chat, markdown="plughword") for _ in range(2))
+    assert known(make, site, "plugh") == {"plughword"}
+    # What an edit brings is not learnt, so that a count alone would take the word too early.
+    edited = make.comment(chat, markdown="Something else")
+    learn(make, site)
+    body = {"markdown": "plughword", "meta": {"editReason": "said"}}
+    assert api.put(edited.path, body, by=site.member).status == 302
+    for gone in (one, two):
+        assert api.delete(gone.path, by=site.owner).status == 200
+        assert known(make, site, "plugh") == {"plughword"}
+    assert api.delete(edited.path, by=site.owner).status == 200
+    assert known(make, site, "plugh") == set()
 
 
 def test_words_of_another_site_are_not_suggested(
