@@ -40,6 +40,12 @@ LEARN: Final = Query(
 )
 
 
+# Texts that are gone, of one run.
+FORGOTTEN_AT_ONCE: Final = 5_000
+
+FORGET: Final = Query("cron.search_forget", "SELECT search_unlearn(%(most)s::integer)")
+
+
 def search_documents(tx: Transaction, config: Config) -> str:
     """Index what is still to be indexed, the newest of each kind first."""
     ends = time.monotonic() + INDEXING_S
@@ -54,13 +60,14 @@ def search_documents(tx: Transaction, config: Config) -> str:
 
 
 def search_words(tx: Transaction, config: Config) -> str:
-    """Learn words from new texts, for completing and correcting what people type."""
+    """Learn words from new texts, for completing and correcting what people type, and forget those of texts gone."""
     ends = time.monotonic() + LEARNING_S
+    forgotten = tx.value(FORGET, most=FORGOTTEN_AT_ONCE)
     learnt, kind, site_id, is_last = 0, 0, 0, False
     while not is_last and time.monotonic() < ends:
         looked, kind, site_id, is_last = learn(tx, LEARNT_AT_ONCE, kind, site_id)
         learnt += looked
-    return f"words of {learnt} texts learnt"
+    return f"words of {learnt} texts learnt, {forgotten} words forgotten"
 
 
 def learn(tx: Transaction, most: int, kind: int, site_id: int) -> tuple[int, int, int, bool]:

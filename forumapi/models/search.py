@@ -275,7 +275,9 @@ def find(tx: Reader, who: Viewer, asked: Asked, at: Paging, *, limit_ms: int) ->
     alike = _alike(tx, who.site_id, words)
     if not alike:
         return found
-    return _by_words(tx, who, asked, [*words, *alike], at, limit_ms)._replace(is_forgiving=True)
+    forgiving = _by_words(tx, who, asked, [*words, *alike], at, limit_ms)
+    # That there are words like these is told of those alone that the caller may see.
+    return forgiving._replace(is_forgiving=True) if forgiving.total else found
 
 
 def _alike(tx: Reader, site_id: int, words: Sequence[Word]) -> list[Word]:

@@ -132,11 +132,34 @@ BEGIN
     RETURN written;
 END $$;
 
+-- The words of a text that are learnt: of some letters, and not of a script without spaces.
+CREATE FUNCTION search_learnable(source text) RETURNS SETOF text LANGUAGE sql STABLE PARALLEL SAFE AS $$
+    SELECT u.word
+      FROM unnest(tsvector_to_array(to_tsvector('public.forum_simple', search_plain(source)))) AS u (word)
+     WHERE length(u.word) BETWEEN 3 AND 30 AND u.word ~ '[^0-9]' AND u.word !~ ('[' || search_unspaced() || ']')
+$$;
+
+-- Note the words of a text that nobody reads any more, but for those that its new text, if there is one, has too.
+CREATE FUNCTION search_note_gone(in_site bigint, gone text, kept text) RETURNS void LANGUAGE sql AS $$
+    INSERT INTO search_gone (site_id, words)
+    SELECT in_site, w.words
+      FROM (SELECT ARRAY(SELECT search_learnable(gone) EXCEPT SELECT search_learnable(coalesce(kept, ''))) AS words) w
+     WHERE w.words <> '{}'
+$$;
+
 CREATE FUNCTION search_comment() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     IF TG_OP <> 'INSERT' THEN
         DELETE FROM search_documents d
          WHERE d.site_id = OLD.site_id AND d.item_type_id = 4 AND d.item_id = OLD.comment_id;
+        -- Of huddles no word was learnt.
+        IF NOT OLD.is_deleted AND NOT OLD.is_moderated
+           AND NOT EXISTS (SELECT FROM items i
+                            WHERE i.site_id = OLD.site_id AND i.item_id = OLD.item_id AND i.item_type_id = 5) THEN
+            PERFORM search_note_gone(OLD.site_id, left(OLD.markdown, 50000),
+                                CASE WHEN TG_OP = 'UPDATE' AND NOT NEW.is_deleted AND NOT NEW.is_moderated
+                                     THEN left(NEW.markdown, 50000) END);
+        END IF;
     END IF;
     IF TG_OP <> 'DELETE' AND NOT NEW.is_deleted AND NOT NEW.is_moderated THEN
         INSERT INTO search_documents (site_id, item_type_id, item_id, shelf, place_id, person_id, author_id, created, vector)
@@ -157,7 +180,23 @@ CREATE TRIGGER search_changed AFTER UPDATE OF markdown, is_deleted, is_moderated
 CREATE FUNCTION search_item() RETURNS trigger LANGUAGE plpgsql AS $$
 DECLARE
     gone record := CASE WHEN TG_OP = 'INSERT' THEN NEW ELSE OLD END;
+    of_type text;
 BEGIN
+    IF TG_OP = 'UPDATE' THEN
+        IF TG_TABLE_NAME = 'events' THEN
+            PERFORM search_note_gone(OLD.site_id, search_unescaped(OLD.place), search_unescaped(NEW.place));
+        ELSIF TG_TABLE_NAME = 'polls' THEN
+            PERFORM search_note_gone(OLD.site_id, search_unescaped(OLD.question), search_unescaped(NEW.question));
+        ELSIF OLD.item_type_id <> 5 AND NOT OLD.is_deleted AND NOT OLD.is_moderated THEN
+            of_type := (SELECT coalesce((SELECT e.place FROM events e
+                                          WHERE e.site_id = OLD.site_id AND e.item_id = OLD.item_id),
+                                        (SELECT o.question FROM polls o
+                                          WHERE o.site_id = OLD.site_id AND o.item_id = OLD.item_id)));
+            PERFORM search_note_gone(OLD.site_id, search_unescaped(concat_ws(' ', OLD.title, of_type)),
+                                     CASE WHEN NOT NEW.is_deleted AND NOT NEW.is_moderated
+                                          THEN search_unescaped(concat_ws(' ', NEW.title, of_type)) END);
+        END IF;
+    END IF;
     DELETE FROM search_documents d
      WHERE d.site_id = gone.site_id AND d.item_type_id IN (5, 6, 7, 9) AND d.item_id = gone.item_id;
     IF TG_OP <> 'DELETE' THEN
@@ -190,6 +229,11 @@ CREATE FUNCTION search_microcosm() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     IF TG_OP <> 'INSERT' THEN
         PERFORM search_forget(OLD.site_id, 2::smallint, OLD.microcosm_id);
+        IF NOT OLD.is_deleted AND NOT OLD.is_moderated THEN
+            PERFORM search_note_gone(OLD.site_id, search_unescaped(OLD.title || ' ' || OLD.description),
+                                CASE WHEN TG_OP = 'UPDATE' AND NOT NEW.is_deleted AND NOT NEW.is_moderated
+                                     THEN search_unescaped(NEW.title || ' ' || NEW.description) END);
+        END IF;
     END IF;
     IF TG_OP <> 'DELETE' THEN
         PERFORM search_write(NEW.site_id, 2::smallint, NEW.microcosm_id - 1, NEW.microcosm_id);
@@ -207,6 +251,8 @@ CREATE FUNCTION search_profile() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     IF TG_OP <> 'INSERT' THEN
         PERFORM search_forget(OLD.site_id, 3::smallint, OLD.profile_id);
+        PERFORM search_note_gone(OLD.site_id, search_unescaped(OLD.profile_name),
+                            CASE WHEN TG_OP = 'UPDATE' THEN search_unescaped(NEW.profile_name) END);
     END IF;
     IF TG_OP <> 'DELETE' THEN
         PERFORM search_write(NEW.site_id, 3::smallint, NEW.profile_id - 1, NEW.profile_id);
@@ -1008,7 +1054,8 @@ BEGIN
                           ORDER BY i.item_id LIMIT 1 + left_over / 100)
                          UNION ALL
                         (SELECT m.microcosm_id, 100 + octet_length(m.description),
-                                search_unescaped(m.title || ' ' || m.description)
+                                CASE WHEN NOT m.is_deleted AND NOT m.is_moderated
+                                     THEN search_unescaped(m.title || ' ' || m.description) END
                            FROM microcosms m
                           WHERE one.item_type_id = 2 AND m.site_id = one.site_id AND m.microcosm_id > one.upto_id
                             AND m.created < now() - interval '1 minute'
@@ -1024,8 +1071,7 @@ BEGIN
             INSERT INTO search_words AS w (site_id, word, documents)
             SELECT one.site_id, u.word, count(*)
               FROM unnest(texts) AS t (source)
-             CROSS JOIN LATERAL unnest(tsvector_to_array(to_tsvector('public.forum_simple', search_plain(t.source)))) AS u (word)
-             WHERE length(u.word) BETWEEN 3 AND 30 AND u.word ~ '[^0-9]' AND u.word !~ ('[' || search_unspaced() || ']')
+             CROSS JOIN LATERAL search_learnable(t.source) AS u (word)
              GROUP BY u.word
              ORDER BY u.word
                 ON CONFLICT (site_id, word) DO UPDATE SET documents = w.documents + EXCLUDED.documents;
@@ -1042,6 +1088,48 @@ BEGIN
         EXIT WHEN left_over <= 0;
     END LOOP;
     is_last := left_over > 0;
+END $$;
+
+-- Take words of texts that are gone off those learnt, of up to `most` texts; how many words are forgotten. A word counts the
+-- texts that it was learnt from. What an edit brings is not learnt, so at none left the texts are asked, but for those in
+-- huddles; what the language leaves out stays.
+CREATE FUNCTION search_unlearn(most integer) RETURNS integer
+-- Planned as search_text is.
+LANGUAGE plpgsql
+SET plan_cache_mode = force_generic_plan SET enable_seqscan = off SET seq_page_cost = 0 SET random_page_cost = 0
+SET cpu_operator_cost = 0 SET cpu_index_tuple_cost = 1 AS $$
+DECLARE
+    one record;
+    wanted tsquery;
+    forgotten integer := 0;
+BEGIN
+    FOR one IN
+        WITH due AS (
+            SELECT g.site_id, g.gone_id FROM search_gone g ORDER BY g.site_id, g.gone_id LIMIT most FOR UPDATE SKIP LOCKED),
+        taken AS (
+            DELETE FROM search_gone g USING due WHERE g.site_id = due.site_id AND g.gone_id = due.gone_id
+         RETURNING g.site_id, g.words),
+        counted AS (
+            SELECT t.site_id, u.word, count(*) AS texts FROM taken t CROSS JOIN unnest(t.words) AS u (word) GROUP BY 1, 2),
+        lowered AS (
+            UPDATE search_words w SET documents = w.documents - c.texts
+              FROM counted c
+             WHERE w.site_id = c.site_id AND w.word = c.word
+         RETURNING w.site_id, w.word, w.documents)
+        SELECT l.site_id, l.word FROM lowered l WHERE l.documents <= 0 ORDER BY l.site_id, l.word
+    LOOP
+        wanted := search_query(search_languages(one.site_id), ARRAY[one.word], '{1}', '{f}', '{}', false);
+        IF numnode(wanted) = 0
+           OR EXISTS (SELECT FROM search_documents d
+                        LEFT JOIN items i ON i.site_id = d.site_id AND i.item_id = d.place_id
+                       WHERE d.site_id = one.site_id AND d.vector @@ wanted AND i.item_type_id IS DISTINCT FROM 5) THEN
+            UPDATE search_words w SET documents = 1 WHERE w.site_id = one.site_id AND w.word = one.word;
+        ELSE
+            DELETE FROM search_words w WHERE w.site_id = one.site_id AND w.word = one.word;
+            forgotten := forgotten + 1;
+        END IF;
+    END LOOP;
+    RETURN forgotten;
 END $$;
 
 -- As the release before calls it, for as long as its cron process still runs. The next release drops it.
