@@ -12,7 +12,7 @@ from forumapi.context import Context, Located
 from forumapi.errors import NEEDS_OWNER, WRONG_TYPE, Forbidden, Invalid, NotFound
 from forumapi.handler import MODERATE, Handler, Param, needs
 from forumapi.handlers import roles
-from forumapi.models import criterion, member, role
+from forumapi.models import criterion, member
 from forumapi.models.criterion import Criterion
 from forumapi.models.member import Movement, Reason
 from forumapi.response import Data, Done, Page, Result, SeeOther
@@ -140,7 +140,7 @@ class CriteriaHandler(Handler):
 
 def _settle(ctx: Context, id: int) -> None:
     # Criteria leave no address in the audit (platform 7.1).
-    role.settle(ctx.writer, ctx.author, roles.microcosm_id(ctx), id, audit=False)
+    roles.settle(ctx, id, audit=False)
 
 
 class CriterionHandler(Handler):

@@ -13,6 +13,7 @@ from forumapi.handler import MODERATE, OWNER, READ, Handler, needs
 from forumapi.models import journal, role, text, tree
 from forumapi.models.profile import SUMMARY as PEOPLE
 from forumapi.models.role import Rights, Role, Summary
+from forumapi.models.role_settling import Settling
 from forumapi.permissions import Target, Tree
 from forumapi.response import Data, Done, Page, Result, SeeOther, check_match
 
@@ -321,7 +322,7 @@ class RoleHandler(Handler):
         """Removes it with its criteria and its list of profiles; 404 when it is gone."""
         hold(ctx, moves_rights=True)
         locked(ctx)
-        role.delete(ctx.writer, ctx.author, microcosm_id(ctx), role_id(ctx))
+        follow(ctx, role.delete(ctx.writer, ctx.author, microcosm_id(ctx), role_id(ctx)))
         return Done()
 
 
@@ -374,7 +375,7 @@ class RoleProfilesHandler(Handler):
         profile_ids = ids(ctx)
         id = change_members(ctx)
         _name(ctx, id, profile_ids)
-        role.settle(ctx.writer, ctx.author, microcosm_id(ctx), id)
+        settle(ctx, id, profile_ids)
         return Done()
 
     @needs(MODERATE, body=list[NamedBody])
@@ -383,7 +384,7 @@ class RoleProfilesHandler(Handler):
         profile_ids = ids(ctx)
         id = change_members(ctx)
         role.unname(ctx.writer, ctx.site.id, id, profile_ids or None)
-        role.settle(ctx.writer, ctx.author, microcosm_id(ctx), id)
+        settle(ctx, id, profile_ids or None)
         return Done()
 
 
@@ -392,6 +393,27 @@ def change_members(ctx: Context) -> int:
     hold(ctx)
     locked(ctx)
     return role_id(ctx)
+
+
+def settle(
+    ctx: Context, id: int, profile_ids: list[int] | None = None, *, audit: bool = True
+) -> None:
+    """Let everything follow a change of who is in the role: these profiles, or (None) any."""
+    place = microcosm_id(ctx)
+    follow(ctx, role.settle(ctx.writer, ctx.author, place, id, profile_ids, audit=audit))
+
+
+def follow(ctx: Context, queued: Settling | None) -> None:
+    """Take away, between the commit and the answer, the rights that a change of a large role takes away."""
+    if queued is None:
+        return
+    tx = ctx.writer
+
+    def take_away() -> None:
+        tx.end()  # a request holds one connection at a time
+        ctx.app.settler.take_away(queued)
+
+    tx.after_commit(take_away)
 
 
 def _name(ctx: Context, id: int, profile_ids: list[int]) -> None:
@@ -422,7 +444,7 @@ class RoleProfileHandler(Handler):
         """Names it."""
         id, profile_id = change_members(ctx), ctx.args["profile"].id
         _name(ctx, id, [profile_id])
-        role.settle(ctx.writer, ctx.author, microcosm_id(ctx), id, [profile_id])
+        settle(ctx, id, [profile_id])
         return SeeOther(f"{prefix(ctx)}/{id}/profiles/{profile_id}")
 
     @needs(MODERATE)
@@ -430,5 +452,5 @@ class RoleProfileHandler(Handler):
         """Takes it off the list; 200 also when it is not on it."""
         id, profile_id = change_members(ctx), ctx.args["profile"].id
         role.unname(ctx.writer, ctx.site.id, id, [profile_id])
-        role.settle(ctx.writer, ctx.author, microcosm_id(ctx), id, [profile_id])
+        settle(ctx, id, [profile_id])
         return Done()

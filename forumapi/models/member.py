@@ -11,9 +11,11 @@ neither. Lock order: this lock, the site's row, profiles: whoever locks a profil
 
 from __future__ import annotations
 
+import time
 from typing import Any, Final, NamedTuple
 
 from forumapi.db import Query, Reader, Transaction
+from forumapi.errors import Unavailable
 from forumapi.models.criterion import Criterion, comparison
 from forumapi.paging import Paging
 
@@ -22,7 +24,17 @@ _KEY: Final = "hashtextextended('roles:' || %(site_id)s::bigint::text, 0)"
 SHARED: Final = f"pg_advisory_xact_lock_shared({_KEY})"
 
 SHARE = Query("member.share", f"SELECT {SHARED}")
-HOLD = Query("member.hold", f"SELECT pg_advisory_xact_lock({_KEY})")
+HOLD = Query("member.hold", f"SELECT pg_try_advisory_xact_lock({_KEY})")
+# Tries at the lock, so far apart. Whoever waited in its queue would keep all behind them waiting who only share it.
+_TRY_S: Final = 0.01
+_TRIES: Final = 500
+
+# Profiles whose roles one transaction works out while it holds the lock: some 50 ms.
+IN_ONE_GO: Final = 500
+LARGE = Query(
+    "member.large",
+    "SELECT s.total > %(most)s FROM site_people s WHERE s.site_id = %(site_id)s",
+)
 
 LOCK = Query(
     "member.lock",
@@ -255,8 +267,20 @@ DUE = Query(
 
 
 def hold(tx: Transaction, site_id: int) -> None:
-    """Begin a change of the members or criteria of a site's roles: other changes of what decides it wait."""
-    tx.rows(HOLD, site_id=site_id)
+    """Begin a change of the members or criteria of a site's roles: other changes of what decides it wait.
+
+    Raises Unavailable where others hold it back for five seconds.
+    """
+    for _ in range(_TRIES):
+        if tx.value(HOLD, site_id=site_id):
+            return
+        time.sleep(_TRY_S)
+    raise Unavailable("The members of this site's roles are being changed")
+
+
+def is_large(tx: Reader, site_id: int) -> bool:
+    """Test whether a site has more people than a change of roles may work out at once."""
+    return bool(tx.value(LARGE, site_id=site_id, most=IN_ONE_GO))
 
 
 def share(tx: Transaction, site_id: int) -> None:

@@ -11,9 +11,10 @@ from typing import Any, Final, NamedTuple
 
 from forumapi import fragments, itemtypes
 from forumapi.db import Query, Reader, Row, Transaction
-from forumapi.models import journal, member
+from forumapi.models import journal, member, role_settling
 from forumapi.models.journal import Author
 from forumapi.models.member import Movement
+from forumapi.models.role_settling import Settling
 from forumapi.paging import Paging
 
 # Wire name -> column, in wire order (platform 5.2).
@@ -405,11 +406,12 @@ def update(
     record(tx, author, kind, microcosm_id, id, version)
 
 
-def delete(tx: Transaction, author: Author, microcosm_id: int, id: int) -> None:
-    """Remove a role with its criteria and those named in it. Call `hold` first."""
+def delete(tx: Transaction, author: Author, microcosm_id: int, id: int) -> Settling | None:
+    """Remove a role with its criteria and those named in it. Call `hold` first. Returns what `settle` does."""
     tx.run(DELETE, site_id=author.site_id, id=id)
-    member.settle_role(tx, author.site_id, id)
+    left = _settle(tx, author.site_id, id)
     record(tx, author, journal.DELETED, microcosm_id, id, None)
+    return left
 
 
 def _columns(flags: Mapping[str, bool]) -> dict[str, bool]:
@@ -474,10 +476,23 @@ def settle(
     profile_ids: list[int] | None = None,
     *,
     audit: bool = True,
-) -> None:
-    """Let everything follow a change of who is in a role: these profiles, or (None) any. Call `hold` first."""
-    if profile_ids is None:
-        member.settle_role(tx, author.site_id, id)
-    else:
-        member.settle(tx, author.site_id, profile_ids)
+) -> Settling | None:
+    """Let everything follow a change of who is in a role: these profiles, or (None) any. Call `hold` first.
+
+    On a large site it only queues the role: what it returns is for Settler.take_away once this is committed.
+    """
+    left = _settle(tx, author.site_id, id, profile_ids)
     record(tx, author, journal.PATCHED, microcosm_id, id, audit=audit)
+    return left
+
+
+def _settle(
+    tx: Transaction, site_id: int, id: int, profile_ids: list[int] | None = None
+) -> Settling | None:
+    if profile_ids is not None and len(profile_ids) <= member.IN_ONE_GO:
+        member.settle_some(tx, site_id, id, profile_ids)
+    elif member.is_large(tx, site_id):
+        return role_settling.queue(tx, site_id, id)
+    else:
+        member.settle_role(tx, site_id, id)
+    return None

@@ -26,7 +26,8 @@ ADD_CROWD = """
     WITH people AS (
         INSERT INTO users (email, canonical_email, person_key, email_verified)
         SELECT a.email, a.email, a.email, true
-          FROM (SELECT 'crowd' || n || 'x' || %(s)s::bigint || '@example.test' AS email FROM generate_series(1, %(n)s::int) AS n) a
+          FROM (SELECT 'crowd' || n || 'x' || %(s)s::bigint || '@example.test' AS email
+                  FROM generate_series(1, %(n)s::int) AS n) a
      RETURNING user_id),
     made AS (
         INSERT INTO profiles (site_id, user_id, profile_name)
@@ -105,11 +106,11 @@ def one_of_the_crowd_locked(make: Factory, database_url: str, role: Role) -> Ite
         connection.rollback()
 
 
-def waits_for_a_lock(make: Factory, name: str) -> None:
-    """Return when the statement of that name waits for a lock."""
+def a_change_waits(make: Factory) -> None:
+    """Return when a statement of models/member.py waits for a lock."""
     look = """SELECT count(*) FROM pg_stat_activity
-               WHERE datname = current_database() AND wait_event_type = 'Lock' AND query LIKE '/* ' || %(name)s || '%%'"""
-    eventually(lambda: make.sql(look, name=name)[0][0] > 0)
+               WHERE datname = current_database() AND wait_event_type = 'Lock' AND query LIKE '/* member.%%'"""
+    eventually(lambda: make.sql(look)[0][0] > 0)
 
 
 def post(server: Server, path: str, sent: dict[str, Any], by: Any) -> Response:
@@ -137,7 +138,7 @@ def test_nobody_waits_for_a_criterion_that_puts_a_crowd_out(
     with ThreadPoolExecutor(1) as pool:
         with one_of_the_crowd_locked(make, database_url, role):
             change = pool.submit(post, server, criteria(place, role), sent, crowd.owner)
-            waits_for_a_lock(make, "member.lock")
+            a_change_waits(make)
             # The first comment crosses what the criterion names, and so asks for the same locks.
             assert comment(server, chat, crowd.newcomer, "meanwhile") == 302
             assert not change.done()
