@@ -18,7 +18,7 @@ PYTEST := $(BIN)/python -m pytest --maxprocesses 8 --dist loadfile --no-loadscop
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help venv run test test-wide chaos disconnects proof test-quick lint format walk bench bench-edge bench-files bench-live bench-mail cluster testdb migrate dbshell routes dist install clean
+.PHONY: help venv run test test-wide chaos disconnects proof mutants test-quick lint format walk bench bench-edge bench-files bench-live bench-mail cluster testdb migrate dbshell routes dist install clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -59,6 +59,11 @@ disconnects: $(STAMP) ## cut those who follow events five hundred times, then co
 proof: $(STAMP) ## ask a hundred thousand random questions about permissions, print how often each answer came
 	@scripts/testdb prepare
 	@$(BIN)/python -m pytest -q -s tests/oracle tests/realtime/test_audience.py
+
+mutants: $(STAMP) ## put 300 faults into copies of the code, one at a time, list what no test finds (MUTANTS="--count 20 --anew")
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-mutants.lock
+	@scripts/testdb prepare
+	@$(BIN)/python -m scripts.mutants $(MUTANTS)
 
 test-quick: $(STAMP) ## run the tests that are not marked slow
 	@$(PYTEST) -n logical -m "not slow and not wide" $(T)

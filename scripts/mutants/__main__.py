@@ -1,0 +1,255 @@
+"""Put faults into copies of the code, one at a time, and list those that no test finds. `make mutants`.
+
+A seeded sample is drawn once; what was tried is kept in var/mutants/session.sqlite, so that a run that was cut off goes
+on where it was. Two copies of the project (var/mutants/0 and 1) are tried at the same time. The exit code is 1 when a
+group of mutants is killed less often than plan.LEAST says.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import os
+import random
+import shlex
+import shutil
+import subprocess
+import sys
+import threading
+import time
+import uuid
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+from cosmic_ray import plugins
+from cosmic_ray.ast import ast_nodes, get_ast_from_path
+from cosmic_ray.mutating import use_mutation
+from cosmic_ray.testing import run_tests
+from cosmic_ray.work_db import WorkDB, use_db
+from cosmic_ray.work_item import (
+    MutationSpec,
+    TestOutcome,
+    WorkerOutcome,
+    WorkItem,
+    WorkResult,
+)
+
+from scripts.mutants import plan, sql
+
+ROOT = Path(__file__).resolve().parents[2]
+FOLDER = ROOT / "var" / "mutants"
+EQUIVALENT = Path(__file__).with_name("equivalent.txt")
+COPIES = 2
+# A mutant may make a test wait for ever: that is a kill.
+LIMIT_S = 240
+
+# Operators whose mutants change what happens; numbers and annotations mostly do not.
+COMPARISONS = (
+    "Eq_NotEq",
+    "NotEq_Eq",
+    "Lt_LtE",
+    "LtE_Lt",
+    "Gt_GtE",
+    "GtE_Gt",
+    "In_NotIn",
+    "NotIn_In",
+    "Is_IsNot",
+    "IsNot_Is",
+)
+CORE = (
+    *(f"core/ReplaceComparisonOperator_{name}" for name in COMPARISONS),
+    "core/AddNot",
+    "core/ReplaceAndWithOr",
+    "core/ReplaceOrWithAnd",
+    "core/ReplaceTrueWithFalse",
+    "core/ReplaceFalseWithTrue",
+    "core/ReplaceUnaryOperator_Delete_Not",
+    "core/ReplaceContinueWithBreak",
+    "core/ReplaceBreakWithContinue",
+)
+
+
+def operators() -> dict[str, type]:
+    """Every operator by name."""
+    known = set(plugins.operator_names())
+    return {name: plugins.get_operator(name) for name in CORE if name in known} | sql.OPERATORS
+
+
+def candidates() -> Iterator[MutationSpec]:
+    """Yield every mutant there is."""
+    for module in plan.modules(ROOT):
+        tree = get_ast_from_path(ROOT / module)
+        nodes = list(ast_nodes(tree))
+        for name, operator in operators().items():
+            made = operator()
+            places = (place for node in nodes for place in made.mutation_positions(node))
+            for occurrence, (start, end) in enumerate(places):
+                yield MutationSpec(Path(module), name, occurrence, start, end)
+
+
+def draw(database: WorkDB, seed: int, count: int) -> None:
+    """Store a sample of the mutants: of each group its share."""
+    groups: dict[str, list[MutationSpec]] = {}
+    for mutant in candidates():
+        group = plan.group_of(str(mutant.module_path), mutant.operator_name, sql.SITE)
+        groups.setdefault(group, []).append(mutant)
+    chance = random.Random(seed)
+    drawn: list[MutationSpec] = []
+    for group, share in plan.SHARES.items():
+        found = groups[group]
+        wanted = min(len(found), round(share * count / 300))
+        drawn += chance.sample(found, wanted)
+        print(f"{group}: {wanted} of {len(found)}")
+    # A run that is cut off has tried some of each.
+    chance.shuffle(drawn)
+    database.add_work_items(WorkItem.single(uuid.uuid4().hex, mutant) for mutant in drawn)
+
+
+def copy(number: int) -> Path:
+    """Lay out a copy of the files that git knows, with this environment and a PostgreSQL of its own."""
+    folder = FOLDER / str(number)
+    files = subprocess.run(
+        ["git", "ls-files", "-z"], cwd=ROOT, check=True, capture_output=True, text=True
+    ).stdout.split("\0")
+    for part in ("forumapi", "tests", "scripts", "sql"):
+        shutil.rmtree(folder / part, ignore_errors=True)
+    for name in filter(None, files):
+        target = folder / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with contextlib.suppress(FileNotFoundError):
+            shutil.copy2(ROOT / name, target)
+    link = folder / ".venv"
+    if not link.is_symlink():
+        link.symlink_to(ROOT / ".venv")
+    testdb(folder, "start")
+    return folder
+
+
+def testdb(folder: Path, command: str) -> None:
+    """Start or stop the PostgreSQL of a copy."""
+    subprocess.run(
+        [str(folder / ".venv/bin/python"), "scripts/testdb", command],
+        cwd=folder,
+        check=True,
+        stdout=subprocess.DEVNULL,
+        env={**os.environ, "PYTHONPATH": str(folder)},
+    )
+
+
+def attempt(folder: Path, mutant: MutationSpec) -> WorkResult:
+    """Put one mutant into a copy and run its tests there."""
+    module = str(mutant.module_path)
+    group = plan.group_of(module, mutant.operator_name, sql.SITE)
+    files = plan.tests_of(ROOT, module, group)
+    python = folder / ".venv/bin/python"
+    command = shlex.join(
+        [
+            *("env", "-C", str(folder), f"PYTHONPATH={folder}", str(python), "-m", "pytest"),
+            *("-q", "-x", "-p", "no:cacheprovider", "-m", "not wide", *files),
+        ]
+    )
+    operator = operators()[mutant.operator_name]()
+    with use_mutation(folder / module, operator, mutant.occurrence) as (before, after):
+        if after is None:
+            return WorkResult(WorkerOutcome.NO_TEST)
+        outcome, output = run_tests(command, LIMIT_S)
+    changed = [
+        (old, new)
+        for old, new in zip(before.splitlines(), after.splitlines(), strict=False)
+        if old != new
+    ]
+    text = "\n".join(f"- {old.strip()}\n+ {new.strip()}" for old, new in changed[:1])
+    return WorkResult(WorkerOutcome.NORMAL, output[-2000:], outcome, text)
+
+
+def work(database_path: Path, folder: Path, queue: list[WorkItem], lock: threading.Lock) -> None:
+    """Try mutants until none is left."""
+    while True:
+        with lock:
+            if not queue:
+                return
+            item = queue.pop()
+        mutant = item.mutations[0]
+        began = time.monotonic()
+        result = attempt(folder, mutant)
+        with lock, use_db(str(database_path), WorkDB.Mode.open) as database:
+            database.set_result(item.job_id, result)
+            said = result.test_outcome.value if result.test_outcome else "no test"
+            place = f"{mutant.module_path}:{mutant.start_pos[0]} {mutant.operator_name}"
+            print(
+                f"{said:9} {time.monotonic() - began:5.1f} s  {len(queue):3} left  {place}",
+                flush=True,
+            )
+
+
+def report(database_path: Path) -> bool:
+    """Print the survivors and what was killed of each group; False when that is too few."""
+    excused = EQUIVALENT.read_text().splitlines()
+    killed: Counter[str] = Counter()
+    tried: Counter[str] = Counter()
+    with use_db(str(database_path), WorkDB.Mode.open) as database:
+        for item, result in database.completed_work_items:
+            mutant = item.mutations[0]
+            module = str(mutant.module_path)
+            group = plan.group_of(module, mutant.operator_name, sql.SITE)
+            first = (result.diff or "").partition("\n")[0].removeprefix("- ")
+            if f"{module} {mutant.operator_name} {first}" in excused:
+                continue
+            tried[group] += 1
+            if result.test_outcome is TestOutcome.SURVIVED:
+                print(
+                    f"\nsurvived: {module}:{mutant.start_pos[0]} {mutant.operator_name}\n{result.diff}"
+                )
+            else:
+                killed[group] += 1
+    print()
+    is_enough = True
+    for group, least in plan.LEAST.items():
+        share = killed[group] / tried[group] if tried[group] else 1.0
+        is_enough = is_enough and share >= least
+        print(
+            f"{group:16} {killed[group]:3} of {tried[group]:3} killed, {share:.0%} (at least {least:.0%})"
+        )
+    return is_enough
+
+
+def main() -> int:
+    """Draw, or go on, and report."""
+    arguments = argparse.ArgumentParser(prog="make mutants", description=__doc__)
+    arguments.add_argument("--seed", type=int, default=12)
+    arguments.add_argument("--count", type=int, default=300)
+    arguments.add_argument("--anew", action="store_true", help="forget what was tried")
+    asked = arguments.parse_args()
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    path = FOLDER / "session.sqlite"
+    if asked.anew:
+        path.unlink(missing_ok=True)
+    is_new = not path.exists()
+    with use_db(str(path), WorkDB.Mode.create) as database:
+        if is_new:
+            draw(database, asked.seed, asked.count)
+        queue = list(database.pending_work_items)
+    print(f"{len(queue)} mutants to try")
+    if queue:
+        began = time.monotonic()
+        folders = [copy(number) for number in range(COPIES)]
+        lock = threading.Lock()
+        threads = [
+            threading.Thread(target=work, args=(path, folder, queue, lock), daemon=True)
+            for folder in folders
+        ]
+        try:
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join()
+        finally:
+            for folder in folders:
+                testdb(folder, "stop")
+        print(f"{(time.monotonic() - began) / 60:.1f} minutes")
+    return 0 if report(path) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
