@@ -245,6 +245,12 @@ class Config:
         reload=True,
         rule=_between(0, 10_000_000),
     )
+    dns_servers: tuple[str, ...] = _setting(
+        (),
+        "host:port",
+        "Name servers that proofs of custom domains are looked up at; none: those of the machine.",
+        rule=_each(_host_port),
+    )
     old_sites_folder: str = _setting(
         "",
         "folder",

@@ -15,7 +15,7 @@ import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 from urllib.parse import SplitResult, urljoin, urlsplit
 
 from forumapi import __version__
@@ -55,6 +55,10 @@ class OutboundError(Exception):
     """The request was refused or failed; the message is fit for whoever chose the address."""
 
 
+class UnansweredError(OutboundError):
+    """No name server answered: nothing is known, neither that there is such a name nor that there is none."""
+
+
 def is_public(address: Address) -> bool:
     """True for an address on the open internet: not private, loopback, link-local or any other special range."""
     if not address.is_global or address.is_multicast or address.is_reserved:
@@ -71,7 +75,7 @@ class Outbound:
     """HEAD requests, exchanges and CNAME look-ups with one deadline each.
 
     `allowed` says which addresses may be talked to, `ports` on which ports (none: on all), `schemes` how.
-    `nameservers` (addresses, asked on `nameserver_port`) are those of the machine when empty.
+    `nameservers` (host:port) are those of the machine when empty.
     """
 
     def __init__(
@@ -81,14 +85,12 @@ class Outbound:
         ports: Sequence[int] = (80, 443),
         schemes: Sequence[str] = ("http", "https"),
         nameservers: Sequence[str] = (),
-        nameserver_port: int = 53,
         timeout_s: float = 5.0,
     ) -> None:
         self._allowed = allowed
         self._ports = frozenset(ports)
         self._schemes = frozenset(schemes)
         self._nameservers = list(nameservers)
-        self._nameserver_port = nameserver_port
         self.timeout_s = timeout_s
 
     def head(self, url: str) -> int:
@@ -197,29 +199,43 @@ class Outbound:
         return min(addresses, key=lambda address: address.version)
 
     def cname(self, name: str) -> str:
-        """What `name` is an alias of, in lower case without a trailing dot; "" for none. Raises OutboundError."""
+        """The alias (CNAME) of `name`, in lower case without a trailing dot; "" for none. Raises OutboundError."""
+        for record in self._records(name, "CNAME"):
+            return str(record.target.to_text(omit_final_dot=True)).lower()
+        return ""
+
+    def texts(self, name: str) -> list[str]:
+        """The TXT records of `name`. Raises OutboundError."""
+        return [
+            b"".join(record.strings).decode("ascii", "replace")
+            for record in self._records(name, "TXT")
+        ]
+
+    def _records(self, name: str, kind: str) -> list[Any]:
+        """Records of that kind. Raises OutboundError; UnansweredError where no name server says anything."""
         # Half a second to import, and one owner in a thousand asks for it.
         import dns.exception
+        import dns.name
+        import dns.nameserver
         import dns.rdatatype
         import dns.resolver
-        from dns.rdtypes.ANY.CNAME import CNAME
 
+        wanted = dns.rdatatype.from_text(kind)
         try:
             resolver = dns.resolver.Resolver(configure=not self._nameservers)
             if self._nameservers:
-                resolver.nameservers = list(self._nameservers)
-                resolver.port = self._nameserver_port
+                resolver.nameservers = [
+                    dns.nameserver.Do53Nameserver(host.strip("[]"), int(port))
+                    for host, _, port in (one.rpartition(":") for one in self._nameservers)
+                ]
             answer = resolver.resolve(
-                name, dns.rdatatype.CNAME, lifetime=self.timeout_s, raise_on_no_answer=False
+                name, wanted, lifetime=self.timeout_s, raise_on_no_answer=False, search=False
             )
-        except dns.resolver.NXDOMAIN:
+        except (dns.resolver.NXDOMAIN, dns.name.NameTooLong, dns.name.LabelTooLong):
             raise OutboundError(f"The name {name} is not known") from None
         except (dns.exception.DNSException, OSError):
-            raise OutboundError(f"{name} can't be looked up right now") from None
-        for record in answer:
-            if isinstance(record, CNAME):
-                return record.target.to_text(omit_final_dot=True).lower()
-        return ""
+            raise UnansweredError(f"{name} can't be looked up right now") from None
+        return [record for record in answer if record.rdtype == wanted]
 
 
 class _Plain(http.client.HTTPConnection):

@@ -29,6 +29,7 @@ from forumapi.models import (
     planting,
     poll_writing,
     remark,
+    site_domain,
     text,
     tree,
     user,
@@ -150,6 +151,7 @@ class Factory:
     def site(self, key: str = "", **fields: Any) -> Site:
         """A site with owner, moderator (a moderator role with every right on the root), member, newcomer, banned."""
         key = key or f"site{next(_number)}x{self.database_tag()}"
+        domain = fields.pop("domain", "")
         owner_email = f"owner@{key}.test"
         body = sites.SiteBody(
             subdomainKey=key,
@@ -170,7 +172,18 @@ class Factory:
         self.join(moderators, made.moderator)
         with self.database.write() as tx:
             ban.add(tx, made.banned.user_id, site_id=id, display_reason="Spam")
+        if domain:
+            self.domain(made, domain)
         return made
+
+    def domain(self, site: Site, name: str) -> None:
+        """Lets the site have a domain, as though DNS had proven it."""
+        with self.database.write() as tx:
+            served = sites.lock(tx, site.id)
+            assert served is not None
+            site_domain.change(tx, site.id, name, served.look.domain)
+            due = site_domain.Due(site.id, site.key, name)
+            assert site_domain.settle(tx, due, site_domain.Proof(True)) == site_domain.PROVEN
 
     def database_tag(self) -> str:
         """Letters that differ between databases of one PostgreSQL; hosts are cached by name."""

@@ -15,11 +15,14 @@ import dns.rrset
 
 
 class Nameserver:
-    """Answers from `records`: (name, type) to texts. Names in `silent` are never answered; others are not known."""
+    """Answers from `records`: (name, type) to texts. Those in `silent` are never answered, in `failing` badly.
+
+    All other names are not known."""
 
     def __init__(self) -> None:
         self.records: dict[tuple[str, str], list[str]] = {}
         self.silent: set[str] = set()
+        self.failing: set[str] = set()
         self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self._socket.bind(("127.0.0.1", 0))
         self.address = f"127.0.0.1:{self._socket.getsockname()[1]}"
@@ -43,7 +46,9 @@ class Nameserver:
             raise LookupError(name)
         answer = dns.message.make_response(asked)
         kinds = {kind for known, kind in self.records if known == name}
-        if not kinds:
+        if name in self.failing:
+            answer.set_rcode(dns.rcode.SERVFAIL)
+        elif not kinds:
             answer.set_rcode(dns.rcode.NXDOMAIN)
         for kind in kinds & {dns.rdatatype.to_text(question.rdtype), "CNAME"}:
             texts = self.records[name, kind]

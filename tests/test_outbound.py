@@ -12,13 +12,11 @@ import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
-import dns.message
-import dns.rcode
-import dns.rrset
 import pytest
 
 from forumapi.outbound import Address, Outbound, OutboundError, is_public
 from tests.fixtures import PROJECT
+from tests.nameserver import Nameserver, nameserver
 
 LOOPBACK = ipaddress.ip_address("127.0.0.1")
 
@@ -219,53 +217,36 @@ def test_only_the_open_internet_is_public(address: str, public: bool) -> None:
 
 
 @pytest.fixture(scope="module")
-def nameserver() -> Iterator[int]:
-    """The UDP port of a name server: www.club.example is an alias, plain.club.example none, silent.* never answered."""
-    listening = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-    listening.bind(("127.0.0.1", 0))
-
-    def serve() -> None:
-        while True:
-            try:
-                data, sender = listening.recvfrom(512)
-            except OSError:
-                return
-            asked = dns.message.from_wire(data)
-            name = asked.question[0].name
-            text = name.to_text().lower()
-            answer = dns.message.make_response(asked)
-            if text.startswith("silent."):
-                continue
-            if text == "www.club.example.":
-                answer.answer.append(
-                    dns.rrset.from_text(name, 60, "IN", "CNAME", "Velo.Forum.EXAMPLE.")
-                )
-            elif text != "plain.club.example.":
-                answer.set_rcode(dns.rcode.NXDOMAIN)
-            listening.sendto(answer.to_wire(), sender)
-
-    threading.Thread(target=serve, daemon=True).start()
-    yield listening.getsockname()[1]
-    listening.close()
+def zone() -> Iterator[Nameserver]:
+    """A name server: www.club.example is an alias, plain.club.example none, silent.* is never answered."""
+    with nameserver() as made:
+        made.records = {
+            ("www.club.example", "CNAME"): ["Velo.Forum.EXAMPLE."],
+            ("plain.club.example", "TXT"): ['"one " "text"', "another"],
+        }
+        made.silent = {"silent.club.example"}
+        yield made
 
 
-def names(port: int, timeout_s: float = 2.0) -> Outbound:
+def names(zone: Nameserver, timeout_s: float = 2.0) -> Outbound:
     """Asks the name server of the tests."""
-    return Outbound(nameservers=("127.0.0.1",), nameserver_port=port, timeout_s=timeout_s)
+    return Outbound(nameservers=(zone.address,), timeout_s=timeout_s)
 
 
-def test_an_alias_is_told_in_lower_case_without_dot(nameserver: int) -> None:
-    assert names(nameserver).cname("www.club.example") == "velo.forum.example"
-    assert names(nameserver).cname("WWW.club.example.") == "velo.forum.example"
+def test_an_alias_is_told_in_lower_case_without_dot(zone: Nameserver) -> None:
+    assert names(zone).cname("www.club.example") == "velo.forum.example"
+    assert names(zone).cname("WWW.club.example.") == "velo.forum.example"
 
 
-def test_a_name_that_is_no_alias_is_told_apart_from_one_that_is_none(nameserver: int) -> None:
-    assert names(nameserver).cname("plain.club.example") == ""
+def test_a_name_that_is_no_alias_is_told_apart_from_one_that_is_none(zone: Nameserver) -> None:
+    assert names(zone).cname("plain.club.example") == ""
+    assert set(names(zone).texts("plain.club.example")) == {"one text", "another"}
+    assert names(zone).texts("www.club.example") == []
     with pytest.raises(OutboundError, match="not known"):
-        names(nameserver).cname("nothing.club.example")
+        names(zone).cname("nothing.club.example")
 
 
 @pytest.mark.slow
-def test_a_name_server_that_does_not_answer_is_left(nameserver: int) -> None:
+def test_a_name_server_that_does_not_answer_is_left(zone: Nameserver) -> None:
     with pytest.raises(OutboundError, match="right now"):
-        names(nameserver, timeout_s=0.3).cname("silent.club.example")
+        names(zone, timeout_s=0.3).cname("silent.club.example")

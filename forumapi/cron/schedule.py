@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Final, NamedTuple
 
 from forumapi.config import Config
-from forumapi.cron import jobs, orphans, reminders, searching, sweeping, trending
+from forumapi.cron import domains, jobs, orphans, reminders, searching, sweeping, trending
 from forumapi.db import Transaction
 
 Work = Callable[[Transaction, Config], str]
@@ -45,6 +45,7 @@ JOBS: Final = (
     Job("fold_counters", "* * * * * 15", "every minute", jobs.fold_counters),
     Job("online_profiles", "* * * * * 30", "every minute", jobs.online_profiles),
     Job("event_reminders", "* * * * * 45", "every minute", reminders.event_reminders),
+    Job("custom_domains", "* * * * * 40", "every minute", domains.custom_domains),
     Job("trending_scores", "* * * * * 5", "every minute", trending.trending_scores),
     Job("search_documents", "* * * * * 25", "every minute", searching.search_documents),
     Job("search_words", "* * * * * 55", "every minute", searching.search_words),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 from urllib.parse import urljoin
 
@@ -14,7 +14,9 @@ from forumapi.errors import Invalid
 from forumapi.fragments import dumps
 from forumapi.handler import LOGIN, Handler, needs
 from forumapi.handlers.sites import check_owner, find_named
+from forumapi.models import site_domain
 from forumapi.models.site import Site
+from forumapi.models.site_domain import Standing
 from forumapi.outbound import Outbound, OutboundError
 from forumapi.response import Data, Result
 
@@ -28,17 +30,27 @@ def _health(is_set: bool, valid: bool = False, error: str = "", value: Any = Non
     return {"set": is_set, "valid": valid, "error": error, "value": value}
 
 
-def check_domain(site: Site, outbound: Outbound) -> Health:
-    """The custom domain must be an alias of the site's API host (P-19)."""
-    if not site.domain:
+def check_domain(site: Site, domains: Sequence[Standing], outbound: Outbound) -> Health:
+    """The domain must be proven to be the site's; one that waits for its proof goes before one that is served."""
+    if not domains:
         return _health(False)
-    try:
-        target = outbound.cname(site.domain)
-    except OutboundError as error:
-        return _health(True, error=str(error))
-    if target == site.host:
-        return _health(True, True, value=target)
-    return _health(True, error=f"Its CNAME must be {site.host}", value=target or None)
+    one = domains[-1]
+    value = {
+        "domain": one.domain,
+        "state": one.state,
+        "since": fragments.when(one.since),
+        "cname": site.host,
+        "txtName": site_domain.record_name(one.domain),
+        "txt": site_domain.record_value(site.host),
+    }
+    proof = site_domain.look(outbound, one.domain, site.host)
+    if one.state == site_domain.PROVEN and proof.is_there:
+        return _health(True, True, value=value)
+    if proof.is_there:
+        return _health(True, error=one.found or "Seen; it is yours within a minute", value=value)
+    how = site_domain.how_to_prove(one.domain, site.host)
+    said = f"{proof.found}. {how}" if proof.found else how
+    return _health(True, error=said, value=value)
 
 
 def check_picture(url: str, site: Site, outbound: Outbound) -> Health:
@@ -64,10 +76,10 @@ def check_analytics(site: Site) -> Health:
     return _health(True, error="It must begin with UA- or G-", value=name)
 
 
-def examine(site: Site, outbound: Outbound) -> dict[str, Health]:
+def examine(site: Site, domains: Sequence[Standing], outbound: Outbound) -> dict[str, Health]:
     """All checks of a site, the slow ones at the same time; each ends within the outbound deadline."""
     slow: dict[str, Callable[[], Health]] = {
-        "domainHealth": lambda: check_domain(site, outbound),
+        "domainHealth": lambda: check_domain(site, domains, outbound),
         "backgroundUrlHealth": lambda: check_picture(site.background_url, site, outbound),
         "logoUrlHealth": lambda: check_picture(site.logo_url, site, outbound),
     }
@@ -97,19 +109,19 @@ class Examiner:
     def __init__(self, outbound: Outbound) -> None:
         self._outbound = outbound
         self._locks: dict[int, threading.Lock] = {}
-        self._found: dict[int, tuple[int, float, dict[str, Health]]] = {}
+        self._found: dict[int, tuple[object, float, dict[str, Health]]] = {}
 
-    def examine(self, site: Site) -> dict[str, Health]:
+    def examine(self, site: Site, domains: Sequence[Standing]) -> dict[str, Health]:
         """The health of a site: at most CACHE_S old."""
         with self._locks.setdefault(site.id, threading.Lock()):
-            known = self._found.get(site.id)
-            if known is not None and known[0] == site.version and time.monotonic() < known[1]:
+            known, seen = self._found.get(site.id), (site.version, *domains)
+            if known is not None and known[0] == seen and time.monotonic() < known[1]:
                 return known[2]
-            result = examine(site, self._outbound)
+            result = examine(site, domains, self._outbound)
             if len(self._found) >= MAX_CACHED:
                 self._found.clear()
                 self._locks.clear()
-            self._found[site.id] = (site.version, time.monotonic() + CACHE_S, result)
+            self._found[site.id] = (seen, time.monotonic() + CACHE_S, result)
             return result
 
 
@@ -119,7 +131,7 @@ class StatusHandler(Handler):
     allow = "OPTIONS,HEAD,GET"
 
     def __init__(self) -> None:
-        self._examiner = Examiner(Outbound())
+        self._examiner: Examiner | None = None
 
     @needs(LOGIN, answer=schemas.SiteStatus)
     def get(self, ctx: Context) -> Result:
@@ -128,7 +140,10 @@ class StatusHandler(Handler):
         check_owner(ctx, found.id, found.owner_user_id)
         if found.is_root:
             raise Invalid("", "The root site has no status")
+        if self._examiner is None:
+            self._examiner = Examiner(Outbound(nameservers=ctx.app.config.dns_servers))
+        domains = site_domain.of_site(ctx.reader, found.id)
         # The checks may take seconds: nobody should wait for this connection meanwhile.
         ctx.tx.end()
-        health = self._examiner.examine(found)
+        health = self._examiner.examine(found, domains)
         return Data(dumps({"site": fragments.raw(found.render()), **health}))

@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from typing import Any, Final, NamedTuple
 
 import psycopg
+from msgspec import UnsetType
 from psycopg import errors as pgerrors
 
 from forumapi import fragments, itemtypes
@@ -29,7 +30,7 @@ from forumapi.errors import (
 )
 from forumapi.fragments import Fragment, Hole
 from forumapi.log import logger
-from forumapi.models import journal, membership, profile, reserved, site_rules, tree
+from forumapi.models import journal, membership, profile, reserved, site_domain, site_rules, tree
 from forumapi.models.site_rules import Look, SiteBody
 from forumapi.paging import Paging
 from forumapi.permissions import Tree
@@ -236,7 +237,6 @@ UPDATE = Query(
 # What a broken constraint says to whoever sent the value.
 _TAKEN: Final = {
     "sites_subdomain_key_key": ("subdomainKey", "is taken"),
-    "sites_domain_key": ("domain", "is the domain of another site"),
     "sites_theme_id_fkey": ("themeId", "there is no such theme"),
 }
 
@@ -699,7 +699,8 @@ def create(
     if most and tx.value(OWNED, user_id=user_id) >= most:
         raise Invalid("", f"A user has at most {most} sites", code=OUT_OF_RANGE)
     with _fields():
-        site_id: int = tx.value(INSERT, key=key, **look._asdict())
+        site_id: int = tx.value(INSERT, key=key, **look._replace(domain=None)._asdict())
+    site_domain.change(tx, site_id, look.domain, None)
     name = membership.suggested_name(False, user_id, email)
     owner = membership.create(tx, site_id, user_id, email, name, ip=ip)
     tx.run(FURNISH, site_id=site_id, owner=owner, description=look.description)
@@ -720,6 +721,9 @@ def update(
     is_deleted = site_rules.deleted(body, locked.is_deleted)
     if is_deleted and locked.site_id == ROOT_ID:
         raise Invalid("meta.flags.deleted", "the root site can't be deleted")
+    if not isinstance(body.domain, UnsetType):
+        served = site_domain.change(tx, locked.site_id, look.domain, locked.look.domain)
+        look = look._replace(domain=served)
     with _fields():
         version = tx.value(UPDATE, site_id=locked.site_id, is_deleted=is_deleted, **look._asdict())
     journal.record(

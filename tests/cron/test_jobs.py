@@ -16,7 +16,7 @@ from forumapi.models import audit, counters
 from tests.factories import Factory
 from tests.services import wait_until
 
-CONFIG = Config()
+CONFIG = Config(environment="development")
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ OWN = "/api/v1/site"
 def test_a_custom_domain_leads_to_the_api_host(platform: Platform) -> None:
     site = platform.make.site()
     domain = f"www.{site.key}.example"
-    platform.api.put(OWN, {"domain": domain}, by=site.owner)
+    platform.make.domain(site, domain)
 
     for spelling in (domain, domain.upper()):
         answer = platform.api.get(f"/api/v1/hosts/{spelling}")
@@ -27,7 +27,7 @@ def test_a_custom_domain_leads_to_the_api_host(platform: Platform) -> None:
 def test_a_domain_that_no_live_site_has_is_404_in_the_envelope(platform: Platform) -> None:
     site = platform.make.site()
     domain = f"www.{site.key}.example"
-    platform.api.put(OWN, {"domain": domain}, by=site.owner)
+    platform.make.domain(site, domain)
 
     for name in ("nothing.example.org", site.host, platform.domain, f"x.{domain}", "a_b", "..."):
         answer = platform.api.get(f"/api/v1/hosts/{name}")

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from forumapi.handlers.status import Examiner, check_analytics, check_domain, check_picture, examine
+from forumapi.handlers.status import Examiner, check_analytics, check_picture, examine
 from forumapi.models.site import Site
 from forumapi.outbound import Outbound, OutboundError
 from tests.handlers.platform import Platform, platform
@@ -56,19 +56,6 @@ def snapshot(platform: Platform, **fields: Any) -> Site:
         reader.end()
 
 
-def test_a_domain_is_valid_if_it_is_an_alias_of_the_host(platform: Platform) -> None:
-    site = snapshot(platform, domain="www.status.example")
-
-    good = check_domain(site, Outside(aliases={"www.status.example": site.host}))
-    assert good == {"set": True, "valid": True, "error": "", "value": site.host}
-    elsewhere = check_domain(site, Outside(aliases={"www.status.example": "other.example"}))
-    assert (elsewhere["valid"], elsewhere["value"]) == (False, "other.example")
-    assert site.host in elsewhere["error"]
-    none = check_domain(site, Outside())
-    assert (none["set"], none["valid"], none["value"]) == (True, False, None)
-    assert check_domain(snapshot(platform), Outside()) == UNSET
-
-
 @pytest.mark.parametrize(
     ("status", "valid"), [(200, True), (399, True), (404, False), (500, False)]
 )
@@ -96,7 +83,7 @@ def test_what_does_not_come_back_is_left_behind(platform: Platform) -> None:
     outside = Outside()
     outside.hold = threading.Event()
 
-    found = examine(site, outside)
+    found = examine(site, [], outside)
     outside.hold.set()
     assert found["logoUrlHealth"]["error"] == "No answer in time"
     assert found["domainHealth"] == UNSET
@@ -107,10 +94,10 @@ def test_what_was_found_is_kept_for_a_minute_or_until_the_site_changes(platform:
     outside = Outside(statuses={"https://cdn.example/logo.png": 200})
     examiner = Examiner(outside)
 
-    first = examiner.examine(site)
+    first = examiner.examine(site, [])
     asked = len(outside.asked)
-    assert examiner.examine(site) == first
+    assert examiner.examine(site, []) == first
     assert len(outside.asked) == asked
     site.version += 1
-    examiner.examine(site)
+    examiner.examine(site, [])
     assert len(outside.asked) == asked * 2
