@@ -12,6 +12,7 @@ from typing import Any
 from scripts.bench import known_items, unread
 from scripts.bench.load import Result
 from scripts.bench.pages import SHARE_LATER, Page
+from scripts.bench.rights import Rights
 
 WORKER_MB = 150.0
 L_TIMES_M = 1.3
@@ -109,6 +110,8 @@ class Report:
     """How well known items were found."""
     flags: unread.Flags | None = None
     """What the unread flags of a front page take, measured beside its page."""
+    rights: Rights | None = None
+    """Changes of rights on a large site, and sign-ins."""
 
     def relate(self, of_m: dict[str, Any] | None) -> None:
         """Fill in the figures that compare lines, and those against the run at size M if given."""
@@ -124,7 +127,8 @@ class Report:
     @property
     def is_sound(self) -> bool:
         """No wrong answer, no broken connection."""
-        return not any(row.wrong for row in self.rows) and not (self.search and self.search.wrong)
+        parts = (*self.rows, self.search, self.rights)
+        return not any(part.wrong for part in parts if part)
 
     def table(self) -> str:
         """For people."""
@@ -146,6 +150,10 @@ class Report:
         if self.flags:
             verdict = "met" if self.flags.is_good else "MISSED"
             lines.append(f"{self.flags.words()}: {verdict}.")
+        if self.rights:
+            verdict = "met" if self.rights.is_good else "MISSED"
+            lines.append(f"{self.rights.words()}: {verdict}.")
+            lines += [f"WRONG    rights: {words}" for words in self.rights.wrong]
         if self.search:
             verdict = "met" if self.search.is_good else "MISSED"
             lines.append(f"{self.search.words()}: {verdict}.")
@@ -183,6 +191,8 @@ class Report:
         document["worker_mb"] = self.worker_mb
         if self.flags:
             document["unread_flags"] = asdict(self.flags)
+        if self.rights:
+            document["rights"] = asdict(self.rights)
         if self.search:
             document["search"] = self.search.document()
         document["sound"] = self.is_sound

@@ -28,6 +28,7 @@ from scripts.bench import (
     plans,
     proc,
     profiling,
+    rights,
     searches,
     services,
     unread,
@@ -93,6 +94,10 @@ class Bench:
             one = [Request("GET", "/one-query", services.DOMAIN)]
             self.drive(floor, one, [None], 200, WARM_S)
             self.report.one_query = self.measure(floor, one, [None], 200, FLOOR_S)
+        if any(page.name == "permission" for page in pages):
+            with self.application(**rights.SETTINGS) as web:
+                self.report.rights = rights.Bench(self.url, web).run()
+            print(self.report.rights.words())
         return self.report
 
     def profile(self, page: Page) -> str:
@@ -132,9 +137,14 @@ class Bench:
         return f"{head}{wrong}\n{plans.summary(text, path)}"
 
     def application(
-        self, *, counts: bool = False, profile: Path | None = None, pg_options: str = ""
+        self,
+        *,
+        counts: bool = False,
+        profile: Path | None = None,
+        pg_options: str = "",
+        **others: str,
     ) -> services.Server:
-        """One worker of forumapi."""
+        """One worker of forumapi; `others` are settings."""
         return services.application(
             self.url,
             self.memcached,
@@ -143,6 +153,7 @@ class Bench:
             counts=counts,
             profile=profile,
             pg_options=pg_options,
+            **others,
         )
 
     def page(
