@@ -232,7 +232,7 @@ def avatar(api: Api, person: Person) -> str:
 def test_the_newest_picture_is_the_avatar(api: Api, make: Factory, bikes: Site) -> None:
     person = make.person(bikes)
     one, two = make.file(person), make.file(person)
-    assert "gravatar.com" in avatar(api, person)
+    assert avatar(api, person) == f"/api/v1/files/profile-{person.id}.png"
 
     attach(api, person, one, "me.png", by=person)
     assert avatar(api, person) == f"/api/v1/files/{one}.png"

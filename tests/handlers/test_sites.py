@@ -200,7 +200,8 @@ def test_a_new_site_has_owner_root_microcosm_and_roles(platform: Platform) -> No
     id = shown["siteId"]
     assert answer.location == f"/api/v1/sites/{id}"
     assert shown["ownedBy"]["userId"] == person.user_id
-    assert shown["ownedBy"]["avatar"].startswith("https://secure.gravatar.com/avatar/")
+    own_picture = f"/api/v1/files/profile-{shown['ownedBy']['id']}.png"
+    assert shown["ownedBy"]["avatar"] == own_picture
 
     own = platform.api.get(OWN, by=person, host=f"{key}.forum.example").data
     assert own["meta"]["permissions"]["siteOwner"] is True
