@@ -142,7 +142,7 @@ def set_owner(tx: Transaction, key: str, address: str) -> int:
     id = site_id(tx, key)
     person = user.find_or_create(tx, user.checked_email(address), is_verified=False)
     name = membership.suggested_name(id == site.ROOT_ID, person.id, person.email)
-    profile_id = membership.create(tx, id, person.id, person.email, name)
+    profile_id = membership.create(tx, id, person.id, name)
     tx.run(SET_OWNER, site_id=id, profile_id=profile_id)
     journal.record(tx, id, journal.REPLACED, itemtypes.SITE, id, actor=profile_id, ip="")
     return profile_id

@@ -197,7 +197,7 @@ class Factory:
     def _newcomer(self, tx: Transaction, site: Site, name: str) -> Person:
         email = f"{name}@{site.key}.test"
         user_id = user.find_or_create(tx, email, is_verified=True).id
-        id = membership.create(tx, site.id, user_id, email, name)
+        id = membership.create(tx, site.id, user_id, name)
         return self._person(tx, site, id, user_id, name, email)
 
     @staticmethod

@@ -13,6 +13,7 @@ from typing import Final, NamedTuple
 from urllib.parse import quote
 
 from forumapi import filetypes, hotfiles, schemas, upload
+from forumapi.content import avatar
 from forumapi.context import Context
 from forumapi.errors import BAD_IMAGE, SIGN_IN, Forbidden, Invalid, NotFound, RangeNotSatisfiable
 from forumapi.fragments import dumps
@@ -37,6 +38,9 @@ _HASH: Final = re.compile(r"[0-9a-f]{40}")
 _RANGE: Final = re.compile(r"bytes=(\d{0,18})-(\d{0,18})")
 # Objects up to this size are kept in the process once they were asked for (App.small_files).
 SMALL: Final = 256 * 1024
+_NEVER_CHANGED: Final = (
+    "Thu, 01 Jan 2026 00:00:00 GMT"  # when generated pictures were made, all of them
+)
 _YEAR: Final = datetime.timedelta(days=365)
 # A hostile file opened by itself is a page without scripts, forms, or anything from elsewhere (P-58).
 _POLICY: Final = "default-src 'none'; sandbox"
@@ -181,6 +185,8 @@ class FileHandler(Handler):
     def get(self, ctx: Context) -> Result:
         """The bytes, whole or one range of them."""
         hash = str(ctx.args["name"]).partition(".")[0]
+        if (profile_id := avatar.profile_of(hash)) is not None:
+            return _generated(ctx, profile_id)
         if not _HASH.fullmatch(hash):
             raise _none()
         kept_until = 0
@@ -213,6 +219,20 @@ class FileHandler(Handler):
         if opened is not None and is_open:
             _keep(ctx, hash, stored, asked, result)
         return result
+
+
+def _generated(ctx: Context, profile_id: int) -> Result:
+    """The picture of somebody who uploaded none, in the size that is asked for, but not enlarged."""
+    box = Box(ctx.number("maxWidth"), ctx.number("maxHeight"))
+    size = avatar.SIZE
+    if any(box):
+        _check_offered(ctx, box)
+        size = min(size, *box)
+    data = avatar.png(profile_id, size)
+    found = Download(
+        f"profile-{profile_id}-{size}", len(data), "image/png", "", _NEVER_CHANGED, True, 0
+    )
+    return _answer(ctx, found, data)
 
 
 def _keep(ctx: Context, hash: str, stored: Stored, asked: float, result: Result) -> None:
@@ -265,9 +285,7 @@ def _download(
     if any(box):
         if stored.mime_type not in file.INLINE:
             raise Invalid("maxWidth", "only pictures have other sizes")
-        if box not in ctx.app.thumbnail_boxes:
-            sizes = ", ".join(f"{one.width}x{one.height}" for one in ctx.app.thumbnail_boxes)
-            raise Invalid("maxWidth", f"and maxHeight must be one of: {sizes}")
+        _check_offered(ctx, box)
         # Making one takes a while, during which others may need the connection.
         ctx.reader.end()
         kind = stored.mime_type.partition("/")[2]
@@ -281,13 +299,20 @@ def _download(
     return Download(name, size, stored.mime_type, disposition, modified, is_public, kept_until)
 
 
+def _check_offered(ctx: Context, box: Box) -> None:
+    if box not in ctx.app.thumbnail_boxes:
+        sizes = ", ".join(f"{one.width}x{one.height}" for one in ctx.app.thumbnail_boxes)
+        raise Invalid("maxWidth", f"and maxHeight must be one of: {sizes}")
+
+
 def _attachment(name: str) -> str:
     """RFC 6266: the name in ASCII for old clients, and as it is."""
     plain = re.sub(r"[^ !#-\[\]-~]", "_", name)
     return f"attachment; filename=\"{plain}\"; filename*=UTF-8''{quote(name, safe='')}"
 
 
-def _answer(ctx: Context, found: Download) -> Result:
+def _answer(ctx: Context, found: Download, data: bytes | None = None) -> Result:
+    """The headers and bytes that are asked for; `data` are those of an object that is not in the store."""
     headers = _headers(found)
     environ = ctx.environ
     if none_match(environ.get("HTTP_IF_NONE_MATCH", ""), found.etag):
@@ -295,24 +320,26 @@ def _answer(ctx: Context, found: Download) -> Result:
     storage = ctx.app.storage
     if ctx.is_head:
         return Bytes(200, headers, Chunks(found.size, iter(())))
-    # What the proxy keeps it must be given; the rest it takes from the disk itself.
-    if not found.kept_until and (internal := storage.internal(found.object)):
-        headers.append(("X-Accel-Redirect", internal))
-        return Bytes(200, headers, b"")
-    if address := storage.redirect(found.object, found):
-        return Elsewhere(address)
+    if data is None:
+        # What the proxy keeps it must be given; the rest it takes from the disk itself.
+        if not found.kept_until and (internal := storage.internal(found.object)):
+            headers.append(("X-Accel-Redirect", internal))
+            return Bytes(200, headers, b"")
+        if address := storage.redirect(found.object, found):
+            return Elsewhere(address)
     status, start, length = 200, 0, found.size
     asked = _range(environ.get("HTTP_RANGE", ""), environ.get("HTTP_IF_RANGE", ""), found)
     if asked is not None:
         status, (start, length) = 206, asked
         headers.append(("Content-Range", f"bytes {start}-{start + length - 1}/{found.size}"))
-    if found.size > SMALL:
+    if data is None and found.size > SMALL:
         return Bytes(status, headers, Chunks(length, storage.read(found.object, start, length)))
-    small = ctx.app.small_files.get(found.object)
-    if small is None:
-        small = b"".join(storage.read(found.object, 0, found.size))
-        ctx.app.small_files[found.object] = small
-    return Bytes(status, headers, small[start : start + length])
+    if data is None:
+        data = ctx.app.small_files.get(found.object)
+    if data is None:
+        data = b"".join(storage.read(found.object, 0, found.size))
+        ctx.app.small_files[found.object] = data
+    return Bytes(status, headers, data[start : start + length])
 
 
 def _headers(found: Download) -> list[tuple[str, str]]:

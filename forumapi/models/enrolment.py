@@ -41,11 +41,11 @@ MAKE_PROFILES = Query(
     "enrolment.make_profiles",
     """
     WITH numbered AS MATERIALIZED (
-        SELECT w.user_id, w.avatar, nextval(pg_get_serial_sequence('profiles', 'profile_id')) AS profile_id
-          FROM unnest(%(user_ids)s::bigint[], %(avatars)s::text[]) AS w (user_id, avatar)),
+        SELECT w.user_id, nextval(pg_get_serial_sequence('profiles', 'profile_id')) AS profile_id
+          FROM unnest(%(user_ids)s::bigint[]) AS w (user_id)),
     made AS (
-        INSERT INTO profiles (site_id, profile_id, user_id, profile_name, avatar_url, all_read_at, huddles_read_at)
-        SELECT %(site_id)s, n.profile_id, n.user_id, 'user' || (n.profile_id + %(names_from)s), n.avatar, now(), now()
+        INSERT INTO profiles (site_id, profile_id, user_id, profile_name, all_read_at, huddles_read_at)
+        SELECT %(site_id)s, n.profile_id, n.user_id, 'user' || (n.profile_id + %(names_from)s), now(), now()
           FROM numbered n
          ORDER BY n.user_id
             ON CONFLICT DO NOTHING
@@ -174,7 +174,6 @@ def _make_profiles(tx: Transaction, site: Site, addresses: Mapping[int, str]) ->
             MAKE_PROFILES,
             site_id=site.id,
             user_ids=list(left),
-            avatars=[membership.gravatar(one) for one in left.values()],
             names_from=membership.SUGGESTED_FROM,
         )
         left = {user_id: one for user_id, one in left.items() if user_id not in made}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
@@ -28,8 +27,8 @@ CREATE_PROFILE = Query(
     "membership.create",
     """
     WITH made AS (
-        INSERT INTO profiles (site_id, user_id, profile_name, avatar_url, all_read_at, huddles_read_at)
-        VALUES (%(site_id)s, %(user_id)s, %(name)s, %(avatar)s, now(), now())
+        INSERT INTO profiles (site_id, user_id, profile_name, all_read_at, huddles_read_at)
+        VALUES (%(site_id)s, %(user_id)s, %(name)s, now(), now())
             ON CONFLICT DO NOTHING
      RETURNING site_id, profile_id, profile_name),
     counters AS (
@@ -44,12 +43,6 @@ CREATE_PROFILE = Query(
 
 SUGGESTED_FROM = 5830
 _LONGEST = 25
-
-
-def gravatar(email: str) -> str:
-    """The avatar of a profile until it has one of its own."""
-    digest = hashlib.md5(email.strip().lower().encode(), usedforsecurity=False).hexdigest()
-    return f"https://secure.gravatar.com/avatar/{digest}?d=identicon"
 
 
 def suggested_name(site_is_root: bool, user_id: int, email: str) -> str:
@@ -73,14 +66,10 @@ def _candidates(name: str, user_id: int) -> Iterator[str]:
         yield f"user{own}x{number}"
 
 
-def create(
-    tx: Transaction, site_id: int, user_id: int, email: str, name: str, *, ip: str = ""
-) -> int:
+def create(tx: Transaction, site_id: int, user_id: int, name: str, *, ip: str = "") -> int:
     """The profile of a user on a site, made if it isn't there; its id. A taken name gets a number appended."""
     for candidate in _candidates(name, user_id):
-        row = tx.row(
-            CREATE_PROFILE, site_id=site_id, user_id=user_id, name=candidate, avatar=gravatar(email)
-        )
+        row = tx.row(CREATE_PROFILE, site_id=site_id, user_id=user_id, name=candidate)
         if row:
             profile_id: int = row[0]
             journal.record(
@@ -108,7 +97,7 @@ def find_or_create(tx: Transaction, site: Site, user_id: int, email: str, *, ip:
     if found:
         return int(found)
     name = suggested_name(site.is_root, user_id, email)
-    return create(tx, site.id, user_id, email, name, ip=ip)
+    return create(tx, site.id, user_id, name, ip=ip)
 
 
 def settle(database: Database, site: Site, identity: Identity, ip: str = "") -> None:

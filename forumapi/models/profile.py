@@ -9,6 +9,7 @@ from typing import Any, Final, NamedTuple
 from psycopg import errors as pgerrors
 
 from forumapi import fragments, itemtypes
+from forumapi.content import avatar as avatars
 from forumapi.content import clean
 from forumapi.db import Query, Reader, Replica, Row, Transaction
 from forumapi.errors import OUT_OF_RANGE, Invalid
@@ -142,7 +143,7 @@ def summary_document(
         "userId": profile_id,
         "profileName": name,
         "visible": is_visible,
-        "avatar": avatar,
+        "avatar": avatars.href(profile_id, avatar),
         "meta": {
             "flags": {},
             "links": [
@@ -161,7 +162,7 @@ def _load_summaries(_: Documents, tx: Reader, site_id: int, ids: list[int]) -> L
         yield profile_id, version, fragments.encode(data)
 
 
-SUMMARY: Final = Kind("profile/2", _load_summaries)
+SUMMARY: Final = Kind("profile/3", _load_summaries)
 
 
 def own_user(data: bytes, site_id: int, profile_id: int, user_id: int) -> bytes:
@@ -268,7 +269,7 @@ def detail_document(
         "profileComment": fragments.raw(bio),
         "created": fragments.when(detail.created),
         "lastActive": fragments.when(detail.last_active),
-        "avatar": detail.avatar,
+        "avatar": avatars.href(detail.id, detail.avatar),
     }
     meta: dict[str, Any] = {
         "flags": relation(detail.send_email, detail.send_sms, is_ignored=is_ignored)

@@ -702,7 +702,7 @@ def create(
         site_id: int = tx.value(INSERT, key=key, **look._replace(domain=None)._asdict())
     site_domain.change(tx, site_id, look.domain, None)
     name = membership.suggested_name(False, user_id, email)
-    owner = membership.create(tx, site_id, user_id, email, name, ip=ip)
+    owner = membership.create(tx, site_id, user_id, name, ip=ip)
     tx.run(FURNISH, site_id=site_id, owner=owner, description=look.description)
     journal.record(
         tx, site_id, journal.CREATED, itemtypes.SITE, site_id, actor=owner, ip=ip, version=1

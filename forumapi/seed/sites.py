@@ -209,7 +209,6 @@ class SiteWriter:
             active += since < 90 * DAY
             online += since < 90 * MINUTE
             user = ids.users[who]
-            digest = hashlib.md5(user.email.encode(), usedforsecurity=False).hexdigest()
             gender = ("f", "m", "x")[int(rng.random() * 3)] if rng.random() < 0.2 else _NULL
             member = "t" if rng.random() < 0.05 else "f"
             visible = "f" if rng.random() < 0.01 else "t"
@@ -217,7 +216,6 @@ class SiteWriter:
             joined = self._at(shape.joined[who])
             profiles.append(
                 f"{key}\t{user.id}\t{name}\t{gender}\t{visible}"
-                f"\thttps://secure.gravatar.com/avatar/{digest}?d=identicon"
                 f"\t{bios.get(who, _NULL)}\t{member}\t{joined}"
                 f"\t{{{','.join(map(str, roles.get(who, ())))}}}\t{joined}\n"
             )
@@ -232,7 +230,7 @@ class SiteWriter:
         copy = self._store.copy
         copy(
             "profiles",
-            "site_id profile_id user_id profile_name gender is_visible avatar_url bio_comment_id"
+            "site_id profile_id user_id profile_name gender is_visible bio_comment_id"
             " is_member created role_ids all_read_at",
             profiles,
         )

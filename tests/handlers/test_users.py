@@ -96,7 +96,7 @@ def test_somebody_who_is_not_on_the_site_is_nobody(stage: Stage, site: Site) -> 
     for by in (site.owner, site.member, None):
         stage.get("/microcosms", by=by, site=site)
         foreign, none = (
-            stage.get(f"/users/{id}", by=by, site=site) for id in (other.member.user_id, NEVER)
+            stage.get(f"/users/{id}", by=by, site=site) for id in (other.member.id, NEVER)
         )
         assert (foreign.status, foreign.body) == (none.status, none.body)
         assert (foreign.status, foreign.statements) == (403, none.statements)
