@@ -77,7 +77,7 @@ from forumapi.handlers.oauth_clients import (
     GrantsHandler,
     ScopesHandler,
 )
-from forumapi.handlers.oauth_pages import AuthorizeHandler, DevicePageHandler
+from forumapi.handlers.oauth_pages import AuthorizeHandler, DevicePageHandler, EmailLinkHandler
 from forumapi.handlers.one_time import OneTimeHandler, RecoveryCodesHandler
 from forumapi.handlers.passkeys import PasskeyBeginHandler, PasskeyHandler, PasskeysHandler
 from forumapi.handlers.permission import PermissionBatchHandler, PermissionHandler
@@ -163,6 +163,7 @@ ROOT: dict[str, type[Handler]] = {
     "/api/v1/sites/<site:item>/status": StatusHandler,
     "/api/v1/whoami": WhoamiHandler,
     "/live": LivePageHandler,
+    "/oauth/link": EmailLinkHandler,
     "/out/<code>": OutHandler,
 }
 
@@ -344,4 +345,5 @@ SITE: dict[str, type[Handler]] = {
     "/mail/unsubscribe": UnsubscribeHandler,
     "/oauth/authorize": AuthorizeHandler,
     "/oauth/device": DevicePageHandler,
+    "/oauth/link": EmailLinkHandler,
 }

@@ -35,6 +35,7 @@ _OPEN: Final = frozenset(
         "/mail/unsubscribe",
         "/oauth/authorize",
         "/oauth/device",
+        "/oauth/link",
         "/out/<code>",
     )
 )

@@ -77,6 +77,7 @@ PLATFORM = frozenset(
         "reserved_subdomains",
         "right_changes",
         "schema_migrations",
+        "sign_in_places",
         "single_use",
         "sites",
         "task_runs",

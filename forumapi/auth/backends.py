@@ -47,6 +47,14 @@ class Begin(Struct):
     redirectUri: str | UnsetType = UNSET
 
 
+class Browser(NamedTuple):
+    """A browser at a page of ours: `mark` tells it from others, `address` is where it is, `link` what it opened."""
+
+    mark: str
+    address: str
+    link: str = ""
+
+
 class Attempt(NamedTuple):
     """One request to sign in: what was sent, where to and where from, and what a back end may use."""
 
@@ -57,6 +65,7 @@ class Attempt(NamedTuple):
     database: Database
     settings: Mapping[str, Any]  # of this back end on this site, from site_auth_backends
     counted: Reader | None = None  # whose statements these are, for the figures of the request
+    browser: Browser | None = None  # None: a client of the API
 
     @contextlib.contextmanager
     def write(self) -> Iterator[Transaction]:
@@ -279,11 +288,12 @@ def verify(
     config: Config,
     database: Database,
     counted: Reader | None = None,
+    browser: Browser | None = None,
 ) -> Verified | None:
     """Let the back end that the body names do its step. Raises Invalid, NotImplementedHere and what it raises."""
     name = given.method if isinstance(given.method, str) else "assertion"
     found = _enabled(name, site, config, database, counted)
-    attempt = Attempt(given, site, ip, config, database, found.settings, counted)
+    attempt = Attempt(given, site, ip, config, database, found.settings, counted, browser)
     backend = found.backend()
     if not found.is_ready:
         backend.refuse(attempt)

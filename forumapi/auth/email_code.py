@@ -1,8 +1,12 @@
-"""Signing in with a code that is sent by e-mail.
+"""Signing in with a code that is sent by e-mail, or with the link beside it.
 
 First `{"method": "email-code", "email": ...}`: a code is sent, and the answer says nothing about the address. Then the
 same with `"code": ...`. Codes are kept as hashes, good for a few minutes, a few tries, one sign-in and one site; how
-many are sent and tried is limited per address and per caller, in rows that all nodes share.
+many are sent and tried is limited per address and per caller, in rows that all nodes share. Where somebody has signed
+in before, an allowance of their own comes first, so that strangers can't lock them out; and only tries from where a
+code was asked for wear it out.
+
+The link signs in the browser that asked on a page of ours, once; anywhere else it shows the code.
 """
 
 from __future__ import annotations
@@ -11,14 +15,15 @@ import hashlib
 import hmac
 import secrets
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from forumapi import mail
-from forumapi.auth.backends import Attempt, Backend, Verified
+from forumapi.addresses import caller
+from forumapi.auth.backends import Attempt, Backend, Browser, Verified
 from forumapi.content import email
-from forumapi.db import Query
+from forumapi.db import Query, Reader, Transaction
 from forumapi.errors import Unauthorized
-from forumapi.models import attempts, suppression, user
+from forumapi.models import attempts, sign_in_place, suppression, user
 from forumapi.models.attempts import Limit
 
 if TYPE_CHECKING:
@@ -35,22 +40,34 @@ SENDS_PER_CALLER: Final = Limit("code-send-ip", 30, HOUR_S)
 TRIES_PER_ADDRESS: Final = Limit("code-try-address", 20, HOUR_S)
 TRIES_PER_CALLER: Final = Limit("code-try-ip", 60, HOUR_S)
 
+# The same allowances for each network that the person has signed in from.
+SENDS_KNOWN: Final = "code-send-known"
+TRIES_KNOWN: Final = "code-try-known"
+
+LINK: Final = "email-link"
+LINK_PATH: Final = "/oauth/link"
+LINK_MINUTES: Final = 10
+
 STORE = Query(
     "email_code.store",
     """
-    INSERT INTO single_use (kind, secret_hash, site_id, subject, attempts_left, expires)
-    VALUES (%(kind)s, %(secret_hash)s, %(site_id)s, %(subject)s, %(tries)s,
-            now() + make_interval(mins => %(minutes)s::int))
+    INSERT INTO single_use (kind, secret_hash, site_id, subject, payload, attempts_left, expires)
+    VALUES (%(kind)s, %(secret_hash)s, %(site_id)s, %(subject)s, jsonb_build_object('place', %(place)s::text),
+            %(tries)s, now() + make_interval(mins => %(minutes)s::int)),
+           (%(link)s, %(link_hash)s, %(site_id)s, %(subject)s,
+            jsonb_build_object('email', %(email)s::text, 'browser', %(browser)s::text, 'next', %(next)s::text),
+            1, now() + make_interval(mins => %(link_minutes)s::int))
         ON CONFLICT (kind, secret_hash) DO UPDATE
-       SET attempts_left = EXCLUDED.attempts_left, expires = EXCLUDED.expires""",
+       SET attempts_left = EXCLUDED.attempts_left, expires = EXCLUDED.expires, payload = EXCLUDED.payload""",
 )
 
-# Each try is paid for before the codes are looked at, so that tries at the same time can't share one.
+# Each try is paid for before the codes are looked at, so that tries at the same time can't share one. Who tries from
+# elsewhere pays from the address's allowance alone.
 TRY = Query(
     "email_code.try",
     """
     UPDATE single_use s
-       SET attempts_left = s.attempts_left - 1
+       SET attempts_left = s.attempts_left - (s.payload->>'place' = %(place)s)::int
      WHERE s.kind = %(kind)s AND s.subject = %(subject)s AND s.site_id = %(site_id)s AND s.attempts_left > 0
        AND s.expires > now()
  RETURNING s.secret_hash""",
@@ -64,12 +81,32 @@ CONSUME = Query(
  RETURNING true""",
 )
 
-# A sign-in makes the address's other codes useless.
-FORGET = Query(
-    "email_code.forget",
+FIND_LINK = Query(
+    "email_code.find_link",
+    """
+    SELECT s.payload->>'email', s.payload->>'browser', s.payload->>'next'
+      FROM single_use s
+     WHERE s.kind = %(kind)s AND s.secret_hash = %(secret_hash)s AND s.site_id = %(site_id)s AND s.expires > now()""",
+)
+
+TAKE_LINK = Query(
+    "email_code.take_link",
     """
     DELETE FROM single_use s
-     WHERE s.kind = %(kind)s AND s.subject = %(subject)s AND s.site_id = %(site_id)s""",
+     WHERE s.kind = %(kind)s AND s.secret_hash = %(secret_hash)s AND s.site_id = %(site_id)s AND s.expires > now()
+       AND s.payload->>'browser' = %(browser)s
+ RETURNING s.payload->>'email'""",
+)
+
+# A sign-in makes the address's other codes useless, and the links beside them. The code came with a mail: whatever came
+# back before, mail arrives now.
+FORGET = Query(
+    "email_code.forget",
+    f"""
+    WITH heard AS (
+        DELETE FROM mail_suppressions x WHERE x.address_hash = {suppression.hashed("%(subject)s::text")})
+    DELETE FROM single_use s
+     WHERE s.kind = ANY(%(kinds)s::text[]) AND s.subject = %(subject)s AND s.site_id = %(site_id)s""",
 )
 
 
@@ -87,6 +124,8 @@ class EmailCodeBackend(Backend):
     def verify(self, attempt: Attempt) -> Verified | None:
         """None once a code is on its way. Raises Invalid, TooMany, Unauthorized."""
         given = attempt.sign_in
+        if attempt.browser is not None and attempt.browser.link:
+            return self._follow(attempt, attempt.browser)
         address = user.checked_email(given.email if isinstance(given.email, str) else "")
         if not isinstance(given.code, str):
             self._send(attempt, address)
@@ -101,8 +140,10 @@ class EmailCodeBackend(Backend):
             sends = SENDS_PER_CALLER._replace(most=config.sign_in_codes_per_caller)
             attempts.take_caller(tx, sends, attempt.ip)
             sends = SENDS_PER_ADDRESS._replace(most=config.sign_in_codes_per_address)
-            attempts.take(tx, sends, key)
-        code = f"{secrets.randbelow(10**DIGITS):0{DIGITS}}"
+            sign_in_place.take(tx, sends, SENDS_KNOWN, key, attempt.ip)
+        secret = secrets.token_urlsafe(32)
+        code = code_of(secret)
+        browser = attempt.browser or Browser("", "")
         minutes = config.sign_in_code_minutes
         with attempt.write() as tx:
             tx.run(
@@ -111,8 +152,15 @@ class EmailCodeBackend(Backend):
                 secret_hash=_hash(site.id, key, code),
                 site_id=site.id,
                 subject=key,
+                place=caller(attempt.ip),
                 tries=TRIES,
                 minutes=minutes,
+                link=LINK,
+                link_hash=_link_hash(secret),
+                email=address,
+                browser=browser.mark,
+                next=browser.address,
+                link_minutes=LINK_MINUTES,
             )
             mail.queue(
                 tx,
@@ -121,7 +169,11 @@ class EmailCodeBackend(Backend):
                 recipient=address,
                 subject=f"{code} is your code to sign in",
                 text=_TEXT.format(
-                    code=f"{code[:4]} {code[4:]}", title=mail.plain(site.title), minutes=minutes
+                    code=shown(code),
+                    title=mail.plain(site.title),
+                    minutes=minutes,
+                    link=f"{site.origin}{LINK_PATH}?key={secret}",
+                    link_minutes=LINK_MINUTES,
                 ),
             )
 
@@ -132,8 +184,9 @@ class EmailCodeBackend(Backend):
             tries = TRIES_PER_CALLER._replace(most=config.sign_in_tries_per_caller)
             attempts.take_caller(tx, tries, attempt.ip)
             tries = TRIES_PER_ADDRESS._replace(most=config.sign_in_tries_per_address)
-            attempts.take(tx, tries, key)
-            rows = tx.rows(TRY, kind=KIND, subject=key, site_id=site_id)
+            sign_in_place.take(tx, tries, TRIES_KNOWN, key, attempt.ip)
+            place = caller(attempt.ip)
+            rows = tx.rows(TRY, kind=KIND, subject=key, site_id=site_id, place=place)
         hashed = _hash(site_id, key, "".join(given.split()))
         # Every live code is compared, and each in constant time.
         if sum(hmac.compare_digest(row[0], hashed) for row in rows) != 1:
@@ -141,11 +194,60 @@ class EmailCodeBackend(Backend):
         with attempt.write() as tx:
             if not tx.row(CONSUME, kind=KIND, secret_hash=hashed):
                 raise Unauthorized(_REFUSED)
-            tx.run(FORGET, kind=KIND, subject=key, site_id=site_id)
-            # The code came with a mail: whatever came back before, mail arrives now.
-            suppression.remove(tx, address)
+            _settle(tx, site_id, address)
+
+    def _follow(self, attempt: Attempt, browser: Browser) -> Verified:
+        """Take a link. Its secret is not guessed at, so only the caller's tries are counted."""
+        config, site_id = attempt.config, attempt.site.id
+        with attempt.write() as tx:
+            tries = TRIES_PER_CALLER._replace(most=config.sign_in_tries_per_caller)
+            attempts.take_caller(tx, tries, attempt.ip)
+        with attempt.write() as tx:
+            address = tx.value(
+                TAKE_LINK,
+                kind=LINK,
+                secret_hash=_link_hash(browser.link),
+                site_id=site_id,
+                browser=browser.mark,
+            )
+            if address is None:
+                raise Unauthorized(LINK_REFUSED)
+            _settle(tx, site_id, address)
+        return Verified(address)
 
 
+class Link(NamedTuple):
+    """A link that was not used yet: the address it went to, the mark of the browser that asked ("": none), where."""
+
+    email: str
+    browser: str
+    next: str
+
+
+def find_link(tx: Reader, site_id: int, secret: str) -> Link | None:
+    """The link of this secret on this site, or None; looking uses nothing up."""
+    row = tx.row(FIND_LINK, kind=LINK, secret_hash=_link_hash(secret), site_id=site_id)
+    return Link(*row) if row else None
+
+
+def code_of(secret: str) -> str:
+    """The code that goes with the secret of a link, so that it need not be kept to be shown."""
+    number = int.from_bytes(hashlib.sha256(f"code\0{secret}".encode()).digest())
+    return f"{number % 10**DIGITS:0{DIGITS}}"
+
+
+def shown(code: str) -> str:
+    """A code as people read it."""
+    return f"{code[:4]} {code[4:]}"
+
+
+def _settle(tx: Transaction, site_id: int, address: str) -> None:
+    """End the address's other codes and links."""
+    key = email.same_person_key(address)
+    tx.run(FORGET, kinds=[KIND, LINK], subject=key, site_id=site_id)
+
+
+LINK_REFUSED: Final = "This link is used or too old; ask for another"
 _REFUSED: Final = "This code is wrong, used or too old; ask for another"
 
 _TEXT: Final = """\
@@ -153,9 +255,17 @@ Your code to sign in to {title} is
 
     {code}
 
-It is good for {minutes} minutes and for one sign-in. If you didn't ask for it, ignore this mail: nobody can sign in
-without the code.
+It is good for {minutes} minutes and for one sign-in. If you asked on a page of this site, you can open this in the same
+browser instead, within {link_minutes} minutes:
+
+{link}
+
+If you didn't ask for it, ignore this mail: nobody can sign in without the code.
 """
+
+
+def _link_hash(secret: str) -> bytes:
+    return hashlib.sha256(f"{LINK}\0{secret}".encode()).digest()
 
 
 def _hash(site_id: int, key: str, code: str) -> bytes:

@@ -68,6 +68,11 @@ def end(tx: Transaction, site_id: int, value: str) -> None:
     tx.run(END, token_hash=identity.token_hash(value), site_id=site_id)
 
 
+def mark(value: str) -> str:
+    """What is kept of a cookie, to know its browser by."""
+    return hashlib.sha256(f"mark\0{value}".encode()).hexdigest()
+
+
 def form_key(value: str, address: str) -> str:
     """What a form on the page at `address` (path and query) must carry for this cookie."""
     return hmac.new(value.encode(), address.encode(), hashlib.sha256).hexdigest()

@@ -8,7 +8,7 @@ from forumapi import itemtypes, metrics
 from forumapi.auth import second_factor, spam
 from forumapi.db import Database, Reader
 from forumapi.errors import Forbidden, Unauthorized
-from forumapi.models import access_token, attempts, journal, membership, user
+from forumapi.models import access_token, attempts, journal, membership, sign_in_place, user
 from forumapi.models.attempts import Limit
 
 if TYPE_CHECKING:
@@ -61,6 +61,7 @@ def complete(
             ip=ip,
             site_id=0 if verified.is_platforms else site.id,
         )
+        sign_in_place.note(tx, person.id, ip)
         journal.record(
             tx,
             site.id,

@@ -21,6 +21,7 @@ from forumapi.models import (
     geocode,
     member,
     metric,
+    sign_in_place,
     webhook_delivery,
 )
 from forumapi.updates import digest
@@ -341,6 +342,7 @@ def expired_credentials(tx: Transaction, config: Config) -> str:
     """Delete expired tokens, lapsed bans, and audit rows past their time (P-21, P-60); sent mail, old runs, and dead
     letters of webhooks too."""
     tokens = access_token.forget_expired(tx) + tx.run(FORGET_REFRESH)
+    sign_in_place.forget_old(tx)
     tx.run(FORGET_GRANTS)
     bans = ban.forget_lapsed(tx)
     entries = audit.forget(tx, config.audit_retention_days)

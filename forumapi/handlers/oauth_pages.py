@@ -6,6 +6,7 @@ form is about stands in the address, which the form's key covers, and is judged 
 
 from __future__ import annotations
 
+import hmac
 from typing import ClassVar, Final
 from urllib.parse import urlsplit
 
@@ -13,8 +14,8 @@ from msgspec import UNSET, Struct, UnsetType
 from werkzeug.http import dump_cookie, parse_cookie
 
 from forumapi import pages, scopes
-from forumapi.auth import backends, page_session, sign_in
-from forumapi.auth.backends import SignIn
+from forumapi.auth import backends, email_code, page_session, sign_in
+from forumapi.auth.backends import Browser, SignIn, Verified
 from forumapi.auth.identity import Identity
 from forumapi.auth.oauth import Asked, Refused
 from forumapi.auth.sign_in import SecondFactorNeeded
@@ -113,22 +114,33 @@ class PageHandler(Handler):
         ctx.writer.end()
         app, site = ctx.app, ctx.site
         try:
-            verified = backends.verify(_proof(form), site, ctx.ip, app.config, app.database)
+            browser = Browser(page_session.mark(cookie), _address(ctx))
+            verified = backends.verify(
+                _proof(form), site, ctx.ip, app.config, app.database, browser=browser
+            )
             if verified is None:
                 app.mail.wake()
                 return self._step(ctx, cookie, "oauth.code", form)
-            agent = ctx.environ.get("HTTP_USER_AGENT", "")
-            secret = sign_in.complete(app.database, app.config, site, verified, ctx.ip, agent)
-        except SecondFactorNeeded as needed:
-            form.flow = needed.flow
-            return self._step(ctx, cookie, "oauth.factor", form)
+            return self._enter(ctx, cookie, form, verified, _address(ctx))
         except ApiError as error:
             if error.status >= 500 and error.status != 501:
                 raise
             return self._step(ctx, cookie, _STEPS[str(form.step)], form, error)
+
+    def _enter(
+        self, ctx: Context, cookie: str, form: Form, verified: Verified, address: str
+    ) -> Result:
+        """Sign in whoever has proven to have an address, and go on at `address`; first with a second factor, if any."""
+        app, site = ctx.app, ctx.site
+        agent = ctx.environ.get("HTTP_USER_AGENT", "")
+        try:
+            secret = sign_in.complete(app.database, app.config, site, verified, ctx.ip, agent)
+        except SecondFactorNeeded as needed:
+            form.flow = needed.flow
+            return self._step(ctx, cookie, "oauth.factor", form, address=address)
         with app.database.write() as tx:
             page_session.confine(tx, site.id, secret)
-        return _go(_address(ctx), _set_cookie(ctx, secret))
+        return _go(address, _set_cookie(ctx, secret))
 
     def _step(
         self,
@@ -138,6 +150,7 @@ class PageHandler(Handler):
         form: Form,
         error: ApiError | None = None,
         text: str = "",
+        address: str = "",
     ) -> Result:
         """A page of signing in, with what went wrong before."""
         values = {"email": escape(given(form.email, "")[:254])}
@@ -152,6 +165,7 @@ class PageHandler(Handler):
             cookie,
             status=error.status if error else 200,
             more=error.headers if error else (),
+            address=address,
             notice=pages.notice(error.message if error else text),
             **values,
         )
@@ -221,13 +235,17 @@ def _page(
     status: int = 200,
     more: tuple[tuple[str, str], ...] = (),
     targets: str = "",
+    address: str = "",
     **values: str,
 ) -> Bare:
+    """A page with forms, which lead to `address`: where it stands, unless something else is said."""
+    action = address or _address(ctx)
     body = pages.page(
         template,
         f"{title} - {ctx.site.title}",
         site_title=ctx.site.title,
-        csrf=page_session.form_key(cookie, _address(ctx)),
+        csrf=page_session.form_key(cookie, action),
+        action=escape(action),
         **values,
     )
     headers = (*pages.headers(targets), _set_cookie(ctx, cookie), *more)
@@ -353,6 +371,71 @@ class AuthorizeHandler(PageHandler):
             return self.shown(ctx, me, cookie)
         page_session.end(ctx.writer, ctx.site.id, cookie)
         return _go(location, _set_cookie(ctx, ""))
+
+
+class EmailLinkHandler(PageHandler):
+    """Where the link in a mail with a code leads: a button in the browser that asked, elsewhere the code."""
+
+    allow = "OPTIONS,GET,HEAD,POST"
+
+    @needs(
+        ANYONE, media_type=pages.TYPE, params=(Param("key", str, "What the mail's link carries."),)
+    )
+    def get(self, ctx: Context) -> Result:
+        """The page. Changes nothing, since programs look at links by themselves."""
+        cookie, link = _cookie(ctx), self._link(ctx)
+        if link is None:
+            return self._old(ctx)
+        if not _is_asker(link, cookie):
+            code = email_code.code_of(ctx.query.get("key", ""))
+            here = cookie or page_session.new_value()
+            return _page(ctx, "oauth.shown", "Your code", here, shown_code=email_code.shown(code))
+        return _page(ctx, "oauth.link", "Sign in", cookie, email=escape(link.email))
+
+    @needs(
+        ANYONE,
+        body=Form,
+        media_type=pages.TYPE,
+        params=(Param("key", str, "What the mail's link carries."),),
+    )
+    def post(self, ctx: Context) -> Result:
+        """Signs in, once, and goes on where the code was asked for."""
+        form: Form = ctx.body
+        cookie, link = _cookie(ctx), self._link(ctx)
+        if link is None or not _is_asker(link, cookie):
+            return self._old(ctx)
+        if not page_session.is_form_key(form.csrf, cookie, _address(ctx)):
+            return self._old(ctx)
+        # As with POST /auth: nothing is held meanwhile, each step is a transaction of its own.
+        ctx.writer.end()
+        app, site = ctx.app, ctx.site
+        browser = Browser(page_session.mark(cookie), link.next, ctx.query.get("key", ""))
+        try:
+            verified = backends.verify(
+                SignIn(method=email_code.KIND),
+                site,
+                ctx.ip,
+                app.config,
+                app.database,
+                browser=browser,
+            )
+            assert verified is not None, "a link is the last step"
+            form.email = link.email
+            return self._enter(ctx, cookie, form, verified, link.next)
+        except ApiError as error:
+            if error.status >= 500 and error.status != 501:
+                raise
+            return _message(ctx, "You are not signed in", error.message, status=error.status)
+
+    def _link(self, ctx: Context) -> email_code.Link | None:
+        return email_code.find_link(ctx.reader, ctx.site.id, ctx.query.get("key", ""))
+
+    def _old(self, ctx: Context) -> Result:
+        return _message(ctx, "Nothing has happened", f"{email_code.LINK_REFUSED}.", status=400)
+
+
+def _is_asker(link: email_code.Link, cookie: str) -> bool:
+    return bool(cookie) and hmac.compare_digest(link.browser, page_session.mark(cookie))
 
 
 class DevicePageHandler(PageHandler):

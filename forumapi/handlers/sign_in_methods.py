@@ -11,10 +11,10 @@ from forumapi.auth import backends, methods
 from forumapi.auth.backends import Backend, Begin, State
 from forumapi.body import given
 from forumapi.context import Context, Located
-from forumapi.errors import NotFound
+from forumapi.errors import Invalid, NotFound
 from forumapi.handler import ANYONE, OWNER, Handler, needs
 from forumapi.handlers.sites import lock_own
-from forumapi.models import auth_backend, sign_in_rules
+from forumapi.models import auth_backend, one_time, sign_in_rules
 from forumapi.permissions import Target
 from forumapi.response import Data, Done, Result, SeeOther
 
@@ -135,10 +135,20 @@ class SiteAuthHandler(Handler):
 
     @needs(OWNER, body=SiteAuthBody, status=302)
     def put(self, ctx: Context) -> Result:
-        """`secondFactor` true: who has none moderates nothing here, the owner included."""
+        """`secondFactor` true: who has none moderates nothing here. 400 for an owner who has none either."""
         if isinstance(ctx.body.secondFactor, bool):
+            if ctx.body.secondFactor and not _has_second_factor(ctx):
+                raise Invalid(
+                    "secondFactor",
+                    "would lock you out: add a second factor of your own first (POST /api/v1/auth/totp)",
+                )
             sign_in_rules.demand_second_factor(ctx.writer, ctx.author, ctx.body.secondFactor)
         return SeeOther(_SITE_AUTH)
+
+
+def _has_second_factor(ctx: Context) -> bool:
+    found = one_time.find(ctx.reader, ctx.identity.user_id)
+    return found is not None and found.confirmed is not None
 
 
 class SiteAuthMethodBody(Struct):

@@ -16,6 +16,10 @@ LONG: Final = "invitation-address"
 WINDOW: Final = (
     "to_timestamp(floor(extract(epoch FROM now()) / %(window_s)s::int) * %(window_s)s::int)"
 )
+# SQL: seconds until the window ends.
+LEFT_S: Final = (
+    "ceil(extract(epoch FROM window_start) + %(window_s)s::int - extract(epoch FROM now()))::int"
+)
 
 TAKE = Query(
     "attempts.take",
@@ -23,7 +27,7 @@ TAKE = Query(
     INSERT INTO attempt_counters AS a (kind, subject, window_start, attempts)
     VALUES (%(kind)s, %(subject)s, {WINDOW}, %(count)s)
         ON CONFLICT (kind, subject, window_start) DO UPDATE SET attempts = a.attempts + EXCLUDED.attempts
- RETURNING attempts, ceil(extract(epoch FROM window_start) + %(window_s)s::int - extract(epoch FROM now()))::int""",
+ RETURNING attempts, {LEFT_S}""",
 )
 
 FORGET_OLD = Query(

@@ -271,9 +271,13 @@ def test_whoever_has_none_moderates_nothing_where_it_is_demanded(
     assert "moderator" in before[owner.id]
     assert "moderator" in before[moderator.id]
 
+    _, recovery = set_up(stage, owner)
     answer = stage.put("/site/auth", {"secondFactor": True}, by=owner)
-
     assert (answer.status, answer.location) == (302, "/api/v1/site/auth")
+    # Who demands it has it, and may take it away afterwards.
+    switched_off = stage.request("DELETE", "/auth/totp", {"code": recovery[0]}, by=owner)
+    assert switched_off.status == 200
+
     for one in (owner, moderator):
         left = stage.can_on(one, chat).split()
         assert not {"moderator", "siteOwner", "delete"} & set(left), left
