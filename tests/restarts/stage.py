@@ -41,6 +41,23 @@ class Held:
         command = [str(self.current), "node", *words]
         return subprocess.run(command, env=self.environ, capture_output=True, text=True)
 
+    @contextlib.contextmanager
+    def replacing(self) -> Iterator[subprocess.Popen[bytes]]:
+        """`forumapi node replace`, which while this lasts."""
+        asked = subprocess.Popen(
+            [self.current, "node", "replace"], env=self.environ, stderr=subprocess.DEVNULL
+        )
+        try:
+            yield asked
+        finally:
+            asked.kill()
+            asked.wait()
+
+    def settings(self, text: str) -> None:
+        """Have other settings than those of its environment taken over."""
+        (self.folder / "forumapi.toml").write_text(f"{text}\n")
+        self.process.send_signal(signal.SIGHUP)
+
     def web(self) -> list[int]:
         """Process ids of the web processes below."""
         return children(self.process.pid)
@@ -59,7 +76,8 @@ def children(pid: int) -> list[int]:
 
 
 def environment(database_url: str, folder: Path, port: int, **settings: str) -> dict[str, str]:
-    """The environment of the commands of one machine."""
+    """The environment of the commands of one machine, whose settings file is `folder`/forumapi.toml."""
+    (folder / "forumapi.toml").write_text("release_trial_s = 1\n")
     kept = {name: value for name, value in os.environ.items() if not name.startswith("FORUMAPI_")}
     given = {
         "database_url": database_url,
@@ -72,6 +90,7 @@ def environment(database_url: str, folder: Path, port: int, **settings: str) -> 
         "rate_limit_token_per_minute": "0",
         "rate_limit_address_per_minute": "0",
         "access_log": "false",
+        "config": str(folder / "forumapi.toml"),
         **settings,
     }
     return kept | {f"FORUMAPI_{name.upper()}": value for name, value in given.items()}
@@ -107,16 +126,16 @@ def held(database_url: str, folder: Path, program: Path, **settings: str) -> Ite
                 process.kill()
 
 
-def answers(running: Held) -> bool:
-    """Whether a page comes; it must not have ended."""
+def answers(running: Held) -> str:
+    """The build that answers, "" while nothing does; it must not have ended."""
     assert running.process.poll() is None, running.text
     try:
-        return bool(running.build())
+        return running.build()
     except (OSError, http.client.HTTPException):
-        return False
+        return ""
 
 
-def until(is_so: Callable[[], bool], running: Held, limit_s: float = 60) -> None:
+def until(is_so: Callable[[], object], running: Held, limit_s: float = 60) -> None:
     """Wait until it is so."""
     deadline = time.monotonic() + limit_s
     while not is_so():

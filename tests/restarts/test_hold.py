@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from forumapi import hold
+from forumapi.config import Config
 from tests.fixtures import PROJECT
 from tests.services import free_port
 
@@ -31,6 +32,10 @@ def test_what_one_that_was_killed_has_left_is_not_read_as_the_next_ones(tmp_path
     )
 
     assert done.returncode == 3
+
+
+def test_a_new_web_process_is_on_trial_for_half_a_minute() -> None:
+    assert Config().release_trial_s == 30
 
 
 def test_a_process_that_is_gone_is_not_asked_to_replace_anything(tmp_path: Path) -> None:

@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import contextlib
+import http.client
 import os
 import signal
 import socket
 import subprocess
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import psycopg
 import pytest
 
+from forumapi.config import Config
 from tests import services
 from tests.api import Api
 from tests.factories import Factory, Site
+from tests.fixtures import PLATFORM_DOMAIN
 from tests.nginx.stage import nginx
 from tests.realtime.listener import Listener
 from tests.restarts.releases import release, switch
@@ -33,13 +39,18 @@ from tests.services import free_port
 
 pytestmark = pytest.mark.slow
 
-# It serves, and then its workers end one after the other; politely, or a request under way would end with one.
-CRASHING = """import os as _os, signal as _signal, threading as _threading
-_threading.Timer(1.0, _os.kill, [_os.getpid(), _signal.SIGTERM]).start()"""
-# Its workers can't start while a file is there.
-FICKLE = """import os as _os
-if _os.path.exists(_os.path.join(_os.environ["FORUMAPI_DATA_DIR"], "broken")):
-    raise RuntimeError("can't start")"""
+# Its workers can't start while a file is there, and while another one is they end as soon as they serve; politely, or a
+# request under way would end with one.
+FICKLE = """import os as _os, signal as _signal, threading as _threading, time as _time
+def _is_there(name):
+    return _os.path.exists(_os.path.join(_os.environ["FORUMAPI_DATA_DIR"], name))
+def _crash():
+    while not _is_there("crash"):
+        _time.sleep(0.05)
+    _os.kill(_os.getpid(), _signal.SIGTERM)
+if _is_there("broken"):
+    raise RuntimeError("can't start")
+_threading.Thread(target=_crash, daemon=True).start()"""
 
 
 @pytest.fixture(scope="module")
@@ -49,7 +60,6 @@ def releases(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
         "first": release(folder, "first"),
         "second": release(folder, "second"),
         "broken": release(folder, "broken", {"wsgi.py": "raise RuntimeError('broken')"}),
-        "crashing": release(folder, "crashing", {"wsgi.py": CRASHING}),
         "fickle": release(folder, "fickle", {"wsgi.py": FICKLE}),
     }
 
@@ -93,12 +103,21 @@ def test_reload_upgrade_and_failed_upgrades_under_load_fail_no_request(
             node.process.send_signal(signal.SIGHUP)
             until(lambda: "settings reloaded" in node.text, node)
 
-            for bad, why in (("broken", "ended with code"), ("crashing", "workers crash")):
-                switch(node.current, releases[bad])
-                refused = node.node("replace")
-                assert (refused.returncode, why in refused.stderr) == (1, True), refused.stderr
-                assert node.build() == before
+            switch(node.current, releases["broken"])
+            refused = node.node("replace")
+            assert (refused.returncode, "ended with code" in refused.stderr) == (1, True)
+            assert node.build() == before
 
+            node.settings("release_trial_s = 60")
+            switch(node.current, releases["fickle"])
+            with node.replacing() as replacing:
+                until(lambda: "is on trial for 60 s" in node.text, node)
+                with crashing(node):
+                    assert replacing.wait(60) == 1, node.text
+            assert "its workers crash" in node.text
+            assert node.build() == before
+
+            node.settings("release_trial_s = 1")
             switch(node.current, releases[other(before)])
             assert node.node("replace").returncode == 0, node.text
             assert node.build() == other(before)
@@ -108,6 +127,84 @@ def test_reload_upgrade_and_failed_upgrades_under_load_fail_no_request(
     assert load.failures == []
     assert len(load.answered) == 6
     assert min(load.answered.values()) > 20
+
+
+@contextlib.contextmanager
+def crashing(node: Held) -> Iterator[None]:
+    """While this lasts, workers of the fickle release end as soon as they serve."""
+    mark = node.folder / "var" / "crash"
+    mark.touch()
+    try:
+        yield
+    finally:
+        mark.unlink()
+
+
+def test_a_release_that_crashes_again_and_again_once_it_has_taken_over_is_rolled_back(
+    node: Held, releases: dict[str, Path]
+) -> None:
+    before = node.build()
+    switch(node.current, releases["fickle"])
+    assert node.node("replace").returncode == 0, node.text
+    assert node.build() == "fickle"
+    with crashing(node):
+        until(lambda: f"rolled back to {releases[before].resolve()}" in node.text, node)
+
+    assert node.build() == before
+    switch(node.current, releases[before])
+
+
+def test_two_releases_side_by_side_take_no_more_connections_than_doctor_counts(
+    postgres_url: str, tmp_path: Path, releases: dict[str, Path]
+) -> None:
+    few = Config(workers=2, database_connections=2)
+    count = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()"
+    found: list[int] = []
+
+    def ask(n: int) -> None:
+        connection = plain(node.port)
+        with contextlib.suppress(OSError, http.client.HTTPException):
+            # Each is looked for by itself.
+            connection.request("GET", "/api/v1/site", headers={"Host": f"n{n}.{PLATFORM_DOMAIN}"})
+            connection.getresponse().read()
+
+    def is_full() -> bool:
+        for (taken,) in watching.execute(count):
+            found.append(taken - 2)
+        # Of both releases: those for requests, and the one for events.
+        return max(found) >= 2 * few.workers * (few.database_connections + 1)
+
+    with (
+        services.database(postgres_url, "fits") as url,
+        held(url, tmp_path, releases["first"], database_connections="2") as node,
+        services.connect(url) as watching,
+        psycopg.connect(url) as locking,
+        ThreadPoolExecutor(48) as pool,
+    ):
+        node.settings("release_trial_s = 60")
+        switch(node.current, releases["second"])
+        node.process.send_signal(signal.SIGUSR2)
+        until(lambda: node.build() == "second", node)
+        # Whoever comes now waits, with a connection.
+        locking.execute("LOCK TABLE sites")
+        pool.map(ask, range(48))
+        until(is_full, node)
+        locking.rollback()
+
+    assert max(found) <= few.connections
+
+
+def test_a_program_that_is_not_there_is_refused(node: Held) -> None:
+    before = node.build()
+    there = node.current.readlink()
+    node.current.unlink()
+    refused = subprocess.run(
+        [there, "node", "replace"], env=node.environ, capture_output=True, text=True
+    )
+    node.current.symlink_to(there)
+
+    assert (refused.returncode, "No such file" in refused.stderr) == (1, True), refused.stderr
+    assert node.build() == before
 
 
 def test_a_silent_connection_outlives_the_process_it_leads_to(
