@@ -274,6 +274,11 @@ class App:
         self._open_files()
         return has_database
 
+    def retire(self) -> None:
+        """Another process has the place of this one, which answers a few last clients: leave it the connections."""
+        self.sequencer.stop()
+        self.database.shrink(1)
+
     def stop(self) -> None:
         """End the background work and write what is buffered."""
         self.live.stop()

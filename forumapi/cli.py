@@ -412,7 +412,7 @@ def _node_replace(args: argparse.Namespace, current: Config) -> int:
     from forumapi import hold
 
     try:
-        failure = hold.replace(current.data_path).failure
+        failure = hold.replace(current.data_path, current.release_trial_s).failure
     except (hold.HoldError, OSError) as error:
         raise CommandError(str(error)) from None
     if failure:

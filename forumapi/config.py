@@ -331,6 +331,13 @@ class Config:
     graceful_stop_s: int = _setting(
         20, "seconds", "How long a stopping worker may finish its requests.", rule=_between(1, 600)
     )
+    release_trial_s: int = _setting(
+        30,
+        "seconds",
+        "How long a new web process must have served beside the old one before it takes over.",
+        reload=True,
+        rule=_between(0, 600),
+    )
     drain_s: int = _setting(
         0,
         "seconds",
@@ -1003,6 +1010,15 @@ class Config:
     def worker_count(self) -> int:
         """Web workers: as set, else the cores this process may use."""
         return self.workers or len(os.sched_getaffinity(0))
+
+    @property
+    def connections(self) -> int:
+        """Connections to the database that the processes of one machine take at most.
+
+        Each worker has those for requests, and one each to number events, to hear of them, and to keep the lease on
+        numbering. While workers or the web process are replaced there are twice as many. The cron process has two.
+        """
+        return 2 * self.worker_count * (self.database_connections + 3) + 2
 
     @property
     def scheme(self) -> str:

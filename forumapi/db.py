@@ -357,6 +357,9 @@ class Database:
                 query.calls, query.seconds = 0, 0.0
 
     def _release(self, connection: Connection) -> None:
+        if self._open > self._size:
+            self._discard(connection)
+            return
         self._idle.append(connection)
         if self._waiting:
             with self._free:
@@ -374,6 +377,12 @@ class Database:
     def _drop_idle(self) -> None:
         """Close what is idle: after one connection was found dead, the others of its age are likely dead too."""
         while self._idle:
+            self._discard(self._idle.pop())
+
+    def shrink(self, size: int) -> None:
+        """Have `size` connections at most from now on: those above are closed as soon as they are idle."""
+        self._size = size
+        while self._open > size and self._idle:
             self._discard(self._idle.pop())
 
     def close(self) -> None:

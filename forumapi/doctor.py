@@ -244,8 +244,8 @@ def _server(config: Config, connection: psycopg.Connection) -> Iterator[Finding]
     ).fetchone()
     assert row is not None, "the current database is there"
     allowed, encoding, now = row
-    wanted = config.worker_count * (config.database_connections + 1) + 10
-    text = f"{wanted} wanted by {config.worker_count} workers, {allowed} allowed"
+    wanted = config.connections
+    text = f"{wanted} wanted by {config.worker_count} workers and as many that replace them, {allowed} allowed"
     if wanted > allowed and not config.database_direct_url:
         mend = "raise max_connections, or lower workers or database_connections, or put PgBouncer before it"
         yield Finding("connections", text, mend)

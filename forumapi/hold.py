@@ -1,10 +1,12 @@
 """`forumapi hold`: keeps the listening addresses and one web process behind them, and replaces it without a gap.
 
-A web process that is asked for by `replace` (SIGUSR2) starts beside the old one, on the same sockets. Once all its
-workers serve and have stayed for a while, the old one is told that it has a successor: it takes no more connections and
-ends when its last client has gone. If the new one doesn't come so far, it is ended and the old one never noticed. So a
-release that can't start, or that crashes again and again, does not replace one that works, and no client meets a closed
-door.
+A web process that is asked for by `replace` (SIGUSR2) starts beside the old one, on the same sockets, and is on trial:
+for `release_trial_s` its workers must stay, and at its end it must answer. This process asks it for a page each second,
+through a socket that leads to no other. Then the old one is told that it has a successor: it takes no more connections
+and ends when its last client has gone. If the new one doesn't come so far, it is ended and the old one never noticed.
+So a release that can't start, crashes or does not answer does not replace one that works, and no client meets a closed
+door. If the workers of one that has taken over end again and again within its first ten minutes, the release before it
+takes its place.
 
 All of this process is imported at its start: the folder it came from may be gone by the time it is needed.
 """
@@ -14,6 +16,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import fcntl
+import http.client
 import json
 import os
 import selectors
@@ -21,6 +24,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections import deque
 from collections.abc import Sequence
@@ -28,13 +32,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-from forumapi import log
+from forumapi import log, node
 from forumapi.config import Config, ConfigError, load
 
 # The environment of a web process below us: its listening sockets, and where its workers say that they serve.
 ENV_LISTENERS: Final = "HELD_SOCKETS"
 ENV_READY: Final = "HELD_READY"
-AGAIN: Final = b"again"
+ENDED: Final = b"ended"
 
 
 def say(word: bytes) -> None:
@@ -47,8 +51,13 @@ def say(word: bytes) -> None:
 
 # A web process whose workers don't all serve by then has failed.
 START_S: Final = 60.0
-# How long all its workers must have stayed before it takes over.
-PROBATION_S: Final = 2.0
+# How long after its trial it may still be without a database, or silent.
+ANSWER_S: Final = 10.0
+# How often one on trial is asked for a page.
+ASK_S: Final = 1.0
+# One that has taken over is rolled back when its workers have ended so often, on average, within that time.
+LOOP_ENDS: Final = 3
+LOOP_S: Final = 600.0
 # What is left of an attempt that failed is ended in this time.
 END_S: Final = 5.0
 # A web process that ended by itself so often within that time will not get better.
@@ -57,6 +66,8 @@ ENDS_WITHIN_S: Final = 60.0
 
 _FIRST_INHERITED: Final = 3  # systemd's first socket
 _BACKLOG: Final = 2048
+# What one on trial is asked for: a page of the platform's own site.
+PAGE: Final = "/api/v1/site"
 _PASSED_ON: Final = (signal.SIGHUP, signal.SIGUSR1, signal.SIGTTIN, signal.SIGTTOU)
 _LIBC: Final = ctypes.CDLL(None)
 _PR_SET_PDEATHSIG: Final = 1
@@ -104,13 +115,14 @@ def find(data: Path) -> State | None:
             fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
         with contextlib.suppress(OSError, ValueError, TypeError):
-            return State(**json.loads(_state_path(data).read_text()))
+            told = json.loads(_state_path(data).read_text())
+            return State(**{name: told[name] for name in State.__annotations__ if name in told})
     except OSError:
         pass
     return None
 
 
-def replace(data: Path, wait_s: float = START_S + PROBATION_S + 2 * END_S) -> State:
+def replace(data: Path, trial_s: float = 0) -> State:
     """Have the web process of this machine replaced, and wait until that is done or has failed: see `failure`.
 
     Raises HoldError when nothing holds here, or does not answer.
@@ -122,6 +134,7 @@ def replace(data: Path, wait_s: float = START_S + PROBATION_S + 2 * END_S) -> St
         os.kill(before.pid, signal.SIGUSR2)
     except OSError as error:
         raise HoldError(f"process {before.pid}: {error.strerror}") from None
+    wait_s = START_S + trial_s + ANSWER_S + 2 * END_S
     deadline = time.monotonic() + wait_s
     while time.monotonic() < deadline:
         now = find(data)
@@ -195,15 +208,21 @@ def _listeners(config: Config) -> list[socket.socket]:
 @dataclass
 class Web:
     """One web process below us. Each of its workers writes a line when it serves: how many workers there are. Its
-    master writes AGAIN when it has to start one anew."""
+    master writes ENDED for each worker that ended although nobody told it to.
+
+    `file` is where the program's path led when it was started; `probe` asks it while it is on trial.
+    """
 
     process: subprocess.Popen[bytes]
     said: int
+    file: str
+    probe: Probe | None = None
     started: float = field(default_factory=time.monotonic)
     served: float = 0.0
     workers: int = 0
     wanted: int = 0
-    is_crashing: bool = False
+    ends: int = 0
+    answers: bool = False
     due: set[int] = field(default_factory=set)
     _text: bytes = b""
 
@@ -213,21 +232,17 @@ class Web:
             self._text += os.read(self.said, 4096)
         *lines, self._text = self._text.split(b"\n")
         for line in lines:
-            if line == AGAIN:
-                self.is_crashing = True
+            if line == ENDED:
+                self.ends += 1
             else:
                 self.workers += 1
                 self.wanted = self.wanted or int(line)
         if not self.served and 0 < self.wanted <= self.workers:
             self.served = time.monotonic()
+            if self.probe is not None:
+                self.probe.begin(self.wanted)
             for sign in self.due:
                 self.signal(sign)
-
-    def pause_s(self) -> float:
-        """How long until it is to be looked at again, if it says nothing before."""
-        if not self.served:
-            return 1.0
-        return max(0.0, min(1.0, self.served + PROBATION_S - time.monotonic()))
 
     def pass_on(self, sign: int) -> None:
         """Send a signal once it serves: before that it would not be understood, and end the process."""
@@ -241,6 +256,17 @@ class Web:
         if self.process.poll() is None:
             self.process.send_signal(sign)
 
+    def judged(self) -> None:
+        """Its trial is over: nobody asks it any more."""
+        if self.probe is not None:
+            self.probe.end()
+            self.probe = None
+
+    def forget(self) -> None:
+        """Nothing that it says is of interest any more."""
+        self.judged()
+        os.close(self.said)
+
     def end(self) -> None:
         """End it now: it has failed."""
         self.signal(signal.SIGQUIT)
@@ -251,12 +277,91 @@ class Web:
             self.process.wait()
 
 
+class Probe:
+    """Asks a web process on trial for a page each second, over as many connections as it has workers.
+
+    `socket` leads to it alone, and is for this user alone. `wrong` says what was wrong with the answers, `is_fault`
+    whether more time would not mend it, and `asked` when the questions were sent. Raises OSError.
+    """
+
+    def __init__(self, data: Path, host: str) -> None:
+        self.wrong = "it was not asked yet"
+        self.is_fault = False
+        self.asked = 0.0
+        self._host = host
+        self._ended = threading.Event()
+        self._path = data / "trial.sock"
+        self._path.unlink(missing_ok=True)
+        # By way of its folder: the whole path may be longer than an address can be.
+        self._folder = os.open(data, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        self.socket = socket.socket(socket.AF_UNIX)
+        try:
+            os.fchmod(self.socket.fileno(), 0o600)
+            self.socket.bind(self._address)
+            self.socket.listen(_BACKLOG)
+        except OSError:
+            self.end()
+            raise
+
+    @property
+    def _address(self) -> str:
+        return f"/proc/self/fd/{self._folder}/{self._path.name}"
+
+    def begin(self, connections: int) -> None:
+        """Ask until `end`, over so many connections at a time."""
+        threading.Thread(target=self._run, args=(connections,), daemon=True).start()
+
+    def end(self) -> None:
+        """Ask no more."""
+        if self._folder >= 0:
+            self._path.unlink(missing_ok=True)
+            self.socket.close()
+            os.close(self._folder)
+            self._folder = -1
+            self._ended.set()
+
+    def _run(self, connections: int) -> None:
+        while not self._ended.is_set():
+            began = time.monotonic()
+            status, error = self._ask(connections)
+            self.is_fault = status not in (0, 200, 503)
+            self.wrong = (
+                error
+                if not status
+                else ""
+                if status == 200
+                else f"a page is answered with {status}"
+            )
+            self.asked = began
+            self._ended.wait(ASK_S)
+
+    def _ask(self, connections: int) -> tuple[int, str]:
+        """The status of an answer, 200 when all were; 0 and why when one did not come."""
+        try:
+            with contextlib.ExitStack() as open_ones:
+                # Those that stay are why the next one leads to another worker.
+                for _ in range(connections):
+                    one = node.connect(f"unix:{self._address}")
+                    open_ones.callback(one.close)
+                    status, _ = node.get(one, self._host, PAGE)
+                    if status != 200:
+                        return status, ""
+        except (OSError, http.client.HTTPException) as error:
+            return 0, f"it does not answer: {error}"
+        return 200, ""
+
+
 class Hold:
     """The holding process."""
 
     def __init__(self, config: Config, program: Sequence[str]) -> None:
         self.data = config.data_path
         self._program = [*program, "serve"]
+        self._trial_s = float(config.release_trial_s)
+        # Where to go back to, and until when: what ran before, as long as the web process is new.
+        self._fallback: Web | None = None
+        self._fallback_until = 0.0
+        self._rolls_back = ""
         self._config = config
         self._state = State(os.getpid())
         self._web: Web | None = None
@@ -323,11 +428,13 @@ class Hold:
                 if sign == signal.SIGUSR1:
                     log.reopen()
                 elif sign == signal.SIGHUP:
-                    self._log_anew()
+                    self._take_over_settings()
 
-    def _log_anew(self) -> None:
+    def _take_over_settings(self) -> None:
         try:
-            log.apply(load(self._config.path), access=False)
+            new = load(self._config.path)
+            self._trial_s = float(new.release_trial_s)
+            log.apply(new, access=False)
         except (ConfigError, OSError) as error:
             log.logger.error("settings not reloaded, the old ones stay: %s", error)
 
@@ -344,7 +451,7 @@ class Hold:
         self._web = self._start()
         self._tell()
         while True:
-            self._wait(self._next.pause_s() if self._next else 1.0)
+            self._wait(0.1 if self._next else 1.0)
             for web in filter(None, (self._web, self._next)):
                 web.read()
             self._before = [web for web in self._before if web.process.poll() is None]
@@ -359,9 +466,11 @@ class Hold:
                 self._consider(self._next)
             elif not self._is_ready:
                 self._begin(self._web)
+            elif self._is_looping(self._web):
+                self._roll_back(f"{self._web.ends} of its workers ended")
             elif self._is_asked:
                 self._is_asked = False
-                self._next = self._start()
+                self._try()
 
     def _revive(self, code: int) -> bool:
         """Start a web process for the one that served and has ended by itself; False when that was too often."""
@@ -371,17 +480,66 @@ class Hold:
             return False
         log.logger.error("the web process ended by itself (%s): another is started", code)
         if self._web is not None:
-            os.close(self._web.said)
-        # One that was to take over is not needed on trial any more.
-        self._web, self._next = self._next or self._start(), None
+            self._web.forget()
+        try:
+            if self._next is not None:
+                # Nobody else is left, so its trial is over.
+                self._next.judged()
+                self._web, self._next = self._next, None
+                self._state.attempts += 1
+                self._state.failure = ""
+            elif (fallback := self._take_fallback()) is not None:
+                log.logger.error("rolled back to %s: its successor ended by itself", fallback.file)
+                self._web = self._start(fallback)
+            else:
+                self._web = self._start()
+        except HoldError as error:
+            log.logger.error("%s", error)
+            return False
         self._is_ready = False
         self._tell()
         return True
+
+    # ------------------------------------------------------------ replacing
+
+    def _try(self, like: Web | None = None) -> None:
+        """Start what the program's path leads to by now, or what `like` ran, on trial."""
+        probe = None
+        try:
+            probe = Probe(self.data, self._config.platform_domain)
+            self._next = self._start(like, probe=probe)
+        except (HoldError, OSError) as error:
+            if probe is not None:
+                probe.end()
+            self._fail(str(error))
+
+    def _is_looping(self, web: Web) -> bool:
+        """Whether the workers of one that took over lately end again and again."""
+        if self._fallback is not None and time.monotonic() > self._fallback_until:
+            self._fallback = None
+        return self._fallback is not None and web.ends >= LOOP_ENDS * max(1, web.wanted)
+
+    def _take_fallback(self) -> Web | None:
+        """What to go back to, once; None where there is nothing."""
+        fallback, self._fallback = self._fallback, None
+        if fallback is None or time.monotonic() > self._fallback_until:
+            return None
+        return fallback if Path(fallback.file).exists() else None
+
+    def _roll_back(self, why: str) -> None:
+        """Start what ran before beside the web process, to take its place as soon as it answers."""
+        fallback = self._take_fallback()
+        if fallback is None:
+            return
+        log.logger.error("going back to %s: %s", fallback.file, why)
+        self._rolls_back = why
+        self._try(fallback)
 
     def _ended(self, code: int) -> int:
         """The web process has ended; without it there is nothing to hold for."""
         if self._next is not None:
             self._next.end()
+            self._next.forget()
         for web in self._before:
             web.signal(signal.SIGTERM)
         for web in self._before:
@@ -391,18 +549,26 @@ class Hold:
         log.logger.error("the web process ended by itself (%s)", code)
         return code if code > 0 else 1
 
-    def _start(self) -> Web:
-        for one in self._sockets:
+    def _start(self, like: Web | None = None, *, probe: Probe | None = None) -> Web:
+        """A new web process: of the program, or of the very file that `like` ran. Raises HoldError."""
+        command = list(self._program)
+        if like is not None:
+            command[0] = like.file
+        # The interpreter of an environment is known by its own path; only a release's leads to another one.
+        file = command[0] if command[0] == sys.executable else os.path.realpath(command[0])
+        listening = [*([probe.socket] if probe is not None else []), *self._sockets]
+        for one in listening:
             one.set_inheritable(True)
         ours, theirs = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         os.set_inheritable(theirs, True)
-        numbers = [one.fileno() for one in self._sockets]
+        # Ours come last: by its place a worker knows the private one.
+        numbers = [one.fileno() for one in listening]
         environ = dict(os.environ)
         environ[ENV_LISTENERS] = ",".join(map(str, numbers))
         environ[ENV_READY] = str(theirs)
         try:
             process = subprocess.Popen(
-                self._program,
+                command,
                 env=environ,
                 stdin=subprocess.DEVNULL,
                 pass_fds=(*numbers, theirs),
@@ -411,10 +577,10 @@ class Hold:
             )
         except OSError as error:
             os.close(ours)
-            raise HoldError(f"{self._program[0]}: {error.strerror}") from None
+            raise HoldError(f"{command[0]}: {error.strerror}") from None
         finally:
             os.close(theirs)
-        return Web(process, ours)
+        return Web(process, ours, file, probe)
 
     def _begin(self, web: Web) -> None:
         if web.served:
@@ -430,26 +596,52 @@ class Hold:
         code = new.process.poll()
         if code is not None:
             self._refuse(new, f"it ended with code {code}")
-        elif new.is_crashing:
+        elif new.ends:
             self._refuse(new, "its workers crash")
-        elif not new.served and now - new.started > START_S:
-            self._refuse(new, f"it did not serve within {START_S:.0f} s")
-        elif new.served and now - new.served >= PROBATION_S:
-            old, self._web, self._next = self._web, new, None
-            if old is not None:
-                old.signal(signal.SIGUSR2)
-                os.close(old.said)
-                self._before.append(old)
-            log.logger.info("web process %s has taken over", new.process.pid)
-            self._notify(f"STATUS=web process {new.process.pid} serves")
-            self._state.attempts += 1
-            self._state.failure = ""
-            self._tell()
+        elif not new.served:
+            if now - new.started > START_S:
+                self._refuse(new, f"it did not serve within {START_S:.0f} s")
+        elif new.probe is not None:
+            # What is gone back to has worked before.
+            trial_s = 0.0 if self._rolls_back else self._trial_s
+            over = new.served + trial_s
+            if new.probe.asked and not new.probe.wrong and not new.answers:
+                new.answers = True
+                pid = new.process.pid
+                log.logger.info("web process %s answers and is on trial for %.0f s", pid, trial_s)
+            is_judged = new.probe.asked >= over
+            if is_judged and not new.probe.wrong:
+                self._take_over(new)
+            elif (is_judged and new.probe.is_fault) or now > over + ANSWER_S:
+                self._refuse(new, new.probe.wrong or "it does not answer any more")
+
+    def _take_over(self, new: Web) -> None:
+        """Let the new web process have the place of the old one."""
+        old, self._web, self._next = self._web, new, None
+        new.judged()
+        if old is not None:
+            old.signal(signal.SIGUSR2)
+            old.forget()
+            self._before.append(old)
+        log.logger.info("web process %s has taken over", new.process.pid)
+        self._notify(f"STATUS=web process {new.process.pid} serves")
+        why, self._rolls_back = self._rolls_back, ""
+        if why:
+            log.logger.error("rolled back to %s: %s", new.file, why)
+        elif old is not None and old.file != new.file:
+            self._fallback, self._fallback_until = old, time.monotonic() + LOOP_S
+        self._state.attempts += 1
+        self._state.failure = f"rolled back: {why}" if why else ""
+        self._tell()
 
     def _refuse(self, new: Web, why: str) -> None:
         new.end()
-        os.close(new.said)
+        new.forget()
         self._next = None
+        self._fail(why)
+
+    def _fail(self, why: str) -> None:
+        self._rolls_back = ""
         log.logger.error("the new web process failed, the old one stays: %s", why)
         self._state.attempts += 1
         self._state.failure = why

@@ -20,23 +20,32 @@ def address(listen: str) -> tuple[str, int]:
     return (host if host not in ("", "0.0.0.0", "::") else "127.0.0.1"), int(port)
 
 
+def connect(listen: str) -> http.client.HTTPConnection:
+    """A connection to the web process at `listen`. Raises OSError."""
+    if listen.startswith("unix:"):
+        connection = http.client.HTTPConnection("localhost", timeout=5)
+        connection.sock = socket.socket(socket.AF_UNIX)
+        connection.sock.settimeout(5)
+        connection.sock.connect(listen.removeprefix("unix:"))
+        return connection
+    name, port = address(listen)
+    return http.client.HTTPConnection(name, port, timeout=5)
+
+
 def ask(listen: str, host: str, path: str) -> tuple[int, bytes]:
     """Status and body of one GET to the web process at `listen`; (0, b"") when nothing answered."""
     try:
-        if listen.startswith("unix:"):
-            connection = http.client.HTTPConnection("localhost", timeout=5)
-            connection.sock = socket.socket(socket.AF_UNIX)
-            connection.sock.settimeout(5)
-            connection.sock.connect(listen.removeprefix("unix:"))
-        else:
-            name, port = address(listen)
-            connection = http.client.HTTPConnection(name, port, timeout=5)
-        with contextlib.closing(connection):
-            connection.request("GET", path, headers={"Host": host})
-            answer = connection.getresponse()
-            return answer.status, answer.read()
+        with contextlib.closing(connect(listen)) as connection:
+            return get(connection, host, path)
     except (OSError, http.client.HTTPException):
         return 0, b""
+
+
+def get(connection: http.client.HTTPConnection, host: str, path: str) -> tuple[int, bytes]:
+    """Status and body of one GET. Raises OSError, http.client.HTTPException."""
+    connection.request("GET", path, headers={"Host": host})
+    answer = connection.getresponse()
+    return answer.status, answer.read()
 
 
 def mark(config: Config) -> Path:

@@ -292,10 +292,7 @@ def _terminal_is_there() -> bool:
 
 
 def _connections(config: Config) -> int:
-    return max(
-        100,
-        config.worker_count * (config.database_connections + 1) + embedded.SPARE_CONNECTIONS,
-    )
+    return max(100, config.connections + embedded.SPARE_CONNECTIONS)
 
 
 @contextlib.contextmanager

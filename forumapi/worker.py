@@ -187,6 +187,8 @@ class ForumWorker(GeventWorker):  # type: ignore[misc]
             # After the listeners: who comes back at once meets another worker, or the successor.
             if goodbye := getattr(self._served, "say_goodbye", None):
                 goodbye()
+            if self._has_successor and (retire := getattr(self._served, "retire", None)):
+                retire()
             while any(pools) and time.monotonic() < deadline:
                 self.notify()
                 for pool in pools:
@@ -561,11 +563,17 @@ class ForumMaster(Arbiter):  # type: ignore[misc]
             raise StopIteration
 
     def reap_workers(self) -> None:
-        """Take note of workers that have ended.
+        """Take note of workers that have ended, and tell `hold` of those that nobody told to.
 
         One that could not start ends the web process only if none of it ever has: else it is tried again, and those
         that serve go on.
         """
+        before = set(self.WORKERS)
+        self._reap_all()
+        for _ in before - set(self.WORKERS) - self._told_to_stop:
+            hold.say(hold.ENDED)
+
+    def _reap_all(self) -> None:
         while True:
             try:
                 super().reap_workers()
@@ -641,8 +649,8 @@ class ForumMaster(Arbiter):  # type: ignore[misc]
 
     def kill_worker(self, pid: int, sig: int) -> None:
         """Send a signal to a worker; TERM once, since another one could hit it where it ends already."""
-        if sig == signal.SIGTERM:
-            if pid in self._told_to_stop:
+        if sig in (signal.SIGTERM, signal.SIGUSR2):
+            if sig == signal.SIGTERM and pid in self._told_to_stop:
                 return
             self._told_to_stop = {one for one in self._told_to_stop if one in self.WORKERS} | {pid}
         super().kill_worker(pid, sig)
@@ -661,8 +669,6 @@ class ForumMaster(Arbiter):  # type: ignore[misc]
     def spawn_worker(self) -> int:
         """Start one worker. HUP is held back until it has a handler: without one it would end the worker."""
         signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})
-        if self.worker_age >= self.num_workers:
-            hold.say(hold.AGAIN)
         try:
             return int(super().spawn_worker())
         finally:

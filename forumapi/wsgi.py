@@ -24,6 +24,7 @@ class Application:
         self.health = Health(app)
         self.start = app.start
         self.stop = app.stop
+        self.retire = app.retire
         self.apply = app.apply
         self.say_goodbye = app.live.say_goodbye
         self.at_once = self._at_once if hotfiles.may_be_used(app.config) else None
