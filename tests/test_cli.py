@@ -336,6 +336,68 @@ def test_a_spammers_posts_go_with_the_ban_and_the_counters_follow(forumapi, make
     assert counted == [(1, 1)]
 
 
+def test_an_application_is_registered_listed_and_removed(forumapi, make: Factory):
+    code, secret, _ = forumapi("client", "create", "Our pages")
+    assert code == 0
+    assert re.fullmatch(r"[A-Za-z0-9]{128}\n", secret)
+    made = json.loads(forumapi("client", "create", "Our app", "--json")[1])
+    assert (made["name"], len(made["clientSecret"])) == ("Our app", 128)
+
+    _, out, _ = forumapi("client", "list", "--json")
+    by_name = {one["name"]: one for one in json.loads(out)}
+    assert by_name["Our app"]["id"] == made["clientId"]
+    assert secret.strip() not in out
+    assert made["clientSecret"] not in out
+    assert forumapi("client", "remove", str(made["clientId"]))[0] == 0
+    assert "Our app" not in forumapi("client", "list")[1]
+    assert forumapi("client", "remove", str(made["clientId"]))[0] == 1
+    for name in ("", " ", "x" * 51):
+        code, _, err = forumapi("client", "create", name)
+        assert (code, "name" in err) == (1, True)
+
+
+def tokens_of(make: Factory, client_id: int) -> int:
+    """How many tokens an application has got for people."""
+    return int(
+        make.sql("SELECT count(*) FROM access_tokens WHERE client_id = %(c)s", c=client_id)[0][0]
+    )
+
+
+@pytest.mark.parametrize("keeps", [False, True])
+def test_with_an_application_go_its_tokens_unless_they_are_kept(
+    forumapi, make: Factory, keeps: bool
+):
+    site = make.site()
+    made = json.loads(forumapi("client", "create", "Pages", "--json")[1])
+    make.sql(
+        "UPDATE access_tokens SET client_id = %(c)s WHERE user_id = %(u)s",
+        c=made["clientId"],
+        u=site.member.user_id,
+    )
+    assert tokens_of(make, made["clientId"]) == 1
+    listed = json.loads(forumapi("client", "list", "--json")[1])
+    assert [one["tokens"] for one in listed if one["id"] == made["clientId"]] == [1]
+    words = ["client", "remove", str(made["clientId"]), *(["--keep-tokens"] if keeps else [])]
+    assert forumapi(*words)[0] == 0
+
+    left = make.sql(
+        "SELECT count(*) FROM access_tokens WHERE user_id = %(u)s", u=site.member.user_id
+    )
+    assert left == [(int(keeps),)]
+
+
+def test_a_client_of_a_site_is_not_the_operators_to_remove(forumapi, make: Factory):
+    site = make.site()
+    ((client_id,),) = make.sql(
+        "INSERT INTO oauth_clients (site_id, created_by, name, secret_hash)"
+        " VALUES (%(s)s, %(p)s, 'Theirs', 'x') RETURNING client_id",
+        s=site.id,
+        p=site.owner.id,
+    )
+    assert forumapi("client", "remove", str(client_id))[0] == 1
+    assert "Theirs" not in forumapi("client", "list")[1]
+
+
 # ---------------------------------------------------------------- looking
 
 

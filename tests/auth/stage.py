@@ -8,6 +8,9 @@ from __future__ import annotations
 import io
 import itertools
 import json as jsonlib
+import os
+import subprocess
+import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,6 +24,7 @@ from forumapi.processor import respond
 from tests import schema_check
 from tests.api import Headers, Response
 from tests.factories import Factory, Person, Site, Thing
+from tests.fixtures import PROJECT
 
 ADDRESS = "192.0.2.1"
 _hosts = itertools.count(1)
@@ -42,6 +46,19 @@ def staged(url: str, folder: Path, **settings: Any) -> Iterator[Stage]:
         made.close()
 
 
+def forumapi(url: str, *words: str) -> str:
+    """What a command says that an operator calls on this database."""
+    done = subprocess.run(
+        [sys.executable, "-m", "forumapi", *words],
+        env=os.environ | {"FORUMAPI_DATABASE_URL": url},
+        cwd=PROJECT,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout.rstrip("\n")
+
+
 class Stage:
     """One application. `site` has the usual cast; `settings` are laid over those of a test."""
 
@@ -55,6 +72,7 @@ class Stage:
             **settings,
         }
         self.config = Config(**given)
+        self.url = url
         self.app = App(self.config, routes.ROOT, routes.SITE, url)
         self.make = Factory(self.app.database, self.config.platform_domain)
         self.site = self.make.site()

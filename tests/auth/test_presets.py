@@ -10,10 +10,9 @@ import jwt
 import pytest
 
 from forumapi.auth.presets import GoogleBackend, MicrosoftBackend
-from forumapi.models import access_token
 from tests.api import Response
 from tests.auth.forger import CLIENT_ID, CLIENT_SECRET, Forger, Key, forging, self_signed
-from tests.auth.stage import Stage, new_address
+from tests.auth.stage import Stage, forumapi, new_address
 from tests.factories import Site
 
 BACK = "https://pages.test/login"
@@ -77,9 +76,8 @@ def email_of(stage: Stage, site: Site, token: str) -> str:
 
 @pytest.fixture
 def client_secret(stage: Stage) -> str:
-    """The secret of a registered application."""
-    with stage.app.database.write() as tx:
-        return access_token.add_client(tx, "a client")[1]
+    """The secret of an application, as the command that registers it prints it."""
+    return forumapi(stage.url, "client", "create", "a client")
 
 
 @pytest.fixture

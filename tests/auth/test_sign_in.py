@@ -18,7 +18,7 @@ from forumapi.auth import spam
 from forumapi.errors import Invalid
 from forumapi.models import access_token, ban, user
 from tests.api import Response
-from tests.auth.stage import Stage, staged
+from tests.auth.stage import Stage, forumapi, staged
 from tests.factories import Person
 
 _numbers = iter(range(1, 10_000))
@@ -83,9 +83,8 @@ def verifier(path: str, body: bytes) -> tuple[int, bytes]:
 
 @pytest.fixture(scope="module")
 def client_secret(stage: Stage) -> str:
-    """The secret of a registered application."""
-    with stage.app.database.write() as tx:
-        return access_token.add_client(tx, "a client")[1]
+    """The secret of an application, as the command that registers it prints it."""
+    return forumapi(stage.url, "client", "create", "a client")
 
 
 @pytest.fixture(scope="module")
