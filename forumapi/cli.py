@@ -266,6 +266,21 @@ def parser() -> argparse.ArgumentParser:
     revoke.add_argument("--secret", help="the token itself")
     _who(revoke, is_required=False)
 
+    clients = group("client", "applications that sign people in with a secret of theirs")
+    register = command(
+        "create", _client_create, "register an application and print its secret, once", clients
+    )
+    register.add_argument("name", help="what it is, 50 characters at most")
+    _as_json(register)
+    _as_json(command("list", _client_list, "the applications, without their secrets", clients))
+    drop = command(
+        "remove", _client_remove, "forget an application, and end the tokens it has got", clients
+    )
+    drop.add_argument("id", type=int, help="the number that `client list` shows")
+    drop.add_argument(
+        "--keep-tokens", action="store_true", help="those who signed in through it stay signed in"
+    )
+
     ways = group("sign-in", "ways to sign in, of one site or of all that have none of their own")
     one = command("list", _sign_in_list, "the ways there are; secrets are never shown", ways)
     one.add_argument("--site", metavar="KEY", help="as they stand on this site")
@@ -968,6 +983,39 @@ def _token_revoke(args: argparse.Namespace, current: Config) -> int:
             count = access_token.revoke_user(tx, user_id)
     print(f"{count} tokens revoked")
     return OK if count else FAILED
+
+
+# ---------------------------------------------------------------- applications
+
+
+def _client_create(args: argparse.Namespace, current: Config) -> int:
+    from forumapi.models import access_token
+
+    with _database(current) as database, database.write() as tx:
+        client_id, secret = access_token.add_client(tx, args.name)
+    if args.json:
+        print(json.dumps({"clientId": client_id, "name": args.name, "clientSecret": secret}))
+    else:
+        print(secret)
+    return OK
+
+
+def _client_list(args: argparse.Namespace, current: Config) -> int:
+    from forumapi.models import access_token
+
+    with _database(current) as database, contextlib.closing(_Read(database)) as read:
+        found = access_token.list_clients(read.tx)
+    _print(args, [one._asdict() for one in found])
+    return OK
+
+
+def _client_remove(args: argparse.Namespace, current: Config) -> int:
+    from forumapi.models import access_token
+
+    with _database(current) as database, database.write() as tx:
+        count = access_token.remove_client(tx, args.id, keeps_tokens=args.keep_tokens)
+    print(f"removed; {count} tokens {'stay good' if args.keep_tokens else 'ended'}")
+    return OK
 
 
 # ---------------------------------------------------------------- mail

@@ -16,7 +16,7 @@ from typing import Any, Final, NamedTuple
 from forumapi import fragments
 from forumapi.auth.identity import token_hash
 from forumapi.db import Query, Reader, Transaction
-from forumapi.errors import Unauthorized
+from forumapi.errors import Invalid, NotFound, Unauthorized
 from forumapi.models import user
 
 LENGTH: Final = 128
@@ -24,6 +24,7 @@ PREFIX: Final = "fapi"
 _RANDOM: Final = LENGTH - len(PREFIX)
 _ALPHABET: Final = string.ascii_letters + string.digits
 DAY_S: Final = 86_400
+MAX_CLIENT_NAME: Final = 50
 SESSION: Final = "session"
 KEY: Final = "key"
 GRANT: Final = "grant"
@@ -96,6 +97,30 @@ CLIENTS = Query(
 ADD_CLIENT = Query(
     "access_token.add_client",
     "INSERT INTO oauth_clients (name, secret_hash) VALUES (%(name)s, %(secret_hash)s) RETURNING client_id",
+)
+LIST_CLIENTS = Query(
+    "access_token.list_clients",
+    """
+    SELECT c.client_id AS id, c.name, c.created,
+           (SELECT count(*) FROM access_tokens t WHERE t.client_id = c.client_id AND t.expires > now()) AS tokens
+      FROM oauth_clients c
+     WHERE c.site_id IS NULL
+     ORDER BY c.client_id""",
+)
+LOCK_CLIENT = Query(
+    "access_token.lock_client",
+    "SELECT 1 FROM oauth_clients c WHERE c.client_id = %(client_id)s AND c.site_id IS NULL FOR UPDATE",
+)
+KEEP_TOKENS = Query(
+    "access_token.keep_tokens",
+    "UPDATE access_tokens t SET client_id = NULL WHERE t.client_id = %(client_id)s",
+)
+END_TOKENS = Query(
+    "access_token.end_tokens", "DELETE FROM access_tokens t WHERE t.client_id = %(client_id)s"
+)
+REMOVE_CLIENT = Query(
+    "access_token.remove_client",
+    "DELETE FROM oauth_clients c WHERE c.client_id = %(client_id)s AND c.site_id IS NULL",
 )
 
 FORGET_EXPIRED = Query(
@@ -264,9 +289,38 @@ def check_client(tx: Reader, secret: str) -> int:
 
 
 def add_client(tx: Transaction, name: str, secret: str = "") -> tuple[int, str]:
-    """Register an application; its id and its secret, which is made unless given."""
+    """Register an application; its id and its secret, which is made unless given. Raises Invalid for its name."""
+    name = " ".join(name.split())
+    if not 1 <= len(name) <= MAX_CLIENT_NAME:
+        raise Invalid("name", f"must have 1 to {MAX_CLIENT_NAME} characters")
     secret = secret or new_secret()
     client_id = tx.value(
         ADD_CLIENT, name=name, secret_hash=hashlib.sha256(secret.encode()).digest()
     )
     return int(client_id), secret
+
+
+class Client(NamedTuple):
+    """An application as a list shows it; `tokens`: how many it has got for people that are good still."""
+
+    id: int
+    name: str
+    created: datetime.datetime
+    tokens: int
+
+
+def list_clients(tx: Reader) -> list[Client]:
+    """The operators' applications, oldest first."""
+    return [Client(*row) for row in tx.rows(LIST_CLIENTS)]
+
+
+def remove_client(tx: Transaction, client_id: int, *, keeps_tokens: bool = False) -> int:
+    """Forget an operators' application, and the tokens that it got for people; how many those were.
+
+    Raises NotFound. With `keeps_tokens` they stay good, as though people had signed in without it.
+    """
+    if tx.row(LOCK_CLIENT, client_id=client_id) is None:
+        raise NotFound(f"There is no application {client_id}")
+    count = tx.run(KEEP_TOKENS if keeps_tokens else END_TOKENS, client_id=client_id)
+    tx.run(REMOVE_CLIENT, client_id=client_id)
+    return count
