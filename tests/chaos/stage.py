@@ -95,10 +95,14 @@ def differences(url: str) -> list[str]:
     return found
 
 
+def children(pid: int) -> list[int]:
+    """The process ids of a process's children."""
+    return [int(one) for one in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
 def workers(server: Server) -> list[int]:
     """The process ids of a server's workers."""
-    text = Path(f"/proc/{server.pid}/task/{server.pid}/children").read_text()
-    return [int(pid) for pid in text.split()]
+    return children(server.pid)
 
 
 def wait_for(true: Callable[[], Any], within_s: float) -> float:

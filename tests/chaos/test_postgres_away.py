@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import json
 import os
@@ -17,8 +18,9 @@ from pathlib import Path
 import pytest
 
 from forumapi import embedded, migrate
+from forumapi.config import Config
 from tests.api import Api, Response
-from tests.chaos.stage import differences, wait_for, workers
+from tests.chaos.stage import children, differences, wait_for, workers
 from tests.factories import Person, Site, Thing
 from tests.fixtures import Server, begin_server, factory, start_server
 
@@ -41,6 +43,17 @@ class Postgres:
         """End it as a power cut would."""
         os.kill(self.server.pid, signal.SIGQUIT)
         wait_for(lambda: not self.server.is_running, 10)
+
+    def freeze(self, sign: signal.Signals = signal.SIGSTOP) -> None:
+        """Stop it in the middle, as a machine that is moved or swaps does: it takes connections and answers nothing."""
+        for pid in (self.server.pid, *children(self.server.pid)):
+            # One that has just ended.
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, sign)
+
+    def thaw(self) -> None:
+        """Let it go on."""
+        self.freeze(signal.SIGCONT)
 
     def start(self) -> None:
         """Start it again; it recovers first."""
@@ -128,12 +141,12 @@ def ready(server: Server) -> tuple[int, str]:
     return answer.status, json.loads(answer.read())["data"]["state"]
 
 
-def timed(ask: object, *args: object, **how: object) -> Response:
-    """An answer that came at once."""
+def timed(ask: object, *args: object, within_s: float = AT_ONCE_S, **how: object) -> Response:
+    """An answer that came at once, or at least in time."""
     assert callable(ask)
     began = time.monotonic()
     answer = ask(*args, **how)
-    assert time.monotonic() - began < AT_ONCE_S
+    assert time.monotonic() - began < within_s
     assert isinstance(answer, Response)
     return answer
 
@@ -161,6 +174,51 @@ def test_a_worker_that_starts_meanwhile_refuses_and_serves_once_it_is_back(
         assert send(api, chat, site.member, "served").status == 302
         assert workers(server) == [second]
         assert "Traceback" not in server.log.read_text()
+    finally:
+        server.stop()
+
+
+def test_requests_to_one_that_is_frozen_are_refused_in_time_and_block_no_other(
+    postgres: Postgres, tmp_path: Path
+) -> None:
+    with factory(postgres.url) as make:
+        site = make.site()
+        chat = make.conversation(site)
+    # Nobody waits longer than a statement may take: 10 s unless it is set.
+    assert Config().statement_timeout_ms == 10_000
+    limits = {"statement_timeout_ms": "2000", "database_connections": "4"}
+    server = start_server(postgres.url, tmp_path, **limits)
+    try:
+        api = server.api()
+        for _ in range(2):
+            assert api.get(chat.path, by=site.member).status == 200
+        (worker,) = workers(server)
+        postgres.freeze()
+        try:
+            with ThreadPoolExecutor(6) as pool:
+                refused = [
+                    *(
+                        pool.submit(timed, server.api().get, chat.path, by=site.member, within_s=9)
+                        for _ in range(3)
+                    ),
+                    *(
+                        pool.submit(
+                            timed, send, server.api(), chat, site.member, f"{n}", within_s=9
+                        )
+                        for n in range(3)
+                    ),
+                ]
+                while not all(one.done() for one in refused):
+                    assert timed(api.request, "OPTIONS", chat.path, site=site).status == 200
+                    time.sleep(0.05)
+            for one in refused:
+                assert one.result().status == 503
+                assert int(one.result().headers["Retry-After"]) >= 1
+        finally:
+            postgres.thaw()
+        wait_for(lambda: api.get(chat.path, by=site.member).status == 200, 10)
+        assert send(api, chat, site.member, "after").status == 302
+        assert workers(server) == [worker]
     finally:
         server.stop()
 
