@@ -55,6 +55,8 @@ if TYPE_CHECKING:
 
 _BIGINT = 2**63 - 1
 SMALL_FILES_BYTES = 8 * 1024 * 1024
+# A server that works cancels a statement itself before this is over as well.
+SILENCE_MS = 200
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 _PART = re.compile(r"<(?:\w+:)?(\w+)>")
 
@@ -148,7 +150,7 @@ class App:
             size=config.database_connections,
             wait_ms=config.database_wait_ms,
             prepare=config.database_prepare,
-            timeout_ms=config.statement_timeout_ms + 1000,
+            timeout_ms=config.statement_timeout_ms + SILENCE_MS,
         )
         # Where requests read: on the standby what it may answer, if there is one.
         self.standbys: Standbys | None = None
@@ -158,7 +160,7 @@ class App:
                 config.database_replica_url,
                 self.database,
                 size=config.database_connections,
-                timeout_ms=config.statement_timeout_ms + 1000,
+                timeout_ms=config.statement_timeout_ms + SILENCE_MS,
             )
             self.read = self.standbys.read
         self.cache = Cache(

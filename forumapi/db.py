@@ -144,19 +144,31 @@ def _dump_array(values: Any) -> bytes:
 Wait = Callable[[bool], None]
 
 
+class SilenceError(pgerrors.QueryCanceled):
+    """The server did not answer in time, not even that it had given up."""
+
+
 def _waiter(fd: int, timeout_s: float) -> Wait:
-    """What blocks until `fd` is readable (or writable): gevent's own watcher where gevent runs, else poll."""
+    """What blocks until `fd` is readable (or writable): gevent's own watcher where gevent runs, else poll.
+
+    Raises SilenceError after `timeout_s`: a server that is frozen does not keep its own time limits.
+    """
     from gevent.monkey import is_module_patched
 
     if is_module_patched("socket"):
-        from gevent import get_hub
+        from gevent import get_hub, getcurrent
 
         hub = get_hub()
         readable, writable = hub.loop.io(fd, 1), hub.loop.io(fd, 2)
+        # One for all waits: to make it anew costs more than all the rest of a wait.
+        timer = hub.loop.timer(timeout_s)
 
-        # No timer of its own: the server's statement timeout and the request's time limit end a wait.
         def wait(write: bool) -> None:
-            hub.wait(writable if write else readable)
+            timer.start(getcurrent().throw, SilenceError, "no answer in time")
+            try:
+                hub.wait(writable if write else readable)
+            finally:
+                timer.stop()
 
         return wait
 
@@ -164,7 +176,7 @@ def _waiter(fd: int, timeout_s: float) -> Wait:
         poller = select.poll()
         poller.register(fd, select.POLLOUT if write else select.POLLIN)
         if not poller.poll(timeout_s * 1000):
-            raise pgerrors.QueryCanceled("no answer in time")
+            raise SilenceError("no answer in time")
 
     return poll
 
@@ -172,7 +184,10 @@ def _waiter(fd: int, timeout_s: float) -> Wait:
 class Connection:
     """One connection of the queue. Runs one statement at a time, for one greenlet at a time."""
 
-    __slots__ = ("_loader", "_pg", "_prepare", "_prepared", "_raw", "_wait")
+    __slots__ = ("_is_silent", "_loader", "_pg", "_prepare", "_prepared", "_raw", "_wait")
+
+    # How long a server that answers may take to be told that nobody waits for a statement any more.
+    CANCEL_S: Final = 1.0
 
     def __init__(self, url: str, *, prepare: bool, timeout_s: float) -> None:
         self._raw = psycopg.Connection.connect(
@@ -181,6 +196,7 @@ class Connection:
         self._pg = self._raw.pgconn
         self._prepare = prepare
         self._prepared: set[bytes] = set()
+        self._is_silent = False
         self._loader = psycopg.adapt.Transformer(self._raw)
         self._wait = _waiter(self._pg.socket, timeout_s)
         # Every statement is prepared once and has one good plan; planning a page statement anew costs
@@ -191,6 +207,13 @@ class Connection:
 
     def _result(self) -> pq.abc.PGresult:
         """The one result of what was sent, once the server is ready again. Raises psycopg's errors."""
+        try:
+            return self._take_result()
+        except SilenceError:
+            self._is_silent = True
+            raise
+
+    def _take_result(self) -> pq.abc.PGresult:
         pg = self._pg
         while pg.flush():
             self._wait(True)
@@ -262,10 +285,11 @@ class Connection:
         return self._pg.transaction_status == pq.TransactionStatus.IDLE
 
     def close(self) -> None:
-        """Cancel what runs and close."""
+        """Cancel what runs and close. A server that is silent is not asked for anything more."""
         with contextlib.suppress(psycopg.Error):
-            if self._pg.transaction_status == pq.TransactionStatus.ACTIVE:
-                self._pg.get_cancel().cancel()
+            if self._pg.transaction_status == pq.TransactionStatus.ACTIVE and not self._is_silent:
+                # By libpq's way that waits with gevent: the other one would block the whole process.
+                self._raw.cancel_safe(timeout=self.CANCEL_S)
         self._raw.close()
 
 
@@ -568,7 +592,7 @@ class Transaction(Reader):
             except psycopg.OperationalError as error:
                 self._lose()
                 self._database._drop_idle()
-                if attempt == 2:
+                if attempt == 2 or isinstance(error, SilenceError):
                     raise self._unavailable(error) from error
             except BaseException:
                 self._lose()
