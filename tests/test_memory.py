@@ -2,22 +2,50 @@
 
 from __future__ import annotations
 
+import ast
 import datetime
 import gc
+import json
+import logging
 import os
+import socket
+import time
 import tracemalloc
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
 
-from forumapi import permissions
+import pytest
+
+from forumapi import addresses, fragments, log, permissions, routes
+from forumapi.addresses import Proxies
+from forumapi.app import SMALL_FILES_BYTES, App
+from forumapi.auth import provider, spam
+from forumapi.auth.identity import GUEST
 from forumapi.cache import Memory
+from forumapi.config import Config
+from forumapi.db import Database
+from forumapi.handlers import status
+from forumapi.handlers.status import Examiner
+from forumapi.hotfiles import Hot, HotFiles
+from forumapi.models.activity import Activity
 from forumapi.models.comment import Stub
+from forumapi.models.file import Stored
 from forumapi.models.kept import Kept, Pages
+from forumapi.models.people import Borders
+from forumapi.models.site import Site as SiteSnapshot
 from forumapi.models.site import SiteDirectory
-from forumapi.permissions import Node, Role, Tree, View, Who
+from forumapi.outbound import Fetched, Outbound
+from forumapi.permissions import READ, Node, Role, Tree, View, Who
+from forumapi.ratelimit import AddressBuckets, Buckets
+from forumapi.updates import texts
+from forumapi.updates.dispatch import Dispatch
+from forumapi.updates.writer import EmailWriter
 from tests.factories import Factory
 
 LIMIT = 1_000_000
+NOW = datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC)
 ROLES = 10
 
 
@@ -142,3 +170,462 @@ def test_of_many_sites_some_are_held_and_all_are_answered(make: Factory) -> None
     gc.collect()
 
     assert len(trees) <= 2
+
+
+# ---------------------------------------------------------------- whatever callers can fill
+
+
+KIB, MIB = 1024, 1024 * 1024
+MANY = 27_000
+
+
+def buckets() -> object:
+    made = [Buckets(1200), AddressBuckets(1200)]
+    for number in range(MANY):
+        made[0].take(f"{number:0128}")
+        made[1].take(f"192.{number >> 16}.{number >> 8 & 0xFF}.{number & 0xFF}")
+    return made
+
+
+def open_app() -> App:
+    return App(
+        Config(platform_domain="forum.test"), routes.ROOT, routes.SITE, "postgresql://nowhere"
+    )
+
+
+def small_files() -> object:
+    app = open_app()
+    before = tracemalloc.get_traced_memory()[0]
+    for number in range(MANY):
+        app.small_files.add(f"{number:040x}", b"x%d" % number)
+    assert tracemalloc.get_traced_memory()[0] - before < SMALL_FILES_BYTES * 1.2
+    # What is large now; the table of the many stays.
+    for number in range(200):
+        app.small_files.add(f"{number:040x}", os.urandom(200_000))
+    return app
+
+
+def open_files() -> object:
+    app = open_app()
+    for number in range(10_000):
+        name = f"{number:04}" + "\U0001f6b2" * 508
+        app.open_files[number, f"{number:040x}"] = Stored(
+            "application/octet-stream",
+            10**9 + number,
+            "x" * 16,
+            NOW,
+            name,
+            False,
+            True,
+            True,
+            False,
+        )
+    return app
+
+
+def routed() -> object:
+    app = open_app()
+    for number in range(10_000):
+        path = f"/api/v1/hosts/{number:05}" + "\U0001f6b2" * 80
+        app.routed.add(
+            (True, path), (routes_handler(app), {"host": path[14:]}, "/api/v1/hosts/{host}")
+        )
+    return app
+
+
+def routes_handler(app: App) -> Any:
+    rule, _ = app.root_routes.match("/api/v1/hosts/x", method="GET", return_rule=True)
+    return rule.endpoint
+
+
+def answers() -> object:
+    app = open_app()
+    for _ in range(2):
+        for number in range(MANY):
+            key = (10**9 + number % 900, f'"{number}-{number:024x}"')
+            if app.answers.get(key) is None:
+                app.answers.offer(key, b"%d" % number)
+    return app
+
+
+def hot() -> object:
+    app, kept = open_app(), HotFiles()
+    site = a_site(app, 1)
+    headers = [("Content-Disposition", "x" * 1500)]
+    for number in range(5_000):
+        name = f"/api/v1/files/{number:040x}"
+        kept.keep(
+            name, f"{number:0253}", Hot(site, time.monotonic() + 9, name[14:], "/r", 1), headers
+        )
+    return kept
+
+
+def hot_and_over() -> object:
+    app, kept = open_app(), HotFiles()
+    for number in range(3_000):
+        kept.keep(f"{number}", "h", Hot(a_site(app, number), 0.0, "o", "/r", 1), [])
+    return kept
+
+
+def proxies() -> object:
+    made = Proxies(["127.0.0.1"])
+    for number in range(4_200):
+        made.client_ip(
+            {"REMOTE_ADDR": "127.0.0.1", "HTTP_X_FORWARDED_FOR": f"{number:090}, 10.0.0.1"}
+        )
+        made.client_ip({"REMOTE_ADDR": "127.0.0.1", "HTTP_X_FORWARDED_FOR": f"{number:09000}"})
+        addresses.caller(f"2001:db8:{number:x}::1")
+    return made
+
+
+def lines_of_the_log() -> object:
+    for number in range(4_500):
+        log.path_template(f"/{number:05}" + "\U0001f6b2" * 90)
+        log.path_template(f"/{number:05}" + "\U0001f6b2" * 4000)
+        log.short_address(f"2001:db8:0:1:2:3:{number:x}:1")
+        fragments.when(NOW + datetime.timedelta(seconds=number))
+    return 1
+
+
+def waiting_lines() -> object:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        made = log.Output(f"tcp://127.0.0.1:{probe.getsockname()[1]}")
+    made.start()
+    for number in range(30_000):
+        made.write(f"{number:08000}")
+    made.stop(0)
+    return made._lines
+
+
+class Answering:
+    """A way out on which every address answers with a document as large as one may be."""
+
+    def __init__(self) -> None:
+        self._asked = 0
+
+    def fetch(self, url: str, **_: Any) -> Fetched:
+        self._asked += 1
+        keys = [{"kid": f"{self._asked}-{n}", "n": "x" * 60} for n in range(1500)]
+        return Fetched(200, "", json.dumps({"keys": keys}).encode())
+
+
+def providers() -> object:
+    made, out = provider._Cache(), Answering()
+    for number in range(40):
+        made.get(out, f"https://{number}.example/keys", is_plain=False)  # type: ignore[arg-type]
+        made.again(out, f"https://{number}.example/keys", is_plain=False)  # type: ignore[arg-type]
+    for number in range(2_000):
+        made._refetched.add((f"https://{number}.example/" + "x" * 1000, True), [1.0] * 5)
+    return made
+
+
+def verdicts() -> object:
+    spam._seen.clear()
+    for number in range(MANY):
+        spam._seen.add(os.urandom(32), (1.5 + number, spam.Verdict("spam", 50.5 + number)))
+    return 1
+
+
+def examined() -> object:
+    made = Examiner(Outbound())
+    for number in range(1_500):
+        health = {name: status._health(True, error="e", value=f"{number}" * 400) for name in "abcd"}
+        made._found.add(number, (number, 1.0, health))
+    return made
+
+
+class Rows:
+    """A reader on which every statement finds the same."""
+
+    def __init__(self, make: Callable[[], list[Any]]) -> None:
+        self._make = make
+
+    def rows(self, *_: Any, **__: Any) -> list[Any]:
+        return self._make()
+
+    def row(self, *_: Any, **__: Any) -> Any:
+        return self._make()
+
+
+def borders() -> object:
+    made = Borders()
+    reader: Any = Rows(lambda: [1, [f"{time.monotonic_ns()}{n:020}" for n in range(4_000)]])
+    for number in range(30):
+        made.find(reader, number, anew=False)
+    return made
+
+
+def forms() -> object:
+    app = open_app()
+    made = EmailWriter(app.database, app.sites, lambda: app.config)
+    body = json.dumps({"subject": "s", "text": "t" * 40_000, "html": "h" * 40_000})
+    own: Any = Rows(
+        lambda: [(f"{texts.PREFIX}{kind.name}", body, NOW) for kind in texts.KINDS.values()]
+    )
+    none: Any = Rows(list)
+    for number in range(1_000):
+        for kind in texts.KINDS:
+            made._form(own if number % 20 == 0 else none, a_site(app, number), kind)
+    return made
+
+
+def a_tree(microcosms: int, number: int) -> Tree:
+    nodes = [
+        Node(
+            10**9 + id, 10**9 + id // 2 if id > 1 else 0, f"Microcosm {id} of {number}", f"/logo/{number}/{id}" * 5,
+            (2, 6, 9), id, False, True, False, False, 10**8 + id, 10**8 + id, 10**6 + id,
+        )
+        for id in range(1, microcosms + 1)
+    ]  # fmt: skip
+    roles = [
+        Role(10**9 + n, 10**9 + 1 + n % microcosms, False, False, False, True, READ)
+        for n in range(microcosms // 4)
+    ]
+    return Tree(number, nodes, roles)
+
+
+def trees() -> object:
+    made = Dispatch(lambda *_: None)
+    for number in range(30):
+        made._trees.add(number, a_tree(1 + number % 3 * 1000, number))
+    return made
+
+
+def a_site(app: App, number: int) -> SiteSnapshot:
+    texts_of = f"{number}" * 50
+    return SiteSnapshot(
+        (
+            10**9 + number, 1, 1, texts_of, texts_of * 4, f"site{number}", f"www.{number}.example", True, NOW, 1, 1, 1,
+            1, texts_of, texts_of, texts_of, "#fff", "cover", "#000", "", "", "", False, True, 1,
+            1, 1, 1, 1, 1, 1, ['["/a","b","c"]'] * 10, 1, 1, texts_of, True, texts_of, 1, 1, texts_of, True, texts_of,
+            0,
+        ),
+        "forum.test",
+    )  # fmt: skip
+
+
+def sites() -> object:
+    app = open_app()
+    directory = app.sites
+    for number in range(1_500):
+        site = directory._by_id[10**9 + number] = a_site(app, number)
+        directory._seen[site.id] = 0.0
+        directory._ids[site.host] = directory._ids[site.domain] = site.id
+        site.render()
+        site.render(b"{}")
+        if number % 30 == 0:
+            site.tree = a_tree(1 + number % 300 * 10, number)
+            site.texts = {"legal.terms": (f"x{number}" * 10_000, "", NOW)}
+        if number % 10 == 9:
+            directory._make_room()
+    assert len(directory._ids) == 2 * directory.held
+    assert directory.held <= 1_000
+    return app
+
+
+def activity() -> object:
+    made = Activity(Database("postgresql://127.0.0.1:9/nowhere"))
+    for batch in range(2):
+        for number in range(MANY):
+            key = 10**9 + batch * MANY // 2 + number
+            made.viewed(10**9 + number, key)
+            made.followed(key)
+            made.active(10**9 + number, key)
+            made.used(key, f"2001:db8::{number:x}")
+        # pytest keeps what is logged, with the error and all that it stood beside.
+        logging.disable()
+        made.flush()
+        logging.disable(logging.NOTSET)
+    return made
+
+
+# What is filled, with what, and how many bytes it takes at most.
+FILLED: dict[str, tuple[Callable[[], object], int]] = {
+    "ratelimit.Buckets._full": (buckets, 2 * Buckets.MOST_BYTES),
+    "app.App.small_files": (small_files, SMALL_FILES_BYTES + 3 * MIB),
+    "app.App.open_files": (open_files, 8 * MIB),
+    "app.App.routed": (routed, 2 * MIB),
+    "app.App.answers lru.Popular._entries lru.Popular._newcomers": (answers, 13 * MIB),
+    "hotfiles.HotFiles._kept": (hot, HotFiles.MOST_BYTES),
+    "hotfiles.HotFiles._kept when over": (hot_and_over, MIB),
+    "addresses.Proxies._kept addresses.caller": (proxies, 4 * MIB),
+    "log._path_template log.short_address fragments.when": (lines_of_the_log, 6 * MIB),
+    "log.Output._lines": (waiting_lines, 24 * MIB),
+    "auth.provider._Cache._kept auth.provider._Cache._refetched": (providers, 9 * MIB),
+    "auth.spam._seen": (verdicts, MIB),
+    "handlers.status.Examiner._found": (examined, 2 * MIB),
+    "models.people.Borders._of": (borders, 4 * MIB),
+    "updates.writer.EmailWriter._forms": (forms, 5 * MIB),
+    "updates.dispatch.Dispatch._trees": (trees, 8 * MIB),
+    "models.site.SiteDirectory._by_id models.site.SiteDirectory._ids models.site.SiteDirectory._seen"
+    " models.site.Site._finished": (sites, SiteDirectory.MOST_BYTES),
+    "models.activity.Activity._views models.activity.Activity._hits models.activity.Activity._active"
+    " models.activity.Activity._used models.activity.Activity._noted models.activity.Activity._used_noted": (
+        activity,
+        6 * Activity.MOST * 100,
+    ),
+    "permissions._json": (lambda: [permissions.as_json(can) for can in range(1 << 12)], 2 * MIB),
+}  # fmt: skip
+
+
+# These take a second or less each; the others are for the wide run.
+QUICK = (
+    "ratelimit",
+    "hotfiles",
+    "log.",
+    "app.App.small_files",
+    "handlers",
+    "models.activity",
+    "permissions",
+)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=() if name.startswith(QUICK) else pytest.mark.wide)
+        for name in FILLED
+    ],
+)
+def test_whatever_callers_can_fill_is_bounded(name: str) -> None:
+    fill, most = FILLED[name]
+    app = open_app()  # what the first one makes for all of them is not measured
+    base = taken(open_app)
+    del app
+
+    assert taken(fill) < most * 1.1 + base, f"{taken(fill) / MIB:.1f} MiB"
+
+
+# ---------------------------------------------------------------- that nothing was forgotten
+
+
+# Held by the tests above these.
+ABOVE = """
+    cache.Cache.memory models.kept.Pages._kept lru.Lru._entries permissions._Memo._holders permissions.View.cache
+    permissions.Tree._access permissions.Tree._views"""
+# As long as one request, connection, batch or start lasts.
+BRIEF = """
+    auth.backends.Backend.found auth.identity.Identity.ignored_profiles auth.identity.Identity.ignored_microcosms
+    auth.identity.Identity.ignored_items content.nesting.Nesting.open content.nesting.Nesting._too_deep
+    content.render._Writer.parts content.render._Writer.names db.Transaction._after models.microcosm.Viewer.marks
+    models.microcosm.Viewer.mine permissions.Tree.roles permissions.Tree.owned realtime.audience.Judge._known
+    realtime.poll._Waiting.frames thumbnails.Thumbnails._busy together.Together._running together.Together._next
+    tracing.Trace.steps turns._Line.waiting turns.Turns._lines updates.dispatch._Telling._passed_over
+    upload._Receiver.parts webhooks.Deliverer._busy"""
+# By listener; how many there may be is a setting, and so is what waits for each.
+LISTENERS = """
+    realtime.audience.Caller.clients realtime.feed.Feed.clients realtime.feed.Feed.callers realtime.feed.Live._feeds
+    realtime.feed.Live._threads realtime.feed.Live._beats realtime.feed.Live._count realtime.hub.Client.follows
+    realtime.hub.Index._by_topic realtime.presence.Presence._own realtime.presence.Presence._others
+    realtime.presence.Presence._shown realtime.presence.Presence._typing realtime.presence.Presence._heard
+    realtime.socket.Pipe._queue"""
+# What the code itself names, or the settings, or a bound that stands where it is filled.
+FIXED = """
+    body._fields cache.Cache._clients crashes.Gate._seen crashes.Sentry._queue db.Query.all db.Connection._prepared
+    db.Database._idle geocoders.Gazetteer._cities geocoders.Gazetteer._regions handler.Handler.operations
+    handler.Handler.also_reads health.Health._points metrics.Region.slots metrics.Shared._regions
+    metrics._State.inherited metrics.Metric.all metrics.Metric._slots metrics._slots_of models.event_writing.zones
+    models.legal._packaged outbound._trusted pages._template pages._script replica.Standbys._idle replica._NOTHING
+    replica.Standbys._open reporting.Reporter._sent thumbnails.Thumbnails._waiting updates.texts._frame
+    updates.texts.packaged"""
+# Not of the web process.
+ELSEWHERE = ("cron.", "embedded.", "hold.", "seed.", "supervise.")
+
+PACKAGE = Path(permissions.__file__).parent
+CACHES = {
+    "Lru",
+    "LRUCache",
+    "Memory",
+    "Popular",
+    "TTLCache",
+    "cache",
+    "cached_property",
+    "lru_cache",
+}
+PLAIN = {"OrderedDict", "Queue", "defaultdict", "deque", "dict", "list", "set"}
+MAKERS = CACHES | PLAIN | {"WeakKeyDictionary", "WeakSet", "WeakValueDictionary"}
+
+
+def made_by(value: ast.expr) -> str:
+    """The name of what is called, subscripts aside."""
+    while isinstance(value, ast.Call | ast.Subscript):
+        value = value.func if isinstance(value, ast.Call) else value.value
+    return value.attr if isinstance(value, ast.Attribute) else getattr(value, "id", "")
+
+
+def begins_empty(statement: ast.stmt) -> ast.expr | None:
+    """What a statement assigns an empty container or a cache to."""
+    if not isinstance(statement, ast.Assign | ast.AnnAssign) or statement.value is None:
+        return None
+    value = statement.value
+    target = statement.targets[0] if isinstance(statement, ast.Assign) else statement.target
+    if isinstance(value, ast.Dict):
+        return None if value.keys else target
+    if isinstance(value, ast.List | ast.Set):
+        return None if value.elts else target
+    is_copy = (
+        isinstance(value, ast.Call) and value.args and made_by(value) in ("dict", "list", "set")
+    )
+    is_made = isinstance(value, ast.Call) and made_by(value) in MAKERS and not is_copy
+    is_counter = ast.unparse(value) == "collections.Counter()"
+    return target if is_made or is_counter else None
+
+
+def containers(tree: ast.Module) -> Iterator[str]:
+    """Names of what a module, its classes and their instances hold that may grow."""
+    for statement in tree.body:
+        if isinstance(found := begins_empty(statement), ast.Name):
+            yield found.id
+    for node in ast.walk(tree):
+        if isinstance(node, ast.FunctionDef) and any(
+            made_by(one) in MAKERS for one in node.decorator_list
+        ):
+            yield node.name
+        if not isinstance(node, ast.ClassDef):
+            continue
+        for statement in node.body:
+            if isinstance(found := begins_empty(statement), ast.Name):
+                yield f"{node.name}.{found.id}"
+            if isinstance(statement, ast.FunctionDef) and statement.name == "__init__":
+                for inner in ast.walk(statement):
+                    if isinstance(inner, ast.stmt) and isinstance(
+                        found := begins_empty(inner), ast.Attribute
+                    ):
+                        yield f"{node.name}.{found.attr}"
+
+
+def test_whatever_may_grow_is_known_to_be_bounded() -> None:
+    found = set()
+    for path in PACKAGE.rglob("*.py"):
+        module = ".".join(path.relative_to(PACKAGE).with_suffix("").parts)
+        if not f"{module}.".startswith(ELSEWHERE):
+            found |= {f"{module}.{name}" for name in containers(ast.parse(path.read_text()))}
+    known = f"{ABOVE} {BRIEF} {LISTENERS} {FIXED} {' '.join(FILLED)}".replace(
+        " when over", ""
+    ).split()
+
+    assert sorted(found - set(known)) == [], "say above how it is bounded, or fill it"
+    assert sorted(set(known) - found) == []
+
+
+def test_listeners_who_have_gone_are_let_go_of_before_their_beat(
+    database_url: str, make: Factory
+) -> None:
+    class Silent:
+        """A connection that nothing reaches."""
+
+        def wake(self) -> None: ...
+
+    app = App(Config(platform_domain=make.platform_domain), routes.ROOT, routes.SITE, database_url)
+    reader = app.database.read()
+    site = app.sites.by_host(make.site().host, reader)
+    reader.end()
+    connection: Any = Silent()
+    try:
+        for _ in range(2_000):
+            app.live.leave(app.live.join(site, GUEST, connection))
+        assert len(app.live._beats) <= 101
+    finally:
+        app.live.stop()
+        app.database.close()
