@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cachetools import LRUCache, TTLCache
+from cachetools import TTLCache
 from werkzeug.routing import BaseConverter, IntegerConverter, Map, MapAdapter, Rule, ValidationError
 
 from forumapi import addresses, figures, itemtypes, log, metrics, oldsites, scopes, tracing
@@ -25,7 +25,7 @@ from forumapi.hotfiles import HotFiles
 from forumapi.images.studio import Studio
 from forumapi.itemtypes import ItemType
 from forumapi.log import logger
-from forumapi.lru import Lru, Popular
+from forumapi.lru import Lru, Popular, plainly
 from forumapi.mail import Sender
 from forumapi.models import counters, text
 from forumapi.models.activity import Activity
@@ -171,7 +171,7 @@ class App:
         # What guests may download, a second old at most, and the bytes of small files, which never change.
         self.open_files: TTLCache[tuple[int, str], Stored] = TTLCache(maxsize=2000, ttl=1.0)
         self.hot_files = HotFiles()
-        self.small_files: LRUCache[str, bytes] = LRUCache(SMALL_FILES_BYTES, getsizeof=len)
+        self.small_files: Lru[str, bytes] = Lru(SMALL_FILES_BYTES, plainly)
         # Finished ones, by site and entity tag, which covers every byte.
         self.answers: Popular[tuple[int, str], bytes] = Popular(
             config.memory_cache_mb * 1024 * 1024 // 2, lambda data: len(data) + OVERHEAD
@@ -218,7 +218,7 @@ class App:
         self.templates = {url: template(url) for url in (*root, *site)}
         # Where paths lead, by (root, path): handler, arguments, template. Matching anew costs ten times as much.
         self.routed: Lru[tuple[bool, str], tuple[Handler, Mapping[str, Any], str]] = Lru(
-            1000, lambda _: 1
+            1000, lambda *_: 1
         )
         self.reporter = Reporter(
             lambda: self.config,

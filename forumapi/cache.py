@@ -51,7 +51,7 @@ class Memory(Lru[Key, Fragment]):
     def __init__(self, max_bytes: int) -> None:
         super().__init__(
             max_bytes,
-            lambda fragment: OVERHEAD + _PART * len(fragment) + sum(map(len, fragment)),
+            lambda _, fragment: OVERHEAD + _PART * len(fragment) + sum(map(len, fragment)),
         )
 
 

@@ -13,6 +13,7 @@ import time
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from forumapi import metrics
+from forumapi.lru import Lru
 from forumapi.response import Headers, http_date
 
 if TYPE_CHECKING:
@@ -25,6 +26,8 @@ KEPT_S: Final = 1.0
 # The pattern takes no more than this; where the settings allow less, nothing is recognised.
 MOST_BYTES: Final = 2048
 MOST_HEADERS: Final = 32
+# Bytes of Python objects around an answer, measured.
+_AROUND: Final = 700
 
 # Possessive, so that what does not fit is given up at once. Host comes first, as all clients send it, and so only once.
 _PLAIN: Final = re.compile(
@@ -50,27 +53,31 @@ class Hot(NamedTuple):
 class HotFiles:
     """Answers that are kept, by address and Host."""
 
-    MAX: Final = 5000
+    MOST_BYTES: Final = 4 * 1024 * 1024
 
     def __init__(self) -> None:
-        self._kept: dict[bytes, Hot] = {}
+        self._kept: Lru[bytes, Hot] = Lru(
+            self.MOST_BYTES, lambda key, hot: _AROUND + len(key) + len(hot.head)
+        )
 
     def keep(self, path: str, host: str, hot: Hot, headers: Headers) -> None:
         """Remember what was answered with these headers."""
         head = "".join(f"{name}: {value}\r\n" for name, value in headers)
         if head.count("\n") != len(headers) or head.count("\r") != len(headers):
             return  # the usual way refuses it
-        if len(self._kept) >= self.MAX:
-            self._kept.clear()
+        # What is over holds on to its site, as it was.
+        now = time.monotonic()
+        while (oldest := self._kept.oldest()) is not None and oldest[1].until < now:
+            self._kept.forget(oldest[0])
         key = f"{path} {host}".encode("latin-1", "replace")
-        self._kept[key] = hot._replace(head=head.encode("latin-1"))
+        self._kept.add(key, hot._replace(head=head.encode("latin-1")))
 
     def get(self, path: bytes, host: bytes) -> Hot | None:
         """What is kept for this address, while it is right."""
         key = b"%b %b" % (path, host)
         hot = self._kept.get(key)
         if hot is not None and hot.until < time.monotonic():
-            del self._kept[key]
+            self._kept.forget(key)
             return None
         return hot
 

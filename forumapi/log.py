@@ -229,7 +229,8 @@ class Output:
 
     def write(self, line: str, severity: int = _INFO, about: str = "event") -> None:
         """Say one line. A full disk, a closed pipe or a server that is away cost the line, never the request."""
-        if len(self._lines) >= self.LIMIT:
+        # A long line takes the place of several.
+        if len(self._lines) * max(1, len(line) // 1000) >= self.LIMIT:
             self.lost += 1
             return
         self._lines.append(Entry(line, severity, about, time.time()))
@@ -363,9 +364,18 @@ def _quoted(value: object) -> str:
     return text if re.fullmatch(r"[\w./{}:-]+", text) else json.dumps(text, ensure_ascii=False)
 
 
-@lru_cache(4096)
 def path_template(path: str) -> str:
     """The path with whatever may be an id or a secret replaced: `/api/v1/comments/{id}`. Never holds odd characters."""
+    # A path is as long as whoever sends it likes.
+    find = _path_template if len(path) <= _KEPT_CHARACTERS else _path_template.__wrapped__
+    return find(path)
+
+
+_KEPT_CHARACTERS: Final = 100
+
+
+@lru_cache(4096)
+def _path_template(path: str) -> str:
     return _OPAQUE.sub("/{id}", path)
 
 

@@ -22,7 +22,18 @@ def size(value: object) -> int:
     found = sys.getsizeof(value)
     if isinstance(value, (tuple, list, frozenset)):
         found += sum(map(size, value))
+    elif isinstance(value, dict):
+        found += sum(size(key) + size(one) for key, one in value.items())
     return found
+
+
+# Bytes of Python objects around an entry, beside its key and value; measured.
+AROUND: Final = 150
+
+
+def plainly(key: object, value: object) -> int:
+    """Weight of an entry of plain data, in bytes."""
+    return AROUND + size(key) + size(value)
 
 
 class Lru(Generic[K, V]):
@@ -31,7 +42,7 @@ class Lru(Generic[K, V]):
     A hit costs two look-ups and weighs nothing.
     """
 
-    def __init__(self, limit: int, weigh: Callable[[V], int]) -> None:
+    def __init__(self, limit: int, weigh: Callable[[K, V], int]) -> None:
         self._limit = limit
         self._weigh = weigh
         self._weight = 0
@@ -52,11 +63,26 @@ class Lru(Generic[K, V]):
         entries = self._entries
         before = entries.pop(key, None)
         if before is not None:
-            self._weight -= self._weigh(before)
+            self._weight -= self._weigh(key, before)
         entries[key] = value
-        self._weight += self._weigh(value)
+        self._weight += self._weigh(key, value)
         while self._weight > self._limit and len(entries) > 1:
-            self._weight -= self._weigh(entries.popitem(last=False)[1])
+            self._weight -= self._weigh(*entries.popitem(last=False))
+
+    def forget(self, key: K) -> None:
+        """Keep an entry no longer."""
+        found = self._entries.pop(key, None)
+        if found is not None:
+            self._weight -= self._weigh(key, found)
+
+    def oldest(self) -> tuple[K, V] | None:
+        """The entry that goes first; None of none."""
+        return next(iter(self._entries.items()), None)
+
+    def clear(self) -> None:
+        """Keep nothing."""
+        self._entries.clear()
+        self._weight = 0
 
     def __len__(self) -> int:
         return len(self._entries)
@@ -87,7 +113,7 @@ class Popular(Generic[K, V]):
         self._looks = 0
         # Each with how often it was asked for, and the number of halvings until then.
         self._entries: OrderedDict[K, tuple[V, int, int]] = OrderedDict()
-        self._newcomers: Lru[K, tuple[int, int]] = Lru(newcomers, lambda _: 1)
+        self._newcomers: Lru[K, tuple[int, int]] = Lru(newcomers, lambda *_: 1)
 
     def get(self, key: K) -> V | None:
         """The entry, or None: then `offer` it once it is made."""

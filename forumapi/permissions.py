@@ -7,6 +7,7 @@ owner, microcosm owner, author, ban) is laid over it here, never shared.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
@@ -171,6 +172,9 @@ class View:
         self.cache.clear()
 
 
+# Bytes of a microcosm of a tree without its texts, and of a role; measured.
+_NODE: Final = 700
+_ROLE: Final = 250
 # Bytes of Python objects around a rendering, of a row that stands beside it, and of a microcosm in a set; measured.
 _AROUND: Final = 300
 _ROW: Final = 500
@@ -216,6 +220,8 @@ class Tree:
         self._views: dict[Who, View] = {}  # of site owners and microcosm owners
         if self.root_id:
             self._arrange()
+        # About how many bytes it takes, without what `memo` counts.
+        self.weight = self._weigh()
 
     def _arrange(self) -> None:
         for node in sorted(self.nodes.values(), key=lambda n: (n.sequence, n.id)):
@@ -245,6 +251,14 @@ class Tree:
             owned.setdefault(node.owned_by, set()).add(id)
             owned.setdefault(node.created_by, set()).add(id)
         self.owned = {profile: frozenset(ids) for profile, ids in owned.items()}
+
+    def _weigh(self) -> int:
+        nodes = sum(
+            _NODE + len(node.title) + len(node.logo_url) + 8 * (len(node.path) + len(node.subtree))
+            for node in self.nodes.values()
+        )
+        owned = sum(sys.getsizeof(ids) for ids in self.owned.values())
+        return _AROUND + nodes + owned + sum(_ROLE * len(roles) for roles in self.roles.values())
 
     def access(self, role_ids: tuple[int, ...] | None, *, is_limited: bool = False) -> Access:
         """The access list of a role set: the ids of a profile's roles, or None for guests; `is_limited` as in Who."""

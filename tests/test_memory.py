@@ -398,8 +398,7 @@ def a_site(app: App, number: int) -> SiteSnapshot:
         (
             10**9 + number, 1, 1, texts_of, texts_of * 4, f"site{number}", f"www.{number}.example", True, NOW, 1, 1, 1,
             1, texts_of, texts_of, texts_of, "#fff", "cover", "#000", "", "", "", False, True, 1,
-            1, 1, 1, 1, 1, 1, ['["/a","b","c"]'] * 10, 1, 1, texts_of, True, texts_of, 1, 1, texts_of, True, texts_of,
-            0,
+            1, 1, 1, 1, 1, 1, ['["/a","b","c"]'] * 10, *[0] * 12,
         ),
         "forum.test",
     )  # fmt: skip
@@ -510,7 +509,8 @@ BRIEF = """
     auth.identity.Identity.ignored_items content.nesting.Nesting.open content.nesting.Nesting._too_deep
     content.render._Writer.parts content.render._Writer.names db.Transaction._after models.microcosm.Viewer.marks
     models.microcosm.Viewer.mine permissions.Tree.roles permissions.Tree.owned realtime.audience.Judge._known
-    realtime.poll._Waiting.frames thumbnails.Thumbnails._busy together.Together._running together.Together._next
+    realtime.poll._Waiting.frames settling.Settler._own
+    thumbnails.Thumbnails._busy together.Together._running together.Together._next
     tracing.Trace.steps turns._Line.waiting turns.Turns._lines updates.dispatch._Telling._passed_over
     upload._Receiver.parts webhooks.Deliverer._busy"""
 # By listener; how many there may be is a setting, and so is what waits for each.
@@ -524,7 +524,8 @@ LISTENERS = """
 FIXED = """
     body._fields cache.Cache._clients crashes.Gate._seen crashes.Sentry._queue db.Query.all db.Connection._prepared
     db.Database._idle geocoders.Gazetteer._cities geocoders.Gazetteer._regions handler.Handler.operations
-    handler.Handler.also_reads health.Health._points metrics.Region.slots metrics.Shared._regions
+    handler.Handler.also_reads handler.Handler.leads_to
+    health.Health._points metrics.Region.slots metrics.Shared._regions
     metrics._State.inherited metrics.Metric.all metrics.Metric._slots metrics._slots_of models.event_writing.zones
     models.legal._packaged outbound._trusted pages._template pages._script replica.Standbys._idle replica._NOTHING
     replica.Standbys._open reporting.Reporter._sent thumbnails.Thumbnails._waiting updates.texts._frame

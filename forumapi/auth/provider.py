@@ -18,6 +18,7 @@ from urllib.parse import quote, urlencode
 
 from forumapi.errors import BadGateway, Unauthorized
 from forumapi.log import logger
+from forumapi.lru import Lru, plainly
 from forumapi.outbound import Outbound, OutboundError
 
 if TYPE_CHECKING:
@@ -26,7 +27,8 @@ if TYPE_CHECKING:
 CACHE_S: Final = 3600.0
 REFETCHES: Final = 5
 REFETCH_WINDOW_S: Final = 300.0
-MAX_CACHED: Final = 1000
+KEPT_BYTES: Final = 8 * 1024 * 1024
+REFETCHED_BYTES: Final = 1024 * 1024
 TIMEOUT_S: Final = 5.0
 # Signatures by a key pair alone: with a shared secret, or none, a token could be made from what is public.
 ALGORITHMS: Final = (
@@ -76,8 +78,8 @@ class _Cache:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._kept: dict[tuple[str, bool], _Kept] = {}
-        self._refetched: dict[tuple[str, bool], list[float]] = {}
+        self._kept: Lru[tuple[str, bool], _Kept] = Lru(KEPT_BYTES, plainly)
+        self._refetched: Lru[tuple[str, bool], list[float]] = Lru(REFETCHED_BYTES, plainly)
 
     def get(self, out: Outbound, url: str, *, is_plain: bool) -> Any:
         """The JSON object at `url`; `is_plain` tells apart who may ask private addresses."""
@@ -92,18 +94,16 @@ class _Cache:
         """The object as it is now; as it was kept, once it was asked for too often."""
         key, now = (url, is_plain), time.monotonic()
         with self._lock:
-            recent = [at for at in self._refetched.get(key, ()) if now - at < REFETCH_WINDOW_S]
+            before = self._refetched.get(key) or []
+            recent = [at for at in before if now - at < REFETCH_WINDOW_S]
             may_ask = len(recent) < REFETCHES
-            self._refetched[key] = [*recent, now] if may_ask else recent
+            self._refetched.add(key, [*recent, now] if may_ask else recent)
         return self._fetch(out, key) if may_ask else self.get(out, url, is_plain=is_plain)
 
     def _fetch(self, out: Outbound, key: tuple[str, bool]) -> Any:
         value = _object(out, key[0])
         with self._lock:
-            if len(self._kept) >= MAX_CACHED:
-                self._kept.clear()
-                self._refetched.clear()
-            self._kept[key] = _Kept(time.monotonic() + CACHE_S, value)
+            self._kept.add(key, _Kept(time.monotonic() + CACHE_S, value))
         return value
 
 

@@ -14,11 +14,12 @@ from urllib.parse import urlencode
 from forumapi.content import email
 from forumapi.db import Query, Transaction
 from forumapi.log import logger
+from forumapi.lru import Lru, plainly
 
 URL: Final = "https://api.stopforumspam.org/api"
 TIMEOUT_S: Final = 2.0
 _REMEMBERED_S: Final = 3600.0
-_MOST: Final = 10_000
+_KEPT_BYTES: Final = 1024 * 1024
 _YEAR_S: Final = 365 * 24 * 3600
 _MOST_BYTES: Final = 65_536
 
@@ -49,7 +50,7 @@ class Verdict(NamedTuple):
 
 UNKNOWN: Final = Verdict("unknown")
 
-_seen: dict[bytes, tuple[float, Verdict]] = {}
+_seen: Lru[bytes, tuple[float, Verdict]] = Lru(_KEPT_BYTES, plainly)
 _lock = threading.Lock()
 
 
@@ -67,9 +68,7 @@ def check(address: str, url: str = URL) -> Verdict:
         logger.warning("the spam check failed, nobody is refused: %s", error)
         return UNKNOWN
     with _lock:
-        if len(_seen) >= _MOST:
-            _seen.clear()
-        _seen[key] = (now, found)
+        _seen.add(key, (now, found))
     return found
 
 

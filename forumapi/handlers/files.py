@@ -338,7 +338,7 @@ def _answer(ctx: Context, found: Download, data: bytes | None = None) -> Result:
         data = ctx.app.small_files.get(found.object)
     if data is None:
         data = b"".join(storage.read(found.object, 0, found.size))
-        ctx.app.small_files[found.object] = data
+        ctx.app.small_files.add(found.object, data)
     return Bytes(status, headers, data[start : start + length])
 
 

@@ -14,6 +14,7 @@ from forumapi.errors import Invalid
 from forumapi.fragments import dumps
 from forumapi.handler import LOGIN, Handler, needs
 from forumapi.handlers.sites import check_owner, find_named
+from forumapi.lru import Lru, plainly
 from forumapi.models import site_domain
 from forumapi.models.site import Site
 from forumapi.models.site_domain import Standing
@@ -21,7 +22,7 @@ from forumapi.outbound import Outbound, OutboundError
 from forumapi.response import Data, Result
 
 CACHE_S: Final = 60.0
-MAX_CACHED: Final = 1000
+KEPT_BYTES: Final = 2 * 1024 * 1024
 
 Health = dict[str, Any]
 
@@ -108,20 +109,18 @@ class Examiner:
 
     def __init__(self, outbound: Outbound) -> None:
         self._outbound = outbound
-        self._locks: dict[int, threading.Lock] = {}
-        self._found: dict[int, tuple[object, float, dict[str, Health]]] = {}
+        # Each is of the sites with the same remainder: two may wait for each other, and none is made for a request.
+        self._locks = tuple(threading.Lock() for _ in range(64))
+        self._found: Lru[int, tuple[object, float, dict[str, Health]]] = Lru(KEPT_BYTES, plainly)
 
     def examine(self, site: Site, domains: Sequence[Standing]) -> dict[str, Health]:
         """The health of a site: at most CACHE_S old."""
-        with self._locks.setdefault(site.id, threading.Lock()):
+        with self._locks[site.id % len(self._locks)]:
             known, seen = self._found.get(site.id), (site.version, *domains)
             if known is not None and known[0] == seen and time.monotonic() < known[1]:
                 return known[2]
             result = examine(site, domains, self._outbound)
-            if len(self._found) >= MAX_CACHED:
-                self._found.clear()
-                self._locks.clear()
-            self._found[site.id] = (seen, time.monotonic() + CACHE_S, result)
+            self._found.add(site.id, (seen, time.monotonic() + CACHE_S, result))
             return result
 
 

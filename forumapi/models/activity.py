@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import threading
 import time
-from typing import Final
+from itertools import islice
+from typing import Final, TypeVar
 
 import psycopg
 
 from forumapi.db import Database, Query
 from forumapi.errors import ApiError
 from forumapi.log import logger
+
+K = TypeVar("K")
+V = TypeVar("V")
 
 ADD_VIEWS = Query(
     "activity.views",
@@ -69,6 +73,9 @@ class Activity:
     """Buffers of one process. `flush_s`: how long a view may wait before it counts."""
 
     ACTIVE_EVERY_S: Final = 60.0  # lastActive moves at most this often (platform 3.7)
+    # So many things are remembered or wait of each kind, some 100 bytes each. Beyond, while the database is away, views
+    # and activity of others are not counted.
+    MOST: Final = 20_000
 
     def __init__(self, database: Database, *, flush_s: float = 2.0) -> None:
         self._database = database
@@ -84,19 +91,22 @@ class Activity:
 
     def viewed(self, site_id: int, item_id: int) -> None:
         """Count one view of a conversation, event or poll."""
-        key = (site_id, item_id)
-        self._views[key] = self._views.get(key, 0) + 1
+        self._add(self._views, (site_id, item_id), 1)
 
     def followed(self, link_id: int) -> None:
         """Count one use of a short link."""
-        self._hits[link_id] = self._hits.get(link_id, 0) + 1
+        self._add(self._hits, link_id, 1)
+
+    def _add(self, counts: dict[K, int], key: K, by: int) -> None:
+        if key in counts or len(counts) < self.MOST:
+            counts[key] = counts.get(key, 0) + by
 
     def active(self, site_id: int, profile_id: int) -> None:
         """Note that a profile is here."""
         now = time.time()
         key = (site_id, profile_id)
         if now - self._noted.get(key, 0.0) >= self.ACTIVE_EVERY_S:
-            if len(self._noted) > 100_000:
+            if len(self._noted) >= self.MOST:
                 self._noted.clear()
             self._noted[key] = self._active[key] = now
 
@@ -104,7 +114,7 @@ class Activity:
         """Note that a token was used, and from where."""
         now = time.time()
         if now - self._used_noted.get(token_id, 0.0) >= self.ACTIVE_EVERY_S:
-            if len(self._used_noted) > 100_000:
+            if len(self._used_noted) >= self.MOST:
                 self._used_noted.clear()
             self._used_noted[token_id] = now
             self._used[token_id] = (now, ip)
@@ -166,8 +176,13 @@ class Activity:
         except (ApiError, OSError, psycopg.Error) as error:
             logger.warning("views and activity were not written, will try again: %s", error)
             for key, count in views.items():
-                self._views[key] = self._views.get(key, 0) + count
+                self._add(self._views, key, count)
             for link, count in hits.items():
-                self._hits[link] = self._hits.get(link, 0) + count
-            self._active = {**active, **self._active}
-            self._used = {**used, **self._used}
+                self._add(self._hits, link, count)
+            self._active = self._some({**active, **self._active})
+            self._used = self._some({**used, **self._used})
+
+    def _some(self, entries: dict[K, V]) -> dict[K, V]:
+        """As many of the entries as may wait, the newest of them."""
+        beyond = max(0, len(entries) - self.MOST)
+        return dict(islice(entries.items(), beyond, None))

@@ -83,7 +83,7 @@ class Pages:
 
     def __init__(self, max_bytes: int) -> None:
         self.together = Together()
-        self._kept: Lru[Any, Kept[Any]] = Lru(max_bytes, lambda kept: kept.weight)
+        self._kept: Lru[Any, Kept[Any]] = Lru(max_bytes, lambda _, kept: kept.weight)
 
     def get(self, key: Any) -> Kept[Any] | None:
         """What is kept under `key`, if it may still be asked about."""

@@ -11,12 +11,13 @@ from typing import Final, NamedTuple
 
 from forumapi.content import clean
 from forumapi.db import Query, Reader, Replica, Row
+from forumapi.lru import Lru, plainly
 from forumapi.paging import Paging
 
 ONLINE_MINUTES: Final = 90
 # Names between two that are remembered, and sites whose names are.
 STEP: Final = 250
-_MOST_SITES: Final = 1_000
+_MOST_BYTES: Final = 4 * 1024 * 1024
 
 
 class Filter(NamedTuple):
@@ -185,7 +186,7 @@ class Borders:
     """What one process remembers of where lists by name stand."""
 
     def __init__(self) -> None:
-        self._of: dict[int, _Names] = {}
+        self._of: Lru[int, _Names] = Lru(_MOST_BYTES, plainly)
 
     def find(self, tx: Reader, site_id: int, *, anew: bool) -> _Names:
         """The borders of a site; read where they are not known, or `anew`."""
@@ -194,9 +195,7 @@ class Borders:
             row = tx.row(BORDERS, site_id=site_id, step=STEP)
             assert row is not None, "a statement without FROM returns one row"
             found = _Names(row[0] or 0, row[1])
-            if len(self._of) >= _MOST_SITES:
-                self._of.clear()
-            self._of[site_id] = found
+            self._of.add(site_id, found)
         return found
 
 

@@ -30,6 +30,7 @@ from forumapi.errors import (
 )
 from forumapi.fragments import Fragment, Hole
 from forumapi.log import logger
+from forumapi.lru import size
 from forumapi.models import journal, membership, profile, reserved, site_domain, site_rules, tree
 from forumapi.models.site_rules import Look, SiteBody
 from forumapi.paging import Paging
@@ -127,6 +128,9 @@ WATCH = Query(
       LEFT JOIN site_people n ON n.site_id = s.site_id
      WHERE s.site_id = ANY(%(site_ids)s)""",
 )
+
+# Bytes of a site with its document, measured; texts of its owner's may be as long again.
+_SITE: Final = 12_000
 
 _IS_DELETED: Final = 22  # its place among _COLUMNS
 
@@ -307,6 +311,11 @@ class Site:
             return f"{'https' if self.force_ssl else 'http'}://{self.domain}"
         return self._origin
 
+    @property
+    def weight(self) -> int:
+        """About how many bytes it takes, with its microcosms and texts."""
+        return _SITE + (self.tree.weight if self.tree else 0) + size(self.texts)
+
     def stats_json(self) -> bytes:
         """meta.stats: six metrics."""
         return fragments.dumps(
@@ -408,11 +417,12 @@ class SiteDirectory:
 
     `poll_ms`: how often the watching thread asks for moved versions. A guest's site is at most this old, and never
     older than STALE_S: past that the request asks PostgreSQL itself. `scheme` and `port_suffix` are those of the
-    addresses on the platform domain that we build. `most` sites are held; another one takes the place of the one that
-    was read the longest ago, which is read again when it is asked for.
+    addresses on the platform domain that we build. `most` sites are held, and MOST_BYTES; another one takes the place
+    of the one that was read the longest ago, which is read again when it is asked for.
     """
 
     STALE_S: Final = 1.0
+    MOST_BYTES: Final = 48 * 1024 * 1024
 
     def __init__(
         self,
@@ -485,11 +495,18 @@ class SiteDirectory:
             return known
         if known is not None:
             self.forget(known.id)
-        while len(self._by_id) >= self._most:
-            self.forget(next(iter(self._by_id)))
         self._seen[row[0]] = asked
         self._by_id[row[0]] = new = self._site(row)
+        self._make_room()
         return new
+
+    def _make_room(self) -> None:
+        """Let those go that were read the longest ago, while there are too many, or too large ones."""
+        weight = sum(site.weight for site in self._by_id.values())
+        while len(self._by_id) > self._most or (weight > self.MOST_BYTES and len(self._by_id) > 1):
+            site = next(iter(self._by_id.values()))
+            weight -= site.weight
+            self.forget(site.id)
 
     def by_id(self, site_id: int, tx: Reader) -> Site | None:
         """The site of that id, deleted ones included, read afresh; None if there never was one."""
@@ -585,6 +602,7 @@ class SiteDirectory:
             # A site that was changed has another snapshot, which holds no tree yet.
             key = (site.id, site.version, site.acl_version)
             found = site.tree = self._together.run(key, tx, lambda: self._grow(site, tx))
+            self._make_room()
         return found
 
     def _grow(self, site: Site, tx: Reader) -> Tree:

@@ -75,6 +75,8 @@ TURN: Final = 200
 PEOPLE: Final = 1000
 # Who writes is told at most this often.
 TYPING_S: Final = 3.0
+# So many who have gone may wait for their beat, beside as many as are there.
+_GONE: Final = 100
 # Clients that come back are asked to do so at some time within this.
 RETRY_MS: Final = 5_000
 
@@ -356,6 +358,9 @@ class Live:
             raise
         beat = time.monotonic() + self._config().live_heartbeat_s
         self._beats.append((beat, client))
+        if len(self._beats) > 2 * self.connections + _GONE:
+            # Those who have gone would else stay until their beat is due.
+            self._beats = collections.deque(one for one in self._beats if not one[1].is_over)
         return client
 
     def leave(self, client: Client) -> None:

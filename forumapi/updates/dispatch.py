@@ -14,6 +14,7 @@ from typing import Any, Final, NamedTuple
 from forumapi import itemtypes, permissions
 from forumapi.db import Query, Reader, Row, Transaction
 from forumapi.events.log import Event
+from forumapi.lru import Lru
 from forumapi.models import journal, locate, tree
 from forumapi.models.update import (
     EVENT_REMINDER,
@@ -105,7 +106,7 @@ TELL = Query(
     SELECT told.site_id, 'created', 16, told.update_id FROM told""",
 )
 
-_TREES: Final = 200
+_TREES_BYTES: Final = 8 * 1024 * 1024
 
 
 class Comment(NamedTuple):
@@ -153,7 +154,7 @@ class Dispatch:
 
     def __init__(self, queue: Queue) -> None:
         self._queue = queue
-        self._trees: dict[int, Tree] = {}
+        self._trees: Lru[int, Tree] = Lru(_TREES_BYTES, lambda _, tree: tree.weight)
 
     def work(self, tx: Transaction, site_id: int, events: Sequence[Event]) -> None:
         """Tell whoever is to be told of some events of a site, in their order."""
@@ -167,9 +168,8 @@ class Dispatch:
     def _tree(self, tx: Reader, site_id: int, state: SiteState) -> Tree:
         found = self._trees.get(site_id)
         if found is None or found.acl_version < state.acl_version:
-            if len(self._trees) >= _TREES:
-                self._trees.clear()
-            found = self._trees[site_id] = tree.load(tx, site_id, state.acl_version)
+            found = tree.load(tx, site_id, state.acl_version)
+            self._trees.add(site_id, found)
         return found
 
 

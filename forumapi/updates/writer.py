@@ -11,9 +11,12 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from html import escape
 from typing import TYPE_CHECKING, Final
 
+import msgspec
+
 from forumapi import itemtypes
 from forumapi.content.render import RENDERER_VERSION
 from forumapi.db import Database, Reader
+from forumapi.lru import Lru, size
 from forumapi.mail import Dropped, Written, plain
 from forumapi.models import membership, platform_secret, text, update
 from forumapi.updates import digest, facts, texts, unsubscribe
@@ -26,7 +29,9 @@ if TYPE_CHECKING:
     from forumapi.permissions import Tree
 
 # Templates of this many sites are kept ready.
-_MAX_SITES: Final = 1_000
+_FORMS_BYTES: Final = 4 * 1024 * 1024
+# Bytes of the objects around the forms of one site, measured.
+_FORMS: Final = 6_000
 
 # Mail programs do not show frames; what is in one is a link then.
 _FRAME: Final = re.compile(r'<iframe[^>]*?\ssrc="([^"]*)"[^>]*>\s*</iframe>')
@@ -45,7 +50,12 @@ class EmailWriter:
         self._config = config
         self._secret = b""
         # Site id -> the version that its templates are of, and those that were asked for.
-        self._forms: dict[int, tuple[int, dict[int, texts.Own], dict[int, Form]]] = {}
+        self._forms: Lru[int, tuple[int, dict[int, texts.Own], dict[int, Form]]] = Lru(
+            _FORMS_BYTES,
+            lambda _, kept: (
+                _FORMS + sum(size(msgspec.structs.astuple(own.parts)) for own in kept[1].values())
+            ),
+        )
 
     def __call__(self, mail_ids: Sequence[int]) -> Mapping[int, Written | Dropped]:
         """Every mail, written, or why it is to be dropped. Raises Unavailable."""
@@ -232,9 +242,8 @@ class EmailWriter:
         """The site's own template, else the package's. Read once a version of the site."""
         kept = self._forms.get(site.id)
         if kept is None or kept[0] != site.version:
-            if len(self._forms) >= _MAX_SITES:
-                self._forms.clear()
-            kept = self._forms[site.id] = (site.version, texts.own(tx, site.id), {})
+            kept = (site.version, texts.own(tx, site.id), {})
+            self._forms.add(site.id, kept)
         found = kept[2].get(number)
         if found is None:
             own = kept[1].get(number)
