@@ -3,13 +3,23 @@
 from __future__ import annotations
 
 import hashlib
+import re
+import threading
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from io import BytesIO
+from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 from PIL import Image
 
+from forumapi.config import Config
+from forumapi.cron import gravatars
 from tests.api import Api
 from tests.factories import Factory, Person, Site
+from tests.files.pictures import encoded, noise
+from tests.fixtures import Server
 
 
 def avatar(api: Api, person: Person) -> str:
@@ -97,3 +107,124 @@ def test_an_upload_takes_its_place(api: Api, make: Factory, bikes: Site) -> None
     hash = make.file(person)
     api.post(f"{person.path}/attachments", {"fileHash": hash, "fileName": "me.png"}, by=person)
     assert avatar(api, person) == f"/api/v1/files/{hash}.png"
+
+
+# ---------------------------------------------------------------- Gravatar, where a site wants it
+
+SETTING = "/api/v1/site/avatars"
+
+
+class Gravatar:
+    """A service on loopback that has pictures of some addresses; `asked` holds the paths that it got."""
+
+    def __init__(self) -> None:
+        self.pictures: dict[str, bytes] = {}
+        self.asked: list[str] = []
+        self.is_broken = False
+        service = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                service.asked.append(self.path)
+                digest = urlsplit(self.path).path.rpartition("/")[2]
+                body = service.pictures.get(digest, b"")
+                self.send_response(503 if service.is_broken else 200 if body else 404)
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
+
+            def log_message(self, format: str, *args: Any) -> None:
+                """Stays quiet."""
+
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self.server.server_port}/avatar/"
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+
+    def has(self, person: Person, picture: bytes) -> None:
+        self.pictures[hashlib.sha256(person.email.lower().encode()).hexdigest()] = picture
+
+
+@pytest.fixture(scope="module")
+def gravatar() -> Iterator[Gravatar]:
+    service = Gravatar()
+    yield service
+    service.server.shutdown()
+    service.server.server_close()
+
+
+@pytest.fixture
+def run(gravatar: Gravatar, make: Factory, database_url: str, server: Server) -> Callable[[], str]:
+    """The job, on profiles that are a minute old."""
+    config = Config(
+        database_url=database_url, data_dir=str(server.log.parent), gravatar_url=gravatar.url
+    )
+
+    def once() -> str:
+        make.sql("UPDATE profiles SET created = created - interval '2 minutes' RETURNING 1")
+        with make.database.write() as tx:
+            return gravatars.gravatars(tx, config)
+
+    return once
+
+
+def test_only_the_owner_decides(api: Api, make: Factory) -> None:
+    site = make.site()
+    assert api.get(SETTING, by=site.owner).data == {"gravatar": False}
+    for by in (None, site.moderator, site.member):
+        assert api.put(SETTING, {"gravatar": True}, by=by, site=site).status == 403
+        assert api.get(SETTING, by=by, site=site).status == 403
+    for body in ({}, {"gravatar": "yes"}, {"gravatar": None}):
+        assert api.put(SETTING, body, by=site.owner).status == 400
+    for on in (True, True, False, False):
+        assert api.put(SETTING, {"gravatar": on}, by=site.owner).status == 302
+        assert api.get(SETTING, by=site.owner).data == {"gravatar": on}
+
+
+def test_a_picture_is_fetched_by_the_server_and_stored(
+    api: Api, make: Factory, gravatar: Gravatar, run: Callable[[], str]
+) -> None:
+    site, other = make.site(), make.site()
+    with_own = make.person(site)
+    hash = make.file(with_own)
+    api.post(f"{with_own.path}/attachments", {"fileHash": hash, "fileName": "me.png"}, by=with_own)
+    large = encoded(noise(300, 200), "PNG")
+    for person in (site.member, with_own, other.member):
+        gravatar.has(person, large)
+    gravatar.has(site.newcomer, b"<html>no picture</html>")
+    run()
+    assert gravatar.asked == []
+
+    api.put(SETTING, {"gravatar": True}, by=site.owner)
+    assert run() == "1 pictures"
+    shown = avatar(api, site.member)
+    answer = api.get(shown, site=site)
+    assert (answer.status, answer.headers["Content-Type"]) == (200, "image/png")
+    with Image.open(BytesIO(answer.body)) as picture:
+        assert picture.size == (100, 67)
+    assert "profile" not in shown
+    for person in (site.newcomer, site.owner, other.member):
+        assert avatar(api, person) == f"/api/v1/files/profile-{person.id}.png"
+    assert avatar(api, with_own) == f"/api/v1/files/{hash}.png"
+    # Gravatar is told a digest that is not guessed from md5 lists, nothing else, and once.
+    assert len(gravatar.asked) == len(set(gravatar.asked)) == 5
+    assert all(re.fullmatch(r"/avatar/[0-9a-f]{64}\?s=100&d=404", path) for path in gravatar.asked)
+    assert run() == "nobody to ask for"
+
+    late = make.person(site)
+    gravatar.has(late, large)
+    api.put(SETTING, {"gravatar": False}, by=site.owner)
+    assert run() == "nobody to ask for"
+    assert avatar(api, site.member) == shown
+
+
+def test_what_fails_is_asked_for_again(
+    api: Api, make: Factory, gravatar: Gravatar, run: Callable[[], str]
+) -> None:
+    site = make.site()
+    gravatar.has(site.member, encoded(noise(50, 50), "PNG"))
+    api.put(SETTING, {"gravatar": True}, by=site.owner)
+    gravatar.is_broken = True
+    assert run() == "0 pictures"
+    gravatar.is_broken = False
+    assert run() == "1 pictures"
+    assert not make.sql("SELECT 1 FROM file_strays s JOIN files f USING (file_hash)")
