@@ -854,6 +854,13 @@ class Config:
         rule=_url("http", "https"),
     )
     geocode_key: str = _setting("", "text", "Key of the geocoder.", reload=True, secret=True)
+    gravatar_url: str = _setting(
+        "https://www.gravatar.com/avatar/",
+        "URL",
+        "Where pictures are fetched for sites that want it, ending in /, by the SHA-256 of an address; empty: nowhere.",
+        reload=True,
+        rule=_url("http", "https"),
+    )
     spam_check: bool = _setting(
         False, "", "Ask stopforumspam.com about the address of each new user.", reload=True
     )

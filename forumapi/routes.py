@@ -10,6 +10,7 @@ from forumapi.handlers.attachments import AttachmentHandler, AttachmentsHandler
 from forumapi.handlers.attendees import AttendeeHandler, AttendeesCsvHandler, AttendeesHandler
 from forumapi.handlers.attributes import AttributeHandler, AttributesHandler
 from forumapi.handlers.auth import Auth0Handler, AuthHandler, TokenHandler
+from forumapi.handlers.avatars import SiteAvatarsHandler
 from forumapi.handlers.bans import BanHandler, BansHandler
 from forumapi.handlers.bookmarks import BookmarkHandler, BookmarksHandler
 from forumapi.handlers.calendars import (
@@ -317,6 +318,7 @@ SITE: dict[str, type[Handler]] = {
     "/api/v1/site/<site:item>/attributes/<key:key>": AttributeHandler,
     "/api/v1/site/auth": SiteAuthHandler,
     "/api/v1/site/auth/<method>": SiteAuthMethodHandler,
+    "/api/v1/site/avatars": SiteAvatarsHandler,
     "/api/v1/site/mail": MailTemplatesHandler,
     "/api/v1/site/mail/<template>": MailTemplateHandler,
     "/api/v1/site/menu": OwnMenuHandler,

@@ -2133,6 +2133,12 @@ class SiteSearch(Struct, kw_only=True):
     indexing: Annotated[bool, Meta(description="Texts are still being indexed in it.")]
 
 
+class SiteAvatars(Struct, kw_only=True):
+    """The source of pictures of people who uploaded none."""
+
+    gravatar: Annotated[bool, Meta(description="They are fetched from Gravatar.")]
+
+
 # ---------------------------------------------------------------- webhooks (docs/api/webhooks.md)
 
 

@@ -37,6 +37,7 @@ BODIES: dict[tuple[str, str], Any] = {
         "html": "$unsubscribe_url",
     },
     ("PUT", "/api/v1/updates/email"): {"digest": "daily"},
+    ("PUT", "/api/v1/site/avatars"): {"gravatar": False},
     ("PUT", "/api/v1/site/search"): {"language": "german"},
     ("PUT", "/api/v1/site/reactions"): [{"name": "like", "text": "+1"}],
     ("POST", "/api/v1/conversations"): {"microcosmId": "@root", "title": "A title"},

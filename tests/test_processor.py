@@ -337,6 +337,7 @@ ALLOW_SITE = {
     "/api/v1/site/mail/<template>": "OPTIONS,HEAD,GET,PUT,DELETE",
     "/api/v1/site/menu": "OPTIONS,GET,HEAD,PUT,DELETE",
     "/api/v1/site/reactions": "OPTIONS,GET,HEAD,PUT,DELETE",
+    "/api/v1/site/avatars": "OPTIONS,HEAD,GET,PUT",
     "/api/v1/site/search": "OPTIONS,HEAD,GET,PUT",
     "/api/v1/trending": "OPTIONS,GET,HEAD",
     "/api/v1/updates": "OPTIONS,HEAD,GET",

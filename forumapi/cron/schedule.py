@@ -6,7 +6,16 @@ from collections.abc import Callable
 from typing import Final, NamedTuple
 
 from forumapi.config import Config
-from forumapi.cron import domains, jobs, orphans, reminders, searching, sweeping, trending
+from forumapi.cron import (
+    domains,
+    gravatars,
+    jobs,
+    orphans,
+    reminders,
+    searching,
+    sweeping,
+    trending,
+)
 from forumapi.db import Transaction
 
 Work = Callable[[Transaction, Config], str]
@@ -49,6 +58,7 @@ JOBS: Final = (
     Job("trending_scores", "* * * * * 5", "every minute", trending.trending_scores),
     Job("search_documents", "* * * * * 25", "every minute", searching.search_documents),
     Job("search_words", "* * * * * 55", "every minute", searching.search_words),
+    Job("gravatars", "* * * * * 35", "every minute", gravatars.gravatars),
     Job("due_roles", "*/5 * * * * 45", "every five minutes", jobs.due_roles),
     Job("digests", "*/5 * * * * 20", "every five minutes", jobs.digests),
     Job(
