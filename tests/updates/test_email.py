@@ -62,6 +62,42 @@ def test_a_reply_is_told_in_text_and_html(box: Postbox, site: Site) -> None:
     assert not re.search(r'(href|src)="/', html), "every address is whole"
 
 
+LINKS = re.compile(r"""https?://[^\s<>"')]+""")
+
+
+def test_without_pages_every_link_of_a_mail_leads_to_what_exists(box: Postbox, site: Site) -> None:
+    ana, bob = site.newcomer, site.member
+    told = reply(box, ana, bob, f"See @{ana.name}, #bolts and [here](/conversations/1/)")
+    box.queue(told, site_id=site.id)
+    (mail,) = box.send()
+    origin = f"{box.stage.app.config.scheme}://{site.host}{box.stage.app.config.port_suffix}"
+    links = {unescape(link) for part in parts(mail) for link in LINKS.findall(part)}
+    assert len(links) > 5
+    for link in links:
+        assert link.startswith(origin), link
+        if link.endswith("/conversations/1"):
+            continue  # what somebody wrote into a comment need not exist
+        path = link.removeprefix(origin)
+        assert path.startswith("/api/v1/") or path in ("", "/"), link  # the index of the host
+        below = path.removeprefix("/api/v1")
+        assert len(path) < 2 or box.stage.get(below, site=site, by=ana).status in (200, 302), link
+
+
+def test_a_mail_leads_to_the_pages_where_the_owner_says_they_are(box: Postbox, site: Site) -> None:
+    url = f"https://{site.host}/pages"
+    assert box.stage.put("/site", {"webUrl": url}, by=site.owner).status == 302
+    ana, bob = site.newcomer, site.member
+    told = reply(box, ana, bob, f"See @{ana.name} and ![x](/api/v1/files/1.png)")
+    box.queue(told, site_id=site.id)
+    (mail,) = box.send()
+    text, html = parts(mail)
+
+    assert f"{url}/comments/{told.comment_id}/incontext/?utm_source=notification" in text
+    assert f'href="{url}/updates/settings/?' in html
+    assert f'href="{url}/profiles/{ana.id}"' in html
+    assert f"{url}/api/" not in html, "files are where the API is"
+
+
 def test_titles_and_names_are_text_whatever_they_hold(box: Postbox, site: Site) -> None:
     ana, bob = site.newcomer, site.member
     name = '&lt;img src=x onerror="alert(1)"&gt;'
