@@ -180,6 +180,10 @@ def parser() -> argparse.ArgumentParser:
         "--email", required=True, help="the new owner, who gets a profile there if there is none"
     )
 
+    pages = command("web-url", _site_web_url, "say where a site's pages are, on any host", sites)
+    pages.add_argument("key", help="its subdomain")
+    pages.add_argument("url", help="https://…; empty for nowhere")
+
     bans = group("ban", "bans: who may not take part")
     add = command("add", _ban_add, "ban a user, or everybody of an e-mail domain", bans)
     _who(add, domain=True)
@@ -861,6 +865,16 @@ def _site_owner(args: argparse.Namespace, current: Config) -> int:
     with _database(current) as database, database.write() as tx:
         profile_id = admin.set_owner(tx, args.key, args.email)
     print(f"{args.key} is owned by profile {profile_id}")
+    return OK
+
+
+def _site_web_url(args: argparse.Namespace, current: Config) -> int:
+    from forumapi import admin
+    from forumapi.models import site
+
+    with _database(current) as database, database.write() as tx:
+        site.set_web_url(tx, admin.site_id(tx, args.key), args.url)
+    print(f"mails and feeds of {args.key} lead to {args.url or 'its API'}")
     return OK
 
 

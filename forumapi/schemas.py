@@ -737,11 +737,17 @@ class Site(Struct, kw_only=True):
     """A tenant (platform 2.2)."""
 
     siteId: Id
-    siteURL: Annotated[str, Meta(description="Where its pages are; no trailing slash.")]
+    siteURL: Annotated[
+        str, Meta(description="Its own domain, else where its API is; no trailing slash.")
+    ]
     title: Text
     description: Text
     subdomainKey: str
     domain: Annotated[str, Meta(description='Its own domain; "" for none.')]
+    webUrl: (
+        Annotated[str, Meta(description="Where its pages are; mails and feeds lead there.")]
+        | UnsetType
+    ) = UNSET
     forceSSL: Literal[True] | UnsetType = UNSET
     ownedBy: ProfileSummary | None
     themeId: Id

@@ -26,7 +26,7 @@ def _locate(ctx: Context) -> Located:
 def _answer(ctx: Context, name: str, rows: list[Row]) -> Bare:
     """A calendar of these events. A program that asks again and finds nothing new gets 304."""
     site, named = ctx.site, ctx.args["item"]
-    entries = [calendar.entry(row, site.url, site.host) for row in rows]
+    entries = [calendar.entry(row, site.page, site.host) for row in rows]
     tag = hashlib.sha1(repr((name, entries)).encode(), usedforsecurity=False).hexdigest()
     file = f"{itemtypes.name_of(named.type)}{named.id}.ics"
     headers = (("Content-Disposition", f"inline; filename={file}"), ("ETag", f'"{tag}"'))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from forumapi.content.calendar import Entry
@@ -86,9 +86,9 @@ def of_profile(
     )
 
 
-def entry(row: Row, url: str, host: str) -> Entry:
-    """A row as a calendar shows it. `url` is the address of the site's pages."""
+def entry(row: Row, page: Callable[[str], str], host: str) -> Entry:
+    """A row as a calendar shows it. `page` makes addresses of the site's pages."""
     event_id, title, start, clock, *rest = row
     return Entry(
-        f"event-{event_id}@{host}", f"{url}/events/{event_id}/", title, start, clock, *rest
+        f"event-{event_id}@{host}", page(f"/events/{event_id}/"), title, start, clock, *rest
     )

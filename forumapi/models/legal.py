@@ -84,12 +84,11 @@ def _values(text: Text, site: Site, operator: Operator) -> Mapping[str, str]:
     """What the $names stand for, as HTML. Titles are stored escaped; everything else is escaped here."""
     contact = escape(operator.email)
     contact = f'<a href="mailto:{contact}">{contact}</a>' if contact else "the owner of this site"
-    url = escape(site.url)
     return {
         "site_title": site.title,
-        "site_url": url,
-        "cookies_url": f"{url}/legal/cookies",
-        "privacy_url": f"{url}/legal/privacy",
+        "site_url": escape(site.page("")),
+        "cookies_url": escape(site.page("/legal/cookies")),
+        "privacy_url": escape(site.page("/legal/privacy")),
         "contact": contact,
         "operator_name": escape(operator.name) or "the operator of this platform",
         "operator_email": escape(operator.email),

@@ -12,6 +12,7 @@ import threading
 import time
 from collections.abc import Iterator
 from typing import Any, Final, NamedTuple
+from urllib.parse import urlsplit
 
 import psycopg
 from msgspec import UnsetType
@@ -54,6 +55,8 @@ __all__ = [
 
 ROOT_ID: Final = 1
 ROOT_KEY: Final = "root"
+# Pages that have another name in the API.
+_IN_API: Final = {"/updates/settings": "/updates/preferences"}
 
 # A name, perhaps with a trailing dot, and a port.
 _HOST: Final = re.compile(r"([A-Za-z0-9.-]{1,253}?)\.?(?::[0-9]{1,5})?")
@@ -70,7 +73,8 @@ _COLUMNS: Final = """
             FROM menus m WHERE m.site_id = s.site_id ORDER BY m.sequence),
     owner.profile_id, owner.profile_name, owner.is_visible, owner.avatar_url,
     maker.profile_id, maker.profile_name, maker.is_visible, maker.avatar_url,
-    coalesce((SELECT h.number FROM event_heads h WHERE h.site_id = s.site_id), 0)"""
+    coalesce((SELECT h.number FROM event_heads h WHERE h.site_id = s.site_id), 0),
+    coalesce(s.web_url, ''), s.web_url_is_operators"""
 
 _FROM: Final = """
       FROM sites s
@@ -151,10 +155,11 @@ INSERT = Query(
     WITH made AS (
         INSERT INTO sites (title, description, subdomain_key, domain, force_ssl, theme_id, logo_url, favicon_url,
                            background_url, background_color, background_position, link_color, ga_web_property_id,
-                           auth0_domain, auth0_client_id, auth0_client_secret)
+                           auth0_domain, auth0_client_id, auth0_client_secret, web_url)
         VALUES (%(title)s, %(description)s, %(key)s, %(domain)s, %(force_ssl)s, %(theme_id)s, %(logo_url)s,
                 %(favicon_url)s, %(background_url)s, %(background_color)s, %(background_position)s, %(link_color)s,
-                %(ga_web_property_id)s, %(auth0_domain)s, %(auth0_client_id)s, %(auth0_client_secret)s)
+                %(ga_web_property_id)s, %(auth0_domain)s, %(auth0_client_id)s, %(auth0_client_secret)s,
+                %(web_url)s)
      RETURNING site_id),
     options AS (
         INSERT INTO site_options (site_id, send_email, send_sms, only_admins_can_create_microcosms)
@@ -216,7 +221,9 @@ LOCK = Query(
     SELECT s.version, s.is_deleted, coalesce(s.owned_by, 0), coalesce(owner.user_id, 0),
            s.title, s.description, s.domain, s.force_ssl, s.theme_id, s.logo_url, s.favicon_url, s.background_url,
            s.background_color, s.background_position, s.link_color, s.ga_web_property_id, s.auth0_domain,
-           s.auth0_client_id, s.auth0_client_secret
+           s.auth0_client_id, s.auth0_client_secret, s.web_url, s.subdomain_key,
+           EXISTS (SELECT FROM site_domains d
+                    WHERE d.site_id = s.site_id AND d.domain = s.domain AND d.state = 'proven')
       FROM sites s
       LEFT JOIN profiles owner ON owner.site_id = s.site_id AND owner.profile_id = s.owned_by
      WHERE s.site_id = %(site_id)s
@@ -233,7 +240,17 @@ UPDATE = Query(
            background_position = %(background_position)s, link_color = %(link_color)s,
            ga_web_property_id = %(ga_web_property_id)s, auth0_domain = %(auth0_domain)s,
            auth0_client_id = %(auth0_client_id)s, auth0_client_secret = %(auth0_client_secret)s,
+           web_url = %(web_url)s,
+           web_url_is_operators = s.web_url_is_operators AND s.web_url IS NOT DISTINCT FROM %(web_url)s,
            is_deleted = %(is_deleted)s, version = s.version + 1
+     WHERE s.site_id = %(site_id)s
+ RETURNING s.version""",
+)
+
+SET_WEB_URL = Query(
+    "site.set_web_url",
+    """
+    UPDATE sites s SET web_url = %(url)s, web_url_is_operators = true, version = s.version + 1
      WHERE s.site_id = %(site_id)s
  RETURNING s.version""",
 )
@@ -285,6 +302,8 @@ class Site:
         self.menu: list[list[str]] = [fragments.loads(entry) for entry in row[31]]
         self.owner, self.creator = _person(self.id, row[32:36]), _person(self.id, row[36:40])
         self.head: int = row[40]
+        self._web_url: str = row[41]
+        self._any_web_url: bool = row[42]
         self.platform_domain = platform_domain
         self.is_root = self.id == ROOT_ID
         self._origin = f"{scheme}://{self.host}{port_suffix}"
@@ -315,6 +334,28 @@ class Site:
     def weight(self) -> int:
         """About how many bytes it takes, with its microcosms and texts."""
         return _SITE + (self.tree.weight if self.tree else 0) + size(self.texts)
+
+    @property
+    def web_url(self) -> str:
+        """The address of its pages, without a trailing slash; "" where nobody has named one on a host that it has."""
+        hosts = (self.host, self.domain)
+        is_good = self._any_web_url or urlsplit(self._web_url).hostname in hosts
+        return self._web_url if is_good else ""
+
+    @property
+    def pages(self) -> str:
+        """`web_url`, else where a site with a domain of its own has its pages; "" for a site without pages."""
+        return self.web_url or (self.url if self.domain and not self.is_root else "")
+
+    def page(self, path: str) -> str:
+        """The whole address of `path`, of the site's pages; without pages that of the same thing in the API."""
+        if path.startswith("/api/"):
+            return self._origin + path
+        if self.pages:
+            return self.pages + path
+        name, mark, query = path.partition("?")
+        name = _IN_API.get(name.rstrip("/"), name.rstrip("/"))
+        return f"{self._origin}/api/v1{name}{mark}{query}" if name else self._origin
 
     def stats_json(self) -> bytes:
         """meta.stats: six metrics."""
@@ -377,6 +418,8 @@ def document(site: Site) -> Fragment:
         "subdomainKey": site.key,
         "domain": site.domain,
     }
+    if site.web_url:
+        data["webUrl"] = site.web_url
     if site.force_ssl:
         data["forceSSL"] = True
     data["ownedBy"] = fragments.raw(site.owner)
@@ -669,7 +712,10 @@ def _name(host: str) -> str:
 
 
 class Locked(NamedTuple):
-    """A site's row, locked until the transaction ends. `owner_user_id` is who may change it (platform 2.3)."""
+    """A site's row, locked until the transaction ends. `owner_user_id` is who may change it (platform 2.3).
+
+    `has_proof`: DNS has proven that its domain is its own.
+    """
 
     site_id: int
     version: int
@@ -677,6 +723,8 @@ class Locked(NamedTuple):
     owned_by: int
     owner_user_id: int
     look: Look
+    key: str
+    has_proof: bool
 
 
 def hold(tx: Transaction, site_id: int) -> None:
@@ -689,8 +737,10 @@ def lock(tx: Transaction, site_id: int) -> Locked | None:
     row = tx.row(LOCK, site_id=site_id)
     if row is None:
         return None
-    version, is_deleted, owned_by, owner_user_id = row[:4]
-    return Locked(site_id, version, is_deleted, owned_by, owner_user_id, Look(*row[4:]))
+    version, is_deleted, owned_by, owner_user_id, *look, key, has_proof = row
+    return Locked(
+        site_id, version, is_deleted, owned_by, owner_user_id, Look(*look), key, has_proof
+    )
 
 
 def create(
@@ -708,7 +758,7 @@ def create(
     unknown user.
     """
     key = site_rules.check_key(site_rules.given(body.subdomainKey, ""))
-    look = site_rules.merged(body, Look(), platform_domain)
+    look = site_rules.merged(body, Look(), platform_domain, (f"{key}.{platform_domain}",))
     if reserved.is_reserved(tx, key):
         raise Invalid("subdomainKey", "is reserved")
     email = tx.value(OWNER, user_id=user_id)
@@ -735,7 +785,10 @@ def update(
 
     Raises Invalid with the name of the field.
     """
-    look = site_rules.merged(body, locked.look, platform_domain)
+    hosts = [f"{locked.key}.{platform_domain}"]
+    if locked.has_proof and locked.look.domain:
+        hosts.append(locked.look.domain)
+    look = site_rules.merged(body, locked.look, platform_domain, hosts)
     is_deleted = site_rules.deleted(body, locked.is_deleted)
     if is_deleted and locked.site_id == ROOT_ID:
         raise Invalid("meta.flags.deleted", "the root site can't be deleted")
@@ -752,6 +805,25 @@ def update(
         locked.site_id,
         actor=locked.owned_by,
         ip=ip,
+        version=version,
+    )
+
+
+def set_web_url(tx: Transaction, site_id: int, url: str) -> None:
+    """Say for the operator where the pages of a site are, on any host; "" for nowhere. Raises Invalid, NotFound."""
+    locked = lock(tx, site_id)
+    if locked is None:
+        raise NotFound("There is no such site", code=NO_SITE)
+    checked = site_rules.check_web_url(url) if url else None
+    version = tx.value(SET_WEB_URL, site_id=site_id, url=checked)
+    journal.record(
+        tx,
+        site_id,
+        journal.REPLACED,
+        itemtypes.SITE,
+        site_id,
+        actor=locked.owned_by,
+        ip="",
         version=version,
     )
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from html import unescape
 from typing import Final, NamedTuple, TypeVar
 from urllib.parse import urlsplit
@@ -86,6 +86,7 @@ class SiteBody(Struct, kw_only=True):
     auth0Domain: str | UnsetType = UNSET
     auth0ClientId: str | UnsetType = UNSET
     auth0ClientSecret: str | UnsetType = UNSET
+    webUrl: str | UnsetType = UNSET
     meta: SiteMeta | UnsetType = UNSET
 
 
@@ -107,6 +108,7 @@ class Look(NamedTuple):
     auth0_domain: str | None = None
     auth0_client_id: str | None = None
     auth0_client_secret: str | None = None
+    web_url: str | None = None
 
 
 def given(value: T | UnsetType, otherwise: T) -> T:
@@ -120,8 +122,13 @@ def deleted(body: SiteBody, stored: bool) -> bool:
     return given(given(meta.flags, SiteFlags()).deleted, stored)
 
 
-def merged(body: SiteBody, stored: Look, platform_domain: str) -> Look:
-    """`stored` with what `body` says laid over it. Raises Invalid with the name of the field."""
+def merged(
+    body: SiteBody, stored: Look, platform_domain: str, web_hosts: Collection[str] = ()
+) -> Look:
+    """`stored` with what `body` says laid over it; `web_hosts`: where its pages may be.
+
+    Raises Invalid with the name of the field.
+    """
 
     def optional(
         sent: str | UnsetType, kept: str | None, check: Callable[[str], str]
@@ -176,6 +183,7 @@ def merged(body: SiteBody, stored: Look, platform_domain: str) -> Look:
             stored.auth0_client_secret,
             lambda text: check_word("auth0ClientSecret", text),
         ),
+        web_url=optional(body.webUrl, stored.web_url, lambda text: check_web_url(text, web_hosts)),
     )
     # A secret is never shown, and would be to whoever let it be sent to a place of their own.
     is_kept = isinstance(body.auth0ClientSecret, UnsetType) and stored.auth0_client_secret
@@ -239,6 +247,26 @@ def check_domain(text: str, platform_domain: str) -> str:
     if name == platform_domain or name.endswith("." + platform_domain):
         raise Invalid("domain", "must be outside the platform's own domain")
     return name
+
+
+def check_web_url(text: str, hosts: Collection[str] = ()) -> str:
+    """The address of a site's pages, without a trailing slash: https, on one of `hosts` (none: any). Raises Invalid."""
+    try:
+        parts = urlsplit(text.strip())
+        port = parts.port
+    except ValueError:
+        parts, port = urlsplit(""), None
+    host = (parts.hostname or "").rstrip(".")
+    if hosts and host not in hosts:
+        raise Invalid("webUrl", f"must begin with https:// and {' or '.join(hosts)}")
+    is_plain = not (parts.query or parts.fragment or "@" in parts.netloc or port is not None)
+    if parts.scheme != "https" or not host_name(host) or not is_plain:
+        raise Invalid(
+            "webUrl", "must be https://, a host name and perhaps a path, and nothing else"
+        )
+    if _UNSAFE_IN_URL.search(parts.path) or not parts.path.isascii() or len(text) > MAX_URL:
+        raise Invalid("webUrl", f"must have a path of plain characters, {MAX_URL} in all at most")
+    return f"https://{host}{parts.path.rstrip('/')}"
 
 
 def check_color(field: str, text: str) -> str:

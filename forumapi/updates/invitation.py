@@ -81,7 +81,7 @@ def send(
     texts, headers = [], []
     for one in people:
         way_out = unsubscribe.link(secret, site, one.profile_id, unsubscribe.INVITATIONS)
-        texts.append(_TEXT.format(title=title, url=site.url, way_out=way_out))
+        texts.append(_TEXT.format(title=title, url=site.page(""), way_out=way_out))
         headers.append(fragments.dumps(unsubscribe.headers(way_out)).decode())
     tx.run(
         QUEUE,

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from html import escape
+from html import escape, unescape
 from typing import TYPE_CHECKING, Final
 
 import msgspec
@@ -36,7 +36,7 @@ _FORMS: Final = 6_000
 # Mail programs do not show frames; what is in one is a link then.
 _FRAME: Final = re.compile(r'<iframe[^>]*?\ssrc="([^"]*)"[^>]*>\s*</iframe>')
 # Addresses on the site itself, in what is shown outside of it.
-_RELATIVE: Final = re.compile(r'(<(?:a|img)\s(?:[^>]*?\s)?(?:href|src)=")/(?!/)')
+_RELATIVE: Final = re.compile(r'(<(?:a|img)\s(?:[^>]*?\s)?(?:href|src)=")(/(?!/)[^"]*)')
 
 
 class EmailWriter:
@@ -119,7 +119,7 @@ class EmailWriter:
 
     def _update(self, tx: Reader, site: Site, tree: Tree, fact: Fact) -> Written:
         kind = texts.KINDS[fact.type]
-        address = _Address(site.url, kind.name)
+        address = _Address(site, kind.name)
         values = {
             "actor_name": fact.actor_name,
             "actor_url": address.of(f"/profiles/{fact.actor_id}/"),
@@ -166,7 +166,7 @@ class EmailWriter:
     ) -> Written | Dropped:
         if not news and not fact.unread_huddles:
             return Dropped("nothing is new")
-        address = _Address(site.url, texts.KINDS[facts.DIGEST].name)
+        address = _Address(site, texts.KINDS[facts.DIGEST].name)
         words = html_words = ""
         if fact.unread_huddles:
             many = fact.unread_huddles
@@ -205,7 +205,7 @@ class EmailWriter:
         html: dict[str, str],
     ) -> Written:
         kind = texts.KINDS[fact.type]
-        address = _Address(site.url, kind.name)
+        address = _Address(site, kind.name)
         way_out = unsubscribe.link(self._secret, site, fact.profile_id, unsubscribe.of(fact))
         filled = self._form(tx, site, fact.type).fill(
             values
@@ -213,7 +213,7 @@ class EmailWriter:
                 "recipient_name": fact.name,
                 "settings_url": address.of("/updates/settings/"),
                 "site_title": site.title,
-                "site_url": site.url,
+                "site_url": site.page(""),
                 "unsubscribe_url": way_out,
                 "updates_url": address.of("/updates/"),
             },
@@ -234,7 +234,7 @@ class EmailWriter:
             plain(site.title),
             filled.subject,
             filled.text,
-            _page(filled, site.url),
+            _page(filled, site),
             tuple(headers),
         )
 
@@ -254,12 +254,13 @@ class EmailWriter:
 class _Address:
     """Addresses on a site, each saying which mail led to it."""
 
-    def __init__(self, site_url: str, campaign: str) -> None:
-        self._url = site_url
-        self._mark = f"?utm_source=notification&utm_medium=email&utm_campaign={campaign}"
+    def __init__(self, site: Site, campaign: str) -> None:
+        self._site = site
+        mark = f"?utm_source=notification&utm_medium=email&utm_campaign={campaign}"
+        self._mark = mark if site.pages else ""
 
     def of(self, path: str) -> str:
-        return f"{self._url}{path}{self._mark}"
+        return self._site.page(path) + self._mark
 
 
 def _context(fact: Fact) -> str:
@@ -288,10 +289,13 @@ def _thread(fact: Fact) -> str:
     return f"profile.{fact.on_profile[0]}" if fact.on_profile[0] else ""
 
 
-def _page(filled: Filled, site_url: str) -> str:
+def _page(filled: Filled, site: Site) -> str:
     """A minimal document around the HTML part; addresses on the site are whole."""
-    url = escape(site_url)
-    body = _RELATIVE.sub(lambda match: f"{match[1]}{url}/", filled.html)
+
+    def whole(match: re.Match[str]) -> str:
+        return match[1] + escape(site.page(unescape(match[2])))
+
+    body = _RELATIVE.sub(whole, filled.html)
     return (
         '<!doctype html>\n<html>\n<head>\n<meta charset="utf-8">\n'
         f"<title>{escape(filled.subject)}</title>\n</head>\n<body>\n{body}</body>\n</html>\n"

@@ -96,7 +96,7 @@ def test_values_are_filled_in_and_escaped(platform: Platform, name: str) -> None
     if name == "privacy":
         assert "Forums &amp; &lt;Co&gt;" in text
         assert "1 High St\n&lt;b&gt;" in text
-        assert f"https://{site.host}/legal/cookies" in text
+        assert f"https://{site.host}/api/v1/legal/cookies" in text
     own.application.stop()
 
 

@@ -166,7 +166,7 @@ def test_a_digest_lists_what_is_new_and_what_has_new_comments(box: Postbox, site
     assert "- Old one (new comments, in Workshop)" in got
     assert "Quiet one" not in got and "Own one" not in got
     for one in (fresh, old):
-        assert f"/conversations/{one.id}/?utm_source=notification" in got
+        assert f"://{site.host}/api/v1/conversations/{one.id}" in got
     assert mine.id
     assert "List-Unsubscribe" in mail and "=d." in mail["List-Unsubscribe"]
 
