@@ -37,6 +37,10 @@ class Proxies:
         find = self._kept if len(forwarded) <= KEPT_CHARACTERS else self._client
         return find(peer, forwarded)
 
+    def believes(self, peer: str) -> bool:
+        """Whether a peer is believed about the clients behind it."""
+        return bool(self._networks) and self._believes(peer or _HERE)
+
     def _client(self, peer: str, forwarded: str) -> str:
         if not self._believes(peer or _HERE):
             return peer

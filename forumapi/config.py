@@ -279,6 +279,14 @@ class Config:
         "Open connections per worker, sockets included.",
         rule=_between(10, 100_000),
     )
+    connections_per_address: int = _setting(
+        250,
+        "connections",
+        "Open connections per worker of one address that is no trusted proxy, listeners apart; more are 429. "
+        "Schools and mobile networks share addresses; 0: no limit.",
+        reload=True,
+        rule=_between(0, 100_000),
+    )
     data_dir: str = _setting(
         "./var",
         "folder",
@@ -322,10 +330,17 @@ class Config:
         reload=True,
         rule=_between(1, 600),
     )
+    header_timeout_s: int = _setting(
+        10,
+        "seconds",
+        "How long a header may take from its first byte; then 408.",
+        reload=True,
+        rule=_between(1, 600),
+    )
     keepalive_s: int = _setting(
         75,
         "seconds",
-        "How long an idle connection stays, and how long a header may take.",
+        "How long an idle connection stays; keep it above the proxy's own.",
         rule=_between(1, 600),
     )
     graceful_stop_s: int = _setting(
@@ -363,7 +378,7 @@ class Config:
     live_connections_per_caller: int = _setting(
         100,
         "connections",
-        "Listeners per worker under one token, or of guests at one address; more are 429.",
+        "Listeners per worker of one user, or of guests at one address (IPv6: /64); more are 429.",
         reload=True,
         rule=_between(1, 100_000),
     )

@@ -18,6 +18,7 @@ import signal
 import socket
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
@@ -35,10 +36,11 @@ from gunicorn.glogging import Logger
 from gunicorn.http import errors
 from gunicorn.workers.ggevent import GeventWorker
 
-from forumapi import config, exchange, hold, log, metrics
+from forumapi import addresses, config, exchange, hold, log, metrics
 from forumapi.accepting import LISTENER, FairServer
+from forumapi.addresses import Proxies
 from forumapi.config import Config, ConfigError, Settings
-from forumapi.errors import ApiError
+from forumapi.errors import RATE_LIMITED, ApiError
 from forumapi.response import Chunks, Takeover
 
 if TYPE_CHECKING:
@@ -51,12 +53,21 @@ AtOnce = Callable[[bytes, str], tuple[bytes, bytes] | None]
 # "Connection: close", and so never finds a connection closed under a request it has just sent.
 IDLE_GRACE_S: Final = 1.0
 
+
+class HeaderTimeout(Exception):
+    """A header was not complete in time."""
+
+    def __str__(self) -> str:
+        return "The header was not complete in time"
+
+
 # What the parser refuses before the application sees a request.
 _REFUSED: Final[tuple[tuple[type[Exception], str], ...]] = (
     (errors.LimitRequestLine, "414 URI Too Long"),
     (errors.LimitRequestHeaders, "431 Request Header Fields Too Large"),
     (errors.UnsupportedTransferCoding, "501 Not Implemented"),
     (errors.ExpectationFailed, "417 Expectation Failed"),
+    (HeaderTimeout, "408 Request Timeout"),
     (errors.ParseException, "400 Bad Request"),
 )
 
@@ -68,8 +79,8 @@ class StartError(Exception):
     """The web process must not, or cannot, serve like this."""
 
 
-def _envelope(status: int, text: str) -> bytes:
-    detail = {"siteId": 0, "errorCode": 0, "errorDetail": text}
+def _envelope(status: int, text: str, code: int = 0) -> bytes:
+    detail = {"siteId": 0, "errorCode": code, "errorDetail": text}
     whole = {"context": "", "status": status, "data": detail, "error": [text]}
     return json.dumps(whole, separators=(",", ":")).encode()
 
@@ -123,10 +134,12 @@ class ForumWorker(GeventWorker):  # type: ignore[misc]
         self._served: Any = self.wsgi
         self._at_once: AtOnce | None = getattr(self.wsgi, "at_once", None)
         self._limit_s = 0
+        self._header_s = 10
         self._drain_s = 0
         self._private: Any = None
+        self._callers = Callers()
         if isinstance(settings := getattr(self.app, "settings", None), Settings):
-            self._limit_s = settings.current.request_timeout_s
+            self._take_over(settings.current)
             self._drain_s = settings.current.drain_s
             if settings.current.private_listen:
                 self._private = self.sockets[-1]
@@ -258,10 +271,15 @@ class ForumWorker(GeventWorker):  # type: ignore[misc]
             # The master sends HUP for a good file only; it has changed since.
             log.logger.error("settings not reloaded in this worker: %s", error)
             return
-        self._limit_s = settings.current.request_timeout_s
+        self._take_over(settings.current)
         _log_as(settings.current, access=True)
         if apply := getattr(self._served, "apply", None):
             apply(settings.current)
+
+    def _take_over(self, current: Config) -> None:
+        self._limit_s = current.request_timeout_s
+        self._header_s = current.header_timeout_s
+        self._callers.apply(current)
 
     # ------------------------------------------------------------ requests
 
@@ -271,6 +289,10 @@ class ForumWorker(GeventWorker):  # type: ignore[misc]
 
     def handle(self, listener: Any, client: Any, addr: Any) -> None:
         """One connection: requests one after the other, until either side has had enough."""
+        caller = "" if listener is self._private else self._callers.come(addr)
+        if caller is None:
+            _refuse(client)
+            return
         metrics.add_load(1)
         try:
             client.setblocking(1)
@@ -285,7 +307,7 @@ class ForumWorker(GeventWorker):  # type: ignore[misc]
                 if found is not None:
                     _send_both(client, *found)
                 elif not request or self._exchange(
-                    name, request, client, addr, listener is self._private
+                    name, request, client, addr, listener is self._private, caller
                 ):
                     break
                 # A client that asks without a pause must not keep the others waiting.
@@ -296,13 +318,17 @@ class ForumWorker(GeventWorker):  # type: ignore[misc]
             self.handle_error(None, client, addr, error)
         finally:
             self._idle.discard(client)
+            self._callers.go(caller)
             metrics.add_load(-1)
             util.close(client)
 
     def _next(
         self, parser: exchange.Parser, at_once: AtOnce | None, peer: str
     ) -> tuple[tuple[bytes, bytes] | None, Any]:
-        """What answers the client's next request at once, or the request; neither when there is none for too long."""
+        """What answers the client's next request at once, or the request; neither when there is none for too long.
+
+        Raises HeaderTimeout for one that has begun, and is not complete in time.
+        """
         found = request = None
         data = b"" if at_once is None else parser.at_hand()
         # A worker that is ending says so with each answer, which at_once does not.
@@ -310,18 +336,27 @@ class ForumWorker(GeventWorker):  # type: ignore[misc]
             found = at_once(data, peer)
             if found is not None:
                 return found, None
-        with self.timeout_ctx():
-            if at_once is not None and not data:
+        if not data:
+            with self.timeout_ctx():
                 data = parser.ahead()
-                found = at_once(data, peer) if self.alive else None
-            if found is None:
-                if data:
-                    parser.unreader.unread(data)
+            if not data:
+                return None, None
+            if at_once is not None and self.alive:
+                found = at_once(data, peer)
+        if found is None:
+            parser.unreader.unread(data)
+            with gevent.Timeout(self._header_s, HeaderTimeout):
                 request = next(parser)
         return found, request
 
     def _exchange(
-        self, server: tuple[str, str], request: Any, client: Any, addr: Any, is_private: bool
+        self,
+        server: tuple[str, str],
+        request: Any,
+        client: Any,
+        addr: Any,
+        is_private: bool,
+        caller: str,
     ) -> bool:
         """Answer one request; True if the connection ends with it."""
         if request._expected_100_continue:
@@ -342,9 +377,12 @@ class ForumWorker(GeventWorker):  # type: ignore[misc]
             raise
         if isinstance(pieces, Takeover):
             metrics.add_load(LISTENER - 1)
+            # Listeners are counted as such (Live.reserve).
+            self._callers.go(caller)
             try:
                 pieces.run(client, request.unreader.take_buffered())
             finally:
+                self._callers.stay(caller)
                 metrics.add_load(1 - LISTENER)
         elif pieces is not None:
             self._send(client, pieces)
@@ -372,15 +410,8 @@ class ForumWorker(GeventWorker):  # type: ignore[misc]
         if not line:
             log.logger.error("a connection failed", exc_info=exc)
             line, text = "500 Internal Server Error", "Internal error"
-        body = _envelope(int(line[:3]), text)
-        head = (
-            f"HTTP/1.1 {line}\r\nConnection: close\r\nContent-Type: application/json\r\n"
-            # A page is to read what was wrong, in place of "failed to fetch".
-            "Access-Control-Allow-Origin: *\r\n"
-            f"Cache-Control: no-cache, max-age=0\r\nContent-Length: {len(body)}\r\n\r\n"
-        )
         with contextlib.suppress(OSError):
-            util.write_nonblock(client, head.encode() + body)
+            util.write_nonblock(client, _last_answer(line, text))
 
     def _with_time_limit(
         self, environ: dict[str, Any], start_response: StartResponse
@@ -413,6 +444,75 @@ class ForumWorker(GeventWorker):  # type: ignore[misc]
             return [body]
         finally:
             timer.close()
+
+
+class Callers:
+    """Connections of this worker by the caller at their other end: of IPv6 a network (`addresses.caller`).
+
+    A peer without an address (a unix socket) and a trusted proxy are not counted; they stand as "".
+    """
+
+    def __init__(self) -> None:
+        self._count: Counter[str] = Counter()
+        self._most = 0
+        self._proxies = Proxies(())
+
+    def apply(self, current: Config) -> None:
+        """Take over what the settings say."""
+        self._most = current.connections_per_address
+        self._proxies = Proxies(current.trusted_proxies)
+
+    def come(self, addr: Any) -> str | None:
+        """Count a connection; what stands for its caller, None where they have as many as they may."""
+        peer = str(addr[0]) if isinstance(addr, tuple) else ""
+        if not peer or self._proxies.believes(peer):
+            return ""
+        caller = addresses.caller(peer)
+        if self._most and self._count[caller] >= self._most:
+            return None
+        self.stay(caller)
+        return caller
+
+    def stay(self, caller: str) -> None:
+        """Count a connection of a caller, who may have any number of others."""
+        if caller:
+            self._count[caller] += 1
+
+    def go(self, caller: str) -> None:
+        """A connection of a caller has ended, or counts as something else."""
+        if caller:
+            self._count[caller] -= 1
+            if not self._count[caller]:
+                del self._count[caller]
+
+
+def _last_answer(line: str, text: str, code: int = 0, more: str = "") -> bytes:
+    """An answer in our envelope, after which the connection ends; `more` are lines of its head."""
+    body = _envelope(int(line[:3]), text, code)
+    head = (
+        f"HTTP/1.1 {line}\r\nConnection: close\r\nContent-Type: application/json\r\n"
+        # A page is to read what was wrong, in place of "failed to fetch".
+        f"Access-Control-Allow-Origin: *\r\n{more}"
+        f"Cache-Control: no-cache, max-age=0\r\nContent-Length: {len(body)}\r\n\r\n"
+    )
+    return head.encode() + body
+
+
+def _refuse(client: Any) -> None:
+    """Answer a connection too many, without waiting for what it asks."""
+    text = "Too many connections of this address"
+    try:
+        client.setblocking(0)
+        with contextlib.suppress(OSError):
+            # What came already: left unread, it would take the answer away from the client.
+            client.recv(65_536)
+        with contextlib.suppress(OSError):
+            client.send(
+                _last_answer("429 Too Many Requests", text, RATE_LIMITED, "Retry-After: 1\r\n")
+            )
+            client.shutdown(socket.SHUT_WR)
+    finally:
+        util.close(client)
 
 
 def _send_both(client: Any, head: bytes, body: bytes) -> None:

@@ -519,7 +519,7 @@ LISTENERS = """
     realtime.feed.Live._threads realtime.feed.Live._beats realtime.feed.Live._count realtime.hub.Client.follows
     realtime.hub.Index._by_topic realtime.presence.Presence._own realtime.presence.Presence._others
     realtime.presence.Presence._shown realtime.presence.Presence._typing realtime.presence.Presence._heard
-    realtime.socket.Pipe._queue"""
+    realtime.socket.Pipe._queue worker.Callers._count"""
 # What the code itself names, or the settings, or a bound that stands where it is filled.
 FIXED = """
     body._fields cache.Cache._clients crashes.Gate._seen crashes.Sentry._queue db.Query.all db.Connection._prepared
@@ -569,7 +569,7 @@ def begins_empty(statement: ast.stmt) -> ast.expr | None:
         isinstance(value, ast.Call) and value.args and made_by(value) in ("dict", "list", "set")
     )
     is_made = isinstance(value, ast.Call) and made_by(value) in MAKERS and not is_copy
-    is_counter = ast.unparse(value) == "collections.Counter()"
+    is_counter = ast.unparse(value) in ("collections.Counter()", "Counter()")
     return target if is_made or is_counter else None
 
 

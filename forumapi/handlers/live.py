@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-from forumapi import metrics, schemas
+from forumapi import addresses, metrics, schemas
 from forumapi.auth.identity import IDENTITY, WITH_TICKET, Asked, shaped
 from forumapi.context import Context
 from forumapi.errors import OUT_OF_RANGE, ApiError, Forbidden, Invalid
@@ -62,7 +62,7 @@ class LiveHandler(Handler):
         if protocol:
             headers.append(("Sec-WebSocket-Protocol", protocol))
         app, config = ctx.app, ctx.app.config
-        site, identity, caller = ctx.site, ctx.identity, ctx.identity.token_id or ctx.ip
+        site, identity, caller = ctx.site, ctx.identity, _caller(ctx)
         app.live.reserve(caller)
 
         def run(client: Any, left: bytes) -> None:
@@ -97,7 +97,7 @@ class LiveEventsHandler(Handler):
         """A stream that does not end. `Last-Event-ID` is the cursor to go on from, where a client sends it."""
         follows, cursor = _wanted(ctx)
         app, config = ctx.app, ctx.app.config
-        site, identity, caller = ctx.site, ctx.identity, ctx.identity.token_id or ctx.ip
+        site, identity, caller = ctx.site, ctx.identity, _caller(ctx)
         headers = [
             ("Content-Type", _EVENTS),
             ("Cache-Control", "no-store"),
@@ -147,13 +147,18 @@ class LivePollHandler(Handler):
         ctx.reader.end()
         if (clock := ctx.environ.get("forumapi.time_limit")) is not None:
             clock(app.config.request_timeout_s + wait_s)
-        caller = ctx.identity.token_id or ctx.ip
+        caller = _caller(ctx)
         app.live.reserve(caller)
         try:
             frames, at = poll.once(app.live, ctx.site, ctx.identity, follows, cursor, wait_s)
         finally:
             app.live.release(caller)
         return Data(dumps({"frames": [raw(frame) for frame in frames], "cursor": at}))
+
+
+def _caller(ctx: Context) -> int | str:
+    """What a listener is counted by: the id of a user, or a guest's address or network."""
+    return ctx.identity.user_id or addresses.caller(ctx.ip)
 
 
 def _wanted(ctx: Context) -> tuple[list[Follow], str]:

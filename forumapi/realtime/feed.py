@@ -309,7 +309,7 @@ class Live:
     # ---------------------------------------------------------------- coming and going
 
     def reserve(self, key: int | str) -> None:
-        """Count a connection of a caller: by the id of a token, or by the address of a guest.
+        """Count a connection of a caller: by the id of a user, or by the address or network of a guest.
 
         Raises Unavailable when this process has as many as it may, TooMany when the caller has.
         """
