@@ -30,8 +30,8 @@ from forumapi.updates import digest
 EVENT_DAYS: Final = 7
 EVENT_DAYS_AHEAD: Final = 3
 
-# Profiles whose roles one run works out.
-MOST_DUE: Final = 5000
+# Profiles whose roles one run works out, in one transaction: whoever comes by meanwhile waits for it.
+MOST_DUE: Final = 500
 
 # Mail that was sent, and runs of jobs, stay as long as somebody may ask about them.
 KEEP_DAYS: Final = 30

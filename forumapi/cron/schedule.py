@@ -59,7 +59,7 @@ JOBS: Final = (
     Job("search_documents", "* * * * * 25", "every minute", searching.search_documents),
     Job("search_words", "* * * * * 55", "every minute", searching.search_words),
     Job("gravatars", "* * * * * 35", "every minute", gravatars.gravatars),
-    Job("due_roles", "*/5 * * * * 45", "every five minutes", jobs.due_roles),
+    Job("due_roles", "* * * * * 50", "every minute", jobs.due_roles),
     Job("digests", "*/5 * * * * 20", "every five minutes", jobs.digests),
     Job(
         "site_statistics",
