@@ -137,10 +137,11 @@ class Stage:
         form: Mapping[str, str] | None = None,
         headers: Mapping[str, str] | None = None,
         ip: str = ADDRESS,
+        below: str = "/api/v1",
     ) -> Response:
-        """One request; `path` is below /api/v1. On `site`, else on the site of `by`, else on the stage's own."""
+        """One request; `path` is below `below`. On `site`, else on the site of `by`, else on the stage's own."""
         where = site or (by.site if by else self.site)
-        address, _, query = f"/api/v1{path}".partition("?")
+        address, _, query = f"{below}{path}".partition("?")
         body = b"" if json is None else jsonlib.dumps(json).encode()
         kind = "application/json"
         if form is not None:
@@ -163,7 +164,7 @@ class Stage:
         line, given, data = respond(self.app, environ)
         assert isinstance(data, bytes)
         answer = Response(int(line[:3]), Headers(given), data)
-        schema_check.check(answer, method, f"/api/v1{path}", headers=headers or {})
+        schema_check.check(answer, method, f"{below}{path}", headers=headers or {})
         return answer
 
     def get(self, path: str, **how: Any) -> Response:
@@ -177,6 +178,10 @@ class Stage:
     def put(self, path: str, json: Any = None, **how: Any) -> Response:
         """A PUT."""
         return self.request("PUT", path, json, **how)
+
+    def page(self, method: str, path: str, site: Site) -> Response:
+        """A request for one of the engine's own pages."""
+        return self.request(method, path, site=site, below="")
 
     def member_flag(self, person: Person, value: Any, **how: Any) -> Response:
         """A PATCH of `/member`."""
