@@ -80,6 +80,7 @@ from forumapi.handlers.oauth_clients import (
 )
 from forumapi.handlers.oauth_pages import AuthorizeHandler, DevicePageHandler, EmailLinkHandler
 from forumapi.handlers.one_time import OneTimeHandler, RecoveryCodesHandler
+from forumapi.handlers.own_provider import HuddlesConfirmedHandler, HuddlesPageHandler
 from forumapi.handlers.passkeys import PasskeyBeginHandler, PasskeyHandler, PasskeysHandler
 from forumapi.handlers.permission import PermissionBatchHandler, PermissionHandler
 from forumapi.handlers.polls import PollHandler, PollsHandler, VotesHandler
@@ -177,6 +178,7 @@ SITE: dict[str, type[Handler]] = {
     "/api/v1/auth": AuthHandler,
     "/api/v1/auth/<token>": TokenHandler,
     "/api/v1/auth/begin": AuthBeginHandler,
+    "/api/v1/auth/huddles": HuddlesConfirmedHandler,
     "/api/v1/auth/methods": AuthMethodsHandler,
     "/api/v1/auth/passkeys": PasskeysHandler,
     "/api/v1/auth/passkeys/<number:passkey>": PasskeyHandler,
@@ -344,6 +346,7 @@ SITE: dict[str, type[Handler]] = {
     "/api/v1/webhooks/<number:webhook_id>/replay": WebhookReplayHandler,
     "/api/v1/webhooks/<number:webhook_id>/secret": WebhookSecretHandler,
     "/api/v1/whoami": WhoamiHandler,
+    "/auth/huddles": HuddlesPageHandler,
     "/mail/unsubscribe": UnsubscribeHandler,
     "/oauth/authorize": AuthorizeHandler,
     "/oauth/device": DevicePageHandler,

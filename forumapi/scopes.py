@@ -31,6 +31,7 @@ _OPEN: Final = frozenset(
         "/api/v1/oauth/revoke",
         "/api/v1/oauth/scopes",
         "/api/v1/oauth/token",
+        "/auth/huddles",
         "/live",
         "/mail/unsubscribe",
         "/oauth/authorize",

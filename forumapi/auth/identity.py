@@ -21,7 +21,9 @@ from forumapi.permissions import Who
 # Each token that was ever given out (access_token.new_secret; platform 3.1).
 _SHAPE: Final = re.compile(r"[A-Za-z0-9]{128}")
 
-_COLUMNS: Final = f"""
+# Did a provider that the site's owner set up vouch for the sign-in behind token t? (docs/decisions/0009)
+_BY_SITE: Final = "coalesce(t.by_site, t.kind = 'session' AND t.site_id IS NOT NULL)"
+_HEAD: Final = f"""
     t.user_id, t.expires > now(), u.is_banned, coalesce(p.profile_id, 0), p.role_ids, p.next_change_at <= now(),
     s.version, s.acl_version, coalesce(s.owned_by, 0), t.token_id,
     {ban.REASON},
@@ -31,6 +33,9 @@ _COLUMNS: Final = f"""
     CASE WHEN s.needs_second_factor
          THEN NOT EXISTS (SELECT FROM one_time_secrets o WHERE o.user_id = t.user_id AND o.confirmed IS NOT NULL)
          ELSE false END"""
+_COLUMNS: Final = f"""{_HEAD},
+    {_BY_SITE}, {_BY_SITE} AND p.uses_platform AND p.huddles_confirmed IS NULL,
+    NOT {_BY_SITE} AND NOT p.uses_platform"""
 
 _JOINS: Final = """
       JOIN users u ON u.user_id = t.user_id
@@ -63,7 +68,7 @@ WITH_PLACES = Query("identity.with_places", f"SELECT {_COLUMNS}, {_PLACES} {_FRO
 OF_PROFILE = Query(
     "identity.of_profile",
     f"""
-    SELECT {_COLUMNS}, {_PLACES}
+    SELECT {_HEAD}, false, false, false, {_PLACES}
       FROM (SELECT q.user_id, now() + interval '1 day' AS expires, 0::bigint AS token_id, NULL::text[] AS scopes
               FROM profiles q
              WHERE q.site_id = %(site_id)s AND q.profile_id = %(profile_id)s) t {_JOINS}""",
@@ -98,7 +103,7 @@ BY_TOKENS = Query(
       {_FROM}
      WHERE t.token_id = ANY(%(token_ids)s) AND (t.site_id IS NULL OR t.site_id = %(site_id)s)""",
 )
-_WIDTH: Final = 14
+_WIDTH: Final = 17
 
 DEFAULT_BAN: Final = "Banned"
 
@@ -114,9 +119,12 @@ class Identity:
     __slots__ = (
         "acl_version",
         "ban_reason",
+        "huddles_closed",
         "ignored_items",
         "ignored_microcosms",
         "ignored_profiles",
+        "is_introduced",
+        "is_of_site",
         "kinds",
         "more",
         "needs_roles",
@@ -140,6 +148,7 @@ class Identity:
             self.needs_roles = False
             self.scopes: frozenset[str] | None = None
             self.kinds = itemtypes.ALL
+            self.is_of_site = self.huddles_closed = self.is_introduced = False
             self.who = Who(0, None)
             return
         (
@@ -170,6 +179,12 @@ class Identity:
         self.scopes = None if row[12] is None else frozenset(row[12])
         # The types of things that the token may read: lists of several types leave out all others.
         self.kinds = scopes.kinds(self.scopes)
+        # Who vouched for the sign-in: the site's owner, and then it may open no huddles; or, for the first time here,
+        # the platform.
+        self.is_of_site, self.huddles_closed, self.is_introduced = map(bool, row[14:_WIDTH])
+        if self.huddles_closed:
+            self.kinds -= {itemtypes.HUDDLE}
+        self.needs_roles = self.needs_roles or self.is_introduced
         self.more = row[_WIDTH:]
         self.who = Who(
             profile_id,

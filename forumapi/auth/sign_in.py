@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from forumapi import itemtypes, metrics
-from forumapi.auth import second_factor, spam
+from forumapi.auth import own_provider, second_factor, spam
 from forumapi.db import Database, Reader
 from forumapi.errors import Forbidden, Unauthorized
 from forumapi.models import access_token, attempts, journal, membership, sign_in_place, user
@@ -51,7 +51,11 @@ def complete(
             flow = second_factor.begin(tx, site.id, person.id, verified)
             tx.commit()
             raise SecondFactorNeeded(flow)
-        profile_id = membership.find_or_create(tx, site, person.id, person.email, ip=ip)
+        # A one-time code of one's own, or a passkey, is nothing that the provider could make up.
+        by_site = not verified.is_platforms and not verified.has_second_factor
+        profile_id = membership.find_or_create(
+            tx, site, person.id, person.email, ip=ip, uses_platform=not by_site
+        )
         secret = access_token.create(
             tx,
             person.id,
@@ -60,8 +64,12 @@ def complete(
             user_agent=user_agent,
             ip=ip,
             site_id=0 if verified.is_platforms else site.id,
+            by_site=by_site,
         )
-        sign_in_place.note(tx, person.id, ip)
+        if by_site:
+            own_provider.tell(tx, site, profile_id, person.email)
+        else:
+            sign_in_place.note(tx, person.id, ip)
         journal.record(
             tx,
             site.id,

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import contextlib
-from typing import ClassVar
+from typing import ClassVar, Final
 
 from forumapi import body, itemtypes, paging, permissions, schemas
 from forumapi.body import UNSET, Body, UnsetType
 from forumapi.context import Context, Located
-from forumapi.errors import NO_UPDATE, Forbidden, Invalid, NoRoom, NotFound
+from forumapi.errors import NO_CREATE, NO_UPDATE, Forbidden, Invalid, NoRoom, NotFound
 from forumapi.handler import CREATE, DELETE, LOGIN, READ, UPDATE, Handler, Param, needs
 from forumapi.models import huddle, huddle_writing, item, text, writing
 from forumapi.models.huddle import Participants, Seen
 from forumapi.models.writing import LockedItem
 from forumapi.permissions import Target
 from forumapi.response import Done, Elsewhere, Page, Result, SeeOther
+
+_CLOSED: Final = (
+    "Huddles are closed to this provider until you confirm the sign-in by the mail that you got"
+)
 
 
 class ParticipantBody(Body):
@@ -162,6 +166,8 @@ class HuddlesHandler(Handler):
     def post(self, ctx: Context) -> Result:
         """Begin a huddle with `participants`; the caller is always in it. The same title again at once is the first."""
         sent: HuddleBody = ctx.body
+        if ctx.identity.huddles_closed:
+            raise Forbidden(_CLOSED, code=NO_CREATE)
         title = text.title(None if isinstance(sent.title, UnsetType) else sent.title, "title", 150)
         id = huddle_writing.insert(
             ctx.writer,

@@ -37,9 +37,9 @@ CREATE = Query(
     "access_token.create",
     """
     INSERT INTO access_tokens (token_hash, token_prefix, user_id, client_id, site_id, name, kind, scopes, user_agent,
-                               ip, grant_id, expires)
+                               ip, grant_id, by_site, expires)
     VALUES (%(token_hash)s, %(prefix)s, %(user_id)s, %(client_id)s, %(site_id)s, %(name)s, %(kind)s, %(scopes)s,
-            %(user_agent)s, %(ip)s, %(grant_id)s, now() + make_interval(secs => %(life_s)s::int))
+            %(user_agent)s, %(ip)s, %(grant_id)s, %(by_site)s, now() + make_interval(secs => %(life_s)s::int))
  RETURNING token_id""",
 )
 
@@ -160,10 +160,12 @@ def make(
     ip: str = "",
     grant_id: int = 0,
     secret: str = "",
+    by_site: bool = False,
 ) -> Made:
     """Make a token of a user; `kind` is one of KINDS.
 
-    `scopes` None: all that its user may do; `site_id` 0: good on every site. `user_agent` is kept as far as it is text.
+    `scopes` None: all that its user may do; `site_id` 0: good on every site; `by_site`: a provider that the site's
+    owner set up vouches for the sign-in behind it. `user_agent` is kept as far as it is text.
     `secret` is one of new_secret() that is known already.
     """
     secret = secret or new_secret()
@@ -180,6 +182,7 @@ def make(
         user_agent="".join(filter(str.isprintable, user_agent))[:_MOST_AGENT],
         ip=ip or None,
         grant_id=grant_id or None,
+        by_site=by_site,
         life_s=life_s,
     )
     return Made(int(id), secret)
@@ -195,8 +198,9 @@ def create(
     site_id: int = 0,
     user_agent: str = "",
     ip: str = "",
+    by_site: bool = False,
 ) -> str:
-    """Make a token for whoever has just signed in, valid for `days`; its secret. `site_id` 0: good on every site."""
+    """Make a token for whoever has just signed in, valid for `days`; its secret. `site_id`, `by_site`: see `make`."""
     return make(
         tx,
         user_id,
@@ -207,6 +211,7 @@ def create(
         site_id=site_id,
         user_agent=user_agent,
         ip=ip,
+        by_site=by_site,
     ).secret
 
 

@@ -44,8 +44,8 @@ MAKE_PROFILES = Query(
         SELECT w.user_id, nextval(pg_get_serial_sequence('profiles', 'profile_id')) AS profile_id
           FROM unnest(%(user_ids)s::bigint[]) AS w (user_id)),
     made AS (
-        INSERT INTO profiles (site_id, profile_id, user_id, profile_name, all_read_at, huddles_read_at)
-        SELECT %(site_id)s, n.profile_id, n.user_id, 'user' || (n.profile_id + %(names_from)s), now(), now()
+        INSERT INTO profiles (site_id, profile_id, user_id, profile_name, all_read_at, huddles_read_at, uses_platform)
+        SELECT %(site_id)s, n.profile_id, n.user_id, 'user' || (n.profile_id + %(names_from)s), now(), now(), false
           FROM numbered n
          ORDER BY n.user_id
             ON CONFLICT DO NOTHING

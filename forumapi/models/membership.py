@@ -27,8 +27,8 @@ CREATE_PROFILE = Query(
     "membership.create",
     """
     WITH made AS (
-        INSERT INTO profiles (site_id, user_id, profile_name, all_read_at, huddles_read_at)
-        VALUES (%(site_id)s, %(user_id)s, %(name)s, now(), now())
+        INSERT INTO profiles (site_id, user_id, profile_name, all_read_at, huddles_read_at, uses_platform)
+        VALUES (%(site_id)s, %(user_id)s, %(name)s, now(), now(), %(uses_platform)s)
             ON CONFLICT DO NOTHING
      RETURNING site_id, profile_id, profile_name),
     counters AS (
@@ -39,6 +39,15 @@ CREATE_PROFILE = Query(
         SELECT made.site_id, made.profile_id, coalesce(o.send_email, f.send_email), coalesce(o.send_sms, f.send_sms)
           FROM made JOIN site_options o ON o.site_id = made.site_id CROSS JOIN platform_options f)
     SELECT profile_id FROM made""",
+)
+
+# From now on a provider that the site's owner set up opens no huddles, until it is confirmed (auth/own_provider.py).
+INTRODUCE = Query(
+    "membership.introduce",
+    """
+    UPDATE profiles p
+       SET uses_platform = true
+     WHERE p.site_id = %(site_id)s AND p.profile_id = %(profile_id)s""",
 )
 
 SUGGESTED_FROM = 5830
@@ -66,10 +75,27 @@ def _candidates(name: str, user_id: int) -> Iterator[str]:
         yield f"user{own}x{number}"
 
 
-def create(tx: Transaction, site_id: int, user_id: int, name: str, *, ip: str = "") -> int:
-    """The profile of a user on a site, made if it isn't there; its id. A taken name gets a number appended."""
+def create(
+    tx: Transaction,
+    site_id: int,
+    user_id: int,
+    name: str,
+    *,
+    ip: str = "",
+    uses_platform: bool = True,
+) -> int:
+    """The profile of a user on a site, made if it isn't there; its id. A taken name gets a number appended.
+
+    `uses_platform` False: nobody but the site's owner vouches for this user yet.
+    """
     for candidate in _candidates(name, user_id):
-        row = tx.row(CREATE_PROFILE, site_id=site_id, user_id=user_id, name=candidate)
+        row = tx.row(
+            CREATE_PROFILE,
+            site_id=site_id,
+            user_id=user_id,
+            name=candidate,
+            uses_platform=uses_platform,
+        )
         if row:
             profile_id: int = row[0]
             journal.record(
@@ -91,13 +117,21 @@ def create(tx: Transaction, site_id: int, user_id: int, name: str, *, ip: str = 
     raise Unavailable("No free profile name was found")
 
 
-def find_or_create(tx: Transaction, site: Site, user_id: int, email: str, *, ip: str = "") -> int:
-    """The profile of a user on a site, made under a suggested name if there is none; its id."""
+def find_or_create(
+    tx: Transaction,
+    site: Site,
+    user_id: int,
+    email: str,
+    *,
+    ip: str = "",
+    uses_platform: bool = True,
+) -> int:
+    """The profile of a user on a site, made under a suggested name if there is none; its id. See `create`."""
     found = tx.value(FIND_PROFILE, site_id=site.id, user_id=user_id)
     if found:
         return int(found)
     name = suggested_name(site.is_root, user_id, email)
-    return create(tx, site.id, user_id, name, ip=ip)
+    return create(tx, site.id, user_id, name, ip=ip, uses_platform=uses_platform)
 
 
 def settle(database: Database, site: Site, identity: Identity, ip: str = "") -> None:
@@ -105,6 +139,8 @@ def settle(database: Database, site: Site, identity: Identity, ip: str = "") -> 
     with database.write() as tx:
         if identity.profile_id:
             settle_roles(tx, site.id, [identity.profile_id])
+            if identity.is_introduced:
+                tx.run(INTRODUCE, site_id=site.id, profile_id=identity.profile_id)
         else:
             email = tx.value(FIND_USER, user_id=identity.user_id)
             find_or_create(tx, site, identity.user_id, email, ip=ip)

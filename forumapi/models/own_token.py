@@ -153,6 +153,7 @@ def add_key(
         site_id=site_id,
         scopes=granted,
         ip=ip,
+        by_site=identity.is_of_site,
     )
 
 

@@ -56,8 +56,9 @@ CREATE TRIGGER rights_changed AFTER UPDATE ON users
 
 -- Roles.
 CREATE TRIGGER rights_changed AFTER UPDATE ON profiles
-    FOR EACH ROW WHEN ((OLD.role_ids, OLD.next_change_at, OLD.user_id)
-                       IS DISTINCT FROM (NEW.role_ids, NEW.next_change_at, NEW.user_id))
+    FOR EACH ROW WHEN ((OLD.role_ids, OLD.next_change_at, OLD.user_id, OLD.uses_platform, OLD.huddles_confirmed)
+                       IS DISTINCT FROM (NEW.role_ids, NEW.next_change_at, NEW.user_id, NEW.uses_platform,
+                                         NEW.huddles_confirmed))
     EXECUTE FUNCTION rights_changed_row();
 
 -- Who owns a site, and whether it demands a second factor.

@@ -1,4 +1,4 @@
-"""A provider that a site's owner set up names whom it likes: it opens no huddles that were there before (decision 9)."""
+"""A provider that a site's owner set up names whom it likes: it opens no huddles of before (decision 9)."""
 
 from __future__ import annotations
 

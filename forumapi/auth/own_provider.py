@@ -1,0 +1,105 @@
+"""Sign-ins through a provider that a site's owner set up, of people who used another method on the site before.
+
+The owner's provider can name whom it likes, so it opens no huddles (auth/identity.py) until the person confirms it
+once: by the link in the mail that they get, or with a token of the other method (decision 9).
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import re
+import time
+from typing import TYPE_CHECKING, Final
+
+from forumapi import itemtypes, mail
+from forumapi.db import Query, Reader, Transaction
+from forumapi.models import journal, platform_secret
+from forumapi.models.journal import Author
+
+if TYPE_CHECKING:
+    from forumapi.models.site import Site
+
+PATH: Final = "/auth/huddles"
+LINK_DAYS: Final = 30
+_DAY_S: Final = 86_400
+_CODE: Final = re.compile(r"([0-9]{1,18})\.([0-9]{1,12})\.([A-Za-z0-9_-]{22})")
+
+IS_CLOSED = Query(
+    "own_provider.is_closed",
+    """
+    SELECT p.uses_platform AND p.huddles_confirmed IS NULL
+      FROM profiles p
+     WHERE p.site_id = %(site_id)s AND p.profile_id = %(profile_id)s""",
+)
+
+CONFIRM = Query(
+    "own_provider.confirm",
+    """
+    UPDATE profiles p
+       SET huddles_confirmed = now()
+     WHERE p.site_id = %(site_id)s AND p.profile_id = %(profile_id)s AND p.huddles_confirmed IS NULL""",
+)
+
+_TEXT: Final = """\
+Somebody has signed in to {title} as you, through a provider that this site's owner set up.
+
+Your private huddles there stay closed to such a sign-in, since whoever runs the provider could sign in as you. If it
+was you, and you want to read them that way too, confirm it once:
+
+{link}
+
+The link is good for {days} days. If it wasn't you, do nothing, and tell those who run the platform.
+"""
+
+
+def tell(tx: Transaction, site: Site, profile_id: int, address: str) -> None:
+    """Write to a person whose huddles stay closed to such a sign-in, once a week at most."""
+    if not tx.value(IS_CLOSED, site_id=site.id, profile_id=profile_id):
+        return
+    secret = platform_secret.find(tx, platform_secret.MAIL)
+    now = int(time.time())
+    link = (
+        f"{site.origin}{PATH}?code={_code(secret, site.id, profile_id, now + LINK_DAYS * _DAY_S)}"
+    )
+    title = mail.plain(site.title)
+    mail.queue(
+        tx,
+        cause=f"own-provider:{site.id}:{profile_id}:{now // (7 * _DAY_S)}",
+        site_id=site.id,
+        recipient=address,
+        subject=f"A sign-in to {title} as you",
+        text=_TEXT.format(title=title, link=link, days=LINK_DAYS),
+    )
+
+
+def read(tx: Reader, site_id: int, given: str) -> int:
+    """The profile that the code of a link is for; 0 for any other text, and for one that is too old."""
+    match = _CODE.fullmatch(given)
+    if match is None:
+        return 0
+    profile_id, until = int(match[1]), int(match[2])
+    secret = platform_secret.find(tx, platform_secret.MAIL)
+    wanted = _code(secret, site_id, profile_id, until)
+    return profile_id if hmac.compare_digest(wanted, given) and until > time.time() else 0
+
+
+def confirm(tx: Transaction, author: Author) -> None:
+    """Let sign-ins through the owner's provider open a profile's huddles from now on."""
+    if tx.run(CONFIRM, site_id=author.site_id, profile_id=author.profile_id):
+        journal.record(
+            tx,
+            author.site_id,
+            journal.PATCHED,
+            itemtypes.PROFILE,
+            author.profile_id,
+            actor=author.profile_id,
+            ip=author.ip,
+        )
+
+
+def _code(secret: bytes, site_id: int, profile_id: int, until: int) -> str:
+    text = f"{profile_id}.{until}"
+    made = hmac.new(secret, f"huddles:{site_id}:{text}".encode(), hashlib.sha256).digest()
+    return f"{text}.{base64.urlsafe_b64encode(made[:16]).decode().rstrip('=')}"
