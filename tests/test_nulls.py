@@ -11,7 +11,14 @@ from tests.api import Api
 from tests.factories import Factory
 
 NEED_A_QUERY = frozenset(
-    ("/api/v1/geocode", "/api/v1/resolve", "/auth/huddles", "/mail/unsubscribe", "/oauth/authorize")
+    (
+        "/api/v1/geocode",
+        "/api/v1/resolve",
+        "/auth/huddles",
+        "/mail/unsubscribe",
+        "/oauth/authorize",
+        "/oauth/link",
+    )
 )
 _PARAMETER = re.compile(r"<(?:\w+:)?(\w+)>")
 # Without these a row is nowhere at all: whose site, whose parent, when it was sent.

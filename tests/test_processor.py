@@ -364,6 +364,7 @@ ALLOW_SITE = {
     "/mail/unsubscribe": "OPTIONS,GET,HEAD,POST",
     "/oauth/authorize": "OPTIONS,GET,HEAD,POST",
     "/oauth/device": "OPTIONS,GET,HEAD,POST",
+    "/oauth/link": "OPTIONS,GET,HEAD,POST",
 }
 ALLOW_ROOT = {
     "/api/v1/hosts/<host>": "OPTIONS,HEAD,GET",
@@ -377,6 +378,7 @@ ALLOW_ROOT = {
     "/api/v1/sites/<site:item>/status": "OPTIONS,HEAD,GET",
     "/live": "OPTIONS,GET,HEAD",
     "/out/<code>": "OPTIONS,GET,HEAD",
+    "/oauth/link": "OPTIONS,GET,HEAD,POST",
 }
 VERBS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "TRACE", "CONNECT", "FROB")
 
