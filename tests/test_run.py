@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from forumapi import embedded
 from tests import services
@@ -146,6 +147,78 @@ def test_the_curl_line_posts_a_comment(first: Run):
     envelope = json.loads(done.stdout)
     assert envelope["error"] is None
     assert "<strong>" in envelope["data"]["html"]
+
+
+WALKS = {
+    str(path.relative_to(PROJECT)): [
+        block
+        for block in re.findall(r"^```.*?\n(.*?)^```", path.read_text(), re.MULTILINE | re.DOTALL)
+        if "curl " in block and "localhost:8080" in block
+    ]
+    for path in (PROJECT / "README.md", *sorted((PROJECT / "docs/api").glob("*.md")))
+}
+# A receiver of webhooks stays until it is ended, and its program stands elsewhere on the page.
+_RECEIVER = "WEBHOOK_SECRET=$secret python3 receiver.py"
+# Every connection goes to the run of this test, and the status of each answer into a file. A pattern that matches no
+# file ends the walk: that is what zsh does.
+_PRELUDE = """
+shopt -s failglob
+curl() {
+  command curl -sS --connect-to "::127.0.0.1:$PORT" -D "$LOG.headers" "$@"; local code=$?
+  grep -a ^HTTP/ "$LOG.headers" | tail -1 | cut -d' ' -f2 >> "$LOG"; return $code
+}
+"""
+
+
+def expected(walk: str) -> list[str]:
+    """A status for each curl of a walk, in their order: the one in its comment, else "" for one below 400."""
+    calls = re.split(r"\bcurl (?=[^#]*\S)", walk)[1:]
+    return [
+        match[1] if (match := re.search(r"# (\d{3})(?= *$|[:;,])", call, re.M)) else ""
+        for call in calls
+    ]
+
+
+def play(run: Run, folder: Path, walk: str) -> tuple[list[str], str]:
+    """The statuses of a walk's requests, and what it printed."""
+    tokens = dict(re.findall(r"(\w+)@bikes\.test +(\w{128})\n", run.text()))
+    walk = walk.replace(_RECEIVER, "").replace("var/mailbox", str(run.data / "mailbox"))
+    # What a line of a shell shows before a command, and a token that the reader puts in.
+    walk = re.sub(r"^\$ ", "", walk, flags=re.MULTILINE).replace("fapi…", "$TOKEN")
+    log = folder / "statuses"
+    log.touch()
+    Image.new("RGB", (200, 150), "red").save(folder / "wheel.png")
+    who = {"TOKEN": "member", "ANA": "member", "MODERATOR": "moderator", "BEN": "moderator"}
+    who |= {"OWNER": "owner", "owner": "owner"}
+    names = {name: tokens[role] for name, role in who.items()}
+    done = subprocess.run(
+        ["bash", "-c", _PRELUDE + walk],
+        env={"PATH": os.environ["PATH"], "PORT": str(run.port), "LOG": str(log), **names},
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert not done.stderr, done.stderr
+    return log.read_text().split(), done.stdout
+
+
+@pytest.mark.parametrize("page", [name for name, walks in WALKS.items() if walks])
+@pytest.mark.skipif(shutil.which("jq") is None, reason="jq is not installed")
+def test_what_the_documents_do_with_curl_works(first: Run, page: str, tmp_path: Path):
+    for number, walk in enumerate(WALKS[page]):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        got, said = play(first, folder, walk)
+        if page.endswith("oauth.md"):
+            *_, lists, lacks, kind, again, over = said.splitlines()
+            assert '"scope":"comments:write"' in lacks
+            assert (lists, kind, again, over) == ("200", "Bearer", "invalid_grant", "401")
+            continue
+        wanted = expected(walk)
+        assert len(got) == len(wanted), (got, wanted, said)
+        for status, want in zip(got, wanted, strict=True):
+            assert status == want if want else int(status) < 400, (got, wanted, said)
 
 
 def test_another_run_on_the_same_folder_is_refused(first: Run, data: Path):

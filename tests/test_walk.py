@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
@@ -22,12 +21,17 @@ def walk(server: Server, database_url: str, site: Site, other: Site, part: str) 
             *(sys.executable, "-m", "scripts.walk", part),
             *("--site", f"http://{site.key}.{PLATFORM_DOMAIN}"),
             *("--other", f"http://{other.key}.{PLATFORM_DOMAIN}"),
-            *("--port", str(server.address[1])),
             *("--owner", f"owner@{site.key}.test", "--member", f"member@{site.key}.test"),
-            *("--mailbox", str(mailbox(server))),
         ],
         cwd=PROJECT,
-        env=os.environ | {"FORUMAPI_DATABASE_URL": database_url},
+        # Where it listens and keeps its mail is what the settings say, as for `make run`.
+        env=os.environ
+        | {
+            "FORUMAPI_ENVIRONMENT": "development",
+            "FORUMAPI_DATABASE_URL": database_url,
+            "FORUMAPI_LISTEN": f"127.0.0.1:{server.address[1]}",
+            "FORUMAPI_DATA_DIR": str(server.log.parent),
+        },
         capture_output=True,
         text=True,
         timeout=240,
@@ -71,8 +75,3 @@ def test_two_people_hear_of_each_other(server: Server, database_url: str, make: 
     assert sum("and mailed:" in line for line in lines) == 6
     assert any("is not mailed" in line for line in lines)
     assert any("trending_scores" in line and "every minute" in line for line in lines)
-
-
-def mailbox(server: Server) -> Path:
-    """Where a server of the tests puts its mail."""
-    return server.log.parent / "mailbox"
