@@ -392,6 +392,11 @@ def invitation(config: Config, url: str) -> str:
         lines.append(
             f"  {'A conversation, live:':24} {config.scheme}://{config.platform_domain}{config.port_suffix}/live"
         )
+    if sites and not config.listen.startswith("unix:"):
+        host, port = node.address(config.listen)
+        key = f"{sites[0][0]}.{config.platform_domain}"
+        lines.append(f"  {'Where that is not known:':24} curl --resolve {key}:{port}:{host} …")
+        lines.append(f"  {'':24} or http://{host}:{port} with the header 'Host: {key}'")
     lines.append(f"  {'Logs, data:':24} {config.data_path}")
     if config.is_embedded and not config.smtp_url:
         lines.append(f"  {'Mail (sign-in codes):':24} {config.mailbox_path}")

@@ -125,6 +125,7 @@ def test_it_shows_progress_addresses_and_tokens(first: Run):
 
     assert "starting PostgreSQL" in text
     assert "migrating: 0001_initial" in text
+    assert f"http://127.0.0.1:{first.port} with the header 'Host: bikes.localhost'" in text
     for site in ("bikes", "trains"):
         assert f"http://{site}.localhost:{first.port}/api/v1/microcosms" in text
         for who in ("owner", "moderator", "member"):
@@ -184,7 +185,7 @@ def play(run: Run, folder: Path, walk: str) -> tuple[list[str], str]:
     tokens = dict(re.findall(r"(\w+)@bikes\.test +(\w{128})\n", run.text()))
     walk = walk.replace(_RECEIVER, "").replace("var/mailbox", str(run.data / "mailbox"))
     # What a line of a shell shows before a command, and a token that the reader puts in.
-    walk = re.sub(r"^\$ ", "", walk, flags=re.MULTILINE).replace("fapi…", "$TOKEN")
+    walk = re.sub(r"^\$ ", "", walk, flags=re.MULTILINE).replace("fapi…", tokens["member"])
     log = folder / "statuses"
     log.touch()
     Image.new("RGB", (200, 150), "red").save(folder / "wheel.png")

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import argparse
 import sys
-from pathlib import Path
 from urllib.parse import urlsplit
 
+from forumapi import node
+from forumapi.config import load
 from scripts.walk import hearing, identity, talking
 from scripts.walk.forum import Forum, WalkError, say
 
@@ -24,23 +25,19 @@ def main() -> int:
         prog="make walk", description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
     parser.add_argument("parts", nargs="*", metavar="PART", help=f"{', '.join(PARTS)}; all of them")
-    parser.add_argument(
-        "--site", default="http://bikes.localhost:8080", help="address of a demo site"
-    )
-    parser.add_argument(
-        "--other", default="http://trains.localhost:8080", help="address of another one"
-    )
+    # As the platform itself reads them: FORUMAPI_LISTEN, FORUMAPI_DATA_DIR, the settings file.
+    config = load()
+    port = node.address(config.listen)[1]
+    domain = f"{config.platform_domain}:{port}"
+    parser.add_argument("--site", default=f"http://bikes.{domain}", help="address of a demo site")
+    parser.add_argument("--other", default=f"http://trains.{domain}", help="address of another one")
     parser.add_argument("--owner", default="owner@bikes.test", help="who owns the first")
     parser.add_argument("--member", default="member@bikes.test", help="a member of it")
-    parser.add_argument("--port", type=int, help="loopback port, if not the one of the addresses")
-    parser.add_argument(
-        "--mailbox", type=Path, default=Path("var/mailbox"), help="the folder of mail"
-    )
     args = parser.parse_args()
     if unknown := set(args.parts) - set(PARTS):
         parser.error(f"there is no part {', '.join(sorted(unknown))}")
     forum, other = (
-        Forum(args.port or where.port or 80, where.netloc, args.mailbox)
+        Forum(where.port or port, where.netloc, config.mailbox_path)
         for where in (urlsplit(args.site), urlsplit(args.other))
     )
     try:
