@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from tests.oracle.listed import ignores
 from tests.oracle.may import is_site_banned, knows, lineage, may
 from tests.oracle.outcome import MISSING, OK, get, is_below_hidden, own_state
@@ -30,18 +32,47 @@ NOTHING, GONE, WHOLE = 0, 1, 2
 ENDING = ("deleted", "patched")
 
 
-def told(world: World, profile_id: int, kind: str, asked: Asked, topics: set[Topic]) -> int:
-    """NOTHING, GONE or WHOLE, for the event `kind` of a thing, to a profile (0: a guest) that follows `topics`."""
+def told(
+    world: World,
+    profile_id: int,
+    kind: str,
+    asked: Asked,
+    topics: set[Topic],
+    moved_from: int = 0,
+) -> int:
+    """NOTHING, GONE or WHOLE, for the event `kind` of a thing, to a profile (0: a guest) that follows `topics`.
+
+    `moved_from`: the microcosm that the event took it out of.
+    """
     if is_site_banned(world, profile_id):
         return NOTHING
     thing = _carrier(world, asked)
     seen = sight(world, profile_id, thing)
     if seen == GONE and kind not in ENDING:
         seen = NOTHING
+    followed = {topic for topic in topics if _is_in(world, profile_id, asked, topic)}
+    if moved_from:
+        before = _before(world, thing, moved_from)
+        # Whoever follows where it was follows it still.
+        followed |= {topic for topic in topics if _is_in(before, profile_id, asked, topic)}
+        if seen != WHOLE:
+            was = Asked(MICROCOSM, moved_from) if thing.type == MICROCOSM else thing
+            seen = GONE if sight(before, profile_id, was) == WHOLE else NOTHING
+            world = before
     if seen == NOTHING:
         return NOTHING
-    followed = [topic for topic in topics if _is_in(world, profile_id, asked, topic)]
     return seen if any(not _left_out(world, profile_id, thing, t) for t in followed) else NOTHING
+
+
+def _before(world: World, thing: Asked, microcosm_id: int) -> World:
+    """The world as it is but for this thing, which stands in that microcosm."""
+    if thing.type == MICROCOSM:
+        place = replace(world.microcosms[thing.id], parent_id=microcosm_id)
+        return replace(world, microcosms={**world.microcosms, thing.id: place})
+    key = thing.type, thing.id
+    return replace(
+        world, items={**world.items, key: replace(world.items[key], microcosm_id=microcosm_id)}
+    )
 
 
 def _carrier(world: World, asked: Asked) -> Asked:

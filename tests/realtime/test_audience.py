@@ -27,6 +27,7 @@ from forumapi.realtime.hub import HUDDLES, SITE, UPDATES, Client, Follow, Index,
 from tests.factories import Factory
 from tests.oracle import compare, draw, store
 from tests.oracle import told as oracle
+from tests.oracle.may import lineage
 from tests.oracle.world import (
     ATTENDEE,
     ATTRIBUTE,
@@ -60,6 +61,14 @@ MUTATIONS = {
         "fact.is_deleted or fact.is_moderated or fact.is_gone_above",
         "fact.is_deleted or fact.is_moderated",
     ),
+    "what moved out of sight is not told": (
+        "seen, fact, place = GONE, was.thing, was.place",
+        "return NOTHING",
+    ),
+    "whoever could not read the old place is told": (
+        "if judge.sight(caller.who, was.place) != WHOLE:",
+        "if False:",
+    ),
     "every event of a hidden thing is told": (
         "(seen == GONE and event.kind not in _ENDS)",
         "False",
@@ -71,7 +80,7 @@ MUTATIONS = {
     "people of other roles share an answer": ("            who.role_ids,\n", ""),
     "the banned hear on": ("        if who.is_site_banned:\n            return NOTHING\n", ""),
     "nobody is ignored": (
-        "return NOTHING if judge.is_ignored(caller, fact, topic) else seen",
+        "return NOTHING if judge.is_ignored(caller, fact, topic, place) else seen",
         "return seen",
     ),
     "whoever follows the site hears of huddles": (
@@ -92,7 +101,23 @@ class Told(NamedTuple):
     world: World
 
 
-def _event(world: World, number: int, kind: str, asked: Asked) -> Event:
+def _moved_from(random: Random, world: World, kind: str, asked: Asked) -> int:
+    """The microcosm that a thing was moved out of, for half of those that were changed; never one below itself."""
+    if kind != "replaced" or random.random() < 0.5:
+        return 0
+    if asked.type in (6, 7, EVENT):
+        here = world.items[asked.type, asked.id].microcosm_id
+        return random.choice([0, *(id for id in world.microcosms if id != here)])
+    if asked.type == MICROCOSM:
+        parent = world.microcosms[asked.id].parent_id
+        others = [
+            id for id in world.microcosms if id != parent and asked.id not in lineage(world, id)
+        ]
+        return random.choice([0, *others]) if parent is not None else 0
+    return 0
+
+
+def _event(world: World, number: int, kind: str, asked: Asked, moved_from: int = 0) -> Event:
     """An event as models write it."""
     parent = (0, 0)
     item_id = asked.id
@@ -107,7 +132,7 @@ def _event(world: World, number: int, kind: str, asked: Asked) -> Event:
         item_id = parent[1]
     elif asked.type == ROLE:
         parent = MICROCOSM, world.roles[asked.id].microcosm_id
-    return Event(number, kind, asked.type, item_id, *parent, 0, 0, 1, False, NOW)
+    return Event(number, kind, asked.type, item_id, *parent, 0, 0, 1, False, NOW, moved_from)
 
 
 def _things(world: World) -> list[Asked]:
@@ -155,7 +180,8 @@ def drawn(url: str, database: Database, seed: int, worlds: int) -> list[Told]:
         events: list[tuple[Event, Asked]] = []
         for thing in _things(world):
             for kind in random.sample(KINDS, 2):
-                events.append((_event(world, len(events) + 1, kind, thing), thing))
+                moved_from = _moved_from(random, world, kind, thing)
+                events.append((_event(world, len(events) + 1, kind, thing, moved_from), thing))
         named = {named for event, _ in events if (named := audience.subject(event)) is not None}
         facts = live.facts(loader.reader, world.site_id, loader.tree, named)
         index, clients = Index(), {}
@@ -194,7 +220,9 @@ def differences(module: ModuleType, sites: list[Told], counts: Counter[int]) -> 
                 got[key] = oracle.GONE if one.is_gone else oracle.WHOLE
         for event, thing in site.events:
             for client, (profile_id, topics) in site.clients.items():
-                expected = oracle.told(site.world, profile_id, event.kind, thing, topics)
+                expected = oracle.told(
+                    site.world, profile_id, event.kind, thing, topics, event.moved_from
+                )
                 counts[expected] += 1
                 told = got.get((event.number, client), oracle.NOTHING)
                 if told != expected and len(said) < 5:
