@@ -26,11 +26,12 @@ from forumapi.auth.identity import GUEST, Identity
 from forumapi.background import Background
 from forumapi.db import Reader, Transaction
 from forumapi.errors import ApiError, Forbidden, NotFound
-from forumapi.events import readers
+from forumapi.events import log, readers
 from forumapi.events.log import Event
 from forumapi.fragments import dumps
 from forumapi.log import logger
 from forumapi.models import journal, live, membership, webhook_delivery
+from forumapi.models.live import Fact
 from forumapi.models.webhook import READER
 from forumapi.models.webhook_delivery import Job
 from forumapi.outbound import Outbound, OutboundError
@@ -52,6 +53,8 @@ _RUN_S: Final = 5.0
 _LEASE_S: Final = 5
 _MOST_WAIT_S: Final = 7200.0
 _MOST_PAUSE_S: Final = 600.0
+# The kind of a message about what was moved out of sight; whoever asks for `deleted` is sent it.
+GONE_KIND: Final = "gone"
 # Kinds after which a thing may be gone for those who have seen it.
 _ENDS: Final = frozenset((journal.DELETED, journal.PATCHED))
 
@@ -299,14 +302,10 @@ class Deliverer(Background):
             return None
         if not who.is_guest:
             site = self._app.sites.confirmed(site, who.site_version, who.acl_version, tx)
-        sight, microcosm_id = self._sight(tx, site, who, job)
-        # Only what may have ended a thing tells that it is gone.
-        if sight == NOTHING or (sight == GONE and job.kind not in _ENDS):
+        sight, fact, kind = self._sight(tx, site, who, job)
+        if fact is None or (kind if kind != GONE_KIND else journal.DELETED) not in job.kinds:
             return None
-        kind = job.kind if sight == WHOLE else journal.DELETED
-        if kind not in job.kinds:
-            return None
-        message = self._message(site, job, kind, microcosm_id)
+        message = self._message(site, job, kind, fact)
         if sight == WHOLE and job.with_documents:
             tx.end()
             try:
@@ -318,8 +317,8 @@ class Deliverer(Background):
                 message["document"] = fragments.raw(document)
         return dumps(message)
 
-    def _message(self, site: Site, job: Job, kind: str, microcosm_id: int) -> dict[str, Any]:
-        """The event as a live frame has it, with the site and a type of its own. `microcosm_id`: where it is now."""
+    def _message(self, site: Site, job: Job, kind: str, fact: Fact) -> dict[str, Any]:
+        """Make the event as a live frame has it, with the site and a type of its own. `fact`: where the thing is."""
         name = itemtypes.name_of(job.item_type)
         message: dict[str, Any] = {
             "type": f"{name}.{kind}",
@@ -330,13 +329,13 @@ class Deliverer(Background):
             "itemId": job.item_id,
             "href": itemtypes.href(job.item_type, job.item_id),
         }
-        if job.parent_type:
-            message |= {
-                "parentType": itemtypes.name_of(job.parent_type),
-                "parentId": job.parent_id,
-            }
-        if microcosm_id:
-            message["microcosmId"] = microcosm_id
+        parent = job.parent_type, job.parent_id
+        if kind == GONE_KIND:
+            parent = fact.parent_type, fact.parent_id
+        if parent[1]:
+            message |= {"parentType": itemtypes.name_of(parent[0]), "parentId": parent[1]}
+        if fact.target.microcosm_id:
+            message["microcosmId"] = fact.target.microcosm_id
         if job.version and kind == job.kind:
             message["version"] = job.version
         return message | {"at": fragments.when(job.occurred)}
@@ -352,11 +351,25 @@ class Deliverer(Background):
             found = identities.of_profile(tx, site.id, profile_id)
         return found
 
-    def _sight(self, tx: Reader, site: Site, who: Identity, job: Job) -> tuple[int, int]:
-        """What they see of the thing now, as live connections are told: WHOLE, GONE or NOTHING; and its microcosm."""
+    def _sight(
+        self, tx: Reader, site: Site, who: Identity, job: Job
+    ) -> tuple[int, Fact | None, str]:
+        """Decide as for live connections what they see, the thing to tell of (None: nothing), and the kind."""
         tree = self._app.sites.tree(site, tx)
         thing = (job.item_type, job.item_id, 0)
         fact = live.facts(tx, site.id, tree, [thing]).get(thing)
         if fact is None:
-            return NOTHING, 0
-        return Judge(tree).sight(who.who, fact), fact.target.microcosm_id
+            return NOTHING, None, ""
+        judge = Judge(tree)
+        sight = judge.sight(who.who, fact)
+        if sight == WHOLE:
+            return WHOLE, fact, job.kind
+        # Only what may have ended a thing, or moved it out of sight, tells that it is gone.
+        if sight == GONE and job.kind in _ENDS:
+            return GONE, fact, journal.DELETED
+        moves = job.kind == journal.REPLACED
+        for event in log.between(tx, site.id, job.number - 1, job.number, 1) if moves else ():
+            was = live.left(tree, fact, event.moved_from) if event.moved_from else None
+            if was is not None and judge.sight(who.who, was.place) == WHOLE:
+                return GONE, was.thing, GONE_KIND
+        return NOTHING, None, ""

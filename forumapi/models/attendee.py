@@ -10,7 +10,8 @@ from forumapi import fragments, itemtypes
 from forumapi.db import Query, Reader, Replica, Row, Transaction
 from forumapi.errors import EVENT_FULL, Invalid, NotFound
 from forumapi.fragments import Fragment, dumps
-from forumapi.models import details, item, journal, writing
+from forumapi.models import details, item, journal, profile, writing
+from forumapi.models.documents import Documents
 from forumapi.models.journal import Author
 from forumapi.paging import Paging
 from forumapi.permissions import Target
@@ -61,6 +62,16 @@ LIST = Query(
       {_JOINS}
      ORDER BY a.state_id, a.rsvpd_on, a.profile_id""",
     replica=Replica.ACKNOWLEDGED,
+)
+
+BY_IDS = Query(
+    "attendee.by_ids",
+    f"""
+    SELECT a.item_id, {_COLUMNS}
+      FROM unnest(%(event_ids)s::bigint[], %(profile_ids)s::bigint[]) AS k (item_id, profile_id)
+      JOIN attendees a ON a.item_id = k.item_id AND a.profile_id = k.profile_id
+      {_JOINS}
+     WHERE a.site_id = %(site_id)s""",
 )
 
 CSV = Query(
@@ -186,6 +197,20 @@ def people(attendees: Sequence[Attendee]) -> dict[int, int]:
         if one.editor_id:
             found[one.editor_id] = one.editor_version
     return found
+
+
+def by_ids(
+    tx: Reader, documents: Documents, site_id: int, pairs: Sequence[tuple[int, int]]
+) -> dict[tuple[int, int], bytes]:
+    """Read the answers of (event id, profile id) pairs, as lists show them. No permission is asked here."""
+    if not pairs:
+        return {}
+    events, profiles = zip(*pairs, strict=True)
+    rows = tx.rows(BY_IDS, site_id=site_id, event_ids=list(events), profile_ids=list(profiles))
+    found = [(row[0], Attendee(*row[1:])) for row in rows]
+    wanted = {profile.SUMMARY: people([one for _, one in found])}
+    shown = documents.fetch(tx, site_id, wanted)[profile.SUMMARY]
+    return {(event, one.profile_id): document(event, one, shown) for event, one in found}
 
 
 def document(

@@ -36,12 +36,15 @@ def members(item_type: int, text: str | None, mine: str | None) -> dict[str, Any
     return KINDS[item_type].members(text, mine) if text else {}
 
 
-def inline(item_type: int, text: str | None, mine: str | None) -> bytes:
-    """The members of a summary as they stand inside a finished object, each with a leading comma."""
+def inline(item_type: int, text: str | None, mine: str | None, *, whole: bool = False) -> bytes:
+    """The members of a summary as they stand inside a finished object, each with a leading comma.
+
+    `whole`: those of a detail.
+    """
     if not text:
         return b""
     kind = KINDS[item_type]
-    found = (kind.summary or kind.members)(text, mine)
+    found = (kind.members if whole else kind.summary or kind.members)(text, mine)
     return b"," + dumps(found)[1:-1] if found else b""
 
 

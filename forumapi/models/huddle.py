@@ -309,6 +309,21 @@ SOME = Query(
 )
 
 
+# Some of them, for those who were found to be in them; nobody's own part is asked for.
+BY_IDS = Query(
+    "huddle.by_ids",
+    f"""
+    SELECT i.item_id, i.version, i.title, i.created_by, a.version, i.comment_count,
+           coalesce(i.last_comment_id, 0), coalesce(i.last_comment_by, 0), coalesce(l.version, 0), people.ids,
+           people.versions, NULL::boolean, i.created, i.last_comment_at
+      FROM items i
+      JOIN profiles a ON a.site_id = i.site_id AND a.profile_id = i.created_by
+      {PEOPLE.strip()}
+      LEFT JOIN profiles l ON l.site_id = i.site_id AND l.profile_id = i.last_comment_by
+     WHERE i.site_id = %(site_id)s AND i.item_id = ANY(%(ids)s::bigint[]) AND i.item_type_id = 5""",
+)
+
+
 class Entry(NamedTuple):
     """A huddle of the list; its first fields are what the entity tag covers."""
 
@@ -393,6 +408,18 @@ def some(
         ids=ids,
     )
     return {row[0]: Entry(*row) for row in rows}
+
+
+def by_ids(tx: Reader, documents: Documents, site_id: int, ids: Sequence[int]) -> dict[int, bytes]:
+    """Read huddles by id as lists show them, without `unread`. Who is in them is asked by whoever shows them."""
+    if not ids:
+        return {}
+    entries = [Entry(*row) for row in tx.rows(BY_IDS, site_id=site_id, ids=list(ids))]
+    versions: dict[int, int] = {}
+    for entry in entries:
+        versions |= entry.people
+    people = documents.fetch(tx, site_id, {profile.SUMMARY: versions})[profile.SUMMARY]
+    return {entry.id: summary(entry, people) for entry in entries}
 
 
 def summary(entry: Entry, people: dict[int, Fragment]) -> bytes:

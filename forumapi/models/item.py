@@ -7,13 +7,13 @@ carry text or stand on many pages, are cached documents.
 from __future__ import annotations
 
 import datetime
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Final, NamedTuple
 
 from forumapi import fragments, itemtypes, paging
 from forumapi.db import Query, Reader, Replica, Row
 from forumapi.fragments import Fragment, dumps
-from forumapi.models import comment, details, kept, places, profile
+from forumapi.models import comment, details, kept, places, profile, reaction
 from forumapi.models.comment import Stub
 from forumapi.models.documents import Documents
 from forumapi.models.kept import Kept, Pages, digest, is_current
@@ -490,10 +490,11 @@ def summary(
     *,
     unread: bool | None,
     mine: str | None = None,
+    whole: bool = False,
 ) -> bytes:
     """The summary of an item (content 3.1). `row` is SUMMARY_COLUMNS, `times` SUMMARY_TIMES; `unread` None: no flag.
 
-    `mine` is what only the viewer sees of it (models/details.py).
+    `mine` is what only the viewer sees of it (models/details.py). `whole`: with the details that a detail shows.
     """
     (
         item_id,
@@ -530,7 +531,7 @@ def summary(
         dumps(title),
         microcosm_id,
         places.breadcrumb(tree, view, microcosm_id, with_itself=True),
-        details.inline(item_type, own, mine),
+        details.inline(item_type, own, mine, whole=whole),
         comment_count,
         views,
         last,
@@ -549,6 +550,40 @@ def summary(
         itemtypes.href(item_type, item_id).encode(),
         places.microcosm_link(tree, view, microcosm_id),
     )
+
+
+BY_IDS = Query(
+    "item.by_ids",
+    f"""
+    SELECT {SUMMARY_COLUMNS}, {SUMMARY_TIMES}, i.reactions::text
+      FROM items i
+      {SUMMARY_JOINS}
+     WHERE i.site_id = %(site_id)s AND i.item_id = ANY(%(ids)s::bigint[]) AND i.item_type_id <> 5""",
+)
+
+
+def by_ids(
+    tx: Reader, documents: Documents, site_id: int, ids: Sequence[int]
+) -> dict[int, Callable[[Tree, View], bytes]]:
+    """Read items by id: how each is shown to a view, with all its details and reactions, as to somebody who has no
+    part in it (`unread` false, nothing voted or attended). No permission is asked here, huddles are left out."""
+    if not ids:
+        return {}
+    rows = tx.rows(BY_IDS, site_id=site_id, ids=list(ids))
+    wanted = {profile.SUMMARY: summary_people(rows)}
+    people = documents.fetch(tx, site_id, wanted)[profile.SUMMARY]
+
+    def shown(row: Row) -> Callable[[Tree, View], bytes]:
+        times = row[SUMMARY_WIDTH : SUMMARY_WIDTH + TIMES_WIDTH]
+
+        def render(tree: Tree, view: View) -> bytes:
+            made = summary(row[:SUMMARY_WIDTH], times, people, tree, view, unread=False, whole=True)
+            # Before the ends of `meta` and of the whole.
+            return made[:-2] + reaction.shown(row[-1]) + made[-2:]
+
+        return render
+
+    return {row[0]: shown(row) for row in rows}
 
 
 def entry(

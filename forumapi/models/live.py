@@ -61,6 +61,27 @@ def news(tx: Reader, seen: str, site_ids: Collection[int]) -> News:
     return News(rows[0][0], rows[0][1], [SiteNews(*row[2:]) for row in rows])
 
 
+# Whether a change of what a user may see was begun after an event: of their own rights, of everybody's, or of the
+# site's tree and roles.
+RIGHTS_CHANGED = Query(
+    "live.rights_changed",
+    """
+    SELECT EXISTS (SELECT FROM event_sequence s
+                     JOIN event_log e ON e.site_id = s.site_id AND e.event_id = s.event_id AND e.created = s.created
+                     JOIN right_changes c ON c.changed_in > e.xid
+                                         AND c.user_id IN (0, %(user_id)s, -%(site_id)s::bigint)
+                    WHERE s.site_id = %(site_id)s AND s.number = %(number)s)""",
+)
+
+
+def rights_changed(tx: Reader, site_id: int, user_id: int, number: int) -> bool:
+    """Return True if what the user (0: a guest) may see may have changed since the event `number`.
+
+    Changes are known for an hour.
+    """
+    return bool(tx.value(RIGHTS_CHANGED, site_id=site_id, user_id=user_id, number=number))
+
+
 # ---------------------------------------------------------------- what an event is about
 
 # Of a comment, item, profile, attendee, update or role: where it stands, whose it is, its own state, that of what it
@@ -187,6 +208,34 @@ def _fact(tree: Tree, row: tuple[Any, ...]) -> Fact:
         row[10],
         insiders,
     )
+
+
+class Left(NamedTuple):
+    """A thing as it was where it has left. `place`: the fact that decides who could read it there."""
+
+    place: Fact
+    thing: Fact
+
+
+def left(tree: Tree, fact: Fact, microcosm_id: int) -> Left | None:
+    """The thing of `fact` in the microcosm that it has left; None if there is no such place any more.
+
+    A microcosm could be read there by those who may read the one that it was in; an item by those who may read it
+    there.
+    """
+    node = tree.nodes.get(microcosm_id)
+    if node is None:
+        return None
+    if fact.target.item_type == itemtypes.MICROCOSM:
+        above = tree.nodes.get(node.parent_id)
+        target = Target(itemtypes.MICROCOSM, node.id, node.id, (node.owned_by, node.created_by))
+        is_gone_above = above is not None and not above.is_live
+        place = Fact(target, node.is_deleted, node.is_moderated, is_gone_above)
+        return Left(place, fact._replace(parent_id=node.id))
+    thing = fact._replace(
+        target=fact.target._replace(microcosm_id=node.id), is_gone_above=not node.is_live
+    )
+    return Left(thing, thing)
 
 
 # ---------------------------------------------------------------- tickets and the key of cursors

@@ -117,7 +117,8 @@ def update(
         reason=reason,
         **columns,
     )
-    _record(tx, author, journal.REPLACED, node.id, version, parent_id)
+    moved_from = node.parent_id if parent_id != node.parent_id else 0
+    _record(tx, author, journal.REPLACED, node.id, version, parent_id, moved_from)
 
 
 def flag(
@@ -141,7 +142,13 @@ def delete(tx: Transaction, author: Author, node: Node) -> None:
 
 
 def _record(
-    tx: Transaction, author: Author, kind: str, id: int, version: int, parent_id: int
+    tx: Transaction,
+    author: Author,
+    kind: str,
+    id: int,
+    version: int,
+    parent_id: int,
+    moved_from: int = 0,
 ) -> None:
     journal.record(
         tx,
@@ -154,4 +161,5 @@ def _record(
         version=version,
         parent=(itemtypes.MICROCOSM, parent_id) if parent_id else None,
         microcosm_id=id,
+        moved_from=moved_from,
     )

@@ -50,10 +50,11 @@ _EVENT: Final = """
 _LOG: Final = """
       FROM event_sequence s
       JOIN event_log e ON e.site_id = s.site_id AND e.event_id = s.event_id AND e.created = s.created"""
-# What a webhook w wants to be told of event e. What was patched may be gone for it, which is known when it is told;
+# What a webhook w wants to be told of event e. What was patched or moved may be gone for it, which the delivery finds;
 # what hangs on a huddle takes both types; an event of a profile without a version changed nothing that it shows: a ban.
 _WANTED: Final = """
-               (e.kind = ANY(w.kinds) OR e.kind = 'patched' AND 'deleted' = ANY(w.kinds))
+               (e.kind = ANY(w.kinds)
+                OR 'deleted' = ANY(w.kinds) AND (e.kind = 'patched' OR e.detail ? 'movedFrom'))
            AND e.item_type_id = ANY(w.item_types)
            AND (coalesce(e.parent_type_id, 0) <> 5 OR 5 = ANY(w.item_types))
            AND (e.item_type_id <> 3 OR e.version > 0)

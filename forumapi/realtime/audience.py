@@ -13,7 +13,7 @@ from forumapi import itemtypes, permissions
 from forumapi.auth.identity import GUEST, Identity
 from forumapi.events.log import Event
 from forumapi.models import journal
-from forumapi.models.live import Fact, Named
+from forumapi.models.live import Fact, Left, Named, left
 from forumapi.permissions import Tree, Who
 from forumapi.realtime.hub import HUDDLES, SITE, UPDATES, Client, Index, Topic
 
@@ -43,6 +43,8 @@ class Caller:
         "ignored_microcosms",
         "ignored_profiles",
         "kinds",
+        "lost",
+        "readable",
         "token_id",
         "user_id",
         "who",
@@ -50,6 +52,9 @@ class Caller:
 
     def __init__(self, identity: Identity = GUEST) -> None:
         self.clients: set[Client] = set()
+        # The microcosms that they could read at the last look, and since which event not any more; None: nobody looked.
+        self.readable: frozenset[int] | None = None
+        self.lost: dict[int, int] = {}
         self.become(identity)
 
     def become(self, identity: Identity) -> None:
@@ -62,6 +67,20 @@ class Caller:
         self.ignored_microcosms = frozenset(identity.ignored_microcosms)
         self.ignored_items = frozenset(identity.ignored_items)
         self.expires, self.due = identity.more[:2] if len(identity.more) > 1 else (None, None)
+
+    def regained(self, tree: Tree, position: int) -> dict[int, int]:
+        """Look what they may read now: the microcosms that they could not read before, with the number of the event
+        since which they could not, 0 for what they never could.
+
+        `position`: the number of the last event that was told by what they could read before.
+        """
+        before, now = self.readable, tree.view(self.who).set
+        self.readable = now
+        if before is None or before is now:
+            return {}
+        for id in before - now:
+            self.lost.setdefault(id, position)
+        return {id: self.lost.pop(id, 0) for id in now - before}
 
     def has_scope(self, item_type: int, parent_type: int = 0) -> bool:
         """Whether their token is good for things of a type, in a thing of another."""
@@ -112,7 +131,8 @@ class Judge:
 
     def __init__(self, tree: Tree) -> None:
         self._tree = tree
-        self._known: dict[tuple[object, ...], int] = {}
+        # With the fact itself: an answer is found by its identity, which is its own for as long as it is there.
+        self._known: dict[tuple[object, ...], tuple[int, Fact]] = {}
 
     def sight(self, who: Who, fact: Fact) -> int:
         """What `who` sees of a thing: NOTHING, GONE or WHOLE, as a GET of it would show."""
@@ -135,8 +155,8 @@ class Judge:
         )
         found = self._known.get(key)
         if found is None:
-            found = self._known[key] = self._see(who, fact)
-        return found
+            found = self._known[key] = (self._see(who, fact), fact)
+        return found[0]
 
     def _see(self, who: Who, fact: Fact) -> int:
         target = fact.target
@@ -168,8 +188,8 @@ class Judge:
             target = target._replace(is_participant=True)
         return bool(permissions.effective(who, target, self._tree) & permissions.CREATE)
 
-    def is_ignored(self, caller: Caller, fact: Fact, topic: Topic) -> bool:
-        """Whether they asked not to see this where they follow `topic`, as lists leave it out."""
+    def is_ignored(self, caller: Caller, fact: Fact, topic: Topic, place: Fact) -> bool:
+        """Whether they asked not to see this where they follow `topic`, as lists of `place` leave it out."""
         target = fact.target
         if caller.ignored_profiles:
             if target.item_type == itemtypes.COMMENT and target.owner_ids[0] in (
@@ -186,11 +206,11 @@ class Judge:
             return False
         if caller.ignored_items and _item_of(fact) in caller.ignored_items:
             return True
-        node = self._tree.nodes.get(target.microcosm_id)
+        node = self._tree.nodes.get(place.target.microcosm_id)
         return (
             bool(caller.ignored_microcosms)
             and node is not None
-            and not caller.ignored_microcosms.isdisjoint(node.path)
+            and not caller.ignored_microcosms.isdisjoint((*node.path, target.microcosm_id))
         )
 
 
@@ -202,7 +222,10 @@ def _item_of(fact: Fact) -> int:
 
 
 class Delivery(NamedTuple):
-    """An event for some listeners. `is_gone`: they are told that the thing is not to be seen any more."""
+    """An event for some listeners. `is_gone`: they are told that the thing is not to be seen any more.
+
+    Of what was moved out of their sight, `fact` is where it was.
+    """
 
     event: Event
     fact: Fact
@@ -221,13 +244,14 @@ def deliveries(
         fact = facts.get(thing) if thing is not None else None
         if fact is None:
             continue
+        was = left(tree, fact, event.moved_from) if event.moved_from else None
         whole: dict[Client, bool] = {}
         gone: dict[Client, bool] = {}
         for topic in topics(event, fact):
             for client, follow in index.followers(topic).items():
                 if whole.get(client):
                     continue
-                seen = told(judge, client.caller, event, fact, topic)
+                seen = told(judge, client.caller, event, fact, topic, was)
                 if seen == WHOLE:
                     whole[client] = follow.wants_documents
                 elif seen == GONE:
@@ -235,19 +259,34 @@ def deliveries(
         if whole:
             made.append(Delivery(event, fact, False, list(whole.items())))
         if gone:
-            made.append(Delivery(event, fact, True, list(gone.items())))
+            shown = fact if was is None else was.thing
+            made.append(Delivery(event, shown, True, list(gone.items())))
     return made
 
 
-def told(judge: Judge, caller: Caller, event: Event, fact: Fact, topic: Topic) -> int:
-    """How a follower of `topic` is told of an event: NOTHING is not at all, GONE is as something that has gone."""
-    seen = judge.sight(caller.who, fact)
-    if seen == NOTHING or (seen == GONE and event.kind not in _ENDS):
+def told(
+    judge: Judge,
+    caller: Caller,
+    event: Event,
+    fact: Fact,
+    topic: Topic,
+    was: Left | None = None,
+) -> int:
+    """Decide how a follower of `topic` is told of an event: NOTHING is not at all, GONE as something that has gone.
+
+    `was`: where the thing has left. Those who could read it there and do not see it now are told that it has gone.
+    """
+    seen, place = judge.sight(caller.who, fact), fact
+    if was is not None and seen != WHOLE:
+        if judge.sight(caller.who, was.place) != WHOLE:
+            return NOTHING
+        seen, fact, place = GONE, was.thing, was.place
+    elif seen == NOTHING or (seen == GONE and event.kind not in _ENDS):
         return NOTHING
     parent_type = fact.target.item_type if event.item_type in _PARTS else fact.parent_type
     if not caller.has_scope(event.item_type, parent_type):
         return NOTHING
-    return NOTHING if judge.is_ignored(caller, fact, topic) else seen
+    return NOTHING if judge.is_ignored(caller, fact, topic, place) else seen
 
 
 def may_follow(judge: Judge, caller: Caller, fact: Fact | None) -> bool:

@@ -32,7 +32,7 @@ from forumapi.errors import (
 from forumapi.events import log
 from forumapi.events.log import Event
 from forumapi.log import logger
-from forumapi.models import comment, live, membership
+from forumapi.models import attendee, comment, huddle, item, live, membership
 from forumapi.models.live import Fact, Named
 from forumapi.realtime import websocket
 from forumapi.realtime.audience import (
@@ -63,7 +63,7 @@ if TYPE_CHECKING:
     from forumapi.config import Config
     from forumapi.models.documents import Documents
     from forumapi.models.site import Site, SiteDirectory
-    from forumapi.permissions import Tree
+    from forumapi.permissions import Tree, View
 
 BATCH: Final = 200
 # So many clients ask the database at once, the others wait their turn: when thousands come back together, connections
@@ -409,8 +409,11 @@ class Live:
         reader = self._database.read()
         try:
             topics = [follow.topic for follow in follows]
+            caller: Caller = client.caller
             with self._turns:
-                check(reader, feed.site.id, feed.tree, client.caller, topics)
+                check(reader, feed.site.id, feed.tree, caller, topics)
+                if caller.readable is None:
+                    caller.regained(feed.tree, feed.position)
                 reader.end()
             after = self._place(client, cursor)
             with feed.lock:
@@ -420,8 +423,10 @@ class Live:
                     client.position = feed.position
             wanted = {follow.topic: follow for follow in follows}
             try:
-                if after is not None and after < client.position:
-                    self._replay(client, wanted, after, client.position, reader)
+                if after is not None:
+                    self._heal(client, wanted, after, reader)
+                    if after < client.position:
+                        self._replay(client, wanted, after, client.position, reader)
                 client.follows |= wanted
             finally:
                 self._catch_up(client, wanted, reader)
@@ -505,6 +510,37 @@ class Live:
                 return None
         return number
 
+    def _heal(
+        self, client: Client, follows: Mapping[Topic, Follow], after: int, reader: Reader
+    ) -> None:
+        """Say what a client was not told of before its cursor `after`, since it might not know then but may now."""
+        feed: Feed = client.feed
+        holes = {topic: client.ended.pop(topic) for topic in follows if topic in client.ended}
+        caller: Caller = client.caller
+        with self._turns:
+            if live.rights_changed(reader, feed.site.id, caller.user_id, after):
+                holes = dict.fromkeys(follows, 0) | holes
+            reader.end()
+        for topic, since in holes.items():
+            if since < after:
+                self._say_gap(client, topic, since, after, after)
+
+    def _regain(self, feed: Feed, callers: Iterable[Caller]) -> None:
+        """Tell those who may read more than at the last look where they were told nothing."""
+        for caller in callers:
+            regained = caller.regained(feed.tree, feed.position)
+            if not regained:
+                continue
+            parents = {feed.tree.nodes[id].parent_id for id in regained}
+            since = min(regained.values())
+            for client in caller.clients:
+                place = feed.position if client.is_live else client.position
+                for topic in client.follows:
+                    if topic.kind == SITE or (
+                        topic.kind == itemtypes.MICROCOSM and topic.id in parents
+                    ):
+                        self._say_gap(client, topic, since, place, place)
+
     def _replay(
         self, client: Client, follows: Mapping[Topic, Follow], after: int, upto: int, reader: Reader
     ) -> None:
@@ -533,19 +569,23 @@ class Live:
         for topic, followers in index.items():
             for client in followers:
                 topics.setdefault(client, []).append(topic)
-        make, site_id = self.cursors.make, feed.site.id
         for client, gaps in topics.items():
             for topic in gaps:
                 # Only the last is behind the gap: who is cut before it is told of all of them again.
-                client.push(
-                    Frame(
-                        "gap",
-                        make(site_id, upto if topic is gaps[-1] else after),
-                        topic=name(topic),
-                        **{"from": make(site_id, after), "to": make(site_id, upto)},
-                        href=healing(topic),
-                    )
-                )
+                self._say_gap(client, topic, after, upto, upto if topic is gaps[-1] else after)
+
+    def _say_gap(self, client: Client, topic: Topic, after: int, upto: int, place: int) -> None:
+        """Say that what happened on a topic from `after` to `upto` is not told; the frame is at `place` in the log."""
+        make, site_id = self.cursors.make, client.feed.site.id
+        client.push(
+            Frame(
+                "gap",
+                make(site_id, place),
+                topic=name(topic),
+                **{"from": make(site_id, after), "to": make(site_id, upto)},
+                href=healing(topic),
+            )
+        )
 
     # ---------------------------------------------------------------- looking
 
@@ -597,15 +637,19 @@ class Live:
         concerned = self._concerned(feed, changed)
         if concerned:
             self._reconsider(feed, concerned, reader)
+        # What was told up to here was told by what they could read before; what comes, by what they can read now.
+        position = feed.position
+        with feed.lock:
+            self._regain(feed, list(feed.callers.values()) if tree is not before else concerned)
         moved = self._advance(feed, now.head, reader)
         if tree is not before:
-            self._recheck(feed, list(feed.clients), reader)
+            self._recheck(feed, list(feed.clients), position, reader)
         else:
             some = {one for caller in concerned for one in caller.clients}
             if moved:
                 some |= {one for one in feed.clients if not moved.isdisjoint(one.follows)}
             if some:
-                self._recheck(feed, some, reader)
+                self._recheck(feed, some, position, reader)
 
     def _concerned(self, feed: Feed, changed: set[int]) -> list[Caller]:
         now = time.time()
@@ -659,8 +703,10 @@ class Live:
             feed.index.leave(client)
             self._end(client, reason)
 
-    def _recheck(self, feed: Feed, clients: Collection[Client], reader: Reader) -> None:
-        """End the subscriptions to what some clients may not read any more."""
+    def _recheck(
+        self, feed: Feed, clients: Collection[Client], position: int, reader: Reader
+    ) -> None:
+        """End the subscriptions to what some clients may not read any more; up to `position` they were told of it."""
         topics = {topic for client in clients for topic in client.follows if topic.kind > 0}
         named = {topic: (topic.kind, topic.id, 0) for topic in topics}
         found = live.facts(reader, feed.site.id, feed.tree, list(named.values())) if named else {}
@@ -669,6 +715,9 @@ class Live:
             for topic in list(client.follows):
                 if topic in named and not may_follow(judge, client.caller, found.get(named[topic])):
                     self.unfollow(client, topic)
+                    client.ended[topic] = position
+                    if len(client.ended) > self._config().live_subscriptions:
+                        del client.ended[next(iter(client.ended))]
                     client.push(Frame("unsubscribed", topics=[name(topic)], reason="forbidden"))
 
     # ---------------------------------------------------------------- handing out
@@ -708,28 +757,57 @@ class Live:
         things = {thing for event in events if (thing := subject(event)) is not None}
         facts = live.facts(reader, feed.site.id, feed.tree, things) if things else {}
         made = deliveries(events, facts, index, feed.tree)
-        wanted = {
-            one.fact.target.item_id
-            for one in made
-            if not one.is_gone
-            and one.event.item_type == itemtypes.COMMENT
-            and any(wants for _, wants in one.clients)
-        }
-        documents = comment.by_ids(reader, self._documents, feed.site.id, sorted(wanted))
+        documents = self._shown(feed, made, reader)
         for one in made:
             while missing and missing[0][1] < one.event.number:
                 self._gap(feed, index, *missing.popleft())
-            self._push(feed, one, documents.get(one.fact.target.item_id))
+            self._push(feed, one, documents.get(_thing(one)))
         for gap in missing:
             self._gap(feed, index, *gap)
 
-    def _push(self, feed: Feed, one: Delivery, document: bytes | None) -> None:
-        plain = whole = None
+    def _shown(
+        self, feed: Feed, made: Sequence[Delivery], reader: Reader
+    ) -> dict[Named, Callable[[Tree, View], bytes]]:
+        """Read what those who want documents are shown of things: one statement for each type of them."""
+        wanted: dict[int, set[Named]] = {}
+        for one in made:
+            if not one.is_gone and any(wants for _, wants in one.clients):
+                named = _thing(one)
+                wanted.setdefault(named[0], set()).add(named)
+        site_id, kept = feed.site.id, self._documents
+        found: dict[Named, bytes] = {}
+        for item_type, read in (
+            (itemtypes.COMMENT, comment.by_ids),
+            (itemtypes.HUDDLE, huddle.by_ids),
+        ):
+            ids = sorted(id for _, id, _ in wanted.get(item_type, ()))
+            for id, document in read(reader, kept, site_id, ids).items():
+                found[item_type, id, 0] = document
+        answers = sorted((event, id) for _, id, event in wanted.get(itemtypes.ATTENDEE, ()))
+        for (event, id), document in attendee.by_ids(reader, kept, site_id, answers).items():
+            found[itemtypes.ATTENDEE, id, event] = document
+        shown = {named: _alike(document) for named, document in found.items()}
+        kinds = {
+            id: item_type
+            for item_type in itemtypes.IN_MICROCOSM
+            for _, id, _ in wanted.get(item_type, ())
+        }
+        for id, render in item.by_ids(reader, kept, site_id, sorted(kinds)).items():
+            shown[kinds[id], id, 0] = render
+        return shown
+
+    def _push(
+        self, feed: Feed, one: Delivery, document: Callable[[Tree, View], bytes] | None
+    ) -> None:
+        plain: Frame | None = None
+        # An item shows the way to it, which not everybody may read.
+        whole: dict[View, Frame] = {}
         for place, (client, wants_document) in enumerate(one.clients, 1):
-            if wants_document and document is not None:
-                if whole is None:
-                    whole = self._frame(feed, one, document)
-                client.push(whole)
+            if wants_document and document is not None and not one.is_gone:
+                view = feed.tree.view(client.caller.who)
+                if view not in whole:
+                    whole[view] = self._frame(feed, one, document(feed.tree, view))
+                client.push(whole[view])
             else:
                 if plain is None:
                     plain = self._frame(feed, one, None)
@@ -747,21 +825,24 @@ class Live:
 
 
 def told(event: Event, fact: Fact, *, is_gone: bool) -> dict[str, Any]:
-    """What a frame says of an event. Something that is gone has no version any more."""
+    """Say of an event what a frame says. What has gone has no version any more."""
     kind = itemtypes.BY_ID[event.item_type]
+    ended = "gone" if event.moved_from else "deleted"
     said: dict[str, Any] = {
-        "kind": "deleted" if is_gone else event.kind,
+        "kind": ended if is_gone else event.kind,
         "itemType": kind.name,
         "itemId": event.item_id,
     }
     parent_type, parent_id = fact.parent_type, fact.parent_id
     if event.item_type != fact.target.item_type:  # a part of the thing
         parent_type, parent_id = fact.target.item_type, fact.target.item_id
-        said["href"] = itemtypes.href(parent_type, parent_id)
+        said["href"] = _href(parent_type, parent_id)
     elif event.item_type == itemtypes.ATTENDEE:
-        said["href"] = f"{itemtypes.href(parent_type, parent_id)}/attendees/{event.item_id}"
+        said["href"] = f"{_href(parent_type, parent_id)}/attendees/{event.item_id}"
+    elif event.item_type == itemtypes.ROLE:
+        said["href"] = f"{_href(parent_type, parent_id)}/roles"
     else:
-        said["href"] = itemtypes.href(event.item_type, event.item_id)
+        said["href"] = _href(event.item_type, event.item_id)
     if parent_id:
         said["parentType"] = itemtypes.name_of(parent_type)
         said["parentId"] = parent_id
@@ -771,6 +852,27 @@ def told(event: Event, fact: Fact, *, is_gone: bool) -> dict[str, Any]:
         said["version"] = event.version
     said["at"] = fragments.when(event.created)
     return said
+
+
+def _href(item_type: int, id: int) -> str:
+    """The address on the site's host that shows a thing: of what has none of its own, the one that lists it."""
+    return _SHOWN_AT.get(item_type) or itemtypes.href(item_type, id)
+
+
+_SHOWN_AT: Final = {itemtypes.SITE: "/api/v1/site", itemtypes.UPDATE: "/api/v1/updates"}
+
+
+def _thing(one: Delivery) -> Named:
+    """Name the thing that a document shows of an event; a part of it shows no document."""
+    event, target = one.event, one.fact.target
+    if event.item_type != target.item_type:
+        return 0, 0, 0
+    is_answer = event.item_type == itemtypes.ATTENDEE
+    return target.item_type, target.item_id, one.fact.parent_id if is_answer else 0
+
+
+def _alike(document: bytes) -> Callable[[Tree, View], bytes]:
+    return lambda tree, view: document
 
 
 def _missing(events: Sequence[Event], after: int, upto: int) -> list[tuple[int, int]]:

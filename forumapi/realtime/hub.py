@@ -97,6 +97,7 @@ class Client:
     __slots__ = (
         "caller",
         "connection",
+        "ended",
         "feed",
         "follows",
         "is_live",
@@ -110,6 +111,8 @@ class Client:
         self.caller = caller
         self.connection = connection
         self.follows: dict[Topic, Follow] = {}
+        # What it may not follow any more, with the number of the last event that it was told of there.
+        self.ended: dict[Topic, int] = {}
         self.is_live = True
         self.is_over = False
         self.typed = 0.0  # when it last said that it is writing

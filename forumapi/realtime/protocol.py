@@ -95,7 +95,7 @@ class EventFrame(Struct, tag_field="type", tag="event", kw_only=True):
     """Something happened to a thing that the caller may see."""
 
     cursor: Cursor
-    kind: Literal["created", "replaced", "patched", "deleted"]
+    kind: Literal["created", "replaced", "patched", "deleted", "gone"]
     itemType: str
     itemId: int
     href: str
@@ -105,12 +105,13 @@ class EventFrame(Struct, tag_field="type", tag="event", kw_only=True):
     version: int | UnsetType = UNSET
     at: Annotated[str, Meta(extra_json_schema={"format": "date-time"})]
     document: (
-        Annotated[dict[str, Any], Meta(description="A CommentSummary of the REST API.")] | UnsetType
+        Annotated[dict[str, Any], Meta(description="The thing, as lists of the REST API show it.")]
+        | UnsetType
     ) = UNSET
 
 
 class GapFrame(Struct, tag_field="type", tag="gap", kw_only=True, rename={"from_": "from"}):
-    """Events of a topic are kept no longer: read `href` instead."""
+    """Events of a topic are not told: read `href` instead."""
 
     cursor: Cursor
     topic: Topic

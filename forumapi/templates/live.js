@@ -76,7 +76,7 @@ function show(comment) {
 
 function take(event) {
   if (event.itemType !== "comment") return;
-  if (event.kind === "deleted") remove(event.itemId);
+  if (event.kind === "deleted" || event.kind === "gone") remove(event.itemId);
   else if (event.document) show(event.document);
 }
 

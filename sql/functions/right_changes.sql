@@ -1,6 +1,7 @@
 -- Whatever decides what a caller may see leaves a row in right_changes when it changes, by whatever way and in the same
--- transaction (docs/decisions/0011). Not watched, since it moves the acl_version of its site: the tree and what roles may
--- do. Many people in one statement count as everybody.
+-- transaction (docs/decisions/0011). Many people in one statement count as everybody, which is 0; everybody of one site is
+-- its id below zero. That is said of the tree and of what roles may do, where listeners that are there go by the acl_version
+-- of their site: it is for those who come back.
 
 CREATE FUNCTION rights_changed(users bigint[]) RETURNS void LANGUAGE sql AS $$
     INSERT INTO right_changes (user_id)
@@ -32,6 +33,12 @@ END $$;
 CREATE FUNCTION rights_changed_everybody() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     PERFORM rights_changed(ARRAY[0::bigint]);
+    RETURN NULL;
+END $$;
+
+CREATE FUNCTION rights_changed_site() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM rights_changed(ARRAY[-coalesce(NEW.site_id, OLD.site_id)]);
     RETURN NULL;
 END $$;
 
@@ -77,3 +84,16 @@ CREATE TRIGGER rights_changed_new AFTER INSERT ON ignores
     REFERENCING NEW TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION rights_changed_profiles();
 CREATE TRIGGER rights_changed_gone AFTER DELETE ON ignores
     REFERENCING OLD TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION rights_changed_profiles();
+
+-- Where microcosms stand and whether they are there, and what roles may do in them.
+CREATE TRIGGER rights_changed AFTER UPDATE ON microcosms
+    FOR EACH ROW WHEN ((OLD.parent_id, OLD.is_deleted, OLD.is_moderated, OLD.owned_by)
+                       IS DISTINCT FROM (NEW.parent_id, NEW.is_deleted, NEW.is_moderated, NEW.owned_by))
+    EXECUTE FUNCTION rights_changed_site();
+CREATE TRIGGER rights_changed_some AFTER INSERT OR DELETE ON roles
+    FOR EACH ROW EXECUTE FUNCTION rights_changed_site();
+CREATE TRIGGER rights_changed AFTER UPDATE ON roles
+    FOR EACH ROW WHEN ((OLD.is_moderator, OLD.is_banned, OLD.include_guests, OLD.include_users, OLD.can_read)
+                       IS DISTINCT FROM (NEW.is_moderator, NEW.is_banned, NEW.include_guests, NEW.include_users,
+                                         NEW.can_read))
+    EXECUTE FUNCTION rights_changed_site();
