@@ -13,7 +13,7 @@ from typing import NamedTuple
 from forumapi import permissions
 from forumapi.db import Database, Query
 from forumapi.permissions import Target, Tree, Who
-from tests.oracle import draw, store
+from tests.oracle import draw, limits, store
 from tests.oracle.may import GRANTS, rights, row_of
 from tests.oracle.world import Asked, World
 
@@ -64,14 +64,17 @@ def drawn(url: str, database: Database, seed: int, worlds: int, ids: draw.Ids) -
         foreign = made[made.index(world) - 1]
         for row in itertools.islice(rows, PER_WORLD):
             profile_id, asked = draw.question(random, world, row, foreign)
-            expected = frozenset(rights(world, profile_id, asked))
+            person = world.profiles.get(profile_id)
+            number = random.randrange(len(person.tokens)) if person and random.random() < 0.5 else 0
+            shown = limits.under(world, profile_id, person.tokens[number] if person else None)
+            expected = frozenset(rights(shown, profile_id, asked))
             case = Case(
                 world,
                 profile_id,
                 asked,
-                row_of(world, profile_id, asked),
-                loader.who(profile_id),
-                loader.target(profile_id, asked),
+                row_of(shown, profile_id, asked),
+                loader.who(profile_id, number),
+                loader.target(profile_id, number, asked),
                 expected,
             )
             found.cases.append(case)

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from random import Random
 
+from tests.oracle import limits
 from tests.oracle.may import GRANTS, NEVER
 from tests.oracle.world import (
     ATTENDEE,
@@ -197,6 +198,7 @@ def _profile(random: Random, ids: Ids, now: datetime.datetime, number: int) -> P
         is_banned_everywhere=random.random() < 0.04,
         has_ban=random.random() < 0.06,
     )
+    person.tokens += [limits.drawn(random), limits.drawn(random)]
     for place, key in enumerate(KEYS):
         if random.random() < 0.6:
             person.attributes[key] = _value(random)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from tests.oracle.limits import Scopes, shows, under
 from tests.oracle.may import lineage, may
 from tests.oracle.outcome import is_live
 from tests.oracle.world import (
@@ -18,15 +19,29 @@ from tests.oracle.world import (
 )
 
 LISTS = {CONVERSATION: "conversations", EVENT: "events", POLL: "polls"}
+# Those of things of several kinds.
+MIXED = ("search", "watchers", "bookmarks", "ignored")
 
 
-def listed(world: World, profile_id: int, asked: Asked, where: str, of: int = 0) -> bool:
-    """Whether the thing stands in the list `where` as the profile sees it; `of` is what the list belongs to.
+def listed(
+    world: World,
+    profile_id: int,
+    asked: Asked,
+    where: str,
+    of: int = 0,
+    *,
+    scopes: Scopes = None,
+) -> bool:
+    """Whether the thing stands in the list `where` as the profile sees it under a token with these scopes, which is
+    good for the list; `of` is what the list belongs to.
 
-    Lists: tree; microcosm (the page of items of `of`); conversations, events, polls; comments (of an item or a
-    profile); huddles; huddle comments (of `of`); profiles; ignored; watchers (of one who follows everything); search
-    (everything that has words).
+    Lists: tree; microcosm (the page of items of `of`); conversations, events, polls; comments (of an item, huddle or
+    profile); huddles; profiles; ignored; watchers (of one who follows everything); bookmarks (of one who bookmarked
+    everything); search (everything that has words).
     """
+    if where in MIXED and not shows(world, scopes, asked):
+        return False
+    world = under(world, profile_id, scopes)
     if where == "tree":
         return asked.type == MICROCOSM and may_list(world, profile_id, asked)
     if where == "microcosm":
@@ -47,6 +62,8 @@ def listed(world: World, profile_id: int, asked: Asked, where: str, of: int = 0)
         return _found(world, profile_id, asked)
     if where == "watchers":
         return _still_there(world, profile_id, asked)
+    if where == "bookmarks":
+        return _still_marked(world, profile_id, asked)
     if where == "ignored":
         return ignores(world, profile_id, asked.type, asked.id) and _still_there(
             world, profile_id, asked
@@ -103,6 +120,17 @@ def _under(world: World, profile_id: int, asked: Asked, of: int) -> bool:
         and not comment.is_deleted
         and not comment.is_moderated
         and not ignores(world, profile_id, PROFILE, comment.author)
+    )
+
+
+def _still_marked(world: World, profile_id: int, asked: Asked) -> bool:
+    """Bookmarks of what is hidden or may not be read are passed over; whom one ignores makes no difference."""
+    if asked.type != COMMENT:
+        return _still_there(world, profile_id, asked)
+    comment = world.comments[asked.id]
+    on = Asked(comment.parent_type, comment.parent_id)
+    return (
+        not comment.is_deleted and not comment.is_moderated and _still_there(world, profile_id, on)
     )
 
 

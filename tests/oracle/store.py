@@ -35,7 +35,7 @@ Row = tuple[Any, ...]
 _COLUMNS = {
     "users": "user_id email canonical_email person_key email_verified is_banned",
     "one_time_secrets": "user_id secret confirmed",
-    "access_tokens": "token_hash user_id expires",
+    "access_tokens": "token_hash user_id expires scopes",
     "sites": "site_id title description subdomain_key owned_by created_by root_microcosm_id needs_second_factor",
     "site_options": "site_id only_admins_can_create_microcosms",
     "site_stats": "site_id",
@@ -70,9 +70,9 @@ _COLUMNS = {
 }
 
 
-def token(profile_id: int) -> str:
-    """The secret of the token that a profile of a world holds."""
-    return f"oracle{profile_id:0122d}"
+def token(profile_id: int, number: int = 0) -> str:
+    """The secret of a token of a profile of a world, by its number among theirs."""
+    return f"oracle{number}{profile_id:0121d}"
 
 
 def host_key(world: World) -> str:
@@ -128,7 +128,10 @@ def _rows(rows: dict[str, list[Row]], world: World) -> None:
         )
         if p.has_second_factor:
             rows["one_time_secrets"].append((p.user_id, "JBSWY3DPEHPK3PXP", world.now))
-        rows["access_tokens"].append((identity.token_hash(token(p.id)), p.user_id, far))
+        for number, scopes in enumerate(p.tokens):
+            hashed = identity.token_hash(token(p.id, number))
+            granted = None if scopes is None else sorted(scopes)
+            rows["access_tokens"].append((hashed, p.user_id, far, granted))
         rows["profiles"].append((site, p.id, p.user_id, p.name, p.gender, p.created))
         rows["profile_counters"].append((site, p.id, p.item_count, p.comment_count, p.name.lower()))
         rows["profile_options"].append((site, p.id))
@@ -284,19 +287,19 @@ class Loader:
         self.world = world
         self.reader = database.read()
         self.tree: Tree = tree.load(self.reader, world.site_id, 1)
-        self._people: dict[int, Who] = {0: GUEST_CALLER}
-        self._targets: dict[tuple[int, int, int], Target] = {}
+        self._people: dict[tuple[int, int], Who] = {(0, 0): GUEST_CALLER}
+        self._targets: dict[tuple[int, int, int, int], Target] = {}
 
-    def who(self, profile_id: int) -> Who:
-        """The caller, by the statement that every signed-in request begins with."""
-        found = self._people.get(profile_id)
+    def who(self, profile_id: int, number: int = 0) -> Who:
+        """The caller under a token of theirs, by the statement that every signed-in request begins with."""
+        found = self._people.get((profile_id, number))
         if found is None:
-            asked = identity.Asked(identity.IDENTITY)
-            found = identity.find(self.reader, self.world.site_id, token(profile_id), asked).who
-            self._people[profile_id] = found
+            asked, secret = identity.Asked(identity.IDENTITY), token(profile_id, number)
+            found = identity.find(self.reader, self.world.site_id, secret, asked).who
+            self._people[profile_id, number] = found
         return found
 
-    def target(self, profile_id: int, asked: Asked) -> Target:
+    def target(self, profile_id: int, number: int, asked: Asked) -> Target:
         """What the permission is asked for, as the engine locates it for this caller."""
         if not asked.id:
             return Target(asked.type, 0, asked.microcosm_id)
@@ -304,14 +307,15 @@ class Loader:
             return Target(0, asked.id, asked.microcosm_id)
         # Only what is in a huddle, or is an attendance, is located with the caller in view.
         has_viewer = asked.type in (COMMENT, HUDDLE, ATTENDEE)
-        key = (profile_id if has_viewer else 0, asked.type, asked.id)
+        viewer = (profile_id, number) if has_viewer else (0, 0)
+        key = (*viewer, asked.type, asked.id)
         found = self._targets.get(key)
         if found is None:
-            found = self._targets[key] = self._locate(profile_id, asked)
+            found = self._targets[key] = self._locate(self.who(*viewer), asked)
         return found
 
-    def _locate(self, profile_id: int, asked: Asked) -> Target:
-        site_id, who = self.world.site_id, self.who(profile_id)
+    def _locate(self, who: Who, asked: Asked) -> Target:
+        site_id, profile_id = self.world.site_id, who.profile_id
         if asked.type == ATTENDEE and asked.id in self.world.attendees:
             # An attendance has no number of its own: it is an event's and a profile's.
             attendee = self.world.attendees[asked.id]

@@ -42,12 +42,12 @@ def things(world: World) -> list[Asked]:
     ]
 
 
-def viewer(reader: Reader, site: Tree, world: World, profile_id: int) -> Viewer:
-    """The caller with what they ignore, as a request has them."""
+def viewer(reader: Reader, site: Tree, world: World, profile_id: int, number: int) -> Viewer:
+    """The caller with what they ignore, as a request under a token of theirs has them."""
     who = Identity()
     if profile_id:
         asked = identity.Asked(identity.IDENTITY)
-        who = identity.find(reader, world.site_id, store.token(profile_id), asked)
+        who = identity.find(reader, world.site_id, store.token(profile_id, number), asked)
     return search.viewer(
         world.site_id,
         profile_id,
@@ -98,11 +98,17 @@ def test_everybody_finds_exactly_what_they_may_see(make: Factory, worlds: list[W
     differences = []
     for world in worlds:
         site = tree.load(reader, world.site_id, 1)
-        for profile_id in (0, *world.profiles):
+        for place, profile_id in enumerate((0, *world.profiles)):
             if is_site_banned(world, profile_id):
                 continue
-            who = viewer(reader, site, world, profile_id)
-            shown = {one for one in things(world) if listed(world, profile_id, one, "search")}
+            number = place % 3 if profile_id else 0
+            scopes = world.profiles[profile_id].tokens[number] if profile_id else None
+            who = viewer(reader, site, world, profile_id, number)
+            shown = {
+                one
+                for one in things(world)
+                if listed(world, profile_id, one, "search", scopes=scopes)
+            }
             seen.update((one.type, one in shown) for one in things(world))
             for query, kinds in questions():
                 expected = {(one.type, one.id) for one in shown if one.type in kinds}

@@ -67,12 +67,16 @@ def test_everybody_is_shown_what_they_may_read_and_nothing_else(
     reader = make.database.read()
     for world in worlds:
         site = tree.load(reader, world.site_id, 1)
-        for profile_id in world.profiles:
+        for place, (profile_id, person) in enumerate(world.profiles.items()):
             if is_site_banned(world, profile_id):
                 continue
-            asked = identity.Asked(identity.IDENTITY)
-            who = identity.find(reader, world.site_id, store.token(profile_id), asked)
-            expected = {one for one in things(world) if listed(world, profile_id, one, "watchers")}
+            asked, number = identity.Asked(identity.IDENTITY), place % 3
+            who = identity.find(reader, world.site_id, store.token(profile_id, number), asked)
+            expected = {
+                one
+                for one in things(world)
+                if listed(world, profile_id, one, "watchers", scopes=person.tokens[number])
+            }
             seen.update((one.type, one in expected) for one in things(world))
             found = watcher.page(
                 reader,

@@ -35,6 +35,8 @@ class Profile:
     attributes: dict[str, Value] = field(default_factory=dict)
     # Of these keys, those whose value the person wrote and nobody granted.
     own_keys: set[str] = field(default_factory=set)
+    # What tokens of theirs are limited to; None: to nothing.
+    tokens: list[frozenset[str] | None] = field(default_factory=lambda: [None])
     # (item type, id) of what this person does not want to see.
     ignored: set[tuple[int, int]] = field(default_factory=set)
 
