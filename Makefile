@@ -8,6 +8,7 @@ SIZE ?= M
 OPERATIONS ?= 10000
 SCALE ?= 1
 DISCONNECTS ?= 500
+CASES ?= 100000
 FILE ?= dist/forumapi
 WITH ?=
 
@@ -56,9 +57,9 @@ disconnects: $(STAMP) ## cut those who follow events five hundred times, then co
 	@scripts/testdb prepare
 	@DISCONNECTS=$(DISCONNECTS) $(BIN)/python -m pytest -q -s tests/realtime/test_disconnects.py
 
-proof: $(STAMP) ## ask a hundred thousand random questions about permissions, print how often each answer came
+proof: $(STAMP) ## ask a hundred thousand random questions about permissions and as many requests, print how often each answer came
 	@scripts/testdb prepare
-	@$(BIN)/python -m pytest -q -s tests/oracle tests/realtime/test_audience.py
+	@ORACLE_CASES=$(CASES) $(BIN)/python -m pytest -q -s tests/oracle tests/realtime/test_audience.py
 
 mutants: $(STAMP) ## put 300 faults into copies of the code, one at a time, list what no test finds (MUTANTS="--count 20 --anew")
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-mutants.lock

@@ -348,7 +348,7 @@ def _asker(random: Random, made: World, row: str, id: int) -> int:
 def _owner(random: Random, made: World, row: str, id: int) -> int:
     if row.startswith("comment") and id in made.comments:
         return made.comments[id].author
-    if row == "huddle" and id in made.huddles:
+    if row == "huddle" and id in made.huddles and made.huddles[id].participants:
         return random.choice(sorted(made.huddles[id].participants))
     if row == "profile" and id in made.profiles:
         return id

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tests.oracle.limits import Scopes, shows, under
 from tests.oracle.may import lineage, may
-from tests.oracle.outcome import is_live
+from tests.oracle.outcome import is_live, own_state
 from tests.oracle.world import (
     COMMENT,
     CONVERSATION,
@@ -12,6 +12,7 @@ from tests.oracle.world import (
     HUDDLE,
     ITEMS,
     MICROCOSM,
+    NOTHING,
     POLL,
     PROFILE,
     Asked,
@@ -20,7 +21,7 @@ from tests.oracle.world import (
 
 LISTS = {CONVERSATION: "conversations", EVENT: "events", POLL: "polls"}
 # Those of things of several kinds.
-MIXED = ("search", "watchers", "bookmarks", "ignored")
+MIXED = ("search", "watchers", "bookmarks", "ignored", "updates")
 
 
 def listed(
@@ -28,7 +29,7 @@ def listed(
     profile_id: int,
     asked: Asked,
     where: str,
-    of: int = 0,
+    of: Asked = NOTHING,
     *,
     scopes: Scopes = None,
 ) -> bool:
@@ -37,7 +38,7 @@ def listed(
 
     Lists: tree; microcosm (the page of items of `of`); conversations, events, polls; comments (of an item, huddle or
     profile); huddles; profiles; ignored; watchers (of one who follows everything); bookmarks (of one who bookmarked
-    everything); search (everything that has words).
+    everything); updates (of one who is told of the thing); search (everything that has words).
     """
     if where in MIXED and not shows(world, scopes, asked):
         return False
@@ -62,11 +63,16 @@ def listed(
         return _found(world, profile_id, asked)
     if where == "watchers":
         return _still_there(world, profile_id, asked)
+    if where == "updates":
+        return _told(world, profile_id, asked)
     if where == "bookmarks":
         return _still_marked(world, profile_id, asked)
     if where == "ignored":
-        return ignores(world, profile_id, asked.type, asked.id) and _still_there(
-            world, profile_id, asked
+        # Huddles are ignored without being listed.
+        return (
+            asked.type != HUDDLE
+            and ignores(world, profile_id, asked.type, asked.id)
+            and _still_there(world, profile_id, asked)
         )
     raise AssertionError(where)
 
@@ -100,27 +106,53 @@ def may_list(world: World, profile_id: int, asked: Asked) -> bool:
     )
 
 
-def _on_page(world: World, profile_id: int, asked: Asked, of: int) -> bool:
+def _on_page(world: World, profile_id: int, asked: Asked, of: Asked) -> bool:
     """Content 2.7: direct children, and conversations and events, of the microcosm; never polls."""
     if asked.type == MICROCOSM:
-        return world.microcosms[asked.id].parent_id == of and may_list(world, profile_id, asked)
+        return world.microcosms[asked.id].parent_id == of.id and may_list(world, profile_id, asked)
+    # Whoever asks for the page of a microcosm sees what is in it, ignored and hidden as it may be itself.
     return (
         asked.type in (CONVERSATION, EVENT)
-        and world.items[asked.type, asked.id].microcosm_id == of
-        and may_list(world, profile_id, asked)
+        and world.items[asked.type, asked.id].microcosm_id == of.id
+        and not any(own_state(world, asked))
+        and not ignores(world, profile_id, asked.type, asked.id)
     )
 
 
-def _under(world: World, profile_id: int, asked: Asked, of: int) -> bool:
+def _under(world: World, profile_id: int, asked: Asked, of: Asked) -> bool:
     """Content 7.5: left out are deleted and moderated comments and those by authors whom the viewer ignores."""
     comment = world.comments[asked.id]
     return (
         asked.type == COMMENT
-        and comment.parent_id == of
+        and (comment.parent_type, comment.parent_id) == (of.type, of.id)
         and not comment.is_deleted
         and not comment.is_moderated
         and not ignores(world, profile_id, PROFILE, comment.author)
     )
+
+
+def _told(world: World, profile_id: int, asked: Asked) -> bool:
+    """Discovery 2.5: what is hidden, can't be read, is ignored or by somebody ignored is no news."""
+    if asked.type == COMMENT:
+        comment = world.comments[asked.id]
+        if comment.is_deleted or comment.is_moderated:
+            return False
+        on = Asked(comment.parent_type, comment.parent_id)
+        return not ignores(world, profile_id, PROFILE, comment.author) and _is_seen(
+            world, profile_id, on
+        )
+    author = world.items[asked.type, asked.id].author
+    return not ignores(world, profile_id, PROFILE, author) and _is_seen(world, profile_id, asked)
+
+
+def _is_seen(world: World, profile_id: int, asked: Asked) -> bool:
+    """Whether news about a thing is shown: of a huddle to those in it, whoever began it."""
+    if asked.type == HUDDLE:
+        inside = profile_id in world.huddles[asked.id].participants
+        return inside and not ignores(world, profile_id, HUDDLE, asked.id)
+    if asked.type == PROFILE:
+        return not ignores(world, profile_id, PROFILE, asked.id)
+    return may_list(world, profile_id, asked)
 
 
 def _still_marked(world: World, profile_id: int, asked: Asked) -> bool:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from tests.oracle.may import exists, is_site_banned, knows, lineage, may
-from tests.oracle.world import COMMENT, ITEMS, MICROCOSM, Asked, World
+from tests.oracle.may import NEVER, exists, is_site_banned, knows, lineage, may
+from tests.oracle.world import ATTENDEE, COMMENT, EVENT, HUDDLE, ITEMS, MICROCOSM, Asked, World
 
-OK, MOVED, FORBIDDEN, MISSING = 200, 302, 403, 404
+OK, MOVED, INVALID, FORBIDDEN, MISSING = 200, 302, 400, 403, 404
 
 
 def own_state(world: World, asked: Asked) -> tuple[bool, bool]:
@@ -35,6 +35,9 @@ def is_below_hidden(world: World, asked: Asked) -> bool:
         if comment.parent_type in ITEMS:
             parent = Asked(comment.parent_type, comment.parent_id)
             return any(own_state(world, parent)) or is_below_hidden(world, parent)
+    if asked.type == ATTENDEE:
+        event = Asked(EVENT, world.attendees[asked.id].event_id)
+        return any(own_state(world, event)) or is_below_hidden(world, event)
     return False
 
 
@@ -54,11 +57,23 @@ def author_of(world: World, asked: Asked) -> int:
 
 def get(world: World, profile_id: int, asked: Asked) -> int:
     """GET of one: `read` (403), then load (404); hidden things for `moderator` and a moderated one for its author."""
+    if asked.type == ATTENDEE:
+        return _get_attendee(world, profile_id, asked)
     if not may(world, profile_id, "read", asked):
         return _refused(world, profile_id, asked)
-    if not exists(world, asked) or not _can_load(world, profile_id, asked):
+    if not exists(world, asked) or not _can_load(world, profile_id, asked, is_get=True):
         return MISSING
     return OK
+
+
+def _get_attendee(world: World, profile_id: int, asked: Asked) -> int:
+    """C-01: `read` of the event first, so that no answer tells that there is one."""
+    event = Asked(EVENT, world.attendees[asked.id].event_id if exists(world, asked) else NEVER)
+    if not may(world, profile_id, "read", event):
+        return FORBIDDEN
+    if not exists(world, asked) or not _can_load(world, profile_id, event):
+        return MISSING
+    return OK if may(world, profile_id, "read", asked) else FORBIDDEN
 
 
 def _refused(world: World, profile_id: int, asked: Asked) -> int:
@@ -69,27 +84,35 @@ def _refused(world: World, profile_id: int, asked: Asked) -> int:
     return MISSING if is_nothing and may(world, profile_id, "siteOwner", asked) else FORBIDDEN
 
 
-def _can_load(world: World, profile_id: int, asked: Asked) -> bool:
-    """C-09 and C-19: what is below something hidden is gone for all readers."""
-    if may(world, profile_id, "moderator", asked):
+def _can_load(world: World, profile_id: int, asked: Asked, *, is_get: bool = False) -> bool:
+    """C-09 and C-19: what is below something hidden is gone for all readers, and an author may GET, but not change, an
+    own moderated thing."""
+    if moderates(world, profile_id, asked):
         return True
     deleted, moderated = own_state(world, asked)
     if deleted or is_below_hidden(world, asked):
         return False
     # A guest is nobody's author, not even of what has none.
-    return not moderated or (profile_id != 0 and profile_id == author_of(world, asked))
+    is_own = profile_id != 0 and profile_id == author_of(world, asked)
+    return not moderated or (is_get and is_own)
 
 
 def put(world: World, profile_id: int, asked: Asked) -> int:
-    """PUT: `read` first (C-01), load (404), `update`."""
+    """PUT: signed in, `read` first (C-01), load (404), `update`."""
     seen = get(world, profile_id, asked)
     if seen != OK:
         return seen
+    if not _can_load(world, profile_id, asked):
+        return MISSING
+    if profile_id not in world.profiles:
+        return FORBIDDEN
     return MOVED if may(world, profile_id, "update", asked) else FORBIDDEN
 
 
 def delete(world: World, profile_id: int, asked: Asked) -> int:
-    """DELETE: `delete` (403), then load; gone already is 200."""
+    """DELETE: signed in and `delete` (403), then load; gone already is 200."""
+    if profile_id not in world.profiles:
+        return FORBIDDEN
     if not may(world, profile_id, "delete", asked):
         return _refused(world, profile_id, asked)
     if not exists(world, asked):
@@ -97,10 +120,25 @@ def delete(world: World, profile_id: int, asked: Asked) -> int:
     return OK
 
 
+def is_deleted_by(world: World, profile_id: int, asked: Asked) -> bool:
+    """Whether a DELETE that is answered with 200 changes anything: what is out of sight is as good as gone."""
+    return is_live(world, asked) or moderates(world, profile_id, asked)
+
+
+def moderates(world: World, profile_id: int, asked: Asked) -> bool:
+    """Whether the profile sees what is hidden of a thing. Nobody moderates a huddle, whose site may be theirs."""
+    is_in_huddle = asked.type == COMMENT and world.comments[asked.id].parent_type == HUDDLE
+    return not is_in_huddle and may(world, profile_id, "moderator", asked)
+
+
 def patch(world: World, profile_id: int, asked: Asked, flag: str, value: bool) -> int:
-    """PATCH of one flag: `update` (403), the flag's own rule (403), load (404)."""
+    """PATCH of one flag: signed in and `update` (403), load (404, C-09), the flag's own rule (403)."""
+    if profile_id not in world.profiles:
+        return FORBIDDEN
     if not may(world, profile_id, "update", asked):
         return _refused(world, profile_id, asked)
+    if not exists(world, asked) or not _can_load(world, profile_id, asked):
+        return MISSING
     moderator = may(world, profile_id, "moderator", asked)
     owner = may(world, profile_id, "owner", asked)
     if flag == "open":
@@ -110,15 +148,13 @@ def patch(world: World, profile_id: int, asked: Asked, flag: str, value: bool) -
         allowed = moderator or may(world, profile_id, "delete", asked)
     else:
         allowed = moderator
-    if not allowed:
-        return FORBIDDEN
-    if not exists(world, asked) or not _can_load(world, profile_id, asked):
-        return MISSING
-    return OK
+    return OK if allowed else FORBIDDEN
 
 
 def post_comment(world: World, profile_id: int, parent: Asked) -> int:
     """POST of a comment: `create` on the parent; hidden parent 404, closed parent 403 unless moderator (C-12)."""
+    if profile_id not in world.profiles:
+        return FORBIDDEN
     if not may(world, profile_id, "create", parent):
         return FORBIDDEN
     if not exists(world, parent) or not _can_load(world, profile_id, parent):
@@ -133,7 +169,11 @@ def post_comment(world: World, profile_id: int, parent: Asked) -> int:
 def post_item(world: World, profile_id: int, item_type: int, microcosm_id: int) -> int:
     """POST of a conversation, event or poll: `create` on the microcosm, which must be live."""
     asked = Asked(item_type, 0, microcosm_id)
-    if not microcosm_id or not may(world, profile_id, "create", asked):
+    if (
+        profile_id not in world.profiles
+        or not microcosm_id
+        or not may(world, profile_id, "create", asked)
+    ):
         return FORBIDDEN
     place = Asked(MICROCOSM, microcosm_id)
     if not exists(world, place) or not is_live(world, place):
@@ -142,15 +182,17 @@ def post_item(world: World, profile_id: int, item_type: int, microcosm_id: int) 
 
 
 def post_microcosm(world: World, profile_id: int, parent_id: int) -> int:
-    """POST of a microcosm: `create` on the site, then on the parent, which must be live (C-17)."""
+    """POST of a microcosm: `create` on the site, a live parent that can be read (400), `create` on it (C-17)."""
     parent = Asked(MICROCOSM, parent_id)
+    if profile_id not in world.profiles:
+        return FORBIDDEN
     if not may(world, profile_id, "create", Asked(1, world.site_id)):
         return FORBIDDEN
-    if not may(world, profile_id, "create", parent):
-        return FORBIDDEN
     if not exists(world, parent) or not is_live(world, parent):
-        return MISSING
-    return MOVED
+        return INVALID
+    if not may(world, profile_id, "read", parent):
+        return INVALID
+    return MOVED if may(world, profile_id, "create", parent) else FORBIDDEN
 
 
 def list_huddles(world: World, profile_id: int) -> int:

@@ -45,7 +45,7 @@ _COLUMNS = {
     "bans": "site_id user_id",
     "microcosms": "site_id microcosm_id parent_id title description item_types created_by owned_by is_deleted"
     " is_moderated",
-    "microcosm_counts": "site_id microcosm_id",
+    "microcosm_counts": "site_id microcosm_id item_count poll_count comment_count",
     "roles": "site_id role_id microcosm_id title created_by is_moderator is_banned include_guests include_users"
     " can_create can_read can_update can_delete can_close_own can_open_own can_read_others",
     "role_profiles": "site_id role_id profile_id",
@@ -54,8 +54,8 @@ _COLUMNS = {
     "attributes": "site_id item_type_id item_id key value_type_id string_value date_value number_value boolean_value"
     " written is_granted",
     "items": "site_id item_id item_type_id microcosm_id title created_by is_open is_deleted is_moderated"
-    " comment_count last_seq",
-    "events": "site_id item_id",
+    " comment_count last_seq last_comment_id last_comment_at last_comment_by",
+    "events": "site_id item_id when_local when_utc tz_name duration_min status",
     "polls": "site_id item_id question",
     "poll_choices": "site_id item_id choice sequence",
     "huddles": "site_id item_id is_confidential",
@@ -159,7 +159,7 @@ def _rows(rows: dict[str, list[Row]], world: World) -> None:
                 m.is_moderated,
             )
         )
-        rows["microcosm_counts"].append((site, m.id))
+        rows["microcosm_counts"].append((site, m.id, *_counts(world, m.id)))
     for role in world.roles.values():
         rows["roles"].append(
             (
@@ -192,6 +192,21 @@ def _rows(rows: dict[str, list[Row]], world: World) -> None:
             )
         elif owned.type == WATCHER:
             rows["watchers"].append((site, owned.id, owned.profile_id, PROFILE, owned.id))
+
+
+def _counts(world: World, microcosm_id: int) -> tuple[int, int, int]:
+    """(items, polls among them, comments) that are to be seen in a microcosm."""
+    items = {
+        key: item
+        for key, item in world.items.items()
+        if item.microcosm_id == microcosm_id and not item.is_deleted and not item.is_moderated
+    }
+    comments = [
+        c
+        for c in world.comments.values()
+        if (c.parent_type, c.parent_id) in items and not c.is_deleted and not c.is_moderated
+    ]
+    return len(items), sum(kind == POLL for kind, _ in items), len(comments)
 
 
 def _content_rows(rows: dict[str, list[Row]], world: World) -> None:
@@ -234,6 +249,7 @@ def _content_rows(rows: dict[str, list[Row]], world: World) -> None:
                 *state,
                 len(live),
                 len(comments),
+                *((live[-1].id, world.now, live[-1].author) if live else (None, None, None)),
             )
         )
         for who in {c.author for c in live}:
@@ -244,7 +260,9 @@ def _content_rows(rows: dict[str, list[Row]], world: World) -> None:
         state = (item.is_open, item.is_deleted, item.is_moderated)
         item_row(item.type, item.id, item.microcosm_id, item.author, *state)
         if item.type == EVENT:
-            rows["events"].append((site, item.id))
+            begins = world.now + datetime.timedelta(days=100)
+            local = begins.replace(tzinfo=None)
+            rows["events"].append((site, item.id, local, begins, "UTC", 60, "upcoming"))
         if item.type == POLL:
             rows["polls"].append((site, item.id, "Which?"))
             rows["poll_choices"] += [(site, item.id, "This", 1), (site, item.id, "That", 2)]

@@ -94,8 +94,6 @@ def sight(world: World, profile_id: int, thing: Asked) -> int:
             return NOTHING
         hidden = any(own_state(world, event)) or is_below_hidden(world, event)
         return GONE if hidden and not may(world, profile_id, "moderator", thing) else WHOLE
-    if _is_in_huddle(world, thing) and world.comments[thing.id].is_deleted:
-        return GONE
     shown = get(world, profile_id, thing)
     return WHOLE if shown == OK else GONE if shown == MISSING else NOTHING
 

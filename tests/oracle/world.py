@@ -166,3 +166,6 @@ class Asked:
     type: int = 0
     id: int = 0
     microcosm_id: int = 0
+
+
+NOTHING = Asked()
