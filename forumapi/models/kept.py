@@ -33,7 +33,7 @@ IS_CURRENT: Final = """
     NOT EXISTS (SELECT 1 FROM site_changes s
                  WHERE s.site_id = %(site_id)s AND s.changed_in >= pg_snapshot_xmin(%(snapshot)s::pg_snapshot)
                    AND NOT pg_visible_in_snapshot(s.changed_in, %(snapshot)s::pg_snapshot)
-                   AND (%(concerns)s = 0 OR s.item_id = %(concerns)s OR s.item_id = 0))
+                   AND (%(concerns)s::bigint = 0 OR s.item_id = %(concerns)s OR s.item_id = 0))
     AND pg_snapshot_xmax(pg_current_snapshot()) >= pg_snapshot_xmax(%(snapshot)s::pg_snapshot)"""
 
 CHECK = Query("kept.check", f"SELECT {IS_CURRENT}, {SNAPSHOT}")
