@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 from forumapi import paging
 from forumapi.errors import WRONG_TYPE, Invalid
+from forumapi.itemtypes import HUDDLE
 from forumapi.models.journal import Author
 from forumapi.paging import Paging
-from forumapi.permissions import Can, Target, Tree
+from forumapi.permissions import MODERATOR, Can, Target, Tree
 
 if TYPE_CHECKING:
     from forumapi.app import App
@@ -29,10 +30,11 @@ class Located:
     """What a handler found under the request's address, before it is known whether the caller may see it.
 
     `target` is what the permission is asked for. `is_hidden`: deleted or moderated, itself or above. `own_moderated`:
-    moderated but not deleted, so its author may still GET it (C-09). `version` is its own version, for If-Match.
+    moderated but not deleted, so its author may still GET it (C-09). `is_in_huddle`: nobody moderates it, so that what
+    is hidden is hidden from the owner of the site as well. `version` is its own version, for If-Match.
     """
 
-    __slots__ = ("is_hidden", "own_moderated", "target", "version")
+    __slots__ = ("is_hidden", "is_in_huddle", "own_moderated", "target", "version")
 
     def __init__(
         self,
@@ -44,8 +46,13 @@ class Located:
     ) -> None:
         self.target = target
         self.is_hidden = is_hidden
+        self.is_in_huddle = target.parent_type == HUDDLE
         self.own_moderated = own_moderated
         self.version = version
+
+    def is_hidden_from(self, can: Can) -> bool:
+        """Whether it is hidden, and not from one who moderates it."""
+        return self.is_hidden and (self.is_in_huddle or not can & MODERATOR)
 
 
 class Context:

@@ -97,6 +97,8 @@ _RIGHTS: Final[dict[Need, tuple[int, int, str]]] = {
     OWNER: (permissions.SITE_OWNER, errors.NEEDS_OWNER, "Only the owner of this site may do this"),
 }
 
+_CHANGING: Final = frozenset((CREATE, UPDATE, DELETE, REMOVE, MODERATE))
+
 
 def respond(app: App, environ: dict[str, Any]) -> Answer:
     """Answer one WSGI request. Never raises: what is not an ApiError is logged whole and shown as 500."""
@@ -434,7 +436,8 @@ def _permit(ctx: Context, need: Need) -> None:
             raise Forbidden("Sign in to do this", code=errors.SIGN_IN)
         return
     right, code, text = _RIGHTS[need]
-    if not ctx.can & right:
+    # What guests may do by a role says what they may see: nothing is written by nobody.
+    if not ctx.can & right or (ctx.is_write and need in _CHANGING and ctx.identity.is_guest):
         if ctx.can & permissions.BANNED:
             raise Forbidden(identities.DEFAULT_BAN, code=errors.BANNED)
         raise Forbidden(text, code=code)
@@ -443,7 +446,7 @@ def _permit(ctx: Context, need: Need) -> None:
 def _show(ctx: Context, *, is_get: bool = False) -> None:
     """Hidden things are 404 for all but moderators; an author may GET an own moderated item (C-09)."""
     located = ctx.located
-    if not located.is_hidden or ctx.can & permissions.MODERATOR:
+    if not located.is_hidden_from(ctx.can):
         return
     if is_get and located.own_moderated and ctx.can & permissions.OWNER:
         return
@@ -607,7 +610,7 @@ def _work(ctx: Context, handler: Handler, operation: Operation, verb: str) -> Re
         located = ctx.located = handler.locate(ctx)
         _permit(ctx, operation.need)
         if located is not None:
-            if verb == "DELETE" and located.is_hidden and not ctx.can & permissions.MODERATOR:
+            if verb == "DELETE" and located.is_hidden_from(ctx.can):
                 return Done()
             if verb != "DELETE":
                 _show(ctx)

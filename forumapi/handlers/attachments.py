@@ -76,7 +76,7 @@ class AttachmentsHandler(Carrier):
         located = super().locate(ctx)
         if ctx.is_write:
             can = permissions.effective(ctx.identity.who, located.target, ctx.tree)
-            is_seen = not located.is_hidden or can & permissions.MODERATOR
+            is_seen = not located.is_hidden_from(can)
             if not (located.place.exists and can & permissions.READ and is_seen):  # type: ignore[attr-defined]
                 raise Invalid("", "There is nothing here to attach to", code=ATTACH_TARGET)
         return located

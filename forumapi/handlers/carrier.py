@@ -37,7 +37,8 @@ def check(ctx: Context) -> None:
     if not place.exists:
         name = itemtypes.name_of(ctx.args["item"].type)
         raise NotFound(f"There is no such {name}")
-    if place.is_hidden and not ctx.can & MODERATOR:
+    located: Located = ctx.located
+    if place.is_hidden and (located.is_in_huddle or not ctx.can & MODERATOR):
         raise NotFound("This was deleted", code=DELETED)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 from typing import ClassVar, Final
 
-from forumapi import body, errors, itemtypes, paging, patch, permissions, schemas
+from forumapi import body, itemtypes, paging, patch, permissions, schemas
 from forumapi.body import UNSET, Body, Meta, UnsetType
 from forumapi.context import Context, Located
 from forumapi.errors import NO_CREATE, OUT_OF_RANGE, Forbidden, Invalid, NoRoom, NotFound
@@ -229,9 +229,6 @@ def shown(ctx: Context) -> CommentPage:
     found: CommentPage | None = ctx.located.page
     if found is None:
         raise NotFound("There is no such comment")
-    if found.is_deleted and found.parent.type == itemtypes.HUDDLE:
-        # Nobody moderates a huddle: what its author deleted is gone, for a site's owner in it too.
-        raise NotFound("This was deleted", code=errors.DELETED)
     return found
 
 

@@ -169,12 +169,9 @@ class Judge:
         can = permissions.effective(who, target, self._tree)
         if not can & permissions.READ:
             return NOTHING
-        if fact.parent_type == itemtypes.HUDDLE and fact.is_deleted:
-            # Nobody moderates a huddle.
-            return GONE
-        if can & permissions.MODERATOR or not (
-            fact.is_deleted or fact.is_moderated or fact.is_gone_above
-        ):
+        # Nobody moderates a huddle.
+        moderates = can & permissions.MODERATOR and fact.parent_type != itemtypes.HUDDLE
+        if moderates or not (fact.is_deleted or fact.is_moderated or fact.is_gone_above):
             return WHOLE
         is_own = can & permissions.OWNER and target.item_type != itemtypes.MICROCOSM
         return WHOLE if is_own and not (fact.is_deleted or fact.is_gone_above) else GONE
