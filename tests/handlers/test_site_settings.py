@@ -1,0 +1,233 @@
+"""What an owner sets beside the site's document: options, legal texts, and who is to own the site."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pyotp
+import pytest
+
+from tests.api import Response
+from tests.auth.stage import Stage, staged
+from tests.factories import Person, Site
+
+OPTIONS, LEGAL, OFFER = "/site/options", "/site/legal", "/site/offer"
+
+
+@pytest.fixture(scope="module")
+def stage(database_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
+    with staged(database_url, tmp_path_factory.mktemp("settings")) as made:
+        yield made
+
+
+@pytest.fixture
+def site(stage: Stage) -> Site:
+    return stage.make.site()
+
+
+def everybody_else(site: Site) -> list[Person | None]:
+    return [None, site.member, site.moderator, site.banned]
+
+
+# ---------------------------------------------------------------- options
+
+
+def test_an_owner_lets_members_make_microcosms(stage: Stage, site: Site) -> None:
+    place = {"title": "Mine", "description": "A place"}
+    assert stage.get(OPTIONS, by=site.owner).data == {
+        "membersCreateMicrocosms": False,
+        "sendEmail": True,
+        "sendSMS": False,
+    }
+    assert stage.post("/microcosms", place, by=site.member).status == 403
+
+    answer = stage.put(OPTIONS, {"membersCreateMicrocosms": True}, by=site.owner)
+
+    assert (answer.status, answer.location) == (302, f"/api/v1{OPTIONS}")
+    assert "create" in stage.can(site.member, itemType="site", itemId=site.id)
+    assert stage.post("/microcosms", place, by=site.member).status == 302
+    assert stage.get(OPTIONS, by=site.owner).data["sendEmail"] is True
+    stage.put(OPTIONS, {"membersCreateMicrocosms": False}, by=site.owner)
+    assert stage.post("/microcosms", place, by=site.newcomer).status == 403
+
+
+def test_an_owner_says_what_new_profiles_are_sent(stage: Stage, site: Site) -> None:
+    def sent(person: Person) -> tuple[bool, bool]:
+        data = stage.get("/profiles/options", by=person).data
+        return data["sendEmail"], data["sendSMS"]
+
+    before = stage.make.person(site)
+    assert stage.put(OPTIONS, {"sendEmail": False, "sendSMS": True}, by=site.owner).status == 302
+    assert sent(before) == (True, False)
+    assert sent(stage.make.person(site)) == (False, True)
+    # null leaves it as it is, anything else is no boolean.
+    stage.put(OPTIONS, {"sendEmail": None}, by=site.owner)
+    assert stage.get(OPTIONS, by=site.owner).data["sendEmail"] is False
+    assert stage.put(OPTIONS, {"sendEmail": "yes"}, by=site.owner).status == 400
+
+
+def test_settings_are_the_owners(stage: Stage, site: Site) -> None:
+    for by in everybody_else(site):
+        for path in (OPTIONS, LEGAL, f"{LEGAL}/terms"):
+            assert stage.get(path, by=by, site=site).status == 403
+        assert stage.put(OPTIONS, {"sendSMS": True}, by=by, site=site).status == 403
+        assert stage.put(f"{LEGAL}/terms", {"html": "x"}, by=by, site=site).status == 403
+        assert stage.request("DELETE", f"{LEGAL}/terms", by=by, site=site).status == 403
+
+
+# ---------------------------------------------------------------- legal texts
+
+
+def test_an_owner_replaces_a_legal_text(stage: Stage, site: Site) -> None:
+    path = f"{LEGAL}/terms"
+    packaged = stage.get("/legal/terms", site=site).data["html"]
+    before = stage.get(path, by=site.owner).data
+    assert (before["own"], before["link"]) == (False, "")
+    assert "$site_title" in before["html"]
+    html = "<h1>Rules of $site_title</h1><p onclick='x()'>Be kind.</p><script>x()</script>"
+
+    assert stage.put(path, {"html": html}, by=site.owner).status == 302
+
+    shown = stage.get("/legal/terms", site=site).data["html"]
+    assert shown == f"<h1>Rules of Site {site.key}</h1><p>Be kind.</p>"
+    after = stage.get(path, by=site.owner).data
+    assert (after["own"], after["html"]) == (True, "<h1>Rules of $site_title</h1><p>Be kind.</p>")
+    documents = stage.get(LEGAL, by=site.owner).data["documents"]
+    assert [(one["name"], one["own"]) for one in documents] == [
+        ("cookies", False),
+        ("privacy", False),
+        ("terms", True),
+    ]
+
+    stage.put(path, {"link": "https://club.example/terms"}, by=site.owner)
+    there = stage.get("/legal/terms", site=site).data
+    assert (there["link"], "html" in there) == ("https://club.example/terms", False)
+
+    assert stage.request("DELETE", path, by=site.owner).status == 200
+    assert stage.get("/legal/terms", site=site).data["html"] == packaged
+    assert stage.request("DELETE", path, by=site.owner).status == 200
+
+
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [
+        ({}, "html"),
+        ({"html": "x", "link": "https://a.example/"}, "html"),
+        ({"html": " "}, "html"),
+        ({"html": "a\0b"}, "html"),
+        ({"html": "x" * 200_001}, "html"),
+        ({"html": "costs $5"}, "html"),
+        ({"html": "$nobody"}, "html"),
+        ({"link": "javascript:x()"}, "link"),
+        ({"link": "/terms"}, "link"),
+        ({"link": "https://"}, "link"),
+    ],
+)
+def test_what_is_no_legal_text_is_refused_by_name(
+    stage: Stage, body: dict[str, Any], field: str
+) -> None:
+    refused = stage.put(f"{LEGAL}/privacy", body, by=stage.site.owner)
+    assert refused.status == 400
+    assert refused.error.startswith(f"{field}: ")
+    assert stage.get(f"{LEGAL}/privacy", by=stage.site.owner).data["own"] is False
+    assert stage.put(f"{LEGAL}/service", {"html": "x"}, by=stage.site.owner).status == 404
+
+
+# ---------------------------------------------------------------- handing a site over
+
+
+def offer(stage: Stage, site: Site, to: Person) -> Response:
+    return stage.post(OFFER, {"profileId": to.id}, by=site.owner)
+
+
+def test_a_site_is_handed_over_when_the_new_owner_accepts(stage: Stage, site: Site) -> None:
+    old, new = site.owner, site.member
+    assert stage.get(OFFER, by=old).status == 404
+
+    assert offer(stage, site, new).status == 302
+    for by in (old, new):
+        shown = stage.get(OFFER, by=by).data
+        assert (shown["to"]["id"], shown["by"]["id"]) == (new.id, old.id)
+    assert any(f"To: {new.email}\n" in mail and "offers you" in mail for mail in stage.mails())
+    # Nothing has changed yet, and nobody else gets to know or can accept.
+    assert stage.put("/site", {"title": "Early"}, by=new).status == 403
+    for by in (site.newcomer, site.moderator):
+        assert stage.get(OFFER, by=by).status == 404
+        assert stage.put(OFFER, {}, by=by).status == 404
+        assert stage.request("DELETE", OFFER, by=by).status == 200
+    assert stage.put(OFFER, {}, by=old).status == 403
+
+    accepted = stage.put(OFFER, {}, by=new)
+
+    assert (accepted.status, accepted.location) == (302, "/api/v1/site")
+    assert stage.get("/site", by=new).data["ownedBy"]["id"] == new.id
+    assert stage.put("/site", {"title": "Mine now"}, by=new).status == 302
+    assert stage.put("/site", {"title": "Still mine?"}, by=old).status == 403
+    root = f"/microcosms/{site.root_id}"
+    assert stage.post(f"{root}/roles", {"title": "Mine"}, by=old).status == 403
+    assert stage.post(f"{root}/roles", {"title": "Mine"}, by=new).status == 302
+    assert stage.can(old, itemType="site", itemId=site.id) == "read"
+    for person in (old, new):
+        assert any(
+            f"To: {person.email}\n" in mail and "offers you" not in mail for mail in stage.mails()
+        )
+    # The offer is used up.
+    assert stage.get(OFFER, by=new).status == 404
+    assert stage.put(OFFER, {}, by=new).status == 404
+
+
+def test_an_offer_is_declined_withdrawn_replaced_and_runs_out(stage: Stage, site: Site) -> None:
+    for by in (site.member, site.owner):
+        offer(stage, site, site.member)
+        assert stage.request("DELETE", OFFER, by=by).status == 200
+        assert stage.put(OFFER, {}, by=site.member).status == 404
+    offer(stage, site, site.member)
+    offer(stage, site, site.newcomer)
+    assert stage.put(OFFER, {}, by=site.member).status == 404
+    stage.sql(
+        """UPDATE site_offers SET created = now() - interval '8 days' WHERE site_id = %(s)s RETURNING 1""",
+        s=site.id,
+    )
+    assert stage.put(OFFER, {}, by=site.newcomer).status == 404
+    # An offer of somebody who owns it no more is none.
+    offer(stage, site, site.newcomer)
+    stage.sql(
+        """UPDATE sites SET owned_by = %(p)s, version = version + 1, acl_version = acl_version + 1
+            WHERE site_id = %(s)s RETURNING 1""",
+        s=site.id,
+        p=site.moderator.id,
+    )
+    assert stage.put(OFFER, {}, by=site.newcomer).status == 404
+
+
+def test_only_people_of_the_site_are_offered_it(stage: Stage, site: Site) -> None:
+    other = stage.make.site()
+    foreign, none = (
+        stage.post(OFFER, {"profileId": id}, by=site.owner) for id in (other.member.id, 987_654_321)
+    )
+    assert (foreign.status, foreign.body) == (none.status, none.body)
+    assert foreign.status == 404
+    assert offer(stage, site, site.owner).status == 400
+    assert stage.post(OFFER, {}, by=site.owner).status == 400
+    for by in everybody_else(site):
+        body = {"profileId": site.newcomer.id}
+        assert stage.post(OFFER, body, by=by, site=site).status == 403
+    # Who is banned can't accept.
+    assert offer(stage, site, site.banned).status == 302
+    assert stage.put(OFFER, {}, by=site.banned).status == 403
+
+
+def test_who_takes_a_site_over_has_the_second_factor_that_it_demands(
+    stage: Stage, site: Site
+) -> None:
+    offer(stage, site, site.member)
+    stage.sql(
+        "UPDATE sites SET needs_second_factor = true WHERE site_id = %(s)s RETURNING 1", s=site.id
+    )
+    refused = stage.put(OFFER, {}, by=site.member)
+    assert refused.status == 409
+    assert "second factor" in refused.error
+    secret = stage.post("/auth/totp", by=site.member).data["secret"]
+    stage.put("/auth/totp", {"code": pyotp.TOTP(secret).now()}, by=site.member)
+    assert stage.put(OFFER, {}, by=site.member).status == 302
