@@ -183,6 +183,28 @@ def parser() -> argparse.ArgumentParser:
     pages = command("web-url", _site_web_url, "say where a site's pages are, on any host", sites)
     pages.add_argument("key", help="its subdomain")
     pages.add_argument("url", help="https://…; empty for nowhere")
+    options = command(
+        "options", _site_options, "show the options of a site, after setting those given", sites
+    )
+    options.add_argument("key", help="its subdomain")
+    for name, text in (
+        ("--members-create-microcosms", "else its owner alone makes microcosms"),
+        ("--send-email", "mail to profiles that are made from now on, unless they turn it off"),
+        ("--send-sms", "likewise"),
+        (
+            "--second-factor",
+            "demand one of those who moderate; `no` lets in again who is locked out",
+        ),
+    ):
+        options.add_argument(name, choices=("yes", "no"), help=text)
+    _as_json(options)
+    law = command("legal", _site_legal, "show a legal document's template, or replace it", sites)
+    law.add_argument("key", help="subdomain of the site; the platform's own is `root`")
+    law.add_argument("document", help="cookies, privacy or terms; of the platform: service")
+    how = law.add_mutually_exclusive_group()
+    how.add_argument("--file", type=Path, metavar="FILE", help="the new text, as HTML with $names")
+    how.add_argument("--link", metavar="URL", help="it is kept there instead")
+    how.add_argument("--reset", action="store_true", help="back to the text of the software")
 
     bans = group("ban", "bans: who may not take part")
     add = command("add", _ban_add, "ban a user, or everybody of an e-mail domain", bans)
@@ -875,6 +897,55 @@ def _site_web_url(args: argparse.Namespace, current: Config) -> int:
     with _database(current) as database, database.write() as tx:
         site.set_web_url(tx, admin.site_id(tx, args.key), args.url)
     print(f"mails and feeds of {args.key} lead to {args.url or 'its API'}")
+    return OK
+
+
+def _site_options(args: argparse.Namespace, current: Config) -> int:
+    from forumapi import admin
+    from forumapi.models import sign_in_rules, site_options
+    from forumapi.models.journal import Author
+
+    def wanted(value: str | None) -> bool | None:
+        return None if value is None else value == "yes"
+
+    given = (
+        wanted(args.members_create_microcosms),
+        wanted(args.send_email),
+        wanted(args.send_sms),
+    )
+    with _database(current) as database, database.write() as tx:
+        author = Author(admin.site_id(tx, args.key), 0, "")
+        if given != (None, None, None):
+            create, email, sms = given
+            site_options.change(tx, author, members_create=create, send_email=email, send_sms=sms)
+        if args.second_factor is not None:
+            sign_in_rules.demand_second_factor(tx, author, args.second_factor == "yes")
+        shown = site_options.find(tx, author.site_id)._asdict()
+        shown["second_factor"] = sign_in_rules.needs_second_factor(tx, author.site_id)
+    _print(args, [shown])
+    return OK
+
+
+def _site_legal(args: argparse.Namespace, current: Config) -> int:
+    from forumapi import admin
+    from forumapi.models import legal
+    from forumapi.models.journal import Author
+
+    documents = legal.ROOT_DOCUMENTS if args.key == "root" else legal.SITE_DOCUMENTS
+    if args.document not in documents:
+        raise CommandError(f"the documents of {args.key} are: {', '.join(documents)}")
+    with _database(current) as database, database.write() as tx:
+        author = Author(admin.site_id(tx, args.key), 0, "")
+        if args.reset:
+            legal.delete(tx, author, args.document)
+        elif args.file or args.link:
+            try:
+                html = args.file.read_text(encoding="utf-8") if args.file else None
+            except (OSError, UnicodeError) as error:
+                raise CommandError(f"{args.file} can't be read: {error}") from None
+            legal.put(tx, author, args.document, *legal.checked(html, args.link))
+        found = legal.template(tx, author.site_id, args.document)
+    print(found.text.link or found.text.body)
     return OK
 
 

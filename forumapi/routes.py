@@ -79,7 +79,7 @@ from forumapi.handlers.oauth_clients import (
     ScopesHandler,
 )
 from forumapi.handlers.oauth_pages import AuthorizeHandler, DevicePageHandler, EmailLinkHandler
-from forumapi.handlers.one_time import OneTimeHandler, RecoveryCodesHandler
+from forumapi.handlers.one_time import AddressHandler, OneTimeHandler, RecoveryCodesHandler
 from forumapi.handlers.own_provider import HuddlesConfirmedHandler, HuddlesPageHandler
 from forumapi.handlers.passkeys import PasskeyBeginHandler, PasskeyHandler, PasskeysHandler
 from forumapi.handlers.permission import PermissionBatchHandler, PermissionHandler
@@ -113,6 +113,12 @@ from forumapi.handlers.sign_in_methods import (
     SiteAuthHandler,
     SiteAuthMethodHandler,
 )
+from forumapi.handlers.site_settings import (
+    SiteLegalDocumentHandler,
+    SiteLegalHandler,
+    SiteOfferHandler,
+    SiteOptionsHandler,
+)
 from forumapi.handlers.sites import OwnSiteHandler, SiteHandler, SitesHandler
 from forumapi.handlers.status import StatusHandler
 from forumapi.handlers.trending import TrendingHandler
@@ -138,6 +144,7 @@ ROOT: dict[str, type[Handler]] = {
     "/api/v1/auth": AuthHandler,
     "/api/v1/auth/<token>": TokenHandler,
     "/api/v1/auth/begin": AuthBeginHandler,
+    "/api/v1/auth/email": AddressHandler,
     "/api/v1/auth/methods": AuthMethodsHandler,
     "/api/v1/auth/passkeys": PasskeysHandler,
     "/api/v1/auth/passkeys/<number:passkey>": PasskeyHandler,
@@ -178,6 +185,7 @@ SITE: dict[str, type[Handler]] = {
     "/api/v1/auth": AuthHandler,
     "/api/v1/auth/<token>": TokenHandler,
     "/api/v1/auth/begin": AuthBeginHandler,
+    "/api/v1/auth/email": AddressHandler,
     "/api/v1/auth/huddles": HuddlesConfirmedHandler,
     "/api/v1/auth/methods": AuthMethodsHandler,
     "/api/v1/auth/passkeys": PasskeysHandler,
@@ -321,9 +329,13 @@ SITE: dict[str, type[Handler]] = {
     "/api/v1/site/auth": SiteAuthHandler,
     "/api/v1/site/auth/<method>": SiteAuthMethodHandler,
     "/api/v1/site/avatars": SiteAvatarsHandler,
+    "/api/v1/site/legal": SiteLegalHandler,
+    "/api/v1/site/legal/<document>": SiteLegalDocumentHandler,
     "/api/v1/site/mail": MailTemplatesHandler,
     "/api/v1/site/mail/<template>": MailTemplateHandler,
     "/api/v1/site/menu": OwnMenuHandler,
+    "/api/v1/site/offer": SiteOfferHandler,
+    "/api/v1/site/options": SiteOptionsHandler,
     "/api/v1/site/reactions": ReactionKindsHandler,
     "/api/v1/site/search": SiteSearchHandler,
     "/api/v1/trending": TrendingHandler,

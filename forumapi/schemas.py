@@ -454,6 +454,45 @@ class MailTemplates(Struct, kw_only=True):
     templates: list[MailTemplate]
 
 
+class SignInAddress(Struct, kw_only=True):
+    """The address by which the caller signs in."""
+
+    email: str
+
+
+class SiteOptions(Struct, kw_only=True):
+    """Options of a site as they count now."""
+
+    membersCreateMicrocosms: Annotated[bool, Meta(description="Else its owner alone.")]
+    sendEmail: Annotated[bool, Meta(description="Of profiles that are made from now on.")]
+    sendSMS: Annotated[bool, Meta(description="Likewise.")]
+
+
+class LegalTemplate(Struct, kw_only=True):
+    """A legal document as the site's owner edits it. `own`: the site has replaced it."""
+
+    name: Literal["cookies", "privacy", "terms"]
+    own: bool
+    html: Annotated[str, Meta(description='The text, with $names; "" where there is a link.')]
+    link: Annotated[str, Meta(description='Where it is kept instead; "" for here.')]
+    lastModified: Time
+    names: Annotated[list[str], Meta(description="What may stand in it after a $.")]
+
+
+class LegalTemplates(Struct, kw_only=True):
+    """All legal documents of a site, as its owner edits them."""
+
+    documents: list[LegalTemplate]
+
+
+class SiteOffer(Struct, kw_only=True):
+    """An offer to own a site."""
+
+    to: ProfileSummary
+    by: ProfileSummary
+    expires: Time
+
+
 class Bounce(Struct, kw_only=True):
     """Why no mail about updates goes to an address any more."""
 

@@ -46,7 +46,9 @@ _OPEN_RESOURCES: Final = frozenset(
 
 # Whoever could reach these with a limited token could make themselves an unlimited one.
 _WHOLE_RESOURCES: Final = frozenset(("auth", "keys", "oauth", "sessions"))
-_WHOLE_ADDRESSES: Final = frozenset(("/api/v1/site/auth", "/api/v1/site/auth/<method>"))
+_WHOLE_ADDRESSES: Final = frozenset(
+    ("/api/v1/site/auth", "/api/v1/site/auth/<method>", "/api/v1/site/offer")
+)
 
 # A part of an address, wherever it stands, that says more than the first one.
 _PARTS: Final[Mapping[str, str]] = {

@@ -292,6 +292,43 @@ def test_an_email_domain_is_banned_and_let_in_again(forumapi, make: Factory):
     assert forumapi("ban", "lift", "--site", site.key, "--domain", domain)[0] == 1
 
 
+def test_options_and_legal_texts_of_a_site(forumapi, make: Factory, tmp_path: Path):
+    site = make.site()
+    code, shown, _ = forumapi("site", "options", site.key, "--json")
+    assert code == 0
+    assert json.loads(shown) == [
+        {
+            "members_create_microcosms": False,
+            "send_email": True,
+            "send_sms": False,
+            "second_factor": False,
+        }
+    ]
+    changed = ("--members-create-microcosms", "yes", "--second-factor", "yes", "--send-email", "no")
+    shown = json.loads(forumapi("site", "options", site.key, *changed, "--json")[1])
+    assert shown[0] == {
+        "members_create_microcosms": True,
+        "send_email": False,
+        "send_sms": False,
+        "second_factor": True,
+    }
+    assert forumapi("site", "options", "nosuchsite")[0] == 1
+
+    text = tmp_path / "terms.html"
+    text.write_text("<p>Be kind on $site_title</p><script>x()</script>")
+    packaged = forumapi("site", "legal", site.key, "terms")[1]
+    assert forumapi("site", "legal", site.key, "terms", "--file", str(text))[0] == 0
+    assert forumapi("site", "legal", site.key, "terms")[1] == "<p>Be kind on $site_title</p>\n"
+    link = ("--link", "https://club.example/terms")
+    assert forumapi("site", "legal", site.key, "terms", *link)[1] == f"{link[1]}\n"
+    assert forumapi("site", "legal", site.key, "terms", "--reset")[1] == packaged
+    assert forumapi("site", "legal", site.key, "service")[0] == 1
+    assert forumapi("site", "legal", site.key, "terms", "--link", "nowhere")[0] == 1
+    assert forumapi("site", "legal", site.key, "terms", "--file", str(tmp_path / "none"))[0] == 1
+    assert forumapi("site", "legal", "root", "service", *link)[0] == 0
+    assert forumapi("site", "legal", "root", "service", "--reset")[0] == 0
+
+
 def test_a_site_gets_an_owner_the_platforms_own_too(forumapi, make: Factory):
     site = make.site()
     address = f"root@{site.key}.test"

@@ -36,6 +36,10 @@ BODIES: dict[tuple[str, str], Any] = {
         "text": "$unsubscribe_url",
         "html": "$unsubscribe_url",
     },
+    ("POST", "/api/v1/auth/email"): {"email": "new@address.example"},
+    ("PUT", "/api/v1/site/legal/<document>"): {"html": "Be kind"},
+    ("PUT", "/api/v1/site/options"): {"sendSMS": False},
+    ("POST", "/api/v1/site/offer"): {"profileId": "@member"},
     ("PUT", "/api/v1/updates/email"): {"digest": "daily"},
     ("PUT", "/api/v1/site/avatars"): {"gravatar": False},
     ("PUT", "/api/v1/site/search"): {"language": "german"},
@@ -222,7 +226,11 @@ def asked(make: Factory, site: Site, url: str, method: str, hook: int = 0) -> tu
             s=site.id,
             i=make.conversation(site).id,
         )
-    path = url.replace("<method>", "google").replace("<template>", "mentioned")
+    path = (
+        url.replace("<method>", "google")
+        .replace("<template>", "mentioned")
+        .replace("<document>", "terms")
+    )
     if url == "/api/v1/resolve":
         path += "?url=/thread1.html"
     if method == "DELETE":

@@ -312,6 +312,7 @@ IN_BODIES: dict[tuple[str, str, str], list[Any]] = {
     ("delete", "/watchers/batch", "[].itemId"): _batch(_WATCHED),
     ("patch", "/watchers/delete", "itemId"): _WATCHED,
     ("patch", "/watchers/patch", "itemId"): [{**body, "sendEmail": True} for body in _WATCHED],
+    ("post", "/site/offer", "profileId"): [{"profileId": "@profile"}],
 }
 # Numbers in bodies that name nothing of a site.
 _NO_IDS = "days duration orGroup revision rsvpLimit styleId themeId updateTypeId value version"

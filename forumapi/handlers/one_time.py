@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 from contextlib import AbstractContextManager
-from typing import ClassVar
+from typing import ClassVar, Final
 
 from msgspec import UNSET, Struct, UnsetType
 
@@ -12,10 +12,10 @@ from forumapi import fragments, mail, schemas
 from forumapi.body import given
 from forumapi.context import Context
 from forumapi.db import Transaction
-from forumapi.errors import Conflict, Invalid
+from forumapi.errors import Conflict, Invalid, NotImplementedHere
 from forumapi.handler import LOGIN, Handler, needs
 from forumapi.handlers.credentials import note
-from forumapi.models import bearer, journal, one_time
+from forumapi.models import bearer, email_change, journal, one_time
 from forumapi.models.bearer import Bearer
 from forumapi.response import Data, Done, Result
 
@@ -118,6 +118,103 @@ def _proven(ctx: Context, tx: Transaction, *, is_new: bool = False) -> Bearer:
     if not one_time.use(tx, person.user_id, given(ctx.body.code, ""), is_new=is_new):
         raise Invalid("code", "is wrong, used or too old")
     return person
+
+
+class AddressBody(Struct):
+    """The body of POST /auth/email."""
+
+    email: str | UnsetType = UNSET
+
+
+class AddressProofBody(Struct):
+    """The body of PUT /auth/email. `secondFactor`: a code of the app, or a recovery code, of those who have one."""
+
+    code: str | UnsetType = UNSET
+    secondFactor: str | UnsetType = UNSET
+
+
+class AddressHandler(Handler):
+    """The caller's e-mail address, by which they sign in on all sites."""
+
+    allow = "OPTIONS,HEAD,GET,POST,PUT"
+    takes_idempotency_key = False
+    also_answers: ClassVar = {"POST": (501,), "PUT": (409,)}
+    required_keys: ClassVar = {"POST": ("email",), "PUT": ("code",)}
+
+    @needs(LOGIN, answer=schemas.SignInAddress)
+    def get(self, ctx: Context) -> Result:
+        """The address there is."""
+        return Data(fragments.dumps({"email": bearer.find(ctx.reader, ctx.identity).email}))
+
+    @needs(LOGIN, body=AddressBody)
+    def post(self, ctx: Context) -> Result:
+        """Sends a code to the address that is to be the new one. The answer does not tell whether somebody has it."""
+        app = ctx.app
+        person = bearer.find(ctx.reader, ctx.identity)
+        address = email_change.checked(given(ctx.body.email, ""), person.email)
+        if not mail.is_possible(app.config):
+            raise NotImplementedHere("Sending mail is not configured here")
+        ctx.writer.end()
+        with app.database.write() as tx:
+            email_change.count_send(tx, person.user_id, address)
+        with app.database.write() as tx:
+            code = email_change.begin(tx, person.user_id, address)
+            is_taken = email_change.is_taken(tx, person.user_id, address)
+            subject, text = (_TAKEN, _TAKEN_TEXT) if is_taken else (f"{code} is your code", _TEXT)
+            mail.queue(
+                tx,
+                cause=f"{email_change.KIND}:{secrets.token_hex(16)}",
+                site_id=ctx.site.id,
+                recipient=address,
+                subject=subject,
+                text=text.format(code=code, minutes=email_change.MINUTES, old=person.email),
+            )
+            tx.after_commit(app.mail.wake)
+        return Done()
+
+    @needs(LOGIN, body=AddressProofBody)
+    def put(self, ctx: Context) -> Result:
+        """Changes it, with the code that was sent, and one of the second factor of those who have one.
+
+        Every other session, key and grant of the caller ends, and the old address is told.
+        """
+        sent: AddressProofBody = ctx.body
+        user_id = bearer.find(ctx.reader, ctx.identity).user_id
+        ctx.writer.end()
+        database = ctx.app.database
+        with database.write() as tx:
+            if sent.secondFactor is not UNSET:
+                one_time.count_try(tx, user_id)
+            proven = email_change.prove(tx, user_id, given(sent.code, ""))
+        if proven is None:
+            raise Invalid("code", "is wrong, used or too old")
+        with database.write() as tx:
+            person = bearer.lock(tx, ctx.identity)
+            found = one_time.find(tx, user_id)
+            if found is not None and found.confirmed is not None:
+                code = given(sent.secondFactor, "")
+                if not one_time.use(tx, user_id, code, is_new=False):
+                    raise Invalid("secondFactor", "is needed, and is wrong, used or too old")
+            email_change.change(tx, user_id, proven.email)
+            bearer.end_others(tx, user_id, ctx.identity.token_id)
+            record(ctx, tx)
+            # To the old one: whoever did not do this must get to know.
+            tell(ctx, person, "Your account has another e-mail address now", tx)
+        return Done()
+
+
+_TEXT: Final = """\
+This address is to be the new one of an account. The code for it is
+
+    {code}
+
+It is good for {minutes} minutes. If it was not you, ignore this mail: nothing changes without the code.
+"""
+_TAKEN: Final = "You have an account already"
+_TAKEN_TEXT: Final = """\
+Somebody, probably you, wanted this address for another account. It signs in to an account of its own already, so
+nothing has changed.
+"""
 
 
 def record(ctx: Context, tx: Transaction | None = None) -> None:

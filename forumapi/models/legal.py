@@ -15,9 +15,15 @@ from importlib.resources import files
 from string import Template
 from typing import Any, Final, NamedTuple
 
-from forumapi import fragments
-from forumapi.db import Query, Reader
+import nh3
+
+from forumapi import fragments, itemtypes
+from forumapi.db import Query, Reader, Transaction
+from forumapi.errors import OUT_OF_RANGE, Invalid
+from forumapi.models import journal
+from forumapi.models.journal import Author
 from forumapi.models.site import Site
+from forumapi.models.site_rules import check_url
 
 SITE_DOCUMENTS: Final = ("cookies", "privacy", "terms")
 ROOT_DOCUMENTS: Final = ("service",)
@@ -32,6 +38,44 @@ OWN = Query(
       FROM site_templates t
      WHERE t.site_id = %(site_id)s
        AND t.name IN ('legal.cookies', 'legal.privacy', 'legal.terms', 'legal.service')""",
+)
+
+
+FIND_OWN = Query(
+    "legal.find_own",
+    """
+    SELECT t.body, coalesce(t.link, ''), t.modified
+      FROM site_templates t
+     WHERE t.site_id = %(site_id)s AND t.name = %(name)s""",
+)
+
+PUT = Query(
+    "legal.put",
+    """
+    INSERT INTO site_templates (site_id, name, body, link, modified)
+    VALUES (%(site_id)s, %(name)s, %(body)s, nullif(%(link)s, ''), now())
+        ON CONFLICT (site_id, name) DO UPDATE
+       SET body = EXCLUDED.body, link = EXCLUDED.link, modified = EXCLUDED.modified""",
+)
+
+DELETE = Query(
+    "legal.delete",
+    "DELETE FROM site_templates t WHERE t.site_id = %(site_id)s AND t.name = %(name)s",
+)
+
+MAX_TEXT: Final = 200_000
+# What may stand in a template after a $.
+NAMES: Final = (
+    "contact",
+    "cookies_url",
+    "modified",
+    "operator_address",
+    "operator_contact",
+    "operator_email",
+    "operator_name",
+    "privacy_url",
+    "site_title",
+    "site_url",
 )
 
 
@@ -60,6 +104,74 @@ def find(tx: Reader, site: Site, document: str) -> Text:
         }
     found: Text | None = site.texts.get(f"legal.{document}")
     return found or _packaged(document)
+
+
+class Shown(NamedTuple):
+    """A document as its owner edits it."""
+
+    text: Text
+    is_own: bool
+
+
+def template(tx: Reader, site_id: int, document: str) -> Shown:
+    """The template of a document as it is stored now."""
+    row = tx.row(FIND_OWN, site_id=site_id, name=f"legal.{document}")
+    return Shown(Text(*row), True) if row else Shown(_packaged(document), False)
+
+
+def checked(html: str | None, link: str | None) -> tuple[str, str]:
+    """(text, link), of which one is empty, as they may be stored. Raises Invalid with the name and the rule."""
+    if (html is None) == (link is None):
+        raise Invalid("html", "or link is required, and only one of them")
+    if link is not None:
+        address = check_url("link", link)
+        if not address.lower().startswith(("http://", "https://")):
+            raise Invalid("link", "must be a whole address, with http or https")
+        return "", address
+    assert html is not None
+    if not html.strip() or "\0" in html:
+        raise Invalid("html", "must be a text")
+    if len(html) > MAX_TEXT:
+        raise Invalid("html", f"may have at most {MAX_TEXT} characters", code=OUT_OF_RANGE)
+    text = Template(html)
+    if not text.is_valid():
+        raise Invalid("html", "has a $ that begins no name; write $$ for the sign itself")
+    if unknown := sorted(set(text.get_identifiers()) - set(NAMES)):
+        names = ", ".join(f"${name}" for name in NAMES)
+        raise Invalid("html", f"${unknown[0]} stands for nothing here; there are {names}")
+    return _CLEANER.clean(html), ""
+
+
+# Pages of clients show it as it is: nothing that runs, sends or frames anything.
+_CLEANER: Final = nh3.Cleaner(
+    tags=set(nh3.ALLOWED_TAGS) - {"area", "map"},
+    url_schemes={"http", "https", "mailto"},
+    link_rel="nofollow noopener",
+)
+
+
+def put(tx: Transaction, author: Author, document: str, html: str, link: str) -> None:
+    """Store a site's own text, or where it keeps it."""
+    tx.run(PUT, site_id=author.site_id, name=f"legal.{document}", body=html, link=link)
+    _record(tx, author)
+
+
+def delete(tx: Transaction, author: Author, document: str) -> None:
+    """Go back to the package's text; nothing where the site has none of its own."""
+    if tx.run(DELETE, site_id=author.site_id, name=f"legal.{document}"):
+        _record(tx, author)
+
+
+def _record(tx: Transaction, author: Author) -> None:
+    journal.record(
+        tx,
+        author.site_id,
+        journal.REPLACED,
+        itemtypes.SITE,
+        author.site_id,
+        actor=author.profile_id,
+        ip=author.ip,
+    )
 
 
 @cache
