@@ -18,7 +18,7 @@ from tests.fixtures import Server, start_server
 pytestmark = pytest.mark.slow
 
 MOST = 12
-ONE, OTHER, PROXY = "127.0.0.1", "127.0.0.2", "127.0.0.9"
+ONE, OTHER, PROXY, FRONT_END = "127.0.0.1", "127.0.0.2", "127.0.0.9", "127.0.0.10"
 HEAD = b"GET /api/v1/site HTTP/1.1\r\nHost: forum.test\r\n"
 
 
@@ -33,6 +33,7 @@ def web(database_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator
         connections_per_address=str(MOST),
         worker_connections=str(5 * MOST),
         trusted_proxies=PROXY,
+        front_ends=f"web {FRONT_END} *",
         live_connections_per_caller="3",
     )
     yield started
@@ -157,8 +158,11 @@ def test_half_sent_headers_of_one_address_keep_nobody_out(
     assert ask(connect(web, opened, PROXY)) == 200
 
 
-def test_a_trusted_proxy_is_not_bounded(web: Server, opened: contextlib.ExitStack) -> None:
-    held = [connect(web, opened, PROXY) for _ in range(2 * MOST)]
+@pytest.mark.parametrize("source", [PROXY, FRONT_END], ids=["proxy", "front end"])
+def test_whoever_the_settings_name_is_not_bounded(
+    web: Server, opened: contextlib.ExitStack, source: str
+) -> None:
+    held = [connect(web, opened, source) for _ in range(2 * MOST)]
 
     assert [ask(connection) for connection in held] == [200] * len(held)
 
