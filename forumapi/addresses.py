@@ -1,11 +1,13 @@
-"""The client's address, believed only from configured proxies (P-60)."""
+"""The client's address, believed only from configured proxies (P-60) and from front ends that the operator named."""
 
 from __future__ import annotations
 
+import hashlib
 import ipaddress
+import re
 from collections.abc import Sequence
 from functools import lru_cache
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 # So many answers are kept, of lists of addresses up to so many characters: a client behind the proxy comes again.
 KEPT: Final = 4096
@@ -71,3 +73,72 @@ def caller(ip: str) -> str:
     if address.ipv4_mapped:
         return str(address.ipv4_mapped)
     return str(ipaddress.ip_network((int(address) >> 64 << 64, 64)))
+
+
+# ---------------------------------------------------------------- front ends
+
+_FRONT_END: Final = re.compile(r"[a-z0-9-]{1,40}")
+_KEY: Final = re.compile(r"[a-z0-9]{1,50}")
+_DIGEST: Final = re.compile(r"sha256:[0-9a-f]{64}")
+EVERY_SITE: Final = "*"
+
+
+class FrontEnd(NamedTuple):
+    """A program that shows sites to its own visitors, as the settings name it: known by `network` or by `digest`.
+
+    `digest` is the SHA-256 of its secret. `keys` are those of its sites, or EVERY_SITE alone.
+    """
+
+    name: str
+    network: ipaddress.IPv4Network | ipaddress.IPv6Network | None
+    digest: str
+    keys: frozenset[str]
+
+
+def front_end(text: str) -> FrontEnd:
+    """One of the setting `front_ends`: its name, an address, network or sha256:<hash>, and sites. Raises ValueError."""
+    name, known_by, *keys = [*text.split(), "", ""][: max(2, len(text.split()))]
+    if not _FRONT_END.fullmatch(name):
+        raise ValueError("must begin with a name of small letters, digits and hyphens")
+    network = None
+    if not _DIGEST.fullmatch(known_by):
+        try:
+            network = ipaddress.ip_network(known_by, strict=False)
+        except ValueError:
+            network = None
+        if network is None or network.prefixlen == 0:
+            raise ValueError("must name an address, a network or sha256: with the hash of a secret")
+    if keys != [EVERY_SITE] and (not keys or not all(map(_KEY.fullmatch, keys))):
+        raise ValueError("must end with the keys of its sites, or with * for all of them")
+    return FrontEnd(name, network, "" if network else known_by, frozenset(keys))
+
+
+class FrontEnds:
+    """Who is believed about visitors, as the settings have them. Raises ValueError for a text that is not in order."""
+
+    def __init__(self, texts: Sequence[str]) -> None:
+        named = [front_end(text) for text in texts]
+        self._by_network = [one for one in named if one.network]
+        self._by_digest: dict[str, list[FrontEnd]] = {}
+        for one in named:
+            if one.digest:
+                self._by_digest.setdefault(one.digest, []).append(one)
+
+    def find(self, peer: str, secret: str, key: str) -> str:
+        """The name of the front end that calls from `peer`, or with `secret`, for the site of that key; "" for none."""
+        if secret:
+            digest = f"sha256:{hashlib.sha256(secret.encode()).hexdigest()}"
+            known = self._by_digest.get(digest, [])
+        else:
+            known = self._at(peer)
+        return next((one.name for one in known if not one.keys.isdisjoint((key, EVERY_SITE))), "")
+
+    def holds(self, peer: str) -> bool:
+        """Whether a front end calls from `peer`."""
+        return bool(self._at(peer))
+
+    def _at(self, peer: str) -> list[FrontEnd]:
+        if not self._by_network or not peer:
+            return []
+        address = ipaddress.ip_address(peer)
+        return [one for one in self._by_network if one.network and address in one.network]

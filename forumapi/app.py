@@ -239,6 +239,7 @@ class App:
         self.geocoder = choose_geocoder(config)
         self.webhooks.apply(config)
         self.proxies = addresses.Proxies(config.trusted_proxies)
+        self.front_ends = addresses.FrontEnds(config.front_ends)
         self.body_limit = config.request_body_limit
         guest_seconds = config.guest_cache_seconds
         self.cache_control = (

@@ -23,7 +23,7 @@ from urllib.parse import urlsplit
 import tomlkit
 import tomlkit.exceptions
 
-from forumapi import crashes, log
+from forumapi import addresses, crashes, log
 
 ENV_PREFIX: Final = "FORUMAPI_"
 # Names the settings file; it is no setting itself.
@@ -123,6 +123,14 @@ def _network(value: str) -> str | None:
         ip_network(value, strict=False)
     except ValueError:
         return "must be an address or a network such as 10.0.0.0/8"
+    return None
+
+
+def _front_end(value: str) -> str | None:
+    try:
+        addresses.front_end(value)
+    except ValueError as error:
+        return str(error)
     return None
 
 
@@ -282,8 +290,8 @@ class Config:
     connections_per_address: int = _setting(
         250,
         "connections",
-        "Open connections per worker of one address that is no trusted proxy, listeners apart; more are 429. "
-        "Schools and mobile networks share addresses; 0: no limit.",
+        "Open connections per worker of one address that is neither trusted proxy nor front end, listeners apart; "
+        "more are 429. Schools and mobile networks share addresses; 0: no limit.",
         reload=True,
         rule=_between(0, 100_000),
     )
@@ -299,6 +307,14 @@ class Config:
         "Proxies whose X-Forwarded-For is believed.",
         reload=True,
         rule=_each(_network),
+    )
+    front_ends: tuple[str, ...] = _setting(
+        (),
+        "names",
+        "Programs whose X-Forumapi-Visitor is believed: 'web 192.0.2.10 bikes trains', 'app sha256:<hash> *'; by "
+        "address, network or the SHA-256 of their X-Forumapi-Front-End, for sites by key or all.",
+        reload=True,
+        rule=_each(_front_end),
     )
     request_body_limit: int = _setting(
         1_048_576,
@@ -618,6 +634,20 @@ class Config:
         "New users that sign in from one caller's address within an hour.",
         reload=True,
         rule=_between(1, 100_000),
+    )
+    sign_ins_per_front_end: int = _setting(
+        3_000,
+        "steps",
+        "Steps of signing in, codes asked for among them, of all visitors of one front end within an hour.",
+        reload=True,
+        rule=_between(1, 10_000_000),
+    )
+    invitations_per_front_end: int = _setting(
+        5_000,
+        "mails",
+        "Invitations through one front end within a day.",
+        reload=True,
+        rule=_between(1, 10_000_000),
     )
     invitations_per_owner: int = _setting(
         1_000,

@@ -67,6 +67,7 @@ class Context:
         "body",
         "can",
         "environ",
+        "front_end",
         "head",
         "identity",
         "ip",
@@ -93,6 +94,7 @@ class Context:
     body: Any
     can: Can
     environ: dict[str, Any]
+    front_end: str  # the one that the request came through, "" for none; `ip` is its visitor's then
     head: int
     identity: Identity
     ip: str
@@ -123,6 +125,7 @@ class Context:
         self.raw_body = b""
         self.route = ""
         self.allowance = None
+        self.front_end = ""
         self.is_counted = False
         self.is_head = False
         self.is_write = False

@@ -98,6 +98,8 @@ class Handler:
     takes_idempotency_key: ClassVar[bool] = True
     # True where the body is files: `take_files` takes it, in place of the processor.
     receives_files: ClassVar[bool] = False
+    # True where people sign in: of a front end its writes are counted as a whole, too.
+    signs_in: ClassVar[bool] = False
     # Requests that must not be refused for a token, since they are about to make or end one.
     ignores_token: ClassVar[bool] = False
     # How refusals look beside the usual way: "OAuth" for those of the protocol, "Page" for pages.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import os
 import re
 import time
@@ -44,7 +45,8 @@ from forumapi.handler import (
 )
 from forumapi.http_headers import CORS_REQUEST, CORS_RESPONSE
 from forumapi.log import logger
-from forumapi.models import idempotency, membership, profile
+from forumapi.models import attempts, idempotency, membership, profile
+from forumapi.models.attempts import Limit
 from forumapi.response import (
     PLAIN,
     Bare,
@@ -78,6 +80,8 @@ _SWITCHES: Final = frozenset(("context", "always200", "disableBoiler", "callback
 _OF_THE_WRITE: Final = frozenset(
     ("CONTENT_LENGTH", "CONTENT_TYPE", "HTTP_IF_NONE_MATCH", "HTTP_RANGE", "QUERY_STRING")
 )
+
+SIGN_INS_PER_FRONT_END: Final = Limit("sign-in-front-end", 3_000, 3600)
 
 # Of paths up to this length it is remembered where they lead.
 _ROUTED_LENGTH: Final = 100
@@ -126,6 +130,8 @@ def respond(app: App, environ: dict[str, Any]) -> Answer:
             if not app.sites.is_held(host):
                 _count_address(app, ctx)
             ctx.site = app.sites.by_host(host, ctx.tx)
+            if "HTTP_X_FORUMAPI_VISITOR" in environ:
+                _believe(app, ctx)
             # Before anything is read: what the answer shows is as new as this, or newer.
             ctx.head = ctx.site.head
             handler, ctx.args = _route(app, ctx)
@@ -222,6 +228,18 @@ def _method(ctx: Context, method: str) -> str:
     return method
 
 
+def _believe(app: App, ctx: Context) -> None:
+    """Take the visitor's address over from a front end of this site; from all others it is dropped. Raises Invalid."""
+    secret = ctx.environ.get("HTTP_X_FORUMAPI_FRONT_END", "")
+    name = app.front_ends.find(ctx.ip, secret, ctx.site.key)
+    if name:
+        try:
+            visitor = str(ipaddress.ip_address(ctx.environ["HTTP_X_FORUMAPI_VISITOR"].strip()))
+        except ValueError:
+            raise Invalid("X-Forumapi-Visitor", "must be an IP address") from None
+        ctx.ip, ctx.front_end = visitor, name
+
+
 def _route(app: App, ctx: Context) -> tuple[Handler, dict[str, Any]]:
     key = (ctx.site.is_root, ctx.path)
     found = app.routed.get(key)
@@ -287,6 +305,11 @@ def _read(app: App, ctx: Context, handler: Handler, operation: Operation, method
 def _take(app: App, ctx: Context, handler: Handler, operation: Operation, verb: str) -> Answered:
     """The body, then the write. Files are received before the transaction, from callers who are known."""
     if not handler.receives_files:
+        if ctx.front_end and handler.signs_in:
+            # Whoever speaks for any number of visitors is one caller too.
+            most = SIGN_INS_PER_FRONT_END._replace(most=app.config.sign_ins_per_front_end)
+            with app.database.write() as tx:
+                attempts.take(tx, most, ctx.front_end)
         if not handler.receive(ctx):
             _read_body(app, ctx)
         return _write(app, ctx, handler, operation, verb)

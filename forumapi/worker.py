@@ -38,7 +38,7 @@ from gunicorn.workers.ggevent import GeventWorker
 
 from forumapi import addresses, config, exchange, hold, log, metrics
 from forumapi.accepting import LISTENER, FairServer
-from forumapi.addresses import Proxies
+from forumapi.addresses import FrontEnds, Proxies
 from forumapi.config import Config, ConfigError, Settings
 from forumapi.errors import RATE_LIMITED, ApiError
 from forumapi.response import Chunks, Takeover
@@ -449,23 +449,25 @@ class ForumWorker(GeventWorker):  # type: ignore[misc]
 class Callers:
     """Connections of this worker by the caller at their other end: of IPv6 a network (`addresses.caller`).
 
-    A peer without an address (a unix socket) and a trusted proxy are not counted; they stand as "".
+    A peer without an address (a unix socket), a trusted proxy and a front end are not counted; they stand as "".
     """
 
     def __init__(self) -> None:
         self._count: Counter[str] = Counter()
         self._most = 0
         self._proxies = Proxies(())
+        self._front_ends = FrontEnds(())
 
     def apply(self, current: Config) -> None:
         """Take over what the settings say."""
         self._most = current.connections_per_address
         self._proxies = Proxies(current.trusted_proxies)
+        self._front_ends = FrontEnds(current.front_ends)
 
     def come(self, addr: Any) -> str | None:
         """Count a connection; what stands for its caller, None where they have as many as they may."""
         peer = str(addr[0]) if isinstance(addr, tuple) else ""
-        if not peer or self._proxies.believes(peer):
+        if not peer or self._proxies.believes(peer) or self._front_ends.holds(peer):
             return ""
         caller = addresses.caller(peer)
         if self._most and self._count[caller] >= self._most:

@@ -26,6 +26,7 @@ class AuthHandler(Handler):
 
     allow = "OPTIONS,POST,HEAD,GET,DELETE"
     errors_without_data = True
+    signs_in = True
     takes_idempotency_key = False
     also_answers = {"POST": (501, 502)}
 
@@ -123,6 +124,7 @@ class Auth0Handler(Handler):
 
     allow = "OPTIONS,POST"
     errors_without_data = True
+    signs_in = True
     takes_idempotency_key = False
     also_answers = {"POST": (502,)}
 

@@ -50,6 +50,7 @@ class PageHandler(Handler):
     """A page; subclasses say what stands on it for whoever is signed in, and what its buttons do."""
 
     ignores_token = True
+    signs_in = True
     takes_idempotency_key = False
     error_form = "Page"
     also_answers: ClassVar[dict[str, tuple[int, ...]]] = {

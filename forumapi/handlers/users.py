@@ -174,7 +174,14 @@ class UsersBatchHandler(Handler):
         report = enrolment.enrol(ctx.writer, ctx.site, rows, ctx.author)
         invited = report.new if invites else []
         if invited:
-            invitation.send(ctx.writer, ctx.app.config, ctx.site, ctx.identity.user_id, invited)
+            invitation.send(
+                ctx.writer,
+                ctx.app.config,
+                ctx.site,
+                ctx.identity.user_id,
+                invited,
+                ctx.front_end,
+            )
             ctx.writer.after_commit(ctx.app.mail.wake)
         return Data(fragments.dumps(_document(report, len(invited)))) if reports else Done()
 

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 # As the settings have them by default.
 BY_OWNER: Final = Limit("invitation-owner", 1_000, DAY_S)
 BY_SITE: Final = Limit("invitation-site", 500, DAY_S)
+THROUGH: Final = Limit("invitation-front-end", 5_000, DAY_S)
 TO_ADDRESS: Final = Limit(attempts.LONG, 3, 30 * DAY_S)
 
 # An address is counted under the hash that its refusal stands under. Whoever was invited to this site before gets none.
@@ -64,11 +65,17 @@ You did not ask for this? Then you need not do anything. No more invitations, fr
 
 
 def send(
-    tx: Transaction, config: Config, site: Site, owner_user_id: int, people: Sequence[Enrolled]
+    tx: Transaction,
+    config: Config,
+    site: Site,
+    owner_user_id: int,
+    people: Sequence[Enrolled],
+    front_end: str = "",
 ) -> None:
     """Put a mail to each into the outbox with this transaction, but for those who want or may get none.
 
-    Raises TooMany when the owner or the site has sent too many, Invalid when they never may send so many.
+    Raises TooMany when the owner, the site or the front end that this came through has sent too many, Invalid when
+    they never may send so many.
     """
     if not people:
         return
@@ -76,6 +83,9 @@ def send(
     here = BY_SITE._replace(most=config.invitations_per_site)
     attempts.take_many(tx, owner, str(owner_user_id), len(people), "invite")
     attempts.take_many(tx, here, str(site.id), len(people), "invite")
+    if front_end:
+        through = THROUGH._replace(most=config.invitations_per_front_end)
+        attempts.take_many(tx, through, front_end, len(people), "invite")
     secret = platform_secret.find(tx, platform_secret.MAIL)
     title = mail.plain(site.title)
     texts, headers = [], []

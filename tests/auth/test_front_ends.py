@@ -14,6 +14,7 @@ from forumapi.config import ConfigError
 from tests.api import Response
 from tests.auth.stage import Stage, new_address, staged
 from tests.factories import Site
+from tests.fixtures import PLATFORM_DOMAIN
 
 LIMIT = 3
 ADDRESS, NETWORK = "203.0.113.10", "203.0.113.64/28"
@@ -27,17 +28,20 @@ FRONT_ENDS = (
 
 @pytest.fixture(scope="module")
 def stage(
-    database_url: str, tmp_path_factory: pytest.TempPathFactory, bikes: Site
+    database_url: str, tmp_path_factory: pytest.TempPathFactory, bikes: Site, trains: Site
 ) -> Iterator[Stage]:
     folder = tmp_path_factory.mktemp("front_ends")
     sites = FRONT_ENDS[0].replace("bikes", bikes.key), FRONT_ENDS[1].replace("bikes", bikes.key)
     with staged(
         database_url,
         folder,
+        platform_domain=PLATFORM_DOMAIN,
         rate_limit_address_per_minute=LIMIT,
         workers=1,
         front_ends=(*sites, FRONT_ENDS[2]),
     ) as made:
+        for site in (bikes, trains):
+            made.get("/site", site=site, ip=new_address())  # both are known
         yield made
 
 
@@ -93,7 +97,6 @@ def test_of_all_others_the_visitor_is_dropped(
         "a wrong secret": SECRET + "x",
         "the hash of the secret": hashlib.sha256(SECRET.encode()).hexdigest(),
     }.get(how, "")
-    stage.get("/site", site=site, ip=new_address())  # the site is known
 
     asked = [left(ask(stage, site, ip, new_address(), secret)) for _ in range(LIMIT)]
 
@@ -112,7 +115,7 @@ def test_without_a_visitor_a_front_end_is_like_anybody(stage: Stage, bikes: Site
     "visitor", ["nobody", "192.0.2.1, 192.0.2.2", "192.0.2.1:80", "192.0.2.0/24"]
 )
 def test_a_visitor_is_an_address(stage: Stage, bikes: Site, visitor: str) -> None:
-    answer = ask(stage, bikes, ADDRESS, visitor)
+    answer = ask(stage, bikes, new_address(), visitor, SECRET)
 
     assert answer.status == 400
     assert answer.error == "X-Forumapi-Visitor: must be an IP address"
@@ -137,6 +140,7 @@ def test_signing_in_counts_the_front_end_as_a_whole(
     with staged(
         database_url,
         tmp_path,
+        platform_domain=PLATFORM_DOMAIN,
         front_ends=(f"web {ADDRESS} {bikes.key}",),
         sign_ins_per_front_end=4,
     ) as stage:
@@ -166,13 +170,15 @@ def test_invitations_count_the_front_end_as_a_whole(
     with staged(
         database_url,
         tmp_path,
+        platform_domain=PLATFORM_DOMAIN,
         front_ends=(f"web {ADDRESS} {bikes.key} {trains.key}",),
         invitations_per_front_end=3,
     ) as stage:
 
         def invite(site: Site, count: int, visitor: str = "192.0.2.31") -> int:
             rows = [
-                {"email": f"{visitor or 'x'}-{count}-{n}@{site.key}.example"} for n in range(count)
+                {"email": f"{visitor or 'x'}-{count}-{n}@{site.key}.example", "isMember": False}
+                for n in range(count)
             ]
             return stage.post(
                 "/users/batch?invite=true",
