@@ -16,7 +16,7 @@ ROWS = {
     " embedded figures settling",
     1: "db replica cache together fragments paging storage smtp images content ratelimit turns"
     " realtime.hub realtime.cursor realtime.protocol"
-    " realtime.websocket reporting tracing",
+    " realtime.websocket reporting tracing lease",
     0: "errors itemtypes config links log metrics crashes addresses schemas scopes pages filetypes offload"
     " oldsites background lru signals http_headers",
 }

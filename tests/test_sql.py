@@ -62,6 +62,7 @@ PLATFORM = frozenset(
         "geocode_cache",
         "invitation_refusals",
         "item_types",
+        "leases",
         "link_hits",
         "links",
         "mail_outbox",

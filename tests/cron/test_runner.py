@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import threading
@@ -16,9 +17,10 @@ import pytest
 
 from forumapi.config import Config, Settings
 from forumapi.cron import runner, schedule
-from forumapi.cron.runner import LeadsElsewhereError, Lock, Runner
+from forumapi.cron.runner import LeadsElsewhereError, Runner
 from forumapi.cron.schedule import Job, Retry
 from forumapi.db import Query
+from forumapi.lease import Lease
 from tests.fixtures import PROJECT
 
 NOTE = Query("test.cron.note", "INSERT INTO cron_notes (task) VALUES (%(task)s)")
@@ -318,7 +320,7 @@ def test_a_leader_whose_clock_is_set_back_plans_anew(database_url, notes):
     every_second = Job("note", "* * * * * *", "every second", note)
     clock = Clock("2027-06-01T05:00:00")
     leader = make(database_url, clock, every_second)
-    assert leader._lock.take()
+    assert leader._lease.take()
     thread = threading.Thread(target=leader.lead)
     thread.start()
     deadline = time.monotonic() + 30
@@ -329,7 +331,7 @@ def test_a_leader_whose_clock_is_set_back_plans_anew(database_url, notes):
         time.sleep(0.01)
     leader.stop()
     thread.join(30)
-    leader._lock.release()
+    leader._lease.release()
 
     assert leader._due["note"] <= at("2026-01-02")
 
@@ -342,15 +344,49 @@ def test_what_is_due_is_run_once_for_who_has_a_scheduler_of_their_own(database_u
     clock.now = at("2026-01-01T08:00:00")
     assert make(database_url, clock, HOURLY).run_pending() == 0
     assert notes() == ["note", "note"]
-    leader = Lock(database_url)
+    leader = Lease("cron", database_url)
     assert leader.take()
     with pytest.raises(LeadsElsewhereError):
         make(database_url, clock, HOURLY).run_pending()
     leader.release()
 
 
+def test_a_leader_that_is_frozen_before_its_commit_is_replaced_and_can_not_commit(
+    database_url, notes
+):
+    clock = Clock("2026-01-01T05:00:10")
+    frozen = subprocess.Popen(
+        [sys.executable, "-m", "tests.cron.frozen", database_url],
+        cwd=PROJECT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    )
+    assert frozen.stdout is not None
+    try:
+        assert frozen.stdout.readline() == "frozen\n"
+        deadline = time.monotonic() + 30
+        while True:
+            try:
+                assert make(database_url, clock, HOURLY).run_pending() == 0
+            except LeadsElsewhereError:
+                assert time.monotonic() < deadline
+                time.sleep(0.1)
+            else:
+                break
+        assert notes() == ["note"]
+        frozen.send_signal(signal.SIGCONT)
+        assert frozen.stdout.readline() == "1 failed\n"
+    finally:
+        frozen.kill()
+        frozen.wait()
+
+    assert notes() == ["note"]
+    assert [row[2:] for row in runs(database_url)] == [("done", "noted")]
+
+
 def test_only_one_leads_and_another_takes_over_when_it_is_gone(database_url):
-    first, second = Lock(database_url), Lock(database_url)
+    first, second = Lease("cron", database_url), Lease("cron", database_url)
 
     assert first.take()
     assert not second.take()
@@ -362,21 +398,20 @@ def test_only_one_leads_and_another_takes_over_when_it_is_gone(database_url):
 
 
 def test_a_leader_whose_connection_was_cut_knows_it(database_url):
-    leader, standby = Lock(database_url), Lock(database_url)
+    leader, standby = Lease("cron", database_url), Lease("cron", database_url)
     assert leader.take()
     with psycopg.connect(database_url, autocommit=True) as connection:
-        connection.execute(
-            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
-            " WHERE application_name = 'forumapi cron' AND datname = current_database()"
-        )
+        connection.execute("SELECT pg_terminate_backend(backend) FROM leases WHERE name = 'cron'")
 
-    assert not leader.holds()
-    # The server tells its client first and lets go of the lock then.
     deadline = time.monotonic() + 60
     while not standby.take():
         assert time.monotonic() < deadline
         time.sleep(0.01)
+    while leader.holds():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
     standby.release()
+    leader.release()
 
 
 @pytest.mark.slow
@@ -450,8 +485,8 @@ def test_due_times_are_those_of_the_database_where_the_clock_of_the_machine_is_o
     database_url: str, offset: str
 ) -> None:
     told = (
-        "import datetime, sys; from forumapi.cron.runner import Lock; lock = Lock(sys.argv[1]); lock.take();"
-        "print(lock.now().isoformat(), datetime.datetime.now(datetime.UTC).isoformat())"
+        "import datetime, sys; from forumapi.lease import Lease; lease = Lease('cron', sys.argv[1]); lease.take();"
+        "print(lease.now().isoformat(), datetime.datetime.now(datetime.UTC).isoformat())"
     )
     before = datetime.datetime.now(datetime.UTC)
     done = subprocess.run(

@@ -2,33 +2,39 @@
 
 from __future__ import annotations
 
+import contextlib
+import signal
+import subprocess
+import sys
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
+from pathlib import Path
 
 import pytest
 
-from forumapi import itemtypes
+from forumapi import itemtypes, lease
 from forumapi.db import Query, Transaction
+from forumapi.errors import Unavailable
 from forumapi.events import log
 from forumapi.events.log import Event
 from forumapi.events.readers import Reader, Readers
-from forumapi.events.sequencer import LOCK, Sequencer
+from forumapi.events.sequencer import Sequencer
 from forumapi.models import journal
 from tests import services
+from tests.events import frozen
 from tests.factories import Factory, Site
-from tests.fixtures import factory
+from tests.fixtures import PROJECT, factory
 
 LIMIT = Query("test.reader_limit", "SET LOCAL statement_timeout = 20")
 STAYS_OPEN = Query("test.stays_open", "SET LOCAL idle_in_transaction_session_timeout = 0")
 SLOW = Query("test.reader_slow", "SELECT pg_sleep(20)")
 
-HOLDERS = """
-    SELECT l.pid FROM pg_locks l
-     WHERE l.locktype = 'advisory' AND l.granted
-       AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
-       AND (l.classid::bigint << 32) + l.objid::bigint = %(lock)s"""
+HOLDER = "SELECT l.backend FROM leases l WHERE l.name = 'events'"
+BLOCKED = """
+    SELECT count(*)::int FROM pg_stat_activity a
+     WHERE a.datname = current_database() AND a.wait_event_type = 'Lock' AND a.query LIKE '%%events.number%%'"""
 
 
 @pytest.fixture(scope="module")
@@ -103,14 +109,121 @@ def test_one_of_two_numbers_and_the_other_takes_over(made, site, pair):
     note(made, site, 1)
     wait_for_all(made, site)
     assert [one.sequencer.leads for one in pair].count(True) == 1
-    ((pid,),) = made.sql(HOLDERS, lock=LOCK)
+    ((pid,),) = made.sql(HOLDER)
 
     made.sql("SELECT pg_terminate_backend(%(pid)s)", pid=pid)
+    wait_until(lambda: made.sql(HOLDER) != [(pid,)])
     note(made, site, 2)
     wait_for_all(made, site)
 
-    ((other,),) = made.sql(HOLDERS, lock=LOCK)
-    assert other != pid
+    assert [one.sequencer.leads for one in pair].count(True) == 1
+
+
+# ---------------------------------------------------------------- one that is frozen
+
+
+@contextlib.contextmanager
+def elsewhere(url: str, reader: str) -> Iterator[subprocess.Popen[bytes]]:
+    """Another process that numbers and reads, and leads. However long it is frozen, the server does not mind."""
+    options = "options=-c%20idle_in_transaction_session_timeout%3D0"
+    process = subprocess.Popen(
+        [sys.executable, "-m", "tests.events.frozen", f"{url}&{options}", reader],
+        cwd=PROJECT,
+        stdin=subprocess.PIPE,
+    )
+    try:
+        yield process
+    finally:
+        process.send_signal(signal.SIGCONT)
+        process.communicate(timeout=60)
+
+
+@contextlib.contextmanager
+def here(url: str, reader: str) -> Iterator[frozen.Process]:
+    """The same in this process, where no event freezes it."""
+    process = frozen.Process(url, Reader(reader, frozen.note_read))
+    process.start()
+    try:
+        yield process
+    finally:
+        process.stop()
+
+
+def are_read(made: Factory, site: Site) -> list[int]:
+    rows = made.sql(
+        "SELECT item_id FROM event_log WHERE site_id = %(site)s AND item_id > 500 ORDER BY item_id",
+        site=site.id,
+    )
+    return [id - frozen.READ for (id,) in rows]
+
+
+def wait_until(holds: Callable[[], object]) -> None:
+    deadline = time.monotonic() + 60
+    while not holds():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def is_stopped(process: subprocess.Popen[bytes]) -> bool:
+    return Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()[0] == "T"
+
+
+def test_another_takes_over_within_five_seconds() -> None:
+    assert lease.TTL_S + lease.TRY_S < 5
+
+
+def test_nothing_begins_in_a_turn_that_is_over(url, made):
+    first, second = lease.Lease("cron", url), lease.Lease("cron", url)
+    assert first.take()
+    with pytest.raises(Unavailable), made.database.write() as tx:
+        first.hold(tx)
+        first.release()
+        # It takes over, having ended the effect that was under way.
+        assert second.take()
+    with pytest.raises(lease.LostError), made.database.write() as tx:
+        first.hold(tx)
+    second.release()
+
+
+def test_one_that_is_frozen_while_it_numbers_is_replaced_and_can_not_commit(url, made, site):
+    name = f"numbering-{site.id}"
+    with elsewhere(url, name) as other, services.connect(url) as locking:
+        note(made, site, 1)
+        wait_until(lambda: are_read(made, site) == [1])
+        with locking.transaction():
+            locking.execute("LOCK TABLE event_heads")
+            note(made, site, 2)
+            wait_until(lambda: made.sql(BLOCKED) == [(1,)])
+            other.send_signal(signal.SIGSTOP)
+            wait_until(lambda: is_stopped(other))
+        # Its statement ends now, and nobody commits it.
+        with here(url, name) as process:
+            note(made, site, 3)
+            wait_until(lambda: are_read(made, site) == [1, 2, 3])
+            other.send_signal(signal.SIGCONT)
+            note(made, site, 4)
+            wait_until(lambda: are_read(made, site) == [1, 2, 3, 4])
+            assert process.sequencer.leads
+
+    rows = made.sql(
+        "SELECT number FROM event_sequence WHERE site_id = %(site)s ORDER BY number", site=site.id
+    )
+    assert [number for (number,) in rows] == list(range(1, len(rows) + 1))
+
+
+def test_what_a_reader_that_is_frozen_had_begun_is_done_once_by_another(url, made, site):
+    name = f"reading-{site.id}"
+    with elsewhere(url, name) as other:
+        note(made, site, 1)
+        wait_until(lambda: are_read(made, site) == [1])
+        note(made, site, frozen.FREEZES)
+        wait_until(lambda: is_stopped(other))
+        with here(url, name) as process:
+            wait_until(lambda: are_read(made, site) == [1, 99])
+            other.send_signal(signal.SIGCONT)
+            note(made, site, 2)
+            wait_until(lambda: are_read(made, site) == [1, 2, 99])
+            assert process.sequencer.leads
 
 
 @pytest.mark.wide

@@ -1,0 +1,68 @@
+"""A process that numbers and reads events, and is stopped where its reader finds item 99.
+
+`python -m tests.events.frozen URL NAME`; it ends with its input.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from collections.abc import Sequence
+
+from forumapi import itemtypes
+from forumapi.db import Database, Transaction
+from forumapi.events.log import Event
+from forumapi.events.readers import Reader, Readers
+from forumapi.events.sequencer import Sequencer
+from forumapi.models import journal
+
+FREEZES = 99
+READ = 500  # what is read is noted as an item so much higher
+
+
+def note_read(tx: Transaction, site_id: int, events: Sequence[Event]) -> None:
+    """Leave a row for each event, in the reader's transaction."""
+    for event in events:
+        if event.kind == journal.PATCHED:
+            id = READ + event.item_id
+            journal.record(tx, site_id, "created", itemtypes.COMMENT, id, actor=0, ip="")
+
+
+def freeze(tx: Transaction, site_id: int, events: Sequence[Event]) -> None:
+    """The same, and stop the whole process before it can commit."""
+    note_read(tx, site_id, events)
+    if any(event.item_id == FREEZES for event in events):
+        os.kill(os.getpid(), signal.SIGSTOP)
+
+
+class Process:
+    """What a web worker has for events."""
+
+    def __init__(self, url: str, reader: Reader) -> None:
+        self.database = Database(url)
+        self.sequencer = Sequencer(url, self._numbered)
+        self.readers = Readers(
+            self.database, [reader], lambda: self.sequencer.leads, self.sequencer.hold
+        )
+
+    def _numbered(self) -> None:
+        self.readers.wake()
+
+    def start(self) -> None:
+        """Work in the background."""
+        self.sequencer.start()
+        self.readers.start()
+
+    def stop(self) -> None:
+        """End it."""
+        self.readers.stop()
+        self.sequencer.stop()
+        self.database.close()
+
+
+if __name__ == "__main__":
+    process = Process(sys.argv[1], Reader(sys.argv[2], freeze))
+    process.start()
+    sys.stdin.read()
+    process.stop()
