@@ -192,6 +192,8 @@ class App:
             EmailWriter(self.database, self.sites, lambda: self.config),
         )
         self.webhooks = Deliverer(self, config)
+        direct = config.database_direct_url or database_url or config.database_url
+        self.sequencer = Sequencer(direct, self._numbered)
         self.readers = Readers(
             self.database,
             (
@@ -199,11 +201,10 @@ class App:
                 self.webhooks.reader,
             ),
             lambda: self.sequencer.leads,
+            self.sequencer.hold,
         )
         self.settler = Settler(self.database, lambda: self.config, lambda: self.sequencer.leads)
-        direct = config.database_direct_url or database_url or config.database_url
         self.live = Live(self.database, self.sites, self.documents, lambda: self.config, direct)
-        self.sequencer = Sequencer(direct, self._numbered)
         self.storage = open_storage(config)
         self.studio = Studio(
             time_limit_s=config.picture_timeout_s, pixel_limit=config.picture_pixel_limit

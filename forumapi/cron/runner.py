@@ -1,14 +1,13 @@
 """The cron process: one leads, any number stand by; each due time of a job takes effect once (architecture, the clock).
 
-The leader holds an advisory lock on a connection of its own, which it checks before each job. A job and the row
-(task, due) commit together, so a crash leaves both or neither, and a second leader would find the row. Due times that
+The leader holds the lease `cron` (lease.py). A job and the row (task, due) commit together in a transaction of the
+leader's turn, so a crash leaves both or neither, and one that was frozen meanwhile can't commit. Due times that
 were missed fold into one run. A job that fails is logged, marked, and tried again by its own rule, or at its next due
 time.
 """
 
 from __future__ import annotations
 
-import contextlib
 import datetime
 import os
 import signal
@@ -24,17 +23,16 @@ from croniter import croniter
 from forumapi import log, metrics, signals
 from forumapi.config import Config, ConfigError, Settings
 from forumapi.cron.schedule import JOBS, Job
-from forumapi.db import Database, Query, Reader
+from forumapi.db import Database, Query, Reader, Transaction
 from forumapi.errors import ApiError
+from forumapi.lease import TRY_S, Lease, LostError
 from forumapi.log import logger
 from forumapi.reporting import Reporter
 
 FAILED: Final = "failed"
 
-# One number for every node of every release.
-LEADER: Final = 7_205_159_403_792_794
-
-STANDBY_S: Final = 2.0
+# How long a leader waits at most until it looks whether it still is one.
+LOOK_S: Final = 1.0
 JOB_LIMIT_S: Final = 600
 
 # What stands beyond `until` was written by a clock that was ahead, and says nothing of what is due.
@@ -143,53 +141,6 @@ class LeadsElsewhereError(Exception):
     """Another process leads."""
 
 
-class Lock:
-    """The leader's lock: an advisory one on a connection of its own, gone when either end of it dies.
-
-    Whoever leads lives by the database's clock, `now`: that of the machine may be off, or be set.
-    """
-
-    def __init__(self, url: str) -> None:
-        self._url = url
-        self._connection: psycopg.Connection | None = None
-        self._told = (utc_now(), time.monotonic())
-
-    def take(self) -> bool:
-        """Try to lead; False while another does. Raises psycopg.OperationalError."""
-        if self._connection is None:
-            self._connection = psycopg.connect(
-                self._url, autocommit=True, connect_timeout=5, application_name="forumapi cron"
-            )
-        row = self._connection.execute("SELECT pg_try_advisory_lock(%s)", [LEADER]).fetchone()
-        return row == (True,) and self.holds()
-
-    def holds(self) -> bool:
-        """True while the connection that holds the lock is alive."""
-        try:
-            if self._connection is not None:
-                row = self._connection.execute("SELECT clock_timestamp()").fetchone()
-                if row is not None:
-                    self._told = (row[0].astimezone(datetime.UTC), time.monotonic())
-                    return True
-        except psycopg.OperationalError:
-            self.release()
-        return False
-
-    def now(self) -> datetime.datetime:
-        """What the database's clock says, as of when it was asked last."""
-        told, since = self._told
-        return told + datetime.timedelta(seconds=time.monotonic() - since)
-
-    def release(self) -> None:
-        """Give the lock back and close its connection."""
-        if self._connection is not None:
-            # Closing alone would do, but only once the server has noticed.
-            with contextlib.suppress(psycopg.Error):
-                self._connection.execute("SELECT pg_advisory_unlock_all()")
-            self._connection.close()
-            self._connection = None
-
-
 class Runner:
     """Runs `jobs` when they are due, while it leads. `now` is the clock; None: the database's."""
 
@@ -198,8 +149,10 @@ class Runner:
     ) -> None:
         self.settings = settings
         self.jobs = jobs
-        self._lock = Lock(url)
-        self._now = now or self._lock.now
+        self._lease = Lease("cron", url)
+        # Whoever leads lives by the database's clock.
+        self._now = now or self._lease.now
+        self._leads = False
         self._database = Database(url, size=1, prepare=False, timeout_ms=JOB_LIMIT_S * 1000)
         self._stop = threading.Event()
         self._due: dict[str, datetime.datetime] = {}  # when each is run next
@@ -215,20 +168,21 @@ class Runner:
         try:
             while not self._stop.is_set():
                 try:
-                    if self._lock.take():
+                    if self._lease.take():
                         logger.info("cron: this process leads")
                         self.lead()
                         continue
                 except (psycopg.OperationalError, ApiError) as error:
                     logger.warning("cron: the database is away: %s", error)
-                    self._lock.release()
-                self._stop.wait(STANDBY_S)
+                    self._lease.release()
+                self._stop.wait(TRY_S)
         finally:
-            self._lock.release()
+            self._lease.release()
             self._database.close()
 
     def lead(self) -> None:
-        """Run what falls due until `stop`, or until the lock is lost."""
+        """Run what falls due until `stop`, or until the lease is lost."""
+        self._leads = True
         self.plan()
         while not self._stop.is_set():
             job, due = min(
@@ -236,9 +190,9 @@ class Runner:
             )
             wait_s = (due - self._now()).total_seconds()
             if wait_s > 0:
-                self._stop.wait(min(wait_s, STANDBY_S))
-            if not self._lock.holds():
-                logger.warning("cron: the lock is lost")
+                self._stop.wait(min(wait_s, LOOK_S))
+            if not self._lease.holds():
+                logger.warning("cron: another process has taken over, or the database is away")
                 return
             if due > next_due(job, next_due(job, self._now())):
                 logger.warning("cron: the clock was set back")
@@ -263,8 +217,9 @@ class Runner:
         Raises LeadsElsewhereError while another process leads.
         """
         try:
-            if not self._lock.take():
+            if not self._lease.take():
                 raise LeadsElsewhereError("another cron process leads: it runs what is due")
+            self._leads = True
             now = self._now()
             ran = self._last_runs(now)
             self.plan()
@@ -276,7 +231,7 @@ class Runner:
                     failed += not self.run_due(job)
             return failed
         finally:
-            self._lock.release()
+            self._lease.release()
             self._database.close()
 
     def run_due(self, job: Job) -> bool:
@@ -316,6 +271,9 @@ class Runner:
         started = time.monotonic()
         try:
             detail = self.attempt(job, due)
+        except LostError:
+            logger.warning("cron: %s is left to the process that has taken over", job.name)
+            return ""
         except Exception as error:  # noqa: BLE001 - one job must never stop the others (P-64)
             logger.exception("cron: %s failed", job.name)
             metrics.CRON_RUNS.add(1, job.name, "failed")
@@ -331,12 +289,18 @@ class Runner:
     def attempt(self, job: Job, due: datetime.datetime) -> str:
         """Run a job and note its due time in one transaction; "" if it had been done. Raises whatever the job does."""
         with self._database.write() as tx:
+            self._hold(tx)
             tx.row(LIMITS, limit_ms=JOB_LIMIT_S * 1000)
             if not tx.run(CLAIM, task=job.name, due=due):
                 return ""
             detail = job.work(tx, self.settings.current)
             tx.run(FINISH, task=job.name, due=due, detail=detail)
         return detail
+
+    def _hold(self, tx: Transaction) -> None:
+        """Let a transaction be an effect of this process's turn, where it leads and is not asked for one job alone."""
+        if self._leads:
+            self._lease.hold(tx)
 
     def _mark_failed(
         self, job: Job, due: datetime.datetime, error: Exception, took_s: float
@@ -345,6 +309,7 @@ class Runner:
         text = f"{type(error).__name__}: {error}"[:500]
         try:
             with self._database.write() as tx:
+                self._hold(tx)
                 return tx.value(FAIL, task=job.name, due=due, detail=text, took_s=took_s) or 1
         except (psycopg.Error, ApiError) as again:
             logger.warning("cron: the failure of %s was not recorded: %s", job.name, again)

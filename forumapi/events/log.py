@@ -11,6 +11,8 @@ import datetime
 from typing import Final, NamedTuple
 
 from forumapi.db import Connection, Query, Reader, Transaction
+from forumapi.lease import HOLD as HOLD_LEASE
+from forumapi.lease import Lease, LostError
 
 # Who wants to know of new numbers at once listens to this; what is told with it is nothing to rely on.
 NUMBERED: Final = b"forumapi_numbered"
@@ -63,11 +65,12 @@ NUMBER = Query("events.number", _NUMBER.format(which=FRESH))
 NUMBER_MISSING = Query("events.number_missing", _NUMBER.format(which=_MISSING))
 
 
-def number(connection: Connection) -> int:
-    """Number what was committed since the last time; how many events that were. Raises psycopg.Error.
+def number(connection: Connection, lease: Lease | None = None) -> int:
+    """Number what was committed since the last time; how many events that were. Raises psycopg.Error, LostError.
 
-    Any number of processes may call it at once. Within a site events are in the order in which they were committed;
-    those found together are in the order of their ids, which per object is that of commits too.
+    `lease` is whose turn it must be. Any number of processes may call it at once without one. Within a site events are
+    in the order in which they were committed; those found together are in the order of their ids, which per object is
+    that of commits too.
     """
     (row,), _ = connection.execute(PENDING, {})
     is_restored, is_pending = row
@@ -75,6 +78,8 @@ def number(connection: Connection) -> int:
         return 0
     connection.command(b"BEGIN")
     try:
+        if lease is not None and not connection.execute(HOLD_LEASE, lease.turn)[0]:
+            raise LostError
         connection.execute(HOLD, {})
         (counted,), _ = connection.execute(NUMBER_MISSING if is_restored else NUMBER, {})
         connection.command(b"NOTIFY " + NUMBERED)

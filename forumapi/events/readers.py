@@ -1,7 +1,8 @@
 """Readers of the event log inside the web processes: whatever follows from a write after its answer.
 
 Each has a cursor for every site, moved in the transaction that holds the reader's effect: so an event takes effect
-once, whichever process dies when. They run where events are numbered; a second process at the same time does no harm.
+once, whichever process dies when. They run where events are numbered; a second process at the same time does no harm,
+and what one that is frozen had begun is ended when another takes over (`hold`, lease.py).
 """
 
 from __future__ import annotations
@@ -33,15 +34,21 @@ class Reader(NamedTuple):
 
 
 class Readers(Background):
-    """The thread that runs `readers` when there is something new. `leads` says whether this process is the one."""
+    """The thread that runs `readers` when there is something new. `leads` says whether this process is the one, and
+    `hold` lets a transaction be an effect of its turn."""
 
     def __init__(
-        self, database: Database, readers: Sequence[Reader], leads: Callable[[], bool]
+        self,
+        database: Database,
+        readers: Sequence[Reader],
+        leads: Callable[[], bool],
+        hold: Callable[[Transaction], None] = lambda tx: None,
     ) -> None:
         super().__init__("readers", "events wait to be read")
         self._database = database
         self._readers = readers
         self._leads = leads
+        self._hold = hold
 
     def look(self) -> None:
         """Catch up, if this process is the one. What is under way at a stop is rolled back or finished."""
@@ -94,6 +101,7 @@ class Readers(Background):
 
     def _attempt(self, reader: Reader, site_id: int, limit: int) -> bool:
         with self._database.write() as tx:
+            self._hold(tx)
             batch = log.begin(tx, reader.name, site_id, limit)
             if batch is None:
                 return False
@@ -103,6 +111,7 @@ class Readers(Background):
 
     def _pass_over(self, reader: Reader, site_id: int) -> None:
         with self._database.write() as tx:
+            self._hold(tx)
             batch = log.begin(tx, reader.name, site_id, 1)
             if batch is not None:
                 log.move(tx, reader.name, site_id, batch.upto)

@@ -1,7 +1,8 @@
 """The process that numbers events, one among all web workers, and the readers that run beside it.
 
-Who holds an advisory lock on its direct connection is the sequencer; another worker takes it within a second of its
-death. Numbering is correct without the lock (events/log.py): it only saves the others the work.
+Who holds the lease `events` is the sequencer (lease.py); another worker takes over within about a second of its end,
+and within five when it is frozen. Numbering is correct in any number of processes (events/log.py): the lease saves them
+the work, and sees to it that one that is frozen in the middle holds nobody up.
 """
 
 from __future__ import annotations
@@ -16,17 +17,15 @@ from typing import Final
 
 import psycopg
 
-from forumapi.db import Connection, Query
+from forumapi.db import Connection, Transaction
 from forumapi.errors import ApiError
 from forumapi.events import log
+from forumapi.lease import TRY_S, Lease, LostError
 from forumapi.log import logger
 
-# One number for every node of every release.
-LOCK: Final = 7_205_159_403_792_795
 # How long numbering may take after a long time without any sequencer.
 _LIMIT_MS: Final = 120_000
 
-TRY = Query("events.try", "SELECT pg_try_advisory_lock(%(lock)s)")
 NOTIFY: Final = b"NOTIFY forumapi_events"
 LISTEN: Final = b"LISTEN forumapi_events"
 
@@ -36,7 +35,6 @@ class Sequencer:
     committed. `url` is the direct address of the database."""
 
     POLL_S: Final = 0.25  # behind the hints, which may get lost
-    TAKE_S: Final = 1.0  # how often the lock is tried
     DEBOUNCE_S: Final = 0.01  # writes within it are numbered together
 
     def __init__(self, url: str, numbered: Callable[[], None]) -> None:
@@ -46,7 +44,16 @@ class Sequencer:
         self._thread: threading.Thread | None = None
         self._hinted = False
         self._wake: tuple[int, int] | None = None
-        self.leads = False
+        self._lease = Lease("events", url)
+
+    @property
+    def leads(self) -> bool:
+        """Whether events are numbered by this process."""
+        return self._lease.holds()
+
+    def hold(self, tx: Transaction) -> None:
+        """Let a transaction be an effect of this process's turn. Raises LostError when that is over."""
+        self._lease.hold(tx)
 
     def start(self) -> None:
         """Work in the background until `stop`."""
@@ -59,7 +66,7 @@ class Sequencer:
             self._thread.start()
 
     def stop(self) -> None:
-        """End the thread; its lock goes with its connection."""
+        """End the thread, and this process's turn."""
         if self._thread is not None:
             self._stopping.set()
             self._ring()
@@ -93,33 +100,35 @@ class Sequencer:
                 if not self._stopping.is_set():
                     logger.warning("events are not numbered here, will try again: %s", error)
             finally:
-                self.leads = False
+                self._lease.release()
                 if connection is not None:
                     connection.close()
-            if not self._stopping.is_set():
-                self._stopping.wait(self.TAKE_S)
+            self._stopping.wait(TRY_S)
 
     def _work(self, connection: Connection) -> None:
-        tried = -self.TAKE_S
+        tried = -TRY_S
+        led = False
         while not self._stopping.is_set():
-            if not self.leads and time.monotonic() - tried >= self.TAKE_S:
+            if not led and time.monotonic() - tried >= TRY_S:
                 tried = time.monotonic()
-                self._take(connection)
-            was_hinted = self._wait(connection, self.POLL_S if self.leads else self.TAKE_S)
+                led = self._take(connection)
+            was_hinted = self._wait(connection, self.POLL_S if led else TRY_S)
             if self._stopping.is_set():
                 return
-            if self.leads:
-                if log.number(connection):
+            if led:
+                if not self.leads:
+                    raise LostError
+                if log.number(connection, self._lease):
                     self._numbered()
             elif was_hinted:
                 connection.command(NOTIFY)
 
-    def _take(self, connection: Connection) -> None:
-        rows, _ = connection.execute(TRY, {"lock": LOCK})
-        if rows[0][0]:
-            connection.command(LISTEN)
-            self.leads = True
-            logger.info("events are numbered here")
+    def _take(self, connection: Connection) -> bool:
+        if not self._lease.take():
+            return False
+        connection.command(LISTEN)
+        logger.info("events are numbered here")
+        return True
 
     def _wait(self, connection: Connection, timeout_s: float) -> bool:
         """Until a hint of this process or another, or the time is up; whether it was one of this process."""
