@@ -40,6 +40,7 @@ class _Wanted(NamedTuple):
     kind: str
     size: int
     box: Box
+    who: str
 
 
 class Thumbnails:
@@ -66,11 +67,11 @@ class Thumbnails:
             self._thread.join(timeout=1)
             self._thread = None
 
-    def later(self, hash: str, kind: str, size: int, boxes: tuple[Box, ...]) -> None:
-        """Have the sizes of a stored picture made soon."""
+    def later(self, hash: str, kind: str, size: int, boxes: tuple[Box, ...], *, who: str) -> None:
+        """Have the sizes of a stored picture made soon, in the turns of `who`."""
         for box in boxes:
             with contextlib.suppress(queue.Full):
-                self._waiting.put_nowait(_Wanted(hash, kind, size, box))
+                self._waiting.put_nowait(_Wanted(hash, kind, size, box, who))
 
     def _work(self) -> None:
         while (wanted := self._waiting.get()) is not None:
@@ -80,12 +81,15 @@ class Thumbnails:
                 reason = error.reason if isinstance(error, StorageError) else error.message
                 logger.warning("a size of %s was not made: %s", wanted.hash, reason)
 
-    def get(self, hash: str, kind: str, size: int, box: Box) -> Variant:
-        """The picture in this box, made now if need be. Raises Invalid, MissingError, StorageError."""
+    def get(self, hash: str, kind: str, size: int, box: Box, who: str) -> Variant:
+        """The picture in this box, made now if need be, in the turns of `who`.
+
+        Raises Invalid, MissingError, StorageError.
+        """
         made = self._known(hash, box)
         if made is None:
             with self._alone(hash, box):
-                made = self._known(hash, box) or self._make(hash, kind, size, box)
+                made = self._known(hash, box) or self._make(hash, kind, size, box, who)
         if not made.hash:
             raise Invalid("maxWidth", "this picture can't be had in another size")
         return made
@@ -107,13 +111,19 @@ class Thumbnails:
             finally:
                 self._busy.pop((hash, box), None)
 
-    def _make(self, hash: str, kind: str, size: int, box: Box) -> Variant:
+    def _make(self, hash: str, kind: str, size: int, box: Box, who: str) -> Variant:
         with scratch(self._storage) as folder:
             source, target = folder / "source", folder / "target"
             self._storage.fetch(hash, source)
             try:
                 picture = self._studio.make(
-                    source, target, kind, max_width=box.width, max_height=box.height
+                    source,
+                    target,
+                    kind,
+                    who=who,
+                    is_size=True,
+                    max_width=box.width,
+                    max_height=box.height,
                 )
             except Invalid:
                 made = None

@@ -93,7 +93,9 @@ def _made(path: Path, studio: Studio) -> tuple[Received, Path] | None:
         return None
     target = path.with_suffix(".made")
     try:
-        made = studio.make(path, target, kind, max_width=avatar.SIZE, max_height=avatar.SIZE)
+        made = studio.make(
+            path, target, kind, who="", max_width=avatar.SIZE, max_height=avatar.SIZE
+        )
     except Invalid:
         return None
     ext = filetypes.EXTENSIONS[kind]

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Final, NamedTuple
 from urllib.parse import quote
 
-from forumapi import filetypes, hotfiles, schemas, upload
+from forumapi import addresses, filetypes, hotfiles, schemas, upload
 from forumapi.content import avatar
 from forumapi.context import Context
 from forumapi.errors import BAD_IMAGE, SIGN_IN, Forbidden, Invalid, NotFound, RangeNotSatisfiable
@@ -114,7 +114,9 @@ def _examined(
     kind = filetypes.picture(part.head)
     if kind:
         target = folder / f"{part.path.name}.made"
-        made = ctx.app.studio.make(part.path, target, kind, max_width=width, max_height=height)
+        made = ctx.app.studio.make(
+            part.path, target, kind, who=_person(ctx), max_width=width, max_height=height
+        )
         received = Received(
             made.sha1,
             made.size,
@@ -139,7 +141,15 @@ def _foresee(ctx: Context, received: list[Received]) -> None:
     for one in received:
         if one.mime_type in kinds:
             kind = kinds[one.mime_type]
-            ctx.app.thumbnails.later(one.hash, kind, one.size, ctx.app.thumbnail_boxes)
+            ctx.app.thumbnails.later(
+                one.hash, kind, one.size, ctx.app.thumbnail_boxes, who=_person(ctx)
+            )
+
+
+def _person(ctx: Context) -> str:
+    """Whose turn it is where pictures are worked on."""
+    user_id = ctx.identity.user_id
+    return str(user_id) if user_id else addresses.caller(ctx.ip)
 
 
 # ---------------------------------------------------------------- download
@@ -289,7 +299,7 @@ def _download(
         # Making one takes a while, during which others may need the connection.
         ctx.reader.end()
         kind = stored.mime_type.partition("/")[2]
-        name, size = ctx.app.thumbnails.get(hash, kind, stored.size, box)
+        name, size = ctx.app.thumbnails.get(hash, kind, stored.size, box, who=_person(ctx))
     disposition = ""
     if stored.mime_type not in file.INLINE:
         disposition = _attachment(stored.name or f"{hash}.{stored.ext}".rstrip("."))

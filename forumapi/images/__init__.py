@@ -6,7 +6,10 @@ from typing import NamedTuple
 
 
 class Made(NamedTuple):
-    """A finished picture. `is_new`: its bytes differ from what was sent and stand in the target file."""
+    """A finished picture. `is_new`: its bytes differ from what was sent and stand in the target file.
+
+    `pixels` are those of what was sent.
+    """
 
     width: int
     height: int
@@ -14,3 +17,4 @@ class Made(NamedTuple):
     is_new: bool
     sha1: str
     size: int
+    pixels: int

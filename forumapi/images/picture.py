@@ -78,15 +78,15 @@ def make(
             if turn is not None:
                 image = image.transpose(turn)
             data = _encoded(image, kind, opened.info.get("icc_profile"))
-            return _written(data, target, image.size, is_animated=False)
+            return _written(data, target, image.size, width * height, is_animated=False)
     data = source.read_bytes()
     try:
         kept = metadata.stripped(data, kind)
     except metadata.BrokenError as error:
         raise RefusedError(f"this picture is damaged: {error}") from None
     if kept is data:
-        return Made(width, height, is_animated, False, _sha1(data), len(data))
-    return _written(kept, target, (width, height), is_animated=is_animated)
+        return Made(width, height, is_animated, False, _sha1(data), len(data), width * height)
+    return _written(kept, target, (width, height), width * height, is_animated=is_animated)
 
 
 def _box(width: int, height: int, max_width: int, max_height: int) -> tuple[int, int] | None:
@@ -121,9 +121,11 @@ def _encoded(image: Image.Image, kind: str, profile: bytes | None) -> bytes:
     return out.getvalue()
 
 
-def _written(data: bytes, target: Path, size: tuple[int, int], *, is_animated: bool) -> Made:
+def _written(
+    data: bytes, target: Path, size: tuple[int, int], pixels: int, *, is_animated: bool
+) -> Made:
     target.write_bytes(data)
-    return Made(*size, is_animated, True, _sha1(data), len(data))
+    return Made(*size, is_animated, True, _sha1(data), len(data), pixels)
 
 
 def _sha1(data: bytes) -> str:

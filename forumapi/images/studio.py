@@ -6,15 +6,18 @@ import json
 import socket
 import subprocess
 import sys
-import threading
+import time
 from pathlib import Path
 from typing import Any, Final
 
-from forumapi.errors import BAD_IMAGE, Invalid, Unavailable
+from forumapi.errors import BAD_IMAGE, Invalid
 from forumapi.images import Made
+from forumapi.images.fair_queue import FairQueue
 
 # Decoders leak; a fresh process costs a fifth of a second.
 MAX_PICTURES: Final = 500
+# What is no picture, or ends the child, costs its time as if it had so many.
+PIXELS_A_SECOND: Final = 50_000_000
 
 
 class Studio:
@@ -23,15 +26,25 @@ class Studio:
     def __init__(self, *, time_limit_s: float, pixel_limit: int) -> None:
         self.time_limit_s = time_limit_s
         self.pixel_limit = pixel_limit
-        self._turn = threading.Lock()
+        self._queue = FairQueue(time_limit_s)
         self._child: _Child | None = None
 
     def make(
-        self, source: Path, target: Path, kind: str, *, max_width: int = 0, max_height: int = 0
+        self,
+        source: Path,
+        target: Path,
+        kind: str,
+        *,
+        who: str,
+        is_size: bool = False,
+        max_width: int = 0,
+        max_height: int = 0,
     ) -> Made:
         """Check the picture at `source` and bring it within the limits; see `picture.make`.
 
-        Raises Invalid (code 21) for what is no picture, Unavailable when too many wait.
+        People have their turns by the pixels of their pictures. `who` is any name of whoever asks; `is_size`: they want
+        a stored picture in another size, which comes before uploads. Raises Invalid (code 21) for what is no picture,
+        Unavailable when too many wait.
         """
         asked = {
             "source": str(source),
@@ -41,12 +54,10 @@ class Studio:
             "max_height": max_height,
             "pixel_limit": self.pixel_limit,
         }
-        if not self._turn.acquire(timeout=self.time_limit_s):
-            raise Unavailable("Too many pictures are being worked on")
-        try:
+        with self._queue.turn(who, is_size=is_size) as turn:
+            began = time.monotonic()
             answer = self._ask(asked)
-        finally:
-            self._turn.release()
+            turn.cost = answer.get("pixels", PIXELS_A_SECOND * (time.monotonic() - began))
         if "refused" in answer:
             raise Invalid("file", answer["refused"], code=BAD_IMAGE)
         return Made(**answer)
