@@ -432,7 +432,6 @@ def test_options_says_what_a_route_takes_before_any_token_is_looked_at(
     [
         "/api/v1/nothing",
         "/api/v1/site/",
-        "/api/v1//site",
         "/api/v1/conversations/",
         "/api/v1/conversations/abc",
         "/api/v1/conversations/-1",
@@ -452,6 +451,68 @@ def test_an_unknown_address_is_404_in_the_envelope(api: Api, bikes: Site, path: 
         assert list(answer.json()) == ["context", "status", "data", "error"]
         assert answer.code == 0
         assert answer.data["siteId"] == bikes.id
+
+
+@pytest.mark.parametrize(
+    ("sent", "location"),
+    [
+        ("/api/v1//site", "/api/v1/site"),
+        ("//api///v1////site", "/api/v1/site"),
+        ("//", "/"),
+        ("/api/v1/site//", "/api/v1/site/"),
+        ("/api/v1//site?limit=25&q=%2F%2Fa", "/api/v1/site?limit=25&q=%2F%2Fa"),
+        ("/api/v1//site?a=1&access_token=secret&b=2", "/api/v1/site?a=1&b=2"),
+        ("/api/v1//site?access_token=secret", "/api/v1/site"),
+        ("//evil.example/", "/evil.example/"),
+        ("///evil.example", "/evil.example"),
+        ("/%2f/evil.example", "/evil.example"),
+        ("/%2F%2Fevil.example", "/evil.example"),
+        ("//%5Cevil.example", "/%5Cevil.example"),
+        ("//\\evil.example", "/%5Cevil.example"),
+        ("//%09/evil.example", "/%09/evil.example"),
+        ("//%0D%0ASet-Cookie:a=b", "/%0D%0ASet-Cookie%3Aa%3Db"),
+        ("//user@evil.example:80/", "/user%40evil.example%3A80/"),
+        ("//%3Fa", "/%3Fa"),
+        ("//%23a", "/%23a"),
+        ("//v%C3%A9lo", "/v%C3%A9lo"),
+        ("//%FF", "/%EF%BF%BD"),
+    ],
+)
+def test_double_slashes_lead_to_the_address_without(
+    server: Server, bikes: Site, sent: str, location: str
+) -> None:
+    for method, query in (("GET", ""), ("HEAD", ""), ("POST", "method=GET")):
+        mark = ("&" if "?" in sent else "?") if query else ""
+        head = (
+            f"{method} {sent}{mark}{query} HTTP/1.1\r\nHost: {bikes.host}\r\nContent-Length: 0\r\n"
+        )
+        answer = exchange(server, f"{head}Connection: close\r\n\r\n".encode())
+
+        assert answer.status == 301
+        # What was meant by the method is done there, too.
+        mark = ("&" if "?" in location else "?") if query else ""
+        assert answer.headers["Location"] == f"{location}{mark}{query}"
+        assert answer.headers["Cache-Control"] == "no-cache, max-age=0"
+
+
+@pytest.mark.parametrize("path", ["/\\evil.example", "/%5Cevil.example", "/%5C/evil.example"])
+def test_what_a_browser_takes_for_double_slashes_leads_nowhere(
+    server: Server, bikes: Site, path: str
+) -> None:
+    answer = exchange(server, f"GET {path} HTTP/1.1\r\nHost: {bikes.host}\r\n\r\n".encode())
+
+    assert (answer.status, "Location" in answer.headers) == (404, False)
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT", "PATCH", "DELETE", "OPTIONS"])
+def test_only_reads_are_led_on(api: Api, bikes: Site, method: str) -> None:
+    answer = api.request(method, "/api/v1//site", site=bikes)
+
+    assert (answer.status, "Location" in answer.headers) == (404, False)
+
+
+def test_a_site_that_is_not_there_leads_nowhere(api: Api) -> None:
+    assert api.get("//api/v1/site", host="nowhere.forum.test").status == 404
 
 
 @pytest.mark.parametrize("digits", ["9223372036854775808", "9" * 40, "0" * 30])

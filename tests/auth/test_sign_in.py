@@ -400,10 +400,20 @@ def test_tokens_are_listed_and_revoked_by_an_operator(stage: Stage) -> None:
     assert stage.get("/whoami", by=person).status == 401
 
 
-@pytest.mark.parametrize("header", ["fapi", "Bearer", "Basic abc", "Bearer a b", ""])
+@pytest.mark.parametrize("header", ["fapi", "Bearer", "Basic abc", "Bearer a b"])
 def test_a_malformed_authorization_is_401(stage: Stage, header: str) -> None:
     answer = stage.get("/whoami", headers={"Authorization": header})
     assert (answer.status, answer.code) == (401, 7)
+
+
+@pytest.mark.parametrize("header", ["", " ", "\t"])
+def test_an_empty_authorization_is_none(stage: Stage, header: str) -> None:
+    guest = stage.get("/site", headers={"Authorization": header})
+    assert (guest.status, guest.headers["Cache-Control"]) == (200, "public, max-age=300")
+    assert stage.get("/whoami", headers={"Authorization": header}).status == 403
+    token = stage.site.member.token
+    named = stage.get(f"/whoami?access_token={token}", headers={"Authorization": header})
+    assert named.data["id"] == stage.site.member.id
 
 
 def test_the_scheme_is_read_in_any_case_and_the_header_wins(stage: Stage) -> None:
