@@ -70,6 +70,7 @@ change the form of the answer, or the method that is meant, so they are describe
 are those without them."""
 
 _DESCRIPTIONS: Final[dict[int, str]] = {
+    301: "The same address is meant without double slashes, at `Location`; only of reads.",
     303: "A page goes on at `Location`.",
     304: "The client holds the current answer.",
     400: "Something sent breaks a rule; the text names the field and the rule (codes 1 to 4, 17 to 19, 21 to 23).",

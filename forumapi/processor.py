@@ -8,7 +8,7 @@ import re
 import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
-from urllib.parse import parse_qsl, unquote
+from urllib.parse import parse_qsl, quote, unquote
 
 from werkzeug.exceptions import NotFound as NoRoute
 from werkzeug.routing import RequestRedirect
@@ -75,6 +75,8 @@ _OVERRIDES: Final = frozenset(
     ("CONNECT", "DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT", "TRACE")
 )
 _REQUEST_ID: Final = re.compile(r"[A-Za-z0-9._-]{1,64}")
+_SLASHES: Final = re.compile("//+")
+_TOKEN_PART: Final = re.compile("access_token(=|$)")
 _SWITCHES: Final = frozenset(("context", "always200", "disableBoiler", "callback"))
 # What the request for a document after a write does not take over from that write.
 _OF_THE_WRITE: Final = frozenset(
@@ -134,8 +136,11 @@ def respond(app: App, environ: dict[str, Any]) -> Answer:
                 _believe(app, ctx)
             # Before anything is read: what the answer shows is as new as this, or newer.
             ctx.head = ctx.site.head
-            handler, ctx.args = _route(app, ctx)
-            status, headers, data = _answer(app, ctx, handler, method)
+            if "//" in ctx.path and method in ("GET", "HEAD"):
+                status, headers, data = _lead_on(app, ctx)
+            else:
+                handler, ctx.args = _route(app, ctx)
+                status, headers, data = _answer(app, ctx, handler, method)
         finally:
             ctx.tx.end()
     except ApiError as error:
@@ -238,6 +243,19 @@ def _believe(app: App, ctx: Context) -> None:
         except ValueError:
             raise Invalid("X-Forumapi-Visitor", "must be an IP address") from None
         ctx.ip, ctx.front_end = visitor, name
+
+
+def _lead_on(app: App, ctx: Context) -> Answered:
+    """301 to the address without double slashes. It begins with one, whatever was sent, and so stays on this host."""
+    _count_address(app, ctx)
+    # Encoded, since browsers take a backslash for a slash. A token is no part of any link (platform 1.4).
+    location = quote(_SLASHES.sub("/", ctx.path))
+    parts = ctx.query_string.split("&") if ctx.query_string else []
+    if query := "&".join(part for part in parts if not _TOKEN_PART.match(part)):
+        location += f"?{query}"
+    headers = response.base_headers(ctx.switches)
+    headers += [("Cache-Control", _NO_CACHE), ("Location", location)]
+    return 301, headers, response.envelope(301, b"null", b"null", ctx.switches)
 
 
 def _route(app: App, ctx: Context) -> tuple[Handler, dict[str, Any]]:
@@ -361,10 +379,10 @@ def _token(ctx: Context, handler: Handler) -> str:
     """The token presented, "" for none. Raises Unauthorized for a header that is not a bearer token."""
     if handler.ignores_token:
         return ""
-    header = ctx.environ.get("HTTP_AUTHORIZATION")
-    if header is None:
+    header = str(ctx.environ.get("HTTP_AUTHORIZATION", "")).strip()
+    if not header:
         return handler.token(ctx)
-    scheme, _, token = str(header).strip().partition(" ")
+    scheme, _, token = header.partition(" ")
     token = token.strip()
     if scheme.lower() != "bearer" or not token or " " in token:
         raise Unauthorized("Authorization must be: Bearer <token>", code=errors.TOKEN_INVALID)

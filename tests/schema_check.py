@@ -20,7 +20,7 @@ from forumapi.handler import ANYTHING
 from forumapi.http_headers import CORS_RESPONSE
 
 # What any address answers before it is known which one was meant.
-ANYWHERE = frozenset({400, 404, 429, 500, 503})
+ANYWHERE = frozenset({301, 400, 404, 429, 500, 503})
 OVERRIDES = frozenset(
     ("CONNECT", "DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT", "TRACE")
 )
@@ -33,6 +33,7 @@ VARY = "Authorization, X-Always-200, X-Disable-Boiler"
 # Answers without a body, whatever was asked for.
 BODILESS = frozenset({204, 304})
 NEEDS_HEADER = {
+    301: "location",
     302: "location",
     303: "location",
     307: "location",
