@@ -8,6 +8,8 @@ from typing import Any
 import pytest
 
 from forumapi import itemtypes
+from forumapi.cron import jobs
+from forumapi.models import membership, user
 from tests.auth.stage import Stage, staged
 from tests.factories import Person, Site
 
@@ -588,3 +590,72 @@ def test_a_batch_of_marks_costs_as_much_as_one_and_has_an_end(stage: Stage, site
     assert unfit.status == 400
     assert "body[1].itemType" in unfit.error
     assert stage.put("/profiles/read/batch", things, site=site).status == 403
+
+
+# ---------------------------------------------------------------- names that look alike (UTS 39)
+
+
+def looked_at(stage: Stage) -> None:
+    """Let the job note the looks of names that were written by hand, or by the release before."""
+    with stage.app.database.write() as tx:
+        jobs.name_looks(tx, stage.config)
+
+
+@pytest.mark.parametrize("imitation", ["оwner", "0wner", "ｏｗｎｅｒ", "nеwcomer", "newcorner"])
+def test_nobody_takes_a_name_that_looks_like_anothers(
+    stage: Stage, site: Site, imitation: str
+) -> None:
+    looked_at(stage)
+    someone = person(stage, site, f"plain{site.id}")
+    path = f"/profiles/{someone.id}"
+
+    refused = stage.put(path, {"profileName": imitation}, by=someone)
+
+    assert (refused.status, refused.error) == (400, "profileName: looks like another's")
+    assert stage.put(path, {"profileName": f"{imitation}fan"}, by=someone).status == 302
+    # On another site nobody is called so.
+    elsewhere = person(stage, stage.make.site(), f"plain{site.id}")
+    theirs = f"/profiles/{elsewhere.id}"
+    stage.sql(
+        "UPDATE profiles SET profile_name = 'x' || profile_id WHERE site_id = %(s)s RETURNING 1",
+        s=elsewhere.site.id,
+    )
+    assert stage.put(theirs, {"profileName": imitation}, by=elsewhere).status == 302
+
+
+def test_ones_own_name_may_change_its_looks(stage: Stage, site: Site) -> None:
+    someone = person(stage, site, f"Bill{site.id}")
+    looked_at(stage)
+    for name in (f"bi11{site.id}", f"BILL{site.id}"):
+        assert stage.put(f"/profiles/{someone.id}", {"profileName": name}, by=someone).status == 302
+
+
+def test_reserved_names_are_not_imitated_either(stage: Stage, site: Site) -> None:
+    for name in ("Аdministrator", "adrninistrator"):
+        refused = stage.put(f"/profiles/{site.member.id}", {"profileName": name}, by=site.member)
+        assert (refused.status, refused.error) == (400, "profileName: is reserved")
+
+
+def test_a_name_that_is_made_without_asking_imitates_nobody(stage: Stage) -> None:
+    with stage.app.database.write() as tx:
+        first = user.find_or_create(tx, "wanderer@looks.test", is_verified=True)
+        second = user.find_or_create(tx, "wаnderer@looks.test", is_verified=True)
+        ids = [
+            membership.create(tx, stage.site.id, first.id, "wanderer"),
+            membership.create(tx, stage.site.id, second.id, "wаnderer"),
+        ]
+    rows = stage.sql(
+        "SELECT profile_name FROM profiles WHERE profile_id = ANY(%(i)s) ORDER BY 1", i=ids
+    )
+    assert rows == [("wanderer",), ("wаnderer2",)]
+
+
+def test_a_rename_by_hand_is_looked_at_anew(stage: Stage, site: Site) -> None:
+    someone, other = person(stage, site, f"plain{site.id}"), person(stage, site, f"other{site.id}")
+    looked_at(stage)
+    stage.sql(
+        "UPDATE profiles SET profile_name = 'Roller' WHERE profile_id = %(p)s RETURNING 1",
+        p=someone.id,
+    )
+    looked_at(stage)
+    assert stage.put(f"/profiles/{other.id}", {"profileName": "RоIIer"}, by=other).status == 400

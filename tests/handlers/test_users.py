@@ -104,7 +104,7 @@ def test_somebody_who_is_not_on_the_site_is_nobody(stage: Stage, site: Site) -> 
 
 @pytest.mark.parametrize("method", ["PUT", "DELETE"])
 def test_changing_a_user_is_not_built(stage: Stage, site: Site, method: str) -> None:
-    path = f"/users/{site.member.user_id}"
+    path = f"/users/{site.member.id}"
     assert stage.request(method, path, {}, by=site.member).status == 501
     for by in (site.owner, site.newcomer, None):
         assert stage.request(method, path, {}, by=by, site=site).status == 403
