@@ -21,6 +21,7 @@ from forumapi.models import (
     geocode,
     member,
     metric,
+    profile,
     sign_in_place,
     webhook_delivery,
 )
@@ -32,6 +33,9 @@ EVENT_DAYS_AHEAD: Final = 3
 
 # Profiles whose roles one run works out, in one transaction: whoever comes by meanwhile waits for it.
 MOST_DUE: Final = 500
+
+# Names whose looks one run notes: some tenths of a second.
+MOST_NAMES: Final = 2_000
 
 # Mail that was sent, and runs of jobs, stay as long as somebody may ask about them.
 KEEP_DAYS: Final = 30
@@ -374,6 +378,11 @@ def profile_counts(tx: Transaction, config: Config) -> str:
     counting = {row[0] for row in tx.rows(COUNTING_SITES)}
     _settle(tx, [(site_id, id) for site_id, id in corrected if site_id in counting])
     return f"{len(corrected)} profiles corrected"
+
+
+def name_looks(tx: Transaction, config: Config) -> str:
+    """Note what names look like that were there before, or were changed by hand."""
+    return f"{profile.look_at_names(tx, MOST_NAMES)} names"
 
 
 def digests(tx: Transaction, config: Config) -> str:

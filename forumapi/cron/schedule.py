@@ -60,6 +60,7 @@ JOBS: Final = (
     Job("search_words", "* * * * * 55", "every minute", searching.search_words),
     Job("gravatars", "* * * * * 35", "every minute", gravatars.gravatars),
     Job("due_roles", "* * * * * 50", "every minute", jobs.due_roles),
+    Job("name_looks", "* * * * * 10", "every minute", jobs.name_looks),
     Job("digests", "*/5 * * * * 20", "every five minutes", jobs.digests),
     Job(
         "site_statistics",

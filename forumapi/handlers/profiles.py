@@ -199,6 +199,7 @@ class ProfileHandler(Handler):
             ctx.site.id,
             id,
             name=name,
+            is_renamed=name != now.name,
             gender=gender,
             is_visible=given(sent.visible, now.is_visible),
             style_id=given(sent.styleId, now.style_id),

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from forumapi import itemtypes
 from forumapi.content import clean
+from forumapi.content.looks import looks
 from forumapi.db import Database, Query, Transaction
 from forumapi.errors import Unavailable
 from forumapi.models import journal, member
@@ -22,13 +23,16 @@ FIND_PROFILE = Query(
     "SELECT p.profile_id FROM profiles p WHERE p.site_id = %(site_id)s AND p.user_id = %(user_id)s",
 )
 
-# Nobody else's name, and one profile a user: whichever of two concurrent first requests comes second finds the first.
+# Nobody else's name, nor one that looks like it, and one profile a user: whichever of two concurrent first requests
+# comes second finds the first.
 CREATE_PROFILE = Query(
     "membership.create",
     """
     WITH made AS (
-        INSERT INTO profiles (site_id, user_id, profile_name, all_read_at, huddles_read_at, uses_platform)
-        VALUES (%(site_id)s, %(user_id)s, %(name)s, now(), now(), %(uses_platform)s)
+        INSERT INTO profiles (site_id, user_id, profile_name, name_looks, all_read_at, huddles_read_at, uses_platform)
+        SELECT %(site_id)s, %(user_id)s, %(name)s, %(looks)s::text[], now(), now(), %(uses_platform)s
+         WHERE NOT EXISTS (SELECT FROM profiles o
+                            WHERE o.site_id = %(site_id)s AND o.name_looks && %(looks)s::text[])
             ON CONFLICT DO NOTHING
      RETURNING site_id, profile_id, profile_name),
     counters AS (
@@ -94,6 +98,7 @@ def create(
             site_id=site_id,
             user_id=user_id,
             name=candidate,
+            looks=looks(candidate),
             uses_platform=uses_platform,
         )
         if row:

@@ -11,6 +11,7 @@ from psycopg import errors as pgerrors
 from forumapi import fragments, itemtypes
 from forumapi.content import avatar as avatars
 from forumapi.content import clean
+from forumapi.content.looks import looks
 from forumapi.db import Query, Reader, Replica, Row, Transaction
 from forumapi.errors import OUT_OF_RANGE, Invalid
 from forumapi.models import member
@@ -92,9 +93,13 @@ UPDATE = Query(
     """
     WITH changed AS (
         UPDATE profiles p
-           SET profile_name = %(name)s, gender = nullif(%(gender)s::text, ''), is_visible = %(is_visible)s,
+           SET profile_name = %(name)s, name_looks = coalesce(%(looks)s::text[], p.name_looks),
+               gender = nullif(%(gender)s::text, ''), is_visible = %(is_visible)s,
                style_id = %(style_id)s, version = p.version + 1
          WHERE p.site_id = %(site_id)s AND p.profile_id = %(profile_id)s
+           AND NOT EXISTS (SELECT FROM profiles o
+                            WHERE o.site_id = %(site_id)s AND o.name_looks && %(looks)s::text[]
+                              AND o.profile_id <> %(profile_id)s)
      RETURNING p.site_id, p.profile_id, p.version),
     shown AS (
         UPDATE sites s
@@ -324,7 +329,8 @@ def checked_name(text: str, reserved: Collection[str]) -> str:
         raise Invalid("profileName", f"must have {NAME_MIN} to {NAME_MAX} characters")
     if "@" in name or "+" in name:
         raise Invalid("profileName", "may not hold @ or +")
-    if name.lower() in reserved:
+    own = looks(name)
+    if any(not set(looks(one)).isdisjoint(own) for one in reserved):
         raise Invalid("profileName", "is reserved")
     return name
 
@@ -343,11 +349,15 @@ def update(
     profile_id: int,
     *,
     name: str,
+    is_renamed: bool,
     gender: str,
     is_visible: bool,
     style_id: int,
 ) -> int:
-    """Store a change; the new version. Raises Invalid for a style out of range and a taken name (P-32)."""
+    """Store a change; the new version.
+
+    Raises Invalid for a style out of range, for a taken name (P-32), and for one that looks like another's.
+    """
     if not 0 <= style_id <= STYLE_MAX:
         raise Invalid("styleId", f"must be between 0 and {STYLE_MAX}", code=OUT_OF_RANGE)
     try:
@@ -356,12 +366,15 @@ def update(
             site_id=site_id,
             profile_id=profile_id,
             name=name,
+            looks=looks(name) if is_renamed else None,
             gender=gender,
             is_visible=is_visible,
             style_id=style_id,
         )
     except pgerrors.UniqueViolation:
         raise Invalid("profileName", "is taken") from None
+    if version is None:
+        raise Invalid("profileName", "looks like another's")
     return int(version)
 
 
@@ -370,3 +383,43 @@ def set_member(tx: Transaction, author: Author, profile_id: int, is_member: bool
     query = GRANT_MEMBER if is_member else REVOKE_MEMBER
     by = {"me": author.profile_id} if is_member else {}
     return int(tx.value(query, site_id=author.site_id, profile_id=profile_id, **by))
+
+
+# ---------------------------------------------------------------- looks of names
+
+NOT_LOOKED_AT = Query(
+    "profile.not_looked_at",
+    """
+    SELECT p.site_id, p.profile_id, p.profile_name
+      FROM profiles p
+     WHERE p.name_looks IS NULL
+     ORDER BY p.site_id, p.profile_id
+     LIMIT %(limit)s""",
+)
+# A name that was changed meanwhile is looked at the next time.
+SET_LOOKS = Query(
+    "profile.set_looks",
+    """
+    UPDATE profiles p
+       SET name_looks = array_remove(ARRAY[n.first, n.second], NULL)
+      FROM unnest(%(sites)s::bigint[], %(ids)s::bigint[], %(names)s::text[], %(firsts)s::text[], %(seconds)s::text[])
+           AS n (site_id, profile_id, name, first, second)
+     WHERE p.site_id = n.site_id AND p.profile_id = n.profile_id AND p.profile_name = n.name
+       AND p.name_looks IS NULL""",
+)
+
+
+def look_at_names(tx: Transaction, limit: int) -> int:
+    """Note the looks of names that nobody looked at yet, across sites; how many."""
+    rows = tx.rows(NOT_LOOKED_AT, limit=limit)
+    if not rows:
+        return 0
+    seen = [looks(name) for _, _, name in rows]
+    return tx.run(
+        SET_LOOKS,
+        sites=[row[0] for row in rows],
+        ids=[row[1] for row in rows],
+        names=[row[2] for row in rows],
+        firsts=[one[0] for one in seen],
+        seconds=[one[1] if len(one) > 1 else None for one in seen],
+    )

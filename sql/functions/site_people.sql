@@ -23,3 +23,15 @@ END $$;
 
 CREATE TRIGGER person_renamed AFTER UPDATE OF profile_name ON profiles
     FOR EACH ROW WHEN (OLD.profile_name IS DISTINCT FROM NEW.profile_name) EXECUTE FUNCTION person_renamed();
+
+-- A name that is changed by hand, or by the release before, is looked at anew.
+CREATE FUNCTION person_to_be_looked_at() RETURNS trigger
+LANGUAGE plpgsql AS $$
+BEGIN
+    NEW.name_looks := NULL;
+    RETURN NEW;
+END $$;
+
+CREATE TRIGGER person_to_be_looked_at BEFORE UPDATE OF profile_name ON profiles
+    FOR EACH ROW WHEN (OLD.profile_name <> NEW.profile_name AND OLD.name_looks IS NOT DISTINCT FROM NEW.name_looks)
+    EXECUTE FUNCTION person_to_be_looked_at();
