@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import http.client
 import json
+import os
 import shutil
 import socket
 import ssl
@@ -23,7 +25,7 @@ from tests.api import Api
 from tests.factories import Factory, Person, Site, Thing
 from tests.files.pictures import BOUNDARY, form, upload
 from tests.fixtures import Server, start_server
-from tests.nginx.stage import Nginx, nginx
+from tests.nginx.stage import ETC, Nginx, make_certificate, nginx
 from tests.services import free_port
 
 pytestmark = pytest.mark.skipif(services.nginx_program() is None, reason="nginx is not installed")
@@ -304,6 +306,119 @@ def test_without_a_web_process_the_answer_is_503_in_the_envelope(
     assert (got.status, got.json["status"], got.headers["Retry-After"]) == (503, 503, "1")
     assert got.headers["Access-Control-Allow-Origin"] == "*"
     assert got.headers["Access-Control-Expose-Headers"] == "Retry-After, X-Request-Id"
+
+
+@contextlib.contextmanager
+def taking(*, closes: bool) -> Iterator[tuple[tuple[str, int], list[bytes]]]:
+    """What reads requests and closes the connection without an answer, or leaves it open; and what it has read."""
+    seen: list[bytes] = []
+    with socket.create_server(("127.0.0.1", 0)) as upstream, contextlib.ExitStack() as kept:
+
+        def serve() -> None:
+            with contextlib.suppress(OSError):
+                while True:
+                    peer, _ = upstream.accept()
+                    seen.append(peer.recv(4000))
+                    if closes:
+                        peer.close()
+                    else:
+                        kept.enter_context(peer)
+
+        threading.Thread(target=serve, daemon=True).start()
+        yield upstream.getsockname(), seen
+        upstream.shutdown(socket.SHUT_RDWR)
+
+
+@pytest.mark.parametrize(("closes", "status"), [(True, 502), (False, 504)])
+def test_a_write_that_was_read_may_have_been_made_and_the_answer_says_so(
+    program: str, tmp_path: Path, closes: bool, status: int
+) -> None:
+    soon = {"proxy_read_timeout 40s": "proxy_read_timeout 1s"}
+    with (
+        taking(closes=closes) as (address, seen),
+        nginx(program, tmp_path, address, files=tmp_path, changes=soon) as front,
+    ):
+        writes = [
+            ask(front, "forum.test", "/api/v1/comments", method, body=b"{}")
+            for method in ("POST", "PATCH", "PUT", "DELETE")
+        ]
+        read = ask(front, "forum.test", "/api/v1/site")
+
+    assert len(seen) >= 5
+    for got in writes:
+        assert (got.status, got.json["status"]) == (status, status)
+        assert got.headers["Retry-After"] is None
+        assert "Idempotency-Key" in got.json["error"][0]
+        assert got.headers["Access-Control-Allow-Origin"] == "*"
+    assert (read.status, read.headers["Retry-After"]) == (503, "1")
+
+
+def test_a_write_that_nobody_read_is_503(program: str, tmp_path: Path) -> None:
+    with nginx(program, tmp_path, ("127.0.0.1", free_port()), files=tmp_path) as alone:
+        got = ask(alone, "forum.test", "/api/v1/comments", "POST", body=b"{}")
+
+    assert (got.status, got.headers["Retry-After"]) == (503, "1")
+
+
+def test_it_goes_beside_the_site_that_debian_brings(program: str, tmp_path: Path) -> None:
+    """As it is told: both files in /etc/nginx, the one linked into conf.d; all that Debian has there stays."""
+    debian = tmp_path / "nginx"
+    shutil.copytree("/etc/nginx", debian, symlinks=True)
+    (debian / "sites-enabled" / "default").unlink()
+    shutil.copy("/etc/nginx/sites-available/default", debian / "sites-enabled" / "default")
+    for path in ETC.iterdir():
+        shutil.copy(path, debian)
+    (debian / "conf.d" / "forumapi.conf").symlink_to("../forumapi.conf")
+    port, tls = free_port(), free_port()
+    make_certificate(tmp_path, "platform", "forum.example", "*.forum.example")
+    places = {
+        "listen [::]:80": f"listen [::1]:{port}",
+        "listen 80": f"listen 127.0.0.1:{port}",
+        "listen [::]:443": f"listen [::1]:{tls}",
+        "listen 443": f"listen 127.0.0.1:{tls}",
+        "/etc/nginx": str(debian),
+        "/etc/forumapi/tls": str(tmp_path),
+        "/var/lib/nginx": str(tmp_path),
+        "/var/log/nginx": str(tmp_path),
+        "/run/nginx.pid": f"{tmp_path}/pid",
+        "user www-data;": "user root;" if os.geteuid() == 0 else "",
+    }
+    for path in [
+        debian / "nginx.conf",
+        debian / "sites-enabled" / "default",
+        *debian.glob("forumapi*"),
+    ]:
+        text = path.read_text()
+        for old, new in places.items():
+            text = text.replace(old, new)
+        path.write_text(text)
+
+    command = [program, "-c", f"{debian}/nginx.conf", "-g", "daemon off;", "-e", "stderr"]
+    said = subprocess.run([*command, "-t"], capture_output=True, text=True)
+    assert said.returncode == 0, said.stderr
+    process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
+    try:
+        answers = {host: plainly(port, host) for host in ("bikes.forum.example", "velo.example")}
+    finally:
+        process.terminate()
+        process.wait(10)
+    assert answers == {host: (301, f"https://{host}/") for host in answers}
+
+
+def plainly(port: int, host: str) -> tuple[int, str | None]:
+    """Status and Location of a page without TLS, as soon as somebody answers."""
+    deadline = time.monotonic() + 30
+    while True:
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+        try:
+            connection.request("GET", "/", headers={"Host": host})
+            answer = connection.getresponse()
+            return answer.status, answer.headers["Location"]
+        except ConnectionRefusedError:
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+        finally:
+            connection.close()
 
 
 def test_a_socket_is_upgraded(program: str, tmp_path: Path) -> None:
