@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import re
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -105,11 +106,72 @@ def test_config_set_writes_and_says_what_it_takes(forumapi):
     assert "goes before it" in forumapi("config", "set", "data_dir", "/srv")[1]
 
 
+def test_config_set_writes_nothing_where_no_settings_file_is_named(forumapi, monkeypatch):
+    came_along = config.resource("etc/forumapi.toml")
+    before = came_along.read_text()
+    monkeypatch.delenv("FORUMAPI_CONFIG")
+    code, out, err = forumapi("config", "set", "token_days", "30")
+
+    assert (code, out) == (1, "")
+    assert "FORUMAPI_CONFIG" in err and "--config" in err
+    assert came_along.read_text() == before
+
+
 def test_config_check_says_what_is_not_at_its_default(forumapi):
     code, out, _ = forumapi("config", "check")
     assert code == 0
     assert "data_dir = " in out
     assert "token_days" not in out
+
+
+# ---------------------------------------------------------------- one plain line
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (b'environment = "prod\n', "line 1"),
+        (b"workers = 1\n\nworkers = 2\n", "line 3"),
+        (b"[server]\nworkers = 2\n", "server"),
+        (b"\xff\xfe", "UTF-8"),
+    ],
+)
+def test_a_broken_settings_file_is_one_line_that_says_where(forumapi, tmp_path, text, said):
+    file = tmp_path / "broken.toml"
+    file.write_bytes(text)
+    code, _, err = forumapi("--config", str(file), "run")
+
+    assert (code, err.count("\n")) == (1, 1)
+    assert str(file) in err and said in err
+    assert "\\u" not in err and "codec" not in err
+
+
+def test_a_folder_that_can_not_be_written_is_one_line(forumapi, monkeypatch):
+    monkeypatch.setenv("FORUMAPI_PLATFORM_DOMAIN", "forum.example")
+    for folder in ("/proc/nowhere", "/dev/null/below", "/sys/nowhere"):
+        monkeypatch.setenv("FORUMAPI_DATA_DIR", folder)
+        # An address that nobody has: what gets that far ends there.
+        monkeypatch.setenv("FORUMAPI_LISTEN", "127.0.0.1:1")
+        for said in started(forumapi, ["run"], ["hold"]):
+            assert folder in said
+            assert "data_dir" in said
+    monkeypatch.delenv("FORUMAPI_DATABASE_URL")
+    for said in started(forumapi, ["run"], ["migrate"], ["site", "list"]):
+        assert folder in said
+
+
+def test_an_address_that_is_taken_is_one_line(forumapi, monkeypatch):
+    monkeypatch.setenv("FORUMAPI_PLATFORM_DOMAIN", "forum.example")
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        address = f"127.0.0.1:{taken.getsockname()[1]}"
+        monkeypatch.setenv("FORUMAPI_LISTEN", address)
+        for said in started(forumapi, ["run"], ["serve"], ["hold"]):
+            assert address in said
+            assert "FORUMAPI_LISTEN" in said or "listen" in said.lower()
+    for nowhere in ("192.0.2.1:8080", "unix:/nowhere/forumapi.sock"):
+        monkeypatch.setenv("FORUMAPI_LISTEN", nowhere)
+        for said in started(forumapi, ["serve"], ["hold"]):
+            assert nowhere.removeprefix("unix:") in said
 
 
 # ---------------------------------------------------------------- database

@@ -12,6 +12,7 @@ import sys
 import time
 from pathlib import Path
 
+import psycopg
 import pytest
 
 from forumapi import log
@@ -195,6 +196,44 @@ def test_an_event_without_secrets_stays_as_it_is(tmp_path, untouched, message):
     log.logger.warning("%s", message)
 
     assert message in target.read_text()
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "ana.whole@example.org",
+        "ana.whole+tag@mail.example.co.uk",
+        "ana.whole@localhost",
+        "ána.whole@bücher.example",
+        "ana.whole%40example.org",
+        '"ana.whole"@example.org',
+    ],
+)
+def test_an_event_says_no_whole_e_mail_address(tmp_path, untouched, address):
+    target = tmp_path / "log"
+    for form in ("text", "json"):
+        log.configure(target=str(target), form=form)
+        log.logger.info("mail to %s: /var/mailbox/1.eml", address)
+        log.logger.warning("550 5.1.1 <%s>: no such user", address)
+        log.logger.error("failed", exc_info=ValueError(f"to={address}, again"))
+
+    text = target.read_text()
+    assert "ana.whole" not in text
+    assert "whole" not in text
+    assert "no such user" in text
+
+
+def test_the_log_of_the_database_that_comes_along_holds_no_values(postgres_url):
+    with psycopg.connect(postgres_url) as connection:
+        shown = [
+            connection.execute(f"SHOW {name}").fetchone()  # type: ignore[call-overload]
+            for name in (
+                "log_parameter_max_length",
+                "log_parameter_max_length_on_error",
+                "log_error_verbosity",
+            )
+        ]
+    assert shown == [("0",), ("0",), ("terse",)]
 
 
 # ---------------------------------------------------------------- syslog

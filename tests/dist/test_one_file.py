@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import http.client
 import json
+import queue
 import re
 import signal
 import subprocess
+import sys
+import threading
 import time
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +40,42 @@ def stranger(file: Path, tmp_path_factory: pytest.TempPathFactory) -> Stranger:
     copy.write_bytes(file.read_bytes())
     copy.chmod(0o755)
     return Stranger(copy, folder / "home")
+
+
+class Collector(ThreadingHTTPServer):
+    """A server that takes traces; `got` has the paths that they came to."""
+
+    daemon_threads = True
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), _Taker)
+        self.got: queue.Queue[str] = queue.Queue()
+        self.url = f"http://127.0.0.1:{self.server_address[1]}/v1/traces"
+
+
+class _Taker(BaseHTTPRequestHandler):
+    server: Collector
+
+    def do_POST(self) -> None:
+        self.rfile.read(int(self.headers["Content-Length"]))
+        self.server.got.put(self.path)
+        self.send_response(200)
+        self.end_headers()
+
+    def log_message(self, format: str, *args: Any) -> None:
+        """Nothing."""
+
+
+@contextlib.contextmanager
+def collecting() -> Iterator[Collector]:
+    """A collector on loopback."""
+    made = Collector()
+    threading.Thread(target=made.serve_forever, daemon=True).start()
+    try:
+        yield made
+    finally:
+        made.shutdown()
+        made.server_close()
 
 
 class Stranger:
@@ -105,6 +147,54 @@ def test_it_knows_its_version_and_what_it_was_built_from(stranger: Stranger) -> 
     assert re.fullmatch(rf"forumapi {re.escape(__version__)} \([0-9a-f-]{{8,}}\)\n", said)
 
 
+BUILT_FOR = f"Python {sys.version_info[0]}.{sys.version_info[1]}"
+
+
+def test_where_there_is_no_such_python_it_says_in_one_line_what_it_was_built_for(
+    stranger: Stranger, tmp_path: Path
+) -> None:
+    """A machine with the usual tools and, as its only Python, one of another version."""
+    for folder in ("/usr/bin", "/bin"):
+        for tool in Path(folder).iterdir():
+            if not tool.name.startswith(("python", "pypy")) and not (tmp_path / tool.name).exists():
+                (tmp_path / tool.name).symlink_to(tool)
+    environ = one_file.bare(tmp_path / "home") | {"PATH": str(tmp_path)}
+    for other in (False, True):
+        if other:
+            fake = tmp_path / "python3"
+            fake.write_text("#!/bin/sh\nexit 1\n")
+            fake.chmod(0o755)
+        done = subprocess.run([stranger.file, "--version"], env=environ, capture_output=True, text=True)
+        assert (done.returncode, done.stdout) == (1, "")
+        assert done.stderr.count("\n") == 1
+        assert BUILT_FOR in done.stderr
+
+
+OTHER_PYTHON = next(
+    (
+        path
+        for version in range(12, 20)
+        for path in (*Path("/root/.pyenv/versions").glob(f"3.{version}.*/bin/python3"),
+                     Path(f"/usr/bin/python3.{version}"))
+        if path.exists() and version != sys.version_info[1]
+    ),
+    None,
+)
+
+
+@pytest.mark.skipif(OTHER_PYTHON is None, reason="there is no other Python here")
+def test_called_by_another_python_it_says_so_in_one_line(stranger: Stranger, tmp_path: Path) -> None:
+    done = subprocess.run(
+        [str(OTHER_PYTHON), stranger.file, "--version"],
+        env=one_file.bare(tmp_path),
+        capture_output=True,
+        text=True,
+    )
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.count("\n") == 1
+    assert BUILT_FOR in done.stderr
+
+
 def test_two_builds_are_the_same_bytes(file: Path, tmp_path: Path) -> None:
     again = one_file.build(tmp_path, umask="077", zone="Asia/Tokyo")
 
@@ -172,13 +262,15 @@ def test_it_migrates_examines_works_and_serves(
     stranger: Stranger, postgres_url: str, tmp_path: Path
 ) -> None:
     port = free_port()
-    with services.new_database(postgres_url, "one_file") as url:
+    with services.new_database(postgres_url, "one_file") as url, collecting() as collector:
         settings: dict[str, str] = {
             "database_url": url,
             "listen": f"127.0.0.1:{port}",
             "data_dir": str(tmp_path / "var"),
             "workers": "1",
             "environment": "development",
+            "trace_url": collector.url,
+            "trace_percent": "100",
         }
         assert "migrating: 0001_initial" in stranger.run("migrate", **settings)
         assert stranger.run("migrate", "--check", **settings) == ""
@@ -193,6 +285,7 @@ def test_it_migrates_examines_works_and_serves(
         stranger.run("node", "replace", **settings)
         status, body = ask(port, "/api/v1/version")
         page, _ = ask(port, "/api/v1/docs", "velo.localhost")
+        assert collector.got.get(timeout=30) == "/v1/traces"
         process.send_signal(signal.SIGTERM)
         assert process.wait(30) == 0, output.read_text()
 
