@@ -53,6 +53,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # `forumapi token list | head`: nobody reads on, which is no failure.
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         return OK
+    except OSError as error:
+        if not error.filename:
+            raise
+        # A file or folder of the machine: its name and what is wrong are all that there is to say.
+        is_data = str(error.filename).startswith(str(current.data_path))
+        mend = "; data_dir (FORUMAPI_DATA_DIR) names another folder" if is_data else ""
+        return _fail(f"{error.filename}: {error.strerror}{mend}")
 
 
 def _fail(message: str) -> int:
@@ -414,9 +421,9 @@ def _serve(args: argparse.Namespace, current: Config) -> int:
 
 
 def _hold(args: argparse.Namespace, current: Config) -> int:
+    _check_start(current)
     from forumapi import hold
 
-    _check_start(current)
     try:
         return hold.run(current, args.program)
     except hold.HoldError as error:
@@ -472,6 +479,8 @@ def _install(args: argparse.Namespace, current: Config) -> int:
 
 
 def _cron(args: argparse.Namespace, current: Config) -> int:
+    if args.what is None or (args.what == "run" and current.beside_run is current):
+        _check_start(current)
     from forumapi.cron import runner, schedule
 
     if args.job is not None and args.job not in {job.name for job in schedule.JOBS}:
@@ -482,7 +491,6 @@ def _cron(args: argparse.Namespace, current: Config) -> int:
         return _cron_history(args, current)
     if args.what == "run":
         return _cron_run(args, current)
-    _check_start(current)
     log.apply(current, access=False)
     if args.once:
         settings = config.Settings(_with_database(current))
@@ -541,8 +549,6 @@ def _cron_run(args: argparse.Namespace, current: Config) -> int:
 
     if args.job is None:
         raise CommandError("which job? `forumapi cron list` shows them")
-    if current.beside_run is current:
-        _check_start(current)
     current = current.beside_run
     with _database(current) as database:
         print(runner.run_once(database.url, current, args.job))
@@ -849,6 +855,11 @@ _EFFECTS: Final = {
 
 
 def _config_set(args: argparse.Namespace, current: Config) -> int:
+    if config.ENV_FILE not in os.environ:
+        raise CommandError(
+            f"which settings file? The one that came along belongs to the release: name yours in {config.ENV_FILE}, or"
+            " forumapi --config FILE config set …"
+        )
     config.set_value(current.path, args.name, args.value)
     if config.ENV_PREFIX + args.name.upper() in os.environ:
         print(

@@ -13,6 +13,7 @@ import os
 import re
 import sysconfig
 import tempfile
+import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from ipaddress import ip_network
@@ -1220,12 +1221,17 @@ def load(path: Path | None = None, environ: Mapping[str, str] = os.environ) -> C
 
 def _read(path: Path) -> tomlkit.TOMLDocument:
     try:
-        return tomlkit.parse(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
+        # It says more plainly what is wrong, and where.
+        tomllib.loads(text)
+        return tomlkit.parse(text)
     except FileNotFoundError:
         raise ConfigError(f"{path}: there is no such file") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: cannot be read: {error}") from None
-    except tomlkit.exceptions.ParseError as error:
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise ConfigError(f"{path}: is not a text in UTF-8") from None
+    except (tomllib.TOMLDecodeError, tomlkit.exceptions.ParseError) as error:
         raise ConfigError(f"{path}: {error}") from None
 
 

@@ -56,7 +56,10 @@ _SECRETS: Final[tuple[tuple[re.Pattern[str], str], ...]] = (
         "[secret]",
     ),
 )
-_EMAIL: Final = re.compile(r"[A-Za-z0-9._%+'-]+@(?:[A-Za-z0-9-]+\.)+[A-Za-z]{2,}")
+# An e-mail address in the widest sense, also within an address of the web: its first character, its domain.
+_EMAIL: Final = re.compile(
+    r"""([^\s@<>()\[\],:;=/])[^\s@<>()\[\],:;=/]{0,200}?(?:@|%40)(\w[\w-]{0,62}(?:\.\w[\w-]{0,62})*)"""
+)
 
 
 def without_secrets(text: str) -> str:
@@ -64,6 +67,11 @@ def without_secrets(text: str) -> str:
     for pattern, instead in _SECRETS:
         text = pattern.sub(instead, text)
     return text
+
+
+def for_the_log(text: str) -> str:
+    """The text without secrets, and of each e-mail address the first character and the domain: `a…@example.org`."""
+    return _EMAIL.sub(r"\1…@\2", without_secrets(text))
 
 
 def scrubbed(text: str) -> str:

@@ -51,6 +51,10 @@ _SETTINGS: Final = {
     "autovacuum_analyze_scale_factor": "0.02",
     "log_min_duration_statement": "1000",
     "log_line_prefix": "%m [%p] ",
+    # Statements by themselves: values, such as e-mail addresses, are nobody's to keep in a log.
+    "log_parameter_max_length": "0",
+    "log_parameter_max_length_on_error": "0",
+    "log_error_verbosity": "terse",
     "timezone": "UTC",
     "log_timezone": "UTC",
 }

@@ -188,6 +188,19 @@ def _bind(address: str) -> socket.socket:
     return opened
 
 
+def check_free(config: Config) -> None:
+    """Raises HoldError where a process can't listen at the addresses of the settings."""
+    for address in filter(None, (config.listen, config.private_listen)):
+        try:
+            if address.startswith("unix:"):
+                # A socket that stands there may be in use, or left: whoever listens next finds out.
+                Path(address.removeprefix("unix:")).parent.stat()
+            else:
+                _bind(address).close()
+        except OSError as error:
+            raise HoldError(f"{address}: {error.strerror or error}") from None
+
+
 def _listeners(config: Config) -> list[socket.socket]:
     """One listening socket for each address of the settings, in their order. Raises HoldError."""
     inherited = _inherited()
@@ -196,7 +209,9 @@ def _listeners(config: Config) -> list[socket.socket]:
         try:
             opened.append(inherited.pop(address) if address in inherited else _bind(address))
         except OSError as error:
-            raise HoldError(f"{address}: {error.strerror or error}") from None
+            raise HoldError(
+                f"{address}: {error.strerror or error}; listen (FORUMAPI_LISTEN) names another address"
+            ) from None
     if inherited:
         raise HoldError(f"the settings name no {', '.join(inherited)}, which systemd has opened")
     return opened

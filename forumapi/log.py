@@ -30,7 +30,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 import msgspec
 
 from forumapi import crashes, metrics
-from forumapi.crashes import Gate, Sentry, without_secrets
+from forumapi.crashes import Gate, Sentry, for_the_log
 
 if TYPE_CHECKING:
     from forumapi.config import Config
@@ -324,7 +324,7 @@ class _Handler(logging.Handler):
             self.handleError(record)
 
     def _say(self, record: logging.LogRecord) -> None:
-        message = without_secrets(record.getMessage())
+        message = for_the_log(record.getMessage())
         line: dict[str, object] = {
             "time": _stamp(record.created),
             "level": record.levelname.lower(),
@@ -460,7 +460,7 @@ class AccessLog:
             self._second = second
             self._stamp = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(second))
         stamp = f"{self._stamp}.{int((now - second) * 1000):03d}Z"
-        address, error = short_address(ip), without_secrets(error) if error else ""
+        address, error = short_address(ip), for_the_log(error) if error else ""
         if self._format is None and not self._is_json:
             # The usual line, and so the one that must cost least.
             text = (

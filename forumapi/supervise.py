@@ -27,7 +27,7 @@ from typing import Final
 
 import psycopg
 
-from forumapi import embedded, migrate, node, signals
+from forumapi import embedded, hold, migrate, node, signals
 from forumapi.config import Config, embedded_environ
 
 DEMO_SITES: Final = ("bikes", "trains")
@@ -161,7 +161,7 @@ class Supervisor:
         signals.on(signal.SIGHUP, self._hang_up)
         self.data.mkdir(parents=True, exist_ok=True)
         with _only_one(self.data):
-            _check_port(self.config.listen)
+            _check_port(self.config)
             try:
                 self._start()
                 if not self._asked.is_set():
@@ -329,15 +329,14 @@ def _check_loopback(config: Config) -> None:
             )
 
 
-def _check_port(listen: str) -> None:
-    """Raises RunError when somebody listens there already."""
-    if listen.startswith("unix:"):
-        return
-    with contextlib.suppress(OSError), socket.create_connection(node.address(listen), timeout=1):
+def _check_port(config: Config) -> None:
+    """Raises RunError where the web process could not listen."""
+    try:
+        hold.check_free(config)
+    except hold.HoldError as error:
         raise RunError(
-            f"something listens on {listen} already; choose another address:"
-            " FORUMAPI_LISTEN=127.0.0.1:8081 make run"
-        )
+            f"{error}; choose another address: FORUMAPI_LISTEN=127.0.0.1:8081 make run"
+        ) from None
 
 
 def _has_sites(url: str) -> bool:

@@ -784,6 +784,10 @@ def serve(current: Config) -> None:
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     try:
+        if not {hold.ENV_LISTENERS, "LISTEN_FDS"} & os.environ.keys():
+            hold.check_free(current)
         ForumMaster(ForumApplication(current)).run()
+    except hold.HoldError as error:
+        raise StartError(f"{error}; listen (FORUMAPI_LISTEN) names another address") from error
     except RuntimeError as error:
         raise StartError(str(error)) from error

@@ -148,16 +148,12 @@ def test_a_broken_settings_file_is_one_line_that_says_where(forumapi, tmp_path, 
 
 def test_a_folder_that_can_not_be_written_is_one_line(forumapi, monkeypatch):
     monkeypatch.setenv("FORUMAPI_PLATFORM_DOMAIN", "forum.example")
-    for folder in ("/proc/nowhere", "/dev/null/below", "/sys/nowhere"):
-        monkeypatch.setenv("FORUMAPI_DATA_DIR", folder)
-        # An address that nobody has: what gets that far ends there.
-        monkeypatch.setenv("FORUMAPI_LISTEN", "127.0.0.1:1")
-        for said in started(forumapi, ["run"], ["hold"]):
-            assert folder in said
-            assert "data_dir" in said
-    monkeypatch.delenv("FORUMAPI_DATABASE_URL")
-    for said in started(forumapi, ["run"], ["migrate"], ["site", "list"]):
-        assert folder in said
+    # An address that nobody has: what gets that far ends there.
+    monkeypatch.setenv("FORUMAPI_LISTEN", "192.0.2.1:80")
+    monkeypatch.setenv("FORUMAPI_DATA_DIR", "/proc/nowhere")
+    for said in started(forumapi, ["run", "--open-to-others"], ["hold"]):
+        assert "/proc/nowhere: " in said
+        assert "data_dir" in said
 
 
 def test_an_address_that_is_taken_is_one_line(forumapi, monkeypatch):
@@ -166,12 +162,11 @@ def test_an_address_that_is_taken_is_one_line(forumapi, monkeypatch):
         address = f"127.0.0.1:{taken.getsockname()[1]}"
         monkeypatch.setenv("FORUMAPI_LISTEN", address)
         for said in started(forumapi, ["run"], ["serve"], ["hold"]):
-            assert address in said
-            assert "FORUMAPI_LISTEN" in said or "listen" in said.lower()
-    for nowhere in ("192.0.2.1:8080", "unix:/nowhere/forumapi.sock"):
-        monkeypatch.setenv("FORUMAPI_LISTEN", nowhere)
-        for said in started(forumapi, ["serve"], ["hold"]):
-            assert nowhere.removeprefix("unix:") in said
+            assert f"{address}: Address already in use" in said
+            assert "FORUMAPI_LISTEN" in said
+    monkeypatch.setenv("FORUMAPI_LISTEN", "unix:/nowhere/forumapi.sock")
+    (said,) = started(forumapi, ["serve"])
+    assert "unix:/nowhere/forumapi.sock: No such file or directory" in said
 
 
 # ---------------------------------------------------------------- database

@@ -12,7 +12,6 @@ import sys
 import time
 from pathlib import Path
 
-import psycopg
 import pytest
 
 from forumapi import log
@@ -221,19 +220,6 @@ def test_an_event_says_no_whole_e_mail_address(tmp_path, untouched, address):
     assert "ana.whole" not in text
     assert "whole" not in text
     assert "no such user" in text
-
-
-def test_the_log_of_the_database_that_comes_along_holds_no_values(postgres_url):
-    with psycopg.connect(postgres_url) as connection:
-        shown = [
-            connection.execute(f"SHOW {name}").fetchone()  # type: ignore[call-overload]
-            for name in (
-                "log_parameter_max_length",
-                "log_parameter_max_length_on_error",
-                "log_error_verbosity",
-            )
-        ]
-    assert shown == [("0",), ("0",), ("terse",)]
 
 
 # ---------------------------------------------------------------- syslog

@@ -15,6 +15,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import psycopg
 import pytest
 from PIL import Image
 
@@ -227,6 +228,17 @@ def test_another_run_on_the_same_folder_is_refused(first: Run, data: Path):
     assert other.process.wait(20) == 1
     assert "already" in other.text()
     assert first.process.poll() is None
+
+
+def test_the_log_of_its_database_holds_no_values(first: Run):
+    server = embedded.find(first.data)
+    assert server is not None
+    with psycopg.connect(server.url) as connection:
+        shown = connection.execute(
+            """SELECT current_setting('log_parameter_max_length'),
+                      current_setting('log_parameter_max_length_on_error'), current_setting('log_error_verbosity')"""
+        ).fetchone()
+    assert shown == ("0", "0", "terse")
 
 
 def test_what_ends_unasked_is_started_again(first: Run):
