@@ -1232,7 +1232,8 @@ def _read(path: Path) -> tomlkit.TOMLDocument:
     except UnicodeDecodeError:
         raise ConfigError(f"{path}: is not a text in UTF-8") from None
     except (tomllib.TOMLDecodeError, tomlkit.exceptions.ParseError) as error:
-        raise ConfigError(f"{path}: {error}") from None
+        last = f"at line {text.count(chr(10)) + 1}, at the end"
+        raise ConfigError(f"{path}: {str(error).replace('at end of document', last)}") from None
 
 
 def note(name: str) -> str:
