@@ -129,9 +129,11 @@ def respond(app: App, environ: dict[str, Any]) -> Answer:
             _read_query(ctx)
             method = _method(ctx, method)
             host = environ.get("HTTP_HOST", "")
-            if not app.sites.is_held(host):
+            found = app.sites.known(host)
+            if found is None:
                 _count_address(app, ctx)
-            ctx.site = app.sites.by_host(host, ctx.tx)
+                found = app.sites.by_host(host, ctx.tx)
+            ctx.site = found
             if "HTTP_X_FORUMAPI_VISITOR" in environ:
                 _believe(app, ctx)
             # Before anything is read: what the answer shows is as new as this, or newer.

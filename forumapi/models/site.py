@@ -496,9 +496,9 @@ class SiteDirectory:
 
     # ---------------------------------------------------------------- look-up
 
-    def is_held(self, host: str) -> bool:
-        """Whether the site that a Host header names is known without asking the database."""
-        return self._known(_name(host)) is not None
+    def known(self, host: str) -> Site | None:
+        """The live site that a Host header names, where that is known without asking the database."""
+        return self._known(_name(host))
 
     def by_host(self, host: str, tx: Reader) -> Site:
         """The live site that a Host header names (platform 2.1). Raises Invalid, code 2; NotFound, code 14."""

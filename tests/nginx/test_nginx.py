@@ -718,6 +718,7 @@ def test_what_one_site_keeps_is_not_given_at_another(
     path = f"/api/v1/files/{upload(direct, bikes.member, b'at bikes', 'bikes.bin')}"
     ask_until(keeping, bikes.host, path, "HIT")
 
+    upload(direct, trains.member, b"at bikes", "bikes.bin")
     there = ask(keeping, trains.host, path)
     nowhere = ask(keeping, f"none.{trains.host.partition('.')[2]}", path)
 
