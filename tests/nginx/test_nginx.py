@@ -302,10 +302,19 @@ def test_without_a_web_process_the_answer_is_503_in_the_envelope(
 ) -> None:
     with nginx(program, tmp_path, ("127.0.0.1", free_port()), files=tmp_path) as alone:
         got = ask(alone, "forum.test", "/api/v1/site")
+        stream = ask(alone, "bikes.forum.test", "/api/v1/live/events?topic=site&ticket=s3cret")
+        poll = ask(alone, "bikes.forum.test", "/api/v1/live/poll?topic=site&ticket=s3cret")
+        logs = "".join(path.read_text() for path in tmp_path.glob("*.log"))
 
     assert (got.status, got.json["status"], got.headers["Retry-After"]) == (503, 503, "1")
     assert got.headers["Access-Control-Allow-Origin"] == "*"
     assert got.headers["Access-Control-Expose-Headers"] == "Retry-After, X-Request-Id"
+    # An EventSource would never come back after 503.
+    assert (stream.status, stream.body) == (200, b"retry: 3000\n\n")
+    assert stream.headers["Content-Type"] == "text/event-stream"
+    assert poll.status == 503
+    assert "/api/v1/live/events" in logs
+    assert "s3cret" not in logs
 
 
 @contextlib.contextmanager

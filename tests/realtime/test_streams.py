@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import socket
 import threading
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
@@ -12,7 +13,7 @@ import pytest
 
 from tests.api import Api
 from tests.factories import Factory, Person, Site
-from tests.fixtures import Server
+from tests.fixtures import Server, running
 from tests.realtime.listener import described, is_new_comment
 from tests.realtime.test_socket import write
 
@@ -26,10 +27,19 @@ class Stream:
     """A stream of Server-Sent Events as `curl -N` reads it. `id` is that of the last event."""
 
     def __init__(
-        self, address: tuple[str, int], site: Site, by: Person | None, last: str = "", **query: str
+        self,
+        address: tuple[str, int],
+        site: Site,
+        by: Person | None,
+        last: str = "",
+        origin: str = "",
+        **query: str | list[str],
     ) -> None:
         self.socket = socket.create_connection(address, timeout=10)
-        lines = [f"GET /api/v1/live/events?{urlencode(query)} HTTP/1.1", f"Host: {site.host}"]
+        asked = urlencode(query, doseq=True)
+        lines = [f"GET /api/v1/live/events?{asked} HTTP/1.1", f"Host: {site.host}"]
+        if origin:
+            lines.append(f"Origin: {origin}")
         if by:
             lines.append(f"Authorization: Bearer {by.token}")
         if last:
@@ -42,6 +52,7 @@ class Stream:
             for line in iter(self._file.readline, b"\r\n")
         )
         self.id = ""
+        self.ids: list[str] = []
 
     def read(self) -> dict[str, Any]:
         """The data of the next event. Raises EOFError at the end."""
@@ -52,6 +63,7 @@ class Stream:
                 raise EOFError
             if line.startswith(b"id: "):
                 self.id = line[4:].decode().strip()
+                self.ids.append(self.id)
             elif line.startswith(b"data: "):
                 data = line[6:]
             elif line == b"\n" and data:
@@ -168,3 +180,147 @@ def test_a_poll_waits_for_what_happens(server: Server, api: Api, make: Factory, 
 @pytest.mark.parametrize("query", ["", "topic=nothing", "topic=site&wait=61", "topic=huddle/0"])
 def test_a_poll_for_nothing_is_refused(api: Api, site: Site, query: str) -> None:
     assert api.get(f"/api/v1/live/poll?{query}", site=site).status == 400
+
+
+# ---------------------------------------------------------------- streams that a ticket has opened
+
+PAGE = "https://page.example"
+
+
+def ticket(api: Api, by: Person, origin: str = "", **body: Any) -> str:
+    """A new ticket, for a page of this origin."""
+    headers = {"Origin": origin} if origin else {}
+    answer = api.post("/api/v1/live/tickets", body or None, by=by, headers=headers)
+    assert answer.status == 200, answer.body
+    return str(answer.data["ticket"])
+
+
+def test_a_stream_of_a_ticket_goes_on_after_each_cut(
+    server: Server, api: Api, make: Factory, site: Site
+) -> None:
+    chat = make.conversation(site)
+    asked = {"topic": f"conversation/{chat.id}", "ticket": ticket(api, site.member, PAGE)}
+    last, told = "", []
+    ids = []
+    for turn in range(3):
+        with Stream(server.address, site, None, last, PAGE, **asked) as there:
+            assert there.answer == 200
+            assert there.next("hello")["profileId"] == site.member.id
+            if not turn:
+                there.next("subscribed")
+            ids.append(write(api, chat.path, site.moderator, f"While there {turn}"))
+            told += there.comments(2 if turn else 1)
+            last = there.id
+        # Cut: what happens now is told when it comes back.
+        ids.append(write(api, chat.path, site.moderator, f"Meanwhile {turn}"))
+
+    assert told == ids[:-1]
+
+
+def test_a_stream_that_was_cut_before_anything_happened_goes_on_too(
+    server: Server, api: Api, make: Factory, site: Site
+) -> None:
+    chat = make.conversation(site)
+    asked = {"topic": f"conversation/{chat.id}", "ticket": ticket(api, site.member)}
+    with Stream(server.address, site, None, **asked) as there:
+        there.next("subscribed")
+        first = there.ids[0]
+    missed = write(api, chat.path, site.moderator, "Meanwhile")
+
+    with Stream(server.address, site, None, first, **asked) as there:
+        assert there.comments(1) == [missed]
+
+
+def test_a_ticket_that_was_used_opens_nothing_else(
+    server: Server, api: Api, make: Factory, site: Site
+) -> None:
+    chat, other = make.conversation(site), make.conversation(site)
+    topic = f"conversation/{chat.id}"
+    own = ticket(api, site.member, PAGE)
+    with Stream(server.address, site, None, "", PAGE, topic=topic, ticket=own) as there:
+        there.next("subscribed")
+        last = there.id
+    cursor = api.get(chat.path, by=site.newcomer).headers["Live-Cursor"]
+    another = ticket(api, site.newcomer, PAGE)
+    with Stream(server.address, site, None, "", PAGE, topic=topic, ticket=another) as there:
+        there.next("subscribed")
+        of_another = there.id
+
+    def answer(last: str, origin: str, **query: Any) -> int:
+        with Stream(server.address, site, None, last, origin, **query) as there:
+            return there.answer
+
+    assert answer(last, PAGE, topic=topic, ticket=own) == 200
+    # No id, a cursor that anybody may have, the id of another stream, an altered one.
+    for wrong in ("", cursor, of_another, last[:-1] + ("A" if last[-1] != "A" else "B")):
+        assert answer(wrong, PAGE, topic=topic, ticket=own) == 401
+    for origin in ("", "https://evil.example", f"http://{site.host}"):
+        assert answer(last, origin, topic=topic, ticket=own) == 401
+    for topics in (f"conversation/{other.id}", [topic, "site"], "huddles"):
+        assert answer(last, PAGE, topic=topics, ticket=own) == 401
+    assert answer(last, PAGE, topic=topic, ticket=own, documents="true") == 401
+    assert answer(last, PAGE, topic=topic, ticket=another) == 401
+    assert answer(last, PAGE, topic=topic) == 200  # as a guest
+
+
+def test_a_stream_goes_on_as_long_as_its_token_lives(
+    server: Server, api: Api, make: Factory, site: Site
+) -> None:
+    person = make.person(site)
+    asked = {"topic": "site", "ticket": ticket(api, person)}
+    with Stream(server.address, site, None, **asked) as there:
+        there.next("subscribed")
+        last = there.id
+    make.sql(
+        "UPDATE single_use SET expires = now() - interval '1 day' WHERE kind = 'live' RETURNING 1"
+    )
+    with Stream(server.address, site, None, last, **asked) as there:
+        assert there.answer == 200
+    assert api.delete("/api/v1/auth", by=person).status == 200
+
+    with Stream(server.address, site, None, last, **asked) as there:
+        assert there.answer == 401
+
+
+def test_a_ticket_is_for_the_origin_that_asked_and_for_the_stream_that_it_names(
+    server: Server, api: Api, site: Site
+) -> None:
+    def answer(ticket: str, origin: str, topic: str = "site") -> int:
+        with Stream(server.address, site, None, "", origin, topic=topic, ticket=ticket) as there:
+            return there.answer
+
+    assert answer(ticket(api, site.member, PAGE), "https://evil.example") == 401
+    assert answer(ticket(api, site.member, PAGE), "") == 401
+    # A page of the site itself names its origin in a POST and not in a GET.
+    assert answer(ticket(api, site.member, f"https://{site.host}"), "") == 200
+    assert answer(ticket(api, site.member, origin=PAGE), PAGE) == 200
+    assert answer(ticket(api, site.member, topics=["site"]), "") == 200
+    assert answer(ticket(api, site.member, topics=["updates"]), "") == 401
+    bodies: list[dict[str, Any]] = [{"origin": "page.example"}, {"topics": []}, {"topics": ["x"]}]
+    for wrong in bodies:
+        assert api.post("/api/v1/live/tickets", wrong, by=site.member).status == 400
+
+
+def test_an_event_source_comes_back_when_there_is_no_room_right_now(
+    database_url: str, make: Factory, site: Site, tmp_path: Path
+) -> None:
+    with running(
+        database_url, tmp_path, live_connections="1", access_log="true", log_level="debug"
+    ) as web:
+        api = web.api()
+        asked = {"topic": "site", "ticket": ticket(api, site.member)}
+        with Stream(web.address, site, None, **asked) as there:
+            there.next("subscribed")
+            headers = {"Accept": "text/event-stream", "Last-Event-ID": there.id}
+            query = urlencode(asked)
+            full = api.get(f"/api/v1/live/events?{query}", site=site, headers=headers)
+            program = api.get(
+                f"/api/v1/live/events?{query}", site=site, headers={"Last-Event-ID": there.id}
+            )
+        assert (full.status, full.body) == (200, b"retry: 3000\n\n")
+        assert program.status == 503
+        api.get("/api/v1/site", site=site)
+        # What is in an address is in no log.
+        log = web.log.read_text()
+        assert "/api/v1/live/events" in log
+        assert asked["ticket"] not in log
