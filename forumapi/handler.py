@@ -114,6 +114,8 @@ class Handler:
     leads_to: ClassVar[Mapping[str, str]] = {}
     # False where the address above, in place of one that can't be read itself, does not show what was written.
     shows_above: ClassVar[bool] = True
+    # True for streams that an `EventSource` reads, which comes back after one that ends, and after no refusal.
+    is_stream: ClassVar[bool] = False
     # Request headers of its own, beside those that the kind of operation brings.
     also_takes: ClassVar[tuple[str, ...]] = ()
     # Method -> media types that `receive` takes, beside those of the declared body.

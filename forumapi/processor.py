@@ -402,7 +402,8 @@ def _identify(app: App, ctx: Context, handler: Handler, verb: str) -> None:
     site_id = ctx.site.id
     was_known = app.token_buckets.knows(ctx.token)
     try:
-        found = identities.find(ctx.tx, site_id, ctx.token, handler.asked(ctx))
+        asked = handler.asked(ctx)
+        found = identities.find(ctx.tx, site_id, ctx.token, asked)
     except Unauthorized:
         if was_known:
             # It has ended: from now on it is as good as a made-up one, and this was its first try.
@@ -418,7 +419,7 @@ def _identify(app: App, ctx: Context, handler: Handler, verb: str) -> None:
         # A request holds one connection at a time: of many newcomers at once none would get a second.
         ctx.tx.end()
         membership.settle(app.database, ctx.site, found)
-        found = identities.find(ctx.tx, site_id, ctx.token, handler.asked(ctx))
+        found = identities.find(ctx.tx, site_id, ctx.token, identities.again(asked, found))
     ctx.identity = found
     ctx.site = _known(
         ctx,
@@ -781,6 +782,16 @@ def _options_headers(allow: str) -> Headers:
 
 
 def _error(ctx: Context, error: ApiError, handler: Handler | None, method: str) -> Answered:
+    if (
+        handler is not None
+        and handler.is_stream
+        and error.status in (429, 503)
+        and "text/event-stream" in ctx.environ.get("HTTP_ACCEPT", "")
+    ):
+        headers = response.plain_headers()
+        headers += [("Content-Type", "text/event-stream"), ("Cache-Control", "no-store")]
+        wait_ms = 1000 * max(3, int(dict(error.headers).get("Retry-After", "3")))
+        return 200, headers, b"retry: %d\n\n" % wait_ms
     site = getattr(ctx, "site", None)
     data = response.error_data(error, site.id if site else 0, ctx.identity.profile_id)
     if method == "POST" and getattr(handler, "errors_without_data", False):

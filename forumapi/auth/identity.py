@@ -91,9 +91,18 @@ WITH_TICKET = Query(
     WITH taken AS (
         DELETE FROM single_use x
          WHERE x.kind = 'live' AND x.secret_hash = %(ticket_hash)s AND x.site_id = %(site_id)s AND x.expires > now()
+           AND coalesce(x.payload ->> 'origin', %(origin)s::text) = %(origin)s::text
+           AND coalesce(x.payload ->> 'stream', %(stream)s::text) = %(stream)s::text
      RETURNING x.subject)
     SELECT {_COLUMNS} {_FROM}
      WHERE t.token_id = (SELECT taken.subject::bigint FROM taken) AND (t.site_id IS NULL OR t.site_id = %(site_id)s)""",
+)
+# Who holds the token of a stream that goes on (realtime/cursor.py).
+OF_STREAM = Query(
+    "identity.of_stream",
+    f"""
+    SELECT {_COLUMNS} {_FROM}
+     WHERE t.token_id = %(token_id)s AND (t.site_id IS NULL OR t.site_id = %(site_id)s)""",
 )
 # Some callers at once, by their tokens' ids; and until when what is known of each holds, as far as clocks tell.
 BY_TOKENS = Query(
@@ -252,6 +261,11 @@ def find(tx: Reader, site_id: int, token: str, asked: Asked) -> Identity:
     if not row[1]:
         raise Unauthorized("This access token has expired", code=TOKEN_EXPIRED)
     return Identity(row)
+
+
+def again(asked: Asked, found: Identity) -> Asked:
+    """The statement that finds the same caller another time: a ticket was used up by the first."""
+    return Asked(OF_STREAM, {"token_id": found.token_id}) if asked.query is WITH_TICKET else asked
 
 
 def find_many(tx: Reader, site_id: int, token_ids: Collection[int]) -> dict[int, Identity]:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
 from typing import Any, Final
 from urllib.parse import urlsplit
 
+from msgspec import UNSET, Struct, UnsetType
+
 from forumapi import addresses, metrics, schemas
-from forumapi.auth.identity import IDENTITY, WITH_TICKET, Asked, shaped
+from forumapi.auth.identity import IDENTITY, OF_STREAM, WITH_TICKET, Asked, shaped
 from forumapi.context import Context
 from forumapi.errors import OUT_OF_RANGE, ApiError, Forbidden, Invalid
 from forumapi.fragments import dumps, raw
@@ -14,12 +18,16 @@ from forumapi.handler import ANYONE, LOGIN, Handler, Param, needs
 from forumapi.models import live
 from forumapi.realtime import poll, socket, websocket
 from forumapi.realtime.audience import Caller
+from forumapi.realtime.cursor import parted
 from forumapi.realtime.feed import check, topic_of
 from forumapi.realtime.hub import Follow
 from forumapi.response import Bare, Data, Result, Takeover
 
 # How a token comes where a page can't set a header: as a sub-protocol, beside the one that is spoken.
 _BEARER: Final = "bearer."
+# What a WebSocket follows it says later: a ticket that names a stream opens none.
+_SOCKET: Final = "socket"
+_ORIGIN: Final = re.compile(r"https?://[a-z0-9.:\[\]-]{1,253}")
 # The answer of a handshake has no body.
 _NONE: Final = "text/plain"
 _EVENTS: Final = "text/event-stream"
@@ -51,7 +59,7 @@ class LiveHandler(Handler):
         return _bearer(ctx.environ) or ticket(ctx)
 
     def asked(self, ctx: Context) -> Asked:
-        return asked(ctx)
+        return asked(ctx, _SOCKET)
 
     @needs(ANYONE, status=101, media_type=_NONE)
     def get(self, ctx: Context) -> Result:
@@ -84,18 +92,26 @@ class LiveEventsHandler(Handler):
 
     allow = "OPTIONS,GET,HEAD"
     takes_turns = False
+    is_stream = True
     also_takes = ("Last-Event-ID",)
 
     def token(self, ctx: Context) -> str:
         return ticket(ctx)
 
     def asked(self, ctx: Context) -> Asked:
-        return asked(ctx)
+        holder = _holder(ctx)
+        return Asked(OF_STREAM, {"token_id": holder}) if holder else asked(ctx, _stream(ctx))
 
     @needs(ANYONE, params=_WHAT, media_type=_EVENTS)
     def get(self, ctx: Context) -> Result:
-        """A stream that does not end. `Last-Event-ID` is the cursor to go on from, where a client sends it."""
+        """A stream that does not end. `Last-Event-ID` is the id to go on from, where a client sends it.
+
+        With an id of the stream that a ticket opened, the same ticket opens it again, while its token lives.
+        """
         follows, cursor = _wanted(ctx)
+        proof = ""
+        if _is_ticket(ctx):
+            proof = ctx.app.live.cursors.proof(ctx.site.id, ctx.identity.token_id, _bound(ctx))
         app, config = ctx.app, ctx.app.config
         site, identity, caller = ctx.site, ctx.identity, _caller(ctx)
         headers = [
@@ -108,7 +124,7 @@ class LiveEventsHandler(Handler):
         app.live.reserve(caller)
 
         def run(client: Any, left: bytes) -> None:
-            connection = socket.StreamConnection(client, app.live, config)
+            connection = socket.StreamConnection(client, app.live, config, proof)
             try:
                 connection.serve(site, identity, config, follows, cursor)
             finally:
@@ -130,7 +146,7 @@ class LivePollHandler(Handler):
         return ticket(ctx)
 
     def asked(self, ctx: Context) -> Asked:
-        return asked(ctx)
+        return asked(ctx, _stream(ctx))
 
     @needs(
         ANYONE,
@@ -170,7 +186,8 @@ def _wanted(ctx: Context) -> tuple[list[Follow], str]:
     documents = bool(ctx.flag("documents"))
     topics = [topic_of(text, ctx.identity.profile_id) for text in texts]
     check(ctx.reader, ctx.site.id, ctx.tree, Caller(ctx.identity), topics)
-    cursor = ctx.environ.get("HTTP_LAST_EVENT_ID") or ctx.query.get("cursor", "")
+    last, _ = parted(ctx.environ.get("HTTP_LAST_EVENT_ID", ""))
+    cursor = last or ctx.query.get("cursor", "")
     return [Follow(topic, wants_documents=documents) for topic in topics], cursor
 
 
@@ -216,14 +233,50 @@ def ticket(ctx: Context) -> str:
     return ctx.query.get("ticket", "")
 
 
-def asked(ctx: Context) -> Asked:
-    """The statement that finds out who calls. A ticket is used up by it."""
-    is_ticket = bool(ctx.token) and ctx.token == ctx.query.get("ticket")
-    return (
-        Asked(WITH_TICKET, {"ticket_hash": live.ticket_hash(ctx.token)})
-        if is_ticket
-        else Asked(IDENTITY)
+def asked(ctx: Context, stream: str) -> Asked:
+    """The statement that finds out who calls. A ticket is used up by it, if it is for this origin and stream."""
+    if not _is_ticket(ctx):
+        return Asked(IDENTITY)
+    hash = live.ticket_hash(ctx.token)
+    return Asked(WITH_TICKET, {"ticket_hash": hash, "origin": _origin(ctx), "stream": stream})
+
+
+def _is_ticket(ctx: Context) -> bool:
+    """Return True if the caller presents a ticket, and no token."""
+    return bool(ctx.token) and ctx.token == ctx.query.get("ticket")
+
+
+def _holder(ctx: Context) -> int:
+    """The token of a stream that its `EventSource` goes on with: same ticket, origin and stream, and the last id."""
+    _, proof = parted(ctx.environ.get("HTTP_LAST_EVENT_ID", ""))
+    if not proof or not _is_ticket(ctx):
+        return 0
+    return ctx.app.live.cursors.holder(ctx.site.id, proof, _bound(ctx))
+
+
+def _bound(ctx: Context) -> bytes:
+    """What a stream that a ticket has opened is bound to."""
+    return live.ticket_hash("\n".join((ctx.token, _origin(ctx), _stream(ctx))))
+
+
+def _origin(ctx: Context) -> str:
+    """The origin of the page that asks, "" for one of the site itself, whose GET names none, and for a program."""
+    said = str(ctx.environ.get("HTTP_ORIGIN", "")).lower()
+    own = str(ctx.environ.get("HTTP_HOST", "")).lower()
+    return "" if said.partition("://")[2] == own else said
+
+
+def _stream(ctx: Context) -> str:
+    """What a stream tells: its topics in order, and whether documents come with them."""
+    texts = [value for key, value in ctx.pairs if key == "topic"]
+    return named_stream(
+        texts, documents=ctx.query.get("documents", "").lower() in ("1", "t", "true")
     )
+
+
+def named_stream(topics: Sequence[str], *, documents: bool) -> str:
+    """The text that a ticket is bound to a stream by."""
+    return " ".join((*sorted(set(topics)), "documents" if documents else "events"))
 
 
 def _bearer(environ: dict[str, Any]) -> str:
@@ -234,14 +287,41 @@ def _bearer(environ: dict[str, Any]) -> str:
     return ""
 
 
+class TicketBody(Struct):
+    """What a ticket is for; nothing has to be said."""
+
+    origin: str | UnsetType = UNSET
+    topics: list[str] | UnsetType = UNSET
+    documents: bool | UnsetType = UNSET
+
+
 class TicketsHandler(Handler):
     """Tickets: each opens one connection."""
 
     allow = "OPTIONS,POST"
     takes_idempotency_key = False
 
-    @needs(LOGIN, answer=schemas.Ticket)
+    @needs(LOGIN, body=TicketBody, answer=schemas.Ticket)
     def post(self, ctx: Context) -> Result:
-        """A ticket for `?ticket=` of one connection as the caller, within half a minute."""
-        ticket = live.add_ticket(ctx.writer, ctx.site.id, ctx.identity.token_id)
+        """A ticket for `?ticket=` of one connection as the caller, within half a minute.
+
+        It is good for pages of the origin that asks, or of `origin`, and with `topics` for the stream of these alone.
+        """
+        sent: TicketBody = ctx.body
+        origin = _origin(ctx)
+        if isinstance(sent.origin, str):
+            origin = sent.origin.lower()
+            if not _ORIGIN.fullmatch(origin):
+                raise Invalid("origin", "must be a scheme and a host, such as https://page.example")
+        stream = None
+        if isinstance(sent.topics, list):
+            most = ctx.app.config.live_subscriptions
+            if not 1 <= len(sent.topics) <= most:
+                raise Invalid("topics", f"must name 1 to {most} topics")
+            for text in sent.topics:
+                topic_of(text, ctx.identity.profile_id)
+            stream = named_stream(sent.topics, documents=sent.documents is True)
+        ticket = live.add_ticket(
+            ctx.writer, ctx.site.id, ctx.identity.token_id, origin=origin, stream=stream
+        )
         return Data(dumps({"ticket": ticket, "expiresIn": live.TICKET_S}))

@@ -244,8 +244,10 @@ TICKET_S: Final = 30
 ADD_TICKET = Query(
     "live.add_ticket",
     """
-    INSERT INTO single_use (kind, secret_hash, site_id, subject, expires)
-    VALUES ('live', %(secret_hash)s, %(site_id)s, %(subject)s, now() + make_interval(secs => %(ttl_s)s::int))""",
+    INSERT INTO single_use (kind, secret_hash, site_id, subject, payload, expires)
+    VALUES ('live', %(secret_hash)s, %(site_id)s, %(subject)s,
+            jsonb_strip_nulls(jsonb_build_object('origin', %(origin)s::text, 'stream', %(stream)s::text)),
+            now() + make_interval(secs => %(ttl_s)s::int))""",
 )
 
 CURSOR_KEY = Query(
@@ -257,14 +259,22 @@ CURSOR_KEY = Query(
 )
 
 
-def add_ticket(tx: Transaction, site_id: int, token_id: int) -> str:
-    """A secret that opens one connection as the holder of this token, within TICKET_S (auth/identity.py takes it)."""
+def add_ticket(
+    tx: Transaction, site_id: int, token_id: int, *, origin: str, stream: str | None
+) -> str:
+    """A secret that opens one connection as the holder of this token, within TICKET_S (auth/identity.py takes it).
+
+    It is good for pages of `origin` ("": the site's own, and programs), and for nothing but `stream` unless that is
+    None.
+    """
     secret = secrets.token_urlsafe(24)
     tx.run(
         ADD_TICKET,
         secret_hash=ticket_hash(secret),
         site_id=site_id,
         subject=str(token_id),
+        origin=origin,
+        stream=stream,
         ttl_s=TICKET_S,
     )
     return secret

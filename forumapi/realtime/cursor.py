@@ -8,6 +8,8 @@ text each time, a made-up one fits no site, and one of another site is not taken
 from __future__ import annotations
 
 import base64
+import hashlib
+import hmac
 import os
 from typing import Final
 
@@ -27,6 +29,7 @@ class Cursors:
         self._encrypt = cipher.encryptor().update
         self._decrypt = cipher.decryptor().update
         self._random = b""
+        self._mac_key = hashlib.blake2b(key=key, person=b"live-stream").digest()
 
     def make(self, site_id: int, number: int) -> str:
         """The cursor after the event `number` of a site; 0: before all."""
@@ -48,3 +51,31 @@ class Cursors:
         if int.from_bytes(plain[:_SITE], "big") != site_id:
             return None
         return int.from_bytes(plain[_SITE : _SITE + _NUMBER], "big")
+
+    def proof(self, site_id: int, token_id: int, bound: bytes) -> str:
+        """A text that names a token to this platform alone, and is good only together with `bound`.
+
+        It follows the cursor in the ids of a stream's frames: who presents it has read that stream.
+        """
+        name = self.make(site_id, token_id)
+        return name + self._mac(site_id, token_id, bound)
+
+    def holder(self, site_id: int, proof: str, bound: bytes) -> int:
+        """The token that a proof names, 0 for what is no proof of a stream that is bound so."""
+        token_id = self.read(site_id, proof[:_LENGTH])
+        if not token_id:
+            return 0
+        is_ours = hmac.compare_digest(
+            proof[_LENGTH:].encode(), self._mac(site_id, token_id, bound).encode()
+        )
+        return token_id if is_ours else 0
+
+    def _mac(self, site_id: int, token_id: int, bound: bytes) -> str:
+        said = b"%d %d %b" % (site_id, token_id, bound)
+        mac = hashlib.blake2b(said, key=self._mac_key, digest_size=_BLOCK).digest()
+        return base64.urlsafe_b64encode(mac)[:_LENGTH].decode()
+
+
+def parted(text: str) -> tuple[str, str]:
+    """Part the id of a frame into its cursor and the proof of its stream, "" where it has none."""
+    return text[:_LENGTH], text[_LENGTH:]

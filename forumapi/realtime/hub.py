@@ -56,10 +56,14 @@ class Frame:
         `hello` has none: a browser that is cut before anything else would go on from there, and miss what was to come.
         """
         if self._event is None:
-            is_place = self.cursor and self.name != "hello"
-            id = b"id: %b\n" % self.cursor.encode() if is_place else b""
-            self._event = b"%bevent: %b\ndata: %b\n\n" % (id, self.name.encode(), self.data)
+            self._event = self.in_stream("")
         return self._event
+
+    def in_stream(self, proof: str) -> bytes:
+        """As a Server-Sent Event whose id ends with the proof of one stream."""
+        is_place = self.cursor and self.name != "hello"
+        id = f"id: {self.cursor}{proof}\n".encode() if is_place else b""
+        return b"%bevent: %b\ndata: %b\n\n" % (id, self.name.encode(), self.data)
 
 
 class Connection(Protocol):

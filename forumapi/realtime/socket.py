@@ -314,14 +314,18 @@ def hello(live: Live, client: Client, config: Config) -> Frame:
 
 
 class StreamConnection(_Carrier):
-    """A stream of Server-Sent Events behind the head of its answer."""
+    """A stream of Server-Sent Events behind the head of its answer.
 
-    def __init__(self, client: Any, live: Live, config: Config) -> None:
+    `proof`: what each id ends with, so that an `EventSource`, which can send nothing else, goes on by it; "" for none.
+    """
+
+    def __init__(self, client: Any, live: Live, config: Config, proof: str = "") -> None:
         super().__init__(client, live, config)
         self._raw = client
+        self._proof = proof
 
     def push(self, frame: Frame) -> None:
-        self.pipe.send(frame.for_stream)
+        self.pipe.send(frame.in_stream(self._proof) if self._proof else frame.for_stream)
 
     def ping(self) -> None:
         """The heartbeat that went out before is the sign of life: TCP says when nobody takes it."""
@@ -345,6 +349,10 @@ class StreamConnection(_Carrier):
         self.pipe.send(b"retry: 3000\n\n")
         client = self._welcome(site, identity, config)
         if client is not None:
+            if self._proof:
+                # An id before anything has happened: whoever is cut right now comes back by it.
+                place = cursor or self.live.cursor(client)
+                self.pipe.send(f"id: {place}{self._proof}\n\n".encode())
             try:
                 self.live.follow(client, follows, cursor)
             except ApiError as error:
