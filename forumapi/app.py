@@ -50,8 +50,6 @@ from forumapi.webhooks import Deliverer
 if TYPE_CHECKING:
     from forumapi.config import Config
     from forumapi.context import Context
-    from forumapi.models.site import Site
-    from forumapi.permissions import Tree
 
 _BIGINT = 2**63 - 1
 SMALL_FILES_BYTES = 8 * 1024 * 1024
@@ -310,13 +308,6 @@ class App:
         email.queue(tx, site_id, notices)
         if notices:
             tx.after_commit(self.mail.wake)
-
-    def tree_of(self, asking: Site, site_id: int, tx: Reader) -> Tree | None:
-        """The microcosms of the live site `site_id`, which may be another than the asking one."""
-        if site_id == asking.id:
-            return self.sites.tree(asking, tx)
-        site = self.sites.by_id(site_id, tx)
-        return self.sites.tree(site, tx) if site is not None and not site.is_deleted else None
 
     def _open_files(self) -> None:
         """Say at the start what is wrong with the store; texts are served without it."""

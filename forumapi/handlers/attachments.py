@@ -168,7 +168,7 @@ def _may_use(ctx: Context, hash: str) -> bool:
     stored = file.find(tx, site.id, who.user_id, hash)
     if stored is not None and (stored.is_mine or stored.is_open(ctx.app.config.file_access)):
         return True
-    seen = file.sight(tx, site.id, who, hash, lambda id: ctx.app.tree_of(ctx.site, id, tx)).caller
+    seen = file.sight(tx, site.id, who, hash, ctx.tree).caller
     return stored is not None and seen
 
 

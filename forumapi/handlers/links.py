@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import re
-from functools import partial
 from typing import Any, ClassVar, Final
 
 from werkzeug.urls import iri_to_uri
@@ -18,7 +17,6 @@ from forumapi.handlers.metrics import check_admin
 from forumapi.models import attempts, link
 from forumapi.models.attempts import Limit
 from forumapi.models.link import Known, Used
-from forumapi.permissions import GUEST_CALLER
 from forumapi.response import Data, Elsewhere, Result
 
 _NEWEST: Final = 2**63 - 1
@@ -47,7 +45,6 @@ class OutHandler(Handler):
                 ctx.reader,
                 ctx.args["code"],
                 config.blocked_link_domains,
-                is_open=partial(_is_open, ctx),
                 misses=misses,
                 ip=ctx.ip,
             )
@@ -59,15 +56,6 @@ class OutHandler(Handler):
         if not ctx.is_head:
             ctx.app.activity.followed(found.id)
         return Elsewhere(iri_to_uri(found.url))
-
-
-def _is_open(ctx: Context, site_id: int, version: int, acl_version: int, place: int) -> bool:
-    """Guests read comments in this microcosm of a site, 0: on its profiles."""
-    if not place:
-        return True
-    sites = ctx.app.sites
-    tree = sites.tree(sites.at(site_id, version, acl_version, ctx.reader), ctx.reader)
-    return place in tree.view(GUEST_CALLER).set
 
 
 class LinksHandler(Handler):

@@ -7,7 +7,7 @@ whether there is one by what the caller may see, so that one site learns nothing
 from __future__ import annotations
 
 import datetime
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Any, Final, NamedTuple
 
 from forumapi import fragments, itemtypes, permissions
@@ -147,13 +147,25 @@ def insert(
 
 # ---------------------------------------------------------------- downloads
 
-# A site has what was uploaded to it, and what hangs on its comments; pictures of people are everybody's. When the same
-# bytes came to another site, and what they are called there, is not told.
+# A site has what was uploaded to it, and what hangs on its comments. Pictures of people, and what guests read on other
+# sites, are everybody's. When the same bytes came to another site, and what they are called there, is not told.
 FIND = Query(
     "file.find",
     """
     SELECT f.mime_type, f.file_size, f.file_ext, coalesce(u.created, 'epoch'), coalesce(u.file_name, ''),
-           EXISTS (SELECT 1 FROM attachments a WHERE a.file_hash = f.file_hash AND a.item_type_id = 3),
+           EXISTS (SELECT 1 FROM attachments a WHERE a.file_hash = f.file_hash AND a.item_type_id = 3)
+           OR EXISTS (SELECT FROM (
+                             SELECT DISTINCT c.site_id, coalesce(i.microcosm_id, 0) AS microcosm_id
+                               FROM attachments a
+                               JOIN comments c ON c.site_id = a.site_id AND c.comment_id = a.item_id
+                                              AND NOT c.is_deleted AND NOT c.is_moderated
+                               JOIN sites s ON s.site_id = c.site_id AND NOT s.is_deleted
+                               LEFT JOIN items i ON i.site_id = c.site_id AND i.item_id = c.item_id
+                                                AND NOT i.is_deleted AND NOT i.is_moderated
+                              WHERE a.file_hash = f.file_hash AND a.item_type_id = 4 AND a.site_id <> %(site_id)s
+                                AND (c.on_profile_id IS NOT NULL OR i.microcosm_id IS NOT NULL)
+                              LIMIT 500) AS p
+                       WHERE p.microcosm_id = 0 OR guests_read(p.site_id, p.microcosm_id)),
            u.created IS NOT NULL,
            EXISTS (SELECT 1 FROM attachments a
                     WHERE a.site_id = %(site_id)s AND a.file_hash = f.file_hash AND a.item_type_id = 4),
@@ -168,11 +180,11 @@ FIND = Query(
      WHERE f.file_hash = %(hash)s""",
 )
 
-# Where a file hangs: each kind of place once, those of the asking site first.
+# Where a file hangs on this site: each kind of place once.
 PLACES = Query(
     "file.places",
     """
-    SELECT DISTINCT a.site_id <> %(site_id)s, a.site_id, coalesce(i.microcosm_id, 0), c.created_by,
+    SELECT DISTINCT coalesce(i.microcosm_id, 0), c.created_by,
            c.is_deleted OR c.is_moderated OR coalesce(i.is_deleted OR i.is_moderated, false),
            coalesce(i.item_type_id, 3::smallint),
            EXISTS (SELECT 1 FROM huddle_participants h
@@ -181,8 +193,8 @@ PLACES = Query(
       FROM attachments a
       JOIN comments c ON c.site_id = a.site_id AND c.comment_id = a.item_id
       LEFT JOIN items i ON i.site_id = c.site_id AND i.item_id = c.item_id
-     WHERE a.file_hash = %(hash)s AND a.item_type_id = 4
-     ORDER BY 1, 2, 3
+     WHERE a.site_id = %(site_id)s AND a.file_hash = %(hash)s AND a.item_type_id = 4
+     ORDER BY 1
      LIMIT %(limit)s""",
 )
 # More places than this are not looked at: a file that hangs in so many is no secret of the next one.
@@ -197,7 +209,7 @@ class Stored(NamedTuple):
     ext: str
     created: datetime.datetime
     name: str
-    is_picture: bool  # of a profile, on any site
+    is_public: bool  # a profile's picture on any site, or read by guests of another one
     is_uploaded: bool  # to this site
     is_hung: bool  # on comments of this site
     is_mine: bool  # the asking user uploaded it, to any site
@@ -205,7 +217,7 @@ class Stored(NamedTuple):
     def is_open(self, access: str) -> bool:
         """True where the hash is enough to see it; `access` is the setting `file_access`."""
         is_known = self.is_uploaded or self.is_hung
-        return self.is_picture or (is_known and (access == "anyone" or not self.is_hung))
+        return self.is_public or (is_known and (access == "anyone" or not self.is_hung))
 
 
 def find(tx: Reader, site_id: int, user_id: int, hash: str) -> Stored | None:
@@ -224,28 +236,19 @@ class Sight(NamedTuple):
 OPEN: Final = Sight(True, True)
 
 
-def sight(
-    tx: Reader, site_id: int, who: Who, hash: str, tree_of: Callable[[int], Tree | None]
-) -> Sight:
-    """Who may see a file that is not open: whoever may read one of the comments that it hangs on.
+def sight(tx: Reader, site_id: int, who: Who, hash: str, tree: Tree) -> Sight:
+    """Who may see a file that is not open: whoever may read one of the comments of this site that it hangs on.
 
-    Ask it of a file that isn't there too, which then takes as long. `tree_of` gives the microcosms of a live site. On
-    other sites than the asking one the caller is a guest.
+    Ask it of a file that isn't there too, which then takes as long.
     """
-    rows = tx.rows(PLACES, site_id=site_id, me=who.participant_id, hash=hash, limit=MAX_PLACES)
-    trees: dict[int, Tree | None] = {}
+    rows = tx.rows(PLACES, site_id=site_id, me=who.profile_id, hash=hash, limit=MAX_PLACES)
     by_caller = False
-    for is_foreign, place_id, microcosm_id, author_id, is_hidden, parent_type, takes_part in rows:
-        if place_id not in trees:
-            trees[place_id] = tree_of(place_id)
-        tree = trees[place_id]
-        if tree is None:
-            continue
+    for microcosm_id, author_id, is_hidden, parent_type, takes_part in rows:
         target = Target(
             itemtypes.COMMENT,
             1,
             microcosm_id,
-            () if is_foreign else (author_id,),
+            (author_id,),
             parent_type=parent_type,
             is_participant=takes_part,
         )
@@ -255,7 +258,7 @@ def sight(
         others = target._replace(is_participant=False)
         if not hidden and permissions.effective(GUEST_CALLER, others, tree) & permissions.READ:
             return OPEN
-        if not is_foreign and not by_caller:
+        if not by_caller:
             can = permissions.effective(who, target, tree)
             needed = permissions.MODERATOR if hidden else permissions.READ
             by_caller = bool(can & needed)

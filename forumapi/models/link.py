@@ -11,7 +11,7 @@ import hashlib
 import ipaddress
 import re
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Final, NamedTuple
 from urllib.parse import urlsplit
 
@@ -76,32 +76,32 @@ BLOCKED: Final = """
                      JOIN blocked_link_domains b
                        ON b.domain = array_to_string((string_to_array(l.host, '.'))[n.place:], '.'))"""
 
-# How often the caller's address missed lately, and the link; without one the rest is NULL.
+# How often the caller's address missed lately, and the link; without one the rest is NULL. A code of an earlier release
+# counts while guests read a live comment that holds the link; of one that very many hold, some are looked at.
 FIND = Query(
     "link.find",
     f"""
     SELECT coalesce((SELECT a.attempts FROM attempt_counters a
                       WHERE a.kind = %(kind)s AND a.subject = %(subject)s
                         AND a.window_start = {attempts.WINDOW}), 0),
-           l.link_id, l.url, l.code IS DISTINCT FROM %(code)s, {BLOCKED}
+           l.link_id, l.url,
+           CASE WHEN l.code = %(code)s THEN true
+                ELSE EXISTS (
+                     SELECT FROM (
+                            SELECT DISTINCT c.site_id, coalesce(i.microcosm_id, 0) AS microcosm_id
+                              FROM (SELECT u.site_id, u.comment_id, u.revision FROM link_uses u
+                                     WHERE u.link_id = l.link_id LIMIT 1000) AS u
+                              JOIN comments c ON c.site_id = u.site_id AND c.comment_id = u.comment_id
+                                             AND c.revisions = u.revision AND NOT c.is_deleted AND NOT c.is_moderated
+                              JOIN sites s ON s.site_id = c.site_id AND NOT s.is_deleted
+                              LEFT JOIN items i ON i.site_id = c.site_id AND i.item_id = c.item_id
+                                               AND NOT i.is_deleted AND NOT i.is_moderated
+                             WHERE c.on_profile_id IS NOT NULL OR i.microcosm_id IS NOT NULL) AS p
+                      WHERE p.microcosm_id = 0 OR guests_read(p.site_id, p.microcosm_id)) END,
+           {BLOCKED}
       FROM (SELECT 1) AS one
       LEFT JOIN links l ON l.code = %(code)s
                         OR l.link_id = %(old_id)s AND l.lead = left(%(code)s, 1) AND l.has_old_code""",
-)
-
-# Where live comments hold a link, as they are now; microcosm 0 is a profile. No huddles. Some of the comments tell
-# enough of a link that very many hold.
-PLACES = Query(
-    "link.places",
-    """
-    SELECT DISTINCT s.site_id, s.version, s.acl_version, coalesce(i.microcosm_id, 0)
-      FROM (SELECT u.site_id, u.comment_id, u.revision FROM link_uses u WHERE u.link_id = %(link_id)s LIMIT 1000) AS u
-      JOIN comments c ON c.site_id = u.site_id AND c.comment_id = u.comment_id AND c.revisions = u.revision
-                     AND NOT c.is_deleted AND NOT c.is_moderated
-      JOIN sites s ON s.site_id = c.site_id AND NOT s.is_deleted
-      LEFT JOIN items i ON i.site_id = c.site_id AND i.item_id = c.item_id AND NOT i.is_deleted AND NOT i.is_moderated
-     WHERE c.on_profile_id IS NOT NULL OR i.microcosm_id IS NOT NULL
-     LIMIT 50""",
 )
 
 
@@ -174,14 +174,12 @@ def find(
     code: str,
     blocked: Iterable[str] = (),
     *,
-    is_open: Callable[[int, int, int, int], bool],
     misses: Limit,
     ip: str,
 ) -> Link:
     """Where `code` leads. `blocked` are domains that are refused beside the stored ones, with everything below them.
 
-    A code of an earlier release, which could be guessed, leads on only if guests read a text that holds the link:
-    `is_open` is asked that of (site id, its version, its acl_version, microcosm id or 0 for a profile).
+    A code of an earlier release, which could be guessed, leads on only while guests read a text that holds the link.
 
     Raises NotFound for a code that was never given, Forbidden for a blocked domain and for what is not on the open
     internet (P-54), TooMany where the caller's address has missed as often as `misses` lets it (0: no limit).
@@ -195,14 +193,12 @@ def find(
         window_s=misses.window_s,
     )
     assert row is not None, "it has no condition"
-    missed, link_id, url, is_old, is_blocked = row
+    missed, link_id, url, is_open, is_blocked = row
     if misses.most and missed >= misses.most:
         left_s = misses.window_s - int(time.time()) % misses.window_s
         raise TooMany("Too many unknown links; try again later", left_s)
     host = host_of(url or "")
-    if not host or (
-        is_old and not any(is_open(*place) for place in tx.rows(PLACES, link_id=link_id))
-    ):
+    if not host or not is_open:
         raise NotFound("There is no such link")
     if is_blocked or any(f".{host}".endswith(f".{domain}") for domain in blocked):
         raise Forbidden("This link leads to a domain that is blocked here")
