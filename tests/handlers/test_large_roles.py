@@ -13,6 +13,8 @@ import psycopg
 import pytest
 
 from forumapi.config import Config
+from forumapi.db import Database
+from forumapi.errors import BadGateway
 from forumapi.models import criterion, member, role_settling
 from forumapi.settling import Settler
 from tests.api import Response
@@ -237,3 +239,23 @@ def test_a_change_that_waits_keeps_nobody_waiting_behind_it(
         done.set()
         other.result()
         assert change.result().status == 302
+
+
+def test_rights_that_could_not_be_taken_away_are_not_acknowledged_and_go_soon(
+    make: Factory, crowd: Site, role: Role, database_url: str
+) -> None:
+    everybody_in(make, role)
+    impatient = Database(f"{database_url}&options=-c%20lock_timeout%3D50ms", size=2)
+    settler = Settler(impatient, Config, lambda: False)
+    with one_of_the_crowd_locked(make, database_url, role):
+        with make.database.write() as tx:
+            new = criterion.make(0, "profileName", "", "substr", "nobody")
+            criterion.insert(tx, crowd.id, role[1], new, most=10)
+            queued = role_settling.queue(tx, crowd.id, role[1])
+
+        with pytest.raises(BadGateway):  # 503 would say that nothing was written
+            settler.take_away(queued)
+
+    # Whoever looks next does not wait until the lease is over.
+    eventually(lambda: inside(make, role) == 0)
+    impatient.close()
