@@ -6,13 +6,18 @@ has them a moment later. A process that ends in between leaves the role in the q
 
 from __future__ import annotations
 
+import contextlib
 from collections import deque
 from collections.abc import Callable, Sequence
 from typing import ClassVar, Final
 
+import psycopg
+
 from forumapi.background import Background
 from forumapi.config import Config
 from forumapi.db import Database
+from forumapi.errors import ApiError, BadGateway
+from forumapi.log import logger
 from forumapi.models import member, role_settling
 from forumapi.models.role_settling import Settling
 
@@ -20,6 +25,9 @@ from forumapi.models.role_settling import Settling
 BATCH: Final = 200
 # Roles that are taken up at a time.
 _AT_ONCE: Final = 20
+_STORED: Final = (
+    "This is stored, but the rights that it takes away are not all gone yet; they go in a moment"
+)
 
 
 class Settler(Background):
@@ -39,10 +47,18 @@ class Settler(Background):
     def take_away(self, queued: Settling) -> None:
         """Take the rights away that a committed change takes away, before it is acknowledged; the rest follows.
 
-        Raises Unavailable: what is left is done within `role_settling.LEASE_S`.
+        Raises BadGateway where that fails: the change is stored, and the next process that looks goes on with it.
         """
-        _, losing = self._sides(queued)
-        self._settle(queued, losing)
+        try:
+            _, losing = self._sides(queued)
+            self._settle(queued, losing)
+        except (ApiError, psycopg.Error) as error:
+            with contextlib.suppress(ApiError, psycopg.Error), self._database.write() as tx:
+                role_settling.leave(tx, queued)
+            logger.warning(
+                "rights of role %d are not all taken away yet: %s", queued.role_id, error
+            )
+            raise BadGateway(_STORED) from error
         self._own.append(queued)
         self.wake()
 

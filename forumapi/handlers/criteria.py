@@ -95,6 +95,7 @@ class CriteriaHandler(Handler):
     allow = "OPTIONS,GET,HEAD,POST,DELETE"
     required_keys: ClassVar = {"POST": ("predicate", "value")}
     also_succeeds: ClassVar[dict[str, type[Struct]]] = {"POST": schemas.DryRun}
+    also_answers: ClassVar[dict[str, tuple[int, ...]]] = {"POST": (502,), "DELETE": (502,)}
 
     def locate(self, ctx: Context) -> Located:
         return roles.locate(ctx)
@@ -148,6 +149,7 @@ class CriterionHandler(Handler):
 
     allow = "OPTIONS,GET,HEAD,PUT,DELETE"
     also_succeeds: ClassVar[dict[str, type[Struct]]] = {"PUT": schemas.DryRun}
+    also_answers: ClassVar[dict[str, tuple[int, ...]]] = {"PUT": (502,), "DELETE": (502,)}
 
     def locate(self, ctx: Context) -> Located:
         return roles.locate(ctx)

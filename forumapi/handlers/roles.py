@@ -267,6 +267,7 @@ class RoleHandler(Handler):
     """One role of a microcosm; its inherited roles are found at their own."""
 
     allow = "OPTIONS,GET,HEAD,PUT,PATCH,DELETE"
+    also_answers: ClassVar[dict[str, tuple[int, ...]]] = {"DELETE": (502,)}
 
     def locate(self, ctx: Context) -> Located:
         role_id(ctx)
@@ -349,6 +350,7 @@ class RoleProfilesHandler(Handler):
     """The profiles that are named in a role, whatever they are like."""
 
     allow = "OPTIONS,GET,HEAD,PUT,DELETE"
+    also_answers: ClassVar[dict[str, tuple[int, ...]]] = {"PUT": (502,), "DELETE": (502,)}
 
     def locate(self, ctx: Context) -> Located:
         return locate(ctx)

@@ -58,6 +58,14 @@ REPEAT = Query(
      WHERE q.site_id = %(site_id)s AND q.role_id = %(role_id)s AND q.queued = %(queued)s AND q.passes > 1""",
 )
 
+LEAVE = Query(
+    "role_settling.leave",
+    """
+    UPDATE role_settlings q
+       SET not_before = clock_timestamp()
+     WHERE q.site_id = %(site_id)s AND q.role_id = %(role_id)s AND q.queued = %(queued)s""",
+)
+
 BANS = Query(
     "role_settling.bans",
     "SELECT r.is_banned FROM roles r WHERE r.site_id = %(site_id)s AND r.role_id = %(role_id)s",
@@ -94,6 +102,11 @@ def finish(tx: Transaction, done: Settling) -> None:
             queued=done.queued,
             again_s=AGAIN_S,
         )
+
+
+def leave(tx: Transaction, queued: Settling) -> None:
+    """Let the next process that looks work on a role at once."""
+    tx.run(LEAVE, site_id=queued.site_id, role_id=queued.role_id, queued=queued.queued)
 
 
 def takes_by_coming(tx: Reader, site_id: int, role_id: int) -> bool:
