@@ -34,7 +34,9 @@ def test_a_skipped_test_fails_where_everything_is_required(
         "import pytest\n\n"
         "@pytest.mark.skipif(True, reason='curl is not installed')\n"
         "def test_curl(): ...\n\n"
-        "def test_other(): ...\n"
+        "def test_other():\n"
+        "    import os\n"
+        "    assert 'FORUMAPI_REQUIRE' not in os.environ\n"
     )
     command = [
         sys.executable,
