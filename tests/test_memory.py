@@ -507,29 +507,29 @@ ABOVE = """
 BRIEF = """
     auth.backends.Backend.found auth.identity.Identity.ignored_profiles auth.identity.Identity.ignored_microcosms
     auth.identity.Identity.ignored_items content.nesting.Nesting.open content.nesting.Nesting._too_deep
-    content.render._Writer.parts content.render._Writer.names db.Transaction._after models.microcosm.Viewer.marks
-    models.microcosm.Viewer.mine permissions.Tree.roles permissions.Tree.owned realtime.audience.Judge._known
-    realtime.poll._Waiting.frames settling.Settler._own
-    thumbnails.Thumbnails._busy together.Together._running together.Together._next
+    images.fair_queue._Line.finished images.fair_queue._Line.waiting content.render._Writer.parts
+    content.render._Writer.names db.Transaction._after models.microcosm.Viewer.marks models.microcosm.Viewer.mine
+    permissions.Tree.roles permissions.Tree.owned realtime.audience.Judge._known realtime.poll._Waiting.frames
+    settling.Settler._own thumbnails.Thumbnails._busy together.Together._running together.Together._next
     tracing.Trace.steps turns._Line.waiting turns.Turns._lines updates.dispatch._Telling._passed_over
     upload._Receiver.parts webhooks.Deliverer._busy"""
 # By listener; how many there may be is a setting, and so is what waits for each.
 LISTENERS = """
-    realtime.audience.Caller.clients realtime.feed.Feed.clients realtime.feed.Feed.callers realtime.feed.Live._feeds
-    realtime.feed.Live._threads realtime.feed.Live._beats realtime.feed.Live._count realtime.hub.Client.follows
-    realtime.hub.Index._by_topic realtime.presence.Presence._own realtime.presence.Presence._others
-    realtime.presence.Presence._shown realtime.presence.Presence._typing realtime.presence.Presence._heard
-    realtime.socket.Pipe._queue worker.Callers._count"""
+    realtime.audience.Caller.clients realtime.audience.Caller.lost realtime.hub.Client.ended
+    realtime.feed.Feed.clients realtime.feed.Feed.callers realtime.feed.Live._feeds realtime.feed.Live._threads
+    realtime.feed.Live._beats realtime.feed.Live._count realtime.hub.Client.follows realtime.hub.Index._by_topic
+    realtime.presence.Presence._own realtime.presence.Presence._others realtime.presence.Presence._shown
+    realtime.presence.Presence._typing realtime.presence.Presence._heard realtime.socket.Pipe._queue
+    worker.Callers._count"""
 # What the code itself names, or the settings, or a bound that stands where it is filled.
 FIXED = """
-    body._fields cache.Cache._clients crashes.Gate._seen crashes.Sentry._queue db.Query.all db.Connection._prepared
-    db.Database._idle geocoders.Gazetteer._cities geocoders.Gazetteer._regions handler.Handler.operations
-    handler.Handler.also_reads handler.Handler.leads_to
-    health.Health._points metrics.Region.slots metrics.Shared._regions
-    metrics._State.inherited metrics.Metric.all metrics.Metric._slots metrics._slots_of models.event_writing.zones
-    models.legal._packaged outbound._trusted pages._template pages._script replica.Standbys._idle replica._NOTHING
-    replica.Standbys._open reporting.Reporter._sent thumbnails.Thumbnails._waiting updates.texts._frame
-    updates.texts.packaged"""
+    addresses.FrontEnds._by_digest body._fields cache.Cache._clients content.looks._prototypes crashes.Gate._seen
+    crashes.Sentry._queue db.Query.all db.Connection._prepared db.Database._idle geocoders.Gazetteer._cities
+    geocoders.Gazetteer._regions handler.Handler.operations handler.Handler.also_reads handler.Handler.leads_to
+    health.Health._points metrics.Region.slots metrics.Shared._regions metrics._State.inherited metrics.Metric.all
+    metrics.Metric._slots metrics._slots_of models.event_writing.zones models.legal._packaged outbound._trusted
+    pages._template pages._script replica.Standbys._idle replica._NOTHING replica.Standbys._open
+    reporting.Reporter._sent thumbnails.Thumbnails._waiting updates.texts._frame updates.texts.packaged"""
 # Not of the web process.
 ELSEWHERE = ("cron.", "embedded.", "hold.", "seed.", "supervise.")
 
