@@ -30,7 +30,13 @@ def _queries() -> dict[str, Query]:
     return {name: query for name, query in Query.all.items() if not name.startswith("test.")}
 
 
-def test_every_statement_plans(database_url: str) -> None:
+# What numbers of things are called beside `id`, `profile_ids` and the like.
+_NUMBERS = frozenset(("concerns", "id", "ids", "me", "participant", "readable"))
+
+
+def test_every_statement_plans_and_takes_numbers_of_things_in_eight_bytes(
+    database_url: str,
+) -> None:
     failed = {}
     with psycopg.connect(database_url, autocommit=True, prepare_threshold=None) as connection:
         for name, query in _queries().items():
@@ -41,6 +47,16 @@ def test_every_statement_plans(database_url: str) -> None:
                 connection.execute(f"EXPLAIN EXECUTE one{arguments}", prepare=False)
             except psycopg.Error as error:
                 failed[name] = str(error)
+                continue
+            row = connection.execute(
+                "SELECT parameter_types::text[] FROM pg_prepared_statements WHERE name = 'one'",
+                prepare=False,
+            ).fetchone()
+            assert row is not None
+            for parameter, kind in zip(query.names, row[0], strict=True):
+                is_number = parameter in _NUMBERS or parameter.endswith(("_id", "_ids"))
+                if is_number and parameter != "style_id" and kind in ("integer", "integer[]"):
+                    failed[name] = f"{parameter} is {kind}"
 
     assert not failed
 
