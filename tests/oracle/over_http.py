@@ -56,6 +56,7 @@ ALL = "limit=250"
 # Lists of the whole site or of one person; those of MIXED are of things of several kinds.
 WHOLE = ("tree", *LISTS.values(), "huddles", "profiles", *MIXED)
 NAMES = {CONVERSATION: "conversation", EVENT: "event", POLL: "poll"}
+_TRIES = 10
 PARENTS = {**NAMES, HUDDLE: "huddle", PROFILE: "profile"}
 
 
@@ -79,18 +80,22 @@ class Client:
         self._connection = http.client.HTTPConnection(*address, timeout=60)
         self._domain = platform_domain
 
-    def ask(self, world: World, who: Caller, verb: str, path: str, body: Any = None) -> Answer:
+    def ask(self, world: World, who: Caller, verb: str, path: str, sent: Any = None) -> Answer:
         """One request on the world's host."""
         headers = {"Host": f"{store.host_key(world)}.{self._domain}"}
         if who.profile_id:
             headers["Authorization"] = f"Bearer {store.token(who.profile_id, who.number)}"
-        data = None
-        if body is not None:
-            data = json.dumps(body)
+        data = None if sent is None else json.dumps(sent)
+        if data is not None:
             headers["Content-Type"] = "application/json"
-        self._connection.request(verb, f"/api/v1{path}", data, headers)
-        answer = self._connection.getresponse()
-        return Answer(answer.status, answer.read(), answer.getheader("Location") or "")
+        for _ in range(_TRIES):
+            self._connection.request(verb, f"/api/v1{path}", data, headers)
+            answer = self._connection.getresponse()
+            body = answer.read()
+            # The database had no time on a machine that has none: nothing was written, and the client comes again.
+            if answer.status != 503:
+                break
+        return Answer(answer.status, body, answer.getheader("Location") or "")
 
     def close(self) -> None:
         """End the connection."""
