@@ -84,6 +84,7 @@ from forumapi.handlers.own_provider import HuddlesConfirmedHandler, HuddlesPageH
 from forumapi.handlers.passkeys import PasskeyBeginHandler, PasskeyHandler, PasskeysHandler
 from forumapi.handlers.permission import PermissionBatchHandler, PermissionHandler
 from forumapi.handlers.polls import PollHandler, PollsHandler, VotesHandler
+from forumapi.handlers.preview import PreviewHandler
 from forumapi.handlers.profiles import (
     ProfileHandler,
     ProfileOptionsHandler,
@@ -300,6 +301,7 @@ SITE: dict[str, type[Handler]] = {
     "/api/v1/polls/<poll:item>/reactions": ReactionsHandler,
     "/api/v1/polls/<poll:item>/reactions/<key:key>": ReactionHandler,
     "/api/v1/polls/<poll:item>/votes": VotesHandler,
+    "/api/v1/preview": PreviewHandler,
     "/api/v1/profiles": ProfilesHandler,
     "/api/v1/profiles/<profile:item>": ProfileHandler,
     "/api/v1/profiles/<profile:item>/attachments": AttachmentsHandler,

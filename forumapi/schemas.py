@@ -1537,6 +1537,12 @@ class CommentFlags(Struct, kw_only=True):
     unread: bool
 
 
+class Preview(Struct, kw_only=True):
+    """What a text would be shown as."""
+
+    html: Annotated[str, Meta(description="Rendered and sanitised.")]
+
+
 class CommentSummaryMeta(Struct, kw_only=True):
     """`meta` of an embedded comment."""
 
@@ -1548,7 +1554,19 @@ class CommentSummaryMeta(Struct, kw_only=True):
     ]
     flags: CommentFlags
     links: list[Link]
+    attachments: Annotated[list[Attachment], Meta(description="The oldest 25.")] | UnsetType = UNSET
     reactions: ReactionCounts | UnsetType = UNSET
+    reacted: (
+        Annotated[list[str], Meta(description="How the caller reacted, on the page of an item.")]
+        | UnsetType
+    ) = UNSET
+    permissions: (
+        Annotated[
+            Permissions,
+            Meta(description="The caller's, on the page of an item; absent for guests."),
+        ]
+        | UnsetType
+    ) = UNSET
 
 
 class CommentSummary(Struct, kw_only=True):
@@ -1578,6 +1596,7 @@ class CommentMeta(Struct, kw_only=True):
     ]
     flags: CommentFlags
     links: list[Link]
+    attachments: Annotated[list[Attachment], Meta(description="The oldest 25.")] | UnsetType = UNSET
     permissions: Permissions
     reactions: ReactionCounts | UnsetType = UNSET
 

@@ -61,6 +61,7 @@ _PARTS: Final[Mapping[str, str]] = {
 _RESOURCES: Final[Mapping[str, str]] = {
     "hosts": "sites",
     "menu": "sites",
+    "preview": "comments",
     "reserved": "sites",
     "site": "sites",
     "whoami": "profile",

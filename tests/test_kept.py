@@ -22,6 +22,7 @@ from tests.factories import Factory, Person, Site, Thing
 UNWATCHED = {
     "comments": "a new one always moves its item's counters; changes and removals are watched",
     "item_authors": "moves with the item's comments",
+    "reactions": "a row comes and goes with a change of its comment, in one statement",
     "microcosm_deltas": "a row comes with the item that it counts; folding changes no sum",
 }
 # What a page statement reads for one viewer beside the page, and hands back without keeping it.

@@ -71,6 +71,11 @@ BODIES: dict[tuple[str, str], Any] = {
     ("POST", "/api/v1/users/batch"): [{"email": "somebody@example.test", "isMember": True}],
     ("POST", "/api/v1/comments/<comment:item>/attachments"): {"fileHash": "@file"},
     ("POST", "/api/v1/profiles/<profile:item>/attachments"): {"fileHash": "@file"},
+    ("POST", "/api/v1/preview"): {
+        "itemType": "conversation",
+        "itemId": "@conversation",
+        "markdown": "A text",
+    },
     ("POST", "/api/v1/permission/batch"): [{"itemType": "conversation", "itemId": "@conversation"}],
     ("PUT", "/api/v1/profiles/read"): {"itemType": "conversation", "itemId": "@conversation"},
     ("PUT", "/api/v1/profiles/read/batch"): [

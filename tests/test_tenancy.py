@@ -313,6 +313,8 @@ IN_BODIES: dict[tuple[str, str, str], list[Any]] = {
     ("patch", "/watchers/delete", "itemId"): _WATCHED,
     ("patch", "/watchers/patch", "itemId"): [{**body, "sendEmail": True} for body in _WATCHED],
     ("post", "/site/offer", "profileId"): [{"profileId": "@profile"}],
+    ("post", "/preview", "itemId"): [{**body, "markdown": "x"} for body in _WATCHED],
+    ("post", "/preview", "microcosmId"): [{"microcosmId": "@microcosm", "markdown": "x"}],
 }
 # Numbers in bodies that name nothing of a site.
 _NO_IDS = "days duration orGroup revision rsvpLimit styleId themeId updateTypeId value version"

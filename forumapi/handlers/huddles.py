@@ -10,7 +10,7 @@ from forumapi.body import UNSET, Body, UnsetType
 from forumapi.context import Context, Located
 from forumapi.errors import NO_CREATE, NO_UPDATE, Forbidden, Invalid, NoRoom, NotFound
 from forumapi.handler import CREATE, DELETE, LOGIN, READ, UPDATE, Handler, Param, needs
-from forumapi.models import huddle, huddle_writing, item, text, writing
+from forumapi.models import comment, huddle, huddle_writing, item, text, writing
 from forumapi.models.huddle import Participants, Seen
 from forumapi.models.writing import LockedItem
 from forumapi.permissions import Target
@@ -201,6 +201,7 @@ class HuddleHandler(Handler):
                 huddle.mark_read(tx, site_id, seen, me, at)
         is_ignored = found.id in ctx.identity.ignored_items
         permission = permissions.as_json(ctx.can)
+        own = comment.Own.of(ctx.identity.who, found.target, ctx.tree, found.reacted)
 
         def comments_page(items: bytes) -> bytes:
             return paging.page(
@@ -216,9 +217,11 @@ class HuddleHandler(Handler):
                 comments_page,
                 permission,
                 is_ignored=is_ignored,
+                own=own,
             )
 
-        stamp = (seen.stamp, is_ignored, ctx.can, ctx.path, ctx.query_string)
+        of_comments = own and own.stamp(found.comments)
+        stamp = (seen.stamp, of_comments, is_ignored, ctx.can, ctx.path, ctx.query_string)
         return Page(found.version, stamp, build)
 
     @needs(DELETE)

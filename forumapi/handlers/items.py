@@ -15,7 +15,7 @@ from forumapi.context import Context, Located
 from forumapi.db import Query
 from forumapi.errors import NO_CREATE, Forbidden, Invalid, NoRoom, NotFound
 from forumapi.handler import DELETE, READ, UPDATE, Handler, needs
-from forumapi.models import item, places, text, writing
+from forumapi.models import comment, item, places, reaction, text, writing
 from forumapi.models.item import Seen
 from forumapi.models.kinds import New
 from forumapi.models.profile import SUMMARY as PEOPLE
@@ -93,6 +93,8 @@ def show(ctx: Context) -> Result:
         ctx.app.activity.viewed(ctx.site.id, found.id)
 
     is_ignored = found.id in ctx.identity.ignored_items
+    reacted = reaction.own_of_comments(seen.viewer.reacted if seen.viewer else None)
+    own = comment.Own.of(ctx.identity.who, found.target, tree, reacted)
 
     def comments_page(items: bytes) -> bytes:
         return paging.page(
@@ -110,10 +112,12 @@ def show(ctx: Context) -> Result:
             tree,
             view,
             is_ignored=is_ignored,
+            own=own,
         )
 
     stamp = (
         seen.stamp,
+        own and own.stamp(found.comments),
         is_ignored,
         ctx.can,
         ctx.path,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 from typing import Any, Final, NamedTuple
 from urllib.parse import quote
 
@@ -140,10 +141,30 @@ class AttachmentPage(NamedTuple):
 
     def items(self) -> bytes:
         """The entries as a JSON array."""
-        return fragments.dumps([_document(row) for row in self.rows])
+        return fragments.dumps([document(row) for row in self.rows])
 
 
-def _document(row: Row) -> dict[str, Any]:
+# SQL: the oldest attachments of a comment `c`, as a JSON array of the columns of `document`; null where there are none.
+MOST_SHOWN: Final = 25
+OF_COMMENT: Final = f"""
+           CASE WHEN c.attachments > 0 THEN
+                (SELECT json_agg(json_build_array(a.attachment_id, a.profile_id, a.file_hash, a.file_name, a.file_ext,
+                                                  a.created) ORDER BY a.created, a.attachment_id)::text
+                   FROM (SELECT x.* FROM attachments x
+                          WHERE x.site_id = c.site_id AND x.item_type_id = 4 AND x.item_id = c.comment_id
+                          ORDER BY x.created, x.attachment_id LIMIT {MOST_SHOWN}) a) END"""
+
+
+def of_comment(shown: str) -> list[dict[str, Any]]:
+    """The documents of what OF_COMMENT returned."""
+    return [
+        document((*columns, datetime.datetime.fromisoformat(created)))
+        for *columns, created in fragments.loads(shown)
+    ]
+
+
+def document(row: Row) -> dict[str, Any]:
+    """An attachment as it is shown (content 10.5)."""
     _, profile_id, hash, name, ext, created = row
     link = {"rel": "related", "href": file_href(hash, ext), "title": "File resource"}
     return {

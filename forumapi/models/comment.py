@@ -2,26 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
-from forumapi import fragments, itemtypes
+from forumapi import fragments, itemtypes, permissions
 from forumapi.content.render import RENDERER_VERSION
 from forumapi.db import Query, Reader, Replica, Row
 from forumapi.fragments import Fragment, Hole, dumps
-from forumapi.models import profile, reaction
+from forumapi.models import attachment, profile, reaction
 from forumapi.models.documents import Documents, Kind, Loaded
-from forumapi.permissions import Who
+from forumapi.permissions import Can, Target, Tree, Who
 
 # ---------------------------------------------------------------- documents
 
 LOAD = Query(
     "comment.load",
-    """
+    f"""
     SELECT c.comment_id, c.version, coalesce(i.item_type_id, 3::smallint), coalesce(c.item_id, c.on_profile_id),
            c.revisions, coalesce(c.in_reply_to, 0), c.attachments, c.markdown, c.html, c.created, c.edited,
            c.is_deleted, c.is_moderated, c.renderer,
-           CASE WHEN c.item_id IS NULL THEN 0 ELSE i.microcosm_id END
+           CASE WHEN c.item_id IS NULL THEN 0 ELSE i.microcosm_id END, {attachment.OF_COMMENT.strip()}
       FROM comments c
       LEFT JOIN items i ON i.site_id = c.site_id AND i.item_id = c.item_id
      WHERE c.site_id = %(site_id)s AND c.comment_id = ANY(%(ids)s)""",
@@ -51,6 +51,7 @@ def _document(row: Row, *, is_detail: bool) -> Fragment:
         is_moderated,
         _,
         _,
+        files,
     ) = row
     data: dict[str, Any] = {
         "id": comment_id,
@@ -81,6 +82,8 @@ def _document(row: Row, *, is_detail: bool) -> Fragment:
         {"rel": "self", "href": itemtypes.href(itemtypes.COMMENT, comment_id)},
         Hole("links"),
     ]
+    if files:
+        meta["attachments"] = attachment.of_comment(files)
     if is_detail:
         # Reactions follow the permissions, inside the same hole.
         meta["permissions"] = Hole("permissions")
@@ -118,8 +121,8 @@ _MARKDOWN: Final = 7
 _RENDERER: Final = 13
 _MICROCOSM: Final = 14
 
-SUMMARY: Final = Kind("comment/3", _load_summaries)
-DETAIL: Final = Kind("comment.detail/3", _load_details)
+SUMMARY: Final = Kind("comment/4", _load_summaries)
+DETAIL: Final = Kind("comment.detail/4", _load_details)
 
 
 # ---------------------------------------------------------------- what a page statement returns of a comment
@@ -203,10 +206,59 @@ def profiles_of(stubs: Iterable[Stub]) -> dict[int, int]:
     return versions
 
 
+class Own(NamedTuple):
+    """What a viewer may do with comments of one item, by themselves and by others, and how they reacted to them."""
+
+    me: int
+    own: Can
+    others: Can
+    reacted: Mapping[int, Sequence[str]]  # by comment
+
+    @classmethod
+    def of(
+        cls, who: Who, parent: Target, tree: Tree, reacted: Mapping[int, Sequence[str]]
+    ) -> Own | None:
+        """For the comments of an item; None for a guest, who may do nothing with any."""
+        if not who.profile_id:
+            return None
+        own, others = (
+            permissions.effective(
+                who,
+                Target(
+                    itemtypes.COMMENT,
+                    0,
+                    parent.microcosm_id,
+                    owners,
+                    parent_type=parent.item_type,
+                    is_participant=parent.is_participant,
+                ),
+                tree,
+            )
+            for owners in ((who.profile_id,), ())
+        )
+        return cls(who.profile_id, own, others, reacted)
+
+    def stamp(self, stubs: Iterable[Stub]) -> Any:
+        """Everything that the members depend on."""
+        mine = [stub.author_id == self.me for stub in stubs]
+        return self.own, self.others, mine, sorted(self.reacted.items())
+
+    def members(self, stub: Stub) -> bytes:
+        """What `meta` of a comment has for this viewer alone, as members with a leading comma."""
+        can = permissions.as_json(self.own if stub.author_id == self.me else self.others)
+        names = self.reacted.get(stub.id)
+        return (b',"reacted":%b' % dumps(names) if names else b"") + b',"permissions":' + can
+
+
 def summary(
-    fragment: Fragment, stub: Stub, people: dict[int, Fragment], links: bytes, unread: bool
+    fragment: Fragment,
+    stub: Stub,
+    people: dict[int, Fragment],
+    links: bytes,
+    unread: bool,
+    own: Own | None = None,
 ) -> bytes:
-    """One comment summary; `links` are its parent's (see parent_links)."""
+    """One comment summary; `links` are its parent's (see parent_links), `own` the viewer's part."""
     before, _, after_author, _, after_editor, _, after_unread, _, after_links, _, end = fragment
     return b"".join(
         (
@@ -220,6 +272,7 @@ def summary(
             _links(links, stub),
             after_links,
             reaction.shown(stub.reactions),
+            own.members(stub) if own else b"",
             end,
         )
     )
@@ -231,12 +284,13 @@ def summaries(
     people: dict[int, Fragment],
     parent: Parent,
     unread: Sequence[bool],
+    own: Own | None = None,
 ) -> bytes:
     """The JSON array of some comments of one parent; one whose document is gone is skipped (content 7.5)."""
     links = parent_links(parent)
     return b"[%b]" % b",".join(
         [
-            summary(found[stub.id], stub, people, links, is_unread)
+            summary(found[stub.id], stub, people, links, is_unread, own)
             for stub, is_unread in zip(stubs, unread, strict=True)
             if stub.id in found and stub.author_id in people and stub.editor_id in people
         ]

@@ -37,7 +37,11 @@ PEOPLE: Final = """
 _PARENT: Final = f"""
            i.item_id, i.version, i.title, i.is_confidential, i.created_by, ia.version, i.total, people.ids,
            people.versions, i.created, i.last_activity,
-           nullif(i.read_time, '-infinity'), w.send_email, w.send_sms, {kept.SNAPSHOT}"""
+           nullif(i.read_time, '-infinity'), w.send_email, w.send_sms, {kept.SNAPSHOT},
+           CASE WHEN c.reactions IS NOT NULL THEN
+                ARRAY(SELECT r.name FROM reactions r
+                       WHERE r.site_id = c.site_id AND r.item_type_id = 4 AND r.item_id = c.comment_id
+                         AND r.profile_id = %(me)s ORDER BY r.name) END"""
 _PARENT_STAMPED: Final = 9
 _PARENT_SHARED: Final = 11
 
@@ -98,6 +102,7 @@ class HuddlePage(NamedTuple):
     last_activity: datetime.datetime
     comments: list[Stub]
     times: list[datetime.datetime]  # when each of them was written
+    reacted: dict[int, list[str]]  # to which of them the viewer did, and how
     stamp: bytes
 
     @property
@@ -141,7 +146,7 @@ def page(
         if row is None:
             return None
         if row[0]:
-            return Seen(found.value, Viewer._make((*row[2:], None)))
+            return Seen(found.value, Viewer._make((*row[2:], None, None)))
     rows = tx.rows(
         PAGE,
         site_id=site_id,
@@ -153,14 +158,17 @@ def page(
     )
     if not rows:
         return None
-    *parent, snapshot = rows[0][comment.WIDTH + 1 :]
+    *parent, snapshot, _ = rows[0][comment.WIDTH + 1 :]
     shown = [row for row in rows if row[0] is not None]
     stubs = [Stub(*row[: comment.WIDTH]) for row in shown]
     times = [row[comment.WIDTH] for row in shown]
+    reacted = {row[0]: row[-1] for row in shown if row[-1]}
     covered = (parent[:_PARENT_STAMPED], [tuple(stub) for stub in stubs])
-    fresh = HuddlePage._make((*parent[:_PARENT_SHARED], stubs, times, kept.digest(covered)))
+    fresh = HuddlePage._make(
+        (*parent[:_PARENT_SHARED], stubs, times, reacted, kept.digest(covered))
+    )
     pages.keep(key, Kept(snapshot, fresh))
-    return Seen(fresh, Viewer._make((*parent[_PARENT_SHARED:], None)))
+    return Seen(fresh, Viewer._make((*parent[_PARENT_SHARED:], None, None)))
 
 
 def mark_read(tx: Transaction, site_id: int, seen: Seen, me: int, at: Paging) -> None:
@@ -205,6 +213,7 @@ def detail(
     permissions: bytes,
     *,
     is_ignored: bool,
+    own: comment.Own | None,
 ) -> bytes:
     """The huddle as its participants see it (content 8.4). `comments_page(items)` wraps the comments."""
     found, viewer = seen
@@ -222,7 +231,7 @@ def detail(
     known = fetched[profile.SUMMARY]
     parent = comment.Parent(itemtypes.HUDDLE, found.id, found.title)
     comments = comment.summaries(
-        fetched[comment.SUMMARY], found.comments, known, parent, seen.unread
+        fetched[comment.SUMMARY], found.comments, known, parent, seen.unread, own
     )
     return dumps(
         {

@@ -117,7 +117,7 @@ VIEWER = Query(
     "item.viewer",
     f"""
     SELECT {kept.IS_CURRENT}, {kept.SNAPSHOT}, nullif({READ_TIME}, '-infinity'), w.send_email, w.send_sms,
-           {details.MINE}
+           {details.MINE}, {reaction.OWN_OF_COMMENTS.strip()}
       FROM (SELECT %(item_type)s::smallint AS item_type_id, %(item_id)s::bigint AS item_id,
                    %(microcosm_id)s::bigint AS microcosm_id) i
       LEFT JOIN watchers w ON w.site_id = %(site_id)s AND w.profile_id = %(me)s
@@ -195,6 +195,7 @@ class Viewer(NamedTuple):
     send_email: bool | None  # None: not watched
     send_sms: bool | None
     mine: str | None  # of its type (models/details.py)
+    reacted: str | None  # to which of the comments, and how (models/reaction.py)
 
     def has_unread(self, moment: datetime.datetime) -> bool:
         """Whether what happened at `moment` was not read yet."""
@@ -270,7 +271,10 @@ def page(
     if fresh is None:
         return None
     if me and (
-        viewer is None or found is None or found.value.microcosm_id != fresh.value.microcosm_id
+        viewer is None
+        or found is None
+        or found.value.microcosm_id != fresh.value.microcosm_id
+        or not _reacted(fresh.value) <= _reacted(found.value)
     ):
         _, viewer = _viewer(tx, site_id, fresh, me)
     return Seen(fresh.value, viewer)
@@ -316,6 +320,11 @@ def _read(tx: Reader, item_type: int, rows: list[Row]) -> Kept[ItemPage]:
     return Kept(tx.snapshot or snapshot, found, until.timestamp() if until else None)
 
 
+def _reacted(found: ItemPage) -> set[int]:
+    """The comments of a page that anybody reacted to."""
+    return {stub.id for stub in found.comments if stub.reactions}
+
+
 def _viewer(tx: Reader, site_id: int, found: Kept[ItemPage], me: int) -> tuple[bool, Viewer]:
     """Whether the page is still right, and what `me` sees of its item."""
     row = kept.ask(
@@ -327,6 +336,7 @@ def _viewer(tx: Reader, site_id: int, found: Kept[ItemPage], me: int) -> tuple[b
         item_id=found.value.id,
         microcosm_id=found.value.microcosm_id,
         me=me,
+        reacted=list(_reacted(found.value)),
         concerns=found.value.id,
     )
     assert row is not None
@@ -407,14 +417,15 @@ def detail(
     view: View,
     *,
     is_ignored: bool,
+    own: comment.Own | None,
 ) -> bytes:
-    """The detail of an item (content 3.2). `comments_page(items)` wraps the comments."""
+    """The detail of an item (content 3.2). `comments_page(items)` wraps the comments, `own` is the viewer's part."""
     found, viewer = seen
     fetched = documents.fetch(tx, site_id, wanted(found))
     people = fetched[profile.SUMMARY]
     parent = comment.Parent(found.item_type, found.id, found.title)
     comments = comment.summaries(
-        fetched[comment.SUMMARY], found.comments, people, parent, seen.unread
+        fetched[comment.SUMMARY], found.comments, people, parent, seen.unread, own
     )
     meta: dict[str, Any] = {
         "created": fragments.when(found.created),

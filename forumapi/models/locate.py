@@ -57,6 +57,11 @@ USER = Query(
      WHERE p.site_id = %(site_id)s AND p.profile_id = {PROFILE_OF_USER.format(id="%(id)s")}""",
 )
 
+IS_OPEN = Query(
+    "locate.is_open",
+    "SELECT i.is_open FROM items i WHERE i.site_id = %(site_id)s AND i.item_id = %(id)s",
+)
+
 UPDATE = Query(
     "locate.update",
     "SELECT x.profile_id FROM updates x WHERE x.site_id = %(site_id)s AND x.update_id = %(id)s",
@@ -186,6 +191,11 @@ def find(tx: Reader, site_id: int, tree: Tree, who: Who, item_type: int, item_id
         if owner_id is not None:
             return Place(Target(item_type, item_id, owner_ids=(owner_id,)), True)
     return nowhere
+
+
+def is_open(tx: Reader, site_id: int, item_id: int) -> bool:
+    """Whether an item takes comments of people who don't moderate it."""
+    return bool(tx.value(IS_OPEN, site_id=site_id, id=item_id))
 
 
 def lock(tx: Transaction, site_id: int, who: Who, item_type: int, item_id: int) -> None:

@@ -61,6 +61,21 @@ COUNTS = Query(
                     AND r.profile_id = %(me)s ORDER BY r.name)""",
 )
 
+# SQL: how `me` reacted to the comments of `reacted`, as a JSON object by id; null for in no way.
+OWN_OF_COMMENTS: Final = """
+           (SELECT jsonb_object_agg(o.item_id, o.names)::text
+              FROM (SELECT r.item_id, jsonb_agg(r.name ORDER BY r.name) AS names
+                      FROM unnest(%(reacted)s::bigint[]) AS q (id)
+                      JOIN reactions r ON r.site_id = %(site_id)s AND r.item_type_id = 4 AND r.item_id = q.id
+                                      AND r.profile_id = %(me)s
+                     GROUP BY r.item_id) o)"""
+
+
+def own_of_comments(found: str | None) -> dict[int, list[str]]:
+    """Names by comment, of what OWN_OF_COMMENTS returned."""
+    return {int(id): names for id, names in loads(found).items()} if found else {}
+
+
 SET_KINDS = Query(
     "reaction.set_kinds",
     """

@@ -83,6 +83,13 @@ def finish(
     return Rendered(content.html, content.mentioned, ids)
 
 
+def preview(tx: Reader, site: Site, source: str, *, short_links: str) -> str:
+    """The HTML of a text that is not stored: its links are those that it holds."""
+    draft, names, _ = prepare(tx, site, source, short_links=short_links)
+    links = {url: one.url for url, one in link.unshortened(draft.urls).items()}
+    return render.finish(draft, mentions=names, short_links=links).html
+
+
 STORE = Query(
     "text.store",
     """

@@ -179,6 +179,25 @@ class Set:
 
 
 @dataclass(frozen=True)
+class OwnPart:
+    """Each comment of a page with what the caller, the profile `me`, may do with it."""
+
+    me: int = 7
+
+    def apply(self, expected: Expected) -> None:
+        data = expected.body.json["data"]
+        comments = [one for one in data["comments"]["items"] if isinstance(one, dict)]
+        for comment in comments:
+            own = comment["meta"]["createdBy"]["id"] == self.me
+            comment["meta"]["permissions"] = {
+                **data["meta"]["permissions"],
+                **dict.fromkeys(("update", "delete", "owner"), own),
+            }
+        if not comments:
+            raise UnchangedError("there is no comment")
+
+
+@dataclass(frozen=True)
 class Without:
     """Nothing at each place that `path` names, as in Set."""
 
@@ -846,6 +865,21 @@ DEVIATIONS: tuple[Deviation, ...] = (
         ("member-POST-poll-nochoices",),
         (Status(400), ErrorObject()),
         "A poll without choices is refused for that, not for want of a permission.",
+    ),
+    Deviation(
+        "ours",
+        (
+            "member-GET-comment-incontext-follow",
+            "member-GET-conversation",
+            "member-GET-conversation-ignored",
+            "member-GET-conversation-limit50-last",
+            "member-GET-conversation-page2",
+            "member-GET-conversation-watched",
+            "member-GET-event-with-comment",
+            "member-GET-poll-with-comment",
+        ),
+        (OwnPart(),),
+        "A thread is one call: each comment says what the caller may do with it.",
     ),
     Deviation(
         "C-34",
