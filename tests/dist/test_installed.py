@@ -154,6 +154,7 @@ def machine(root: Path, postgres_url: str) -> Iterator[Path]:
     with services.new_database(postgres_url, "installed") as url:
         for name, value in (("database_url", url), ("data_dir", str(root / "var/lib/forumapi"))):
             forumapi(root, "config", "set", name, value)
+        forumapi(root, "config", "set", "platform_domain", "forum.test")
         forumapi(root, "config", "set", "workers", "1")
         forumapi(root, "migrate")
         yield root
