@@ -1953,6 +1953,7 @@ UpdateTypeName = Literal[
     "event_reminder",
     "new_item",
     "new_user",
+    "event_invitation",
 ]
 
 
@@ -2016,7 +2017,7 @@ class UpdatePreference(Struct, kw_only=True):
     """Whether the caller wants mail about a type of update (discovery 3.2)."""
 
     profileId: Id
-    id: Annotated[int, Meta(ge=1, le=9, description="The number of the type.")]
+    id: Annotated[int, Meta(ge=1, le=10, description="The number of the type.")]
     description: Annotated[str, Meta(description="When such an update is made.")]
     sendEmail: bool
     sendSMS: Annotated[bool, Meta(description="Kept; no messages are sent.")]

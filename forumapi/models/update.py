@@ -1,9 +1,9 @@
 """Updates: what a profile hears of (discovery 2). Who is told of what is decided in updates/dispatch.py.
 
-Only what is meant for one person has a row: replies, mentions, answers to events, reminders. Comments on what one
-follows, new items of microcosms that one follows, and votes are found here, from watchers and what they watch, so that
-a comment costs the same however many follow its thread. Everything is asked for anew on each request: what may not be
-read any more, is hidden or ignored is neither listed nor counted.
+Only what is meant for one person has a row: replies, mentions, answers to events, reminders, invitations. Comments on
+what one follows, new items of microcosms that one follows, and votes are found here, from watchers and what they
+watch, so that a comment costs the same however many follow its thread. Everything is asked for anew on each request:
+what may not be read any more, is hidden or ignored is neither listed nor counted.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ NEW_VOTE: Final = 6
 EVENT_REMINDER: Final = 7
 NEW_ITEM: Final = 8
 NEW_USER: Final = 9
+EVENT_INVITATION: Final = 10
 
 # The names on the wire, as in sql/seeds/defaults.sql.
 NAMES: Final[Mapping[int, str]] = {
@@ -42,6 +43,7 @@ NAMES: Final[Mapping[int, str]] = {
     EVENT_REMINDER: "event_reminder",
     NEW_ITEM: "new_item",
     NEW_USER: "new_user",
+    EVENT_INVITATION: "event_invitation",
 }
 
 # Ids of entries without a row: that of the comment, item or poll above one of these, which rows never reach. All stay
@@ -110,12 +112,13 @@ _ON_PROFILES: Final = f"""
 # Rows stay for ever; so many of the latest are looked at.
 _MOST_TOLD: Final = 1000
 
-# Of answers to an event one hears while one follows it (U6), of its beginning while one comes.
+# Of answers to an event one hears while one follows it (U6), of its beginning while one comes, of an invitation until
+# it is taken back.
 _TOLD: Final = f"""
         SELECT u.update_id, u.update_type_id, c.comment_id, coalesce(i.item_type_id, 3::smallint), i.item_id,
                c.on_profile_id, i.microcosm_id, i.last_activity, i.last_comment_by, u.created, u.created_by
           FROM (SELECT u.* FROM updates u
-                 WHERE u.site_id = %(site_id)s AND u.profile_id = %(me)s AND u.update_type_id IN (2, 3, 5, 7)
+                 WHERE u.site_id = %(site_id)s AND u.profile_id = %(me)s AND u.update_type_id IN (2, 3, 5, 7, 10)
                  ORDER BY u.created DESC, u.update_id DESC
                  LIMIT {_MOST_TOLD}) u
           LEFT JOIN comments c ON u.item_type_id = 4 AND c.site_id = u.site_id AND c.comment_id = u.item_id
@@ -131,7 +134,10 @@ _TOLD: Final = f"""
            AND (u.update_type_id <> 7
                 OR EXISTS (SELECT 1 FROM attendees a
                             WHERE a.site_id = u.site_id AND a.item_id = u.item_id AND a.profile_id = u.profile_id
-                              AND a.state_id = 1))"""
+                              AND a.state_id = 1))
+           AND (u.update_type_id <> 10
+                OR EXISTS (SELECT 1 FROM attendees a
+                            WHERE a.site_id = u.site_id AND a.item_id = u.item_id AND a.profile_id = u.profile_id))"""
 
 # What was posted within a month where one followed then. Nothing is active before it is made, so that the indices of
 # lists serve: an item's last activity is bounded by the same time.

@@ -1,8 +1,9 @@
 """Who is told of what (discovery 2.3 to 2.5): a reader of the event log, after the answer to whoever wrote.
 
-Three things follow from an event: rows for replies, mentions, answers to events and reminders; notices for mail; and
-`last_notified` of watchers. Comments on what one follows, new items and votes need no row: models/update.py finds them
-when the list is asked for. All of it commits with the reader's cursor, so that each event takes effect once.
+Three things follow from an event: rows for replies, mentions, answers to events, invitations and reminders; notices
+for mail; and `last_notified` of watchers. Comments on what one follows, new items and votes need no row:
+models/update.py finds them when the list is asked for. All of it commits with the reader's cursor, so that each event
+takes effect once.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from forumapi.events.log import Event
 from forumapi.lru import Lru
 from forumapi.models import journal, locate, tree
 from forumapi.models.update import (
+    EVENT_INVITATION,
     EVENT_REMINDER,
     MENTIONED,
     NEW_ATTENDEE,
@@ -86,6 +88,19 @@ COMING = Query(
      WHERE a.site_id = %(site_id)s AND a.item_id = %(event_id)s AND a.state_id = 1
        AND (%(ids)s::bigint[] IS NULL OR a.profile_id = ANY(%(ids)s::bigint[]))
      ORDER BY a.profile_id""",
+)
+
+# Those of some who were written down by somebody else and have not said whether they come: as invited (3) or, at first,
+# as maybe (2).
+INVITED = Query(
+    "updates.invited",
+    """
+    SELECT DISTINCT k.number
+      FROM unnest(%(numbers)s::bigint[], %(event_ids)s::bigint[], %(profile_ids)s::bigint[], %(actors)s::bigint[],
+                  %(are_new)s::boolean[]) AS k (number, event_id, profile_id, actor, is_new)
+      JOIN attendees a ON a.item_id = k.event_id AND a.profile_id = k.profile_id
+     WHERE a.site_id = %(site_id)s AND coalesce(a.edited_by, a.created_by) = k.actor AND a.waiting_since IS NULL
+       AND (a.state_id = 3 OR a.state_id = 2 AND k.is_new)""",
 )
 
 # Once a person and cause; what is `again` comes up anew. Whoever listens is told of it (docs/api/live.md).
@@ -234,6 +249,16 @@ class _Telling:
                 else:
                     self._item(item)
 
+        asked = [
+            event
+            for event in events
+            if event.item_type == itemtypes.ATTENDEE
+            and event.actor_id not in (0, event.item_id)
+            and event.parent_id in items
+        ]
+        if asked:
+            self._invitations(items, asked)
+
     def _by_id(self, kind: Any, query: Query, ids: set[int]) -> dict[int, Any]:
         rows: list[Row] = []
         if ids:
@@ -342,6 +367,41 @@ class _Telling:
             wanted = [one for one in some if one.profile_id != who and _is_mailed(one)]
             self._mail_item(item, NEW_ATTENDEE, wanted, f"attendee-{who}", who)
             self._notified(wanted, event.created)
+
+    def _invitations(self, items: dict[int, Item], events: Sequence[Event]) -> None:
+        """Tell people that somebody else wrote them down for an event."""
+        numbers = {
+            row[0]
+            for row in self._tx.rows(
+                INVITED,
+                site_id=self._site_id,
+                numbers=[event.number for event in events],
+                event_ids=[event.parent_id for event in events],
+                profile_ids=[event.item_id for event in events],
+                actors=[event.actor_id for event in events],
+                are_new=[event.kind == journal.CREATED for event in events],
+            )
+        }
+        groups: dict[tuple[int, int], dict[int, Event]] = {}
+        for event in events:
+            if event.number in numbers:
+                group = groups.setdefault((event.parent_id, event.actor_id), {})
+                group[event.item_id] = event
+        for (id, actor), group in groups.items():
+            item, last = items[id], max(group.values())
+            subject = self._about_item(item, actor, preference=EVENT_INVITATION)
+            found = recipients.people(self._tx, self._site_id, self._state, subject, sorted(group))
+            told = [one for one in self._readers(item.target, found) if not one.ignores]
+            self._store(
+                EVENT_INVITATION,
+                told,
+                (item.item_type, item.id),
+                last.created,
+                actor,
+                again=True,
+            )
+            wanted = [one for one in told if one.wants_mail]
+            self._mail_item(item, EVENT_INVITATION, wanted, f"invitation-{last.number}", actor)
 
     def _reminder(self, item: Item, event: Event) -> None:
         """Tell those who come to an event that it begins soon; once more if it was moved since."""

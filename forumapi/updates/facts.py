@@ -14,6 +14,7 @@ from forumapi import itemtypes
 from forumapi.db import Query, Reader
 from forumapi.models import ban, locate, suppression
 from forumapi.models.update import (
+    EVENT_INVITATION,
     EVENT_REMINDER,
     MENTIONED,
     NEW_ATTENDEE,
@@ -28,7 +29,7 @@ from forumapi.permissions import READ, Target, Tree, Who, effective
 DIGEST: Final = 0
 
 # Wanted by the preference for their type; all others by those who watch.
-PREFERRED: Final = frozenset((REPLY, MENTIONED, EVENT_REMINDER))
+PREFERRED: Final = frozenset((REPLY, MENTIONED, EVENT_REMINDER, EVENT_INVITATION))
 # With a comment.
 COMMENTED: Final = frozenset((NEW_COMMENT, REPLY, MENTIONED, NEW_COMMENT_IN_HUDDLE))
 
@@ -66,8 +67,9 @@ FACTS = Query(
            coalesce(o.digest, 'none'), coalesce(o.time_zone, 'UTC'), coalesce(n.unread_huddles, 0),
            coalesce(b.profile_id, 0), coalesce(b.profile_name, ''), coalesce(bu.person_key, ''),
            EXISTS (SELECT 1 FROM attendees a
-                    WHERE a.site_id = m.site_id AND a.item_id = m.item_id AND a.profile_id = m.by_profile_id
-                      AND a.state_id = 1),
+                    WHERE a.site_id = m.site_id AND a.item_id = m.item_id
+                      AND CASE m.update_type_id WHEN 10 THEN a.profile_id = m.profile_id AND a.state_id IN (2, 3)
+                                                ELSE a.profile_id = m.by_profile_id AND a.state_id = 1 END),
            i.item_id, coalesce(i.item_type_id, 0::smallint), coalesce(i.title, ''),
            coalesce(i.microcosm_id, 0), i.created_by, i.is_deleted OR i.is_moderated, i.version, true,
            EXISTS (SELECT 1 FROM huddle_participants h
@@ -227,6 +229,8 @@ def objection(fact: Fact, tree: Tree) -> str:
         return "the reader did it"
     if fact.type == NEW_ATTENDEE and not fact.is_attending:
         return "the attendee does not come any more"
+    if fact.type == EVENT_INVITATION and not fact.is_attending:
+        return "the reader has answered, or is invited no more"
     places = _places(fact, tree)
     if not places or any(_is_closed(fact.who, place, tree) for place in places):
         return "the reader may not read it"

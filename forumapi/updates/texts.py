@@ -178,6 +178,14 @@ KINDS: Final[Mapping[int, Kind]] = {
         '<a href="$context_url">$new_user</a> has joined $site_title.',
         ("context_text", "context_url", "new_user"),
     ),
+    10: Kind(
+        "event_invitation",
+        "An invitation of the reader to an event",
+        "$actor_name invites you to $context_text",
+        "$actor_name invites you to $context_text on $site_title.",
+        f"$actor_name invites you to {_LINK} on $site_title.",
+        _ABOUT,
+    ),
 }
 BY_NAME: Final[Mapping[str, int]] = {kind.name: number for number, kind in KINDS.items()}
 

@@ -83,6 +83,7 @@ _OF_TYPE: Final = {
     update.REPLY: "replies to your comments",
     update.MENTIONED: "comments that name you",
     update.EVENT_REMINDER: "events that you attend",
+    update.EVENT_INVITATION: "events that others invite you to",
 }
 _OF_ITEM: Final = {
     itemtypes.SITE: "everything new on this site",

@@ -22,7 +22,8 @@ INSERT INTO update_types (update_type_id, name, description, send_email) VALUES
     (6, 'new_vote', 'Someone votes in a poll you follow', false),
     (7, 'event_reminder', 'An event you attend is close', false),
     (8, 'new_item', 'Something new is posted in a microcosm you follow', false),
-    (9, 'new_user', 'A new person joins the site', true)
+    (9, 'new_user', 'A new person joins the site', true),
+    (10, 'event_invitation', 'Someone invites you to an event', true)
 ON CONFLICT DO NOTHING;
 
 INSERT INTO platform_options (one) VALUES (true) ON CONFLICT DO NOTHING;

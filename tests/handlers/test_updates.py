@@ -395,10 +395,10 @@ def preference(api, person, number):
 def test_there_is_a_preference_for_each_type_in_order(api, bikes, ana):
     found = api.get("/api/v1/updates/preferences", by=ana).data
 
-    assert [one["id"] for one in found] == list(range(1, 10))
+    assert [one["id"] for one in found] == list(range(1, 11))
     assert {one["profileId"] for one in found} == {ana.id}
     assert all(one["description"] and one["meta"] == {} for one in found)
-    assert [one["id"] for one in found if one["sendEmail"]] == [9]
+    assert [one["id"] for one in found if one["sendEmail"]] == [9, 10]
     assert not any(one["sendSMS"] for one in found)
 
 
@@ -415,7 +415,7 @@ def test_what_is_not_sent_stays_as_it_was(api, ana):
 
 
 def test_a_type_that_is_not_there_is_not_found(api, ana):
-    for number in (0, 10, 2**40):
+    for number in (0, 11, 2**40):
         path = f"/api/v1/updates/preferences/{number}"
         assert api.get(path, by=ana).status == 404
         assert api.put(path, {"sendEmail": True}, by=ana).status == 404

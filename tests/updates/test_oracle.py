@@ -34,9 +34,15 @@ from tests.oracle.world import (
 )
 
 SEED = 1905
-WORLDS = 24
+WORLDS = 40
 
-TYPES = {2: "reply_to_comment", 3: "mentioned", 5: "new_attendee", 7: "event_reminder"}
+TYPES = {
+    2: "reply_to_comment",
+    3: "mentioned",
+    5: "new_attendee",
+    7: "event_reminder",
+    10: "event_invitation",
+}
 
 
 @dataclass
@@ -76,6 +82,9 @@ def draw_heard(random: Random, world: World) -> Heard:
             if random.random() < 0.5:
                 author = world.items[EVENT, event].author
                 heard.told.append((person, 7, EVENT, event, author))
+            if random.random() < 0.5:
+                inviter = random.choice(list(world.profiles))
+                heard.told.append((person, 10, EVENT, event, inviter))
     heard.coming = {(a.event_id, a.profile_id) for a in world.attendees.values()}
     heard.voted = {id for kind, id in world.items if kind == POLL and random.random() < 0.5}
     return heard
@@ -253,7 +262,7 @@ def test_a_list_shows_and_counts_exactly_what_the_oracle_says(api: Api, worlds) 
             for entry in wanted:
                 seen[entry[0]] = seen.get(entry[0], 0) + 1
     assert min(seen.values()) > 20, seen
-    assert len(seen) == 8
+    assert len(seen) == 9
 
 
 # ---------------------------------------------------------------- who is told
