@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -12,6 +14,7 @@ from psycopg import errors as pgerrors
 
 from forumapi.db import Database, Query
 from forumapi.errors import TooSlow, Unavailable
+from tests.fixtures import PROJECT
 
 ONE = Query("test.db.one", "SELECT 1")
 PID = Query("test.db.pid", "SELECT pg_backend_pid()")
@@ -315,3 +318,29 @@ def test_without_a_server_it_is_refused_at_once_and_the_next_ones_faster() -> No
         assert time.monotonic() - began < 3
     # Nothing was used up: the size is what it was.
     assert database._open == 0
+
+
+NAPS = """
+from gevent import monkey
+
+monkey.patch_all()
+import sys
+from forumapi.db import Database, Query
+
+nap = Query("test.nap", "SELECT pg_sleep(0.3)")
+database = Database(sys.argv[1], timeout_ms=2000)
+reader = database.read()
+for _ in range(10):
+    reader.row(nap)
+reader.end()
+database.close()
+"""
+
+
+@pytest.mark.slow
+def test_short_waits_of_a_connection_never_add_up_to_a_time_out(database_url: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", NAPS, database_url], cwd=PROJECT, capture_output=True, text=True
+    )
+
+    assert (done.returncode, done.stderr) == (0, "")
