@@ -160,11 +160,12 @@ def _waiter(fd: int, timeout_s: float) -> Wait:
 
         hub = get_hub()
         readable, writable = hub.loop.io(fd, 1), hub.loop.io(fd, 2)
-        # One for all waits: to make it anew costs more than all the rest of a wait.
-        timer = hub.loop.timer(timeout_s)
+        # One for all waits: to make it anew costs more than all the rest of a wait. It repeats, since `again` gives
+        # such a timer its whole time; after `stop`, `start` goes on with what the waits before have left of it.
+        timer = hub.loop.timer(timeout_s, timeout_s)
 
         def wait(write: bool) -> None:
-            timer.start(getcurrent().throw, SilenceError, "no answer in time")
+            timer.again(getcurrent().throw, SilenceError, "no answer in time")
             try:
                 hub.wait(writable if write else readable)
             finally:
