@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import itertools
 from collections.abc import Iterator
+from copy import copy
 from dataclasses import dataclass, field
 from random import Random
 
@@ -198,7 +199,9 @@ def _profile(random: Random, ids: Ids, now: datetime.datetime, number: int) -> P
         is_banned_everywhere=random.random() < 0.04,
         has_ban=random.random() < 0.06,
     )
-    person.tokens += [limits.drawn(random), limits.drawn(random)]
+    # By numbers of their own, so that a new scope leaves everything else as it is drawn.
+    apart = copy(random)
+    person.tokens += [limits.drawn(apart), limits.drawn(apart)]
     for place, key in enumerate(KEYS):
         if random.random() < 0.6:
             person.attributes[key] = _value(random)

@@ -10,6 +10,7 @@ from dataclasses import replace
 from random import Random
 
 from tests.oracle.world import (
+    ATTENDEE,
     COMMENT,
     CONVERSATION,
     EVENT,
@@ -17,6 +18,9 @@ from tests.oracle.world import (
     MICROCOSM,
     POLL,
     PROFILE,
+    ROLE,
+    SITE,
+    UPDATE,
     Asked,
     World,
 )
@@ -32,7 +36,15 @@ READING = {
     POLL: "polls:read",
     EVENT: "events:read",
 }
-LISTS = ("search", "updates", "watchers", "bookmarks", "ignored", "permission")
+# Of those that have no list beside others, but whose events are told.
+TOLD = {
+    **READING,
+    SITE: "sites:read",
+    ATTENDEE: READING[EVENT],
+    UPDATE: "updates:read",
+    ROLE: "roles:read",
+}
+LISTS = ("search", "updates", "watchers", "bookmarks", "ignored", "permission", "sites", "roles")
 EVERY = (
     *READING.values(),
     *(scope.replace(":read", ":write") for scope in READING.values()),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from tests.oracle.limits import TOLD, Scopes, allows, under
 from tests.oracle.listed import ignores
 from tests.oracle.may import is_site_banned, knows, lineage, may
 from tests.oracle.outcome import MISSING, OK, get, is_below_hidden, own_state
@@ -39,14 +40,19 @@ def told(
     asked: Asked,
     topics: set[Topic],
     moved_from: int = 0,
+    scopes: Scopes = None,
 ) -> int:
-    """NOTHING, GONE or WHOLE, for the event `kind` of a thing, to a profile (0: a guest) that follows `topics`.
+    """NOTHING, GONE or WHOLE, for the event `kind` of a thing, to a profile (0: a guest) that follows `topics` under a
+    token with these scopes.
 
     `moved_from`: the microcosm that the event took it out of.
     """
     if is_site_banned(world, profile_id):
         return NOTHING
+    world = under(world, profile_id, scopes)
     thing = _carrier(world, asked)
+    if not allows(scopes, TOLD[thing.type]):
+        return NOTHING
     seen = sight(world, profile_id, thing)
     if seen == GONE and kind not in ENDING:
         seen = NOTHING

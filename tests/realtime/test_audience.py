@@ -27,6 +27,7 @@ from forumapi.realtime.hub import HUDDLES, SITE, UPDATES, Client, Follow, Index,
 from tests.factories import Factory
 from tests.oracle import compare, draw, store
 from tests.oracle import told as oracle
+from tests.oracle.limits import Scopes
 from tests.oracle.may import lineage
 from tests.oracle.world import (
     ATTENDEE,
@@ -77,6 +78,11 @@ MUTATIONS = {
         "me = who.profile_id if is_special",
         "me = 0 if is_special",
     ),
+    "a token shows every kind of thing": (
+        "    if not caller.has_scope(event.item_type, parent_type):\n        return NOTHING\n",
+        "",
+    ),
+    "tokens of one person share an answer": ("            who.sees_huddles,\n", ""),
     "people of other roles share an answer": ("            who.role_ids,\n", ""),
     "the banned hear on": ("        if who.is_site_banned:\n            return NOTHING\n", ""),
     "nobody is ignored": (
@@ -97,7 +103,7 @@ class Told(NamedTuple):
     facts: dict[Named, Fact]
     tree: Tree
     followers: Index
-    clients: dict[Client, tuple[int, set[oracle.Topic]]]
+    clients: dict[Client, tuple[int, set[oracle.Topic], Scopes]]
     world: World
 
 
@@ -186,12 +192,15 @@ def drawn(url: str, database: Database, seed: int, worlds: int) -> list[Told]:
         facts = live.facts(loader.reader, world.site_id, loader.tree, named)
         index, clients = Index(), {}
         connection: Any = None
-        for profile_id in (0, *world.profiles):
+        # Some listen under two tokens.
+        for profile_id in (0, *world.profiles, *random.sample(list(world.profiles), 2)):
+            person = world.profiles.get(profile_id)
+            number = random.choice((0, 0, 1, 2))
             caller = audience.Caller(
                 identity.find(
                     loader.reader,
                     world.site_id,
-                    store.token(profile_id),
+                    store.token(profile_id, number),
                     identity.Asked(identity.IDENTITY),
                 )
                 if profile_id
@@ -201,7 +210,8 @@ def drawn(url: str, database: Database, seed: int, worlds: int) -> list[Told]:
             topics = _topics(random, world, profile_id)
             for topic in topics:
                 index.add(client, Follow(topic))
-            clients[client] = (profile_id, set(topics.values()))
+            scopes = person.tokens[number] if person else None
+            clients[client] = (profile_id, set(topics.values()), scopes)
         loader.reader.end()
         found.append(Told(events, facts, loader.tree, index, clients, world))
     return found
@@ -219,15 +229,15 @@ def differences(module: ModuleType, sites: list[Told], counts: Counter[int]) -> 
                 assert key not in got, "told twice"
                 got[key] = oracle.GONE if one.is_gone else oracle.WHOLE
         for event, thing in site.events:
-            for client, (profile_id, topics) in site.clients.items():
+            for client, (profile_id, topics, scopes) in site.clients.items():
                 expected = oracle.told(
-                    site.world, profile_id, event.kind, thing, topics, event.moved_from
+                    site.world, profile_id, event.kind, thing, topics, event.moved_from, scopes
                 )
                 counts[expected] += 1
                 told = got.get((event.number, client), oracle.NOTHING)
                 if told != expected and len(said) < 5:
                     said.append(
-                        f"{event.kind} {thing} to {profile_id} of {site.world.site_id}, {topics}:"
+                        f"{event.kind} {thing} to {profile_id} of {site.world.site_id}, {topics}, {scopes}:"
                         f" {told}, the oracle says {expected}"
                     )
     return said
