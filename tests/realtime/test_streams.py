@@ -11,6 +11,7 @@ from urllib.parse import urlencode
 
 import pytest
 
+from tests import services
 from tests.api import Api
 from tests.factories import Factory, Person, Site
 from tests.fixtures import Server, running
@@ -321,6 +322,7 @@ def test_an_event_source_comes_back_when_there_is_no_room_right_now(
         assert program.status == 503
         api.get("/api/v1/site", site=site)
         # What is in an address is in no log.
-        log = web.log.read_text()
-        assert "/api/v1/live/events" in log
-        assert asked["ticket"] not in log
+        services.wait_until(
+            lambda: "/api/v1/live/events" in web.log.read_text(), "the stream is in no log"
+        )
+        assert asked["ticket"] not in web.log.read_text()
