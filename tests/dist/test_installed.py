@@ -291,6 +291,7 @@ def test_what_a_service_names_is_there_and_runs(machine: Path, name: str) -> Non
         "PATH": f"{one_file.PATH}:/usr/sbin:/sbin",
         "HOME": str(machine / "var/lib/forumapi"),
         "FORUMAPI_LISTEN": f"127.0.0.1:{port}",
+        "FORUMAPI_PLATFORM_DOMAIN": "forum.test",
         **told.environ,
     }
 
