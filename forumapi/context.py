@@ -156,6 +156,11 @@ class Context:
         return Author(self.site.id, self.identity.profile_id, self.ip)
 
     @property
+    def own_href(self) -> str:
+        """The address of this list, as its `self` link: with its query, without an offset of 0."""
+        return paging.href(self.path, self.pairs, offset=self.paging.offset or None)
+
+    @property
     def tree(self) -> Tree:
         """The site's microcosms and roles, current for this caller."""
         return self.app.sites.tree(self.site, self.tx)

@@ -722,13 +722,15 @@ def _finish(
         status = 303 if _repeats_on_302(ctx, result, method) else result.status
         return status, headers, response.envelope(status, b"null", b"null", switches)
     is_cachable = is_read and ctx.identity.is_guest and not ctx.token
+    if isinstance(result, Page) and not result.is_kept:
+        is_cachable = False
     headers.append(("Cache-Control", app.cache_control if is_cachable else _NO_CACHE))
     if is_read and not ctx.site.is_root:
         if not app.live.has_cursors:
             ctx.tx.end()
         headers.append(("Live-Cursor", app.live.cursors.make(ctx.site.id, ctx.head)))
     if isinstance(result, Page):
-        tag = response.etag(result, switches)
+        tag = response.etag(result, switches, ctx.path, ctx.query_string)
         headers.append(("ETag", tag))
         if is_read and response.none_match(ctx.environ.get("HTTP_IF_NONE_MATCH", ""), tag):
             return 304, headers, b""

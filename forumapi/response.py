@@ -90,13 +90,16 @@ class Page:
     """200 with a document that is only built if the client does not hold it already.
 
     `stamp` is plain data that covers every input of the bytes (ids, versions, flags, totals, permissions); `version` is
-    the document's own version, which If-Match compares.
+    the document's own version, which If-Match compares. `is_kept` False: caches don't keep it for guests either.
     """
 
-    __slots__ = ("build", "stamp", "version")
+    __slots__ = ("build", "is_kept", "stamp", "version")
 
-    def __init__(self, version: int, stamp: Any, build: Callable[[], bytes]) -> None:
+    def __init__(
+        self, version: int, stamp: Any, build: Callable[[], bytes], *, is_kept: bool = True
+    ) -> None:
         self.version = version
+        self.is_kept = is_kept
         self.stamp = stamp
         self.build = build
 
@@ -256,9 +259,9 @@ def check_callback(name: str) -> str:
     return name
 
 
-def etag(page: Page, switches: Switches) -> str:
-    """`"<own version>-<hash>"`; the hash covers everything that the bytes depend on."""
-    covered = marshal.dumps((SHAPE, page.stamp, switches.key), 2)
+def etag(page: Page, switches: Switches, path: str, query: str) -> str:
+    """`"<own version>-<hash>"`; the hash covers everything that the bytes depend on, links to the page itself too."""
+    covered = marshal.dumps((SHAPE, page.stamp, switches.key, path, query), 2)
     return f'"{page.version}-{hashlib.blake2b(covered, digest_size=12).hexdigest()}"'
 
 

@@ -558,6 +558,7 @@ class Role(Struct, kw_only=True):
     closeOwn: bool
     openOwn: bool
     readOthers: bool
+    meta: RoleMeta
     members: (
         Annotated[
             ProfilePreview,
@@ -574,7 +575,6 @@ class Role(Struct, kw_only=True):
         ]
         | UnsetType
     ) = UNSET
-    meta: RoleMeta
 
 
 class Roles(Struct, kw_only=True):

@@ -53,7 +53,7 @@ class BookmarksHandler(Handler):
             "type": ctx.path,
             "items": [bookmark.document(one) for one in found[:limit]],
         }
-        meta = {"links": [{"rel": "self", "href": ctx.path}]}
+        meta = {"links": [{"rel": "self", "href": here}]}
         return Data(dumps({"bookmarks": page, "meta": meta}))
 
 

@@ -8,6 +8,7 @@ from forumapi import itemtypes, paging
 from forumapi.context import Context
 from forumapi.db import Transaction
 from forumapi.errors import NotFound
+from forumapi.fragments import dumps
 from forumapi.models import journal
 from forumapi.response import Data
 
@@ -19,8 +20,8 @@ def listed(ctx: Context, name: str, items: bytes, total: int, path: str) -> Data
     paging.check(total, ctx.paging)
     page = paging.page(items, total, ctx.paging, path, ctx.path, ctx.query_string, ctx.pairs)
     return Data(
-        b'{"%b":%b,"meta":{"links":[{"rel":"self","href":"%b"}]}}'
-        % (name.encode(), page, path.encode())
+        b'{"%b":%b,"meta":{"links":[{"rel":"self","href":%b}]}}'
+        % (name.encode(), page, dumps(ctx.own_href))
     )
 
 

@@ -225,7 +225,7 @@ class RoleMembersHandler(Handler):
                 roles.people(ctx, listed.versions),
                 listed.total,
                 at,
-                ctx.path,
+                roles.PEOPLE_PATH,
                 ctx.path,
                 ctx.query_string,
                 ctx.pairs,

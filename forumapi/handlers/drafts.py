@@ -59,7 +59,8 @@ class DraftsHandler(Handler):
         items = dumps([draft.document(one) for one in drafts])
         page = paging.page(items, total, at, ctx.path, ctx.path, ctx.query_string, ctx.pairs)
         return Data(
-            b'{"drafts":%b,"meta":{"links":[{"rel":"self","href":%b}]}}' % (page, dumps(ctx.path))
+            b'{"drafts":%b,"meta":{"links":[{"rel":"self","href":%b}]}}'
+            % (page, dumps(ctx.own_href))
         )
 
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import contextlib
 from typing import ClassVar, Final
 
-from forumapi import body, itemtypes, paging, permissions, schemas
+from forumapi import body, fragments, itemtypes, paging, permissions, schemas
 from forumapi.body import UNSET, Body, UnsetType
 from forumapi.context import Context, Located
 from forumapi.errors import NO_CREATE, NO_UPDATE, Forbidden, Invalid, NoRoom, NotFound
-from forumapi.handler import CREATE, DELETE, LOGIN, READ, UPDATE, Handler, Param, needs
+from forumapi.handler import ANYONE, CREATE, DELETE, READ, UPDATE, Handler, Param, needs
 from forumapi.models import comment, huddle, huddle_writing, item, text, writing
 from forumapi.models.huddle import Participants, Seen
 from forumapi.models.writing import LockedItem
@@ -133,34 +133,36 @@ class HuddlesHandler(Handler):
         return Located(Target(itemtypes.HUDDLE))
 
     @needs(
-        LOGIN,
+        ANYONE,
         answer=schemas.Huddles,
         paged=True,
         params=(Param("unread", bool, "Only those with something unread."),),
     )
     def get(self, ctx: Context) -> Result:
-        """Last activity first, without ignored ones and those begun by somebody whom the caller ignores."""
+        """Last activity first, without ignored ones and those begun by somebody whom the caller ignores. No guest's."""
         identity, at = ctx.identity, ctx.paging
-        total, entries = huddle.own(
-            ctx.reader,
-            ctx.site.id,
-            identity.who.participant_id,
-            identity.ignored_profiles,
-            identity.ignored_items,
-            at,
-            unread=ctx.query.get("unread", "").lower() == "true",
-        )
+        total = 0
+        entries: list[huddle.Entry] = []
+        if not identity.is_guest:
+            total, entries = huddle.own(
+                ctx.reader,
+                ctx.site.id,
+                identity.who.participant_id,
+                identity.ignored_profiles,
+                identity.ignored_items,
+                at,
+                unread=ctx.query.get("unread", "").lower() == "true",
+            )
         paging.check(total, at)
 
         def build() -> bytes:
             found = huddle.summaries(ctx.reader, ctx.app.documents, ctx.site.id, entries)
             page = paging.page(found, total, at, ctx.path, ctx.path, ctx.query_string, ctx.pairs)
-            return b'{"huddles":%b,"meta":{"links":[{"rel":"self","href":"%b"}]}}' % (
-                page,
-                ctx.path.encode(),
-            )
+            own = fragments.dumps(ctx.own_href)
+            return b'{"huddles":%b,"meta":{"links":[{"rel":"self","href":%b}]}}' % (page, own)
 
-        return Page(0, ([entry.stamp for entry in entries], total, ctx.query_string), build)
+        stamp = ([entry.stamp for entry in entries], total, ctx.query_string)
+        return Page(0, stamp, build, is_kept=False)
 
     @needs(CREATE, body=HuddleBody, status=302)
     def post(self, ctx: Context) -> Result:

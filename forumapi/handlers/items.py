@@ -337,7 +337,7 @@ def list_items(ctx: Context, item_type: int, key: str, listing: Listing = ALL) -
             ctx.query_string,
             ctx.pairs,
         )
-        return item.listed(key, page, ctx.path, permission)
+        return item.listed(key, page, ctx.own_href, permission)
 
     stamp = (
         [(row[:width], row[-1]) for row in rows],

@@ -116,7 +116,7 @@ def _page(ctx: Context, items: list[dict[str, Any]], onwards: str) -> Result:
     if onwards:
         links.append({"rel": "next", "href": paging.href(ctx.path, ctx.pairs, before=onwards)})
     page = {"limit": ctx.paging.limit, "links": links, "type": ctx.path, "items": items}
-    meta = {"links": [{"rel": "self", "href": ctx.path}]}
+    meta = {"links": links[:1]}
     return Data(dumps({"links": page, "meta": meta}))
 
 

@@ -126,7 +126,7 @@ class VotesHandler(Handler):
                 ctx.query_string,
                 ctx.pairs,
             )
-            links = fragments.dumps([{"rel": "self", "href": ctx.path}])
+            links = fragments.dumps([{"rel": "self", "href": ctx.own_href}])
             return b'{"votes":%b,"meta":{"links":%b}}' % (page, links)
 
         stamp = [(*row[:3], fragments.when(row[3])) for row in rows]

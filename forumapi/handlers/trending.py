@@ -50,7 +50,7 @@ class TrendingHandler(Handler):
                 ctx.query_string,
                 ctx.pairs,
             )
-            links = dumps([{"rel": "self", "href": ctx.path}])
+            links = dumps([{"rel": "self", "href": ctx.own_href}])
             return b'{"items":%b,"meta":{"links":%b}}' % (page, links)
 
         stamp = (

@@ -318,11 +318,11 @@ def document(
         "microcosmId": role.microcosm_id,
         **role.flags,
     }
+    data["meta"] = meta
     if members:
         data["members"] = fragments.raw(members)
     if losing:
         data["losing"] = fragments.raw(losing)
-    data["meta"] = meta
     return fragments.dumps(data)
 
 

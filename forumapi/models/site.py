@@ -65,7 +65,7 @@ _COLUMNS: Final = """
     s.site_id, s.version, s.acl_version, s.title, s.description, s.subdomain_key, coalesce(s.domain, ''), s.force_ssl,
     s.created, coalesce(s.created_by, 0), coalesce(s.owned_by, 0), coalesce(s.root_microcosm_id, 0), s.theme_id,
     coalesce(s.logo_url, t.logo_url), coalesce(s.favicon_url, t.favicon_url),
-    coalesce(s.background_url, t.background_url), s.background_color, s.background_position, s.link_color,
+    coalesce(s.background_url, ''), s.background_color, s.background_position, s.link_color,
     coalesce(s.ga_web_property_id, ''), coalesce(s.auth0_domain, ''), coalesce(s.auth0_client_id, ''), s.is_deleted,
     o.only_admins_can_create_microcosms, coalesce(owner.user_id, 0),
     x.active_profiles, x.online_profiles, coalesce(n.total, 0), x.total_conversations, x.total_events, x.total_comments,

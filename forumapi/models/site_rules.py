@@ -141,10 +141,6 @@ def merged(
     def url(field: str) -> Callable[[str], str]:
         return lambda sent: check_url(field, sent)
 
-    background = stored.background_url
-    if not isinstance(body.backgroundUrl, UnsetType) and body.backgroundUrl != background:
-        # Explicitly none is not the same as never set, which shows the theme's.
-        background = check_url("backgroundUrl", body.backgroundUrl) if body.backgroundUrl else ""
     look = Look(
         title=stored.title if isinstance(body.title, UnsetType) else check_title(body.title),
         description=stored.description
@@ -155,7 +151,7 @@ def merged(
         theme_id=given(body.themeId, stored.theme_id),
         logo_url=optional(body.logoUrl, stored.logo_url, url("logoUrl")),
         favicon_url=optional(body.faviconUrl, stored.favicon_url, url("faviconUrl")),
-        background_url=background,
+        background_url=optional(body.backgroundUrl, stored.background_url, url("backgroundUrl")),
         background_color=optional(
             body.backgroundColor,
             stored.background_color,

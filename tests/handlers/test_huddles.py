@@ -130,7 +130,7 @@ def test_the_same_title_at_once_is_the_same_huddle(api: Api, bikes: Site) -> Non
 
 
 def test_guests_and_banned_people_have_no_huddles(api: Api, bikes: Site) -> None:
-    assert api.get(HUDDLES, site=bikes).status == 403
+    assert api.get(HUDDLES, site=bikes).data["huddles"]["items"] == []
     assert api.post(HUDDLES, {"title": "x"}, site=bikes).status == 403
     assert api.get(HUDDLES, by=bikes.banned).status == 403
     assert api.post(HUDDLES, {"title": "x"}, by=bikes.banned).status == 403

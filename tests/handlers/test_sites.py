@@ -40,7 +40,7 @@ def change(platform: Platform, site: Site, body: Any, by: Person | None = None) 
 
 
 def test_a_guest_sees_the_site_with_permissions(platform: Platform) -> None:
-    site = platform.make.site()
+    site = platform.make.site(backgroundUrl="/own.png")
 
     answer = platform.api.get(OWN, site=site)
     data = answer.data
@@ -530,7 +530,7 @@ def test_what_can_be_absent_is_cleared_by_an_empty_text(platform: Platform) -> N
     assert shown["logoUrl"] == "/static/themes/1/logo.png"
     assert shown["faviconUrl"] == "/static/img/favico.png"
     assert shown["backgroundColor"] == "#FFFFFF"
-    # An explicitly empty background means none; the theme's is shown where none was ever set.
+    # The theme's background belongs to clients.
     for gone in ("backgroundUrl", "backgroundPosition", "gaWebPropertyId", "auth0Domain", "auth0ClientId"):  # fmt: skip
         assert gone not in shown
     assert platform.sql(
@@ -546,7 +546,7 @@ def test_an_unknown_background_position_becomes_tile(
     platform: Platform, sent: str, kept: str
 ) -> None:
     site = platform.make.site()
-    change(platform, site, {"backgroundPosition": sent})
+    change(platform, site, {"backgroundUrl": "/own.png", "backgroundPosition": sent})
 
     assert show(platform, site)["backgroundPosition"] == kept
 

@@ -120,7 +120,8 @@ class World:
         person = self.make.person(root, f"root{self.make.user()[0]}")
         self.make.sql(
             """
-            UPDATE sites SET owned_by = %(id)s, created_by = %(id)s, version = version + 1
+            UPDATE sites SET owned_by = %(id)s, created_by = %(id)s, version = version + 1,
+                   background_url = '/static/themes/1/background.png', background_position = 'tile'
              WHERE site_id = 1""",
             id=person.id,
         )
@@ -132,7 +133,6 @@ class World:
             "title": "Peer",
             "description": "A site for measuring",
             "subdomainKey": key,
-            "backgroundUrl": "",
         }
         token = self.root_owner.token
         made = self.api.request("POST", "/api/v1/sites", host=self.domain, token=token, json=body)
