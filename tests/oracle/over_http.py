@@ -521,16 +521,18 @@ class Play:
 
     def _simple(self, who: Caller, where: str) -> tuple[str, str, tuple[str, ...], bool]:
         """(scope, address, keys of the page, whether the person may see the list) of a list of the whole site."""
-        signed_in = who.profile_id != 0
+        is_theirs = who.profile_id != 0
         if where == "tree":
             return "microcosms:read", "/microcosms/tree", (), True
         if where in LISTS.values():
             root = Asked(MICROCOSM, self.world.root_id)
             allowed = may(self.world, who.profile_id, "read", root)
             return f"{where}:read", f"/{where}?{ALL}", (where,), allowed
+        if where == "huddles":
+            is_theirs = outcome.list_huddles(self.world, who.profile_id) == outcome.OK
         if where == "profiles":
             return "profiles:read", f"/profiles?{ALL}", ("profiles",), True
-        return f"{where}:read", f"/{where}?{ALL}", (where,), signed_in
+        return f"{where}:read", f"/{where}?{ALL}", (where,), is_theirs
 
     def compare(
         self,
