@@ -57,8 +57,14 @@ class Proxies:
         return last
 
     def _believes(self, address: str) -> bool:
-        found = ipaddress.ip_address(address)
+        found = _plain(address)
         return any(found in network for network in self._networks)
+
+
+def _plain(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
+    """The address; of IPv4 where it is written as one of IPv6, as a listener on [::] sees it."""
+    found = ipaddress.ip_address(text)
+    return (found.version == 6 and found.ipv4_mapped) or found
 
 
 @lru_cache(KEPT)
@@ -140,5 +146,5 @@ class FrontEnds:
     def _at(self, peer: str) -> list[FrontEnd]:
         if not self._by_network or not peer:
             return []
-        address = ipaddress.ip_address(peer)
+        address = _plain(peer)
         return [one for one in self._by_network if one.network and address in one.network]
