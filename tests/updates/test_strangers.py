@@ -1,0 +1,36 @@
+"""Whoever was added to a site and has never signed in gets no mail that they did not ask for."""
+
+from __future__ import annotations
+
+from forumapi.models import access_token, update
+from tests.factories import Person, Site
+from tests.postbox import Postbox, notice
+
+
+def invited(box: Postbox, site: Site, *people: Person) -> list[str]:
+    """Who is mailed when the owner invites these to an event of theirs."""
+    ride = box.make.event(site, by=site.owner)
+    body = [{"profileId": one.id, "rsvp": "invited"} for one in people]
+    assert box.stage.put(f"/events/{ride.id}/attendees", body, by=site.owner).status == 200
+    told = [notice(one, update.EVENT_INVITATION, ride, by=site.owner) for one in people]
+    box.queue(*told, site_id=site.id)
+    return sorted(str(mail["To"]) for mail in box.send())
+
+
+def test_an_event_is_no_way_around_the_bounds_of_invitations(box: Postbox) -> None:
+    site = box.make.site()
+    address = f"stranger@{site.key}.example"
+    added = box.stage.post("/users", [{"email": address}], by=site.owner).data[0]
+    ((user_id,),) = box.stage.sql("SELECT user_id FROM users WHERE email = %(e)s", e=address)
+    stranger = Person(site, added["id"], user_id, added["profileName"], address, "")
+
+    assert invited(box, site, stranger, site.member) == [site.member.email]
+
+    # Once they have been here, they are told like everybody; and before, if they asked for it.
+    box.prefer(stranger, update.EVENT_INVITATION)
+    assert invited(box, site, stranger) == [address]
+    box.stage.sql("DELETE FROM update_options WHERE profile_id = %(p)s RETURNING 1", p=stranger.id)
+    assert invited(box, site, stranger) == []
+    with box.stage.app.database.write() as tx:
+        access_token.create(tx, user_id)
+    assert invited(box, site, stranger) == [address]
