@@ -9,6 +9,11 @@ from forumapi.content import email
 from forumapi.db import Query, Reader, Row, Transaction
 from forumapi.errors import Invalid
 
+# SQL: user `u` has signed in at some time. Whom the owner of a site has only added has asked for nothing.
+HAS_BEEN_HERE: Final = """(u.email_verified
+                     OR EXISTS (SELECT FROM access_tokens t WHERE t.user_id = u.user_id)
+                     OR EXISTS (SELECT FROM sign_in_places x WHERE x.user_id = u.user_id))"""
+
 FIND_BY_EMAIL = Query(
     "user.by_email",
     """

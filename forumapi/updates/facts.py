@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from forumapi import itemtypes
 from forumapi.db import Query, Reader
-from forumapi.models import ban, locate, suppression
+from forumapi.models import ban, locate, suppression, user
 from forumapi.models.update import (
     EVENT_INVITATION,
     EVENT_REMINDER,
@@ -62,7 +62,9 @@ FACTS = Query(
                   WHERE g.site_id = m.site_id AND g.profile_id = m.profile_id),
            {suppression.IS_OFF},
            coalesce(o.send_email, so.send_email, po.send_email),
-           coalesce(own.send_email, coalesce(o.send_email, so.send_email, po.send_email) AND ut.send_email, false),
+           coalesce(own.send_email,
+                    coalesce(o.send_email, so.send_email, po.send_email) AND ut.send_email AND {user.HAS_BEEN_HERE},
+                    false),
            coalesce(w.wants, false), w.nearest[1][1], w.nearest[1][2],
            coalesce(o.digest, 'none'), coalesce(o.time_zone, 'UTC'), coalesce(n.unread_huddles, 0),
            coalesce(b.profile_id, 0), coalesce(b.profile_name, ''), coalesce(bu.person_key, ''),
