@@ -191,7 +191,7 @@ class App:
         )
         self.webhooks = Deliverer(self, config)
         direct = config.database_direct_url or database_url or config.database_url
-        self.sequencer = Sequencer(direct, self._numbered)
+        self.sequencer = Sequencer(direct, self._numbered, self.sites.wake)
         self.readers = Readers(
             self.database,
             (
@@ -303,6 +303,7 @@ class App:
     def _numbered(self) -> None:
         self.readers.wake()
         self.live.wake()
+        self.sites.wake()
 
     def _queue_mail(self, tx: Transaction, site_id: int, notices: Sequence[Notice]) -> None:
         email.queue(tx, site_id, notices)

@@ -57,9 +57,20 @@ class Query:
     """One SQL statement: a name (log comment, metric label, prepared name) and its text with %(named)s parameters.
 
     `replica`: whether a standby may answer it. Only for statements that write, lock and ask the server of nothing.
+    `changes_site`: it moves versions of a site, which processes hold in memory.
     """
 
-    __slots__ = ("calls", "name", "names", "prepared", "replica", "seconds", "sql", "text")
+    __slots__ = (
+        "calls",
+        "changes_site",
+        "name",
+        "names",
+        "prepared",
+        "replica",
+        "seconds",
+        "sql",
+        "text",
+    )
 
     all: dict[str, Query] = {}
 
@@ -69,6 +80,7 @@ class Query:
         self.name = name
         self.sql = sql
         self.replica = replica
+        self.changes_site = "UPDATE sites " in sql
         # What was not told to the figures yet (Database.look).
         self.calls = 0
         self.seconds = 0.0
@@ -543,7 +555,7 @@ class Reader:
 class Transaction(Reader):
     """Reads and writes that hold together. Begins with its first statement."""
 
-    __slots__ = ("_after", "_begun")
+    __slots__ = ("_after", "_begun", "changes_site")
 
     may_wait = False
 
@@ -551,6 +563,8 @@ class Transaction(Reader):
         super().__init__(database)
         self._begun = False
         self._after: list[Callable[[], None]] = []
+        # True once a statement of it moved versions of a site.
+        self.changes_site = False
 
     def rows(self, query: Query, **params: object) -> list[Row]:
         """All rows of `query`. Never retried: the transaction would be torn."""
@@ -581,6 +595,7 @@ class Transaction(Reader):
     def _execute(self, query: Query, params: Params) -> tuple[list[Row], int]:
         if not self._begun:
             self._begin()
+        self.changes_site |= query.changes_site
         return super()._execute(query, params)
 
     def _begin(self) -> None:

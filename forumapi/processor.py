@@ -540,6 +540,9 @@ def _write(app: App, ctx: Context, handler: Handler, operation: Operation, verb:
         if scope is not None and done is None:
             location = result.location if isinstance(result, SeeOther) else ""
             idempotency.finish(tx, scope, answer[0], location)
+    if tx.changes_site:
+        # On the platform's host it may be any site.
+        app.sites.wrote(0 if ctx.site.is_root else ctx.site.id)
     app.sequencer.hint()
     return _preferred(app, ctx, handler, verb, result, answer)
 

@@ -458,6 +458,7 @@ FILLED: dict[str, tuple[Callable[[], object], int]] = {
     "updates.writer.EmailWriter._forms": (forms, 5 * MIB),
     "updates.dispatch.Dispatch._trees": (trees, 8 * MIB),
     "models.site.SiteDirectory._by_id models.site.SiteDirectory._ids models.site.SiteDirectory._seen"
+    " models.site.SiteDirectory._written"
     " models.site.Site._finished": (sites, SiteDirectory.MOST_BYTES),
     "models.activity.Activity._views models.activity.Activity._hits models.activity.Activity._active"
     " models.activity.Activity._used models.activity.Activity._noted models.activity.Activity._used_noted": (

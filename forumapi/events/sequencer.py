@@ -32,14 +32,17 @@ LISTEN: Final = b"LISTEN forumapi_events"
 
 class Sequencer:
     """The thread of one web worker that numbers events, or stands by. `numbered` is called after new numbers were
-    committed. `url` is the direct address of the database."""
+    committed here, `heard` after they were elsewhere. `url` is the direct address of the database."""
 
     POLL_S: Final = 0.25  # behind the hints, which may get lost
     DEBOUNCE_S: Final = 0.01  # writes within it are numbered together
 
-    def __init__(self, url: str, numbered: Callable[[], None]) -> None:
+    def __init__(
+        self, url: str, numbered: Callable[[], None], heard: Callable[[], None] = lambda: None
+    ) -> None:
         self._url = url
         self._numbered = numbered
+        self._heard = heard
         self._stopping = threading.Event()
         self._thread: threading.Thread | None = None
         self._hinted = False
@@ -108,6 +111,7 @@ class Sequencer:
     def _work(self, connection: Connection) -> None:
         tried = -TRY_S
         led = False
+        connection.command(b"LISTEN " + log.NUMBERED)
         while not self._stopping.is_set():
             if not led and time.monotonic() - tried >= TRY_S:
                 tried = time.monotonic()
@@ -126,6 +130,8 @@ class Sequencer:
     def _take(self, connection: Connection) -> bool:
         if not self._lease.take():
             return False
+        # What it has numbered itself it need not hear of.
+        connection.command(b"UNLISTEN " + log.NUMBERED)
         connection.command(LISTEN)
         logger.info("events are numbered here")
         return True
@@ -135,8 +141,10 @@ class Sequencer:
         if self._wake is None:
             return False
         ready, _, _ = select.select([connection.socket, self._wake[0]], [], [], timeout_s)
-        if connection.socket in ready:
-            connection.was_notified()
+        if connection.socket in ready and any(
+            channel == log.NUMBERED for channel, _ in connection.notifications()
+        ):
+            self._heard()
         if self._wake[0] not in ready or self._stopping.is_set():
             return False
         time.sleep(self.DEBOUNCE_S)

@@ -458,13 +458,16 @@ def document(site: Site) -> Fragment:
 class SiteDirectory:
     """From host name to `Site`, kept in memory and watched.
 
-    `poll_ms`: how often the watching thread asks for moved versions. A guest's site is at most this old, and never
-    older than STALE_S: past that the request asks PostgreSQL itself. `scheme` and `port_suffix` are those of the
+    `poll_ms`: how often the watching thread asks for moved versions where nobody wakes it, as writes do. A guest's site
+    is at most this old, and never older than STALE_S: past that, and right after this process has moved versions of the
+    site, the request asks PostgreSQL itself. `scheme` and `port_suffix` are those of the
     addresses on the platform domain that we build. `most` sites are held, and MOST_BYTES; another one takes the place
     of the one that was read the longest ago, which is read again when it is asked for.
     """
 
     STALE_S: Final = 1.0
+    # Between two looks of the watching thread, however many writes wake it; and a tenth of its time at most.
+    LEAST_S: Final = 0.02
     MOST_BYTES: Final = 48 * 1024 * 1024
 
     def __init__(
@@ -487,6 +490,10 @@ class SiteDirectory:
         self._ids: dict[str, int] = {}
         self._by_id: dict[int, Site] = {}
         self._seen: dict[int, float] = {}  # when a site's versions were last known to be right
+        self._written: dict[
+            int, float
+        ] = {}  # when this process has last written there; what is older is not right
+        self._wake = threading.Event()
         self._together = Together()
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
@@ -538,7 +545,7 @@ class SiteDirectory:
             return known
         if known is not None:
             self.forget(known.id)
-        self._seen[row[0]] = asked
+        self._saw(row[0], asked)
         self._by_id[row[0]] = new = self._site(row)
         self._make_room()
         return new
@@ -597,6 +604,18 @@ class SiteDirectory:
     def _is_stale(self, site_id: int) -> bool:
         return time.monotonic() - self._seen.get(site_id, 0.0) > self.STALE_S
 
+    def wrote(self, site_id: int) -> None:
+        """Versions of a site (0: of some site) were moved here: whoever asks from now on is shown no older ones."""
+        for id in (site_id,) if site_id else tuple(self._by_id):
+            if id in self._by_id:
+                self._written[id] = time.monotonic()
+                self._seen.pop(id, None)
+
+    def _saw(self, site_id: int, asked: float) -> None:
+        """The versions of a site were right when the database was asked."""
+        if asked >= self._written.get(site_id, 0.0):
+            self._seen[site_id] = asked
+
     def _look_again(self, site_id: int, tx: Reader) -> None:
         if self._is_stale(site_id):
             self._look([site_id], tx)
@@ -635,6 +654,7 @@ class SiteDirectory:
         """Read this site again when it is asked for next."""
         self._by_id.pop(site_id, None)
         self._seen.pop(site_id, None)
+        self._written.pop(site_id, None)
         for host in [host for host, known in self._ids.items() if known == site_id]:
             del self._ids[host]
 
@@ -666,11 +686,22 @@ class SiteDirectory:
     def stop(self) -> None:
         """End the watching thread."""
         self._stop.set()
+        self._wake.set()
         self._thread = None
 
+    def wake(self) -> None:
+        """Something was written, here or elsewhere: look now rather than at the next turn."""
+        self._wake.set()
+
     def _watch(self) -> None:
-        while not self._stop.wait(self._poll_s):
+        while True:
+            self._wake.wait(self._poll_s)
+            self._wake.clear()
+            if self._stop.is_set():
+                return
+            began = time.monotonic()
             self.poll()
+            self._stop.wait(max(self.LEAST_S, 9 * (time.monotonic() - began)))
 
     def poll(self) -> None:
         """Ask once for the versions of all known sites. A failure is only logged: requests notice by the age."""
@@ -693,7 +724,7 @@ class SiteDirectory:
             site = self._by_id.get(site_id)
             if site is None:
                 continue
-            self._seen[site_id] = asked
+            self._saw(site_id, asked)
             if is_deleted or version > site.version:
                 self.forget(site_id)
                 continue
