@@ -21,8 +21,8 @@ from forumapi.log import logger
 from forumapi.models import member, role_settling
 from forumapi.models.role_settling import Settling
 
-# Profiles that one transaction settles. Whoever writes as one of them waits for it: some 20 ms.
-BATCH: Final = 200
+# Profiles that one transaction settles. Whoever writes as one of them waits for it: some 10 ms.
+BATCH: Final = 100
 # Roles that are taken up at a time.
 _AT_ONCE: Final = 20
 _STORED: Final = (

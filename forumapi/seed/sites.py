@@ -535,10 +535,10 @@ class SiteWriter:
         first = self._store.take("access_tokens", len(members))
         self._store.copy(
             "access_tokens",
-            "token_id token_hash token_prefix user_id site_id name created expires",
+            "token_id token_hash token_prefix user_id site_id by_site name created expires",
             [
                 f"{first + n}\t\\\\x{hashlib.sha256(tokens[shape.names[who]].encode()).hexdigest()}"
-                f"\t{tokens[shape.names[who]][:8]}\t{ids.users[who].id}\t{ids.site_id}\tbenchmark"
+                f"\t{tokens[shape.names[who]][:8]}\t{ids.users[who].id}\t{ids.site_id}\tf\tbenchmark"
                 f"\t{self._at(0)}\t{self._at(-365 * DAY)}\n"
                 for n, who in enumerate(members)
             ],

@@ -127,7 +127,7 @@ class Bench:
                 site_id = sites.create(tx, body, user_id=owner, platform_domain=DOMAIN)
                 root_id, owned_by = tx.rows(ROOT, site_id=site_id)[0]
                 writer = user.find_or_create(tx, "writer@rights.test", is_verified=True)
-                membership.create(tx, site_id, writer.id, writer.email, "writer")
+                membership.create(tx, site_id, writer.id, "writer")
                 planting.hold_tree(tx, site_id)
                 for number in range(MICROCOSMS):
                     planting.insert(
