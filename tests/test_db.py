@@ -13,7 +13,7 @@ import pytest
 from psycopg import errors as pgerrors
 
 from forumapi.db import Database, Query
-from forumapi.errors import TooSlow, Unavailable
+from forumapi.errors import OutcomeUnknown, TooSlow, Unavailable
 from tests.fixtures import PROJECT
 
 ONE = Query("test.db.one", "SELECT 1")
@@ -270,7 +270,7 @@ def test_a_transaction_whose_connection_dies_is_never_run_again(
 
 def test_a_commit_that_cannot_be_known_is_not_called_done(database: Database, notes: str) -> None:
     done: list[str] = []
-    with pytest.raises(Unavailable), database.write() as tx:
+    with pytest.raises(OutcomeUnknown), database.write() as tx:
         tx.after_commit(lambda: done.append("x"))
         tx.run(ADD, word="unknown")
         kill(notes, tx.value(PID))

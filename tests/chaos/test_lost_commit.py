@@ -1,0 +1,50 @@
+"""A commit that the database did not answer: it may be done, so the answer must not say that nothing was written."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from tests.chaos.stage import own_database, wait_for
+from tests.fixtures import factory, start_server
+
+pytestmark = pytest.mark.slow
+
+SLOW = """
+    CREATE FUNCTION wait_a_while() RETURNS trigger LANGUAGE plpgsql AS
+        $$ BEGIN PERFORM pg_sleep(60); RETURN NULL; END $$"""
+AT_COMMIT = """
+    CREATE CONSTRAINT TRIGGER slow_commit AFTER INSERT ON comments
+        DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION wait_a_while()"""
+COMMITS = """
+    SELECT a.pid FROM pg_stat_activity a
+     WHERE a.datname = current_database() AND a.state = 'active' AND a.query = 'COMMIT'"""
+
+
+def test_it_is_502_with_the_advice_to_send_it_again(tmp_path: Path) -> None:
+    with own_database("commit") as url, factory(url) as make:
+        site = make.site()
+        chat = make.conversation(site)
+        body = {"itemType": "conversation", "itemId": chat.id, "markdown": "Once"}
+        key = {"Idempotency-Key": "once"}
+        make.sql(SLOW)
+        make.sql(AT_COMMIT)
+        server = start_server(url, tmp_path)
+        try:
+            api = server.api()
+            with ThreadPoolExecutor(1) as pool:
+                sent = pool.submit(api.post, "/api/v1/comments", body, by=site.member, headers=key)
+                wait_for(lambda: make.sql(COMMITS), 30)
+                make.sql("SELECT pg_terminate_backend(pid) FROM (" + COMMITS + ") c")
+                lost = sent.result()
+            assert lost.status == 502
+            assert "retry-after" not in {name.lower() for name in lost.headers}
+            assert "Idempotency-Key" in lost.error
+
+            make.sql("DROP TRIGGER slow_commit ON comments")
+            assert api.post("/api/v1/comments", body, by=site.member, headers=key).status == 302
+            assert api.get(chat.path, by=site.member).data["comments"]["total"] == 1
+        finally:
+            server.stop()
