@@ -279,7 +279,7 @@ class App:
     def retire(self) -> None:
         """Another process has the place of this one, which answers a few last clients: leave it the connections."""
         self.sequencer.stop()
-        self.database.shrink(1)
+        self.database.retire()
 
     def stop(self) -> None:
         """End the background work and write what is buffered."""

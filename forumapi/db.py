@@ -26,7 +26,7 @@ from psycopg import errors as pgerrors
 from psycopg import pq
 
 from forumapi import metrics
-from forumapi.errors import NoRoom, TooSlow, Unavailable
+from forumapi.errors import NoRoom, OutcomeUnknown, TooSlow, Unavailable
 from forumapi.log import logger
 
 Row = tuple[Any, ...]
@@ -156,6 +156,12 @@ def _dump_array(values: Any) -> bytes:
 Wait = Callable[[bool], None]
 
 
+def _is_end_of_connection(error: psycopg.Error) -> bool:
+    """Whether it says that the server is gone or silent, and not what became of a statement."""
+    state = error.sqlstate or ""
+    return isinstance(error, SilenceError) or not state or state.startswith(("08", "57P"))
+
+
 class SilenceError(pgerrors.QueryCanceled):
     """The server did not answer in time, not even that it had given up."""
 
@@ -165,7 +171,7 @@ def _waiter(fd: int, timeout_s: float) -> Wait:
 
     Raises SilenceError after `timeout_s`: a server that is frozen does not keep its own time limits.
     """
-    from gevent.monkey import is_module_patched
+    from gevent.monkey import get_original, is_module_patched
 
     if is_module_patched("socket"):
         from gevent import get_hub, getcurrent
@@ -175,11 +181,21 @@ def _waiter(fd: int, timeout_s: float) -> Wait:
         # One for all waits: to make it anew costs more than all the rest of a wait. It repeats, since `again` gives
         # such a timer its whole time; after `stop`, `start` goes on with what the waits before have left of it.
         timer = hub.loop.timer(timeout_s, timeout_s)
+        poll_now = get_original("select", "poll")
+
+        def is_ready(write: bool) -> bool:
+            poller = poll_now()
+            poller.register(fd, select.POLLOUT if write else select.POLLIN)
+            return bool(poller.poll(0))
 
         def wait(write: bool) -> None:
             timer.again(getcurrent().throw, SilenceError, "no answer in time")
             try:
                 hub.wait(writable if write else readable)
+            except SilenceError:
+                # A process that had no turn for so long may find the answer there.
+                if not is_ready(write):
+                    raise
             finally:
                 timer.stop()
 
@@ -327,6 +343,7 @@ class Database:
     ) -> None:
         self.url = url
         self._size = size
+        self._most_idle = size
         self._wait_s = wait_ms / 1000
         self._prepare = prepare
         self._timeout_s = timeout_ms / 1000
@@ -394,7 +411,7 @@ class Database:
                 query.calls, query.seconds = 0, 0.0
 
     def _release(self, connection: Connection) -> None:
-        if self._open > self._size:
+        if len(self._idle) >= self._most_idle:
             self._discard(connection)
             return
         self._idle.append(connection)
@@ -416,10 +433,10 @@ class Database:
         while self._idle:
             self._discard(self._idle.pop())
 
-    def shrink(self, size: int) -> None:
-        """Have `size` connections at most from now on: those above are closed as soon as they are idle."""
-        self._size = size
-        while self._open > size and self._idle:
+    def retire(self) -> None:
+        """Keep one connection at most that nobody uses; what is under way has as many as before."""
+        self._most_idle = 1
+        while len(self._idle) > 1:
             self._discard(self._idle.pop())
 
     def close(self) -> None:
@@ -622,13 +639,15 @@ class Transaction(Reader):
         self._after.append(effect)
 
     def commit(self) -> None:
-        """Make it durable, then run what waited for that. Raises Unavailable if that can't be known."""
+        """Make it durable, then run what waited for that. Raises Unavailable, or OutcomeUnknown if nobody said so."""
         if self._begun and self._connection is not None:
             began = perf_counter()
             try:
                 self._connection.command(b"COMMIT")
             except psycopg.OperationalError as error:
                 self._lose()
+                if _is_end_of_connection(error):
+                    raise OutcomeUnknown from error
                 raise self._unavailable(error) from error
             except BaseException:
                 self._lose()

@@ -190,6 +190,17 @@ class Unavailable(ApiError):
         super().__init__(message, code=code, headers=(("Retry-After", "1"),))
 
 
+class OutcomeUnknown(BadGateway):
+    """502: the database did not answer a commit, which it may have made. Without Retry-After: that is for what was not
+    written."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "The answer of the database was lost, and what was asked for may have been done:"
+            " send it again with the same Idempotency-Key"
+        )
+
+
 class NoRoom(Unavailable):
     """503: the database's disk is full. What only reads goes on."""
 

@@ -87,7 +87,8 @@ _DESCRIPTIONS: Final[dict[int, str]] = {
     429: "Over the rate limit (code 16).",
     500: "Our fault.",
     501: "Known, but not implemented or not configured.",
-    502: "A provider behind us failed.",
+    502: "A provider behind us failed; or the answer to a write was lost, which may have been done: send it again with"
+    " the same Idempotency-Key.",
     503: "The database or another service behind us is away or overloaded (code 24: the search); nothing was written.",
 }
 
@@ -436,7 +437,7 @@ def _statuses(place: Place, verb: str, operation: Operation) -> list[int]:
         found.add(304)
     if verb != "GET":
         # A body is read, and refused when too large, whether or not one is looked at.
-        found |= {413, 409, 422}
+        found |= {413, 409, 422, 502}
         if _locates(place.handler):
             found.add(412)
     if not place.handler.ignores_token or operation.need is not ANYONE:

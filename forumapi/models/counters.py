@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from forumapi.db import Database, Query, Transaction
-from forumapi.errors import Unavailable
+from forumapi.errors import ApiError
 from forumapi.log import logger
 
 # One write in this many folds its site's deltas after its commit.
@@ -118,5 +118,5 @@ def fold(database: Database, site_id: int) -> None:
             ids = [row[0] for row in tx.rows(TRY_LOCK, site_id=site_id, ids=None)]
             if ids:
                 tx.run(FOLD, site_id=site_id, ids=ids)
-    except Unavailable as error:
+    except ApiError as error:
         logger.warning("counters of site %d are not folded: %s", site_id, error)
