@@ -287,9 +287,9 @@ def pgbouncer(url: str, folder: Path, *, pool: int = 5) -> Iterator[str]:
 
 
 @contextlib.contextmanager
-def memcached(folder: Path) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
-    """(address, process) of one memcached."""
-    port = free_port()
+def memcached(folder: Path, port: int = 0) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
+    """(address, process) of one memcached, on a port that is free or on that one."""
+    port = port or free_port()
     command = [_needed("memcached"), "-l", "127.0.0.1", "-p", str(port), "-U", "0", "-m", "64"]
     log = folder / f"memcached-{port}.log"
     with process(command, log, as_nobody=True) as running:

@@ -120,11 +120,11 @@ def running(database_url: str, folder: Path, **settings: str) -> Iterator[Server
 
 
 @contextmanager
-def factory(database_url: str) -> Iterator[Factory]:
+def factory(database_url: str, platform_domain: str = PLATFORM_DOMAIN) -> Iterator[Factory]:
     """Makes sites, people and content on a database."""
     database = Database(database_url)
     try:
-        yield Factory(database, PLATFORM_DOMAIN)
+        yield Factory(database, platform_domain)
     finally:
         database.close()
 

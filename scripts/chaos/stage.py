@@ -60,6 +60,11 @@ class Stage:
         if not value <= limit:
             self.missed.append(f"{name} {written.format(value)}, {written.format(limit)} at most")
 
+    def met(self, what: str, count: float) -> None:
+        """How often the trouble was met; a scenario that met nothing has proven nothing, whatever its size."""
+        if not count:
+            self.missed.append(f"{what}: it met nothing, so this proved nothing")
+
     def times(self, count: int) -> int:
         """`count`, scaled."""
         return max(1, int(count * self.scale))
