@@ -628,9 +628,15 @@ class ForumMaster(Arbiter):  # type: ignore[misc]
     PAUSE_S: Final = (1.0, 30.0)
 
     _has_successor = False
+    # New workers that are not wanted after all, and until when they may finish.
+    _leaving: dict[int, float]
     _pause_s = 0.0
     _not_before = 0.0
     _told_to_stop: frozenset[int] | set[int] = frozenset()
+
+    def __init__(self, app: ForumApplication) -> None:
+        super().__init__(app)
+        self._leaving = {}
 
     def start(self) -> None:
         """Take the sockets that are held for us, else open our own."""
@@ -655,6 +661,11 @@ class ForumMaster(Arbiter):  # type: ignore[misc]
 
     def manage_workers(self) -> None:
         """Keep as many workers as there should be; with a successor, end when the last of them has."""
+        for pid, until in list(self._leaving.items()):
+            if _has_ended(pid):
+                del self._leaving[pid]
+            elif time.monotonic() > until:
+                os.kill(pid, signal.SIGKILL)
         if not self._has_successor:
             if time.monotonic() >= self._not_before:
                 super().manage_workers()
@@ -738,10 +749,12 @@ class ForumMaster(Arbiter):  # type: ignore[misc]
             new = [self.spawn_worker() for _ in range(self.cfg.workers)]
             if not self._have_loaded(new, loaded):
                 for pid in new:
-                    # Forgotten first: a worker that does not boot would end the master.
+                    # Forgotten first: for one too many the oldest would be told to end. Politely, since another that
+                    # was quicker to load may have taken requests already.
                     self.WORKERS.pop(pid, None)
+                    self._leaving[pid] = time.monotonic() + self.cfg.graceful_timeout + self.LOAD_S
                     with contextlib.suppress(ProcessLookupError):
-                        os.kill(pid, signal.SIGKILL)
+                        os.kill(pid, signal.SIGTERM)
                 self.app.cfg = old_cfg
                 self.setup(self.app)
                 return False
