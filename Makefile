@@ -11,6 +11,7 @@ DISCONNECTS ?= 500
 CASES ?= 100000
 FILE ?= dist/forumapi
 WITH ?=
+RUN ?=
 
 # A file's tests stay together, in one of at most eight processes: what they set up is set up once.
 PYTEST := $(BIN)/python -m pytest --maxprocesses 8 --dist loadfile --no-loadscope-reorder
@@ -36,8 +37,8 @@ $(STAMP): requirements.lock requirements-dev.lock setup.cfg pyproject.toml
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-build-isolation --no-deps -e .
 	@touch $@
 
-run: $(STAMP) ## run everything: PostgreSQL, demo sites, web, cron; Ctrl-C stops it
-	@exec $(BIN)/python -m forumapi run
+run: $(STAMP) ## run everything: PostgreSQL, demo sites, web, cron; Ctrl-C stops it (RUN=--open-to-others beyond this machine)
+	@exec $(BIN)/python -m forumapi run $(RUN)
 
 test: $(STAMP) ## run the test suite but its wide part (T=tests/test_config.py for a part of it)
 	@scripts/testdb prepare
