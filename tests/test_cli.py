@@ -545,7 +545,7 @@ def test_the_defaults_are_those_of_production():
     assert Config().mode == "prod"
 
 
-STARTS = (["serve"], ["hold"], ["cron"], ["cron", "--once"], ["cron", "run", "metrics"])
+STARTS = (["serve"], ["hold"], ["cron", "--once"], ["cron", "run", "metrics"])
 
 
 def started(forumapi, *commands: list[str]) -> list[str]:
@@ -574,9 +574,8 @@ def test_without_settings_nothing_starts_and_what_is_missing_is_named(forumapi, 
     assert all("platform_domain" in said for said in started(forumapi, *STARTS))
 
     monkeypatch.delenv("FORUMAPI_DATABASE_URL")
-    for said in started(forumapi, *STARTS[:4]):
-        assert "platform_domain" in said
-        assert "database_url" in said
+    (said,) = started(forumapi, ["serve"])
+    assert "platform_domain, database_url" in said
 
 
 def test_the_embedded_mode_is_what_run_starts_and_nothing_else(forumapi, monkeypatch):
