@@ -322,6 +322,26 @@ def test_a_site_goes_on_under_its_old_domain_until_the_new_one_is_proven(scene: 
     assert scene.state(scene.site) == "proven"
 
 
+def test_what_is_sent_back_as_it_was_shown_leaves_a_claim_alone(scene: Scene) -> None:
+    def send_back() -> None:
+        shown = scene.platform.api.get(OWN, site=scene.site).data
+        body = {"title": "Another", "domain": shown["domain"]}
+        assert scene.platform.api.put(OWN, body, by=scene.site.owner).status == 302
+
+    scene.claim(scene.site)
+    send_back()
+    scene.name(scene.site)
+    scene.look()
+    assert scene.served() is scene.site
+
+    new = f"new.{scene.domain}"
+    scene.claim(scene.site, new)
+    send_back()
+    scene.name(scene.site, domain=new)
+    scene.look()
+    assert scene.platform.api.get(OWN, site=scene.site).data["domain"] == new
+
+
 def test_a_domain_said_when_the_site_is_made_waits_too(scene: Scene) -> None:
     api, key = scene.platform.api, f"new{scene.site.key}"
     body = {"title": "New", "description": "New", "subdomainKey": key, "domain": scene.domain}
