@@ -15,7 +15,6 @@ from typing import Any, Final, NamedTuple
 from urllib.parse import urlsplit
 
 import psycopg
-from msgspec import UnsetType
 from psycopg import errors as pgerrors
 
 from forumapi import fragments, itemtypes
@@ -823,7 +822,7 @@ def update(
     is_deleted = site_rules.deleted(body, locked.is_deleted)
     if is_deleted and locked.site_id == ROOT_ID:
         raise Invalid("meta.flags.deleted", "the root site can't be deleted")
-    if not isinstance(body.domain, UnsetType):
+    if look.domain != locked.look.domain:
         served = site_domain.change(tx, locked.site_id, look.domain, locked.look.domain)
         look = look._replace(domain=served)
     with _fields():

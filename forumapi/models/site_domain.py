@@ -59,7 +59,7 @@ CLAIM_ONE = Query(
     "site_domain.claim",
     """
     INSERT INTO site_domains AS d (site_id, domain, state)
-    VALUES (%(site_id)s, %(domain)s, %(state)s)
+    VALUES (%(site_id)s, %(domain)s, 'pending')
         ON CONFLICT (site_id, domain) DO UPDATE
        SET state = CASE d.state WHEN 'released' THEN 'pending' ELSE d.state END,
            since = CASE d.state WHEN 'released' THEN now() ELSE d.since END,
@@ -212,15 +212,14 @@ def _is_named(outbound: Outbound, domain: str, host: str) -> bool:
 
 
 def change(tx: Transaction, site_id: int, wanted: str | None, served: str | None) -> str | None:
-    """The domain that a site serves, of which its owner wants `wanted` and which serves `served` until that is proven.
+    """The domain that a site serves whose owner wants another than `served`, which goes on until that is proven.
 
     The site's row is locked by the caller. With nothing wanted it gives up its domain, which then rests.
     """
     tx.run(FORGET_CLAIMS, site_id=site_id, domain=wanted or "")
     if wanted:
         # Asked for again it is looked at again.
-        state = UNPROVEN if wanted == served else PENDING
-        tx.run(CLAIM_ONE, site_id=site_id, domain=wanted, state=state)
+        tx.run(CLAIM_ONE, site_id=site_id, domain=wanted)
         return served
     if served:
         tx.run(RELEASE, site_id=site_id, domain=served)
