@@ -160,11 +160,17 @@ class OfferBody(Struct):
     profileId: int | UnsetType = UNSET
 
 
+class AcceptBody(Struct):
+    """The body of PUT /site/offer: nobody owns a site by a stray request."""
+
+    accept: bool | UnsetType = UNSET
+
+
 class SiteOfferHandler(Handler):
     """The offer to own this site: for its owner, and for who is to be the next."""
 
     allow = "OPTIONS,HEAD,GET,POST,PUT,DELETE"
-    required_keys: ClassVar = {"POST": ("profileId",)}
+    required_keys: ClassVar = {"POST": ("profileId",), "PUT": ("accept",)}
     also_answers: ClassVar = {"PUT": (409,)}
 
     def locate(self, ctx: Context) -> Located:
@@ -203,7 +209,7 @@ class SiteOfferHandler(Handler):
         _tell(ctx, person, f"You are offered {_title(ctx)}", _OFFERED.format(**_words(ctx)))
         return SeeOther(_OFFER)
 
-    @needs(LOGIN, status=302)
+    @needs(LOGIN, body=AcceptBody, status=302)
     def put(self, ctx: Context) -> Result:
         """Accepts. Who owned the site keeps their profile and microcosms, but the root one; both get a mail.
 
@@ -213,6 +219,8 @@ class SiteOfferHandler(Handler):
         me = ctx.identity
         if offer.profile_id != me.profile_id:
             raise Forbidden("Only who is offered the site can accept", code=NEEDS_OWNER)
+        if ctx.body.accept is not True:
+            raise Invalid("accept", "must be true; DELETE declines")
         if sign_in_rules.needs_second_factor(ctx.reader, ctx.site.id):
             factor = one_time.find(ctx.reader, me.user_id)
             if factor is None or factor.confirmed is None:

@@ -13,6 +13,7 @@ from tests.auth.stage import Stage, staged
 from tests.factories import Person, Site
 
 OPTIONS, LEGAL, OFFER = "/site/options", "/site/legal", "/site/offer"
+ACCEPT = {"accept": True}
 
 
 @pytest.fixture(scope="module")
@@ -154,11 +155,14 @@ def test_a_site_is_handed_over_when_the_new_owner_accepts(stage: Stage, site: Si
     assert stage.put("/site", {"title": "Early"}, by=new).status == 403
     for by in (site.newcomer, site.moderator):
         assert stage.get(OFFER, by=by).status == 404
-        assert stage.put(OFFER, {}, by=by).status == 404
+        assert stage.put(OFFER, ACCEPT, by=by).status == 404
         assert stage.request("DELETE", OFFER, by=by).status == 200
-    assert stage.put(OFFER, {}, by=old).status == 403
+    assert stage.put(OFFER, ACCEPT, by=old).status == 403
 
-    accepted = stage.put(OFFER, {}, by=new)
+    for stray in ({}, {"accept": False}):
+        assert stage.put(OFFER, stray, by=new).status == 400
+
+    accepted = stage.put(OFFER, ACCEPT, by=new)
 
     assert (accepted.status, accepted.location) == (302, "/api/v1/site")
     assert stage.get("/site", by=new).data["ownedBy"]["id"] == new.id
@@ -174,22 +178,22 @@ def test_a_site_is_handed_over_when_the_new_owner_accepts(stage: Stage, site: Si
         )
     # The offer is used up.
     assert stage.get(OFFER, by=new).status == 404
-    assert stage.put(OFFER, {}, by=new).status == 404
+    assert stage.put(OFFER, ACCEPT, by=new).status == 404
 
 
 def test_an_offer_is_declined_withdrawn_replaced_and_runs_out(stage: Stage, site: Site) -> None:
     for by in (site.member, site.owner):
         offer(stage, site, site.member)
         assert stage.request("DELETE", OFFER, by=by).status == 200
-        assert stage.put(OFFER, {}, by=site.member).status == 404
+        assert stage.put(OFFER, ACCEPT, by=site.member).status == 404
     offer(stage, site, site.member)
     offer(stage, site, site.newcomer)
-    assert stage.put(OFFER, {}, by=site.member).status == 404
+    assert stage.put(OFFER, ACCEPT, by=site.member).status == 404
     stage.sql(
         """UPDATE site_offers SET created = now() - interval '8 days' WHERE site_id = %(s)s RETURNING 1""",
         s=site.id,
     )
-    assert stage.put(OFFER, {}, by=site.newcomer).status == 404
+    assert stage.put(OFFER, ACCEPT, by=site.newcomer).status == 404
     # An offer of somebody who owns it no more is none.
     offer(stage, site, site.newcomer)
     stage.sql(
@@ -198,7 +202,7 @@ def test_an_offer_is_declined_withdrawn_replaced_and_runs_out(stage: Stage, site
         s=site.id,
         p=site.moderator.id,
     )
-    assert stage.put(OFFER, {}, by=site.newcomer).status == 404
+    assert stage.put(OFFER, ACCEPT, by=site.newcomer).status == 404
 
 
 def test_only_people_of_the_site_are_offered_it(stage: Stage, site: Site) -> None:
@@ -215,7 +219,7 @@ def test_only_people_of_the_site_are_offered_it(stage: Stage, site: Site) -> Non
         assert stage.post(OFFER, body, by=by, site=site).status == 403
     # Who is banned can't accept.
     assert offer(stage, site, site.banned).status == 302
-    assert stage.put(OFFER, {}, by=site.banned).status == 403
+    assert stage.put(OFFER, ACCEPT, by=site.banned).status == 403
 
 
 def test_who_takes_a_site_over_has_the_second_factor_that_it_demands(
@@ -225,9 +229,9 @@ def test_who_takes_a_site_over_has_the_second_factor_that_it_demands(
     stage.sql(
         "UPDATE sites SET needs_second_factor = true WHERE site_id = %(s)s RETURNING 1", s=site.id
     )
-    refused = stage.put(OFFER, {}, by=site.member)
+    refused = stage.put(OFFER, ACCEPT, by=site.member)
     assert refused.status == 409
     assert "second factor" in refused.error
     secret = stage.post("/auth/totp", by=site.member).data["secret"]
     stage.put("/auth/totp", {"code": pyotp.TOTP(secret).now()}, by=site.member)
-    assert stage.put(OFFER, {}, by=site.member).status == 302
+    assert stage.put(OFFER, ACCEPT, by=site.member).status == 302
