@@ -130,8 +130,11 @@ def faults(write: Write, form: str, sent: dict[str, Any], told: dict[str, Any]) 
     status, headers = told["status"], told["headers"]
     if not write.caller:
         return [] if status >= 400 else [f"{status}, where the table has a refusal"]
-    if status >= 300:
+    # Codes by mail are counted by address, and all of these come from one.
+    if status >= 300 and (write.url, status) != ("/api/v1/auth/email", 429):
         return [f"{status} {told['text'][:200]}"]
+    if status >= 300:
+        return []
     wrong = []
     if headers["X-Request-Id"] != "of-a-page":
         wrong.append(f"X-Request-Id is {headers['X-Request-Id']}")
@@ -159,7 +162,8 @@ def faults(write: Write, form: str, sent: dict[str, Any], told: dict[str, Any]) 
 def check(
     browser: Chrome, api: Api, make: Factory, site: Site, chosen: list[tuple[Write, str]]
 ) -> None:
-    """Do these from the page that is open."""
+    """Do these from the page that is open. Whoever hands the site over owns nothing afterwards: that comes last."""
+    chosen = sorted(chosen, key=lambda one: one[0].url == "/api/v1/site/offer")
     calls = [call(make, site, write, form) for write, form in chosen]
     wrong = [
         f"{write.method} {write.url} {form}: {fault}"
@@ -224,3 +228,73 @@ def test_each_described_header_may_be_sent_and_read_from_elsewhere(
         assert one["headers"]["ETag"] and one["headers"]["Live-Cursor"]
         assert one["headers"]["X-Request-Id"]
     assert (refused["status"], refused["headers"]["Allow"]) == (405, "OPTIONS,HEAD,GET,PUT")
+
+
+@pytest.mark.wide
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("origin", ORIGINS)
+def test_a_page_can_write_what_the_table_has_no_good_request_for(
+    browser: Chrome, api: Api, make: Factory, site: Site, callback: Callback, origin: str, form: str
+) -> None:
+    """Keys, clients, files that hang on something, replays; on the platform's host sites and their menus."""
+    owner = site.owner
+    key = api.post("/api/v1/keys", {"name": "A key", "scopes": ["comments:read"]}, by=owner).data
+    new = {
+        "name": "A client",
+        "redirectUris": ["https://client.example/back"],
+        "scopes": ["comments:read"],
+    }
+    client = api.post("/api/v1/oauth/clients", new, by=owner).data
+    at = f"/api/v1/oauth/clients/{client['id']}"
+    comment = make.comment(make.conversation(site), by=owner)
+    hash = make.file(owner)
+    # The last picture of a profile stays.
+    for thing, one in ((comment.path, hash), (owner.path, hash), (owner.path, make.file(owner))):
+        assert api.post(f"{thing}/attachments", {"fileHash": one}, by=owner).status == 302
+    hook = make.webhook(site)
+    menu = [{"href": "/microcosms/1/", "text": "Start"}]
+    here: list[tuple[str, str, Any]] = [
+        ("POST", "/api/v1/oauth/clients", new),
+        ("PUT", at, {"name": "Renamed"}),
+        ("POST", f"{at}/secret", None),
+        ("DELETE", at, None),
+        ("DELETE", f"/api/v1/keys/{key['id']}", None),
+        ("DELETE", f"{comment.path}/attachments/{hash}", None),
+        ("DELETE", f"{owner.path}/attachments/{hash}", None),
+        ("POST", f"/api/v1/webhooks/{hook}/secret", {"keepOld": False}),
+    ]
+    platform: list[tuple[str, str, Any]] = [
+        ("PUT", f"/api/v1/sites/{site.id}", {"title": "Renamed"}),
+        ("PUT", f"/api/v1/sites/{site.id}/menu", menu),
+        ("DELETE", f"/api/v1/sites/{site.id}/menu", None),
+        (
+            "POST",
+            "/api/v1/sites",
+            {"title": "New", "description": "Here", "subdomainKey": f"new{uuid4().hex[:12]}"},
+        ),
+    ]
+    for host, requests in ((site.host, here), ("forum.test", platform)):
+        calls = [
+            {
+                "method": method,
+                "path": path,
+                "headers": {
+                    **HEADERS,
+                    "Authorization": f"Bearer {owner.token}",
+                    **({"Prefer": form} if form else {}),
+                    **({"Content-Type": "application/json"} if body is not None else {}),
+                },
+                "body": None if body is None else json.dumps(body),
+            }
+            for method, path, body in requests
+        ]
+        base = f"http://{host}:{api.address[1]}"
+        browser.get(f"{base}/api/v1/site" if origin == "same" else callback.address)
+        told = browser.execute_async_script(_SEND, base, calls)
+
+        wrong = [
+            (method, path, one)
+            for (method, path, _), one in zip(requests, told, strict=True)
+            if "failure" in one or one["status"] >= 300
+        ]
+        assert not wrong
