@@ -16,7 +16,7 @@ import pytest
 
 from forumapi import itemtypes, lease
 from forumapi.db import Query, Transaction
-from forumapi.errors import Unavailable
+from forumapi.errors import OutcomeUnknown
 from forumapi.events import log
 from forumapi.events.log import Event
 from forumapi.events.readers import Reader, Readers
@@ -175,7 +175,7 @@ def test_another_takes_over_within_five_seconds() -> None:
 def test_nothing_begins_in_a_turn_that_is_over(url, made):
     first, second = lease.Lease("cron", url), lease.Lease("cron", url)
     assert first.take()
-    with pytest.raises(Unavailable), made.database.write() as tx:
+    with pytest.raises(OutcomeUnknown), made.database.write() as tx:
         first.hold(tx)
         first.release()
         # It takes over, having ended the effect that was under way.
