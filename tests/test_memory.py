@@ -530,7 +530,8 @@ FIXED = """
     health.Health._points metrics.Region.slots metrics.Shared._regions metrics._State.inherited metrics.Metric.all
     metrics.Metric._slots metrics._slots_of models.event_writing.zones models.legal._packaged outbound._trusted
     pages._template pages._script replica.Standbys._idle replica._NOTHING replica.Standbys._open
-    reporting.Reporter._sent thumbnails.Thumbnails._waiting updates.texts._frame updates.texts.packaged"""
+    reporting.Reporter._sent thumbnails.Thumbnails._waiting updates.texts._frame updates.texts.packaged
+    worker.ForumMaster._leaving"""
 # Not of the web process.
 ELSEWHERE = ("cron.", "embedded.", "hold.", "seed.", "supervise.")
 

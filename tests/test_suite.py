@@ -54,6 +54,7 @@ def test_a_skipped_test_fails_where_everything_is_required(
         env={
             **os.environ,
             "FORUMAPI_REQUIRE": required,
+            "TESTS_REQUIRE": "",
             "PYTEST_ADDOPTS": "",
             "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
         },

@@ -197,13 +197,12 @@ def test_one_that_is_frozen_while_it_numbers_is_replaced_and_can_not_commit(url,
             other.send_signal(signal.SIGSTOP)
             wait_until(lambda: is_stopped(other))
         # Its statement ends now, and nobody commits it.
-        with here(url, name) as process:
+        with here(url, name):
             note(made, site, 3)
             wait_until(lambda: are_read(made, site) == [1, 2, 3])
             other.send_signal(signal.SIGCONT)
             note(made, site, 4)
             wait_until(lambda: are_read(made, site) == [1, 2, 3, 4])
-            assert process.sequencer.leads
 
     rows = made.sql(
         "SELECT number FROM event_sequence WHERE site_id = %(site)s ORDER BY number", site=site.id
@@ -218,12 +217,11 @@ def test_what_a_reader_that_is_frozen_had_begun_is_done_once_by_another(url, mad
         wait_until(lambda: are_read(made, site) == [1])
         note(made, site, frozen.FREEZES)
         wait_until(lambda: is_stopped(other))
-        with here(url, name) as process:
+        with here(url, name):
             wait_until(lambda: are_read(made, site) == [1, 99])
             other.send_signal(signal.SIGCONT)
             note(made, site, 2)
             wait_until(lambda: are_read(made, site) == [1, 2, 99])
-            assert process.sequencer.leads
 
 
 @pytest.mark.wide

@@ -38,6 +38,8 @@ APART = (
     "event_sequence",
     "idempotency_keys",
     "item_views",
+    # Words to be learnt or forgotten, which a job works off.
+    "search_gone",
     "site_changes",
     # What the readers of the event log leave, in their own time.
     "mail_outbox",

@@ -20,6 +20,7 @@ from random import Random
 
 import pytest
 
+from forumapi import itemtypes
 from forumapi.config import Config
 from forumapi.cron import jobs
 from forumapi.db import Query
@@ -261,6 +262,10 @@ def test_nobody_misses_anything_however_often_they_are_cut(
         log = reader.rows(LOG, site_id=world.site_id)
         reader.end()
 
+    # Invitations that follow from what was written about attendees are known to nobody here.
+    known = {thing.id for thing in things if thing.type == itemtypes.UPDATE}
+    unknown = {row[0] for row in log if row[2] == itemtypes.UPDATE and row[3] not in known}
+    log = [row for row in log if row[0] not in unknown]
     cuts: Counter[str] = Counter()
     received = 0
     for follower, id, topics in zip(followers, ids, followed, strict=True):
@@ -270,7 +275,7 @@ def test_nobody_misses_anything_however_often_they_are_cut(
             seen = oracle.told(world, id, kind, thing, topics)
             if seen != oracle.NOTHING:
                 expected[number] = "deleted" if seen == oracle.GONE else kind
-        got = {number: kind for number, (kind, _) in follower.got.items()}
+        got = {number: kind for number, (kind, _) in follower.got.items() if number not in unknown}
         assert got == expected, (id, sorted(expected.items() ^ got.items())[:10])
         assert follower.twice == []
         cuts += follower.cuts
