@@ -40,7 +40,7 @@ class Proxies:
         return find(peer, forwarded)
 
     def believes(self, peer: str) -> bool:
-        """Whether a peer is believed about the clients behind it."""
+        """Return if a peer is believed about the clients behind it."""
         return bool(self._networks) and self._believes(peer or _HERE)
 
     def _client(self, peer: str, forwarded: str) -> str:
@@ -120,7 +120,7 @@ def front_end(text: str) -> FrontEnd:
 
 
 class FrontEnds:
-    """Who is believed about visitors, as the settings have them. Raises ValueError for a text that is not in order."""
+    """Read from the settings who is believed about visitors. Raises ValueError for a text that is not in order."""
 
     def __init__(self, texts: Sequence[str]) -> None:
         named = [front_end(text) for text in texts]
@@ -140,7 +140,7 @@ class FrontEnds:
         return next((one.name for one in known if not one.keys.isdisjoint((key, EVERY_SITE))), "")
 
     def holds(self, peer: str) -> bool:
-        """Whether a front end calls from `peer`."""
+        """Return if a front end calls from `peer`."""
         return bool(self._at(peer))
 
     def _at(self, peer: str) -> list[FrontEnd]:

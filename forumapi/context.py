@@ -51,7 +51,7 @@ class Located:
         self.version = version
 
     def is_hidden_from(self, can: Can) -> bool:
-        """Whether it is hidden, and not from one who moderates it."""
+        """Return if the thing is hidden, and not from one who moderates it."""
         return self.is_hidden and (self.is_in_huddle or not can & MODERATOR)
 
 

@@ -157,7 +157,7 @@ Wait = Callable[[bool], None]
 
 
 def _is_end_of_connection(error: psycopg.Error) -> bool:
-    """Whether it says that the server is gone or silent, and not what became of a statement."""
+    """Return if an error says that the server is gone or silent, and not what became of a statement."""
     state = error.sqlstate or ""
     return isinstance(error, SilenceError) or not state or state.startswith(("08", "57P"))
 
@@ -167,7 +167,7 @@ class SilenceError(pgerrors.QueryCanceled):
 
 
 def _waiter(fd: int, timeout_s: float) -> Wait:
-    """What blocks until `fd` is readable (or writable): gevent's own watcher where gevent runs, else poll.
+    """Make a function that blocks until `fd` is readable (or writable): with gevent's own watcher, else with poll.
 
     Raises SilenceError after `timeout_s`: a server that is frozen does not keep its own time limits.
     """

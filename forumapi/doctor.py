@@ -89,7 +89,7 @@ def findings(config: Config) -> Iterator[Finding]:
 
 
 def _production(config: Config) -> Finding:
-    """Whether serve, hold and cron start with these settings."""
+    """Check that serve, hold and cron start with these settings."""
     if config.is_embedded:
         mend = "set environment to prod; embedded is what `forumapi run` starts (docs/upgrading.md)"
         return Finding("production", "serve, hold and cron don't start as embedded", mend)

@@ -529,13 +529,13 @@ class Hold:
             self._fail(str(error))
 
     def _is_looping(self, web: Web) -> bool:
-        """Whether the workers of one that took over lately end again and again."""
+        """Return if the workers of one that took over lately end again and again."""
         if self._fallback is not None and time.monotonic() > self._fallback_until:
             self._fallback = None
         return self._fallback is not None and web.ends >= LOOP_ENDS * max(1, web.wanted)
 
     def _take_fallback(self) -> Web | None:
-        """What to go back to, once; None where there is nothing."""
+        """Return the file to go back to, once; None where there is none."""
         fallback, self._fallback = self._fallback, None
         if fallback is None or time.monotonic() > self._fallback_until:
             return None

@@ -101,12 +101,12 @@ class Lease:
         self._thread: threading.Thread | None = None
 
     def holds(self) -> bool:
-        """Whether it is this process's turn, as far as it can know. Costs nothing."""
+        """Return if it is this process's turn, as far as it can know. Costs nothing."""
         return time.monotonic() < self._until
 
     @property
     def turn(self) -> dict[str, object]:
-        """Which turn is, or was, this process's: the parameters of HOLD."""
+        """Return the parameters of HOLD: the turn that is, or was, this process's."""
         return {"name": self._name, "epoch": self._epoch}
 
     def hold(self, tx: Reader) -> None:
@@ -116,7 +116,7 @@ class Lease:
             raise LostError
 
     def now(self) -> datetime.datetime:
-        """What the database's clock says, as of when it was asked last: that of the machine may be off, or be set."""
+        """Return the time of the database's clock, as of the last look: the machine's may be off, or be set."""
         told, since = self._told
         return told + datetime.timedelta(seconds=time.monotonic() - since)
 

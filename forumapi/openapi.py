@@ -470,7 +470,7 @@ def takes_preference(operation: Operation) -> bool:
 def _written(
     place: Place, verb: str, operation: Operation, schemas: _Schemas, routes: Routes
 ) -> dict[str, Schema]:
-    """What a write answers beside its own success: for a page, for those who prefer a form, and on a dry run."""
+    """Return the answers of a write beside its own success: for a page, by the form preferred, and on a dry run."""
     made: dict[str, Schema] = {}
     own = [] if operation.status != 200 else [operation.answer]
     if (other := other_answers(place.handler).get(verb)) is not None:

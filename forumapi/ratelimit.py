@@ -31,7 +31,7 @@ _BUCKET: Final = 250
 
 
 def key_of(text: str) -> bytes:
-    """What stands for a token or address in a bucket: 16 bytes, however long it is, and nothing to read in a dump."""
+    """Hash a token or address for a bucket: 16 bytes, however long it is, and nothing to read in a dump."""
     return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).digest()
 
 
@@ -72,7 +72,7 @@ class Buckets:
             self._full.popitem(last=False)
 
     def knows(self, text: str) -> bool:
-        """Whether a request of `text` was taken, as far as is remembered."""
+        """Return if a request of `text` was taken, as far as is remembered."""
         return key_of(text) in self._full
 
     def forget(self, text: str) -> None:

@@ -1538,7 +1538,7 @@ class CommentFlags(Struct, kw_only=True):
 
 
 class Preview(Struct, kw_only=True):
-    """What a text would be shown as."""
+    """A text as it would be shown."""
 
     html: Annotated[str, Meta(description="Rendered and sanitised.")]
 

@@ -325,7 +325,7 @@ class ForumWorker(GeventWorker):  # type: ignore[misc]
     def _next(
         self, parser: exchange.Parser, at_once: AtOnce | None, peer: str
     ) -> tuple[tuple[bytes, bytes] | None, Any]:
-        """What answers the client's next request at once, or the request; neither when there is none for too long.
+        """Return the answer to the client's next request, or the request; neither when there is none for too long.
 
         Raises HeaderTimeout for one that has begun, and is not complete in time.
         """
@@ -595,12 +595,12 @@ class ForumApplication(Application):  # type: ignore[misc]
 
     @property
     def has_loaded(self) -> bool:
-        """Whether any worker of this web process ever has."""
+        """Return if any worker of this web process ever has."""
         return bool(self._has_loaded[0])
 
     @property
     def is_watched(self) -> bool:
-        """Whether this worker is to take the place of those that serve with other settings, if it can."""
+        """Return if this worker is to take the place of those that serve with other settings, if it can."""
         return self._loaded is not None
 
     @contextlib.contextmanager

@@ -230,7 +230,7 @@ def _template(path: str) -> str | None:
 
 
 def operation(method: str, url: str) -> dict[str, Any]:
-    """What the document has of a method of a route, named as the routing table does."""
+    """Return what the document has of a method of a route, named as the routing table does."""
     template = re.sub(
         r"<(?:\w+:)?(\w+)>", lambda one: f"{{{'id' if one[1] == 'item' else one[1]}}}", url
     )

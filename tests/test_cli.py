@@ -549,7 +549,7 @@ STARTS = (["serve"], ["hold"], ["cron", "--once"], ["cron", "run", "metrics"])
 
 
 def started(forumapi, *commands: list[str]) -> list[str]:
-    """What each of these says as a process of its own, where it ends with exit code 1 after one line."""
+    """Return what each of these says as a process of its own, where it ends with exit code 1 after one line."""
     running = [
         subprocess.Popen(
             [sys.executable, "-m", "forumapi", *words], stderr=subprocess.PIPE, text=True

@@ -1,4 +1,4 @@
-"""What a limited token shows of things that its address is not named after: each takes the scope of its own kind."""
+"""View of a limited token on things that its address is not named after: each takes the scope of its own kind."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def limited(stage: Stage, person: Person, *granted: str) -> str:
 
 
 def _asked(scene: Scene) -> list[str]:
-    """What a GET could show a huddle at: every address, and searches for its words."""
+    """Return what a GET could show a huddle at: every address, and searches for its words."""
     paths = [scene.path(url).removeprefix("/api/v1") for url, _ in READING if "/api/v1/" in url]
     return [
         *paths,

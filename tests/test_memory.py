@@ -558,7 +558,7 @@ def made_by(value: ast.expr) -> str:
 
 
 def begins_empty(statement: ast.stmt) -> ast.expr | None:
-    """What a statement assigns an empty container or a cache to."""
+    """Return what a statement assigns an empty container or a cache to."""
     if not isinstance(statement, ast.Assign | ast.AnnAssign) or statement.value is None:
         return None
     value = statement.value

@@ -69,7 +69,7 @@ def end(tx: Transaction, site_id: int, value: str) -> None:
 
 
 def mark(value: str) -> str:
-    """What is kept of a cookie, to know its browser by."""
+    """Hash a cookie, to recognise its browser by."""
     return hashlib.sha256(f"mark\0{value}".encode()).hexdigest()
 
 

@@ -51,7 +51,7 @@ class Sequencer:
 
     @property
     def leads(self) -> bool:
-        """Whether events are numbered by this process."""
+        """Return if this process numbers the events."""
         return self._lease.holds()
 
     def hold(self, tx: Transaction) -> None:

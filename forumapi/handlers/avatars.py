@@ -1,4 +1,4 @@
-"""Where pictures of people come from who uploaded none, for a site's owner. Wire: docs/api/sites.md."""
+"""Source of the pictures of people who uploaded none, for a site's owner. Wire: docs/api/sites.md."""
 
 from __future__ import annotations
 

@@ -147,7 +147,7 @@ def _foresee(ctx: Context, received: list[Received]) -> None:
 
 
 def _person(ctx: Context) -> str:
-    """Whose turn it is where pictures are worked on."""
+    """Name whoever is next where pictures are worked on."""
     user_id = ctx.identity.user_id
     return str(user_id) if user_id else addresses.caller(ctx.ip)
 

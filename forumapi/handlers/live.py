@@ -173,7 +173,7 @@ class LivePollHandler(Handler):
 
 
 def _caller(ctx: Context) -> int | str:
-    """What a listener is counted by: the id of a user, or a guest's address or network."""
+    """Return the key that a listener is counted by: the id of a user, or a guest's address or network."""
     return ctx.identity.user_id or addresses.caller(ctx.ip)
 
 
@@ -255,7 +255,7 @@ def _holder(ctx: Context) -> int:
 
 
 def _bound(ctx: Context) -> bytes:
-    """What a stream that a ticket has opened is bound to."""
+    """Name the stream that a ticket is bound to once it has opened it."""
     return live.ticket_hash("\n".join((ctx.token, _origin(ctx), _stream(ctx))))
 
 
@@ -267,7 +267,7 @@ def _origin(ctx: Context) -> str:
 
 
 def _stream(ctx: Context) -> str:
-    """What a stream tells: its topics in order, and whether documents come with them."""
+    """Identity of a stream: its topics in order, and with or without documents."""
     texts = [value for key, value in ctx.pairs if key == "topic"]
     return named_stream(
         texts, documents=ctx.query.get("documents", "").lower() in ("1", "t", "true")
@@ -288,7 +288,7 @@ def _bearer(environ: dict[str, Any]) -> str:
 
 
 class TicketBody(Struct):
-    """What a ticket is for; nothing has to be said."""
+    """Body of a request for a ticket; every member may be left out."""
 
     origin: str | UnsetType = UNSET
     topics: list[str] | UnsetType = UNSET

@@ -375,7 +375,7 @@ class AuthorizeHandler(PageHandler):
 
 
 class EmailLinkHandler(PageHandler):
-    """Where the link in a mail with a code leads: a button in the browser that asked, elsewhere the code."""
+    """Page behind the link in a mail with a code: a button in the browser that asked, elsewhere the code."""
 
     allow = "OPTIONS,GET,HEAD,POST"
 

@@ -17,7 +17,7 @@ _CODE = Param("code", str, "What the mail's link carries; signed.")
 
 
 class HuddlesConfirmedHandler(Handler):
-    """Whether such sign-ins open the caller's huddles."""
+    """Setting of the caller: such sign-ins open their huddles or do not."""
 
     allow = "OPTIONS,PUT"
 
@@ -33,7 +33,7 @@ class HuddlesConfirmedHandler(Handler):
 
 
 class HuddlesPageHandler(Handler):
-    """Where the link in the mail about such a sign-in leads: a page with a button."""
+    """Page with a button behind the link in the mail about such a sign-in."""
 
     allow = "OPTIONS,GET,HEAD,POST"
     ignores_token = True

@@ -97,7 +97,7 @@ class PermissionBatchHandler(Handler):
 
 
 def _own_updates(ctx: Context, ids: Sequence[int]) -> frozenset[int]:
-    """Which of these updates have no row and are in the caller's list."""
+    """Find those of these updates that have no row and are in the caller's list."""
     identity, tree = ctx.identity, ctx.tree
     listable = places.visible(tree.view(identity.who), tree, identity.ignored_microcosms)
     return update.own(

@@ -22,14 +22,14 @@ class PreviewBody(Struct):
 
 
 class PreviewHandler(Handler):
-    """What becomes of a text."""
+    """Preview of a text as it would be shown."""
 
     allow = "OPTIONS,POST"
     takes_idempotency_key = False
     required_keys = {"POST": ("markdown",)}
 
     def locate(self, ctx: Context) -> Located:
-        """Where the text would be posted. Nothing is locked, since nothing is written."""
+        """Find the place where the text would be posted. Nothing is locked, since nothing is written."""
         sent: PreviewBody = ctx.body
         item_type, name = itemtypes.MICROCOSM, "microcosmId"
         id = body.given(sent.microcosmId, 0)

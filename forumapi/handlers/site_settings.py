@@ -1,4 +1,4 @@
-"""What a site's owner sets beside its document: options, legal texts, who is to own it. Wire: docs/api/sites.md."""
+"""Settings of a site beside its document: options, legal texts, who is to own it. Wire: docs/api/sites.md."""
 
 from __future__ import annotations
 

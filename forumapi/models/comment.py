@@ -207,7 +207,7 @@ def profiles_of(stubs: Iterable[Stub]) -> dict[int, int]:
 
 
 class Own(NamedTuple):
-    """What a viewer may do with comments of one item, by themselves and by others, and how they reacted to them."""
+    """Rights of a viewer on comments of one item, on their own and on others', and their reactions to them."""
 
     me: int
     own: Can
@@ -244,7 +244,7 @@ class Own(NamedTuple):
         return self.own, self.others, mine, sorted(self.reacted.items())
 
     def members(self, stub: Stub) -> bytes:
-        """What `meta` of a comment has for this viewer alone, as members with a leading comma."""
+        """Return the members of a comment's `meta` that are this viewer's alone, with a leading comma."""
         can = permissions.as_json(self.own if stub.author_id == self.me else self.others)
         names = self.reacted.get(stub.id)
         return (b',"reacted":%b' % dumps(names) if names else b"") + b',"permissions":' + can

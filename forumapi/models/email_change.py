@@ -76,7 +76,7 @@ def count_send(tx: Transaction, user_id: int, address: str) -> None:
 
 
 def is_taken(tx: Transaction, user_id: int, address: str) -> bool:
-    """Whether somebody else signs in with this address."""
+    """Return if somebody else signs in with this address."""
     found = user.find_by_email(tx, address)
     return found is not None and found.id != user_id
 

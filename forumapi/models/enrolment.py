@@ -233,7 +233,7 @@ class Row(NamedTuple):
 
 
 class Report(NamedTuple):
-    """What became of each row, in their order: (row, profile id, outcome). `new`: who got a profile."""
+    """Return what became of each row, in their order: (row, profile id, outcome). `new`: who got a profile."""
 
     rows: list[tuple[int, int, Outcome]]
     new: list[Enrolled]

@@ -237,7 +237,7 @@ OPEN: Final = Sight(True, True)
 
 
 def sight(tx: Reader, site_id: int, who: Who, hash: str, tree: Tree) -> Sight:
-    """Who may see a file that is not open: whoever may read one of the comments of this site that it hangs on.
+    """Return who may see a file that is not open: whoever may read one of the comments of this site that it hangs on.
 
     Ask it of a file that isn't there too, which then takes as long.
     """

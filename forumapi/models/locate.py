@@ -194,7 +194,7 @@ def find(tx: Reader, site_id: int, tree: Tree, who: Who, item_type: int, item_id
 
 
 def is_open(tx: Reader, site_id: int, item_id: int) -> bool:
-    """Whether an item takes comments of people who don't moderate it."""
+    """Return if an item takes comments of people who don't moderate it."""
     return bool(tx.value(IS_OPEN, site_id=site_id, id=item_id))
 
 

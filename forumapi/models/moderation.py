@@ -124,7 +124,7 @@ def queue(
     on_profiles: bool,
     shown: Collection[int],
 ) -> Queue:
-    """What waits in these microcosms, and on profiles too if `on_profiles`; `limit` entries after a cursor.
+    """List what waits in these microcosms, and on profiles too if `on_profiles`; `limit` entries after a cursor.
 
     `shown`: the types of things that may be shown; a comment takes that of what it is on too.
     """

@@ -594,6 +594,6 @@ def viewer(
     ignored_people: Sequence[int],
     kinds: frozenset[int],
 ) -> Viewer:
-    """Who asks. `view`: what they may read; `kinds`: the types of things that may be shown to them."""
+    """Viewer of a search. `view`: what they may read; `kinds`: the types of things that may be shown to them."""
     listable = places.visible(view, tree, ignored_microcosms)
     return Viewer(site_id, me, tree, view, listable, ignored_items, ignored_people, kinds)

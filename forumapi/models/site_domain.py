@@ -148,7 +148,7 @@ class Due(NamedTuple):
 
 
 class Proof(NamedTuple):
-    """What DNS says: `is_there` None where nobody answered; `found` is for the owner."""
+    """Answer of DNS: `is_there` None where nobody answered; `found` is for the owner."""
 
     is_there: bool | None
     found: str = ""
@@ -181,7 +181,7 @@ def record_value(host: str) -> str:
 
 
 def how_to_prove(domain: str, host: str) -> str:
-    """What an owner has to do, in a sentence."""
+    """Tell the owner, in a sentence, what to do."""
     return (
         f"Make {domain} an alias (CNAME) of {host}, or give {record_name(domain)} the TXT record"
         f' "{record_value(host)}"'
@@ -189,7 +189,7 @@ def how_to_prove(domain: str, host: str) -> str:
 
 
 def look(outbound: Outbound, domain: str, host: str) -> Proof:
-    """Whether DNS says that `domain` belongs to the site of `host`."""
+    """Ask DNS if `domain` belongs to the site of `host`."""
     is_unanswered = False
     found = ""
     for proves in (_is_alias, _is_named):
@@ -227,7 +227,7 @@ def change(tx: Transaction, site_id: int, wanted: str | None, served: str | None
 
 
 def of_site(tx: Reader, site_id: int) -> list[Standing]:
-    """What a site serves, and then what it waits for."""
+    """List the domains that a site serves, and then those that it waits for."""
     return [Standing(*row) for row in tx.rows(OF_SITE, site_id=site_id)]
 
 

@@ -66,7 +66,7 @@ class Offer(NamedTuple):
 
 
 class Person(NamedTuple):
-    """Who is to be told. The name is stored HTML-escaped."""
+    """Person to be told. The name is stored HTML-escaped."""
 
     user_id: int
     name: str

@@ -39,7 +39,7 @@ CHANGE = Query(
 
 
 class Options(NamedTuple):
-    """What counts on a site: its own word, else the platform's. `send_…`: of profiles that are made from now on."""
+    """Options in force on a site: its own, else the platform's. `send_…`: of profiles that are made from now on."""
 
     members_create_microcosms: bool
     send_email: bool

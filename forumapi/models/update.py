@@ -318,7 +318,7 @@ def own(
     ignored_items: Sequence[int],
     ids: Sequence[int],
 ) -> frozenset[int]:
-    """Which of these ids of entries without a row are in the list of `who` now; `readable` as in `page`.
+    """Find those of these ids of entries without a row that are in the list of `who` now; `readable` as in `page`.
 
     No statement where none of them is such an id.
     """

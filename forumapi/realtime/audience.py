@@ -186,7 +186,7 @@ class Judge:
         return bool(permissions.effective(who, target, self._tree) & permissions.CREATE)
 
     def is_ignored(self, caller: Caller, fact: Fact, topic: Topic, place: Fact) -> bool:
-        """Whether they asked not to see this where they follow `topic`, as lists of `place` leave it out."""
+        """Return if they asked not to see this where they follow `topic`, as lists of `place` leave it out."""
         target = fact.target
         if caller.ignored_profiles:
             if target.item_type == itemtypes.COMMENT and target.owner_ids[0] in (

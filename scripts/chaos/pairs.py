@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import functools
 import os
 import signal
 import socket
@@ -52,7 +53,7 @@ class Held(Node):
 
     @property
     def log(self) -> str:
-        """What it and the web processes below it said."""
+        """Return what it and the web processes below it logged."""
         return self.log_file.read_text(errors="replace")
 
     @property
@@ -144,7 +145,7 @@ class Trouble(ABC):
 
 
 def refuses(node: Held, token: str) -> bool:
-    """Whether what needs the database is refused in the right way."""
+    """Return if what needs the database is refused in the right way."""
     return node.get("/api/v1/whoami", token).is_right_refusal
 
 
@@ -489,6 +490,9 @@ def play(stage: Stage, event: type[Event], trouble: type[Trouble]) -> str:
             wait_until(lambda: len(writers.acknowledged) > 5, "nothing was written", 30)
             around.begin(node)
             try:
+                if trouble.refuses:
+                    met = functools.partial(writers.statuses.__getitem__, 503)
+                    wait_until(met, "no write met it, so this proves nothing", 30)
                 hit.happen()
                 time.sleep(TOGETHER_S * min(stage.scale, 1.0))
             finally:
@@ -509,7 +513,7 @@ def play(stage: Stage, event: type[Event], trouble: type[Trouble]) -> str:
 
 
 def _serves(node: Held, stage: Stage) -> bool:
-    """Whether each of some connections, which lead to all workers, brings a page."""
+    """Return if each of some connections, which lead to all workers, brings a page."""
     return all(node.get("/api/v1/whoami", stage.tokens[0]).status == 200 for _ in range(4))
 
 
@@ -528,8 +532,6 @@ def _judge(
         if others := {code: n for code, n in statuses.items() if code not in allowed | {200} and n}:
             own.missed.append(f"{what} were answered {others}")
     own.at_most("503 without Retry-After", writers.silent, 0, "{:.0f}")
-    if trouble.refuses and not writers.statuses[503]:
-        own.missed.append("no write met it, so this proved nothing")
     if "Traceback" in said:
         own.missed.append("there is a traceback in the log")
 

@@ -206,7 +206,7 @@ def memcached_troubles(stage: Stage, server: embedded.Server) -> None:
             return node.counted("forumapi_memcached_failures_total")
 
         def measured(seconds: float = TROUBLE_S, *, unless: float = -1.0) -> Readers:
-            """What readers saw, in so long and for longer while no more than `unless` times memcached has failed."""
+            """Return what readers saw in so long, or longer while memcached has failed at most `unless` times."""
             readers = Readers(
                 node.port,
                 paths,

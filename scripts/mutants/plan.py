@@ -1,4 +1,4 @@
-"""Which modules are mutated, by how much, and the test files that each mutant is held against."""
+"""Modules that are mutated, how much of each, and the test files that each mutant is held against."""
 
 from __future__ import annotations
 

@@ -49,7 +49,7 @@ class SiteCondition(SqlOperator):
 
 
 class State(SqlOperator):
-    """What is deleted, or waits for moderation, is shown."""
+    """Show what is deleted, or waits for moderation."""
 
     pattern = re.compile(r"\bNOT (\w+\.is_(?:deleted|moderated))\b")
     replacement = r"\1 IS NOT NULL"
@@ -57,7 +57,7 @@ class State(SqlOperator):
 
 
 class Readable(SqlOperator):
-    """What stands in any microcosm is shown."""
+    """Show what stands in any microcosm."""
 
     pattern = re.compile(r"(\w+\.microcosm_id) = ANY\((%\(readable\)s)::bigint\[\]\)")
     replacement = r"(\1 IS NOT NULL AND \2::bigint[] IS NOT NULL)"
@@ -76,7 +76,7 @@ class Lock(SqlOperator):
 
 
 class Later(SqlOperator):
-    """Of two times the new one is taken, even if it is the earlier."""
+    """Take the new one of two times, even if it is the earlier."""
 
     pattern = re.compile(r"greatest\([\w.]+, ((?:EXCLUDED\.\w+|now\(\)))\)")
     replacement = r"\1"
@@ -92,7 +92,7 @@ class Order(SqlOperator):
 
 
 class Person(SqlOperator):
-    """What belongs to one profile is shown to each."""
+    """Show what belongs to one profile to each."""
 
     pattern = re.compile(r"(?<=AND )(\w+\.profile_id) = %\(me\)s")
     replacement = r"\1 = \1 AND %(me)s::bigint IS NOT NULL"

@@ -47,7 +47,7 @@ def staged(url: str, folder: Path, **settings: Any) -> Iterator[Stage]:
 
 
 def forumapi(url: str, *words: str) -> str:
-    """What a command says that an operator calls on this database."""
+    """Return what a command says that an operator calls on this database."""
     done = subprocess.run(
         [sys.executable, "-m", "forumapi", *words],
         env=os.environ | {"FORUMAPI_DATABASE_URL": url},

@@ -45,7 +45,7 @@ def mails(stage: Stage, person: Person) -> list[str]:
 
 
 def sees(stage: Stage, person: Person, token: str, huddle: Thing) -> bool:
-    """Whether a huddle is there, and listed, for a token of the person."""
+    """Return if a huddle is there, and listed, for a token of the person."""
     shown = stage.get(f"/huddles/{huddle.id}", token=token, site=person.site).status
     listed = stage.get("/huddles", token=token, site=person.site).data["huddles"]["items"]
     assert (shown == 200) == any(one["id"] == huddle.id for one in listed)

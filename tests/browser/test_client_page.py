@@ -60,7 +60,7 @@ class Page:
         browser.execute_script(_CLIENT, f"http://{site.host}:{server.address[1]}")
 
     def run(self, call: str, *given: Any) -> Any:
-        """What a call of the page comes to."""
+        """Return what a call of the page comes to."""
         return self.browser.execute_async_script(
             f"const done = arguments[arguments.length - 1]; {call.join(('(', ')'))}"
             ".apply(null, [...arguments].slice(0, -1)).then(done, error => done({failure: String(error)}));",

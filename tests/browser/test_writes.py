@@ -93,7 +93,7 @@ def site(make: Factory) -> Site:
 
 
 def send(browser: Chrome, api: Api, site: Site, calls: list[dict[str, Any]]) -> list[Any]:
-    """What the page that is open learns from each of these."""
+    """Return what the page that is open learns from each of these."""
     base = f"http://{site.host}:{api.address[1]}"
     browser.set_script_timeout(300)
     told: list[Any] = browser.execute_async_script(_SEND, base, calls)
@@ -124,7 +124,7 @@ def call(make: Factory, site: Site, write: Write, form: str) -> dict[str, Any]:
 
 
 def faults(write: Write, form: str, sent: dict[str, Any], told: dict[str, Any]) -> list[str]:
-    """What the page could not do or learn."""
+    """Return what the page could not do or learn."""
     if "failure" in told:
         return [told["failure"]]
     status, headers = told["status"], told["headers"]

@@ -224,7 +224,7 @@ def test_requests_to_one_that_is_frozen_are_refused_in_time_and_block_no_other(
 
 
 def refusal(api: Api, chat: Thing, site: Site) -> bool:
-    """Whether a page is refused in the right way; False while nobody answers."""
+    """Return if a page is refused in the right way; False while nobody answers."""
     try:
         refused = api.get(chat.path, by=site.member)
     except OSError:

@@ -170,22 +170,22 @@ def test_where_there_is_no_such_python_it_says_in_one_line_what_it_was_built_for
         assert BUILT_FOR in done.stderr
 
 
-OTHER_PYTHON = next(
-    (
-        path
-        for version in range(12, 20)
-        for path in (*Path("/root/.pyenv/versions").glob(f"3.{version}.*/bin/python3"),
-                     Path(f"/usr/bin/python3.{version}"))
-        if path.exists() and version != sys.version_info[1]
-    ),
-    None,
-)
+OTHER_PYTHONS = [
+    path
+    for version in range(12, 20)
+    for path in (
+        # Where versions stand side by side (pyenv), and where the distribution has them.
+        *Path(sys.base_prefix).parent.glob(f"3.{version}.*/bin/python3"),
+        Path(f"/usr/bin/python3.{version}"),
+    )
+    if path.exists() and version != sys.version_info[1]
+]
 
 
-@pytest.mark.skipif(OTHER_PYTHON is None, reason="there is no other Python here")
+@pytest.mark.skipif(not OTHER_PYTHONS, reason="another Python is not installed")
 def test_called_by_another_python_it_says_so_in_one_line(stranger: Stranger, tmp_path: Path) -> None:
     done = subprocess.run(
-        [str(OTHER_PYTHON), stranger.file, "--version"],
+        [str(OTHER_PYTHONS[0]), stranger.file, "--version"],
         env=one_file.bare(tmp_path),
         capture_output=True,
         text=True,

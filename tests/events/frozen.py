@@ -37,7 +37,7 @@ def freeze(tx: Transaction, site_id: int, events: Sequence[Event]) -> None:
 
 
 class Process:
-    """What a web worker has for events."""
+    """The part of a web worker that works on events."""
 
     def __init__(self, url: str, reader: Reader) -> None:
         self.database = Database(url)

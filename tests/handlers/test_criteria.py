@@ -905,7 +905,7 @@ def queued(make: Factory, role: Role) -> list[tuple[Any, ...]]:
 
 
 def settler(make: Factory, **settings: Any) -> Settler:
-    """What works on queued roles."""
+    """The worker of queued roles."""
     config = Config(environment="prod", **settings)
     return Settler(make.database, lambda: config, lambda: True)
 

@@ -75,7 +75,7 @@ class Scene:
         return found
 
     def health(self, site: Site) -> dict[str, Any]:
-        """What the owner is told."""
+        """Return what the owner is told."""
         path = f"{self.platform.path(site)}/status"
         answer = self.platform.api.get(path, by=site.owner, host=DOMAIN)
         found: dict[str, Any] = answer.data["domainHealth"]

@@ -49,7 +49,7 @@ def people(site: Site, tag: str, count: int) -> list[str]:
 
 
 def invited(stage: Stage, site: Site) -> list[str]:
-    """Who a mail of this site waits for, or went to."""
+    """Return whom a mail of this site waits for, or went to."""
     rows = stage.sql(
         "SELECT recipient FROM mail_outbox WHERE site_id = %(s)s ORDER BY 1", s=site.id
     )

@@ -48,7 +48,7 @@ _OWN = ("avatar", "row", "created", "lastActive")
 
 
 def shape(rows: list[dict[str, Any]], addresses: list[str]) -> set[str]:
-    """What of rows about added people does not follow from the request: nothing may differ between them."""
+    """Return what of rows about added people does not follow from the request: nothing may differ between them."""
     ids = [row.get("profileId") or row["id"] for row in rows]
     assert ids == sorted(ids), "numbered as they were asked for, not by the age of their accounts"
     assert len({(row.get("created"), row.get("lastActive")) for row in rows}) == 1

@@ -1,4 +1,4 @@
-"""What an owner sets beside the site's document: options, legal texts, and who is to own the site."""
+"""Settings of a site beside its document: options, legal texts, and who is to own the site."""
 
 from __future__ import annotations
 

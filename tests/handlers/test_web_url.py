@@ -1,4 +1,4 @@
-"""Where a site's pages are: mails, mentions and feeds lead there, and without pages to what exists."""
+"""Address of a site's pages: mails, mentions and feeds lead there, and without pages to what exists."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What clients saw of the reference and missed: a guest's huddles, lists' own links, roles, backgrounds."""
+"""Details of the reference that clients missed: a guest's huddles, lists' own links, roles, backgrounds."""
 
 from __future__ import annotations
 

@@ -319,7 +319,7 @@ def test_without_a_web_process_the_answer_is_503_in_the_envelope(
 
 @contextlib.contextmanager
 def taking(*, closes: bool) -> Iterator[tuple[tuple[str, int], list[bytes]]]:
-    """What reads requests and closes the connection without an answer, or leaves it open; and what it has read."""
+    """Upstream that reads requests and closes the connection unanswered, or leaves it open; and what it read."""
     seen: list[bytes] = []
     with socket.create_server(("127.0.0.1", 0)) as upstream, contextlib.ExitStack() as kept:
 

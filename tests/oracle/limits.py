@@ -1,4 +1,4 @@
-"""What a limited token leaves of its user: platform 1.4's scopes, one question at a time.
+"""Limits of a token's user: platform 1.4's scopes, one question at a time.
 
 A call without the scope of its address is refused. Beyond that a thing takes the scope of its own kind wherever it is
 shown beside others, and who lacks `huddles:read` is no participant of any huddle.
@@ -58,7 +58,7 @@ def drawn(random: Random) -> Scopes:
 
 
 def allows(scopes: Scopes, scope: str) -> bool:
-    """Whether a token is good for an address that takes this scope."""
+    """Return if a token is good for an address that takes this scope."""
     return scopes is None or scope in scopes
 
 
@@ -74,7 +74,7 @@ def under(world: World, profile_id: int, scopes: Scopes) -> World:
 
 
 def shows(world: World, scopes: Scopes, asked: Asked) -> bool:
-    """Whether a list of several kinds shows a thing under these scopes; a comment takes that of what it is on too."""
+    """Return if a list of several kinds shows a thing under these scopes; a comment takes that of what it is on too."""
     if not allows(scopes, READING[asked.type]):
         return False
     if asked.type != COMMENT:

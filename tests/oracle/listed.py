@@ -33,7 +33,7 @@ def listed(
     *,
     scopes: Scopes = None,
 ) -> bool:
-    """Whether the thing stands in the list `where` as the profile sees it under a token with these scopes, which is
+    """Return if the thing stands in the list `where` as the profile sees it under a token with these scopes, which is
     good for the list; `of` is what the list belongs to.
 
     Lists: tree; microcosm (the page of items of `of`); conversations, events, polls; comments (of an item, huddle or
@@ -146,7 +146,7 @@ def _told(world: World, profile_id: int, asked: Asked) -> bool:
 
 
 def _is_seen(world: World, profile_id: int, asked: Asked) -> bool:
-    """Whether news about a thing is shown: of a huddle to those in it, whoever began it."""
+    """Return if news about a thing is shown: of a huddle to those in it, whoever began it."""
     if asked.type == HUDDLE:
         inside = profile_id in world.huddles[asked.id].participants
         return inside and not ignores(world, profile_id, HUDDLE, asked.id)

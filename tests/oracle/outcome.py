@@ -121,12 +121,12 @@ def delete(world: World, profile_id: int, asked: Asked) -> int:
 
 
 def is_deleted_by(world: World, profile_id: int, asked: Asked) -> bool:
-    """Whether a DELETE that is answered with 200 changes anything: what is out of sight is as good as gone."""
+    """Return if a DELETE that is answered with 200 changes anything: what is out of sight is as good as gone."""
     return is_live(world, asked) or moderates(world, profile_id, asked)
 
 
 def moderates(world: World, profile_id: int, asked: Asked) -> bool:
-    """Whether the profile sees what is hidden of a thing. Nobody moderates a huddle, whose site may be theirs."""
+    """Return if the profile sees what is hidden of a thing. Nobody moderates a huddle, whose site may be theirs."""
     is_in_huddle = asked.type == COMMENT and world.comments[asked.id].parent_type == HUDDLE
     return not is_in_huddle and may(world, profile_id, "moderator", asked)
 

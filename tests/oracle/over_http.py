@@ -69,7 +69,7 @@ class Answer(NamedTuple):
 
     @property
     def data(self) -> Any:
-        """What stands under `data`."""
+        """Return what stands under `data`."""
         return json.loads(self.body)["data"]
 
 
@@ -103,7 +103,7 @@ class Client:
 
 
 class Caller(NamedTuple):
-    """Who asks, under which of their tokens."""
+    """Caller, under one of their tokens."""
 
     profile_id: int
     number: int
@@ -210,7 +210,7 @@ class Play:
         return None
 
     def about(self) -> str:
-        """What was asked for last, and what it stands in, in words."""
+        """Return what was asked for last, and what it stands in, in words."""
         found: list[object] = []
         asked = self.asked
         if asked.type == COMMENT and asked.id in self.world.comments:
@@ -349,7 +349,7 @@ class Play:
         return found
 
     def hide(self, who: Caller, asked: Asked) -> None:
-        """What a DELETE that was answered with 200 has changed: nothing of what was out of sight already."""
+        """Apply what a DELETE that was answered with 200 has changed: nothing of what was out of sight already."""
         if asked.type == HUDDLE:
             self.world.huddles[asked.id].participants.discard(who.profile_id)
         elif outcome.is_deleted_by(self.world, who.profile_id, asked):
@@ -468,7 +468,7 @@ class Play:
     # ------------------------------------------------------------ lists
 
     def list_huddles(self, who: Caller) -> Difference | None:
-        """Whether there is a list of own huddles."""
+        """Check that there is a list of own huddles."""
         expected = self.expected(
             who, "huddles:read", lambda world: outcome.list_huddles(world, who.profile_id)
         )
@@ -502,7 +502,7 @@ class Play:
         return self.compare(where, who, path, status, answer, keys, candidates)
 
     def news(self, who: Caller) -> set[Asked]:
-        """What there could be news about: of each thing that is followed the newest comment, and what was posted."""
+        """Return possible news: of each thing that is followed the newest comment, and what was posted."""
         found = set(self.posted)
         world = under(self.world, who.profile_id, who.scopes)
         for thing in self.follows[who.profile_id]:

@@ -1,4 +1,4 @@
-"""What moves out of a listener's sight, or comes back into it, is told."""
+"""Listeners are told of what moves out of their sight, or comes back into it."""
 
 from __future__ import annotations
 

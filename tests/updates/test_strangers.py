@@ -1,4 +1,4 @@
-"""Whoever was added to a site and has never signed in gets no mail that they did not ask for."""
+"""No mail that they did not ask for goes to people who were added to a site and never signed in."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from tests.postbox import Postbox, notice
 
 
 def invited(box: Postbox, site: Site, *people: Person) -> list[str]:
-    """Who is mailed when the owner invites these to an event of theirs."""
+    """Return who is mailed when the owner invites these to an event of theirs."""
     ride = box.make.event(site, by=site.owner)
     body = [{"profileId": one.id, "rsvp": "invited"} for one in people]
     assert box.stage.put(f"/events/{ride.id}/attendees", body, by=site.owner).status == 200
