@@ -1272,7 +1272,7 @@ def _webhooks_replay(args: argparse.Namespace, current: Config) -> int:
                     raise CommandError("it is disabled; its owner has to enable it first")
                 last = webhook_delivery.LAST
                 some, reached = webhook_delivery.replay(
-                    tx, site_id, found.id, 1, last, everything=False, sees_private=True
+                    tx, site_id, found.id, 1, last, everything=False, viewer=found.acts_as
                 )
             count += some
             if reached == last:

@@ -398,6 +398,8 @@ def invitation(config: Config, url: str) -> str:
         lines.append(f"  {'':24} or http://{host}:{port} with the header 'Host: {key}'")
     lines.append(f"  {'Logs, data:':24} {config.data_path}")
     if config.is_embedded and not config.smtp_url:
+        # Whoever looks there before the first mail finds an empty folder.
+        config.mailbox_path.mkdir(parents=True, exist_ok=True)
         lines.append(f"  {'Mail (sign-in codes):':24} {config.mailbox_path}")
     tokens = _tokens(config, url, cast)
     if tokens:

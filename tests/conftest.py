@@ -152,8 +152,10 @@ def postgres_url() -> str:
 
 @pytest.fixture(scope="session")
 def database_url(postgres_url: str, worker_id: str) -> Iterator[str]:
-    """The address of this test process's own migrated database."""
+    """The address of this test process's own migrated database, in which no number is a user's and a profile's."""
     with services.database(postgres_url, worker_id) as url:
+        with services.connect(url) as connection:
+            connection.execute("SELECT setval(pg_get_serial_sequence('users', 'user_id'), 1000000)")
         yield url
 
 

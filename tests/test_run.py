@@ -125,6 +125,7 @@ def test_it_shows_progress_addresses_and_tokens(first: Run):
     text = first.text()
 
     assert "starting PostgreSQL" in text
+    assert list((first.data / "mailbox").iterdir()) == [], "printed, so there before any mail is"
     assert "migrating: 0001_initial" in text
     assert f"http://127.0.0.1:{first.port} with the header 'Host: bikes.localhost'" in text
     for site in ("bikes", "trains"):

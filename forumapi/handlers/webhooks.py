@@ -164,7 +164,7 @@ class WebhookDeliveriesHandler(Handler):
             found.id,
             state,
             ctx.paging,
-            sees_private=_sees_private(ctx, found),
+            viewer=ctx.identity.who.participant_id,
         )
         items = dumps([webhook_delivery.document(row, _cursor(ctx, row[1])) for row in rows])
         return listed(ctx, "deliveries", items, total, f"{_PATH}/{found.id}/deliveries")
@@ -183,10 +183,10 @@ class WebhookReplayHandler(Handler):
         sent: ReplayBody = ctx.body
         if not found.is_enabled:
             raise Invalid("", "The webhook is disabled: enable it first")
-        private = _sees_private(ctx, found)
+        viewer = ctx.identity.who.participant_id
         if not isinstance(sent.id, UnsetType):
             if not webhook_delivery.replay_one(
-                ctx.writer, ctx.site.id, found.id, sent.id, sees_private=private
+                ctx.writer, ctx.site.id, found.id, sent.id, viewer=viewer
             ):
                 raise NotFound("There is no such dead letter")
             return _replayed(ctx, 1, None)
@@ -198,7 +198,7 @@ class WebhookReplayHandler(Handler):
             first,
             last,
             everything=given(sent.everything, False),
-            sees_private=private,
+            viewer=viewer,
         )
         return _replayed(ctx, count, reached + 1 if reached < last else None)
 
@@ -231,10 +231,6 @@ def _number(ctx: Context, name: str, text: str | UnsetType) -> int:
     if number is None:
         raise Invalid(name, "is not a cursor of this site", code=OUT_OF_RANGE)
     return number
-
-
-def _sees_private(ctx: Context, found: Webhook) -> bool:
-    return found.acts_as == ctx.identity.profile_id
 
 
 def _settings(ctx: Context, before: Webhook | None) -> Settings:

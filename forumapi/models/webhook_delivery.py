@@ -59,6 +59,19 @@ _WANTED: Final = """
            AND (coalesce(e.parent_type_id, 0) <> 5 OR 5 = ANY(w.item_types))
            AND (e.item_type_id <> 3 OR e.version > 0)
            AND NOT coalesce(e.detail @> '{"import": true}', false)"""
+
+
+def _in_reach(thing: str, who: str) -> str:
+    """Condition: `thing` is about no huddle, or about one that the profile `who` takes part in now."""
+    return f"""
+               (5 NOT IN ({thing}.item_type_id, coalesce({thing}.parent_type_id, 0))
+                OR EXISTS (SELECT FROM huddle_participants h
+                            WHERE h.site_id = {thing}.site_id AND h.profile_id = {who}
+                              AND h.item_id = CASE {thing}.item_type_id WHEN 5 THEN {thing}.item_id
+                                              ELSE {thing}.parent_id END))"""
+
+
+_TO_VIEWER: Final = _in_reach("d", "%(viewer)s")
 _INTO: Final = """
     INSERT INTO webhook_deliveries AS d (site_id, webhook_id, number, kind, item_type_id, item_id, parent_type_id,
                                          parent_id, microcosm_id, version, occurred)"""
@@ -69,7 +82,8 @@ QUEUE = Query(
     WITH wanted AS MATERIALIZED (
         SELECT w.webhook_id, w.failures, {_EVENT} {_LOG}
           JOIN webhooks w ON w.site_id = s.site_id AND w.is_enabled AND s.number > w.begins
-         WHERE s.site_id = %(site_id)s AND s.number = ANY(%(numbers)s) AND {_WANTED}),
+         WHERE s.site_id = %(site_id)s AND s.number = ANY(%(numbers)s) AND {_WANTED}
+           AND {_in_reach("e", "w.acts_as")}),
     full_ones AS MATERIALIZED (
         SELECT f.webhook_id
           FROM (SELECT DISTINCT x.webhook_id FROM wanted x WHERE x.failures > 0) f
@@ -252,23 +266,23 @@ DISABLE = Query(
 
 PAGE = Query(
     "webhook.deliveries",
-    """
+    f"""
     SELECT d.message_id::text, d.number, d.state, d.kind, d.item_type_id, d.item_id, d.parent_type_id, d.parent_id,
            d.version, d.occurred, d.queued, d.attempts, d.not_before, coalesce(d.last_status, 0),
            coalesce(d.last_error, ''), count(*) OVER ()
       FROM webhook_deliveries d
      WHERE d.site_id = %(site_id)s AND d.webhook_id = %(webhook_id)s AND d.state = %(state)s
-       AND (%(sees_private)s OR 5 NOT IN (d.item_type_id, d.parent_type_id))
+       AND {_TO_VIEWER}
      ORDER BY d.number LIMIT %(limit)s::int OFFSET %(offset)s::int""",
 )
 
 COUNT = Query(
     "webhook.count_deliveries",
-    """
+    f"""
     SELECT count(*)
       FROM webhook_deliveries d
      WHERE d.site_id = %(site_id)s AND d.webhook_id = %(webhook_id)s AND d.state = %(state)s
-       AND (%(sees_private)s OR 5 NOT IN (d.item_type_id, d.parent_type_id))""",
+       AND {_TO_VIEWER}""",
 )
 
 _AGAIN: Final = (
@@ -283,7 +297,7 @@ REPLAY_DEAD = Query(
           FROM webhook_deliveries d
          WHERE d.site_id = %(site_id)s AND d.webhook_id = %(webhook_id)s AND d.state = 'dead' AND d.number > 0
            AND d.number BETWEEN %(first)s::bigint AND %(last)s::bigint
-           AND (%(sees_private)s OR 5 NOT IN (d.item_type_id, d.parent_type_id))
+           AND {_TO_VIEWER}
          ORDER BY d.number LIMIT %(most)s::int),
     again AS (
         UPDATE webhook_deliveries d
@@ -300,7 +314,7 @@ REPLAY_ONE = Query(
        SET {_AGAIN}
      WHERE d.site_id = %(site_id)s AND d.webhook_id = %(webhook_id)s AND d.message_id::text = %(message_id)s
        AND d.state = 'dead' AND d.number > 0
-       AND (%(sees_private)s OR 5 NOT IN (d.item_type_id, d.parent_type_id))""",
+       AND {_TO_VIEWER}""",
 )
 
 REPLAY_ALL = Query(
@@ -310,7 +324,7 @@ REPLAY_ALL = Query(
         SELECT w.webhook_id, {_EVENT} {_LOG}
           JOIN webhooks w ON w.site_id = s.site_id AND w.webhook_id = %(webhook_id)s
          WHERE s.site_id = %(site_id)s AND s.number BETWEEN %(first)s AND %(last)s AND {_WANTED}
-           AND (%(sees_private)s OR 5 NOT IN (e.item_type_id, coalesce(e.parent_type_id, 0)))
+           AND {_in_reach("e", "%(viewer)s")}
          ORDER BY s.number LIMIT %(most)s::int),
     again AS (
         {_INTO}
@@ -472,9 +486,12 @@ def disable(tx: Transaction, site_id: int, webhook_id: int) -> Disabled | None:
 
 
 def page(
-    tx: Reader, site_id: int, webhook_id: int, state: str, paging: Paging, *, sees_private: bool
+    tx: Reader, site_id: int, webhook_id: int, state: str, paging: Paging, *, viewer: int
 ) -> tuple[list[Row], int]:
-    """Deliveries in a state, lowest number first, and how many there are. Of huddles only where `sees_private`."""
+    """Deliveries in a state, lowest number first, and how many there are.
+
+    Of huddles only those that profile `viewer` takes part in.
+    """
     return counted.page(
         tx,
         PAGE,
@@ -483,7 +500,7 @@ def page(
         site_id=site_id,
         webhook_id=webhook_id,
         state=state,
-        sees_private=sees_private,
+        viewer=viewer,
     )
 
 
@@ -495,17 +512,17 @@ def replay(
     last: int,
     *,
     everything: bool,
-    sees_private: bool,
+    viewer: int,
 ) -> tuple[int, int]:
     """Send again the dead letters, or `everything` the log still has, numbered `first` to `last`.
 
-    What is about huddles only where `sees_private`, since the count would tell of it.
+    Of huddles only those that profile `viewer` takes part in, since the count would tell of others.
 
-    How many, and up to which number that reaches: below `last` where there were more than MOST_REPLAYED.
+    Return how many, and up to which number that reaches: below `last` where there were more than MOST_REPLAYED.
     """
     named = {"site_id": site_id, "webhook_id": webhook_id, "first": first, "last": last}
     query = REPLAY_ALL if everything else REPLAY_DEAD
-    row = tx.row(query, most=MOST_REPLAYED, sees_private=sees_private, **named)
+    row = tx.row(query, most=MOST_REPLAYED, viewer=viewer, **named)
     assert row is not None  # the statement returns one row
     count, reached = row
     reached = reached if count == MOST_REPLAYED else last
@@ -515,7 +532,7 @@ def replay(
 
 
 def replay_one(
-    tx: Transaction, site_id: int, webhook_id: int, message_id: str, *, sees_private: bool
+    tx: Transaction, site_id: int, webhook_id: int, message_id: str, *, viewer: int
 ) -> bool:
     """Send one dead letter again; False if there is none of that id."""
     return bool(
@@ -524,7 +541,7 @@ def replay_one(
             site_id=site_id,
             webhook_id=webhook_id,
             message_id=message_id,
-            sees_private=sees_private,
+            viewer=viewer,
         )
     )
 

@@ -17,11 +17,6 @@ from tests.factories import Person, Site
 @pytest.fixture(scope="module")
 def stage(database_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
     with staged(database_url, tmp_path_factory.mktemp("people")) as made:
-        # So that no number is a user's and a profile's.
-        made.sql(
-            """SELECT setval(pg_get_serial_sequence('users', 'user_id'),
-                             (SELECT max(user_id) FROM users) + 1000000)"""
-        )
         yield made
 
 

@@ -86,7 +86,13 @@ def test_what_each_is_told_is_what_requests_show_them(
         )
         with make.database.write() as tx:
             webhook_delivery.replay(
-                tx, site.id, hook["id"], lowest, highest, everything=True, sees_private=True
+                tx,
+                site.id,
+                hook["id"],
+                lowest,
+                highest,
+                everything=True,
+                viewer=person.id if person else 0,
             )
     until(
         lambda: [hook for hook in made.values() if hooks.deliveries(hook, "queued")],

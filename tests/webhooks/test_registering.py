@@ -294,6 +294,36 @@ def test_who_changes_a_webhook_is_who_it_acts_as_and_gets_nothing_of_the_others_
     assert api.get(path, by=site.owner).status == 403
 
 
+def test_while_a_webhook_waits_nothing_tells_of_huddles_of_others(
+    api: Api, hooks: Hooks, make: Factory, site: Site, receiver: Receiver
+) -> None:
+    """What waits for a receiver that is down is listed, becomes dead letters and is counted by a replay."""
+    chat = make.conversation(site)
+    receiver.answer = lambda message: 500
+    hook = hooks.add(receiver.url(), itemTypes=["comment", "huddle"])
+    path = f"{PATH}/{hook['id']}"
+    hooks.write(chat, "Hello")
+    until(lambda: hooks.state(hook), lambda state: state["failures"])
+    others, own = make.huddle(site.member, site.moderator), make.huddle(site.owner, site.member)
+    for huddle in (others, own):
+        body = {"itemType": "huddle", "itemId": huddle.id, "markdown": "Psst"}
+        api.post("/api/v1/comments", body, by=site.member)
+    hooks.write(chat, "Hello again")
+
+    queued = until(lambda: hooks.deliveries(hook, "queued"), lambda all: len(all) >= 4)
+    about = [one["parentId"] or one["itemId"] for one in queued]
+    assert about == [chat.id, own.id, own.id, chat.id]
+    api.delete(f"{own.path}/participants/{site.owner.id}", by=site.owner)
+    assert len(hooks.deliveries(hook, "queued")) == 2, "who has left is told nothing more"
+    api.put(path, {"enabled": False}, by=site.owner)
+    assert len(hooks.deliveries(hook, "dead")) == 2
+    api.put(path, {"enabled": True}, by=site.owner)
+    limits = {"first": hooks.cursor(1), "last": hooks.cursor(10_000)}
+    for everything in (False, True):
+        again = api.post(f"{path}/replay", {**limits, "everything": everything}, by=site.owner)
+        assert again.data["replayed"] == 2
+
+
 def test_for_a_day_both_secrets_sign(
     api: Api, hooks: Hooks, make: Factory, site: Site, receiver: Receiver
 ) -> None:
