@@ -733,16 +733,18 @@ def _finish(
             ctx.tx.end()
         headers.append(("Live-Cursor", app.live.cursors.make(ctx.site.id, ctx.head)))
     if isinstance(result, Page):
-        tag = response.etag(result, switches, ctx.path, ctx.query_string)
+        key = response.etag(result, switches, ctx.path, ctx.query_string)
+        # Members see their own user's id where others see the profile's.
+        tag = f'{key[:-1]}.{ctx.identity.profile_id}"' if ctx.identity.profile_id else key
         headers.append(("ETag", tag))
         if is_read and response.none_match(ctx.environ.get("HTTP_IF_NONE_MATCH", ""), tag):
             return 304, headers, b""
-        # The tag covers every byte, so an answer that was given under it is this one.
-        kept = app.answers.get((ctx.site.id, tag))
+        # The key covers every byte but that id, so an answer that was given under it is this one.
+        kept = app.answers.get((ctx.site.id, key))
         metrics.CACHE.add(1, "answers", "made" if kept is None else "memory")
         if kept is None:
             data = result.build()
-            app.answers.offer((ctx.site.id, tag), data)
+            app.answers.offer((ctx.site.id, key), data)
         else:
             data = kept
     elif isinstance(result, Data):
