@@ -63,6 +63,7 @@ def taken(fill: Callable[[], object]) -> int:
         tracemalloc.stop()
 
 
+@pytest.mark.wide
 def test_documents_of_any_form_take_what_the_setting_allows() -> None:
     for parts, size in ((1, 100), (9, 20), (23, 60), (1, 5_000)):
 
@@ -76,6 +77,7 @@ def test_documents_of_any_form_take_what_the_setting_allows() -> None:
         assert LIMIT * 0.7 < taken(fill) < LIMIT * 1.1, f"{parts} parts of {size} bytes"
 
 
+@pytest.mark.wide
 def test_kept_pages_take_what_is_allowed_however_long_they_are() -> None:
     start = datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC)
 
@@ -469,16 +471,8 @@ FILLED: dict[str, tuple[Callable[[], object], int]] = {
 }  # fmt: skip
 
 
-# These take a second or less each; the others are for the wide run.
-QUICK = (
-    "ratelimit",
-    "hotfiles",
-    "log.",
-    "app.App.small_files",
-    "handlers",
-    "models.activity",
-    "permissions",
-)
+# The others are for the wide run.
+QUICK = ("handlers", "permissions", "ratelimit")
 
 
 @pytest.mark.parametrize(

@@ -255,9 +255,12 @@ def asked(make: Factory, site: Site, url: str, method: str, hook: int = 0) -> tu
 
 
 @pytest.mark.slow
-def test_every_route_answers_every_caller_as_the_table_says(api: Api, make: Factory) -> None:
+@pytest.mark.parametrize("every", [5, pytest.param(1, marks=pytest.mark.wide)])
+def test_every_route_answers_every_caller_as_the_table_says(
+    api: Api, make: Factory, every: int
+) -> None:
     lines = []
-    for url, handler in routes.SITE.items():
+    for url, handler in list(routes.SITE.items())[::every]:
         if url in SKIPPED:
             continue
         # The fewer things stand on a site, the sooner a changed right is known.
@@ -274,8 +277,11 @@ def test_every_route_answers_every_caller_as_the_table_says(api: Api, make: Fact
                 answer = api.request(method, path, site=site, by=site.cast()[name], json=body)
                 statuses.append(str(answer.status))
             lines.append(f"{method:6} {url:58} {' '.join(statuses)}")
-    table = f"{'':65} {' '.join(CAST)}\n" + "\n".join(lines) + "\n"
-    if os.environ.get("REFRESH_PERMISSIONS"):
-        SAVED.write_text(table)
+    head = f"{'':65} {' '.join(CAST)}"
+    if os.environ.get("REFRESH_PERMISSIONS") and every == 1:
+        SAVED.write_text("\n".join([head, *lines]) + "\n")
 
-    assert table == SAVED.read_text()
+    saved = SAVED.read_text().splitlines()
+    if every == 1:
+        assert [head, *lines] == saved
+    assert set(lines) - set(saved) == set()

@@ -303,6 +303,7 @@ def test_a_second_run_continues_with_the_data_and_the_same_tokens(first: Run, da
     server.socket_dir.rmdir()
 
 
+@pytest.mark.wide
 def test_sigterm_during_the_start_stops_it_too(tmp_path: Path):
     run = Run(tmp_path / "var")
     time.sleep(1.0)

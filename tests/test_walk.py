@@ -65,6 +65,7 @@ def test_two_people_talk(server: Server, database_url: str, make: Factory) -> No
     assert any("is 403 here" in line and "word for word" in line for line in lines)
 
 
+@pytest.mark.wide
 def test_two_people_hear_of_each_other(server: Server, database_url: str, make: Factory) -> None:
     site = make.site()
 

@@ -193,6 +193,7 @@ def walked(block: str, database: str) -> None:
     subprocess.run(["sh", "-ec", text], env=environ, check=True, timeout=60)
 
 
+@pytest.mark.wide
 def test_a_base_backup_and_the_log_lead_to_any_moment_and_to_the_last_commit(
     open_folder: Path,
 ) -> None:

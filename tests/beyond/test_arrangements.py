@@ -174,6 +174,7 @@ def test_of_two_nodes_and_three_memcacheds_one_each_may_be_killed(
         assert api.get("/api/v1/microcosms", by=site.member).status == 200
 
 
+@pytest.mark.wide
 def test_a_promoted_standby_takes_over_and_nothing_acknowledged_is_lost(open_folder: Path) -> None:
     with cluster.postgres_pair(open_folder) as pair:
         migrate.migrate(pair.primary.url)
@@ -216,6 +217,7 @@ def test_a_promoted_standby_takes_over_and_nothing_acknowledged_is_lost(open_fol
         assert texts(pair.standby.url, chat)[: len(acknowledged)] == acknowledged
 
 
+@pytest.mark.wide
 def test_the_script_starts_all_of_it(open_folder: Path) -> None:
     if missing("pgbouncer", "nginx", "memcached"):
         pytest.skip("pgbouncer, nginx or memcached is not installed")

@@ -279,7 +279,10 @@ def test_what_shows_read_marks_waits_for_all_that_the_primary_shows() -> None:
 # ---------------------------------------------------------------- never older than the primary
 
 
-@pytest.mark.parametrize("is_paused", [False, True], ids=["repeating", "paused"])
+@pytest.mark.parametrize(
+    "is_paused",
+    [pytest.param(False, id="repeating", marks=pytest.mark.wide), pytest.param(True, id="paused")],
+)
 def test_a_member_sees_an_own_comment_at_once_two_hundred_times_under_load(
     scene: Scene, *, is_paused: bool
 ) -> None:
@@ -541,6 +544,7 @@ def test_neither_a_primary_nor_a_pooler_is_taken_for_a_standby(scene: Scene) -> 
         assert made.wrong == "there is a pooler before it, give the address of the standby itself"
 
 
+@pytest.mark.wide
 def test_when_the_standby_is_promoted_reads_go_on_and_nothing_acknowledged_is_lost(
     scene: Scene,
 ) -> None:

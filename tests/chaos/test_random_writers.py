@@ -22,7 +22,7 @@ pytestmark = pytest.mark.slow
 
 CLIENTS = 8
 # As many as every run of the suite has time for; `make chaos` asks for ten thousand.
-OPERATIONS = int(os.environ.get("CHAOS_OPERATIONS", "1500"))
+OPERATIONS = int(os.environ.get("CHAOS_OPERATIONS", "600"))
 
 
 def deadlocks(url: str) -> int:

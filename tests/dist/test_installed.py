@@ -25,7 +25,7 @@ from tests.dist import one_file
 from tests.fixtures import PROJECT
 from tests.services import free_port
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.wide]
 
 SYSTEMD: Final = "usr/lib/systemd/system"
 UNITS: Final = ("forumapi.service", "forumapi-cron.service", "forumapi.socket")

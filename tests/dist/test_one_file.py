@@ -29,7 +29,7 @@ from tests.files.pictures import BOUNDARY, form, png
 from tests.fixtures import PROJECT
 from tests.services import free_port
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.wide]
 
 
 @pytest.fixture(scope="module")

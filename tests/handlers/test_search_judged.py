@@ -46,6 +46,7 @@ def site(make: Factory) -> Site:
     return made
 
 
+@pytest.mark.wide
 def test_known_items_are_found_and_operators_find_what_a_scan_finds(
     api: Api, site: Site, database_url: str
 ) -> None:

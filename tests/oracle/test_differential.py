@@ -118,6 +118,7 @@ def test_ten_thousand_questions_are_answered_alike(tenth: compare.Drawn) -> None
     assert "\n".join(compare.differences(permissions, tenth)) == ""
 
 
+@pytest.mark.wide
 @pytest.mark.slow
 def test_a_hundred_thousand_questions_are_answered_alike(
     database_url: str, make: Factory, ids: draw.Ids

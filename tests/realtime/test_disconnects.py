@@ -43,7 +43,7 @@ from tests.restarts.stage import Held, held
 
 pytestmark = pytest.mark.slow
 
-DISCONNECTS = int(os.environ.get("DISCONNECTS", "15"))
+DISCONNECTS = int(os.environ.get("DISCONNECTS", "6"))
 SEED = int(os.environ.get("DISCONNECTS_SEED", "7"))
 # How they are cut; each of these has to have come.
 FORMS = {"socket closed", "worker killed", "worker stopped", "stood still"}

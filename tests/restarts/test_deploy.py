@@ -186,6 +186,7 @@ def ssh() -> Iterator[str]:
             server.wait()
 
 
+@pytest.mark.wide
 def test_a_rolling_upgrade_under_load_fails_no_request(
     machines: tuple[Machine, Machine], programs: dict[str, Path], ssh: str, tmp_path: Path
 ) -> None:
@@ -238,6 +239,7 @@ def test_a_rolling_upgrade_under_load_fails_no_request(
     assert [machine.held.build() for machine in machines] == ["first", "first"]
 
 
+@pytest.mark.wide
 @pytest.mark.parametrize(
     ("bad", "why"),
     [("broken", "the old web process stays"), ("failing", "a page is answered with 500")],

@@ -140,6 +140,7 @@ def crashing(node: Held) -> Iterator[None]:
         mark.unlink()
 
 
+@pytest.mark.wide
 def test_a_release_that_crashes_again_and_again_once_it_has_taken_over_is_rolled_back(
     node: Held, releases: dict[str, Path]
 ) -> None:
@@ -154,6 +155,7 @@ def test_a_release_that_crashes_again_and_again_once_it_has_taken_over_is_rolled
     switch(node.current, releases[before])
 
 
+@pytest.mark.wide
 def test_two_releases_side_by_side_take_no_more_connections_than_doctor_counts(
     postgres_url: str, tmp_path: Path, releases: dict[str, Path]
 ) -> None:

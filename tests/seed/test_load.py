@@ -83,6 +83,7 @@ def test_a_load_has_exactly_its_size(small):
     assert rows(small, counted) == [(1 + 3, 500, 2_500, 12_000)]
 
 
+@pytest.mark.wide
 def test_two_loads_differ_in_times_only_and_leave_room_for_the_demo(small, new_database):
     again = new_database("again")
     load(again, Config(), "S", lambda line: None)

@@ -20,6 +20,7 @@ from tests.webhooks.receiver import Receiver
 ROUNDS = 2
 
 
+@pytest.mark.wide
 @pytest.mark.slow
 def test_nothing_is_lost_with_the_processes_that_send(
     postgres_url: str, tmp_path: Path, receiver: Receiver
