@@ -5,8 +5,8 @@ monkey.patch_all()
 
 # A name here that is also one of gunicorn's settings would set it.
 from forumapi.config import load as load_settings  # noqa: E402
-from forumapi.log import apply as configure_log  # noqa: E402
-from forumapi.metrics import share as share_figures  # noqa: E402
+from forumapi.observability.log import apply as configure_log  # noqa: E402
+from forumapi.observability.metrics import share as share_figures  # noqa: E402
 
 # `forumapi serve` reads this file; so does plain `gunicorn -c etc/gunicorn.conf.py`, where a HUP replaces the workers
 # instead of applying settings in place. What can be set stands in forumapi.toml; the rest is decided here.
@@ -15,9 +15,9 @@ configure_log(settings, access=True)
 # For twice as many as there may be: while workers are replaced, old and new ones count.
 share_figures(512)
 
-wsgi_app = "forumapi.worker:application()"
-worker_class = "forumapi.worker.ForumWorker"
-logger_class = "forumapi.worker.Log"
+wsgi_app = "forumapi.server.worker:application()"
+worker_class = "forumapi.server.worker.ForumWorker"
+logger_class = "forumapi.server.worker.Log"
 
 # The private one comes last: by that a worker knows it.
 bind = [settings.listen, settings.private_listen] if settings.private_listen else settings.listen

@@ -2,6 +2,6 @@
 
 import sys
 
-from forumapi.cli import main
+from forumapi.command.cli import main
 
 sys.exit(main())

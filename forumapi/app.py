@@ -12,44 +12,49 @@ from typing import TYPE_CHECKING, Any
 from cachetools import TTLCache
 from werkzeug.routing import BaseConverter, IntegerConverter, Map, MapAdapter, Rule, ValidationError
 
-from forumapi import addresses, figures, itemtypes, log, metrics, oldsites, scopes, tracing
-from forumapi.cache import OVERHEAD, Cache
-from forumapi.db import Database, Reader, Transaction
+from forumapi import itemtypes
+from forumapi.cache.documents import OVERHEAD, Cache
+from forumapi.cache.eviction import Lru, Popular, plainly
+from forumapi.concurrency.per_caller_limit import Turns
+from forumapi.database.connections import Database, Reader, Transaction
+from forumapi.database.standby import Standbys
 from forumapi.errors import WRONG_TYPE, Invalid, Unavailable
 from forumapi.events.readers import Reader as EventReader
 from forumapi.events.readers import Readers
 from forumapi.events.sequencer import Sequencer
-from forumapi.geocoders import choose as choose_geocoder
-from forumapi.handler import Handler
-from forumapi.hotfiles import HotFiles
-from forumapi.images.studio import Studio
+from forumapi.files.images.image_worker_pool import Studio
+from forumapi.files.storage import StorageError, clear_scratch, open_storage
+from forumapi.files.thumbnails import Box, Thumbnails
 from forumapi.itemtypes import ItemType
-from forumapi.log import logger
-from forumapi.lru import Lru, Popular, plainly
-from forumapi.mail import Sender
-from forumapi.models import counters, text
-from forumapi.models.activity import Activity
-from forumapi.models.documents import Documents
-from forumapi.models.file import Stored
-from forumapi.models.kept import Pages
-from forumapi.models.people import Borders
-from forumapi.models.site import SiteDirectory
-from forumapi.ratelimit import AddressBuckets, Buckets
-from forumapi.realtime.feed import Live
-from forumapi.replica import Standbys
-from forumapi.reporting import Point, Reporter
-from forumapi.settling import Settler
-from forumapi.storage import StorageError, clear_scratch, open_storage
-from forumapi.thumbnails import Box, Thumbnails
-from forumapi.turns import Turns
+from forumapi.mail.outbox import Sender
+from forumapi.models.content import text
+from forumapi.models.content.file import Stored
+from forumapi.models.journal.activity import Activity
+from forumapi.models.microcosms import microcosm_counters
+from forumapi.models.pages.documents import Documents
+from forumapi.models.pages.page_cache import Pages
+from forumapi.models.people.profile_list import Borders
+from forumapi.models.people.role_settler import Settler
+from forumapi.models.sites import platform_metrics
+from forumapi.models.sites.site import SiteDirectory
+from forumapi.observability import log, metrics
+from forumapi.observability.log import logger
+from forumapi.observability.metrics_export import Point, Reporter
+from forumapi.outbound.geocoders import choose as choose_geocoder
+from forumapi.realtime.event_pump import Live
+from forumapi.request import tracing
+from forumapi.request.handler import Handler
+from forumapi.request.hotfiles import HotFiles
+from forumapi.request.rate_limit import AddressBuckets, Buckets
 from forumapi.updates import dispatch, email
 from forumapi.updates.notice import Notice
 from forumapi.updates.writer import EmailWriter
-from forumapi.webhooks import Deliverer
+from forumapi.webhooks.sender import Deliverer
+from forumapi.wire import client_address, legacy_urls, scopes
 
 if TYPE_CHECKING:
     from forumapi.config import Config
-    from forumapi.context import Context
+    from forumapi.request.context import Context
 
 _BIGINT = 2**63 - 1
 SMALL_FILES_BYTES = 8 * 1024 * 1024
@@ -182,7 +187,7 @@ class App:
             port_suffix=config.port_suffix,
         )
         self.activity = Activity(self.database)
-        self.old_sites = oldsites.load(config.old_sites_folder)
+        self.old_sites = legacy_urls.load(config.old_sites_folder)
         self.borders = Borders()
         self.mail = Sender(
             self.database,
@@ -237,8 +242,8 @@ class App:
         self.debug_counts = config.debug_counts
         self.geocoder = choose_geocoder(config)
         self.webhooks.apply(config)
-        self.proxies = addresses.Proxies(config.trusted_proxies)
-        self.front_ends = addresses.FrontEnds(config.front_ends)
+        self.proxies = client_address.Proxies(config.trusted_proxies)
+        self.front_ends = client_address.FrontEnds(config.front_ends)
         self.body_limit = config.request_body_limit
         guest_seconds = config.guest_cache_seconds
         self.cache_control = (
@@ -336,8 +341,8 @@ class App:
 
     def wrote(self, tx: Transaction, site_id: int, id: int) -> None:
         """After some writes, fold the site's counters: which ones, the new row's `id` decides."""
-        if id % counters.FOLD_EVERY == 0:
-            tx.after_commit(lambda: counters.fold(self.database, site_id))
+        if id % microcosm_counters.FOLD_EVERY == 0:
+            tx.after_commit(lambda: microcosm_counters.fold(self.database, site_id))
 
     def answered(
         self, ctx: Context, method: str, status: int, size: int, seconds: float, error: str
@@ -369,13 +374,13 @@ class App:
         points: list[Point] = []
         reader = self.database.read()
         try:
-            points += figures.of_platform(reader)
+            points += platform_metrics.of_platform(reader)
         except Unavailable:
             points.append(Point(metrics.DATABASE_UP.name, (), "g", 0))
         finally:
             reader.end()
         if (path := self.config.backup_status_path) is not None:
-            points += figures.of_backup(path)
+            points += platform_metrics.of_backup(path)
         return points
 
     def _look(self) -> None:

@@ -24,7 +24,8 @@ from urllib.parse import urlsplit
 import tomlkit
 import tomlkit.exceptions
 
-from forumapi import addresses, crashes, log
+from forumapi.observability import crash_reports, log
+from forumapi.wire import client_address
 
 ENV_PREFIX: Final = "FORUMAPI_"
 # Names the settings file; it is no setting itself.
@@ -129,7 +130,7 @@ def _network(value: str) -> str | None:
 
 def _front_end(value: str) -> str | None:
     try:
-        addresses.front_end(value)
+        client_address.front_end(value)
     except ValueError as error:
         return str(error)
     return None
@@ -949,7 +950,7 @@ class Config:
         "URL",
         "Where crashes are sent, as Sentry gives it: https://key@host/project; empty: to the log alone.",
         reload=True,
-        rule=crashes.dsn_rule,
+        rule=crash_reports.dsn_rule,
         secret=True,
     )
 

@@ -5,72 +5,16 @@ One literal a line, whole address, alphabetical: grep finds it and a diff reads 
 
 from __future__ import annotations
 
-from forumapi.handler import Handler
-from forumapi.handlers.attachments import AttachmentHandler, AttachmentsHandler
-from forumapi.handlers.attendees import AttendeeHandler, AttendeesCsvHandler, AttendeesHandler
-from forumapi.handlers.attributes import AttributeHandler, AttributesHandler
-from forumapi.handlers.auth import Auth0Handler, AuthHandler, TokenHandler
-from forumapi.handlers.avatars import SiteAvatarsHandler
-from forumapi.handlers.bans import BanHandler, BansHandler
-from forumapi.handlers.bookmarks import BookmarkHandler, BookmarksHandler
-from forumapi.handlers.calendars import (
-    EventCalendarHandler,
-    MicrocosmCalendarHandler,
-    ProfileCalendarHandler,
-)
-from forumapi.handlers.comments import (
-    CommentHandler,
-    CommentInContextHandler,
-    CommentsHandler,
-)
-from forumapi.handlers.conversations import ConversationHandler, ConversationsHandler
-from forumapi.handlers.criteria import CriteriaHandler, CriterionHandler, RoleMembersHandler
-from forumapi.handlers.docs import AsyncapiHandler, DocsHandler, OpenapiHandler
-from forumapi.handlers.drafts import DraftHandler, DraftsHandler
-from forumapi.handlers.events import EventHandler, EventsHandler
-from forumapi.handlers.files import FileHandler, FilesHandler
-from forumapi.handlers.geocode import GeocodeHandler
-from forumapi.handlers.hosts import HostHandler, ReservedHandler
-from forumapi.handlers.huddles import (
-    HuddleHandler,
-    HuddleLastCommentHandler,
-    HuddleNewCommentHandler,
-    HuddlesHandler,
-    ParticipantHandler,
-    ParticipantsHandler,
-)
-from forumapi.handlers.ignored import IgnoredBatchHandler, IgnoredHandler
-from forumapi.handlers.index import ApiHandler, TopHandler, V1Handler
-from forumapi.handlers.items import LastCommentHandler, NewCommentHandler
-from forumapi.handlers.keys import KeyHandler, KeysHandler
-from forumapi.handlers.legal import (
-    CookiesHandler,
-    LegalHandler,
-    PrivacyHandler,
-    ServiceHandler,
-    TermsHandler,
-)
-from forumapi.handlers.links import LinksHandler, OutHandler, PlatformLinksHandler
-from forumapi.handlers.live import LiveEventsHandler, LiveHandler, LivePollHandler, TicketsHandler
-from forumapi.handlers.live_page import LivePageHandler
-from forumapi.handlers.mail import (
-    EmailSettingsHandler,
-    MailTemplateHandler,
-    MailTemplatesHandler,
-    UnsubscribeHandler,
-)
-from forumapi.handlers.menu import MenuHandler, OwnMenuHandler
-from forumapi.handlers.metrics import MetricsHandler
-from forumapi.handlers.microcosms import MicrocosmHandler, MicrocosmsHandler, MicrocosmTreeHandler
-from forumapi.handlers.moderation import ModerationHandler
-from forumapi.handlers.oauth import (
+from forumapi.handlers.access.auth import Auth0Handler, AuthHandler, TokenHandler
+from forumapi.handlers.access.keys import KeyHandler, KeysHandler
+from forumapi.handlers.access.oauth import (
     OAuthDeviceHandler,
     OAuthIntrospectHandler,
     OAuthMetadataHandler,
     OAuthRevokeHandler,
     OAuthTokenHandler,
 )
-from forumapi.handlers.oauth_clients import (
+from forumapi.handlers.access.oauth_clients import (
     ClientHandler,
     ClientSecretHandler,
     ClientsHandler,
@@ -78,60 +22,92 @@ from forumapi.handlers.oauth_clients import (
     GrantsHandler,
     ScopesHandler,
 )
-from forumapi.handlers.oauth_pages import AuthorizeHandler, DevicePageHandler, EmailLinkHandler
-from forumapi.handlers.one_time import AddressHandler, OneTimeHandler, RecoveryCodesHandler
-from forumapi.handlers.own_provider import HuddlesConfirmedHandler, HuddlesPageHandler
-from forumapi.handlers.passkeys import PasskeyBeginHandler, PasskeyHandler, PasskeysHandler
-from forumapi.handlers.permission import PermissionBatchHandler, PermissionHandler
-from forumapi.handlers.polls import PollHandler, PollsHandler, VotesHandler
-from forumapi.handlers.preview import PreviewHandler
-from forumapi.handlers.profiles import (
-    ProfileHandler,
-    ProfileOptionsHandler,
-    ProfileReadBatchHandler,
-    ProfileReadHandler,
-    ProfilesHandler,
+from forumapi.handlers.access.oauth_pages import (
+    AuthorizeHandler,
+    DevicePageHandler,
+    EmailLinkHandler,
 )
-from forumapi.handlers.reactions import (
-    ReactionHandler,
-    ReactionKindsHandler,
-    ReactionsHandler,
-)
-from forumapi.handlers.resolve import ResolveHandler
-from forumapi.handlers.revisions import DifferenceHandler, RevisionHandler, RevisionsHandler
-from forumapi.handlers.roles import (
-    DefaultRolesHandler,
-    RoleHandler,
-    RoleProfileHandler,
-    RoleProfilesHandler,
-    RolesHandler,
-)
-from forumapi.handlers.search import SearchHandler, SiteSearchHandler, SuggestionsHandler
-from forumapi.handlers.sessions import SessionHandler, SessionsHandler
-from forumapi.handlers.sign_in_methods import (
+from forumapi.handlers.access.own_provider import HuddlesConfirmedHandler, HuddlesPageHandler
+from forumapi.handlers.access.passkeys import PasskeyBeginHandler, PasskeyHandler, PasskeysHandler
+from forumapi.handlers.access.permission import PermissionBatchHandler, PermissionHandler
+from forumapi.handlers.access.sessions import SessionHandler, SessionsHandler
+from forumapi.handlers.access.sign_in_methods import (
     AuthBeginHandler,
     AuthMethodsHandler,
     SiteAuthHandler,
     SiteAuthMethodHandler,
 )
-from forumapi.handlers.site_settings import (
-    SiteLegalDocumentHandler,
-    SiteLegalHandler,
-    SiteOfferHandler,
-    SiteOptionsHandler,
+from forumapi.handlers.access.totp import AddressHandler, OneTimeHandler, RecoveryCodesHandler
+from forumapi.handlers.content.attachments import AttachmentHandler, AttachmentsHandler
+from forumapi.handlers.content.attendees import (
+    AttendeeHandler,
+    AttendeesCsvHandler,
+    AttendeesHandler,
 )
-from forumapi.handlers.sites import OwnSiteHandler, SiteHandler, SitesHandler
-from forumapi.handlers.status import StatusHandler
-from forumapi.handlers.trending import TrendingHandler
-from forumapi.handlers.updates import PreferenceHandler, PreferencesHandler, UpdatesHandler
-from forumapi.handlers.users import UserHandler, UsersBatchHandler, UsersHandler
-from forumapi.handlers.watchers import (
+from forumapi.handlers.content.attributes import AttributeHandler, AttributesHandler
+from forumapi.handlers.content.bookmarks import BookmarkHandler, BookmarksHandler
+from forumapi.handlers.content.calendars import (
+    EventCalendarHandler,
+    MicrocosmCalendarHandler,
+    ProfileCalendarHandler,
+)
+from forumapi.handlers.content.comments import (
+    CommentHandler,
+    CommentInContextHandler,
+    CommentsHandler,
+)
+from forumapi.handlers.content.conversations import ConversationHandler, ConversationsHandler
+from forumapi.handlers.content.drafts import DraftHandler, DraftsHandler
+from forumapi.handlers.content.events import EventHandler, EventsHandler
+from forumapi.handlers.content.files import FileHandler, FilesHandler
+from forumapi.handlers.content.geocode import GeocodeHandler
+from forumapi.handlers.content.huddles import (
+    HuddleHandler,
+    HuddleLastCommentHandler,
+    HuddleNewCommentHandler,
+    HuddlesHandler,
+    ParticipantHandler,
+    ParticipantsHandler,
+)
+from forumapi.handlers.content.items import LastCommentHandler, NewCommentHandler
+from forumapi.handlers.content.links import LinksHandler, OutHandler, PlatformLinksHandler
+from forumapi.handlers.content.polls import PollHandler, PollsHandler, VotesHandler
+from forumapi.handlers.content.preview import PreviewHandler
+from forumapi.handlers.content.reactions import (
+    ReactionHandler,
+    ReactionKindsHandler,
+    ReactionsHandler,
+)
+from forumapi.handlers.content.revisions import DifferenceHandler, RevisionHandler, RevisionsHandler
+from forumapi.handlers.discovery.search import SearchHandler, SiteSearchHandler, SuggestionsHandler
+from forumapi.handlers.discovery.trending import TrendingHandler
+from forumapi.handlers.microcosms.microcosms import (
+    MicrocosmHandler,
+    MicrocosmsHandler,
+    MicrocosmTreeHandler,
+)
+from forumapi.handlers.microcosms.moderation import ModerationHandler
+from forumapi.handlers.notices.live import (
+    LiveEventsHandler,
+    LiveHandler,
+    LivePollHandler,
+    TicketsHandler,
+)
+from forumapi.handlers.notices.live_page import LivePageHandler
+from forumapi.handlers.notices.mail import (
+    EmailSettingsHandler,
+    MailTemplateHandler,
+    MailTemplatesHandler,
+    UnsubscribeHandler,
+)
+from forumapi.handlers.notices.updates import PreferenceHandler, PreferencesHandler, UpdatesHandler
+from forumapi.handlers.notices.watchers import (
     WatcherByItemHandler,
     WatcherHandler,
     WatchersBatchHandler,
     WatchersHandler,
 )
-from forumapi.handlers.webhooks import (
+from forumapi.handlers.notices.webhooks import (
     WebhookDeliveriesHandler,
     WebhookHandler,
     WebhookPingHandler,
@@ -139,7 +115,48 @@ from forumapi.handlers.webhooks import (
     WebhookSecretHandler,
     WebhooksHandler,
 )
-from forumapi.handlers.whoami import WhoamiHandler
+from forumapi.handlers.people.avatars import SiteAvatarsHandler
+from forumapi.handlers.people.bans import BanHandler, BansHandler
+from forumapi.handlers.people.criteria import CriteriaHandler, CriterionHandler, RoleMembersHandler
+from forumapi.handlers.people.ignored import IgnoredBatchHandler, IgnoredHandler
+from forumapi.handlers.people.profiles import (
+    ProfileHandler,
+    ProfileOptionsHandler,
+    ProfileReadBatchHandler,
+    ProfileReadHandler,
+    ProfilesHandler,
+)
+from forumapi.handlers.people.roles import (
+    DefaultRolesHandler,
+    RoleHandler,
+    RoleProfileHandler,
+    RoleProfilesHandler,
+    RolesHandler,
+)
+from forumapi.handlers.people.users import UserHandler, UsersBatchHandler, UsersHandler
+from forumapi.handlers.people.whoami import WhoamiHandler
+from forumapi.handlers.sites.docs import AsyncapiHandler, DocsHandler, OpenapiHandler
+from forumapi.handlers.sites.hosts import HostHandler, ReservedHandler
+from forumapi.handlers.sites.index import ApiHandler, TopHandler, V1Handler
+from forumapi.handlers.sites.legacy_ids import ResolveHandler
+from forumapi.handlers.sites.legal import (
+    CookiesHandler,
+    LegalHandler,
+    PrivacyHandler,
+    ServiceHandler,
+    TermsHandler,
+)
+from forumapi.handlers.sites.menu import MenuHandler, OwnMenuHandler
+from forumapi.handlers.sites.metrics import MetricsHandler
+from forumapi.handlers.sites.site_settings import (
+    SiteLegalDocumentHandler,
+    SiteLegalHandler,
+    SiteOfferHandler,
+    SiteOptionsHandler,
+)
+from forumapi.handlers.sites.sites import OwnSiteHandler, SiteHandler, SitesHandler
+from forumapi.handlers.sites.status import StatusHandler
+from forumapi.request.handler import Handler
 
 ROOT: dict[str, type[Handler]] = {
     "/api/v1/auth": AuthHandler,

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
-from forumapi import hotfiles, processor, routes
+from forumapi import routes
 from forumapi.app import App
-from forumapi.health import Health
-from forumapi.response import Chunks, Takeover
+from forumapi.request import hotfiles, processor
+from forumapi.request.health import Health
+from forumapi.request.response import Chunks, Takeover
 
 if TYPE_CHECKING:
     from forumapi.config import Config

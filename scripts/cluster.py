@@ -26,8 +26,8 @@ from urllib.parse import parse_qs, urlsplit
 
 import psycopg
 
-from forumapi import embedded, migrate
 from forumapi.config import embedded_environ
+from forumapi.database import embedded_postgres, migrations
 
 ROOT = Path(__file__).resolve().parent.parent
 READY_S = 60.0
@@ -163,15 +163,15 @@ def wait_for_port(port: int, of: subprocess.Popen[bytes], log: Path) -> None:
 class Pair(NamedTuple):
     """A primary and the standby that repeats what it writes. `url` finds whichever of them takes writes."""
 
-    primary: embedded.Server
-    standby: embedded.Server
+    primary: embedded_postgres.Server
+    standby: embedded_postgres.Server
 
     @property
     def url(self) -> str:
         """libpq's address of both."""
         hosts = f"{self.primary.socket_dir},{self.standby.socket_dir}"
         return (
-            f"postgresql://{embedded.USER}@/{embedded.DATABASE}?host={hosts}&port=5432,5432"
+            f"postgresql://{embedded_postgres.USER}@/{embedded_postgres.DATABASE}?host={hosts}&port=5432,5432"
             "&target_session_attrs=read-write&connect_timeout=2"
         )
 
@@ -187,7 +187,7 @@ def postgres_pair(folder: Path, *, throwaway: bool = False) -> Iterator[Pair]:
 
     `throwaway`: nothing waits for a disk, only for the processes.
     """
-    primary = embedded.start(
+    primary = embedded_postgres.start(
         folder / "primary", settings=REPLICATION, max_connections=150, throwaway=throwaway
     )
     try:
@@ -202,14 +202,14 @@ def postgres_pair(folder: Path, *, throwaway: bool = False) -> Iterator[Pair]:
 
 @contextlib.contextmanager
 def standby_of(
-    primary: embedded.Server, folder: Path, name: str, *, throwaway: bool = False
-) -> Iterator[embedded.Server]:
+    primary: embedded_postgres.Server, folder: Path, name: str, *, throwaway: bool = False
+) -> Iterator[embedded_postgres.Server]:
     """A standby called `name`, made from a running primary."""
     base = folder / "postgres"
     base.parent.mkdir(mode=0o755, exist_ok=True)
     copied = subprocess.run(
         [
-            str(embedded.binaries() / "pg_basebackup"),
+            str(embedded_postgres.binaries() / "pg_basebackup"),
             *("-d", primary.url, "-D", str(base), "--checkpoint=fast", "--wal-method=stream"),
             *(["--no-sync"] if throwaway else []),
         ],
@@ -230,16 +230,18 @@ def standby_of(
 
 
 def start_standby(
-    primary: embedded.Server,
+    primary: embedded_postgres.Server,
     folder: Path,
     name: str,
     *,
     throwaway: bool = False,
     socket_dir: Path | None = None,
-) -> embedded.Server:
+) -> embedded_postgres.Server:
     """Start the standby that was made in `folder`."""
-    source = f"host={primary.socket_dir} port=5432 user={embedded.USER} application_name={name}"
-    return embedded.start(
+    source = (
+        f"host={primary.socket_dir} port=5432 user={embedded_postgres.USER} application_name={name}"
+    )
+    return embedded_postgres.start(
         folder,
         settings={**REPLICATION, "primary_conninfo": source},
         max_connections=150,
@@ -250,7 +252,7 @@ def start_standby(
 
 def give_to_server(folder: Path) -> None:
     """PostgreSQL's folder to the user that it runs as."""
-    account = embedded.server_account()
+    account = embedded_postgres.server_account()
     if account is None:
         return
     for path in (folder, *folder.rglob("*")):
@@ -352,7 +354,7 @@ def main() -> int:
                 signal.pause()
         except KeyboardInterrupt:
             print("stopping")
-        except (ClusterError, embedded.EmbeddedError) as error:
+        except (ClusterError, embedded_postgres.EmbeddedError) as error:
             print(f"cluster: {error}", file=sys.stderr)
             return 1
     return 0
@@ -362,7 +364,7 @@ def run(folder: Path, listen: int, stack: contextlib.ExitStack) -> Pair:
     """Start the parts, the later ones on the earlier."""
     print("PostgreSQL: a primary and a synchronous standby, which is read from", flush=True)
     pair = stack.enter_context(postgres_pair(folder))
-    migrate.migrate(pair.url)
+    migrations.migrate(pair.url)
     pooled = stack.enter_context(pgbouncer(pair.primary.url, folder / "pgbouncer", pool=10))
     print(f"PgBouncer:  {pooled}")
     ring = ",".join(stack.enter_context(memcached(folder))[0] for _ in range(3))

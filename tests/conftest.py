@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 from psycopg import sql
 
-from forumapi.log import logger
+from forumapi.observability.log import logger
 from tests import services
 
 pytest_plugins = ["tests.fixtures", "tests.required"]
@@ -27,19 +27,19 @@ _SERVER = "TESTDB_SERVER"
 QUICK_EXAMPLES = 6
 # Folders and files whose tests wait for processes, servers or time: none of them is quick.
 _SLOW = (
-    "auth backup beyond browser chaos cron dist events files fuzz nginx oracle realtime restarts updates webhooks"
-    " test_addresses.py test_attendees.py test_attributes.py test_cli.py test_cold_pages.py test_conditional.py"
-    " test_crashes.py test_criteria.py test_freshness.py test_health.py test_kept.py test_links.py test_log.py"
-    " test_many_roles.py test_memory.py test_moving.py test_nulls.py test_outbound.py test_polls.py"
-    " test_reload.py test_search_bounds.py test_search_index.py test_search_judged.py test_search_words.py"
-    " test_tracing.py test_updates.py test_users.py test_walk.py test_watchers.py test_worker.py"
+    "auth backup browser cluster chaos cron dist events files fuzz nginx oracle realtime updates upgrade webhooks"
+    " test_client_address.py test_attendees.py test_attributes.py test_cli.py test_cold_pages.py test_conditional.py"
+    " test_crash_reports.py test_criteria.py test_freshness.py test_health.py test_page_cache.py test_links.py"
+    " test_log.py test_many_roles.py test_memory.py test_moving.py test_nulls.py test_safe_http_client.py"
+    " test_polls.py test_reload.py test_search_bounds.py test_search_index.py test_search_judged.py"
+    " test_search_words.py test_tracing.py test_updates.py test_users.py test_walk.py test_watchers.py test_worker.py"
 )
 SLOW = frozenset(_SLOW.split())
 # Files and folders that take longest come first: at the end no process works alone at one of them.
 LONGEST = (
-    "restarts",
-    "test_permissions.py",
-    "beyond",
+    "upgrade",
+    "test_table.py",
+    "cluster",
     "chaos",
     "realtime",
     "test_killed.py",

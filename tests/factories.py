@@ -12,31 +12,30 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from forumapi import itemtypes
-from forumapi.auth import identity
-from forumapi.db import Database, Query, Transaction
-from forumapi.models import (
-    access_token,
+from forumapi.database.connections import Database, Query, Transaction
+from forumapi.models.access import access_token, identity
+from forumapi.models.content import (
     attendee,
-    ban,
-    counters,
-    criterion,
     event_writing,
     file,
     huddle_writing,
-    journal,
-    member,
-    membership,
-    planting,
     poll_writing,
     remark,
-    site_domain,
     text,
-    tree,
-    user,
-    webhook,
     writing,
 )
-from forumapi.models import site as sites
+from forumapi.models.journal import journal
+from forumapi.models.microcosms import microcosm_counters, planting, tree
+from forumapi.models.notices import webhook
+from forumapi.models.people import (
+    ban,
+    criterion,
+    member,
+    membership,
+    user,
+)
+from forumapi.models.sites import site as sites
+from forumapi.models.sites import site_domain
 
 _number = itertools.count(1)
 
@@ -517,7 +516,7 @@ class Factory:
 
     def fold(self, site: Site) -> None:
         """Fold the site's counters."""
-        counters.fold(self.database, site.id)
+        microcosm_counters.fold(self.database, site.id)
 
     def wait_for_locks(self, count: int) -> None:
         """Return when so many connections wait for a lock. Raises AssertionError after some seconds."""

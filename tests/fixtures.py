@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from forumapi.config import embedded_environ
-from forumapi.db import Database
+from forumapi.database.connections import Database
 from tests import services
 from tests.api import Api
 from tests.factories import Factory, Site

@@ -14,7 +14,7 @@ from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import SMTP, Envelope, Session
 
 from forumapi import itemtypes
-from forumapi.models import update
+from forumapi.models.notices import update
 from forumapi.updates import email as update_mail
 from forumapi.updates.notice import Notice
 from tests.auth.stage import Stage

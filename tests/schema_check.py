@@ -15,9 +15,10 @@ from urllib.parse import parse_qsl, unquote
 
 import jsonschema_rs
 
-from forumapi import openapi, routes
-from forumapi.handler import ANYTHING
-from forumapi.http_headers import CORS_RESPONSE
+from forumapi import routes
+from forumapi.apidocs import openapi
+from forumapi.request.handler import ANYTHING
+from forumapi.wire.http_headers import CORS_RESPONSE
 
 # What any address answers before it is known which one was meant.
 ANYWHERE = frozenset({301, 400, 404, 429, 500, 503})

@@ -24,8 +24,8 @@ from typing import Final, NamedTuple
 import psycopg
 from psycopg import sql
 
-from forumapi import embedded, migrate
 from forumapi.config import Config, resource
+from forumapi.database import embedded_postgres, migrations
 
 FOLDER: Final = Path(__file__).resolve().parent.parent / "var" / "testdb"
 # Web processes of several test processes at once, each with its own connections.
@@ -34,9 +34,11 @@ PREFIX: Final = "test_"
 TEMPLATE: Final = "template_test_"
 
 
-def start_postgres(*, folder: Path = FOLDER) -> embedded.Server:
+def start_postgres(*, folder: Path = FOLDER) -> embedded_postgres.Server:
     """The server of this folder, running; it outlives this process."""
-    return embedded.start(folder, throwaway=True, detached=True, max_connections=MAX_CONNECTIONS)
+    return embedded_postgres.start(
+        folder, throwaway=True, detached=True, max_connections=MAX_CONNECTIONS
+    )
 
 
 @contextlib.contextmanager
@@ -106,7 +108,7 @@ def template(url: str) -> str:
             if found.fetchone() is None:
                 draft = f"{PREFIX}{os.getpid()}_draft"
                 connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(draft)))
-                migrate.migrate(in_database(url, draft))
+                migrations.migrate(in_database(url, draft))
                 connection.execute(
                     sql.SQL("ALTER DATABASE {} RENAME TO {}").format(
                         sql.Identifier(draft), sql.Identifier(name)
@@ -142,7 +144,7 @@ def database(url: str, label: str) -> Iterator[str]:
     """The address of a migrated database, otherwise as new_database()."""
     with new_database(url, label, source=template(url)) as made:
         # A copy does not take over the time limits that migrate sets: they belong to a database's name.
-        migrate.migrate(made, Config())
+        migrations.migrate(made, Config())
         yield made
 
 

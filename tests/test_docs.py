@@ -14,8 +14,9 @@ from typing import Any
 import msgspec
 import pytest
 
-from forumapi import errors, routes, schemas
+from forumapi import errors, routes
 from forumapi.config import Config
+from forumapi.wire import schemas
 from tests import schema_check
 from tests.schema_check import faults, nonconformities
 

@@ -1,74 +1,109 @@
-"""Imports go down the layers, or along a row; never up."""
+"""Rooms of the package: imports between them go one way, none is too full, and each says what it holds."""
 
 from __future__ import annotations
 
 import ast
+from collections.abc import Iterable
 from pathlib import Path
 
-PACKAGE = Path(__file__).resolve().parent.parent / "forumapi"
+PROJECT = Path(__file__).resolve().parent.parent
+PACKAGE = PROJECT / "forumapi"
+# Modules in a folder, beside its own.
+MOST_MODULES = 24
 
-# A module's row is that of the longest prefix listed here; what is not listed fails.
-ROWS = {
-    5: "cli __main__ wsgi worker accepting exchange supervise hold install cron doctor admin backup seed",
-    4: "routes handlers asyncapi openapi reference app health webhooks",
-    3: "processor handler context body csv_body response upload hotfiles realtime.socket",
-    2: "node realtime models auth events geocoders updates permissions patch thumbnails mail bounces outbound migrate"
-    " embedded figures settling",
-    1: "db replica cache together fragments paging storage smtp images content ratelimit turns"
-    " realtime.hub realtime.cursor realtime.protocol"
-    " realtime.websocket reporting tracing lease",
-    0: "errors itemtypes config links log metrics crashes addresses schemas scopes pages filetypes offload"
-    " oldsites background lru signals http_headers",
-}
-# A row may look up only here, each for its reason.
+# From the bottom up: a room, or a module of the package's root, imports only from those before it.
+_ORDER = (
+    "errors itemtypes text observability wire permissions config database concurrency outbound events cache models"
+    " files mail realtime updates auth request webhooks apidocs handlers routes app wsgi server cron command __main__"
+)
+ORDER = _ORDER.split()
+# Imports that go up, each for its reason.
 UP = {
-    ("context", "app"),  # for the type of ctx.app
-    ("processor", "app"),  # for the type of its argument
-    ("hotfiles", "app"),  # likewise
-    ("openapi", "routes"),
-    ("handlers", "openapi"),
+    ("observability", "config"),  # for the type of the settings
+    ("wire", "config"),  # for the error of a wrong file
+    ("request", "app"),  # for the type of ctx.app
+    ("request", "server"),  # for the address of the other process
+    ("webhooks", "app"),  # for the type of its argument
+    ("apidocs", "app"),  # for the converters of the routing table
 }
+# The same inside the models.
+UP_IN_MODELS = {("models.people.membership", "models.sites.site")}  # for the type of a site
 
 
-def _row(module: str) -> int:
-    parts = module.split(".")
-    for length in range(len(parts), 0, -1):
-        prefix = ".".join(parts[:length])
-        for row, names in ROWS.items():
-            if prefix in names.split():
-                return row
-    raise AssertionError(f"forumapi.{module} has no row in tests/test_layers.py")
+def _modules() -> dict[str, Path]:
+    return {
+        ".".join(path.relative_to(PACKAGE).with_suffix("").parts)
+        .removesuffix("__init__")
+        .strip("."): path
+        for path in sorted(PACKAGE.rglob("*.py"))
+    }
+
+
+MODULES = _modules()
 
 
 def _imports(path: Path) -> set[str]:
+    """Modules of the package that one imports anywhere, for types too."""
     found: set[str] = set()
     for node in ast.walk(ast.parse(path.read_text())):
-        if isinstance(node, ast.ImportFrom) and node.module == "forumapi":
-            found |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom) and (node.module or "").startswith("forumapi."):
-            found.add(str(node.module).removeprefix("forumapi."))
+        if isinstance(node, ast.ImportFrom) and f"{node.module}.".startswith("forumapi."):
+            above = str(node.module).removeprefix("forumapi").strip(".")
+            for alias in node.names:
+                whole = f"{above}.{alias.name}".strip(".")
+                found.add(whole if whole in MODULES else above)
         elif isinstance(node, ast.Import):
             found |= {
                 alias.name.removeprefix("forumapi.")
                 for alias in node.names
                 if alias.name.startswith("forumapi.")
             }
-    return {name for name in found if _is_module(name.split(".")[0])}
+    return found - {""}
 
 
-def _is_module(name: str) -> bool:
-    return (PACKAGE / name).is_dir() or (PACKAGE / f"{name}.py").is_file()
-
-
-def test_imports_go_down() -> None:
-    wrong = []
-    for path in sorted(PACKAGE.rglob("*.py")):
-        module = ".".join(path.relative_to(PACKAGE).with_suffix("").parts).removesuffix(".__init__")
-        if module == "__init__":
-            continue
-        for target in sorted(_imports(path)):
-            allowed = (module.split(".")[0], target.split(".")[0]) in UP
-            if _row(target) > _row(module) and not allowed:
-                wrong.append(f"{module} -> {target}")
+def test_imports_between_rooms_go_down() -> None:
+    wrong = set()
+    unused = set(UP)
+    for module, path in MODULES.items():
+        room = module.partition(".")[0]
+        for target in _imports(path) if module else ():
+            other = target.partition(".")[0]
+            unused.discard((room, other))
+            if (room, other) not in UP and ORDER.index(other) > ORDER.index(room):
+                wrong.add(f"{module} -> {target}")
 
     assert not wrong
+    assert not unused
+
+
+def test_no_modules_of_the_models_import_each_other() -> None:
+    imports = {
+        name: {
+            one
+            for one in _imports(path)
+            if one.startswith("models.") and (name, one) not in UP_IN_MODELS
+        }
+        for name, path in MODULES.items()
+        if name.startswith("models.")
+    }
+    while imports:
+        free = {name for name, targets in imports.items() if not targets & imports.keys()}
+        assert free, f"circles among {sorted(imports)}"
+        for name in free:
+            del imports[name]
+
+
+def _folders() -> Iterable[Path]:
+    return sorted({path.parent for path in MODULES.values()} - {PACKAGE, PACKAGE / "templates"})
+
+
+def test_no_folder_holds_too_many_modules() -> None:
+    for folder in (PACKAGE, *_folders()):
+        assert len(list(folder.glob("[!_]*.py"))) <= MOST_MODULES, folder
+
+
+def test_each_folder_says_what_the_architecture_says_of_it() -> None:
+    pages = (PROJECT / "docs" / "architecture.md").read_text()
+    for folder in _folders():
+        said = ast.get_docstring(ast.parse((folder / "__init__.py").read_text())) or ""
+        name = folder.relative_to(PACKAGE)
+        assert f"| `{name}/` | {said.partition(chr(10))[0]} |" in pages, name

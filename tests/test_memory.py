@@ -18,30 +18,41 @@ from typing import Any
 
 import pytest
 
-from forumapi import addresses, fragments, log, permissions, routes
-from forumapi.addresses import Proxies
+import forumapi
+from forumapi import routes
 from forumapi.app import SMALL_FILES_BYTES, App
 from forumapi.auth import provider, spam
-from forumapi.auth.identity import GUEST
-from forumapi.cache import Memory
+from forumapi.cache.documents import Memory
 from forumapi.config import Config
-from forumapi.db import Database
-from forumapi.handlers import status
-from forumapi.handlers.status import Examiner
-from forumapi.hotfiles import Hot, HotFiles
-from forumapi.models.activity import Activity
-from forumapi.models.comment import Stub
-from forumapi.models.file import Stored
-from forumapi.models.kept import Kept, Pages
-from forumapi.models.people import Borders
-from forumapi.models.site import Site as SiteSnapshot
-from forumapi.models.site import SiteDirectory
-from forumapi.outbound import Fetched, Outbound
-from forumapi.permissions import READ, Node, Role, Tree, View, Who
-from forumapi.ratelimit import AddressBuckets, Buckets
-from forumapi.updates import texts
+from forumapi.database.connections import Database
+from forumapi.handlers.sites import status
+from forumapi.handlers.sites.status import Examiner
+from forumapi.models.access.identity import GUEST
+from forumapi.models.content.comment import Stub
+from forumapi.models.content.file import Stored
+from forumapi.models.journal.activity import Activity
+from forumapi.models.pages.page_cache import Kept, Pages
+from forumapi.models.people.profile_list import Borders
+from forumapi.models.sites.site import Site as SiteSnapshot
+from forumapi.models.sites.site import SiteDirectory
+from forumapi.observability import log
+from forumapi.outbound.safe_http_client import Fetched, Outbound
+from forumapi.permissions import evaluator
+from forumapi.permissions.evaluator import (
+    READ,
+    Node,
+    Role,
+    Tree,
+    View,
+    Who,
+)
+from forumapi.request.hotfiles import Hot, HotFiles
+from forumapi.request.rate_limit import AddressBuckets, Buckets
+from forumapi.updates import mail_templates
 from forumapi.updates.dispatch import Dispatch
 from forumapi.updates.writer import EmailWriter
+from forumapi.wire import client_address, json_fragments
+from forumapi.wire.client_address import Proxies
 from tests.factories import Factory
 
 LIMIT = 1_000_000
@@ -101,7 +112,7 @@ def test_kept_pages_take_what_is_allowed_however_long_they_are() -> None:
 
 
 def test_renderings_for_many_viewers_are_bounded_together() -> None:
-    most = permissions.memo.LIMIT
+    most = evaluator.memo.LIMIT
 
     def fill() -> list[View]:
         views = [View(tuple(range(number, number + 20))) for number in range(30)]
@@ -137,9 +148,7 @@ def test_sets_of_roles_without_end_are_bounded_and_answered_right() -> None:
         Node(id, id > 1, f"M{id}", "", (6,), 1, False, True, False, False, 1, 1, 1)
         for id in range(1, 301)
     ]
-    roles = [
-        Role(10 + n, 2 + n, False, False, False, False, permissions.READ) for n in range(ROLES)
-    ]
+    roles = [Role(10 + n, 2 + n, False, False, False, False, evaluator.READ) for n in range(ROLES)]
 
     def fill() -> Tree:
         tree = Tree(1, nodes, roles)
@@ -149,7 +158,7 @@ def test_sets_of_roles_without_end_are_bounded_and_answered_right() -> None:
             assert view.set == {2 + n for n in range(ROLES) if mask & 1 << n}
         return tree
 
-    assert taken(fill) < permissions.memo.LIMIT * 1.1
+    assert taken(fill) < evaluator.memo.LIMIT * 1.1
 
 
 def test_of_many_sites_some_are_held_and_all_are_answered(make: Factory) -> None:
@@ -276,7 +285,7 @@ def proxies() -> object:
             {"REMOTE_ADDR": "127.0.0.1", "HTTP_X_FORWARDED_FOR": f"{number:090}, 10.0.0.1"}
         )
         made.client_ip({"REMOTE_ADDR": "127.0.0.1", "HTTP_X_FORWARDED_FOR": f"{number:09000}"})
-        addresses.caller(f"2001:db8:{number:x}::1")
+        client_address.caller(f"2001:db8:{number:x}::1")
     return made
 
 
@@ -285,7 +294,7 @@ def lines_of_the_log() -> object:
         log.path_template(f"/{number:05}" + "\U0001f6b2" * 90)
         log.path_template(f"/{number:05}" + "\U0001f6b2" * 4000)
         log.short_address(f"2001:db8:0:1:2:3:{number:x}:1")
-        fragments.when(NOW + datetime.timedelta(seconds=number))
+        json_fragments.when(NOW + datetime.timedelta(seconds=number))
     return 1
 
 
@@ -363,11 +372,14 @@ def forms() -> object:
     made = EmailWriter(app.database, app.sites, lambda: app.config)
     body = json.dumps({"subject": "s", "text": "t" * 40_000, "html": "h" * 40_000})
     own: Any = Rows(
-        lambda: [(f"{texts.PREFIX}{kind.name}", body, NOW) for kind in texts.KINDS.values()]
+        lambda: [
+            (f"{mail_templates.PREFIX}{kind.name}", body, NOW)
+            for kind in mail_templates.KINDS.values()
+        ]
     )
     none: Any = Rows(list)
     for number in range(1_000):
-        for kind in texts.KINDS:
+        for kind in mail_templates.KINDS:
             made._form(own if number % 20 == 0 else none, a_site(app, number), kind)
     return made
 
@@ -443,31 +455,33 @@ def activity() -> object:
 
 # What is filled, with what, and how many bytes it takes at most.
 FILLED: dict[str, tuple[Callable[[], object], int]] = {
-    "ratelimit.Buckets._full": (buckets, 2 * Buckets.MOST_BYTES),
+    "request.rate_limit.Buckets._full": (buckets, 2 * Buckets.MOST_BYTES),
     "app.App.small_files": (small_files, SMALL_FILES_BYTES + 3 * MIB),
     "app.App.open_files": (open_files, 8 * MIB),
     "app.App.routed": (routed, 2 * MIB),
-    "app.App.answers lru.Popular._entries lru.Popular._newcomers": (answers, 13 * MIB),
-    "hotfiles.HotFiles._kept": (hot, HotFiles.MOST_BYTES),
-    "hotfiles.HotFiles._kept when over": (hot_and_over, MIB),
-    "addresses.Proxies._kept addresses.caller": (proxies, 4 * MIB),
-    "log._path_template log.short_address fragments.when": (lines_of_the_log, 6 * MIB),
-    "log.Output._lines": (waiting_lines, 24 * MIB),
+    "app.App.answers cache.eviction.Popular._entries cache.eviction.Popular._newcomers": (answers, 13 * MIB),
+    "request.hotfiles.HotFiles._kept": (hot, HotFiles.MOST_BYTES),
+    "request.hotfiles.HotFiles._kept when over": (hot_and_over, MIB),
+    "wire.client_address.Proxies._kept wire.client_address.caller": (proxies, 4 * MIB),
+    "observability.log._path_template observability.log.short_address"
+    " wire.json_fragments.when": (lines_of_the_log, 6 * MIB),
+    "observability.log.Output._lines": (waiting_lines, 24 * MIB),
     "auth.provider._Cache._kept auth.provider._Cache._refetched": (providers, 9 * MIB),
     "auth.spam._seen": (verdicts, MIB),
-    "handlers.status.Examiner._found": (examined, 2 * MIB),
-    "models.people.Borders._of": (borders, 4 * MIB),
+    "handlers.sites.status.Examiner._found": (examined, 2 * MIB),
+    "models.people.profile_list.Borders._of": (borders, 4 * MIB),
     "updates.writer.EmailWriter._forms": (forms, 5 * MIB),
     "updates.dispatch.Dispatch._trees": (trees, 8 * MIB),
-    "models.site.SiteDirectory._by_id models.site.SiteDirectory._ids models.site.SiteDirectory._seen"
-    " models.site.SiteDirectory._written"
-    " models.site.Site._finished": (sites, SiteDirectory.MOST_BYTES),
-    "models.activity.Activity._views models.activity.Activity._hits models.activity.Activity._active"
-    " models.activity.Activity._used models.activity.Activity._noted models.activity.Activity._used_noted": (
+    "models.sites.site.SiteDirectory._by_id models.sites.site.SiteDirectory._ids models.sites.site.SiteDirectory._seen"
+    " models.sites.site.SiteDirectory._written"
+    " models.sites.site.Site._finished": (sites, SiteDirectory.MOST_BYTES),
+    "models.journal.activity.Activity._views models.journal.activity.Activity._hits"
+    " models.journal.activity.Activity._active models.journal.activity.Activity._used"
+    " models.journal.activity.Activity._noted models.journal.activity.Activity._used_noted": (
         activity,
         6 * Activity.MOST * 100,
     ),
-    "permissions._json": (lambda: [permissions.as_json(can) for can in range(1 << 12)], 2 * MIB),
+    "permissions.evaluator._json": (lambda: [evaluator.as_json(can) for can in range(1 << 12)], 2 * MIB),
 }  # fmt: skip
 
 
@@ -496,40 +510,61 @@ def test_whatever_callers_can_fill_is_bounded(name: str) -> None:
 
 # Held by the tests above these.
 ABOVE = """
-    cache.Cache.memory models.kept.Pages._kept lru.Lru._entries permissions._Memo._holders permissions.View.cache
-    permissions.Tree._access permissions.Tree._views"""
+    cache.documents.Cache.memory models.pages.page_cache.Pages._kept cache.eviction.Lru._entries
+    permissions.evaluator._Memo._holders permissions.evaluator.View.cache
+    permissions.evaluator.Tree._access permissions.evaluator.Tree._views"""
 # As long as one request, connection, batch or start lasts.
 BRIEF = """
-    auth.backends.Backend.found auth.identity.Identity.ignored_profiles auth.identity.Identity.ignored_microcosms
-    auth.identity.Identity.ignored_items content.nesting.Nesting.open content.nesting.Nesting._too_deep
-    images.fair_queue._Line.finished images.fair_queue._Line.waiting content.render._Writer.parts
-    content.render._Writer.names db.Transaction._after models.microcosm.Viewer.marks models.microcosm.Viewer.mine
-    permissions.Tree.roles permissions.Tree.owned realtime.audience.Judge._known realtime.poll._Waiting.frames
-    settling.Settler._own thumbnails.Thumbnails._busy together.Together._running together.Together._next
-    tracing.Trace.steps turns._Line.waiting turns.Turns._lines updates.dispatch._Telling._passed_over
-    upload._Receiver.parts webhooks.Deliverer._busy"""
+    auth.backends.Backend.found models.access.identity.Identity.ignored_profiles
+    models.access.identity.Identity.ignored_microcosms
+    models.access.identity.Identity.ignored_items text.nesting.Nesting.open text.nesting.Nesting._too_deep
+    files.images.fair_queue._Line.finished files.images.fair_queue._Line.waiting text.render._Writer.parts
+    text.render._Writer.names database.connections.Transaction._after models.microcosms.microcosm.Viewer.marks
+    models.microcosms.microcosm.Viewer.mine
+    permissions.evaluator.Tree.roles permissions.evaluator.Tree.owned realtime.delivery_permissions.Judge._known
+    realtime.poll._Waiting.frames
+    models.people.role_settler.Settler._own files.thumbnails.Thumbnails._busy
+    concurrency.single_flight.Together._running concurrency.single_flight.Together._next
+    request.tracing.Trace.steps concurrency.per_caller_limit._Line.waiting concurrency.per_caller_limit.Turns._lines
+    updates.dispatch._Telling._passed_over
+    request.multipart._Receiver.parts webhooks.sender.Deliverer._busy"""
 # By listener; how many there may be is a setting, and so is what waits for each.
 LISTENERS = """
-    realtime.audience.Caller.clients realtime.audience.Caller.lost realtime.hub.Client.ended
-    realtime.feed.Feed.clients realtime.feed.Feed.callers realtime.feed.Live._feeds realtime.feed.Live._threads
-    realtime.feed.Live._beats realtime.feed.Live._count realtime.hub.Client.follows realtime.hub.Index._by_topic
+    realtime.delivery_permissions.Caller.clients realtime.delivery_permissions.Caller.lost realtime.hub.Client.ended
+    realtime.event_pump.Feed.clients realtime.event_pump.Feed.callers realtime.event_pump.Live._feeds
+    realtime.event_pump.Live._threads
+    realtime.event_pump.Live._beats realtime.event_pump.Live._count realtime.hub.Client.follows
+    realtime.hub.Index._by_topic
     realtime.presence.Presence._own realtime.presence.Presence._others realtime.presence.Presence._shown
     realtime.presence.Presence._typing realtime.presence.Presence._heard realtime.socket.Pipe._queue
-    worker.Callers._count"""
+    server.worker.Callers._count"""
 # What the code itself names, or the settings, or a bound that stands where it is filled.
 FIXED = """
-    addresses.FrontEnds._by_digest body._fields cache.Cache._clients content.looks._prototypes crashes.Gate._seen
-    crashes.Sentry._queue db.Query.all db.Connection._prepared db.Database._idle geocoders.Gazetteer._cities
-    geocoders.Gazetteer._regions handler.Handler.operations handler.Handler.also_reads handler.Handler.leads_to
-    health.Health._points metrics.Region.slots metrics.Shared._regions metrics._State.inherited metrics.Metric.all
-    metrics.Metric._slots metrics._slots_of models.event_writing.zones models.legal._packaged outbound._trusted
-    pages._template pages._script replica.Standbys._idle replica._NOTHING replica.Standbys._open
-    reporting.Reporter._sent thumbnails.Thumbnails._waiting updates.texts._frame updates.texts.packaged
-    worker.ForumMaster._leaving"""
+    wire.client_address.FrontEnds._by_digest wire.body._fields cache.documents.Cache._clients text.looks._prototypes
+    observability.crash_reports.Gate._seen
+    observability.crash_reports.Sentry._queue database.connections.Query.all database.connections.Connection._prepared
+    database.connections.Database._idle outbound.geocoders.Gazetteer._cities
+    outbound.geocoders.Gazetteer._regions request.handler.Handler.operations request.handler.Handler.also_reads
+    request.handler.Handler.leads_to
+    request.health.Health._points observability.metrics.Region.slots observability.metrics.Shared._regions
+    observability.metrics._State.inherited observability.metrics.Metric.all
+    observability.metrics.Metric._slots observability.metrics._slots_of models.content.event_writing.zones
+    models.sites.legal._packaged outbound.safe_http_client._trusted
+    wire.html_pages._template wire.html_pages._script database.standby.Standbys._idle database.standby._NOTHING
+    database.standby.Standbys._open
+    observability.metrics_export.Reporter._sent files.thumbnails.Thumbnails._waiting updates.mail_templates._frame
+    updates.mail_templates.packaged
+    server.worker.ForumMaster._leaving"""
 # Not of the web process.
-ELSEWHERE = ("cron.", "embedded.", "hold.", "seed.", "supervise.")
+ELSEWHERE = (
+    "command.run_everything.",
+    "command.seed.",
+    "cron.",
+    "database.embedded_postgres.",
+    "server.listener_holder.",
+)
 
-PACKAGE = Path(permissions.__file__).parent
+PACKAGE = Path(forumapi.__file__).parent
 CACHES = {
     "Lru",
     "LRUCache",

@@ -12,7 +12,7 @@ import pytest
 
 import forumapi.handlers
 from forumapi import routes
-from forumapi.handler import Handler
+from forumapi.request.handler import Handler
 
 SAVED = Path(__file__).resolve().parent / "saved" / "routes.txt"
 

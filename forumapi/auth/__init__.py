@@ -1,1 +1,1 @@
-"""Who is calling: tokens, and the sign-in methods that hand them out."""
+"""Sign-in methods, tokens and the OAuth provider."""

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any, Final
 
 from forumapi.auth import provider
 from forumapi.auth.backends import Attempt, Backend, Setting, Verified
-from forumapi.content import email
 from forumapi.errors import BadGateway, Unauthorized
-from forumapi.log import logger
-from forumapi.models import access_token, attempts
-from forumapi.models.attempts import Limit
-from forumapi.outbound import Outbound, OutboundError
+from forumapi.models.access import access_token, rate_counters
+from forumapi.models.access.rate_counters import Limit
+from forumapi.observability.log import logger
+from forumapi.outbound.safe_http_client import Outbound, OutboundError
+from forumapi.text import email
 
 if TYPE_CHECKING:
     from forumapi.config import Config
@@ -59,7 +59,7 @@ def _client(attempt: Attempt) -> int:
     given = attempt.sign_in.ClientSecret
     tries = TRIES_PER_CALLER._replace(most=attempt.config.sign_in_tries_per_caller)
     with attempt.write() as tx:
-        attempts.take_caller(tx, tries, attempt.ip)
+        rate_counters.take_caller(tx, tries, attempt.ip)
     reader = attempt.database.read()
     try:
         return access_token.check_client(reader, given if isinstance(given, str) else "")

@@ -13,7 +13,7 @@ from oauthlib.oauth2 import WebApplicationClient
 from forumapi.auth import provider
 from forumapi.auth.openid import verified_address
 from forumapi.auth.provider import Provider
-from forumapi.db import Query, Reader
+from forumapi.database.connections import Query, Reader
 from forumapi.errors import BadGateway, Invalid, Unauthorized
 
 if TYPE_CHECKING:

@@ -14,13 +14,13 @@ from urllib.parse import urlsplit
 
 from msgspec import UNSET, Struct, UnsetType
 
-from forumapi.db import Database, Reader, Transaction
+from forumapi.database.connections import Database, Reader, Transaction
 from forumapi.errors import Invalid, NotImplementedHere
-from forumapi.models import auth_backend
+from forumapi.models.access import auth_backend
 
 if TYPE_CHECKING:
     from forumapi.config import Config
-    from forumapi.models.site import Site
+    from forumapi.models.sites.site import Site
 
 MAX_SETTING: Final = 2000
 MAX_URLS: Final = 10

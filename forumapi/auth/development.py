@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from forumapi.auth.backends import Attempt, Backend, Verified
-from forumapi.models import user
+from forumapi.models.people import user
 
 if TYPE_CHECKING:
     from forumapi.config import Config

@@ -17,14 +17,16 @@ import secrets
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from forumapi import mail
-from forumapi.addresses import caller
 from forumapi.auth.backends import Attempt, Backend, Browser, Verified
-from forumapi.content import email
-from forumapi.db import Query, Reader, Transaction
+from forumapi.database.connections import Query, Reader, Transaction
 from forumapi.errors import Unauthorized
-from forumapi.models import attempts, sign_in_place, suppression, user
-from forumapi.models.attempts import Limit
+from forumapi.mail import outbox
+from forumapi.models.access import rate_counters, sign_in_place
+from forumapi.models.access.rate_counters import Limit
+from forumapi.models.notices import suppression
+from forumapi.models.people import user
+from forumapi.text import email
+from forumapi.wire.client_address import caller
 
 if TYPE_CHECKING:
     from forumapi.config import Config
@@ -119,7 +121,7 @@ class EmailCodeBackend(Backend):
     @classmethod
     def is_ready(cls, config: Config, settings: Mapping[str, Any]) -> bool:
         """With somewhere to send mail to."""
-        return mail.is_possible(config)
+        return outbox.is_possible(config)
 
     def verify(self, attempt: Attempt) -> Verified | None:
         """None once a code is on its way. Raises Invalid, TooMany, Unauthorized."""
@@ -138,7 +140,7 @@ class EmailCodeBackend(Backend):
         key = email.same_person_key(address)
         with attempt.write() as tx:
             sends = SENDS_PER_CALLER._replace(most=config.sign_in_codes_per_caller)
-            attempts.take_caller(tx, sends, attempt.ip)
+            rate_counters.take_caller(tx, sends, attempt.ip)
             sends = SENDS_PER_ADDRESS._replace(most=config.sign_in_codes_per_address)
             sign_in_place.take(tx, sends, SENDS_KNOWN, key, attempt.ip)
         secret = secrets.token_urlsafe(32)
@@ -162,7 +164,7 @@ class EmailCodeBackend(Backend):
                 next=browser.address,
                 link_minutes=LINK_MINUTES,
             )
-            mail.queue(
+            outbox.queue(
                 tx,
                 cause=f"{KIND}:{secrets.token_hex(16)}",
                 site_id=site.id,
@@ -170,7 +172,7 @@ class EmailCodeBackend(Backend):
                 subject=f"{code} is your code to sign in",
                 text=_TEXT.format(
                     code=shown(code),
-                    title=mail.plain(site.title),
+                    title=outbox.plain(site.title),
                     minutes=minutes,
                     link=f"{site.origin}{LINK_PATH}?key={secret}",
                     link_minutes=LINK_MINUTES,
@@ -182,7 +184,7 @@ class EmailCodeBackend(Backend):
         config = attempt.config
         with attempt.write() as tx:
             tries = TRIES_PER_CALLER._replace(most=config.sign_in_tries_per_caller)
-            attempts.take_caller(tx, tries, attempt.ip)
+            rate_counters.take_caller(tx, tries, attempt.ip)
             tries = TRIES_PER_ADDRESS._replace(most=config.sign_in_tries_per_address)
             sign_in_place.take(tx, tries, TRIES_KNOWN, key, attempt.ip)
             place = caller(attempt.ip)
@@ -201,7 +203,7 @@ class EmailCodeBackend(Backend):
         config, site_id = attempt.config, attempt.site.id
         with attempt.write() as tx:
             tries = TRIES_PER_CALLER._replace(most=config.sign_in_tries_per_caller)
-            attempts.take_caller(tx, tries, attempt.ip)
+            rate_counters.take_caller(tx, tries, attempt.ip)
         with attempt.write() as tx:
             address = tx.value(
                 TAKE_LINK,

@@ -10,11 +10,11 @@ import hashlib
 import secrets
 from typing import Any, Final
 
-from forumapi import addresses, fragments
 from forumapi.auth.backends import Attempt
-from forumapi.db import Query, Transaction
-from forumapi.models import attempts
-from forumapi.models.attempts import Limit
+from forumapi.database.connections import Query, Transaction
+from forumapi.models.access import rate_counters
+from forumapi.models.access.rate_counters import Limit
+from forumapi.wire import client_address, json_fragments
 
 TTL_S: Final = 600
 TRIES: Final = 5  # of a flow whose step may be tried again
@@ -61,7 +61,7 @@ def begin(
         kind=kind,
         secret_hash=_hash(flow, state),
         site_id=site_id,
-        payload=fragments.dumps(payload).decode(),
+        payload=json_fragments.dumps(payload).decode(),
         tries=TRIES,
         ttl_s=TTL_S,
     )
@@ -73,20 +73,20 @@ def take(
 ) -> dict[str, Any] | None:
     """What was kept, once; None for a flow that is unknown, used, too old or of another client, site or kind."""
     found = tx.value(TAKE, kind=kind, secret_hash=_hash(flow, state), site_id=site_id)
-    return None if found is None else fragments.loads(found)
+    return None if found is None else json_fragments.loads(found)
 
 
 def attempt(tx: Transaction, kind: str, site_id: int, flow: str) -> dict[str, Any] | None:
     """What was kept, TRIES times; the flow goes on until somebody takes it."""
     found = tx.value(TRY, kind=kind, secret_hash=_hash(flow, ""), site_id=site_id)
-    return None if found is None else fragments.loads(found)
+    return None if found is None else json_fragments.loads(found)
 
 
 def count(given: Attempt, limit: Limit) -> None:
     """Count a step of the caller. Raises TooMany. A peer without an address (a unix socket) is not counted."""
     if given.ip:
         with given.write() as tx:
-            attempts.take(tx, limit, addresses.caller(given.ip))
+            rate_counters.take(tx, limit, client_address.caller(given.ip))
 
 
 def _hash(flow: str, state: str) -> bytes:

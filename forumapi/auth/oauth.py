@@ -35,13 +35,13 @@ from oauthlib.oauth2.rfc8628.endpoints import DeviceAuthorizationEndpoint
 from oauthlib.oauth2.rfc8628.grant_types import DeviceCodeGrant
 
 from forumapi.auth.oauth_rules import DEVICE_GRANT, Rules
-from forumapi.models import device_code
-from forumapi.models.access_token import new_secret
-from forumapi.models.oauth_client import Client
+from forumapi.models.access import device_code
+from forumapi.models.access.access_token import new_secret
+from forumapi.models.access.oauth_client import Client
 
 if TYPE_CHECKING:
     from forumapi.config import Config
-    from forumapi.models.site import Site
+    from forumapi.models.sites.site import Site
 
 Pairs = Iterable[tuple[str, str]]
 

@@ -13,8 +13,8 @@ from urllib.parse import unquote_plus
 from oauthlib.oauth2 import RequestValidator
 from oauthlib.oauth2.rfc6749.errors import InvalidGrantError
 
-from forumapi.models import device_code, oauth_client, oauth_grant
-from forumapi.models.oauth_client import Client
+from forumapi.models.access import device_code, oauth_client, oauth_grant
+from forumapi.models.access.oauth_client import Client
 
 if TYPE_CHECKING:
     from forumapi.config import Config

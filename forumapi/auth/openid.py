@@ -17,8 +17,8 @@ from oauthlib.oauth2 import WebApplicationClient
 from forumapi.auth import flows, provider
 from forumapi.auth.backends import Attempt, Backend, Begun, Setting, Verified
 from forumapi.auth.provider import Metadata, Provider
-from forumapi.content import email
 from forumapi.errors import Invalid, Unauthorized
+from forumapi.text import email
 
 CLIENT_ID: Final = Setting("clientId", "The id that the provider gave.", is_required=True)
 CLIENT_SECRET: Final = Setting(

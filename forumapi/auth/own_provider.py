@@ -1,7 +1,7 @@
 """Sign-ins through a provider that a site's owner set up, of people who used another method on the site before.
 
-The owner's provider can name whom it likes, so it opens no huddles (auth/identity.py) until the person confirms it
-once: by the link in the mail that they get, or with a token of the other method (decision 9).
+The owner's provider can name whom it likes, so it opens no huddles (models/access/identity.py) until the person
+confirms it once: by the link in the mail that they get, or with a token of the other method (decision 9).
 """
 
 from __future__ import annotations
@@ -13,13 +13,15 @@ import re
 import time
 from typing import TYPE_CHECKING, Final
 
-from forumapi import itemtypes, mail
-from forumapi.db import Query, Reader, Transaction
-from forumapi.models import journal, platform_secret
-from forumapi.models.journal import Author
+from forumapi import itemtypes
+from forumapi.database.connections import Query, Reader, Transaction
+from forumapi.mail import outbox
+from forumapi.models.access import platform_secret
+from forumapi.models.journal import journal
+from forumapi.models.journal.journal import Author
 
 if TYPE_CHECKING:
-    from forumapi.models.site import Site
+    from forumapi.models.sites.site import Site
 
 PATH: Final = "/auth/huddles"
 LINK_DAYS: Final = 30
@@ -63,8 +65,8 @@ def tell(tx: Transaction, site: Site, profile_id: int, address: str) -> None:
     link = (
         f"{site.origin}{PATH}?code={_code(secret, site.id, profile_id, now + LINK_DAYS * _DAY_S)}"
     )
-    title = mail.plain(site.title)
-    mail.queue(
+    title = outbox.plain(site.title)
+    outbox.queue(
         tx,
         cause=f"own-provider:{site.id}:{profile_id}:{now // (7 * _DAY_S)}",
         site_id=site.id,

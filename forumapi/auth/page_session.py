@@ -12,10 +12,10 @@ import re
 import secrets
 from typing import Any, Final
 
-from forumapi.auth import identity
-from forumapi.auth.identity import IDENTITY, Asked, Identity
-from forumapi.db import Query, Reader, Transaction
+from forumapi.database.connections import Query, Reader, Transaction
 from forumapi.errors import Unauthorized
+from forumapi.models.access import identity
+from forumapi.models.access.identity import IDENTITY, Asked, Identity
 
 LIFE_S: Final = 600
 _VALUE: Final = re.compile(r"[A-Za-z0-9_-]{32,128}")

@@ -12,13 +12,13 @@ from urllib.parse import urlsplit
 from forumapi.auth import flows
 from forumapi.auth.backends import Attempt, Backend, Begun, Verified
 from forumapi.errors import Invalid, Unauthorized
-from forumapi.log import logger
-from forumapi.models import passkey
+from forumapi.models.access import passkey
+from forumapi.observability.log import logger
 
 if TYPE_CHECKING:
-    from forumapi.db import Transaction
-    from forumapi.models.bearer import Bearer
-    from forumapi.models.site import Site
+    from forumapi.database.connections import Transaction
+    from forumapi.models.access.token_owner import Bearer
+    from forumapi.models.sites.site import Site
 
 _REGISTER: Final = "passkey-registration"
 _REFUSED: Final = "This passkey is not known here, or its answer is no good; begin again"

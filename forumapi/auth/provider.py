@@ -16,10 +16,10 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from urllib.parse import quote, urlencode
 
+from forumapi.cache.eviction import Lru, plainly
 from forumapi.errors import BadGateway, Unauthorized
-from forumapi.log import logger
-from forumapi.lru import Lru, plainly
-from forumapi.outbound import Outbound, OutboundError
+from forumapi.observability.log import logger
+from forumapi.outbound.safe_http_client import Outbound, OutboundError
 
 if TYPE_CHECKING:
     from forumapi.config import Config

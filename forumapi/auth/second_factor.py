@@ -10,9 +10,9 @@ from typing import Final
 
 from forumapi.auth import flows
 from forumapi.auth.backends import Attempt, Backend, Verified
-from forumapi.db import Transaction
+from forumapi.database.connections import Transaction
 from forumapi.errors import Unauthorized
-from forumapi.models import one_time
+from forumapi.models.access import totp
 
 _REFUSED: Final = "This code is wrong, used or too old"
 _STALE: Final = "This sign-in is unknown, used or too old; begin again"
@@ -35,9 +35,9 @@ class SecondFactorBackend(Backend):
         if kept is None:
             raise Unauthorized(_STALE)
         with attempt.write() as tx:
-            one_time.count_try(tx, kept["userId"], on_site=0 if kept["isPlatforms"] else site_id)
+            totp.count_try(tx, kept["userId"], on_site=0 if kept["isPlatforms"] else site_id)
         with attempt.write() as tx:
-            if not one_time.use(tx, kept["userId"], code):
+            if not totp.use(tx, kept["userId"], code):
                 raise Unauthorized(_REFUSED)
             if flows.take(tx, self.name, site_id, flow) is None:
                 raise Unauthorized(_STALE)

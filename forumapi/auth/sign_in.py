@@ -4,17 +4,20 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from forumapi import itemtypes, metrics
+from forumapi import itemtypes
 from forumapi.auth import own_provider, second_factor, spam
-from forumapi.db import Database, Reader
+from forumapi.database.connections import Database, Reader
 from forumapi.errors import Forbidden, Unauthorized
-from forumapi.models import access_token, attempts, journal, membership, sign_in_place, user
-from forumapi.models.attempts import Limit
+from forumapi.models.access import access_token, rate_counters, sign_in_place
+from forumapi.models.access.rate_counters import Limit
+from forumapi.models.journal import journal
+from forumapi.models.people import membership, user
+from forumapi.observability import metrics
 
 if TYPE_CHECKING:
     from forumapi.auth.backends import Verified
     from forumapi.config import Config
-    from forumapi.models.site import Site
+    from forumapi.models.sites.site import Site
 
 
 # As the settings have it by default.
@@ -99,7 +102,7 @@ def _check_new(database: Database, config: Config, site: Site, address: str, ip:
         return
     with database.write() as tx:
         limit = SIGN_UPS_PER_CALLER._replace(most=config.sign_ups_per_caller)
-        attempts.take_caller(tx, limit, ip)
+        rate_counters.take_caller(tx, limit, ip)
     if config.spam_check:
         verdict = spam.check(address, config.spam_check_url or spam.URL)
         with database.write() as tx:

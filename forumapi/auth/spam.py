@@ -11,10 +11,10 @@ import urllib.request
 from typing import Any, Final, NamedTuple
 from urllib.parse import urlencode
 
-from forumapi.content import email
-from forumapi.db import Query, Transaction
-from forumapi.log import logger
-from forumapi.lru import Lru, plainly
+from forumapi.cache.eviction import Lru, plainly
+from forumapi.database.connections import Query, Transaction
+from forumapi.observability.log import logger
+from forumapi.text import email
 
 URL: Final = "https://api.stopforumspam.org/api"
 TIMEOUT_S: Final = 2.0

@@ -1,1 +1,1 @@
-"""Scheduled jobs: `schedule` says what runs when, `jobs` what it does, `runner` that it runs once."""
+"""Scheduled jobs, and the process that runs them."""

@@ -7,10 +7,10 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Final
 
 from forumapi.config import Config
-from forumapi.db import Transaction
-from forumapi.models import site_domain
-from forumapi.models.site_domain import Due, Proof
-from forumapi.outbound import Outbound
+from forumapi.database.connections import Transaction
+from forumapi.models.sites import site_domain
+from forumapi.models.sites.site_domain import Due, Proof
+from forumapi.outbound.safe_http_client import Outbound
 
 # Two rounds of look-ups at the most, of two questions each: this run keeps the others waiting.
 MOST: Final = 32

@@ -8,19 +8,20 @@ import time
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from forumapi import filetypes
 from forumapi.config import Config
-from forumapi.content import avatar
-from forumapi.db import Database, Transaction
+from forumapi.database.connections import Database, Transaction
 from forumapi.errors import Invalid
-from forumapi.images.studio import Studio
-from forumapi.log import logger
-from forumapi.models import file, gravatar
-from forumapi.models.file import Received
-from forumapi.models.gravatar import Due
-from forumapi.outbound import Outbound, OutboundError
-from forumapi.storage import open_storage
-from forumapi.thumbnails import scratch
+from forumapi.files import file_types
+from forumapi.files.images.image_worker_pool import Studio
+from forumapi.files.storage import open_storage
+from forumapi.files.thumbnails import scratch
+from forumapi.models.content import file
+from forumapi.models.content.file import Received
+from forumapi.models.people import gravatar
+from forumapi.models.people.gravatar import Due
+from forumapi.observability.log import logger
+from forumapi.outbound.safe_http_client import Outbound, OutboundError
+from forumapi.text import avatar
 
 # People of one run, and how long it goes on: other jobs wait for it.
 MOST: Final = 100
@@ -88,7 +89,7 @@ def _ask(
 def _made(path: Path, studio: Studio) -> tuple[Received, Path] | None:
     """The picture at `path` as it is stored, and where it is; None for what is none."""
     with path.open("rb") as source:
-        kind = filetypes.picture(source.read(filetypes.HEAD))
+        kind = file_types.picture(source.read(file_types.HEAD))
     if not kind:
         return None
     target = path.with_suffix(".made")
@@ -98,7 +99,7 @@ def _made(path: Path, studio: Studio) -> tuple[Received, Path] | None:
         )
     except Invalid:
         return None
-    ext = filetypes.EXTENSIONS[kind]
+    ext = file_types.EXTENSIONS[kind]
     picture = Received(
         made.sha1,
         made.size,

@@ -11,20 +11,14 @@ from typing import Final
 
 from forumapi.auth import spam
 from forumapi.config import Config
-from forumapi.db import Query, Transaction
-from forumapi.models import (
-    access_token,
-    attempts,
-    audit,
-    ban,
-    counters,
-    geocode,
-    member,
-    metric,
-    profile,
-    sign_in_place,
-    webhook_delivery,
-)
+from forumapi.database.connections import Query, Transaction
+from forumapi.models.access import access_token, rate_counters, sign_in_place
+from forumapi.models.content import geocode
+from forumapi.models.journal import audit
+from forumapi.models.microcosms import microcosm_counters
+from forumapi.models.notices import webhook_delivery
+from forumapi.models.people import ban, member, profile
+from forumapi.models.sites import metric
 from forumapi.updates import digest
 
 # How long committed events stay for readers that fell behind; a day at least.
@@ -119,7 +113,7 @@ FORGET_SINGLE_USE = Query(
     "cron.forget_single_use", "DELETE FROM single_use u WHERE u.expires < now()"
 )
 
-# Web processes ask about a page they keep for a minute at most (models/kept.py).
+# Web processes ask about a page they keep for a minute at most (models/pages/page_cache.py).
 FORGET_CHANGES = Query(
     "cron.forget_changes",
     "DELETE FROM site_changes c WHERE c.created < now() - interval '1 hour'",
@@ -234,7 +228,7 @@ RENUMBER = Query(
 )
 
 # Of updates that have rows only reminders pass: replies, mentions and answers to events stay, the rest has no rows
-# (models/update.py). So many at a time, so often in one run.
+# (models/notices/update.py). So many at a time, so often in one run.
 FORGET_REMINDERS = Query(
     "cron.forget_reminders",
     """
@@ -292,9 +286,9 @@ def fold_counters(tx: Transaction, config: Config) -> str:
     """Add the deltas of microcosm counters to their base rows; it only shortens what readers sum up."""
     sites = [row[0] for row in tx.rows(SITES_WITH_DELTAS)]
     for site_id in sites:
-        ids = [row[0] for row in tx.rows(counters.LOCK, site_id=site_id, ids=None)]
+        ids = [row[0] for row in tx.rows(microcosm_counters.LOCK, site_id=site_id, ids=None)]
         if ids:
-            tx.run(counters.FOLD, site_id=site_id, ids=ids)
+            tx.run(microcosm_counters.FOLD, site_id=site_id, ids=ids)
     return f"{len(sites)} sites"
 
 
@@ -316,7 +310,7 @@ def short_lived(tx: Transaction, config: Config) -> str:
     changes = tx.run(FORGET_CHANGES) + tx.run(FORGET_RIGHT_CHANGES)
     places = geocode.forget_old(tx)
     return (
-        f"{keys} idempotency keys, {codes} codes, {attempts.forget_old(tx)} counters, "
+        f"{keys} idempotency keys, {codes} codes, {rate_counters.forget_old(tx)} counters, "
         f"{changes} changes, {places} places"
     )
 

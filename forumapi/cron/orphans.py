@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from forumapi.config import Config
-from forumapi.db import Query, Transaction
+from forumapi.database.connections import Query, Transaction
 
 # As many at a time as one transaction should hold.
 MOST: Final = 1000

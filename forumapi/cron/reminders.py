@@ -8,8 +8,8 @@ from __future__ import annotations
 from typing import Final
 
 from forumapi.config import Config
-from forumapi.db import Query, Transaction
-from forumapi.models import journal
+from forumapi.database.connections import Query, Transaction
+from forumapi.models.journal import journal
 
 # An event that is moved to another start is reminded of anew; of several runs at once one has the row, and the others
 # find it done.

@@ -20,14 +20,20 @@ from typing import Final, NamedTuple
 import psycopg
 from croniter import croniter
 
-from forumapi import log, metrics, signals
+from forumapi.concurrency import signals
 from forumapi.config import Config, ConfigError, Settings
 from forumapi.cron.schedule import JOBS, Job
-from forumapi.db import Database, Query, Reader, Transaction
+from forumapi.database.connections import (
+    Database,
+    Query,
+    Reader,
+    Transaction,
+)
 from forumapi.errors import ApiError
-from forumapi.lease import TRY_S, Lease, LostError
-from forumapi.log import logger
-from forumapi.reporting import Reporter
+from forumapi.events.lease import TRY_S, Lease, LostError
+from forumapi.observability import log, metrics
+from forumapi.observability.log import logger
+from forumapi.observability.metrics_export import Reporter
 
 FAILED: Final = "failed"
 

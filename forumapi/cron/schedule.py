@@ -7,16 +7,16 @@ from typing import Final, NamedTuple
 
 from forumapi.config import Config
 from forumapi.cron import (
+    cleanup,
     domains,
     gravatars,
     jobs,
     orphans,
     reminders,
     searching,
-    sweeping,
     trending,
 )
-from forumapi.db import Transaction
+from forumapi.database.connections import Transaction
 
 Work = Callable[[Transaction, Config], str]
 
@@ -74,7 +74,7 @@ JOBS: Final = (
         "stray_objects",
         "50 * * * * 0",
         "hourly at minute 50",
-        sweeping.stray_objects,
+        cleanup.stray_objects,
         WITHIN_THE_HOUR,
     ),
     Job(
@@ -82,7 +82,7 @@ JOBS: Final = (
     ),
     Job("metrics", "0 */4 * * * 0", "every four hours, in prod only", jobs.metrics, WITHIN_HOURS),
     Job("microcosm_counts", "0 1 * * * 0", "daily at 01:00", jobs.microcosm_counts, WITHIN_HOURS),
-    Job("unused_files", "0 2 * * * 0", "daily at 02:00", sweeping.unused_files, WITHIN_HOURS),
+    Job("unused_files", "0 2 * * * 0", "daily at 02:00", cleanup.unused_files, WITHIN_HOURS),
     Job(
         "expired_credentials",
         "0 3 * * * 0",

@@ -6,7 +6,7 @@ import time
 from typing import Final
 
 from forumapi.config import Config
-from forumapi.db import Query, Transaction
+from forumapi.database.connections import Query, Transaction
 
 # Texts of one run, about half a second's work, and how long it goes on where they are long. They can't be changed while
 # it runs.

@@ -6,7 +6,7 @@ from typing import Final
 
 from forumapi.config import Config
 from forumapi.cron.jobs import LIVE
-from forumapi.db import Query, Transaction
+from forumapi.database.connections import Query, Transaction
 
 # Kept of each microcosm, so that whoever may read but a few of them is not left with an empty list. The list shows 25.
 KEPT: Final = 100

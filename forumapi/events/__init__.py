@@ -1,1 +1,1 @@
-"""The event log: numbering what was committed, and reading it by cursors."""
+"""Log of events in commit order, its readers, and the leases of those who work on it."""

@@ -1,7 +1,7 @@
 """One event log, many readers: numbers in commit order, cursors (docs/decisions/0010).
 
-Writers only insert (models/journal.py). An event has its number once a sequencer has seen it committed: what becomes
-visible later gets a later number, so that no number is ever given before one that a reader has passed, and a
+Writers only insert (models/journal/journal.py). An event has its number once a sequencer has seen it committed: what
+becomes visible later gets a later number, so that no number is ever given before one that a reader has passed, and a
 transaction that stays open holds nobody up. Numbers have no gaps within a site.
 """
 
@@ -10,9 +10,14 @@ from __future__ import annotations
 import datetime
 from typing import Final, NamedTuple
 
-from forumapi.db import Connection, Query, Reader, Transaction
-from forumapi.lease import HOLD as HOLD_LEASE
-from forumapi.lease import Lease, LostError
+from forumapi.database.connections import (
+    Connection,
+    Query,
+    Reader,
+    Transaction,
+)
+from forumapi.events.lease import HOLD as HOLD_LEASE
+from forumapi.events.lease import Lease, LostError
 
 # Who wants to know of new numbers at once listens to this; what is told with it is nothing to rely on.
 NUMBERED: Final = b"forumapi_numbered"
@@ -147,7 +152,7 @@ class Event(NamedTuple):
     """What was done to an item. Ids are 0 where there is none."""
 
     number: int
-    kind: str  # models/journal.py
+    kind: str  # models/journal/journal.py
     item_type: int
     item_id: int
     parent_type: int

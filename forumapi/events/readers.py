@@ -12,12 +12,12 @@ from typing import Final, NamedTuple
 
 import psycopg
 
-from forumapi.background import Background
-from forumapi.db import Database, Query, Transaction
+from forumapi.concurrency.background_thread import Background
+from forumapi.database.connections import Database, Query, Transaction
 from forumapi.errors import ApiError, TooSlow
 from forumapi.events import log
 from forumapi.events.log import Event
-from forumapi.log import logger
+from forumapi.observability.log import logger
 
 # Does for some events of one site, in their order, whatever follows.
 Work = Callable[[Transaction, int, Sequence[Event]], None]

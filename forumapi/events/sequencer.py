@@ -17,11 +17,11 @@ from typing import Final
 
 import psycopg
 
-from forumapi.db import Connection, Transaction
+from forumapi.database.connections import Connection, Transaction
 from forumapi.errors import ApiError
 from forumapi.events import log
-from forumapi.lease import TRY_S, Lease, LostError
-from forumapi.log import logger
+from forumapi.events.lease import TRY_S, Lease, LostError
+from forumapi.observability.log import logger
 
 # How long numbering may take after a long time without any sequencer.
 _LIMIT_MS: Final = 120_000

@@ -1,1 +1,1 @@
-"""One handler class per address, one method per HTTP method. A handler never sees an unchecked item."""
+"""Handler classes, one a URL, that switch on the HTTP method; in the same folders as the models."""

@@ -1,1 +1,1 @@
-"""Structs and queries, one subject a module. A model never sees HTTP."""
+"""Things that the platform keeps, and their SQL."""

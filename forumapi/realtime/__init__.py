@@ -1,1 +1,1 @@
-"""Pushing events to whoever follows them: WebSocket, Server-Sent Events, long polling; one log, one set of cursors."""
+"""Live events over WebSocket and server-sent events."""

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from typing import Any, Final, NamedTuple, Protocol
 
-from forumapi.fragments import dumps
 from forumapi.realtime.websocket import frame
+from forumapi.wire.json_fragments import dumps
 
 # What a topic is beside an item type: the whole site, one's own huddles, one's own updates.
 SITE: Final = 0

@@ -1,7 +1,7 @@
 """Hearing of new events at once: LISTEN on a connection of its own, in a thread of each process that has listeners.
 
 What is heard is a hint and nothing else. Whoever is woken asks the database, and asks it anyway every so often
-(realtime/feed.py), so a lost notification, or this thread's end, costs time alone.
+(realtime/event_pump.py), so a lost notification, or this thread's end, costs time alone.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ from typing import Final
 
 import psycopg
 
-from forumapi.db import Connection
+from forumapi.database.connections import Connection
 from forumapi.errors import ApiError
 from forumapi.events.log import NUMBERED
-from forumapi.log import logger
+from forumapi.observability.log import logger
 
 # What processes tell each other of who reads and who writes; nobody relies on it.
 PRESENCE: Final = b"forumapi_presence"

@@ -6,12 +6,12 @@ import threading
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
-from forumapi.realtime.feed import Live
+from forumapi.realtime.event_pump import Live
 from forumapi.realtime.hub import Client, Follow, Frame
 
 if TYPE_CHECKING:
-    from forumapi.auth.identity import Identity
-    from forumapi.models.site import Site
+    from forumapi.models.access.identity import Identity
+    from forumapi.models.sites.site import Site
 
 # As many frames as one answer holds.
 MOST: Final = 500

@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
-from forumapi.db import Database, Query
-from forumapi.log import logger
+from forumapi.database.connections import Database, Query
+from forumapi.observability.log import logger
 from forumapi.realtime.hub import Frame, Topic
 
 if TYPE_CHECKING:
-    from forumapi.realtime.feed import Feed
+    from forumapi.realtime.event_pump import Feed
 
 TELL = Query("live.tell", "SELECT pg_notify('forumapi_presence', %(text)s)")
 

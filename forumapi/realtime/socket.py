@@ -18,15 +18,21 @@ import msgspec
 
 from forumapi.errors import UNPARSABLE, ApiError, Invalid
 from forumapi.realtime import websocket
-from forumapi.realtime.feed import CODES, Live, goodbye, name, topic_of
+from forumapi.realtime.event_pump import (
+    CODES,
+    Live,
+    goodbye,
+    name,
+    topic_of,
+)
 from forumapi.realtime.hub import Client, Follow, Frame
 from forumapi.realtime.protocol import PROTOCOL, Subscribe, Typing, Unsubscribe
 from forumapi.realtime.websocket import Ended, Socket
 
 if TYPE_CHECKING:
-    from forumapi.auth.identity import Identity
     from forumapi.config import Config
-    from forumapi.models.site import Site
+    from forumapi.models.access.identity import Identity
+    from forumapi.models.sites.site import Site
 
 # A client that takes nothing for so long has gone.
 STALL_S: Final = 20.0

@@ -1,1 +1,1 @@
-"""Who is told of what: rows for the list of updates, notices for mail."""
+"""Updates about what is watched: who gets them, in the list, as mail and as a digest."""

@@ -13,15 +13,21 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from psycopg import errors as pgerrors
 
 from forumapi import itemtypes
-from forumapi.db import Query, Reader, Row, Transaction
+from forumapi.database.connections import (
+    Query,
+    Reader,
+    Row,
+    Transaction,
+)
 from forumapi.errors import Invalid
-from forumapi.models import event_writing, suppression
-from forumapi.models.suppression import Suppression
-from forumapi.updates.facts import Fact
+from forumapi.models.content import event_writing
+from forumapi.models.notices import suppression
+from forumapi.models.notices.suppression import Suppression
+from forumapi.updates.mail_context import Fact
 
 if TYPE_CHECKING:
-    from forumapi.models.site import Site
-    from forumapi.permissions import Tree
+    from forumapi.models.sites.site import Site
+    from forumapi.permissions.evaluator import Tree
 
 NONE: Final = "none"
 FREQUENCIES: Final = (NONE, "daily", "weekly")

@@ -2,7 +2,8 @@
 
 Three things follow from an event: rows for replies, mentions, answers to events, invitations and reminders; notices
 for mail; and `last_notified` of watchers. Comments on what one follows, new items and votes need no row:
-models/update.py finds them when the list is asked for. All of it commits with the reader's cursor, so that each event
+models/notices/update.py finds them when the list is asked for. All of it commits with the reader's cursor, so that
+each event
 takes effect once.
 """
 
@@ -12,12 +13,19 @@ import datetime
 from collections.abc import Callable, Collection, Iterator, Sequence
 from typing import Any, Final, NamedTuple
 
-from forumapi import itemtypes, permissions
-from forumapi.db import Query, Reader, Row, Transaction
+from forumapi import itemtypes
+from forumapi.cache.eviction import Lru
+from forumapi.database.connections import (
+    Query,
+    Reader,
+    Row,
+    Transaction,
+)
 from forumapi.events.log import Event
-from forumapi.lru import Lru
-from forumapi.models import journal, locate, tree
-from forumapi.models.update import (
+from forumapi.models.access import permission_target
+from forumapi.models.journal import journal
+from forumapi.models.microcosms import tree
+from forumapi.models.notices.update import (
     EVENT_INVITATION,
     EVENT_REMINDER,
     MENTIONED,
@@ -28,7 +36,8 @@ from forumapi.models.update import (
     NEW_USER,
     REPLY,
 )
-from forumapi.permissions import Target, Tree
+from forumapi.permissions import evaluator
+from forumapi.permissions.evaluator import Target, Tree
 from forumapi.updates import recipients
 from forumapi.updates.notice import Notice
 from forumapi.updates.recipients import Recipient, SiteState, Subject
@@ -475,7 +484,7 @@ class _Telling:
     # ------------------------------------------------------------ steps
 
     def _is_live(self, thing: Comment | Item) -> bool:
-        return locate.is_live(self._tree, thing.microcosm_id)
+        return permission_target.is_live(self._tree, thing.microcosm_id)
 
     def _above(self, microcosm_id: int) -> tuple[int, ...]:
         """A microcosm and all above it; none for what stands in none."""
@@ -512,10 +521,10 @@ class _Telling:
         return [
             one
             for one in people
-            if permissions.effective(
+            if evaluator.effective(
                 one.who, target._replace(is_participant=one.is_participant), self._tree
             )
-            & permissions.READ
+            & evaluator.READ
         ]
 
     def _store(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from forumapi.db import Query, Transaction
+from forumapi.database.connections import Query, Transaction
 from forumapi.updates.notice import Notice
 
 QUEUE: Final = Query(

@@ -9,14 +9,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
-from forumapi import fragments, mail
-from forumapi.content import email
-from forumapi.db import Query, Transaction
-from forumapi.models import attempts, platform_secret, suppression
-from forumapi.models.attempts import DAY_S, Limit
-from forumapi.models.enrolment import Enrolled
-from forumapi.models.site import Site
+from forumapi.database.connections import Query, Transaction
+from forumapi.mail import outbox
+from forumapi.models.access import platform_secret, rate_counters
+from forumapi.models.access.rate_counters import DAY_S, Limit
+from forumapi.models.notices import suppression
+from forumapi.models.people.bulk_users import Enrolled
+from forumapi.models.sites.site import Site
+from forumapi.text import email
 from forumapi.updates import unsubscribe
+from forumapi.wire import json_fragments
 
 if TYPE_CHECKING:
     from forumapi.config import Config
@@ -25,7 +27,7 @@ if TYPE_CHECKING:
 BY_OWNER: Final = Limit("invitation-owner", 1_000, DAY_S)
 BY_SITE: Final = Limit("invitation-site", 500, DAY_S)
 THROUGH: Final = Limit("invitation-front-end", 5_000, DAY_S)
-TO_ADDRESS: Final = Limit(attempts.LONG, 3, 30 * DAY_S)
+TO_ADDRESS: Final = Limit(rate_counters.LONG, 3, 30 * DAY_S)
 
 # An address is counted under the hash that its refusal stands under. Whoever was invited to this site before gets none.
 QUEUE = Query(
@@ -42,7 +44,7 @@ QUEUE = Query(
            AND NOT EXISTS (SELECT FROM invitation_refusals r WHERE r.address_hash = w.address_hash)),
     counted AS (
         INSERT INTO attempt_counters AS a (kind, subject, window_start, attempts)
-        SELECT %(kind)s, o.subject, {attempts.WINDOW}, 1 FROM open o ORDER BY o.subject
+        SELECT %(kind)s, o.subject, {rate_counters.WINDOW}, 1 FROM open o ORDER BY o.subject
             ON CONFLICT (kind, subject, window_start) DO UPDATE SET attempts = a.attempts + 1
      RETURNING a.subject, a.attempts)
     INSERT INTO mail_outbox (site_id, cause, recipient, subject, text_body, headers)
@@ -81,18 +83,18 @@ def send(
         return
     owner = BY_OWNER._replace(most=config.invitations_per_owner)
     here = BY_SITE._replace(most=config.invitations_per_site)
-    attempts.take_many(tx, owner, str(owner_user_id), len(people), "invite")
-    attempts.take_many(tx, here, str(site.id), len(people), "invite")
+    rate_counters.take_many(tx, owner, str(owner_user_id), len(people), "invite")
+    rate_counters.take_many(tx, here, str(site.id), len(people), "invite")
     if front_end:
         through = THROUGH._replace(most=config.invitations_per_front_end)
-        attempts.take_many(tx, through, front_end, len(people), "invite")
+        rate_counters.take_many(tx, through, front_end, len(people), "invite")
     secret = platform_secret.find(tx, platform_secret.MAIL)
-    title = mail.plain(site.title)
+    title = outbox.plain(site.title)
     texts, headers = [], []
     for one in people:
         way_out = unsubscribe.link(secret, site, one.profile_id, unsubscribe.INVITATIONS)
         texts.append(_TEXT.format(title=title, url=site.page(""), way_out=way_out))
-        headers.append(fragments.dumps(unsubscribe.headers(way_out)).decode())
+        headers.append(json_fragments.dumps(unsubscribe.headers(way_out)).decode())
     tx.run(
         QUEUE,
         kind=TO_ADDRESS.kind,

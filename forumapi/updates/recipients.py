@@ -8,9 +8,14 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Sequence
 from typing import Final, NamedTuple
 
-from forumapi.db import Query, Reader, Row, Transaction
-from forumapi.models import ban, member
-from forumapi.permissions import Who
+from forumapi.database.connections import (
+    Query,
+    Reader,
+    Row,
+    Transaction,
+)
+from forumapi.models.people import ban, member
+from forumapi.permissions.evaluator import Who
 
 # Watchers that one statement returns.
 MOST: Final = 1000
@@ -264,7 +269,7 @@ def _who(
     is_banned: bool,
     lacks_second_factor: bool,
 ) -> Who:
-    """The person as a request of theirs would make them (auth/identity.py)."""
+    """The person as a request of theirs would make them (models/access/identity.py)."""
     is_owner = profile_id == state.owned_by
     is_limited = state.needs_second_factor and lacks_second_factor
     return Who(

@@ -12,13 +12,13 @@ import re
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from forumapi import itemtypes
-from forumapi.db import Query, Transaction
-from forumapi.models import suppression, update
-from forumapi.updates import facts
-from forumapi.updates.facts import Fact
+from forumapi.database.connections import Query, Transaction
+from forumapi.models.notices import suppression, update
+from forumapi.updates import mail_context
+from forumapi.updates.mail_context import Fact
 
 if TYPE_CHECKING:
-    from forumapi.models.site import Site
+    from forumapi.models.sites.site import Site
 
 PATH: Final = "/mail/unsubscribe"
 
@@ -121,9 +121,9 @@ INVITATIONS: Final = What(INVITATION, 0, 0)
 
 def of(fact: Fact) -> What:
     """What the link in a mail ends."""
-    if fact.type == facts.DIGEST:
+    if fact.type == mail_context.DIGEST:
         return What(DIGEST, 0, 0)
-    if fact.nearest is not None and fact.type not in facts.PREFERRED:
+    if fact.nearest is not None and fact.type not in mail_context.PREFERRED:
         return What(WATCHER, *fact.nearest)
     return What(PREFERENCE, fact.type, 0)
 

@@ -14,19 +14,27 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from forumapi import itemtypes
-from forumapi.content.render import RENDERER_VERSION
-from forumapi.db import Database, Reader
-from forumapi.lru import Lru, size
-from forumapi.mail import Dropped, Written, plain
-from forumapi.models import membership, platform_secret, text, update
-from forumapi.updates import digest, facts, texts, unsubscribe
-from forumapi.updates.facts import Fact
-from forumapi.updates.texts import Filled, Form
+from forumapi.cache.eviction import Lru, size
+from forumapi.database.connections import Database, Reader
+from forumapi.mail.outbox import Dropped, Written, plain
+from forumapi.models.access import platform_secret
+from forumapi.models.content import text
+from forumapi.models.notices import update
+from forumapi.models.people import membership
+from forumapi.text.render import RENDERER_VERSION
+from forumapi.updates import (
+    digest,
+    mail_context,
+    mail_templates,
+    unsubscribe,
+)
+from forumapi.updates.mail_context import Fact
+from forumapi.updates.mail_templates import Filled, Form
 
 if TYPE_CHECKING:
     from forumapi.config import Config
-    from forumapi.models.site import Site, SiteDirectory
-    from forumapi.permissions import Tree
+    from forumapi.models.sites.site import Site, SiteDirectory
+    from forumapi.permissions.evaluator import Tree
 
 # Templates of this many sites are kept ready.
 _FORMS_BYTES: Final = 4 * 1024 * 1024
@@ -50,7 +58,7 @@ class EmailWriter:
         self._config = config
         self._secret = b""
         # Site id -> the version that its templates are of, and those that were asked for.
-        self._forms: Lru[int, tuple[int, dict[int, texts.Own], dict[int, Form]]] = Lru(
+        self._forms: Lru[int, tuple[int, dict[int, mail_templates.Own], dict[int, Form]]] = Lru(
             _FORMS_BYTES,
             lambda _, kept: (
                 _FORMS + sum(size(msgspec.structs.astuple(own.parts)) for own in kept[1].values())
@@ -84,7 +92,7 @@ class EmailWriter:
 
     def _facts(self, tx: Reader, mail_ids: Sequence[int]) -> list[Fact]:
         """Facts of readers whose roles time has changed are read again once their roles are worked out."""
-        found = facts.read(tx, mail_ids)
+        found = mail_context.read(tx, mail_ids)
         due: dict[int, set[int]] = {}
         for fact in found:
             if fact.is_due:
@@ -95,7 +103,7 @@ class EmailWriter:
         for site_id in sorted(due):
             with self._database.write() as writing:
                 membership.settle_roles(writing, site_id, sorted(due[site_id]))
-        return facts.read(tx, mail_ids)
+        return mail_context.read(tx, mail_ids)
 
     def _of_site(
         self, tx: Reader, site: Site, tree: Tree, found: Iterable[Fact]
@@ -103,10 +111,10 @@ class EmailWriter:
         made: dict[int, Written | Dropped] = {}
         digests = []
         for fact in found:
-            reason = facts.objection(fact, tree)
+            reason = mail_context.objection(fact, tree)
             if reason:
                 made[fact.mail_id] = Dropped(reason)
-            elif fact.type == facts.DIGEST:
+            elif fact.type == mail_context.DIGEST:
                 digests.append(fact)
             else:
                 made[fact.mail_id] = self._update(tx, site, tree, fact)
@@ -118,7 +126,7 @@ class EmailWriter:
     # ------------------------------------------------------------ one mail
 
     def _update(self, tx: Reader, site: Site, tree: Tree, fact: Fact) -> Written:
-        kind = texts.KINDS[fact.type]
+        kind = mail_templates.KINDS[fact.type]
         address = _Address(site, kind.name)
         values = {
             "actor_name": fact.actor_name,
@@ -166,7 +174,7 @@ class EmailWriter:
     ) -> Written | Dropped:
         if not news and not fact.unread_huddles:
             return Dropped("nothing is new")
-        address = _Address(site, texts.KINDS[facts.DIGEST].name)
+        address = _Address(site, mail_templates.KINDS[mail_context.DIGEST].name)
         words = html_words = ""
         if fact.unread_huddles:
             many = fact.unread_huddles
@@ -204,7 +212,7 @@ class EmailWriter:
         words: dict[str, str],
         html: dict[str, str],
     ) -> Written:
-        kind = texts.KINDS[fact.type]
+        kind = mail_templates.KINDS[fact.type]
         address = _Address(site, kind.name)
         way_out = unsubscribe.link(self._secret, site, fact.profile_id, unsubscribe.of(fact))
         filled = self._form(tx, site, fact.type).fill(
@@ -242,12 +250,12 @@ class EmailWriter:
         """The site's own template, else the package's. Read once a version of the site."""
         kept = self._forms.get(site.id)
         if kept is None or kept[0] != site.version:
-            kept = (site.version, texts.own(tx, site.id), {})
+            kept = (site.version, mail_templates.own(tx, site.id), {})
             self._forms.add(site.id, kept)
         found = kept[2].get(number)
         if found is None:
             own = kept[1].get(number)
-            found = kept[2][number] = Form(own.parts if own else texts.packaged(number))
+            found = kept[2][number] = Form(own.parts if own else mail_templates.packaged(number))
         return found
 
 
@@ -268,14 +276,14 @@ def _context(fact: Fact) -> str:
     title: str = fact.title
     if fact.type == update.NEW_USER:
         title = fact.actor_name
-    elif fact.on_profile[0] and fact.type in facts.COMMENTED:
+    elif fact.on_profile[0] and fact.type in mail_context.COMMENTED:
         title = fact.on_profile[1]
     return title
 
 
 def _path(fact: Fact) -> str:
     """Where the mail leads (discovery 4.3)."""
-    if fact.type in facts.COMMENTED:
+    if fact.type in mail_context.COMMENTED:
         return f"/comments/{fact.comment_id}/incontext/"
     if fact.type == update.NEW_USER:
         return f"/profiles/{fact.actor_id}/"

@@ -9,7 +9,7 @@ from typing import Any
 
 import psycopg
 
-from forumapi import seed
+from forumapi.command import seed
 from scripts.bench import searches, subjects
 from scripts.bench.exchange import NUMBER, Answer, Request
 from scripts.bench.pages import GUEST, IGNORER, MEMBER, POSTERS, Page

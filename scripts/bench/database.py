@@ -12,9 +12,11 @@ from urllib.parse import urlsplit
 import psycopg
 from psycopg import sql
 
-from forumapi import config, embedded, migrate, seed
+from forumapi import config
+from forumapi.command import seed
+from forumapi.command.seed.shape import SIZES, SizeName
 from forumapi.cron import runner
-from forumapi.seed.shape import SIZES, SizeName
+from forumapi.database import embedded_postgres, migrations
 from scripts.bench import searches
 
 ENV = "FORUMAPI_BENCH_DATABASE"
@@ -34,7 +36,7 @@ def provided(folder: Path, size: SizeName, *, fresh: bool) -> Iterator[str]:
         ready(given, size)
         yield given
         return
-    server = embedded.start(folder / "data", progress=print)
+    server = embedded_postgres.start(folder / "data", progress=print)
     try:
         name = f"forumapi_bench_{size.lower()}"
         url = urlsplit(server.url)._replace(path=f"/{name}").geturl()
@@ -75,7 +77,7 @@ def ready(url: str, size: SizeName) -> None:
     if before == "other":
         raise SystemExit(f"the database holds something else than the data set {size}")
     settings = config.load(environ={})
-    migrate.migrate(url, settings, progress=progress)
+    migrations.migrate(url, settings, progress=progress)
     if before == "empty":
         started = time.monotonic()
         seed.load(url, settings, size, progress)

@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 
 from PIL import Image
 
-from forumapi import seed
+from forumapi.command import seed
 from scripts.bench import data, database, load, proc, services
 from scripts.bench.exchange import Answer, Request
 

@@ -18,7 +18,7 @@ from urllib.parse import urlencode
 
 import psycopg
 
-from forumapi.models import search
+from forumapi.models.discovery import search
 
 SEED = 5
 QUERIES = 200

@@ -33,7 +33,7 @@ from typing import Any
 
 import psycopg
 
-from forumapi.db import Database
+from forumapi.database.connections import Database
 from scripts.bench import proc
 from tests import services
 from tests.factories import Factory, Person, Site, Thing

@@ -17,10 +17,12 @@ from typing import Any, Final
 
 import psycopg
 
-from forumapi.db import Database, Query
-from forumapi.models import access_token, membership, planting, user
-from forumapi.models import site as sites
-from forumapi.models.journal import Author
+from forumapi.database.connections import Database, Query
+from forumapi.models.access import access_token
+from forumapi.models.journal.journal import Author
+from forumapi.models.microcosms import planting
+from forumapi.models.people import membership, user
+from forumapi.models.sites import site as sites
 from scripts.bench.exchange import Answer, Request
 from scripts.bench.services import DOMAIN, Server
 

@@ -11,7 +11,7 @@ import psycopg
 
 from forumapi.config import Config
 from forumapi.cron import searching
-from forumapi.db import Database
+from forumapi.database.connections import Database
 from scripts.bench import known_items
 from scripts.bench.exchange import Answer, Request
 

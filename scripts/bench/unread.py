@@ -6,8 +6,8 @@ import statistics
 import time
 from dataclasses import dataclass
 
-from forumapi.db import Database, Query
-from forumapi.models import microcosm
+from forumapi.database.connections import Database, Query
+from forumapi.models.microcosms import microcosm
 from scripts.bench import proc
 
 LIMIT_MS = 5.0

@@ -23,7 +23,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, Final
 
-from forumapi import embedded
+from forumapi.database import embedded_postgres
 from scripts import cluster
 from scripts.bench import proc
 from scripts.chaos.stage import (
@@ -156,7 +156,7 @@ class DatabaseAway(Trouble):
     refuses = True
 
     def begin(self, node: Held) -> None:
-        server = embedded.find(self.stage.folder / "pg")
+        server = embedded_postgres.find(self.stage.folder / "pg")
         if server is None:
             raise Wrong("there is no database to take away")
         self._socket_dir = server.socket_dir
@@ -165,7 +165,7 @@ class DatabaseAway(Trouble):
 
     def end(self) -> None:
         folder = self.stage.folder / "pg"
-        embedded.start(folder, max_connections=200, socket_dir=self._socket_dir)
+        embedded_postgres.start(folder, max_connections=200, socket_dir=self._socket_dir)
 
 
 class DatabaseFrozen(Trouble):
@@ -181,7 +181,7 @@ class DatabaseFrozen(Trouble):
         yield {"statement_timeout_ms": "2000"}
 
     def begin(self, node: Held) -> None:
-        server = embedded.find(self.stage.folder / "pg")
+        server = embedded_postgres.find(self.stage.folder / "pg")
         if server is None:
             raise Wrong("there is no database to freeze")
         self._pids = [server.pid, *proc.children(server.pid)]
@@ -206,7 +206,7 @@ class DatabaseSlow(Trouble):
     @contextlib.contextmanager
     def prepared(self, folder: Path) -> Iterator[Mapping[str, str]]:
         folder.mkdir()
-        server = embedded.find(self.stage.folder / "pg")
+        server = embedded_postgres.find(self.stage.folder / "pg")
         if server is None:
             raise Wrong("there is no database to slow down")
         between = folder.parent / f"{folder.name}.pg"
@@ -536,10 +536,10 @@ def _judge(
         own.missed.append("there is a traceback in the log")
 
 
-def scenario(event: type[Event]) -> Callable[[Stage, embedded.Server], None]:
+def scenario(event: type[Event]) -> Callable[[Stage, embedded_postgres.Server], None]:
     """The scenario that plays `event` with each trouble."""
 
-    def played(stage: Stage, server: embedded.Server) -> None:
+    def played(stage: Stage, server: embedded_postgres.Server) -> None:
         left_out = []
         for trouble in TROUBLES:
             try:

@@ -27,9 +27,10 @@ from uuid import uuid4
 
 import psycopg
 
-from forumapi import embedded, migrate, seed
-from forumapi.cache import Cache
+from forumapi.cache.documents import Cache
+from forumapi.command import seed
 from forumapi.config import Config, embedded_environ
+from forumapi.database import embedded_postgres, migrations
 from scripts import cluster
 from scripts.bench import proc
 from scripts.bench.exchange import Request
@@ -65,7 +66,7 @@ WRITES_PER_S = 55.0
 class Scenario:
     """What is played, and about how long it takes on two quiet cores: always, and at scale 1 in addition."""
 
-    function: Callable[[Stage, embedded.Server], None]
+    function: Callable[[Stage, embedded_postgres.Server], None]
     fixed_s: float
     scaled_s: float
 
@@ -75,7 +76,7 @@ class Scenario:
         return (self.function.__doc__ or "").strip()
 
 
-def killed_workers(stage: Stage, server: embedded.Server) -> None:
+def killed_workers(stage: Stage, server: embedded_postgres.Server) -> None:
     """kill -9 of a worker, 20 times under 50 writes a second, until 10,000 are acknowledged."""
     wanted, most = stage.times(KILLS), stage.times(WRITES)
     with stage.node("kills", workers="2") as node:
@@ -112,7 +113,7 @@ def _judge(stage: Stage, writers: Writers, broken: bool = True) -> None:
         stage.missed.append(f"stored counts are wrong: {found[:3]}")
 
 
-def postgres_crashes(stage: Stage, server: embedded.Server) -> None:
+def postgres_crashes(stage: Stage, server: embedded_postgres.Server) -> None:
     """PostgreSQL's immediate shutdown, five times under 50 writes a second, and refused for a minute at the last."""
     down, up = [], []
     with stage.node("crashes") as node:
@@ -130,7 +131,7 @@ def postgres_crashes(stage: Stage, server: embedded.Server) -> None:
                 os.kill(server.pid, signal.SIGQUIT)
                 down.append(wait_until(lambda: not node.is_ready(), "still ready", 10))
                 time.sleep(60 * min(stage.scale, 1.0) if turn == 4 else 1)
-                server = embedded.start(
+                server = embedded_postgres.start(
                     stage.folder / "pg", max_connections=200, socket_dir=server.socket_dir
                 )
                 up.append(wait_until(answers, "not back", 30))
@@ -187,7 +188,7 @@ class Proxy:
         self._listener.close()
 
 
-def memcached_troubles(stage: Stage, server: embedded.Server) -> None:
+def memcached_troubles(stage: Stage, server: embedded_postgres.Server) -> None:
     """memcached killed, flushed, 200 ms slow, answering garbage, one after the other, under reads."""
     with (
         contextlib.ExitStack() as stack,
@@ -263,7 +264,7 @@ def _meaning(body: bytes) -> object:
     return still(json.loads(body))
 
 
-def s3_troubles(stage: Stage, server: embedded.Server) -> None:
+def s3_troubles(stage: Stage, server: embedded_postgres.Server) -> None:
     """The S3 service down, slow, silent, and failing at the end of what it does, under uploads, downloads and reads."""
     many = max(3, stage.times(20))
     with contextlib.ExitStack() as stack:
@@ -375,7 +376,7 @@ class _Upload:
         return reply.status
 
 
-def retry_keys(stage: Stage, server: embedded.Server) -> None:
+def retry_keys(stage: Stage, server: embedded_postgres.Server) -> None:
     """10,000 retry keys in one to five copies at once over two nodes, a worker killed meanwhile."""
     keys = stage.times(10_000)
     with stage.node("one") as one, stage.node("two") as two, pool(40) as senders:
@@ -431,7 +432,7 @@ def retry_keys(stage: Stage, server: embedded.Server) -> None:
         stage.missed.append(f"answered {others}")
 
 
-def clocks(stage: Stage, server: embedded.Server) -> None:
+def clocks(stage: Stage, server: embedded_postgres.Server) -> None:
     """Nodes ten minutes ahead and behind, one set back an hour; a cron process ahead, then set back an hour."""
     program = shutil.which("faketime")
     if program is None:
@@ -564,7 +565,7 @@ def _faketime_library(program: str) -> str:
     ).stdout.strip()
 
 
-def cold_page(stage: Stage, server: embedded.Server) -> None:
+def cold_page(stage: Stage, server: embedded_postgres.Server) -> None:
     """5,000 guests at once open one page that nothing keeps yet, on two nodes."""
     clients = stage.times(5000)
     path = f"/api/v1/conversations/{stage.conversations[0]}"
@@ -650,7 +651,7 @@ async def _all_at_once(ports: Sequence[int], path: str, clients: int) -> tuple[C
     return statuses, time.monotonic() - began
 
 
-def crawler(stage: Stage, server: embedded.Server) -> None:
+def crawler(stage: Stage, server: embedded_postgres.Server) -> None:
     """A guest asks for random deep pages at ten times the members' rate."""
     seconds = max(5.0, CRAWL_S * stage.scale)
     with stage.node("crawled", workers="2") as node:
@@ -713,7 +714,7 @@ def _offered(
     )
 
 
-def disk_full(stage: Stage, server: embedded.Server) -> None:
+def disk_full(stage: Stage, server: embedded_postgres.Server) -> None:
     """The database's disk is full for a while."""
     if os.geteuid():
         raise LeftOut("only root can make a small disk")
@@ -722,16 +723,16 @@ def disk_full(stage: Stage, server: embedded.Server) -> None:
     mount = ["mount", "-t", "tmpfs", "-o", "size=400m,mode=0755", "tmpfs", str(folder)]
     if subprocess.run(mount, capture_output=True, check=False).returncode:
         raise LeftOut("no disk could be mounted here")
-    small: embedded.Server | None = None
+    small: embedded_postgres.Server | None = None
     try:
-        small = embedded.start(folder)
+        small = embedded_postgres.start(folder)
         small.stop()
         # The log of writes on another disk, as docs/operations.md has it: without room for it PostgreSQL ends.
         wal = stage.folder / "wal"
         shutil.move(folder / "postgres" / "pg_wal", wal)
         cluster.give_to_server(wal)
         (folder / "postgres" / "pg_wal").symlink_to(wal)
-        small = embedded.start(folder)
+        small = embedded_postgres.start(folder)
         _on_a_full_disk(stage, folder, small)
     finally:
         if small is not None:
@@ -739,8 +740,8 @@ def disk_full(stage: Stage, server: embedded.Server) -> None:
         subprocess.run(["umount", "-l", str(folder)], capture_output=True, check=False)
 
 
-def _on_a_full_disk(stage: Stage, folder: Path, small: embedded.Server) -> None:
-    migrate.migrate(small.url, Config())
+def _on_a_full_disk(stage: Stage, folder: Path, small: embedded_postgres.Server) -> None:
+    migrations.migrate(small.url, Config())
     run = [sys.executable, "-m", "forumapi", "site", "create", "bench", "--title", "Bench"]
     env = {
         **os.environ,
@@ -809,7 +810,7 @@ def _on_a_full_disk(stage: Stage, folder: Path, small: embedded.Server) -> None:
         stage.missed.append(f"stored counts are wrong: {found[:3]}")
 
 
-def soak(stage: Stage, server: embedded.Server) -> None:
+def soak(stage: Stage, server: embedded_postgres.Server) -> None:
     """Twenty minutes at 60 % of what the node can do; what grows in ten minutes, the first five left out."""
     length = 1200 * stage.scale
     # What is kept on purpose is to be full, and every connection open, before it is looked at what

@@ -19,8 +19,9 @@ from uuid import uuid4
 
 import psycopg
 
-from forumapi import embedded, migrate, seed
+from forumapi.command import seed
 from forumapi.config import Config
+from forumapi.database import embedded_postgres, migrations
 from scripts import cluster
 from scripts.bench import proc
 
@@ -355,9 +356,9 @@ def pool(threads: int) -> Iterator[ThreadPoolExecutor]:
 
 def prepare(folder: Path) -> None:
     """The data set, and what its benchmark site offers, on a server that is stopped: every scenario takes a copy."""
-    server = embedded.start(folder / "pg", max_connections=200)
+    server = embedded_postgres.start(folder / "pg", max_connections=200)
     try:
-        migrate.migrate(server.url, Config())
+        migrations.migrate(server.url, Config())
         seed.load(server.url, Config(), "S", lambda text: None)
         with psycopg.connect(server.url) as connection:
             site_id = seed.landmarks(server.url)["site_id"]
@@ -382,17 +383,19 @@ def prepare(folder: Path) -> None:
 
 
 @contextlib.contextmanager
-def stage(folder: Path, prepared: Path, scale: float) -> Iterator[tuple[Stage, embedded.Server]]:
+def stage(
+    folder: Path, prepared: Path, scale: float
+) -> Iterator[tuple[Stage, embedded_postgres.Server]]:
     """A copy of the data set on a server of its own, which a scenario may crash and start again."""
     offered = json.loads((prepared / "offered.json").read_text())
     subprocess.run(["cp", "-a", prepared / "pg", folder / "pg"], check=True)
-    server = embedded.start(folder / "pg", max_connections=200)
+    server = embedded_postgres.start(folder / "pg", max_connections=200)
     try:
         tokens = list(seed.bench_tokens().values())
         conversations, site_id = offered["conversations"], offered["site_id"]
         yield Stage(folder, server.url, conversations, tokens, site_id, scale), server
     finally:
-        running = embedded.find(folder / "pg")
+        running = embedded_postgres.find(folder / "pg")
         if running is not None:
             running.stop()
         os.sync()

@@ -11,114 +11,171 @@ PERMISSIONS, SITES, MODELS, DELIVERY = "permissions", "site conditions", "models
 SHARES: Final = {PERMISSIONS: 75, SITES: 75, MODELS: 90, DELIVERY: 60}
 LEAST: Final = {PERMISSIONS: 1.0, SITES: 1.0, MODELS: 0.8, DELIVERY: 0.8}
 
-_PERMISSIONS = ("forumapi/permissions.py", "forumapi/models/tree.py")
+_PERMISSIONS = ("forumapi/permissions/evaluator.py", "forumapi/models/microcosms/tree.py")
 _DELIVERY = (
     "forumapi/realtime/*.py",
     "forumapi/updates/*.py",
     "forumapi/events/*.py",
-    "forumapi/webhooks.py",
+    "forumapi/webhooks/sender.py",
 )
-_MODELS = ("forumapi/models/*.py",)
+_MODELS = ("forumapi/models/**/*.py",)
 
 # The first pattern that fits decides. What a model's own tests do not hold, those of its readers may.
 TESTS: Final = (
     (
-        "forumapi/permissions.py",
-        "tests/test_evaluator.py tests/oracle/test_differential.py tests/test_permissions.py",
+        "forumapi/permissions/evaluator.py",
+        "tests/permissions/test_evaluator.py tests/oracle/test_differential.py tests/permissions/test_table.py",
     ),
     (
-        "forumapi/models/tree.py",
-        "tests/test_evaluator.py tests/handlers/test_microcosms.py tests/oracle/test_differential.py",
+        "forumapi/models/microcosms/tree.py",
+        (
+            "tests/permissions/test_evaluator.py tests/handlers/microcosms/test_microcosms.py"
+            " tests/oracle/test_differential.py"
+        ),
     ),
     (
-        "forumapi/models/attend*.py",
-        "tests/handlers/test_attendees.py tests/handlers/test_events.py",
+        "forumapi/models/*/attend*.py",
+        "tests/handlers/content/test_attendees.py tests/handlers/content/test_events.py",
     ),
     (
-        "forumapi/models/criterion.py",
-        "tests/handlers/test_criteria.py tests/oracle/test_criteria.py",
+        "forumapi/models/people/criterion.py",
+        "tests/handlers/people/test_criteria.py tests/oracle/test_criteria.py",
     ),
     (
-        "forumapi/models/member*.py",
-        "tests/handlers/test_criteria.py tests/handlers/test_roles.py tests/oracle/test_criteria.py",
-    ),
-    ("forumapi/models/role*.py", "tests/handlers/test_roles.py tests/handlers/test_criteria.py"),
-    (
-        "forumapi/models/re[am][ac]*.py",
-        "tests/handlers/test_comments.py tests/handlers/test_reactions.py tests/handlers/test_huddles.py",
+        "forumapi/models/*/member*.py",
+        "tests/handlers/people/test_criteria.py tests/handlers/people/test_roles.py tests/oracle/test_criteria.py",
     ),
     (
-        "forumapi/models/comment.py",
-        "tests/handlers/test_comments.py tests/handlers/test_conversations.py",
+        "forumapi/models/*/role*.py",
+        "tests/handlers/people/test_roles.py tests/handlers/people/test_criteria.py",
     ),
-    ("forumapi/models/huddle*.py", "tests/handlers/test_huddles.py"),
-    ("forumapi/models/event*.py", "tests/handlers/test_events.py tests/handlers/test_attendees.py"),
-    ("forumapi/models/poll*.py", "tests/handlers/test_polls.py tests/handlers/test_votes.py"),
     (
-        "forumapi/models/webhook*.py",
+        "forumapi/models/*/re[am][ac]*.py",
+        (
+            "tests/handlers/content/test_comments.py tests/handlers/content/test_reactions.py"
+            " tests/handlers/content/test_huddles.py"
+        ),
+    ),
+    (
+        "forumapi/models/content/comment.py",
+        "tests/handlers/content/test_comments.py tests/handlers/content/test_conversations.py",
+    ),
+    ("forumapi/models/*/huddle*.py", "tests/handlers/content/test_huddles.py"),
+    (
+        "forumapi/models/*/event*.py",
+        "tests/handlers/content/test_events.py tests/handlers/content/test_attendees.py",
+    ),
+    (
+        "forumapi/models/*/poll*.py",
+        "tests/handlers/content/test_polls.py tests/handlers/content/test_votes.py",
+    ),
+    (
+        "forumapi/models/*/webhook*.py",
         "tests/webhooks/test_registering.py tests/webhooks/test_delivery.py",
     ),
-    ("forumapi/models/update*.py", "tests/handlers/test_updates.py tests/updates/test_dispatch.py"),
     (
-        "forumapi/models/search*.py",
-        "tests/handlers/test_search.py tests/handlers/test_search_words.py",
+        "forumapi/models/*/update*.py",
+        "tests/handlers/notices/test_updates.py tests/updates/test_dispatch.py",
     ),
-    ("forumapi/models/link.py", "tests/handlers/test_links.py"),
-    ("forumapi/models/site*.py", "tests/handlers/test_sites.py tests/handlers/test_hosts.py"),
+    (
+        "forumapi/models/*/search*.py",
+        "tests/handlers/discovery/test_search.py tests/handlers/discovery/test_search_words.py",
+    ),
+    ("forumapi/models/content/link.py", "tests/handlers/content/test_links.py"),
+    (
+        "forumapi/models/*/site*.py",
+        "tests/handlers/sites/test_sites.py tests/handlers/sites/test_hosts.py",
+    ),
     ("forumapi/models/sign_in*.py", "tests/auth/test_methods.py tests/auth/test_second_factor.py"),
-    ("forumapi/models/auth_backend.py", "tests/auth/test_methods.py tests/auth/test_openid.py"),
-    ("forumapi/models/oauth*.py", "tests/auth/test_oauth.py tests/handlers/test_oauth_clients.py"),
-    ("forumapi/models/device_code.py", "tests/auth/test_oauth.py"),
-    ("forumapi/models/passkey.py", "tests/auth/test_passkeys.py"),
-    ("forumapi/models/one_time.py", "tests/auth/test_second_factor.py"),
-    ("forumapi/models/bearer.py", "tests/auth/test_passkeys.py tests/auth/test_second_factor.py"),
-    ("forumapi/models/own_token.py", "tests/handlers/test_tokens.py"),
     (
-        "forumapi/models/access_token.py",
-        "tests/auth/test_sign_in.py tests/handlers/test_tokens.py tests/test_cli.py",
-    ),
-    ("forumapi/models/ban.py", "tests/handlers/test_bans.py"),
-    ("forumapi/models/people.py", "tests/handlers/test_people.py tests/handlers/test_profiles.py"),
-    ("forumapi/models/profile.py", "tests/handlers/test_profiles.py tests/handlers/test_people.py"),
-    ("forumapi/models/user.py", "tests/handlers/test_users.py tests/auth/test_sign_in.py"),
-    ("forumapi/models/enrolment.py", "tests/handlers/test_users.py"),
-    ("forumapi/models/file.py", "tests/files"),
-    ("forumapi/models/attachment.py", "tests/files"),
-    ("forumapi/models/live.py", "tests/realtime/test_rights.py tests/realtime/test_socket.py"),
-    ("forumapi/models/journal.py", "tests/test_processor.py tests/events"),
-    ("forumapi/models/idempotency.py", "tests/test_idempotency.py"),
-    ("forumapi/models/kept.py", "tests/test_kept.py tests/test_freshness.py"),
-    (
-        "forumapi/models/count*.py",
-        "tests/handlers/test_microcosms.py tests/handlers/test_huddles.py",
+        "forumapi/models/access/auth_backend.py",
+        "tests/auth/test_methods.py tests/auth/test_openid.py",
     ),
     (
-        "forumapi/models/locate*.py",
-        "tests/handlers/test_permission.py tests/handlers/test_permission_batch.py tests/handlers/test_watchers.py",
+        "forumapi/models/*/oauth*.py",
+        "tests/auth/test_oauth.py tests/handlers/access/test_oauth_clients.py",
     ),
-    ("forumapi/models/planting.py", "tests/handlers/test_microcosms.py"),
+    ("forumapi/models/access/device_code.py", "tests/auth/test_oauth.py"),
+    ("forumapi/models/access/passkey.py", "tests/auth/test_passkeys.py"),
+    ("forumapi/models/access/totp.py", "tests/auth/test_second_factor.py"),
     (
-        "forumapi/models/places.py",
-        "tests/handlers/test_microcosms.py tests/handlers/test_moving.py",
+        "forumapi/models/access/token_owner.py",
+        "tests/auth/test_passkeys.py tests/auth/test_second_factor.py",
+    ),
+    ("forumapi/models/access/api_keys_sessions.py", "tests/handlers/access/test_tokens.py"),
+    (
+        "forumapi/models/access/access_token.py",
+        "tests/auth/test_sign_in.py tests/handlers/access/test_tokens.py tests/command/test_cli.py",
+    ),
+    ("forumapi/models/people/ban.py", "tests/handlers/people/test_bans.py"),
+    (
+        "forumapi/models/people/profile_list.py",
+        "tests/handlers/people/test_profile_list.py tests/handlers/people/test_profiles.py",
     ),
     (
-        "forumapi/models/writing.py",
-        "tests/handlers/test_conversations.py tests/handlers/test_moving.py tests/handlers/test_watchers.py",
+        "forumapi/models/people/profile.py",
+        "tests/handlers/people/test_profiles.py tests/handlers/people/test_profile_list.py",
     ),
     (
-        "forumapi/models/item.py",
-        "tests/handlers/test_conversations.py tests/handlers/test_microcosms.py tests/handlers/test_comments.py",
+        "forumapi/models/people/user.py",
+        "tests/handlers/people/test_users.py tests/auth/test_sign_in.py",
+    ),
+    ("forumapi/models/people/bulk_users.py", "tests/handlers/people/test_users.py"),
+    ("forumapi/models/content/file.py", "tests/files"),
+    ("forumapi/models/content/attachment.py", "tests/files"),
+    (
+        "forumapi/models/notices/live.py",
+        "tests/realtime/test_rights.py tests/realtime/test_socket.py",
+    ),
+    ("forumapi/models/journal/journal.py", "tests/request/test_processor.py tests/events"),
+    ("forumapi/models/journal/idempotency.py", "tests/request/test_idempotency.py"),
+    (
+        "forumapi/models/pages/page_cache.py",
+        "tests/models/pages/test_page_cache.py tests/models/pages/test_freshness.py",
     ),
     (
-        "forumapi/models/read_mark.py",
-        "tests/handlers/test_comments.py tests/handlers/test_huddles.py tests/handlers/test_microcosms.py",
+        "forumapi/models/*/count*.py",
+        "tests/handlers/microcosms/test_microcosms.py tests/handlers/content/test_huddles.py",
     ),
     (
-        "forumapi/models/tally.py",
-        "tests/handlers/test_profiles.py tests/chaos/test_random_writers.py",
+        "forumapi/models/*/locate*.py",
+        (
+            "tests/handlers/access/test_permission.py tests/handlers/access/test_permission_batch.py"
+            " tests/handlers/notices/test_watchers.py"
+        ),
     ),
-    ("forumapi/models/suppression.py", "tests/updates/test_sending.py"),
-    ("forumapi/models/ignore.py", "tests/handlers/test_ignored.py"),
+    ("forumapi/models/microcosms/planting.py", "tests/handlers/microcosms/test_microcosms.py"),
+    (
+        "forumapi/models/microcosms/microcosm_links.py",
+        "tests/handlers/microcosms/test_microcosms.py tests/handlers/microcosms/test_moving.py",
+    ),
+    (
+        "forumapi/models/content/writing.py",
+        (
+            "tests/handlers/content/test_conversations.py tests/handlers/microcosms/test_moving.py"
+            " tests/handlers/notices/test_watchers.py"
+        ),
+    ),
+    (
+        "forumapi/models/content/item.py",
+        (
+            "tests/handlers/content/test_conversations.py tests/handlers/microcosms/test_microcosms.py"
+            " tests/handlers/content/test_comments.py"
+        ),
+    ),
+    (
+        "forumapi/models/people/read_mark.py",
+        (
+            "tests/handlers/content/test_comments.py tests/handlers/content/test_huddles.py"
+            " tests/handlers/microcosms/test_microcosms.py"
+        ),
+    ),
+    (
+        "forumapi/models/people/profile_counters.py",
+        "tests/handlers/people/test_profiles.py tests/chaos/test_random_writers.py",
+    ),
+    ("forumapi/models/notices/suppression.py", "tests/updates/test_sending.py"),
+    ("forumapi/models/people/ignore.py", "tests/handlers/people/test_ignored.py"),
     (
         "forumapi/realtime/*.py",
         "tests/realtime/test_rights.py tests/realtime/test_socket.py tests/realtime/test_streams.py",
@@ -130,7 +187,10 @@ TESTS: Final = (
         "tests/updates/test_email.py tests/updates/test_mail_permissions.py tests/updates/test_sending.py",
     ),
     ("forumapi/events/*.py", "tests/events tests/realtime/test_socket.py"),
-    ("forumapi/webhooks.py", "tests/webhooks/test_delivery.py tests/webhooks/test_permission.py"),
+    (
+        "forumapi/webhooks/sender.py",
+        "tests/webhooks/test_delivery.py tests/webhooks/test_permission.py",
+    ),
 )
 
 
@@ -156,11 +216,11 @@ def modules(root: Path) -> list[str]:
 def tests_of(root: Path, module: str, group: str) -> list[str]:
     """The test files that a mutant of a module is held against."""
     if group == SITES:
-        return ["tests/test_sql.py"]
+        return ["tests/database/test_sql.py"]
     for pattern, files in TESTS:
         if fnmatch(module, pattern):
             return files.split()
     # The tests of a model without a line above are called as it is.
     named = f"tests/handlers/test_{Path(module).stem}"
     found = [f"{named}{end}.py" for end in ("s", "") if (root / f"{named}{end}.py").exists()]
-    return found or ["tests/test_processor.py"]
+    return found or ["tests/request/test_processor.py"]

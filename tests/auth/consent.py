@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qs, urlencode, urlsplit
 
-from forumapi.models import access_token
+from forumapi.models.access import access_token
 from tests.api import Api, Response
 from tests.factories import Factory, Person, Site
 

@@ -20,7 +20,7 @@ from urllib.parse import urlencode
 from forumapi import itemtypes, routes
 from forumapi.app import App
 from forumapi.config import Config
-from forumapi.processor import respond
+from forumapi.request.processor import respond
 from tests import schema_check
 from tests.api import Headers, Response
 from tests.factories import Factory, Person, Site, Thing

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from forumapi.models import access_token
+from forumapi.models.access import access_token
 from tests.api import Response
 from tests.auth.stage import Stage, new_address, staged
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pyotp
 import pytest
 
-from forumapi.models import email_change
+from forumapi.models.people import email_change
 from tests.api import Response
 from tests.auth.stage import Stage, new_address, staged
 from tests.auth.test_email_code import ask, code_of

@@ -13,7 +13,7 @@ import pyotp
 import pytest
 
 from forumapi.auth import email_code
-from forumapi.processor import respond
+from forumapi.request.processor import respond
 from tests.api import Headers, Response
 from tests.auth.stage import Stage, new_address, staged
 from tests.auth.test_email_code import code_of

@@ -11,7 +11,7 @@ import pytest
 
 from forumapi.config import Config
 from forumapi.cron import jobs
-from forumapi.models import access_token, device_code
+from forumapi.models.access import access_token, device_code
 from tests.api import Api
 from tests.auth.consent import (
     CALLBACK,

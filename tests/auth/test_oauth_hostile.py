@@ -7,8 +7,9 @@ import threading
 import pytest
 
 from forumapi.errors import Unauthorized
-from forumapi.handlers import oauth_pages
-from forumapi.models import access_token, ban, device_code
+from forumapi.handlers.access import oauth_pages
+from forumapi.models.access import access_token, device_code
+from forumapi.models.people import ban
 from tests.api import Api
 from tests.auth.consent import (
     CALLBACK,

@@ -10,7 +10,7 @@ import pytest
 
 from forumapi.auth import sign_in
 from forumapi.auth.backends import Verified
-from forumapi.models import passkey
+from forumapi.models.access import passkey
 from tests.api import Response
 from tests.auth.authenticator import PRESENT, Authenticator
 from tests.auth.stage import Stage, new_address

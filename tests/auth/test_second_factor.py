@@ -10,7 +10,7 @@ import pytest
 
 from forumapi.auth import flows, second_factor
 from forumapi.auth.backends import Verified
-from forumapi.models import access_token, one_time
+from forumapi.models.access import access_token, totp
 from tests.api import Response
 from tests.auth.stage import Stage, new_address
 from tests.factories import Person, Site
@@ -36,7 +36,7 @@ class App:
 
     def code(self, steps: int = 0) -> str:
         """The code of now, or of some half minutes from now."""
-        return pyotp.TOTP(self.secret).at(int(time.time()) + steps * one_time.STEP_S)
+        return pyotp.TOTP(self.secret).at(int(time.time()) + steps * totp.STEP_S)
 
     def fresh(self) -> str:
         """A code that counts: the steps that were used are forgotten."""
@@ -166,8 +166,8 @@ def test_a_person_has_ten_tries_an_hour_in_all_flows_together(stage: Stage, pers
     app, _ = set_up(stage, person)
     stage.sql(
         "UPDATE attempt_counters SET attempts = %(n)s WHERE kind = %(k)s AND subject = %(u)s",
-        n=one_time.TRIES_PER_USER.most,
-        k=one_time.TRIES_PER_USER.kind,
+        n=totp.TRIES_PER_USER.most,
+        k=totp.TRIES_PER_USER.kind,
         u=str(person.user_id),
     )
     flow = develop(stage, person).data["flow"]
@@ -196,7 +196,7 @@ def test_wrong_codes_of_somebody_who_is_signed_in_are_counted(stage: Stage, pers
     set_up(stage, person)
     tries = [
         stage.request("DELETE", "/auth/totp", {"code": "000000"}, by=person).status
-        for _ in range(one_time.TRIES_PER_USER.most)
+        for _ in range(totp.TRIES_PER_USER.most)
     ]
     assert tries == [400] * 9 + [429], "the first was to switch it on"
 

@@ -16,7 +16,8 @@ import pytest
 
 from forumapi.auth import spam
 from forumapi.errors import Invalid
-from forumapi.models import access_token, ban, user
+from forumapi.models.access import access_token
+from forumapi.models.people import ban, user
 from tests.api import Response
 from tests.auth.stage import Stage, forumapi, staged
 from tests.factories import Person

@@ -11,7 +11,7 @@ from selenium.webdriver.remote.webelement import WebElement
 from selenium.webdriver.support.expected_conditions import title_contains, url_contains
 from selenium.webdriver.support.wait import WebDriverWait
 
-from forumapi.models import platform_secret
+from forumapi.models.access import platform_secret
 from forumapi.updates import unsubscribe
 from forumapi.updates.unsubscribe import What
 from tests.api import Api

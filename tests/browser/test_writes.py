@@ -11,12 +11,13 @@ from uuid import uuid4
 import pytest
 from selenium.webdriver import Chrome
 
-from forumapi import http_headers, routes
+from forumapi import routes
+from forumapi.wire import http_headers
 from tests import schema_check
 from tests.api import Api
 from tests.browser.conftest import Callback
 from tests.factories import Factory, Site
-from tests.test_permissions import SAVED, SKIPPED, asked
+from tests.permissions.test_table import SAVED, SKIPPED, asked
 
 pytestmark = pytest.mark.slow
 

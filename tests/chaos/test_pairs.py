@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from forumapi import embedded, migrate
+from forumapi.database import embedded_postgres, migrations
 from scripts.chaos import pairs
 from scripts.chaos.stage import HOST, Stage
 from tests.fixtures import factory
@@ -24,14 +24,14 @@ def stage() -> Iterator[Stage]:
     """A PostgreSQL that may be taken away, with a site to write on."""
     folder = Path(tempfile.mkdtemp(prefix="forumapi-pairs-", dir="/tmp"))
     folder.chmod(0o755)
-    server = embedded.start(folder / "pg", max_connections=200)
-    migrate.migrate(server.url)
+    server = embedded_postgres.start(folder / "pg", max_connections=200)
+    migrations.migrate(server.url)
     with factory(server.url, DOMAIN) as make:
         site = make.site(SITE)
         conversations = [make.conversation(site).id for _ in range(20)]
         tokens = [make.person(site).token for _ in range(8)]
     yield Stage(folder, server.url, conversations, tokens, site.id, 0.2)
-    running = embedded.find(folder / "pg")
+    running = embedded_postgres.find(folder / "pg")
     if running is not None:
         running.stop()
     shutil.rmtree(folder)

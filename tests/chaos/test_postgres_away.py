@@ -17,8 +17,8 @@ from pathlib import Path
 
 import pytest
 
-from forumapi import embedded, migrate
 from forumapi.config import Config
+from forumapi.database import embedded_postgres, migrations
 from tests.api import Api, Response
 from tests.chaos.stage import children, differences, wait_for, workers
 from tests.factories import Person, Site, Thing
@@ -35,9 +35,9 @@ class Postgres:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.server = embedded.start(folder, max_connections=60)
+        self.server = embedded_postgres.start(folder, max_connections=60)
         self.url = self.server.url
-        migrate.migrate(self.url)
+        migrations.migrate(self.url)
 
     def crash(self) -> None:
         """End it as a power cut would."""
@@ -57,7 +57,7 @@ class Postgres:
 
     def start(self) -> None:
         """Start it again; it recovers first."""
-        self.server = embedded.start(
+        self.server = embedded_postgres.start(
             self.folder, max_connections=60, socket_dir=self.server.socket_dir
         )
 

@@ -8,7 +8,7 @@ import sys
 
 from forumapi.config import Config, Settings
 from forumapi.cron.runner import Runner
-from forumapi.db import Transaction
+from forumapi.database.connections import Transaction
 from tests.cron.test_runner import HOURLY, NOTE, Clock
 
 

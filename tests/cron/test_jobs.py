@@ -11,8 +11,9 @@ from forumapi import itemtypes
 from forumapi.config import Config
 from forumapi.cron import jobs
 from forumapi.cron.schedule import JOBS
-from forumapi.db import Query
-from forumapi.models import audit, counters
+from forumapi.database.connections import Query
+from forumapi.models.journal import audit
+from forumapi.models.microcosms import microcosm_counters
 from tests.factories import Factory
 from tests.services import wait_until
 
@@ -294,9 +295,9 @@ def test_folding_waits_for_nobody(make, site):
     before = counts(make, place.id)
     with make.database.write() as tx:
         tx.row(jobs.LOCK_COUNTS)
-        counters.fold(make.database, site.id)
+        microcosm_counters.fold(make.database, site.id)
         assert counts(make, place.id) == before
-    counters.fold(make.database, site.id)
+    microcosm_counters.fold(make.database, site.id)
 
     assert counts(make, place.id) != before
 

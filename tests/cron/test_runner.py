@@ -19,8 +19,8 @@ from forumapi.config import Config, Settings
 from forumapi.cron import runner, schedule
 from forumapi.cron.runner import LeadsElsewhereError, Runner
 from forumapi.cron.schedule import Job, Retry
-from forumapi.db import Query
-from forumapi.lease import Lease
+from forumapi.database.connections import Query
+from forumapi.events.lease import Lease
 from tests.fixtures import PROJECT
 
 NOTE = Query("test.cron.note", "INSERT INTO cron_notes (task) VALUES (%(task)s)")
@@ -485,7 +485,8 @@ def test_due_times_are_those_of_the_database_where_the_clock_of_the_machine_is_o
     database_url: str, offset: str
 ) -> None:
     told = (
-        "import datetime, sys; from forumapi.lease import Lease; lease = Lease('cron', sys.argv[1]); lease.take();"
+        "import datetime, sys; from forumapi.events.lease import Lease; lease = Lease('cron', sys.argv[1]);"
+        " lease.take();"
         "print(lease.now().isoformat(), datetime.datetime.now(datetime.UTC).isoformat())"
     )
     before = datetime.datetime.now(datetime.UTC)

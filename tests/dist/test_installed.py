@@ -387,7 +387,7 @@ def test_logs_are_rotated_under_a_process_that_goes_on_writing(root: Path, tmp_p
     program = services.logrotate_program()
     assert program is not None
     code = (
-        "import sys; from forumapi import log; log.configure(target=sys.argv[1])\n"
+        "import sys; from forumapi.observability import log; log.configure(target=sys.argv[1])\n"
         "for line in sys.stdin: log.logger.error(line.strip()); print(flush=True)"
     )
     with subprocess.Popen(
@@ -409,4 +409,4 @@ def test_logs_are_rotated_under_a_process_that_goes_on_writing(root: Path, tmp_p
 
     assert "after" in log.read_text()
     assert "before" not in log.read_text()
-    assert "before" in log.with_name("forumapi.log.1").read_text()
+    assert "before" in log.with_name("forumapi.observability.log.1").read_text()

@@ -11,11 +11,11 @@ import sys
 from collections.abc import Sequence
 
 from forumapi import itemtypes
-from forumapi.db import Database, Transaction
+from forumapi.database.connections import Database, Transaction
 from forumapi.events.log import Event
 from forumapi.events.readers import Reader, Readers
 from forumapi.events.sequencer import Sequencer
-from forumapi.models import journal
+from forumapi.models.journal import journal
 
 FREEZES = 99
 READ = 500  # what is read is noted as an item so much higher

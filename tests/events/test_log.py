@@ -9,9 +9,9 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from forumapi import itemtypes
-from forumapi.db import Connection, Transaction
+from forumapi.database.connections import Connection, Transaction
 from forumapi.events import log
-from forumapi.models import journal
+from forumapi.models.journal import journal
 from tests.factories import Factory, Site
 
 

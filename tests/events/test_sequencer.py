@@ -14,14 +14,14 @@ from pathlib import Path
 
 import pytest
 
-from forumapi import itemtypes, lease
-from forumapi.db import Query, Transaction
+from forumapi import itemtypes
+from forumapi.database.connections import Query, Transaction
 from forumapi.errors import OutcomeUnknown
-from forumapi.events import log
+from forumapi.events import lease, log
 from forumapi.events.log import Event
 from forumapi.events.readers import Reader, Readers
 from forumapi.events.sequencer import Sequencer
-from forumapi.models import journal
+from forumapi.models.journal import journal
 from tests import services
 from tests.events import frozen
 from tests.factories import Factory, Site

@@ -12,8 +12,8 @@ import pytest
 from PIL import Image
 
 from forumapi.errors import Unavailable
-from forumapi.images.fair_queue import FairQueue
-from forumapi.images.studio import Studio
+from forumapi.files.images.fair_queue import FairQueue
+from forumapi.files.images.image_worker_pool import Studio
 from tests.factories import Factory, Site
 from tests.files.pictures import png, post
 from tests.fixtures import Server

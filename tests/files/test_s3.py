@@ -9,10 +9,10 @@ from urllib.request import Request, urlopen
 
 import pytest
 
-from forumapi import doctor
+from forumapi.command import doctor
 from forumapi.config import Config
-from forumapi.storage import MissingError, StorageError, open_storage
-from forumapi.storage.s3 import PART, S3Storage
+from forumapi.files.storage import MissingError, StorageError, open_storage
+from forumapi.files.storage.s3 import PART, S3Storage
 from scripts.chaos.store import BUCKET, Gate, settings
 from tests.api import Api
 from tests.factories import Factory, Site

@@ -10,9 +10,9 @@ from random import Random
 from types import ModuleType
 from typing import NamedTuple
 
-from forumapi import permissions
-from forumapi.db import Database, Query
-from forumapi.permissions import Target, Tree, Who
+from forumapi.database.connections import Database, Query
+from forumapi.permissions import evaluator
+from forumapi.permissions.evaluator import Target, Tree, Who
 from tests.oracle import draw, limits, store
 from tests.oracle.may import GRANTS, rights, row_of
 from tests.oracle.world import Asked, World
@@ -92,7 +92,7 @@ def answer(module: ModuleType, case: Case, tree: Tree) -> frozenset[str]:
         tree,
         members_create_microcosms=case.world.everyone_creates_microcosms,
     )
-    return frozenset(name for name, flag in permissions.NAMES if can & flag)
+    return frozenset(name for name, flag in evaluator.NAMES if can & flag)
 
 
 def differences(module: ModuleType, found: Drawn, *, limit: int = 5, every: int = 1) -> list[str]:

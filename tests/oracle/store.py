@@ -10,10 +10,17 @@ from typing import Any
 import psycopg
 from psycopg import sql
 
-from forumapi.auth import identity
-from forumapi.db import Database
-from forumapi.models import criterion, locate, member, tree
-from forumapi.permissions import GUEST_CALLER, Target, Tree, Who, unseen_comment
+from forumapi.database.connections import Database
+from forumapi.models.access import identity, permission_target
+from forumapi.models.microcosms import tree
+from forumapi.models.people import criterion, member
+from forumapi.permissions.evaluator import (
+    GUEST_CALLER,
+    Target,
+    Tree,
+    Who,
+    unseen_comment,
+)
 from tests.oracle.may import GRANTS
 from tests.oracle.world import (
     ATTENDEE,
@@ -337,7 +344,7 @@ class Loader:
         if asked.type == ATTENDEE and asked.id in self.world.attendees:
             # An attendance has no number of its own: it is an event's and a profile's.
             attendee = self.world.attendees[asked.id]
-            return locate.attendee(
+            return permission_target.attendee(
                 self.reader,
                 site_id,
                 self.tree,
@@ -345,5 +352,5 @@ class Loader:
                 attendee.event_id,
                 attendee.profile_id,
             ).target
-        place = locate.find(self.reader, site_id, self.tree, who, asked.type, asked.id)
+        place = permission_target.find(self.reader, site_id, self.tree, who, asked.type, asked.id)
         return place.target if place.exists or asked.type != COMMENT else unseen_comment(asked.id)

@@ -7,9 +7,9 @@ from random import Random
 
 import pytest
 
-from forumapi.db import Query
-from forumapi.models import member
-from forumapi.paging import Paging
+from forumapi.database.connections import Query
+from forumapi.models.people import member
+from forumapi.wire.paging import Paging
 from tests.factories import Factory
 from tests.oracle import compare, criteria, draw, store
 from tests.oracle.world import World

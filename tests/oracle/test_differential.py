@@ -12,7 +12,7 @@ from types import ModuleType
 
 import pytest
 
-from forumapi import permissions
+from forumapi.permissions import evaluator
 from tests.factories import Factory
 from tests.oracle import compare, draw
 from tests.oracle.may import GRANTS
@@ -115,7 +115,7 @@ def tenth(database_url: str, make: Factory, ids: draw.Ids) -> compare.Drawn:
 def test_ten_thousand_questions_are_answered_alike(tenth: compare.Drawn) -> None:
     assert len(tenth.cases) == TENTH * compare.PER_WORLD
 
-    assert "\n".join(compare.differences(permissions, tenth)) == ""
+    assert "\n".join(compare.differences(evaluator, tenth)) == ""
 
 
 @pytest.mark.wide
@@ -126,7 +126,7 @@ def test_a_hundred_thousand_questions_are_answered_alike(
     drawn = compare.drawn(database_url, make.database, SEED + 1, ALL, ids)
 
     assert len(drawn.cases) >= 100_000
-    assert "\n".join(compare.differences(permissions, drawn)) == ""
+    assert "\n".join(compare.differences(evaluator, drawn)) == ""
     for row, varies in VARIES.items():
         for right in GRANTS:
             true, false = drawn.counts[row, right, True], drawn.counts[row, right, False]
@@ -142,7 +142,7 @@ def test_a_hundred_thousand_questions_are_answered_alike(
 @pytest.fixture(params=MUTATIONS)
 def mutant(request: pytest.FixtureRequest) -> Iterator[ModuleType]:
     """The evaluator with one thing wrong in it: a copy in memory."""
-    path = Path(str(permissions.__file__))
+    path = Path(str(evaluator.__file__))
     right, wrong = MUTATIONS[request.param]
     text = path.read_text()
     assert text.count(right) == 1, "the evaluator reads otherwise now: change what is replaced"

@@ -8,14 +8,15 @@ from random import Random
 import pytest
 
 from forumapi import itemtypes
-from forumapi.auth import identity
-from forumapi.auth.identity import Identity
-from forumapi.db import Reader
-from forumapi.models import search, tree
-from forumapi.models.search import Viewer
-from forumapi.models.search_query import Asked as Query
-from forumapi.paging import Paging
-from forumapi.permissions import Tree
+from forumapi.database.connections import Reader
+from forumapi.models.access import identity
+from forumapi.models.access.identity import Identity
+from forumapi.models.discovery import search
+from forumapi.models.discovery.search import Viewer
+from forumapi.models.discovery.search_query import Asked as Query
+from forumapi.models.microcosms import tree
+from forumapi.permissions.evaluator import Tree
+from forumapi.wire.paging import Paging
 from tests.factories import Factory
 from tests.oracle import compare, draw, store
 from tests.oracle.listed import listed

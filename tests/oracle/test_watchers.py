@@ -8,9 +8,10 @@ from random import Random
 import psycopg
 import pytest
 
-from forumapi.auth import identity
-from forumapi.models import tree, watcher
-from forumapi.paging import Paging
+from forumapi.models.access import identity
+from forumapi.models.microcosms import tree
+from forumapi.models.notices import watcher
+from forumapi.wire.paging import Paging
 from tests.factories import Factory
 from tests.oracle import compare, draw, store
 from tests.oracle.listed import listed

@@ -16,7 +16,7 @@ from forumapi.config import Config  # noqa: E402
 from forumapi.realtime import websocket  # noqa: E402
 from forumapi.realtime.socket import SocketConnection  # noqa: E402
 from forumapi.realtime.websocket import Ended, Socket  # noqa: E402
-from forumapi.response import Takeover  # noqa: E402
+from forumapi.request.response import Takeover  # noqa: E402
 
 # The cases send up to 16 MB.
 LIMITS = Config(
@@ -60,7 +60,7 @@ class Server(BaseApplication):  # type: ignore[misc]
 
     def load_config(self) -> None:
         self.cfg.set("bind", f"127.0.0.1:{sys.argv[1]}")
-        self.cfg.set("worker_class", "forumapi.worker.ForumWorker")
+        self.cfg.set("worker_class", "forumapi.server.worker.ForumWorker")
         self.cfg.set("workers", 1)
         self.cfg.set("control_socket_disable", True)
         self.cfg.set("graceful_timeout", 1)

@@ -9,7 +9,7 @@ from typing import Any
 import jsonschema
 import pytest
 
-from forumapi import asyncapi
+from forumapi.apidocs import asyncapi
 from forumapi.realtime.protocol import RECEIVED, SENT
 from tests.api import Api
 from tests.factories import Site

@@ -16,13 +16,13 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from forumapi.auth import identity
-from forumapi.db import Database
+from forumapi.database.connections import Database
 from forumapi.events.log import Event
-from forumapi.models import live
-from forumapi.models.live import Fact, Named
-from forumapi.permissions import Tree
-from forumapi.realtime import audience
+from forumapi.models.access import identity
+from forumapi.models.notices import live
+from forumapi.models.notices.live import Fact, Named
+from forumapi.permissions.evaluator import Tree
+from forumapi.realtime import delivery_permissions
 from forumapi.realtime.hub import HUDDLES, SITE, UPDATES, Client, Follow, Index, Topic
 from tests.factories import Factory
 from tests.oracle import compare, draw, store
@@ -188,7 +188,11 @@ def drawn(url: str, database: Database, seed: int, worlds: int) -> list[Told]:
             for kind in random.sample(KINDS, 2):
                 moved_from = _moved_from(random, world, kind, thing)
                 events.append((_event(world, len(events) + 1, kind, thing, moved_from), thing))
-        named = {named for event, _ in events if (named := audience.subject(event)) is not None}
+        named = {
+            named
+            for event, _ in events
+            if (named := delivery_permissions.subject(event)) is not None
+        }
         facts = live.facts(loader.reader, world.site_id, loader.tree, named)
         index, clients = Index(), {}
         connection: Any = None
@@ -196,7 +200,7 @@ def drawn(url: str, database: Database, seed: int, worlds: int) -> list[Told]:
         for profile_id in (0, *world.profiles, *random.sample(list(world.profiles), 2)):
             person = world.profiles.get(profile_id)
             number = random.choice((0, 0, 1, 2))
-            caller = audience.Caller(
+            caller = delivery_permissions.Caller(
                 identity.find(
                     loader.reader,
                     world.site_id,
@@ -251,7 +255,7 @@ def tenth(database_url: str, make: Factory) -> list[Told]:
 def test_ten_thousand_listeners_are_told_what_the_oracle_says(tenth: list[Told]) -> None:
     counts: Counter[int] = Counter()
 
-    assert "\n".join(differences(audience, tenth, counts)) == ""
+    assert "\n".join(differences(delivery_permissions, tenth, counts)) == ""
     assert counts.total() >= 10_000
     assert min(counts.values()) > 100
 
@@ -263,7 +267,7 @@ def test_a_hundred_thousand_listeners_are_told_what_the_oracle_says(
     counts: Counter[int] = Counter()
     sites = drawn(database_url, make.database, SEED + 1, ALL)
 
-    assert "\n".join(differences(audience, sites, counts)) == ""
+    assert "\n".join(differences(delivery_permissions, sites, counts)) == ""
     sys.stdout.write(f"told {counts[2]}, told that it is gone {counts[1]}, not told {counts[0]}\n")
     assert counts.total() >= 100_000
 
@@ -271,7 +275,7 @@ def test_a_hundred_thousand_listeners_are_told_what_the_oracle_says(
 @pytest.fixture(params=MUTATIONS)
 def mutant(request: pytest.FixtureRequest) -> Iterator[ModuleType]:
     """Delivery with one thing wrong in it: a copy in memory."""
-    path = Path(str(audience.__file__))
+    path = Path(str(delivery_permissions.__file__))
     right, wrong = MUTATIONS[request.param]
     text = path.read_text()
     assert text.count(right) == 1, "delivery reads otherwise now: change what is replaced"

@@ -10,10 +10,10 @@ import gevent
 import pytest
 from gevent import socket
 
-from forumapi.auth.identity import GUEST
 from forumapi.config import Config
-from forumapi.models.site import Site
-from forumapi.realtime.feed import Live
+from forumapi.models.access.identity import GUEST
+from forumapi.models.sites.site import Site
+from forumapi.realtime.event_pump import Live
 from forumapi.realtime.socket import SocketConnection, StreamConnection
 from forumapi.wsgi import create_app
 from tests.fixtures import PLATFORM_DOMAIN

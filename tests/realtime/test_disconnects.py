@@ -23,8 +23,9 @@ import pytest
 from forumapi import itemtypes
 from forumapi.config import Config
 from forumapi.cron import jobs
-from forumapi.db import Query
-from forumapi.models import journal, live
+from forumapi.database.connections import Query
+from forumapi.models.journal import journal
+from forumapi.models.notices import live
 from forumapi.realtime.cursor import Cursors
 from tests.api import Api
 from tests.chaos.stage import wait_for
@@ -38,8 +39,8 @@ from tests.realtime.listener import Closed, Listener
 from tests.realtime.test_audience import KINDS, _event, _things, _topics
 from tests.realtime.test_hostile import is_connected
 from tests.realtime.test_socket import write
-from tests.restarts.releases import release, switch
-from tests.restarts.stage import Held, held
+from tests.upgrade.releases import release, switch
+from tests.upgrade.stage import Held, held
 
 pytestmark = pytest.mark.slow
 

@@ -9,14 +9,19 @@ from typing import Any
 import pytest
 
 from forumapi import itemtypes
-from forumapi.auth import identity
 from forumapi.config import Config
-from forumapi.db import Connection, Database, Query, Reader
+from forumapi.database.connections import (
+    Connection,
+    Database,
+    Query,
+    Reader,
+)
 from forumapi.events import log
-from forumapi.models import live
-from forumapi.models.documents import Documents
-from forumapi.models.site import SiteDirectory
-from forumapi.realtime.feed import Live
+from forumapi.models.access import identity
+from forumapi.models.notices import live
+from forumapi.models.pages.documents import Documents
+from forumapi.models.sites.site import SiteDirectory
+from forumapi.realtime.event_pump import Live
 from forumapi.realtime.hub import Follow, Frame, Topic
 from forumapi.wsgi import create_app
 from tests.factories import Factory, Person, Site

@@ -9,12 +9,12 @@ import pytest
 from forumapi import itemtypes
 from forumapi.config import Config
 from forumapi.cron.reminders import event_reminders
-from forumapi.db import Database, Transaction
+from forumapi.database.connections import Database, Transaction
 from forumapi.events import log
 from forumapi.events.readers import Reader, Readers
-from forumapi.models import attendee, remark, writing
-from forumapi.models.journal import Author
-from forumapi.models.text import Rendered
+from forumapi.models.content import attendee, remark, writing
+from forumapi.models.content.text import Rendered
+from forumapi.models.journal.journal import Author
 from forumapi.updates import email as update_mail
 from forumapi.updates import recipients
 from forumapi.updates.dispatch import NAME, Dispatch

@@ -10,7 +10,7 @@ from html import unescape
 import pytest
 
 from forumapi import itemtypes
-from forumapi.models import update
+from forumapi.models.notices import update
 from forumapi.updates import unsubscribe
 from forumapi.updates.notice import Notice
 from tests.factories import RIGHTS, Person, Site, Thing

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from forumapi import itemtypes
-from forumapi.db import Database
+from forumapi.database.connections import Database
 from forumapi.events import log
 from tests import services
 from tests.chaos.stage import own_database, workers

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 
-from forumapi.models import update
+from forumapi.models.notices import update
 from tests.factories import RIGHTS, Person, Site, Thing
 from tests.postbox import Postbox, notice
 

@@ -8,9 +8,9 @@ from random import Random
 
 import pytest
 
-from forumapi.db import Query, Transaction
+from forumapi.database.connections import Query, Transaction
 from forumapi.events.log import Event
-from forumapi.models import journal
+from forumapi.models.journal import journal
 from forumapi.updates.dispatch import Dispatch
 from forumapi.updates.notice import Notice
 from tests.api import Api

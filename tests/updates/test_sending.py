@@ -10,10 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from forumapi import bounces, mail
-from forumapi.cli import main
+from forumapi.command.cli import main
 from forumapi.config import Config
-from forumapi.models import platform_secret, suppression, update
+from forumapi.mail import bounces, outbox
+from forumapi.models.access import platform_secret
+from forumapi.models.notices import suppression, update
 from forumapi.updates.notice import Notice
 from tests import postbox
 from tests.factories import Person, Site
@@ -60,8 +61,8 @@ def test_an_hour_without_a_mail_server_loses_nothing_and_sends_nothing_twice(
         environment="prod", platform_domain="forum.test", smtp_url=f"smtp://127.0.0.1:{port}"
     )
     app = box.stage.app
-    sender = mail.Sender(app.database, lambda: config, app.mail._write)
-    told = many(box, site, mail.BATCH + 5)
+    sender = outbox.Sender(app.database, lambda: config, app.mail._write)
+    told = many(box, site, outbox.BATCH + 5)
     # A minute at a time, for an hour, with a mail server that is not there.
     for _ in range(60):
         sender.drain()
@@ -83,35 +84,35 @@ def test_an_hour_without_a_mail_server_loses_nothing_and_sends_nothing_twice(
 def test_a_server_that_is_away_is_looked_for_once_a_round(
     box: Postbox, site: Site, caplog: pytest.LogCaptureFixture
 ) -> None:
-    many(box, site, mail.BATCH + 5)
+    many(box, site, outbox.BATCH + 5)
     config = Config(environment="prod", smtp_url=f"smtp://127.0.0.1:{free_port()}")
     app = box.stage.app
-    sender = mail.Sender(app.database, lambda: config, app.mail._write)
+    sender = outbox.Sender(app.database, lambda: config, app.mail._write)
 
-    assert sender.drain() == mail.BATCH
+    assert sender.drain() == outbox.BATCH
     assert caplog.text.count("the mail server is away") == 1
 
 
 def test_a_process_that_dies_in_a_batch_leaves_it_to_another(box: Postbox, site: Site) -> None:
     told = many(box, site, 3)
     with box.stage.app.database.write() as tx:
-        mail.lease(tx)
+        outbox.lease(tx)
     assert box.send() == [], "the lease of the dead one still holds"
-    later(box, mail.LEASE_S)
+    later(box, outbox.LEASE_S)
     first = {one["To"]: one["Message-ID"] for one in box.send()}
     assert len(first) == len(told)
     # It had sent them before it died, and nobody knew: the same mails again.
     box.stage.sql("UPDATE mail_outbox SET state = 'unwritten', sent = NULL")
-    later(box, mail.LEASE_S)
+    later(box, outbox.LEASE_S)
     assert {one["To"]: one["Message-ID"] for one in box.send()} == first
 
 
 def test_two_senders_at_once_share_the_work(box: Postbox, site: Site) -> None:
-    told = many(box, site, 2 * mail.BATCH)
+    told = many(box, site, 2 * outbox.BATCH)
     app = box.stage.app
     senders = [
         threading.Thread(
-            target=mail.Sender(app.database, lambda: app.config, app.mail._write).drain
+            target=outbox.Sender(app.database, lambda: app.config, app.mail._write).drain
         )
         for _ in range(2)
     ]
@@ -124,16 +125,16 @@ def test_two_senders_at_once_share_the_work(box: Postbox, site: Site) -> None:
 
 
 def test_all_that_is_due_goes_over_one_connection(box: Postbox, site: Site) -> None:
-    many(box, site, mail.BATCH + 1)
+    many(box, site, outbox.BATCH + 1)
 
-    assert len(box.send()) == mail.BATCH + 1
+    assert len(box.send()) == outbox.BATCH + 1
     assert len(box.receiver.connections) == 1
 
 
 def test_codes_leave_before_mail_about_updates(box: Postbox, site: Site) -> None:
-    many(box, site, mail.BATCH)
+    many(box, site, outbox.BATCH)
     with box.stage.app.database.write() as tx:
-        mail.queue(tx, cause="test:code", recipient="a@b.test", subject="A code", text="1")
+        outbox.queue(tx, cause="test:code", recipient="a@b.test", subject="A code", text="1")
 
     assert box.send()[0]["Subject"] == "A code"
 
@@ -375,7 +376,7 @@ def test_what_waits_after_a_failure_can_be_hurried_and_what_is_leased_not(
 ) -> None:
     told = many(box, site, 2)
     with box.stage.app.database.write() as tx:
-        mail.lease(tx, 1)
+        outbox.lease(tx, 1)
     box.stage.sql(
         """UPDATE mail_outbox SET attempts = 5, last_error = 'away', not_before = now() + interval '2 hours'
             WHERE attempts = 0"""

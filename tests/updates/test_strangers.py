@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from forumapi.models import access_token, update
+from forumapi.models.access import access_token
+from forumapi.models.notices import update
 from tests.factories import Person, Site
 from tests.postbox import Postbox, notice
 

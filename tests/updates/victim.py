@@ -8,7 +8,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
-from forumapi.db import Database, Query, Transaction
+from forumapi.database.connections import Database, Query, Transaction
 from forumapi.events.readers import Reader, Readers
 from forumapi.updates.dispatch import NAME, Dispatch
 from forumapi.updates.notice import Notice

@@ -6,7 +6,7 @@ import base64
 
 import pytest
 
-from forumapi import webhooks
+from forumapi.webhooks import sender
 from tests.api import Api
 from tests.factories import RIGHTS, Factory, Site
 from tests.services import wait_until
@@ -46,7 +46,7 @@ def test_what_happens_is_told_and_signed(
 
 def test_the_specifications_own_example_is_signed_as_it_says() -> None:
     secret = "MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
-    made = webhooks.signature(
+    made = sender.signature(
         base64.b64decode(secret),
         "msg_p5jXN8AQM9LWM0D4loKWxJek",
         1614265330,
@@ -457,7 +457,7 @@ def test_an_answer_without_end_is_a_failure(
 ) -> None:
     chat = make.conversation(site)
     receiver.answer = lambda message: 200
-    receiver.length = webhooks.MOST_ANSWER + 1
+    receiver.length = sender.MOST_ANSWER + 1
     hook = hooks.add(receiver.url(), **COMMENTS)
 
     hooks.write(chat, "Hello")
@@ -468,8 +468,8 @@ def test_an_answer_without_end_is_a_failure(
 
 @pytest.mark.parametrize("failures", range(12))
 def test_waits_grow_and_differ(failures: int) -> None:
-    waits = [webhooks.wait_s(failures) for _ in range(50)]
-    pauses = [webhooks.pause_s(failures) for _ in range(50)]
+    waits = [sender.wait_s(failures) for _ in range(50)]
+    pauses = [sender.pause_s(failures) for _ in range(50)]
 
     longest = min(7200, 5 * 3**failures)
     assert all(longest / 2 <= wait <= longest for wait in waits)

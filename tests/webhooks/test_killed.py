@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from forumapi import itemtypes
-from forumapi.db import Database
-from forumapi.models import journal
+from forumapi.database.connections import Database
+from forumapi.models.journal import journal
 from tests import services
 from tests.factories import Factory, Site
 from tests.fixtures import Server, start_server

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from forumapi import itemtypes
-from forumapi.models import webhook, webhook_delivery
+from forumapi.models.notices import webhook, webhook_delivery
 from tests.api import Api
 from tests.factories import RIGHTS, Factory, Person, Site, Thing
 from tests.webhooks.conftest import Hooks, until

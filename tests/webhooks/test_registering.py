@@ -14,10 +14,11 @@ from typing import Any
 import psycopg
 import pytest
 
-from forumapi import cli, webhooks
+from forumapi.command import cli
 from forumapi.config import Config
-from forumapi.db import Database
-from forumapi.outbound import OutboundError
+from forumapi.database.connections import Database
+from forumapi.outbound.safe_http_client import OutboundError
+from forumapi.webhooks import sender
 from tests import services
 from tests.api import Api
 from tests.factories import Factory, Person, Site
@@ -172,7 +173,7 @@ def test_what_is_wrong_is_named(api: Api, site: Site, body: dict[str, Any], fiel
     ],
 )
 def test_no_address_of_our_own_network_is_reached_nor_one_without_tls(url: str) -> None:
-    outbound = webhooks.outbound(Config(environment="development"))
+    outbound = sender.outbound(Config(environment="development"))
 
     with pytest.raises(OutboundError):
         outbound.check(url)

@@ -1,0 +1,817 @@
+"""The API's description of itself: an OpenAPI 3.1 document made from the routing tables.
+
+Nothing is written by hand here that a handler declares: addresses, rights, bodies, answers, parameters and statuses all
+follow from the routing tables and each method's `Operation`. Texts come from docstrings.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Iterable, Mapping
+from inspect import cleandoc
+from itertools import takewhile
+from typing import Any, Final, NamedTuple, get_args, get_origin
+
+import msgspec
+from werkzeug.routing import BaseConverter, MapAdapter
+from werkzeug.routing.converters import DEFAULT_CONVERTERS
+
+from forumapi import __version__, itemtypes
+from forumapi.app import CONVERTERS, NumberConverter
+from forumapi.request.handler import (
+    ANYONE,
+    ANYTHING,
+    Handler,
+    Need,
+    Operation,
+    Param,
+)
+from forumapi.wire import http_headers, scopes
+from forumapi.wire.paging import DEFAULT_LIMIT, MAX_LIMIT, STEP
+from forumapi.wire.schemas import TAG_AFTER, ErrorDetail, OAuthError
+
+Routes = Mapping[str, type[Handler]]
+Schema = dict[str, Any]
+
+JSON: Final = "application/json"
+HTML: Final = "text/html; charset=utf-8"
+FORM: Final = "application/x-www-form-urlencoded"
+_REF: Final = "#/components/schemas/{name}"
+_PART: Final = re.compile(r"<(?:(?P<kind>\w+)(?:\([^)]*\))?:)?(?P<name>\w+)>")
+# What docstrings say of the specification is for who works on this code, not for who calls it.
+_SECTION: Final = re.compile(
+    r"\s*\((?:platform|content|discovery|architecture|[PC]-)\s*[0-9][^)]*\)"
+)
+_BIGINT: Final = 2**63 - 1
+
+_RIGHTS: Final[dict[Need, str]] = {
+    Need.ANYONE: "anyone",
+    Need.LOGIN: "anyone who is signed in",
+    Need.READ: "whoever may `read` it",
+    Need.CREATE: "whoever may `create` there",
+    Need.UPDATE: "whoever may `update` it",
+    Need.DELETE: "whoever may `delete` it",
+    Need.REMOVE: "whoever may `update` or `delete` it",
+    Need.MODERATE: "whoever moderates it",
+    Need.OWNER: "the owner of the site",
+}
+
+_INTRODUCTION: Final = """\
+A hosted, multi-tenant forum platform. Every JSON answer is an envelope: `context` (an echo of the query parameter of
+that name), `status`, `data`, and `error` (null, or a list of texts). A refusal carries in `data` a detail object with
+a stable `errorCode`.
+
+**Signing in.** Send `Authorization: Bearer <token>`; without a token the caller is a guest.
+
+**Writing.** A body is JSON, or a form where the operation lists one. Keys match without regard to case, unknown keys
+are ignored, `null` means not sent. POST and PUT of one resource answer 302 with its address in `Location`; a PUT that
+a page sends as such is answered 303, since browsers repeat it on 302. `Prefer: return=representation` brings the
+document at once, in place of the way there or of `null`; `return=minimal` brings 204. `Idempotency-Key` makes a
+repeated write happen once; `If-Match` makes a write depend on the version that was read.
+
+**Reading.** `ETag` and `If-None-Match` save the transfer of what the client holds. HEAD works wherever GET does,
+OPTIONS everywhere. A method that an address does not list is answered with 405 and `Allow`.
+
+**Switches.** Every operation that answers with the envelope also takes the parameters listed under `x-switches`. They
+change the form of the answer, or the method that is meant, so they are described once: the answers of the operations
+are those without them."""
+
+_DESCRIPTIONS: Final[dict[int, str]] = {
+    301: "The same address is meant without double slashes, at `Location`; only of reads.",
+    303: "A page goes on at `Location`.",
+    304: "The client holds the current answer.",
+    400: "Something sent breaks a rule; the text names the field and the rule (codes 1 to 4, 17 to 19, 21 to 23).",
+    401: "The token is malformed, unknown or expired (codes 6 and 7), or a sign-in was refused.",
+    403: "Not permitted, guests and banned callers included, or no such content item (codes 5, 8 to 13).",
+    404: "No such site, address or resource here (codes 14 and 15).",
+    405: "The method that the request means, after override, is not supported here.",
+    409: "A copy of this request, with the same Idempotency-Key, is still under way; or a draft has another version.",
+    412: "If-Match named another version than the current one.",
+    413: "The body or the upload is too large.",
+    416: "The range lies beyond the end of the file.",
+    422: "The Idempotency-Key was used before with another body.",
+    426: "This address speaks WebSocket, of version 13.",
+    429: "Over the rate limit (code 16).",
+    500: "Our fault.",
+    501: "Known, but not implemented or not configured.",
+    502: "A provider behind us failed; or the answer to a write was lost, which may have been done: send it again with"
+    " the same Idempotency-Key.",
+    503: "The database or another service behind us is away or overloaded (code 24: the search); nothing was written.",
+}
+
+_PARAMETERS: Final[dict[str, Schema]] = {
+    "context": {
+        "name": "context",
+        "in": "query",
+        "description": "A text that comes back as `context` of the envelope.",
+        "schema": {"type": "string"},
+    },
+    "limit": {
+        "name": "limit",
+        "in": "query",
+        "description": "Entries on a page.",
+        "schema": {
+            "type": "integer",
+            "minimum": STEP,
+            "maximum": MAX_LIMIT,
+            "multipleOf": STEP,
+            "default": DEFAULT_LIMIT,
+        },
+    },
+    "offset": {
+        "name": "offset",
+        "in": "query",
+        "description": "Entries before the page: a multiple of `limit`, not beyond the last page.",
+        "schema": {"type": "integer", "minimum": 0, "default": 0},
+    },
+    "always200": {
+        "name": "always200",
+        "in": "query",
+        "allowEmptyValue": True,
+        "description": "Given with or without a value: the status line is 200 whatever `status` says.",
+        "schema": {"type": "string"},
+    },
+    "disableBoiler": {
+        "name": "disableBoiler",
+        "in": "query",
+        "allowEmptyValue": True,
+        "description": "Given with or without a value: the body is only what `data` would hold.",
+        "schema": {"type": "string"},
+    },
+    "callback": {
+        "name": "callback",
+        "in": "query",
+        "description": "JSONP: the body is a call of this function, application/javascript. Without credentials only.",
+        "schema": {"type": "string", "pattern": "^[A-Za-z_$][A-Za-z0-9_$.]{0,99}$"},
+    },
+    "method": {
+        "name": "method",
+        "in": "query",
+        "description": "On POST: the method that is meant. Wins over the header.",
+        "schema": {"type": "string", "examples": ["PUT"]},
+    },
+    **{
+        name: {"name": name, "in": "header", **described}
+        for name, described in http_headers.REQUEST.items()
+    },
+}
+SWITCHES: Final = (
+    "always200",
+    "X-Always-200",
+    "disableBoiler",
+    "X-Disable-Boiler",
+    "callback",
+    "method",
+    "X-HTTP-Method-Override",
+)
+
+_FILES: Final = {
+    "multipart/form-data": {
+        "schema": {
+            "type": "object",
+            "properties": {
+                "files": {
+                    "type": "array",
+                    "items": {"type": "string", "contentMediaType": "application/octet-stream"},
+                    "maxItems": 10,
+                    "description": "Any part that has a name and a file name is a file; others are skipped.",
+                }
+            },
+        }
+    }
+}
+
+_NULL: Final = {"type": "null"}
+# What comes with the bytes of a stored file.
+_STORED: Final = ("Accept-Ranges", "Content-Disposition", "Content-Range", "ETag")
+_RATE_HEADERS: Final = ("RateLimit-Limit", "RateLimit-Remaining", "RateLimit-Reset")
+_VERBS: Final = ("GET", "POST", "PUT", "PATCH", "DELETE")
+
+
+class Place(NamedTuple):
+    """One address of the document: as the routing table has it, its template, parameters and handler."""
+
+    url: str
+    template: str
+    parameters: list[Schema]
+    handler: type[Handler]
+
+
+# ---------------------------------------------------------------- the two documents
+
+
+def document(root: Routes, site: Routes) -> Schema:
+    """One document for the whole platform: addresses of the platform host and of site hosts, each with its servers.
+
+    Raises ValueError when an address that both have means different things on them.
+    """
+    platform = {
+        "url": "https://{platform}",
+        "description": "The platform host",
+        "variables": {"platform": {"default": "forum.example"}},
+    }
+    tenant = {
+        "url": "https://{site}.{platform}",
+        "description": "A site",
+        "variables": {"site": {"default": "bikes"}, "platform": {"default": "forum.example"}},
+    }
+    made = _document({**root, **site}, [platform, tenant])
+    for url in {*root, *site}:
+        if url in root and url in site:
+            if root[url].operations != site[url].operations:
+                raise ValueError(f"{url} means one thing on the platform host, another on a site")
+            continue
+        made["paths"][_place(url, Handler).template]["servers"] = [
+            platform if url in root else tenant
+        ]
+    return made
+
+
+def host_document(routes: Routes) -> Schema:
+    """The document of the host that serves it."""
+    return _document(routes, [{"url": "/", "description": "This host"}])
+
+
+def table(adapter: MapAdapter) -> Routes:
+    """The routing table that an adapter was made from."""
+    return {rule.rule: type(rule.endpoint) for rule in adapter.map.iter_rules()}
+
+
+def _document(routes: Routes, servers: list[Schema]) -> Schema:
+    places = [_place(url, routes[url]) for url in sorted(routes)]
+    schemas = _Schemas(place.handler for place in places)
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "forumapi",
+            "version": __version__,
+            "summary": "A hosted, multi-tenant forum platform",
+            "description": _INTRODUCTION,
+            "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
+        },
+        "servers": servers,
+        "security": [{}, {"bearer": []}, {"access_token": []}],
+        "tags": _tags(places),
+        "paths": {place.template: _path(place, schemas, routes) for place in places},
+        "components": {
+            "schemas": schemas.components,
+            "parameters": _PARAMETERS,
+            "headers": http_headers.RESPONSE,
+            "responses": _responses(),
+            "securitySchemes": {
+                "bearer": {"type": "http", "scheme": "bearer", "description": "A token"},
+                "access_token": {
+                    "type": "apiKey",
+                    "in": "query",
+                    "name": "access_token",
+                    "description": "The same token, where a header can't be sent. The header wins.",
+                },
+            },
+        },
+        "x-switches": [_parameter(name) for name in SWITCHES],
+    }
+
+
+# ---------------------------------------------------------------- addresses
+
+
+def _place(url: str, handler: type[Handler]) -> Place:
+    parameters: list[Schema] = []
+
+    def named(part: re.Match[str]) -> str:
+        name = "id" if part["name"] == "item" else part["name"]
+        parameters.append(_path_parameter(name, part["kind"] or "default"))
+        return f"{{{name}}}"
+
+    return Place(url, _PART.sub(named, url), parameters, handler)
+
+
+def _path_parameter(name: str, kind: str) -> Schema:
+    converter: type[BaseConverter] = {**DEFAULT_CONVERTERS, **CONVERTERS}[kind]
+    schema: Schema = {"type": "string", "pattern": f"^{converter.regex}$"}
+    if converter.regex == NumberConverter.regex:
+        schema = {"type": "integer", "format": "int64", "minimum": 0, "maximum": _BIGINT}
+    made = {"name": name, "in": "path", "required": True, "schema": schema}
+    if kind in itemtypes.BY_NAME:
+        made["description"] = f"The id of a {kind.replace('_', ' ')}."
+    return made
+
+
+def _tag(handler: type[Handler]) -> str:
+    return handler.__module__.rpartition(".")[2]
+
+
+def _tags(places: Iterable[Place]) -> list[Schema]:
+    modules = {_tag(place.handler): place.handler.__module__ for place in places}
+    return [
+        {"name": tag, "description": _summary(sys.modules[module].__doc__)}
+        for tag, module in sorted(modules.items())
+    ]
+
+
+def _path(place: Place, schemas: _Schemas, routes: Routes) -> Schema:
+    summary, description = _texts(place.handler.__doc__)
+    made: Schema = {"summary": summary}
+    if description:
+        made["description"] = description
+    if place.parameters:
+        made["parameters"] = place.parameters
+    for verb in _VERBS:
+        operation = place.handler.operations.get(verb)
+        if operation is not None:
+            made[verb.lower()] = _operation(place, verb, operation, schemas, routes)
+            if verb == "GET":
+                made["head"] = _head(made["get"], place)
+    made["options"] = {
+        "tags": [_tag(place.handler)],
+        "operationId": _operation_id("options", place.template),
+        "summary": "The methods of this address",
+        "security": [{}],
+        "responses": {
+            "200": {"description": "Nothing but headers.", "headers": _headers("Allow")},
+            **{str(status): _response(status) for status in (400, 404, 429, 500, 503)},
+        },
+    }
+    return made
+
+
+def _operation_id(verb: str, template: str) -> str:
+    """Unique, and good as an anchor: `get-conversations-id`; `top` marks what is not below /api/v1."""
+    below = template.startswith("/api/v1/")
+    words = re.findall(r"\w+", template.removeprefix("/api/v1/") if below else f"top{template}")
+    return "-".join([verb, *words])
+
+
+# ---------------------------------------------------------------- operations
+
+
+def _operation(
+    place: Place, verb: str, operation: Operation, schemas: _Schemas, routes: Routes
+) -> Schema:
+    function = getattr(place.handler, verb.lower())
+    summary, description = _texts(function.__doc__ or place.handler.__doc__)
+    who = f"For {_RIGHTS[operation.need]}."
+    made: Schema = {
+        "tags": [_tag(place.handler)],
+        "operationId": _operation_id(verb.lower(), place.template),
+        "summary": summary,
+        "description": f"{description}\n\n{who}" if description else who,
+        "parameters": [
+            *(_query(param) for param in operation.params),
+            *(_parameter(name) for name in _shared(place, verb, operation)),
+        ],
+        "x-need": operation.need.name.lower(),
+    }
+    if scope := scopes.of(place.url, verb):
+        made["x-scope"] = scope
+    if operation.body is not None:
+        keys = required_keys(place.handler, verb)
+        content = schemas.body(operation.body, keys)
+        for media_type in place.handler.also_reads.get(verb, ()):
+            content[media_type] = {"schema": {"type": "string"}}
+        made["requestBody"] = {"required": True, "content": content}
+    elif place.handler.receives_files:
+        made["requestBody"] = {"required": True, "content": _FILES}
+    made["responses"] = {
+        **_passed(operation, schemas),
+        **_written(place, verb, operation, schemas, routes),
+        **{
+            str(status): _response(
+                status, place.handler if verb == "POST" or place.handler.error_form else Handler
+            )
+            for status in _statuses(place, verb, operation)
+        },
+    }
+    return made
+
+
+def _passed(operation: Operation, schemas: _Schemas) -> Schema:
+    """What success looks like. A stored file may also be sent in part, from elsewhere, or not again."""
+    made: Schema = {str(operation.status): _success(operation, schemas)}
+    if operation.media_type == ANYTHING:
+        part = {**_success(operation, schemas), "description": "The range that was asked for."}
+        elsewhere = _success(operation._replace(status=307, media_type=""), schemas)
+        made |= {"206": part, "304": _response(304), "307": elsewhere}
+    return made
+
+
+def _head(get: Schema, place: Place) -> Schema:
+    return {
+        **get,
+        "operationId": _operation_id("head", place.template),
+        "responses": {
+            status: {key: value for key, value in response.items() if key != "content"}
+            if "$ref" not in response
+            else {"description": _DESCRIPTIONS[int(status)]}
+            for status, response in get["responses"].items()
+        },
+    }
+
+
+def _shared(place: Place, verb: str, operation: Operation) -> list[str]:
+    """The parameters of this operation that many have."""
+    names = ["limit", "offset"] if operation.paged else []
+    if not operation.media_type:
+        names.append("context")
+    if verb == "GET" and _is_tagged(place, operation):
+        names.append("If-None-Match")
+    if verb != "GET":
+        if place.handler.takes_idempotency_key:
+            names.append("Idempotency-Key")
+        if _locates(place.handler):
+            names.append("If-Match")
+        if takes_preference(operation):
+            names.append("Prefer")
+    if operation.media_type == ANYTHING:
+        names += ["If-None-Match", "If-Range", "Range"]
+    names += place.handler.also_takes
+    names.append("X-Request-Id")
+    return names
+
+
+def _is_tagged(place: Place, operation: Operation) -> bool:
+    return not operation.media_type or place.handler.tags_bare_answers
+
+
+def _locates(handler: type[Handler]) -> bool:
+    return handler.locate is not Handler.locate
+
+
+def _statuses(place: Place, verb: str, operation: Operation) -> list[int]:
+    """What this operation can answer other than success; follows from what it declares."""
+    found = {400, 404, 429, 500, 503}
+    if verb == "GET" and _is_tagged(place, operation):
+        found.add(304)
+    if verb != "GET":
+        # A body is read, and refused when too large, whether or not one is looked at.
+        found |= {413, 409, 422, 502}
+        if _locates(place.handler):
+            found.add(412)
+    if not place.handler.ignores_token or operation.need is not ANYONE:
+        found |= {401, 403}
+    if verb == "POST":
+        found.add(405)
+    if verb == "PATCH":
+        found.add(501)
+    found |= set(operation_errors(place.handler, verb))
+    return sorted(found - {operation.status})
+
+
+def operation_errors(handler: type[Handler], verb: str) -> tuple[int, ...]:
+    """Statuses that only this method can answer, as its class says in `also_answers`."""
+    also: Mapping[str, tuple[int, ...]] = getattr(handler, "also_answers", {})
+    return also.get(verb, ())
+
+
+def other_answers(handler: type[Handler]) -> Mapping[str, Any]:
+    """Method -> what it answers with 200 in some cases beside its own success, as its class says in `also_succeeds`."""
+    also: Mapping[str, Any] = getattr(handler, "also_succeeds", {})
+    return also
+
+
+def takes_preference(operation: Operation) -> bool:
+    """True if the answer to this write has a form that Prefer may choose: those without envelope have one alone."""
+    return not operation.media_type
+
+
+def _written(
+    place: Place, verb: str, operation: Operation, schemas: _Schemas, routes: Routes
+) -> dict[str, Schema]:
+    """Return the answers of a write beside its own success: for a page, by the form preferred, and on a dry run."""
+    made: dict[str, Schema] = {}
+    own = [] if operation.status != 200 else [operation.answer]
+    if (other := other_answers(place.handler).get(verb)) is not None:
+        own.append(other)
+    if verb != "GET" and takes_preference(operation):
+        if operation.status == 302 and verb == "PUT":
+            made["303"] = _success(operation._replace(status=303), schemas)
+        if (shown := _shown(place, verb, operation, routes)) is not None:
+            status, document = shown
+            if status == 201:
+                made["201"] = _success(operation._replace(status=201, answer=document), schemas)
+            else:
+                own.append(document)
+        names = ("Location", "Preference-Applied", "X-Request-Id", *_RATE_HEADERS)
+        made["204"] = {"description": "Done, with nothing to say.", "headers": _headers(*names)}
+    if own and own != [operation.answer]:
+        kinds = {repr(kind): kind for kind in own}.values()
+        data = [schemas.answer(kind) if kind is not None else {"type": "null"} for kind in kinds]
+        one = _success(operation._replace(status=200, answer=own[-1]), schemas)
+        one["content"] = {
+            JSON: {"schema": _envelope(200, data[0] if len(data) == 1 else {"anyOf": data}, _NULL)}
+        }
+        made["200"] = one
+    return made
+
+
+def _shown(place: Place, verb: str, operation: Operation, routes: Routes) -> tuple[int, Any] | None:
+    """The status and type of the document that shows what was written, as `processor` finds it; None without one."""
+    if operation.status == 302:
+        url = place.handler.leads_to.get(verb, "")
+        if not url and verb == "POST":
+            below = re.compile(re.escape(place.url) + r"/<[^/]+>")
+            for other in routes:
+                if below.fullmatch(other) and "GET" in routes[other].operations:
+                    return 201, routes[other].operations["GET"].answer
+    elif operation.status == 200 and operation.answer is None:
+        url = ""
+    else:
+        return None
+    above = place.url.rpartition("/")[0] if place.handler.shows_above else ""
+    for other in (url, place.url, above):
+        if other in routes and "GET" in routes[other].operations:
+            return 200, routes[other].operations["GET"].answer
+    return None
+
+
+def required_keys(handler: type[Handler], verb: str) -> tuple[str, ...]:
+    """Keys that a body of this method must have, as its class says in `required_keys`; `meta.x` is one within meta."""
+    keys: Mapping[str, tuple[str, ...]] = getattr(handler, "required_keys", {})
+    return keys.get(verb, ())
+
+
+def _success(operation: Operation, schemas: _Schemas) -> Schema:
+    if operation.status == 101:
+        return {"description": "The connection speaks WebSocket from here on."}
+    if operation.media_type:
+        schema = schemas.answer(operation.answer) if operation.answer else {"type": "string"}
+        return {
+            "description": "The answer, without the envelope.",
+            "headers": _headers(*_STORED, "X-Request-Id", *_RATE_HEADERS)
+            if operation.media_type == ANYTHING
+            else _headers("X-Request-Id", *_RATE_HEADERS),
+            "content": {operation.media_type: {"schema": schema}},
+        }
+    data = schemas.answer(operation.answer) if operation.answer is not None else {"type": "null"}
+    moved = operation.status in (302, 303, 307)
+    if moved:
+        description = "Go on." if operation.status == 307 else "Done; `Location` is the resource."
+    else:
+        description = "Done." if operation.answer is None else "The answer."
+    names = (
+        ("Location",) if moved else ("ETag", "Live-Cursor") if operation.answer is not None else ()
+    )
+    return {
+        "description": description,
+        "headers": _headers(*names, "X-Request-Id", *_RATE_HEADERS),
+        "content": {JSON: {"schema": _envelope(operation.status, data, _NULL)}},
+    }
+
+
+def _envelope(status: int, data: Schema, error: Schema) -> Schema:
+    return {
+        "type": "object",
+        "required": ["context", "status", "data", "error"],
+        "properties": {
+            "context": {"type": "string"},
+            "status": {"const": status},
+            "data": data,
+            "error": error,
+        },
+    }
+
+
+def _query(param: Param) -> Schema:
+    kinds = {bool: "boolean", int: "integer", float: "number"}
+    return {
+        "name": param.name,
+        "in": "query",
+        "description": param.description,
+        "schema": {"type": kinds.get(param.type, "string")},
+    }
+
+
+# ---------------------------------------------------------------- shared parts
+
+
+def _parameter(name: str) -> Schema:
+    return {"$ref": f"#/components/parameters/{name}"}
+
+
+def _headers(*names: str) -> Schema:
+    return {name: {"$ref": f"#/components/headers/{name}"} for name in names}
+
+
+def _response(status: int, handler: type[Handler] = Handler) -> Schema:
+    if handler.error_form and status in _FORMED:
+        return {"$ref": f"#/components/responses/{handler.error_form}{status}"}
+    kind = "Bare" if getattr(handler, "errors_without_data", False) and status != 304 else ""
+    return {"$ref": f"#/components/responses/{kind}{status}"}
+
+
+# Refusals that the protocol or a page says in its own way.
+_FORMED: Final = (400, 401, 403, 429, 501)
+
+
+def _formed(status: int, usual: Schema) -> Iterable[tuple[str, Schema]]:
+    """The same refusal as the OAuth protocol and as a page may say it instead, by name."""
+    enveloped = usual["content"][JSON]["schema"]
+    either = {"anyOf": [enveloped, {"$ref": _REF.format(name="OAuthError")}]}
+    yield f"OAuth{status}", {**usual, "content": {JSON: {"schema": either}}}
+    page = {HTML: {"schema": {"type": "string"}}}
+    yield f"Page{status}", {**usual, "content": {**usual["content"], **page}}
+
+
+def _responses() -> Schema:
+    """Every refusal once; where the class says `errors_without_data`, `data` may be null (platform 1.6)."""
+    detail = {"$ref": _REF.format(name="ErrorDetail")}
+    made: Schema = {}
+    for status, description in _DESCRIPTIONS.items():
+        if status == 304:
+            made["304"] = {"description": description, "headers": _headers("ETag")}
+            continue
+        if status == 303:
+            page = {HTML: {"schema": {"type": "string"}}}
+            made["303"] = {
+                "description": description,
+                "headers": _headers("Location"),
+                "content": page,
+            }
+            continue
+        names = ["X-Request-Id", *_RATE_HEADERS]
+        if status in (409, 429, 503):
+            names.append("Retry-After")
+        if status == 405:
+            names.append("Allow")
+        for kind, data in (("", detail), ("Bare", {"anyOf": [detail, {"type": "null"}]})):
+            texts: Schema = {"type": "array", "items": {"type": "string"}, "minItems": 1}
+            made[f"{kind}{status}"] = {
+                "description": description,
+                "headers": _headers(*names),
+                "content": {JSON: {"schema": _envelope(status, data, texts)}},
+            }
+        if status in _FORMED:
+            made |= _formed(status, made[str(status)])
+    return made
+
+
+def _summary(text: str | None) -> str:
+    return _texts(text)[0]
+
+
+def _texts(text: str | None) -> tuple[str, str]:
+    """The first line of a docstring without its full stop, and the rest."""
+    first, _, rest = _SECTION.sub("", cleandoc(text or "")).partition("\n")
+    return first.strip().removesuffix("."), rest.strip()
+
+
+# ---------------------------------------------------------------- schemas
+
+
+def _unwrap(kind: Any) -> Any:
+    """The element of `list[T]`, else the type itself."""
+    return get_args(kind)[0] if get_origin(kind) is list else kind
+
+
+class _Schemas:
+    """JSON Schema of every body and answer type: components, and references to them."""
+
+    def __init__(self, handlers: Iterable[type[Handler]]) -> None:
+        # In an order of their own: components that would have one name are numbered as they come.
+        classes = sorted(set(handlers), key=lambda one: (one.__module__, one.__qualname__))
+        operations = [operation for one in classes for operation in one.operations.values()]
+        answers = {repr(o.answer): o.answer for o in operations if o.answer is not None}
+        for one in classes:
+            answers |= {repr(other): other for other in other_answers(one).values()}
+        bodies = {repr(o.body): o.body for o in operations if o.body is not None}
+        answers["error"] = ErrorDetail
+        answers["refusal"] = OAuthError
+        self._answers, answered = _made(answers)
+        self._bodies, sent = _made(bodies)
+        sent = {name: _lenient(schema) for name, schema in sent.items()}
+        names = _names(answered, "")
+        inputs = _names(sent, "Input", taken=set(names.values()))
+        self._answers = _renamed(self._answers, names)
+        self._bodies = _renamed(self._bodies, inputs)
+        made = {names[old]: _renamed(schema, names) for old, schema in answered.items()}
+        made |= {inputs[old]: _renamed(schema, inputs) for old, schema in sent.items()}
+        self.components = dict(sorted(made.items()))
+
+    def answer(self, kind: Any) -> Schema:
+        """The schema of an answer type."""
+        found: Schema = self._answers[repr(kind)]
+        return found
+
+    def body(self, kind: Any, keys: tuple[str, ...] = ()) -> Schema:
+        """The `content` of a request body: JSON, and a form for what is flat. `keys` must be sent."""
+        schema: Schema = self._bodies[repr(kind)]
+        if keys:
+            schema = {"allOf": [schema, _requiring(keys)]}
+        made = {JSON: {"schema": schema}}
+        form = self._form(kind)
+        if form is not None and not set(keys) - set(form["properties"]):
+            made[FORM] = {"schema": {**form, "required": list(keys)} if keys else form}
+        return made
+
+    def _form(self, kind: Any) -> Schema | None:
+        if not (isinstance(kind, type) and issubclass(kind, msgspec.Struct)):
+            return None
+        name = self._bodies[repr(kind)]["$ref"].rpartition("/")[2]
+        whole = self.components[name]
+        flat = {
+            key: _not_null(schema)
+            for key, schema in whole.get("properties", {}).items()
+            if _not_null(schema).get("type") in ("string", "integer", "number", "boolean")
+        }
+        if not flat or set(whole.get("required", ())) - set(flat):
+            return None
+        return {**whole, "properties": flat}
+
+
+def _requiring(keys: tuple[str, ...]) -> Schema:
+    """Says that an object has these keys, and not null there."""
+    inner: dict[str, list[str]] = {}
+    for key in keys:
+        first, _, rest = key.partition(".")
+        inner.setdefault(first, []).extend([rest] if rest else [])
+    return {
+        "type": "object",
+        "required": list(inner),
+        "properties": {
+            key: _requiring(tuple(rest)) if rest else {"not": {"type": "null"}}
+            for key, rest in inner.items()
+        },
+    }
+
+
+def _made(kinds: Mapping[str, Any]) -> tuple[Schema, Schema]:
+    """(key -> schema, component name -> schema) of these types."""
+    schemas, components = msgspec.json.schema_components(list(kinds.values()), ref_template=_REF)
+    for name, (tag, before) in TAG_AFTER.items():
+        if name in components:
+            _move_behind(components[name]["properties"], tag, before)
+    return dict(zip(kinds, schemas, strict=True)), components
+
+
+def _move_behind(properties: dict[str, Any], name: str, before: str) -> None:
+    """Let the property `name` stand behind the one called `before`."""
+    moved = properties.pop(name)
+    for key, value in [*properties.items()]:
+        properties[key] = properties.pop(key, value)
+        if key == before:
+            properties[name] = moved
+
+
+def _names(components: Iterable[str], suffix: str, taken: Iterable[str] = ()) -> dict[str, str]:
+    """Names that OpenAPI allows and a reader can say: `Paged_X_` becomes `PageOfX`, with what several kinds share."""
+    found: dict[str, str] = {}
+    used = set(taken)
+    for name in components:
+        nice = name
+        if name.startswith("Paged_"):
+            inner = name.removeprefix("Paged_").removesuffix("_")
+            kinds = [kind.rpartition(".")[2] for kind in inner.split("___")]
+            same = takewhile(lambda letters: len(set(letters)) == 1, zip(*kinds, strict=False))
+            shared = "".join(letters[0] for letters in same)
+            nice = "PageOf" + ("Items" if "Entry" in inner else shared)
+        nice = re.sub(r"[^A-Za-z0-9]", "", nice.rpartition(".")[2] or nice)
+        if nice in used:
+            nice += suffix
+        while nice in used:
+            nice += "_"
+        used.add(nice)
+        found[name] = nice
+    return found
+
+
+def _renamed(schema: Any, names: Mapping[str, str]) -> Any:
+    """A copy whose references, and whose title where it is one of them, are renamed."""
+    if isinstance(schema, list):
+        return [_renamed(inner, names) for inner in schema]
+    if not isinstance(schema, dict):
+        return schema
+    prefix = _REF.format(name="")
+    made: Schema = {}
+    for key, value in schema.items():
+        if key == "$ref" and isinstance(value, str):
+            made[key] = prefix + names[value.removeprefix(prefix)]
+        elif key == "mapping":
+            made[key] = {
+                tag: prefix + names[target.removeprefix(prefix)] for tag, target in value.items()
+            }
+        elif key == "title" and isinstance(value, str):
+            made[key] = names.get(value, re.sub(r"[^A-Za-z0-9]", "", value))
+        elif key == "description" and isinstance(value, str):
+            made[key] = _SECTION.sub("", value)
+        else:
+            made[key] = _renamed(value, names)
+    return made
+
+
+def _lenient(schema: Schema) -> Schema:
+    """A body's schema: in a body null means that the key was not sent (platform 1.2)."""
+    required = set(schema.get("required", ()))
+    properties = {
+        key: inner if key in required else {"anyOf": [inner, {"type": "null"}]}
+        for key, inner in schema.get("properties", {}).items()
+    }
+    return {**schema, "properties": properties} if properties else schema
+
+
+def _not_null(schema: Schema) -> Schema:
+    options = schema.get("anyOf")
+    if not options:
+        return schema
+    rest: list[Schema] = [option for option in options if option != {"type": "null"}]
+    return rest[0] if len(rest) == 1 else schema

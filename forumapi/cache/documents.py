@@ -1,0 +1,177 @@
+"""Immutable documents in memory: an in-process LRU, and memcached behind it where there is one.
+
+An entry's key holds site, type, id, version and shape, and an entry never changes: nothing is ever purged, a stale
+read cannot happen, and losing any of it only costs time. A memcached value starts with its own key and a checksum;
+anything else is a miss. memcached never holds the only copy of anything.
+"""
+
+from __future__ import annotations
+
+import socket
+import time
+import zlib
+from collections.abc import Iterable, Mapping
+from typing import Final
+
+from pymemcache.client.base import Client
+from pymemcache.client.hash import HashClient
+from pymemcache.exceptions import MemcacheError
+
+from forumapi.cache.eviction import Lru
+from forumapi.observability import metrics
+from forumapi.wire import json_fragments
+from forumapi.wire.json_fragments import Fragment
+
+# (site_id, kind, id, version); the kind carries the document's shape number, such as "comment/1".
+Key = tuple[int, str, int, int]
+
+_SCHEMA: Final = "f1"
+# Bytes of Python objects around an entry, and around each of its parts; measured.
+OVERHEAD: Final = 300
+_PART: Final = 50
+_LIFETIME_S: Final = 7 * 24 * 3600
+# ValueError: what answers there does not speak memcached's language, or stopped in the middle of a word.
+_TROUBLE: Final = (OSError, MemcacheError, ValueError)
+
+
+def server_version(server: str, *, timeout_s: float) -> str:
+    """What the memcached at `server` ("host:port") says it is. Raises OSError when none answers."""
+    host, _, port = server.rpartition(":")
+    with socket.create_connection((host.strip("[]"), int(port)), timeout=timeout_s) as connection:
+        connection.settimeout(timeout_s)
+        connection.sendall(b"version\r\n")
+        said = connection.recv(100).decode(errors="replace").strip()
+    if not said.startswith("VERSION "):
+        raise OSError(f"not a memcached: {said[:40]!r}")
+    return said
+
+
+class Memory(Lru[Key, Fragment]):
+    """Fragments, bounded by their bytes."""
+
+    def __init__(self, max_bytes: int) -> None:
+        super().__init__(
+            max_bytes,
+            lambda _, fragment: OVERHEAD + _PART * len(fragment) + sum(map(len, fragment)),
+        )
+
+
+class Cache:
+    """`get_many` and `add_many` of documents. `servers` are memcached addresses, "host:port"; none is fine.
+
+    `round_trips` of a request are counted by the caller through the return value of `get_many`.
+    """
+
+    TIMEOUT_S: Final = 0.1
+    # After a failure it is asked by nobody for this long, and then by one request whether it is well again.
+    BREAK_S: Final = 5.0
+    PROBE_S: Final = 0.05
+
+    def __init__(
+        self, servers: Iterable[str] = (), *, memory_mb: int = 32, prefix: str = ""
+    ) -> None:
+        self.memory = Memory(memory_mb * 1024 * 1024)
+        self._servers = list(servers)
+        self._prefix = f"{_SCHEMA}{prefix}"
+        self._clients: list[Client | HashClient] = []
+        self._broken_until = 0.0
+
+    def get(self, key: Key) -> Fragment | None:
+        """What this process holds under `key`."""
+        return self.memory.get(key)
+
+    def get_many(self, keys: Iterable[Key]) -> tuple[dict[Key, Fragment], int]:
+        """What memcached holds of `keys` (the caller has asked `get` before); and the round trips it took, 0 or 1."""
+        if not self._servers:
+            return {}, 0
+        names = {self._name(key): key for key in keys}
+        if not names or not self._is_well():
+            return {}, 0
+        client = self._clients.pop() if self._clients else self._connect()
+        try:
+            found = client.get_many(list(names))
+        except _TROUBLE:
+            self._fail(client)
+            return {}, 1
+        except BaseException:
+            client.close()
+            raise
+        self._clients.append(client)
+        result: dict[Key, Fragment] = {}
+        for name, value in found.items():
+            fragment = self._opened(name, value)
+            if fragment is not None:
+                key = names[name]
+                result[key] = fragment
+                self.memory.add(key, fragment)
+        return result, 1
+
+    def add_many(self, entries: Mapping[Key, Fragment]) -> None:
+        """Keep finished documents, here and in memcached."""
+        for key, fragment in entries.items():
+            self.memory.add(key, fragment)
+        if not self._servers or not entries or not self._is_well():
+            return
+        client = self._clients.pop() if self._clients else self._connect()
+        try:
+            values = {}
+            for key, fragment in entries.items():
+                name = self._name(key)
+                values[name] = self._sealed(name, fragment)
+            client.set_many(values, expire=_LIFETIME_S, noreply=True)
+        except _TROUBLE:
+            self._fail(client)
+        except BaseException:
+            client.close()
+            raise
+        else:
+            self._clients.append(client)
+
+    def _name(self, key: Key) -> str:
+        return f"{self._prefix}:{key[0]}:{key[1]}:{key[2]}:{key[3]}"
+
+    @staticmethod
+    def _sealed(name: str, fragment: Fragment) -> bytes:
+        payload = json_fragments.pack(fragment)
+        return b"%b\n%08x\n%b" % (name.encode(), zlib.crc32(payload), payload)
+
+    @staticmethod
+    def _opened(name: str, value: object) -> Fragment | None:
+        if not isinstance(value, bytes):
+            return None
+        head, _, rest = value.partition(b"\n")
+        checksum, _, payload = rest.partition(b"\n")
+        if head != name.encode() or checksum != b"%08x" % zlib.crc32(payload):
+            return None
+        return json_fragments.unpack(payload)
+
+    def _connect(self) -> Client | HashClient:
+        options = {"connect_timeout": self.TIMEOUT_S, "timeout": self.TIMEOUT_S, "no_delay": True}
+        if len(self._servers) == 1:
+            return Client(self._servers[0], **options)
+        return HashClient(self._servers, ignore_exc=True, **options)
+
+    def _is_well(self) -> bool:
+        """Whether memcached may be asked. After a break one request finds out, which costs it little; others go on."""
+        if not self._broken_until:
+            return True
+        now = time.monotonic()
+        if now < self._broken_until:
+            return False
+        self._broken_until = now + self.BREAK_S
+        for server in self._servers:
+            try:
+                server_version(server, timeout_s=self.PROBE_S)
+            except (OSError, ValueError):
+                continue
+            self._broken_until = 0.0
+            return True
+        metrics.MEMCACHED_FAILED.add()
+        return False
+
+    def _fail(self, client: Client | HashClient) -> None:
+        """Stop asking for a moment: a slow memcached must not slow every request."""
+        metrics.MEMCACHED_FAILED.add()
+        self._broken_until = time.monotonic() + self.BREAK_S
+        client.close()
+        self._clients.clear()

@@ -1,0 +1,1 @@
+"""Command line, and the work of operators behind it."""

@@ -1,0 +1,257 @@
+"""What operators do from the command line and no route offers: find users and sites, remove a spammer's posts."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Mapping
+from typing import Final, NamedTuple
+
+from forumapi import itemtypes
+from forumapi.auth import backends, methods
+from forumapi.auth.backends import Backend
+from forumapi.config import Config
+from forumapi.database.connections import Query, Reader, Transaction
+from forumapi.errors import NotFound
+from forumapi.models.access import auth_backend
+from forumapi.models.content import remark, writing
+from forumapi.models.content.remark import Place
+from forumapi.models.journal import journal
+from forumapi.models.journal.journal import Author
+from forumapi.models.people import membership, user
+from forumapi.models.sites import site
+from forumapi.models.sites.site_rules import SiteBody
+
+# The site's cast of item types that somebody can start.
+_ITEM_TYPES: Final = (itemtypes.CONVERSATION, itemtypes.EVENT, itemtypes.POLL, itemtypes.HUDDLE)
+
+SITE_ID = Query(
+    "admin.site_id",
+    "SELECT s.site_id FROM sites s WHERE s.subdomain_key = %(key)s AND NOT s.is_deleted",
+)
+
+# The document of a site shows its owner; the root site was made by nobody.
+SET_OWNER = Query(
+    "admin.set_owner",
+    """
+    UPDATE sites s
+       SET owned_by = %(profile_id)s, created_by = coalesce(s.created_by, %(profile_id)s), version = s.version + 1,
+           acl_version = s.acl_version + 1
+     WHERE s.site_id = %(site_id)s""",
+)
+
+SITES = Query(
+    "admin.sites",
+    """
+    SELECT s.site_id, s.subdomain_key, coalesce(s.domain, ''), s.title, coalesce(u.email, ''),
+           CASE WHEN s.is_deleted THEN 'deleted' ELSE 'live' END, s.created
+      FROM sites s
+      LEFT JOIN profiles p ON p.site_id = s.site_id AND p.profile_id = s.owned_by
+      LEFT JOIN users u ON u.user_id = p.user_id
+     ORDER BY s.site_id""",
+)
+
+# A name of digits alone is an id: no profile name is (platform 4.3).
+USER_OF_PROFILE = Query(
+    "admin.user_of_profile",
+    """
+    SELECT p.user_id
+      FROM profiles p
+     WHERE p.site_id = %(site_id)s
+       AND (lower(p.profile_name) = lower(%(name)s::text) OR p.profile_id::text = %(name)s::text)
+     ORDER BY lower(p.profile_name) = lower(%(name)s::text) DESC LIMIT 1""",
+)
+
+PROFILE_OF_USER = Query(
+    "admin.profile_of_user",
+    "SELECT p.profile_id FROM profiles p WHERE p.site_id = %(site_id)s AND p.user_id = %(user_id)s",
+)
+
+ITEMS_OF = Query(
+    "admin.items_of",
+    """
+    SELECT i.item_type_id, i.item_id
+      FROM items i
+     WHERE i.site_id = %(site_id)s AND i.created_by = %(profile_id)s AND NOT i.is_deleted
+     ORDER BY i.item_id""",
+)
+
+COMMENTS_OF = Query(
+    "admin.comments_of",
+    """
+    SELECT c.comment_id, coalesce(i.item_type_id, 3), coalesce(c.item_id, c.on_profile_id)
+      FROM comments c
+      LEFT JOIN items i ON i.site_id = c.site_id AND i.item_id = c.item_id
+     WHERE c.site_id = %(site_id)s AND c.created_by = %(profile_id)s AND NOT c.is_deleted
+     ORDER BY c.item_id, c.comment_id""",
+)
+
+LEAVE_HUDDLES = Query(
+    "admin.leave_huddles",
+    "DELETE FROM huddle_participants h WHERE h.site_id = %(site_id)s AND h.profile_id = %(profile_id)s",
+)
+
+
+class Listed(NamedTuple):
+    """A site as a list shows it; `state` is live or deleted."""
+
+    id: int
+    key: str
+    domain: str
+    title: str
+    owner: str
+    state: str
+    created: datetime.datetime
+
+
+def list_sites(tx: Reader) -> list[Listed]:
+    """Every site, the root site and deleted ones too, oldest first."""
+    return [Listed(*row) for row in tx.rows(SITES)]
+
+
+def site_id(tx: Reader, key: str) -> int:
+    """The id of the live site with this subdomain. Raises NotFound."""
+    found = tx.value(SITE_ID, key=key)
+    if found is None:
+        raise NotFound(f"there is no site {key}; `forumapi site list` shows them")
+    return int(found)
+
+
+def user_id(tx: Reader, site_id: int, *, email: str | None, profile: str | None) -> int:
+    """The id of the user with this address, or of this profile (name or id) of the site. Raises NotFound."""
+    if email is not None:
+        person = user.find_by_email(tx, email)
+        if person is None:
+            raise NotFound(f"there is no user {email}")
+        return person.id
+    found = tx.value(USER_OF_PROFILE, site_id=site_id, name=profile)
+    if found is None:
+        raise NotFound(f"there is no profile {profile} on this site")
+    return int(found)
+
+
+def create_site(
+    tx: Transaction, config: Config, key: str, title: str, description: str, owner: str
+) -> int:
+    """Make a site owned by the user with this address, who is made where there is none; its id. Raises Invalid."""
+    person = user.find_or_create(tx, user.checked_email(owner), is_verified=True)
+    body = SiteBody(subdomainKey=key, title=title, description=description)
+    return site.create(tx, body, user_id=person.id, platform_domain=config.platform_domain)
+
+
+def set_owner(tx: Transaction, key: str, address: str) -> int:
+    """Make the user with this address the owner of a site; the id of their profile there, made if there is none.
+
+    Who owned it keeps their profile, and the microcosms that they own. Raises NotFound, Invalid.
+    """
+    id = site_id(tx, key)
+    person = user.find_or_create(tx, user.checked_email(address), is_verified=False)
+    name = membership.suggested_name(id == site.ROOT_ID, person.id, person.email)
+    profile_id = membership.create(tx, id, person.id, name)
+    tx.run(SET_OWNER, site_id=id, profile_id=profile_id)
+    journal.record(tx, id, journal.REPLACED, itemtypes.SITE, id, actor=profile_id, ip="")
+    return profile_id
+
+
+def delete_posts(tx: Transaction, site_id: int, user_id: int) -> int:
+    """Delete all that a user wrote on a site and end their part in its huddles; how many rows (platform 3.6).
+
+    Counters and events follow as if a moderator had deleted each; the audit names the user's own profile.
+    """
+    profile_id = tx.value(PROFILE_OF_USER, site_id=site_id, user_id=user_id)
+    if profile_id is None:
+        return 0
+    author = Author(site_id, int(profile_id), "")
+    items = tx.rows(ITEMS_OF, site_id=site_id, profile_id=profile_id)
+    for item_type, item_id in items:
+        if item_type in _ITEM_TYPES and (found := writing.lock(tx, site_id, item_type, item_id)):
+            writing.delete(tx, author, found)
+    comments = tx.rows(COMMENTS_OF, site_id=site_id, profile_id=profile_id)
+    for comment_id, on_type, on_id in comments:
+        locked = None
+        if on_type != itemtypes.PROFILE:
+            locked = writing.lock(tx, site_id, on_type, on_id)
+        if comment := remark.lock(tx, site_id, comment_id):
+            remark.flag(
+                tx,
+                author,
+                Place(on_type, on_id, locked),
+                comment,
+                is_deleted=True,
+                is_moderated=comment.is_moderated,
+                kind=journal.DELETED,
+            )
+    tx.run(LEAVE_HUDDLES, site_id=site_id, profile_id=profile_id)
+    return len(items) + len(comments)
+
+
+# ---------------------------------------------------------------- ways to sign in
+
+
+class Method(NamedTuple):
+    """A way to sign in as a list shows it. `set_by`: platform, site or default; `missing`: what it still lacks."""
+
+    method: str
+    state: str
+    set_by: str
+    settings: str
+    missing: str
+
+
+def sign_in_methods(tx: Reader, config: Config, key: str | None) -> list[Method]:
+    """How each way stands on the site with this key, or on all sites that say nothing themselves. Raises NotFound."""
+    rows = auth_backend.find_all(tx, site_id(tx, key) if key else site.ROOT_ID)
+    shown = []
+    for name in methods.LISTED:
+        one = backends.state(Backend.found[name], rows.get(name), config)
+        fields = one.backend.settings
+        told = [
+            f"{field.name}={'***' if field.kind == 'secret' else one.settings[field.name]}"
+            for field in fields
+            if field.name in one.settings
+        ]
+        missing = [f.name for f in fields if f.is_required and not one.settings.get(f.name)]
+        set_by = "default" if name not in rows else "site" if one.is_own else "platform"
+        state = "on" if one.is_enabled and one.is_ready else "off"
+        shown.append(Method(name, state, set_by, " ".join(told), " ".join(missing)))
+    return shown
+
+
+def set_sign_in(
+    tx: Transaction,
+    config: Config,
+    key: str | None,
+    name: str,
+    settings: Mapping[str, str],
+    *,
+    is_enabled: bool,
+) -> bool:
+    """Set a way to sign in up, for one site or for all; whether it has all it needs. Raises Invalid, NotFound.
+
+    What is not named stays. A list of addresses is written with commas between.
+    """
+    backend = _backend(name, config)
+    of = site_id(tx, key) if key else site.ROOT_ID
+    site.lock(tx, of)
+    row = auth_backend.find(tx, of, name)
+    stored = row.settings if row is not None and row.is_own == bool(key) else {}
+    kinds = {field.name: field.kind for field in backend.settings}
+    given = {
+        field: list(filter(None, value.split(","))) if kinds.get(field) == "urls" else value
+        for field, value in settings.items()
+    }
+    laid = backends.laid_over(backend, stored, given)
+    auth_backend.put(tx, Author(of, 0, ""), name, is_enabled=is_enabled, settings=laid)
+    return backend.is_ready(config, laid)
+
+
+def clear_sign_in(tx: Transaction, config: Config, key: str | None, name: str) -> None:
+    """Forget what was set up for one site, or for all. Raises NotFound."""
+    of = site_id(tx, key) if key else site.ROOT_ID
+    site.lock(tx, of)
+    auth_backend.delete(tx, Author(of, 0, ""), _backend(name, config).name)
+
+
+def _backend(name: str, config: Config) -> type[Backend]:
+    if name not in methods.LISTED or (backend := backends.find(name, config)) is None:
+        raise NotFound(f"there is no way to sign in {name}; `forumapi sign-in list` shows them")
+    return backend

@@ -1,0 +1,380 @@
+"""Backups: the database as one dump, the files beside it, and what is needed to prove that a restore is the same.
+
+A backup is a folder. `database.dump` is pg_dump's custom format, taken in the snapshot that `manifest.json` counts and
+hashes every table in; `files/` holds every object, hard-linked from the backup before where that has it already, since
+objects never change; `files.txt` has their SHA-256. The database comes first: an object is stored before the row that
+names it, and stays 30 days after the last one, so that no row of the dump lacks its file.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import psycopg
+from psycopg import sql
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
+
+from forumapi import __version__
+from forumapi.database import embedded_postgres
+
+FORMAT: Final = 1
+DUMP: Final = "database.dump"
+MANIFEST: Final = "manifest.json"
+FILES: Final = "files"
+LISTING: Final = "files.txt"
+_STAMP: Final = "%Y%m%dT%H%M%S"
+_PIECE: Final = 1024 * 1024
+# The first PostgreSQL that knows transaction_timeout.
+_KNOWS_TIMEOUT: Final = 17
+
+# Every table with rows of its own; partitions, not what they are parts of.
+TABLES: Final = """
+    SELECT c.relname FROM pg_class c
+     WHERE c.relnamespace = 'public'::regnamespace AND c.relkind = 'r'
+     ORDER BY c.relname"""
+
+# How rows read as text must not depend on the session that reads them.
+SESSION: Final = """
+    SET TimeZone = 'UTC'; SET DateStyle = 'ISO'; SET IntervalStyle = 'postgres'; SET extra_float_digits = 1"""
+
+Progress = Callable[[str], None]
+
+
+class BackupError(Exception):
+    """It could not be done, or what was found is not what was backed up; the message says what."""
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """What a backup says of itself. `tables`: name to (rows, hash); `finished`: ISO 8601 in UTC."""
+
+    format: int
+    release: str
+    server: str
+    finished: str
+    dump_bytes: int
+    dump_sha256: str
+    tables: Mapping[str, tuple[int, str]]
+    files: int
+    files_bytes: int
+
+    @classmethod
+    def read(cls, folder: Path) -> Manifest:
+        """That of the backup in `folder`. Raises BackupError."""
+        try:
+            known: dict[str, Any] = json.loads((folder / MANIFEST).read_text())
+        except (OSError, ValueError) as error:
+            raise BackupError(f"{folder} is no backup: {error}") from None
+        if known.get("format") != FORMAT:
+            raise BackupError(
+                f"{folder} is of format {known.get('format')}, this release reads {FORMAT}"
+            )
+        known["tables"] = {name: (rows, hash) for name, (rows, hash) in known["tables"].items()}
+        return cls(**known)
+
+    @property
+    def bytes(self) -> int:
+        """What it takes without hard links."""
+        return self.dump_bytes + self.files_bytes
+
+
+# ---------------------------------------------------------------- make
+
+
+def create(
+    url: str, files: Path | None, target: Path, *, keep: int = 0, progress: Progress = print
+) -> tuple[Path, Manifest]:
+    """A new backup below `target`, complete when this returns, and its manifest.
+
+    `files` is the folder of objects; None where they are elsewhere. `keep`: so many of the newest stay; 0: all.
+    Raises BackupError, psycopg.Error, OSError.
+    """
+    target.mkdir(parents=True, exist_ok=True)
+    before = next(iter(listed(target)), None)
+    started = datetime.datetime.now(datetime.UTC)
+    folder = target / started.strftime(_STAMP)
+    part = folder.with_suffix(".part")
+    if folder.exists():
+        raise BackupError(f"{folder} is there already")
+    part.mkdir(mode=0o700)
+    try:
+        with _snapshot(url) as (connection, snapshot):
+            progress("dumping the database")
+            server = connection.info.parameter_status("server_version") or ""
+            address, environ = client(url)
+            _run(
+                environ,
+                _program("pg_dump", connection.info.server_version // 10000),
+                *("--format=custom", "--compress=3", "--no-owner", "--no-privileges"),
+                *(f"--snapshot={snapshot}", f"--file={part / DUMP}", f"--dbname={address}"),
+            )
+            progress("hashing its tables")
+            tables = hashes(connection)
+        count, size = 0, 0
+        if files is not None:
+            progress("copying files")
+            count, size = _copy_files(files, part, before)
+        manifest = Manifest(
+            FORMAT,
+            __version__,
+            server.split()[0],
+            datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+            (part / DUMP).stat().st_size,
+            _sha256(part / DUMP),
+            tables,
+            count,
+            size,
+        )
+        _write(part / MANIFEST, json.dumps(asdict(manifest), indent=1) + "\n")
+        part.rename(folder)
+        _sync(target)
+    except BaseException:
+        shutil.rmtree(part, ignore_errors=True)
+        raise
+    for old in listed(target)[keep:] if keep else []:
+        shutil.rmtree(old)
+    return folder, manifest
+
+
+def note(path: Path, manifest: Manifest) -> None:
+    """Say where `doctor` and the metrics look that a backup has ended well."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    said = {"finished": manifest.finished, "kind": "dump", "bytes": manifest.bytes}
+    fresh = path.with_name(f"{path.name}.new")
+    _write(fresh, json.dumps(said) + "\n")
+    fresh.rename(path)
+
+
+def listed(target: Path) -> list[Path]:
+    """The complete backups below `target`, newest first."""
+    return sorted((path.parent for path in target.glob(f"*/{MANIFEST}")), reverse=True)
+
+
+@contextlib.contextmanager
+def _snapshot(url: str) -> Iterator[tuple[psycopg.Connection[Any], str]]:
+    """A connection whose reads all see one moment, and the name under which pg_dump sees it too."""
+    with psycopg.connect(url) as connection:
+        connection.execute(SESSION)
+        connection.commit()
+        connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+        row = connection.execute("SELECT pg_export_snapshot()").fetchone()
+        assert row is not None
+        yield connection, row[0]
+
+
+def hashes(connection: psycopg.Connection[Any]) -> dict[str, tuple[int, str]]:
+    """Rows and a hash that no order of them changes, for each table."""
+    found = {}
+    for (name,) in connection.execute(TABLES).fetchall():
+        statement = sql.SQL(
+            "SELECT count(*), coalesce(sum(hashtextextended(t::text, 0)::numeric), 0)::text FROM {} AS t"
+        ).format(sql.Identifier(name))
+        row = connection.execute(statement).fetchone()
+        assert row is not None
+        found[name] = (row[0], row[1])
+    return found
+
+
+def _copy_files(source: Path, part: Path, before: Path | None) -> tuple[int, int]:
+    """Copy every object; how many there are, and their bytes."""
+    known: dict[str, str] = {}
+    if before is not None and (before / LISTING).exists():
+        for line in (before / LISTING).read_text().splitlines():
+            sha256, name = line.split()
+            known[name] = sha256
+    lines = []
+    size = 0
+    (part / FILES).mkdir()
+    for path in sorted(source.rglob("*")):
+        name = str(path.relative_to(source))
+        # Objects are two folders deep; anything else is on its way in or out.
+        if name.count("/") != 2 or not path.is_file():
+            continue
+        copy = part / FILES / name
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            if before is not None and name in known:
+                os.link(before / FILES / name, copy)
+                sha256 = known[name]
+            else:
+                shutil.copyfile(path, copy)
+                sha256 = _sha256(copy)
+        except FileNotFoundError:
+            continue  # swept meanwhile: nothing in the dump refers to it
+        lines.append(f"{sha256} {name}\n")
+        size += copy.stat().st_size
+    _write(part / LISTING, "".join(lines))
+    return len(lines), size
+
+
+# ---------------------------------------------------------------- look at, bring back
+
+
+def verify(folder: Path) -> Manifest:
+    """Read all of a backup again. Raises BackupError for the first thing that is not as it was."""
+    manifest = Manifest.read(folder)
+    if _sha256(folder / DUMP) != manifest.dump_sha256:
+        raise BackupError(f"{folder / DUMP} was changed")
+    for name, sha256 in _objects(folder):
+        path = folder / FILES / name
+        if not path.exists() or _sha256(path) != sha256:
+            raise BackupError(f"{path} is missing or was changed")
+    return manifest
+
+
+def restore(folder: Path, url: str, files: Path | None, *, progress: Progress = print) -> Manifest:
+    """Bring a backup into the empty database `url` and the folder `files`, and prove that it is the same.
+
+    Raises BackupError when the database is not empty, the backup is damaged, or a table is not what it was.
+    """
+    progress("reading the backup")
+    manifest = verify(folder)
+    with psycopg.connect(url, autocommit=True) as connection:
+        if connection.execute(TABLES).fetchone() is not None:
+            raise BackupError("the database is not empty; make a new one and restore into that")
+        major = connection.info.server_version // 10000
+    progress("restoring the database")
+    _restore(folder / DUMP, url, major)
+    if files is not None:
+        progress("restoring files")
+        for name, _ in _objects(folder):
+            target = files / name
+            target.parent.mkdir(parents=True, exist_ok=True)
+            fresh = target.with_name(f"{target.name}.new")
+            shutil.copyfile(folder / FILES / name, fresh)
+            fresh.rename(target)
+    progress("comparing every table with what it was")
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute("ANALYZE")
+        connection.execute(SESSION)
+        found = hashes(connection)
+    unlike = sorted(
+        name
+        for name in manifest.tables.keys() | found.keys()
+        if manifest.tables.get(name) != found.get(name)
+    )
+    if unlike:
+        raise BackupError(f"not what was backed up: {', '.join(unlike)}")
+    return manifest
+
+
+def _restore(dump: Path, url: str, major: int) -> None:
+    """Run a dump on an empty database of a server of this major version. Raises BackupError."""
+    program = _program("pg_restore", major)
+    plain = ("--no-owner", "--no-privileges")
+    address, environ = client(url)
+    if major >= _KNOWS_TIMEOUT:
+        words = ("--exit-on-error", "--jobs=2", f"--dbname={address}", str(dump))
+        _run(environ, program, *plain, *words)
+        return
+    # A pg_restore that is newer than the server sets what that does not know, and can't be told not to.
+    command = [_program("psql", 1), "--no-psqlrc", "--quiet", "--set=ON_ERROR_STOP=1"]
+    command += ["--single-transaction", "--output=/dev/null", f"--dbname={address}"]
+    whole = {**os.environ, **environ, "LC_ALL": "C"}
+    with (
+        tempfile.TemporaryFile() as said,
+        subprocess.Popen(command, env=whole, stdin=subprocess.PIPE, stderr=said) as taking,
+        subprocess.Popen(
+            [program, *plain, "--file=-", str(dump)], env=whole, stdout=subprocess.PIPE, stderr=said
+        ) as giving,
+    ):
+        assert taking.stdin is not None
+        assert giving.stdout is not None
+        with contextlib.suppress(BrokenPipeError):
+            is_head = True
+            for line in giving.stdout:
+                if is_head and line.startswith(b"SET transaction_timeout"):
+                    is_head = False
+                else:
+                    taking.stdin.write(line)
+        giving.stdout.close()
+        with contextlib.suppress(BrokenPipeError):
+            taking.stdin.close()
+        if taking.wait() | giving.wait():
+            said.seek(0)
+            raise BackupError(f"restoring: {said.read().decode(errors='replace').strip()}")
+
+
+def _objects(folder: Path) -> Iterator[tuple[str, str]]:
+    """(name, SHA-256) of each object of a backup."""
+    if (folder / LISTING).exists():
+        for line in (folder / LISTING).read_text().splitlines():
+            sha256, name = line.split()
+            yield name, sha256
+
+
+# ---------------------------------------------------------------- tools
+
+
+def _program(name: str, major: int) -> str:
+    """A client program of PostgreSQL that knows a server of this major version. Raises BackupError."""
+    places = []
+    with contextlib.suppress(embedded_postgres.EmbeddedError):
+        places.append(str(embedded_postgres.binaries()))
+    places += [str(path.parent) for path in Path("/usr/lib/postgresql").glob(f"*/bin/{name}")]
+    places.append(os.environ.get("PATH", os.defpath))
+    for place in places:
+        program = shutil.which(name, path=place)
+        if program is not None:
+            said = subprocess.run(
+                [program, "--version"], capture_output=True, text=True, check=False
+            )
+            version = said.stdout.rpartition(")")[2].split(".")[0].strip()
+            if version.isdigit() and int(version) >= major:
+                return program
+    raise BackupError(f"no {name} of PostgreSQL {major} or later was found")
+
+
+def client(url: str) -> tuple[str, dict[str, str]]:
+    """The address as a program may be told it, and the environment that holds its password: what a process is called
+    with everybody on its machine can read."""
+    known: dict[str, Any] = conninfo_to_dict(url)
+    password = known.pop("password", None)
+    return make_conninfo(**known), {"PGPASSWORD": str(password)} if password else {}
+
+
+def _run(environ: Mapping[str, str], program: str, *arguments: str) -> None:
+    done = subprocess.run(
+        [program, *arguments],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, **environ, "LC_ALL": "C"},
+    )
+    if done.returncode:
+        raise BackupError(f"{Path(program).name}: {done.stderr.strip()[-1000:]}")
+
+
+def _sha256(path: Path) -> str:
+    digest = hashlib.sha256()
+    with path.open("rb") as handle:
+        while piece := handle.read(_PIECE):
+            digest.update(piece)
+    return digest.hexdigest()
+
+
+def _write(path: Path, text: str) -> None:
+    with path.open("w") as handle:
+        handle.write(text)
+        handle.flush()
+        os.fsync(handle.fileno())
+
+
+def _sync(folder: Path) -> None:
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

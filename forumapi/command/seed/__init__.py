@@ -1,0 +1,12 @@
+"""Data sets for demonstration, tests and measurements.
+
+`corpus` reads and dresses the source texts, `shape` decides who writes what where and when, `texts`
+renders, `sites` turns a shape into rows, `store` loads them, `verification` counts everything again.
+"""
+
+from forumapi.command.seed.bench import bench_tokens, landmarks
+from forumapi.command.seed.demonstration import CAST, demo
+from forumapi.command.seed.loading import SeedError, load
+from forumapi.command.seed.verification import recount, verify
+
+__all__ = ["CAST", "SeedError", "bench_tokens", "demo", "landmarks", "load", "recount", "verify"]

@@ -1,0 +1,76 @@
+"""What a benchmark must know of a seeded database: the members' tokens and the ids of the landmarks."""
+
+from __future__ import annotations
+
+import string
+from random import Random
+from typing import Final
+
+import psycopg
+
+from forumapi.command.seed.corpus import SEED
+from forumapi.command.seed.shape import (
+    BENCH_KEY,
+    BENCH_MEMBERS,
+    DEEP,
+    HIDDEN,
+    IGNORED,
+    LONGEST,
+)
+
+TOKEN_PREFIX: Final = "fapi"
+TOKEN_LENGTH: Final = 128
+
+LANDMARKS: Final = """
+    SELECT 'site_id', site_id FROM sites WHERE subdomain_key = %(key)s
+    UNION ALL
+    SELECT 'root_microcosm', root_microcosm_id FROM sites WHERE subdomain_key = %(key)s
+    UNION ALL
+    SELECT 'deep_microcosm', m.microcosm_id
+      FROM sites s JOIN microcosms m USING (site_id)
+     WHERE s.subdomain_key = %(key)s AND m.title = %(deep)s
+    UNION ALL
+    SELECT n.name, i.item_id
+      FROM sites s
+      JOIN items i USING (site_id)
+      JOIN unnest(%(names)s::text[], %(titles)s::text[]) AS n (name, title) ON n.title = i.title
+     WHERE s.subdomain_key = %(key)s
+    UNION ALL
+    SELECT p.profile_name, p.profile_id
+      FROM sites s JOIN profiles p USING (site_id)
+     WHERE s.subdomain_key = %(key)s AND p.profile_name = ANY(%(members)s)"""
+
+
+def bench_tokens() -> dict[str, str]:
+    """Profile name -> access token of the benchmark's members: 128 alphanumerics from the fixed seed.
+
+    Anybody can work them out, so `load` alone stores them, for its benchmark site alone.
+    """
+    letters = string.ascii_letters + string.digits
+    tokens = {}
+    for name in BENCH_MEMBERS:
+        rng = Random(f"{SEED} {name}")
+        drawn = (letters[int(rng.random() * len(letters))] for _ in range(TOKEN_LENGTH - 4))
+        tokens[name] = TOKEN_PREFIX + "".join(drawn)
+    return tokens
+
+
+def landmarks(database_url: str) -> dict[str, int]:
+    """Ids on the benchmark site: `site_id`, `root_microcosm`, `deep_microcosm`, the conversations
+    `longest_thread`, `hidden_thread` and `ignored_thread`, and the profiles `bench_member_1` ...
+
+    Empty in a database that `load` has not filled.
+    """
+    named = {"longest_thread": LONGEST, "hidden_thread": HIDDEN, "ignored_thread": IGNORED}
+    with psycopg.connect(database_url, autocommit=True) as connection:
+        rows = connection.execute(
+            LANDMARKS,
+            {
+                "key": BENCH_KEY,
+                "deep": DEEP,
+                "names": list(named),
+                "titles": list(named.values()),
+                "members": list(BENCH_MEMBERS),
+            },
+        ).fetchall()
+    return {str(name): int(number) for name, number in rows}

@@ -1,0 +1,180 @@
+"""`demo`: two small sites that look lived in, `bikes` and `trains`, with the same cast on each."""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import dataclass
+from random import Random
+from typing import Final
+
+from forumapi.command import admin
+from forumapi.command.seed import shape as shapes
+from forumapi.command.seed.bulk_loader import Bar, Progress
+from forumapi.command.seed.corpus import SEED, Corpus
+from forumapi.command.seed.loading import filling
+from forumapi.command.seed.shape import (
+    DAY,
+    HOUR,
+    PRIVATE,
+    Conversation,
+    Place,
+    Shape,
+    SitePlan,
+)
+from forumapi.command.seed.sites import SiteWriter
+from forumapi.command.seed.texts import Texts
+from forumapi.config import Config
+from forumapi.cron import jobs
+from forumapi.database.connections import Database
+
+ROOT_OWNER: Final = "owner@bikes.test"
+CAST: Final = ("owner", "moderator", "member", "banned", "newcomer")
+
+_PROFILES: Final = 40
+_WRITERS: Final = 32
+_CONVERSATIONS: Final = 60
+_COMMENTS: Final = 900
+
+
+@dataclass(frozen=True, slots=True)
+class _Demo:
+    title: str
+    description: str
+    words: tuple[str, ...]  # what its conversations are about, lower case
+    places: tuple[Place, ...]
+
+
+_DEMOS: Final = {
+    "bikes": _Demo(
+        "Bikes",
+        "Riding, mending & talking about bicycles.",
+        (" bike", " biking", "bicycl", "cycling", "cyclist"),
+        (
+            Place("Forums", "Riding, mending & talking about bicycles.", -1),
+            Place("Workshop", "Whatever needs a spanner.", 0),
+            Place("Rides", "Where to, when, and who comes along.", 0),
+            Place("Buying and selling", "Wanted, for sale, free to a good home.", 0),
+            Place("Lounge", "Everything else.", 0),
+            Place("Wheels & tyres", "Lacing, truing, sealant.", 1),
+            Place("Gears and brakes", "Indexing, bleeding, squealing.", 1),
+            Place("Lights & electrics", "Dynamos, batteries, cables.", 1),
+            Place("This weekend", "Short notice, all welcome.", 2),
+            Place("Long distance", "Two hundred kilometres and more.", 2),
+            Place(PRIVATE, "For those who run the place.", 4),
+            Place("Brevets", "Cards, controls, time limits.", 9),
+        ),
+    ),
+    "trains": _Demo(
+        "Trains",
+        "Journeys, lines & models of every gauge.",
+        (
+            " trains ",
+            "railway",
+            "subway",
+            "train ride",
+            "by train",
+            "travel",
+            "journey",
+            "road trip",
+        ),
+        (
+            Place("Forums", "Journeys, lines & models of every gauge.", -1),
+            Place("Journeys", "Where we went and what we saw.", 0),
+            Place("Lines & stations", "What runs where.", 0),
+            Place("Modelling", "Railways that fit into a room.", 0),
+            Place("Lounge", "Everything else.", 0),
+            Place("Night trains", "Bunks, breakfasts, borders.", 1),
+            Place("Mountain railways", "Racks, loops and funiculars.", 1),
+            Place("Timetables", "Connections made and missed.", 2),
+            Place("Layouts & scenery", "Plaster, flock and patience.", 3),
+            Place("Digital control", "Decoders, boosters, software.", 3),
+            Place(PRIVATE, "For those who run the place.", 4),
+            Place("Sleeper reviews", "Every berth we have slept in.", 5),
+        ),
+    ),
+}
+
+
+def demo(database_url: str, config: Config, progress: Progress) -> None:
+    """Create the sites `bikes` and `trains` in a migrated database: a few seconds.
+
+    On each, `owner@bikes.test` and so on for CAST; the newcomer has written nothing. The first of
+    them owns the platform's own site too. Raises SeedError when one of the sites is there already.
+    """
+    progress("reading the corpus")
+    corpus = Corpus.read(about=tuple(itertools.chain(*(demo.words for demo in _DEMOS.values()))))
+    with filling(database_url, list(_DEMOS), progress, build_last=False) as store:
+        texts = Texts(store, corpus, config.short_links)
+        bar = Bar(progress, "comments", _COMMENTS * len(_DEMOS))
+        for number, (key, scene) in enumerate(_DEMOS.items()):
+            shape = _shape(1_000 + number, key, scene, corpus)
+            SiteWriter(store, texts, shape, bar, []).write()
+    database = Database(database_url, size=1)
+    try:
+        with database.write() as tx:
+            admin.set_owner(tx, "root", ROOT_OWNER)
+            jobs.site_statistics(tx, config)
+    finally:
+        database.close()
+
+
+def _shape(number: int, key: str, scene: _Demo, corpus: Corpus) -> Shape:
+    rng = Random(SEED + number)
+    plan = SitePlan(
+        number=number,
+        key=key,
+        title=scene.title,
+        description=scene.description,
+        profiles=_PROFILES,
+        conversations=_CONVERSATIONS,
+        comments=_COMMENTS,
+        microcosms=len(scene.places),
+        top=sum(place.parent == 0 for place in scene.places),
+    )
+    owner, moderator, member, banned = range(4)
+    newcomer = _PROFILES - 1
+    given = dict(zip((owner, moderator, member, banned, newcomer), CAST, strict=True))
+    shape = Shape(
+        plan=plan,
+        places=list(scene.places),
+        names=shapes.names(_PROFILES, given, rng),
+        joined=[],
+        conversations=_conversations(scene, corpus, rng),
+        owner=owner,
+        moderators=[moderator],
+        banned=[banned],
+        committee=[owner, moderator],
+    )
+    shapes.write(shape, corpus, rng, shapes.writers(_WRITERS, rng))
+    return shape
+
+
+def _conversations(scene: _Demo, corpus: Corpus, rng: Random) -> list[Conversation]:
+    """The chats about the site's words, the longest of them as the longest conversations."""
+    private = next(n for n, place in enumerate(scene.places) if place.title == PRIVATE)
+    public = [n for n in range(1, len(scene.places)) if n != private]
+    starts = [
+        (thread, corpus.first_about(thread, scene.words))
+        for thread in corpus.about(scene.words)[:_CONVERSATIONS]
+    ]
+    starts.sort(key=lambda pair: pair[1] - pair[0].end)
+    lengths = shapes.sizes(_CONVERSATIONS, _COMMENTS - _PROFILES // 20)
+    found = []
+    for rank, ((thread, first), size) in enumerate(zip(starts, lengths, strict=True)):
+        inside = rank in (20, 40)
+        pool = (0, 1) if inside else ()
+        found.append(
+            Conversation(
+                title=corpus.title(thread, first, scene.words),
+                age=HOUR + int(rng.random() ** 2 * 500 * DAY) + (100 * DAY if size > 50 else 0),
+                place=private if inside else public[int(rng.random() ** 1.5 * len(public))],
+                author=0 if inside else int(rng.random() ** 2 * _WRITERS),
+                size=size,
+                text=first,
+                is_sticky=rank == 5,
+                is_open=rank != 7,
+                pool=pool,
+            )
+        )
+    found.sort(key=lambda conversation: -conversation.age)
+    return found

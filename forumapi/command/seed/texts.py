@@ -1,0 +1,95 @@
+"""Source texts through the real pipeline: each once, then reused as finished fields of COPY rows."""
+
+from __future__ import annotations
+
+import hashlib
+from random import Random
+from typing import Final, NamedTuple
+from urllib.parse import urlsplit
+
+from forumapi.command.seed import phrases
+from forumapi.command.seed.bulk_loader import Store, field
+from forumapi.command.seed.corpus import SEED, Corpus
+from forumapi.text import render, shortcode
+
+KNOWN_LINKS: Final = (
+    "SELECT url, link_id, code FROM links WHERE host = ANY(%(hosts)s) AND code IS NOT NULL"
+)
+
+
+class Rendered(NamedTuple):
+    """A text as COPY fields, and the ids of the links it holds."""
+
+    markdown: str
+    html: str
+    links: tuple[int, ...]
+
+
+class Texts:
+    """Renders on first use: that is while a COPY runs, when this process has nothing else to do.
+
+    Links become rows of `links`; those that are known are found again. `jump` is what a short
+    link's code is appended to.
+    """
+
+    def __init__(self, store: Store, corpus: Corpus, jump: str) -> None:
+        self._store = store
+        self._corpus = corpus
+        self._jump = jump
+        self._posts: dict[int, Rendered] = {}
+        self._mentions: dict[tuple[int, int], Rendered] = {}
+        # Read now, since no query can run while a COPY does.
+        hosts = sorted({_host(url) for url in phrases.LINKS})
+        self._links = {
+            url: (link_id, code) for url, link_id, code in store.rows(KNOWN_LINKS, hosts=hosts)
+        }
+        self._new_links: list[str] = []
+
+    def post(self, number: int) -> Rendered:
+        """Corpus post `number`."""
+        found = self._posts.get(number)
+        if found is None:
+            found = self._posts[number] = self._render(self._corpus.text(number), {})
+        return found
+
+    def mention(self, name: str, profile_id: int, number: int) -> Rendered:
+        """A remark that mentions a profile; `number` chooses which."""
+        phrase = number % len(phrases.MENTIONS)
+        found = self._mentions.get((profile_id, phrase))
+        if found is None:
+            source = phrases.MENTIONS[phrase].format(name=name)
+            found = self._render(source, {name.lower(): profile_id})
+            self._mentions[profile_id, phrase] = found
+        return found
+
+    def write_links(self) -> None:
+        """COPY the links that are new since the last call."""
+        self._store.copy(
+            "links", "link_id url_hash url host code has_old_code lead", self._new_links
+        )
+        self._new_links.clear()
+
+    def _render(self, source: str, people: dict[str, int]) -> Rendered:
+        # No text links to a site of ours, so own hosts do not matter and sites can share the HTML.
+        draft = render.prepare(source, own_hosts=frozenset(), file_host=None, jump=self._jump)
+        short = {url: self._jump + self._link(url)[1] for url in draft.urls}
+        content = render.finish(draft, mentions=people, short_links=short)
+        links = tuple(self._links[url][0] for url in content.urls)
+        return Rendered(field(source), field(content.html), links)
+
+    def _link(self, url: str) -> tuple[int, str]:
+        """Id and code of the link to `url`."""
+        found = self._links.get(url)
+        if found is None:
+            link_id = self._store.take("links", 1)
+            code = shortcode.draw(Random(f"{SEED} {url}"))
+            digest = hashlib.sha256(url.encode()).hexdigest()
+            self._new_links.append(
+                f"{link_id}\t\\\\x{digest}\t{field(url)}\t{field(_host(url))}\t{code}\tf\t{code[0]}\n"
+            )
+            found = self._links[url] = (link_id, code)
+        return found
+
+
+def _host(url: str) -> str:
+    return (urlsplit(url).hostname or "").lower()

@@ -1,0 +1,1 @@
+"""Threads, and limits on what is worked on at a time."""

@@ -1,0 +1,122 @@
+"""Files that nothing refers to, and objects in the store that have no row: both go, each after a while."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from forumapi.config import Config
+from forumapi.database.connections import Query, Transaction
+from forumapi.files.storage import open_storage
+
+# Rows of one run; the next one goes on.
+MOST: Final = 1000
+
+# Wherever people write addresses. The indexes comments_with_files and comment_revisions_with_files serve the first two.
+_TEXTS: Final = """
+    SELECT c.markdown AS text FROM comments c WHERE c.markdown LIKE '%%/files/%%'
+     UNION ALL SELECT r.markdown FROM comment_revisions r WHERE r.markdown LIKE '%%/files/%%'
+     UNION ALL SELECT d.content FROM drafts d WHERE d.content LIKE '%%/files/%%'
+     UNION ALL SELECT a.string_value FROM attributes a WHERE a.string_value LIKE '%%/files/%%'
+     UNION ALL SELECT m.logo_url || ' ' || m.description FROM microcosms m
+     UNION ALL SELECT concat_ws(' ', s.logo_url, s.favicon_url, s.background_url, s.description) FROM sites s
+     UNION ALL SELECT t.body || ' ' || coalesce(t.link, '') FROM site_templates t
+     UNION ALL SELECT n.href FROM menus n
+     UNION ALL SELECT p.avatar_url FROM profiles p WHERE p.avatar_url LIKE '/api/v1/files/%%'"""
+
+UNUSED = Query(
+    "cron.unused_files",
+    f"""
+    WITH linked AS (
+        SELECT DISTINCT found[1] AS file_hash
+          FROM ({_TEXTS}) AS written,
+               regexp_matches(written.text, '/files/([0-9a-f]{{40}})', 'g') AS found)
+    SELECT f.file_hash
+      FROM files f
+     WHERE f.created < now() - make_interval(days => %(days)s::int)
+       AND NOT EXISTS (SELECT 1 FROM attachments a WHERE a.file_hash = f.file_hash)
+       AND NOT EXISTS (SELECT 1 FROM file_uploads u
+                        WHERE u.file_hash = f.file_hash
+                          AND u.created > now() - make_interval(days => %(days)s::int))
+       AND NOT EXISTS (SELECT 1 FROM linked l WHERE l.file_hash = f.file_hash)
+     ORDER BY f.created
+     LIMIT %(most)s
+       FOR UPDATE OF f SKIP LOCKED""",
+)
+
+# An object that is a size of one picture may be another file, or a size of another.
+DROP_UNUSED: Final = (
+    Query(
+        "cron.unused_files.leave_objects",
+        """
+        INSERT INTO file_strays (file_hash)
+        SELECT h.file_hash FROM unnest(%(hashes)s::text[]) AS h (file_hash)
+         UNION SELECT v.variant_hash FROM file_variants v
+                WHERE v.file_hash = ANY(%(hashes)s) AND v.variant_hash IS NOT NULL
+            ON CONFLICT DO NOTHING""",
+    ),
+    Query(
+        "cron.unused_files.give_back",
+        """
+        WITH gone AS (
+            DELETE FROM file_uploads u
+             WHERE u.file_hash = ANY(%(hashes)s)
+         RETURNING u.site_id, u.profile_id, u.file_hash),
+        freed AS (
+            SELECT g.site_id, p.profile_id, sum(f.file_size) AS bytes
+              FROM gone g
+              JOIN files f ON f.file_hash = g.file_hash,
+                   unnest(ARRAY[0, g.profile_id]) AS p (profile_id)
+             GROUP BY g.site_id, p.profile_id)
+        UPDATE file_usage t
+           SET bytes = t.bytes - freed.bytes
+          FROM freed
+         WHERE t.site_id = freed.site_id AND t.profile_id = freed.profile_id""",
+    ),
+    Query(
+        "cron.unused_files.variants",
+        "DELETE FROM file_variants v WHERE v.file_hash = ANY(%(hashes)s)",
+    ),
+    Query("cron.unused_files.drop", "DELETE FROM files f WHERE f.file_hash = ANY(%(hashes)s)"),
+)
+
+_HAS_ROW: Final = """
+    (EXISTS (SELECT 1 FROM files f WHERE f.file_hash = s.file_hash)
+     OR EXISTS (SELECT 1 FROM file_variants v WHERE v.variant_hash = s.file_hash))"""
+
+# An upload that writes the object anew waits for the lock, and finds it gone.
+STRAYS = Query(
+    "cron.strays",
+    f"""
+    SELECT s.file_hash, {_HAS_ROW}
+      FROM file_strays s
+     WHERE s.since < now() - interval '1 hour'
+     ORDER BY s.since
+     LIMIT %(most)s
+       FOR UPDATE SKIP LOCKED""",
+)
+FORGET_STRAYS = Query(
+    "cron.forget_strays", "DELETE FROM file_strays s WHERE s.file_hash = ANY(%(hashes)s)"
+)
+
+
+def unused_files(tx: Transaction, config: Config) -> str:
+    """Forget files that hang nowhere and that no text links to, `file_orphan_days` after their last upload."""
+    if not config.file_orphan_days:
+        return "kept for good"
+    hashes = [row[0] for row in tx.rows(UNUSED, days=config.file_orphan_days, most=MOST)]
+    if hashes:
+        for query in DROP_UNUSED:
+            tx.run(query, hashes=hashes)
+    return f"{len(hashes)} files"
+
+
+def stray_objects(tx: Transaction, config: Config) -> str:
+    """Delete objects from the store that have had no row for an hour. Raises StorageError: the next run tries again."""
+    rows = tx.rows(STRAYS, most=MOST)
+    strays = [hash for hash, has_row in rows if not has_row]
+    storage = open_storage(config)
+    for hash in strays:
+        storage.delete(hash)
+    if rows:
+        tx.run(FORGET_STRAYS, hashes=[hash for hash, _ in rows])
+    return f"{len(strays)} objects"

@@ -1,0 +1,1 @@
+"""Connections and statements, reads from standbys, migrations, embedded PostgreSQL."""

@@ -1,0 +1,673 @@
+"""PostgreSQL, as thin as it can be: a LIFO queue of connections, prepared statements, reads and transactions.
+
+Statements run on psycopg's libpq wrapper with its C loaders, without its cursor: a cursor costs four times the CPU
+of the statement itself on the hot path. Parameters go as text (PostgreSQL knows their types from the prepared
+statement), results come back binary, rows are tuples.
+
+A connection goes back to the queue only after a normal exit with transaction status IDLE; anything else closes it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+import enum
+import re
+import select
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from time import perf_counter
+from typing import Any, Final
+
+import psycopg
+import psycopg.adapt
+from psycopg import errors as pgerrors
+from psycopg import pq
+
+from forumapi.errors import NoRoom, OutcomeUnknown, TooSlow, Unavailable
+from forumapi.observability import metrics
+from forumapi.observability.log import logger
+
+Row = tuple[Any, ...]
+Params = Mapping[str, object]
+
+_BINARY: Final = 1
+_NO_ROOM: Final = "The database has no room left"
+# What a statement asked for was too much; the connection that it ran on is as good as before.
+_TOO_MUCH: Final = (
+    pgerrors.QueryCanceled,
+    pgerrors.ProgramLimitExceeded,
+    pgerrors.StatementTooComplex,
+)
+_PLACEHOLDER: Final = re.compile(r"%\((\w+)\)s|%%")
+
+
+class Replica(enum.Enum):
+    """Whether a standby may answer a statement in the primary's stead (replica.py), and what it must have repeated."""
+
+    NEVER = "never"
+    # All that was acknowledged. For what shows no read marks, which alone are committed without waiting for the disk.
+    ACKNOWLEDGED = "acknowledged"
+    # All that the primary shows: the viewer `me` must see their own marks.
+    ALL = "all"
+
+
+class Query:
+    """One SQL statement: a name (log comment, metric label, prepared name) and its text with %(named)s parameters.
+
+    `replica`: whether a standby may answer it. Only for statements that write, lock and ask the server of nothing.
+    `changes_site`: it moves versions of a site, which processes hold in memory.
+    """
+
+    __slots__ = (
+        "calls",
+        "changes_site",
+        "name",
+        "names",
+        "prepared",
+        "replica",
+        "seconds",
+        "sql",
+        "text",
+    )
+
+    all: dict[str, Query] = {}
+
+    def __init__(self, name: str, sql: str, *, replica: Replica = Replica.NEVER) -> None:
+        if name in Query.all:
+            raise ValueError(f"two queries are called {name!r}")
+        self.name = name
+        self.sql = sql
+        self.replica = replica
+        self.changes_site = "UPDATE sites " in sql
+        # What was not told to the figures yet (Database.look).
+        self.calls = 0
+        self.seconds = 0.0
+        names: list[str] = []
+
+        def number(match: re.Match[str]) -> str:
+            if match[1] is None:
+                return "%"
+            if match[1] not in names:
+                names.append(match[1])
+            return f"${names.index(match[1]) + 1}"
+
+        self.text = f"/* {name} */ {_PLACEHOLDER.sub(number, sql)}".encode()
+        self.names = tuple(names)
+        self.prepared = name.encode()
+        Query.all[name] = self
+
+
+class Encoded(bytes):
+    """A parameter in PostgreSQL's text format already; for long arrays that many requests send."""
+
+
+def _quote(value: str) -> str:
+    return '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'
+
+
+def dump(value: object) -> bytes | None:
+    """A parameter in PostgreSQL's text format. Raises TypeError for a type that has none here."""
+    if value is None:
+        return None
+    if isinstance(value, Encoded):
+        return value
+    if value is True:
+        return b"t"
+    if value is False:
+        return b"f"
+    if isinstance(value, str):
+        return value.encode()
+    if isinstance(value, (int, float)):
+        return str(value).encode()
+    if isinstance(value, bytes):
+        return b"\\x" + value.hex().encode()
+    if isinstance(value, (datetime.datetime, datetime.date)):
+        return value.isoformat().encode()
+    if isinstance(value, (list, tuple, set, frozenset)):
+        return _dump_array(value)
+    raise TypeError(f"no parameter format for {type(value).__name__}")
+
+
+def encoded(values: Any) -> Encoded:
+    """An array parameter, encoded once."""
+    return Encoded(_dump_array(values))
+
+
+def _dump_array(values: Any) -> bytes:
+    parts: list[str] = []
+    for value in values:
+        if value is None:
+            parts.append("NULL")
+        elif isinstance(value, bool):
+            parts.append("t" if value else "f")
+        elif isinstance(value, (int, float)):
+            parts.append(str(value))
+        elif isinstance(value, bytes):
+            parts.append(f'"\\\\x{value.hex()}"')
+        elif isinstance(value, str):
+            parts.append(_quote(value))
+        else:
+            parts.append(_quote(value.isoformat()))
+    return ("{" + ",".join(parts) + "}").encode()
+
+
+Wait = Callable[[bool], None]
+
+
+def _is_end_of_connection(error: psycopg.Error) -> bool:
+    """Return if an error says that the server is gone or silent, and not what became of a statement."""
+    state = error.sqlstate or ""
+    return isinstance(error, SilenceError) or not state or state.startswith(("08", "57P"))
+
+
+class SilenceError(pgerrors.QueryCanceled):
+    """The server did not answer in time, not even that it had given up."""
+
+
+def _waiter(fd: int, timeout_s: float) -> Wait:
+    """Make a function that blocks until `fd` is readable (or writable): with gevent's own watcher, else with poll.
+
+    Raises SilenceError after `timeout_s`: a server that is frozen does not keep its own time limits.
+    """
+    from gevent.monkey import get_original, is_module_patched
+
+    if is_module_patched("socket"):
+        from gevent import get_hub, getcurrent
+
+        hub = get_hub()
+        readable, writable = hub.loop.io(fd, 1), hub.loop.io(fd, 2)
+        # One for all waits: to make it anew costs more than all the rest of a wait. It repeats, since `again` gives
+        # such a timer its whole time; after `stop`, `start` goes on with what the waits before have left of it.
+        timer = hub.loop.timer(timeout_s, timeout_s)
+        poll_now = get_original("select", "poll")
+
+        def is_ready(write: bool) -> bool:
+            poller = poll_now()
+            poller.register(fd, select.POLLOUT if write else select.POLLIN)
+            return bool(poller.poll(0))
+
+        def wait(write: bool) -> None:
+            timer.again(getcurrent().throw, SilenceError, "no answer in time")
+            try:
+                hub.wait(writable if write else readable)
+            except SilenceError:
+                # A process that had no turn for so long may find the answer there.
+                if not is_ready(write):
+                    raise
+            finally:
+                timer.stop()
+
+        return wait
+
+    def poll(write: bool) -> None:
+        poller = select.poll()
+        poller.register(fd, select.POLLOUT if write else select.POLLIN)
+        if not poller.poll(timeout_s * 1000):
+            raise SilenceError("no answer in time")
+
+    return poll
+
+
+class Connection:
+    """One connection of the queue. Runs one statement at a time, for one greenlet at a time."""
+
+    __slots__ = ("_is_silent", "_loader", "_pg", "_prepare", "_prepared", "_raw", "_wait")
+
+    # How long a server that answers may take to be told that nobody waits for a statement any more.
+    CANCEL_S: Final = 1.0
+
+    def __init__(self, url: str, *, prepare: bool, timeout_s: float) -> None:
+        self._raw = psycopg.Connection.connect(
+            url, autocommit=True, connect_timeout=3, tcp_user_timeout=10_000
+        )
+        self._pg = self._raw.pgconn
+        self._prepare = prepare
+        self._prepared: set[bytes] = set()
+        self._is_silent = False
+        self._loader = psycopg.adapt.Transformer(self._raw)
+        self._wait = _waiter(self._pg.socket, timeout_s)
+        # Every statement is prepared once and has one good plan; planning a page statement anew costs
+        # more than running it.
+        self.command(
+            b"SET TimeZone = 'UTC'; SET plan_cache_mode = 'force_generic_plan'; SET jit = off"
+        )
+
+    def _result(self) -> pq.abc.PGresult:
+        """The one result of what was sent, once the server is ready again. Raises psycopg's errors."""
+        try:
+            return self._take_result()
+        except SilenceError:
+            self._is_silent = True
+            raise
+
+    def _take_result(self) -> pq.abc.PGresult:
+        pg = self._pg
+        while pg.flush():
+            self._wait(True)
+        result = None
+        while True:
+            while pg.is_busy():
+                self._wait(False)
+                pg.consume_input()
+            one = pg.get_result()
+            if one is None:
+                break
+            result = one
+        if result is None:
+            raise psycopg.OperationalError("the connection was lost")
+        if result.status in (pq.ExecStatus.FATAL_ERROR, pq.ExecStatus.BAD_RESPONSE):
+            raise pgerrors.error_from_result(result, "utf-8")
+        return result
+
+    def command(self, sql: bytes) -> None:
+        """Run a statement without parameters and without rows."""
+        self._pg.send_query(sql)
+        self._result()
+
+    def execute(self, query: Query, params: Params) -> tuple[list[Row], int]:
+        """Run `query`; its rows, and the number of rows it returned or changed."""
+        values = [dump(params[name]) for name in query.names]
+        if self._prepare:
+            if query.prepared not in self._prepared:
+                self._pg.send_prepare(query.prepared, query.text)
+                self._result()
+                self._prepared.add(query.prepared)
+            self._pg.send_query_prepared(query.prepared, values, result_format=_BINARY)
+        else:
+            self._pg.send_query_params(query.text, values, result_format=_BINARY)
+        result = self._result()
+        if result.status == pq.ExecStatus.TUPLES_OK:
+            count = result.ntuples
+            if not count:
+                return [], 0
+            self._loader.set_pgresult(result, set_loaders=True, format=pq.Format.BINARY)
+            return self._loader.load_rows(0, count, tuple), count
+        return [], result.command_tuples or 0
+
+    @property
+    def socket(self) -> int:
+        """The file descriptor, for those who wait for notifications."""
+        return self._pg.socket
+
+    def was_notified(self) -> bool:
+        """Whether a notification has come since the last time; all that came are taken. Raises psycopg.Error."""
+        return bool(self.notifications())
+
+    def notifications(self) -> list[tuple[bytes, bytes]]:
+        """(channel, text) of each notification that has come since the last time. Raises psycopg.Error."""
+        self._pg.consume_input()
+        found = []
+        while (one := self._pg.notifies()) is not None:
+            found.append((one.relname, one.extra))
+        return found
+
+    @property
+    def is_standby(self) -> bool:
+        """Whether the server still was in recovery when it answered last: it says so before it is ready again."""
+        return self._pg.parameter_status(b"in_hot_standby") == b"on"
+
+    @property
+    def is_idle(self) -> bool:
+        """True when the server waits for a statement outside any transaction."""
+        return self._pg.transaction_status == pq.TransactionStatus.IDLE
+
+    def close(self) -> None:
+        """Cancel what runs and close. A server that is silent is not asked for anything more."""
+        with contextlib.suppress(psycopg.Error):
+            if self._pg.transaction_status == pq.TransactionStatus.ACTIVE and not self._is_silent:
+                # By libpq's way that waits with gevent: the other one would block the whole process.
+                self._raw.cancel_safe(timeout=self.CANCEL_S)
+        self._raw.close()
+
+
+class Database:
+    """The connections of one process to one PostgreSQL.
+
+    `url` is a libpq address, `size` how many connections at most, `wait_ms` how long a request waits for a free one
+    before it is refused with 503. `prepare` is off behind a transaction pooler.
+    """
+
+    # After a failed connect, requests are refused at once for this long instead of trying again each.
+    BREAK_S: Final = 0.25
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        size: int = 12,
+        wait_ms: int = 1000,
+        prepare: bool = True,
+        timeout_ms: int = 10_000,
+    ) -> None:
+        self.url = url
+        self._size = size
+        self._most_idle = size
+        self._wait_s = wait_ms / 1000
+        self._prepare = prepare
+        self._timeout_s = timeout_ms / 1000
+        self._idle: list[Connection] = []
+        self._open = 0
+        self._free = threading.Condition(threading.Lock())
+        self._waiting = 0
+        self._broken_until = 0.0
+
+    def warm(self, count: int) -> None:
+        """Open `count` connections now, while the worker loads. Raises Unavailable."""
+        opened = [self._acquire() for _ in range(min(count, self._size))]
+        for connection in opened:
+            self._release(connection)
+
+    def _acquire(self) -> Connection:
+        if self._idle:
+            return self._idle.pop()
+        if self._open >= self._size:
+            self._wait_for_one()
+            if self._idle:
+                return self._idle.pop()
+        if time.monotonic() < self._broken_until:
+            metrics.DATABASE_REFUSED.add(1, "away")
+            raise Unavailable("The database is not available right now")
+        self._open += 1
+        try:
+            return Connection(self.url, prepare=self._prepare, timeout_s=self._timeout_s)
+        except psycopg.OperationalError as error:
+            self._open -= 1
+            self._broken_until = time.monotonic() + self.BREAK_S
+            metrics.DATABASE_REFUSED.add(1, "away")
+            logger.warning("database connect failed: %s", error)
+            raise Unavailable("The database is not available right now") from error
+        except BaseException:
+            self._open -= 1
+            raise
+
+    def _wait_for_one(self) -> None:
+        began = time.monotonic()
+        deadline = began + self._wait_s
+        with self._free:
+            self._waiting += 1
+            try:
+                while not self._idle and self._open >= self._size:
+                    left = deadline - time.monotonic()
+                    if left <= 0:
+                        metrics.DATABASE_REFUSED.add(1, "busy")
+                        raise Unavailable("Too many requests are waiting for the database")
+                    self._free.wait(left)
+            finally:
+                self._waiting -= 1
+                metrics.DATABASE_WAIT.observe(time.monotonic() - began)
+
+    def look(self) -> None:
+        """Set the gauges of the queue, and count the statements that ran since the last time."""
+        idle = len(self._idle)
+        metrics.DATABASE_CONNECTIONS.set(idle, "idle")
+        metrics.DATABASE_CONNECTIONS.set(self._open - idle, "busy")
+        metrics.DATABASE_WAITING.set(self._waiting)
+        for query in Query.all.values():
+            if query.calls:
+                metrics.QUERY_CALLS.add(query.calls, query.name)
+                metrics.QUERY_SECONDS.add(query.seconds, query.name)
+                query.calls, query.seconds = 0, 0.0
+
+    def _release(self, connection: Connection) -> None:
+        if len(self._idle) >= self._most_idle:
+            self._discard(connection)
+            return
+        self._idle.append(connection)
+        if self._waiting:
+            with self._free:
+                self._free.notify()
+
+    def _discard(self, connection: Connection) -> None:
+        self._open -= 1
+        try:
+            connection.close()
+        finally:
+            if self._waiting:
+                with self._free:
+                    self._free.notify()
+
+    def _drop_idle(self) -> None:
+        """Close what is idle: after one connection was found dead, the others of its age are likely dead too."""
+        while self._idle:
+            self._discard(self._idle.pop())
+
+    def retire(self) -> None:
+        """Keep one connection at most that nobody uses; what is under way has as many as before."""
+        self._most_idle = 1
+        while len(self._idle) > 1:
+            self._discard(self._idle.pop())
+
+    def close(self) -> None:
+        """Close every idle connection; for the end of a process."""
+        self._drop_idle()
+
+    def read(self) -> Reader:
+        """Statements in autocommit, each on its own; see Reader."""
+        return Reader(self)
+
+    @contextlib.contextmanager
+    def write(self) -> Iterator[Transaction]:
+        """One transaction: committed on a normal exit, rolled back on any exception."""
+        tx = Transaction(self)
+        try:
+            yield tx
+            tx.commit()
+        finally:
+            tx.end()
+
+
+class Reader:
+    """Reads of one request. Takes a connection with the first statement and keeps it until `end()`.
+
+    `statements` counts statements, which outside a transaction are the round trips, `seconds` the time they took,
+    `cache_trips` the round trips to memcached. A read that meets a dead connection or a plan that a migration broke is
+    run once more on another connection.
+
+    `snapshot`, where something was read from a standby: a snapshot of the primary that is older than all that was read.
+    A standby's own says nothing, since it does not list what is in progress.
+    """
+
+    __slots__ = (
+        "_connection",
+        "_database",
+        "cache_trips",
+        "seconds",
+        "snapshot",
+        "statements",
+        "steps",
+    )
+
+    # Whether its connection may be given back while it waits for others (together.py).
+    may_wait = True
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._connection: Connection | None = None
+        self.statements = 0
+        self.seconds = 0.0
+        self.cache_trips = 0
+        self.snapshot: str | None = None
+        # Where the request is traced: each statement, when it began, and how long it took.
+        self.steps: list[tuple[str, float, float]] | None = None
+
+    def rows(self, query: Query, **params: object) -> list[Row]:
+        """All rows of `query`, as tuples in the order of its columns. Raises Unavailable, psycopg.Error."""
+        try:
+            return self._execute(query, params)[0]
+        except (psycopg.OperationalError, pgerrors.FeatureNotSupported) as error:
+            if isinstance(error, _TOO_MUCH):
+                raise TooSlow("The database took too long") from error
+            self._lose()
+            if isinstance(error, psycopg.OperationalError):
+                self._database._drop_idle()
+            try:
+                return self._execute(query, params)[0]
+            except psycopg.OperationalError as again:
+                self._lose()
+                raise Unavailable("The database is not available right now") from again
+
+    def row(self, query: Query, **params: object) -> Row | None:
+        """The first row, or None."""
+        rows = self.rows(query, **params)
+        return rows[0] if rows else None
+
+    def value(self, query: Query, **params: object) -> Any:
+        """The first column of the first row, or None."""
+        row = self.row(query, **params)
+        return row[0] if row else None
+
+    def run(self, query: Query, **params: object) -> int:
+        """Run a write outside a transaction (a read mark); the number of rows it changed."""
+        try:
+            return self._execute(query, params)[1]
+        except pgerrors.DiskFull as error:
+            raise NoRoom(_NO_ROOM) from error
+        except psycopg.OperationalError as error:
+            self._lose()
+            raise Unavailable("The database is not available right now") from error
+
+    def _execute(self, query: Query, params: Params) -> tuple[list[Row], int]:
+        connection = self._connection
+        if connection is None:
+            connection = self._connection = self._database._acquire()
+        try:
+            return self._timed(connection, query, params)
+        except psycopg.Error:
+            raise
+        except BaseException:
+            # A killed greenlet leaves an answer unread: this connection can't be used by anybody again.
+            self._lose()
+            raise
+
+    def _timed(self, connection: Connection, query: Query, params: Params) -> tuple[list[Row], int]:
+        self.statements += 1
+        began = perf_counter()
+        try:
+            return connection.execute(query, params)
+        finally:
+            took = perf_counter() - began
+            self.seconds += took
+            query.calls += 1
+            query.seconds += took
+            if self.steps is not None:
+                self.steps.append((query.name, began, took))
+
+    def _lose(self) -> None:
+        if self._connection is not None:
+            connection, self._connection = self._connection, None
+            self._database._discard(connection)
+
+    def end(self) -> None:
+        """Give the connection back, or close it if anything is still under way on it."""
+        if self._connection is not None:
+            connection, self._connection = self._connection, None
+            if connection.is_idle:
+                self._database._release(connection)
+            else:
+                self._database._discard(connection)
+
+
+class Transaction(Reader):
+    """Reads and writes that hold together. Begins with its first statement."""
+
+    __slots__ = ("_after", "_begun", "changes_site")
+
+    may_wait = False
+
+    def __init__(self, database: Database) -> None:
+        super().__init__(database)
+        self._begun = False
+        self._after: list[Callable[[], None]] = []
+        # True once a statement of it moved versions of a site.
+        self.changes_site = False
+
+    def rows(self, query: Query, **params: object) -> list[Row]:
+        """All rows of `query`. Never retried: the transaction would be torn."""
+        try:
+            return self._execute(query, params)[0]
+        except psycopg.OperationalError as error:
+            raise self._unavailable(error) from error
+
+    def run(self, query: Query, **params: object) -> int:
+        """The number of rows that `query` changed."""
+        try:
+            return self._execute(query, params)[1]
+        except psycopg.OperationalError as error:
+            raise self._unavailable(error) from error
+
+    def run_many(self, query: Query, many: Sequence[Params]) -> None:
+        """Run `query` once for each of a few parameter sets."""
+        for params in many:
+            self.run(query, **params)
+
+    def _unavailable(self, error: psycopg.OperationalError) -> Unavailable:
+        if isinstance(error, _TOO_MUCH):
+            return TooSlow("The database took too long")
+        if isinstance(error, pgerrors.DiskFull):
+            return NoRoom(_NO_ROOM)
+        return Unavailable("The database is not available right now")
+
+    def _execute(self, query: Query, params: Params) -> tuple[list[Row], int]:
+        if not self._begun:
+            self._begin()
+        self.changes_site |= query.changes_site
+        return super()._execute(query, params)
+
+    def _begin(self) -> None:
+        """Open the transaction; on a connection that turns out dead, once more on a new one."""
+        for attempt in (1, 2):
+            if self._connection is None:
+                self._connection = self._database._acquire()
+            try:
+                self._connection.command(b"BEGIN")
+            except psycopg.OperationalError as error:
+                self._lose()
+                self._database._drop_idle()
+                if attempt == 2 or isinstance(error, SilenceError):
+                    raise self._unavailable(error) from error
+            except BaseException:
+                self._lose()
+                raise
+            else:
+                self._begun = True
+                return
+
+    def after_commit(self, effect: Callable[[], None]) -> None:
+        """Call `effect` once the transaction is durable; never if it is not."""
+        self._after.append(effect)
+
+    def commit(self) -> None:
+        """Make it durable, then run what waited for that. Raises Unavailable, or OutcomeUnknown if nobody said so."""
+        if self._begun and self._connection is not None:
+            began = perf_counter()
+            try:
+                self._connection.command(b"COMMIT")
+            except psycopg.OperationalError as error:
+                self._lose()
+                if _is_end_of_connection(error):
+                    raise OutcomeUnknown from error
+                raise self._unavailable(error) from error
+            except BaseException:
+                self._lose()
+                raise
+            self._begun = False
+            self.seconds += perf_counter() - began
+        effects, self._after = self._after, []
+        for effect in effects:
+            effect()
+
+    def end(self) -> None:
+        """Roll back what was not committed and give the connection back."""
+        if self._begun and self._connection is not None and not self._connection.is_idle:
+            try:
+                self._connection.command(b"ROLLBACK")
+            except psycopg.OperationalError:
+                # It died with its transaction, which the server rolls back by itself.
+                self._lose()
+            except BaseException:
+                self._lose()
+                raise
+        self._begun = False
+        super().end()

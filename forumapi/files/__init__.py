@@ -1,0 +1,1 @@
+"""Files that people upload: their types, storage, pictures and thumbnails."""

@@ -1,0 +1,57 @@
+"""The child of `studio`: one picture after the other, each a line of JSON in and a line of JSON out, on a socket.
+
+What a hostile picture can do ends here: memory is bounded, the parent kills what takes too long, and a crash costs
+one picture.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import socket
+from pathlib import Path
+from typing import Any, Final
+
+from forumapi.files.images import picture
+
+# Fifty million pixels with transparency, three times over, and the program itself.
+MEMORY: Final = 1_200 * 1024 * 1024
+# Requests of the web come first.
+NICENESS: Final = 10
+
+
+def answer(asked: dict[str, Any]) -> dict[str, Any]:
+    """The finished picture, or under "refused" a sentence for whoever sent it."""
+    try:
+        made = picture.make(
+            Path(asked["source"]),
+            Path(asked["target"]),
+            asked["kind"],
+            max_width=asked["max_width"],
+            max_height=asked["max_height"],
+            pixel_limit=asked["pixel_limit"],
+        )
+    except picture.RefusedError as error:
+        return {"refused": str(error)}
+    except Exception as error:  # noqa: BLE001 - the edge of a process: decoders raise whatever they like
+        return {
+            "refused": "this picture can't be read",
+            "reason": f"{type(error).__name__}: {error}",
+        }
+    return made._asdict()
+
+
+def main() -> None:
+    """Work until the parent closes the socket that stands in for standard input."""
+    os.nice(NICENESS)
+    resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    with socket.socket(fileno=os.dup(0)) as parent, parent.makefile("rwb") as lines:
+        for line in lines:
+            lines.write(json.dumps(answer(json.loads(line))).encode() + b"\n")
+            lines.flush()
+
+
+if __name__ == "__main__":
+    main()

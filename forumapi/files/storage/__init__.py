@@ -1,0 +1,63 @@
+"""Stores of files: a folder, or S3."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+import time
+from typing import TYPE_CHECKING, Final
+
+from forumapi.files.storage.base import (
+    PIECE,
+    MissingError,
+    Served,
+    Storage,
+    StorageError,
+)
+from forumapi.files.storage.local import LocalStorage
+
+if TYPE_CHECKING:
+    from forumapi.config import Config
+
+__all__ = [
+    "PIECE",
+    "MissingError",
+    "Served",
+    "Storage",
+    "StorageError",
+    "clear_scratch",
+    "open_storage",
+]
+
+# Longer than any upload takes; what is older was left by a process that ended.
+_SCRATCH_S: Final = 3600
+
+
+def open_storage(config: Config) -> Storage:
+    """The store that the settings name. Nothing is connected or written yet."""
+    if not config.s3_bucket:
+        return LocalStorage(config.files_folder, config.file_accel_prefix)
+    # Half a second to import; only those who have a bucket wait for it.
+    from forumapi.files.storage.s3 import S3Storage
+
+    return S3Storage(
+        config.s3_bucket,
+        scratch=config.data_path / "incoming",
+        endpoint=config.s3_endpoint,
+        region=config.s3_region,
+        key_id=config.aws_access_key_id,
+        secret=config.aws_secret_access_key,
+        redirect_s=config.s3_redirect_s,
+        timeout_s=config.s3_timeout_s,
+    )
+
+
+def clear_scratch(storage: Storage) -> None:
+    """Remove files on their way that no process carries any more."""
+    limit = time.time() - _SCRATCH_S
+    if not storage.scratch.is_dir():
+        return
+    for path in storage.scratch.iterdir():
+        with contextlib.suppress(OSError):
+            if path.stat().st_mtime < limit:
+                shutil.rmtree(path)

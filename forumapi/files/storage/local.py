@@ -1,0 +1,120 @@
+"""Files in a local folder, two levels deep. A file appears under its name when all of it is on the disk."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shutil
+from collections.abc import Iterator
+from io import FileIO
+from pathlib import Path
+
+from forumapi.concurrency.offload import offload
+from forumapi.files.storage.base import (
+    PIECE,
+    MissingError,
+    Served,
+    StorageError,
+)
+
+
+class LocalStorage:
+    """Objects below `folder`, at ab/cd/<name>. `scratch` is in the same file system, so that a move is one step."""
+
+    def __init__(self, folder: Path, accel_prefix: str = "") -> None:
+        self.folder = folder
+        self._prefix = accel_prefix
+        self.scratch = folder / "incoming"
+
+    def path(self, name: str) -> Path:
+        """Where an object is or would be."""
+        return self.folder / name[:2] / name[2:4] / name
+
+    def put(self, name: str, path: Path, media_type: str) -> None:
+        """Move the file at `path` to its place; it is on the disk when this returns."""
+        if self.size(name):
+            return
+        try:
+            offload(_move, path, self.path(name))
+        except OSError as error:
+            raise StorageError(f"{self.folder}: {error}") from error
+
+    def size(self, name: str) -> int | None:
+        """Bytes of an object; None if it isn't there."""
+        try:
+            return self.path(name).stat().st_size
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise StorageError(f"{self.folder}: {error}") from error
+
+    def read(self, name: str, start: int, length: int) -> Iterator[bytes]:
+        """`length` bytes from `start` on, in pieces."""
+        try:
+            handle = self.path(name).open("rb", buffering=0)
+        except FileNotFoundError:
+            raise MissingError(name) from None
+        except OSError as error:
+            raise StorageError(f"{self.folder}: {error}") from error
+        return _pieces(handle, start, length)
+
+    def fetch(self, name: str, target: Path) -> None:
+        """Copy an object into a file."""
+        try:
+            offload(shutil.copyfile, self.path(name), target)
+        except FileNotFoundError:
+            raise MissingError(name) from None
+        except OSError as error:
+            raise StorageError(f"{self.folder}: {error}") from error
+
+    def delete(self, name: str) -> None:
+        """Remove an object."""
+        try:
+            self.path(name).unlink(missing_ok=True)
+        except OSError as error:
+            raise StorageError(f"{self.folder}: {error}") from error
+
+    def internal(self, name: str) -> str:
+        """Below the location that nginx has this folder at, if it has."""
+        return f"{self._prefix}{name[:2]}/{name[2:4]}/{name}" if self._prefix else ""
+
+    def redirect(self, name: str, served: Served) -> str:
+        """Never: there is nobody else to ask."""
+        return ""
+
+    def check(self) -> str:
+        """Make and remove a folder."""
+        try:
+            self.scratch.mkdir(parents=True, exist_ok=True)
+            probe = self.scratch / f"probe-{secrets.token_hex(8)}"
+            probe.mkdir()
+            probe.rmdir()
+        except OSError as error:
+            raise StorageError(f"{self.folder}: {error.strerror or error}") from error
+        return f"in {self.folder}"
+
+
+def _pieces(handle: FileIO, start: int, length: int) -> Iterator[bytes]:
+    with handle:
+        handle.seek(start)
+        while length > 0 and (piece := handle.read(min(PIECE, length))):
+            length -= len(piece)
+            yield piece
+
+
+def _move(source: Path, target: Path) -> None:
+    """Name a file that is on the disk, and have the name on the disk too."""
+    made = [folder for folder in (target.parent.parent, target.parent) if not folder.exists()]
+    target.parent.mkdir(parents=True, exist_ok=True)
+    _sync(source)
+    source.rename(target)
+    for folder in {target.parent, *(folder.parent for folder in made)}:
+        _sync(folder)
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,186 @@
+"""Files in a bucket of an S3-compatible service. One client a process, made when it is first needed."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Final
+
+import boto3
+from boto3.s3.transfer import TransferConfig
+from botocore.config import Config as ClientConfig
+from botocore.exceptions import BotoCoreError, ClientError
+from urllib3.exceptions import HTTPError
+
+from forumapi.files.storage.base import (
+    PIECE,
+    MissingError,
+    Served,
+    StorageError,
+)
+
+# Beyond this a file goes up in parts, of this size, one after the other.
+PART: Final = 8 * 1024 * 1024
+ATTEMPTS: Final = 3
+
+_MISSING: Final = frozenset(("404", "NoSuchKey", "NotFound"))
+_FAILURES: Final = (ClientError, BotoCoreError, HTTPError, OSError)
+
+# What an operator can do about it, by the service's error code.
+_ADVICE: Final = {
+    "NoSuchBucket": "there is no bucket {bucket}: make it, or mend s3_bucket",
+    "404": "there is no bucket {bucket}: make it, or mend s3_bucket",
+    "403": "the key may not use bucket {bucket}: mend aws_access_key_id and aws_secret_access_key, or its policy",
+    "AccessDenied": "the key may not use bucket {bucket}: mend its policy",
+    "InvalidAccessKeyId": "the service does not know the key: mend aws_access_key_id",
+    "SignatureDoesNotMatch": "the secret is wrong: mend aws_secret_access_key",
+    "PermanentRedirect": "bucket {bucket} is in another region: mend s3_region",
+    "301": "bucket {bucket} is in another region: mend s3_region",
+}
+
+
+class S3Storage:
+    """Objects at the root of a private bucket (content 10.3). Every call retries by itself before it fails."""
+
+    def __init__(
+        self,
+        bucket: str,
+        *,
+        scratch: Path,
+        endpoint: str = "",
+        region: str = "",
+        key_id: str = "",
+        secret: str = "",
+        redirect_s: int = 0,
+        timeout_s: int = 10,
+    ) -> None:
+        self.bucket = bucket
+        self.scratch = scratch
+        self._redirect_s = redirect_s
+        self._options: dict[str, Any] = {
+            "endpoint_url": endpoint or None,
+            "region_name": region or None,
+            "aws_access_key_id": key_id or None,
+            "aws_secret_access_key": secret or None,
+            "config": ClientConfig(
+                connect_timeout=min(timeout_s, 3),
+                read_timeout=timeout_s,
+                retries={"mode": "standard", "total_max_attempts": ATTEMPTS},
+                # Services other than Amazon's don't all know the newer checksums.
+                request_checksum_calculation="when_required",
+                response_checksum_validation="when_required",
+                # A bucket's own host name is not to be had with an address or a local name.
+                s3={"addressing_style": "path" if endpoint else "auto"},
+                signature_version="s3v4",
+            ),
+        }
+        # Threads of its own would be greenlets here, and one file at a time is enough.
+        self._transfer = TransferConfig(
+            multipart_threshold=PART, multipart_chunksize=PART, use_threads=False
+        )
+        self._lock = threading.Lock()
+        self._made: Any = None
+
+    @property
+    def _client(self) -> Any:
+        with self._lock:
+            if self._made is None:
+                self._made = boto3.session.Session().client("s3", **self._options)
+            return self._made
+
+    def put(self, name: str, path: Path, media_type: str) -> None:
+        """Upload the file at `path`; S3 shows an object when it is whole."""
+        if self.size(name):
+            return
+        try:
+            self._client.upload_file(
+                str(path),
+                self.bucket,
+                name,
+                ExtraArgs={"ContentType": media_type},
+                Config=self._transfer,
+            )
+        except (*_FAILURES, boto3.exceptions.Boto3Error) as error:
+            raise self._failed(error) from error
+
+    def size(self, name: str) -> int | None:
+        """Bytes of an object; None if it isn't there."""
+        try:
+            return int(self._client.head_object(Bucket=self.bucket, Key=name)["ContentLength"])
+        except _FAILURES as error:
+            if _code(error) in _MISSING:
+                return None
+            raise self._failed(error) from error
+
+    def read(self, name: str, start: int, length: int) -> Iterator[bytes]:
+        """`length` bytes from `start` on, in pieces."""
+        try:
+            body = self._client.get_object(
+                Bucket=self.bucket, Key=name, Range=f"bytes={start}-{start + length - 1}"
+            )["Body"]
+        except _FAILURES as error:
+            raise self._failed(error, name) from error
+        return self._pieces(body)
+
+    def _pieces(self, body: Any) -> Iterator[bytes]:
+        try:
+            yield from body.iter_chunks(PIECE)
+        except _FAILURES as error:
+            raise self._failed(error) from error
+        finally:
+            body.close()
+
+    def fetch(self, name: str, target: Path) -> None:
+        """Download an object into a file."""
+        try:
+            self._client.download_file(self.bucket, name, str(target), Config=self._transfer)
+        except (*_FAILURES, boto3.exceptions.Boto3Error) as error:
+            raise self._failed(error, name) from error
+
+    def delete(self, name: str) -> None:
+        """Remove an object."""
+        try:
+            self._client.delete_object(Bucket=self.bucket, Key=name)
+        except _FAILURES as error:
+            raise self._failed(error) from error
+
+    def internal(self, name: str) -> str:
+        """Never: the proxy has no key."""
+        return ""
+
+    def redirect(self, name: str, served: Served) -> str:
+        """A signed address, good for the time that the settings say; "" where we send the bytes ourselves."""
+        if not self._redirect_s:
+            return ""
+        params = {"Bucket": self.bucket, "Key": name, "ResponseContentType": served.media_type}
+        if served.disposition:
+            params["ResponseContentDisposition"] = served.disposition
+        # Signing needs no network.
+        signed: str = self._client.generate_presigned_url(
+            "get_object", Params=params, ExpiresIn=self._redirect_s
+        )
+        return signed
+
+    def check(self) -> str:
+        """Ask for the bucket. Raises StorageError that says what to mend."""
+        try:
+            self._client.head_bucket(Bucket=self.bucket)
+        except _FAILURES as error:
+            raise self._failed(error) from error
+        return f"in bucket {self.bucket}"
+
+    def _failed(self, error: Exception, name: str = "") -> Exception:
+        """What to raise for `error`: MissingError where the object `name` was read and isn't there."""
+        code = _code(error)
+        if name and code in _MISSING:
+            return MissingError(name)
+        advice = _ADVICE.get(code, str(error)).format(bucket=self.bucket)
+        return StorageError(f"S3: {advice}")
+
+
+def _code(error: Exception) -> str:
+    """The service's error code, "" for a failure that is not an answer of it."""
+    if isinstance(error, ClientError):
+        return str(error.response.get("Error", {}).get("Code", ""))
+    return ""

@@ -1,0 +1,1 @@
+"""Handlers of signing in, tokens, API keys, applications and questions of permission."""

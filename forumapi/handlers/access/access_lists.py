@@ -1,0 +1,49 @@
+"""What the handlers of whatever gives access share: keys, sessions, clients, grants, webhooks, second factors."""
+
+from __future__ import annotations
+
+from typing import TypeVar
+
+from forumapi import itemtypes
+from forumapi.database.connections import Transaction
+from forumapi.errors import NotFound
+from forumapi.models.journal import journal
+from forumapi.request.context import Context
+from forumapi.request.response import Data
+from forumapi.wire import paging
+from forumapi.wire.json_fragments import dumps
+
+T = TypeVar("T")
+
+
+def listed(ctx: Context, name: str, items: bytes, total: int, path: str) -> Data:
+    """A page of `total` things, `items` as a JSON array, under their `name`. Raises Invalid beyond the last page."""
+    paging.check(total, ctx.paging)
+    page = paging.page(items, total, ctx.paging, path, ctx.path, ctx.query_string, ctx.pairs)
+    return Data(
+        b'{"%b":%b,"meta":{"links":[{"rel":"self","href":%b}]}}'
+        % (name.encode(), page, dumps(ctx.own_href))
+    )
+
+
+def known(found: T | None, name: str) -> T:
+    """What was found. Raises NotFound, for one of somebody else too."""
+    if found is None:
+        raise NotFound(f"There is no such {name}")
+    return found
+
+
+def note(ctx: Context, kind: str, id: int, tx: Transaction | None = None) -> None:
+    """Note in the audit and the event log that the caller made, changed or ended something that gives access.
+
+    `tx`: the transaction of the change, where it is not the request's.
+    """
+    journal.record(
+        tx or ctx.writer,
+        ctx.site.id,
+        kind,
+        itemtypes.AUTH,
+        id,
+        actor=ctx.identity.profile_id,
+        ip=ctx.ip,
+    )

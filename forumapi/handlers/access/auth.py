@@ -1,0 +1,158 @@
+"""Signing in and out. Wire: docs/api/auth.md."""
+
+from __future__ import annotations
+
+import hmac
+
+from msgspec import UNSET, Struct, UnsetType
+
+from forumapi.auth import auth0, backends, methods, sign_in
+from forumapi.auth.backends import SignIn, Verified
+from forumapi.auth.sign_in import SecondFactorNeeded
+from forumapi.errors import Invalid, NotFound
+from forumapi.handlers.access.access_lists import note
+from forumapi.models.access import access_token
+from forumapi.models.journal import journal
+from forumapi.request.context import Context
+from forumapi.request.handler import ANYONE, Handler, needs
+from forumapi.request.response import Data, Done, Result
+from forumapi.wire import json_fragments, schemas
+from forumapi.wire.body import given
+
+__all__ = ["Auth0Handler", "AuthHandler", "TokenHandler", "methods"]
+
+
+class AuthHandler(Handler):
+    """Tokens: POST signs in, GET and DELETE are about the token that is presented."""
+
+    allow = "OPTIONS,POST,HEAD,GET,DELETE"
+    errors_without_data = True
+    signs_in = True
+    takes_idempotency_key = False
+    also_answers = {"POST": (501, 502)}
+
+    @needs(ANYONE, answer=schemas.AccessToken)
+    def get(self, ctx: Context) -> Result:
+        """The presented token with its user (P-25); 404 without one."""
+        return _show(ctx)
+
+    @needs(ANYONE, body=SignIn, answer=str | schemas.SecondStep | None)
+    def post(self, ctx: Context) -> Result:
+        """Signs in: a token, or null when the next step is the caller's.
+
+        `{"method": "email-code", "email": ...}` sends a code; the same with `code` answers with the token.
+        `{"method": "development", "email": ...}` signs in at once, in the embedded mode only. Without `method` it is
+        the exchange of `Assertion` by an application with its `ClientSecret`. Who has a second factor gets an object
+        with `flow` instead of a token, and the token for `{"method": "second-factor", "flow": ..., "code": ...}`.
+        """
+        # Nothing is held while a verifier is asked; each step below is a transaction of its own.
+        ctx.writer.end()
+        app = ctx.app
+        tx = ctx.reader
+        verified = backends.verify(ctx.body, ctx.site, ctx.ip, app.config, app.database, tx)
+        if verified is None:
+            app.mail.wake()
+            return Done()
+        agent = ctx.environ.get("HTTP_USER_AGENT", "")
+        try:
+            secret = sign_in.complete(
+                app.database, app.config, ctx.site, verified, ctx.ip, agent, tx
+            )
+        except SecondFactorNeeded as error:
+            # A client that names no method takes whatever is not null for the token.
+            if not isinstance(ctx.body.method, str):
+                raise
+            return Data(json_fragments.dumps({"secondFactor": True, "flow": error.flow}))
+        return Data(json_fragments.dumps(secret))
+
+    @needs(ANYONE)
+    def delete(self, ctx: Context) -> Result:
+        """Signs out: the presented token is worth nothing from the next request on."""
+        return _revoke(ctx)
+
+
+class TokenHandler(Handler):
+    """The same for a token that is named in the address; only its bearer gets at it."""
+
+    allow = "OPTIONS,HEAD,GET,DELETE"
+    takes_idempotency_key = False
+
+    @needs(ANYONE, answer=schemas.AccessToken)
+    def get(self, ctx: Context) -> Result:
+        """The token with its user (P-25); 404 for anything but the presented token."""
+        _same(ctx)
+        return _show(ctx)
+
+    @needs(ANYONE)
+    def delete(self, ctx: Context) -> Result:
+        """Signs out; 404 for anything but the presented token."""
+        _same(ctx)
+        return _revoke(ctx)
+
+
+def _same(ctx: Context) -> None:
+    named = str(ctx.args["token"]).encode()
+    if not hmac.compare_digest(named, ctx.token.encode()):
+        raise NotFound("There is no such token")
+
+
+def _show(ctx: Context) -> Result:
+    shown = access_token.show(ctx.reader, ctx.site.id, ctx.token) if ctx.token else None
+    if shown is None:
+        raise NotFound("There is no such token")
+    return Data(shown)
+
+
+def _revoke(ctx: Context) -> Result:
+    user_id = access_token.revoke(ctx.writer, ctx.token) if ctx.token else 0
+    if not user_id:
+        raise NotFound("There is no such token")
+    note(ctx, journal.DELETED, user_id)
+    return Done()
+
+
+class Auth0Body(Struct):
+    """The body of POST /auth0 (platform 3.4)."""
+
+    ClientSecret: str | UnsetType = UNSET
+    Code: str | UnsetType = UNSET
+    AccessToken: str | UnsetType = UNSET
+    TokenType: str | UnsetType = UNSET
+
+
+class Auth0Handler(Handler):
+    """Signing in through the site's Auth0 tenant."""
+
+    allow = "OPTIONS,POST"
+    errors_without_data = True
+    signs_in = True
+    takes_idempotency_key = False
+    also_answers = {"POST": (502,)}
+
+    @needs(ANYONE, body=Auth0Body, answer=str)
+    def post(self, ctx: Context) -> Result:
+        """Exchanges `Code`, or an `AccessToken` with its `TokenType`, for a token of ours, good on this site.
+
+        400 while the site lacks one of its three settings for it. 401 for what the tenant refuses, for an address
+        that it does not call verified, for an access token of another client, and for who has a second factor.
+        """
+        tenant = auth0.tenant(ctx.reader, ctx.site.id)
+        sent: Auth0Body = ctx.body
+        code, given_token = given(sent.Code, ""), given(sent.AccessToken, "")
+        if not code and not (given_token and sent.TokenType):
+            raise Invalid("Code", "or AccessToken with TokenType is required")
+        if not code and str(sent.TokenType).lower() != "bearer":
+            raise Invalid("TokenType", "must be Bearer")
+        client_id = access_token.check_client(ctx.reader, given(sent.ClientSecret, ""))
+        # Nothing is held while the tenant is asked.
+        ctx.writer.end()
+        app, site = ctx.app, ctx.site
+        if code:
+            address = auth0.address_of_code(app.config, tenant, code, site.url)
+        else:
+            address = auth0.address_of_token(app.config, tenant, given_token)
+        # The site's owner chose the tenant: what it says counts there.
+        verified = Verified(address, client_id, is_platforms=site.is_root)
+        agent = ctx.environ.get("HTTP_USER_AGENT", "")
+        secret = sign_in.complete(app.database, app.config, site, verified, ctx.ip, agent)
+        return Data(json_fragments.dumps(secret))

@@ -1,0 +1,82 @@
+"""API keys: tokens that a person makes for a program. Wire: docs/api/tokens.md."""
+
+from __future__ import annotations
+
+from msgspec import UNSET, Struct, UnsetType
+
+from forumapi.errors import OUT_OF_RANGE, Invalid, NotFound
+from forumapi.handlers.access.access_lists import known, listed, note
+from forumapi.models.access import api_keys_sessions
+from forumapi.models.access.access_token import KEY
+from forumapi.models.journal import journal
+from forumapi.request.context import Context
+from forumapi.request.handler import LOGIN, Handler, needs
+from forumapi.request.response import Data, Done, Result
+from forumapi.wire import schemas
+from forumapi.wire.body import given
+from forumapi.wire.json_fragments import dumps
+
+_PATH = "/api/v1/keys"
+
+
+class ApiKeyBody(Struct):
+    """A key to make. `days`: how long it is good; 90 when left out."""
+
+    name: str | UnsetType = UNSET
+    scopes: list[str] | UnsetType = UNSET
+    days: int | UnsetType = UNSET
+
+
+class KeysHandler(Handler):
+    """The caller's API keys for this site."""
+
+    allow = "OPTIONS,GET,HEAD,POST"
+    takes_idempotency_key = False
+    required_keys = {"POST": ("name", "scopes")}
+
+    @needs(LOGIN, answer=schemas.ApiKeys, paged=True)
+    def get(self, ctx: Context) -> Result:
+        """The keys, newest first, without their secrets."""
+        rows, total = api_keys_sessions.page(ctx.reader, ctx.site.id, ctx.identity, KEY, ctx.paging)
+        items = dumps([api_keys_sessions.key_document(row) for row in rows])
+        return listed(ctx, "keys", items, total, _PATH)
+
+    @needs(LOGIN, body=ApiKeyBody, answer=schemas.ApiKey)
+    def post(self, ctx: Context) -> Result:
+        """Make a key: `name`, `scopes`, and in `days` how long it is good. The answer alone has its secret."""
+        sent: ApiKeyBody = ctx.body
+        app = ctx.app
+        name = api_keys_sessions.checked_name(given(sent.name, ""), api_keys_sessions.MOST_NAME)
+        scopes = api_keys_sessions.checked_scopes(given(sent.scopes, []), app.scopes)
+        days = given(sent.days, min(api_keys_sessions.DEFAULT_DAYS, app.config.token_days))
+        if not 1 <= days <= app.config.token_days:
+            raise Invalid(
+                "days", f"must be between 1 and {app.config.token_days}", code=OUT_OF_RANGE
+            )
+        me = ctx.identity
+        made = api_keys_sessions.add_key(ctx.writer, ctx.site.id, me, name, scopes, days, ip=ctx.ip)
+        row = api_keys_sessions.find(ctx.reader, ctx.site.id, me, KEY, made.id)
+        assert row is not None  # made just now
+        note(ctx, journal.CREATED, made.id)
+        return Data(dumps(api_keys_sessions.key_document(row, made.secret)))
+
+
+class KeyHandler(Handler):
+    """One API key of the caller."""
+
+    allow = "OPTIONS,GET,HEAD,DELETE"
+
+    @needs(LOGIN, answer=schemas.ApiKey)
+    def get(self, ctx: Context) -> Result:
+        """The key without its secret; 404 for one of somebody else."""
+        row = api_keys_sessions.find(ctx.reader, ctx.site.id, ctx.identity, KEY, ctx.args["key_id"])
+        return Data(dumps(api_keys_sessions.key_document(known(row, "key"))))
+
+    @needs(LOGIN)
+    def delete(self, ctx: Context) -> Result:
+        """Revoke it: it is worth nothing from the next request on."""
+        id: int = ctx.args["key_id"]
+        if not api_keys_sessions.revoke(ctx.writer, ctx.site.id, ctx.identity, KEY, id):
+            raise NotFound("There is no such key")
+        note(ctx, journal.DELETED, id)
+        return Done()

@@ -1,0 +1,166 @@
+"""What clients ask of the provider: tokens, their end, what they are worth. Wire: docs/api/oauth.md.
+
+Bodies and answers are those of the protocol, without the envelope; so are refusals, except what is refused before the
+protocol is looked at (a body that can't be read, too many requests).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+from urllib.parse import parse_qsl
+
+from msgspec import UNSET, Struct, UnsetType, structs
+
+from forumapi.auth.oauth import Answer, Pairs, Provider
+from forumapi.auth.oauth_rules import GRANT_TYPES
+from forumapi.request.context import Context
+from forumapi.request.handler import ANYONE, Handler, needs
+from forumapi.request.response import Bare, Result
+from forumapi.wire import schemas
+from forumapi.wire.json_fragments import dumps
+
+_JSON = "application/json"
+
+
+class TokenBody(Struct):
+    """A token request. A confidential client sends its id and secret here or as HTTP Basic."""
+
+    grant_type: str | UnsetType = UNSET
+    client_id: str | UnsetType = UNSET
+    client_secret: str | UnsetType = UNSET
+    code: str | UnsetType = UNSET
+    code_verifier: str | UnsetType = UNSET
+    redirect_uri: str | UnsetType = UNSET
+    refresh_token: str | UnsetType = UNSET
+    device_code: str | UnsetType = UNSET
+    scope: str | UnsetType = UNSET
+
+
+class AboutTokenBody(Struct):
+    """A token that a client asks about or gives back."""
+
+    token: str | UnsetType = UNSET
+    token_type_hint: str | UnsetType = UNSET
+    client_id: str | UnsetType = UNSET
+    client_secret: str | UnsetType = UNSET
+
+
+class DeviceBody(Struct):
+    """What a device asks for."""
+
+    client_id: str | UnsetType = UNSET
+    client_secret: str | UnsetType = UNSET
+    scope: str | UnsetType = UNSET
+
+
+def provider(ctx: Context) -> Provider:
+    """The provider of the site that was asked."""
+    app = ctx.app
+    return Provider(ctx.tx, ctx.site, app.config, app.scopes, ctx.ip)
+
+
+class EndpointHandler(Handler):
+    """An address that clients post forms to; who they are stands in the form or in HTTP Basic."""
+
+    ignores_token = True
+    takes_idempotency_key = False
+    error_form = "OAuth"
+    also_answers = {"POST": (401,)}
+
+
+def _ask(ctx: Context, ask: Callable[[Pairs, str], Answer]) -> Result:
+    answer = ask(_pairs(ctx), ctx.environ.get("HTTP_AUTHORIZATION", ""))
+    headers = [("Pragma", "no-cache")]
+    if answer.status == 401:
+        headers.append(("WWW-Authenticate", f'Basic realm="{ctx.site.host}"'))
+    return Bare(answer.body, _JSON, tuple(headers), answer.status)
+
+
+def _pairs(ctx: Context) -> list[tuple[str, str]]:
+    """The parameters as they were sent, twice where they were sent twice; the body was found to be in order before."""
+    if ctx.environ.get("CONTENT_TYPE", "").partition(";")[0].strip().lower() == _JSON:
+        sent: dict[str, Any] = structs.asdict(ctx.body)
+        return [(name, value) for name, value in sent.items() if value is not UNSET]
+    return parse_qsl(ctx.raw_body.decode("ascii"), keep_blank_values=True)
+
+
+class OAuthTokenHandler(EndpointHandler):
+    """Tokens for clients."""
+
+    allow = "OPTIONS,POST"
+
+    @needs(ANYONE, body=TokenBody, answer=schemas.OAuthTokens, media_type=_JSON)
+    def post(self, ctx: Context) -> Result:
+        """Exchange a code (with its PKCE verifier), a device code or a refresh token for tokens.
+
+        Each refresh token is good once: the answer has the next one. One that comes a second time ends all tokens of
+        its family, and so does a code.
+        """
+        return _ask(ctx, provider(ctx).token)
+
+
+class OAuthRevokeHandler(EndpointHandler):
+    """Giving tokens back."""
+
+    allow = "OPTIONS,POST"
+
+    @needs(ANYONE, body=AboutTokenBody, answer=dict[str, str], media_type=_JSON)
+    def post(self, ctx: Context) -> Result:
+        """End an access token, or with a refresh token all of its family; 200 for a token that is none, too."""
+        return _ask(ctx, provider(ctx).revoke)
+
+
+class OAuthIntrospectHandler(EndpointHandler):
+    """What a token is worth."""
+
+    allow = "OPTIONS,POST"
+
+    @needs(ANYONE, body=AboutTokenBody, answer=schemas.OAuthIntrospection, media_type=_JSON)
+    def post(self, ctx: Context) -> Result:
+        """Tell a confidential client of its own tokens; of any other it learns only `active: false`."""
+        return _ask(ctx, provider(ctx).introspect)
+
+
+class OAuthDeviceHandler(EndpointHandler):
+    """The way in for devices without a browser."""
+
+    allow = "OPTIONS,POST"
+
+    @needs(ANYONE, body=DeviceBody, answer=schemas.OAuthDevice, media_type=_JSON)
+    def post(self, ctx: Context) -> Result:
+        """A code to poll the token address with, and one that a person types at `verification_uri`."""
+        return _ask(ctx, provider(ctx).device)
+
+
+class OAuthMetadataHandler(Handler):
+    """What the provider can do (RFC 8414)."""
+
+    allow = "OPTIONS,GET,HEAD"
+    ignores_token = True
+
+    @needs(ANYONE, answer=dict[str, Any], media_type=_JSON)
+    def get(self, ctx: Context) -> Result:
+        """The discovery document, without the envelope."""
+        origin = ctx.site.origin
+        api = f"{origin}/api/v1/oauth"
+        ways = ["client_secret_basic", "client_secret_post"]
+        document = {
+            "issuer": origin,
+            "authorization_endpoint": f"{origin}/oauth/authorize",
+            "token_endpoint": f"{api}/token",
+            "device_authorization_endpoint": f"{api}/device",
+            "revocation_endpoint": f"{api}/revoke",
+            "introspection_endpoint": f"{api}/introspect",
+            "scopes_supported": ctx.app.scopes,
+            "response_types_supported": ["code"],
+            "response_modes_supported": ["query"],
+            "grant_types_supported": GRANT_TYPES,
+            "token_endpoint_auth_methods_supported": [*ways, "none"],
+            "revocation_endpoint_auth_methods_supported": [*ways, "none"],
+            "introspection_endpoint_auth_methods_supported": ways,
+            "code_challenge_methods_supported": ["S256"],
+            "authorization_response_iss_parameter_supported": True,
+            "service_documentation": f"{origin}/api/v1/docs",
+        }
+        return Bare(dumps(document), _JSON)

@@ -1,0 +1,523 @@
+"""Pages on which a person signs in and says what a client may do. Wire: docs/api/oauth.md.
+
+Whoever is at a page is known by its cookie alone (`auth.page_session`), never by a bearer token. The request that a
+form is about stands in the address, which the form's key covers, and is judged anew with every answer.
+"""
+
+from __future__ import annotations
+
+import hmac
+from typing import ClassVar, Final
+from urllib.parse import urlsplit
+
+from msgspec import UNSET, Struct, UnsetType
+from werkzeug.http import dump_cookie, parse_cookie
+
+from forumapi.auth import backends, email_code, page_session, sign_in
+from forumapi.auth.backends import Browser, SignIn, Verified
+from forumapi.auth.oauth import Asked, Refused
+from forumapi.auth.sign_in import SecondFactorNeeded
+from forumapi.errors import ApiError, TooMany
+from forumapi.handlers.access.oauth import provider
+from forumapi.models.access import (
+    device_code,
+    oauth_client,
+    oauth_grant,
+    rate_counters,
+)
+from forumapi.models.access.identity import Identity
+from forumapi.models.access.oauth_client import Client
+from forumapi.models.access.rate_counters import Limit
+from forumapi.request.context import Context
+from forumapi.request.handler import (
+    ANYONE,
+    Handler,
+    Param,
+    needs,
+)
+from forumapi.request.response import Bare, Result
+from forumapi.wire import html_pages, scopes
+from forumapi.wire.body import given
+from forumapi.wire.html_pages import escape
+
+# Typing other people's codes is not for guessing at. Whoever lets a device in names its code twice.
+CODES_PER_PERSON: Final = Limit("oauth-device-person", 60, 3600)
+
+
+class Form(Struct):
+    """What the forms of the pages send."""
+
+    csrf: str | UnsetType = UNSET
+    step: str | UnsetType = UNSET
+    email: str | UnsetType = UNSET
+    code: str | UnsetType = UNSET
+    flow: str | UnsetType = UNSET
+    user_code: str | UnsetType = UNSET
+    scopes: str | UnsetType = UNSET
+
+
+class PageHandler(Handler):
+    """A page; subclasses say what stands on it for whoever is signed in, and what its buttons do."""
+
+    ignores_token = True
+    signs_in = True
+    takes_idempotency_key = False
+    error_form = "Page"
+    also_answers: ClassVar[dict[str, tuple[int, ...]]] = {
+        "GET": (303, 403),
+        "POST": (303, 401, 403, 501),
+    }
+
+    purpose: ClassVar[str] = ""
+
+    def targets(self, ctx: Context) -> str:
+        """Origins that the forms of this page may lead to, beside its own."""
+        return ""
+
+    def shown(self, ctx: Context, me: Identity, cookie: str) -> Result:
+        """The page for somebody who is signed in."""
+        raise NotImplementedError
+
+    def done(self, ctx: Context, me: Identity, cookie: str, form: Form) -> Result:
+        """What a button does for somebody who is signed in."""
+        raise NotImplementedError
+
+    def look(self, ctx: Context) -> Result:
+        """The page as whoever asks may see it."""
+        cookie = _cookie(ctx)
+        me = page_session.find(ctx.reader, ctx.site.id, cookie) if cookie else None
+        if me is None:
+            return self._step(ctx, cookie or page_session.new_value(), "oauth.email", Form())
+        if me.ban_reason is not None:
+            return _message(ctx, "You can't do this", me.ban_reason, status=403)
+        return self.shown(ctx, me, cookie)
+
+    def act(self, ctx: Context) -> Result:
+        """What a form asks for."""
+        form: Form = ctx.body
+        cookie = _cookie(ctx)
+        if not cookie or not page_session.is_form_key(form.csrf, cookie, _address(ctx)):
+            return _message(
+                ctx,
+                "This page is too old",
+                "Your browser has to keep a cookie for it. Go back to where you came from and begin again.",
+                status=400,
+            )
+        if form.step in _STEPS:
+            return self._sign_in(ctx, cookie, form)
+        if form.step == "again":
+            return self._step(ctx, cookie, "oauth.email", form)
+        if form.step == "leave":
+            page_session.end(ctx.writer, ctx.site.id, cookie)
+            return _go(_address(ctx), _set_cookie(ctx, ""))
+        me = page_session.find(ctx.reader, ctx.site.id, cookie)
+        if me is None:
+            text = "You were signed out meanwhile."
+            return self._step(ctx, cookie, "oauth.email", form, text=text)
+        if me.ban_reason is not None:
+            return _message(ctx, "You can't do this", me.ban_reason, status=403)
+        return self.done(ctx, me, cookie, form)
+
+    # ---------------------------------------------------------------- signing in
+
+    def _sign_in(self, ctx: Context, cookie: str, form: Form) -> Result:
+        # As with POST /auth: nothing is held meanwhile, each step is a transaction of its own.
+        ctx.writer.end()
+        app, site = ctx.app, ctx.site
+        try:
+            browser = Browser(page_session.mark(cookie), _address(ctx))
+            verified = backends.verify(
+                _proof(form), site, ctx.ip, app.config, app.database, browser=browser
+            )
+            if verified is None:
+                app.mail.wake()
+                return self._step(ctx, cookie, "oauth.code", form)
+            return self._enter(ctx, cookie, form, verified, _address(ctx))
+        except ApiError as error:
+            if error.status >= 500 and error.status != 501:
+                raise
+            return self._step(ctx, cookie, _STEPS[str(form.step)], form, error)
+
+    def _enter(
+        self, ctx: Context, cookie: str, form: Form, verified: Verified, address: str
+    ) -> Result:
+        """Sign in whoever has proven to have an address, and go on at `address`; first with a second factor, if any."""
+        app, site = ctx.app, ctx.site
+        agent = ctx.environ.get("HTTP_USER_AGENT", "")
+        try:
+            secret = sign_in.complete(app.database, app.config, site, verified, ctx.ip, agent)
+        except SecondFactorNeeded as needed:
+            form.flow = needed.flow
+            return self._step(ctx, cookie, "oauth.factor", form, address=address)
+        with app.database.write() as tx:
+            page_session.confine(tx, site.id, secret)
+        return _go(address, _set_cookie(ctx, secret))
+
+    def _step(
+        self,
+        ctx: Context,
+        cookie: str,
+        template: str,
+        form: Form,
+        error: ApiError | None = None,
+        text: str = "",
+        address: str = "",
+    ) -> Result:
+        """A page of signing in, with what went wrong before."""
+        values = {"email": escape(given(form.email, "")[:254])}
+        if template == "oauth.email":
+            values["purpose"] = self.purpose
+        elif template == "oauth.factor":
+            values["flow"] = escape(given(form.flow, "")[:300])
+        return _page(
+            ctx,
+            template,
+            "Sign in",
+            cookie,
+            status=error.status if error else 200,
+            more=error.headers if error else (),
+            address=address,
+            notice=html_pages.notice(error.message if error else text),
+            **values,
+        )
+
+
+# Step of a form -> the page that has it, which is shown again when it fails.
+_STEPS: Final = {"email": "oauth.email", "code": "oauth.code", "factor": "oauth.factor"}
+
+
+def _proof(form: Form) -> SignIn:
+    """What POST /auth would be sent."""
+    code = given(form.code, "")
+    if form.step == "factor":
+        return SignIn(method="second-factor", flow=given(form.flow, ""), code=code)
+    email = given(form.email, "")
+    if form.step == "code":
+        return SignIn(method="email-code", email=email, code=code)
+    return SignIn(method="email-code", email=email)
+
+
+# ---------------------------------------------------------------- parts of a page
+
+
+def _name(ctx: Context) -> str:
+    """With the prefix that no other host can set it under, where there is TLS."""
+    return "__Host-oauth" if ctx.site.origin.startswith("https:") else "oauth"
+
+
+def _cookie(ctx: Context) -> str:
+    value = parse_cookie(ctx.environ.get("HTTP_COOKIE", "")).get(_name(ctx), "")
+    return value if page_session.is_value(value) else ""
+
+
+def _set_cookie(ctx: Context, value: str) -> tuple[str, str]:
+    """The cookie; "" takes it away."""
+    name = _name(ctx)
+    secure = name.startswith("__Host-")
+    text = dump_cookie(
+        name,
+        value,
+        max_age=page_session.LIFE_S if value else 0,
+        path="/" if secure else "/oauth",
+        secure=secure,
+        httponly=True,
+        # Strict would leave it out on the way here from the client.
+        samesite="Lax",
+    )
+    return "Set-Cookie", text
+
+
+def _address(ctx: Context) -> str:
+    return f"{ctx.path}?{ctx.query_string}" if ctx.query_string else ctx.path
+
+
+def _go(location: str, *headers: tuple[str, str]) -> Bare:
+    return Bare(
+        b"",
+        html_pages.TYPE,
+        (("Location", location), ("Referrer-Policy", "no-referrer"), *headers),
+        303,
+    )
+
+
+def _page(
+    ctx: Context,
+    template: str,
+    title: str,
+    cookie: str,
+    *,
+    status: int = 200,
+    more: tuple[tuple[str, str], ...] = (),
+    targets: str = "",
+    address: str = "",
+    **values: str,
+) -> Bare:
+    """A page with forms, which lead to `address`: where it stands, unless something else is said."""
+    action = address or _address(ctx)
+    body = html_pages.page(
+        template,
+        f"{title} - {ctx.site.title}",
+        site_title=ctx.site.title,
+        csrf=page_session.form_key(cookie, action),
+        action=escape(action),
+        **values,
+    )
+    headers = (*html_pages.headers(targets), _set_cookie(ctx, cookie), *more)
+    return Bare(body, html_pages.TYPE, headers, status)
+
+
+def _message(ctx: Context, heading: str, text: str, *, status: int = 200) -> Bare:
+    body = html_pages.page(
+        "oauth.message",
+        f"{heading} - {ctx.site.title}",
+        heading=escape(heading),
+        text=escape(text),
+    )
+    return Bare(body, html_pages.TYPE, html_pages.headers(), status)
+
+
+def _consent(
+    ctx: Context,
+    me: Identity,
+    cookie: str,
+    client: Client,
+    granted: list[str],
+    *,
+    where: str,
+    targets: str = "",
+    user_code: str = "",
+) -> Result:
+    standing = oauth_grant.standing(ctx.reader, ctx.site.id, me.user_id)
+    name = standing[1] if standing else ""
+    items = "\n".join(f"<li>{escape(scopes.words(scope))}</li>" for scope in granted)
+    device = hidden = ""
+    if user_code:
+        shown = escape(user_code)
+        device = f'<p>Your device shows <span class="code">{shown}</span></p>'
+        hidden = f'<input type="hidden" name="user_code" value="{shown}">'
+    return _page(
+        ctx,
+        "oauth.consent",
+        "Allow access?",
+        cookie,
+        targets=targets,
+        client_name=client.name,
+        profile_name=name,
+        scopes=items,
+        shown=escape(" ".join(granted)),
+        device=device,
+        user_code=hidden,
+        where=where,
+    )
+
+
+# ---------------------------------------------------------------- the pages
+
+
+_QUERY: Final = tuple(
+    Param(name, str, text)
+    for name, text in (
+        ("response_type", "code"),
+        ("client_id", "The client's id."),
+        ("redirect_uri", "Where the answer goes: one that is registered, to the letter."),
+        ("scope", "Scopes with spaces between; all that the client may ask for when left out."),
+        ("state", "Comes back with the answer."),
+        ("code_challenge", "The SHA-256 of the verifier in base64url (RFC 7636)."),
+        ("code_challenge_method", "S256"),
+    )
+)
+
+
+class AuthorizeHandler(PageHandler):
+    """Where a client sends a person to be asked for leave."""
+
+    allow = "OPTIONS,GET,HEAD,POST"
+    purpose = "A program asks to act for you here. Sign in to see what it asks for."
+
+    @needs(ANYONE, media_type=html_pages.TYPE, params=_QUERY)
+    def get(self, ctx: Context) -> Result:
+        """The page; a request that is not in order leads back to the client, or is shown when it can't be trusted."""
+        return self._refusal(ctx) or self.look(ctx)
+
+    @needs(ANYONE, body=Form, media_type=html_pages.TYPE, params=_QUERY)
+    def post(self, ctx: Context) -> Result:
+        """What the forms of the page send: signing in, yes or no. Leads back to the client."""
+        return self._refusal(ctx) or self.act(ctx)
+
+    def _refusal(self, ctx: Context) -> Result | None:
+        asked = provider(ctx).validate(ctx.pairs)
+        if isinstance(asked, Asked):
+            return None
+        if asked.location:
+            return _go(asked.location)
+        text = f"The program that sent you here made a mistake: {asked.text}."
+        return _message(ctx, "This can't be answered", text, status=400)
+
+    def _asked(self, ctx: Context) -> Asked:
+        asked = provider(ctx).validate(ctx.pairs)
+        assert not isinstance(asked, Refused)  # `_refusal` comes first, in the same transaction
+        return asked
+
+    def shown(self, ctx: Context, me: Identity, cookie: str) -> Result:
+        asked = self._asked(ctx)
+        parts = urlsplit(asked.redirect_uri)
+        origin = f"{parts.scheme}://{parts.netloc}"
+        return _consent(
+            ctx,
+            me,
+            cookie,
+            asked.client,
+            asked.scopes,
+            where=f"Either way you are sent back to {escape(origin)}.",
+            targets=origin,
+        )
+
+    def done(self, ctx: Context, me: Identity, cookie: str, form: Form) -> Result:
+        asked = self._asked(ctx)
+        if form.step == "allow":
+            if not set(asked.scopes) <= set(given(form.scopes, "").split()):
+                # Without a scope in the address it is all that the client may ask for, more by now than was shown.
+                return self.shown(ctx, me, cookie)
+            location = provider(ctx).grant(ctx.pairs, asked, me.user_id)
+        elif form.step == "deny":
+            location = provider(ctx).deny(ctx.pairs, asked)
+        else:
+            return self.shown(ctx, me, cookie)
+        page_session.end(ctx.writer, ctx.site.id, cookie)
+        return _go(location, _set_cookie(ctx, ""))
+
+
+class EmailLinkHandler(PageHandler):
+    """Page behind the link in a mail with a code: a button in the browser that asked, elsewhere the code."""
+
+    allow = "OPTIONS,GET,HEAD,POST"
+
+    @needs(
+        ANYONE,
+        media_type=html_pages.TYPE,
+        params=(Param("key", str, "What the mail's link carries."),),
+    )
+    def get(self, ctx: Context) -> Result:
+        """The page. Changes nothing, since programs look at links by themselves."""
+        cookie, link = _cookie(ctx), self._link(ctx)
+        if link is None:
+            return self._old(ctx)
+        if not _is_asker(link, cookie):
+            code = email_code.code_of(ctx.query.get("key", ""))
+            here = cookie or page_session.new_value()
+            return _page(ctx, "oauth.shown", "Your code", here, shown_code=email_code.shown(code))
+        return _page(ctx, "oauth.link", "Sign in", cookie, email=escape(link.email))
+
+    @needs(
+        ANYONE,
+        body=Form,
+        media_type=html_pages.TYPE,
+        params=(Param("key", str, "What the mail's link carries."),),
+    )
+    def post(self, ctx: Context) -> Result:
+        """Signs in, once, and goes on where the code was asked for."""
+        form: Form = ctx.body
+        cookie, link = _cookie(ctx), self._link(ctx)
+        if link is None or not _is_asker(link, cookie):
+            return self._old(ctx)
+        if not page_session.is_form_key(form.csrf, cookie, _address(ctx)):
+            return self._old(ctx)
+        # As with POST /auth: nothing is held meanwhile, each step is a transaction of its own.
+        ctx.writer.end()
+        app, site = ctx.app, ctx.site
+        browser = Browser(page_session.mark(cookie), link.next, ctx.query.get("key", ""))
+        try:
+            verified = backends.verify(
+                SignIn(method=email_code.KIND),
+                site,
+                ctx.ip,
+                app.config,
+                app.database,
+                browser=browser,
+            )
+            assert verified is not None, "a link is the last step"
+            form.email = link.email
+            return self._enter(ctx, cookie, form, verified, link.next)
+        except ApiError as error:
+            if error.status >= 500 and error.status != 501:
+                raise
+            return _message(ctx, "You are not signed in", error.message, status=error.status)
+
+    def _link(self, ctx: Context) -> email_code.Link | None:
+        return email_code.find_link(ctx.reader, ctx.site.id, ctx.query.get("key", ""))
+
+    def _old(self, ctx: Context) -> Result:
+        return _message(ctx, "Nothing has happened", f"{email_code.LINK_REFUSED}.", status=400)
+
+
+def _is_asker(link: email_code.Link, cookie: str) -> bool:
+    return bool(cookie) and hmac.compare_digest(link.browser, page_session.mark(cookie))
+
+
+class DevicePageHandler(PageHandler):
+    """Where a person types the code that their device shows."""
+
+    allow = "OPTIONS,GET,HEAD,POST"
+    purpose = "A device asks to act for you here. Sign in to type its code."
+
+    @needs(ANYONE, media_type=html_pages.TYPE, params=(Param("user_code", str, "The code."),))
+    def get(self, ctx: Context) -> Result:
+        """The page; `user_code` saves the typing."""
+        return self.look(ctx)
+
+    @needs(ANYONE, body=Form, media_type=html_pages.TYPE)
+    def post(self, ctx: Context) -> Result:
+        """What the forms of the page send: signing in, the code, yes or no."""
+        return self.act(ctx)
+
+    def shown(
+        self, ctx: Context, me: Identity, cookie: str, error: str = "", typed: str = ""
+    ) -> Result:
+        return _page(
+            ctx,
+            "oauth.device",
+            "Connect a device",
+            cookie,
+            status=400 if error else 200,
+            notice=html_pages.notice(error),
+            user_code=escape((typed or ctx.query.get("user_code", ""))[:12]),
+        )
+
+    def done(self, ctx: Context, me: Identity, cookie: str, form: Form) -> Result:
+        typed = given(form.user_code, "")
+        site_id = ctx.site.id
+        if form.step not in ("find", "allow", "deny"):
+            return self.shown(ctx, me, cookie)
+        ctx.tx.end()  # one connection at a time
+        try:
+            # A decision names a code too, and need not come from the page that was shown for it.
+            with ctx.app.database.write() as tx:
+                rate_counters.take(tx, CODES_PER_PERSON, str(me.user_id))
+        except TooMany as error:
+            return self.shown(ctx, me, cookie, error.message, typed)
+        if form.step == "find":
+            return self._found(ctx, me, cookie, typed)
+        grant = form.step == "allow"
+        if not device_code.decide(ctx.writer, site_id, typed, me.user_id, grant=grant):
+            return self.shown(ctx, me, cookie, _UNKNOWN, typed)
+        page_session.end(ctx.writer, site_id, cookie)
+        text = "Your device goes on by itself." if grant else "Your device is told so."
+        return _message(ctx, "Allowed" if grant else "Not allowed", text)
+
+    def _found(self, ctx: Context, me: Identity, cookie: str, typed: str) -> Result:
+        waiting = device_code.find(ctx.reader, ctx.site.id, typed)
+        client = waiting and oauth_client.find(ctx.reader, ctx.site.id, waiting.client)
+        if not waiting or not client:
+            return self.shown(ctx, me, cookie, _UNKNOWN, typed)
+        return _consent(
+            ctx,
+            me,
+            cookie,
+            client,
+            waiting.scopes,
+            where="Your device is told your answer.",
+            user_code=typed,
+        )
+
+
+_UNKNOWN: Final = "There is no device with this code; it may be too old by now."

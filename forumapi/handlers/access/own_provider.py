@@ -1,0 +1,80 @@
+"""Confirming sign-ins through a provider that the site's owner set up. Wire: docs/api/auth.md."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from forumapi.auth import own_provider
+from forumapi.errors import Forbidden
+from forumapi.models.journal.journal import Author
+from forumapi.request.context import Context
+from forumapi.request.handler import (
+    ANYONE,
+    LOGIN,
+    Handler,
+    Param,
+    needs,
+)
+from forumapi.request.response import Bare, Done, Result
+from forumapi.wire import html_pages
+from forumapi.wire.html_pages import escape
+
+_CODE = Param("code", str, "What the mail's link carries; signed.")
+
+
+class HuddlesConfirmedHandler(Handler):
+    """Setting of the caller: such sign-ins open their huddles or do not."""
+
+    allow = "OPTIONS,PUT"
+
+    @needs(LOGIN)
+    def put(self, ctx: Context) -> Result:
+        """Confirms them, with a token of the method that was used before; 403 for one of the provider's own."""
+        if ctx.identity.is_of_site:
+            raise Forbidden(
+                "Sign in once by the method that you used here before, and confirm with that token"
+            )
+        own_provider.confirm(ctx.writer, ctx.author)
+        return Done()
+
+
+class HuddlesPageHandler(Handler):
+    """Page with a button behind the link in the mail about such a sign-in."""
+
+    allow = "OPTIONS,GET,HEAD,POST"
+    ignores_token = True
+    takes_idempotency_key = False
+    error_form = "Page"
+    also_answers: ClassVar[dict[str, tuple[int, ...]]] = {"GET": (400,), "POST": (400,)}
+
+    @needs(ANYONE, media_type=html_pages.TYPE, params=(_CODE,))
+    def get(self, ctx: Context) -> Result:
+        """A page that says what the button does. Changes nothing: programs that look for harm follow links."""
+        if not own_provider.read(ctx.reader, ctx.site.id, ctx.query.get("code", "")):
+            return _broken(ctx)
+        title = f"Open your huddles? - {ctx.site.title}"
+        body = html_pages.page("auth.huddles", title, site_title=ctx.site.title)
+        return Bare(body, html_pages.TYPE, html_pages.headers())
+
+    @needs(ANYONE, media_type=html_pages.TYPE, params=(_CODE,))
+    def post(self, ctx: Context) -> Result:
+        """Confirms it: the mail came to the address that was proven before."""
+        profile_id = own_provider.read(ctx.writer, ctx.site.id, ctx.query.get("code", ""))
+        if not profile_id:
+            return _broken(ctx)
+        own_provider.confirm(ctx.writer, Author(ctx.site.id, profile_id, ctx.ip))
+        return _message(
+            ctx, "Your huddles are open", "Sign-ins through this provider show them from now on."
+        )
+
+
+def _broken(ctx: Context) -> Bare:
+    text = "This link is not whole, or too old. Open it from the mail again, or sign in as you did before."
+    return _message(ctx, "Nothing has changed", text, status=400)
+
+
+def _message(ctx: Context, heading: str, text: str, *, status: int = 200) -> Bare:
+    body = html_pages.page(
+        "oauth.message", f"{heading} - {ctx.site.title}", heading=escape(heading), text=escape(text)
+    )
+    return Bare(body, html_pages.TYPE, html_pages.headers(), status)

@@ -1,0 +1,105 @@
+"""The caller's own passkeys. Wire: docs/api/auth.md."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar, Final
+
+from msgspec import UNSET, Struct, UnsetType
+
+from forumapi.auth import passkey as ceremony
+from forumapi.handlers.access.totp import record, tell
+from forumapi.mail import outbox
+from forumapi.models.access import passkey, token_owner
+from forumapi.request.context import Context
+from forumapi.request.handler import LOGIN, Handler, needs
+from forumapi.request.response import (
+    Data,
+    Done,
+    Result,
+    SeeOther,
+)
+from forumapi.wire import json_fragments, schemas
+from forumapi.wire.body import given
+
+_PATH: Final = "/api/v1/auth/passkeys"
+
+
+class PasskeyBody(Struct):
+    """The body of POST /auth/passkeys; of PUT, its name alone counts."""
+
+    flow: str | UnsetType = UNSET
+    credential: dict[str, Any] | UnsetType = UNSET
+    name: str | UnsetType = UNSET
+
+
+class PasskeysHandler(Handler):
+    """The caller's passkeys."""
+
+    allow = "OPTIONS,HEAD,GET,POST"
+    takes_idempotency_key = False
+    required_keys: ClassVar = {"POST": ("flow", "credential", "name")}
+
+    @needs(LOGIN, answer=schemas.Passkeys)
+    def get(self, ctx: Context) -> Result:
+        """All of them, oldest first."""
+        person = token_owner.find(ctx.reader, ctx.identity)
+        return Data(json_fragments.dumps({"passkeys": passkey.of_user(ctx.reader, person.user_id)}))
+
+    @needs(LOGIN, body=PasskeyBody, status=302)
+    def post(self, ctx: Context) -> Result:
+        """Keeps what `navigator.credentials.create` gave, under a name of the caller's choice."""
+        tx, sent = ctx.writer, ctx.body
+        person = token_owner.lock(tx, ctx.identity)
+        name = passkey.checked_name(given(sent.name, ""))
+        credential = given(sent.credential, {})
+        id = ceremony.register(tx, ctx.site, person, given(sent.flow, ""), credential, name)
+        record(ctx)
+        tell(ctx, person, f"The passkey {outbox.plain(name)} was added to your account")
+        return SeeOther(f"{_PATH}/{id}")
+
+
+class PasskeyBeginHandler(Handler):
+    """The first step of adding a passkey."""
+
+    allow = "OPTIONS,POST"
+    takes_idempotency_key = False
+
+    @needs(LOGIN, answer=schemas.Begun)
+    def post(self, ctx: Context) -> Result:
+        """`publicKey` is what `navigator.credentials.create` takes; `flow` goes with its answer, within ten minutes."""
+        begun = ceremony.offer(ctx.writer, ctx.site, token_owner.lock(ctx.writer, ctx.identity))
+        return Data(json_fragments.dumps({"flow": begun.flow, "publicKey": begun.public_key}))
+
+
+class PasskeyHandler(Handler):
+    """One of the caller's passkeys; 404 for anybody else's."""
+
+    allow = "OPTIONS,HEAD,GET,PUT,DELETE"
+
+    @needs(LOGIN, answer=schemas.Passkey)
+    def get(self, ctx: Context) -> Result:
+        """The passkey; the key itself is not shown."""
+        person = token_owner.find(ctx.reader, ctx.identity)
+        return Data(
+            json_fragments.dumps(passkey.find(ctx.reader, person.user_id, ctx.args["passkey"]))
+        )
+
+    @needs(LOGIN, body=PasskeyBody, status=302)
+    def put(self, ctx: Context) -> Result:
+        """Give it another name."""
+        person = token_owner.lock(ctx.writer, ctx.identity)
+        id: int = ctx.args["passkey"]
+        found = passkey.find(ctx.writer, person.user_id, id)
+        name = passkey.checked_name(given(ctx.body.name, found["name"]))
+        passkey.rename(ctx.writer, person.user_id, id, name)
+        record(ctx)
+        return SeeOther(f"{_PATH}/{id}")
+
+    @needs(LOGIN)
+    def delete(self, ctx: Context) -> Result:
+        """It signs nobody in from the next request on."""
+        person = token_owner.lock(ctx.writer, ctx.identity)
+        name = passkey.delete(ctx.writer, person.user_id, ctx.args["passkey"])
+        record(ctx)
+        tell(ctx, person, f"The passkey {outbox.plain(name)} was deleted from your account")
+        return Done()

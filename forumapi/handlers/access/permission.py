@@ -1,0 +1,175 @@
+"""What the caller may do with anything on the site. Wire: docs/api/permission.md."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+from forumapi import itemtypes
+from forumapi.errors import OUT_OF_RANGE, WRONG_TYPE, Invalid
+from forumapi.models.access import permission_target, permission_targets
+from forumapi.models.access.identity import WITH_ITEM, Asked
+from forumapi.models.microcosms import microcosm_links
+from forumapi.models.notices import update
+from forumapi.permissions import evaluator
+from forumapi.permissions.evaluator import Target, unseen_comment
+from forumapi.request.context import Context, Located
+from forumapi.request.handler import (
+    ANYONE,
+    Handler,
+    Param,
+    needs,
+)
+from forumapi.request.response import Data, Result
+from forumapi.wire import schemas
+from forumapi.wire.body import (
+    UNSET,
+    Body,
+    UnsetType,
+    given,
+)
+
+_BIGINT: Final = 2**63 - 1
+
+
+# Things that one request may ask about.
+MOST_AT_ONCE: Final = 100
+
+
+class PermissionBody(Body):
+    """One thing that is asked about; the keys are those of the query of a single one."""
+
+    microcosmId: int | UnsetType = UNSET
+    itemType: str | UnsetType = UNSET
+    itemId: int | UnsetType = UNSET
+
+
+class PermissionHandler(Handler):
+    """The permissions of the caller, on the site, a microcosm or an item (platform 5.4)."""
+
+    allow = "OPTIONS,HEAD,GET"
+
+    def asked(self, ctx: Context) -> Asked:
+        """An item that stands in a microcosm is looked up with who calls."""
+        kind = itemtypes.BY_NAME.get(ctx.query.get("itemType", "").lower())
+        if kind is None or kind.id not in itemtypes.IN_MICROCOSM:
+            return self.identity
+        try:
+            return Asked(WITH_ITEM, {"item_type": kind.id, "id": _id(ctx, "itemId")})
+        except Invalid:
+            return self.identity
+
+    def locate(self, ctx: Context) -> Located:
+        """Resolves the query; an item is looked up with one statement, a microcosm with none."""
+        return Located(_target(ctx))
+
+    @needs(
+        ANYONE,
+        answer=schemas.Permissions,
+        params=(
+            Param("microcosmId", int, "A microcosm; not looked at where an item is named."),
+            Param("itemType", str, "The name of an item type, in any letter case."),
+            Param("itemId", int, "An item of that type; 0: something new of that type."),
+        ),
+    )
+    def get(self, ctx: Context) -> Result:
+        """Twelve flags; all false where nothing, or nothing of this site, is named."""
+        return Data(evaluator.as_json(ctx.can))
+
+
+class PermissionBatchHandler(Handler):
+    """The permissions of the caller on many things at once."""
+
+    allow = "OPTIONS,POST"
+
+    @needs(ANYONE, body=list[PermissionBody], answer=list[schemas.Permissions])
+    def post(self, ctx: Context) -> Result:
+        """Twelve flags for each of up to 100 things, in their order; costs what one thing costs."""
+        sent: list[PermissionBody] = ctx.body
+        if not 1 <= len(sent) <= MOST_AT_ONCE:
+            rule = f"must name 1 to {MOST_AT_ONCE} things"
+            raise Invalid("body", rule, code=OUT_OF_RANGE)
+        asked = [_checked(one, f"[{number}].") for number, one in enumerate(sent)]
+        tree, identity = ctx.tree, ctx.identity
+        named = [(one.item_type, one.item_id) for one in asked if one.item_type and one.item_id]
+        found = permission_targets.targets(ctx.reader, ctx.site.id, tree, identity.who, named)
+        updates = [one.item_id for one in asked if one.item_type == itemtypes.UPDATE]
+        own = _own_updates(ctx, updates)
+        answers = []
+        for one in asked:
+            target = found.get((one.item_type, one.item_id), one)
+            if one.item_type == itemtypes.UPDATE and one.item_id in own:
+                target = one._replace(owner_ids=(identity.profile_id,))
+            can = evaluator.effective(
+                identity.who,
+                target,
+                tree,
+                members_create_microcosms=not ctx.site.only_admins_create,
+            )
+            answers.append(evaluator.as_json(can))
+        return Data(b"[%b]" % b",".join(answers))
+
+
+def _own_updates(ctx: Context, ids: Sequence[int]) -> frozenset[int]:
+    """Find those of these updates that have no row and are in the caller's list."""
+    identity, tree = ctx.identity, ctx.tree
+    listable = microcosm_links.visible(tree.view(identity.who), tree, identity.ignored_microcosms)
+    return update.own(
+        ctx.reader,
+        ctx.site.id,
+        identity.who,
+        listable.ids,
+        identity.ignored_profiles,
+        identity.ignored_items,
+        ids,
+    )
+
+
+def _checked(sent: PermissionBody, place: str) -> Target:
+    """What is asked for, before it is looked up. Raises Invalid."""
+    ids = {"microcosmId": given(sent.microcosmId, 0), "itemId": given(sent.itemId, 0)}
+    for name, id in ids.items():
+        if id < 0:
+            raise Invalid(f"{place}{name}", "must be 0 or more", code=OUT_OF_RANGE)
+    name = given(sent.itemType, "")
+    kind = itemtypes.BY_NAME.get(name.lower())
+    if name and kind is None:
+        raise Invalid(f"{place}itemType", "must be the name of an item type")
+    return Target(kind.id if kind else 0, ids["itemId"], ids["microcosmId"])
+
+
+def _target(ctx: Context) -> Target:
+    microcosm_id = _id(ctx, "microcosmId")
+    item_id = _id(ctx, "itemId")
+    name = ctx.query.get("itemType", "")
+    if not name:
+        return Target(0, item_id, microcosm_id)
+    kind = itemtypes.BY_NAME.get(name.lower())
+    if kind is None:
+        raise Invalid("itemType", "must be the name of an item type")
+    if item_id:
+        if ctx.identity.more:
+            return permission_target.item(ctx.tree, kind.id, item_id, ctx.identity.more).target
+        who = ctx.identity.who
+        place = permission_target.find(ctx.reader, ctx.site.id, ctx.tree, who, kind.id, item_id)
+        if place.exists:
+            return place.target
+        if kind.id == itemtypes.COMMENT:
+            return unseen_comment(item_id)
+        if kind.id == itemtypes.UPDATE and item_id in _own_updates(ctx, [item_id]):
+            return place.target._replace(owner_ids=(who.profile_id,))
+        return place.target
+    return Target(kind.id, 0, microcosm_id)
+
+
+def _id(ctx: Context, name: str) -> int:
+    """An id of the query; 0 when absent. Raises Invalid."""
+    text = ctx.query.get(name, "")
+    if not text:
+        return 0
+    digits = text[1:] if text[0] in "+-" else text
+    if not digits.isascii() or not digits.isdigit() or len(digits) > 19 or int(digits) > _BIGINT:
+        raise Invalid(name, "must be a whole number", code=WRONG_TYPE)
+    if int(text) < 0:
+        raise Invalid(name, "must be 0 or more", code=OUT_OF_RANGE)
+    return int(text)

@@ -1,0 +1,217 @@
+"""How one can sign in: the list for clients, the first step, what a site's owner sets up. Wire: docs/api/auth.md."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from msgspec import UNSET, Struct, UnsetType
+
+from forumapi import itemtypes
+from forumapi.auth import backends, methods
+from forumapi.auth.backends import Backend, Begin, State
+from forumapi.errors import Invalid, NotFound
+from forumapi.handlers.sites.sites import lock_own
+from forumapi.models.access import auth_backend, sign_in_rules, totp
+from forumapi.permissions.evaluator import Target
+from forumapi.request.context import Context, Located
+from forumapi.request.handler import (
+    ANYONE,
+    OWNER,
+    Handler,
+    needs,
+)
+from forumapi.request.response import (
+    Data,
+    Done,
+    Result,
+    SeeOther,
+)
+from forumapi.wire import json_fragments, schemas
+from forumapi.wire.body import given
+
+__all__ = [
+    "AuthBeginHandler",
+    "AuthMethodsHandler",
+    "SiteAuthHandler",
+    "SiteAuthMethodHandler",
+    "methods",
+]
+
+_SITE_AUTH: Final = "/api/v1/site/auth"
+
+
+class AuthMethodsHandler(Handler):
+    """The ways to sign in on this site, for clients to show."""
+
+    allow = "OPTIONS,HEAD,GET"
+
+    @needs(ANYONE, answer=schemas.SignInMethods)
+    def get(self, ctx: Context) -> Result:
+        """What is switched on and set up, by name. `kind` says how it goes."""
+        shown = [
+            {
+                "method": one.backend.name,
+                "title": str(one.settings.get("title") or one.backend.title),
+                "kind": one.backend.kind,
+            }
+            for one in backends.find_all(ctx.reader, ctx.site, ctx.app.config)
+            if one.is_enabled and one.is_ready
+        ]
+        return Data(json_fragments.dumps({"methods": shown}))
+
+
+class AuthBeginHandler(Handler):
+    """The first step of signing in through a provider's page or with a passkey."""
+
+    allow = "OPTIONS,POST"
+    signs_in = True
+    takes_idempotency_key = False
+    also_answers = {"POST": (501, 502)}
+
+    @needs(ANYONE, body=Begin, answer=schemas.Begun)
+    def post(self, ctx: Context) -> Result:
+        """Begins: `flow` is kept by the client and sent with the last step, within ten minutes, once.
+
+        `location` is where the browser goes next; `publicKey` what `navigator.credentials.get` takes.
+        """
+        # Nothing is held while a provider is asked.
+        ctx.writer.end()
+        app = ctx.app
+        begun = backends.begin(ctx.body, ctx.site, ctx.ip, app.config, app.database, ctx.reader)
+        data: dict[str, Any] = {"flow": begun.flow}
+        if begun.location:
+            data["location"] = begun.location
+        if begun.public_key is not None:
+            data["publicKey"] = begun.public_key
+        return Data(json_fragments.dumps(data))
+
+
+def _shown(one: State) -> dict[str, Any]:
+    """A back end as the site's owner sees it: which secrets are set, never what they are."""
+    fields = one.backend.settings
+    # The platform's own settings are none of the owner's business.
+    settings = one.settings if one.is_own else {}
+    return {
+        "method": one.backend.name,
+        "title": one.backend.title,
+        "kind": one.backend.kind,
+        "enabled": one.is_enabled,
+        "ready": one.is_ready,
+        "own": one.is_own,
+        "settings": {
+            field.name: settings[field.name]
+            for field in fields
+            if field.kind != "secret" and field.name in settings
+        },
+        "secrets": [one.name for one in fields if one.kind == "secret" and settings.get(one.name)],
+        "fields": [
+            {
+                "name": field.name,
+                "kind": field.kind,
+                "required": field.is_required,
+                "description": field.text,
+            }
+            for field in fields
+        ],
+    }
+
+
+class SiteAuthBody(Struct):
+    """The body of PUT /site/auth."""
+
+    secondFactor: bool | UnsetType = UNSET
+
+
+class SiteAuthHandler(Handler):
+    """The ways to sign in on this site, for its owner."""
+
+    allow = "OPTIONS,HEAD,GET,PUT"
+
+    def locate(self, ctx: Context) -> Located:
+        return lock_own(ctx) if ctx.is_write else Located(Target(itemtypes.SITE, ctx.site.id))
+
+    @needs(OWNER, answer=schemas.SiteAuth)
+    def get(self, ctx: Context) -> Result:
+        """Every method with what can be set, what is set, and which secrets are; secrets are never shown."""
+        return Data(
+            json_fragments.dumps(
+                {
+                    "secondFactor": sign_in_rules.needs_second_factor(ctx.reader, ctx.site.id),
+                    "methods": [
+                        _shown(one)
+                        for one in backends.find_all(ctx.reader, ctx.site, ctx.app.config)
+                    ],
+                }
+            )
+        )
+
+    @needs(OWNER, body=SiteAuthBody, status=302)
+    def put(self, ctx: Context) -> Result:
+        """`secondFactor` true: who has none moderates nothing here. 400 for an owner who has none either."""
+        if isinstance(ctx.body.secondFactor, bool):
+            if ctx.body.secondFactor and not _has_second_factor(ctx):
+                raise Invalid(
+                    "secondFactor",
+                    "would lock you out: add a second factor of your own first (POST /api/v1/auth/totp)",
+                )
+            sign_in_rules.demand_second_factor(ctx.writer, ctx.author, ctx.body.secondFactor)
+        return SeeOther(_SITE_AUTH)
+
+
+def _has_second_factor(ctx: Context) -> bool:
+    found = totp.find(ctx.reader, ctx.identity.user_id)
+    return found is not None and found.confirmed is not None
+
+
+class SiteAuthMethodBody(Struct):
+    """The body of PUT /site/auth/{method}."""
+
+    enabled: bool | UnsetType = UNSET
+    settings: dict[str, Any] | UnsetType = UNSET
+
+
+class SiteAuthMethodHandler(Handler):
+    """One way to sign in on this site, for its owner."""
+
+    allow = "OPTIONS,HEAD,GET,PUT,DELETE"
+
+    def locate(self, ctx: Context) -> Located:
+        return lock_own(ctx) if ctx.is_write else Located(Target(itemtypes.SITE, ctx.site.id))
+
+    @needs(OWNER, answer=schemas.SiteAuthMethod)
+    def get(self, ctx: Context) -> Result:
+        """The method with what can be set, what is set, and which secrets are."""
+        backend = _named(ctx)
+        row = auth_backend.find(ctx.reader, ctx.site.id, backend.name)
+        return Data(json_fragments.dumps(_shown(backends.state(backend, row, ctx.app.config))))
+
+    @needs(OWNER, body=SiteAuthMethodBody, status=302)
+    def put(self, ctx: Context) -> Result:
+        """Set it up; settings that are not sent stay, "" clears one. Tokens of it are good on this site only.
+
+        What the platform has set up for all sites is not taken over: the site's own settings stand alone.
+        """
+        backend = _named(ctx)
+        row = auth_backend.find(ctx.reader, ctx.site.id, backend.name)
+        stored = dict(row.settings) if row and row.is_own else {}
+        settings = backends.laid_over(backend, stored, given(ctx.body.settings, {}))
+        enabled = ctx.body.enabled
+        if not isinstance(enabled, bool):
+            enabled = row.is_enabled if row else True
+        auth_backend.put(
+            ctx.writer, ctx.author, backend.name, is_enabled=enabled, settings=settings
+        )
+        return SeeOther(f"{_SITE_AUTH}/{backend.name}")
+
+    @needs(OWNER)
+    def delete(self, ctx: Context) -> Result:
+        """Forget what the site set up: the platform's settings count again."""
+        auth_backend.delete(ctx.writer, ctx.author, _named(ctx).name)
+        return Done()
+
+
+def _named(ctx: Context) -> type[Backend]:
+    backend = backends.find(ctx.args["method"], ctx.app.config)
+    if backend is None or not backend.is_listed:
+        raise NotFound("There is no such way to sign in")
+    return backend

@@ -1,0 +1,244 @@
+"""The caller's second factor: one-time codes of an app, and recovery codes. Wire: docs/api/auth.md."""
+
+from __future__ import annotations
+
+import secrets
+from contextlib import AbstractContextManager
+from typing import ClassVar, Final
+
+from msgspec import UNSET, Struct, UnsetType
+
+from forumapi.database.connections import Transaction
+from forumapi.errors import Conflict, Invalid, NotImplementedHere
+from forumapi.handlers.access.access_lists import note
+from forumapi.mail import outbox
+from forumapi.models.access import token_owner, totp
+from forumapi.models.access.token_owner import Bearer
+from forumapi.models.journal import journal
+from forumapi.models.people import email_change
+from forumapi.request.context import Context
+from forumapi.request.handler import LOGIN, Handler, needs
+from forumapi.request.response import Data, Done, Result
+from forumapi.wire import json_fragments, schemas
+from forumapi.wire.body import given
+
+
+class CodeBody(Struct):
+    """A body that proves the second factor: a code of the app, or (not to confirm it) a recovery code."""
+
+    code: str | UnsetType = UNSET
+
+
+class OneTimeHandler(Handler):
+    """The caller's second factor."""
+
+    allow = "OPTIONS,HEAD,GET,POST,PUT,DELETE"
+    takes_idempotency_key = False
+    also_answers = {"POST": (409,)}
+    required_keys: ClassVar = {"PUT": ("code",), "DELETE": ("code",)}
+
+    @needs(LOGIN, answer=schemas.OneTime)
+    def get(self, ctx: Context) -> Result:
+        """Whether there is one, since when, and how many recovery codes are left."""
+        person = token_owner.find(ctx.reader, ctx.identity)
+        found = totp.find(ctx.reader, person.user_id)
+        since = found.confirmed if found else None
+        return Data(
+            json_fragments.dumps(
+                {
+                    "enabled": since is not None,
+                    "since": json_fragments.when(since) if since else None,
+                    "recoveryCodes": found.recovery_codes if found else 0,
+                }
+            )
+        )
+
+    @needs(LOGIN, answer=schemas.OneTimeSecret)
+    def post(self, ctx: Context) -> Result:
+        """Begins: a secret for the app, which counts once PUT brings a code of it. 409 while there is one already."""
+        person = token_owner.lock(ctx.writer, ctx.identity)
+        secret = totp.begin(ctx.writer, person.user_id)
+        if secret is None:
+            raise Conflict("You have a second factor already; DELETE it first")
+        issuer = outbox.plain(ctx.site.title) or ctx.site.host
+        uri = totp.address(secret, person.email, issuer)
+        return Data(json_fragments.dumps({"secret": secret, "uri": uri}))
+
+    @needs(LOGIN, body=CodeBody, answer=schemas.RecoveryCodes)
+    def put(self, ctx: Context) -> Result:
+        """Switches it on, with a code of the app; the answer holds ten recovery codes, for the only time.
+
+        Every other session, key and grant of the caller ends: they were made without it.
+        """
+        with _tried(ctx) as tx:
+            person = _proven(ctx, tx, is_new=True)
+            codes = totp.confirm(tx, person.user_id)
+            token_owner.end_others(tx, person.user_id, ctx.identity.token_id)
+            record(ctx, tx)
+            tell(ctx, person, "A second factor was added to your account", tx)
+        return Data(json_fragments.dumps({"recoveryCodes": codes}))
+
+    @needs(LOGIN, body=CodeBody)
+    def delete(self, ctx: Context) -> Result:
+        """Switches it off, with a code of the app or a recovery code."""
+        with _tried(ctx) as tx:
+            person = _proven(ctx, tx)
+            totp.delete(tx, person.user_id)
+            record(ctx, tx)
+            tell(ctx, person, "The second factor was removed from your account", tx)
+        return Done()
+
+
+class RecoveryCodesHandler(Handler):
+    """The caller's recovery codes."""
+
+    allow = "OPTIONS,POST"
+    takes_idempotency_key = False
+    required_keys: ClassVar = {"POST": ("code",)}
+
+    @needs(LOGIN, body=CodeBody, answer=schemas.RecoveryCodes)
+    def post(self, ctx: Context) -> Result:
+        """Ten new ones in the place of all there were, for the only time; with a code of the app or a recovery code."""
+        with _tried(ctx) as tx:
+            person = _proven(ctx, tx)
+            codes = totp.renew(tx, person.user_id)
+            record(ctx, tx)
+            tell(ctx, person, "Your recovery codes were replaced", tx)
+        return Data(json_fragments.dumps({"recoveryCodes": codes}))
+
+
+def _tried(ctx: Context) -> AbstractContextManager[Transaction]:
+    """A transaction for the work, after the try was counted in one of its own: a wrong code is counted all the same."""
+    user_id = token_owner.find(ctx.reader, ctx.identity).user_id
+    ctx.writer.end()
+    with ctx.app.database.write() as tx:
+        totp.count_try(tx, user_id)
+    return ctx.app.database.write()
+
+
+def _proven(ctx: Context, tx: Transaction, *, is_new: bool = False) -> Bearer:
+    person = token_owner.lock(tx, ctx.identity)
+    if not totp.use(tx, person.user_id, given(ctx.body.code, ""), is_new=is_new):
+        raise Invalid("code", "is wrong, used or too old")
+    return person
+
+
+class AddressBody(Struct):
+    """The body of POST /auth/email."""
+
+    email: str | UnsetType = UNSET
+
+
+class AddressProofBody(Struct):
+    """The body of PUT /auth/email. `secondFactor`: a code of the app, or a recovery code, of those who have one."""
+
+    code: str | UnsetType = UNSET
+    secondFactor: str | UnsetType = UNSET
+
+
+class AddressHandler(Handler):
+    """The caller's e-mail address, by which they sign in on all sites."""
+
+    allow = "OPTIONS,HEAD,GET,POST,PUT"
+    takes_idempotency_key = False
+    also_answers: ClassVar = {"POST": (501,), "PUT": (409,)}
+    required_keys: ClassVar = {"POST": ("email",), "PUT": ("code",)}
+
+    @needs(LOGIN, answer=schemas.SignInAddress)
+    def get(self, ctx: Context) -> Result:
+        """The address there is."""
+        return Data(
+            json_fragments.dumps({"email": token_owner.find(ctx.reader, ctx.identity).email})
+        )
+
+    @needs(LOGIN, body=AddressBody)
+    def post(self, ctx: Context) -> Result:
+        """Sends a code to the address that is to be the new one. The answer does not tell whether somebody has it."""
+        app = ctx.app
+        person = token_owner.find(ctx.reader, ctx.identity)
+        address = email_change.checked(given(ctx.body.email, ""), person.email)
+        if not outbox.is_possible(app.config):
+            raise NotImplementedHere("Sending mail is not configured here")
+        ctx.writer.end()
+        with app.database.write() as tx:
+            email_change.count_send(tx, person.user_id, address)
+        with app.database.write() as tx:
+            code = email_change.begin(tx, person.user_id, address)
+            is_taken = email_change.is_taken(tx, person.user_id, address)
+            subject, text = (_TAKEN, _TAKEN_TEXT) if is_taken else (f"{code} is your code", _TEXT)
+            outbox.queue(
+                tx,
+                cause=f"{email_change.KIND}:{secrets.token_hex(16)}",
+                site_id=ctx.site.id,
+                recipient=address,
+                subject=subject,
+                text=text.format(code=code, minutes=email_change.MINUTES, old=person.email),
+            )
+            tx.after_commit(app.mail.wake)
+        return Done()
+
+    @needs(LOGIN, body=AddressProofBody)
+    def put(self, ctx: Context) -> Result:
+        """Changes it, with the code that was sent, and one of the second factor of those who have one.
+
+        Every other session, key and grant of the caller ends, and the old address is told.
+        """
+        sent: AddressProofBody = ctx.body
+        user_id = token_owner.find(ctx.reader, ctx.identity).user_id
+        ctx.writer.end()
+        database = ctx.app.database
+        with database.write() as tx:
+            if sent.secondFactor is not UNSET:
+                totp.count_try(tx, user_id)
+            proven = email_change.prove(tx, user_id, given(sent.code, ""))
+        if proven is None:
+            raise Invalid("code", "is wrong, used or too old")
+        with database.write() as tx:
+            person = token_owner.lock(tx, ctx.identity)
+            found = totp.find(tx, user_id)
+            if found is not None and found.confirmed is not None:
+                code = given(sent.secondFactor, "")
+                if not totp.use(tx, user_id, code, is_new=False):
+                    raise Invalid("secondFactor", "is needed, and is wrong, used or too old")
+            email_change.change(tx, user_id, proven.email)
+            token_owner.end_others(tx, user_id, ctx.identity.token_id)
+            record(ctx, tx)
+            # To the old one: whoever did not do this must get to know.
+            tell(ctx, person, "Your account has another e-mail address now", tx)
+        return Done()
+
+
+_TEXT: Final = """\
+This address is to be the new one of an account. The code for it is
+
+    {code}
+
+It is good for {minutes} minutes. If it was not you, ignore this mail: nothing changes without the code.
+"""
+_TAKEN: Final = "You have an account already"
+_TAKEN_TEXT: Final = """\
+Somebody, probably you, wanted this address for another account. It signs in to an account of its own already, so
+nothing has changed.
+"""
+
+
+def record(ctx: Context, tx: Transaction | None = None) -> None:
+    """Note in the audit that the caller changed how they sign in."""
+    note(ctx, journal.PATCHED, ctx.identity.profile_id, tx)
+
+
+def tell(ctx: Context, person: Bearer, text: str, tx: Transaction | None = None) -> None:
+    """Tell the person by mail, where there is mail: whoever did not do this must get to know."""
+    app = ctx.app
+    if not outbox.is_possible(app.config):
+        return
+    writer = tx or ctx.writer
+    outbox.queue(
+        writer,
+        cause=f"credentials:{secrets.token_hex(16)}",
+        site_id=ctx.site.id,
+        recipient=person.email,
+        subject=text,
+        text=f"{text}, on {outbox.plain(ctx.site.title)}.\n\nIf it was not you, sign out everywhere and tell us.\n",
+    )
+    writer.after_commit(app.mail.wake)

@@ -1,0 +1,1 @@
+"""Handlers of what people write, and of what hangs on it."""

@@ -1,0 +1,48 @@
+"""Finding what attributes, reactions and bookmarks hang on: any item, comment, microcosm, profile or site."""
+
+from __future__ import annotations
+
+from forumapi import itemtypes
+from forumapi.errors import DELETED, SIGN_IN, Forbidden, NotFound
+from forumapi.models.access import permission_target
+from forumapi.models.access.permission_target import Place
+from forumapi.permissions.evaluator import MODERATOR
+from forumapi.request.context import Context, Located
+
+
+class LocatedCarrier(Located):
+    """The thing that the address names; `place.exists` False if there is none of that id."""
+
+    __slots__ = ("place",)
+
+    place: Place
+
+
+def find(ctx: Context, *, is_locked: bool = True) -> LocatedCarrier:
+    """The thing that the address names; under a write its own row is locked until the end of the request."""
+    named = ctx.args["item"]
+    who = ctx.identity.who
+    if ctx.is_write and is_locked:
+        permission_target.lock(ctx.writer, ctx.site.id, who, named.type, named.id)
+    place = permission_target.find(ctx.reader, ctx.site.id, ctx.tree, who, named.type, named.id)
+    located = LocatedCarrier(place.target, is_hidden=place.is_hidden)
+    located.place = place
+    return located
+
+
+def check(ctx: Context) -> None:
+    """Raises NotFound where the site's owner, who is refused nothing, named something that is not there; and for what
+    is hidden from the caller."""
+    place: Place = ctx.located.place
+    if not place.exists:
+        name = itemtypes.name_of(ctx.args["item"].type)
+        raise NotFound(f"There is no such {name}")
+    located: Located = ctx.located
+    if place.is_hidden and (located.is_in_huddle or not ctx.can & MODERATOR):
+        raise NotFound("This was deleted", code=DELETED)
+
+
+def check_signed_in(ctx: Context) -> None:
+    """Raises Forbidden for guests: these marks are somebody's."""
+    if ctx.identity.is_guest:
+        raise Forbidden("Sign in to do this", code=SIGN_IN)

@@ -1,0 +1,203 @@
+"""Attachments of comments and profiles; a profile's newest is its avatar. Wire: docs/api/files.md."""
+
+from __future__ import annotations
+
+import re
+from typing import Any, ClassVar, Final
+
+from msgspec import UNSET, Struct, UnsetType
+
+from forumapi import itemtypes
+from forumapi.errors import (
+    ATTACH_TARGET,
+    FILE_UNKNOWN,
+    NO_DELETE,
+    NO_READ,
+    Forbidden,
+    Invalid,
+    NotFound,
+)
+from forumapi.files import file_types
+from forumapi.models.access import permission_target
+from forumapi.models.access.permission_target import Place
+from forumapi.models.content import attachment, file
+from forumapi.models.journal import journal
+from forumapi.permissions import evaluator
+from forumapi.request.context import Context, Located
+from forumapi.request.handler import (
+    READ,
+    UPDATE,
+    Handler,
+    needs,
+)
+from forumapi.request.response import (
+    Done,
+    Page,
+    Result,
+    SeeOther,
+)
+from forumapi.wire import json_fragments, paging, schemas
+from forumapi.wire.body import given
+
+_HASH: Final = re.compile(r"[0-9a-f]{40}")
+_UNNAMED: Final = "untitled.unk"
+
+
+class AttachmentBody(Struct):
+    """Which file is to be attached, and what it is called there (content 10.5)."""
+
+    fileHash: str | UnsetType = UNSET
+    fileName: str | UnsetType = UNSET
+
+
+class LocatedCarrier(Located):
+    """What files hang on: a comment or a profile, locked for a write."""
+
+    __slots__ = ("place",)
+
+    place: Place
+
+
+class Carrier(Handler):
+    """What the addresses of attachments share."""
+
+    def locate(self, ctx: Context) -> Located:
+        """The carrier; before a POST one that can't be read counts as missing (content 1.2)."""
+        item = ctx.args["item"]
+        if ctx.site.is_root and item.id != ctx.identity.profile_id:
+            raise Forbidden("Only the profile itself may see this", code=NO_READ)
+        who = ctx.identity.who
+        if ctx.is_write:
+            permission_target.lock(ctx.writer, ctx.site.id, who, item.type, item.id)
+        place = permission_target.find(ctx.reader, ctx.site.id, ctx.tree, who, item.type, item.id)
+        located = LocatedCarrier(place.target, is_hidden=place.is_hidden, version=place.version)
+        located.place = place
+        return located
+
+
+def _path(ctx: Context) -> str:
+    item = ctx.args["item"]
+    return f"{itemtypes.href(item.type, item.id)}/attachments"
+
+
+class AttachmentsHandler(Carrier):
+    """What hangs on a comment or a profile."""
+
+    allow = "OPTIONS,POST,HEAD,GET"
+    required_keys: ClassVar = {"POST": ("fileHash",)}
+
+    def locate(self, ctx: Context) -> Located:
+        """The carrier. Raises Invalid, code 23, before a POST to one that isn't there for the caller."""
+        located = super().locate(ctx)
+        if ctx.is_write:
+            can = evaluator.effective(ctx.identity.who, located.target, ctx.tree)
+            is_seen = not located.is_hidden_from(can)
+            if not (located.place.exists and can & evaluator.READ and is_seen):  # type: ignore[attr-defined]
+                raise Invalid("", "There is nothing here to attach to", code=ATTACH_TARGET)
+        return located
+
+    @needs(READ, answer=schemas.Attachments, paged=True)
+    def get(self, ctx: Context) -> Result:
+        """The attachments, oldest first."""
+        _required(ctx)
+        item, at = ctx.args["item"], ctx.paging
+        found = attachment.page(ctx.reader, ctx.site.id, item.type, item.id, at)
+        paging.check(found.total, at)
+
+        def build() -> bytes:
+            whole = paging.page(
+                found.items(),
+                found.total,
+                at,
+                "attachments",
+                ctx.path,
+                ctx.query_string,
+                ctx.pairs,
+            )
+            own = paging.href(ctx.path, ctx.pairs, offset=at.offset or None)
+            meta = {
+                "links": [{"rel": "self", "href": own}],
+                "permissions": json_fragments.raw(evaluator.as_json(ctx.can)),
+            }
+            return b'{"attachments":%b,"meta":%b}' % (whole, json_fragments.dumps(meta))
+
+        shown: list[Any] = [(*row[:-1], json_fragments.when(row[-1])) for row in found.rows]
+        return Page(0, (found.total, shown, tuple(at), ctx.can), build)
+
+    @needs(UPDATE, body=AttachmentBody, status=302)
+    def post(self, ctx: Context) -> Result:
+        """Attach an uploaded file. On a profile it becomes the avatar."""
+        item, sent = ctx.args["item"], ctx.body
+        hash = given(sent.fileHash, "")
+        if not hash:
+            raise Invalid("fileHash", "is required")
+        name = file_types.clean_name(given(sent.fileName, "")) or _UNNAMED
+        if not _may_use(ctx, hash):
+            raise Invalid("fileHash", "no file with this hash was uploaded", code=FILE_UNKNOWN)
+        id = attachment.add(
+            ctx.writer,
+            ctx.site.id,
+            ctx.identity.profile_id,
+            item.type,
+            item.id,
+            hash=hash,
+            name=name,
+            ext=file_types.extension(name),
+        )
+        if id:
+            _record(ctx, journal.CREATED, id)
+        return SeeOther(_path(ctx))
+
+
+class AttachmentHandler(Carrier):
+    """One file on a comment or a profile, by its hash. What follows a dot in the address is for people."""
+
+    allow = "OPTIONS,DELETE"
+
+    @needs(READ)
+    def delete(self, ctx: Context) -> Result:
+        """Take it off: for the site's owner, moderators and whose comment or profile it is. The file stays."""
+        item = ctx.args["item"]
+        if not ctx.can & evaluator.DETACH:
+            raise Forbidden("You may not remove this", code=NO_DELETE)
+        _required(ctx)
+        hash = str(ctx.args["name"]).partition(".")[0]
+        id = attachment.remove(ctx.writer, ctx.site.id, item.type, item.id, hash)
+        if id:
+            _record(ctx, journal.DELETED, id)
+        elif not _may_use(ctx, hash):
+            raise Invalid("hash", "no file with this hash was uploaded", code=FILE_UNKNOWN)
+        return Done()
+
+
+def _required(ctx: Context) -> None:
+    if not ctx.located.place.exists:
+        raise NotFound("There is no such thing")
+
+
+def _may_use(ctx: Context, hash: str) -> bool:
+    """True for a file that the caller may see: who has lost sight of one must not make it public again."""
+    if not _HASH.fullmatch(hash):
+        return False
+    tx, site, who = ctx.reader, ctx.site, ctx.identity.who
+    stored = file.find(tx, site.id, who.user_id, hash)
+    if stored is not None and (stored.is_mine or stored.is_open(ctx.app.config.file_access)):
+        return True
+    seen = file.sight(tx, site.id, who, hash, ctx.tree).caller
+    return stored is not None and seen
+
+
+def _record(ctx: Context, kind: str, id: int) -> None:
+    item = ctx.args["item"]
+    journal.record(
+        ctx.writer,
+        ctx.site.id,
+        kind,
+        itemtypes.ATTACHMENT,
+        id,
+        actor=ctx.identity.profile_id,
+        ip=ctx.ip,
+        parent=(item.type, item.id),
+        microcosm_id=ctx.located.target.microcosm_id,
+        audit=False,
+    )

@@ -1,0 +1,281 @@
+"""Who comes to an event. Wire: docs/api/events.md."""
+
+from __future__ import annotations
+
+import csv
+import html
+import io
+from typing import ClassVar, Final
+
+from msgspec import UNSET, UnsetType
+
+from forumapi import itemtypes
+from forumapi.errors import (
+    CLOSED,
+    EVENT_OVER,
+    NO_DELETE,
+    NO_READ,
+    NO_UPDATE,
+    OUT_OF_RANGE,
+    Forbidden,
+    Invalid,
+    NotFound,
+)
+from forumapi.handlers.content import items
+from forumapi.models.access import permission_target
+from forumapi.models.content import attendee, event_writing, item
+from forumapi.models.content.attendee import Answer, Found, Place
+from forumapi.models.people.profile import SUMMARY as PEOPLE
+from forumapi.permissions import evaluator
+from forumapi.permissions.evaluator import (
+    MODERATOR,
+    OWNER,
+    SITE_OWNER,
+    Target,
+)
+from forumapi.request.context import Context, Located
+from forumapi.request.handler import (
+    CREATE,
+    READ,
+    Handler,
+    Param,
+    needs,
+)
+from forumapi.request.response import (
+    Bare,
+    Done,
+    Page,
+    Result,
+    SeeOther,
+)
+from forumapi.wire import body, paging, schemas
+from forumapi.wire.body import Body
+
+MAX_BATCH: Final = 1000
+_STEWARDS: Final = OWNER | MODERATOR | SITE_OWNER
+
+
+class AttendeeBody(Body):
+    """An answer to an event (content 5.5). `waiting`: if all spaces are taken, wait for one."""
+
+    profileId: int | UnsetType = UNSET
+    rsvp: str | UnsetType = UNSET
+    waiting: bool | UnsetType = UNSET
+
+
+def _locate_event(ctx: Context) -> Located:
+    """The event whose attendees are asked for. Its own version is not theirs, so If-Match does not apply."""
+    if ctx.is_write:
+        located: Located = items.locate_locked(ctx)
+        located.version = 0
+        return located
+    named = ctx.args["item"]
+    place = permission_target.find(
+        ctx.reader, ctx.site.id, ctx.tree, ctx.identity.who, named.type, named.id
+    )
+    return Located(place.target, is_hidden=place.is_hidden)
+
+
+def _answer(ctx: Context, sent: AttendeeBody, profile_id: int) -> Answer:
+    """What an answer asks for, if the caller may ask it: for others everything but yes (content 5.5)."""
+    rsvp = body.given(sent.rsvp, "") or "invited"
+    state = attendee.STATES.get(rsvp)
+    if state is None:
+        raise Invalid("rsvp", "must be one of: yes, maybe, invited, no")
+    if profile_id != ctx.identity.profile_id:
+        if not ctx.can & _STEWARDS:
+            raise Forbidden("You may only answer for yourself", code=NO_UPDATE)
+        if state == attendee.YES:
+            raise Forbidden("Only they can say that they come", code=NO_UPDATE)
+    return Answer(profile_id, state, body.given(sent.waiting, False))
+
+
+def _open_place(ctx: Context) -> Place:
+    """The locked event, if it can be answered now. Raises Invalid (C-12, content 5.5)."""
+    found = items.required(ctx)
+    stored = event_writing.stored(ctx.writer, ctx.site.id, found.id)
+    if not found.is_open and not ctx.can & MODERATOR:
+        raise Invalid("", "This event is closed", code=CLOSED)
+    if stored.is_over:
+        raise Invalid("", "This event is over", code=EVENT_OVER)
+    return Place(found.id, found.microcosm_id, stored.rsvp_limit, stored.is_over)
+
+
+class AttendeesHandler(Handler):
+    """The answers to one event."""
+
+    allow = "OPTIONS,PUT,HEAD,GET"
+
+    def locate(self, ctx: Context) -> Located:
+        return _locate_event(ctx)
+
+    @needs(
+        READ,
+        answer=schemas.Attendees,
+        paged=True,
+        params=(Param("status", str, "`attending` lists only those who said yes."),),
+    )
+    def get(self, ctx: Context) -> Result:
+        """By answer (yes, maybe, invited, no), then by the time of the answer."""
+        event_id, at, site_id = ctx.args["item"].id, ctx.paging, ctx.site.id
+        if not ctx.located.target.microcosm_id:
+            raise NotFound("There is no such event")
+        attending = ctx.query.get("status") == "attending"
+        total, found = attendee.page(ctx.reader, site_id, event_id, at, attending=attending)
+        paging.check(total, at)
+        permission = evaluator.as_json(ctx.can)
+
+        def build() -> bytes:
+            wanted = {PEOPLE: attendee.people(found)}
+            people = ctx.app.documents.fetch(ctx.reader, site_id, wanted)[PEOPLE]
+            entries = [attendee.document(event_id, one, people) for one in found]
+            page = paging.page(
+                b"[%b]" % b",".join(entries),
+                total,
+                at,
+                "/api/v1/events/0/attendees",
+                ctx.path,
+                ctx.query_string,
+                ctx.pairs,
+            )
+            here = paging.href(ctx.path, ctx.pairs)
+            return item.listed("attendees", page, here, permission)
+
+        return Page(0, ([one.stamp for one in found], total, ctx.can, ctx.query_string), build)
+
+    @needs(CREATE, body=list[AttendeeBody])
+    def put(self, ctx: Context) -> Result:
+        """Answer, for oneself or as the event's owner or moderator for others: all of the batch or nothing."""
+        sent: list[AttendeeBody] = ctx.body
+        if not sent:
+            raise Invalid("body", "must hold one answer at least")
+        if len(sent) > MAX_BATCH:
+            raise Invalid("body", f"may hold at most {MAX_BATCH} answers", code=OUT_OF_RANGE)
+        answers = [_answer(ctx, one, body.given(one.profileId, 0)) for one in sent]
+        attendee.answer(ctx.writer, ctx.author, _open_place(ctx), answers)
+        return Done()
+
+
+class LocatedAttendee(Located):
+    """The event of one answer, for reading; `found` None if there is no such event."""
+
+    __slots__ = ("found",)
+
+    found: Found | None
+
+
+class AttendeeHandler(Handler):
+    """The answer of one profile to one event.
+
+    The permission that is declared is the one on the event, so that nobody can tell an event that they may not read
+    from one that never was (C-01); the one on the attendee is asked after it.
+    """
+
+    allow = "OPTIONS,HEAD,GET,PUT,DELETE"
+    required_keys: ClassVar = {"PUT": ("rsvp",)}
+
+    def locate(self, ctx: Context) -> Located:
+        if ctx.is_write:
+            return _locate_event(ctx)
+        event_id = ctx.args["item"].id
+        found = attendee.find(ctx.reader, ctx.site.id, event_id, ctx.args["profileId"].id)
+        if found is None:
+            located = LocatedAttendee(Target(itemtypes.EVENT, event_id))
+        else:
+            is_hidden = found.is_hidden or not permission_target.is_live(
+                ctx.tree, found.microcosm_id
+            )
+            located = LocatedAttendee(found.target(event_id), is_hidden=is_hidden)
+        located.found = found
+        return located
+
+    @needs(READ, answer=schemas.AttendeeDetail)
+    def get(self, ctx: Context) -> Result:
+        """One answer; 404 while there is none."""
+        event_id = ctx.args["item"].id
+        found: Found | None = ctx.located.found
+        one = found.attendee if found else None
+        if found is None or one is None:
+            raise NotFound("There is no such attendee")
+        can = self._can(ctx, found)
+        if not can & evaluator.READ:
+            raise Forbidden("You may not read this", code=NO_READ)
+        permission = evaluator.as_json(can)
+
+        def build() -> bytes:
+            wanted = {PEOPLE: attendee.people([one])}
+            people = ctx.app.documents.fetch(ctx.reader, ctx.site.id, wanted)[PEOPLE]
+            return attendee.document(event_id, one, people, permission)
+
+        return Page(0, (event_id, one.stamp, can), build)
+
+    @staticmethod
+    def _can(ctx: Context, found: Found) -> evaluator.Can:
+        me = ctx.identity.profile_id
+        target = found.attendee_target(ctx.args["profileId"].id, me)
+        return evaluator.effective(ctx.identity.who, target, ctx.tree)
+
+    @needs(CREATE, body=AttendeeBody, status=302)
+    def put(self, ctx: Context) -> Result:
+        """Answer, for oneself or as the event's owner or moderator for somebody else; the address says for whom."""
+        answer = _answer(ctx, ctx.body, ctx.args["profileId"].id)
+        attendee.answer(ctx.writer, ctx.author, _open_place(ctx), [answer])
+        return SeeOther(ctx.path)
+
+    @needs(READ)
+    def delete(self, ctx: Context) -> Result:
+        """Take an answer back: one's own, or with the right to delete. 200 also when there is none."""
+        event_id, profile_id = ctx.args["item"].id, ctx.args["profileId"].id
+        items.required(ctx)
+        found = attendee.find(ctx.reader, ctx.site.id, event_id, profile_id)
+        assert found is not None  # its item is locked
+        if not self._can(ctx, found) & evaluator.DELETE:
+            raise Forbidden("You may not delete this", code=NO_DELETE)
+        if found.attendee is not None:
+            attendee.remove(ctx.writer, ctx.author, _open_place(ctx), profile_id)
+        return Done()
+
+
+# A spreadsheet takes a value that begins so for a formula (C-30).
+_FORMULA: Final = ("=", "+", "-", "@", "\t", "\r")
+
+
+def _cell(text: str) -> str:
+    return f"'{text}" if text.startswith(_FORMULA) else text
+
+
+class AttendeesCsvHandler(Handler):
+    """Those who come to an event, for a spreadsheet."""
+
+    allow = "OPTIONS,HEAD,GET"
+
+    def locate(self, ctx: Context) -> Located:
+        return _locate_event(ctx)
+
+    @needs(READ, media_type="text/csv")
+    def get(self, ctx: Context) -> Result:
+        """name, id, email and date of all who said yes; for the event's owner, moderators and the site's owner.
+
+        Only the site's owner sees addresses; for others that column has their own alone.
+        """
+        if not ctx.can & _STEWARDS:
+            raise Forbidden("Only for who runs this event", code=NO_READ)
+        event_id = ctx.args["item"].id
+        if not ctx.located.target.microcosm_id:
+            raise NotFound("There is no such event")
+        out = io.StringIO()
+        out.write("name,id,email,date\r\n")
+        writer = csv.writer(out, quoting=csv.QUOTE_NONNUMERIC)
+        me = ctx.identity.profile_id
+        sees_all = ctx.can & SITE_OWNER
+        for name, id, email, date in attendee.csv_rows(ctx.reader, ctx.site.id, event_id, me):
+            if not sees_all and id != me:
+                email = ""
+            writer.writerow(
+                (_cell(html.unescape(name)), id, _cell(email), f"{date:%Y-%m-%dT%H:%M:%SZ}")
+            )
+        headers = (
+            ("Content-Disposition", f"attachment; filename=event{event_id}.csv"),
+            ("Cache-Control", "no-cache, max-age=0"),
+        )
+        return Bare(out.getvalue().encode(), "text/csv", headers)

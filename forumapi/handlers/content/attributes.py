@@ -1,0 +1,187 @@
+"""Attributes of anything that can carry them. Wire: docs/api/attributes.md."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import ClassVar
+
+from msgspec import UNSET, Struct, UnsetType
+
+from forumapi import itemtypes
+from forumapi.errors import NO_UPDATE, OUT_OF_RANGE, Forbidden, Invalid, NotFound
+from forumapi.handlers.content import attached_to
+from forumapi.models.content import attribute
+from forumapi.models.people import member
+from forumapi.permissions.evaluator import SITE_OWNER, Target
+from forumapi.request.context import Context, Located
+from forumapi.request.handler import (
+    READ,
+    REMOVE,
+    UPDATE,
+    Handler,
+    needs,
+)
+from forumapi.request.response import (
+    Done,
+    Page,
+    Result,
+    SeeOther,
+)
+from forumapi.wire import paging, schemas
+from forumapi.wire.json_fragments import dumps
+
+
+class ValueBody(Struct):
+    """The value of one attribute; a key in the body is not looked at (C-02)."""
+
+    value: str | int | float | bool | UnsetType = UNSET
+
+
+class AttributeBody(Struct):
+    """An attribute of a batch."""
+
+    key: str | UnsetType = UNSET
+    value: str | int | float | bool | UnsetType = UNSET
+
+
+class KeyBody(Struct):
+    """An attribute to remove."""
+
+    key: str | UnsetType = UNSET
+
+
+def _locate(ctx: Context) -> Located:
+    named = ctx.args["item"]
+    if named.type == itemtypes.SITE and named.id != ctx.site.id:
+        raise NotFound("There is no such site here")
+    if ctx.is_write and named.type == itemtypes.PROFILE:
+        # Which keys criteria test, and so who may write them, holds still until this is written.
+        member.share(ctx.writer, ctx.site.id)
+    return attached_to.find(ctx)
+
+
+def _check_keys(ctx: Context, keys: Iterable[str]) -> None:
+    """Raises Forbidden for keys of a profile that nobody but the site's owner may write (P-34)."""
+    named = ctx.args["item"]
+    if named.type != itemtypes.PROFILE or ctx.can & SITE_OWNER:
+        return
+    key = attribute.granted_key(ctx.reader, ctx.site.id, named.id, keys)
+    if key is not None:
+        raise Forbidden(f"Only the owner of this site may write {key}", code=NO_UPDATE)
+
+
+def _save(ctx: Context, values: dict[str, attribute.Value]) -> None:
+    target: Target = ctx.located.target
+    grants = target.item_type == itemtypes.PROFILE and bool(ctx.can & SITE_OWNER)
+    most = ctx.app.config.attributes_per_thing
+    attribute.save(ctx.writer, ctx.author, target, values, most, grants=grants)
+
+
+def _check_batch(entries: list[AttributeBody] | list[KeyBody]) -> None:
+    if len(entries) > attribute.MAX_BATCH:
+        rule = f"may have at most {attribute.MAX_BATCH} entries"
+        raise Invalid("", f"A batch {rule}", code=OUT_OF_RANGE)
+
+
+class AttributesHandler(Handler):
+    """All attributes of a thing."""
+
+    allow = "OPTIONS,GET,HEAD,PUT,DELETE"
+
+    def locate(self, ctx: Context) -> Located:
+        return _locate(ctx)
+
+    @needs(READ, answer=schemas.Attributes, paged=True)
+    def get(self, ctx: Context) -> Result:
+        """The attributes by key."""
+        attached_to.check(ctx)
+        named, at = ctx.args["item"], ctx.paging
+        found = attribute.page(ctx.reader, ctx.site.id, named.type, named.id, at)
+        paging.check(found.total, at)
+
+        def build() -> bytes:
+            items = dumps([attribute.document(row) for row in found.rows])
+            base = ctx.path.rsplit("/", 2)[0]
+            return b'{"attributes":%b}' % paging.page(
+                items,
+                found.total,
+                at,
+                f"{base}/0/attributes",
+                ctx.path,
+                ctx.query_string,
+                ctx.pairs,
+            )
+
+        return Page(0, (tuple(found), ctx.path, ctx.query_string), build)
+
+    @needs(UPDATE, body=list[AttributeBody])
+    def put(self, ctx: Context) -> Result:
+        """Store these attributes, all or none; others stay. Of two with the same key the later one counts."""
+        attached_to.check(ctx)
+        _check_batch(ctx.body)
+        values = {
+            attribute.checked_key(_sent(entry.key), f"[{index}].key"): attribute.checked_value(
+                _sent(entry.value), f"[{index}].value"
+            )
+            for index, entry in enumerate(ctx.body)
+        }
+        _check_keys(ctx, values)
+        if values:
+            _save(ctx, values)
+        return Done()
+
+    @needs(REMOVE, body=list[KeyBody])
+    def delete(self, ctx: Context) -> Result:
+        """Remove the attributes of these keys; those that are not there are passed over."""
+        attached_to.check(ctx)
+        _check_batch(ctx.body)
+        keys = {
+            attribute.checked_key(_sent(entry.key), f"[{index}].key")
+            for index, entry in enumerate(ctx.body)
+        }
+        _check_keys(ctx, keys)
+        attribute.remove(ctx.writer, ctx.author, ctx.located.target, keys)
+        return Done()
+
+
+class AttributeHandler(Handler):
+    """One attribute of a thing."""
+
+    allow = "OPTIONS,GET,HEAD,PUT,DELETE"
+    required_keys: ClassVar = {"PUT": ("value",)}
+
+    def locate(self, ctx: Context) -> Located:
+        return _locate(ctx)
+
+    @needs(READ, answer=schemas.Attribute)
+    def get(self, ctx: Context) -> Result:
+        """The attribute of that key."""
+        attached_to.check(ctx)
+        named = ctx.args["item"]
+        row = attribute.find(ctx.reader, ctx.site.id, named.type, named.id, ctx.args["key"])
+        if row is None:
+            raise NotFound("There is no attribute of that key")
+        return Page(0, row, lambda: dumps(attribute.document(row)))
+
+    @needs(UPDATE, body=ValueBody, status=302)
+    def put(self, ctx: Context) -> Result:
+        """Store the attribute; its type is that of the value."""
+        attached_to.check(ctx)
+        key = attribute.checked_key(ctx.args["key"], "key")
+        value = attribute.checked_value(_sent(ctx.body.value), "value")
+        _check_keys(ctx, [key])
+        _save(ctx, {key: value})
+        return SeeOther(ctx.path)
+
+    @needs(REMOVE)
+    def delete(self, ctx: Context) -> Result:
+        """Remove the attribute; 200 also when it is not there."""
+        attached_to.check(ctx)
+        key = ctx.args["key"]
+        _check_keys(ctx, [key])
+        attribute.remove(ctx.writer, ctx.author, ctx.located.target, [key])
+        return Done()
+
+
+def _sent(value: object) -> object:
+    return None if isinstance(value, UnsetType) else value

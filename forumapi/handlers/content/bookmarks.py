@@ -1,0 +1,113 @@
+"""Bookmarks of comments and items, private to who made them. Wire: docs/api/bookmarks.md."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from forumapi.errors import InsufficientScope, NotFound
+from forumapi.handlers.content import attached_to
+from forumapi.models.content import bookmark
+from forumapi.request.context import Context, Located
+from forumapi.request.handler import (
+    LOGIN,
+    READ,
+    Handler,
+    Param,
+    needs,
+)
+from forumapi.request.response import (
+    Data,
+    Done,
+    Page,
+    Result,
+    SeeOther,
+)
+from forumapi.wire import paging, schemas, scopes
+from forumapi.wire.json_fragments import dumps
+
+_NEWEST: Final = 2**63 - 1
+
+
+class BookmarksHandler(Handler):
+    """The caller's bookmarks."""
+
+    allow = "OPTIONS,GET,HEAD"
+
+    @needs(
+        LOGIN,
+        answer=schemas.Bookmarks,
+        params=(
+            Param("limit", int, "Entries on a page: 5 to 250, a multiple of 5."),
+            Param("before", int, "Where to go on, as the link `next` says it."),
+        ),
+    )
+    def get(self, ctx: Context) -> Result:
+        """The newest first; what the caller may not read now is passed over."""
+        ctx.check_paging()
+        limit = ctx.paging.limit
+        found = bookmark.page(
+            ctx.reader,
+            ctx.site.id,
+            ctx.identity.profile_id,
+            ctx.tree.view(ctx.identity.who).ids,
+            ctx.identity.kinds,
+            ctx.number("before") or _NEWEST,
+            limit + 1,
+        )
+        here = paging.href(ctx.path, ctx.pairs)
+        links = [{"rel": "self", "href": here}]
+        if len(found) > limit:
+            onwards = paging.href(ctx.path, ctx.pairs, before=found[limit - 1].id)
+            links.append({"rel": "next", "href": onwards})
+        page = {
+            "limit": limit,
+            "links": links,
+            "type": ctx.path,
+            "items": [bookmark.document(one) for one in found[:limit]],
+        }
+        meta = {"links": [{"rel": "self", "href": here}]}
+        return Data(dumps({"bookmarks": page, "meta": meta}))
+
+
+class BookmarkHandler(Handler):
+    """The caller's bookmark of a comment or item."""
+
+    allow = "OPTIONS,GET,HEAD,PUT,DELETE"
+
+    def locate(self, ctx: Context) -> Located:
+        located = attached_to.find(ctx, is_locked=False)
+        # One's own bookmark can be taken away whatever became of the thing; the others ask for themselves.
+        located.is_hidden = False
+        return located
+
+    @needs(READ, answer=schemas.Bookmark)
+    def get(self, ctx: Context) -> Result:
+        """The bookmark, if there is one."""
+        attached_to.check_signed_in(ctx)
+        attached_to.check(ctx)
+        named, target = ctx.args["item"], ctx.located.target
+        # Its title is that of the thing, or of what the comment is on.
+        for kind in (target.item_type, target.parent_type or target.item_type):
+            if kind not in ctx.identity.kinds:
+                raise InsufficientScope(scopes.of_kind(kind))
+        found = bookmark.find(
+            ctx.reader, ctx.site.id, ctx.identity.profile_id, named.type, named.id
+        )
+        if found is None:
+            raise NotFound("There is no bookmark here")
+        return Page(0, (found.id, found.title), lambda: dumps(bookmark.document(found)))
+
+    @needs(READ, status=302)
+    def put(self, ctx: Context) -> Result:
+        """Bookmark it; a second time changes nothing."""
+        attached_to.check_signed_in(ctx)
+        attached_to.check(ctx)
+        bookmark.add(ctx.writer, ctx.site.id, ctx.identity.profile_id, ctx.located.target)
+        return SeeOther(ctx.path)
+
+    @needs(LOGIN)
+    def delete(self, ctx: Context) -> Result:
+        """Take it away; 200 also when there is none."""
+        named = ctx.args["item"]
+        bookmark.remove(ctx.writer, ctx.site.id, ctx.identity.profile_id, named.type, named.id)
+        return Done()

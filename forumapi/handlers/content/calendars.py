@@ -1,0 +1,103 @@
+"""Events for calendar programs, as iCalendar. Wire: docs/api/events.md."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Final
+
+from forumapi import itemtypes
+from forumapi.database.connections import Row
+from forumapi.errors import NotFound
+from forumapi.models.access import permission_target
+from forumapi.models.content import calendar
+from forumapi.models.microcosms import microcosm_links
+from forumapi.request.context import Context, Located
+from forumapi.request.handler import READ, Handler, needs
+from forumapi.request.response import Bare, Result
+from forumapi.text import calendar as ical
+
+_MEDIA: Final = "text/calendar; charset=utf-8"
+
+
+def _locate(ctx: Context) -> Located:
+    named = ctx.args["item"]
+    place = permission_target.find(
+        ctx.reader, ctx.site.id, ctx.tree, ctx.identity.who, named.type, named.id
+    )
+    return Located(place.target, is_hidden=place.is_hidden)
+
+
+def _answer(ctx: Context, name: str, rows: list[Row]) -> Bare:
+    """A calendar of these events. A program that asks again and finds nothing new gets 304."""
+    site, named = ctx.site, ctx.args["item"]
+    entries = [calendar.entry(row, site.page, site.host) for row in rows]
+    tag = hashlib.sha1(repr((name, entries)).encode(), usedforsecurity=False).hexdigest()
+    file = f"{itemtypes.name_of(named.type)}{named.id}.ics"
+    headers = (("Content-Disposition", f"inline; filename={file}"), ("ETag", f'"{tag}"'))
+    return Bare(ical.render(name, entries), _MEDIA, headers)
+
+
+class EventCalendarHandler(Handler):
+    """One event for a calendar."""
+
+    allow = "OPTIONS,HEAD,GET"
+    tags_bare_answers = True
+
+    def locate(self, ctx: Context) -> Located:
+        return _locate(ctx)
+
+    @needs(READ, media_type=_MEDIA)
+    def get(self, ctx: Context) -> Result:
+        """The event; 404 while it has no time."""
+        rows = calendar.one(ctx.reader, ctx.site.id, ctx.args["item"].id)
+        if not rows:
+            raise NotFound("This event has no time yet")
+        return _answer(ctx, rows[0][1], rows)
+
+
+class MicrocosmCalendarHandler(Handler):
+    """The events of a microcosm and of those below it, for a calendar."""
+
+    allow = "OPTIONS,HEAD,GET"
+    tags_bare_answers = True
+
+    def locate(self, ctx: Context) -> Located:
+        return _locate(ctx)
+
+    @needs(READ, media_type=_MEDIA)
+    def get(self, ctx: Context) -> Result:
+        """Those that the caller may read and does not ignore, up to a year back; 1,000 at most, the nearest ones."""
+        tree, identity = ctx.tree, ctx.identity
+        node = tree.nodes.get(ctx.args["item"].id)
+        if node is None:
+            raise NotFound("There is no such microcosm")
+        readable = microcosm_links.visible(
+            tree.view(identity.who), tree, identity.ignored_microcosms
+        )
+        inside = [id for id in node.subtree if id in readable.set]
+        rows = calendar.of_place(ctx.reader, ctx.site.id, inside, identity.ignored_items)
+        return _answer(ctx, node.title, rows)
+
+
+class ProfileCalendarHandler(Handler):
+    """The events that somebody said yes to, for a calendar."""
+
+    allow = "OPTIONS,HEAD,GET"
+    tags_bare_answers = True
+
+    def locate(self, ctx: Context) -> Located:
+        return _locate(ctx)
+
+    @needs(READ, media_type=_MEDIA)
+    def get(self, ctx: Context) -> Result:
+        """Those that the caller may read and does not ignore, up to a year back; 1,000 at most, the nearest ones."""
+        tree, identity, id = ctx.tree, ctx.identity, ctx.args["item"].id
+        if not ctx.located.target.owner_ids:
+            raise NotFound("There is no such profile")
+        readable = microcosm_links.visible(
+            tree.view(identity.who), tree, identity.ignored_microcosms
+        )
+        rows = calendar.of_profile(
+            ctx.reader, ctx.site.id, id, readable.ids, identity.ignored_items
+        )
+        return _answer(ctx, ctx.site.title, rows)

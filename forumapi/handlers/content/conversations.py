@@ -1,0 +1,58 @@
+"""Conversations. Wire: docs/api/conversations.md."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from forumapi import itemtypes
+from forumapi.handlers.content import items
+from forumapi.handlers.content.items import ItemBody, ItemHandler, ItemsHandler
+from forumapi.models.content import writing
+from forumapi.request.context import Context
+from forumapi.request.handler import (
+    CREATE,
+    READ,
+    UPDATE,
+    needs,
+)
+from forumapi.request.response import Result
+from forumapi.wire import schemas
+
+
+class ConversationBody(ItemBody):
+    """A conversation as a client sends it (content 4.2)."""
+
+
+class ConversationHandler(ItemHandler):
+    """One conversation with a page of its comments."""
+
+    allow = "OPTIONS,GET,HEAD,PUT,PATCH,DELETE"
+
+    @needs(READ, answer=schemas.Conversation, paged=True)
+    def get(self, ctx: Context) -> Result:
+        """The conversation and a page of its comments, oldest first; reading marks it read."""
+        return items.show(ctx)
+
+    @needs(UPDATE, body=ConversationBody, status=302)
+    def put(self, ctx: Context) -> Result:
+        """Change the title or move it to another microcosm; needs meta.editReason."""
+        writing.update(ctx.writer, ctx.author, items.required(ctx), *items.change(ctx))
+        return items.here(ctx)
+
+
+class ConversationsHandler(ItemsHandler):
+    """The site's conversations, across its microcosms."""
+
+    allow = "OPTIONS,GET,HEAD,POST"
+    required_keys: ClassVar = {"POST": ("microcosmId", "title")}
+    item_type = itemtypes.CONVERSATION
+
+    @needs(READ, answer=schemas.Conversations, paged=True)
+    def get(self, ctx: Context) -> Result:
+        """Sticky ones first, then by last activity; only what the caller may read and does not ignore."""
+        return items.list_items(ctx, self.item_type, "conversations")
+
+    @needs(CREATE, body=ConversationBody, status=302)
+    def post(self, ctx: Context) -> Result:
+        """Begin a conversation. The same one again within minutes leads to the first."""
+        return items.create(ctx, self.item_type)

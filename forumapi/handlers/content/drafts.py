@@ -1,0 +1,120 @@
+"""Drafts of comments and items, private to who writes them. Wire: docs/api/drafts.md."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from msgspec import UNSET, Struct, UnsetType
+
+from forumapi import itemtypes
+from forumapi.errors import OUT_OF_RANGE, Invalid, NotFound
+from forumapi.handlers.content import attached_to
+from forumapi.models.content import draft
+from forumapi.models.content.draft import Spot
+from forumapi.request.context import Context, Located
+from forumapi.request.handler import (
+    CREATE,
+    LOGIN,
+    Handler,
+    needs,
+)
+from forumapi.request.response import (
+    Data,
+    Done,
+    Page,
+    Result,
+    SeeOther,
+)
+from forumapi.wire import body, paging, schemas
+from forumapi.wire.body import given
+from forumapi.wire.json_fragments import dumps
+
+_MAX_VERSION = 2**31 - 1
+
+
+class DraftBody(Struct):
+    """A draft as a client sends it; `version` is the one it knows, absent for the first copy."""
+
+    content: dict[str, Any] | UnsetType = UNSET
+    itemType: str | UnsetType = UNSET
+    version: int | UnsetType = UNSET
+
+
+def _spot(ctx: Context) -> Spot:
+    named = ctx.args["item"]
+    return Spot(ctx.site.id, ctx.identity.profile_id, named.type, named.id)
+
+
+def _writes(ctx: Context) -> int:
+    """What the draft is going to be. Raises Invalid."""
+    if ctx.args["item"].type != itemtypes.MICROCOSM:
+        return itemtypes.COMMENT
+    kind = itemtypes.BY_NAME.get(body.given(ctx.body.itemType, "").lower())
+    allowed = [id for id in itemtypes.MICROCOSM_CHILDREN if id != itemtypes.MICROCOSM]
+    if kind is None or kind.id not in allowed:
+        names = ", ".join(itemtypes.name_of(id) for id in allowed)
+        raise Invalid("itemType", f"must be one of: {names}")
+    return kind.id
+
+
+class DraftsHandler(Handler):
+    """The caller's drafts."""
+
+    allow = "OPTIONS,GET,HEAD"
+
+    @needs(LOGIN, answer=schemas.Drafts, paged=True)
+    def get(self, ctx: Context) -> Result:
+        """All drafts of the caller, the newest first."""
+        at = ctx.paging
+        total, drafts = draft.page(ctx.reader, ctx.site.id, ctx.identity.who, at)
+        paging.check(total, at)
+        items = dumps([draft.document(one) for one in drafts])
+        page = paging.page(items, total, at, ctx.path, ctx.path, ctx.query_string, ctx.pairs)
+        return Data(
+            b'{"drafts":%b,"meta":{"links":[{"rel":"self","href":%b}]}}'
+            % (page, dumps(ctx.own_href))
+        )
+
+
+class DraftHandler(Handler):
+    """The caller's draft of a comment on something, or of an item in a microcosm."""
+
+    allow = "OPTIONS,GET,HEAD,PUT,DELETE"
+    required_keys: ClassVar = {"PUT": ("content",)}
+
+    def locate(self, ctx: Context) -> Located | None:
+        """The place, which PUT asks about; a draft is its author's to throw away whatever became of its place."""
+        if not ctx.is_write:
+            return None
+        located = attached_to.find(ctx, is_locked=False)
+        located.is_hidden = False
+        return located
+
+    @needs(LOGIN, answer=schemas.Draft)
+    def get(self, ctx: Context) -> Result:
+        """The draft with its version."""
+        is_seen = ctx.identity.who.sees_huddles or ctx.args["item"].type != itemtypes.HUDDLE
+        found = draft.find(ctx.reader, _spot(ctx)) if is_seen else None
+        if found is None:
+            raise NotFound("There is no draft here")
+        return Page(found.version, tuple(found[:4]), lambda: dumps(draft.document(found)))
+
+    @needs(CREATE, body=DraftBody, status=302)
+    def put(self, ctx: Context) -> Result:
+        """Store the draft over the version that the caller knows; 409 if another one stands."""
+        attached_to.check(ctx)
+        sent: DraftBody = ctx.body
+        if isinstance(sent.content, UnsetType):
+            raise Invalid("content", "is required")
+        version = given(sent.version, 0)
+        if not 0 <= version <= _MAX_VERSION:
+            raise Invalid("version", "must be 0 or a version", code=OUT_OF_RANGE)
+        spot = _spot(ctx)
+        draft.save(ctx.writer, spot, _writes(ctx), sent.content, version)
+        return SeeOther(draft.href(spot.place_type, spot.place_id))
+
+    @needs(LOGIN)
+    def delete(self, ctx: Context) -> Result:
+        """Throw the draft away; 200 also when there is none."""
+        draft.remove(ctx.writer, _spot(ctx))
+        return Done()

@@ -1,0 +1,401 @@
+"""Files: upload, download, pictures in other sizes. Wire: docs/api/files.md."""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+import re
+import time
+from collections.abc import Iterator
+from email.utils import format_datetime
+from pathlib import Path
+from typing import Final, NamedTuple
+from urllib.parse import quote
+
+from forumapi.errors import BAD_IMAGE, SIGN_IN, Forbidden, Invalid, NotFound, RangeNotSatisfiable
+from forumapi.files import file_types
+from forumapi.files.storage import MissingError
+from forumapi.files.thumbnails import Box, scratch
+from forumapi.models.content import file
+from forumapi.models.content.file import Quota, Received, Stored
+from forumapi.models.journal import idempotency
+from forumapi.request import hotfiles, multipart
+from forumapi.request.context import Context
+from forumapi.request.handler import (
+    ANYONE,
+    ANYTHING,
+    LOGIN,
+    Handler,
+    Param,
+    needs,
+)
+from forumapi.request.hotfiles import Hot
+from forumapi.request.multipart import Limits, Part
+from forumapi.request.response import (
+    Bytes,
+    Chunks,
+    Data,
+    Elsewhere,
+    Result,
+    none_match,
+    plain_headers,
+)
+from forumapi.text import avatar
+from forumapi.wire import client_address, schemas
+from forumapi.wire.json_fragments import dumps
+
+_HASH: Final = re.compile(r"[0-9a-f]{40}")
+_RANGE: Final = re.compile(r"bytes=(\d{0,18})-(\d{0,18})")
+# Objects up to this size are kept in the process once they were asked for (App.small_files).
+SMALL: Final = 256 * 1024
+_NEVER_CHANGED: Final = (
+    "Thu, 01 Jan 2026 00:00:00 GMT"  # when generated pictures were made, all of them
+)
+_YEAR: Final = datetime.timedelta(days=365)
+# A hostile file opened by itself is a page without scripts, forms, or anything from elsewhere (P-58).
+_POLICY: Final = "default-src 'none'; sandbox"
+
+_LIMITS: Final = (
+    Param("maxWidth", int, "Pictures are made to fit, never enlarged; 0: no limit."),
+    Param("maxHeight", int, "The same for the height."),
+)
+
+
+# ---------------------------------------------------------------- upload
+
+
+class FilesHandler(Handler):
+    """Uploading files."""
+
+    allow = "OPTIONS,POST"
+    receives_files = True
+
+    @contextlib.contextmanager
+    def take_files(self, ctx: Context) -> Iterator[None]:
+        """The body into the store, before the transaction that makes it known."""
+        if ctx.identity.is_guest:
+            raise Forbidden("Sign in to do this", code=SIGN_IN)
+        width, height = ctx.number("maxWidth"), ctx.number("maxHeight")
+        multipart.boundary(ctx.environ.get("CONTENT_TYPE", ""))
+        app, config = ctx.app, ctx.app.config
+        _quota(ctx).check(*file.usage(ctx.reader, ctx.site.id, ctx.identity.profile_id))
+        ctx.reader.end()
+        limits = Limits(config.upload_body_limit, config.file_size_limit)
+        with scratch(app.storage) as folder:
+            parts = multipart.receive(ctx.environ, folder, limits)
+            found = [_examined(ctx, part, folder, width, height) for part in parts]
+            # What a retry must repeat to be one; the boundary is another each time.
+            sent = [(part.name, part.sha1) for part in parts]
+            ctx.raw_body = dumps([sent, width, height])
+            if found:
+                with app.database.write() as tx:
+                    file.announce(tx, [received.hash for received, _ in found])
+            for received, path in found:
+                app.storage.put(received.hash, path, received.mime_type)
+            ctx.body = [received for received, _ in found]
+            yield
+
+    @needs(LOGIN, answer=list[schemas.File], params=_LIMITS)
+    def post(self, ctx: Context) -> Result:
+        """Stores the files of a form. The same file again is the same file."""
+        quota = _quota(ctx)
+        received: list[Received] = ctx.body
+        answer = []
+        for one in received:
+            created = file.insert(ctx.writer, ctx.site.id, ctx.identity.profile_id, one, quota)
+            answer.append(one.document(created))
+        ctx.writer.after_commit(lambda: _foresee(ctx, received))
+        return Data(dumps(answer))
+
+    def replay(self, ctx: Context, done: idempotency.Finished) -> Result:
+        """Storing once more changes nothing, and the answer can't be had otherwise."""
+        return self.post(ctx)
+
+
+def _quota(ctx: Context) -> Quota:
+    return Quota(ctx.app.config.file_quota_site_mb, ctx.app.config.file_quota_profile_mb)
+
+
+def _examined(
+    ctx: Context, part: Part, folder: Path, width: int, height: int
+) -> tuple[Received, Path]:
+    """What is to be stored of a part, and where it is. Raises Invalid, code 21, for what is no picture but says so."""
+    name = file_types.clean_name(part.name) or "untitled"
+    kind = file_types.picture(part.head)
+    if kind:
+        target = folder / f"{part.path.name}.made"
+        made = ctx.app.studio.make(
+            part.path, target, kind, who=_person(ctx), max_width=width, max_height=height
+        )
+        received = Received(
+            made.sha1,
+            made.size,
+            name,
+            file_types.EXTENSIONS[kind],
+            file.PICTURES[kind],
+            made.width,
+            made.height,
+            made.is_animated,
+        )
+        return received, target if made.is_new else part.path
+    if file_types.is_untaken(part.head) or file_types.claims_picture(part.declared, part.name):
+        raise Invalid("file", "pictures are taken as GIF, JPEG, PNG and WebP", code=BAD_IMAGE)
+    media_type = file_types.sniff(part.head)
+    ext = "svg" if media_type == file_types.SVG else file_types.extension(name)
+    return Received(part.sha1, part.size, name, ext, media_type), part.path
+
+
+def _foresee(ctx: Context, received: list[Received]) -> None:
+    """Have the sizes made that will be asked for."""
+    kinds = {media_type: kind for kind, media_type in file.PICTURES.items()}
+    for one in received:
+        if one.mime_type in kinds:
+            kind = kinds[one.mime_type]
+            ctx.app.thumbnails.later(
+                one.hash, kind, one.size, ctx.app.thumbnail_boxes, who=_person(ctx)
+            )
+
+
+def _person(ctx: Context) -> str:
+    """Name whoever is next where pictures are worked on."""
+    user_id = ctx.identity.user_id
+    return str(user_id) if user_id else client_address.caller(ctx.ip)
+
+
+# ---------------------------------------------------------------- download
+
+
+class Download(NamedTuple):
+    """One object as it is sent. `etag` is quoted; `disposition` "" leaves it to the browser.
+
+    `kept_until`: the second, since 1970, to the end of which a proxy may give it to others without asking; 0: never.
+    """
+
+    object: str
+    size: int
+    media_type: str
+    disposition: str
+    modified: str
+    is_public: bool
+    kept_until: int
+
+    @property
+    def etag(self) -> str:
+        """Objects never change, so their name is their tag."""
+        return f'"{self.object}"'
+
+
+class FileHandler(Handler):
+    """One file by its hash. What follows a dot in the address is for people."""
+
+    allow = "OPTIONS,GET,HEAD"
+    takes_turns = False
+    also_answers = {"GET": (416,)}
+
+    @needs(
+        ANYONE,
+        params=(
+            Param(
+                "maxWidth", int, "With maxHeight: a picture in one of the sizes that are offered."
+            ),
+            Param("maxHeight", int, "With maxWidth."),
+        ),
+        media_type=ANYTHING,
+    )
+    def get(self, ctx: Context) -> Result:
+        """The bytes, whole or one range of them."""
+        hash = str(ctx.args["name"]).partition(".")[0]
+        if (profile_id := avatar.profile_of(hash)) is not None:
+            return _generated(ctx, profile_id)
+        if not _HASH.fullmatch(hash):
+            raise _none()
+        kept_until = 0
+        if _is_keeping(ctx):
+            # What was known before could be a second old already. The second is taken before anything is read.
+            kept_until = int(time.time())
+            ctx.site = ctx.app.sites.renewed(ctx.site, ctx.reader)
+        opened = ctx.app.open_files if ctx.identity.is_guest and not kept_until else None
+        known: Stored | None = opened.get((ctx.site.id, hash)) if opened is not None else None
+        if known is not None:
+            return _sent(ctx, hash, known, is_public=True, kept_until=0)
+        asked = time.monotonic()
+        stored = file.find(ctx.reader, ctx.site.id, ctx.identity.user_id, hash)
+        is_open = stored is not None and stored.is_open(ctx.app.config.file_access)
+        is_public = True
+        if stored is None or not is_open:
+            sight = file.sight(ctx.reader, ctx.site.id, ctx.identity.who, hash, ctx.tree)
+            if stored is None or not (sight.caller or stored.is_mine):
+                raise _none()
+            is_public = sight.everybody
+        elif opened is not None:
+            opened[ctx.site.id, hash] = stored
+        result = _sent(ctx, hash, stored, is_public, kept_until if is_public else 0)
+        if opened is not None and is_open:
+            _keep(ctx, hash, stored, asked, result)
+        return result
+
+
+def _generated(ctx: Context, profile_id: int) -> Result:
+    """The picture of somebody who uploaded none, in the size that is asked for, but not enlarged."""
+    box = Box(ctx.number("maxWidth"), ctx.number("maxHeight"))
+    size = avatar.SIZE
+    if any(box):
+        _check_offered(ctx, box)
+        size = min(size, *box)
+    data = avatar.png(profile_id, size)
+    found = Download(
+        f"profile-{profile_id}-{size}", len(data), "image/png", "", _NEVER_CHANGED, True, 0
+    )
+    return _answer(ctx, found, data)
+
+
+def _keep(ctx: Context, hash: str, stored: Stored, asked: float, result: Result) -> None:
+    """Have the next plain read of a small file by a guest answered at once."""
+    if (
+        isinstance(result, Bytes)
+        and result.status == 200
+        and isinstance(result.body, bytes)
+        and len(result.body) == stored.size
+        and not ctx.query_string
+        and not ctx.token
+    ):
+        ctx.app.hot_files.keep(
+            ctx.path,
+            ctx.environ.get("HTTP_HOST", ""),
+            Hot(ctx.site, asked + hotfiles.KEPT_S, hash, ctx.route, stored.size),
+            result.headers,
+        )
+
+
+def _is_keeping(ctx: Context) -> bool:
+    """Whether a proxy asks that would keep the answer (etc/nginx): only what a guest gets is for others too."""
+    return (
+        "HTTP_X_FORUMAPI_KEEPS" in ctx.environ
+        and ctx.identity.is_guest
+        and not ctx.token
+        and not ctx.is_head
+    )
+
+
+def _none() -> NotFound:
+    return NotFound("There is no such file")
+
+
+def _sent(ctx: Context, hash: str, stored: Stored, is_public: bool, kept_until: int) -> Result:
+    try:
+        return _answer(ctx, _download(ctx, hash, stored, is_public, kept_until))
+    except MissingError:
+        error = _none()
+        error.reason = f"the store has no object for file {hash}"
+        raise error from None
+
+
+def _download(
+    ctx: Context, hash: str, stored: Stored, is_public: bool, kept_until: int
+) -> Download:
+    """The original, or the picture in the box that the query names. Raises Invalid."""
+    name, size = hash, stored.size
+    box = Box(ctx.number("maxWidth"), ctx.number("maxHeight"))
+    if any(box):
+        if stored.mime_type not in file.INLINE:
+            raise Invalid("maxWidth", "only pictures have other sizes")
+        _check_offered(ctx, box)
+        # Making one takes a while, during which others may need the connection.
+        ctx.reader.end()
+        kind = stored.mime_type.partition("/")[2]
+        name, size = ctx.app.thumbnails.get(hash, kind, stored.size, box, who=_person(ctx))
+    disposition = ""
+    if stored.mime_type not in file.INLINE:
+        disposition = _attachment(stored.name or f"{hash}.{stored.ext}".rstrip("."))
+    modified = format_datetime(stored.created.replace(microsecond=0), usegmt=True)
+    if size > SMALL:
+        kept_until = 0
+    return Download(name, size, stored.mime_type, disposition, modified, is_public, kept_until)
+
+
+def _check_offered(ctx: Context, box: Box) -> None:
+    if box not in ctx.app.thumbnail_boxes:
+        sizes = ", ".join(f"{one.width}x{one.height}" for one in ctx.app.thumbnail_boxes)
+        raise Invalid("maxWidth", f"and maxHeight must be one of: {sizes}")
+
+
+def _attachment(name: str) -> str:
+    """RFC 6266: the name in ASCII for old clients, and as it is."""
+    plain = re.sub(r"[^ !#-\[\]-~]", "_", name)
+    return f"attachment; filename=\"{plain}\"; filename*=UTF-8''{quote(name, safe='')}"
+
+
+def _answer(ctx: Context, found: Download, data: bytes | None = None) -> Result:
+    """The headers and bytes that are asked for; `data` are those of an object that is not in the store."""
+    headers = _headers(found)
+    environ = ctx.environ
+    if none_match(environ.get("HTTP_IF_NONE_MATCH", ""), found.etag):
+        return Bytes(304, headers, b"")
+    storage = ctx.app.storage
+    if ctx.is_head:
+        return Bytes(200, headers, Chunks(found.size, iter(())))
+    if data is None:
+        # What the proxy keeps it must be given; the rest it takes from the disk itself.
+        if not found.kept_until and (internal := storage.internal(found.object)):
+            headers.append(("X-Accel-Redirect", internal))
+            return Bytes(200, headers, b"")
+        if address := storage.redirect(found.object, found):
+            return Elsewhere(address)
+    status, start, length = 200, 0, found.size
+    asked = _range(environ.get("HTTP_RANGE", ""), environ.get("HTTP_IF_RANGE", ""), found)
+    if asked is not None:
+        status, (start, length) = 206, asked
+        headers.append(("Content-Range", f"bytes {start}-{start + length - 1}/{found.size}"))
+    if data is None and found.size > SMALL:
+        return Bytes(status, headers, Chunks(length, storage.read(found.object, start, length)))
+    if data is None:
+        data = ctx.app.small_files.get(found.object)
+    if data is None:
+        data = b"".join(storage.read(found.object, 0, found.size))
+        ctx.app.small_files.add(found.object, data)
+    return Bytes(status, headers, data[start : start + length])
+
+
+def _headers(found: Download) -> list[tuple[str, str]]:
+    headers = [
+        *plain_headers("" if found.is_public else "Authorization"),
+        ("Content-Type", found.media_type),
+        ("ETag", found.etag),
+        ("Last-Modified", found.modified),
+        ("Accept-Ranges", "bytes"),
+        ("Content-Security-Policy", _POLICY),
+    ]
+    if found.disposition:
+        headers.append(("Content-Disposition", found.disposition))
+    if found.kept_until:
+        headers.append(("X-Accel-Expires", f"@{found.kept_until}"))
+    if found.is_public:
+        expires = datetime.datetime.now(datetime.UTC) + _YEAR
+        headers.append(("Cache-Control", "max-age=31536000, immutable"))
+        headers.append(("Expires", format_datetime(expires, usegmt=True)))
+    else:
+        # Asked again each time: whoever may read it now need not tomorrow.
+        headers.append(("Cache-Control", "private, no-cache"))
+    return headers
+
+
+def _range(asked: str, condition: str, found: Download) -> tuple[int, int] | None:
+    """(first byte, length) of a single range; None for the whole. Raises RangeNotSatisfiable."""
+    match = _RANGE.fullmatch(asked.replace(" ", ""))
+    if match is None or match.groups() == ("", ""):
+        return None
+    if condition and condition.strip() not in (found.etag, found.modified):
+        return None
+    first, last = match.groups()
+    if not first:
+        length = min(int(last), found.size)
+        start = found.size - length
+    else:
+        start = int(first)
+        if last and int(last) < start:
+            return None
+        end = min(int(last) + 1, found.size) if last else found.size
+        length = end - start
+    if length <= 0:
+        raise RangeNotSatisfiable(found.size)
+    return start, length

@@ -1,0 +1,54 @@
+"""Coordinates of a place, for the form of an event. Wire: docs/api/geocode.md."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar, Final
+
+from forumapi.errors import OUT_OF_RANGE, BadGateway, Invalid, NotImplementedHere
+from forumapi.models.content import geocode
+from forumapi.outbound.geocoders import GeocoderError
+from forumapi.request.context import Context
+from forumapi.request.handler import (
+    LOGIN,
+    Handler,
+    Param,
+    needs,
+)
+from forumapi.request.response import Bare, Result
+from forumapi.wire.json_fragments import dumps
+
+MAX_PLACE: Final = 200
+
+
+class GeocodeHandler(Handler):
+    """Where a place is, as Nominatim says it."""
+
+    allow = "OPTIONS,GET,HEAD"
+    also_answers: ClassVar = {"GET": (501, 502)}
+
+    @needs(
+        LOGIN,
+        answer=dict[str, Any],
+        params=(Param("q", str, "The place, such as `North gate, Porto`."),),
+        media_type="application/json",
+    )
+    def get(self, ctx: Context) -> Result:
+        """The best match, `{}` for none; not in the envelope. 501 where no geocoder is set up, 502 when it fails."""
+        place = " ".join(ctx.query.get("q", "").split())
+        if not place:
+            raise Invalid("q", "is required")
+        if len(place) > MAX_PLACE:
+            raise Invalid("q", f"may have at most {MAX_PLACE} characters", code=OUT_OF_RANGE)
+        geocoder = ctx.app.geocoder
+        if geocoder is None:
+            raise NotImplementedHere("No geocoder is set up")
+        answer = geocode.known(ctx.reader, geocoder.name, place)
+        if answer is None:
+            # The connection is for others while somebody else is asked.
+            ctx.reader.end()
+            try:
+                answer = geocoder.find(place)
+            except GeocoderError as error:
+                raise BadGateway(f"The geocoder failed. {error}") from None
+            geocode.keep(ctx.reader, geocoder.name, place, answer)
+        return Bare(dumps(answer), "application/json", (("Cache-Control", "no-cache, max-age=0"),))

@@ -1,0 +1,153 @@
+"""Short links: public, and the same on every host. Wire: docs/api/links.md."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+from typing import Any, ClassVar, Final
+
+from werkzeug.urls import iri_to_uri
+
+from forumapi.errors import WRONG_TYPE, Invalid, NoRoom, NotFound
+from forumapi.handlers.sites.metrics import check_admin
+from forumapi.models.access import rate_counters
+from forumapi.models.access.rate_counters import Limit
+from forumapi.models.content import link
+from forumapi.models.content.link import Known, Used
+from forumapi.request.context import Context
+from forumapi.request.handler import (
+    ANYONE,
+    LOGIN,
+    OWNER,
+    Handler,
+    Param,
+    needs,
+)
+from forumapi.request.response import Data, Elsewhere, Result
+from forumapi.wire import json_fragments, paging, schemas
+from forumapi.wire.json_fragments import dumps
+
+_NEWEST: Final = 2**63 - 1
+_PARAMS: Final = (
+    Param("limit", int, "Entries on a page: 5 to 250, a multiple of 5."),
+    Param("before", str, "Where to go on, as the link `next` says it."),
+    Param("host", str, "Only links to this host and to those below it."),
+)
+_BEFORE: Final = re.compile(r"([0-9]{1,18})(?:\.([0-9]{1,18}))?")
+
+
+class OutHandler(Handler):
+    """Where a short link leads."""
+
+    allow = "OPTIONS,GET,HEAD"
+    ignores_token = True
+    also_answers: ClassVar = {"GET": (403, 429)}
+
+    @needs(ANYONE, status=307)
+    def get(self, ctx: Context) -> Result:
+        """Leads to the stored address and counts the use; 403 for what is blocked or in a private network."""
+        config = ctx.app.config
+        misses = Limit("link-miss", config.link_misses_per_address, 600)
+        try:
+            found = link.find(
+                ctx.reader,
+                ctx.args["code"],
+                config.blocked_link_domains,
+                misses=misses,
+                ip=ctx.ip,
+            )
+        except NotFound:
+            if misses.most:
+                with contextlib.suppress(NoRoom), ctx.aside() as tx:
+                    rate_counters.take_caller(tx, misses, ctx.ip)
+            raise
+        if not ctx.is_head:
+            ctx.app.activity.followed(found.id)
+        return Elsewhere(iri_to_uri(found.url))
+
+
+class LinksHandler(Handler):
+    """The links in the comments of a site, for its owner."""
+
+    allow = "OPTIONS,GET,HEAD"
+
+    @needs(OWNER, answer=schemas.SiteLinks, params=_PARAMS)
+    def get(self, ctx: Context) -> Result:
+        """The newest first. Nothing of huddles, whose links are none of the owner's."""
+        ctx.check_paging()
+        limit, before = ctx.paging.limit, _before(ctx)
+        readable = ctx.tree.view(ctx.identity.who).ids
+        found = link.of_site(ctx.reader, ctx.site.id, readable, _host(ctx), before, limit + 1)
+        base = ctx.app.config.short_links
+        return _page(ctx, [_used(base, one) for one in found[:limit]], _onwards(found, limit))
+
+
+class PlatformLinksHandler(Handler):
+    """All links of the platform, for those who run it."""
+
+    allow = "OPTIONS,GET,HEAD"
+
+    @needs(LOGIN, answer=schemas.PlatformLinks, params=_PARAMS)
+    def get(self, ctx: Context) -> Result:
+        """The newest first, with how often each was followed."""
+        check_admin(ctx)
+        ctx.check_paging()
+        limit = ctx.paging.limit
+        found = link.of_platform(ctx.reader, _host(ctx), _before(ctx)[0], limit + 1)
+        base, blocked = ctx.app.config.short_links, ctx.app.config.blocked_link_domains
+        onwards = str(found[limit - 1].link_id) if len(found) > limit else ""
+        return _page(ctx, [_known(base, one, blocked) for one in found[:limit]], onwards)
+
+
+def _before(ctx: Context) -> tuple[int, int]:
+    text = ctx.query.get("before", "")
+    found = _BEFORE.fullmatch(text)
+    if text and found is None:
+        raise Invalid("before", "must be as the link `next` says it", code=WRONG_TYPE)
+    return (int(found[1]), int(found[2] or 0)) if found else (_NEWEST, 0)
+
+
+def _host(ctx: Context) -> str:
+    text = ctx.query.get("host", "")
+    return link.checked_domain(text) if text else ""
+
+
+def _onwards(found: list[Used], limit: int) -> str:
+    if len(found) <= limit:
+        return ""
+    last = found[limit - 1]
+    return f"{last.comment_id}.{last.link_id}"
+
+
+def _page(ctx: Context, items: list[dict[str, Any]], onwards: str) -> Result:
+    links = [{"rel": "self", "href": paging.href(ctx.path, ctx.pairs)}]
+    if onwards:
+        links.append({"rel": "next", "href": paging.href(ctx.path, ctx.pairs, before=onwards)})
+    page = {"limit": ctx.paging.limit, "links": links, "type": ctx.path, "items": items}
+    meta = {"links": links[:1]}
+    return Data(dumps({"links": page, "meta": meta}))
+
+
+def _used(base: str, one: Used) -> dict[str, Any]:
+    href = f"/api/v1/comments/{one.comment_id}"
+    return {
+        "short": base + one.code if one.code else one.url,
+        "url": one.url,
+        "host": one.host,
+        "uses": one.uses,
+        "created": json_fragments.when(one.created),
+        "meta": {"links": [{"rel": "comment", "href": href}]},
+    }
+
+
+def _known(base: str, one: Known, blocked: tuple[str, ...]) -> dict[str, Any]:
+    also = any(f".{one.host}".endswith(f".{domain}") for domain in blocked)
+    return {
+        "short": base + one.code,
+        "url": one.url,
+        "host": one.host,
+        "hits": one.hits,
+        "uses": one.uses,
+        "blocked": one.is_blocked or also or link.is_inside(one.host),
+        "created": json_fragments.when(one.created),
+    }

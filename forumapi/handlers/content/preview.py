@@ -1,0 +1,66 @@
+"""Markdown as it would be shown, before it is posted. Wire: docs/api/comments.md."""
+
+from __future__ import annotations
+
+from msgspec import UNSET, Struct, UnsetType
+
+from forumapi import itemtypes
+from forumapi.errors import NO_CREATE, OUT_OF_RANGE, Forbidden, Invalid
+from forumapi.models.access import permission_target
+from forumapi.models.content import comment, text
+from forumapi.permissions import evaluator
+from forumapi.request.context import Context, Located
+from forumapi.request.handler import CREATE, Handler, needs
+from forumapi.request.response import Data, Result
+from forumapi.wire import body, json_fragments, schemas
+
+
+class PreviewBody(Struct):
+    """A text, and where it would stand: on something that can be commented on, or in something new in a microcosm."""
+
+    itemType: str | UnsetType = UNSET
+    itemId: int | UnsetType = UNSET
+    microcosmId: int | UnsetType = UNSET
+    markdown: str | UnsetType = UNSET
+
+
+class PreviewHandler(Handler):
+    """Preview of a text as it would be shown."""
+
+    allow = "OPTIONS,POST"
+    takes_idempotency_key = False
+    required_keys = {"POST": ("markdown",)}
+
+    def locate(self, ctx: Context) -> Located:
+        """Find the place where the text would be posted. Nothing is locked, since nothing is written."""
+        sent: PreviewBody = ctx.body
+        item_type, name = itemtypes.MICROCOSM, "microcosmId"
+        id = body.given(sent.microcosmId, 0)
+        if not isinstance(sent.microcosmId, int):
+            kind = itemtypes.BY_NAME.get(body.given(sent.itemType, "").lower())
+            if kind is None or not kind.commentable:
+                raise Invalid("itemType", "must be conversation, event, poll, huddle or profile")
+            item_type, name, id = kind.id, "itemId", body.given(sent.itemId, 0)
+        if id <= 0:
+            raise Invalid(name, "must be a positive number", code=OUT_OF_RANGE)
+        text.source(sent.markdown)
+        place = permission_target.find(
+            ctx.reader, ctx.site.id, ctx.tree, ctx.identity.who, item_type, id
+        )
+        return Located(place.target, is_hidden=place.is_hidden)
+
+    @needs(CREATE, body=PreviewBody, answer=schemas.Preview)
+    def post(self, ctx: Context) -> Result:
+        """The HTML that the text would have there, with mentions and embeds; links are as they are. Stores nothing."""
+        target = ctx.located.target
+        is_moderator = bool(ctx.can & evaluator.MODERATOR)
+        if (
+            target.item_type in itemtypes.IN_MICROCOSM
+            and not is_moderator
+            and not permission_target.is_open(ctx.reader, ctx.site.id, target.item_id)
+        ):
+            raise Forbidden("This is closed", code=NO_CREATE)
+        html = text.preview(
+            ctx.reader, ctx.site, ctx.body.markdown, short_links=ctx.app.config.short_links
+        )
+        return Data(json_fragments.dumps({"html": html or comment.NOTHING}))

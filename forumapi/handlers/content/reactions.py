@@ -1,0 +1,99 @@
+"""Reactions to comments and items, and the list of them that a site has. Wire: docs/api/reactions.md."""
+
+from __future__ import annotations
+
+from forumapi.errors import Invalid
+from forumapi.handlers.content import attached_to
+from forumapi.models.content import reaction
+from forumapi.models.content.reaction import KindBody
+from forumapi.request.context import Context, Located
+from forumapi.request.handler import (
+    ANYONE,
+    OWNER,
+    READ,
+    Handler,
+    needs,
+)
+from forumapi.request.response import (
+    Done,
+    Page,
+    Result,
+    SeeOther,
+)
+from forumapi.wire import schemas
+from forumapi.wire.json_fragments import dumps
+
+
+class ReactionKindsHandler(Handler):
+    """The reactions that can be given on this site."""
+
+    allow = "OPTIONS,GET,HEAD,PUT,DELETE"
+
+    @needs(ANYONE, answer=list[schemas.ReactionKind])
+    def get(self, ctx: Context) -> Result:
+        """The site's reactions, in its order; the platform's own where the owner has said nothing."""
+        kinds = reaction.kinds(ctx.reader, ctx.site.id)
+        return Page(
+            0,
+            [tuple(kind) for kind in kinds],
+            lambda: dumps([{"name": kind.name, "text": kind.text} for kind in kinds]),
+        )
+
+    @needs(OWNER, body=list[KindBody])
+    def put(self, ctx: Context) -> Result:
+        """Replace the whole list: up to 20; an empty one turns reactions off."""
+        reaction.set_kinds(ctx.writer, ctx.author, reaction.checked(ctx.body))
+        return Done()
+
+    @needs(OWNER)
+    def delete(self, ctx: Context) -> Result:
+        """Go back to the platform's list."""
+        reaction.set_kinds(ctx.writer, ctx.author, None)
+        return Done()
+
+
+class ReactionsHandler(Handler):
+    """What a comment or item got of each reaction."""
+
+    allow = "OPTIONS,GET,HEAD"
+
+    def locate(self, ctx: Context) -> Located:
+        return attached_to.find(ctx)
+
+    @needs(READ, answer=schemas.Reactions)
+    def get(self, ctx: Context) -> Result:
+        """All reactions of the site, with counts, and which the caller gave."""
+        attached_to.check(ctx)
+        found = reaction.summary(
+            ctx.reader, ctx.site.id, ctx.located.target, ctx.identity.profile_id
+        )
+        data = dumps({"reactions": found, "meta": {"links": [{"rel": "self", "href": ctx.path}]}})
+        return Page(0, data, lambda: data)
+
+
+class ReactionHandler(Handler):
+    """One reaction of the caller to a comment or item."""
+
+    allow = "OPTIONS,PUT,DELETE"
+
+    def locate(self, ctx: Context) -> Located:
+        return attached_to.find(ctx)
+
+    @needs(READ, status=302)
+    def put(self, ctx: Context) -> Result:
+        """Give it; a second time changes nothing."""
+        attached_to.check_signed_in(ctx)
+        attached_to.check(ctx)
+        name = ctx.args["key"]
+        if name not in {kind.name for kind in reaction.kinds(ctx.reader, ctx.site.id)}:
+            raise Invalid("name", "is no reaction of this site")
+        reaction.give(ctx.writer, ctx.author, ctx.located.target, name)
+        return SeeOther(ctx.path.rpartition("/")[0])
+
+    @needs(READ)
+    def delete(self, ctx: Context) -> Result:
+        """Take it back; 200 also when it was not given."""
+        attached_to.check_signed_in(ctx)
+        attached_to.check(ctx)
+        reaction.take(ctx.writer, ctx.author, ctx.located.target, ctx.args["key"])
+        return Done()

@@ -1,0 +1,1 @@
+"""Handlers of search and of what is read most."""

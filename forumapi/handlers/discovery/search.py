@@ -1,0 +1,197 @@
+"""Search of a site: by words, by filters, and by e-mail for its owner. Wire: docs/api/search.md."""
+
+from __future__ import annotations
+
+import datetime
+import time
+from typing import Any
+
+from msgspec import Struct
+
+from forumapi.errors import SEARCH_TOO_LONG, Invalid, TooSlow, Unavailable
+from forumapi.handlers.sites.sites import lock_own
+from forumapi.itemtypes import PROFILE, SITE
+from forumapi.models.discovery import search, search_language, search_query
+from forumapi.models.discovery.search import Found, Viewer
+from forumapi.models.discovery.search_query import Asked
+from forumapi.permissions.evaluator import Target
+from forumapi.request.context import Context, Located
+from forumapi.request.handler import (
+    ANYONE,
+    OWNER,
+    Handler,
+    Param,
+    needs,
+)
+from forumapi.request.response import Page, Result, SeeOther
+from forumapi.text import email
+from forumapi.wire import paging, schemas
+from forumapi.wire.body import UNSET, UnsetType
+from forumapi.wire.json_fragments import dumps
+
+_PARAMS = (
+    Param(
+        "q", str, "Words, all of which must be there, and `key:value` for any of the other keys."
+    ),
+    Param("inTitle", bool, "Match titles only."),
+    Param("type", str, "A type of item; repeats."),
+    Param("id", int, "Only this item of the types named, and comments on it; repeats."),
+    Param("forumId", int, "Only in this microcosm and below it; repeats."),
+    Param("authorId", int, "Only what this profile wrote."),
+    Param("email", str, "Profiles by address, for the site's owner; repeats."),
+    Param("following", bool, "Only what the caller watches."),
+    Param("has", str, "`attachment`: only what has one."),
+    Param("since", str, "Last activity later than a date, or than so many days from now."),
+    Param("until", str, "Last activity earlier than that."),
+    Param("eventAfter", str, "With `type=event` alone: begins later than a date."),
+    Param("eventBefore", str, "With `type=event` alone: begins earlier than a date."),
+    Param("attendee", bool, "With `type=event` alone: only those the caller attends."),
+    Param(
+        "sort",
+        str,
+        "`date`; with `type=event` alone also `oldest` and `newest`, by when they begin.",
+    ),
+)
+
+
+def _viewer(ctx: Context) -> Viewer:
+    identity = ctx.identity
+    return search.viewer(
+        ctx.site.id,
+        identity.profile_id,
+        ctx.tree,
+        ctx.tree.view(identity.who),
+        identity.ignored_microcosms,
+        identity.ignored_items,
+        identity.ignored_profiles,
+        identity.kinds,
+    )
+
+
+class SearchHandler(Handler):
+    """What of the site holds some words or meets some filters."""
+
+    allow = "OPTIONS,HEAD,GET"
+
+    @needs(ANYONE, answer=schemas.Search, paged=True, params=_PARAMS)
+    def get(self, ctx: Context) -> Result:
+        """What the caller may read, does not ignore and asked for; what can't be understood is named, never refused."""
+        ctx.check_paging()
+        began = time.monotonic()
+        now = datetime.datetime.now(datetime.UTC)
+        asked = search_query.parse(ctx.pairs, now, is_owner=ctx.identity.who.is_site_owner)
+        who = _viewer(ctx)
+        document = asked.document(
+            search.expanded(who.tree, who.view, asked.forum_ids), was_made=asked.is_searchable
+        )
+        if not asked.is_searchable:
+            return Page(0, document, lambda: dumps({"query": document}))
+        found = self._find(ctx, who, asked)
+        paging.check(found.total, ctx.paging)
+        rest = search.more(ctx.reader, who, found.hits)
+
+        def build() -> bytes:
+            items = search.entries(
+                ctx.reader, ctx.app.documents, who, found.hits, rest, ctx.site.render()
+            )
+            page = paging.page(
+                items, found.total, ctx.paging, "result", ctx.path, ctx.query_string, ctx.pairs
+            )
+            took = round((time.monotonic() - began) * 1000)
+            return b'{"query":%b%b%b%b%b,"results":%b}' % (
+                dumps(document),
+                b',"timeTakenInMs":%d' % took if took else b"",
+                b',"partial":true' if found.is_partial else b"",
+                b',"atLeast":true' if found.is_more else b"",
+                b',"forgiving":true' if found.is_forgiving else b"",
+                page,
+            )
+
+        return Page(0, _stamp(ctx, who, document, found, rest), build)
+
+    def _find(self, ctx: Context, who: Viewer, asked: Asked) -> Found:
+        """Raises Unavailable, code 24, when the database gives up."""
+        try:
+            if asked.emails:
+                sees_people = PROFILE in ctx.identity.kinds
+                canonicals = [email.canonical(one) for one in asked.emails if sees_people]
+                return search.by_email(ctx.reader, who, canonicals, ctx.paging)
+            return search.find(
+                ctx.reader,
+                who,
+                asked,
+                ctx.paging,
+                limit_ms=ctx.app.config.search_time_limit_ms,
+            )
+        except TooSlow as error:
+            raise Unavailable(
+                "The search took too long: ask for something narrower", code=SEARCH_TOO_LONG
+            ) from error
+
+
+def _stamp(
+    ctx: Context, who: Viewer, document: dict[str, Any], found: Found, rest: search.More
+) -> Any:
+    """All that the bytes depend on, but for how long it took."""
+    return (
+        document,
+        found.total,
+        found.is_partial,
+        found.is_more,
+        found.is_forgiving,
+        [hit.stamp for hit in found.hits],
+        rest.stamp,
+        ctx.query_string,
+        who.tree.acl_version,
+        who.view.stamp,
+        ctx.site.version,
+        ctx.site.stats if any(hit.item_type == SITE for hit in found.hits) else (),
+    )
+
+
+class SuggestionsHandler(Handler):
+    """What may complete the last word of a search that is being typed."""
+
+    allow = "OPTIONS,HEAD,GET"
+
+    @needs(ANYONE, answer=schemas.Suggestions, params=(Param("q", str, "What was typed so far."),))
+    def get(self, ctx: Context) -> Result:
+        """Up to ten words, the most frequent first; those that begin otherwise by one typing error come last."""
+        typed = search_query.last_word(ctx.query.get("q", ""))
+        found: list[str] = []
+        if len(typed) >= search_query.LEAST_TYPED:
+            limit_ms = min(ctx.app.config.search_time_limit_ms, 500)
+            found = search.suggest(ctx.reader, _viewer(ctx), typed, limit_ms=limit_ms)
+        return Page(0, found, lambda: dumps({"suggestions": found}))
+
+
+class SearchLanguageBody(Struct):
+    """The body of PUT /site/search."""
+
+    language: str | UnsetType = UNSET
+
+
+class SiteSearchHandler(Handler):
+    """The language that the site's texts are searched in, for its owner."""
+
+    allow = "OPTIONS,HEAD,GET,PUT"
+
+    def locate(self, ctx: Context) -> Located:
+        return lock_own(ctx) if ctx.is_write else Located(Target(SITE, ctx.site.id))
+
+    @needs(OWNER, answer=schemas.SiteSearch)
+    def get(self, ctx: Context) -> Result:
+        """The language, those that there are, and whether texts are still being indexed in it."""
+        found = search_language.find(ctx.reader, ctx.site.id)
+        return Page(0, tuple(found), lambda: dumps(search_language.document(found)))
+
+    @needs(OWNER, body=SearchLanguageBody, status=302)
+    def put(self, ctx: Context) -> Result:
+        """Change it: at once for searches and new texts; old ones are found in both until they are indexed anew."""
+        sent = ctx.body.language
+        if not isinstance(sent, str) or sent not in search_language.known(ctx.reader, ctx.site.id):
+            raise Invalid("language", "must be one of those that GET names")
+        search_language.change(ctx.writer, ctx.author, sent)
+        site_id = ctx.site.id
+        ctx.writer.after_commit(lambda: ctx.app.sites.forget(site_id))
+        return SeeOther(ctx.path)

@@ -1,0 +1,66 @@
+"""What is trending on a site. Wire: docs/api/trending.md."""
+
+from __future__ import annotations
+
+from forumapi.models.content import item
+from forumapi.models.discovery import trending
+from forumapi.models.microcosms import microcosm_links
+from forumapi.models.people.profile import SUMMARY as PEOPLE
+from forumapi.request.context import Context
+from forumapi.request.handler import ANYONE, Handler, needs
+from forumapi.request.response import Page, Result
+from forumapi.wire import paging, schemas
+from forumapi.wire.json_fragments import dumps
+
+
+class TrendingHandler(Handler):
+    """The hottest items of the site."""
+
+    allow = "OPTIONS,GET,HEAD"
+
+    @needs(ANYONE, answer=schemas.Trending, paged=True)
+    def get(self, ctx: Context) -> Result:
+        """Up to 25 conversations, events and polls, hottest first: what the caller may read and does not ignore."""
+        ctx.check_paging()
+        tree, site_id, at = ctx.tree, ctx.site.id, ctx.paging
+        view = tree.view(ctx.identity.who)
+        identity = ctx.identity
+        found = trending.hottest(
+            ctx.reader,
+            site_id,
+            identity.profile_id,
+            microcosm_links.visible(view, tree, identity.ignored_microcosms).ids,
+            identity.ignored_items,
+            identity.kinds,
+        )
+        paging.check(len(found), at)
+        shown = found[at.offset : at.offset + at.limit]
+
+        def build() -> bytes:
+            wanted = item.summary_people([hot.row for hot in shown])
+            people = ctx.app.documents.fetch(ctx.reader, site_id, {PEOPLE: wanted})[PEOPLE]
+            entries = [
+                item.entry(hot.row, hot.times, people, tree, view, unread=hot.unread, mine=hot.mine)
+                for hot in shown
+            ]
+            page = paging.page(
+                b"[%b]" % b",".join(entries),
+                len(found),
+                at,
+                "items",
+                ctx.path,
+                ctx.query_string,
+                ctx.pairs,
+            )
+            links = dumps([{"rel": "self", "href": ctx.own_href}])
+            return b'{"items":%b,"meta":{"links":%b}}' % (page, links)
+
+        stamp = (
+            [(hot.row, hot.unread, hot.mine) for hot in shown],
+            len(found),
+            ctx.path,
+            ctx.query_string,
+            tree.acl_version,
+            view.stamp,
+        )
+        return Page(0, stamp, build)

@@ -1,0 +1,1 @@
+"""Handlers of microcosms, and of moderation in them."""

@@ -1,0 +1,339 @@
+"""Microcosms. Wire: docs/api/microcosms.md."""
+
+from __future__ import annotations
+
+from typing import ClassVar, Final
+
+from forumapi import itemtypes
+from forumapi.errors import NO_CREATE, Forbidden, Invalid, NotFound
+from forumapi.handlers.content.items import edit_reason
+from forumapi.models.access.identity import WITH_PLACES, Asked
+from forumapi.models.content import text
+from forumapi.models.microcosms import microcosm, microcosm_links, planting
+from forumapi.models.microcosms.microcosm import Place, Seen
+from forumapi.models.microcosms.tree import load as load_tree
+from forumapi.models.people.profile import SUMMARY as PEOPLE
+from forumapi.models.sites.site_rules import check_url
+from forumapi.permissions import evaluator
+from forumapi.permissions.evaluator import Node, Target, Tree
+from forumapi.request import patch
+from forumapi.request.context import Context, Located
+from forumapi.request.handler import (
+    ANYONE,
+    CREATE,
+    DELETE,
+    READ,
+    UPDATE,
+    Handler,
+    needs,
+)
+from forumapi.request.response import (
+    Data,
+    Done,
+    Page,
+    Result,
+    SeeOther,
+    check_match,
+)
+from forumapi.wire import body, paging, schemas
+from forumapi.wire.body import (
+    UNSET,
+    Body,
+    Meta,
+    UnsetType,
+)
+
+
+class LocatedMicrocosm(Located):
+    """A microcosm with its page; `seen` None if there is none of that id."""
+
+    __slots__ = ("seen",)
+
+    seen: Seen | None
+
+
+def locate(ctx: Context, id: int) -> LocatedMicrocosm:
+    """The microcosm `id` with the page asked for."""
+    tree, identity = ctx.tree, ctx.identity
+    node = tree.nodes.get(id)
+    listable = microcosm_links.visible(tree.view(identity.who), tree, identity.ignored_microcosms)
+    place = Place(
+        ctx.site.id,
+        id,
+        identity.profile_id,
+        identity.ignored_items,
+        identity.ignored_in(id),
+        tree,
+        listable,
+        ctx.paging,
+    )
+    # Also for one that is not in the tree: its cost must not tell the two apart.
+    seen = microcosm.page(ctx.app.pages, ctx.reader, place)
+    if node is None:
+        located = LocatedMicrocosm(Target(itemtypes.MICROCOSM, id))
+    else:
+        located = LocatedMicrocosm(
+            Target(itemtypes.MICROCOSM, id, id, (node.owned_by, node.created_by)),
+            is_hidden=not node.is_live,
+            version=node.version,
+        )
+    located.seen = seen
+    return located
+
+
+def show(ctx: Context) -> Result:
+    """The detail of the located microcosm."""
+    located: LocatedMicrocosm = ctx.located
+    seen = located.seen
+    if seen is None:
+        raise NotFound("There is no such microcosm")
+    ctx.check_paging()
+    head = seen.head
+    tree, site_id, at = ctx.tree, ctx.site.id, ctx.paging
+    paging.check(head.total, at)
+    view = tree.view(ctx.identity.who)
+    is_ignored = head.id in ctx.identity.ignored_microcosms
+    permission = evaluator.as_json(ctx.can)
+
+    def build() -> bytes:
+        fetched = ctx.app.documents.fetch(ctx.reader, site_id, microcosm.wanted(seen))
+        people = fetched[PEOPLE]
+        entries = microcosm.entries(seen, fetched[microcosm.SUMMARY], people, tree, view, site_id)
+        page = paging.page(
+            entries, head.total, at, "/api/v1/comments", ctx.path, ctx.query_string, ctx.pairs
+        )
+        return microcosm.detail(
+            seen, people, page, permission, tree, view, site_id, is_ignored=is_ignored
+        )
+
+    stamp = (
+        seen.stamp,
+        is_ignored,
+        ctx.can,
+        ctx.path,
+        ctx.query_string,
+        tree.acl_version,
+        view.stamp,
+    )
+    return Page(head.version, stamp, build)
+
+
+_PATHS: Final = (patch.STICKY, patch.OPEN, patch.DELETED, patch.MODERATED)
+_VISIBILITIES: Final = frozenset(("public", "protected", "private"))
+_DEFAULT_TYPES: Final = (itemtypes.MICROCOSM, itemtypes.CONVERSATION, itemtypes.EVENT)
+
+
+class MicrocosmBody(Body):
+    """A microcosm as a client sends it (content 2.3)."""
+
+    parentId: int | UnsetType = UNSET
+    title: str | UnsetType = UNSET
+    description: str | UnsetType = UNSET
+    visibility: str | UnsetType = UNSET
+    itemTypes: list[str] | UnsetType = UNSET
+    logoUrl: str | UnsetType = UNSET
+    removeLogo: bool | UnsetType = UNSET
+    meta: Meta | UnsetType = UNSET
+
+
+def _given(value: str | UnsetType) -> str | None:
+    return None if isinstance(value, UnsetType) else value
+
+
+def _visibility(sent: MicrocosmBody) -> str | None:
+    value = _given(sent.visibility)
+    if value is None:
+        return None
+    return value if value in _VISIBILITIES else "public"
+
+
+def _item_types(sent: MicrocosmBody) -> tuple[int, ...] | None:
+    """The type numbers named; unknown names are dropped."""
+    if isinstance(sent.itemTypes, UnsetType):
+        return None
+    known = {itemtypes.name_of(id): id for id in itemtypes.MICROCOSM_CHILDREN}
+    return tuple(dict.fromkeys(known[name] for name in sent.itemTypes if name in known))
+
+
+def _logo_url(sent: MicrocosmBody) -> str | None:
+    """The new logo: None keeps it, "" clears it. Raises Invalid."""
+    if body.given(sent.removeLogo, False):
+        return ""
+    url = body.given(sent.logoUrl, "").strip()
+    if not url:
+        return None
+    return check_url("logoUrl", url)
+
+
+def _parent(ctx: Context, tree: Tree, parent_id: int, moved: Node | None) -> int:
+    """A checked new parent (C-17). Raises NotFound, Forbidden, Invalid."""
+    parent = tree.nodes.get(parent_id)
+    if parent is not None:
+        target = Target(
+            itemtypes.MICROCOSM, parent.id, parent.id, (parent.owned_by, parent.created_by)
+        )
+        can = evaluator.effective(ctx.identity.who, target, tree)
+    if parent is None or not parent.is_live or not can & evaluator.READ:
+        raise Invalid("parentId", "must be a microcosm of this site")
+    if not can & evaluator.CREATE:
+        raise Forbidden("You may not create something in that microcosm", code=NO_CREATE)
+    if itemtypes.MICROCOSM not in parent.item_types:
+        raise Invalid("parentId", "names a microcosm that does not take microcosms")
+    if moved is not None and moved.id in parent.path:
+        raise Invalid("parentId", "may not be the microcosm itself or one below it")
+    return parent.id
+
+
+class MicrocosmsHandler(Handler):
+    """The site's root microcosm, which is the forum index; POST makes a microcosm."""
+
+    identity = Asked(WITH_PLACES)
+
+    allow = "OPTIONS,POST,HEAD,GET"
+    required_keys: ClassVar = {"POST": ("title", "description")}
+
+    def locate(self, ctx: Context) -> Located:
+        if ctx.is_write:
+            return Located(Target(itemtypes.SITE, ctx.site.id))
+        return locate(ctx, ctx.tree.root_id)
+
+    @needs(READ, answer=schemas.Microcosm, paged=True)
+    def get(self, ctx: Context) -> Result:
+        """The root microcosm with its page of microcosms and items."""
+        return show(ctx)
+
+    @needs(CREATE, body=MicrocosmBody, status=302)
+    def post(self, ctx: Context) -> Result:
+        """Make a microcosm below `parentId`, or below the root."""
+        sent: MicrocosmBody = ctx.body
+        title = text.title(_given(sent.title), "title", 50, quiet=False)
+        description = text.block(_given(sent.description), "description", 10_000)
+        logo_url = _logo_url(sent) or ""
+        tree = _held_tree(ctx)
+        parent_id = _parent(ctx, tree, body.given(sent.parentId, 0) or tree.root_id, None)
+        types = _item_types(sent)
+        id = planting.insert(
+            ctx.writer,
+            ctx.author,
+            parent_id,
+            title,
+            description,
+            logo_url=logo_url,
+            visibility=_visibility(sent) or "public",
+            item_types=_DEFAULT_TYPES if types is None else types,
+        )
+        return SeeOther(f"/api/v1/microcosms/{id}")
+
+
+def _held_tree(ctx: Context) -> Tree:
+    """The tree as it is now, with every other change of it held back until this request ends."""
+    version = planting.hold_tree(ctx.writer, ctx.site.id)
+    return load_tree(ctx.writer, ctx.site.id, version)
+
+
+def _locate_for_writing(ctx: Context) -> Located:
+    id = ctx.args["item"].id
+    node = ctx.tree.nodes.get(id)
+    if node is None:
+        return Located(Target(itemtypes.MICROCOSM, id))
+    return Located(
+        Target(itemtypes.MICROCOSM, id, id, (node.owned_by, node.created_by)),
+        is_hidden=not node.is_live,
+        version=node.version,
+    )
+
+
+class MicrocosmHandler(Handler):
+    """One microcosm with a page of its child microcosms and items."""
+
+    identity = Asked(WITH_PLACES)
+
+    allow = "OPTIONS,HEAD,GET,PUT,PATCH,DELETE"
+    required_keys: ClassVar = {"PUT": ("meta.editReason",)}
+
+    def locate(self, ctx: Context) -> Located:
+        if ctx.is_write:
+            return _locate_for_writing(ctx)
+        return locate(ctx, ctx.args["item"].id)
+
+    @needs(READ, answer=schemas.Microcosm, paged=True)
+    def get(self, ctx: Context) -> Result:
+        """The microcosm with its page of microcosms and items."""
+        return show(ctx)
+
+    @needs(UPDATE, body=MicrocosmBody, status=302)
+    def put(self, ctx: Context) -> Result:
+        """Change it or move it below another one; needs meta.editReason."""
+        sent: MicrocosmBody = ctx.body
+        tree = _held_tree(ctx)
+        node = _node(ctx, tree)
+        reason = edit_reason(sent.meta)
+        title = _given(sent.title)
+        description = _given(sent.description)
+        parent_id = body.given(sent.parentId, 0) or node.parent_id
+        if parent_id != node.parent_id:
+            if not node.parent_id:
+                raise Invalid("parentId", "can't be set: the root microcosm never moves")
+            _parent(ctx, tree, parent_id, node)
+        planting.update(
+            ctx.writer,
+            ctx.author,
+            node,
+            parent_id,
+            reason,
+            title=None if title is None else text.title(title, "title", 50, quiet=False),
+            description=None
+            if description is None
+            else text.block(description, "description", 10_000),
+            logo_url=_logo_url(sent),
+            visibility=_visibility(sent),
+            item_types=_item_types(sent),
+        )
+        return SeeOther(itemtypes.href(itemtypes.MICROCOSM, node.id))
+
+    @needs(UPDATE, body=list[patch.Operation])
+    def patch(self, ctx: Context) -> Result:
+        """Set the flags `sticky`, `open`, `deleted`, `moderated`; everything below follows."""
+        changes = patch.changes(ctx.body, _PATHS)
+        for change in changes:
+            patch.permit(change, ctx.can)
+        node = _node(ctx, _held_tree(ctx))
+        hides = any(c.value and c.path in (patch.DELETED, patch.MODERATED) for c in changes)
+        if hides and not node.parent_id:
+            raise Invalid("", "The root microcosm can't be deleted or moderated")
+        columns = {patch.FLAGS[change.path][0]: change.value for change in changes}
+        planting.flag(ctx.writer, ctx.author, node, columns, patch.reason(changes[-1]))
+        return Done()
+
+    @needs(DELETE)
+    def delete(self, ctx: Context) -> Result:
+        """Hide it and everything below it; 200 also when it is gone."""
+        node = _node(ctx, _held_tree(ctx))
+        if not node.parent_id:
+            raise Invalid("", "The root microcosm can't be deleted")
+        planting.delete(ctx.writer, ctx.author, node)
+        return Done()
+
+
+def _node(ctx: Context, tree: Tree) -> Node:
+    """The microcosm in a held tree. Asks If-Match again: the answer before was of a tree not held yet."""
+    node = tree.nodes.get(ctx.args["item"].id)
+    if node is None:
+        raise NotFound("There is no such microcosm")
+    wanted = ctx.environ.get("HTTP_IF_MATCH")
+    if wanted is not None:
+        check_match(wanted, node.version)
+    return node
+
+
+class MicrocosmTreeHandler(Handler):
+    """Every microcosm of the site that the caller may read and does not ignore."""
+
+    allow = "OPTIONS,HEAD,GET"
+
+    @needs(ANYONE, answer=list[schemas.MicrocosmTreeNode])
+    def get(self, ctx: Context) -> Result:
+        """A flat list, parents before children."""
+        view = ctx.tree.view(ctx.identity.who)
+        listable = microcosm_links.visible(view, ctx.tree, ctx.identity.ignored_microcosms)
+        return Data(microcosm_links.whole_tree(ctx.tree, listable.set))

@@ -1,0 +1,1 @@
+"""Handlers of watchers, updates, mail, live events and webhooks."""

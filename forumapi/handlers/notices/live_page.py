@@ -1,0 +1,35 @@
+"""A page that shows a conversation changing live, for whoever tries the platform out. Wire: docs/api/docs.md."""
+
+from __future__ import annotations
+
+from forumapi.errors import NotFound
+from forumapi.request.context import Context
+from forumapi.request.handler import ANYONE, Handler, needs
+from forumapi.request.response import Bare, Result
+from forumapi.wire import html_pages
+
+
+class LivePageHandler(Handler):
+    """The page; there is none outside the embedded mode."""
+
+    allow = "OPTIONS,GET,HEAD"
+    ignores_token = True
+    error_form = "Page"
+
+    @needs(ANYONE, media_type=html_pages.TYPE)
+    def get(self, ctx: Context) -> Result:
+        """HTML with a script of its own: choose a conversation, write into it with curl, see it appear."""
+        config = ctx.app.config
+        if not config.is_embedded:
+            raise NotFound("There is nothing at this address")
+        host = f"{config.platform_domain}{config.port_suffix}"
+        body = html_pages.page(
+            "live",
+            "A conversation, live",
+            script="live",
+            scheme=config.scheme,
+            host=html_pages.escape(host),
+        )
+        socket = "wss" if config.scheme == "https" else "ws"
+        reached = f"'self' {config.scheme}://*.{host} {socket}://*.{host}"
+        return Bare(body, html_pages.TYPE, html_pages.headers(script="live", connects_to=reached))

@@ -1,0 +1,242 @@
+"""Mail about updates: a site's own templates, one's own settings, and the link that ends it. Wire: docs/api/mail.md."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar, Final
+
+from msgspec import UNSET, Struct, UnsetType
+
+from forumapi import itemtypes
+from forumapi.errors import NotFound
+from forumapi.handlers.sites.sites import lock_own
+from forumapi.models.access import platform_secret
+from forumapi.models.journal import journal
+from forumapi.permissions.evaluator import Target
+from forumapi.request.context import Context, Located
+from forumapi.request.handler import (
+    ANYONE,
+    LOGIN,
+    OWNER,
+    Handler,
+    Param,
+    needs,
+)
+from forumapi.request.response import (
+    Bare,
+    Data,
+    Done,
+    Result,
+    SeeOther,
+)
+from forumapi.updates import digest, mail_templates, unsubscribe
+from forumapi.updates.unsubscribe import What
+from forumapi.wire import html_pages, json_fragments, schemas
+from forumapi.wire.body import given
+from forumapi.wire.html_pages import escape
+
+_TEMPLATES: Final = "/api/v1/site/mail"
+_SETTINGS: Final = "/api/v1/updates/email"
+
+# ---------------------------------------------------------------- a site's templates
+
+
+def _on_site(ctx: Context) -> Located:
+    return lock_own(ctx) if ctx.is_write else Located(Target(itemtypes.SITE, ctx.site.id))
+
+
+class MailTemplatesHandler(Handler):
+    """The templates of mail about updates, for the owner of the site."""
+
+    allow = "OPTIONS,HEAD,GET"
+
+    def locate(self, ctx: Context) -> Located:
+        return _on_site(ctx)
+
+    @needs(OWNER, answer=schemas.MailTemplates)
+    def get(self, ctx: Context) -> Result:
+        """Every template as it is used now, with the names that may stand in it."""
+        own = mail_templates.own(ctx.reader, ctx.site.id)
+        made = [mail_templates.document(number, own.get(number)) for number in mail_templates.KINDS]
+        return Data(json_fragments.dumps({"templates": made}))
+
+
+class MailTemplateBody(Struct):
+    """The body of PUT /site/mail/{template}: the template as a whole."""
+
+    subject: str | UnsetType = UNSET
+    text: str | UnsetType = UNSET
+    html: str | UnsetType = UNSET
+
+
+class MailTemplateHandler(Handler):
+    """One template of mail about updates, for the owner of the site."""
+
+    allow = "OPTIONS,HEAD,GET,PUT,DELETE"
+
+    def locate(self, ctx: Context) -> Located:
+        return _on_site(ctx)
+
+    @needs(OWNER, answer=schemas.MailTemplate)
+    def get(self, ctx: Context) -> Result:
+        """The template as it is used now."""
+        number = _number(ctx)
+        own = mail_templates.own(ctx.reader, ctx.site.id).get(number)
+        return Data(json_fragments.dumps(mail_templates.document(number, own)))
+
+    @needs(OWNER, body=MailTemplateBody, status=302)
+    def put(self, ctx: Context) -> Result:
+        """Replaces it. What mail programs do not show of HTML (scripts, forms, frames) is left out."""
+        number = _number(ctx)
+        sent: MailTemplateBody = ctx.body
+        parts = mail_templates.checked(
+            number, given(sent.subject, None), given(sent.text, None), given(sent.html, None)
+        )
+        mail_templates.put(ctx.writer, ctx.site.id, number, parts)
+        _record(ctx)
+        return SeeOther(f"{_TEMPLATES}/{mail_templates.KINDS[number].name}")
+
+    @needs(OWNER)
+    def delete(self, ctx: Context) -> Result:
+        """Goes back to the template that comes with the software."""
+        if mail_templates.delete(ctx.writer, ctx.site.id, _number(ctx)):
+            _record(ctx)
+        return Done()
+
+
+def _number(ctx: Context) -> int:
+    number = mail_templates.BY_NAME.get(ctx.args["template"])
+    if number is None:
+        raise NotFound("There is no such template")
+    return number
+
+
+def _record(ctx: Context) -> None:
+    journal.record(
+        ctx.writer,
+        ctx.site.id,
+        journal.REPLACED,
+        itemtypes.SITE,
+        ctx.site.id,
+        actor=ctx.identity.profile_id,
+        ip=ctx.ip,
+    )
+
+
+# ---------------------------------------------------------------- one's own settings
+
+
+class EmailBody(Struct):
+    """The body of PUT /updates/email; what is not sent stays."""
+
+    digest: str | UnsetType = UNSET
+    timeZone: str | UnsetType = UNSET
+
+
+class EmailSettingsHandler(Handler):
+    """Where the caller's mail goes, whether it arrives, and their digest."""
+
+    allow = "OPTIONS,HEAD,GET,PUT"
+
+    @needs(LOGIN, answer=schemas.EmailSettings)
+    def get(self, ctx: Context) -> Result:
+        """The address with what came back from it, and how often a digest is sent."""
+        me = ctx.identity.profile_id
+        choice = digest.find(ctx.reader, ctx.site.id, me)
+        off = choice.bounce
+        bounce: dict[str, Any] | None = None
+        if off is not None:
+            since = json_fragments.when(off.created)
+            bounce = {"reason": off.reason, "detail": off.detail, "since": since}
+        return Data(
+            json_fragments.dumps(
+                {
+                    "profileId": me,
+                    "email": choice.email,
+                    "bounce": bounce,
+                    "digest": choice.digest,
+                    "timeZone": choice.time_zone,
+                    "nextDigest": json_fragments.when(choice.due) if choice.due else None,
+                }
+            )
+        )
+
+    @needs(LOGIN, body=EmailBody, status=302)
+    def put(self, ctx: Context) -> Result:
+        """Sets `digest` to `daily`, `weekly` or `none`, and the zone whose mornings count."""
+        sent: EmailBody = ctx.body
+        site_id, me = ctx.site.id, ctx.identity.profile_id
+        now = digest.find(ctx.reader, site_id, me)
+        digest.choose(
+            ctx.writer,
+            site_id,
+            me,
+            given(sent.digest, now.digest),
+            given(sent.timeZone, now.time_zone),
+        )
+        return SeeOther(_SETTINGS)
+
+
+# ---------------------------------------------------------------- the link in each mail
+
+
+class UnsubscribeHandler(Handler):
+    """Where the link that ends mails leads: a page to confirm it, and what mail programs do at once (RFC 8058)."""
+
+    allow = "OPTIONS,GET,HEAD,POST"
+    ignores_token = True
+    takes_idempotency_key = False
+    error_form = "Page"
+    also_answers: ClassVar[dict[str, tuple[int, ...]]] = {"GET": (400,), "POST": (400,)}
+
+    @needs(
+        ANYONE,
+        media_type=html_pages.TYPE,
+        params=(Param("code", str, "What the mail's link carries; signed."),),
+    )
+    def get(self, ctx: Context) -> Result:
+        """A page that says what would end, with a button. Changes nothing."""
+        found = _read(ctx)
+        if found is None:
+            return _broken(ctx)
+        body = html_pages.page(
+            "mail.unsubscribe",
+            f"Stop this mail? - {ctx.site.title}",
+            site_title=ctx.site.title,
+            what=escape(found[1].words),
+        )
+        return Bare(body, html_pages.TYPE, html_pages.headers())
+
+    @needs(
+        ANYONE,
+        media_type=html_pages.TYPE,
+        params=(Param("code", str, "What the mail's link carries; signed."),),
+    )
+    def post(self, ctx: Context) -> Result:
+        """Ends it: without a token, whatever the body, as often as one likes."""
+        found = _read(ctx)
+        if found is None:
+            return _broken(ctx)
+        profile_id, what = found
+        unsubscribe.apply(ctx.writer, ctx.site.id, profile_id, what)
+        text = f"You will get no more mail from us about {what.words}."
+        return _message(ctx, "It has ended", text)
+
+
+def _read(ctx: Context) -> tuple[int, What] | None:
+    secret = platform_secret.find(ctx.reader, platform_secret.MAIL)
+    return unsubscribe.read(secret, ctx.site.id, ctx.query.get("code", ""))
+
+
+def _broken(ctx: Context) -> Bare:
+    text = "The address of this page is not whole. Open it from the mail again, or go to your settings."
+    return _message(ctx, "Nothing has changed", text, status=400)
+
+
+def _message(ctx: Context, heading: str, text: str, *, status: int = 200) -> Bare:
+    body = html_pages.page(
+        "oauth.message",
+        f"{heading} - {ctx.site.title}",
+        heading=escape(heading),
+        text=escape(text),
+    )
+    return Bare(body, html_pages.TYPE, html_pages.headers(), status)

@@ -1,0 +1,142 @@
+"""What the caller hears of, and whether by mail. Wire: docs/api/updates.md."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from msgspec import UNSET, Struct, UnsetType
+
+from forumapi.errors import Invalid, NotFound
+from forumapi.models.microcosms import microcosm_links
+from forumapi.models.notices import update, update_options
+from forumapi.models.notices.update_options import Preference
+from forumapi.request.context import Context
+from forumapi.request.handler import (
+    LOGIN,
+    Handler,
+    Param,
+    needs,
+)
+from forumapi.request.response import (
+    Data,
+    Page,
+    Result,
+    SeeOther,
+)
+from forumapi.wire import paging, schemas
+from forumapi.wire.body import given
+from forumapi.wire.json_fragments import dumps
+
+_TYPES: Final = {name: type for type, name in update.NAMES.items()}
+
+
+class PreferenceBody(Struct):
+    """What may be changed of a preference; its type is in the address."""
+
+    sendEmail: bool | UnsetType = UNSET
+    sendSMS: bool | UnsetType = UNSET
+
+
+class UpdatesHandler(Handler):
+    """The caller's updates."""
+
+    allow = "OPTIONS,HEAD,GET"
+
+    @needs(
+        LOGIN,
+        answer=schemas.Updates,
+        paged=True,
+        params=(
+            Param("unread", bool, "Only updates about something that the caller has not read."),
+            Param("updateType", str, "Only updates of this type, such as `mentioned`."),
+        ),
+    )
+    def get(self, ctx: Context) -> Result:
+        """Newest first: replies, mentions, new items and the rest, and of all one follows the newest comment each."""
+        ctx.check_paging()
+        identity, tree, site_id, at = ctx.identity, ctx.tree, ctx.site.id, ctx.paging
+        view = tree.view(identity.who)
+        total, entries = update.page(
+            ctx.reader,
+            site_id,
+            identity.profile_id,
+            microcosm_links.visible(view, tree, identity.ignored_microcosms).ids,
+            identity.ignored_profiles,
+            identity.ignored_items,
+            at,
+            kinds=identity.kinds,
+            type=_type(ctx.query.get("updateType", "")),
+            unread=bool(ctx.flag("unread")),
+        )
+        paging.check(total, at)
+
+        def build() -> bytes:
+            items = update.documents(ctx.reader, ctx.app.documents, site_id, entries, tree, view)
+            page = paging.page(items, total, at, ctx.path, ctx.path, ctx.query_string, ctx.pairs)
+            own = paging.href(ctx.path, ctx.pairs, offset=at.offset or None)
+            links = dumps([{"rel": "self", "href": own}])
+            return b'{"updates":%b,"meta":{"links":%b}}' % (page, links)
+
+        stamp = (
+            total,
+            [entry.stamp for entry in entries],
+            ctx.query_string,
+            tree.acl_version,
+            view.stamp,
+        )
+        return Page(0, stamp, build)
+
+
+def _type(name: str) -> int | None:
+    """The number of the type that a query names. Raises Invalid."""
+    if not name:
+        return None
+    if name not in _TYPES:
+        raise Invalid("updateType", f"must be one of: {', '.join(_TYPES)}")
+    return _TYPES[name]
+
+
+class PreferencesHandler(Handler):
+    """The caller's preferences, one for each type of update."""
+
+    allow = "OPTIONS,HEAD,GET"
+
+    @needs(LOGIN, answer=list[schemas.UpdatePreference])
+    def get(self, ctx: Context) -> Result:
+        """By the number of the type. What the caller has not chosen follows from their options and the site's."""
+        me = ctx.identity.profile_id
+        found = update_options.preferences(ctx.reader, ctx.site.id, me)
+        return Data(dumps([update_options.preference_document(me, one) for one in found]))
+
+
+class PreferenceHandler(Handler):
+    """The caller's preference for one type of update."""
+
+    allow = "OPTIONS,HEAD,GET,PUT"
+
+    @needs(LOGIN, answer=schemas.UpdatePreference)
+    def get(self, ctx: Context) -> Result:
+        """The preference, chosen or not."""
+        me = ctx.identity.profile_id
+        found: Preference | None = None
+        if ctx.args["type"] in update.NAMES:
+            found = update_options.preference(ctx.reader, ctx.site.id, me, ctx.args["type"])
+        if found is None:
+            raise NotFound("There is no such type of update")
+        return Data(dumps(update_options.preference_document(me, found)))
+
+    @needs(LOGIN, body=PreferenceBody, status=302)
+    def put(self, ctx: Context) -> Result:
+        """Stores what is sent and keeps the rest."""
+        sent: PreferenceBody = ctx.body
+        is_known = ctx.args["type"] in update.NAMES and update_options.prefer(
+            ctx.writer,
+            ctx.site.id,
+            ctx.identity.profile_id,
+            ctx.args["type"],
+            send_email=given(sent.sendEmail, None),
+            send_sms=given(sent.sendSMS, None),
+        )
+        if not is_known:
+            raise NotFound("There is no such type of update")
+        return SeeOther(ctx.path)

@@ -1,0 +1,266 @@
+"""What the caller follows, and what of it is sent by mail. Wire: docs/api/watchers.md."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import ClassVar, Final, TypeVar
+
+from forumapi import itemtypes
+from forumapi.errors import NO_DELETE, OUT_OF_RANGE, Forbidden, Invalid, NotFound
+from forumapi.models.access import permission_target, permission_targets
+from forumapi.models.journal.idempotency import Finished
+from forumapi.models.notices import watcher
+from forumapi.models.notices.watcher import Change, Named
+from forumapi.permissions import evaluator
+from forumapi.permissions.evaluator import DELETE
+from forumapi.request.context import Context
+from forumapi.request.handler import (
+    LOGIN,
+    Handler,
+    Param,
+    needs,
+)
+from forumapi.request.response import (
+    Data,
+    Done,
+    Page,
+    Result,
+)
+from forumapi.wire import json_fragments, paging, schemas
+from forumapi.wire.body import (
+    UNSET,
+    Body,
+    UnsetType,
+    parse,
+)
+
+PATH: Final = "/api/v1/watchers"
+
+T = TypeVar("T")
+
+
+class WatchBody(Body):
+    """A thing to follow; `updateTypeId` is the kind of update whose preference says what is sent."""
+
+    itemType: str | UnsetType = UNSET
+    itemId: int | UnsetType = UNSET
+    updateTypeId: int | UnsetType = UNSET
+
+
+class SendingBody(Body):
+    """What is to be sent of a thing that is followed. What is not named stays."""
+
+    itemType: str | UnsetType = UNSET
+    itemId: int | UnsetType = UNSET
+    sendEmail: bool | UnsetType = UNSET
+    sendSMS: bool | UnsetType = UNSET
+
+
+class WatchedBody(Body):
+    """A thing that is followed."""
+
+    itemType: str | UnsetType = UNSET
+    itemId: int | UnsetType = UNSET
+
+
+def _named(item_type: str | UnsetType, item_id: int | UnsetType, place: str = "") -> Named:
+    """The thing that is named. Raises Invalid: a type that can't be followed (W2), no id."""
+    name = item_type.lower() if isinstance(item_type, str) else ""
+    kind = itemtypes.BY_NAME.get(name)
+    if kind is None or kind.id not in watcher.WATCHABLE:
+        names = ", ".join(sorted(itemtypes.name_of(id) for id in watcher.WATCHABLE))
+        raise Invalid(f"{place}itemType", f"must be one of: {names}")
+    if not isinstance(item_id, int):
+        raise Invalid(f"{place}itemId", "is required")
+    if item_id < (0 if kind.id == itemtypes.PROFILE else 1):
+        raise Invalid(f"{place}itemId", "must be the id of an item", code=OUT_OF_RANGE)
+    return Named(kind.id, item_id)
+
+
+def _seed(sent: WatchBody, thing: Named, place: str = "") -> int:
+    if not isinstance(sent.updateTypeId, int):
+        return watcher.seed_of(thing)
+    if sent.updateTypeId not in watcher.UPDATE_TYPES:
+        raise Invalid(f"{place}updateTypeId", "must be 1 to 9", code=OUT_OF_RANGE)
+    return sent.updateTypeId
+
+
+def _change(sent: SendingBody, place: str = "") -> Change:
+    thing = _named(sent.itemType, sent.itemId, place)
+    return Change(thing, _sent(sent.sendEmail), _sent(sent.sendSMS))
+
+
+def _sent(value: bool | UnsetType) -> bool | None:
+    return None if isinstance(value, UnsetType) else value
+
+
+def _several(sent: list[T]) -> list[tuple[T, str]]:
+    """The entries of a batch, each with its place for messages. Raises Invalid."""
+    if not 1 <= len(sent) <= watcher.MOST_AT_ONCE:
+        text = f"must name 1 to {watcher.MOST_AT_ONCE} things"
+        raise Invalid("body", text, code=OUT_OF_RANGE)
+    return [(one, f"body[{number}].") for number, one in enumerate(sent)]
+
+
+def _follow(ctx: Context, things: Sequence[Named], seeds: Sequence[int], place: str = "") -> None:
+    """Follow what the caller may read. Raises NotFound for anything else (W2)."""
+    tx, site_id, who = ctx.writer, ctx.site.id, ctx.identity.who
+    # All people are nobody in particular.
+    asked = [one for one in things if one.item_id != watcher.ALL_PEOPLE]
+    permission_targets.check_readable(tx, site_id, who, ctx.tree, asked, "follow", place=place)
+    watcher.add(tx, site_id, who.profile_id, things, seeds)
+
+
+class WatchersHandler(Handler):
+    """What the caller follows."""
+
+    allow = "OPTIONS,GET,HEAD,PUT,POST"
+    required_keys: ClassVar = {
+        "POST": ("itemType", "itemId"),
+        "PUT": ("itemType", "itemId"),
+    }
+
+    @needs(LOGIN, answer=schemas.Watchers, paged=True)
+    def get(self, ctx: Context) -> Result:
+        """Never notified of first, then the latest notified; what is gone or can't be read any more is left out."""
+        site, tree, at, identity = ctx.site, ctx.tree, ctx.paging, ctx.identity
+        view = tree.view(identity.who)
+        found = watcher.page(
+            ctx.reader,
+            site.id,
+            identity.profile_id,
+            tree,
+            view,
+            identity.ignored_microcosms,
+            identity.ignored_items,
+            at,
+            kinds=identity.kinds,
+        )
+        paging.check(found.total, at)
+        own = (
+            site.render() if any(one.item_type == itemtypes.SITE for one in found.entries) else b""
+        )
+
+        def build() -> bytes:
+            documents = ctx.app.documents.fetch(ctx.reader, site.id, found.wanted)
+            entries = watcher.document(found, documents, tree, view, site.id, own)
+            page = paging.page(
+                entries, found.total, at, PATH, ctx.path, ctx.query_string, ctx.pairs
+            )
+            here = paging.href(ctx.path, ctx.pairs, offset=at.offset or None)
+            meta = json_fragments.dumps({"links": [{"rel": "self", "href": here}]})
+            return b'{"watchers":%b,"meta":%b}' % (page, meta)
+
+        stamp = (found.stamp, own, ctx.query_string, tree.acl_version, view.stamp)
+        return Page(0, stamp, build)
+
+    @needs(LOGIN, body=WatchBody, answer=bool)
+    def post(self, ctx: Context) -> Result:
+        """Follows a thing; says whether mail is sent of it. What is followed already stays as it is."""
+        sent: WatchBody = ctx.body
+        thing = _named(sent.itemType, sent.itemId)
+        _follow(ctx, [thing], [_seed(sent, thing)])
+        sends = watcher.sends(ctx.reader, ctx.site.id, ctx.identity.profile_id, [thing])
+        return Data(json_fragments.dumps(sends[thing]))
+
+    @needs(LOGIN, body=WatchBody, answer=bool)
+    def put(self, ctx: Context) -> Result:
+        """The same as POST."""
+        return self.post(ctx)
+
+    def replay(self, ctx: Context, done: Finished) -> Result:
+        """Whether mail is sent now; what was followed then may have been left since, and stays so."""
+        sent = parse(ctx.raw_body, ctx.environ.get("CONTENT_TYPE", ""), WatchBody)
+        thing = _named(sent.itemType, sent.itemId)
+        sends = watcher.sends(ctx.reader, ctx.site.id, ctx.identity.profile_id, [thing])
+        return Data(json_fragments.dumps(sends.get(thing, False)))
+
+
+class WatcherByItemHandler(Handler):
+    """One watcher of the caller, named by what is followed: `/watchers/patch` and `/watchers/delete`."""
+
+    allow = "OPTIONS,DELETE,PATCH"
+    required_keys: ClassVar = {"PATCH": ("itemType", "itemId")}
+
+    @needs(LOGIN, body=SendingBody)
+    def patch(self, ctx: Context) -> Result:
+        """Changes what is sent; a key that is not there changes nothing (W4)."""
+        watcher.set_sending(ctx.writer, ctx.site.id, ctx.identity.profile_id, [_change(ctx.body)])
+        return Done()
+
+    @needs(
+        LOGIN,
+        params=(
+            Param("itemType", str, "The type of what is followed."),
+            Param("itemId", int, "Its id; 0 with `profile` is all people."),
+        ),
+    )
+    def delete(self, ctx: Context) -> Result:
+        """Follows a thing no more; one that is not followed is fine (W7)."""
+        id = ctx.number("itemId") if ctx.query.get("itemId") else UNSET
+        thing = _named(ctx.query.get("itemType", ""), id)
+        watcher.remove(ctx.writer, ctx.site.id, ctx.identity.profile_id, [thing])
+        return Done()
+
+
+class WatcherHandler(Handler):
+    """One watcher by its own id."""
+
+    allow = "OPTIONS,DELETE,PATCH"
+
+    @needs(LOGIN, body=SendingBody)
+    def patch(self, ctx: Context) -> Result:
+        """Changes what is sent of the thing in the body or, where it names none, by the caller's watcher of that id."""
+        sent: SendingBody = ctx.body
+        site_id, me = ctx.site.id, ctx.identity.profile_id
+        if isinstance(sent.itemType, str) or isinstance(sent.itemId, int):
+            watcher.set_sending(ctx.writer, site_id, me, [_change(sent)])
+            return Done()
+        email, sms = _sent(sent.sendEmail), _sent(sent.sendSMS)
+        if not watcher.set_one(ctx.writer, site_id, me, ctx.args["watcher"], email, sms):
+            raise NotFound("You have no such watcher")
+        return Done()
+
+    @needs(LOGIN)
+    def delete(self, ctx: Context) -> Result:
+        """Takes a watcher away: one's own, and the site's owner anybody's."""
+        tx, site_id, id = ctx.writer, ctx.site.id, ctx.args["watcher"]
+        who = ctx.identity.who
+        where = permission_target.find(tx, site_id, ctx.tree, who, itemtypes.WATCHER, id)
+        if not where.exists:
+            raise NotFound("There is no such watcher")
+        if not evaluator.effective(who, where.target, ctx.tree) & DELETE:
+            raise Forbidden("This watcher is not yours", code=NO_DELETE)
+        watcher.remove_one(tx, site_id, id)
+        return Done()
+
+
+class WatchersBatchHandler(Handler):
+    """Several things at once: all of them or none."""
+
+    allow = "OPTIONS,PUT,PATCH,DELETE"
+
+    @needs(LOGIN, body=list[WatchBody])
+    def put(self, ctx: Context) -> Result:
+        """Follows up to 100 things that the caller may read."""
+        things, seeds = [], []
+        for sent, place in _several(ctx.body):
+            thing = _named(sent.itemType, sent.itemId, place)
+            things.append(thing)
+            seeds.append(_seed(sent, thing, place))
+        _follow(ctx, things, seeds, "body")
+        return Done()
+
+    @needs(LOGIN, body=list[SendingBody])
+    def patch(self, ctx: Context) -> Result:
+        """Changes what is sent of up to 100 things that the caller follows."""
+        changes = [_change(sent, place) for sent, place in _several(ctx.body)]
+        watcher.set_sending(ctx.writer, ctx.site.id, ctx.identity.profile_id, changes, place="body")
+        return Done()
+
+    @needs(LOGIN, body=list[WatchedBody])
+    def delete(self, ctx: Context) -> Result:
+        """Follows up to 100 things no more."""
+        things = [_named(sent.itemType, sent.itemId, place) for sent, place in _several(ctx.body)]
+        watcher.remove(ctx.writer, ctx.site.id, ctx.identity.profile_id, things)
+        return Done()

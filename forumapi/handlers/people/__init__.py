@@ -1,0 +1,1 @@
+"""Handlers of profiles, users, roles, bans and ignored people."""

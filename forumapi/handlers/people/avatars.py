@@ -1,0 +1,46 @@
+"""Source of the pictures of people who uploaded none, for a site's owner. Wire: docs/api/sites.md."""
+
+from __future__ import annotations
+
+from msgspec import Struct, UnsetType
+
+from forumapi.errors import Invalid
+from forumapi.handlers.sites.sites import lock_own
+from forumapi.itemtypes import SITE
+from forumapi.models.people import gravatar
+from forumapi.permissions.evaluator import Target
+from forumapi.request.context import Context, Located
+from forumapi.request.handler import OWNER, Handler, needs
+from forumapi.request.response import Page, Result, SeeOther
+from forumapi.wire import schemas
+from forumapi.wire.body import UNSET
+from forumapi.wire.json_fragments import dumps
+
+
+class SiteAvatarsBody(Struct):
+    """The body of PUT /site/avatars."""
+
+    gravatar: bool | UnsetType = UNSET
+
+
+class SiteAvatarsHandler(Handler):
+    """The source of pictures of people who uploaded none."""
+
+    allow = "OPTIONS,HEAD,GET,PUT"
+
+    def locate(self, ctx: Context) -> Located:
+        return lock_own(ctx) if ctx.is_write else Located(Target(SITE, ctx.site.id))
+
+    @needs(OWNER, answer=schemas.SiteAvatars)
+    def get(self, ctx: Context) -> Result:
+        """True in `gravatar` where pictures are fetched from Gravatar."""
+        is_on = gravatar.is_on(ctx.reader, ctx.site.id)
+        return Page(0, is_on, lambda: dumps({"gravatar": is_on}))
+
+    @needs(OWNER, body=SiteAvatarsBody, status=302)
+    def put(self, ctx: Context) -> Result:
+        """Have pictures fetched from Gravatar, or no more. Those that came stay."""
+        if isinstance(ctx.body.gravatar, UnsetType):
+            raise Invalid("gravatar", "is required")
+        gravatar.switch(ctx.writer, ctx.author, on=ctx.body.gravatar)
+        return SeeOther(ctx.path)

@@ -1,0 +1,136 @@
+"""Who is shut out of the site. Wire: docs/api/bans.md."""
+
+from __future__ import annotations
+
+from msgspec import UNSET, Struct, UnsetType
+
+from forumapi import itemtypes
+from forumapi.errors import OUT_OF_RANGE, Invalid, NotFound
+from forumapi.models.journal import journal
+from forumapi.models.people import ban, profile
+from forumapi.models.people.ban import Ban
+from forumapi.request.context import Context
+from forumapi.request.handler import OWNER, Handler, needs
+from forumapi.request.response import (
+    Data,
+    Done,
+    Result,
+    SeeOther,
+)
+from forumapi.wire import json_fragments, paging, schemas
+
+PATH = "/api/v1/bans"
+
+
+class BanBody(Struct):
+    """A ban: of a profile of the site, or of all with an e-mail address of a domain or below it."""
+
+    profileId: int | UnsetType = UNSET
+    domain: str | UnsetType = UNSET
+    reason: str | UnsetType = UNSET
+    note: str | UnsetType = UNSET
+    expires: str | UnsetType = UNSET
+
+
+def _documents(ctx: Context, bans: list[Ban]) -> list[bytes]:
+    people = profile.summaries(ctx.reader, ctx.app.documents, ctx.site.id, ban.people_of(bans))
+    return [json_fragments.dumps(ban.document(one, people)) for one in bans]
+
+
+class BansHandler(Handler):
+    """The site's bans, for its owner."""
+
+    allow = "OPTIONS,POST,HEAD,GET"
+
+    @needs(OWNER, answer=schemas.Bans, paged=True)
+    def get(self, ctx: Context) -> Result:
+        """Those that hold, newest first."""
+        at = ctx.paging
+        total, bans = ban.page(ctx.reader, ctx.site.id, at)
+        paging.check(total, at)
+        items = b"[%b]" % b",".join(_documents(ctx, bans))
+        page = paging.page(items, total, at, PATH, ctx.path, ctx.query_string, ctx.pairs)
+        own = paging.href(ctx.path, ctx.pairs, offset=at.offset or None)
+        meta = json_fragments.dumps({"links": [{"rel": "self", "href": own}]})
+        return Data(b'{"bans":%b,"meta":%b}' % (page, meta))
+
+    @needs(OWNER, body=BanBody, status=302)
+    def post(self, ctx: Context) -> Result:
+        """Bans a profile, or an e-mail domain, from their next request on; it takes the place of a ban before."""
+        tx, site_id, sent = ctx.writer, ctx.site.id, ctx.body
+        expires = ban.checked_expiry(sent.expires) if isinstance(sent.expires, str) else None
+        reason = _text(sent.reason, "reason", ban.MAX_REASON)
+        note = _text(sent.note, "note", ban.MAX_NOTE)
+        user_id, domain = _whom(ctx, sent)
+        concerned = ban.concerned(tx, site_id, user_id=user_id, domain=domain)
+        if user_id:
+            ban.lift_user(tx, user_id, site_id=site_id)
+        id = ban.add(
+            tx,
+            user_id,
+            domain=domain,
+            site_id=site_id,
+            expires=expires,
+            display_reason=reason,
+            admin_reason=note,
+            by=ctx.identity.profile_id,
+        )
+        _changed(ctx, concerned)
+        return SeeOther(f"{PATH}/{id}")
+
+
+class BanHandler(Handler):
+    """One ban of the site."""
+
+    allow = "OPTIONS,HEAD,GET,DELETE"
+
+    @needs(OWNER, answer=schemas.Ban)
+    def get(self, ctx: Context) -> Result:
+        """Whom it is of, why, and until when."""
+        found = ban.find(ctx.reader, ctx.site.id, ctx.args["id"])
+        if found is None:
+            raise NotFound("There is no such ban")
+        return Data(_documents(ctx, [found])[0])
+
+    @needs(OWNER)
+    def delete(self, ctx: Context) -> Result:
+        """Ends the ban, from the next request on; 200 also when it is gone."""
+        lifted = ban.lift(ctx.writer, ctx.site.id, ctx.args["id"])
+        if lifted is not None:
+            user_id, domain = lifted
+            _changed(ctx, ban.concerned(ctx.writer, ctx.site.id, user_id=user_id, domain=domain))
+        return Done()
+
+
+def _text(sent: str | UnsetType, field: str, most: int) -> str:
+    return ban.checked_text(sent, field, most) if isinstance(sent, str) else ""
+
+
+def _whom(ctx: Context, sent: BanBody) -> tuple[int, str]:
+    """(user id, "") of the profile that is named, or (0, domain). Raises Invalid, NotFound."""
+    if isinstance(sent.domain, str) and isinstance(sent.profileId, int):
+        raise Invalid("profileId", "and domain can't both be given")
+    if isinstance(sent.domain, str):
+        return 0, ban.checked_domain(sent.domain)
+    if not isinstance(sent.profileId, int):
+        raise Invalid("profileId", "or domain is required")
+    if sent.profileId < 1:
+        raise Invalid("profileId", "must be the id of a profile", code=OUT_OF_RANGE)
+    if sent.profileId == ctx.identity.profile_id:
+        raise Invalid("profileId", "is the owner of this site, who can't be banned from it")
+    user_id = ban.user_of(ctx.reader, ctx.site.id, sent.profileId)
+    if not user_id:
+        raise NotFound("There is no such profile")
+    return user_id, ""
+
+
+def _changed(ctx: Context, profile_ids: list[int]) -> None:
+    """The audit and the log say whose ban began or ended."""
+    journal.record_many(
+        ctx.writer,
+        ctx.author,
+        journal.PATCHED,
+        itemtypes.PROFILE,
+        profile_ids,
+        versions=[None] * len(profile_ids),
+    )

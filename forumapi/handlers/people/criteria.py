@@ -1,0 +1,283 @@
+"""Criteria and effective members of roles. Wire: docs/api/roles.md."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar, Final
+
+from msgspec import Struct
+
+from forumapi.errors import NEEDS_OWNER, WRONG_TYPE, Forbidden, Invalid, NotFound
+from forumapi.handlers.people import roles
+from forumapi.models.people import criterion, member
+from forumapi.models.people.criterion import Criterion
+from forumapi.models.people.member import Movement, Reason
+from forumapi.permissions import evaluator
+from forumapi.request.context import Context, Located
+from forumapi.request.handler import (
+    MODERATE,
+    Handler,
+    Param,
+    needs,
+)
+from forumapi.request.response import (
+    Data,
+    Done,
+    Page,
+    Result,
+    SeeOther,
+)
+from forumapi.wire import json_fragments, paging, schemas
+from forumapi.wire.body import (
+    UNSET,
+    Body,
+    UnsetType,
+    given,
+)
+
+# People shown on either side of a dry run.
+PREVIEWED: Final = 25
+_DRY_RUN: Final = Param(
+    "dryRun",
+    bool,
+    "Nothing is written; the answer, 200, says who would join the role and leave it.",
+)
+
+
+class CriterionBody(Body):
+    """A criterion as a client sends it (platform 5.3)."""
+
+    orGroup: int | UnsetType = UNSET
+    profileColumn: str | UnsetType = UNSET
+    attrKey: str | UnsetType = UNSET
+    predicate: str | UnsetType = UNSET
+    value: Any = UNSET
+
+
+class CriterionName(Body):
+    """A criterion of a list of criteria."""
+
+    id: int | UnsetType = UNSET
+
+
+def _made(ctx: Context, now: Criterion | None = None) -> Criterion:
+    """The criterion sent, laid over `now`. Raises Invalid, and Forbidden for what would tell e-mail addresses."""
+    sent: CriterionBody = ctx.body
+    column = given(sent.profileColumn, now.column if now else "")
+    key = given(sent.attrKey, now.key if now else "")
+    predicate = given(sent.predicate, now.predicate if now else "")
+    value = sent.value
+    if value is UNSET or value is None:
+        if now is None:
+            raise Invalid("value", "is required", code=WRONG_TYPE)
+        value = json_fragments.loads(now.value)
+    made = criterion.make(
+        given(sent.orGroup, now.or_group if now else 0), column, key, predicate, value
+    )
+    if made.column == "email" and not ctx.can & evaluator.SITE_OWNER:
+        raise Forbidden(
+            "Only the owner of this site may ask for e-mail addresses", code=NEEDS_OWNER
+        )
+    return made
+
+
+def _dry_run(ctx: Context, new: Criterion, replaced: int) -> Result:
+    """Tell who would join and leave, and whom only their own word would let in. Raises Invalid."""
+    if "HTTP_IDEMPOTENCY_KEY" in ctx.environ:
+        raise Invalid("Idempotency-Key", "is not accepted with dryRun, which writes nothing")
+    found = roles.find(ctx)
+    sides = member.preview(
+        ctx.reader,
+        ctx.site.id,
+        found.id,
+        new,
+        replaced=replaced,
+        everyone=found.flags["includeUsers"],
+        limit=PREVIEWED,
+    )
+    shown = roles.summaries(
+        ctx, sides.joins.versions | sides.leaves.versions | sides.self_granted.versions
+    )
+    joins, leaves, self_granted = (_side(side, shown) for side in sides)
+    return Data(b'{"joins":%b,"leaves":%b,"selfGranted":%b}' % (joins, leaves, self_granted))
+
+
+def _side(moved: Movement, shown: dict[int, bytes]) -> bytes:
+    entries = b",".join(shown[id] for id in moved.versions if id in shown)
+    return paging.preview(b"[%b]" % entries, moved.total, PREVIEWED, roles.PEOPLE_PATH)
+
+
+class CriteriaHandler(Handler):
+    """The criteria of a role: those of one `orGroup` must all hold, and one group is enough."""
+
+    allow = "OPTIONS,GET,HEAD,POST,DELETE"
+    required_keys: ClassVar = {"POST": ("predicate", "value")}
+    also_succeeds: ClassVar[dict[str, type[Struct]]] = {"POST": schemas.DryRun}
+    also_answers: ClassVar[dict[str, tuple[int, ...]]] = {"POST": (502,), "DELETE": (502,)}
+
+    def locate(self, ctx: Context) -> Located:
+        return roles.locate(ctx)
+
+    @needs(MODERATE, answer=schemas.Criteria, paged=True)
+    def get(self, ctx: Context) -> Result:
+        """By group, column and key."""
+        at = ctx.paging
+        found = criterion.page(ctx.reader, ctx.site.id, roles.find(ctx).id, at)
+        paging.check(found.total, at)
+
+        def build() -> bytes:
+            entries = json_fragments.dumps([one.document() for one in found.criteria])
+            page = paging.page(
+                entries, found.total, at, ctx.path, ctx.path, ctx.query_string, ctx.pairs
+            )
+            return b'{"criteria":%b,"meta":{}}' % page
+
+        stamp = (found.total, [tuple(one) for one in found.criteria], ctx.path, ctx.query_string)
+        return Page(0, stamp, build)
+
+    @needs(MODERATE, body=CriterionBody, status=302, params=(_DRY_RUN,))
+    def post(self, ctx: Context) -> Result:
+        """Adds a criterion; who meets it is in the role from now on."""
+        new = _made(ctx)
+        if ctx.flag("dryRun"):
+            return _dry_run(ctx, new, 0)
+        id = roles.change_members(ctx)
+        most = ctx.app.config.criteria_per_role
+        criterion_id = criterion.insert(ctx.writer, ctx.site.id, id, new, most)
+        _settle(ctx, id)
+        return SeeOther(f"{roles.prefix(ctx)}/{id}/criteria/{criterion_id}")
+
+    @needs(MODERATE, body=list[CriterionName])
+    def delete(self, ctx: Context) -> Result:
+        """Removes these criteria; an empty list removes all."""
+        ids = roles.ids(ctx)
+        id = roles.change_members(ctx)
+        criterion.delete(ctx.writer, ctx.site.id, id, ids or None)
+        _settle(ctx, id)
+        return Done()
+
+
+def _settle(ctx: Context, id: int) -> None:
+    # Criteria leave no address in the audit (platform 7.1).
+    roles.settle(ctx, id, audit=False)
+
+
+class CriterionHandler(Handler):
+    """One criterion of a role."""
+
+    allow = "OPTIONS,GET,HEAD,PUT,DELETE"
+    also_succeeds: ClassVar[dict[str, type[Struct]]] = {"PUT": schemas.DryRun}
+    also_answers: ClassVar[dict[str, tuple[int, ...]]] = {"PUT": (502,), "DELETE": (502,)}
+
+    def locate(self, ctx: Context) -> Located:
+        return roles.locate(ctx)
+
+    @needs(MODERATE, answer=schemas.Criterion)
+    def get(self, ctx: Context) -> Result:
+        """The criterion as it was sent."""
+        return Data(json_fragments.dumps(_found(ctx, roles.find(ctx).id).document()))
+
+    @needs(MODERATE, body=CriterionBody, status=302, params=(_DRY_RUN,))
+    def put(self, ctx: Context) -> Result:
+        """Changes it; what is not sent stays."""
+        if ctx.flag("dryRun"):
+            now = _found(ctx, roles.find(ctx).id)
+            return _dry_run(ctx, _made(ctx, now), now.id)
+        id = roles.change_members(ctx)
+        now = _found(ctx, id)
+        criterion.update(ctx.writer, ctx.site.id, id, now.id, _made(ctx, now))
+        _settle(ctx, id)
+        return SeeOther(f"{roles.prefix(ctx)}/{id}/criteria/{now.id}")
+
+    @needs(MODERATE)
+    def delete(self, ctx: Context) -> Result:
+        """Removes it; 404 when it is gone."""
+        id = roles.change_members(ctx)
+        if not criterion.delete(ctx.writer, ctx.site.id, id, [ctx.args["criterion"]]):
+            raise NotFound("There is no such criterion")
+        _settle(ctx, id)
+        return Done()
+
+
+def _found(ctx: Context, id: int) -> Criterion:
+    found = criterion.find(ctx.reader, ctx.site.id, id, ctx.args["criterion"])
+    if found is None:
+        raise NotFound("There is no such criterion")
+    return found
+
+
+# ---------------------------------------------------------------- whom a role covers
+
+
+class RoleMembersHandler(Handler):
+    """Everyone whom a role covers: named, by criteria, or as anybody with a profile; guests are not counted."""
+
+    allow = "OPTIONS,GET,HEAD"
+
+    def locate(self, ctx: Context) -> Located:
+        return roles.locate(ctx)
+
+    @needs(
+        MODERATE,
+        answer=schemas.RoleMembers,
+        paged=True,
+        params=(
+            Param("explain", bool, "Adds `reasons`: why each profile of the page is in the role."),
+        ),
+    )
+    def get(self, ctx: Context) -> Result:
+        """By id, as of this moment."""
+        explains = ctx.flag("explain")
+        at, site_id = ctx.paging, ctx.site.id
+        found = roles.find(ctx)
+        everyone = found.flags["includeUsers"]
+        listed = member.page(ctx.reader, site_id, found.id, at, everyone=everyone)
+        paging.check(listed.total, at)
+        why: dict[int, Reason] = {}
+        if explains:
+            why = member.reasons(ctx.reader, site_id, found.id, list(listed.versions))
+        shows_email = bool(ctx.can & evaluator.SITE_OWNER)
+
+        def build() -> bytes:
+            page = paging.page(
+                roles.people(ctx, listed.versions),
+                listed.total,
+                at,
+                roles.PEOPLE_PATH,
+                ctx.path,
+                ctx.query_string,
+                ctx.pairs,
+            )
+            if not explains:
+                return b'{"profiles":%b,"meta":{}}' % page
+            reasons = [
+                _reason(id, why[id], everyone=everyone, shows_email=shows_email)
+                for id in listed.versions
+                if id in why
+            ]
+            return b'{"profiles":%b,"meta":{},"reasons":%b}' % (page, json_fragments.dumps(reasons))
+
+        stamp = (
+            listed.total,
+            list(listed.versions.items()),
+            [(id, one.is_explicit, str(one.met)) for id, one in why.items()],
+            everyone,
+            shows_email,
+            ctx.path,
+            ctx.query_string,
+        )
+        return Page(0, stamp, build)
+
+
+def _reason(id: int, reason: Reason, *, everyone: bool, shows_email: bool) -> dict[str, Any]:
+    """Why a profile is in a role. An address stays with its owner and the site's owner."""
+    met = []
+    for one in reason.met:
+        hidden = one.criterion.column == "email" and not shows_email
+        actual = json_fragments.raw(b"null" if hidden else one.actual.encode())
+        met.append(one.criterion.document() | {"actual": actual})
+    return {
+        "profileId": id,
+        "explicit": reason.is_explicit,
+        "everyone": everyone,
+        "criteria": met,
+    }

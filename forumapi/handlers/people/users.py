@@ -1,0 +1,255 @@
+"""Users, and adding many of them at once. Wire: docs/api/users.md."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from email.utils import parseaddr
+from typing import ClassVar, Final
+
+from msgspec import UNSET, Struct, UnsetType
+
+from forumapi import itemtypes
+from forumapi.errors import (
+    NO_UPDATE,
+    OUT_OF_RANGE,
+    Forbidden,
+    Invalid,
+    InvalidRows,
+    NotImplementedHere,
+)
+from forumapi.handlers.people import profiles
+from forumapi.mail import outbox
+from forumapi.models.access import permission_target
+from forumapi.models.people import bulk_users, user
+from forumapi.models.people.bulk_users import Row
+from forumapi.permissions import evaluator
+from forumapi.request.context import Context, Located
+from forumapi.request.csv_body import CsvBody
+from forumapi.request.handler import (
+    OWNER,
+    READ,
+    Handler,
+    Param,
+    needs,
+)
+from forumapi.request.response import Data, Done, Result
+from forumapi.text import email
+from forumapi.updates import invitation
+from forumapi.wire import json_fragments, schemas
+
+# Users of one POST, whose profiles all come back; rows of one batch (P-28).
+MOST_USERS: Final = 250
+MOST_ROWS: Final = 10_000
+
+_TRUE: Final = frozenset(("1", "t", "T", "TRUE", "true", "True"))
+_FALSE: Final = frozenset(("0", "f", "F", "FALSE", "false", "False"))
+_NO_ADDRESS: Final = "must be an e-mail address"
+_NO_FLAG: Final = "must be true or false"
+
+
+class UserBody(Struct):
+    """A user to add."""
+
+    email: str | UnsetType = UNSET
+
+
+class MemberBody(Struct):
+    """A row of the batch: a user to add, and whether they are to be a member."""
+
+    email: str | UnsetType = UNSET
+    isMember: bool | UnsetType = UNSET
+
+
+class UsersHandler(Handler):
+    """Adding users to the site by their addresses."""
+
+    allow = "OPTIONS,POST"
+
+    @needs(OWNER, body=list[UserBody], answer=list[schemas.Profile])
+    def post(self, ctx: Context) -> Result:
+        """Adds up to 250 users, each with a profile here; who is known is taken as they are. Their profiles."""
+        sent: list[UserBody] = ctx.body
+        if not 1 <= len(sent) <= MOST_USERS:
+            raise Invalid("body", f"must name 1 to {MOST_USERS} users", code=OUT_OF_RANGE)
+        addresses = [one.email if isinstance(one.email, str) else "" for one in sent]
+        wrong = [
+            (number, "email", _NO_ADDRESS)
+            for number, address in enumerate(addresses, 1)
+            if not email.valid(address.strip())
+        ]
+        if wrong:
+            raise InvalidRows(wrong, len(sent))
+        people = bulk_users.find_or_create(
+            ctx.writer, ctx.site, (one.strip() for one in addresses), ctx.author, is_import=False
+        )
+        ids = [one.profile_id for one in people.values()]
+        return Data(b"[%b]" % b",".join(profiles.shown(ctx, ids)))
+
+
+class UserHandler(Handler):
+    """One person, as they themselves and the owner of a site that they are on see them.
+
+    To oneself the id is the user's, as in one's own profile; to others the profile's, as in theirs.
+    """
+
+    allow = "OPTIONS,HEAD,GET,PUT,DELETE"
+    also_answers: ClassVar = {"PUT": (501,), "DELETE": (501,)}
+
+    def locate(self, ctx: Context) -> Located:
+        """The user, if they have a profile here; else nobody."""
+        found = permission_target.find(
+            ctx.reader,
+            ctx.site.id,
+            ctx.tree,
+            ctx.identity.who,
+            itemtypes.USER,
+            ctx.args["item"].id,
+        )
+        return Located(found.target)
+
+    @needs(READ, answer=schemas.User)
+    def get(self, ctx: Context) -> Result:
+        """The user with their e-mail address: oneself whole, others as far as they belong to this site."""
+        tx, me = ctx.reader, ctx.identity
+        if ctx.can & evaluator.OWNER:
+            shown = user.find(tx, me.user_id)
+        else:
+            shown = user.find_here(tx, ctx.site.id, ctx.args["item"].id)
+        return Data(json_fragments.dumps(shown))
+
+    @needs(READ)
+    def put(self, ctx: Context) -> Result:
+        """Not implemented: 501 for that user, 403 for everybody else."""
+        _only_oneself(ctx)
+        raise NotImplementedHere("Users can't be changed")
+
+    @needs(READ)
+    def delete(self, ctx: Context) -> Result:
+        """Not implemented: 501 for that user, 403 for everybody else."""
+        _only_oneself(ctx)
+        raise NotImplementedHere("Users can't be deleted")
+
+
+def _only_oneself(ctx: Context) -> None:
+    if not ctx.can & evaluator.OWNER:
+        raise Forbidden("Only the user may do this", code=NO_UPDATE)
+
+
+# ---------------------------------------------------------------- the batch
+
+
+class UsersBatchHandler(Handler):
+    """Adding many users, and granting or taking membership, as JSON or CSV; all rows or none (P-28)."""
+
+    allow = "OPTIONS,POST"
+    also_reads: ClassVar = {"POST": ("text/csv",)}
+    also_answers: ClassVar = {"POST": (501,)}
+
+    def receive(self, ctx: Context) -> bool:
+        """A CSV body is parsed as it comes, before any connection is taken; JSON as everywhere."""
+        kind = ctx.environ.get("CONTENT_TYPE", "").partition(";")[0].strip().lower()
+        if kind != "text/csv":
+            return False
+        sent = CsvBody(ctx.environ, ctx.app.config.import_body_limit)
+        ctx.body = _checked(_csv_entries(sent))
+        ctx.raw_body = sent.digest
+        return True
+
+    @needs(
+        OWNER,
+        body=list[MemberBody],
+        answer=schemas.BatchReport | None,
+        params=(
+            Param("report", bool, "Answer with what became of each row."),
+            Param("invite", bool, "Send a mail to everybody who gets a profile by this."),
+        ),
+    )
+    def post(self, ctx: Context) -> Result:
+        """Takes up to 10,000 rows, in one transaction; done again it changes nothing.
+
+        As JSON `[{"email": ..., "isMember": ...}]`, as CSV lines of address and flag. Of several rows for one person
+        the last counts. If a row is wrong, nothing is changed, and `data.rows` of the answer names each wrong row with
+        field and rule. With `invite` there are so many new profiles a day as the settings allow the owner and the
+        site: 429 for more than are left, 400 for more than there ever are. Who wants no invitations gets none.
+        """
+        sent: list[MemberBody | Row] = ctx.body
+        rows = [one for one in sent if isinstance(one, Row)]
+        if not rows:
+            rows = _checked(_json_entries(one for one in sent if isinstance(one, MemberBody)))
+        if not rows:
+            raise Invalid("body", "must have at least one row", code=OUT_OF_RANGE)
+        invites, reports = bool(ctx.flag("invite")), bool(ctx.flag("report"))
+        if invites and not outbox.is_possible(ctx.app.config):
+            raise NotImplementedHere("Sending mail is not configured here")
+        report = bulk_users.enrol(ctx.writer, ctx.site, rows, ctx.author)
+        invited = report.new if invites else []
+        if invited:
+            invitation.send(
+                ctx.writer,
+                ctx.app.config,
+                ctx.site,
+                ctx.identity.user_id,
+                invited,
+                ctx.front_end,
+            )
+            ctx.writer.after_commit(ctx.app.mail.wake)
+        return Data(json_fragments.dumps(_document(report, len(invited)))) if reports else Done()
+
+
+# (row, address, flag or None where it is no flag)
+_Entry = tuple[int, str, bool | None]
+
+
+def _json_entries(sent: Iterable[MemberBody]) -> Iterable[_Entry]:
+    for number, one in enumerate(sent, 1):
+        address = one.email if isinstance(one.email, str) else ""
+        yield number, address.strip(), one.isMember if isinstance(one.isMember, bool) else None
+
+
+def _csv_entries(sent: CsvBody) -> Iterable[_Entry]:
+    """A record with too few fields is refused, one whose address or flag is empty is passed over (platform 4.1)."""
+    for line, fields in sent.records():
+        if len(fields) < 2:
+            raise InvalidRows([(line, "body", "must have an address and a flag")], line)
+        address, flag = fields[0].strip(), fields[1].strip()
+        if not address or not flag:
+            continue
+        if "<" in address:
+            address = parseaddr(address)[1]
+        yield line, address, True if flag in _TRUE else False if flag in _FALSE else None
+
+
+def _checked(entries: Iterable[_Entry]) -> list[Row]:
+    """The rows, all of them good. Raises InvalidRows naming every wrong one, Invalid for too many."""
+    rows: list[Row] = []
+    wrong: list[tuple[int, str, str]] = []
+    count = 0
+    for number, address, flag in entries:
+        count += 1
+        if count > MOST_ROWS:
+            raise Invalid("body", f"may have at most {MOST_ROWS} rows", code=OUT_OF_RANGE)
+        if not email.valid(address):
+            wrong.append((number, "email", _NO_ADDRESS))
+        if flag is None:
+            wrong.append((number, "isMember", _NO_FLAG))
+        else:
+            rows.append(Row(number, address, flag))
+    if wrong:
+        raise InvalidRows(wrong, count)
+    return rows
+
+
+def _document(report: bulk_users.Report, invited: int) -> dict[str, object]:
+    outcomes = [outcome for _, _, outcome in report.rows]
+    return {
+        "profiles": len(report.new),
+        "granted": outcomes.count("granted"),
+        "revoked": outcomes.count("revoked"),
+        "unchanged": outcomes.count("unchanged"),
+        "folded": outcomes.count("folded"),
+        "invited": invited,
+        "rows": [
+            {"row": row, "profileId": profile_id, "outcome": outcome}
+            for row, profile_id, outcome in report.rows
+        ],
+    }

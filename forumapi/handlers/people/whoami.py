@@ -1,0 +1,33 @@
+"""The caller's own profile. Wire: docs/api/profiles.md."""
+
+from __future__ import annotations
+
+from forumapi import itemtypes
+from forumapi.handlers.people import profiles
+from forumapi.models.access.identity import WHOAMI, Asked
+from forumapi.models.people.profile import Detail
+from forumapi.permissions.evaluator import Target
+from forumapi.request.context import Context, Located
+from forumapi.request.handler import LOGIN, Handler, needs
+from forumapi.request.response import Result
+from forumapi.wire import schemas
+
+
+class WhoamiHandler(Handler):
+    """The caller's own profile, in the round trip that finds out who calls."""
+
+    allow = "OPTIONS,GET,HEAD"
+    identity = Asked(WHOAMI)
+
+    def admits_banned(self, ctx: Context) -> bool:
+        """Always: a banned caller may see this."""
+        return True
+
+    def locate(self, ctx: Context) -> Located:
+        me = ctx.identity.profile_id
+        return Located(Target(itemtypes.PROFILE, me, owner_ids=(me,) if me else ()))
+
+    @needs(LOGIN, answer=schemas.Profile)
+    def get(self, ctx: Context) -> Result:
+        """The own profile with e-mail address, membership and unread huddles; works while banned."""
+        return profiles.show(ctx, Detail.of(ctx.identity.more))

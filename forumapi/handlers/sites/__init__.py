@@ -1,0 +1,1 @@
+"""Handlers of sites, their settings, addresses and documents."""

@@ -1,0 +1,77 @@
+"""What the API says of itself: its OpenAPI document, and a page to read made from it. Wire: docs/api/README.md."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any, Final
+
+from forumapi.apidocs import api_reference_page, asyncapi, openapi
+from forumapi.apidocs.openapi import JSON, Schema
+from forumapi.request.context import Context
+from forumapi.request.handler import ANYONE, Handler, needs
+from forumapi.request.response import Bare, Result
+from forumapi.wire.json_fragments import dumps
+
+_HTML: Final = "text/html; charset=utf-8"
+
+
+def _document(ctx: Context) -> Schema:
+    """The document of the host that was asked."""
+    app = ctx.app
+    return openapi.host_document(
+        openapi.table(app.root_routes if ctx.site.is_root else app.site_routes)
+    )
+
+
+def _bare(body: bytes, content_type: str, *headers: tuple[str, str]) -> Bare:
+    tag = hashlib.blake2b(body, digest_size=9).hexdigest()
+    return Bare(body, content_type, (("ETag", f'"{tag}"'), *headers))
+
+
+class OpenapiHandler(Handler):
+    """The OpenAPI document of this host."""
+
+    allow = "OPTIONS,GET,HEAD"
+    ignores_token = True
+    # There is one handler for each host's table, so this is made once a process for each kind of host.
+    _answer: Bare | None = None
+
+    @needs(ANYONE, answer=dict[str, Any], media_type=JSON)
+    def get(self, ctx: Context) -> Result:
+        """OpenAPI 3.1, without the envelope."""
+        if self._answer is None:
+            self._answer = _bare(dumps(_document(ctx)), JSON)
+        return self._answer
+
+
+class AsyncapiHandler(Handler):
+    """The AsyncAPI document of this site's WebSocket."""
+
+    allow = "OPTIONS,GET,HEAD"
+    ignores_token = True
+
+    @needs(ANYONE, answer=dict[str, Any], media_type=JSON)
+    def get(self, ctx: Context) -> Result:
+        """AsyncAPI 3, without the envelope."""
+        scheme, _, host = ctx.site.origin.partition("://")
+        return _bare(dumps(asyncapi.document(host, is_tls=scheme == "https")), JSON)
+
+
+class DocsHandler(Handler):
+    """The reference of this host as a page."""
+
+    allow = "OPTIONS,GET,HEAD"
+    ignores_token = True
+    _answer: Bare | None = None
+
+    @needs(ANYONE, media_type=_HTML)
+    def get(self, ctx: Context) -> Result:
+        """HTML without scripts, made from the OpenAPI document."""
+        if self._answer is None:
+            self._answer = _bare(
+                api_reference_page.page(_document(ctx)),
+                _HTML,
+                ("Content-Security-Policy", api_reference_page.CONTENT_SECURITY_POLICY),
+                ("Referrer-Policy", "no-referrer"),
+            )
+        return self._answer

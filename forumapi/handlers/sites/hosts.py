@@ -1,0 +1,51 @@
+"""From custom domain to API host, and which subdomains are free; both on the root host. Wire: docs/api/sites.md."""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+from forumapi.errors import NotFound
+from forumapi.models.sites import reserved_subdomains
+from forumapi.request.context import Context
+from forumapi.request.handler import ANYONE, Handler, needs
+from forumapi.request.response import Bare, Result
+from forumapi.wire import schemas
+
+_HOST: Final = re.compile(r"[0-9a-zA-Z.-]+")
+_KEY: Final = re.compile(r"[0-9a-zA-Z]+")
+
+
+class HostHandler(Handler):
+    """The API host of the site with a custom domain."""
+
+    allow = "OPTIONS,HEAD,GET"
+
+    @needs(ANYONE, media_type="text/plain")
+    def get(self, ctx: Context) -> Result:
+        """The host as bare text, and in the header X-Microcosm-Host."""
+        name = ctx.args["host"]
+        if not _HOST.fullmatch(name):
+            raise NotFound("There is nothing at this address")
+        host = ctx.app.sites.host_of(name, ctx.reader)
+        return Bare(host.encode(), "text/plain", (("X-Microcosm-Host", host),))
+
+
+class ReservedHandler(Handler):
+    """Whether a subdomain can be had."""
+
+    allow = "OPTIONS,HEAD,GET"
+
+    @needs(ANYONE, answer=schemas.Reserved, media_type="application/json")
+    def get(self, ctx: Context) -> Result:
+        """True if it is kept for the platform or a live site has it. Without the envelope."""
+        key = ctx.args["subdomain"]
+        if not _KEY.fullmatch(key):
+            raise NotFound("There is nothing at this address")
+        gone = reserved_subdomains.is_gone(ctx.reader, key)
+        # What is free now may be taken in a moment.
+        return Bare(
+            b'{"reserved":true}' if gone else b'{"reserved":false}',
+            "application/json",
+            (("Cache-Control", "no-cache, max-age=0"),),
+        )

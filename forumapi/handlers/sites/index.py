@@ -1,0 +1,65 @@
+"""Where to go from the top of a site host. Wire: docs/api/sites.md."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from forumapi.request.context import Context
+from forumapi.request.handler import ANYONE, Handler, needs
+from forumapi.request.response import Data, Result
+from forumapi.wire import schemas
+from forumapi.wire.json_fragments import dumps
+
+
+def _index(**links: str) -> Data:
+    return Data(dumps({"links": [{"rel": rel, "href": href} for rel, href in links.items()]}))
+
+
+_TOP: Final = _index(api="/api")
+_API: Final = _index(v1="/api/v1")
+_V1: Final = _index(
+    auth="/api/v1/auth",
+    comment="/api/v1/comments",
+    conversation="/api/v1/conversations",
+    event="/api/v1/events",
+    microcosm="/api/v1/microcosms",
+    poll="/api/v1/polls",
+    profile="/api/v1/profiles",
+    site="/api/v1/site",
+    update="/api/v1/updates",
+    watcher="/api/v1/watchers",
+    whoami="/api/v1/whoami",
+)
+
+
+class TopHandler(Handler):
+    """The top of a site host."""
+
+    allow = "OPTIONS,GET,HEAD"
+
+    @needs(ANYONE, answer=schemas.Index)
+    def get(self, ctx: Context) -> Result:
+        """A link to the API."""
+        return _TOP
+
+
+class ApiHandler(Handler):
+    """The versions of the API."""
+
+    allow = "OPTIONS,GET,HEAD"
+
+    @needs(ANYONE, answer=schemas.Index)
+    def get(self, ctx: Context) -> Result:
+        """A link to each version."""
+        return _API
+
+
+class V1Handler(Handler):
+    """The collections of the API."""
+
+    allow = "OPTIONS,GET,HEAD"
+
+    @needs(ANYONE, answer=schemas.Index)
+    def get(self, ctx: Context) -> Result:
+        """A link to each collection."""
+        return _V1

@@ -1,0 +1,134 @@
+"""Where an address of the old site of an imported community is now. Wire: docs/api/resolve.md."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from forumapi import itemtypes
+from forumapi.errors import Invalid
+from forumapi.models.access import permission_target
+from forumapi.models.content import item
+from forumapi.models.microcosms import microcosm_links
+from forumapi.models.sites import legacy_ids
+from forumapi.models.sites.legacy_ids import Found
+from forumapi.permissions import evaluator
+from forumapi.permissions.evaluator import READ
+from forumapi.request.context import Context
+from forumapi.request.handler import (
+    ANYONE,
+    Handler,
+    Param,
+    needs,
+)
+from forumapi.request.response import Data, Result
+from forumapi.wire import json_fragments, paging, schemas
+
+_ONLINE = "online"
+_SEARCH = "search"
+_IN_CONTEXT = "incontext"
+
+
+class ResolveHandler(Handler):
+    """Old addresses."""
+
+    allow = "OPTIONS,GET,HEAD"
+
+    @needs(
+        ANYONE,
+        answer=schemas.Resolved,
+        params=(Param("url", str, "The old address; only its path and query matter."),),
+    )
+    def get(self, ctx: Context) -> Result:
+        """What the address is now, if the caller may read it; `status` is 301, or 404 for anything else."""
+        url = ctx.query.get("url", "")
+        if not url:
+            raise Invalid("url", "is required")
+        found = legacy_ids.find(ctx.reader, ctx.site.id, ctx.app.old_sites, url)
+        target = None if found is None else _target(ctx, found)
+        if target is None:
+            target = {"status": 404, "redirect": {"href": ""}}
+        return Data(json_fragments.dumps({"url": url, **target}))
+
+
+def _target(ctx: Context, found: Found) -> dict[str, Any] | None:
+    old = found.old
+    if not found.item_id:
+        return _list(old.item_type, old.action, old.search)
+    kind, id, action, offset = old.item_type, found.item_id, old.action, 0
+    if kind == itemtypes.ATTACHMENT:
+        if not found.file_hash or not _may_read(ctx, found.holder_type, found.holder_id):
+            return None
+        href = f"{ctx.site.origin}/api/v1/files/{found.file_hash}"
+        return {"status": 301, "redirect": {"href": href}, "itemType": "attachment", "itemId": id}
+    if not _may_read(ctx, kind, id):
+        return None
+    if kind == itemtypes.CONVERSATION and old.go:
+        comment = item.target_comment(
+            ctx.reader,
+            ctx.site.id,
+            id,
+            ctx.identity.profile_id,
+            ctx.identity.ignored_profiles,
+            newest=old.go == "lastcomment",
+        )
+        if comment is not None:
+            kind, id, action = itemtypes.COMMENT, comment[0], _IN_CONTEXT
+    elif old.offset:
+        offset = _clamped(ctx, kind, id, old.offset)
+    answer: dict[str, Any] = {
+        "status": 301,
+        "redirect": {
+            "rel": itemtypes.name_of(kind),
+            "href": paging.href(itemtypes.href(kind, id), (), offset=offset or None),
+        },
+        "itemType": itemtypes.name_of(kind),
+        "itemId": id,
+    }
+    if offset:
+        answer["offset"] = offset
+    if action:
+        answer["action"] = action
+    return answer
+
+
+def _list(kind: int, action: str, search: str) -> dict[str, Any]:
+    """The list of its kind."""
+    path, name = itemtypes.BY_ID[kind].path, itemtypes.name_of(kind)
+    if action == _SEARCH:
+        path = paging.href(path, (), q=search)
+    elif action == _ONLINE:
+        path = paging.href(path, (), online="true")
+    answer: dict[str, Any] = {
+        "status": 301,
+        "redirect": {"rel": name, "href": path},
+        "itemType": name,
+    }
+    if action:
+        answer["action"] = action
+    if search:
+        answer["search"] = search
+    return answer
+
+
+def _may_read(ctx: Context, kind: int, id: int) -> bool:
+    """Whether the caller may read it now (V4): there, live and readable."""
+    who = ctx.identity.who
+    where = permission_target.find(ctx.reader, ctx.site.id, ctx.tree, who, kind, id)
+    can = evaluator.effective(who, where.target, ctx.tree)
+    return where.exists and not where.is_hidden and bool(can & READ)
+
+
+def _clamped(ctx: Context, kind: int, id: int, offset: int) -> int:
+    """An old page's offset on our pages: not beyond the last one (V3)."""
+    tx, site_id, identity = ctx.reader, ctx.site.id, ctx.identity
+    if kind == itemtypes.CONVERSATION:
+        total = legacy_ids.comments(tx, site_id, id, identity.ignored_profiles)
+    elif kind == itemtypes.MICROCOSM:
+        view = ctx.tree.view(identity.who)
+        listable = microcosm_links.visible(view, ctx.tree, identity.ignored_microcosms)
+        below = sum(one in listable.set for one in ctx.tree.nodes[id].children)
+        total = below + legacy_ids.items(tx, site_id, id, identity.ignored_items)
+    else:
+        return 0
+    size = paging.DEFAULT_LIMIT
+    return min(offset // size, max(total - 1, 0) // size) * size

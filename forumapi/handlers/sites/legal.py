@@ -1,0 +1,81 @@
+"""Legal documents of a site and of the platform. Wire: docs/api/legal.md."""
+
+from __future__ import annotations
+
+from typing import ClassVar, Final
+
+from forumapi.models.sites import legal
+from forumapi.models.sites.legal import Operator
+from forumapi.request.context import Context
+from forumapi.request.handler import ANYONE, Handler, needs
+from forumapi.request.response import Data, Page, Result
+from forumapi.wire import schemas
+from forumapi.wire.json_fragments import dumps
+
+
+def _index(documents: tuple[str, ...]) -> Data:
+    return Data(
+        dumps({"links": [{"rel": name, "href": f"/api/v1/legal/{name}"} for name in documents]})
+    )
+
+
+_SITE: Final = _index(legal.SITE_DOCUMENTS)
+_ROOT: Final = _index(legal.ROOT_DOCUMENTS)
+
+
+class LegalHandler(Handler):
+    """The legal documents of this host."""
+
+    allow = "OPTIONS,GET,HEAD"
+
+    @needs(ANYONE, answer=schemas.LegalIndex)
+    def get(self, ctx: Context) -> Result:
+        """A link to each document."""
+        return _ROOT if ctx.site.is_root else _SITE
+
+
+class DocumentHandler(Handler):
+    """One legal document; subclasses say which."""
+
+    document: ClassVar[str] = ""
+
+    @needs(ANYONE, answer=schemas.LegalDocument)
+    def get(self, ctx: Context) -> Result:
+        """The document as HTML, or a link to where it is kept."""
+        config = ctx.app.config
+        operator = Operator(config.operator_name, config.operator_email, config.operator_address)
+        site = ctx.site
+        text = legal.find(ctx.reader, site, self.document)
+        return Page(
+            site.version,
+            (site.id, site.version, self.document, tuple(operator)),
+            lambda: legal.render(text, site, operator),
+        )
+
+
+class CookiesHandler(DocumentHandler):
+    """What cookies are used for."""
+
+    allow = "OPTIONS,GET,HEAD"
+    document = "cookies"
+
+
+class PrivacyHandler(DocumentHandler):
+    """What is kept about people."""
+
+    allow = "OPTIONS,GET,HEAD"
+    document = "privacy"
+
+
+class TermsHandler(DocumentHandler):
+    """What a site asks of its users."""
+
+    allow = "OPTIONS,GET,HEAD"
+    document = "terms"
+
+
+class ServiceHandler(DocumentHandler):
+    """What the platform asks of the owners of sites."""
+
+    allow = "OPTIONS,GET,HEAD"
+    document = "service"

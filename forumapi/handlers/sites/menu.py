@@ -1,0 +1,92 @@
+"""A site's menu, on its own host and on the root host. Wire: docs/api/sites.md."""
+
+from __future__ import annotations
+
+from forumapi.handlers.sites.sites import (
+    check_owner,
+    find_named,
+    lock_named,
+    lock_own,
+)
+from forumapi.models.sites import menu
+from forumapi.models.sites.menu import EntryBody
+from forumapi.models.sites.site import Site, menu_links
+from forumapi.request.context import Context, Located
+from forumapi.request.handler import (
+    ANYONE,
+    LOGIN,
+    OWNER,
+    Handler,
+    needs,
+)
+from forumapi.request.response import Done, Page, Result
+from forumapi.wire import schemas
+from forumapi.wire.json_fragments import dumps
+
+
+def _show(found: Site) -> Result:
+    return Page(found.version, (found.id, found.version), lambda: dumps(menu_links(found)))
+
+
+def _put(ctx: Context) -> Result:
+    entries = menu.checked(ctx.body)
+    return _replace(ctx, entries)
+
+
+def _replace(ctx: Context, entries: list[menu.Entry]) -> Result:
+    site_id = ctx.located.locked.site_id
+    menu.replace(ctx.writer, ctx.located.locked, entries, ip=ctx.ip)
+    ctx.writer.after_commit(lambda: ctx.app.sites.forget(site_id))
+    return Done()
+
+
+class OwnMenuHandler(Handler):
+    """The menu of this host's site."""
+
+    allow = "OPTIONS,GET,HEAD,PUT,DELETE"
+
+    def locate(self, ctx: Context) -> Located | None:
+        return lock_own(ctx) if ctx.is_write else None
+
+    @needs(ANYONE, answer=list[schemas.MenuEntry])
+    def get(self, ctx: Context) -> Result:
+        """The links of the menu, in order."""
+        return _show(ctx.site)
+
+    @needs(OWNER, body=list[EntryBody])
+    def put(self, ctx: Context) -> Result:
+        """Replace the whole menu: 1 to 10 entries."""
+        return _put(ctx)
+
+    @needs(OWNER)
+    def delete(self, ctx: Context) -> Result:
+        """Take the menu away; 200 also when there is none."""
+        return _replace(ctx, [])
+
+
+class MenuHandler(Handler):
+    """The menu of a site, on the root host."""
+
+    allow = "OPTIONS,GET,HEAD,PUT,DELETE"
+
+    def locate(self, ctx: Context) -> Located | None:
+        return lock_named(ctx) if ctx.is_write else None
+
+    @needs(ANYONE, answer=list[schemas.MenuEntry])
+    def get(self, ctx: Context) -> Result:
+        """The links of the menu, in order."""
+        return _show(find_named(ctx))
+
+    @needs(LOGIN, body=list[EntryBody])
+    def put(self, ctx: Context) -> Result:
+        """Replace the whole menu: 1 to 10 entries. Only the user who owns the site may."""
+        locked = ctx.located.locked
+        check_owner(ctx, locked.site_id, locked.owner_user_id)
+        return _put(ctx)
+
+    @needs(LOGIN)
+    def delete(self, ctx: Context) -> Result:
+        """Take the menu away; 200 also when there is none. Only the user who owns the site may."""
+        locked = ctx.located.locked
+        check_owner(ctx, locked.site_id, locked.owner_user_id)
+        return _replace(ctx, [])

@@ -1,0 +1,35 @@
+"""The platform's figures, for those who run it. On the platform host. Wire: docs/api/metrics.md."""
+
+from __future__ import annotations
+
+from forumapi.errors import NEEDS_OWNER, Forbidden
+from forumapi.models.sites import metric
+from forumapi.request.context import Context
+from forumapi.request.handler import LOGIN, Handler, needs
+from forumapi.request.response import Data, Done, Result
+from forumapi.wire import json_fragments, schemas
+
+
+def check_admin(ctx: Context) -> None:
+    """Raises Forbidden unless the caller is one of `admin_user_ids` (P-53)."""
+    if ctx.identity.user_id not in ctx.app.config.admin_user_ids:
+        raise Forbidden("Only those who run the platform may see this", code=NEEDS_OWNER)
+
+
+class MetricsHandler(Handler):
+    """How the platform grows."""
+
+    allow = "OPTIONS,GET,HEAD,PUT"
+
+    @needs(LOGIN, answer=schemas.Metrics)
+    def get(self, ctx: Context) -> Result:
+        """The last sample of each day, the oldest first."""
+        check_admin(ctx)
+        return Data(json_fragments.dumps({"metrics": metric.daily(ctx.reader)}))
+
+    @needs(LOGIN)
+    def put(self, ctx: Context) -> Result:
+        """Takes a sample now."""
+        check_admin(ctx)
+        metric.sample(ctx.writer)
+        return Done()

@@ -1,0 +1,316 @@
+"""Settings of a site beside its document: options, legal texts, who is to own it. Wire: docs/api/sites.md."""
+
+from __future__ import annotations
+
+import secrets
+from typing import Any, ClassVar, Final
+
+from msgspec import UNSET, Struct, UnsetType
+
+from forumapi import itemtypes
+from forumapi.errors import (
+    NEEDS_OWNER,
+    Conflict,
+    Forbidden,
+    Invalid,
+    NotFound,
+)
+from forumapi.handlers.sites.sites import lock_own
+from forumapi.mail import outbox
+from forumapi.models.access import sign_in_rules, totp
+from forumapi.models.people import profile
+from forumapi.models.sites import legal, site_offer, site_options
+from forumapi.models.sites.site_offer import Offer, Person
+from forumapi.permissions.evaluator import Target
+from forumapi.request.context import Context, Located
+from forumapi.request.handler import (
+    LOGIN,
+    OWNER,
+    Handler,
+    needs,
+)
+from forumapi.request.response import (
+    Data,
+    Done,
+    Result,
+    SeeOther,
+)
+from forumapi.wire import json_fragments, schemas
+from forumapi.wire.body import given
+
+_OPTIONS: Final = "/api/v1/site/options"
+_LEGAL: Final = "/api/v1/site/legal"
+_OFFER: Final = "/api/v1/site/offer"
+
+
+class _OnSite(Handler):
+    """Something of the site of this host."""
+
+    def locate(self, ctx: Context) -> Located:
+        """The site, locked for a write."""
+        return lock_own(ctx) if ctx.is_write else Located(Target(itemtypes.SITE, ctx.site.id))
+
+
+# ---------------------------------------------------------------- options
+
+
+class OptionsBody(Struct):
+    """The body of PUT /site/options; what is not sent stays."""
+
+    membersCreateMicrocosms: bool | UnsetType = UNSET
+    sendEmail: bool | UnsetType = UNSET
+    sendSMS: bool | UnsetType = UNSET
+
+
+class SiteOptionsHandler(_OnSite):
+    """Options of the site, for its owner."""
+
+    allow = "OPTIONS,HEAD,GET,PUT"
+
+    @needs(OWNER, answer=schemas.SiteOptions)
+    def get(self, ctx: Context) -> Result:
+        """Every option as it counts now."""
+        found = site_options.find(ctx.reader, ctx.site.id)
+        return Data(
+            json_fragments.dumps(
+                {
+                    "membersCreateMicrocosms": found.members_create_microcosms,
+                    "sendEmail": found.send_email,
+                    "sendSMS": found.send_sms,
+                }
+            )
+        )
+
+    @needs(OWNER, body=OptionsBody, status=302)
+    def put(self, ctx: Context) -> Result:
+        """Sets who may make microcosms, and the master switches of profiles that are made from now on."""
+        sent: OptionsBody = ctx.body
+        site_options.change(
+            ctx.writer,
+            ctx.author,
+            members_create=given(sent.membersCreateMicrocosms, None),
+            send_email=given(sent.sendEmail, None),
+            send_sms=given(sent.sendSMS, None),
+        )
+        ctx.writer.after_commit(lambda: ctx.app.sites.forget(ctx.site.id))
+        return SeeOther(_OPTIONS)
+
+
+# ---------------------------------------------------------------- legal texts
+
+
+class LegalBody(Struct):
+    """The body of PUT /site/legal/{document}: a text, or where it is kept."""
+
+    html: str | UnsetType = UNSET
+    link: str | UnsetType = UNSET
+
+
+class SiteLegalHandler(_OnSite):
+    """The templates of the site's legal documents, for its owner."""
+
+    allow = "OPTIONS,HEAD,GET"
+
+    @needs(OWNER, answer=schemas.LegalTemplates)
+    def get(self, ctx: Context) -> Result:
+        """Every document as it is written now, with the names that may stand in it."""
+        shown = [_template(ctx, name) for name in legal.SITE_DOCUMENTS]
+        return Data(json_fragments.dumps({"documents": shown}))
+
+
+class SiteLegalDocumentHandler(_OnSite):
+    """The template of one legal document, for the site's owner."""
+
+    allow = "OPTIONS,HEAD,GET,PUT,DELETE"
+
+    @needs(OWNER, answer=schemas.LegalTemplate)
+    def get(self, ctx: Context) -> Result:
+        """The document as it is written now."""
+        return Data(json_fragments.dumps(_template(ctx, _document(ctx))))
+
+    @needs(OWNER, body=LegalBody, status=302)
+    def put(self, ctx: Context) -> Result:
+        """Replaces it: by `html`, without scripts, forms and frames, or by a `link` to where it is kept."""
+        name = _document(ctx)
+        sent: LegalBody = ctx.body
+        html, link = legal.checked(given(sent.html, None), given(sent.link, None))
+        legal.put(ctx.writer, ctx.author, name, html, link)
+        ctx.writer.after_commit(lambda: ctx.app.sites.forget(ctx.site.id))
+        return SeeOther(f"{_LEGAL}/{name}")
+
+    @needs(OWNER)
+    def delete(self, ctx: Context) -> Result:
+        """Goes back to the text that comes with the software."""
+        legal.delete(ctx.writer, ctx.author, _document(ctx))
+        ctx.writer.after_commit(lambda: ctx.app.sites.forget(ctx.site.id))
+        return Done()
+
+
+def _document(ctx: Context) -> str:
+    name: str = ctx.args["document"]
+    if name not in legal.SITE_DOCUMENTS:
+        raise NotFound("There is no such document")
+    return name
+
+
+def _template(ctx: Context, name: str) -> dict[str, Any]:
+    found = legal.template(ctx.reader, ctx.site.id, name)
+    return {
+        "name": name,
+        "own": found.is_own,
+        "html": found.text.body,
+        "link": found.text.link,
+        "lastModified": json_fragments.when(found.text.modified),
+        "names": list(legal.NAMES),
+    }
+
+
+# ---------------------------------------------------------------- who is to own it
+
+
+class OfferBody(Struct):
+    """The body of POST /site/offer."""
+
+    profileId: int | UnsetType = UNSET
+
+
+class AcceptBody(Struct):
+    """The body of PUT /site/offer: nobody owns a site by a stray request."""
+
+    accept: bool | UnsetType = UNSET
+
+
+class SiteOfferHandler(Handler):
+    """The offer to own this site: for its owner, and for who is to be the next."""
+
+    allow = "OPTIONS,HEAD,GET,POST,PUT,DELETE"
+    required_keys: ClassVar = {"POST": ("profileId",), "PUT": ("accept",)}
+    also_answers: ClassVar = {"PUT": (409,)}
+
+    def locate(self, ctx: Context) -> Located:
+        """The site, locked for a write. Who is offered it has no right on it yet, so each method looks by itself."""
+        return lock_own(ctx) if ctx.is_write else Located(Target(itemtypes.SITE, ctx.site.id))
+
+    @needs(LOGIN, answer=schemas.SiteOffer)
+    def get(self, ctx: Context) -> Result:
+        """The offer. 404 for everybody whom it does not concern, and while there is none."""
+        offer = _known(ctx)
+        people = profile.summaries(
+            ctx.reader, ctx.app.documents, ctx.site.id, {offer.profile_id, offer.offered_by}
+        )
+        return Data(
+            json_fragments.dumps(
+                {
+                    "to": json_fragments.raw(people[offer.profile_id]),
+                    "by": json_fragments.raw(people[offer.offered_by]),
+                    "expires": json_fragments.when(offer.expires),
+                }
+            )
+        )
+
+    @needs(OWNER, body=OfferBody, status=302)
+    def post(self, ctx: Context) -> Result:
+        """Offers the site to a profile of it, in the place of any offer before, for a week. They get a mail."""
+        profile_id = given(ctx.body.profileId, 0)
+        if profile_id <= 0:
+            raise Invalid("profileId", "is required")
+        if profile_id == ctx.identity.profile_id:
+            raise Invalid("profileId", "owns the site already")
+        person = site_offer.person(ctx.writer, ctx.site.id, profile_id)
+        if person is None:
+            raise NotFound("There is no such profile")
+        site_offer.offer(ctx.writer, ctx.author, profile_id)
+        _tell(ctx, person, f"You are offered {_title(ctx)}", _OFFERED.format(**_words(ctx)))
+        return SeeOther(_OFFER)
+
+    @needs(LOGIN, body=AcceptBody, status=302)
+    def put(self, ctx: Context) -> Result:
+        """Accepts. Who owned the site keeps their profile and microcosms, but the root one; both get a mail.
+
+        409 where the site demands a second factor that the caller does not have.
+        """
+        offer = _known(ctx)
+        me = ctx.identity
+        if offer.profile_id != me.profile_id:
+            raise Forbidden("Only who is offered the site can accept", code=NEEDS_OWNER)
+        if ctx.body.accept is not True:
+            raise Invalid("accept", "must be true; DELETE declines")
+        if sign_in_rules.needs_second_factor(ctx.reader, ctx.site.id):
+            factor = totp.find(ctx.reader, me.user_id)
+            if factor is None or factor.confirmed is None:
+                raise Conflict("This site demands a second factor of its owner: add one first")
+        was = site_offer.person(ctx.writer, ctx.site.id, offer.offered_by)
+        now = site_offer.person(ctx.writer, ctx.site.id, me.profile_id)
+        assert was is not None, "profiles are not deleted"
+        assert now is not None, "profiles are not deleted"
+        site_offer.accept(ctx.writer, ctx.author, offer.offered_by)
+        words = _words(ctx)
+        _tell(
+            ctx,
+            was,
+            f"{_title(ctx)} has a new owner",
+            _GIVEN.format(name=outbox.plain(now.name), **words),
+        )
+        _tell(ctx, now, f"{_title(ctx)} is yours", _TAKEN.format(**words))
+        ctx.writer.after_commit(lambda: ctx.app.sites.forget(ctx.site.id))
+        return SeeOther("/api/v1/site")
+
+    @needs(LOGIN)
+    def delete(self, ctx: Context) -> Result:
+        """Takes the offer back, or declines it. 200 also for who was offered nothing."""
+        offer = site_offer.find(ctx.writer, ctx.site.id)
+        if offer is not None and _concerns(ctx, offer):
+            site_offer.end(ctx.writer, ctx.site.id)
+        return Done()
+
+
+def _known(ctx: Context) -> Offer:
+    offer = site_offer.find(ctx.reader, ctx.site.id)
+    if offer is None or not _concerns(ctx, offer):
+        raise NotFound("There is no offer for you")
+    return offer
+
+
+def _concerns(ctx: Context, offer: Offer) -> bool:
+    return ctx.identity.profile_id in (offer.profile_id, offer.offered_by)
+
+
+def _title(ctx: Context) -> str:
+    return outbox.plain(ctx.site.title)
+
+
+def _words(ctx: Context) -> dict[str, str]:
+    return {"title": _title(ctx), "url": ctx.site.page("")}
+
+
+def _tell(ctx: Context, person: Person, subject: str, text: str) -> None:
+    if not outbox.is_possible(ctx.app.config):
+        return
+    outbox.queue(
+        ctx.writer,
+        cause=f"site-offer:{secrets.token_hex(16)}",
+        site_id=ctx.site.id,
+        recipient=person.email,
+        subject=subject,
+        text=text,
+    )
+    ctx.writer.after_commit(ctx.app.mail.wake)
+
+
+_OFFERED: Final = """\
+The owner of {title} offers you to own it. The offer counts for a week: sign in to accept or decline it.
+
+{url}
+"""
+_GIVEN: Final = """\
+{title} belongs to {name} now, who has accepted your offer.
+
+{url}
+
+If it was not you who made the offer, tell us.
+"""
+_TAKEN: Final = """\
+You have accepted, and {title} belongs to you.
+
+{url}
+"""

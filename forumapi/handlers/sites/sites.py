@@ -1,0 +1,244 @@
+"""Sites: the current one on each host, all of them on the root host. Wire: docs/api/sites.md."""
+
+from __future__ import annotations
+
+from html import unescape
+from typing import ClassVar, Final
+
+from forumapi import itemtypes
+from forumapi.errors import (
+    NEEDS_OWNER,
+    NO_SITE,
+    SIGN_IN,
+    Forbidden,
+    InsufficientScope,
+    NotFound,
+)
+from forumapi.mail import outbox
+from forumapi.models.access import sign_in_rules
+from forumapi.models.people import profile
+from forumapi.models.sites import site
+from forumapi.models.sites.site import Locked, Site
+from forumapi.models.sites.site_rules import Look, SiteBody
+from forumapi.permissions import evaluator
+from forumapi.permissions.evaluator import Target
+from forumapi.request.context import Context, Located
+from forumapi.request.handler import (
+    ANYONE,
+    LOGIN,
+    OWNER,
+    Handler,
+    Param,
+    needs,
+)
+from forumapi.request.response import Page, Result, SeeOther
+from forumapi.wire import paging, schemas
+from forumapi.wire.json_fragments import dumps
+
+_COLLECTION: Final = "/api/v1/sites"
+
+
+class LocatedSite(Located):
+    """A site's row, locked for a change."""
+
+    __slots__ = ("locked",)
+
+    locked: Locked
+
+
+def _located(locked: Locked) -> LocatedSite:
+    located = LocatedSite(
+        Target(itemtypes.SITE, locked.site_id, 0, (locked.owned_by,)), version=locked.version
+    )
+    located.locked = locked
+    return located
+
+
+def _no_site() -> NotFound:
+    return NotFound("There is no such site", code=NO_SITE)
+
+
+def lock_own(ctx: Context) -> LocatedSite:
+    """The site of this host, locked until the end of the request."""
+    locked = site.lock(ctx.writer, ctx.site.id)
+    if locked is None or locked.is_deleted:
+        raise _no_site()
+    return _located(locked)
+
+
+def lock_named(ctx: Context) -> LocatedSite:
+    """The site that the address of the root host names, locked. A deleted one is there for its owner only (P-14)."""
+    locked = site.lock(ctx.writer, ctx.args["item"].id)
+    if locked is None or (locked.is_deleted and not is_users(ctx, locked.owner_user_id)):
+        raise _no_site()
+    return _located(locked)
+
+
+def find_named(ctx: Context) -> Site:
+    """The site that the address of the root host names. A deleted one is there for its owner only (P-14)."""
+    found = ctx.app.sites.by_id(ctx.args["item"].id, ctx.reader)
+    if found is None or (found.is_deleted and not is_users(ctx, found.owner_user_id)):
+        raise _no_site()
+    return found
+
+
+def is_users(ctx: Context, owner_user_id: int) -> bool:
+    """True if the caller's user owns the site: on the root host nobody's profile does (platform 2.3)."""
+    return bool(ctx.identity.user_id) and ctx.identity.user_id == owner_user_id
+
+
+def _rendered(ctx: Context, found: Site) -> bytes:
+    """The site's document; its owner knows themselves by their user's id, since their profile here is another."""
+    data = found.render()
+    if is_users(ctx, found.owner_user_id):
+        data = profile.own_user(data, found.id, found.owned_by, found.owner_user_id)
+    return data
+
+
+def check_owner(ctx: Context, site_id: int, owner_user_id: int) -> None:
+    """Raises Forbidden unless the caller's user owns the site, with a second factor where the site demands one."""
+    if not is_users(ctx, owner_user_id):
+        raise Forbidden("Only the owner of the site may do this", code=NEEDS_OWNER)
+    if sign_in_rules.is_limited(ctx.reader, site_id, ctx.identity.user_id):
+        raise Forbidden("This site demands a second factor of its owner", code=NEEDS_OWNER)
+
+
+def _check_token(ctx: Context, stored: Look | None = None) -> None:
+    """Raises InsufficientScope where a limited token would change through whom people sign in.
+
+    With a provider of its own it could sign in as the owner, and so make itself an unlimited one.
+    """
+    sent: SiteBody = ctx.body
+    if ctx.identity.scopes is None:
+        return
+    for value, now in (
+        (sent.auth0Domain, stored and stored.auth0_domain),
+        (sent.auth0ClientId, stored and stored.auth0_client_id),
+        (sent.auth0ClientSecret, stored and stored.auth0_client_secret),
+    ):
+        if isinstance(value, str) and value != (now or ""):
+            raise InsufficientScope("")
+
+
+def _change(ctx: Context) -> None:
+    """Lay the body over the located site."""
+    locked: Locked = ctx.located.locked
+    _check_token(ctx, locked.look)
+    site.update(ctx.writer, locked, ctx.body, platform_domain=ctx.app.sites.domain, ip=ctx.ip)
+    # This process knows at once; the others ask several times a second.
+    ctx.writer.after_commit(lambda: ctx.app.sites.forget(locked.site_id))
+
+
+class OwnSiteHandler(Handler):
+    """The site of this host."""
+
+    allow = "OPTIONS,HEAD,GET,PUT"
+
+    def admits_banned(self, ctx: Context) -> bool:
+        """Always: a banned caller may see this."""
+        return True
+
+    def locate(self, ctx: Context) -> Located:
+        return lock_own(ctx) if ctx.is_write else Located(Target(itemtypes.SITE, ctx.site.id))
+
+    @needs(ANYONE, answer=schemas.Site)
+    def get(self, ctx: Context) -> Result:
+        """The site with the caller's permissions."""
+        found, can = ctx.site, ctx.can
+        return Page(
+            found.version,
+            (found.id, found.version, found.stats, can),
+            lambda: found.render(evaluator.as_json(can)),
+        )
+
+    @needs(OWNER, body=SiteBody, status=302)
+    def put(self, ctx: Context) -> Result:
+        """Change the site; what is not sent stays. `meta.flags.deleted` true deletes it."""
+        _change(ctx)
+        return SeeOther("/api/v1/site")
+
+
+class SitesHandler(Handler):
+    """The sites of the platform."""
+
+    allow = "OPTIONS,POST,HEAD,GET"
+    required_keys: ClassVar = {"POST": ("title", "description", "subdomainKey")}
+
+    def locate(self, ctx: Context) -> None:
+        # A refusal wins over a bad page (content 1.2).
+        if ctx.query.get("filter") == "owned" and ctx.identity.is_guest and not ctx.is_write:
+            raise Forbidden("Sign in to see your sites", code=SIGN_IN)
+
+    @needs(
+        ANYONE,
+        answer=schemas.Sites,
+        paged=True,
+        params=(Param("filter", str, "`owned`: only the sites that the caller's user owns."),),
+    )
+    def get(self, ctx: Context) -> Result:
+        """Live sites, oldest first, without the root site."""
+        owner = ctx.identity.user_id if ctx.query.get("filter") == "owned" else None
+        total, found = ctx.app.sites.page(ctx.reader, ctx.paging, owner)
+        paging.check(total, ctx.paging)
+
+        def build() -> bytes:
+            items = b"[" + b",".join(_rendered(ctx, one) for one in found) + b"]"
+            page = paging.page(
+                items, total, ctx.paging, _COLLECTION, ctx.path, ctx.query_string, ctx.pairs
+            )
+            own = dumps(paging.href(ctx.path, ctx.pairs, offset=ctx.paging.offset or None))
+            return b'{"sites":%b,"meta":{"links":[{"rel":"self","href":%b}]}}' % (page, own)
+
+        seen = tuple(
+            (one.id, one.version, one.stats, is_users(ctx, one.owner_user_id)) for one in found
+        )
+        return Page(0, (total, seen, ctx.query_string), build)
+
+    @needs(LOGIN, body=SiteBody, status=302)
+    def post(self, ctx: Context) -> Result:
+        """Make a site of the caller's own, with a root microcosm and three roles."""
+        _check_token(ctx)
+        site_id = site.create(
+            ctx.writer,
+            ctx.body,
+            user_id=ctx.identity.user_id,
+            platform_domain=ctx.app.sites.domain,
+            ip=ctx.ip,
+            most=ctx.app.config.sites_per_user,
+        )
+        recipient = ctx.app.config.new_site_email
+        if recipient:
+            found = ctx.app.sites.by_id(site_id, ctx.reader)
+            assert found is not None
+            outbox.queue(
+                ctx.writer,
+                cause=f"new site {site_id}",
+                recipient=recipient,
+                subject=f"New site: {found.title}",
+                text=f"{unescape(found.title)}\n{found.url}\n\n{unescape(found.description)}\n",
+            )
+        return SeeOther(itemtypes.href(itemtypes.SITE, site_id))
+
+
+class SiteHandler(Handler):
+    """One site, on the root host."""
+
+    allow = "OPTIONS,HEAD,GET,PUT"
+
+    def locate(self, ctx: Context) -> Located | None:
+        return lock_named(ctx) if ctx.is_write else None
+
+    @needs(ANYONE, answer=schemas.Site)
+    def get(self, ctx: Context) -> Result:
+        """The site, without permissions. A deleted one is there for its owner only."""
+        found = find_named(ctx)
+        stamp = (found.id, found.version, found.stats, is_users(ctx, found.owner_user_id))
+        return Page(found.version, stamp, lambda: _rendered(ctx, found))
+
+    @needs(LOGIN, body=SiteBody, status=302)
+    def put(self, ctx: Context) -> Result:
+        """Change the site; what is not sent stays. Only the user who owns it may."""
+        locked = ctx.located.locked
+        check_owner(ctx, locked.site_id, locked.owner_user_id)
+        _change(ctx)
+        return SeeOther(itemtypes.href(itemtypes.SITE, ctx.located.locked.site_id))

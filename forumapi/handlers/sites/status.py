@@ -1,0 +1,148 @@
+"""Whether what a site's owner configured works: domain, pictures, analytics. Wire: docs/api/sites.md."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Sequence
+from typing import Any, Final
+from urllib.parse import urljoin
+
+from forumapi.cache.eviction import Lru, plainly
+from forumapi.errors import Invalid
+from forumapi.handlers.sites.sites import check_owner, find_named
+from forumapi.models.sites import site_domain
+from forumapi.models.sites.site import Site
+from forumapi.models.sites.site_domain import Standing
+from forumapi.outbound.safe_http_client import Outbound, OutboundError
+from forumapi.request.context import Context
+from forumapi.request.handler import LOGIN, Handler, needs
+from forumapi.request.response import Data, Result
+from forumapi.wire import json_fragments, schemas
+from forumapi.wire.json_fragments import dumps
+
+CACHE_S: Final = 60.0
+KEPT_BYTES: Final = 2 * 1024 * 1024
+
+Health = dict[str, Any]
+
+
+def _health(is_set: bool, valid: bool = False, error: str = "", value: Any = None) -> Health:
+    return {"set": is_set, "valid": valid, "error": error, "value": value}
+
+
+def check_domain(site: Site, domains: Sequence[Standing], outbound: Outbound) -> Health:
+    """The domain must be proven to be the site's; one that waits for its proof goes before one that is served."""
+    if not domains:
+        return _health(False)
+    one = domains[-1]
+    value = {
+        "domain": one.domain,
+        "state": one.state,
+        "since": json_fragments.when(one.since),
+        "cname": site.host,
+        "txtName": site_domain.record_name(one.domain),
+        "txt": site_domain.record_value(site.host),
+    }
+    proof = site_domain.look(outbound, one.domain, site.host)
+    if one.state == site_domain.PROVEN and proof.is_there:
+        return _health(True, True, value=value)
+    if proof.is_there:
+        return _health(True, error=one.found or "Seen; it is yours within a minute", value=value)
+    how = site_domain.how_to_prove(one.domain, site.host)
+    said = f"{proof.found}. {how}" if proof.found else how
+    return _health(True, error=said, value=value)
+
+
+def check_picture(url: str, site: Site, outbound: Outbound) -> Health:
+    """The address must answer with a status below 400; a relative one is one of the site's host."""
+    if not url:
+        return _health(False)
+    try:
+        status = outbound.head(urljoin(f"https://{site.host}/", url))
+    except OutboundError as error:
+        return _health(True, error=str(error), value=url)
+    if status < 400:
+        return _health(True, True, value=url)
+    return _health(True, error=f"It answers with status {status}", value=url)
+
+
+def check_analytics(site: Site) -> Health:
+    """The analytics id must begin with UA- or G-."""
+    name = site.ga_web_property_id
+    if not name:
+        return _health(False)
+    if name.startswith(("UA-", "G-")):
+        return _health(True, True, value=name)
+    return _health(True, error="It must begin with UA- or G-", value=name)
+
+
+def examine(site: Site, domains: Sequence[Standing], outbound: Outbound) -> dict[str, Health]:
+    """All checks of a site, the slow ones at the same time; each ends within the outbound deadline."""
+    slow: dict[str, Callable[[], Health]] = {
+        "domainHealth": lambda: check_domain(site, domains, outbound),
+        "backgroundUrlHealth": lambda: check_picture(site.background_url, site, outbound),
+        "logoUrlHealth": lambda: check_picture(site.logo_url, site, outbound),
+    }
+    found: dict[str, Health] = {}
+
+    def run(name: str, check: Callable[[], Health]) -> None:
+        found[name] = check()
+
+    threads = [
+        threading.Thread(target=run, args=one, name="site-status", daemon=True)
+        for one in slow.items()
+    ]
+    for thread in threads:
+        thread.start()
+    # Resolving a name has no deadline of its own: what is not back by now is left behind.
+    until = time.monotonic() + outbound.timeout_s + 0.5
+    for thread in threads:
+        thread.join(max(0.0, until - time.monotonic()))
+    result = {name: found.get(name) or _health(True, error="No answer in time") for name in slow}
+    result["analyticsIDHealth"] = check_analytics(site)
+    return result
+
+
+class Examiner:
+    """Remembers what was found for CACHE_S; a changed site is looked at anew. One look at a time for each."""
+
+    def __init__(self, outbound: Outbound) -> None:
+        self._outbound = outbound
+        # Each is of the sites with the same remainder: two may wait for each other, and none is made for a request.
+        self._locks = tuple(threading.Lock() for _ in range(64))
+        self._found: Lru[int, tuple[object, float, dict[str, Health]]] = Lru(KEPT_BYTES, plainly)
+
+    def examine(self, site: Site, domains: Sequence[Standing]) -> dict[str, Health]:
+        """The health of a site: at most CACHE_S old."""
+        with self._locks[site.id % len(self._locks)]:
+            known, seen = self._found.get(site.id), (site.version, *domains)
+            if known is not None and known[0] == seen and time.monotonic() < known[1]:
+                return known[2]
+            result = examine(site, domains, self._outbound)
+            self._found.add(site.id, (seen, time.monotonic() + CACHE_S, result))
+            return result
+
+
+class StatusHandler(Handler):
+    """The health of a site, for its owner."""
+
+    allow = "OPTIONS,HEAD,GET"
+
+    def __init__(self) -> None:
+        self._examiner: Examiner | None = None
+
+    @needs(LOGIN, answer=schemas.SiteStatus)
+    def get(self, ctx: Context) -> Result:
+        """Looks at domain, background, logo and analytics id; what was found is kept for a minute."""
+        found = find_named(ctx)
+        check_owner(ctx, found.id, found.owner_user_id)
+        if found.is_root:
+            raise Invalid("", "The root site has no status")
+        if self._examiner is None:
+            self._examiner = Examiner(Outbound(nameservers=ctx.app.config.dns_servers))
+        domains = site_domain.of_site(ctx.reader, found.id)
+        # The checks may take seconds: nobody should wait for this connection meanwhile.
+        ctx.tx.end()
+        health = self._examiner.examine(found, domains)
+        return Data(dumps({"site": json_fragments.raw(found.render()), **health}))

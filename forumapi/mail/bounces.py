@@ -1,0 +1,118 @@
+"""Reports of mail that could not be delivered: reading them (RFC 3464), and turning addresses off.
+
+A report counts only for the address that a mail of ours with the Message-ID in it went to: anybody can write a report,
+but only who has the mail, or the servers on its way, know its Message-ID.
+"""
+
+from __future__ import annotations
+
+import email
+import email.policy
+import mailbox
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from forumapi.database.connections import Transaction
+from forumapi.mail import outbox, smtp
+from forumapi.models.notices import suppression
+from forumapi.text import email as addresses
+
+# Larger ones hold a whole mail of somebody's; what we need stands at the beginning.
+MAX_BYTES: Final = 2_000_000
+
+
+class Report(NamedTuple):
+    """What a report says: which mail could not be delivered to whom for good, and why."""
+
+    message_id: str
+    recipient: str
+    status: str  # such as 5.1.1
+    detail: str
+
+
+def messages(path: Path) -> Iterator[bytes]:
+    """The messages of a mailbox: an mbox file, a maildir, a folder of files, or a file with one message."""
+    if path.is_dir():
+        if (path / "new").is_dir() and (path / "cur").is_dir():
+            for kept in mailbox.Maildir(path, create=False):
+                yield kept.as_bytes()
+        else:
+            for file in sorted(path.iterdir()):
+                if file.is_file():
+                    yield file.read_bytes()
+        return
+    with path.open("rb") as source:
+        is_mbox = source.read(5) == b"From "
+    if is_mbox:
+        for message in mailbox.mbox(path, create=False):
+            yield message.as_bytes()
+    else:
+        yield path.read_bytes()
+
+
+def read(data: bytes) -> Report | None:
+    """The report in a message; None where it is none, or not about a mail that failed for good."""
+    try:
+        return _read(data)
+    except RecursionError:
+        # Parts within parts without end: no mail server writes that.
+        return None
+
+
+def _read(data: bytes) -> Report | None:
+    message = email.message_from_bytes(data[:MAX_BYTES], policy=email.policy.compat32)
+    original = status_part = None
+    for part in message.walk():
+        kind = part.get_content_type()
+        if kind == "message/delivery-status" and status_part is None:
+            status_part = part
+        elif kind in ("message/rfc822", "text/rfc822-headers", "message/global") and not original:
+            original = _message_id(part)
+    if status_part is None or not original:
+        return None
+    groups = status_part.get_payload()
+    if not isinstance(groups, list):
+        return None
+    for group in groups:
+        assert isinstance(group, email.message.Message)  # what the parser makes of this type
+        status = str(group.get("Status", "")).strip().split(" ")[0]
+        if str(group.get("Action", "")).strip().lower() != "failed" or not status.startswith("5."):
+            continue
+        detail = str(group.get("Diagnostic-Code", "")).partition(";")[2].strip() or status
+        recipient = str(group.get("Original-Recipient") or group.get("Final-Recipient") or "")
+        return Report(original, recipient.partition(";")[2].strip().strip("<>"), status, detail)
+    return None
+
+
+def _message_id(part: email.message.Message) -> str:
+    payload = part.get_payload()
+    if isinstance(payload, list) and payload:
+        return _header(payload[0], "Message-ID")
+    raw = part.get_payload(decode=True)
+    text = raw if isinstance(raw, bytes) else b""
+    return _header(email.message_from_bytes(text), "Message-ID")
+
+
+def _header(message: object, name: str) -> str:
+    return str(message.get(name, "")).strip() if isinstance(message, email.message.Message) else ""
+
+
+def take(tx: Transaction, secret: bytes, report: Report) -> str:
+    """Turn the address of a report off, if the report is about a mail of ours and about the address; what was done."""
+    recipient = outbox.sent_to(tx, secret, report.message_id)
+    if recipient is None:
+        return f"ignored: no mail of ours: {report.message_id}"
+    if report.recipient and not _is_same(report.recipient, recipient):
+        # Forwarded by the reader's own server: somebody else's mailbox is gone.
+        return f"ignored: we wrote to somebody else: {report.message_id}"
+    if not smtp.is_bounce(550, report.status):
+        return f"ignored: not about the address: {report.status}"
+    words = smtp.one_line(f"{report.status} {report.detail}")
+    if suppression.add(tx, recipient, suppression.REPORTED, words):
+        return f"off: {recipient}: {words}"
+    return f"off already: {recipient}"
+
+
+def _is_same(one: str, other: str) -> bool:
+    return addresses.same_person_key(one) == addresses.same_person_key(other)

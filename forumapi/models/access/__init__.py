@@ -1,0 +1,1 @@
+"""Tokens, second factors, applications, callers, and the targets that permission is asked for."""

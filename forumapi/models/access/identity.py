@@ -1,0 +1,286 @@
+"""From a bearer token to an Identity: one statement that reads everything a signed-in request depends on.
+
+Token, user, profile, ban, roles, ignored people and places, and the site's versions come from one snapshot, so a ban,
+a revoked token or a changed role is effective on the very next request, on every worker (architecture, read path).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Collection, Mapping
+from types import MappingProxyType
+from typing import Any, Final, NamedTuple
+
+from forumapi import itemtypes
+from forumapi.database.connections import Query, Reader
+from forumapi.errors import TOKEN_EXPIRED, TOKEN_INVALID, Unauthorized
+from forumapi.models.access import permission_target
+from forumapi.models.people import ban, profile
+from forumapi.permissions.evaluator import Who
+from forumapi.wire import scopes
+
+# Each token that was ever given out (access_token.new_secret; platform 3.1).
+_SHAPE: Final = re.compile(r"[A-Za-z0-9]{128}")
+
+# Did a provider that the site's owner set up vouch for the sign-in behind token t? (docs/decisions/0009)
+_BY_SITE: Final = "coalesce(t.by_site, t.kind = 'session' AND t.site_id IS NOT NULL)"
+_HEAD: Final = f"""
+    t.user_id, t.expires > now(), u.is_banned, coalesce(p.profile_id, 0), p.role_ids, p.next_change_at <= now(),
+    s.version, s.acl_version, coalesce(s.owned_by, 0), t.token_id,
+    {ban.REASON},
+    ARRAY(SELECT i.item_id * 32 + i.item_type_id FROM ignores i
+           WHERE i.site_id = s.site_id AND i.profile_id = p.profile_id),
+    t.scopes,
+    CASE WHEN s.needs_second_factor
+         THEN NOT EXISTS (SELECT FROM one_time_secrets o WHERE o.user_id = t.user_id AND o.confirmed IS NOT NULL)
+         ELSE false END"""
+_COLUMNS: Final = f"""{_HEAD},
+    {_BY_SITE}, {_BY_SITE} AND p.uses_platform AND p.huddles_confirmed IS NULL,
+    NOT {_BY_SITE} AND NOT p.uses_platform"""
+
+_JOINS: Final = """
+      JOIN users u ON u.user_id = t.user_id
+      JOIN sites s ON s.site_id = %(site_id)s
+      LEFT JOIN profiles p ON p.site_id = s.site_id AND p.user_id = t.user_id"""
+_FROM: Final = f"""
+      FROM access_tokens t {_JOINS}"""
+
+_WHERE: Final = (
+    " WHERE t.token_hash = %(token_hash)s AND (t.site_id IS NULL OR t.site_id = %(site_id)s)"
+)
+
+IDENTITY = Query("identity", f"SELECT {_COLUMNS} {_FROM} {_WHERE}")
+# The same with the caller's own profile, for whoami: still one round trip. Whether one watches oneself is not shown.
+_OWN_COLUMNS: Final = profile.DETAIL_COLUMNS.format(viewer="p.profile_id")
+_OWN_PROFILE: Final = profile.DETAIL_JOINS.format(viewer="NULL::bigint")
+WHOAMI = Query(
+    "identity.whoami",
+    f"SELECT {_COLUMNS}, {_OWN_COLUMNS} {_FROM} {_OWN_PROFILE} {_WHERE}",
+)
+# The same with the microcosms that the ignored items stand in, for pages of lists.
+_PLACES: Final = """
+           ARRAY(SELECT ARRAY[i.item_id, (SELECT o.microcosm_id FROM items o
+                                           WHERE o.site_id = i.site_id AND o.item_id = i.item_id)]
+                   FROM ignores i
+                  WHERE i.site_id = s.site_id AND i.profile_id = p.profile_id
+                    AND i.item_type_id NOT IN (2, 3))"""
+WITH_PLACES = Query("identity.with_places", f"SELECT {_COLUMNS}, {_PLACES} {_FROM} {_WHERE}")
+# The same of a profile, for what is done on its behalf without a token.
+OF_PROFILE = Query(
+    "identity.of_profile",
+    f"""
+    SELECT {_HEAD}, false, false, false, {_PLACES}
+      FROM (SELECT q.user_id, now() + interval '1 day' AS expires, 0::bigint AS token_id, NULL::text[] AS scopes
+              FROM profiles q
+             WHERE q.site_id = %(site_id)s AND q.profile_id = %(profile_id)s) t {_JOINS}""",
+)
+# The same with an item that stands in a microcosm: what its permission is asked for
+# (models/access/permission_target.py).
+WITH_ITEM = Query(
+    "identity.with_item",
+    f"""
+    SELECT {_COLUMNS}, {permission_target.ITEM_COLUMNS}
+      {_FROM}
+      LEFT JOIN items i ON i.site_id = s.site_id AND i.item_id = %(id)s AND i.item_type_id = %(item_type)s
+      LEFT JOIN item_authors mine ON mine.site_id = i.site_id AND mine.item_id = i.item_id
+                                 AND mine.profile_id = i.created_by
+      {_WHERE}""",
+)
+# Who holds the token that a ticket was given for (models/notices/live.py), which is used up by this.
+WITH_TICKET = Query(
+    "identity.with_ticket",
+    f"""
+    WITH taken AS (
+        DELETE FROM single_use x
+         WHERE x.kind = 'live' AND x.secret_hash = %(ticket_hash)s AND x.site_id = %(site_id)s AND x.expires > now()
+           AND coalesce(x.payload ->> 'origin', %(origin)s::text) = %(origin)s::text
+           AND coalesce(x.payload ->> 'stream', %(stream)s::text) = %(stream)s::text
+     RETURNING x.subject)
+    SELECT {_COLUMNS} {_FROM}
+     WHERE t.token_id = (SELECT taken.subject::bigint FROM taken) AND (t.site_id IS NULL OR t.site_id = %(site_id)s)""",
+)
+# Who holds the token of a stream that goes on (realtime/cursor.py).
+OF_STREAM = Query(
+    "identity.of_stream",
+    f"""
+    SELECT {_COLUMNS} {_FROM}
+     WHERE t.token_id = %(token_id)s AND (t.site_id IS NULL OR t.site_id = %(site_id)s)""",
+)
+# Some callers at once, by their tokens' ids; and until when what is known of each holds, as far as clocks tell.
+BY_TOKENS = Query(
+    "identity.by_tokens",
+    f"""
+    SELECT {_COLUMNS}, extract(epoch FROM t.expires)::float8, extract(epoch FROM p.next_change_at)::float8
+      {_FROM}
+     WHERE t.token_id = ANY(%(token_ids)s) AND (t.site_id IS NULL OR t.site_id = %(site_id)s)""",
+)
+_WIDTH: Final = 17
+
+DEFAULT_BAN: Final = "Banned"
+
+
+def token_hash(token: str) -> bytes:
+    """What is stored of a token and looked up by: its SHA-256 (P-22)."""
+    return hashlib.sha256(token.encode()).digest()
+
+
+class Identity:
+    """The caller of one request. `profile_id` 0: a guest."""
+
+    __slots__ = (
+        "acl_version",
+        "ban_reason",
+        "huddles_closed",
+        "ignored_items",
+        "ignored_microcosms",
+        "ignored_profiles",
+        "is_introduced",
+        "is_of_site",
+        "kinds",
+        "more",
+        "needs_roles",
+        "profile_id",
+        "scopes",
+        "site_version",
+        "token_id",
+        "user_id",
+        "who",
+    )
+
+    def __init__(self, row: tuple[Any, ...] | None = None) -> None:
+        self.more: tuple[Any, ...] = ()  # what the handler's own query adds
+        if row is None:
+            self.user_id = self.profile_id = self.token_id = 0
+            self.site_version = self.acl_version = 0
+            self.ban_reason: str | None = None
+            self.ignored_profiles: list[int] = []
+            self.ignored_microcosms: list[int] = []
+            self.ignored_items: list[int] = []
+            self.needs_roles = False
+            self.scopes: frozenset[str] | None = None
+            self.kinds = itemtypes.ALL
+            self.is_of_site = self.huddles_closed = self.is_introduced = False
+            self.who = Who(0, None)
+            return
+        (
+            user_id,
+            _,
+            user_banned,
+            profile_id,
+            role_ids,
+            needs_roles,
+            site_version,
+            acl_version,
+            owned_by,
+        ) = row[:9]
+        self.user_id = user_id
+        self.profile_id = profile_id
+        self.needs_roles = bool(needs_roles)
+        self.site_version = site_version
+        self.acl_version = acl_version
+        self.token_id = row[9]
+        is_owner = bool(profile_id) and profile_id == owned_by
+        reason = row[10]
+        if reason is None and user_banned:
+            reason = ""
+        # Nobody is banned from a site of their own (P-26).
+        self.ban_reason = None if reason is None or is_owner else reason or DEFAULT_BAN
+        self.ignored_profiles, self.ignored_microcosms, self.ignored_items = _ignored(row[11])
+        # None: a token that is not limited.
+        self.scopes = None if row[12] is None else frozenset(row[12])
+        # The types of things that the token may read: lists of several types leave out all others.
+        self.kinds = scopes.kinds(self.scopes)
+        # Who vouched for the sign-in: the site's owner, and then it may open no huddles; or, for the first time here,
+        # the platform.
+        self.is_of_site, self.huddles_closed, self.is_introduced = map(bool, row[14:_WIDTH])
+        if self.huddles_closed:
+            self.kinds -= {itemtypes.HUDDLE}
+        self.needs_roles = self.needs_roles or self.is_introduced
+        self.more = row[_WIDTH:]
+        self.who = Who(
+            profile_id,
+            tuple(role_ids or ()),
+            is_owner and not row[13],
+            self.ban_reason is not None,
+            user_id,
+            is_limited=row[13],
+            sees_huddles=itemtypes.HUDDLE in self.kinds,
+        )
+
+    @property
+    def is_guest(self) -> bool:
+        """True without a token."""
+        return self.profile_id == 0
+
+    def ignored_in(self, microcosm_id: int) -> tuple[int, ...]:
+        """The ignored items that stand in this microcosm; where the handler asks WITH_PLACES."""
+        if self.is_guest:
+            return ()
+        return tuple(item for item, place in self.more[0] if place == microcosm_id)
+
+
+def _ignored(marks: list[int]) -> tuple[list[int], list[int], list[int]]:
+    """Ignored profiles, microcosms and items (whose ids are unique across types); a mark is id * 32 + type."""
+    profiles: list[int] = []
+    microcosms: list[int] = []
+    items: list[int] = []
+    for mark in marks:
+        id, kind = divmod(mark, 32)
+        if kind == itemtypes.PROFILE:
+            profiles.append(id)
+        elif kind == itemtypes.MICROCOSM:
+            microcosms.append(id)
+        else:
+            items.append(id)
+    return profiles, microcosms, items
+
+
+GUEST: Final = Identity()
+
+
+class Asked(NamedTuple):
+    """A statement that finds out who calls, and what it is asked beside that."""
+
+    query: Query
+    more: Mapping[str, object] = MappingProxyType({})
+
+
+def shaped(token: str) -> str:
+    """`token`, if it may be one; "" stays. Raises Unauthorized, code 7, for what never was one."""
+    if token and not _SHAPE.fullmatch(token):
+        raise Unauthorized("This access token is not valid", code=TOKEN_INVALID)
+    return token
+
+
+def find(tx: Reader, site_id: int, token: str, asked: Asked) -> Identity:
+    """Who holds `token` on this site. Raises Unauthorized: code 7 unknown, code 6 expired.
+
+    `profile_id` is 0 when this user has no profile here yet.
+    """
+    row = tx.row(asked.query, site_id=site_id, token_hash=token_hash(token), **asked.more)
+    if row is None:
+        raise Unauthorized("This access token is not valid", code=TOKEN_INVALID)
+    if not row[1]:
+        raise Unauthorized("This access token has expired", code=TOKEN_EXPIRED)
+    return Identity(row)
+
+
+def again(asked: Asked, found: Identity) -> Asked:
+    """The statement that finds the same caller another time: a ticket was used up by the first."""
+    return Asked(OF_STREAM, {"token_id": found.token_id}) if asked.query is WITH_TICKET else asked
+
+
+def find_many(tx: Reader, site_id: int, token_ids: Collection[int]) -> dict[int, Identity]:
+    """Who hold some tokens on this site, by token id; a token that is unknown or expired is left out.
+
+    `more` is (when the token expires, when its holder's roles are due or None), both in seconds since the epoch.
+    """
+    rows = tx.rows(BY_TOKENS, site_id=site_id, token_ids=list(token_ids))
+    return {row[9]: Identity(row) for row in rows if row[1]}
+
+
+def of_profile(tx: Reader, site_id: int, profile_id: int) -> Identity | None:
+    """The profile as if it called now, with a token that has no limits; None for one that is not on this site."""
+    row = tx.row(OF_PROFILE, site_id=site_id, profile_id=profile_id)
+    return Identity(row) if row is not None else None

@@ -1,0 +1,288 @@
+"""Finding any item by type and id: what its permission is asked for, and whether it can be seen at all.
+
+A foreign id is found no more than one that never existed (P-12, C-10): every statement is bound to the site.
+"""
+
+from __future__ import annotations
+
+from typing import Final, NamedTuple
+
+from forumapi import itemtypes
+from forumapi.database.connections import (
+    Query,
+    Reader,
+    Row,
+    Transaction,
+)
+from forumapi.models.content import comment
+from forumapi.models.people import member
+from forumapi.permissions.evaluator import Target, Tree, Who
+
+# The item's own state and author; whether somebody else has a live comment in it. A huddle, and a comment in one, is
+# found by its participants only: for all others it is as if it never existed.
+ITEM_COLUMNS: Final = """
+           coalesce(i.microcosm_id, 0), i.created_by, i.is_deleted OR i.is_moderated, i.version,
+           i.comment_count > coalesce(mine.live, 0), i.item_type_id = 5"""
+ITEM = Query(
+    "locate.item",
+    f"""
+    SELECT {ITEM_COLUMNS}
+      FROM items i
+      LEFT JOIN item_authors mine ON mine.site_id = i.site_id AND mine.item_id = i.item_id
+                                 AND mine.profile_id = i.created_by
+     WHERE i.site_id = %(site_id)s AND i.item_id = %(id)s AND i.item_type_id = %(item_type)s AND {comment.SEEN}""",
+)
+
+COMMENT = Query(
+    "locate.comment",
+    f"""
+    SELECT coalesce(i.microcosm_id, 0), c.created_by,
+           c.is_deleted OR c.is_moderated OR coalesce(i.is_deleted OR i.is_moderated, false), c.version,
+           coalesce(i.item_type_id, 3::smallint), coalesce(i.item_type_id = 5, false)
+      FROM comments c
+      LEFT JOIN items i ON i.site_id = c.site_id AND i.item_id = c.item_id
+     WHERE c.site_id = %(site_id)s AND c.comment_id = %(id)s AND {comment.SEEN}""",
+)
+
+PROFILE = Query(
+    "locate.profile",
+    "SELECT p.version FROM profiles p WHERE p.site_id = %(site_id)s AND p.profile_id = %(id)s",
+)
+
+# SQL: the profile of the user that `viewer` calls `id`: oneself by the user's id, everybody else by their profile's.
+PROFILE_OF_USER: Final = """
+           coalesce((SELECT o.profile_id
+                       FROM profiles o
+                      WHERE o.site_id = %(site_id)s AND o.profile_id = %(viewer)s AND o.user_id = {id}), {id})"""
+
+USER = Query(
+    "locate.user",
+    f"""
+    SELECT p.user_id
+      FROM profiles p
+     WHERE p.site_id = %(site_id)s AND p.profile_id = {PROFILE_OF_USER.format(id="%(id)s")}""",
+)
+
+IS_OPEN = Query(
+    "locate.is_open",
+    "SELECT i.is_open FROM items i WHERE i.site_id = %(site_id)s AND i.item_id = %(id)s",
+)
+
+UPDATE = Query(
+    "locate.update",
+    "SELECT x.profile_id FROM updates x WHERE x.site_id = %(site_id)s AND x.update_id = %(id)s",
+)
+
+ROLE = Query(
+    "locate.role",
+    """
+    SELECT coalesce(r.created_by, 0)
+      FROM roles r
+     WHERE r.site_id = %(site_id)s AND r.role_id = %(id)s""",
+)
+
+WATCHER = Query(
+    "locate.watcher",
+    "SELECT w.profile_id FROM watchers w WHERE w.site_id = %(site_id)s AND w.watcher_id = %(id)s",
+)
+
+ATTENDEE = Query(
+    "locate.attendee",
+    """
+    SELECT i.microcosm_id, i.is_deleted OR i.is_moderated, coalesce(a.created_by, 0)
+      FROM items i
+      LEFT JOIN attendees a ON a.site_id = i.site_id AND a.item_id = i.item_id AND a.profile_id = %(profile_id)s
+     WHERE i.site_id = %(site_id)s AND i.item_id = %(event_id)s AND i.item_type_id = 9""",
+)
+
+LOCK_SITE = Query(
+    "locate.lock_site",
+    "SELECT s.site_id FROM sites s WHERE s.site_id = %(site_id)s AND s.site_id = %(id)s FOR NO KEY UPDATE",
+)
+
+LOCK_MICROCOSM = Query(
+    "locate.lock_microcosm",
+    """
+    SELECT m.microcosm_id
+      FROM microcosms m
+     WHERE m.site_id = %(site_id)s AND m.microcosm_id = %(id)s
+       FOR NO KEY UPDATE""",
+)
+
+# Nobody waits for a huddle, or for a comment in one, who is not in it: waiting would tell that there is one.
+LOCK_ITEM = Query(
+    "locate.lock_item",
+    f"""
+    SELECT i.item_id
+      FROM items i
+     WHERE i.site_id = %(site_id)s AND i.item_id = %(id)s AND {comment.SEEN}
+       FOR NO KEY UPDATE OF i""",
+)
+
+LOCK_COMMENT = Query(
+    "locate.lock_comment",
+    f"""
+    SELECT c.comment_id
+      FROM comments c
+      LEFT JOIN items i ON i.site_id = c.site_id AND i.item_id = c.item_id
+     WHERE c.site_id = %(site_id)s AND c.comment_id = %(id)s AND {comment.SEEN}
+       FOR NO KEY UPDATE OF c""",
+)
+
+LOCK_PROFILE = Query(
+    "locate.lock_profile",
+    f"""
+    SELECT p.profile_id
+      FROM {member.SHARED} AS held
+     CROSS JOIN profiles p
+     WHERE p.site_id = %(site_id)s AND p.profile_id = %(id)s
+       FOR NO KEY UPDATE OF p""",
+)
+
+_LOCKS = {
+    itemtypes.SITE: LOCK_SITE,
+    itemtypes.MICROCOSM: LOCK_MICROCOSM,
+    itemtypes.COMMENT: LOCK_COMMENT,
+    itemtypes.PROFILE: LOCK_PROFILE,
+}
+
+_OWNED_BY_ONE = {
+    itemtypes.UPDATE: UPDATE,
+    itemtypes.ROLE: ROLE,
+    itemtypes.WATCHER: WATCHER,
+}
+
+
+class Place(NamedTuple):
+    """Where an item is. `exists` False: no such item on this site. `is_hidden`: deleted or moderated, or below such."""
+
+    target: Target
+    exists: bool = False
+    is_hidden: bool = False
+    version: int = 0
+
+
+def find(tx: Reader, site_id: int, tree: Tree, who: Who, item_type: int, item_id: int) -> Place:
+    """The item of that type and id, as far as it is there for `who`. At most one statement.
+
+    A bare attendee or attribute id names nothing: ask `attendee`, or for what the attribute hangs on.
+    """
+    nowhere = Place(Target(item_type, item_id))
+    if item_type == itemtypes.SITE:
+        # Another site's id must not be taken for this one: no type means no permission at all.
+        is_own = item_id == site_id
+        return Place(Target(itemtypes.SITE, site_id), True) if is_own else Place(Target(0, item_id))
+    if item_type == itemtypes.MICROCOSM:
+        return _microcosm(tree, item_id)
+    if item_type == itemtypes.COMMENT:
+        return _comment(tx, site_id, tree, who.participant_id, item_id)
+    if item_type == itemtypes.HUDDLE or item_type in itemtypes.IN_MICROCOSM:
+        return _item(tx, site_id, tree, who.participant_id, item_type, item_id)
+    if item_type == itemtypes.PROFILE:
+        version = tx.value(PROFILE, site_id=site_id, id=item_id)
+        if version is None:
+            return nowhere
+        return Place(Target(item_type, item_id, owner_ids=(item_id,)), True, version=version)
+    if item_type == itemtypes.USER:
+        # Somebody without a profile here is nobody here, also to the site's owner.
+        user_id = tx.value(USER, site_id=site_id, id=item_id, viewer=who.profile_id)
+        return (
+            Place(Target(item_type, item_id, user_id=user_id), True)
+            if user_id
+            else Place(Target(0, item_id))
+        )
+    query = _OWNED_BY_ONE.get(item_type)
+    if query is not None:
+        owner_id = tx.value(query, site_id=site_id, id=item_id)
+        if owner_id is not None:
+            return Place(Target(item_type, item_id, owner_ids=(owner_id,)), True)
+    return nowhere
+
+
+def is_open(tx: Reader, site_id: int, item_id: int) -> bool:
+    """Return if an item takes comments of people who don't moderate it."""
+    return bool(tx.value(IS_OPEN, site_id=site_id, id=item_id))
+
+
+def lock(tx: Transaction, site_id: int, who: Who, item_type: int, item_id: int) -> None:
+    """Lock a site's, microcosm's, item's, comment's or profile's own row, as far as it is there for `who`.
+
+    It stays so until the transaction ends, and so does what is asked with `find` afterwards. A comment's item is not
+    locked: take no lock on it later.
+    """
+    lock_it = _LOCKS.get(item_type, LOCK_ITEM)
+    tx.rows(lock_it, site_id=site_id, id=item_id, me=who.participant_id)
+
+
+def attendee(
+    tx: Reader, site_id: int, tree: Tree, me: int, event_id: int, profile_id: int
+) -> Place:
+    """The attendance of a profile at an event; the target is of type attendee, with the event's microcosm."""
+    row = tx.row(ATTENDEE, site_id=site_id, event_id=event_id, profile_id=profile_id)
+    if row is None:
+        return Place(Target(itemtypes.ATTENDEE, profile_id))
+    microcosm_id, is_hidden, added_by = row
+    target = Target(
+        itemtypes.ATTENDEE,
+        profile_id,
+        microcosm_id,
+        (profile_id, added_by) if added_by else (profile_id,),
+        is_attendee=bool(me) and me == profile_id,
+    )
+    return Place(target, bool(added_by), is_hidden or not is_live(tree, microcosm_id))
+
+
+def is_live(tree: Tree, microcosm_id: int) -> bool:
+    """Whether a microcosm and everything above it is neither deleted nor moderated; 0 is no microcosm and live."""
+    node = tree.nodes.get(microcosm_id)
+    return not microcosm_id or (node is not None and node.is_live)
+
+
+def _microcosm(tree: Tree, id: int) -> Place:
+    node = tree.nodes.get(id)
+    if node is None:
+        return Place(Target(itemtypes.MICROCOSM, id))
+    target = Target(itemtypes.MICROCOSM, id, id, (node.owned_by, node.created_by))
+    return Place(target, True, not node.is_live, node.version)
+
+
+def _item(tx: Reader, site_id: int, tree: Tree, me: int, item_type: int, id: int) -> Place:
+    return item(
+        tree, item_type, id, tx.row(ITEM, site_id=site_id, id=id, item_type=item_type, me=me)
+    )
+
+
+def item(tree: Tree, item_type: int, id: int, row: Row | None) -> Place:
+    """The item whose ITEM_COLUMNS were read already; None, or a row of nulls: no such item."""
+    if row is None or row[1] is None:
+        return Place(Target(item_type, id))
+    microcosm_id, author_id, is_hidden, version, others_wrote, is_participant = row
+    target = Target(
+        item_type,
+        id,
+        microcosm_id,
+        (author_id,),
+        is_participant=is_participant,
+        others_wrote=others_wrote,
+    )
+    return Place(target, True, is_hidden or not is_live(tree, microcosm_id), version)
+
+
+def _comment(tx: Reader, site_id: int, tree: Tree, me: int, id: int) -> Place:
+    return comment_at(tree, id, tx.row(COMMENT, site_id=site_id, id=id, me=me))
+
+
+def comment_at(tree: Tree, id: int, row: Row | None) -> Place:
+    """The comment whose columns of COMMENT were read already; None: no such comment."""
+    if row is None:
+        return Place(Target(itemtypes.COMMENT, id))
+    microcosm_id, author_id, is_hidden, version, parent_type, is_participant = row
+    target = Target(
+        itemtypes.COMMENT,
+        id,
+        microcosm_id,
+        (author_id,),
+        parent_type=parent_type,
+        is_participant=is_participant,
+    )
+    return Place(target, True, is_hidden or not is_live(tree, microcosm_id), version)

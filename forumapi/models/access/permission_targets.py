@@ -1,0 +1,181 @@
+"""Finding up to a hundred things of any type at once, as permission_target.py finds one: what permission is asked
+for."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from typing import Final
+
+from forumapi import itemtypes
+from forumapi.database.connections import Query, Reader
+from forumapi.errors import NotFound
+from forumapi.models.access import permission_target
+from forumapi.models.access.permission_target import Place
+from forumapi.models.content import comment
+from forumapi.permissions.evaluator import (
+    READ,
+    Target,
+    Tree,
+    Who,
+    effective,
+    unseen_comment,
+)
+
+# Each branch is the statement of models/access/permission_target.py for its types: (type, id, microcosm, owner,
+# whether others wrote,
+# whether the caller takes part, the type that a comment is on).
+MANY = Query(
+    "locate.many",
+    f"""
+    WITH asked AS MATERIALIZED (
+        SELECT a.type, a.id FROM unnest(%(types)s::smallint[], %(ids)s::bigint[]) AS a (type, id))
+    SELECT a.type, a.id, coalesce(i.microcosm_id, 0), i.created_by, i.comment_count > coalesce(mine.live, 0),
+           i.item_type_id = 5, 0::smallint
+      FROM asked a
+      JOIN items i ON i.site_id = %(site_id)s AND i.item_id = a.id AND i.item_type_id = a.type
+      LEFT JOIN item_authors mine ON mine.site_id = i.site_id AND mine.item_id = i.item_id
+                                 AND mine.profile_id = i.created_by
+     WHERE {comment.SEEN}
+     UNION ALL
+    SELECT a.type, a.id, coalesce(i.microcosm_id, 0), c.created_by, true, coalesce(i.item_type_id = 5, false),
+           coalesce(i.item_type_id, 3::smallint)
+      FROM asked a
+      JOIN comments c ON c.site_id = %(site_id)s AND c.comment_id = a.id
+      LEFT JOIN items i ON i.site_id = c.site_id AND i.item_id = c.item_id
+     WHERE a.type = 4 AND {comment.SEEN}
+     UNION ALL
+    SELECT a.type, a.id, 0, p.profile_id, true, false, 0::smallint
+      FROM asked a
+      JOIN profiles p ON p.site_id = %(site_id)s AND p.profile_id = a.id
+     WHERE a.type = 3
+     UNION ALL
+    SELECT a.type, a.id, 0, p.user_id, true, false, 0::smallint
+      FROM asked a
+      JOIN profiles p ON p.site_id = %(site_id)s AND p.profile_id =
+      {permission_target.PROFILE_OF_USER.format(id="a.id")}
+     WHERE a.type = 14
+     UNION ALL
+    SELECT a.type, a.id, 0, x.profile_id, true, false, 0::smallint
+      FROM asked a
+      JOIN updates x ON x.site_id = %(site_id)s AND x.update_id = a.id
+     WHERE a.type = 16
+     UNION ALL
+    SELECT a.type, a.id, 0, coalesce(r.created_by, 0), true, false, 0::smallint
+      FROM asked a
+      JOIN roles r ON r.site_id = %(site_id)s AND r.role_id = a.id
+     WHERE a.type = 17
+     UNION ALL
+    SELECT a.type, a.id, 0, w.profile_id, true, false, 0::smallint
+      FROM asked a
+      JOIN watchers w ON w.site_id = %(site_id)s AND w.watcher_id = a.id
+     WHERE a.type = 19""",
+)
+
+# Which of some people and items are there, hidden or not, and what their permission is asked for.
+PLACES = Query(
+    "locate.places",
+    """
+    SELECT w.item_type_id, w.item_id, p.profile_id IS NOT NULL OR i.item_id IS NOT NULL,
+           coalesce(i.microcosm_id, 0), coalesce(i.created_by, 0), coalesce(i.is_deleted OR i.is_moderated, false),
+           EXISTS (SELECT 1 FROM huddle_participants h
+                    WHERE i.item_type_id = 5 AND h.site_id = i.site_id AND h.item_id = i.item_id
+                      AND h.profile_id = %(me)s)
+      FROM unnest(%(types)s::smallint[], %(ids)s::bigint[]) AS w (item_type_id, item_id)
+      LEFT JOIN profiles p ON w.item_type_id = 3 AND p.site_id = %(site_id)s AND p.profile_id = w.item_id
+      LEFT JOIN items i ON i.site_id = %(site_id)s AND i.item_id = w.item_id AND i.item_type_id = w.item_type_id""",
+)
+
+# What is known without asking the database.
+_KNOWN: Final = frozenset((itemtypes.SITE, itemtypes.MICROCOSM))
+
+
+def targets(
+    tx: Reader, site_id: int, tree: Tree, who: Who, named: Collection[tuple[int, int]]
+) -> dict[tuple[int, int], Target]:
+    """(type, id) -> what permission `who` asks for, for everything that is named. One statement, or none."""
+    asked = sorted(one for one in set(named) if one[0] not in _KNOWN)
+    found: dict[tuple[int, int], Target] = {}
+    for kind, id in set(named) - set(asked):
+        found[kind, id] = permission_target.find(tx, site_id, tree, who, kind, id).target
+    if asked:
+        types, ids = zip(*asked, strict=True)
+        me = who.participant_id
+        viewer = who.profile_id
+        for row in tx.rows(MANY, site_id=site_id, me=me, viewer=viewer, types=types, ids=ids):
+            found[row[0], row[1]] = _target(*row)
+    for kind, id in asked:
+        # No user without a profile here; everything else that isn't there is a thing of its type that nobody owns.
+        nothing = Target(0 if kind == itemtypes.USER else kind, id)
+        if kind == itemtypes.COMMENT:
+            nothing = unseen_comment(id)
+        found.setdefault((kind, id), nothing)
+    return found
+
+
+def _target(
+    kind: int,
+    id: int,
+    microcosm_id: int,
+    owner_id: int,
+    others_wrote: bool,
+    is_participant: bool,
+    parent_type: int,
+) -> Target:
+    if kind == itemtypes.USER:
+        return Target(kind, id, user_id=owner_id)
+    return Target(
+        kind,
+        id,
+        microcosm_id,
+        (owner_id,),
+        parent_type=parent_type,
+        others_wrote=others_wrote,
+        is_participant=is_participant,
+    )
+
+
+def places(
+    tx: Reader, site_id: int, tree: Tree, who: Who, named: Collection[tuple[int, int]]
+) -> dict[tuple[int, int], Place]:
+    """(type, id) -> where it is for `who`, for sites, microcosms, profiles and items. One statement, or none."""
+    asked = sorted(one for one in set(named) if one[0] not in _KNOWN)
+    found: dict[tuple[int, int], Place] = {}
+    for kind, id in set(named) - set(asked):
+        found[kind, id] = permission_target.find(tx, site_id, tree, who, kind, id)
+    if not asked:
+        return found
+    types, ids = zip(*asked, strict=True)
+    rows = tx.rows(PLACES, site_id=site_id, me=who.participant_id, types=types, ids=ids)
+    for kind, id, exists, microcosm_id, author_id, is_hidden, is_participant in rows:
+        target = Target(
+            kind,
+            id,
+            microcosm_id,
+            (id if kind == itemtypes.PROFILE else author_id,) if exists else (),
+            is_participant=is_participant,
+        )
+        hidden = is_hidden or not permission_target.is_live(tree, microcosm_id)
+        found[kind, id] = Place(target, exists, hidden)
+    return found
+
+
+def check_readable(
+    tx: Reader,
+    site_id: int,
+    who: Who,
+    tree: Tree,
+    things: Sequence[tuple[int, int]],
+    verb: str,
+    *,
+    place: str = "",
+) -> None:
+    """Raises NotFound unless all of these are there, live, and `who` may read them; the same for whatever is wrong.
+
+    `verb` is what was to be done with them and `place` the list they came in, for messages.
+    """
+    found = places(tx, site_id, tree, who, things)
+    for number, thing in enumerate(things):
+        where = found[thing]
+        if not where.exists or where.is_hidden or not effective(who, where.target, tree) & READ:
+            field = f"{place}[{number}].itemId" if place else "itemId"
+            raise NotFound(f"{field}: there is nothing of that type and id to {verb}")

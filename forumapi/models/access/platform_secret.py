@@ -1,0 +1,32 @@
+"""Secrets that the platform makes for itself, one a purpose, kept for good."""
+
+from __future__ import annotations
+
+import secrets
+from typing import Final
+
+from forumapi.database.connections import Query, Reader
+
+# What signs links and message ids of mail, and what addresses that are off are hashed with.
+MAIL: Final = "mail"
+
+FIND = Query(
+    "platform_secret.find", "SELECT s.secret FROM platform_secrets s WHERE s.name = %(name)s"
+)
+
+# Whoever comes second gets what the first has made.
+MAKE = Query(
+    "platform_secret.make",
+    """
+    INSERT INTO platform_secrets (name, secret) VALUES (%(name)s, %(secret)s)
+        ON CONFLICT (name) DO UPDATE SET name = EXCLUDED.name
+ RETURNING secret""",
+)
+
+
+def find(tx: Reader, name: str) -> bytes:
+    """The secret of that name, made when it is asked for first. 32 bytes."""
+    found = tx.value(FIND, name=name)
+    if found is None:
+        found = tx.value(MAKE, name=name, secret=secrets.token_bytes(32))
+    return bytes(found)

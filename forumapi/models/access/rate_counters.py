@@ -1,0 +1,87 @@
+"""Limits that all nodes share: how often something was tried, one row a window (architecture, processes)."""
+
+from __future__ import annotations
+
+from typing import Final, NamedTuple
+
+from forumapi.database.connections import Query, Transaction
+from forumapi.errors import OUT_OF_RANGE, Invalid, TooMany
+from forumapi.wire.client_address import caller
+
+DAY_S: Final = 86_400
+# The one kind whose windows are longer than a day.
+LONG: Final = "invitation-address"
+
+# SQL: windows start at whole multiples of their length, so that every node counts in the same row.
+WINDOW: Final = (
+    "to_timestamp(floor(extract(epoch FROM now()) / %(window_s)s::int) * %(window_s)s::int)"
+)
+# SQL: seconds until the window ends.
+LEFT_S: Final = (
+    "ceil(extract(epoch FROM window_start) + %(window_s)s::int - extract(epoch FROM now()))::int"
+)
+
+TAKE = Query(
+    "attempts.take",
+    f"""
+    INSERT INTO attempt_counters AS a (kind, subject, window_start, attempts)
+    VALUES (%(kind)s, %(subject)s, {WINDOW}, %(count)s)
+        ON CONFLICT (kind, subject, window_start) DO UPDATE SET attempts = a.attempts + EXCLUDED.attempts
+ RETURNING attempts, {LEFT_S}""",
+)
+
+FORGET_OLD = Query(
+    "attempts.forget_old",
+    f"""
+    DELETE FROM attempt_counters a
+     WHERE a.window_start < now() - CASE a.kind WHEN '{LONG}' THEN interval '31 days' ELSE interval '2 days' END""",
+)
+
+
+class Limit(NamedTuple):
+    """At most `most` attempts of `kind` within each window of `window_s` seconds (a day at most, but for LONG)."""
+
+    kind: str
+    most: int
+    window_s: int
+
+
+def take(tx: Transaction, limit: Limit, subject: str) -> None:
+    """Count one attempt of `subject`. Raises TooMany (429) beyond the limit; the count then stays where it is.
+
+    Call it in a transaction of its own: what is refused for another reason must be counted all the same.
+    """
+    attempts, left_s = _taken(tx, limit, subject, 1)
+    if attempts > limit.most:
+        raise TooMany("Too many attempts; try again later", left_s)
+
+
+def take_many(tx: Transaction, limit: Limit, subject: str, count: int, field: str) -> None:
+    """Count `count` attempts of `subject`, all or none, in the transaction that makes them.
+
+    Raises Invalid, naming `field`, for more than a window has room for, and TooMany for more than is left in this one.
+    """
+    if count > limit.most:
+        raise Invalid(field, f"may be asked for at most {limit.most} at once", code=OUT_OF_RANGE)
+    attempts, left_s = _taken(tx, limit, subject, count)
+    if attempts > limit.most:
+        left = limit.most - (attempts - count)
+        raise TooMany(f"{max(left, 0)} of {limit.most} are left; try again later", left_s)
+
+
+def _taken(tx: Transaction, limit: Limit, subject: str, count: int) -> tuple[int, int]:
+    """How many attempts there are now, and seconds until the window ends."""
+    row = tx.row(TAKE, kind=limit.kind, subject=subject, window_s=limit.window_s, count=count)
+    assert row is not None, "an upsert returns its row"
+    return row[0], row[1]
+
+
+def take_caller(tx: Transaction, limit: Limit, ip: str) -> None:
+    """Count one attempt of whoever calls from `ip`; a peer without an address (a unix socket) is not counted."""
+    if ip:
+        take(tx, limit, caller(ip))
+
+
+def forget_old(tx: Transaction) -> int:
+    """Delete the rows of windows that are long over; how many there were."""
+    return tx.run(FORGET_OLD)

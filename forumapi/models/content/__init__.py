@@ -1,0 +1,1 @@
+"""What people write, and what hangs on it: items, comments, huddles, files, votes, reactions."""

@@ -1,0 +1,421 @@
+"""Attendees of events: who comes, who waits, answering, lists and the CSV (content 5.5 to 5.7)."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Mapping, Sequence
+from typing import Any, Final, NamedTuple
+
+from forumapi import itemtypes
+from forumapi.database.connections import (
+    Query,
+    Reader,
+    Replica,
+    Row,
+    Transaction,
+)
+from forumapi.errors import EVENT_FULL, Invalid, NotFound
+from forumapi.models.content import item, item_details, writing
+from forumapi.models.journal import journal
+from forumapi.models.journal.journal import Author
+from forumapi.models.pages.documents import Documents
+from forumapi.models.people import profile
+from forumapi.permissions.evaluator import Target
+from forumapi.wire import json_fragments
+from forumapi.wire.json_fragments import Fragment, dumps
+from forumapi.wire.paging import Paging
+
+YES: Final = 1
+MAYBE: Final = 2
+INVITED: Final = 3
+NO: Final = 4
+STATES: Final[Mapping[str, int]] = {"yes": YES, "maybe": MAYBE, "invited": INVITED, "no": NO}
+NAMES: Final[Mapping[int, str]] = {id: name for name, id in STATES.items()}
+
+# ---------------------------------------------------------------- reading
+
+# Of an attendee `a` with the versions of the people it shows; the creator decides whether there is one.
+_COLUMNS: Final = """
+           a.profile_id, p.version, a.state_id, a.rsvpd_on, a.waiting_since IS NOT NULL, a.created,
+           a.created_by, ac.version, a.edited, coalesce(a.edited_by, 0), coalesce(ae.version, 0)"""
+_JOINS: Final = """
+      LEFT JOIN profiles p ON p.site_id = a.site_id AND p.profile_id = a.profile_id
+      LEFT JOIN profiles ac ON ac.site_id = a.site_id AND ac.profile_id = a.created_by
+      LEFT JOIN profiles ae ON ae.site_id = a.site_id AND ae.profile_id = a.edited_by"""
+
+FIND = Query(
+    "attendee.find",
+    f"""
+    SELECT i.microcosm_id, i.is_deleted OR i.is_moderated, i.created_by, {_COLUMNS}
+      FROM items i
+      LEFT JOIN attendees a ON a.site_id = i.site_id AND a.item_id = i.item_id AND a.profile_id = %(profile_id)s
+      {_JOINS}
+     WHERE i.site_id = %(site_id)s AND i.item_id = %(event_id)s AND i.item_type_id = 9""",
+)
+
+# State, then the time of the answer; one row without attendee when the page is empty.
+LIST = Query(
+    "attendee.list",
+    f"""
+    SELECT n.total, {_COLUMNS}
+      FROM (SELECT count(*)::int AS total
+              FROM attendees a
+             WHERE a.site_id = %(site_id)s AND a.item_id = %(event_id)s
+               AND (NOT %(attending)s::boolean OR a.state_id = 1)) n
+      LEFT JOIN (SELECT a.*
+                   FROM attendees a
+                  WHERE a.site_id = %(site_id)s AND a.item_id = %(event_id)s
+                    AND (NOT %(attending)s::boolean OR a.state_id = 1)
+                  ORDER BY a.state_id, a.rsvpd_on, a.profile_id
+                  LIMIT %(limit)s OFFSET %(offset)s) a ON true
+      {_JOINS}
+     ORDER BY a.state_id, a.rsvpd_on, a.profile_id""",
+    replica=Replica.ACKNOWLEDGED,
+)
+
+BY_IDS = Query(
+    "attendee.by_ids",
+    f"""
+    SELECT a.item_id, {_COLUMNS}
+      FROM unnest(%(event_ids)s::bigint[], %(profile_ids)s::bigint[]) AS k (item_id, profile_id)
+      JOIN attendees a ON a.item_id = k.item_id AND a.profile_id = k.profile_id
+      {_JOINS}
+     WHERE a.site_id = %(site_id)s""",
+)
+
+CSV = Query(
+    "attendee.csv",
+    """
+    SELECT p.profile_name, p.profile_id, CASE p.profile_id WHEN %(me)s THEN u.email ELSE u.person_key END, a.rsvpd_on
+      FROM attendees a
+      JOIN profiles p ON p.site_id = a.site_id AND p.profile_id = a.profile_id
+      JOIN users u ON u.user_id = p.user_id
+     WHERE a.site_id = %(site_id)s AND a.item_id = %(event_id)s AND a.state_id = 1
+     ORDER BY lower(p.profile_name), p.profile_id""",
+)
+
+# The events that somebody said yes to, as item.LIST and item.COUNT list all of them.
+_ATTENDED: Final = """
+              FROM attendees t
+              JOIN items i ON i.site_id = t.site_id AND i.item_id = t.item_id
+             WHERE t.site_id = %(site_id)s AND t.profile_id = %(me)s AND t.state_id = 1
+               AND i.item_type_id = %(item_type)s AND NOT i.is_deleted AND NOT i.is_moderated
+               AND i.microcosm_id = ANY(%(readable)s::bigint[]) AND i.item_id <> ALL(%(ignored)s::bigint[])"""
+
+EVENTS = Query(
+    "attendee.events",
+    f"""
+    SELECT {item.SUMMARY_COLUMNS}, {item.SUMMARY_TIMES}, {item_details.MINE}
+      FROM (SELECT i.* {_ATTENDED}
+             ORDER BY i.is_sticky DESC, i.last_activity DESC, i.item_id DESC
+             LIMIT %(limit)s OFFSET %(offset)s) i
+      {item.SUMMARY_JOINS}
+     ORDER BY i.is_sticky DESC, i.last_activity DESC, i.item_id DESC""",
+    replica=Replica.ACKNOWLEDGED,
+)
+
+COUNT_EVENTS = Query(
+    "attendee.count_events", f"SELECT count(*) {_ATTENDED}", replica=Replica.ACKNOWLEDGED
+)
+
+
+class Attendee(NamedTuple):
+    """Somebody's answer to an event."""
+
+    profile_id: int
+    profile_version: int
+    state: int
+    rsvpd_on: datetime.datetime
+    is_waiting: bool
+    created: datetime.datetime
+    creator_id: int
+    creator_version: int
+    edited: datetime.datetime | None
+    editor_id: int
+    editor_version: int
+
+    @property
+    def stamp(self) -> tuple[Any, ...]:
+        """Everything that it shows, for the entity tag: each answer has a time of its own."""
+        return (
+            self.profile_id,
+            self.profile_version,
+            self.state,
+            self.rsvpd_on.timestamp(),
+            self.is_waiting,
+            self.creator_version,
+            self.editor_id,
+            self.editor_version,
+        )
+
+
+class Found(NamedTuple):
+    """An event, as far as the permission on its attendees asks, and the answer of one profile."""
+
+    microcosm_id: int
+    is_hidden: bool
+    author_id: int
+    attendee: Attendee | None
+
+    def target(self, event_id: int) -> Target:
+        """What the permission on the event is asked for."""
+        return Target(itemtypes.EVENT, event_id, self.microcosm_id, (self.author_id,))
+
+    def attendee_target(self, profile_id: int, me: int) -> Target:
+        """What the permission on the attendee is asked for (platform 5.4)."""
+        owners = (profile_id, self.attendee.creator_id) if self.attendee else (profile_id,)
+        return Target(
+            itemtypes.ATTENDEE,
+            profile_id,
+            self.microcosm_id,
+            owners,
+            is_attendee=bool(me) and me == profile_id,
+        )
+
+
+def find(tx: Reader, site_id: int, event_id: int, profile_id: int) -> Found | None:
+    """The answer of a profile to an event; None if there never was such an event here."""
+    row = tx.row(FIND, site_id=site_id, event_id=event_id, profile_id=profile_id)
+    if row is None:
+        return None
+    microcosm_id, is_hidden, author_id, *one = row
+    return Found(microcosm_id, is_hidden, author_id, Attendee(*one) if one[0] else None)
+
+
+def page(
+    tx: Reader, site_id: int, event_id: int, at: Paging, *, attending: bool
+) -> tuple[int, list[Attendee]]:
+    """(how many in all, those on the page); `attending`: only who said yes."""
+    rows = tx.rows(
+        LIST,
+        site_id=site_id,
+        event_id=event_id,
+        attending=attending,
+        limit=at.limit,
+        offset=at.offset,
+    )
+    return rows[0][0], [Attendee(*row[1:]) for row in rows if row[1] is not None]
+
+
+def people(attendees: Sequence[Attendee]) -> dict[int, int]:
+    """id -> version of everybody whom these attendees show."""
+    found: dict[int, int] = {}
+    for one in attendees:
+        found[one.profile_id] = one.profile_version
+        found[one.creator_id] = one.creator_version
+        if one.editor_id:
+            found[one.editor_id] = one.editor_version
+    return found
+
+
+def by_ids(
+    tx: Reader, documents: Documents, site_id: int, pairs: Sequence[tuple[int, int]]
+) -> dict[tuple[int, int], bytes]:
+    """Read the answers of (event id, profile id) pairs, as lists show them. No permission is asked here."""
+    if not pairs:
+        return {}
+    events, profiles = zip(*pairs, strict=True)
+    rows = tx.rows(BY_IDS, site_id=site_id, event_ids=list(events), profile_ids=list(profiles))
+    found = [(row[0], Attendee(*row[1:])) for row in rows]
+    wanted = {profile.SUMMARY: people([one for _, one in found])}
+    shown = documents.fetch(tx, site_id, wanted)[profile.SUMMARY]
+    return {(event, one.profile_id): document(event, one, shown) for event, one in found}
+
+
+def document(
+    event_id: int, one: Attendee, people: Mapping[int, Fragment], permissions: bytes = b""
+) -> bytes:
+    """An attendee (content 5.6); with `permissions` where it stands alone."""
+    event = itemtypes.href(itemtypes.EVENT, event_id)
+    meta: dict[str, Any] = {
+        "created": json_fragments.when(one.created),
+        "createdBy": json_fragments.raw(people[one.creator_id][0]),
+    }
+    if one.edited is not None:
+        meta["edited"] = json_fragments.when(one.edited)
+        meta["editedBy"] = json_fragments.raw(people[one.editor_id][0])
+    meta["links"] = [
+        {"rel": "self", "href": f"{event}/attendees/{one.profile_id}"},
+        {"rel": "profile", "href": itemtypes.href(itemtypes.PROFILE, one.profile_id)},
+        {"rel": "event", "href": event},
+    ]
+    if permissions:
+        meta["permissions"] = json_fragments.raw(permissions)
+    data: dict[str, Any] = {
+        "profileId": one.profile_id,
+        "profile": json_fragments.raw(people[one.profile_id][0]),
+        "rsvp": NAMES[one.state],
+    }
+    if one.is_waiting:
+        data["waiting"] = True
+    return dumps(data | {"rsvpdOn": json_fragments.when(one.rsvpd_on), "meta": meta})
+
+
+def csv_rows(tx: Reader, site_id: int, event_id: int, me: int) -> list[Row]:
+    """(name, id, e-mail address as `me` may know it, time of the answer) of everybody who said yes, by name."""
+    return tx.rows(CSV, site_id=site_id, event_id=event_id, me=me)
+
+
+# ---------------------------------------------------------------- answering
+
+# Only under the lock of the event's item, which is what keeps the count of spaces exact.
+CURRENT = Query(
+    "attendee.current",
+    """
+    SELECT p.profile_id, coalesce(a.state_id, 0)::int, a.waiting_since IS NOT NULL
+      FROM profiles p
+      LEFT JOIN attendees a ON a.site_id = p.site_id AND a.item_id = %(event_id)s AND a.profile_id = p.profile_id
+     WHERE p.site_id = %(site_id)s AND p.profile_id = ANY(%(ids)s::bigint[])""",
+)
+
+ATTENDING = Query(
+    "attendee.attending",
+    """
+    SELECT count(*)::int
+      FROM attendees a
+     WHERE a.site_id = %(site_id)s AND a.item_id = %(event_id)s AND a.state_id = 1""",
+)
+
+# The clock and not the transaction's time, so that who waits stands in the order in which the lock was had.
+STORE = Query(
+    "attendee.store",
+    """
+    INSERT INTO attendees (site_id, item_id, profile_id, state_id, rsvpd_on, waiting_since, created, created_by)
+    SELECT %(site_id)s, %(event_id)s, u.profile_id, u.state_id, n.now, CASE WHEN u.waits THEN n.now END, n.now, %(me)s
+      FROM unnest(%(ids)s::bigint[], %(states)s::smallint[], %(waits)s::boolean[]) AS u (profile_id, state_id, waits),
+           (SELECT clock_timestamp() AS now) n
+        ON CONFLICT (site_id, item_id, profile_id) DO UPDATE
+       SET state_id = EXCLUDED.state_id, rsvpd_on = EXCLUDED.rsvpd_on, waiting_since = EXCLUDED.waiting_since,
+           edited = EXCLUDED.rsvpd_on, edited_by = %(me)s""",
+)
+
+REMOVE = Query(
+    "attendee.remove",
+    """
+    DELETE FROM attendees a
+     WHERE a.site_id = %(site_id)s AND a.item_id = %(event_id)s AND a.profile_id = %(profile_id)s""",
+)
+
+# `spaces` null: as many as there are.
+MOVE_UP = Query(
+    "attendee.move_up",
+    """
+    UPDATE attendees a
+       SET state_id = 1, waiting_since = NULL, rsvpd_on = n.now, edited = n.now, edited_by = a.profile_id
+      FROM (SELECT w.profile_id, clock_timestamp() AS now
+              FROM attendees w
+             WHERE w.site_id = %(site_id)s AND w.item_id = %(event_id)s AND w.waiting_since IS NOT NULL
+             ORDER BY w.waiting_since, w.profile_id
+             LIMIT %(spaces)s::int) n
+     WHERE a.site_id = %(site_id)s AND a.item_id = %(event_id)s AND a.profile_id = n.profile_id
+ RETURNING a.profile_id""",
+)
+
+RECOUNT = Query(
+    "attendee.recount",
+    """
+    UPDATE events e
+       SET rsvp_attending = (SELECT count(*) FROM attendees a
+                              WHERE a.site_id = e.site_id AND a.item_id = e.item_id AND a.state_id = 1)
+     WHERE e.site_id = %(site_id)s AND e.item_id = %(event_id)s""",
+)
+
+# Somebody who comes follows the event, as they want to hear of attendees (content 5.5).
+WATCH = Query("attendee.watch", writing.watch("7", "9", "%(event_id)s"))
+
+
+class Answer(NamedTuple):
+    """What is asked for one profile. `waits`: if there is no space left, on the waiting list."""
+
+    profile_id: int
+    state: int
+    waits: bool = False
+
+
+class Place(NamedTuple):
+    """The event that is answered; its item is locked."""
+
+    event_id: int
+    microcosm_id: int
+    limit: int  # 0: none
+    is_over: bool
+
+
+def answer(tx: Transaction, author: Author, place: Place, answers: Sequence[Answer]) -> None:
+    """Store answers, one after the other, all or none. Raises Invalid (code 18) when there is no space, NotFound for a
+    profile that is not of this site."""
+    site_id, me, _ = author
+    event = {"site_id": site_id, "event_id": place.event_id}
+    ids = sorted({one.profile_id for one in answers})
+    before = {row[0]: (row[1], row[2]) for row in tx.rows(CURRENT, ids=ids, **event)}
+    if len(before) < len(ids):
+        raise NotFound("There is no such profile")
+    after = dict(before)
+    came = coming = int(tx.value(ATTENDING, **event))
+    for one in answers:
+        state, _ = after[one.profile_id]
+        wanted = one.state
+        waits = False
+        if wanted == YES and state != YES and place.limit and coming >= place.limit:
+            if not one.waits:
+                raise Invalid("rsvp", "There are no spaces left", code=EVENT_FULL)
+            wanted, waits = MAYBE, True
+        after[one.profile_id] = (wanted, waits)
+        coming += (wanted == YES) - (state == YES)
+    changed = [id for id in ids if after[id] != before[id]]
+    if not changed:
+        return
+    tx.run(
+        STORE,
+        me=me,
+        ids=changed,
+        states=[after[id][0] for id in changed],
+        waits=[after[id][1] for id in changed],
+        **event,
+    )
+    for kind, known in ((journal.CREATED, False), (journal.REPLACED, True)):
+        _record(tx, author, place, kind, [id for id in changed if bool(before[id][0]) is known])
+    for id in changed:
+        if after[id][0] == YES:
+            tx.run(WATCH, me=id, **event)
+    if coming < came:
+        settle(tx, author, place)
+    else:
+        tx.run(RECOUNT, **event)
+
+
+def remove(tx: Transaction, author: Author, place: Place, profile_id: int) -> None:
+    """Take an answer back altogether."""
+    tx.run(REMOVE, site_id=author.site_id, event_id=place.event_id, profile_id=profile_id)
+    _record(tx, author, place, journal.DELETED, [profile_id])
+    settle(tx, author, place)
+
+
+def settle(tx: Transaction, author: Author, place: Place) -> None:
+    """Give free spaces to those who wait longest, and count who comes. Nobody moves up once the event is over."""
+    event = {"site_id": author.site_id, "event_id": place.event_id}
+    if not place.is_over:
+        spaces = None
+        if place.limit:
+            spaces = max(0, place.limit - int(tx.value(ATTENDING, **event)))
+        moved = sorted(row[0] for row in tx.rows(MOVE_UP, spaces=spaces, **event))
+        # Nobody did it: a space became free.
+        _record(tx, author._replace(profile_id=0), place, journal.PATCHED, moved)
+        for id in moved:
+            tx.run(WATCH, me=id, **event)
+    tx.run(RECOUNT, **event)
+
+
+def _record(
+    tx: Transaction, author: Author, place: Place, kind: str, profile_ids: list[int]
+) -> None:
+    if profile_ids:
+        journal.record_many(
+            tx,
+            author,
+            kind,
+            itemtypes.ATTENDEE,
+            profile_ids,
+            parent=(itemtypes.EVENT, place.event_id),
+            microcosm_id=place.microcosm_id,
+        )

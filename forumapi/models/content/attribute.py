@@ -1,0 +1,279 @@
+"""Attributes: a key and a typed value on a site, microcosm, item, comment or profile (content 9).
+
+They stand in no cached document, so they move no version; `is_member` alone is mirrored in the profile's row. Each row
+holds who wrote it; criteria count only those of a profile that are `is_granted`: the site's owner wrote them (P-34).
+"""
+
+from __future__ import annotations
+
+import datetime
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Final, NamedTuple
+
+from forumapi import itemtypes
+from forumapi.database.connections import (
+    Query,
+    Reader,
+    Row,
+    Transaction,
+)
+from forumapi.errors import OUT_OF_RANGE, WRONG_TYPE, Invalid
+from forumapi.models.journal import journal
+from forumapi.models.journal.journal import Author
+from forumapi.models.people import membership
+from forumapi.permissions.evaluator import Target
+from forumapi.text import clean
+from forumapi.wire import json_fragments
+from forumapi.wire.paging import Paging
+
+MAX_STRING: Final = 10_000
+MAX_BATCH: Final = 100
+IS_MEMBER: Final = "is_member"
+
+STRING: Final = 1
+DATE: Final = 2
+NUMBER: Final = 3
+BOOLEAN: Final = 4
+
+_KEY: Final = re.compile(r"[0-9A-Za-z_-]{1,50}")
+_DATE: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
+
+Value = str | datetime.date | int | float | bool
+
+_COLUMNS: Final = """
+           a.key, a.string_value, a.date_value::text, trim_scale(a.number_value)::text, a.boolean_value"""
+
+PAGE = Query(
+    "attribute.page",
+    f"""
+    SELECT (SELECT count(*) FROM attributes n
+             WHERE n.site_id = %(site_id)s AND n.item_type_id = %(item_type)s AND n.item_id = %(item_id)s), {_COLUMNS}
+      FROM (SELECT 1) AS one
+      LEFT JOIN LATERAL (
+            SELECT x.key, x.string_value, x.date_value, x.number_value, x.boolean_value
+              FROM attributes x
+             WHERE x.site_id = %(site_id)s AND x.item_type_id = %(item_type)s AND x.item_id = %(item_id)s
+             ORDER BY x.key LIMIT %(limit)s OFFSET %(offset)s) a ON true
+     ORDER BY a.key""",
+)
+
+FIND = Query(
+    "attribute.find",
+    f"""
+    SELECT {_COLUMNS}
+      FROM attributes a
+     WHERE a.site_id = %(site_id)s AND a.item_type_id = %(item_type)s AND a.item_id = %(item_id)s
+       AND a.key = %(key)s""",
+)
+
+# How many of them are new, and how many there were before.
+SAVE = Query(
+    "attribute.save",
+    """
+    WITH saved AS (
+    INSERT INTO attributes (site_id, item_type_id, item_id, key, value_type_id, string_value, date_value, number_value,
+                            boolean_value, written_by, written, is_granted)
+    SELECT %(site_id)s, %(item_type)s, %(item_id)s, n.key, n.type, n.string, n.date, n.number, n.boolean,
+           %(me)s, clock_timestamp(), %(grants)s
+      FROM unnest(%(keys)s::text[], %(types)s::smallint[], %(strings)s::text[], %(dates)s::date[],
+                  %(numbers)s::numeric[], %(booleans)s::boolean[]) AS n (key, type, string, date, number, boolean)
+     ORDER BY n.key
+        ON CONFLICT (site_id, item_type_id, item_id, key) DO UPDATE
+       SET value_type_id = EXCLUDED.value_type_id, string_value = EXCLUDED.string_value,
+           date_value = EXCLUDED.date_value, number_value = EXCLUDED.number_value,
+           boolean_value = EXCLUDED.boolean_value, written_by = EXCLUDED.written_by, written = EXCLUDED.written,
+           is_granted = EXCLUDED.is_granted
+ RETURNING xmax = 0 AS is_new)
+    SELECT (SELECT count(*) FROM saved s WHERE s.is_new)::int,
+           (SELECT count(*) FROM attributes a
+             WHERE a.site_id = %(site_id)s AND a.item_type_id = %(item_type)s AND a.item_id = %(item_id)s)::int""",
+)
+
+REMOVE = Query(
+    "attribute.remove",
+    """
+    DELETE FROM attributes a
+     WHERE a.site_id = %(site_id)s AND a.item_type_id = %(item_type)s AND a.item_id = %(item_id)s
+       AND a.key = ANY(%(keys)s::text[])
+ RETURNING a.key""",
+)
+
+# Of these keys, those that decide who somebody is (P-34): now, or once a criterion asks for what the owner wrote here.
+GRANTED = Query(
+    "attribute.granted",
+    """
+    SELECT k.key
+      FROM unnest(%(keys)s::text[]) AS k (key)
+     WHERE k.key = 'is_member'
+        OR EXISTS (SELECT 1 FROM criteria c WHERE c.site_id = %(site_id)s AND c.attr_key = k.key)
+        OR EXISTS (SELECT 1 FROM attributes a
+                    WHERE a.site_id = %(site_id)s AND a.item_type_id = 3 AND a.item_id = %(profile_id)s
+                      AND a.key = k.key AND a.is_granted)
+     ORDER BY k.key LIMIT 1""",
+)
+
+MIRROR_MEMBER = Query(
+    "attribute.mirror_member",
+    """
+    UPDATE profiles p
+       SET is_member = n.is_member, version = p.version + 1
+      FROM (SELECT EXISTS (SELECT 1 FROM attributes a
+                            WHERE a.site_id = %(site_id)s AND a.item_type_id = 3 AND a.item_id = %(item_id)s
+                              AND a.key = 'is_member' AND a.boolean_value)) AS n (is_member)
+     WHERE p.site_id = %(site_id)s AND p.profile_id = %(item_id)s AND p.is_member <> n.is_member""",
+)
+
+
+def checked_key(key: object, field: str) -> str:
+    """A key as it is stored. Raises Invalid."""
+    if not isinstance(key, str):
+        raise Invalid(field, "is required")
+    if not _KEY.fullmatch(key):
+        raise Invalid(field, "must be 1 to 50 letters, digits, hyphens or underscores")
+    return key
+
+
+def checked_value(value: object, field: str) -> Value:
+    """A value as it is stored: the JSON type decides, and a string of the form YYYY-MM-DD is a date. Raises Invalid."""
+    if isinstance(value, (bool, int, float)):
+        return value
+    if not isinstance(value, str):
+        raise Invalid(field, "must be a string, a number, true or false", code=WRONG_TYPE)
+    text = clean.sentence(value)
+    if not text:
+        raise Invalid(field, "may not be empty")
+    if clean.length(text) > MAX_STRING:
+        raise Invalid(field, f"may have at most {MAX_STRING} characters", code=OUT_OF_RANGE)
+    if _DATE.fullmatch(text):
+        try:
+            return datetime.date.fromisoformat(text)
+        except ValueError:
+            return text
+    return text
+
+
+class AttributePage(NamedTuple):
+    """One page of the attributes of a thing; `rows` are (key, string, date, number as text, boolean)."""
+
+    total: int
+    rows: list[Row]
+
+
+def page(tx: Reader, site_id: int, item_type: int, item_id: int, at: Paging) -> AttributePage:
+    """The attributes of a thing, by key. Asks no permission."""
+    rows = tx.rows(
+        PAGE,
+        site_id=site_id,
+        item_type=item_type,
+        item_id=item_id,
+        limit=at.limit,
+        offset=at.offset,
+    )
+    return AttributePage(rows[0][0], [row[1:] for row in rows if row[1] is not None])
+
+
+def find(tx: Reader, site_id: int, item_type: int, item_id: int, key: str) -> Row | None:
+    """One attribute as a row of AttributePage; None if there is none of that key."""
+    return tx.row(FIND, site_id=site_id, item_type=item_type, item_id=item_id, key=key)
+
+
+def document(row: Row) -> dict[str, Any]:
+    """An attribute on the wire (content 9.2)."""
+    key, string, date, number, boolean = row
+    value: Any = string if string is not None else date if date is not None else boolean
+    return {"key": key, "value": value if number is None else _number(number)}
+
+
+def _number(text: str) -> Any:
+    """A stored decimal as JSON; a whole number beyond 64 bits with an exponent, as it is accepted again."""
+    is_beyond = "." not in text and not -(2**63) <= int(text) < 2**63
+    return float(text) if is_beyond else json_fragments.raw(text.encode())
+
+
+def granted_key(tx: Reader, site_id: int, profile_id: int, keys: Iterable[str]) -> str | None:
+    """One of these keys that only the site's owner may write on this profile (P-34); None if there is none."""
+    found: str | None = tx.value(GRANTED, site_id=site_id, profile_id=profile_id, keys=sorted(keys))
+    return found
+
+
+def save(
+    tx: Transaction,
+    author: Author,
+    carrier: Target,
+    values: Mapping[str, Value],
+    most: int,
+    *,
+    grants: bool,
+) -> None:
+    """Store checked values, over what stands under these keys; the carrier's row is locked.
+
+    `grants`: criteria may count them, since the site's owner writes them. Raises Invalid where there would be new ones
+    and more than `most` in all.
+    """
+    keys = list(values)
+    given = list(values.values())
+    types = [_type(value) for value in given]
+
+    def of(kind: int) -> Sequence[Value | None]:
+        return [value if type == kind else None for value, type in zip(given, types, strict=True)]
+
+    row = tx.row(
+        SAVE,
+        site_id=author.site_id,
+        item_type=carrier.item_type,
+        item_id=carrier.item_id,
+        keys=keys,
+        types=types,
+        strings=of(STRING),
+        dates=of(DATE),
+        numbers=of(NUMBER),
+        booleans=of(BOOLEAN),
+        me=author.profile_id,
+        grants=grants,
+    )
+    assert row is not None, "the statement returns one row"
+    if row[0] and sum(row) > most:
+        raise Invalid("", f"A thing has at most {most} attributes", code=OUT_OF_RANGE)
+    _written(tx, author, carrier, keys, journal.REPLACED)
+
+
+def remove(tx: Transaction, author: Author, carrier: Target, keys: Iterable[str]) -> None:
+    """Remove what stands under these keys; the carrier's row is locked."""
+    gone = tx.rows(
+        REMOVE,
+        site_id=author.site_id,
+        item_type=carrier.item_type,
+        item_id=carrier.item_id,
+        keys=sorted(keys),
+    )
+    if gone:
+        _written(tx, author, carrier, [row[0] for row in gone], journal.DELETED)
+
+
+def _type(value: Value) -> int:
+    if isinstance(value, bool):
+        return BOOLEAN
+    if isinstance(value, (int, float)):
+        return NUMBER
+    return DATE if isinstance(value, datetime.date) else STRING
+
+
+def _written(
+    tx: Transaction, author: Author, carrier: Target, keys: Sequence[str], kind: str
+) -> None:
+    if carrier.item_type == itemtypes.PROFILE:
+        if IS_MEMBER in keys:
+            tx.run(MIRROR_MEMBER, site_id=author.site_id, item_id=carrier.item_id)
+        membership.settle_roles(tx, author.site_id, [carrier.item_id])
+    journal.record(
+        tx,
+        author.site_id,
+        kind,
+        itemtypes.ATTRIBUTE,
+        carrier.item_id,
+        actor=author.profile_id,
+        ip=author.ip,
+        parent=(carrier.item_type, carrier.item_id),
+        microcosm_id=carrier.microcosm_id,
+    )

@@ -1,0 +1,94 @@
+"""Which events stand in a calendar: one, those of a microcosm, those that somebody attends."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Final
+
+from forumapi.database.connections import Query, Reader, Row
+from forumapi.models.content.event import STATUS
+from forumapi.text.calendar import Entry
+
+# What is nearest is never left out, and last year's are kept for looking back.
+MAX_EVENTS: Final = 1000
+DAYS_BACK: Final = 366
+
+_COLUMNS: Final = f"""
+           i.item_id, i.title, e.when_utc, e.when_local, e.tz_name, e.duration_min, e.place, e.lat, e.lon,
+           {STATUS}, i.version, i.created, coalesce(i.edited, i.created)"""
+_LISTED: Final = """
+       AND NOT i.is_deleted AND NOT i.is_moderated AND i.microcosm_id = ANY(%(readable)s::bigint[])
+       AND i.item_id <> ALL(%(ignored)s::bigint[])
+       AND e.when_utc > now() - make_interval(days => %(days)s::int)
+     ORDER BY e.when_utc < now(), abs(extract(epoch FROM e.when_utc - now())), i.item_id
+     LIMIT %(limit)s::int"""
+
+ONE = Query(
+    "calendar.one",
+    f"""
+    SELECT {_COLUMNS}
+      FROM events e
+      JOIN items i ON i.site_id = e.site_id AND i.item_id = e.item_id
+     WHERE e.site_id = %(site_id)s AND e.item_id = %(event_id)s AND e.when_utc IS NOT NULL""",
+)
+
+PLACE = Query(
+    "calendar.place",
+    f"""
+    SELECT {_COLUMNS}
+      FROM events e
+      JOIN items i ON i.site_id = e.site_id AND i.item_id = e.item_id
+     WHERE e.site_id = %(site_id)s {_LISTED}""",
+)
+
+PROFILE = Query(
+    "calendar.profile",
+    f"""
+    SELECT {_COLUMNS}
+      FROM attendees t
+      JOIN events e ON e.site_id = t.site_id AND e.item_id = t.item_id
+      JOIN items i ON i.site_id = e.site_id AND i.item_id = e.item_id
+     WHERE t.site_id = %(site_id)s AND t.profile_id = %(profile_id)s AND t.state_id = 1 {_LISTED}""",
+)
+
+
+def one(tx: Reader, site_id: int, event_id: int) -> list[Row]:
+    """The event, if it has a time."""
+    return tx.rows(ONE, site_id=site_id, event_id=event_id)
+
+
+def of_place(
+    tx: Reader, site_id: int, microcosm_ids: Sequence[int], ignored: Sequence[int]
+) -> list[Row]:
+    """The events of these microcosms, the nearest ones first."""
+    return tx.rows(
+        PLACE,
+        site_id=site_id,
+        readable=microcosm_ids,
+        ignored=ignored,
+        days=DAYS_BACK,
+        limit=MAX_EVENTS,
+    )
+
+
+def of_profile(
+    tx: Reader, site_id: int, profile_id: int, readable: Sequence[int], ignored: Sequence[int]
+) -> list[Row]:
+    """The events in `readable` microcosms that somebody said yes to, the nearest ones first."""
+    return tx.rows(
+        PROFILE,
+        site_id=site_id,
+        profile_id=profile_id,
+        readable=readable,
+        ignored=ignored,
+        days=DAYS_BACK,
+        limit=MAX_EVENTS,
+    )
+
+
+def entry(row: Row, page: Callable[[str], str], host: str) -> Entry:
+    """A row as a calendar shows it. `page` makes addresses of the site's pages."""
+    event_id, title, start, clock, *rest = row
+    return Entry(
+        f"event-{event_id}@{host}", page(f"/events/{event_id}/"), title, start, clock, *rest
+    )

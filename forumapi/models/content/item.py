@@ -1,0 +1,781 @@
+"""What conversations, events, polls and huddles share: the page of an item with its comments, summaries, lists, state.
+
+Own columns of an item are so few that a summary is made from the statement's row; only comments and profiles, which
+carry text or stand on many pages, are cached documents.
+"""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Callable, Sequence
+from typing import Any, Final, NamedTuple
+
+from forumapi import itemtypes
+from forumapi.database.connections import (
+    Query,
+    Reader,
+    Replica,
+    Row,
+)
+from forumapi.models.content import comment, item_details, reaction
+from forumapi.models.content.comment import Stub
+from forumapi.models.microcosms import microcosm_links
+from forumapi.models.pages import page_cache
+from forumapi.models.pages.documents import Documents
+from forumapi.models.pages.page_cache import (
+    Kept,
+    Pages,
+    digest,
+    is_current,
+)
+from forumapi.models.people import profile
+from forumapi.permissions.evaluator import Target, Tree, View
+from forumapi.wire import json_fragments, paging
+from forumapi.wire.json_fragments import Fragment, dumps
+from forumapi.wire.paging import Paging
+
+# ---------------------------------------------------------------- reading one item with a page of its comments
+
+# The time up to which the viewer `me` has read an item `i` (discovery 7.3); -infinity for guests.
+READ_TIME: Final = """greatest(
+                   (SELECT CASE i.item_type_id WHEN 5 THEN p.huddles_read_at ELSE p.all_read_at END FROM profiles p
+                     WHERE p.site_id = %(site_id)s AND p.profile_id = %(me)s),
+                   (SELECT r.read_at FROM read_marks r
+                     WHERE r.site_id = %(site_id)s AND r.profile_id = %(me)s
+                       AND r.item_type_id = i.item_type_id AND r.item_id = i.item_id),
+                   (SELECT r.read_at FROM read_marks r
+                     WHERE r.site_id = %(site_id)s AND r.profile_id = %(me)s
+                       AND r.item_type_id = 2 AND r.item_id = i.microcosm_id),
+                   '-infinity'::timestamptz)"""
+
+# Columns of the item that the page statement returns on every row, those for the entity tag first.
+_PARENT: Final = f"""
+           i.item_id, i.version, i.microcosm_id, i.title, i.created_by, ia.version,
+           coalesce(i.edited_by, 0), coalesce(ie.version, 0), i.edit_reason, i.is_sticky, i.is_open,
+           i.is_deleted, i.is_moderated, i.total, i.others_wrote, i.created, i.edited, i.last_activity,
+           i.reactions::text,
+           CASE WHEN i.details IS NOT NULL AND picked.seq IS NOT DISTINCT FROM (SELECT min(p.seq) FROM picked p)
+                THEN i.details END,
+           i.authors, {page_cache.SNAPSHOT}"""
+_PARENT_STAMPED: Final = 15
+
+# Of a thread with more authors than this, nobody's page is taken for another's who ignores somebody.
+_MAX_AUTHORS: Final = 200
+
+# How many comments of an item `i` the viewer sees.
+TOTAL: Final = """i.comment_count - coalesce((
+                   SELECT sum(x.live) FROM item_authors x
+                    WHERE x.site_id = i.site_id AND x.item_id = i.item_id
+                      AND x.profile_id = ANY(%(ignored)s::bigint[])), 0)::int"""
+
+# Page k of a thread is `seq > offset` while nothing in it is hidden from this viewer. Otherwise the
+# numbers are walked, in the index alone, from the nearer end, so that the last page costs what the
+# first one does. Exactly one of the three branches runs.
+PICKED: Final = """
+        (SELECT s.seq FROM one
+          CROSS JOIN LATERAL generate_series(%(offset)s + 1, least(%(offset)s + %(limit)s, one.total)) s (seq)
+          WHERE one.total = one.last_seq)
+         UNION ALL
+        (SELECT c.seq FROM one
+          CROSS JOIN LATERAL (
+                SELECT c.seq FROM comments c
+                 WHERE c.site_id = one.site_id AND c.item_id = one.item_id AND NOT c.is_deleted
+                   AND NOT c.is_moderated AND c.created_by <> ALL(%(ignored)s::bigint[])
+                 ORDER BY c.seq LIMIT %(limit)s OFFSET %(offset)s) c
+          WHERE one.total <> one.last_seq AND %(offset)s <= one.total / 2)
+         UNION ALL
+        (SELECT c.seq FROM one
+          CROSS JOIN LATERAL (
+                SELECT c.seq FROM comments c
+                 WHERE c.site_id = one.site_id AND c.item_id = one.item_id AND NOT c.is_deleted
+                   AND NOT c.is_moderated AND c.created_by <> ALL(%(ignored)s::bigint[])
+                 ORDER BY c.seq DESC LIMIT greatest(least(%(limit)s, one.total - %(offset)s), 0)
+                OFFSET greatest(one.total - %(offset)s - %(limit)s, 0)) c
+          WHERE one.total <> one.last_seq AND %(offset)s > one.total / 2)"""
+
+# What belongs to the viewer alone is VIEWER's.
+PAGE = Query(
+    "item.page",
+    f"""
+    WITH one AS MATERIALIZED (
+        SELECT i.site_id, i.item_id, i.item_type_id, i.version, i.microcosm_id, i.title, i.created_by,
+               i.edited_by, i.edit_reason, i.is_sticky, i.is_open, i.is_deleted, i.is_moderated,
+               i.last_seq, i.last_activity, i.created, i.edited, i.reactions, {TOTAL} AS total,
+               i.comment_count > coalesce((
+                   SELECT x.live FROM item_authors x
+                    WHERE x.site_id = i.site_id AND x.item_id = i.item_id
+                      AND x.profile_id = i.created_by), 0) AS others_wrote,
+               ARRAY(SELECT x.profile_id FROM item_authors x
+                      WHERE x.site_id = i.site_id AND x.item_id = i.item_id AND x.live > 0
+                      LIMIT {_MAX_AUTHORS + 1}) AS authors,
+               {item_details.COLUMN} AS details
+          FROM items i
+         WHERE i.site_id = %(site_id)s AND i.item_id = %(item_id)s
+           AND i.item_type_id = %(item_type)s),
+    picked AS MATERIALIZED ({PICKED})
+    SELECT {comment.COLUMNS.format(unread="false")}, c.created, {_PARENT}
+      FROM one i
+      JOIN profiles ia ON ia.site_id = i.site_id AND ia.profile_id = i.created_by
+      LEFT JOIN profiles ie ON ie.site_id = i.site_id AND ie.profile_id = i.edited_by
+      LEFT JOIN picked ON true
+      LEFT JOIN LATERAL (
+            SELECT c.* FROM comments c
+             WHERE c.site_id = %(site_id)s AND c.item_id = %(item_id)s AND c.seq = picked.seq LIMIT 1) c ON true
+      LEFT {comment.JOINS.lstrip()}
+     ORDER BY c.seq""",
+    replica=Replica.ACKNOWLEDGED,
+)
+
+# What only the viewer `me` sees of an item, and whether the page that is kept of it is still right.
+VIEWER = Query(
+    "item.viewer",
+    f"""
+    SELECT {page_cache.IS_CURRENT}, {page_cache.SNAPSHOT}, nullif({READ_TIME}, '-infinity'), w.send_email, w.send_sms,
+           {item_details.MINE}, {reaction.OWN_OF_COMMENTS.strip()}
+      FROM (SELECT %(item_type)s::smallint AS item_type_id, %(item_id)s::bigint AS item_id,
+                   %(microcosm_id)s::bigint AS microcosm_id) i
+      LEFT JOIN watchers w ON w.site_id = %(site_id)s AND w.profile_id = %(me)s
+                          AND w.item_type_id = i.item_type_id AND w.item_id = i.item_id""",
+)
+
+
+# Never back, and only for what the viewer has really seen; losing one in a crash is no harm.
+MARK_ALL = Query(
+    "item.mark_all",
+    """
+    INSERT INTO read_marks (site_id, profile_id, item_type_id, item_id, read_at)
+    SELECT %(site_id)s, %(me)s, %(item_type)s, %(item_id)s, %(read_at)s
+      FROM (SELECT set_config('synchronous_commit', 'off', true)) AS quick
+        ON CONFLICT (site_id, profile_id, item_type_id, item_id)
+        DO UPDATE SET read_at = greatest(read_marks.read_at, EXCLUDED.read_at)""",
+)
+MARK_AT = Query(
+    "item.mark_at",
+    """
+    INSERT INTO read_marks (site_id, profile_id, item_type_id, item_id, read_at)
+    SELECT %(site_id)s, %(me)s, %(item_type)s, %(item_id)s, c.created
+      FROM comments c, (SELECT set_config('synchronous_commit', 'off', true)) AS quick
+     WHERE c.site_id = %(site_id)s AND c.comment_id = %(comment_id)s
+        ON CONFLICT (site_id, profile_id, item_type_id, item_id)
+        DO UPDATE SET read_at = greatest(read_marks.read_at, EXCLUDED.read_at)""",
+)
+
+
+class ItemPage(NamedTuple):
+    """An item with one page of its comments, as everybody sees it who ignores the same of its authors."""
+
+    item_type: int
+    id: int
+    version: int
+    microcosm_id: int
+    title: str
+    author_id: int
+    author_version: int
+    editor_id: int
+    editor_version: int
+    edit_reason: str
+    is_sticky: bool
+    is_open: bool
+    is_deleted: bool
+    is_moderated: bool
+    total: int  # comments that are not hidden or ignored
+    others_wrote: bool
+    created: datetime.datetime
+    edited: datetime.datetime | None
+    last_activity: datetime.datetime
+    reactions: str | None  # how many of each, as JSON
+    details: str | None  # of its type (models/content/item_details.py)
+    authors: frozenset[int] | None  # who wrote in it; None: too many to say
+    comments: list[Stub]
+    times: list[datetime.datetime]  # when each of them was written
+    stamp: bytes
+
+    @property
+    def target(self) -> Target:
+        """What its permission is asked for."""
+        return Target(
+            self.item_type,
+            self.id,
+            self.microcosm_id or 0,
+            (self.author_id,),
+            others_wrote=self.others_wrote,
+        )
+
+
+class Viewer(NamedTuple):
+    """What only one member sees of an item: never kept."""
+
+    read_time: datetime.datetime | None  # None: nothing was read
+    send_email: bool | None  # None: not watched
+    send_sms: bool | None
+    mine: str | None  # of its type (models/content/item_details.py)
+    reacted: str | None  # to which of the comments, and how (models/content/reaction.py)
+
+    def has_unread(self, moment: datetime.datetime) -> bool:
+        """Whether what happened at `moment` was not read yet."""
+        return self.read_time is None or moment > self.read_time
+
+
+class Seen(NamedTuple):
+    """An item's page with what its viewer sees of it; `viewer` None for a guest."""
+
+    page: ItemPage
+    viewer: Viewer | None
+
+    @property
+    def unread(self) -> list[bool]:
+        """Whether each of the comments is unread."""
+        if self.viewer is None:
+            return [False] * len(self.page.comments)
+        return [self.viewer.has_unread(moment) for moment in self.page.times]
+
+    @property
+    def stamp(self) -> Any:
+        """Everything that the bytes depend on, but for permission, address and tree."""
+        if self.viewer is None:
+            return self.page.stamp
+        _, *shown = self.viewer
+        return (self.page.stamp, self.unread, *shown)
+
+
+def page(
+    pages: Pages,
+    tx: Reader,
+    site_id: int,
+    item_type: int,
+    item_id: int,
+    me: int,
+    ignored: Sequence[int],
+    at: Paging,
+) -> Seen | None:
+    """The item with the page `at` of its comments as `me` sees them; None if it never existed here.
+
+    Asks no permission and leaves nothing out for state: the caller does both before it shows anything.
+    """
+    key = ("item", site_id, item_type, item_id, at.offset, at.limit)
+    found: Kept[ItemPage] | None = None
+    viewer: Viewer | None = None
+    if me:
+        found = _kept(pages, key, ignored)
+        if found is not None:
+            current, viewer = _viewer(tx, site_id, found, me)
+            if current:
+                return Seen(found.value, viewer)
+
+    def read() -> Kept[ItemPage] | None:
+        again = _kept(pages, key, ignored)
+        if again is not None and again is not found and is_current(tx, site_id, again, item_id):
+            return again
+        rows = tx.rows(
+            PAGE,
+            site_id=site_id,
+            item_type=item_type,
+            item_id=item_id,
+            ignored=ignored,
+            limit=at.limit,
+            offset=at.offset,
+        )
+        if not rows:
+            return None
+        fresh = _read(tx, item_type, rows)
+        pages.keep((*key, tuple(_relevant(fresh.value, ignored))), fresh)
+        return fresh
+
+    fresh = pages.together.run((*key, tuple(ignored)), tx, read)
+    if fresh is None:
+        return None
+    if me and (
+        viewer is None
+        or found is None
+        or found.value.microcosm_id != fresh.value.microcosm_id
+        or not _reacted(fresh.value) <= _reacted(found.value)
+    ):
+        _, viewer = _viewer(tx, site_id, fresh, me)
+    return Seen(fresh.value, viewer)
+
+
+def _kept(pages: Pages, key: tuple[Any, ...], ignored: Sequence[int]) -> Kept[ItemPage] | None:
+    """The page kept for those who ignore what this viewer does, or for those who ignore nobody if that is the same."""
+    found: Kept[ItemPage] | None
+    if ignored:
+        found = pages.get((*key, tuple(ignored)))
+        if found is not None:
+            return found
+    found = pages.get((*key, ()))
+    if found is not None and _relevant(found.value, ignored):
+        return None
+    return found
+
+
+def _relevant(found: ItemPage, ignored: Sequence[int]) -> Sequence[int]:
+    """`ignored`, or nothing where none of them wrote in the item."""
+    if found.authors is not None and found.authors.isdisjoint(ignored):
+        return ()
+    return ignored
+
+
+def _read(tx: Reader, item_type: int, rows: list[Row]) -> Kept[ItemPage]:
+    parent = rows[0][comment.WIDTH + 1 :]
+    *columns, authors, snapshot = parent
+    shown = [row for row in rows if row[0] is not None]
+    stubs = [Stub(*row[: comment.WIDTH]) for row in shown]
+    covered = (parent[:_PARENT_STAMPED], columns[-2:], [tuple(stub) for stub in stubs])
+    found = ItemPage._make(
+        (
+            item_type,
+            *columns,
+            frozenset(authors) if len(authors) <= _MAX_AUTHORS else None,
+            stubs,
+            [row[comment.WIDTH] for row in shown],
+            digest(covered),
+        )
+    )
+    until = item_details.until(item_type, found.details)
+    return Kept(tx.snapshot or snapshot, found, until.timestamp() if until else None)
+
+
+def _reacted(found: ItemPage) -> set[int]:
+    """The comments of a page that anybody reacted to."""
+    return {stub.id for stub in found.comments if stub.reactions}
+
+
+def _viewer(tx: Reader, site_id: int, found: Kept[ItemPage], me: int) -> tuple[bool, Viewer]:
+    """Whether the page is still right, and what `me` sees of its item."""
+    row = page_cache.ask(
+        tx,
+        VIEWER,
+        found,
+        site_id=site_id,
+        item_type=found.value.item_type,
+        item_id=found.value.id,
+        microcosm_id=found.value.microcosm_id,
+        me=me,
+        reacted=list(_reacted(found.value)),
+        concerns=found.value.id,
+    )
+    assert row is not None
+    return row[0], Viewer(*row[2:])
+
+
+def mark_read(tx: Reader, site_id: int, seen: Seen, me: int, at: Paging) -> None:
+    """Move the viewer's read mark: to all there is on the last page, else to the last comment shown.
+
+    A mark that would change nothing anybody can see is not written.
+    """
+    found, viewer = seen
+    if viewer is None or not viewer.has_unread(found.last_activity):
+        return
+    if at.offset + at.limit >= found.total:
+        # Up to what this page showed, not to now: a comment that is being committed is not seen yet.
+        tx.run(
+            MARK_ALL,
+            site_id=site_id,
+            me=me,
+            item_type=found.item_type,
+            item_id=found.id,
+            read_at=found.last_activity,
+        )
+    elif found.comments and viewer.has_unread(found.times[-1]):
+        tx.run(
+            MARK_AT,
+            site_id=site_id,
+            me=me,
+            item_type=found.item_type,
+            item_id=found.id,
+            comment_id=found.comments[-1].id,
+        )
+
+
+# ---------------------------------------------------------------- detail
+
+
+def flags(seen: Seen, *, is_ignored: bool) -> dict[str, bool]:
+    """meta.flags of a detail (content 1.9)."""
+    found, viewer = seen
+    shown = {
+        "sticky": found.is_sticky,
+        "open": found.is_open,
+        "deleted": found.is_deleted,
+        "moderated": found.is_moderated,
+        "visible": not found.is_deleted and not found.is_moderated,
+    }
+    if viewer is not None:
+        shown |= profile.relation(viewer.send_email, viewer.send_sms, is_ignored=is_ignored)
+    mine = viewer.mine if viewer is not None else None
+    for name, value in item_details.flags(found.item_type, found.details, mine).items():
+        if value is not None:
+            shown[name] = value
+    return shown
+
+
+def wanted(found: ItemPage) -> dict[Any, dict[int, int]]:
+    """The documents that the detail is made of."""
+    people = comment.profiles_of(found.comments)
+    people[found.author_id] = found.author_version
+    if found.editor_id:
+        people[found.editor_id] = found.editor_version
+    return {
+        comment.SUMMARY: {stub.id: stub.version for stub in found.comments},
+        profile.SUMMARY: people,
+    }
+
+
+def detail(
+    tx: Reader,
+    documents: Documents,
+    site_id: int,
+    seen: Seen,
+    comments_page: Any,
+    permissions: bytes,
+    tree: Tree,
+    view: View,
+    *,
+    is_ignored: bool,
+    own: comment.Own | None,
+) -> bytes:
+    """The detail of an item (content 3.2). `comments_page(items)` wraps the comments, `own` is the viewer's part."""
+    found, viewer = seen
+    fetched = documents.fetch(tx, site_id, wanted(found))
+    people = fetched[profile.SUMMARY]
+    parent = comment.Parent(found.item_type, found.id, found.title)
+    comments = comment.summaries(
+        fetched[comment.SUMMARY], found.comments, people, parent, seen.unread, own
+    )
+    meta: dict[str, Any] = {
+        "created": json_fragments.when(found.created),
+        "createdBy": _person(people, found.author_id),
+    }
+    if found.edited is not None:
+        meta["edited"] = json_fragments.when(found.edited)
+        meta["editedBy"] = _person(people, found.editor_id)
+        meta["editReason"] = found.edit_reason
+    meta["flags"] = flags(seen, is_ignored=is_ignored)
+    meta["links"] = [
+        {"rel": "self", "href": itemtypes.href(found.item_type, found.id)},
+        json_fragments.raw(microcosm_links.microcosm_link(tree, view, found.microcosm_id)),
+    ]
+    meta["permissions"] = json_fragments.raw(permissions)
+    if found.reactions:
+        meta["reactions"] = json_fragments.raw(found.reactions.encode())
+    data: dict[str, Any] = {
+        "id": found.id,
+        "title": found.title,
+        "microcosmId": found.microcosm_id,
+        "breadcrumb": json_fragments.raw(
+            microcosm_links.breadcrumb(tree, view, found.microcosm_id, with_itself=True)
+        ),
+        **item_details.members(found.item_type, found.details, viewer.mine if viewer else None),
+        "comments": json_fragments.raw(comments_page(comments)),
+        "meta": meta,
+    }
+    return dumps(data)
+
+
+def _person(people: dict[int, Fragment], id: int) -> Any:
+    found = people.get(id)
+    return json_fragments.raw(found[0]) if found else None
+
+
+# ---------------------------------------------------------------- summaries
+
+# Of an item `i` in a list, with its author `a`, last commenter `l` and views `v`; stamped columns first.
+SUMMARY_COLUMNS: Final = f"""
+           i.item_id, i.item_type_id, i.version, i.microcosm_id, i.title, i.created_by, a.version, i.comment_count,
+           coalesce(v.views, 0), coalesce(i.last_comment_id, 0), coalesce(i.last_comment_by, 0),
+           coalesce(l.version, 0), i.is_sticky, i.is_open, i.is_deleted, i.is_moderated, {item_details.COLUMN}"""
+SUMMARY_TIMES: Final = "i.created, i.last_comment_at, i.last_activity"
+SUMMARY_JOINS: Final = """
+      JOIN profiles a ON a.site_id = i.site_id AND a.profile_id = i.created_by
+      LEFT JOIN profiles l ON l.site_id = i.site_id AND l.profile_id = i.last_comment_by
+      LEFT JOIN item_views v ON v.site_id = i.site_id AND v.item_id = i.item_id"""
+SUMMARY_WIDTH: Final = 17
+TIMES_WIDTH: Final = 3
+
+
+def summary_people(rows: Sequence[Row], at: int = 0) -> dict[int, int]:
+    """id -> version of everybody whom summaries show; `at` is where SUMMARY_COLUMNS begin in a row."""
+    people: dict[int, int] = {}
+    for row in rows:
+        if row[at]:
+            people[row[at + 5]] = row[at + 6]
+            if row[at + 9]:
+                people[row[at + 10]] = row[at + 11]
+    return people
+
+
+_JSON: Final = {True: b"true", False: b"false"}
+
+
+def summary(
+    row: Row,
+    times: Row,
+    people: dict[int, Fragment],
+    tree: Tree,
+    view: View,
+    *,
+    unread: bool | None,
+    mine: str | None = None,
+    whole: bool = False,
+) -> bytes:
+    """The summary of an item (content 3.1). `row` is SUMMARY_COLUMNS, `times` SUMMARY_TIMES; `unread` None: no flag.
+
+    `mine` is what only the viewer sees of it (models/content/item_details.py). `whole`: with the details that a
+    detail shows.
+    """
+    (
+        item_id,
+        item_type,
+        _,
+        microcosm_id,
+        title,
+        author_id,
+        _,
+        comment_count,
+        views,
+        last_id,
+        last_by,
+        _,
+        is_sticky,
+        is_open,
+        is_deleted,
+        is_moderated,
+        own,
+    ) = row
+    last = b""
+    if last_id and last_by in people and item_details.has_last_comment(item_type):
+        last = b',"lastComment":{"id":%d,"created":"%b","createdBy":%b}' % (
+            last_id,
+            json_fragments.when(times[1]).encode(),
+            people[last_by][0],
+        )
+    return (
+        b'{"id":%d,"title":%b,"microcosmId":%d,"breadcrumb":%b%b,"totalComments":%d,"totalViews":%d%b,'
+        b'"meta":{"created":"%b","createdBy":%b,"flags":{"sticky":%b,"open":%b,"deleted":%b,"moderated":%b,'
+        b'"visible":%b%b%b},"links":[{"rel":"self","href":"%b"},%b]}}'
+    ) % (
+        item_id,
+        dumps(title),
+        microcosm_id,
+        microcosm_links.breadcrumb(tree, view, microcosm_id, with_itself=True),
+        item_details.inline(item_type, own, mine, whole=whole),
+        comment_count,
+        views,
+        last,
+        json_fragments.when(times[0]).encode(),
+        people[author_id][0] if author_id in people else b"null",
+        _JSON[is_sticky],
+        _JSON[is_open],
+        _JSON[is_deleted],
+        _JSON[is_moderated],
+        _JSON[not is_deleted and not is_moderated],
+        b"" if unread is None else b',"unread":' + _JSON[unread],
+        b"".join(
+            b',"%b":%b' % (name.encode(), _JSON[bool(value)])
+            for name, value in item_details.flags(item_type, own, mine).items()
+        ),
+        itemtypes.href(item_type, item_id).encode(),
+        microcosm_links.microcosm_link(tree, view, microcosm_id),
+    )
+
+
+BY_IDS = Query(
+    "item.by_ids",
+    f"""
+    SELECT {SUMMARY_COLUMNS}, {SUMMARY_TIMES}, i.reactions::text
+      FROM items i
+      {SUMMARY_JOINS}
+     WHERE i.site_id = %(site_id)s AND i.item_id = ANY(%(ids)s::bigint[]) AND i.item_type_id <> 5""",
+)
+
+
+def by_ids(
+    tx: Reader, documents: Documents, site_id: int, ids: Sequence[int]
+) -> dict[int, Callable[[Tree, View], bytes]]:
+    """Read items by id: how each is shown to a view, with all its details and reactions, as to somebody who has no
+    part in it (`unread` false, nothing voted or attended). No permission is asked here, huddles are left out."""
+    if not ids:
+        return {}
+    rows = tx.rows(BY_IDS, site_id=site_id, ids=list(ids))
+    wanted = {profile.SUMMARY: summary_people(rows)}
+    people = documents.fetch(tx, site_id, wanted)[profile.SUMMARY]
+
+    def shown(row: Row) -> Callable[[Tree, View], bytes]:
+        times = row[SUMMARY_WIDTH : SUMMARY_WIDTH + TIMES_WIDTH]
+
+        def render(tree: Tree, view: View) -> bytes:
+            made = summary(row[:SUMMARY_WIDTH], times, people, tree, view, unread=False, whole=True)
+            # Before the ends of `meta` and of the whole.
+            return made[:-2] + reaction.shown(row[-1]) + made[-2:]
+
+        return render
+
+    return {row[0]: shown(row) for row in rows}
+
+
+def entry(
+    row: Row,
+    times: Row,
+    people: dict[int, Fragment],
+    tree: Tree,
+    view: View,
+    *,
+    unread: bool,
+    mine: str | None,
+) -> bytes:
+    """A list entry; the one made last for this view if nothing that it shows has changed since."""
+    key = ("item", row[0], unread, mine)
+    made: tuple[Row, Row, bytes] | None = view.cache.get(key)
+    if made is not None and made[0] == row and made[1] == times:
+        return made[2]
+    new = container(row[1], summary(row, times, people, tree, view, unread=unread, mine=mine))
+    view.keep(key, (row, times, new))
+    return new
+
+
+_CONTAINER: Final = {
+    kind.id: b'{"itemType":%b,"item":' % dumps(kind.name) for kind in itemtypes.TYPES
+}
+
+
+def container(item_type: int, item: bytes) -> bytes:
+    """A list entry: `{"itemType": ..., "item": ...}`."""
+    return b"%b%b}" % (_CONTAINER[item_type], item)
+
+
+def listed(key: str, page: bytes, path: str, permissions: bytes) -> bytes:
+    """A list answer: the page under its key, and meta with links and permissions."""
+    return b'{%b:%b,"meta":{"links":[{"rel":"self","href":%b}],"permissions":%b}}' % (
+        dumps(key),
+        page,
+        dumps(path),
+        permissions,
+    )
+
+
+# ---------------------------------------------------------------- lists across microcosms (content 3.6)
+
+LIST = Query(
+    "item.list",
+    f"""
+    SELECT {SUMMARY_COLUMNS}, {SUMMARY_TIMES}, {item_details.MINE}
+      FROM (SELECT i.* FROM items i
+             WHERE i.site_id = %(site_id)s AND i.item_type_id = %(item_type)s AND NOT i.is_deleted
+               AND NOT i.is_moderated AND i.microcosm_id = ANY(%(readable)s::bigint[])
+               AND i.item_id <> ALL(%(ignored)s::bigint[])
+             ORDER BY i.is_sticky DESC, i.last_activity DESC, i.item_id DESC
+             LIMIT %(limit)s OFFSET %(offset)s) i
+      {SUMMARY_JOINS}
+     ORDER BY i.is_sticky DESC, i.last_activity DESC, i.item_id DESC""",
+    replica=Replica.ACKNOWLEDGED,
+)
+
+COUNT = Query(
+    "item.count",
+    """
+    SELECT count(*)
+      FROM items i
+     WHERE i.site_id = %(site_id)s AND i.item_type_id = %(item_type)s AND NOT i.is_deleted AND NOT i.is_moderated
+       AND i.microcosm_id = ANY(%(readable)s::bigint[])
+               AND i.item_id <> ALL(%(ignored)s::bigint[])""",
+    replica=Replica.ACKNOWLEDGED,
+)
+
+# ---------------------------------------------------------------- finding the page of a comment (content 3.4)
+
+LAST_COMMENT = Query(
+    "item.last_comment",
+    """
+    SELECT c.comment_id, c.seq
+      FROM comments c
+     WHERE c.site_id = %(site_id)s AND c.item_id = %(item_id)s AND c.seq > 0 AND NOT c.is_deleted
+       AND NOT c.is_moderated AND c.created_by <> ALL(%(ignored)s::bigint[])
+     ORDER BY c.seq DESC LIMIT 1""",
+)
+
+NEW_COMMENT = Query(
+    "item.new_comment",
+    f"""
+    WITH one AS MATERIALIZED (
+        SELECT i.site_id, i.item_id, {READ_TIME} AS read_time
+          FROM items i
+         WHERE i.site_id = %(site_id)s AND i.item_id = %(item_id)s)
+    SELECT c.comment_id, c.seq
+      FROM one
+      JOIN comments c ON c.site_id = one.site_id AND c.item_id = one.item_id
+     WHERE NOT c.is_deleted AND NOT c.is_moderated
+       AND c.created_by <> ALL(%(ignored)s::bigint[]) AND c.created > one.read_time
+     ORDER BY c.seq LIMIT 1""",
+)
+
+# How many comments up to and including `seq` the viewer sees: all of them less the hidden and the ignored.
+POSITION = Query(
+    "item.position",
+    """
+    SELECT %(seq)s::int
+         - (SELECT count(*) FROM comments c
+             WHERE c.site_id = %(site_id)s AND c.item_id = %(item_id)s AND c.seq <= %(seq)s
+               AND (c.is_deleted OR c.is_moderated))
+         - (SELECT count(*) FROM comments c
+             WHERE c.site_id = %(site_id)s AND c.item_id = %(item_id)s AND c.seq <= %(seq)s
+               AND NOT c.is_deleted AND NOT c.is_moderated AND c.created_by = ANY(%(ignored)s::bigint[])
+               AND %(ignored)s::bigint[] <> '{}')""",
+)
+
+
+def target_comment(
+    tx: Reader, site_id: int, item_id: int, me: int, ignored: Sequence[int], *, newest: bool
+) -> tuple[int, int] | None:
+    """(comment id, position among what the viewer sees) of the last comment, or of the first unread one; None if there
+    is no comment to see."""
+    row = None
+    if not newest:
+        row = tx.row(NEW_COMMENT, site_id=site_id, item_id=item_id, me=me, ignored=ignored)
+    if row is None:
+        row = tx.row(LAST_COMMENT, site_id=site_id, item_id=item_id, ignored=ignored)
+    if row is None:
+        return None
+    return row[0], position(tx, site_id, item_id, row[1], ignored)
+
+
+def position(tx: Reader, site_id: int, item_id: int, seq: int, ignored: Sequence[int]) -> int:
+    """The 1-based place of the comment with number `seq` among those that the viewer sees."""
+    return int(tx.value(POSITION, site_id=site_id, item_id=item_id, seq=seq, ignored=ignored))
+
+
+def comment_href(
+    item_type: int,
+    item_id: int,
+    comment_id: int,
+    position: int,
+    limit: int,
+    pairs: paging.Pairs = (),
+) -> str:
+    """The item's page that holds a comment, as `lastcomment`, `newcomment` and `incontext` redirect to."""
+    offset = paging.page_offset(position, limit)
+    return paging.href(
+        itemtypes.href(item_type, item_id),
+        pairs,
+        comment_id=comment_id,
+        limit=limit if limit != paging.DEFAULT_LIMIT else None,
+        offset=offset or None,
+    )
+
+
+def redirect(
+    tx: Reader,
+    site_id: int,
+    item_type: int,
+    item_id: int,
+    me: int,
+    ignored: Sequence[int],
+    limit: int,
+    pairs: paging.Pairs,
+    *,
+    newest: bool,
+) -> str:
+    """Where `lastcomment` (`newest`) and `newcomment` of an item lead: to the comment, or to the bare item."""
+    found = target_comment(tx, site_id, item_id, me, ignored, newest=newest)
+    kept = [pair for pair in pairs if pair[0] != "comment_id"]
+    if found is None:
+        return paging.href(itemtypes.href(item_type, item_id), kept, offset=None)
+    return comment_href(item_type, item_id, *found, limit, kept)

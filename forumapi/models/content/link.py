@@ -1,0 +1,444 @@
+"""Short links: one row per distinct URL of the whole platform, a code for it, and where it is used (platform 6.3).
+
+Links belong to no site: the same URL has the same code everywhere. What a code leads to is public, so only links of
+texts that guests read have one.
+"""
+
+from __future__ import annotations
+
+import datetime
+import hashlib
+import ipaddress
+import re
+import time
+from collections.abc import Iterable, Sequence
+from typing import Final, NamedTuple
+from urllib.parse import urlsplit
+
+from forumapi.database.connections import Query, Reader, Transaction
+from forumapi.errors import Forbidden, Invalid, NotFound, TooMany
+from forumapi.models.access import rate_counters
+from forumapi.models.access.rate_counters import Limit
+from forumapi.outbound.safe_http_client import is_public
+from forumapi.text import shortcode
+from forumapi.wire.client_address import caller
+
+MAX_LENGTH: Final = 2000  # characters of a URL that is shortened (C-53)
+
+# Known URLs take no number and no lock. Those that have but the code of an earlier release are locked, and new ones go
+# in, by ascending hash, so that two comments with the same links never wait for each other in a circle.
+SHORTEN = Query(
+    "link.shorten",
+    """
+    WITH wanted AS (
+        SELECT w.url_hash, w.url, w.host, w.code
+          FROM unnest(%(hashes)s::bytea[], %(urls)s::text[], %(hosts)s::text[], %(codes)s::text[])
+               AS w (url_hash, url, host, code)),
+    known AS (
+        SELECT l.url_hash, l.link_id, l.code FROM links l WHERE l.url_hash = ANY(%(hashes)s::bytea[])),
+    uncoded AS (
+        SELECT l.link_id, w.code
+          FROM links l
+          JOIN wanted w ON w.url_hash = l.url_hash
+         WHERE l.url_hash IN (SELECT k.url_hash FROM known k WHERE k.code IS NULL) AND l.code IS NULL
+         ORDER BY l.url_hash
+           FOR NO KEY UPDATE OF l),
+    coded AS (
+        UPDATE links l SET code = u.code FROM uncoded u WHERE l.link_id = u.link_id
+     RETURNING l.url_hash, l.link_id, l.code),
+    made AS (
+        INSERT INTO links (url_hash, url, host, code, has_old_code, lead)
+        SELECT w.url_hash, w.url, w.host, w.code, false, left(w.code, 1)
+          FROM wanted w
+         WHERE NOT EXISTS (SELECT FROM known k WHERE k.url_hash = w.url_hash)
+         ORDER BY w.url_hash
+            ON CONFLICT (url_hash) DO NOTHING
+     RETURNING url_hash, link_id, code)
+    SELECT k.url_hash, k.link_id, k.code FROM known k WHERE k.code IS NOT NULL
+     UNION ALL
+    SELECT c.url_hash, c.link_id, c.code FROM coded c
+     UNION ALL
+    SELECT m.url_hash, m.link_id, m.code FROM made m""",
+)
+
+RECORD_USES = Query(
+    "link.record_uses",
+    """
+    INSERT INTO link_uses (site_id, comment_id, revision, link_id)
+    SELECT %(site_id)s, %(comment_id)s, %(revision)s, u.link_id
+      FROM unnest(%(link_ids)s::bigint[]) AS u (link_id)
+        ON CONFLICT DO NOTHING""",
+)
+
+# The domain of a link `l`, or one above it, is on the list: as many look-ups as the host has parts, however long it is.
+BLOCKED: Final = """
+           EXISTS (SELECT FROM generate_series(1, cardinality(string_to_array(l.host, '.'))) AS n (place)
+                     JOIN blocked_link_domains b
+                       ON b.domain = array_to_string((string_to_array(l.host, '.'))[n.place:], '.'))"""
+
+# How often the caller's address missed lately, and the link; without one the rest is NULL. A code of an earlier release
+# counts while guests read a live comment that holds the link; of one that very many hold, some are looked at.
+FIND = Query(
+    "link.find",
+    f"""
+    SELECT coalesce((SELECT a.attempts FROM attempt_counters a
+                      WHERE a.kind = %(kind)s AND a.subject = %(subject)s
+                        AND a.window_start = {rate_counters.WINDOW}), 0),
+           l.link_id, l.url,
+           CASE WHEN l.code = %(code)s THEN true
+                ELSE EXISTS (
+                     SELECT FROM (
+                            SELECT DISTINCT c.site_id, coalesce(i.microcosm_id, 0) AS microcosm_id
+                              FROM (SELECT u.site_id, u.comment_id, u.revision FROM link_uses u
+                                     WHERE u.link_id = l.link_id LIMIT 1000) AS u
+                              JOIN comments c ON c.site_id = u.site_id AND c.comment_id = u.comment_id
+                                             AND c.revisions = u.revision AND NOT c.is_deleted AND NOT c.is_moderated
+                              JOIN sites s ON s.site_id = c.site_id AND NOT s.is_deleted
+                              LEFT JOIN items i ON i.site_id = c.site_id AND i.item_id = c.item_id
+                                               AND NOT i.is_deleted AND NOT i.is_moderated
+                             WHERE c.on_profile_id IS NOT NULL OR i.microcosm_id IS NOT NULL) AS p
+                      WHERE p.microcosm_id = 0 OR guests_read(p.site_id, p.microcosm_id)) END,
+           {BLOCKED}
+      FROM (SELECT 1) AS one
+      LEFT JOIN links l ON l.code = %(code)s
+                        OR l.link_id = %(old_id)s AND l.lead = left(%(code)s, 1) AND l.has_old_code""",
+)
+
+
+class Link(NamedTuple):
+    """A link that may be followed. `url` is http or https, as it was written."""
+
+    id: int
+    url: str
+
+
+class Short(NamedTuple):
+    """A link of a text: `url` is what is written, the address itself with the id 0 where it is not shortened."""
+
+    id: int
+    url: str
+
+
+def shorten(tx: Reader, urls: Sequence[str], base: str) -> dict[str, Short]:
+    """The short URL of each of `urls`, made where there is none yet. One statement, two after a collision.
+
+    `base` is what the code is appended to, ending in `/out/`. Only http and https URLs with a host and of at most
+    MAX_LENGTH characters are shortened (C-53); any other has no entry.
+    """
+    wanted = {hashlib.sha256(url.encode()).digest(): (url, host) for url, host in _web(urls)}
+    result: dict[str, Short] = {}
+    # A row that another transaction adds at this moment is in neither part of the answer; the next statement sees it.
+    for _ in range(2):
+        if not wanted:
+            break
+        for url_hash, link_id, code in tx.rows(
+            SHORTEN,
+            hashes=list(wanted),
+            urls=[url for url, _ in wanted.values()],
+            hosts=[host for _, host in wanted.values()],
+            codes=[shortcode.draw() for _ in wanted],
+        ):
+            url, _ = wanted.pop(url_hash)
+            result[url] = Short(link_id, base + code)
+    return result
+
+
+def unshortened(urls: Sequence[str]) -> dict[str, Short]:
+    """Those of `urls` that `shorten` would have shortened, as they are: nothing is stored of a private text's links."""
+    return {url: Short(0, url) for url, _ in _web(urls)}
+
+
+def _web(urls: Sequence[str]) -> Iterable[tuple[str, str]]:
+    for url in urls:
+        host = host_of(url)
+        if host and len(url) <= MAX_LENGTH:
+            yield url, host
+
+
+def record_uses(
+    tx: Transaction, site_id: int, comment_id: int, revision: int, link_ids: Sequence[int]
+) -> None:
+    """Note that a revision of a comment holds these links."""
+    if link_ids:
+        tx.run(
+            RECORD_USES,
+            site_id=site_id,
+            comment_id=comment_id,
+            revision=revision,
+            link_ids=sorted(set(link_ids)),
+        )
+
+
+def find(
+    tx: Reader,
+    code: str,
+    blocked: Iterable[str] = (),
+    *,
+    misses: Limit,
+    ip: str,
+) -> Link:
+    """Where `code` leads. `blocked` are domains that are refused beside the stored ones, with everything below them.
+
+    A code of an earlier release, which could be guessed, leads on only while guests read a text that holds the link.
+
+    Raises NotFound for a code that was never given, Forbidden for a blocked domain and for what is not on the open
+    internet (P-54), TooMany where the caller's address has missed as often as `misses` lets it (0: no limit).
+    """
+    row = tx.row(
+        FIND,
+        code=code,
+        old_id=shortcode.decode(code),
+        kind=misses.kind,
+        subject=caller(ip) if ip else "",
+        window_s=misses.window_s,
+    )
+    assert row is not None, "it has no condition"
+    missed, link_id, url, is_open, is_blocked = row
+    if misses.most and missed >= misses.most:
+        left_s = misses.window_s - int(time.time()) % misses.window_s
+        raise TooMany("Too many unknown links; try again later", left_s)
+    host = host_of(url or "")
+    if not host or not is_open:
+        raise NotFound("There is no such link")
+    if is_blocked or any(f".{host}".endswith(f".{domain}") for domain in blocked):
+        raise Forbidden("This link leads to a domain that is blocked here")
+    if is_inside(host):
+        raise Forbidden("This link leads to an address that is not on the open internet")
+    return Link(link_id, url)
+
+
+# Names that are never those of a machine on the open internet (RFC 6761, 6762, 8375, and what networks at home use).
+_INSIDE: Final = frozenset(
+    (
+        "localhost",
+        "local",
+        "internal",
+        "intranet",
+        "lan",
+        "home",
+        "corp",
+        "private",
+        "localdomain",
+        "test",
+    )
+)
+
+
+def is_inside(host: str) -> bool:
+    """Whether a host, as `host_of` gives it, is in somebody's own network, or none that a browser could find.
+
+    Addresses are read as browsers read them: `127.1`, `0x7f000001` and `017700000001` are 127.0.0.1.
+    """
+    labels = host.split(".")
+    if ":" in host:
+        return not _is_open(host.partition("%")[0])
+    if _NUMBER.fullmatch(labels[-1]):
+        address = _ipv4(labels)
+        return address is None or not _is_open(address)
+    return len(labels) == 1 or labels[-1] in _INSIDE or host.endswith(".home.arpa")
+
+
+_NUMBER: Final = re.compile(r"[0-9]+|0x[0-9a-f]*")
+
+
+def _ipv4(labels: Sequence[str]) -> str | None:
+    """The address that these one to four numbers are, the last one filling what is left; None: they are none."""
+    if len(labels) > 4 or not all(map(_NUMBER.fullmatch, labels)):
+        return None
+    try:
+        numbers = [_number(label) for label in labels]
+    except ValueError:
+        return None
+    *first, last = numbers
+    if any(number > 255 for number in first) or last >= 256 ** (4 - len(first)):
+        return None
+    whole = sum(number << 8 * (3 - place) for place, number in enumerate(first)) + last
+    return str(ipaddress.IPv4Address(whole))
+
+
+def _number(text: str) -> int:
+    if text.startswith("0x"):
+        return int(text[2:] or "0", 16)
+    return int(text, 8) if text.startswith("0") and len(text) > 1 else int(text)
+
+
+def _is_open(address: str) -> bool:
+    try:
+        return is_public(ipaddress.ip_address(address))
+    except ValueError:
+        return False
+
+
+def host_of(url: str) -> str:
+    """The host that an http or https URL leads to, as it is looked up: lower case, in ASCII; "" for any other URL.
+
+    What browsers and this parser could read differently (back-slashes, control characters) has no host here.
+    """
+    if "\\" in url or not url.isprintable() or " " in url:
+        return ""
+    try:
+        parts = urlsplit(url)
+        host = (parts.hostname or "").rstrip(".")
+        if parts.scheme not in ("http", "https") or not host or parts.port == 0:
+            return ""
+        return host if host.isascii() else host.encode("idna").decode("ascii").lower()
+    except ValueError:  # a broken port, brackets or name (UnicodeError is one)
+        return ""
+
+
+# ---------------------------------------------------------------- lists and statistics
+
+# Links of a site by comment, the newest first: those that live comments hold as they are now, in places the caller may
+# read. Nothing of huddles and profiles, whoever asks.
+OF_SITE = Query(
+    "link.of_site",
+    """
+    SELECT c.comment_id, c.created, l.link_id, coalesce(l.code, ''), l.url, l.host,
+           (SELECT count(DISTINCT o.comment_id)
+              FROM link_uses o
+              JOIN comments oc ON oc.site_id = o.site_id AND oc.comment_id = o.comment_id AND oc.revisions = o.revision
+                              AND NOT oc.is_deleted AND NOT oc.is_moderated
+              JOIN items oi ON oi.site_id = oc.site_id AND oi.item_id = oc.item_id AND NOT oi.is_deleted
+                           AND NOT oi.is_moderated AND oi.microcosm_id = ANY(%(readable)s::bigint[])
+             WHERE o.site_id = u.site_id AND o.link_id = u.link_id)
+      FROM link_uses u
+      JOIN comments c ON c.site_id = u.site_id AND c.comment_id = u.comment_id AND c.revisions = u.revision
+                     AND NOT c.is_deleted AND NOT c.is_moderated
+      JOIN items i ON i.site_id = c.site_id AND i.item_id = c.item_id AND NOT i.is_deleted AND NOT i.is_moderated
+                  AND i.microcosm_id = ANY(%(readable)s::bigint[])
+      JOIN links l ON l.link_id = u.link_id
+     WHERE u.site_id = %(site_id)s AND (u.comment_id, u.link_id) < (%(comment_id)s, %(link_id)s)
+       AND (%(host)s = '' OR l.host = %(host)s OR right(l.host, length(%(host)s) + 1) = '.' || %(host)s)
+     ORDER BY u.comment_id DESC, u.link_id DESC
+     LIMIT %(limit)s""",
+)
+
+OF_PLATFORM = Query(
+    "link.of_platform",
+    f"""
+    SELECT l.link_id, l.created, l.code, l.url, l.host, coalesce(h.hits, 0),
+           (SELECT count(*) FROM (SELECT DISTINCT u.site_id, u.comment_id FROM link_uses u
+                                   WHERE u.link_id = l.link_id) AS used), {BLOCKED}
+      FROM links l
+      LEFT JOIN link_hits h ON h.link_id = l.link_id
+     WHERE l.link_id < %(before)s AND l.code IS NOT NULL
+       AND (%(host)s = '' OR l.host = %(host)s OR right(l.host, length(%(host)s) + 1) = '.' || %(host)s)
+     ORDER BY l.link_id DESC
+     LIMIT %(limit)s""",
+)
+
+BLOCK = Query(
+    "link.block",
+    """
+    INSERT INTO blocked_link_domains (domain) SELECT unnest(%(domains)s::text[])
+        ON CONFLICT DO NOTHING""",
+)
+UNBLOCK = Query(
+    "link.unblock", "DELETE FROM blocked_link_domains b WHERE b.domain = ANY(%(domains)s::text[])"
+)
+LIST_BLOCKED = Query(
+    "link.list_blocked", "SELECT b.domain, b.created FROM blocked_link_domains b ORDER BY b.domain"
+)
+
+
+class Used(NamedTuple):
+    """A link in a comment; `uses` counts the comments of the site that hold it."""
+
+    comment_id: int
+    created: datetime.datetime
+    link_id: int
+    code: str  # "" until a text that holds it is rendered by this release
+    url: str
+    host: str
+    uses: int
+
+
+class Known(NamedTuple):
+    """A link of the platform, with how often it was followed and in how many comments it is or was."""
+
+    link_id: int
+    created: datetime.datetime
+    code: str
+    url: str
+    host: str
+    hits: int
+    uses: int
+    is_blocked: bool
+
+
+class Blocked(NamedTuple):
+    """A domain that links are not followed to, nor to any below it."""
+
+    domain: str
+    created: datetime.datetime
+
+
+def of_site(
+    tx: Reader,
+    site_id: int,
+    readable: Sequence[int],
+    host: str,
+    before: tuple[int, int],
+    limit: int,
+) -> list[Used]:
+    """Up to `limit` links of a site's comments in readable places, before (comment id, link id), the newest first.
+
+    `host` is a domain whose links alone are wanted, with those below it; "" for all.
+    """
+    rows = tx.rows(
+        OF_SITE,
+        site_id=site_id,
+        readable=readable,
+        host=host,
+        comment_id=before[0],
+        link_id=before[1],
+        limit=limit,
+    )
+    return [Used(*row) for row in rows]
+
+
+def of_platform(tx: Reader, host: str, before: int, limit: int) -> list[Known]:
+    """Up to `limit` links with a lower id than `before`, the newest first; `host` as in `of_site`."""
+    rows = tx.rows(OF_PLATFORM, host=host, before=before, limit=limit)
+    return [Known(*row) for row in rows]
+
+
+def checked_domain(text: str) -> str:
+    """A domain as hosts are looked up. Raises Invalid."""
+    domain = host_of(f"http://{text.strip().strip('.').lower()}")
+    if not domain or not re.fullmatch(r"[a-z0-9_.-]{1,253}", domain):
+        raise Invalid("domain", "must be the name of a host")
+    return domain
+
+
+def domains_in(lines: Iterable[str]) -> list[str]:
+    """The domains of a list as blocklists come: one a line, or behind an address as in a hosts file; # begins a remark.
+
+    What is none is passed over.
+    """
+    found: dict[str, None] = {}
+    for line in lines:
+        words = line.partition("#")[0].split()
+        for word in words[1:] if len(words) > 1 else words:
+            try:
+                domain = checked_domain(word)
+            except Invalid:
+                continue
+            if not is_inside(domain):
+                found[domain] = None
+    return list(found)
+
+
+def block(tx: Transaction, domains: Sequence[str]) -> int:
+    """Refuse links to these domains and to what is below them; how many were not refused before."""
+    return tx.run(BLOCK, domains=domains)
+
+
+def unblock(tx: Transaction, domains: Sequence[str]) -> int:
+    """Refuse links to these domains no more; how many were refused."""
+    return tx.run(UNBLOCK, domains=domains)
+
+
+def list_blocked(tx: Reader) -> list[Blocked]:
+    """The stored domains that links are not followed to."""
+    return [Blocked(*row) for row in tx.rows(LIST_BLOCKED)]

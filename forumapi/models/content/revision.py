@@ -1,0 +1,144 @@
+"""The revisions of a comment: the current text stands in the comment itself, earlier ones apart (content 7.6)."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Sequence
+from typing import Any, Final, NamedTuple
+
+from forumapi import itemtypes
+from forumapi.database.connections import Query, Reader
+from forumapi.models.pages.documents import Documents
+from forumapi.models.people import profile
+from forumapi.text import difference
+from forumapi.wire import json_fragments
+from forumapi.wire.json_fragments import Fragment, dumps
+from forumapi.wire.paging import Paging
+
+_ALL: Final = """
+        SELECT c.site_id, c.revisions AS revision, coalesce(c.edited, c.created) AS created, c.edited_by AS created_by,
+               {current} AS markdown
+          FROM comments c
+         WHERE c.site_id = %(site_id)s AND c.comment_id = %(comment_id)s
+         UNION ALL
+        SELECT r.site_id, r.revision, r.created, r.created_by, {older}
+          FROM comment_revisions r
+         WHERE r.site_id = %(site_id)s AND r.comment_id = %(comment_id)s"""
+
+LIST = Query(
+    "revision.list",
+    f"""
+    WITH found AS ({_ALL.format(current="''", older="''")})
+    SELECT f.revision, f.created, f.created_by, p.version, f.markdown, (SELECT count(*) FROM found)
+      FROM found f
+      JOIN profiles p ON p.site_id = f.site_id AND p.profile_id = f.created_by
+     ORDER BY f.revision DESC
+     LIMIT %(limit)s OFFSET %(offset)s""",
+)
+
+FIND = Query(
+    "revision.find",
+    f"""
+    WITH found AS ({_ALL.format(current="c.markdown", older="r.markdown")})
+    SELECT f.revision, f.created, f.created_by, p.version, f.markdown
+      FROM found f
+      JOIN profiles p ON p.site_id = f.site_id AND p.profile_id = f.created_by
+     WHERE f.revision = ANY(%(revisions)s::int[])""",
+)
+
+
+class Revision(NamedTuple):
+    """One revision. `markdown` is "" where only the list was asked for."""
+
+    number: int
+    created: datetime.datetime
+    author_id: int
+    author_version: int
+    markdown: str
+
+    @property
+    def stamp(self) -> tuple[Any, ...]:
+        """Plain data that its document depends on; a revision itself never changes."""
+        return (self.number, self.author_id, self.author_version)
+
+
+def page(tx: Reader, site_id: int, comment_id: int, at: Paging) -> tuple[int, list[Revision]]:
+    """(how many, the page `at`) of a comment's revisions, newest first. Asks no permission."""
+    rows = tx.rows(LIST, site_id=site_id, comment_id=comment_id, limit=at.limit, offset=at.offset)
+    total = rows[0][5] if rows else 0
+    return total, [Revision(*row[:5]) for row in rows]
+
+
+def find(tx: Reader, site_id: int, comment_id: int, numbers: Sequence[int]) -> dict[int, Revision]:
+    """Revisions of a comment with their text, by number. Asks no permission."""
+    rows = tx.rows(FIND, site_id=site_id, comment_id=comment_id, revisions=_possible(numbers))
+    return {row[0]: Revision(*row) for row in rows}
+
+
+_INT: Final = 2**31 - 1
+
+
+def _possible(numbers: Sequence[int]) -> list[int]:
+    return [number for number in numbers if number <= _INT]
+
+
+def href(comment_id: int, number: int) -> str:
+    """The address of a revision."""
+    return f"{itemtypes.href(itemtypes.COMMENT, comment_id)}/revisions/{number}"
+
+
+def documents(
+    tx: Reader,
+    cache: Documents,
+    site_id: int,
+    comment_id: int,
+    found: Sequence[Revision],
+    current: int,
+    *,
+    with_text: bool,
+) -> list[bytes]:
+    """The document of each revision; `current` is the number of the newest one."""
+    versions = {one.author_id: one.author_version for one in found}
+    people = cache.fetch(tx, site_id, {profile.SUMMARY: versions})[profile.SUMMARY]
+    return [
+        dumps(_document(comment_id, one, people, is_current=one.number == current, text=with_text))
+        for one in found
+    ]
+
+
+def _document(
+    comment_id: int, one: Revision, people: dict[int, Fragment], *, is_current: bool, text: bool
+) -> dict[str, Any]:
+    author = people.get(one.author_id)
+    data: dict[str, Any] = {"commentId": comment_id, "revision": one.number, "current": is_current}
+    if text:
+        data["markdown"] = one.markdown
+    data["meta"] = {
+        "created": json_fragments.when(one.created),
+        "createdBy": json_fragments.raw(author[0]) if author else None,
+        "links": links(comment_id, href(comment_id, one.number)),
+    }
+    return data
+
+
+def links(comment_id: int, own: str) -> list[dict[str, str]]:
+    """The links of anything that shows revisions: itself, and the comment."""
+    return [
+        {"rel": "self", "href": own},
+        {"rel": "comment", "href": itemtypes.href(itemtypes.COMMENT, comment_id)},
+    ]
+
+
+def difference_document(comment_id: int, old: int, new: int, before: str, after: str) -> bytes:
+    """What turned revision `old` (0: nothing) into `new`."""
+    own = f"{href(comment_id, new)}/diff?from={old}"
+    changed = difference.changes(before, after)
+    return dumps(
+        {
+            "commentId": comment_id,
+            "from": old,
+            "to": new,
+            "changes": [{"op": one.op, "text": one.text} for one in changed],
+            "meta": {"links": links(comment_id, own)},
+        }
+    )

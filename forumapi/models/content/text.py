@@ -1,0 +1,162 @@
+"""Markdown into HTML with the look-ups that it needs: profile names and short links (content 11).
+
+The only place where the pure pipeline of `content/` meets the database. Call `prepare`, the longer half, before any row
+is locked; `finish` is told where the comment stands, and locks links after items.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final, NamedTuple
+
+from forumapi.database.connections import Query, Reader
+from forumapi.errors import OUT_OF_RANGE, WRONG_TYPE, Invalid
+from forumapi.models.content import link
+from forumapi.models.sites.site import Site
+from forumapi.permissions.evaluator import GUEST_CALLER, Tree
+from forumapi.text import clean, render
+
+MAX_MARKDOWN = 50_000
+
+NAMES = Query(
+    "text.names",
+    """
+    SELECT DISTINCT ON (lower(p.profile_name)) lower(p.profile_name), p.profile_id
+      FROM profiles p
+     WHERE p.site_id = %(site_id)s AND lower(p.profile_name) = ANY(%(names)s::text[])
+     ORDER BY lower(p.profile_name), p.profile_id""",
+)
+
+
+class Rendered(NamedTuple):
+    """A comment's HTML, the profiles that it mentions, the short links that it holds."""
+
+    html: str
+    mentioned: tuple[int, ...]
+    link_ids: list[int]
+
+
+class Draft(NamedTuple):
+    """A comment rendered but for its links; `names` are the profiles that it may mention."""
+
+    draft: render.Draft
+    names: dict[str, int]
+    short_links: str
+
+
+NOTHING: Final = Rendered("", (), [])
+
+
+def prepare(tx: Reader, site: Site, source: str, *, short_links: str) -> Draft:
+    """Render a comment as far as its place doesn't matter. `short_links` is the address that codes are appended to."""
+    hosts = frozenset(host for host in (site.host, site.domain) if host)
+    draft = render.prepare(
+        source,
+        own_hosts=hosts,
+        file_host=site.host if site.domain else None,
+        jump=short_links,
+    )
+    names: dict[str, int] = {}
+    if draft.mention_names:
+        names = dict(tx.rows(NAMES, site_id=site.id, names=sorted(draft.mention_names)))
+    return Draft(draft, names, short_links)
+
+
+def finish(
+    tx: Reader, prepared: Draft, tree: Callable[[], Tree], microcosm_id: int | None
+) -> Rendered:
+    """The comment in its place: a microcosm of `tree`, 0 for a profile, None for a huddle.
+
+    Links are shortened where guests read the place: a short link tells everybody where it leads.
+    """
+    draft, names, base = prepared
+    short: dict[str, link.Short] = {}
+    if draft.urls:
+        if microcosm_id == 0 or microcosm_id in tree().view(GUEST_CALLER).set:
+            short = link.shorten(tx, draft.urls, base)
+        else:
+            short = link.unshortened(draft.urls)
+    content = render.finish(
+        draft, mentions=names, short_links={url: one.url for url, one in short.items()}
+    )
+    ids = [short[url].id for url in content.urls if short[url].id]
+    return Rendered(content.html, content.mentioned, ids)
+
+
+def preview(tx: Reader, site: Site, source: str, *, short_links: str) -> str:
+    """The HTML of a text that is not stored: its links are those that it holds."""
+    draft, names, _ = prepare(tx, site, source, short_links=short_links)
+    links = {url: one.url for url, one in link.unshortened(draft.urls).items()}
+    return render.finish(draft, mentions=names, short_links=links).html
+
+
+STORE = Query(
+    "text.store",
+    """
+    UPDATE comments c
+       SET html = %(html)s, renderer = %(renderer)s, version = c.version + 1
+     WHERE c.site_id = %(site_id)s AND c.comment_id = %(id)s AND c.markdown = %(markdown)s
+ RETURNING c.version""",
+)
+
+
+def rerender(
+    tx: Reader,
+    site: Site,
+    tree: Callable[[], Tree],
+    microcosm_id: int | None,
+    comment_id: int,
+    source: str,
+    *,
+    short_links: str,
+) -> tuple[int, str]:
+    """(version, HTML) of a stored comment that another pipeline rendered: made anew and kept (C-36).
+
+    Without notifications. A comment that was edited meanwhile is left alone; what is shown then is
+    never kept, since its version is 0.
+    """
+    prepared = prepare(tx, site, source, short_links=short_links)
+    made = finish(tx, prepared, tree, microcosm_id)
+    version = tx.value(
+        STORE,
+        site_id=site.id,
+        id=comment_id,
+        html=made.html,
+        markdown=source,
+        renderer=render.RENDERER_VERSION,
+    )
+    return version or 0, made.html
+
+
+def title(value: object, field: str, limit: int, *, quiet: bool = True) -> str:
+    """A required line of text, cleaned (content 1.7). Raises Invalid: missing, empty or over `limit` characters."""
+    if not isinstance(value, str):
+        raise Invalid(field, "is required")
+    cleaned = clean.sentence(value, quiet=quiet)
+    return _checked(cleaned, field, limit)
+
+
+def block(value: object, field: str, limit: int) -> str:
+    """A required text of several lines, cleaned."""
+    if not isinstance(value, str):
+        raise Invalid(field, "is required")
+    return _checked(clean.block(value), field, limit)
+
+
+def _checked(cleaned: str, field: str, limit: int) -> str:
+    if not cleaned:
+        raise Invalid(field, "may not be empty")
+    if clean.length(cleaned) > limit:
+        raise Invalid(field, f"may have at most {limit} characters", code=OUT_OF_RANGE)
+    return cleaned
+
+
+def source(value: object) -> str:
+    """A comment's Markdown, as sent. Raises Invalid: missing, blank, too long."""
+    if not isinstance(value, str):
+        raise Invalid("markdown", "is required", code=WRONG_TYPE if value is not None else 0)
+    if not value.strip():
+        raise Invalid("markdown", "may not be empty")
+    if len(value) > MAX_MARKDOWN:
+        raise Invalid("markdown", f"may have at most {MAX_MARKDOWN} characters", code=OUT_OF_RANGE)
+    return value

@@ -1,0 +1,618 @@
+"""Search: what of a site holds some words, or meets some filters, and may be shown to whoever asks (discovery 8).
+
+The statements are in sql/functions/search.sql; they filter by permission, state and ignoring before anything is
+counted. Hits come with all that their summaries need in the same statement, but for microcosms and huddles.
+"""
+
+from __future__ import annotations
+
+import datetime
+import re
+from collections.abc import Sequence
+from typing import Any, Final, NamedTuple
+
+from forumapi import itemtypes
+from forumapi.database.connections import (
+    Query,
+    Reader,
+    Replica,
+    Row,
+)
+from forumapi.models.content import (
+    comment,
+    huddle,
+    item,
+    item_details,
+)
+from forumapi.models.content.comment import Stub
+from forumapi.models.discovery import search_query
+from forumapi.models.discovery.search_query import (
+    Asked,
+    Scope,
+    Word,
+    scope,
+)
+from forumapi.models.microcosms import microcosm, microcosm_links
+from forumapi.models.microcosms.microcosm import Child
+from forumapi.models.pages.documents import Documents
+from forumapi.models.people import profile
+from forumapi.permissions.evaluator import Tree, View
+from forumapi.text.clean import escape
+from forumapi.wire import json_fragments
+from forumapi.wire.json_fragments import dumps
+from forumapi.wire.paging import Paging
+
+# No search finds more (S13).
+MOST: Final = 10_000
+# Of titles and of comments each, the newest so many are found and weighed against each other, whatever the page.
+RANKED: Final = 500
+# Alternatives to a word that nothing holds, and completions of one.
+MOST_ALIKE: Final = 10
+# Letters of all alternatives to texts without spaces: they grow with the square of what was typed, and the database
+# makes words of each two neighbours.
+MOST_LETTERS: Final = 4_000
+SUGGESTED: Final = 10
+
+# Around the words found, in what the database cuts out for `highlight`, and in place of < and >, between which it would
+# see a tag and leave it out; no stored text may hold them there.
+_BEGIN, _END = "\x01", "\x02"
+_ANGLES: Final = str.maketrans("\x03\x04", "<>")
+_HEADLINE: Final = f'\'StartSel="{_BEGIN}",StopSel="{_END}",MinWords=15,MaxWords=35,ShortWord=3,HighlightAll=false\''
+
+# What the words mean in the languages of the site's documents, and the first of them as it may stand in a text.
+_WANTED: Final = """
+    WITH asked AS MATERIALIZED (
+        SELECT search_query(l.languages, w.words, w.groups, w.negated, w.tags, false) AS wanted,
+               search_query(l.languages, w.words, w.groups, w.negated, w.tags, true) AS positive,
+               search_config(l.languages[1]) AS config
+          FROM (SELECT search_languages(%(site_id)s) AS languages) l,
+               (SELECT %(words)s::text[] AS words, %(groups)s::integer[] AS groups, %(negated)s::boolean[] AS negated,
+                       %(tags)s::text[] AS tags) w)"""
+
+_FILTERS: Final = """%(kinds)s::smallint[], %(with_comments)s::boolean, %(parents)s::smallint[], %(ids)s::bigint[],
+               %(readable)s::bigint[], %(everywhere)s::boolean, %(ignored_items)s::bigint[],
+               %(ignored_people)s::bigint[], %(author)s::bigint, %(since)s::timestamptz, %(until)s::timestamptz,
+               %(starts_after)s::timestamptz, %(starts_before)s::timestamptz, %(attending)s::boolean,
+               %(attached)s::boolean, %(following)s::boolean, %(ordering)s::text"""
+
+# All that the entries show of a hit `f`: the item it is or is on (i), the comment it is (c), the profile it is or is on
+# (p).
+_SHOWN: Final = f"""
+    SELECT f.total, f.is_partial, {{is_more}}, f.item_type_id, f.item_id, f.rank, f.modified,
+           %(me)s::bigint <> 0 AND coalesce(i.last_activity > {item.READ_TIME}, false), {item_details.MINE},
+           {{highlights}},
+           {item.SUMMARY_COLUMNS}, {item.SUMMARY_TIMES}, {comment.COLUMNS.format(unread="false")},
+           coalesce(p.profile_id, 0), coalesce(p.version, 0), coalesce(p.profile_name, '')
+      FROM found f
+      LEFT JOIN comments c ON f.item_type_id = 4 AND c.site_id = %(site_id)s AND c.comment_id = f.item_id
+      LEFT {comment.JOINS.lstrip()}
+      LEFT JOIN items i ON i.site_id = %(site_id)s
+                       AND i.item_id = CASE WHEN f.item_type_id = 4 THEN c.item_id
+                                            WHEN f.item_type_id IN (5, 6, 7, 9) THEN f.item_id END
+      LEFT JOIN profiles a ON a.site_id = i.site_id AND a.profile_id = i.created_by
+      LEFT JOIN profiles l ON l.site_id = i.site_id AND l.profile_id = i.last_comment_by
+      LEFT JOIN item_views v ON v.site_id = i.site_id AND v.item_id = i.item_id
+      LEFT JOIN profiles p ON p.site_id = %(site_id)s
+                          AND p.profile_id = CASE WHEN f.item_type_id = 4 THEN c.on_profile_id
+                                                  WHEN f.item_type_id = 3 THEN f.item_id END"""
+
+# Of a comment, the part around the first word that stands in it as it was typed or stemmed: texts can be long. Of other
+# things, the title, and what is indexed behind it, for when the words stand only there.
+_TITLE: Final = """CASE f.item_type_id
+                WHEN 4 THEN (SELECT substr(t.source, greatest(1, strpos(lower(t.source), q.needle) - 300), 1500)
+                               FROM (SELECT left(c.markdown, 50000) AS source) t)
+                WHEN 3 THEN search_unescaped(p.profile_name)
+                WHEN 2 THEN (SELECT search_unescaped(m.title) FROM microcosms m
+                              WHERE m.site_id = %(site_id)s AND m.microcosm_id = f.item_id)
+                ELSE search_unescaped(i.title) END"""
+_BEHIND: Final = """CASE f.item_type_id
+                WHEN 2 THEN (SELECT search_unescaped(m.description) FROM microcosms m
+                              WHERE m.site_id = %(site_id)s AND m.microcosm_id = f.item_id)
+                WHEN 7 THEN (SELECT search_unescaped(o.question) FROM polls o
+                              WHERE o.site_id = %(site_id)s AND o.item_id = f.item_id)
+                WHEN 9 THEN (SELECT search_unescaped(e.place) FROM events e
+                              WHERE e.site_id = %(site_id)s AND e.item_id = f.item_id) END"""
+
+
+def _cut(source: str) -> str:
+    """What is shown of a text: by PostgreSQL around the words found, or raw, for letters that it can't tell apart."""
+    clean = f"translate({source}, E'<>\\x01\\x02\\x03\\x04', E'\\x03\\x04')"
+    headline = f"ts_headline(q.config, {clean}, q.positive, {_HEADLINE})"
+    return f"CASE WHEN %(literally)s::boolean THEN {clean} ELSE {headline} END"
+
+
+TEXT = Query(
+    "search.text",
+    f"""{_WANTED},
+    found AS MATERIALIZED (
+        SELECT s.*
+          FROM asked q
+         CROSS JOIN LATERAL search_text(%(site_id)s, %(me)s, q.wanted, q.positive, %(in_title)s::boolean,
+               {_FILTERS}, %(most)s::integer, %(ranked)s::integer, %(limit)s::integer, %(offset)s::integer,
+               %(limit_ms)s::integer) s)
+    {_SHOWN.format(is_more="f.is_more", highlights=f"{_cut(_TITLE)}, {_cut(_BEHIND)}")}
+     CROSS JOIN (SELECT q.config, q.positive,
+                        coalesce(nullif(%(needle)s::text, ''),
+                                 left((regexp_match(q.positive::text, '''([^'']+)'''))[1], 12), '') AS needle
+                   FROM asked q) q
+     ORDER BY f.place""",
+    replica=Replica.ALL,
+)
+
+FILTERED = Query(
+    "search.filtered",
+    f"""
+    WITH found AS MATERIALIZED (
+        SELECT s.*
+          FROM search_filtered(%(site_id)s, %(me)s, {_FILTERS}, %(most)s::integer, %(limit)s::integer,
+                               %(offset)s::integer) s)
+    {_SHOWN.format(is_more="false", highlights="NULL::text, NULL::text")}
+     ORDER BY f.place""",
+    replica=Replica.ALL,
+)
+
+# Only for the site's owner; who they ignore and who does not want to be shown makes no difference here.
+BY_EMAIL = Query(
+    "search.by_email",
+    f"""
+    WITH known AS MATERIALIZED (
+        SELECT p.profile_id, lower(p.profile_name) AS name
+          FROM users u
+          JOIN profiles p ON p.site_id = %(site_id)s AND p.user_id = u.user_id
+         WHERE u.canonical_email = ANY(%(canonicals)s::text[])),
+    found AS MATERIALIZED (
+        SELECT s.place, 3::smallint AS item_type_id, s.profile_id AS item_id, 1::real AS rank,
+               n.last_active AS modified, (SELECT count(*) FROM known)::integer AS total, false AS is_partial
+          FROM (SELECT 1) AS one
+          LEFT JOIN (SELECT k.profile_id, row_number() OVER (ORDER BY k.name, k.profile_id) AS place
+                       FROM known k
+                      ORDER BY place
+                      LIMIT %(limit)s OFFSET %(offset)s) s ON true
+          LEFT JOIN profile_counters n ON n.site_id = %(site_id)s AND n.profile_id = s.profile_id)
+    {_SHOWN.format(is_more="false", highlights="NULL::text, NULL::text")}
+     ORDER BY f.place""",
+    replica=Replica.ALL,
+)
+
+# Words of the site that are one typing error away from those typed. What the language leaves out is not missing.
+ALIKE: Final = Query(
+    "search.alike",
+    """
+    SELECT u.place::integer, a.word
+      FROM unnest(%(typed)s::text[]) WITH ORDINALITY AS u (typed, place)
+     CROSS JOIN LATERAL search_alike(%(site_id)s, search_word(u.typed), %(most)s::integer) AS a (word)
+     WHERE numnode(search_query(search_languages(%(site_id)s), ARRAY[u.typed], '{1}', '{f}', '{}', false)) > 0""",
+    replica=Replica.ACKNOWLEDGED,
+)
+
+# What completes a word, of which the caller may see something: each candidate is looked for as they would find it.
+SUGGEST: Final = Query(
+    "search.suggest",
+    """
+    SELECT c.word
+      FROM (SELECT c.word, c.errors, c.documents, search_languages(%(site_id)s) AS languages
+              FROM search_completions(%(site_id)s, search_word(%(typed)s), %(most)s::integer) c
+             ORDER BY c.errors, c.documents DESC, c.word) c
+     WHERE search_seen(%(site_id)s, %(me)s, search_query(c.languages, ARRAY[c.word], '{1}', '{f}', '{}', false),
+                       %(kinds)s::smallint[], %(readable)s::bigint[], %(ignored_items)s::bigint[],
+                       %(ignored_people)s::bigint[], now() + make_interval(secs => %(limit_ms)s::integer / 1000.0),
+                       %(parents)s::smallint[])
+     LIMIT %(limit)s::integer""",
+    replica=Replica.ACKNOWLEDGED,
+)
+
+_HEAD: Final = 11
+_TIMES: Final = _HEAD + item.SUMMARY_WIDTH
+_COMMENT: Final = _TIMES + item.TIMES_WIDTH
+_PERSON: Final = _COMMENT + comment.WIDTH
+
+
+class Viewer(NamedTuple):
+    """Who asks, and what they see of the site. `listable`: microcosms that are readable and not ignored."""
+
+    site_id: int
+    me: int
+    tree: Tree
+    view: View
+    listable: View
+    ignored_items: Sequence[int]
+    ignored_people: Sequence[int]
+    kinds: frozenset[int] = itemtypes.ALL  # the types of things that may be shown
+
+
+class Hit(NamedTuple):
+    """One thing found. `item` and `times` as models/item.summary takes them: of it, or of what the comment is on."""
+
+    item_type: int
+    id: int
+    rank: float
+    modified: datetime.datetime
+    is_unread: bool
+    mine: str | None
+    highlight: str
+    item: Row
+    times: Row
+    stub: Stub | None
+    person_id: int
+    person_version: int
+    person_name: str
+
+    @property
+    def stamp(self) -> Any:
+        """Plain data that covers what is shown of it."""
+        stub = tuple(self.stub) if self.stub is not None else None
+        moment = json_fragments.when(self.modified)
+        return (*self[:3], moment, *self[4:8], stub, *self[10:])
+
+    @property
+    def parent(self) -> comment.Parent:
+        """What a comment is on."""
+        if self.person_id:
+            return comment.Parent(itemtypes.PROFILE, self.person_id, self.person_name)
+        return comment.Parent(self.item[1], self.item[0], self.item[4])
+
+
+class Found(NamedTuple):
+    """A page of what was found.
+
+    `is_partial`: there was no time to look at everything. `is_more`: there may be more than `total`, further than this
+    page needs it was not counted. `is_forgiving`: nothing holds the words as they were typed, and these hold some that
+    are one typing error away.
+    """
+
+    total: int
+    is_partial: bool
+    is_more: bool
+    hits: list[Hit]
+    is_forgiving: bool = False
+
+
+def expanded(tree: Tree, view: View, forum_ids: Sequence[int]) -> list[int]:
+    """Microcosms with all that is below them, as far as the viewer may know of it; those named in any case."""
+    found = list(forum_ids)
+    for id in forum_ids:
+        node = tree.nodes.get(id)
+        if node is not None and id in view.set:
+            found += [below for below in node.subtree if below in view.set]
+    return list(dict.fromkeys(found))
+
+
+def find(tx: Reader, who: Viewer, asked: Asked, at: Paging, *, limit_ms: int) -> Found:
+    """The page `at` of what a search finds. Raises TooSlow when the database gives up on it.
+
+    Where nothing holds the words as they were typed, words that are one typing error away count too.
+    """
+    if not asked.text:
+        most = MOST if asked.sort in ("oldest", "newest") else reach(at)
+        rows = tx.rows(FILTERED, **_filters(who, asked), **_page(at, most))
+        found = _found(rows, asked)
+        return found._replace(is_more=found.total >= most)
+    words = search_query.words(asked.text)
+    found = _by_words(tx, who, asked, words, at, limit_ms)
+    if found.total or found.is_partial:
+        return found
+    alike = _alike(tx, who.site_id, words)
+    if not alike:
+        return found
+    forgiving = _by_words(tx, who, asked, [*words, *alike], at, limit_ms)
+    # That there are words like these is told of those alone that the caller may see.
+    return forgiving._replace(is_forgiving=True) if forgiving.total else found
+
+
+def _alike(tx: Reader, site_id: int, words: Sequence[Word]) -> list[Word]:
+    """Alternatives to words that were typed: words of the site that are one error away; of texts in scripts without
+    spaces, what is left without what may be wrong."""
+    typed = [word for word in words if not word.is_negated]
+    found: list[Word] = []
+    left = MOST_LETTERS
+    for word in typed:
+        # Three alternatives a letter, each nearly as long as the text.
+        letters = 3 * len(word.text) ** 2
+        if letters <= left and search_query.is_unspaced(word.text):
+            left -= letters
+            found += [Word(text, word.group) for text in search_query.forgiving(word.text)]
+    spaced = [word for word in typed if not search_query.unspaced(word.text)]
+    if spaced:
+        texts = [word.text for word in spaced]
+        rows = tx.rows(ALIKE, site_id=site_id, typed=texts, most=MOST_ALIKE)
+        found += [Word(word, spaced[place - 1].group) for place, word in rows]
+    return found
+
+
+def suggest(tx: Reader, who: Viewer, typed: str, *, limit_ms: int) -> list[str]:
+    """Words that complete the one `typed`, one typing error forgiven, of which the caller may see something."""
+    wanted = Scope(search_query.INDEXED, True, None, None).limited(who.kinds)
+    rows = tx.rows(
+        SUGGEST,
+        site_id=who.site_id,
+        me=who.me,
+        typed=typed,
+        kinds=wanted.kinds,
+        parents=wanted.parents if wanted.with_comments else (),
+        readable=who.listable.ids,
+        ignored_items=who.ignored_items,
+        ignored_people=who.ignored_people,
+        most=2 * SUGGESTED,
+        limit=SUGGESTED,
+        limit_ms=limit_ms,
+    )
+    return list(dict.fromkeys(row[0] for row in rows))
+
+
+def by_email(tx: Reader, who: Viewer, canonicals: Sequence[str], at: Paging) -> Found:
+    """Profiles of the site with one of these addresses in canonical form, by name. Only the site's owner may ask."""
+    rows = tx.rows(
+        BY_EMAIL,
+        site_id=who.site_id,
+        me=who.me,
+        canonicals=canonicals,
+        limit=at.limit,
+        offset=at.offset,
+    )
+    return _found(rows, Asked())
+
+
+def _by_words(
+    tx: Reader, who: Viewer, asked: Asked, words: Sequence[Word], at: Paging, limit_ms: int
+) -> Found:
+    letters = [
+        run for word in words if not word.is_negated for run in search_query.unspaced(word.text)
+    ]
+    rows = tx.rows(
+        TEXT,
+        words=[word.text for word in words],
+        groups=[word.group for word in words],
+        negated=[word.is_negated for word in words],
+        tags=asked.hashtags,
+        in_title=asked.in_title,
+        literally=bool(letters),
+        needle=letters[0].lower() if letters else "",
+        ranked=RANKED,
+        limit_ms=limit_ms,
+        **_filters(who, asked),
+        **_page(at, MOST),
+    )
+    return _found(rows, asked)
+
+
+def reach(at: Paging) -> int:
+    """How much is found for a page: enough to know whether there is another."""
+    return min(MOST, max(RANKED, at.offset + at.limit + 1))
+
+
+def _page(at: Paging, most: int) -> dict[str, int]:
+    return {"most": most, "limit": at.limit, "offset": at.offset}
+
+
+def _filters(who: Viewer, asked: Asked) -> dict[str, Any]:
+    wanted = scope(asked).limited(who.kinds)
+    readable: Sequence[int] = who.listable.ids
+    if asked.forum_ids:
+        inside = {
+            below
+            for id in asked.forum_ids
+            if id in who.tree.nodes
+            for below in who.tree.nodes[id].subtree
+        }
+        readable = [id for id in readable if id in inside]
+    return {
+        "site_id": who.site_id,
+        "me": who.me,
+        "kinds": wanted.kinds,
+        "with_comments": wanted.with_comments,
+        "parents": wanted.parents,
+        "ids": wanted.ids,
+        "readable": readable,
+        # What stands in no microcosm is in none of those named.
+        "everywhere": not asked.forum_ids,
+        "ignored_items": who.ignored_items,
+        "ignored_people": who.ignored_people,
+        "author": asked.author_id or None,
+        "since": asked.moment("since"),
+        "until": asked.moment("until"),
+        "starts_after": asked.moment("eventAfter"),
+        "starts_before": asked.moment("eventBefore"),
+        "attending": asked.attendee or None,
+        "attached": bool(asked.has) or None,
+        "following": asked.following or None,
+        "ordering": asked.sort,
+    }
+
+
+def _found(rows: Sequence[Row], asked: Asked) -> Found:
+    hits = [_hit(row, asked) for row in rows if row[4] is not None]
+    total, is_partial, is_more = rows[0][:3]
+    return Found(total, is_partial, is_more, hits)
+
+
+def _hit(row: Row, asked: Asked) -> Hit:
+    _, _, _, item_type, id, rank, modified, is_unread, mine, title, behind = row[:_HEAD]
+    stub = row[_COMMENT:_PERSON]
+    return Hit(
+        item_type,
+        id,
+        rank,
+        modified,
+        is_unread,
+        mine,
+        _highlight(title, behind, asked),
+        row[_HEAD:_TIMES],
+        row[_TIMES:_COMMENT],
+        Stub(*stub) if stub[0] is not None else None,
+        *row[_PERSON:],
+    )
+
+
+# ---------------------------------------------------------------- highlights
+
+_AROUND: Final = 30  # letters before the first word in a text without spaces
+_SHOWN_LETTERS: Final = 120
+
+
+def _highlight(title: str | None, behind: str | None, asked: Asked) -> str:
+    """A fragment with the words found in <b>; everything else is escaped, so that a client may insert it (S14)."""
+    if title is None:
+        return ""
+    runs = search_query.unspaced(asked.text)
+    if runs:
+        marked = _mark(title, runs)
+        if _BEGIN not in marked and behind:
+            marked = _mark(behind, runs)
+    else:
+        marked = behind if behind and _BEGIN not in title and _BEGIN in behind else title
+    return escape(marked.translate(_ANGLES)).replace(_BEGIN, "<b>").replace(_END, "</b>")
+
+
+def _mark(text: str, runs: Sequence[str]) -> str:
+    """The part of a text around the first of some texts, with marks around each of them."""
+    pattern = re.compile(
+        "|".join(map(re.escape, sorted(runs, key=len, reverse=True))), re.IGNORECASE
+    )
+    first = pattern.search(text)
+    start = max(0, first.start() - _AROUND) if first else 0
+    return pattern.sub(
+        lambda match: f"{_BEGIN}{match[0]}{_END}", text[start : start + _SHOWN_LETTERS]
+    )
+
+
+# ---------------------------------------------------------------- entries
+
+
+class More(NamedTuple):
+    """What the entries need beside the hits: microcosms and huddles among them, and which microcosms are unread."""
+
+    microcosms: dict[int, Child]
+    unread: set[int]
+    huddles: dict[int, huddle.Entry]
+
+    @property
+    def stamp(self) -> Any:
+        """Plain data that covers what is shown of them."""
+        return (
+            [tuple(child[:8]) for child in self.microcosms.values()],
+            sorted(self.unread),
+            [entry.stamp for entry in self.huddles.values()],
+        )
+
+
+def more(tx: Reader, who: Viewer, hits: Sequence[Hit]) -> More:
+    """What microcosms and huddles among the hits look like; no statement where there are none."""
+    tops = [hit.id for hit in hits if hit.item_type == itemtypes.MICROCOSM]
+    ignored = frozenset(who.ignored_items)
+    found = {
+        id: child._replace(latest=None) if child.latest and child.latest[0] in ignored else child
+        for id, child in microcosm.children(tx, who.site_id, who.tree, who.listable, tops).items()
+    }
+    unread: set[int] = set()
+    if tops and who.me:
+        unread = microcosm.unread(
+            tx, who.site_id, who.me, who.ignored_items, who.tree, who.listable, tops
+        )
+    inside = {
+        hit.item[0] for hit in hits if hit.item[0] is not None and hit.item[1] == itemtypes.HUDDLE
+    }
+    huddles: dict[int, huddle.Entry] = {}
+    if inside:
+        huddles = huddle.some(
+            tx, who.site_id, who.me, who.ignored_people, who.ignored_items, sorted(inside)
+        )
+    return More(found, unread, huddles)
+
+
+def entries(
+    tx: Reader, documents: Documents, who: Viewer, hits: Sequence[Hit], rest: More, site: bytes
+) -> bytes:
+    """The JSON array of the hits (discovery 8.7). `site` is the document of the site itself."""
+    people = item.summary_people([hit.item for hit in hits])
+    stubs = [hit.stub for hit in hits if hit.stub is not None]
+    people |= comment.profiles_of(stubs)
+    people |= {hit.person_id: hit.person_version for hit in hits if hit.person_id}
+    for child in rest.microcosms.values():
+        people[child.author_id] = child.author_version
+        if child.latest is not None:
+            people |= item.summary_people([child.latest])
+    for entry in rest.huddles.values():
+        people |= entry.people
+    fetched = documents.fetch(
+        tx,
+        who.site_id,
+        {
+            comment.SUMMARY: {stub.id: stub.version for stub in stubs},
+            microcosm.SUMMARY: {child.id: child.version for child in rest.microcosms.values()},
+            profile.SUMMARY: people,
+        },
+    )
+    made = [_entry(hit, who, rest, fetched, site) for hit in hits]
+    return b"[%b]" % b",".join([one for one in made if one is not None])
+
+
+def _entry(hit: Hit, who: Viewer, rest: More, fetched: dict[Any, Any], site: bytes) -> bytes | None:
+    people = fetched[profile.SUMMARY]
+    unread = hit.is_unread or (hit.id in rest.unread and hit.item_type == itemtypes.MICROCOSM)
+    parent = b""
+    if hit.stub is not None:
+        above = hit.parent
+        holder = _thing(above.type, above.id, hit, who, rest, fetched, site)
+        if holder is None or hit.id not in fetched[comment.SUMMARY]:
+            return None
+        shown: bytes | None = comment.summary(
+            fetched[comment.SUMMARY][hit.id], hit.stub, people, comment.parent_links(above), unread
+        )
+        parent = b',"parentItemType":%b,"parentItem":%b' % (
+            dumps(itemtypes.name_of(above.type)),
+            holder,
+        )
+    else:
+        shown = _thing(hit.item_type, hit.id, hit, who, rest, fetched, site)
+    if shown is None:
+        return None
+    return b'{"itemType":%b,"item":%b%b,"unread":%b,"rank":%b,"lastModified":%b,"highlight":%b}' % (
+        dumps(itemtypes.name_of(hit.item_type)),
+        shown,
+        parent,
+        b"true" if unread else b"false",
+        dumps(float(f"{hit.rank:.6g}")) if hit.rank else b"0",
+        dumps(json_fragments.when(hit.modified)),
+        dumps(hit.highlight),
+    )
+
+
+def _thing(
+    kind: int, id: int, hit: Hit, who: Viewer, rest: More, fetched: dict[Any, Any], site: bytes
+) -> bytes | None:
+    """The summary of what was found, or of what a comment is on; None if it is gone since."""
+    people = fetched[profile.SUMMARY]
+    summary: bytes | None = None
+    if kind == itemtypes.SITE:
+        summary = site
+    elif kind == itemtypes.PROFILE:
+        summary = people[id][0] if id in people else None
+    elif kind == itemtypes.HUDDLE:
+        entry = rest.huddles.get(id)
+        summary = huddle.summary(entry, people) if entry is not None else None
+    elif kind == itemtypes.MICROCOSM:
+        child, places_found = rest.microcosms.get(id), fetched[microcosm.SUMMARY]
+        if child is not None and id in places_found:
+            summary = microcosm.child_summary(
+                places_found[id], child, people, who.tree, who.view, who.site_id, unread=None
+            )
+    else:
+        summary = item.summary(
+            hit.item, hit.times, people, who.tree, who.view, unread=None, mine=hit.mine
+        )
+    return summary
+
+
+def viewer(
+    site_id: int,
+    me: int,
+    tree: Tree,
+    view: View,
+    ignored_microcosms: list[int],
+    ignored_items: Sequence[int],
+    ignored_people: Sequence[int],
+    kinds: frozenset[int],
+) -> Viewer:
+    """Viewer of a search. `view`: what they may read; `kinds`: the types of things that may be shown to them."""
+    listable = microcosm_links.visible(view, tree, ignored_microcosms)
+    return Viewer(site_id, me, tree, view, listable, ignored_items, ignored_people, kinds)

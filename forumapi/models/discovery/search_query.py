@@ -1,0 +1,413 @@
+"""What somebody searches for: the keys of the query string and of `q`, checked (discovery 8.2). Pure: no database.
+
+A search is never refused for what it says: what could not be understood is left out and reported in `query.ignored`.
+"""
+
+from __future__ import annotations
+
+import datetime
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final, NamedTuple
+
+from forumapi import itemtypes
+from forumapi.wire.paging import Pairs
+
+TRUE: Final = frozenset(("1", "t", "T", "TRUE", "true", "True"))
+FALSE: Final = frozenset(("0", "f", "F", "FALSE", "false", "False"))
+
+# Types that can be found (S6), and those that are found by words.
+SEARCHABLE: Final = (
+    "site",
+    "microcosm",
+    "profile",
+    "comment",
+    "huddle",
+    "conversation",
+    "poll",
+    "event",
+)
+INDEXED: Final = tuple(
+    itemtypes.BY_NAME[name].id for name in SEARCHABLE if name not in ("site", "comment")
+)
+
+_COMMENTABLE: Final = tuple(kind.id for kind in itemtypes.TYPES if kind.commentable)
+
+# A longer text is cut, and words beyond the last one are ignored: a query is work for the server.
+MOST_TEXT: Final = 1_000
+MOST_WORDS: Final = 24
+MOST_VALUES: Final = 100
+_MAX_ID: Final = 2**63 - 1
+_MAX_DAYS: Final = 365 * 200
+
+_KEYS: Final = (
+    "inTitle",
+    "type",
+    "id",
+    "forumId",
+    "authorId",
+    "author",
+    "email",
+    "following",
+    "has",
+    "since",
+    "until",
+    "eventAfter",
+    "eventBefore",
+    "attendee",
+    "sort",
+    "lat",
+    "lon",
+    "radius",
+    "north",
+    "east",
+    "south",
+    "west",
+)
+_BY_LOWER: Final = {key.lower(): key for key in _KEYS}
+# Never used for filtering (S2), or not at all.
+_UNUSED: Final = frozenset(("author", "lat", "lon", "radius", "north", "east", "south", "west"))
+_OF_EVENTS: Final = ("eventAfter", "eventBefore", "attendee")
+
+_HASHTAG: Final = re.compile(r"(?<!\S)#(\w*[^\W\d]\w*)(?!\w)")
+_DAYS: Final = re.compile(r"[+-]?\d{1,9}", re.ASCII)
+_DATE: Final = re.compile(r"\d{4}-\d\d-\d\d(?:T\d\d:\d\d)?", re.ASCII)
+_NUMBER: Final = re.compile(r"\d{1,19}", re.ASCII)
+_TERM: Final = re.compile(r'(-?)"([^"]*)(?:"|\Z)|(\S+)')
+_LAST_WORD: Final = re.compile(r"\w+\Z")
+# Fewer letters say nothing.
+LEAST_TYPED: Final = 2
+_WORD: Final = re.compile(r"\w")
+_CONTROL: Final = re.compile(r"[\x00-\x1f\x7f]+")
+
+# Scripts without spaces, as search_unspaced() of sql/functions/search.sql has them.
+UNSPACED: Final = (
+    "\u0e01-\u0eff\u0f00-\u0fff\u1000-\u109f\u1780-\u17ff\u2e80-\u2fdf\u3005-\u3007\u3031-\u3035\u3041-\u30ff"
+    "\u3100-\u312f\u31a0-\u31bf\u31f0-\u31ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\uff66-\uff9f"
+    "\U00020000-\U0003ffff"
+)
+_UNSPACED_RUN: Final = re.compile(f"[{UNSPACED}]+")
+# Between texts that must both be there, wherever they stand.
+_AND: Final = "\x1f"
+
+
+class Word(NamedTuple):
+    """A word or, in quotes, words next to each other. Those of one `group` are alternatives."""
+
+    text: str
+    group: int
+    is_negated: bool = False
+
+
+def words(text: str) -> list[Word]:
+    """The words of a query: all must be there; `"some words"` next to each other, `a OR b` either, `-a` not (where
+    another one is asked for)."""
+    found: list[Word] = []
+    joins = False
+    for match in _TERM.finditer(text):
+        sign, quoted, plain = match[1], match[2], match[3]
+        if plain == "OR" and found and not found[-1].is_negated:
+            joins = True
+            continue
+        is_negated = bool(sign)
+        if plain is not None:
+            is_negated = plain.startswith("-") and len(plain) > 1 and plain[1].isalpha()
+        term = quoted if plain is None else plain
+        if not _WORD.search(term):
+            continue
+        if len(found) == MOST_WORDS:
+            break
+        group = found[-1].group if joins and found and not is_negated else len(found)
+        joins = False
+        found.append(Word(term.lstrip("-") if is_negated else term, group, is_negated))
+    if all(word.is_negated for word in found):
+        found = [word._replace(is_negated=False) for word in found]
+    return found
+
+
+def last_word(text: str) -> str:
+    """The word that is being typed at the end of a text; "" where none has begun."""
+    found = _LAST_WORD.search(text[-MOST_TEXT:])
+    return found[0] if found else ""
+
+
+def forgiving(run: str) -> list[str]:
+    """A text of a script without spaces with one letter typed wrong, left out, put in or changed with its neighbour:
+    what is still right of it, for each place where that may be."""
+    if len(run) < 3:
+        return []
+    found = [
+        _AND.join(part for part in (run[:at], run[at + width :]) if part)
+        for width in (0, 1, 2)
+        for at in range(len(run) - width + 1)
+        if len(run) - width > 0
+    ]
+    return list(dict.fromkeys(one for one in found if one != run))
+
+
+def unspaced(text: str) -> list[str]:
+    """The runs of letters of scripts without spaces."""
+    return _UNSPACED_RUN.findall(text)
+
+
+def is_unspaced(text: str) -> bool:
+    """Whether a text is one run of such letters."""
+    return _UNSPACED_RUN.fullmatch(text) is not None
+
+
+@dataclass
+class Asked:
+    """A search, checked. Lists are in the order sent, without duplicates; dates as sent, and as moments."""
+
+    text: str = ""
+    in_title: bool = False
+    hashtags: list[str] = field(default_factory=list)
+    forum_ids: list[int] = field(default_factory=list)
+    types: list[str] = field(default_factory=list)
+    ids: list[int] = field(default_factory=list)
+    author_id: int = 0
+    emails: list[str] = field(default_factory=list)
+    following: bool = False
+    attendee: bool = False
+    has: list[str] = field(default_factory=list)
+    sort: str = ""
+    dates: dict[str, tuple[str, datetime.datetime]] = field(default_factory=dict)
+    ignored: list[str] = field(default_factory=list)
+
+    @property
+    def is_searchable(self) -> bool:
+        """Whether there is enough to look for."""
+        return bool(self.text or self.types or self.author_id or self.forum_ids or self.emails)
+
+    def moment(self, key: str) -> datetime.datetime | None:
+        """The moment of `since`, `until`, `eventAfter` or `eventBefore`."""
+        found = self.dates.get(key)
+        return found[1] if found else None
+
+    @property
+    def searched(self) -> str:
+        """What was used, for people."""
+        parts = [self.text] if self.text else []
+        parts += [f"type:{name}" for name in self.types]
+        parts += [f"has:{name}" for name in self.has]
+        parts += [f"id:{id}" for id in self.ids]
+        parts += ["inTitle:true"] if self.in_title else []
+        parts += ["following:true"] if self.following else []
+        parts += [f"{key}:{sent}" for key, (sent, _) in self.dates.items()]
+        parts += ["attendee:true"] if self.attendee else []
+        parts += [f"forumId:{id}" for id in self.forum_ids]
+        parts += [f"authorId:{self.author_id}"] if self.author_id else []
+        parts += [f"sort:{self.sort}"] if self.sort else []
+        return " ".join(parts)
+
+    def document(self, forum_ids: Sequence[int], *, was_made: bool) -> dict[str, Any]:
+        """`query` on the wire: what is not empty, in the order of discovery 8.7. `forum_ids`: with those below."""
+        dates = {key: sent for key, (sent, _) in self.dates.items()}
+        shown: dict[str, Any] = {
+            "q": self.text,
+            "inTitle": self.in_title,
+            "hashtags": self.hashtags,
+            "forumId": list(forum_ids),
+            "type": self.types,
+            "id": self.ids,
+            "authorId": self.author_id,
+            "email": self.emails,
+            "following": self.following,
+            **dates,
+            "attendee": self.attendee,
+            "has": self.has,
+            "sort": self.sort,
+            "ignored": " ".join(self.ignored),
+            "searched": self.searched if was_made else "",
+        }
+        return {key: value for key, value in shown.items() if value}
+
+
+class _Sent(NamedTuple):
+    """A value as it was sent: `between` is = in the query string and : in `q`."""
+
+    key: str
+    value: str
+    between: str
+
+    def __str__(self) -> str:
+        return f"{self.key}{self.between}{self.value}"
+
+
+def parse(pairs: Pairs, now: datetime.datetime, *, is_owner: bool) -> Asked:
+    """The search that a query string asks for. `is_owner`: of the site, who alone may search by e-mail."""
+    asked = Asked()
+    q = next((value for key, value in pairs if key == "q"), "")
+    rest, fragments = _split(_CONTROL.sub(" ", q)[:MOST_TEXT])
+    asked.text = " ".join(rest).strip()
+    asked.hashtags = list(dict.fromkeys(f"#{tag}" for tag in _HASHTAG.findall(asked.text)))
+    if not _WORD.search(asked.text):
+        # Nothing to find; said back all the same.
+        if asked.text:
+            asked.ignored.append(asked.text)
+        asked.text = ""
+    sent = [
+        _Sent(key, value, "=")
+        for key, value in pairs
+        if key in _KEYS and not _CONTROL.search(value)
+    ]
+    # The last one counts of what can be said once: fragments win.
+    first: dict[str, _Sent] = {}
+    for one in sent:
+        first.setdefault(one.key, one)
+    single = first | {one.key: one for one in reversed(fragments)}
+    several = [*sent, *fragments]
+    _read_lists(asked, several, is_owner)
+    _read_single(asked, single, now)
+    _settle(asked)
+    return asked
+
+
+def _split(q: str) -> tuple[list[str], list[_Sent]]:
+    """(what stays text, what is `key:value`) of `q`, taken apart at single spaces."""
+    rest: list[str] = []
+    fragments: list[_Sent] = []
+    for part in q.split(" "):
+        key, colon, value = part.partition(":")
+        known = _BY_LOWER.get(key.lower())
+        if colon and value and ":" not in value and known:
+            fragments.append(_Sent(known, value, ":"))
+        else:
+            rest.append(part)
+    return rest, fragments
+
+
+def _read_lists(asked: Asked, sent: Sequence[_Sent], is_owner: bool) -> None:
+    readers: dict[str, tuple[list[Any], Callable[[str], Any]]] = {
+        "type": (asked.types, _type),
+        "id": (asked.ids, _id),
+        "forumId": (asked.forum_ids, _id),
+        "has": (asked.has, lambda value: value if value == "attachment" else None),
+    }
+    emails = list(dict.fromkeys(one.value for one in sent if one.key == "email" and one.value))
+    if is_owner:
+        asked.emails = emails[:MOST_VALUES]
+    elif emails:
+        asked.ignored.append(f"email:[{' '.join(emails)}]")
+    for one in sent:
+        if one.key in _UNUSED:
+            asked.ignored.append(f"{one.key}:{one.value}")
+        elif one.key in readers:
+            known, read = readers[one.key]
+            value = read(one.value)
+            if value is None or len(known) == MOST_VALUES:
+                asked.ignored.append(str(one))
+            elif value not in known:
+                known.append(value)
+
+
+def _read_single(asked: Asked, sent: dict[str, _Sent], now: datetime.datetime) -> None:
+    for key in ("inTitle", "following", "attendee"):
+        if key in sent:
+            value = sent[key].value
+            if value not in TRUE and value not in FALSE:
+                asked.ignored.append(str(sent[key]))
+            elif key == "inTitle":
+                asked.in_title = value in TRUE
+            elif key == "following":
+                asked.following = value in TRUE
+            else:
+                asked.attendee = value in TRUE
+    for key in ("since", "until", "eventAfter", "eventBefore"):
+        if key in sent:
+            moment = _moment(sent[key].value, now)
+            if moment is None:
+                asked.ignored.append(str(sent[key]))
+            else:
+                asked.dates[key] = (sent[key].value, moment)
+    if "authorId" in sent:
+        asked.author_id = _id(sent["authorId"].value) or 0
+        if not asked.author_id:
+            asked.ignored.append(str(sent["authorId"]))
+    if "sort" in sent:
+        if sent["sort"].value in ("date", "oldest", "newest"):
+            asked.sort = sent["sort"].value
+        else:
+            asked.ignored.append(str(sent["sort"]))
+
+
+def _settle(asked: Asked) -> None:
+    """Leave out what means nothing beside the rest."""
+    if asked.types != ["event"]:
+        for key in _OF_EVENTS[:2]:
+            if key in asked.dates:
+                asked.ignored.append(f"{key}:{asked.dates.pop(key)[0]}")
+        if asked.attendee:
+            asked.ignored.append("attendee:true")
+            asked.attendee = False
+        if asked.sort in ("oldest", "newest"):
+            asked.ignored.append(f"sort:{asked.sort}")
+            asked.sort = ""
+    if asked.ids and not asked.types:
+        asked.ignored += [f"id:{id}" for id in asked.ids]
+        asked.ids = []
+
+
+def _type(value: str) -> str | None:
+    return value if value in SEARCHABLE else None
+
+
+def _id(value: str) -> int | None:
+    if not _NUMBER.fullmatch(value) or not 0 < int(value) <= _MAX_ID:
+        return None
+    return int(value)
+
+
+def _moment(value: str, now: datetime.datetime) -> datetime.datetime | None:
+    if _DAYS.fullmatch(value):
+        days = int(value)
+        return now + datetime.timedelta(days) if abs(days) <= _MAX_DAYS else None
+    if not _DATE.fullmatch(value):
+        return None
+    try:
+        return datetime.datetime.fromisoformat(value).replace(tzinfo=datetime.UTC)
+    except ValueError:
+        return None
+
+
+class Scope(NamedTuple):
+    """Which things count: documents of `kinds`; comments too, of `parents` (None: of anything), and with `ids` only
+    these and the comments on them."""
+
+    kinds: tuple[int, ...]
+    with_comments: bool
+    parents: tuple[int, ...] | None
+    ids: tuple[int, ...] | None
+
+    def limited(self, shown: frozenset[int]) -> Scope:
+        """As much of it as is of the types `shown`; a comment takes that of what it is on too."""
+        if shown >= itemtypes.ALL:
+            return self
+        parents = _COMMENTABLE if self.parents is None else self.parents
+        return Scope(
+            tuple(kind for kind in self.kinds if kind in shown),
+            self.with_comments and itemtypes.COMMENT in shown,
+            tuple(kind for kind in parents if kind in shown),
+            self.ids,
+        )
+
+
+def scope(asked: Asked) -> Scope:
+    """What the types and ids of a search mean (discovery 8.3, 8.4)."""
+    named = tuple(itemtypes.BY_NAME[name].id for name in asked.types)
+    others = tuple(id for id in named if id != itemtypes.COMMENT)
+    comments = itemtypes.COMMENT in named
+    ids = tuple(asked.ids) or None
+    if not asked.text:
+        if not named:
+            kinds = (1, *(id for id in INDEXED if id != itemtypes.HUDDLE))
+            return Scope(kinds, True, (itemtypes.PROFILE,), None)
+        return Scope(others, comments, others or None, ids)
+    if not named:
+        return Scope(INDEXED, not asked.in_title, None, None)
+    if asked.in_title:
+        return Scope(others, False, None, ids)
+    if not others:
+        return Scope((), True, None, ids)
+    return Scope(others, ids is not None or len(named) > 1, others, ids)

@@ -1,0 +1,66 @@
+"""What is trending: the hottest items of a site, by scores that a job keeps (discovery 9)."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from typing import Final, NamedTuple
+
+from forumapi.database.connections import (
+    Query,
+    Reader,
+    Replica,
+    Row,
+)
+from forumapi.models.content import item, item_details
+
+SHOWN: Final = 25
+
+# Whatever changed since the scores were worked out counts here: state, place, ignoring, permission.
+HOTTEST = Query(
+    "trending.hottest",
+    f"""
+    SELECT {item.SUMMARY_COLUMNS}, {item.SUMMARY_TIMES},
+           %(me)s::bigint <> 0 AND i.last_activity > {item.READ_TIME}, {item_details.MINE}
+      FROM (SELECT i.*, t.score
+              FROM trending_scores t
+              JOIN items i ON i.site_id = t.site_id AND i.item_id = t.item_id
+             WHERE t.site_id = %(site_id)s AND NOT i.is_deleted AND NOT i.is_moderated
+               AND i.microcosm_id = ANY(%(readable)s::bigint[])
+               AND i.item_id <> ALL(%(ignored)s::bigint[]) AND i.item_type_id = ANY(%(kinds)s::smallint[])
+             ORDER BY t.score DESC, t.item_id DESC
+             LIMIT %(shown)s) i
+      {item.SUMMARY_JOINS}
+     ORDER BY i.score DESC, i.item_id DESC""",
+    replica=Replica.ALL,
+)
+
+
+class Hot(NamedTuple):
+    """An item that is trending. `row` and `times` as models/item.summary takes them."""
+
+    row: Row
+    times: Row
+    unread: bool
+    mine: str | None
+
+
+def hottest(
+    tx: Reader,
+    site_id: int,
+    me: int,
+    readable: Sequence[int],
+    ignored: Sequence[int],
+    kinds: Collection[int],
+) -> list[Hot]:
+    """The hottest items of `kinds` in `readable` microcosms as `me` sees them, hottest first; at most 25."""
+    rows = tx.rows(
+        HOTTEST,
+        site_id=site_id,
+        me=me,
+        readable=readable,
+        ignored=ignored,
+        kinds=sorted(kinds),
+        shown=SHOWN,
+    )
+    width = item.SUMMARY_WIDTH
+    return [Hot(row[:width], row[width:-2], row[-2], row[-1]) for row in rows]

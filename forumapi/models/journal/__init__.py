@@ -1,0 +1,1 @@
+"""What a write leaves behind: audit, events, activity, answers to repeated requests."""

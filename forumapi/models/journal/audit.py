@@ -1,0 +1,76 @@
+"""The audit of addresses: who changed what from where (platform 7.1).
+
+`journal.record` writes it; it has no HTTP interface.
+"""
+
+from __future__ import annotations
+
+import datetime
+import secrets
+from typing import Final, NamedTuple
+
+from forumapi.database.connections import Query, Reader, Transaction
+
+MAX_ENTRIES: Final = 1000
+
+FORGET = Query(
+    "audit.forget",
+    "DELETE FROM audit_log a WHERE a.created < now() - make_interval(days => %(days)s)",
+)
+
+# One secret for good: the same address has the same hash in every row.
+SECRET = Query(
+    "audit.secret",
+    """
+    INSERT INTO platform_secrets (name, secret) VALUES ('audit-addresses', %(secret)s)
+        ON CONFLICT (name) DO UPDATE SET name = EXCLUDED.name
+ RETURNING secret""",
+)
+
+HASH = Query(
+    "audit.hash",
+    """
+    UPDATE audit_log a
+       SET ip_hash = sha256(%(secret)s::bytea || convert_to(host(a.ip), 'UTF8')), ip = NULL
+     WHERE a.created < now() - make_interval(days => %(days)s) AND a.ip IS NOT NULL""",
+)
+
+OF_PROFILE = Query(
+    "audit.of_profile",
+    """
+    SELECT a.created, a.action, a.item_type_id, a.item_id,
+           coalesce(host(a.ip), '#' || encode(a.ip_hash, 'hex'), '')
+      FROM audit_log a
+     WHERE a.site_id = %(site_id)s AND a.profile_id = %(profile_id)s
+     ORDER BY a.created DESC
+     LIMIT %(limit)s""",
+)
+
+
+class Entry(NamedTuple):
+    """One change. `action` is C, R, U or D; `ip` is a hash after a while, with # before it, "" where unknown."""
+
+    created: datetime.datetime
+    action: str
+    item_type_id: int
+    item_id: int
+    ip: str
+
+
+def forget(tx: Transaction, days: int) -> int:
+    """Delete what is older than `days` (P-60); the number of rows."""
+    return tx.run(FORGET, days=days)
+
+
+def hash_addresses(tx: Transaction, days: int) -> int:
+    """Put keyed hashes in the place of addresses older than `days`; the number of rows."""
+    secret = tx.value(SECRET, secret=secrets.token_bytes(32))
+    return tx.run(HASH, secret=secret, days=days)
+
+
+def of_profile(tx: Reader, site_id: int, profile_id: int, limit: int = 100) -> list[Entry]:
+    """What a profile changed, newest first: for tracing abuse from the command line."""
+    rows = tx.rows(
+        OF_PROFILE, site_id=site_id, profile_id=profile_id, limit=min(limit, MAX_ENTRIES)
+    )
+    return [Entry(*row) for row in rows]

@@ -1,0 +1,137 @@
+"""What every write leaves behind: a row for the audit and a row for the event log, in its own transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final, NamedTuple
+
+from forumapi import itemtypes
+from forumapi.database.connections import Query, Transaction
+from forumapi.observability import metrics
+
+CREATED: Final = "created"
+REPLACED: Final = "replaced"
+PATCHED: Final = "patched"
+DELETED: Final = "deleted"
+# An event begins soon; nobody did it, so it is in the event log alone.
+REMINDED: Final = "reminded"
+_ACTIONS: Final = {CREATED: "C", REPLACED: "R", PATCHED: "U", DELETED: "D"}
+
+
+class Author(NamedTuple):
+    """Who writes, from where: for rows, audit and events."""
+
+    site_id: int
+    profile_id: int
+    ip: str
+
+
+RECORD = Query(
+    "journal.record",
+    """
+    WITH audited AS (
+        INSERT INTO audit_log (site_id, item_type_id, item_id, profile_id, action, ip)
+        SELECT %(site_id)s, %(item_type)s, %(item_id)s, %(actor)s::bigint, %(action)s::text, %(ip)s::inet
+         WHERE %(action)s::text IS NOT NULL)
+    INSERT INTO event_log (site_id, kind, item_type_id, item_id, parent_type_id, parent_id, microcosm_id, actor_id,
+                           version, detail)
+    VALUES (%(site_id)s, %(kind)s, %(item_type)s, %(item_id)s, %(parent_type)s, %(parent_id)s, %(microcosm_id)s,
+            %(actor)s::bigint, %(version)s,
+            CASE WHEN %(moved_from)s::bigint > 0 THEN jsonb_build_object('movedFrom', %(moved_from)s::bigint) END)""",
+)
+
+RECORD_MANY = Query(
+    "journal.record_many",
+    """
+    WITH written AS (
+        SELECT w.item_id, w.version
+          FROM unnest(%(item_ids)s::bigint[], %(versions)s::int[]) WITH ORDINALITY AS w (item_id, version, place)
+         ORDER BY w.place),
+    audited AS (
+        INSERT INTO audit_log (site_id, item_type_id, item_id, profile_id, action, ip)
+        SELECT %(site_id)s, %(item_type)s, w.item_id, %(actor)s::bigint, %(action)s::text, %(ip)s::inet
+          FROM written w)
+    INSERT INTO event_log (site_id, kind, item_type_id, item_id, parent_type_id, parent_id, microcosm_id, actor_id,
+                           version, detail)
+    SELECT %(site_id)s, %(kind)s, %(item_type)s, w.item_id, %(parent_type)s, %(parent_id)s, %(microcosm_id)s,
+           %(actor)s::bigint, w.version, %(detail)s::jsonb
+      FROM written w""",
+)
+
+
+def record(
+    tx: Transaction,
+    site_id: int,
+    kind: str,
+    item_type: int,
+    item_id: int,
+    *,
+    actor: int,
+    ip: str,
+    version: int | None = None,
+    parent: tuple[int, int] | None = None,
+    microcosm_id: int | None = None,
+    moved_from: int = 0,
+    audit: bool = True,
+) -> None:
+    """Note that `actor` did `kind` to an item. Call it while the object's row is locked, so that event ids follow
+    commit order per object. `moved_from`: the microcosm that it has left. `audit` False: platform 7.1 keeps no address
+    for this kind of thing."""
+    tx.run(
+        RECORD,
+        site_id=site_id,
+        kind=kind,
+        item_type=item_type,
+        item_id=item_id,
+        actor=actor or None,
+        ip=ip or None,
+        version=version,
+        parent_type=parent[0] if parent else None,
+        parent_id=parent[1] if parent else None,
+        microcosm_id=microcosm_id or None,
+        moved_from=moved_from,
+        action=_ACTIONS[kind] if audit else None,
+    )
+    count(tx, kind, item_type)
+
+
+def count(tx: Transaction, kind: str, item_type: int, by: int = 1) -> None:
+    """Count it among the figures once it is durable; for writes that leave their event by themselves."""
+    name = itemtypes.name_of(item_type)
+    tx.after_commit(lambda: metrics.WRITES.add(by, name, kind))
+
+
+def record_many(
+    tx: Transaction,
+    author: Author,
+    kind: str,
+    item_type: int,
+    ids: Sequence[int],
+    *,
+    versions: Sequence[int | None] = (),
+    parent: tuple[int, int] | None = None,
+    microcosm_id: int | None = None,
+    is_import: bool = False,
+) -> None:
+    """`record` for many items of one type on one parent. Without `versions` they are new, at version 1.
+
+    An `author` without profile: nobody did it, it followed from something else. `is_import`: the events say so, and
+    nobody is to be told of each.
+    """
+    if ids:
+        tx.run(
+            RECORD_MANY,
+            site_id=author.site_id,
+            kind=kind,
+            item_type=item_type,
+            item_ids=ids,
+            versions=versions or [1] * len(ids),
+            parent_type=parent[0] if parent else None,
+            parent_id=parent[1] if parent else None,
+            microcosm_id=microcosm_id,
+            actor=author.profile_id or None,
+            ip=author.ip or None,
+            action=_ACTIONS[kind],
+            detail='{"import": true}' if is_import else None,
+        )
+        count(tx, kind, item_type, len(ids))

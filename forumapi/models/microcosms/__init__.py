@@ -1,0 +1,1 @@
+"""Microcosms, their counters and links, and moderation in them."""

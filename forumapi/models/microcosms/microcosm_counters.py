@@ -1,0 +1,122 @@
+"""Counters of microcosms: a delta row in each write, folded into a base row now and then (architecture, write path).
+
+No microcosm row is updated per comment. Readers add what is not folded yet, so counts are right at once and stay right
+with the cron process stopped.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+from forumapi.database.connections import Database, Query, Transaction
+from forumapi.errors import ApiError
+from forumapi.observability.log import logger
+
+# One write in this many folds its site's deltas after its commit.
+FOLD_EVERY: Final = 64
+
+ADD = Query(
+    "counters.add",
+    """
+    INSERT INTO microcosm_deltas (site_id, microcosm_id, items, polls, comments, item_id, activity)
+    VALUES (%(site_id)s, %(microcosm_id)s, %(items)s, %(polls)s, %(comments)s, NULL, NULL)""",
+)
+
+_LOCK: Final = """
+    SELECT c.microcosm_id
+      FROM microcosm_counts c
+     WHERE c.site_id = %(site_id)s
+       AND (%(ids)s::bigint[] IS NULL AND c.microcosm_id IN (SELECT d.microcosm_id FROM microcosm_deltas d
+                                                             WHERE d.site_id = %(site_id)s)
+            OR c.microcosm_id = ANY(%(ids)s::bigint[]))
+     ORDER BY c.microcosm_id
+       FOR NO KEY UPDATE"""
+LOCK = Query("counters.lock", _LOCK)
+# Those that nobody else holds.
+TRY_LOCK = Query("counters.try_lock", f"{_LOCK} SKIP LOCKED")
+
+FOLD = Query(
+    "counters.fold",
+    """
+    WITH taken AS (
+        DELETE FROM microcosm_deltas d
+         WHERE d.site_id = %(site_id)s AND d.microcosm_id = ANY(%(ids)s::bigint[])
+     RETURNING d.microcosm_id, d.items, d.polls, d.comments, d.item_id, d.activity),
+    summed AS (
+        SELECT t.microcosm_id, sum(t.items) AS items, sum(t.polls) AS polls, sum(t.comments) AS comments,
+               max(t.activity) AS activity,
+               (array_agg(t.item_id ORDER BY t.activity DESC NULLS LAST))[1] AS item_id
+          FROM taken t
+         GROUP BY t.microcosm_id)
+    UPDATE microcosm_counts c
+       SET item_count = c.item_count + s.items, poll_count = c.poll_count + s.polls,
+           comment_count = c.comment_count + s.comments,
+           last_item_id = CASE WHEN s.activity >= c.last_activity THEN s.item_id ELSE c.last_item_id END,
+           last_activity = greatest(c.last_activity, s.activity)
+      FROM summed s
+     WHERE c.site_id = %(site_id)s AND c.microcosm_id = s.microcosm_id""",
+)
+
+LATEST = Query(
+    "counters.latest",
+    """
+    UPDATE microcosm_counts c
+       SET last_item_id = l.item_id, last_activity = coalesce(l.last_activity, '-infinity')
+      FROM unnest(%(ids)s::bigint[]) AS u (id)
+      LEFT JOIN LATERAL (
+            (SELECT i.item_id, i.last_activity FROM items i
+              WHERE i.site_id = %(site_id)s AND i.microcosm_id = u.id AND NOT i.is_deleted AND NOT i.is_moderated
+                AND i.item_type_id IN (6, 9) AND i.is_sticky
+              ORDER BY i.last_activity DESC LIMIT 1)
+             UNION ALL
+            (SELECT i.item_id, i.last_activity FROM items i
+              WHERE i.site_id = %(site_id)s AND i.microcosm_id = u.id AND NOT i.is_deleted AND NOT i.is_moderated
+                AND i.item_type_id IN (6, 9) AND NOT i.is_sticky
+              ORDER BY i.last_activity DESC LIMIT 1)
+             ORDER BY last_activity DESC LIMIT 1) l ON true
+     WHERE c.site_id = %(site_id)s AND c.microcosm_id = u.id""",
+)
+
+
+def add(
+    tx: Transaction,
+    site_id: int,
+    microcosm_id: int,
+    *,
+    items: int = 0,
+    polls: int = 0,
+    comments: int = 0,
+) -> None:
+    """Change a microcosm's own counters. `polls` is the part of `items` that are polls."""
+    tx.run(
+        ADD,
+        site_id=site_id,
+        microcosm_id=microcosm_id,
+        items=items,
+        polls=polls,
+        comments=comments,
+    )
+
+
+def settle(tx: Transaction, site_id: int, microcosm_ids: Sequence[int]) -> None:
+    """Fold these microcosms and find their most recently active item anew: after something in them was hidden,
+    shown or moved. Locks their counters until the transaction ends."""
+    ids = sorted(set(microcosm_ids))
+    tx.rows(LOCK, site_id=site_id, ids=ids)
+    tx.run(FOLD, site_id=site_id, ids=ids)
+    tx.run(LATEST, site_id=site_id, ids=ids)
+
+
+def fold(database: Database, site_id: int) -> None:
+    """Fold the deltas of a site, but where somebody else is at it; in a transaction of its own.
+
+    It is asked for by a request that is durable already: nothing is waited for, and a failure is none of its own.
+    """
+    try:
+        with database.write() as tx:
+            ids = [row[0] for row in tx.rows(TRY_LOCK, site_id=site_id, ids=None)]
+            if ids:
+                tx.run(FOLD, site_id=site_id, ids=ids)
+    except ApiError as error:
+        logger.warning("counters of site %d are not folded: %s", site_id, error)

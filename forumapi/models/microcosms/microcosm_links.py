@@ -1,0 +1,109 @@
+"""What is rendered from the tree of microcosms for a viewer: breadcrumbs and links, titles of readable places only."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from forumapi import itemtypes
+from forumapi.permissions.evaluator import Tree, View
+from forumapi.wire.json_fragments import dumps
+
+
+def breadcrumb(tree: Tree, view: View, microcosm_id: int, *, with_itself: bool) -> bytes:
+    """The ancestors of a microcosm, outermost first, root left out (content 1.9), as a JSON array.
+
+    `with_itself`: an item's breadcrumb ends with the microcosm it is in. Ancestors that the viewer can't read are
+    left out: their titles are not for them.
+    """
+    key = ("crumb", microcosm_id, with_itself)
+    found: bytes | None = view.cache.get(key)
+    if found is None:
+        found = view.keep(key, _breadcrumb(tree, view, microcosm_id, with_itself))
+    return found
+
+
+def _breadcrumb(tree: Tree, view: View, microcosm_id: int, with_itself: bool) -> bytes:
+    node = tree.nodes.get(microcosm_id)
+    if node is None:
+        return b"[]"
+    entries = []
+    for id in node.path[1:] if with_itself else node.path[1:-1]:
+        if id in view.set:
+            ancestor = tree.nodes[id]
+            entries.append(
+                {
+                    "rel": "microcosm ancestor",
+                    "href": itemtypes.href(itemtypes.MICROCOSM, id),
+                    "title": ancestor.title,
+                    "id": id,
+                    "level": ancestor.level,
+                }
+            )
+    return dumps(entries)
+
+
+def microcosm_link(tree: Tree, view: View, microcosm_id: int) -> bytes:
+    """The link `microcosm` of an item."""
+    key = ("link", microcosm_id)
+    found: bytes | None = view.cache.get(key)
+    if found is None:
+        link: dict[str, Any] = {
+            "rel": "microcosm",
+            "href": itemtypes.href(itemtypes.MICROCOSM, microcosm_id),
+        }
+        if microcosm_id in view.set:
+            link["title"] = tree.nodes[microcosm_id].title
+        found = view.keep(key, dumps(link))
+    return found
+
+
+def child_link(tree: Tree, view: View, microcosm_id: int) -> bytes:
+    """An entry of a microcosm summary's `children`."""
+    key = ("child", microcosm_id)
+    found: bytes | None = view.cache.get(key)
+    if found is None:
+        node = tree.nodes[microcosm_id]
+        link: dict[str, Any] = {
+            "rel": "microcosm child",
+            "href": itemtypes.href(itemtypes.MICROCOSM, microcosm_id),
+            "title": node.title,
+        }
+        if node.logo_url:
+            link["logoUrl"] = node.logo_url
+        link["id"] = microcosm_id
+        found = view.keep(key, dumps(link))
+    return found
+
+
+def whole_tree(tree: Tree, visible: frozenset[int]) -> bytes:
+    """The flat array of content 2.6: depth-first, siblings by sequence then id, parents before children."""
+    entries: list[dict[str, Any]] = []
+    for id in tree.order:
+        if id not in visible:
+            continue
+        node = tree.nodes[id]
+        is_root = node.parent_id == 0
+        entry: dict[str, Any] = {
+            "rel": "microcosm",
+            "href": "/api/v1/microcosms" if is_root else itemtypes.href(itemtypes.MICROCOSM, id),
+            "title": node.title,
+            "id": id,
+            "level": node.level,
+        }
+        if not is_root:
+            entry["parentId"] = node.parent_id
+        entries.append(entry)
+    return dumps(entries)
+
+
+def visible(view: View, tree: Tree, ignored: list[int]) -> View:
+    """`view` without the subtrees of ignored microcosms."""
+    if not ignored:
+        return view
+    key = ("visible", tuple(ignored))
+    found: View | None = view.cache.get(key)
+    if found is None:
+        hidden = {below for id in ignored if id in tree.nodes for below in tree.nodes[id].subtree}
+        found = View(tuple(id for id in view.ids if id not in hidden))
+        view.keep(key, found)
+    return found

@@ -1,0 +1,1 @@
+"""Watchers, updates, live events, webhooks and addresses that mail bounced from."""

@@ -1,0 +1,305 @@
+"""What pushing events asks the database: what is new, who the listeners are now, what an event is about.
+
+Each is one statement for any number of sites, listeners or events.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+from collections.abc import Collection
+from typing import Any, Final, NamedTuple
+
+from forumapi import itemtypes
+from forumapi.database.connections import Query, Reader, Transaction
+from forumapi.permissions.evaluator import Target, Tree
+
+# ---------------------------------------------------------------- what is new
+
+# One row a site: whose rights changed since the snapshot `seen` (docs/decisions/0011), the site's versions, and the
+# number of its newest event. All of it is of one snapshot, so whoever lost a right before an event was written is
+# known to have lost it when the event is.
+NEWS = Query(
+    "live.news",
+    """
+    SELECT pg_current_snapshot()::text,
+           CASE WHEN %(seen)s::text = '' THEN ARRAY[0::bigint]
+                ELSE ARRAY(SELECT DISTINCT c.user_id
+                             FROM (SELECT nullif(%(seen)s::text, '')::pg_snapshot AS snapshot) k
+                             JOIN right_changes c ON c.changed_in >= pg_snapshot_xmin(k.snapshot)
+                                                 AND NOT pg_visible_in_snapshot(c.changed_in, k.snapshot)) END,
+           s.site_id, s.version, s.acl_version, s.is_deleted, coalesce(h.number, 0)
+      FROM sites s
+      LEFT JOIN event_heads h ON h.site_id = s.site_id
+     WHERE s.site_id = ANY(%(site_ids)s)""",
+)
+
+
+class SiteNews(NamedTuple):
+    """A site now. `head` is the number of its newest event."""
+
+    site_id: int
+    version: int
+    acl_version: int
+    is_deleted: bool
+    head: int
+
+
+class News(NamedTuple):
+    """What is new since another snapshot. `user_ids` with a 0: anybody's rights may have changed."""
+
+    snapshot: str
+    user_ids: list[int]
+    sites: list[SiteNews]
+
+
+def news(tx: Reader, seen: str, site_ids: Collection[int]) -> News:
+    """What is new on some sites since the snapshot `seen`, "" for none. At least one site."""
+    rows = tx.rows(NEWS, seen=seen, site_ids=list(site_ids))
+    if not rows:
+        return News(seen, [], [])
+    return News(rows[0][0], rows[0][1], [SiteNews(*row[2:]) for row in rows])
+
+
+# Whether a change of what a user may see was begun after an event: of their own rights, of everybody's, or of the
+# site's tree and roles.
+RIGHTS_CHANGED = Query(
+    "live.rights_changed",
+    """
+    SELECT EXISTS (SELECT FROM event_sequence s
+                     JOIN event_log e ON e.site_id = s.site_id AND e.event_id = s.event_id AND e.created = s.created
+                     JOIN right_changes c ON c.changed_in > e.xid
+                                         AND c.user_id IN (0, %(user_id)s, -%(site_id)s::bigint)
+                    WHERE s.site_id = %(site_id)s AND s.number = %(number)s)""",
+)
+
+
+def rights_changed(tx: Reader, site_id: int, user_id: int, number: int) -> bool:
+    """Return True if what the user (0: a guest) may see may have changed since the event `number`.
+
+    Changes are known for an hour.
+    """
+    return bool(tx.value(RIGHTS_CHANGED, site_id=site_id, user_id=user_id, number=number))
+
+
+# ---------------------------------------------------------------- what an event is about
+
+# Of a comment, item, profile, attendee, update or role: where it stands, whose it is, its own state, that of what it
+# is in, the type and id of that, its version, and who alone may know of it (null: no such limit).
+FACTS = Query(
+    "live.facts",
+    """
+    WITH asked AS MATERIALIZED (
+        SELECT a.type, a.id, a.parent_id
+          FROM unnest(%(types)s::smallint[], %(ids)s::bigint[], %(parents)s::bigint[]) AS a (type, id, parent_id))
+    SELECT a.type, a.id, a.parent_id, coalesce(i.microcosm_id, 0), ARRAY[i.created_by], i.is_deleted, i.is_moderated,
+           false, 0::smallint, 0::bigint, i.version,
+           CASE i.item_type_id WHEN 5 THEN
+                ARRAY(SELECT h.profile_id FROM huddle_participants h
+                       WHERE h.site_id = i.site_id AND h.item_id = i.item_id) END
+      FROM asked a
+      JOIN items i ON i.site_id = %(site_id)s AND i.item_id = a.id AND i.item_type_id = a.type
+     UNION ALL
+    SELECT a.type, a.id, a.parent_id, coalesce(i.microcosm_id, 0), ARRAY[c.created_by], c.is_deleted, c.is_moderated,
+           coalesce(i.is_deleted OR i.is_moderated, false), coalesce(i.item_type_id, 3::smallint),
+           coalesce(c.item_id, c.on_profile_id), c.version,
+           CASE i.item_type_id WHEN 5 THEN
+                ARRAY(SELECT h.profile_id FROM huddle_participants h
+                       WHERE h.site_id = i.site_id AND h.item_id = i.item_id) END
+      FROM asked a
+      JOIN comments c ON c.site_id = %(site_id)s AND c.comment_id = a.id
+      LEFT JOIN items i ON i.site_id = c.site_id AND i.item_id = c.item_id
+     WHERE a.type = 4
+     UNION ALL
+    SELECT a.type, a.id, a.parent_id, 0, ARRAY[p.profile_id], false, false, false, 0::smallint, 0::bigint, p.version,
+           NULL::bigint[]
+      FROM asked a
+      JOIN profiles p ON p.site_id = %(site_id)s AND p.profile_id = a.id
+     WHERE a.type = 3
+     UNION ALL
+    SELECT a.type, a.id, a.parent_id, coalesce(i.microcosm_id, 0),
+           ARRAY[a.id, coalesce((SELECT t.created_by FROM attendees t WHERE t.site_id = i.site_id
+                                                                       AND t.item_id = i.item_id
+                                                                       AND t.profile_id = a.id), a.id)],
+           false, false, i.is_deleted OR i.is_moderated, i.item_type_id, i.item_id, 0, NULL::bigint[]
+      FROM asked a
+      JOIN items i ON i.site_id = %(site_id)s AND i.item_id = a.parent_id AND i.item_type_id = 9
+     WHERE a.type = 13
+     UNION ALL
+    SELECT a.type, a.id, a.parent_id, 0, ARRAY[x.profile_id], false, false, false, 0::smallint, 0::bigint, 0,
+           ARRAY[x.profile_id]
+      FROM asked a
+      JOIN updates x ON x.site_id = %(site_id)s AND x.update_id = a.id
+     WHERE a.type = 16
+     UNION ALL
+    SELECT a.type, a.id, a.parent_id, 0, ARRAY[coalesce(r.created_by, 0)], false, false, false, 2::smallint,
+           r.microcosm_id, 0, NULL::bigint[]
+      FROM asked a
+      JOIN roles r ON r.site_id = %(site_id)s AND r.role_id = a.id
+     WHERE a.type = 17""",
+)
+
+Named = tuple[int, int, int]
+"""A thing: its type and id, and for an attendee the event's id, else 0."""
+
+
+class Fact(NamedTuple):
+    """What is known of a thing, whoever asks. `is_gone_above`: what it is in is hidden, or stands nowhere live.
+
+    `insiders`: who alone may know that there is such a thing; None: no such limit.
+    """
+
+    target: Target
+    is_deleted: bool = False
+    is_moderated: bool = False
+    is_gone_above: bool = False
+    parent_type: int = 0
+    parent_id: int = 0
+    version: int = 0
+    insiders: frozenset[int] | None = None
+
+
+def facts(tx: Reader, site_id: int, tree: Tree, named: Collection[Named]) -> dict[Named, Fact]:
+    """What is known of some things of a site; one that is not there is left out. One statement at most."""
+    found: dict[Named, Fact] = {}
+    asked = []
+    for thing in set(named):
+        kind, id, _ = thing
+        if kind == itemtypes.SITE:
+            if id == site_id:
+                found[thing] = Fact(Target(itemtypes.SITE, site_id))
+        elif kind == itemtypes.MICROCOSM:
+            if (node := tree.nodes.get(id)) is not None:
+                above = tree.nodes.get(node.parent_id)
+                target = Target(kind, id, id, (node.owned_by, node.created_by))
+                found[thing] = Fact(
+                    target,
+                    node.is_deleted,
+                    node.is_moderated,
+                    above is not None and not above.is_live,
+                    kind,
+                    node.parent_id,
+                    node.version,
+                )
+        else:
+            asked.append(thing)
+    if asked:
+        types, ids, parents = zip(*sorted(asked), strict=True)
+        rows = tx.rows(FACTS, site_id=site_id, types=types, ids=ids, parents=parents)
+        found.update(((row[0], row[1], row[2]), _fact(tree, row)) for row in rows)
+    return found
+
+
+def _fact(tree: Tree, row: tuple[Any, ...]) -> Fact:
+    kind, id, _, microcosm_id, owners, is_deleted, is_moderated, is_gone, parent_type, parent_id = (
+        row[:10]
+    )
+    target = Target(kind, id, microcosm_id, tuple(owners), parent_type=parent_type)
+    node = tree.nodes.get(microcosm_id)
+    is_nowhere = bool(microcosm_id) and (node is None or not node.is_live)
+    insiders = None if row[11] is None else frozenset(row[11])
+    return Fact(
+        target,
+        is_deleted,
+        is_moderated,
+        is_gone or is_nowhere,
+        parent_type,
+        parent_id,
+        row[10],
+        insiders,
+    )
+
+
+class Left(NamedTuple):
+    """A thing as it was where it has left. `place`: the fact that decides who could read it there."""
+
+    place: Fact
+    thing: Fact
+
+
+def left(tree: Tree, fact: Fact, microcosm_id: int) -> Left | None:
+    """The thing of `fact` in the microcosm that it has left; None if there is no such place any more.
+
+    A microcosm could be read there by those who may read the one that it was in; an item by those who may read it
+    there.
+    """
+    node = tree.nodes.get(microcosm_id)
+    if node is None:
+        return None
+    if fact.target.item_type == itemtypes.MICROCOSM:
+        above = tree.nodes.get(node.parent_id)
+        target = Target(itemtypes.MICROCOSM, node.id, node.id, (node.owned_by, node.created_by))
+        is_gone_above = above is not None and not above.is_live
+        place = Fact(target, node.is_deleted, node.is_moderated, is_gone_above)
+        return Left(place, fact._replace(parent_id=node.id))
+    thing = fact._replace(
+        target=fact.target._replace(microcosm_id=node.id), is_gone_above=not node.is_live
+    )
+    return Left(thing, thing)
+
+
+# ---------------------------------------------------------------- tickets and the key of cursors
+
+TICKET_S: Final = 30
+ADD_TICKET = Query(
+    "live.add_ticket",
+    """
+    INSERT INTO single_use (kind, secret_hash, site_id, subject, payload, expires)
+    VALUES ('live', %(secret_hash)s, %(site_id)s, %(subject)s,
+            jsonb_strip_nulls(jsonb_build_object('origin', %(origin)s::text, 'stream', %(stream)s::text)),
+            now() + make_interval(secs => %(ttl_s)s::int))""",
+)
+
+CURSOR_KEY = Query(
+    "live.cursor_key",
+    """
+    INSERT INTO platform_secrets (name, secret) VALUES ('live-cursors', %(secret)s)
+        ON CONFLICT (name) DO UPDATE SET name = EXCLUDED.name
+ RETURNING secret""",
+)
+
+
+def add_ticket(
+    tx: Transaction, site_id: int, token_id: int, *, origin: str, stream: str | None
+) -> str:
+    """A secret that opens one connection as the holder of this token, within TICKET_S (identity.py takes it).
+
+    It is good for pages of `origin` ("": the site's own, and programs), and for nothing but `stream` unless that is
+    None.
+    """
+    secret = secrets.token_urlsafe(24)
+    tx.run(
+        ADD_TICKET,
+        secret_hash=ticket_hash(secret),
+        site_id=site_id,
+        subject=str(token_id),
+        origin=origin,
+        stream=stream,
+        ttl_s=TICKET_S,
+    )
+    return secret
+
+
+def cursor_key(tx: Transaction) -> bytes:
+    """The key that cursors of the whole platform are made with; made once."""
+    return bytes(tx.value(CURSOR_KEY, secret=secrets.token_bytes(16)))
+
+
+def ticket_hash(secret: str) -> bytes:
+    """What is stored of a ticket and found by."""
+    return hashlib.sha256(secret.encode()).digest()
+
+
+# ---------------------------------------------------------------- for the log's readers
+
+SINCE = Query(
+    "live.since",
+    """
+    SELECT coalesce(h.number, 0) FROM sites s LEFT JOIN event_heads h ON h.site_id = s.site_id
+     WHERE s.site_id = %(site_id)s""",
+)
+
+
+def head(tx: Reader, site_id: int) -> int:
+    """The number of the site's newest event."""
+    return int(tx.value(SINCE, site_id=site_id) or 0)

@@ -1,0 +1,450 @@
+"""Updates: what a profile hears of (discovery 2). Who is told of what is decided in updates/dispatch.py.
+
+Only what is meant for one person has a row: replies, mentions, answers to events, reminders, invitations. Comments on
+what one follows, new items of microcosms that one follows, and votes are found here, from watchers and what they
+watch, so that a comment costs the same however many follow its thread. Everything is asked for anew on each request:
+what may not be read any more, is hidden or ignored is neither listed nor counted.
+"""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any, Final, NamedTuple
+
+from forumapi import itemtypes
+from forumapi.database.connections import (
+    Query,
+    Reader,
+    Replica,
+    Row,
+)
+from forumapi.models.content import (
+    comment,
+    huddle,
+    item,
+    item_details,
+)
+from forumapi.models.content.comment import Parent, Stub
+from forumapi.models.pages.documents import Documents
+from forumapi.models.people import profile
+from forumapi.permissions.evaluator import Tree, View, Who
+from forumapi.wire import json_fragments
+from forumapi.wire.json_fragments import Fragment, dumps
+from forumapi.wire.paging import Paging
+
+NEW_COMMENT: Final = 1
+REPLY: Final = 2
+MENTIONED: Final = 3
+NEW_COMMENT_IN_HUDDLE: Final = 4
+NEW_ATTENDEE: Final = 5
+NEW_VOTE: Final = 6
+EVENT_REMINDER: Final = 7
+NEW_ITEM: Final = 8
+NEW_USER: Final = 9
+EVENT_INVITATION: Final = 10
+
+# The names on the wire, as in sql/seeds/defaults.sql.
+NAMES: Final[Mapping[int, str]] = {
+    NEW_COMMENT: "new_comment",
+    REPLY: "reply_to_comment",
+    MENTIONED: "mentioned",
+    NEW_COMMENT_IN_HUDDLE: "new_comment_in_huddle",
+    NEW_ATTENDEE: "new_attendee",
+    NEW_VOTE: "new_vote",
+    EVENT_REMINDER: "event_reminder",
+    NEW_ITEM: "new_item",
+    NEW_USER: "new_user",
+    EVENT_INVITATION: "event_invitation",
+}
+
+# Ids of entries without a row: that of the comment, item or poll above one of these, which rows never reach. All stay
+# within what JavaScript counts exactly.
+_OF_COMMENT: Final = 1 << 51
+_OF_ITEM: Final = 1 << 52
+_OF_VOTE: Final = _OF_COMMENT + _OF_ITEM
+
+# What lists leave out of items `i`: hidden, not to be read, ignored. `readable` has no microcosm that is ignored.
+_SHOWN: Final = """
+               NOT i.is_deleted AND NOT i.is_moderated AND i.item_id <> ALL(%(ignored_items)s::bigint[])
+           AND (i.microcosm_id = ANY(%(readable)s::bigint[])
+                OR i.item_type_id = 5
+                   AND EXISTS (SELECT 1 FROM huddle_participants h
+                                WHERE h.site_id = i.site_id AND h.item_id = i.item_id AND h.profile_id = %(me)s))"""
+_NOT_IGNORED: Final = "<> ALL(%(ignored_profiles)s::bigint[])"
+
+# Items that one follows and may see, looked up by their ids at once: of the index's pages each is looked at once, which
+# costs a third less than a look-up for each watcher. Ids are no two items' on a site, so the type need not be compared.
+_FOLLOWED_ITEMS: Final = f"""
+        SELECT i.item_type_id, i.item_id, i.microcosm_id, i.last_activity, i.created_by, i.last_comment_id,
+               i.last_comment_at, i.last_comment_by
+          FROM items i
+         WHERE i.site_id = %(site_id)s
+           AND i.item_id = ANY(ARRAY(SELECT w.item_id FROM watchers w
+                                      WHERE w.site_id = %(site_id)s AND w.profile_id = %(me)s
+                                        AND w.item_type_id IN (5, 6, 7, 9)))
+           AND {_SHOWN}"""
+
+# Each branch has the columns of the first. The newest comment by anybody who is not ignored, of all one follows: mostly
+# the newest there is, of which the item says all.
+_ON_ITEMS: Final = f"""
+        SELECT {_OF_COMMENT} + i.last_comment_id AS update_id,
+               (CASE i.item_type_id WHEN 5 THEN 4 ELSE 1 END)::smallint AS update_type_id,
+               i.last_comment_id AS comment_id, i.item_type_id, i.item_id, NULL::bigint AS on_profile_id,
+               i.microcosm_id, i.last_activity, i.last_comment_by, i.last_comment_at AS created,
+               i.last_comment_by AS created_by
+          FROM followed_items i
+         WHERE i.last_comment_id IS NOT NULL AND i.last_comment_by {_NOT_IGNORED}
+         UNION ALL
+        SELECT {_OF_COMMENT} + c.comment_id, (CASE i.item_type_id WHEN 5 THEN 4 ELSE 1 END)::smallint, c.comment_id,
+               i.item_type_id, i.item_id, NULL::bigint, i.microcosm_id, i.last_activity, i.last_comment_by, c.created,
+               c.created_by
+          FROM followed_items i
+         CROSS JOIN LATERAL (
+                SELECT c.comment_id, c.created, c.created_by
+                  FROM comments c
+                 WHERE c.site_id = %(site_id)s AND c.item_id = i.item_id AND NOT c.is_deleted AND NOT c.is_moderated
+                   AND c.created_by {_NOT_IGNORED}
+                 ORDER BY c.seq DESC LIMIT 1) c
+         WHERE i.last_comment_by = ANY(%(ignored_profiles)s::bigint[])"""
+
+_ON_PROFILES: Final = f"""
+        SELECT {_OF_COMMENT} + c.comment_id, 1::smallint, c.comment_id, 3::smallint, NULL::bigint, c.on_profile_id,
+               NULL::bigint, NULL::timestamptz, NULL::bigint, c.created, c.created_by
+          FROM watchers w
+         CROSS JOIN LATERAL (
+                SELECT c.comment_id, c.on_profile_id, c.created, c.created_by
+                  FROM comments c
+                 WHERE c.site_id = w.site_id AND c.on_profile_id = w.item_id AND NOT c.is_deleted
+                   AND NOT c.is_moderated AND c.created_by {_NOT_IGNORED}
+                 ORDER BY c.comment_id DESC LIMIT 1) c
+         WHERE w.site_id = %(site_id)s AND w.profile_id = %(me)s AND w.item_type_id = 3
+           AND w.item_id {_NOT_IGNORED}"""
+
+# Rows stay for ever; so many of the latest are looked at.
+_MOST_TOLD: Final = 1000
+
+# Of answers to an event one hears while one follows it (U6), of its beginning while one comes, of an invitation until
+# it is taken back.
+_TOLD: Final = f"""
+        SELECT u.update_id, u.update_type_id, c.comment_id, coalesce(i.item_type_id, 3::smallint), i.item_id,
+               c.on_profile_id, i.microcosm_id, i.last_activity, i.last_comment_by, u.created, u.created_by
+          FROM (SELECT u.* FROM updates u
+                 WHERE u.site_id = %(site_id)s AND u.profile_id = %(me)s AND u.update_type_id IN (2, 3, 5, 7, 10)
+                 ORDER BY u.created DESC, u.update_id DESC
+                 LIMIT {_MOST_TOLD}) u
+          LEFT JOIN comments c ON u.item_type_id = 4 AND c.site_id = u.site_id AND c.comment_id = u.item_id
+          LEFT JOIN items i ON i.site_id = u.site_id
+                           AND i.item_id = CASE u.item_type_id WHEN 4 THEN c.item_id ELSE u.item_id END
+         WHERE u.created_by {_NOT_IGNORED}
+           AND (u.item_type_id <> 4 OR NOT c.is_deleted AND NOT c.is_moderated)
+           AND CASE WHEN i.item_id IS NULL THEN c.on_profile_id {_NOT_IGNORED} ELSE {_SHOWN} END
+           AND (u.update_type_id <> 5
+                OR EXISTS (SELECT 1 FROM watchers w
+                            WHERE w.site_id = u.site_id AND w.profile_id = u.profile_id AND w.item_type_id = 9
+                              AND w.item_id = u.item_id))
+           AND (u.update_type_id <> 7
+                OR EXISTS (SELECT 1 FROM attendees a
+                            WHERE a.site_id = u.site_id AND a.item_id = u.item_id AND a.profile_id = u.profile_id
+                              AND a.state_id = 1))
+           AND (u.update_type_id <> 10
+                OR EXISTS (SELECT 1 FROM attendees a
+                            WHERE a.site_id = u.site_id AND a.item_id = u.item_id AND a.profile_id = u.profile_id))"""
+
+# What was posted within a month where one followed then. Nothing is active before it is made, so that the indices of
+# lists serve: an item's last activity is bounded by the same time.
+_NEW: Final = f"""
+        SELECT {_OF_ITEM} + i.item_id, 8::smallint, NULL::bigint, i.item_type_id, i.item_id, NULL::bigint,
+               i.microcosm_id, i.last_activity, i.last_comment_by, i.created, i.created_by
+          FROM followed f
+          JOIN items i ON i.site_id = %(site_id)s AND i.microcosm_id = f.microcosm_id
+                      AND i.item_type_id IN {{types}} AND i.is_sticky IN (false, true)
+                      AND i.last_activity >= now() - interval '1 month'
+                      AND i.last_activity >= f.since AND i.created >= f.since
+                      AND NOT i.is_deleted AND NOT i.is_moderated
+         WHERE i.created_by {_NOT_IGNORED} AND i.item_id <> ALL(%(ignored_items)s::bigint[])"""
+_FOLLOWED: Final = """
+        SELECT f.microcosm_id, greatest(min(f.created), now() - interval '1 month') AS since
+          FROM (SELECT w.item_id AS microcosm_id, w.created
+                  FROM watchers w
+                 WHERE w.site_id = %(site_id)s AND w.profile_id = %(me)s AND w.item_type_id = 2
+                   AND w.item_id = ANY(%(readable)s::bigint[])
+                 UNION ALL
+                SELECT r.microcosm_id, w.created
+                  FROM watchers w
+                 CROSS JOIN unnest(%(readable)s::bigint[]) AS r (microcosm_id)
+                 WHERE w.site_id = %(site_id)s AND w.profile_id = %(me)s AND w.item_type_id = 1
+                   AND w.item_id = w.site_id) f
+         GROUP BY f.microcosm_id"""
+
+# Who voted is not said: the entry is the poll's, by who made it.
+_VOTES: Final = f"""
+        SELECT {_OF_VOTE} + i.item_id, 6::smallint, NULL::bigint, i.item_type_id, i.item_id, NULL::bigint,
+               i.microcosm_id, i.last_activity, i.last_comment_by, v.voted, i.created_by
+          FROM followed_items i
+          JOIN polls v ON v.site_id = %(site_id)s AND v.item_id = i.item_id AND v.voted IS NOT NULL
+         WHERE i.item_type_id = 7 AND i.created_by {_NOT_IGNORED}"""
+
+# Of an entry `i` (7.3); a huddle is not unread for somebody who is ignored (7.5). A profile never is.
+_UNREAD: Final = f"""
+               coalesce(i.last_activity > {item.READ_TIME}
+                        AND (i.item_type_id <> 5 OR i.last_comment_by {_NOT_IGNORED}), false)"""
+
+# First what an entry is and by whom, then its comment, its item, and of a huddle who is in it.
+_ENTRY: Final = """
+           e.update_id, e.update_type_id, e.is_unread, e.created_by, x.version, coalesce(e.on_profile_id, 0),
+           coalesce(o.version, 0), coalesce(o.profile_name, i.title), people.ids, people.versions"""
+_ENTRIES: Final = f"""
+    WITH followed AS MATERIALIZED ({_FOLLOWED}),
+    followed_items AS MATERIALIZED ({_FOLLOWED_ITEMS}),
+    entries AS ({_ON_ITEMS}
+         UNION ALL {_ON_PROFILES}
+         UNION ALL {_TOLD}
+         UNION ALL {_NEW.format(types="(6, 9)")}
+         UNION ALL {_NEW.format(types="(7)")}
+         UNION ALL {_VOTES})"""
+LIST = Query(
+    "update.list",
+    f"""{_ENTRIES},
+    wanted AS MATERIALIZED (
+        SELECT i.*
+          FROM entries i
+         WHERE (%(type)s::smallint IS NULL OR i.update_type_id = %(type)s::smallint)
+           AND i.item_type_id = ANY(%(kinds)s::smallint[]) AND (i.comment_id IS NULL OR 4 = ANY(%(kinds)s::smallint[]))
+           AND (NOT %(unread)s::boolean OR {_UNREAD})),
+    page AS MATERIALIZED (
+        SELECT i.*, {_UNREAD} AS is_unread
+          FROM wanted i
+         ORDER BY i.created DESC, i.update_id DESC
+         LIMIT %(limit)s OFFSET %(offset)s)
+    SELECT n.total, {_ENTRY}, {comment.COLUMNS.format(unread="false")}, {item.SUMMARY_COLUMNS}, {item_details.MINE},
+           {item.SUMMARY_TIMES}, e.created
+      FROM (SELECT count(*) AS total FROM wanted) n
+      LEFT JOIN page e ON true
+      LEFT JOIN profiles x ON x.site_id = %(site_id)s AND x.profile_id = e.created_by
+      LEFT JOIN profiles o ON o.site_id = %(site_id)s AND o.profile_id = e.on_profile_id
+      LEFT JOIN comments c ON c.site_id = %(site_id)s AND c.comment_id = e.comment_id
+      LEFT {comment.JOINS.lstrip()}
+      LEFT JOIN items i ON i.site_id = %(site_id)s AND i.item_id = e.item_id
+      LEFT {item.SUMMARY_JOINS.lstrip()}
+      LEFT JOIN LATERAL (
+            SELECT array_agg(h.profile_id ORDER BY h.profile_id) AS ids,
+                   array_agg((SELECT p.version FROM profiles p
+                               WHERE p.site_id = h.site_id AND p.profile_id = h.profile_id)
+                             ORDER BY h.profile_id) AS versions
+              FROM huddle_participants h
+             WHERE i.item_type_id = 5 AND h.site_id = i.site_id AND h.item_id = i.item_id) people ON true
+     ORDER BY e.created DESC, e.update_id DESC""",
+    replica=Replica.ALL,
+)
+_WIDTH: Final = 10
+
+# Which of some entries the list has.
+OWN = Query(
+    "update.own",
+    f"""{_ENTRIES}
+    SELECT DISTINCT i.update_id
+      FROM entries i
+     WHERE i.update_id = ANY(%(ids)s::bigint[]) AND i.item_type_id = ANY(%(kinds)s::smallint[])""",
+    replica=Replica.ALL,
+)
+
+
+class Entry(NamedTuple):
+    """One entry of the list. Ids are 0 where there is none; `comment.id` and the item's are None."""
+
+    id: int
+    type: int
+    is_unread: bool
+    actor_id: int
+    actor_version: int
+    profile_id: int  # that the comment is on
+    profile_version: int
+    title: str  # of what the comment is on
+    participant_ids: list[int] | None
+    participant_versions: list[int] | None
+    stub: Stub
+    row: Row  # item.SUMMARY_COLUMNS
+    mine: str | None
+    times: Row  # item.SUMMARY_TIMES
+    created: datetime.datetime
+
+    @property
+    def stamp(self) -> tuple[Any, ...]:
+        """Plain data that covers what it shows."""
+        return (
+            *self[:10],
+            tuple(self.stub),
+            self.row,
+            self.mine,
+            json_fragments.when(self.created),
+        )
+
+    @property
+    def people(self) -> dict[int, int]:
+        """id -> version of everybody whom it shows."""
+        found = {self.actor_id: self.actor_version}
+        if self.profile_id:
+            found[self.profile_id] = self.profile_version
+        if self.participant_ids and self.participant_versions:
+            found.update(zip(self.participant_ids, self.participant_versions, strict=True))
+        if self.stub.id:
+            found |= comment.profiles_of([self.stub])
+        return found | item.summary_people([self.row])
+
+
+def page(
+    tx: Reader,
+    site_id: int,
+    me: int,
+    readable: Sequence[int],
+    ignored_profiles: Sequence[int],
+    ignored_items: Sequence[int],
+    at: Paging,
+    *,
+    kinds: Collection[int],
+    type: int | None = None,
+    unread: bool = False,
+) -> tuple[int, list[Entry]]:
+    """(how many in all, those of the page `at`) of the updates of `me`, newest first; one statement.
+
+    `readable` are the microcosms that `me` may read and does not ignore. `type`: only updates of that; `unread`: only
+    of what `me` has not read. `kinds`: the types of things that may be shown; a comment takes that of its parent too.
+    """
+    rows = tx.rows(
+        LIST,
+        site_id=site_id,
+        me=me,
+        readable=readable,
+        ignored_profiles=ignored_profiles,
+        ignored_items=ignored_items,
+        kinds=sorted(kinds),
+        type=type,
+        unread=unread,
+        limit=at.limit,
+        offset=at.offset,
+    )
+    return rows[0][0], [_entry(row[1:]) for row in rows if row[1] is not None]
+
+
+def own(
+    tx: Reader,
+    site_id: int,
+    who: Who,
+    readable: Sequence[int],
+    ignored_profiles: Sequence[int],
+    ignored_items: Sequence[int],
+    ids: Sequence[int],
+) -> frozenset[int]:
+    """Find those of these ids of entries without a row that are in the list of `who` now; `readable` as in `page`.
+
+    No statement where none of them is such an id.
+    """
+    computed = [id for id in ids if id >= _OF_COMMENT]
+    if not computed or not who.profile_id:
+        return frozenset()
+    rows = tx.rows(
+        OWN,
+        site_id=site_id,
+        me=who.profile_id,
+        readable=readable,
+        ignored_profiles=ignored_profiles,
+        ignored_items=ignored_items,
+        kinds=sorted(itemtypes.ALL - (set() if who.sees_huddles else {itemtypes.HUDDLE})),
+        ids=computed,
+    )
+    return frozenset(row[0] for row in rows)
+
+
+def _entry(row: Row) -> Entry:
+    at = _WIDTH
+    stub = Stub(*row[at : at + comment.WIDTH])
+    at += comment.WIDTH
+    summary = row[at : at + item.SUMMARY_WIDTH]
+    at += item.SUMMARY_WIDTH
+    return Entry._make((*row[:_WIDTH], stub, summary, row[at], row[at + 1 : -1], row[-1]))
+
+
+def documents(
+    tx: Reader,
+    documents: Documents,
+    site_id: int,
+    entries: Sequence[Entry],
+    tree: Tree,
+    view: View,
+) -> bytes:
+    """The JSON array of the entries (discovery 2.7); one that lacks a document is left out (G1)."""
+    people: dict[int, int] = {}
+    for one in entries:
+        people |= one.people
+    comments = {one.stub.id: one.stub.version for one in entries if one.stub.id}
+    fetched = documents.fetch(tx, site_id, {comment.SUMMARY: comments, profile.SUMMARY: people})
+    known = fetched[profile.SUMMARY]
+    made = []
+    for one in entries:
+        if all(id in known for id in one.people) and (
+            not one.stub.id or one.stub.id in fetched[comment.SUMMARY]
+        ):
+            made.append(_document(one, fetched[comment.SUMMARY], known, tree, view))
+    return b"[%b]" % b",".join(made)
+
+
+def _document(
+    one: Entry,
+    comments: Mapping[int, Fragment],
+    people: dict[int, Fragment],
+    tree: Tree,
+    view: View,
+) -> bytes:
+    if one.profile_id:
+        parent_type, parent_id = itemtypes.PROFILE, one.profile_id
+        parent = people[one.profile_id][0]
+    else:
+        parent_id, parent_type = one.row[:2]
+        if parent_type == itemtypes.HUDDLE:
+            parent = huddle.summary(_huddle(one), people)
+        else:
+            parent = item.summary(
+                one.row, one.times, people, tree, view, unread=None, mine=one.mine
+            )
+    data: dict[str, Any] = {"id": one.id, "updateType": NAMES[one.type]}
+    if one.stub.id:
+        links = comment.parent_links(Parent(parent_type, parent_id, one.title))
+        data["itemType"] = itemtypes.name_of(itemtypes.COMMENT)
+        data["item"] = json_fragments.raw(
+            comment.summary(comments[one.stub.id], one.stub, people, links, False)
+        )
+        data["parentItemType"] = itemtypes.name_of(parent_type)
+        data["parentItem"] = json_fragments.raw(parent)
+    else:
+        data["itemType"] = itemtypes.name_of(parent_type)
+        data["item"] = json_fragments.raw(parent)
+    data["meta"] = {
+        "created": json_fragments.when(one.created),
+        "createdBy": json_fragments.raw(people[one.actor_id][0]),
+        "flags": {"unread": one.is_unread},
+    }
+    return dumps(data)
+
+
+def _huddle(one: Entry) -> huddle.Entry:
+    """The huddle that the comment is in, as the list of huddles has it."""
+    id, _, version, _, title, author, author_version, count, _, last, last_by, last_version = (
+        one.row[:12]
+    )
+    return huddle.Entry(
+        id,
+        version,
+        title,
+        author,
+        author_version,
+        count,
+        last,
+        last_by,
+        last_version,
+        one.participant_ids or [],
+        one.participant_versions or [],
+        one.is_unread,
+        one.times[0],
+        one.times[1],
+    )

@@ -1,0 +1,581 @@
+"""What is to be sent to webhooks, one row for each event and webhook, until it was sent or is a dead letter.
+
+Rows come from the event log, by a cursor of its own (events/readers.py), and go when they were delivered. Events of one
+object are sent in their order: a row waits while an earlier one of the same object does.
+"""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Sequence
+from typing import Any, Final, NamedTuple
+
+from forumapi import itemtypes
+from forumapi.database.connections import (
+    Query,
+    Reader,
+    Row,
+    Transaction,
+)
+from forumapi.events.log import Event
+from forumapi.models.pages import page_with_total
+from forumapi.wire import json_fragments
+from forumapi.wire.paging import Paging
+
+# Rows that may wait for a webhook which fails; what comes beyond is passed over, and the webhook says from where.
+MOST_WAITING: Final = 10_000
+# Events that one request replays at most.
+MOST_REPLAYED: Final = 10_000
+# A number that no event has.
+LAST: Final = 2**62
+# A webhook that failed this often in a row was down: once it is back, all that waits for it goes at once.
+DOWN: Final = 3
+
+QUEUED: Final = "queued"
+SENT: Final = "sent"
+DEAD: Final = "dead"
+STATES: Final = (QUEUED, SENT, DEAD)
+PING: Final = "ping"
+
+# Sites with an enabled webhook: the others' logs are not read for this.
+BEHIND = Query(
+    "webhook.behind",
+    """
+    SELECT h.site_id
+      FROM event_heads h
+      LEFT JOIN event_cursors c ON c.reader = %(reader)s AND c.site_id = h.site_id
+     WHERE h.number > coalesce(c.number, 0)
+       AND EXISTS (SELECT FROM webhooks w WHERE w.site_id = h.site_id AND w.is_enabled)
+     ORDER BY h.site_id""",
+)
+
+_EVENT: Final = """
+           s.number, e.kind, e.item_type_id, e.item_id, coalesce(e.parent_type_id, 0::smallint) AS parent_type_id,
+           coalesce(e.parent_id, 0) AS parent_id, coalesce(e.microcosm_id, 0) AS microcosm_id,
+           coalesce(e.version, 0) AS version, e.created AS occurred"""
+_LOG: Final = """
+      FROM event_sequence s
+      JOIN event_log e ON e.site_id = s.site_id AND e.event_id = s.event_id AND e.created = s.created"""
+# What a webhook w wants to be told of event e. What was patched or moved may be gone for it, which the delivery finds;
+# what hangs on a huddle takes both types; an event of a profile without a version changed nothing that it shows: a ban.
+_WANTED: Final = """
+               (e.kind = ANY(w.kinds)
+                OR 'deleted' = ANY(w.kinds) AND (e.kind = 'patched' OR e.detail ? 'movedFrom'))
+           AND e.item_type_id = ANY(w.item_types)
+           AND (coalesce(e.parent_type_id, 0) <> 5 OR 5 = ANY(w.item_types))
+           AND (e.item_type_id <> 3 OR e.version > 0)
+           AND NOT coalesce(e.detail @> '{"import": true}', false)"""
+
+
+def _in_reach(thing: str, who: str) -> str:
+    """Condition: `thing` is about no huddle, or about one that the profile `who` takes part in now."""
+    return f"""
+               (5 NOT IN ({thing}.item_type_id, coalesce({thing}.parent_type_id, 0))
+                OR EXISTS (SELECT FROM huddle_participants h
+                            WHERE h.site_id = {thing}.site_id AND h.profile_id = {who}
+                              AND h.item_id = CASE {thing}.item_type_id WHEN 5 THEN {thing}.item_id
+                                              ELSE {thing}.parent_id END))"""
+
+
+_TO_VIEWER: Final = _in_reach("d", "%(viewer)s")
+_INTO: Final = """
+    INSERT INTO webhook_deliveries AS d (site_id, webhook_id, number, kind, item_type_id, item_id, parent_type_id,
+                                         parent_id, microcosm_id, version, occurred)"""
+
+QUEUE = Query(
+    "webhook.queue",
+    f"""
+    WITH wanted AS MATERIALIZED (
+        SELECT w.webhook_id, w.failures, {_EVENT} {_LOG}
+          JOIN webhooks w ON w.site_id = s.site_id AND w.is_enabled AND s.number > w.begins
+         WHERE s.site_id = %(site_id)s AND s.number = ANY(%(numbers)s) AND {_WANTED}
+           AND {_in_reach("e", "w.acts_as")}),
+    full_ones AS MATERIALIZED (
+        SELECT f.webhook_id
+          FROM (SELECT DISTINCT x.webhook_id FROM wanted x WHERE x.failures > 0) f
+         WHERE EXISTS (SELECT FROM webhook_deliveries d
+                        WHERE d.site_id = %(site_id)s AND d.webhook_id = f.webhook_id AND d.state = 'queued'
+                       OFFSET %(most)s::int)),
+    missed AS (
+        UPDATE webhooks w
+           SET missed_from = coalesce(w.missed_from, m.first), missed_upto = m.last
+          FROM (SELECT x.webhook_id, min(x.number) AS first, max(x.number) AS last
+                  FROM wanted x JOIN full_ones USING (webhook_id) GROUP BY x.webhook_id) m
+         WHERE w.site_id = %(site_id)s AND w.webhook_id = m.webhook_id)
+    {_INTO}
+    SELECT %(site_id)s, x.webhook_id, x.number, x.kind, x.item_type_id, x.item_id, x.parent_type_id, x.parent_id,
+           x.microcosm_id, x.version, x.occurred
+      FROM wanted x
+     WHERE x.webhook_id NOT IN (SELECT f.webhook_id FROM full_ones f)
+        ON CONFLICT DO NOTHING""",
+)
+
+PUT_PING = Query(
+    "webhook.put_ping",
+    """
+    INSERT INTO webhook_deliveries (site_id, webhook_id, number, kind)
+    SELECT %(site_id)s, %(webhook_id)s, -(extract(epoch FROM clock_timestamp()) * 1000)::bigint, 'ping'
+     WHERE NOT EXISTS (SELECT FROM webhook_deliveries d
+                        WHERE d.site_id = %(site_id)s AND d.webhook_id = %(webhook_id)s AND d.state = 'queued'
+                          AND d.number < 0)
+        ON CONFLICT DO NOTHING""",
+)
+
+_IS_DUE: Final = """
+               d.site_id = w.site_id AND d.webhook_id = w.webhook_id AND d.state = 'queued' AND d.not_before <= now()
+           AND (d.number < 0 OR w.is_enabled AND coalesce(w.parked_until <= now(), true))"""
+
+DUE = Query(
+    "webhook.due",
+    f"""
+    SELECT w.site_id, w.webhook_id
+      FROM webhooks w
+      JOIN sites s ON s.site_id = w.site_id AND NOT s.is_deleted
+     WHERE w.claimed_until < now() AND EXISTS (SELECT FROM webhook_deliveries d WHERE {_IS_DUE})
+     ORDER BY w.claimed
+     LIMIT %(limit)s""",
+)
+
+CLAIM = Query(
+    "webhook.claim",
+    """
+    UPDATE webhooks w
+       SET claimed = now(), claimed_until = now() + make_interval(secs => %(lease_s)s::int)
+     WHERE w.site_id = %(site_id)s AND w.webhook_id = %(webhook_id)s AND w.claimed_until < now()""",
+)
+
+RELEASE = Query(
+    "webhook.release",
+    """
+    UPDATE webhooks w
+       SET claimed_until = '-infinity'
+     WHERE w.site_id = %(site_id)s AND w.webhook_id = %(webhook_id)s""",
+)
+
+NEXT = Query(
+    "webhook.next",
+    f"""
+    SELECT n.number, n.kind, n.item_type_id, n.item_id, n.parent_type_id, n.parent_id, n.microcosm_id, n.version,
+           n.occurred, n.attempts, n.message_id::text, w.url, w.secret,
+           CASE WHEN w.old_secret_until > now() THEN w.old_secret END, coalesce(w.acts_as, 0), w.with_documents,
+           w.kinds, w.failures
+      FROM webhooks w
+     CROSS JOIN LATERAL (
+            SELECT d.*
+              FROM webhook_deliveries d
+             WHERE {_IS_DUE}
+               AND NOT EXISTS (SELECT FROM webhook_deliveries b
+                                WHERE b.site_id = d.site_id AND b.webhook_id = d.webhook_id AND b.state = 'queued'
+                                  AND b.item_type_id = d.item_type_id AND b.item_id = d.item_id
+                                  AND b.number < d.number)
+             ORDER BY d.number
+             LIMIT 1) n
+     WHERE w.site_id = %(site_id)s AND w.webhook_id = %(webhook_id)s""",
+)
+
+_THIS: Final = """
+               d.site_id = %(site_id)s AND d.webhook_id = %(webhook_id)s AND d.number = %(number)s
+           AND d.state = 'queued'"""
+
+# Not to be seen by whom the webhook acts as: it leaves no trace.
+DROP = Query("webhook.drop", f"DELETE FROM webhook_deliveries d WHERE {_THIS}")
+
+_SUCCEEDED: Final = f"""
+    at_once AS (
+        UPDATE webhook_deliveries d
+           SET not_before = now()
+          FROM webhooks w
+         WHERE w.site_id = %(site_id)s AND w.webhook_id = %(webhook_id)s AND w.failures >= {DOWN}
+           AND d.site_id = w.site_id AND d.webhook_id = w.webhook_id AND d.state = 'queued' AND d.not_before > now()
+           AND d.number <> %(number)s)
+    UPDATE webhooks w
+       SET failures = 0, failing_since = NULL, parked_until = NULL, sent_count = w.sent_count + 1, last_sent = now(),
+           last_status = %(status)s, last_error = NULL, claimed_until = now() + make_interval(secs => %(lease_s)s::int)
+     WHERE w.site_id = %(site_id)s AND w.webhook_id = %(webhook_id)s"""
+DONE = Query(
+    "webhook.done",
+    f"WITH done AS (DELETE FROM webhook_deliveries d WHERE {_THIS}), {_SUCCEEDED}",
+)
+# What became of a test stays to be read.
+DONE_PING = Query(
+    "webhook.done_ping",
+    f"""
+    WITH done AS (
+        UPDATE webhook_deliveries d
+           SET state = 'sent', attempts = d.attempts + 1, last_status = %(status)s
+         WHERE {_THIS}),
+    {_SUCCEEDED}""",
+)
+
+FAIL_PING = Query(
+    "webhook.fail_ping",
+    f"""
+    UPDATE webhook_deliveries d
+       SET state = 'dead', attempts = d.attempts + 1, last_status = nullif(%(status)s::int, 0), last_error = %(error)s
+     WHERE {_THIS}""",
+)
+
+# A failure: tried again later, or given up with everything that has waited for too long; the webhook pauses.
+FAIL = Query(
+    "webhook.fail",
+    f"""
+    WITH failed AS (
+        UPDATE webhook_deliveries d
+           SET attempts = d.attempts + 1, not_before = now() + make_interval(secs => %(wait_s)s::float8),
+               last_status = nullif(%(status)s::int, 0), last_error = %(error)s,
+               state = CASE WHEN d.queued < now() - make_interval(hours => %(hours)s::int) THEN 'dead'
+                            ELSE 'queued' END
+         WHERE {_THIS}
+     RETURNING d.state),
+    late AS (
+        UPDATE webhook_deliveries d
+           SET state = 'dead', last_error = 'The receiver did not answer in time to be asked'
+         WHERE d.site_id = %(site_id)s AND d.webhook_id = %(webhook_id)s AND d.state = 'queued'
+           AND d.number <> %(number)s AND d.queued < now() - make_interval(hours => %(hours)s::int)
+     RETURNING 1),
+    paused AS (
+        UPDATE webhooks w
+           SET failures = w.failures + 1, failing_since = coalesce(w.failing_since, now()),
+               parked_until = now() + make_interval(secs => %(pause_s)s::float8),
+               last_status = nullif(%(status)s::int, 0), last_error = %(error)s,
+               claimed_until = now() + make_interval(secs => %(lease_s)s::int),
+               disabled = CASE WHEN %(status)s::int = 410 THEN 'gone'
+                               WHEN w.failing_since < now() - make_interval(days => %(days)s::int) THEN 'failing'
+                               ELSE '' END
+         WHERE w.site_id = %(site_id)s AND w.webhook_id = %(webhook_id)s
+     RETURNING w.disabled)
+    SELECT (SELECT count(*) FROM failed WHERE state = 'dead')::int + (SELECT count(*) FROM late)::int,
+           coalesce((SELECT p.disabled FROM paused p), '')""",
+)
+
+# What waits for a webhook that was switched off is a dead letter, which can be replayed.
+BURY = Query(
+    "webhook.bury",
+    """
+    UPDATE webhook_deliveries d
+       SET state = 'dead', last_error = 'The webhook was disabled'
+     WHERE d.site_id = %(site_id)s AND d.webhook_id = %(webhook_id)s AND d.state = 'queued'""",
+)
+
+DISABLE = Query(
+    "webhook.disable",
+    """
+    UPDATE webhooks w
+       SET is_enabled = false, parked_until = NULL
+      FROM sites s
+      JOIN profiles p ON p.site_id = s.site_id
+      JOIN users u ON u.user_id = p.user_id
+     WHERE w.site_id = %(site_id)s AND w.webhook_id = %(webhook_id)s AND w.is_enabled
+       AND s.site_id = w.site_id AND p.profile_id = coalesce(s.owned_by, w.created_by)
+ RETURNING u.email, s.title, w.name, w.url, coalesce(w.last_error, ''), w.failing_since""",
+)
+
+PAGE = Query(
+    "webhook.deliveries",
+    f"""
+    SELECT d.message_id::text, d.number, d.state, d.kind, d.item_type_id, d.item_id, d.parent_type_id, d.parent_id,
+           d.version, d.occurred, d.queued, d.attempts, d.not_before, coalesce(d.last_status, 0),
+           coalesce(d.last_error, ''), count(*) OVER ()
+      FROM webhook_deliveries d
+     WHERE d.site_id = %(site_id)s AND d.webhook_id = %(webhook_id)s AND d.state = %(state)s
+       AND {_TO_VIEWER}
+     ORDER BY d.number LIMIT %(limit)s::int OFFSET %(offset)s::int""",
+)
+
+COUNT = Query(
+    "webhook.count_deliveries",
+    f"""
+    SELECT count(*)
+      FROM webhook_deliveries d
+     WHERE d.site_id = %(site_id)s AND d.webhook_id = %(webhook_id)s AND d.state = %(state)s
+       AND {_TO_VIEWER}""",
+)
+
+_AGAIN: Final = (
+    "state = 'queued', attempts = 0, queued = now(), not_before = now(), last_error = NULL"
+)
+
+REPLAY_DEAD = Query(
+    "webhook.replay_dead",
+    f"""
+    WITH chosen AS (
+        SELECT d.number
+          FROM webhook_deliveries d
+         WHERE d.site_id = %(site_id)s AND d.webhook_id = %(webhook_id)s AND d.state = 'dead' AND d.number > 0
+           AND d.number BETWEEN %(first)s::bigint AND %(last)s::bigint
+           AND {_TO_VIEWER}
+         ORDER BY d.number LIMIT %(most)s::int),
+    again AS (
+        UPDATE webhook_deliveries d
+           SET {_AGAIN}
+          FROM chosen c
+         WHERE d.site_id = %(site_id)s AND d.webhook_id = %(webhook_id)s AND d.number = c.number)
+    SELECT count(*)::int, coalesce(max(c.number), 0) FROM chosen c""",
+)
+
+REPLAY_ONE = Query(
+    "webhook.replay_one",
+    f"""
+    UPDATE webhook_deliveries d
+       SET {_AGAIN}
+     WHERE d.site_id = %(site_id)s AND d.webhook_id = %(webhook_id)s AND d.message_id::text = %(message_id)s
+       AND d.state = 'dead' AND d.number > 0
+       AND {_TO_VIEWER}""",
+)
+
+REPLAY_ALL = Query(
+    "webhook.replay_all",
+    f"""
+    WITH chosen AS MATERIALIZED (
+        SELECT w.webhook_id, {_EVENT} {_LOG}
+          JOIN webhooks w ON w.site_id = s.site_id AND w.webhook_id = %(webhook_id)s
+         WHERE s.site_id = %(site_id)s AND s.number BETWEEN %(first)s AND %(last)s AND {_WANTED}
+           AND {_in_reach("e", "%(viewer)s")}
+         ORDER BY s.number LIMIT %(most)s::int),
+    again AS (
+        {_INTO}
+        SELECT %(site_id)s, x.webhook_id, x.number, x.kind, x.item_type_id, x.item_id, x.parent_type_id, x.parent_id,
+               x.microcosm_id, x.version, x.occurred
+          FROM chosen x
+            ON CONFLICT (site_id, webhook_id, number) DO UPDATE SET {_AGAIN} WHERE d.state = 'dead')
+    SELECT count(*)::int, coalesce(max(c.number), 0) FROM chosen c""",
+)
+
+REPLAYED = Query(
+    "webhook.replayed",
+    """
+    UPDATE webhooks w
+       SET missed_from = CASE WHEN w.missed_upto > %(last)s::bigint THEN greatest(w.missed_from, %(last)s::bigint + 1)
+                              END,
+           missed_upto = CASE WHEN w.missed_upto > %(last)s::bigint THEN w.missed_upto END
+     WHERE w.site_id = %(site_id)s AND w.webhook_id = %(webhook_id)s
+       AND w.missed_from BETWEEN %(first)s::bigint AND %(last)s::bigint""",
+)
+
+FORGET = Query(
+    "cron.forget_deliveries",
+    """
+    DELETE FROM webhook_deliveries d
+     WHERE d.state <> 'queued' AND d.queued < now() - make_interval(days => %(days)s::int)""",
+)
+
+
+class Job(NamedTuple):
+    """A delivery that is due, with what is known of its webhook. Ids and types are 0 where there is none."""
+
+    number: int
+    kind: str
+    item_type: int
+    item_id: int
+    parent_type: int
+    parent_id: int
+    microcosm_id: int
+    version: int
+    occurred: datetime.datetime
+    attempts: int
+    message_id: str
+    url: str
+    secret: bytes
+    old_secret: bytes | None
+    acts_as: int
+    with_documents: bool
+    kinds: list[str]
+    failures: int
+
+
+class Disabled(NamedTuple):
+    """A webhook that was disabled just now, and whom to tell."""
+
+    email: str
+    site_title: str
+    name: str
+    url: str
+    error: str
+    failing_since: datetime.datetime | None
+
+
+def queue(tx: Transaction, site_id: int, events: Sequence[Event]) -> None:
+    """Let the site's webhooks be told of events; the work of a reader. One statement."""
+    numbers = [event.number for event in events if not event.is_import]
+    if numbers:
+        tx.run(QUEUE, site_id=site_id, numbers=numbers, most=MOST_WAITING)
+
+
+def ping(tx: Transaction, site_id: int, webhook_id: int) -> None:
+    """Let a test be sent soon, unless one waits already."""
+    tx.run(PUT_PING, site_id=site_id, webhook_id=webhook_id)
+
+
+def due(tx: Reader, limit: int) -> list[tuple[int, int]]:
+    """(site, webhook) of webhooks with something to send that nobody sends for, the longest unserved first."""
+    return [(site_id, id) for site_id, id in tx.rows(DUE, limit=limit)]
+
+
+def claim(tx: Reader, site_id: int, webhook_id: int, lease_s: int) -> bool:
+    """Take a webhook for `lease_s`; False where another process has it."""
+    return bool(tx.run(CLAIM, site_id=site_id, webhook_id=webhook_id, lease_s=lease_s))
+
+
+def release(tx: Reader, site_id: int, webhook_id: int) -> None:
+    """Give a webhook back."""
+    tx.run(RELEASE, site_id=site_id, webhook_id=webhook_id)
+
+
+def next_job(tx: Reader, site_id: int, webhook_id: int) -> Job | None:
+    """The first delivery of a webhook that may be sent now, or None."""
+    row = tx.row(NEXT, site_id=site_id, webhook_id=webhook_id)
+    return Job(*row) if row is not None else None
+
+
+def drop(tx: Reader, site_id: int, webhook_id: int, number: int) -> None:
+    """Forget a delivery that must not be made."""
+    tx.run(DROP, site_id=site_id, webhook_id=webhook_id, number=number)
+
+
+def succeeded(
+    tx: Reader, site_id: int, webhook_id: int, job: Job, status: int, lease_s: int
+) -> None:
+    """It was delivered."""
+    tx.run(
+        DONE_PING if job.kind == PING else DONE,
+        site_id=site_id,
+        webhook_id=webhook_id,
+        number=job.number,
+        status=status,
+        lease_s=lease_s,
+    )
+
+
+def failed(
+    tx: Reader,
+    site_id: int,
+    webhook_id: int,
+    job: Job,
+    *,
+    status: int,
+    error: str,
+    wait_s: float,
+    pause_s: float,
+    hours: int,
+    days: int,
+    lease_s: int,
+) -> tuple[int, str]:
+    """It was not delivered: how many deliveries are dead by that, and why the webhook must be disabled, or "".
+
+    `wait_s`: when it is tried again; `pause_s`: when anything is. A test is not tried again.
+    """
+    named: dict[str, Any] = {
+        "site_id": site_id,
+        "webhook_id": webhook_id,
+        "number": job.number,
+        "status": status,
+        "error": error,
+    }
+    if job.kind == PING:
+        return tx.run(FAIL_PING, **named), ""
+    row = tx.row(
+        FAIL, wait_s=wait_s, pause_s=pause_s, hours=hours, days=days, lease_s=lease_s, **named
+    )
+    assert row is not None  # the statement returns one row
+    return row[0], row[1]
+
+
+def bury(tx: Transaction, site_id: int, webhook_id: int) -> None:
+    """Let everything that waits for a webhook be a dead letter, since it is switched off."""
+    tx.run(BURY, site_id=site_id, webhook_id=webhook_id)
+
+
+def disable(tx: Transaction, site_id: int, webhook_id: int) -> Disabled | None:
+    """Switch a webhook off that has failed for too long; whom to tell, None if it was off already."""
+    row = tx.row(DISABLE, site_id=site_id, webhook_id=webhook_id)
+    return Disabled(*row) if row is not None else None
+
+
+def page(
+    tx: Reader, site_id: int, webhook_id: int, state: str, paging: Paging, *, viewer: int
+) -> tuple[list[Row], int]:
+    """Deliveries in a state, lowest number first, and how many there are.
+
+    Of huddles only those that profile `viewer` takes part in.
+    """
+    return page_with_total.page(
+        tx,
+        PAGE,
+        COUNT,
+        paging,
+        site_id=site_id,
+        webhook_id=webhook_id,
+        state=state,
+        viewer=viewer,
+    )
+
+
+def replay(
+    tx: Transaction,
+    site_id: int,
+    webhook_id: int,
+    first: int,
+    last: int,
+    *,
+    everything: bool,
+    viewer: int,
+) -> tuple[int, int]:
+    """Send again the dead letters, or `everything` the log still has, numbered `first` to `last`.
+
+    Of huddles only those that profile `viewer` takes part in, since the count would tell of others.
+
+    Return how many, and up to which number that reaches: below `last` where there were more than MOST_REPLAYED.
+    """
+    named = {"site_id": site_id, "webhook_id": webhook_id, "first": first, "last": last}
+    query = REPLAY_ALL if everything else REPLAY_DEAD
+    row = tx.row(query, most=MOST_REPLAYED, viewer=viewer, **named)
+    assert row is not None  # the statement returns one row
+    count, reached = row
+    reached = reached if count == MOST_REPLAYED else last
+    if everything:
+        tx.run(REPLAYED, **(named | {"last": reached}))
+    return count, reached
+
+
+def replay_one(
+    tx: Transaction, site_id: int, webhook_id: int, message_id: str, *, viewer: int
+) -> bool:
+    """Send one dead letter again; False if there is none of that id."""
+    return bool(
+        tx.run(
+            REPLAY_ONE,
+            site_id=site_id,
+            webhook_id=webhook_id,
+            message_id=message_id,
+            viewer=viewer,
+        )
+    )
+
+
+def forget_old(tx: Transaction, days: int) -> int:
+    """Delete dead letters and tests of more than `days` days; how many."""
+    return tx.run(FORGET, days=days)
+
+
+def document(row: Row, cursor: str) -> dict[str, Any]:
+    """A delivery as the site's owner sees it; `cursor` is that of its event."""
+    id, _, state, kind, item_type, item_id, parent_type, parent_id, version, occurred = row[:10]
+    queued, attempts, not_before, status, error = row[10:15]
+    is_queued = state == QUEUED
+    return {
+        "id": id,
+        "cursor": cursor,
+        "state": state,
+        "kind": kind,
+        "itemType": itemtypes.name_of(item_type) if item_type else "",
+        "itemId": item_id,
+        "parentType": itemtypes.name_of(parent_type) if parent_type else "",
+        "parentId": parent_id,
+        "version": version,
+        "occurred": json_fragments.when(occurred),
+        "queued": json_fragments.when(queued),
+        "attempts": attempts,
+        "nextAttempt": json_fragments.when(not_before) if is_queued else None,
+        "lastStatus": status,
+        "lastError": error,
+    }

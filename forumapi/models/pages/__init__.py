@@ -1,0 +1,1 @@
+"""How pages are counted, kept and confirmed."""

@@ -1,0 +1,105 @@
+"""Fetching versioned documents: from this process, memcached in one multi-get, PostgreSQL in one statement a kind."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import NamedTuple
+
+from forumapi.cache.documents import Cache, Key
+from forumapi.concurrency.single_flight import Together
+from forumapi.database.connections import Reader
+from forumapi.errors import Unavailable
+from forumapi.observability import metrics
+from forumapi.wire.json_fragments import Fragment
+
+# (id, version, document) of each row that is there.
+Loaded = Iterable[tuple[int, int, Fragment]]
+
+
+class Kind(NamedTuple):
+    """A kind of cached document. `name` carries the shape number: raise it when the document's shape changes."""
+
+    name: str
+    load: Callable[[Documents, Reader, int, list[int]], Loaded]
+
+
+Wanted = Mapping[Kind, Mapping[int, int]]  # kind -> id -> version
+
+
+# (reader, site id, microcosm, comment id, Markdown) -> (version, HTML) of a comment that another pipeline rendered. The
+# microcosm is as `text.finish` takes it.
+Rerender = Callable[[Reader, int, int | None, int, str], tuple[int, str]]
+
+
+class Documents:
+    """The one way to finished documents. `rerender` makes HTML that another pipeline left anew (C-36)."""
+
+    def __init__(self, cache: Cache, rerender: Rerender) -> None:
+        self.cache = cache
+        self.rerender = rerender
+        self._together = Together()
+
+    def fetch(self, tx: Reader, site_id: int, wanted: Wanted) -> dict[Kind, dict[int, Fragment]]:
+        """The documents of one site, by kind and id, at the wanted versions or newer.
+
+        A row that is gone has no entry. A document read at a newer version than wanted is kept under the version it
+        was read at: an entry never holds anything but its own version.
+        """
+        local = self.cache.memory.get
+        result: dict[Kind, dict[int, Fragment]] = {}
+        missing: dict[Key, tuple[Kind, int]] = {}
+        for kind, versions in wanted.items():
+            found = result[kind] = {}
+            name = kind.name
+            for id, version in versions.items():
+                key = (site_id, name, id, version)
+                fragment = local(key)
+                if fragment is None:
+                    missing[key] = (kind, id)
+                else:
+                    found[id] = fragment
+        metrics.CACHE.add(sum(map(len, result.values())), "documents", "memory")
+        if missing:
+            fetched = self._together.run(
+                (site_id, tuple(missing)), tx, lambda: self._fetch_missing(tx, site_id, missing)
+            )
+            for (kind, id), fragment in fetched.items():
+                result[kind][id] = fragment
+        return result
+
+    def _fetch_missing(
+        self, tx: Reader, site_id: int, wanted: Mapping[Key, tuple[Kind, int]]
+    ) -> dict[tuple[Kind, int], Fragment]:
+        """What neither memory held a moment ago. Another request may have fetched it since."""
+        local = self.cache.memory.get
+        result: dict[tuple[Kind, int], Fragment] = {}
+        missing: dict[Key, tuple[Kind, int]] = {}
+        for key, place in wanted.items():
+            fragment = local(key)
+            if fragment is None:
+                missing[key] = place
+            else:
+                result[place] = fragment
+        if not missing:
+            return result
+        shared, trips = self.cache.get_many(missing)
+        tx.cache_trips += trips
+        versions = {(kind.name, id): version for (_, _, id, version), (kind, _) in missing.items()}
+        for key, fragment in shared.items():
+            result[missing.pop(key)] = fragment
+        metrics.CACHE.add(len(shared), "documents", "memcached")
+        metrics.CACHE.add(len(missing), "documents", "database")
+        by_kind: dict[Kind, list[int]] = {}
+        for kind, id in missing.values():
+            by_kind.setdefault(kind, []).append(id)
+        made: dict[Key, Fragment] = {}
+        for kind, ids in by_kind.items():
+            for id, version, fragment in kind.load(self, tx, site_id, ids):
+                if version < versions[kind.name, id]:
+                    # A synchronous standby shows a change before its primary does, and went away right after.
+                    raise Unavailable("The database is not available right now")
+                made[site_id, kind.name, id, version] = fragment
+                result[kind, id] = fragment
+        if made:
+            self.cache.add_many(made)
+        return result

@@ -1,0 +1,17 @@
+"""Short lists that are counted in the statement that reads a page of them."""
+
+from __future__ import annotations
+
+from forumapi.database.connections import Query, Reader, Row
+from forumapi.wire.paging import Paging
+
+
+def page(
+    tx: Reader, listing: Query, count: Query, at: Paging, **which: object
+) -> tuple[list[Row], int]:
+    """The page `at`, and how many rows there are in all. `listing` says that in a last column, which is taken off;
+    `count` is only asked beyond the end."""
+    rows = tx.rows(listing, limit=at.limit, offset=at.offset, **which)
+    if rows:
+        return [row[:-1] for row in rows], int(rows[0][-1])
+    return [], int(tx.value(count, **which)) if at.offset else 0

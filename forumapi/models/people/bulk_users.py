@@ -1,0 +1,265 @@
+"""Many users and profiles at once, by e-mail address: what a site's owner adds (platform 4.1, P-28).
+
+A fixed number of statements, however many there are. Everything can be run again: what is there already is left alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Final, Literal, NamedTuple
+
+from forumapi import itemtypes
+from forumapi.database.connections import Query, Transaction
+from forumapi.models.journal import journal
+from forumapi.models.journal.journal import Author
+from forumapi.models.people import member, membership
+from forumapi.models.sites.site import Site
+from forumapi.text import email
+
+MAKE_USERS = Query(
+    "enrolment.make_users",
+    """
+    INSERT INTO users (email, canonical_email, person_key)
+    SELECT w.email, w.canonical, w.person_key
+      FROM unnest(%(emails)s::text[], %(canonicals)s::text[], %(person_keys)s::text[])
+           AS w (email, canonical, person_key)
+     ORDER BY w.person_key
+        ON CONFLICT (person_key) DO NOTHING
+ RETURNING user_id""",
+)
+
+FIND = Query(
+    "enrolment.find",
+    """
+    SELECT u.person_key, u.user_id, u.email, coalesce(p.profile_id, 0)
+      FROM users u
+      LEFT JOIN profiles p ON p.site_id = %(site_id)s AND p.user_id = u.user_id
+     WHERE u.person_key = ANY(%(person_keys)s::text[])""",
+)
+
+# Numbered in the order of the request and named after that number: neither tells whose account is older than it.
+MAKE_PROFILES = Query(
+    "enrolment.make_profiles",
+    """
+    WITH numbered AS MATERIALIZED (
+        SELECT w.user_id, nextval(pg_get_serial_sequence('profiles', 'profile_id')) AS profile_id
+          FROM unnest(%(user_ids)s::bigint[]) AS w (user_id)),
+    made AS (
+        INSERT INTO profiles (site_id, profile_id, user_id, profile_name, all_read_at, huddles_read_at, uses_platform)
+        SELECT %(site_id)s, n.profile_id, n.user_id, 'user' || (n.profile_id + %(names_from)s), now(), now(), false
+          FROM numbered n
+         ORDER BY n.user_id
+            ON CONFLICT DO NOTHING
+     RETURNING site_id, profile_id, user_id, profile_name),
+    counters AS (
+        INSERT INTO profile_counters (site_id, profile_id, name_key)
+        SELECT site_id, profile_id, lower(profile_name) FROM made),
+    options AS (
+        INSERT INTO profile_options (site_id, profile_id, send_email, send_sms)
+        SELECT made.site_id, made.profile_id, coalesce(o.send_email, f.send_email), coalesce(o.send_sms, f.send_sms)
+          FROM made JOIN site_options o ON o.site_id = made.site_id CROSS JOIN platform_options f)
+    SELECT user_id, profile_id FROM made ORDER BY profile_id""",
+)
+
+# Those whose membership is another one than wanted, locked in the order of their ids.
+TO_CHANGE = Query(
+    "enrolment.to_change",
+    f"""
+    SELECT p.profile_id, w.is_member
+      FROM {member.SHARED} AS held
+     CROSS JOIN profiles p
+      JOIN unnest(%(profile_ids)s::bigint[], %(members)s::boolean[]) AS w (profile_id, is_member)
+        ON w.profile_id = p.profile_id
+     WHERE p.site_id = %(site_id)s AND p.is_member <> w.is_member
+     ORDER BY p.profile_id
+       FOR NO KEY UPDATE OF p""",
+)
+
+# The flag lives as the attribute is_member (platform 4.3); the profile's column mirrors it.
+CHANGE = Query(
+    "enrolment.change",
+    """
+    WITH wanted AS (
+        SELECT w.profile_id, w.is_member
+          FROM unnest(%(profile_ids)s::bigint[], %(members)s::boolean[]) AS w (profile_id, is_member)),
+    taken AS (
+        DELETE FROM attributes a
+         USING wanted w
+         WHERE a.site_id = %(site_id)s AND a.item_type_id = 3 AND a.item_id = w.profile_id AND a.key = 'is_member'
+           AND NOT w.is_member),
+    noted AS (
+        INSERT INTO attributes (site_id, item_type_id, item_id, key, value_type_id, boolean_value, written_by, written,
+                                is_granted)
+        SELECT %(site_id)s, 3, w.profile_id, 'is_member', 4, true, %(me)s, clock_timestamp(), true
+          FROM wanted w
+         WHERE w.is_member
+            ON CONFLICT (site_id, item_type_id, item_id, key) DO UPDATE
+           SET value_type_id = 4, string_value = NULL, date_value = NULL, number_value = NULL, boolean_value = true,
+               written_by = EXCLUDED.written_by, written = EXCLUDED.written, is_granted = true)
+    UPDATE profiles p
+       SET is_member = w.is_member, version = p.version + 1
+      FROM wanted w
+     WHERE p.site_id = %(site_id)s AND p.profile_id = w.profile_id
+ RETURNING p.profile_id, p.version""",
+)
+
+
+_MOST_TRIES: Final = 3
+
+
+class Enrolled(NamedTuple):
+    """A user with a profile on the site; what of it was made just now."""
+
+    user_id: int
+    email: str
+    profile_id: int
+    is_new_profile: bool
+
+
+def find_or_create(
+    tx: Transaction, site: Site, addresses: Iterable[str], author: Author, *, is_import: bool
+) -> dict[str, Enrolled]:
+    """Users and profiles of these valid addresses by `person_key`, made where they are missing, in the given order.
+
+    What is made is audited as the work of `author`. `is_import` goes into the event, so that nobody is told of each.
+    """
+    wanted = {email.same_person_key(address): address for address in addresses}
+    keys = list(wanted)
+    new_users = {
+        row[0]
+        for row in tx.rows(
+            MAKE_USERS,
+            emails=list(wanted.values()),
+            canonicals=[email.canonical(address) for address in wanted.values()],
+            person_keys=keys,
+        )
+    }
+    found = {row[0]: row[1:] for row in tx.rows(FIND, site_id=site.id, person_keys=keys)}
+    new_profiles = _make_profiles(
+        tx,
+        site,
+        {found[key][0]: found[key][1] for key in keys if not found[key][2]},
+    )
+    journal.record_many(
+        tx, author, journal.CREATED, itemtypes.USER, sorted(new_users), is_import=is_import
+    )
+    journal.record_many(
+        tx,
+        author,
+        journal.CREATED,
+        itemtypes.PROFILE,
+        sorted(new_profiles.values()),
+        is_import=is_import,
+    )
+    made = {}
+    for key in keys:
+        user_id, address, profile_id = found[key]
+        made[key] = Enrolled(
+            user_id,
+            address,
+            profile_id or new_profiles[user_id],
+            user_id in new_profiles,
+        )
+    return made
+
+
+def _make_profiles(tx: Transaction, site: Site, addresses: Mapping[int, str]) -> dict[int, int]:
+    """user id -> profile id of new profiles under their suggested names."""
+    if not addresses:
+        return {}
+    made: dict[int, int] = {}
+    left = dict(addresses)
+    # Somebody may have the name of that number.
+    for _ in range(_MOST_TRIES):
+        made |= tx.rows(
+            MAKE_PROFILES,
+            site_id=site.id,
+            user_ids=list(left),
+            names_from=membership.SUGGESTED_FROM,
+        )
+        left = {user_id: one for user_id, one in left.items() if user_id not in made}
+        if not left:
+            break
+    membership.settle_roles(tx, site.id, list(made.values()))
+    # The user came in at this moment.
+    for user_id in sorted(left):
+        made[user_id] = membership.find_or_create(tx, site, user_id, left[user_id])
+    return made
+
+
+def set_members(tx: Transaction, author: Author, wanted: Mapping[int, bool]) -> list[int]:
+    """Grant or take the flag `member` of profiles, by id; the ids of those it changed. Their roles are settled."""
+    rows = tx.rows(
+        TO_CHANGE,
+        site_id=author.site_id,
+        profile_ids=list(wanted),
+        members=list(wanted.values()),
+    )
+    if not rows:
+        return []
+    ids = [row[0] for row in rows]
+    versions: dict[int, int] = dict(
+        tx.rows(
+            CHANGE,
+            site_id=author.site_id,
+            profile_ids=ids,
+            members=[row[1] for row in rows],
+            me=author.profile_id,
+        )
+    )
+    membership.settle_roles(tx, author.site_id, ids)
+    journal.record_many(
+        tx,
+        author,
+        journal.PATCHED,
+        itemtypes.PROFILE,
+        ids,
+        versions=[versions[id] for id in ids],
+        is_import=True,
+    )
+    return ids
+
+
+# ---------------------------------------------------------------- the batch of members
+
+Outcome = Literal["created", "granted", "revoked", "unchanged", "folded"]
+
+
+class Row(NamedTuple):
+    """One good row of a batch: where it stood, counted from 1, the address, and whether that is to be a member."""
+
+    number: int
+    email: str
+    is_member: bool
+
+
+class Report(NamedTuple):
+    """Return what became of each row, in their order: (row, profile id, outcome). `new`: who got a profile."""
+
+    rows: list[tuple[int, int, Outcome]]
+    new: list[Enrolled]
+
+
+def enrol(tx: Transaction, site: Site, rows: Sequence[Row], author: Author) -> Report:
+    """Make users, profiles and members of all rows. Of several for one person the last counts (P-28)."""
+    last = {email.same_person_key(row.email): row for row in rows}
+    people = find_or_create(tx, site, (row.email for row in last.values()), author, is_import=True)
+    wanted = {people[key].profile_id: row.is_member for key, row in last.items()}
+    changed = set(set_members(tx, author, wanted))
+    told = []
+    for row in rows:
+        key = email.same_person_key(row.email)
+        told.append(
+            (row.number, people[key].profile_id, _outcome(row, last[key], people[key], changed))
+        )
+    return Report(told, [one for one in people.values() if one.is_new_profile])
+
+
+def _outcome(row: Row, last: Row, person: Enrolled, changed: set[int]) -> Outcome:
+    if row is not last:
+        return "folded"
+    if person.is_new_profile:
+        return "created"
+    if person.profile_id not in changed:
+        return "unchanged"
+    return "granted" if row.is_member else "revoked"

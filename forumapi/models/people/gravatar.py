@@ -1,0 +1,126 @@
+"""Pictures that Gravatar has of a site's people: the site's setting, and whose are still to be asked for (P-36)."""
+
+from __future__ import annotations
+
+from typing import Final, NamedTuple
+
+from forumapi import itemtypes
+from forumapi.database.connections import Query, Reader, Transaction
+from forumapi.models.content import attachment, file
+from forumapi.models.content.file import Quota, Received
+from forumapi.models.journal import journal
+from forumapi.models.journal.journal import Author
+
+FIND = Query(
+    "gravatar.find",
+    "SELECT EXISTS (SELECT FROM site_gravatar g WHERE g.site_id = %(site_id)s)",
+)
+# Whoever has no picture yet is asked for from the start.
+SWITCH_ON = Query(
+    "gravatar.switch_on",
+    "INSERT INTO site_gravatar (site_id) VALUES (%(site_id)s) ON CONFLICT DO NOTHING",
+)
+SWITCH_OFF = Query(
+    "gravatar.switch_off", "DELETE FROM site_gravatar g WHERE g.site_id = %(site_id)s"
+)
+
+# The next people of each site in turn, so that a large one keeps no other waiting. A profile that is a minute old has
+# no elder that is still being made.
+DUE = Query(
+    "gravatar.due",
+    """
+    SELECT g.site_id, p.profile_id, u.email, p.avatar_id IS NOT NULL
+      FROM site_gravatar g
+      JOIN sites s ON s.site_id = g.site_id AND NOT s.is_deleted
+     CROSS JOIN LATERAL (
+           SELECT p.profile_id, p.user_id, p.avatar_id, row_number() OVER (ORDER BY p.profile_id) AS place
+             FROM profiles p
+            WHERE p.site_id = g.site_id AND p.profile_id > g.upto_id AND p.created < now() - interval '1 minute'
+            ORDER BY p.profile_id
+            LIMIT %(most)s) p
+      JOIN users u ON u.user_id = p.user_id
+     ORDER BY p.place, g.site_id
+     LIMIT %(most)s""",
+)
+REACHED = Query(
+    "gravatar.reached",
+    """
+    UPDATE site_gravatar g SET upto_id = greatest(g.upto_id, %(profile_id)s) WHERE g.site_id = %(site_id)s""",
+)
+LOCK = Query(
+    "gravatar.lock",
+    """
+    SELECT p.avatar_id IS NOT NULL
+      FROM profiles p
+     WHERE p.site_id = %(site_id)s AND p.profile_id = %(profile_id)s
+       FOR NO KEY UPDATE""",
+)
+
+_NO_LIMIT: Final = Quota(0, 0)
+
+
+class Due(NamedTuple):
+    """Somebody of whom Gravatar is to be asked, unless they have a picture already."""
+
+    site_id: int
+    profile_id: int
+    email: str
+    has_picture: bool
+
+
+def is_on(tx: Reader, site_id: int) -> bool:
+    """True where the site wants pictures from Gravatar."""
+    return bool(tx.value(FIND, site_id=site_id))
+
+
+def switch(tx: Transaction, author: Author, *, on: bool) -> None:
+    """Want pictures from Gravatar, or no more; those that came stay. The site's row must be locked."""
+    tx.run(SWITCH_ON if on else SWITCH_OFF, site_id=author.site_id)
+    journal.record(
+        tx,
+        author.site_id,
+        journal.REPLACED,
+        itemtypes.SITE,
+        author.site_id,
+        actor=author.profile_id,
+        ip=author.ip,
+    )
+
+
+def due(tx: Reader, most: int) -> list[Due]:
+    """Up to `most` people who are to be asked for."""
+    return [Due(*row) for row in tx.rows(DUE, most=most)]
+
+
+def reached(tx: Transaction, site_id: int, profile_id: int) -> None:
+    """Note that everybody of a site up to this profile was asked for."""
+    tx.run(REACHED, site_id=site_id, profile_id=profile_id)
+
+
+def add(tx: Transaction, site_id: int, profile_id: int, picture: Received) -> bool:
+    """Make a stored picture that of a profile; False where it has got one meanwhile."""
+    if tx.value(LOCK, site_id=site_id, profile_id=profile_id) is not False:
+        return False
+    file.insert(tx, site_id, profile_id, picture, _NO_LIMIT)
+    id = attachment.add(
+        tx,
+        site_id,
+        profile_id,
+        itemtypes.PROFILE,
+        profile_id,
+        hash=picture.hash,
+        name=picture.name,
+        ext=picture.ext,
+    )
+    journal.record(
+        tx,
+        site_id,
+        journal.CREATED,
+        itemtypes.ATTACHMENT,
+        id,
+        actor=profile_id,
+        ip="",
+        parent=(itemtypes.PROFILE, profile_id),
+        audit=False,
+    )
+    return True

@@ -1,0 +1,55 @@
+"""The counters of a profile: items and comments. Where a count reaches what a criterion names, roles follow.
+
+Costs one statement; only a profile that crosses a border pays for working out its roles (architecture 2.3). The
+transaction shares the lock on the site's roles (`member.SHARED`) in a statement before, so that a criterion which is
+being written is either seen here or counts what is written here.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from forumapi.database.connections import Query, Transaction
+from forumapi.models.people import member
+
+_CROSSES: Final = """
+    EXISTS (SELECT FROM criteria c
+             WHERE c.site_id = n.site_id AND c.kind = '{kind}'
+               AND c.number_value BETWEEN least(n.{column}, n.{column} - %(by)s)
+                                      AND greatest(n.{column}, n.{column} - %(by)s))"""
+# SQL after a counter of n moved `by`: does a criterion compare with a number between the old count and the new one?
+COMMENTS_CROSS: Final = _CROSSES.format(kind="commentCount", column="comment_count")
+ITEMS_CROSS: Final = _CROSSES.format(kind="itemCount", column="item_count")
+
+COUNT_COMMENTS = Query(
+    "tally.comments",
+    f"""
+    UPDATE profile_counters n
+       SET comment_count = n.comment_count + %(by)s
+     WHERE n.site_id = %(site_id)s AND n.profile_id = %(profile_id)s
+ RETURNING {COMMENTS_CROSS}""",
+)
+
+COUNT_ITEMS = Query(
+    "tally.items",
+    f"""
+    UPDATE profile_counters n
+       SET item_count = n.item_count + %(by)s
+     WHERE n.site_id = %(site_id)s AND n.profile_id = %(profile_id)s
+ RETURNING {ITEMS_CROSS}""",
+)
+
+
+def comments(tx: Transaction, site_id: int, profile_id: int, by: int) -> None:
+    """Change how many comments a profile has written."""
+    _count(tx, COUNT_COMMENTS, site_id, profile_id, by)
+
+
+def items(tx: Transaction, site_id: int, profile_id: int, by: int) -> None:
+    """Change how many visible conversations a profile has made."""
+    _count(tx, COUNT_ITEMS, site_id, profile_id, by)
+
+
+def _count(tx: Transaction, query: Query, site_id: int, profile_id: int, by: int) -> None:
+    if tx.value(query, site_id=site_id, profile_id=profile_id, by=by):
+        member.settle(tx, site_id, [profile_id])

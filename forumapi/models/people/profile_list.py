@@ -1,0 +1,260 @@
+"""The list of a site's people (platform 4.3): its pages, orders and filters, each as an index has them.
+
+How many there are is stored (`site_people`). A page deep in the list by name begins at a name that this process
+remembers, every `STEP`-th of them, for as long as nobody was added or renamed: page 800 costs what page 1 does.
+"""
+
+from __future__ import annotations
+
+import itertools
+from typing import Final, NamedTuple
+
+from forumapi.cache.eviction import Lru, plainly
+from forumapi.database.connections import (
+    Query,
+    Reader,
+    Replica,
+    Row,
+)
+from forumapi.text import clean
+from forumapi.wire.paging import Paging
+
+ONLINE_MINUTES: Final = 90
+# Names between two that are remembered, and sites whose names are.
+STEP: Final = 250
+_MOST_BYTES: Final = 4 * 1024 * 1024
+
+
+class Filter(NamedTuple):
+    """Which people, in which order (platform 4.3, list parameters)."""
+
+    prefix: str = ""  # of the stored name, any case
+    top: bool = False
+    following: bool = False
+    online: bool = False
+
+    @classmethod
+    def of(cls, q: str, *, top: bool, following: bool, online: bool) -> Filter:
+        """`q` as the client wrote it: leading + and @ are dropped, everything else is literal (P-30)."""
+        return cls(clean.escape(q.lstrip("+@")), top, following, online)
+
+
+class PeoplePage(NamedTuple):
+    """One page of people: their versions by id, in order, and how the viewer watches the list as a whole."""
+
+    total: int
+    send_email: bool | None
+    send_sms: bool | None
+    versions: dict[int, int]
+
+
+# Who is never listed for this viewer: whom they ignore, and the placeholder that inherits a removed person's content.
+_HIDDEN: Final = """
+    hidden AS MATERIALIZED (
+        SELECT d.profile_id, d.name
+          FROM unnest(%(ignored)s::bigint[]) AS g (profile_id)
+         CROSS JOIN LATERAL (
+               SELECT d.profile_id, lower(d.profile_name) AS name
+                 FROM profiles d
+                WHERE d.site_id = %(site_id)s AND d.profile_id = g.profile_id OFFSET 0) d
+         UNION
+        SELECT d.profile_id, lower(d.profile_name)
+          FROM profiles d
+         WHERE d.site_id = %(site_id)s AND lower(d.profile_name) = 'deleted' AND d.profile_name = 'deleted')"""
+_SHOWN: Final = "{one}.profile_id <> ALL(ARRAY(SELECT h.profile_id FROM hidden h))"
+_ALL: Final = """
+           coalesce((SELECT s.total FROM site_people s WHERE s.site_id = %(site_id)s), 0)
+           - (SELECT count(*)::int FROM hidden)"""
+# U+10FFFF sorts after whatever may follow the prefix; the operators are those of the indexes.
+_PREFIX: Final = """
+               AND {name} ~>=~ lower(%(prefix)s::text)
+               AND {name} ~<~ (lower(%(prefix)s::text) || chr(1114111))"""
+_FOLLOWING: Final = """
+               AND {one}.profile_id IN (SELECT f.item_id FROM watchers f
+                                         WHERE f.site_id = %(site_id)s AND f.profile_id = %(me)s
+                                           AND f.item_type_id = 3)"""
+_ONLINE: Final = f"""
+               AND n.last_active > now() - interval '{ONLINE_MINUTES} minutes'"""
+
+# %(...)s are parameters as everywhere, {...} is filled once for each combination of filters. OFFSET 0: each is found by
+# its whole key. Where sites have two people on average, a plan for whatever is asked would read all of a large one.
+_PAGE: Final = """
+      WITH {hidden},
+    walked AS (
+        SELECT {one}.profile_id
+          FROM {source}
+         WHERE {one}.site_id = %(site_id)s AND {shown} {where}
+         ORDER BY {order}
+         LIMIT %(limit)s OFFSET {offset}),
+    page AS (SELECT w.profile_id, row_number() OVER () AS place FROM walked w)
+    SELECT {total}, w.send_email, w.send_sms, p.profile_id, p.version{more}
+      FROM (SELECT 1) AS one
+      LEFT JOIN watchers w ON w.site_id = %(site_id)s AND w.profile_id = %(me)s AND w.item_type_id = 3
+                          AND w.item_id = 0
+      LEFT JOIN page ON true
+      LEFT JOIN LATERAL (
+            SELECT p.profile_id, p.version FROM profiles p
+             WHERE p.site_id = %(site_id)s AND p.profile_id = page.profile_id OFFSET 0) p ON true
+     ORDER BY page.place"""
+_COUNT: Final = (
+    "(SELECT count(*)::int FROM {source} WHERE {one}.site_id = %(site_id)s AND {shown} {where})"
+)
+
+
+def _page_query(has_prefix: bool, top: bool, following: bool, online: bool) -> Query:
+    """The list's statement for one combination of filters: each gets the plan that suits it.
+
+    By comments, and of those online, the counters are walked, which hold the name as it is ordered by.
+    """
+    one = "n" if top or online else "p"
+    name = "n.name_key" if top or online else "lower(p.profile_name)"
+    source = "profile_counters n" if top or online else "profiles p"
+    where = (
+        (_PREFIX.format(name=name) if has_prefix else "")
+        + (_FOLLOWING.format(one=one) if following else "")
+        + (_ONLINE if online else "")
+    )
+    order = f"n.comment_count DESC, {name} USING ~<~" if top else f"{name} USING ~<~"
+    if has_prefix and top:
+        order = f"{name} = lower(%(prefix)s::text) DESC, {order}"
+    shown = _SHOWN.format(one=one)
+    is_filtered = has_prefix or following or online
+    counted = _COUNT.format(source=source, one=one, shown=shown, where=where)
+    used = [
+        word
+        for word, is_used in (
+            ("prefix", has_prefix),
+            ("following", following),
+            ("online", online),
+            ("top", top),
+        )
+        if is_used
+    ]
+    text = _PAGE.format(
+        hidden=_HIDDEN,
+        one=one,
+        source=source,
+        shown=shown,
+        where=where,
+        order=order,
+        offset="%(offset)s",
+        total=counted if is_filtered else _ALL,
+        more="",
+    )
+    return Query(".".join(["people.page", *used]), text, replica=Replica.ACKNOWLEDGED)
+
+
+_PAGES: Final = {
+    choice: _page_query(*choice) for choice in itertools.product((False, True), repeat=4)
+}
+
+# A page by name that begins near a remembered one. `start`: how many names, hidden ones included, come before `border`.
+FROM_BORDER = Query(
+    "people.from_border",
+    _PAGE.format(
+        hidden=_HIDDEN,
+        one="p",
+        source="profiles p",
+        shown=_SHOWN.format(one="p"),
+        where="AND lower(p.profile_name) ~>=~ %(border)s::text",
+        order="lower(p.profile_name) USING ~<~",
+        offset="""greatest(%(offset)s::int - %(start)s::int
+                + (SELECT count(*)::int FROM hidden h WHERE h.name ~<~ %(border)s::text), 0)""",
+        total=_ALL,
+        more=", (SELECT s.changes FROM site_people s WHERE s.site_id = %(site_id)s)",
+    ),
+    replica=Replica.ACKNOWLEDGED,
+)
+
+BORDERS = Query(
+    "people.borders",
+    """
+    SELECT (SELECT s.changes FROM site_people s WHERE s.site_id = %(site_id)s),
+           ARRAY(SELECT w.name
+                   FROM (SELECT lower(p.profile_name) AS name,
+                                row_number() OVER (ORDER BY lower(p.profile_name) USING ~<~) AS place
+                           FROM profiles p
+                          WHERE p.site_id = %(site_id)s) w
+                  WHERE w.place %% %(step)s::int = 1
+                  ORDER BY w.place)""",
+)
+
+
+class _Names(NamedTuple):
+    """Every STEP-th name of a site, and the number of changes at which they were."""
+
+    changes: int
+    names: list[str]
+
+
+class Borders:
+    """What one process remembers of where lists by name stand."""
+
+    def __init__(self) -> None:
+        self._of: Lru[int, _Names] = Lru(_MOST_BYTES, plainly)
+
+    def find(self, tx: Reader, site_id: int, *, anew: bool) -> _Names:
+        """The borders of a site; read where they are not known, or `anew`."""
+        found = self._of.get(site_id)
+        if found is None or anew:
+            row = tx.row(BORDERS, site_id=site_id, step=STEP)
+            assert row is not None, "a statement without FROM returns one row"
+            found = _Names(row[0] or 0, row[1])
+            self._of.add(site_id, found)
+        return found
+
+
+def page(
+    tx: Reader,
+    borders: Borders,
+    site_id: int,
+    viewer_id: int,
+    ignored: list[int],
+    wanted: Filter,
+    at: Paging,
+) -> PeoplePage:
+    """One page of the site's people, without those the viewer ignores and the placeholder `deleted`."""
+    if wanted == Filter() and at.offset >= 2 * STEP:
+        return _deep(tx, borders, site_id, viewer_id, ignored, at)
+    query = _PAGES[bool(wanted.prefix), wanted.top, wanted.following, wanted.online]
+    return _found(
+        tx.rows(
+            query,
+            site_id=site_id,
+            me=viewer_id,
+            ignored=ignored,
+            prefix=wanted.prefix,
+            limit=at.limit,
+            offset=at.offset,
+        )
+    )
+
+
+def _deep(
+    tx: Reader, borders: Borders, site_id: int, viewer_id: int, ignored: list[int], at: Paging
+) -> PeoplePage:
+    """A page far into the list by name. What was remembered is checked in the statement that uses it."""
+    for anew in (False, True):
+        known = borders.find(tx, site_id, anew=anew)
+        number = min(at.offset // STEP, len(known.names) - 1)
+        rows = tx.rows(
+            FROM_BORDER,
+            site_id=site_id,
+            me=viewer_id,
+            ignored=ignored,
+            limit=at.limit,
+            offset=at.offset,
+            border=known.names[number] if number >= 0 else "",
+            start=max(number, 0) * STEP,
+        )
+        if rows[0][5] == known.changes:
+            break
+    # People came between the two statements once more: at worst a neighbour stands on this page too.
+    return _found(rows)
+
+
+def _found(rows: list[Row]) -> PeoplePage:
+    total, send_email, send_sms = rows[0][:3]
+    return PeoplePage(
+        total, send_email, send_sms, {row[3]: row[4] for row in rows if row[3] is not None}
+    )

@@ -1,0 +1,106 @@
+"""Thread that lets profiles follow changes of roles, in batches, so that nobody waits for a large site.
+
+Whoever loses rights has lost them before the change is acknowledged (`take_away`, in the request); whoever gains some
+has them a moment later. A process that ends in between leaves the role in the queue (models/people/role_settling.py).
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import ClassVar, Final
+
+import psycopg
+
+from forumapi.concurrency.background_thread import Background
+from forumapi.config import Config
+from forumapi.database.connections import Database
+from forumapi.errors import ApiError, BadGateway
+from forumapi.models.people import member, role_settling
+from forumapi.models.people.role_settling import Settling
+from forumapi.observability.log import logger
+
+# Profiles that one transaction settles. Whoever writes as one of them waits for it: some 10 ms.
+BATCH: Final = 100
+# Roles that are taken up at a time.
+_AT_ONCE: Final = 20
+_STORED: Final = (
+    "This is stored, but the rights that it takes away are not all gone yet; they go in a moment"
+)
+
+
+class Settler(Background):
+    """Works on the roles that this process queued and, where `leads`, on those that nobody works on."""
+
+    LOOK_S: ClassVar[float] = 2.0
+
+    def __init__(
+        self, database: Database, config: Callable[[], Config], leads: Callable[[], bool]
+    ) -> None:
+        super().__init__("settler", "members of roles wait to be worked out")
+        self._database = database
+        self._config = config
+        self._leads = leads
+        self._own: deque[Settling] = deque()
+
+    def take_away(self, queued: Settling) -> None:
+        """Take the rights away that a committed change takes away, before it is acknowledged; the rest follows.
+
+        Raises BadGateway where that fails: the change is stored, and the next process that looks goes on with it.
+        """
+        try:
+            _, losing = self._sides(queued)
+            self._settle(queued, losing)
+        except (ApiError, psycopg.Error) as error:
+            with contextlib.suppress(ApiError, psycopg.Error), self._database.write() as tx:
+                role_settling.leave(tx, queued)
+            logger.warning(
+                "rights of role %d are not all taken away yet: %s", queued.role_id, error
+            )
+            raise BadGateway(_STORED) from error
+        self._own.append(queued)
+        self.wake()
+
+    def look(self) -> None:
+        """Work on what is queued. Raises Unavailable without a database."""
+        while self._own and not self.is_stopping:
+            self._finish(self._own.popleft())
+        if not self._leads():
+            return
+        while not self.is_stopping:
+            with self._database.write() as tx:
+                due = role_settling.claim(
+                    tx, _AT_ONCE, grace_h=self._config().attribute_grace_hours
+                )
+            for one in due:
+                self._finish(one)
+            if not due:
+                return
+
+    def _finish(self, queued: Settling) -> None:
+        gaining, losing = self._sides(queued)
+        self._settle(queued, losing)
+        self._settle(queued, gaining)
+        if not self.is_stopping:
+            with self._database.write() as tx:
+                role_settling.finish(tx, queued)
+
+    def _sides(self, queued: Settling) -> tuple[list[int], list[int]]:
+        """Profiles that gain by the role as it is now, and those that lose."""
+        tx = self._database.read()
+        try:
+            coming, going, looking = member.movers(tx, queued.site_id, queued.role_id)
+            if role_settling.takes_by_coming(tx, queued.site_id, queued.role_id):
+                return going + looking, coming
+            return coming + looking, going
+        finally:
+            tx.end()
+
+    def _settle(self, queued: Settling, profile_ids: Sequence[int]) -> None:
+        for start in range(0, len(profile_ids), BATCH):
+            if self.is_stopping:
+                return
+            batch = list(profile_ids[start : start + BATCH])
+            with self._database.write() as tx:
+                member.settle_some(tx, queued.site_id, queued.role_id, batch)

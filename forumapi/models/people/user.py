@@ -1,0 +1,141 @@
+"""Users: one person across the platform, known by e-mail address (platform 3.1 and 4.1)."""
+
+from __future__ import annotations
+
+from typing import Any, Final, NamedTuple
+
+from forumapi import itemtypes
+from forumapi.database.connections import (
+    Query,
+    Reader,
+    Row,
+    Transaction,
+)
+from forumapi.errors import Invalid
+from forumapi.text import email
+from forumapi.wire import json_fragments
+
+# SQL: user `u` has signed in at some time. Whom the owner of a site has only added has asked for nothing.
+HAS_BEEN_HERE: Final = """(u.email_verified
+                     OR EXISTS (SELECT FROM access_tokens t WHERE t.user_id = u.user_id)
+                     OR EXISTS (SELECT FROM sign_in_places x WHERE x.user_id = u.user_id))"""
+
+FIND_BY_EMAIL = Query(
+    "user.by_email",
+    """
+    SELECT u.user_id, u.email, u.email_verified,
+           EXISTS (SELECT FROM one_time_secrets o WHERE o.user_id = u.user_id AND o.confirmed IS NOT NULL)
+      FROM users u
+     WHERE u.person_key = %(person_key)s""",
+)
+
+# Whichever of two concurrent sign-ins comes second finds the first.
+CREATE = Query(
+    "user.create",
+    """
+    INSERT INTO users (email, canonical_email, person_key, email_verified, state)
+    VALUES (%(email)s, %(canonical)s, %(person_key)s, %(verified)s, CASE WHEN %(verified)s THEN 'valid' END)
+        ON CONFLICT (person_key) DO NOTHING
+ RETURNING user_id, email""",
+)
+
+VERIFY = Query(
+    "user.verify",
+    """
+    UPDATE users u
+       SET email_verified = true, state = 'valid'
+     WHERE u.user_id = %(user_id)s AND NOT u.email_verified""",
+)
+
+_COLUMNS: Final = """
+    u.user_id, u.email, u.gender, u.language, u.created, u.state, u.is_banned, u.dob_day, u.dob_month, u.dob_year,
+    u.canonical_email"""
+_FROM: Final = "FROM users u WHERE u.user_id = %(user_id)s"
+
+FIND = Query("user.find", f"SELECT {_COLUMNS} {_FROM}")
+
+# What belongs to a site: what others see of its people is no older than their profile there.
+FIND_HERE = Query(
+    "user.find_here",
+    """
+    SELECT u.person_key, p.gender, p.created
+      FROM profiles p
+      JOIN users u ON u.user_id = p.user_id
+     WHERE p.site_id = %(site_id)s AND p.profile_id = %(profile_id)s""",
+)
+
+
+class Person(NamedTuple):
+    """A user as far as signing in needs it. `is_new`: made just now."""
+
+    id: int
+    email: str
+    is_new: bool = False
+    has_second_factor: bool = False
+
+
+def checked_email(text: str) -> str:
+    """`text` if it is a plain e-mail address, without the spaces around it. Raises Invalid."""
+    address = text.strip()
+    if not email.valid(address):
+        raise Invalid("email", "must be an e-mail address")
+    return address
+
+
+def find_by_email(tx: Reader, address: str) -> Person | None:
+    """The user who signs in with this address: the same in full, but for case and Gmail's habits (P-29)."""
+    row = tx.row(FIND_BY_EMAIL, person_key=email.same_person_key(address))
+    return Person(row[0], row[1], has_second_factor=row[3]) if row else None
+
+
+def find_or_create(tx: Transaction, address: str, *, is_verified: bool) -> Person:
+    """The user of a valid address, made if there is none. `is_verified`: a back end saw that the address is theirs."""
+    key = email.same_person_key(address)
+    row = tx.row(FIND_BY_EMAIL, person_key=key)
+    if row is None:
+        row = tx.row(
+            CREATE,
+            email=address,
+            canonical=email.canonical(address),
+            person_key=key,
+            verified=is_verified,
+        )
+        if row is not None:
+            return Person(row[0], row[1], is_new=True)
+        row = tx.row(FIND_BY_EMAIL, person_key=key)
+        assert row is not None, "a user that conflicts is there"
+    if is_verified and not row[2]:
+        tx.run(VERIFY, user_id=row[0])
+    return Person(row[0], row[1], has_second_factor=row[3])
+
+
+def document(row: Row) -> dict[str, Any]:
+    """The user object of platform 4.1, from the columns of FIND (P-27: plain values or null)."""
+    user_id, address, gender, language, created, state, is_banned, day, month, year, canonical = row
+    data: dict[str, Any] = {"userId": user_id, "email": address, "gender": gender}
+    if language:
+        data["language"] = language
+    data["created"] = json_fragments.when(created)
+    data["state"] = state
+    if is_banned:
+        data["banned"] = True
+    data |= {"dobDay": day, "dobMonth": month, "dobYear": year}
+    if canonical:
+        data["canonicalEmail"] = canonical
+    data["meta"] = {"links": [{"rel": "self", "href": itemtypes.href(itemtypes.USER, user_id)}]}
+    return data
+
+
+def find_here(tx: Reader, site_id: int, profile_id: int) -> dict[str, Any] | None:
+    """The user object of somebody else as the owner of a site sees it, or None."""
+    row = tx.row(FIND_HERE, site_id=site_id, profile_id=profile_id)
+    if row is None:
+        return None
+    address, gender, created = row
+    return document((profile_id, address, gender, None, created, *[None] * 6))
+
+
+def find(tx: Reader, user_id: int) -> dict[str, Any] | None:
+    """The user object, or None."""
+    row = tx.row(FIND, user_id=user_id)
+    return document(row) if row else None

@@ -1,0 +1,1 @@
+"""Sites, their rules, texts, domains and figures."""

@@ -1,0 +1,100 @@
+"""A site's menu: at most ten links, replaced as a whole (platform 2.3). It is shown inside the site document."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final, NamedTuple
+
+from msgspec import UNSET, Struct, UnsetType
+
+from forumapi import itemtypes
+from forumapi.database.connections import Query, Transaction
+from forumapi.errors import Invalid
+from forumapi.models.journal import journal
+from forumapi.models.sites.site import Locked
+from forumapi.models.sites.site_rules import check_href, given
+from forumapi.text import clean
+
+MAX_ENTRIES: Final = 10
+MAX_TEXT: Final = 50
+MAX_TITLE: Final = 512
+
+# The menu is part of the site document: the site's version moves with it.
+REPLACE = Query(
+    "menu.replace",
+    """
+    WITH gone AS (
+        DELETE FROM menus m
+         WHERE m.site_id = %(site_id)s AND m.sequence >= cardinality(%(hrefs)s::text[])),
+    put AS (
+        INSERT INTO menus (site_id, sequence, href, title, text)
+        SELECT %(site_id)s, e.place - 1, e.href, e.title, e.text
+          FROM unnest(%(hrefs)s::text[], %(titles)s::text[], %(texts)s::text[]) WITH ORDINALITY
+               AS e (href, title, text, place)
+            ON CONFLICT (site_id, sequence) DO UPDATE
+           SET href = EXCLUDED.href, title = EXCLUDED.title, text = EXCLUDED.text)
+    UPDATE sites s
+       SET version = s.version + 1
+     WHERE s.site_id = %(site_id)s
+ RETURNING s.version""",
+)
+
+
+class EntryBody(Struct):
+    """A menu entry as it is sent."""
+
+    href: str | UnsetType = UNSET
+    title: str | UnsetType = UNSET
+    text: str | UnsetType = UNSET
+
+
+class Entry(NamedTuple):
+    """A menu entry as it is stored; `title` may be ""."""
+
+    href: str
+    title: str
+    text: str
+
+
+def checked(entries: Sequence[EntryBody]) -> list[Entry]:
+    """The entries of a menu that is not empty. Raises Invalid with the place and name of the field (P-20)."""
+    if not entries:
+        raise Invalid("", "The menu may not be empty; use DELETE to take it away")
+    if len(entries) > MAX_ENTRIES:
+        raise Invalid("", f"A menu may have at most {MAX_ENTRIES} entries")
+    return [_checked(f"[{place}]", entry) for place, entry in enumerate(entries)]
+
+
+def _checked(place: str, entry: EntryBody) -> Entry:
+    href = check_href(f"{place}.href", given(entry.href, ""))
+    text = clean.sentence(given(entry.text, ""), quiet=False)
+    if not text:
+        raise Invalid(f"{place}.text", "must not be blank")
+    if clean.length(text) > MAX_TEXT:
+        raise Invalid(f"{place}.text", f"may have at most {MAX_TEXT} characters")
+    title = clean.sentence(given(entry.title, ""), quiet=False)
+    if clean.length(title) > MAX_TITLE:
+        raise Invalid(f"{place}.title", f"may have at most {MAX_TITLE} characters")
+    return Entry(href, title, text)
+
+
+def replace(tx: Transaction, locked: Locked, entries: Sequence[Entry], *, ip: str = "") -> None:
+    """Make these the whole menu of a site; none takes it away."""
+    version = tx.value(
+        REPLACE,
+        site_id=locked.site_id,
+        hrefs=[entry.href for entry in entries],
+        titles=[entry.title for entry in entries],
+        texts=[entry.text for entry in entries],
+    )
+    journal.record(
+        tx,
+        locked.site_id,
+        journal.REPLACED,
+        itemtypes.SITE,
+        locked.site_id,
+        actor=locked.owned_by,
+        ip=ip,
+        version=version,
+        audit=False,
+    )

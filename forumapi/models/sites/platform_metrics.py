@@ -1,0 +1,152 @@
+"""Figures of the whole platform, asked of the database when somebody wants to know: lags, outboxes, jobs, backups."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Final, NamedTuple
+
+import msgspec
+
+from forumapi.database.connections import Query, Reader
+from forumapi.events import log
+from forumapi.observability import metrics
+from forumapi.observability.metrics_export import Point
+
+OUTBOXES = Query(
+    "figures.outboxes",
+    """
+    SELECT 'mail', 'queued', count(*), coalesce(extract(epoch FROM now() - min(m.not_before)), 0)::float8
+      FROM (SELECT q.not_before FROM mail_outbox q WHERE q.state = 'queued'
+             UNION ALL
+            SELECT u.not_before FROM mail_outbox u WHERE u.state = 'unwritten') m
+     UNION ALL
+    SELECT 'mail', 'dead', count(*), 0
+      FROM mail_outbox m
+     WHERE m.state = 'dead'
+     UNION ALL
+    SELECT 'webhooks', d.state, count(*), coalesce(extract(epoch FROM now() - min(d.not_before)), 0)::float8
+      FROM webhook_deliveries d
+     WHERE d.state = 'queued'
+     GROUP BY d.state""",
+)
+_SENT_BY: Final = ("mail", "webhooks")
+
+UNNUMBERED = Query(
+    "figures.unnumbered",
+    f"""
+    SELECT count(*), coalesce(extract(epoch FROM now() - min(e.created)), 0)::float8
+      FROM event_log e
+     WHERE {log.FRESH}""",
+)
+
+UNREAD = Query(
+    "figures.unread",
+    """
+    SELECT c.reader, sum(h.number - c.number)::bigint
+      FROM event_cursors c
+      JOIN event_heads h ON h.site_id = c.site_id
+     GROUP BY c.reader""",
+)
+
+# Rows of a few days are kept; the last of each kind is near the end of the key.
+JOBS = Query(
+    "figures.jobs",
+    """
+    SELECT j.task,
+           (SELECT extract(epoch FROM t.finished)::float8 FROM task_runs t
+             WHERE t.task = j.task AND t.outcome = 'done' ORDER BY t.due DESC LIMIT 1),
+           (SELECT extract(epoch FROM t.finished)::float8 FROM task_runs t
+             WHERE t.task = j.task AND t.outcome = 'failed' ORDER BY t.due DESC LIMIT 1)
+      FROM (WITH RECURSIVE task AS (
+                SELECT min(t.task) AS task FROM task_runs t
+                 UNION ALL
+                SELECT (SELECT min(t.task) FROM task_runs t WHERE t.task > p.task) FROM task p WHERE p.task IS NOT NULL)
+            SELECT p.task FROM task p WHERE p.task IS NOT NULL) AS j""",
+)
+
+
+def of_platform(tx: Reader) -> list[Point]:
+    """All of them. Raises Unavailable without a database."""
+    points = [Point(metrics.DATABASE_UP.name, (), "g", 1)]
+
+    def told(metric: metrics.Metric, value: float, *labels: str) -> None:
+        points.append(Point(metric.name, labels, "g", value))
+
+    waiting = dict.fromkeys(_SENT_BY, (0.0, 0.0))
+    for outbox, state, count, oldest_s in tx.rows(OUTBOXES):
+        if state == "queued":
+            waiting[outbox] = (count, max(0.0, oldest_s))
+        else:
+            told(metrics.OUTBOX, count, outbox, state)
+    for outbox, (count, oldest_s) in waiting.items():
+        told(metrics.OUTBOX, count, outbox, "queued")
+        told(metrics.OUTBOX_LAG, oldest_s, outbox)
+    row = tx.row(UNNUMBERED)
+    assert row is not None, "an aggregate has a row"
+    told(metrics.EVENTS_UNNUMBERED, row[0])
+    told(metrics.EVENTS_LAG, max(0.0, row[1]))
+    for reader, count in tx.rows(UNREAD):
+        told(metrics.EVENTS_UNREAD, count, reader)
+    for job, done, failed in tx.rows(JOBS):
+        told(metrics.CRON_DONE, done or 0, job)
+        told(metrics.CRON_FAILED, failed or 0, job)
+    return points
+
+
+def samples(points: Iterable[Point]) -> list[metrics.Sample]:
+    """The same for Prometheus, in the order of the list of figures."""
+    order = {name: place for place, name in enumerate(metrics.Metric.all)}
+    made = []
+    for point in sorted(points, key=lambda point: (order[point.name], point.labels)):
+        metric = metrics.Metric.all[point.name]
+        labels = dict(zip(metric.labels, point.labels, strict=True))
+        made.append(metrics.Sample(metric, metrics.series(point.name, labels), point.value, ()))
+    return made
+
+
+# ---------------------------------------------------------------- the last backup
+
+
+class Backup(NamedTuple):
+    """What the file that a backup leaves says: when it ended, what it was, how large."""
+
+    finished: datetime.datetime
+    kind: str
+    bytes: int
+
+
+class _Written(msgspec.Struct):
+    finished: datetime.datetime
+    kind: str = ""
+    bytes: int = 0
+
+
+def last_backup(path: Path) -> Backup | None:
+    """What `path` says of the last backup that ended well; None where there is no such file.
+
+    It is JSON: `{"finished": "2026-11-27T03:00:00Z", "kind": "base", "bytes": 1234}`. Raises ValueError for anything
+    else, OSError when it can't be read.
+    """
+    try:
+        found = msgspec.json.decode(path.read_bytes(), type=_Written)
+    except FileNotFoundError:
+        return None
+    except msgspec.DecodeError as error:
+        raise ValueError(str(error)) from None
+    finished = found.finished
+    if finished.tzinfo is None:
+        finished = finished.replace(tzinfo=datetime.UTC)
+    return Backup(finished, found.kind, found.bytes)
+
+
+def of_backup(path: Path) -> Sequence[Point]:
+    """When the last backup ended, where that is known."""
+    try:
+        found = last_backup(path)
+    except (OSError, ValueError):
+        return ()
+    if found is None:
+        return ()
+    return (Point(metrics.BACKUP_FINISHED.name, (), "g", found.finished.timestamp()),)

@@ -1,0 +1,80 @@
+"""Options of a site that stand beside its document: who makes microcosms, what new profiles are sent."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from forumapi import itemtypes
+from forumapi.database.connections import Query, Reader, Transaction
+from forumapi.models.journal import journal
+from forumapi.models.journal.journal import Author
+
+FIND = Query(
+    "site_options.find",
+    """
+    SELECT NOT o.only_admins_can_create_microcosms, coalesce(o.send_email, f.send_email),
+           coalesce(o.send_sms, f.send_sms)
+      FROM site_options o
+     CROSS JOIN platform_options f
+     WHERE o.site_id = %(site_id)s""",
+)
+
+# Who may make microcosms is part of the site's snapshot, and of what may be done on it.
+CHANGE = Query(
+    "site_options.change",
+    """
+    WITH changed AS (
+        UPDATE site_options o
+           SET only_admins_can_create_microcosms =
+                   coalesce(NOT %(members_create)s, o.only_admins_can_create_microcosms),
+               send_email = coalesce(%(send_email)s, o.send_email),
+               send_sms = coalesce(%(send_sms)s, o.send_sms)
+         WHERE o.site_id = %(site_id)s
+     RETURNING o.site_id)
+    UPDATE sites s
+       SET version = s.version + 1, acl_version = s.acl_version + 1
+      FROM changed
+     WHERE s.site_id = changed.site_id""",
+)
+
+
+class Options(NamedTuple):
+    """Options in force on a site: its own, else the platform's. `send_…`: of profiles that are made from now on."""
+
+    members_create_microcosms: bool
+    send_email: bool
+    send_sms: bool
+
+
+def find(tx: Reader, site_id: int) -> Options:
+    """The options as they count now."""
+    row = tx.row(FIND, site_id=site_id)
+    assert row is not None, "options are made with the site"
+    return Options(*row)
+
+
+def change(
+    tx: Transaction,
+    author: Author,
+    *,
+    members_create: bool | None = None,
+    send_email: bool | None = None,
+    send_sms: bool | None = None,
+) -> None:
+    """Set what is given and keep the rest."""
+    tx.run(
+        CHANGE,
+        site_id=author.site_id,
+        members_create=members_create,
+        send_email=send_email,
+        send_sms=send_sms,
+    )
+    journal.record(
+        tx,
+        author.site_id,
+        journal.REPLACED,
+        itemtypes.SITE,
+        author.site_id,
+        actor=author.profile_id,
+        ip=author.ip,
+    )

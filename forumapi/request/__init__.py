@@ -1,0 +1,1 @@
+"""One HTTP request, from its parsed head to its answer."""

@@ -1,0 +1,209 @@
+"""What one request carries from step to step: site, caller, transaction, target, permissions, query, body."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from forumapi.errors import WRONG_TYPE, Invalid
+from forumapi.itemtypes import HUDDLE
+from forumapi.models.journal.journal import Author
+from forumapi.permissions.evaluator import (
+    MODERATOR,
+    Can,
+    Target,
+    Tree,
+)
+from forumapi.wire import paging
+from forumapi.wire.paging import Paging
+
+if TYPE_CHECKING:
+    from forumapi.app import App
+    from forumapi.database.connections import Reader, Transaction
+    from forumapi.models.access.identity import Identity
+    from forumapi.models.sites.site import Site
+    from forumapi.request.rate_limit import Allowance
+    from forumapi.request.response import Switches
+
+
+_TRUE = frozenset(("1", "t", "T", "TRUE", "true", "True"))
+_FALSE = frozenset(("0", "f", "F", "FALSE", "false", "False"))
+
+
+class Located:
+    """What a handler found under the request's address, before it is known whether the caller may see it.
+
+    `target` is what the permission is asked for. `is_hidden`: deleted or moderated, itself or above. `own_moderated`:
+    moderated but not deleted, so its author may still GET it (C-09). `is_in_huddle`: nobody moderates it, so that what
+    is hidden is hidden from the owner of the site as well. `version` is its own version, for If-Match.
+    """
+
+    __slots__ = ("is_hidden", "is_in_huddle", "own_moderated", "target", "version")
+
+    def __init__(
+        self,
+        target: Target,
+        *,
+        is_hidden: bool = False,
+        own_moderated: bool = False,
+        version: int = 0,
+    ) -> None:
+        self.target = target
+        self.is_hidden = is_hidden
+        self.is_in_huddle = target.parent_type == HUDDLE
+        self.own_moderated = own_moderated
+        self.version = version
+
+    def is_hidden_from(self, can: Can) -> bool:
+        """Return if the thing is hidden, and not from one who moderates it."""
+        return self.is_hidden and (self.is_in_huddle or not can & MODERATOR)
+
+
+class Context:
+    """One request. `tx` is a Reader for GET and a Transaction for every other method."""
+
+    __slots__ = (
+        "_paging",
+        "_paging_error",
+        "allowance",
+        "app",
+        "args",
+        "body",
+        "can",
+        "environ",
+        "front_end",
+        "head",
+        "identity",
+        "ip",
+        "is_counted",
+        "is_head",
+        "is_write",
+        "located",
+        "pairs",
+        "path",
+        "query",
+        "query_string",
+        "raw_body",
+        "request_id",
+        "route",
+        "site",
+        "switches",
+        "token",
+        "tx",
+    )
+
+    allowance: Allowance | None
+    app: App
+    args: dict[str, Any]
+    body: Any
+    can: Can
+    environ: dict[str, Any]
+    front_end: str  # the one that the request came through, "" for none; `ip` is its visitor's then
+    head: int
+    identity: Identity
+    ip: str
+    is_counted: bool
+    is_head: bool
+    is_write: bool
+    located: Any
+    pairs: list[tuple[str, str]]
+    path: str
+    query: dict[str, str]
+    query_string: str
+    raw_body: bytes
+    request_id: str
+    route: str
+    site: Site
+    switches: Switches
+    token: str
+    tx: Any
+
+    def __init__(self, app: App, environ: dict[str, Any]) -> None:
+        self.app = app
+        self.environ = environ
+        self._paging: Paging | None = None
+        self._paging_error: Invalid | None = None
+        self.body = None
+        self.can = 0
+        self.located = None
+        self.raw_body = b""
+        self.route = ""
+        self.allowance = None
+        self.front_end = ""
+        self.is_counted = False
+        self.is_head = False
+        self.is_write = False
+        self.token = ""
+
+    @property
+    def reader(self) -> Reader:
+        """The transaction or reader of this request, for reading."""
+        return self.tx  # type: ignore[no-any-return]
+
+    @property
+    def writer(self) -> Transaction:
+        """The transaction of this request; only under a method other than GET."""
+        return self.tx  # type: ignore[no-any-return]
+
+    @contextmanager
+    def aside(self) -> Iterator[Transaction]:
+        """A transaction during a GET, for a read mark that a stored count depends on."""
+        self.reader.end()  # a request holds one connection at a time
+        with self.app.database.write() as tx:
+            yield tx
+        self.reader.statements += tx.statements
+        self.reader.seconds += tx.seconds
+
+    @property
+    def author(self) -> Author:
+        """The caller as the one who writes."""
+        return Author(self.site.id, self.identity.profile_id, self.ip)
+
+    @property
+    def own_href(self) -> str:
+        """The address of this list, as its `self` link: with its query, without an offset of 0."""
+        return paging.href(self.path, self.pairs, offset=self.paging.offset or None)
+
+    @property
+    def tree(self) -> Tree:
+        """The site's microcosms and roles, current for this caller."""
+        return self.app.sites.tree(self.site, self.tx)
+
+    @property
+    def paging(self) -> Paging:
+        """The page asked for; the first one while the query is not known to be good (see `check_paging`)."""
+        if self._paging is None:
+            try:
+                self._paging = paging.parse(
+                    self.query.get("limit", ""), self.query.get("offset", "")
+                )
+            except Invalid as error:
+                self._paging_error = error
+                self._paging = Paging()
+        return self._paging
+
+    def check_paging(self) -> None:
+        """Raises Invalid for a bad limit or offset; asked after the permission (content 1.2)."""
+        if self.paging and self._paging_error is not None:
+            raise self._paging_error
+
+    def flag(self, name: str) -> bool | None:
+        """A boolean query parameter: None when absent. Raises Invalid, code 3 (platform 1.2)."""
+        text = self.query.get(name)
+        if text is None:
+            return None
+        if text in _TRUE:
+            return True
+        if text in _FALSE:
+            return False
+        raise Invalid(name, "must be true or false", code=WRONG_TYPE)
+
+    def number(self, name: str, default: int = 0) -> int:
+        """A non-negative integer query parameter. Raises Invalid, code 3."""
+        text = self.query.get(name, "")
+        if not text:
+            return default
+        if not text.isascii() or not text.isdigit() or len(text) > 18:
+            raise Invalid(name, "must be a whole number, 0 or more", code=WRONG_TYPE)
+        return int(text)

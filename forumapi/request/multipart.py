@@ -1,0 +1,155 @@
+"""A multipart body into files on the disk: piece by piece, never whole in memory, within its limits (content 10.2)."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from pathlib import Path
+from typing import IO, Any, Final, NamedTuple
+
+from werkzeug.exceptions import RequestEntityTooLarge
+from werkzeug.http import parse_options_header
+from werkzeug.sansio.multipart import Data, Epilogue, Field, File, MultipartDecoder, NeedData
+
+from forumapi.errors import BAD_CONTENT_TYPE, FILE_TOO_LARGE, UNPARSABLE, Invalid, TooLarge
+from forumapi.files import file_types
+
+MAX_FILES: Final = 10
+# Parts that are no files are skipped, but not without end.
+MAX_PARTS: Final = 100
+MAX_BOUNDARY: Final = 200
+PIECE: Final = 64 * 1024
+# Of the body this much is in memory at most: headers of a part, or what precedes the first one.
+MEMORY: Final = 256 * 1024
+
+
+class Part(NamedTuple):
+    """A file as it was sent, at `path`. `head` are its first bytes."""
+
+    path: Path
+    name: str
+    declared: str
+    sha1: str
+    size: int
+    head: bytes
+
+
+class Limits(NamedTuple):
+    """Bytes of the whole body and of one file."""
+
+    body: int
+    file: int
+
+
+def boundary(content_type: str) -> bytes:
+    """What parts the body. Raises Invalid, code 1, for anything but multipart/form-data."""
+    kind, options = parse_options_header(content_type)
+    found = options.get("boundary", "")
+    if kind != "multipart/form-data" or not found or len(found) > MAX_BOUNDARY:
+        raise Invalid(
+            "Content-Type", "must be multipart/form-data with a boundary", code=BAD_CONTENT_TYPE
+        )
+    return found.encode("utf-8", "replace")
+
+
+def receive(environ: dict[str, Any], folder: Path, limits: Limits) -> list[Part]:
+    """The files of the body, written into `folder`, in the order they came. Raises Invalid, TooLarge."""
+    between = boundary(environ.get("CONTENT_TYPE", ""))
+    length = environ.get("CONTENT_LENGTH") or ""
+    if length.isdigit() and int(length) > limits.body:
+        raise TooLarge(f"The body may have at most {limits.body} bytes", code=FILE_TOO_LARGE)
+    receiver = _Receiver(folder, limits.file)
+    try:
+        receiver.read(
+            environ["wsgi.input"],
+            MultipartDecoder(between, MEMORY, max_parts=MAX_PARTS),
+            limits.body,
+        )
+    except RequestEntityTooLarge:
+        raise Invalid(
+            "", "The body has too many parts, or too long ones", code=UNPARSABLE
+        ) from None
+    except ValueError:
+        raise Invalid("", "The body is not valid multipart/form-data", code=UNPARSABLE) from None
+    finally:
+        receiver.close()
+    return receiver.parts
+
+
+class _Receiver:
+    """Writes the parts of one body."""
+
+    def __init__(self, folder: Path, limit: int) -> None:
+        self.parts: list[Part] = []
+        self._folder = folder
+        self._limit = limit
+        self._out: IO[bytes] | None = None
+        self._file: File | None = None
+        self._digest = hashlib.sha1(usedforsecurity=False)
+        self._size = 0
+        self._head = b""
+
+    def read(self, stream: Any, decoder: MultipartDecoder, limit: int) -> None:
+        """Until the body ends. Raises ValueError for a body that is cut off."""
+        taken = 0
+        while True:
+            piece = stream.read(PIECE)
+            taken += len(piece)
+            if taken > limit:
+                raise TooLarge(f"The body may have at most {limit} bytes", code=FILE_TOO_LARGE)
+            decoder.receive_data(piece or None)
+            while not isinstance(event := decoder.next_event(), NeedData):
+                if isinstance(event, Epilogue):
+                    return
+                if isinstance(event, File):
+                    self._begin(event)
+                elif isinstance(event, Field):
+                    self._file = None
+                elif isinstance(event, Data):
+                    self._take(event)
+            # A fast sender must not keep the others of this process waiting.
+            time.sleep(0)
+
+    def _begin(self, event: File) -> None:
+        self._file = event if event.name and event.filename else None
+        if self._file is None:
+            return
+        if len(self.parts) == MAX_FILES:
+            raise Invalid("", f"At most {MAX_FILES} files are taken at once")
+        self._digest = hashlib.sha1(usedforsecurity=False)
+        self._size = 0
+        self._head = b""
+        self._out = (self._folder / f"part{len(self.parts)}").open("wb")
+
+    def _take(self, event: Data) -> None:
+        if self._file is None or self._out is None:
+            return
+        self._size += len(event.data)
+        if self._size > self._limit:
+            raise TooLarge(f"A file may have at most {self._limit} bytes", code=FILE_TOO_LARGE)
+        if len(self._head) < file_types.HEAD:
+            self._head += event.data[: file_types.HEAD - len(self._head)]
+        self._digest.update(event.data)
+        self._out.write(event.data)
+        if not event.more_data:
+            self._end(self._file, self._out)
+
+    def _end(self, file: File, out: IO[bytes]) -> None:
+        out.close()
+        if not self._size:
+            raise Invalid("file", "is empty")
+        self.parts.append(
+            Part(
+                Path(out.name),
+                file.filename,
+                file.headers.get("Content-Type", ""),
+                self._digest.hexdigest(),
+                self._size,
+                self._head,
+            )
+        )
+
+    def close(self) -> None:
+        """Close what a body that broke off left open."""
+        if self._out is not None:
+            self._out.close()

@@ -1,0 +1,108 @@
+"""PATCH documents: RFC 6902 "replace" of flags only (platform 1.15, content 1.10)."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import Any, Final, NamedTuple
+
+from msgspec import UNSET, Struct, UnsetType
+
+from forumapi.errors import WRONG_TYPE, Forbidden, Invalid, NotImplementedHere
+from forumapi.permissions.evaluator import (
+    CLOSE_OWN,
+    DELETE,
+    MODERATOR,
+    OPEN_OWN,
+    OWNER,
+    Can,
+)
+
+_KNOWN: Final = frozenset(("add", "copy", "move", "remove", "replace", "test"))
+STICKY: Final = "/meta/flags/sticky"
+OPEN: Final = "/meta/flags/open"
+DELETED: Final = "/meta/flags/deleted"
+MODERATED: Final = "/meta/flags/moderated"
+
+# path -> (column, how an edit reason calls it)
+FLAGS: Final = {
+    STICKY: ("is_sticky", "sticky"),
+    OPEN: ("is_open", "open"),
+    DELETED: ("is_deleted", "delete"),
+    MODERATED: ("is_moderated", "moderated"),
+}
+
+
+class Operation(Struct, rename={"from_": "from"}):
+    """One operation of a PATCH document, as sent."""
+
+    op: str | UnsetType = UNSET
+    path: str | UnsetType = UNSET
+    value: Any = UNSET
+    from_: str | UnsetType = UNSET
+
+
+class Change(NamedTuple):
+    """A checked replacement of a flag."""
+
+    path: str
+    value: bool
+
+
+def check(document: list[Operation]) -> None:
+    """Look at the shape of a PATCH document, which is asked before any right (content 1.2).
+
+    Raises Invalid (400) and NotImplementedHere (501), for the first operation that is wrong.
+    """
+    if not document:
+        raise Invalid("", "The patch holds no operation")
+    for index, one in enumerate(document):
+        where = f"[{index}]"
+        op = "" if isinstance(one.op, UnsetType) else one.op
+        path = "" if isinstance(one.path, UnsetType) else one.path
+        if op not in _KNOWN:
+            raise Invalid(f"{where}.op", "must be replace")
+        if not path.strip():
+            raise Invalid(f"{where}.path", "is required")
+        if op in ("copy", "move"):
+            if isinstance(one.from_, UnsetType) or not one.from_.strip():
+                raise Invalid(f"{where}.from", "is required")
+            raise NotImplementedHere(f"{op} is not supported; use replace")
+        if op == "remove":
+            raise NotImplementedHere("remove is not supported; use replace")
+        if isinstance(one.value, UnsetType) or one.value is None:
+            raise Invalid(f"{where}.value", "is required")
+        if op != "replace":
+            raise NotImplementedHere(f"{op} is not supported; use replace")
+
+
+def changes(document: list[Operation], paths: Collection[str]) -> list[Change]:
+    """The replacements that a checked PATCH document asks for. `paths` are those that the resource accepts.
+
+    Raises Invalid (400), for the first operation that is wrong.
+    """
+    asked = []
+    for index, one in enumerate(document):
+        if one.path not in paths:
+            raise Invalid(f"[{index}].path", f"must be one of {', '.join(sorted(paths))}")
+        if not isinstance(one.value, bool):
+            raise Invalid(f"[{index}].value", "must be true or false", code=WRONG_TYPE)
+        asked.append(Change(str(one.path), one.value))
+    return asked
+
+
+def permit(change: Change, can: Can) -> None:
+    """Raises Forbidden unless the caller may make this change beyond having `update` (content 1.10)."""
+    if can & MODERATOR:
+        return
+    if change.path == OPEN and can & OWNER:
+        if can & (OPEN_OWN if change.value else CLOSE_OWN):
+            return
+        raise Forbidden("You may not open this" if change.value else "You may not close this")
+    if change.path == DELETED and change.value and can & DELETE:
+        return
+    raise Forbidden(f"Only a moderator may change {change.path}")
+
+
+def reason(change: Change) -> str:
+    """The edit reason that a flag's change leaves."""
+    return f"Set {FLAGS[change.path][1]} to {'true' if change.value else 'false'}"

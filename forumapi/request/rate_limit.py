@@ -1,0 +1,98 @@
+"""The general request limit: a token bucket per token and per address, in each process.
+
+Approximate on purpose: a process holds its share of the limit, nothing is shared (architecture, processes). Limits on
+sign-in and codes are rows shared by all nodes instead.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import time
+from collections import OrderedDict
+from typing import Final, NamedTuple
+
+from forumapi.wire.client_address import caller
+
+
+class Allowance(NamedTuple):
+    """What a caller has left: for the RateLimit headers. `reset_s`: until the bucket is full again."""
+
+    limit: int
+    remaining: int
+    reset_s: int
+    retry_after_s: int  # 0: the request is allowed
+
+
+# What whole numbers may lack after a way through seconds.
+_NOISE: Final = 1e-6
+# Bytes that a bucket takes: its key, a number and its place in the dict; measured.
+_BUCKET: Final = 250
+
+
+def key_of(text: str) -> bytes:
+    """Hash a token or address for a bucket: 16 bytes, however long it is, and nothing to read in a dump."""
+    return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).digest()
+
+
+class Buckets:
+    """Token buckets of `per_minute` requests; 0 switches the limit off.
+
+    Those used last are kept, MOST_BYTES of them. One that goes is full when it is asked for again.
+    """
+
+    MOST_BYTES: Final = 6 * 1024 * 1024
+
+    def __init__(self, per_minute: int, share: int = 1) -> None:
+        self.limit = max(1, per_minute // share) if per_minute else 0
+        self._rate = self.limit / 60
+        # When each is full again, on the monotonic clock.
+        self._full: OrderedDict[bytes, float] = OrderedDict()
+
+    def take(self, text: str) -> Allowance | None:
+        """Take one request of `text`; None when there is no limit."""
+        key, now = key_of(text), time.monotonic()
+        full = max(self._full.get(key, 0.0), now)
+        if not self.limit:
+            self._keep(key, full)
+            return None
+        level = self.limit - (full - now) * self._rate + _NOISE
+        if level < 1:
+            self._keep(key, full)
+            wait = math.ceil((1 - level) / self._rate)
+            return Allowance(self.limit, 0, math.ceil(full - now - _NOISE), max(1, wait))
+        full += 1 / self._rate
+        self._keep(key, full)
+        return Allowance(self.limit, int(level - 1), math.ceil(full - now - _NOISE), 0)
+
+    def _keep(self, key: bytes, full: float) -> None:
+        self._full[key] = full
+        self._full.move_to_end(key)
+        while len(self._full) * _BUCKET > self.MOST_BYTES:
+            self._full.popitem(last=False)
+
+    def knows(self, text: str) -> bool:
+        """Return if a request of `text` was taken, as far as is remembered."""
+        return key_of(text) in self._full
+
+    def forget(self, text: str) -> None:
+        """Know nothing of `text` any more."""
+        self._full.pop(key_of(text), None)
+
+    def give_back(self, text: str) -> None:
+        """Undo one `take`."""
+        key = key_of(text)
+        if self.limit and key in self._full:
+            self._full[key] -= 1 / self._rate
+
+
+class AddressBuckets(Buckets):
+    """Buckets of whoever calls from an address: of IPv6 one household or server has addresses without end."""
+
+    def take(self, text: str) -> Allowance | None:
+        """Take one request of the caller at the address `text`."""
+        return super().take(caller(text) if ":" in text else text) if self.limit else None
+
+    def give_back(self, text: str) -> None:
+        """Undo one `take` of the caller at the address `text`."""
+        super().give_back(caller(text) if ":" in text else text)

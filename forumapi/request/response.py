@@ -1,0 +1,351 @@
+"""Answers into bytes: the envelope, its switches, headers and error objects (platform 1.4 to 1.7).
+
+The only place that knows HTTP statuses of answers, and with `fragments` one of the two that make JSON.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import marshal
+import re
+import time
+from collections.abc import Callable, Iterator
+from email.utils import formatdate
+from typing import Any, Final
+
+from forumapi.errors import (
+    UNPARSABLE,
+    ApiError,
+    InsufficientScope,
+    Invalid,
+    InvalidRows,
+    PreconditionFailed,
+)
+from forumapi.wire.http_headers import CORS_RESPONSE
+from forumapi.wire.json_fragments import dumps
+
+Headers = list[tuple[str, str]]
+
+STATUS_LINES: Final = {
+    101: "101 Switching Protocols",
+    200: "200 OK",
+    201: "201 Created",
+    204: "204 No Content",
+    206: "206 Partial Content",
+    301: "301 Moved Permanently",
+    302: "302 Found",
+    303: "303 See Other",
+    304: "304 Not Modified",
+    307: "307 Temporary Redirect",
+    400: "400 Bad Request",
+    401: "401 Unauthorized",
+    403: "403 Forbidden",
+    404: "404 Not Found",
+    405: "405 Method Not Allowed",
+    408: "408 Request Timeout",
+    409: "409 Conflict",
+    412: "412 Precondition Failed",
+    413: "413 Content Too Large",
+    416: "416 Range Not Satisfiable",
+    422: "422 Unprocessable Content",
+    426: "426 Upgrade Required",
+    429: "429 Too Many Requests",
+    500: "500 Internal Server Error",
+    501: "501 Not Implemented",
+    502: "502 Bad Gateway",
+    503: "503 Service Unavailable",
+}
+
+_CALLBACK: Final = re.compile(r"[A-Za-z_$][A-Za-z0-9_$.]{0,99}")
+# Raise it when the bytes of an answer change though nothing that `stamp` covers does.
+SHAPE: Final = 1
+
+
+# Headers of a request that any JSON answer depends on (platform 1.4, 1.5).
+VARY: Final = "Authorization, X-Always-200, X-Disable-Boiler"
+
+
+_date: tuple[int, str] = (0, "")
+
+
+def http_date() -> str:
+    """The Date header of an answer, made once a second."""
+    global _date
+    now = int(time.time())
+    if _date[0] != now:
+        _date = (now, formatdate(now, usegmt=True))
+    return _date[1]
+
+
+class Data:
+    """200 with `data` as finished JSON bytes."""
+
+    __slots__ = ("data",)
+
+    def __init__(self, data: bytes) -> None:
+        self.data = data
+
+
+class Page:
+    """200 with a document that is only built if the client does not hold it already.
+
+    `stamp` is plain data that covers every input of the bytes (ids, versions, flags, totals, permissions); `version` is
+    the document's own version, which If-Match compares. `is_kept` False: caches don't keep it for guests either.
+    """
+
+    __slots__ = ("build", "is_kept", "stamp", "version")
+
+    def __init__(
+        self, version: int, stamp: Any, build: Callable[[], bytes], *, is_kept: bool = True
+    ) -> None:
+        self.version = version
+        self.is_kept = is_kept
+        self.stamp = stamp
+        self.build = build
+
+
+class Done:
+    """200 with `data: null`: done, nothing to show."""
+
+    __slots__ = ()
+
+
+class SeeOther:
+    """302 after a write that names one resource; 303 after a PUT of a page, which would repeat it on 302."""
+
+    __slots__ = ("location",)
+    status = 302
+
+    def __init__(self, location: str) -> None:
+        self.location = location
+
+
+class Elsewhere(SeeOther):
+    """307 to where the thing is found now."""
+
+    __slots__ = ()
+    status = 307
+
+
+class Bare:
+    """An answer without the envelope, 200 unless another status is said.
+
+    A status of 400 and above is an answer all the same: what was written on the way to it is committed.
+    """
+
+    __slots__ = ("body", "content_type", "headers", "status")
+
+    def __init__(
+        self,
+        body: bytes,
+        content_type: str,
+        headers: tuple[tuple[str, str], ...] = (),
+        status: int = 200,
+    ) -> None:
+        self.body = body
+        self.content_type = content_type
+        self.headers = headers
+        self.status = status
+
+
+class Chunks:
+    """A body that is sent piece by piece. `pieces` are `size` bytes in all, and closed at the end if they can be."""
+
+    __slots__ = ("_pieces", "_size")
+
+    def __init__(self, size: int, pieces: Iterator[bytes]) -> None:
+        self._size = size
+        self._pieces = pieces
+
+    def __len__(self) -> int:
+        return self._size
+
+    def __iter__(self) -> Iterator[bytes]:
+        return self._pieces
+
+    def close(self) -> None:
+        """Let go of where the pieces come from."""
+        close = getattr(self._pieces, "close", None)
+        if close is not None:
+            close()
+
+
+class Bytes:
+    """Bytes as they are stored, with all of their headers; the envelope and its switches don't apply."""
+
+    __slots__ = ("body", "headers", "status")
+
+    def __init__(self, status: int, headers: Headers, body: bytes | Chunks) -> None:
+        self.status = status
+        self.headers = headers
+        self.body = body
+
+
+class Takeover:
+    """The last answer on a connection: a head, then whatever `run` does with the socket until it returns.
+
+    `run` is given the socket and what the client has sent behind its request already; where the head can't be sent,
+    `drop` is called in its place.
+    """
+
+    __slots__ = ("drop", "headers", "run", "status")
+
+    def __init__(
+        self,
+        status: int,
+        headers: Headers,
+        run: Callable[[Any, bytes], None],
+        drop: Callable[[], None],
+    ) -> None:
+        self.status = status
+        self.headers = headers
+        self.run = run
+        self.drop = drop
+
+    def __iter__(self) -> Iterator[bytes]:
+        """No body that WSGI would know of."""
+        return iter(())
+
+
+Result = Data | Page | Done | SeeOther | Bare | Bytes | Takeover
+
+
+class Switches:
+    """What the client asked of the form of the answer (platform 1.4)."""
+
+    __slots__ = ("always200", "bare", "callback", "context", "depends_on_cookies")
+
+    def __init__(
+        self, context: str = "", always200: bool = False, bare: bool = False, callback: str = ""
+    ) -> None:
+        self.context = context
+        self.always200 = always200
+        self.bare = bare
+        self.callback = callback
+        # A callback was asked for, which is ignored where credentials come with it.
+        self.depends_on_cookies = False
+
+    @property
+    def key(self) -> tuple[str, bool, bool, str]:
+        """All of it, for the entity tag."""
+        return (self.context, self.always200, self.bare, self.callback)
+
+
+PLAIN: Final = Switches()
+
+
+REPRESENTATION: Final = "return=representation"
+MINIMAL: Final = "return=minimal"
+_RETURN: Final = re.compile(r'return\s*=\s*"?(representation|minimal)"?\s*(?:;.*)?', re.IGNORECASE)
+
+
+def preferred(header: str) -> str:
+    """The form of the answer to a write that Prefer asks for: REPRESENTATION, MINIMAL or "" (RFC 7240).
+
+    Of several the first counts. What is not understood is passed over, as the RFC has it.
+    """
+    for one in header.split(","):
+        if found := _RETURN.fullmatch(one.strip()):
+            return f"return={found[1].lower()}"
+    return ""
+
+
+def check_callback(name: str) -> str:
+    """`name` if it is a JavaScript name we are willing to print (P-06). Raises Invalid, code 2."""
+    if not _CALLBACK.fullmatch(name):
+        raise Invalid(
+            "callback", "must be a JavaScript name of at most 100 characters", code=UNPARSABLE
+        )
+    return name
+
+
+def etag(page: Page, switches: Switches, path: str, query: str) -> str:
+    """`"<own version>-<hash>"`; the hash covers everything that the bytes depend on, links to the page itself too."""
+    covered = marshal.dumps((SHAPE, page.stamp, switches.key, path, query), 2)
+    return f'"{page.version}-{hashlib.blake2b(covered, digest_size=12).hexdigest()}"'
+
+
+def none_match(header: str, tag: str) -> bool:
+    """True if If-None-Match names `tag`, strong or weak, or is `*`."""
+    return header.strip() == "*" or any(
+        one.strip().removeprefix("W/") == tag for one in header.split(",")
+    )
+
+
+def matches_version(header: str, version: int) -> bool:
+    """True if If-Match names a tag of this own version, or is `*` (architecture, bytes)."""
+    if header.strip() == "*":
+        return True
+    wanted = f'"{version}-'
+    return any(one.strip().removeprefix("W/").startswith(wanted) for one in header.split(","))
+
+
+def check_match(header: str, version: int) -> None:
+    """Raises PreconditionFailed unless If-Match names this own version."""
+    if not matches_version(header, version):
+        raise PreconditionFailed("If-Match: this has changed since you read it")
+
+
+def envelope(status: int, data: bytes, error: bytes, switches: Switches) -> bytes:
+    """The JSON body: enveloped, or only `data`; wrapped for JSONP."""
+    if switches.bare:
+        body = data
+    elif switches.context:
+        body = b'{"context":%b,"status":%d,"data":%b,"error":%b}' % (
+            dumps(switches.context),
+            status,
+            data,
+            error,
+        )
+    else:
+        body = b'{"context":"","status":%d,"data":%b,"error":%b}' % (status, data, error)
+    if switches.callback:
+        call = b"%b(%b" % (switches.callback.encode(), _script_safe(body))
+        return call + (
+            b", %b)" % _script_safe(dumps(switches.context)) if switches.context else b")"
+        )
+    return body
+
+
+def _script_safe(text: bytes) -> bytes:
+    """JSON that is also JavaScript everywhere, and never ends a script element."""
+    return (
+        text.replace(b"<", b"\\u003c")
+        .replace(b"\xe2\x80\xa8", b"\\u2028")
+        .replace(b"\xe2\x80\xa9", b"\\u2029")
+    )
+
+
+def error_data(error: ApiError, site_id: int, profile_id: int) -> bytes:
+    """The detail object that every error carries (P-07)."""
+    data: dict[str, Any] = {"siteId": site_id}
+    if profile_id:
+        data["profileId"] = profile_id
+    data["errorCode"] = error.code
+    data["errorDetail"] = error.message
+    if isinstance(error, InsufficientScope) and error.scope:
+        data["scope"] = error.scope
+    if isinstance(error, InvalidRows):
+        data["rows"] = [
+            {"row": row, "field": field, "rule": rule} for row, field, rule in error.rows
+        ]
+    return dumps(data)
+
+
+def base_headers(switches: Switches) -> Headers:
+    """The headers that every JSON answer carries, Cache-Control and Content-Length excepted."""
+    kind = "application/javascript" if switches.callback else "application/json"
+    vary = f"{VARY}, Cookie" if switches.depends_on_cookies else VARY
+    return [*plain_headers(vary), ("Content-Type", kind)]
+
+
+def plain_headers(vary: str = "Authorization") -> Headers:
+    """The headers that every other answer carries. `vary` "": it is the same for all."""
+    headers = [
+        ("Access-Control-Allow-Origin", "*"),
+        ("Access-Control-Expose-Headers", CORS_RESPONSE),
+        ("X-Content-Type-Options", "nosniff"),
+    ]
+    if vary:
+        headers.insert(2, ("Vary", vary))
+    return headers

@@ -1,0 +1,191 @@
+"""One HTTP/1.1 exchange: from gunicorn's parsed request to the WSGI call, and its answer in one write.
+
+gunicorn keeps what is hard: its strict parser, its limits. What it does around the call for any application costs more
+than some of our answers, so this does what ours needs and no more: answers are whole, with their Content-Length.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterable
+from typing import Any, Final
+
+from gunicorn.http import errors
+from gunicorn.http.message import Request
+from gunicorn.http.parser import RequestParser
+from gunicorn.util import unquote_to_wsgi_str
+
+from forumapi.errors import UNPARSABLE, Invalid
+from forumapi.request.response import Chunks, Takeover, http_date
+
+Headers = list[tuple[str, str]]
+StartResponse = Callable[[str, Headers], Any]
+Wsgi = Callable[[dict[str, Any], StartResponse], Iterable[bytes]]
+
+# Errors of a body that ends before it should, and of any body that is not as it should be.
+_CUT_OFF: Final = (errors.NoMoreData, ConnectionError)
+_BROKEN: Final = (errors.ParseException, *_CUT_OFF)
+
+# Statuses whose answer has no body (RFC 9110).
+_BARE: Final = ("204", "304")
+
+
+class Settled:
+    """gunicorn's settings as plain attributes: its own object looks each one up in a dict of objects, forty times a
+    request. Taken once the worker has loaded; they don't change after that."""
+
+    def __init__(self, cfg: Any) -> None:
+        self.__dict__["_cfg"] = cfg
+        for name in cfg.settings:
+            self.__dict__[name] = getattr(cfg, name)
+        self.__dict__["is_ssl"] = cfg.is_ssl
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._cfg, name)
+
+    def __setattr__(self, name: str, value: object) -> None:
+        raise AttributeError(f"{name} can't be changed any more")
+
+
+class Unproxied(Request):  # type: ignore[misc]
+    """A request whose peer gunicorn never believes: client addresses are worked out by us (P-60)."""
+
+    def _peer_is_trusted_proxy(self) -> bool:
+        return False
+
+
+class Parser(RequestParser):  # type: ignore[misc]
+    """gunicorn's strict parser of HTTP/1.1."""
+
+    mesg_class = Unproxied
+    mesg: Any
+
+    def finish_body(self, deadline: float | None = None, max_bytes: int | None = None) -> bool:
+        """Read what is left of the request's body; False where it is malformed, so that nothing can follow it."""
+        try:
+            return bool(super().finish_body(deadline, max_bytes))
+        except _BROKEN:
+            return False
+
+    def at_hand(self) -> bytes:
+        """What has come of the next request already, as `ahead`; b"" where that takes waiting."""
+        if self.mesg is not None:
+            return b""
+        if data := self.unreader.take_buffered():
+            return bytes(data)
+        try:
+            # Of the socket below: gevent's own would wait.
+            return bytes(self.unreader.sock._sock.recv(self.unreader.mxchunk))
+        except BlockingIOError:
+            return b""
+
+    def ahead(self) -> bytes:
+        """What has come of the next request: it belongs to the caller, who may `unread` it. b"" at the end.
+
+        Raises StopIteration when the connection ended with the request before.
+        """
+        if self.mesg is not None:
+            if self.mesg.should_close() or not self.finish_body():
+                raise StopIteration
+            self.mesg = None
+        return bytes(self.unreader.take_buffered() or self.unreader.chunk())
+
+
+class Input:
+    """Body of a request, as WSGI reads it. A body that is malformed or cut off is the client's fault, and its last."""
+
+    __slots__ = ("_body",)
+
+    def __init__(self, body: Any) -> None:
+        self._body = body
+
+    def read(self, size: int = -1) -> bytes:
+        """Up to `size` bytes, all for -1; fewer only at the end. Raises Invalid, code 2."""
+        try:
+            return bytes(self._body.read(size))
+        except errors.ParseException:
+            rule = "The chunks of the body are malformed (RFC 9112, section 7.1)"
+            raise Invalid("", rule, code=UNPARSABLE) from None
+        except _CUT_OFF:
+            raise Invalid("", "The body ended early", code=UNPARSABLE) from None
+
+
+def environ(
+    request: Any, client: Any, address: Any, server: tuple[str, str], many: bool
+) -> dict[str, Any]:
+    """The WSGI environment. `many`: there are other processes. Repeated headers are joined with a comma."""
+    made: dict[str, Any] = {
+        "wsgi.errors": sys.stderr,
+        "wsgi.version": (1, 0),
+        "wsgi.multithread": True,
+        "wsgi.multiprocess": many,
+        "wsgi.run_once": False,
+        "wsgi.input_terminated": True,
+        "wsgi.url_scheme": request.scheme,
+        "wsgi.input": Input(request.body),
+        "gunicorn.socket": client,
+        "REQUEST_METHOD": request.method,
+        "QUERY_STRING": request.query,
+        "RAW_URI": request.uri,
+        "SERVER_PROTOCOL": f"HTTP/{request.version[0]}.{request.version[1]}",
+        "SERVER_NAME": server[0],
+        "SERVER_PORT": server[1],
+        "SCRIPT_NAME": "",
+        "PATH_INFO": unquote_to_wsgi_str(request.path),
+    }
+    if isinstance(address, tuple):
+        made["REMOTE_ADDR"] = address[0]
+        made["REMOTE_PORT"] = str(address[1])
+    else:
+        made["REMOTE_ADDR"] = ""
+    for name, value in request.headers:
+        if name in ("CONTENT-TYPE", "CONTENT-LENGTH"):
+            made[name.replace("-", "_")] = value
+            continue
+        key = "HTTP_" + name.replace("-", "_")
+        made[key] = f"{made[key]},{value}" if key in made else value
+    return made
+
+
+def answer(
+    wsgi: Wsgi, env: dict[str, Any], closes: Callable[[], bool]
+) -> tuple[bytes, bool, Chunks | Takeover | None]:
+    """The whole answer, and whether the connection ends after it; `closes` is asked once it is known.
+
+    Of an answer that is sent piece by piece, or takes the connection over, only the head, and that: whoever sends the
+    pieces closes them.
+    Raises ValueError for an answer that could not be framed safely: then nothing has been sent.
+    """
+    started: list[Any] = []
+
+    def start_response(status: str, headers: Headers, exc_info: object = None) -> None:
+        started[:] = (status, headers)
+
+    parts = wsgi(env, start_response)
+    pieces: Chunks | Takeover | None = None
+    body = b""
+    if isinstance(parts, (Chunks, Takeover)):
+        pieces = parts
+    else:
+        body = b"".join(parts)
+        if close := getattr(parts, "close", None):
+            close()
+    status, headers = started
+    lines = [f"HTTP/1.1 {status}", f"Date: {http_date()}"]
+    lines += [f"{name}: {value}" for name, value in headers]
+    if env["REQUEST_METHOD"] == "HEAD" or status[:3] in _BARE:
+        body = b""
+    elif not isinstance(parts, Takeover) and not any(
+        name.lower() == "content-length" for name, _ in headers
+    ):
+        lines.append(f"Content-Length: {len(body)}")
+    is_last = isinstance(parts, Takeover) or closes()
+    if status[:3] == "101":
+        lines.append("Connection: Upgrade")
+    else:
+        lines.append("Connection: close" if is_last else "Connection: keep-alive")
+    head = "\r\n".join(lines)
+    # No header may smuggle in a line of its own.
+    if head.count("\r") != len(lines) - 1 or head.count("\n") != len(lines) - 1:
+        raise ValueError("a header holds a line break")
+    return b"%b\r\n\r\n%b" % (head.encode("latin-1"), body), is_last, pieces

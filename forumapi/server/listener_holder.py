@@ -1,0 +1,692 @@
+"""`forumapi hold`: keeps the listening addresses and one web process behind them, and replaces it without a gap.
+
+A web process that is asked for by `replace` (SIGUSR2) starts beside the old one, on the same sockets, and is on trial:
+for `release_trial_s` its workers must stay, and at its end it must answer. This process asks it for a page each second,
+through a socket that leads to no other. Then the old one is told that it has a successor: it takes no more connections
+and ends when its last client has gone. If the new one doesn't come so far, it is ended and the old one never noticed.
+So a release that can't start, crashes or does not answer does not replace one that works, and no client meets a closed
+door. If the workers of one that has taken over end again and again within its first ten minutes, the release before it
+takes its place.
+
+All of this process is imported at its start: the folder it came from may be gone by the time it is needed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import fcntl
+import http.client
+import json
+import os
+import selectors
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+from forumapi.config import Config, ConfigError, load
+from forumapi.observability import log
+from forumapi.server import node_status
+
+# The environment of a web process below us: its listening sockets, and where its workers say that they serve.
+ENV_LISTENERS: Final = "HELD_SOCKETS"
+ENV_READY: Final = "HELD_READY"
+ENDED: Final = b"ended"
+
+
+def say(word: bytes) -> None:
+    """Tell the process that holds our addresses, where there is one."""
+    if told := os.environ.get(ENV_READY):
+        # It may have heard enough and closed its end.
+        with contextlib.suppress(OSError):
+            os.write(int(told), word + b"\n")
+
+
+# A web process whose workers don't all serve by then has failed.
+START_S: Final = 60.0
+# How long after its trial it may still be without a database, or silent.
+ANSWER_S: Final = 10.0
+# How often one on trial is asked for a page.
+ASK_S: Final = 1.0
+# One that has taken over is rolled back when its workers have ended so often, on average, within that time.
+LOOP_ENDS: Final = 3
+LOOP_S: Final = 600.0
+# What is left of an attempt that failed is ended in this time.
+END_S: Final = 5.0
+# A web process that ended by itself so often within that time will not get better.
+MAX_ENDS: Final = 5
+ENDS_WITHIN_S: Final = 60.0
+
+_FIRST_INHERITED: Final = 3  # systemd's first socket
+_BACKLOG: Final = 2048
+# What one on trial is asked for: a page of the platform's own site.
+PAGE: Final = "/api/v1/site"
+_PASSED_ON: Final = (signal.SIGHUP, signal.SIGUSR1, signal.SIGTTIN, signal.SIGTTOU)
+_LIBC: Final = ctypes.CDLL(None)
+_PR_SET_PDEATHSIG: Final = 1
+
+
+class HoldError(Exception):
+    """The addresses could not be taken, or the web process did not start; the message says why."""
+
+
+def _die_with_parent() -> None:
+    _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
+
+
+# ---------------------------------------------------------------- what is known of the process that holds
+
+
+def _state_path(data: Path) -> Path:
+    return data / "hold.json"
+
+
+def _lock_path(data: Path) -> Path:
+    return data / "hold.lock"
+
+
+@dataclass
+class State:
+    """What the holding process tells others on its machine: itself, its web process, and how replacing went."""
+
+    pid: int
+    web: int = 0
+    attempts: int = 0
+    failure: str = ""
+
+    def write(self, data: Path) -> None:
+        """Say it, in one step."""
+        fresh = _state_path(data).with_suffix(".new")
+        fresh.write_text(json.dumps(self.__dict__))
+        fresh.replace(_state_path(data))
+
+
+def find(data: Path) -> State | None:
+    """The process that holds on this data folder; None when there is none."""
+    try:
+        with _lock_path(data).open("rb") as handle:
+            fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        with contextlib.suppress(OSError, ValueError, TypeError):
+            told = json.loads(_state_path(data).read_text())
+            return State(**{name: told[name] for name in State.__annotations__ if name in told})
+    except OSError:
+        pass
+    return None
+
+
+def replace(data: Path, trial_s: float = 0) -> State:
+    """Have the web process of this machine replaced, and wait until that is done or has failed: see `failure`.
+
+    Raises HoldError when nothing holds here, or does not answer.
+    """
+    before = find(data)
+    if before is None:
+        raise HoldError(f"no `forumapi hold` runs on {data}")
+    try:
+        os.kill(before.pid, signal.SIGUSR2)
+    except OSError as error:
+        raise HoldError(f"process {before.pid}: {error.strerror}") from None
+    wait_s = START_S + trial_s + ANSWER_S + 2 * END_S
+    deadline = time.monotonic() + wait_s
+    while time.monotonic() < deadline:
+        now = find(data)
+        if now is None or now.pid != before.pid:
+            raise HoldError("`forumapi hold` ended meanwhile")
+        if now.attempts > before.attempts:
+            return now
+        time.sleep(0.05)
+    raise HoldError(f"`forumapi hold` (process {before.pid}) did not answer in {wait_s:.0f} s")
+
+
+# ---------------------------------------------------------------- sockets
+
+
+def _key(address: Any) -> str:
+    """A socket's address as settings write it."""
+    if not isinstance(address, tuple):
+        return f"unix:{address}"
+    return f"[{address[0]}]:{address[1]}" if ":" in address[0] else f"{address[0]}:{address[1]}"
+
+
+def _inherited() -> dict[str, socket.socket]:
+    """The listening sockets that systemd opened for us, by address."""
+    count = int(os.environ.pop("LISTEN_FDS", "0"))
+    is_for_us = os.environ.pop("LISTEN_PID", "") == str(os.getpid())
+    os.environ.pop("LISTEN_FDNAMES", None)
+    found = {}
+    for number in range(_FIRST_INHERITED, _FIRST_INHERITED + count) if is_for_us else ():
+        opened = socket.socket(fileno=number)
+        found[_key(opened.getsockname())] = opened
+    return found
+
+
+def _bind(address: str) -> socket.socket:
+    if address.startswith("unix:"):
+        path = Path(address.removeprefix("unix:"))
+        # What a process that was killed left; one that is alive has been found by its lock.
+        if path.is_socket():
+            path.unlink()
+        opened = socket.socket(socket.AF_UNIX)
+        opened.bind(str(path))
+        path.chmod(0o666)
+    else:
+        host, _, port = address.rpartition(":")
+        host = host.strip("[]")
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        opened = socket.socket(family)
+        opened.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        opened.bind((host, int(port)))
+    opened.listen(_BACKLOG)
+    return opened
+
+
+def check_free(config: Config) -> None:
+    """Raises HoldError where a process can't listen at the addresses of the settings."""
+    for address in filter(None, (config.listen, config.private_listen)):
+        try:
+            if address.startswith("unix:"):
+                # A socket that stands there may be in use, or left: whoever listens next finds out.
+                Path(address.removeprefix("unix:")).parent.stat()
+            else:
+                _bind(address).close()
+        except OSError as error:
+            raise HoldError(f"{address}: {error.strerror or error}") from None
+
+
+def _listeners(config: Config) -> list[socket.socket]:
+    """One listening socket for each address of the settings, in their order. Raises HoldError."""
+    inherited = _inherited()
+    opened = []
+    for address in filter(None, (config.listen, config.private_listen)):
+        try:
+            opened.append(inherited.pop(address) if address in inherited else _bind(address))
+        except OSError as error:
+            raise HoldError(
+                f"{address}: {error.strerror or error}; listen (FORUMAPI_LISTEN) names another address"
+            ) from None
+    if inherited:
+        raise HoldError(f"the settings name no {', '.join(inherited)}, which systemd has opened")
+    return opened
+
+
+# ---------------------------------------------------------------- web processes
+
+
+@dataclass
+class Web:
+    """One web process below us. Each of its workers writes a line when it serves: how many workers there are. Its
+    master writes ENDED for each worker that ended although nobody told it to.
+
+    `file` is where the program's path led when it was started; `probe` asks it while it is on trial.
+    """
+
+    process: subprocess.Popen[bytes]
+    said: int
+    file: str
+    probe: Probe | None = None
+    started: float = field(default_factory=time.monotonic)
+    served: float = 0.0
+    workers: int = 0
+    wanted: int = 0
+    ends: int = 0
+    answers: bool = False
+    due: set[int] = field(default_factory=set)
+    _text: bytes = b""
+
+    def read(self) -> None:
+        """Take what workers have said."""
+        with contextlib.suppress(BlockingIOError):
+            self._text += os.read(self.said, 4096)
+        *lines, self._text = self._text.split(b"\n")
+        for line in lines:
+            if line == ENDED:
+                self.ends += 1
+            else:
+                self.workers += 1
+                self.wanted = self.wanted or int(line)
+        if not self.served and 0 < self.wanted <= self.workers:
+            self.served = time.monotonic()
+            if self.probe is not None:
+                self.probe.begin(self.wanted)
+            for sign in self.due:
+                self.signal(sign)
+
+    def pass_on(self, sign: int) -> None:
+        """Send a signal once it serves: before that it would not be understood, and end the process."""
+        if self.served:
+            self.signal(sign)
+        else:
+            self.due.add(sign)
+
+    def signal(self, sign: int) -> None:
+        """Send a signal, if it runs."""
+        if self.process.poll() is None:
+            self.process.send_signal(sign)
+
+    def judged(self) -> None:
+        """Its trial is over: nobody asks it any more."""
+        if self.probe is not None:
+            self.probe.end()
+            self.probe = None
+
+    def forget(self) -> None:
+        """Nothing that it says is of interest any more."""
+        self.judged()
+        os.close(self.said)
+
+    def end(self) -> None:
+        """End it now: it has failed."""
+        self.signal(signal.SIGQUIT)
+        try:
+            self.process.wait(END_S)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+
+
+class Probe:
+    """Asks a web process on trial for a page each second, over as many connections as it has workers.
+
+    `socket` leads to it alone, and is for this user alone. `wrong` says what was wrong with the answers, `is_fault`
+    whether more time would not mend it, and `asked` when the questions were sent. Raises OSError.
+    """
+
+    def __init__(self, data: Path, host: str) -> None:
+        self.wrong = "it was not asked yet"
+        self.is_fault = False
+        self.asked = 0.0
+        self._host = host
+        self._ended = threading.Event()
+        self._path = data / "trial.sock"
+        self._path.unlink(missing_ok=True)
+        # By way of its folder: the whole path may be longer than an address can be.
+        self._folder = os.open(data, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        self.socket = socket.socket(socket.AF_UNIX)
+        try:
+            os.fchmod(self.socket.fileno(), 0o600)
+            self.socket.bind(self._address)
+            self.socket.listen(_BACKLOG)
+        except OSError:
+            self.end()
+            raise
+
+    @property
+    def _address(self) -> str:
+        return f"/proc/self/fd/{self._folder}/{self._path.name}"
+
+    def begin(self, connections: int) -> None:
+        """Ask until `end`, over so many connections at a time."""
+        threading.Thread(target=self._run, args=(connections,), daemon=True).start()
+
+    def end(self) -> None:
+        """Ask no more."""
+        if self._folder >= 0:
+            self._path.unlink(missing_ok=True)
+            self.socket.close()
+            os.close(self._folder)
+            self._folder = -1
+            self._ended.set()
+
+    def _run(self, connections: int) -> None:
+        while not self._ended.is_set():
+            began = time.monotonic()
+            status, error = self._ask(connections)
+            self.is_fault = status not in (0, 200, 503)
+            self.wrong = (
+                error
+                if not status
+                else ""
+                if status == 200
+                else f"a page is answered with {status}"
+            )
+            self.asked = began
+            self._ended.wait(ASK_S)
+
+    def _ask(self, connections: int) -> tuple[int, str]:
+        """The status of an answer, 200 when all were; 0 and why when one did not come."""
+        try:
+            with contextlib.ExitStack() as open_ones:
+                # Those that stay are why the next one leads to another worker.
+                for _ in range(connections):
+                    one = node_status.connect(f"unix:{self._address}")
+                    open_ones.callback(one.close)
+                    status, _ = node_status.get(one, self._host, PAGE)
+                    if status != 200:
+                        return status, ""
+        except (OSError, http.client.HTTPException) as error:
+            return 0, f"it does not answer: {error}"
+        return 200, ""
+
+
+class Hold:
+    """The holding process."""
+
+    def __init__(self, config: Config, program: Sequence[str]) -> None:
+        self.data = config.data_path
+        self._program = [*program, "serve"]
+        self._trial_s = float(config.release_trial_s)
+        # Where to go back to, and until when: what ran before, as long as the web process is new.
+        self._fallback: Web | None = None
+        self._fallback_until = 0.0
+        self._rolls_back = ""
+        self._config = config
+        self._state = State(os.getpid())
+        self._web: Web | None = None
+        self._next: Web | None = None
+        self._before: list[Web] = []
+        self._ends: deque[float] = deque(maxlen=MAX_ENDS)
+        self._is_ready = False
+        self._is_asked = False
+        self._is_stopping = False
+
+    def run(self) -> int:
+        """Hold until told to stop; the exit code. Raises HoldError."""
+        self.data.mkdir(parents=True, exist_ok=True)
+        with _lock_path(self.data).open("w") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise HoldError(f"another `forumapi hold` runs on {self.data}") from None
+            # What one that was killed has left names a process that may be anything by now.
+            _state_path(self.data).unlink(missing_ok=True)
+            self._sockets = _listeners(self._config)
+            self._notify_address = os.environ.pop("NOTIFY_SOCKET", "")
+            self._hear()
+            try:
+                return self._stay()
+            finally:
+                for opened in self._sockets:
+                    name = opened.getsockname()
+                    opened.close()
+                    if isinstance(name, str):
+                        Path(name).unlink(missing_ok=True)
+                _state_path(self.data).unlink(missing_ok=True)
+
+    # ------------------------------------------------------------ signals
+
+    def _hear(self) -> None:
+        """Signals become bytes of a pipe, so that waiting for anything wakes up for them."""
+        self._pipe, wakeup = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
+        signal.set_wakeup_fd(wakeup)
+        heard = (*_PASSED_ON, signal.SIGUSR2, signal.SIGTERM, signal.SIGINT, signal.SIGCHLD)
+        for sign in heard:
+            signal.signal(sign, lambda number, frame: None)
+
+    def _wait(self, timeout_s: float) -> None:
+        """Until a signal, a word of a web process, or the time; then act on the signals."""
+        with selectors.DefaultSelector() as selector:
+            selector.register(self._pipe, selectors.EVENT_READ)
+            # A pipe whose writers are gone is always readable: nothing more comes out of it.
+            for web in filter(None, (self._web, self._next)):
+                if web.process.poll() is None:
+                    selector.register(web.said, selectors.EVENT_READ)
+            selector.select(timeout_s)
+        signs = b""
+        with contextlib.suppress(BlockingIOError):
+            signs = os.read(self._pipe, 4096)
+        for sign in signs:
+            if sign in (signal.SIGTERM, signal.SIGINT):
+                self._stop(sign)
+            elif sign == signal.SIGUSR2:
+                self._is_asked = True
+            elif sign in _PASSED_ON:
+                for web in filter(None, (self._web, self._next)):
+                    web.pass_on(sign)
+                if sign == signal.SIGUSR1:
+                    log.reopen()
+                elif sign == signal.SIGHUP:
+                    self._take_over_settings()
+
+    def _take_over_settings(self) -> None:
+        try:
+            new = load(self._config.path)
+            self._trial_s = float(new.release_trial_s)
+            log.apply(new, access=False)
+        except (ConfigError, OSError) as error:
+            log.logger.error("settings not reloaded, the old ones stay: %s", error)
+
+    def _stop(self, sign: int) -> None:
+        if not self._is_stopping:
+            self._notify("STOPPING=1")
+        self._is_stopping = True
+        for web in filter(None, (self._web, self._next, *self._before)):
+            web.signal(sign)
+
+    # ------------------------------------------------------------ the life of web processes
+
+    def _stay(self) -> int:
+        self._web = self._start()
+        self._tell()
+        while True:
+            self._wait(0.1 if self._next else 1.0)
+            for web in filter(None, (self._web, self._next)):
+                web.read()
+            self._before = [web for web in self._before if web.process.poll() is None]
+            code = self._web.process.poll()
+            if code is not None:
+                if self._is_stopping or not (self._web.workers and self._revive(code)):
+                    return self._ended(code)
+                continue
+            if self._is_stopping:
+                continue
+            if self._next is not None:
+                self._consider(self._next)
+            elif not self._is_ready:
+                self._begin(self._web)
+            elif self._is_looping(self._web):
+                self._roll_back(f"{self._web.ends} of its workers ended")
+            elif self._is_asked:
+                self._is_asked = False
+                self._try()
+
+    def _revive(self, code: int) -> bool:
+        """Start a web process for the one that served and has ended by itself; False when that was too often."""
+        now = time.monotonic()
+        self._ends.append(now)
+        if len(self._ends) == MAX_ENDS and now - self._ends[0] < ENDS_WITHIN_S:
+            return False
+        log.logger.error("the web process ended by itself (%s): another is started", code)
+        if self._web is not None:
+            self._web.forget()
+        try:
+            if self._next is not None:
+                # Nobody else is left, so its trial is over.
+                self._next.judged()
+                self._web, self._next = self._next, None
+                self._state.attempts += 1
+                self._state.failure = ""
+            elif (fallback := self._take_fallback()) is not None:
+                log.logger.error("rolled back to %s: its successor ended by itself", fallback.file)
+                self._web = self._start(fallback)
+            else:
+                self._web = self._start()
+        except HoldError as error:
+            log.logger.error("%s", error)
+            return False
+        self._is_ready = False
+        self._tell()
+        return True
+
+    # ------------------------------------------------------------ replacing
+
+    def _try(self, like: Web | None = None) -> None:
+        """Start what the program's path leads to by now, or what `like` ran, on trial."""
+        probe = None
+        try:
+            probe = Probe(self.data, self._config.platform_domain)
+            self._next = self._start(like, probe=probe)
+        except (HoldError, OSError) as error:
+            if probe is not None:
+                probe.end()
+            self._fail(str(error))
+
+    def _is_looping(self, web: Web) -> bool:
+        """Return if the workers of one that took over lately end again and again."""
+        if self._fallback is not None and time.monotonic() > self._fallback_until:
+            self._fallback = None
+        return self._fallback is not None and web.ends >= LOOP_ENDS * max(1, web.wanted)
+
+    def _take_fallback(self) -> Web | None:
+        """Return the file to go back to, once; None where there is none."""
+        fallback, self._fallback = self._fallback, None
+        if fallback is None or time.monotonic() > self._fallback_until:
+            return None
+        return fallback if Path(fallback.file).exists() else None
+
+    def _roll_back(self, why: str) -> None:
+        """Start what ran before beside the web process, to take its place as soon as it answers."""
+        fallback = self._take_fallback()
+        if fallback is None:
+            return
+        log.logger.error("going back to %s: %s", fallback.file, why)
+        self._rolls_back = why
+        self._try(fallback)
+
+    def _ended(self, code: int) -> int:
+        """The web process has ended; without it there is nothing to hold for."""
+        if self._next is not None:
+            self._next.end()
+            self._next.forget()
+        for web in self._before:
+            web.signal(signal.SIGTERM)
+        for web in self._before:
+            web.process.wait()
+        if self._is_stopping:
+            return code
+        log.logger.error("the web process ended by itself (%s)", code)
+        return code if code > 0 else 1
+
+    def _start(self, like: Web | None = None, *, probe: Probe | None = None) -> Web:
+        """A new web process: of the program, or of the very file that `like` ran. Raises HoldError."""
+        command = list(self._program)
+        if like is not None:
+            command[0] = like.file
+        # The interpreter of an environment is known by its own path; only a release's leads to another one.
+        file = command[0] if command[0] == sys.executable else os.path.realpath(command[0])
+        listening = [*([probe.socket] if probe is not None else []), *self._sockets]
+        for one in listening:
+            one.set_inheritable(True)
+        ours, theirs = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        os.set_inheritable(theirs, True)
+        # Ours come last: by its place a worker knows the private one.
+        numbers = [one.fileno() for one in listening]
+        environ = dict(os.environ)
+        environ[ENV_LISTENERS] = ",".join(map(str, numbers))
+        environ[ENV_READY] = str(theirs)
+        try:
+            process = subprocess.Popen(
+                command,
+                env=environ,
+                stdin=subprocess.DEVNULL,
+                pass_fds=(*numbers, theirs),
+                # One call into libc, no Python lock taken: safe beside threads.
+                preexec_fn=_die_with_parent,  # noqa: PLW1509
+            )
+        except OSError as error:
+            os.close(ours)
+            raise HoldError(f"{command[0]}: {error.strerror}") from None
+        finally:
+            os.close(theirs)
+        return Web(process, ours, file, probe)
+
+    def _begin(self, web: Web) -> None:
+        if web.served:
+            self._is_ready = True
+            self._notify(f"READY=1\nSTATUS=web process {web.process.pid} serves")
+        elif time.monotonic() - web.started > START_S:
+            web.end()
+            raise HoldError(f"the web process did not serve within {START_S:.0f} s")
+
+    def _consider(self, new: Web) -> None:
+        """Whether the new web process is good enough to take over, or has failed."""
+        now = time.monotonic()
+        code = new.process.poll()
+        if code is not None:
+            self._refuse(new, f"it ended with code {code}")
+        elif new.ends:
+            self._refuse(new, "its workers crash")
+        elif not new.served:
+            if now - new.started > START_S:
+                self._refuse(new, f"it did not serve within {START_S:.0f} s")
+        elif new.probe is not None:
+            # What is gone back to has worked before.
+            trial_s = 0.0 if self._rolls_back else self._trial_s
+            over = new.served + trial_s
+            if new.probe.asked and not new.probe.wrong and not new.answers:
+                new.answers = True
+                pid = new.process.pid
+                log.logger.info("web process %s answers and is on trial for %.0f s", pid, trial_s)
+            is_judged = new.probe.asked >= over
+            if is_judged and not new.probe.wrong:
+                self._take_over(new)
+            elif (is_judged and new.probe.is_fault) or now > over + ANSWER_S:
+                self._refuse(new, new.probe.wrong or "it does not answer any more")
+
+    def _take_over(self, new: Web) -> None:
+        """Let the new web process have the place of the old one."""
+        old, self._web, self._next = self._web, new, None
+        new.judged()
+        if old is not None:
+            old.signal(signal.SIGUSR2)
+            old.forget()
+            self._before.append(old)
+        log.logger.info("web process %s has taken over", new.process.pid)
+        self._notify(f"STATUS=web process {new.process.pid} serves")
+        why, self._rolls_back = self._rolls_back, ""
+        if why:
+            log.logger.error("rolled back to %s: %s", new.file, why)
+        elif old is not None and old.file != new.file:
+            self._fallback, self._fallback_until = old, time.monotonic() + LOOP_S
+        self._state.attempts += 1
+        self._state.failure = f"rolled back: {why}" if why else ""
+        self._tell()
+
+    def _refuse(self, new: Web, why: str) -> None:
+        new.end()
+        new.forget()
+        self._next = None
+        self._fail(why)
+
+    def _fail(self, why: str) -> None:
+        self._rolls_back = ""
+        log.logger.error("the new web process failed, the old one stays: %s", why)
+        self._state.attempts += 1
+        self._state.failure = why
+        self._tell()
+
+    # ------------------------------------------------------------ what others are told
+
+    def _tell(self) -> None:
+        if self._web is not None:
+            self._state.web = self._web.process.pid
+        try:
+            self._state.write(self.data)
+        except OSError as error:
+            # A full disk: whoever asked waits in vain, but those who are served never notice.
+            log.logger.error("can't say what became of it in %s: %s", self.data, error)
+
+    def _notify(self, text: str) -> None:
+        """Tell systemd, where it started us."""
+        if not self._notify_address:
+            return
+        address = self._notify_address
+        with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as to:
+            to.connect("\0" + address[1:] if address.startswith("@") else address)
+            to.sendall(text.encode())
+
+
+def run(config: Config, program: str = "") -> int:
+    """Hold for the program `program` (else this very one) until told to stop. Raises HoldError."""
+    log.apply(config, access=False)
+    here = os.environ.get("PEX", "")
+    command = [program or here] if program or here else [sys.executable, "-P", "-m", "forumapi"]
+    return Hold(config, command).run()

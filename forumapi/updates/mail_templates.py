@@ -1,0 +1,364 @@
+"""The texts of mail about updates: templates that come with the package, which a site can replace (discovery 4).
+
+A template has a subject, a plain text and an HTML part, with $names in it. What the names stand for is escaped for the
+part that it goes into, whatever it holds (M1); $body and $items are HTML already, sanitised when they were saved.
+"""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Mapping
+from functools import cache
+from html import escape
+from importlib.resources import files
+from string import Template
+from typing import Any, Final, NamedTuple
+
+import msgspec
+import nh3
+
+from forumapi.database.connections import Query, Reader, Transaction
+from forumapi.errors import OUT_OF_RANGE, Invalid
+from forumapi.mail.outbox import plain
+from forumapi.wire.json_fragments import dumps
+
+MAX_SUBJECT: Final = 200
+MAX_PART: Final = 50_000
+# Subjects are cut here, whatever titles they show.
+_SUBJECT_LENGTH: Final = 250
+
+PREFIX: Final = "mail."
+
+OWN = Query(
+    "mail_texts.own",
+    """
+    SELECT t.name, t.body, t.modified
+      FROM site_templates t
+     WHERE t.site_id = %(site_id)s AND t.name LIKE 'mail.%%'""",
+)
+
+PUT = Query(
+    "mail_texts.put",
+    """
+    INSERT INTO site_templates (site_id, name, body, modified)
+    VALUES (%(site_id)s, %(name)s, %(body)s, now())
+        ON CONFLICT (site_id, name) DO UPDATE SET body = EXCLUDED.body, modified = EXCLUDED.modified""",
+)
+
+DELETE = Query(
+    "mail_texts.delete",
+    "DELETE FROM site_templates t WHERE t.site_id = %(site_id)s AND t.name = %(name)s",
+)
+
+
+class Parts(msgspec.Struct, frozen=True):
+    """A template as it is stored."""
+
+    subject: str
+    text: str
+    html: str
+
+
+class Kind(NamedTuple):
+    """One kind of mail: when it is sent, its own words, and the $names beside those of all mails.
+
+    `sentence` is for the text, `html_sentence` for the HTML part; `has_body`: it quotes a comment.
+    """
+
+    name: str
+    description: str
+    subject: str
+    sentence: str
+    html_sentence: str
+    names: tuple[str, ...]
+    has_body: bool = False
+
+
+# In every mail.
+COMMON: Final = (
+    "recipient_name",
+    "settings_url",
+    "site_title",
+    "site_url",
+    "unsubscribe_url",
+    "updates_url",
+)
+_ABOUT: Final = ("actor_name", "actor_url", "context_text", "context_url")
+# Only in the HTML part.
+_BODY: Final = "body"
+_ITEMS: Final = "items"
+# Without it there is no way out of the mail but that of the mail program.
+_NEEDED: Final = "unsubscribe_url"
+
+_LINK: Final = '<a href="$context_url">$context_text</a>'
+
+# By the number of the update's type; 0 is the digest.
+KINDS: Final[Mapping[int, Kind]] = {
+    0: Kind(
+        "digest",
+        "What is new, once a day or a week, for those who asked for it",
+        "What is new on $site_title",
+        "this is new on $site_title since $since:\n\n$items",
+        "this is new on $site_title since $since:",
+        ("huddles", "items", "since"),
+    ),
+    1: Kind(
+        "new_comment",
+        "A comment on something the reader follows",
+        "Something new on $site_title: $context_text",
+        "$actor_name has written something new in $context_text on $site_title.",
+        f"$actor_name has written something new in {_LINK} on $site_title.",
+        _ABOUT,
+        has_body=True,
+    ),
+    2: Kind(
+        "reply_to_comment",
+        "A reply to a comment of the reader",
+        "New comment on $site_title in $context_text",
+        "$actor_name has replied to your comment in $context_text on $site_title.",
+        f"$actor_name has replied to your comment in {_LINK} on $site_title.",
+        _ABOUT,
+        has_body=True,
+    ),
+    3: Kind(
+        "mentioned",
+        "A comment that names the reader",
+        "$actor_name has mentioned you on $site_title",
+        "$actor_name has mentioned you in $context_text on $site_title.",
+        f"$actor_name has mentioned you in {_LINK} on $site_title.",
+        _ABOUT,
+        has_body=True,
+    ),
+    4: Kind(
+        "new_comment_in_huddle",
+        "A comment in a huddle the reader takes part in",
+        "New comment in a private message on $site_title",
+        "$actor_name has written in the private message $context_text on $site_title.",
+        f"$actor_name has written in the private message {_LINK} on $site_title.",
+        _ABOUT,
+        has_body=True,
+    ),
+    5: Kind(
+        "new_attendee",
+        "Somebody comes to an event the reader follows",
+        "New attendee on $site_title for $context_text",
+        "$actor_name comes to $context_text on $site_title.",
+        f"$actor_name comes to {_LINK} on $site_title.",
+        _ABOUT,
+    ),
+    6: Kind(
+        "new_vote",
+        "A vote in a poll the reader follows",
+        "New vote on $site_title in $context_text",
+        "There is a new vote in $context_text on $site_title.",
+        f"There is a new vote in {_LINK} on $site_title.",
+        ("context_text", "context_url"),
+    ),
+    7: Kind(
+        "event_reminder",
+        "An event that the reader attends is close",
+        "$context_text is imminent",
+        "$context_text on $site_title is imminent.",
+        f"{_LINK} on $site_title is imminent.",
+        ("context_text", "context_url"),
+    ),
+    8: Kind(
+        "new_item",
+        "A conversation, event or poll in a forum the reader follows",
+        "New on $site_title: $context_text",
+        "$actor_name has begun $context_text in $microcosm_title on $site_title.",
+        f"$actor_name has begun {_LINK} in $microcosm_title on $site_title.",
+        (*_ABOUT, "microcosm_title"),
+    ),
+    9: Kind(
+        "new_user",
+        "A new profile on the site; the owner of the site alone is told the address",
+        "New user on $site_title: $new_user",
+        "$new_user has joined $site_title.",
+        '<a href="$context_url">$new_user</a> has joined $site_title.',
+        ("context_text", "context_url", "new_user"),
+    ),
+    10: Kind(
+        "event_invitation",
+        "An invitation of the reader to an event",
+        "$actor_name invites you to $context_text",
+        "$actor_name invites you to $context_text on $site_title.",
+        f"$actor_name invites you to {_LINK} on $site_title.",
+        _ABOUT,
+    ),
+}
+BY_NAME: Final[Mapping[str, int]] = {kind.name: number for number, kind in KINDS.items()}
+
+
+def names(kind: Kind) -> frozenset[str]:
+    """The $names that a template of this kind may have, $body and $items apart in the HTML part alone."""
+    return frozenset((*COMMON, *kind.names, *((_BODY,) if kind.has_body else ())))
+
+
+@cache
+def _frame(ending: str) -> str:
+    source = files("forumapi.templates") / f"mail.frame.{ending}"
+    return source.read_text(encoding="utf-8")
+
+
+@cache
+def packaged(number: int) -> Parts:
+    """The template that comes with the package."""
+    kind = KINDS[number]
+    link = "$context_url\n\n" if "context_url" in kind.names else "${huddles}"
+    body = ""
+    if kind.has_body:
+        body = '<blockquote>\n$body\n<p><a href="$actor_url">@$actor_name</a></p>\n</blockquote>\n'
+    elif _ITEMS in kind.names:
+        body = "$items\n$huddles"
+    return Parts(
+        kind.subject,
+        _frame("txt").replace("{sentence}", kind.sentence).replace("{link}", link),
+        _frame("html").replace("{sentence}", kind.html_sentence).replace("{body}", body),
+    )
+
+
+# ---------------------------------------------------------------- a site's own
+
+
+class Own(NamedTuple):
+    """A template of a site's own, and when it was changed."""
+
+    parts: Parts
+    modified: datetime.datetime
+
+
+def own(tx: Reader, site_id: int) -> dict[int, Own]:
+    """The templates that a site has replaced, by the number of their kind. One statement."""
+    found = {}
+    for name, body, modified in tx.rows(OWN, site_id=site_id):
+        number = BY_NAME.get(name.removeprefix(PREFIX))
+        if number is not None:
+            found[number] = Own(msgspec.json.decode(body, type=Parts), modified)
+    return found
+
+
+def put(tx: Transaction, site_id: int, number: int, parts: Parts) -> None:
+    """Replace a template of a site by one that `checked` has seen. The site's version moves with it."""
+    name = PREFIX + KINDS[number].name
+    body = dumps({"subject": parts.subject, "text": parts.text, "html": parts.html}).decode()
+    tx.run(PUT, site_id=site_id, name=name, body=body)
+
+
+def delete(tx: Transaction, site_id: int, number: int) -> bool:
+    """Go back to the package's template; whether there was another."""
+    return bool(tx.run(DELETE, site_id=site_id, name=PREFIX + KINDS[number].name))
+
+
+# What mail programs show of HTML. Scripts, forms, frames and style sheets they throw away, and so do we.
+_TAGS: Final = (
+    "a abbr b blockquote br center code del div em h1 h2 h3 h4 hr i img li ol p pre s small span strong sub sup table"
+    " tbody td tfoot th thead tr u ul"
+)
+_STYLES: Final = (
+    "background background-color border border-collapse color font-family font-size font-style font-weight height"
+    " line-height margin padding text-align text-decoration vertical-align width"
+)
+_CLEANER: Final = nh3.Cleaner(
+    tags=set(_TAGS.split()),
+    attributes={
+        "*": {"align", "dir", "lang", "style", "title"},
+        "a": {"href"},
+        "img": {"alt", "height", "src", "width"},
+        "table": {"border", "cellpadding", "cellspacing", "width"},
+        "td": {"colspan", "rowspan", "valign", "width"},
+        "th": {"colspan", "rowspan", "valign", "width"},
+    },
+    filter_style_properties=set(_STYLES.split()),
+    url_schemes={"http", "https", "mailto"},
+    link_rel=None,
+)
+
+
+def checked(number: int, subject: object, text: object, html: object) -> Parts:
+    """A template as it may be stored. Raises Invalid with the name of the part and the rule."""
+    kind = KINDS[number]
+    known = names(kind)
+    head = _part("subject", subject, known - {_BODY, _ITEMS}, MAX_SUBJECT)
+    if head != _line(head):
+        raise Invalid("subject", "must be one line of plain text")
+    body = _part("text", text, known - {_BODY}, MAX_PART)
+    made = _CLEANER.clean(_part("html", html, known, MAX_PART))
+    for field, value in (("text", body), ("html", made)):
+        if _NEEDED not in Template(value).get_identifiers():
+            raise Invalid(field, f"must show ${_NEEDED}, so that there is a way out")
+    return Parts(head, body, made)
+
+
+def _line(text: str) -> str:
+    return " ".join(text.split())
+
+
+def _part(field: str, value: object, known: frozenset[str], limit: int) -> str:
+    if not isinstance(value, str):
+        raise Invalid(field, "is required")
+    if not value.strip():
+        raise Invalid(field, "may not be empty")
+    if "\0" in value:
+        raise Invalid(field, "may not hold the character U+0000")
+    if len(value) > limit:
+        raise Invalid(field, f"may have at most {limit} characters", code=OUT_OF_RANGE)
+    template = Template(value)
+    if not template.is_valid():
+        raise Invalid(field, "has a $ that begins no name; write $$ for the sign itself")
+    unknown = sorted(set(template.get_identifiers()) - known)
+    if unknown:
+        allowed = ", ".join(f"${name}" for name in sorted(known))
+        raise Invalid(field, f"${unknown[0]} stands for nothing here; there are {allowed}")
+    return value
+
+
+# ---------------------------------------------------------------- filling in
+
+
+class Filled(NamedTuple):
+    """The three parts of a mail."""
+
+    subject: str
+    text: str
+    html: str
+
+
+class Form:
+    """A template ready to be filled in."""
+
+    __slots__ = ("_html", "_subject", "_text")
+
+    def __init__(self, parts: Parts) -> None:
+        self._subject = Template(parts.subject)
+        self._text = Template(parts.text)
+        self._html = Template(parts.html)
+
+    def fill(
+        self, values: Mapping[str, str], text: Mapping[str, str], html: Mapping[str, str]
+    ) -> Filled:
+        """The mail of these values. `values` are plain text or stored escaped, each shown as one line; `text` and
+        `html` are more of them for one part, as they are."""
+        lines = {name: plain(value) for name, value in values.items()}
+        quoted = {name: escape(value) for name, value in lines.items()}
+        # A name that a kind does not have any more stays as it is, and takes no mail away.
+        return Filled(
+            _line(self._subject.safe_substitute(lines))[:_SUBJECT_LENGTH],
+            self._text.safe_substitute({**lines, **text}),
+            self._html.safe_substitute({**quoted, **html}),
+        )
+
+
+def document(number: int, own_one: Own | None) -> dict[str, Any]:
+    """The template object of docs/api/mail.md."""
+    kind = KINDS[number]
+    parts = own_one.parts if own_one else packaged(number)
+    return {
+        "name": kind.name,
+        "description": kind.description,
+        "own": own_one is not None,
+        "subject": parts.subject,
+        "text": parts.text,
+        "html": parts.html,
+        "names": sorted(names(kind)),
+    }

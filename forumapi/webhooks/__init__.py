@@ -1,0 +1,1 @@
+"""Deliveries to the receivers that site owners register."""

@@ -1,0 +1,386 @@
+"""Telling webhooks: what is due is signed and sent by a bounded pool, beside the readers of the event log.
+
+One process at a time sends, the one that numbers events; a webhook is claimed while it is served, so that two processes
+never send its deliveries out of order. Each webhook that is served holds one slot, no connection to the database while
+its receiver is waited for, and nothing of the others'. Wire: docs/api/webhooks.md.
+"""
+
+from __future__ import annotations
+
+import base64
+import datetime
+import hashlib
+import hmac
+import random
+import threading
+import time
+from collections import Counter
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+import psycopg
+
+from forumapi import itemtypes
+from forumapi.concurrency.background_thread import Background
+from forumapi.database.connections import Reader, Transaction
+from forumapi.errors import ApiError, Forbidden, NotFound
+from forumapi.events import log, readers
+from forumapi.events.log import Event
+from forumapi.mail import outbox
+from forumapi.models.access import identity as identities
+from forumapi.models.access.identity import GUEST, Identity
+from forumapi.models.journal import journal
+from forumapi.models.notices import live, webhook_delivery
+from forumapi.models.notices.live import Fact
+from forumapi.models.notices.webhook import READER
+from forumapi.models.notices.webhook_delivery import Job
+from forumapi.models.people import membership
+from forumapi.observability import metrics
+from forumapi.observability.log import logger
+from forumapi.outbound.safe_http_client import Outbound, OutboundError
+from forumapi.realtime.delivery_permissions import (
+    GONE,
+    NOTHING,
+    WHOLE,
+    Judge,
+)
+from forumapi.request import processor
+from forumapi.wire import json_fragments
+from forumapi.wire.json_fragments import dumps
+
+if TYPE_CHECKING:
+    from forumapi.app import App
+    from forumapi.config import Config
+    from forumapi.models.sites.site import Site
+
+# Bytes of an answer that are read; a longer one is a failure.
+MOST_ANSWER: Final = 65_536
+# Bytes of a document; a larger one is left out, and can be asked for.
+MOST_DOCUMENT: Final = 262_144
+# Deliveries, and seconds, after which a webhook makes room for the next.
+_RUN: Final = 25
+_RUN_S: Final = 5.0
+# Over the time a receiver has: what a process takes for one delivery beside. Who dies keeps its webhooks for so long.
+_LEASE_S: Final = 5
+_MOST_WAIT_S: Final = 7200.0
+_MOST_PAUSE_S: Final = 600.0
+# The kind of a message about what was moved out of sight; whoever asks for `deleted` is sent it.
+GONE_KIND: Final = "gone"
+# Kinds after which a thing may be gone for those who have seen it.
+_ENDS: Final = frozenset((journal.DELETED, journal.PATCHED))
+
+
+def outbound(config: Config) -> Outbound:
+    """How receivers are reached: over TLS at public addresses; in the embedded mode anywhere. Never by a redirect."""
+    if config.is_embedded or config.private_webhooks:
+        return Outbound(allowed=lambda _: True, ports=(), timeout_s=config.webhook_timeout_s)
+    return Outbound(ports=(), schemes=("https",), timeout_s=config.webhook_timeout_s)
+
+
+def signature(secret: bytes, message_id: str, timestamp: int, body: bytes) -> str:
+    """One signature of a message (Standard Webhooks, symmetric)."""
+    signed = b"%s.%d.%s" % (message_id.encode(), timestamp, body)
+    return "v1," + base64.b64encode(hmac.digest(secret, signed, hashlib.sha256)).decode()
+
+
+def headers(job: Job, timestamp: int, body: bytes) -> dict[str, str]:
+    """What a message goes out with; for a day after a change of the secret it has two signatures."""
+    message_id = f"msg_{job.message_id.replace('-', '')}"
+    known = [job.secret] if job.old_secret is None else [job.secret, job.old_secret]
+    return {
+        "Content-Type": "application/json",
+        "webhook-id": message_id,
+        "webhook-timestamp": str(timestamp),
+        "webhook-signature": " ".join(
+            signature(secret, message_id, timestamp, body) for secret in known
+        ),
+    }
+
+
+def wait_s(attempts: int) -> float:
+    """How long a delivery waits after its failure number `attempts` + 1: 5 s, 15 s, 45 s … 2 h, less up to a half."""
+    return min(_MOST_WAIT_S, float(5 * 3 ** min(attempts, 10))) * random.uniform(0.5, 1.0)
+
+
+def pause_s(failures: int) -> float:
+    """How long a webhook pauses after `failures` + 1 failures in a row: 2 s, 4 s … 10 min, less up to a half."""
+    return min(_MOST_PAUSE_S, float(2 * 2 ** min(failures, 10))) * random.uniform(0.5, 1.0)
+
+
+class Outcome(NamedTuple):
+    """What a receiver answered: its status, 0 without an answer, and what was wrong, "" for nothing."""
+
+    status: int
+    error: str
+
+
+class Deliverer(Background):
+    """Sends what is due while this process is the one that numbers events, each webhook in a thread of its own."""
+
+    def __init__(self, app: App, config: Config) -> None:
+        super().__init__("webhooks", "webhooks wait")
+        self._app = app
+        self._slots = config.webhook_slots
+        self._of_one_site = max(1, self._slots // 4)
+        self._lock = threading.Lock()
+        self._busy: set[tuple[int, int]] = set()
+        self.reader = readers.Reader(READER, self._queue, webhook_delivery.BEHIND)
+        self.apply(config)
+
+    def _queue(self, tx: Transaction, site_id: int, events: Sequence[Event]) -> None:
+        webhook_delivery.queue(tx, site_id, events)
+        tx.after_commit(self.wake)
+
+    def apply(self, config: Config) -> None:
+        """Take over settings."""
+        self._outbound = outbound(config)
+        self._lease_s = config.webhook_timeout_s + _LEASE_S
+
+    def check(self, url: str) -> None:
+        """Raises OutboundError for an address that nothing would be sent to, as it is or as its name resolves now."""
+        self._outbound.check(url)
+
+    def look(self) -> None:
+        """Give each webhook that is due a slot; what is under way at a stop is made again if it was not noted."""
+        if self._app.sequencer.leads:
+            self._dispatch()
+
+    def _dispatch(self) -> None:
+        """Give each webhook that is due a slot, while there are any."""
+        if len(self._busy) >= self._slots:
+            return
+        tx = self._app.database.read()
+        try:
+            due = webhook_delivery.due(tx, self._slots * 4)
+            for site_id, webhook_id in due:
+                if len(self._busy) >= self._slots:
+                    return
+                if not self._has_room(site_id, webhook_id):
+                    continue
+                if webhook_delivery.claim(tx, site_id, webhook_id, self._lease_s):
+                    with self._lock:
+                        self._busy.add((site_id, webhook_id))
+                    threading.Thread(
+                        target=self._serve,
+                        args=(site_id, webhook_id),
+                        name="webhook",
+                        daemon=True,
+                    ).start()
+        finally:
+            tx.end()
+
+    def _has_room(self, site_id: int, webhook_id: int) -> bool:
+        with self._lock:
+            busy = Counter(site for site, _ in self._busy)
+            return (site_id, webhook_id) not in self._busy and busy[site_id] < self._of_one_site
+
+    def _serve(self, site_id: int, webhook_id: int) -> None:
+        """Send what is due for one webhook, in order, until something fails or others may want the slot."""
+        sent = 0
+        try:
+            until = time.monotonic() + _RUN_S
+            while sent < _RUN and time.monotonic() < until and not self.is_stopping:
+                if not self._deliver(site_id, webhook_id):
+                    break
+                sent += 1
+        except (ApiError, psycopg.Error) as error:
+            logger.warning("webhook %d of site %d waits: %s", webhook_id, site_id, error)
+        except Exception:  # noqa: BLE001 - one webhook must not keep the others from being served
+            logger.exception("webhook %d of site %d", webhook_id, site_id)
+        finally:
+            self._release(site_id, webhook_id)
+            # Nothing was sent though something was due: it waits for its turn, and a look now would find it again.
+            if sent:
+                self.wake()
+
+    def _release(self, site_id: int, webhook_id: int) -> None:
+        try:
+            tx = self._app.database.read()
+            try:
+                webhook_delivery.release(tx, site_id, webhook_id)
+            finally:
+                tx.end()
+        except (ApiError, psycopg.Error) as error:
+            logger.warning("webhook %d of site %d stays claimed: %s", webhook_id, site_id, error)
+        with self._lock:
+            self._busy.discard((site_id, webhook_id))
+
+    # ------------------------------------------------------------ one delivery
+
+    def _deliver(self, site_id: int, webhook_id: int) -> bool:
+        """Make the next delivery of a webhook; whether another may follow at once."""
+        app = self._app
+        tx = app.database.read()
+        try:
+            job = webhook_delivery.next_job(tx, site_id, webhook_id)
+            if job is None:
+                return False
+            body = self._told(tx, site_id, job)
+            if body is None:
+                webhook_delivery.drop(tx, site_id, webhook_id, job.number)
+                metrics.WEBHOOKS.add(1, "dropped")
+                return True
+        finally:
+            tx.end()
+        outcome = self._send(job, body)
+        if not outcome.error:
+            tx = app.database.read()
+            try:
+                webhook_delivery.succeeded(
+                    tx, site_id, webhook_id, job, outcome.status, self._lease_s
+                )
+            finally:
+                tx.end()
+            return True
+        self._failed(site_id, webhook_id, job, outcome)
+        return False
+
+    def _send(self, job: Job, body: bytes) -> Outcome:
+        started = time.monotonic()
+        now = int(datetime.datetime.now(datetime.UTC).timestamp())
+        try:
+            got = self._outbound.fetch(
+                job.url, body=body, headers=headers(job, now, body), max_bytes=MOST_ANSWER
+            )
+        except OutboundError as error:
+            metrics.WEBHOOKS.add(1, "failed")
+            return Outcome(0, str(error))
+        metrics.WEBHOOK_SECONDS.observe(time.monotonic() - started)
+        if 200 <= got.status < 300:
+            metrics.WEBHOOKS.add(1, "sent")
+            return Outcome(got.status, "")
+        metrics.WEBHOOKS.add(1, "failed")
+        return Outcome(got.status, f"It answered {got.status}")
+
+    def _failed(self, site_id: int, webhook_id: int, job: Job, outcome: Outcome) -> None:
+        config = self._app.config
+        with self._app.database.write() as tx:
+            dead, why = webhook_delivery.failed(
+                tx,
+                site_id,
+                webhook_id,
+                job,
+                status=outcome.status,
+                error=outcome.error,
+                wait_s=wait_s(job.attempts),
+                pause_s=pause_s(job.failures),
+                hours=config.webhook_retry_hours,
+                days=config.webhook_failing_days,
+                lease_s=self._lease_s,
+            )
+            if why:
+                webhook_delivery.bury(tx, site_id, webhook_id)
+                found = webhook_delivery.disable(tx, site_id, webhook_id)
+                if found is not None:
+                    self._tell(tx, site_id, webhook_id, found)
+        if dead:
+            metrics.WEBHOOKS.add(dead, "dead")
+        if why:
+            metrics.WEBHOOKS.add(1, "disabled")
+
+    def _tell(
+        self, tx: Transaction, site_id: int, webhook_id: int, found: webhook_delivery.Disabled
+    ) -> None:
+        """Tell the owner of the site that the webhook is off."""
+        logger.warning("webhook %d of site %d is disabled: %s", webhook_id, site_id, found.error)
+        since = found.failing_since or datetime.datetime.now(datetime.UTC)
+        outbox.queue(
+            tx,
+            cause=f"webhook:{site_id}:{webhook_id}:{since.isoformat()}",
+            recipient=found.email,
+            subject=f"{found.site_title}: a webhook was disabled",
+            text=(
+                f"The webhook “{outbox.plain(found.name)}” of {outbox.plain(found.site_title)}, which goes to\n"
+                f"{found.url}\nhas failed since {since:%Y-%m-%d %H:%M} UTC and is disabled.\n"
+                f"The last failure: {found.error}\n\n"
+                f"Once its receiver is mended, enable it with PUT /api/v1/webhooks/{webhook_id} and\n"
+                f"send what it missed with POST /api/v1/webhooks/{webhook_id}/replay.\n"
+            ),
+            site_id=site_id,
+        )
+
+    # ------------------------------------------------------------ what is said
+
+    def _told(self, tx: Reader, site_id: int, job: Job) -> bytes | None:
+        """The message; None where whom the webhook acts as may not know of it now."""
+        site = self._app.sites.current(site_id, tx)
+        if job.kind == webhook_delivery.PING:
+            return dumps(
+                {"type": job.kind, "site": site.origin, "at": json_fragments.when(job.occurred)}
+            )
+        who = self._who(tx, site, job.acts_as)
+        if who is None:
+            return None
+        if not who.is_guest:
+            site = self._app.sites.confirmed(site, who.site_version, who.acl_version, tx)
+        sight, fact, kind = self._sight(tx, site, who, job)
+        if fact is None or (kind if kind != GONE_KIND else journal.DELETED) not in job.kinds:
+            return None
+        message = self._message(site, job, kind, fact)
+        if sight == WHOLE and job.with_documents:
+            tx.end()
+            try:
+                document = processor.look(self._app, site, who, message["href"])
+            except (Forbidden, NotFound):
+                # It has gone since it was looked at a moment ago.
+                return None
+            if len(document) <= MOST_DOCUMENT:
+                message["document"] = json_fragments.raw(document)
+        return dumps(message)
+
+    def _message(self, site: Site, job: Job, kind: str, fact: Fact) -> dict[str, Any]:
+        """Make the event as a live frame has it, with the site and a type of its own. `fact`: where the thing is."""
+        name = itemtypes.name_of(job.item_type)
+        message: dict[str, Any] = {
+            "type": f"{name}.{kind}",
+            "site": site.origin,
+            "cursor": self._app.live.cursors.make(site.id, job.number),
+            "kind": kind,
+            "itemType": name,
+            "itemId": job.item_id,
+            "href": itemtypes.href(job.item_type, job.item_id),
+        }
+        parent = job.parent_type, job.parent_id
+        if kind == GONE_KIND:
+            parent = fact.parent_type, fact.parent_id
+        if parent[1]:
+            message |= {"parentType": itemtypes.name_of(parent[0]), "parentId": parent[1]}
+        if fact.target.microcosm_id:
+            message["microcosmId"] = fact.target.microcosm_id
+        if job.version and kind == job.kind:
+            message["version"] = job.version
+        return message | {"at": json_fragments.when(job.occurred)}
+
+    def _who(self, tx: Reader, site: Site, profile_id: int) -> Identity | None:
+        """Whom a webhook acts as, as they are now."""
+        if not profile_id:
+            return GUEST
+        found = identities.of_profile(tx, site.id, profile_id)
+        if found is not None and found.needs_roles:
+            tx.end()
+            membership.settle(self._app.database, site, found)
+            found = identities.of_profile(tx, site.id, profile_id)
+        return found
+
+    def _sight(
+        self, tx: Reader, site: Site, who: Identity, job: Job
+    ) -> tuple[int, Fact | None, str]:
+        """Decide as for live connections what they see, the thing to tell of (None: nothing), and the kind."""
+        tree = self._app.sites.tree(site, tx)
+        thing = (job.item_type, job.item_id, 0)
+        fact = live.facts(tx, site.id, tree, [thing]).get(thing)
+        if fact is None:
+            return NOTHING, None, ""
+        judge = Judge(tree)
+        sight = judge.sight(who.who, fact)
+        if sight == WHOLE:
+            return WHOLE, fact, job.kind
+        # Only what may have ended a thing, or moved it out of sight, tells that it is gone.
+        if sight == GONE and job.kind in _ENDS:
+            return GONE, fact, journal.DELETED
+        moves = job.kind == journal.REPLACED
+        for event in log.between(tx, site.id, job.number - 1, job.number, 1) if moves else ():
+            was = live.left(tree, fact, event.moved_from) if event.moved_from else None
+            if was is not None and judge.sight(who.who, was.place) == WHOLE:
+                return GONE, was.thing, GONE_KIND
+        return NOTHING, None, ""

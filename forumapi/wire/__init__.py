@@ -1,0 +1,1 @@
+"""Shapes and rules of what goes over the wire, in both directions."""

@@ -1,0 +1,153 @@
+"""Limit and offset in, pages and their links out (platform 1.8)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final, NamedTuple
+from urllib.parse import quote_plus, unquote_plus
+
+from forumapi.errors import OUT_OF_RANGE, WRONG_TYPE, Invalid
+from forumapi.wire.json_fragments import dumps
+
+Pairs = Sequence[tuple[str, str]]
+
+DEFAULT_LIMIT: Final = 25
+MAX_LIMIT: Final = 250
+STEP: Final = 5
+# No list is longer, and offset and limit together stay within 32 bits.
+_MAX_OFFSET: Final = 2_000_000_000
+
+
+class Paging(NamedTuple):
+    """One page of a list: at most `limit` entries from the `offset`-th on."""
+
+    limit: int = DEFAULT_LIMIT
+    offset: int = 0
+
+
+def _number(name: str, text: str, default: int) -> int:
+    if text == "":
+        return default
+    digits = text[1:] if text[0] in "+-" else text
+    if not digits.isascii() or not digits.isdigit() or len(digits) > 19:
+        raise Invalid(name, "must be a whole number", code=WRONG_TYPE)
+    return int(text)
+
+
+def parse(limit: str, offset: str) -> Paging:
+    """The page that `limit` and `offset` of the query name; "" means not given. Raises Invalid, code 3 or 4."""
+    size = _number("limit", limit, DEFAULT_LIMIT)
+    if not 1 <= size <= MAX_LIMIT or size % STEP:
+        raise Invalid(
+            "limit", f"must be a multiple of {STEP} from {STEP} to {MAX_LIMIT}", code=OUT_OF_RANGE
+        )
+    start = _number("offset", offset, 0)
+    if start < 0 or start % size:
+        raise Invalid("offset", "must be 0 or a positive multiple of limit", code=OUT_OF_RANGE)
+    if start > _MAX_OFFSET:
+        raise Invalid("offset", "is beyond the last page", code=OUT_OF_RANGE)
+    return Paging(size, start)
+
+
+def max_offset(total: int, limit: int) -> int:
+    """The offset of the last page; 0 for an empty list."""
+    return (total - 1) // limit * limit if total else 0
+
+
+def check(total: int, paging: Paging) -> None:
+    """Raises Invalid, code 4, for an offset beyond the last page."""
+    if paging.offset > max_offset(total, paging.limit):
+        raise Invalid("offset", "is beyond the last page", code=OUT_OF_RANGE)
+
+
+def page_offset(position: int, limit: int) -> int:
+    """The offset of the page that holds the `position`-th entry, counted from 1."""
+    return (max(position, 1) - 1) // limit * limit
+
+
+def href(path: str, pairs: Pairs, **changed: int | str | None) -> str:
+    """`path` with the query re-encoded: keys sorted, no `access_token`, `changed` keys set or (None) dropped."""
+    kept = [(key, value) for key, value in pairs if key != "access_token" and key not in changed]
+    kept += [(key, str(value)) for key, value in changed.items() if value is not None]
+    kept.sort(key=lambda pair: pair[0])
+    query = "&".join(f"{quote_plus(key)}={quote_plus(value)}" for key, value in kept)
+    return f"{path}?{query}" if query else path
+
+
+def _self_href(path: str, query: str, pairs: Pairs, offset: int) -> str:
+    """The query as received, without access_token; at offset 0 re-encoded without offset."""
+    if not query:
+        return path
+    if offset == 0:
+        return href(path, pairs, offset=None)
+    kept = "&".join(
+        part for part in query.split("&") if unquote_plus(part.partition("=")[0]) != "access_token"
+    )
+    return f"{path}?{kept}" if kept else path
+
+
+def page(
+    items: bytes,
+    total: int,
+    paging: Paging,
+    type_path: str,
+    path: str,
+    query: str = "",
+    pairs: Pairs = (),
+) -> bytes:
+    """The page object of platform 1.8; `items` is a finished JSON array."""
+    limit, offset = paging
+    last = max_offset(total, limit)
+    links: list[dict[str, str]] = []
+
+    def link(rel: str, to: int) -> None:
+        links.append(
+            {
+                "rel": rel,
+                "href": href(path, pairs, offset=to or None),
+                "title": str(to // limit + 1),
+            }
+        )
+
+    if offset > limit:
+        link("first", 0)
+    if offset > 0:
+        link("prev", offset - limit)
+    links.append(
+        {
+            "rel": "self",
+            "href": _self_href(path, query, pairs, offset),
+            "title": str(offset // limit + 1),
+        }
+    )
+    if offset < last:
+        link("next", offset + limit)
+    if offset + limit < last:
+        link("last", last)
+    head = (
+        b'{"total":%d,"limit":%d,"offset":%d,"maxOffset":%d,"totalPages":%d,"page":%d,"links":'
+        % (
+            total,
+            limit,
+            offset,
+            last,
+            -(-total // limit),
+            offset // limit + 1,
+        )
+    )
+    return b'%b%b,"type":%b,"items":%b}' % (head, dumps(links), dumps(type_path), items)
+
+
+def preview(items: bytes, total: int, limit: int, type_path: str) -> bytes:
+    """An embedded page: the first `limit` entries, without links."""
+    return (
+        b'{"total":%d,"limit":%d,"offset":0,"maxOffset":%d,"totalPages":%d,"page":1,"type":%b,"items":%b}'
+        % (
+            total,
+            limit,
+            max_offset(total, limit),
+            -(-total // limit),
+            dumps(type_path),
+            items,
+        )
+    )

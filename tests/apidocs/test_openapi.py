@@ -1,0 +1,424 @@
+"""The API document: complete, valid, true to the routing tables; and the helper that holds answers against it."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import re
+from dataclasses import dataclass, field
+from html.parser import HTMLParser
+from typing import Any
+
+import jsonschema
+import pytest
+from msgspec import UNSET, Struct, UnsetType
+
+from forumapi import routes
+from forumapi.apidocs import api_reference_page, openapi
+from forumapi.apidocs.openapi import Schema
+from forumapi.errors import ApiError
+from forumapi.request.context import Context
+from forumapi.request.handler import ANYONE, Handler, needs
+from forumapi.request.response import Done, Result
+from forumapi.wire import http_headers
+from forumapi.wire.body import Meta
+from tests import schema_check
+from tests.api import Api
+from tests.factories import Site
+from tests.schema_check import VARY, UndocumentedError, check
+
+DOCUMENT = schema_check.document()
+HOSTS = schema_check.host_documents()
+OPERATIONS = [
+    pytest.param(operation, id=f"{verb} {path}")
+    for path, item in DOCUMENT["paths"].items()
+    for verb, operation in item.items()
+    if isinstance(operation, dict) and "operationId" in operation
+]
+
+
+def references(part: Any) -> set[str]:
+    """Every `$ref` below."""
+    if isinstance(part, dict):
+        found = {part["$ref"]} if isinstance(part.get("$ref"), str) else set()
+        return found.union(*map(references, part.values()))
+    if isinstance(part, list):
+        return set().union(*map(references, part))
+    return set()
+
+
+@pytest.mark.parametrize("document", [DOCUMENT, *HOSTS.values()], ids=["whole", *HOSTS])
+def test_no_reference_leads_nowhere(document: Schema) -> None:
+    for reference_ in references(document):
+        found: Any = document
+        for key in reference_.removeprefix("#/").split("/"):
+            found = found[key]
+
+
+def test_it_is_an_openapi_document_in_json() -> None:
+    document = json.loads(json.dumps(DOCUMENT))
+
+    assert document["openapi"] == "3.1.0"
+    for schema in document["components"]["schemas"].values():
+        jsonschema.Draft202012Validator.check_schema(schema)
+
+
+def test_names_of_components_are_names_that_openapi_allows() -> None:
+    for kind in DOCUMENT["components"].values():
+        assert all(re.fullmatch(r"[A-Za-z0-9._-]+", name) for name in kind)
+
+
+def test_every_method_of_every_address_is_there() -> None:
+    for table, host in ((routes.ROOT, "platform"), (routes.SITE, "site")):
+        declared = {
+            (re.sub(r"<[^>]*>", "{}", url), method.lower())
+            for url, handler in table.items()
+            for method in handler.allow.split(",")
+        }
+        documented = {
+            (re.sub(r"{[^}]*}", "{}", path), verb)
+            for path, item in HOSTS[host]["paths"].items()
+            for verb in item
+            if verb in ("get", "head", "options", "post", "put", "patch", "delete")
+        }
+        assert documented == declared
+
+
+def test_operation_ids_are_unique() -> None:
+    ids = [
+        operation["operationId"]
+        for item in DOCUMENT["paths"].values()
+        for operation in item.values()
+        if isinstance(operation, dict) and "operationId" in operation
+    ]
+    assert len(ids) == len(set(ids))
+
+
+@pytest.mark.parametrize("operation", OPERATIONS)
+def test_every_operation_says_what_it_does_and_what_it_answers(operation: Schema) -> None:
+    assert operation["summary"]
+    assert {"400", "404", "500", "503"} <= operation["responses"].keys()
+    assert any(status in operation["responses"] for status in ("101", "200", "302", "307", "501"))
+
+
+def test_paths_have_their_parameters() -> None:
+    for path, item in DOCUMENT["paths"].items():
+        named = [parameter["name"] for parameter in item.get("parameters", ())]
+        assert named == re.findall(r"{(\w+)}", path)
+
+
+def test_the_switches_are_described_once() -> None:
+    names = {"always200", "disableBoiler", "callback", "method"}
+    headers = {"X-Always-200", "X-Disable-Boiler", "X-HTTP-Method-Override"}
+    listed = {ref["$ref"].rpartition("/")[2] for ref in DOCUMENT["x-switches"]}
+
+    assert listed == names | headers
+    assert listed <= DOCUMENT["components"]["parameters"].keys()
+
+
+def test_texts_for_clients_do_not_cite_the_specification() -> None:
+    assert not re.search(r"\((platform|content|discovery) [0-9]", json.dumps(DOCUMENT))
+
+
+def test_an_address_means_one_thing_on_every_host() -> None:
+    class One(Handler):
+        """One."""
+
+        allow = "OPTIONS,PUT"
+
+        @needs(ANYONE)
+        def put(self, ctx: Context) -> Result:
+            """Do it."""
+            return Done()
+
+    class Other(Handler):
+        """Other."""
+
+        allow = "OPTIONS,GET,HEAD"
+
+        @needs(ANYONE)
+        def get(self, ctx: Context) -> Result:
+            """Show it."""
+            return Done()
+
+    with pytest.raises(ValueError, match="/api/v1/x means one thing"):
+        openapi.document({"/api/v1/x": One}, {"/api/v1/x": Other})
+
+
+class NoteBody(Struct):
+    """A note."""
+
+    title: str | UnsetType = UNSET
+    meta: Meta | UnsetType = UNSET
+
+
+class NoteHandler(Handler):
+    """A note."""
+
+    allow = "OPTIONS,POST,PUT"
+    required_keys = {"POST": ("title",), "PUT": ("title", "meta.editReason")}
+
+    @needs(ANYONE, body=NoteBody)
+    def post(self, ctx: Context) -> Result:
+        """Write it."""
+        return Done()
+
+    @needs(ANYONE, body=NoteBody)
+    def put(self, ctx: Context) -> Result:
+        """Change it."""
+        return Done()
+
+
+def test_a_body_has_the_keys_that_its_method_requires() -> None:
+    document = openapi.host_document({"/api/v1/notes": NoteHandler})
+    item = document["paths"]["/api/v1/notes"]
+
+    def accepts(verb: str, value: Any, kind: str = openapi.JSON) -> bool:
+        schema = item[verb]["requestBody"]["content"][kind]["schema"]
+        whole = {**schema, "components": document["components"]}
+        return jsonschema.Draft202012Validator(whole).is_valid(value)
+
+    assert accepts("post", {"title": "x"})
+    assert accepts("post", {"title": "x", "meta": None})
+    assert not accepts("post", {})
+    assert not accepts("post", {"title": None})
+    assert accepts("post", {"title": "x"}, openapi.FORM)
+    assert not accepts("post", {}, openapi.FORM)
+    assert accepts("put", {"title": "x", "meta": {"editReason": "y"}})
+    assert not accepts("put", {"title": "x", "meta": {}})
+    assert not accepts("put", {"title": "x", "meta": None})
+    assert openapi.FORM not in item["put"]["requestBody"]["content"]
+    assert b"<code>title</code> and <code>meta.editReason</code>" in api_reference_page.page(
+        document
+    )
+
+
+def test_every_status_of_an_error_is_described() -> None:
+    def statuses(kind: type[ApiError]) -> set[int]:
+        return {kind.status}.union(*map(statuses, kind.__subclasses__()))
+
+    described = {int(name) for name in DOCUMENT["components"]["responses"] if name.isdigit()}
+    assert statuses(ApiError) <= described
+
+
+# ---------------------------------------------------------------- the page
+
+
+class Outline(HTMLParser):
+    """Tags, ids, targets and attributes of a page."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.tags: set[str] = set()
+        self.attributes: set[str] = set()
+        self.ids: list[str] = []
+        self.targets: set[str] = set()
+        self.stack: list[str] = []
+        self.feed(html)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.add(tag)
+        for name, value in attrs:
+            self.attributes.add(name)
+            if name == "id":
+                self.ids.append(value or "")
+            if name in ("href", "src"):
+                self.targets.add(value or "")
+        if tag not in ("meta", "br"):
+            self.stack.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.stack.pop() == tag
+
+
+@pytest.mark.parametrize("host", HOSTS)
+def test_the_page_is_html_without_scripts_or_anything_from_elsewhere(host: str) -> None:
+    page = Outline(api_reference_page.page(HOSTS[host]).decode())
+
+    assert not page.stack
+    assert not page.tags & {"script", "iframe", "object", "form", "img", "link"}
+    assert not {name for name in page.attributes if name.startswith("on") or name == "style"}
+    assert all(target.startswith(("#", "/api/v1/")) for target in page.targets)
+
+
+@pytest.mark.parametrize("host", HOSTS)
+def test_every_link_within_the_page_leads_somewhere(host: str) -> None:
+    page = Outline(api_reference_page.page(HOSTS[host]).decode())
+
+    assert len(page.ids) == len(set(page.ids))
+    assert {t.removeprefix("#") for t in page.targets if t.startswith("#")} <= set(page.ids)
+
+
+def test_the_page_has_every_operation_and_object() -> None:
+    html = api_reference_page.page(HOSTS["site"]).decode()
+
+    for path, item in HOSTS["site"]["paths"].items():
+        assert path in html
+        assert all(f'id="{item[verb]["operationId"]}"' in html for verb in item if verb == "get")
+    assert all(f'id="object-{name}"' in html for name in HOSTS["site"]["components"]["schemas"])
+
+
+# ---------------------------------------------------------------- the helper
+
+
+@dataclass
+class Answer:
+    """An answer as the test client gives it."""
+
+    value: Any
+    status: int = 200
+    raw: bytes | None = None
+    more: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def body(self) -> bytes:
+        return json.dumps(self.value).encode() if self.raw is None else self.raw
+
+    @property
+    def headers(self) -> dict[str, str]:
+        return {
+            "Content-Type": "application/json",
+            "Content-Length": str(len(self.body)),
+            "Access-Control-Allow-Origin": "*",
+            "Access-Control-Expose-Headers": http_headers.CORS_RESPONSE,
+            "Vary": VARY,
+            "X-Content-Type-Options": "nosniff",
+            "X-Request-Id": "1",
+            **self.more,
+        }
+
+
+NODE = {
+    "rel": "microcosm",
+    "href": "/api/v1/microcosms/9",
+    "title": "Workshop",
+    "id": 9,
+    "level": 2,
+    "parentId": 6,
+}
+TREE = "/api/v1/microcosms/tree"
+
+
+def envelope(data: Any, status: int = 200, error: Any = None, context: str = "") -> dict[str, Any]:
+    return {"context": context, "status": status, "data": data, "error": error}
+
+
+REFUSAL = envelope({"siteId": 7, "errorCode": 9, "errorDetail": "No"}, 403, ["No"])
+
+
+def test_a_documented_answer_passes() -> None:
+    check(Answer(envelope([NODE])), "GET", TREE)
+    check(Answer(envelope([NODE], context="x")), "GET", f"{TREE}?context=x", 200)
+    check(Answer(REFUSAL, 403), "GET", "/api/v1/microcosms/12?limit=5")
+    check(Answer([NODE]), "GET", f"{TREE}?disableBoiler")
+    check(Answer(REFUSAL, 200), "GET", f"{TREE}?always200")
+    check(Answer(REFUSAL, 200), "GET", TREE, headers={"x-always-200": "1"})
+    script = b"f(" + Answer(envelope([NODE], context="c")).body + b', "c")'
+    kind = {"Content-Type": "application/javascript", "Vary": f"{VARY}, Cookie"}
+    check(Answer(None, raw=script, more=kind), "GET", f"{TREE}?callback=f&context=c")
+    check(Answer(None, raw=b""), "HEAD", TREE)
+    check(Answer(None, raw=b"", more={"Allow": "OPTIONS,GET"}), "OPTIONS", TREE)
+    refused = envelope({"siteId": 7, "errorCode": 0, "errorDetail": "No"}, 405, ["No"])
+    check(Answer(refused, 405, more={"Allow": "OPTIONS,GET"}), "DELETE", TREE)
+    nowhere = envelope({"siteId": 7, "errorCode": 0, "errorDetail": "No"}, 404, ["No"])
+    check(Answer(nowhere, 404), "GET", "/api/v1/nowhere")
+    check(Answer(nowhere, 404), "OPTIONS", "/api/v1/nowhere")
+
+
+@pytest.mark.parametrize(
+    ("answer", "path"),
+    [
+        pytest.param(Answer(envelope([{**NODE, "more": 1}])), TREE, id="a key too many"),
+        pytest.param(Answer(envelope([{"rel": "microcosm"}])), TREE, id="keys missing"),
+        pytest.param(Answer(envelope([{**NODE, "title": None}])), TREE, id="a null"),
+        pytest.param(Answer(envelope([{**NODE, "id": "9"}])), TREE, id="another type"),
+        pytest.param(
+            Answer(envelope([dict(reversed(NODE.items()))])), TREE, id="keys out of order"
+        ),
+        pytest.param(Answer({"data": [], "error": None}), TREE, id="no envelope"),
+        pytest.param(Answer(envelope([])), f"{TREE}?context=x", id="another context"),
+        pytest.param(Answer(envelope([], 418), 418), TREE, id="a status nobody knows"),
+        pytest.param(Answer(envelope([], 200), 201), TREE, id="two statuses"),
+        pytest.param(Answer(envelope(None, 403, ["No"]), 403), TREE, id="a refusal without data"),
+        pytest.param(Answer(envelope([]), more={"Vary": "*"}), TREE, id="a header"),
+        pytest.param(Answer(envelope([NODE])), "/api/v1/nowhere", id="nothing is there"),
+        pytest.param(Answer(None, raw=b"{"), TREE, id="no JSON"),
+        pytest.param(
+            Answer(None, raw=b"x", more={"Content-Type": "text/plain"}), TREE, id="another kind"
+        ),
+    ],
+)
+def test_an_answer_that_is_not_documented_fails(answer: Answer, path: str) -> None:
+    with pytest.raises(UndocumentedError):
+        check(answer, "GET", path)
+
+
+def test_a_method_that_is_meant_by_another_is_told() -> None:
+    refused = envelope({"siteId": 7, "errorCode": 0, "errorDetail": "No"}, 405, ["No"])
+    answer = Answer(refused, 405, more={"Allow": "OPTIONS,GET"})
+
+    check(answer, "POST", f"{TREE}?method=DELETE")
+    check(answer, "POST", TREE, headers={"X-HTTP-Method-Override": "put"})
+    check(Answer(envelope([NODE])), "POST", f"{TREE}?method=GET")
+
+
+# ---------------------------------------------------------------- over the wire
+
+
+def test_each_host_serves_its_own_document(api: Api, bikes: Site) -> None:
+    for host, table in ((bikes.host, routes.SITE), (api.platform_domain, routes.ROOT)):
+        answer = api.get("/api/v1/openapi.json", host=host)
+
+        assert answer.status == 200
+        assert answer.headers["Content-Type"] == "application/json"
+        assert answer.json() == openapi.host_document(table)
+        again = api.get("/api/v1/openapi.json", host=host)
+        assert answer.headers["ETag"] == again.headers["ETag"]
+
+
+def test_each_host_serves_the_page(api: Api, bikes: Site) -> None:
+    page = api.get("/api/v1/docs", site=bikes)
+    other = api.get("/api/v1/docs", host=api.platform_domain)
+
+    assert page.headers["Content-Type"] == "text/html; charset=utf-8"
+    assert page.headers["Content-Security-Policy"].startswith(
+        "default-src 'none'; style-src 'sha256-"
+    )
+    assert page.body.startswith(b"<!doctype html>")
+    assert page.headers["ETag"] != other.headers["ETag"]
+
+
+def test_a_token_that_is_no_good_does_not_stand_in_the_way(api: Api, bikes: Site) -> None:
+    assert api.get("/api/v1/openapi.json", site=bikes, token="worn-out").status == 200
+    assert api.get("/api/v1/docs", by=bikes.banned).status == 200
+
+
+def test_the_style_is_the_one_that_the_policy_allows(api: Api, bikes: Site) -> None:
+    page = api.get("/api/v1/docs", site=bikes)
+    style = page.body.partition(b"<style>")[2].partition(b"</style>")[0]
+    digest = base64.b64encode(hashlib.sha256(style).digest()).decode()
+
+    assert f"'sha256-{digest}'" in page.headers["Content-Security-Policy"]
+
+
+@pytest.mark.parametrize(
+    ("verb", "path"),
+    [
+        (verb, path)
+        for path, handler in routes.SITE.items()
+        for verb in getattr(handler, "required_keys", {})
+        if "<" not in path
+    ],
+)
+def test_a_body_without_a_required_key_is_refused(
+    api: Api, bikes: Site, verb: str, path: str
+) -> None:
+    for key in openapi.required_keys(routes.SITE[path], verb):
+        body = {"itemType": "conversation", "itemId": 1, "markdown": "x", "title": "x"}
+        body |= {"microcosmId": bikes.root_id, "description": "x"}
+        body |= {"name": "x", "scopes": ["comments:read"]}
+        body.pop(key.partition(".")[0], None)
+        answer = api.request(verb, path, json=body, by=bikes.owner)
+
+        assert answer.status in (400, 403, 404), key

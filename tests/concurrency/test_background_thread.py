@@ -1,0 +1,60 @@
+"""A background thread looks when it is woken, outlives what fails, and ends when it is told to."""
+
+from __future__ import annotations
+
+import queue
+import threading
+
+import psycopg
+
+from forumapi.concurrency.background_thread import Background
+from forumapi.errors import Unavailable
+
+
+class Looking(Background):
+    """Says each time that it looks, then fails with the next of `faults`."""
+
+    LOOK_S = 3600.0
+
+    def __init__(self, *faults: Exception) -> None:
+        super().__init__("looking", "nothing is seen")
+        self.faults = list(faults)
+        self.looks: queue.Queue[threading.Thread] = queue.Queue()
+
+    def look(self) -> None:
+        self.looks.put(threading.current_thread())
+        if self.faults:
+            raise self.faults.pop(0)
+
+    def woken(self) -> threading.Thread:
+        """The thread that looks when it is woken."""
+        self.wake()
+        return self.looks.get(timeout=20)
+
+
+def test_what_fails_is_tried_again_by_the_same_thread() -> None:
+    looking = Looking(Unavailable("away"), psycopg.DataError("odd"), ValueError("odd"))
+    looking.start()
+    looking.start()
+
+    threads = {looking.woken() for _ in range(4)}
+
+    looking.stop()
+    assert len(threads) == 1
+    assert looking.looks.empty()
+
+
+def test_it_ends_without_looking_again_and_can_be_started_anew() -> None:
+    looking = Looking()
+    looking.start()
+    first = looking.woken()
+
+    looking.stop()
+    first.join(timeout=20)
+
+    assert looking.is_stopping
+    assert not first.is_alive()
+    assert looking.looks.empty()
+    looking.start()
+    assert looking.woken() is not first
+    looking.stop()

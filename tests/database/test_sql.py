@@ -1,0 +1,192 @@
+"""Every statement of the package, at once: it plans, and it stays inside its site."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import pkgutil
+import re
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from random import Random
+
+import psycopg
+import pytest
+
+import forumapi
+from forumapi.database.connections import Query
+from tests.database.site_conditions import Checker
+
+
+# The web worker must be imported into a patched process only.
+@pytest.fixture(scope="module", autouse=True)
+def _everything_is_imported() -> None:
+    for module in pkgutil.walk_packages(forumapi.__path__, "forumapi."):
+        if not module.name.endswith(("__main__", ".worker")):
+            importlib.import_module(module.name)
+
+
+def _queries() -> dict[str, Query]:
+    return {name: query for name, query in Query.all.items() if not name.startswith("test.")}
+
+
+# What numbers of things are called beside `id`, `profile_ids` and the like.
+_NUMBERS = frozenset(("concerns", "id", "ids", "me", "participant", "readable"))
+
+
+def test_every_statement_plans_and_takes_numbers_of_things_in_eight_bytes(
+    database_url: str,
+) -> None:
+    failed = {}
+    with psycopg.connect(database_url, autocommit=True, prepare_threshold=None) as connection:
+        for name, query in _queries().items():
+            connection.execute("DEALLOCATE ALL")
+            try:
+                connection.execute(b"PREPARE one AS " + query.text)
+                arguments = f"({', '.join(['NULL'] * len(query.names))})" if query.names else ""
+                connection.execute(f"EXPLAIN EXECUTE one{arguments}", prepare=False)
+            except psycopg.Error as error:
+                failed[name] = str(error)
+                continue
+            row = connection.execute(
+                "SELECT parameter_types::text[] FROM pg_prepared_statements WHERE name = 'one'",
+                prepare=False,
+            ).fetchone()
+            assert row is not None
+            for parameter, kind in zip(query.names, row[0], strict=True):
+                is_number = parameter in _NUMBERS or parameter.endswith(("_id", "_ids"))
+                if is_number and parameter != "style_id" and kind in ("integer", "integer[]"):
+                    failed[name] = f"{parameter} is {kind}"
+
+    assert not failed
+
+
+# Tables of the whole platform, or found by other keys than their site's.
+PLATFORM = frozenset(
+    (
+        "access_tokens",
+        "attempt_counters",
+        "attendee_states",
+        "bans",
+        "blocked_link_domains",
+        "event_cursors",
+        "event_log",
+        "event_sequencer",
+        "file_strays",
+        "file_variants",
+        "files",
+        "geocode_cache",
+        "invitation_refusals",
+        "item_types",
+        "leases",
+        "link_hits",
+        "links",
+        "mail_outbox",
+        "mail_suppressions",
+        "metrics",
+        "oauth_clients",
+        "one_time_secrets",
+        "passkeys",
+        "platform_options",
+        "recovery_codes",
+        "platform_secrets",
+        "refresh_tokens",
+        "reserved_subdomains",
+        "right_changes",
+        "schema_migrations",
+        "sign_in_places",
+        "single_use",
+        "sites",
+        "task_runs",
+        "themes",
+        "update_types",
+        "users",
+        "value_types",
+    )
+)
+
+
+def test_every_tenant_table_begins_with_its_site(database_url: str) -> None:
+    with psycopg.connect(database_url) as connection:
+        rows = connection.execute(
+            """SELECT c.relname, a.attname FROM pg_index i
+                 JOIN pg_class c ON c.oid = i.indrelid
+                 JOIN pg_namespace n ON n.oid = c.relnamespace AND n.nspname = 'public'
+                 JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum = i.indkey[0]
+                WHERE i.indisprimary AND NOT c.relispartition"""
+        ).fetchall()
+
+    first: dict[str, str] = dict(rows)
+    allowed = PLATFORM | {"audit_log"}
+    assert {name for name, column in first.items() if column != "site_id"} <= allowed
+
+
+SAVED = Path(__file__).parents[1] / "saved" / "platform_statements.txt"
+_CONDITION = re.compile(r"((?:\w+\.)?site_id) = (?:\$\d+|\w+\.site_id)")
+
+
+@pytest.fixture(scope="module")
+def drivers(database_url: str) -> Callable[[Query, str], list[str]]:
+    """Check a text of a statement: the aliases in it that no condition binds to a site."""
+    with psycopg.connect(database_url) as connection:
+        rows = connection.execute(
+            """SELECT table_name FROM information_schema.columns
+                WHERE table_schema = 'public' AND column_name = 'site_id'"""
+        ).fetchall()
+    tables = frozenset(row[0] for row in rows)
+    return lambda query, text: Checker(tables, query.names).check(text)
+
+
+def test_every_statement_stands_on_one_site_but_those_that_are_listed(
+    drivers: Callable[[Query, str], list[str]],
+) -> None:
+    """REFRESH_STATEMENTS=1 in the environment writes the list anew: read the difference before you commit it."""
+    found = {name: drivers(query, query.text.decode()) for name, query in _queries().items()}
+    text = "".join(f"{name}: {', '.join(of)}\n" for name, of in sorted(found.items()) if of)
+    if os.environ.get("REFRESH_STATEMENTS"):
+        SAVED.write_text(text)
+
+    assert text == SAVED.read_text()
+
+
+def _without_one(queries: dict[str, Query]) -> Iterator[tuple[str, str, str]]:
+    """Yield (statement, condition, text without it) for each equation of a site's column, but for what UPDATE sets."""
+    for name, query in sorted(queries.items()):
+        text = query.text.decode()
+        for match in _CONDITION.finditer(text):
+            before = text[: match.start()]
+            if before.rfind("WHERE") < before.rfind(" SET ") > before.rfind(" ON "):
+                continue
+            neutral = f"{match[1]} = {match[1]}"
+            yield name, match[0], before + neutral + text[match.end() :]
+
+
+def _unfound(
+    mutants: Iterable[tuple[str, str, str]], drivers: Callable[[Query, str], list[str]]
+) -> list[tuple[str, str]]:
+    queries = _queries()
+    return [
+        (name, condition)
+        for name, condition, text in mutants
+        if drivers(queries[name], text) == drivers(queries[name], queries[name].text.decode())
+    ]
+
+
+# Of two conditions here either implies the other, or a command's `= 0 OR` stands before it.
+IMPLIED = frozenset(("ban.all", "file.places", "locate.lock_site", "webhook.list_all"))
+
+
+def test_a_statement_that_loses_a_condition_on_its_site_is_found(
+    drivers: Callable[[Query, str], list[str]],
+) -> None:
+    mutants = list(_without_one(_queries()))
+
+    assert len(mutants) > 1000
+    assert {name for name, _ in _unfound(Random(12).sample(mutants, 100), drivers)} <= IMPLIED
+
+
+@pytest.mark.wide
+def test_every_condition_on_a_site_is_missed_when_it_is_lost(
+    drivers: Callable[[Query, str], list[str]],
+) -> None:
+    assert {name for name, _ in _unfound(_without_one(_queries()), drivers)} <= IMPLIED
