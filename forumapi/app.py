@@ -2,50 +2,43 @@
 
 from __future__ import annotations
 
-import os
-import re
-import resource
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from cachetools import TTLCache
-from werkzeug.routing import BaseConverter, IntegerConverter, Map, MapAdapter, Rule, ValidationError
 
-from forumapi import itemtypes
 from forumapi.cache.documents import OVERHEAD, Cache
 from forumapi.cache.eviction import Lru, Popular, plainly
 from forumapi.concurrency.per_caller_limit import Turns
 from forumapi.database.connections import Database, Reader, Transaction
 from forumapi.database.standby import Standbys
-from forumapi.errors import WRONG_TYPE, Invalid, Unavailable
+from forumapi.errors import Unavailable
 from forumapi.events.readers import Reader as EventReader
 from forumapi.events.readers import Readers
 from forumapi.events.sequencer import Sequencer
 from forumapi.files.images.image_worker_pool import Studio
 from forumapi.files.storage import StorageError, clear_scratch, open_storage
 from forumapi.files.thumbnails import Box, Thumbnails
-from forumapi.itemtypes import ItemType
 from forumapi.mail.outbox import Sender
 from forumapi.models.content import text
-from forumapi.models.content.file import Stored
 from forumapi.models.journal.activity import Activity
-from forumapi.models.microcosms import microcosm_counters
 from forumapi.models.pages.documents import Documents
 from forumapi.models.pages.page_cache import Pages
 from forumapi.models.people.profile_list import Borders
 from forumapi.models.people.role_settler import Settler
 from forumapi.models.sites import platform_metrics
 from forumapi.models.sites.site import SiteDirectory
-from forumapi.observability import log, metrics
+from forumapi.observability import log
 from forumapi.observability.log import logger
-from forumapi.observability.metrics_export import Point, Reporter
+from forumapi.observability.metrics_export import Reporter
 from forumapi.outbound.geocoders import choose as choose_geocoder
 from forumapi.realtime.event_pump import Live
-from forumapi.request import tracing
+from forumapi.request import routing, tracing
 from forumapi.request.handler import Handler
 from forumapi.request.hotfiles import HotFiles
+from forumapi.request.process_gauges import ProcessGauges
 from forumapi.request.rate_limit import AddressBuckets, Buckets
+from forumapi.request.services import Services
 from forumapi.updates import dispatch, email
 from forumapi.updates.notice import Notice
 from forumapi.updates.writer import EmailWriter
@@ -54,92 +47,14 @@ from forumapi.wire import client_address, legacy_urls, scopes
 
 if TYPE_CHECKING:
     from forumapi.config import Config
-    from forumapi.request.context import Context
 
-_BIGINT = 2**63 - 1
 SMALL_FILES_BYTES = 8 * 1024 * 1024
 # A server that works cancels a statement itself before this is over as well.
 SILENCE_MS = 200
-_PAGE = os.sysconf("SC_PAGE_SIZE")
-_PART = re.compile(r"<(?:\w+:)?(\w+)>")
 
 
-def template(url: str) -> str:
-    """An address of the routing table as logs and figures show it: `/api/v1/comments/{id}`."""
-    return _PART.sub(lambda part: "{id}" if part[1] == "item" else f"{{{part[1]}}}", url)
-
-
-class Item:
-    """An item named by an address: type number and id."""
-
-    __slots__ = ("id", "type")
-
-    def __init__(self, type: int, id: int) -> None:
-        self.type = type
-        self.id = id
-
-
-def _number(text: str) -> int:
-    if len(text) > 19 or int(text) > _BIGINT:
-        raise Invalid("id", "is beyond 64 bits", code=WRONG_TYPE)
-    return int(text)
-
-
-class NumberConverter(IntegerConverter):
-    """`<number:name>`: digits; beyond 64 bits is 400 (platform 1.1)."""
-
-    regex = "[0-9]+"
-
-    def to_python(self, value: str) -> int:
-        if not value.isascii():
-            raise ValidationError
-        return _number(value)
-
-
-class KeyConverter(BaseConverter):
-    """`<key:name>`: letters, digits, hyphens, underscores (content 1.1)."""
-
-    regex = "[0-9A-Za-z_-]+"
-
-
-def _item_converter(kind: ItemType) -> type[NumberConverter]:
-    class ItemConverter(NumberConverter):
-        """`<type:item>`: an id of one item type."""
-
-        def to_python(self, value: str) -> Any:
-            return Item(kind.id, super().to_python(value))
-
-    return ItemConverter
-
-
-CONVERTERS: dict[str, type[BaseConverter]] = {
-    "key": KeyConverter,
-    "number": NumberConverter,
-    **{kind.name: _item_converter(kind) for kind in itemtypes.TYPES},
-}
-
-
-class _Matched(Rule):
-    """A rule for matching alone."""
-
-    def _compile_builder(self, append_unknown: bool = True) -> Callable[..., tuple[str, str]]:
-        """No function that would build addresses: to write those is nearly all the work of making the rules."""
-
-        def build(rule: Rule, **values: Any) -> tuple[str, str]:
-            raise NotImplementedError
-
-        return build
-
-
-def adapter(routes: dict[str, type[Handler]]) -> MapAdapter:
-    """A route table as something to match paths with."""
-    instances = {handler: handler() for handler in set(routes.values())}
-    rules = [_Matched(url, endpoint=instances[handler]) for url, handler in routes.items()]
-    return Map(rules, converters=CONVERTERS, strict_slashes=True, merge_slashes=False).bind("")
-
-
-class App:
-    """Everything a request needs that outlives it. `start` before the first request, `stop` after the last."""
+class App(Services):
+    """Services of one web process, made and joined. `start` before the first request, `stop` after the last."""
 
     def __init__(
         self,
@@ -155,8 +70,7 @@ class App:
             prepare=config.database_prepare,
             timeout_ms=config.statement_timeout_ms + SILENCE_MS,
         )
-        # Where requests read: on the standby what it may answer, if there is one.
-        self.standbys: Standbys | None = None
+        self.standbys = None
         self.read = self.database.read
         if config.database_replica_url:
             self.standbys = Standbys(
@@ -171,12 +85,10 @@ class App:
         )
         self.documents = Documents(self.cache, self._rerender)
         self.pages = Pages(config.memory_cache_mb * 1024 * 1024 // 3)
-        # What guests may download, a second old at most, and the bytes of small files, which never change.
-        self.open_files: TTLCache[tuple[int, str], Stored] = TTLCache(maxsize=2000, ttl=1.0)
+        self.open_files = TTLCache(maxsize=2000, ttl=1.0)
         self.hot_files = HotFiles()
-        self.small_files: Lru[str, bytes] = Lru(SMALL_FILES_BYTES, plainly)
-        # Finished ones, by site and entity tag, which covers every byte.
-        self.answers: Popular[tuple[int, str], bytes] = Popular(
+        self.small_files = Lru(SMALL_FILES_BYTES, plainly)
+        self.answers = Popular(
             config.memory_cache_mb * 1024 * 1024 // 2, lambda data: len(data) + OVERHEAD
         )
         self.sites = SiteDirectory(
@@ -194,14 +106,14 @@ class App:
             lambda: self.config,
             EmailWriter(self.database, self.sites, lambda: self.config),
         )
-        self.webhooks = Deliverer(self, config)
+        self.deliverer = self.webhooks = Deliverer(self, config)
         direct = config.database_direct_url or database_url or config.database_url
         self.sequencer = Sequencer(direct, self._numbered, self.sites.wake)
         self.readers = Readers(
             self.database,
             (
                 EventReader(dispatch.NAME, dispatch.Dispatch(self._queue_mail).work),
-                self.webhooks.reader,
+                self.deliverer.reader,
             ),
             lambda: self.sequencer.leads,
             self.sequencer.hold,
@@ -214,25 +126,22 @@ class App:
         )
         self.thumbnails = Thumbnails(self.database, self.storage, self.studio)
         self.thumbnail_boxes = tuple(map(Box.of, config.thumbnail_sizes))
-        self.root_routes = adapter(root)
-        self.site_routes = adapter(site)
+        self.root_routes = routing.adapter(root)
+        self.site_routes = routing.adapter(site)
         self.scopes = scopes.known(
             (url, verb) for url, handler in site.items() for verb in handler.operations
         )
-        self.templates = {url: template(url) for url in (*root, *site)}
-        # Where paths lead, by (root, path): handler, arguments, template. Matching anew costs ten times as much.
-        self.routed: Lru[tuple[bool, str], tuple[Handler, Mapping[str, Any], str]] = Lru(
-            1000, lambda *_: 1
-        )
+        self.templates = {url: routing.template(url) for url in (*root, *site)}
+        self.routed = Lru(1000, lambda *_: 1)
         self.reporter = Reporter(
             lambda: self.config,
-            look=self._look,
-            platform=self.platform_figures,
+            look=ProcessGauges(self.database, self.live).sample,
+            platform=lambda: platform_metrics.collect(
+                self.database, self.config.backup_status_path
+            ),
             leads=lambda: self.sequencer.leads,
         )
         self.tracer = tracing.tracer(config.trace_url, config.trace_percent)
-        self._cpu_s = 0.0
-        self._lines_lost = 0
         self.apply(config)
 
     def apply(self, config: Config) -> None:
@@ -241,7 +150,7 @@ class App:
         self.access = log.requests()
         self.debug_counts = config.debug_counts
         self.geocoder = choose_geocoder(config)
-        self.webhooks.apply(config)
+        self.deliverer.apply(config)
         self.proxies = client_address.Proxies(config.trusted_proxies)
         self.front_ends = client_address.FrontEnds(config.front_ends)
         self.body_limit = config.request_body_limit
@@ -273,7 +182,7 @@ class App:
         self.activity.start()
         self.mail.start()
         self.readers.start()
-        self.webhooks.start()
+        self.deliverer.start()
         self.settler.start()
         self.sequencer.start()
         self.live.start()
@@ -291,7 +200,7 @@ class App:
         self.live.stop()
         self.sequencer.stop()
         self.readers.stop()
-        self.webhooks.stop()
+        self.deliverer.stop()
         self.settler.stop()
         self.sites.stop()
         self.activity.stop()
@@ -338,63 +247,3 @@ class App:
             source,
             short_links=self.config.short_links,
         )
-
-    def wrote(self, tx: Transaction, site_id: int, id: int) -> None:
-        """After some writes, fold the site's counters: which ones, the new row's `id` decides."""
-        if id % microcosm_counters.FOLD_EVERY == 0:
-            tx.after_commit(lambda: microcosm_counters.fold(self.database, site_id))
-
-    def answered(
-        self, ctx: Context, method: str, status: int, size: int, seconds: float, error: str
-    ) -> None:
-        """A request was answered: count it, and say so in one line where the settings ask for it."""
-        tx = ctx.tx
-        metrics.request(ctx.route, method, status, seconds, tx.statements, tx.seconds)
-        if self.access is not None:
-            site = getattr(ctx, "site", None)
-            self.access.write(
-                method,
-                ctx.route or log.path_template(ctx.path),
-                status,
-                size,
-                seconds,
-                database_s=tx.seconds,
-                statements=tx.statements,
-                cache_trips=tx.cache_trips,
-                site_id=site.id if site else 0,
-                user_id=ctx.identity.user_id,
-                profile_id=ctx.identity.profile_id,
-                ip=ctx.ip,
-                request_id=ctx.request_id,
-                error=error,
-            )
-
-    def platform_figures(self) -> Iterable[Point]:
-        """The figures of the whole platform, as far as they can be had."""
-        points: list[Point] = []
-        reader = self.database.read()
-        try:
-            points += platform_metrics.of_platform(reader)
-        except Unavailable:
-            points.append(Point(metrics.DATABASE_UP.name, (), "g", 0))
-        finally:
-            reader.end()
-        if (path := self.config.backup_status_path) is not None:
-            points += platform_metrics.of_backup(path)
-        return points
-
-    def _look(self) -> None:
-        """Set the gauges of this process; called once a second."""
-        used = resource.getrusage(resource.RUSAGE_SELF)
-        cpu_s = used.ru_utime + used.ru_stime
-        metrics.CPU_SECONDS.add(cpu_s - self._cpu_s)
-        self._cpu_s = cpu_s
-        pages = int(Path("/proc/self/statm").read_bytes().split()[1])
-        metrics.WORKER_MEMORY.set(pages * _PAGE)
-        metrics.SOCKETS.set(self.live.connections)
-        self.database.look()
-        lost = log.lost() - self._lines_lost
-        if lost:
-            self._lines_lost += lost
-            metrics.LOG_LOST.add(lost)
-            logger.warning("%d lines of the log were lost", lost)

@@ -24,6 +24,7 @@ from urllib.parse import urlsplit
 import tomlkit
 import tomlkit.exceptions
 
+from forumapi.errors import ConfigError
 from forumapi.observability import crash_reports, log
 from forumapi.wire import client_address
 
@@ -32,10 +33,6 @@ ENV_PREFIX: Final = "FORUMAPI_"
 ENV_FILE: Final = "FORUMAPI_CONFIG"
 # In the environment of the processes that `forumapi run` starts: its own process id.
 ENV_RUN: Final = "STARTED_BY_RUN"
-
-
-class ConfigError(Exception):
-    """A setting, or the file of them, is not usable. The message names the key and the rule."""
 
 
 def resource(name: str) -> Path:
@@ -1039,6 +1036,11 @@ class Config:
     def data_path(self) -> Path:
         """The data folder, absolute."""
         return Path(self.data_dir).expanduser().absolute()
+
+    @property
+    def out_of_service_path(self) -> Path:
+        """File whose existence says that the web process is not ready; it serves whoever comes all the same."""
+        return self.data_path / "out-of-service"
 
     @property
     def mailbox_path(self) -> Path:

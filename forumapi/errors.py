@@ -207,3 +207,7 @@ class NoRoom(Unavailable):
 
 class TooSlow(Unavailable):
     """503: the database gave up on a statement that ran too long."""
+
+
+class ConfigError(Exception):
+    """A setting, or the file of them, is not usable. The message names the key and the rule."""

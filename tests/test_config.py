@@ -11,7 +11,8 @@ import pytest
 import tomlkit
 
 from forumapi import config
-from forumapi.config import Config, ConfigError, Settings
+from forumapi.config import Config, Settings
+from forumapi.errors import ConfigError
 
 # The defaults of the release before: `grep -v '^#' etc/forumapi.toml` of it.
 SETTINGS_BEFORE = Path(__file__).parent / "saved/settings_before.toml"

@@ -18,7 +18,6 @@ from werkzeug.routing import BaseConverter, MapAdapter
 from werkzeug.routing.converters import DEFAULT_CONVERTERS
 
 from forumapi import __version__, itemtypes
-from forumapi.app import CONVERTERS, NumberConverter
 from forumapi.request.handler import (
     ANYONE,
     ANYTHING,
@@ -27,6 +26,7 @@ from forumapi.request.handler import (
     Operation,
     Param,
 )
+from forumapi.request.routing import CONVERTERS, NumberConverter
 from forumapi.wire import http_headers, scopes
 from forumapi.wire.paging import DEFAULT_LIMIT, MAX_LIMIT, STEP
 from forumapi.wire.schemas import TAG_AFTER, ErrorDetail, OAuthError

@@ -57,7 +57,13 @@ def complete(
         # A one-time code of one's own, or a passkey, is nothing that the provider could make up.
         by_site = not verified.is_platforms and not verified.has_second_factor
         profile_id = membership.find_or_create(
-            tx, site, person.id, person.email, ip=ip, uses_platform=not by_site
+            tx,
+            site.id,
+            person.id,
+            person.email,
+            is_root=site.is_root,
+            ip=ip,
+            uses_platform=not by_site,
         )
         secret = access_token.create(
             tx,

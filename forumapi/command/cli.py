@@ -18,7 +18,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from forumapi import __version__, build, config
-from forumapi.config import Config, ConfigError
+from forumapi.config import Config
+from forumapi.errors import ConfigError
 from forumapi.observability import log
 
 if TYPE_CHECKING:

@@ -21,7 +21,7 @@ import psycopg
 from croniter import croniter
 
 from forumapi.concurrency import signals
-from forumapi.config import Config, ConfigError, Settings
+from forumapi.config import Config, Settings
 from forumapi.cron.schedule import JOBS, Job
 from forumapi.database.connections import (
     Database,
@@ -29,7 +29,7 @@ from forumapi.database.connections import (
     Reader,
     Transaction,
 )
-from forumapi.errors import ApiError
+from forumapi.errors import ApiError, ConfigError
 from forumapi.events.lease import TRY_S, Lease, LostError
 from forumapi.observability import log, metrics
 from forumapi.observability.log import logger

@@ -25,15 +25,12 @@ from collections import deque
 from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, Protocol
 
 import msgspec
 
 from forumapi.observability import crash_reports, metrics
 from forumapi.observability.crash_reports import Gate, Sentry, for_the_log
-
-if TYPE_CHECKING:
-    from forumapi.config import Config
 
 logger: Final = logging.getLogger("forumapi")
 
@@ -541,7 +538,26 @@ def configure(
     return output
 
 
-def apply(config: Config, *, access: bool) -> None:
+class LogSettings(Protocol):
+    """Settings that the log follows; `forumapi.config.Config` has them."""
+
+    @property
+    def log_level(self) -> str: ...
+    @property
+    def log_format(self) -> str: ...
+    @property
+    def log_target(self) -> str: ...
+    @property
+    def access_log(self) -> bool: ...
+    @property
+    def access_log_format(self) -> str: ...
+    @property
+    def sentry_dsn(self) -> str: ...
+    @property
+    def mode(self) -> str: ...
+
+
+def apply(config: LogSettings, *, access: bool) -> None:
     """Log as the settings say. Raises OSError as `configure` does."""
     configure(
         level=config.log_level,

@@ -14,13 +14,10 @@ import struct
 import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, Protocol
 
 from forumapi.observability import metrics
 from forumapi.observability.log import logger
-
-if TYPE_CHECKING:
-    from forumapi.config import Config
 
 # What fits into one packet everywhere, and what Riemann takes by default.
 _STATSD_BYTES: Final = 1_400
@@ -239,6 +236,19 @@ class Target:
             held.close()
 
 
+class ExportSettings(Protocol):
+    """Settings of where metrics are sent; `forumapi.config.Config` has them."""
+
+    @property
+    def metrics_interval_s(self) -> int: ...
+    @property
+    def metrics_prefix(self) -> str: ...
+    @property
+    def metrics_address(self) -> str: ...
+    @property
+    def riemann_url(self) -> str: ...
+
+
 class Reporter:
     """The thread of one process that looks at its gauges each second and sends its figures.
 
@@ -248,7 +258,7 @@ class Reporter:
 
     def __init__(
         self,
-        config: Callable[[], Config],
+        config: Callable[[], ExportSettings],
         *,
         look: Callable[[], None] = lambda: None,
         platform: Callable[[], Iterable[Point]] = tuple,

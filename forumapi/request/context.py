@@ -19,12 +19,12 @@ from forumapi.wire import paging
 from forumapi.wire.paging import Paging
 
 if TYPE_CHECKING:
-    from forumapi.app import App
     from forumapi.database.connections import Reader, Transaction
     from forumapi.models.access.identity import Identity
     from forumapi.models.sites.site import Site
     from forumapi.request.rate_limit import Allowance
     from forumapi.request.response import Switches
+    from forumapi.request.services import Services
 
 
 _TRUE = frozenset(("1", "t", "T", "TRUE", "true", "True"))
@@ -94,7 +94,7 @@ class Context:
     )
 
     allowance: Allowance | None
-    app: App
+    app: Services
     args: dict[str, Any]
     body: Any
     can: Can
@@ -119,7 +119,7 @@ class Context:
     token: str
     tx: Any
 
-    def __init__(self, app: App, environ: dict[str, Any]) -> None:
+    def __init__(self, app: Services, environ: dict[str, Any]) -> None:
         self.app = app
         self.environ = environ
         self._paging: Paging | None = None

@@ -30,11 +30,10 @@ from forumapi.request.response import (
     base_headers,
     envelope,
 )
-from forumapi.server import node_status
 from forumapi.wire.json_fragments import dumps
 
 if TYPE_CHECKING:
-    from forumapi.app import App
+    from forumapi.request.services import Services
 
 LIVE: Final = "/api/v1/live"
 READY: Final = "/api/v1/ready"
@@ -111,11 +110,11 @@ class Health:
     """The state of one web process. It is not ready from `drain` on, when it was told to stop, nor while its machine
     is marked as out of service (node.py)."""
 
-    def __init__(self, app: App) -> None:
+    def __init__(self, app: Services) -> None:
         self._app = app
         self._started = time.time()
         self._build = build()
-        self._mark = node_status.mark(app.config)
+        self._mark = app.config.out_of_service_path
         self._is_draining = False
         self._checks = [
             Check("database", self._database, is_required=True, keep_s=0.5),
@@ -224,7 +223,9 @@ class Health:
         return told
 
     def _ask(self) -> str:
-        self._points = list(self._app.platform_figures())
+        self._points = platform_metrics.collect(
+            self._app.database, self._app.config.backup_status_path
+        )
         return ""
 
     def _database(self) -> str:

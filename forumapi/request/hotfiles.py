@@ -17,9 +17,9 @@ from forumapi.observability import metrics
 from forumapi.request.response import Headers, http_date
 
 if TYPE_CHECKING:
-    from forumapi.app import App
     from forumapi.config import Config
     from forumapi.models.sites.site import Site
+    from forumapi.request.services import Services
 
 # For so long after the database was asked.
 KEPT_S: Final = 1.0
@@ -91,7 +91,7 @@ def may_be_used(config: Config) -> bool:
     )
 
 
-def answer(app: App, data: bytes, peer: str) -> tuple[bytes, bytes] | None:
+def answer(app: Services, data: bytes, peer: str) -> tuple[bytes, bytes] | None:
     """Head and body for the bytes of one whole request from the address `peer`; None: the usual way."""
     started = time.perf_counter()
     if len(data) > MOST_BYTES or (asked := _PLAIN.fullmatch(data)) is None:

@@ -34,7 +34,7 @@ from forumapi.models.people import membership, profile
 from forumapi.observability import metrics
 from forumapi.observability.log import logger
 from forumapi.permissions import evaluator
-from forumapi.request import patch, response
+from forumapi.request import access_log, patch, response
 from forumapi.request.context import Context
 from forumapi.request.handler import (
     ANYONE,
@@ -69,10 +69,10 @@ from forumapi.wire.http_headers import CORS_REQUEST, CORS_RESPONSE
 from forumapi.wire.json_fragments import dumps
 
 if TYPE_CHECKING:
-    from forumapi.app import App
     from forumapi.models.access.identity import Identity
     from forumapi.models.sites.site import Site
     from forumapi.request.rate_limit import Allowance
+    from forumapi.request.services import Services
 
 Answer = tuple[str, Headers, bytes | Chunks | Takeover]
 Answered = tuple[int, Headers, bytes | Chunks | Takeover]
@@ -112,7 +112,7 @@ _RIGHTS: Final[dict[Need, tuple[int, int, str]]] = {
 _CHANGING: Final = frozenset((CREATE, UPDATE, DELETE, REMOVE, MODERATE))
 
 
-def respond(app: App, environ: dict[str, Any]) -> Answer:
+def respond(app: Services, environ: dict[str, Any]) -> Answer:
     """Answer one WSGI request. Never raises: what is not an ApiError is logged whole and shown as 500."""
     started = time.perf_counter()
     ctx = Context(app, environ)
@@ -185,7 +185,7 @@ def respond(app: App, environ: dict[str, Any]) -> Answer:
         )
     if trace is not None:
         trace.end(f"{method} {ctx.route}", status, _place(ctx, method))
-    app.answered(ctx, method, status, size, time.perf_counter() - started, said)
+    access_log.record(ctx, method, status, size, time.perf_counter() - started, said)
     line = 200 if ctx.switches.always200 and status not in (101, 206, 304) else status
     if method == "HEAD" or status == 304:
         data = b""
@@ -241,7 +241,7 @@ def _method(ctx: Context, method: str) -> str:
     return method
 
 
-def _believe(app: App, ctx: Context) -> None:
+def _believe(app: Services, ctx: Context) -> None:
     """Take the visitor's address over from a front end of this site; from all others it is dropped. Raises Invalid."""
     secret = ctx.environ.get("HTTP_X_FORUMAPI_FRONT_END", "")
     name = app.front_ends.find(ctx.ip, secret, ctx.site.key)
@@ -253,7 +253,7 @@ def _believe(app: App, ctx: Context) -> None:
         ctx.ip, ctx.front_end = visitor, name
 
 
-def _lead_on(app: App, ctx: Context) -> Answered:
+def _lead_on(app: Services, ctx: Context) -> Answered:
     """301 to the address without double slashes. It begins with one, whatever was sent, and so stays on this host."""
     _count_address(app, ctx)
     # Encoded, since browsers take a backslash for a slash. A token is no part of any link (platform 1.4).
@@ -266,7 +266,7 @@ def _lead_on(app: App, ctx: Context) -> Answered:
     return 301, headers, response.envelope(301, b"null", b"null", ctx.switches)
 
 
-def _route(app: App, ctx: Context) -> tuple[Handler, dict[str, Any]]:
+def _route(app: Services, ctx: Context) -> tuple[Handler, dict[str, Any]]:
     key = (ctx.site.is_root, ctx.path)
     found = app.routed.get(key)
     if found is None:
@@ -297,7 +297,7 @@ def _place(ctx: Context, method: str) -> dict[str, str | int]:
 # ---------------------------------------------------------------- method, caller, body, permission, function
 
 
-def _answer(app: App, ctx: Context, handler: Handler, method: str) -> Answered:
+def _answer(app: Services, ctx: Context, handler: Handler, method: str) -> Answered:
     if method == "OPTIONS":
         _count_address(app, ctx)
         return 200, _options_headers(handler.allow), b""
@@ -323,12 +323,16 @@ def _answer(app: App, ctx: Context, handler: Handler, method: str) -> Answered:
     return answer
 
 
-def _read(app: App, ctx: Context, handler: Handler, operation: Operation, method: str) -> Answered:
+def _read(
+    app: Services, ctx: Context, handler: Handler, operation: Operation, method: str
+) -> Answered:
     _identify(app, ctx, handler, "GET")
     return _finish(app, ctx, operation, _get(ctx, handler, operation), method)
 
 
-def _take(app: App, ctx: Context, handler: Handler, operation: Operation, verb: str) -> Answered:
+def _take(
+    app: Services, ctx: Context, handler: Handler, operation: Operation, verb: str
+) -> Answered:
     """The body, then the write. Files are received before the transaction, from callers who are known."""
     if not handler.receives_files:
         if ctx.front_end and handler.signs_in:
@@ -347,7 +351,7 @@ def _take(app: App, ctx: Context, handler: Handler, operation: Operation, verb: 
         return _write(app, ctx, handler, operation, verb)
 
 
-def _count(app: App, ctx: Context, handler: Handler) -> None:
+def _count(app: Services, ctx: Context, handler: Handler) -> None:
     """Count the request: by its token where that is known to be good, else by address. Raises TooMany, Unauthorized."""
     ctx.token = _token(ctx, handler)
     if ctx.token and app.token_buckets.knows(ctx.token):
@@ -356,20 +360,20 @@ def _count(app: App, ctx: Context, handler: Handler) -> None:
         _count_address(app, ctx)
 
 
-def _count_token(app: App, ctx: Context) -> None:
+def _count_token(app: Services, ctx: Context) -> None:
     ctx.is_counted = True
     ctx.allowance = app.token_buckets.take(ctx.token)
     _refuse_beyond(ctx.allowance)
 
 
-def _count_address(app: App, ctx: Context) -> None:
+def _count_address(app: Services, ctx: Context) -> None:
     if not ctx.is_counted:
         ctx.is_counted = True
         ctx.allowance = app.address_buckets.take(ctx.ip)
         _refuse_beyond(ctx.allowance)
 
 
-def _counted(app: App, ctx: Context, error: ApiError) -> ApiError:
+def _counted(app: Services, ctx: Context, error: ApiError) -> ApiError:
     """`error`, or TooMany: what is refused before anybody has counted it counts for its address."""
     try:
         _count_address(app, ctx)
@@ -397,7 +401,7 @@ def _token(ctx: Context, handler: Handler) -> str:
     return identities.shaped(token)
 
 
-def _identify(app: App, ctx: Context, handler: Handler, verb: str) -> None:
+def _identify(app: Services, ctx: Context, handler: Handler, verb: str) -> None:
     """Who calls, and the site as this caller may see it.
 
     Raises Unauthorized, Forbidden (banned), InsufficientScope, NotFound.
@@ -424,7 +428,7 @@ def _identify(app: App, ctx: Context, handler: Handler, verb: str) -> None:
     if not found.profile_id or found.needs_roles:
         # A request holds one connection at a time: of many newcomers at once none would get a second.
         ctx.tx.end()
-        membership.settle(app.database, ctx.site, found)
+        membership.settle(app.database, ctx.site.id, found, is_root=ctx.site.is_root)
         found = identities.find(ctx.tx, site_id, ctx.token, identities.again(asked, found))
     ctx.identity = found
     ctx.site = _known(
@@ -439,7 +443,7 @@ def _identify(app: App, ctx: Context, handler: Handler, verb: str) -> None:
     app.activity.used(found.token_id, ctx.ip)
 
 
-def _check_scope(app: App, ctx: Context, granted: frozenset[str], verb: str) -> None:
+def _check_scope(app: Services, ctx: Context, granted: frozenset[str], verb: str) -> None:
     """Raises InsufficientScope unless a token limited to `granted` may ask for this operation."""
     routes = app.root_routes if ctx.site.is_root else app.site_routes
     rule, _ = routes.match(ctx.path, method="GET", return_rule=True)
@@ -503,7 +507,7 @@ def _show(ctx: Context, *, is_get: bool = False) -> None:
     raise NotFound("This was deleted", code=errors.DELETED)
 
 
-def _read_body(app: App, ctx: Context) -> None:
+def _read_body(app: Services, ctx: Context) -> None:
     length = ctx.environ.get("CONTENT_LENGTH") or ""
     limit = app.body_limit
     if length.isdigit() and int(length) > limit:
@@ -524,7 +528,9 @@ def _decode(ctx: Context, operation: Operation) -> None:
             patch.check(ctx.body)
 
 
-def _write(app: App, ctx: Context, handler: Handler, operation: Operation, verb: str) -> Answered:
+def _write(
+    app: Services, ctx: Context, handler: Handler, operation: Operation, verb: str
+) -> Answered:
     """One transaction: caller, idempotency claim, permission on current rows, the work, commit."""
     key = ctx.environ.get("HTTP_IDEMPOTENCY_KEY")
     if key is not None:
@@ -554,7 +560,7 @@ def _write(app: App, ctx: Context, handler: Handler, operation: Operation, verb:
 
 
 def _preferred(
-    app: App, ctx: Context, handler: Handler, verb: str, result: Result, answer: Answered
+    app: Services, ctx: Context, handler: Handler, verb: str, result: Result, answer: Answered
 ) -> Answered:
     """Give the answer to a committed write the form that Prefer asks for, where that can be had.
 
@@ -599,7 +605,7 @@ def _preferred(
     return found
 
 
-def _document_path(app: App, ctx: Context, handler: Handler) -> str:
+def _document_path(app: Services, ctx: Context, handler: Handler) -> str:
     """Find the address that shows a write which names no resource: its own or the one above; "" for neither."""
     if "GET" in handler.operations:
         return ctx.path
@@ -614,7 +620,7 @@ def _document_path(app: App, ctx: Context, handler: Handler) -> str:
     return above if "GET" in found.operations else ""
 
 
-def _read_back(app: App, ctx: Context, location: str, status: int) -> Answered | None:
+def _read_back(app: Services, ctx: Context, location: str, status: int) -> Answered | None:
     """Answer with `status` and the document at `location`; None if there is none.
 
     The request is the one that a redirect would lead to: permissions are asked, pages are marked as read.
@@ -673,7 +679,7 @@ def _work(ctx: Context, handler: Handler, operation: Operation, verb: str) -> Re
     return handler.call(verb, ctx)
 
 
-def look(app: App, site: Site, identity: Identity, path: str) -> bytes:
+def look(app: Services, site: Site, identity: Identity, path: str) -> bytes:
     """What a GET of `path`, without a query, has as `data` for `identity`: for those who tell of it elsewhere.
 
     Nothing is marked as read and no view is counted. Raises what a request would: Forbidden, NotFound.
@@ -703,7 +709,12 @@ def look(app: App, site: Site, identity: Identity, path: str) -> bytes:
 
 
 def _finish(
-    app: App, ctx: Context, operation: Operation, result: Result, method: str, status: int = 200
+    app: Services,
+    ctx: Context,
+    operation: Operation,
+    result: Result,
+    method: str,
+    status: int = 200,
 ) -> Answered:
     switches = ctx.switches
     is_read = method in ("GET", "HEAD")

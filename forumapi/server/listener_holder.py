@@ -32,7 +32,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-from forumapi.config import Config, ConfigError, load
+from forumapi.config import Config, load
+from forumapi.errors import ConfigError
 from forumapi.observability import log
 from forumapi.server import node_status
 

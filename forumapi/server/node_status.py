@@ -7,7 +7,6 @@ import http.client
 import json
 import socket
 import time
-from pathlib import Path
 from typing import Any
 
 from forumapi.config import Config
@@ -48,18 +47,13 @@ def get(connection: http.client.HTTPConnection, host: str, path: str) -> tuple[i
     return answer.status, answer.read()
 
 
-def mark(config: Config) -> Path:
-    """While this file exists, the web process says that it is not ready, and serves whoever comes all the same."""
-    return config.data_path / "out-of-service"
-
-
 def put(config: Config, *, is_out: bool) -> None:
     """Take this machine out of service, or put it back. Raises OSError."""
     if is_out:
         config.data_path.mkdir(parents=True, exist_ok=True)
-        mark(config).touch()
+        config.out_of_service_path.touch()
     else:
-        mark(config).unlink(missing_ok=True)
+        config.out_of_service_path.unlink(missing_ok=True)
 
 
 def wrong(config: Config, build: str = "", *, is_out: bool = False) -> str:

@@ -37,8 +37,8 @@ from gunicorn.http import errors
 from gunicorn.workers.ggevent import GeventWorker
 
 from forumapi import config
-from forumapi.config import Config, ConfigError, Settings
-from forumapi.errors import RATE_LIMITED, ApiError
+from forumapi.config import Config, Settings
+from forumapi.errors import RATE_LIMITED, ApiError, ConfigError
 from forumapi.observability import log, metrics
 from forumapi.request.response import Chunks, Takeover
 from forumapi.server import http_exchange, listener_holder

@@ -49,9 +49,9 @@ from forumapi.wire import json_fragments
 from forumapi.wire.json_fragments import dumps
 
 if TYPE_CHECKING:
-    from forumapi.app import App
     from forumapi.config import Config
     from forumapi.models.sites.site import Site
+    from forumapi.request.services import Services
 
 # Bytes of an answer that are read; a longer one is a failure.
 MOST_ANSWER: Final = 65_536
@@ -117,7 +117,7 @@ class Outcome(NamedTuple):
 class Deliverer(Background):
     """Sends what is due while this process is the one that numbers events, each webhook in a thread of its own."""
 
-    def __init__(self, app: App, config: Config) -> None:
+    def __init__(self, app: Services, config: Config) -> None:
         super().__init__("webhooks", "webhooks wait")
         self._app = app
         self._slots = config.webhook_slots
@@ -358,7 +358,7 @@ class Deliverer(Background):
         found = identities.of_profile(tx, site.id, profile_id)
         if found is not None and found.needs_roles:
             tx.end()
-            membership.settle(self._app.database, site, found)
+            membership.settle(self._app.database, site.id, found, is_root=site.is_root)
             found = identities.of_profile(tx, site.id, profile_id)
         return found
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from forumapi import config
-from forumapi.config import ConfigError
+from forumapi.errors import ConfigError
 from tests.api import Response
 from tests.auth.stage import Stage, new_address, staged
 from tests.factories import Site

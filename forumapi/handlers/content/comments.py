@@ -18,6 +18,7 @@ from forumapi.models.content import (
 from forumapi.models.content.comment import CommentPage
 from forumapi.models.content.remark import LockedComment, Place
 from forumapi.models.journal import journal
+from forumapi.models.microcosms import microcosm_counters
 from forumapi.models.people import profile
 from forumapi.permissions import evaluator
 from forumapi.permissions.evaluator import Target
@@ -374,7 +375,7 @@ class CommentsHandler(Handler):
             per_minute=0 if is_moderator else config.comment_rate_per_minute,
         )
         if made.is_new:
-            ctx.app.wrote(ctx.writer, ctx.site.id, made.id)
+            microcosm_counters.fold_now_and_then(ctx.app.database, ctx.writer, ctx.site.id, made.id)
         return SeeOther(f"/api/v1/comments/{made.id}")
 
 

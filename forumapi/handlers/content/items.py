@@ -22,7 +22,7 @@ from forumapi.models.content import (
 from forumapi.models.content.item import Seen
 from forumapi.models.content.item_type_spec import New
 from forumapi.models.content.writing import LockedItem
-from forumapi.models.microcosms import microcosm_links
+from forumapi.models.microcosms import microcosm_counters, microcosm_links
 from forumapi.models.people.profile import SUMMARY as PEOPLE
 from forumapi.permissions import evaluator
 from forumapi.permissions.evaluator import Target
@@ -315,7 +315,7 @@ def create(ctx: Context, item_type: int, new: New | None = None) -> SeeOther:
         new=new,
     )
     if is_new:
-        ctx.app.wrote(ctx.writer, ctx.site.id, id)
+        microcosm_counters.fold_now_and_then(ctx.app.database, ctx.writer, ctx.site.id, id)
     return SeeOther(itemtypes.href(item_type, id))
 
 

@@ -120,3 +120,9 @@ def fold(database: Database, site_id: int) -> None:
                 tx.run(FOLD, site_id=site_id, ids=ids)
     except ApiError as error:
         logger.warning("counters of site %d are not folded: %s", site_id, error)
+
+
+def fold_now_and_then(database: Database, tx: Transaction, site_id: int, id: int) -> None:
+    """After some writes, fold the site's counters once they are durable: which ones, the new row's `id` decides."""
+    if id % FOLD_EVERY == 0:
+        tx.after_commit(lambda: fold(database, site_id))

@@ -183,7 +183,9 @@ def _make_profiles(tx: Transaction, site: Site, addresses: Mapping[int, str]) ->
     membership.settle_roles(tx, site.id, list(made.values()))
     # The user came in at this moment.
     for user_id in sorted(left):
-        made[user_id] = membership.find_or_create(tx, site, user_id, left[user_id])
+        made[user_id] = membership.find_or_create(
+            tx, site.id, user_id, left[user_id], is_root=site.is_root
+        )
     return made
 
 

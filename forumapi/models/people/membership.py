@@ -15,7 +15,6 @@ from forumapi.text.looks import looks
 
 if TYPE_CHECKING:
     from forumapi.models.access.identity import Identity
-    from forumapi.models.sites.site import Site
 
 FIND_USER = Query("membership.user", "SELECT u.email FROM users u WHERE u.user_id = %(user_id)s")
 
@@ -125,31 +124,32 @@ def create(
 
 def find_or_create(
     tx: Transaction,
-    site: Site,
+    site_id: int,
     user_id: int,
     email: str,
     *,
+    is_root: bool,
     ip: str = "",
     uses_platform: bool = True,
 ) -> int:
     """The profile of a user on a site, made under a suggested name if there is none; its id. See `create`."""
-    found = tx.value(FIND_PROFILE, site_id=site.id, user_id=user_id)
+    found = tx.value(FIND_PROFILE, site_id=site_id, user_id=user_id)
     if found:
         return int(found)
-    name = suggested_name(site.is_root, user_id, email)
-    return create(tx, site.id, user_id, name, ip=ip, uses_platform=uses_platform)
+    name = suggested_name(is_root, user_id, email)
+    return create(tx, site_id, user_id, name, ip=ip, uses_platform=uses_platform)
 
 
-def settle(database: Database, site: Site, identity: Identity, ip: str = "") -> None:
+def settle(database: Database, site_id: int, identity: Identity, *, is_root: bool) -> None:
     """Make what a signed-in request needs and does not have yet: its profile on this site, or its due roles."""
     with database.write() as tx:
         if identity.profile_id:
-            settle_roles(tx, site.id, [identity.profile_id])
+            settle_roles(tx, site_id, [identity.profile_id])
             if identity.is_introduced:
-                tx.run(INTRODUCE, site_id=site.id, profile_id=identity.profile_id)
+                tx.run(INTRODUCE, site_id=site_id, profile_id=identity.profile_id)
         else:
             email = tx.value(FIND_USER, user_id=identity.user_id)
-            find_or_create(tx, site, identity.user_id, email, ip=ip)
+            find_or_create(tx, site_id, identity.user_id, email, is_root=is_root)
 
 
 def settle_roles(tx: Transaction, site_id: int, profile_ids: list[int]) -> None:

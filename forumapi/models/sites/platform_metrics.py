@@ -9,7 +9,8 @@ from typing import Final, NamedTuple
 
 import msgspec
 
-from forumapi.database.connections import Query, Reader
+from forumapi.database.connections import Database, Query, Reader
+from forumapi.errors import Unavailable
 from forumapi.events import log
 from forumapi.observability import metrics
 from forumapi.observability.metrics_export import Point
@@ -150,3 +151,18 @@ def of_backup(path: Path) -> Sequence[Point]:
     if found is None:
         return ()
     return (Point(metrics.BACKUP_FINISHED.name, (), "g", found.finished.timestamp()),)
+
+
+def collect(database: Database, backup_status: Path | None) -> list[Point]:
+    """Figures of the whole platform, as far as they can be had; without a database one that says so."""
+    points: list[Point] = []
+    reader = database.read()
+    try:
+        points += of_platform(reader)
+    except Unavailable:
+        points.append(Point(metrics.DATABASE_UP.name, (), "g", 0))
+    finally:
+        reader.end()
+    if backup_status is not None:
+        points += of_backup(backup_status)
+    return points

@@ -32,7 +32,7 @@ from typing import Any, Final, NamedTuple
 from urllib.parse import parse_qsl, urlsplit
 
 from forumapi import itemtypes
-from forumapi.config import ConfigError
+from forumapi.errors import ConfigError
 
 TARGETS: Final = (
     "microcosm",

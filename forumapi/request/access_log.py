@@ -1,0 +1,30 @@
+"""Access log and counters of answered requests."""
+
+from __future__ import annotations
+
+from forumapi.observability import log, metrics
+from forumapi.request.context import Context
+
+
+def record(ctx: Context, method: str, status: int, size: int, seconds: float, error: str) -> None:
+    """Count a request that was answered, and write a line about it where the settings ask for one."""
+    tx = ctx.tx
+    metrics.request(ctx.route, method, status, seconds, tx.statements, tx.seconds)
+    if ctx.app.access is not None:
+        site = getattr(ctx, "site", None)
+        ctx.app.access.write(
+            method,
+            ctx.route or log.path_template(ctx.path),
+            status,
+            size,
+            seconds,
+            database_s=tx.seconds,
+            statements=tx.statements,
+            cache_trips=tx.cache_trips,
+            site_id=site.id if site else 0,
+            user_id=ctx.identity.user_id,
+            profile_id=ctx.identity.profile_id,
+            ip=ctx.ip,
+            request_id=ctx.request_id,
+            error=error,
+        )

@@ -1,0 +1,91 @@
+"""Routing tables: the converters that addresses name, and rules for matching paths."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+from werkzeug.routing import BaseConverter, IntegerConverter, Map, MapAdapter, Rule, ValidationError
+
+from forumapi import itemtypes
+from forumapi.errors import WRONG_TYPE, Invalid
+from forumapi.itemtypes import ItemType
+from forumapi.request.handler import Handler
+
+_BIGINT = 2**63 - 1
+_PART = re.compile(r"<(?:\w+:)?(\w+)>")
+
+
+def template(url: str) -> str:
+    """An address of the routing table as logs and figures show it: `/api/v1/comments/{id}`."""
+    return _PART.sub(lambda part: "{id}" if part[1] == "item" else f"{{{part[1]}}}", url)
+
+
+class Item:
+    """An item named by an address: type number and id."""
+
+    __slots__ = ("id", "type")
+
+    def __init__(self, type: int, id: int) -> None:
+        self.type = type
+        self.id = id
+
+
+def _number(text: str) -> int:
+    if len(text) > 19 or int(text) > _BIGINT:
+        raise Invalid("id", "is beyond 64 bits", code=WRONG_TYPE)
+    return int(text)
+
+
+class NumberConverter(IntegerConverter):
+    """`<number:name>`: digits; beyond 64 bits is 400 (platform 1.1)."""
+
+    regex = "[0-9]+"
+
+    def to_python(self, value: str) -> int:
+        if not value.isascii():
+            raise ValidationError
+        return _number(value)
+
+
+class KeyConverter(BaseConverter):
+    """`<key:name>`: letters, digits, hyphens, underscores (content 1.1)."""
+
+    regex = "[0-9A-Za-z_-]+"
+
+
+def _item_converter(kind: ItemType) -> type[NumberConverter]:
+    class ItemConverter(NumberConverter):
+        """`<type:item>`: an id of one item type."""
+
+        def to_python(self, value: str) -> Any:
+            return Item(kind.id, super().to_python(value))
+
+    return ItemConverter
+
+
+CONVERTERS: dict[str, type[BaseConverter]] = {
+    "key": KeyConverter,
+    "number": NumberConverter,
+    **{kind.name: _item_converter(kind) for kind in itemtypes.TYPES},
+}
+
+
+class _Matched(Rule):
+    """A rule for matching alone."""
+
+    def _compile_builder(self, append_unknown: bool = True) -> Callable[..., tuple[str, str]]:
+        """No function that would build addresses: to write those is nearly all the work of making the rules."""
+
+        def build(rule: Rule, **values: Any) -> tuple[str, str]:
+            raise NotImplementedError
+
+        return build
+
+
+def adapter(routes: dict[str, type[Handler]]) -> MapAdapter:
+    """A route table as something to match paths with."""
+    instances = {handler: handler() for handler in set(routes.values())}
+    rules = [_Matched(url, endpoint=instances[handler]) for url, handler in routes.items()]
+    return Map(rules, converters=CONVERTERS, strict_slashes=True, merge_slashes=False).bind("")

@@ -1,0 +1,98 @@
+"""Services that requests use and that outlive them, as types: `forumapi.app.App` makes and joins them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol
+
+from cachetools import TTLCache
+from werkzeug.routing import MapAdapter
+
+from forumapi.cache.documents import Cache
+from forumapi.cache.eviction import Lru, Popular
+from forumapi.concurrency.per_caller_limit import Turns
+from forumapi.config import Config
+from forumapi.database.connections import Database, Reader
+from forumapi.database.standby import Standbys
+from forumapi.events.sequencer import Sequencer
+from forumapi.files.images.image_worker_pool import Studio
+from forumapi.files.storage import Storage
+from forumapi.files.thumbnails import Box, Thumbnails
+from forumapi.mail.outbox import Sender
+from forumapi.models.content.file import Stored
+from forumapi.models.journal.activity import Activity
+from forumapi.models.pages.documents import Documents
+from forumapi.models.pages.page_cache import Pages
+from forumapi.models.people.profile_list import Borders
+from forumapi.models.people.role_settler import Settler
+from forumapi.models.sites.site import SiteDirectory
+from forumapi.observability.log import AccessLog
+from forumapi.outbound.geocoders import Geocoder
+from forumapi.realtime.event_pump import Live
+from forumapi.request.handler import Handler
+from forumapi.request.hotfiles import HotFiles
+from forumapi.request.rate_limit import AddressBuckets, Buckets
+from forumapi.request.tracing import Tracer
+from forumapi.wire.client_address import FrontEnds, Proxies
+from forumapi.wire.legacy_urls import RuleSet
+
+
+class Webhooks(Protocol):
+    """Sender of webhooks, as far as requests use it."""
+
+    def wake(self) -> None:
+        """Look at once for deliveries that are due."""
+
+    def check(self, url: str) -> None:
+        """Raise Invalid where no delivery would be sent to `url`."""
+
+
+class Services:
+    """Services of one web process."""
+
+    config: Config
+    database: Database
+    # Where requests read: on a standby what it may answer, if there is one.
+    read: Callable[[], Reader]
+    standbys: Standbys | None
+    cache: Cache
+    documents: Documents
+    pages: Pages
+    # What guests may download, a second old at most, and the bytes of small files, which never change.
+    open_files: TTLCache[tuple[int, str], Stored]
+    hot_files: HotFiles
+    small_files: Lru[str, bytes]
+    # Finished ones, by site and entity tag, which covers every byte.
+    answers: Popular[tuple[int, str], bytes]
+    sites: SiteDirectory
+    activity: Activity
+    old_sites: Mapping[str, RuleSet]
+    borders: Borders
+    mail: Sender
+    webhooks: Webhooks
+    sequencer: Sequencer
+    settler: Settler
+    live: Live
+    storage: Storage
+    studio: Studio
+    thumbnails: Thumbnails
+    thumbnail_boxes: tuple[Box, ...]
+    root_routes: MapAdapter
+    site_routes: MapAdapter
+    scopes: tuple[str, ...]
+    # Addresses of the routing tables as logs show them.
+    templates: Mapping[str, str]
+    # Where paths lead, by (root, path): handler, arguments, template. Matching anew costs ten times as much.
+    routed: Lru[tuple[bool, str], tuple[Handler, Mapping[str, Any], str]]
+    tracer: Tracer | None
+    # What a reload of the settings may change at once.
+    access: AccessLog | None
+    debug_counts: bool
+    geocoder: Geocoder | None
+    proxies: Proxies
+    front_ends: FrontEnds
+    body_limit: int
+    cache_control: str
+    token_buckets: Buckets
+    address_buckets: AddressBuckets
+    guest_turns: Turns
