@@ -1,4 +1,4 @@
-"""The one file, built once a run of the tests, and run as a stranger's machine would: nothing of the project around it."""
+"""The one file, built once a run of the tests, and run as on a machine that has nothing of the project."""
 
 from __future__ import annotations
 

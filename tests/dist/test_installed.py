@@ -160,7 +160,9 @@ def machine(root: Path, postgres_url: str) -> Iterator[Path]:
         yield root
 
 
-def forumapi(root: Path, *words: str, environ: Mapping[str, str] | None = None, **settings: str) -> str:
+def forumapi(
+    root: Path, *words: str, environ: Mapping[str, str] | None = None, **settings: str
+) -> str:
     """What the command of this machine printed, run by whoever runs the tests; `settings` override its own."""
     text = in_root((root / "opt/forumapi/forumapi").read_text(), root)
     # The user is not known outside of the folder.
@@ -316,11 +318,13 @@ def test_what_a_service_names_is_there_and_runs(machine: Path, name: str) -> Non
         )
     try:
         is_web = "cron" not in name
-        wait_for(output, process, lambda: answers(port) if is_web else "cron: started" in output.read_text())
+        wait_for(
+            output,
+            process,
+            lambda: answers(port) if is_web else "cron: started" in output.read_text(),
+        )
         if told.reload:
-            subprocess.run(
-                ["sh", "-c", told.reload], env={"MAINPID": str(process.pid)}, check=True
-            )
+            subprocess.run(["sh", "-c", told.reload], env={"MAINPID": str(process.pid)}, check=True)
             wait_for(output, process, lambda: "settings reloaded" in output.read_text())
         process.send_signal(signal.SIGTERM)
         assert process.wait(told.stop_s) == 0, output.read_text()
@@ -409,4 +413,4 @@ def test_logs_are_rotated_under_a_process_that_goes_on_writing(root: Path, tmp_p
 
     assert "after" in log.read_text()
     assert "before" not in log.read_text()
-    assert "before" in log.with_name("forumapi.observability.log.1").read_text()
+    assert "before" in log.with_name("forumapi.log.1").read_text()

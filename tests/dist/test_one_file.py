@@ -164,7 +164,9 @@ def test_where_there_is_no_such_python_it_says_in_one_line_what_it_was_built_for
             fake = tmp_path / "python3"
             fake.write_text("#!/bin/sh\nexit 1\n")
             fake.chmod(0o755)
-        done = subprocess.run([stranger.file, "--version"], env=environ, capture_output=True, text=True)
+        done = subprocess.run(
+            [stranger.file, "--version"], env=environ, capture_output=True, text=True
+        )
         assert (done.returncode, done.stdout) == (1, "")
         assert done.stderr.count("\n") == 1
         assert BUILT_FOR in done.stderr
@@ -182,17 +184,29 @@ OTHER_PYTHONS = [
 ]
 
 
-@pytest.mark.skipif(not OTHER_PYTHONS, reason="another Python is not installed")
-def test_called_by_another_python_it_says_so_in_one_line(stranger: Stranger, tmp_path: Path) -> None:
-    done = subprocess.run(
-        [str(OTHER_PYTHONS[0]), stranger.file, "--version"],
-        env=one_file.bare(tmp_path),
-        capture_output=True,
-        text=True,
-    )
-    assert (done.returncode, done.stdout) == (1, "")
-    assert done.stderr.count("\n") == 1
-    assert BUILT_FOR in done.stderr
+# Where no other is installed, one that says so of itself.
+PRETENDING = (
+    "import runpy, sys; sys.version_info = (3, 99, 0, 'final', 0); sys.argv = sys.argv[1:];"
+    " runpy.run_path(sys.argv[0], run_name='__main__')"
+)
+
+
+def test_called_by_another_python_it_says_so_in_one_line(
+    stranger: Stranger, tmp_path: Path
+) -> None:
+    other = [str(OTHER_PYTHONS[0])] if OTHER_PYTHONS else None
+    for program in ([sys.executable, "-c", PRETENDING], other):
+        if program is None:
+            continue
+        done = subprocess.run(
+            [*program, stranger.file, "--version"],
+            env=one_file.bare(tmp_path),
+            capture_output=True,
+            text=True,
+        )
+        assert (done.returncode, done.stdout) == (1, "")
+        assert done.stderr.count("\n") == 1
+        assert BUILT_FOR in done.stderr
 
 
 def test_two_builds_are_the_same_bytes(file: Path, tmp_path: Path) -> None:

@@ -117,7 +117,7 @@ def untouched():
 def test_the_log_goes_where_it_is_told_and_is_opened_again_after_a_rename(
     tmp_path, untouched, form
 ):
-    target = tmp_path / "log" / "forumapi.observability.log"
+    target = tmp_path / "log" / "forumapi.log"
     log.configure(level="warning", form=form, target=str(target))
     log.logger.info("not this")
     try:
@@ -383,7 +383,7 @@ def web(database_url: str, tmp_path_factory: pytest.TempPathFactory):
         log_level="info",
         log_format="json",
         access_log="true",
-        log_target=str(folder / "forumapi.observability.log"),
+        log_target=str(folder / "forumapi.log"),
     )
     yield started
     started.stop()
@@ -393,7 +393,7 @@ def said(web: Server, request_id: str) -> dict[str, object]:
     """The line about a request."""
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
-        for text in (web.log.parent / "forumapi.observability.log").read_text().splitlines():
+        for text in (web.log.parent / "forumapi.log").read_text().splitlines():
             if request_id in text:
                 found: dict[str, object] = json.loads(text)
                 return found
@@ -430,6 +430,6 @@ def test_no_secret_of_a_client_reaches_the_log(web, bikes):
     api.get("/api/v1/site", site=bikes, headers={"X-Request-Id": "the-last-one"})
     said(web, "the-last-one")
 
-    text = (web.log.parent / "forumapi.observability.log").read_text()
+    text = (web.log.parent / "forumapi.log").read_text()
     assert token not in text
     assert "hunter2" not in text
