@@ -121,6 +121,22 @@ def test_every_tenant_table_begins_with_its_site(database_url: str) -> None:
     assert {name for name, column in first.items() if column != "site_id"} <= allowed
 
 
+def test_tables_of_the_glossary_carry_its_terms(database_url: str) -> None:
+    glossary = (Path(__file__).parents[2] / "docs/glossary.md").read_text()
+    tables = glossary[glossary.index("## Tables") :]
+    terms = dict(re.findall(r"^\| `(\w+)` \| (.+) \|$", tables, re.MULTILINE))
+    with psycopg.connect(database_url) as connection:
+        rows = connection.execute(
+            """SELECT c.relname, d.description FROM pg_description d
+                 JOIN pg_class c ON c.oid = d.objoid AND d.classoid = 'pg_class'::regclass
+                WHERE d.objsubid = 0 AND c.relnamespace = 'public'::regnamespace"""
+        ).fetchall()
+
+    comments: dict[str, str] = dict(rows)
+    assert comments.keys() == terms.keys()
+    assert [t for t, term in terms.items() if not comments[t].startswith(term)] == []
+
+
 SAVED = Path(__file__).parents[1] / "saved" / "platform_statements.txt"
 _CONDITION = re.compile(r"((?:\w+\.)?site_id) = (?:\$\d+|\w+\.site_id)")
 
