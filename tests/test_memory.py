@@ -41,10 +41,10 @@ from forumapi.permissions import evaluator
 from forumapi.permissions.evaluator import (
     READ,
     Node,
+    Principal,
+    ReadableMicrocosms,
     Role,
     Tree,
-    View,
-    Who,
 )
 from forumapi.request.hotfiles import Hot, HotFiles
 from forumapi.request.rate_limit import AddressBuckets, Buckets
@@ -114,8 +114,8 @@ def test_kept_pages_take_what_is_allowed_however_long_they_are() -> None:
 def test_renderings_for_many_viewers_are_bounded_together() -> None:
     most = evaluator.memo.LIMIT
 
-    def fill() -> list[View]:
-        views = [View(tuple(range(number, number + 20))) for number in range(30)]
+    def fill() -> list[ReadableMicrocosms]:
+        views = [ReadableMicrocosms(tuple(range(number, number + 20))) for number in range(30)]
         for number in range(6_000):
             row = (10**9 + number, str(number) * 10, 10**9 - number)
             made = (row, (), os.urandom(4_000))
@@ -126,7 +126,7 @@ def test_renderings_for_many_viewers_are_bounded_together() -> None:
 
 
 def test_what_was_rendered_last_is_found_again() -> None:
-    view = View((1, 2))
+    view = ReadableMicrocosms((1, 2))
     for number in range(3_000):
         view.keep(number, b"%d" % number + b"x" * 10_000)
         assert view.cache[number].startswith(b"%d" % number)
@@ -135,7 +135,7 @@ def test_what_was_rendered_last_is_found_again() -> None:
 
 
 def test_a_rendering_that_is_made_anew_takes_no_more_room() -> None:
-    view, other = View((1, 2)), View((1, 2))
+    view, other = ReadableMicrocosms((1, 2)), ReadableMicrocosms((1, 2))
     other.keep("once", b"kept")
     for number in range(10_000):
         view.keep("again", b"%d" % number + b"x" * 10_000)
@@ -154,7 +154,7 @@ def test_sets_of_roles_without_end_are_bounded_and_answered_right() -> None:
         tree = Tree(1, nodes, roles)
         for mask in range(700):
             mine = tuple(10 + n for n in range(ROLES) if mask & 1 << n)
-            view = tree.view(Who(10**6 + mask, mine))
+            view = tree.view(Principal(10**6 + mask, mine))
             assert view.set == {2 + n for n in range(ROLES) if mask & 1 << n}
         return tree
 
@@ -511,7 +511,7 @@ def test_whatever_callers_can_fill_is_bounded(name: str) -> None:
 # Held by the tests above these.
 ABOVE = """
     cache.documents.Cache.memory models.pages.page_cache.Pages._kept cache.eviction.Lru._entries
-    permissions.evaluator._Memo._holders permissions.evaluator.View.cache
+    permissions.evaluator._Memo._holders permissions.evaluator.ReadableMicrocosms.cache
     permissions.evaluator.Tree._access permissions.evaluator.Tree._views"""
 # As long as one request, connection, batch or start lasts.
 BRIEF = """

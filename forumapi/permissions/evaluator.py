@@ -1,7 +1,7 @@
 """The permission evaluator: platform 5.4, for one target or for a whole site's microcosms.
 
 Pure: no database, no HTTP. A permission set is an int of flag bits. What depends only on roles is
-worked out once per (site, acl_version, role set) as an `Access`; what depends on the person (site
+worked out once per (site, acl_version, role set) as an `RolePermissions`; what depends on the person (site
 owner, microcosm owner, author, ban) is laid over it here, never shared.
 """
 
@@ -16,7 +16,7 @@ from weakref import WeakSet
 from forumapi import itemtypes
 from forumapi.wire.json_fragments import dumps
 
-Can = int  # a set of the flags below
+PermissionSet = int  # a set of the flags below
 
 CREATE: Final = 1
 READ: Final = 2
@@ -51,10 +51,10 @@ CRUD: Final = CREATE | READ | UPDATE | DELETE
 DETACH: Final = SITE_OWNER | MODERATOR | OWNER
 RIGHTS: Final = CRUD | CLOSE_OWN | OPEN_OWN | READ_OTHERS
 
-_json: dict[Can, bytes] = {}
+_json: dict[PermissionSet, bytes] = {}
 
 
-def as_json(can: Can) -> bytes:
+def as_json(can: PermissionSet) -> bytes:
     """The permission object of platform 1.13: twelve booleans."""
     found = _json.get(can)
     if found is None:
@@ -98,7 +98,7 @@ class Node:
     subtree: tuple[int, ...] = ()  # itself and everything below, parents first
 
 
-class Who(NamedTuple):
+class Principal(NamedTuple):
     """The caller, as the evaluator sees it. `profile_id` 0 and `role_ids` None: a guest.
 
     `is_limited`: the site demands a second factor of those who moderate, and the caller has none. Until then they
@@ -120,7 +120,7 @@ class Who(NamedTuple):
         return self.profile_id if self.sees_huddles else 0
 
 
-GUEST_CALLER: Final = Who(0, None)
+GUEST_CALLER: Final = Principal(0, None)
 
 
 class _Memo:
@@ -133,9 +133,9 @@ class _Memo:
 
     def __init__(self) -> None:
         self.bytes = 0
-        self._holders: WeakSet[View | Tree] = WeakSet()
+        self._holders: WeakSet[ReadableMicrocosms | Tree] = WeakSet()
 
-    def room(self, holder: View | Tree, size: int) -> None:
+    def room(self, holder: ReadableMicrocosms | Tree, size: int) -> None:
         """`holder` is about to keep `size` bytes more, or less."""
         if self.bytes + size > self.LIMIT:
             for one in list(self._holders):
@@ -150,7 +150,7 @@ class _Memo:
 memo: Final = _Memo()
 
 
-class View:
+class ReadableMicrocosms:
     """The live microcosms that some caller may list, in tree order, and what is rendered from the tree for them."""
 
     __slots__ = ("__weakref__", "cache", "ids", "set", "stamp")
@@ -185,12 +185,12 @@ def _weight(value: Any) -> int:
     """About how many bytes a rendering takes, with the row that it was made of."""
     if isinstance(value, bytes):
         return _AROUND + len(value)
-    if isinstance(value, View):
+    if isinstance(value, ReadableMicrocosms):
         return _AROUND + _MICROCOSM * len(value.ids)
     return _AROUND + _ROW + sum(len(part) for part in value if isinstance(part, bytes))
 
 
-class Access:
+class RolePermissions:
     """What one role set may do in each microcosm of a site.
 
     `rights[id]` holds the role flags (RIGHTS and MODERATOR), or BANNED alone. `view` are the live microcosms that the
@@ -201,7 +201,7 @@ class Access:
 
     def __init__(self, rights: dict[int, int], readable: tuple[int, ...]) -> None:
         self.rights = rights
-        self.view = View(readable)
+        self.view = ReadableMicrocosms(readable)
 
 
 class Tree:
@@ -216,8 +216,8 @@ class Tree:
             self.roles.setdefault(role.microcosm_id, []).append(role)
         self.order: tuple[int, ...] = ()
         self.owned: dict[int, frozenset[int]] = {}
-        self._access: dict[tuple[tuple[int, ...] | None, bool], Access] = {}
-        self._views: dict[Who, View] = {}  # of site owners and microcosm owners
+        self._access: dict[tuple[tuple[int, ...] | None, bool], RolePermissions] = {}
+        self._views: dict[Principal, ReadableMicrocosms] = {}  # of site owners and microcosm owners
         if self.root_id:
             self._arrange()
         # About how many bytes it takes, without what `memo` counts.
@@ -260,8 +260,10 @@ class Tree:
         owned = sum(sys.getsizeof(ids) for ids in self.owned.values())
         return _AROUND + nodes + owned + sum(_ROLE * len(roles) for roles in self.roles.values())
 
-    def access(self, role_ids: tuple[int, ...] | None, *, is_limited: bool = False) -> Access:
-        """The access list of a role set: the ids of a profile's roles, or None for guests; `is_limited` as in Who."""
+    def access(
+        self, role_ids: tuple[int, ...] | None, *, is_limited: bool = False
+    ) -> RolePermissions:
+        """Rights of a role set: the ids of a profile's roles, or None for guests; `is_limited` as in Principal."""
         key = (role_ids, is_limited)
         found = self._access.get(key)
         if found is None:
@@ -275,7 +277,7 @@ class Tree:
         self._access.clear()
         self._views.clear()
 
-    def _work_out(self, role_ids: tuple[int, ...] | None, is_limited: bool) -> Access:
+    def _work_out(self, role_ids: tuple[int, ...] | None, is_limited: bool) -> RolePermissions:
         mine = frozenset(role_ids or ())
 
         def has(role: Role) -> bool:
@@ -308,7 +310,7 @@ class Tree:
             rights[id] = BANNED if up & BANNED else up | regular[id]
             if node.is_live and rights[id] & READ:
                 readable.append(id)
-        return Access(rights, tuple(readable))
+        return RolePermissions(rights, tuple(readable))
 
     def applying(self, id: int) -> list[Role]:
         """The roles that apply to a microcosm (platform 5.2): moderator and banned roles of it and of all above it,
@@ -321,32 +323,34 @@ class Tree:
             regular = regular or [r for r in roles if not r.is_moderator and not r.is_banned]
         return found + regular
 
-    def view(self, who: Who) -> View:
-        """The live microcosms whose items `who` may list. Deny by default: nothing for a banned caller."""
-        if who.is_site_banned:
+    def view(self, principal: Principal) -> ReadableMicrocosms:
+        """The live microcosms whose items `principal` may list. Deny by default: nothing for a banned caller."""
+        if principal.is_site_banned:
             return _NOTHING
-        access = self.access(who.role_ids, is_limited=who.is_limited)
-        owns = who.profile_id and not who.is_limited
-        mine = self.owned.get(who.profile_id, frozenset()) if owns else frozenset()
-        if not mine and not who.is_site_owner:
+        access = self.access(principal.role_ids, is_limited=principal.is_limited)
+        owns = principal.profile_id and not principal.is_limited
+        mine = self.owned.get(principal.profile_id, frozenset()) if owns else frozenset()
+        if not mine and not principal.is_site_owner:
             return access.view
-        found = self._views.get(who)
+        found = self._views.get(principal)
         if found is None:
-            found = View(tuple(self._overlaid(who, access, mine)))
+            found = ReadableMicrocosms(tuple(self._overlaid(principal, access, mine)))
             memo.room(self, _AROUND + _MICROCOSM * len(found.ids))
-            self._views[who] = found
+            self._views[principal] = found
         return found
 
-    def _overlaid(self, who: Who, access: Access, mine: frozenset[int]) -> Iterable[int]:
+    def _overlaid(
+        self, principal: Principal, access: RolePermissions, mine: frozenset[int]
+    ) -> Iterable[int]:
         for id in self.order:
             if not self.nodes[id].is_live:
                 continue
             owns = id in mine and not access.rights.get(id, 0) & BANNED
-            if who.is_site_owner or owns or id in access.view.set:
+            if principal.is_site_owner or owns or id in access.view.set:
                 yield id
 
 
-_NOTHING: Final = View(())
+_NOTHING: Final = ReadableMicrocosms(())
 
 
 class Target(NamedTuple):
@@ -387,34 +391,34 @@ _NOWHERE: Final = frozenset(
 
 
 def effective(
-    who: Who, target: Target, tree: Tree, *, members_create_microcosms: bool = False
-) -> Can:
-    """The permission set of `who` on `target` (platform 5.4, steps 1 to 9)."""
+    principal: Principal, target: Target, tree: Tree, *, members_create_microcosms: bool = False
+) -> PermissionSet:
+    """The permission set of `principal` on `target` (platform 5.4, steps 1 to 9)."""
     kind = target.item_type
-    if not who.sees_huddles and target.is_participant:
+    if not principal.sees_huddles and target.is_participant:
         target = target._replace(is_participant=False)
-    is_guest = who.profile_id == 0
+    is_guest = principal.profile_id == 0
     can = GUEST if is_guest else 0
     if is_guest and kind == itemtypes.SITE:
         return can | READ
-    if who.is_site_banned:
-        own_profile = kind == itemtypes.PROFILE and target.item_id == who.profile_id
+    if principal.is_site_banned:
+        own_profile = kind == itemtypes.PROFILE and target.item_id == principal.profile_id
         return can | BANNED | (READ if kind == itemtypes.SITE or own_profile else 0)
     if not kind and (target.item_id or not target.microcosm_id):
         return can
     microcosm_id = 0 if kind in _NOWHERE else target.microcosm_id
     rights = 0
-    microcosm_owner = site_owner = who.is_site_owner
+    microcosm_owner = site_owner = principal.is_site_owner
     if microcosm_id:
-        access = tree.access(who.role_ids, is_limited=who.is_limited)
+        access = tree.access(principal.role_ids, is_limited=principal.is_limited)
         rights = access.rights.get(microcosm_id, 0)
         if rights & BANNED and not site_owner:
             return can | BANNED
         rights &= ~BANNED
         node = tree.nodes.get(microcosm_id)
-        if node is not None and not is_guest and not who.is_limited:
-            microcosm_owner |= who.profile_id in (node.owned_by, node.created_by)
-    owner = not is_guest and who.profile_id in target.owner_ids
+        if node is not None and not is_guest and not principal.is_limited:
+            microcosm_owner |= principal.profile_id in (node.owned_by, node.created_by)
+    owner = not is_guest and principal.profile_id in target.owner_ids
     if kind == itemtypes.HUDDLE or (
         kind == itemtypes.COMMENT and target.parent_type == itemtypes.HUDDLE
     ):
@@ -422,7 +426,7 @@ def effective(
     elif kind == itemtypes.SITE:
         owner = site_owner
     elif kind == itemtypes.USER:
-        owner = bool(who.user_id) and who.user_id == target.user_id
+        owner = bool(principal.user_id) and principal.user_id == target.user_id
     if site_owner:
         can |= SITE_OWNER
     if owner:
@@ -450,7 +454,7 @@ def _granted(
     owner: bool,
     rights: int,
     members_create_microcosms: bool,
-) -> Can:
+) -> PermissionSet:
     """Step 9: the rows of platform 5.4's table."""
     by_role = RIGHTS if microcosm_owner else rights & RIGHTS
     if kind == itemtypes.SITE:
@@ -489,17 +493,19 @@ def _granted(
     return 0
 
 
-def moderated(who: Who, tree: Tree) -> tuple[tuple[int, ...], bool]:
-    """(live microcosms in which `who` may moderate what is in them, whether also comments on profiles).
+def moderated(principal: Principal, tree: Tree) -> tuple[tuple[int, ...], bool]:
+    """(live microcosms in which `principal` may moderate what is in them, whether also comments on profiles).
 
     Moderating takes `moderator`, and `read` and `update` as well: what one can't open one can't decide on.
     """
     needed = MODERATOR | READ | UPDATE
-    on_profiles = effective(who, Target(itemtypes.COMMENT, parent_type=itemtypes.PROFILE), tree)
+    on_profiles = effective(
+        principal, Target(itemtypes.COMMENT, parent_type=itemtypes.PROFILE), tree
+    )
     ids = []
     for id in tree.order:
         node = tree.nodes[id]
         target = Target(itemtypes.MICROCOSM, id, id, (node.owned_by, node.created_by))
-        if node.is_live and effective(who, target, tree) & needed == needed:
+        if node.is_live and effective(principal, target, tree) & needed == needed:
             ids.append(id)
     return tuple(ids), on_profiles & needed == needed

@@ -20,7 +20,7 @@ from forumapi.models.notices.live import (
     left,
 )
 from forumapi.permissions import evaluator
-from forumapi.permissions.evaluator import Tree, Who
+from forumapi.permissions.evaluator import Principal, Tree
 from forumapi.realtime.hub import HUDDLES, SITE, UPDATES, Client, Index, Topic
 
 # What somebody sees of a thing: nothing, not even that it is there; that it is gone; the thing itself.
@@ -50,10 +50,10 @@ class Caller:
         "ignored_profiles",
         "kinds",
         "lost",
+        "principal",
         "readable",
         "token_id",
         "user_id",
-        "who",
     )
 
     def __init__(self, identity: Identity = GUEST) -> None:
@@ -67,7 +67,7 @@ class Caller:
         """Take over who they are now."""
         self.token_id = identity.token_id
         self.user_id = identity.user_id
-        self.who: Who = identity.who
+        self.principal: Principal = identity.principal
         self.kinds = identity.kinds
         self.ignored_profiles = frozenset(identity.ignored_profiles)
         self.ignored_microcosms = frozenset(identity.ignored_microcosms)
@@ -80,7 +80,7 @@ class Caller:
 
         `position`: the number of the last event that was told by what they could read before.
         """
-        before, now = self.readable, tree.view(self.who).set
+        before, now = self.readable, tree.view(self.principal).set
         self.readable = now
         if before is None or before is now:
             return {}
@@ -140,39 +140,39 @@ class Judge:
         # With the fact itself: an answer is found by its identity, which is its own for as long as it is there.
         self._known: dict[tuple[object, ...], tuple[int, Fact]] = {}
 
-    def sight(self, who: Who, fact: Fact) -> int:
-        """What `who` sees of a thing: NOTHING, GONE or WHOLE, as a GET of it would show."""
+    def sight(self, principal: Principal, fact: Fact) -> int:
+        """What `principal` sees of a thing: NOTHING, GONE or WHOLE, as a GET of it would show."""
         target = fact.target
         node = self._tree.nodes.get(target.microcosm_id)
         is_special = (
-            who.profile_id in target.owner_ids
-            or (fact.insiders is not None and who.profile_id in fact.insiders)
-            or (node is not None and who.profile_id in (node.owned_by, node.created_by))
+            principal.profile_id in target.owner_ids
+            or (fact.insiders is not None and principal.profile_id in fact.insiders)
+            or (node is not None and principal.profile_id in (node.owned_by, node.created_by))
         )
-        me = who.profile_id if is_special else min(who.profile_id, 1) * -1
+        me = principal.profile_id if is_special else min(principal.profile_id, 1) * -1
         key = (
             id(fact),
-            who.role_ids,
-            who.is_site_owner,
-            who.is_site_banned,
-            who.is_limited,
-            who.sees_huddles,
+            principal.role_ids,
+            principal.is_site_owner,
+            principal.is_site_banned,
+            principal.is_limited,
+            principal.sees_huddles,
             me,
         )
         found = self._known.get(key)
         if found is None:
-            found = self._known[key] = (self._see(who, fact), fact)
+            found = self._known[key] = (self._see(principal, fact), fact)
         return found[0]
 
-    def _see(self, who: Who, fact: Fact) -> int:
+    def _see(self, principal: Principal, fact: Fact) -> int:
         target = fact.target
-        if who.is_site_banned:
+        if principal.is_site_banned:
             return NOTHING
         if fact.insiders is not None:
-            if who.profile_id not in fact.insiders:
+            if principal.profile_id not in fact.insiders:
                 return NOTHING
             target = target._replace(is_participant=True)
-        can = evaluator.effective(who, target, self._tree)
+        can = evaluator.effective(principal, target, self._tree)
         if not can & evaluator.READ:
             return NOTHING
         # Nobody moderates a huddle.
@@ -182,14 +182,14 @@ class Judge:
         is_own = can & evaluator.OWNER and target.item_type != itemtypes.MICROCOSM
         return WHOLE if is_own and not (fact.is_deleted or fact.is_gone_above) else GONE
 
-    def may_comment(self, who: Who, fact: Fact) -> bool:
-        """Whether `who` sees a thing and may write a comment on it."""
+    def may_comment(self, principal: Principal, fact: Fact) -> bool:
+        """Whether `principal` sees a thing and may write a comment on it."""
         target = fact.target
-        if not who.profile_id or self.sight(who, fact) != WHOLE:
+        if not principal.profile_id or self.sight(principal, fact) != WHOLE:
             return False
         if fact.insiders is not None:
             target = target._replace(is_participant=True)
-        return bool(evaluator.effective(who, target, self._tree) & evaluator.CREATE)
+        return bool(evaluator.effective(principal, target, self._tree) & evaluator.CREATE)
 
     def is_ignored(self, caller: Caller, fact: Fact, topic: Topic, place: Fact) -> bool:
         """Return if they asked not to see this where they follow `topic`, as lists of `place` leave it out."""
@@ -279,9 +279,9 @@ def told(
 
     `was`: where the thing has left. Those who could read it there and do not see it now are told that it has gone.
     """
-    seen, place = judge.sight(caller.who, fact), fact
+    seen, place = judge.sight(caller.principal, fact), fact
     if was is not None and seen != WHOLE:
-        if judge.sight(caller.who, was.place) != WHOLE:
+        if judge.sight(caller.principal, was.place) != WHOLE:
             return NOTHING
         seen, fact, place = GONE, was.thing, was.place
     elif seen == NOTHING or (seen == GONE and event.kind not in _ENDS):
@@ -297,5 +297,5 @@ def may_follow(judge: Judge, caller: Caller, fact: Fact | None) -> bool:
     return (
         fact is not None
         and caller.has_scope(fact.target.item_type, fact.parent_type)
-        and judge.sight(caller.who, fact) != NOTHING
+        and judge.sight(caller.principal, fact) != NOTHING
     )

@@ -71,7 +71,7 @@ if TYPE_CHECKING:
     from forumapi.models.access.identity import Identity
     from forumapi.models.pages.documents import Documents
     from forumapi.models.sites.site import Site, SiteDirectory
-    from forumapi.permissions.evaluator import Tree, View
+    from forumapi.permissions.evaluator import ReadableMicrocosms, Tree
 
 BATCH: Final = 200
 # So many clients ask the database at once, the others wait their turn: when thousands come back together, connections
@@ -156,7 +156,7 @@ def check(
     for topic in topics:
         if topic.kind in (HUDDLES, UPDATES):
             kind = itemtypes.HUDDLE if topic.kind == HUDDLES else itemtypes.UPDATE
-            is_allowed = bool(caller.who.profile_id) and caller.has_scope(kind)
+            is_allowed = bool(caller.principal.profile_id) and caller.has_scope(kind)
         else:
             is_allowed = topic not in named or may_follow(judge, caller, found.get(named[topic]))
         if not is_allowed:
@@ -491,9 +491,9 @@ class Live:
             fact = live.facts(reader, feed.site.id, feed.tree, [named]).get(named)
         finally:
             reader.end()
-        if fact is None or not Judge(feed.tree).may_comment(client.caller.who, fact):
+        if fact is None or not Judge(feed.tree).may_comment(client.caller.principal, fact):
             raise Forbidden("You may not comment on this", code=NO_CREATE)
-        self._presence.typing((feed.site.id, *topic), client.caller.who.profile_id)
+        self._presence.typing((feed.site.id, *topic), client.caller.principal.profile_id)
 
     def cursor(self, client: Client) -> str:
         """Up to where a client has been told everything."""
@@ -775,7 +775,7 @@ class Live:
 
     def _shown(
         self, feed: Feed, made: Sequence[Delivery], reader: Reader
-    ) -> dict[Named, Callable[[Tree, View], bytes]]:
+    ) -> dict[Named, Callable[[Tree, ReadableMicrocosms], bytes]]:
         """Read what those who want documents are shown of things: one statement for each type of them."""
         wanted: dict[int, set[Named]] = {}
         for one in made:
@@ -805,14 +805,17 @@ class Live:
         return shown
 
     def _push(
-        self, feed: Feed, one: Delivery, document: Callable[[Tree, View], bytes] | None
+        self,
+        feed: Feed,
+        one: Delivery,
+        document: Callable[[Tree, ReadableMicrocosms], bytes] | None,
     ) -> None:
         plain: Frame | None = None
         # An item shows the way to it, which not everybody may read.
-        whole: dict[View, Frame] = {}
+        whole: dict[ReadableMicrocosms, Frame] = {}
         for place, (client, wants_document) in enumerate(one.clients, 1):
             if wants_document and document is not None and not one.is_gone:
-                view = feed.tree.view(client.caller.who)
+                view = feed.tree.view(client.caller.principal)
                 if view not in whole:
                     whole[view] = self._frame(feed, one, document(feed.tree, view))
                 client.push(whole[view])
@@ -879,7 +882,7 @@ def _thing(one: Delivery) -> Named:
     return target.item_type, target.item_id, one.fact.parent_id if is_answer else 0
 
 
-def _alike(document: bytes) -> Callable[[Tree, View], bytes]:
+def _alike(document: bytes) -> Callable[[Tree, ReadableMicrocosms], bytes]:
     return lambda tree, view: document
 
 

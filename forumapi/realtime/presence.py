@@ -141,7 +141,7 @@ def _counts(feed: Feed) -> dict[Place, int]:
         for follow in client.follows.values():
             if follow.wants_presence and follow.topic.kind > 0:
                 place = (feed.site.id, follow.topic.kind, follow.topic.id)
-                people.setdefault(place, set()).add(client.caller.who.profile_id or client)
+                people.setdefault(place, set()).add(client.caller.principal.profile_id or client)
     return {place: len(who) for place, who in people.items()}
 
 
@@ -158,7 +158,7 @@ def _push_typing(feed: Feed, place: Place, name: str, people: set[int]) -> None:
         if not follow.wants_presence:
             continue
         caller = client.caller
-        seen = frozenset(people - {caller.who.profile_id} - caller.ignored_profiles)
+        seen = frozenset(people - {caller.principal.profile_id} - caller.ignored_profiles)
         if seen:
             if seen not in frames:
                 some = sorted(seen)[: Presence.TYPISTS]

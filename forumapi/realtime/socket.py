@@ -279,7 +279,7 @@ def take(
     live: Live, client: Client, message: Subscribe | Unsubscribe | Typing, config: Config
 ) -> None:
     """Do what a client asks. Raises ApiError."""
-    me = client.caller.who.profile_id
+    me = client.caller.principal.profile_id
     if isinstance(message, Typing):
         live.typing(client, topic_of(message.topic, me))
         return
@@ -304,7 +304,7 @@ def hello(live: Live, client: Client, config: Config) -> Frame:
         "hello",
         live.cursor(client),
         protocol=PROTOCOL,
-        profileId=client.caller.who.profile_id,
+        profileId=client.caller.principal.profile_id,
         heartbeatSeconds=config.live_heartbeat_s,
         limits={
             "subscriptions": config.live_subscriptions,

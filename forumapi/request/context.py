@@ -11,7 +11,7 @@ from forumapi.itemtypes import HUDDLE
 from forumapi.models.journal.journal import Author
 from forumapi.permissions.evaluator import (
     MODERATOR,
-    Can,
+    PermissionSet,
     Target,
     Tree,
 )
@@ -55,7 +55,7 @@ class Located:
         self.own_moderated = own_moderated
         self.version = version
 
-    def is_hidden_from(self, can: Can) -> bool:
+    def is_hidden_from(self, can: PermissionSet) -> bool:
         """Return if the thing is hidden, and not from one who moderates it."""
         return self.is_hidden and (self.is_in_huddle or not can & MODERATOR)
 
@@ -97,7 +97,7 @@ class Context:
     app: Services
     args: dict[str, Any]
     body: Any
-    can: Can
+    can: PermissionSet
     environ: dict[str, Any]
     front_end: str  # the one that the request came through, "" for none; `ip` is its visitor's then
     head: int

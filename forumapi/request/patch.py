@@ -14,7 +14,7 @@ from forumapi.permissions.evaluator import (
     MODERATOR,
     OPEN_OWN,
     OWNER,
-    Can,
+    PermissionSet,
 )
 
 _KNOWN: Final = frozenset(("add", "copy", "move", "remove", "replace", "test"))
@@ -90,7 +90,7 @@ def changes(document: list[Operation], paths: Collection[str]) -> list[Change]:
     return asked
 
 
-def permit(change: Change, can: Can) -> None:
+def permit(change: Change, can: PermissionSet) -> None:
     """Raises Forbidden unless the caller may make this change beyond having `update` (content 1.10)."""
     if can & MODERATOR:
         return

@@ -476,12 +476,12 @@ def _permit(ctx: Context, need: Need) -> None:
     located = ctx.located
     if located is not None:
         ctx.can = evaluator.effective(
-            ctx.identity.who,
+            ctx.identity.principal,
             located.target,
             ctx.tree,
             members_create_microcosms=not ctx.site.only_admins_create,
         )
-    elif ctx.identity.who.is_site_owner:
+    elif ctx.identity.principal.is_site_owner:
         ctx.can = evaluator.SITE_OWNER
     if need is ANYONE:
         return

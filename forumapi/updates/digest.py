@@ -234,7 +234,7 @@ def _readable(fact: Fact, tree: Tree, newest: Sequence[Row]) -> Iterator[News]:
     since = fact.since or fact.created
     me = fact.profile_id
     ignored = set(fact.ignored)
-    view = tree.view(fact.who)
+    view = tree.view(fact.principal)
     hidden: dict[int, bool] = {}
     for id, kind, title, microcosm_id, created, author_id, commented, commenter_id in newest:
         if microcosm_id not in view.set or id * 32 + kind in ignored:

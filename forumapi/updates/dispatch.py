@@ -522,7 +522,7 @@ class _Telling:
             one
             for one in people
             if evaluator.effective(
-                one.who, target._replace(is_participant=one.is_participant), self._tree
+                one.principal, target._replace(is_participant=one.is_participant), self._tree
             )
             & evaluator.READ
         ]

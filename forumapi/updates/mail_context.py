@@ -27,9 +27,9 @@ from forumapi.models.notices.update import (
 from forumapi.models.people import ban, user
 from forumapi.permissions.evaluator import (
     READ,
+    Principal,
     Target,
     Tree,
-    Who,
     effective,
 )
 
@@ -141,6 +141,7 @@ class Fact:
         "on_profile",
         "participates",
         "prefers",
+        "principal",
         "profile_id",
         "renderer",
         "since",
@@ -152,7 +153,6 @@ class Fact:
         "unread_huddles",
         "wants",
         "wants_any",
-        "who",
     )
 
     def __init__(self, row: Sequence[Any]) -> None:
@@ -206,7 +206,7 @@ class Fact:
             self.comment = (found[0], author_id, is_hidden, version, parent, self.participates)
         owns = self.profile_id == owned_by
         self.is_site_owner = owns
-        self.who = Who(
+        self.principal = Principal(
             self.profile_id,
             tuple(role_ids or ()),
             owns and not is_limited,
@@ -227,7 +227,7 @@ def objection(fact: Fact, tree: Tree) -> str:
         return "the site is gone"
     if fact.is_off:
         return "the address is off: mail to it came back"
-    if fact.who.is_site_banned:
+    if fact.principal.is_site_banned:
         return "the reader is banned"
     if not fact.wants_any:
         return "the reader wants no mail"
@@ -242,7 +242,7 @@ def objection(fact: Fact, tree: Tree) -> str:
     if fact.type == EVENT_INVITATION and not fact.is_attending:
         return "the reader has answered, or is invited no more"
     places = _places(fact, tree)
-    if not places or any(_is_closed(fact.who, place, tree) for place in places):
+    if not places or any(_is_closed(fact.principal, place, tree) for place in places):
         return "the reader may not read it"
     if _ignores(fact, tree):
         return "the reader ignores it"
@@ -267,8 +267,10 @@ def _places(fact: Fact, tree: Tree) -> list[permission_target.Place]:
     return [*places, permission_target.item(tree, kind, id, row)]
 
 
-def _is_closed(who: Who, place: permission_target.Place, tree: Tree) -> bool:
-    return not place.exists or place.is_hidden or not effective(who, place.target, tree) & READ
+def _is_closed(principal: Principal, place: permission_target.Place, tree: Tree) -> bool:
+    return (
+        not place.exists or place.is_hidden or not effective(principal, place.target, tree) & READ
+    )
 
 
 def _ignores(fact: Fact, tree: Tree) -> bool:

@@ -1,6 +1,6 @@
 """Whom something may be of interest to, with what decides whether they are told: one statement for many people.
 
-Nobody is left out here for a lack of rights: `Recipient.who` is what the one evaluator is asked with.
+Nobody is left out here for a lack of rights: `Recipient.principal` is what the one evaluator is asked with.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from forumapi.database.connections import (
     Transaction,
 )
 from forumapi.models.people import ban, member
-from forumapi.permissions.evaluator import Who
+from forumapi.permissions.evaluator import Principal
 
 # Watchers that one statement returns.
 MOST: Final = 1000
@@ -165,7 +165,7 @@ class Recipient(NamedTuple):
     """Somebody who may be told. `wants_mail`: by watchers, preferences and options, and mail is due."""
 
     profile_id: int
-    who: Who
+    principal: Principal
     is_participant: bool  # of the huddle that it is about
     ignores: bool  # the actor, the thing, or where it stands
     wants_mail: bool
@@ -257,22 +257,22 @@ def _settle(tx: Transaction, site_id: int, rows: Sequence[Row]) -> bool:
 
 def _recipient(state: SiteState, row: Row) -> Recipient:
     profile_id, user_id, role_ids, _, is_banned, lacks_second_factor, *rest = row
-    who = _who(state, profile_id, user_id, role_ids, is_banned, lacks_second_factor)
-    return Recipient(profile_id, who, *rest)
+    principal = _principal(state, profile_id, user_id, role_ids, is_banned, lacks_second_factor)
+    return Recipient(profile_id, principal, *rest)
 
 
-def _who(
+def _principal(
     state: SiteState,
     profile_id: int,
     user_id: int,
     role_ids: list[int],
     is_banned: bool,
     lacks_second_factor: bool,
-) -> Who:
+) -> Principal:
     """The person as a request of theirs would make them (models/access/identity.py)."""
     is_owner = profile_id == state.owned_by
     is_limited = state.needs_second_factor and lacks_second_factor
-    return Who(
+    return Principal(
         profile_id,
         tuple(role_ids),
         is_owner and not is_limited,

@@ -137,7 +137,7 @@ class EmailWriter:
         if fact.type == update.NEW_ITEM and fact.item is not None:
             place = fact.item[2][0]
             # Who may read the item by being its author or the like may not see where it stands.
-            seen = place in tree.view(fact.who).set
+            seen = place in tree.view(fact.principal).set
             values["microcosm_title"] = tree.nodes[place].title if seen else "a forum"
         if fact.type == update.NEW_USER:
             # The address is for the owner of the site alone (M5).

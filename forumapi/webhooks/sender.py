@@ -372,7 +372,7 @@ class Deliverer(Background):
         if fact is None:
             return NOTHING, None, ""
         judge = Judge(tree)
-        sight = judge.sight(who.who, fact)
+        sight = judge.sight(who.principal, fact)
         if sight == WHOLE:
             return WHOLE, fact, job.kind
         # Only what may have ended a thing, or moved it out of sight, tells that it is gone.
@@ -381,6 +381,6 @@ class Deliverer(Background):
         moves = job.kind == journal.REPLACED
         for event in log.between(tx, site.id, job.number - 1, job.number, 1) if moves else ():
             was = live.left(tree, fact, event.moved_from) if event.moved_from else None
-            if was is not None and judge.sight(who.who, was.place) == WHOLE:
+            if was is not None and judge.sight(who.principal, was.place) == WHOLE:
                 return GONE, was.thing, GONE_KIND
         return NOTHING, None, ""

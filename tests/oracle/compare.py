@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from forumapi.database.connections import Database, Query
 from forumapi.permissions import evaluator
-from forumapi.permissions.evaluator import Target, Tree, Who
+from forumapi.permissions.evaluator import Principal, Target, Tree
 from tests.oracle import draw, limits, store
 from tests.oracle.may import GRANTS, rights, row_of
 from tests.oracle.world import Asked, World
@@ -35,7 +35,7 @@ class Case(NamedTuple):
     profile_id: int
     asked: Asked
     row: str
-    who: Who
+    principal: Principal
     target: Target
     expected: frozenset[str]
 
@@ -73,7 +73,7 @@ def drawn(url: str, database: Database, seed: int, worlds: int, ids: draw.Ids) -
                 profile_id,
                 asked,
                 row_of(shown, profile_id, asked),
-                loader.who(profile_id, number),
+                loader.principal(profile_id, number),
                 loader.target(profile_id, number, asked),
                 expected,
             )
@@ -87,7 +87,7 @@ def drawn(url: str, database: Database, seed: int, worlds: int, ids: draw.Ids) -
 def answer(module: ModuleType, case: Case, tree: Tree) -> frozenset[str]:
     """What an evaluator says: the engine's own, or a changed copy of it."""
     can = module.effective(
-        case.who,
+        case.principal,
         case.target,
         tree,
         members_create_microcosms=case.world.everyone_creates_microcosms,
@@ -108,7 +108,7 @@ def differences(module: ModuleType, found: Drawn, *, limit: int = 5, every: int 
             said.append(
                 f"{case.row}: {case.asked} by {case.profile_id} of {case.world.site_id}:"
                 f" more than the oracle {sorted(got - case.expected)},"
-                f" less {sorted(case.expected - got)}; {case.who} {case.target}"
+                f" less {sorted(case.expected - got)}; {case.principal} {case.target}"
             )
             if len(said) == limit:
                 break

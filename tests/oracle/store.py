@@ -16,9 +16,9 @@ from forumapi.models.microcosms import tree
 from forumapi.models.people import criterion, member
 from forumapi.permissions.evaluator import (
     GUEST_CALLER,
+    Principal,
     Target,
     Tree,
-    Who,
     unseen_comment,
 )
 from tests.oracle.may import GRANTS
@@ -259,9 +259,9 @@ def _content_rows(rows: dict[str, list[Row]], world: World) -> None:
                 *((live[-1].id, world.now, live[-1].author) if live else (None, None, None)),
             )
         )
-        for who in {c.author for c in live}:
-            count = sum(1 for c in live if c.author == who)
-            rows["item_authors"].append((site, id, who, count))
+        for author in {c.author for c in live}:
+            count = sum(1 for c in live if c.author == author)
+            rows["item_authors"].append((site, id, author, count))
 
     for item in world.items.values():
         state = (item.is_open, item.is_deleted, item.is_moderated)
@@ -312,15 +312,15 @@ class Loader:
         self.world = world
         self.reader = database.read()
         self.tree: Tree = tree.load(self.reader, world.site_id, 1)
-        self._people: dict[tuple[int, int], Who] = {(0, 0): GUEST_CALLER}
+        self._people: dict[tuple[int, int], Principal] = {(0, 0): GUEST_CALLER}
         self._targets: dict[tuple[int, int, int, int], Target] = {}
 
-    def who(self, profile_id: int, number: int = 0) -> Who:
+    def principal(self, profile_id: int, number: int = 0) -> Principal:
         """The caller under a token of theirs, by the statement that every signed-in request begins with."""
         found = self._people.get((profile_id, number))
         if found is None:
             asked, secret = identity.Asked(identity.IDENTITY), token(profile_id, number)
-            found = identity.find(self.reader, self.world.site_id, secret, asked).who
+            found = identity.find(self.reader, self.world.site_id, secret, asked).principal
             self._people[profile_id, number] = found
         return found
 
@@ -336,11 +336,11 @@ class Loader:
         key = (*viewer, asked.type, asked.id)
         found = self._targets.get(key)
         if found is None:
-            found = self._targets[key] = self._locate(self.who(*viewer), asked)
+            found = self._targets[key] = self._locate(self.principal(*viewer), asked)
         return found
 
-    def _locate(self, who: Who, asked: Asked) -> Target:
-        site_id, profile_id = self.world.site_id, who.profile_id
+    def _locate(self, principal: Principal, asked: Asked) -> Target:
+        site_id, profile_id = self.world.site_id, principal.profile_id
         if asked.type == ATTENDEE and asked.id in self.world.attendees:
             # An attendance has no number of its own: it is an event's and a profile's.
             attendee = self.world.attendees[asked.id]
@@ -352,5 +352,7 @@ class Loader:
                 attendee.event_id,
                 attendee.profile_id,
             ).target
-        place = permission_target.find(self.reader, site_id, self.tree, who, asked.type, asked.id)
+        place = permission_target.find(
+            self.reader, site_id, self.tree, principal, asked.type, asked.id
+        )
         return place.target if place.exists or asked.type != COMMENT else unseen_comment(asked.id)

@@ -65,15 +65,15 @@ MUTATIONS = {
     ),
     "authors are not banned": (
         "if rights & BANNED and not site_owner:",
-        "if rights & BANNED and not site_owner and who.profile_id not in target.owner_ids:",
+        "if rights & BANNED and not site_owner and principal.profile_id not in target.owner_ids:",
     ),
     "a site ban leaves profiles readable": (
-        "kind == itemtypes.PROFILE and target.item_id == who.profile_id",
+        "kind == itemtypes.PROFILE and target.item_id == principal.profile_id",
         "kind == itemtypes.PROFILE",
     ),
     "who made a microcosm loses it": (
-        "microcosm_owner |= who.profile_id in (node.owned_by, node.created_by)",
-        "microcosm_owner |= who.profile_id == node.owned_by",
+        "microcosm_owner |= principal.profile_id in (node.owned_by, node.created_by)",
+        "microcosm_owner |= principal.profile_id == node.owned_by",
     ),
     "the microcosm of the query counts everywhere": (
         "microcosm_id = 0 if kind in _NOWHERE else target.microcosm_id",

@@ -53,7 +53,7 @@ def viewer(reader: Reader, site: Tree, world: World, profile_id: int, number: in
         world.site_id,
         profile_id,
         site,
-        site.view(who.who),
+        site.view(who.principal),
         who.ignored_microcosms,
         who.ignored_items,
         who.ignored_profiles,

@@ -84,7 +84,7 @@ def test_everybody_is_shown_what_they_may_read_and_nothing_else(
                 world.site_id,
                 profile_id,
                 site,
-                site.view(who.who),
+                site.view(who.principal),
                 who.ignored_microcosms,
                 who.ignored_items,
                 WHOLE,

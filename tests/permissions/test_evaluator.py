@@ -12,10 +12,10 @@ from forumapi.permissions import evaluator
 from forumapi.permissions.evaluator import (
     NAMES,
     Node,
+    Principal,
     Role,
     Target,
     Tree,
-    Who,
     effective,
 )
 from tests.api import Response
@@ -65,12 +65,12 @@ def tree(*more: Role, moderator_rights: int = ALL_RIGHTS) -> Tree:
 
 
 PEOPLE = {
-    0: Who(0, None),
-    OWNER: Who(OWNER, (), is_site_owner=True, user_id=1),
-    MODERATOR: Who(MODERATOR, (MODERATORS_ROLE,), user_id=2),
-    MEMBER: Who(MEMBER, (), user_id=3),
-    BANNED: Who(BANNED, (BANNED_ROLE,), user_id=4),
-    SITE_BANNED: Who(SITE_BANNED, (), is_site_banned=True, user_id=5),
+    0: Principal(0, None),
+    OWNER: Principal(OWNER, (), is_site_owner=True, user_id=1),
+    MODERATOR: Principal(MODERATOR, (MODERATORS_ROLE,), user_id=2),
+    MEMBER: Principal(MEMBER, (), user_id=3),
+    BANNED: Principal(BANNED, (BANNED_ROLE,), user_id=4),
+    SITE_BANNED: Principal(SITE_BANNED, (), is_site_banned=True, user_id=5),
 }
 
 SITE = Target(itemtypes.SITE, 7)

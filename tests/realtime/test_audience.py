@@ -51,8 +51,8 @@ NOW = datetime.datetime(2026, 3, 1, tzinfo=datetime.UTC)
 # Ways to get delivery wrong: what is replaced in its text, and by what.
 MUTATIONS = {
     "the site's owner hears of huddles": (
-        "if who.profile_id not in fact.insiders:",
-        "if who.profile_id not in fact.insiders and not who.is_site_owner:",
+        "if principal.profile_id not in fact.insiders:",
+        "if principal.profile_id not in fact.insiders and not principal.is_site_owner:",
     ),
     "what is hidden is told of as it is": (
         "return WHOLE if is_own and not (fact.is_deleted or fact.is_gone_above) else GONE",
@@ -67,7 +67,7 @@ MUTATIONS = {
         "return NOTHING",
     ),
     "whoever could not read the old place is told": (
-        "if judge.sight(caller.who, was.place) != WHOLE:",
+        "if judge.sight(caller.principal, was.place) != WHOLE:",
         "if False:",
     ),
     "every event of a hidden thing is told": (
@@ -75,16 +75,19 @@ MUTATIONS = {
         "False",
     ),
     "authors share an answer with those who only read": (
-        "me = who.profile_id if is_special",
+        "me = principal.profile_id if is_special",
         "me = 0 if is_special",
     ),
     "a token shows every kind of thing": (
         "    if not caller.has_scope(event.item_type, parent_type):\n        return NOTHING\n",
         "",
     ),
-    "tokens of one person share an answer": ("            who.sees_huddles,\n", ""),
-    "people of other roles share an answer": ("            who.role_ids,\n", ""),
-    "the banned hear on": ("        if who.is_site_banned:\n            return NOTHING\n", ""),
+    "tokens of one person share an answer": ("            principal.sees_huddles,\n", ""),
+    "people of other roles share an answer": ("            principal.role_ids,\n", ""),
+    "the banned hear on": (
+        "        if principal.is_site_banned:\n            return NOTHING\n",
+        "",
+    ),
     "nobody is ignored": (
         "return NOTHING if judge.is_ignored(caller, fact, topic, place) else seen",
         "return seen",

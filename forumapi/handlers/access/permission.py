@@ -92,7 +92,7 @@ class PermissionBatchHandler(Handler):
         asked = [_checked(one, f"[{number}].") for number, one in enumerate(sent)]
         tree, identity = ctx.tree, ctx.identity
         named = [(one.item_type, one.item_id) for one in asked if one.item_type and one.item_id]
-        found = permission_targets.targets(ctx.reader, ctx.site.id, tree, identity.who, named)
+        found = permission_targets.targets(ctx.reader, ctx.site.id, tree, identity.principal, named)
         updates = [one.item_id for one in asked if one.item_type == itemtypes.UPDATE]
         own = _own_updates(ctx, updates)
         answers = []
@@ -101,7 +101,7 @@ class PermissionBatchHandler(Handler):
             if one.item_type == itemtypes.UPDATE and one.item_id in own:
                 target = one._replace(owner_ids=(identity.profile_id,))
             can = evaluator.effective(
-                identity.who,
+                identity.principal,
                 target,
                 tree,
                 members_create_microcosms=not ctx.site.only_admins_create,
@@ -113,11 +113,13 @@ class PermissionBatchHandler(Handler):
 def _own_updates(ctx: Context, ids: Sequence[int]) -> frozenset[int]:
     """Find those of these updates that have no row and are in the caller's list."""
     identity, tree = ctx.identity, ctx.tree
-    listable = microcosm_links.visible(tree.view(identity.who), tree, identity.ignored_microcosms)
+    listable = microcosm_links.visible(
+        tree.view(identity.principal), tree, identity.ignored_microcosms
+    )
     return update.own(
         ctx.reader,
         ctx.site.id,
-        identity.who,
+        identity.principal,
         listable.ids,
         identity.ignored_profiles,
         identity.ignored_items,
@@ -150,14 +152,16 @@ def _target(ctx: Context) -> Target:
     if item_id:
         if ctx.identity.more:
             return permission_target.item(ctx.tree, kind.id, item_id, ctx.identity.more).target
-        who = ctx.identity.who
-        place = permission_target.find(ctx.reader, ctx.site.id, ctx.tree, who, kind.id, item_id)
+        principal = ctx.identity.principal
+        place = permission_target.find(
+            ctx.reader, ctx.site.id, ctx.tree, principal, kind.id, item_id
+        )
         if place.exists:
             return place.target
         if kind.id == itemtypes.COMMENT:
             return unseen_comment(item_id)
         if kind.id == itemtypes.UPDATE and item_id in _own_updates(ctx, [item_id]):
-            return place.target._replace(owner_ids=(who.profile_id,))
+            return place.target._replace(owner_ids=(principal.profile_id,))
         return place.target
     return Target(kind.id, 0, microcosm_id)
 

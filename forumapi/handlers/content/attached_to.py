@@ -21,10 +21,12 @@ class LocatedCarrier(Located):
 def find(ctx: Context, *, is_locked: bool = True) -> LocatedCarrier:
     """The thing that the address names; under a write its own row is locked until the end of the request."""
     named = ctx.args["item"]
-    who = ctx.identity.who
+    principal = ctx.identity.principal
     if ctx.is_write and is_locked:
-        permission_target.lock(ctx.writer, ctx.site.id, who, named.type, named.id)
-    place = permission_target.find(ctx.reader, ctx.site.id, ctx.tree, who, named.type, named.id)
+        permission_target.lock(ctx.writer, ctx.site.id, principal, named.type, named.id)
+    place = permission_target.find(
+        ctx.reader, ctx.site.id, ctx.tree, principal, named.type, named.id
+    )
     located = LocatedCarrier(place.target, is_hidden=place.is_hidden)
     located.place = place
     return located

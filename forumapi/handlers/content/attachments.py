@@ -66,10 +66,12 @@ class Carrier(Handler):
         item = ctx.args["item"]
         if ctx.site.is_root and item.id != ctx.identity.profile_id:
             raise Forbidden("Only the profile itself may see this", code=NO_READ)
-        who = ctx.identity.who
+        principal = ctx.identity.principal
         if ctx.is_write:
-            permission_target.lock(ctx.writer, ctx.site.id, who, item.type, item.id)
-        place = permission_target.find(ctx.reader, ctx.site.id, ctx.tree, who, item.type, item.id)
+            permission_target.lock(ctx.writer, ctx.site.id, principal, item.type, item.id)
+        place = permission_target.find(
+            ctx.reader, ctx.site.id, ctx.tree, principal, item.type, item.id
+        )
         located = LocatedCarrier(place.target, is_hidden=place.is_hidden, version=place.version)
         located.place = place
         return located
@@ -90,7 +92,7 @@ class AttachmentsHandler(Carrier):
         """The carrier. Raises Invalid, code 23, before a POST to one that isn't there for the caller."""
         located = super().locate(ctx)
         if ctx.is_write:
-            can = evaluator.effective(ctx.identity.who, located.target, ctx.tree)
+            can = evaluator.effective(ctx.identity.principal, located.target, ctx.tree)
             is_seen = not located.is_hidden_from(can)
             if not (located.place.exists and can & evaluator.READ and is_seen):  # type: ignore[attr-defined]
                 raise Invalid("", "There is nothing here to attach to", code=ATTACH_TARGET)
@@ -179,11 +181,11 @@ def _may_use(ctx: Context, hash: str) -> bool:
     """True for a file that the caller may see: who has lost sight of one must not make it public again."""
     if not _HASH.fullmatch(hash):
         return False
-    tx, site, who = ctx.reader, ctx.site, ctx.identity.who
-    stored = file.find(tx, site.id, who.user_id, hash)
+    tx, site, principal = ctx.reader, ctx.site, ctx.identity.principal
+    stored = file.find(tx, site.id, principal.user_id, hash)
     if stored is not None and (stored.is_mine or stored.is_open(ctx.app.config.file_access)):
         return True
-    seen = file.sight(tx, site.id, who, hash, ctx.tree).caller
+    seen = file.sight(tx, site.id, principal, hash, ctx.tree).caller
     return stored is not None and seen
 
 

@@ -71,7 +71,7 @@ def _locate_event(ctx: Context) -> Located:
         return located
     named = ctx.args["item"]
     place = permission_target.find(
-        ctx.reader, ctx.site.id, ctx.tree, ctx.identity.who, named.type, named.id
+        ctx.reader, ctx.site.id, ctx.tree, ctx.identity.principal, named.type, named.id
     )
     return Located(place.target, is_hidden=place.is_hidden)
 
@@ -210,10 +210,10 @@ class AttendeeHandler(Handler):
         return Page(0, (event_id, one.stamp, can), build)
 
     @staticmethod
-    def _can(ctx: Context, found: Found) -> evaluator.Can:
+    def _can(ctx: Context, found: Found) -> evaluator.PermissionSet:
         me = ctx.identity.profile_id
         target = found.attendee_target(ctx.args["profileId"].id, me)
-        return evaluator.effective(ctx.identity.who, target, ctx.tree)
+        return evaluator.effective(ctx.identity.principal, target, ctx.tree)
 
     @needs(CREATE, body=AttendeeBody, status=302)
     def put(self, ctx: Context) -> Result:

@@ -49,7 +49,7 @@ class BookmarksHandler(Handler):
             ctx.reader,
             ctx.site.id,
             ctx.identity.profile_id,
-            ctx.tree.view(ctx.identity.who).ids,
+            ctx.tree.view(ctx.identity.principal).ids,
             ctx.identity.kinds,
             ctx.number("before") or _NEWEST,
             limit + 1,

@@ -22,7 +22,7 @@ _MEDIA: Final = "text/calendar; charset=utf-8"
 def _locate(ctx: Context) -> Located:
     named = ctx.args["item"]
     place = permission_target.find(
-        ctx.reader, ctx.site.id, ctx.tree, ctx.identity.who, named.type, named.id
+        ctx.reader, ctx.site.id, ctx.tree, ctx.identity.principal, named.type, named.id
     )
     return Located(place.target, is_hidden=place.is_hidden)
 
@@ -72,7 +72,7 @@ class MicrocosmCalendarHandler(Handler):
         if node is None:
             raise NotFound("There is no such microcosm")
         readable = microcosm_links.visible(
-            tree.view(identity.who), tree, identity.ignored_microcosms
+            tree.view(identity.principal), tree, identity.ignored_microcosms
         )
         inside = [id for id in node.subtree if id in readable.set]
         rows = calendar.of_place(ctx.reader, ctx.site.id, inside, identity.ignored_items)
@@ -95,7 +95,7 @@ class ProfileCalendarHandler(Handler):
         if not ctx.located.target.owner_ids:
             raise NotFound("There is no such profile")
         readable = microcosm_links.visible(
-            tree.view(identity.who), tree, identity.ignored_microcosms
+            tree.view(identity.principal), tree, identity.ignored_microcosms
         )
         rows = calendar.of_profile(
             ctx.reader, ctx.site.id, id, readable.ids, identity.ignored_items

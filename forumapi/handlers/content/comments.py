@@ -77,7 +77,7 @@ def locate_for_reading(ctx: Context) -> LocatedComment:
         ctx.reader,
         ctx.site.id,
         ctx.args["item"].id,
-        ctx.identity.who,
+        ctx.identity.principal,
         ctx.identity.ignored_profiles,
     )
     if found is None:
@@ -120,7 +120,7 @@ class LockedLocated(Located):
 def locate_for_writing(ctx: Context) -> LockedLocated:
     """The comment that the address names, locked with its item until the end of the request."""
     tx, site_id, id = ctx.writer, ctx.site.id, ctx.args["item"].id
-    parent = remark.parent_of(tx, site_id, id, ctx.identity.who.participant_id)
+    parent = remark.parent_of(tx, site_id, id, ctx.identity.principal.participant_id)
     if parent is None:
         located = LockedLocated(Target(itemtypes.COMMENT, id))
         located.comment = None
@@ -154,7 +154,7 @@ def _place(ctx: Context, item_type: int, id: int) -> Place | None:
     if item_type == itemtypes.PROFILE:
         known = profile.summaries(ctx.reader, ctx.app.documents, ctx.site.id, [id])
         return Place(item_type, id) if id in known else None
-    me = ctx.identity.who.participant_id
+    me = ctx.identity.principal.participant_id
     locked = writing.lock(ctx.writer, ctx.site.id, item_type, id, me)
     if locked is None:
         return None

@@ -66,7 +66,7 @@ class DraftsHandler(Handler):
     def get(self, ctx: Context) -> Result:
         """All drafts of the caller, the newest first."""
         at = ctx.paging
-        total, drafts = draft.page(ctx.reader, ctx.site.id, ctx.identity.who, at)
+        total, drafts = draft.page(ctx.reader, ctx.site.id, ctx.identity.principal, at)
         paging.check(total, at)
         items = dumps([draft.document(one) for one in drafts])
         page = paging.page(items, total, at, ctx.path, ctx.path, ctx.query_string, ctx.pairs)
@@ -93,7 +93,7 @@ class DraftHandler(Handler):
     @needs(LOGIN, answer=schemas.Draft)
     def get(self, ctx: Context) -> Result:
         """The draft with its version."""
-        is_seen = ctx.identity.who.sees_huddles or ctx.args["item"].type != itemtypes.HUDDLE
+        is_seen = ctx.identity.principal.sees_huddles or ctx.args["item"].type != itemtypes.HUDDLE
         found = draft.find(ctx.reader, _spot(ctx)) if is_seen else None
         if found is None:
             raise NotFound("There is no draft here")

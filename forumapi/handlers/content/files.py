@@ -223,7 +223,7 @@ class FileHandler(Handler):
         is_open = stored is not None and stored.is_open(ctx.app.config.file_access)
         is_public = True
         if stored is None or not is_open:
-            sight = file.sight(ctx.reader, ctx.site.id, ctx.identity.who, hash, ctx.tree)
+            sight = file.sight(ctx.reader, ctx.site.id, ctx.identity.principal, hash, ctx.tree)
             if stored is None or not (sight.caller or stored.is_mine):
                 raise _none()
             is_public = sight.everybody

@@ -101,7 +101,7 @@ def _locate_page(ctx: Context) -> LocatedHuddle:
         ctx.reader,
         ctx.site.id,
         ctx.args["item"].id,
-        ctx.identity.who.participant_id,
+        ctx.identity.principal.participant_id,
         ctx.identity.ignored_profiles,
         ctx.paging,
     )
@@ -113,7 +113,7 @@ def _locate_page(ctx: Context) -> LocatedHuddle:
 
 
 def _locate_locked(ctx: Context) -> LockedLocated:
-    tx, site_id, me = ctx.writer, ctx.site.id, ctx.identity.who.participant_id
+    tx, site_id, me = ctx.writer, ctx.site.id, ctx.identity.principal.participant_id
     found = writing.lock(tx, site_id, itemtypes.HUDDLE, ctx.args["item"].id, me)
     target = writing.target(tx, site_id, found, me) if found else _nothing(ctx)
     located = LockedLocated(target, version=found.version if found else 0)
@@ -126,7 +126,7 @@ def _locate_participants(ctx: Context, one: int | None = None) -> LocatedPartici
         ctx.reader,
         ctx.site.id,
         ctx.args["item"].id,
-        ctx.identity.who.participant_id,
+        ctx.identity.principal.participant_id,
         ctx.paging,
         one=one,
     )
@@ -176,7 +176,7 @@ class HuddlesHandler(Handler):
             total, entries = huddle.own(
                 ctx.reader,
                 ctx.site.id,
-                identity.who.participant_id,
+                identity.principal.participant_id,
                 identity.ignored_profiles,
                 identity.ignored_items,
                 at,
@@ -232,7 +232,7 @@ class HuddleHandler(Handler):
                 huddle.mark_read(tx, site_id, seen, me, at)
         is_ignored = found.id in ctx.identity.ignored_items
         permission = evaluator.as_json(ctx.can)
-        own = comment.Own.of(ctx.identity.who, found.target, ctx.tree, found.reacted)
+        own = comment.Own.of(ctx.identity.principal, found.target, ctx.tree, found.reacted)
 
         def comments_page(items: bytes) -> bytes:
             return paging.page(

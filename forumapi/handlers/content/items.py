@@ -111,7 +111,7 @@ def show(ctx: Context) -> Result:
     at = ctx.paging
     paging.check(found.total, at)
     tree = ctx.tree
-    view = tree.view(ctx.identity.who)
+    view = tree.view(ctx.identity.principal)
     permission = evaluator.as_json(ctx.can)
     if not ctx.is_head:
         # A full disk stops no reader.
@@ -121,7 +121,7 @@ def show(ctx: Context) -> Result:
 
     is_ignored = found.id in ctx.identity.ignored_items
     reacted = reaction.own_of_comments(seen.viewer.reacted if seen.viewer else None)
-    own = comment.Own.of(ctx.identity.who, found.target, tree, reacted)
+    own = comment.Own.of(ctx.identity.principal, found.target, tree, reacted)
 
     def comments_page(items: bytes) -> bytes:
         return paging.page(
@@ -209,7 +209,7 @@ def check_place(ctx: Context, microcosm_id: int, item_type: int) -> None:
         target = Target(
             itemtypes.MICROCOSM, microcosm_id, microcosm_id, (node.owned_by, node.created_by)
         )
-    can = evaluator.effective(ctx.identity.who, target, tree)
+    can = evaluator.effective(ctx.identity.principal, target, tree)
     if not can & evaluator.CREATE:
         raise Forbidden("You may not post in this microcosm", code=NO_CREATE)
     if node is None or not node.is_live:
@@ -332,7 +332,7 @@ ALL: Final = Listing(item.LIST, item.COUNT)
 def list_items(ctx: Context, item_type: int, key: str, listing: Listing = ALL) -> Result:
     """The list of one type of item (content 3.6), or of those of it that `listing` picks."""
     tree, site_id, at = ctx.tree, ctx.site.id, ctx.paging
-    view = tree.view(ctx.identity.who)
+    view = tree.view(ctx.identity.principal)
     readable = microcosm_links.visible(view, tree, ctx.identity.ignored_microcosms)
     scope = {
         "site_id": site_id,

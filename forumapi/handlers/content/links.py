@@ -76,7 +76,7 @@ class LinksHandler(Handler):
         """The newest first. Nothing of huddles, whose links are none of the owner's."""
         ctx.check_paging()
         limit, before = ctx.paging.limit, _before(ctx)
-        readable = ctx.tree.view(ctx.identity.who).ids
+        readable = ctx.tree.view(ctx.identity.principal).ids
         found = link.of_site(ctx.reader, ctx.site.id, readable, _host(ctx), before, limit + 1)
         base = ctx.app.config.short_links
         return _page(ctx, [_used(base, one) for one in found[:limit]], _onwards(found, limit))

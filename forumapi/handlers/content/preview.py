@@ -45,7 +45,7 @@ class PreviewHandler(Handler):
             raise Invalid(name, "must be a positive number", code=OUT_OF_RANGE)
         text.source(sent.markdown)
         place = permission_target.find(
-            ctx.reader, ctx.site.id, ctx.tree, ctx.identity.who, item_type, id
+            ctx.reader, ctx.site.id, ctx.tree, ctx.identity.principal, item_type, id
         )
         return Located(place.target, is_hidden=place.is_hidden)
 

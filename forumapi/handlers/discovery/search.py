@@ -60,7 +60,7 @@ def _viewer(ctx: Context) -> Viewer:
         ctx.site.id,
         identity.profile_id,
         ctx.tree,
-        ctx.tree.view(identity.who),
+        ctx.tree.view(identity.principal),
         identity.ignored_microcosms,
         identity.ignored_items,
         identity.ignored_profiles,
@@ -79,7 +79,7 @@ class SearchHandler(Handler):
         ctx.check_paging()
         began = time.monotonic()
         now = datetime.datetime.now(datetime.UTC)
-        asked = search_query.parse(ctx.pairs, now, is_owner=ctx.identity.who.is_site_owner)
+        asked = search_query.parse(ctx.pairs, now, is_owner=ctx.identity.principal.is_site_owner)
         who = _viewer(ctx)
         document = asked.document(
             search.expanded(who.tree, who.view, asked.forum_ids), was_made=asked.is_searchable

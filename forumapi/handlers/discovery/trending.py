@@ -23,7 +23,7 @@ class TrendingHandler(Handler):
         """Up to 25 conversations, events and polls, hottest first: what the caller may read and does not ignore."""
         ctx.check_paging()
         tree, site_id, at = ctx.tree, ctx.site.id, ctx.paging
-        view = tree.view(ctx.identity.who)
+        view = tree.view(ctx.identity.principal)
         identity = ctx.identity
         found = trending.hottest(
             ctx.reader,

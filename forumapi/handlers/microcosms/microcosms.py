@@ -56,7 +56,9 @@ def locate(ctx: Context, id: int) -> LocatedMicrocosm:
     """The microcosm `id` with the page asked for."""
     tree, identity = ctx.tree, ctx.identity
     node = tree.nodes.get(id)
-    listable = microcosm_links.visible(tree.view(identity.who), tree, identity.ignored_microcosms)
+    listable = microcosm_links.visible(
+        tree.view(identity.principal), tree, identity.ignored_microcosms
+    )
     place = Place(
         ctx.site.id,
         id,
@@ -91,7 +93,7 @@ def show(ctx: Context) -> Result:
     head = seen.head
     tree, site_id, at = ctx.tree, ctx.site.id, ctx.paging
     paging.check(head.total, at)
-    view = tree.view(ctx.identity.who)
+    view = tree.view(ctx.identity.principal)
     is_ignored = head.id in ctx.identity.ignored_microcosms
     permission = evaluator.as_json(ctx.can)
 
@@ -172,7 +174,7 @@ def _parent(ctx: Context, tree: Tree, parent_id: int, moved: Node | None) -> int
         target = Target(
             itemtypes.MICROCOSM, parent.id, parent.id, (parent.owned_by, parent.created_by)
         )
-        can = evaluator.effective(ctx.identity.who, target, tree)
+        can = evaluator.effective(ctx.identity.principal, target, tree)
     if parent is None or not parent.is_live or not can & evaluator.READ:
         raise Invalid("parentId", "must be a microcosm of this site")
     if not can & evaluator.CREATE:
@@ -334,6 +336,6 @@ class MicrocosmTreeHandler(Handler):
     @needs(ANYONE, answer=list[schemas.MicrocosmTreeNode])
     def get(self, ctx: Context) -> Result:
         """A flat list, parents before children."""
-        view = ctx.tree.view(ctx.identity.who)
+        view = ctx.tree.view(ctx.identity.principal)
         listable = microcosm_links.visible(view, ctx.tree, ctx.identity.ignored_microcosms)
         return Data(microcosm_links.whole_tree(ctx.tree, listable.set))

@@ -33,8 +33,8 @@ class ModerationHandler(Handler):
     )
     def get(self, ctx: Context) -> Result:
         """Items and comments that are moderated and not deleted, oldest first; 403 for those who moderate nothing."""
-        who, tree, site_id = ctx.identity.who, ctx.tree, ctx.site.id
-        moderated, on_profiles = evaluator.moderated(who, tree)
+        principal, tree, site_id = ctx.identity.principal, ctx.tree, ctx.site.id
+        moderated, on_profiles = evaluator.moderated(principal, tree)
         if not moderated and not on_profiles:
             raise Forbidden("There is nothing here that you may moderate", code=NO_READ)
         limit = paging.parse(ctx.query.get("limit", ""), "").limit
@@ -49,7 +49,7 @@ class ModerationHandler(Handler):
             shown=ctx.identity.kinds,
         )
         entries = moderation.documents(
-            ctx.reader, ctx.app.documents, site_id, found, tree, tree.view(who)
+            ctx.reader, ctx.app.documents, site_id, found, tree, tree.view(principal)
         )
         own = {"rel": "self", "href": paging.href(ctx.path, ctx.pairs)}
         links = [own]

@@ -55,7 +55,7 @@ class UpdatesHandler(Handler):
         """Newest first: replies, mentions, new items and the rest, and of all one follows the newest comment each."""
         ctx.check_paging()
         identity, tree, site_id, at = ctx.identity, ctx.tree, ctx.site.id, ctx.paging
-        view = tree.view(identity.who)
+        view = tree.view(identity.principal)
         total, entries = update.page(
             ctx.reader,
             site_id,

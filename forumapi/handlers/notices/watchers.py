@@ -104,11 +104,13 @@ def _several(sent: list[T]) -> list[tuple[T, str]]:
 
 def _follow(ctx: Context, things: Sequence[Named], seeds: Sequence[int], place: str = "") -> None:
     """Follow what the caller may read. Raises NotFound for anything else (W2)."""
-    tx, site_id, who = ctx.writer, ctx.site.id, ctx.identity.who
+    tx, site_id, principal = ctx.writer, ctx.site.id, ctx.identity.principal
     # All people are nobody in particular.
     asked = [one for one in things if one.item_id != watcher.ALL_PEOPLE]
-    permission_targets.check_readable(tx, site_id, who, ctx.tree, asked, "follow", place=place)
-    watcher.add(tx, site_id, who.profile_id, things, seeds)
+    permission_targets.check_readable(
+        tx, site_id, principal, ctx.tree, asked, "follow", place=place
+    )
+    watcher.add(tx, site_id, principal.profile_id, things, seeds)
 
 
 class WatchersHandler(Handler):
@@ -124,7 +126,7 @@ class WatchersHandler(Handler):
     def get(self, ctx: Context) -> Result:
         """Never notified of first, then the latest notified; what is gone or can't be read any more is left out."""
         site, tree, at, identity = ctx.site, ctx.tree, ctx.paging, ctx.identity
-        view = tree.view(identity.who)
+        view = tree.view(identity.principal)
         found = watcher.page(
             ctx.reader,
             site.id,
@@ -225,11 +227,11 @@ class WatcherHandler(Handler):
     def delete(self, ctx: Context) -> Result:
         """Takes a watcher away: one's own, and the site's owner anybody's."""
         tx, site_id, id = ctx.writer, ctx.site.id, ctx.args["watcher"]
-        who = ctx.identity.who
-        where = permission_target.find(tx, site_id, ctx.tree, who, itemtypes.WATCHER, id)
+        principal = ctx.identity.principal
+        where = permission_target.find(tx, site_id, ctx.tree, principal, itemtypes.WATCHER, id)
         if not where.exists:
             raise NotFound("There is no such watcher")
-        if not evaluator.effective(who, where.target, ctx.tree) & DELETE:
+        if not evaluator.effective(principal, where.target, ctx.tree) & DELETE:
             raise Forbidden("This watcher is not yours", code=NO_DELETE)
         watcher.remove_one(tx, site_id, id)
         return Done()

@@ -176,7 +176,7 @@ class WebhookDeliveriesHandler(Handler):
             found.id,
             state,
             ctx.paging,
-            viewer=ctx.identity.who.participant_id,
+            viewer=ctx.identity.principal.participant_id,
         )
         items = dumps([webhook_delivery.document(row, _cursor(ctx, row[1])) for row in rows])
         return listed(ctx, "deliveries", items, total, f"{_PATH}/{found.id}/deliveries")
@@ -195,7 +195,7 @@ class WebhookReplayHandler(Handler):
         sent: ReplayBody = ctx.body
         if not found.is_enabled:
             raise Invalid("", "The webhook is disabled: enable it first")
-        viewer = ctx.identity.who.participant_id
+        viewer = ctx.identity.principal.participant_id
         if not isinstance(sent.id, UnsetType):
             if not webhook_delivery.replay_one(
                 ctx.writer, ctx.site.id, found.id, sent.id, viewer=viewer

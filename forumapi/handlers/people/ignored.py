@@ -46,7 +46,7 @@ class IgnoredHandler(Handler):
     def get(self, ctx: Context) -> Result:
         """By type, then title; what is gone or can't be read any more is left out."""
         site_id, tree, at = ctx.site.id, ctx.tree, ctx.paging
-        view = tree.view(ctx.identity.who)
+        view = tree.view(ctx.identity.principal)
         me, kinds = ctx.identity.profile_id, ctx.identity.kinds
         found = ignore.page(ctx.reader, site_id, me, tree, view, kinds, at)
         paging.check(found.total, at)
@@ -67,7 +67,7 @@ class IgnoredHandler(Handler):
     @needs(LOGIN, body=IgnoreBody)
     def put(self, ctx: Context) -> Result:
         """Ignores a thing that the caller may read; once more is fine."""
-        ignore.add(ctx.writer, ctx.site.id, ctx.identity.who, ctx.tree, [_named(ctx.body)])
+        ignore.add(ctx.writer, ctx.site.id, ctx.identity.principal, ctx.tree, [_named(ctx.body)])
         return Done()
 
     @needs(LOGIN, body=IgnoreBody)
@@ -86,7 +86,7 @@ class IgnoredBatchHandler(Handler):
     def put(self, ctx: Context) -> Result:
         """Ignores up to 100 things that the caller may read."""
         things = _several(ctx)
-        ignore.add(ctx.writer, ctx.site.id, ctx.identity.who, ctx.tree, things, place="body")
+        ignore.add(ctx.writer, ctx.site.id, ctx.identity.principal, ctx.tree, things, place="body")
         return Done()
 
     @needs(LOGIN, body=list[IgnoreBody])

@@ -23,7 +23,7 @@ from forumapi.models.people import (
 from forumapi.models.people.profile import Detail, Editable
 from forumapi.models.people.profile_list import Filter
 from forumapi.permissions import evaluator
-from forumapi.permissions.evaluator import SITE_OWNER, Can, Target
+from forumapi.permissions.evaluator import SITE_OWNER, PermissionSet, Target
 from forumapi.request import patch
 from forumapi.request.context import Context, Located
 from forumapi.request.handler import (
@@ -271,7 +271,7 @@ def _record(ctx: Context, kind: str, id: int, version: int) -> None:
 def show(ctx: Context, detail: Detail) -> Page:
     """The answer that shows a profile to the caller."""
     is_self = bool(detail.id) and detail.id == ctx.identity.profile_id
-    if not ctx.identity.who.sees_huddles:
+    if not ctx.identity.principal.sees_huddles:
         detail = detail._replace(unread_huddles=0)
     is_ignored = detail.id in ctx.identity.ignored_profiles
 
@@ -289,12 +289,12 @@ def shown(ctx: Context, ids: Sequence[int]) -> list[bytes]:
     documents = []
     for detail in details:
         target = Target(itemtypes.PROFILE, detail.id, owner_ids=(detail.id,))
-        can = evaluator.effective(ctx.identity.who, target, ctx.tree)
+        can = evaluator.effective(ctx.identity.principal, target, ctx.tree)
         documents.append(_document(ctx, detail, bios.get(detail.id, b"null"), can))
     return documents
 
 
-def _document(ctx: Context, detail: Detail, bio: bytes, can: Can) -> bytes:
+def _document(ctx: Context, detail: Detail, bio: bytes, can: PermissionSet) -> bytes:
     is_self = detail.id == ctx.identity.profile_id
     return profile.detail_document(
         ctx.site.id,
@@ -408,14 +408,14 @@ class ProfileReadBatchHandler(Handler):
 
 def _mark(ctx: Context, things: list[tuple[int, int]], place: str = "") -> None:
     """Mark things read that the caller may read. Raises NotFound for anything else (R3)."""
-    tx, site_id, who = ctx.writer, ctx.site.id, ctx.identity.who
-    if not who.sees_huddles:
+    tx, site_id, principal = ctx.writer, ctx.site.id, ctx.identity.principal
+    if not principal.sees_huddles:
         things = [one for one in things if one != (itemtypes.HUDDLE, 0)]
     own = [
         one if one[1] else (itemtypes.SITE, site_id) for one in things
     ]  # what has no id is one's own
-    permission_targets.check_readable(tx, site_id, who, ctx.tree, own, "mark", place=place)
-    read_mark.mark(tx, site_id, ctx.tree, who.profile_id, things)
+    permission_targets.check_readable(tx, site_id, principal, ctx.tree, own, "mark", place=place)
+    read_mark.mark(tx, site_id, ctx.tree, principal.profile_id, things)
 
 
 def _readable(sent: ReadBody, place: str = "") -> tuple[int, int]:

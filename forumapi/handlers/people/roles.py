@@ -108,10 +108,10 @@ def hold(ctx: Context, *, moves_rights: bool = False) -> None:
     held = role.hold(ctx.writer, site_id, identity.profile_id, moves_rights=moves_rights)
     if held.acl_version != known.acl_version + moves_rights:
         known = tree.load(ctx.writer, site_id, held.acl_version)
-    who = identity.who._replace(
+    principal = identity.principal._replace(
         role_ids=held.role_ids, is_site_owner=identity.profile_id == held.owner_id
     )
-    if not evaluator.effective(who, _place(ctx, known).target, known) & evaluator.MODERATOR:
+    if not evaluator.effective(principal, _place(ctx, known).target, known) & evaluator.MODERATOR:
         raise Forbidden("Only those who moderate this may do this")
     if microcosm_id(ctx) not in known.nodes:
         raise NotFound("There is no such microcosm")
@@ -303,7 +303,7 @@ class RoleHandler(Handler):
         """The role. Its permissions are the caller's on the role itself, which only the site's owner has."""
         found = find(ctx)
         target = Target(itemtypes.ROLE, found.id, owner_ids=(found.author[0],))
-        can = evaluator.effective(ctx.identity.who, target, ctx.tree)
+        can = evaluator.effective(ctx.identity.principal, target, ctx.tree)
         node = ctx.tree.nodes[found.microcosm_id]
 
         def build() -> bytes:

@@ -101,7 +101,7 @@ class UserHandler(Handler):
             ctx.reader,
             ctx.site.id,
             ctx.tree,
-            ctx.identity.who,
+            ctx.identity.principal,
             itemtypes.USER,
             ctx.args["item"].id,
         )

@@ -112,9 +112,9 @@ def _list(kind: int, action: str, search: str) -> dict[str, Any]:
 
 def _may_read(ctx: Context, kind: int, id: int) -> bool:
     """Whether the caller may read it now (V4): there, live and readable."""
-    who = ctx.identity.who
-    where = permission_target.find(ctx.reader, ctx.site.id, ctx.tree, who, kind, id)
-    can = evaluator.effective(who, where.target, ctx.tree)
+    principal = ctx.identity.principal
+    where = permission_target.find(ctx.reader, ctx.site.id, ctx.tree, principal, kind, id)
+    can = evaluator.effective(principal, where.target, ctx.tree)
     return where.exists and not where.is_hidden and bool(can & READ)
 
 
@@ -124,7 +124,7 @@ def _clamped(ctx: Context, kind: int, id: int, offset: int) -> int:
     if kind == itemtypes.CONVERSATION:
         total = legacy_ids.comments(tx, site_id, id, identity.ignored_profiles)
     elif kind == itemtypes.MICROCOSM:
-        view = ctx.tree.view(identity.who)
+        view = ctx.tree.view(identity.principal)
         listable = microcosm_links.visible(view, ctx.tree, identity.ignored_microcosms)
         below = sum(one in listable.set for one in ctx.tree.nodes[id].children)
         total = below + legacy_ids.items(tx, site_id, id, identity.ignored_items)

@@ -17,7 +17,7 @@ from forumapi.database.connections import Query, Reader
 from forumapi.errors import TOKEN_EXPIRED, TOKEN_INVALID, Unauthorized
 from forumapi.models.access import permission_target
 from forumapi.models.people import ban, profile
-from forumapi.permissions.evaluator import Who
+from forumapi.permissions.evaluator import Principal
 from forumapi.wire import scopes
 
 # Each token that was ever given out (access_token.new_secret; platform 3.1).
@@ -140,12 +140,12 @@ class Identity:
         "kinds",
         "more",
         "needs_roles",
+        "principal",
         "profile_id",
         "scopes",
         "site_version",
         "token_id",
         "user_id",
-        "who",
     )
 
     def __init__(self, row: tuple[Any, ...] | None = None) -> None:
@@ -161,7 +161,7 @@ class Identity:
             self.scopes: frozenset[str] | None = None
             self.kinds = itemtypes.ALL
             self.is_of_site = self.huddles_closed = self.is_introduced = False
-            self.who = Who(0, None)
+            self.principal = Principal(0, None)
             return
         (
             user_id,
@@ -198,7 +198,7 @@ class Identity:
             self.kinds -= {itemtypes.HUDDLE}
         self.needs_roles = self.needs_roles or self.is_introduced
         self.more = row[_WIDTH:]
-        self.who = Who(
+        self.principal = Principal(
             profile_id,
             tuple(role_ids or ()),
             is_owner and not row[13],

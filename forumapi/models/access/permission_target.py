@@ -16,7 +16,7 @@ from forumapi.database.connections import (
 )
 from forumapi.models.content import comment
 from forumapi.models.people import member
-from forumapi.permissions.evaluator import Target, Tree, Who
+from forumapi.permissions.evaluator import Principal, Target, Tree
 
 # The item's own state and author; whether somebody else has a live comment in it. A huddle, and a comment in one, is
 # found by its participants only: for all others it is as if it never existed.
@@ -162,8 +162,10 @@ class Place(NamedTuple):
     version: int = 0
 
 
-def find(tx: Reader, site_id: int, tree: Tree, who: Who, item_type: int, item_id: int) -> Place:
-    """The item of that type and id, as far as it is there for `who`. At most one statement.
+def find(
+    tx: Reader, site_id: int, tree: Tree, principal: Principal, item_type: int, item_id: int
+) -> Place:
+    """The item of that type and id, as far as it is there for `principal`. At most one statement.
 
     A bare attendee or attribute id names nothing: ask `attendee`, or for what the attribute hangs on.
     """
@@ -175,9 +177,9 @@ def find(tx: Reader, site_id: int, tree: Tree, who: Who, item_type: int, item_id
     if item_type == itemtypes.MICROCOSM:
         return _microcosm(tree, item_id)
     if item_type == itemtypes.COMMENT:
-        return _comment(tx, site_id, tree, who.participant_id, item_id)
+        return _comment(tx, site_id, tree, principal.participant_id, item_id)
     if item_type == itemtypes.HUDDLE or item_type in itemtypes.IN_MICROCOSM:
-        return _item(tx, site_id, tree, who.participant_id, item_type, item_id)
+        return _item(tx, site_id, tree, principal.participant_id, item_type, item_id)
     if item_type == itemtypes.PROFILE:
         version = tx.value(PROFILE, site_id=site_id, id=item_id)
         if version is None:
@@ -185,7 +187,7 @@ def find(tx: Reader, site_id: int, tree: Tree, who: Who, item_type: int, item_id
         return Place(Target(item_type, item_id, owner_ids=(item_id,)), True, version=version)
     if item_type == itemtypes.USER:
         # Somebody without a profile here is nobody here, also to the site's owner.
-        user_id = tx.value(USER, site_id=site_id, id=item_id, viewer=who.profile_id)
+        user_id = tx.value(USER, site_id=site_id, id=item_id, viewer=principal.profile_id)
         return (
             Place(Target(item_type, item_id, user_id=user_id), True)
             if user_id
@@ -204,14 +206,14 @@ def is_open(tx: Reader, site_id: int, item_id: int) -> bool:
     return bool(tx.value(IS_OPEN, site_id=site_id, id=item_id))
 
 
-def lock(tx: Transaction, site_id: int, who: Who, item_type: int, item_id: int) -> None:
-    """Lock a site's, microcosm's, item's, comment's or profile's own row, as far as it is there for `who`.
+def lock(tx: Transaction, site_id: int, principal: Principal, item_type: int, item_id: int) -> None:
+    """Lock a site's, microcosm's, item's, comment's or profile's own row, as far as it is there for `principal`.
 
     It stays so until the transaction ends, and so does what is asked with `find` afterwards. A comment's item is not
     locked: take no lock on it later.
     """
     lock_it = _LOCKS.get(item_type, LOCK_ITEM)
-    tx.rows(lock_it, site_id=site_id, id=item_id, me=who.participant_id)
+    tx.rows(lock_it, site_id=site_id, id=item_id, me=principal.participant_id)
 
 
 def attendee(

@@ -14,9 +14,9 @@ from forumapi.models.access.permission_target import Place
 from forumapi.models.content import comment
 from forumapi.permissions.evaluator import (
     READ,
+    Principal,
     Target,
     Tree,
-    Who,
     effective,
     unseen_comment,
 )
@@ -90,17 +90,17 @@ _KNOWN: Final = frozenset((itemtypes.SITE, itemtypes.MICROCOSM))
 
 
 def targets(
-    tx: Reader, site_id: int, tree: Tree, who: Who, named: Collection[tuple[int, int]]
+    tx: Reader, site_id: int, tree: Tree, principal: Principal, named: Collection[tuple[int, int]]
 ) -> dict[tuple[int, int], Target]:
-    """(type, id) -> what permission `who` asks for, for everything that is named. One statement, or none."""
+    """(type, id) -> what permission `principal` asks for, for everything that is named. One statement, or none."""
     asked = sorted(one for one in set(named) if one[0] not in _KNOWN)
     found: dict[tuple[int, int], Target] = {}
     for kind, id in set(named) - set(asked):
-        found[kind, id] = permission_target.find(tx, site_id, tree, who, kind, id).target
+        found[kind, id] = permission_target.find(tx, site_id, tree, principal, kind, id).target
     if asked:
         types, ids = zip(*asked, strict=True)
-        me = who.participant_id
-        viewer = who.profile_id
+        me = principal.participant_id
+        viewer = principal.profile_id
         for row in tx.rows(MANY, site_id=site_id, me=me, viewer=viewer, types=types, ids=ids):
             found[row[0], row[1]] = _target(*row)
     for kind, id in asked:
@@ -135,17 +135,17 @@ def _target(
 
 
 def places(
-    tx: Reader, site_id: int, tree: Tree, who: Who, named: Collection[tuple[int, int]]
+    tx: Reader, site_id: int, tree: Tree, principal: Principal, named: Collection[tuple[int, int]]
 ) -> dict[tuple[int, int], Place]:
-    """(type, id) -> where it is for `who`, for sites, microcosms, profiles and items. One statement, or none."""
+    """(type, id) -> where it is for `principal`, for sites, microcosms, profiles and items. One statement, or none."""
     asked = sorted(one for one in set(named) if one[0] not in _KNOWN)
     found: dict[tuple[int, int], Place] = {}
     for kind, id in set(named) - set(asked):
-        found[kind, id] = permission_target.find(tx, site_id, tree, who, kind, id)
+        found[kind, id] = permission_target.find(tx, site_id, tree, principal, kind, id)
     if not asked:
         return found
     types, ids = zip(*asked, strict=True)
-    rows = tx.rows(PLACES, site_id=site_id, me=who.participant_id, types=types, ids=ids)
+    rows = tx.rows(PLACES, site_id=site_id, me=principal.participant_id, types=types, ids=ids)
     for kind, id, exists, microcosm_id, author_id, is_hidden, is_participant in rows:
         target = Target(
             kind,
@@ -162,20 +162,24 @@ def places(
 def check_readable(
     tx: Reader,
     site_id: int,
-    who: Who,
+    principal: Principal,
     tree: Tree,
     things: Sequence[tuple[int, int]],
     verb: str,
     *,
     place: str = "",
 ) -> None:
-    """Raises NotFound unless all of these are there, live, and `who` may read them; the same for whatever is wrong.
+    """Raises NotFound unless all of these exist, are live, and `principal` may read them; each fault answers alike.
 
     `verb` is what was to be done with them and `place` the list they came in, for messages.
     """
-    found = places(tx, site_id, tree, who, things)
+    found = places(tx, site_id, tree, principal, things)
     for number, thing in enumerate(things):
         where = found[thing]
-        if not where.exists or where.is_hidden or not effective(who, where.target, tree) & READ:
+        if (
+            not where.exists
+            or where.is_hidden
+            or not effective(principal, where.target, tree) & READ
+        ):
             field = f"{place}[{number}].itemId" if place else "itemId"
             raise NotFound(f"{field}: there is nothing of that type and id to {verb}")

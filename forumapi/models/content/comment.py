@@ -17,10 +17,10 @@ from forumapi.models.pages.documents import Documents, Kind, Loaded
 from forumapi.models.people import profile
 from forumapi.permissions import evaluator
 from forumapi.permissions.evaluator import (
-    Can,
+    PermissionSet,
+    Principal,
     Target,
     Tree,
-    Who,
 )
 from forumapi.text.render import RENDERER_VERSION
 from forumapi.wire import json_fragments
@@ -223,20 +223,20 @@ class Own(NamedTuple):
     """Rights of a viewer on comments of one item, on their own and on others', and their reactions to them."""
 
     me: int
-    own: Can
-    others: Can
+    own: PermissionSet
+    others: PermissionSet
     reacted: Mapping[int, Sequence[str]]  # by comment
 
     @classmethod
     def of(
-        cls, who: Who, parent: Target, tree: Tree, reacted: Mapping[int, Sequence[str]]
+        cls, principal: Principal, parent: Target, tree: Tree, reacted: Mapping[int, Sequence[str]]
     ) -> Own | None:
         """For the comments of an item; None for a guest, who may do nothing with any."""
-        if not who.profile_id:
+        if not principal.profile_id:
             return None
         own, others = (
             evaluator.effective(
-                who,
+                principal,
                 Target(
                     itemtypes.COMMENT,
                     0,
@@ -247,9 +247,9 @@ class Own(NamedTuple):
                 ),
                 tree,
             )
-            for owners in ((who.profile_id,), ())
+            for owners in ((principal.profile_id,), ())
         )
-        return cls(who.profile_id, own, others, reacted)
+        return cls(principal.profile_id, own, others, reacted)
 
     def stamp(self, stubs: Iterable[Stub]) -> Any:
         """Everything that the members depend on."""
@@ -425,14 +425,16 @@ class CommentPage(NamedTuple):
     stamp: Any
 
 
-def page(tx: Reader, site_id: int, id: int, who: Who, ignored: Sequence[int]) -> CommentPage | None:
-    """The comment as `who` sees it; None if it never existed here. Asks no permission."""
+def page(
+    tx: Reader, site_id: int, id: int, principal: Principal, ignored: Sequence[int]
+) -> CommentPage | None:
+    """The comment as `principal` sees it; None if it never existed here. Asks no permission."""
     rows = tx.rows(
         PAGE,
         site_id=site_id,
         id=id,
-        me=who.profile_id,
-        participant=who.participant_id,
+        me=principal.profile_id,
+        participant=principal.participant_id,
         ignored=ignored,
     )
     if not rows:

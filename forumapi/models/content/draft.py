@@ -13,7 +13,7 @@ from typing import Any, Final, NamedTuple
 from forumapi import itemtypes
 from forumapi.database.connections import Query, Reader, Transaction
 from forumapi.errors import OUT_OF_RANGE, Conflict, Invalid, TooLarge
-from forumapi.permissions.evaluator import Who
+from forumapi.permissions.evaluator import Principal
 from forumapi.wire import json_fragments
 from forumapi.wire.json_fragments import dumps
 from forumapi.wire.paging import Paging
@@ -140,13 +140,13 @@ def find(tx: Reader, spot: Spot) -> Draft | None:
     return Draft(*row) if row else None
 
 
-def page(tx: Reader, site_id: int, who: Who, at: Paging) -> tuple[int, Sequence[Draft]]:
+def page(tx: Reader, site_id: int, principal: Principal, at: Paging) -> tuple[int, Sequence[Draft]]:
     """(how many, one page of) the caller's drafts, the newest place first."""
     rows = tx.rows(
         PAGE,
         site_id=site_id,
-        me=who.profile_id,
-        in_huddles=who.sees_huddles,
+        me=principal.profile_id,
+        in_huddles=principal.sees_huddles,
         limit=at.limit,
         offset=at.offset,
     )

@@ -16,9 +16,9 @@ from forumapi.errors import FILE_TOO_LARGE, TooLarge
 from forumapi.permissions import evaluator
 from forumapi.permissions.evaluator import (
     GUEST_CALLER,
+    Principal,
     Target,
     Tree,
-    Who,
 )
 from forumapi.wire import json_fragments
 
@@ -243,12 +243,12 @@ class Sight(NamedTuple):
 OPEN: Final = Sight(True, True)
 
 
-def sight(tx: Reader, site_id: int, who: Who, hash: str, tree: Tree) -> Sight:
+def sight(tx: Reader, site_id: int, principal: Principal, hash: str, tree: Tree) -> Sight:
     """Return who may see a file that is not open: whoever may read one of the comments of this site that it hangs on.
 
     Ask it of a file that isn't there too, which then takes as long.
     """
-    rows = tx.rows(PLACES, site_id=site_id, me=who.profile_id, hash=hash, limit=MAX_PLACES)
+    rows = tx.rows(PLACES, site_id=site_id, me=principal.profile_id, hash=hash, limit=MAX_PLACES)
     by_caller = False
     for microcosm_id, author_id, is_hidden, parent_type, takes_part in rows:
         target = Target(
@@ -266,7 +266,7 @@ def sight(tx: Reader, site_id: int, who: Who, hash: str, tree: Tree) -> Sight:
         if not hidden and evaluator.effective(GUEST_CALLER, others, tree) & evaluator.READ:
             return OPEN
         if not by_caller:
-            can = evaluator.effective(who, target, tree)
+            can = evaluator.effective(principal, target, tree)
             needed = evaluator.MODERATOR if hidden else evaluator.READ
             by_caller = bool(can & needed)
     return Sight(by_caller, False)

@@ -29,7 +29,7 @@ from forumapi.models.pages.page_cache import (
     is_current,
 )
 from forumapi.models.people import profile
-from forumapi.permissions.evaluator import Target, Tree, View
+from forumapi.permissions.evaluator import ReadableMicrocosms, Target, Tree
 from forumapi.wire import json_fragments, paging
 from forumapi.wire.json_fragments import Fragment, dumps
 from forumapi.wire.paging import Paging
@@ -428,7 +428,7 @@ def detail(
     comments_page: Any,
     permissions: bytes,
     tree: Tree,
-    view: View,
+    view: ReadableMicrocosms,
     *,
     is_ignored: bool,
     own: comment.Own | None,
@@ -511,7 +511,7 @@ def summary(
     times: Row,
     people: dict[int, Fragment],
     tree: Tree,
-    view: View,
+    view: ReadableMicrocosms,
     *,
     unread: bool | None,
     mine: str | None = None,
@@ -590,7 +590,7 @@ BY_IDS = Query(
 
 def by_ids(
     tx: Reader, documents: Documents, site_id: int, ids: Sequence[int]
-) -> dict[int, Callable[[Tree, View], bytes]]:
+) -> dict[int, Callable[[Tree, ReadableMicrocosms], bytes]]:
     """Read items by id: how each is shown to a view, with all its details and reactions, as to somebody who has no
     part in it (`unread` false, nothing voted or attended). No permission is asked here, huddles are left out."""
     if not ids:
@@ -599,10 +599,10 @@ def by_ids(
     wanted = {profile.SUMMARY: summary_people(rows)}
     people = documents.fetch(tx, site_id, wanted)[profile.SUMMARY]
 
-    def shown(row: Row) -> Callable[[Tree, View], bytes]:
+    def shown(row: Row) -> Callable[[Tree, ReadableMicrocosms], bytes]:
         times = row[SUMMARY_WIDTH : SUMMARY_WIDTH + TIMES_WIDTH]
 
-        def render(tree: Tree, view: View) -> bytes:
+        def render(tree: Tree, view: ReadableMicrocosms) -> bytes:
             made = summary(row[:SUMMARY_WIDTH], times, people, tree, view, unread=False, whole=True)
             # Before the ends of `meta` and of the whole.
             return made[:-2] + reaction.shown(row[-1]) + made[-2:]
@@ -617,7 +617,7 @@ def entry(
     times: Row,
     people: dict[int, Fragment],
     tree: Tree,
-    view: View,
+    view: ReadableMicrocosms,
     *,
     unread: bool,
     mine: str | None,

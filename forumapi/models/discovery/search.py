@@ -36,7 +36,7 @@ from forumapi.models.microcosms import microcosm, microcosm_links
 from forumapi.models.microcosms.microcosm import Child
 from forumapi.models.pages.documents import Documents
 from forumapi.models.people import profile
-from forumapi.permissions.evaluator import Tree, View
+from forumapi.permissions.evaluator import ReadableMicrocosms, Tree
 from forumapi.text.clean import escape
 from forumapi.wire import json_fragments
 from forumapi.wire.json_fragments import dumps
@@ -213,8 +213,8 @@ class Viewer(NamedTuple):
     site_id: int
     me: int
     tree: Tree
-    view: View
-    listable: View
+    view: ReadableMicrocosms
+    listable: ReadableMicrocosms
     ignored_items: Sequence[int]
     ignored_people: Sequence[int]
     kinds: frozenset[int] = itemtypes.ALL  # the types of things that may be shown
@@ -267,7 +267,7 @@ class Found(NamedTuple):
     is_forgiving: bool = False
 
 
-def expanded(tree: Tree, view: View, forum_ids: Sequence[int]) -> list[int]:
+def expanded(tree: Tree, view: ReadableMicrocosms, forum_ids: Sequence[int]) -> list[int]:
     """Microcosms with all that is below them, as far as the viewer may know of it; those named in any case."""
     found = list(forum_ids)
     for id in forum_ids:
@@ -607,7 +607,7 @@ def viewer(
     site_id: int,
     me: int,
     tree: Tree,
-    view: View,
+    view: ReadableMicrocosms,
     ignored_microcosms: list[int],
     ignored_items: Sequence[int],
     ignored_people: Sequence[int],

@@ -26,7 +26,7 @@ from forumapi.models.pages.page_cache import (
     is_current,
 )
 from forumapi.models.people import profile
-from forumapi.permissions.evaluator import Tree, View
+from forumapi.permissions.evaluator import ReadableMicrocosms, Tree
 from forumapi.wire import json_fragments
 from forumapi.wire.json_fragments import Fragment, Hole, dumps
 from forumapi.wire.paging import Paging
@@ -381,7 +381,7 @@ class Place(NamedTuple):
     ignored: list[int]  # items
     ignored_here: tuple[int, ...]  # those of them that stand in this microcosm
     tree: Tree
-    listable: View  # readable, live, not ignored
+    listable: ReadableMicrocosms  # readable, live, not ignored
     at: Paging
 
 
@@ -504,7 +504,12 @@ def _read(tx: Reader, place: Place) -> Kept[Head] | None:
 
 
 def children(
-    tx: Reader, site_id: int, tree: Tree, listable: View, tops: Sequence[int], me: int = 0
+    tx: Reader,
+    site_id: int,
+    tree: Tree,
+    listable: ReadableMicrocosms,
+    tops: Sequence[int],
+    me: int = 0,
 ) -> dict[int, Child]:
     """The child microcosms `tops`, each with its `listable` subtree, as `me` sees them; 0: anybody."""
     if not tops:
@@ -530,7 +535,7 @@ def watched(
     tx: Reader,
     site_id: int,
     tree: Tree,
-    view: View,
+    view: ReadableMicrocosms,
     tops: Sequence[int],
     me: int,
     ignored_microcosms: list[int],
@@ -555,7 +560,7 @@ def _latest(
     tx: Reader,
     site_id: int,
     tree: Tree,
-    listable: View,
+    listable: ReadableMicrocosms,
     tops: Sequence[int],
     ignored: Sequence[int],
     me: int,
@@ -661,7 +666,7 @@ def unread(
     me: int,
     ignored: Sequence[int],
     tree: Tree,
-    listable: View,
+    listable: ReadableMicrocosms,
     tops: Sequence[int],
 ) -> set[int]:
     """Those of `tops` that have something unread in or below them (discovery 7.3). `ignored` are items."""
@@ -670,7 +675,7 @@ def unread(
     return {row[0] for row in rows}
 
 
-def _below(tree: Tree, listable: View, top: int) -> tuple[int, bytes, bytes]:
+def _below(tree: Tree, listable: ReadableMicrocosms, top: int) -> tuple[int, bytes, bytes]:
     """How many listable microcosms are at and below `top`, their ids, and whether each is its direct child."""
     key = ("below", top)
     found: tuple[int, bytes, bytes] | None = listable.cache.get(key)
@@ -685,7 +690,7 @@ def _below(tree: Tree, listable: View, top: int) -> tuple[int, bytes, bytes]:
 
 
 def _subtrees(
-    tree: Tree, listable: View, tops: Sequence[tuple[int, int]]
+    tree: Tree, listable: ReadableMicrocosms, tops: Sequence[tuple[int, int]]
 ) -> tuple[Encoded, Encoded, Encoded]:
     """The microcosms below some tops with the one each counts for, and whether it is its direct child.
 
@@ -712,7 +717,7 @@ def child_summary(
     child: Child,
     people: dict[int, Fragment],
     tree: Tree,
-    view: View,
+    view: ReadableMicrocosms,
     site_id: int,
     *,
     unread: bool | None,
@@ -742,7 +747,7 @@ def child_summary(
     )
 
 
-def _links(tree: Tree, view: View, id: int, site_id: int) -> bytes:
+def _links(tree: Tree, view: ReadableMicrocosms, id: int, site_id: int) -> bytes:
     """self, parent (unless that is the root) and site of a summary."""
     key = ("links", id)
     found: bytes | None = view.cache.get(key)
@@ -769,7 +774,7 @@ def _entry(
     child: Child,
     people: dict[int, Fragment],
     tree: Tree,
-    view: View,
+    view: ReadableMicrocosms,
     site_id: int,
     *,
     unread: bool,
@@ -816,7 +821,7 @@ def entries(
     documents: dict[int, Fragment],
     people: dict[int, Fragment],
     tree: Tree,
-    view: View,
+    view: ReadableMicrocosms,
     site_id: int,
 ) -> bytes:
     """The JSON array of a page's entries."""
@@ -858,7 +863,7 @@ def detail(
     items_page: bytes,
     permissions: bytes,
     tree: Tree,
-    view: View,
+    view: ReadableMicrocosms,
     site_id: int,
     *,
     is_ignored: bool,

@@ -5,11 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 from forumapi import itemtypes
-from forumapi.permissions.evaluator import Tree, View
+from forumapi.permissions.evaluator import ReadableMicrocosms, Tree
 from forumapi.wire.json_fragments import dumps
 
 
-def breadcrumb(tree: Tree, view: View, microcosm_id: int, *, with_itself: bool) -> bytes:
+def breadcrumb(
+    tree: Tree, view: ReadableMicrocosms, microcosm_id: int, *, with_itself: bool
+) -> bytes:
     """The ancestors of a microcosm, outermost first, root left out (content 1.9), as a JSON array.
 
     `with_itself`: an item's breadcrumb ends with the microcosm it is in. Ancestors that the viewer can't read are
@@ -22,7 +24,9 @@ def breadcrumb(tree: Tree, view: View, microcosm_id: int, *, with_itself: bool) 
     return found
 
 
-def _breadcrumb(tree: Tree, view: View, microcosm_id: int, with_itself: bool) -> bytes:
+def _breadcrumb(
+    tree: Tree, view: ReadableMicrocosms, microcosm_id: int, with_itself: bool
+) -> bytes:
     node = tree.nodes.get(microcosm_id)
     if node is None:
         return b"[]"
@@ -42,7 +46,7 @@ def _breadcrumb(tree: Tree, view: View, microcosm_id: int, with_itself: bool) ->
     return dumps(entries)
 
 
-def microcosm_link(tree: Tree, view: View, microcosm_id: int) -> bytes:
+def microcosm_link(tree: Tree, view: ReadableMicrocosms, microcosm_id: int) -> bytes:
     """The link `microcosm` of an item."""
     key = ("link", microcosm_id)
     found: bytes | None = view.cache.get(key)
@@ -57,7 +61,7 @@ def microcosm_link(tree: Tree, view: View, microcosm_id: int) -> bytes:
     return found
 
 
-def child_link(tree: Tree, view: View, microcosm_id: int) -> bytes:
+def child_link(tree: Tree, view: ReadableMicrocosms, microcosm_id: int) -> bytes:
     """An entry of a microcosm summary's `children`."""
     key = ("child", microcosm_id)
     found: bytes | None = view.cache.get(key)
@@ -96,14 +100,14 @@ def whole_tree(tree: Tree, visible: frozenset[int]) -> bytes:
     return dumps(entries)
 
 
-def visible(view: View, tree: Tree, ignored: list[int]) -> View:
+def visible(view: ReadableMicrocosms, tree: Tree, ignored: list[int]) -> ReadableMicrocosms:
     """`view` without the subtrees of ignored microcosms."""
     if not ignored:
         return view
     key = ("visible", tuple(ignored))
-    found: View | None = view.cache.get(key)
+    found: ReadableMicrocosms | None = view.cache.get(key)
     if found is None:
         hidden = {below for id in ignored if id in tree.nodes for below in tree.nodes[id].subtree}
-        found = View(tuple(id for id in view.ids if id not in hidden))
+        found = ReadableMicrocosms(tuple(id for id in view.ids if id not in hidden))
         view.keep(key, found)
     return found

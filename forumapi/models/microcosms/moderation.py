@@ -14,7 +14,7 @@ from forumapi.models.content import comment
 from forumapi.models.microcosms import microcosm_links
 from forumapi.models.pages.documents import Documents
 from forumapi.models.people import profile
-from forumapi.permissions.evaluator import Tree, View
+from forumapi.permissions.evaluator import ReadableMicrocosms, Tree
 from forumapi.wire import json_fragments
 from forumapi.wire.json_fragments import dumps
 
@@ -151,7 +151,7 @@ def queue(
 
 
 def documents(
-    tx: Reader, cache: Documents, site_id: int, found: Queue, tree: Tree, view: View
+    tx: Reader, cache: Documents, site_id: int, found: Queue, tree: Tree, view: ReadableMicrocosms
 ) -> bytes:
     """The JSON array of the entries."""
     ids = [one.id for one in found.entries if one.kind == itemtypes.COMMENT]

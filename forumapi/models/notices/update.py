@@ -28,7 +28,7 @@ from forumapi.models.content import (
 from forumapi.models.content.comment import Parent, Stub
 from forumapi.models.pages.documents import Documents
 from forumapi.models.people import profile
-from forumapi.permissions.evaluator import Tree, View, Who
+from forumapi.permissions.evaluator import Principal, ReadableMicrocosms, Tree
 from forumapi.wire import json_fragments
 from forumapi.wire.json_fragments import Fragment, dumps
 from forumapi.wire.paging import Paging
@@ -330,27 +330,27 @@ def page(
 def own(
     tx: Reader,
     site_id: int,
-    who: Who,
+    principal: Principal,
     readable: Sequence[int],
     ignored_profiles: Sequence[int],
     ignored_items: Sequence[int],
     ids: Sequence[int],
 ) -> frozenset[int]:
-    """Find those of these ids of entries without a row that are in the list of `who` now; `readable` as in `page`.
+    """Find which of these ids of entries without a row are in the list of `principal` now; `readable` as in `page`.
 
     No statement where none of them is such an id.
     """
     computed = [id for id in ids if id >= _OF_COMMENT]
-    if not computed or not who.profile_id:
+    if not computed or not principal.profile_id:
         return frozenset()
     rows = tx.rows(
         OWN,
         site_id=site_id,
-        me=who.profile_id,
+        me=principal.profile_id,
         readable=readable,
         ignored_profiles=ignored_profiles,
         ignored_items=ignored_items,
-        kinds=sorted(itemtypes.ALL - (set() if who.sees_huddles else {itemtypes.HUDDLE})),
+        kinds=sorted(itemtypes.ALL - (set() if principal.sees_huddles else {itemtypes.HUDDLE})),
         ids=computed,
     )
     return frozenset(row[0] for row in rows)
@@ -371,7 +371,7 @@ def documents(
     site_id: int,
     entries: Sequence[Entry],
     tree: Tree,
-    view: View,
+    view: ReadableMicrocosms,
 ) -> bytes:
     """The JSON array of the entries (discovery 2.7); one that lacks a document is left out (G1)."""
     people: dict[int, int] = {}
@@ -394,7 +394,7 @@ def _document(
     comments: Mapping[int, Fragment],
     people: dict[int, Fragment],
     tree: Tree,
-    view: View,
+    view: ReadableMicrocosms,
 ) -> bytes:
     if one.profile_id:
         parent_type, parent_id = itemtypes.PROFILE, one.profile_id

@@ -21,7 +21,7 @@ from forumapi.models.content.writing import WATCHER_DEFAULTS
 from forumapi.models.microcosms import microcosm
 from forumapi.models.microcosms.microcosm import Child
 from forumapi.models.people import profile
-from forumapi.permissions.evaluator import Tree, View
+from forumapi.permissions.evaluator import ReadableMicrocosms, Tree
 from forumapi.wire import json_fragments
 from forumapi.wire.json_fragments import Fragment, dumps, raw
 from forumapi.wire.paging import Paging
@@ -311,7 +311,7 @@ def page(
     site_id: int,
     me: int,
     tree: Tree,
-    view: View,
+    view: ReadableMicrocosms,
     ignored_microcosms: list[int],
     ignored_items: Sequence[int],
     at: Paging,
@@ -357,7 +357,7 @@ def document(
     found: Watchers,
     documents: dict[Any, dict[int, Fragment]],
     tree: Tree,
-    view: View,
+    view: ReadableMicrocosms,
     site_id: int,
     site: bytes,
 ) -> bytes:

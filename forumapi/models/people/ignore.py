@@ -18,7 +18,7 @@ from forumapi.models.content import item
 from forumapi.models.microcosms import microcosm
 from forumapi.models.microcosms.microcosm import Child
 from forumapi.models.people import profile, read_mark
-from forumapi.permissions.evaluator import Tree, View, Who
+from forumapi.permissions.evaluator import Principal, ReadableMicrocosms, Tree
 from forumapi.wire.json_fragments import Fragment, dumps
 from forumapi.wire.paging import Paging
 
@@ -114,7 +114,13 @@ class Named(NamedTuple):
 
 
 def add(
-    tx: Transaction, site_id: int, who: Who, tree: Tree, things: Sequence[Named], *, place: str = ""
+    tx: Transaction,
+    site_id: int,
+    principal: Principal,
+    tree: Tree,
+    things: Sequence[Named],
+    *,
+    place: str = "",
 ) -> None:
     """Let the caller ignore these things; what is ignored already stays so.
 
@@ -122,13 +128,13 @@ def add(
     for the caller themselves and beyond the most that a profile may ignore. All or nothing.
     """
     for number, thing in enumerate(things):
-        if thing == (itemtypes.PROFILE, who.profile_id):
+        if thing == (itemtypes.PROFILE, principal.profile_id):
             field = f"{place}[{number}].itemId" if place else "itemId"
             raise Invalid(field, "is yourself, whom you can't ignore")
-    permission_targets.check_readable(tx, site_id, who, tree, things, "ignore", place=place)
-    if tx.value(ADD, site_id=site_id, me=who.profile_id, **_arrays(things)) > MOST:
+    permission_targets.check_readable(tx, site_id, principal, tree, things, "ignore", place=place)
+    if tx.value(ADD, site_id=site_id, me=principal.profile_id, **_arrays(things)) > MOST:
         raise Invalid(place, f"A profile can ignore at most {MOST} things")
-    _recount(tx, site_id, who.profile_id, things)
+    _recount(tx, site_id, principal.profile_id, things)
 
 
 def remove(tx: Transaction, site_id: int, me: int, things: Sequence[Named]) -> None:
@@ -177,7 +183,13 @@ class Ignored(NamedTuple):
 
 
 def page(
-    tx: Reader, site_id: int, me: int, tree: Tree, view: View, shown: Collection[int], at: Paging
+    tx: Reader,
+    site_id: int,
+    me: int,
+    tree: Tree,
+    view: ReadableMicrocosms,
+    shown: Collection[int],
+    at: Paging,
 ) -> Ignored:
     """A page of what `me` ignores and may still see: by type, then title. `view`: what `me` may read; `shown`: the
     types of things that may be listed."""
@@ -208,7 +220,11 @@ def page(
 
 
 def entries(
-    found: Ignored, documents: dict[Any, dict[int, Fragment]], tree: Tree, view: View, site_id: int
+    found: Ignored,
+    documents: dict[Any, dict[int, Fragment]],
+    tree: Tree,
+    view: ReadableMicrocosms,
+    site_id: int,
 ) -> bytes:
     """The JSON array of the page's entries."""
     people, places = documents[profile.SUMMARY], documents[microcosm.SUMMARY]
@@ -232,7 +248,7 @@ def _place(
     places: dict[int, Fragment],
     people: dict[int, Fragment],
     tree: Tree,
-    view: View,
+    view: ReadableMicrocosms,
     site_id: int,
 ) -> bytes | None:
     """The summary of an ignored microcosm, without what is new in it: the viewer does not want to see that."""
