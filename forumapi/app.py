@@ -9,7 +9,7 @@ from cachetools import TTLCache
 
 from forumapi.cache.documents import OVERHEAD, Cache
 from forumapi.cache.eviction import Lru, Popular, plainly
-from forumapi.concurrency.per_caller_limit import Turns
+from forumapi.concurrency.per_caller_limit import KeyedSemaphore
 from forumapi.database.connections import Database, Reader, Transaction
 from forumapi.database.standby import Standbys
 from forumapi.errors import Unavailable
@@ -135,7 +135,7 @@ class App(Services):
         self.routed = Lru(1000, lambda *_: 1)
         self.reporter = Reporter(
             lambda: self.config,
-            look=ProcessGauges(self.database, self.live).sample,
+            sample=ProcessGauges(self.database, self.live).sample,
             platform=lambda: platform_metrics.collect(
                 self.database, self.config.backup_status_path
             ),
@@ -161,7 +161,7 @@ class App(Services):
         workers = config.worker_count
         self.token_buckets = Buckets(config.rate_limit_token_per_minute, workers)
         self.address_buckets = AddressBuckets(config.rate_limit_address_per_minute, workers)
-        self.guest_turns = Turns(config.guest_reads_at_once)
+        self.guest_semaphore = KeyedSemaphore(config.guest_reads_at_once)
 
     def start(self) -> bool:
         """Open connections and begin the background work of this process; False when there is no database yet.

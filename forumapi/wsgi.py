@@ -9,7 +9,7 @@ from forumapi import routes
 from forumapi.app import App
 from forumapi.request import hotfiles, processor
 from forumapi.request.health import Health
-from forumapi.request.response import Chunks, Takeover
+from forumapi.request.response import ConnectionUpgrade, StreamedBody
 
 if TYPE_CHECKING:
     from forumapi.config import Config
@@ -37,7 +37,7 @@ class Application:
             return (found,)
         status, headers, body = processor.respond(self.app, environ)
         start_response(status, headers)
-        return body if isinstance(body, (Chunks, Takeover)) else (body,)
+        return body if isinstance(body, (StreamedBody, ConnectionUpgrade)) else (body,)
 
     def _at_once(self, data: bytes, peer: str) -> tuple[bytes, bytes] | None:
         """Head and body for one whole request as it came, if that much is known without parsing it."""

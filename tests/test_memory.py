@@ -524,8 +524,9 @@ BRIEF = """
     permissions.evaluator.Tree.roles permissions.evaluator.Tree.owned realtime.delivery_permissions.Judge._known
     realtime.poll._Waiting.frames
     models.people.role_settler.Settler._own files.thumbnails.Thumbnails._busy
-    concurrency.single_flight.Together._running concurrency.single_flight.Together._next
-    request.tracing.Trace.steps concurrency.per_caller_limit._Line.waiting concurrency.per_caller_limit.Turns._lines
+    concurrency.single_flight.SingleFlight._running concurrency.single_flight.SingleFlight._next
+    request.tracing.Trace.steps
+    concurrency.per_caller_limit._Entry.waiting concurrency.per_caller_limit.KeyedSemaphore._entries
     updates.dispatch._Telling._passed_over
     request.multipart._Receiver.parts webhooks.sender.Deliverer._busy"""
 # By listener; how many there may be is a setting, and so is what waits for each.

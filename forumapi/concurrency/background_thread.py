@@ -1,4 +1,4 @@
-"""A thread beside the requests of a process that looks for something to do."""
+"""Base class of polling background threads."""
 
 from __future__ import annotations
 
@@ -12,56 +12,56 @@ from forumapi.errors import ApiError
 from forumapi.observability.log import logger
 
 
-class Background(ABC):
-    """Looks when it is woken, and every `LOOK_S` seconds anyway, from `start` to `stop`.
+class PollingThread(ABC):
+    """Thread that calls `poll` when it is woken, and every `POLL_S` seconds anyway, from `start` to `stop`.
 
-    What fails for the database or what is behind us is tried again at the next look; `waits` says in the log what does.
+    A failure is logged as `failure` and tried again by the next poll.
     """
 
-    LOOK_S: ClassVar[float] = 1.0
+    POLL_S: ClassVar[float] = 1.0
 
-    def __init__(self, name: str, waits: str) -> None:
+    def __init__(self, name: str, failure: str) -> None:
         self._name = name
-        self._waits = waits
+        self._failure = failure
         self._wake = threading.Event()
         self._stopping = threading.Event()
         self._thread: threading.Thread | None = None
 
     @abstractmethod
-    def look(self) -> None:
-        """Do what there is to do. Raises ApiError or psycopg.Error for what is to be tried again."""
+    def poll(self) -> None:
+        """Do the work that is due. Raises ApiError or psycopg.Error for work that is to be tried again."""
 
     @property
     def is_stopping(self) -> bool:
-        """Whether what is under way is to begin nothing more."""
+        """Return True once `poll` is to begin nothing more."""
         return self._stopping.is_set()
 
     def start(self) -> None:
-        """Look in the background until `stop`."""
+        """Poll in the background until `stop`."""
         if self._thread is None:
             self._stopping.clear()
             self._thread = threading.Thread(target=self._run, name=self._name, daemon=True)
             self._thread.start()
 
     def stop(self) -> None:
-        """End the thread. What is under way is not waited for: its transaction ends, or it is done again."""
+        """End the thread without waiting for work under way: its transaction ends, or the work is done again."""
         self._stopping.set()
         self._wake.set()
         self._thread = None
 
     def wake(self) -> None:
-        """There may be something to do: look now."""
+        """Poll now: there may be work."""
         self._wake.set()
 
     def _run(self) -> None:
         while True:
-            self._wake.wait(self.LOOK_S)
+            self._wake.wait(self.POLL_S)
             self._wake.clear()
             if self._stopping.is_set():
                 return
             try:
-                self.look()
+                self.poll()
             except (ApiError, psycopg.Error) as error:
-                logger.warning("%s, will try again: %s", self._waits, error)
-            except Exception:  # noqa: BLE001 - the edge of a thread: it looks again, whatever it was
-                logger.exception("%s, will try again", self._waits)
+                logger.warning("%s, will try again: %s", self._failure, error)
+            except Exception:  # noqa: BLE001 - the edge of a thread: it polls again, whatever it was
+                logger.exception("%s, will try again", self._failure)

@@ -1,4 +1,4 @@
-"""Calls that wait for a disk, kept from stopping a process that serves many requests at once."""
+"""Blocking disk calls in a real thread, so that they don't block a worker's other requests."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ T = TypeVar("T")
 
 
 def offload(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-    """What `function` returns or raises. In a worker of gevent it runs in a real thread, elsewhere here.
+    """Call `function` and return its result: in gevent's thread pool inside a worker, else in place.
 
-    A file has no readiness to wait for, so gevent can't switch while the disk is slow: fsync stops every request.
+    Files have no readiness to wait for, so gevent can't switch while the disk is slow: fsync blocks every request.
     """
     monkey = sys.modules.get("gevent.monkey")
     if monkey is None or not monkey.is_module_patched("socket"):

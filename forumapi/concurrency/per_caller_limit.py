@@ -1,7 +1,6 @@
-"""How many reads of one caller are worked on at a time: whoever asks for many at once waits for their turn.
+"""Per-address concurrency limit (a FIFO semaphore per key) for guest reads, in each process.
 
-So a crawler with sixteen connections takes no more of a process than somebody with one or two, and those who read
-beside it hardly feel it. In each process, as the limit of requests is.
+A crawler with sixteen connections takes no more of a process than a guest with two, so its neighbours hardly notice it.
 """
 
 from __future__ import annotations
@@ -14,81 +13,81 @@ from typing import ClassVar
 from forumapi.errors import TooMany
 
 
-class _Line:
-    """Of one caller: how many are at work, and who waits, first come first served, each at a lock of its own."""
+class _Entry:
+    """State of one key: how many hold it, and the locks of those who wait, first come first served."""
 
-    __slots__ = ("busy", "waiting")
+    __slots__ = ("held", "waiting")
 
     def __init__(self) -> None:
-        self.busy = 1
+        self.held = 1
         self.waiting: deque[threading.Lock] = deque()
 
 
-class _Turn:
-    """A turn of `caller`, as long as the with statement."""
+class _Hold:
+    """Context manager that holds `key`."""
 
-    __slots__ = ("_caller", "_turns")
+    __slots__ = ("_key", "_semaphore")
 
-    def __init__(self, turns: Turns, caller: str) -> None:
-        self._turns = turns
-        self._caller = caller
+    def __init__(self, semaphore: KeyedSemaphore, key: str) -> None:
+        self._semaphore = semaphore
+        self._key = key
 
     def __enter__(self) -> None:
-        self._turns._begin(self._caller)
+        self._semaphore._acquire(self._key)
 
     def __exit__(self, *_: object) -> None:
-        self._turns._end(self._caller)
+        self._semaphore._release(self._key)
 
 
-class Turns:
-    """The lines of one process, by caller; `at_once` 0: nobody waits."""
+class KeyedSemaphore:
+    """Semaphore per key, each with `limit` holders at a time; `limit` 0: no limit."""
 
     PATIENCE_S: ClassVar[float] = 10.0
 
-    def __init__(self, at_once: int) -> None:
-        self._at_once = at_once
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
         self._lock = threading.Lock()
-        self._lines: dict[str, _Line] = {}
+        self._entries: dict[str, _Entry] = {}
 
-    def turn(self, caller: str) -> AbstractContextManager[None]:
-        """Wait for a turn of `caller`, which lasts as long as the with statement. Raises TooMany after PATIENCE_S."""
-        return _Turn(self, caller) if self._at_once else nullcontext()
+    def hold(self, key: str) -> AbstractContextManager[None]:
+        """Hold `key` during the with statement, which waits for it. Raises TooMany after PATIENCE_S."""
+        return _Hold(self, key) if self._limit else nullcontext()
 
-    def _begin(self, caller: str) -> None:
+    def _acquire(self, key: str) -> None:
         with self._lock:
-            line = self._lines.get(caller)
-            if line is None:
-                self._lines[caller] = _Line()
+            entry = self._entries.get(key)
+            if entry is None:
+                self._entries[key] = _Entry()
                 return
-            if line.busy < self._at_once:
-                line.busy += 1
+            if entry.held < self._limit:
+                entry.held += 1
                 return
             mine = threading.Lock()
             mine.acquire()
-            line.waiting.append(mine)
+            entry.waiting.append(mine)
         try:
             in_time = mine.acquire(timeout=self.PATIENCE_S)
         except BaseException:
-            self._give_up(caller, line, mine)
+            self._give_up(key, entry, mine)
             raise
         if not in_time:
-            self._give_up(caller, line, mine)
+            self._give_up(key, entry, mine)
             raise TooMany("Too many requests of this address are waiting", 1)
 
-    def _give_up(self, caller: str, line: _Line, mine: threading.Lock) -> None:
-        """Wait no longer; a turn that came meanwhile is the next one's."""
+    def _give_up(self, key: str, entry: _Entry, mine: threading.Lock) -> None:
+        """Stop waiting; a hold that was granted meanwhile is passed on."""
         with self._lock:
-            if mine in line.waiting:
-                line.waiting.remove(mine)
+            if mine in entry.waiting:
+                entry.waiting.remove(mine)
                 return
-        self._end(caller)
+        self._release(key)
 
-    def _end(self, caller: str) -> None:
+    def _release(self, key: str) -> None:
         with self._lock:
-            line = self._lines[caller]
-            if line.waiting:
-                line.waiting.popleft().release()
-            elif line.busy > 1:
-                line.busy -= 1
+            entry = self._entries[key]
+            if entry.waiting:
+                entry.waiting.popleft().release()
+            elif entry.held > 1:
+                entry.held -= 1
             else:
-                del self._lines[caller]
+                del self._entries[key]

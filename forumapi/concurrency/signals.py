@@ -1,4 +1,4 @@
-"""Signals of our own processes, acted on where nothing was interrupted."""
+"""Signal handlers in a thread of their own, so that they can't deadlock on a lock that the main thread holds."""
 
 from __future__ import annotations
 
@@ -8,9 +8,8 @@ from collections.abc import Callable
 
 
 def on(sign: int, act: Callable[[], object]) -> None:
-    """Let `act` be called in a thread of its own at each such signal.
+    """Call `act` in a new thread at each such signal.
 
-    The main thread may be anywhere when it comes: what it interrupts may hold the very lock that `act` waits for, that
-    of an Event included.
+    The signal may interrupt the main thread while it holds the very lock that `act` needs, that of an Event included.
     """
     signal.signal(sign, lambda number, frame: threading.Thread(target=act).start())

@@ -38,7 +38,7 @@ from forumapi.observability.metrics_export import Reporter
 FAILED: Final = "failed"
 
 # How long a leader waits at most until it looks whether it still is one.
-LOOK_S: Final = 1.0
+POLL_S: Final = 1.0
 JOB_LIMIT_S: Final = 600
 
 # What stands beyond `until` was written by a clock that was ahead, and says nothing of what is due.
@@ -196,7 +196,7 @@ class Runner:
             )
             wait_s = (due - self._now()).total_seconds()
             if wait_s > 0:
-                self._stop.wait(min(wait_s, LOOK_S))
+                self._stop.wait(min(wait_s, POLL_S))
             if not self._lease.holds():
                 logger.warning("cron: another process has taken over, or the database is away")
                 return

@@ -81,7 +81,7 @@ class Query:
         self.sql = sql
         self.replica = replica
         self.changes_site = "UPDATE sites " in sql
-        # What was not told to the figures yet (Database.look).
+        # What was not told to the figures yet (Database.sample_gauges).
         self.calls = 0
         self.seconds = 0.0
         names: list[str] = []
@@ -398,7 +398,7 @@ class Database:
                 self._waiting -= 1
                 metrics.DATABASE_WAIT.observe(time.monotonic() - began)
 
-    def look(self) -> None:
+    def sample_gauges(self) -> None:
         """Set the gauges of the queue, and count the statements that ran since the last time."""
         idle = len(self._idle)
         metrics.DATABASE_CONNECTIONS.set(idle, "idle")

@@ -41,7 +41,7 @@ from forumapi.observability.log import logger
 WAIT_S: Final = 0.02
 _PAUSE_S: Final = 0.001
 # How often the standby is looked at, and how long it may be silent before its connections are given up.
-LOOK_S: Final = 0.3
+POLL_S: Final = 0.3
 _SILENCE_S: Final = 1.0
 
 # A position in the log, as a number of bytes. A commit waits for the disk before it is seen, except for that of a read
@@ -153,7 +153,7 @@ class Standbys:
 
     def start(self) -> None:
         """Look at the standby, and begin to watch it in the background until `stop`."""
-        self.look()
+        self.poll()
         self._thread = threading.Thread(target=self._watch, name="replica", daemon=True)
         self._thread.start()
 
@@ -200,12 +200,12 @@ class Standbys:
 
     def _watch(self) -> None:
         while not self._stopped:
-            self._look_now.wait(LOOK_S)
+            self._look_now.wait(POLL_S)
             self._look_now.clear()
             if not self._stopped:
-                self.look()
+                self.poll()
 
-    def look(self) -> None:
+    def poll(self) -> None:
         """Find out whether the standby is fit to be read from, open connections to it, and say what has changed."""
         wrong = self.fault()
         if wrong != self.wrong:

@@ -12,7 +12,7 @@ from typing import Final, NamedTuple
 
 import psycopg
 
-from forumapi.concurrency.background_thread import Background
+from forumapi.concurrency.background_thread import PollingThread
 from forumapi.database.connections import Database, Query, Transaction
 from forumapi.errors import ApiError, TooSlow
 from forumapi.events import log
@@ -33,7 +33,7 @@ class Reader(NamedTuple):
     behind: Query = log.BEHIND
 
 
-class Readers(Background):
+class Readers(PollingThread):
     """The thread that runs `readers` when there is something new. `leads` says whether this process is the one, and
     `hold` lets a transaction be an effect of its turn."""
 
@@ -50,7 +50,7 @@ class Readers(Background):
         self._leads = leads
         self._hold = hold
 
-    def look(self) -> None:
+    def poll(self) -> None:
         """Catch up, if this process is the one. What is under way at a stop is rolled back or finished."""
         if self._leads():
             self.catch_up()

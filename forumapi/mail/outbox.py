@@ -19,7 +19,7 @@ from collections.abc import Callable, Mapping, Sequence
 from html import unescape
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from forumapi.concurrency.background_thread import Background
+from forumapi.concurrency.background_thread import PollingThread
 from forumapi.database.connections import (
     Database,
     Query,
@@ -288,13 +288,13 @@ def _nothing(ids: Sequence[int]) -> Mapping[int, Written | Dropped]:
     return {id: Dropped("nobody writes mail here") for id in ids}
 
 
-class Sender(Background):
+class Sender(PollingThread):
     """Sends what is due; `start` makes it a background thread of a process, `flush` does one round at once.
 
     `config` gives the settings of now, so that a reload applies. `write` writes what has no text yet.
     """
 
-    LOOK_S = 5.0
+    POLL_S = 5.0
 
     def __init__(
         self, database: Database, config: Callable[[], Config], write: Writer = _nothing
@@ -305,7 +305,7 @@ class Sender(Background):
         self._write = write
         self._secret = b""
 
-    def look(self) -> None:
+    def poll(self) -> None:
         """Send all that is due; what a stop interrupts is sent by another process."""
         self.drain()
 

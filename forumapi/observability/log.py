@@ -208,7 +208,7 @@ class Output:
     """Where the lines of this process go. Until `start` each is written at once, by whoever writes it."""
 
     LIMIT: Final = 20_000  # lines that wait
-    LOOK_S: Final = 0.1
+    POLL_S: Final = 0.1
     PAUSE_S: Final = 1.0  # after a failure
 
     def __init__(self, target: str = "stderr") -> None:
@@ -289,7 +289,7 @@ class Output:
                 if self._state == "stopping":
                     self._state = "stopped"
                 return
-            sleep(self.LOOK_S)
+            sleep(self.POLL_S)
 
 
 # ---------------------------------------------------------------- what a line looks like

@@ -250,22 +250,22 @@ class ExportSettings(Protocol):
 
 
 class Reporter:
-    """The thread of one process that looks at its gauges each second and sends its figures.
+    """Thread that samples the gauges of its process each second and sends its figures.
 
-    `config` gives the settings of now. `look` sets the gauges of this process; `platform` those of the whole platform,
-    where `leads` says that this process speaks for all.
+    `config` returns the current settings. `sample` sets the gauges of this process; `platform` collects those of
+    the whole platform, where `leads` returns True.
     """
 
     def __init__(
         self,
         config: Callable[[], ExportSettings],
         *,
-        look: Callable[[], None] = lambda: None,
+        sample: Callable[[], None] = lambda: None,
         platform: Callable[[], Iterable[Point]] = tuple,
         leads: Callable[[], bool] = lambda: False,
     ) -> None:
         self._config = config
-        self._look = look
+        self._sample = sample
         self._platform = platform
         self._leads = leads
         self._stopping = threading.Event()
@@ -299,12 +299,12 @@ class Reporter:
         while not self._stopping.wait(TICK_S):
             now = time.monotonic()
             metrics.LOOP_LAG.observe(max(0.0, now - last - TICK_S))
-            self._look()
+            self._sample()
             last = time.monotonic()
             if last - reported >= self._config().metrics_interval_s:
                 self.report(last - reported)
                 reported = last
-        self._look()
+        self._sample()
         self.report(max(time.monotonic() - reported, TICK_S))
 
     def report(self, interval_s: float) -> None:

@@ -186,7 +186,7 @@ class Feed:
 class Live:
     """All listeners of this process. `url` is the direct address of the database."""
 
-    LOOK_S: Final = 0.4  # how often is looked without being woken
+    POLL_S: Final = 0.4  # how often is looked without being woken
     KEEP_S: Final = 30.0  # how long a site without listeners is looked at
     # After so long without a look, it is not asked who has changed, but who everybody is: an hour later it is forgotten
     # (cron/jobs.py).
@@ -279,12 +279,12 @@ class Live:
 
     def _work(self) -> None:
         while True:
-            self._wake.wait(self.LOOK_S)
+            self._wake.wait(self.POLL_S)
             self._wake.clear()
             if self._stopping.is_set():
                 return
             try:
-                self.look()
+                self.poll()
             except (ApiError, OSError, psycopg.Error) as error:
                 logger.warning("events are not pushed, will try again: %s", error)
             except Exception:  # noqa: BLE001 - one bad event must not end all pushing
@@ -510,7 +510,7 @@ class Live:
         if number is None or number > feed.position:
             if number is not None:
                 # Another process may be ahead of this one by a moment.
-                self.look()
+                self.poll()
             if number is None or number > feed.position:
                 client.push(
                     Frame("resync", self.cursor(client), reason="The cursor is none of this site")
@@ -602,9 +602,9 @@ class Live:
         now = time.monotonic()
         with self._lock:
             if self._began < now:
-                self.look()
+                self.poll()
 
-    def look(self) -> None:
+    def poll(self) -> None:
         """Ask once what is new on the sites that have listeners, and hand it out. Raises Unavailable, psycopg.Error."""
         with self._lock:
             if not self._feeds:

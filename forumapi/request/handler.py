@@ -13,7 +13,7 @@ from typing import Any, ClassVar, Final, NamedTuple, TypeVar
 from forumapi.models.access.identity import IDENTITY, Asked, shaped
 from forumapi.models.journal.idempotency import Finished
 from forumapi.request.context import Context, Located
-from forumapi.request.response import Done, Result, SeeOther
+from forumapi.request.response import Done, Found, Result
 
 F = TypeVar("F", bound=Callable[..., Result])
 
@@ -105,7 +105,7 @@ class Handler:
     # How refusals look beside the usual way: "OAuth" for those of the protocol, "Page" for pages.
     error_form: ClassVar[str] = ""
     # False where an answer may be long in coming, but not for the work it is: a guest's other reads do not wait for it.
-    takes_turns: ClassVar[bool] = True
+    is_limited_per_guest: ClassVar[bool] = True
     # What a method's own statement would cost a round trip for may come with who calls (Identity.more).
     identity: ClassVar[Asked] = Asked(IDENTITY)
     # True where an answer without envelope has an ETag too.
@@ -173,7 +173,7 @@ class Handler:
 
     def replay(self, ctx: Context, done: Finished) -> Result:
         """The answer to a write that was done before under the same idempotency key."""
-        return SeeOther(done.location) if done.location else Done()
+        return Found(done.location) if done.location else Done()
 
     def call(self, verb: str, ctx: Context) -> Result:
         """Run the method; `verb` is one of `operations`."""

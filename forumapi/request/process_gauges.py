@@ -32,7 +32,7 @@ class ProcessGauges:
         pages = int(Path("/proc/self/statm").read_bytes().split()[1])
         metrics.WORKER_MEMORY.set(pages * _PAGE)
         metrics.SOCKETS.set(self._live.connections)
-        self._database.look()
+        self._database.sample_gauges()
         lost = log.lost() - self._lines_lost
         if lost:
             self._lines_lost += lost

@@ -52,17 +52,17 @@ from forumapi.request.handler import (
 )
 from forumapi.request.response import (
     PLAIN,
-    Bare,
-    Bytes,
-    Chunks,
+    ConnectionUpgrade,
     Data,
     Done,
+    Found,
     Headers,
     Page,
+    RawResponse,
     Result,
-    SeeOther,
+    StoredBytes,
+    StreamedBody,
     Switches,
-    Takeover,
 )
 from forumapi.wire import body, client_address, scopes
 from forumapi.wire.http_headers import CORS_REQUEST, CORS_RESPONSE
@@ -74,8 +74,8 @@ if TYPE_CHECKING:
     from forumapi.request.rate_limit import Allowance
     from forumapi.request.services import Services
 
-Answer = tuple[str, Headers, bytes | Chunks | Takeover]
-Answered = tuple[int, Headers, bytes | Chunks | Takeover]
+Answer = tuple[str, Headers, bytes | StreamedBody | ConnectionUpgrade]
+Answered = tuple[int, Headers, bytes | StreamedBody | ConnectionUpgrade]
 
 _OVERRIDES: Final = frozenset(
     ("CONNECT", "DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT", "TRACE")
@@ -126,7 +126,7 @@ def respond(app: Services, environ: dict[str, Any]) -> Answer:
     method = environ["REQUEST_METHOD"]
     handler: Handler | None = None
     headers: Headers
-    data: bytes | Chunks | Takeover
+    data: bytes | StreamedBody | ConnectionUpgrade
     said = ""
     try:
         try:
@@ -176,7 +176,7 @@ def respond(app: Services, environ: dict[str, Any]) -> Answer:
         # On the wire it is a POST: the client reads as many bytes as Content-Length says.
         data = b""
     size = 0
-    if not isinstance(data, Takeover) and (status != 204 or data):
+    if not isinstance(data, ConnectionUpgrade) and (status != 204 or data):
         size = len(data)
         headers.append(("Content-Length", str(size)))
     if app.debug_counts:
@@ -308,12 +308,12 @@ def _answer(app: Services, ctx: Context, handler: Handler, method: str) -> Answe
     ctx.is_head = method == "HEAD"
     ctx.is_write = verb != "GET"
     _count(app, ctx, handler)
-    if verb == "GET" and (ctx.token or not handler.takes_turns):
+    if verb == "GET" and (ctx.token or not handler.is_limited_per_guest):
         answer = _read(app, ctx, handler, operation, method)
     elif verb == "GET":
         # What asked for the site gives its connection back: whoever waits here holds none.
         ctx.tx.end()
-        with app.guest_turns.turn(client_address.caller(ctx.ip)):
+        with app.guest_semaphore.hold(client_address.caller(ctx.ip)):
             answer = _read(app, ctx, handler, operation, method)
     else:
         ctx.tx.end()
@@ -550,7 +550,7 @@ def _write(
         result = handler.replay(ctx, done) if done else _work(ctx, handler, operation, verb)
         answer = _finish(app, ctx, operation, result, verb)
         if scope is not None and done is None:
-            location = result.location if isinstance(result, SeeOther) else ""
+            location = result.location if isinstance(result, Found) else ""
             idempotency.finish(tx, scope, answer[0], location)
     if tx.changes_site:
         # On the platform's host it may be any site.
@@ -567,7 +567,7 @@ def _preferred(
     `Preference-Applied` says that nothing is left to ask for.
     """
     form = response.preferred(ctx.environ.get("HTTP_PREFER", ""))
-    if not form or not isinstance(result, Data | Page | Done | SeeOther):
+    if not form or not isinstance(result, Data | Page | Done | Found):
         return answer
     applied = ("Preference-Applied", form)
     if form == response.MINIMAL:
@@ -578,7 +578,7 @@ def _preferred(
         if ctx.switches.always200:
             return 204, headers, response.envelope(204, b"null", b"null", ctx.switches)
         return 204, [pair for pair in headers if pair[0] != "Content-Type"], b""
-    if isinstance(result, SeeOther):
+    if isinstance(result, Found):
         location = result.location
         status = 201 if verb == "POST" and location.startswith(f"{ctx.path}/") else 200
     elif isinstance(result, Done):
@@ -679,7 +679,7 @@ def _work(ctx: Context, handler: Handler, operation: Operation, verb: str) -> Re
     return handler.call(verb, ctx)
 
 
-def look(app: Services, site: Site, identity: Identity, path: str) -> bytes:
+def render_as(app: Services, site: Site, identity: Identity, path: str) -> bytes:
     """What a GET of `path`, without a query, has as `data` for `identity`: for those who tell of it elsewhere.
 
     Nothing is marked as read and no view is counted. Raises what a request would: Forbidden, NotFound.
@@ -718,7 +718,7 @@ def _finish(
 ) -> Answered:
     switches = ctx.switches
     is_read = method in ("GET", "HEAD")
-    if isinstance(result, Bare):
+    if isinstance(result, RawResponse):
         headers = response.plain_headers()
         headers.append(("Content-Type", result.content_type))
         headers.extend(result.headers)
@@ -731,12 +731,12 @@ def _finish(
         if is_read and tag is not None and response.none_match(known, tag):
             return 304, headers, b""
         return result.status, headers, result.body
-    if isinstance(result, Takeover):
+    if isinstance(result, ConnectionUpgrade):
         return result.status, response.plain_headers() + result.headers, result
-    if isinstance(result, Bytes):
+    if isinstance(result, StoredBytes):
         return result.status, result.headers, result.body
     headers = response.base_headers(switches)
-    if isinstance(result, SeeOther):
+    if isinstance(result, Found):
         headers.append(("Cache-Control", _NO_CACHE))
         headers.append(("Location", result.location))
         status = 303 if _repeats_on_302(ctx, result, method) else result.status
@@ -774,7 +774,7 @@ def _finish(
     return status, headers, response.envelope(status, data, b"null", switches)
 
 
-def _repeats_on_302(ctx: Context, result: SeeOther, method: str) -> bool:
+def _repeats_on_302(ctx: Context, result: Found, method: str) -> bool:
     """Return True for a PUT that a page sent as such: the Fetch standard repeats it on 302 (platform 1.3)."""
     environ = ctx.environ
     return (

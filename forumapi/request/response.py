@@ -1,6 +1,6 @@
 """Answers into bytes: the envelope, its switches, headers and error objects (platform 1.4 to 1.7).
 
-The only place that knows HTTP statuses of answers, and with `fragments` one of the two that make JSON.
+HTTP statuses of answers stand in this module alone; JSON is made here and in `json_fragments`.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ _date: tuple[int, str] = (0, "")
 
 
 def http_date() -> str:
-    """The Date header of an answer, made once a second."""
+    """Return the Date header of an answer, made once a second."""
     global _date
     now = int(time.time())
     if _date[0] != now:
@@ -78,7 +78,7 @@ def http_date() -> str:
 
 
 class Data:
-    """200 with `data` as finished JSON bytes."""
+    """Result 200 with `data` as finished JSON bytes."""
 
     __slots__ = ("data",)
 
@@ -87,10 +87,10 @@ class Data:
 
 
 class Page:
-    """200 with a document that is only built if the client does not hold it already.
+    """Result 200 with a document that is built only if the client does not hold it already.
 
     `stamp` is plain data that covers every input of the bytes (ids, versions, flags, totals, permissions); `version` is
-    the document's own version, which If-Match compares. `is_kept` False: caches don't keep it for guests either.
+    the document's own version, which If-Match compares. `is_kept` False: caches don't keep the answer to guests either.
     """
 
     __slots__ = ("build", "is_kept", "stamp", "version")
@@ -105,13 +105,13 @@ class Page:
 
 
 class Done:
-    """200 with `data: null`: done, nothing to show."""
+    """Result 200 with `data: null`: done, nothing to show."""
 
     __slots__ = ()
 
 
-class SeeOther:
-    """302 after a write that names one resource; 303 after a PUT of a page, which would repeat it on 302."""
+class Found:
+    """Redirect 302 after a write that names one resource; 303 after a PUT by a page, which would repeat it on 302."""
 
     __slots__ = ("location",)
     status = 302
@@ -120,17 +120,17 @@ class SeeOther:
         self.location = location
 
 
-class Elsewhere(SeeOther):
-    """307 to where the thing is found now."""
+class TemporaryRedirect(Found):
+    """Redirect 307 to the present address of the resource."""
 
     __slots__ = ()
     status = 307
 
 
-class Bare:
-    """An answer without the envelope, 200 unless another status is said.
+class RawResponse:
+    """Result without the envelope, 200 unless `status` is given.
 
-    A status of 400 and above is an answer all the same: what was written on the way to it is committed.
+    A status of 400 and above is a result all the same: the transaction is committed.
     """
 
     __slots__ = ("body", "content_type", "headers", "status")
@@ -148,8 +148,8 @@ class Bare:
         self.status = status
 
 
-class Chunks:
-    """A body that is sent piece by piece. `pieces` are `size` bytes in all, and closed at the end if they can be."""
+class StreamedBody:
+    """Body that is sent piece by piece: `pieces` are `size` bytes in all, and closed at the end if they can be."""
 
     __slots__ = ("_pieces", "_size")
 
@@ -164,28 +164,28 @@ class Chunks:
         return self._pieces
 
     def close(self) -> None:
-        """Let go of where the pieces come from."""
+        """Close the source of the pieces."""
         close = getattr(self._pieces, "close", None)
         if close is not None:
             close()
 
 
-class Bytes:
-    """Bytes as they are stored, with all of their headers; the envelope and its switches don't apply."""
+class StoredBytes:
+    """Result of stored bytes with all of its headers; the envelope and its switches don't apply."""
 
     __slots__ = ("body", "headers", "status")
 
-    def __init__(self, status: int, headers: Headers, body: bytes | Chunks) -> None:
+    def __init__(self, status: int, headers: Headers, body: bytes | StreamedBody) -> None:
         self.status = status
         self.headers = headers
         self.body = body
 
 
-class Takeover:
-    """The last answer on a connection: a head, then whatever `run` does with the socket until it returns.
+class ConnectionUpgrade:
+    """Last answer on a connection: a head, then `run` owns the socket until it returns.
 
-    `run` is given the socket and what the client has sent behind its request already; where the head can't be sent,
-    `drop` is called in its place.
+    `run` receives the socket and the bytes that the client has sent behind its request already; where the head can't be
+    sent, `drop` is called in its place.
     """
 
     __slots__ = ("drop", "headers", "run", "status")
@@ -203,15 +203,15 @@ class Takeover:
         self.drop = drop
 
     def __iter__(self) -> Iterator[bytes]:
-        """No body that WSGI would know of."""
+        """Iterate over nothing: to WSGI there is no body."""
         return iter(())
 
 
-Result = Data | Page | Done | SeeOther | Bare | Bytes | Takeover
+Result = Data | Page | Done | Found | RawResponse | StoredBytes | ConnectionUpgrade
 
 
 class Switches:
-    """What the client asked of the form of the answer (platform 1.4)."""
+    """Form of the answer that the client asked for (platform 1.4)."""
 
     __slots__ = ("always200", "bare", "callback", "context", "depends_on_cookies")
 
@@ -227,7 +227,7 @@ class Switches:
 
     @property
     def key(self) -> tuple[str, bool, bool, str]:
-        """All of it, for the entity tag."""
+        """Return all switches, for the entity tag."""
         return (self.context, self.always200, self.bare, self.callback)
 
 
@@ -240,9 +240,9 @@ _RETURN: Final = re.compile(r'return\s*=\s*"?(representation|minimal)"?\s*(?:;.*
 
 
 def preferred(header: str) -> str:
-    """The form of the answer to a write that Prefer asks for: REPRESENTATION, MINIMAL or "" (RFC 7240).
+    """Return the form of the answer to a write that Prefer asks for: REPRESENTATION, MINIMAL or "" (RFC 7240).
 
-    Of several the first counts. What is not understood is passed over, as the RFC has it.
+    The first of several counts. Unknown preferences are ignored, as the RFC demands.
     """
     for one in header.split(","):
         if found := _RETURN.fullmatch(one.strip()):
@@ -251,7 +251,7 @@ def preferred(header: str) -> str:
 
 
 def check_callback(name: str) -> str:
-    """`name` if it is a JavaScript name we are willing to print (P-06). Raises Invalid, code 2."""
+    """Return `name` if it is a JavaScript name we are willing to print (P-06). Raises Invalid, code 2."""
     if not _CALLBACK.fullmatch(name):
         raise Invalid(
             "callback", "must be a JavaScript name of at most 100 characters", code=UNPARSABLE
@@ -260,20 +260,20 @@ def check_callback(name: str) -> str:
 
 
 def etag(page: Page, switches: Switches, path: str, query: str) -> str:
-    """`"<own version>-<hash>"`; the hash covers everything that the bytes depend on, links to the page itself too."""
+    """Make `"<own version>-<hash>"`; the hash covers all that the bytes depend on, links to the page itself too."""
     covered = marshal.dumps((SHAPE, page.stamp, switches.key, path, query), 2)
     return f'"{page.version}-{hashlib.blake2b(covered, digest_size=12).hexdigest()}"'
 
 
 def none_match(header: str, tag: str) -> bool:
-    """True if If-None-Match names `tag`, strong or weak, or is `*`."""
+    """Return True if If-None-Match names `tag`, strong or weak, or is `*`."""
     return header.strip() == "*" or any(
         one.strip().removeprefix("W/") == tag for one in header.split(",")
     )
 
 
 def matches_version(header: str, version: int) -> bool:
-    """True if If-Match names a tag of this own version, or is `*` (architecture, bytes)."""
+    """Return True if If-Match names a tag of this own version, or is `*` (docs/architecture.md, Bytes)."""
     if header.strip() == "*":
         return True
     wanted = f'"{version}-'
@@ -281,13 +281,13 @@ def matches_version(header: str, version: int) -> bool:
 
 
 def check_match(header: str, version: int) -> None:
-    """Raises PreconditionFailed unless If-Match names this own version."""
+    """Compare If-Match with the document's own version. Raises PreconditionFailed."""
     if not matches_version(header, version):
         raise PreconditionFailed("If-Match: this has changed since you read it")
 
 
 def envelope(status: int, data: bytes, error: bytes, switches: Switches) -> bytes:
-    """The JSON body: enveloped, or only `data`; wrapped for JSONP."""
+    """Make the JSON body: enveloped, or only `data`; wrapped for JSONP."""
     if switches.bare:
         body = data
     elif switches.context:
@@ -308,7 +308,7 @@ def envelope(status: int, data: bytes, error: bytes, switches: Switches) -> byte
 
 
 def _script_safe(text: bytes) -> bytes:
-    """JSON that is also JavaScript everywhere, and never ends a script element."""
+    """Escape JSON so that it is also JavaScript everywhere, and never ends a script element."""
     return (
         text.replace(b"<", b"\\u003c")
         .replace(b"\xe2\x80\xa8", b"\\u2028")
@@ -317,7 +317,7 @@ def _script_safe(text: bytes) -> bytes:
 
 
 def error_data(error: ApiError, site_id: int, profile_id: int) -> bytes:
-    """The detail object that every error carries (P-07)."""
+    """Make the detail object that every error carries (P-07)."""
     data: dict[str, Any] = {"siteId": site_id}
     if profile_id:
         data["profileId"] = profile_id
@@ -333,14 +333,14 @@ def error_data(error: ApiError, site_id: int, profile_id: int) -> bytes:
 
 
 def base_headers(switches: Switches) -> Headers:
-    """The headers that every JSON answer carries, Cache-Control and Content-Length excepted."""
+    """Make the headers that every JSON answer carries, Cache-Control and Content-Length excepted."""
     kind = "application/javascript" if switches.callback else "application/json"
     vary = f"{VARY}, Cookie" if switches.depends_on_cookies else VARY
     return [*plain_headers(vary), ("Content-Type", kind)]
 
 
 def plain_headers(vary: str = "Authorization") -> Headers:
-    """The headers that every other answer carries. `vary` "": it is the same for all."""
+    """Make the headers that every other answer carries. `vary` "": the answer is the same for all."""
     headers = [
         ("Access-Control-Allow-Origin", "*"),
         ("Access-Control-Expose-Headers", CORS_RESPONSE),

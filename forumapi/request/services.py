@@ -10,7 +10,7 @@ from werkzeug.routing import MapAdapter
 
 from forumapi.cache.documents import Cache
 from forumapi.cache.eviction import Lru, Popular
-from forumapi.concurrency.per_caller_limit import Turns
+from forumapi.concurrency.per_caller_limit import KeyedSemaphore
 from forumapi.config import Config
 from forumapi.database.connections import Database, Reader
 from forumapi.database.standby import Standbys
@@ -95,4 +95,4 @@ class Services:
     cache_control: str
     token_buckets: Buckets
     address_buckets: AddressBuckets
-    guest_turns: Turns
+    guest_semaphore: KeyedSemaphore

@@ -16,7 +16,7 @@ from gunicorn.http.parser import RequestParser
 from gunicorn.util import unquote_to_wsgi_str
 
 from forumapi.errors import UNPARSABLE, Invalid
-from forumapi.request.response import Chunks, Takeover, http_date
+from forumapi.request.response import ConnectionUpgrade, StreamedBody, http_date
 
 Headers = list[tuple[str, str]]
 StartResponse = Callable[[str, Headers], Any]
@@ -30,7 +30,7 @@ _BROKEN: Final = (errors.ParseException, *_CUT_OFF)
 _BARE: Final = ("204", "304")
 
 
-class Settled:
+class FrozenConfig:
     """gunicorn's settings as plain attributes: its own object looks each one up in a dict of objects, forty times a
     request. Taken once the worker has loaded; they don't change after that."""
 
@@ -149,7 +149,7 @@ def environ(
 
 def answer(
     wsgi: Wsgi, env: dict[str, Any], closes: Callable[[], bool]
-) -> tuple[bytes, bool, Chunks | Takeover | None]:
+) -> tuple[bytes, bool, StreamedBody | ConnectionUpgrade | None]:
     """The whole answer, and whether the connection ends after it; `closes` is asked once it is known.
 
     Of an answer that is sent piece by piece, or takes the connection over, only the head, and that: whoever sends the
@@ -162,9 +162,9 @@ def answer(
         started[:] = (status, headers)
 
     parts = wsgi(env, start_response)
-    pieces: Chunks | Takeover | None = None
+    pieces: StreamedBody | ConnectionUpgrade | None = None
     body = b""
-    if isinstance(parts, (Chunks, Takeover)):
+    if isinstance(parts, (StreamedBody, ConnectionUpgrade)):
         pieces = parts
     else:
         body = b"".join(parts)
@@ -175,11 +175,11 @@ def answer(
     lines += [f"{name}: {value}" for name, value in headers]
     if env["REQUEST_METHOD"] == "HEAD" or status[:3] in _BARE:
         body = b""
-    elif not isinstance(parts, Takeover) and not any(
+    elif not isinstance(parts, ConnectionUpgrade) and not any(
         name.lower() == "content-length" for name, _ in headers
     ):
         lines.append(f"Content-Length: {len(body)}")
-    is_last = isinstance(parts, Takeover) or closes()
+    is_last = isinstance(parts, ConnectionUpgrade) or closes()
     if status[:3] == "101":
         lines.append("Connection: Upgrade")
     else:

@@ -40,7 +40,7 @@ from forumapi import config
 from forumapi.config import Config, Settings
 from forumapi.errors import RATE_LIMITED, ApiError, ConfigError
 from forumapi.observability import log, metrics
-from forumapi.request.response import Chunks, Takeover
+from forumapi.request.response import ConnectionUpgrade, StreamedBody
 from forumapi.server import http_exchange, listener_holder
 from forumapi.server.fair_accept import LISTENER, FairServer
 from forumapi.wire import client_address
@@ -130,7 +130,7 @@ class ForumWorker(GeventWorker):  # type: ignore[misc]
         # Nearly all that loading makes stays: to look through it for garbage, time and again, is a tenth of the start.
         gc.disable()
         self.wsgi: Any = self.app.wsgi()
-        self._settled: Any = http_exchange.Settled(self.cfg)
+        self._settled: Any = http_exchange.FrozenConfig(self.cfg)
         self._names: dict[Any, tuple[str, str]] = {}
         self._idle: set[Any] = set()
         self._stopping = Event()
@@ -375,10 +375,10 @@ class ForumWorker(GeventWorker):  # type: ignore[misc]
         try:
             client.sendall(data)
         except BaseException:
-            if isinstance(pieces, Takeover):
+            if isinstance(pieces, ConnectionUpgrade):
                 pieces.drop()
             raise
-        if isinstance(pieces, Takeover):
+        if isinstance(pieces, ConnectionUpgrade):
             metrics.add_load(LISTENER - 1)
             # Listeners are counted as such (Live.reserve).
             self._callers.go(caller)
@@ -391,7 +391,7 @@ class ForumWorker(GeventWorker):  # type: ignore[misc]
             self._send(client, pieces)
         return is_last
 
-    def _send(self, client: Any, pieces: Chunks) -> None:
+    def _send(self, client: Any, pieces: StreamedBody) -> None:
         """Send a long body. A client that takes nothing for the time limit of a request is let go."""
         left = len(pieces)
         with contextlib.closing(pieces):

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 import psycopg
 
 from forumapi import itemtypes
-from forumapi.concurrency.background_thread import Background
+from forumapi.concurrency.background_thread import PollingThread
 from forumapi.database.connections import Reader, Transaction
 from forumapi.errors import ApiError, Forbidden, NotFound
 from forumapi.events import log, readers
@@ -114,7 +114,7 @@ class Outcome(NamedTuple):
     error: str
 
 
-class Deliverer(Background):
+class Deliverer(PollingThread):
     """Sends what is due while this process is the one that numbers events, each webhook in a thread of its own."""
 
     def __init__(self, app: Services, config: Config) -> None:
@@ -140,7 +140,7 @@ class Deliverer(Background):
         """Raises OutboundError for an address that nothing would be sent to, as it is or as its name resolves now."""
         self._outbound.check(url)
 
-    def look(self) -> None:
+    def poll(self) -> None:
         """Give each webhook that is due a slot; what is under way at a stop is made again if it was not noted."""
         if self._app.sequencer.leads:
             self._dispatch()
@@ -320,7 +320,7 @@ class Deliverer(Background):
         if sight == WHOLE and job.with_documents:
             tx.end()
             try:
-                document = processor.look(self._app, site, who, message["href"])
+                document = processor.render_as(self._app, site, who, message["href"])
             except (Forbidden, NotFound):
                 # It has gone since it was looked at a moment ago.
                 return None

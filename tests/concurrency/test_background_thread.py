@@ -7,21 +7,21 @@ import threading
 
 import psycopg
 
-from forumapi.concurrency.background_thread import Background
+from forumapi.concurrency.background_thread import PollingThread
 from forumapi.errors import Unavailable
 
 
-class Looking(Background):
+class Looking(PollingThread):
     """Says each time that it looks, then fails with the next of `faults`."""
 
-    LOOK_S = 3600.0
+    POLL_S = 3600.0
 
     def __init__(self, *faults: Exception) -> None:
         super().__init__("looking", "nothing is seen")
         self.faults = list(faults)
         self.looks: queue.Queue[threading.Thread] = queue.Queue()
 
-    def look(self) -> None:
+    def poll(self) -> None:
         self.looks.put(threading.current_thread())
         if self.faults:
             raise self.faults.pop(0)

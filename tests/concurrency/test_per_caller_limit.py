@@ -1,4 +1,4 @@
-"""Reads of one guest wait for their turn; those of others, and of members, do not."""
+"""Reads of one guest wait for each other; those of other guests, and of members, do not wait."""
 
 from __future__ import annotations
 
@@ -11,23 +11,23 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from forumapi.concurrency.per_caller_limit import Turns
+from forumapi.concurrency.per_caller_limit import KeyedSemaphore
 from forumapi.errors import TooMany
 from tests.factories import Factory, Site
 from tests.fixtures import Server, running
 
 
-class Impatient(Turns):
+class Impatient(KeyedSemaphore):
     """Gives up soon."""
 
     PATIENCE_S = 0.05
 
 
-def waits(turns: Turns, caller: str) -> threading.Thread:
-    """A thread that has had a turn of `caller` when it ends."""
+def waits(semaphore: KeyedSemaphore, caller: str) -> threading.Thread:
+    """Return a thread that has held `caller` when it ends."""
 
     def take() -> None:
-        with turns.turn(caller):
+        with semaphore.hold(caller):
             pass
 
     thread = threading.Thread(target=take)
@@ -36,31 +36,31 @@ def waits(turns: Turns, caller: str) -> threading.Thread:
 
 
 def test_who_asks_for_more_than_so_many_waits_and_others_do_not() -> None:
-    turns = Turns(2)
-    with turns.turn("a"):
-        with turns.turn("a"), turns.turn("b"):
-            third = waits(turns, "a")
+    semaphore = KeyedSemaphore(2)
+    with semaphore.hold("a"):
+        with semaphore.hold("a"), semaphore.hold("b"):
+            third = waits(semaphore, "a")
             third.join(0.05)
             assert third.is_alive()
         third.join(5)
         assert not third.is_alive()
-    assert not turns._lines
+    assert not semaphore._entries
 
 
 def test_who_came_first_is_first() -> None:
-    turns = Turns(1)
+    semaphore = KeyedSemaphore(1)
     order = []
 
     def take(number: int) -> None:
-        with turns.turn("a"):
+        with semaphore.hold("a"):
             order.append(number)
 
     threads = []
-    with turns.turn("a"):
+    with semaphore.hold("a"):
         for number in range(5):
             threads.append(threading.Thread(target=take, args=(number,)))
             threads[-1].start()
-            while len(turns._lines["a"].waiting) <= number:
+            while len(semaphore._entries["a"].waiting) <= number:
                 time.sleep(0.001)
     for thread in threads:
         thread.join(5)
@@ -68,26 +68,26 @@ def test_who_came_first_is_first() -> None:
 
 
 def test_who_waits_too_long_is_told_and_leaves_nothing_behind() -> None:
-    turns = Impatient(1)
-    with turns.turn("a"), pytest.raises(TooMany) as refused, turns.turn("a"):
+    semaphore = Impatient(1)
+    with semaphore.hold("a"), pytest.raises(TooMany) as refused, semaphore.hold("a"):
         pass
     assert ("Retry-After", "1") in refused.value.headers
-    assert not turns._lines
-    with turns.turn("a"):
+    assert not semaphore._entries
+    with semaphore.hold("a"):
         pass
 
 
 def test_a_turn_ends_with_whatever_is_raised_in_it() -> None:
-    turns = Turns(1)
+    semaphore = KeyedSemaphore(1)
     for _ in range(3):
-        with pytest.raises(KeyError), turns.turn("a"):
+        with pytest.raises(KeyError), semaphore.hold("a"):
             raise KeyError
-    assert not turns._lines
+    assert not semaphore._entries
 
 
 def test_without_a_limit_nobody_waits() -> None:
-    turns = Turns(0)
-    with turns.turn("a"), turns.turn("a"), turns.turn("a"):
+    semaphore = KeyedSemaphore(0)
+    with semaphore.hold("a"), semaphore.hold("a"), semaphore.hold("a"):
         pass
 
 

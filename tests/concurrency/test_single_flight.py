@@ -8,7 +8,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 
 import pytest
 
-from forumapi.concurrency.single_flight import Together
+from forumapi.concurrency.single_flight import SingleFlight
 from forumapi.database.connections import Database, Reader
 
 # What nobody connects to: these tests run no statement.
@@ -44,21 +44,24 @@ class Waiting(Reader):
 
 
 def wait(
-    pool: ThreadPoolExecutor, together: Together, work: Callable[[], int], key: str = "page"
+    pool: ThreadPoolExecutor,
+    single_flight: SingleFlight,
+    work: Callable[[], int],
+    key: str = "page",
 ) -> Future[int]:
     """A request that waits for others by now."""
     reader = Waiting()
-    future = pool.submit(together.run, key, reader, work)
+    future = pool.submit(single_flight.do, key, reader, work)
     assert reader.waits.wait(10)
     return future
 
 
 def test_all_who_ask_while_it_runs_get_the_next_run() -> None:
-    together, work = Together(), Work()
+    single_flight, work = SingleFlight(), Work()
     with ThreadPoolExecutor(10) as pool:
-        first = pool.submit(together.run, "page", DATABASE.read(), work)
+        first = pool.submit(single_flight.do, "page", DATABASE.read(), work)
         assert work.began.acquire(timeout=10)
-        others = [wait(pool, together, work) for _ in range(9)]
+        others = [wait(pool, single_flight, work) for _ in range(9)]
 
         assert work.runs == 1
         work.may_end.release(2)
@@ -68,13 +71,13 @@ def test_all_who_ask_while_it_runs_get_the_next_run() -> None:
     assert work.runs == 2
     # Nothing is kept.
     work.may_end.release()
-    assert together.run("page", DATABASE.read(), work) == 3
+    assert single_flight.do("page", DATABASE.read(), work) == 3
 
 
 def test_other_keys_do_not_wait_for_each_other() -> None:
-    together, work = Together(), Work()
+    single_flight, work = SingleFlight(), Work()
     with ThreadPoolExecutor(2) as pool:
-        both = [pool.submit(together.run, key, DATABASE.read(), work) for key in ("a", "b")]
+        both = [pool.submit(single_flight.do, key, DATABASE.read(), work) for key in ("a", "b")]
         for _ in both:
             assert work.began.acquire(timeout=10)
         work.may_end.release(2)
@@ -82,17 +85,17 @@ def test_other_keys_do_not_wait_for_each_other() -> None:
 
 
 def test_a_transaction_works_for_itself() -> None:
-    together, work = Together(), Work()
+    single_flight, work = SingleFlight(), Work()
     with ThreadPoolExecutor(1) as pool, DATABASE.write() as tx:
-        other = pool.submit(together.run, "page", DATABASE.read(), work)
+        other = pool.submit(single_flight.do, "page", DATABASE.read(), work)
         assert work.began.acquire(timeout=10)
-        assert together.run("page", tx, lambda: 77) == 77
+        assert single_flight.do("page", tx, lambda: 77) == 77
         work.may_end.release()
         assert other.result(10) == 1
 
 
 def test_a_failure_is_the_failure_of_one() -> None:
-    together, work = Together(), Work()
+    single_flight, work = SingleFlight(), Work()
     failing = threading.Event()
 
     def fail() -> int:
@@ -101,10 +104,10 @@ def test_a_failure_is_the_failure_of_one() -> None:
         raise LookupError
 
     with ThreadPoolExecutor(4) as pool:
-        first = pool.submit(together.run, "page", DATABASE.read(), work)
+        first = pool.submit(single_flight.do, "page", DATABASE.read(), work)
         assert work.began.acquire(timeout=10)
-        second = wait(pool, together, fail)
-        others = [wait(pool, together, work) for _ in range(2)]
+        second = wait(pool, single_flight, fail)
+        others = [wait(pool, single_flight, work) for _ in range(2)]
         work.may_end.release(4)
 
         assert first.result(10) == 1

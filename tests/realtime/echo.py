@@ -16,7 +16,7 @@ from forumapi.config import Config  # noqa: E402
 from forumapi.realtime import websocket  # noqa: E402
 from forumapi.realtime.socket import SocketConnection  # noqa: E402
 from forumapi.realtime.websocket import Ended, Socket  # noqa: E402
-from forumapi.request.response import Takeover  # noqa: E402
+from forumapi.request.response import ConnectionUpgrade  # noqa: E402
 
 # The cases send up to 16 MB.
 LIMITS = Config(
@@ -41,7 +41,7 @@ class Echo(SocketConnection):
             self._answer(end)
 
 
-def application(environ: dict[str, Any], start_response: Any) -> Takeover:
+def application(environ: dict[str, Any], start_response: Any) -> ConnectionUpgrade:
     """The handshake, then the echo."""
     accept = websocket.accept_key(environ["HTTP_SEC_WEBSOCKET_KEY"])
     assert accept is not None
@@ -52,7 +52,7 @@ def application(environ: dict[str, Any], start_response: Any) -> Takeover:
     def run(client: Any, left: bytes) -> None:
         Echo(client, live, LIMITS, left).say()
 
-    return Takeover(101, headers, run, lambda: None)
+    return ConnectionUpgrade(101, headers, run, lambda: None)
 
 
 class Server(BaseApplication):  # type: ignore[misc]

@@ -180,7 +180,7 @@ class Counting(Database):
 class Still(Live):
     """Looks when it is told to, and at no other time."""
 
-    LOOK_S = 3600.0  # type: ignore[misc]
+    POLL_S = 3600.0  # type: ignore[misc]
 
 
 class Deaf:
@@ -236,7 +236,7 @@ def test_a_look_asks_as_much_of_the_database_however_many_follow(
         connection.close()
         before = [ear.events for ear in ears]
         database.readers.clear()
-        pushing.look()
+        pushing.poll()
         statements = sum(one.statements for one in database.readers)
 
         assert [ear.events - was for ear, was in zip(ears, before, strict=True)] == [10] * followers
@@ -275,11 +275,11 @@ def test_a_process_that_was_away_for_long_asks_who_everybody_is(
         who = identity.find(reader, site.id, site.newcomer.token, identity.Asked(identity.IDENTITY))
         reader.end()
         pushing.join(found, who, ear)
-        pushing.look()
+        pushing.poll()
         make.ban(site.newcomer)
         make.sql("DELETE FROM right_changes WHERE user_id = %(id)s", id=site.newcomer.user_id)
 
-        pushing.look()
+        pushing.poll()
 
         assert ear.codes == [4003]
     finally:

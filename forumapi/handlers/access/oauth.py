@@ -16,7 +16,7 @@ from forumapi.auth.oauth import Answer, Pairs, Provider
 from forumapi.auth.oauth_rules import GRANT_TYPES
 from forumapi.request.context import Context
 from forumapi.request.handler import ANYONE, Handler, needs
-from forumapi.request.response import Bare, Result
+from forumapi.request.response import RawResponse, Result
 from forumapi.wire import schemas
 from forumapi.wire.json_fragments import dumps
 
@@ -74,7 +74,7 @@ def _ask(ctx: Context, ask: Callable[[Pairs, str], Answer]) -> Result:
     headers = [("Pragma", "no-cache")]
     if answer.status == 401:
         headers.append(("WWW-Authenticate", f'Basic realm="{ctx.site.host}"'))
-    return Bare(answer.body, _JSON, tuple(headers), answer.status)
+    return RawResponse(answer.body, _JSON, tuple(headers), answer.status)
 
 
 def _pairs(ctx: Context) -> list[tuple[str, str]]:
@@ -163,4 +163,4 @@ class OAuthMetadataHandler(Handler):
             "authorization_response_iss_parameter_supported": True,
             "service_documentation": f"{origin}/api/v1/docs",
         }
-        return Bare(dumps(document), _JSON)
+        return RawResponse(dumps(document), _JSON)

@@ -20,8 +20,8 @@ from forumapi.request.handler import (
 from forumapi.request.response import (
     Data,
     Done,
+    Found,
     Result,
-    SeeOther,
 )
 from forumapi.wire import schemas, scopes
 from forumapi.wire.body import given
@@ -113,7 +113,7 @@ class ClientHandler(Handler):
             device_flow=device_flow,
         )
         note(ctx, journal.REPLACED, client.id)
-        return SeeOther(f"{_CLIENTS}/{client.id}")
+        return Found(f"{_CLIENTS}/{client.id}")
 
     @needs(OWNER)
     def delete(self, ctx: Context) -> Result:

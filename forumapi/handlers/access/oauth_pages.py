@@ -35,7 +35,7 @@ from forumapi.request.handler import (
     Param,
     needs,
 )
-from forumapi.request.response import Bare, Result
+from forumapi.request.response import RawResponse, Result
 from forumapi.wire import html_pages, scopes
 from forumapi.wire.body import given
 from forumapi.wire.html_pages import escape
@@ -231,8 +231,8 @@ def _address(ctx: Context) -> str:
     return f"{ctx.path}?{ctx.query_string}" if ctx.query_string else ctx.path
 
 
-def _go(location: str, *headers: tuple[str, str]) -> Bare:
-    return Bare(
+def _go(location: str, *headers: tuple[str, str]) -> RawResponse:
+    return RawResponse(
         b"",
         html_pages.TYPE,
         (("Location", location), ("Referrer-Policy", "no-referrer"), *headers),
@@ -251,7 +251,7 @@ def _page(
     targets: str = "",
     address: str = "",
     **values: str,
-) -> Bare:
+) -> RawResponse:
     """A page with forms, which lead to `address`: where it stands, unless something else is said."""
     action = address or _address(ctx)
     body = html_pages.page(
@@ -263,17 +263,17 @@ def _page(
         **values,
     )
     headers = (*html_pages.headers(targets), _set_cookie(ctx, cookie), *more)
-    return Bare(body, html_pages.TYPE, headers, status)
+    return RawResponse(body, html_pages.TYPE, headers, status)
 
 
-def _message(ctx: Context, heading: str, text: str, *, status: int = 200) -> Bare:
+def _message(ctx: Context, heading: str, text: str, *, status: int = 200) -> RawResponse:
     body = html_pages.page(
         "oauth.message",
         f"{heading} - {ctx.site.title}",
         heading=escape(heading),
         text=escape(text),
     )
-    return Bare(body, html_pages.TYPE, html_pages.headers(), status)
+    return RawResponse(body, html_pages.TYPE, html_pages.headers(), status)
 
 
 def _consent(

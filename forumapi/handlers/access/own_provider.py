@@ -15,7 +15,7 @@ from forumapi.request.handler import (
     Param,
     needs,
 )
-from forumapi.request.response import Bare, Done, Result
+from forumapi.request.response import Done, RawResponse, Result
 from forumapi.wire import html_pages
 from forumapi.wire.html_pages import escape
 
@@ -54,7 +54,7 @@ class HuddlesPageHandler(Handler):
             return _broken(ctx)
         title = f"Open your huddles? - {ctx.site.title}"
         body = html_pages.page("auth.huddles", title, site_title=ctx.site.title)
-        return Bare(body, html_pages.TYPE, html_pages.headers())
+        return RawResponse(body, html_pages.TYPE, html_pages.headers())
 
     @needs(ANYONE, media_type=html_pages.TYPE, params=(_CODE,))
     def post(self, ctx: Context) -> Result:
@@ -68,13 +68,13 @@ class HuddlesPageHandler(Handler):
         )
 
 
-def _broken(ctx: Context) -> Bare:
+def _broken(ctx: Context) -> RawResponse:
     text = "This link is not whole, or too old. Open it from the mail again, or sign in as you did before."
     return _message(ctx, "Nothing has changed", text, status=400)
 
 
-def _message(ctx: Context, heading: str, text: str, *, status: int = 200) -> Bare:
+def _message(ctx: Context, heading: str, text: str, *, status: int = 200) -> RawResponse:
     body = html_pages.page(
         "oauth.message", f"{heading} - {ctx.site.title}", heading=escape(heading), text=escape(text)
     )
-    return Bare(body, html_pages.TYPE, html_pages.headers(), status)
+    return RawResponse(body, html_pages.TYPE, html_pages.headers(), status)

@@ -15,8 +15,8 @@ from forumapi.request.handler import LOGIN, Handler, needs
 from forumapi.request.response import (
     Data,
     Done,
+    Found,
     Result,
-    SeeOther,
 )
 from forumapi.wire import json_fragments, schemas
 from forumapi.wire.body import given
@@ -55,7 +55,7 @@ class PasskeysHandler(Handler):
         id = ceremony.register(tx, ctx.site, person, given(sent.flow, ""), credential, name)
         record(ctx)
         tell(ctx, person, f"The passkey {outbox.plain(name)} was added to your account")
-        return SeeOther(f"{_PATH}/{id}")
+        return Found(f"{_PATH}/{id}")
 
 
 class PasskeyBeginHandler(Handler):
@@ -93,7 +93,7 @@ class PasskeyHandler(Handler):
         name = passkey.checked_name(given(ctx.body.name, found["name"]))
         passkey.rename(ctx.writer, person.user_id, id, name)
         record(ctx)
-        return SeeOther(f"{_PATH}/{id}")
+        return Found(f"{_PATH}/{id}")
 
     @needs(LOGIN)
     def delete(self, ctx: Context) -> Result:

@@ -23,8 +23,8 @@ from forumapi.request.handler import (
 from forumapi.request.response import (
     Data,
     Done,
+    Found,
     Result,
-    SeeOther,
 )
 from forumapi.wire import json_fragments, schemas
 from forumapi.wire.body import given
@@ -155,7 +155,7 @@ class SiteAuthHandler(Handler):
                     "would lock you out: add a second factor of your own first (POST /api/v1/auth/totp)",
                 )
             sign_in_rules.demand_second_factor(ctx.writer, ctx.author, ctx.body.secondFactor)
-        return SeeOther(_SITE_AUTH)
+        return Found(_SITE_AUTH)
 
 
 def _has_second_factor(ctx: Context) -> bool:
@@ -201,7 +201,7 @@ class SiteAuthMethodHandler(Handler):
         auth_backend.put(
             ctx.writer, ctx.author, backend.name, is_enabled=enabled, settings=settings
         )
-        return SeeOther(f"{_SITE_AUTH}/{backend.name}")
+        return Found(f"{_SITE_AUTH}/{backend.name}")
 
     @needs(OWNER)
     def delete(self, ctx: Context) -> Result:

@@ -32,9 +32,9 @@ from forumapi.request.handler import (
 )
 from forumapi.request.response import (
     Done,
+    Found,
     Page,
     Result,
-    SeeOther,
 )
 from forumapi.wire import json_fragments, paging, schemas
 from forumapi.wire.body import given
@@ -148,7 +148,7 @@ class AttachmentsHandler(Carrier):
         )
         if id:
             _record(ctx, journal.CREATED, id)
-        return SeeOther(_path(ctx))
+        return Found(_path(ctx))
 
 
 class AttachmentHandler(Carrier):

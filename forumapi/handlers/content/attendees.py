@@ -24,7 +24,7 @@ from forumapi.errors import (
 from forumapi.handlers.content import items
 from forumapi.models.access import permission_target
 from forumapi.models.content import attendee, event_writing, item
-from forumapi.models.content.attendee import Answer, Found, Place
+from forumapi.models.content.attendee import Answer, EventAttendance, Place
 from forumapi.models.people.profile import SUMMARY as PEOPLE
 from forumapi.permissions import evaluator
 from forumapi.permissions.evaluator import (
@@ -42,11 +42,11 @@ from forumapi.request.handler import (
     needs,
 )
 from forumapi.request.response import (
-    Bare,
     Done,
+    Found,
     Page,
+    RawResponse,
     Result,
-    SeeOther,
 )
 from forumapi.wire import body, paging, schemas
 from forumapi.wire.body import Body
@@ -161,7 +161,7 @@ class LocatedAttendee(Located):
 
     __slots__ = ("found",)
 
-    found: Found | None
+    found: EventAttendance | None
 
 
 class AttendeeHandler(Handler):
@@ -193,7 +193,7 @@ class AttendeeHandler(Handler):
     def get(self, ctx: Context) -> Result:
         """One answer; 404 while there is none."""
         event_id = ctx.args["item"].id
-        found: Found | None = ctx.located.found
+        found: EventAttendance | None = ctx.located.found
         one = found.attendee if found else None
         if found is None or one is None:
             raise NotFound("There is no such attendee")
@@ -210,7 +210,7 @@ class AttendeeHandler(Handler):
         return Page(0, (event_id, one.stamp, can), build)
 
     @staticmethod
-    def _can(ctx: Context, found: Found) -> evaluator.PermissionSet:
+    def _can(ctx: Context, found: EventAttendance) -> evaluator.PermissionSet:
         me = ctx.identity.profile_id
         target = found.attendee_target(ctx.args["profileId"].id, me)
         return evaluator.effective(ctx.identity.principal, target, ctx.tree)
@@ -220,7 +220,7 @@ class AttendeeHandler(Handler):
         """Answer, for oneself or as the event's owner or moderator for somebody else; the address says for whom."""
         answer = _answer(ctx, ctx.body, ctx.args["profileId"].id)
         attendee.answer(ctx.writer, ctx.author, _open_place(ctx), [answer])
-        return SeeOther(ctx.path)
+        return Found(ctx.path)
 
     @needs(READ)
     def delete(self, ctx: Context) -> Result:
@@ -278,4 +278,4 @@ class AttendeesCsvHandler(Handler):
             ("Content-Disposition", f"attachment; filename=event{event_id}.csv"),
             ("Cache-Control", "no-cache, max-age=0"),
         )
-        return Bare(out.getvalue().encode(), "text/csv", headers)
+        return RawResponse(out.getvalue().encode(), "text/csv", headers)

@@ -23,9 +23,9 @@ from forumapi.request.handler import (
 )
 from forumapi.request.response import (
     Done,
+    Found,
     Page,
     Result,
-    SeeOther,
 )
 from forumapi.wire import paging, schemas
 from forumapi.wire.json_fragments import dumps
@@ -171,7 +171,7 @@ class AttributeHandler(Handler):
         value = attribute.checked_value(_sent(ctx.body.value), "value")
         _check_keys(ctx, [key])
         _save(ctx, {key: value})
-        return SeeOther(ctx.path)
+        return Found(ctx.path)
 
     @needs(REMOVE)
     def delete(self, ctx: Context) -> Result:

@@ -18,9 +18,9 @@ from forumapi.request.handler import (
 from forumapi.request.response import (
     Data,
     Done,
+    Found,
     Page,
     Result,
-    SeeOther,
 )
 from forumapi.wire import paging, schemas, scopes
 from forumapi.wire.json_fragments import dumps
@@ -103,7 +103,7 @@ class BookmarkHandler(Handler):
         attached_to.check_signed_in(ctx)
         attached_to.check(ctx)
         bookmark.add(ctx.writer, ctx.site.id, ctx.identity.profile_id, ctx.located.target)
-        return SeeOther(ctx.path)
+        return Found(ctx.path)
 
     @needs(LOGIN)
     def delete(self, ctx: Context) -> Result:

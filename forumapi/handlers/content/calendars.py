@@ -13,7 +13,7 @@ from forumapi.models.content import calendar
 from forumapi.models.microcosms import microcosm_links
 from forumapi.request.context import Context, Located
 from forumapi.request.handler import READ, Handler, needs
-from forumapi.request.response import Bare, Result
+from forumapi.request.response import RawResponse, Result
 from forumapi.text import calendar as ical
 
 _MEDIA: Final = "text/calendar; charset=utf-8"
@@ -27,14 +27,14 @@ def _locate(ctx: Context) -> Located:
     return Located(place.target, is_hidden=place.is_hidden)
 
 
-def _answer(ctx: Context, name: str, rows: list[Row]) -> Bare:
+def _answer(ctx: Context, name: str, rows: list[Row]) -> RawResponse:
     """A calendar of these events. A program that asks again and finds nothing new gets 304."""
     site, named = ctx.site, ctx.args["item"]
     entries = [calendar.entry(row, site.page, site.host) for row in rows]
     tag = hashlib.sha1(repr((name, entries)).encode(), usedforsecurity=False).hexdigest()
     file = f"{itemtypes.name_of(named.type)}{named.id}.ics"
     headers = (("Content-Disposition", f"inline; filename={file}"), ("ETag", f'"{tag}"'))
-    return Bare(ical.render(name, entries), _MEDIA, headers)
+    return RawResponse(ical.render(name, entries), _MEDIA, headers)
 
 
 class EventCalendarHandler(Handler):

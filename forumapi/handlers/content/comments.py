@@ -34,10 +34,10 @@ from forumapi.request.handler import (
 )
 from forumapi.request.response import (
     Done,
-    Elsewhere,
+    Found,
     Page,
     Result,
-    SeeOther,
+    TemporaryRedirect,
 )
 from forumapi.wire import body, paging, schemas
 from forumapi.wire.body import (
@@ -208,12 +208,12 @@ class CommentHandler(Handler):
         place: Place = ctx.located.place
         here = f"/api/v1/comments/{found.id}"
         if isinstance(ctx.body.markdown, UnsetType):
-            return SeeOther(here)
+            return Found(here)
         source = text.source(ctx.body.markdown)
         if source != found.markdown:
             rendered = finish(ctx, prepare(ctx, source), place)
             remark.edit(ctx.writer, ctx.author, place, found, source, rendered)
-        return SeeOther(here)
+        return Found(here)
 
     @needs(UPDATE, body=list[patch.Operation])
     def patch(self, ctx: Context) -> Result:
@@ -376,7 +376,7 @@ class CommentsHandler(Handler):
         )
         if made.is_new:
             microcosm_counters.fold_now_and_then(ctx.app.database, ctx.writer, ctx.site.id, made.id)
-        return SeeOther(f"/api/v1/comments/{made.id}")
+        return Found(f"/api/v1/comments/{made.id}")
 
 
 # ---------------------------------------------------------------- where a comment stands
@@ -403,4 +403,4 @@ class CommentInContextHandler(Handler):
             offset=offset or None,
             limit=limit if offset and limit != paging.DEFAULT_LIMIT else None,
         )
-        return Elsewhere(href)
+        return TemporaryRedirect(href)

@@ -21,9 +21,9 @@ from forumapi.request.handler import (
 from forumapi.request.response import (
     Data,
     Done,
+    Found,
     Page,
     Result,
-    SeeOther,
 )
 from forumapi.wire import body, paging, schemas
 from forumapi.wire.body import given
@@ -111,7 +111,7 @@ class DraftHandler(Handler):
             raise Invalid("version", "must be 0 or a version", code=OUT_OF_RANGE)
         spot = _spot(ctx)
         draft.save(ctx.writer, spot, _writes(ctx), sent.content, version)
-        return SeeOther(draft.href(spot.place_type, spot.place_id))
+        return Found(draft.href(spot.place_type, spot.place_id))
 
     @needs(LOGIN)
     def delete(self, ctx: Context) -> Result:

@@ -32,11 +32,11 @@ from forumapi.request.handler import (
 from forumapi.request.hotfiles import Hot
 from forumapi.request.multipart import Limits, Part
 from forumapi.request.response import (
-    Bytes,
-    Chunks,
     Data,
-    Elsewhere,
     Result,
+    StoredBytes,
+    StreamedBody,
+    TemporaryRedirect,
     none_match,
     plain_headers,
 )
@@ -189,7 +189,7 @@ class FileHandler(Handler):
     """One file by its hash. What follows a dot in the address is for people."""
 
     allow = "OPTIONS,GET,HEAD"
-    takes_turns = False
+    is_limited_per_guest = False
     also_answers = {"GET": (416,)}
 
     @needs(
@@ -252,7 +252,7 @@ def _generated(ctx: Context, profile_id: int) -> Result:
 def _keep(ctx: Context, hash: str, stored: Stored, asked: float, result: Result) -> None:
     """Have the next plain read of a small file by a guest answered at once."""
     if (
-        isinstance(result, Bytes)
+        isinstance(result, StoredBytes)
         and result.status == 200
         and isinstance(result.body, bytes)
         and len(result.body) == stored.size
@@ -330,30 +330,32 @@ def _answer(ctx: Context, found: Download, data: bytes | None = None) -> Result:
     headers = _headers(found)
     environ = ctx.environ
     if none_match(environ.get("HTTP_IF_NONE_MATCH", ""), found.etag):
-        return Bytes(304, headers, b"")
+        return StoredBytes(304, headers, b"")
     storage = ctx.app.storage
     if ctx.is_head:
-        return Bytes(200, headers, Chunks(found.size, iter(())))
+        return StoredBytes(200, headers, StreamedBody(found.size, iter(())))
     if data is None:
         # What the proxy keeps it must be given; the rest it takes from the disk itself.
         if not found.kept_until and (internal := storage.internal(found.object)):
             headers.append(("X-Accel-Redirect", internal))
-            return Bytes(200, headers, b"")
+            return StoredBytes(200, headers, b"")
         if address := storage.redirect(found.object, found):
-            return Elsewhere(address)
+            return TemporaryRedirect(address)
     status, start, length = 200, 0, found.size
     asked = _range(environ.get("HTTP_RANGE", ""), environ.get("HTTP_IF_RANGE", ""), found)
     if asked is not None:
         status, (start, length) = 206, asked
         headers.append(("Content-Range", f"bytes {start}-{start + length - 1}/{found.size}"))
     if data is None and found.size > SMALL:
-        return Bytes(status, headers, Chunks(length, storage.read(found.object, start, length)))
+        return StoredBytes(
+            status, headers, StreamedBody(length, storage.read(found.object, start, length))
+        )
     if data is None:
         data = ctx.app.small_files.get(found.object)
     if data is None:
         data = b"".join(storage.read(found.object, 0, found.size))
         ctx.app.small_files.add(found.object, data)
-    return Bytes(status, headers, data[start : start + length])
+    return StoredBytes(status, headers, data[start : start + length])
 
 
 def _headers(found: Download) -> list[tuple[str, str]]:

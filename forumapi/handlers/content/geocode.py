@@ -14,7 +14,7 @@ from forumapi.request.handler import (
     Param,
     needs,
 )
-from forumapi.request.response import Bare, Result
+from forumapi.request.response import RawResponse, Result
 from forumapi.wire.json_fragments import dumps
 
 MAX_PLACE: Final = 200
@@ -51,4 +51,6 @@ class GeocodeHandler(Handler):
             except GeocoderError as error:
                 raise BadGateway(f"The geocoder failed. {error}") from None
             geocode.keep(ctx.reader, geocoder.name, place, answer)
-        return Bare(dumps(answer), "application/json", (("Cache-Control", "no-cache, max-age=0"),))
+        return RawResponse(
+            dumps(answer), "application/json", (("Cache-Control", "no-cache, max-age=0"),)
+        )

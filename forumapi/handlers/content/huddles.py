@@ -32,10 +32,10 @@ from forumapi.request.handler import (
 )
 from forumapi.request.response import (
     Done,
-    Elsewhere,
+    Found,
     Page,
     Result,
-    SeeOther,
+    TemporaryRedirect,
 )
 from forumapi.wire import (
     body,
@@ -207,7 +207,7 @@ class HuddlesHandler(Handler):
             _ids(sent.participants),
             is_confidential=body.given(sent.isConfidential, False),
         )
-        return SeeOther(itemtypes.href(itemtypes.HUDDLE, id))
+        return Found(itemtypes.href(itemtypes.HUDDLE, id))
 
 
 class HuddleHandler(Handler):
@@ -306,7 +306,7 @@ class ParticipantsHandler(Handler):
         """Add people: all of them or nobody. Those in it already stay; one who ignores the caller is left out."""
         found = _required(ctx)
         _add(ctx, found, _ids(ctx.body))
-        return SeeOther(itemtypes.href(itemtypes.HUDDLE, found.id))
+        return Found(itemtypes.href(itemtypes.HUDDLE, found.id))
 
 
 class ParticipantHandler(Handler):
@@ -339,7 +339,7 @@ class ParticipantHandler(Handler):
         """Add one profile; nothing changes if it is in the huddle already."""
         found = _required(ctx)
         _add(ctx, found, huddle_writing.ids_of([ctx.args["profileId"].id]))
-        return SeeOther(ctx.path)
+        return Found(ctx.path)
 
     @needs(DELETE)
     def delete(self, ctx: Context) -> Result:
@@ -387,7 +387,7 @@ class HuddleLastCommentHandler(Handler):
             ctx.pairs,
             newest=self.is_newest,
         )
-        return Elsewhere(href)
+        return TemporaryRedirect(href)
 
 
 class HuddleNewCommentHandler(HuddleLastCommentHandler):

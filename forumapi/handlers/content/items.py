@@ -37,10 +37,10 @@ from forumapi.request.handler import (
 )
 from forumapi.request.response import (
     Done,
-    Elsewhere,
+    Found,
     Page,
     Result,
-    SeeOther,
+    TemporaryRedirect,
 )
 from forumapi.wire import body, paging
 from forumapi.wire.body import (
@@ -242,10 +242,10 @@ def change(ctx: Context) -> Change:
     return Change(title, microcosm_id, reason)
 
 
-def here(ctx: Context) -> SeeOther:
+def here(ctx: Context) -> Found:
     """Where a write on the located item leads."""
     found = required(ctx)
-    return SeeOther(itemtypes.href(found.item_type, found.id))
+    return Found(itemtypes.href(found.item_type, found.id))
 
 
 class ItemHandler(Handler):
@@ -298,7 +298,7 @@ class ItemsHandler(Handler):
         )
 
 
-def create(ctx: Context, item_type: int, new: New | None = None) -> SeeOther:
+def create(ctx: Context, item_type: int, new: New | None = None) -> Found:
     """Make the item that the body describes; `new` are the details of its type. The same one again within minutes
     leads to the first. Raises Invalid, Forbidden, NotFound."""
     sent: ItemBody = ctx.body
@@ -316,7 +316,7 @@ def create(ctx: Context, item_type: int, new: New | None = None) -> SeeOther:
     )
     if is_new:
         microcosm_counters.fold_now_and_then(ctx.app.database, ctx.writer, ctx.site.id, id)
-    return SeeOther(itemtypes.href(item_type, id))
+    return Found(itemtypes.href(item_type, id))
 
 
 class Listing(NamedTuple):
@@ -406,7 +406,7 @@ class LastCommentHandler(Handler):
             ctx.pairs,
             newest=self.is_newest,
         )
-        return Elsewhere(href)
+        return TemporaryRedirect(href)
 
 
 class NewCommentHandler(LastCommentHandler):

@@ -23,7 +23,7 @@ from forumapi.request.handler import (
     Param,
     needs,
 )
-from forumapi.request.response import Data, Elsewhere, Result
+from forumapi.request.response import Data, Result, TemporaryRedirect
 from forumapi.wire import json_fragments, paging, schemas
 from forumapi.wire.json_fragments import dumps
 
@@ -63,7 +63,7 @@ class OutHandler(Handler):
             raise
         if not ctx.is_head:
             ctx.app.activity.followed(found.id)
-        return Elsewhere(iri_to_uri(found.url))
+        return TemporaryRedirect(iri_to_uri(found.url))
 
 
 class LinksHandler(Handler):

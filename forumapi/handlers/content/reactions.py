@@ -16,9 +16,9 @@ from forumapi.request.handler import (
 )
 from forumapi.request.response import (
     Done,
+    Found,
     Page,
     Result,
-    SeeOther,
 )
 from forumapi.wire import schemas
 from forumapi.wire.json_fragments import dumps
@@ -88,7 +88,7 @@ class ReactionHandler(Handler):
         if name not in {kind.name for kind in reaction.kinds(ctx.reader, ctx.site.id)}:
             raise Invalid("name", "is no reaction of this site")
         reaction.give(ctx.writer, ctx.author, ctx.located.target, name)
-        return SeeOther(ctx.path.rpartition("/")[0])
+        return Found(ctx.path.rpartition("/")[0])
 
     @needs(READ)
     def delete(self, ctx: Context) -> Result:

@@ -20,7 +20,7 @@ from forumapi.request.handler import (
     Param,
     needs,
 )
-from forumapi.request.response import Page, Result, SeeOther
+from forumapi.request.response import Found, Page, Result
 from forumapi.wire import (
     body,
     json_fragments,
@@ -98,7 +98,7 @@ class RevisionsHandler(Handler):
                 wanted.markdown,
                 comments.finish(ctx, comments.prepare(ctx, wanted.markdown), ctx.located.place),
             )
-        return SeeOther(itemtypes.href(itemtypes.COMMENT, found.id))
+        return Found(itemtypes.href(itemtypes.COMMENT, found.id))
 
 
 class RevisionHandler(Handler):

@@ -12,7 +12,7 @@ from forumapi.errors import SEARCH_TOO_LONG, Invalid, TooSlow, Unavailable
 from forumapi.handlers.sites.sites import lock_own
 from forumapi.itemtypes import PROFILE, SITE
 from forumapi.models.discovery import search, search_language, search_query
-from forumapi.models.discovery.search import Found, Viewer
+from forumapi.models.discovery.search import SearchResult, Viewer
 from forumapi.models.discovery.search_query import Asked
 from forumapi.permissions.evaluator import Target
 from forumapi.request.context import Context, Located
@@ -23,7 +23,7 @@ from forumapi.request.handler import (
     Param,
     needs,
 )
-from forumapi.request.response import Page, Result, SeeOther
+from forumapi.request.response import Found, Page, Result
 from forumapi.text import email
 from forumapi.wire import paging, schemas
 from forumapi.wire.body import UNSET, UnsetType
@@ -109,7 +109,7 @@ class SearchHandler(Handler):
 
         return Page(0, _stamp(ctx, who, document, found, rest), build)
 
-    def _find(self, ctx: Context, who: Viewer, asked: Asked) -> Found:
+    def _find(self, ctx: Context, who: Viewer, asked: Asked) -> SearchResult:
         """Raises Unavailable, code 24, when the database gives up."""
         try:
             if asked.emails:
@@ -130,7 +130,7 @@ class SearchHandler(Handler):
 
 
 def _stamp(
-    ctx: Context, who: Viewer, document: dict[str, Any], found: Found, rest: search.More
+    ctx: Context, who: Viewer, document: dict[str, Any], found: SearchResult, rest: search.More
 ) -> Any:
     """All that the bytes depend on, but for how long it took."""
     return (
@@ -194,4 +194,4 @@ class SiteSearchHandler(Handler):
         search_language.change(ctx.writer, ctx.author, sent)
         site_id = ctx.site.id
         ctx.writer.after_commit(lambda: ctx.app.sites.forget(site_id))
-        return SeeOther(ctx.path)
+        return Found(ctx.path)

@@ -30,9 +30,9 @@ from forumapi.request.handler import (
 from forumapi.request.response import (
     Data,
     Done,
+    Found,
     Page,
     Result,
-    SeeOther,
     check_match,
 )
 from forumapi.wire import body, paging, schemas
@@ -224,7 +224,7 @@ class MicrocosmsHandler(Handler):
             visibility=_visibility(sent) or "public",
             item_types=_DEFAULT_TYPES if types is None else types,
         )
-        return SeeOther(f"/api/v1/microcosms/{id}")
+        return Found(f"/api/v1/microcosms/{id}")
 
 
 def _held_tree(ctx: Context) -> Tree:
@@ -291,7 +291,7 @@ class MicrocosmHandler(Handler):
             visibility=_visibility(sent),
             item_types=_item_types(sent),
         )
-        return SeeOther(itemtypes.href(itemtypes.MICROCOSM, node.id))
+        return Found(itemtypes.href(itemtypes.MICROCOSM, node.id))
 
     @needs(UPDATE, body=list[patch.Operation])
     def patch(self, ctx: Context) -> Result:

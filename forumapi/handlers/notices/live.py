@@ -33,10 +33,10 @@ from forumapi.request.handler import (
     needs,
 )
 from forumapi.request.response import (
-    Bare,
+    ConnectionUpgrade,
     Data,
+    RawResponse,
     Result,
-    Takeover,
 )
 from forumapi.wire import client_address, schemas
 from forumapi.wire.json_fragments import dumps, raw
@@ -70,7 +70,7 @@ class LiveHandler(Handler):
     """The WebSocket of a site."""
 
     allow = "OPTIONS,GET,HEAD"
-    takes_turns = False
+    is_limited_per_guest = False
     also_answers = {"GET": (426,)}
 
     def token(self, ctx: Context) -> str:
@@ -102,14 +102,14 @@ class LiveHandler(Handler):
                     app.live.leave(connection.client)
                 app.live.release(caller)
 
-        return Takeover(101, headers, run, lambda: app.live.release(caller))
+        return ConnectionUpgrade(101, headers, run, lambda: app.live.release(caller))
 
 
 class LiveEventsHandler(Handler):
     """What happens as Server-Sent Events, for whom sockets are broken by something in between."""
 
     allow = "OPTIONS,GET,HEAD"
-    takes_turns = False
+    is_limited_per_guest = False
     is_stream = True
     also_takes = ("Last-Event-ID",)
 
@@ -138,7 +138,7 @@ class LiveEventsHandler(Handler):
             ("X-Accel-Buffering", "no"),
         ]
         if ctx.is_head:
-            return Bare(b"", _EVENTS, tuple(headers[1:]))
+            return RawResponse(b"", _EVENTS, tuple(headers[1:]))
         app.live.reserve(caller)
 
         def run(client: Any, left: bytes) -> None:
@@ -150,14 +150,14 @@ class LiveEventsHandler(Handler):
                     app.live.leave(connection.client)
                 app.live.release(caller)
 
-        return Takeover(200, headers, run, lambda: app.live.release(caller))
+        return ConnectionUpgrade(200, headers, run, lambda: app.live.release(caller))
 
 
 class LivePollHandler(Handler):
     """What happened since, asked again and again: for whom nothing else gets through."""
 
     allow = "OPTIONS,GET,HEAD"
-    takes_turns = False
+    is_limited_per_guest = False
     also_takes = ("Last-Event-ID",)
 
     def token(self, ctx: Context) -> str:

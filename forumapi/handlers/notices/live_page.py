@@ -5,7 +5,7 @@ from __future__ import annotations
 from forumapi.errors import NotFound
 from forumapi.request.context import Context
 from forumapi.request.handler import ANYONE, Handler, needs
-from forumapi.request.response import Bare, Result
+from forumapi.request.response import RawResponse, Result
 from forumapi.wire import html_pages
 
 
@@ -32,4 +32,6 @@ class LivePageHandler(Handler):
         )
         socket = "wss" if config.scheme == "https" else "ws"
         reached = f"'self' {config.scheme}://*.{host} {socket}://*.{host}"
-        return Bare(body, html_pages.TYPE, html_pages.headers(script="live", connects_to=reached))
+        return RawResponse(
+            body, html_pages.TYPE, html_pages.headers(script="live", connects_to=reached)
+        )

@@ -22,11 +22,11 @@ from forumapi.request.handler import (
     needs,
 )
 from forumapi.request.response import (
-    Bare,
     Data,
     Done,
+    Found,
+    RawResponse,
     Result,
-    SeeOther,
 )
 from forumapi.updates import digest, mail_templates, unsubscribe
 from forumapi.updates.unsubscribe import What
@@ -93,7 +93,7 @@ class MailTemplateHandler(Handler):
         )
         mail_templates.put(ctx.writer, ctx.site.id, number, parts)
         _record(ctx)
-        return SeeOther(f"{_TEMPLATES}/{mail_templates.KINDS[number].name}")
+        return Found(f"{_TEMPLATES}/{mail_templates.KINDS[number].name}")
 
     @needs(OWNER)
     def delete(self, ctx: Context) -> Result:
@@ -173,7 +173,7 @@ class EmailSettingsHandler(Handler):
             given(sent.digest, now.digest),
             given(sent.timeZone, now.time_zone),
         )
-        return SeeOther(_SETTINGS)
+        return Found(_SETTINGS)
 
 
 # ---------------------------------------------------------------- the link in each mail
@@ -204,7 +204,7 @@ class UnsubscribeHandler(Handler):
             site_title=ctx.site.title,
             what=escape(found[1].words),
         )
-        return Bare(body, html_pages.TYPE, html_pages.headers())
+        return RawResponse(body, html_pages.TYPE, html_pages.headers())
 
     @needs(
         ANYONE,
@@ -227,16 +227,16 @@ def _read(ctx: Context) -> tuple[int, What] | None:
     return unsubscribe.read(secret, ctx.site.id, ctx.query.get("code", ""))
 
 
-def _broken(ctx: Context) -> Bare:
+def _broken(ctx: Context) -> RawResponse:
     text = "The address of this page is not whole. Open it from the mail again, or go to your settings."
     return _message(ctx, "Nothing has changed", text, status=400)
 
 
-def _message(ctx: Context, heading: str, text: str, *, status: int = 200) -> Bare:
+def _message(ctx: Context, heading: str, text: str, *, status: int = 200) -> RawResponse:
     body = html_pages.page(
         "oauth.message",
         f"{heading} - {ctx.site.title}",
         heading=escape(heading),
         text=escape(text),
     )
-    return Bare(body, html_pages.TYPE, html_pages.headers(), status)
+    return RawResponse(body, html_pages.TYPE, html_pages.headers(), status)

@@ -19,9 +19,9 @@ from forumapi.request.handler import (
 )
 from forumapi.request.response import (
     Data,
+    Found,
     Page,
     Result,
-    SeeOther,
 )
 from forumapi.wire import paging, schemas
 from forumapi.wire.body import given
@@ -139,4 +139,4 @@ class PreferenceHandler(Handler):
         )
         if not is_known:
             raise NotFound("There is no such type of update")
-        return SeeOther(ctx.path)
+        return Found(ctx.path)

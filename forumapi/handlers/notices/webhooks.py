@@ -23,8 +23,8 @@ from forumapi.request.handler import (
 from forumapi.request.response import (
     Data,
     Done,
+    Found,
     Result,
-    SeeOther,
 )
 from forumapi.text import clean
 from forumapi.wire import schemas
@@ -109,7 +109,7 @@ class WebhookHandler(Handler):
         # Another request may have changed it while the address was looked up: what that set stays.
         webhook.update(ctx.writer, ctx.site.id, found, _settings(ctx, found))
         note(ctx, journal.REPLACED, found.id)
-        return SeeOther(f"{_PATH}/{found.id}")
+        return Found(f"{_PATH}/{found.id}")
 
     @needs(OWNER)
     def delete(self, ctx: Context) -> Result:

@@ -11,7 +11,7 @@ from forumapi.models.people import gravatar
 from forumapi.permissions.evaluator import Target
 from forumapi.request.context import Context, Located
 from forumapi.request.handler import OWNER, Handler, needs
-from forumapi.request.response import Page, Result, SeeOther
+from forumapi.request.response import Found, Page, Result
 from forumapi.wire import schemas
 from forumapi.wire.body import UNSET
 from forumapi.wire.json_fragments import dumps
@@ -43,4 +43,4 @@ class SiteAvatarsHandler(Handler):
         if isinstance(ctx.body.gravatar, UnsetType):
             raise Invalid("gravatar", "is required")
         gravatar.switch(ctx.writer, ctx.author, on=ctx.body.gravatar)
-        return SeeOther(ctx.path)
+        return Found(ctx.path)

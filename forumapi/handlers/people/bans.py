@@ -14,8 +14,8 @@ from forumapi.request.handler import OWNER, Handler, needs
 from forumapi.request.response import (
     Data,
     Done,
+    Found,
     Result,
-    SeeOther,
 )
 from forumapi.wire import json_fragments, paging, schemas
 
@@ -76,7 +76,7 @@ class BansHandler(Handler):
             by=ctx.identity.profile_id,
         )
         _changed(ctx, concerned)
-        return SeeOther(f"{PATH}/{id}")
+        return Found(f"{PATH}/{id}")
 
 
 class BanHandler(Handler):

@@ -22,9 +22,9 @@ from forumapi.request.handler import (
 from forumapi.request.response import (
     Data,
     Done,
+    Found,
     Page,
     Result,
-    SeeOther,
 )
 from forumapi.wire import json_fragments, paging, schemas
 from forumapi.wire.body import (
@@ -144,7 +144,7 @@ class CriteriaHandler(Handler):
         most = ctx.app.config.criteria_per_role
         criterion_id = criterion.insert(ctx.writer, ctx.site.id, id, new, most)
         _settle(ctx, id)
-        return SeeOther(f"{roles.prefix(ctx)}/{id}/criteria/{criterion_id}")
+        return Found(f"{roles.prefix(ctx)}/{id}/criteria/{criterion_id}")
 
     @needs(MODERATE, body=list[CriterionName])
     def delete(self, ctx: Context) -> Result:
@@ -186,7 +186,7 @@ class CriterionHandler(Handler):
         now = _found(ctx, id)
         criterion.update(ctx.writer, ctx.site.id, id, now.id, _made(ctx, now))
         _settle(ctx, id)
-        return SeeOther(f"{roles.prefix(ctx)}/{id}/criteria/{now.id}")
+        return Found(f"{roles.prefix(ctx)}/{id}/criteria/{now.id}")
 
     @needs(MODERATE)
     def delete(self, ctx: Context) -> Result:

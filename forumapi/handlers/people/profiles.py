@@ -39,9 +39,9 @@ from forumapi.request.handler import (
 from forumapi.request.response import (
     Data,
     Done,
+    Found,
     Page,
     Result,
-    SeeOther,
 )
 from forumapi.wire import json_fragments, paging, schemas
 from forumapi.wire.body import given
@@ -143,7 +143,7 @@ class ProfilesHandler(Handler):
     @needs(LOGIN, status=302)
     def post(self, ctx: Context) -> Result:
         """Leads to the caller's own profile: it is there since the first request (P-31)."""
-        return SeeOther(itemtypes.href(itemtypes.PROFILE, ctx.identity.profile_id))
+        return Found(itemtypes.href(itemtypes.PROFILE, ctx.identity.profile_id))
 
 
 def _lenient(ctx: Context, name: str) -> bool:
@@ -224,7 +224,7 @@ class ProfileHandler(Handler):
         )
         membership.settle_roles(ctx.writer, ctx.site.id, [id])
         _record(ctx, journal.REPLACED, id, version)
-        return SeeOther(itemtypes.href(itemtypes.PROFILE, id))
+        return Found(itemtypes.href(itemtypes.PROFILE, id))
 
     @needs(OWNER, body=list[patch.Operation])
     def patch(self, ctx: Context) -> Result:
@@ -358,7 +358,7 @@ class ProfileOptionsHandler(Handler):
             send_email=_sent(sent.sendEmail),
             send_sms=_sent(sent.sendSMS),
         )
-        return SeeOther(OPTIONS_PATH)
+        return Found(OPTIONS_PATH)
 
 
 def _sent(value: bool | UnsetType) -> bool | None:

@@ -27,9 +27,9 @@ from forumapi.request.handler import (
 from forumapi.request.response import (
     Data,
     Done,
+    Found,
     Page,
     Result,
-    SeeOther,
     check_match,
 )
 from forumapi.text import clean
@@ -216,7 +216,7 @@ class RolesHandler(Handler):
             flags,
             window_s=ctx.app.config.duplicate_window_s,
         )
-        return SeeOther(f"{prefix(ctx)}/{id}")
+        return Found(f"{prefix(ctx)}/{id}")
 
 
 class DefaultRolesHandler(RolesHandler):
@@ -327,7 +327,7 @@ class RoleHandler(Handler):
         new = now._replace(title=_title(sent, now.title), flags=_flags(sent, now.flags))
         place, id = microcosm_id(ctx), role_id(ctx)
         role.update(ctx.writer, ctx.author, place, id, new, reason, journal.REPLACED)
-        return SeeOther(f"{prefix(ctx)}/{id}")
+        return Found(f"{prefix(ctx)}/{id}")
 
     @needs(MODERATE, body=list[patch.Operation])
     def patch(self, ctx: Context) -> Result:
@@ -472,7 +472,7 @@ class RoleProfileHandler(Handler):
         id, profile_id = change_members(ctx), ctx.args["profile"].id
         _name(ctx, id, [profile_id])
         settle(ctx, id, [profile_id])
-        return SeeOther(f"{prefix(ctx)}/{id}/profiles/{profile_id}")
+        return Found(f"{prefix(ctx)}/{id}/profiles/{profile_id}")
 
     @needs(MODERATE)
     def delete(self, ctx: Context) -> Result:

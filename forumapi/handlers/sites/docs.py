@@ -9,7 +9,7 @@ from forumapi.apidocs import api_reference_page, asyncapi, openapi
 from forumapi.apidocs.openapi import JSON, Schema
 from forumapi.request.context import Context
 from forumapi.request.handler import ANYONE, Handler, needs
-from forumapi.request.response import Bare, Result
+from forumapi.request.response import RawResponse, Result
 from forumapi.wire.json_fragments import dumps
 
 _HTML: Final = "text/html; charset=utf-8"
@@ -23,9 +23,9 @@ def _document(ctx: Context) -> Schema:
     )
 
 
-def _bare(body: bytes, content_type: str, *headers: tuple[str, str]) -> Bare:
+def _bare(body: bytes, content_type: str, *headers: tuple[str, str]) -> RawResponse:
     tag = hashlib.blake2b(body, digest_size=9).hexdigest()
-    return Bare(body, content_type, (("ETag", f'"{tag}"'), *headers))
+    return RawResponse(body, content_type, (("ETag", f'"{tag}"'), *headers))
 
 
 class OpenapiHandler(Handler):
@@ -34,7 +34,7 @@ class OpenapiHandler(Handler):
     allow = "OPTIONS,GET,HEAD"
     ignores_token = True
     # There is one handler for each host's table, so this is made once a process for each kind of host.
-    _answer: Bare | None = None
+    _answer: RawResponse | None = None
 
     @needs(ANYONE, answer=dict[str, Any], media_type=JSON)
     def get(self, ctx: Context) -> Result:
@@ -62,7 +62,7 @@ class DocsHandler(Handler):
 
     allow = "OPTIONS,GET,HEAD"
     ignores_token = True
-    _answer: Bare | None = None
+    _answer: RawResponse | None = None
 
     @needs(ANYONE, media_type=_HTML)
     def get(self, ctx: Context) -> Result:

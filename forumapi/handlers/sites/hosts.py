@@ -9,7 +9,7 @@ from forumapi.errors import NotFound
 from forumapi.models.sites import reserved_subdomains
 from forumapi.request.context import Context
 from forumapi.request.handler import ANYONE, Handler, needs
-from forumapi.request.response import Bare, Result
+from forumapi.request.response import RawResponse, Result
 from forumapi.wire import schemas
 
 _HOST: Final = re.compile(r"[0-9a-zA-Z.-]+")
@@ -28,7 +28,7 @@ class HostHandler(Handler):
         if not _HOST.fullmatch(name):
             raise NotFound("There is nothing at this address")
         host = ctx.app.sites.host_of(name, ctx.reader)
-        return Bare(host.encode(), "text/plain", (("X-Microcosm-Host", host),))
+        return RawResponse(host.encode(), "text/plain", (("X-Microcosm-Host", host),))
 
 
 class ReservedHandler(Handler):
@@ -44,7 +44,7 @@ class ReservedHandler(Handler):
             raise NotFound("There is nothing at this address")
         gone = reserved_subdomains.is_gone(ctx.reader, key)
         # What is free now may be taken in a moment.
-        return Bare(
+        return RawResponse(
             b'{"reserved":true}' if gone else b'{"reserved":false}',
             "application/json",
             (("Cache-Control", "no-cache, max-age=0"),),

@@ -10,7 +10,7 @@ from forumapi.models.access import permission_target
 from forumapi.models.content import item
 from forumapi.models.microcosms import microcosm_links
 from forumapi.models.sites import legacy_ids
-from forumapi.models.sites.legacy_ids import Found
+from forumapi.models.sites.legacy_ids import LegacyMatch
 from forumapi.permissions import evaluator
 from forumapi.permissions.evaluator import READ
 from forumapi.request.context import Context
@@ -50,7 +50,7 @@ class ResolveHandler(Handler):
         return Data(json_fragments.dumps({"url": url, **target}))
 
 
-def _target(ctx: Context, found: Found) -> dict[str, Any] | None:
+def _target(ctx: Context, found: LegacyMatch) -> dict[str, Any] | None:
     old = found.old
     if not found.item_id:
         return _list(old.item_type, old.action, old.search)

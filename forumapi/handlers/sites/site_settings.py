@@ -32,8 +32,8 @@ from forumapi.request.handler import (
 from forumapi.request.response import (
     Data,
     Done,
+    Found,
     Result,
-    SeeOther,
 )
 from forumapi.wire import json_fragments, schemas
 from forumapi.wire.body import given
@@ -93,7 +93,7 @@ class SiteOptionsHandler(_OnSite):
             send_sms=given(sent.sendSMS, None),
         )
         ctx.writer.after_commit(lambda: ctx.app.sites.forget(ctx.site.id))
-        return SeeOther(_OPTIONS)
+        return Found(_OPTIONS)
 
 
 # ---------------------------------------------------------------- legal texts
@@ -136,7 +136,7 @@ class SiteLegalDocumentHandler(_OnSite):
         html, link = legal.checked(given(sent.html, None), given(sent.link, None))
         legal.put(ctx.writer, ctx.author, name, html, link)
         ctx.writer.after_commit(lambda: ctx.app.sites.forget(ctx.site.id))
-        return SeeOther(f"{_LEGAL}/{name}")
+        return Found(f"{_LEGAL}/{name}")
 
     @needs(OWNER)
     def delete(self, ctx: Context) -> Result:
@@ -221,7 +221,7 @@ class SiteOfferHandler(Handler):
             raise NotFound("There is no such profile")
         site_offer.offer(ctx.writer, ctx.author, profile_id)
         _tell(ctx, person, f"You are offered {_title(ctx)}", _OFFERED.format(**_words(ctx)))
-        return SeeOther(_OFFER)
+        return Found(_OFFER)
 
     @needs(LOGIN, body=AcceptBody, status=302)
     def put(self, ctx: Context) -> Result:
@@ -253,7 +253,7 @@ class SiteOfferHandler(Handler):
         )
         _tell(ctx, now, f"{_title(ctx)} is yours", _TAKEN.format(**words))
         ctx.writer.after_commit(lambda: ctx.app.sites.forget(ctx.site.id))
-        return SeeOther("/api/v1/site")
+        return Found("/api/v1/site")
 
     @needs(LOGIN)
     def delete(self, ctx: Context) -> Result:

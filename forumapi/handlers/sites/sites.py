@@ -31,7 +31,7 @@ from forumapi.request.handler import (
     Param,
     needs,
 )
-from forumapi.request.response import Page, Result, SeeOther
+from forumapi.request.response import Found, Page, Result
 from forumapi.wire import paging, schemas
 from forumapi.wire.json_fragments import dumps
 
@@ -155,7 +155,7 @@ class OwnSiteHandler(Handler):
     def put(self, ctx: Context) -> Result:
         """Change the site; what is not sent stays. `meta.flags.deleted` true deletes it."""
         _change(ctx)
-        return SeeOther("/api/v1/site")
+        return Found("/api/v1/site")
 
 
 class SitesHandler(Handler):
@@ -217,7 +217,7 @@ class SitesHandler(Handler):
                 subject=f"New site: {found.title}",
                 text=f"{unescape(found.title)}\n{found.url}\n\n{unescape(found.description)}\n",
             )
-        return SeeOther(itemtypes.href(itemtypes.SITE, site_id))
+        return Found(itemtypes.href(itemtypes.SITE, site_id))
 
 
 class SiteHandler(Handler):
@@ -241,4 +241,4 @@ class SiteHandler(Handler):
         locked = ctx.located.locked
         check_owner(ctx, locked.site_id, locked.owner_user_id)
         _change(ctx)
-        return SeeOther(itemtypes.href(itemtypes.SITE, ctx.located.locked.site_id))
+        return Found(itemtypes.href(itemtypes.SITE, ctx.located.locked.site_id))

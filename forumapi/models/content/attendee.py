@@ -149,7 +149,7 @@ class Attendee(NamedTuple):
         )
 
 
-class Found(NamedTuple):
+class EventAttendance(NamedTuple):
     """An event, as far as the permission on its attendees asks, and the answer of one profile."""
 
     microcosm_id: int
@@ -173,13 +173,13 @@ class Found(NamedTuple):
         )
 
 
-def find(tx: Reader, site_id: int, event_id: int, profile_id: int) -> Found | None:
+def find(tx: Reader, site_id: int, event_id: int, profile_id: int) -> EventAttendance | None:
     """The answer of a profile to an event; None if there never was such an event here."""
     row = tx.row(FIND, site_id=site_id, event_id=event_id, profile_id=profile_id)
     if row is None:
         return None
     microcosm_id, is_hidden, author_id, *one = row
-    return Found(microcosm_id, is_hidden, author_id, Attendee(*one) if one[0] else None)
+    return EventAttendance(microcosm_id, is_hidden, author_id, Attendee(*one) if one[0] else None)
 
 
 def page(

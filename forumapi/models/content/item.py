@@ -281,7 +281,7 @@ def page(
         pages.keep((*key, tuple(_relevant(fresh.value, ignored))), fresh)
         return fresh
 
-    fresh = pages.together.run((*key, tuple(ignored)), tx, read)
+    fresh = pages.single_flight.do((*key, tuple(ignored)), tx, read)
     if fresh is None:
         return None
     if me and (

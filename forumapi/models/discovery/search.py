@@ -252,7 +252,7 @@ class Hit(NamedTuple):
         return comment.Parent(self.item[1], self.item[0], self.item[4])
 
 
-class Found(NamedTuple):
+class SearchResult(NamedTuple):
     """A page of what was found.
 
     `is_partial`: there was no time to look at everything. `is_more`: there may be more than `total`, further than this
@@ -277,7 +277,7 @@ def expanded(tree: Tree, view: ReadableMicrocosms, forum_ids: Sequence[int]) -> 
     return list(dict.fromkeys(found))
 
 
-def find(tx: Reader, who: Viewer, asked: Asked, at: Paging, *, limit_ms: int) -> Found:
+def find(tx: Reader, who: Viewer, asked: Asked, at: Paging, *, limit_ms: int) -> SearchResult:
     """The page `at` of what a search finds. Raises TooSlow when the database gives up on it.
 
     Where nothing holds the words as they were typed, words that are one typing error away count too.
@@ -339,7 +339,7 @@ def suggest(tx: Reader, who: Viewer, typed: str, *, limit_ms: int) -> list[str]:
     return list(dict.fromkeys(row[0] for row in rows))
 
 
-def by_email(tx: Reader, who: Viewer, canonicals: Sequence[str], at: Paging) -> Found:
+def by_email(tx: Reader, who: Viewer, canonicals: Sequence[str], at: Paging) -> SearchResult:
     """Profiles of the site with one of these addresses in canonical form, by name. Only the site's owner may ask."""
     rows = tx.rows(
         BY_EMAIL,
@@ -354,7 +354,7 @@ def by_email(tx: Reader, who: Viewer, canonicals: Sequence[str], at: Paging) -> 
 
 def _by_words(
     tx: Reader, who: Viewer, asked: Asked, words: Sequence[Word], at: Paging, limit_ms: int
-) -> Found:
+) -> SearchResult:
     letters = [
         run for word in words if not word.is_negated for run in search_query.unspaced(word.text)
     ]
@@ -419,10 +419,10 @@ def _filters(who: Viewer, asked: Asked) -> dict[str, Any]:
     }
 
 
-def _found(rows: Sequence[Row], asked: Asked) -> Found:
+def _found(rows: Sequence[Row], asked: Asked) -> SearchResult:
     hits = [_hit(row, asked) for row in rows if row[4] is not None]
     total, is_partial, is_more = rows[0][:3]
-    return Found(total, is_partial, is_more, hits)
+    return SearchResult(total, is_partial, is_more, hits)
 
 
 def _hit(row: Row, asked: Asked) -> Hit:

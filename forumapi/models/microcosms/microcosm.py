@@ -447,7 +447,7 @@ def page(pages: Pages, tx: Reader, place: Place) -> Seen | None:
         return fresh
 
     # All who may see the same hold the same list of it, which is long: it is not looked through again.
-    fresh = pages.together.run((*key[:4], id(place.listable), *key[5:]), tx, read)
+    fresh = pages.single_flight.do((*key[:4], id(place.listable), *key[5:]), tx, read)
     if fresh is None:
         return None
     return _seen(tx, place, fresh.value, _viewer(tx, place, fresh)[1] if me else None)

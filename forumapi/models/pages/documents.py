@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import NamedTuple
 
 from forumapi.cache.documents import Cache, Key
-from forumapi.concurrency.single_flight import Together
+from forumapi.concurrency.single_flight import SingleFlight
 from forumapi.database.connections import Reader
 from forumapi.errors import Unavailable
 from forumapi.observability import metrics
@@ -37,7 +37,7 @@ class Documents:
     def __init__(self, cache: Cache, rerender: Rerender) -> None:
         self.cache = cache
         self.rerender = rerender
-        self._together = Together()
+        self._single_flight = SingleFlight()
 
     def fetch(self, tx: Reader, site_id: int, wanted: Wanted) -> dict[Kind, dict[int, Fragment]]:
         """The documents of one site, by kind and id, at the wanted versions or newer.
@@ -60,7 +60,7 @@ class Documents:
                     found[id] = fragment
         metrics.CACHE.add(sum(map(len, result.values())), "documents", "memory")
         if missing:
-            fetched = self._together.run(
+            fetched = self._single_flight.do(
                 (site_id, tuple(missing)), tx, lambda: self._fetch_missing(tx, site_id, missing)
             )
             for (kind, id), fragment in fetched.items():

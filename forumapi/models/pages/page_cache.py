@@ -16,7 +16,7 @@ import time
 from typing import Any, Final, Generic, TypeVar
 
 from forumapi.cache.eviction import Lru, size
-from forumapi.concurrency.single_flight import Together
+from forumapi.concurrency.single_flight import SingleFlight
 from forumapi.database.connections import Query, Reader, Row
 from forumapi.observability import metrics
 
@@ -82,7 +82,7 @@ class Pages:
     """The kept pages of one process, `max_bytes` at most: one of 25 comments takes about 12 kB."""
 
     def __init__(self, max_bytes: int) -> None:
-        self.together = Together()
+        self.single_flight = SingleFlight()
         self._kept: Lru[Any, Kept[Any]] = Lru(max_bytes, lambda _, kept: kept.weight)
 
     def get(self, key: Any) -> Kept[Any] | None:

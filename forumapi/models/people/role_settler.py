@@ -13,7 +13,7 @@ from typing import ClassVar, Final
 
 import psycopg
 
-from forumapi.concurrency.background_thread import Background
+from forumapi.concurrency.background_thread import PollingThread
 from forumapi.config import Config
 from forumapi.database.connections import Database
 from forumapi.errors import ApiError, BadGateway
@@ -30,10 +30,10 @@ _STORED: Final = (
 )
 
 
-class Settler(Background):
+class Settler(PollingThread):
     """Works on the roles that this process queued and, where `leads`, on those that nobody works on."""
 
-    LOOK_S: ClassVar[float] = 2.0
+    POLL_S: ClassVar[float] = 2.0
 
     def __init__(
         self, database: Database, config: Callable[[], Config], leads: Callable[[], bool]
@@ -62,7 +62,7 @@ class Settler(Background):
         self._own.append(queued)
         self.wake()
 
-    def look(self) -> None:
+    def poll(self) -> None:
         """Work on what is queued. Raises Unavailable without a database."""
         while self._own and not self.is_stopping:
             self._finish(self._own.popleft())

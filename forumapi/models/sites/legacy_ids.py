@@ -49,7 +49,7 @@ ITEMS = Query(
 )
 
 
-class Found(NamedTuple):
+class LegacyMatch(NamedTuple):
     """What an old address names, and what it became; `item_id` 0 for the list of its kind.
 
     An attachment has its file's hash, and what it hangs on.
@@ -62,13 +62,13 @@ class Found(NamedTuple):
     file_hash: str = ""
 
 
-def find(tx: Reader, site_id: int, rules: Mapping[str, RuleSet], url: str) -> Found | None:
+def find(tx: Reader, site_id: int, rules: Mapping[str, RuleSet], url: str) -> LegacyMatch | None:
     """What the old address is here, whoever may read it; None: nothing that was imported. Two statements at most."""
     asked: list[tuple[int, Old]] = []
     for origin_id, product in tx.rows(ORIGINS, site_id=site_id):
         old = rules[product].read(url) if product in rules else None
         if old is not None and not old.old_id:
-            return Found(old)
+            return LegacyMatch(old)
         if old is not None:
             asked.append((origin_id, old))
     if not asked:
@@ -80,7 +80,7 @@ def find(tx: Reader, site_id: int, rules: Mapping[str, RuleSet], url: str) -> Fo
         types=[old.item_type for _, old in asked],
         old_ids=[old.old_id for _, old in asked],
     )
-    return Found(asked[row[0] - 1][1], *row[1:]) if row else None
+    return LegacyMatch(asked[row[0] - 1][1], *row[1:]) if row else None
 
 
 def comments(tx: Reader, site_id: int, id: int, ignored: list[int]) -> int:

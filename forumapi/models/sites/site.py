@@ -19,7 +19,7 @@ from psycopg import errors as pgerrors
 
 from forumapi import itemtypes
 from forumapi.cache.eviction import size
-from forumapi.concurrency.single_flight import Together
+from forumapi.concurrency.single_flight import SingleFlight
 from forumapi.database.connections import (
     Database,
     Query,
@@ -503,7 +503,7 @@ class SiteDirectory:
             int, float
         ] = {}  # when this process has last written there; what is older is not right
         self._wake = threading.Event()
-        self._together = Together()
+        self._single_flight = SingleFlight()
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
 
@@ -524,7 +524,9 @@ class SiteDirectory:
             raise Invalid("Host", rule, code=UNPARSABLE)
         found = self._known(name)
         if found is None:
-            found = self._together.run(name, tx, lambda: self._known(name) or self._find(name, tx))
+            found = self._single_flight.do(
+                name, tx, lambda: self._known(name) or self._find(name, tx)
+            )
             # Each site has two names at most, and both go with it.
             self._ids[name] = found.id
         return found
@@ -602,7 +604,7 @@ class SiteDirectory:
     def current(self, site_id: int, tx: Reader) -> Site:
         """The live site of that id, known to be right within the last second. Raises NotFound."""
         if self._is_stale(site_id):
-            self._together.run(site_id, tx, lambda: self._look_again(site_id, tx))
+            self._single_flight.do(site_id, tx, lambda: self._look_again(site_id, tx))
         return self._current(site_id, tx)
 
     def renewed(self, site: Site, tx: Reader) -> Site:
@@ -673,7 +675,7 @@ class SiteDirectory:
         if found is None or found.acl_version < site.acl_version:
             # A site that was changed has another snapshot, which holds no tree yet.
             key = (site.id, site.version, site.acl_version)
-            found = site.tree = self._together.run(key, tx, lambda: self._grow(site, tx))
+            found = site.tree = self._single_flight.do(key, tx, lambda: self._grow(site, tx))
             self._make_room()
         return found
 

@@ -961,13 +961,13 @@ def test_an_upgrade_puts_out_who_is_in_by_their_own_word(
 
     with make.database.write() as tx:
         tx.run(UPGRADED, site_id=site.id, role_id=role[1])
-    settler(make).look()
+    settler(make).poll()
 
     assert (doors(api, place, climber), doors(api, place, chosen)) == (False, True)
     # Workers of the release before may have brought somebody in meanwhile: once more, ten minutes later.
     assert queued(make, role) == [(1, False)]
     make.sql("UPDATE role_settlings SET not_before = now() WHERE role_id = %(r)s", r=role[1])
-    settler(make).look()
+    settler(make).poll()
     assert queued(make, role) == []
 
 

@@ -205,7 +205,7 @@ def test_a_process_that_ends_in_between_leaves_the_rest_to_another(
         role_settling.queue(tx, crowd.id, role[1])
     make.sql("UPDATE role_settlings SET not_before = now() WHERE role_id = %(r)s", r=role[1])
 
-    Settler(make.database, Config, lambda: True).look()
+    Settler(make.database, Config, lambda: True).poll()
 
     # The web process of the tests may be at it as well.
     eventually(lambda: inside(make, role) == CROWD)
