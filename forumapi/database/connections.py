@@ -44,7 +44,7 @@ _PLACEHOLDER: Final = re.compile(r"%\((\w+)\)s|%%")
 
 
 class Replica(enum.Enum):
-    """Whether a standby may answer a statement in the primary's stead (replica.py), and what it must have repeated."""
+    """Whether a standby may answer a statement in the primary's stead (standby.py), and what it must have repeated."""
 
     NEVER = "never"
     # All that was acknowledged. For what shows no read marks, which alone are committed without waiting for the disk.
@@ -479,7 +479,7 @@ class Reader:
         "steps",
     )
 
-    # Whether its connection may be given back while it waits for others (together.py).
+    # Whether its connection may be given back while it waits for others (single_flight.py).
     may_wait = True
 
     def __init__(self, database: Database) -> None:

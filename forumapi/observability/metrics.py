@@ -306,7 +306,7 @@ class Timing(Metric):
 
 
 class Fact(Metric):
-    """How much there is, of the whole platform: asked of the database (figures.py), never kept here."""
+    """How much there is, of the whole platform: asked of the database (platform_metrics.py), never kept here."""
 
     kind = "gauge"
 

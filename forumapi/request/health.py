@@ -108,7 +108,7 @@ class Check:
 
 class Health:
     """The state of one web process. It is not ready from `drain` on, when it was told to stop, nor while its machine
-    is marked as out of service (node.py)."""
+    is marked as out of service (node_status.py)."""
 
     def __init__(self, app: Services) -> None:
         self._app = app

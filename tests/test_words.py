@@ -1,0 +1,116 @@
+"""Words: old module names are gone, a class has its name alone, and docstrings begin with a verb or a noun."""
+
+from __future__ import annotations
+
+import ast
+import re
+import subprocess
+from collections import Counter
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+
+PROJECT = Path(__file__).resolve().parent.parent
+PACKAGE = PROJECT / "forumapi"
+SAVED = PROJECT / "tests" / "saved"
+# Files that tell of the past.
+HISTORY = {"CHANGELOG.md", "docs/upgrading.md", "tests/saved/old_names.txt"}
+# A docstring begins with a verb or with the class of a noun.
+_VAGUE = re.compile(r"(What|Who|Whether|Where|Which|Whoever|Whose|How|Of|When|If)\b")
+_PATH = re.compile(r"[\w/.-]*\w\.py\b")
+
+
+def _saved(name: str) -> set[str]:
+    return set((SAVED / name).read_text().splitlines())
+
+
+def _files(*folders: str) -> dict[str, str]:
+    """Read the text files in the repository's `folders`: text by path."""
+    listed = subprocess.run(
+        ["git", "ls-files", "-z", *folders], cwd=PROJECT, check=True, capture_output=True, text=True
+    ).stdout
+    texts = {}
+    for name in filter(None, listed.split("\0")):
+        if name not in HISTORY and (PROJECT / name).is_file():
+            texts[name] = (PROJECT / name).read_text(errors="replace")
+    return texts
+
+
+def _imported(text: str) -> Iterator[str]:
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.ImportFrom):
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+@cache
+def _modules() -> dict[str, ast.Module]:
+    return {
+        path.relative_to(PACKAGE).as_posix(): ast.parse(path.read_text())
+        for path in PACKAGE.rglob("*.py")
+    }
+
+
+def test_old_module_names_are_gone() -> None:
+    old = {line.split()[0].replace("/", ".") for line in _saved("old_names.txt")}
+    packages = {".".join(path.parent.relative_to(PACKAGE).parts) for path in PACKAGE.rglob("*.py")}
+    gone = {f"forumapi.{name}" for name in old - packages}
+    dotted = re.compile(rf"(?<![\w.])({'|'.join(map(re.escape, sorted(gone)))})\b")
+    paths = {f"{name.replace('.', '/')}.py" for name in old}
+
+    used = []
+    for name, text in _files("forumapi", "tests", "scripts", "docs", "etc", "sql").items():
+        names = set(dotted.findall(text))
+        beside = (PROJECT / name).parent
+        names |= {
+            path
+            for path in _PATH.findall(text)
+            if path.removeprefix("forumapi/") in paths and not (beside / path).exists()
+        }
+        if name.endswith(".py"):
+            names |= gone & set(_imported(text))
+        used += [f"{name}: {one}" for one in sorted(names)]
+    assert used == []
+
+
+def test_modules_that_are_named_exist() -> None:
+    ends = {
+        "/".join(parts[start:])
+        for parts in (name.split("/") for name in _files())
+        for start in range(len(parts))
+    }
+    named = _files("forumapi", "scripts", "docs", "etc", "sql", "README.md", "CONTRIBUTING.md")
+
+    missing = [
+        f"{name}: {path}"
+        for name, text in named.items()
+        for path in _PATH.findall(text)
+        if path.lstrip("./") not in ends
+    ]
+    assert missing == []
+
+
+def test_a_class_has_its_name_alone() -> None:
+    """Those in saved/double_names.txt are still to be renamed: the list only shrinks."""
+    classes = Counter(
+        node.name
+        for name, tree in _modules().items()
+        if not name.startswith("wire/schemas")
+        for node in tree.body
+        if isinstance(node, ast.ClassDef)
+    )
+
+    double = {name for name, times in classes.items() if times > 1}
+    assert double - _saved("double_names.txt") == set()
+
+
+def test_docstrings_begin_with_a_verb_or_a_noun() -> None:
+    """Files in saved/vague_docstrings.txt are still to be read: the list only shrinks."""
+    kinds = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
+    vague = {
+        name
+        for name, tree in _modules().items()
+        for node in ast.walk(tree)
+        if isinstance(node, kinds) and _VAGUE.match(ast.get_docstring(node) or "")
+    }
+
+    assert vague - _saved("vague_docstrings.txt") == set()
