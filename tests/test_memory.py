@@ -28,7 +28,7 @@ from forumapi.database.connections import Database
 from forumapi.handlers.sites import status
 from forumapi.handlers.sites.status import Examiner
 from forumapi.models.access.identity import GUEST
-from forumapi.models.content.comment import Stub
+from forumapi.models.content.comment_page import Stub
 from forumapi.models.content.file import Stored
 from forumapi.models.journal.activity import Activity
 from forumapi.models.pages.page_cache import Kept, Pages

@@ -33,9 +33,9 @@ from forumapi.events.log import Event
 from forumapi.models.access import identity as identities
 from forumapi.models.content import (
     attendee,
-    comment,
-    huddle,
-    item,
+    comment_page,
+    huddle_page,
+    item_page,
 )
 from forumapi.models.notices import live
 from forumapi.models.notices.live import Fact, Named
@@ -785,8 +785,8 @@ class Live:
         site_id, kept = feed.site.id, self._documents
         found: dict[Named, bytes] = {}
         for item_type, read in (
-            (itemtypes.COMMENT, comment.by_ids),
-            (itemtypes.HUDDLE, huddle.by_ids),
+            (itemtypes.COMMENT, comment_page.by_ids),
+            (itemtypes.HUDDLE, huddle_page.by_ids),
         ):
             ids = sorted(id for _, id, _ in wanted.get(item_type, ()))
             for id, document in read(reader, kept, site_id, ids).items():
@@ -800,7 +800,7 @@ class Live:
             for item_type in itemtypes.IN_MICROCOSM
             for _, id, _ in wanted.get(item_type, ())
         }
-        for id, render in item.by_ids(reader, kept, site_id, sorted(kinds)).items():
+        for id, render in item_page.by_ids(reader, kept, site_id, sorted(kinds)).items():
             shown[kinds[id], id, 0] = render
         return shown
 

@@ -586,7 +586,7 @@ def cold_page(stage: Stage, server: embedded_postgres.Server) -> None:
 
             # Workers add their calls to the figures once a second.
             with contextlib.suppress(Wrong):
-                wait_until(lambda: moved().get("item.page", 0) > 0, "no page was filled", 10)
+                wait_until(lambda: moved().get("item_page.page", 0) > 0, "no page was filled", 10)
             time.sleep(1.5)
             fills.append(moved())
     stage.figure("clients", statuses.total())
@@ -595,7 +595,7 @@ def cold_page(stage: Stage, server: embedded_postgres.Server) -> None:
     stage.at_most("not answered with 200", failed, 0, "{:.0f}")
     if failed:
         stage.missed.append(f"answered {dict(statuses)}")
-    for name in ("item.page", "comment.load"):
+    for name in ("item_page.page", "comment_page.load"):
         most = max(int(one.get(name, 0)) for one in fills)
         stage.at_most(f"fills a node ({name})", most, 1, "{:.0f}")
         for number, one in enumerate(fills, 1):

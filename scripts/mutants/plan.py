@@ -57,7 +57,7 @@ TESTS: Final = (
         ),
     ),
     (
-        "forumapi/models/content/comment.py",
+        "forumapi/models/content/comment_page.py",
         "tests/handlers/content/test_comments.py tests/handlers/content/test_conversations.py",
     ),
     ("forumapi/models/*/huddle*.py", "tests/handlers/content/test_huddles.py"),
@@ -157,7 +157,7 @@ TESTS: Final = (
         ),
     ),
     (
-        "forumapi/models/content/item.py",
+        "forumapi/models/content/item_page.py",
         (
             "tests/handlers/content/test_conversations.py tests/handlers/microcosms/test_microcosms.py"
             " tests/handlers/content/test_comments.py"

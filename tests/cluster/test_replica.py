@@ -181,9 +181,9 @@ def load(scene: Scene, *, threads: int = 1) -> Iterator[list[int]]:
 
 # What is asked for, and the statement that answers it.
 READS = [
-    ("/api/v1/conversations/{chat}", "item.page"),
+    ("/api/v1/conversations/{chat}", "item_page.page"),
     ("/api/v1/microcosms", "microcosm.page"),
-    ("/api/v1/conversations", "item.list"),
+    ("/api/v1/conversations", "item_page.list"),
     ("/api/v1/profiles", "people.page"),
     ("/api/v1/search?q=type:conversation", "search.filtered"),
     ("/api/v1/search?q=hello", "search.text"),
@@ -191,9 +191,9 @@ READS = [
     ("/api/v1/events/{event}/attendees", "attendee.list"),
     ("/api/v1/updates", "update.list"),
     ("/api/v1/watchers", "watcher.page"),
-    ("/api/v1/huddles", "huddle.list"),
+    ("/api/v1/huddles", "huddle_page.list"),
 ]
-FOR_MEMBERS = ("update.list", "watcher.page", "huddle.list")
+FOR_MEMBERS = ("update.list", "watcher.page", "huddle_page.list")
 
 
 @pytest.mark.parametrize("who", ["guest", "member"])
@@ -315,7 +315,7 @@ def test_a_member_sees_an_own_comment_at_once_two_hundred_times_under_load(
     assert not missed
     assert guest == 200
     assert set(statuses) == {302}
-    answered = on_standby.ran()["item.page"] + on_standby.ran()["item.list"]
+    answered = on_standby.ran()["item_page.page"] + on_standby.ran()["item_page.list"]
     assert (answered == 0) if is_paused else (answered > 20)
 
 
@@ -372,18 +372,18 @@ def test_what_is_taken_away_is_gone_with_the_next_request(
         assert scene.api.get(chat.path, site=site).status == 404
 
 
-@pytest.mark.parametrize("statement", ["item.page", "microcosm.page"])
+@pytest.mark.parametrize("statement", ["item_page.page", "microcosm.page"])
 def test_a_page_that_the_standby_gave_is_read_anew_when_what_was_in_progress_then_commits(
     scene: Scene, statement: str
 ) -> None:
     make = scene.make
     site = make.site()
     chat = make.conversation(site, title="early")
-    path = chat.path if statement == "item.page" else "/api/v1/microcosms"
+    path = chat.path if statement == "item_page.page" else "/api/v1/microcosms"
 
     def title(limit: int) -> str:
         data = scene.api.get(f"{path}?limit={limit}", site=site).data
-        if statement != "item.page":
+        if statement != "item_page.page":
             data = next(
                 one["item"] for one in data["items"]["items"] if one["item"]["id"] == chat.id
             )
@@ -660,7 +660,9 @@ def test_no_request_fails_when_the_standby_is_killed_freezes_or_comes_back(scene
             scene.wait_until_read_from()
             on_standby = Log(again)
             scene.make.conversation(scene.site)
-            services.wait_until(lambda: on_standby.ran()["item.list"] > 0, "it is not read from")
+            services.wait_until(
+                lambda: on_standby.ran()["item_page.list"] > 0, "it is not read from"
+            )
         finally:
             readers.stop()
             again.stop()

@@ -23,7 +23,7 @@ from forumapi.errors import (
 )
 from forumapi.handlers.content import items
 from forumapi.models.access import permission_target
-from forumapi.models.content import attendee, event_writing, item
+from forumapi.models.content import attendee, event_writing, item_page
 from forumapi.models.content.attendee import Answer, EventAttendance, Place
 from forumapi.models.people.profile import SUMMARY as PEOPLE
 from forumapi.permissions import evaluator
@@ -139,7 +139,7 @@ class AttendeesHandler(Handler):
                 ctx.pairs,
             )
             here = paging.href(ctx.path, ctx.pairs)
-            return item.listed("attendees", page, here, permission)
+            return item_page.listed("attendees", page, here, permission)
 
         return Page(0, ([one.stamp for one in found], total, ctx.can, ctx.query_string), build)
 

@@ -8,14 +8,14 @@ from typing import ClassVar, Final
 from forumapi import itemtypes
 from forumapi.errors import NO_CREATE, OUT_OF_RANGE, Forbidden, Invalid, NoRoom, NotFound
 from forumapi.models.content import (
-    comment,
-    huddle,
-    item,
+    comment_page,
+    huddle_page,
+    item_page,
     remark,
     text,
     writing,
 )
-from forumapi.models.content.comment import CommentPage
+from forumapi.models.content.comment_page import CommentPage
 from forumapi.models.content.remark import LockedComment, Place
 from forumapi.models.journal import journal
 from forumapi.models.microcosms import microcosm_counters
@@ -73,7 +73,7 @@ class LocatedComment(Located):
 
 def locate_for_reading(ctx: Context) -> LocatedComment:
     """The comment that the address names, as the caller sees it."""
-    found = comment.page(
+    found = comment_page.page(
         ctx.reader,
         ctx.site.id,
         ctx.args["item"].id,
@@ -195,7 +195,7 @@ class CommentHandler(Handler):
         permission = evaluator.as_json(ctx.can)
 
         def build() -> bytes:
-            return comment.detail(
+            return comment_page.detail(
                 ctx.reader, ctx.app.documents, ctx.site.id, found, href, permission
             )
 
@@ -268,10 +268,10 @@ def _mark_read(ctx: Context, found: CommentPage) -> None:
     site_id, me, parent = ctx.site.id, ctx.identity.profile_id, found.parent
     if parent.type == itemtypes.HUDDLE:
         with ctx.aside() as tx:
-            huddle.mark_read_to(tx, site_id, parent.id, me, found.stub.id)
+            huddle_page.mark_read_to(tx, site_id, parent.id, me, found.stub.id)
     elif parent.type != itemtypes.PROFILE:
         ctx.tx.run(
-            item.MARK_AT,
+            item_page.MARK_AT,
             site_id=site_id,
             me=me,
             item_type=parent.type,

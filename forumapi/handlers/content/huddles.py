@@ -8,14 +8,14 @@ from typing import ClassVar, Final
 from forumapi import itemtypes
 from forumapi.errors import NO_CREATE, NO_UPDATE, Forbidden, Invalid, NoRoom, NotFound
 from forumapi.models.content import (
-    comment,
-    huddle,
+    comment_page,
+    huddle_page,
     huddle_writing,
-    item,
+    item_page,
     text,
     writing,
 )
-from forumapi.models.content.huddle import Participants, Seen
+from forumapi.models.content.huddle_page import Participants, Seen
 from forumapi.models.content.writing import LockedItem
 from forumapi.permissions import evaluator
 from forumapi.permissions.evaluator import Target
@@ -96,7 +96,7 @@ def _nothing(ctx: Context) -> Target:
 
 
 def _locate_page(ctx: Context) -> LocatedHuddle:
-    seen = huddle.page(
+    seen = huddle_page.page(
         ctx.app.pages,
         ctx.reader,
         ctx.site.id,
@@ -122,7 +122,7 @@ def _locate_locked(ctx: Context) -> LockedLocated:
 
 
 def _locate_participants(ctx: Context, one: int | None = None) -> LocatedParticipants:
-    found = huddle.participants(
+    found = huddle_page.participants(
         ctx.reader,
         ctx.site.id,
         ctx.args["item"].id,
@@ -171,9 +171,9 @@ class HuddlesHandler(Handler):
         """Last activity first, without ignored ones and those begun by somebody whom the caller ignores. No guest's."""
         identity, at = ctx.identity, ctx.paging
         total = 0
-        entries: list[huddle.Entry] = []
+        entries: list[huddle_page.Entry] = []
         if not identity.is_guest:
-            total, entries = huddle.own(
+            total, entries = huddle_page.own(
                 ctx.reader,
                 ctx.site.id,
                 identity.principal.participant_id,
@@ -185,7 +185,7 @@ class HuddlesHandler(Handler):
         paging.check(total, at)
 
         def build() -> bytes:
-            found = huddle.summaries(ctx.reader, ctx.app.documents, ctx.site.id, entries)
+            found = huddle_page.summaries(ctx.reader, ctx.app.documents, ctx.site.id, entries)
             page = paging.page(found, total, at, ctx.path, ctx.path, ctx.query_string, ctx.pairs)
             own = json_fragments.dumps(ctx.own_href)
             return b'{"huddles":%b,"meta":{"links":[{"rel":"self","href":%b}]}}' % (page, own)
@@ -229,10 +229,10 @@ class HuddleHandler(Handler):
         site_id, me = ctx.site.id, ctx.identity.profile_id
         if seen.is_unread and not ctx.is_head:
             with contextlib.suppress(NoRoom), ctx.aside() as tx:
-                huddle.mark_read(tx, site_id, seen, me, at)
+                huddle_page.mark_read(tx, site_id, seen, me, at)
         is_ignored = found.id in ctx.identity.ignored_items
         permission = evaluator.as_json(ctx.can)
-        own = comment.Own.of(ctx.identity.principal, found.target, ctx.tree, found.reacted)
+        own = comment_page.Own.of(ctx.identity.principal, found.target, ctx.tree, found.reacted)
 
         def comments_page(items: bytes) -> bytes:
             return paging.page(
@@ -240,7 +240,7 @@ class HuddleHandler(Handler):
             )
 
         def build() -> bytes:
-            return huddle.detail(
+            return huddle_page.detail(
                 ctx.reader,
                 ctx.app.documents,
                 site_id,
@@ -284,7 +284,7 @@ class ParticipantsHandler(Handler):
         paging.check(found.total, at)
 
         def build() -> bytes:
-            entries = huddle.participant_documents(
+            entries = huddle_page.participant_documents(
                 ctx.reader, ctx.app.documents, ctx.site.id, found.versions
             )
             page = paging.page(
@@ -327,7 +327,7 @@ class ParticipantHandler(Handler):
             raise NotFound("There is no such participant")
 
         def build() -> bytes:
-            (one,) = huddle.participant_documents(
+            (one,) = huddle_page.participant_documents(
                 ctx.reader, ctx.app.documents, ctx.site.id, found.versions
             )
             return one
@@ -376,7 +376,7 @@ class HuddleLastCommentHandler(Handler):
         """307 to the huddle's page that holds the comment; to the huddle itself while it has none."""
         if ctx.located.found is None:
             raise NotFound("There is no such huddle")
-        href = item.redirect(
+        href = item_page.redirect(
             ctx.reader,
             ctx.site.id,
             itemtypes.HUDDLE,

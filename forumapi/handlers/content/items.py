@@ -13,13 +13,13 @@ from forumapi import itemtypes
 from forumapi.database.connections import Query
 from forumapi.errors import NO_CREATE, Forbidden, Invalid, NoRoom, NotFound
 from forumapi.models.content import (
-    comment,
-    item,
+    comment_page,
+    item_page,
     reaction,
     text,
     writing,
 )
-from forumapi.models.content.item import Seen
+from forumapi.models.content.item_page import Seen
 from forumapi.models.content.item_type_spec import New
 from forumapi.models.content.writing import LockedItem
 from forumapi.models.microcosms import microcosm_counters, microcosm_links
@@ -74,7 +74,7 @@ def locate_page(ctx: Context) -> LocatedItem:
     """The item that the address names, with the page of comments asked for."""
     named = ctx.args["item"]
     identity = ctx.identity
-    seen = item.page(
+    seen = item_page.page(
         ctx.app.pages,
         ctx.reader,
         ctx.site.id,
@@ -116,12 +116,12 @@ def show(ctx: Context) -> Result:
     if not ctx.is_head:
         # A full disk stops no reader.
         with contextlib.suppress(NoRoom):
-            item.mark_read(ctx.reader, ctx.site.id, seen, ctx.identity.profile_id, at)
+            item_page.mark_read(ctx.reader, ctx.site.id, seen, ctx.identity.profile_id, at)
         ctx.app.activity.viewed(ctx.site.id, found.id)
 
     is_ignored = found.id in ctx.identity.ignored_items
     reacted = reaction.own_of_comments(seen.viewer.reacted if seen.viewer else None)
-    own = comment.Own.of(ctx.identity.principal, found.target, tree, reacted)
+    own = comment_page.Own.of(ctx.identity.principal, found.target, tree, reacted)
 
     def comments_page(items: bytes) -> bytes:
         return paging.page(
@@ -129,7 +129,7 @@ def show(ctx: Context) -> Result:
         )
 
     def build() -> bytes:
-        return item.detail(
+        return item_page.detail(
             ctx.reader,
             ctx.app.documents,
             ctx.site.id,
@@ -326,7 +326,7 @@ class Listing(NamedTuple):
     total: Query
 
 
-ALL: Final = Listing(item.LIST, item.COUNT)
+ALL: Final = Listing(item_page.LIST, item_page.COUNT)
 
 
 def list_items(ctx: Context, item_type: int, key: str, listing: Listing = ALL) -> Result:
@@ -344,13 +344,15 @@ def list_items(ctx: Context, item_type: int, key: str, listing: Listing = ALL) -
     total = int(ctx.reader.value(listing.total, **scope))
     paging.check(total, at)
     rows = ctx.reader.rows(listing.rows, limit=at.limit, offset=at.offset, **scope)
-    width = item.SUMMARY_WIDTH
+    width = item_page.SUMMARY_WIDTH
     permission = evaluator.as_json(ctx.can)
 
     def build() -> bytes:
-        found = ctx.app.documents.fetch(ctx.reader, site_id, {PEOPLE: item.summary_people(rows)})
+        found = ctx.app.documents.fetch(
+            ctx.reader, site_id, {PEOPLE: item_page.summary_people(rows)}
+        )
         entries = [
-            item.summary(
+            item_page.summary(
                 row[:width], row[width:-1], found[PEOPLE], tree, view, unread=None, mine=row[-1]
             )
             for row in rows
@@ -364,7 +366,7 @@ def list_items(ctx: Context, item_type: int, key: str, listing: Listing = ALL) -
             ctx.query_string,
             ctx.pairs,
         )
-        return item.listed(key, page, ctx.own_href, permission)
+        return item_page.listed(key, page, ctx.own_href, permission)
 
     stamp = (
         [(row[:width], row[-1]) for row in rows],
@@ -395,7 +397,7 @@ class LastCommentHandler(Handler):
         """307 to the item's page that holds the comment; to the item itself while it has none."""
         if ctx.located.seen is None:
             raise NotFound("There is no such item")
-        href = item.redirect(
+        href = item_page.redirect(
             ctx.reader,
             ctx.site.id,
             ctx.args["item"].type,

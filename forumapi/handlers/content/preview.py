@@ -7,7 +7,7 @@ from msgspec import UNSET, Struct, UnsetType
 from forumapi import itemtypes
 from forumapi.errors import NO_CREATE, OUT_OF_RANGE, Forbidden, Invalid
 from forumapi.models.access import permission_target
-from forumapi.models.content import comment, text
+from forumapi.models.content import comment_page, text
 from forumapi.permissions import evaluator
 from forumapi.request.context import Context, Located
 from forumapi.request.handler import CREATE, Handler, needs
@@ -63,4 +63,4 @@ class PreviewHandler(Handler):
         html = text.preview(
             ctx.reader, ctx.site, ctx.body.markdown, short_links=ctx.app.config.short_links
         )
-        return Data(json_fragments.dumps({"html": html or comment.NOTHING}))
+        return Data(json_fragments.dumps({"html": html or comment_page.NOTHING}))

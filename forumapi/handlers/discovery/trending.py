@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from forumapi.models.content import item
+from forumapi.models.content import item_page
 from forumapi.models.discovery import trending
 from forumapi.models.microcosms import microcosm_links
 from forumapi.models.people.profile import SUMMARY as PEOPLE
@@ -37,10 +37,12 @@ class TrendingHandler(Handler):
         shown = found[at.offset : at.offset + at.limit]
 
         def build() -> bytes:
-            wanted = item.summary_people([hot.row for hot in shown])
+            wanted = item_page.summary_people([hot.row for hot in shown])
             people = ctx.app.documents.fetch(ctx.reader, site_id, {PEOPLE: wanted})[PEOPLE]
             entries = [
-                item.entry(hot.row, hot.times, people, tree, view, unread=hot.unread, mine=hot.mine)
+                item_page.entry(
+                    hot.row, hot.times, people, tree, view, unread=hot.unread, mine=hot.mine
+                )
                 for hot in shown
             ]
             page = paging.page(

@@ -10,8 +10,8 @@ from msgspec import UNSET, Struct, UnsetType
 from forumapi import itemtypes
 from forumapi.errors import NO_READ, OUT_OF_RANGE, Forbidden, Invalid, NotFound, NotImplementedHere
 from forumapi.models.access import permission_targets
-from forumapi.models.content import comment
-from forumapi.models.content.comment import Parent, Stub
+from forumapi.models.content import comment_page
+from forumapi.models.content.comment_page import Parent, Stub
 from forumapi.models.journal import journal
 from forumapi.models.notices import update_options
 from forumapi.models.people import (
@@ -316,17 +316,19 @@ def _bios(ctx: Context, details: Sequence[Detail]) -> dict[int, bytes]:
         ctx.reader,
         ctx.site.id,
         {
-            comment.SUMMARY: {stub.id: stub.version for stub in stubs.values()},
-            profile.SUMMARY: comment.profiles_of(list(stubs.values())),
+            comment_page.SUMMARY: {stub.id: stub.version for stub in stubs.values()},
+            profile.SUMMARY: comment_page.profiles_of(list(stubs.values())),
         },
     )
-    people, texts = found[profile.SUMMARY], found[comment.SUMMARY]
+    people, texts = found[profile.SUMMARY], found[comment_page.SUMMARY]
     made = {}
     for detail in details:
         stub = stubs.get(detail.id)
         if stub and stub.id in texts and {stub.author_id, stub.editor_id} <= people.keys():
-            links = comment.parent_links(Parent(itemtypes.PROFILE, detail.id, detail.name))
-            made[detail.id] = comment.summary(texts[stub.id], stub, people, links, stub.is_unread)
+            links = comment_page.parent_links(Parent(itemtypes.PROFILE, detail.id, detail.name))
+            made[detail.id] = comment_page.summary(
+                texts[stub.id], stub, people, links, stub.is_unread
+            )
     return made
 
 

@@ -11,7 +11,7 @@ from forumapi.database.connections import Query, Reader
 from forumapi.errors import NotFound
 from forumapi.models.access import permission_target
 from forumapi.models.access.permission_target import Place
-from forumapi.models.content import comment
+from forumapi.models.content import comment_page
 from forumapi.permissions.evaluator import (
     READ,
     Principal,
@@ -35,14 +35,14 @@ MANY = Query(
       JOIN items i ON i.site_id = %(site_id)s AND i.item_id = a.id AND i.item_type_id = a.type
       LEFT JOIN item_authors mine ON mine.site_id = i.site_id AND mine.item_id = i.item_id
                                  AND mine.profile_id = i.created_by
-     WHERE {comment.SEEN}
+     WHERE {comment_page.SEEN}
      UNION ALL
     SELECT a.type, a.id, coalesce(i.microcosm_id, 0), c.created_by, true, coalesce(i.item_type_id = 5, false),
            coalesce(i.item_type_id, 3::smallint)
       FROM asked a
       JOIN comments c ON c.site_id = %(site_id)s AND c.comment_id = a.id
       LEFT JOIN items i ON i.site_id = c.site_id AND i.item_id = c.item_id
-     WHERE a.type = 4 AND {comment.SEEN}
+     WHERE a.type = 4 AND {comment_page.SEEN}
      UNION ALL
     SELECT a.type, a.id, 0, p.profile_id, true, false, 0::smallint
       FROM asked a

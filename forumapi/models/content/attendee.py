@@ -15,7 +15,7 @@ from forumapi.database.connections import (
     Transaction,
 )
 from forumapi.errors import EVENT_FULL, Invalid, NotFound
-from forumapi.models.content import item, item_details, writing
+from forumapi.models.content import item_details, item_page, writing
 from forumapi.models.journal import journal
 from forumapi.models.journal.journal import Author
 from forumapi.models.pages.documents import Documents
@@ -94,7 +94,7 @@ CSV = Query(
      ORDER BY lower(p.profile_name), p.profile_id""",
 )
 
-# The events that somebody said yes to, as item.LIST and item.COUNT list all of them.
+# The events that somebody said yes to, as item_page.LIST and item_page.COUNT list all of them.
 _ATTENDED: Final = """
               FROM attendees t
               JOIN items i ON i.site_id = t.site_id AND i.item_id = t.item_id
@@ -105,11 +105,11 @@ _ATTENDED: Final = """
 EVENTS = Query(
     "attendee.events",
     f"""
-    SELECT {item.SUMMARY_COLUMNS}, {item.SUMMARY_TIMES}, {item_details.MINE}
+    SELECT {item_page.SUMMARY_COLUMNS}, {item_page.SUMMARY_TIMES}, {item_details.MINE}
       FROM (SELECT i.* {_ATTENDED}
              ORDER BY i.is_sticky DESC, i.last_activity DESC, i.item_id DESC
              LIMIT %(limit)s OFFSET %(offset)s) i
-      {item.SUMMARY_JOINS}
+      {item_page.SUMMARY_JOINS}
      ORDER BY i.is_sticky DESC, i.last_activity DESC, i.item_id DESC""",
     replica=Replica.ACKNOWLEDGED,
 )

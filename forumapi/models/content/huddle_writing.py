@@ -1,4 +1,4 @@
-"""Huddles in writing: begin one, add people, leave (content 8). Reading them is models/content/huddle.py."""
+"""Huddles in writing: begin one, add people, leave (content 8). Reading them is models/content/huddle_page.py."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Comments in writing: create, edit with revisions, hide, show (content 7). Reading them is comment.py."""
+"""Comments in writing: create, edit with revisions, hide, show (content 7). Reading them is comment_page.py."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from forumapi import itemtypes
 from forumapi.database.connections import Query, Transaction
 from forumapi.errors import TooMany
 from forumapi.models.content import draft, link
-from forumapi.models.content.comment import SEEN
+from forumapi.models.content.comment_page import SEEN
 from forumapi.models.content.text import Rendered
 from forumapi.models.content.writing import SERIALISE, LockedItem, watch
 from forumapi.models.journal import journal

@@ -1,4 +1,4 @@
-"""Items in writing: create, change, move, flag, delete (content 3 and 4). Reading them is models/content/item.py."""
+"""Items in writing: create, change, move, flag, delete (content 3 and 4). Reading them is item_page.py."""
 
 from __future__ import annotations
 

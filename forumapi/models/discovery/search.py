@@ -19,12 +19,12 @@ from forumapi.database.connections import (
     Row,
 )
 from forumapi.models.content import (
-    comment,
-    huddle,
-    item,
+    comment_page,
+    huddle_page,
     item_details,
+    item_page,
 )
-from forumapi.models.content.comment import Stub
+from forumapi.models.content.comment_page import Stub
 from forumapi.models.discovery import search_query
 from forumapi.models.discovery.search_query import (
     Asked,
@@ -79,13 +79,13 @@ _FILTERS: Final = """%(kinds)s::smallint[], %(with_comments)s::boolean, %(parent
 # (p).
 _SHOWN: Final = f"""
     SELECT f.total, f.is_partial, {{is_more}}, f.item_type_id, f.item_id, f.rank, f.modified,
-           %(me)s::bigint <> 0 AND coalesce(i.last_activity > {item.READ_TIME}, false), {item_details.MINE},
+           %(me)s::bigint <> 0 AND coalesce(i.last_activity > {item_page.READ_TIME}, false), {item_details.MINE},
            {{highlights}},
-           {item.SUMMARY_COLUMNS}, {item.SUMMARY_TIMES}, {comment.COLUMNS.format(unread="false")},
+           {item_page.SUMMARY_COLUMNS}, {item_page.SUMMARY_TIMES}, {comment_page.COLUMNS.format(unread="false")},
            coalesce(p.profile_id, 0), coalesce(p.version, 0), coalesce(p.profile_name, '')
       FROM found f
       LEFT JOIN comments c ON f.item_type_id = 4 AND c.site_id = %(site_id)s AND c.comment_id = f.item_id
-      LEFT {comment.JOINS.lstrip()}
+      LEFT {comment_page.JOINS.lstrip()}
       LEFT JOIN items i ON i.site_id = %(site_id)s
                        AND i.item_id = CASE WHEN f.item_type_id = 4 THEN c.item_id
                                             WHEN f.item_type_id IN (5, 6, 7, 9) THEN f.item_id END
@@ -202,9 +202,9 @@ SUGGEST: Final = Query(
 )
 
 _HEAD: Final = 11
-_TIMES: Final = _HEAD + item.SUMMARY_WIDTH
-_COMMENT: Final = _TIMES + item.TIMES_WIDTH
-_PERSON: Final = _COMMENT + comment.WIDTH
+_TIMES: Final = _HEAD + item_page.SUMMARY_WIDTH
+_COMMENT: Final = _TIMES + item_page.TIMES_WIDTH
+_PERSON: Final = _COMMENT + comment_page.WIDTH
 
 
 class Viewer(NamedTuple):
@@ -221,7 +221,7 @@ class Viewer(NamedTuple):
 
 
 class Hit(NamedTuple):
-    """One thing found. `item` and `times` as models/item.summary takes them: of it, or of what the comment is on."""
+    """Row of a result. `item` and `times`: as item_page.summary takes them, of the row or of what its comment is on."""
 
     item_type: int
     id: int
@@ -245,11 +245,11 @@ class Hit(NamedTuple):
         return (*self[:3], moment, *self[4:8], stub, *self[10:])
 
     @property
-    def parent(self) -> comment.Parent:
+    def parent(self) -> comment_page.Parent:
         """What a comment is on."""
         if self.person_id:
-            return comment.Parent(itemtypes.PROFILE, self.person_id, self.person_name)
-        return comment.Parent(self.item[1], self.item[0], self.item[4])
+            return comment_page.Parent(itemtypes.PROFILE, self.person_id, self.person_name)
+        return comment_page.Parent(self.item[1], self.item[0], self.item[4])
 
 
 class SearchResult(NamedTuple):
@@ -483,7 +483,7 @@ class More(NamedTuple):
 
     microcosms: dict[int, Child]
     unread: set[int]
-    huddles: dict[int, huddle.Entry]
+    huddles: dict[int, huddle_page.Entry]
 
     @property
     def stamp(self) -> Any:
@@ -511,9 +511,9 @@ def more(tx: Reader, who: Viewer, hits: Sequence[Hit]) -> More:
     inside = {
         hit.item[0] for hit in hits if hit.item[0] is not None and hit.item[1] == itemtypes.HUDDLE
     }
-    huddles: dict[int, huddle.Entry] = {}
+    huddles: dict[int, huddle_page.Entry] = {}
     if inside:
-        huddles = huddle.some(
+        huddles = huddle_page.some(
             tx, who.site_id, who.me, who.ignored_people, who.ignored_items, sorted(inside)
         )
     return More(found, unread, huddles)
@@ -523,21 +523,21 @@ def entries(
     tx: Reader, documents: Documents, who: Viewer, hits: Sequence[Hit], rest: More, site: bytes
 ) -> bytes:
     """The JSON array of the hits (discovery 8.7). `site` is the document of the site itself."""
-    people = item.summary_people([hit.item for hit in hits])
+    people = item_page.summary_people([hit.item for hit in hits])
     stubs = [hit.stub for hit in hits if hit.stub is not None]
-    people |= comment.profiles_of(stubs)
+    people |= comment_page.profiles_of(stubs)
     people |= {hit.person_id: hit.person_version for hit in hits if hit.person_id}
     for child in rest.microcosms.values():
         people[child.author_id] = child.author_version
         if child.latest is not None:
-            people |= item.summary_people([child.latest])
+            people |= item_page.summary_people([child.latest])
     for entry in rest.huddles.values():
         people |= entry.people
     fetched = documents.fetch(
         tx,
         who.site_id,
         {
-            comment.SUMMARY: {stub.id: stub.version for stub in stubs},
+            comment_page.SUMMARY: {stub.id: stub.version for stub in stubs},
             microcosm.SUMMARY: {child.id: child.version for child in rest.microcosms.values()},
             profile.SUMMARY: people,
         },
@@ -553,10 +553,14 @@ def _entry(hit: Hit, who: Viewer, rest: More, fetched: dict[Any, Any], site: byt
     if hit.stub is not None:
         above = hit.parent
         holder = _thing(above.type, above.id, hit, who, rest, fetched, site)
-        if holder is None or hit.id not in fetched[comment.SUMMARY]:
+        if holder is None or hit.id not in fetched[comment_page.SUMMARY]:
             return None
-        shown: bytes | None = comment.summary(
-            fetched[comment.SUMMARY][hit.id], hit.stub, people, comment.parent_links(above), unread
+        shown: bytes | None = comment_page.summary(
+            fetched[comment_page.SUMMARY][hit.id],
+            hit.stub,
+            people,
+            comment_page.parent_links(above),
+            unread,
         )
         parent = b',"parentItemType":%b,"parentItem":%b' % (
             dumps(itemtypes.name_of(above.type)),
@@ -589,7 +593,7 @@ def _thing(
         summary = people[id][0] if id in people else None
     elif kind == itemtypes.HUDDLE:
         entry = rest.huddles.get(id)
-        summary = huddle.summary(entry, people) if entry is not None else None
+        summary = huddle_page.summary(entry, people) if entry is not None else None
     elif kind == itemtypes.MICROCOSM:
         child, places_found = rest.microcosms.get(id), fetched[microcosm.SUMMARY]
         if child is not None and id in places_found:
@@ -597,7 +601,7 @@ def _thing(
                 places_found[id], child, people, who.tree, who.view, who.site_id, unread=None
             )
     else:
-        summary = item.summary(
+        summary = item_page.summary(
             hit.item, hit.times, people, who.tree, who.view, unread=None, mine=hit.mine
         )
     return summary

@@ -11,7 +11,7 @@ from forumapi.database.connections import (
     Replica,
     Row,
 )
-from forumapi.models.content import item, item_details
+from forumapi.models.content import item_details, item_page
 
 SHOWN: Final = 25
 
@@ -19,8 +19,8 @@ SHOWN: Final = 25
 HOTTEST = Query(
     "trending.hottest",
     f"""
-    SELECT {item.SUMMARY_COLUMNS}, {item.SUMMARY_TIMES},
-           %(me)s::bigint <> 0 AND i.last_activity > {item.READ_TIME}, {item_details.MINE}
+    SELECT {item_page.SUMMARY_COLUMNS}, {item_page.SUMMARY_TIMES},
+           %(me)s::bigint <> 0 AND i.last_activity > {item_page.READ_TIME}, {item_details.MINE}
       FROM (SELECT i.*, t.score
               FROM trending_scores t
               JOIN items i ON i.site_id = t.site_id AND i.item_id = t.item_id
@@ -29,14 +29,14 @@ HOTTEST = Query(
                AND i.item_id <> ALL(%(ignored)s::bigint[]) AND i.item_type_id = ANY(%(kinds)s::smallint[])
              ORDER BY t.score DESC, t.item_id DESC
              LIMIT %(shown)s) i
-      {item.SUMMARY_JOINS}
+      {item_page.SUMMARY_JOINS}
      ORDER BY i.score DESC, i.item_id DESC""",
     replica=Replica.ALL,
 )
 
 
 class Hot(NamedTuple):
-    """An item that is trending. `row` and `times` as models/item.summary takes them."""
+    """An item that is trending. `row` and `times` as models/item_page.summary takes them."""
 
     row: Row
     times: Row
@@ -62,5 +62,5 @@ def hottest(
         kinds=sorted(kinds),
         shown=SHOWN,
     )
-    width = item.SUMMARY_WIDTH
+    width = item_page.SUMMARY_WIDTH
     return [Hot(row[:width], row[width:-2], row[-2], row[-1]) for row in rows]

@@ -15,7 +15,7 @@ from forumapi.database.connections import (
     Row,
     encoded,
 )
-from forumapi.models.content import item, item_details
+from forumapi.models.content import item_details, item_page
 from forumapi.models.microcosms import microcosm_links
 from forumapi.models.pages import page_cache
 from forumapi.models.pages.documents import Documents, Kind, Loaded
@@ -140,8 +140,8 @@ PAGE = Query(
                                  WHEN %(offset)s + %(limit)s <= a + sticky + b THEN sticky
                                  ELSE %(offset)s + %(limit)s - a - b END) AS past
           FROM head, (SELECT %(a)s::bigint AS a, %(b)s::bigint AS b) AS known)
-    SELECT {item.SUMMARY_COLUMNS},
-           {item.SUMMARY_TIMES},
+    SELECT {item_page.SUMMARY_COLUMNS},
+           {item_page.SUMMARY_TIMES},
            h.microcosm_id, h.version, h.title, h.created_by, ha.version, coalesce(h.edited_by, 0),
            coalesce(he.version, 0), h.edit_reason, h.items::int, h.sticky::int,
            h.created, h.edited, h.description, h.visibility, {page_cache.SNAPSHOT}
@@ -164,7 +164,7 @@ PAGE = Query(
      ORDER BY i.is_sticky DESC, i.last_activity DESC, i.item_id DESC""",
     replica=Replica.ACKNOWLEDGED,
 )
-_HEAD: Final = item.SUMMARY_WIDTH + item.TIMES_WIDTH
+_HEAD: Final = item_page.SUMMARY_WIDTH + item_page.TIMES_WIDTH
 _HEAD_STAMPED: Final = 10
 
 # Child microcosms with everything of their subtrees, one row each, from base counters and unfolded deltas. The last
@@ -195,8 +195,8 @@ _CHILDREN: Final = f"""
                         ARRAY[]::bigint[]) AS children
           FROM counted c
          GROUP BY c.top)
-    SELECT {item.SUMMARY_COLUMNS},
-           {item.SUMMARY_TIMES},
+    SELECT {item_page.SUMMARY_COLUMNS},
+           {item_page.SUMMARY_TIMES},
            g.top, m.version, m.created_by, ma.version, g.items, g.comments, g.children,
            g.item_id IS NOT NULL AND i.item_id IS NULL, {{mine}}
       FROM grouped g
@@ -218,7 +218,7 @@ CHILDREN_OF_MINE = Query(
 
 # The most recently active item of each subtree for a viewer who ignores the one that the counters name.
 _LATEST: Final = f"""
-    SELECT {item.SUMMARY_COLUMNS}, {item.SUMMARY_TIMES}, {{mine}}, i.top
+    SELECT {item_page.SUMMARY_COLUMNS}, {item_page.SUMMARY_TIMES}, {{mine}}, i.top
       FROM (SELECT DISTINCT ON (u.top) u.top, one.*
               FROM unnest(%(ids)s::bigint[], %(tops)s::bigint[]) AS u (id, top)
               CROSS JOIN LATERAL (
@@ -227,7 +227,7 @@ _LATEST: Final = f"""
                      AND i.item_type_id IN (6, 9) AND {_NOT_IGNORED}
                    ORDER BY i.last_activity DESC LIMIT 1) one
              ORDER BY u.top, one.last_activity DESC) i
-      {item.SUMMARY_JOINS}"""
+      {item_page.SUMMARY_JOINS}"""
 LATEST = Query("microcosm.latest", _LATEST.format(mine="NULL::text"), replica=Replica.ACKNOWLEDGED)
 LATEST_OF_MINE = Query(
     "microcosm.latest_of_mine", _LATEST.format(mine=item_details.MINE), replica=Replica.ACKNOWLEDGED
@@ -473,8 +473,8 @@ def _read(tx: Reader, place: Place) -> Kept[Head] | None:
         return None
     *head, snapshot = rows[0][_HEAD:]
     shown = [row for row in rows if row[0] is not None]
-    items = [row[: item.SUMMARY_WIDTH] for row in shown]
-    times = [row[item.SUMMARY_WIDTH : _HEAD] for row in shown]
+    items = [row[: item_page.SUMMARY_WIDTH] for row in shown]
+    times = [row[item_page.SUMMARY_WIDTH : _HEAD] for row in shown]
     item_total, sticky_total = head[8], head[9]
     before = len(sticky) + sticky_total
     start, end = at.offset, at.offset + at.limit
@@ -521,8 +521,8 @@ def children(
     rows = tx.rows(CHILDREN_OF_MINE, me=me, **given) if me else tx.rows(CHILDREN, **given)
     for row in rows:
         *columns, is_hidden, mine = row[_HEAD:]
-        latest: Row | None = row[: item.SUMMARY_WIDTH] if row[0] is not None else None
-        times = row[item.SUMMARY_WIDTH : _HEAD]
+        latest: Row | None = row[: item_page.SUMMARY_WIDTH] if row[0] is not None else None
+        times = row[item_page.SUMMARY_WIDTH : _HEAD]
         if is_hidden:
             hidden.append(columns[0])
         found[columns[0]] = Child._make((*columns, latest, times, mine))
@@ -569,7 +569,7 @@ def _latest(
     if not tops:
         return {}
     ids, owners, _ = _subtrees(tree, listable, [(top, top) for top in tops])
-    width = item.SUMMARY_WIDTH
+    width = item_page.SUMMARY_WIDTH
     given = {"site_id": site_id, "ids": ids, "tops": owners, "ignored": ignored}
     rows = tx.rows(LATEST_OF_MINE, me=me, **given) if me else tx.rows(LATEST, **given)
     return {row[-1]: Latest(row[:width], row[width:-2], row[-2]) for row in rows}
@@ -728,10 +728,10 @@ def child_summary(
     links = b",".join([microcosm_links.child_link(tree, view, id) for id in below])
     recent = b""
     if child.latest is not None:
-        latest = item.summary(
+        latest = item_page.summary(
             child.latest, child.times, people, tree, view, unread=None, mine=child.mine
         )
-        recent = b',"mostRecentUpdate":' + item.container(child.latest[1], latest)
+        recent = b',"mostRecentUpdate":' + item_page.container(child.latest[1], latest)
     flag = b"" if unread is None else b',"unread":true' if unread else b',"unread":false'
     return json_fragments.fill(
         fragment,
@@ -785,7 +785,7 @@ def _entry(
     if made is not None and made[0] == child:
         return made[1]
     new = child_summary(fragment, child, people, tree, view, site_id, unread=unread)
-    entry = item.container(itemtypes.MICROCOSM, new)
+    entry = item_page.container(itemtypes.MICROCOSM, new)
     view.keep(key, (child, entry))
     return entry
 
@@ -802,7 +802,7 @@ def _shown(seen: Seen, child: Child) -> Child:
 def wanted(seen: Seen) -> dict[Any, dict[int, int]]:
     """The documents that a microcosm's page is made of."""
     head = seen.head
-    people = item.summary_people(head.items)
+    people = item_page.summary_people(head.items)
     people[head.author_id] = head.author_version
     if head.editor_id:
         people[head.editor_id] = head.editor_version
@@ -812,7 +812,7 @@ def wanted(seen: Seen) -> dict[Any, dict[int, int]]:
         microcosms[child.id] = child.version
         people[child.author_id] = child.author_version
         if child.latest is not None:
-            people.update(item.summary_people([child.latest]))
+            people.update(item_page.summary_people([child.latest]))
     return {SUMMARY: microcosms, profile.SUMMARY: people}
 
 
@@ -844,7 +844,7 @@ def entries(
 
     def items(sticky: bool) -> list[bytes]:
         return [
-            item.entry(row, times, people, tree, view, unread=unread, mine=mine.get(row[0]))
+            item_page.entry(row, times, people, tree, view, unread=unread, mine=mine.get(row[0]))
             for row, times, unread in zip(head.items, head.times, seen.unread_items, strict=True)
             if row[_STICKY] is sticky
         ]

@@ -10,7 +10,7 @@ from typing import Any, Final, NamedTuple
 from forumapi import itemtypes
 from forumapi.database.connections import Query, Reader
 from forumapi.errors import Invalid
-from forumapi.models.content import comment
+from forumapi.models.content import comment_page
 from forumapi.models.microcosms import microcosm_links
 from forumapi.models.pages.documents import Documents
 from forumapi.models.people import profile
@@ -155,7 +155,7 @@ def documents(
 ) -> bytes:
     """The JSON array of the entries."""
     ids = [one.id for one in found.entries if one.kind == itemtypes.COMMENT]
-    comments = comment.by_ids(tx, cache, site_id, ids)
+    comments = comment_page.by_ids(tx, cache, site_id, ids)
     versions = {one.author_id: one.author_version for one in found.entries}
     people = cache.fetch(tx, site_id, {profile.SUMMARY: versions})[profile.SUMMARY]
     made = []

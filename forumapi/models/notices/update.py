@@ -20,12 +20,12 @@ from forumapi.database.connections import (
     Row,
 )
 from forumapi.models.content import (
-    comment,
-    huddle,
-    item,
+    comment_page,
+    huddle_page,
     item_details,
+    item_page,
 )
-from forumapi.models.content.comment import Parent, Stub
+from forumapi.models.content.comment_page import Parent, Stub
 from forumapi.models.pages.documents import Documents
 from forumapi.models.people import profile
 from forumapi.permissions.evaluator import Principal, ReadableMicrocosms, Tree
@@ -187,7 +187,7 @@ _VOTES: Final = f"""
 
 # Of an entry `i` (7.3); a huddle is not unread for somebody who is ignored (7.5). A profile never is.
 _UNREAD: Final = f"""
-               coalesce(i.last_activity > {item.READ_TIME}
+               coalesce(i.last_activity > {item_page.READ_TIME}
                         AND (i.item_type_id <> 5 OR i.last_comment_by {_NOT_IGNORED}), false)"""
 
 # First what an entry is and by whom, then its comment, its item, and of a huddle who is in it.
@@ -217,16 +217,16 @@ LIST = Query(
           FROM wanted i
          ORDER BY i.created DESC, i.update_id DESC
          LIMIT %(limit)s OFFSET %(offset)s)
-    SELECT n.total, {_ENTRY}, {comment.COLUMNS.format(unread="false")}, {item.SUMMARY_COLUMNS}, {item_details.MINE},
-           {item.SUMMARY_TIMES}, e.created
+    SELECT n.total, {_ENTRY}, {comment_page.COLUMNS.format(unread="false")}, {item_page.SUMMARY_COLUMNS},
+           {item_details.MINE}, {item_page.SUMMARY_TIMES}, e.created
       FROM (SELECT count(*) AS total FROM wanted) n
       LEFT JOIN page e ON true
       LEFT JOIN profiles x ON x.site_id = %(site_id)s AND x.profile_id = e.created_by
       LEFT JOIN profiles o ON o.site_id = %(site_id)s AND o.profile_id = e.on_profile_id
       LEFT JOIN comments c ON c.site_id = %(site_id)s AND c.comment_id = e.comment_id
-      LEFT {comment.JOINS.lstrip()}
+      LEFT {comment_page.JOINS.lstrip()}
       LEFT JOIN items i ON i.site_id = %(site_id)s AND i.item_id = e.item_id
-      LEFT {item.SUMMARY_JOINS.lstrip()}
+      LEFT {item_page.SUMMARY_JOINS.lstrip()}
       LEFT JOIN LATERAL (
             SELECT array_agg(h.profile_id ORDER BY h.profile_id) AS ids,
                    array_agg((SELECT p.version FROM profiles p
@@ -264,9 +264,9 @@ class Entry(NamedTuple):
     participant_ids: list[int] | None
     participant_versions: list[int] | None
     stub: Stub
-    row: Row  # item.SUMMARY_COLUMNS
+    row: Row  # item_page.SUMMARY_COLUMNS
     mine: str | None
-    times: Row  # item.SUMMARY_TIMES
+    times: Row  # item_page.SUMMARY_TIMES
     created: datetime.datetime
 
     @property
@@ -289,8 +289,8 @@ class Entry(NamedTuple):
         if self.participant_ids and self.participant_versions:
             found.update(zip(self.participant_ids, self.participant_versions, strict=True))
         if self.stub.id:
-            found |= comment.profiles_of([self.stub])
-        return found | item.summary_people([self.row])
+            found |= comment_page.profiles_of([self.stub])
+        return found | item_page.summary_people([self.row])
 
 
 def page(
@@ -358,10 +358,10 @@ def own(
 
 def _entry(row: Row) -> Entry:
     at = _WIDTH
-    stub = Stub(*row[at : at + comment.WIDTH])
-    at += comment.WIDTH
-    summary = row[at : at + item.SUMMARY_WIDTH]
-    at += item.SUMMARY_WIDTH
+    stub = Stub(*row[at : at + comment_page.WIDTH])
+    at += comment_page.WIDTH
+    summary = row[at : at + item_page.SUMMARY_WIDTH]
+    at += item_page.SUMMARY_WIDTH
     return Entry._make((*row[:_WIDTH], stub, summary, row[at], row[at + 1 : -1], row[-1]))
 
 
@@ -378,14 +378,16 @@ def documents(
     for one in entries:
         people |= one.people
     comments = {one.stub.id: one.stub.version for one in entries if one.stub.id}
-    fetched = documents.fetch(tx, site_id, {comment.SUMMARY: comments, profile.SUMMARY: people})
+    fetched = documents.fetch(
+        tx, site_id, {comment_page.SUMMARY: comments, profile.SUMMARY: people}
+    )
     known = fetched[profile.SUMMARY]
     made = []
     for one in entries:
         if all(id in known for id in one.people) and (
-            not one.stub.id or one.stub.id in fetched[comment.SUMMARY]
+            not one.stub.id or one.stub.id in fetched[comment_page.SUMMARY]
         ):
-            made.append(_document(one, fetched[comment.SUMMARY], known, tree, view))
+            made.append(_document(one, fetched[comment_page.SUMMARY], known, tree, view))
     return b"[%b]" % b",".join(made)
 
 
@@ -402,17 +404,17 @@ def _document(
     else:
         parent_id, parent_type = one.row[:2]
         if parent_type == itemtypes.HUDDLE:
-            parent = huddle.summary(_huddle(one), people)
+            parent = huddle_page.summary(_huddle(one), people)
         else:
-            parent = item.summary(
+            parent = item_page.summary(
                 one.row, one.times, people, tree, view, unread=None, mine=one.mine
             )
     data: dict[str, Any] = {"id": one.id, "updateType": NAMES[one.type]}
     if one.stub.id:
-        links = comment.parent_links(Parent(parent_type, parent_id, one.title))
+        links = comment_page.parent_links(Parent(parent_type, parent_id, one.title))
         data["itemType"] = itemtypes.name_of(itemtypes.COMMENT)
         data["item"] = json_fragments.raw(
-            comment.summary(comments[one.stub.id], one.stub, people, links, False)
+            comment_page.summary(comments[one.stub.id], one.stub, people, links, False)
         )
         data["parentItemType"] = itemtypes.name_of(parent_type)
         data["parentItem"] = json_fragments.raw(parent)
@@ -427,12 +429,12 @@ def _document(
     return dumps(data)
 
 
-def _huddle(one: Entry) -> huddle.Entry:
+def _huddle(one: Entry) -> huddle_page.Entry:
     """The huddle that the comment is in, as the list of huddles has it."""
     id, _, version, _, title, author, author_version, count, _, last, last_by, last_version = (
         one.row[:12]
     )
-    return huddle.Entry(
+    return huddle_page.Entry(
         id,
         version,
         title,

@@ -15,8 +15,8 @@ from forumapi.database.connections import (
     Transaction,
 )
 from forumapi.errors import Invalid
-from forumapi.models.content import huddle, item, item_details
-from forumapi.models.content.huddle import Entry
+from forumapi.models.content import huddle_page, item_details, item_page
+from forumapi.models.content.huddle_page import Entry
 from forumapi.models.content.writing import WATCHER_DEFAULTS
 from forumapi.models.microcosms import microcosm
 from forumapi.models.microcosms.microcosm import Child
@@ -137,7 +137,7 @@ PAGE = Query(
         SELECT m.* FROM mine m
          ORDER BY m.last_notified DESC NULLS FIRST, m.item_type_id, m.item_id DESC
          LIMIT %(limit)s OFFSET %(offset)s)
-    SELECT {item.SUMMARY_COLUMNS}, {item.SUMMARY_TIMES},
+    SELECT {item_page.SUMMARY_COLUMNS}, {item_page.SUMMARY_TIMES},
            (SELECT count(*) FROM mine), people.ids, people.versions, {item_details.MINE}, w.watcher_id, w.item_type_id,
            w.item_id, w.last_notified, w.send_email, w.send_sms, coalesce(p.version, 0)
       FROM (SELECT 1) AS one
@@ -150,12 +150,12 @@ PAGE = Query(
       LEFT JOIN profiles a ON a.site_id = i.site_id AND a.profile_id = i.created_by
       LEFT JOIN profiles l ON l.site_id = i.site_id AND l.profile_id = i.last_comment_by
       LEFT JOIN item_views v ON v.site_id = i.site_id AND v.item_id = i.item_id
-      {huddle.PEOPLE.strip()}
+      {huddle_page.PEOPLE.strip()}
      ORDER BY w.last_notified DESC NULLS FIRST, w.item_type_id, w.item_id DESC""",
     replica=Replica.ACKNOWLEDGED,
 )
-_TIMES: Final = item.SUMMARY_WIDTH
-_OWN: Final = _TIMES + item.TIMES_WIDTH
+_TIMES: Final = item_page.SUMMARY_WIDTH
+_OWN: Final = _TIMES + item_page.TIMES_WIDTH
 
 
 class Named(NamedTuple):
@@ -297,11 +297,11 @@ class Watchers(NamedTuple):
                 people[one.item_id] = one.version
             elif one.entry is not None:
                 people |= one.entry.people
-        people |= item.summary_people([one.row for one in self.entries if one.row])
+        people |= item_page.summary_people([one.row for one in self.entries if one.row])
         for child in self.microcosms.values():
             people[child.author_id] = child.author_version
         latest = [child.latest for child in self.microcosms.values() if child.latest]
-        people |= item.summary_people(latest)
+        people |= item_page.summary_people(latest)
         places = {child.id: child.version for child in self.microcosms.values()}
         return {microcosm.SUMMARY: places, profile.SUMMARY: people}
 
@@ -379,8 +379,8 @@ def document(
                 places[child.id], child, people, tree, view, site_id, unread=None
             )
         if one.entry is not None:
-            return huddle.summary(one.entry, people)
-        return item.summary(one.row, one.times, people, tree, view, unread=None, mine=one.mine)
+            return huddle_page.summary(one.entry, people)
+        return item_page.summary(one.row, one.times, people, tree, view, unread=None, mine=one.mine)
 
     made = []
     for one in found.entries:

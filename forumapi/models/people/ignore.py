@@ -14,7 +14,7 @@ from forumapi.database.connections import (
 )
 from forumapi.errors import Invalid
 from forumapi.models.access import permission_targets
-from forumapi.models.content import item
+from forumapi.models.content import item_page
 from forumapi.models.microcosms import microcosm
 from forumapi.models.microcosms.microcosm import Child
 from forumapi.models.people import profile, read_mark
@@ -86,7 +86,7 @@ PAGE = Query(
          WHERE s.title IS NOT NULL
          ORDER BY place
          LIMIT %(limit)s OFFSET %(offset)s)
-    SELECT {item.SUMMARY_COLUMNS}, {item.SUMMARY_TIMES},
+    SELECT {item_page.SUMMARY_COLUMNS}, {item_page.SUMMARY_TIMES},
            (SELECT count(*) FROM seen s WHERE s.title IS NOT NULL), coalesce(g.item_type_id, 0::smallint),
            coalesce(g.item_id, 0), coalesce(p.version, 0)
       FROM (SELECT 1) AS one
@@ -99,8 +99,8 @@ PAGE = Query(
       LEFT JOIN item_views v ON v.site_id = i.site_id AND v.item_id = i.item_id
      ORDER BY g.place""",
 )
-_TIMES: Final = item.SUMMARY_WIDTH
-_ENTRY: Final = _TIMES + item.TIMES_WIDTH
+_TIMES: Final = item_page.SUMMARY_WIDTH
+_ENTRY: Final = _TIMES + item_page.TIMES_WIDTH
 
 
 class Named(NamedTuple):
@@ -176,7 +176,7 @@ class Ignored(NamedTuple):
     @property
     def wanted(self) -> dict[Any, dict[int, int]]:
         """The documents that the entries are made of."""
-        people = self.profiles | item.summary_people([row for row, _ in self.items.values()])
+        people = self.profiles | item_page.summary_people([row for row, _ in self.items.values()])
         people |= {child.author_id: child.author_version for child in self.microcosms.values()}
         places = {child.id: child.version for child in self.microcosms.values()}
         return {microcosm.SUMMARY: places, profile.SUMMARY: people}
@@ -236,7 +236,7 @@ def entries(
             summary = _place(found.microcosms.get(id), places, people, tree, view, site_id)
         else:
             row, times = found.items[id]
-            summary = item.summary(row, times, people, tree, view, unread=None)
+            summary = item_page.summary(row, times, people, tree, view, unread=None)
         if summary is not None:
             head = dumps({"itemType": itemtypes.name_of(kind), "itemId": id})[:-1]
             made.append(b'%b,"item":%b}' % (head, summary))

@@ -42,7 +42,7 @@ VERSIONS = Query(
      WHERE p.site_id = %(site_id)s AND p.profile_id = ANY(%(ids)s)""",
 )
 
-# A profile's own row, counters, what the viewer follows of it, and its biography in the columns of `comment.Stub`.
+# A profile's own row, counters, what the viewer follows of it, and its biography in the columns of `comment_page.Stub`.
 # How others have written their addresses elsewhere is nothing of this site: they have the form that tells people apart.
 # Shared with the statement of `whoami`. In scope: profile p, user u; the joins add the rest.
 DETAIL_COLUMNS: Final = """

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from forumapi.database.connections import Query, Reader
-from forumapi.models.content import item
+from forumapi.models.content import item_page
 from forumapi.wire.legacy_urls import Old, RuleSet
 
 ORIGINS = Query(
@@ -31,7 +31,7 @@ KNOWN = Query(
 
 COMMENTS = Query(
     "resolve.comments",
-    f"SELECT {item.TOTAL} FROM items i WHERE i.site_id = %(site_id)s AND i.item_id = %(id)s",
+    f"SELECT {item_page.TOTAL} FROM items i WHERE i.site_id = %(site_id)s AND i.item_id = %(id)s",
 )
 
 # Items that the microcosm's list shows.

@@ -11,7 +11,7 @@ import psycopg
 import pytest
 
 from forumapi import itemtypes
-from forumapi.models.content import item as item_model
+from forumapi.models.content import item_page as item_model
 from tests.api import Api, Response
 from tests.factories import Factory, Person, Site, Thing
 from tests.fixtures import Server

@@ -14,7 +14,7 @@ import pytest
 from forumapi import itemtypes
 from forumapi.cache.documents import Cache
 from forumapi.database.connections import Database, Reader
-from forumapi.models.content import comment, item
+from forumapi.models.content import comment_page, item_page
 from forumapi.models.pages.documents import Documents
 from forumapi.models.pages.page_cache import Pages
 from forumapi.wire.paging import Paging
@@ -73,14 +73,16 @@ def test_a_cold_page_is_read_once(
     chat = make.conversation(bikes)
     make.comment(chat)
     pages = Pages(1_000_000)
-    before = item.PAGE.calls
+    before = item_page.PAGE.calls
 
-    def read(tx: Reader) -> item.Seen | None:
-        return item.page(pages, tx, bikes.id, itemtypes.CONVERSATION, chat.id, 0, (), Paging(25, 0))
+    def read(tx: Reader) -> item_page.Seen | None:
+        return item_page.page(
+            pages, tx, bikes.id, itemtypes.CONVERSATION, chat.id, 0, (), Paging(25, 0)
+        )
 
     seen = at_once(database, database_url, "items", read)
 
-    assert item.PAGE.calls - before == 1
+    assert item_page.PAGE.calls - before == 1
     assert len({id(one.page) for one in seen if one is not None}) == 1
     assert None not in seen
 
@@ -90,13 +92,13 @@ def test_its_documents_are_loaded_once(
 ) -> None:
     made = make.comment(make.conversation(bikes))
     documents = Documents(Cache(), lambda tx, site_id, place, id, text: (0, ""))
-    before = comment.LOAD.calls
+    before = comment_page.LOAD.calls
 
     def fetch(tx: Reader) -> object:
-        return documents.fetch(tx, bikes.id, {comment.SUMMARY: {made.id: 1}})
+        return documents.fetch(tx, bikes.id, {comment_page.SUMMARY: {made.id: 1}})
 
     found = at_once(database, database_url, "comments", fetch)
 
-    assert comment.LOAD.calls - before == 1
+    assert comment_page.LOAD.calls - before == 1
     assert all(one == found[0] for one in found)
-    assert made.id in found[0][comment.SUMMARY]  # type: ignore[index]
+    assert made.id in found[0][comment_page.SUMMARY]  # type: ignore[index]

@@ -13,8 +13,8 @@ import pytest
 
 from forumapi.database.connections import Query
 from forumapi.models.content import (
-    huddle,
-    item,
+    huddle_page,
+    item_page,
     remark,
     writing,
 )
@@ -34,10 +34,10 @@ UNWATCHED = {
     "microcosm_deltas": "a row comes with the item that it counts; folding changes no sum",
 }
 # What a page statement reads for one viewer beside the page, and hands back without keeping it.
-FOR_THE_VIEWER = {huddle.PAGE.name: {"read_marks", "watchers"}}
+FOR_THE_VIEWER = {huddle_page.PAGE.name: {"read_marks", "watchers"}}
 PAGE_STATEMENTS = (
-    item.PAGE,
-    huddle.PAGE,
+    item_page.PAGE,
+    huddle_page.PAGE,
     microcosm.PAGE,
     microcosm.CHILDREN,
     microcosm.LATEST,
@@ -416,10 +416,12 @@ def test_what_is_kept_of_a_huddle_is_found_by_nobody_else(make: Factory, api: Ap
     circle = Circle(api, make)
     pages = Pages(1_000_000)
 
-    def seen(by: Person) -> tuple[huddle.Seen | None, int]:
+    def seen(by: Person) -> tuple[huddle_page.Seen | None, int]:
         tx = make.database.read()
         try:
-            found = huddle.page(pages, tx, circle.site.id, circle.huddle.id, by.id, (), Paging())
+            found = huddle_page.page(
+                pages, tx, circle.site.id, circle.huddle.id, by.id, (), Paging()
+            )
             return found, tx.statements
         finally:
             tx.end()

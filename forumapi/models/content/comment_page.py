@@ -29,7 +29,7 @@ from forumapi.wire.json_fragments import Fragment, Hole, dumps
 # ---------------------------------------------------------------- documents
 
 LOAD = Query(
-    "comment.load",
+    "comment_page.load",
     f"""
     SELECT c.comment_id, c.version, coalesce(i.item_type_id, 3::smallint), coalesce(c.item_id, c.on_profile_id),
            c.revisions, coalesce(c.in_reply_to, 0), c.attachments, c.markdown, c.html, c.created, c.edited,
@@ -311,7 +311,7 @@ def summaries(
 
 
 ONE = Query(
-    "comment.one",
+    "comment_page.one",
     f"""
     SELECT {COLUMNS.format(unread="false")}, coalesce(i.item_type_id, 3::smallint),
            coalesce(c.item_id, c.on_profile_id), coalesce(i.title, pp.profile_name, '')
@@ -357,7 +357,7 @@ SEEN: Final = """(i.item_type_id IS DISTINCT FROM 5
 # The comment itself (0), the one it replies to (1), its replies (2), each with what its summary needs; and of the
 # first what permission, place and read mark need.
 PAGE = Query(
-    "comment.page",
+    "comment_page.page",
     f"""
     WITH one AS (
         SELECT c.*, i.item_type_id, i.microcosm_id, i.title, i.is_deleted OR i.is_moderated AS parent_hidden,

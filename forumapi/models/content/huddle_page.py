@@ -18,9 +18,9 @@ from forumapi.database.connections import (
     Row,
     Transaction,
 )
-from forumapi.models.content import comment, item
-from forumapi.models.content.comment import Stub
-from forumapi.models.content.item import Viewer
+from forumapi.models.content import comment_page, item_page
+from forumapi.models.content.comment_page import Stub
+from forumapi.models.content.item_page import Viewer
 from forumapi.models.pages import page_cache
 from forumapi.models.pages.documents import Documents
 from forumapi.models.pages.page_cache import Kept, Pages
@@ -59,17 +59,17 @@ _WATCHED: Final = """
                           AND w.item_id = i.item_id"""
 
 PAGE = Query(
-    "huddle.page",
+    "huddle_page.page",
     f"""
     WITH one AS MATERIALIZED (
         SELECT i.site_id, i.item_id, i.item_type_id, i.version, i.title, u.is_confidential, i.created_by, i.last_seq,
-               i.last_activity, i.created, {item.READ_TIME} AS read_time, {item.TOTAL} AS total
+               i.last_activity, i.created, {item_page.READ_TIME} AS read_time, {item_page.TOTAL} AS total
           FROM huddle_participants me
           JOIN huddles u ON u.site_id = me.site_id AND u.item_id = me.item_id
           JOIN items i ON i.site_id = me.site_id AND i.item_id = me.item_id
          WHERE me.site_id = %(site_id)s AND me.item_id = %(item_id)s AND me.profile_id = %(me)s),
-    picked AS MATERIALIZED ({item.PICKED})
-    SELECT {comment.COLUMNS.format(unread="false")}, c.created, {_PARENT}
+    picked AS MATERIALIZED ({item_page.PICKED})
+    SELECT {comment_page.COLUMNS.format(unread="false")}, c.created, {_PARENT}
       FROM one i
       JOIN profiles ia ON ia.site_id = i.site_id AND ia.profile_id = i.created_by
       {_WATCHED.strip()}
@@ -78,16 +78,16 @@ PAGE = Query(
       LEFT JOIN LATERAL (
             SELECT c.* FROM comments c
              WHERE c.site_id = %(site_id)s AND c.item_id = %(item_id)s AND c.seq = picked.seq LIMIT 1) c ON true
-      LEFT {comment.JOINS.lstrip()}
+      LEFT {comment_page.JOINS.lstrip()}
      ORDER BY c.seq""",
 )
 
 # Whether the page that is kept for the viewer is still right, and what only they see of it; no row for whoever is not
 # in the huddle, whatever is kept.
 VIEWER = Query(
-    "huddle.viewer",
+    "huddle_page.viewer",
     f"""
-    SELECT {page_cache.IS_CURRENT}, {page_cache.SNAPSHOT}, nullif({item.READ_TIME}, '-infinity'), w.send_email,
+    SELECT {page_cache.IS_CURRENT}, {page_cache.SNAPSHOT}, nullif({item_page.READ_TIME}, '-infinity'), w.send_email,
     w.send_sms
       FROM (SELECT 5::smallint AS item_type_id, me.item_id, NULL::bigint AS microcosm_id
               FROM huddle_participants me
@@ -168,10 +168,10 @@ def page(
     )
     if not rows:
         return None
-    *parent, snapshot, _ = rows[0][comment.WIDTH + 1 :]
+    *parent, snapshot, _ = rows[0][comment_page.WIDTH + 1 :]
     shown = [row for row in rows if row[0] is not None]
-    stubs = [Stub(*row[: comment.WIDTH]) for row in shown]
-    times = [row[comment.WIDTH] for row in shown]
+    stubs = [Stub(*row[: comment_page.WIDTH]) for row in shown]
+    times = [row[comment_page.WIDTH] for row in shown]
     reacted = {row[0]: row[-1] for row in shown if row[-1]}
     covered = (parent[:_PARENT_STAMPED], [tuple(stub) for stub in stubs])
     fresh = HuddlePage._make(
@@ -189,7 +189,7 @@ def mark_read(tx: Transaction, site_id: int, seen: Seen, me: int, at: Paging) ->
     found = seen.page
     if at.offset + at.limit >= found.total:
         tx.run(
-            item.MARK_ALL,
+            item_page.MARK_ALL,
             site_id=site_id,
             me=me,
             item_type=itemtypes.HUDDLE,
@@ -204,7 +204,7 @@ def mark_read(tx: Transaction, site_id: int, seen: Seen, me: int, at: Paging) ->
 def mark_read_to(tx: Transaction, site_id: int, id: int, me: int, comment_id: int) -> None:
     """Move the reader's mark to one of the huddle's comments, and count their unread huddles anew."""
     tx.run(
-        item.MARK_AT,
+        item_page.MARK_AT,
         site_id=site_id,
         me=me,
         item_type=itemtypes.HUDDLE,
@@ -223,25 +223,25 @@ def detail(
     permissions: bytes,
     *,
     is_ignored: bool,
-    own: comment.Own | None,
+    own: comment_page.Own | None,
 ) -> bytes:
     """The huddle as its participants see it (content 8.4). `comments_page(items)` wraps the comments."""
     found, viewer = seen
-    people = comment.profiles_of(found.comments)
+    people = comment_page.profiles_of(found.comments)
     people.update(zip(found.participant_ids, found.participant_versions, strict=True))
     people[found.author_id] = found.author_version
     fetched = documents.fetch(
         tx,
         site_id,
         {
-            comment.SUMMARY: {stub.id: stub.version for stub in found.comments},
+            comment_page.SUMMARY: {stub.id: stub.version for stub in found.comments},
             profile.SUMMARY: people,
         },
     )
     known = fetched[profile.SUMMARY]
-    parent = comment.Parent(itemtypes.HUDDLE, found.id, found.title)
-    comments = comment.summaries(
-        fetched[comment.SUMMARY], found.comments, known, parent, seen.unread, own
+    parent = comment_page.Parent(itemtypes.HUDDLE, found.id, found.title)
+    comments = comment_page.summaries(
+        fetched[comment_page.SUMMARY], found.comments, known, parent, seen.unread, own
     )
     return dumps(
         {
@@ -290,7 +290,7 @@ _MINE: Final = f"""
 _UNREAD: Final = f"i.is_late AND {read_mark.WRITTEN.replace('p.profile_id', 'i.profile_id')}"
 
 LIST = Query(
-    "huddle.list",
+    "huddle_page.list",
     f"""
     WITH mine AS MATERIALIZED ({_MINE}),
     wanted AS MATERIALIZED (
@@ -314,7 +314,7 @@ LIST = Query(
 
 # Some of them, whose ids are known.
 SOME = Query(
-    "huddle.some",
+    "huddle_page.some",
     f"""
     WITH mine AS MATERIALIZED ({_MINE}
            AND i.item_id = ANY(%(ids)s::bigint[]))
@@ -330,7 +330,7 @@ SOME = Query(
 
 # Some of them, for those who were found to be in them; nobody's own part is asked for.
 BY_IDS = Query(
-    "huddle.by_ids",
+    "huddle_page.by_ids",
     f"""
     SELECT i.item_id, i.version, i.title, i.created_by, a.version, i.comment_count,
            coalesce(i.last_comment_id, 0), coalesce(i.last_comment_by, 0), coalesce(l.version, 0), people.ids,
@@ -466,7 +466,7 @@ def summary(entry: Entry, people: dict[int, Fragment]) -> bytes:
 
 # One row for the huddle at least, if the caller is in it.
 PARTICIPANTS = Query(
-    "huddle.participants",
+    "huddle_page.participants",
     """
     SELECT i.version, i.created_by,
            (SELECT count(*) FROM huddle_participants n WHERE n.site_id = i.site_id AND n.item_id = i.item_id),

@@ -17,8 +17,8 @@ from forumapi.database.connections import (
     Replica,
     Row,
 )
-from forumapi.models.content import comment, item_details, reaction
-from forumapi.models.content.comment import Stub
+from forumapi.models.content import comment_page, item_details, reaction
+from forumapi.models.content.comment_page import Stub
 from forumapi.models.microcosms import microcosm_links
 from forumapi.models.pages import page_cache
 from forumapi.models.pages.documents import Documents
@@ -95,7 +95,7 @@ PICKED: Final = """
 
 # What belongs to the viewer alone is VIEWER's.
 PAGE = Query(
-    "item.page",
+    "item_page.page",
     f"""
     WITH one AS MATERIALIZED (
         SELECT i.site_id, i.item_id, i.item_type_id, i.version, i.microcosm_id, i.title, i.created_by,
@@ -113,7 +113,7 @@ PAGE = Query(
          WHERE i.site_id = %(site_id)s AND i.item_id = %(item_id)s
            AND i.item_type_id = %(item_type)s),
     picked AS MATERIALIZED ({PICKED})
-    SELECT {comment.COLUMNS.format(unread="false")}, c.created, {_PARENT}
+    SELECT {comment_page.COLUMNS.format(unread="false")}, c.created, {_PARENT}
       FROM one i
       JOIN profiles ia ON ia.site_id = i.site_id AND ia.profile_id = i.created_by
       LEFT JOIN profiles ie ON ie.site_id = i.site_id AND ie.profile_id = i.edited_by
@@ -121,14 +121,14 @@ PAGE = Query(
       LEFT JOIN LATERAL (
             SELECT c.* FROM comments c
              WHERE c.site_id = %(site_id)s AND c.item_id = %(item_id)s AND c.seq = picked.seq LIMIT 1) c ON true
-      LEFT {comment.JOINS.lstrip()}
+      LEFT {comment_page.JOINS.lstrip()}
      ORDER BY c.seq""",
     replica=Replica.ACKNOWLEDGED,
 )
 
 # What only the viewer `me` sees of an item, and whether the page that is kept of it is still right.
 VIEWER = Query(
-    "item.viewer",
+    "item_page.viewer",
     f"""
     SELECT {page_cache.IS_CURRENT}, {page_cache.SNAPSHOT}, nullif({READ_TIME}, '-infinity'), w.send_email, w.send_sms,
            {item_details.MINE}, {reaction.OWN_OF_COMMENTS.strip()}
@@ -141,7 +141,7 @@ VIEWER = Query(
 
 # Never back, and only for what the viewer has really seen; losing one in a crash is no harm.
 MARK_ALL = Query(
-    "item.mark_all",
+    "item_page.mark_all",
     """
     INSERT INTO read_marks (site_id, profile_id, item_type_id, item_id, read_at)
     SELECT %(site_id)s, %(me)s, %(item_type)s, %(item_id)s, %(read_at)s
@@ -150,7 +150,7 @@ MARK_ALL = Query(
         DO UPDATE SET read_at = greatest(read_marks.read_at, EXCLUDED.read_at)""",
 )
 MARK_AT = Query(
-    "item.mark_at",
+    "item_page.mark_at",
     """
     INSERT INTO read_marks (site_id, profile_id, item_type_id, item_id, read_at)
     SELECT %(site_id)s, %(me)s, %(item_type)s, %(item_id)s, c.created
@@ -315,10 +315,10 @@ def _relevant(found: ItemPage, ignored: Sequence[int]) -> Sequence[int]:
 
 
 def _read(tx: Reader, item_type: int, rows: list[Row]) -> Kept[ItemPage]:
-    parent = rows[0][comment.WIDTH + 1 :]
+    parent = rows[0][comment_page.WIDTH + 1 :]
     *columns, authors, snapshot = parent
     shown = [row for row in rows if row[0] is not None]
-    stubs = [Stub(*row[: comment.WIDTH]) for row in shown]
+    stubs = [Stub(*row[: comment_page.WIDTH]) for row in shown]
     covered = (parent[:_PARENT_STAMPED], columns[-2:], [tuple(stub) for stub in stubs])
     found = ItemPage._make(
         (
@@ -326,7 +326,7 @@ def _read(tx: Reader, item_type: int, rows: list[Row]) -> Kept[ItemPage]:
             *columns,
             frozenset(authors) if len(authors) <= _MAX_AUTHORS else None,
             stubs,
-            [row[comment.WIDTH] for row in shown],
+            [row[comment_page.WIDTH] for row in shown],
             digest(covered),
         )
     )
@@ -410,12 +410,12 @@ def flags(seen: Seen, *, is_ignored: bool) -> dict[str, bool]:
 
 def wanted(found: ItemPage) -> dict[Any, dict[int, int]]:
     """The documents that the detail is made of."""
-    people = comment.profiles_of(found.comments)
+    people = comment_page.profiles_of(found.comments)
     people[found.author_id] = found.author_version
     if found.editor_id:
         people[found.editor_id] = found.editor_version
     return {
-        comment.SUMMARY: {stub.id: stub.version for stub in found.comments},
+        comment_page.SUMMARY: {stub.id: stub.version for stub in found.comments},
         profile.SUMMARY: people,
     }
 
@@ -431,15 +431,15 @@ def detail(
     view: ReadableMicrocosms,
     *,
     is_ignored: bool,
-    own: comment.Own | None,
+    own: comment_page.Own | None,
 ) -> bytes:
     """The detail of an item (content 3.2). `comments_page(items)` wraps the comments, `own` is the viewer's part."""
     found, viewer = seen
     fetched = documents.fetch(tx, site_id, wanted(found))
     people = fetched[profile.SUMMARY]
-    parent = comment.Parent(found.item_type, found.id, found.title)
-    comments = comment.summaries(
-        fetched[comment.SUMMARY], found.comments, people, parent, seen.unread, own
+    parent = comment_page.Parent(found.item_type, found.id, found.title)
+    comments = comment_page.summaries(
+        fetched[comment_page.SUMMARY], found.comments, people, parent, seen.unread, own
     )
     meta: dict[str, Any] = {
         "created": json_fragments.when(found.created),
@@ -579,7 +579,7 @@ def summary(
 
 
 BY_IDS = Query(
-    "item.by_ids",
+    "item_page.by_ids",
     f"""
     SELECT {SUMMARY_COLUMNS}, {SUMMARY_TIMES}, i.reactions::text
       FROM items i
@@ -655,7 +655,7 @@ def listed(key: str, page: bytes, path: str, permissions: bytes) -> bytes:
 # ---------------------------------------------------------------- lists across microcosms (content 3.6)
 
 LIST = Query(
-    "item.list",
+    "item_page.list",
     f"""
     SELECT {SUMMARY_COLUMNS}, {SUMMARY_TIMES}, {item_details.MINE}
       FROM (SELECT i.* FROM items i
@@ -670,7 +670,7 @@ LIST = Query(
 )
 
 COUNT = Query(
-    "item.count",
+    "item_page.count",
     """
     SELECT count(*)
       FROM items i
@@ -683,7 +683,7 @@ COUNT = Query(
 # ---------------------------------------------------------------- finding the page of a comment (content 3.4)
 
 LAST_COMMENT = Query(
-    "item.last_comment",
+    "item_page.last_comment",
     """
     SELECT c.comment_id, c.seq
       FROM comments c
@@ -693,7 +693,7 @@ LAST_COMMENT = Query(
 )
 
 NEW_COMMENT = Query(
-    "item.new_comment",
+    "item_page.new_comment",
     f"""
     WITH one AS MATERIALIZED (
         SELECT i.site_id, i.item_id, {READ_TIME} AS read_time
@@ -709,7 +709,7 @@ NEW_COMMENT = Query(
 
 # How many comments up to and including `seq` the viewer sees: all of them less the hidden and the ignored.
 POSITION = Query(
-    "item.position",
+    "item_page.position",
     """
     SELECT %(seq)s::int
          - (SELECT count(*) FROM comments c
