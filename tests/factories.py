@@ -16,13 +16,13 @@ from forumapi.database.connections import Database, Query, Transaction
 from forumapi.models.access import access_token, identity
 from forumapi.models.content import (
     attendee,
+    comment,
     event_writing,
     file,
-    huddle_writing,
+    huddle,
+    item,
     poll_writing,
-    remark,
     text,
-    writing,
 )
 from forumapi.models.journal import journal
 from forumapi.models.microcosms import microcosm_counters, planting, tree
@@ -347,7 +347,7 @@ class Factory:
         if item_type == itemtypes.POLL:
             return self.poll(site, by=by, microcosm=microcosm, title=title)
         with self.database.write() as tx:
-            id, _ = writing.insert(
+            id, _ = item.insert(
                 tx,
                 self._author(by or site.member),
                 item_type,
@@ -361,7 +361,7 @@ class Factory:
         """A huddle that the first of `people` began, with all of them in it."""
         site = people[0].site
         with self.database.write() as tx:
-            id = huddle_writing.insert(
+            id = huddle.insert(
                 tx,
                 self._author(people[0]),
                 title or f"Huddle {next(_number)}",
@@ -400,7 +400,7 @@ class Factory:
             rsvp_limit=limit,
         )
         with self.database.write() as tx:
-            id, _ = writing.insert(
+            id, _ = item.insert(
                 tx,
                 self._author(by or site.member),
                 itemtypes.EVENT,
@@ -425,7 +425,7 @@ class Factory:
         asked = poll_writing.Stored(question="Which one?", **more)
         checked = poll_writing.Checked(asked, [(None, choice) for choice in choices])
         with self.database.write() as tx:
-            id, _ = writing.insert(
+            id, _ = item.insert(
                 tx,
                 self._author(by or site.member),
                 itemtypes.POLL,
@@ -440,7 +440,7 @@ class Factory:
         """Let people say yes to an event, whatever they may read."""
         site_id = event.site.id
         with self.database.write() as tx:
-            found = writing.lock(tx, site_id, event.type, event.id)
+            found = item.lock(tx, site_id, event.type, event.id)
             assert found is not None
             place = attendee.Place(event.id, found.microcosm_id, 0, False)
             for person in people:
@@ -482,15 +482,15 @@ class Factory:
         draft = text.prepare(tx, site, markdown, short_links="http://localhost/out/")
         microcosm_id: int | None = 0
         if isinstance(on, Person):
-            place = remark.Place(itemtypes.PROFILE, on.id)
+            place = comment.Place(itemtypes.PROFILE, on.id)
         else:
-            locked = writing.lock(tx, on.site.id, on.type, on.id, by.id)
-            place = remark.Place(on.type, on.id, locked)
+            locked = item.lock(tx, on.site.id, on.type, on.id, by.id)
+            place = comment.Place(on.type, on.id, locked)
             microcosm_id = None if on.type == itemtypes.HUDDLE else place.microcosm_id
         rendered = text.finish(
             tx, draft, lambda: tree.load(tx, site.id, site.acl_version), microcosm_id
         )
-        made = remark.insert(
+        made = comment.insert(
             tx,
             self._author(by),
             place,

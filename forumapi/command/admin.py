@@ -13,8 +13,8 @@ from forumapi.config import Config
 from forumapi.database.connections import Query, Reader, Transaction
 from forumapi.errors import NotFound
 from forumapi.models.access import auth_backend
-from forumapi.models.content import remark, writing
-from forumapi.models.content.remark import Place
+from forumapi.models.content import comment, item
+from forumapi.models.content.comment import Place
 from forumapi.models.journal import journal
 from forumapi.models.journal.journal import Author
 from forumapi.models.people import membership, user
@@ -163,21 +163,21 @@ def delete_posts(tx: Transaction, site_id: int, user_id: int) -> int:
     author = Author(site_id, int(profile_id), "")
     items = tx.rows(ITEMS_OF, site_id=site_id, profile_id=profile_id)
     for item_type, item_id in items:
-        if item_type in _ITEM_TYPES and (found := writing.lock(tx, site_id, item_type, item_id)):
-            writing.delete(tx, author, found)
+        if item_type in _ITEM_TYPES and (found := item.lock(tx, site_id, item_type, item_id)):
+            item.delete(tx, author, found)
     comments = tx.rows(COMMENTS_OF, site_id=site_id, profile_id=profile_id)
     for comment_id, on_type, on_id in comments:
         locked = None
         if on_type != itemtypes.PROFILE:
-            locked = writing.lock(tx, site_id, on_type, on_id)
-        if comment := remark.lock(tx, site_id, comment_id):
-            remark.flag(
+            locked = item.lock(tx, site_id, on_type, on_id)
+        if written := comment.lock(tx, site_id, comment_id):
+            comment.flag(
                 tx,
                 author,
                 Place(on_type, on_id, locked),
-                comment,
+                written,
                 is_deleted=True,
-                is_moderated=comment.is_moderated,
+                is_moderated=written.is_moderated,
                 kind=journal.DELETED,
             )
     tx.run(LEAVE_HUDDLES, site_id=site_id, profile_id=profile_id)

@@ -50,15 +50,18 @@ TESTS: Final = (
         "tests/handlers/people/test_roles.py tests/handlers/people/test_criteria.py",
     ),
     (
-        "forumapi/models/*/re[am][ac]*.py",
+        "forumapi/models/content/reaction.py",
         (
             "tests/handlers/content/test_comments.py tests/handlers/content/test_reactions.py"
             " tests/handlers/content/test_huddles.py"
         ),
     ),
     (
-        "forumapi/models/content/comment_page.py",
-        "tests/handlers/content/test_comments.py tests/handlers/content/test_conversations.py",
+        "forumapi/models/content/comment*.py",
+        (
+            "tests/handlers/content/test_comments.py tests/handlers/content/test_conversations.py"
+            " tests/handlers/content/test_huddles.py"
+        ),
     ),
     ("forumapi/models/*/huddle*.py", "tests/handlers/content/test_huddles.py"),
     (
@@ -150,7 +153,7 @@ TESTS: Final = (
         "tests/handlers/microcosms/test_microcosms.py tests/handlers/microcosms/test_moving.py",
     ),
     (
-        "forumapi/models/content/writing.py",
+        "forumapi/models/content/item.py",
         (
             "tests/handlers/content/test_conversations.py tests/handlers/microcosms/test_moving.py"
             " tests/handlers/notices/test_watchers.py"

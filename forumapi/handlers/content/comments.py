@@ -8,15 +8,15 @@ from typing import ClassVar, Final
 from forumapi import itemtypes
 from forumapi.errors import NO_CREATE, OUT_OF_RANGE, Forbidden, Invalid, NoRoom, NotFound
 from forumapi.models.content import (
+    comment,
     comment_page,
     huddle_page,
+    item,
     item_page,
-    remark,
     text,
-    writing,
 )
+from forumapi.models.content.comment import LockedComment, Place
 from forumapi.models.content.comment_page import CommentPage
-from forumapi.models.content.remark import LockedComment, Place
 from forumapi.models.journal import journal
 from forumapi.models.microcosms import microcosm_counters
 from forumapi.models.people import profile
@@ -120,7 +120,7 @@ class LockedLocated(Located):
 def locate_for_writing(ctx: Context) -> LockedLocated:
     """The comment that the address names, locked with its item until the end of the request."""
     tx, site_id, id = ctx.writer, ctx.site.id, ctx.args["item"].id
-    parent = remark.parent_of(tx, site_id, id, ctx.identity.principal.participant_id)
+    parent = comment.parent_of(tx, site_id, id, ctx.identity.principal.participant_id)
     if parent is None:
         located = LockedLocated(Target(itemtypes.COMMENT, id))
         located.comment = None
@@ -130,7 +130,7 @@ def locate_for_writing(ctx: Context) -> LockedLocated:
         located = LockedLocated(Target(itemtypes.COMMENT, id))
         located.comment = None
         return located
-    found = remark.lock(tx, site_id, id)
+    found = comment.lock(tx, site_id, id)
     assert found is not None
     located = LockedLocated(
         Target(
@@ -155,7 +155,7 @@ def _place(ctx: Context, item_type: int, id: int) -> Place | None:
         known = profile.summaries(ctx.reader, ctx.app.documents, ctx.site.id, [id])
         return Place(item_type, id) if id in known else None
     me = ctx.identity.principal.participant_id
-    locked = writing.lock(ctx.writer, ctx.site.id, item_type, id, me)
+    locked = item.lock(ctx.writer, ctx.site.id, item_type, id, me)
     if locked is None:
         return None
     node = ctx.tree.nodes.get(locked.microcosm_id)
@@ -212,7 +212,7 @@ class CommentHandler(Handler):
         source = text.source(ctx.body.markdown)
         if source != found.markdown:
             rendered = finish(ctx, prepare(ctx, source), place)
-            remark.edit(ctx.writer, ctx.author, place, found, source, rendered)
+            comment.edit(ctx.writer, ctx.author, place, found, source, rendered)
         return Found(here)
 
     @needs(UPDATE, body=list[patch.Operation])
@@ -227,7 +227,7 @@ class CommentHandler(Handler):
             else:
                 is_moderated = change.value
         if (is_deleted, is_moderated) != (found.is_deleted, found.is_moderated):
-            remark.flag(
+            comment.flag(
                 ctx.writer,
                 ctx.author,
                 ctx.located.place,
@@ -243,7 +243,7 @@ class CommentHandler(Handler):
         """Hide the comment from everybody but moderators; 200 also when it is gone."""
         found: LockedComment = required(ctx)
         if not found.is_deleted:
-            remark.flag(
+            comment.flag(
                 ctx.writer,
                 ctx.author,
                 ctx.located.place,
@@ -339,7 +339,7 @@ class CommentsHandler(Handler):
             located = LocatedParent(Target(itemtypes.PROFILE, id, 0, (id,)))
         else:
             located = LocatedParent(
-                writing.target(
+                item.target(
                     ctx.writer,
                     ctx.site.id,
                     place.locked,
@@ -364,7 +364,7 @@ class CommentsHandler(Handler):
         if place.locked is not None and not place.locked.is_open and not is_moderator:
             raise Forbidden("This is closed", code=NO_CREATE)
         config = ctx.app.config
-        made = remark.insert(
+        made = comment.insert(
             ctx.writer,
             ctx.author,
             place,

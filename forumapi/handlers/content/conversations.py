@@ -7,7 +7,7 @@ from typing import ClassVar
 from forumapi import itemtypes
 from forumapi.handlers.content import items
 from forumapi.handlers.content.items import ItemBody, ItemHandler, ItemsHandler
-from forumapi.models.content import writing
+from forumapi.models.content import item
 from forumapi.request.context import Context
 from forumapi.request.handler import (
     CREATE,
@@ -36,7 +36,7 @@ class ConversationHandler(ItemHandler):
     @needs(UPDATE, body=ConversationBody, status=302)
     def put(self, ctx: Context) -> Result:
         """Change the title or move it to another microcosm; needs meta.editReason."""
-        writing.update(ctx.writer, ctx.author, items.required(ctx), *items.change(ctx))
+        item.update(ctx.writer, ctx.author, items.required(ctx), *items.change(ctx))
         return items.here(ctx)
 
 

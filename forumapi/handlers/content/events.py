@@ -9,7 +9,7 @@ from msgspec import UNSET, UnsetType
 from forumapi import itemtypes
 from forumapi.handlers.content import items
 from forumapi.handlers.content.items import ItemBody, ItemHandler, ItemsHandler
-from forumapi.models.content import attendee, event_writing, writing
+from forumapi.models.content import attendee, event_writing, item
 from forumapi.models.content.event_writing import Stored
 from forumapi.request.context import Context
 from forumapi.request.handler import (
@@ -58,7 +58,7 @@ class EventHandler(ItemHandler):
         change = items.change(ctx)
         tx, author = ctx.writer, ctx.author
         made = event_writing.after_put(ctx.body, event_writing.stored(tx, ctx.site.id, found.id))
-        writing.update(tx, author, found, *change)
+        item.update(tx, author, found, *change)
         event_writing.update(tx, ctx.site.id, found.id, made)
         after = event_writing.stored(tx, ctx.site.id, found.id)
         place = attendee.Place(found.id, change.microcosm_id, after.rsvp_limit, after.is_over)

@@ -9,14 +9,14 @@ from forumapi import itemtypes
 from forumapi.errors import NO_CREATE, NO_UPDATE, Forbidden, Invalid, NoRoom, NotFound
 from forumapi.models.content import (
     comment_page,
+    huddle,
     huddle_page,
-    huddle_writing,
+    item,
     item_page,
     text,
-    writing,
 )
 from forumapi.models.content.huddle_page import Participants, Seen
-from forumapi.models.content.writing import LockedItem
+from forumapi.models.content.item import LockedItem
 from forumapi.permissions import evaluator
 from forumapi.permissions.evaluator import Target
 from forumapi.request.context import Context, Located
@@ -114,8 +114,8 @@ def _locate_page(ctx: Context) -> LocatedHuddle:
 
 def _locate_locked(ctx: Context) -> LockedLocated:
     tx, site_id, me = ctx.writer, ctx.site.id, ctx.identity.principal.participant_id
-    found = writing.lock(tx, site_id, itemtypes.HUDDLE, ctx.args["item"].id, me)
-    target = writing.target(tx, site_id, found, me) if found else _nothing(ctx)
+    found = item.lock(tx, site_id, itemtypes.HUDDLE, ctx.args["item"].id, me)
+    target = item.target(tx, site_id, found, me) if found else _nothing(ctx)
     located = LockedLocated(target, version=found.version if found else 0)
     located.item = found
     return located
@@ -146,7 +146,7 @@ def _required(ctx: Context) -> LockedItem:
 
 def _ids(sent: list[ParticipantBody] | UnsetType) -> set[int]:
     named = body.given(sent, [])
-    return huddle_writing.ids_of([body.given(one.id, 0) for one in named])
+    return huddle.ids_of([body.given(one.id, 0) for one in named])
 
 
 # ---------------------------------------------------------------- huddles
@@ -200,7 +200,7 @@ class HuddlesHandler(Handler):
         if ctx.identity.huddles_closed:
             raise Forbidden(_CLOSED, code=NO_CREATE)
         title = text.title(None if isinstance(sent.title, UnsetType) else sent.title, "title", 150)
-        id = huddle_writing.insert(
+        id = huddle.insert(
             ctx.writer,
             ctx.author,
             title,
@@ -258,7 +258,7 @@ class HuddleHandler(Handler):
     @needs(DELETE)
     def delete(self, ctx: Context) -> Result:
         """Leave it. The others stay; with the last one it goes."""
-        huddle_writing.leave(ctx.writer, ctx.author, _required(ctx))
+        huddle.leave(ctx.writer, ctx.author, _required(ctx))
         return Done()
 
 
@@ -338,7 +338,7 @@ class ParticipantHandler(Handler):
     def put(self, ctx: Context) -> Result:
         """Add one profile; nothing changes if it is in the huddle already."""
         found = _required(ctx)
-        _add(ctx, found, huddle_writing.ids_of([ctx.args["profileId"].id]))
+        _add(ctx, found, huddle.ids_of([ctx.args["profileId"].id]))
         return Found(ctx.path)
 
     @needs(DELETE)
@@ -347,16 +347,16 @@ class ParticipantHandler(Handler):
         found = _required(ctx)
         if ctx.args["profileId"].id != ctx.identity.profile_id:
             raise Invalid("profileId", "Only the participant in question can leave a huddle")
-        huddle_writing.leave(ctx.writer, ctx.author, found)
+        huddle.leave(ctx.writer, ctx.author, found)
         return Done()
 
 
 def _add(ctx: Context, found: LockedItem, ids: set[int]) -> None:
     """Add people unless the circle is closed (C-37)."""
-    is_confidential, present = huddle_writing.state(ctx.writer, ctx.site.id, found.id)
+    is_confidential, present = huddle.state(ctx.writer, ctx.site.id, found.id)
     if is_confidential:
         raise Forbidden("Nobody can be added to a confidential huddle", code=NO_UPDATE)
-    huddle_writing.add(ctx.writer, ctx.author, found, ids, present)
+    huddle.add(ctx.writer, ctx.author, found, ids, present)
 
 
 # ---------------------------------------------------------------- where to go on reading

@@ -14,14 +14,14 @@ from forumapi.database.connections import Query
 from forumapi.errors import NO_CREATE, Forbidden, Invalid, NoRoom, NotFound
 from forumapi.models.content import (
     comment_page,
+    item,
     item_page,
     reaction,
     text,
-    writing,
 )
+from forumapi.models.content.item import LockedItem
 from forumapi.models.content.item_page import Seen
 from forumapi.models.content.item_type_spec import New
-from forumapi.models.content.writing import LockedItem
 from forumapi.models.microcosms import microcosm_counters, microcosm_links
 from forumapi.models.people.profile import SUMMARY as PEOPLE
 from forumapi.permissions import evaluator
@@ -177,13 +177,13 @@ class LockedLocated(Located):
 def locate_locked(ctx: Context) -> LockedLocated:
     """The item that the address names, locked until the end of the request."""
     named = ctx.args["item"]
-    found = writing.lock(ctx.writer, ctx.site.id, named.type, named.id)
+    found = item.lock(ctx.writer, ctx.site.id, named.type, named.id)
     if found is None:
         located = LockedLocated(Target(named.type, named.id))
     else:
         node = ctx.tree.nodes.get(found.microcosm_id)
         located = LockedLocated(
-            writing.target(ctx.writer, ctx.site.id, found, ctx.identity.profile_id),
+            item.target(ctx.writer, ctx.site.id, found, ctx.identity.profile_id),
             is_hidden=not found.is_visible or node is None or not node.is_live,
             version=found.version,
         )
@@ -264,13 +264,13 @@ class ItemHandler(Handler):
         for change in changes:
             patch.permit(change, ctx.can)
         columns = {patch.FLAGS[change.path][0]: change.value for change in changes}
-        writing.flag(ctx.writer, ctx.author, found, columns, patch.reason(changes[-1]))
+        item.flag(ctx.writer, ctx.author, found, columns, patch.reason(changes[-1]))
         return Done()
 
     @needs(DELETE)
     def delete(self, ctx: Context) -> Result:
         """Hide it and its comments from everybody but moderators; 200 also when it is gone."""
-        writing.delete(ctx.writer, ctx.author, required(ctx))
+        item.delete(ctx.writer, ctx.author, required(ctx))
         return Done()
 
 
@@ -305,7 +305,7 @@ def create(ctx: Context, item_type: int, new: New | None = None) -> Found:
     microcosm_id = body.given(sent.microcosmId, 0)
     title = text.title(None if isinstance(sent.title, UnsetType) else sent.title, "title", 150)
     check_place(ctx, microcosm_id, item_type)
-    id, is_new = writing.insert(
+    id, is_new = item.insert(
         ctx.writer,
         ctx.author,
         item_type,

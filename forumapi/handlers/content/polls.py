@@ -10,7 +10,7 @@ from forumapi import itemtypes
 from forumapi.errors import NO_READ, Forbidden, Invalid
 from forumapi.handlers.content import attached_to, items
 from forumapi.handlers.content.items import ItemBody, ItemHandler, ItemsHandler
-from forumapi.models.content import poll, poll_writing, writing
+from forumapi.models.content import item, poll, poll_writing
 from forumapi.models.content.poll_writing import ChoiceBody, Stored
 from forumapi.models.people import profile
 from forumapi.permissions.evaluator import MODERATOR
@@ -63,7 +63,7 @@ class PollHandler(ItemHandler):
         change = items.change(ctx)
         before = poll_writing.stored(ctx.writer, ctx.site.id, found.id)
         made = poll_writing.checked(ctx.body, before)
-        writing.update(ctx.writer, ctx.author, found, *change)
+        item.update(ctx.writer, ctx.author, found, *change)
         poll_writing.update(ctx.writer, ctx.site.id, found.id, before, made)
         return items.here(ctx)
 

@@ -10,8 +10,8 @@ from typing import ClassVar
 from forumapi import itemtypes
 from forumapi.errors import OUT_OF_RANGE, Invalid, NotFound
 from forumapi.handlers.content import comments
-from forumapi.models.content import remark, revision
-from forumapi.models.content.remark import LockedComment
+from forumapi.models.content import comment, revision
+from forumapi.models.content.comment import LockedComment
 from forumapi.permissions import evaluator
 from forumapi.request.context import Context, Located
 from forumapi.request.handler import (
@@ -90,7 +90,7 @@ class RevisionsHandler(Handler):
         if wanted is None:
             raise NotFound("There is no such revision")
         if wanted.markdown != found.markdown:
-            remark.edit(
+            comment.edit(
                 ctx.writer,
                 ctx.author,
                 ctx.located.place,

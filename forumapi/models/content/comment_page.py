@@ -1,4 +1,4 @@
-"""Comments: cached documents, pages of an item's comments, writing, revisions (content 7)."""
+"""Pages of comments: cached documents, summaries, one comment in detail (content 7)."""
 
 from __future__ import annotations
 

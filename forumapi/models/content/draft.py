@@ -1,7 +1,7 @@
 """Drafts: what a profile is writing, one a place, kept until it is published. Nobody else ever sees one.
 
 The place of a comment is what it will be on, that of an item its microcosm. The statements that create a comment
-(models/content/remark.py) and an item (models/content/writing.py) remove the author's draft of it: see `published`.
+(comment.py) and an item (item.py) remove the author's draft of it: see `published`.
 """
 
 from __future__ import annotations

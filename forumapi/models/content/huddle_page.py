@@ -1,7 +1,7 @@
-"""Huddles for reading: one with a page of its comments, one's own list, participants (content 8).
+"""Pages of huddles: one with its comments, the reader's list, participants (content 8).
 
 Every statement finds a huddle by the caller's own participation, so that for anybody else it is not there at all.
-Making and changing them is models/content/huddle_writing.py.
+huddle.py writes them.
 """
 
 from __future__ import annotations

@@ -2,8 +2,7 @@
 
 The column is the text of a JSON array, so that a page or list of mixed types costs one statement, an item without
 details costs nothing, and an entry is decoded only when it is rendered. The types describe themselves (`Details`); this
-is where they are named. Reading is here and in models/content/item_page.py; writing begins with `New` in
-models/content/writing.py.
+is where they are named. Reading is here and in item_page.py; writing begins with `New` in item.py.
 """
 
 from __future__ import annotations

@@ -44,7 +44,7 @@ class Details(NamedTuple):
 class New(NamedTuple):
     """The details of one new item, for writing.
 
-    `duplicate` finds an equal item of the same author (it gets `values` and what writing.DUPLICATE gets), `insert`
+    `duplicate` finds an equal item of the same author (it gets `values` and what item.DUPLICATE gets), `insert`
     stores them (it gets `values`, `site_id` and `item_id`).
     """
 

@@ -18,8 +18,8 @@ from forumapi.database.connections import Query, Reader, Transaction
 from forumapi.errors import CLOSED as IS_CLOSED
 from forumapi.errors import OUT_OF_RANGE, WRONG_TYPE, Invalid
 from forumapi.models.content import poll, text
+from forumapi.models.content.item import LockedItem
 from forumapi.models.content.item_type_spec import New
-from forumapi.models.content.writing import LockedItem
 from forumapi.models.journal import journal
 from forumapi.models.sites.site_rules import given
 

@@ -1,4 +1,4 @@
-"""Who follows what (discovery 5): one row for each profile and thing. Following by itself is models/writing.watch."""
+"""Who follows what (discovery 5): one row for each profile and thing. Writing follows by item.watch."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from forumapi.database.connections import (
 from forumapi.errors import Invalid
 from forumapi.models.content import huddle_page, item_details, item_page
 from forumapi.models.content.huddle_page import Entry
-from forumapi.models.content.writing import WATCHER_DEFAULTS
+from forumapi.models.content.item import WATCHER_DEFAULTS
 from forumapi.models.microcosms import microcosm
 from forumapi.models.microcosms.microcosm import Child
 from forumapi.models.people import profile

@@ -13,10 +13,10 @@ import pytest
 
 from forumapi.database.connections import Query
 from forumapi.models.content import (
+    comment,
     huddle_page,
+    item,
     item_page,
-    remark,
-    writing,
 )
 from forumapi.models.journal import journal
 from forumapi.models.microcosms import microcosm
@@ -309,17 +309,17 @@ class Circle:
             person=self.third.id,
         )
 
-    def flag(self, comment: Thing, *, is_deleted: bool, is_moderated: bool) -> None:
+    def flag(self, on: Thing, *, is_deleted: bool, is_moderated: bool) -> None:
         """Set the state of a comment: in a huddle nobody has the right to hide or restore what others wrote."""
         by = journal.Author(self.site.id, self.author.id, "")
         with self.make.database.write() as tx:
-            locked = writing.lock(tx, self.site.id, 5, self.huddle.id, self.author.id)
-            found = remark.lock(tx, self.site.id, comment.id)
+            locked = item.lock(tx, self.site.id, 5, self.huddle.id, self.author.id)
+            found = comment.lock(tx, self.site.id, on.id)
             assert found is not None
-            remark.flag(
+            comment.flag(
                 tx,
                 by,
-                remark.Place(5, self.huddle.id, locked),
+                comment.Place(5, self.huddle.id, locked),
                 found,
                 is_deleted=is_deleted,
                 is_moderated=is_moderated,

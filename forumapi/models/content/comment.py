@@ -1,4 +1,4 @@
-"""Comments in writing: create, edit with revisions, hide, show (content 7). Reading them is comment_page.py."""
+"""Comments as clients write them: create, edit with revisions, hide, show (content 7). comment_page.py reads them."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from forumapi.database.connections import Query, Transaction
 from forumapi.errors import TooMany
 from forumapi.models.content import draft, link
 from forumapi.models.content.comment_page import SEEN
+from forumapi.models.content.item import SERIALISE, LockedItem, watch
 from forumapi.models.content.text import Rendered
-from forumapi.models.content.writing import SERIALISE, LockedItem, watch
 from forumapi.models.journal import journal
 from forumapi.models.journal.journal import Author
 from forumapi.models.microcosms import microcosm_counters

@@ -1,4 +1,4 @@
-"""Huddles in writing: begin one, add people, leave (content 8). Reading them is models/content/huddle_page.py."""
+"""Huddles as participants write them: begin one, add people, leave (content 8). huddle_page.py reads them."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Final
 from forumapi import itemtypes
 from forumapi.database.connections import Query, Transaction
 from forumapi.errors import OUT_OF_RANGE, Invalid, NotFound
-from forumapi.models.content.writing import SERIALISE, WATCHER_DEFAULTS, LockedItem
+from forumapi.models.content.item import SERIALISE, WATCHER_DEFAULTS, LockedItem
 from forumapi.models.journal import journal
 from forumapi.models.journal.journal import Author
 from forumapi.models.people import read_mark

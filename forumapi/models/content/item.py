@@ -1,4 +1,4 @@
-"""Items in writing: create, change, move, flag, delete (content 3 and 4). Reading them is item_page.py."""
+"""Items as clients write them: create, change, move, flag, delete (content 3 and 4). item_page.py reads them."""
 
 from __future__ import annotations
 
@@ -40,10 +40,10 @@ def watch(update_type: str, item_type: str, item_id: str) -> str:
 
 
 # Two equal submissions at once: the second waits for the first and then finds it.
-SERIALISE = Query("writing.serialise", "SELECT pg_advisory_xact_lock(hashtextextended(%(key)s, 0))")
+SERIALISE = Query("item.serialise", "SELECT pg_advisory_xact_lock(hashtextextended(%(key)s, 0))")
 
 DUPLICATE = Query(
-    "writing.duplicate",
+    "item.duplicate",
     """
     SELECT i.item_id
       FROM items i
@@ -54,7 +54,7 @@ DUPLICATE = Query(
 )
 
 INSERT = Query(
-    "writing.insert",
+    "item.insert",
     f"""
     WITH made AS (
         INSERT INTO items (site_id, item_type_id, microcosm_id, title, created, created_by, last_activity)
@@ -73,7 +73,7 @@ INSERT = Query(
 )
 
 LOCK = Query(
-    "writing.lock",
+    "item.lock",
     """
     SELECT i.item_id, i.item_type_id, i.version, i.microcosm_id, i.title, i.created_by, i.is_sticky, i.is_open,
            i.is_deleted, i.is_moderated, i.comment_count, i.last_seq
@@ -84,7 +84,7 @@ LOCK = Query(
 
 # A huddle is there for its participants alone; the caller's own row is locked too, so that leaving waits.
 LOCK_HUDDLE = Query(
-    "writing.lock_huddle",
+    "item.lock_huddle",
     """
     SELECT i.item_id, i.item_type_id, i.version, i.microcosm_id, i.title, i.created_by, i.is_sticky, i.is_open,
            i.is_deleted, i.is_moderated, i.comment_count, i.last_seq
@@ -95,7 +95,7 @@ LOCK_HUDDLE = Query(
 )
 
 OTHERS_WROTE = Query(
-    "writing.others_wrote",
+    "item.others_wrote",
     """
     SELECT EXISTS (SELECT 1 FROM item_authors x
                     WHERE x.site_id = %(site_id)s AND x.item_id = %(item_id)s AND x.profile_id <> %(me)s
@@ -103,7 +103,7 @@ OTHERS_WROTE = Query(
 )
 
 UPDATE = Query(
-    "writing.update",
+    "item.update",
     """
     UPDATE items i
        SET title = %(title)s, microcosm_id = %(microcosm_id)s, edited = now(), edited_by = %(me)s,
@@ -113,7 +113,7 @@ UPDATE = Query(
 )
 
 FLAG = Query(
-    "writing.flag",
+    "item.flag",
     """
     UPDATE items i
        SET is_sticky = %(is_sticky)s, is_open = %(is_open)s, is_deleted = %(is_deleted)s,
@@ -124,7 +124,7 @@ FLAG = Query(
 )
 
 DELETE = Query(
-    "writing.delete",
+    "item.delete",
     """
     UPDATE items i
        SET is_deleted = true, version = i.version + 1
