@@ -25,8 +25,9 @@ from forumapi.models.content import (
     text,
 )
 from forumapi.models.journal import journal
+from forumapi.models.journal.journal import Author
 from forumapi.models.microcosms import microcosm_counters, planting, tree
-from forumapi.models.notices import webhook
+from forumapi.models.notices.webhook import KINDS, USUAL_TYPES, Webhook, WebhookSettings
 from forumapi.models.people import (
     ban,
     criterion,
@@ -214,17 +215,17 @@ class Factory:
 
     def webhook(self, site: Site) -> int:
         """The id of a webhook of the owner, at an address where nobody listens."""
-        settings = webhook.Settings(
+        settings = WebhookSettings(
             name="",
             url="http://127.0.0.1:9/",
-            kinds=list(webhook.KINDS),
-            item_types=list(webhook.USUAL_TYPES),
+            kinds=list(KINDS),
+            item_types=list(USUAL_TYPES),
             acts_as=site.owner.id,
             with_documents=False,
             is_enabled=False,
         )
         with self.database.write() as tx:
-            return webhook.insert(tx, site.id, site.owner.id, settings)[0]
+            return Webhook.insert(tx, Author(site.id, site.owner.id, ""), settings)[0].id
 
     def ban(self, person: Person) -> int:
         """The id of a new ban of somebody from their site."""

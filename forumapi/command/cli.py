@@ -1260,30 +1260,30 @@ def _webhooks_list(args: argparse.Namespace, current: Config) -> int:
 
     with _database(current) as database, contextlib.closing(_Read(database)) as read:
         site_id = admin.site_id(read.tx, args.site) if args.site else 0
-        found = webhook.list_all(read.tx, site_id)
-    _print(args, [one._asdict() for one in found])
+        webhooks = webhook.list_all(read.tx, site_id)
+    _print(args, [listed._asdict() for listed in webhooks])
     return OK
 
 
 def _webhooks_replay(args: argparse.Namespace, current: Config) -> int:
-    from forumapi.models.notices import webhook, webhook_delivery
+    from forumapi.models.notices.webhook import Webhook
+    from forumapi.models.notices.webhook_delivery import LAST
 
     with _database(current) as database:
         count = 0
         while True:
             with database.write() as tx:
                 site_id = _site(tx, args)
-                found = webhook.lock(tx, site_id, args.id)
-                if found is None:
+                webhook = Webhook.lock(tx, site_id, args.id)
+                if webhook is None:
                     raise CommandError(f"there is no webhook {args.id} on {args.site}")
-                if not found.is_enabled:
+                if not webhook.is_enabled:
                     raise CommandError("it is disabled; its owner has to enable it first")
-                last = webhook_delivery.LAST
-                some, reached = webhook_delivery.replay(
-                    tx, site_id, found.id, 1, last, everything=False, viewer=found.acts_as
+                some, reached = webhook.deliveries.replay(
+                    tx, 1, LAST, everything=False, viewer=webhook.acts_as
                 )
             count += some
-            if reached == last:
+            if reached == LAST:
                 break
     print(f"{count} dead letters are sent again")
     return OK

@@ -33,7 +33,11 @@ from forumapi.models.journal import journal
 from forumapi.models.notices import live, webhook_delivery
 from forumapi.models.notices.live import Fact
 from forumapi.models.notices.webhook import READER
-from forumapi.models.notices.webhook_delivery import Job
+from forumapi.models.notices.webhook_delivery import (
+    DeliveryQueue,
+    DisabledWebhook,
+    DueDelivery,
+)
 from forumapi.models.people import membership
 from forumapi.observability import metrics
 from forumapi.observability.log import logger
@@ -83,10 +87,12 @@ def signature(secret: bytes, message_id: str, timestamp: int, body: bytes) -> st
     return "v1," + base64.b64encode(hmac.digest(secret, signed, hashlib.sha256)).decode()
 
 
-def headers(job: Job, timestamp: int, body: bytes) -> dict[str, str]:
+def headers(delivery: DueDelivery, timestamp: int, body: bytes) -> dict[str, str]:
     """What a message goes out with; for a day after a change of the secret it has two signatures."""
-    message_id = f"msg_{job.message_id.replace('-', '')}"
-    known = [job.secret] if job.old_secret is None else [job.secret, job.old_secret]
+    message_id = f"msg_{delivery.message_id.replace('-', '')}"
+    known = (
+        [delivery.secret] if delivery.old_secret is None else [delivery.secret, delivery.old_secret]
+    )
     return {
         "Content-Type": "application/json",
         "webhook-id": message_id,
@@ -123,7 +129,7 @@ class Deliverer(PollingThread):
         self._slots = config.webhook_slots
         self._of_one_site = max(1, self._slots // 4)
         self._lock = threading.Lock()
-        self._busy: set[tuple[int, int]] = set()
+        self._busy: set[DeliveryQueue] = set()
         self.reader = readers.Reader(READER, self._queue, webhook_delivery.BEHIND)
         self.apply(config)
 
@@ -151,96 +157,94 @@ class Deliverer(PollingThread):
             return
         tx = self._app.database.read()
         try:
-            due = webhook_delivery.due(tx, self._slots * 4)
-            for site_id, webhook_id in due:
+            for queue in webhook_delivery.due(tx, self._slots * 4):
                 if len(self._busy) >= self._slots:
                     return
-                if not self._has_room(site_id, webhook_id):
+                if not self._has_room(queue):
                     continue
-                if webhook_delivery.claim(tx, site_id, webhook_id, self._lease_s):
+                if queue.claim(tx, self._lease_s):
                     with self._lock:
-                        self._busy.add((site_id, webhook_id))
+                        self._busy.add(queue)
                     threading.Thread(
-                        target=self._serve,
-                        args=(site_id, webhook_id),
-                        name="webhook",
-                        daemon=True,
+                        target=self._serve, args=(queue,), name="webhook", daemon=True
                     ).start()
         finally:
             tx.end()
 
-    def _has_room(self, site_id: int, webhook_id: int) -> bool:
+    def _has_room(self, queue: DeliveryQueue) -> bool:
         with self._lock:
-            busy = Counter(site for site, _ in self._busy)
-            return (site_id, webhook_id) not in self._busy and busy[site_id] < self._of_one_site
+            busy = Counter(served.site_id for served in self._busy)
+            return queue not in self._busy and busy[queue.site_id] < self._of_one_site
 
-    def _serve(self, site_id: int, webhook_id: int) -> None:
+    def _serve(self, queue: DeliveryQueue) -> None:
         """Send what is due for one webhook, in order, until something fails or others may want the slot."""
         sent = 0
         try:
             until = time.monotonic() + _RUN_S
             while sent < _RUN and time.monotonic() < until and not self.is_stopping:
-                if not self._deliver(site_id, webhook_id):
+                if not self._deliver(queue):
                     break
                 sent += 1
         except (ApiError, psycopg.Error) as error:
-            logger.warning("webhook %d of site %d waits: %s", webhook_id, site_id, error)
+            logger.warning(
+                "webhook %d of site %d waits: %s", queue.webhook_id, queue.site_id, error
+            )
         except Exception:  # noqa: BLE001 - one webhook must not keep the others from being served
-            logger.exception("webhook %d of site %d", webhook_id, site_id)
+            logger.exception("webhook %d of site %d", queue.webhook_id, queue.site_id)
         finally:
-            self._release(site_id, webhook_id)
+            self._release(queue)
             # Nothing was sent though something was due: it waits for its turn, and a look now would find it again.
             if sent:
                 self.wake()
 
-    def _release(self, site_id: int, webhook_id: int) -> None:
+    def _release(self, queue: DeliveryQueue) -> None:
         try:
             tx = self._app.database.read()
             try:
-                webhook_delivery.release(tx, site_id, webhook_id)
+                queue.release(tx)
             finally:
                 tx.end()
         except (ApiError, psycopg.Error) as error:
-            logger.warning("webhook %d of site %d stays claimed: %s", webhook_id, site_id, error)
+            logger.warning(
+                "webhook %d of site %d stays claimed: %s", queue.webhook_id, queue.site_id, error
+            )
         with self._lock:
-            self._busy.discard((site_id, webhook_id))
+            self._busy.discard(queue)
 
     # ------------------------------------------------------------ one delivery
 
-    def _deliver(self, site_id: int, webhook_id: int) -> bool:
-        """Make the next delivery of a webhook; whether another may follow at once."""
+    def _deliver(self, queue: DeliveryQueue) -> bool:
+        """Make the next delivery of a webhook; return if another may follow at once."""
         app = self._app
         tx = app.database.read()
         try:
-            job = webhook_delivery.next_job(tx, site_id, webhook_id)
-            if job is None:
+            delivery = queue.next(tx)
+            if delivery is None:
                 return False
-            body = self._told(tx, site_id, job)
+            body = self._told(tx, queue.site_id, delivery)
             if body is None:
-                webhook_delivery.drop(tx, site_id, webhook_id, job.number)
+                queue.drop(tx, delivery.number)
                 metrics.WEBHOOKS.add(1, "dropped")
                 return True
         finally:
             tx.end()
-        outcome = self._send(job, body)
+        outcome = self._send(delivery, body)
         if not outcome.error:
             tx = app.database.read()
             try:
-                webhook_delivery.succeeded(
-                    tx, site_id, webhook_id, job, outcome.status, self._lease_s
-                )
+                queue.mark_sent(tx, delivery, outcome.status, self._lease_s)
             finally:
                 tx.end()
             return True
-        self._failed(site_id, webhook_id, job, outcome)
+        self._failed(queue, delivery, outcome)
         return False
 
-    def _send(self, job: Job, body: bytes) -> Outcome:
+    def _send(self, delivery: DueDelivery, body: bytes) -> Outcome:
         started = time.monotonic()
         now = int(datetime.datetime.now(datetime.UTC).timestamp())
         try:
             got = self._outbound.fetch(
-                job.url, body=body, headers=headers(job, now, body), max_bytes=MOST_ANSWER
+                delivery.url, body=body, headers=headers(delivery, now, body), max_bytes=MOST_ANSWER
             )
         except OutboundError as error:
             metrics.WEBHOOKS.add(1, "failed")
@@ -252,47 +256,44 @@ class Deliverer(PollingThread):
         metrics.WEBHOOKS.add(1, "failed")
         return Outcome(got.status, f"It answered {got.status}")
 
-    def _failed(self, site_id: int, webhook_id: int, job: Job, outcome: Outcome) -> None:
+    def _failed(self, queue: DeliveryQueue, delivery: DueDelivery, outcome: Outcome) -> None:
         config = self._app.config
         with self._app.database.write() as tx:
-            dead, why = webhook_delivery.failed(
+            dead, why = queue.mark_failed(
                 tx,
-                site_id,
-                webhook_id,
-                job,
+                delivery,
                 status=outcome.status,
                 error=outcome.error,
-                wait_s=wait_s(job.attempts),
-                pause_s=pause_s(job.failures),
+                wait_s=wait_s(delivery.attempts),
+                pause_s=pause_s(delivery.failures),
                 hours=config.webhook_retry_hours,
                 days=config.webhook_failing_days,
                 lease_s=self._lease_s,
             )
             if why:
-                webhook_delivery.bury(tx, site_id, webhook_id)
-                found = webhook_delivery.disable(tx, site_id, webhook_id)
-                if found is not None:
-                    self._tell(tx, site_id, webhook_id, found)
+                queue.bury(tx)
+                disabled = queue.disable(tx)
+                if disabled is not None:
+                    self._notify(tx, queue, disabled)
         if dead:
             metrics.WEBHOOKS.add(dead, "dead")
         if why:
             metrics.WEBHOOKS.add(1, "disabled")
 
-    def _tell(
-        self, tx: Transaction, site_id: int, webhook_id: int, found: webhook_delivery.Disabled
-    ) -> None:
-        """Tell the owner of the site that the webhook is off."""
-        logger.warning("webhook %d of site %d is disabled: %s", webhook_id, site_id, found.error)
-        since = found.failing_since or datetime.datetime.now(datetime.UTC)
+    def _notify(self, tx: Transaction, queue: DeliveryQueue, webhook: DisabledWebhook) -> None:
+        """Notify the owner of the site that the webhook is disabled."""
+        site_id, webhook_id = queue
+        logger.warning("webhook %d of site %d is disabled: %s", webhook_id, site_id, webhook.error)
+        since = webhook.failing_since or datetime.datetime.now(datetime.UTC)
         outbox.queue(
             tx,
             cause=f"webhook:{site_id}:{webhook_id}:{since.isoformat()}",
-            recipient=found.email,
-            subject=f"{found.site_title}: a webhook was disabled",
+            recipient=webhook.email,
+            subject=f"{webhook.site_title}: a webhook was disabled",
             text=(
-                f"The webhook “{outbox.plain(found.name)}” of {outbox.plain(found.site_title)}, which goes to\n"
-                f"{found.url}\nhas failed since {since:%Y-%m-%d %H:%M} UTC and is disabled.\n"
-                f"The last failure: {found.error}\n\n"
+                f"The webhook “{outbox.plain(webhook.name)}” of {outbox.plain(webhook.site_title)}, which goes to\n"
+                f"{webhook.url}\nhas failed since {since:%Y-%m-%d %H:%M} UTC and is disabled.\n"
+                f"The last failure: {webhook.error}\n\n"
                 f"Once its receiver is mended, enable it with PUT /api/v1/webhooks/{webhook_id} and\n"
                 f"send what it missed with POST /api/v1/webhooks/{webhook_id}/replay.\n"
             ),
@@ -301,23 +302,27 @@ class Deliverer(PollingThread):
 
     # ------------------------------------------------------------ what is said
 
-    def _told(self, tx: Reader, site_id: int, job: Job) -> bytes | None:
+    def _told(self, tx: Reader, site_id: int, delivery: DueDelivery) -> bytes | None:
         """The message; None where whom the webhook acts as may not know of it now."""
         site = self._app.sites.current(site_id, tx)
-        if job.kind == webhook_delivery.PING:
+        if delivery.kind == webhook_delivery.PING:
             return dumps(
-                {"type": job.kind, "site": site.origin, "at": json_fragments.when(job.occurred)}
+                {
+                    "type": delivery.kind,
+                    "site": site.origin,
+                    "at": json_fragments.when(delivery.occurred),
+                }
             )
-        who = self._who(tx, site, job.acts_as)
+        who = self._who(tx, site, delivery.acts_as)
         if who is None:
             return None
         if not who.is_guest:
             site = self._app.sites.confirmed(site, who.site_version, who.acl_version, tx)
-        sight, fact, kind = self._sight(tx, site, who, job)
-        if fact is None or (kind if kind != GONE_KIND else journal.DELETED) not in job.kinds:
+        sight, fact, kind = self._sight(tx, site, who, delivery)
+        if fact is None or (kind if kind != GONE_KIND else journal.DELETED) not in delivery.kinds:
             return None
-        message = self._message(site, job, kind, fact)
-        if sight == WHOLE and job.with_documents:
+        message = self._message(site, delivery, kind, fact)
+        if sight == WHOLE and delivery.with_documents:
             tx.end()
             try:
                 document = processor.render_as(self._app, site, who, message["href"])
@@ -328,28 +333,28 @@ class Deliverer(PollingThread):
                 message["document"] = json_fragments.raw(document)
         return dumps(message)
 
-    def _message(self, site: Site, job: Job, kind: str, fact: Fact) -> dict[str, Any]:
+    def _message(self, site: Site, delivery: DueDelivery, kind: str, fact: Fact) -> dict[str, Any]:
         """Make the event as a live frame has it, with the site and a type of its own. `fact`: where the thing is."""
-        name = itemtypes.name_of(job.item_type)
+        name = itemtypes.name_of(delivery.item_type)
         message: dict[str, Any] = {
             "type": f"{name}.{kind}",
             "site": site.origin,
-            "cursor": self._app.live.cursors.make(site.id, job.number),
+            "cursor": self._app.live.cursors.make(site.id, delivery.number),
             "kind": kind,
             "itemType": name,
-            "itemId": job.item_id,
-            "href": itemtypes.href(job.item_type, job.item_id),
+            "itemId": delivery.item_id,
+            "href": itemtypes.href(delivery.item_type, delivery.item_id),
         }
-        parent = job.parent_type, job.parent_id
+        parent = delivery.parent_type, delivery.parent_id
         if kind == GONE_KIND:
             parent = fact.parent_type, fact.parent_id
         if parent[1]:
             message |= {"parentType": itemtypes.name_of(parent[0]), "parentId": parent[1]}
         if fact.target.microcosm_id:
             message["microcosmId"] = fact.target.microcosm_id
-        if job.version and kind == job.kind:
-            message["version"] = job.version
-        return message | {"at": json_fragments.when(job.occurred)}
+        if delivery.version and kind == delivery.kind:
+            message["version"] = delivery.version
+        return message | {"at": json_fragments.when(delivery.occurred)}
 
     def _who(self, tx: Reader, site: Site, profile_id: int) -> Identity | None:
         """Whom a webhook acts as, as they are now."""
@@ -363,23 +368,25 @@ class Deliverer(PollingThread):
         return found
 
     def _sight(
-        self, tx: Reader, site: Site, who: Identity, job: Job
+        self, tx: Reader, site: Site, who: Identity, delivery: DueDelivery
     ) -> tuple[int, Fact | None, str]:
         """Decide as for live connections what they see, the thing to tell of (None: nothing), and the kind."""
         tree = self._app.sites.tree(site, tx)
-        thing = (job.item_type, job.item_id, 0)
+        thing = (delivery.item_type, delivery.item_id, 0)
         fact = live.facts(tx, site.id, tree, [thing]).get(thing)
         if fact is None:
             return NOTHING, None, ""
         judge = Judge(tree)
         sight = judge.sight(who.principal, fact)
         if sight == WHOLE:
-            return WHOLE, fact, job.kind
+            return WHOLE, fact, delivery.kind
         # Only what may have ended a thing, or moved it out of sight, tells that it is gone.
-        if sight == GONE and job.kind in _ENDS:
+        if sight == GONE and delivery.kind in _ENDS:
             return GONE, fact, journal.DELETED
-        moves = job.kind == journal.REPLACED
-        for event in log.between(tx, site.id, job.number - 1, job.number, 1) if moves else ():
+        moves = delivery.kind == journal.REPLACED
+        for event in (
+            log.between(tx, site.id, delivery.number - 1, delivery.number, 1) if moves else ()
+        ):
             was = live.left(tree, fact, event.moved_from) if event.moved_from else None
             if was is not None and judge.sight(who.principal, was.place) == WHOLE:
                 return GONE, was.thing, GONE_KIND

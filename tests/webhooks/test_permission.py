@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from forumapi import itemtypes
-from forumapi.models.notices import webhook, webhook_delivery
+from forumapi.models.notices.webhook import ITEM_TYPES
+from forumapi.models.notices.webhook_delivery import DeliveryQueue
 from tests.api import Api
 from tests.factories import RIGHTS, Factory, Person, Site, Thing
 from tests.webhooks.conftest import Hooks, until
@@ -59,7 +60,7 @@ def test_what_each_is_told_is_what_requests_show_them(
     api: Api, make: Factory, hooks: Hooks, site: Site, receiver: Receiver
 ) -> None:
     everything = {
-        "itemTypes": [itemtypes.name_of(kind) for kind in webhook.ITEM_TYPES],
+        "itemTypes": [itemtypes.name_of(kind) for kind in ITEM_TYPES],
         "documents": True,
     }
     made = {name: hooks.add(receiver.url(f"/{name}"), enabled=False, **everything) for name in CAST}
@@ -85,14 +86,8 @@ def test_what_each_is_told_is_what_requests_show_them(
             who=person.id if person else None,
         )
         with make.database.write() as tx:
-            webhook_delivery.replay(
-                tx,
-                site.id,
-                hook["id"],
-                lowest,
-                highest,
-                everything=True,
-                viewer=person.id if person else 0,
+            DeliveryQueue(site.id, hook["id"]).replay(
+                tx, lowest, highest, everything=True, viewer=person.id if person else 0
             )
     until(
         lambda: [hook for hook in made.values() if hooks.deliveries(hook, "queued")],

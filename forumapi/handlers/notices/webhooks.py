@@ -10,8 +10,18 @@ from forumapi import itemtypes
 from forumapi.errors import OUT_OF_RANGE, InsufficientScope, Invalid, NotFound
 from forumapi.handlers.access.access_lists import known, listed, note
 from forumapi.models.journal import journal
-from forumapi.models.notices import webhook, webhook_delivery
-from forumapi.models.notices.webhook import Settings, Webhook
+from forumapi.models.notices import webhook_delivery
+from forumapi.models.notices.webhook import (
+    KINDS,
+    MOST_NAME,
+    MOST_URL,
+    USUAL_TYPES,
+    Webhook,
+    WebhookSettings,
+    checked_kinds,
+    checked_types,
+    reading_scopes,
+)
 from forumapi.outbound.safe_http_client import OutboundError
 from forumapi.request.context import Context
 from forumapi.request.handler import (
@@ -49,14 +59,14 @@ class WebhookBody(Struct):
 
 
 class SecretBody(Struct):
-    """How a secret is replaced. `keepOld`: the old one signs as well for 24 hours; true when left out."""
+    """Replacing of a secret. `keepOld`: the old one signs as well for 24 hours; true when left out."""
 
     keepOld: bool | UnsetType = UNSET
 
 
 class ReplayBody(Struct):
-    """What is sent again: the dead letter `id`, or those from the cursor `first` to `last`; `everything`: also what was
-    delivered."""
+    """Choice of deliveries to send again: the dead letter `id`, or all from the cursor `first` to `last`; `everything`:
+    also those that were made."""
 
     id: str | UnsetType = UNSET
     first: str | UnsetType = UNSET
@@ -74,8 +84,8 @@ class WebhooksHandler(Handler):
     @needs(OWNER, answer=schemas.Webhooks, paged=True)
     def get(self, ctx: Context) -> Result:
         """The webhooks, oldest first, without their secrets."""
-        found, total = webhook.page(ctx.reader, ctx.site.id, ctx.paging)
-        items = dumps([_document(ctx, one) for one in found])
+        webhooks, total = Webhook.page(ctx.reader, ctx.site.id, ctx.paging)
+        items = dumps([_document(ctx, webhook) for webhook in webhooks])
         return listed(ctx, "webhooks", items, total, _PATH)
 
     @needs(OWNER, body=WebhookBody, answer=schemas.Webhook)
@@ -83,9 +93,9 @@ class WebhooksHandler(Handler):
         """Register a webhook at `url`. It is told of what happens from now on; the answer alone has its secret."""
         settings = _settings(ctx, None)
         _reach(ctx, settings.url)
-        id, secret = webhook.insert(ctx.writer, ctx.site.id, ctx.identity.profile_id, settings)
-        note(ctx, journal.CREATED, id)
-        return Data(dumps(_document(ctx, _find(ctx, id), secret)))
+        webhook, secret = Webhook.insert(ctx.writer, ctx.author, settings)
+        note(ctx, journal.CREATED, webhook.id)
+        return Data(dumps(_document(ctx, webhook, secret)))
 
 
 class WebhookHandler(Handler):
@@ -96,27 +106,27 @@ class WebhookHandler(Handler):
     @needs(OWNER, answer=schemas.Webhook)
     def get(self, ctx: Context) -> Result:
         """The webhook, and how its deliveries go, without its secret."""
-        return Data(dumps(_document(ctx, _find(ctx, ctx.args["webhook_id"]))))
+        return Data(dumps(_document(ctx, _find(ctx))))
 
     @needs(OWNER, body=WebhookBody, status=302)
     def put(self, ctx: Context) -> Result:
         """Change it, or enable it again. Unless it acts as a guest, it acts as whoever changed it last."""
-        before = _find(ctx, ctx.args["webhook_id"])
+        before = _find(ctx)
         url = _settings(ctx, before).url
         if url != before.url:
             _reach(ctx, url)
-        found = _lock(ctx)
-        # Another request may have changed it while the address was looked up: what that set stays.
-        webhook.update(ctx.writer, ctx.site.id, found, _settings(ctx, found))
-        note(ctx, journal.REPLACED, found.id)
-        return Found(f"{_PATH}/{found.id}")
+        webhook = _lock(ctx)
+        # Another request may have changed it while the address was resolved: settings that it set stay.
+        webhook.update(ctx.writer, _settings(ctx, webhook))
+        note(ctx, journal.REPLACED, webhook.id)
+        return Found(f"{_PATH}/{webhook.id}")
 
     @needs(OWNER)
     def delete(self, ctx: Context) -> Result:
         """Delete it, with all that waits for it."""
-        found = _lock(ctx)
-        webhook.delete(ctx.writer, ctx.site.id, found)
-        note(ctx, journal.DELETED, found.id)
+        webhook = _lock(ctx)
+        webhook.delete(ctx.writer)
+        note(ctx, journal.DELETED, webhook.id)
         return Done()
 
 
@@ -129,12 +139,11 @@ class WebhookSecretHandler(Handler):
     @needs(OWNER, body=SecretBody, answer=schemas.Webhook)
     def post(self, ctx: Context) -> Result:
         """Make a new secret, which the answer has. For 24 hours the old one signs too, unless `keepOld` is false."""
-        found = _lock(ctx)
+        webhook = _lock(ctx)
         sent: SecretBody = ctx.body
-        keep = given(sent.keepOld, True)
-        secret = webhook.rotate(ctx.writer, ctx.site.id, found, keep=keep)
-        note(ctx, journal.PATCHED, found.id)
-        return Data(dumps(_document(ctx, found, secret)))
+        secret = webhook.rotate_secret(ctx.writer, keep_old=given(sent.keepOld, True))
+        note(ctx, journal.PATCHED, webhook.id)
+        return Data(dumps(_document(ctx, webhook, secret)))
 
 
 class WebhookPingHandler(Handler):
@@ -145,14 +154,14 @@ class WebhookPingHandler(Handler):
     @needs(OWNER)
     def post(self, ctx: Context) -> Result:
         """Send a test within a second or two, also while the webhook is paused; its deliveries say what came of it."""
-        found = _lock(ctx)
-        webhook_delivery.ping(ctx.writer, ctx.site.id, found.id)
+        webhook = _lock(ctx)
+        webhook.deliveries.ping(ctx.writer)
         ctx.writer.after_commit(ctx.app.webhooks.wake)
         return Done()
 
 
 class WebhookDeliveriesHandler(Handler):
-    """What waits for a webhook, and what it did not get."""
+    """Deliveries of a webhook that wait, failed for good, or were tests."""
 
     allow = "OPTIONS,GET,HEAD"
 
@@ -166,20 +175,15 @@ class WebhookDeliveriesHandler(Handler):
     )
     def get(self, ctx: Context) -> Result:
         """Deliveries in a state, lowest cursor first. Those of huddles are shown to whom the webhook acts as."""
-        found = _find(ctx, ctx.args["webhook_id"])
+        webhook = _find(ctx)
         state = ctx.query.get("state", webhook_delivery.DEAD)
         if state not in webhook_delivery.STATES:
             raise Invalid("state", "must be dead, queued or sent", code=OUT_OF_RANGE)
-        rows, total = webhook_delivery.page(
-            ctx.reader,
-            ctx.site.id,
-            found.id,
-            state,
-            ctx.paging,
-            viewer=ctx.identity.principal.participant_id,
+        rows, total = webhook.deliveries.page(
+            ctx.reader, state, ctx.paging, viewer=ctx.identity.principal.participant_id
         )
         items = dumps([webhook_delivery.document(row, _cursor(ctx, row[1])) for row in rows])
-        return listed(ctx, "deliveries", items, total, f"{_PATH}/{found.id}/deliveries")
+        return listed(ctx, "deliveries", items, total, f"{_PATH}/{webhook.id}/deliveries")
 
 
 class WebhookReplayHandler(Handler):
@@ -191,26 +195,18 @@ class WebhookReplayHandler(Handler):
     def post(self, ctx: Context) -> Result:
         """Send again: the dead letter `id`, or all from `first` to `last`; with `everything` also what was delivered,
         as far as the log has it."""
-        found = _lock(ctx)
+        webhook = _lock(ctx)
         sent: ReplayBody = ctx.body
-        if not found.is_enabled:
+        if not webhook.is_enabled:
             raise Invalid("", "The webhook is disabled: enable it first")
         viewer = ctx.identity.principal.participant_id
         if not isinstance(sent.id, UnsetType):
-            if not webhook_delivery.replay_one(
-                ctx.writer, ctx.site.id, found.id, sent.id, viewer=viewer
-            ):
+            if not webhook.deliveries.replay_one(ctx.writer, sent.id, viewer=viewer):
                 raise NotFound("There is no such dead letter")
             return _replayed(ctx, 1, None)
         first, last = _number(ctx, "first", sent.first), _number(ctx, "last", sent.last)
-        count, reached = webhook_delivery.replay(
-            ctx.writer,
-            ctx.site.id,
-            found.id,
-            first,
-            last,
-            everything=given(sent.everything, False),
-            viewer=viewer,
+        count, reached = webhook.deliveries.replay(
+            ctx.writer, first, last, everything=given(sent.everything, False), viewer=viewer
         )
         return _replayed(ctx, count, reached + 1 if reached < last else None)
 
@@ -221,18 +217,18 @@ def _replayed(ctx: Context, count: int, following: int | None) -> Data:
     return Data(dumps({"replayed": count, "next": following_cursor}))
 
 
-def _document(ctx: Context, found: Webhook, secret: str = "") -> dict[str, object]:
+def _document(ctx: Context, webhook: Webhook, secret: str = "") -> dict[str, object]:
     missed = None
-    if found.missed_from:
+    if webhook.missed_from:
         missed = {
-            "first": _cursor(ctx, found.missed_from),
-            "last": _cursor(ctx, found.missed_upto),
+            "first": _cursor(ctx, webhook.missed_from),
+            "last": _cursor(ctx, webhook.missed_upto),
         }
-    return webhook.document(found, missed, secret)
+    return webhook.document(missed, secret)
 
 
 def _cursor(ctx: Context, number: int) -> str:
-    """The cursor of an event, as live frames have it; "" for a test."""
+    """Return the cursor of an event, as live frames have it; "" for a test."""
     return ctx.app.live.cursors.make(ctx.site.id, number) if number > 0 else ""
 
 
@@ -245,28 +241,28 @@ def _number(ctx: Context, name: str, text: str | UnsetType) -> int:
     return number
 
 
-def _settings(ctx: Context, before: Webhook | None) -> Settings:
-    """What was sent, over what was there before. Raises Invalid, InsufficientScope."""
+def _settings(ctx: Context, before: Webhook | None) -> WebhookSettings:
+    """Return the settings that were sent, completed from those before. Raises Invalid, InsufficientScope."""
     sent: WebhookBody = ctx.body
     name = clean.sentence(given(sent.name, before.name if before else ""), quiet=False)
-    if clean.length(name) > webhook.MOST_NAME:
-        raise Invalid("name", f"may have at most {webhook.MOST_NAME} characters")
+    if clean.length(name) > MOST_NAME:
+        raise Invalid("name", f"may have at most {MOST_NAME} characters")
     url = given(sent.url, before.url if before else "")
-    if not 1 <= len(url) <= webhook.MOST_URL:
-        raise Invalid("url", f"must have 1 to {webhook.MOST_URL} characters")
-    kinds = before.kinds if before else list(webhook.KINDS)
+    if not 1 <= len(url) <= MOST_URL:
+        raise Invalid("url", f"must have 1 to {MOST_URL} characters")
+    kinds = before.kinds if before else list(KINDS)
     if not isinstance(sent.kinds, UnsetType):
-        kinds = webhook.checked_kinds(sent.kinds)
-    types = before.item_types if before else list(webhook.USUAL_TYPES)
+        kinds = checked_kinds(sent.kinds)
+    types = before.item_types if before else list(USUAL_TYPES)
     if not isinstance(sent.itemTypes, UnsetType):
-        types = webhook.checked_types(sent.itemTypes)
+        types = checked_types(sent.itemTypes)
     act_as = given(sent.actAs, ME if before is None or before.acts_as else AS_GUEST)
     if act_as not in (ME, AS_GUEST):
         raise Invalid("actAs", "must be me or guest", code=OUT_OF_RANGE)
     if act_as == AS_GUEST and itemtypes.HUDDLE in types:
         raise Invalid("itemTypes", "a guest takes part in no huddle", code=OUT_OF_RANGE)
     _check_scopes(ctx, types)
-    return Settings(
+    return WebhookSettings(
         name=name,
         url=url,
         kinds=kinds,
@@ -278,17 +274,17 @@ def _settings(ctx: Context, before: Webhook | None) -> Settings:
 
 
 def _check_scopes(ctx: Context, types: list[int]) -> None:
-    """Raises InsufficientScope where a limited token would have things told of that it may not read itself."""
+    """Check that a limited token may itself read the things that it subscribes to. Raises InsufficientScope."""
     granted = ctx.identity.scopes
     if granted is not None:
-        for scope in webhook.reading_scopes(types):
+        for scope in reading_scopes(types):
             if scope not in granted:
                 raise InsufficientScope(scope)
 
 
 def _reach(ctx: Context, url: str) -> None:
-    """Raises Invalid for an address that nothing would be sent to."""
-    # Resolving a name may take seconds: nobody should wait for this connection meanwhile. Only reading was done.
+    """Check that deliveries would be sent to this address. Raises Invalid."""
+    # Resolving a name may take seconds: the connection is free for others meanwhile. Nothing was written yet.
     ctx.writer.end()
     try:
         ctx.app.webhooks.check(url)
@@ -296,9 +292,9 @@ def _reach(ctx: Context, url: str) -> None:
         raise Invalid("url", str(error), code=OUT_OF_RANGE) from None
 
 
-def _find(ctx: Context, id: int) -> Webhook:
-    return known(webhook.find(ctx.reader, ctx.site.id, id), "webhook")
+def _find(ctx: Context) -> Webhook:
+    return known(Webhook.find(ctx.reader, ctx.site.id, ctx.args["webhook_id"]), "webhook")
 
 
 def _lock(ctx: Context) -> Webhook:
-    return known(webhook.lock(ctx.writer, ctx.site.id, ctx.args["webhook_id"]), "webhook")
+    return known(Webhook.lock(ctx.writer, ctx.site.id, ctx.args["webhook_id"]), "webhook")

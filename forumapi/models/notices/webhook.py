@@ -1,7 +1,7 @@
-"""Webhooks of a site: where they go, what they are told of, and with whose eyes they see. Docs: docs/api/webhooks.md.
+"""Webhooks of a site: their receivers, the events they are sent, and the profile whose rights they have.
 
 A webhook sees what the profile that registered it may see at the moment of each delivery, or what a guest may. Its
-secret is stored as it is: what signs must be known.
+secret is stored in plain text, since deliveries are signed with it. Docs: docs/api/webhooks.md.
 """
 
 from __future__ import annotations
@@ -18,7 +18,8 @@ from forumapi import itemtypes
 from forumapi.database.connections import Query, Reader, Transaction
 from forumapi.errors import OUT_OF_RANGE, Invalid
 from forumapi.models.journal import journal
-from forumapi.models.notices import webhook_delivery
+from forumapi.models.journal.journal import Author
+from forumapi.models.notices.webhook_delivery import DeliveryQueue
 from forumapi.models.pages import page_with_total
 from forumapi.models.sites.site import hold
 from forumapi.wire import json_fragments
@@ -47,7 +48,7 @@ ITEM_TYPES: Final = (
     itemtypes.POLL,
     itemtypes.EVENT,
 )
-# Without a choice: what people write in microcosms.
+# Types of a webhook that was registered without a choice: contents of microcosms.
 USUAL_TYPES: Final = tuple(
     kind for kind in ITEM_TYPES if kind not in (itemtypes.PROFILE, itemtypes.HUDDLE)
 )
@@ -100,11 +101,11 @@ _HEAD: Final = "coalesce((SELECT h.number FROM event_heads h WHERE h.site_id = %
 INSERT = Query(
     "webhook.insert",
     f"""
-    INSERT INTO webhooks (site_id, created_by, name, url, secret, kinds, item_types, acts_as, with_documents,
-                          is_enabled, begins)
+    INSERT INTO webhooks AS w (site_id, created_by, name, url, secret, kinds, item_types, acts_as, with_documents,
+                               is_enabled, begins)
     VALUES (%(site_id)s, %(created_by)s, %(name)s, %(url)s, %(secret)s, %(kinds)s, %(item_types)s,
             nullif(%(acts_as)s::bigint, 0), %(with_documents)s, %(is_enabled)s, {_HEAD})
- RETURNING webhook_id""",
+ RETURNING {_COLUMNS}""",
 )
 
 UPDATE = Query(
@@ -127,12 +128,13 @@ SET_SECRET = Query(
      WHERE w.site_id = %(site_id)s AND w.webhook_id = %(webhook_id)s""",
 )
 
-# Whoever takes a webhook over gets no list of what another takes part in.
+# A new owner of a webhook gets no list of the huddles that the one before takes part in.
 FORGET_PRIVATE = Query(
     "webhook.forget_private",
-    """
+    f"""
     DELETE FROM webhook_deliveries d
-     WHERE d.site_id = %(site_id)s AND d.webhook_id = %(webhook_id)s AND 5 IN (d.item_type_id, d.parent_type_id)""",
+     WHERE d.site_id = %(site_id)s AND d.webhook_id = %(webhook_id)s
+       AND {itemtypes.HUDDLE} IN (d.item_type_id, d.parent_type_id)""",
 )
 
 DELETE_DELIVERIES = Query(
@@ -163,10 +165,9 @@ LIST_ALL = Query(
 )
 
 
-class Webhook(Struct, frozen=True):
-    """One webhook of a site. `acts_as` 0: it sees what a guest may see."""
+class WebhookSettings(Struct, frozen=True):
+    """Settings of a webhook that its owner chooses. `acts_as` 0: it sees what a guest may see."""
 
-    id: int
     name: str
     url: str
     kinds: list[str]
@@ -174,22 +175,14 @@ class Webhook(Struct, frozen=True):
     acts_as: int
     with_documents: bool
     is_enabled: bool
-    disabled: str  # why it was disabled by itself: "failing", "gone", or ""
-    created: datetime.datetime
-    created_by: int
-    failures: int
-    failing_since: datetime.datetime | None
-    parked_until: datetime.datetime | None
-    sent_count: int
-    last_sent: datetime.datetime | None
-    last_status: int
-    last_error: str
-    missed_from: int
-    missed_upto: int
+
+    def params(self) -> dict[str, Any]:
+        """Return the parameters of INSERT and UPDATE."""
+        return {name: getattr(self, name) for name in self.__struct_fields__}
 
 
-class Listed(NamedTuple):
-    """A webhook as operators see it."""
+class ListedWebhook(NamedTuple):
+    """Row of a webhook as operators see it."""
 
     site: str
     id: int
@@ -204,9 +197,11 @@ class Listed(NamedTuple):
     dead: int
 
 
-class Settings(Struct, frozen=True):
-    """What the owner decides about a webhook."""
+class Webhook(Struct, frozen=True):
+    """Webhook of a site. `acts_as` 0: it sees what a guest may see."""
 
+    site_id: int
+    id: int
     name: str
     url: str
     kinds: list[str]
@@ -214,84 +209,135 @@ class Settings(Struct, frozen=True):
     acts_as: int
     with_documents: bool
     is_enabled: bool
+    disabled: str  # why it was disabled without a request: "failing", "gone", or ""
+    created: datetime.datetime
+    created_by: int
+    failures: int
+    failing_since: datetime.datetime | None
+    parked_until: datetime.datetime | None
+    sent_count: int
+    last_sent: datetime.datetime | None
+    last_status: int
+    last_error: str
+    missed_from: int
+    missed_upto: int
+
+    @classmethod
+    def page(cls, tx: Reader, site_id: int, paging: Paging) -> tuple[list[Webhook], int]:
+        """Return a page of the site's webhooks, oldest first, and the total."""
+        rows, total = page_with_total.page(tx, PAGE, COUNT, paging, site_id=site_id)
+        return [cls(site_id, *row) for row in rows], total
+
+    @classmethod
+    def find(cls, tx: Reader, site_id: int, webhook_id: int) -> Webhook | None:
+        """Return the webhook with this id on this site, or None."""
+        row = tx.row(FIND, site_id=site_id, webhook_id=webhook_id)
+        return cls(site_id, *row) if row else None
+
+    @classmethod
+    def lock(cls, tx: Transaction, site_id: int, webhook_id: int) -> Webhook | None:
+        """Lock the row of the webhook and return it, or None."""
+        row = tx.row(LOCK, site_id=site_id, webhook_id=webhook_id)
+        return cls(site_id, *row) if row else None
+
+    @classmethod
+    def insert(
+        cls, tx: Transaction, author: Author, settings: WebhookSettings
+    ) -> tuple[Webhook, str]:
+        """Register a webhook, which is sent events from now on; return it and its secret.
+
+        Raises Invalid beyond the limit of the site.
+        """
+        # The site's lock makes registrations take turns, so that the limit holds and the cursor begins once.
+        hold(tx, author.site_id)
+        if tx.value(COUNT, site_id=author.site_id) >= MOST_WEBHOOKS:
+            raise Invalid("", f"A site has at most {MOST_WEBHOOKS} webhooks")
+        tx.run(BEGIN, site_id=author.site_id)
+        secret = secrets.token_bytes(SECRET_BYTES)
+        row = tx.row(
+            INSERT,
+            site_id=author.site_id,
+            created_by=author.profile_id,
+            secret=secret,
+            **settings.params(),
+        )
+        assert row is not None  # the statement returns one row
+        return cls(author.site_id, *row), _shown(secret)
+
+    def update(self, tx: Transaction, settings: WebhookSettings) -> None:
+        """Change the locked webhook. It is tried again at once; enabled anew, it is sent events from now on."""
+        if settings.is_enabled and not self.is_enabled:
+            tx.run(BEGIN, site_id=self.site_id)
+        tx.run(UPDATE, site_id=self.site_id, webhook_id=self.id, **settings.params())
+        if not settings.is_enabled:
+            self.deliveries.bury(tx)
+        if settings.acts_as != self.acts_as:
+            tx.run(FORGET_PRIVATE, site_id=self.site_id, webhook_id=self.id)
+
+    def rotate_secret(self, tx: Transaction, *, keep_old: bool) -> str:
+        """Replace the secret of the locked webhook; return the new one. `keep_old`: for 24 hours the old one signs
+        too."""
+        secret = secrets.token_bytes(SECRET_BYTES)
+        tx.run(SET_SECRET, site_id=self.site_id, webhook_id=self.id, secret=secret, keep=keep_old)
+        return _shown(secret)
+
+    def delete(self, tx: Transaction) -> None:
+        """Delete the locked webhook with its deliveries."""
+        tx.run(DELETE_DELIVERIES, site_id=self.site_id, webhook_id=self.id)
+        tx.run(DELETE, site_id=self.site_id, webhook_id=self.id)
+
+    @property
+    def deliveries(self) -> DeliveryQueue:
+        """Return the queue of its deliveries."""
+        return DeliveryQueue(self.site_id, self.id)
+
+    def document(self, missed: dict[str, str] | None, secret: str = "") -> dict[str, Any]:
+        """Return the webhook as JSON members for its owner. `missed`: as cursors; `secret`: one made just now."""
+        path = f"/api/v1/webhooks/{self.id}"
+        data: dict[str, Any] = {"id": self.id, "name": self.name, "url": self.url}
+        if secret:
+            data["secret"] = secret
+        return data | {
+            "kinds": self.kinds,
+            "itemTypes": [itemtypes.name_of(kind) for kind in self.item_types],
+            "actsAs": self.acts_as,
+            "documents": self.with_documents,
+            "enabled": self.is_enabled,
+            "disabledBecause": self.disabled,
+            "created": json_fragments.when(self.created),
+            "failures": self.failures,
+            "failingSince": _when(self.failing_since),
+            "pausedUntil": _when(self.parked_until),
+            "sent": self.sent_count,
+            "lastSent": _when(self.last_sent),
+            "lastStatus": self.last_status,
+            "lastError": self.last_error,
+            "missed": missed,
+            "meta": {
+                "links": [
+                    {"rel": "self", "href": path},
+                    {"rel": "deliveries", "href": f"{path}/deliveries"},
+                ]
+            },
+        }
 
 
-def page(tx: Reader, site_id: int, paging: Paging) -> tuple[list[Webhook], int]:
-    """Webhooks of a site, oldest first, and how many there are."""
-    rows, total = page_with_total.page(tx, PAGE, COUNT, paging, site_id=site_id)
-    return [Webhook(*row) for row in rows], total
+def list_all(tx: Reader, site_id: int = 0) -> list[ListedWebhook]:
+    """Return the webhooks of all sites, or those of one."""
+    return [ListedWebhook(*row) for row in tx.rows(LIST_ALL, site_id=site_id)]
 
 
-def list_all(tx: Reader, site_id: int = 0) -> list[Listed]:
-    """All webhooks, or those of one site."""
-    return [Listed(*row) for row in tx.rows(LIST_ALL, site_id=site_id)]
-
-
-def find(tx: Reader, site_id: int, webhook_id: int) -> Webhook | None:
-    """The webhook with this id on this site, or None."""
-    row = tx.row(FIND, site_id=site_id, webhook_id=webhook_id)
-    return Webhook(*row) if row else None
-
-
-def lock(tx: Transaction, site_id: int, webhook_id: int) -> Webhook | None:
-    """The same, its row locked."""
-    row = tx.row(LOCK, site_id=site_id, webhook_id=webhook_id)
-    return Webhook(*row) if row else None
-
-
-def insert(tx: Transaction, site_id: int, created_by: int, given: Settings) -> tuple[int, str]:
-    """Register a webhook, which is told of what happens from now on; its id and its secret.
-
-    Raises Invalid beyond the limit of the site.
-    """
-    # One after another, so that the limit holds and the cursor begins once.
-    hold(tx, site_id)
-    if tx.value(COUNT, site_id=site_id) >= MOST_WEBHOOKS:
-        raise Invalid("", f"A site has at most {MOST_WEBHOOKS} webhooks")
-    tx.run(BEGIN, site_id=site_id)
-    secret = secrets.token_bytes(SECRET_BYTES)
-    id = tx.value(INSERT, site_id=site_id, created_by=created_by, secret=secret, **_params(given))
-    return int(id), shown_secret(secret)
-
-
-def update(tx: Transaction, site_id: int, found: Webhook, given: Settings) -> None:
-    """Change a locked webhook. It is tried again at once; enabled anew, it is told of what happens from now on."""
-    if given.is_enabled and not found.is_enabled:
-        tx.run(BEGIN, site_id=site_id)
-    tx.run(UPDATE, site_id=site_id, webhook_id=found.id, **_params(given))
-    if not given.is_enabled:
-        webhook_delivery.bury(tx, site_id, found.id)
-    if given.acts_as != found.acts_as:
-        tx.run(FORGET_PRIVATE, site_id=site_id, webhook_id=found.id)
-
-
-def rotate(tx: Transaction, site_id: int, found: Webhook, *, keep: bool) -> str:
-    """A new secret for a locked webhook. `keep`: for 24 hours the old one signs as well."""
-    secret = secrets.token_bytes(SECRET_BYTES)
-    tx.run(SET_SECRET, site_id=site_id, webhook_id=found.id, secret=secret, keep=keep)
-    return shown_secret(secret)
-
-
-def delete(tx: Transaction, site_id: int, found: Webhook) -> None:
-    """Delete a locked webhook with everything that waits for it."""
-    tx.run(DELETE_DELIVERIES, site_id=site_id, webhook_id=found.id)
-    tx.run(DELETE, site_id=site_id, webhook_id=found.id)
-
-
-def _params(given: Settings) -> dict[str, Any]:
-    return {name: getattr(given, name) for name in given.__struct_fields__}
-
-
-def shown_secret(secret: bytes) -> str:
-    """A secret as its owner gets it (Standard Webhooks)."""
+def _shown(secret: bytes) -> str:
+    """Return a secret as its owner gets it (Standard Webhooks)."""
     return "whsec_" + base64.b64encode(secret).decode()
 
 
-# ---------------------------------------------------------------- what may be chosen
+def _when(moment: datetime.datetime | None) -> str | None:
+    return json_fragments.when(moment) if moment is not None else None
 
 
 def checked_kinds(given: Iterable[str]) -> list[str]:
-    """Kinds of events, each once, in the order of KINDS. Raises Invalid."""
+    """Return the kinds of events that were chosen, each once, in the order of KINDS. Raises Invalid."""
     chosen = set(given)
     if unknown := sorted(chosen.difference(KINDS)):
         raise Invalid("kinds", f"there is no kind {unknown[0]}", code=OUT_OF_RANGE)
@@ -301,7 +347,7 @@ def checked_kinds(given: Iterable[str]) -> list[str]:
 
 
 def checked_types(given: Iterable[str]) -> list[int]:
-    """Ids of item types, by their names, each once. Raises Invalid."""
+    """Return the ids of item types that were chosen by name, each once. Raises Invalid."""
     known = {itemtypes.name_of(kind): kind for kind in ITEM_TYPES}
     chosen = set(given)
     if unknown := sorted(chosen.difference(known)):
@@ -312,43 +358,5 @@ def checked_types(given: Iterable[str]) -> list[int]:
 
 
 def reading_scopes(item_types: Collection[int]) -> list[str]:
-    """The scopes that a limited token needs to read things of these types itself."""
+    """Return the scopes that a limited token needs to read things of these types itself."""
     return [f"{itemtypes.BY_ID[kind].path.rpartition('/')[2]}:read" for kind in item_types]
-
-
-# ---------------------------------------------------------------- document
-
-
-def document(found: Webhook, missed: dict[str, str] | None, secret: str = "") -> dict[str, Any]:
-    """A webhook as the site's owner sees it; `secret` only when it was made just now. `missed`: as cursors."""
-    path = f"/api/v1/webhooks/{found.id}"
-    data: dict[str, Any] = {"id": found.id, "name": found.name, "url": found.url}
-    if secret:
-        data["secret"] = secret
-    return data | {
-        "kinds": found.kinds,
-        "itemTypes": [itemtypes.name_of(kind) for kind in found.item_types],
-        "actsAs": found.acts_as,
-        "documents": found.with_documents,
-        "enabled": found.is_enabled,
-        "disabledBecause": found.disabled,
-        "created": json_fragments.when(found.created),
-        "failures": found.failures,
-        "failingSince": _when(found.failing_since),
-        "pausedUntil": _when(found.parked_until),
-        "sent": found.sent_count,
-        "lastSent": _when(found.last_sent),
-        "lastStatus": found.last_status,
-        "lastError": found.last_error,
-        "missed": missed,
-        "meta": {
-            "links": [
-                {"rel": "self", "href": path},
-                {"rel": "deliveries", "href": f"{path}/deliveries"},
-            ]
-        },
-    }
-
-
-def _when(moment: datetime.datetime | None) -> str | None:
-    return json_fragments.when(moment) if moment is not None else None

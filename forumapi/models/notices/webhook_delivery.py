@@ -1,4 +1,4 @@
-"""What is to be sent to webhooks, one row for each event and webhook, until it was sent or is a dead letter.
+"""Deliveries to webhooks: one row for each event and webhook, until it was sent or is a dead letter.
 
 Rows come from the event log, by a cursor of its own (events/readers.py), and go when they were delivered. Events of one
 object are sent in their order: a row waits while an earlier one of the same object does.
@@ -22,13 +22,13 @@ from forumapi.models.pages import page_with_total
 from forumapi.wire import json_fragments
 from forumapi.wire.paging import Paging
 
-# Rows that may wait for a webhook which fails; what comes beyond is passed over, and the webhook says from where.
+# Rows that may wait for a webhook which fails; events beyond are passed over, and the webhook keeps from which on.
 MOST_WAITING: Final = 10_000
 # Events that one request replays at most.
 MOST_REPLAYED: Final = 10_000
 # A number that no event has.
 LAST: Final = 2**62
-# A webhook that failed this often in a row was down: once it is back, all that waits for it goes at once.
+# A webhook that failed this often in a row was down: once it is back, all its deliveries are due at once.
 DOWN: Final = 3
 
 QUEUED: Final = "queued"
@@ -39,7 +39,7 @@ PING: Final = "ping"
 
 # Sites with an enabled webhook: the others' logs are not read for this.
 BEHIND = Query(
-    "webhook.behind",
+    "webhook_delivery.behind",
     """
     SELECT h.site_id
       FROM event_heads h
@@ -56,25 +56,25 @@ _EVENT: Final = """
 _LOG: Final = """
       FROM event_sequence s
       JOIN event_log e ON e.site_id = s.site_id AND e.event_id = s.event_id AND e.created = s.created"""
-# What a webhook w wants to be told of event e. What was patched or moved may be gone for it, which the delivery finds;
-# what hangs on a huddle takes both types; an event of a profile without a version changed nothing that it shows: a ban.
-_WANTED: Final = """
+# Condition: webhook w subscribes to event e. A thing that was patched or moved may be gone for w, which the delivery
+# finds out; a comment in a huddle takes both types; a profile's event without a version, a ban, changed nothing shown.
+_WANTED: Final = f"""
                (e.kind = ANY(w.kinds)
                 OR 'deleted' = ANY(w.kinds) AND (e.kind = 'patched' OR e.detail ? 'movedFrom'))
            AND e.item_type_id = ANY(w.item_types)
-           AND (coalesce(e.parent_type_id, 0) <> 5 OR 5 = ANY(w.item_types))
-           AND (e.item_type_id <> 3 OR e.version > 0)
-           AND NOT coalesce(e.detail @> '{"import": true}', false)"""
+           AND (coalesce(e.parent_type_id, 0) <> {itemtypes.HUDDLE} OR {itemtypes.HUDDLE} = ANY(w.item_types))
+           AND (e.item_type_id <> {itemtypes.PROFILE} OR e.version > 0)
+           AND NOT coalesce(e.detail @> '{{"import": true}}', false)"""
 
 
-def _in_reach(thing: str, who: str) -> str:
-    """Condition: `thing` is about no huddle, or about one that the profile `who` takes part in now."""
+def _in_reach(thing: str, profile_id: str) -> str:
+    """Return the condition that `thing` is about no huddle, or about one that the profile takes part in now."""
     return f"""
-               (5 NOT IN ({thing}.item_type_id, coalesce({thing}.parent_type_id, 0))
+               ({itemtypes.HUDDLE} NOT IN ({thing}.item_type_id, coalesce({thing}.parent_type_id, 0))
                 OR EXISTS (SELECT FROM huddle_participants h
-                            WHERE h.site_id = {thing}.site_id AND h.profile_id = {who}
-                              AND h.item_id = CASE {thing}.item_type_id WHEN 5 THEN {thing}.item_id
-                                              ELSE {thing}.parent_id END))"""
+                            WHERE h.site_id = {thing}.site_id AND h.profile_id = {profile_id}
+                              AND h.item_id = CASE {thing}.item_type_id WHEN {itemtypes.HUDDLE}
+                                              THEN {thing}.item_id ELSE {thing}.parent_id END))"""
 
 
 _TO_VIEWER: Final = _in_reach("d", "%(viewer)s")
@@ -83,7 +83,7 @@ _INTO: Final = """
                                          parent_id, microcosm_id, version, occurred)"""
 
 QUEUE = Query(
-    "webhook.queue",
+    "webhook_delivery.queue",
     f"""
     WITH wanted AS MATERIALIZED (
         SELECT w.webhook_id, w.failures, {_EVENT} {_LOG}
@@ -111,7 +111,7 @@ QUEUE = Query(
 )
 
 PUT_PING = Query(
-    "webhook.put_ping",
+    "webhook_delivery.put_ping",
     """
     INSERT INTO webhook_deliveries (site_id, webhook_id, number, kind)
     SELECT %(site_id)s, %(webhook_id)s, -(extract(epoch FROM clock_timestamp()) * 1000)::bigint, 'ping'
@@ -126,7 +126,7 @@ _IS_DUE: Final = """
            AND (d.number < 0 OR w.is_enabled AND coalesce(w.parked_until <= now(), true))"""
 
 DUE = Query(
-    "webhook.due",
+    "webhook_delivery.due",
     f"""
     SELECT w.site_id, w.webhook_id
       FROM webhooks w
@@ -137,7 +137,7 @@ DUE = Query(
 )
 
 CLAIM = Query(
-    "webhook.claim",
+    "webhook_delivery.claim",
     """
     UPDATE webhooks w
        SET claimed = now(), claimed_until = now() + make_interval(secs => %(lease_s)s::int)
@@ -145,7 +145,7 @@ CLAIM = Query(
 )
 
 RELEASE = Query(
-    "webhook.release",
+    "webhook_delivery.release",
     """
     UPDATE webhooks w
        SET claimed_until = '-infinity'
@@ -153,7 +153,7 @@ RELEASE = Query(
 )
 
 NEXT = Query(
-    "webhook.next",
+    "webhook_delivery.next",
     f"""
     SELECT n.number, n.kind, n.item_type_id, n.item_id, n.parent_type_id, n.parent_id, n.microcosm_id, n.version,
            n.occurred, n.attempts, n.message_id::text, w.url, w.secret,
@@ -177,8 +177,8 @@ _THIS: Final = """
                d.site_id = %(site_id)s AND d.webhook_id = %(webhook_id)s AND d.number = %(number)s
            AND d.state = 'queued'"""
 
-# Not to be seen by whom the webhook acts as: it leaves no trace.
-DROP = Query("webhook.drop", f"DELETE FROM webhook_deliveries d WHERE {_THIS}")
+# For an event that the profile which the webhook acts as may not see: it leaves no trace.
+DROP = Query("webhook_delivery.drop", f"DELETE FROM webhook_deliveries d WHERE {_THIS}")
 
 _SUCCEEDED: Final = f"""
     at_once AS (
@@ -193,12 +193,12 @@ _SUCCEEDED: Final = f"""
            last_status = %(status)s, last_error = NULL, claimed_until = now() + make_interval(secs => %(lease_s)s::int)
      WHERE w.site_id = %(site_id)s AND w.webhook_id = %(webhook_id)s"""
 DONE = Query(
-    "webhook.done",
+    "webhook_delivery.done",
     f"WITH done AS (DELETE FROM webhook_deliveries d WHERE {_THIS}), {_SUCCEEDED}",
 )
-# What became of a test stays to be read.
+# The outcome of a test stays to be read.
 DONE_PING = Query(
-    "webhook.done_ping",
+    "webhook_delivery.done_ping",
     f"""
     WITH done AS (
         UPDATE webhook_deliveries d
@@ -208,16 +208,16 @@ DONE_PING = Query(
 )
 
 FAIL_PING = Query(
-    "webhook.fail_ping",
+    "webhook_delivery.fail_ping",
     f"""
     UPDATE webhook_deliveries d
        SET state = 'dead', attempts = d.attempts + 1, last_status = nullif(%(status)s::int, 0), last_error = %(error)s
      WHERE {_THIS}""",
 )
 
-# A failure: tried again later, or given up with everything that has waited for too long; the webhook pauses.
+# A failed delivery is tried again later, or given up with all others that have waited for too long; the webhook pauses.
 FAIL = Query(
-    "webhook.fail",
+    "webhook_delivery.fail",
     f"""
     WITH failed AS (
         UPDATE webhook_deliveries d
@@ -248,9 +248,9 @@ FAIL = Query(
            coalesce((SELECT p.disabled FROM paused p), '')""",
 )
 
-# What waits for a webhook that was switched off is a dead letter, which can be replayed.
+# Deliveries that wait for a webhook which was disabled become dead letters, which can be replayed.
 BURY = Query(
-    "webhook.bury",
+    "webhook_delivery.bury",
     """
     UPDATE webhook_deliveries d
        SET state = 'dead', last_error = 'The webhook was disabled'
@@ -258,7 +258,7 @@ BURY = Query(
 )
 
 DISABLE = Query(
-    "webhook.disable",
+    "webhook_delivery.disable",
     """
     UPDATE webhooks w
        SET is_enabled = false, parked_until = NULL
@@ -271,7 +271,7 @@ DISABLE = Query(
 )
 
 PAGE = Query(
-    "webhook.deliveries",
+    "webhook_delivery.page",
     f"""
     SELECT d.message_id::text, d.number, d.state, d.kind, d.item_type_id, d.item_id, d.parent_type_id, d.parent_id,
            d.version, d.occurred, d.queued, d.attempts, d.not_before, coalesce(d.last_status, 0),
@@ -283,7 +283,7 @@ PAGE = Query(
 )
 
 COUNT = Query(
-    "webhook.count_deliveries",
+    "webhook_delivery.count",
     f"""
     SELECT count(*)
       FROM webhook_deliveries d
@@ -296,7 +296,7 @@ _AGAIN: Final = (
 )
 
 REPLAY_DEAD = Query(
-    "webhook.replay_dead",
+    "webhook_delivery.replay_dead",
     f"""
     WITH chosen AS (
         SELECT d.number
@@ -314,7 +314,7 @@ REPLAY_DEAD = Query(
 )
 
 REPLAY_ONE = Query(
-    "webhook.replay_one",
+    "webhook_delivery.replay_one",
     f"""
     UPDATE webhook_deliveries d
        SET {_AGAIN}
@@ -324,7 +324,7 @@ REPLAY_ONE = Query(
 )
 
 REPLAY_ALL = Query(
-    "webhook.replay_all",
+    "webhook_delivery.replay_all",
     f"""
     WITH chosen AS MATERIALIZED (
         SELECT w.webhook_id, {_EVENT} {_LOG}
@@ -342,7 +342,7 @@ REPLAY_ALL = Query(
 )
 
 REPLAYED = Query(
-    "webhook.replayed",
+    "webhook_delivery.replayed",
     """
     UPDATE webhooks w
        SET missed_from = CASE WHEN w.missed_upto > %(last)s::bigint THEN greatest(w.missed_from, %(last)s::bigint + 1)
@@ -353,15 +353,15 @@ REPLAYED = Query(
 )
 
 FORGET = Query(
-    "cron.forget_deliveries",
+    "webhook_delivery.forget",
     """
     DELETE FROM webhook_deliveries d
      WHERE d.state <> 'queued' AND d.queued < now() - make_interval(days => %(days)s::int)""",
 )
 
 
-class Job(NamedTuple):
-    """A delivery that is due, with what is known of its webhook. Ids and types are 0 where there is none."""
+class DueDelivery(NamedTuple):
+    """Delivery that is due, with the settings of its webhook. Ids and types are 0 where there is none."""
 
     number: int
     kind: str
@@ -383,8 +383,8 @@ class Job(NamedTuple):
     failures: int
 
 
-class Disabled(NamedTuple):
-    """A webhook that was disabled just now, and whom to tell."""
+class DisabledWebhook(NamedTuple):
+    """Webhook that was disabled just now, and the address that is notified."""
 
     email: str
     site_title: str
@@ -394,171 +394,134 @@ class Disabled(NamedTuple):
     failing_since: datetime.datetime | None
 
 
+class DeliveryQueue(NamedTuple):
+    """Queue of one webhook's deliveries."""
+
+    site_id: int
+    webhook_id: int
+
+    def ping(self, tx: Transaction) -> None:
+        """Queue a test, unless one waits already."""
+        tx.run(PUT_PING, **self._asdict())
+
+    def claim(self, tx: Reader, lease_s: int) -> bool:
+        """Claim the webhook for `lease_s`; return False where another process has it."""
+        return bool(tx.run(CLAIM, lease_s=lease_s, **self._asdict()))
+
+    def release(self, tx: Reader) -> None:
+        """End the claim."""
+        tx.run(RELEASE, **self._asdict())
+
+    def next(self, tx: Reader) -> DueDelivery | None:
+        """Return the first delivery that may be sent now, or None."""
+        row = tx.row(NEXT, **self._asdict())
+        return DueDelivery(*row) if row is not None else None
+
+    def drop(self, tx: Reader, number: int) -> None:
+        """Delete a delivery that must not be made."""
+        tx.run(DROP, number=number, **self._asdict())
+
+    def mark_sent(self, tx: Reader, delivery: DueDelivery, status: int, lease_s: int) -> None:
+        """Record that a delivery was made; a test stays to be read, any other is deleted."""
+        tx.run(
+            DONE_PING if delivery.kind == PING else DONE,
+            number=delivery.number,
+            status=status,
+            lease_s=lease_s,
+            **self._asdict(),
+        )
+
+    def mark_failed(
+        self,
+        tx: Reader,
+        delivery: DueDelivery,
+        *,
+        status: int,
+        error: str,
+        wait_s: float,
+        pause_s: float,
+        hours: int,
+        days: int,
+        lease_s: int,
+    ) -> tuple[int, str]:
+        """Record a failure; return how many deliveries are dead by it, and why the webhook must be disabled, or "".
+
+        `wait_s`: when it is tried again; `pause_s`: when any other is. A test is not tried again.
+        """
+        params: dict[str, Any] = self._asdict() | {
+            "number": delivery.number,
+            "status": status,
+            "error": error,
+        }
+        if delivery.kind == PING:
+            return tx.run(FAIL_PING, **params), ""
+        row = tx.row(
+            FAIL, wait_s=wait_s, pause_s=pause_s, hours=hours, days=days, lease_s=lease_s, **params
+        )
+        assert row is not None  # the statement returns one row
+        return row[0], row[1]
+
+    def bury(self, tx: Transaction) -> None:
+        """Turn all deliveries that wait into dead letters, since the webhook is disabled."""
+        tx.run(BURY, **self._asdict())
+
+    def disable(self, tx: Transaction) -> DisabledWebhook | None:
+        """Disable the webhook, which has failed for too long; return it, None if it was disabled before."""
+        row = tx.row(DISABLE, **self._asdict())
+        return DisabledWebhook(*row) if row is not None else None
+
+    def page(self, tx: Reader, state: str, paging: Paging, *, viewer: int) -> tuple[list[Row], int]:
+        """Return a page of the deliveries in a state, lowest number first, and the total.
+
+        Those of huddles are included only where profile `viewer` takes part.
+        """
+        return page_with_total.page(
+            tx, PAGE, COUNT, paging, state=state, viewer=viewer, **self._asdict()
+        )
+
+    def replay(
+        self, tx: Transaction, first: int, last: int, *, everything: bool, viewer: int
+    ) -> tuple[int, int]:
+        """Queue the dead letters again, or `everything` the log still has, numbered `first` to `last`.
+
+        Those of huddles are included only where profile `viewer` takes part, since the count would reveal others.
+
+        Return how many, and the last number reached: below `last` where there were more than MOST_REPLAYED.
+        """
+        params = self._asdict() | {"first": first, "last": last}
+        query = REPLAY_ALL if everything else REPLAY_DEAD
+        row = tx.row(query, most=MOST_REPLAYED, viewer=viewer, **params)
+        assert row is not None  # the statement returns one row
+        count, reached = row
+        reached = reached if count == MOST_REPLAYED else last
+        if everything:
+            tx.run(REPLAYED, **(params | {"last": reached}))
+        return count, reached
+
+    def replay_one(self, tx: Transaction, message_id: str, *, viewer: int) -> bool:
+        """Queue one dead letter again; return False if there is none of that id."""
+        return bool(tx.run(REPLAY_ONE, message_id=message_id, viewer=viewer, **self._asdict()))
+
+
 def queue(tx: Transaction, site_id: int, events: Sequence[Event]) -> None:
-    """Let the site's webhooks be told of events; the work of a reader. One statement."""
+    """Queue a delivery for each event and webhook of the site that subscribes to it, by one statement."""
     numbers = [event.number for event in events if not event.is_import]
     if numbers:
         tx.run(QUEUE, site_id=site_id, numbers=numbers, most=MOST_WAITING)
 
 
-def ping(tx: Transaction, site_id: int, webhook_id: int) -> None:
-    """Let a test be sent soon, unless one waits already."""
-    tx.run(PUT_PING, site_id=site_id, webhook_id=webhook_id)
-
-
-def due(tx: Reader, limit: int) -> list[tuple[int, int]]:
-    """(site, webhook) of webhooks with something to send that nobody sends for, the longest unserved first."""
-    return [(site_id, id) for site_id, id in tx.rows(DUE, limit=limit)]
-
-
-def claim(tx: Reader, site_id: int, webhook_id: int, lease_s: int) -> bool:
-    """Take a webhook for `lease_s`; False where another process has it."""
-    return bool(tx.run(CLAIM, site_id=site_id, webhook_id=webhook_id, lease_s=lease_s))
-
-
-def release(tx: Reader, site_id: int, webhook_id: int) -> None:
-    """Give a webhook back."""
-    tx.run(RELEASE, site_id=site_id, webhook_id=webhook_id)
-
-
-def next_job(tx: Reader, site_id: int, webhook_id: int) -> Job | None:
-    """The first delivery of a webhook that may be sent now, or None."""
-    row = tx.row(NEXT, site_id=site_id, webhook_id=webhook_id)
-    return Job(*row) if row is not None else None
-
-
-def drop(tx: Reader, site_id: int, webhook_id: int, number: int) -> None:
-    """Forget a delivery that must not be made."""
-    tx.run(DROP, site_id=site_id, webhook_id=webhook_id, number=number)
-
-
-def succeeded(
-    tx: Reader, site_id: int, webhook_id: int, job: Job, status: int, lease_s: int
-) -> None:
-    """It was delivered."""
-    tx.run(
-        DONE_PING if job.kind == PING else DONE,
-        site_id=site_id,
-        webhook_id=webhook_id,
-        number=job.number,
-        status=status,
-        lease_s=lease_s,
-    )
-
-
-def failed(
-    tx: Reader,
-    site_id: int,
-    webhook_id: int,
-    job: Job,
-    *,
-    status: int,
-    error: str,
-    wait_s: float,
-    pause_s: float,
-    hours: int,
-    days: int,
-    lease_s: int,
-) -> tuple[int, str]:
-    """It was not delivered: how many deliveries are dead by that, and why the webhook must be disabled, or "".
-
-    `wait_s`: when it is tried again; `pause_s`: when anything is. A test is not tried again.
-    """
-    named: dict[str, Any] = {
-        "site_id": site_id,
-        "webhook_id": webhook_id,
-        "number": job.number,
-        "status": status,
-        "error": error,
-    }
-    if job.kind == PING:
-        return tx.run(FAIL_PING, **named), ""
-    row = tx.row(
-        FAIL, wait_s=wait_s, pause_s=pause_s, hours=hours, days=days, lease_s=lease_s, **named
-    )
-    assert row is not None  # the statement returns one row
-    return row[0], row[1]
-
-
-def bury(tx: Transaction, site_id: int, webhook_id: int) -> None:
-    """Let everything that waits for a webhook be a dead letter, since it is switched off."""
-    tx.run(BURY, site_id=site_id, webhook_id=webhook_id)
-
-
-def disable(tx: Transaction, site_id: int, webhook_id: int) -> Disabled | None:
-    """Switch a webhook off that has failed for too long; whom to tell, None if it was off already."""
-    row = tx.row(DISABLE, site_id=site_id, webhook_id=webhook_id)
-    return Disabled(*row) if row is not None else None
-
-
-def page(
-    tx: Reader, site_id: int, webhook_id: int, state: str, paging: Paging, *, viewer: int
-) -> tuple[list[Row], int]:
-    """Deliveries in a state, lowest number first, and how many there are.
-
-    Of huddles only those that profile `viewer` takes part in.
-    """
-    return page_with_total.page(
-        tx,
-        PAGE,
-        COUNT,
-        paging,
-        site_id=site_id,
-        webhook_id=webhook_id,
-        state=state,
-        viewer=viewer,
-    )
-
-
-def replay(
-    tx: Transaction,
-    site_id: int,
-    webhook_id: int,
-    first: int,
-    last: int,
-    *,
-    everything: bool,
-    viewer: int,
-) -> tuple[int, int]:
-    """Send again the dead letters, or `everything` the log still has, numbered `first` to `last`.
-
-    Of huddles only those that profile `viewer` takes part in, since the count would tell of others.
-
-    Return how many, and up to which number that reaches: below `last` where there were more than MOST_REPLAYED.
-    """
-    named = {"site_id": site_id, "webhook_id": webhook_id, "first": first, "last": last}
-    query = REPLAY_ALL if everything else REPLAY_DEAD
-    row = tx.row(query, most=MOST_REPLAYED, viewer=viewer, **named)
-    assert row is not None  # the statement returns one row
-    count, reached = row
-    reached = reached if count == MOST_REPLAYED else last
-    if everything:
-        tx.run(REPLAYED, **(named | {"last": reached}))
-    return count, reached
-
-
-def replay_one(
-    tx: Transaction, site_id: int, webhook_id: int, message_id: str, *, viewer: int
-) -> bool:
-    """Send one dead letter again; False if there is none of that id."""
-    return bool(
-        tx.run(
-            REPLAY_ONE,
-            site_id=site_id,
-            webhook_id=webhook_id,
-            message_id=message_id,
-            viewer=viewer,
-        )
-    )
+def due(tx: Reader, limit: int) -> list[DeliveryQueue]:
+    """Return the queues with a delivery due that no process has claimed, the longest unserved first."""
+    return [DeliveryQueue(*row) for row in tx.rows(DUE, limit=limit)]
 
 
 def forget_old(tx: Transaction, days: int) -> int:
-    """Delete dead letters and tests of more than `days` days; how many."""
+    """Delete dead letters and tests of more than `days` days; return how many."""
     return tx.run(FORGET, days=days)
 
 
 def document(row: Row, cursor: str) -> dict[str, Any]:
-    """A delivery as the site's owner sees it; `cursor` is that of its event."""
+    """Return a delivery as JSON members for the site's owner; `cursor` is that of its event."""
     id, _, state, kind, item_type, item_id, parent_type, parent_id, version, occurred = row[:10]
     queued, attempts, not_before, status, error = row[10:15]
     is_queued = state == QUEUED
