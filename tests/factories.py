@@ -26,7 +26,8 @@ from forumapi.models.content import (
 )
 from forumapi.models.journal import journal
 from forumapi.models.journal.journal import Author
-from forumapi.models.microcosms import microcosm_counters, planting, tree
+from forumapi.models.microcosms import microcosm_counters, planting
+from forumapi.models.microcosms.tree import load_tree
 from forumapi.models.notices.webhook import KINDS, USUAL_TYPES, Webhook, WebhookSettings
 from forumapi.models.people import (
     ban,
@@ -283,10 +284,10 @@ class Factory:
         """A criterion of a role, on a column of the profile or an attribute; its id."""
         site, role_id = role
         with self.database.write() as tx:
-            member.hold(tx, site.id)
+            member.lock_roles(tx, site.id)
             new = criterion.make(group, column, attribute, predicate, value)
             id = criterion.insert(tx, site.id, role_id, new, most=1_000)
-            member.settle_role(tx, site.id, role_id)
+            member.recompute_role(tx, site.id, role_id)
         return id
 
     def settle(self, site: Site) -> None:
@@ -489,7 +490,7 @@ class Factory:
             place = comment.Place(on.type, on.id, locked)
             microcosm_id = None if on.type == itemtypes.HUDDLE else place.microcosm_id
         rendered = text.finish(
-            tx, draft, lambda: tree.load(tx, site.id, site.acl_version), microcosm_id
+            tx, draft, lambda: load_tree(tx, site.id, site.acl_version), microcosm_id
         )
         made = comment.insert(
             tx,

@@ -38,14 +38,9 @@ from forumapi.models.sites.site import SiteDirectory
 from forumapi.observability import log
 from forumapi.outbound.safe_http_client import Fetched, Outbound
 from forumapi.permissions import evaluator
-from forumapi.permissions.evaluator import (
-    READ,
-    Node,
-    Principal,
-    ReadableMicrocosms,
-    Role,
-    Tree,
-)
+from forumapi.permissions.evaluator import READ, Node, Principal, RoleGrant, Tree
+from forumapi.permissions.memory_budget import budget
+from forumapi.permissions.readable_microcosms import ReadableMicrocosms
 from forumapi.request.hotfiles import Hot, HotFiles
 from forumapi.request.rate_limit import AddressBuckets, Buckets
 from forumapi.updates import mail_templates
@@ -112,7 +107,7 @@ def test_kept_pages_take_what_is_allowed_however_long_they_are() -> None:
 
 
 def test_renderings_for_many_viewers_are_bounded_together() -> None:
-    most = evaluator.memo.LIMIT
+    most = budget.LIMIT
 
     def fill() -> list[ReadableMicrocosms]:
         views = [ReadableMicrocosms(tuple(range(number, number + 20))) for number in range(30)]
@@ -148,7 +143,9 @@ def test_sets_of_roles_without_end_are_bounded_and_answered_right() -> None:
         Node(id, id > 1, f"M{id}", "", (6,), 1, False, True, False, False, 1, 1, 1)
         for id in range(1, 301)
     ]
-    roles = [Role(10 + n, 2 + n, False, False, False, False, evaluator.READ) for n in range(ROLES)]
+    roles = [
+        RoleGrant(10 + n, 2 + n, False, False, False, False, evaluator.READ) for n in range(ROLES)
+    ]
 
     def fill() -> Tree:
         tree = Tree(1, nodes, roles)
@@ -158,7 +155,7 @@ def test_sets_of_roles_without_end_are_bounded_and_answered_right() -> None:
             assert view.set == {2 + n for n in range(ROLES) if mask & 1 << n}
         return tree
 
-    assert taken(fill) < evaluator.memo.LIMIT * 1.1
+    assert taken(fill) < budget.LIMIT * 1.1
 
 
 def test_of_many_sites_some_are_held_and_all_are_answered(make: Factory) -> None:
@@ -393,7 +390,7 @@ def a_tree(microcosms: int, number: int) -> Tree:
         for id in range(1, microcosms + 1)
     ]  # fmt: skip
     roles = [
-        Role(10**9 + n, 10**9 + 1 + n % microcosms, False, False, False, True, READ)
+        RoleGrant(10**9 + n, 10**9 + 1 + n % microcosms, False, False, False, True, READ)
         for n in range(microcosms // 4)
     ]
     return Tree(number, nodes, roles)
@@ -511,7 +508,7 @@ def test_whatever_callers_can_fill_is_bounded(name: str) -> None:
 # Held by the tests above these.
 ABOVE = """
     cache.documents.Cache.memory models.pages.page_cache.Pages._kept cache.eviction.Lru._entries
-    permissions.evaluator._Memo._holders permissions.evaluator.ReadableMicrocosms.cache
+    permissions.memory_budget.MemoryBudget._holders permissions.readable_microcosms.ReadableMicrocosms.cache
     permissions.evaluator.Tree._access permissions.evaluator.Tree._views"""
 # As long as one request, connection, batch or start lasts.
 BRIEF = """

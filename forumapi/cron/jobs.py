@@ -398,4 +398,4 @@ def _settle(tx: Transaction, profiles: Sequence[tuple[int, int]]) -> None:
     for site_id, profile_id in sorted(profiles):
         by_site.setdefault(site_id, []).append(profile_id)
     for site_id, ids in by_site.items():
-        member.settle(tx, site_id, ids)
+        member.recompute_roles(tx, site_id, ids)

@@ -1,8 +1,8 @@
-"""The permission evaluator: platform 5.4, for one target or for a whole site's microcosms.
+"""Evaluator of permissions (platform 5.4), for one target or for all microcosms of a site.
 
-Pure: no database, no HTTP. A permission set is an int of flag bits. What depends only on roles is
-worked out once per (site, acl_version, role set) as an `RolePermissions`; what depends on the person (site
-owner, microcosm owner, author, ban) is laid over it here, never shared.
+Pure: no database, no HTTP. A permission set is an int of flag bits. The part that depends on roles alone is computed
+once per (site, acl_version, role set) as `RolePermissions`; the part that depends on the person (site owner, microcosm
+owner, author, ban) is added per call and never shared.
 """
 
 from __future__ import annotations
@@ -10,10 +10,11 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Any, Final, NamedTuple
-from weakref import WeakSet
+from typing import Final, NamedTuple
 
 from forumapi import itemtypes
+from forumapi.permissions.memory_budget import MICROCOSM_BYTES, OBJECT_BYTES, budget
+from forumapi.permissions.readable_microcosms import ReadableMicrocosms
 from forumapi.wire.json_fragments import dumps
 
 PermissionSet = int  # a set of the flags below
@@ -55,15 +56,15 @@ _json: dict[PermissionSet, bytes] = {}
 
 
 def as_json(can: PermissionSet) -> bytes:
-    """The permission object of platform 1.13: twelve booleans."""
+    """Return the permission object of platform 1.13: twelve booleans."""
     found = _json.get(can)
     if found is None:
         found = _json[can] = dumps({name: bool(can & flag) for name, flag in NAMES})
     return found
 
 
-class Role(NamedTuple):
-    """What the evaluator needs of a role: where it hangs, its kind and its members' rights."""
+class RoleGrant(NamedTuple):
+    """Role as the evaluator needs it: its microcosm, its kind and its members' rights."""
 
     role_id: int
     microcosm_id: int
@@ -76,7 +77,7 @@ class Role(NamedTuple):
 
 @dataclass(slots=True)
 class Node:
-    """A microcosm in the tree of its site."""
+    """Microcosm in the tree of its site."""
 
     id: int
     parent_id: int  # 0: the root
@@ -99,7 +100,7 @@ class Node:
 
 
 class Principal(NamedTuple):
-    """The caller, as the evaluator sees it. `profile_id` 0 and `role_ids` None: a guest.
+    """Caller, as the evaluator sees it. `profile_id` 0 and `role_ids` None: a guest.
 
     `is_limited`: the site demands a second factor of those who moderate, and the caller has none. Until then they
     moderate nothing here: `is_site_owner` is False, and neither microcosms of their own nor moderator roles count.
@@ -116,82 +117,20 @@ class Principal(NamedTuple):
 
     @property
     def participant_id(self) -> int:
-        """The profile that huddles are found by; 0, which is in none, for a token that shows none."""
+        """Profile by which huddles are found; 0, which is in no huddle, for a token without `huddles:read`."""
         return self.profile_id if self.sees_huddles else 0
 
 
 GUEST_CALLER: Final = Principal(0, None)
 
 
-class _Memo:
-    """What was worked out from the trees of this process and can be worked out again, bounded by its bytes.
-
-    At the limit all of it is forgotten: what is used is soon made again, and what nobody asks for any more is gone.
-    """
-
-    LIMIT: Final = 12 * 1024 * 1024
-
-    def __init__(self) -> None:
-        self.bytes = 0
-        self._holders: WeakSet[ReadableMicrocosms | Tree] = WeakSet()
-
-    def room(self, holder: ReadableMicrocosms | Tree, size: int) -> None:
-        """`holder` is about to keep `size` bytes more, or less."""
-        if self.bytes + size > self.LIMIT:
-            for one in list(self._holders):
-                one.forget()
-            self._holders.clear()
-            # What trees held that are gone by now was counted too: rather too much than too little.
-            self.bytes = 0
-        self._holders.add(holder)
-        self.bytes += size
-
-
-memo: Final = _Memo()
-
-
-class ReadableMicrocosms:
-    """The live microcosms that some caller may list, in tree order, and what is rendered from the tree for them."""
-
-    __slots__ = ("__weakref__", "cache", "ids", "set", "stamp")
-
-    def __init__(self, ids: tuple[int, ...]) -> None:
-        self.ids = ids
-        self.set = frozenset(ids)
-        self.stamp = hash(ids)
-        self.cache: dict[object, Any] = {}
-
-    def keep(self, key: object, value: Any) -> Any:
-        """Remember a rendering; the value itself."""
-        memo.room(self, _weight(value) - (_weight(self.cache[key]) if key in self.cache else 0))
-        self.cache[key] = value
-        return value
-
-    def forget(self) -> None:
-        """Let go of all renderings."""
-        self.cache.clear()
-
-
 # Bytes of a microcosm of a tree without its texts, and of a role; measured.
 _NODE: Final = 700
 _ROLE: Final = 250
-# Bytes of Python objects around a rendering, of a row that stands beside it, and of a microcosm in a set; measured.
-_AROUND: Final = 300
-_ROW: Final = 500
-_MICROCOSM: Final = 120
-
-
-def _weight(value: Any) -> int:
-    """About how many bytes a rendering takes, with the row that it was made of."""
-    if isinstance(value, bytes):
-        return _AROUND + len(value)
-    if isinstance(value, ReadableMicrocosms):
-        return _AROUND + _MICROCOSM * len(value.ids)
-    return _AROUND + _ROW + sum(len(part) for part in value if isinstance(part, bytes))
 
 
 class RolePermissions:
-    """What one role set may do in each microcosm of a site.
+    """Permissions of one role set in each microcosm of a site.
 
     `rights[id]` holds the role flags (RIGHTS and MODERATOR), or BANNED alone. `view` are the live microcosms that the
     role set may read.
@@ -205,13 +144,13 @@ class RolePermissions:
 
 
 class Tree:
-    """The microcosms and roles of one site, as of one acl_version. Immutable once made."""
+    """Microcosms and roles of one site, as of one acl_version. Immutable once made."""
 
-    def __init__(self, acl_version: int, nodes: Iterable[Node], roles: Iterable[Role]) -> None:
+    def __init__(self, acl_version: int, nodes: Iterable[Node], roles: Iterable[RoleGrant]) -> None:
         self.acl_version = acl_version
         self.nodes: dict[int, Node] = {node.id: node for node in nodes}
         self.root_id = next((n.id for n in self.nodes.values() if n.parent_id == 0), 0)
-        self.roles: dict[int, list[Role]] = {}
+        self.roles: dict[int, list[RoleGrant]] = {}
         for role in roles:
             self.roles.setdefault(role.microcosm_id, []).append(role)
         self.order: tuple[int, ...] = ()
@@ -220,7 +159,7 @@ class Tree:
         self._views: dict[Principal, ReadableMicrocosms] = {}  # of site owners and microcosm owners
         if self.root_id:
             self._arrange()
-        # About how many bytes it takes, without what `memo` counts.
+        # Estimated bytes of the tree, without the derived values that `budget` counts.
         self.weight = self._weigh()
 
     def _arrange(self) -> None:
@@ -258,29 +197,33 @@ class Tree:
             for node in self.nodes.values()
         )
         owned = sum(sys.getsizeof(ids) for ids in self.owned.values())
-        return _AROUND + nodes + owned + sum(_ROLE * len(roles) for roles in self.roles.values())
+        return (
+            OBJECT_BYTES + nodes + owned + sum(_ROLE * len(roles) for roles in self.roles.values())
+        )
 
     def access(
         self, role_ids: tuple[int, ...] | None, *, is_limited: bool = False
     ) -> RolePermissions:
-        """Rights of a role set: the ids of a profile's roles, or None for guests; `is_limited` as in Principal."""
+        """Return the permissions of a role set: ids of roles, or None for guests; `is_limited` as in Principal."""
         key = (role_ids, is_limited)
         found = self._access.get(key)
         if found is None:
-            found = self._work_out(role_ids, is_limited)
-            memo.room(self, _AROUND + _MICROCOSM * (len(found.rights) + len(found.view.ids)))
+            found = self._derive(role_ids, is_limited)
+            budget.charge(
+                self, OBJECT_BYTES + MICROCOSM_BYTES * (len(found.rights) + len(found.view.ids))
+            )
             self._access[key] = found
         return found
 
     def forget(self) -> None:
-        """Let go of what was worked out for role sets and owners."""
+        """Drop the permissions derived for role sets and owners."""
         self._access.clear()
         self._views.clear()
 
-    def _work_out(self, role_ids: tuple[int, ...] | None, is_limited: bool) -> RolePermissions:
+    def _derive(self, role_ids: tuple[int, ...] | None, is_limited: bool) -> RolePermissions:
         mine = frozenset(role_ids or ())
 
-        def has(role: Role) -> bool:
+        def has(role: RoleGrant) -> bool:
             if role_ids is None:
                 return role.include_guests
             return role.include_users or role.role_id in mine
@@ -312,11 +255,13 @@ class Tree:
                 readable.append(id)
         return RolePermissions(rights, tuple(readable))
 
-    def applying(self, id: int) -> list[Role]:
-        """The roles that apply to a microcosm (platform 5.2): moderator and banned roles of it and of all above it,
-        and the regular roles of the nearest that has any, itself first."""
-        found: list[Role] = []
-        regular: list[Role] = []
+    def applying(self, id: int) -> list[RoleGrant]:
+        """Return the roles that apply to a microcosm (platform 5.2).
+
+        They are the moderator and banned roles of it and its ancestors, and the regular roles of the nearest of these.
+        """
+        found: list[RoleGrant] = []
+        regular: list[RoleGrant] = []
         for place in reversed(self.nodes[id].path):
             roles = self.roles.get(place, ())
             found += [role for role in roles if role.is_moderator or role.is_banned]
@@ -324,7 +269,7 @@ class Tree:
         return found + regular
 
     def view(self, principal: Principal) -> ReadableMicrocosms:
-        """The live microcosms whose items `principal` may list. Deny by default: nothing for a banned caller."""
+        """Return the live microcosms whose items `principal` may list: none for a banned caller."""
         if principal.is_site_banned:
             return _NOTHING
         access = self.access(principal.role_ids, is_limited=principal.is_limited)
@@ -335,7 +280,7 @@ class Tree:
         found = self._views.get(principal)
         if found is None:
             found = ReadableMicrocosms(tuple(self._overlaid(principal, access, mine)))
-            memo.room(self, _AROUND + _MICROCOSM * len(found.ids))
+            budget.charge(self, OBJECT_BYTES + MICROCOSM_BYTES * len(found.ids))
             self._views[principal] = found
         return found
 
@@ -354,7 +299,7 @@ _NOTHING: Final = ReadableMicrocosms(())
 
 
 class Target(NamedTuple):
-    """What a permission is asked for.
+    """Thing that a permission is asked for.
 
     `owner_ids` are the profiles that own it (platform 5.4: author, creator, recipient ...). `microcosm_id` 0 means that
     no microcosm is concerned, or that the item never existed here. `parent_type` says what a comment is on.
@@ -372,11 +317,11 @@ class Target(NamedTuple):
 
 
 def unseen_comment(id: int) -> Target:
-    """A comment that is not there for the caller: as one in a huddle that they are not in, which it may be."""
+    """Return the target of a comment that the caller can't find: a comment in a huddle of others, which it may be."""
     return Target(itemtypes.COMMENT, id, parent_type=itemtypes.HUDDLE)
 
 
-# What stands in no microcosm, whatever microcosm a caller names beside it (platform 5.4, step 5).
+# Types that are in no microcosm, whichever microcosm a caller names beside them (platform 5.4, step 5).
 _NOWHERE: Final = frozenset(
     {
         itemtypes.SITE,
@@ -393,7 +338,7 @@ _NOWHERE: Final = frozenset(
 def effective(
     principal: Principal, target: Target, tree: Tree, *, members_create_microcosms: bool = False
 ) -> PermissionSet:
-    """The permission set of `principal` on `target` (platform 5.4, steps 1 to 9)."""
+    """Return the permission set of `principal` on `target` (platform 5.4, steps 1 to 9)."""
     kind = target.item_type
     if not principal.sees_huddles and target.is_participant:
         target = target._replace(is_participant=False)
@@ -455,7 +400,7 @@ def _granted(
     rights: int,
     members_create_microcosms: bool,
 ) -> PermissionSet:
-    """Step 9: the rows of platform 5.4's table."""
+    """Return the rights of step 9: the rows of platform 5.4's table."""
     by_role = RIGHTS if microcosm_owner else rights & RIGHTS
     if kind == itemtypes.SITE:
         crud = UPDATE | DELETE if site_owner else 0
@@ -494,9 +439,9 @@ def _granted(
 
 
 def moderated(principal: Principal, tree: Tree) -> tuple[tuple[int, ...], bool]:
-    """(live microcosms in which `principal` may moderate what is in them, whether also comments on profiles).
+    """Return (live microcosms whose contents `principal` may moderate, whether also comments on profiles).
 
-    Moderating takes `moderator`, and `read` and `update` as well: what one can't open one can't decide on.
+    Moderation requires `read` and `update` beside `moderator`: a moderator opens a thing before deciding on it.
     """
     needed = MODERATOR | READ | UPDATE
     on_profiles = effective(

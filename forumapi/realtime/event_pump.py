@@ -71,7 +71,8 @@ if TYPE_CHECKING:
     from forumapi.models.access.identity import Identity
     from forumapi.models.pages.documents import Documents
     from forumapi.models.sites.site import Site, SiteDirectory
-    from forumapi.permissions.evaluator import ReadableMicrocosms, Tree
+    from forumapi.permissions.evaluator import Tree
+    from forumapi.permissions.readable_microcosms import ReadableMicrocosms
 
 BATCH: Final = 200
 # So many clients ask the database at once, the others wait their turn: when thousands come back together, connections

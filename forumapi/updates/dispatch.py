@@ -24,7 +24,7 @@ from forumapi.database.connections import (
 from forumapi.events.log import Event
 from forumapi.models.access import permission_target
 from forumapi.models.journal import journal
-from forumapi.models.microcosms import tree
+from forumapi.models.microcosms.tree import load_tree
 from forumapi.models.notices.update import (
     EVENT_INVITATION,
     EVENT_REMINDER,
@@ -192,7 +192,7 @@ class Dispatch:
     def _tree(self, tx: Reader, site_id: int, state: SiteState) -> Tree:
         found = self._trees.get(site_id)
         if found is None or found.acl_version < state.acl_version:
-            found = tree.load(tx, site_id, state.acl_version)
+            found = load_tree(tx, site_id, state.acl_version)
             self._trees.add(site_id, found)
         return found
 

@@ -135,5 +135,5 @@ def _copied(module: ModuleType, tree: Tree) -> Tree:
         )
         for n in tree.nodes.values()
     ]
-    roles = [module.Role._make(role) for at in tree.roles.values() for role in at]
+    roles = [module.RoleGrant._make(role) for at in tree.roles.values() for role in at]
     return module.Tree(tree.acl_version, nodes, roles)  # type: ignore[no-any-return]

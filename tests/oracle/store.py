@@ -12,7 +12,7 @@ from psycopg import sql
 
 from forumapi.database.connections import Database
 from forumapi.models.access import identity, permission_target
-from forumapi.models.microcosms import tree
+from forumapi.models.microcosms.tree import load_tree
 from forumapi.models.people import criterion, member
 from forumapi.permissions.evaluator import (
     GUEST_CALLER,
@@ -109,7 +109,7 @@ def settle(database: Database, worlds: Iterable[World]) -> None:
     """Let the engine work out who is in which role."""
     for world in worlds:
         with database.write() as tx:
-            member.settle(tx, world.site_id, list(world.profiles))
+            member.recompute_roles(tx, world.site_id, list(world.profiles))
 
 
 def _rows(rows: dict[str, list[Row]], world: World) -> None:
@@ -311,7 +311,7 @@ class Loader:
     def __init__(self, database: Database, world: World) -> None:
         self.world = world
         self.reader = database.read()
-        self.tree: Tree = tree.load(self.reader, world.site_id, 1)
+        self.tree: Tree = load_tree(self.reader, world.site_id, 1)
         self._people: dict[tuple[int, int], Principal] = {(0, 0): GUEST_CALLER}
         self._targets: dict[tuple[int, int, int, int], Target] = {}
 

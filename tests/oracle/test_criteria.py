@@ -88,9 +88,9 @@ def test_settling_one_role_after_another_comes_to_the_same(
     for world in crowds:
         with make.database.write() as tx:
             tx.run(FORGET, site_id=world.site_id)
-            member.hold(tx, world.site_id)
+            member.lock_roles(tx, world.site_id)
             for role_id in world.roles:
-                member.settle_role(tx, world.site_id, role_id)
+                member.recompute_role(tx, world.site_id, role_id)
 
         assert stored(make, world) == expected(world)
 

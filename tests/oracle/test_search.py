@@ -14,7 +14,7 @@ from forumapi.models.access.identity import Identity
 from forumapi.models.discovery import search
 from forumapi.models.discovery.search import Viewer
 from forumapi.models.discovery.search_query import Asked as Query
-from forumapi.models.microcosms import tree
+from forumapi.models.microcosms.tree import load_tree
 from forumapi.permissions.evaluator import Tree
 from forumapi.wire.paging import Paging
 from tests.factories import Factory
@@ -101,7 +101,7 @@ def test_everybody_finds_exactly_what_they_may_see(
     reader = make.database.read()
     differences = []
     for world in worlds:
-        site = tree.load(reader, world.site_id, 1)
+        site = load_tree(reader, world.site_id, 1)
         for place, profile_id in enumerate((0, *world.profiles)):
             if is_site_banned(world, profile_id):
                 continue

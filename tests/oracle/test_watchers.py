@@ -9,7 +9,7 @@ import psycopg
 import pytest
 
 from forumapi.models.access import identity
-from forumapi.models.microcosms import tree
+from forumapi.models.microcosms.tree import load_tree
 from forumapi.models.notices import watcher
 from forumapi.wire.paging import Paging
 from tests.factories import Factory
@@ -67,7 +67,7 @@ def test_everybody_is_shown_what_they_may_read_and_nothing_else(
     differences = []
     reader = make.database.read()
     for world in worlds:
-        site = tree.load(reader, world.site_id, 1)
+        site = load_tree(reader, world.site_id, 1)
         for place, (profile_id, person) in enumerate(world.profiles.items()):
             if is_site_banned(world, profile_id):
                 continue

@@ -13,7 +13,7 @@ from forumapi.permissions.evaluator import (
     NAMES,
     Node,
     Principal,
-    Role,
+    RoleGrant,
     Target,
     Tree,
     effective,
@@ -45,11 +45,11 @@ def role(
     banned: bool = False,
     guests: bool = False,
     users: bool = False,
-) -> Role:
-    return Role(id, at, moderator, banned, guests, users, rights)
+) -> RoleGrant:
+    return RoleGrant(id, at, moderator, banned, guests, users, rights)
 
 
-def tree(*more: Role, moderator_rights: int = ALL_RIGHTS) -> Tree:
+def tree(*more: RoleGrant, moderator_rights: int = ALL_RIGHTS) -> Tree:
     """The site of the vectors: three default roles, and a moderator role on microcosm 12."""
     return Tree(
         1,

@@ -26,7 +26,7 @@ def crowded(make: Factory) -> Site:
     site = make.site()
     places = [make.microcosm(site) for _ in range(10)]
     with make.database.write() as tx:
-        member.hold(tx, site.id)
+        member.lock_roles(tx, site.id)
     for number in range(ROLES):
         role = make.role(
             site, places[number % 10].id, f"Role {number}", users=True, rights=("read", "create")

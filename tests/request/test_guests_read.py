@@ -6,7 +6,7 @@ import random
 
 import pytest
 
-from forumapi.models.microcosms import tree
+from forumapi.models.microcosms.tree import load_tree
 from forumapi.permissions.evaluator import GUEST_CALLER
 from tests.factories import Factory
 
@@ -44,7 +44,7 @@ def test_sql_and_evaluator_agree_on_where_guests_read(make: Factory, seed: int) 
         s=site.id,
     )
     with make.database.write() as tx:
-        expected = tree.load(tx, site.id, 1).view(GUEST_CALLER).set
+        expected = load_tree(tx, site.id, 1).view(GUEST_CALLER).set
     assert {id for id, reads in rows if reads} == expected
     assert 3 < len(expected) < len(rows) - 3
     assert make.sql("SELECT guests_read(%(s)s, 0)", s=site.id) == [(False,)]

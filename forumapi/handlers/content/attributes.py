@@ -56,7 +56,7 @@ def _locate(ctx: Context) -> Located:
         raise NotFound("There is no such site here")
     if ctx.is_write and named.type == itemtypes.PROFILE:
         # Which keys criteria test, and so who may write them, holds still until this is written.
-        member.share(ctx.writer, ctx.site.id)
+        member.lock_roles_shared(ctx.writer, ctx.site.id)
     return attached_to.find(ctx)
 
 

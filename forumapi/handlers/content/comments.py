@@ -375,7 +375,7 @@ class CommentsHandler(Handler):
             per_minute=0 if is_moderator else config.comment_rate_per_minute,
         )
         if made.is_new:
-            microcosm_counters.fold_now_and_then(ctx.app.database, ctx.writer, ctx.site.id, made.id)
+            microcosm_counters.maybe_fold(ctx.app.database, ctx.writer, ctx.site.id, made.id)
         return Found(f"/api/v1/comments/{made.id}")
 
 

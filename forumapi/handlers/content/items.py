@@ -315,7 +315,7 @@ def create(ctx: Context, item_type: int, new: New | None = None) -> Found:
         new=new,
     )
     if is_new:
-        microcosm_counters.fold_now_and_then(ctx.app.database, ctx.writer, ctx.site.id, id)
+        microcosm_counters.maybe_fold(ctx.app.database, ctx.writer, ctx.site.id, id)
     return Found(itemtypes.href(item_type, id))
 
 

@@ -11,7 +11,7 @@ from forumapi.models.access.identity import WITH_PLACES, Asked
 from forumapi.models.content import text
 from forumapi.models.microcosms import microcosm, microcosm_links, planting
 from forumapi.models.microcosms.microcosm import Place, Seen
-from forumapi.models.microcosms.tree import load as load_tree
+from forumapi.models.microcosms.tree import load_tree
 from forumapi.models.people.profile import SUMMARY as PEOPLE
 from forumapi.models.sites.site_rules import check_url
 from forumapi.permissions import evaluator

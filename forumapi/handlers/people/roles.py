@@ -8,7 +8,7 @@ from forumapi import itemtypes
 from forumapi.errors import OUT_OF_RANGE, WRONG_TYPE, Forbidden, Invalid, NotFound
 from forumapi.models.content import text
 from forumapi.models.journal import journal
-from forumapi.models.microcosms import tree
+from forumapi.models.microcosms.tree import load_tree
 from forumapi.models.people import role
 from forumapi.models.people.profile import SUMMARY as PEOPLE
 from forumapi.models.people.role import Rights, Role, Summary
@@ -107,7 +107,7 @@ def hold(ctx: Context, *, moves_rights: bool = False) -> None:
     known = ctx.tree
     held = role.hold(ctx.writer, site_id, identity.profile_id, moves_rights=moves_rights)
     if held.acl_version != known.acl_version + moves_rights:
-        known = tree.load(ctx.writer, site_id, held.acl_version)
+        known = load_tree(ctx.writer, site_id, held.acl_version)
     principal = identity.principal._replace(
         role_ids=held.role_ids, is_site_owner=identity.profile_id == held.owner_id
     )

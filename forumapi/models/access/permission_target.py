@@ -133,7 +133,7 @@ LOCK_PROFILE = Query(
     "locate.lock_profile",
     f"""
     SELECT p.profile_id
-      FROM {member.SHARED} AS held
+      FROM {member.LOCK_ROLES_SHARED} AS held
      CROSS JOIN profiles p
      WHERE p.site_id = %(site_id)s AND p.profile_id = %(id)s
        FOR NO KEY UPDATE OF p""",

@@ -38,7 +38,7 @@ PREPARE = Query(
                AND NOT c.is_moderated AND c.item_id IS NOT DISTINCT FROM %(item_id)s
                AND c.on_profile_id IS NOT DISTINCT FROM %(on_profile_id)s),
            nextval('comments_comment_id_seq'), clock_timestamp()
-      FROM {member.SHARED} AS held""",
+      FROM {member.LOCK_ROLES_SHARED} AS held""",
 )
 
 # Everything a new comment moves, in one round trip. The item is locked, so its numbers are known; the author's
@@ -301,7 +301,7 @@ def _count_author(
         COUNT_PARTICIPANTS, site_id=site_id, author_id=author_id, by=by, profile_ids=ids
     )
     if any(row[0] for row in crossed):
-        member.settle(tx, site_id, [author_id])
+        member.recompute_roles(tx, site_id, [author_id])
 
 
 class LockedComment(NamedTuple):
@@ -385,14 +385,14 @@ def flag(
     is_visible = not is_deleted and not is_moderated
     if is_visible != found.is_visible:
         by = 1 if is_visible else -1
-        member.share(tx, site_id)
+        member.lock_roles_shared(tx, site_id)
         if place.locked:
             tx.run(
                 RECOUNT_ITEM, site_id=site_id, item_id=place.id, author_id=found.author_id, by=by
             )
             if place.microcosm_id and place.locked.is_visible:
                 microcosm_counters.add(tx, site_id, place.microcosm_id, comments=by)
-                microcosm_counters.settle(tx, site_id, [place.microcosm_id])
+                microcosm_counters.refresh(tx, site_id, [place.microcosm_id])
         else:
             tx.run(RECOUNT_BIO, site_id=site_id, profile_id=place.id)
         _count_author(tx, site_id, place, found.author_id, by)

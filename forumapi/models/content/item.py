@@ -204,7 +204,7 @@ def insert(
     site_id, me, ip = author
     key = f"{site_id}:{item_type}:{microcosm_id}:{me}:{title}"
     tx.rows(SERIALISE, key=key)
-    member.share(tx, site_id)
+    member.lock_roles_shared(tx, site_id)
     same = {
         "site_id": site_id,
         "me": me,
@@ -255,7 +255,7 @@ def update(
         if found.is_visible:
             _count(tx, site_id, found, found.microcosm_id, -1)
             _count(tx, site_id, found, microcosm_id, 1)
-        microcosm_counters.settle(tx, site_id, [found.microcosm_id, microcosm_id])
+        microcosm_counters.refresh(tx, site_id, [found.microcosm_id, microcosm_id])
     moved_from = found.microcosm_id if microcosm_id != found.microcosm_id else 0
     _record(tx, author, journal.REPLACED, found, version, microcosm_id, moved_from=moved_from)
 
@@ -294,10 +294,10 @@ def _shown(tx: Transaction, site_id: int, found: LockedItem, is_visible: bool) -
     if is_visible == found.is_visible:
         return
     by = 1 if is_visible else -1
-    member.share(tx, site_id)
+    member.lock_roles_shared(tx, site_id)
     if found.microcosm_id:
         _count(tx, site_id, found, found.microcosm_id, by)
-        microcosm_counters.settle(tx, site_id, [found.microcosm_id])
+        microcosm_counters.refresh(tx, site_id, [found.microcosm_id])
     if found.item_type == itemtypes.CONVERSATION:
         profile_counters.items(tx, site_id, found.author_id, by)
 

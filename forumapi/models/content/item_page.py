@@ -29,7 +29,8 @@ from forumapi.models.pages.page_cache import (
     is_current,
 )
 from forumapi.models.people import profile
-from forumapi.permissions.evaluator import ReadableMicrocosms, Target, Tree
+from forumapi.permissions.evaluator import Target, Tree
+from forumapi.permissions.readable_microcosms import ReadableMicrocosms
 from forumapi.wire import json_fragments, paging
 from forumapi.wire.json_fragments import Fragment, dumps
 from forumapi.wire.paging import Paging

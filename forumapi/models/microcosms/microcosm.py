@@ -26,7 +26,8 @@ from forumapi.models.pages.page_cache import (
     is_current,
 )
 from forumapi.models.people import profile
-from forumapi.permissions.evaluator import ReadableMicrocosms, Tree
+from forumapi.permissions.evaluator import Tree
+from forumapi.permissions.readable_microcosms import ReadableMicrocosms
 from forumapi.wire import json_fragments
 from forumapi.wire.json_fragments import Fragment, Hole, dumps
 from forumapi.wire.paging import Paging

@@ -17,7 +17,7 @@ from forumapi.observability.log import logger
 FOLD_EVERY: Final = 64
 
 ADD = Query(
-    "counters.add",
+    "microcosm_counters.add",
     """
     INSERT INTO microcosm_deltas (site_id, microcosm_id, items, polls, comments, item_id, activity)
     VALUES (%(site_id)s, %(microcosm_id)s, %(items)s, %(polls)s, %(comments)s, NULL, NULL)""",
@@ -32,12 +32,12 @@ _LOCK: Final = """
             OR c.microcosm_id = ANY(%(ids)s::bigint[]))
      ORDER BY c.microcosm_id
        FOR NO KEY UPDATE"""
-LOCK = Query("counters.lock", _LOCK)
+LOCK = Query("microcosm_counters.lock", _LOCK)
 # Those that nobody else holds.
-TRY_LOCK = Query("counters.try_lock", f"{_LOCK} SKIP LOCKED")
+TRY_LOCK = Query("microcosm_counters.try_lock", f"{_LOCK} SKIP LOCKED")
 
 FOLD = Query(
-    "counters.fold",
+    "microcosm_counters.fold",
     """
     WITH taken AS (
         DELETE FROM microcosm_deltas d
@@ -59,7 +59,7 @@ FOLD = Query(
 )
 
 LATEST = Query(
-    "counters.latest",
+    "microcosm_counters.latest",
     """
     UPDATE microcosm_counts c
        SET last_item_id = l.item_id, last_activity = coalesce(l.last_activity, '-infinity')
@@ -99,7 +99,7 @@ def add(
     )
 
 
-def settle(tx: Transaction, site_id: int, microcosm_ids: Sequence[int]) -> None:
+def refresh(tx: Transaction, site_id: int, microcosm_ids: Sequence[int]) -> None:
     """Fold these microcosms and find their most recently active item anew: after something in them was hidden,
     shown or moved. Locks their counters until the transaction ends."""
     ids = sorted(set(microcosm_ids))
@@ -122,7 +122,7 @@ def fold(database: Database, site_id: int) -> None:
         logger.warning("counters of site %d are not folded: %s", site_id, error)
 
 
-def fold_now_and_then(database: Database, tx: Transaction, site_id: int, id: int) -> None:
+def maybe_fold(database: Database, tx: Transaction, site_id: int, id: int) -> None:
     """After some writes, fold the site's counters once they are durable: which ones, the new row's `id` decides."""
     if id % FOLD_EVERY == 0:
         tx.after_commit(lambda: fold(database, site_id))

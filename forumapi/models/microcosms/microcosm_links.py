@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from forumapi import itemtypes
-from forumapi.permissions.evaluator import ReadableMicrocosms, Tree
+from forumapi.permissions.evaluator import Tree
+from forumapi.permissions.readable_microcosms import ReadableMicrocosms
 from forumapi.wire.json_fragments import dumps
 
 

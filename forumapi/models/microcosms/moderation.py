@@ -14,7 +14,8 @@ from forumapi.models.content import comment_page
 from forumapi.models.microcosms import microcosm_links
 from forumapi.models.pages.documents import Documents
 from forumapi.models.people import profile
-from forumapi.permissions.evaluator import ReadableMicrocosms, Tree
+from forumapi.permissions.evaluator import Tree
+from forumapi.permissions.readable_microcosms import ReadableMicrocosms
 from forumapi.wire import json_fragments
 from forumapi.wire.json_fragments import dumps
 

@@ -1,10 +1,10 @@
-"""Loading a site's tree of microcosms with its roles: the input of the permission evaluator."""
+"""Loader of a site's tree of microcosms and roles, which the permission evaluator works on."""
 
 from __future__ import annotations
 
 from forumapi.database.connections import Query, Reader
 from forumapi.permissions import evaluator as p
-from forumapi.permissions.evaluator import Node, Role, Tree
+from forumapi.permissions.evaluator import Node, RoleGrant, Tree
 
 MICROCOSMS = Query(
     "tree.microcosms",
@@ -28,8 +28,8 @@ ROLES = Query(
 _RIGHTS = (p.CREATE, p.READ, p.UPDATE, p.DELETE, p.CLOSE_OWN, p.OPEN_OWN, p.READ_OTHERS)
 
 
-def load(tx: Reader, site_id: int, acl_version: int) -> Tree:
-    """The site's tree. `acl_version` must have been read before this call, so that the tree is at least that new."""
+def load_tree(tx: Reader, site_id: int, acl_version: int) -> Tree:
+    """Read the site's tree. Read `acl_version` before this call, so that the tree is at least that new."""
     nodes = []
     for row in tx.rows(MICROCOSMS, site_id=site_id):
         id, parent_id, title, logo_url, types, *rest = row
@@ -37,5 +37,5 @@ def load(tx: Reader, site_id: int, acl_version: int) -> Tree:
     roles = []
     for row in tx.rows(ROLES, site_id=site_id):
         rights = sum(flag for flag, is_set in zip(_RIGHTS, row[6:], strict=True) if is_set)
-        roles.append(Role._make((*row[:6], rights)))
+        roles.append(RoleGrant._make((*row[:6], rights)))
     return Tree(acl_version, nodes, roles)

@@ -28,7 +28,8 @@ from forumapi.models.content import (
 from forumapi.models.content.comment_page import Parent, Stub
 from forumapi.models.pages.documents import Documents
 from forumapi.models.people import profile
-from forumapi.permissions.evaluator import Principal, ReadableMicrocosms, Tree
+from forumapi.permissions.evaluator import Principal, Tree
+from forumapi.permissions.readable_microcosms import ReadableMicrocosms
 from forumapi.wire import json_fragments
 from forumapi.wire.json_fragments import Fragment, dumps
 from forumapi.wire.paging import Paging

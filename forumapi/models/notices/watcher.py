@@ -21,7 +21,8 @@ from forumapi.models.content.item import WATCHER_DEFAULTS
 from forumapi.models.microcosms import microcosm
 from forumapi.models.microcosms.microcosm import Child
 from forumapi.models.people import profile
-from forumapi.permissions.evaluator import ReadableMicrocosms, Tree
+from forumapi.permissions.evaluator import Tree
+from forumapi.permissions.readable_microcosms import ReadableMicrocosms
 from forumapi.wire import json_fragments
 from forumapi.wire.json_fragments import Fragment, dumps, raw
 from forumapi.wire.paging import Paging

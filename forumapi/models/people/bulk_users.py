@@ -66,7 +66,7 @@ TO_CHANGE = Query(
     "enrolment.to_change",
     f"""
     SELECT p.profile_id, w.is_member
-      FROM {member.SHARED} AS held
+      FROM {member.LOCK_ROLES_SHARED} AS held
      CROSS JOIN profiles p
       JOIN unnest(%(profile_ids)s::bigint[], %(members)s::boolean[]) AS w (profile_id, is_member)
         ON w.profile_id = p.profile_id

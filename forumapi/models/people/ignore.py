@@ -18,7 +18,8 @@ from forumapi.models.content import item_page
 from forumapi.models.microcosms import microcosm
 from forumapi.models.microcosms.microcosm import Child
 from forumapi.models.people import profile, read_mark
-from forumapi.permissions.evaluator import Principal, ReadableMicrocosms, Tree
+from forumapi.permissions.evaluator import Principal, Tree
+from forumapi.permissions.readable_microcosms import ReadableMicrocosms
 from forumapi.wire.json_fragments import Fragment, dumps
 from forumapi.wire.paging import Paging
 

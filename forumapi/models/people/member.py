@@ -1,8 +1,8 @@
 """Who is in a role: named, or by criteria (platform 5.2 and 5.3). Criteria are evaluated here and nowhere else.
 
 A profile's row holds the ids of its roles, which is what the permission evaluator starts from. They are worked out when
-what they depend on changes, in the transaction that changes it: for one profile by `settle`, for a whole site and one
-role by `settle_role`. Each is one statement over sets; no criterion ever becomes SQL text.
+what they depend on changes, in the transaction that changes it: for some profiles by `recompute_roles`, for a whole
+site and one role by `recompute_role`. Each is one statement over sets; no criterion ever becomes SQL text.
 
 Whoever changes a profile in what a criterion may name shares a lock on the site's roles, whoever changes a role's
 members or criteria holds it alone. So either sees the other's change, and nobody is left with a role set that suits
@@ -21,10 +21,10 @@ from forumapi.wire.paging import Paging
 
 _KEY: Final = "hashtextextended('roles:' || %(site_id)s::bigint::text, 0)"
 # SQL that shares the lock on the site's roles until the transaction ends.
-SHARED: Final = f"pg_advisory_xact_lock_shared({_KEY})"
+LOCK_ROLES_SHARED: Final = f"pg_advisory_xact_lock_shared({_KEY})"
 
-SHARE = Query("member.share", f"SELECT {SHARED}")
-HOLD = Query("member.hold", f"SELECT pg_try_advisory_xact_lock({_KEY})")
+LOCK_SHARED = Query("member.lock_shared", f"SELECT {LOCK_ROLES_SHARED}")
+TRY_LOCK = Query("member.try_lock", f"SELECT pg_try_advisory_xact_lock({_KEY})")
 # Tries at the lock, so far apart. Whoever waited in its queue would keep all behind them waiting who only share it.
 _TRY_S: Final = 0.01
 _TRIES: Final = 500
@@ -36,11 +36,11 @@ LARGE = Query(
     "SELECT s.total > %(most)s FROM site_people s WHERE s.site_id = %(site_id)s",
 )
 
-LOCK = Query(
-    "member.lock",
+LOCK_PROFILES = Query(
+    "member.lock_profiles",
     f"""
     SELECT p.profile_id
-      FROM {SHARED} AS held
+      FROM {LOCK_ROLES_SHARED} AS held
      CROSS JOIN profiles p
      WHERE p.site_id = %(site_id)s AND p.profile_id = ANY(%(profile_ids)s)
      ORDER BY p.profile_id
@@ -166,10 +166,10 @@ _DUE: Final = f"""
                                FROM users u
                               WHERE u.user_id = f.user_id) END)"""
 
-# ---------------------------------------------------------------- settling
+# ---------------------------------------------------------------- recomputing
 
-SETTLE = Query(
-    "member.settle",
+RECOMPUTE_ROLES = Query(
+    "member.recompute_roles",
     f"""
     WITH tests AS MATERIALIZED ({_TESTS}),
     borders AS MATERIALIZED ({_BORDERS}),
@@ -223,9 +223,9 @@ _STORE_ROLE: Final = """
      WHERE p.site_id = %(site_id)s AND p.profile_id = f.profile_id
        AND (f.is_in <> f.was_in OR f.due IS DISTINCT FROM f.next_change_at)"""
 
-SETTLE_ROLE = Query("member.settle_role", f"{_fresh_of_role('')} {_STORE_ROLE}")
-SETTLE_SOME = Query(
-    "member.settle_some",
+RECOMPUTE_ROLE = Query("member.recompute_role", f"{_fresh_of_role('')} {_STORE_ROLE}")
+RECOMPUTE_ROLE_OF = Query(
+    "member.recompute_role_of",
     f"{_fresh_of_role('AND p.profile_id = ANY(%(profile_ids)s)')} {_STORE_ROLE}",
 )
 
@@ -266,13 +266,13 @@ DUE = Query(
 )
 
 
-def hold(tx: Transaction, site_id: int) -> None:
+def lock_roles(tx: Transaction, site_id: int) -> None:
     """Begin a change of the members or criteria of a site's roles: other changes of what decides it wait.
 
     Raises Unavailable where others hold it back for five seconds.
     """
     for _ in range(_TRIES):
-        if tx.value(HOLD, site_id=site_id):
+        if tx.value(TRY_LOCK, site_id=site_id):
             return
         time.sleep(_TRY_S)
     raise Unavailable("The members of this site's roles are being changed")
@@ -283,32 +283,32 @@ def is_large(tx: Reader, site_id: int) -> bool:
     return bool(tx.value(LARGE, site_id=site_id, most=IN_ONE_GO))
 
 
-def share(tx: Transaction, site_id: int) -> None:
+def lock_roles_shared(tx: Transaction, site_id: int) -> None:
     """Hold back changes of the members or criteria of a site's roles: before a change that may decide who is in one."""
-    tx.rows(SHARE, site_id=site_id)
+    tx.rows(LOCK_SHARED, site_id=site_id)
 
 
-def settle(tx: Transaction, site_id: int, profile_ids: list[int]) -> None:
+def recompute_roles(tx: Transaction, site_id: int, profile_ids: list[int]) -> None:
     """Write the role sets of these profiles anew, after a change of what they depend on.
 
     Locks the profiles: a transaction that locks one of them before its change shares the lock on roles first.
     """
-    tx.rows(LOCK, site_id=site_id, profile_ids=profile_ids)
-    tx.run(SETTLE, site_id=site_id, profile_ids=profile_ids)
+    tx.rows(LOCK_PROFILES, site_id=site_id, profile_ids=profile_ids)
+    tx.run(RECOMPUTE_ROLES, site_id=site_id, profile_ids=profile_ids)
 
 
-def settle_role(tx: Transaction, site_id: int, role_id: int) -> int:
+def recompute_role(tx: Transaction, site_id: int, role_id: int) -> int:
     """Let the role sets of all profiles follow a change of one role's members or criteria; how many changed.
 
-    Call `hold` first. A role that is gone is taken out of all.
+    Call `lock_roles` first. A role that is gone is taken out of all.
     """
-    return tx.run(SETTLE_ROLE, site_id=site_id, role_id=role_id)
+    return tx.run(RECOMPUTE_ROLE, site_id=site_id, role_id=role_id)
 
 
-def settle_some(tx: Transaction, site_id: int, role_id: int, profile_ids: list[int]) -> int:
+def recompute_role_of(tx: Transaction, site_id: int, role_id: int, profile_ids: list[int]) -> int:
     """Let the role sets of these profiles follow a committed change of one role; how many changed. Locks them."""
-    tx.rows(LOCK, site_id=site_id, profile_ids=profile_ids)
-    return tx.run(SETTLE_SOME, site_id=site_id, role_id=role_id, profile_ids=profile_ids)
+    tx.rows(LOCK_PROFILES, site_id=site_id, profile_ids=profile_ids)
+    return tx.run(RECOMPUTE_ROLE_OF, site_id=site_id, role_id=role_id, profile_ids=profile_ids)
 
 
 def movers(tx: Reader, site_id: int, role_id: int) -> tuple[list[int], list[int], list[int]]:

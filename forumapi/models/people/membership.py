@@ -154,4 +154,4 @@ def settle(database: Database, site_id: int, identity: Identity, *, is_root: boo
 
 def settle_roles(tx: Transaction, site_id: int, profile_ids: list[int]) -> None:
     """Write the role sets of these profiles anew, after a change of what they depend on."""
-    member.settle(tx, site_id, profile_ids)
+    member.recompute_roles(tx, site_id, profile_ids)

@@ -88,7 +88,7 @@ LOCK = Query(
     "profile.lock",
     f"""
     SELECT p.version, p.profile_name, p.gender, p.is_visible, p.style_id, p.is_member
-      FROM {member.SHARED} AS held
+      FROM {member.LOCK_ROLES_SHARED} AS held
      CROSS JOIN profiles p
      WHERE p.site_id = %(site_id)s AND p.profile_id = %(profile_id)s
        FOR NO KEY UPDATE OF p""",

@@ -1,8 +1,8 @@
 """The counters of a profile: items and comments. Where a count reaches what a criterion names, roles follow.
 
 Costs one statement; only a profile that crosses a border pays for working out its roles (architecture 2.3). The
-transaction shares the lock on the site's roles (`member.SHARED`) in a statement before, so that a criterion which is
-being written is either seen here or counts what is written here.
+transaction shares the lock on the site's roles (`member.LOCK_ROLES_SHARED`) in a statement before, so that a criterion
+which is being written is either seen here or counts what is written here.
 """
 
 from __future__ import annotations
@@ -52,4 +52,4 @@ def items(tx: Transaction, site_id: int, profile_id: int, by: int) -> None:
 
 def _count(tx: Transaction, query: Query, site_id: int, profile_id: int, by: int) -> None:
     if tx.value(query, site_id=site_id, profile_id=profile_id, by=by):
-        member.settle(tx, site_id, [profile_id])
+        member.recompute_roles(tx, site_id, [profile_id])

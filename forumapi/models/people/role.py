@@ -357,7 +357,7 @@ def page(tx: Reader, site_id: int, ids: list[int], at: Paging, *, shows: bool) -
 
 def hold(tx: Transaction, site_id: int, me: int, *, moves_rights: bool) -> Held:
     """Begin a change of the site's roles; others wait. `moves_rights`: access lists are worked out anew."""
-    member.hold(tx, site_id)
+    member.lock_roles(tx, site_id)
     row = tx.row(BUMP if moves_rights else LOOK, site_id=site_id, me=me)
     assert row is not None
     return Held(row[0], row[1], tuple(row[2] or ()))
@@ -497,9 +497,9 @@ def _settle(
     tx: Transaction, site_id: int, id: int, profile_ids: list[int] | None = None
 ) -> Settling | None:
     if profile_ids is not None and len(profile_ids) <= member.IN_ONE_GO:
-        member.settle_some(tx, site_id, id, profile_ids)
+        member.recompute_role_of(tx, site_id, id, profile_ids)
     elif member.is_large(tx, site_id):
         return role_settling.queue(tx, site_id, id)
     else:
-        member.settle_role(tx, site_id, id)
+        member.recompute_role(tx, site_id, id)
     return None

@@ -103,4 +103,4 @@ class Settler(PollingThread):
                 return
             batch = list(profile_ids[start : start + BATCH])
             with self._database.write() as tx:
-                member.settle_some(tx, queued.site_id, queued.role_id, batch)
+                member.recompute_role_of(tx, queued.site_id, queued.role_id, batch)

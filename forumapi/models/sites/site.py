@@ -37,7 +37,7 @@ from forumapi.errors import (
     Unavailable,
 )
 from forumapi.models.journal import journal
-from forumapi.models.microcosms import tree
+from forumapi.models.microcosms.tree import load_tree
 from forumapi.models.people import membership, profile
 from forumapi.models.sites import reserved_subdomains, site_domain, site_rules
 from forumapi.models.sites.site_rules import Look, SiteBody
@@ -682,7 +682,7 @@ class SiteDirectory:
     def _grow(self, site: Site, tx: Reader) -> Tree:
         found = site.tree
         if found is None or found.acl_version < site.acl_version:
-            found = tree.load(tx, site.id, site.acl_version)
+            found = load_tree(tx, site.id, site.acl_version)
         return found
 
     # ---------------------------------------------------------------- the poll

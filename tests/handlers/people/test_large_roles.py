@@ -222,7 +222,7 @@ def test_a_change_that_waits_keeps_nobody_waiting_behind_it(
 
     def hold_back() -> None:
         with make.database.write() as tx:
-            member.share(tx, crowd.id)
+            member.lock_roles_shared(tx, crowd.id)
             writing.set()
             done.wait(60)
 
@@ -232,7 +232,7 @@ def test_a_change_that_waits_keeps_nobody_waiting_behind_it(
         change: Future[Response] = pool.submit(
             post, server, criteria(place, role), named("nobody"), crowd.owner
         )
-        tries = "SELECT count(*) FROM pg_stat_activity WHERE query LIKE '/* member.hold%%' AND state <> 'idle'"
+        tries = "SELECT count(*) FROM pg_stat_activity WHERE query LIKE '/* member.try_lock%%' AND state <> 'idle'"
         eventually(lambda: make.sql(tries)[0][0] > 0)
         assert comment(server, chat, crowd.member, "meanwhile") == 302
         assert not change.done()

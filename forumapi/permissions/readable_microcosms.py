@@ -1,0 +1,41 @@
+"""Set of microcosms that a caller may list, with a cache of what was rendered from the tree for that set."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from forumapi.permissions.memory_budget import MICROCOSM_BYTES, OBJECT_BYTES, budget
+
+# Bytes of a row beside a rendering; measured.
+_ROW_BYTES: Final = 500
+
+
+class ReadableMicrocosms:
+    """Live microcosms that some caller may list, in tree order, and renderings of the tree for them."""
+
+    __slots__ = ("__weakref__", "cache", "ids", "set", "stamp")
+
+    def __init__(self, ids: tuple[int, ...]) -> None:
+        self.ids = ids
+        self.set = frozenset(ids)
+        self.stamp = hash(ids)
+        self.cache: dict[object, Any] = {}
+
+    def keep(self, key: object, value: Any) -> Any:
+        """Cache a rendering and return it."""
+        budget.charge(self, _weight(value) - (_weight(self.cache[key]) if key in self.cache else 0))
+        self.cache[key] = value
+        return value
+
+    def forget(self) -> None:
+        """Drop all renderings."""
+        self.cache.clear()
+
+
+def _weight(value: Any) -> int:
+    """Estimate the bytes of a rendering, with the row that it was made of."""
+    if isinstance(value, bytes):
+        return OBJECT_BYTES + len(value)
+    if isinstance(value, ReadableMicrocosms):
+        return OBJECT_BYTES + MICROCOSM_BYTES * len(value.ids)
+    return OBJECT_BYTES + _ROW_BYTES + sum(len(part) for part in value if isinstance(part, bytes))
