@@ -141,7 +141,7 @@ TESTS: Final = (
         "tests/handlers/microcosms/test_microcosms.py tests/handlers/content/test_huddles.py",
     ),
     (
-        "forumapi/models/*/locate*.py",
+        "forumapi/models/access/permission_target*.py",
         (
             "tests/handlers/access/test_permission.py tests/handlers/access/test_permission_batch.py"
             " tests/handlers/notices/test_watchers.py"

@@ -10,7 +10,7 @@ import pytest
 
 from forumapi.models.access import identity
 from forumapi.models.microcosms.tree import load_tree
-from forumapi.models.notices import watcher
+from forumapi.models.notices.watcher_page import WatcherPage
 from forumapi.wire.paging import Paging
 from tests.factories import Factory
 from tests.oracle import compare, draw, store
@@ -79,7 +79,7 @@ def test_everybody_is_shown_what_they_may_read_and_nothing_else(
                 if listed(world, profile_id, one, "watchers", scopes=person.tokens[number])
             }
             seen.update((one.type, one in expected) for one in things(world))
-            found = watcher.page(
+            found = WatcherPage.read(
                 reader,
                 world.site_id,
                 profile_id,

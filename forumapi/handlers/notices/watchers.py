@@ -1,4 +1,4 @@
-"""What the caller follows, and what of it is sent by mail. Wire: docs/api/watchers.md."""
+"""Watchers: the things that the caller follows, and what is sent about them. Wire: docs/api/watchers.md."""
 
 from __future__ import annotations
 
@@ -9,8 +9,16 @@ from forumapi import itemtypes
 from forumapi.errors import NO_DELETE, OUT_OF_RANGE, Forbidden, Invalid, NotFound
 from forumapi.models.access import permission_target, permission_targets
 from forumapi.models.journal.idempotency import Finished
-from forumapi.models.notices import watcher
-from forumapi.models.notices.watcher import Change, Named
+from forumapi.models.notices.watcher import (
+    ALL_PEOPLE,
+    MOST_AT_ONCE,
+    UPDATE_TYPES,
+    WATCHABLE,
+    WatchedThing,
+    Watcher,
+    WatcherChange,
+)
+from forumapi.models.notices.watcher_page import WatcherPage
 from forumapi.permissions import evaluator
 from forumapi.permissions.evaluator import DELETE
 from forumapi.request.context import Context
@@ -48,7 +56,7 @@ class WatchBody(Body):
 
 
 class SendingBody(Body):
-    """What is to be sent of a thing that is followed. What is not named stays."""
+    """Change of what is sent about a thing that is followed. A key that is left out changes nothing."""
 
     itemType: str | UnsetType = UNSET
     itemId: int | UnsetType = UNSET
@@ -63,31 +71,31 @@ class WatchedBody(Body):
     itemId: int | UnsetType = UNSET
 
 
-def _named(item_type: str | UnsetType, item_id: int | UnsetType, place: str = "") -> Named:
-    """The thing that is named. Raises Invalid: a type that can't be followed (W2), no id."""
+def _named(item_type: str | UnsetType, item_id: int | UnsetType, place: str = "") -> WatchedThing:
+    """Return the thing that was named. Raises Invalid: a type that can't be followed (W2), no id."""
     name = item_type.lower() if isinstance(item_type, str) else ""
     kind = itemtypes.BY_NAME.get(name)
-    if kind is None or kind.id not in watcher.WATCHABLE:
-        names = ", ".join(sorted(itemtypes.name_of(id) for id in watcher.WATCHABLE))
+    if kind is None or kind.id not in WATCHABLE:
+        names = ", ".join(sorted(itemtypes.name_of(id) for id in WATCHABLE))
         raise Invalid(f"{place}itemType", f"must be one of: {names}")
     if not isinstance(item_id, int):
         raise Invalid(f"{place}itemId", "is required")
     if item_id < (0 if kind.id == itemtypes.PROFILE else 1):
         raise Invalid(f"{place}itemId", "must be the id of an item", code=OUT_OF_RANGE)
-    return Named(kind.id, item_id)
+    return WatchedThing(kind.id, item_id)
 
 
-def _seed(sent: WatchBody, thing: Named, place: str = "") -> int:
+def _update_type(sent: WatchBody, thing: WatchedThing, place: str = "") -> int:
     if not isinstance(sent.updateTypeId, int):
-        return watcher.seed_of(thing)
-    if sent.updateTypeId not in watcher.UPDATE_TYPES:
+        return thing.update_type
+    if sent.updateTypeId not in UPDATE_TYPES:
         raise Invalid(f"{place}updateTypeId", "must be 1 to 9", code=OUT_OF_RANGE)
     return sent.updateTypeId
 
 
-def _change(sent: SendingBody, place: str = "") -> Change:
+def _change(sent: SendingBody, place: str = "") -> WatcherChange:
     thing = _named(sent.itemType, sent.itemId, place)
-    return Change(thing, _sent(sent.sendEmail), _sent(sent.sendSMS))
+    return WatcherChange(thing, _sent(sent.sendEmail), _sent(sent.sendSMS))
 
 
 def _sent(value: bool | UnsetType) -> bool | None:
@@ -95,26 +103,28 @@ def _sent(value: bool | UnsetType) -> bool | None:
 
 
 def _several(sent: list[T]) -> list[tuple[T, str]]:
-    """The entries of a batch, each with its place for messages. Raises Invalid."""
-    if not 1 <= len(sent) <= watcher.MOST_AT_ONCE:
-        text = f"must name 1 to {watcher.MOST_AT_ONCE} things"
+    """Return the entries of a batch, each with its place for error messages. Raises Invalid."""
+    if not 1 <= len(sent) <= MOST_AT_ONCE:
+        text = f"must name 1 to {MOST_AT_ONCE} things"
         raise Invalid("body", text, code=OUT_OF_RANGE)
-    return [(one, f"body[{number}].") for number, one in enumerate(sent)]
+    return [(entry, f"body[{number}].") for number, entry in enumerate(sent)]
 
 
-def _follow(ctx: Context, things: Sequence[Named], seeds: Sequence[int], place: str = "") -> None:
-    """Follow what the caller may read. Raises NotFound for anything else (W2)."""
+def _follow(
+    ctx: Context, things: Sequence[WatchedThing], update_types: Sequence[int], place: str = ""
+) -> None:
+    """Follow things that the caller may read. Raises NotFound for any other (W2)."""
     tx, site_id, principal = ctx.writer, ctx.site.id, ctx.identity.principal
-    # All people are nobody in particular.
-    asked = [one for one in things if one.item_id != watcher.ALL_PEOPLE]
+    # All people together are readable to everybody.
+    asked = [thing for thing in things if thing.item_id != ALL_PEOPLE]
     permission_targets.check_readable(
         tx, site_id, principal, ctx.tree, asked, "follow", place=place
     )
-    watcher.add(tx, site_id, principal.profile_id, things, seeds)
+    Watcher.insert(tx, ctx.author, things, update_types)
 
 
 class WatchersHandler(Handler):
-    """What the caller follows."""
+    """Watchers of the caller."""
 
     allow = "OPTIONS,GET,HEAD,PUT,POST"
     required_keys: ClassVar = {
@@ -127,7 +137,7 @@ class WatchersHandler(Handler):
         """Never notified of first, then the latest notified; what is gone or can't be read any more is left out."""
         site, tree, at, identity = ctx.site, ctx.tree, ctx.paging, ctx.identity
         view = tree.view(identity.principal)
-        found = watcher.page(
+        found = WatcherPage.read(
             ctx.reader,
             site.id,
             identity.profile_id,
@@ -140,12 +150,14 @@ class WatchersHandler(Handler):
         )
         paging.check(found.total, at)
         own = (
-            site.render() if any(one.item_type == itemtypes.SITE for one in found.entries) else b""
+            site.render()
+            if any(entry.item_type == itemtypes.SITE for entry in found.entries)
+            else b""
         )
 
         def build() -> bytes:
             documents = ctx.app.documents.fetch(ctx.reader, site.id, found.wanted)
-            entries = watcher.document(found, documents, tree, view, site.id, own)
+            entries = found.document(documents, tree, view, site.id, own)
             page = paging.page(
                 entries, found.total, at, PATH, ctx.path, ctx.query_string, ctx.pairs
             )
@@ -161,9 +173,9 @@ class WatchersHandler(Handler):
         """Follows a thing; says whether mail is sent of it. What is followed already stays as it is."""
         sent: WatchBody = ctx.body
         thing = _named(sent.itemType, sent.itemId)
-        _follow(ctx, [thing], [_seed(sent, thing)])
-        sends = watcher.sends(ctx.reader, ctx.site.id, ctx.identity.profile_id, [thing])
-        return Data(json_fragments.dumps(sends[thing]))
+        _follow(ctx, [thing], [_update_type(sent, thing)])
+        watcher = Watcher.find(ctx.reader, ctx.author, [thing])[thing]
+        return Data(json_fragments.dumps(watcher.send_email))
 
     @needs(LOGIN, body=WatchBody, answer=bool)
     def put(self, ctx: Context) -> Result:
@@ -171,11 +183,11 @@ class WatchersHandler(Handler):
         return self.post(ctx)
 
     def replay(self, ctx: Context, done: Finished) -> Result:
-        """Whether mail is sent now; what was followed then may have been left since, and stays so."""
+        """Answer whether mail is sent now; a thing that was unfollowed since stays unfollowed."""
         sent = parse(ctx.raw_body, ctx.environ.get("CONTENT_TYPE", ""), WatchBody)
         thing = _named(sent.itemType, sent.itemId)
-        sends = watcher.sends(ctx.reader, ctx.site.id, ctx.identity.profile_id, [thing])
-        return Data(json_fragments.dumps(sends.get(thing, False)))
+        watcher = Watcher.find(ctx.reader, ctx.author, [thing]).get(thing)
+        return Data(json_fragments.dumps(watcher is not None and watcher.send_email))
 
 
 class WatcherByItemHandler(Handler):
@@ -187,7 +199,7 @@ class WatcherByItemHandler(Handler):
     @needs(LOGIN, body=SendingBody)
     def patch(self, ctx: Context) -> Result:
         """Changes what is sent; a key that is not there changes nothing (W4)."""
-        watcher.set_sending(ctx.writer, ctx.site.id, ctx.identity.profile_id, [_change(ctx.body)])
+        Watcher.update(ctx.writer, ctx.author, [_change(ctx.body)])
         return Done()
 
     @needs(
@@ -201,7 +213,7 @@ class WatcherByItemHandler(Handler):
         """Follows a thing no more; one that is not followed is fine (W7)."""
         id = ctx.number("itemId") if ctx.query.get("itemId") else UNSET
         thing = _named(ctx.query.get("itemType", ""), id)
-        watcher.remove(ctx.writer, ctx.site.id, ctx.identity.profile_id, [thing])
+        Watcher.delete(ctx.writer, ctx.author, [thing])
         return Done()
 
 
@@ -214,12 +226,11 @@ class WatcherHandler(Handler):
     def patch(self, ctx: Context) -> Result:
         """Changes what is sent of the thing in the body or, where it names none, by the caller's watcher of that id."""
         sent: SendingBody = ctx.body
-        site_id, me = ctx.site.id, ctx.identity.profile_id
         if isinstance(sent.itemType, str) or isinstance(sent.itemId, int):
-            watcher.set_sending(ctx.writer, site_id, me, [_change(sent)])
+            Watcher.update(ctx.writer, ctx.author, [_change(sent)])
             return Done()
         email, sms = _sent(sent.sendEmail), _sent(sent.sendSMS)
-        if not watcher.set_one(ctx.writer, site_id, me, ctx.args["watcher"], email, sms):
+        if not Watcher.update_one(ctx.writer, ctx.author, ctx.args["watcher"], email, sms):
             raise NotFound("You have no such watcher")
         return Done()
 
@@ -233,7 +244,7 @@ class WatcherHandler(Handler):
             raise NotFound("There is no such watcher")
         if not evaluator.effective(principal, where.target, ctx.tree) & DELETE:
             raise Forbidden("This watcher is not yours", code=NO_DELETE)
-        watcher.remove_one(tx, site_id, id)
+        Watcher.delete_one(tx, site_id, id)
         return Done()
 
 
@@ -245,24 +256,24 @@ class WatchersBatchHandler(Handler):
     @needs(LOGIN, body=list[WatchBody])
     def put(self, ctx: Context) -> Result:
         """Follows up to 100 things that the caller may read."""
-        things, seeds = [], []
+        things, update_types = [], []
         for sent, place in _several(ctx.body):
             thing = _named(sent.itemType, sent.itemId, place)
             things.append(thing)
-            seeds.append(_seed(sent, thing, place))
-        _follow(ctx, things, seeds, "body")
+            update_types.append(_update_type(sent, thing, place))
+        _follow(ctx, things, update_types, "body")
         return Done()
 
     @needs(LOGIN, body=list[SendingBody])
     def patch(self, ctx: Context) -> Result:
         """Changes what is sent of up to 100 things that the caller follows."""
         changes = [_change(sent, place) for sent, place in _several(ctx.body)]
-        watcher.set_sending(ctx.writer, ctx.site.id, ctx.identity.profile_id, changes, place="body")
+        Watcher.update(ctx.writer, ctx.author, changes, place="body")
         return Done()
 
     @needs(LOGIN, body=list[WatchedBody])
     def delete(self, ctx: Context) -> Result:
         """Follows up to 100 things no more."""
         things = [_named(sent.itemType, sent.itemId, place) for sent, place in _several(ctx.body)]
-        watcher.remove(ctx.writer, ctx.site.id, ctx.identity.profile_id, things)
+        Watcher.delete(ctx.writer, ctx.author, things)
         return Done()

@@ -15,9 +15,10 @@ from forumapi.database.connections import (
     Transaction,
 )
 from forumapi.errors import EVENT_FULL, Invalid, NotFound
-from forumapi.models.content import item, item_details, item_page
+from forumapi.models.content import item_details, item_page
 from forumapi.models.journal import journal
 from forumapi.models.journal.journal import Author
+from forumapi.models.notices.watcher import watch
 from forumapi.models.pages.documents import Documents
 from forumapi.models.people import profile
 from forumapi.permissions.evaluator import Target
@@ -321,7 +322,7 @@ RECOUNT = Query(
 )
 
 # Somebody who comes follows the event, as they want to hear of attendees (content 5.5).
-WATCH = Query("attendee.watch", item.watch("7", "9", "%(event_id)s"))
+WATCH = Query("attendee.watch", watch("7", str(itemtypes.EVENT), "%(event_id)s"))
 
 
 class Answer(NamedTuple):

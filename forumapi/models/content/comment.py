@@ -10,11 +10,12 @@ from forumapi.database.connections import Query, Transaction
 from forumapi.errors import TooMany
 from forumapi.models.content import draft, link
 from forumapi.models.content.comment_page import SEEN
-from forumapi.models.content.item import SERIALISE, LockedItem, watch
+from forumapi.models.content.item import SERIALISE, LockedItem
 from forumapi.models.content.text import Rendered
 from forumapi.models.journal import journal
 from forumapi.models.journal.journal import Author
 from forumapi.models.microcosms import microcosm_counters
+from forumapi.models.notices.watcher import watch
 from forumapi.models.people import member, profile_counters, read_mark
 from forumapi.text.render import RENDERER_VERSION
 

@@ -8,9 +8,10 @@ from typing import Final
 from forumapi import itemtypes
 from forumapi.database.connections import Query, Transaction
 from forumapi.errors import OUT_OF_RANGE, Invalid, NotFound
-from forumapi.models.content.item import SERIALISE, WATCHER_DEFAULTS, LockedItem
+from forumapi.models.content.item import SERIALISE, LockedItem
 from forumapi.models.journal import journal
 from forumapi.models.journal.journal import Author
+from forumapi.models.notices.watcher import WATCHER_DEFAULTS
 from forumapi.models.people import read_mark
 
 MAX_PARTICIPANTS: Final = 100

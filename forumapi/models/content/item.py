@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Final, NamedTuple
+from typing import Any, NamedTuple
 
 from forumapi import itemtypes
 from forumapi.database.connections import Query, Transaction
@@ -11,33 +11,9 @@ from forumapi.models.content.item_type_spec import New
 from forumapi.models.journal import journal
 from forumapi.models.journal.journal import Author
 from forumapi.models.microcosms import microcosm_counters
+from forumapi.models.notices.watcher import watch
 from forumapi.models.people import member, profile_counters
 from forumapi.permissions.evaluator import Target
-
-# The defaults of a new watcher `who` (discovery 3.3): the profile's own preference of that update type, else what
-# profile, site or platform allow in general and the type wants by default.
-WATCHER_DEFAULTS: Final = """
-    coalesce((SELECT o.{flag} FROM update_options o
-               WHERE o.site_id = %(site_id)s AND o.profile_id = {who} AND o.update_type_id = {type}),
-             (SELECT coalesce(po.{flag}, so.{flag}, pl.{flag}) AND t.{flag}
-                FROM platform_options pl
-                JOIN update_types t ON t.update_type_id = {type}
-                LEFT JOIN site_options so ON so.site_id = %(site_id)s
-                LEFT JOIN profile_options po ON po.site_id = %(site_id)s AND po.profile_id = {who}), false)"""
-
-
-def watch(update_type: str, item_type: str, item_id: str) -> str:
-    """SQL that makes the caller a watcher; an existing watcher is never changed (discovery 5.5)."""
-    email = WATCHER_DEFAULTS.format(flag="send_email", type=update_type, who="%(me)s")
-    sms = WATCHER_DEFAULTS.format(flag="send_sms", type=update_type, who="%(me)s")
-    return f"""
-        INSERT INTO watchers (site_id, profile_id, item_type_id, item_id, send_email, send_sms)
-        SELECT %(site_id)s, %(me)s, {item_type}, {item_id}, {email}, {sms}
-         WHERE NOT EXISTS (SELECT 1 FROM watchers w
-                            WHERE w.site_id = %(site_id)s AND w.profile_id = %(me)s
-                              AND w.item_type_id = {item_type} AND w.item_id = {item_id})
-            ON CONFLICT DO NOTHING"""
-
 
 # Two equal submissions at once: the second waits for the first and then finds it.
 SERIALISE = Query("item.serialise", "SELECT pg_advisory_xact_lock(hashtextextended(%(key)s, 0))")

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from forumapi import itemtypes
-from forumapi.models.notices import update_options, watcher
+from forumapi.models.notices import update_options
+from forumapi.models.notices.watcher import MOST_AT_ONCE
 from tests.auth.stage import Stage, staged
 from tests.factories import Person, Site, Thing
 
@@ -446,7 +447,7 @@ def test_a_batch_costs_as_much_as_one(stage: Stage, site: Site) -> None:
 
 def test_a_batch_has_one_to_a_hundred_entries(stage: Stage) -> None:
     entry = {"itemType": "conversation", "itemId": 1}
-    for batch in ([], [entry] * (watcher.MOST_AT_ONCE + 1)):
+    for batch in ([], [entry] * (MOST_AT_ONCE + 1)):
         for method in ("PUT", "PATCH", "DELETE"):
             answer = stage.request(method, "/watchers/batch", batch, by=stage.site.member)
             assert answer.status == 400
