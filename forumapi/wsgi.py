@@ -27,7 +27,7 @@ class Application:
         self.stop = app.stop
         self.retire = app.retire
         self.apply = app.apply
-        self.say_goodbye = app.live.say_goodbye
+        self.close_connections = app.live.close_connections
         self.at_once = self._at_once if hotfiles.may_be_used(app.config) else None
 
     def __call__(self, environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:

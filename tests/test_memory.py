@@ -518,8 +518,8 @@ BRIEF = """
     files.images.fair_queue._Line.finished files.images.fair_queue._Line.waiting text.render._Writer.parts
     text.render._Writer.names database.connections.Transaction._after models.microcosms.microcosm.Viewer.marks
     models.microcosms.microcosm.Viewer.mine
-    permissions.evaluator.Tree.roles permissions.evaluator.Tree.owned realtime.delivery_permissions.Judge._known
-    realtime.poll._Waiting.frames
+    permissions.evaluator.Tree.roles permissions.evaluator.Tree.owned
+    realtime.delivery_permissions.DeliveryPolicy._known realtime.poll._Waiting.frames
     models.people.role_settler.Settler._own files.thumbnails.Thumbnails._busy
     concurrency.single_flight.SingleFlight._running concurrency.single_flight.SingleFlight._next
     request.tracing.Trace.steps
@@ -528,10 +528,10 @@ BRIEF = """
     request.multipart._Receiver.parts webhooks.sender.Deliverer._busy"""
 # By listener; how many there may be is a setting, and so is what waits for each.
 LISTENERS = """
-    realtime.delivery_permissions.Caller.clients realtime.delivery_permissions.Caller.lost realtime.hub.Client.ended
+    realtime.delivery_permissions.Caller.clients realtime.delivery_permissions.Caller.lost realtime.hub.LiveClient.ended
     realtime.event_pump.Feed.clients realtime.event_pump.Feed.callers realtime.event_pump.Live._feeds
     realtime.event_pump.Live._threads
-    realtime.event_pump.Live._beats realtime.event_pump.Live._count realtime.hub.Client.follows
+    realtime.event_pump.Live._beats realtime.event_pump.Live._count realtime.hub.LiveClient.follows
     realtime.hub.Index._by_topic
     realtime.presence.Presence._own realtime.presence.Presence._others realtime.presence.Presence._shown
     realtime.presence.Presence._typing realtime.presence.Presence._heard realtime.socket.Pipe._queue

@@ -1,8 +1,8 @@
-"""Cursors: where in a site's events somebody has got to, as a text that tells nothing else.
+"""Cursors: opaque texts for positions in a site's events.
 
-The number of an event would tell how much happens in places that one may not see. So a cursor is one AES block: the
-site, the number and a random part, under a key that all processes of the platform share. The same place has another
-text each time, a made-up one fits no site, and one of another site is not taken.
+A plain event number would reveal how much happens in places that the reader may not see. So a cursor is one AES block
+of site, number and random bits, under a key that all processes of the platform share. The same position has a
+different text each time, and a forged cursor or one of another site is not accepted.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _LENGTH: Final = 22  # of a block in base64 without padding
 
 
 class Cursors:
-    """Makes and reads cursors. `key`: 16 bytes."""
+    """Codec of cursors. `key`: 16 bytes."""
 
     def __init__(self, key: bytes) -> None:
         cipher = Cipher(algorithms.AES(key), modes.ECB())
@@ -32,7 +32,7 @@ class Cursors:
         self._mac_key = hashlib.blake2b(key=key, person=b"live-stream").digest()
 
     def make(self, site_id: int, number: int) -> str:
-        """The cursor after the event `number` of a site; 0: before all."""
+        """Encode the position after the event `number` of a site; 0: before all."""
         if len(self._random) < _BLOCK:
             self._random = os.urandom(4096)
         salt, self._random = self._random[:4], self._random[4:]
@@ -40,7 +40,7 @@ class Cursors:
         return base64.urlsafe_b64encode(self._encrypt(block))[:_LENGTH].decode()
 
     def read(self, site_id: int, cursor: str) -> int | None:
-        """The number of a cursor of this site; None for what is none."""
+        """Decode a cursor of this site into a number; None for any other text."""
         if len(cursor) != _LENGTH or not cursor.isascii():
             return None
         try:
@@ -53,15 +53,15 @@ class Cursors:
         return int.from_bytes(plain[_SITE : _SITE + _NUMBER], "big")
 
     def proof(self, site_id: int, token_id: int, bound: bytes) -> str:
-        """A text that names a token to this platform alone, and is good only together with `bound`.
+        """Make an opaque text that identifies a token, valid only together with `bound`.
 
-        It follows the cursor in the ids of a stream's frames: who presents it has read that stream.
+        It follows the cursor in the ids of a stream's frames, and so proves that its sender has read that stream.
         """
         name = self.make(site_id, token_id)
         return name + self._mac(site_id, token_id, bound)
 
     def holder(self, site_id: int, proof: str, bound: bytes) -> int:
-        """The token that a proof names, 0 for what is no proof of a stream that is bound so."""
+        """Verify a proof. Returns the id of its token, 0 for an invalid proof or one with another `bound`."""
         token_id = self.read(site_id, proof[:_LENGTH])
         if not token_id:
             return 0
@@ -77,5 +77,5 @@ class Cursors:
 
 
 def parted(text: str) -> tuple[str, str]:
-    """Part the id of a frame into its cursor and the proof of its stream, "" where it has none."""
+    """Split the id of a frame into its cursor and the proof of its stream, "" if there is none."""
     return text[:_LENGTH], text[_LENGTH:]

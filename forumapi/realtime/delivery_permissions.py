@@ -1,7 +1,7 @@
-"""Who may be told of an event: the evaluator that REST uses, asked when a frame is about to leave.
+"""Permissions at delivery: which listeners receive which event, by the evaluator that REST uses.
 
-`deliveries` is the one place that decides it. It takes what happened, what the things are now, who the listeners are
-now, and says who gets which frame. It is pure; what it is given is read right before (models/notices/live.py).
+`deliveries` alone decides it, from events, the present state of things and the present identities of listeners. It is
+pure; its arguments are read right before (models/notices/live.py).
 """
 
 from __future__ import annotations
@@ -21,25 +21,25 @@ from forumapi.models.notices.live import (
 )
 from forumapi.permissions import evaluator
 from forumapi.permissions.evaluator import Principal, Tree
-from forumapi.realtime.hub import HUDDLES, SITE, UPDATES, Client, Index, Topic
+from forumapi.realtime.hub import HUDDLES, SITE, UPDATES, Index, LiveClient, Topic
 
-# What somebody sees of a thing: nothing, not even that it is there; that it is gone; the thing itself.
+# Visibility of a thing: not even its existence; only that it has gone; the thing itself.
 NOTHING: Final = 0
 GONE: Final = 1
 WHOLE: Final = 2
 
 # Kinds after which a thing may be gone for some who have seen it.
 _ENDS: Final = frozenset((journal.DELETED, journal.PATCHED))
-# What is nobody's business but its owner's, and not theirs in a stream either.
+# Types of things that are never delivered, not even to their owners.
 _PRIVATE: Final = frozenset((itemtypes.USER, itemtypes.AUTH))
 _PARTS: Final = frozenset((itemtypes.ATTACHMENT, itemtypes.ATTRIBUTE))
 _ITEMS: Final = itemtypes.IN_MICROCOSM | {itemtypes.HUDDLE}
-# Without a version nothing changed that these show: a ban, a way to sign in.
+# Events of these without a version changed nothing that they show: a ban, a sign-in method.
 _VERSIONED: Final = frozenset((itemtypes.SITE, itemtypes.PROFILE))
 
 
 class Caller:
-    """Who is listening on a site, as of the last look. Shared by all connections under one token."""
+    """Identity of a listener on a site, as of the last poll. Shared by all connections with one token."""
 
     __slots__ = (
         "clients",
@@ -57,14 +57,15 @@ class Caller:
     )
 
     def __init__(self, identity: Identity = GUEST) -> None:
-        self.clients: set[Client] = set()
-        # The microcosms that they could read at the last look, and since which event not any more; None: nobody looked.
+        self.clients: set[LiveClient] = set()
+        # Microcosms that they could read at the last poll (None: not known yet), and those lost since, each with the
+        # number of the event before the loss.
         self.readable: frozenset[int] | None = None
         self.lost: dict[int, int] = {}
         self.become(identity)
 
     def become(self, identity: Identity) -> None:
-        """Take over who they are now."""
+        """Take over a newer identity."""
         self.token_id = identity.token_id
         self.user_id = identity.user_id
         self.principal: Principal = identity.principal
@@ -75,10 +76,10 @@ class Caller:
         self.expires, self.due = identity.more[:2] if len(identity.more) > 1 else (None, None)
 
     def regained(self, tree: Tree, position: int) -> dict[int, int]:
-        """Look what they may read now: the microcosms that they could not read before, with the number of the event
-        since which they could not, 0 for what they never could.
+        """Compare the microcosms that they may read with those of the last poll.
 
-        `position`: the number of the last event that was told by what they could read before.
+        Returns those that have become readable, with the number of the event since which they were not, 0 for never.
+        `position`: number of the last event that was delivered by the former rights.
         """
         before, now = self.readable, tree.view(self.principal).set
         self.readable = now
@@ -89,7 +90,7 @@ class Caller:
         return {id: self.lost.pop(id, 0) for id in now - before}
 
     def has_scope(self, item_type: int, parent_type: int = 0) -> bool:
-        """Whether their token is good for things of a type, in a thing of another."""
+        """Check that the token's scopes allow things of a type, in a thing of another type."""
         if item_type in _PARTS and parent_type not in self.kinds:
             return False
         return item_type in self.kinds and (
@@ -98,7 +99,7 @@ class Caller:
 
 
 def subject(event: Event) -> Named | None:
-    """The thing whose permission decides about an event; None for an event that nobody is told of."""
+    """Key of the thing whose permission decides on an event; None for an event that is delivered to nobody."""
     kind = event.item_type
     if kind in _PRIVATE or event.kind == journal.REMINDED:
         return None
@@ -112,7 +113,7 @@ def subject(event: Event) -> Named | None:
 
 
 def topics(event: Event, fact: Fact) -> list[Topic]:
-    """What somebody may follow to be told of an event, the nearest first."""
+    """Topics under which an event is delivered, the nearest first."""
     found = [Topic(event.item_type, event.item_id)]
     for kind, id in (
         (fact.target.item_type, fact.target.item_id),
@@ -131,17 +132,17 @@ def topics(event: Event, fact: Fact) -> list[Topic]:
     return found
 
 
-class Judge:
-    """The evaluator for the things of one batch. Answers are kept by what they depend on: 2,000 listeners with one set
-    of roles are asked about once."""
+class DeliveryPolicy:
+    """Permission evaluator for the things of one batch, with its answers memoised: 2,000 listeners with the same roles
+    cost one evaluation."""
 
     def __init__(self, tree: Tree) -> None:
         self._tree = tree
-        # With the fact itself: an answer is found by its identity, which is its own for as long as it is there.
+        # Each answer holds its fact: keys use the id() of a fact, which is unique only while the fact exists.
         self._known: dict[tuple[object, ...], tuple[int, Fact]] = {}
 
-    def sight(self, principal: Principal, fact: Fact) -> int:
-        """What `principal` sees of a thing: NOTHING, GONE or WHOLE, as a GET of it would show."""
+    def visibility(self, principal: Principal, fact: Fact) -> int:
+        """Visibility of a thing to a caller, as of a GET: NOTHING, GONE or WHOLE."""
         target = fact.target
         node = self._tree.nodes.get(target.microcosm_id)
         is_special = (
@@ -175,7 +176,7 @@ class Judge:
         can = evaluator.effective(principal, target, self._tree)
         if not can & evaluator.READ:
             return NOTHING
-        # Nobody moderates a huddle.
+        # Huddles have no moderators.
         moderates = can & evaluator.MODERATOR and fact.parent_type != itemtypes.HUDDLE
         if moderates or not (fact.is_deleted or fact.is_moderated or fact.is_gone_above):
             return WHOLE
@@ -183,9 +184,9 @@ class Judge:
         return WHOLE if is_own and not (fact.is_deleted or fact.is_gone_above) else GONE
 
     def may_comment(self, principal: Principal, fact: Fact) -> bool:
-        """Whether `principal` sees a thing and may write a comment on it."""
+        """Check that a caller sees a thing and may comment on it."""
         target = fact.target
-        if not principal.profile_id or self.sight(principal, fact) != WHOLE:
+        if not principal.profile_id or self.visibility(principal, fact) != WHOLE:
             return False
         if fact.insiders is not None:
             target = target._replace(is_participant=True)
@@ -218,29 +219,29 @@ class Judge:
 
 
 def _item_of(fact: Fact) -> int:
-    """The id of the item that a thing is or hangs on, 0 for none."""
+    """Id of the item that a thing is or belongs to, 0 for none."""
     if fact.target.item_type in _ITEMS:
         return fact.target.item_id
     return fact.parent_id if fact.parent_type in _ITEMS else 0
 
 
 class Delivery(NamedTuple):
-    """An event for some listeners. `is_gone`: they are told that the thing is not to be seen any more.
+    """Event with the clients that receive it. `is_gone`: they receive that the thing has gone.
 
-    Of what was moved out of their sight, `fact` is where it was.
+    `fact` of a thing that was moved out of their sight describes its former place.
     """
 
     event: Event
     fact: Fact
     is_gone: bool
-    clients: list[tuple[Client, bool]]  # with whether the document is wanted
+    clients: list[tuple[LiveClient, bool]]  # with: include the document
 
 
 def deliveries(
     events: Iterable[Event], facts: Mapping[Named, Fact], index: Index, tree: Tree
 ) -> list[Delivery]:
-    """Who of the listeners in `index` is told of which event, in the order of events."""
-    judge = Judge(tree)
+    """Decide which listeners in `index` receive which event, in the order of events."""
+    policy = DeliveryPolicy(tree)
     made: list[Delivery] = []
     for event in events:
         thing = subject(event)
@@ -248,13 +249,13 @@ def deliveries(
         if fact is None:
             continue
         was = left(tree, fact, event.moved_from) if event.moved_from else None
-        whole: dict[Client, bool] = {}
-        gone: dict[Client, bool] = {}
+        whole: dict[LiveClient, bool] = {}
+        gone: dict[LiveClient, bool] = {}
         for topic in topics(event, fact):
             for client, follow in index.followers(topic).items():
                 if whole.get(client):
                     continue
-                seen = told(judge, client.caller, event, fact, topic, was)
+                seen = decide(policy, client.caller, event, fact, topic, was)
                 if seen == WHOLE:
                     whole[client] = follow.wants_documents
                 elif seen == GONE:
@@ -267,21 +268,21 @@ def deliveries(
     return made
 
 
-def told(
-    judge: Judge,
+def decide(
+    policy: DeliveryPolicy,
     caller: Caller,
     event: Event,
     fact: Fact,
     topic: Topic,
     was: Left | None = None,
 ) -> int:
-    """Decide how a follower of `topic` is told of an event: NOTHING is not at all, GONE as something that has gone.
+    """Decide what a follower of `topic` receives of an event: NOTHING, GONE or WHOLE.
 
-    `was`: where the thing has left. Those who could read it there and do not see it now are told that it has gone.
+    `was`: the place that the thing has left; followers who could read it there and no longer see it receive GONE.
     """
-    seen, place = judge.sight(caller.principal, fact), fact
+    seen, place = policy.visibility(caller.principal, fact), fact
     if was is not None and seen != WHOLE:
-        if judge.sight(caller.principal, was.place) != WHOLE:
+        if policy.visibility(caller.principal, was.place) != WHOLE:
             return NOTHING
         seen, fact, place = GONE, was.thing, was.place
     elif seen == NOTHING or (seen == GONE and event.kind not in _ENDS):
@@ -289,13 +290,13 @@ def told(
     parent_type = fact.target.item_type if event.item_type in _PARTS else fact.parent_type
     if not caller.has_scope(event.item_type, parent_type):
         return NOTHING
-    return NOTHING if judge.is_ignored(caller, fact, topic, place) else seen
+    return NOTHING if policy.is_ignored(caller, fact, topic, place) else seen
 
 
-def may_follow(judge: Judge, caller: Caller, fact: Fact | None) -> bool:
-    """Whether they may follow a thing: whoever may read it may, also while it is hidden."""
+def may_follow(policy: DeliveryPolicy, caller: Caller, fact: Fact | None) -> bool:
+    """Check that a caller may follow a thing: its readers may, also while it is hidden."""
     return (
         fact is not None
         and caller.has_scope(fact.target.item_type, fact.parent_type)
-        and judge.sight(caller.principal, fact) != NOTHING
+        and policy.visibility(caller.principal, fact) != NOTHING
     )

@@ -1,9 +1,9 @@
-"""From the event log to the listeners of this process: look what is new, who they are now, and hand out.
+"""Event pump: reads new events from the log and delivers them to the listeners of this process.
 
-One thread looks, when it is woken and every so often anyway. Everything it needs to decide is read after the events
-that it hands out, so that nobody is told of what they had lost the right to before it happened. For each site there is
-one place, `Feed.position`, up to which all listeners have been told; whoever comes is brought up to it from the log
-first. The lock of a feed keeps the two apart: nobody becomes live in the middle of a batch.
+One thread polls the database, when a notification wakes it and at a fixed interval. What permissions depend on is read
+after the events, so that nobody receives an event after the loss of the right to it. Each site has one position,
+`Feed.position`, up to which all live listeners have received everything; a new listener first catches up to that
+position from the log. The lock of a feed keeps both apart: no listener becomes live in the middle of a batch.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ from forumapi.realtime.cursor import Cursors
 from forumapi.realtime.delivery_permissions import (
     Caller,
     Delivery,
-    Judge,
+    DeliveryPolicy,
     deliveries,
     may_follow,
     subject,
@@ -55,11 +55,11 @@ from forumapi.realtime.hub import (
     HUDDLES,
     SITE,
     UPDATES,
-    Client,
-    Connection,
     Follow,
     Frame,
     Index,
+    LiveClient,
+    LiveConnection,
     Topic,
 )
 from forumapi.realtime.listen import Listener
@@ -75,18 +75,18 @@ if TYPE_CHECKING:
     from forumapi.permissions.readable_microcosms import ReadableMicrocosms
 
 BATCH: Final = 200
-# So many clients ask the database at once, the others wait their turn: when thousands come back together, connections
-# are left for requests, and nobody is refused for having waited.
+# Clients that may query the database at once; others wait. When thousands reconnect together, database connections are
+# left for requests, and no client is refused for having waited.
 TURNS: Final = 4
-# What is said with a frame to this many listeners before others get a turn.
+# Listeners that are sent a frame before other greenlets run.
 TURN: Final = 200
-# People asked about in one statement.
+# Callers looked up in one statement.
 PEOPLE: Final = 1000
-# Who writes is told at most this often.
+# Least time between two typing notifications of one client.
 TYPING_S: Final = 3.0
-# So many who have gone may wait for their beat, beside as many as are there.
+# Closed clients that may stay in the heartbeat queue, beside as many as are connected.
 _GONE: Final = 100
-# Clients that come back are asked to do so at some time within this.
+# Clients are asked to reconnect at a random time within this.
 RETRY_MS: Final = 5_000
 
 # Codes of a close frame (4000 and above are an application's own), by the reason that `bye` gives.
@@ -100,7 +100,7 @@ CODES: Final = {
     "siteGone": 4004,
 }
 
-# After these a client does well to come back.
+# Reasons after which a client should reconnect.
 _COME_BACK: Final = frozenset(("stopping", "away", "slow"))
 
 _HEALING: Final = {
@@ -123,13 +123,13 @@ FOLLOWED: Final = {
 }
 
 
-def name(topic: Topic) -> str:
-    """A topic as clients write it: `conversation/42`, `site`, `huddles`, `updates`."""
+def topic_name(topic: Topic) -> str:
+    """Name of a topic on the wire: `conversation/42`, `site`, `huddles`, `updates`."""
     return _NAMES.get(topic.kind) or f"{itemtypes.name_of(topic.kind)}/{topic.id}"
 
 
-def topic_of(text: str, profile_id: int) -> Topic:
-    """The topic that a client writes so. Raises Invalid."""
+def parse_topic(text: str, profile_id: int) -> Topic:
+    """Parse the name of a topic. Raises Invalid."""
     if text == "site":
         return Topic(SITE, 0)
     if text in ("huddles", "updates"):
@@ -142,55 +142,55 @@ def topic_of(text: str, profile_id: int) -> Topic:
     )
 
 
-def healing(topic: Topic) -> str:
-    """Where the present state of a topic is read."""
+def state_href(topic: Topic) -> str:
+    """Address of the REST resource that shows a topic's present state."""
     return _HEALING.get(topic.kind) or itemtypes.href(topic.kind, topic.id)
 
 
-def check(
+def check_topics(
     reader: Reader, site_id: int, tree: Tree, caller: Caller, topics: Sequence[Topic]
 ) -> None:
-    """Raises Forbidden unless all of these may be followed: for what is not there, too."""
+    """Check that a caller may follow all of these topics. Raises Forbidden, for topics that do not exist too."""
     named = {topic: (topic.kind, topic.id, 0) for topic in topics if topic.kind > 0}
     found = live.facts(reader, site_id, tree, list(named.values())) if named else {}
-    judge = Judge(tree)
+    policy = DeliveryPolicy(tree)
     for topic in topics:
         if topic.kind in (HUDDLES, UPDATES):
             kind = itemtypes.HUDDLE if topic.kind == HUDDLES else itemtypes.UPDATE
             is_allowed = bool(caller.principal.profile_id) and caller.has_scope(kind)
         else:
-            is_allowed = topic not in named or may_follow(judge, caller, found.get(named[topic]))
+            is_allowed = topic not in named or may_follow(policy, caller, found.get(named[topic]))
         if not is_allowed:
-            raise Forbidden(f"You may not follow {name(topic)}", code=NO_READ)
+            raise Forbidden(f"You may not follow {topic_name(topic)}", code=NO_READ)
 
 
-def goodbye(reason: str, cursor: str = "") -> Frame:
-    """The last frame, with a reason of CODES."""
+def bye_frame(reason: str, cursor: str = "") -> Frame:
+    """Make the last frame of a connection. `reason`: a key of CODES."""
     retry = {"min": 0, "max": RETRY_MS} if reason in _COME_BACK else None
     return Frame("bye", cursor, reason=reason, retryAfterMs=retry)
 
 
 class Feed:
-    """One site with listeners in this process. `position`: the number up to which those that are live know all."""
+    """Listeners of one site in this process. `position`: number of the last event that all live listeners received."""
 
     def __init__(self, site: Site, tree: Tree, position: int) -> None:
         self.site = site
         self.tree = tree
         self.position = position
         self.index = Index()
-        self.clients: set[Client] = set()
+        self.clients: set[LiveClient] = set()
         self.callers: dict[int, Caller] = {}
         self.lock = threading.RLock()
         self.left = 0.0  # when the last client went
 
 
 class Live:
-    """All listeners of this process. `url` is the direct address of the database."""
+    """All listeners of this process, and the threads that serve them. `url`: direct address of the database."""
 
-    POLL_S: Final = 0.4  # how often is looked without being woken
-    KEEP_S: Final = 30.0  # how long a site without listeners is looked at
-    # After so long without a look, it is not asked who has changed, but who everybody is: an hour later it is forgotten
-    # (cron/jobs.py).
+    POLL_S: Final = 0.4  # interval of polls without a notification
+    KEEP_S: Final = 30.0  # how long a site without listeners is still polled
+    # After so long without a poll all callers are read anew, not only those whose rights changed: rows that record such
+    # changes are deleted after an hour (cron/jobs.py).
     SURE_S: Final = 1800.0
 
     def __init__(
@@ -205,17 +205,17 @@ class Live:
         self._sites = sites
         self._documents = documents
         self._config = config
-        self._presence = Presence(database, name)
-        self._listener = Listener(url, self.wake, self._presence.hear)
+        self._presence = Presence(database, topic_name)
+        self._listener = Listener(url, self.wake, self._presence.receive)
         self._feeds: dict[int, Feed] = {}
         self._lock = threading.RLock()
         self._turns = threading.Semaphore(TURNS)
         self._wake = threading.Event()
         self._stopping = threading.Event()
         self._threads: list[threading.Thread] = []
-        self._seen = ""  # the snapshot of the last look
-        self._began = 0.0  # when the last look that succeeded began
-        self._beats: collections.deque[tuple[float, Client]] = collections.deque()
+        self._seen = ""  # the snapshot of the last poll
+        self._began = 0.0  # when the last successful poll began
+        self._beats: collections.deque[tuple[float, LiveClient]] = collections.deque()
         self._cursors: Cursors | None = None
         self._count: collections.Counter[int | str] = collections.Counter()
         self.is_stopping = False
@@ -224,12 +224,12 @@ class Live:
 
     @property
     def has_cursors(self) -> bool:
-        """False until `cursors` was asked for, which then takes a connection of its own."""
+        """False until the first use of `cursors`, which takes a database connection of its own."""
         return self._cursors is not None
 
     @property
     def cursors(self) -> Cursors:
-        """Makes and reads cursors. Raises Unavailable while there has been no database yet."""
+        """Codec of cursors. Raises Unavailable as long as the database was never reached."""
         if self._cursors is None:
             with self._database.write() as tx:
                 key = live.cursor_key(tx)
@@ -239,13 +239,13 @@ class Live:
     # ---------------------------------------------------------------- the process
 
     def start(self) -> None:
-        """Nothing runs until somebody listens."""
+        """Allow listeners; threads start with the first of them."""
         self._stopping.clear()
         self.is_stopping = False
 
     def stop(self) -> None:
-        """Say goodbye to whoever is still there, and end."""
-        self.say_goodbye()
+        """Close all connections, and end the threads."""
+        self.close_connections()
         self._stopping.set()
         self._wake.set()
         self._listener.stop()
@@ -253,11 +253,11 @@ class Live:
 
     @property
     def connections(self) -> int:
-        """How many sockets this process holds."""
+        """Number of sockets that this process holds."""
         return self._count.total()
 
-    def say_goodbye(self) -> None:
-        """This process stops: every client is told, with the time within which to come back."""
+    def close_connections(self) -> None:
+        """Send every client its last frame, with the time within which to reconnect, since this process stops."""
         self.is_stopping = True
         for feed in list(self._feeds.values()):
             with feed.lock:
@@ -265,7 +265,7 @@ class Live:
                     self._end(client, "stopping")
 
     def wake(self) -> None:
-        """There may be something new."""
+        """Poll now: something may be new."""
         self._wake.set()
 
     def _run_threads(self) -> None:
@@ -287,18 +287,18 @@ class Live:
             try:
                 self.poll()
             except (ApiError, OSError, psycopg.Error) as error:
-                logger.warning("events are not pushed, will try again: %s", error)
-            except Exception:  # noqa: BLE001 - one bad event must not end all pushing
-                logger.exception("pushing events failed")
+                logger.warning("live events are not delivered, retrying: %s", error)
+            except Exception:  # noqa: BLE001 - one bad event must not end all deliveries
+                logger.exception("delivery of live events failed")
 
     def _beat(self) -> None:
-        """Heartbeats and pings, each client at its own time."""
+        """Send heartbeats and pings, to each client at its own time."""
         while not self._stopping.wait(1.0):
             now = time.monotonic()
             try:
                 self._presence.tick(list(self._feeds.values()))
             except (ApiError, OSError, psycopg.Error) as error:
-                logger.debug("presence is not told: %s", error)
+                logger.debug("presence is not sent: %s", error)
             frames: dict[int, Frame] = {}
             while self._beats and self._beats[0][0] <= now:
                 _, client = self._beats.popleft()
@@ -318,30 +318,30 @@ class Live:
     # ---------------------------------------------------------------- coming and going
 
     def reserve(self, key: int | str) -> None:
-        """Count a connection of a caller: by the id of a user, or by the address or network of a guest.
+        """Count a connection of a caller. `key`: id of a user, or address or network of a guest.
 
-        Raises Unavailable when this process has as many as it may, TooMany when the caller has.
+        Raises Unavailable when this process has its maximum of connections, TooMany when the caller has theirs.
         """
         config = self._config()
         if self.is_stopping or self._count.total() >= config.live_connections:
-            raise Unavailable("This process takes no more listeners right now")
+            raise Unavailable("This process accepts no more live connections at the moment")
         if self._count[key] >= config.live_connections_per_caller:
             raise TooMany(
-                f"At most {config.live_connections_per_caller} connections at once",
+                f"At most {config.live_connections_per_caller} live connections are allowed at once",
                 RETRY_MS // 1000,
             )
         self._count[key] += 1
 
     def release(self, key: int | str) -> None:
-        """A connection that was counted has ended."""
+        """Count a connection off that `reserve` counted."""
         self._count[key] -= 1
         if self._count[key] <= 0:
             del self._count[key]
 
-    def join(self, site: Site, identity: Identity, connection: Connection) -> Client:
-        """A new client, that follows nothing yet. Who it is was read within the last minute, not before.
+    def join(self, site: Site, identity: Identity, connection: LiveConnection) -> LiveClient:
+        """Add a client, which follows nothing yet. `identity` was read within the last minute.
 
-        Raises NotFound, Unauthorized or Forbidden for one that is not welcome any more.
+        Raises NotFound, Unauthorized or Forbidden when the caller has no access to the site any more.
         """
         with self._lock:
             feed = self._feeds.get(site.id)
@@ -353,27 +353,27 @@ class Live:
                 is_known = False
             else:
                 is_known = True
-            client = Client(feed, caller, connection)
+            client = LiveClient(feed, caller, connection)
             caller.clients.add(client)
             feed.clients.add(client)
         self._run_threads()
         try:
             if identity.token_id and not is_known:
-                # Who they are was read before anybody watched whether it changes; `more` holds no times either.
+                # The identity was read before its changes were watched, and its `more` holds no times.
                 with self._turns:
-                    self._reconsider(feed, [caller])
+                    self._refresh_callers(feed, [caller])
         except BaseException:
             self.leave(client)
             raise
         beat = time.monotonic() + self._config().live_heartbeat_s
         self._beats.append((beat, client))
         if len(self._beats) > 2 * self.connections + _GONE:
-            # Those who have gone would else stay until their beat is due.
+            # Closed clients would else stay until their heartbeat is due.
             self._beats = collections.deque(one for one in self._beats if not one[1].is_over)
         return client
 
-    def leave(self, client: Client) -> None:
-        """The client has gone."""
+    def leave(self, client: LiveClient) -> None:
+        """Remove a client whose connection has ended."""
         feed: Feed = client.feed
         client.is_over = True
         feed.index.leave(client)
@@ -384,8 +384,8 @@ class Live:
             del feed.callers[caller.token_id]
         feed.left = time.monotonic()
 
-    def drop(self, client: Client, reason: str) -> None:
-        """Let a client go, with its cursor and a reason of CODES."""
+    def drop(self, client: LiveClient, reason: str) -> None:
+        """Disconnect a client with its cursor. `reason`: a key of CODES."""
         client.feed.index.leave(client)
         self._end(client, reason)
 
@@ -400,27 +400,27 @@ class Live:
         feed.left = time.monotonic()
         return feed
 
-    def _end(self, client: Client, reason: str) -> None:
+    def _end(self, client: LiveClient, reason: str) -> None:
         cursor = ""
         if client.is_live:
             cursor = self.cursors.make(client.feed.site.id, client.feed.position)
-        client.end(CODES[reason], goodbye(reason, cursor))
+        client.end(CODES[reason], bye_frame(reason, cursor))
 
     # ---------------------------------------------------------------- following
 
-    def follow(self, client: Client, follows: Sequence[Follow], cursor: str | None) -> None:
-        """Let a client follow some topics: from `cursor` on, else from now on. `subscribed` is pushed when it is so.
+    def follow(self, client: LiveClient, follows: Sequence[Follow], cursor: str | None) -> None:
+        """Subscribe a client to topics, from `cursor` on or from now on; it then receives `subscribed`.
 
-        Raises Forbidden for what it may not read, and for what is not there: then it follows none of them.
+        Raises Forbidden, and subscribes to none, when a topic may not be read or does not exist.
         """
-        self._freshen()
+        self._poll_if_stale()
         feed: Feed = client.feed
         reader = self._database.read()
         try:
             topics = [follow.topic for follow in follows]
             caller: Caller = client.caller
             with self._turns:
-                check(reader, feed.site.id, feed.tree, caller, topics)
+                check_topics(reader, feed.site.id, feed.tree, caller, topics)
                 if caller.readable is None:
                     caller.regained(feed.tree, feed.position)
                 reader.end()
@@ -433,7 +433,7 @@ class Live:
             wanted = {follow.topic: follow for follow in follows}
             try:
                 if after is not None:
-                    self._heal(client, wanted, after, reader)
+                    self._announce_gaps(client, wanted, after, reader)
                     if after < client.position:
                         self._replay(client, wanted, after, client.position, reader)
                 client.follows |= wanted
@@ -442,11 +442,11 @@ class Live:
         finally:
             reader.end()
             if not client.is_live:
-                # Without a database nobody can say what it has missed meanwhile.
+                # Without a database it is unknown which events the client has missed.
                 self.drop(client, "away")
 
-    def _catch_up(self, client: Client, new: Iterable[Topic], reader: Reader) -> None:
-        """Bring a client up to all others, and let it take part."""
+    def _catch_up(self, client: LiveClient, new: Iterable[Topic], reader: Reader) -> None:
+        """Replay events to a client until it has reached the feed's position, then make it live."""
         feed: Feed = client.feed
         while not client.is_over:
             with feed.lock:
@@ -456,7 +456,7 @@ class Live:
                     feed.index.enter(client)
                     told = [topic for topic in new if topic in client.follows]
                     if told:
-                        names = [name(topic) for topic in told]
+                        names = [topic_name(topic) for topic in told]
                         client.push(Frame("subscribed", self.cursor(client), topics=names))
                     for topic in told:
                         self._welcome(client, client.follows[topic])
@@ -464,20 +464,23 @@ class Live:
             self._replay(client, client.follows, client.position, upto, reader)
             client.position = upto
 
-    def _welcome(self, client: Client, follow: Follow) -> None:
-        """Who comes is told how many are there, also when the number stays as it was."""
+    def _welcome(self, client: LiveClient, follow: Follow) -> None:
+        """Send a new follower the number of people present, also when the number has not changed."""
         if follow.wants_presence and follow.topic.kind > 0:
             frame = self._presence.welcome((client.feed.site.id, *follow.topic))
             if frame is not None:
                 client.push(frame)
 
-    def unfollow(self, client: Client, topic: Topic) -> bool:
-        """End a subscription; whether there was one."""
+    def unfollow(self, client: LiveClient, topic: Topic) -> bool:
+        """End a subscription. False if there was none."""
         client.feed.index.discard(client, topic)
         return client.follows.pop(topic, None) is not None
 
-    def typing(self, client: Client, topic: Topic) -> None:
-        """A member is writing on what they follow with presence. Raises Forbidden; too often it is passed over."""
+    def typing(self, client: LiveClient, topic: Topic) -> None:
+        """Announce that a member writes on a topic that they follow with presence, at most every TYPING_S.
+
+        Raises Forbidden, and Invalid for a topic that is not followed so.
+        """
         follow = client.follows.get(topic)
         now = time.monotonic()
         if follow is None or not follow.wants_presence or topic.kind <= 0:
@@ -492,37 +495,39 @@ class Live:
             fact = live.facts(reader, feed.site.id, feed.tree, [named]).get(named)
         finally:
             reader.end()
-        if fact is None or not Judge(feed.tree).may_comment(client.caller.principal, fact):
+        if fact is None or not DeliveryPolicy(feed.tree).may_comment(client.caller.principal, fact):
             raise Forbidden("You may not comment on this", code=NO_CREATE)
         self._presence.typing((feed.site.id, *topic), client.caller.principal.profile_id)
 
-    def cursor(self, client: Client) -> str:
-        """Up to where a client has been told everything."""
+    def cursor(self, client: LiveClient) -> str:
+        """Cursor of the last event that a client has received."""
         feed: Feed = client.feed
         number = feed.position if client.is_live else client.position
         return self.cursors.make(feed.site.id, number)
 
-    def _place(self, client: Client, cursor: str | None) -> int | None:
-        """The number of a client's cursor. One that is no place in these events is answered with `resync`."""
+    def _place(self, client: LiveClient, cursor: str | None) -> int | None:
+        """Decode a client's cursor into an event number. An unknown cursor is answered with `resync`; None then."""
         if not cursor:
             return None
         feed: Feed = client.feed
         number = self.cursors.read(feed.site.id, cursor)
         if number is None or number > feed.position:
             if number is not None:
-                # Another process may be ahead of this one by a moment.
+                # The cursor may come from another process that is ahead of this one.
                 self.poll()
             if number is None or number > feed.position:
                 client.push(
-                    Frame("resync", self.cursor(client), reason="The cursor is none of this site")
+                    Frame(
+                        "resync", self.cursor(client), reason="The cursor is not one of this site"
+                    )
                 )
                 return None
         return number
 
-    def _heal(
-        self, client: Client, follows: Mapping[Topic, Follow], after: int, reader: Reader
+    def _announce_gaps(
+        self, client: LiveClient, follows: Mapping[Topic, Follow], after: int, reader: Reader
     ) -> None:
-        """Say what a client was not told of before its cursor `after`, since it might not know then but may now."""
+        """Announce gaps before the cursor `after`: events that the client might not see then but may now."""
         feed: Feed = client.feed
         holes = {topic: client.ended.pop(topic) for topic in follows if topic in client.ended}
         caller: Caller = client.caller
@@ -532,10 +537,10 @@ class Live:
             reader.end()
         for topic, since in holes.items():
             if since < after:
-                self._say_gap(client, topic, since, after, after)
+                self._push_gap(client, topic, since, after, after)
 
-    def _regain(self, feed: Feed, callers: Iterable[Caller]) -> None:
-        """Tell those who may read more than at the last look where they were told nothing."""
+    def _announce_regained(self, feed: Feed, callers: Iterable[Caller]) -> None:
+        """Announce gaps to callers who may read microcosms that they could not read at the last poll."""
         for caller in callers:
             regained = caller.regained(feed.tree, feed.position)
             if not regained:
@@ -548,65 +553,72 @@ class Live:
                     if topic.kind == SITE or (
                         topic.kind == itemtypes.MICROCOSM and topic.id in parents
                     ):
-                        self._say_gap(client, topic, since, place, place)
+                        self._push_gap(client, topic, since, place, place)
 
     def _replay(
-        self, client: Client, follows: Mapping[Topic, Follow], after: int, upto: int, reader: Reader
+        self,
+        client: LiveClient,
+        follows: Mapping[Topic, Follow],
+        after: int,
+        upto: int,
+        reader: Reader,
     ) -> None:
-        """Tell a client what happened from `after` to `upto`, as far as it is kept and it may know now."""
+        """Send a client the stored events from `after` to `upto` that it may see now."""
         feed: Feed = client.feed
         alone = Index()
         for follow in follows.values():
             alone.add(client, follow)
         most = self._config().live_replay_events
         if upto - after > most:
-            self._gap(feed, alone, after, upto - most)
+            self._push_gaps(feed, alone, after, upto - most)
             after = upto - most
         while after < upto and not client.is_over:
             with self._turns:
                 events = log.between(reader, feed.site.id, after, upto, BATCH)
                 reached = events[-1].number if len(events) == BATCH else upto
-                self._hand_out(feed, alone, events, after, reached, reader)
-                # Nobody holds a connection while a slow client takes its time.
+                self._deliver(feed, alone, events, after, reached, reader)
+                # No database connection is held while a slow client receives.
                 reader.end()
             after = reached
             client.connection.wait_for_room()
 
-    def _gap(self, feed: Feed, index: Index, after: int, upto: int) -> None:
-        """Say to everybody in `index`, of each topic, that its events from `after` to `upto` are kept no longer."""
-        topics: dict[Client, list[Topic]] = {}
+    def _push_gaps(self, feed: Feed, index: Index, after: int, upto: int) -> None:
+        """Announce on each topic of `index` that its events from `after` to `upto` are no longer stored."""
+        topics: dict[LiveClient, list[Topic]] = {}
         for topic, followers in index.items():
             for client in followers:
                 topics.setdefault(client, []).append(topic)
         for client, gaps in topics.items():
             for topic in gaps:
-                # Only the last is behind the gap: who is cut before it is told of all of them again.
-                self._say_gap(client, topic, after, upto, upto if topic is gaps[-1] else after)
+                # Only the last frame carries the new cursor: a client that disconnects earlier resumes before the gap.
+                self._push_gap(client, topic, after, upto, upto if topic is gaps[-1] else after)
 
-    def _say_gap(self, client: Client, topic: Topic, after: int, upto: int, place: int) -> None:
-        """Say that what happened on a topic from `after` to `upto` is not told; the frame is at `place` in the log."""
+    def _push_gap(
+        self, client: LiveClient, topic: Topic, after: int, upto: int, place: int
+    ) -> None:
+        """Announce that events of a topic from `after` to `upto` are left out. `place`: number of the cursor."""
         make, site_id = self.cursors.make, client.feed.site.id
         client.push(
             Frame(
                 "gap",
                 make(site_id, place),
-                topic=name(topic),
+                topic=topic_name(topic),
                 **{"from": make(site_id, after), "to": make(site_id, upto)},
-                href=healing(topic),
+                href=state_href(topic),
             )
         )
 
     # ---------------------------------------------------------------- looking
 
-    def _freshen(self) -> None:
-        """Make sure that what is known began to be looked up after this call."""
+    def _poll_if_stale(self) -> None:
+        """Poll unless a poll began after this call."""
         now = time.monotonic()
         with self._lock:
             if self._began < now:
                 self.poll()
 
     def poll(self) -> None:
-        """Ask once what is new on the sites that have listeners, and hand it out. Raises Unavailable, psycopg.Error."""
+        """Read what is new on the sites that have listeners, and deliver it. Raises Unavailable, psycopg.Error."""
         with self._lock:
             if not self._feeds:
                 self._seen = ""
@@ -622,16 +634,16 @@ class Live:
                     if not feed.clients and began - feed.left > self.KEEP_S:
                         del self._feeds[site_id]
                     else:
-                        self._bring(feed, known.get(site_id), changed, reader)
+                        self._update_feed(feed, known.get(site_id), changed, reader)
             finally:
                 reader.end()
-            # Only now: what a look that failed had not done yet, the next one does.
+            # Only now: the next poll repeats what a failed poll left undone.
             self._seen, self._began = news.snapshot, began
 
-    def _bring(
+    def _update_feed(
         self, feed: Feed, now: live.SiteNews | None, changed: set[int], reader: Reader
     ) -> None:
-        """One site: who its listeners are, what they may follow, what they are told."""
+        """Bring one site up to date: identities of its listeners, their subscriptions, new events."""
         try:
             if now is None or now.is_deleted:
                 raise NotFound("There is no such site")
@@ -645,11 +657,13 @@ class Live:
         feed.tree = tree
         concerned = self._concerned(feed, changed)
         if concerned:
-            self._reconsider(feed, concerned, reader)
-        # What was told up to here was told by what they could read before; what comes, by what they can read now.
+            self._refresh_callers(feed, concerned, reader)
+        # Events up to here were delivered by the former rights; later ones are by the present rights.
         position = feed.position
         with feed.lock:
-            self._regain(feed, list(feed.callers.values()) if tree is not before else concerned)
+            self._announce_regained(
+                feed, list(feed.callers.values()) if tree is not before else concerned
+            )
         moved = self._advance(feed, now.head, reader)
         if tree is not before:
             self._recheck(feed, list(feed.clients), position, reader)
@@ -674,10 +688,10 @@ class Live:
             )
         ]
 
-    def _reconsider(
+    def _refresh_callers(
         self, feed: Feed, callers: Sequence[Caller], reader: Reader | None = None
     ) -> None:
-        """Find out anew who some callers are; who is nobody any more, or banned, is told and ends."""
+        """Read the identities of some callers anew; those that are signed out or banned are disconnected."""
         own = reader or self._database.read()
         try:
             for at in range(0, len(callers), PEOPLE):
@@ -706,33 +720,37 @@ class Live:
             return
         for client in list(caller.clients):
             feed: Feed = client.feed
-            # Whoever comes with the same token is asked about anew.
+            # A new connection with the same token reads its identity anew.
             if feed.callers.get(caller.token_id) is caller:
                 del feed.callers[caller.token_id]
             feed.index.leave(client)
             self._end(client, reason)
 
     def _recheck(
-        self, feed: Feed, clients: Collection[Client], position: int, reader: Reader
+        self, feed: Feed, clients: Collection[LiveClient], position: int, reader: Reader
     ) -> None:
-        """End the subscriptions to what some clients may not read any more; up to `position` they were told of it."""
+        """End subscriptions of clients to what they may no longer read; they have its events up to `position`."""
         topics = {topic for client in clients for topic in client.follows if topic.kind > 0}
         named = {topic: (topic.kind, topic.id, 0) for topic in topics}
         found = live.facts(reader, feed.site.id, feed.tree, list(named.values())) if named else {}
-        judge = Judge(feed.tree)
+        policy = DeliveryPolicy(feed.tree)
         for client in clients:
             for topic in list(client.follows):
-                if topic in named and not may_follow(judge, client.caller, found.get(named[topic])):
+                if topic in named and not may_follow(
+                    policy, client.caller, found.get(named[topic])
+                ):
                     self.unfollow(client, topic)
                     client.ended[topic] = position
                     if len(client.ended) > self._config().live_subscriptions:
                         del client.ended[next(iter(client.ended))]
-                    client.push(Frame("unsubscribed", topics=[name(topic)], reason="forbidden"))
+                    client.push(
+                        Frame("unsubscribed", topics=[topic_name(topic)], reason="forbidden")
+                    )
 
     # ---------------------------------------------------------------- handing out
 
     def _advance(self, feed: Feed, head: int, reader: Reader) -> set[Topic]:
-        """Tell the live listeners of a site what happened, up to `head`; what was moved by it."""
+        """Deliver events up to `head` to the live listeners of a site. Returns the items that were moved."""
         moved: set[Topic] = set()
         with feed.lock:
             while feed.position < head:
@@ -740,19 +758,19 @@ class Live:
                 reached = events[-1].number if len(events) == BATCH else head
                 if feed.index:
                     try:
-                        self._hand_out(feed, feed.index, events, feed.position, reached, reader)
+                        self._deliver(feed, feed.index, events, feed.position, reached, reader)
                     except (ApiError, OSError, psycopg.Error):
                         raise
-                    except Exception:  # noqa: BLE001 - one bad event must not end all pushing
-                        logger.exception("events of site %d are not pushed", feed.site.id)
-                        self._gap(feed, feed.index, feed.position, reached)
+                    except Exception:  # noqa: BLE001 - one bad event must not end all deliveries
+                        logger.exception("live events of site %d are not delivered", feed.site.id)
+                        self._push_gaps(feed, feed.index, feed.position, reached)
                 moved.update(
                     Topic(event.item_type, event.item_id) for event in events if event.moved_from
                 )
                 feed.position = reached
         return moved
 
-    def _hand_out(
+    def _deliver(
         self,
         feed: Feed,
         index: Index,
@@ -761,23 +779,23 @@ class Live:
         upto: int,
         reader: Reader,
     ) -> None:
-        """Tell the listeners in `index` of `events`, which are those from `after` to `upto` that are kept."""
+        """Deliver `events`, the stored ones from `after` to `upto`, to the listeners in `index`."""
         missing = collections.deque(_missing(events, after, upto))
         things = {thing for event in events if (thing := subject(event)) is not None}
         facts = live.facts(reader, feed.site.id, feed.tree, things) if things else {}
         made = deliveries(events, facts, index, feed.tree)
-        documents = self._shown(feed, made, reader)
+        documents = self._documents_of(feed, made, reader)
         for one in made:
             while missing and missing[0][1] < one.event.number:
-                self._gap(feed, index, *missing.popleft())
+                self._push_gaps(feed, index, *missing.popleft())
             self._push(feed, one, documents.get(_thing(one)))
         for gap in missing:
-            self._gap(feed, index, *gap)
+            self._push_gaps(feed, index, *gap)
 
-    def _shown(
+    def _documents_of(
         self, feed: Feed, made: Sequence[Delivery], reader: Reader
     ) -> dict[Named, Callable[[Tree, ReadableMicrocosms], bytes]]:
-        """Read what those who want documents are shown of things: one statement for each type of them."""
+        """Read the documents that deliveries include: one statement for each type."""
         wanted: dict[int, set[Named]] = {}
         for one in made:
             if not one.is_gone and any(wants for _, wants in one.clients):
@@ -812,7 +830,7 @@ class Live:
         document: Callable[[Tree, ReadableMicrocosms], bytes] | None,
     ) -> None:
         plain: Frame | None = None
-        # An item shows the way to it, which not everybody may read.
+        # An item's document has its breadcrumb, which depends on what the reader may read.
         whole: dict[ReadableMicrocosms, Frame] = {}
         for place, (client, wants_document) in enumerate(one.clients, 1):
             if wants_document and document is not None and not one.is_gone:
@@ -831,13 +849,13 @@ class Live:
         return Frame(
             "event",
             self.cursors.make(feed.site.id, one.event.number),
-            **told(one.event, one.fact, is_gone=one.is_gone),
+            **event_members(one.event, one.fact, is_gone=one.is_gone),
             **({} if document is None else {"document": json_fragments.raw(document)}),
         )
 
 
-def told(event: Event, fact: Fact, *, is_gone: bool) -> dict[str, Any]:
-    """Say of an event what a frame says. What has gone has no version any more."""
+def event_members(event: Event, fact: Fact, *, is_gone: bool) -> dict[str, Any]:
+    """Members of a frame about an event. A thing that has gone has no version."""
     kind = itemtypes.BY_ID[event.item_type]
     ended = "gone" if event.moved_from else "deleted"
     said: dict[str, Any] = {
@@ -867,7 +885,7 @@ def told(event: Event, fact: Fact, *, is_gone: bool) -> dict[str, Any]:
 
 
 def _href(item_type: int, id: int) -> str:
-    """The address on the site's host that shows a thing: of what has none of its own, the one that lists it."""
+    """Address on the site's host of a thing, or of the list that holds it if it has no address."""
     return _SHOWN_AT.get(item_type) or itemtypes.href(item_type, id)
 
 
@@ -875,7 +893,7 @@ _SHOWN_AT: Final = {itemtypes.SITE: "/api/v1/site", itemtypes.UPDATE: "/api/v1/u
 
 
 def _thing(one: Delivery) -> Named:
-    """Name the thing that a document shows of an event; a part of it shows no document."""
+    """Key of the thing whose document goes with an event; zeros for a part of a thing, which has no document."""
     event, target = one.event, one.fact.target
     if event.item_type != target.item_type:
         return 0, 0, 0
@@ -888,7 +906,7 @@ def _alike(document: bytes) -> Callable[[Tree, ReadableMicrocosms], bytes]:
 
 
 def _missing(events: Sequence[Event], after: int, upto: int) -> list[tuple[int, int]]:
-    """The stretches of numbers from `after` to `upto` that are kept no longer: (after, upto) each."""
+    """List ranges of numbers from `after` to `upto` that are no longer stored, as (after, upto)."""
     if len(events) == upto - after:
         return []
     found = []
@@ -901,4 +919,4 @@ def _missing(events: Sequence[Event], after: int, upto: int) -> list[tuple[int, 
     return found
 
 
-__all__ = ["CODES", "Feed", "Live", "Named", "Topic", "healing", "name", "topic_of"]
+__all__ = ["CODES", "Feed", "Live", "Named", "Topic", "parse_topic", "state_href", "topic_name"]

@@ -1,7 +1,7 @@
-"""Who listens to what in this process: subscriptions by topic, and a bounded queue for each listener.
+"""Subscription index of this process: topics, clients, and frames for them.
 
-Nothing here asks a permission or the database; nothing waits. A listener that does not keep up is dropped with its
-cursor: what it has missed it reads from the log when it comes back.
+Nothing here blocks or checks permissions. A client that does not keep up is disconnected with its cursor, and reads
+what it has missed from the log when it reconnects.
 """
 
 from __future__ import annotations
@@ -11,23 +11,23 @@ from typing import Any, Final, NamedTuple, Protocol
 from forumapi.realtime.websocket import frame
 from forumapi.wire.json_fragments import dumps
 
-# What a topic is beside an item type: the whole site, one's own huddles, one's own updates.
+# Kinds of topics beside item types: the whole site, the caller's huddles, the caller's updates.
 SITE: Final = 0
 HUDDLES: Final = -1
 UPDATES: Final = -2
 
 
 class Topic(NamedTuple):
-    """What can be followed: an item type (or one of the above) and an id; of HUDDLES and UPDATES the profile's."""
+    """Subject of a subscription: item type (or one of the above) and id; the profile's for HUDDLES and UPDATES."""
 
     kind: int
     id: int
 
 
 class Frame:
-    """A message to listeners. Its bytes are made once for each kind of connection, however many there are.
+    """Message to listeners. Its bytes are made once for each kind of transport, however many connections there are.
 
-    `cursor`: where in the site's events whoever has read it is; "" for one that is no place in them.
+    `cursor`: position in the site's events after this message; "" if it has none.
     """
 
     __slots__ = ("_event", "_socket", "cursor", "data", "name")
@@ -44,46 +44,46 @@ class Frame:
 
     @property
     def for_socket(self) -> bytes:
-        """As a WebSocket message."""
+        """Encode as a WebSocket message."""
         if self._socket is None:
             self._socket = frame(self.data)
         return self._socket
 
     @property
     def for_stream(self) -> bytes:
-        """As a Server-Sent Event; one with a cursor has it as its id.
+        """Encode as a server-sent event, with the cursor as its id.
 
-        `hello` has none: a browser that is cut before anything else would go on from there, and miss what was to come.
+        `hello` has no id: a browser that is disconnected right after it would resume there, and miss what was to come.
         """
         if self._event is None:
             self._event = self.in_stream("")
         return self._event
 
     def in_stream(self, proof: str) -> bytes:
-        """As a Server-Sent Event whose id ends with the proof of one stream."""
+        """Encode as a server-sent event whose id ends with the proof of one stream."""
         is_place = self.cursor and self.name != "hello"
         id = f"id: {self.cursor}{proof}\n".encode() if is_place else b""
         return b"%bevent: %b\ndata: %b\n\n" % (id, self.name.encode(), self.data)
 
 
-class Connection(Protocol):
-    """What carries frames to a listener. `push` never waits; `close` ends it once what was pushed has gone out."""
+class LiveConnection(Protocol):
+    """Connection to a listener. `push` never blocks; `close` ends it after all pushed frames are sent."""
 
     def push(self, frame: Frame) -> None:
         """Send, or queue to be sent."""
 
     def close(self, code: int, reason: str) -> None:
-        """Say goodbye and end."""
+        """Send a close message and end."""
 
     def ping(self) -> None:
-        """Ask the other side for a sign of life. Ends a connection that has given none since the last time."""
+        """Send a ping. Ends a connection that has sent nothing since the last one."""
 
     def wait_for_room(self) -> None:
-        """Wait until most of what was pushed has gone out. Not for who pushes to many."""
+        """Wait until most of the pushed frames are sent. Not for callers that serve many connections."""
 
 
 class Follow:
-    """One subscription of a client, and what it asked for beside the events."""
+    """Subscription of a client to a topic, with its options."""
 
     __slots__ = ("topic", "wants_documents", "wants_presence")
 
@@ -95,8 +95,8 @@ class Follow:
         self.wants_presence = wants_presence
 
 
-class Client:
-    """A listener on one site. `caller` is who it is now; `is_live` False while it is being brought up to date."""
+class LiveClient:
+    """Listener on one site. `caller`: its present identity; `is_live`: False while it catches up from the log."""
 
     __slots__ = (
         "caller",
@@ -110,25 +110,25 @@ class Client:
         "typed",
     )
 
-    def __init__(self, feed: Any, caller: Any, connection: Connection) -> None:
+    def __init__(self, feed: Any, caller: Any, connection: LiveConnection) -> None:
         self.feed = feed
         self.caller = caller
         self.connection = connection
         self.follows: dict[Topic, Follow] = {}
-        # What it may not follow any more, with the number of the last event that it was told of there.
+        # Topics that it may no longer follow, with the number of the last event that it received of each.
         self.ended: dict[Topic, int] = {}
         self.is_live = True
         self.is_over = False
-        self.typed = 0.0  # when it last said that it is writing
-        self.position = 0  # the number up to which it has everything, while it is not live
+        self.typed = 0.0  # when it last sent `typing`
+        self.position = 0  # while it is not live: number up to which it has received everything
 
     def push(self, frame: Frame) -> None:
-        """Send it; to one that is over, nothing."""
+        """Send a frame, unless the client is over."""
         if not self.is_over:
             self.connection.push(frame)
 
     def end(self, code: int, frame: Frame) -> None:
-        """The last frame, then the end."""
+        """Send the last frame, and close."""
         if not self.is_over:
             self.connection.push(frame)
             self.is_over = True
@@ -136,16 +136,16 @@ class Client:
 
 
 class Index:
-    """Who follows what, among the clients of one site that are up to date."""
+    """Subscriptions by topic of the live clients of one site."""
 
     def __init__(self) -> None:
-        self._by_topic: dict[Topic, dict[Client, Follow]] = {}
+        self._by_topic: dict[Topic, dict[LiveClient, Follow]] = {}
 
-    def add(self, client: Client, follow: Follow) -> None:
-        """Let `client` follow; what it asked for before on the same topic is replaced."""
+    def add(self, client: LiveClient, follow: Follow) -> None:
+        """Add a subscription, in place of the client's earlier one on the same topic."""
         self._by_topic.setdefault(follow.topic, {})[client] = follow
 
-    def discard(self, client: Client, topic: Topic) -> None:
+    def discard(self, client: LiveClient, topic: Topic) -> None:
         """End one subscription."""
         followers = self._by_topic.get(topic)
         if followers is not None:
@@ -153,22 +153,22 @@ class Index:
             if not followers:
                 del self._by_topic[topic]
 
-    def leave(self, client: Client) -> None:
-        """Forget a client."""
+    def leave(self, client: LiveClient) -> None:
+        """Remove all subscriptions of a client."""
         for topic in client.follows:
             self.discard(client, topic)
 
-    def enter(self, client: Client) -> None:
-        """Take in a client with all it follows."""
+    def enter(self, client: LiveClient) -> None:
+        """Add all subscriptions of a client."""
         for follow in client.follows.values():
             self.add(client, follow)
 
-    def followers(self, topic: Topic) -> dict[Client, Follow]:
-        """Who follows a topic, and how."""
+    def followers(self, topic: Topic) -> dict[LiveClient, Follow]:
+        """Subscriptions to a topic, by client."""
         return self._by_topic.get(topic, {})
 
-    def items(self) -> list[tuple[Topic, list[Client]]]:
-        """Each topic with its followers, as they are at the moment."""
+    def items(self) -> list[tuple[Topic, list[LiveClient]]]:
+        """List topics with their followers, as a copy."""
         return [(topic, list(clients)) for topic, clients in self._by_topic.items()]
 
     def __bool__(self) -> bool:

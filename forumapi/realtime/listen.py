@@ -1,7 +1,7 @@
-"""Hearing of new events at once: LISTEN on a connection of its own, in a thread of each process that has listeners.
+"""Notifications of new events: LISTEN on a connection of its own, in a thread of each process with listeners.
 
-What is heard is a hint and nothing else. Whoever is woken asks the database, and asks it anyway every so often
-(realtime/event_pump.py), so a lost notification, or this thread's end, costs time alone.
+A notification is only a hint: the event pump then queries the database, and does so at an interval anyway, so that a
+lost notification, or the end of this thread, costs only time.
 """
 
 from __future__ import annotations
@@ -20,16 +20,18 @@ from forumapi.errors import ApiError
 from forumapi.events.log import NUMBERED
 from forumapi.observability.log import logger
 
-# What processes tell each other of who reads and who writes; nobody relies on it.
+# Channel on which processes exchange presence; nothing depends on delivery.
 PRESENCE: Final = b"forumapi_presence"
 
 
 class Listener:
-    """Calls `heard` when events were numbered, anywhere, and `told` with what processes tell each other of presence.
-    `url` is the direct address of the database."""
+    """Thread that calls `heard` when events were numbered, and `told` with each presence message of another process.
 
-    AGAIN_S: Final = 1.0  # after a failure
-    IDLE_S: Final = 30.0  # silent for so long, the connection is tried
+    `url`: direct address of the database.
+    """
+
+    AGAIN_S: Final = 1.0  # wait after a failure
+    IDLE_S: Final = 30.0  # silence after which the connection is tested
 
     def __init__(self, url: str, heard: Callable[[], None], told: Callable[[bytes], None]) -> None:
         self._url = url
@@ -40,7 +42,7 @@ class Listener:
         self._wake: tuple[int, int] | None = None
 
     def start(self) -> None:
-        """Listen in the background until `stop`; again does nothing."""
+        """Listen in the background until `stop`. Idempotent."""
         if self._thread is None:
             self._stopping.clear()
             self._wake = os.pipe()
@@ -69,7 +71,7 @@ class Listener:
                 self._listen(connection)
             except (psycopg.Error, ApiError, OSError) as error:
                 if not self._stopping.is_set():
-                    logger.warning("nothing is heard of new events, they are looked for: %s", error)
+                    logger.warning("no notifications of new events, polling instead: %s", error)
             finally:
                 if connection is not None:
                     with contextlib.suppress(psycopg.Error, OSError):

@@ -1,4 +1,4 @@
-"""Long polling: one request that waits until there is something to tell. Protocol: docs/api/live.md."""
+"""Long polling: one request that waits for the first frame. Protocol: docs/api/live.md."""
 
 from __future__ import annotations
 
@@ -7,24 +7,24 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
 from forumapi.realtime.event_pump import Live
-from forumapi.realtime.hub import Client, Follow, Frame
+from forumapi.realtime.hub import Follow, Frame, LiveClient
 
 if TYPE_CHECKING:
     from forumapi.models.access.identity import Identity
     from forumapi.models.sites.site import Site
 
-# As many frames as one answer holds.
+# Frames in one answer.
 MOST: Final = 500
-# What there is no sense in telling to whoever asks and goes.
+# Frames without use for a client that disconnects at once.
 _SILENT: Final = frozenset(("subscribed", "heartbeat"))
 
 
 class _Waiting:
-    """Collects frames until there is one worth an answer."""
+    """Connection that collects frames and signals the first one."""
 
     def __init__(self) -> None:
         self.frames: list[Frame] = []
-        self.client: Client | None = None
+        self.client: LiveClient | None = None
         self.has_some = threading.Event()
 
     def push(self, frame: Frame) -> None:
@@ -32,17 +32,17 @@ class _Waiting:
             self.frames.append(frame)
             self.has_some.set()
             if len(self.frames) == MOST and self.client is not None:
-                # The rest is asked for with the cursor of the last one.
+                # The client requests the rest with the cursor of the last frame.
                 self.client.is_over = True
 
     def close(self, code: int, reason: str) -> None:
         self.has_some.set()
 
     def ping(self) -> None:
-        """Nobody is asked: the request ends before long."""
+        """Do nothing: the request ends soon."""
 
     def wait_for_room(self) -> None:
-        """There is room for all that is taken."""
+        """Return at once: the number of frames is bounded."""
 
 
 def once(
@@ -53,7 +53,7 @@ def once(
     cursor: str,
     wait_s: float,
 ) -> tuple[list[bytes], str]:
-    """The frames since `cursor`, waiting for the first one, and the cursor behind them. Raises Forbidden."""
+    """Wait for the first frame after `cursor`. Returns frames and the cursor after them. Raises Forbidden."""
     waiting = _Waiting()
     client = waiting.client = live.join(site, identity, waiting)
     try:

@@ -1,7 +1,7 @@
-"""Who reads a thing and who is writing a comment on it: told to those who asked, counted together once a second.
+"""Presence: how many people read a topic, and who is typing on it, sent once a second to subscribers that ask for it.
 
-Lossy on purpose: nothing is stored, nothing is in the log. Processes tell each other their own counts through NOTIFY;
-what one has not repeated for a while is forgotten. Somebody with connections to two processes counts twice.
+Lossy by design: nothing is stored or logged. Processes exchange their counts through NOTIFY; counts that a process has
+not repeated for a while expire. A person with connections to two processes counts twice.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ from forumapi.realtime.hub import Frame, Topic
 if TYPE_CHECKING:
     from forumapi.realtime.event_pump import Feed
 
-TELL = Query("live.tell", "SELECT pg_notify('forumapi_presence', %(text)s)")
+NOTIFY = Query("presence.notify", "SELECT pg_notify('forumapi_presence', %(text)s)")
 
-Place = tuple[int, int, int]
-"""A site's id, an item type and an id."""
+TopicKey = tuple[int, int, int]
+"""Key of a topic: a site's id, an item type and an id."""
 
 
-class _Told(msgspec.Struct):
-    """What processes tell each other: how many read each place, and who writes there."""
+class _Message(msgspec.Struct):
+    """Message between processes: number of readers of each topic, and the profiles that are typing there."""
 
     process: str
     reading: list[tuple[int, int, int, int]]
@@ -35,34 +35,34 @@ class _Told(msgspec.Struct):
 
 
 class Presence:
-    """Counts of this process and of the others. `name` says a topic as clients write it."""
+    """Counts of this process and of the others. `name` gives a topic's name on the wire."""
 
-    REPEAT_S: Final = 10.0  # how often counts that did not change are told to other processes
-    FORGET_S: Final = 25.0  # after which a process that has told nothing counts no more
-    MOST: Final = 200  # places in one notification, which has 8,000 bytes at most
+    REPEAT_S: Final = 10.0  # interval at which unchanged counts are sent to other processes
+    FORGET_S: Final = 25.0  # after which counts of a silent process expire
+    MOST: Final = 200  # topics in one notification, which has 8,000 bytes at most
     TYPISTS: Final = 10  # people named in one frame
 
     def __init__(self, database: Database, name: Callable[[Topic], str]) -> None:
         self._database = database
         self._name = name
         self._me = os.urandom(6).hex()
-        self._own: dict[Place, int] = {}
-        self._others: dict[Place, dict[str, tuple[int, float]]] = {}
-        self._shown: dict[Place, int] = {}
-        self._typing: dict[Place, set[int]] = {}
-        self._heard: dict[Place, set[int]] = {}
+        self._own: dict[TopicKey, int] = {}
+        self._others: dict[TopicKey, dict[str, tuple[int, float]]] = {}
+        self._shown: dict[TopicKey, int] = {}
+        self._typing: dict[TopicKey, set[int]] = {}
+        self._heard: dict[TopicKey, set[int]] = {}
         self._repeated = 0.0
 
-    def typing(self, place: Place, profile_id: int) -> None:
-        """Somebody is writing; told with the next tick."""
+    def typing(self, place: TopicKey, profile_id: int) -> None:
+        """Record that a profile is typing; sent with the next tick."""
         self._typing.setdefault(place, set()).add(profile_id)
 
-    def hear(self, text: bytes) -> None:
-        """What another process tells; of another release it may be anything."""
+    def receive(self, text: bytes) -> None:
+        """Receive another process's message. Unknown content, of another release, is ignored."""
         try:
-            told = msgspec.json.decode(text, type=_Told)
+            told = msgspec.json.decode(text, type=_Message)
         except msgspec.DecodeError as error:
-            logger.debug("presence is not understood: %s", error)
+            logger.debug("presence message is not valid: %s", error)
             return
         if told.process == self._me:
             return
@@ -73,7 +73,7 @@ class Presence:
             self._heard.setdefault((site_id, kind, id), set()).update(people)
 
     def tick(self, feeds: Iterable[Feed]) -> None:
-        """Count, tell the other processes and push what changed. Raises Unavailable."""
+        """Count, notify the other processes and push changes to clients. Raises Unavailable."""
         by_site = {feed.site.id: feed for feed in feeds}
         own = {place: count for feed in by_site.values() for place, count in _counts(feed).items()}
         now = time.monotonic()
@@ -89,31 +89,34 @@ class Presence:
         if repeats:
             self._repeated = now
         if changed or typing:
-            self._tell(changed, typing)
+            self._notify(changed, typing)
         for place, processes in list(self._others.items()):
             for process, (_, until) in list(processes.items()):
                 if until < now:
                     del processes[process]
             if not processes:
                 del self._others[place]
-        self._show(by_site, typing, heard)
+        self._push_changes(by_site, typing, heard)
 
-    def _tell(self, reading: dict[Place, int], typing: dict[Place, set[int]]) -> None:
+    def _notify(self, reading: dict[TopicKey, int], typing: dict[TopicKey, set[int]]) -> None:
         counts = [(*place, count) for place, count in reading.items()]
         people = [(*place, sorted(who)[: self.TYPISTS]) for place, who in typing.items()]
         reader = self._database.read()
         try:
             for at in range(0, max(len(counts), len(people)), self.MOST // 2):
                 some = slice(at, at + self.MOST // 2)
-                told = _Told(self._me, counts[some], people[some])
-                reader.rows(TELL, text=msgspec.json.encode(told).decode())
+                told = _Message(self._me, counts[some], people[some])
+                reader.rows(NOTIFY, text=msgspec.json.encode(told).decode())
         finally:
             reader.end()
 
-    def _show(
-        self, feeds: dict[int, Feed], typing: dict[Place, set[int]], heard: dict[Place, set[int]]
+    def _push_changes(
+        self,
+        feeds: dict[int, Feed],
+        typing: dict[TopicKey, set[int]],
+        heard: dict[TopicKey, set[int]],
     ) -> None:
-        shown: dict[Place, int] = {}
+        shown: dict[TopicKey, int] = {}
         for place, count in self._own.items():
             others = self._others.get(place, {}).values()
             shown[place] = count + sum(number for number, _ in others)
@@ -126,17 +129,17 @@ class Presence:
             if place in self._own:
                 _push_typing(feeds[place[0]], place, self._name(Topic(*place[1:])), people)
 
-    def welcome(self, place: Place) -> Frame | None:
-        """How many are there, for one who comes; None while nothing is known."""
+    def welcome(self, place: TopicKey) -> Frame | None:
+        """Make the frame with the present count for a new follower; None while no count is known."""
         people = self._shown.get(place)
         if not people:
             return None
         return Frame("presence", topic=self._name(Topic(*place[1:])), people=people)
 
 
-def _counts(feed: Feed) -> dict[Place, int]:
-    """How many people of this process read what, among those who let it be known."""
-    people: dict[Place, set[Any]] = {}
+def _counts(feed: Feed) -> dict[TopicKey, int]:
+    """Count this process's readers of each topic, among clients that follow with presence."""
+    people: dict[TopicKey, set[Any]] = {}
     for client in feed.clients:
         for follow in client.follows.values():
             if follow.wants_presence and follow.topic.kind > 0:
@@ -145,14 +148,14 @@ def _counts(feed: Feed) -> dict[Place, int]:
     return {place: len(who) for place, who in people.items()}
 
 
-def _push(feed: Feed, place: Place, frame: Frame) -> None:
+def _push(feed: Feed, place: TopicKey, frame: Frame) -> None:
     for client, follow in list(feed.index.followers(Topic(*place[1:])).items()):
         if follow.wants_presence:
             client.push(frame)
 
 
-def _push_typing(feed: Feed, place: Place, name: str, people: set[int]) -> None:
-    """Everybody but oneself and those whom one ignores."""
+def _push_typing(feed: Feed, place: TopicKey, name: str, people: set[int]) -> None:
+    """Push who is typing, to each follower without themselves and people whom they ignore."""
     frames: dict[frozenset[int], Frame] = {}
     for client, follow in list(feed.index.followers(Topic(*place[1:])).items()):
         if not follow.wants_presence:

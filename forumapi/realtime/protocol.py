@@ -1,5 +1,8 @@
-"""The messages of the push protocol, one struct each: what clients send is decoded by them, what the server sends is
-described by them, in the AsyncAPI document, against which the tests hold every frame. Docs: docs/api/live.md."""
+"""Messages of the live protocol, one struct each. Docs: docs/api/live.md.
+
+Those of clients are decoded by these structs. Frames of the server are described by them in the AsyncAPI document, by
+which the tests check every frame.
+"""
 
 from __future__ import annotations
 
@@ -12,8 +15,7 @@ PROTOCOL: Final = "forumapi.live.v1"
 Cursor = Annotated[
     str,
     Meta(
-        description="A place in the site's events. It means nothing to anybody else, and the same place has "
-        "another text each time.",
+        description="A position in the site's events: an opaque text, different each time for the same position.",
         examples=["RitRlBRAFL-mT7RZBKS1Cg"],
     ),
 ]
@@ -26,39 +28,41 @@ Topic = Annotated[
 ]
 Count = Annotated[int, Meta(ge=0)]
 
-# ---------------------------------------------------------------- what a client sends
+# ---------------------------------------------------------------- messages of clients
 
 
 class Message(Struct, tag_field="type"):
-    """What a client sends."""
+    """Message of a client."""
 
 
 class Subscribe(Message, tag="subscribe"):
-    """Follow some topics together, from a cursor or from now on."""
+    """Subscribe to topics, from a cursor or from now on."""
 
     topics: list[Topic]
     cursor: str = ""
-    documents: Annotated[bool, Meta(description="With the things themselves.")] = False
-    presence: Annotated[bool, Meta(description="Be counted, and told who is there.")] = False
+    documents: Annotated[bool, Meta(description="Include the documents of things.")] = False
+    presence: Annotated[
+        bool, Meta(description="Count the caller as present, and send presence and typing.")
+    ] = False
 
 
 class Unsubscribe(Message, tag="unsubscribe"):
-    """Follow them no longer."""
+    """End subscriptions to topics."""
 
     topics: list[Topic]
 
 
 class Typing(Message, tag="typing"):
-    """The caller is writing a comment there."""
+    """Announce that the caller is writing a comment."""
 
     topic: Topic
 
 
-# ---------------------------------------------------------------- what the server sends
+# ---------------------------------------------------------------- frames of the server
 
 
 class Limits(Struct, kw_only=True):
-    """What holds for this connection."""
+    """Limits of this connection."""
 
     subscriptions: int
     messageBytes: int
@@ -68,7 +72,7 @@ class Limits(Struct, kw_only=True):
 
 
 class HelloFrame(Struct, tag_field="type", tag="hello", kw_only=True):
-    """The first frame."""
+    """First frame of a connection."""
 
     cursor: Cursor
     protocol: Literal["forumapi.live.v1"]
@@ -78,21 +82,21 @@ class HelloFrame(Struct, tag_field="type", tag="hello", kw_only=True):
 
 
 class SubscribedFrame(Struct, tag_field="type", tag="subscribed", kw_only=True):
-    """Everything on these topics up to the cursor has been sent."""
+    """Confirmation of a subscription: all events of these topics up to the cursor have been sent."""
 
     cursor: Cursor
     topics: list[Topic]
 
 
 class UnsubscribedFrame(Struct, tag_field="type", tag="unsubscribed", kw_only=True):
-    """These are followed no longer."""
+    """End of subscriptions."""
 
     topics: list[Topic]
     reason: Literal["forbidden"] | UnsetType = UNSET
 
 
 class EventFrame(Struct, tag_field="type", tag="event", kw_only=True):
-    """Something happened to a thing that the caller may see."""
+    """Event of a thing that the caller may see."""
 
     cursor: Cursor
     kind: Literal["created", "replaced", "patched", "deleted", "gone"]
@@ -111,7 +115,7 @@ class EventFrame(Struct, tag_field="type", tag="event", kw_only=True):
 
 
 class GapFrame(Struct, tag_field="type", tag="gap", kw_only=True, rename={"from_": "from"}):
-    """Events of a topic are not told: read `href` instead."""
+    """Gap in the events of a topic: read `href` instead."""
 
     cursor: Cursor
     topic: Topic
@@ -121,34 +125,34 @@ class GapFrame(Struct, tag_field="type", tag="gap", kw_only=True, rename={"from_
 
 
 class ResyncFrame(Struct, tag_field="type", tag="resync", kw_only=True):
-    """The cursor that was sent is no place here: read anew, and go on from this one."""
+    """Rejection of the client's cursor: read everything anew, and go on from this cursor."""
 
     cursor: Cursor
     reason: str
 
 
 class PresenceFrame(Struct, tag_field="type", tag="presence", kw_only=True):
-    """How many read a topic now."""
+    """Number of people who read a topic now."""
 
     topic: Topic
     people: Count
 
 
 class TypingFrame(Struct, tag_field="type", tag="typing", kw_only=True):
-    """Who is writing a comment on a topic."""
+    """Profiles that are writing a comment on a topic."""
 
     topic: Topic
     profileIds: Annotated[list[int], Meta(min_length=1, max_length=10)]
 
 
 class HeartbeatFrame(Struct, tag_field="type", tag="heartbeat", kw_only=True):
-    """A sign of life, and how far everything has been told."""
+    """Sign of life: all events up to the cursor have been sent."""
 
     cursor: Cursor
 
 
 class ErrorFrame(Struct, tag_field="type", tag="error", kw_only=True):
-    """What was wrong with a message, as the REST API would say it."""
+    """Error in a message, with code and status of the REST API."""
 
     code: int
     text: str
@@ -156,14 +160,14 @@ class ErrorFrame(Struct, tag_field="type", tag="error", kw_only=True):
 
 
 class Retry(Struct, kw_only=True):
-    """Within which time to come back, in milliseconds."""
+    """Range of milliseconds from which to choose a random wait before reconnecting."""
 
     min: int
     max: int
 
 
 class ByeFrame(Struct, tag_field="type", tag="bye", kw_only=True):
-    """The last frame."""
+    """Last frame of a connection."""
 
     cursor: Cursor | UnsetType = UNSET
     reason: Literal["stopping", "away", "slow", "flooding", "signedOut", "banned", "siteGone"]

@@ -1,7 +1,7 @@
-"""Connections that carry frames: a WebSocket, and a stream of Server-Sent Events. Protocol: docs/api/live.md.
+"""Connections that carry frames: WebSocket and server-sent events. Protocol: docs/api/live.md.
 
-Whoever hands frames out never waits for a client: what the network does not take at once waits in a queue with a limit,
-which a greenlet empties that lives only as long as there is something in it. A client beyond the limit is let go.
+Sending never blocks: bytes that the network does not accept at once wait in a bounded queue, which a greenlet empties;
+it exists only while the queue is not empty. A client beyond the limit is disconnected.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ from forumapi.realtime import websocket
 from forumapi.realtime.event_pump import (
     CODES,
     Live,
-    goodbye,
-    name,
-    topic_of,
+    bye_frame,
+    parse_topic,
+    topic_name,
 )
-from forumapi.realtime.hub import Client, Follow, Frame
+from forumapi.realtime.hub import Follow, Frame, LiveClient
 from forumapi.realtime.protocol import PROTOCOL, Subscribe, Typing, Unsubscribe
 from forumapi.realtime.websocket import Ended, Socket
 
@@ -34,26 +34,26 @@ if TYPE_CHECKING:
     from forumapi.models.access.identity import Identity
     from forumapi.models.sites.site import Site
 
-# A client that takes nothing for so long has gone.
+# A client that receives nothing for so long is disconnected.
 STALL_S: Final = 20.0
-# What the system may hold back for a client.
+# Size of the kernel's send buffer of a client.
 SYSTEM_BYTES: Final = 65_536
-# How long the other side may take to say goodbye in its turn.
+# How long the client may take to answer a close frame.
 CLOSE_S: Final = 1.0
-# Frames that count as much as a message: pings, and the pieces of messages.
+# Frames (pings, fragments) that are allowed for each allowed message.
 FRAMES: Final = 10
-# Frames of one client that are read before others get a turn: reading what is there already waits for nothing.
+# Frames of one client that are read before other greenlets run: a read of buffered bytes does not yield.
 TURN: Final = 16
 
 
 class Pipe:
-    """The sending side of a socket. `limit`: bytes that may wait. `slow` is called once when there are more."""
+    """Sending side of a socket. `limit`: bytes that may wait. `slow`: called once when more do."""
 
     __slots__ = ("_limit", "_queue", "_size", "_slow", "_socket", "_writer", "is_broken")
 
     def __init__(self, client: Any, limit: int, slow: Callable[[], None]) -> None:
         self._socket = client
-        # What the system would keep for a client that reads nothing: megabytes, unless it is told otherwise.
+        # By default the kernel would buffer megabytes for a client that reads nothing.
         client.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SYSTEM_BYTES)
         self._limit = limit
         self._slow: Callable[[], None] | None = slow
@@ -63,7 +63,7 @@ class Pipe:
         self.is_broken = False
 
     def send(self, data: bytes) -> None:
-        """Send `data` now, as far as the network takes it, and the rest as soon as it does."""
+        """Send `data` as far as the network accepts it now, and queue the rest."""
         if self.is_broken:
             return
         if self._writer is None:
@@ -96,19 +96,19 @@ class Pipe:
             self._writer = None
 
     def wait_for_room(self) -> None:
-        """Wait until half of what may wait is free."""
+        """Wait until at most half of the limit is queued."""
         writer = self._writer
         if writer is not None and self._size > self._limit // 2:
             writer.join(STALL_S)
 
     def finish(self, within_s: float) -> None:
-        """Wait until everything has gone out, or the time is up."""
+        """Wait until everything is sent, at most `within_s`."""
         writer = self._writer
         if writer is not None:
             writer.join(within_s)
 
     def abort(self) -> None:
-        """Nothing more goes out, and whoever reads finds the end."""
+        """Send nothing more, and end the reading side too."""
         if not self.is_broken:
             self.is_broken = True
             self._queue.clear()
@@ -117,12 +117,12 @@ class Pipe:
 
 
 class _Carrier:
-    """What a WebSocket and a stream have in common."""
+    """Base class of both kinds of connections."""
 
     def __init__(self, client: Any, live: Live, config: Config) -> None:
         self.pipe = Pipe(client, config.live_queue_bytes, self._is_slow)
         self.live = live
-        self.client: Client | None = None
+        self.client: LiveClient | None = None
 
     def _is_slow(self) -> None:
         if self.client is not None:
@@ -142,13 +142,13 @@ class _Carrier:
     def ping(self) -> None:
         raise NotImplementedError
 
-    def _welcome(self, site: Site, identity: Identity, config: Config) -> Client | None:
-        """Take part, and say hello; None when that is not possible right now, which is said as well."""
+    def _welcome(self, site: Site, identity: Identity, config: Config) -> LiveClient | None:
+        """Join and send `hello`. None when that is not possible at the moment; the client is told to reconnect then."""
         try:
             client = self.client = self.live.join(site, identity, self)
-            client.push(hello(self.live, client, config))
+            client.push(hello_frame(self.live, client, config))
         except ApiError:
-            self.push(goodbye("away"))
+            self.push(bye_frame("away"))
             self.close(CODES["away"], "bye")
             return None
         return client
@@ -161,7 +161,7 @@ _decode: Final = msgspec.json.Decoder(Subscribe | Unsubscribe | Typing).decode
 
 
 class SocketConnection(_Carrier):
-    """A WebSocket from its handshake on."""
+    """WebSocket after its handshake."""
 
     def __init__(self, client: Any, live: Live, config: Config, left: bytes) -> None:
         super().__init__(client, live, config)
@@ -188,7 +188,7 @@ class SocketConnection(_Carrier):
         self.pipe.send(_PING)
 
     def close(self, code: int, reason: str) -> None:
-        """The close frame goes out behind everything else; the other side has CLOSE_S to answer it."""
+        """Send the close frame after everything else; the client has CLOSE_S to answer it."""
         if not self._is_closing:
             self._is_closing = True
             self.pipe.send(websocket.close_frame(code, reason))
@@ -199,7 +199,7 @@ class SocketConnection(_Carrier):
         self.pipe.abort()
 
     def serve(self, site: Site, identity: Identity, config: Config) -> None:
-        """Read what the client sends until either side ends it."""
+        """Process messages of the client until either side closes."""
         budget = _Budget(config.live_messages_per_minute)
         client = self._welcome(site, identity, config)
         try:
@@ -219,7 +219,7 @@ class SocketConnection(_Carrier):
             self._answer(end)
 
     def _frame_came(self) -> None:
-        """Raises Ended for one frame too many."""
+        """Count a frame. Raises Ended for one too many."""
         if self._reader.heard % TURN == 0:
             gevent.sleep(0)
         if not self._frames.take():
@@ -228,21 +228,21 @@ class SocketConnection(_Carrier):
             raise Ended
 
     def _answer(self, end: Ended) -> None:
-        """Say how it ended, if that is left to say, and wait for the other side to see it."""
+        """Send the close frame unless it is sent already, and wait for the client to receive it."""
         if end.code and not self._is_closing:
             self._is_closing = True
             self.pipe.send(websocket.close_frame(end.code, end.reason))
         self.pipe.finish(CLOSE_S)
         if self._is_closing and not self.pipe.is_broken:
-            # What still comes in is read, or the peer's system would throw our last frame away with a reset.
+            # Incoming bytes are read: unread ones would make the kernel reset the connection before our last frame.
             with contextlib.suppress(OSError):
                 self._raw.shutdown(1)
             with contextlib.suppress(OSError), gevent.Timeout(CLOSE_S, TimeoutError):
                 while self._raw.recv(65536):
                     gevent.sleep(0)
 
-    def _take(self, client: Client, text: str, config: Config) -> None:
-        """One message. What is wrong with it is said in an `error` frame; nothing ends by it."""
+    def _take(self, client: LiveClient, text: str, config: Config) -> None:
+        """Process one message. An error in it is answered by an `error` frame, and the connection stays open."""
         try:
             message = _decode(text)
             take(self.live, client, message, config)
@@ -257,7 +257,7 @@ _PING: Final = websocket.frame(b"", Socket.OPCODE_PING)
 
 
 class _Budget:
-    """Messages a minute, some at once."""
+    """Token bucket: messages a minute, up to a minute's worth at once."""
 
     __slots__ = ("_left", "_per_s", "_then", "_whole")
 
@@ -276,18 +276,18 @@ class _Budget:
 
 
 def take(
-    live: Live, client: Client, message: Subscribe | Unsubscribe | Typing, config: Config
+    live: Live, client: LiveClient, message: Subscribe | Unsubscribe | Typing, config: Config
 ) -> None:
-    """Do what a client asks. Raises ApiError."""
+    """Carry out a message. Raises ApiError."""
     me = client.caller.principal.profile_id
     if isinstance(message, Typing):
-        live.typing(client, topic_of(message.topic, me))
+        live.typing(client, parse_topic(message.topic, me))
         return
-    topics = [topic_of(text, me) for text in message.topics]
+    topics = [parse_topic(text, me) for text in message.topics]
     if isinstance(message, Unsubscribe):
         for topic in topics:
             live.unfollow(client, topic)
-        client.push(Frame("unsubscribed", topics=[name(topic) for topic in topics]))
+        client.push(Frame("unsubscribed", topics=[topic_name(topic) for topic in topics]))
         return
     if not topics or len(client.follows.keys() | topics) > config.live_subscriptions:
         raise Invalid("topics", f"must be 1 to {config.live_subscriptions}, all together")
@@ -298,8 +298,8 @@ def take(
     live.follow(client, follows, message.cursor)
 
 
-def hello(live: Live, client: Client, config: Config) -> Frame:
-    """The first frame: where the client is, and what holds here."""
+def hello_frame(live: Live, client: LiveClient, config: Config) -> Frame:
+    """Make the first frame: the client's cursor, and the limits."""
     return Frame(
         "hello",
         live.cursor(client),
@@ -320,9 +320,9 @@ def hello(live: Live, client: Client, config: Config) -> Frame:
 
 
 class StreamConnection(_Carrier):
-    """A stream of Server-Sent Events behind the head of its answer.
+    """Stream of server-sent events, after the head of its response.
 
-    `proof`: what each id ends with, so that an `EventSource`, which can send nothing else, goes on by it; "" for none.
+    `proof`: end of each id, by which an `EventSource` that can send nothing else resumes; "" for none.
     """
 
     def __init__(self, client: Any, live: Live, config: Config, proof: str = "") -> None:
@@ -334,7 +334,7 @@ class StreamConnection(_Carrier):
         self.pipe.send(frame.in_stream(self._proof) if self._proof else frame.for_stream)
 
     def ping(self) -> None:
-        """The heartbeat that went out before is the sign of life: TCP says when nobody takes it."""
+        """Do nothing: a heartbeat that is not delivered ends in a TCP error."""
 
     def close(self, code: int, reason: str) -> None:
         gevent.spawn(self._part)
@@ -351,12 +351,12 @@ class StreamConnection(_Carrier):
         follows: Sequence[Follow],
         cursor: str,
     ) -> None:
-        """Push until the client closes, or is told that it is over."""
+        """Send frames until either side closes."""
         self.pipe.send(b"retry: 3000\n\n")
         client = self._welcome(site, identity, config)
         if client is not None:
             if self._proof:
-                # An id before anything has happened: whoever is cut right now comes back by it.
+                # An id before the first event: a client that is disconnected now resumes by it.
                 place = cursor or self.live.cursor(client)
                 self.pipe.send(f"id: {place}{self._proof}\n\n".encode())
             try:
@@ -372,4 +372,4 @@ class StreamConnection(_Carrier):
                 gevent.sleep(0)
 
 
-__all__ = ["CODES", "PROTOCOL", "SocketConnection", "StreamConnection", "hello"]
+__all__ = ["CODES", "PROTOCOL", "SocketConnection", "StreamConnection", "hello_frame"]

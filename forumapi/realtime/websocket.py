@@ -1,8 +1,8 @@
-"""The WebSocket protocol (RFC 6455) on a socket of ours: gevent-websocket's frames, hardened.
+"""WebSocket protocol (RFC 6455) by gevent-websocket's frames, with checks that the package lacks.
 
-What the package leaves open is closed here: frames of clients must be masked, reserved bits and codes are refused, a
-message has a size limit that is asked before anything is read, text is checked as it comes in, an end is said with its
-code. One greenlet reads; frames to send are made with `frame` and sent by whoever owns the connection.
+Frames of clients must be masked, reserved bits and codes are refused, the size of a message is checked before it is
+read, UTF-8 is checked while it arrives, and errors close with their code. One greenlet reads; frames to send are made
+by `frame` and sent by the owner of the connection.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _RECEIVE: Final = 4096
 
 
 class Ended(Exception):
-    """The connection is over. `code` and `reason` are to be said to the peer; code 0: there is nobody to say it to."""
+    """End of a connection. `code` and `reason` go into the close frame; code 0: the peer is gone, and none is sent."""
 
     def __init__(self, code: int = 0, reason: str = "") -> None:
         super().__init__(code, reason)
@@ -40,18 +40,18 @@ class Ended(Exception):
 
 
 def frame(payload: bytes, opcode: int = WebSocket.OPCODE_TEXT) -> bytes:
-    """A whole message in one frame, as a server sends it."""
+    """Encode a message in one frame, unmasked as a server sends it."""
     return bytes(Header.encode_header(True, opcode, b"", len(payload), 0)) + payload
 
 
 def close_frame(code: int, reason: str = "") -> bytes:
-    """A close frame; `reason` is cut where it is too long."""
+    """Encode a close frame. `reason` is cut to 120 bytes."""
     payload = code.to_bytes(2, "big") + reason.encode()[:120]
     return frame(payload if code else b"", WebSocket.OPCODE_CLOSE)
 
 
 def accept_key(key: str) -> str | None:
-    """Sec-WebSocket-Accept for a client's key; None for what is no key."""
+    """Compute Sec-WebSocket-Accept for a client's key; None for an invalid key."""
     try:
         is_key = len(base64.b64decode(key, validate=True)) == 16
     except (binascii.Error, ValueError):
@@ -62,7 +62,7 @@ def accept_key(key: str) -> str | None:
 
 
 def is_upgrade(environ: Mapping[str, Any]) -> bool:
-    """Whether a request asks for a WebSocket."""
+    """Check that a request is a WebSocket handshake."""
     return (
         str(environ.get("HTTP_UPGRADE", "")).strip().lower() == "websocket"
         and environ.get("REQUEST_METHOD") == "GET"
@@ -72,7 +72,7 @@ def is_upgrade(environ: Mapping[str, Any]) -> bool:
 
 
 class _Stream:
-    """What the package reads frames from: a socket, exact numbers of bytes."""
+    """Adapter from which the package reads exact numbers of bytes."""
 
     __slots__ = ("_buffer", "_receive")
 
@@ -81,7 +81,7 @@ class _Stream:
         self._buffer = left
 
     def read(self, size: int) -> bytes:
-        """`size` bytes. Raises Ended when the peer has gone."""
+        """Read `size` bytes. Raises Ended when the peer is gone."""
         buffer = self._buffer
         if len(buffer) < size:
             parts, have = [buffer], len(buffer)
@@ -99,16 +99,15 @@ class _Stream:
         return buffer[:size]
 
     def write(self, data: bytes) -> None:
-        """Nothing is sent from here."""
+        """Refuse: this side only reads."""
         raise NotImplementedError
 
 
 class Socket(WebSocket):  # type: ignore[misc]
-    """The reading side of one connection. `answer` sends a pong; `limit` is the most bytes of a message.
+    """Reading side of one connection.
 
-    `came` is called for each frame, also for one within a message, and may raise Ended.
-
-    `receive` gives the next message, text as str and binary as bytes, and raises Ended at the end.
+    `answer` sends a pong. `limit`: bytes of a message. `came` is called for each frame, also within a message, and may
+    raise Ended. Messages are str for text and bytes for binary.
     """
 
     __slots__ = ("_answer", "_came", "_limit", "heard")
@@ -122,19 +121,19 @@ class Socket(WebSocket):  # type: ignore[misc]
         came: Callable[[], None],
         left: bytes = b"",
     ) -> None:
-        # Not the package's own: it makes a validator of megabytes of tables, which nothing here asks.
+        # Not the package's __init__: it creates a validator with megabytes of tables, unused here.
         self.closed = False  # type: ignore[misc]
         self.stream = _Stream(receive, left)  # type: ignore[misc]
-        self.heard = 0  # frames that came in: whoever looks for silence compares
+        self.heard = 0  # frames received, for the detection of silence
         self._answer = answer
         self._came = came
         self._limit = limit
 
     def __del__(self) -> None:
-        """The socket is closed by whoever opened it."""
+        """Leave the socket open: its owner closes it."""
 
     def receive(self) -> str | bytes:
-        """The next message. Raises Ended, with what to say to the peer."""
+        """Receive the next message. Raises Ended with code and reason for the peer."""
         try:
             return self._message()
         except FrameTooLargeException as error:
@@ -190,7 +189,7 @@ class Socket(WebSocket):  # type: ignore[misc]
         return header
 
     def _payload(self, header: Any) -> bytes:
-        """The rest of a frame. Masked by one operation on big integers: a loop over bytes takes 60 times as long."""
+        """Read and unmask a payload, by one XOR of big integers: a loop over bytes takes 60 times as long."""
         size = header.length
         if not size:
             return b""
@@ -208,7 +207,7 @@ class Socket(WebSocket):  # type: ignore[misc]
             raise ProtocolError("reserved opcode")
 
     def _close_code(self, payload: bytes) -> tuple[int, str]:
-        """What a close frame is answered with: its own code (RFC 6455, 5.5.1)."""
+        """Code to answer a close frame with: its own (RFC 6455, 5.5.1)."""
         if not payload:
             return NORMAL, ""
         code = int.from_bytes(payload[:2], "big")

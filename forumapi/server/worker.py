@@ -201,8 +201,8 @@ class ForumWorker(GeventWorker):  # type: ignore[misc]
             for server in servers:
                 server.close()
             # After the listeners: who comes back at once meets another worker, or the successor.
-            if goodbye := getattr(self._served, "say_goodbye", None):
-                goodbye()
+            if close := getattr(self._served, "close_connections", None):
+                close()
             if self._has_successor and (retire := getattr(self._served, "retire", None)):
                 retire()
             while any(pools) and time.monotonic() < deadline:

@@ -46,7 +46,7 @@ from forumapi.realtime.delivery_permissions import (
     GONE,
     NOTHING,
     WHOLE,
-    Judge,
+    DeliveryPolicy,
 )
 from forumapi.request import processor
 from forumapi.wire import json_fragments
@@ -318,11 +318,11 @@ class Deliverer(PollingThread):
             return None
         if not who.is_guest:
             site = self._app.sites.confirmed(site, who.site_version, who.acl_version, tx)
-        sight, fact, kind = self._sight(tx, site, who, delivery)
+        visibility, fact, kind = self._visibility(tx, site, who, delivery)
         if fact is None or (kind if kind != GONE_KIND else journal.DELETED) not in delivery.kinds:
             return None
         message = self._message(site, delivery, kind, fact)
-        if sight == WHOLE and delivery.with_documents:
+        if visibility == WHOLE and delivery.with_documents:
             tx.end()
             try:
                 document = processor.render_as(self._app, site, who, message["href"])
@@ -367,7 +367,7 @@ class Deliverer(PollingThread):
             found = identities.of_profile(tx, site.id, profile_id)
         return found
 
-    def _sight(
+    def _visibility(
         self, tx: Reader, site: Site, who: Identity, delivery: DueDelivery
     ) -> tuple[int, Fact | None, str]:
         """Decide as for live connections what they see, the thing to tell of (None: nothing), and the kind."""
@@ -376,18 +376,18 @@ class Deliverer(PollingThread):
         fact = live.facts(tx, site.id, tree, [thing]).get(thing)
         if fact is None:
             return NOTHING, None, ""
-        judge = Judge(tree)
-        sight = judge.sight(who.principal, fact)
-        if sight == WHOLE:
+        policy = DeliveryPolicy(tree)
+        visibility = policy.visibility(who.principal, fact)
+        if visibility == WHOLE:
             return WHOLE, fact, delivery.kind
         # Only what may have ended a thing, or moved it out of sight, tells that it is gone.
-        if sight == GONE and delivery.kind in _ENDS:
+        if visibility == GONE and delivery.kind in _ENDS:
             return GONE, fact, journal.DELETED
         moves = delivery.kind == journal.REPLACED
         for event in (
             log.between(tx, site.id, delivery.number - 1, delivery.number, 1) if moves else ()
         ):
             was = live.left(tree, fact, event.moved_from) if event.moved_from else None
-            if was is not None and judge.sight(who.principal, was.place) == WHOLE:
+            if was is not None and policy.visibility(who.principal, was.place) == WHOLE:
                 return GONE, was.thing, GONE_KIND
         return NOTHING, None, ""

@@ -23,7 +23,7 @@ from forumapi.models.notices import live
 from forumapi.models.notices.live import Fact, Named
 from forumapi.permissions.evaluator import Tree
 from forumapi.realtime import delivery_permissions
-from forumapi.realtime.hub import HUDDLES, SITE, UPDATES, Client, Follow, Index, Topic
+from forumapi.realtime.hub import HUDDLES, SITE, UPDATES, Follow, Index, LiveClient, Topic
 from tests.factories import Factory
 from tests.oracle import compare, draw, store
 from tests.oracle import told as oracle
@@ -67,7 +67,7 @@ MUTATIONS = {
         "return NOTHING",
     ),
     "whoever could not read the old place is told": (
-        "if judge.sight(caller.principal, was.place) != WHOLE:",
+        "if policy.visibility(caller.principal, was.place) != WHOLE:",
         "if False:",
     ),
     "every event of a hidden thing is told": (
@@ -89,7 +89,7 @@ MUTATIONS = {
         "",
     ),
     "nobody is ignored": (
-        "return NOTHING if judge.is_ignored(caller, fact, topic, place) else seen",
+        "return NOTHING if policy.is_ignored(caller, fact, topic, place) else seen",
         "return seen",
     ),
     "whoever follows the site hears of huddles": (
@@ -106,7 +106,7 @@ class Told(NamedTuple):
     facts: dict[Named, Fact]
     tree: Tree
     followers: Index
-    clients: dict[Client, tuple[int, set[oracle.Topic], Scopes]]
+    clients: dict[LiveClient, tuple[int, set[oracle.Topic], Scopes]]
     world: World
 
 
@@ -213,7 +213,7 @@ def drawn(url: str, database: Database, seed: int, worlds: int) -> list[Told]:
                 if profile_id
                 else identity.GUEST
             )
-            client = Client(None, caller, connection)
+            client = LiveClient(None, caller, connection)
             topics = _topics(random, world, profile_id)
             for topic in topics:
                 index.add(client, Follow(topic))
@@ -228,7 +228,7 @@ def differences(module: ModuleType, sites: list[Told], counts: Counter[int]) -> 
     """Where delivery and the oracle differ, in words; at most five."""
     said: list[str] = []
     for site in sites:
-        got: dict[tuple[int, Client], int] = {}
+        got: dict[tuple[int, LiveClient], int] = {}
         events = [event for event, _ in site.events]
         for one in module.deliveries(events, site.facts, site.followers, site.tree):
             for client, _ in one.clients:

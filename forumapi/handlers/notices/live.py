@@ -22,7 +22,7 @@ from forumapi.observability import metrics
 from forumapi.realtime import poll, socket, websocket
 from forumapi.realtime.cursor import parted
 from forumapi.realtime.delivery_permissions import Caller
-from forumapi.realtime.event_pump import check, topic_of
+from forumapi.realtime.event_pump import check_topics, parse_topic
 from forumapi.realtime.hub import Follow
 from forumapi.request.context import Context
 from forumapi.request.handler import (
@@ -202,8 +202,8 @@ def _wanted(ctx: Context) -> tuple[list[Follow], str]:
     if not 1 <= len(texts) <= most:
         raise Invalid("topic", f"must be given, up to {most} times")
     documents = bool(ctx.flag("documents"))
-    topics = [topic_of(text, ctx.identity.profile_id) for text in texts]
-    check(ctx.reader, ctx.site.id, ctx.tree, Caller(ctx.identity), topics)
+    topics = [parse_topic(text, ctx.identity.profile_id) for text in texts]
+    check_topics(ctx.reader, ctx.site.id, ctx.tree, Caller(ctx.identity), topics)
     last, _ = parted(ctx.environ.get("HTTP_LAST_EVENT_ID", ""))
     cursor = last or ctx.query.get("cursor", "")
     return [Follow(topic, wants_documents=documents) for topic in topics], cursor
@@ -337,7 +337,7 @@ class TicketsHandler(Handler):
             if not 1 <= len(sent.topics) <= most:
                 raise Invalid("topics", f"must name 1 to {most} topics")
             for text in sent.topics:
-                topic_of(text, ctx.identity.profile_id)
+                parse_topic(text, ctx.identity.profile_id)
             stream = named_stream(sent.topics, documents=sent.documents is True)
         ticket = live.add_ticket(
             ctx.writer, ctx.site.id, ctx.identity.token_id, origin=origin, stream=stream
