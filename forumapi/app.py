@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from cachetools import TTLCache
-
 from forumapi.cache.documents import OVERHEAD, Cache
-from forumapi.cache.eviction import Lru, Popular, plainly
+from forumapi.cache.eviction import Lru, plainly
 from forumapi.concurrency.per_caller_limit import KeyedSemaphore
 from forumapi.database.connections import Database, Reader, Transaction
 from forumapi.database.standby import Standbys
@@ -35,7 +33,6 @@ from forumapi.outbound.geocoders import choose as choose_geocoder
 from forumapi.realtime.event_pump import Live
 from forumapi.request import routing, tracing
 from forumapi.request.handler import Handler
-from forumapi.request.hotfiles import HotFiles
 from forumapi.request.process_gauges import ProcessGauges
 from forumapi.request.rate_limit import AddressBuckets, Buckets
 from forumapi.request.services import Services
@@ -85,11 +82,10 @@ class App(Services):
         )
         self.documents = Documents(self.cache, self._rerender)
         self.pages = Pages(config.memory_cache_mb * 1024 * 1024 // 3)
-        self.open_files = TTLCache(maxsize=2000, ttl=1.0)
-        self.hot_files = HotFiles()
+        self.open_files = Lru(2000, lambda *_: 1)
         self.small_files = Lru(SMALL_FILES_BYTES, plainly)
-        self.answers = Popular(
-            config.memory_cache_mb * 1024 * 1024 // 2, lambda data: len(data) + OVERHEAD
+        self.answers = Lru(
+            config.memory_cache_mb * 1024 * 1024 // 2, lambda _, data: len(data) + OVERHEAD
         )
         self.sites = SiteDirectory(
             self.database,
@@ -132,7 +128,6 @@ class App(Services):
             (url, verb) for url, handler in site.items() for verb in handler.operations
         )
         self.templates = {url: routing.template(url) for url in (*root, *site)}
-        self.routed = Lru(1000, lambda *_: 1)
         self.reporter = Reporter(
             lambda: self.config,
             sample=ProcessGauges(self.database, self.live).sample,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from forumapi import routes
 from forumapi.app import App
-from forumapi.request import hotfiles, processor
+from forumapi.request import processor
 from forumapi.request.health import Health
 from forumapi.request.response import ConnectionUpgrade, StreamedBody
 
@@ -28,7 +28,6 @@ class Application:
         self.retire = app.retire
         self.apply = app.apply
         self.close_connections = app.live.close_connections
-        self.at_once = self._at_once if hotfiles.may_be_used(app.config) else None
 
     def __call__(self, environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
         if self.health.is_asked(environ):
@@ -38,10 +37,6 @@ class Application:
         status, headers, body = processor.respond(self.app, environ)
         start_response(status, headers)
         return body if isinstance(body, (StreamedBody, ConnectionUpgrade)) else (body,)
-
-    def _at_once(self, data: bytes, peer: str) -> tuple[bytes, bytes] | None:
-        """Head and body for one whole request as it came, if that much is known without parsing it."""
-        return hotfiles.answer(self.app, data, peer)
 
 
 def create_app(config: Config, database_url: str = "") -> Application:

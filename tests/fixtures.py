@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from forumapi.concurrency.child_process import end_with_parent
 from forumapi.config import embedded_environ
 from forumapi.database.connections import Database
 from tests import services
@@ -85,7 +86,7 @@ def begin_server(database_url: str, folder: Path, **settings: str) -> Server:
             stdout=output,
             stderr=output,
             stdin=subprocess.DEVNULL,
-            preexec_fn=services.end_with_parent,  # noqa: PLW1509
+            preexec_fn=end_with_parent,  # noqa: PLW1509
         )
     return Server(process, ("127.0.0.1", port), log)
 

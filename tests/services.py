@@ -7,13 +7,11 @@ server: each holds a lock while it works, and the last to leave stops it.
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import fcntl
 import hashlib
 import os
 import random
 import shutil
-import signal
 import socket
 import subprocess
 import time
@@ -24,6 +22,7 @@ from typing import Final, NamedTuple
 import psycopg
 from psycopg import sql
 
+from forumapi.concurrency.child_process import end_with_parent
 from forumapi.config import Config, resource
 from forumapi.database import embedded_postgres, migrations
 
@@ -278,12 +277,3 @@ def chromium_programs() -> Chromium | None:
     """Where Debian's Chromium and its driver are, if both are installed."""
     browser, driver = shutil.which("chromium"), shutil.which("chromedriver")
     return Chromium(browser, driver) if browser and driver else None
-
-
-_LIBC: Final = ctypes.CDLL(None)
-_PR_SET_PDEATHSIG: Final = 1
-
-
-def end_with_parent() -> None:
-    """For `preexec_fn`: the new process gets SIGTERM when this one ends, however it ends."""
-    _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)

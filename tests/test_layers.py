@@ -13,7 +13,7 @@ MOST_MODULES = 24
 
 # From the bottom up: a room, or a module of the package's root, imports only from those before it.
 _ORDER = (
-    "errors itemtypes text observability wire permissions config database concurrency outbound events cache models"
+    "errors itemtypes text observability wire permissions config concurrency database outbound events cache models"
     " files mail realtime updates auth request webhooks apidocs handlers routes app wsgi server cron command __main__"
 )
 ORDER = _ORDER.split()

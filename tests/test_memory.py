@@ -41,7 +41,6 @@ from forumapi.permissions import evaluator
 from forumapi.permissions.evaluator import READ, Node, Principal, RoleGrant, Tree
 from forumapi.permissions.memory_budget import budget
 from forumapi.permissions.readable_microcosms import ReadableMicrocosms
-from forumapi.request.hotfiles import Hot, HotFiles
 from forumapi.request.rate_limit import AddressBuckets, Buckets
 from forumapi.updates import mail_templates
 from forumapi.updates.dispatch import Dispatch
@@ -217,62 +216,19 @@ def open_files() -> object:
     app = open_app()
     for number in range(10_000):
         name = f"{number:04}" + "\U0001f6b2" * 508
-        app.open_files[number, f"{number:040x}"] = Stored(
-            "application/octet-stream",
-            10**9 + number,
-            "x" * 16,
-            NOW,
-            name,
-            False,
-            True,
-            True,
-            False,
+        size = 10**9 + number
+        stored = Stored(
+            "application/octet-stream", size, "x" * 16, NOW, name, False, True, True, False
         )
+        app.open_files.add((number, f"{number:040x}"), (time.monotonic() + number, stored))
     return app
-
-
-def routed() -> object:
-    app = open_app()
-    for number in range(10_000):
-        path = f"/api/v1/hosts/{number:05}" + "\U0001f6b2" * 80
-        app.routed.add(
-            (True, path), (routes_handler(app), {"host": path[14:]}, "/api/v1/hosts/{host}")
-        )
-    return app
-
-
-def routes_handler(app: App) -> Any:
-    rule, _ = app.root_routes.match("/api/v1/hosts/x", method="GET", return_rule=True)
-    return rule.endpoint
 
 
 def answers() -> object:
     app = open_app()
-    for _ in range(2):
-        for number in range(MANY):
-            key = (10**9 + number % 900, f'"{number}-{number:024x}"')
-            if app.answers.get(key) is None:
-                app.answers.offer(key, b"%d" % number)
+    for number in range(MANY):
+        app.answers.add((10**9 + number % 900, f'"{number}-{number:024x}"'), b"%d" % number)
     return app
-
-
-def hot() -> object:
-    app, kept = open_app(), HotFiles()
-    site = a_site(app, 1)
-    headers = [("Content-Disposition", "x" * 1500)]
-    for number in range(5_000):
-        name = f"/api/v1/files/{number:040x}"
-        kept.keep(
-            name, f"{number:0253}", Hot(site, time.monotonic() + 9, name[14:], "/r", 1), headers
-        )
-    return kept
-
-
-def hot_and_over() -> object:
-    app, kept = open_app(), HotFiles()
-    for number in range(3_000):
-        kept.keep(f"{number}", "h", Hot(a_site(app, number), 0.0, "o", "/r", 1), [])
-    return kept
 
 
 def proxies() -> object:
@@ -455,10 +411,7 @@ FILLED: dict[str, tuple[Callable[[], object], int]] = {
     "request.rate_limit.Buckets._full": (buckets, 2 * Buckets.MOST_BYTES),
     "app.App.small_files": (small_files, SMALL_FILES_BYTES + 3 * MIB),
     "app.App.open_files": (open_files, 8 * MIB),
-    "app.App.routed": (routed, 2 * MIB),
-    "app.App.answers cache.eviction.Popular._entries cache.eviction.Popular._newcomers": (answers, 13 * MIB),
-    "request.hotfiles.HotFiles._kept": (hot, HotFiles.MOST_BYTES),
-    "request.hotfiles.HotFiles._kept when over": (hot_and_over, MIB),
+    "app.App.answers": (answers, 17 * MIB),
     "wire.client_address.Proxies._kept wire.client_address.caller": (proxies, 4 * MIB),
     "observability.log._path_template observability.log.short_address"
     " wire.json_fragments.when": (lines_of_the_log, 6 * MIB),
@@ -565,10 +518,7 @@ ELSEWHERE = (
 PACKAGE = Path(forumapi.__file__).parent
 CACHES = {
     "Lru",
-    "LRUCache",
     "Memory",
-    "Popular",
-    "TTLCache",
     "cache",
     "cached_property",
     "lru_cache",

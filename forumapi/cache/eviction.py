@@ -69,16 +69,6 @@ class Lru(Generic[K, V]):
         while self._weight > self._limit and len(entries) > 1:
             self._weight -= self._weigh(*entries.popitem(last=False))
 
-    def forget(self, key: K) -> None:
-        """Keep an entry no longer."""
-        found = self._entries.pop(key, None)
-        if found is not None:
-            self._weight -= self._weigh(key, found)
-
-    def oldest(self) -> tuple[K, V] | None:
-        """The entry that goes first; None of none."""
-        return next(iter(self._entries.items()), None)
-
     def clear(self) -> None:
         """Keep nothing."""
         self._entries.clear()
@@ -91,66 +81,3 @@ class Lru(Generic[K, V]):
     def weight(self) -> int:
         """Of all entries."""
         return self._weight
-
-
-class Popular(Generic[K, V]):
-    """Entries of at most `limit` weights in all: those stay that are asked for most often.
-
-    Where more things are asked for in turn than there is room for, what was used last is not what is needed next: each
-    would go just before its turn comes again, and none would ever be found. Here a newcomer has to be asked for more
-    often than the one whose place it takes (TinyLFU). What many asked for and nobody does any more is forgotten, as
-    all counts are halved every so many look-ups.
-    """
-
-    _MOST: Final = 7
-    _HALVED_EVERY: Final = 2_000  # look-ups
-
-    def __init__(self, limit: int, weigh: Callable[[V], int], *, newcomers: int = 1000) -> None:
-        """`newcomers`: of how many that are not kept it is known how often they were asked for."""
-        self._limit = limit
-        self._weigh = weigh
-        self._weight = 0
-        self._looks = 0
-        # Each with how often it was asked for, and the number of halvings until then.
-        self._entries: OrderedDict[K, tuple[V, int, int]] = OrderedDict()
-        self._newcomers: Lru[K, tuple[int, int]] = Lru(newcomers, lambda *_: 1)
-
-    def get(self, key: K) -> V | None:
-        """The entry, or None: then `offer` it once it is made."""
-        self._looks += 1
-        found = self._entries.get(key)
-        if found is None:
-            return None
-        value, times, then = found
-        now = self._looks // self._HALVED_EVERY
-        self._entries[key] = (value, min((times >> (now - then)) + 1, self._MOST), now)
-        self._entries.move_to_end(key)
-        return value
-
-    def offer(self, key: K, value: V) -> None:
-        """Keep an entry that was not found, if it is asked for again, and more often than those in its place."""
-        now = self._looks // self._HALVED_EVERY
-        times, then = self._newcomers.get(key) or (0, now)
-        times = min((times >> (now - then)) + 1, self._MOST)
-        if times == 1 or not self._make_room(self._weigh(value), times, now):
-            self._newcomers.add(key, (times, now))
-            return
-        self._entries[key] = (value, times, now)
-        self._weight += self._weigh(value)
-
-    def _make_room(self, weight: int, times: int, now: int) -> bool:
-        """Let those go that were asked for less often, the one not asked for the longest first; False: one was not."""
-        if weight > self._limit:
-            return False
-        while self._entries and self._weight + weight > self._limit:
-            key, (value, often, then) = next(iter(self._entries.items()))
-            if often >> (now - then) >= times:
-                # The next newcomer is held against another one.
-                self._entries.move_to_end(key)
-                return False
-            del self._entries[key]
-            self._weight -= self._weigh(value)
-        return True
-
-    def __len__(self) -> int:
-        return len(self._entries)

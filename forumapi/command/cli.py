@@ -408,10 +408,8 @@ def _check_start(current: Config) -> None:
 def _serve(args: argparse.Namespace, current: Config) -> int:
     _check_start(current)
     # Before anything that opens a socket is imported, or it would block all requests of a worker.
-    from gevent import events, monkey
+    from gevent import monkey
 
-    # Else it looks through all that is installed for its plugins, two dozen times: a sixth of the start.
-    events.notify_and_call_entry_points = events.notify  # type: ignore[attr-defined]
     monkey.patch_all()
     from forumapi.server import worker
 

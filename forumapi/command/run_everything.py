@@ -7,7 +7,6 @@ it is killed.
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import dataclasses
 import fcntl
 import json
@@ -28,6 +27,7 @@ from typing import Final
 import psycopg
 
 from forumapi.concurrency import signals
+from forumapi.concurrency.child_process import end_with_parent
 from forumapi.config import Config, embedded_environ
 from forumapi.database import embedded_postgres, migrations
 from forumapi.server import listener_holder, node_status
@@ -40,9 +40,6 @@ STOP_S: Final = 30.0
 # A process that ended this often within that time will not get better by itself.
 MAX_ENDS: Final = 5
 ENDS_WITHIN_S: Final = 60.0
-
-_LIBC: Final = ctypes.CDLL(None)
-_PR_SET_PDEATHSIG: Final = 1
 
 
 class RunError(Exception):
@@ -81,10 +78,6 @@ def _is_full(text: str) -> bool:
     return "." not in text.partition("[")[2].partition("]")[0]
 
 
-def _die_with_parent() -> None:
-    _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
-
-
 class Child:
     """One of our processes: `forumapi serve` or `forumapi cron`, with what it prints in a file of its own."""
 
@@ -106,8 +99,7 @@ class Child:
                 stderr=out,
                 # Ctrl-C in a terminal reaches us alone; we stop the others in their order.
                 start_new_session=True,
-                # One call into libc, no Python lock taken: safe beside threads.
-                preexec_fn=_die_with_parent,  # noqa: PLW1509
+                preexec_fn=end_with_parent,  # noqa: PLW1509
             )
 
     @property

@@ -9,12 +9,19 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Hashable
-from typing import TYPE_CHECKING, Any, TypeVar
-
-if TYPE_CHECKING:
-    from forumapi.database.connections import Reader
+from typing import Any, Protocol, TypeVar
 
 T = TypeVar("T")
+
+
+class Waiter(Protocol):
+    """Reader of the database on whose behalf a request waits."""
+
+    # False in a transaction, whose connection can't be given back.
+    may_wait: bool
+
+    def end(self) -> None:
+        """Give the connection back."""
 
 
 class _Flight:
@@ -42,7 +49,7 @@ class SingleFlight:
         self._running: dict[Hashable, _Flight] = {}
         self._next: dict[Hashable, _Flight] = {}
 
-    def do(self, key: Hashable, tx: Reader, work: Callable[[], T]) -> T:
+    def do(self, key: Hashable, tx: Waiter, work: Callable[[], T]) -> T:
         """Return the result of `work`, run by this request or by another one, after this one has asked.
 
         Results are shared by all who ask under the same key, and nobody may change them. `work` first looks whether the

@@ -7,7 +7,6 @@ Used by `forumapi run`, by the command line and by the tests; a server that stan
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import fcntl
 import hashlib
 import importlib.util
@@ -19,13 +18,15 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import psycopg
 
 if TYPE_CHECKING:
-    from forumapi.config import Config
+    from forumapi.concurrency.child_process import end_with_parent
+from forumapi.config import Config
 
 USER: Final = "forumapi"
 DATABASE: Final = "forumapi"
@@ -65,8 +66,6 @@ _NOTHING: Final[Mapping[str, str]] = {}
 
 # Part of the socket's name; nobody listens on TCP.
 _PORT: Final = 5432
-
-_PR_SET_PDEATHSIG: Final = 1
 
 
 class EmbeddedError(Exception):
@@ -203,13 +202,6 @@ def _url(socket_dir: Path, database: str = DATABASE) -> str:
     return f"postgresql://{USER}@/{database}?host={socket_dir}&port={_PORT}"
 
 
-def _die_with_parent() -> None:
-    _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGINT, 0, 0, 0)
-
-
-_LIBC: Final = ctypes.CDLL(None)
-
-
 class Server:
     """A running PostgreSQL of ours. `url` is its database as a superuser; `direct_url` the same, without a pooler."""
 
@@ -311,6 +303,7 @@ def _launch(
     for name, value in settings.items():
         command += ["-c", f"{name}={value}"]
     log = data_dir / "postgres.log"
+    at_start = None if detached else partial(end_with_parent, signal.SIGINT)
     deadline = time.monotonic() + START_S
     while True:
         # A Unix socket's path may have 107 bytes, which a data folder may exceed; only our user may enter this one.
@@ -331,8 +324,7 @@ def _launch(
                 user=account.pw_uid if account else None,
                 group=account.pw_gid if account else None,
                 extra_groups=[] if account else None,
-                # One call into libc, no Python lock taken: safe beside threads.
-                preexec_fn=None if detached else _die_with_parent,  # noqa: PLW1509
+                preexec_fn=at_start,  # noqa: PLW1509
             )
         server = Server(data_dir, socket_dir, child.pid, child)
         if _answers(server, deadline):

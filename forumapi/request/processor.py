@@ -91,9 +91,6 @@ _OF_THE_WRITE: Final = frozenset(
 
 SIGN_INS_PER_FRONT_END: Final = Limit("sign-in-front-end", 3_000, 3600)
 
-# Of paths up to this length it is remembered where they lead.
-_ROUTED_LENGTH: Final = 100
-
 # The right that a need asks for, and the code that its refusal carries (platform 1.6).
 _RIGHTS: Final[dict[Need, tuple[int, int, str]]] = {
     READ: (evaluator.READ, errors.NO_READ, "You may not read this"),
@@ -267,19 +264,14 @@ def _lead_on(app: Services, ctx: Context) -> Answered:
 
 
 def _route(app: Services, ctx: Context) -> tuple[Handler, dict[str, Any]]:
-    key = (ctx.site.is_root, ctx.path)
-    found = app.routed.get(key)
-    if found is None:
-        routes = app.root_routes if ctx.site.is_root else app.site_routes
-        try:
-            rule, args = routes.match(ctx.path, method="GET", return_rule=True)
-        except (NoRoute, RequestRedirect):
-            raise NotFound("There is nothing at this address") from None
-        found = (rule.endpoint, args, app.templates[rule.rule])
-        if len(ctx.path) <= _ROUTED_LENGTH:
-            app.routed.add(key, found)
-    handler, args, ctx.route = found
-    return handler, dict(args)
+    """Match the path. Sets `ctx.route`, the address as logs show it. Raises NotFound."""
+    routes = app.root_routes if ctx.site.is_root else app.site_routes
+    try:
+        rule, args = routes.match(ctx.path, method="GET", return_rule=True)
+    except (NoRoute, RequestRedirect):
+        raise NotFound("There is nothing at this address") from None
+    ctx.route = app.templates[rule.rule]
+    return rule.endpoint, dict(args)
 
 
 def _place(ctx: Context, method: str) -> dict[str, str | int]:
@@ -761,7 +753,7 @@ def _finish(
         metrics.CACHE.add(1, "answers", "made" if kept is None else "memory")
         if kept is None:
             data = result.build()
-            app.answers.offer((ctx.site.id, key), data)
+            app.answers.add((ctx.site.id, key), data)
         else:
             data = kept
     elif isinstance(result, Data):

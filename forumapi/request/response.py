@@ -8,9 +8,7 @@ from __future__ import annotations
 import hashlib
 import marshal
 import re
-import time
 from collections.abc import Callable, Iterator
-from email.utils import formatdate
 from typing import Any, Final
 
 from forumapi.errors import (
@@ -63,18 +61,6 @@ SHAPE: Final = 1
 
 # Headers of a request that any JSON answer depends on (platform 1.4, 1.5).
 VARY: Final = "Authorization, X-Always-200, X-Disable-Boiler"
-
-
-_date: tuple[int, str] = (0, "")
-
-
-def http_date() -> str:
-    """Return the Date header of an answer, made once a second."""
-    global _date
-    now = int(time.time())
-    if _date[0] != now:
-        _date = (now, formatdate(now, usegmt=True))
-    return _date[1]
 
 
 class Data:

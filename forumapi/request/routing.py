@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 from typing import Any
 
 from werkzeug.routing import BaseConverter, IntegerConverter, Map, MapAdapter, Rule, ValidationError
@@ -72,20 +71,8 @@ CONVERTERS: dict[str, type[BaseConverter]] = {
 }
 
 
-class _Matched(Rule):
-    """A rule for matching alone."""
-
-    def _compile_builder(self, append_unknown: bool = True) -> Callable[..., tuple[str, str]]:
-        """No function that would build addresses: to write those is nearly all the work of making the rules."""
-
-        def build(rule: Rule, **values: Any) -> tuple[str, str]:
-            raise NotImplementedError
-
-        return build
-
-
 def adapter(routes: dict[str, type[Handler]]) -> MapAdapter:
-    """A route table as something to match paths with."""
+    """Make an adapter that matches paths against a route table."""
     instances = {handler: handler() for handler in set(routes.values())}
-    rules = [_Matched(url, endpoint=instances[handler]) for url, handler in routes.items()]
+    rules = [Rule(url, endpoint=instances[handler]) for url, handler in routes.items()]
     return Map(rules, converters=CONVERTERS, strict_slashes=True, merge_slashes=False).bind("")

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, Protocol
+from typing import Protocol
 
-from cachetools import TTLCache
 from werkzeug.routing import MapAdapter
 
 from forumapi.cache.documents import Cache
-from forumapi.cache.eviction import Lru, Popular
+from forumapi.cache.eviction import Lru
 from forumapi.concurrency.per_caller_limit import KeyedSemaphore
 from forumapi.config import Config
 from forumapi.database.connections import Database, Reader
@@ -29,8 +28,6 @@ from forumapi.models.sites.site import SiteDirectory
 from forumapi.observability.log import AccessLog
 from forumapi.outbound.geocoders import Geocoder
 from forumapi.realtime.event_pump import Live
-from forumapi.request.handler import Handler
-from forumapi.request.hotfiles import HotFiles
 from forumapi.request.rate_limit import AddressBuckets, Buckets
 from forumapi.request.tracing import Tracer
 from forumapi.wire.client_address import FrontEnds, Proxies
@@ -58,12 +55,12 @@ class Services:
     cache: Cache
     documents: Documents
     pages: Pages
-    # What guests may download, a second old at most, and the bytes of small files, which never change.
-    open_files: TTLCache[tuple[int, str], Stored]
-    hot_files: HotFiles
+    # Rows of files that guests may download, by site and hash, each with the end of the second that it is good for.
+    open_files: Lru[tuple[int, str], tuple[float, Stored]]
+    # Bytes of small files, by object; an object never changes.
     small_files: Lru[str, bytes]
-    # Finished ones, by site and entity tag, which covers every byte.
-    answers: Popular[tuple[int, str], bytes]
+    # Finished answers, by site and entity tag, which covers every byte.
+    answers: Lru[tuple[int, str], bytes]
     sites: SiteDirectory
     activity: Activity
     old_sites: Mapping[str, RuleSet]
@@ -82,8 +79,6 @@ class Services:
     scopes: tuple[str, ...]
     # Addresses of the routing tables as logs show them.
     templates: Mapping[str, str]
-    # Where paths lead, by (root, path): handler, arguments, template. Matching anew costs ten times as much.
-    routed: Lru[tuple[bool, str], tuple[Handler, Mapping[str, Any], str]]
     tracer: Tracer | None
     # What a reload of the settings may change at once.
     access: AccessLog | None

@@ -7,7 +7,9 @@ than some of our answers, so this does what ours needs and no more: answers are 
 from __future__ import annotations
 
 import sys
+import time
 from collections.abc import Callable, Iterable
+from email.utils import formatdate
 from typing import Any, Final
 
 from gunicorn.http import errors
@@ -16,7 +18,7 @@ from gunicorn.http.parser import RequestParser
 from gunicorn.util import unquote_to_wsgi_str
 
 from forumapi.errors import UNPARSABLE, Invalid
-from forumapi.request.response import ConnectionUpgrade, StreamedBody, http_date
+from forumapi.request.response import ConnectionUpgrade, StreamedBody
 
 Headers = list[tuple[str, str]]
 StartResponse = Callable[[str, Headers], Any]
@@ -67,20 +69,8 @@ class Parser(RequestParser):  # type: ignore[misc]
         except _BROKEN:
             return False
 
-    def at_hand(self) -> bytes:
-        """What has come of the next request already, as `ahead`; b"" where that takes waiting."""
-        if self.mesg is not None:
-            return b""
-        if data := self.unreader.take_buffered():
-            return bytes(data)
-        try:
-            # Of the socket below: gevent's own would wait.
-            return bytes(self.unreader.sock._sock.recv(self.unreader.mxchunk))
-        except BlockingIOError:
-            return b""
-
-    def ahead(self) -> bytes:
-        """What has come of the next request: it belongs to the caller, who may `unread` it. b"" at the end.
+    def wait(self) -> bool:
+        """Wait until the next request begins; False at the end of the connection.
 
         Raises StopIteration when the connection ended with the request before.
         """
@@ -88,7 +78,9 @@ class Parser(RequestParser):  # type: ignore[misc]
             if self.mesg.should_close() or not self.finish_body():
                 raise StopIteration
             self.mesg = None
-        return bytes(self.unreader.take_buffered() or self.unreader.chunk())
+        data = self.unreader.take_buffered() or self.unreader.chunk()
+        self.unreader.unread(data)
+        return bool(data)
 
 
 class Input:
@@ -147,6 +139,18 @@ def environ(
     return made
 
 
+_date: tuple[int, str] = (0, "")
+
+
+def _http_date() -> str:
+    """Return the Date header of an answer, made once a second."""
+    global _date
+    now = int(time.time())
+    if _date[0] != now:
+        _date = (now, formatdate(now, usegmt=True))
+    return _date[1]
+
+
 def answer(
     wsgi: Wsgi, env: dict[str, Any], closes: Callable[[], bool]
 ) -> tuple[bytes, bool, StreamedBody | ConnectionUpgrade | None]:
@@ -171,7 +175,7 @@ def answer(
         if close := getattr(parts, "close", None):
             close()
     status, headers = started
-    lines = [f"HTTP/1.1 {status}", f"Date: {http_date()}"]
+    lines = [f"HTTP/1.1 {status}", f"Date: {_http_date()}"]
     lines += [f"{name}: {value}" for name, value in headers]
     if env["REQUEST_METHOD"] == "HEAD" or status[:3] in _BARE:
         body = b""

@@ -14,7 +14,6 @@ All of this process is imported at its start: the folder it came from may be gon
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import fcntl
 import http.client
 import json
@@ -32,6 +31,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
+from forumapi.concurrency.child_process import end_with_parent
 from forumapi.config import Config, load
 from forumapi.errors import ConfigError
 from forumapi.observability import log
@@ -71,16 +71,10 @@ _BACKLOG: Final = 2048
 # What one on trial is asked for: a page of the platform's own site.
 PAGE: Final = "/api/v1/site"
 _PASSED_ON: Final = (signal.SIGHUP, signal.SIGUSR1, signal.SIGTTIN, signal.SIGTTOU)
-_LIBC: Final = ctypes.CDLL(None)
-_PR_SET_PDEATHSIG: Final = 1
 
 
 class HoldError(Exception):
     """The addresses could not be taken, or the web process did not start; the message says why."""
-
-
-def _die_with_parent() -> None:
-    _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
 
 
 # ---------------------------------------------------------------- what is known of the process that holds
@@ -589,8 +583,7 @@ class Hold:
                 env=environ,
                 stdin=subprocess.DEVNULL,
                 pass_fds=(*numbers, theirs),
-                # One call into libc, no Python lock taken: safe beside threads.
-                preexec_fn=_die_with_parent,  # noqa: PLW1509
+                preexec_fn=end_with_parent,  # noqa: PLW1509
             )
         except OSError as error:
             os.close(ours)

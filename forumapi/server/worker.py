@@ -50,7 +50,6 @@ if TYPE_CHECKING:
     from forumapi.wsgi import Application as Wsgi
 
 StartResponse = Callable[[str, list[tuple[str, str]]], Any]
-AtOnce = Callable[[bytes, str], tuple[bytes, bytes] | None]
 
 # A stopping worker closes a silent connection after this. A client that keeps talking gets its answer before, with
 # "Connection: close", and so never finds a connection closed under a request it has just sent.
@@ -135,7 +134,6 @@ class ForumWorker(GeventWorker):  # type: ignore[misc]
         self._idle: set[Any] = set()
         self._stopping = Event()
         self._served: Any = self.wsgi
-        self._at_once: AtOnce | None = getattr(self.wsgi, "at_once", None)
         self._limit_s = 0
         self._header_s = 10
         self._drain_s = 0
@@ -301,15 +299,11 @@ class ForumWorker(GeventWorker):  # type: ignore[misc]
             client.setblocking(1)
             parser = http_exchange.Parser(self._settled, client, addr)
             name = self._names[listener]
-            at_once = self._at_once if listener is not self._private else None
-            peer = str(addr[0]) if isinstance(addr, tuple) else ""
             while True:
                 self._idle.add(client)
-                found, request = self._next(parser, at_once, peer)
+                request = self._next(parser)
                 self._idle.discard(client)
-                if found is not None:
-                    _send_both(client, *found)
-                elif not request or self._exchange(
+                if not request or self._exchange(
                     name, request, client, addr, listener is self._private, caller
                 ):
                     break
@@ -325,32 +319,18 @@ class ForumWorker(GeventWorker):  # type: ignore[misc]
             metrics.add_load(-1)
             util.close(client)
 
-    def _next(
-        self, parser: http_exchange.Parser, at_once: AtOnce | None, peer: str
-    ) -> tuple[tuple[bytes, bytes] | None, Any]:
-        """Return the answer to the client's next request, or the request; neither when there is none for too long.
+    def _next(self, parser: http_exchange.Parser) -> Any:
+        """Return the client's next request; None when it is silent for too long, or gone.
 
-        Raises HeaderTimeout for one that has begun, and is not complete in time.
+        Raises HeaderTimeout for a request that has begun, and is not complete in time.
         """
-        found = request = None
-        data = b"" if at_once is None else parser.at_hand()
-        # A worker that is ending says so with each answer, which at_once does not.
-        if at_once is not None and data and self.alive:
-            found = at_once(data, peer)
-            if found is not None:
-                return found, None
-        if not data:
-            with self.timeout_ctx():
-                data = parser.ahead()
-            if not data:
-                return None, None
-            if at_once is not None and self.alive:
-                found = at_once(data, peer)
-        if found is None:
-            parser.unreader.unread(data)
-            with gevent.Timeout(self._header_s, HeaderTimeout):
-                request = next(parser)
-        return found, request
+        has_begun = False
+        with self.timeout_ctx():
+            has_begun = parser.wait()
+        if not has_begun:
+            return None
+        with gevent.Timeout(self._header_s, HeaderTimeout):
+            return next(parser)
 
     def _exchange(
         self,
@@ -518,16 +498,6 @@ def _refuse(client: Any) -> None:
             client.shutdown(socket.SHUT_WR)
     finally:
         util.close(client)
-
-
-def _send_both(client: Any, head: bytes, body: bytes) -> None:
-    """Send both without making one of them."""
-    sent = client.sendmsg((head, body)) - len(head)
-    if sent < 0:
-        client.sendall(head[sent:])
-        sent = 0
-    if sent < len(body):
-        client.sendall(memoryview(body)[sent:])
 
 
 def _server_name(listener: Any) -> tuple[str, str]:

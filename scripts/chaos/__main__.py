@@ -22,6 +22,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
+from forumapi.concurrency.child_process import end_with_parent
 from scripts.bench import proc
 from scripts.chaos.scenarios import SCENARIOS
 from scripts.chaos.stage import LeftOut, Wrong, prepare, stage
@@ -35,7 +36,6 @@ STAGE_S: Final = 8.0
 END_S: Final = 60.0
 PROGRESS_S: Final = 20.0
 
-_PR_SET_PDEATHSIG: Final = 1
 _PR_SET_CHILD_SUBREAPER: Final = 36
 _LIBC: Final = ctypes.CDLL(None)
 
@@ -207,7 +207,7 @@ def inside(name: str, folder: Path, prepared: Path, scale: float) -> int:
     """Run one scenario below `folder` on a copy of `prepared`, and write what it found to `result.json` there."""
     signal.signal(signal.SIGTERM, _stop)
     # Whoever waits for this process may be killed; it was the last who could end this one.
-    _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
+    end_with_parent()
     parent = os.getppid()
     found: dict[str, Any] = {"figures": {}, "wrong": []}
     try:

@@ -11,7 +11,7 @@ from urllib.parse import parse_qsl, urlencode, urlsplit
 
 import pytest
 
-from tests import services
+from forumapi.concurrency.child_process import end_with_parent
 from tests.api import Api, Response
 from tests.factories import Factory, Site
 from tests.services import free_port
@@ -68,7 +68,7 @@ def provider() -> Iterator[Provider]:
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         stdin=subprocess.DEVNULL,
-        preexec_fn=services.end_with_parent,  # noqa: PLW1509
+        preexec_fn=end_with_parent,  # noqa: PLW1509
     )
     try:
         assert process.stdout is not None

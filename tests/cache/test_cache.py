@@ -13,7 +13,6 @@ import pytest
 from pymemcache.client.base import Client
 
 from forumapi.cache.documents import Cache, Key, Memory
-from forumapi.cache.eviction import Popular
 from forumapi.wire import json_fragments
 from forumapi.wire.json_fragments import Fragment
 from tests import services
@@ -50,58 +49,6 @@ def name(cache: Cache, key: Key) -> str:
 
 
 # ---------------------------------------------------------------- this process
-
-
-def test_popular_ones_stay_while_more_are_asked_for_in_turn_than_there_is_room_for() -> None:
-    kept: Popular[int, str] = Popular(50, lambda _: 1)
-    found = 0
-    for _ in range(100):
-        for number in range(80):
-            if kept.get(number) is None:
-                kept.offer(number, f"{number}")
-            else:
-                found += 1
-
-    assert len(kept) == 50
-    # As many as there is room for, each time but the first three.
-    assert found > 0.9 * 50 * 97
-
-
-def test_what_nobody_asks_for_any_more_makes_room_for_what_is_asked_for() -> None:
-    kept: Popular[str, str] = Popular(10, lambda _: 1)
-
-    def ask(names: list[str]) -> int:
-        found = [kept.get(name) for name in names]
-        for name, value in zip(names, found, strict=True):
-            if value is None:
-                kept.offer(name, name.upper())
-        assert all(
-            value is None or value == name.upper() for name, value in zip(names, found, strict=True)
-        )
-        return sum(value is not None for value in found)
-
-    old = [f"old {number}" for number in range(10)]
-    new = [f"new {number}" for number in range(10)]
-    for _ in range(1000):
-        ask(old)
-    assert ask(old) == 10
-    for _ in range(1000):
-        ask(new)
-    assert ask(new) == 10
-    assert ask(old) == 0
-
-
-def test_popular_ones_stay_within_their_limit_whatever_they_weigh() -> None:
-    kept: Popular[int, bytes] = Popular(1000, len)
-    for _ in range(3):
-        for number in range(100):
-            size = 2000 if number == 50 else 1 + number * 7 % 300
-            if kept.get(number) is None:
-                kept.offer(number, bytes(size))
-
-    held = [kept.get(number) for number in range(100)]
-    assert 0 < sum(len(one) for one in held if one is not None) <= 1000
-    assert held[50] is None
 
 
 def test_memory_keeps_what_is_used_and_stays_within_its_limit() -> None:

@@ -19,8 +19,8 @@ import psycopg
 import pytest
 from PIL import Image
 
+from forumapi.concurrency.child_process import end_with_parent
 from forumapi.database import embedded_postgres
-from tests import services
 from tests.fixtures import PROJECT
 from tests.services import free_port
 
@@ -51,7 +51,7 @@ class Run:
                 stdin=subprocess.DEVNULL,
                 stdout=out,
                 stderr=out,
-                preexec_fn=services.end_with_parent,  # noqa: PLW1509
+                preexec_fn=end_with_parent,  # noqa: PLW1509
             )
 
     def text(self) -> str:

@@ -20,6 +20,7 @@ from typing import Final
 import psycopg
 import pytest
 
+from forumapi.concurrency.child_process import end_with_parent
 from tests import services
 from tests.dist import one_file
 from tests.fixtures import PROJECT
@@ -314,7 +315,7 @@ def test_what_a_service_names_is_there_and_runs(machine: Path, name: str) -> Non
             env=environ,
             stdout=out,
             stderr=out,
-            preexec_fn=services.end_with_parent,  # noqa: PLW1509
+            preexec_fn=end_with_parent,  # noqa: PLW1509
         )
     try:
         is_web = "cron" not in name

@@ -23,6 +23,7 @@ from cyclonedx.schema import SchemaVersion
 from cyclonedx.validation.json import JsonStrictValidator
 
 from forumapi import __version__
+from forumapi.concurrency.child_process import end_with_parent
 from tests import services
 from tests.dist import one_file
 from tests.files.pictures import BOUNDARY, form, png
@@ -95,7 +96,7 @@ class Stranger:
                 stdin=subprocess.DEVNULL,
                 stdout=out,
                 stderr=out,
-                preexec_fn=services.end_with_parent,  # noqa: PLW1509
+                preexec_fn=end_with_parent,  # noqa: PLW1509
             )
 
     def run(self, *words: str, **settings: str) -> str:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from tests import services
+from forumapi.concurrency.child_process import end_with_parent
 from tests.fixtures import PLATFORM_DOMAIN
 from tests.services import free_port
 
@@ -151,7 +151,7 @@ def nginx(
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=output,
-            preexec_fn=services.end_with_parent,  # noqa: PLW1509
+            preexec_fn=end_with_parent,  # noqa: PLW1509
         )
     try:
         deadline = time.monotonic() + 60

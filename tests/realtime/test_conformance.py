@@ -13,7 +13,7 @@ from collections.abc import Iterator
 import kosoku
 import pytest
 
-from tests import services
+from forumapi.concurrency.child_process import end_with_parent
 from tests.fixtures import PROJECT
 from tests.services import free_port
 
@@ -32,7 +32,7 @@ def echo() -> Iterator[str]:
         cwd=PROJECT,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
-        preexec_fn=services.end_with_parent,  # noqa: PLW1509
+        preexec_fn=end_with_parent,  # noqa: PLW1509
     )
     deadline = time.monotonic() + 60
     while True:

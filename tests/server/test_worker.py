@@ -19,6 +19,7 @@ from pathlib import Path
 import pytest
 
 from forumapi import config
+from forumapi.concurrency.child_process import end_with_parent
 from tests import services
 from tests.fixtures import PROJECT, Server, start_server
 from tests.services import free_port
@@ -286,7 +287,7 @@ def test_new_workers_that_do_not_start_leave_the_old_ones_at_work(database_url, 
             env=kept,
             stdout=output,
             stderr=output,
-            preexec_fn=services.end_with_parent,  # noqa: PLW1509
+            preexec_fn=end_with_parent,  # noqa: PLW1509
         )
     web = Server(process, ("127.0.0.1", port), log)
     try:

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from forumapi import itemtypes
+from forumapi.concurrency.child_process import end_with_parent
 from forumapi.database.connections import Database
 from forumapi.events import log
 from tests import services
@@ -39,7 +40,7 @@ def victim(url: str) -> subprocess.Popen[str]:
         cwd=PROJECT,
         stdout=subprocess.PIPE,
         text=True,
-        preexec_fn=services.end_with_parent,  # noqa: PLW1509
+        preexec_fn=end_with_parent,  # noqa: PLW1509
     )
 
 

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tests import services
+from forumapi.concurrency.child_process import end_with_parent
 from tests.fixtures import PLATFORM_DOMAIN
 from tests.nginx.stage import Nginx
 from tests.services import free_port
@@ -111,7 +111,7 @@ def held(database_url: str, folder: Path, program: Path, **settings: str) -> Ite
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=output,
-            preexec_fn=services.end_with_parent,  # noqa: PLW1509
+            preexec_fn=end_with_parent,  # noqa: PLW1509
         )
     running = Held(process, current, port, folder, environ)
     try:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from forumapi.concurrency.child_process import end_with_parent
 from forumapi.config import Config
 from forumapi.server import node_status
 from tests import services
@@ -98,7 +99,7 @@ def machine(database_url: str, folder: Path, program: Path) -> Iterator[Machine]
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=output,
-            preexec_fn=services.end_with_parent,  # noqa: PLW1509
+            preexec_fn=end_with_parent,  # noqa: PLW1509
         )
     held = Held(process, current, port, folder, environ)
     try:
@@ -184,7 +185,7 @@ def ssh() -> Iterator[str]:
             [program, "-D", "-e", "-f", str(folder / "sshd_config")],
             stdin=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
-            preexec_fn=services.end_with_parent,  # noqa: PLW1509
+            preexec_fn=end_with_parent,  # noqa: PLW1509
         )
         try:
             yield f"-F {folder}/ssh_config -o BatchMode=yes -o ConnectionAttempts=20"

@@ -16,6 +16,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
+from forumapi.concurrency.child_process import end_with_parent
 from forumapi.config import Config
 from tests import services
 from tests.api import Api
@@ -341,7 +342,7 @@ def test_a_web_process_that_is_not_held_stays_when_told_of_a_successor(
             env=environment(database_url, tmp_path, port, workers="1"),
             stdout=out,
             stderr=out,
-            preexec_fn=services.end_with_parent,  # noqa: PLW1509
+            preexec_fn=end_with_parent,  # noqa: PLW1509
         )
     running = Held(process, releases["first"], port, tmp_path, {})
     (tmp_path / "hold.log").symlink_to(output)
@@ -372,7 +373,7 @@ def activated(
         pass_fds=[opened.fileno()],
         stdin=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
-        preexec_fn=services.end_with_parent,  # noqa: PLW1509
+        preexec_fn=end_with_parent,  # noqa: PLW1509
     )
 
 
@@ -425,7 +426,7 @@ def test_it_listens_on_a_unix_socket_and_takes_it_away_at_the_end(
         [releases["first"], "hold", releases["first"]],
         env=environ,
         stderr=subprocess.DEVNULL,
-        preexec_fn=services.end_with_parent,  # noqa: PLW1509
+        preexec_fn=end_with_parent,  # noqa: PLW1509
     )
     command = [str(releases["first"]), "node", "check", "--wait", "60"]
     checked = subprocess.run(command, env=environ, capture_output=True, text=True)

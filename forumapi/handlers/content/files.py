@@ -19,7 +19,7 @@ from forumapi.files.thumbnails import Box, scratch
 from forumapi.models.content import file
 from forumapi.models.content.file import Quota, Received, Stored
 from forumapi.models.journal import idempotency
-from forumapi.request import hotfiles, multipart
+from forumapi.request import multipart
 from forumapi.request.context import Context
 from forumapi.request.handler import (
     ANYONE,
@@ -29,7 +29,6 @@ from forumapi.request.handler import (
     Param,
     needs,
 )
-from forumapi.request.hotfiles import Hot
 from forumapi.request.multipart import Limits, Part
 from forumapi.request.response import (
     Data,
@@ -51,6 +50,8 @@ SMALL: Final = 256 * 1024
 _NEVER_CHANGED: Final = (
     "Thu, 01 Jan 2026 00:00:00 GMT"  # when generated pictures were made, all of them
 )
+# How long a row of `open_files` is good for.
+_OPEN_S: Final = 1.0
 _YEAR: Final = datetime.timedelta(days=365)
 # A hostile file opened by itself is a page without scripts, forms, or anything from elsewhere (P-58).
 _POLICY: Final = "default-src 'none'; sandbox"
@@ -215,10 +216,11 @@ class FileHandler(Handler):
             kept_until = int(time.time())
             ctx.site = ctx.app.sites.renewed(ctx.site, ctx.reader)
         opened = ctx.app.open_files if ctx.identity.is_guest and not kept_until else None
-        known: Stored | None = opened.get((ctx.site.id, hash)) if opened is not None else None
-        if known is not None:
-            return _sent(ctx, hash, known, is_public=True, kept_until=0)
-        asked = time.monotonic()
+        now = time.monotonic()
+        if opened is not None and (known := opened.get((ctx.site.id, hash))) is not None:
+            until, row = known
+            if now < until:
+                return _sent(ctx, hash, row, is_public=True, kept_until=0)
         stored = file.find(ctx.reader, ctx.site.id, ctx.identity.user_id, hash)
         is_open = stored is not None and stored.is_open(ctx.app.config.file_access)
         is_public = True
@@ -228,11 +230,8 @@ class FileHandler(Handler):
                 raise _none()
             is_public = sight.everybody
         elif opened is not None:
-            opened[ctx.site.id, hash] = stored
-        result = _sent(ctx, hash, stored, is_public, kept_until if is_public else 0)
-        if opened is not None and is_open:
-            _keep(ctx, hash, stored, asked, result)
-        return result
+            opened.add((ctx.site.id, hash), (now + _OPEN_S, stored))
+        return _sent(ctx, hash, stored, is_public, kept_until if is_public else 0)
 
 
 def _generated(ctx: Context, profile_id: int) -> Result:
@@ -247,24 +246,6 @@ def _generated(ctx: Context, profile_id: int) -> Result:
         f"profile-{profile_id}-{size}", len(data), "image/png", "", _NEVER_CHANGED, True, 0
     )
     return _answer(ctx, found, data)
-
-
-def _keep(ctx: Context, hash: str, stored: Stored, asked: float, result: Result) -> None:
-    """Have the next plain read of a small file by a guest answered at once."""
-    if (
-        isinstance(result, StoredBytes)
-        and result.status == 200
-        and isinstance(result.body, bytes)
-        and len(result.body) == stored.size
-        and not ctx.query_string
-        and not ctx.token
-    ):
-        ctx.app.hot_files.keep(
-            ctx.path,
-            ctx.environ.get("HTTP_HOST", ""),
-            Hot(ctx.site, asked + hotfiles.KEPT_S, hash, ctx.route, stored.size),
-            result.headers,
-        )
 
 
 def _is_keeping(ctx: Context) -> bool:

@@ -596,11 +596,6 @@ class SiteDirectory:
         """`site` as guests may see it: known to be right within the last second. Raises NotFound if it is gone."""
         return self.current(site.id, tx)
 
-    def is_current(self, site: Site) -> bool:
-        """Whether `site` is the snapshot that guests see now, without asking anybody."""
-        seen = self._seen.get(site.id, 0.0)
-        return self._by_id.get(site.id) is site and time.monotonic() - seen <= self.STALE_S
-
     def current(self, site_id: int, tx: Reader) -> Site:
         """The live site of that id, known to be right within the last second. Raises NotFound."""
         if self._is_stale(site_id):
