@@ -25,7 +25,7 @@ from forumapi.models.pages.page_cache import Pages
 from forumapi.models.people.profile_list import Borders
 from forumapi.models.people.role_settler import Settler
 from forumapi.models.sites import platform_metrics
-from forumapi.models.sites.site import SiteDirectory
+from forumapi.models.sites.site_directory import SiteDirectory
 from forumapi.observability import log
 from forumapi.observability.log import logger
 from forumapi.observability.metrics_export import Reporter

@@ -36,8 +36,10 @@ from forumapi.models.people import (
     membership,
     user,
 )
-from forumapi.models.sites import site as sites
 from forumapi.models.sites import site_domain
+from forumapi.models.sites.site import Site as SiteRow
+from forumapi.models.sites.site_directory import SiteDirectory
+from forumapi.models.sites.site_rules import SiteBody
 
 _number = itertools.count(1)
 
@@ -154,7 +156,7 @@ class Factory:
         key = key or f"site{next(_number)}x{self.database_tag()}"
         domain = fields.pop("domain", "")
         owner_email = f"owner@{key}.test"
-        body = sites.SiteBody(
+        body = SiteBody(
             subdomainKey=key,
             title=fields.pop("title", f"Site {key}"),
             description=fields.pop("description", "A site for tests"),
@@ -163,7 +165,7 @@ class Factory:
         # One transaction: most tests begin with a site.
         with self.database.write() as tx:
             owner_id = user.find_or_create(tx, owner_email, is_verified=True).id
-            id = sites.create(tx, body, user_id=owner_id, platform_domain=self.platform_domain)
+            id = SiteRow.insert(tx, body, user_id=owner_id, platform_domain=self.platform_domain)
             root_id, owned_by = tx.rows(_SITE_ROWS, site_id=id)[0]
             made = Site(id, key, f"{key}.{self.platform_domain}", root_id)
             made.owner = self._person(tx, made, owned_by, owner_id, "owner", owner_email)
@@ -180,9 +182,9 @@ class Factory:
     def domain(self, site: Site, name: str) -> None:
         """Lets the site have a domain, as though DNS had proven it."""
         with self.database.write() as tx:
-            served = sites.lock(tx, site.id)
+            served = SiteRow.lock(tx, site.id)
             assert served is not None
-            site_domain.change(tx, site.id, name, served.look.domain)
+            site_domain.change(tx, site.id, name, served.settings.domain)
             due = site_domain.Due(site.id, site.key, name)
             assert site_domain.settle(tx, due, site_domain.Proof(True)) == site_domain.PROVEN
 
@@ -479,7 +481,7 @@ class Factory:
         reply_to: Thing | None,
     ) -> int:
         markdown = markdown or f"Comment number {next(_number)}"
-        site = sites.SiteDirectory(self.database, self.platform_domain).by_id(on.site.id, tx)
+        site = SiteDirectory(self.database, self.platform_domain).by_id(on.site.id, tx)
         assert site is not None
         draft = text.prepare(tx, site, markdown, short_links="http://localhost/out/")
         microcosm_id: int | None = 0

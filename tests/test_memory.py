@@ -34,7 +34,7 @@ from forumapi.models.journal.activity import Activity
 from forumapi.models.pages.page_cache import Kept, Pages
 from forumapi.models.people.profile_list import Borders
 from forumapi.models.sites.site import Site as SiteSnapshot
-from forumapi.models.sites.site import SiteDirectory
+from forumapi.models.sites.site_directory import SiteDirectory
 from forumapi.observability import log
 from forumapi.outbound.safe_http_client import Fetched, Outbound
 from forumapi.permissions import evaluator
@@ -422,8 +422,8 @@ FILLED: dict[str, tuple[Callable[[], object], int]] = {
     "models.people.profile_list.Borders._of": (borders, 4 * MIB),
     "updates.writer.EmailWriter._forms": (forms, 5 * MIB),
     "updates.dispatch.Dispatch._trees": (trees, 8 * MIB),
-    "models.sites.site.SiteDirectory._by_id models.sites.site.SiteDirectory._ids models.sites.site.SiteDirectory._seen"
-    " models.sites.site.SiteDirectory._written"
+    "models.sites.site_directory.SiteDirectory._by_id models.sites.site_directory.SiteDirectory._ids"
+    " models.sites.site_directory.SiteDirectory._seen models.sites.site_directory.SiteDirectory._written"
     " models.sites.site.Site._finished": (sites, SiteDirectory.MOST_BYTES),
     "models.journal.activity.Activity._views models.journal.activity.Activity._hits"
     " models.journal.activity.Activity._active models.journal.activity.Activity._used"

@@ -18,7 +18,7 @@ from forumapi.models.content.comment import Place
 from forumapi.models.journal import journal
 from forumapi.models.journal.journal import Author
 from forumapi.models.people import membership, user
-from forumapi.models.sites import site
+from forumapi.models.sites.site import ROOT_ID, ROOT_KEY, LockedSite, Site
 from forumapi.models.sites.site_rules import SiteBody
 
 # The site's cast of item types that somebody can start.
@@ -116,6 +116,13 @@ def site_id(tx: Reader, key: str) -> int:
     return int(found)
 
 
+def lock_site(tx: Transaction, key: str) -> LockedSite:
+    """Lock the live site with this subdomain and return its row. Raises NotFound."""
+    locked = Site.lock(tx, site_id(tx, key))
+    assert locked is not None  # rows of sites are not deleted
+    return locked
+
+
 def user_id(tx: Reader, site_id: int, *, email: str | None, profile: str | None) -> int:
     """The id of the user with this address, or of this profile (name or id) of the site. Raises NotFound."""
     if email is not None:
@@ -135,7 +142,7 @@ def create_site(
     """Make a site owned by the user with this address, who is made where there is none; its id. Raises Invalid."""
     person = user.find_or_create(tx, user.checked_email(owner), is_verified=True)
     body = SiteBody(subdomainKey=key, title=title, description=description)
-    return site.create(tx, body, user_id=person.id, platform_domain=config.platform_domain)
+    return Site.insert(tx, body, user_id=person.id, platform_domain=config.platform_domain)
 
 
 def set_owner(tx: Transaction, key: str, address: str) -> int:
@@ -145,10 +152,10 @@ def set_owner(tx: Transaction, key: str, address: str) -> int:
     """
     id = site_id(tx, key)
     person = user.find_or_create(tx, user.checked_email(address), is_verified=False)
-    name = membership.suggested_name(id == site.ROOT_ID, person.id, person.email)
+    name = membership.suggested_name(id == ROOT_ID, person.id, person.email)
     profile_id = membership.create(tx, id, person.id, name)
     tx.run(SET_OWNER, site_id=id, profile_id=profile_id)
-    journal.record(tx, id, journal.REPLACED, itemtypes.SITE, id, actor=profile_id, ip="")
+    journal.record_site(tx, Author(id, profile_id, ""))
     return profile_id
 
 
@@ -199,7 +206,7 @@ class Method(NamedTuple):
 
 def sign_in_methods(tx: Reader, config: Config, key: str | None) -> list[Method]:
     """How each way stands on the site with this key, or on all sites that say nothing themselves. Raises NotFound."""
-    rows = auth_backend.find_all(tx, site_id(tx, key) if key else site.ROOT_ID)
+    rows = auth_backend.find_all(tx, site_id(tx, key) if key else ROOT_ID)
     shown = []
     for name in methods.LISTED:
         one = backends.state(Backend.found[name], rows.get(name), config)
@@ -230,8 +237,7 @@ def set_sign_in(
     What is not named stays. A list of addresses is written with commas between.
     """
     backend = _backend(name, config)
-    of = site_id(tx, key) if key else site.ROOT_ID
-    site.lock(tx, of)
+    of = lock_site(tx, key or ROOT_KEY).site_id
     row = auth_backend.find(tx, of, name)
     stored = row.settings if row is not None and row.is_own == bool(key) else {}
     kinds = {field.name: field.kind for field in backend.settings}
@@ -246,8 +252,7 @@ def set_sign_in(
 
 def clear_sign_in(tx: Transaction, config: Config, key: str | None, name: str) -> None:
     """Forget what was set up for one site, or for all. Raises NotFound."""
-    of = site_id(tx, key) if key else site.ROOT_ID
-    site.lock(tx, of)
+    of = lock_site(tx, key or ROOT_KEY).site_id
     auth_backend.delete(tx, Author(of, 0, ""), _backend(name, config).name)
 
 

@@ -905,10 +905,9 @@ def _site_owner(args: argparse.Namespace, current: Config) -> int:
 
 def _site_web_url(args: argparse.Namespace, current: Config) -> int:
     from forumapi.command import admin
-    from forumapi.models.sites import site
 
     with _database(current) as database, database.write() as tx:
-        site.set_web_url(tx, admin.site_id(tx, args.key), args.url)
+        admin.lock_site(tx, args.key).set_web_url(tx, args.url)
     print(f"mails and feeds of {args.key} lead to {args.url or 'its API'}")
     return OK
 

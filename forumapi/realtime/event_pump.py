@@ -70,7 +70,8 @@ if TYPE_CHECKING:
     from forumapi.config import Config
     from forumapi.models.access.identity import Identity
     from forumapi.models.pages.documents import Documents
-    from forumapi.models.sites.site import Site, SiteDirectory
+    from forumapi.models.sites.site import Site
+    from forumapi.models.sites.site_directory import SiteDirectory
     from forumapi.permissions.evaluator import Tree
     from forumapi.permissions.readable_microcosms import ReadableMicrocosms
 

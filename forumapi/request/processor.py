@@ -132,7 +132,7 @@ def respond(app: Services, environ: dict[str, Any]) -> Answer:
             _read_query(ctx)
             method = _method(ctx, method)
             host = environ.get("HTTP_HOST", "")
-            found = app.sites.known(host)
+            found = app.sites.cached(host)
             if found is None:
                 _count_address(app, ctx)
                 found = app.sites.by_host(host, ctx.tx)
@@ -546,7 +546,7 @@ def _write(
             idempotency.finish(tx, scope, answer[0], location)
     if tx.changes_site:
         # On the platform's host it may be any site.
-        app.sites.wrote(0 if ctx.site.is_root else ctx.site.id)
+        app.sites.mark_written(0 if ctx.site.is_root else ctx.site.id)
     app.sequencer.hint()
     return _preferred(app, ctx, handler, verb, result, answer)
 

@@ -24,7 +24,7 @@ from forumapi.models.pages.documents import Documents
 from forumapi.models.pages.page_cache import Pages
 from forumapi.models.people.profile_list import Borders
 from forumapi.models.people.role_settler import Settler
-from forumapi.models.sites.site import SiteDirectory
+from forumapi.models.sites.site_directory import SiteDirectory
 from forumapi.observability.log import AccessLog
 from forumapi.outbound.geocoders import Geocoder
 from forumapi.realtime.event_pump import Live

@@ -33,7 +33,8 @@ from forumapi.updates.mail_templates import Filled, Form
 
 if TYPE_CHECKING:
     from forumapi.config import Config
-    from forumapi.models.sites.site import Site, SiteDirectory
+    from forumapi.models.sites.site import Site
+    from forumapi.models.sites.site_directory import SiteDirectory
     from forumapi.permissions.evaluator import Tree
 
 # Templates of this many sites are kept ready.

@@ -22,7 +22,8 @@ from forumapi.models.access import access_token
 from forumapi.models.journal.journal import Author
 from forumapi.models.microcosms import planting
 from forumapi.models.people import membership, user
-from forumapi.models.sites import site as sites
+from forumapi.models.sites.site import Site
+from forumapi.models.sites.site_rules import SiteBody
 from scripts.bench.exchange import Answer, Request
 from scripts.bench.services import DOMAIN, Server
 
@@ -125,8 +126,8 @@ class Bench:
         if found is None:
             with database.write() as tx:
                 owner = user.find_or_create(tx, "owner@rights.test", is_verified=True).id
-                body = sites.SiteBody(subdomainKey=KEY, title="Rights", description="A large one")
-                site_id = sites.create(tx, body, user_id=owner, platform_domain=DOMAIN)
+                body = SiteBody(subdomainKey=KEY, title="Rights", description="A large one")
+                site_id = Site.insert(tx, body, user_id=owner, platform_domain=DOMAIN)
                 root_id, owned_by = tx.rows(ROOT, site_id=site_id)[0]
                 writer = user.find_or_create(tx, "writer@rights.test", is_verified=True)
                 membership.create(tx, site_id, writer.id, "writer")

@@ -20,7 +20,7 @@ from forumapi.events import log
 from forumapi.models.access import identity
 from forumapi.models.notices import live
 from forumapi.models.pages.documents import Documents
-from forumapi.models.sites.site import SiteDirectory
+from forumapi.models.sites.site_directory import SiteDirectory
 from forumapi.realtime.event_pump import Live
 from forumapi.realtime.hub import Follow, Frame, Topic
 from forumapi.wsgi import create_app

@@ -8,9 +8,8 @@ from forumapi.handlers.sites.sites import (
     lock_named,
     lock_own,
 )
-from forumapi.models.sites import menu
-from forumapi.models.sites.menu import EntryBody
-from forumapi.models.sites.site import Site, menu_links
+from forumapi.models.sites.menu import EntryBody, Menu
+from forumapi.models.sites.site import LockedSite, Site
 from forumapi.request.context import Context, Located
 from forumapi.request.handler import (
     ANYONE,
@@ -24,19 +23,14 @@ from forumapi.wire import schemas
 from forumapi.wire.json_fragments import dumps
 
 
-def _show(found: Site) -> Result:
-    return Page(found.version, (found.id, found.version), lambda: dumps(menu_links(found)))
+def _show(site: Site) -> Result:
+    return Page(site.version, (site.id, site.version), lambda: dumps(site.menu_links))
 
 
-def _put(ctx: Context) -> Result:
-    entries = menu.checked(ctx.body)
-    return _replace(ctx, entries)
-
-
-def _replace(ctx: Context, entries: list[menu.Entry]) -> Result:
-    site_id = ctx.located.locked.site_id
-    menu.replace(ctx.writer, ctx.located.locked, entries, ip=ctx.ip)
-    ctx.writer.after_commit(lambda: ctx.app.sites.forget(site_id))
+def _update(ctx: Context, menu: Menu) -> Result:
+    locked: LockedSite = ctx.located.locked
+    menu.update(ctx.writer, locked.owner(ctx.ip))
+    ctx.writer.after_commit(lambda: ctx.app.sites.forget(locked.site_id))
     return Done()
 
 
@@ -56,12 +50,12 @@ class OwnMenuHandler(Handler):
     @needs(OWNER, body=list[EntryBody])
     def put(self, ctx: Context) -> Result:
         """Replace the whole menu: 1 to 10 entries."""
-        return _put(ctx)
+        return _update(ctx, Menu.checked(ctx.body))
 
     @needs(OWNER)
     def delete(self, ctx: Context) -> Result:
         """Take the menu away; 200 also when there is none."""
-        return _replace(ctx, [])
+        return _update(ctx, Menu())
 
 
 class MenuHandler(Handler):
@@ -82,11 +76,11 @@ class MenuHandler(Handler):
         """Replace the whole menu: 1 to 10 entries. Only the user who owns the site may."""
         locked = ctx.located.locked
         check_owner(ctx, locked.site_id, locked.owner_user_id)
-        return _put(ctx)
+        return _update(ctx, Menu.checked(ctx.body))
 
     @needs(LOGIN)
     def delete(self, ctx: Context) -> Result:
         """Take the menu away; 200 also when there is none. Only the user who owns the site may."""
         locked = ctx.located.locked
         check_owner(ctx, locked.site_id, locked.owner_user_id)
-        return _replace(ctx, [])
+        return _update(ctx, Menu())

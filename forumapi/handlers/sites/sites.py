@@ -17,9 +17,8 @@ from forumapi.errors import (
 from forumapi.mail import outbox
 from forumapi.models.access import sign_in_rules
 from forumapi.models.people import profile
-from forumapi.models.sites import site
-from forumapi.models.sites.site import Locked, Site
-from forumapi.models.sites.site_rules import Look, SiteBody
+from forumapi.models.sites.site import LockedSite, Site
+from forumapi.models.sites.site_rules import SiteBody, SiteSettings
 from forumapi.permissions import evaluator
 from forumapi.permissions.evaluator import Target
 from forumapi.request.context import Context, Located
@@ -39,14 +38,14 @@ _COLLECTION: Final = "/api/v1/sites"
 
 
 class LocatedSite(Located):
-    """A site's row, locked for a change."""
+    """Site that was located, with its locked row."""
 
     __slots__ = ("locked",)
 
-    locked: Locked
+    locked: LockedSite
 
 
-def _located(locked: Locked) -> LocatedSite:
+def _located(locked: LockedSite) -> LocatedSite:
     located = LocatedSite(
         Target(itemtypes.SITE, locked.site_id, 0, (locked.owned_by,)), version=locked.version
     )
@@ -59,23 +58,23 @@ def _no_site() -> NotFound:
 
 
 def lock_own(ctx: Context) -> LocatedSite:
-    """The site of this host, locked until the end of the request."""
-    locked = site.lock(ctx.writer, ctx.site.id)
+    """Lock the site of this host until the end of the request."""
+    locked = Site.lock(ctx.writer, ctx.site.id)
     if locked is None or locked.is_deleted:
         raise _no_site()
     return _located(locked)
 
 
 def lock_named(ctx: Context) -> LocatedSite:
-    """The site that the address of the root host names, locked. A deleted one is there for its owner only (P-14)."""
-    locked = site.lock(ctx.writer, ctx.args["item"].id)
+    """Lock the site that the address on the root host names. A deleted one exists for its owner only (P-14)."""
+    locked = Site.lock(ctx.writer, ctx.args["item"].id)
     if locked is None or (locked.is_deleted and not is_users(ctx, locked.owner_user_id)):
         raise _no_site()
     return _located(locked)
 
 
 def find_named(ctx: Context) -> Site:
-    """The site that the address of the root host names. A deleted one is there for its owner only (P-14)."""
+    """Return the site that the address on the root host names. A deleted one exists for its owner only (P-14)."""
     found = ctx.app.sites.by_id(ctx.args["item"].id, ctx.reader)
     if found is None or (found.is_deleted and not is_users(ctx, found.owner_user_id)):
         raise _no_site()
@@ -83,12 +82,12 @@ def find_named(ctx: Context) -> Site:
 
 
 def is_users(ctx: Context, owner_user_id: int) -> bool:
-    """True if the caller's user owns the site: on the root host nobody's profile does (platform 2.3)."""
+    """Return if the caller's user owns the site: on the root host nobody's profile does (platform 2.3)."""
     return bool(ctx.identity.user_id) and ctx.identity.user_id == owner_user_id
 
 
 def _rendered(ctx: Context, found: Site) -> bytes:
-    """The site's document; its owner knows themselves by their user's id, since their profile here is another."""
+    """Return the site's document; its owner is shown by their user's id, as their profile on this host is another."""
     data = found.render()
     if is_users(ctx, found.owner_user_id):
         data = profile.own_user(data, found.id, found.owned_by, found.owner_user_id)
@@ -96,17 +95,17 @@ def _rendered(ctx: Context, found: Site) -> bytes:
 
 
 def check_owner(ctx: Context, site_id: int, owner_user_id: int) -> None:
-    """Raises Forbidden unless the caller's user owns the site, with a second factor where the site demands one."""
+    """Check that the caller's user owns the site, with a second factor where it demands one. Raises Forbidden."""
     if not is_users(ctx, owner_user_id):
         raise Forbidden("Only the owner of the site may do this", code=NEEDS_OWNER)
     if sign_in_rules.is_limited(ctx.reader, site_id, ctx.identity.user_id):
         raise Forbidden("This site demands a second factor of its owner", code=NEEDS_OWNER)
 
 
-def _check_token(ctx: Context, stored: Look | None = None) -> None:
-    """Raises InsufficientScope where a limited token would change through whom people sign in.
+def _check_token(ctx: Context, stored: SiteSettings | None = None) -> None:
+    """Check that no limited token changes the identity provider. Raises InsufficientScope.
 
-    With a provider of its own it could sign in as the owner, and so make itself an unlimited one.
+    With a provider of its own it could sign in as the owner, and so get an unlimited token.
     """
     sent: SiteBody = ctx.body
     if ctx.identity.scopes is None:
@@ -121,11 +120,11 @@ def _check_token(ctx: Context, stored: Look | None = None) -> None:
 
 
 def _change(ctx: Context) -> None:
-    """Lay the body over the located site."""
-    locked: Locked = ctx.located.locked
-    _check_token(ctx, locked.look)
-    site.update(ctx.writer, locked, ctx.body, platform_domain=ctx.app.sites.domain, ip=ctx.ip)
-    # This process knows at once; the others ask several times a second.
+    """Change the located site by the body."""
+    locked: LockedSite = ctx.located.locked
+    _check_token(ctx, locked.settings)
+    locked.update(ctx.writer, ctx.body, platform_domain=ctx.app.sites.domain, ip=ctx.ip)
+    # This process reads the site again at once; the others poll several times a second.
     ctx.writer.after_commit(lambda: ctx.app.sites.forget(locked.site_id))
 
 
@@ -198,7 +197,7 @@ class SitesHandler(Handler):
     def post(self, ctx: Context) -> Result:
         """Make a site of the caller's own, with a root microcosm and three roles."""
         _check_token(ctx)
-        site_id = site.create(
+        site_id = Site.insert(
             ctx.writer,
             ctx.body,
             user_id=ctx.identity.user_id,

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from forumapi import itemtypes
 from forumapi.database.connections import Query, Reader, Transaction
 from forumapi.models.journal import journal
 from forumapi.models.journal.journal import Author
@@ -86,12 +85,4 @@ def delete(tx: Transaction, author: Author, name: str) -> None:
 
 
 def _record(tx: Transaction, author: Author) -> None:
-    journal.record(
-        tx,
-        author.site_id,
-        journal.REPLACED,
-        itemtypes.SITE,
-        author.site_id,
-        actor=author.profile_id,
-        ip=author.ip,
-    )
+    journal.record_site(tx, author)

@@ -17,7 +17,7 @@ from forumapi.database.connections import Query, Reader, Transaction
 from forumapi.errors import OUT_OF_RANGE, Invalid
 from forumapi.models.access.access_token import new_secret
 from forumapi.models.pages import page_with_total
-from forumapi.models.sites.site import hold
+from forumapi.models.sites.site import lock_for_update
 from forumapi.wire import json_fragments
 from forumapi.wire.paging import Paging
 
@@ -157,7 +157,7 @@ def insert(
 ) -> tuple[int, str]:
     """Register a client; its id and its secret ("" for a public one). Raises Invalid beyond the limit of the site."""
     # One after another, so that the limit holds.
-    hold(tx, site_id)
+    lock_for_update(tx, site_id)
     if tx.value(COUNT, site_id=site_id) >= MOST_CLIENTS:
         raise Invalid("", f"A site has at most {MOST_CLIENTS} clients")
     secret = new_secret() if is_confidential else ""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from forumapi import itemtypes
 from forumapi.database.connections import Query, Reader, Transaction
 from forumapi.models.journal import journal
 from forumapi.models.journal.journal import Author
@@ -40,12 +39,4 @@ def is_limited(tx: Reader, site_id: int, user_id: int) -> bool:
 def demand_second_factor(tx: Transaction, author: Author, wanted: bool) -> None:
     """Demand it, or demand it no more; effective with everybody's next request. The site's row must be locked."""
     tx.run(DEMAND, site_id=author.site_id, wanted=wanted)
-    journal.record(
-        tx,
-        author.site_id,
-        journal.REPLACED,
-        itemtypes.SITE,
-        author.site_id,
-        actor=author.profile_id,
-        ip=author.ip,
-    )
+    journal.record_site(tx, author)

@@ -160,16 +160,7 @@ def set_kinds(tx: Transaction, author: Author, wanted: Sequence[Kind] | None) ->
     else:
         value = dumps([list(kind) for kind in wanted]).decode()
         tx.run(SET_KINDS, site_id=author.site_id, value=value)
-    journal.record(
-        tx,
-        author.site_id,
-        journal.REPLACED,
-        itemtypes.SITE,
-        author.site_id,
-        actor=author.profile_id,
-        ip=author.ip,
-        audit=False,
-    )
+    journal.record_site(tx, author, audit=False)
 
 
 def shown(counts: str | None) -> bytes:

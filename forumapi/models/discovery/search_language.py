@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from forumapi import itemtypes
 from forumapi.database.connections import Query, Reader, Transaction
 from forumapi.models.journal import journal
 from forumapi.models.journal.journal import Author
@@ -66,12 +65,4 @@ def document(found: Language) -> dict[str, Any]:
 def change(tx: Transaction, author: Author, language: str) -> None:
     """Search in a known language from now on. The site's row must be locked."""
     tx.run(CHANGE, site_id=author.site_id, language=language)
-    journal.record(
-        tx,
-        author.site_id,
-        journal.REPLACED,
-        itemtypes.SITE,
-        author.site_id,
-        actor=author.profile_id,
-        ip=author.ip,
-    )
+    journal.record_site(tx, author)

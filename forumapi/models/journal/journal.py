@@ -95,6 +95,28 @@ def record(
     count(tx, kind, item_type)
 
 
+def record_site(
+    tx: Transaction,
+    author: Author,
+    kind: str = REPLACED,
+    *,
+    version: int | None = None,
+    audit: bool = True,
+) -> None:
+    """Record that the author created, changed or deleted their site, or changed one of its settings."""
+    record(
+        tx,
+        author.site_id,
+        kind,
+        itemtypes.SITE,
+        author.site_id,
+        actor=author.profile_id,
+        ip=author.ip,
+        version=version,
+        audit=audit,
+    )
+
+
 def count(tx: Transaction, kind: str, item_type: int, by: int = 1) -> None:
     """Count it among the figures once it is durable; for writes that leave their event by themselves."""
     name = itemtypes.name_of(item_type)

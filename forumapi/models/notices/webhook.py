@@ -21,7 +21,7 @@ from forumapi.models.journal import journal
 from forumapi.models.journal.journal import Author
 from forumapi.models.notices.webhook_delivery import DeliveryQueue
 from forumapi.models.pages import page_with_total
-from forumapi.models.sites.site import hold
+from forumapi.models.sites.site import lock_for_update
 from forumapi.wire import json_fragments
 from forumapi.wire.paging import Paging
 
@@ -249,7 +249,7 @@ class Webhook(Struct, frozen=True):
         Raises Invalid beyond the limit of the site.
         """
         # The site's lock makes registrations take turns, so that the limit holds and the cursor begins once.
-        hold(tx, author.site_id)
+        lock_for_update(tx, author.site_id)
         if tx.value(COUNT, site_id=author.site_id) >= MOST_WEBHOOKS:
             raise Invalid("", f"A site has at most {MOST_WEBHOOKS} webhooks")
         tx.run(BEGIN, site_id=author.site_id)

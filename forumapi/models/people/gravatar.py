@@ -76,15 +76,7 @@ def is_on(tx: Reader, site_id: int) -> bool:
 def switch(tx: Transaction, author: Author, *, on: bool) -> None:
     """Want pictures from Gravatar, or no more; those that came stay. The site's row must be locked."""
     tx.run(SWITCH_ON if on else SWITCH_OFF, site_id=author.site_id)
-    journal.record(
-        tx,
-        author.site_id,
-        journal.REPLACED,
-        itemtypes.SITE,
-        author.site_id,
-        actor=author.profile_id,
-        ip=author.ip,
-    )
+    journal.record_site(tx, author)
 
 
 def due(tx: Reader, most: int) -> list[Due]:

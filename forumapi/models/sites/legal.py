@@ -17,7 +17,6 @@ from typing import Any, Final, NamedTuple
 
 import nh3
 
-from forumapi import itemtypes
 from forumapi.database.connections import Query, Reader, Transaction
 from forumapi.errors import OUT_OF_RANGE, Invalid
 from forumapi.models.journal import journal
@@ -164,15 +163,7 @@ def delete(tx: Transaction, author: Author, document: str) -> None:
 
 
 def _record(tx: Transaction, author: Author) -> None:
-    journal.record(
-        tx,
-        author.site_id,
-        journal.REPLACED,
-        itemtypes.SITE,
-        author.site_id,
-        actor=author.profile_id,
-        ip=author.ip,
-    )
+    journal.record_site(tx, author)
 
 
 @cache

@@ -1,4 +1,4 @@
-"""A site's menu: at most ten links, replaced as a whole (platform 2.3). It is shown inside the site document."""
+"""Menu of a site: at most ten links, replaced as a whole (platform 2.3). It is shown inside the site document."""
 
 from __future__ import annotations
 
@@ -7,11 +7,10 @@ from typing import Final, NamedTuple
 
 from msgspec import UNSET, Struct, UnsetType
 
-from forumapi import itemtypes
 from forumapi.database.connections import Query, Transaction
 from forumapi.errors import Invalid
 from forumapi.models.journal import journal
-from forumapi.models.sites.site import Locked
+from forumapi.models.journal.journal import Author
 from forumapi.models.sites.site_rules import check_href, given
 from forumapi.text import clean
 
@@ -20,8 +19,8 @@ MAX_TEXT: Final = 50
 MAX_TITLE: Final = 512
 
 # The menu is part of the site document: the site's version moves with it.
-REPLACE = Query(
-    "menu.replace",
+UPDATE = Query(
+    "menu.update",
     """
     WITH gone AS (
         DELETE FROM menus m
@@ -41,60 +40,56 @@ REPLACE = Query(
 
 
 class EntryBody(Struct):
-    """A menu entry as it is sent."""
+    """Entry of a menu as it is sent."""
 
     href: str | UnsetType = UNSET
     title: str | UnsetType = UNSET
     text: str | UnsetType = UNSET
 
 
-class Entry(NamedTuple):
-    """A menu entry as it is stored; `title` may be ""."""
+class MenuEntry(NamedTuple):
+    """Entry of a menu as it is stored; `title` may be ""."""
 
     href: str
     title: str
     text: str
 
-
-def checked(entries: Sequence[EntryBody]) -> list[Entry]:
-    """The entries of a menu that is not empty. Raises Invalid with the place and name of the field (P-20)."""
-    if not entries:
-        raise Invalid("", "The menu may not be empty; use DELETE to take it away")
-    if len(entries) > MAX_ENTRIES:
-        raise Invalid("", f"A menu may have at most {MAX_ENTRIES} entries")
-    return [_checked(f"[{place}]", entry) for place, entry in enumerate(entries)]
-
-
-def _checked(place: str, entry: EntryBody) -> Entry:
-    href = check_href(f"{place}.href", given(entry.href, ""))
-    text = clean.sentence(given(entry.text, ""), quiet=False)
-    if not text:
-        raise Invalid(f"{place}.text", "must not be blank")
-    if clean.length(text) > MAX_TEXT:
-        raise Invalid(f"{place}.text", f"may have at most {MAX_TEXT} characters")
-    title = clean.sentence(given(entry.title, ""), quiet=False)
-    if clean.length(title) > MAX_TITLE:
-        raise Invalid(f"{place}.title", f"may have at most {MAX_TITLE} characters")
-    return Entry(href, title, text)
+    @classmethod
+    def checked(cls, place: str, entry: EntryBody) -> MenuEntry:
+        """Return an entry that was sent. Raises Invalid with its place and the name of the field."""
+        href = check_href(f"{place}.href", given(entry.href, ""))
+        text = clean.sentence(given(entry.text, ""), quiet=False)
+        if not text:
+            raise Invalid(f"{place}.text", "must not be blank")
+        if clean.length(text) > MAX_TEXT:
+            raise Invalid(f"{place}.text", f"may have at most {MAX_TEXT} characters")
+        title = clean.sentence(given(entry.title, ""), quiet=False)
+        if clean.length(title) > MAX_TITLE:
+            raise Invalid(f"{place}.title", f"may have at most {MAX_TITLE} characters")
+        return cls(href, title, text)
 
 
-def replace(tx: Transaction, locked: Locked, entries: Sequence[Entry], *, ip: str = "") -> None:
-    """Make these the whole menu of a site; none takes it away."""
-    version = tx.value(
-        REPLACE,
-        site_id=locked.site_id,
-        hrefs=[entry.href for entry in entries],
-        titles=[entry.title for entry in entries],
-        texts=[entry.text for entry in entries],
-    )
-    journal.record(
-        tx,
-        locked.site_id,
-        journal.REPLACED,
-        itemtypes.SITE,
-        locked.site_id,
-        actor=locked.owned_by,
-        ip=ip,
-        version=version,
-        audit=False,
-    )
+class Menu(NamedTuple):
+    """Menu of a site; one without entries is none."""
+
+    entries: Sequence[MenuEntry] = ()
+
+    @classmethod
+    def checked(cls, entries: Sequence[EntryBody]) -> Menu:
+        """Return a menu that was sent, which has entries. Raises Invalid with the field that is wrong (P-20)."""
+        if not entries:
+            raise Invalid("", "The menu may not be empty; use DELETE to take it away")
+        if len(entries) > MAX_ENTRIES:
+            raise Invalid("", f"A menu may have at most {MAX_ENTRIES} entries")
+        return cls([MenuEntry.checked(f"[{place}]", entry) for place, entry in enumerate(entries)])
+
+    def update(self, tx: Transaction, author: Author) -> None:
+        """Make this the whole menu of the author's site."""
+        version = tx.value(
+            UPDATE,
+            site_id=author.site_id,
+            hrefs=[entry.href for entry in self.entries],
+            titles=[entry.title for entry in self.entries],
+            texts=[entry.text for entry in self.entries],
+        )
+        journal.record_site(tx, author, version=version, audit=False)

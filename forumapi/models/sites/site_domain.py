@@ -10,9 +10,9 @@ from __future__ import annotations
 import datetime
 from typing import Final, NamedTuple
 
-from forumapi import itemtypes
 from forumapi.database.connections import Query, Reader, Transaction
 from forumapi.models.journal import journal
+from forumapi.models.journal.journal import Author
 from forumapi.outbound.safe_http_client import Outbound, OutboundError, UnansweredError
 
 PENDING: Final = "pending"
@@ -314,13 +314,4 @@ def _mark(
 def _serve(tx: Transaction, row: _Row, domain: str | None) -> None:
     """From now on the site is found under this domain, or under none."""
     version = tx.value(SERVE, site_id=row.site_id, domain=domain)
-    journal.record(
-        tx,
-        row.site_id,
-        journal.REPLACED,
-        itemtypes.SITE,
-        row.site_id,
-        actor=row.owned_by,
-        ip="",
-        version=version,
-    )
+    journal.record_site(tx, Author(row.site_id, row.owned_by, ""), version=version)

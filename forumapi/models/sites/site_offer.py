@@ -5,7 +5,6 @@ from __future__ import annotations
 import datetime
 from typing import Final, NamedTuple
 
-from forumapi import itemtypes
 from forumapi.database.connections import Query, Reader, Transaction
 from forumapi.models.journal import journal
 from forumapi.models.journal.journal import Author
@@ -99,12 +98,4 @@ def accept(tx: Transaction, author: Author, was: int) -> None:
     """Make the author the owner in the place of `was`, who keeps the profile and all microcosms but the root one."""
     tx.run(GIVE, site_id=author.site_id, profile_id=author.profile_id, was=was)
     end(tx, author.site_id)
-    journal.record(
-        tx,
-        author.site_id,
-        journal.REPLACED,
-        itemtypes.SITE,
-        author.site_id,
-        actor=author.profile_id,
-        ip=author.ip,
-    )
+    journal.record_site(tx, author)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from forumapi import itemtypes
 from forumapi.database.connections import Query, Reader, Transaction
 from forumapi.models.journal import journal
 from forumapi.models.journal.journal import Author
@@ -69,12 +68,4 @@ def change(
         send_email=send_email,
         send_sms=send_sms,
     )
-    journal.record(
-        tx,
-        author.site_id,
-        journal.REPLACED,
-        itemtypes.SITE,
-        author.site_id,
-        actor=author.profile_id,
-        ip=author.ip,
-    )
+    journal.record_site(tx, author)

@@ -1,4 +1,4 @@
-"""What a site may be called, look like and be reached at (platform 2.3). Pure: no database, no HTTP."""
+"""Rules of a site's title, look and addresses (platform 2.3). Pure: no database, no HTTP."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ class SiteMeta(Struct):
 
 
 class SiteBody(Struct, kw_only=True):
-    """What may be said of a site when it is made or changed; "" takes back what can be absent (P-16)."""
+    """Settings of a site as they are sent; "" clears one that may be absent (P-16)."""
 
     title: str | UnsetType = UNSET
     description: str | UnsetType = UNSET
@@ -90,8 +90,8 @@ class SiteBody(Struct, kw_only=True):
     meta: SiteMeta | UnsetType = UNSET
 
 
-class Look(NamedTuple):
-    """The columns of a site's row that its owner decides on, as they are stored; None is absent."""
+class SiteSettings(NamedTuple):
+    """Settings of a site that its owner chooses, as they are stored; None is absent."""
 
     title: str = ""
     description: str = ""
@@ -112,20 +112,20 @@ class Look(NamedTuple):
 
 
 def given(value: T | UnsetType, otherwise: T) -> T:
-    """`value`, or `otherwise` where it was not sent."""
+    """Return `value`, or `otherwise` where it was not sent."""
     return otherwise if isinstance(value, UnsetType) else value
 
 
 def deleted(body: SiteBody, stored: bool) -> bool:
-    """meta.flags.deleted as `body` leaves it."""
+    """Return meta.flags.deleted after `body` is applied."""
     meta = given(body.meta, SiteMeta())
     return given(given(meta.flags, SiteFlags()).deleted, stored)
 
 
 def merged(
-    body: SiteBody, stored: Look, platform_domain: str, web_hosts: Collection[str] = ()
-) -> Look:
-    """`stored` with what `body` says laid over it; `web_hosts`: where its pages may be.
+    body: SiteBody, stored: SiteSettings, platform_domain: str, web_hosts: Collection[str] = ()
+) -> SiteSettings:
+    """Return `stored` with the settings of `body` in place of its own; `web_hosts`: hosts that its pages may be on.
 
     Raises Invalid with the name of the field.
     """
@@ -133,7 +133,7 @@ def merged(
     def optional(
         sent: str | UnsetType, kept: str | None, check: Callable[[str], str]
     ) -> str | None:
-        # What comes back as it was handed out passes, also where the rules were others once.
+        # A value that is sent back unchanged passes, also where it was stored under other rules.
         if isinstance(sent, UnsetType) or sent == kept:
             return kept
         return check(sent) if sent else None
@@ -141,7 +141,7 @@ def merged(
     def url(field: str) -> Callable[[str], str]:
         return lambda sent: check_url(field, sent)
 
-    look = Look(
+    settings = SiteSettings(
         title=stored.title if isinstance(body.title, UnsetType) else check_title(body.title),
         description=stored.description
         if isinstance(body.description, UnsetType)
@@ -181,20 +181,20 @@ def merged(
         ),
         web_url=optional(body.webUrl, stored.web_url, lambda text: check_web_url(text, web_hosts)),
     )
-    # A secret is never shown, and would be to whoever let it be sent to a place of their own.
+    # A secret is never shown; an owner could else have it sent to a server of their own.
     is_kept = isinstance(body.auth0ClientSecret, UnsetType) and stored.auth0_client_secret
-    if is_kept and look.auth0_domain and look.auth0_domain != stored.auth0_domain:
+    if is_kept and settings.auth0_domain and settings.auth0_domain != stored.auth0_domain:
         raise Invalid("auth0ClientSecret", "must be sent again with another auth0Domain")
-    # A new site has none yet: absent is as bad as blank.
-    if not look.title:
+    # A new site has neither, and must be given both.
+    if not settings.title:
         raise Invalid("title", "must not be blank")
-    if not look.description:
+    if not settings.description:
         raise Invalid("description", "must not be blank")
-    return look
+    return settings
 
 
 def check_title(text: str) -> str:
-    """A title as it is stored. Raises Invalid."""
+    """Return a title as it is stored. Raises Invalid."""
     title = clean.sentence(text, quiet=False)
     if not title:
         raise Invalid("title", "must not be blank")
@@ -204,7 +204,7 @@ def check_title(text: str) -> str:
 
 
 def check_description(text: str) -> str:
-    """A description as it is stored. Raises Invalid."""
+    """Return a description as it is stored. Raises Invalid."""
     description = clean.block(text)
     if not description:
         raise Invalid("description", "must not be blank")
@@ -212,7 +212,7 @@ def check_description(text: str) -> str:
 
 
 def check_key(text: str) -> str:
-    """A subdomain key, lower-cased (P-15). Raises Invalid."""
+    """Return a subdomain key, lower-cased (P-15). Raises Invalid."""
     key = clean.word(text).lower()
     if not key:
         raise Invalid("subdomainKey", "must not be blank")
@@ -222,7 +222,7 @@ def check_key(text: str) -> str:
 
 
 def host_name(text: str) -> str:
-    """`text` as a host name of at least two labels, in lower case and ASCII; "" if it is none, or a number address."""
+    """Return `text` as a host name of two labels or more, in lower case and ASCII; "" if it is none or an address."""
     name = text.strip().removesuffix(".")
     try:
         name = name.lower() if name.isascii() else name.encode("idna").decode("ascii").lower()
@@ -236,7 +236,7 @@ def host_name(text: str) -> str:
 
 
 def check_domain(text: str, platform_domain: str) -> str:
-    """A custom domain: a host name outside the platform's (P-16). Raises Invalid."""
+    """Return a custom domain: a host name outside the platform's (P-16). Raises Invalid."""
     name = host_name(text)
     if not name:
         raise Invalid("domain", "must be a host name such as www.example.org")
@@ -246,7 +246,10 @@ def check_domain(text: str, platform_domain: str) -> str:
 
 
 def check_web_url(text: str, hosts: Collection[str] = ()) -> str:
-    """The address of a site's pages, without a trailing slash: https, on one of `hosts` (none: any). Raises Invalid."""
+    """Return the address of a site's pages, without a trailing slash: https, on one of `hosts` (empty: any).
+
+    Raises Invalid.
+    """
     try:
         parts = urlsplit(text.strip())
         port = parts.port
@@ -266,7 +269,7 @@ def check_web_url(text: str, hosts: Collection[str] = ()) -> str:
 
 
 def check_color(field: str, text: str) -> str:
-    """A colour: # and 3 or 6 hex digits, or a CSS name; the whole value (P-17). Raises Invalid."""
+    """Return a colour: # and 3 or 6 hex digits, or a CSS name; the whole value (P-17). Raises Invalid."""
     color = text.strip()
     if not _HEX_COLOR.fullmatch(color) and color.lower() not in COLOR_NAMES:
         raise Invalid(field, "must be a colour: # with 3 or 6 hex digits, or a CSS colour name")
@@ -274,13 +277,13 @@ def check_color(field: str, text: str) -> str:
 
 
 def position(text: str) -> str:
-    """A background position; what is none is `tile`."""
+    """Return a background position; `tile` for an unknown one."""
     name = text.strip().lower()
     return name if name in POSITIONS else "tile"
 
 
 def check_url(field: str, text: str) -> str:
-    """A relative path, or an http(s) URL, that is safe inside an attribute and a style (P-17). Raises Invalid."""
+    """Return a relative path or http(s) URL that is safe inside an attribute and a style (P-17). Raises Invalid."""
     url = text.strip()
     if len(url) > MAX_URL:
         raise Invalid(field, f"may have at most {MAX_URL} characters")
@@ -301,7 +304,7 @@ def check_url(field: str, text: str) -> str:
 
 
 def check_analytics(text: str) -> str:
-    """An analytics id. Raises Invalid."""
+    """Return an analytics id. Raises Invalid."""
     name = text.strip()
     if len(name) > MAX_ANALYTICS or not _ANALYTICS.fullmatch(name):
         raise Invalid(
@@ -312,7 +315,7 @@ def check_analytics(text: str) -> str:
 
 
 def check_auth0_domain(text: str) -> str:
-    """The host name of a tenant at Auth0: we talk to it, so it must be one. Raises Invalid."""
+    """Return the host name of a tenant at Auth0, to which requests are sent. Raises Invalid."""
     name = host_name(text)
     if not name or len(name) > MAX_AUTH0:
         raise Invalid("auth0Domain", f"must be a host name of at most {MAX_AUTH0} characters")
@@ -320,7 +323,7 @@ def check_auth0_domain(text: str) -> str:
 
 
 def check_word(field: str, text: str) -> str:
-    """A word of an identity provider, kept as it is. Raises Invalid."""
+    """Return an identity provider's id or secret, unchanged. Raises Invalid."""
     word = text.strip()
     if len(word) > MAX_AUTH0 or not re.fullmatch(r"[A-Za-z0-9._~+/=@:-]+", word):
         raise Invalid(
@@ -331,7 +334,7 @@ def check_word(field: str, text: str) -> str:
 
 
 def check_href(field: str, text: str) -> str:
-    """The target of a menu entry, as it is stored: relative, http, https or mailto (P-20). Raises Invalid."""
+    """Return the target of a menu entry as it is stored: relative, http, https or mailto (P-20). Raises Invalid."""
     href = clean.sentence(text, quiet=False)
     if not href:
         raise Invalid(field, "must not be blank")

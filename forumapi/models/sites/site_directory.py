@@ -1,0 +1,358 @@
+"""Directory of sites: from host name to `Site`, held in memory and as new as the database within a second.
+
+Signed-in requests compare a `Site` with the version that their identity statement read; guests rely on the poll here,
+and on PostgreSQL where that poll is older than a second.
+"""
+
+from __future__ import annotations
+
+import re
+import threading
+import time
+from typing import Final
+
+import psycopg
+
+from forumapi.concurrency.single_flight import SingleFlight
+from forumapi.database.connections import Database, Query, Reader, Row
+from forumapi.errors import NO_SITE, UNPARSABLE, ApiError, Invalid, NotFound, Unavailable
+from forumapi.models.microcosms.tree import load_tree
+from forumapi.models.sites.site import COLUMNS, FROM, IS_DELETED, ROOT_KEY, Site
+from forumapi.observability.log import logger
+from forumapi.permissions.evaluator import Tree
+from forumapi.wire.paging import Paging
+
+# A name, perhaps with a trailing dot, and a port.
+_HOST: Final = re.compile(r"([A-Za-z0-9.-]{1,253}?)\.?(?::[0-9]{1,5})?")
+
+BY_KEY = Query(
+    "site_directory.by_key",
+    f"SELECT {COLUMNS} {FROM} WHERE s.subdomain_key = %(key)s AND NOT s.is_deleted",
+)
+BY_DOMAIN = Query(
+    "site_directory.by_domain",
+    f"SELECT {COLUMNS} {FROM} WHERE s.domain = %(domain)s AND NOT s.is_deleted",
+)
+BY_ID = Query("site_directory.by_id", f"SELECT {COLUMNS} {FROM} WHERE s.site_id = %(site_id)s")
+
+# Lists of the root host, without the root site and deleted ones.
+COUNT = Query(
+    "site_directory.count",
+    """
+    SELECT count(*)
+      FROM sites s
+      LEFT JOIN profiles owner ON owner.site_id = s.site_id AND owner.profile_id = s.owned_by
+     WHERE s.site_id <> 1 AND NOT s.is_deleted
+       AND (%(user_id)s::bigint IS NULL OR owner.user_id = %(user_id)s::bigint)""",
+)
+PAGE = Query(
+    "site_directory.page",
+    f"""
+    SELECT {COLUMNS} {FROM}
+     WHERE s.site_id <> 1 AND NOT s.is_deleted
+       AND (%(user_id)s::bigint IS NULL OR owner.user_id = %(user_id)s::bigint)
+     ORDER BY s.site_id
+     LIMIT %(limit)s OFFSET %(offset)s""",
+)
+HOST = Query(
+    "site_directory.host",
+    """
+    SELECT s.subdomain_key
+      FROM sites s
+     WHERE s.domain = %(domain)s AND NOT s.is_deleted AND s.site_id <> 1""",
+)
+
+# Versions and figures of the sites that this process holds, for the poll: a few bytes a site.
+VERSIONS = Query(
+    "site_directory.versions",
+    """
+    SELECT s.site_id, s.version, s.acl_version, s.is_deleted,
+           coalesce((SELECT h.number FROM event_heads h WHERE h.site_id = s.site_id), 0), x.active_profiles,
+           x.online_profiles, coalesce(n.total, 0), x.total_conversations, x.total_events, x.total_comments
+      FROM sites s
+      JOIN site_stats x ON x.site_id = s.site_id
+      LEFT JOIN site_people n ON n.site_id = s.site_id
+     WHERE s.site_id = ANY(%(site_ids)s)""",
+)
+
+
+class SiteDirectory:
+    """Cache of sites by host name, whose versions a thread polls.
+
+    `poll_ms`: how often the thread asks for moved versions unless a write wakes it. A guest's site is at most this old,
+    and never older than STALE_S: past that, and right after this process has moved versions of the site, the request
+    asks PostgreSQL itself. `scheme` and `port_suffix`: of addresses on the platform domain. At most `most` sites and
+    MOST_BYTES are held; the site that was read the longest ago is evicted first.
+    """
+
+    STALE_S: Final = 1.0
+    # Seconds between two polls, however many writes wake the thread, which also polls a tenth of its time at most.
+    LEAST_S: Final = 0.02
+    MOST_BYTES: Final = 48 * 1024 * 1024
+
+    def __init__(
+        self,
+        database: Database,
+        platform_domain: str,
+        *,
+        poll_ms: int = 300,
+        scheme: str = "https",
+        port_suffix: str = "",
+        most: int = 1000,
+    ) -> None:
+        self._database = database
+        self._most = most
+        self.domain = platform_domain.lower().rstrip(".")
+        self._poll_s = poll_ms / 1000
+        self._scheme = scheme
+        self._port_suffix = port_suffix
+        # Site ids by host name, in lower case.
+        self._ids: dict[str, int] = {}
+        self._by_id: dict[int, Site] = {}
+        self._seen: dict[int, float] = {}  # when a site's versions were last read
+        # When this process last moved versions of a site: versions read before that are stale.
+        self._written: dict[int, float] = {}
+        self._wake = threading.Event()
+        self._single_flight = SingleFlight()
+        self._stop = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    def _site(self, row: Row) -> Site:
+        return Site(row, self.domain, scheme=self._scheme, port_suffix=self._port_suffix)
+
+    # ---------------------------------------------------------------- look-up
+
+    def cached(self, host: str) -> Site | None:
+        """Return the live site that a Host header names if it is held, without asking the database."""
+        return self._cached(_name(host))
+
+    def by_host(self, host: str, tx: Reader) -> Site:
+        """Return the live site that a Host header names (platform 2.1). Raises Invalid, code 2; NotFound, code 14."""
+        name = _name(host)
+        if not name:
+            rule = "must be a name, or a name, a colon and a port of up to five digits"
+            raise Invalid("Host", rule, code=UNPARSABLE)
+        found = self._cached(name)
+        if found is None:
+            found = self._single_flight.do(
+                name, tx, lambda: self._cached(name) or self._find(name, tx)
+            )
+            # Each site has two names at most, and both go with it.
+            self._ids[name] = found.id
+        return found
+
+    def _cached(self, name: str) -> Site | None:
+        return self._by_id.get(self._ids.get(name, 0))
+
+    def _find(self, name: str, tx: Reader) -> Site:
+        asked = time.monotonic()
+        row = None
+        if name == self.domain:
+            row = tx.row(BY_KEY, key=ROOT_KEY)
+        elif name.endswith("." + self.domain):
+            key = name[: -len(self.domain) - 1]
+            if key.isalnum() and key != ROOT_KEY:
+                row = tx.row(BY_KEY, key=key)
+        else:
+            row = tx.row(BY_DOMAIN, domain=name)
+        if row is None:
+            raise NotFound("There is no such site", code=NO_SITE)
+        return self._keep(row, asked)
+
+    def _keep(self, row: Row, asked: float) -> Site:
+        """Return the snapshot of this row, or the one that is held if it is as new."""
+        held = self._by_id.get(row[0])
+        if held is not None and held.version >= row[1]:
+            return held
+        if held is not None:
+            self.forget(held.id)
+        self._mark_read(row[0], asked)
+        self._by_id[row[0]] = new = self._site(row)
+        self._make_room()
+        return new
+
+    def _make_room(self) -> None:
+        """Evict the sites that were read the longest ago while there are too many, or too many bytes."""
+        weight = sum(site.weight for site in self._by_id.values())
+        while len(self._by_id) > self._most or (weight > self.MOST_BYTES and len(self._by_id) > 1):
+            site = next(iter(self._by_id.values()))
+            weight -= site.weight
+            self.forget(site.id)
+
+    def by_id(self, site_id: int, tx: Reader) -> Site | None:
+        """Read the site of that id, also a deleted one; None if there never was one."""
+        row = tx.row(BY_ID, site_id=site_id)
+        return self._site(row) if row else None
+
+    def page(
+        self, tx: Reader, paging: Paging, owner_user_id: int | None = None
+    ) -> tuple[int, list[Site]]:
+        """Return the number of live sites and a page of them, oldest first; with `owner_user_id` only that user's."""
+        total: int = tx.value(COUNT, user_id=owner_user_id)
+        rows = tx.rows(PAGE, user_id=owner_user_id, limit=paging.limit, offset=paging.offset)
+        return total, [self._site(row) for row in rows]
+
+    def host_of(self, domain: str, tx: Reader) -> str:
+        """Return the API host of the live site with this custom domain. Raises NotFound (platform 2.3, hosts)."""
+        name = _name(domain)
+        key = tx.value(HOST, domain=name) if name else None
+        if key is None:
+            raise NotFound("No site has this domain", code=NO_SITE)
+        return f"{key}.{self.domain}"
+
+    # ---------------------------------------------------------------- freshness
+
+    def fresh(self, site: Site, tx: Reader) -> Site:
+        """Return `site` as guests may see it: confirmed within the last second. Raises NotFound if it is gone."""
+        return self.current(site.id, tx)
+
+    def current(self, site_id: int, tx: Reader) -> Site:
+        """Return the live site of that id, confirmed within the last second. Raises NotFound."""
+        if self._is_stale(site_id):
+            self._single_flight.do(site_id, tx, lambda: self._refresh(site_id, tx))
+        return self._current(site_id, tx)
+
+    def renewed(self, site: Site, tx: Reader) -> Site:
+        """Return `site` as the database has it now: for answers that others cache. Raises NotFound if it is gone."""
+        self._read_versions([site.id], tx)
+        return self._current(site.id, tx)
+
+    def _is_stale(self, site_id: int) -> bool:
+        return time.monotonic() - self._seen.get(site_id, 0.0) > self.STALE_S
+
+    def mark_written(self, site_id: int) -> None:
+        """Note that this process moved versions of a site (0: of any site), so that no older ones are answered."""
+        for id in (site_id,) if site_id else tuple(self._by_id):
+            if id in self._by_id:
+                self._written[id] = time.monotonic()
+                self._seen.pop(id, None)
+
+    def _mark_read(self, site_id: int, asked: float) -> None:
+        """Note that the versions of a site were read at `asked`."""
+        if asked >= self._written.get(site_id, 0.0):
+            self._seen[site_id] = asked
+
+    def _refresh(self, site_id: int, tx: Reader) -> None:
+        if self._is_stale(site_id):
+            self._read_versions([site_id], tx)
+
+    def confirmed(self, site: Site, version: int, acl_version: int, tx: Reader) -> Site:
+        """Return `site` at these versions, which the caller has just read."""
+        if site.version < version:
+            held = self._by_id.get(site.id)
+            if held is None or held.version < version:
+                self.forget(site.id)
+            return self._current(site.id, tx)
+        if site.acl_version < acl_version:
+            site.acl_version = acl_version
+        return site
+
+    def at(self, site_id: int, version: int, acl_version: int, tx: Reader) -> Site:
+        """Return the live site of that id at these versions, which the caller has just read. Raises NotFound."""
+        return self.confirmed(self._current(site_id, tx), version, acl_version, tx)
+
+    def _current(self, site_id: int, tx: Reader) -> Site:
+        held = self._by_id.get(site_id)
+        if held is not None:
+            return held
+        asked = time.monotonic()
+        row = tx.row(BY_ID, site_id=site_id)
+        if row is None or row[IS_DELETED]:
+            raise NotFound("There is no such site", code=NO_SITE)
+        return self._keep(row, asked)
+
+    @property
+    def held(self) -> int:
+        """Return how many sites are held."""
+        return len(self._by_id)
+
+    def forget(self, site_id: int) -> None:
+        """Evict this site, so that the next request reads it."""
+        self._by_id.pop(site_id, None)
+        self._seen.pop(site_id, None)
+        self._written.pop(site_id, None)
+        for host in [host for host, id in self._ids.items() if id == site_id]:
+            del self._ids[host]
+
+    def tree(self, site: Site, tx: Reader) -> Tree:
+        """Return the site's tree and roles, as new as `site.acl_version`."""
+        tree = site.tree
+        if tree is None or tree.acl_version < site.acl_version:
+            # A site that was changed has another snapshot, which holds no tree yet.
+            key = (site.id, site.version, site.acl_version)
+            tree = site.tree = self._single_flight.do(key, tx, lambda: self._load_tree(site, tx))
+            self._make_room()
+        return tree
+
+    def _load_tree(self, site: Site, tx: Reader) -> Tree:
+        tree = site.tree
+        if tree is None or tree.acl_version < site.acl_version:
+            tree = load_tree(tx, site.id, site.acl_version)
+        return tree
+
+    # ---------------------------------------------------------------- poll
+
+    def start(self) -> None:
+        """Poll in the background until `stop`."""
+        if self._thread is None:
+            self._stop.clear()
+            self._thread = threading.Thread(target=self._run, name="site-poll", daemon=True)
+            self._thread.start()
+
+    def stop(self) -> None:
+        """End the polling thread."""
+        self._stop.set()
+        self._wake.set()
+        self._thread = None
+
+    def wake(self) -> None:
+        """Poll now, since something was written, here or elsewhere."""
+        self._wake.set()
+
+    def _run(self) -> None:
+        while True:
+            self._wake.wait(self._poll_s)
+            self._wake.clear()
+            if self._stop.is_set():
+                return
+            began = time.monotonic()
+            self.poll()
+            self._stop.wait(max(self.LEAST_S, 9 * (time.monotonic() - began)))
+
+    def poll(self) -> None:
+        """Read the versions of all sites that are held. A failure is only logged: requests notice the age."""
+        ids = list(self._by_id)
+        if not ids:
+            return
+        reader = self._database.read()
+        try:
+            self._read_versions(ids, reader)
+        except (ApiError, OSError, psycopg.Error) as error:
+            level = logger.debug if isinstance(error, Unavailable) else logger.warning
+            level("site poll failed: %s", error)
+        finally:
+            reader.end()
+
+    def _read_versions(self, ids: list[int], tx: Reader) -> None:
+        asked = time.monotonic()
+        rows = tx.rows(VERSIONS, site_ids=ids)
+        for site_id, version, acl_version, is_deleted, head, *stats in rows:
+            site = self._by_id.get(site_id)
+            if site is None:
+                continue
+            self._mark_read(site_id, asked)
+            if is_deleted or version > site.version:
+                self.forget(site_id)
+                continue
+            if acl_version > site.acl_version:
+                site.acl_version = acl_version
+            # Two polls may end in the other order than they began.
+            site.head = max(site.head, head)
+            site.set_stats(tuple(stats))
+
+
+def _name(host: str) -> str:
+    """Return the name in a Host header or domain: lower case, without port and trailing dot; "" if it is malformed."""
+    found = _HOST.fullmatch(host)
+    name = found[1].lower() if found else ""
+    return name if name != "." else ""
