@@ -26,7 +26,8 @@ from forumapi.models.content import (
 )
 from forumapi.models.journal import journal
 from forumapi.models.journal.journal import Author
-from forumapi.models.microcosms import microcosm_counters, planting
+from forumapi.models.microcosms import microcosm_counters
+from forumapi.models.microcosms.microcosm import Microcosm, MicrocosmColumns
 from forumapi.models.microcosms.tree import load_tree
 from forumapi.models.notices.webhook import KINDS, USUAL_TYPES, Webhook, WebhookSettings
 from forumapi.models.people import (
@@ -251,7 +252,7 @@ class Factory:
     ) -> tuple[Site, int]:
         """(site, id) of a new role on a microcosm; `rights` are names of RIGHTS."""
         with self.database.write() as tx:
-            planting.hold_tree(tx, site.id)
+            Microcosm.lock_tree(tx, site.id)
             id = tx.value(
                 ADD_ROLE,
                 site_id=site.id,
@@ -323,17 +324,12 @@ class Factory:
     ) -> Thing:
         """A microcosm below `parent` or the root, owned by `by` or the site's owner."""
         with self.database.write() as tx:
-            planting.hold_tree(tx, site.id)
-            id = planting.insert(
-                tx,
-                self._author(by or site.owner),
-                parent.id if parent else site.root_id,
-                title or f"Microcosm {next(_number)}",
-                "A place",
-                logo_url="",
-                visibility="public",
-                item_types=item_types,
+            Microcosm.lock_tree(tx, site.id)
+            columns = MicrocosmColumns(
+                title or f"Microcosm {next(_number)}", "A place", "", "public", item_types
             )
+            parent_id = parent.id if parent else site.root_id
+            id = Microcosm.insert(tx, self._author(by or site.owner), parent_id, columns)
         return Thing(site, itemtypes.MICROCOSM, id)
 
     def conversation(

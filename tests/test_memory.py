@@ -469,8 +469,8 @@ BRIEF = """
     models.access.identity.Identity.ignored_microcosms
     models.access.identity.Identity.ignored_items text.nesting.Nesting.open text.nesting.Nesting._too_deep
     files.images.fair_queue._Line.finished files.images.fair_queue._Line.waiting text.render._Writer.parts
-    text.render._Writer.names database.connections.Transaction._after models.microcosms.microcosm.Viewer.marks
-    models.microcosms.microcosm.Viewer.mine
+    text.render._Writer.names database.connections.Transaction._after
+    models.microcosms.microcosm_page.MicrocosmViewer.marks models.microcosms.microcosm_page.MicrocosmViewer.mine
     permissions.evaluator.Tree.roles permissions.evaluator.Tree.owned
     realtime.delivery_permissions.DeliveryPolicy._known realtime.poll._Waiting.frames
     models.people.role_settler.Settler._own files.thumbnails.Thumbnails._busy

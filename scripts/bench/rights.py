@@ -20,7 +20,7 @@ import psycopg
 from forumapi.database.connections import Database, Query
 from forumapi.models.access import access_token
 from forumapi.models.journal.journal import Author
-from forumapi.models.microcosms import planting
+from forumapi.models.microcosms.microcosm import Microcosm, MicrocosmColumns
 from forumapi.models.people import membership, user
 from forumapi.models.sites.site import Site
 from forumapi.models.sites.site_rules import SiteBody
@@ -131,18 +131,12 @@ class Bench:
                 root_id, owned_by = tx.rows(ROOT, site_id=site_id)[0]
                 writer = user.find_or_create(tx, "writer@rights.test", is_verified=True)
                 membership.create(tx, site_id, writer.id, "writer")
-                planting.hold_tree(tx, site_id)
+                Microcosm.lock_tree(tx, site_id)
                 for number in range(MICROCOSMS):
-                    planting.insert(
-                        tx,
-                        Author(site_id, owned_by, ""),
-                        root_id,
-                        f"Place {number}",
-                        "A place",
-                        logo_url="",
-                        visibility="public",
-                        item_types=(2, 6, 7, 9),
+                    columns = MicrocosmColumns(
+                        f"Place {number}", "A place", "", "public", (2, 6, 7, 9)
                     )
+                    Microcosm.insert(tx, Author(site_id, owned_by, ""), root_id, columns)
         self.site_id, self.root_id = self._row(
             """SELECT m.site_id, m.microcosm_id FROM microcosms m JOIN sites s ON s.site_id = m.site_id
                 WHERE s.subdomain_key = %s AND m.parent_id IS NULL""",

@@ -7,7 +7,7 @@ import time
 from dataclasses import dataclass
 
 from forumapi.database.connections import Database, Query
-from forumapi.models.microcosms import microcosm
+from forumapi.models.microcosms import microcosm_summary
 from scripts.bench import proc
 
 LIMIT_MS = 5.0
@@ -65,12 +65,12 @@ def measure(url: str, site_id: int, me: int, postmaster: int | None) -> Flags:
         values = {"site_id": site_id, "me": me, "ignored": ignored, "ids": ids, "tops": ids}
         # The first ones prepare it and warm what it reads.
         for _ in range(TIMES // 10):
-            found = reader.rows(microcosm.UNREAD, **values)
+            found = reader.rows(microcosm_summary.UNREAD, **values)
         took = []
         before = proc.cpu_s(postmaster) if postmaster else None
         for _ in range(TIMES):
             began = time.perf_counter()
-            reader.rows(microcosm.UNREAD, **values)
+            reader.rows(microcosm_summary.UNREAD, **values)
             took.append((time.perf_counter() - began) * 1000)
         after = proc.cpu_s(postmaster) if postmaster else None
         reader.end()

@@ -147,7 +147,7 @@ TESTS: Final = (
             " tests/handlers/notices/test_watchers.py"
         ),
     ),
-    ("forumapi/models/microcosms/planting.py", "tests/handlers/microcosms/test_microcosms.py"),
+    ("forumapi/models/microcosms/microcosm.py", "tests/handlers/microcosms/test_microcosms.py"),
     (
         "forumapi/models/microcosms/microcosm_links.py",
         "tests/handlers/microcosms/test_microcosms.py tests/handlers/microcosms/test_moving.py",

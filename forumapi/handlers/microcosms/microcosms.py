@@ -1,4 +1,4 @@
-"""Microcosms. Wire: docs/api/microcosms.md."""
+"""Handlers of microcosms. Wire: docs/api/microcosms.md."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from forumapi.errors import NO_CREATE, Forbidden, Invalid, NotFound
 from forumapi.handlers.content.items import edit_reason
 from forumapi.models.access.identity import WITH_PLACES, Asked
 from forumapi.models.content import text
-from forumapi.models.microcosms import microcosm, microcosm_links, planting
-from forumapi.models.microcosms.microcosm import Place, Seen
-from forumapi.models.microcosms.tree import load_tree
+from forumapi.models.microcosms import microcosm_links, microcosm_page, microcosm_summary
+from forumapi.models.microcosms.microcosm import Microcosm, MicrocosmColumns
+from forumapi.models.microcosms.microcosm_page import MicrocosmScope, MicrocosmView
 from forumapi.models.people.profile import SUMMARY as PEOPLE
 from forumapi.models.sites.site_rules import check_url
 from forumapi.permissions import evaluator
@@ -45,21 +45,25 @@ from forumapi.wire.body import (
 
 
 class LocatedMicrocosm(Located):
-    """A microcosm with its page; `seen` None if there is none of that id."""
+    """Located microcosm with its page; `seen` is None if there is no microcosm of that id."""
 
     __slots__ = ("seen",)
 
-    seen: Seen | None
+    seen: MicrocosmView | None
+
+
+def _target(node: Node) -> Target:
+    return Target(itemtypes.MICROCOSM, node.id, node.id, (node.owned_by, node.created_by))
 
 
 def locate(ctx: Context, id: int) -> LocatedMicrocosm:
-    """The microcosm `id` with the page asked for."""
+    """Locate the microcosm `id` and read the page asked for."""
     tree, identity = ctx.tree, ctx.identity
     node = tree.nodes.get(id)
     listable = microcosm_links.visible(
         tree.view(identity.principal), tree, identity.ignored_microcosms
     )
-    place = Place(
+    scope = MicrocosmScope(
         ctx.site.id,
         id,
         identity.profile_id,
@@ -69,22 +73,18 @@ def locate(ctx: Context, id: int) -> LocatedMicrocosm:
         listable,
         ctx.paging,
     )
-    # Also for one that is not in the tree: its cost must not tell the two apart.
-    seen = microcosm.page(ctx.app.pages, ctx.reader, place)
+    # A microcosm that is not in the tree is asked for as well: the cost must not distinguish the two.
+    seen = microcosm_page.page(ctx.app.pages, ctx.reader, scope)
     if node is None:
         located = LocatedMicrocosm(Target(itemtypes.MICROCOSM, id))
     else:
-        located = LocatedMicrocosm(
-            Target(itemtypes.MICROCOSM, id, id, (node.owned_by, node.created_by)),
-            is_hidden=not node.is_live,
-            version=node.version,
-        )
+        located = LocatedMicrocosm(_target(node), is_hidden=not node.is_live, version=node.version)
     located.seen = seen
     return located
 
 
 def show(ctx: Context) -> Result:
-    """The detail of the located microcosm."""
+    """Answer with the detail of the located microcosm."""
     located: LocatedMicrocosm = ctx.located
     seen = located.seen
     if seen is None:
@@ -98,13 +98,15 @@ def show(ctx: Context) -> Result:
     permission = evaluator.as_json(ctx.can)
 
     def build() -> bytes:
-        fetched = ctx.app.documents.fetch(ctx.reader, site_id, microcosm.wanted(seen))
+        fetched = ctx.app.documents.fetch(ctx.reader, site_id, microcosm_page.wanted(seen))
         people = fetched[PEOPLE]
-        entries = microcosm.entries(seen, fetched[microcosm.SUMMARY], people, tree, view, site_id)
+        entries = microcosm_page.entries(
+            seen, fetched[microcosm_summary.SUMMARY], people, tree, view, site_id
+        )
         page = paging.page(
             entries, head.total, at, "/api/v1/comments", ctx.path, ctx.query_string, ctx.pairs
         )
-        return microcosm.detail(
+        return microcosm_page.detail(
             seen, people, page, permission, tree, view, site_id, is_ignored=is_ignored
         )
 
@@ -126,7 +128,7 @@ _DEFAULT_TYPES: Final = (itemtypes.MICROCOSM, itemtypes.CONVERSATION, itemtypes.
 
 
 class MicrocosmBody(Body):
-    """A microcosm as a client sends it (content 2.3)."""
+    """Body of a microcosm as a client sends it (content 2.3)."""
 
     parentId: int | UnsetType = UNSET
     title: str | UnsetType = UNSET
@@ -150,7 +152,7 @@ def _visibility(sent: MicrocosmBody) -> str | None:
 
 
 def _item_types(sent: MicrocosmBody) -> tuple[int, ...] | None:
-    """The type numbers named; unknown names are dropped."""
+    """Return the numbers of the types named; unknown names are dropped."""
     if isinstance(sent.itemTypes, UnsetType):
         return None
     known = {itemtypes.name_of(id): id for id in itemtypes.MICROCOSM_CHILDREN}
@@ -158,7 +160,7 @@ def _item_types(sent: MicrocosmBody) -> tuple[int, ...] | None:
 
 
 def _logo_url(sent: MicrocosmBody) -> str | None:
-    """The new logo: None keeps it, "" clears it. Raises Invalid."""
+    """Return the new logo: None keeps it, "" clears it. Raises Invalid."""
     if body.given(sent.removeLogo, False):
         return ""
     url = body.given(sent.logoUrl, "").strip()
@@ -168,13 +170,10 @@ def _logo_url(sent: MicrocosmBody) -> str | None:
 
 
 def _parent(ctx: Context, tree: Tree, parent_id: int, moved: Node | None) -> int:
-    """A checked new parent (C-17). Raises NotFound, Forbidden, Invalid."""
+    """Return the id of a checked new parent (C-17). Raises Forbidden, Invalid."""
     parent = tree.nodes.get(parent_id)
     if parent is not None:
-        target = Target(
-            itemtypes.MICROCOSM, parent.id, parent.id, (parent.owned_by, parent.created_by)
-        )
-        can = evaluator.effective(ctx.identity.principal, target, tree)
+        can = evaluator.effective(ctx.identity.principal, _target(parent), tree)
     if parent is None or not parent.is_live or not can & evaluator.READ:
         raise Invalid("parentId", "must be a microcosm of this site")
     if not can & evaluator.CREATE:
@@ -187,7 +186,7 @@ def _parent(ctx: Context, tree: Tree, parent_id: int, moved: Node | None) -> int
 
 
 class MicrocosmsHandler(Handler):
-    """The site's root microcosm, which is the forum index; POST makes a microcosm."""
+    """Handler of the site's root microcosm, which is the forum index; POST creates a microcosm."""
 
     identity = Asked(WITH_PLACES)
 
@@ -211,26 +210,18 @@ class MicrocosmsHandler(Handler):
         title = text.title(_given(sent.title), "title", 50, quiet=False)
         description = text.block(_given(sent.description), "description", 10_000)
         logo_url = _logo_url(sent) or ""
-        tree = _held_tree(ctx)
-        parent_id = _parent(ctx, tree, body.given(sent.parentId, 0) or tree.root_id, None)
         types = _item_types(sent)
-        id = planting.insert(
-            ctx.writer,
-            ctx.author,
-            parent_id,
+        columns = MicrocosmColumns(
             title,
             description,
-            logo_url=logo_url,
-            visibility=_visibility(sent) or "public",
-            item_types=_DEFAULT_TYPES if types is None else types,
+            logo_url,
+            _visibility(sent) or "public",
+            _DEFAULT_TYPES if types is None else types,
         )
+        tree = Microcosm.lock_tree(ctx.writer, ctx.site.id)
+        parent_id = _parent(ctx, tree, body.given(sent.parentId, 0) or tree.root_id, None)
+        id = Microcosm.insert(ctx.writer, ctx.author, parent_id, columns)
         return Found(f"/api/v1/microcosms/{id}")
-
-
-def _held_tree(ctx: Context) -> Tree:
-    """The tree as it is now, with every other change of it held back until this request ends."""
-    version = planting.hold_tree(ctx.writer, ctx.site.id)
-    return load_tree(ctx.writer, ctx.site.id, version)
 
 
 def _locate_for_writing(ctx: Context) -> Located:
@@ -238,15 +229,11 @@ def _locate_for_writing(ctx: Context) -> Located:
     node = ctx.tree.nodes.get(id)
     if node is None:
         return Located(Target(itemtypes.MICROCOSM, id))
-    return Located(
-        Target(itemtypes.MICROCOSM, id, id, (node.owned_by, node.created_by)),
-        is_hidden=not node.is_live,
-        version=node.version,
-    )
+    return Located(_target(node), is_hidden=not node.is_live, version=node.version)
 
 
 class MicrocosmHandler(Handler):
-    """One microcosm with a page of its child microcosms and items."""
+    """Handler of one microcosm with a page of its child microcosms and items."""
 
     identity = Asked(WITH_PLACES)
 
@@ -267,30 +254,15 @@ class MicrocosmHandler(Handler):
     def put(self, ctx: Context) -> Result:
         """Change it or move it below another one; needs meta.editReason."""
         sent: MicrocosmBody = ctx.body
-        tree = _held_tree(ctx)
-        node = _node(ctx, tree)
+        microcosm = _lock(ctx)
+        tree, node = microcosm
         reason = edit_reason(sent.meta)
-        title = _given(sent.title)
-        description = _given(sent.description)
         parent_id = body.given(sent.parentId, 0) or node.parent_id
         if parent_id != node.parent_id:
-            if not node.parent_id:
+            if microcosm.is_root:
                 raise Invalid("parentId", "can't be set: the root microcosm never moves")
             _parent(ctx, tree, parent_id, node)
-        planting.update(
-            ctx.writer,
-            ctx.author,
-            node,
-            parent_id,
-            reason,
-            title=None if title is None else text.title(title, "title", 50, quiet=False),
-            description=None
-            if description is None
-            else text.block(description, "description", 10_000),
-            logo_url=_logo_url(sent),
-            visibility=_visibility(sent),
-            item_types=_item_types(sent),
-        )
+        microcosm.update(ctx.writer, ctx.author, _changed(sent), parent_id=parent_id, reason=reason)
         return Found(itemtypes.href(itemtypes.MICROCOSM, node.id))
 
     @needs(UPDATE, body=list[patch.Operation])
@@ -299,37 +271,49 @@ class MicrocosmHandler(Handler):
         changes = patch.changes(ctx.body, _PATHS)
         for change in changes:
             patch.permit(change, ctx.can)
-        node = _node(ctx, _held_tree(ctx))
+        microcosm = _lock(ctx)
         hides = any(c.value and c.path in (patch.DELETED, patch.MODERATED) for c in changes)
-        if hides and not node.parent_id:
+        if hides and microcosm.is_root:
             raise Invalid("", "The root microcosm can't be deleted or moderated")
-        columns = {patch.FLAGS[change.path][0]: change.value for change in changes}
-        planting.flag(ctx.writer, ctx.author, node, columns, patch.reason(changes[-1]))
+        flags = {patch.FLAGS[change.path][0]: change.value for change in changes}
+        microcosm.flag(ctx.writer, ctx.author, flags, patch.reason(changes[-1]))
         return Done()
 
     @needs(DELETE)
     def delete(self, ctx: Context) -> Result:
         """Hide it and everything below it; 200 also when it is gone."""
-        node = _node(ctx, _held_tree(ctx))
-        if not node.parent_id:
+        microcosm = _lock(ctx)
+        if microcosm.is_root:
             raise Invalid("", "The root microcosm can't be deleted")
-        planting.delete(ctx.writer, ctx.author, node)
+        microcosm.delete(ctx.writer, ctx.author)
         return Done()
 
 
-def _node(ctx: Context, tree: Tree) -> Node:
-    """The microcosm in a held tree. Asks If-Match again: the answer before was of a tree not held yet."""
-    node = tree.nodes.get(ctx.args["item"].id)
-    if node is None:
+def _lock(ctx: Context) -> Microcosm:
+    """Lock the tree and return the microcosm. Checks If-Match again: the first check was on a tree not yet locked."""
+    microcosm = Microcosm.lock(ctx.writer, ctx.site.id, ctx.args["item"].id)
+    if microcosm is None:
         raise NotFound("There is no such microcosm")
     wanted = ctx.environ.get("HTTP_IF_MATCH")
     if wanted is not None:
-        check_match(wanted, node.version)
-    return node
+        check_match(wanted, microcosm.node.version)
+    return microcosm
+
+
+def _changed(sent: MicrocosmBody) -> MicrocosmColumns:
+    """Return the columns of an update: None for those that were not sent. Raises Invalid."""
+    title, description = _given(sent.title), _given(sent.description)
+    return MicrocosmColumns(
+        None if title is None else text.title(title, "title", 50, quiet=False),
+        None if description is None else text.block(description, "description", 10_000),
+        _logo_url(sent),
+        _visibility(sent),
+        _item_types(sent),
+    )
 
 
 class MicrocosmTreeHandler(Handler):
-    """Every microcosm of the site that the caller may read and does not ignore."""
+    """Handler of the list of all microcosms that the caller may read and does not ignore."""
 
     allow = "OPTIONS,HEAD,GET"
 

@@ -1,4 +1,4 @@
-"""What waits for moderation. Wire: docs/api/moderation.md."""
+"""Handler of the moderation queue. Wire: docs/api/moderation.md."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from forumapi.wire import json_fragments, paging, schemas
 
 
 class ModerationHandler(Handler):
-    """The queue of those who may moderate, as far as they may."""
+    """Handler of the queue, for moderators: each sees the microcosms that they moderate."""
 
     allow = "OPTIONS,GET,HEAD"
 

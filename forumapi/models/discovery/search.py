@@ -32,8 +32,8 @@ from forumapi.models.discovery.search_query import (
     Word,
     scope,
 )
-from forumapi.models.microcosms import microcosm, microcosm_links
-from forumapi.models.microcosms.microcosm import Child
+from forumapi.models.microcosms import microcosm_links, microcosm_summary
+from forumapi.models.microcosms.microcosm_summary import ChildMicrocosm
 from forumapi.models.pages.documents import Documents
 from forumapi.models.people import profile
 from forumapi.permissions.evaluator import Tree
@@ -482,7 +482,7 @@ def _mark(text: str, runs: Sequence[str]) -> str:
 class More(NamedTuple):
     """What the entries need beside the hits: microcosms and huddles among them, and which microcosms are unread."""
 
-    microcosms: dict[int, Child]
+    microcosms: dict[int, ChildMicrocosm]
     unread: set[int]
     huddles: dict[int, huddle_page.Entry]
 
@@ -502,11 +502,13 @@ def more(tx: Reader, who: Viewer, hits: Sequence[Hit]) -> More:
     ignored = frozenset(who.ignored_items)
     found = {
         id: child._replace(latest=None) if child.latest and child.latest[0] in ignored else child
-        for id, child in microcosm.children(tx, who.site_id, who.tree, who.listable, tops).items()
+        for id, child in microcosm_summary.children(
+            tx, who.site_id, who.tree, who.listable, tops
+        ).items()
     }
     unread: set[int] = set()
     if tops and who.me:
-        unread = microcosm.unread(
+        unread = microcosm_summary.unread(
             tx, who.site_id, who.me, who.ignored_items, who.tree, who.listable, tops
         )
     inside = {
@@ -539,7 +541,9 @@ def entries(
         who.site_id,
         {
             comment_page.SUMMARY: {stub.id: stub.version for stub in stubs},
-            microcosm.SUMMARY: {child.id: child.version for child in rest.microcosms.values()},
+            microcosm_summary.SUMMARY: {
+                child.id: child.version for child in rest.microcosms.values()
+            },
             profile.SUMMARY: people,
         },
     )
@@ -596,9 +600,9 @@ def _thing(
         entry = rest.huddles.get(id)
         summary = huddle_page.summary(entry, people) if entry is not None else None
     elif kind == itemtypes.MICROCOSM:
-        child, places_found = rest.microcosms.get(id), fetched[microcosm.SUMMARY]
+        child, places_found = rest.microcosms.get(id), fetched[microcosm_summary.SUMMARY]
         if child is not None and id in places_found:
-            summary = microcosm.child_summary(
+            summary = microcosm_summary.summary(
                 places_found[id], child, people, who.tree, who.view, who.site_id, unread=None
             )
     else:

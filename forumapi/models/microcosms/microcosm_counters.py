@@ -1,7 +1,7 @@
-"""Counters of microcosms: a delta row in each write, folded into a base row now and then (architecture, write path).
+"""Counters of microcosms: each write adds a delta row; deltas are folded into the base row from time to time.
 
-No microcosm row is updated per comment. Readers add what is not folded yet, so counts are right at once and stay right
-with the cron process stopped.
+No microcosm row is updated per comment. Readers add the deltas that are not folded yet, so counts are right at once,
+and stay right while the cron process is stopped (docs/architecture.md).
 """
 
 from __future__ import annotations
@@ -9,11 +9,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
+from forumapi import itemtypes
 from forumapi.database.connections import Database, Query, Transaction
 from forumapi.errors import ApiError
 from forumapi.observability.log import logger
 
-# One write in this many folds its site's deltas after its commit.
+# Types of items that lists of a microcosm show: polls have lists of their own (content 2.7).
+LISTED_TYPES: Final = f"{itemtypes.CONVERSATION}, {itemtypes.EVENT}"
+
+# One write in so many folds its site's deltas after its commit.
 FOLD_EVERY: Final = 64
 
 ADD = Query(
@@ -33,7 +37,7 @@ _LOCK: Final = """
      ORDER BY c.microcosm_id
        FOR NO KEY UPDATE"""
 LOCK = Query("microcosm_counters.lock", _LOCK)
-# Those that nobody else holds.
+# Locks the rows that no other transaction has locked.
 TRY_LOCK = Query("microcosm_counters.try_lock", f"{_LOCK} SKIP LOCKED")
 
 FOLD = Query(
@@ -60,19 +64,19 @@ FOLD = Query(
 
 LATEST = Query(
     "microcosm_counters.latest",
-    """
+    f"""
     UPDATE microcosm_counts c
        SET last_item_id = l.item_id, last_activity = coalesce(l.last_activity, '-infinity')
       FROM unnest(%(ids)s::bigint[]) AS u (id)
       LEFT JOIN LATERAL (
             (SELECT i.item_id, i.last_activity FROM items i
               WHERE i.site_id = %(site_id)s AND i.microcosm_id = u.id AND NOT i.is_deleted AND NOT i.is_moderated
-                AND i.item_type_id IN (6, 9) AND i.is_sticky
+                AND i.item_type_id IN ({LISTED_TYPES}) AND i.is_sticky
               ORDER BY i.last_activity DESC LIMIT 1)
              UNION ALL
             (SELECT i.item_id, i.last_activity FROM items i
               WHERE i.site_id = %(site_id)s AND i.microcosm_id = u.id AND NOT i.is_deleted AND NOT i.is_moderated
-                AND i.item_type_id IN (6, 9) AND NOT i.is_sticky
+                AND i.item_type_id IN ({LISTED_TYPES}) AND NOT i.is_sticky
               ORDER BY i.last_activity DESC LIMIT 1)
              ORDER BY last_activity DESC LIMIT 1) l ON true
      WHERE c.site_id = %(site_id)s AND c.microcosm_id = u.id""",
@@ -88,7 +92,7 @@ def add(
     polls: int = 0,
     comments: int = 0,
 ) -> None:
-    """Change a microcosm's own counters. `polls` is the part of `items` that are polls."""
+    """Add to a microcosm's own counters. `polls` is the part of `items` that are polls."""
     tx.run(
         ADD,
         site_id=site_id,
@@ -100,8 +104,10 @@ def add(
 
 
 def refresh(tx: Transaction, site_id: int, microcosm_ids: Sequence[int]) -> None:
-    """Fold these microcosms and find their most recently active item anew: after something in them was hidden,
-    shown or moved. Locks their counters until the transaction ends."""
+    """Fold these microcosms and find their most recently active item anew, after an item was hidden, shown or moved.
+
+    Locks their counters until the transaction ends.
+    """
     ids = sorted(set(microcosm_ids))
     tx.rows(LOCK, site_id=site_id, ids=ids)
     tx.run(FOLD, site_id=site_id, ids=ids)
@@ -109,9 +115,9 @@ def refresh(tx: Transaction, site_id: int, microcosm_ids: Sequence[int]) -> None
 
 
 def fold(database: Database, site_id: int) -> None:
-    """Fold the deltas of a site, but where somebody else is at it; in a transaction of its own.
+    """Fold the deltas of a site in a transaction of its own, except where another transaction folds them.
 
-    It is asked for by a request that is durable already: nothing is waited for, and a failure is none of its own.
+    The request that calls this is committed already, so this waits for no lock, and a failure is only logged.
     """
     try:
         with database.write() as tx:
@@ -123,6 +129,6 @@ def fold(database: Database, site_id: int) -> None:
 
 
 def maybe_fold(database: Database, tx: Transaction, site_id: int, id: int) -> None:
-    """After some writes, fold the site's counters once they are durable: which ones, the new row's `id` decides."""
+    """Fold the site's counters after the commit of every FOLD_EVERY-th write, counted by the new row's `id`."""
     if id % FOLD_EVERY == 0:
         tx.after_commit(lambda: fold(database, site_id))

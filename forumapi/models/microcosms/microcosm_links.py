@@ -1,4 +1,4 @@
-"""What is rendered from the tree of microcosms for a viewer: breadcrumbs and links, titles of readable places only."""
+"""Breadcrumbs and links, rendered from the tree for a viewer; they show titles of readable microcosms alone."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from forumapi.wire.json_fragments import dumps
 def breadcrumb(
     tree: Tree, view: ReadableMicrocosms, microcosm_id: int, *, with_itself: bool
 ) -> bytes:
-    """The ancestors of a microcosm, outermost first, root left out (content 1.9), as a JSON array.
+    """Render the ancestors of a microcosm, outermost first, without the root (content 1.9), as a JSON array.
 
-    `with_itself`: an item's breadcrumb ends with the microcosm it is in. Ancestors that the viewer can't read are
-    left out: their titles are not for them.
+    `with_itself`: an item's breadcrumb ends with the microcosm of the item. Ancestors that the viewer can't read are
+    left out, since a title is content.
     """
     key = ("crumb", microcosm_id, with_itself)
     found: bytes | None = view.cache.get(key)
@@ -48,7 +48,7 @@ def _breadcrumb(
 
 
 def microcosm_link(tree: Tree, view: ReadableMicrocosms, microcosm_id: int) -> bytes:
-    """The link `microcosm` of an item."""
+    """Render the link `microcosm` of an item."""
     key = ("link", microcosm_id)
     found: bytes | None = view.cache.get(key)
     if found is None:
@@ -63,7 +63,7 @@ def microcosm_link(tree: Tree, view: ReadableMicrocosms, microcosm_id: int) -> b
 
 
 def child_link(tree: Tree, view: ReadableMicrocosms, microcosm_id: int) -> bytes:
-    """An entry of a microcosm summary's `children`."""
+    """Render an entry of a microcosm summary's `children`."""
     key = ("child", microcosm_id)
     found: bytes | None = view.cache.get(key)
     if found is None:
@@ -81,7 +81,7 @@ def child_link(tree: Tree, view: ReadableMicrocosms, microcosm_id: int) -> bytes
 
 
 def whole_tree(tree: Tree, visible: frozenset[int]) -> bytes:
-    """The flat array of content 2.6: depth-first, siblings by sequence then id, parents before children."""
+    """Render the flat array of content 2.6: depth-first, siblings by sequence then id, parents before children."""
     entries: list[dict[str, Any]] = []
     for id in tree.order:
         if id not in visible:
@@ -102,7 +102,7 @@ def whole_tree(tree: Tree, visible: frozenset[int]) -> bytes:
 
 
 def visible(view: ReadableMicrocosms, tree: Tree, ignored: list[int]) -> ReadableMicrocosms:
-    """`view` without the subtrees of ignored microcosms."""
+    """Return `view` without the subtrees of ignored microcosms."""
     if not ignored:
         return view
     key = ("visible", tuple(ignored))

@@ -1,4 +1,4 @@
-"""What waits for moderation: items and comments with the flag `moderated` that nobody has deleted yet."""
+"""Moderation queue: items and comments with the flag `moderated` that nobody has deleted yet."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from forumapi.permissions.readable_microcosms import ReadableMicrocosms
 from forumapi.wire import json_fragments
 from forumapi.wire.json_fragments import dumps
 
-# The types that can wait, in the order that `counts` shows.
+# Types that can be in the queue, in the order that `counts` shows.
 KINDS: Final = (
     itemtypes.COMMENT,
     itemtypes.CONVERSATION,
@@ -27,24 +27,24 @@ KINDS: Final = (
     itemtypes.POLL,
 )
 
-# Huddles have no microcosm, so neither they nor what is said in them can be in it. `after` is the last entry seen.
+# Huddles have no microcosm, so they and their comments are never in the queue. `after` is the last entry seen.
 QUEUE = Query(
     "moderation.queue",
-    """
+    f"""
     WITH waiting AS MATERIALIZED (
         SELECT i.site_id, i.item_type_id AS kind, i.item_id AS id, i.created, i.created_by, i.title, i.microcosm_id
           FROM items i
          WHERE i.site_id = %(site_id)s AND i.is_moderated AND NOT i.is_deleted
            AND i.microcosm_id = ANY(%(moderated)s::bigint[]) AND i.item_type_id = ANY(%(shown)s::smallint[])
          UNION ALL
-        SELECT c.site_id, 4::smallint, c.comment_id, c.created, c.created_by, i.title, i.microcosm_id
+        SELECT c.site_id, {itemtypes.COMMENT}::smallint, c.comment_id, c.created, c.created_by, i.title, i.microcosm_id
           FROM comments c
           JOIN items i ON i.site_id = c.site_id AND i.item_id = c.item_id AND NOT i.is_deleted
          WHERE c.site_id = %(site_id)s AND c.is_moderated AND NOT c.is_deleted
            AND i.microcosm_id = ANY(%(moderated)s::bigint[]) AND i.item_type_id = ANY(%(shown)s::smallint[])
-           AND 4 = ANY(%(shown)s::smallint[])
+           AND {itemtypes.COMMENT} = ANY(%(shown)s::smallint[])
          UNION ALL
-        SELECT c.site_id, 4::smallint, c.comment_id, c.created, c.created_by, p.profile_name, 0
+        SELECT c.site_id, {itemtypes.COMMENT}::smallint, c.comment_id, c.created, c.created_by, p.profile_name, 0
           FROM comments c
           JOIN profiles p ON p.site_id = c.site_id AND p.profile_id = c.on_profile_id
          WHERE %(on_profiles)s::boolean AND c.site_id = %(site_id)s AND c.is_moderated AND NOT c.is_deleted),
@@ -68,7 +68,7 @@ _LAST_US: Final = 253_402_300_799_999_999  # the end of the year 9999
 
 
 class Cursor(NamedTuple):
-    """A place in the queue: right after this entry."""
+    """Position in the queue: right after this entry."""
 
     created: datetime.datetime
     kind: int
@@ -76,7 +76,7 @@ class Cursor(NamedTuple):
 
     @classmethod
     def read(cls, text: str) -> Cursor | None:
-        """The cursor that a client sends back; None for "". Raises Invalid."""
+        """Parse the cursor that a client sends back; None for "". Raises Invalid."""
         if not text:
             return None
         match = _CURSOR.fullmatch(text)
@@ -87,14 +87,14 @@ class Cursor(NamedTuple):
 
     @property
     def text(self) -> str:
-        """What a client sends back."""
+        """Format the cursor for clients, who send it back."""
         return (
             f"{(self.created - _EPOCH) // datetime.timedelta(microseconds=1)}-{self.kind}-{self.id}"
         )
 
 
-class Waiting(NamedTuple):
-    """Something that waits. `title` is that of the item, or of what a comment is on; `microcosm_id` 0: a profile."""
+class QueueEntry(NamedTuple):
+    """Entry of the queue. `title`: of the item, or of a comment's item or profile; `microcosm_id` 0: on a profile."""
 
     kind: int
     id: int
@@ -106,15 +106,15 @@ class Waiting(NamedTuple):
 
     @property
     def cursor(self) -> Cursor:
-        """The place after it."""
+        """Return the position after this entry."""
         return Cursor(self.created, self.kind, self.id)
 
 
-class Queue(NamedTuple):
-    """One page of what waits, oldest first; `counts` of everything, by type id."""
+class ModerationQueue(NamedTuple):
+    """Page of the queue, oldest first; `counts` of the whole queue, by type id."""
 
     counts: dict[int, int]
-    entries: list[Waiting]
+    entries: list[QueueEntry]
     next: Cursor | None
 
 
@@ -127,10 +127,10 @@ def queue(
     *,
     on_profiles: bool,
     shown: Collection[int],
-) -> Queue:
-    """List what waits in these microcosms, and on profiles too if `on_profiles`; `limit` entries after a cursor.
+) -> ModerationQueue:
+    """Read `limit` entries after a cursor, of these microcosms, and of profiles too if `on_profiles`.
 
-    `shown`: the types of things that may be shown; a comment takes that of what it is on too.
+    `shown`: types that may be shown; a comment needs the type of its item or profile too.
     """
     rows = tx.rows(
         QUEUE,
@@ -145,16 +145,21 @@ def queue(
         limit=limit + 1,
     )
     counts = dict(zip(KINDS, rows[0][0], strict=True))
-    entries = [Waiting(*row[1:]) for row in rows if row[1] is not None]
+    entries = [QueueEntry(*row[1:]) for row in rows if row[1] is not None]
     has_more = len(entries) > limit
     entries = entries[:limit]
-    return Queue(counts, entries, entries[-1].cursor if has_more else None)
+    return ModerationQueue(counts, entries, entries[-1].cursor if has_more else None)
 
 
 def documents(
-    tx: Reader, cache: Documents, site_id: int, found: Queue, tree: Tree, view: ReadableMicrocosms
+    tx: Reader,
+    cache: Documents,
+    site_id: int,
+    found: ModerationQueue,
+    tree: Tree,
+    view: ReadableMicrocosms,
 ) -> bytes:
-    """The JSON array of the entries."""
+    """Render the JSON array of the entries."""
     ids = [one.id for one in found.entries if one.kind == itemtypes.COMMENT]
     comments = comment_page.by_ids(tx, cache, site_id, ids)
     versions = {one.author_id: one.author_version for one in found.entries}

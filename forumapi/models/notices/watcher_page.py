@@ -15,8 +15,8 @@ from forumapi.database.connections import (
 )
 from forumapi.models.content import huddle_page, item_details, item_page
 from forumapi.models.content.huddle_page import Entry
-from forumapi.models.microcosms import microcosm
-from forumapi.models.microcosms.microcosm import Child
+from forumapi.models.microcosms import microcosm_summary
+from forumapi.models.microcosms.microcosm_summary import ChildMicrocosm
 from forumapi.models.people import profile
 from forumapi.permissions.evaluator import Tree
 from forumapi.permissions.readable_microcosms import ReadableMicrocosms
@@ -106,7 +106,7 @@ class WatcherPage(NamedTuple):
 
     total: int
     entries: list[WatcherEntry]
-    microcosms: dict[int, Child]
+    microcosms: dict[int, ChildMicrocosm]
 
     @property
     def stamp(self) -> tuple[Any, ...]:
@@ -129,7 +129,7 @@ class WatcherPage(NamedTuple):
         latest = [child.latest for child in self.microcosms.values() if child.latest]
         people |= item_page.summary_people(latest)
         places = {child.id: child.version for child in self.microcosms.values()}
-        return {microcosm.SUMMARY: places, profile.SUMMARY: people}
+        return {microcosm_summary.SUMMARY: places, profile.SUMMARY: people}
 
     @classmethod
     def read(
@@ -162,7 +162,7 @@ class WatcherPage(NamedTuple):
         )
         entries = [_entry(row) for row in rows if row[_OWN + 4] is not None]
         tops = [entry.item_id for entry in entries if entry.item_type == itemtypes.MICROCOSM]
-        children = microcosm.watched(
+        children = microcosm_summary.watched(
             tx, site_id, tree, view, tops, me, ignored_microcosms, ignored_items
         )
         return cls(rows[0][_OWN], entries, children)
@@ -176,7 +176,7 @@ class WatcherPage(NamedTuple):
         site: bytes,
     ) -> bytes:
         """Return the JSON array of the entries (discovery 5.6). `site` is the document of the site itself."""
-        people, places = documents[profile.SUMMARY], documents[microcosm.SUMMARY]
+        people, places = documents[profile.SUMMARY], documents[microcosm_summary.SUMMARY]
 
         def summary_of(entry: WatcherEntry) -> bytes | None:
             if entry.item_type == itemtypes.SITE:
@@ -189,7 +189,7 @@ class WatcherPage(NamedTuple):
                 child = self.microcosms.get(entry.item_id)
                 if child is None or child.id not in places:
                     return None
-                return microcosm.child_summary(
+                return microcosm_summary.summary(
                     places[child.id], child, people, tree, view, site_id, unread=None
                 )
             if entry.huddle is not None:

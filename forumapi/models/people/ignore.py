@@ -15,8 +15,8 @@ from forumapi.database.connections import (
 from forumapi.errors import Invalid
 from forumapi.models.access import permission_targets
 from forumapi.models.content import item_page
-from forumapi.models.microcosms import microcosm
-from forumapi.models.microcosms.microcosm import Child
+from forumapi.models.microcosms import microcosm_summary
+from forumapi.models.microcosms.microcosm_summary import ChildMicrocosm
 from forumapi.models.people import profile, read_mark
 from forumapi.permissions.evaluator import Principal, Tree
 from forumapi.permissions.readable_microcosms import ReadableMicrocosms
@@ -164,7 +164,7 @@ class Ignored(NamedTuple):
     entries: list[Named]
     profiles: dict[int, int]  # id -> version
     items: dict[int, tuple[Row, Row]]  # id -> SUMMARY_COLUMNS, SUMMARY_TIMES
-    microcosms: dict[int, Child]
+    microcosms: dict[int, ChildMicrocosm]
 
     @property
     def stamp(self) -> tuple[Any, ...]:
@@ -180,7 +180,7 @@ class Ignored(NamedTuple):
         people = self.profiles | item_page.summary_people([row for row, _ in self.items.values()])
         people |= {child.author_id: child.author_version for child in self.microcosms.values()}
         places = {child.id: child.version for child in self.microcosms.values()}
-        return {microcosm.SUMMARY: places, profile.SUMMARY: people}
+        return {microcosm_summary.SUMMARY: places, profile.SUMMARY: people}
 
 
 def page(
@@ -216,7 +216,7 @@ def page(
         elif kind != itemtypes.MICROCOSM:
             items[id] = (row[:_TIMES], row[_TIMES:_ENTRY])
     tops = [one.item_id for one in entries if one.item_type == itemtypes.MICROCOSM]
-    microcosms = microcosm.children(tx, site_id, tree, view, tops)
+    microcosms = microcosm_summary.children(tx, site_id, tree, view, tops)
     return Ignored(total, entries, profiles, items, microcosms)
 
 
@@ -228,7 +228,7 @@ def entries(
     site_id: int,
 ) -> bytes:
     """The JSON array of the page's entries."""
-    people, places = documents[profile.SUMMARY], documents[microcosm.SUMMARY]
+    people, places = documents[profile.SUMMARY], documents[microcosm_summary.SUMMARY]
     made = []
     for kind, id in found.entries:
         if kind == itemtypes.PROFILE:
@@ -245,7 +245,7 @@ def entries(
 
 
 def _place(
-    child: Child | None,
+    child: ChildMicrocosm | None,
     places: dict[int, Fragment],
     people: dict[int, Fragment],
     tree: Tree,
@@ -257,6 +257,6 @@ def _place(
         return None
     quiet = child._replace(latest=None)
     # Nothing here is unread (discovery 6).
-    return microcosm.child_summary(
+    return microcosm_summary.summary(
         places[child.id], quiet, people, tree, view, site_id, unread=None
     )

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from forumapi import itemtypes
-from forumapi.models.microcosms import planting
+from forumapi.models.microcosms.microcosm import Microcosm
 from tests.api import Api, Response
 from tests.factories import RIGHTS, Factory, Person, Site, Thing
 
@@ -501,7 +501,7 @@ def set_sequence(make: Factory, place: Thing, sequence: int) -> None:
         n=sequence,
     )
     with make.database.write() as tx:
-        planting.hold_tree(tx, place.site.id)
+        Microcosm.lock_tree(tx, place.site.id)
 
 
 def test_the_tree_shows_what_one_may_read_and_does_not_ignore(

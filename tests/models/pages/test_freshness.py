@@ -11,7 +11,7 @@ from collections.abc import Callable
 import pytest
 
 from forumapi.config import Config
-from forumapi.models.microcosms import planting
+from forumapi.models.microcosms.microcosm import Microcosm
 from forumapi.models.people import ban
 from forumapi.wsgi import create_app
 from tests.api import Api, Response
@@ -116,14 +116,14 @@ def set_right(make: Factory, role: tuple[Site, int], change: str) -> None:
     """Change a role as its route will."""
     site, role_id = role
     with make.database.write() as tx:
-        planting.hold_tree(tx, site.id)
+        Microcosm.lock_tree(tx, site.id)
     make.sql(
         f"UPDATE roles SET {change} WHERE site_id = %(s)s AND role_id = %(r)s",
         s=site.id,
         r=role_id,
     )
     with make.database.write() as tx:
-        planting.hold_tree(tx, site.id)
+        Microcosm.lock_tree(tx, site.id)
 
 
 def test_a_role_that_shuts_members_out_holds_on_the_next_request(

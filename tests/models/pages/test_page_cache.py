@@ -19,7 +19,7 @@ from forumapi.models.content import (
     item_page,
 )
 from forumapi.models.journal import journal
-from forumapi.models.microcosms import microcosm
+from forumapi.models.microcosms import microcosm_page, microcosm_summary
 from forumapi.models.pages import page_cache
 from forumapi.models.pages.page_cache import Kept, Pages
 from forumapi.wire.paging import Paging
@@ -38,9 +38,9 @@ FOR_THE_VIEWER = {huddle_page.PAGE.name: {"read_marks", "watchers"}}
 PAGE_STATEMENTS = (
     item_page.PAGE,
     huddle_page.PAGE,
-    microcosm.PAGE,
-    microcosm.CHILDREN,
-    microcosm.LATEST,
+    microcosm_page.PAGE,
+    microcosm_summary.CHILDREN,
+    microcosm_summary.LATEST,
 )
 
 

@@ -1,0 +1,565 @@
+"""Page of a microcosm: its child microcosms and items, and the detail around them (content 2.4, 2.7)."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Sequence
+from typing import Any, Final, NamedTuple
+
+from forumapi import itemtypes
+from forumapi.database.connections import (
+    Encoded,
+    Query,
+    Reader,
+    Replica,
+    Row,
+    encoded,
+)
+from forumapi.models.content import item_details, item_page
+from forumapi.models.microcosms import microcosm_links, microcosm_summary
+from forumapi.models.microcosms.microcosm_counters import LISTED_TYPES
+from forumapi.models.microcosms.microcosm_summary import (
+    ALL_READ,
+    NO_ITEM,
+    NOT_IGNORED,
+    UNREAD,
+    UNREAD_SQL,
+    ChildMicrocosm,
+    LatestItem,
+    children,
+    latest_items,
+    subtrees,
+)
+from forumapi.models.pages import page_cache
+from forumapi.models.pages.page_cache import (
+    Kept,
+    Pages,
+    digest,
+    is_current,
+)
+from forumapi.models.people import profile
+from forumapi.permissions.evaluator import Tree
+from forumapi.permissions.readable_microcosms import ReadableMicrocosms
+from forumapi.wire import json_fragments
+from forumapi.wire.json_fragments import Fragment, dumps
+from forumapi.wire.paging import Paging
+
+# Condition: the item is listed in the microcosm. Used wherever these items are counted or walked.
+_LISTED: Final = f"""
+    i.site_id = %(site_id)s AND i.microcosm_id = %(id)s AND NOT i.is_deleted AND NOT i.is_moderated
+    AND i.item_type_id IN ({LISTED_TYPES})"""
+
+# The list mixes child microcosms and items: sticky microcosms, sticky items, microcosms, items (content 2.7). The
+# caller knows the `a` sticky and `b` other children; the statement works out which items the page holds, and walks
+# them from the nearer end, so that the last page costs as much as the first. VIEWER reads the viewer's own part.
+PAGE = Query(
+    "microcosm_page.page",
+    f"""
+    WITH head AS MATERIALIZED (
+        SELECT m.*, mc.item_count - mc.poll_count + coalesce(d.items, 0)
+                  - (SELECT count(*) FROM unnest(%(ignored)s::bigint[]) AS g (id)
+                      CROSS JOIN LATERAL (
+                            SELECT i.* FROM items i
+                             WHERE i.site_id = %(site_id)s AND i.item_id = g.id LIMIT 1) i
+                      WHERE i.microcosm_id = %(id)s AND NOT i.is_deleted AND NOT i.is_moderated
+                        AND i.item_type_id IN ({LISTED_TYPES})) AS items,
+               (SELECT count(*) FROM items i WHERE {_LISTED} AND i.is_sticky AND {NOT_IGNORED}) AS sticky
+          FROM microcosms m
+          JOIN microcosm_counts mc ON mc.site_id = m.site_id AND mc.microcosm_id = m.microcosm_id
+          LEFT JOIN LATERAL (SELECT sum(x.items - x.polls) AS items FROM microcosm_deltas x
+                              WHERE x.site_id = m.site_id AND x.microcosm_id = m.microcosm_id) d ON true
+         WHERE m.site_id = %(site_id)s AND m.microcosm_id = %(id)s),
+    span AS MATERIALIZED (
+        SELECT head.*,
+               greatest(0, CASE WHEN %(offset)s <= a THEN 0
+                                        WHEN %(offset)s <= a + sticky THEN %(offset)s - a
+                                        WHEN %(offset)s <= a + sticky + b THEN sticky
+                                        ELSE %(offset)s - a - b END) AS first,
+               least(items, CASE WHEN %(offset)s + %(limit)s <= a THEN 0
+                                 WHEN %(offset)s + %(limit)s <= a + sticky THEN %(offset)s + %(limit)s - a
+                                 WHEN %(offset)s + %(limit)s <= a + sticky + b THEN sticky
+                                 ELSE %(offset)s + %(limit)s - a - b END) AS past
+          FROM head, (SELECT %(a)s::bigint AS a, %(b)s::bigint AS b) AS known)
+    SELECT {item_page.SUMMARY_COLUMNS},
+           {item_page.SUMMARY_TIMES},
+           h.microcosm_id, h.version, h.title, h.created_by, ha.version, coalesce(h.edited_by, 0),
+           coalesce(he.version, 0), h.edit_reason, h.items::int, h.sticky::int,
+           h.created, h.edited, h.description, h.visibility, {page_cache.SNAPSHOT}
+      FROM span h
+      JOIN profiles ha ON ha.site_id = h.site_id AND ha.profile_id = h.created_by
+      LEFT JOIN profiles he ON he.site_id = h.site_id AND he.profile_id = h.edited_by
+      LEFT JOIN LATERAL (
+          (SELECT i.* FROM items i
+            WHERE h.first <= h.items / 2 AND {_LISTED} AND {NOT_IGNORED}
+            ORDER BY i.is_sticky DESC, i.last_activity DESC, i.item_id DESC
+            LIMIT greatest(h.past - h.first, 0) OFFSET h.first)
+          UNION ALL
+          (SELECT i.* FROM items i
+            WHERE h.first > h.items / 2 AND {_LISTED} AND {NOT_IGNORED}
+            ORDER BY i.is_sticky, i.last_activity, i.item_id
+            LIMIT greatest(h.past - h.first, 0) OFFSET greatest(h.items - h.past, 0))) i ON true
+      LEFT JOIN profiles a ON a.site_id = i.site_id AND a.profile_id = i.created_by
+      LEFT JOIN profiles l ON l.site_id = i.site_id AND l.profile_id = i.last_comment_by
+      LEFT JOIN item_views v ON v.site_id = i.site_id AND v.item_id = i.item_id
+     ORDER BY i.is_sticky DESC, i.last_activity DESC, i.item_id DESC""",
+    replica=Replica.ACKNOWLEDGED,
+)
+_HEAD: Final = item_page.SUMMARY_WIDTH + item_page.TIMES_WIDTH
+_HEAD_STAMPED: Final = 10
+
+# The part of a page that belongs to the viewer `me`: read marks of its entries (each key is id * 32 + type), the
+# watcher, the viewer's columns of item types; and whether the cached page is still current.
+_VIEWER: Final = f"""
+    SELECT {page_cache.IS_CURRENT}, {page_cache.SNAPSHOT}, nullif({ALL_READ}, '-infinity'), w.send_email, w.send_sms,
+           m.marked, m.read, t.ids, t.mine, {{unread}}
+      FROM (SELECT array_agg(k.key) AS marked, array_agg(r.read_at) AS read
+              FROM unnest(%(keys)s::bigint[]) AS k (key)
+             CROSS JOIN LATERAL (
+                    SELECT r.read_at FROM read_marks r
+                     WHERE r.site_id = %(site_id)s AND r.profile_id = %(me)s
+                       AND r.item_type_id = (k.key & 31)::smallint AND r.item_id = k.key >> 5 LIMIT 1) r) m
+     CROSS JOIN (SELECT array_agg(i.item_id) AS ids, array_agg({item_details.MINE}) AS mine
+                   FROM (SELECT (k.key & 31)::smallint AS item_type_id, k.key >> 5 AS item_id
+                           FROM unnest(%(typed)s::bigint[]) AS k (key)) i) t
+      LEFT JOIN watchers w ON w.site_id = %(site_id)s AND w.profile_id = %(me)s
+                          AND w.item_type_id = {itemtypes.MICROCOSM} AND w.item_id = %(id)s"""
+VIEWER = Query("microcosm_page.viewer", _VIEWER.format(unread="NULL::boolean"))
+# Together with UNREAD, for pages on which nothing is unread in most cases: saves a round trip.
+VIEWER_AND_UNREAD = Query(
+    "microcosm_page.viewer_and_unread", _VIEWER.format(unread=f"EXISTS ({UNREAD_SQL})")
+)
+
+
+class MicrocosmHead(NamedTuple):
+    """Microcosm with one page of its list, as all callers see it who may list and ignore the same."""
+
+    id: int
+    version: int
+    title: str
+    author_id: int
+    author_version: int
+    editor_id: int
+    editor_version: int
+    edit_reason: str
+    item_total: int  # items that are not hidden or ignored
+    sticky_total: int  # of those, the sticky ones
+    created: datetime.datetime
+    edited: datetime.datetime | None
+    description: str
+    visibility: str
+    items: list[Row]  # SUMMARY_COLUMNS
+    times: list[Row]
+    sticky: list[int]  # the child microcosms on the page, sticky ones and the others
+    others: list[int]
+    total: int  # entries of the whole list
+    children: dict[int, ChildMicrocosm]
+    keys: Encoded  # of the marks that say what on the page is unread
+    typed: Encoded  # keys of the items with details
+    stamp: bytes
+
+    @property
+    def shown(self) -> list[ChildMicrocosm]:
+        """Return the child microcosms on the page, in order."""
+        return [self.children[id] for id in (*self.sticky, *self.others) if id in self.children]
+
+
+class MicrocosmViewer(NamedTuple):
+    """Part of a page that only one member sees; never cached."""
+
+    all_read: datetime.datetime | None = None
+    send_email: bool | None = None  # None: not watched
+    send_sms: bool | None = None
+    marks: dict[int, datetime.datetime] = {}
+    mine: dict[int, str] = {}
+    # True if anything in the microcosm is unread, on the page or not; None: not asked with this statement.
+    has_unread: bool | None = None
+
+    def is_unread(self, latest: Row, times: Row) -> bool:
+        """Test whether the item of a SUMMARY_COLUMNS row is unread (discovery 7.3)."""
+        moment = times[2]
+        keys = (latest[0] << 5 | latest[1], latest[3] << 5 | itemtypes.MICROCOSM)
+        read = [mark for mark in map(self.marks.get, keys) if mark is not None]
+        if self.all_read is not None:
+            read.append(self.all_read)
+        return not read or moment > max(read)
+
+
+class MicrocosmScope(NamedTuple):
+    """Request for a page of a microcosm's list, by one caller."""
+
+    site_id: int
+    id: int
+    me: int
+    ignored: list[int]  # items
+    ignored_here: tuple[int, ...]  # the ignored items that are in this microcosm
+    tree: Tree
+    listable: ReadableMicrocosms  # readable, live, not ignored
+    at: Paging
+
+
+class MicrocosmView(NamedTuple):
+    """Page of a microcosm, with the part that belongs to its viewer."""
+
+    head: MicrocosmHead
+    viewer: MicrocosmViewer | None  # None: a guest
+    unread_items: list[bool]  # of head.items
+    unread_children: frozenset[int]
+    is_unread: bool  # anything in it or below it
+    # The latest item that is not ignored, of children whose latest item the viewer ignores.
+    latest: dict[int, LatestItem]
+
+    @property
+    def stamp(self) -> Any:
+        """Return everything that the bytes depend on, except permission, address and tree."""
+        if self.viewer is None:
+            return self.head.stamp
+        return (
+            self.head.stamp,
+            self.unread_items,
+            sorted(self.unread_children),
+            self.is_unread,
+            self.viewer.send_email,
+            self.viewer.send_sms,
+            sorted(self.viewer.mine.items()),
+            [(id, one.latest, one.mine) for id, one in sorted(self.latest.items())],
+        )
+
+
+def page(pages: Pages, tx: Reader, scope: MicrocosmScope) -> MicrocosmView | None:
+    """Return the page as `scope.me` sees it; None if there is no such microcosm. Checks no permission."""
+    at, me = scope.at, scope.me
+    key = (
+        "place",
+        scope.site_id,
+        scope.id,
+        scope.tree.acl_version,
+        scope.listable.ids,
+        at.offset,
+        at.limit,
+        scope.ignored_here,
+    )
+    found: Kept[MicrocosmHead] | None = None
+    if me:
+        found = pages.get(key)
+        if found is not None:
+            current, viewer = _viewer(tx, scope, found)
+            if current:
+                return _view(tx, scope, found.value, viewer)
+
+    def read() -> Kept[MicrocosmHead] | None:
+        again: Kept[MicrocosmHead] | None = pages.get(key)
+        if (
+            again is not None
+            and again is not found
+            and is_current(tx, scope.site_id, again, page_cache.ANYTHING)
+        ):
+            return again
+        fresh = _read(tx, scope)
+        if fresh is not None:
+            pages.keep(key, fresh)
+        return fresh
+
+    # Callers who may read the same share one long list of ids, so its identity replaces it in the key.
+    fresh = pages.single_flight.do((*key[:4], id(scope.listable), *key[5:]), tx, read)
+    if fresh is None:
+        return None
+    return _view(tx, scope, fresh.value, _viewer(tx, scope, fresh)[1] if me else None)
+
+
+def _read(tx: Reader, scope: MicrocosmScope) -> Kept[MicrocosmHead] | None:
+    tree, at = scope.tree, scope.at
+    node = tree.nodes.get(scope.id)
+    below = [id for id in node.children if id in scope.listable.set] if node else []
+    sticky = [id for id in below if tree.nodes[id].is_sticky]
+    others = [id for id in below if not tree.nodes[id].is_sticky]
+    rows = tx.rows(
+        PAGE,
+        site_id=scope.site_id,
+        id=scope.id,
+        ignored=scope.ignored_here,
+        limit=at.limit,
+        offset=at.offset,
+        a=len(sticky),
+        b=len(others),
+    )
+    if not rows or node is None:
+        return None
+    *head, snapshot = rows[0][_HEAD:]
+    shown = [row for row in rows if row[0] is not None]
+    items = [row[: item_page.SUMMARY_WIDTH] for row in shown]
+    times = [row[item_page.SUMMARY_WIDTH : _HEAD] for row in shown]
+    item_total, sticky_total = head[8], head[9]
+    before = len(sticky) + sticky_total
+    start, end = at.offset, at.offset + at.limit
+    on_page = sticky[start:end], others[max(start - before, 0) : max(end - before, 0)]
+    found = children(tx, scope.site_id, tree, scope.listable, (*on_page[0], *on_page[1]))
+    total = len(sticky) + len(others) + item_total
+    latest = [child.latest for child in found.values() if child.latest is not None]
+    keys = {row[0] << 5 | row[1] for row in (*items, *latest)}
+    keys |= {row[3] << 5 | itemtypes.MICROCOSM for row in (*items, *latest)}
+    typed = [row[0] << 5 | row[1] for row in (*items, *latest) if row[_DETAILS] is not None]
+    made = (
+        *head,
+        items,
+        times,
+        *on_page,
+        total,
+        found,
+        encoded(sorted(keys)),
+        encoded(typed),
+        digest(
+            (head[:_HEAD_STAMPED], items, [tuple(child[:8]) for child in found.values()], total)
+        ),
+    )
+    moments = [item_details.until(row[1], row[_DETAILS]) for row in (*items, *latest)]
+    until = min((one.timestamp() for one in moments if one is not None), default=None)
+    return Kept(tx.snapshot or snapshot, MicrocosmHead._make(made), until)
+
+
+def _viewer(
+    tx: Reader, scope: MicrocosmScope, found: Kept[MicrocosmHead]
+) -> tuple[bool, MicrocosmViewer]:
+    """Return (whether the page is still current, the viewer's part of it)."""
+    head = found.value
+    given = {
+        "site_id": scope.site_id,
+        "id": scope.id,
+        "me": scope.me,
+        "concerns": page_cache.ANYTHING,
+        "keys": head.keys,
+        "typed": head.typed,
+    }
+    # Entries behind the first page are older and mostly read, so the rest of the microcosm has to be looked at as well.
+    if scope.at.offset and not head.shown:
+        ids, tops = _where(scope, (), head)
+        given |= {"ignored": scope.ignored, "ids": ids, "tops": tops}
+        row = page_cache.ask(tx, VIEWER_AND_UNREAD, found, **given)
+    else:
+        row = page_cache.ask(tx, VIEWER, found, **given)
+    assert row is not None
+    current, _, all_read, send_email, send_sms, marked, read, typed, mine, has_unread = row
+    marks = dict(zip(marked, read, strict=True)) if marked else {}
+    shown = dict(zip(typed, mine, strict=True)) if typed else {}
+    return current, MicrocosmViewer(all_read, send_email, send_sms, marks, shown, has_unread)
+
+
+def _view(
+    tx: Reader, scope: MicrocosmScope, head: MicrocosmHead, viewer: MicrocosmViewer | None
+) -> MicrocosmView:
+    if viewer is None:
+        return MicrocosmView(head, None, [False] * len(head.items), frozenset(), False, {})
+    unread_items = [
+        viewer.is_unread(row, times) for row, times in zip(head.items, head.times, strict=True)
+    ]
+    unread: set[int] = set()
+    unsure: list[int] = []
+    quiet = [
+        child.id
+        for child in head.shown
+        if child.latest is not None and child.latest[0] in scope.ignored
+    ]
+    before = latest_items(
+        tx, scope.site_id, scope.tree, scope.listable, quiet, scope.ignored, scope.me
+    )
+    latest = {id: before.get(id, NO_ITEM) for id in quiet}
+    for child in head.shown:
+        if child.id in latest:
+            unsure.append(child.id)
+        elif child.latest is not None and viewer.is_unread(child.latest, child.times):
+            unread.add(child.id)
+        elif child.latest is not None:
+            unsure.append(child.id)
+    is_unread = bool(unread) or any(unread_items) or bool(viewer.has_unread)
+    is_open = not is_unread and viewer.has_unread is None
+    if unsure or is_open:
+        found = _unread(tx, scope, unsure, head if is_open else None)
+        unread |= found - {scope.id}
+        is_unread = is_unread or bool(found)
+    return MicrocosmView(head, viewer, unread_items, frozenset(unread), is_unread, latest)
+
+
+def _unread(
+    tx: Reader, scope: MicrocosmScope, tops: Sequence[int], head: MicrocosmHead | None
+) -> set[int]:
+    """Return those of `tops` that have something unread in or below them; and `head`, if given (see `_where`)."""
+    ids, owners = _where(scope, tops, head)
+    rows = tx.rows(
+        UNREAD, site_id=scope.site_id, me=scope.me, ignored=scope.ignored, ids=ids, tops=owners
+    )
+    return {row[0] for row in rows}
+
+
+def _where(
+    scope: MicrocosmScope, tops: Sequence[int], head: MicrocosmHead | None
+) -> tuple[Encoded, Encoded]:
+    """Return the microcosms in which UNREAD looks, and for each the one that it counts for.
+
+    They are those in and below `tops`; and, if `head` is given, itself and those in and below its children that are not
+    on the page.
+    """
+    asked = [(top, top) for top in tops]
+    if head is None:
+        return subtrees(scope.tree, scope.listable, asked)[:2]
+    on_page = {*head.sticky, *head.others}
+    rest = [
+        (id, head.id)
+        for id in scope.tree.nodes[head.id].children
+        if id in scope.listable.set and id not in on_page
+    ]
+    ids, owners, _ = subtrees(scope.tree, scope.listable, [*asked, *rest])
+    separator = b"," if len(ids) > 2 else b""
+    return (
+        Encoded(b"%b%b%d}" % (ids[:-1], separator, head.id)),
+        Encoded(b"%b%b%d}" % (owners[:-1], separator, head.id)),
+    )
+
+
+def _entry(
+    fragment: Fragment,
+    child: ChildMicrocosm,
+    people: dict[int, Fragment],
+    tree: Tree,
+    view: ReadableMicrocosms,
+    site_id: int,
+    *,
+    unread: bool,
+) -> bytes:
+    """Render a child's list entry, or return the last one of this view if nothing that it shows has changed since."""
+    key = ("entry", child.id, unread, child.mine)
+    made: tuple[ChildMicrocosm, bytes] | None = view.cache.get(key)
+    if made is not None and made[0] == child:
+        return made[1]
+    new = microcosm_summary.summary(fragment, child, people, tree, view, site_id, unread=unread)
+    entry = item_page.container(itemtypes.MICROCOSM, new)
+    view.keep(key, (child, entry))
+    return entry
+
+
+def _shown(seen: MicrocosmView, child: ChildMicrocosm) -> ChildMicrocosm:
+    """Return the child with the latest item that this viewer sees."""
+    if child.id in seen.latest:
+        return child._replace(**seen.latest[child.id]._asdict())
+    if seen.viewer is not None and child.latest is not None and seen.viewer.mine:
+        return child._replace(mine=seen.viewer.mine.get(child.latest[0]))
+    return child
+
+
+def wanted(seen: MicrocosmView) -> dict[Any, dict[int, int]]:
+    """Return the documents that a microcosm's page needs: versions by id, for each kind."""
+    head = seen.head
+    people = item_page.summary_people(head.items)
+    people[head.author_id] = head.author_version
+    if head.editor_id:
+        people[head.editor_id] = head.editor_version
+    microcosms: dict[int, int] = {}
+    for listed in head.shown:
+        child = _shown(seen, listed)
+        microcosms[child.id] = child.version
+        people[child.author_id] = child.author_version
+        if child.latest is not None:
+            people.update(item_page.summary_people([child.latest]))
+    return {microcosm_summary.SUMMARY: microcosms, profile.SUMMARY: people}
+
+
+def entries(
+    seen: MicrocosmView,
+    documents: dict[int, Fragment],
+    people: dict[int, Fragment],
+    tree: Tree,
+    view: ReadableMicrocosms,
+    site_id: int,
+) -> bytes:
+    """Render the JSON array of a page's entries."""
+    head, mine = seen.head, seen.viewer.mine if seen.viewer else {}
+
+    def microcosms(ids: Sequence[int]) -> list[bytes]:
+        return [
+            _entry(
+                documents[id],
+                _shown(seen, head.children[id]),
+                people,
+                tree,
+                view,
+                site_id,
+                unread=id in seen.unread_children,
+            )
+            for id in ids
+            if id in head.children and id in documents
+        ]
+
+    def items(sticky: bool) -> list[bytes]:
+        return [
+            item_page.entry(row, times, people, tree, view, unread=unread, mine=mine.get(row[0]))
+            for row, times, unread in zip(head.items, head.times, seen.unread_items, strict=True)
+            if row[_STICKY] is sticky
+        ]
+
+    parts = microcosms(head.sticky) + items(True) + microcosms(head.others) + items(False)
+    return b"[%b]" % b",".join(parts)
+
+
+_STICKY: Final = 12  # is_sticky in SUMMARY_COLUMNS
+_DETAILS: Final = 16  # the item type's own columns in SUMMARY_COLUMNS
+
+
+def detail(
+    seen: MicrocosmView,
+    people: dict[int, Fragment],
+    items_page: bytes,
+    permissions: bytes,
+    tree: Tree,
+    view: ReadableMicrocosms,
+    site_id: int,
+    *,
+    is_ignored: bool,
+) -> bytes:
+    """Render the detail of a microcosm (content 2.4)."""
+    head, viewer = seen.head, seen.viewer
+    node = tree.nodes[head.id]
+    crumbs = microcosm_links.breadcrumb(tree, view, head.id, with_itself=False)
+    data: dict[str, Any] = {"id": head.id}
+    if node.parent_id:
+        data["parentId"] = node.parent_id
+    if crumbs != b"[]":
+        data["breadcrumb"] = json_fragments.raw(crumbs)
+    data |= {
+        "siteId": site_id,
+        "visibility": head.visibility,
+        "title": head.title,
+        "description": head.description,
+        "logoUrl": node.logo_url,
+        "itemTypes": [itemtypes.name_of(one) for one in node.item_types],
+        "moderators": [],
+        "items": json_fragments.raw(items_page),
+    }
+    meta: dict[str, Any] = {
+        "created": json_fragments.when(head.created),
+        "createdBy": _person(people, head.author_id),
+    }
+    if head.edited is not None:
+        meta["edited"] = json_fragments.when(head.edited)
+        meta["editedBy"] = _person(people, head.editor_id)
+        meta["editReason"] = head.edit_reason
+    flags = {
+        "sticky": node.is_sticky,
+        "open": node.is_open,
+        "deleted": node.is_deleted,
+        "moderated": node.is_moderated,
+        "visible": not node.is_deleted and not node.is_moderated,
+        "unread": seen.is_unread,
+    }
+    if viewer is not None:
+        flags |= profile.relation(viewer.send_email, viewer.send_sms, is_ignored=is_ignored)
+    meta["flags"] = flags
+    meta["links"] = [
+        {"rel": "self", "href": itemtypes.href(itemtypes.MICROCOSM, head.id)},
+        {"rel": "site", "href": itemtypes.href(itemtypes.SITE, site_id)},
+    ]
+    meta["permissions"] = json_fragments.raw(permissions)
+    data["meta"] = meta
+    return dumps(data)
+
+
+def _person(people: dict[int, Fragment], id: int) -> Any:
+    found = people.get(id)
+    return json_fragments.raw(found[0]) if found else None
