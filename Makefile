@@ -20,10 +20,10 @@ PYTEST := $(BIN)/python -m pytest --maxprocesses 8 --dist loadfile --no-loadscop
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help venv run test test-wide chaos disconnects proof mutants test-quick lint format walk bench bench-edge bench-files bench-live bench-mail cluster testdb migrate dbshell routes dist install clean
+.PHONY: help venv run test test-wide chaos soak-disconnects fuzz-permissions mutants test-quick lint format smoke walk proof disconnects bench bench-edge bench-files bench-live bench-mail cluster testdb migrate dbshell routes dist install clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-17s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 venv: $(STAMP) ## make .venv with the pinned dependencies (does nothing when it is up to date)
 
@@ -54,11 +54,11 @@ chaos: $(STAMP) ## take things away under load, print what was lost (SCALE=0.1 f
 	@SCALE=$(SCALE) $(BIN)/python -m scripts.chaos
 	@CHAOS_OPERATIONS=$(OPERATIONS) $(BIN)/python -m pytest -q tests/chaos/test_random_writers.py
 
-disconnects: $(STAMP) ## cut those who follow events five hundred times, then compare what they got with the log (DISCONNECTS=500)
+soak-disconnects: $(STAMP) ## cut those who follow events five hundred times, then compare what they got with the log (DISCONNECTS=500)
 	@scripts/testdb prepare
 	@DISCONNECTS=$(DISCONNECTS) $(BIN)/python -m pytest -q -s tests/realtime/test_disconnects.py
 
-proof: $(STAMP) ## ask a hundred thousand random questions about permissions and as many requests, print how often each answer came
+fuzz-permissions: $(STAMP) ## ask a hundred thousand random questions about permissions and as many requests, print how often each answer came
 	@scripts/testdb prepare
 	@ORACLE_CASES=$(CASES) $(BIN)/python -m pytest -q -s tests/oracle tests/realtime/test_audience.py
 
@@ -79,8 +79,16 @@ format: $(STAMP) ## format the code and mend what ruff can mend
 	@$(BIN)/ruff format .
 	@$(BIN)/ruff check --fix .
 
-walk: $(STAMP) ## walk people through a running `make run` (WALK="hearing --site URL" for a part, elsewhere)
-	@$(BIN)/python -m scripts.walk $(WALK)
+smoke: $(STAMP) ## lead people through a running `make run` (SMOKE="hearing --site URL" for a part, elsewhere)
+	@$(BIN)/python -m scripts.smoke $(or $(SMOKE),$(WALK))
+
+# Names of the release before.
+NEW_walk := smoke
+NEW_proof := fuzz-permissions
+NEW_disconnects := soak-disconnects
+walk proof disconnects:
+	@echo "make $@ is the old name of make $(NEW_$@)" >&2
+	@$(MAKE) --no-print-directory $(NEW_$@)
 
 bench: $(STAMP) ## load a data set (SIZE=S, M or L) and time every page beside the floor
 	@$(BIN)/python -m scripts.bench --size $(SIZE)

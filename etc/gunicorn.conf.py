@@ -20,7 +20,7 @@ worker_class = "forumapi.server.worker.ForumWorker"
 logger_class = "forumapi.server.worker.Log"
 
 # The private one comes last: by that a worker knows it.
-bind = [settings.listen, settings.private_listen] if settings.private_listen else settings.listen
+bind = [settings.listen, settings.admin_listen] if settings.admin_listen else settings.listen
 workers = settings.worker_count
 worker_connections = settings.worker_connections
 keepalive = settings.keepalive_s

@@ -143,7 +143,7 @@ class App(Services):
         """Take over what a reload of the settings may change at once."""
         self.config = config
         self.access = log.requests()
-        self.debug_counts = config.debug_counts
+        self.server_timing_header = config.server_timing_header
         self.geocoder = choose_geocoder(config)
         self.deliverer.apply(config)
         self.proxies = client_address.Proxies(config.trusted_proxies)
@@ -156,7 +156,7 @@ class App(Services):
         workers = config.worker_count
         self.token_buckets = Buckets(config.rate_limit_token_per_minute, workers)
         self.address_buckets = AddressBuckets(config.rate_limit_address_per_minute, workers)
-        self.guest_semaphore = KeyedSemaphore(config.guest_reads_at_once)
+        self.guest_semaphore = KeyedSemaphore(config.guest_concurrency_per_address)
 
     def start(self) -> bool:
         """Open connections and begin the background work of this process; False when there is no database yet.

@@ -272,7 +272,7 @@ class Config:
         restart=True,
         rule=_listen,
     )
-    private_listen: str = _setting(
+    admin_listen: str = _setting(
         "",
         "host:port",
         "Where the workers tell operators their state and figures, for a network of their own; empty: nowhere.",
@@ -383,63 +383,63 @@ class Config:
     )
 
     # ---- pushing events
-    live_connections: int = _setting(
+    realtime_connections: int = _setting(
         1_500,
         "connections",
         "Listeners per worker; more are 503. Keep it below worker_connections.",
         reload=True,
         rule=_between(0, 100_000),
     )
-    live_connections_per_caller: int = _setting(
+    realtime_connections_per_caller: int = _setting(
         100,
         "connections",
         "Listeners per worker of one user, or of guests at one address (IPv6: /64); more are 429.",
         reload=True,
         rule=_between(1, 100_000),
     )
-    live_subscriptions: int = _setting(
+    realtime_subscriptions: int = _setting(
         100,
         "topics",
         "What one listener may follow at once.",
         reload=True,
         rule=_between(1, 10_000),
     )
-    live_message_bytes: int = _setting(
+    realtime_message_bytes: int = _setting(
         65_536,
         "bytes",
         "Largest message of a listener; a larger one ends the connection.",
         reload=True,
         rule=_between(1_024, 1_048_576),
     )
-    live_messages_per_minute: int = _setting(
+    realtime_messages_per_minute: int = _setting(
         300,
         "messages",
         "What a listener may send; whoever sends more is dropped.",
         reload=True,
         rule=_between(10, 100_000),
     )
-    live_queue_bytes: int = _setting(
+    realtime_queue_bytes: int = _setting(
         262_144,
         "bytes",
         "What may wait for a listener; a slower one is dropped with its cursor.",
         reload=True,
         rule=_between(4_096, 67_108_864),
     )
-    live_heartbeat_s: int = _setting(
+    realtime_heartbeat_s: int = _setting(
         25,
         "seconds",
         "How often a listener gets a heartbeat, and has to have given a sign of life.",
         reload=True,
         rule=_between(1, 600),
     )
-    live_replay_events: int = _setting(
+    realtime_replay_events: int = _setting(
         10_000,
         "events",
         "How far back a listener is brought up to date; beyond that it is told of a gap.",
         reload=True,
         rule=_between(100, 1_000_000),
     )
-    live_origins: tuple[str, ...] = _setting(
+    realtime_origins: tuple[str, ...] = _setting(
         (),
         "host names",
         "Pages on these hosts may open WebSockets, beside those of the site and of the platform.",
@@ -547,7 +547,7 @@ class Config:
         reload=True,
         rule=_between(0, 10_000_000),
     )
-    guest_reads_at_once: int = _setting(
+    guest_concurrency_per_address: int = _setting(
         2,
         "requests",
         "Reads of one guest address that a worker is busy with at a time, others wait; 0: no limit.",
@@ -683,14 +683,14 @@ class Config:
         reload=True,
         rule=_between(1, 36_500),
     )
-    sites_per_user: int = _setting(
+    max_sites_per_user: int = _setting(
         100,
         "sites",
         "Sites that a user may own before making another, deleted ones too; 0: no limit.",
         reload=True,
         rule=_between(0, 1_000_000),
     )
-    criteria_per_role: int = _setting(
+    max_criteria_per_role: int = _setting(
         100, "criteria", "Criteria that a role may have.", reload=True, rule=_between(1, 10_000)
     )
     attribute_grace_hours: int = _setting(
@@ -700,7 +700,7 @@ class Config:
         reload=True,
         rule=_between(0, 720),
     )
-    attributes_per_thing: int = _setting(
+    max_attributes_per_thing: int = _setting(
         1_000,
         "attributes",
         "Attributes that a site, microcosm, item, comment or profile may have.",
@@ -850,7 +850,7 @@ class Config:
         "Let webhooks be on private addresses and without TLS; always so when embedded.",
         reload=True,
     )
-    webhook_slots: int = _setting(
+    webhook_concurrency: int = _setting(
         32,
         "deliveries",
         "Webhooks that are served at once; a quarter of them at most for one site.",
@@ -988,7 +988,7 @@ class Config:
         "Share of requests that are traced, beside those whose client asks for it.",
         rule=_between(0, 100),
     )
-    debug_counts: bool = _setting(
+    server_timing_header: bool = _setting(
         False,
         "",
         "Say statements and cache round trips of each request in Server-Timing.",
@@ -1113,6 +1113,25 @@ SETTINGS: Final = {
 }
 # What has no default that would do for others than the machine itself.
 REQUIRED: Final = ("platform_domain", "database_url")
+# Names of the release before, which this one takes too.
+RENAMED: Final = {
+    "guest_reads_at_once": "guest_concurrency_per_address",
+    "sites_per_user": "max_sites_per_user",
+    "criteria_per_role": "max_criteria_per_role",
+    "attributes_per_thing": "max_attributes_per_thing",
+    "webhook_slots": "webhook_concurrency",
+    "private_listen": "admin_listen",
+    "debug_counts": "server_timing_header",
+    "live_connections": "realtime_connections",
+    "live_connections_per_caller": "realtime_connections_per_caller",
+    "live_subscriptions": "realtime_subscriptions",
+    "live_message_bytes": "realtime_message_bytes",
+    "live_messages_per_minute": "realtime_messages_per_minute",
+    "live_queue_bytes": "realtime_queue_bytes",
+    "live_heartbeat_s": "realtime_heartbeat_s",
+    "live_replay_events": "realtime_replay_events",
+    "live_origins": "realtime_origins",
+}
 _TYPES: Final[dict[str, Any]] = {
     name: hint for name, hint in get_type_hints(Config).items() if name in SETTINGS
 }
@@ -1201,25 +1220,39 @@ def default_path(environ: Mapping[str, str]) -> Path:
 
 
 def load(path: Path | None = None, environ: Mapping[str, str] = os.environ) -> Config:
-    """The settings of the file at `path` (else the usual one), overridden by the environment. Raises ConfigError."""
+    """Load the file at `path` (else the usual one), overridden by the environment. Raises ConfigError."""
     path = path or default_path(environ)
     values: dict[str, Any] = {}
-    for name, value in _read(path).unwrap().items():
+    written = _read(path).unwrap()
+    for key, value in written.items():
         try:
-            known(name)
+            name = _current_name(key, key, written, str(path))
             values[name] = _checked(name, value)
         except ConfigError as error:
             raise ConfigError(f"{path}: {error}") from None
-    for key, text in environ.items():
-        if not key.startswith(ENV_PREFIX) or key == ENV_FILE:
-            continue
+    given = {
+        key.removeprefix(ENV_PREFIX).lower(): key
+        for key in environ
+        if key.startswith(ENV_PREFIX) and key != ENV_FILE
+    }
+    for name, key in given.items():
         try:
-            values[key.removeprefix(ENV_PREFIX).lower()] = parse(
-                key.removeprefix(ENV_PREFIX).lower(), text
-            )
+            current = _current_name(name, key, given, "the environment")
+            values[current] = parse(current, environ[key])
         except ConfigError as error:
             raise ConfigError(f"{key} in the environment: {error}") from None
     return Config(path=path, **values)
+
+
+def _current_name(name: str, key: str, given: Mapping[str, object], where: str) -> str:
+    """Return the name that a setting has now. Raises ConfigError for a name that is unknown, or given twice."""
+    current = RENAMED.get(name, name)
+    known(current)
+    if current != name:
+        if current in given:
+            raise ConfigError(f"{name} is the old name of {current}, which is set too")
+        log.logger.warning("%s: %s is the old name of the setting %s", where, key, current)
+    return current
 
 
 def _read(path: Path) -> tomlkit.TOMLDocument:
@@ -1286,9 +1319,14 @@ def set_value(path: Path, name: str, text: str) -> Config:
 
     Raises ConfigError, and writes nothing, when the value or the file is bad.
     """
-    value = parse(name, text)
     document = _read(path)
-    document[name] = list(value) if isinstance(value, tuple) else value
+    if (current := RENAMED.get(name, name)) != name:
+        log.logger.warning("%s is the old name of the setting %s", name, current)
+    for before, after in RENAMED.items():
+        if after == current and before in document:
+            del document[before]
+    value = parse(current, text)
+    document[current] = list(value) if isinstance(value, tuple) else value
     written = tomlkit.dumps(document)
     try:
         # The new file stands whole beside the old one before it takes its name, so that a crash leaves one of the two.

@@ -32,7 +32,7 @@ _SLOW = (
     " test_crash_reports.py test_criteria.py test_freshness.py test_health.py test_page_cache.py test_links.py"
     " test_log.py test_many_roles.py test_memory.py test_moving.py test_nulls.py test_safe_http_client.py"
     " test_polls.py test_reload.py test_search_bounds.py test_search_index.py test_search_judged.py"
-    " test_search_words.py test_tracing.py test_updates.py test_users.py test_walk.py test_watchers.py test_worker.py"
+    " test_search_words.py test_tracing.py test_updates.py test_users.py test_smoke.py test_watchers.py test_worker.py"
 )
 SLOW = frozenset(_SLOW.split())
 # Files and folders that take longest come first: at the end no process works alone at one of them.

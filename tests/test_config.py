@@ -13,6 +13,7 @@ import tomlkit
 from forumapi import config
 from forumapi.config import Config, Settings
 from forumapi.errors import ConfigError
+from forumapi.observability import log
 
 # The defaults of the release before: `grep -v '^#' etc/forumapi.toml` of it.
 SETTINGS_BEFORE = Path(__file__).parent / "saved/settings_before.toml"
@@ -177,7 +178,7 @@ def test_changes_are_split_into_what_applies_at_once_and_what_waits_for_a_restar
 def test_only_where_it_listens_and_keeps_its_data_needs_a_restart():
     fixed = {name for name in config.SETTINGS if config.effect(name) == "restart"}
 
-    assert fixed == {"environment", "listen", "private_listen", "data_dir"}
+    assert fixed == {"environment", "listen", "admin_listen", "data_dir"}
 
 
 def test_a_reload_applies_what_it_may_and_names_the_rest(file):
@@ -288,6 +289,38 @@ def test_no_workers_means_one_for_each_core():
     assert dataclasses.replace(Config(), workers=5).worker_count == 5
 
 
+@pytest.mark.parametrize(("old", "new"), config.RENAMED.items())
+def test_a_setting_answers_to_its_old_name_for_one_release(
+    file: Path, caplog: pytest.LogCaptureFixture, old: str, new: str
+) -> None:
+    default = config.SETTINGS[new].default
+    written = tomlkit.item(list(default) if isinstance(default, tuple) else default).as_string()
+    log.logger.propagate = True
+
+    assert load(file, f"{old} = {written}\n") == Config(path=file)
+    assert [record.getMessage() for record in caplog.records] == [
+        f"{file}: {old} is the old name of the setting {new}"
+    ]
+    with pytest.raises(ConfigError, match=f"{old} is the old name of {new}, which is set too"):
+        load(file, f"{old} = {written}\n{new} = {written}\n")
+
+
+def test_an_old_name_in_the_environment_and_in_config_set(file: Path) -> None:
+    settings = load(file, "debug_counts = false\n", FORUMAPI_DEBUG_COUNTS="true")
+    assert settings.server_timing_header
+    with pytest.raises(ConfigError, match="FORUMAPI_DEBUG_COUNTS in the environment"):
+        load(file, "", FORUMAPI_DEBUG_COUNTS="true", FORUMAPI_SERVER_TIMING_HEADER="true")
+
+    file.write_text("workers = 2\ndebug_counts = false\n")
+    assert config.set_value(file, "debug_counts", "true").server_timing_header
+    assert file.read_text() == "workers = 2\nserver_timing_header = true\n"
+
+
+def test_every_setting_of_the_release_before_is_known() -> None:
+    before = tomlkit.parse(SETTINGS_BEFORE.read_text()).unwrap()
+    assert {config.RENAMED.get(name, name) for name in before} <= set(config.SETTINGS)
+
+
 def test_the_upgrade_guide_has_a_section_for_each_changed_default():
     before = tomlkit.parse(SETTINGS_BEFORE.read_text()).unwrap()
     guide = config.resource("docs/upgrading.md").read_text()
@@ -295,8 +328,8 @@ def test_the_upgrade_guide_has_a_section_for_each_changed_default():
     changed = [
         name
         for name, value in before.items()
-        if name in config.SETTINGS
-        and config.SETTINGS[name].default != (tuple(value) if isinstance(value, list) else value)
+        if config.SETTINGS[config.RENAMED.get(name, name)].default
+        != (tuple(value) if isinstance(value, list) else value)
     ]
     assert "environment" in changed
     for name in changed:

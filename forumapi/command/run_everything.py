@@ -314,7 +314,7 @@ def is_loopback(listen: str) -> bool:
 
 def _check_loopback(config: Config) -> None:
     """Raises RunError when others than this machine could connect."""
-    for name in ("listen", "private_listen"):
+    for name in ("listen", "admin_listen"):
         address = getattr(config, name)
         if address and not is_loopback(address):
             raise RunError(

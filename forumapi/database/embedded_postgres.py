@@ -24,9 +24,10 @@ from typing import TYPE_CHECKING, Final
 
 import psycopg
 
+from forumapi.concurrency.child_process import end_with_parent
+
 if TYPE_CHECKING:
-    from forumapi.concurrency.child_process import end_with_parent
-from forumapi.config import Config
+    from forumapi.config import Config
 
 USER: Final = "forumapi"
 DATABASE: Final = "forumapi"

@@ -314,7 +314,7 @@ class Live:
                         )
                     client.push(frames[site_id])
                 client.connection.ping()
-                self._beats.append((now + self._config().live_heartbeat_s, client))
+                self._beats.append((now + self._config().realtime_heartbeat_s, client))
 
     # ---------------------------------------------------------------- coming and going
 
@@ -324,11 +324,11 @@ class Live:
         Raises Unavailable when this process has its maximum of connections, TooMany when the caller has theirs.
         """
         config = self._config()
-        if self.is_stopping or self._count.total() >= config.live_connections:
+        if self.is_stopping or self._count.total() >= config.realtime_connections:
             raise Unavailable("This process accepts no more live connections at the moment")
-        if self._count[key] >= config.live_connections_per_caller:
+        if self._count[key] >= config.realtime_connections_per_caller:
             raise TooMany(
-                f"At most {config.live_connections_per_caller} live connections are allowed at once",
+                f"At most {config.realtime_connections_per_caller} live connections are allowed at once",
                 RETRY_MS // 1000,
             )
         self._count[key] += 1
@@ -366,7 +366,7 @@ class Live:
         except BaseException:
             self.leave(client)
             raise
-        beat = time.monotonic() + self._config().live_heartbeat_s
+        beat = time.monotonic() + self._config().realtime_heartbeat_s
         self._beats.append((beat, client))
         if len(self._beats) > 2 * self.connections + _GONE:
             # Closed clients would else stay until their heartbeat is due.
@@ -569,7 +569,7 @@ class Live:
         alone = Index()
         for follow in follows.values():
             alone.add(client, follow)
-        most = self._config().live_replay_events
+        most = self._config().realtime_replay_events
         if upto - after > most:
             self._push_gaps(feed, alone, after, upto - most)
             after = upto - most
@@ -742,7 +742,7 @@ class Live:
                 ):
                     self.unfollow(client, topic)
                     client.ended[topic] = position
-                    if len(client.ended) > self._config().live_subscriptions:
+                    if len(client.ended) > self._config().realtime_subscriptions:
                         del client.ended[next(iter(client.ended))]
                     client.push(
                         Frame("unsubscribed", topics=[topic_name(topic)], reason="forbidden")

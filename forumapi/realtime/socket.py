@@ -120,7 +120,7 @@ class _Carrier:
     """Base class of both kinds of connections."""
 
     def __init__(self, client: Any, live: Live, config: Config) -> None:
-        self.pipe = Pipe(client, config.live_queue_bytes, self._is_slow)
+        self.pipe = Pipe(client, config.realtime_queue_bytes, self._is_slow)
         self.live = live
         self.client: LiveClient | None = None
 
@@ -166,11 +166,11 @@ class SocketConnection(_Carrier):
     def __init__(self, client: Any, live: Live, config: Config, left: bytes) -> None:
         super().__init__(client, live, config)
         self._raw = client
-        self._frames = _Budget(config.live_messages_per_minute * FRAMES)
+        self._frames = _Budget(config.realtime_messages_per_minute * FRAMES)
         self._reader = Socket(
             client.recv,
             self.pipe.send,
-            limit=config.live_message_bytes,
+            limit=config.realtime_message_bytes,
             came=self._frame_came,
             left=left,
         )
@@ -200,7 +200,7 @@ class SocketConnection(_Carrier):
 
     def serve(self, site: Site, identity: Identity, config: Config) -> None:
         """Process messages of the client until either side closes."""
-        budget = _Budget(config.live_messages_per_minute)
+        budget = _Budget(config.realtime_messages_per_minute)
         client = self._welcome(site, identity, config)
         try:
             while True:
@@ -289,8 +289,8 @@ def take(
             live.unfollow(client, topic)
         client.push(Frame("unsubscribed", topics=[topic_name(topic) for topic in topics]))
         return
-    if not topics or len(client.follows.keys() | topics) > config.live_subscriptions:
-        raise Invalid("topics", f"must be 1 to {config.live_subscriptions}, all together")
+    if not topics or len(client.follows.keys() | topics) > config.realtime_subscriptions:
+        raise Invalid("topics", f"must be 1 to {config.realtime_subscriptions}, all together")
     follows = [
         Follow(topic, wants_documents=message.documents, wants_presence=message.presence)
         for topic in topics
@@ -305,13 +305,13 @@ def hello_frame(live: Live, client: LiveClient, config: Config) -> Frame:
         live.cursor(client),
         protocol=PROTOCOL,
         profileId=client.caller.principal.profile_id,
-        heartbeatSeconds=config.live_heartbeat_s,
+        heartbeatSeconds=config.realtime_heartbeat_s,
         limits={
-            "subscriptions": config.live_subscriptions,
-            "messageBytes": config.live_message_bytes,
-            "messagesPerMinute": config.live_messages_per_minute,
-            "queueBytes": config.live_queue_bytes,
-            "replayEvents": config.live_replay_events,
+            "subscriptions": config.realtime_subscriptions,
+            "messageBytes": config.realtime_message_bytes,
+            "messagesPerMinute": config.realtime_messages_per_minute,
+            "queueBytes": config.realtime_queue_bytes,
+            "replayEvents": config.realtime_replay_events,
         },
     )
 

@@ -2,7 +2,7 @@
 
 Answered before a site is looked for, so that a balancer needs to know none: on any host, but `live` not on one that
 may be a site's, where events are pushed under the same address. What is private (each
-dependency, times, versions of parts) is told on the private address alone (`private_listen`), where nothing else is
+dependency, times, versions of parts) is told on the private address alone (`admin_listen`), where nothing else is
 answered. docs/operations.md has the answers.
 """
 

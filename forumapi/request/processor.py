@@ -176,7 +176,7 @@ def respond(app: Services, environ: dict[str, Any]) -> Answer:
     if not isinstance(data, ConnectionUpgrade) and (status != 204 or data):
         size = len(data)
         headers.append(("Content-Length", str(size)))
-    if app.debug_counts:
+    if app.server_timing_header:
         headers.append(
             ("Server-Timing", f"db;desc={ctx.tx.statements}, cache;desc={ctx.tx.cache_trips}")
         )

@@ -82,7 +82,7 @@ class Services:
     tracer: Tracer | None
     # What a reload of the settings may change at once.
     access: AccessLog | None
-    debug_counts: bool
+    server_timing_header: bool
     geocoder: Geocoder | None
     proxies: Proxies
     front_ends: FrontEnds

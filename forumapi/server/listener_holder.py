@@ -186,7 +186,7 @@ def _bind(address: str) -> socket.socket:
 
 def check_free(config: Config) -> None:
     """Raises HoldError where a process can't listen at the addresses of the settings."""
-    for address in filter(None, (config.listen, config.private_listen)):
+    for address in filter(None, (config.listen, config.admin_listen)):
         try:
             if address.startswith("unix:"):
                 # A socket that stands there may be in use, or left: whoever listens next finds out.
@@ -201,7 +201,7 @@ def _listeners(config: Config) -> list[socket.socket]:
     """One listening socket for each address of the settings, in their order. Raises HoldError."""
     inherited = _inherited()
     opened = []
-    for address in filter(None, (config.listen, config.private_listen)):
+    for address in filter(None, (config.listen, config.admin_listen)):
         try:
             opened.append(inherited.pop(address) if address in inherited else _bind(address))
         except OSError as error:

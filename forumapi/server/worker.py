@@ -142,7 +142,7 @@ class ForumWorker(GeventWorker):  # type: ignore[misc]
         if isinstance(settings := getattr(self.app, "settings", None), Settings):
             self._take_over(settings.current)
             self._drain_s = settings.current.drain_s
-            if settings.current.private_listen:
+            if settings.current.admin_listen:
                 self._private = self.sockets[-1]
             self.wsgi = self._with_time_limit
         _check_waiting()

@@ -126,7 +126,7 @@ class Deliverer(PollingThread):
     def __init__(self, app: Services, config: Config) -> None:
         super().__init__("webhooks", "webhooks wait")
         self._app = app
-        self._slots = config.webhook_slots
+        self._slots = config.webhook_concurrency
         self._of_one_site = max(1, self._slots // 4)
         self._lock = threading.Lock()
         self._busy: set[DeliveryQueue] = set()

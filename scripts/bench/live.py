@@ -239,11 +239,11 @@ class Bench:
         started = start_server(
             self.url,
             self.folder / name,
-            debug_counts="false",
+            server_timing_header="false",
             **{
                 "worker_connections": "20000",
-                "live_connections": "20000",
-                "live_connections_per_caller": "20000",
+                "realtime_connections": "20000",
+                "realtime_connections_per_caller": "20000",
                 "duplicate_window_s": "0",
                 **settings,
             },

@@ -171,12 +171,12 @@ def application(
         "FORUMAPI_DATA_DIR": str(folder / "data"),
         "FORUMAPI_WORKERS": "1",
         "FORUMAPI_MEMCACHED": memcached,
-        "FORUMAPI_DEBUG_COUNTS": "true" if counts else "false",
+        "FORUMAPI_SERVER_TIMING_HEADER": "true" if counts else "false",
         "FORUMAPI_RATE_LIMIT_TOKEN_PER_MINUTE": "0",
         "FORUMAPI_RATE_LIMIT_ADDRESS_PER_MINUTE": "0",
         "FORUMAPI_COMMENT_RATE_PER_MINUTE": "100000",
         # All guests of a benchmark come from one address.
-        "FORUMAPI_GUEST_READS_AT_ONCE": "0",
+        "FORUMAPI_GUEST_CONCURRENCY_PER_ADDRESS": "0",
     }
     env |= {f"FORUMAPI_{setting.upper()}": value for setting, value in others.items()}
     if pg_options:

@@ -94,7 +94,7 @@ def held(stage: Stage, folder: Path, **settings: str) -> Iterator[Held]:
         "database_url": stage.url,
         "platform_domain": "localhost",
         "listen": f"127.0.0.1:{port}",
-        "private_listen": private,
+        "admin_listen": private,
         "data_dir": str(folder),
         "workers": "2",
         "rate_limit_token_per_minute": "0",

@@ -82,11 +82,11 @@ class Stage:
             "comment_rate_per_minute": "0",
             "log_level": "warning",
             "access_log": "false",
-            "private_listen": f"127.0.0.1:{cluster.free_port()}",
+            "admin_listen": f"127.0.0.1:{cluster.free_port()}",
             **settings,
         }
         with cluster.node(self.folder / name, given) as (port, process):
-            made = Node(port, process.pid, given["private_listen"], self.folder / name)
+            made = Node(port, process.pid, given["admin_listen"], self.folder / name)
             wait_until(lambda: made.get("/api/v1/site").status == 200, "the node is not ready", 60)
             yield made
 

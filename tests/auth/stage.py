@@ -66,7 +66,7 @@ class Stage:
         given: dict[str, Any] = {
             "environment": "embedded",
             "data_dir": str(folder),
-            "debug_counts": True,
+            "server_timing_header": True,
             "rate_limit_token_per_minute": 0,
             "rate_limit_address_per_minute": 0,
             **settings,

@@ -63,7 +63,7 @@ class Scene:
             pair.primary.url,
             folder / "web",
             database_replica_url=pair.standby.url,
-            private_listen="{}:{}".format(*self.private),
+            admin_listen="{}:{}".format(*self.private),
         )
         self.api = self.server.api()
 

@@ -586,7 +586,7 @@ def test_the_embedded_mode_is_what_run_starts_and_nothing_else(forumapi, monkeyp
 
 
 def test_run_lets_in_nobody_from_elsewhere_unless_told_twice(forumapi, monkeypatch):
-    for name in ("LISTEN", "PRIVATE_LISTEN"):
+    for name in ("LISTEN", "ADMIN_LISTEN"):
         monkeypatch.setenv(f"FORUMAPI_{name}", "0.0.0.0:0")
         (said,) = started(forumapi, ["run"])
         assert name.lower() in said

@@ -107,7 +107,7 @@ def test_a_guest_who_waits_for_the_database_holds_up_nobody_else(
     database_url: str, make: Factory, bikes: Site, tmp_path: Path
 ) -> None:
     chat, search = make.conversation(bikes), "/api/v1/search?q=bolt"
-    with running(database_url, tmp_path, guest_reads_at_once="1") as server:
+    with running(database_url, tmp_path, guest_concurrency_per_address="1") as server:
         for path in (search, chat.path):  # what a process reads once is read
             assert read(server, bikes, path, source="127.0.0.2") == 200
         make.comment(chat)

@@ -47,7 +47,7 @@ class Platform:
             "rate_limit_token_per_minute": 0,
             "rate_limit_address_per_minute": 0,
             "access_log": False,
-            "debug_counts": True,
+            "server_timing_header": True,
         }
         self.config = Config(**(chosen | settings))
         self.database_url = database_url

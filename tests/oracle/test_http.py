@@ -1,7 +1,7 @@
 """Every read, write, list, count and search over HTTP, on random sites, against the oracle.
 
-A thousand cases in `make test`, ten thousand in `make test-wide`, a hundred thousand in `make proof`, where how often
-each answer came is printed.
+A thousand cases in `make test`, ten thousand in `make test-wide`, a hundred thousand in `make fuzz-permissions`,
+which prints how often each answer came.
 """
 
 from __future__ import annotations

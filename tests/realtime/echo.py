@@ -20,7 +20,7 @@ from forumapi.request.response import ConnectionUpgrade  # noqa: E402
 
 # The cases send up to 16 MB.
 LIMITS = Config(
-    live_message_bytes=2**24, live_queue_bytes=2**26, live_messages_per_minute=1_000_000
+    realtime_message_bytes=2**24, realtime_queue_bytes=2**26, realtime_messages_per_minute=1_000_000
 )
 
 

@@ -1,8 +1,8 @@
 """Cut again and again, everybody has in the end what the oracle says of the log: no hole, nothing twice.
 
-DISCONNECTS says how often (`make disconnects` does it five hundred times): sockets closed, workers killed and stopped,
-the whole node replaced by another release, clients that stand still until they are given up, clients that stay away
-for a while.
+DISCONNECTS says how often (`make soak-disconnects` does it five hundred times): sockets closed, workers killed and
+stopped, the whole node replaced by another release, clients that stand still until they are given up, clients that
+stay away for a while.
 """
 
 from __future__ import annotations
@@ -207,7 +207,7 @@ def test_nobody_misses_anything_however_often_they_are_cut(
     followed: list[set[oracle.Topic]] = []
     ids: list[int] = []
     first = tmp_path / "releases" / "first" / "run"
-    with held(database_url, tmp_path / "node", first, live_heartbeat_s="1") as node:
+    with held(database_url, tmp_path / "node", first, realtime_heartbeat_s="1") as node:
         for place, id in enumerate((0, *world.profiles)):
             if is_site_banned(world, id):
                 continue

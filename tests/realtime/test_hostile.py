@@ -26,13 +26,13 @@ def strict(database_url: str, tmp_path_factory: pytest.TempPathFactory) -> Itera
     started = start_server(
         database_url,
         tmp_path_factory.mktemp("strict"),
-        live_queue_bytes="4096",
-        live_messages_per_minute="20",
-        live_subscriptions="3",
-        live_connections="12",
-        live_connections_per_caller="4",
-        live_heartbeat_s="1",
-        live_replay_events="100",
+        realtime_queue_bytes="4096",
+        realtime_messages_per_minute="20",
+        realtime_subscriptions="3",
+        realtime_connections="12",
+        realtime_connections_per_caller="4",
+        realtime_heartbeat_s="1",
+        realtime_replay_events="100",
     )
     yield started
     started.stop()

@@ -306,7 +306,7 @@ def test_an_event_source_comes_back_when_there_is_no_room_right_now(
     database_url: str, make: Factory, site: Site, tmp_path: Path
 ) -> None:
     with running(
-        database_url, tmp_path, live_connections="1", access_log="true", log_level="debug"
+        database_url, tmp_path, realtime_connections="1", access_log="true", log_level="debug"
     ) as web:
         api = web.api()
         asked = {"topic": "site", "ticket": ticket(api, site.member)}

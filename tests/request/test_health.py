@@ -60,7 +60,7 @@ def web(
     started = start_server(
         database_url,
         tmp_path_factory.mktemp("health"),
-        private_listen=f"{private[0]}:{private[1]}",
+        admin_listen=f"{private[0]}:{private[1]}",
         memcached=f"127.0.0.1:{free_port()}",
         drain_s="2",
     )
@@ -188,7 +188,7 @@ def pair(
     started = start_server(
         database_url,
         tmp_path_factory.mktemp("pair"),
-        private_listen=f"{private[0]}:{private[1]}",
+        admin_listen=f"{private[0]}:{private[1]}",
         workers="2",
     )
     yield started, private

@@ -34,7 +34,7 @@ def web(database_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator
         worker_connections=str(5 * MOST),
         trusted_proxies=PROXY,
         front_ends=f"web {FRONT_END} *",
-        live_connections_per_caller="3",
+        realtime_connections_per_caller="3",
     )
     yield started
     started.stop()

@@ -242,7 +242,7 @@ def test_sighup_applies_settings_in_every_worker_without_closing_a_connection(we
     os.kill(web.pid, signal.SIGHUP)
 
     wait_for(web, "settings reloaded: guest_cache_seconds")
-    wait_for(web, "these wait for a restart: private_listen")
+    wait_for(web, "these wait for a restart: admin_listen")
     deadline = time.monotonic() + 60
     seen: list[str | None] = []
     while seen[-8:] != ["public, max-age=77"] * 8 and time.monotonic() < deadline:

@@ -73,7 +73,7 @@ def _check_keys(ctx: Context, keys: Iterable[str]) -> None:
 def _save(ctx: Context, values: dict[str, attribute.Value]) -> None:
     target: Target = ctx.located.target
     grants = target.item_type == itemtypes.PROFILE and bool(ctx.can & SITE_OWNER)
-    most = ctx.app.config.attributes_per_thing
+    most = ctx.app.config.max_attributes_per_thing
     attribute.save(ctx.writer, ctx.author, target, values, most, grants=grants)
 
 

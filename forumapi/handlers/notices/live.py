@@ -198,7 +198,7 @@ def _caller(ctx: Context) -> int | str:
 def _wanted(ctx: Context) -> tuple[list[Follow], str]:
     """The topics and the cursor of a query, which the caller may follow. Raises Invalid, Forbidden."""
     texts = [value for key, value in ctx.pairs if key == "topic"]
-    most = ctx.app.config.live_subscriptions
+    most = ctx.app.config.realtime_subscriptions
     if not 1 <= len(texts) <= most:
         raise Invalid("topic", f"must be given, up to {most} times")
     documents = bool(ctx.flag("documents"))
@@ -234,7 +234,7 @@ def _is_ours(ctx: Context, origin: str) -> bool:
     except ValueError:
         return False
     site = ctx.site
-    known = {site.host, site.domain, site.platform_domain, *ctx.app.config.live_origins} - {""}
+    known = {site.host, site.domain, site.platform_domain, *ctx.app.config.realtime_origins} - {""}
     return host in known
 
 
@@ -333,7 +333,7 @@ class TicketsHandler(Handler):
                 raise Invalid("origin", "must be a scheme and a host, such as https://page.example")
         stream = None
         if isinstance(sent.topics, list):
-            most = ctx.app.config.live_subscriptions
+            most = ctx.app.config.realtime_subscriptions
             if not 1 <= len(sent.topics) <= most:
                 raise Invalid("topics", f"must name 1 to {most} topics")
             for text in sent.topics:

@@ -141,7 +141,7 @@ class CriteriaHandler(Handler):
         if ctx.flag("dryRun"):
             return _dry_run(ctx, new, 0)
         id = roles.change_members(ctx)
-        most = ctx.app.config.criteria_per_role
+        most = ctx.app.config.max_criteria_per_role
         criterion_id = criterion.insert(ctx.writer, ctx.site.id, id, new, most)
         _settle(ctx, id)
         return Found(f"{roles.prefix(ctx)}/{id}/criteria/{criterion_id}")

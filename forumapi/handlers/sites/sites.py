@@ -203,7 +203,7 @@ class SitesHandler(Handler):
             user_id=ctx.identity.user_id,
             platform_domain=ctx.app.sites.domain,
             ip=ctx.ip,
-            most=ctx.app.config.sites_per_user,
+            most=ctx.app.config.max_sites_per_user,
         )
         recipient = ctx.app.config.new_site_email
         if recipient:

@@ -422,7 +422,7 @@ def test_each_write_is_audited_and_logged(api: Api, bikes: Site, make: Factory) 
 
 
 def test_a_thing_has_so_many_attributes_at_most(api: Api, make: Factory) -> None:
-    most = Config().attributes_per_thing
+    most = Config().max_attributes_per_thing
     site = make.site()
     chat = make.conversation(site, by=site.owner)
     make.sql(

@@ -99,7 +99,7 @@ def test_a_criterion_is_written_read_changed_and_removed(
 def test_a_role_has_so_many_criteria_at_most(
     api: Api, make: Factory, site: Site, place: Thing, role: Role
 ) -> None:
-    most = Config().criteria_per_role
+    most = Config().max_criteria_per_role
     make.sql(
         """INSERT INTO criteria (site_id, role_id, or_group, profile_column, predicate, value, kind, number_value)
            SELECT %(s)s, %(r)s, g, 'commentCount', 'ge', '1', 'commentCount', 1 FROM generate_series(2, %(n)s) AS g""",

@@ -364,7 +364,7 @@ def test_keys_are_lower_cased_and_taken_once(platform: Platform) -> None:
 
 
 def test_a_user_makes_so_many_sites_at_most(platform_database: str) -> None:
-    strict = Platform(platform_database, sites_per_user=2)
+    strict = Platform(platform_database, max_sites_per_user=2)
     strict.application.start()
     try:
         person, other = (strict.make.site().member for _ in range(2))

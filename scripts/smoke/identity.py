@@ -21,7 +21,7 @@ from collections.abc import Iterator
 from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
-from scripts.walk.forum import (
+from scripts.smoke.forum import (
     FORM,
     JSON,
     Answer,

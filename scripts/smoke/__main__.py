@@ -1,4 +1,4 @@
-"""Walk on a running `make run`, with nothing but its API: `make walk`, or WALK="hearing --site URL" for a part.
+"""Walk on a running `make run`, with nothing but its API: `make smoke`, or SMOKE="hearing --site URL" for a part.
 
 `talking`: a conversation from its beginning, and who may do what. `hearing`: who is told of it, by list and mail,
 search, what is trending. `identity`: a provider, a role that is earned, a ban, a client of somebody else. Every step
@@ -13,8 +13,8 @@ from urllib.parse import urlsplit
 
 from forumapi.config import load
 from forumapi.server import node_status
-from scripts.walk import hearing, identity, talking
-from scripts.walk.forum import Forum, WalkError, say
+from scripts.smoke import hearing, identity, talking
+from scripts.smoke.forum import Forum, WalkError, say
 
 PARTS = ("talking", "hearing", "identity")
 
@@ -22,7 +22,7 @@ PARTS = ("talking", "hearing", "identity")
 def main() -> int:
     """Walk; 0 when every answer was the right one."""
     parser = argparse.ArgumentParser(
-        prog="make walk", description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+        prog="make smoke", description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
     parser.add_argument("parts", nargs="*", metavar="PART", help=f"{', '.join(PARTS)}; all of them")
     # As the platform itself reads them: FORUMAPI_LISTEN, FORUMAPI_DATA_DIR, the settings file.

@@ -8,7 +8,7 @@ import subprocess
 import sys
 from urllib.parse import quote_plus
 
-from scripts.walk.forum import Forum, Person, WalkError, expect, same, say, until
+from scripts.smoke.forum import Forum, Person, WalkError, expect, same, say, until
 
 # Replies, mentions, comments on what is followed, in huddles, answers, new items (docs/api/updates.md).
 ASKED_FOR = (2, 3, 1, 4, 5, 8)

@@ -18,7 +18,7 @@ def walk(server: Server, database_url: str, site: Site, other: Site, part: str) 
     """The lines of one part of the walk, every answer of which was right."""
     done = subprocess.run(
         [
-            *(sys.executable, "-m", "scripts.walk", part),
+            *(sys.executable, "-m", "scripts.smoke", part),
             *("--site", f"http://{site.key}.{PLATFORM_DOMAIN}"),
             *("--other", f"http://{other.key}.{PLATFORM_DOMAIN}"),
             *("--owner", f"owner@{site.key}.test", "--member", f"member@{site.key}.test"),

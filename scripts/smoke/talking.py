@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 
-from scripts.walk.forum import Forum, Person, WalkError, expect, pages, same, say
+from scripts.smoke.forum import Forum, Person, WalkError, expect, pages, same, say
 
 COMMENTS = 12
 # An id that nothing has had yet.

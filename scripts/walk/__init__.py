@@ -1,1 +1,0 @@
-"""`make walk`: people who use a running `make run` with nothing but its API, its mailbox and its commands."""
