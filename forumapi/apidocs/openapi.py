@@ -39,9 +39,9 @@ HTML: Final = "text/html; charset=utf-8"
 FORM: Final = "application/x-www-form-urlencoded"
 _REF: Final = "#/components/schemas/{name}"
 _PART: Final = re.compile(r"<(?:(?P<kind>\w+)(?:\([^)]*\))?:)?(?P<name>\w+)>")
-# What docstrings say of the specification is for who works on this code, not for who calls it.
+# Citations in docstrings (docs/spec, docs/decisions) are for readers of this code, not for clients.
 _SECTION: Final = re.compile(
-    r"\s*\((?:platform|content|discovery|architecture|[PC]-)\s*[0-9][^)]*\)"
+    r"\s*\((?:(?:platform|content|discovery|decision) [0-9]|architecture, |[A-Z]-[0-9])[^)]*\)"
 )
 _BIGINT: Final = 2**63 - 1
 

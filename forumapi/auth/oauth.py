@@ -1,4 +1,4 @@
-"""forumapi as an OAuth 2 provider for the clients of one site, on oauthlib (architecture 6). Docs: docs/api/oauth.md.
+"""forumapi as an OAuth 2 provider for the clients of one site, on oauthlib. Docs: docs/api/oauth.md.
 
 oauthlib knows the protocol: what a request must hold, in which order it is judged, what the answer looks like. `Rules`
 is what it asks us: clients, codes, tokens. Only authorization code with PKCE (S256), device code and refresh exist.

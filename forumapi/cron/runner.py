@@ -1,4 +1,4 @@
-"""The cron process: one leads, any number stand by; each due time of a job takes effect once (architecture, the clock).
+"""The cron process: one leads, any number stand by; each due time of a job takes effect once (decision 0005).
 
 The leader holds the lease `cron` (lease.py). A job and the row (task, due) commit together in a transaction of the
 leader's turn, so a crash leaves both or neither, and one that was frozen meanwhile can't commit. Due times that

@@ -1,4 +1,4 @@
-"""Scores of what is trending, worked out about once a minute, so that no request scans two weeks of comments (T4)."""
+"""Scores of what is trending, worked out about once a minute, so that no request scans two weeks of comments (T-04)."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """The general request limit: a token bucket per token and per address, in each process.
 
-Approximate on purpose: a process holds its share of the limit, nothing is shared (architecture, processes). Limits on
+Approximate on purpose: a process holds its share of the limit, nothing is shared. Limits on
 sign-in and codes are rows shared by all nodes instead.
 """
 

@@ -198,7 +198,7 @@ class Dispatch:
 
 
 def _concerns(event: Event) -> bool:
-    """Whether anybody may be told of it. Imports tell nobody (discovery 13.3)."""
+    """Whether anybody may be told of it. Imports tell nobody (discovery 13)."""
     if event.is_import:
         return False
     if event.kind == journal.REMINDED:
@@ -288,7 +288,7 @@ class _Telling:
     def _direct(
         self, comment: Comment, type: int, people: Sequence[int], mailed: set[int]
     ) -> set[int]:
-        """Tell those a comment is meant for, by a reply or a mention (U4); who of them gets a mail."""
+        """Tell those a comment is meant for, by a reply or a mention (U-04); who of them gets a mail."""
         subject = self._about(comment, preference=type)
         found = recipients.people(self._tx, self._site_id, self._state, subject, people)
         told = [
@@ -309,7 +309,7 @@ class _Telling:
         return {one.profile_id for one in wanted}
 
     def _followers(self, comment: Comment, others: set[int]) -> None:
-        """Mail those who follow what a comment is on, or where that stands; not `others` (2.5, U9)."""
+        """Mail those who follow what a comment is on, or where that stands; not `others` (discovery 2.5, U-09)."""
         is_in_huddle = comment.parent_type == itemtypes.HUDDLE
         type = NEW_COMMENT_IN_HUDDLE if is_in_huddle else NEW_COMMENT
         subject = self._about(
@@ -340,7 +340,7 @@ class _Telling:
     def _mail_comment(self, comment: Comment, type: int, wanted: Sequence[Recipient]) -> None:
         notices = [
             Notice(
-                # One mail a comment and person, whatever it is for (U9).
+                # One mail a comment and person, whatever it is for (U-09).
                 f"comment:{self._site_id}:{comment.id}:{one.profile_id}",
                 one.profile_id,
                 type,

@@ -274,7 +274,7 @@ def _is_closed(principal: Principal, place: permission_target.Place, tree: Tree)
 
 
 def _ignores(fact: Fact, tree: Tree) -> bool:
-    """Whether the reader ignores who did it, the item, or a microcosm that it stands in (U8)."""
+    """Whether the reader ignores who did it, the item, or a microcosm that it stands in (U-08)."""
     if not fact.ignored:
         return False
     kinds = [(itemtypes.PROFILE, fact.actor_id), (itemtypes.PROFILE, fact.on_profile[0])]

@@ -1,7 +1,7 @@
 """The texts of mail about updates: templates that come with the package, which a site can replace (discovery 4).
 
 A template has a subject, a plain text and an HTML part, with $names in it. What the names stand for is escaped for the
-part that it goes into, whatever it holds (M1); $body and $items are HTML already, sanitised when they were saved.
+part that it goes into, whatever it holds (M-01); $body and $items are HTML already, sanitised when they were saved.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The link that ends mails like the one it stands in (RFC 8058, M4): signed, good for its site and reader, for good.
+"""The link that ends mails like the one it stands in (RFC 8058, M-04): signed, good for its site and reader, for good.
 
 It can do one thing: turn mail off. Whoever has it, has the mail.
 """

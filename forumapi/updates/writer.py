@@ -141,7 +141,7 @@ class EmailWriter:
             seen = place in tree.view(fact.principal).set
             values["microcosm_title"] = tree.nodes[place].title if seen else "a forum"
         if fact.type == update.NEW_USER:
-            # The address is for the owner of the site alone (M5).
+            # The address is for the owner of the site alone (M-05).
             tells = fact.is_site_owner and fact.actor_email
             values["new_user"] = fact.actor_name + (
                 f" ({escape(fact.actor_email)})" if tells else ""

@@ -1,4 +1,4 @@
--- The event log and its sequence are cut into days (architecture, one event log): dropping a day is cheap, deleting it is not.
+-- The event log and its sequence are cut into days (architecture, the event log): dropping a day is cheap, deleting it is not.
 
 -- Make the partitions of the next `ahead` days and drop those that ended more than `keep` days ago. Returns how many of
 -- each. Today's rows of a new installation stand in the default partition, which is swept instead of dropped.

@@ -1,4 +1,4 @@
-"""Documents in memory and memcached: what is in there is right or it is a miss (architecture 1 and 2.9)."""
+"""Documents in memory and memcached: what is in there is right or it is a miss (decision 0006)."""
 
 from __future__ import annotations
 

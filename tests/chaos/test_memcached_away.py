@@ -1,4 +1,4 @@
-"""memcached killed, hung, or full of lies: slower, still right, never down (architecture 1 and 10)."""
+"""memcached killed, hung, or full of lies: slower, still right, never down (architecture, failure)."""
 
 from __future__ import annotations
 

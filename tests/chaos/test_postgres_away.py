@@ -1,4 +1,4 @@
-"""PostgreSQL goes away: 503 at once, back without a restart, nothing acknowledged is lost (architecture 10)."""
+"""PostgreSQL goes away: 503 at once, back without a restart, nothing acknowledged is lost (architecture, failure)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Eight clients write at random: no deadlock, no fault, and every count is right afterwards (architecture 3)."""
+"""Eight clients write at random: no deadlock, no fault, and every count is right afterwards (architecture, writing)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Connections, reads and transactions on a real PostgreSQL (architecture 2.6)."""
+"""Connections, reads and transactions on a real PostgreSQL."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Limits of a token's user: platform 1.4's scopes, one question at a time.
+"""Limits of a token: what its scopes leave of its user's rights, one question at a time.
 
 A call without the scope of its address is refused. Beyond that a thing takes the scope of its own kind wherever it is
 shown beside others, and who lacks `huddles:read` is no participant of any huddle.

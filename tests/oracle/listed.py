@@ -78,7 +78,7 @@ def listed(
 
 
 def _found(world: World, profile_id: int, asked: Asked) -> bool:
-    """Discovery 8.6 and S11: what its own list shows; on such a thing a live comment, not by somebody ignored."""
+    """Discovery 8.6 and S-11: what its own list shows; on such a thing a live comment, not by somebody ignored."""
     if asked.type == COMMENT:
         comment = world.comments[asked.id]
         on = Asked(comment.parent_type, comment.parent_id)

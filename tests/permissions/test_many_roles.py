@@ -1,4 +1,4 @@
-"""A site with 50 roles and 200 criteria costs its members what any site does (architecture 2)."""
+"""A site with 50 roles and 200 criteria costs its members what any site does (architecture, access lists)."""
 
 from __future__ import annotations
 

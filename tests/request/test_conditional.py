@@ -1,4 +1,4 @@
-"""ETag, If-None-Match, If-Match, and warm answers that equal cold ones (architecture 2.1, 2.8)."""
+"""ETag, If-None-Match, If-Match, and warm answers that equal cold ones (architecture, bytes)."""
 
 from __future__ import annotations
 

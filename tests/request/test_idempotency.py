@@ -1,4 +1,4 @@
-"""Idempotency-Key: a retried write happens once (architecture 3)."""
+"""Idempotency-Key: a retried write happens once (architecture, writing)."""
 
 from __future__ import annotations
 

@@ -55,7 +55,7 @@ def comment_json(chat: Thing, **fields: Any) -> bytes:
     return json.dumps({**body, **fields}).encode()
 
 
-# ---------------------------------------------------------------- methods (1.3)
+# ---------------------------------------------------------------- methods (platform 1.3)
 
 
 @pytest.mark.parametrize(
@@ -432,7 +432,7 @@ def test_options_says_what_a_route_takes_before_any_token_is_looked_at(
                 assert refused.json()["error"]
 
 
-# ---------------------------------------------------------------- addresses and hosts (1.1, 2.1)
+# ---------------------------------------------------------------- addresses and hosts (platform 1.1, 2.1)
 
 
 @pytest.mark.parametrize(
@@ -560,7 +560,7 @@ def test_a_host_is_known_in_any_case_with_port_and_dot(api: Api, bikes: Site, fo
     assert answer.data["siteId"] == bikes.id
 
 
-# ---------------------------------------------------------------- switches (1.4)
+# ---------------------------------------------------------------- switches (platform 1.4)
 
 
 def test_context_comes_back(api: Api, bikes: Site) -> None:
@@ -671,7 +671,7 @@ def test_a_callback_is_ignored_where_credentials_come_with_it(
     assert list(answer.json()) == ["context", "status", "data", "error"]
 
 
-# ---------------------------------------------------------------- headers (1.5)
+# ---------------------------------------------------------------- headers (platform 1.5)
 
 
 def test_guests_may_keep_what_they_read_and_nobody_else_anything(
@@ -748,7 +748,7 @@ def test_a_request_id_goes_in_and_comes_out(api: Api, bikes: Site) -> None:
     assert missing.headers["X-Request-Id"] == "lost"
 
 
-# ---------------------------------------------------------------- bodies (1.2)
+# ---------------------------------------------------------------- bodies (platform 1.2)
 
 
 @pytest.mark.parametrize("spelling", ["markdown", "Markdown", "MARKDOWN", "mArKdOwN"])
@@ -1021,7 +1021,7 @@ def test_a_query_that_cannot_be_read_is_400_code_2(api: Api, bikes: Site, query:
         assert answer.code == 2
 
 
-# ---------------------------------------------------------------- errors (1.6)
+# ---------------------------------------------------------------- errors (platform 1.6)
 
 
 def test_every_error_carries_the_detail_object(api: Api, chat: Thing, bikes: Site) -> None:
@@ -1078,7 +1078,7 @@ def test_a_refusal_has_the_code_that_fits(
     assert answer.data["errorDetail"] == answer.error != ""
 
 
-# ---------------------------------------------------------------- paging (1.8)
+# ---------------------------------------------------------------- paging (platform 1.8)
 
 
 @pytest.fixture(scope="module")
@@ -1220,7 +1220,7 @@ def test_a_token_in_the_query_gets_into_no_location(api: Api, chat: Thing, bikes
     assert made.location == urlsplit(made.location).path
 
 
-# ---------------------------------------------------------------- PATCH documents (1.15)
+# ---------------------------------------------------------------- PATCH documents (platform 1.15)
 
 
 @pytest.mark.parametrize(

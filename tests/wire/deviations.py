@@ -448,13 +448,13 @@ DEVIATIONS: tuple[Deviation, ...] = (
         "405 has Allow and an error text.",
     ),
     Deviation(
-        "S12",
+        "S-12",
         ("member-GET-search", "member-GET-search-sort-date", "member-GET-search-two-words"),
         (Set("data.results.items.*.rank", 0.1),),
         "Comments are ranked too.",
     ),
     Deviation(
-        "S2",
+        "S-02",
         ("member-GET-search-event-geo",),
         (Without("data.query.lon"),),
         "No geographic key filters, so each of them is named in `ignored`.",

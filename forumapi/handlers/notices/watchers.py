@@ -72,7 +72,7 @@ class WatchedBody(Body):
 
 
 def _named(item_type: str | UnsetType, item_id: int | UnsetType, place: str = "") -> WatchedThing:
-    """Return the thing that was named. Raises Invalid: a type that can't be followed (W2), no id."""
+    """Return the thing that was named. Raises Invalid: a type that can't be followed (W-02), no id."""
     name = item_type.lower() if isinstance(item_type, str) else ""
     kind = itemtypes.BY_NAME.get(name)
     if kind is None or kind.id not in WATCHABLE:
@@ -113,7 +113,7 @@ def _several(sent: list[T]) -> list[tuple[T, str]]:
 def _follow(
     ctx: Context, things: Sequence[WatchedThing], update_types: Sequence[int], place: str = ""
 ) -> None:
-    """Follow things that the caller may read. Raises NotFound for any other (W2)."""
+    """Follow things that the caller may read. Raises NotFound for any other (W-02)."""
     tx, site_id, principal = ctx.writer, ctx.site.id, ctx.identity.principal
     # All people together are readable to everybody.
     asked = [thing for thing in things if thing.item_id != ALL_PEOPLE]
@@ -198,7 +198,7 @@ class WatcherByItemHandler(Handler):
 
     @needs(LOGIN, body=SendingBody)
     def patch(self, ctx: Context) -> Result:
-        """Changes what is sent; a key that is not there changes nothing (W4)."""
+        """Changes what is sent; a key that is not there changes nothing (W-04)."""
         Watcher.update(ctx.writer, ctx.author, [_change(ctx.body)])
         return Done()
 
@@ -210,7 +210,7 @@ class WatcherByItemHandler(Handler):
         ),
     )
     def delete(self, ctx: Context) -> Result:
-        """Follows a thing no more; one that is not followed is fine (W7)."""
+        """Follows a thing no more; one that is not followed is fine (W-07)."""
         id = ctx.number("itemId") if ctx.query.get("itemId") else UNSET
         thing = _named(ctx.query.get("itemType", ""), id)
         Watcher.delete(ctx.writer, ctx.author, [thing])

@@ -25,7 +25,7 @@ class IgnoreBody(Body):
 
 
 def _named(sent: IgnoreBody, place: str = "") -> Named:
-    """The thing that is named. Raises Invalid: 400 for a type that can't be ignored (I1) and for no id."""
+    """The thing that is named. Raises Invalid: 400 for a type that can't be ignored (I-01) and for no id."""
     name = sent.itemType.lower() if isinstance(sent.itemType, str) else ""
     kind = itemtypes.BY_NAME.get(name)
     if kind is None or kind.id not in ignore.IGNORABLE:

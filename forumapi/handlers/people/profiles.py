@@ -409,7 +409,7 @@ class ProfileReadBatchHandler(Handler):
 
 
 def _mark(ctx: Context, things: list[tuple[int, int]], place: str = "") -> None:
-    """Mark things read that the caller may read. Raises NotFound for anything else (R3)."""
+    """Mark things read that the caller may read. Raises NotFound for anything else (R-03)."""
     tx, site_id, principal = ctx.writer, ctx.site.id, ctx.identity.principal
     if not principal.sees_huddles:
         things = [one for one in things if one != (itemtypes.HUDDLE, 0)]

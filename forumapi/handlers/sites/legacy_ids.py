@@ -111,7 +111,7 @@ def _list(kind: int, action: str, search: str) -> dict[str, Any]:
 
 
 def _may_read(ctx: Context, kind: int, id: int) -> bool:
-    """Whether the caller may read it now (V4): there, live and readable."""
+    """Whether the caller may read it now (V-04): there, live and readable."""
     principal = ctx.identity.principal
     where = permission_target.find(ctx.reader, ctx.site.id, ctx.tree, principal, kind, id)
     can = evaluator.effective(principal, where.target, ctx.tree)
@@ -119,7 +119,7 @@ def _may_read(ctx: Context, kind: int, id: int) -> bool:
 
 
 def _clamped(ctx: Context, kind: int, id: int, offset: int) -> int:
-    """An old page's offset on our pages: not beyond the last one (V3)."""
+    """An old page's offset on our pages: not beyond the last one (V-03)."""
     tx, site_id, identity = ctx.reader, ctx.site.id, ctx.identity
     if kind == itemtypes.CONVERSATION:
         total = legacy_ids.comments(tx, site_id, id, identity.ignored_profiles)

@@ -1,7 +1,8 @@
 """From a bearer token to an Identity: one statement that reads everything a signed-in request depends on.
 
 Token, user, profile, ban, roles, ignored people and places, and the site's versions come from one snapshot, so a ban,
-a revoked token or a changed role is effective on the very next request, on every worker (architecture, read path).
+a revoked token or a changed role is effective on the very next request, on every worker (architecture, one
+identity statement).
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Limits that all nodes share: how often something was tried, one row a window (architecture, processes)."""
+"""Limits that all nodes share: how often something was tried, one row a window."""
 
 from __future__ import annotations
 

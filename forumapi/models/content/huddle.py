@@ -82,7 +82,7 @@ JOIN = Query(
         ON CONFLICT DO NOTHING""",
 )
 
-# Access follows participation alone (C-38); the watcher and the mark go with it (W9).
+# Access follows participation alone (C-38); the watcher and the mark go with it (W-09).
 LEAVE = Query(
     "huddle.leave",
     """

@@ -274,7 +274,7 @@ def _people(people: dict[int, Fragment], ids: Sequence[int]) -> bytes:
 
 # ---------------------------------------------------------------- one's own huddles
 
-# What somebody has of huddles: those begun by people they ignore, and ignored ones, are left out (I2).
+# What somebody has of huddles: those begun by people they ignore, and ignored ones, are left out (I-02).
 _MINE: Final = f"""
         SELECT i.site_id, i.item_id, i.version, i.title, i.created_by, i.comment_count, i.created, i.last_activity,
                i.last_comment_id, i.last_comment_at, i.last_comment_by, p.profile_id, {read_mark.LATE} AS is_late

@@ -43,7 +43,7 @@ from forumapi.wire import json_fragments
 from forumapi.wire.json_fragments import dumps
 from forumapi.wire.paging import Paging
 
-# No search finds more (S13).
+# No search finds more (S-13).
 MOST: Final = 10_000
 # Of titles and of comments each, the newest so many are found and weighed against each other, whatever the page.
 RANKED: Final = 500
@@ -451,7 +451,7 @@ _SHOWN_LETTERS: Final = 120
 
 
 def _highlight(title: str | None, behind: str | None, asked: Asked) -> str:
-    """A fragment with the words found in <b>; everything else is escaped, so that a client may insert it (S14)."""
+    """A fragment with the words found in <b>; everything else is escaped, so that a client may insert it (S-14)."""
     if title is None:
         return ""
     runs = search_query.unspaced(asked.text)

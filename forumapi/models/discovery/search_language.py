@@ -1,4 +1,4 @@
-"""The language in which a site's texts are indexed and searched: one of PostgreSQL's text configurations (S8)."""
+"""The language in which a site's texts are indexed and searched: one of PostgreSQL's text configurations (S-08)."""
 
 from __future__ import annotations
 

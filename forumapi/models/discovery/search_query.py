@@ -17,7 +17,7 @@ from forumapi.wire.paging import Pairs
 TRUE: Final = frozenset(("1", "t", "T", "TRUE", "true", "True"))
 FALSE: Final = frozenset(("0", "f", "F", "FALSE", "false", "False"))
 
-# Types that can be found (S6), and those that are found by words.
+# Types that can be found (S-06), and those that are found by words.
 SEARCHABLE: Final = (
     "site",
     "microcosm",
@@ -66,7 +66,7 @@ _KEYS: Final = (
     "west",
 )
 _BY_LOWER: Final = {key.lower(): key for key in _KEYS}
-# Never used for filtering (S2), or not at all.
+# Never used for filtering (S-02), or not at all.
 _UNUSED: Final = frozenset(("author", "lat", "lon", "radius", "north", "east", "south", "west"))
 _OF_EVENTS: Final = ("eventAfter", "eventBefore", "attendee")
 

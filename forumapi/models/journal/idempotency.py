@@ -1,4 +1,4 @@
-"""Idempotency keys: a retried write happens once, on any node and after a crash (architecture, write path)."""
+"""Idempotency keys: a retried write happens once, on any node and after a crash (architecture, writing)."""
 
 from __future__ import annotations
 

@@ -125,7 +125,7 @@ _ON_PROFILES: Final = f"""
 # Rows stay for ever; so many of the latest are looked at.
 _MOST_TOLD: Final = 1000
 
-# Of answers to an event one hears while one follows it (U6), of its beginning while one comes, of an invitation until
+# Of answers to an event one hears while one follows it (U-06), of its beginning while one comes, of an invitation until
 # it is taken back.
 _TOLD: Final = f"""
         SELECT u.update_id, u.update_type_id, c.comment_id, coalesce(i.item_type_id, 3::smallint), i.item_id,
@@ -186,7 +186,7 @@ _VOTES: Final = f"""
           JOIN polls v ON v.site_id = %(site_id)s AND v.item_id = i.item_id AND v.voted IS NOT NULL
          WHERE i.item_type_id = 7 AND i.created_by {_NOT_IGNORED}"""
 
-# Of an entry `i` (7.3); a huddle is not unread for somebody who is ignored (7.5). A profile never is.
+# Of an entry `i` (discovery 7.3); a huddle is not unread for somebody who is ignored (discovery 7.5). A profile is not.
 _UNREAD: Final = f"""
                coalesce(i.last_activity > {item_page.READ_TIME}
                         AND (i.item_type_id <> 5 OR i.last_comment_by {_NOT_IGNORED}), false)"""
@@ -374,7 +374,7 @@ def documents(
     tree: Tree,
     view: ReadableMicrocosms,
 ) -> bytes:
-    """The JSON array of the entries (discovery 2.7); one that lacks a document is left out (G1)."""
+    """The JSON array of the entries (discovery 2.7); one that lacks a document is left out (G-01)."""
     people: dict[int, int] = {}
     for one in entries:
         people |= one.people

@@ -1,6 +1,6 @@
 """A profile's own options, and its preferences per type of update (platform 4.3, discovery 3).
 
-What nobody has chosen is worked out when it is read, from what the site and the platform say then (P1).
+What nobody has chosen is worked out when it is read, from what the site and the platform say then (N-01).
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ MERGE = Query(
 )
 
 
-# A type's preference (3.3): the profile's own, else what its options allow and the type wants by default.
+# A type's preference (discovery 3.3): the profile's own, else what its options allow and the type wants by default.
 _PREFERENCES: Final = f"""
     SELECT t.update_type_id, t.description,
            coalesce(o.send_email, coalesce(po.send_email, so.send_email, pl.send_email) AND t.send_email) AS send_email,

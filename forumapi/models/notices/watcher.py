@@ -10,7 +10,7 @@ from forumapi.database.connections import Query, Reader, Transaction
 from forumapi.errors import Invalid
 from forumapi.models.journal.journal import Author
 
-# Types of things that can be followed (W2).
+# Types of things that can be followed (W-02).
 WATCHABLE: Final = frozenset(
     {
         itemtypes.SITE,
@@ -27,7 +27,7 @@ ALL_PEOPLE: Final = 0
 # Entries of one batch.
 MOST_AT_ONCE: Final = 100
 
-# Types of updates whose preference a new watcher may take over (discovery 3.3, W3).
+# Types of updates whose preference a new watcher may take over (discovery 3.3, W-03).
 UPDATE_TYPES: Final = range(1, 10)
 _SEEDS: Final = {itemtypes.SITE: 8, itemtypes.MICROCOSM: 8, itemtypes.HUDDLE: 4}
 
@@ -124,7 +124,7 @@ class WatchedThing(NamedTuple):
 
     @property
     def update_type(self) -> int:
-        """Return the type of update whose preference a new watcher of it takes over (W3)."""
+        """Return the type of update whose preference a new watcher of it takes over (W-03)."""
         if self == (itemtypes.PROFILE, ALL_PEOPLE):
             return 9
         return _SEEDS.get(self.item_type, 1)
@@ -209,7 +209,7 @@ class Watcher(NamedTuple):
 
     @classmethod
     def delete(cls, tx: Transaction, author: Author, things: Sequence[WatchedThing]) -> None:
-        """Unfollow these things; a thing that is not followed is skipped (W7)."""
+        """Unfollow these things; a thing that is not followed is skipped (W-07)."""
         tx.run(DELETE, **_of(author), **_arrays(things))
 
     @classmethod

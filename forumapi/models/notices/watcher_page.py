@@ -26,8 +26,8 @@ from forumapi.wire.paging import Paging
 
 NEVER: Final = "0001-01-01T00:00:00Z"
 
-# Things that are gone, hidden or not readable any more are neither listed nor counted (G1, G2); a page without entries
-# has one row with the total. Each look-up has a whole key, so that it never becomes a scan.
+# Things that are gone, hidden or not readable any more are neither listed nor counted (G-01, G-02); a page without
+# entries has one row with the total. Each look-up has a whole key, so that it never becomes a scan.
 PAGE = Query(
     "watcher_page.list",
     f"""

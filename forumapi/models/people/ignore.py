@@ -23,7 +23,7 @@ from forumapi.permissions.readable_microcosms import ReadableMicrocosms
 from forumapi.wire.json_fragments import Fragment, dumps
 from forumapi.wire.paging import Paging
 
-# What can be ignored (I1).
+# What can be ignored (I-01).
 IGNORABLE: Final = frozenset(
     {
         itemtypes.MICROCOSM,
@@ -65,7 +65,7 @@ REMOVE = Query(
        AND g.item_id = w.item_id""",
 )
 
-# What is gone, hidden or not readable any more has no title here, and so is neither listed nor counted (G1).
+# What is gone, hidden or not readable any more has no title here, and so is neither listed nor counted (G-01).
 PAGE = Query(
     "ignore.page",
     f"""
@@ -149,7 +149,7 @@ def _arrays(things: Sequence[Named]) -> dict[str, Any]:
 
 
 def _recount(tx: Transaction, site_id: int, me: int, things: Sequence[Named]) -> None:
-    """Huddles that are ignored, or in which only ignored people wrote, are not unread (I2, discovery 7.5)."""
+    """Huddles that are ignored, or in which only ignored people wrote, are not unread (I-02, discovery 7.5)."""
     if any(one.item_type in (itemtypes.PROFILE, itemtypes.HUDDLE) for one in things):
         read_mark.count_huddles(tx, site_id, [me])
 

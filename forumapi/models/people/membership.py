@@ -1,4 +1,4 @@
-"""How a profile comes to be, and which roles it is in (platform 4.4, architecture 2.3)."""
+"""How a profile comes to be, and which roles it is in (platform 4.4)."""
 
 from __future__ import annotations
 

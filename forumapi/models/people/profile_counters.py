@@ -1,6 +1,6 @@
 """The counters of a profile: items and comments. Where a count reaches what a criterion names, roles follow.
 
-Costs one statement; only a profile that crosses a border pays for working out its roles (architecture 2.3). The
+Costs one statement; only a profile that crosses a border pays for working out its roles. The
 transaction shares the lock on the site's roles (`member.LOCK_ROLES_SHARED`) in a statement before, so that a criterion
 which is being written is either seen here or counts what is written here.
 """

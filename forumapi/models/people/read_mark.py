@@ -43,7 +43,7 @@ MARK_HUDDLES = Query(
      WHERE p.site_id = %(site_id)s AND p.profile_id = %(me)s""",
 )
 
-# A huddle `i` of profile `p`, whose mark of it is `r`, is unread for its last activity after the later mark (R10), if
+# A huddle `i` of profile `p`, whose mark of it is `r`, is unread for its last activity after the later mark (R-10), if
 # somebody who is not ignored wrote since (discovery 7.5); the first half alone is cheap.
 LATE: Final = "i.last_activity > greatest(r.read_at, p.huddles_read_at)"
 WRITTEN: Final = """

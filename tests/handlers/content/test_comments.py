@@ -42,7 +42,7 @@ def ids(page: Any) -> list[int]:
     return [one["id"] for one in page.data["comments"]["items"]]
 
 
-# ---------------------------------------------------------------- writing one (7.1, 7.2, 7.4)
+# ---------------------------------------------------------------- writing one (content 7.1, 7.2, 7.4)
 
 
 def test_a_comment_is_written_and_read_back_whole(api: Api, make: Factory, bikes: Site) -> None:
@@ -212,7 +212,7 @@ def test_a_write_leaves_audit_event_and_a_watcher(api: Api, make: Factory, bikes
     assert watching == [(1,)]
 
 
-# ---------------------------------------------------------------- said twice (1.11, C-15)
+# ---------------------------------------------------------------- said twice (content 1.11, C-15)
 
 
 def test_the_same_text_again_leads_to_the_first(api: Api, make: Factory, bikes: Site) -> None:
@@ -359,7 +359,7 @@ def test_what_a_comment_replies_to_never_changes(api: Api, make: Factory, bikes:
     assert api.get(first.path, site=bikes).data["markdown"] != "edited"
 
 
-# ---------------------------------------------------------------- editing (7.6)
+# ---------------------------------------------------------------- editing (content 7.6)
 
 
 def test_every_text_is_kept_as_a_revision(api: Api, make: Factory, bikes: Site) -> None:
@@ -479,7 +479,7 @@ def test_a_patch_says_nothing_about_an_edit(api: Api, make: Factory, bikes: Site
         assert api.patch(comment.path, (path, True), by=bikes.moderator).status == 400
 
 
-# ---------------------------------------------------------------- counters (C-16, R7)
+# ---------------------------------------------------------------- counters (C-16, R-07)
 
 
 def counts(api: Api, make: Factory, chat: Thing, author: Person) -> tuple[int, int, int, int]:
@@ -600,7 +600,7 @@ def test_a_comment_on_a_profile_marks_nothing_read(api: Api, make: Factory, bike
     assert marks(make, reader) == {}
 
 
-# ---------------------------------------------------------------- the page that holds a comment (3.4, 7.1, 7.4)
+# ---------------------------------------------------------------- the page that holds a comment (content 3.4, 7.1, 7.4)
 
 
 def query(location: str) -> dict[str, str]:
@@ -751,7 +751,7 @@ def test_newcomment_leads_to_where_one_stopped_reading(
     assert api.get(f"{new}?limit=7", by=reader).status == 400
 
 
-# ---------------------------------------------------------------- unread flags and marks (7.3, 7.4, R8)
+# ---------------------------------------------------------------- unread flags and marks (discovery 7.3, 7.4, R-08)
 
 
 def marks(make: Factory, who: Person) -> dict[int, Any]:

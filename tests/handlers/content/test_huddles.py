@@ -508,7 +508,7 @@ def test_newcomment_leads_to_the_first_unread_one(api: Api, make: Factory, site:
     assert api.get(new, by=site.newcomer).location == f"{huddle.path}?comment_id={first.id}"
     api.get(first.path, by=site.newcomer)
     assert api.get(new, by=site.newcomer).location == f"{huddle.path}?comment_id={second.id}"
-    # "Site read" is everything but huddles; all huddles are read apart (R11).
+    # "Site read" is everything but huddles; all huddles are read apart.
     read = "/api/v1/profiles/read"
     api.put(read, {"itemType": "site"}, by=site.newcomer)
     assert api.get(new, by=site.newcomer).location == f"{huddle.path}?comment_id={second.id}"

@@ -1,4 +1,4 @@
-"""Search: keys, words, filters, who sees what, highlights, order (discovery 8, S1 to S14)."""
+"""Search: keys, words, filters, who sees what, highlights, order (discovery 8, S-01 to S-14)."""
 
 from __future__ import annotations
 

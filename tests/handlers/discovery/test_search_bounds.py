@@ -1,4 +1,4 @@
-"""A search, and the jobs beside it, do no more than so much work, however much there is; pages stay one list (S13)."""
+"""A search, and the jobs beside it, do no more than so much work, however much there is; pages stay one list (S-13)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What search looks in: filled for texts from before, anew for another language, in part without time (S8, S9)."""
+"""What search looks in: filled for texts from before, anew for another language, in part without time (S-08, S-09)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Microcosms over real HTTP: content 2, and what items and places share (3.5, 3.7).
+"""Microcosms over real HTTP: content 2, and what items and places share (content 3.5, 3.7).
 
 A guest may see a changed tree a moment late (test_freshness.py), so who reads here is signed in, unless nothing of the
 tree has changed since.
@@ -53,7 +53,7 @@ def tree(api: Api, site: Site, by: Person | None = None) -> list[int]:
     return [one["id"] for one in api.get(f"{MICROCOSMS}/tree", by=by or site.newcomer).data]
 
 
-# ---------------------------------------------------------------- the objects (2.2, 2.4, 2.5)
+# ---------------------------------------------------------------- the objects (content 2.2, 2.4, 2.5)
 
 
 def test_the_collection_is_the_root_itself(api: Api, site: Site) -> None:
@@ -182,7 +182,7 @@ def test_children_are_sticky_first_then_by_own_comments_then_by_title(
         make.fold(site)
 
 
-# ---------------------------------------------------------------- bodies (2.3)
+# ---------------------------------------------------------------- bodies (content 2.3)
 
 
 @pytest.mark.parametrize(
@@ -290,7 +290,7 @@ def test_flags_come_by_patch_alone(api: Api, site: Site) -> None:
     assert shown["open"] is True
 
 
-# ---------------------------------------------------------------- who may (2.2)
+# ---------------------------------------------------------------- who may (content 2.2)
 
 
 def test_microcosms_are_made_by_the_owner_or_by_all_if_the_site_says_so(
@@ -459,7 +459,7 @@ def test_a_conversation_moves_only_to_where_it_may(
     assert [one["id"] for one in shown["breadcrumb"]] == [place.id]
 
 
-# ---------------------------------------------------------------- the tree (2.6, C-18)
+# ---------------------------------------------------------------- the tree (content 2.6, C-18)
 
 
 def test_the_tree_is_depth_first_by_sequence_then_by_number(
@@ -524,7 +524,7 @@ def test_the_tree_shows_what_one_may_read_and_does_not_ignore(
     assert tree(api, site, site.owner) == [site.root_id, place.id, other.id]
 
 
-# ---------------------------------------------------------------- the page of items (2.7)
+# ---------------------------------------------------------------- the page of items (content 2.7)
 
 
 def test_the_page_is_ordered_and_cut_over_places_and_items(

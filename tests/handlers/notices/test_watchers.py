@@ -191,7 +191,7 @@ def test_what_is_sent_follows_the_preference_of_its_kind(
         assert stage.post("/watchers", what, by=me).data is preference
         query = f"itemType={what['itemType']}&itemId={what['itemId']}"
         assert stage.request("DELETE", f"/watchers/delete?{query}", by=me).status == 200
-    # Another kind may be named, with a preference of its own (P4 for those of nobody's making).
+    # Another kind may be named, with a preference of its own (N-04 for those of nobody's making).
     assert stage.post(
         "/watchers", what | {"updateTypeId": 9}, by=site.owner if thing == "huddle" else me
     ).data is (True)

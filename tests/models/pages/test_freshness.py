@@ -1,4 +1,4 @@
-"""What one worker changed is so on every other: at once for members, within a second for guests (architecture 2.4).
+"""What one worker changed is so on every other: at once for members, within a second for guests (architecture, guests).
 
 Two web processes on one database; no cron process runs.
 """

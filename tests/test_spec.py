@@ -1,0 +1,186 @@
+"""Every citation of the contract, of a decision and of docs/architecture.md leads somewhere in this repository."""
+
+from __future__ import annotations
+
+import ast
+import io
+import re
+import tokenize
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+SPEC = ROOT / "docs" / "spec"
+PARTS = ("platform", "content", "discovery")
+
+# Where citations stand; recorded answers and other people's texts cite nothing of ours.
+FOLDERS = ("docs", "etc", "forumapi", "scripts", "sql", "tests", "upstart")
+SUFFIXES = frozenset({"", ".css", ".html", ".js", ".md", ".py", ".sql", ".toml", ".txt"})
+FOREIGN = ("tests/wire/recorded/", "tests/text/commonmark", "tests/test_spec.py")
+
+SECTION = r"\d{1,2}(?:\.\d{1,2})?"
+NAMED = re.compile(
+    rf"\b(?i:(platform|content|discovery)) ({SECTION}(?:(?:, | and | to ){SECTION})*)(?!\.?[\w%])"
+)
+RULE = re.compile(r"(?<![\w-])[A-Z]-\d\d(?![\w-])")
+DECISION = re.compile(r"\bdecisions? (\d{1,4})(?: and (\d{1,4}))?")
+ARCHITECTURE = re.compile(r"\barchitecture,? ([a-z][a-z ]*|\d[\d.]*)")
+LINK = re.compile(r"\]\((?!https?:|mailto:)([^)#\s]*)(?:#([^)\s]+))?\)")
+PATH = re.compile(r"\bdocs/spec/(\w+\.md)(?:#([\w-]+))?")
+# A section without its part, and a rule as nobody spells it.
+BARE = re.compile(r"\(\d{1,2}\.\d{1,2}[,)]|\b(?!S3\b)[GILMNRSTUVW]\d{1,2}\b")
+WRAP = re.compile(r"\s*\n[ \t]*(?:#|--|\*)?[ \t]*")
+CODE = re.compile(r"^```.*?^```$|`[^`\n]+`", re.MULTILINE | re.DOTALL)
+
+
+def sources() -> list[Path]:
+    """Every text file of the repository in which something may be cited."""
+    found = [path for path in ROOT.iterdir() if path.is_file() and path.suffix in SUFFIXES]
+    for folder in FOLDERS:
+        found += [path for path in (ROOT / folder).rglob("*") if path.is_file()]
+    return sorted(
+        path
+        for path in found
+        if path.suffix in SUFFIXES
+        and "__pycache__" not in path.parts
+        and not name(path).startswith((*FOREIGN, "."))
+    )
+
+
+def name(path: Path) -> str:
+    """Path below the repository's root."""
+    return path.relative_to(ROOT).as_posix()
+
+
+SOURCES = sources()
+TEXTS = {name(path): path.read_text(encoding="utf-8", errors="replace") for path in SOURCES}
+PAGES = {path: text for path, text in TEXTS.items() if path.endswith(".md")}
+
+
+def anchors(page: str) -> set[str]:
+    """Anchors of a Markdown page: those of its headings, as hosts of repositories make them, and its own."""
+    text = PAGES[page]
+    headings = re.findall(r"^#+ (.*)$", text, re.MULTILINE)
+    slugs = {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
+    return slugs | set(re.findall(r'<a id="([^"]+)"></a>', text))
+
+
+ANCHORS = {page: anchors(page) for page in PAGES}
+RULES = {
+    code: part
+    for part in PARTS
+    for code in re.findall(r'<a id="([a-z]-\d\d)"></a>', PAGES[f"docs/spec/{part}.md"])
+}
+DECISIONS = {int(path.name[:4]) for path in (ROOT / "docs" / "decisions").glob("0*.md")}
+
+
+def leads() -> frozenset[str]:
+    """Headings and bold beginnings of paragraphs in docs/architecture.md, in small letters."""
+    text = PAGES["docs/architecture.md"]
+    found = re.findall(r"^(?:#+ (.*)|\*\*([^*]*?)[.,:]?\*\*)", text, re.MULTILINE)
+    return frozenset((heading or lead).lower() for heading, lead in found)
+
+
+def faults(text: str) -> Iterator[str]:
+    """Citations in `text` that lead nowhere."""
+    flat = WRAP.sub(" ", text)
+    for part, numbers in NAMED.findall(flat):
+        for number in re.findall(SECTION, numbers):
+            if number.replace(".", "-") not in ANCHORS[f"docs/spec/{part.lower()}.md"]:
+                yield f"{part} {number}"
+    yield from (code for code in RULE.findall(flat) if code.lower() not in RULES)
+    for pair in DECISION.findall(flat):
+        yield from (f"decision {one}" for one in pair if one and int(one) not in DECISIONS)
+    for lead in ARCHITECTURE.findall(flat):
+        if not any(known.startswith(lead) or lead.startswith(known) for known in leads()):
+            yield f"architecture, {lead}"
+    for page, anchor in PATH.findall(flat):
+        if f"docs/spec/{page}" not in PAGES or (
+            anchor and anchor not in ANCHORS[f"docs/spec/{page}"]
+        ):
+            yield f"docs/spec/{page}#{anchor}"
+
+
+def prose(source: str) -> str:
+    """Comments and docstrings of a Python module."""
+    tokens = tokenize.generate_tokens(io.StringIO(source).readline)
+    comments = [token.string for token in tokens if token.type == tokenize.COMMENT]
+    kinds = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
+    nodes = [node for node in ast.walk(ast.parse(source)) if isinstance(node, kinds)]
+    return "\n".join([*comments, *(ast.get_docstring(node) or "" for node in nodes)])
+
+
+def test_every_citation_leads_somewhere() -> None:
+    lost = {path: found for path, text in TEXTS.items() if (found := sorted(set(faults(text))))}
+
+    assert lost == {}
+
+
+@pytest.mark.parametrize(
+    ("text", "lost"),
+    [
+        ("(content 1.9, P-34)", []),
+        ("content 5.5 to 5.7, platform 2.2\n    # and 2.3; decision 8; architecture, bytes", []),
+        ("(content 1.99)", ["content 1.99"]),
+        ("content 5.5\n# and 5.99", ["content 5.99"]),
+        ("Z-01, P-99", ["Z-01", "P-99"]),
+        ("decision 0999", ["decision 0999"]),
+        ("architecture, the clock", ["architecture, the clock"]),
+        ("architecture 2.4", ["architecture, 2.4"]),
+        ("docs/spec/content.md#1-99", ["docs/spec/content.md#1-99"]),
+    ],
+)
+def test_a_citation_that_leads_nowhere_is_found(text: str, lost: list[str]) -> None:
+    assert list(faults(text)) == lost
+
+
+def test_no_section_is_cited_without_its_part() -> None:
+    bare = {
+        path: found
+        for path, text in TEXTS.items()
+        if path.endswith(".py") and (found := BARE.findall(prose(text)))
+    }
+
+    assert bare == {}
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_links_between_pages_lead_somewhere(page: str) -> None:
+    for target, anchor in LINK.findall(CODE.sub("", PAGES[page])):
+        path = (ROOT / page).parent / target if target else ROOT / page
+        assert path.exists(), target
+        if anchor:
+            assert anchor in ANCHORS[name(path.resolve())], f"{target}#{anchor}"
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_sections_are_links_in_markdown(page: str) -> None:
+    text = re.sub(r"\[[^\]]*\]\([^)]*\)", "", CODE.sub("", PAGES[page]))
+
+    assert [match.group() for match in NAMED.finditer(text)] == []
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_each_section_and_rule_has_one_anchor(part: str) -> None:
+    text = PAGES[f"docs/spec/{part}.md"]
+    sections = re.findall(r'<a id="([\d-]+)"></a>\n#+ (\d[\d.]*) ', text)
+    own = re.findall(r'<a id="([^"]+)"></a>', text)
+
+    assert all(anchor == number.replace(".", "-") for anchor, number in sections)
+    assert len(sections) == len(re.findall(r"^#+ \d", text, re.MULTILINE))
+    assert len(own) == len(set(own))
+
+
+def test_a_rule_stands_in_one_part() -> None:
+    found = [
+        code
+        for part in PARTS
+        for code in re.findall(
+            r'<a id="([a-z]-\d\d)"></a>\*\*([A-Z]-\d\d)\*\*', PAGES[f"docs/spec/{part}.md"]
+        )
+    ]
+
+    assert all(anchor == code.lower() for anchor, code in found)
+    assert len(found) == len(RULES)
