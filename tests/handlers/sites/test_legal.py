@@ -131,6 +131,16 @@ def test_a_site_says_it_in_its_own_words(platform: Platform) -> None:
     assert eventually(lambda: html(platform, site, "terms").startswith("<h1>"))
 
 
+def test_what_the_names_stand_for_is_no_script_either(platform: Platform) -> None:
+    site = platform.make.site(title="javascript:alert(1)")
+    put(platform, site.id, "legal.terms", '<a href="$site_title" title="$contact">Terms</a>')
+
+    assert eventually(lambda: "Terms" in html(platform, site, "terms"))
+    assert "javascript:" not in html(platform, site, "terms")
+    put(platform, site.id, "legal.cookies", '<a href="$site_url">Home</a>')
+    assert eventually(lambda: f'href="https://{site.host}' in html(platform, site, "cookies"))
+
+
 def test_a_document_may_be_kept_elsewhere(platform: Platform) -> None:
     site = platform.make.site()
     put(platform, site.id, "legal.cookies", "", "https://club.example/cookies")
