@@ -958,7 +958,7 @@ def _site_legal(args: argparse.Namespace, current: Config) -> int:
                 raise CommandError(f"{args.file} can't be read: {error}") from None
             legal.put(tx, author, args.document, *legal.checked(html, args.link))
         found = legal.template(tx, author.site_id, args.document)
-    print(found.text.link or found.text.body)
+    print(found.link or found.body)
     return OK
 
 

@@ -158,9 +158,9 @@ def _template(ctx: Context, name: str) -> dict[str, Any]:
     return {
         "name": name,
         "own": found.is_own,
-        "html": found.text.body,
-        "link": found.text.link,
-        "lastModified": json_fragments.when(found.text.modified),
+        "html": found.body,
+        "link": found.link,
+        "lastModified": json_fragments.when(found.modified),
         "names": list(legal.NAMES),
     }
 

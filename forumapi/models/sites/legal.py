@@ -93,6 +93,7 @@ class Text(NamedTuple):
     body: str
     link: str
     modified: datetime.datetime
+    is_own: bool = True  # the site's, not the package's
 
 
 def find(tx: Reader, site: Site, document: str) -> Text:
@@ -106,17 +107,10 @@ def find(tx: Reader, site: Site, document: str) -> Text:
     return found or _packaged(document)
 
 
-class Shown(NamedTuple):
-    """A document as its owner edits it."""
-
-    text: Text
-    is_own: bool
-
-
-def template(tx: Reader, site_id: int, document: str) -> Shown:
+def template(tx: Reader, site_id: int, document: str) -> Text:
     """The template of a document as it is stored now."""
     row = tx.row(FIND_OWN, site_id=site_id, name=f"legal.{document}")
-    return Shown(Text(*row), True) if row else Shown(_packaged(document), False)
+    return Text(*row) if row else _packaged(document)
 
 
 def checked(html: str | None, link: str | None) -> tuple[str, str]:
@@ -169,7 +163,7 @@ def _record(tx: Transaction, author: Author) -> None:
 @cache
 def _packaged(document: str) -> Text:
     source = files("forumapi.templates") / f"legal.{document}.html"
-    return Text(source.read_text(encoding="utf-8"), "", MODIFIED)
+    return Text(source.read_text(encoding="utf-8"), "", MODIFIED, is_own=False)
 
 
 def render(text: Text, site: Site, operator: Operator) -> bytes:
@@ -179,7 +173,9 @@ def render(text: Text, site: Site, operator: Operator) -> bytes:
         data["link"] = text.link
     else:
         # An unknown $name of a site's own text stays as it is: a mistake in it must not take the document away.
-        data["html"] = Template(text.body).safe_substitute(_values(text, site, operator))
+        html = Template(text.body).safe_substitute(_values(text, site, operator))
+        # A value within an attribute makes of it what no template shows: an address that runs, for one.
+        data["html"] = _CLEANER.clean(html) if text.is_own else html
     data["lastModified"] = json_fragments.when(text.modified)
     return json_fragments.dumps(data)
 
