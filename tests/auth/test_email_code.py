@@ -65,6 +65,17 @@ def test_a_code_is_good_for_one_sign_in(stage: Stage) -> None:
     assert (again.status, again.json()["data"]) == (401, None)
 
 
+def test_a_code_that_the_release_before_sent_signs_in(stage: Stage) -> None:
+    email = fresh()
+    ask(stage, email)
+    stage.sql(
+        "UPDATE single_use SET payload = '{}' WHERE kind = 'email-code' AND expires > now() RETURNING 1"
+    )
+
+    assert ask(stage, email, code="00000000").status == 401
+    assert ask(stage, email, code=code_of(stage, email)).status == 200
+
+
 def test_of_two_sign_ins_at_once_one_gets_the_code(stage: Stage) -> None:
     email = fresh()
     ask(stage, email)
