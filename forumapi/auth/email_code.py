@@ -64,12 +64,12 @@ STORE = Query(
 )
 
 # Each try is paid for before the codes are looked at, so that tries at the same time can't share one. Who tries from
-# elsewhere pays from the address's allowance alone.
+# elsewhere pays from the address's allowance alone. Codes of the release before know no place: each try pays.
 TRY = Query(
     "email_code.try",
     """
     UPDATE single_use s
-       SET attempts_left = s.attempts_left - (s.payload->>'place' = %(place)s)::int
+       SET attempts_left = s.attempts_left - (coalesce(s.payload->>'place', %(place)s) = %(place)s)::int
      WHERE s.kind = %(kind)s AND s.subject = %(subject)s AND s.site_id = %(site_id)s AND s.attempts_left > 0
        AND s.expires > now()
  RETURNING s.secret_hash""",
