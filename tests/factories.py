@@ -30,13 +30,7 @@ from forumapi.models.microcosms import microcosm_counters
 from forumapi.models.microcosms.microcosm import Microcosm, MicrocosmColumns
 from forumapi.models.microcosms.tree import load_tree
 from forumapi.models.notices.webhook import KINDS, USUAL_TYPES, Webhook, WebhookSettings
-from forumapi.models.people import (
-    ban,
-    criterion,
-    member,
-    membership,
-    user,
-)
+from forumapi.models.people import ban, criterion, membership, role_members, user
 from forumapi.models.sites import site_domain
 from forumapi.models.sites.site import Site as SiteRow
 from forumapi.models.sites.site_directory import SiteDirectory
@@ -287,10 +281,10 @@ class Factory:
         """A criterion of a role, on a column of the profile or an attribute; its id."""
         site, role_id = role
         with self.database.write() as tx:
-            member.lock_roles(tx, site.id)
+            role_members.lock_roles(tx, site.id)
             new = criterion.make(group, column, attribute, predicate, value)
             id = criterion.insert(tx, site.id, role_id, new, most=1_000)
-            member.recompute_role(tx, site.id, role_id)
+            role_members.recompute_role(tx, site.id, role_id)
         return id
 
     def settle(self, site: Site) -> None:

@@ -23,7 +23,7 @@ from forumapi.database import embedded_postgres, migrations
 from forumapi.database.connections import Database
 from forumapi.database.standby import Standbys
 from forumapi.files.storage import StorageError, open_storage
-from forumapi.models.people import member
+from forumapi.models.people import role_members_page
 from forumapi.models.sites import platform_metrics
 from forumapi.outbound import geocoders
 from forumapi.server import node_status
@@ -275,7 +275,11 @@ def roles(connection: psycopg.Connection) -> Iterator[Finding]:
     has = set(connection.execute(_COLUMNS).fetchall())
     if ("criteria", "kind") not in has:
         return
-    query = member.LOSING if ("attributes", "is_granted") in has else member.LOSING_BEFORE
+    query = (
+        role_members_page.LOSING
+        if ("attributes", "is_granted") in has
+        else role_members_page.LOSING_BEFORE
+    )
     mend = "ask the owner to write these attributes again, or to name them in the role (docs/upgrading.md)"
     found = 0
     for site_id, key, role_ids, titles in connection.execute(_ASKING).fetchall():

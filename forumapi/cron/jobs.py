@@ -17,7 +17,7 @@ from forumapi.models.content import geocode
 from forumapi.models.journal import audit
 from forumapi.models.microcosms import microcosm_counters
 from forumapi.models.notices import webhook_delivery
-from forumapi.models.people import ban, member, profile
+from forumapi.models.people import ban, profile, role_members
 from forumapi.models.sites import metric
 from forumapi.updates import digest
 
@@ -387,7 +387,7 @@ def digests(tx: Transaction, config: Config) -> str:
 def due_roles(tx: Transaction, config: Config) -> str:
     """Work out the roles of profiles that time alone has changed, for those who do not come by: only they are late
     without it, and only in what others see of them."""
-    due = member.due(tx, MOST_DUE)
+    due = role_members.due(tx, MOST_DUE)
     _settle(tx, due)
     return f"{len(due)} profiles"
 
@@ -398,4 +398,4 @@ def _settle(tx: Transaction, profiles: Sequence[tuple[int, int]]) -> None:
     for site_id, profile_id in sorted(profiles):
         by_site.setdefault(site_id, []).append(profile_id)
     for site_id, ids in by_site.items():
-        member.recompute_roles(tx, site_id, ids)
+        role_members.recompute_roles(tx, site_id, ids)

@@ -14,7 +14,7 @@ from forumapi.database.connections import (
     Row,
     Transaction,
 )
-from forumapi.models.people import ban, member
+from forumapi.models.people import ban, role_members
 from forumapi.permissions.evaluator import Principal
 
 # Watchers that one statement returns.
@@ -251,7 +251,7 @@ def _settle(tx: Transaction, site_id: int, rows: Sequence[Row]) -> bool:
     """Work out roles that time alone has changed, as on a request of theirs; whether there were any."""
     due = [row[0] for row in rows if row[3]]
     if due:
-        member.recompute_roles(tx, site_id, due)
+        role_members.recompute_roles(tx, site_id, due)
     return bool(due)
 
 

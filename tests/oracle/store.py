@@ -13,7 +13,7 @@ from psycopg import sql
 from forumapi.database.connections import Database
 from forumapi.models.access import identity, permission_target
 from forumapi.models.microcosms.tree import load_tree
-from forumapi.models.people import criterion, member
+from forumapi.models.people import criterion, role_members
 from forumapi.permissions.evaluator import (
     GUEST_CALLER,
     Principal,
@@ -109,7 +109,7 @@ def settle(database: Database, worlds: Iterable[World]) -> None:
     """Let the engine work out who is in which role."""
     for world in worlds:
         with database.write() as tx:
-            member.recompute_roles(tx, world.site_id, list(world.profiles))
+            role_members.recompute_roles(tx, world.site_id, list(world.profiles))
 
 
 def _rows(rows: dict[str, list[Row]], world: World) -> None:

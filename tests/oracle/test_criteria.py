@@ -8,7 +8,7 @@ from random import Random
 import pytest
 
 from forumapi.database.connections import Query
-from forumapi.models.people import member
+from forumapi.models.people import role_members, role_members_page
 from forumapi.wire.paging import Paging
 from tests.factories import Factory
 from tests.oracle import compare, criteria, draw, store
@@ -88,9 +88,9 @@ def test_settling_one_role_after_another_comes_to_the_same(
     for world in crowds:
         with make.database.write() as tx:
             tx.run(FORGET, site_id=world.site_id)
-            member.lock_roles(tx, world.site_id)
+            role_members.lock_roles(tx, world.site_id)
             for role_id in world.roles:
-                member.recompute_role(tx, world.site_id, role_id)
+                role_members.recompute_role(tx, world.site_id, role_id)
 
         assert stored(make, world) == expected(world)
 
@@ -102,7 +102,9 @@ def test_the_page_of_members_shows_whom_the_oracle_finds(
     members = expected(world)
     for role_id in world.roles:
         with make.database.write() as tx:
-            page = member.page(tx, world.site_id, role_id, Paging(250, 0), everyone=False)
+            page = role_members_page.page(
+                tx, world.site_id, role_id, Paging(250, 0), everyone=False
+            )
         inside = [id for id, roles in sorted(members.items()) if role_id in roles]
         assert (page.total, list(page.versions)) == (len(inside), inside)
 

@@ -6,7 +6,7 @@ import itertools
 
 import pytest
 
-from forumapi.models.people import criterion, member
+from forumapi.models.people import criterion, role_members
 from tests.api import Api
 from tests.factories import Factory, Person, Site, Thing
 
@@ -26,7 +26,7 @@ def crowded(make: Factory) -> Site:
     site = make.site()
     places = [make.microcosm(site) for _ in range(10)]
     with make.database.write() as tx:
-        member.lock_roles(tx, site.id)
+        role_members.lock_roles(tx, site.id)
     for number in range(ROLES):
         role = make.role(
             site, places[number % 10].id, f"Role {number}", users=True, rights=("read", "create")

@@ -11,7 +11,7 @@ from forumapi import itemtypes
 from forumapi.errors import NO_UPDATE, OUT_OF_RANGE, Forbidden, Invalid, NotFound
 from forumapi.handlers.content import attached_to
 from forumapi.models.content import attribute
-from forumapi.models.people import member
+from forumapi.models.people import role_members
 from forumapi.permissions.evaluator import SITE_OWNER, Target
 from forumapi.request.context import Context, Located
 from forumapi.request.handler import (
@@ -56,7 +56,7 @@ def _locate(ctx: Context) -> Located:
         raise NotFound("There is no such site here")
     if ctx.is_write and named.type == itemtypes.PROFILE:
         # Which keys criteria test, and so who may write them, holds still until this is written.
-        member.lock_roles_shared(ctx.writer, ctx.site.id)
+        role_members.lock_roles_shared(ctx.writer, ctx.site.id)
     return attached_to.find(ctx)
 
 

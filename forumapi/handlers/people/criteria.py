@@ -8,9 +8,9 @@ from msgspec import Struct
 
 from forumapi.errors import NEEDS_OWNER, WRONG_TYPE, Forbidden, Invalid, NotFound
 from forumapi.handlers.people import roles
-from forumapi.models.people import criterion, member
+from forumapi.models.people import criterion, role_members_page
 from forumapi.models.people.criterion import Criterion
-from forumapi.models.people.member import Movement, Reason
+from forumapi.models.people.role_members_page import Movement, Reason
 from forumapi.permissions import evaluator
 from forumapi.request.context import Context, Located
 from forumapi.request.handler import (
@@ -85,7 +85,7 @@ def _dry_run(ctx: Context, new: Criterion, replaced: int) -> Result:
     if "HTTP_IDEMPOTENCY_KEY" in ctx.environ:
         raise Invalid("Idempotency-Key", "is not accepted with dryRun, which writes nothing")
     found = roles.find(ctx)
-    sides = member.preview(
+    sides = role_members_page.preview(
         ctx.reader,
         ctx.site.id,
         found.id,
@@ -230,11 +230,11 @@ class RoleMembersHandler(Handler):
         at, site_id = ctx.paging, ctx.site.id
         found = roles.find(ctx)
         everyone = found.flags["includeUsers"]
-        listed = member.page(ctx.reader, site_id, found.id, at, everyone=everyone)
+        listed = role_members_page.page(ctx.reader, site_id, found.id, at, everyone=everyone)
         paging.check(listed.total, at)
         why: dict[int, Reason] = {}
         if explains:
-            why = member.reasons(ctx.reader, site_id, found.id, list(listed.versions))
+            why = role_members_page.reasons(ctx.reader, site_id, found.id, list(listed.versions))
         shows_email = bool(ctx.can & evaluator.SITE_OWNER)
 
         def build() -> bytes:

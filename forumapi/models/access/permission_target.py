@@ -15,7 +15,7 @@ from forumapi.database.connections import (
     Transaction,
 )
 from forumapi.models.content import comment_page
-from forumapi.models.people import member
+from forumapi.models.people import role_members
 from forumapi.permissions.evaluator import Principal, Target, Tree
 
 # The item's own state and author; whether somebody else has a live comment in it. A huddle, and a comment in one, is
@@ -133,7 +133,7 @@ LOCK_PROFILE = Query(
     "locate.lock_profile",
     f"""
     SELECT p.profile_id
-      FROM {member.LOCK_ROLES_SHARED} AS held
+      FROM {role_members.LOCK_ROLES_SHARED} AS held
      CROSS JOIN profiles p
      WHERE p.site_id = %(site_id)s AND p.profile_id = %(id)s
        FOR NO KEY UPDATE OF p""",

@@ -16,7 +16,7 @@ from forumapi.models.journal import journal
 from forumapi.models.journal.journal import Author
 from forumapi.models.microcosms import microcosm_counters
 from forumapi.models.notices.watcher import watch
-from forumapi.models.people import member, profile_counters, read_mark
+from forumapi.models.people import profile_counters, read_mark, role_members
 from forumapi.text.render import RENDERER_VERSION
 
 # Asked once the parent is locked: an equal comment of the last minutes, how many this author wrote in the last one,
@@ -39,7 +39,7 @@ PREPARE = Query(
                AND NOT c.is_moderated AND c.item_id IS NOT DISTINCT FROM %(item_id)s
                AND c.on_profile_id IS NOT DISTINCT FROM %(on_profile_id)s),
            nextval('comments_comment_id_seq'), clock_timestamp()
-      FROM {member.LOCK_ROLES_SHARED} AS held""",
+      FROM {role_members.LOCK_ROLES_SHARED} AS held""",
 )
 
 # Everything a new comment moves, in one round trip. The item is locked, so its numbers are known; the author's
@@ -302,7 +302,7 @@ def _count_author(
         COUNT_PARTICIPANTS, site_id=site_id, author_id=author_id, by=by, profile_ids=ids
     )
     if any(row[0] for row in crossed):
-        member.recompute_roles(tx, site_id, [author_id])
+        role_members.recompute_roles(tx, site_id, [author_id])
 
 
 class LockedComment(NamedTuple):
@@ -386,7 +386,7 @@ def flag(
     is_visible = not is_deleted and not is_moderated
     if is_visible != found.is_visible:
         by = 1 if is_visible else -1
-        member.lock_roles_shared(tx, site_id)
+        role_members.lock_roles_shared(tx, site_id)
         if place.locked:
             tx.run(
                 RECOUNT_ITEM, site_id=site_id, item_id=place.id, author_id=found.author_id, by=by

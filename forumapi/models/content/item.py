@@ -12,7 +12,7 @@ from forumapi.models.journal import journal
 from forumapi.models.journal.journal import Author
 from forumapi.models.microcosms import microcosm_counters
 from forumapi.models.notices.watcher import watch
-from forumapi.models.people import member, profile_counters
+from forumapi.models.people import profile_counters, role_members
 from forumapi.permissions.evaluator import Target
 
 # Two equal submissions at once: the second waits for the first and then finds it.
@@ -180,7 +180,7 @@ def insert(
     site_id, me, ip = author
     key = f"{site_id}:{item_type}:{microcosm_id}:{me}:{title}"
     tx.rows(SERIALISE, key=key)
-    member.lock_roles_shared(tx, site_id)
+    role_members.lock_roles_shared(tx, site_id)
     same = {
         "site_id": site_id,
         "me": me,
@@ -270,7 +270,7 @@ def _shown(tx: Transaction, site_id: int, found: LockedItem, is_visible: bool) -
     if is_visible == found.is_visible:
         return
     by = 1 if is_visible else -1
-    member.lock_roles_shared(tx, site_id)
+    role_members.lock_roles_shared(tx, site_id)
     if found.microcosm_id:
         _count(tx, site_id, found, found.microcosm_id, by)
         microcosm_counters.refresh(tx, site_id, [found.microcosm_id])

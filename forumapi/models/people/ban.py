@@ -12,7 +12,7 @@ from typing import Any, Final, NamedTuple
 from forumapi.database.connections import Query, Reader, Transaction
 from forumapi.errors import OUT_OF_RANGE, Invalid
 from forumapi.models.pages import page_with_total
-from forumapi.models.people import member
+from forumapi.models.people import role_members
 from forumapi.text import clean
 from forumapi.wire import json_fragments
 from forumapi.wire.paging import Paging
@@ -204,23 +204,23 @@ def lift(tx: Transaction, site_id: int, ban_id: int) -> tuple[int, str] | None:
 def _mark(tx: Transaction, user_id: int, domain: str, site_id: int) -> None:
     """Let roles follow that ask who is banned."""
     if user_id:
-        member.mark_user(tx, user_id, site_id=site_id)
+        role_members.mark_user(tx, user_id, site_id=site_id)
     else:
-        member.mark_domain(tx, domain, site_id=site_id)
+        role_members.mark_domain(tx, domain, site_id=site_id)
 
 
 def lift_user(tx: Transaction, user_id: int, *, site_id: int = 0) -> int:
     """End every ban of a user on a site, or (0) those of the whole platform; how many there were."""
     tx.rows(HOLD, user_id=user_id, site_id=site_id)
     lifted = tx.run(LIFT_USER, user_id=user_id, site_id=site_id or None)
-    member.mark_user(tx, user_id, site_id=site_id)
+    role_members.mark_user(tx, user_id, site_id=site_id)
     return lifted
 
 
 def lift_domain(tx: Transaction, domain: str, *, site_id: int = 0) -> int:
     """End the ban of an e-mail domain on a site, or (0) that of the whole platform; how many there were."""
     lifted = tx.run(LIFT_DOMAIN, domain=domain, site_id=site_id or None)
-    member.mark_domain(tx, domain, site_id=site_id)
+    role_members.mark_domain(tx, domain, site_id=site_id)
     return lifted
 
 

@@ -12,7 +12,7 @@ from forumapi import itemtypes
 from forumapi.database.connections import Query, Transaction
 from forumapi.models.journal import journal
 from forumapi.models.journal.journal import Author
-from forumapi.models.people import member, membership
+from forumapi.models.people import membership, role_members
 from forumapi.models.sites.site import Site
 from forumapi.text import email
 
@@ -66,7 +66,7 @@ TO_CHANGE = Query(
     "enrolment.to_change",
     f"""
     SELECT p.profile_id, w.is_member
-      FROM {member.LOCK_ROLES_SHARED} AS held
+      FROM {role_members.LOCK_ROLES_SHARED} AS held
      CROSS JOIN profiles p
       JOIN unnest(%(profile_ids)s::bigint[], %(members)s::boolean[]) AS w (profile_id, is_member)
         ON w.profile_id = p.profile_id

@@ -1,6 +1,6 @@
 """Criteria: what a profile must be like to be in a role without being named (platform 5.3).
 
-A criterion is stored twice: as it was sent, and as the `Comparison` that models/people/member.py evaluates. What
+A criterion is stored twice: as it was sent, and as the `Comparison` that models/people/criteria_sql.py evaluates. What
 can't be
 evaluated is refused when it is written (P-41).
 """
@@ -240,7 +240,7 @@ def find(tx: Reader, site_id: int, role_id: int, id: int) -> Criterion | None:
 
 
 def insert(tx: Transaction, site_id: int, role_id: int, new: Criterion, most: int) -> int:
-    """Store a criterion; its id. Call `member.lock_roles` first and `member.recompute_role` after.
+    """Store a criterion; its id. Call `role_members.lock_roles` first and `role_members.recompute_role` after.
 
     Raises Invalid where the role has `most` of them already.
     """
@@ -251,7 +251,7 @@ def insert(tx: Transaction, site_id: int, role_id: int, new: Criterion, most: in
 
 
 def update(tx: Transaction, site_id: int, role_id: int, id: int, new: Criterion) -> None:
-    """Store a changed criterion. Call `member.lock_roles` first and `member.recompute_role` after."""
+    """Store a changed criterion. Call `role_members.lock_roles` first and `role_members.recompute_role` after."""
     tx.run(UPDATE, site_id=site_id, role_id=role_id, id=id, **_values(new))
 
 

@@ -14,7 +14,7 @@ from forumapi.errors import Conflict, Invalid
 from forumapi.models.access import rate_counters
 from forumapi.models.access.rate_counters import Limit
 from forumapi.models.notices import suppression
-from forumapi.models.people import member, user
+from forumapi.models.people import role_members, user
 from forumapi.text import email
 
 KIND: Final = "email-change"
@@ -120,7 +120,7 @@ def change(tx: Transaction, user_id: int, address: str) -> None:
     except pgerrors.UniqueViolation:
         raise Conflict("Somebody signs in with this address by now") from None
     suppression.remove(tx, address)
-    member.mark_user(tx, user_id)
+    role_members.mark_user(tx, user_id)
 
 
 def _hash(user_id: int, code: str) -> bytes:

@@ -9,7 +9,7 @@ from forumapi import itemtypes
 from forumapi.database.connections import Database, Query, Transaction
 from forumapi.errors import Unavailable
 from forumapi.models.journal import journal
-from forumapi.models.people import member
+from forumapi.models.people import role_members
 from forumapi.text import clean
 from forumapi.text.looks import looks
 
@@ -154,4 +154,4 @@ def settle(database: Database, site_id: int, identity: Identity, *, is_root: boo
 
 def settle_roles(tx: Transaction, site_id: int, profile_ids: list[int]) -> None:
     """Write the role sets of these profiles anew, after a change of what they depend on."""
-    member.recompute_roles(tx, site_id, profile_ids)
+    role_members.recompute_roles(tx, site_id, profile_ids)

@@ -19,7 +19,7 @@ from forumapi.database.connections import (
 from forumapi.errors import OUT_OF_RANGE, Invalid
 from forumapi.models.journal.journal import Author
 from forumapi.models.pages.documents import Documents, Kind, Loaded
-from forumapi.models.people import member
+from forumapi.models.people import role_members
 from forumapi.text import avatar as avatars
 from forumapi.text import clean
 from forumapi.text.looks import looks
@@ -88,7 +88,7 @@ LOCK = Query(
     "profile.lock",
     f"""
     SELECT p.version, p.profile_name, p.gender, p.is_visible, p.style_id, p.is_member
-      FROM {member.LOCK_ROLES_SHARED} AS held
+      FROM {role_members.LOCK_ROLES_SHARED} AS held
      CROSS JOIN profiles p
      WHERE p.site_id = %(site_id)s AND p.profile_id = %(profile_id)s
        FOR NO KEY UPDATE OF p""",

@@ -1,8 +1,8 @@
-"""The counters of a profile: items and comments. Where a count reaches what a criterion names, roles follow.
+"""Counters of a profile: items and comments. Roles are recomputed when a count reaches a number that a criterion names.
 
-Costs one statement; only a profile that crosses a border pays for working out its roles. The
-transaction shares the lock on the site's roles (`member.LOCK_ROLES_SHARED`) in a statement before, so that a criterion
-which is being written is either seen here or counts what is written here.
+Costs one statement, and the recomputation only for a profile that crosses such a number. The transaction shares the
+lock on the site's roles (`role_members.LOCK_ROLES_SHARED`) in a statement before, so that a criterion which is being
+written is either seen here or sees the new count.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import Final
 
 from forumapi.database.connections import Query, Transaction
-from forumapi.models.people import member
+from forumapi.models.people import role_members
 
 _CROSSES: Final = """
     EXISTS (SELECT FROM criteria c
@@ -52,4 +52,4 @@ def items(tx: Transaction, site_id: int, profile_id: int, by: int) -> None:
 
 def _count(tx: Transaction, query: Query, site_id: int, profile_id: int, by: int) -> None:
     if tx.value(query, site_id=site_id, profile_id=profile_id, by=by):
-        member.recompute_roles(tx, site_id, [profile_id])
+        role_members.recompute_roles(tx, site_id, [profile_id])

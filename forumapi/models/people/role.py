@@ -1,4 +1,4 @@
-"""Roles: named sets of rights on one microcosm (platform 5.2). Who is in them: member.py, criterion.py.
+"""Roles: named sets of rights on one microcosm (platform 5.2). Their members: role_members.py, criterion.py.
 
 Every change of a role moves the site's acl_version, so that access lists are worked out anew.
 """
@@ -18,8 +18,8 @@ from forumapi.database.connections import (
 )
 from forumapi.models.journal import journal
 from forumapi.models.journal.journal import Author
-from forumapi.models.people import member, role_settling
-from forumapi.models.people.member import Movement
+from forumapi.models.people import role_members, role_members_page, role_settling
+from forumapi.models.people.role_members_page import Movement
 from forumapi.models.people.role_settling import Settling
 from forumapi.wire import json_fragments
 from forumapi.wire.paging import Paging
@@ -351,13 +351,13 @@ def page(tx: Reader, site_id: int, ids: list[int], at: Paging, *, shows: bool) -
         for row in rows
     ]
     asking = [one.role.id for one, row in zip(found, rows, strict=True) if row[3] and shows]
-    losing = member.losing(tx, site_id, asking, PREVIEWED) if asking else {}
+    losing = role_members_page.losing(tx, site_id, asking, PREVIEWED) if asking else {}
     return [one._replace(losing=losing.get(one.role.id)) for one in found]
 
 
 def hold(tx: Transaction, site_id: int, me: int, *, moves_rights: bool) -> Held:
     """Begin a change of the site's roles; others wait. `moves_rights`: access lists are worked out anew."""
-    member.lock_roles(tx, site_id)
+    role_members.lock_roles(tx, site_id)
     row = tx.row(BUMP if moves_rights else LOOK, site_id=site_id, me=me)
     assert row is not None
     return Held(row[0], row[1], tuple(row[2] or ()))
@@ -496,10 +496,10 @@ def settle(
 def _settle(
     tx: Transaction, site_id: int, id: int, profile_ids: list[int] | None = None
 ) -> Settling | None:
-    if profile_ids is not None and len(profile_ids) <= member.IN_ONE_GO:
-        member.recompute_role_of(tx, site_id, id, profile_ids)
-    elif member.is_large(tx, site_id):
+    if profile_ids is not None and len(profile_ids) <= role_members.IN_ONE_GO:
+        role_members.recompute_role_of(tx, site_id, id, profile_ids)
+    elif role_members.is_large(tx, site_id):
         return role_settling.queue(tx, site_id, id)
     else:
-        member.recompute_role(tx, site_id, id)
+        role_members.recompute_role(tx, site_id, id)
     return None

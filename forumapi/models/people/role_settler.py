@@ -17,7 +17,7 @@ from forumapi.concurrency.background_thread import PollingThread
 from forumapi.config import Config
 from forumapi.database.connections import Database
 from forumapi.errors import ApiError, BadGateway
-from forumapi.models.people import member, role_settling
+from forumapi.models.people import role_members, role_settling
 from forumapi.models.people.role_settling import Settling
 from forumapi.observability.log import logger
 
@@ -90,7 +90,7 @@ class Settler(PollingThread):
         """Profiles that gain by the role as it is now, and those that lose."""
         tx = self._database.read()
         try:
-            coming, going, looking = member.movers(tx, queued.site_id, queued.role_id)
+            coming, going, looking = role_members.movers(tx, queued.site_id, queued.role_id)
             if role_settling.takes_by_coming(tx, queued.site_id, queued.role_id):
                 return going + looking, coming
             return coming + looking, going
@@ -103,4 +103,4 @@ class Settler(PollingThread):
                 return
             batch = list(profile_ids[start : start + BATCH])
             with self._database.write() as tx:
-                member.recompute_role_of(tx, queued.site_id, queued.role_id, batch)
+                role_members.recompute_role_of(tx, queued.site_id, queued.role_id, batch)

@@ -15,7 +15,7 @@ import pytest
 from forumapi.config import Config
 from forumapi.database.connections import Database
 from forumapi.errors import BadGateway
-from forumapi.models.people import criterion, member, role_settling
+from forumapi.models.people import criterion, role_members, role_settling
 from forumapi.models.people.role_settler import Settler
 from tests.api import Response
 from tests.factories import Factory, Site, Thing
@@ -109,9 +109,9 @@ def one_of_the_crowd_locked(make: Factory, database_url: str, role: Role) -> Ite
 
 
 def a_change_waits(make: Factory) -> None:
-    """Return when a statement of models/people/member.py waits for a lock."""
+    """Return when a statement of models/people/role_members.py waits for a lock."""
     look = """SELECT count(*) FROM pg_stat_activity
-               WHERE datname = current_database() AND wait_event_type = 'Lock' AND query LIKE '/* member.%%'"""
+               WHERE datname = current_database() AND wait_event_type = 'Lock' AND query LIKE '/* role_members.%%'"""
     eventually(lambda: make.sql(look)[0][0] > 0)
 
 
@@ -222,7 +222,7 @@ def test_a_change_that_waits_keeps_nobody_waiting_behind_it(
 
     def hold_back() -> None:
         with make.database.write() as tx:
-            member.lock_roles_shared(tx, crowd.id)
+            role_members.lock_roles_shared(tx, crowd.id)
             writing.set()
             done.wait(60)
 
@@ -232,7 +232,8 @@ def test_a_change_that_waits_keeps_nobody_waiting_behind_it(
         change: Future[Response] = pool.submit(
             post, server, criteria(place, role), named("nobody"), crowd.owner
         )
-        tries = "SELECT count(*) FROM pg_stat_activity WHERE query LIKE '/* member.try_lock%%' AND state <> 'idle'"
+        tries = """SELECT count(*) FROM pg_stat_activity
+                    WHERE query LIKE '/* role_members.try_lock%%' AND state <> 'idle'"""
         eventually(lambda: make.sql(tries)[0][0] > 0)
         assert comment(server, chat, crowd.member, "meanwhile") == 302
         assert not change.done()

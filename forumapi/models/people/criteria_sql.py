@@ -1,0 +1,126 @@
+"""SQL that evaluates criteria on profiles (platform 5.3). Criteria are evaluated here and nowhere else.
+
+The fragments are for statements over sets; no criterion ever becomes SQL text. `tests` is the table of criteria to
+evaluate, `facts` that of the profiles with what criteria may ask of them.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from forumapi import itemtypes
+
+TESTS: Final = """
+        SELECT c.role_id, c.or_group, c.criterion_id, c.kind, c.attr_key, c.number_value, c.date_value, c.text_value,
+               c.boolean_value, CASE c.predicate WHEN 'neq' THEN 'ne' ELSE c.predicate END AS predicate
+          FROM criteria c
+         WHERE c.site_id = %(site_id)s"""
+
+# Bans b that are in force for user u on this site.
+_BANS: Final = """bans b
+                                  WHERE (b.site_id = %(site_id)s OR b.site_id IS NULL)
+                                    AND (b.expires IS NULL OR b.expires > now())
+                                    AND (b.user_id = u.user_id OR lower(u.email) LIKE '%%@' || b.email_domain
+                                         OR lower(u.email) LIKE '%%.' || b.email_domain)"""
+
+# Values of profiles that criteria compare, except attributes. Addresses and bans are read only if a test needs them.
+FACTS: Final = f"""
+        SELECT p.profile_id, p.user_id, p.version, p.role_ids, p.next_change_at, p.created AS joined,
+               n.item_count, n.comment_count, extract(day FROM now() - p.created)::int AS days,
+               (p.created AT TIME ZONE 'UTC')::date AS created, p.profile_name, coalesce(p.gender, '') AS gender,
+               CASE WHEN (SELECT bool_or(t.kind = 'email') FROM tests t)
+                    THEN (SELECT u.email FROM users u WHERE u.user_id = p.user_id) END AS email,
+               CASE WHEN (SELECT bool_or(t.kind = 'isBanned') FROM tests t)
+                    THEN (SELECT u.is_banned OR EXISTS (SELECT FROM {_BANS})
+                            FROM users u
+                           WHERE u.user_id = p.user_id) END AS is_banned
+          FROM profiles p
+          LEFT JOIN profile_counters n ON n.site_id = p.site_id AND n.profile_id = p.profile_id
+         WHERE p.site_id = %(site_id)s"""
+
+# Attribute a of profile f that test t names. A value by its holder or an unknown writer does not count (P-34).
+ANY_ATTRIBUTE: Final = f"""
+                LEFT JOIN attributes a ON a.site_id = %(site_id)s AND a.item_type_id = {itemtypes.PROFILE}
+                                      AND a.item_id = f.profile_id AND a.key = t.attr_key"""
+GRANTED: Final = "{a}.is_granted"
+# GRANTED in a database without writers of attributes (forumapi doctor, before 0035): this key was always the owner's.
+GRANTED_BEFORE: Final = "{a}.key = 'is_member'"
+ATTRIBUTE: Final = f"{ANY_ATTRIBUTE} AND {GRANTED.format(a='a')}"
+
+
+def has_own(profile_id: str, tests: str, granted: str = GRANTED) -> str:
+    """Build a condition: under a key that these tests name, the profile has a value that the owner did not write."""
+    return f"""EXISTS (
+            SELECT FROM attributes own
+             WHERE own.site_id = %(site_id)s AND own.item_type_id = {itemtypes.PROFILE} AND own.item_id = {profile_id}
+               AND NOT {granted.format(a="own")} AND own.key IN (SELECT t.attr_key FROM {tests} t))"""
+
+
+# Value of profile f that test t compares, by type.
+NUMBER: Final = """CASE t.kind WHEN 'commentCount' THEN f.comment_count WHEN 'days' THEN f.days
+                                 WHEN 'itemCount' THEN f.item_count WHEN 'number' THEN a.number_value
+                                 WHEN 'id' THEN f.profile_id END"""
+DATE: Final = "CASE t.kind WHEN 'created' THEN f.created WHEN 'date' THEN a.date_value END"
+TEXT: Final = """CASE t.kind WHEN 'string' THEN a.string_value WHEN 'gender' THEN f.gender
+                               WHEN 'profileName' THEN f.profile_name WHEN 'email' THEN f.email END"""
+FLAG: Final = "CASE t.kind WHEN 'boolean' THEN a.boolean_value WHEN 'isBanned' THEN f.is_banned END"
+
+# A value that the profile lacks, or has in another type, is equal to nothing and contains nothing.
+_EQUAL: Final = f"""coalesce(CASE WHEN t.number_value IS NOT NULL THEN {NUMBER} = t.number_value
+                                  WHEN t.boolean_value IS NOT NULL THEN {FLAG} = t.boolean_value
+                                  WHEN t.date_value IS NOT NULL THEN {DATE} = t.date_value
+                                  WHEN t.kind = 'string' THEN a.string_value = t.text_value
+                                  ELSE lower({TEXT}) = lower(t.text_value) END, false)"""
+_HOLDS: Final = f"coalesce(strpos(lower({TEXT}), lower(t.text_value)) > 0, false)"
+
+
+def _ordered(operator: str) -> str:
+    return f"""coalesce(CASE WHEN t.date_value IS NULL THEN {NUMBER} {operator} t.number_value
+                             ELSE {DATE} {operator} t.date_value END, false)"""
+
+
+MET: Final = f"""
+                (t.kind IS NOT NULL AND CASE t.predicate
+                    WHEN 'ge' THEN {_ordered(">=")}
+                    WHEN 'eq' THEN {_EQUAL}
+                    WHEN 'ne' THEN NOT {_EQUAL}
+                    WHEN 'lt' THEN {_ordered("<")}
+                    WHEN 'le' THEN {_ordered("<=")}
+                    WHEN 'gt' THEN {_ordered(">")}
+                    WHEN 'substr' THEN {_HOLDS}
+                    WHEN 'nsubstr' THEN NOT {_HOLDS}
+                    ELSE false END)"""
+
+
+def groups(tests: str) -> str:
+    """Build the table of the groups of these tests, all of one role; it has their name with `_groups`."""
+    return f"{tests}_groups AS MATERIALIZED (SELECT DISTINCT t.or_group FROM {tests} t)"
+
+
+def meets(tests: str, attribute: str = ATTRIBUTE) -> str:
+    """Build a condition: profile f meets every test of one of the groups. A group ends at its first test that fails."""
+    return f"""EXISTS (
+            SELECT FROM {tests}_groups g
+             WHERE NOT EXISTS (
+                SELECT FROM {tests} t {attribute}
+                 WHERE t.or_group = g.or_group AND NOT {MET}))"""
+
+
+# Ages in days at which the result of a test may change, in order.
+BORDERS: Final = """
+        SELECT coalesce(array_agg(DISTINCT t.number_value::int + later.days ORDER BY t.number_value::int + later.days),
+                        '{}') AS days
+          FROM tests t
+         CROSS JOIN LATERAL unnest(CASE WHEN t.predicate IN ('lt', 'ge') THEN ARRAY[0]
+                                        WHEN t.predicate IN ('le', 'gt') THEN ARRAY[1]
+                                        ELSE ARRAY[0, 1] END) AS later (days)
+         WHERE t.kind = 'days' AND t.number_value BETWEEN -1 AND 100000"""
+
+# Time at which tests of profile f change without a write: its next such age, or the end of a ban. Null: never.
+NEXT_CHANGE: Final = f"""
+            least(f.joined + (SELECT b.days FROM borders b)[width_bucket(f.days, (SELECT b.days FROM borders b)) + 1]
+                             * interval '24 hours',
+                  CASE WHEN (SELECT bool_or(t.kind = 'isBanned') FROM tests t)
+                       THEN (SELECT (SELECT min(b.expires) FROM {_BANS})
+                               FROM users u
+                              WHERE u.user_id = f.user_id) END)"""
