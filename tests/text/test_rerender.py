@@ -28,3 +28,22 @@ def test_foreign_html_is_never_served(api: Api, make: Factory, bikes: Site) -> N
         id=comment.id,
     )
     assert stored == [(shown, True)]
+
+
+def test_a_page_of_old_html_reads_its_site_and_its_tree_once(api: Api, make: Factory) -> None:
+    def statements(count: int) -> int:
+        site = make.site()
+        chat = make.conversation(site)
+        for number in range(count):
+            make.comment(chat, markdown=f"Look at [{number}](https://example.test/{number})")
+        make.sql(
+            "UPDATE comments SET renderer = 0 WHERE site_id = %(site_id)s RETURNING 1",
+            site_id=site.id,
+        )
+        api.get("/api/v1/microcosms", site=site)  # the site and its tree are held
+        return api.get(chat.path, site=site).statements
+
+    one, three, five = statements(1), statements(3), statements(5)
+
+    # Each comment costs its links and its new HTML, and nothing of the site.
+    assert five - three == three - one <= 2 * 3
