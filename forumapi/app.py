@@ -231,8 +231,7 @@ class App(Services):
     def _rerender(
         self, tx: Reader, site_id: int, microcosm_id: int | None, comment_id: int, source: str
     ) -> tuple[int, str]:
-        site = self.sites.by_id(site_id, tx)
-        assert site is not None  # its comment is
+        site = self.sites.current(site_id, tx)
         return text.rerender(
             tx,
             site,
