@@ -11,6 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from forumapi import errors, itemtypes, routes
+from forumapi.config import Config
+
 ROOT = Path(__file__).parents[1]
 SPEC = ROOT / "docs" / "spec"
 PARTS = ("platform", "content", "discovery")
@@ -184,3 +187,75 @@ def test_a_rule_stands_in_one_part() -> None:
 
     assert all(anchor == code.lower() for anchor, code in found)
     assert len(found) == len(RULES)
+
+
+# ---------------------------------------------------------------- tables of the contract, held against the code
+
+
+def section(part: str, number: str) -> str:
+    """Text of one section of the contract, up to the next."""
+    text = PAGES[f"docs/spec/{part}.md"]
+    rest = text[text.index(f'<a id="{number.replace(".", "-")}"></a>') + 1 :]
+    return re.split(r'^<a id="[\d-]+"></a>$', rest, maxsplit=1, flags=re.MULTILINE)[0]
+
+
+def test_the_codes_of_errors_are_those_of_the_engine() -> None:
+    rows = re.findall(r"^\| (\d{1,2}) \| \d{3} ", section("platform", "1.6"), re.MULTILINE)
+    codes = {
+        value for key, value in vars(errors).items() if key.isupper() and isinstance(value, int)
+    }
+
+    assert [int(code) for code in rows] == sorted(codes)
+
+
+def test_item_types_are_those_of_the_engine() -> None:
+    rows = re.findall(r"^\| (\d+) \| `(\w+)` \|", section("platform", "11"), re.MULTILINE)
+
+    assert rows == [(str(kind.id), kind.name) for kind in itemtypes.TYPES]
+
+
+def test_settings_that_are_named_exist() -> None:
+    rows = re.findall(r"^\| (`.*?) \|", section("platform", "10"), re.MULTILINE)
+    names = {found for row in rows for found in re.findall(r"`(\w+)`", row)}
+    pages = "".join(PAGES[f"docs/spec/{part}.md"] for part in PARTS)
+    names |= set(re.findall(r"\((?:[^()]*, )?`([a-z]+(?:_[a-z]+)+)`\)", pages))
+
+    assert names <= set(Config.__dataclass_fields__)
+
+
+def shape(path: str) -> str:
+    """A path with nameless parameters."""
+    return re.sub(r"<[^>]*>|\{[^}]*\}(?:\.\{[^}]*\})?", "{}", path)
+
+
+ALLOW = {
+    (host, shape(path)): handler.allow
+    for host, table in (("R", routes.ROOT), ("S", routes.SITE))
+    for path, handler in table.items()
+}
+
+
+def test_the_methods_of_each_route_are_those_of_the_engine() -> None:
+    told: dict[tuple[str, str], str] = {}
+    for hosts, paths, allow in re.findall(
+        r"^\| ([RS ]+) \| (`.*?) \| `([A-Z,]+)`", section("platform", "12"), re.MULTILINE
+    ):
+        for path in re.findall(r"`([^`]*)`", paths):
+            prefixes = ("/api/v1/microcosms/{}/roles", "/api/v1/roles") if path[0] == "P" else ("",)
+            for prefix in prefixes:
+                whole = prefix + shape(path.removeprefix("P"))
+                told |= {(host, whole): allow for host in hosts.split()}
+    for paths, allow in re.findall(
+        r"^\| (`.*?) \| `([A-Z,]+)`", section("content", "1.12"), re.MULTILINE
+    ):
+        for path in map(shape, re.findall(r"`([^`]*)`", paths)):
+            if path.startswith("…"):
+                ending = path.removeprefix("…")
+                found = [whole for host, whole in ALLOW if host == "S" and whole.endswith(ending)]
+                assert found, path
+                told |= {("S", whole): allow for whole in found}
+            else:
+                told["S", f"/api/v1/{path.removeprefix('/')}"] = allow
+
+    assert len(told) > 80
+    assert {key: allow for key, allow in told.items() if ALLOW.get(key) != allow} == {}
