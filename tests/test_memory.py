@@ -333,7 +333,7 @@ def forms() -> object:
     none: Any = Rows(list)
     for number in range(1_000):
         for kind in mail_templates.KINDS:
-            made._form(own if number % 20 == 0 else none, a_site(app, number), kind)
+            made._template(own if number % 20 == 0 else none, a_site(app, number), kind)
     return made
 
 
@@ -420,7 +420,7 @@ FILLED: dict[str, tuple[Callable[[], object], int]] = {
     "auth.spam._seen": (verdicts, MIB),
     "handlers.sites.status.Examiner._found": (examined, 2 * MIB),
     "models.people.profile_list.Borders._of": (borders, 4 * MIB),
-    "updates.writer.EmailWriter._forms": (forms, 5 * MIB),
+    "updates.writer.EmailWriter._templates": (forms, 5 * MIB),
     "updates.dispatch.Dispatch._trees": (trees, 8 * MIB),
     "models.sites.site_directory.SiteDirectory._by_id models.sites.site_directory.SiteDirectory._ids"
     " models.sites.site_directory.SiteDirectory._seen models.sites.site_directory.SiteDirectory._written"

@@ -1161,7 +1161,7 @@ def _mail_bounce(args: argparse.Namespace, current: Config) -> int:
             report = bounces.read(data)
             if report is not None:
                 taken += 1
-                print(bounces.take(tx, secret, report))
+                print(bounces.apply(tx, secret, report))
     print(f"{len(found)} messages, {taken} reports of mail that failed for good")
     return OK
 

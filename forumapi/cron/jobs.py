@@ -381,7 +381,7 @@ def name_looks(tx: Transaction, config: Config) -> str:
 
 def digests(tx: Transaction, config: Config) -> str:
     """Take up the digests that are due; who sends mail writes and sends them."""
-    return f"{digest.take_up(tx)} digests"
+    return f"{digest.queue_due(tx)} digests"
 
 
 def due_roles(tx: Transaction, config: Config) -> str:

@@ -1,7 +1,7 @@
-"""Reports of mail that could not be delivered: reading them (RFC 3464), and turning addresses off.
+"""Bounces: parses delivery status notifications (RFC 3464) and suppresses addresses.
 
-A report counts only for the address that a mail of ours with the Message-ID in it went to: anybody can write a report,
-but only who has the mail, or the servers on its way, know its Message-ID.
+A report suppresses only the address to which we sent a mail with the Message-ID in the report: anybody can write a
+report, but only the recipient and the servers on the way know the Message-ID.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ from forumapi.mail import outbox, smtp
 from forumapi.models.notices import suppression
 from forumapi.text import email as addresses
 
-# Larger ones hold a whole mail of somebody's; what we need stands at the beginning.
+# Bytes of a report that are parsed: larger ones quote a whole mail, and the status stands at the beginning.
 MAX_BYTES: Final = 2_000_000
 
 
-class Report(NamedTuple):
-    """What a report says: which mail could not be delivered to whom for good, and why."""
+class BounceReport(NamedTuple):
+    """Permanent delivery failure of one mail to one recipient."""
 
     message_id: str
     recipient: str
@@ -32,7 +32,7 @@ class Report(NamedTuple):
 
 
 def messages(path: Path) -> Iterator[bytes]:
-    """The messages of a mailbox: an mbox file, a maildir, a folder of files, or a file with one message."""
+    """Read the messages of a mailbox: an mbox file, a maildir, a folder of files, or a file with one message."""
     if path.is_dir():
         if (path / "new").is_dir() and (path / "cur").is_dir():
             for kept in mailbox.Maildir(path, create=False):
@@ -51,16 +51,16 @@ def messages(path: Path) -> Iterator[bytes]:
         yield path.read_bytes()
 
 
-def read(data: bytes) -> Report | None:
-    """The report in a message; None where it is none, or not about a mail that failed for good."""
+def read(data: bytes) -> BounceReport | None:
+    """Parse a report. None if the message is no report, or not about a permanent failure."""
     try:
         return _read(data)
     except RecursionError:
-        # Parts within parts without end: no mail server writes that.
+        # Parts nested too deeply: no mail server writes that.
         return None
 
 
-def _read(data: bytes) -> Report | None:
+def _read(data: bytes) -> BounceReport | None:
     message = email.message_from_bytes(data[:MAX_BYTES], policy=email.policy.compat32)
     original = status_part = None
     for part in message.walk():
@@ -75,13 +75,15 @@ def _read(data: bytes) -> Report | None:
     if not isinstance(groups, list):
         return None
     for group in groups:
-        assert isinstance(group, email.message.Message)  # what the parser makes of this type
+        assert isinstance(group, email.message.Message)  # the parser's result for this type
         status = str(group.get("Status", "")).strip().split(" ")[0]
         if str(group.get("Action", "")).strip().lower() != "failed" or not status.startswith("5."):
             continue
         detail = str(group.get("Diagnostic-Code", "")).partition(";")[2].strip() or status
         recipient = str(group.get("Original-Recipient") or group.get("Final-Recipient") or "")
-        return Report(original, recipient.partition(";")[2].strip().strip("<>"), status, detail)
+        return BounceReport(
+            original, recipient.partition(";")[2].strip().strip("<>"), status, detail
+        )
     return None
 
 
@@ -98,20 +100,20 @@ def _header(message: object, name: str) -> str:
     return str(message.get(name, "")).strip() if isinstance(message, email.message.Message) else ""
 
 
-def take(tx: Transaction, secret: bytes, report: Report) -> str:
-    """Turn the address of a report off, if the report is about a mail of ours and about the address; what was done."""
+def apply(tx: Transaction, secret: bytes, report: BounceReport) -> str:
+    """Suppress the address of a report about a mail of ours and about the address. Returns a line for the log."""
     recipient = outbox.sent_to(tx, secret, report.message_id)
     if recipient is None:
-        return f"ignored: no mail of ours: {report.message_id}"
+        return f"ignored: not a mail of this platform: {report.message_id}"
     if report.recipient and not _is_same(report.recipient, recipient):
-        # Forwarded by the reader's own server: somebody else's mailbox is gone.
-        return f"ignored: we wrote to somebody else: {report.message_id}"
+        # The reader's server forwarded it: the failing mailbox is another one.
+        return f"ignored: another recipient than that of the mail: {report.message_id}"
     if not smtp.is_bounce(550, report.status):
-        return f"ignored: not about the address: {report.status}"
+        return f"ignored: not a failure of the address: {report.status}"
     words = smtp.one_line(f"{report.status} {report.detail}")
     if suppression.add(tx, recipient, suppression.REPORTED, words):
-        return f"off: {recipient}: {words}"
-    return f"off already: {recipient}"
+        return f"suppressed: {recipient}: {words}"
+    return f"already suppressed: {recipient}"
 
 
 def _is_same(one: str, other: str) -> bool:

@@ -1,10 +1,9 @@
-"""Outgoing mail: queued in the transaction that causes it, sent afterwards, at least once (platform 7.4, P-63).
+"""Transactional outbox of mail: queued in the transaction that causes it, sent at least once (platform 7.4, P-63).
 
-A mail is a row of mail_outbox, one for each cause. Some have their text from the start (codes, invitations); those
-about updates only name what they are about, and are written when they are sent (updates/writer.py), so that nobody is
-sent what they may not read any more. Web workers send what is due: they take a lease on some rows, send them, and write
-down how it went. A crash in between sends again, under the same Message-ID. Texts are forgotten once sent: they may
-hold secrets.
+A mail is a row of mail_outbox, one for each cause. Codes and invitations have their text from the start; mail about
+updates names only its subject, and is rendered when it is sent (updates/writer.py), so that nobody receives what they
+may no longer read. Web workers lease rows that are due, send them, and record the outcomes. After a crash a mail may be
+sent again, with the same Message-ID. Texts are deleted once sent: they may hold secrets.
 """
 
 from __future__ import annotations
@@ -28,8 +27,8 @@ from forumapi.database.connections import (
 )
 from forumapi.errors import ApiError
 from forumapi.mail.smtp import (
-    AwayError,
-    Letter,
+    Message,
+    ServerUnavailableError,
     Transport,
     UndeliverableError,
     is_possible,
@@ -53,8 +52,8 @@ QUEUE = Query(
         ON CONFLICT (cause) DO NOTHING""",
 )
 
-# The lease: nobody else touches these rows for that long. Materialized: a subquery that is run again for each row finds
-# other rows each time, and leases more than the limit.
+# Lease: no other process takes these rows for that long. MATERIALIZED: a subquery that runs again for each row would
+# find other rows each time, and lease more than the limit.
 _LEASE: Final = """
     WITH due AS MATERIALIZED (
         SELECT q.mail_id
@@ -72,10 +71,9 @@ _LEASE: Final = """
 LEASE = Query("mail.lease", _LEASE.format(state="queued"))
 LEASE_UNWRITTEN = Query("mail.lease_unwritten", _LEASE.format(state="unwritten"))
 
-# What became of a batch. A mail without a new state is tried again after `wait_s`; one that was not tried at all gets
-# its attempt back.
-SETTLE = Query(
-    "mail.settle",
+# A mail without a new state is tried again after `wait_s`; one that was not tried gets its attempt back.
+RECORD_OUTCOMES = Query(
+    "mail.record_outcomes",
     """
     UPDATE mail_outbox m
        SET state = coalesce(r.state, m.state),
@@ -109,7 +107,7 @@ LIST = Query(
      LIMIT %(limit)s""",
 )
 
-# What is waiting for a later try is not in anybody's hands: a lease is shorter.
+# A mail that waits for longer than a lease lasts is not being sent.
 RETRY = Query(
     "mail.retry",
     """
@@ -125,19 +123,18 @@ RETRY = Query(
 
 LEASE_S: Final = 300
 BATCH: Final = 50
-# A batch that takes longer than this is not finished: what is left is written anew, so that what was decided about its
-# readers is never older than this when it is sent.
+# Time after which the rest of a batch is put back and rendered anew: permissions are never older than this when sent.
 _BATCH_LIMIT_S: Final = 20.0
-# While the mail server is away, a mail waits for so long, however often. One look in a round is enough.
+# Wait of each mail while the mail server is unavailable, without a limit of attempts. One connection a round is tried.
 _AWAY_S: Final = 60
-# How long to wait after the first, second, ... failure, some 22 hours in all; after the last one the mail is parked.
+# Waits after the first, second, ... failure, some 22 hours in all; after the last one the mail is dead.
 BACK_OFF_S: Final = (15, 60, 300, 1800, 7200, 21_600, 43_200)
 STATES: Final = ("queued", "unwritten", "sent", "dropped", "dead")
 _MESSAGE_ID: Final = re.compile(r"<(\d{1,18})\.([0-9a-f]{32})@")
 
 
 class Mail(NamedTuple):
-    """A mail that is due; without a recipient it is still to be written."""
+    """Leased mail; without a recipient it is still to be rendered."""
 
     id: int
     cause: str
@@ -147,11 +144,11 @@ class Mail(NamedTuple):
     html: str | None
     attempts: int
     created: datetime.datetime
-    headers: str  # an object of JSON: by name
+    headers: str  # JSON object: values by name
 
 
 class Written(NamedTuple):
-    """What became of a mail that only named what it is about. `sender_name` is plain text."""
+    """Rendered mail about an update. `sender_name` is plain text."""
 
     recipient: str
     sender_name: str
@@ -162,17 +159,17 @@ class Written(NamedTuple):
 
 
 class Dropped(NamedTuple):
-    """Why nobody is to get a mail any more."""
+    """Mail that is not to be sent any more."""
 
     reason: str
 
 
-# Writes mails of these ids.
+# Renders mails by their ids.
 Writer = Callable[[Sequence[int]], Mapping[int, Written | Dropped]]
 
 
-class Outcome(NamedTuple):
-    """How sending a mail went. `state` None: to be tried again in `wait_s`."""
+class SendOutcome(NamedTuple):
+    """Result of sending a mail. `state` None: to be tried again in `wait_s`."""
 
     mail_id: int
     state: str | None
@@ -196,7 +193,7 @@ def queue(
     html: str | None = None,
     site_id: int | None = None,
 ) -> None:
-    """Put a mail into the outbox with this transaction; a cause that was there before changes nothing."""
+    """Insert a mail into the outbox, unless there is one with this cause."""
     tx.run(
         QUEUE,
         site_id=site_id,
@@ -209,12 +206,12 @@ def queue(
 
 
 def plain(text: str) -> str:
-    """A stored, HTML-escaped field as one line of plain text, fit for a header."""
+    """Convert a stored, HTML-escaped field to one line of plain text, fit for a header."""
     return " ".join(unescape(text).split())
 
 
 def lease(tx: Transaction, batch: int = BATCH) -> tuple[list[Mail], list[Mail]]:
-    """Mails that are due, for this process alone: those with a text, then those to be written. Codes go first."""
+    """Lease mails that are due. Returns those with a text, such as codes, and those to be rendered."""
     texts = [Mail(*row) for row in tx.rows(LEASE, lease_s=LEASE_S, batch=batch)]
     room = batch - len(texts)
     if not room:
@@ -223,10 +220,10 @@ def lease(tx: Transaction, batch: int = BATCH) -> tuple[list[Mail], list[Mail]]:
     return texts, [Mail(*row) for row in rows]
 
 
-def settle(tx: Transaction, outcomes: Sequence[Outcome]) -> None:
-    """Write down how it went; addresses that bounced are off from now on."""
+def record_outcomes(tx: Transaction, outcomes: Sequence[SendOutcome]) -> None:
+    """Store the outcomes of a batch, and suppress addresses that bounced."""
     tx.run(
-        SETTLE,
+        RECORD_OUTCOMES,
         ids=[one.mail_id for one in outcomes],
         states=[one.state for one in outcomes],
         recipients=[one.recipient for one in outcomes],
@@ -240,13 +237,13 @@ def settle(tx: Transaction, outcomes: Sequence[Outcome]) -> None:
 
 
 def message_id(secret: bytes, mail_id: int, cause: str, domain: str) -> str:
-    """The same for every try of a mail, and not to be guessed by whoever did not get it."""
+    """Make the Message-ID of a mail: the same for every try, and not to be guessed."""
     mark = hmac.new(secret, f"message:{mail_id}:{cause}".encode(), hashlib.sha256).hexdigest()[:32]
     return f"<{mail_id}.{mark}@{domain}>"
 
 
 def sent_to(tx: Reader, secret: bytes, text: str) -> str | None:
-    """The address that the mail with this Message-ID went to; None if we sent none, or it is forgotten by now."""
+    """Find the recipient of the mail with this Message-ID. None if it is not ours, or was deleted since."""
     match = _MESSAGE_ID.match(text.strip())
     row = tx.row(FIND, mail_id=int(match[1])) if match else None
     if match is None or row is None:
@@ -255,8 +252,8 @@ def sent_to(tx: Reader, secret: bytes, text: str) -> str | None:
     return row[1] if hmac.compare_digest(wanted, f"<{match[1]}.{match[2]}@>") else None
 
 
-class Listed(NamedTuple):
-    """A mail as operators see it: never its text."""
+class MailEntry(NamedTuple):
+    """Mail as operators see it, without its text."""
 
     id: int
     state: str
@@ -269,15 +266,17 @@ class Listed(NamedTuple):
     last_error: str
 
 
-def list_all(tx: Reader, states: Sequence[str], *, site_id: int | None, limit: int) -> list[Listed]:
-    """Mails in these states, newest first."""
+def list_all(
+    tx: Reader, states: Sequence[str], *, site_id: int | None, limit: int
+) -> list[MailEntry]:
+    """List mails in these states, newest first."""
     return [
-        Listed(*row) for row in tx.rows(LIST, states=list(states), site_id=site_id, limit=limit)
+        MailEntry(*row) for row in tx.rows(LIST, states=list(states), site_id=site_id, limit=limit)
     ]
 
 
 def retry(tx: Transaction, *, mail_id: int | None = None, site_id: int | None = None) -> int:
-    """Make one mail due now, or all that are parked or wait after a failure; how many that were."""
+    """Make one mail due now, or all that are dead or wait after a failure. Returns their number."""
     return tx.run(RETRY, only=mail_id, site_id=site_id, lease_s=LEASE_S)
 
 
@@ -285,13 +284,13 @@ def retry(tx: Transaction, *, mail_id: int | None = None, site_id: int | None = 
 
 
 def _nothing(ids: Sequence[int]) -> Mapping[int, Written | Dropped]:
-    return {id: Dropped("nobody writes mail here") for id in ids}
+    return {id: Dropped("this process renders no mail") for id in ids}
 
 
 class Sender(PollingThread):
-    """Sends what is due; `start` makes it a background thread of a process, `flush` does one round at once.
+    """Thread that sends mail that is due; `flush` sends one batch at once.
 
-    `config` gives the settings of now, so that a reload applies. `write` writes what has no text yet.
+    `config` returns the present settings, so that a reload applies. `write` renders mails that have no text.
     """
 
     POLL_S = 5.0
@@ -299,18 +298,18 @@ class Sender(PollingThread):
     def __init__(
         self, database: Database, config: Callable[[], Config], write: Writer = _nothing
     ) -> None:
-        super().__init__("mail", "the outbox can't be read")
+        super().__init__("mail", "the mail outbox cannot be read")
         self._database = database
         self._config = config
         self._write = write
         self._secret = b""
 
     def poll(self) -> None:
-        """Send all that is due; what a stop interrupts is sent by another process."""
+        """Send all mail that is due; another process sends what a stop interrupts."""
         self.drain()
 
     def drain(self) -> int:
-        """Send all that is due over one connection; how many mails that were. Raises Unavailable without a database."""
+        """Send all mail that is due, over one connection. Returns its number. Raises Unavailable without a database."""
         total = 0
         transport = Transport(self._config())
         try:
@@ -324,7 +323,7 @@ class Sender(PollingThread):
         return total
 
     def flush(self) -> int:
-        """Send one batch of what is due; how many mails that were. Raises Unavailable without a database."""
+        """Send one batch of mail that is due. Returns its size. Raises Unavailable without a database."""
         transport = Transport(self._config())
         try:
             return self._batch(transport)[0]
@@ -332,33 +331,33 @@ class Sender(PollingThread):
             transport.close()
 
     def _batch(self, transport: Transport) -> tuple[int, bool]:
-        """How many mails were due, and whether the mail server is away."""
+        """Send one batch. Returns its size, and True if the mail server is unavailable."""
         with self._database.write() as tx:
             texts, unwritten = lease(tx)
         if not texts and not unwritten:
             return 0, False
-        outcomes: list[Outcome] = []
+        outcomes: list[SendOutcome] = []
         try:
-            # With a text: at once, before others are written.
-            letters = {mail: self._letter(transport.config, mail) for mail in texts}
-            is_there = self._send(transport, letters, outcomes)
+            # Mails with a text are sent before others are rendered.
+            messages = {mail: self._message(transport.config, mail) for mail in texts}
+            is_there = self._send(transport, messages, outcomes)
             if is_there:
-                letters = self._written(transport.config, unwritten, outcomes)
-                is_there = self._send(transport, letters, outcomes)
+                messages = self._rendered(transport.config, unwritten, outcomes)
+                is_there = self._send(transport, messages, outcomes)
             else:
-                outcomes += [_not_now(mail, "the mail server is away") for mail in unwritten]
+                outcomes += [_not_now(mail, "the mail server is unavailable") for mail in unwritten]
         finally:
-            # Whatever happened, what is sent is not sent again.
+            # Recorded after any error too: what is sent must not be sent again.
             if outcomes:
                 with self._database.write() as tx:
-                    settle(tx, outcomes)
+                    record_outcomes(tx, outcomes)
                 for one in outcomes:
                     if one.was_tried:
                         metrics.MAILS.add(1, one.state or "retried")
         return len(texts) + len(unwritten), not is_there
 
-    def _letter(self, config: Config, mail: Mail) -> Letter:
-        return Letter(
+    def _message(self, config: Config, mail: Mail) -> Message:
+        return Message(
             mail.id,
             self._message_id(config, mail),
             mail.created,
@@ -376,16 +375,16 @@ class Sender(PollingThread):
                 self._secret = platform_secret.find(tx, platform_secret.MAIL)
         return message_id(self._secret, mail.id, mail.cause, config.platform_domain)
 
-    def _written(
-        self, config: Config, mails: Sequence[Mail], outcomes: list[Outcome]
-    ) -> dict[Mail, Letter]:
-        """The mails that are to be sent, written; the others are in `outcomes`."""
-        made = self._made([mail.id for mail in mails], outcomes)
-        letters = {}
+    def _rendered(
+        self, config: Config, mails: Sequence[Mail], outcomes: list[SendOutcome]
+    ) -> dict[Mail, Message]:
+        """Render mails. Those that are not to be sent go to `outcomes`."""
+        made = self._render([mail.id for mail in mails], outcomes)
+        messages = {}
         for mail in mails:
             one = made.get(mail.id)
             if isinstance(one, Written):
-                letters[mail] = Letter(
+                messages[mail] = Message(
                     mail.id,
                     self._message_id(config, mail),
                     mail.created,
@@ -397,11 +396,13 @@ class Sender(PollingThread):
                     one.headers,
                 )
             elif one is not None:
-                outcomes.append(Outcome(mail.id, "dropped", one.reason))
-        return letters
+                outcomes.append(SendOutcome(mail.id, "dropped", one.reason))
+        return messages
 
-    def _made(self, ids: Sequence[int], outcomes: list[Outcome]) -> Mapping[int, Written | Dropped]:
-        """A batch that fails is written one mail at a time; what fails alone is parked."""
+    def _render(
+        self, ids: Sequence[int], outcomes: list[SendOutcome]
+    ) -> Mapping[int, Written | Dropped]:
+        """Render a batch; if that fails, each mail by itself, of which those that fail again are dead."""
         if not ids:
             return {}
         try:
@@ -410,57 +411,59 @@ class Sender(PollingThread):
             raise
         except Exception as error:  # noqa: BLE001 - one mail must not keep all others from being sent
             if len(ids) == 1:
-                logger.exception("mail %d can't be written and is parked", ids[0])
-                outcomes.append(Outcome(ids[0], "dead", f"{type(error).__name__}: {error}"))
+                logger.exception("mail %d cannot be rendered and is dead", ids[0])
+                outcomes.append(SendOutcome(ids[0], "dead", f"{type(error).__name__}: {error}"))
                 return {}
         made: dict[int, Written | Dropped] = {}
         for id in ids:
-            made |= self._made([id], outcomes)
+            made |= self._render([id], outcomes)
         return made
 
     def _send(
-        self, transport: Transport, letters: Mapping[Mail, Letter], outcomes: list[Outcome]
+        self, transport: Transport, messages: Mapping[Mail, Message], outcomes: list[SendOutcome]
     ) -> bool:
-        """Send these, one after the other; False if the mail server is away."""
+        """Send mails one after the other. False if the mail server is unavailable."""
         deadline = time.monotonic() + _BATCH_LIMIT_S
         away = ""
-        for mail, letter in letters.items():
+        for mail, message in messages.items():
             if away:
                 outcomes.append(_not_now(mail, away))
             elif time.monotonic() > deadline:
-                outcomes.append(Outcome(mail.id, None, was_tried=False))
+                outcomes.append(SendOutcome(mail.id, None, was_tried=False))
             else:
                 try:
-                    outcomes.append(_deliver(transport, mail, letter))
-                except AwayError as error:
+                    outcomes.append(_deliver(transport, mail, message))
+                except ServerUnavailableError as error:
                     away = str(error)
-                    logger.warning("the mail server is away, will try again: %s", away)
+                    logger.warning("the mail server is unavailable, retrying: %s", away)
                     outcomes.append(_not_now(mail, away))
         return not away
 
 
-def _not_now(mail: Mail, error: str) -> Outcome:
-    """A server that is away is no fault of the mail, and no try."""
-    return Outcome(mail.id, None, error, wait_s=_AWAY_S, was_tried=False)
+def _not_now(mail: Mail, error: str) -> SendOutcome:
+    """SendOutcome of a mail that was not tried, since the mail server is unavailable."""
+    return SendOutcome(mail.id, None, error, wait_s=_AWAY_S, was_tried=False)
 
 
-def _deliver(transport: Transport, mail: Mail, letter: Letter) -> Outcome:
-    """Raises AwayError."""
+def _deliver(transport: Transport, mail: Mail, message: Message) -> SendOutcome:
+    """Send one mail. Raises ServerUnavailableError."""
     try:
-        transport.deliver(letter)
+        transport.deliver(message)
     except UndeliverableError as error:
-        logger.warning("mail %d is parked: %s", mail.id, error)
-        return Outcome(mail.id, "dead", str(error), letter.recipient, is_bounce=error.is_bounce)
+        logger.warning("mail %d is dead: %s", mail.id, error)
+        return SendOutcome(
+            mail.id, "dead", str(error), message.recipient, is_bounce=error.is_bounce
+        )
     except (OSError, smtplib.SMTPException) as error:
         text = f"{type(error).__name__}: {error}"
         logger.warning("mail %d was not sent: %s", mail.id, text)
         return _later(mail, text)
-    return Outcome(mail.id, "sent", None, letter.recipient)
+    return SendOutcome(mail.id, "sent", None, message.recipient)
 
 
-def _later(mail: Mail, error: str) -> Outcome:
+def _later(mail: Mail, error: str) -> SendOutcome:
     tried = mail.attempts - 1
     if tried < len(BACK_OFF_S):
-        return Outcome(mail.id, None, error, wait_s=BACK_OFF_S[tried])
-    logger.error("mail %d is parked after %d tries: %s", mail.id, mail.attempts, error)
-    return Outcome(mail.id, "dead", error)
+        return SendOutcome(mail.id, None, error, wait_s=BACK_OFF_S[tried])
+    logger.error("mail %d is dead after %d attempts: %s", mail.id, mail.attempts, error)
+    return SendOutcome(mail.id, "dead", error)

@@ -1,4 +1,4 @@
-"""One mail as bytes, and the way out: an SMTP server, or the mailbox folder of the embedded mode."""
+"""Encoding of mails, and their transport: an SMTP server, or the mailbox folder of the embedded mode."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ if TYPE_CHECKING:
     from forumapi.config import Config
 
 TIMEOUT_S: Final = 10.0
-# Characters of a header that go out as one line (RFC 5322 allows 998 with its name).
+# Longest header value that is sent as one line (RFC 5322 allows 998 characters with the name).
 _LONGEST: Final = 900
 
-# Answers to RCPT that are about the server's rules or the state of a mailbox, not about whether it is there:
-# too full, too large, system, network, policy (RFC 3463).
+# Enhanced status codes (RFC 3463) of RCPT replies that do not mean an unknown mailbox: full, too large, system,
+# network, policy.
 _NOT_THE_ADDRESS: Final = re.compile(r"\b5\.(?:2\.[234]|[34567]\.\d+)\b")
 _FULL: Final = 552
 
 
-class Letter(NamedTuple):
-    """A mail with everything that its bytes depend on. `sender` is a name and an address."""
+class Message(NamedTuple):
+    """Mail with everything that its bytes depend on. `sender`: name and address."""
 
     id: int
     message_id: str
@@ -46,24 +46,24 @@ class Letter(NamedTuple):
 
 
 class UndeliverableError(Exception):
-    """This mail can't be delivered, now or later. `is_bounce`: nor can any other to this address."""
+    """Permanent failure of a mail. `is_bounce`: the address exists no more."""
 
     def __init__(self, reason: str, *, is_bounce: bool = False) -> None:
         super().__init__(reason)
         self.is_bounce = is_bounce
 
 
-class AwayError(Exception):
-    """The mail server can't be reached: no mail can be sent right now."""
+class ServerUnavailableError(Exception):
+    """Failure to reach the mail server."""
 
 
 def is_possible(config: Config) -> bool:
-    """Whether mail can go anywhere at all."""
+    """Check that the settings allow mail to be sent at all."""
     return bool(config.smtp_url) or config.is_embedded
 
 
 def is_allowed(config: Config, recipient: str) -> bool:
-    """Whether mail to `recipient` may leave this machine (P-63)."""
+    """Check that mail to `recipient` may leave this machine (P-63)."""
     if config.mode == "prod":
         return True
     address = recipient.lower()
@@ -74,24 +74,24 @@ def is_allowed(config: Config, recipient: str) -> bool:
 
 
 def is_bounce(code: int, text: str) -> bool:
-    """Whether an answer to RCPT says that there is no such mailbox, for good (RFC 5321, RFC 3463)."""
+    """Check that a reply to RCPT means that the mailbox does not exist (RFC 5321, RFC 3463)."""
     return 500 <= code < 600 and code != _FULL and not _NOT_THE_ADDRESS.search(text)
 
 
-def encode(letter: Letter) -> bytes:
-    """The mail as it goes out. A tenth of the time that the library's classes take."""
+def encode(message: Message) -> bytes:
+    """Encode a mail, in a tenth of the time that the classes of `email` take."""
     head = [
-        f"From: {_mailbox(*letter.sender)}",
-        f"To: {letter.recipient}",
-        f"Subject: {_words('Subject', letter.subject)}",
-        f"Date: {format_datetime(letter.created)}",
-        f"Message-ID: {letter.message_id}",
+        f"From: {_mailbox(*message.sender)}",
+        f"To: {message.recipient}",
+        f"Subject: {_words('Subject', message.subject)}",
+        f"Date: {format_datetime(message.created)}",
+        f"Message-ID: {message.message_id}",
         "Auto-Submitted: auto-generated",
-        *(f"{name}: {_words(name, value)}" for name, value in letter.headers),
+        *(f"{name}: {_words(name, value)}" for name, value in message.headers),
         "MIME-Version: 1.0",
     ]
-    if letter.html is None:
-        lines = [*head, _part("plain", letter.text)]
+    if message.html is None:
+        lines = [*head, _part("plain", message.text)]
     else:
         edge = f"edge-{secrets.token_hex(16)}"
         lines = [
@@ -99,16 +99,16 @@ def encode(letter: Letter) -> bytes:
             f'Content-Type: multipart/alternative; boundary="{edge}"',
             "",
             f"--{edge}",
-            _part("plain", letter.text),
+            _part("plain", message.text),
             f"--{edge}",
-            _part("html", letter.html),
+            _part("html", message.html),
             f"--{edge}--",
         ]
     return ("\r\n".join(lines) + "\r\n").encode("ascii")
 
 
 def _words(name: str, value: str) -> str:
-    """The value of a header: one line where it is plain ASCII, else encoded words (RFC 2047)."""
+    """Encode the value of a header: one line if it is plain ASCII, else encoded words (RFC 2047)."""
     line = " ".join(value.split())
     return line if _is_plain(line) else _encoded(name, line)
 
@@ -137,38 +137,38 @@ def _part(kind: str, text: str) -> str:
 
 
 class Transport:
-    """Where mails go, one after the other: one SMTP connection for all, made with the first that needs it."""
+    """Transport of mails, one after the other, over one SMTP connection, opened for the first mail."""
 
     def __init__(self, config: Config) -> None:
         self.config = config
         self._smtp: smtplib.SMTP | None = None
 
-    def deliver(self, letter: Letter) -> None:
-        """Raises UndeliverableError, AwayError, OSError, smtplib.SMTPException."""
+    def deliver(self, message: Message) -> None:
+        """Send one mail. Raises UndeliverableError, ServerUnavailableError, OSError, smtplib.SMTPException."""
         config = self.config
         try:
-            data = encode(letter)
+            data = encode(message)
         except UnicodeEncodeError:
-            # An address that was taken over from elsewhere; our own are checked.
+            # An imported address; addresses entered here are checked.
             raise UndeliverableError("an address is not in ASCII") from None
-        if config.smtp_url and is_allowed(config, letter.recipient):
-            self._by_smtp(letter, data)
+        if config.smtp_url and is_allowed(config, message.recipient):
+            self._by_smtp(message, data)
         elif config.is_embedded:
-            self._into_folder(letter, data)
+            self._into_folder(message, data)
         elif config.smtp_url:
             raise UndeliverableError(
-                f"outside prod, and not in mail_allow_list: {letter.recipient}"
+                f"outside prod, and not in mail_allow_list: {message.recipient}"
             )
         else:
             raise UndeliverableError("smtp_url is not set")
 
-    def _by_smtp(self, letter: Letter, data: bytes) -> None:
+    def _by_smtp(self, message: Message, data: bytes) -> None:
         smtp = self._connected()
-        envelope_sender = self.config.mail_bounce_to or letter.sender[1]
+        envelope_sender = self.config.mail_bounce_to or message.sender[1]
         try:
-            smtp.sendmail(envelope_sender, [letter.recipient], data)
+            smtp.sendmail(envelope_sender, [message.recipient], data)
         except UnicodeEncodeError:
-            raise UndeliverableError("the mail server wants addresses in ASCII") from None
+            raise UndeliverableError("the mail server accepts only addresses in ASCII") from None
         except smtplib.SMTPRecipientsRefused as error:
             code, raw = next(iter(error.recipients.values()))
             text = one_line(raw)
@@ -192,15 +192,15 @@ class Transport:
             try:
                 self._smtp = connect(self.config.smtp_url)
             except (OSError, smtplib.SMTPException) as error:
-                raise AwayError(f"{type(error).__name__}: {error}") from error
+                raise ServerUnavailableError(f"{type(error).__name__}: {error}") from error
         return self._smtp
 
-    def _into_folder(self, letter: Letter, data: bytes) -> None:
+    def _into_folder(self, message: Message, data: bytes) -> None:
         folder = self.config.mailbox_path
         folder.mkdir(parents=True, exist_ok=True)
-        path = folder / f"{letter.id:08}.eml"
+        path = folder / f"{message.id:08}.eml"
         _write_whole(path, data)
-        logger.info("mail to %s: %s", letter.recipient, path)
+        logger.info("mail to %s: %s", message.recipient, path)
 
     def close(self) -> None:
         """End the SMTP connection, if there is one."""
@@ -213,13 +213,13 @@ class Transport:
 
 
 def one_line(said: bytes | str) -> str:
-    """What a server said, as one line that can be stored and shown."""
+    """Convert a server's reply to one printable line."""
     text = said.decode("utf-8", "replace") if isinstance(said, bytes) else said
     return " ".join("".join(c if c.isprintable() else " " for c in text).split())
 
 
 def _write_whole(path: Path, data: bytes) -> None:
-    """Write a file that nobody sees half-written; mails are for this user's eyes."""
+    """Write a file atomically, readable by its owner only."""
     fresh = path.with_suffix(".new")
     with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
         file.write(data)
@@ -227,7 +227,7 @@ def _write_whole(path: Path, data: bytes) -> None:
 
 
 def connect(url: str) -> smtplib.SMTP:
-    """A connection to `smtp://[user:password@]host[:port]` (TLS where the server offers it) or `smtps://`."""
+    """Connect to `smtp://[user:password@]host[:port]` (STARTTLS if the server offers it) or `smtps://`."""
     parts = urlsplit(url)
     host = parts.hostname or "localhost"
     context = ssl.create_default_context()

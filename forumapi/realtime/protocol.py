@@ -31,11 +31,11 @@ Count = Annotated[int, Meta(ge=0)]
 # ---------------------------------------------------------------- messages of clients
 
 
-class Message(Struct, tag_field="type"):
+class ClientMessage(Struct, tag_field="type"):
     """Message of a client."""
 
 
-class Subscribe(Message, tag="subscribe"):
+class Subscribe(ClientMessage, tag="subscribe"):
     """Subscribe to topics, from a cursor or from now on."""
 
     topics: list[Topic]
@@ -46,13 +46,13 @@ class Subscribe(Message, tag="subscribe"):
     ] = False
 
 
-class Unsubscribe(Message, tag="unsubscribe"):
+class Unsubscribe(ClientMessage, tag="unsubscribe"):
     """End subscriptions to topics."""
 
     topics: list[Topic]
 
 
-class Typing(Message, tag="typing"):
+class Typing(ClientMessage, tag="typing"):
     """Announce that the caller is writing a comment."""
 
     topic: Topic

@@ -1,6 +1,6 @@
-"""Digests: once a day or a week, in the morning of the reader's own time zone, what is new and may still be read.
+"""Digests: mail once a day or week, in the morning of the reader's time zone, with new items that they may read.
 
-Beyond the reference. Taking them up is one statement a run; what they say is found out when they are sent.
+Beyond the reference. One statement a run queues them; their content is read when they are sent.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from forumapi.errors import Invalid
 from forumapi.models.content import event_writing
 from forumapi.models.notices import suppression
 from forumapi.models.notices.suppression import Suppression
-from forumapi.updates.mail_context import Fact
+from forumapi.updates.mail_context import MailContext
 
 if TYPE_CHECKING:
     from forumapi.models.sites.site import Site
@@ -32,14 +32,14 @@ if TYPE_CHECKING:
 NONE: Final = "none"
 FREQUENCIES: Final = (NONE, "daily", "weekly")
 
-# What one run of the job takes up; the rest is for the next.
+# Digests queued by one run of the job; the next one queues the rest.
 MOST: Final = 20_000
-# The newest of a site that digests choose from, and what one shows.
+# Newest items of a site from which digests choose, and items in one digest.
 CANDIDATES: Final = 500
 SHOWN: Final = 20
 
-# The first 07:00 after a time, of any day or of a Monday, on the reader's clock; through changes of the clock.
-# By the clock of the database; tests name a time.
+# First 07:00 after a time, of any day or of a Monday, in the reader's zone, correct across clock changes. By the
+# database's clock; tests pass a time.
 _NOW: Final = "coalesce(%(now)s::timestamptz, now())"
 _LOCAL: Final = f"({_NOW} AT TIME ZONE {{zone}})"
 _NEXT: Final = f"""
@@ -54,9 +54,9 @@ def _next(frequency: str, zone: str) -> str:
     return _NEXT.format(zone=zone, unit=unit, step=step)
 
 
-# A zone that the server does not know (any more) is UTC. Due times that were missed fold into one digest, which reaches
-# back to the one before.
-TAKE_UP = Query(
+# A zone unknown to the server is UTC. Due times that were missed are merged into one digest, which reaches back to the
+# last one.
+QUEUE_DUE = Query(
     "cron.digests",
     f"""
     WITH zones AS MATERIALIZED (SELECT z.name FROM pg_timezone_names z),
@@ -111,7 +111,7 @@ CHOOSE = Query(
        SET digest = EXCLUDED.digest, time_zone = EXCLUDED.time_zone, digest_due = EXCLUDED.digest_due""",
 )
 
-# The newest of a site: the beginnings of the index for each kind of item, pinned ones too.
+# Newest items of a site: the beginning of the index for each type, pinned items too.
 NEWEST = Query(
     "digest.newest",
     """
@@ -130,7 +130,7 @@ NEWEST = Query(
      LIMIT %(limit)s""",
 )
 
-# Of (profile, item), those that the profile has not read since the last thing happened in them.
+# Pairs (profile, item) whose item has activity that the profile has not read.
 UNREAD = Query(
     "digest.unread",
     """
@@ -146,8 +146,8 @@ UNREAD = Query(
 )
 
 
-class Choice(NamedTuple):
-    """What a profile chose, when its next digest is due, where its mail goes, and why it does not (None: it does)."""
+class DigestSettings(NamedTuple):
+    """Digest settings of a profile. `due`: next digest; `bounce`: why its address gets no mail, None if it does."""
 
     digest: str
     time_zone: str
@@ -156,8 +156,8 @@ class Choice(NamedTuple):
     bounce: Suppression | None
 
 
-class News(NamedTuple):
-    """An item in a digest; titles are as stored. `is_new`: begun since, else it has comments since."""
+class DigestItem(NamedTuple):
+    """Item in a digest, with titles as stored. `is_new`: created since the last digest, else commented since."""
 
     id: int
     type: int
@@ -166,12 +166,12 @@ class News(NamedTuple):
     is_new: bool
 
 
-def find(tx: Reader, site_id: int, profile_id: int) -> Choice:
-    """What a profile of this site chose. One statement."""
+def find(tx: Reader, site_id: int, profile_id: int) -> DigestSettings:
+    """Read the digest settings of a profile. One statement."""
     row = tx.row(FIND, site_id=site_id, profile_id=profile_id)
-    assert row is not None, "somebody asks for their own"
+    assert row is not None, "profiles ask for their own"
     bounce = Suppression(*row[4:]) if row[4] else None
-    return Choice._make((*row[:4], bounce))
+    return DigestSettings._make((*row[:4], bounce))
 
 
 def choose(
@@ -182,7 +182,7 @@ def choose(
     time_zone: str,
     now: datetime.datetime | None = None,
 ) -> None:
-    """Want a digest `daily`, `weekly` or `none`, on the clock of a zone. Raises Invalid."""
+    """Set a profile's digest to `daily`, `weekly` or `none`, and its time zone. Raises Invalid."""
     if digest not in FREQUENCIES:
         raise Invalid("digest", f"must be one of: {', '.join(FREQUENCIES)}")
     if time_zone not in event_writing.zones():
@@ -195,13 +195,13 @@ def choose(
         raise Invalid("timeZone", "is not known to the database") from None
 
 
-def take_up(tx: Transaction, now: datetime.datetime | None = None, limit: int = MOST) -> int:
-    """Put the digests that are due into the outbox and work out when the next ones are; how many that were."""
-    return tx.run(TAKE_UP, now=now, limit=limit)
+def queue_due(tx: Transaction, now: datetime.datetime | None = None, limit: int = MOST) -> int:
+    """Queue the digests that are due and set the next due times. Returns their number."""
+    return tx.run(QUEUE_DUE, now=now, limit=limit)
 
 
 def local(when: datetime.datetime, zone: str) -> str:
-    """A time for people, on their clock."""
+    """Format a time for a reader, in their zone."""
     try:
         there = when.astimezone(zoneinfo.ZoneInfo(zone))
     except (zoneinfo.ZoneInfoNotFoundError, ValueError):
@@ -210,31 +210,31 @@ def local(when: datetime.datetime, zone: str) -> str:
 
 
 def read(
-    tx: Reader, site: Site, tree: Tree, readers: Sequence[Fact]
-) -> Iterator[tuple[Fact, list[News]]]:
-    """What is new to each of these readers of one site, newest first. Two statements, however many readers.
+    tx: Reader, site: Site, tree: Tree, readers: Sequence[MailContext]
+) -> Iterator[tuple[MailContext, list[DigestItem]]]:
+    """Read the new items for each of some readers of one site, newest first. Two statements for any number of readers.
 
-    Only what stands in microcosms that a reader may list counts, and nothing that they ignore or have read.
+    Items count that stand in microcosms which the reader may list, except ignored and read ones.
     """
-    since = min(fact.since or fact.created for fact in readers)
+    since = min(context.since or context.created for context in readers)
     newest = tx.rows(NEWEST, site_id=site.id, since=since, limit=CANDIDATES)
-    chosen = {fact.profile_id: list(_readable(fact, tree, newest)) for fact in readers}
+    chosen = {context.profile_id: list(_readable(context, tree, newest)) for context in readers}
     pairs = [(profile_id, one.id) for profile_id, news in chosen.items() for one in news]
     unread: set[tuple[int, int]] = set()
     if pairs:
         profile_ids, item_ids = zip(*pairs, strict=True)
         rows = tx.rows(UNREAD, site_id=site.id, profile_ids=profile_ids, item_ids=item_ids)
         unread = {(row[0], row[1]) for row in rows}
-    for fact in readers:
-        me = fact.profile_id
-        yield fact, [one for one in chosen[me] if (me, one.id) in unread][:SHOWN]
+    for context in readers:
+        me = context.profile_id
+        yield context, [one for one in chosen[me] if (me, one.id) in unread][:SHOWN]
 
 
-def _readable(fact: Fact, tree: Tree, newest: Sequence[Row]) -> Iterator[News]:
-    since = fact.since or fact.created
-    me = fact.profile_id
-    ignored = set(fact.ignored)
-    view = tree.view(fact.principal)
+def _readable(context: MailContext, tree: Tree, newest: Sequence[Row]) -> Iterator[DigestItem]:
+    since = context.since or context.created
+    me = context.profile_id
+    ignored = set(context.ignored)
+    view = tree.view(context.principal)
     hidden: dict[int, bool] = {}
     for id, kind, title, microcosm_id, created, author_id, commented, commenter_id in newest:
         if microcosm_id not in view.set or id * 32 + kind in ignored:
@@ -254,4 +254,4 @@ def _readable(fact: Fact, tree: Tree, newest: Sequence[Row]) -> Iterator[News]:
             and commenter_id * 32 + itemtypes.PROFILE not in ignored
         )
         if is_new or is_answered:
-            yield News(id, kind, title, tree.nodes[microcosm_id].title, is_new)
+            yield DigestItem(id, kind, title, tree.nodes[microcosm_id].title, is_new)

@@ -1,10 +1,8 @@
-"""Who is told of what (discovery 2.3 to 2.5): a reader of the event log, after the answer to whoever wrote.
+"""Dispatch of updates (discovery 2.3 to 2.5): a reader of the event log, which decides who is notified of each event.
 
-Three things follow from an event: rows for replies, mentions, answers to events, invitations and reminders; notices
-for mail; and `last_notified` of watchers. Comments on what one follows, new items and votes need no row:
-models/notices/update.py finds them when the list is asked for. All of it commits with the reader's cursor, so that
-each event
-takes effect once.
+An event leads to rows of `updates` (replies, mentions, attendees, invitations, reminders), to notices for mail, and to
+`last_notified` of watchers. Comments, new items and votes on followed things need no rows: models/notices/update.py
+finds them when the list is read. All of it commits with the reader's cursor, so that each event takes effect once.
 """
 
 from __future__ import annotations
@@ -45,11 +43,11 @@ from forumapi.updates.recipients import Recipient, SiteState, Subject
 # The name of its cursors.
 NAME: Final = "updates"
 
-# Takes up mail, in the transaction that decides on it (updates/email.py).
+# Queues mail, in the transaction that decides on it (updates/email.py).
 Queue = Callable[[Transaction, int, Sequence[Notice]], None]
 
-# Live comments with what they are on, whom they reply to, whether anybody who follows that wants mail, and whom they
-# mention that was not told yet. Mentions are told by whoever comes first, this release or another.
+# Live comments: parent, author of the comment replied to, whether any follower of the parent wants mail, and mentioned
+# profiles that were not notified yet. Mentions are taken by the first event, in this release or the one before.
 COMMENTS = Query(
     "updates.comments",
     """
@@ -88,7 +86,7 @@ ITEMS = Query(
        AND NOT i.is_deleted AND NOT i.is_moderated""",
 )
 
-# Who comes: all, or those of some who do.
+# Attendees that said yes: all, or those among some profiles.
 COMING = Query(
     "updates.coming",
     """
@@ -99,8 +97,7 @@ COMING = Query(
      ORDER BY a.profile_id""",
 )
 
-# Those of some who were written down by somebody else and have not said whether they come: as invited (3) or, at first,
-# as maybe (2).
+# Attendees that somebody else added and who have not answered: invited (3) or, when they are new, maybe (2).
 INVITED = Query(
     "updates.invited",
     """
@@ -112,11 +109,11 @@ INVITED = Query(
        AND (a.state_id = 3 OR a.state_id = 2 AND k.is_new)""",
 )
 
-# Once a person and cause; what is `again` comes up anew. Whoever listens is told of it (docs/api/live.md).
-TELL = Query(
-    "updates.tell",
+# One row for each person and cause, moved to the top if `again`. Live listeners are notified (docs/api/live.md).
+INSERT = Query(
+    "updates.insert",
     """
-    WITH told AS (
+    WITH inserted AS (
         INSERT INTO updates AS u (site_id, profile_id, update_type_id, item_type_id, item_id, parent_item_type_id,
                                   parent_item_id, created, created_by)
         SELECT %(site_id)s, t.profile_id, %(type)s, %(item_type)s, %(item_id)s, %(parent_type)s, %(parent_id)s,
@@ -127,14 +124,14 @@ TELL = Query(
          WHERE %(again)s::boolean
      RETURNING u.site_id, u.update_id)
     INSERT INTO event_log (site_id, kind, item_type_id, item_id)
-    SELECT told.site_id, 'created', 16, told.update_id FROM told""",
+    SELECT inserted.site_id, 'created', 16, inserted.update_id FROM inserted""",
 )
 
 _TREES_BYTES: Final = 8 * 1024 * 1024
 
 
-class Comment(NamedTuple):
-    """A live comment that somebody may be told of; see COMMENTS."""
+class LiveComment(NamedTuple):
+    """Row of COMMENTS."""
 
     id: int
     created: datetime.datetime
@@ -148,7 +145,7 @@ class Comment(NamedTuple):
 
     @property
     def target(self) -> Target:
-        """What permission is asked for; who of a huddle asks is to be filled in."""
+        """Target for the permission evaluator; participation in a huddle is to be filled in."""
         return Target(
             itemtypes.COMMENT,
             self.id,
@@ -158,8 +155,8 @@ class Comment(NamedTuple):
         )
 
 
-class Item(NamedTuple):
-    """A live item in a microcosm."""
+class LiveItem(NamedTuple):
+    """Row of ITEMS."""
 
     id: int
     item_type: int
@@ -169,23 +166,23 @@ class Item(NamedTuple):
 
     @property
     def target(self) -> Target:
-        """What permission is asked for."""
+        """Target for the permission evaluator."""
         return Target(self.item_type, self.id, self.microcosm_id, (self.author_id,))
 
 
 class Dispatch:
-    """The reader's work. `queue` takes up the mail."""
+    """Work of the reader `updates`. `queue` queues the mail."""
 
     def __init__(self, queue: Queue) -> None:
         self._queue = queue
         self._trees: Lru[int, Tree] = Lru(_TREES_BYTES, lambda _, tree: tree.weight)
 
     def work(self, tx: Transaction, site_id: int, events: Sequence[Event]) -> None:
-        """Tell whoever is to be told of some events of a site, in their order."""
+        """Notify of some events of a site, in their order."""
         concerned = [event for event in events if _concerns(event)]
         state = recipients.site(tx, site_id) if concerned else None
         if state is not None:
-            _Telling(tx, site_id, state, self._tree(tx, site_id, state), self._queue).tell(
+            _EventDispatch(tx, site_id, state, self._tree(tx, site_id, state), self._queue).run(
                 concerned
             )
 
@@ -198,7 +195,7 @@ class Dispatch:
 
 
 def _concerns(event: Event) -> bool:
-    """Whether anybody may be told of it. Imports tell nobody (discovery 13)."""
+    """Check that an event can lead to notifications; an import never does (discovery 13)."""
     if event.is_import:
         return False
     if event.kind == journal.REMINDED:
@@ -208,13 +205,13 @@ def _concerns(event: Event) -> bool:
     if event.item_type == itemtypes.ATTENDEE:
         return event.kind in (journal.CREATED, journal.REPLACED, journal.PATCHED)
     if event.item_type == itemtypes.PROFILE:
-        # Somebody's own first request makes it; whom others enrol nobody hears of (platform 4.1).
+        # A profile made by its own person's first request; nobody is notified of those that others add (platform 4.1).
         return event.kind == journal.CREATED and event.actor_id == event.item_id
     return event.kind == journal.CREATED and event.item_type in itemtypes.IN_MICROCOSM
 
 
-class _Telling:
-    """Some events of one site, inside one transaction."""
+class _EventDispatch:
+    """Dispatch of some events of one site, inside one transaction."""
 
     def __init__(
         self, tx: Transaction, site_id: int, state: SiteState, tree: Tree, queue: Queue
@@ -224,15 +221,15 @@ class _Telling:
         self._state = state
         self._tree = tree
         self._queue = queue
-        # Followers of each thing to whom a mail was due and did not go, since its first comment here: for another one
-        # on it, mail may be due to them alone.
+        # Followers of each thing without a mail about its first comment in this batch: only they may need one about
+        # a later comment.
         self._passed_over: dict[tuple[int, int], set[int]] = {}
 
-    def tell(self, events: Sequence[Event]) -> None:
-        """Tell of each event, in order."""
-        comments = self._by_id(Comment, COMMENTS, _ids(events, {itemtypes.COMMENT}))
+    def run(self, events: Sequence[Event]) -> None:
+        """Notify of each event, in order."""
+        comments = self._by_id(LiveComment, COMMENTS, _ids(events, {itemtypes.COMMENT}))
         items = self._by_id(
-            Item,
+            LiveItem,
             ITEMS,
             _ids(events, itemtypes.IN_MICROCOSM)
             | {event.parent_id for event in events if event.item_type == itemtypes.ATTENDEE},
@@ -241,7 +238,7 @@ class _Telling:
         comments = {id: one for id, one in comments.items() if self._is_live(one)}
         for event in events:
             if event.item_type == itemtypes.COMMENT:
-                # The first event of a comment tells of the mentions; what else there is, its creation tells.
+                # Mentions are notified by the first event of a comment, everything else by its creation.
                 found = comments.get(event.item_id)
                 if found is not None:
                     self._comment(found, is_new=event.kind == journal.CREATED)
@@ -276,7 +273,7 @@ class _Telling:
 
     # ------------------------------------------------------------ comments
 
-    def _comment(self, comment: Comment, *, is_new: bool) -> None:
+    def _comment(self, comment: LiveComment, *, is_new: bool) -> None:
         mailed: set[int] = set()
         if is_new and comment.reply_to:
             mailed |= self._direct(comment, REPLY, [comment.reply_to], mailed)
@@ -286,9 +283,9 @@ class _Telling:
             self._followers(comment, mailed | {comment.author_id, comment.reply_to})
 
     def _direct(
-        self, comment: Comment, type: int, people: Sequence[int], mailed: set[int]
+        self, comment: LiveComment, type: int, people: Sequence[int], mailed: set[int]
     ) -> set[int]:
-        """Tell those a comment is meant for, by a reply or a mention (U-04); who of them gets a mail."""
+        """Notify those that a comment replies to or mentions (U-04). Returns the profiles that get a mail."""
         subject = self._about(comment, preference=type)
         found = recipients.people(self._tx, self._site_id, self._state, subject, people)
         told = [
@@ -308,8 +305,8 @@ class _Telling:
         self._mail_comment(comment, type, wanted)
         return {one.profile_id for one in wanted}
 
-    def _followers(self, comment: Comment, others: set[int]) -> None:
-        """Mail those who follow what a comment is on, or where that stands; not `others` (discovery 2.5, U-09)."""
+    def _followers(self, comment: LiveComment, others: set[int]) -> None:
+        """Mail the followers of a comment's parent, microcosm and site, without `others` (discovery 2.5, U-09)."""
         is_in_huddle = comment.parent_type == itemtypes.HUDDLE
         type = NEW_COMMENT_IN_HUDDLE if is_in_huddle else NEW_COMMENT
         subject = self._about(
@@ -327,7 +324,7 @@ class _Telling:
             self._notified(wanted, comment.created)
             passed_over |= {one.profile_id for one in some} - {one.profile_id for one in wanted}
 
-    def _about(self, comment: Comment, **asked: Any) -> Subject:
+    def _about(self, comment: LiveComment, **asked: Any) -> Subject:
         return Subject(
             comment.parent_type,
             comment.parent_id,
@@ -337,10 +334,10 @@ class _Telling:
             **asked,
         )
 
-    def _mail_comment(self, comment: Comment, type: int, wanted: Sequence[Recipient]) -> None:
+    def _mail_comment(self, comment: LiveComment, type: int, wanted: Sequence[Recipient]) -> None:
         notices = [
             Notice(
-                # One mail a comment and person, whatever it is for (U-09).
+                # One mail for each comment and person, whatever the reason (U-09).
                 f"comment:{self._site_id}:{comment.id}:{one.profile_id}",
                 one.profile_id,
                 type,
@@ -355,8 +352,8 @@ class _Telling:
 
     # ------------------------------------------------------------ items
 
-    def _item(self, item: Item) -> None:
-        """Mail those who follow the microcosm that an item was posted in, or the site."""
+    def _item(self, item: LiveItem) -> None:
+        """Mail the followers of a new item's microcosm and of the site."""
         subject = self._about_item(item, item.author_id)
         watched = self._places_watched(item.microcosm_id)
         for some in self._watchers(item.target, subject, watched):
@@ -364,8 +361,8 @@ class _Telling:
             self._mail_item(item, NEW_ITEM, wanted, "item", item.author_id)
             self._notified(wanted, item.created)
 
-    def _attendee(self, item: Item, event: Event) -> None:
-        """Tell those who follow an event that somebody comes."""
+    def _attendee(self, item: LiveItem, event: Event) -> None:
+        """Notify the followers of an event of a new attendee."""
         who = event.item_id
         if not self._coming(item, [who]):
             return
@@ -377,8 +374,8 @@ class _Telling:
             self._mail_item(item, NEW_ATTENDEE, wanted, f"attendee-{who}", who)
             self._notified(wanted, event.created)
 
-    def _invitations(self, items: dict[int, Item], events: Sequence[Event]) -> None:
-        """Tell people that somebody else wrote them down for an event."""
+    def _invitations(self, items: dict[int, LiveItem], events: Sequence[Event]) -> None:
+        """Notify people that somebody else has added as attendees."""
         numbers = {
             row[0]
             for row in self._tx.rows(
@@ -412,8 +409,8 @@ class _Telling:
             wanted = [one for one in told if one.wants_mail]
             self._mail_item(item, EVENT_INVITATION, wanted, f"invitation-{last.number}", actor)
 
-    def _reminder(self, item: Item, event: Event) -> None:
-        """Tell those who come to an event that it begins soon; once more if it was moved since."""
+    def _reminder(self, item: LiveItem, event: Event) -> None:
+        """Remind the attendees of an event, once more if it was moved since."""
         subject = self._about_item(item, item.author_id, preference=EVENT_REMINDER)
         coming = self._coming(item, None)
         for start in range(0, len(coming), recipients.MOST):
@@ -432,16 +429,16 @@ class _Telling:
             cause = f"reminder-{event.number}"
             self._mail_item(item, EVENT_REMINDER, wanted, cause, item.author_id)
 
-    def _coming(self, item: Item, ids: Sequence[int] | None) -> list[int]:
+    def _coming(self, item: LiveItem, ids: Sequence[int] | None) -> list[int]:
         rows = self._tx.rows(COMING, site_id=self._site_id, event_id=item.id, ids=ids)
         return [row[0] for row in rows]
 
-    def _about_item(self, item: Item, actor: int, **asked: Any) -> Subject:
+    def _about_item(self, item: LiveItem, actor: int, **asked: Any) -> Subject:
         places = self._above(item.microcosm_id)
         return Subject(item.item_type, item.id, item.microcosm_id, places, actor, **asked)
 
     def _mail_item(
-        self, item: Item, type: int, wanted: Sequence[Recipient], cause: str, actor: int
+        self, item: LiveItem, type: int, wanted: Sequence[Recipient], cause: str, actor: int
     ) -> None:
         notices = [
             Notice(
@@ -460,7 +457,7 @@ class _Telling:
     # ------------------------------------------------------------ people
 
     def _newcomer(self, event: Event) -> None:
-        """Mail those who follow all people that somebody has come."""
+        """Mail the followers of all people about a new profile."""
         new = event.item_id
         target = Target(itemtypes.PROFILE, new, owner_ids=(new,))
         subject = Subject(itemtypes.PROFILE, new, 0, (), new)
@@ -483,16 +480,16 @@ class _Telling:
 
     # ------------------------------------------------------------ steps
 
-    def _is_live(self, thing: Comment | Item) -> bool:
+    def _is_live(self, thing: LiveComment | LiveItem) -> bool:
         return permission_target.is_live(self._tree, thing.microcosm_id)
 
     def _above(self, microcosm_id: int) -> tuple[int, ...]:
-        """A microcosm and all above it; none for what stands in none."""
+        """Path of a microcosm, itself included; empty without one."""
         node = self._tree.nodes.get(microcosm_id)
         return node.path if node is not None else ()
 
     def _places_watched(self, microcosm_id: int) -> list[tuple[int, int]]:
-        """What the followers of a place follow: the microcosm itself, not those above it, and the site."""
+        """Things by which a microcosm's items are followed: itself, without its ancestors, and the site."""
         return [(itemtypes.MICROCOSM, microcosm_id), (itemtypes.SITE, self._site_id)]
 
     def _watchers(
@@ -504,7 +501,7 @@ class _Telling:
         everybody: bool = False,
         among: Collection[int] | None = None,
     ) -> Iterator[list[Recipient]]:
-        """Watchers who may read the target, some at a time; only those of `among`, if it is given."""
+        """Find watchers who may read the target, in batches; only those in `among`, if given."""
         for some in recipients.watchers(
             self._tx,
             self._site_id,
@@ -517,7 +514,7 @@ class _Telling:
             yield self._readers(target, some)
 
     def _readers(self, target: Target, people: Sequence[Recipient]) -> list[Recipient]:
-        """Those who may read the target, by the evaluator that a GET of it asks."""
+        """Filter people who may read the target, by the evaluator that a GET uses."""
         return [
             one
             for one in people
@@ -540,7 +537,7 @@ class _Telling:
     ) -> None:
         if people:
             self._tx.run(
-                TELL,
+                INSERT,
                 site_id=self._site_id,
                 ids=[one.profile_id for one in people],
                 type=type,

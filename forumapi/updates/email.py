@@ -1,4 +1,4 @@
-"""Mail about updates: taken up with the transaction that causes it, written by updates/writer.py when it is sent."""
+"""Queue of mail about updates: filled by the causing transaction, rendered by updates/writer.py when it is sent."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ QUEUE: Final = Query(
 
 
 def queue(tx: Transaction, site_id: int, notices: Sequence[Notice]) -> None:
-    """Take up mail for these notices of one site, in the transaction that made them. One statement, or none.
+    """Queue mail for the notices of one site, with one statement or none.
 
-    The outbox holds what each is about and no text: whoever may not read it any more when it is sent gets nothing.
+    Rows name the subject and hold no text: a reader who has lost the right to it until it is sent gets nothing.
     """
     if notices:
         causes, profile_ids, update_types, item_types, item_ids, comment_ids, by_ids = zip(

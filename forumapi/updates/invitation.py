@@ -1,7 +1,7 @@
-"""Invitations by mail to people whom the owner of a site has added: counted, bounded, and refused by a link in each.
+"""Invitations by mail to people whom the owner of a site has added, with limits and a link to refuse more.
 
-Within a day the owner, over all sites, and the site each have a number of invitations. Within 30 days an address gets a
-few from all sites together. Nobody is told which addresses were left out, since that would tell what is known of them.
+The owner (over all sites) and the site have limits a day, an address has one for 30 days over all sites. The owner does
+not learn which addresses were left out, since that would reveal what is known of them.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ from forumapi.wire import json_fragments
 if TYPE_CHECKING:
     from forumapi.config import Config
 
-# As the settings have them by default.
+# Defaults of the settings.
 BY_OWNER: Final = Limit("invitation-owner", 1_000, DAY_S)
 BY_SITE: Final = Limit("invitation-site", 500, DAY_S)
 THROUGH: Final = Limit("invitation-front-end", 5_000, DAY_S)
 TO_ADDRESS: Final = Limit(rate_counters.LONG, 3, 30 * DAY_S)
 
-# An address is counted under the hash that its refusal stands under. Whoever was invited to this site before gets none.
+# An address is counted under the hash of its refusal. A profile that was invited to this site before gets no mail.
 QUEUE = Query(
     "invitation.queue",
     f"""
@@ -62,7 +62,7 @@ You have been added to {title}.
 Sign in with this e-mail address: {url}
 
 You did not ask for this? Then you need not do anything. No more invitations, from any site here:
-{way_out}
+{unsubscribe_url}
 """
 
 
@@ -74,10 +74,10 @@ def send(
     people: Sequence[Enrolled],
     front_end: str = "",
 ) -> None:
-    """Put a mail to each into the outbox with this transaction, but for those who want or may get none.
+    """Queue an invitation to each person that wants and may get one.
 
-    Raises TooMany when the owner, the site or the front end that this came through has sent too many, Invalid when
-    they never may send so many.
+    Raises TooMany when the limit of the owner, the site or the front end is reached, Invalid when the number is above
+    the limit itself.
     """
     if not people:
         return
@@ -92,9 +92,9 @@ def send(
     title = outbox.plain(site.title)
     texts, headers = [], []
     for one in people:
-        way_out = unsubscribe.link(secret, site, one.profile_id, unsubscribe.INVITATIONS)
-        texts.append(_TEXT.format(title=title, url=site.page(""), way_out=way_out))
-        headers.append(json_fragments.dumps(unsubscribe.headers(way_out)).decode())
+        unsubscribe_url = unsubscribe.link(secret, site, one.profile_id, unsubscribe.INVITATIONS)
+        texts.append(_TEXT.format(title=title, url=site.page(""), unsubscribe_url=unsubscribe_url))
+        headers.append(json_fragments.dumps(unsubscribe.headers(unsubscribe_url)).decode())
     tx.run(
         QUEUE,
         kind=TO_ADDRESS.kind,

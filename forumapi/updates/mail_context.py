@@ -1,7 +1,7 @@
-"""What a mail about an update depends on, read when it is sent: one statement for a batch of mails of any sites.
+"""Context of mails about updates, read when they are sent: one statement for a batch of mails of any sites.
 
-Whether it is sent is decided here, by the same evaluator that answers requests, from what one snapshot held of reader,
-roles, preferences, item and comment. On any doubt nothing is sent.
+Decides if a mail is sent, by the evaluator that answers requests, on one snapshot of reader, roles, preferences, item
+and comment. If anything is missing, the mail is dropped.
 """
 
 from __future__ import annotations
@@ -33,16 +33,16 @@ from forumapi.permissions.evaluator import (
     effective,
 )
 
-# A digest is of no type of updates.
+# Number of digests among update types.
 DIGEST: Final = 0
 
-# Wanted by the preference for their type; all others by those who watch.
+# Types on whose mail a preference decides; for all others watchers do.
 PREFERRED: Final = frozenset((REPLY, MENTIONED, EVENT_REMINDER, EVENT_INVITATION))
-# With a comment.
+# Types with a comment.
 COMMENTED: Final = frozenset((NEW_COMMENT, REPLY, MENTIONED, NEW_COMMENT_IN_HUDDLE))
 
-# Watchers that a mail may come from: of the thing itself, of its microcosm and of the site, of all people. All of them
-# must want mail; the nearest is the one that an unsubscribe link ends.
+# Watchers that lead to a mail: of the thing itself, its microcosm, the site, or all people. All of them must want mail;
+# the unsubscribe link ends the nearest.
 _WATCHERS: Final = """
       LEFT JOIN LATERAL (
             SELECT bool_and(w.send_email) AS wants,
@@ -55,8 +55,8 @@ _WATCHERS: Final = """
                              AND w.item_type_id = k.item_type_id AND w.item_id = k.item_id
              WHERE k.counts) w ON true"""
 
-FACTS = Query(
-    "email.facts",
+CONTEXTS = Query(
+    "email.contexts",
     f"""
     SELECT m.mail_id, m.site_id, coalesce(m.update_type_id, 0::smallint), coalesce(m.item_type_id, 0::smallint),
            coalesce(m.item_id, 0), coalesce(m.comment_id, 0), m.created, m.since,
@@ -111,8 +111,8 @@ FACTS = Query(
 )
 
 
-class Fact:
-    """One mail with everything that it depends on."""
+class MailContext:
+    """Context of one mail."""
 
     __slots__ = (
         "acl_version",
@@ -189,7 +189,7 @@ class Fact:
         self.nearest: tuple[int, int] | None = None if row[25] is None else (row[25], row[26])
         self.digest, self.time_zone, self.unread_huddles = row[27:30]
         self.actor_id, self.actor_name, self.actor_email, self.is_attending = row[30:34]
-        # As models/access/permission_target.py takes them; in a huddle only for those who take part.
+        # Arguments for models/access/permission_target.py; of a huddle only for participants.
         item_id, kind, self.title = row[34:37]
         found = row[37:43]
         self.participates = kind == itemtypes.HUDDLE and found[5]
@@ -210,60 +210,60 @@ class Fact:
             self.profile_id,
             tuple(role_ids or ()),
             owns and not is_limited,
-            is_banned and not owns,  # nobody is banned from a site of their own (P-26)
+            is_banned and not owns,  # owners are never banned from their own site (P-26)
             user_id,
             is_limited=is_limited,
         )
 
 
-def read(tx: Reader, mail_ids: Sequence[int]) -> list[Fact]:
-    """What these mails depend on, now. One statement. Mails of readers who are gone are left out."""
-    return [Fact(row) for row in tx.rows(FACTS, ids=list(mail_ids))]
+def read(tx: Reader, mail_ids: Sequence[int]) -> list[MailContext]:
+    """Read the contexts of mails. One statement. Mails to deleted profiles are left out."""
+    return [MailContext(row) for row in tx.rows(CONTEXTS, ids=list(mail_ids))]
 
 
-def objection(fact: Fact, tree: Tree) -> str:
-    """Why this mail may not be sent; "" if nothing speaks against it."""
-    if fact.is_site_deleted:
+def objection(context: MailContext, tree: Tree) -> str:
+    """Reason not to send a mail; "" if it is to be sent."""
+    if context.is_site_deleted:
         return "the site is gone"
-    if fact.is_off:
+    if context.is_off:
         return "the address is off: mail to it came back"
-    if fact.principal.is_site_banned:
+    if context.principal.is_site_banned:
         return "the reader is banned"
-    if not fact.wants_any:
+    if not context.wants_any:
         return "the reader wants no mail"
-    if fact.type == DIGEST:
-        return "" if fact.digest != "none" else "the reader wants no digest"
-    if not (fact.prefers if fact.type in PREFERRED else fact.wants):
+    if context.type == DIGEST:
+        return "" if context.digest != "none" else "the reader wants no digest"
+    if not (context.prefers if context.type in PREFERRED else context.wants):
         return "the reader wants no mail of this any more"
-    if fact.actor_id == fact.profile_id and fact.type != EVENT_REMINDER:
+    if context.actor_id == context.profile_id and context.type != EVENT_REMINDER:
         return "the reader did it"
-    if fact.type == NEW_ATTENDEE and not fact.is_attending:
+    if context.type == NEW_ATTENDEE and not context.is_attending:
         return "the attendee does not come any more"
-    if fact.type == EVENT_INVITATION and not fact.is_attending:
+    if context.type == EVENT_INVITATION and not context.is_attending:
         return "the reader has answered, or is invited no more"
-    places = _places(fact, tree)
-    if not places or any(_is_closed(fact.principal, place, tree) for place in places):
+    places = _places(context, tree)
+    if not places or any(_is_closed(context.principal, place, tree) for place in places):
         return "the reader may not read it"
-    if _ignores(fact, tree):
+    if _ignores(context, tree):
         return "the reader ignores it"
     return ""
 
 
-def _places(fact: Fact, tree: Tree) -> list[permission_target.Place]:
-    """All that the mail shows something of; nothing if any of it is not there."""
-    if fact.type == NEW_USER:
-        target = Target(itemtypes.PROFILE, fact.actor_id, owner_ids=(fact.actor_id,))
-        return [permission_target.Place(target, bool(fact.actor_id))]
+def _places(context: MailContext, tree: Tree) -> list[permission_target.Place]:
+    """Permission targets of everything that the mail shows; empty if any of it does not exist."""
+    if context.type == NEW_USER:
+        target = Target(itemtypes.PROFILE, context.actor_id, owner_ids=(context.actor_id,))
+        return [permission_target.Place(target, bool(context.actor_id))]
     places = []
-    if fact.type in COMMENTED:
-        if fact.comment is None:
+    if context.type in COMMENTED:
+        if context.comment is None:
             return []
-        places.append(permission_target.comment_at(tree, fact.comment_id, fact.comment))
-        if fact.on_profile[0]:
+        places.append(permission_target.comment_at(tree, context.comment_id, context.comment))
+        if context.on_profile[0]:
             return places
-    if fact.item is None:
+    if context.item is None:
         return []
-    kind, id, row = fact.item
+    kind, id, row = context.item
     return [*places, permission_target.item(tree, kind, id, row)]
 
 
@@ -273,15 +273,15 @@ def _is_closed(principal: Principal, place: permission_target.Place, tree: Tree)
     )
 
 
-def _ignores(fact: Fact, tree: Tree) -> bool:
-    """Whether the reader ignores who did it, the item, or a microcosm that it stands in (U-08)."""
-    if not fact.ignored:
+def _ignores(context: MailContext, tree: Tree) -> bool:
+    """Check if the reader ignores the actor, the item, or a microcosm above it (U-08)."""
+    if not context.ignored:
         return False
-    kinds = [(itemtypes.PROFILE, fact.actor_id), (itemtypes.PROFILE, fact.on_profile[0])]
-    if fact.item is not None:
-        kind, id, row = fact.item
+    kinds = [(itemtypes.PROFILE, context.actor_id), (itemtypes.PROFILE, context.on_profile[0])]
+    if context.item is not None:
+        kind, id, row = context.item
         kinds.append((kind, id))
         node = tree.nodes.get(row[0])
         kinds += [(itemtypes.MICROCOSM, place) for place in node.path] if node else []
-    ignored = set(fact.ignored)
+    ignored = set(context.ignored)
     return any(id * 32 + kind in ignored for kind, id in kinds)

@@ -1,7 +1,7 @@
-"""The texts of mail about updates: templates that come with the package, which a site can replace (discovery 4).
+"""Templates of mail about updates: those of the package, and those of a site in their place (discovery 4).
 
-A template has a subject, a plain text and an HTML part, with $names in it. What the names stand for is escaped for the
-part that it goes into, whatever it holds (M-01); $body and $items are HTML already, sanitised when they were saved.
+A template has a subject, a plain-text and an HTML part, with $names as placeholders. Values are escaped for the part
+that they go into (M-01); $body and $items are HTML, sanitised when they were saved.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from forumapi.wire.json_fragments import dumps
 
 MAX_SUBJECT: Final = 200
 MAX_PART: Final = 50_000
-# Subjects are cut here, whatever titles they show.
+# Longest subject; a longer one is cut.
 _SUBJECT_LENGTH: Final = 250
 
 PREFIX: Final = "mail."
@@ -52,17 +52,17 @@ DELETE = Query(
 
 
 class Parts(msgspec.Struct, frozen=True):
-    """A template as it is stored."""
+    """Stored template."""
 
     subject: str
     text: str
     html: str
 
 
-class Kind(NamedTuple):
-    """One kind of mail: when it is sent, its own words, and the $names beside those of all mails.
+class TemplateKind(NamedTuple):
+    """Kind of mail: its default texts, and its $names beside those of all mails.
 
-    `sentence` is for the text, `html_sentence` for the HTML part; `has_body`: it quotes a comment.
+    `sentence`: of the text part; `html_sentence`: of the HTML part; `has_body`: it quotes a comment.
     """
 
     name: str
@@ -74,7 +74,7 @@ class Kind(NamedTuple):
     has_body: bool = False
 
 
-# In every mail.
+# Names in every mail.
 COMMON: Final = (
     "recipient_name",
     "settings_url",
@@ -84,17 +84,17 @@ COMMON: Final = (
     "updates_url",
 )
 _ABOUT: Final = ("actor_name", "actor_url", "context_text", "context_url")
-# Only in the HTML part.
+# Names only in the HTML part.
 _BODY: Final = "body"
 _ITEMS: Final = "items"
-# Without it there is no way out of the mail but that of the mail program.
+# Required name: without it only the mail program could offer to unsubscribe.
 _NEEDED: Final = "unsubscribe_url"
 
 _LINK: Final = '<a href="$context_url">$context_text</a>'
 
-# By the number of the update's type; 0 is the digest.
-KINDS: Final[Mapping[int, Kind]] = {
-    0: Kind(
+# Kinds by number of the update type; 0: digest.
+KINDS: Final[Mapping[int, TemplateKind]] = {
+    0: TemplateKind(
         "digest",
         "What is new, once a day or a week, for those who asked for it",
         "What is new on $site_title",
@@ -102,7 +102,7 @@ KINDS: Final[Mapping[int, Kind]] = {
         "this is new on $site_title since $since:",
         ("huddles", "items", "since"),
     ),
-    1: Kind(
+    1: TemplateKind(
         "new_comment",
         "A comment on something the reader follows",
         "Something new on $site_title: $context_text",
@@ -111,7 +111,7 @@ KINDS: Final[Mapping[int, Kind]] = {
         _ABOUT,
         has_body=True,
     ),
-    2: Kind(
+    2: TemplateKind(
         "reply_to_comment",
         "A reply to a comment of the reader",
         "New comment on $site_title in $context_text",
@@ -120,7 +120,7 @@ KINDS: Final[Mapping[int, Kind]] = {
         _ABOUT,
         has_body=True,
     ),
-    3: Kind(
+    3: TemplateKind(
         "mentioned",
         "A comment that names the reader",
         "$actor_name has mentioned you on $site_title",
@@ -129,7 +129,7 @@ KINDS: Final[Mapping[int, Kind]] = {
         _ABOUT,
         has_body=True,
     ),
-    4: Kind(
+    4: TemplateKind(
         "new_comment_in_huddle",
         "A comment in a huddle the reader takes part in",
         "New comment in a private message on $site_title",
@@ -138,7 +138,7 @@ KINDS: Final[Mapping[int, Kind]] = {
         _ABOUT,
         has_body=True,
     ),
-    5: Kind(
+    5: TemplateKind(
         "new_attendee",
         "Somebody comes to an event the reader follows",
         "New attendee on $site_title for $context_text",
@@ -146,7 +146,7 @@ KINDS: Final[Mapping[int, Kind]] = {
         f"$actor_name comes to {_LINK} on $site_title.",
         _ABOUT,
     ),
-    6: Kind(
+    6: TemplateKind(
         "new_vote",
         "A vote in a poll the reader follows",
         "New vote on $site_title in $context_text",
@@ -154,7 +154,7 @@ KINDS: Final[Mapping[int, Kind]] = {
         f"There is a new vote in {_LINK} on $site_title.",
         ("context_text", "context_url"),
     ),
-    7: Kind(
+    7: TemplateKind(
         "event_reminder",
         "An event that the reader attends is close",
         "$context_text is imminent",
@@ -162,7 +162,7 @@ KINDS: Final[Mapping[int, Kind]] = {
         f"{_LINK} on $site_title is imminent.",
         ("context_text", "context_url"),
     ),
-    8: Kind(
+    8: TemplateKind(
         "new_item",
         "A conversation, event or poll in a forum the reader follows",
         "New on $site_title: $context_text",
@@ -170,7 +170,7 @@ KINDS: Final[Mapping[int, Kind]] = {
         f"$actor_name has begun {_LINK} in $microcosm_title on $site_title.",
         (*_ABOUT, "microcosm_title"),
     ),
-    9: Kind(
+    9: TemplateKind(
         "new_user",
         "A new profile on the site; the owner of the site alone is told the address",
         "New user on $site_title: $new_user",
@@ -178,7 +178,7 @@ KINDS: Final[Mapping[int, Kind]] = {
         '<a href="$context_url">$new_user</a> has joined $site_title.',
         ("context_text", "context_url", "new_user"),
     ),
-    10: Kind(
+    10: TemplateKind(
         "event_invitation",
         "An invitation of the reader to an event",
         "$actor_name invites you to $context_text",
@@ -190,8 +190,8 @@ KINDS: Final[Mapping[int, Kind]] = {
 BY_NAME: Final[Mapping[str, int]] = {kind.name: number for number, kind in KINDS.items()}
 
 
-def names(kind: Kind) -> frozenset[str]:
-    """The $names that a template of this kind may have, $body and $items apart in the HTML part alone."""
+def names(kind: TemplateKind) -> frozenset[str]:
+    """Names that a template of this kind may use; $body only in the HTML part."""
     return frozenset((*COMMON, *kind.names, *((_BODY,) if kind.has_body else ())))
 
 
@@ -203,7 +203,7 @@ def _frame(ending: str) -> str:
 
 @cache
 def packaged(number: int) -> Parts:
-    """The template that comes with the package."""
+    """Make the default template of a kind."""
     kind = KINDS[number]
     link = "$context_url\n\n" if "context_url" in kind.names else "${huddles}"
     body = ""
@@ -218,39 +218,39 @@ def packaged(number: int) -> Parts:
     )
 
 
-# ---------------------------------------------------------------- a site's own
+# ---------------------------------------------------------------- templates of a site
 
 
-class Own(NamedTuple):
-    """A template of a site's own, and when it was changed."""
+class SiteTemplate(NamedTuple):
+    """Template of a site, and the time of its last change."""
 
     parts: Parts
     modified: datetime.datetime
 
 
-def own(tx: Reader, site_id: int) -> dict[int, Own]:
-    """The templates that a site has replaced, by the number of their kind. One statement."""
+def own(tx: Reader, site_id: int) -> dict[int, SiteTemplate]:
+    """Read a site's own templates, by number of their kind. One statement."""
     found = {}
     for name, body, modified in tx.rows(OWN, site_id=site_id):
         number = BY_NAME.get(name.removeprefix(PREFIX))
         if number is not None:
-            found[number] = Own(msgspec.json.decode(body, type=Parts), modified)
+            found[number] = SiteTemplate(msgspec.json.decode(body, type=Parts), modified)
     return found
 
 
 def put(tx: Transaction, site_id: int, number: int, parts: Parts) -> None:
-    """Replace a template of a site by one that `checked` has seen. The site's version moves with it."""
+    """Store a template of a site, made by `checked`. The site's version moves with it."""
     name = PREFIX + KINDS[number].name
     body = dumps({"subject": parts.subject, "text": parts.text, "html": parts.html}).decode()
     tx.run(PUT, site_id=site_id, name=name, body=body)
 
 
 def delete(tx: Transaction, site_id: int, number: int) -> bool:
-    """Go back to the package's template; whether there was another."""
+    """Delete a template of a site, so that the default applies. False if there was none."""
     return bool(tx.run(DELETE, site_id=site_id, name=PREFIX + KINDS[number].name))
 
 
-# What mail programs show of HTML. Scripts, forms, frames and style sheets they throw away, and so do we.
+# HTML that mail programs show; they remove scripts, forms, frames and style sheets.
 _TAGS: Final = (
     "a abbr b blockquote br center code del div em h1 h2 h3 h4 hr i img li ol p pre s small span strong sub sup table"
     " tbody td tfoot th thead tr u ul"
@@ -276,7 +276,7 @@ _CLEANER: Final = nh3.Cleaner(
 
 
 def checked(number: int, subject: object, text: object, html: object) -> Parts:
-    """A template as it may be stored. Raises Invalid with the name of the part and the rule."""
+    """Check and sanitise a template. Raises Invalid with the part and the rule."""
     kind = KINDS[number]
     known = names(kind)
     head = _part("subject", subject, known - {_BODY, _ITEMS}, MAX_SUBJECT)
@@ -286,7 +286,7 @@ def checked(number: int, subject: object, text: object, html: object) -> Parts:
     made = _CLEANER.clean(_part("html", html, known, MAX_PART))
     for field, value in (("text", body), ("html", made)):
         if _NEEDED not in Template(value).get_identifiers():
-            raise Invalid(field, f"must show ${_NEEDED}, so that there is a way out")
+            raise Invalid(field, f"must contain ${_NEEDED}, the link to unsubscribe")
     return Parts(head, body, made)
 
 
@@ -305,27 +305,27 @@ def _part(field: str, value: object, known: frozenset[str], limit: int) -> str:
         raise Invalid(field, f"may have at most {limit} characters", code=OUT_OF_RANGE)
     template = Template(value)
     if not template.is_valid():
-        raise Invalid(field, "has a $ that begins no name; write $$ for the sign itself")
+        raise Invalid(field, "has a $ without a name after it; write $$ for a dollar sign")
     unknown = sorted(set(template.get_identifiers()) - known)
     if unknown:
         allowed = ", ".join(f"${name}" for name in sorted(known))
-        raise Invalid(field, f"${unknown[0]} stands for nothing here; there are {allowed}")
+        raise Invalid(field, f"may not contain ${unknown[0]}; allowed are {allowed}")
     return value
 
 
-# ---------------------------------------------------------------- filling in
+# ---------------------------------------------------------------- rendering
 
 
-class Filled(NamedTuple):
-    """The three parts of a mail."""
+class RenderedMail(NamedTuple):
+    """Rendered parts of a mail."""
 
     subject: str
     text: str
     html: str
 
 
-class Form:
-    """A template ready to be filled in."""
+class CompiledTemplate:
+    """Compiled template."""
 
     __slots__ = ("_html", "_subject", "_text")
 
@@ -334,29 +334,29 @@ class Form:
         self._text = Template(parts.text)
         self._html = Template(parts.html)
 
-    def fill(
+    def render(
         self, values: Mapping[str, str], text: Mapping[str, str], html: Mapping[str, str]
-    ) -> Filled:
-        """The mail of these values. `values` are plain text or stored escaped, each shown as one line; `text` and
-        `html` are more of them for one part, as they are."""
+    ) -> RenderedMail:
+        """Render the parts. `values`: plain or escaped text, each put on one line; `text` and `html`: further values of
+        one part, inserted unchanged."""
         lines = {name: plain(value) for name, value in values.items()}
         quoted = {name: escape(value) for name, value in lines.items()}
-        # A name that a kind does not have any more stays as it is, and takes no mail away.
-        return Filled(
+        # A name that a kind has no longer is left in the text, so that the mail is still sent.
+        return RenderedMail(
             _line(self._subject.safe_substitute(lines))[:_SUBJECT_LENGTH],
             self._text.safe_substitute({**lines, **text}),
             self._html.safe_substitute({**quoted, **html}),
         )
 
 
-def document(number: int, own_one: Own | None) -> dict[str, Any]:
-    """The template object of docs/api/mail.md."""
+def document(number: int, site_template: SiteTemplate | None) -> dict[str, Any]:
+    """Make the template object of docs/api/mail.md."""
     kind = KINDS[number]
-    parts = own_one.parts if own_one else packaged(number)
+    parts = site_template.parts if site_template else packaged(number)
     return {
         "name": kind.name,
         "description": kind.description,
-        "own": own_one is not None,
+        "own": site_template is not None,
         "subject": parts.subject,
         "text": parts.text,
         "html": parts.html,

@@ -1,4 +1,4 @@
-"""What one mail would be about: made by dispatch, turned into mail by email."""
+"""Notice: the subject of one mail, made by dispatch and queued by email."""
 
 from __future__ import annotations
 
@@ -6,11 +6,10 @@ from typing import NamedTuple
 
 
 class Notice(NamedTuple):
-    """Somebody wants a mail about something; whether they may read it is asked again when it is sent.
+    """Mail that a profile wants about something; permission is checked again when it is sent.
 
-    `cause` is the same however often the same thing is dispatched, and of no other mail: at most one mail leaves for
-    it. `item_type_id` and `item_id` say what it is about: the item itself, what the comment `comment_id` is on, or the
-    new profile.
+    `cause` is unique to a mail and the same for repeated dispatches: at most one mail is sent for it. `item_type_id`
+    and `item_id` are the item, the parent of the comment `comment_id`, or the new profile.
     """
 
     cause: str

@@ -1,6 +1,6 @@
-"""Whom something may be of interest to, with what decides whether they are told: one statement for many people.
+"""Recipients of updates, with what decides on their notification: one statement for many people.
 
-Nobody is left out here for a lack of rights: `Recipient.principal` is what the one evaluator is asked with.
+Permission is not checked here: callers pass `Recipient.principal` to the evaluator.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from forumapi.database.connections import (
 from forumapi.models.people import ban, role_members
 from forumapi.permissions.evaluator import Principal
 
-# Watchers that one statement returns.
+# Watchers returned by one statement.
 MOST: Final = 1000
 
 SITE = Query(
@@ -28,8 +28,8 @@ SITE = Query(
      WHERE s.site_id = %(site_id)s AND NOT s.is_deleted""",
 )
 
-# When something happened in the thing that its follower `p` was mailed about last: what a watcher `c` of the thing
-# itself knows, and of one of its place the outbox, which has what was sent within a month.
+# Time of the activity about which follower `p` was last mailed: for a watcher `c` of the thing itself its
+# last_notified, for one of its microcosm or site the outbox, which keeps what was sent for a month.
 _NOTIFIED: Final = """
                        CASE WHEN c.rank = 1 OR c.last_notified IS NULL THEN c.last_notified
                             ELSE (SELECT max(coalesce(k.created, i.created))
@@ -40,8 +40,8 @@ _NOTIFIED: Final = """
                                      AND m.item_type_id = %(item_type)s AND m.item_id = %(item_id)s
                                      AND m.update_type_id IN (1, 8)) END"""
 
-# Whether a mail is due to profile `p` of a watcher `c`: not while what it was mailed about last is unread, by the mark
-# of the thing, of its microcosm or of everything; where nothing can be read, not before they were on the site again.
+# True if a mail is due to profile `p` of watcher `c`: the activity it was last mailed about is read, by the mark of the
+# thing, of its microcosm or of everything; for things without marks, the profile has been on the site since.
 _DUE: Final = f"""
                (NOT %(once)s::boolean
                 OR coalesce({_NOTIFIED.strip()} <= greatest(
@@ -53,7 +53,7 @@ _DUE: Final = f"""
                             THEN (SELECT n.last_active FROM profile_counters n
                                    WHERE n.site_id = p.site_id AND n.profile_id = p.profile_id) END), true))"""
 
-# Those of a CTE `chosen` (profile_id, watcher_id, wants) with what the evaluator asks about them.
+# Recipients in a CTE `chosen` (profile_id, watcher_id, wants), with what the evaluator needs.
 _RECIPIENTS: Final = f"""
     SELECT p.profile_id, p.user_id, p.role_ids, coalesce(p.next_change_at <= now(), false),
            u.is_banned OR {ban.REASON.replace("t.user_id", "p.user_id")} IS NOT NULL,
@@ -80,8 +80,8 @@ _RECIPIENTS: Final = f"""
       LEFT JOIN update_options uo ON uo.site_id = p.site_id AND uo.profile_id = p.profile_id
                                  AND uo.update_type_id = %(preference)s::smallint"""
 
-# One entry a person, whatever of it they follow, with the watcher of the thing itself, else of its microcosm, else of
-# the site. Mail is wanted only if all of that says so. First where to go on, then the people.
+# One row for each follower, with their watcher of the thing itself, else of its microcosm, else of the site. Mail is
+# wanted only if all of their watchers want it. The first columns are for paging.
 WATCHERS = Query(
     "updates.watchers",
     f"""
@@ -136,7 +136,7 @@ _SEEN: Final = 2
 
 
 class SiteState(NamedTuple):
-    """What of a site decides on rights in it."""
+    """State of a site that decides on rights in it."""
 
     acl_version: int
     owned_by: int
@@ -144,11 +144,11 @@ class SiteState(NamedTuple):
 
 
 class Subject(NamedTuple):
-    """What recipients are asked about: an item, or the profile that a comment is on, and who did something to it.
+    """Subject of an update: an item, or the profile that a comment is on, and the actor.
 
-    `places` are the microcosm that it stands in and all above that. `preference`: the type of update whose preference
-    decides on mail, where no watcher does. `once`: no mail before they have read what they were mailed about last;
-    `by_presence`: or have been on the site, since there is nothing to read.
+    `places`: microcosm and its ancestors. `preference`: type of update whose preference decides on mail, if no watcher
+    does. `once`: no mail until the recipient has read what the last one was about; `by_presence`: or has been on the
+    site, for subjects without read marks.
     """
 
     item_type: int
@@ -162,7 +162,7 @@ class Subject(NamedTuple):
 
 
 class Recipient(NamedTuple):
-    """Somebody who may be told. `wants_mail`: by watchers, preferences and options, and mail is due."""
+    """Profile that may be notified. `wants_mail`: by watchers, preferences and options, and a mail is due."""
 
     profile_id: int
     principal: Principal
@@ -173,7 +173,7 @@ class Recipient(NamedTuple):
 
 
 def site(tx: Reader, site_id: int) -> SiteState | None:
-    """The state of a live site."""
+    """Read the state of a site; None for a deleted one."""
     row = tx.row(SITE, site_id=site_id)
     return SiteState(*row) if row else None
 
@@ -188,9 +188,9 @@ def watchers(
     everybody: bool,
     among: Collection[int] | None,
 ) -> Iterator[list[Recipient]]:
-    """Who watches any of `watched`, (type, id) with the nearest first, by id and at most MOST at a time.
+    """Find the watchers of any of `watched`, (type, id) with the nearest first, by id in batches of MOST.
 
-    Not `everybody`: only those whose watchers ask for mail that is due. `among`: only these people.
+    Without `everybody` only those to whom a mail is due. `among`: only these profiles.
     """
     after = 0
     while among is None or among:
@@ -220,7 +220,7 @@ def people(
     subject: Subject,
     profile_ids: Sequence[int],
 ) -> list[Recipient]:
-    """These people."""
+    """Read some profiles as recipients."""
     params = _params(site_id, subject) | {"profile_ids": list(profile_ids)}
     rows = tx.rows(PEOPLE, **params)
     if _settle(tx, site_id, rows):
@@ -229,7 +229,7 @@ def people(
 
 
 def notified(tx: Transaction, site_id: int, watcher_ids: Sequence[int], moment: object) -> None:
-    """These watchers were notified of what happened at `moment`. Read marks stand at such moments too."""
+    """Record that watchers were notified of activity at `moment`, which is comparable with read marks."""
     tx.run(NOTIFIED, site_id=site_id, ids=sorted(watcher_ids), moment=moment)
 
 
@@ -248,7 +248,7 @@ def _params(site_id: int, subject: Subject) -> dict[str, object]:
 
 
 def _settle(tx: Transaction, site_id: int, rows: Sequence[Row]) -> bool:
-    """Work out roles that time alone has changed, as on a request of theirs; whether there were any."""
+    """Recompute roles that the passage of time has changed. False if there were none."""
     due = [row[0] for row in rows if row[3]]
     if due:
         role_members.recompute_roles(tx, site_id, due)
@@ -269,7 +269,7 @@ def _principal(
     is_banned: bool,
     lacks_second_factor: bool,
 ) -> Principal:
-    """The person as a request of theirs would make them (models/access/identity.py)."""
+    """Make the principal that a request of the profile would have (models/access/identity.py)."""
     is_owner = profile_id == state.owned_by
     is_limited = state.needs_second_factor and lacks_second_factor
     return Principal(

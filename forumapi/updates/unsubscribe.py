@@ -1,6 +1,6 @@
-"""The link that ends mails like the one it stands in (RFC 8058, M-04): signed, good for its site and reader, for good.
+"""Unsubscribe links in mails (RFC 8058, M-04): signed for a site, a reader and a kind of mail, without expiry.
 
-It can do one thing: turn mail off. Whoever has it, has the mail.
+A link can only turn mail off, and is known only to holders of the mail.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from forumapi import itemtypes
 from forumapi.database.connections import Query, Transaction
 from forumapi.models.notices import suppression, update
 from forumapi.updates import mail_context
-from forumapi.updates.mail_context import Fact
+from forumapi.updates.mail_context import MailContext
 
 if TYPE_CHECKING:
     from forumapi.models.sites.site import Site
@@ -60,7 +60,7 @@ END_DIGEST = Query(
      WHERE o.site_id = %(site_id)s AND o.profile_id = %(profile_id)s AND o.digest <> 'none'""",
 )
 
-# From all sites: whoever invites from one may own others.
+# For all sites: the owner of one may own others.
 END_INVITATIONS = Query(
     "unsubscribe.invitations",
     f"""
@@ -95,8 +95,8 @@ _OF_ITEM: Final = {
 }
 
 
-class What(NamedTuple):
-    """Mail that a link ends: of a watcher (item type, id), type of updates (number, 0); digests, invitations (0, 0)."""
+class MailKind(NamedTuple):
+    """Kind of mail that a link ends: watcher (item type, id), update type (number, 0), digest or invitation (0, 0)."""
 
     kind: str
     type: int
@@ -104,7 +104,7 @@ class What(NamedTuple):
 
     @property
     def words(self) -> str:
-        """What the mail is about, without naming anything: whoever has the link may not be the reader."""
+        """Description of the mail without titles or names: the holder of the link may not be the reader."""
         if self.kind == DIGEST:
             return "what is new, as a digest"
         if self.kind == INVITATION:
@@ -116,52 +116,52 @@ class What(NamedTuple):
         return _OF_ITEM.get(self.type, "something you follow")
 
 
-INVITATIONS: Final = What(INVITATION, 0, 0)
+INVITATIONS: Final = MailKind(INVITATION, 0, 0)
 
 
-def of(fact: Fact) -> What:
-    """What the link in a mail ends."""
-    if fact.type == mail_context.DIGEST:
-        return What(DIGEST, 0, 0)
-    if fact.nearest is not None and fact.type not in mail_context.PREFERRED:
-        return What(WATCHER, *fact.nearest)
-    return What(PREFERENCE, fact.type, 0)
+def kind_of(context: MailContext) -> MailKind:
+    """Kind of mail that the link in a mail ends."""
+    if context.type == mail_context.DIGEST:
+        return MailKind(DIGEST, 0, 0)
+    if context.nearest is not None and context.type not in mail_context.PREFERRED:
+        return MailKind(WATCHER, *context.nearest)
+    return MailKind(PREFERENCE, context.type, 0)
 
 
-def link(secret: bytes, site: Site, profile_id: int, what: What) -> str:
-    """The address that ends `what` for a profile."""
-    return f"{site.origin}{PATH}?code={code(secret, site.id, profile_id, what)}"
+def link(secret: bytes, site: Site, profile_id: int, mail_kind: MailKind) -> str:
+    """Make the unsubscribe link of a profile."""
+    return f"{site.origin}{PATH}?code={code(secret, site.id, profile_id, mail_kind)}"
 
 
-def headers(way_out: str) -> dict[str, str]:
-    """The headers by which mail programs end a mail at once (RFC 8058)."""
+def headers(unsubscribe_url: str) -> dict[str, str]:
+    """Make the headers for one-click unsubscription (RFC 8058)."""
     return {
-        "List-Unsubscribe": f"<{way_out}>",
+        "List-Unsubscribe": f"<{unsubscribe_url}>",
         "List-Unsubscribe-Post": "List-Unsubscribe=One-Click",
     }
 
 
-def code(secret: bytes, site_id: int, profile_id: int, what: What) -> str:
-    """What the link carries."""
-    text = f"{what.kind}.{profile_id}.{what.type}.{what.id}"
+def code(secret: bytes, site_id: int, profile_id: int, mail_kind: MailKind) -> str:
+    """Make the signed code of a link."""
+    text = f"{mail_kind.kind}.{profile_id}.{mail_kind.type}.{mail_kind.id}"
     return f"{text}.{_sign(secret, site_id, text)}"
 
 
-def read(secret: bytes, site_id: int, given: str) -> tuple[int, What] | None:
-    """(profile, what it ends) of a code that was made for this site; None for any other text."""
+def read(secret: bytes, site_id: int, given: str) -> tuple[int, MailKind] | None:
+    """Verify a code of this site. Returns profile and kind of mail, None for any other text."""
     match = _CODE.fullmatch(given)
     if match is None:
         return None
     text = given.rpartition(".")[0]
     if not hmac.compare_digest(match[5], _sign(secret, site_id, text)):
         return None
-    return int(match[2]), What(match[1], int(match[3]), int(match[4]))
+    return int(match[2]), MailKind(match[1], int(match[3]), int(match[4]))
 
 
-def apply(tx: Transaction, site_id: int, profile_id: int, what: What) -> None:
-    """Turn that mail off. As often as one likes."""
-    params = {"kind": what.type, "id": what.id}
-    tx.run(_ENDS[what.kind], site_id=site_id, profile_id=profile_id, **params)
+def apply(tx: Transaction, site_id: int, profile_id: int, mail_kind: MailKind) -> None:
+    """Turn a kind of mail off. Idempotent."""
+    params = {"kind": mail_kind.type, "id": mail_kind.id}
+    tx.run(_ENDS[mail_kind.kind], site_id=site_id, profile_id=profile_id, **params)
 
 
 def _sign(secret: bytes, site_id: int, text: str) -> str:

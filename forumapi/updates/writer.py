@@ -1,7 +1,7 @@
-"""Writes mail about updates when it is sent: facts, permission, words. A batch costs few statements, however large.
+"""Rendering of mail about updates when it is sent: context, permission, template.
 
-For a batch: one statement for all facts; for each site in it that has changed, its microcosms and templates; two more a
-site for digests.
+Statements for a batch: one for all contexts; for each site that has changed, its microcosms and templates; two more for
+each site with digests.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ from forumapi.updates import (
     mail_templates,
     unsubscribe,
 )
-from forumapi.updates.mail_context import Fact
-from forumapi.updates.mail_templates import Filled, Form
+from forumapi.updates.mail_context import MailContext
+from forumapi.updates.mail_templates import CompiledTemplate, RenderedMail
 
 if TYPE_CHECKING:
     from forumapi.config import Config
@@ -37,19 +37,19 @@ if TYPE_CHECKING:
     from forumapi.models.sites.site_directory import SiteDirectory
     from forumapi.permissions.evaluator import Tree
 
-# Templates of this many sites are kept ready.
-_FORMS_BYTES: Final = 4 * 1024 * 1024
-# Bytes of the objects around the forms of one site, measured.
-_FORMS: Final = 6_000
+# Bytes of the cache of compiled templates.
+_CACHE_BYTES: Final = 4 * 1024 * 1024
+# Measured bytes of the objects around the templates of one site.
+_SITE_BYTES: Final = 6_000
 
-# Mail programs do not show frames; what is in one is a link then.
+# Mail programs show no frames: each becomes a link.
 _FRAME: Final = re.compile(r'<iframe[^>]*?\ssrc="([^"]*)"[^>]*>\s*</iframe>')
-# Addresses on the site itself, in what is shown outside of it.
+# Relative addresses, which are made absolute.
 _RELATIVE: Final = re.compile(r'(<(?:a|img)\s(?:[^>]*?\s)?(?:href|src)=")(/(?!/)[^"]*)')
 
 
 class EmailWriter:
-    """Writes mails that name what they are about. `sites` gives titles, addresses and permissions of now."""
+    """Renderer of queued mails. `sites`: present titles, addresses and permissions."""
 
     def __init__(
         self, database: Database, sites: SiteDirectory, config: Callable[[], Config]
@@ -58,16 +58,19 @@ class EmailWriter:
         self._sites = sites
         self._config = config
         self._secret = b""
-        # Site id -> the version that its templates are of, and those that were asked for.
-        self._forms: Lru[int, tuple[int, dict[int, mail_templates.Own], dict[int, Form]]] = Lru(
-            _FORMS_BYTES,
+        # Site id -> version, own templates, and compiled templates.
+        self._templates: Lru[
+            int, tuple[int, dict[int, mail_templates.SiteTemplate], dict[int, CompiledTemplate]]
+        ] = Lru(
+            _CACHE_BYTES,
             lambda _, kept: (
-                _FORMS + sum(size(msgspec.structs.astuple(own.parts)) for own in kept[1].values())
+                _SITE_BYTES
+                + sum(size(msgspec.structs.astuple(own.parts)) for own in kept[1].values())
             ),
         )
 
     def __call__(self, mail_ids: Sequence[int]) -> Mapping[int, Written | Dropped]:
-        """Every mail, written, or why it is to be dropped. Raises Unavailable."""
+        """Render mails, or drop them with a reason. Raises Unavailable."""
         reader = self._database.read()
         try:
             return self._write(reader, mail_ids)
@@ -77,27 +80,27 @@ class EmailWriter:
     def _write(self, tx: Reader, mail_ids: Sequence[int]) -> Mapping[int, Written | Dropped]:
         if not self._secret:
             self._secret = platform_secret.find(tx, platform_secret.MAIL)
-        made: dict[int, Written | Dropped] = {id: Dropped("there is no reader") for id in mail_ids}
-        by_site: dict[int, list[Fact]] = {}
-        for fact in self._facts(tx, mail_ids):
-            by_site.setdefault(fact.site_id, []).append(fact)
+        made: dict[int, Written | Dropped] = {id: Dropped("the reader is gone") for id in mail_ids}
+        by_site: dict[int, list[MailContext]] = {}
+        for context in self._contexts(tx, mail_ids):
+            by_site.setdefault(context.site_id, []).append(context)
         for site_id, found in by_site.items():
             if found[0].is_site_deleted:
-                made |= {fact.mail_id: Dropped("the site is gone") for fact in found}
+                made |= {context.mail_id: Dropped("the site is gone") for context in found}
                 continue
-            # All of one statement, so all of the same version.
+            # All contexts are of one statement, so of the same version.
             first = found[0]
             site = self._sites.at(site_id, first.site_version, first.acl_version, tx)
             made |= self._of_site(tx, site, self._sites.tree(site, tx), found)
         return made
 
-    def _facts(self, tx: Reader, mail_ids: Sequence[int]) -> list[Fact]:
-        """Facts of readers whose roles time has changed are read again once their roles are worked out."""
+    def _contexts(self, tx: Reader, mail_ids: Sequence[int]) -> list[MailContext]:
+        """Read contexts; again after a recomputation of roles that the passage of time has changed."""
         found = mail_context.read(tx, mail_ids)
         due: dict[int, set[int]] = {}
-        for fact in found:
-            if fact.is_due:
-                due.setdefault(fact.site_id, set()).add(fact.profile_id)
+        for context in found:
+            if context.is_due:
+                due.setdefault(context.site_id, set()).add(context.profile_id)
         if not due:
             return found
         tx.end()  # one connection at a time
@@ -107,78 +110,78 @@ class EmailWriter:
         return mail_context.read(tx, mail_ids)
 
     def _of_site(
-        self, tx: Reader, site: Site, tree: Tree, found: Iterable[Fact]
+        self, tx: Reader, site: Site, tree: Tree, found: Iterable[MailContext]
     ) -> dict[int, Written | Dropped]:
         made: dict[int, Written | Dropped] = {}
         digests = []
-        for fact in found:
-            reason = mail_context.objection(fact, tree)
+        for context in found:
+            reason = mail_context.objection(context, tree)
             if reason:
-                made[fact.mail_id] = Dropped(reason)
-            elif fact.type == mail_context.DIGEST:
-                digests.append(fact)
+                made[context.mail_id] = Dropped(reason)
+            elif context.type == mail_context.DIGEST:
+                digests.append(context)
             else:
-                made[fact.mail_id] = self._update(tx, site, tree, fact)
+                made[context.mail_id] = self._update(tx, site, tree, context)
         if digests:
-            for fact, news in digest.read(tx, site, tree, digests):
-                made[fact.mail_id] = self._digest(tx, site, fact, news)
+            for context, news in digest.read(tx, site, tree, digests):
+                made[context.mail_id] = self._digest(tx, site, context, news)
         return made
 
     # ------------------------------------------------------------ one mail
 
-    def _update(self, tx: Reader, site: Site, tree: Tree, fact: Fact) -> Written:
-        kind = mail_templates.KINDS[fact.type]
+    def _update(self, tx: Reader, site: Site, tree: Tree, context: MailContext) -> Written:
+        kind = mail_templates.KINDS[context.type]
         address = _Address(site, kind.name)
         values = {
-            "actor_name": fact.actor_name,
-            "actor_url": address.of(f"/profiles/{fact.actor_id}/"),
-            "context_text": _context(fact),
-            "context_url": address.of(_path(fact)),
+            "actor_name": context.actor_name,
+            "actor_url": address.of(f"/profiles/{context.actor_id}/"),
+            "context_text": _title(context),
+            "context_url": address.of(_path(context)),
         }
-        if fact.type == update.NEW_ITEM and fact.item is not None:
-            place = fact.item[2][0]
-            # Who may read the item by being its author or the like may not see where it stands.
-            seen = place in tree.view(fact.principal).set
+        if context.type == update.NEW_ITEM and context.item is not None:
+            place = context.item[2][0]
+            # A reader such as the item's author may have no right to read its microcosm.
+            seen = place in tree.view(context.principal).set
             values["microcosm_title"] = tree.nodes[place].title if seen else "a forum"
-        if fact.type == update.NEW_USER:
-            # The address is for the owner of the site alone (M-05).
-            tells = fact.is_site_owner and fact.actor_email
-            values["new_user"] = fact.actor_name + (
-                f" ({escape(fact.actor_email)})" if tells else ""
+        if context.type == update.NEW_USER:
+            # Only the owner of the site sees the address (M-05).
+            tells = context.is_site_owner and context.actor_email
+            values["new_user"] = context.actor_name + (
+                f" ({escape(context.actor_email)})" if tells else ""
             )
         html = {}
         if kind.has_body:
-            html["body"] = self._body(tx, site, tree, fact)
-        return self._letter(tx, site, fact, values, {}, html)
+            html["body"] = self._body(tx, site, tree, context)
+        return self._rendered(tx, site, context, values, {}, html)
 
-    def _body(self, tx: Reader, site: Site, tree: Tree, fact: Fact) -> str:
-        """The comment's HTML, made anew where an older pipeline made it (C-36)."""
-        made: str = fact.html or ""
-        if fact.renderer != RENDERER_VERSION:
+    def _body(self, tx: Reader, site: Site, tree: Tree, context: MailContext) -> str:
+        """HTML of the comment, rendered anew if an older pipeline made it (C-36)."""
+        made: str = context.html or ""
+        if context.renderer != RENDERER_VERSION:
             microcosm_id: int | None = 0
-            if fact.item is not None:
-                kind, _, found = fact.item
+            if context.item is not None:
+                kind, _, found = context.item
                 microcosm_id = None if kind == itemtypes.HUDDLE else found[0]
             _, made = text.rerender(
                 tx,
                 site,
                 lambda: tree,
                 microcosm_id,
-                fact.comment_id,
-                fact.markdown,
+                context.comment_id,
+                context.markdown,
                 short_links=self._config().short_links,
             )
         return _FRAME.sub(r'<a href="\1">\1</a>', made)
 
     def _digest(
-        self, tx: Reader, site: Site, fact: Fact, news: list[digest.News]
+        self, tx: Reader, site: Site, context: MailContext, news: list[digest.DigestItem]
     ) -> Written | Dropped:
-        if not news and not fact.unread_huddles:
+        if not news and not context.unread_huddles:
             return Dropped("nothing is new")
         address = _Address(site, mail_templates.KINDS[mail_context.DIGEST].name)
         words = html_words = ""
-        if fact.unread_huddles:
-            many = fact.unread_huddles
+        if context.unread_huddles:
+            many = context.unread_huddles
             line = f"{many} private message{' is' if many == 1 else 's are'} unread."
             words = f"{line}\n{address.of('/huddles/')}\n\n"
             html_words = f'<p><a href="{escape(address.of("/huddles/"))}">{line}</a></p>\n'
@@ -191,11 +194,11 @@ class EmailWriter:
             items.append(
                 f'<li><a href="{escape(link)}">{escape(title)}</a> ({state}, in {escape(place)})</li>'
             )
-        since = digest.local(fact.since or fact.created, fact.time_zone)
-        return self._letter(
+        since = digest.local(context.since or context.created, context.time_zone)
+        return self._rendered(
             tx,
             site,
-            fact,
+            context,
             {"since": since},
             {"items": "\n".join(lines) or "No conversations.", "huddles": words},
             {
@@ -204,26 +207,28 @@ class EmailWriter:
             },
         )
 
-    def _letter(
+    def _rendered(
         self,
         tx: Reader,
         site: Site,
-        fact: Fact,
+        context: MailContext,
         values: dict[str, str],
         words: dict[str, str],
         html: dict[str, str],
     ) -> Written:
-        kind = mail_templates.KINDS[fact.type]
+        kind = mail_templates.KINDS[context.type]
         address = _Address(site, kind.name)
-        way_out = unsubscribe.link(self._secret, site, fact.profile_id, unsubscribe.of(fact))
-        filled = self._form(tx, site, fact.type).fill(
+        unsubscribe_url = unsubscribe.link(
+            self._secret, site, context.profile_id, unsubscribe.kind_of(context)
+        )
+        filled = self._template(tx, site, context.type).render(
             values
             | {
-                "recipient_name": fact.name,
+                "recipient_name": context.name,
                 "settings_url": address.of("/updates/settings/"),
                 "site_title": site.title,
                 "site_url": site.page(""),
-                "unsubscribe_url": way_out,
+                "unsubscribe_url": unsubscribe_url,
                 "updates_url": address.of("/updates/"),
             },
             words,
@@ -231,15 +236,15 @@ class EmailWriter:
         )
         headers = [
             ("List-Id", f"<{site.host}>"),
-            *unsubscribe.headers(way_out).items(),
+            *unsubscribe.headers(unsubscribe_url).items(),
         ]
-        thread = _thread(fact)
+        thread = _thread(context)
         if thread:
-            # The same for all mails about an item, so that programs show them together.
+            # The same for all mails about an item, so that mail programs group them.
             root = f"<{thread}.{site.id}@{site.platform_domain}>"
             headers += [("References", root), ("In-Reply-To", root)]
         return Written(
-            fact.email,
+            context.email,
             plain(site.title),
             filled.subject,
             filled.text,
@@ -247,21 +252,23 @@ class EmailWriter:
             tuple(headers),
         )
 
-    def _form(self, tx: Reader, site: Site, number: int) -> Form:
-        """The site's own template, else the package's. Read once a version of the site."""
-        kept = self._forms.get(site.id)
+    def _template(self, tx: Reader, site: Site, number: int) -> CompiledTemplate:
+        """Compiled template of the site, else the default. Read once for each version of the site."""
+        kept = self._templates.get(site.id)
         if kept is None or kept[0] != site.version:
             kept = (site.version, mail_templates.own(tx, site.id), {})
-            self._forms.add(site.id, kept)
+            self._templates.add(site.id, kept)
         found = kept[2].get(number)
         if found is None:
             own = kept[1].get(number)
-            found = kept[2][number] = Form(own.parts if own else mail_templates.packaged(number))
+            found = kept[2][number] = CompiledTemplate(
+                own.parts if own else mail_templates.packaged(number)
+            )
         return found
 
 
 class _Address:
-    """Addresses on a site, each saying which mail led to it."""
+    """Maker of addresses on a site with the campaign of the mail."""
 
     def __init__(self, site: Site, campaign: str) -> None:
         self._site = site
@@ -272,34 +279,34 @@ class _Address:
         return self._site.page(path) + self._mark
 
 
-def _context(fact: Fact) -> str:
-    """The title of what it is about, as stored."""
-    title: str = fact.title
-    if fact.type == update.NEW_USER:
-        title = fact.actor_name
-    elif fact.on_profile[0] and fact.type in mail_context.COMMENTED:
-        title = fact.on_profile[1]
+def _title(context: MailContext) -> str:
+    """Title of the subject, as stored."""
+    title: str = context.title
+    if context.type == update.NEW_USER:
+        title = context.actor_name
+    elif context.on_profile[0] and context.type in mail_context.COMMENTED:
+        title = context.on_profile[1]
     return title
 
 
-def _path(fact: Fact) -> str:
-    """Where the mail leads (discovery 4.3)."""
-    if fact.type in mail_context.COMMENTED:
-        return f"/comments/{fact.comment_id}/incontext/"
-    if fact.type == update.NEW_USER:
-        return f"/profiles/{fact.actor_id}/"
-    return itemtypes.href(fact.item_type, fact.item_id).removeprefix("/api/v1") + "/"
+def _path(context: MailContext) -> str:
+    """Path that the mail links to (discovery 4.3)."""
+    if context.type in mail_context.COMMENTED:
+        return f"/comments/{context.comment_id}/incontext/"
+    if context.type == update.NEW_USER:
+        return f"/profiles/{context.actor_id}/"
+    return itemtypes.href(context.item_type, context.item_id).removeprefix("/api/v1") + "/"
 
 
-def _thread(fact: Fact) -> str:
-    """What mails about the same item have in common; "" for those about none."""
-    if fact.item is not None:
-        return f"{itemtypes.name_of(fact.item[0])}.{fact.item[1]}"
-    return f"profile.{fact.on_profile[0]}" if fact.on_profile[0] else ""
+def _thread(context: MailContext) -> str:
+    """Key that mails about the same item share; "" without an item."""
+    if context.item is not None:
+        return f"{itemtypes.name_of(context.item[0])}.{context.item[1]}"
+    return f"profile.{context.on_profile[0]}" if context.on_profile[0] else ""
 
 
-def _page(filled: Filled, site: Site) -> str:
-    """A minimal document around the HTML part; addresses on the site are whole."""
+def _page(filled: RenderedMail, site: Site) -> str:
+    """Wrap the HTML part in a minimal document with absolute addresses."""
 
     def whole(match: re.Match[str]) -> str:
         return match[1] + escape(site.page(unescape(match[2])))

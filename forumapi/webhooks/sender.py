@@ -1,8 +1,8 @@
-"""Telling webhooks: what is due is signed and sent by a bounded pool, beside the readers of the event log.
+"""Webhook deliveries: signed and sent by a bounded pool of threads. Wire: docs/api/webhooks.md.
 
-One process at a time sends, the one that numbers events; a webhook is claimed while it is served, so that two processes
-never send its deliveries out of order. Each webhook that is served holds one slot, no connection to the database while
-its receiver is waited for, and nothing of the others'. Wire: docs/api/webhooks.md.
+Only the process that numbers events sends. It claims a webhook while it serves it, so that two processes never send its
+deliveries out of order. A webhook that is served holds one slot, but no database connection while its receiver is
+awaited, and does not delay the others.
 """
 
 from __future__ import annotations
@@ -57,38 +57,38 @@ if TYPE_CHECKING:
     from forumapi.models.sites.site import Site
     from forumapi.request.services import Services
 
-# Bytes of an answer that are read; a longer one is a failure.
+# Bytes of a response; a longer one is a failure.
 MOST_ANSWER: Final = 65_536
-# Bytes of a document; a larger one is left out, and can be asked for.
+# Bytes of a document; a larger one is left out, and its receiver can request it.
 MOST_DOCUMENT: Final = 262_144
-# Deliveries, and seconds, after which a webhook makes room for the next.
+# Deliveries, and seconds, after which a webhook gives up its slot.
 _RUN: Final = 25
 _RUN_S: Final = 5.0
-# Over the time a receiver has: what a process takes for one delivery beside. Who dies keeps its webhooks for so long.
+# Length of a claim beyond the receiver's timeout. Webhooks of a process that died stay claimed for so long.
 _LEASE_S: Final = 5
 _MOST_WAIT_S: Final = 7200.0
 _MOST_PAUSE_S: Final = 600.0
-# The kind of a message about what was moved out of sight; whoever asks for `deleted` is sent it.
+# Kind of a message about a thing that was moved out of sight; webhooks that ask for `deleted` receive it.
 GONE_KIND: Final = "gone"
 # Kinds after which a thing may be gone for those who have seen it.
 _ENDS: Final = frozenset((journal.DELETED, journal.PATCHED))
 
 
 def outbound(config: Config) -> Outbound:
-    """How receivers are reached: over TLS at public addresses; in the embedded mode anywhere. Never by a redirect."""
+    """Make the HTTP client for receivers: TLS and public addresses only, any in the embedded mode; no redirects."""
     if config.is_embedded or config.private_webhooks:
         return Outbound(allowed=lambda _: True, ports=(), timeout_s=config.webhook_timeout_s)
     return Outbound(ports=(), schemes=("https",), timeout_s=config.webhook_timeout_s)
 
 
 def signature(secret: bytes, message_id: str, timestamp: int, body: bytes) -> str:
-    """One signature of a message (Standard Webhooks, symmetric)."""
+    """Sign a message (Standard Webhooks, symmetric)."""
     signed = b"%s.%d.%s" % (message_id.encode(), timestamp, body)
     return "v1," + base64.b64encode(hmac.digest(secret, signed, hashlib.sha256)).decode()
 
 
 def headers(delivery: DueDelivery, timestamp: int, body: bytes) -> dict[str, str]:
-    """What a message goes out with; for a day after a change of the secret it has two signatures."""
+    """Make the headers of a message; for a day after a change of the secret it has two signatures."""
     message_id = f"msg_{delivery.message_id.replace('-', '')}"
     known = (
         [delivery.secret] if delivery.old_secret is None else [delivery.secret, delivery.old_secret]
@@ -104,27 +104,27 @@ def headers(delivery: DueDelivery, timestamp: int, body: bytes) -> dict[str, str
 
 
 def wait_s(attempts: int) -> float:
-    """How long a delivery waits after its failure number `attempts` + 1: 5 s, 15 s, 45 s … 2 h, less up to a half."""
+    """Wait after failure number `attempts` + 1 of a delivery: 5 s, 15 s, 45 s … 2 h, less up to a half."""
     return min(_MOST_WAIT_S, float(5 * 3 ** min(attempts, 10))) * random.uniform(0.5, 1.0)
 
 
 def pause_s(failures: int) -> float:
-    """How long a webhook pauses after `failures` + 1 failures in a row: 2 s, 4 s … 10 min, less up to a half."""
+    """Pause of a webhook after `failures` + 1 failures in a row: 2 s, 4 s … 10 min, less up to a half."""
     return min(_MOST_PAUSE_S, float(2 * 2 ** min(failures, 10))) * random.uniform(0.5, 1.0)
 
 
-class Outcome(NamedTuple):
-    """What a receiver answered: its status, 0 without an answer, and what was wrong, "" for nothing."""
+class DeliveryOutcome(NamedTuple):
+    """Result of a delivery: HTTP status, 0 without a response, and the error, "" for none."""
 
     status: int
     error: str
 
 
 class Deliverer(PollingThread):
-    """Sends what is due while this process is the one that numbers events, each webhook in a thread of its own."""
+    """Thread that sends deliveries while this process numbers events, each webhook in a thread of its own."""
 
     def __init__(self, app: Services, config: Config) -> None:
-        super().__init__("webhooks", "webhooks wait")
+        super().__init__("webhooks", "webhooks are delayed")
         self._app = app
         self._slots = config.webhook_concurrency
         self._of_one_site = max(1, self._slots // 4)
@@ -138,21 +138,21 @@ class Deliverer(PollingThread):
         tx.after_commit(self.wake)
 
     def apply(self, config: Config) -> None:
-        """Take over settings."""
+        """Apply settings."""
         self._outbound = outbound(config)
         self._lease_s = config.webhook_timeout_s + _LEASE_S
 
     def check(self, url: str) -> None:
-        """Raises OutboundError for an address that nothing would be sent to, as it is or as its name resolves now."""
+        """Check that deliveries to an address are allowed, as its name resolves now. Raises OutboundError."""
         self._outbound.check(url)
 
     def poll(self) -> None:
-        """Give each webhook that is due a slot; what is under way at a stop is made again if it was not noted."""
+        """Start deliveries that are due. Those that a stop interrupts are repeated unless they were recorded."""
         if self._app.sequencer.leads:
             self._dispatch()
 
     def _dispatch(self) -> None:
-        """Give each webhook that is due a slot, while there are any."""
+        """Give each webhook that is due a slot, as long as there are free ones."""
         if len(self._busy) >= self._slots:
             return
         tx = self._app.database.read()
@@ -177,7 +177,7 @@ class Deliverer(PollingThread):
             return queue not in self._busy and busy[queue.site_id] < self._of_one_site
 
     def _serve(self, queue: DeliveryQueue) -> None:
-        """Send what is due for one webhook, in order, until something fails or others may want the slot."""
+        """Send deliveries of one webhook in order, until one fails or the slot is due to others."""
         sent = 0
         try:
             until = time.monotonic() + _RUN_S
@@ -193,7 +193,7 @@ class Deliverer(PollingThread):
             logger.exception("webhook %d of site %d", queue.webhook_id, queue.site_id)
         finally:
             self._release(queue)
-            # Nothing was sent though something was due: it waits for its turn, and a look now would find it again.
+            # If nothing was sent though something was due, a poll now would find the same delivery again.
             if sent:
                 self.wake()
 
@@ -221,7 +221,7 @@ class Deliverer(PollingThread):
             delivery = queue.next(tx)
             if delivery is None:
                 return False
-            body = self._told(tx, queue.site_id, delivery)
+            body = self._body(tx, queue.site_id, delivery)
             if body is None:
                 queue.drop(tx, delivery.number)
                 metrics.WEBHOOKS.add(1, "dropped")
@@ -239,7 +239,7 @@ class Deliverer(PollingThread):
         self._failed(queue, delivery, outcome)
         return False
 
-    def _send(self, delivery: DueDelivery, body: bytes) -> Outcome:
+    def _send(self, delivery: DueDelivery, body: bytes) -> DeliveryOutcome:
         started = time.monotonic()
         now = int(datetime.datetime.now(datetime.UTC).timestamp())
         try:
@@ -248,15 +248,17 @@ class Deliverer(PollingThread):
             )
         except OutboundError as error:
             metrics.WEBHOOKS.add(1, "failed")
-            return Outcome(0, str(error))
+            return DeliveryOutcome(0, str(error))
         metrics.WEBHOOK_SECONDS.observe(time.monotonic() - started)
         if 200 <= got.status < 300:
             metrics.WEBHOOKS.add(1, "sent")
-            return Outcome(got.status, "")
+            return DeliveryOutcome(got.status, "")
         metrics.WEBHOOKS.add(1, "failed")
-        return Outcome(got.status, f"It answered {got.status}")
+        return DeliveryOutcome(got.status, f"The receiver answered {got.status}")
 
-    def _failed(self, queue: DeliveryQueue, delivery: DueDelivery, outcome: Outcome) -> None:
+    def _failed(
+        self, queue: DeliveryQueue, delivery: DueDelivery, outcome: DeliveryOutcome
+    ) -> None:
         config = self._app.config
         with self._app.database.write() as tx:
             dead, why = queue.mark_failed(
@@ -294,16 +296,16 @@ class Deliverer(PollingThread):
                 f"The webhook “{outbox.plain(webhook.name)}” of {outbox.plain(webhook.site_title)}, which goes to\n"
                 f"{webhook.url}\nhas failed since {since:%Y-%m-%d %H:%M} UTC and is disabled.\n"
                 f"The last failure: {webhook.error}\n\n"
-                f"Once its receiver is mended, enable it with PUT /api/v1/webhooks/{webhook_id} and\n"
+                f"Once its receiver works, enable it with PUT /api/v1/webhooks/{webhook_id} and\n"
                 f"send what it missed with POST /api/v1/webhooks/{webhook_id}/replay.\n"
             ),
             site_id=site_id,
         )
 
-    # ------------------------------------------------------------ what is said
+    # ------------------------------------------------------------ messages
 
-    def _told(self, tx: Reader, site_id: int, delivery: DueDelivery) -> bytes | None:
-        """The message; None where whom the webhook acts as may not know of it now."""
+    def _body(self, tx: Reader, site_id: int, delivery: DueDelivery) -> bytes | None:
+        """Make the message; None if the profile that the webhook acts as may not see the event now."""
         site = self._app.sites.current(site_id, tx)
         if delivery.kind == webhook_delivery.PING:
             return dumps(
@@ -313,7 +315,7 @@ class Deliverer(PollingThread):
                     "at": json_fragments.when(delivery.occurred),
                 }
             )
-        who = self._who(tx, site, delivery.acts_as)
+        who = self._identity(tx, site, delivery.acts_as)
         if who is None:
             return None
         if not who.is_guest:
@@ -327,14 +329,14 @@ class Deliverer(PollingThread):
             try:
                 document = processor.render_as(self._app, site, who, message["href"])
             except (Forbidden, NotFound):
-                # It has gone since it was looked at a moment ago.
+                # It has gone since it was read a moment ago.
                 return None
             if len(document) <= MOST_DOCUMENT:
                 message["document"] = json_fragments.raw(document)
         return dumps(message)
 
     def _message(self, site: Site, delivery: DueDelivery, kind: str, fact: Fact) -> dict[str, Any]:
-        """Make the event as a live frame has it, with the site and a type of its own. `fact`: where the thing is."""
+        """Make the message: members of a live frame, site and type. `fact`: place of the thing."""
         name = itemtypes.name_of(delivery.item_type)
         message: dict[str, Any] = {
             "type": f"{name}.{kind}",
@@ -356,8 +358,8 @@ class Deliverer(PollingThread):
             message["version"] = delivery.version
         return message | {"at": json_fragments.when(delivery.occurred)}
 
-    def _who(self, tx: Reader, site: Site, profile_id: int) -> Identity | None:
-        """Whom a webhook acts as, as they are now."""
+    def _identity(self, tx: Reader, site: Site, profile_id: int) -> Identity | None:
+        """Read the present identity that a webhook acts as."""
         if not profile_id:
             return GUEST
         found = identities.of_profile(tx, site.id, profile_id)
@@ -370,7 +372,7 @@ class Deliverer(PollingThread):
     def _visibility(
         self, tx: Reader, site: Site, who: Identity, delivery: DueDelivery
     ) -> tuple[int, Fact | None, str]:
-        """Decide as for live connections what they see, the thing to tell of (None: nothing), and the kind."""
+        """Decide as for live connections: visibility, the thing to report (None: nothing), and the kind."""
         tree = self._app.sites.tree(site, tx)
         thing = (delivery.item_type, delivery.item_id, 0)
         fact = live.facts(tx, site.id, tree, [thing]).get(thing)
@@ -380,7 +382,7 @@ class Deliverer(PollingThread):
         visibility = policy.visibility(who.principal, fact)
         if visibility == WHOLE:
             return WHOLE, fact, delivery.kind
-        # Only what may have ended a thing, or moved it out of sight, tells that it is gone.
+        # Only events that may have ended a thing, or moved it out of sight, report that it is gone.
         if visibility == GONE and delivery.kind in _ENDS:
             return GONE, fact, journal.DELETED
         moves = delivery.kind == journal.REPLACED

@@ -13,7 +13,7 @@ from selenium.webdriver.support.wait import WebDriverWait
 
 from forumapi.models.access import platform_secret
 from forumapi.updates import unsubscribe
-from forumapi.updates.unsubscribe import What
+from forumapi.updates.unsubscribe import MailKind
 from tests.api import Api
 from tests.auth.consent import Client
 from tests.browser.conftest import Callback
@@ -135,7 +135,7 @@ def test_the_link_in_a_mail_is_confirmed_by_keys_alone(
     make.sql("UPDATE profile_options SET digest = 'daily' WHERE profile_id = %(p)s", p=person.id)
     with make.database.write() as tx:
         secret = platform_secret.find(tx, platform_secret.MAIL)
-    code = unsubscribe.code(secret, site.id, person.id, What(unsubscribe.DIGEST, 0, 0))
+    code = unsubscribe.code(secret, site.id, person.id, MailKind(unsubscribe.DIGEST, 0, 0))
     browser.get(f"http://{site.host}:{api.address[1]}{unsubscribe.PATH}?code={code}")
     assert browser.title.startswith("Stop this mail? - ")
     _check(browser)

@@ -238,7 +238,7 @@ def test_the_embedded_mode_puts_mail_into_a_folder(post: Post) -> None:
     assert post.state(cause)[0] == "sent"
 
 
-def test_without_a_way_out_mail_is_parked(post: Post) -> None:
+def test_mail_without_a_transport_is_dead(post: Post) -> None:
     cause = post.queue()
     post.sender(smtp_url="").flush()
     assert post.state(cause)[0] == "dead"
@@ -278,7 +278,7 @@ def test_a_password_in_the_address_is_used(post: Post) -> None:
     ],
 )
 def test_headers_say_what_they_were_given_whatever_that_is(words: str) -> None:
-    letter = smtp.Letter(
+    message = smtp.Message(
         1,
         "<1.a@b.test>",
         datetime.datetime(2026, 11, 27, tzinfo=datetime.UTC),
@@ -289,7 +289,7 @@ def test_headers_say_what_they_were_given_whatever_that_is(words: str) -> None:
         f"<p>{words}</p>",
         (("List-Unsubscribe", f"<https://forum.test/{'x' * 200}>"),),
     )
-    data = smtp.encode(letter)
+    data = smtp.encode(message)
     assert max(map(len, data.split(b"\r\n"))) <= 998 and data.isascii()
     assert b"\n" not in data.replace(b"\r\n", b"") and b"\r" not in data.replace(b"\r\n", b"")
     got = email.message_from_bytes(data, policy=email.policy.default)

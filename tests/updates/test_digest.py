@@ -38,7 +38,7 @@ def due(box: Postbox, person: Person) -> datetime.datetime | None:
 def take_up(box: Postbox, now: datetime.datetime, limit: int = 100) -> int:
     """What the job does at `now`."""
     with box.stage.app.database.write() as tx:
-        return digest.take_up(tx, now, limit)
+        return digest.queue_due(tx, now, limit)
 
 
 def wants(box: Postbox, *people: Person) -> None:

@@ -12,7 +12,7 @@ from forumapi.cron.reminders import event_reminders
 from forumapi.database.connections import Database, Transaction
 from forumapi.events import log
 from forumapi.events.readers import Reader, Readers
-from forumapi.models.content import attendee, item
+from forumapi.models.content import attendee, comment, item
 from forumapi.models.content.text import Rendered
 from forumapi.models.journal.journal import Author
 from forumapi.updates import email as update_mail
@@ -276,13 +276,13 @@ def test_an_edit_tells_only_whom_it_names_for_the_first_time(stage, make, site, 
     assert stage.rows(site) == sorted([*told, (site.member.id, 3, comment.id, bob.id)])
 
 
-def edit(make, comment, by, mentioned):
+def edit(make, thing, by, mentioned):
     """Edit a comment as the API does, with these people mentioned."""
     with make.database.write() as tx:
-        parent = comment.parent_of(tx, by.site.id, comment.id, by.id)
+        parent = comment.parent_of(tx, by.site.id, thing.id, by.id)
         assert parent is not None
         locked = item.lock(tx, by.site.id, *parent)
-        found = comment.lock(tx, by.site.id, comment.id)
+        found = comment.lock(tx, by.site.id, thing.id)
         assert found is not None
         place = comment.Place(parent[0], parent[1], locked)
         text = Rendered("<p>x</p>", tuple(mentioned), [])

@@ -90,7 +90,7 @@ def test_a_server_that_is_away_is_looked_for_once_a_round(
     sender = outbox.Sender(app.database, lambda: config, app.mail._write)
 
     assert sender.drain() == outbox.BATCH
-    assert caplog.text.count("the mail server is away") == 1
+    assert caplog.text.count("the mail server is unavailable") == 1
 
 
 def test_a_process_that_dies_in_a_batch_leaves_it_to_another(box: Postbox, site: Site) -> None:
@@ -267,7 +267,7 @@ def _take(box: Postbox, data: bytes) -> str | None:
         return None
     with box.stage.app.database.write() as tx:
         secret = platform_secret.find(tx, platform_secret.MAIL)
-        return bounces.take(tx, secret, found)
+        return bounces.apply(tx, secret, found)
 
 
 def _is_off(box: Postbox, person: Person) -> bool:
@@ -280,16 +280,16 @@ def test_a_report_turns_an_address_off(box: Postbox, site: Site, headers_only: b
     ana, got = _sent(box, site)
     said = _take(box, report(got, headers_only=headers_only))
 
-    assert said == f"off: {ana.email}: 5.1.1 550 5.1.1 no such user"
+    assert said == f"suppressed: {ana.email}: 5.1.1 550 5.1.1 no such user"
     assert _is_off(box, ana)
-    assert _take(box, report(got)) == f"off already: {ana.email}"
+    assert _take(box, report(got)) == f"already suppressed: {ana.email}"
 
 
 def test_what_a_report_says_is_kept_as_one_line_whatever_is_in_it(box: Postbox, site: Site) -> None:
     ana, got = _sent(box, site)
     said = _take(box, report(got).replace(b"no such user", b"no\0such\x1b[31m user"))
 
-    assert said == f"off: {ana.email}: 5.1.1 550 5.1.1 no such [31m user"
+    assert said == f"suppressed: {ana.email}: 5.1.1 550 5.1.1 no such [31m user"
     assert _is_off(box, ana)
 
 
@@ -351,7 +351,7 @@ def command(
     return run
 
 
-def test_parked_mail_is_shown_and_tried_again(
+def test_dead_mail_is_listed_and_retried(
     box: Postbox, site: Site, command: Callable[..., tuple[int, str]]
 ) -> None:
     told = reply(box, site.newcomer, site.member, "Unmistakable")

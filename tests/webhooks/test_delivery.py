@@ -448,7 +448,7 @@ def test_a_redirect_is_a_failure_and_leads_nowhere(
     hooks.write(chat, "Hello")
 
     state = until(lambda: hooks.state(hook), lambda state: state["failures"] == 1)
-    assert state["lastError"] == "It answered 307"
+    assert state["lastError"] == "The receiver answered 307"
     assert receiver.at("/elsewhere") == []
 
 

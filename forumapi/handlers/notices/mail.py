@@ -29,7 +29,7 @@ from forumapi.request.response import (
     Result,
 )
 from forumapi.updates import digest, mail_templates, unsubscribe
-from forumapi.updates.unsubscribe import What
+from forumapi.updates.unsubscribe import MailKind
 from forumapi.wire import html_pages, json_fragments, schemas
 from forumapi.wire.body import given
 from forumapi.wire.html_pages import escape
@@ -222,7 +222,7 @@ class UnsubscribeHandler(Handler):
         return _message(ctx, "It has ended", text)
 
 
-def _read(ctx: Context) -> tuple[int, What] | None:
+def _read(ctx: Context) -> tuple[int, MailKind] | None:
     secret = platform_secret.find(ctx.reader, platform_secret.MAIL)
     return unsubscribe.read(secret, ctx.site.id, ctx.query.get("code", ""))
 
