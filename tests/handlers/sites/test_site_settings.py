@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from email import message_from_string, policy
+from email.message import EmailMessage
 from typing import Any
 
 import pyotp
 import pytest
 
+from forumapi.models.notices import suppression
 from tests.api import Response
 from tests.auth.stage import Stage, staged
 from tests.factories import Person, Site
 
 OPTIONS, LEGAL, OFFER = "/site/options", "/site/legal", "/site/offer"
 ACCEPT = {"accept": True}
+# Mails about offers: of a site and an owner within a day, to an address within 30 days.
+OFFERS_OF_SITE, OFFERS_OF_OWNER, MAILS_TO_ADDRESS = 10, 20, 3
 
 
 @pytest.fixture(scope="module")
@@ -235,3 +240,88 @@ def test_who_takes_a_site_over_has_the_second_factor_that_it_demands(
     secret = stage.post("/auth/totp", by=site.member).data["secret"]
     stage.put("/auth/totp", {"code": pyotp.TOTP(secret).now()}, by=site.member)
     assert stage.put(OFFER, ACCEPT, by=site.member).status == 302
+
+
+def offers_mailed(stage: Stage, site: Site) -> list[str]:
+    """Return whom a mail about an offer of this site waits for, or went to."""
+    rows = stage.sql(
+        """SELECT recipient FROM mail_outbox
+            WHERE site_id = %(s)s AND cause LIKE 'site-offer:%%' ORDER BY mail_id""",
+        s=site.id,
+    )
+    return [row[0] for row in rows]
+
+
+def test_an_offer_that_counts_is_mailed_once(stage: Stage, site: Site) -> None:
+    for _ in range(3):
+        assert offer(stage, site, site.member).status == 302
+    assert offers_mailed(stage, site) == [site.member.email]
+    # Another person, and an offer after one that has ended, are news.
+    offer(stage, site, site.newcomer)
+    stage.request("DELETE", OFFER, by=site.owner)
+    offer(stage, site, site.newcomer)
+    assert offers_mailed(stage, site) == [site.member.email] + [site.newcomer.email] * 2
+
+
+def test_offers_of_a_site_are_bounded(stage: Stage, site: Site) -> None:
+    people = [stage.make.person(site) for _ in range(OFFERS_OF_SITE + 1)]
+    answers = [offer(stage, site, one) for one in people]
+    assert [one.status for one in answers] == [302] * (len(people) - 1) + [429]
+    assert 0 < int(answers[-1].headers["Retry-After"]) <= 86_400
+    assert offers_mailed(stage, site) == [one.email for one in people[:-1]]
+    # The refused one changed nothing.
+    assert stage.get(OFFER, by=people[-2]).status == 200
+
+
+def test_an_owner_of_many_sites_offers_no_more_by_that(stage: Stage, site: Site) -> None:
+    others = [stage.make.site() for _ in range(2)]
+    owners = [site.owner]
+    for other in others:
+        stage.sql(
+            "UPDATE profiles SET user_id = %(u)s WHERE site_id = %(s)s AND profile_id = %(p)s",
+            u=site.owner.user_id,
+            s=other.id,
+            p=other.owner.id,
+        )
+        owners.append(
+            Person(other, other.owner.id, site.owner.user_id, "owner", "", site.owner.token)
+        )
+    answers = []
+    for place, owner in zip([site, *others], owners, strict=True):
+        for _ in range(OFFERS_OF_SITE):
+            body = {"profileId": stage.make.person(place).id}
+            answers.append(stage.post(OFFER, body, by=owner).status)
+    assert answers == [302] * OFFERS_OF_OWNER + [429] * (len(answers) - OFFERS_OF_OWNER)
+
+
+def test_an_address_is_offered_a_few_sites_by_mail(stage: Stage, site: Site) -> None:
+    for _ in range(MAILS_TO_ADDRESS + 2):
+        # The answer does not tell.
+        assert offer(stage, site, site.member).status == 302
+        assert stage.get(OFFER, by=site.member).status == 200
+        stage.request("DELETE", OFFER, by=site.owner)
+    assert offers_mailed(stage, site) == [site.member.email] * MAILS_TO_ADDRESS
+
+
+def test_an_address_that_mail_comes_back_from_is_offered_nothing_by_mail(
+    stage: Stage, site: Site
+) -> None:
+    with stage.app.database.write() as tx:
+        suppression.add(tx, site.member.email, suppression.REPORTED, "550 no such user")
+    assert offer(stage, site, site.member).status == 302
+    assert offers_mailed(stage, site) == []
+    assert stage.put(OFFER, ACCEPT, by=site.member).status == 302
+
+
+def test_the_link_in_an_offer_ends_mail_of_the_kind(stage: Stage, site: Site) -> None:
+    offer(stage, site, site.member)
+    stage.app.mail.drain()
+    (text,) = [one for one in stage.mails() if f"To: {site.member.email}\n" in one]
+    mail = message_from_string(text, policy=policy.default)
+    assert isinstance(mail, EmailMessage)
+    link = str(mail["List-Unsubscribe"]).strip("<>")
+    assert link in mail.get_content()
+    assert stage.page("POST", link[link.index("/mail/") :], site).status == 200
+    stage.request("DELETE", OFFER, by=site.owner)
+    assert offer(stage, site, site.member).status == 302
+    assert offers_mailed(stage, site) == [site.member.email]
