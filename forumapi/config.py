@@ -644,7 +644,7 @@ class Config:
     invitations_per_front_end: int = _setting(
         5_000,
         "mails",
-        "Invitations through one front end within a day.",
+        "Invitations, and offers of sites, through one front end within a day.",
         reload=True,
         rule=_between(1, 10_000_000),
     )
@@ -665,7 +665,7 @@ class Config:
     invitations_per_address: int = _setting(
         3,
         "mails",
-        "Invitations that one e-mail address gets within 30 days from all sites; further ones are left out.",
+        "Invitations and offers of sites that one e-mail address gets within 30 days; further ones are left out.",
         reload=True,
         rule=_between(0, 1_000),
     )

@@ -1,11 +1,13 @@
-"""Invitations by mail to people whom the owner of a site has added, with limits and a link to refuse more.
+"""Mail by which the owner of a site invites people whom they have added, or offers the site to one of them.
 
-The owner (over all sites) and the site have limits a day, an address has one for 30 days over all sites. The owner does
-not learn which addresses were left out, since that would reveal what is known of them.
+The owner (over all sites) and the site have limits of invitations and of offers a day, an address has one of both
+together for 30 days over all sites; each mail has a link to refuse more. The owner does not learn which addresses were
+left out, since that would reveal what is known of them.
 """
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
@@ -28,8 +30,11 @@ BY_OWNER: Final = Limit("invitation-owner", 1_000, DAY_S)
 BY_SITE: Final = Limit("invitation-site", 500, DAY_S)
 THROUGH: Final = Limit("invitation-front-end", 5_000, DAY_S)
 TO_ADDRESS: Final = Limit(rate_counters.LONG, 3, 30 * DAY_S)
+# Apart from invitations, so that a site can be handed over on the day of a large batch.
+OFFERS_BY_OWNER: Final = Limit("site-offer-owner", 20, DAY_S)
+OFFERS_BY_SITE: Final = Limit("site-offer-site", 10, DAY_S)
 
-# An address is counted under the hash of its refusal. A profile that was invited to this site before gets no mail.
+# An address is counted under the hash of its refusal. A profile gets one mail for each cause.
 QUEUE = Query(
     "invitation.queue",
     f"""
@@ -48,7 +53,7 @@ QUEUE = Query(
             ON CONFLICT (kind, subject, window_start) DO UPDATE SET attempts = a.attempts + 1
      RETURNING a.subject, a.attempts)
     INSERT INTO mail_outbox (site_id, cause, recipient, subject, text_body, headers)
-    SELECT %(site_id)s, 'invitation:' || %(site_id)s::bigint || ':' || o.profile_id, o.email, %(subject)s, o.text,
+    SELECT %(site_id)s, %(cause)s || ':' || o.profile_id, o.email, %(subject)s, o.text,
            o.headers::jsonb
       FROM open o
       JOIN counted c ON c.subject = o.subject
@@ -56,11 +61,17 @@ QUEUE = Query(
         ON CONFLICT (cause) DO NOTHING""",
 )
 
-_TEXT: Final = """\
+_INVITED: Final = """\
 You have been added to {title}.
 
 Sign in with this e-mail address: {url}
+"""
+_OFFERED: Final = """\
+The owner of {title} offers you to own it. The offer counts for a week: sign in to accept or decline it.
 
+{url}
+"""
+_REFUSE: Final = """
 You did not ask for this? Then you need not do anything. No more invitations, from any site here:
 {unsubscribe_url}
 """
@@ -77,7 +88,7 @@ def send(
     """Queue an invitation to each person that wants and may get one.
 
     Raises TooMany when the limit of the owner, the site or the front end is reached, Invalid when the number is above
-    the limit itself.
+    the limit itself. A profile that was invited to this site before gets no mail.
     """
     if not people:
         return
@@ -85,15 +96,70 @@ def send(
     here = BY_SITE._replace(most=config.invitations_per_site)
     rate_counters.take_many(tx, owner, str(owner_user_id), len(people), "invite")
     rate_counters.take_many(tx, here, str(site.id), len(people), "invite")
+    _queue(
+        tx,
+        config,
+        site,
+        [(one.profile_id, one.email) for one in people],
+        front_end,
+        cause=f"invitation:{site.id}",
+        subject="Welcome to {title}",
+        text=_INVITED,
+        field="invite",
+    )
+
+
+def offer(
+    tx: Transaction,
+    config: Config,
+    site: Site,
+    owner_user_id: int,
+    profile_id: int,
+    address: str,
+    front_end: str = "",
+) -> None:
+    """Queue a mail to the profile that is offered the site, if it wants and may get one.
+
+    Raises TooMany when the limit of the owner, the site or the front end is reached.
+    """
+    rate_counters.take_many(tx, OFFERS_BY_OWNER, str(owner_user_id), 1, "profileId")
+    rate_counters.take_many(tx, OFFERS_BY_SITE, str(site.id), 1, "profileId")
+    _queue(
+        tx,
+        config,
+        site,
+        [(profile_id, address)],
+        front_end,
+        cause=f"site-offer:{secrets.token_hex(16)}",
+        subject="You are offered {title}",
+        text=_OFFERED,
+        field="profileId",
+    )
+
+
+def _queue(
+    tx: Transaction,
+    config: Config,
+    site: Site,
+    people: Sequence[tuple[int, str]],
+    front_end: str,
+    *,
+    cause: str,
+    subject: str,
+    text: str,
+    field: str,
+) -> None:
+    """Count and queue mails to (profile id, address) pairs, each with its link to refuse further ones."""
     if front_end:
         through = THROUGH._replace(most=config.invitations_per_front_end)
-        rate_counters.take_many(tx, through, front_end, len(people), "invite")
+        rate_counters.take_many(tx, through, front_end, len(people), field)
     secret = platform_secret.find(tx, platform_secret.MAIL)
     title = outbox.plain(site.title)
+    body = text.format(title=title, url=site.page(""))
     texts, headers = [], []
-    for one in people:
-        unsubscribe_url = unsubscribe.link(secret, site, one.profile_id, unsubscribe.INVITATIONS)
-        texts.append(_TEXT.format(title=title, url=site.page(""), unsubscribe_url=unsubscribe_url))
+    for profile_id, _ in people:
+        unsubscribe_url = unsubscribe.link(secret, site, profile_id, unsubscribe.INVITATIONS)
+        texts.append(body + _REFUSE.format(unsubscribe_url=unsubscribe_url))
         headers.append(json_fragments.dumps(unsubscribe.headers(unsubscribe_url)).decode())
     tx.run(
         QUEUE,
@@ -101,10 +167,11 @@ def send(
         window_s=TO_ADDRESS.window_s,
         most=config.invitations_per_address,
         site_id=site.id,
-        subject=f"Welcome to {title}",
-        profile_ids=[one.profile_id for one in people],
-        emails=[one.email for one in people],
-        person_keys=[email.same_person_key(one.email) for one in people],
+        cause=cause,
+        subject=subject.format(title=title),
+        profile_ids=[profile_id for profile_id, _ in people],
+        emails=[address for _, address in people],
+        person_keys=[email.same_person_key(address) for _, address in people],
         texts=texts,
         headers=headers,
     )

@@ -35,6 +35,7 @@ from forumapi.request.response import (
     Found,
     Result,
 )
+from forumapi.updates import invitation
 from forumapi.wire import json_fragments, schemas
 from forumapi.wire.body import given
 
@@ -210,7 +211,11 @@ class SiteOfferHandler(Handler):
 
     @needs(OWNER, body=OfferBody, status=302)
     def post(self, ctx: Context) -> Result:
-        """Offers the site to a profile of it, in the place of any offer before, for a week. They get a mail."""
+        """Offers the site to a profile of it, in the place of any offer before, for a week.
+
+        They get a mail, unless this very offer counts already, or they want or can get none. 429 for more mails than
+        an owner and a site have within a day.
+        """
         profile_id = given(ctx.body.profileId, 0)
         if profile_id <= 0:
             raise Invalid("profileId", "is required")
@@ -219,8 +224,20 @@ class SiteOfferHandler(Handler):
         person = site_offer.person(ctx.writer, ctx.site.id, profile_id)
         if person is None:
             raise NotFound("There is no such profile")
+        before = site_offer.find(ctx.writer, ctx.site.id)
         site_offer.offer(ctx.writer, ctx.author, profile_id)
-        _tell(ctx, person, f"You are offered {_title(ctx)}", _OFFERED.format(**_words(ctx)))
+        is_news = before is None or before.profile_id != profile_id
+        if is_news and outbox.is_possible(ctx.app.config):
+            invitation.offer(
+                ctx.writer,
+                ctx.app.config,
+                ctx.site,
+                ctx.identity.user_id,
+                profile_id,
+                person.email,
+                ctx.front_end,
+            )
+            ctx.writer.after_commit(ctx.app.mail.wake)
         return Found(_OFFER)
 
     @needs(LOGIN, body=AcceptBody, status=302)
@@ -297,11 +314,6 @@ def _tell(ctx: Context, person: Person, subject: str, text: str) -> None:
     ctx.writer.after_commit(ctx.app.mail.wake)
 
 
-_OFFERED: Final = """\
-The owner of {title} offers you to own it. The offer counts for a week: sign in to accept or decline it.
-
-{url}
-"""
 _GIVEN: Final = """\
 {title} belongs to {name} now, who has accepted your offer.
 
