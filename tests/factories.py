@@ -31,9 +31,9 @@ from forumapi.models.microcosms.microcosm import Microcosm, MicrocosmColumns
 from forumapi.models.microcosms.tree import load_tree
 from forumapi.models.notices.webhook import KINDS, USUAL_TYPES, Webhook, WebhookSettings
 from forumapi.models.people import ban, criterion, membership, role_members, user
-from forumapi.models.sites import site_domain
 from forumapi.models.sites.site import Site as SiteRow
 from forumapi.models.sites.site_directory import SiteDirectory
+from forumapi.models.sites.site_domain import PROVEN, DomainProof, DueDomain, SiteDomain
 from forumapi.models.sites.site_rules import SiteBody
 
 _number = itertools.count(1)
@@ -179,9 +179,9 @@ class Factory:
         with self.database.write() as tx:
             served = SiteRow.lock(tx, site.id)
             assert served is not None
-            site_domain.change(tx, site.id, name, served.settings.domain)
-            due = site_domain.Due(site.id, site.key, name)
-            assert site_domain.settle(tx, due, site_domain.Proof(True)) == site_domain.PROVEN
+            SiteDomain.update(tx, site.id, name, served.settings.domain)
+            due = DueDomain(site.id, site.key, name)
+            assert due.apply_proof(tx, DomainProof(True)) == PROVEN
 
     def database_tag(self) -> str:
         """Letters that differ between databases of one PostgreSQL; hosts are cached by name."""

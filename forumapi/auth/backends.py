@@ -16,7 +16,7 @@ from msgspec import UNSET, Struct, UnsetType
 
 from forumapi.database.connections import Database, Reader, Transaction
 from forumapi.errors import Invalid, NotImplementedHere
-from forumapi.models.access import auth_backend
+from forumapi.models.access.auth_backend import SiteAuthBackend
 
 if TYPE_CHECKING:
     from forumapi.config import Config
@@ -211,7 +211,7 @@ class State(NamedTuple):
     is_ready: bool
 
 
-def state(backend: type[Backend], row: auth_backend.Row | None, config: Config) -> State:
+def state(backend: type[Backend], row: SiteAuthBackend | None, config: Config) -> State:
     """How `backend` stands on the site that `row` counts for."""
     settings = row.settings if row else {}
     return State(
@@ -225,7 +225,7 @@ def state(backend: type[Backend], row: auth_backend.Row | None, config: Config) 
 
 def find_all(tx: Reader, site: Site, config: Config) -> list[State]:
     """Every back end that can be listed, as it stands on this site, by name."""
-    rows = auth_backend.find_all(tx, site.id)
+    rows = SiteAuthBackend.find_all(tx, site.id)
     return [
         state(backend, rows.get(name), config)
         for name, backend in sorted(Backend.found.items())
@@ -314,7 +314,7 @@ def _enabled(
         raise Invalid("method", f"must be one of: {', '.join(names)}")
     reader = database.read()
     try:
-        row = auth_backend.find(reader, site.id, name)
+        row = SiteAuthBackend.find(reader, site.id, name)
     finally:
         reader.end()
         if counted is not None:

@@ -12,7 +12,7 @@ from forumapi.auth.backends import Backend
 from forumapi.config import Config
 from forumapi.database.connections import Query, Reader, Transaction
 from forumapi.errors import NotFound
-from forumapi.models.access import auth_backend
+from forumapi.models.access.auth_backend import SiteAuthBackend
 from forumapi.models.content import comment, item
 from forumapi.models.content.comment import Place
 from forumapi.models.journal import journal
@@ -206,7 +206,7 @@ class Method(NamedTuple):
 
 def sign_in_methods(tx: Reader, config: Config, key: str | None) -> list[Method]:
     """How each way stands on the site with this key, or on all sites that say nothing themselves. Raises NotFound."""
-    rows = auth_backend.find_all(tx, site_id(tx, key) if key else ROOT_ID)
+    rows = SiteAuthBackend.find_all(tx, site_id(tx, key) if key else ROOT_ID)
     shown = []
     for name in methods.LISTED:
         one = backends.state(Backend.found[name], rows.get(name), config)
@@ -238,7 +238,7 @@ def set_sign_in(
     """
     backend = _backend(name, config)
     of = lock_site(tx, key or ROOT_KEY).site_id
-    row = auth_backend.find(tx, of, name)
+    row = SiteAuthBackend.find(tx, of, name)
     stored = row.settings if row is not None and row.is_own == bool(key) else {}
     kinds = {field.name: field.kind for field in backend.settings}
     given = {
@@ -246,14 +246,14 @@ def set_sign_in(
         for field, value in settings.items()
     }
     laid = backends.laid_over(backend, stored, given)
-    auth_backend.put(tx, Author(of, 0, ""), name, is_enabled=is_enabled, settings=laid)
+    SiteAuthBackend.upsert(tx, Author(of, 0, ""), name, is_enabled=is_enabled, settings=laid)
     return backend.is_ready(config, laid)
 
 
 def clear_sign_in(tx: Transaction, config: Config, key: str | None, name: str) -> None:
     """Forget what was set up for one site, or for all. Raises NotFound."""
     of = lock_site(tx, key or ROOT_KEY).site_id
-    auth_backend.delete(tx, Author(of, 0, ""), _backend(name, config).name)
+    SiteAuthBackend.delete(tx, Author(of, 0, ""), _backend(name, config).name)
 
 
 def _backend(name: str, config: Config) -> type[Backend]:

@@ -916,7 +916,7 @@ def _site_options(args: argparse.Namespace, current: Config) -> int:
     from forumapi.command import admin
     from forumapi.models.access import sign_in_rules
     from forumapi.models.journal.journal import Author
-    from forumapi.models.sites import site_options
+    from forumapi.models.sites.site_options import SiteOptions
 
     def wanted(value: str | None) -> bool | None:
         return None if value is None else value == "yes"
@@ -930,10 +930,10 @@ def _site_options(args: argparse.Namespace, current: Config) -> int:
         author = Author(admin.site_id(tx, args.key), 0, "")
         if given != (None, None, None):
             create, email, sms = given
-            site_options.change(tx, author, members_create=create, send_email=email, send_sms=sms)
+            SiteOptions.update(tx, author, members_create=create, send_email=email, send_sms=sms)
         if args.second_factor is not None:
-            sign_in_rules.demand_second_factor(tx, author, args.second_factor == "yes")
-        shown = site_options.find(tx, author.site_id)._asdict()
+            sign_in_rules.set_second_factor(tx, author, args.second_factor == "yes")
+        shown = SiteOptions.find(tx, author.site_id)._asdict()
         shown["second_factor"] = sign_in_rules.needs_second_factor(tx, author.site_id)
     _print(args, [shown])
     return OK
@@ -943,6 +943,7 @@ def _site_legal(args: argparse.Namespace, current: Config) -> int:
     from forumapi.command import admin
     from forumapi.models.journal.journal import Author
     from forumapi.models.sites import legal
+    from forumapi.models.sites.legal import LegalText
 
     documents = legal.ROOT_DOCUMENTS if args.key == "root" else legal.SITE_DOCUMENTS
     if args.document not in documents:
@@ -950,15 +951,15 @@ def _site_legal(args: argparse.Namespace, current: Config) -> int:
     with _database(current) as database, database.write() as tx:
         author = Author(admin.site_id(tx, args.key), 0, "")
         if args.reset:
-            legal.delete(tx, author, args.document)
+            LegalText.delete(tx, author, args.document)
         elif args.file or args.link:
             try:
                 html = args.file.read_text(encoding="utf-8") if args.file else None
             except (OSError, UnicodeError) as error:
                 raise CommandError(f"{args.file} can't be read: {error}") from None
-            legal.put(tx, author, args.document, *legal.checked(html, args.link))
-        found = legal.template(tx, author.site_id, args.document)
-    print(found.link or found.body)
+            LegalText.upsert(tx, author, args.document, *legal.checked(html, args.link))
+        text = LegalText.find(tx, author.site_id, args.document)
+    print(text.link or text.body)
     return OK
 
 

@@ -8,8 +8,7 @@ from typing import Final
 
 from forumapi.config import Config
 from forumapi.database.connections import Transaction
-from forumapi.models.sites import site_domain
-from forumapi.models.sites.site_domain import Due, Proof
+from forumapi.models.sites.site_domain import DomainProof, DueDomain, check_dns
 from forumapi.outbound.safe_http_client import Outbound
 
 # Two rounds of look-ups at the most, of two questions each: this run keeps the others waiting.
@@ -19,18 +18,15 @@ TIMEOUT_S: Final = 2.0
 
 
 def custom_domains(tx: Transaction, config: Config) -> str:
-    """Look for proofs of claimed and of served domains; serve what is proven, take away what is proven no more."""
+    """Check the proofs of claimed and served domains; serve the proven ones, release those proven no more."""
     outbound = Outbound(nameservers=config.dns_servers, timeout_s=TIMEOUT_S)
 
-    def look(one: Due) -> Proof:
-        host = f"{one.key}.{config.platform_domain}"
-        return site_domain.look(outbound, one.domain, host)
+    def check(due: DueDomain) -> DomainProof:
+        return check_dns(outbound, due.domain, f"{due.key}.{config.platform_domain}")
 
-    due = site_domain.due(tx, MOST)
+    domains = DueDomain.page(tx, MOST)
     with ThreadPoolExecutor(AT_ONCE) as pool:
-        proofs = list(pool.map(look, due))
-    states = Counter(
-        site_domain.settle(tx, one, proof) for one, proof in zip(due, proofs, strict=True)
-    )
-    said = ", ".join(f"{count} {state or 'forgotten'}" for state, count in sorted(states.items()))
-    return said or "none were due"
+        proofs = list(pool.map(check, domains))
+    states = Counter(due.apply_proof(tx, proof) for due, proof in zip(domains, proofs, strict=True))
+    counts = ", ".join(f"{count} {state or 'forgotten'}" for state, count in sorted(states.items()))
+    return counts or "none were due"

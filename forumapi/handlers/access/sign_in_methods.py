@@ -11,7 +11,8 @@ from forumapi.auth import backends, methods
 from forumapi.auth.backends import Backend, Begin, State
 from forumapi.errors import Invalid, NotFound
 from forumapi.handlers.sites.sites import lock_own
-from forumapi.models.access import auth_backend, sign_in_rules, totp
+from forumapi.models.access import sign_in_rules, totp
+from forumapi.models.access.auth_backend import SiteAuthBackend
 from forumapi.permissions.evaluator import Target
 from forumapi.request.context import Context, Located
 from forumapi.request.handler import (
@@ -50,12 +51,12 @@ class AuthMethodsHandler(Handler):
         """What is switched on and set up, by name. `kind` says how it goes."""
         shown = [
             {
-                "method": one.backend.name,
-                "title": str(one.settings.get("title") or one.backend.title),
-                "kind": one.backend.kind,
+                "method": method.backend.name,
+                "title": str(method.settings.get("title") or method.backend.title),
+                "kind": method.backend.kind,
             }
-            for one in backends.find_all(ctx.reader, ctx.site, ctx.app.config)
-            if one.is_enabled and one.is_ready
+            for method in backends.find_all(ctx.reader, ctx.site, ctx.app.config)
+            if method.is_enabled and method.is_ready
         ]
         return Data(json_fragments.dumps({"methods": shown}))
 
@@ -86,24 +87,26 @@ class AuthBeginHandler(Handler):
         return Data(json_fragments.dumps(data))
 
 
-def _shown(one: State) -> dict[str, Any]:
+def _shown(method: State) -> dict[str, Any]:
     """A back end as the site's owner sees it: which secrets are set, never what they are."""
-    fields = one.backend.settings
+    fields = method.backend.settings
     # The platform's own settings are none of the owner's business.
-    settings = one.settings if one.is_own else {}
+    settings = method.settings if method.is_own else {}
     return {
-        "method": one.backend.name,
-        "title": one.backend.title,
-        "kind": one.backend.kind,
-        "enabled": one.is_enabled,
-        "ready": one.is_ready,
-        "own": one.is_own,
+        "method": method.backend.name,
+        "title": method.backend.title,
+        "kind": method.backend.kind,
+        "enabled": method.is_enabled,
+        "ready": method.is_ready,
+        "own": method.is_own,
         "settings": {
             field.name: settings[field.name]
             for field in fields
             if field.kind != "secret" and field.name in settings
         },
-        "secrets": [one.name for one in fields if one.kind == "secret" and settings.get(one.name)],
+        "secrets": [
+            field.name for field in fields if field.kind == "secret" and settings.get(field.name)
+        ],
         "fields": [
             {
                 "name": field.name,
@@ -138,8 +141,8 @@ class SiteAuthHandler(Handler):
                 {
                     "secondFactor": sign_in_rules.needs_second_factor(ctx.reader, ctx.site.id),
                     "methods": [
-                        _shown(one)
-                        for one in backends.find_all(ctx.reader, ctx.site, ctx.app.config)
+                        _shown(method)
+                        for method in backends.find_all(ctx.reader, ctx.site, ctx.app.config)
                     ],
                 }
             )
@@ -154,7 +157,7 @@ class SiteAuthHandler(Handler):
                     "secondFactor",
                     "would lock you out: add a second factor of your own first (POST /api/v1/auth/totp)",
                 )
-            sign_in_rules.demand_second_factor(ctx.writer, ctx.author, ctx.body.secondFactor)
+            sign_in_rules.set_second_factor(ctx.writer, ctx.author, ctx.body.secondFactor)
         return Found(_SITE_AUTH)
 
 
@@ -182,23 +185,23 @@ class SiteAuthMethodHandler(Handler):
     def get(self, ctx: Context) -> Result:
         """The method with what can be set, what is set, and which secrets are."""
         backend = _named(ctx)
-        row = auth_backend.find(ctx.reader, ctx.site.id, backend.name)
+        row = SiteAuthBackend.find(ctx.reader, ctx.site.id, backend.name)
         return Data(json_fragments.dumps(_shown(backends.state(backend, row, ctx.app.config))))
 
     @needs(OWNER, body=SiteAuthMethodBody, status=302)
     def put(self, ctx: Context) -> Result:
-        """Set it up; settings that are not sent stay, "" clears one. Tokens of it are good on this site only.
+        """Set it up; settings that are not sent stay, "" clears method. Tokens of it are good on this site only.
 
-        What the platform has set up for all sites is not taken over: the site's own settings stand alone.
+        What the platform has set up for all sites is not taken over: the site's own settings stand almethod.
         """
         backend = _named(ctx)
-        row = auth_backend.find(ctx.reader, ctx.site.id, backend.name)
+        row = SiteAuthBackend.find(ctx.reader, ctx.site.id, backend.name)
         stored = dict(row.settings) if row and row.is_own else {}
         settings = backends.laid_over(backend, stored, given(ctx.body.settings, {}))
         enabled = ctx.body.enabled
         if not isinstance(enabled, bool):
             enabled = row.is_enabled if row else True
-        auth_backend.put(
+        SiteAuthBackend.upsert(
             ctx.writer, ctx.author, backend.name, is_enabled=enabled, settings=settings
         )
         return Found(f"{_SITE_AUTH}/{backend.name}")
@@ -206,7 +209,7 @@ class SiteAuthMethodHandler(Handler):
     @needs(OWNER)
     def delete(self, ctx: Context) -> Result:
         """Forget what the site set up: the platform's settings count again."""
-        auth_backend.delete(ctx.writer, ctx.author, _named(ctx).name)
+        SiteAuthBackend.delete(ctx.writer, ctx.author, _named(ctx).name)
         return Done()
 
 

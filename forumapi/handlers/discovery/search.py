@@ -11,8 +11,9 @@ from msgspec import Struct
 from forumapi.errors import SEARCH_TOO_LONG, Invalid, TooSlow, Unavailable
 from forumapi.handlers.sites.sites import lock_own
 from forumapi.itemtypes import PROFILE, SITE
-from forumapi.models.discovery import search, search_language, search_query
+from forumapi.models.discovery import search, search_query
 from forumapi.models.discovery.search import SearchResult, Viewer
+from forumapi.models.discovery.search_language import SearchLanguage
 from forumapi.models.discovery.search_query import Asked
 from forumapi.permissions.evaluator import Target
 from forumapi.request.context import Context, Located
@@ -181,17 +182,18 @@ class SiteSearchHandler(Handler):
 
     @needs(OWNER, answer=schemas.SiteSearch)
     def get(self, ctx: Context) -> Result:
-        """The language, those that there are, and whether texts are still being indexed in it."""
-        found = search_language.find(ctx.reader, ctx.site.id)
-        return Page(0, tuple(found), lambda: dumps(search_language.document(found)))
+        """The language, all that there are, and whether texts are still being indexed in it."""
+        language = SearchLanguage.find(ctx.reader, ctx.site.id)
+        return Page(0, tuple(language), lambda: dumps(language.document()))
 
     @needs(OWNER, body=SearchLanguageBody, status=302)
     def put(self, ctx: Context) -> Result:
         """Change it: at once for searches and new texts; old ones are found in both until they are indexed anew."""
         sent = ctx.body.language
-        if not isinstance(sent, str) or sent not in search_language.known(ctx.reader, ctx.site.id):
+        known = SearchLanguage.find(ctx.reader, ctx.site.id).languages
+        if not isinstance(sent, str) or sent not in known:
             raise Invalid("language", "must be one of those that GET names")
-        search_language.change(ctx.writer, ctx.author, sent)
+        SearchLanguage.update(ctx.writer, ctx.author, sent)
         site_id = ctx.site.id
         ctx.writer.after_commit(lambda: ctx.app.sites.forget(site_id))
         return Found(ctx.path)

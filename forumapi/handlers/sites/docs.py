@@ -1,4 +1,4 @@
-"""What the API says of itself: its OpenAPI document, and a page to read made from it. Wire: docs/api/README.md."""
+"""Self-description of the API: its OpenAPI document, and the reference page made from it. Wire: docs/api/README.md."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _HTML: Final = "text/html; charset=utf-8"
 
 
 def _document(ctx: Context) -> Schema:
-    """The document of the host that was asked."""
+    """Return the document of this host."""
     app = ctx.app
     return openapi.host_document(
         openapi.table(app.root_routes if ctx.site.is_root else app.site_routes)

@@ -1,4 +1,4 @@
-"""From custom domain to API host, and which subdomains are free; both on the root host. Wire: docs/api/sites.md."""
+"""Look-ups on the root host: API host of a custom domain, and availability of a subdomain. Wire: docs/api/sites.md."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class HostHandler(Handler):
 
 
 class ReservedHandler(Handler):
-    """Whether a subdomain can be had."""
+    """Availability of a subdomain."""
 
     allow = "OPTIONS,HEAD,GET"
 
@@ -42,10 +42,10 @@ class ReservedHandler(Handler):
         key = ctx.args["subdomain"]
         if not _KEY.fullmatch(key):
             raise NotFound("There is nothing at this address")
-        gone = reserved_subdomains.is_gone(ctx.reader, key)
-        # What is free now may be taken in a moment.
+        is_taken = reserved_subdomains.is_taken(ctx.reader, key)
+        # A subdomain that is free now may be taken in a moment.
         return RawResponse(
-            b'{"reserved":true}' if gone else b'{"reserved":false}',
+            b'{"reserved":true}' if is_taken else b'{"reserved":false}',
             "application/json",
             (("Cache-Control", "no-cache, max-age=0"),),
         )

@@ -1,4 +1,4 @@
-"""Where to go from the top of a site host. Wire: docs/api/sites.md."""
+"""Entry points of a site host, as links. Wire: docs/api/sites.md."""
 
 from __future__ import annotations
 

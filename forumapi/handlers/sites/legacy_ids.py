@@ -1,4 +1,4 @@
-"""Where an address of the old site of an imported community is now. Wire: docs/api/resolve.md."""
+"""Redirection of addresses of the old site of an imported community. Wire: docs/api/resolve.md."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class ResolveHandler(Handler):
         params=(Param("url", str, "The old address; only its path and query matter."),),
     )
     def get(self, ctx: Context) -> Result:
-        """What the address is now, if the caller may read it; `status` is 301, or 404 for anything else."""
+        """The address here, if the caller may read it; `status` is 301, or 404 for anything else."""
         url = ctx.query.get("url", "")
         if not url:
             raise Invalid("url", "is required")
@@ -92,7 +92,7 @@ def _target(ctx: Context, found: LegacyMatch) -> dict[str, Any] | None:
 
 
 def _list(kind: int, action: str, search: str) -> dict[str, Any]:
-    """The list of its kind."""
+    """Return the answer for the list of a type."""
     path, name = itemtypes.BY_ID[kind].path, itemtypes.name_of(kind)
     if action == _SEARCH:
         path = paging.href(path, (), q=search)
@@ -111,7 +111,7 @@ def _list(kind: int, action: str, search: str) -> dict[str, Any]:
 
 
 def _may_read(ctx: Context, kind: int, id: int) -> bool:
-    """Whether the caller may read it now (V-04): there, live and readable."""
+    """Return if the caller may read it now (V-04): it exists, is live and readable."""
     principal = ctx.identity.principal
     where = permission_target.find(ctx.reader, ctx.site.id, ctx.tree, principal, kind, id)
     can = evaluator.effective(principal, where.target, ctx.tree)
@@ -119,7 +119,7 @@ def _may_read(ctx: Context, kind: int, id: int) -> bool:
 
 
 def _clamped(ctx: Context, kind: int, id: int, offset: int) -> int:
-    """An old page's offset on our pages: not beyond the last one (V-03)."""
+    """Return the offset of an old page among the pages here, at most that of the last one (V-03)."""
     tx, site_id, identity = ctx.reader, ctx.site.id, ctx.identity
     if kind == itemtypes.CONVERSATION:
         total = legacy_ids.comments(tx, site_id, id, identity.ignored_profiles)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import ClassVar, Final
 
 from forumapi.models.sites import legal
-from forumapi.models.sites.legal import Operator
+from forumapi.models.sites.legal import LegalText, Operator
 from forumapi.request.context import Context
 from forumapi.request.handler import ANYONE, Handler, needs
 from forumapi.request.response import Data, Page, Result
@@ -35,7 +35,7 @@ class LegalHandler(Handler):
 
 
 class DocumentHandler(Handler):
-    """One legal document; subclasses say which."""
+    """Base class of one legal document."""
 
     document: ClassVar[str] = ""
 
@@ -45,37 +45,37 @@ class DocumentHandler(Handler):
         config = ctx.app.config
         operator = Operator(config.operator_name, config.operator_email, config.operator_address)
         site = ctx.site
-        text = legal.find(ctx.reader, site, self.document)
+        text = LegalText.held(ctx.reader, site, self.document)
         return Page(
             site.version,
             (site.id, site.version, self.document, tuple(operator)),
-            lambda: legal.render(text, site, operator),
+            lambda: text.render(site, operator),
         )
 
 
 class CookiesHandler(DocumentHandler):
-    """What cookies are used for."""
+    """Document about the use of cookies."""
 
     allow = "OPTIONS,GET,HEAD"
     document = "cookies"
 
 
 class PrivacyHandler(DocumentHandler):
-    """What is kept about people."""
+    """Document about personal data."""
 
     allow = "OPTIONS,GET,HEAD"
     document = "privacy"
 
 
 class TermsHandler(DocumentHandler):
-    """What a site asks of its users."""
+    """Terms of use for the users of a site."""
 
     allow = "OPTIONS,GET,HEAD"
     document = "terms"
 
 
 class ServiceHandler(DocumentHandler):
-    """What the platform asks of the owners of sites."""
+    """Terms of service for the owners of sites."""
 
     allow = "OPTIONS,GET,HEAD"
     document = "service"

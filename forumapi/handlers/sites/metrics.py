@@ -1,4 +1,4 @@
-"""The platform's figures, for those who run it. On the platform host. Wire: docs/api/metrics.md."""
+"""Metrics of the platform, for those who run it. On the platform host. Wire: docs/api/metrics.md."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from forumapi.wire import json_fragments, schemas
 
 
 def check_admin(ctx: Context) -> None:
-    """Raises Forbidden unless the caller is one of `admin_user_ids` (P-53)."""
+    """Check that the caller is one of `admin_user_ids` (P-53). Raises Forbidden."""
     if ctx.identity.user_id not in ctx.app.config.admin_user_ids:
         raise Forbidden("Only those who run the platform may see this", code=NEEDS_OWNER)
 
 
 class MetricsHandler(Handler):
-    """How the platform grows."""
+    """Growth of the platform."""
 
     allow = "OPTIONS,GET,HEAD,PUT"
 

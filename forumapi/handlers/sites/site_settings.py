@@ -1,4 +1,4 @@
-"""Settings of a site beside its document: options, legal texts, who is to own it. Wire: docs/api/sites.md."""
+"""Settings of a site beside its document: options, legal texts, transfer to another owner. Wire: docs/api/sites.md."""
 
 from __future__ import annotations
 
@@ -19,8 +19,10 @@ from forumapi.handlers.sites.sites import lock_own
 from forumapi.mail import outbox
 from forumapi.models.access import sign_in_rules, totp
 from forumapi.models.people import profile
-from forumapi.models.sites import legal, site_offer, site_options
-from forumapi.models.sites.site_offer import Offer, Person
+from forumapi.models.sites import legal
+from forumapi.models.sites.legal import LegalText
+from forumapi.models.sites.site_offer import OfferParty, SiteOffer
+from forumapi.models.sites.site_options import SiteOptions
 from forumapi.permissions.evaluator import Target
 from forumapi.request.context import Context, Located
 from forumapi.request.handler import (
@@ -45,10 +47,10 @@ _OFFER: Final = "/api/v1/site/offer"
 
 
 class _OnSite(Handler):
-    """Something of the site of this host."""
+    """Base class of settings of this host's site."""
 
     def locate(self, ctx: Context) -> Located:
-        """The site, locked for a write."""
+        """Locate the site, locked for a write."""
         return lock_own(ctx) if ctx.is_write else Located(Target(itemtypes.SITE, ctx.site.id))
 
 
@@ -71,13 +73,13 @@ class SiteOptionsHandler(_OnSite):
     @needs(OWNER, answer=schemas.SiteOptions)
     def get(self, ctx: Context) -> Result:
         """Every option as it counts now."""
-        found = site_options.find(ctx.reader, ctx.site.id)
+        options = SiteOptions.find(ctx.reader, ctx.site.id)
         return Data(
             json_fragments.dumps(
                 {
-                    "membersCreateMicrocosms": found.members_create_microcosms,
-                    "sendEmail": found.send_email,
-                    "sendSMS": found.send_sms,
+                    "membersCreateMicrocosms": options.members_create_microcosms,
+                    "sendEmail": options.send_email,
+                    "sendSMS": options.send_sms,
                 }
             )
         )
@@ -86,7 +88,7 @@ class SiteOptionsHandler(_OnSite):
     def put(self, ctx: Context) -> Result:
         """Sets who may make microcosms, and the master switches of profiles that are made from now on."""
         sent: OptionsBody = ctx.body
-        site_options.change(
+        SiteOptions.update(
             ctx.writer,
             ctx.author,
             members_create=given(sent.membersCreateMicrocosms, None),
@@ -135,14 +137,14 @@ class SiteLegalDocumentHandler(_OnSite):
         name = _document(ctx)
         sent: LegalBody = ctx.body
         html, link = legal.checked(given(sent.html, None), given(sent.link, None))
-        legal.put(ctx.writer, ctx.author, name, html, link)
+        LegalText.upsert(ctx.writer, ctx.author, name, html, link)
         ctx.writer.after_commit(lambda: ctx.app.sites.forget(ctx.site.id))
         return Found(f"{_LEGAL}/{name}")
 
     @needs(OWNER)
     def delete(self, ctx: Context) -> Result:
         """Goes back to the text that comes with the software."""
-        legal.delete(ctx.writer, ctx.author, _document(ctx))
+        LegalText.delete(ctx.writer, ctx.author, _document(ctx))
         ctx.writer.after_commit(lambda: ctx.app.sites.forget(ctx.site.id))
         return Done()
 
@@ -155,13 +157,13 @@ def _document(ctx: Context) -> str:
 
 
 def _template(ctx: Context, name: str) -> dict[str, Any]:
-    found = legal.template(ctx.reader, ctx.site.id, name)
+    text = LegalText.find(ctx.reader, ctx.site.id, name)
     return {
         "name": name,
-        "own": found.is_own,
-        "html": found.body,
-        "link": found.link,
-        "lastModified": json_fragments.when(found.modified),
+        "own": text.is_own,
+        "html": text.body,
+        "link": text.link,
+        "lastModified": json_fragments.when(text.modified),
         "names": list(legal.NAMES),
     }
 
@@ -189,7 +191,7 @@ class SiteOfferHandler(Handler):
     also_answers: ClassVar = {"PUT": (409,)}
 
     def locate(self, ctx: Context) -> Located:
-        """The site, locked for a write. Who is offered it has no right on it yet, so each method looks by itself."""
+        """Locate the site, locked for a write. The new owner has no right on it yet: each method checks the offer."""
         return lock_own(ctx) if ctx.is_write else Located(Target(itemtypes.SITE, ctx.site.id))
 
     @needs(LOGIN, answer=schemas.SiteOffer)
@@ -221,13 +223,13 @@ class SiteOfferHandler(Handler):
             raise Invalid("profileId", "is required")
         if profile_id == ctx.identity.profile_id:
             raise Invalid("profileId", "owns the site already")
-        person = site_offer.person(ctx.writer, ctx.site.id, profile_id)
+        person = OfferParty.find(ctx.writer, ctx.site.id, profile_id)
         if person is None:
             raise NotFound("There is no such profile")
-        before = site_offer.find(ctx.writer, ctx.site.id)
-        site_offer.offer(ctx.writer, ctx.author, profile_id)
-        is_news = before is None or before.profile_id != profile_id
-        if is_news and outbox.is_possible(ctx.app.config):
+        before = SiteOffer.find(ctx.writer, ctx.site.id)
+        SiteOffer.insert(ctx.writer, ctx.author, profile_id)
+        is_new = before is None or before.profile_id != profile_id
+        if is_new and outbox.is_possible(ctx.app.config):
             invitation.offer(
                 ctx.writer,
                 ctx.app.config,
@@ -256,39 +258,39 @@ class SiteOfferHandler(Handler):
             factor = totp.find(ctx.reader, me.user_id)
             if factor is None or factor.confirmed is None:
                 raise Conflict("This site demands a second factor of its owner: add one first")
-        was = site_offer.person(ctx.writer, ctx.site.id, offer.offered_by)
-        now = site_offer.person(ctx.writer, ctx.site.id, me.profile_id)
+        was = OfferParty.find(ctx.writer, ctx.site.id, offer.offered_by)
+        now = OfferParty.find(ctx.writer, ctx.site.id, me.profile_id)
         assert was is not None, "profiles are not deleted"
         assert now is not None, "profiles are not deleted"
-        site_offer.accept(ctx.writer, ctx.author, offer.offered_by)
+        offer.accept(ctx.writer, ctx.author)
         words = _words(ctx)
-        _tell(
+        _notify(
             ctx,
             was,
             f"{_title(ctx)} has a new owner",
             _GIVEN.format(name=outbox.plain(now.name), **words),
         )
-        _tell(ctx, now, f"{_title(ctx)} is yours", _TAKEN.format(**words))
+        _notify(ctx, now, f"{_title(ctx)} is yours", _TAKEN.format(**words))
         ctx.writer.after_commit(lambda: ctx.app.sites.forget(ctx.site.id))
         return Found("/api/v1/site")
 
     @needs(LOGIN)
     def delete(self, ctx: Context) -> Result:
         """Takes the offer back, or declines it. 200 also for who was offered nothing."""
-        offer = site_offer.find(ctx.writer, ctx.site.id)
+        offer = SiteOffer.find(ctx.writer, ctx.site.id)
         if offer is not None and _concerns(ctx, offer):
-            site_offer.end(ctx.writer, ctx.site.id)
+            SiteOffer.delete(ctx.writer, ctx.site.id)
         return Done()
 
 
-def _known(ctx: Context) -> Offer:
-    offer = site_offer.find(ctx.reader, ctx.site.id)
+def _known(ctx: Context) -> SiteOffer:
+    offer = SiteOffer.find(ctx.reader, ctx.site.id)
     if offer is None or not _concerns(ctx, offer):
         raise NotFound("There is no offer for you")
     return offer
 
 
-def _concerns(ctx: Context, offer: Offer) -> bool:
+def _concerns(ctx: Context, offer: SiteOffer) -> bool:
     return ctx.identity.profile_id in (offer.profile_id, offer.offered_by)
 
 
@@ -300,7 +302,7 @@ def _words(ctx: Context) -> dict[str, str]:
     return {"title": _title(ctx), "url": ctx.site.page("")}
 
 
-def _tell(ctx: Context, person: Person, subject: str, text: str) -> None:
+def _notify(ctx: Context, person: OfferParty, subject: str, text: str) -> None:
     if not outbox.is_possible(ctx.app.config):
         return
     outbox.queue(

@@ -1,4 +1,4 @@
-"""Whether what a site's owner configured works: domain, pictures, analytics. Wire: docs/api/sites.md."""
+"""Health of what a site's owner configured: domain, pictures, analytics. Wire: docs/api/sites.md."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from forumapi.errors import Invalid
 from forumapi.handlers.sites.sites import check_owner, find_named
 from forumapi.models.sites import site_domain
 from forumapi.models.sites.site import Site
-from forumapi.models.sites.site_domain import Standing
+from forumapi.models.sites.site_domain import SiteDomain
 from forumapi.outbound.safe_http_client import Outbound, OutboundError
 from forumapi.request.context import Context
 from forumapi.request.handler import LOGIN, Handler, needs
@@ -31,25 +31,25 @@ def _health(is_set: bool, valid: bool = False, error: str = "", value: Any = Non
     return {"set": is_set, "valid": valid, "error": error, "value": value}
 
 
-def check_domain(site: Site, domains: Sequence[Standing], outbound: Outbound) -> Health:
+def check_domain(site: Site, domains: Sequence[SiteDomain], outbound: Outbound) -> Health:
     """The domain must be proven to be the site's; one that waits for its proof goes before one that is served."""
     if not domains:
         return _health(False)
-    one = domains[-1]
+    last = domains[-1]
     value = {
-        "domain": one.domain,
-        "state": one.state,
-        "since": json_fragments.when(one.since),
+        "domain": last.domain,
+        "state": last.state,
+        "since": json_fragments.when(last.since),
         "cname": site.host,
-        "txtName": site_domain.record_name(one.domain),
+        "txtName": site_domain.record_name(last.domain),
         "txt": site_domain.record_value(site.host),
     }
-    proof = site_domain.look(outbound, one.domain, site.host)
-    if one.state == site_domain.PROVEN and proof.is_there:
+    proof = site_domain.check_dns(outbound, last.domain, site.host)
+    if last.state == site_domain.PROVEN and proof.is_there:
         return _health(True, True, value=value)
     if proof.is_there:
-        return _health(True, error=one.found or "Seen; it is yours within a minute", value=value)
-    how = site_domain.how_to_prove(one.domain, site.host)
+        return _health(True, error=last.found or "Seen; it is yours within a minute", value=value)
+    how = site_domain.how_to_prove(last.domain, site.host)
     said = f"{proof.found}. {how}" if proof.found else how
     return _health(True, error=said, value=value)
 
@@ -77,7 +77,7 @@ def check_analytics(site: Site) -> Health:
     return _health(True, error="It must begin with UA- or G-", value=name)
 
 
-def examine(site: Site, domains: Sequence[Standing], outbound: Outbound) -> dict[str, Health]:
+def examine(site: Site, domains: Sequence[SiteDomain], outbound: Outbound) -> dict[str, Health]:
     """All checks of a site, the slow ones at the same time; each ends within the outbound deadline."""
     slow: dict[str, Callable[[], Health]] = {
         "domainHealth": lambda: check_domain(site, domains, outbound),
@@ -95,7 +95,7 @@ def examine(site: Site, domains: Sequence[Standing], outbound: Outbound) -> dict
     ]
     for thread in threads:
         thread.start()
-    # Resolving a name has no deadline of its own: what is not back by now is left behind.
+    # Resolving a name has no deadline of its own: a check that takes longer is left behind.
     until = time.monotonic() + outbound.timeout_s + 0.5
     for thread in threads:
         thread.join(max(0.0, until - time.monotonic()))
@@ -105,16 +105,16 @@ def examine(site: Site, domains: Sequence[Standing], outbound: Outbound) -> dict
 
 
 class Examiner:
-    """Remembers what was found for CACHE_S; a changed site is looked at anew. One look at a time for each."""
+    """Cache of examinations, for CACHE_S or until the site changes. One examination at a time for each site."""
 
     def __init__(self, outbound: Outbound) -> None:
         self._outbound = outbound
-        # Each is of the sites with the same remainder: two may wait for each other, and none is made for a request.
+        # Each is shared by the sites with the same remainder, so that no lock is made for a request.
         self._locks = tuple(threading.Lock() for _ in range(64))
         self._found: Lru[int, tuple[object, float, dict[str, Health]]] = Lru(KEPT_BYTES, plainly)
 
-    def examine(self, site: Site, domains: Sequence[Standing]) -> dict[str, Health]:
-        """The health of a site: at most CACHE_S old."""
+    def examine(self, site: Site, domains: Sequence[SiteDomain]) -> dict[str, Health]:
+        """Return the health of a site, at most CACHE_S old."""
         with self._locks[site.id % len(self._locks)]:
             known, seen = self._found.get(site.id), (site.version, *domains)
             if known is not None and known[0] == seen and time.monotonic() < known[1]:
@@ -141,8 +141,8 @@ class StatusHandler(Handler):
             raise Invalid("", "The root site has no status")
         if self._examiner is None:
             self._examiner = Examiner(Outbound(nameservers=ctx.app.config.dns_servers))
-        domains = site_domain.of_site(ctx.reader, found.id)
-        # The checks may take seconds: nobody should wait for this connection meanwhile.
+        domains = SiteDomain.of_site(ctx.reader, found.id)
+        # The checks may take seconds: the connection is free for others meanwhile.
         ctx.tx.end()
         health = self._examiner.examine(found, domains)
         return Data(dumps({"site": json_fragments.raw(found.render()), **health}))

@@ -1,7 +1,7 @@
-"""What sites set up of the ways to sign in: one row for each back end that a site says something about.
+"""Sign-in back ends of sites: one row for each back end that a site has settings for.
 
-A row of the root site counts on every site that has none of its own; a site's own row replaces it whole, so that nobody
-sends the platform's secrets to an address of their own.
+A row of the root site is in force on every site that has none of its own; a site's own row replaces it whole, so that
+no owner sends the platform's secrets to an address of their own.
 """
 
 from __future__ import annotations
@@ -32,8 +32,8 @@ LIST = Query(
      ORDER BY b.name, b.site_id DESC""",
 )
 
-PUT = Query(
-    "auth_backend.put",
+UPSERT = Query(
+    "auth_backend.upsert",
     """
     INSERT INTO site_auth_backends (site_id, name, is_enabled, settings)
     VALUES (%(site_id)s, %(name)s, %(is_enabled)s, %(settings)s::text::jsonb)
@@ -47,42 +47,43 @@ DELETE = Query(
 )
 
 
-class Row(NamedTuple):
-    """What is stored about a back end. `is_own`: by this site itself, not by the platform for all."""
+class SiteAuthBackend(NamedTuple):
+    """Settings of a sign-in back end that are in force on a site. `is_own`: its own, not the platform's."""
 
     is_enabled: bool
     settings: Mapping[str, Any]
     is_own: bool
 
+    @classmethod
+    def find(cls, tx: Reader, site_id: int, name: str) -> SiteAuthBackend | None:
+        """Return the settings in force on this site: its own row, else the platform's; None if neither exists."""
+        row = tx.row(FIND, site_id=site_id, name=name)
+        return cls(row[0], json_fragments.loads(row[1]), row[2]) if row else None
 
-def find(tx: Reader, site_id: int, name: str) -> Row | None:
-    """What counts on this site about the back end, or None."""
-    row = tx.row(FIND, site_id=site_id, name=name)
-    return Row(row[0], json_fragments.loads(row[1]), row[2]) if row else None
+    @classmethod
+    def find_all(cls, tx: Reader, site_id: int) -> dict[str, SiteAuthBackend]:
+        """Return the settings in force for all back ends that have any, by name."""
+        return {
+            name: cls(is_enabled, json_fragments.loads(settings), is_own)
+            for name, is_enabled, settings, is_own in tx.rows(LIST, site_id=site_id)
+        }
 
+    @staticmethod
+    def upsert(
+        tx: Transaction,
+        author: Author,
+        name: str,
+        *,
+        is_enabled: bool,
+        settings: Mapping[str, Any],
+    ) -> None:
+        """Store the settings of a back end on the author's site, whose row must be locked."""
+        text = json_fragments.dumps(dict(settings)).decode()
+        tx.run(UPSERT, site_id=author.site_id, name=name, is_enabled=is_enabled, settings=text)
+        journal.record_site(tx, author)
 
-def find_all(tx: Reader, site_id: int) -> dict[str, Row]:
-    """The same for all back ends that something is stored about, by name."""
-    return {
-        name: Row(is_enabled, json_fragments.loads(settings), is_own)
-        for name, is_enabled, settings, is_own in tx.rows(LIST, site_id=site_id)
-    }
-
-
-def put(
-    tx: Transaction, author: Author, name: str, *, is_enabled: bool, settings: Mapping[str, Any]
-) -> None:
-    """Store what the author's site says about a back end. The site's row must be locked."""
-    text = json_fragments.dumps(dict(settings)).decode()
-    tx.run(PUT, site_id=author.site_id, name=name, is_enabled=is_enabled, settings=text)
-    _record(tx, author)
-
-
-def delete(tx: Transaction, author: Author, name: str) -> None:
-    """Forget what the author's site says about a back end: the platform's word counts again."""
-    tx.run(DELETE, site_id=author.site_id, name=name)
-    _record(tx, author)
-
-
-def _record(tx: Transaction, author: Author) -> None:
-    journal.record_site(tx, author)
+    @staticmethod
+    def delete(tx: Transaction, author: Author, name: str) -> None:
+        """Delete the settings of the author's site, so that the platform's are in force again."""
+        tx.run(DELETE, site_id=author.site_id, name=name)
+        journal.record_site(tx, author)

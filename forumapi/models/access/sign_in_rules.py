@@ -1,4 +1,4 @@
-"""What a site demands of those who moderate it: a second factor."""
+"""Second factor that a site demands of its moderators."""
 
 from __future__ import annotations
 
@@ -20,23 +20,23 @@ IS_LIMITED = Query(
      WHERE s.site_id = %(site_id)s""",
 )
 
-DEMAND = Query(
-    "sign_in_rules.demand",
-    "UPDATE sites s SET needs_second_factor = %(wanted)s WHERE s.site_id = %(site_id)s",
+UPDATE = Query(
+    "sign_in_rules.update",
+    "UPDATE sites s SET needs_second_factor = %(is_needed)s WHERE s.site_id = %(site_id)s",
 )
 
 
 def needs_second_factor(tx: Reader, site_id: int) -> bool:
-    """Whether the site demands a second factor of those who moderate."""
+    """Return if the site demands a second factor of its moderators."""
     return bool(tx.value(NEEDS, site_id=site_id))
 
 
 def is_limited(tx: Reader, site_id: int, user_id: int) -> bool:
-    """Whether the site demands a second factor that the user does not have."""
+    """Return if the site demands a second factor that the user does not have."""
     return bool(tx.value(IS_LIMITED, site_id=site_id, user_id=user_id))
 
 
-def demand_second_factor(tx: Transaction, author: Author, wanted: bool) -> None:
-    """Demand it, or demand it no more; effective with everybody's next request. The site's row must be locked."""
-    tx.run(DEMAND, site_id=author.site_id, wanted=wanted)
+def set_second_factor(tx: Transaction, author: Author, is_needed: bool) -> None:
+    """Set if moderators need a second factor, from their next request on. The site's row must be locked."""
+    tx.run(UPDATE, site_id=author.site_id, is_needed=is_needed)
     journal.record_site(tx, author)

@@ -1,4 +1,4 @@
-"""The language in which a site's texts are indexed and searched: one of PostgreSQL's text configurations (S-08)."""
+"""Language in which a site's texts are indexed and searched: one of PostgreSQL's text configurations (S-08)."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from forumapi.database.connections import Query, Reader, Transaction
 from forumapi.models.journal import journal
 from forumapi.models.journal.journal import Author
 
-# Those that sql/migrations/0023_search.sql has made a copy of that takes accents off.
+# Languages of which sql/migrations/0023_search.sql made a copy that removes accents.
 FIND = Query(
     "search_language.find",
     """
@@ -23,9 +23,9 @@ FIND = Query(
      WHERE s.site_id = %(site_id)s""",
 )
 
-# A trigger notes what is to be indexed anew. The version moves, so that each process reads the site again.
-CHANGE = Query(
-    "search_language.change",
+# A trigger queues the texts that must be indexed anew. The version moves, so that each process reads the site again.
+UPDATE = Query(
+    "search_language.update",
     """
     UPDATE sites s
        SET search_language = ('pg_catalog.' || %(language)s::text)::regconfig, version = s.version + 1
@@ -33,36 +33,30 @@ CHANGE = Query(
 )
 
 
-class Language(NamedTuple):
-    """A site's language, all that there are, and whether its texts are still being indexed."""
+class SearchLanguage(NamedTuple):
+    """Language of a site, all that there are, and whether its texts are still being indexed."""
 
     language: str
     languages: list[str]
     is_indexing: bool
 
+    @classmethod
+    def find(cls, tx: Reader, site_id: int) -> SearchLanguage:
+        """Return the language of a site that exists."""
+        row = tx.row(FIND, site_id=site_id)
+        assert row is not None
+        return cls(*row)
 
-def find(tx: Reader, site_id: int) -> Language:
-    """The language of a site that exists."""
-    row = tx.row(FIND, site_id=site_id)
-    assert row is not None
-    return Language(*row)
+    @staticmethod
+    def update(tx: Transaction, author: Author, language: str) -> None:
+        """Set the language, one of `languages`, of the author's site, whose row must be locked."""
+        tx.run(UPDATE, site_id=author.site_id, language=language)
+        journal.record_site(tx, author)
 
-
-def known(tx: Reader, site_id: int) -> list[str]:
-    """The languages that a site can have."""
-    return find(tx, site_id).languages
-
-
-def document(found: Language) -> dict[str, Any]:
-    """The setting on the wire."""
-    return {
-        "language": found.language,
-        "languages": found.languages,
-        "indexing": found.is_indexing,
-    }
-
-
-def change(tx: Transaction, author: Author, language: str) -> None:
-    """Search in a known language from now on. The site's row must be locked."""
-    tx.run(CHANGE, site_id=author.site_id, language=language)
-    journal.record_site(tx, author)
+    def document(self) -> dict[str, Any]:
+        """Return the setting as JSON members."""
+        return {
+            "language": self.language,
+            "languages": self.languages,
+            "indexing": self.is_indexing,
+        }

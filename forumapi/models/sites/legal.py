@@ -28,11 +28,11 @@ from forumapi.wire import json_fragments
 SITE_DOCUMENTS: Final = ("cookies", "privacy", "terms")
 ROOT_DOCUMENTS: Final = ("service",)
 
-# When the texts of the package were last changed.
+# Date of the last change of the package's texts.
 MODIFIED: Final = datetime.datetime(2026, 11, 24, tzinfo=datetime.UTC)
 
-OWN = Query(
-    "legal.own",
+FIND_ALL = Query(
+    "legal.find_all",
     """
     SELECT t.name, t.body, coalesce(t.link, ''), t.modified
       FROM site_templates t
@@ -40,17 +40,16 @@ OWN = Query(
        AND t.name IN ('legal.cookies', 'legal.privacy', 'legal.terms', 'legal.service')""",
 )
 
-
-FIND_OWN = Query(
-    "legal.find_own",
+FIND = Query(
+    "legal.find",
     """
     SELECT t.body, coalesce(t.link, ''), t.modified
       FROM site_templates t
      WHERE t.site_id = %(site_id)s AND t.name = %(name)s""",
 )
 
-PUT = Query(
-    "legal.put",
+UPSERT = Query(
+    "legal.upsert",
     """
     INSERT INTO site_templates (site_id, name, body, link, modified)
     VALUES (%(site_id)s, %(name)s, %(body)s, nullif(%(link)s, ''), now())
@@ -64,7 +63,7 @@ DELETE = Query(
 )
 
 MAX_TEXT: Final = 200_000
-# What may stand in a template after a $.
+# Names that a template may use after a $.
 NAMES: Final = (
     "contact",
     "cookies_url",
@@ -80,41 +79,71 @@ NAMES: Final = (
 
 
 class Operator(NamedTuple):
-    """Who runs the platform, as configured: plain text, "" where it is not."""
+    """Operator of the platform, as configured: plain text, "" for a value that is not set."""
 
     name: str
     email: str
     address: str
 
 
-class Text(NamedTuple):
-    """A document before it is filled in: a template, or a link to where it is kept."""
+# Clients show the text as it is, so that scripts, forms and frames are removed.
+_CLEANER: Final = nh3.Cleaner(
+    tags=set(nh3.ALLOWED_TAGS) - {"area", "map"},
+    url_schemes={"http", "https", "mailto"},
+    link_rel="nofollow noopener",
+)
+
+
+class LegalText(NamedTuple):
+    """Legal document as a template, or a link to where it is kept. `is_own`: the site's own, not the package's."""
 
     body: str
     link: str
     modified: datetime.datetime
-    is_own: bool = True  # the site's, not the package's
+    is_own: bool = True
 
+    @classmethod
+    def find(cls, tx: Reader, site_id: int, document: str) -> LegalText:
+        """Return a document as it is stored now: the site's own, else the package's."""
+        row = tx.row(FIND, site_id=site_id, name=f"legal.{document}")
+        return cls(*row) if row else _packaged(document)
 
-def find(tx: Reader, site: Site, document: str) -> Text:
-    """The text of one of the documents: the site's own, else the package's. Read once a snapshot of the site."""
-    if site.texts is None:
-        site.texts = {
-            name: Text(body, link, modified)
-            for name, body, link, modified in tx.rows(OWN, site_id=site.id)
-        }
-    found: Text | None = site.texts.get(f"legal.{document}")
-    return found or _packaged(document)
+    @classmethod
+    def held(cls, tx: Reader, site: Site, document: str) -> LegalText:
+        """Return a document of the site. Its own ones are read once for each snapshot of it."""
+        if site.texts is None:
+            site.texts = {row[0]: cls(*row[1:]) for row in tx.rows(FIND_ALL, site_id=site.id)}
+        text: LegalText | None = site.texts.get(f"legal.{document}")
+        return text or _packaged(document)
 
+    @staticmethod
+    def upsert(tx: Transaction, author: Author, document: str, html: str, link: str) -> None:
+        """Store a document of the author's site, or a link to it, as `checked` returned it."""
+        tx.run(UPSERT, site_id=author.site_id, name=f"legal.{document}", body=html, link=link)
+        journal.record_site(tx, author)
 
-def template(tx: Reader, site_id: int, document: str) -> Text:
-    """The template of a document as it is stored now."""
-    row = tx.row(FIND_OWN, site_id=site_id, name=f"legal.{document}")
-    return Text(*row) if row else _packaged(document)
+    @staticmethod
+    def delete(tx: Transaction, author: Author, document: str) -> None:
+        """Delete the site's own document, if there is one, so that the package's is shown again."""
+        if tx.run(DELETE, site_id=author.site_id, name=f"legal.{document}"):
+            journal.record_site(tx, author)
+
+    def render(self, site: Site, operator: Operator) -> bytes:
+        """Return the document as JSON: link or html, and lastModified."""
+        data: dict[str, Any] = {}
+        if self.link:
+            data["link"] = self.link
+        else:
+            # An unknown $name in a site's own text stays as it is, so that the document is shown in spite of it.
+            html = Template(self.body).safe_substitute(_values(self, site, operator))
+            # A value within an attribute can make it what the template alone is not, such as an address that runs.
+            data["html"] = _CLEANER.clean(html) if self.is_own else html
+        data["lastModified"] = json_fragments.when(self.modified)
+        return json_fragments.dumps(data)
 
 
 def checked(html: str | None, link: str | None) -> tuple[str, str]:
-    """(text, link), of which one is empty, as they may be stored. Raises Invalid with the name and the rule."""
+    """Return (text, link), of which one is empty, as they may be stored. Raises Invalid with the field."""
     if (html is None) == (link is None):
         raise Invalid("html", "or link is required, and only one of them")
     if link is not None:
@@ -136,52 +165,14 @@ def checked(html: str | None, link: str | None) -> tuple[str, str]:
     return _CLEANER.clean(html), ""
 
 
-# Pages of clients show it as it is: nothing that runs, sends or frames anything.
-_CLEANER: Final = nh3.Cleaner(
-    tags=set(nh3.ALLOWED_TAGS) - {"area", "map"},
-    url_schemes={"http", "https", "mailto"},
-    link_rel="nofollow noopener",
-)
-
-
-def put(tx: Transaction, author: Author, document: str, html: str, link: str) -> None:
-    """Store a site's own text, or where it keeps it."""
-    tx.run(PUT, site_id=author.site_id, name=f"legal.{document}", body=html, link=link)
-    _record(tx, author)
-
-
-def delete(tx: Transaction, author: Author, document: str) -> None:
-    """Go back to the package's text; nothing where the site has none of its own."""
-    if tx.run(DELETE, site_id=author.site_id, name=f"legal.{document}"):
-        _record(tx, author)
-
-
-def _record(tx: Transaction, author: Author) -> None:
-    journal.record_site(tx, author)
-
-
 @cache
-def _packaged(document: str) -> Text:
+def _packaged(document: str) -> LegalText:
     source = files("forumapi.templates") / f"legal.{document}.html"
-    return Text(source.read_text(encoding="utf-8"), "", MODIFIED, is_own=False)
+    return LegalText(source.read_text(encoding="utf-8"), "", MODIFIED, is_own=False)
 
 
-def render(text: Text, site: Site, operator: Operator) -> bytes:
-    """The document as JSON: link or html, and lastModified."""
-    data: dict[str, Any] = {}
-    if text.link:
-        data["link"] = text.link
-    else:
-        # An unknown $name of a site's own text stays as it is: a mistake in it must not take the document away.
-        html = Template(text.body).safe_substitute(_values(text, site, operator))
-        # A value within an attribute makes of it what no template shows: an address that runs, for one.
-        data["html"] = _CLEANER.clean(html) if text.is_own else html
-    data["lastModified"] = json_fragments.when(text.modified)
-    return json_fragments.dumps(data)
-
-
-def _values(text: Text, site: Site, operator: Operator) -> Mapping[str, str]:
-    """What the $names stand for, as HTML. Titles are stored escaped; everything else is escaped here."""
+def _values(text: LegalText, site: Site, operator: Operator) -> Mapping[str, str]:
+    """Return the values of the $names, as HTML. Titles are stored escaped; everything else is escaped here."""
     contact = escape(operator.email)
     contact = f'<a href="mailto:{contact}">{contact}</a>' if contact else "the owner of this site"
     return {

@@ -1,15 +1,16 @@
-"""The platform's own figures, sampled by the clock or on request (platform 6.2 and 8): across all sites."""
+"""Samples of the platform's figures, taken by a job or on request (platform 6.2 and 8): across all sites."""
 
 from __future__ import annotations
 
 from typing import Any, Final
 
+from forumapi import itemtypes
 from forumapi.database.connections import Query, Reader, Transaction
 from forumapi.wire import json_fragments
 
 SAMPLE = Query(
     "metric.sample",
-    """
+    f"""
     INSERT INTO metrics (sampled, new_profiles, edited_profiles, total_profiles, signins, comments, conversations,
                          engaged_forums, total_forums)
     SELECT now(),
@@ -18,7 +19,8 @@ SAMPLE = Query(
            (SELECT count(*) FROM profiles),
            (SELECT count(*) FROM profile_counters c WHERE c.last_active > now() - interval '1 day'),
            (SELECT count(*) FROM comments c WHERE c.created > now() - interval '1 day'),
-           (SELECT count(*) FROM items i WHERE i.item_type_id = 6 AND i.created > now() - interval '1 day'),
+           (SELECT count(*) FROM items i
+             WHERE i.item_type_id = {itemtypes.CONVERSATION} AND i.created > now() - interval '1 day'),
            (SELECT count(*) FROM sites s
              WHERE s.site_id <> 1 AND NOT s.is_deleted AND s.logo_url IS NOT NULL
                AND EXISTS (SELECT 1 FROM comments c WHERE c.site_id = s.site_id)
@@ -51,13 +53,13 @@ _KEYS: Final = (
 
 
 def sample(tx: Transaction) -> int:
-    """Store the figures of this moment; how many samples were stored: none if there is one of the same moment."""
+    """Store the figures of this moment; return how many samples were stored: 0 if there is one of the same moment."""
     return tx.run(SAMPLE)
 
 
 def daily(tx: Reader) -> list[dict[str, Any]]:
-    """The last sample of each day, the oldest first, as the wire has it."""
-    kept = {"pageviews": 0, "visits": 0, "uniques": 0}  # nobody counts these any more
+    """Return the last sample of each day, oldest first, as JSON members."""
+    kept = {"pageviews": 0, "visits": 0, "uniques": 0}  # not counted any more
     return [
         {"timestamp": json_fragments.when(row[0]), **kept, **dict(zip(_KEYS, row[1:], strict=True))}
         for row in tx.rows(DAILY)

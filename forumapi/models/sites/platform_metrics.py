@@ -1,4 +1,4 @@
-"""Figures of the whole platform, asked of the database when somebody wants to know: lags, outboxes, jobs, backups."""
+"""Metrics of the whole platform, read from the database on request: lags, outboxes, jobs, backups."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from forumapi.observability import metrics
 from forumapi.observability.metrics_export import Point
 
 OUTBOXES = Query(
-    "figures.outboxes",
+    "platform_metrics.outboxes",
     """
     SELECT 'mail', 'queued', count(*), coalesce(extract(epoch FROM now() - min(m.not_before)), 0)::float8
       FROM (SELECT q.not_before FROM mail_outbox q WHERE q.state = 'queued'
@@ -35,7 +35,7 @@ OUTBOXES = Query(
 _SENT_BY: Final = ("mail", "webhooks")
 
 UNNUMBERED = Query(
-    "figures.unnumbered",
+    "platform_metrics.unnumbered",
     f"""
     SELECT count(*), coalesce(extract(epoch FROM now() - min(e.created)), 0)::float8
       FROM event_log e
@@ -43,7 +43,7 @@ UNNUMBERED = Query(
 )
 
 UNREAD = Query(
-    "figures.unread",
+    "platform_metrics.unread",
     """
     SELECT c.reader, sum(h.number - c.number)::bigint
       FROM event_cursors c
@@ -53,7 +53,7 @@ UNREAD = Query(
 
 # Rows of a few days are kept; the last of each kind is near the end of the key.
 JOBS = Query(
-    "figures.jobs",
+    "platform_metrics.jobs",
     """
     SELECT j.task,
            (SELECT extract(epoch FROM t.finished)::float8 FROM task_runs t
@@ -69,10 +69,10 @@ JOBS = Query(
 
 
 def of_platform(tx: Reader) -> list[Point]:
-    """All of them. Raises Unavailable without a database."""
+    """Return the metrics in the database. Raises Unavailable without one."""
     points = [Point(metrics.DATABASE_UP.name, (), "g", 1)]
 
-    def told(metric: metrics.Metric, value: float, *labels: str) -> None:
+    def add(metric: metrics.Metric, value: float, *labels: str) -> None:
         points.append(Point(metric.name, labels, "g", value))
 
     waiting = dict.fromkeys(_SENT_BY, (0.0, 0.0))
@@ -80,24 +80,24 @@ def of_platform(tx: Reader) -> list[Point]:
         if state == "queued":
             waiting[outbox] = (count, max(0.0, oldest_s))
         else:
-            told(metrics.OUTBOX, count, outbox, state)
+            add(metrics.OUTBOX, count, outbox, state)
     for outbox, (count, oldest_s) in waiting.items():
-        told(metrics.OUTBOX, count, outbox, "queued")
-        told(metrics.OUTBOX_LAG, oldest_s, outbox)
+        add(metrics.OUTBOX, count, outbox, "queued")
+        add(metrics.OUTBOX_LAG, oldest_s, outbox)
     row = tx.row(UNNUMBERED)
     assert row is not None, "an aggregate has a row"
-    told(metrics.EVENTS_UNNUMBERED, row[0])
-    told(metrics.EVENTS_LAG, max(0.0, row[1]))
+    add(metrics.EVENTS_UNNUMBERED, row[0])
+    add(metrics.EVENTS_LAG, max(0.0, row[1]))
     for reader, count in tx.rows(UNREAD):
-        told(metrics.EVENTS_UNREAD, count, reader)
+        add(metrics.EVENTS_UNREAD, count, reader)
     for job, done, failed in tx.rows(JOBS):
-        told(metrics.CRON_DONE, done or 0, job)
-        told(metrics.CRON_FAILED, failed or 0, job)
+        add(metrics.CRON_DONE, done or 0, job)
+        add(metrics.CRON_FAILED, failed or 0, job)
     return points
 
 
 def samples(points: Iterable[Point]) -> list[metrics.Sample]:
-    """The same for Prometheus, in the order of the list of figures."""
+    """Return points as samples for Prometheus, in the order of the list of metrics."""
     order = {name: place for place, name in enumerate(metrics.Metric.all)}
     made = []
     for point in sorted(points, key=lambda point: (order[point.name], point.labels)):
@@ -111,7 +111,7 @@ def samples(points: Iterable[Point]) -> list[metrics.Sample]:
 
 
 class Backup(NamedTuple):
-    """What the file that a backup leaves says: when it ended, what it was, how large."""
+    """Content of the file that a backup leaves: its end, its kind, its size."""
 
     finished: datetime.datetime
     kind: str
@@ -125,7 +125,7 @@ class _Written(msgspec.Struct):
 
 
 def last_backup(path: Path) -> Backup | None:
-    """What `path` says of the last backup that ended well; None where there is no such file.
+    """Return the last backup that ended well, from the file `path`; None where there is no such file.
 
     It is JSON: `{"finished": "2026-11-27T03:00:00Z", "kind": "base", "bytes": 1234}`. Raises ValueError for anything
     else, OSError when it can't be read.
@@ -143,7 +143,7 @@ def last_backup(path: Path) -> Backup | None:
 
 
 def of_backup(path: Path) -> Sequence[Point]:
-    """When the last backup ended, where that is known."""
+    """Return the time at which the last backup ended, where it is known."""
     try:
         found = last_backup(path)
     except (OSError, ValueError):
@@ -154,7 +154,7 @@ def of_backup(path: Path) -> Sequence[Point]:
 
 
 def collect(database: Database, backup_status: Path | None) -> list[Point]:
-    """Figures of the whole platform, as far as they can be had; without a database one that says so."""
+    """Return the metrics of the whole platform that can be read; without a database, that it is down."""
     points: list[Point] = []
     reader = database.read()
     try:

@@ -1,4 +1,4 @@
-"""Subdomains that can't be had: those kept for the platform, and those of live sites (platform 2.3)."""
+"""Subdomains that no new site can have: those kept for the platform, and those of live sites (platform 2.3)."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from typing import Final
 from forumapi.database.connections import Query, Reader
 
 IS_RESERVED: Final = Query(
-    "reserved.is_reserved",
+    "reserved_subdomains.is_reserved",
     "SELECT EXISTS (SELECT FROM reserved_subdomains r WHERE r.subdomain_key = %(key)s)",
 )
 
-IS_GONE: Final = Query(
-    "reserved.is_gone",
+IS_TAKEN: Final = Query(
+    "reserved_subdomains.is_taken",
     """
     SELECT EXISTS (SELECT FROM reserved_subdomains r WHERE r.subdomain_key = %(key)s)
         OR EXISTS (SELECT FROM sites s WHERE s.subdomain_key = %(key)s AND NOT s.is_deleted)""",
@@ -20,10 +20,10 @@ IS_GONE: Final = Query(
 
 
 def is_reserved(tx: Reader, key: str) -> bool:
-    """True if no site may ever have this key (lower case)."""
+    """Return if no site may ever have this key (lower case)."""
     return bool(tx.value(IS_RESERVED, key=key))
 
 
-def is_gone(tx: Reader, key: str) -> bool:
-    """True if the key is reserved or a live site has it; any case."""
-    return bool(tx.value(IS_GONE, key=key.lower()))
+def is_taken(tx: Reader, key: str) -> bool:
+    """Return if the key is reserved or a live site has it; any case."""
+    return bool(tx.value(IS_TAKEN, key=key.lower()))

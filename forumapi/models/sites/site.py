@@ -27,7 +27,8 @@ from forumapi.errors import (
 from forumapi.models.journal import journal
 from forumapi.models.journal.journal import Author
 from forumapi.models.people import membership, profile
-from forumapi.models.sites import reserved_subdomains, site_domain, site_rules
+from forumapi.models.sites import reserved_subdomains, site_rules
+from forumapi.models.sites.site_domain import SiteDomain
 from forumapi.models.sites.site_rules import SiteBody, SiteSettings
 from forumapi.permissions.evaluator import Tree
 from forumapi.wire import json_fragments
@@ -407,7 +408,7 @@ class Site:
             raise Invalid("", f"A user has at most {most} sites", code=OUT_OF_RANGE)
         with _fields():
             site_id: int = tx.value(INSERT, key=key, **settings._replace(domain=None)._asdict())
-        site_domain.change(tx, site_id, settings.domain, None)
+        SiteDomain.update(tx, site_id, settings.domain, None)
         name = membership.suggested_name(False, user_id, email)
         owner = membership.create(tx, site_id, user_id, name, ip=ip)
         tx.run(
@@ -470,7 +471,7 @@ class LockedSite(NamedTuple):
         if is_deleted and self.site_id == ROOT_ID:
             raise Invalid("meta.flags.deleted", "the root site can't be deleted")
         if settings.domain != self.settings.domain:
-            served = site_domain.change(tx, self.site_id, settings.domain, self.settings.domain)
+            served = SiteDomain.update(tx, self.site_id, settings.domain, self.settings.domain)
             settings = settings._replace(domain=served)
         with _fields():
             version = tx.value(

@@ -1,6 +1,6 @@
-"""Custom domains of sites: claimed, proven by DNS, looked at again, taken away, resting (platform 2.1).
+"""Custom domains of sites: claimed, proven by DNS, checked again, released, resting (platform 2.1).
 
-`sites.domain` is the one that is served; a row here says how it stands with it. Who claims a domain gets it with the
+`sites.domain` is the domain that is served; a row here has its state. The site that claims a domain gets it with the
 first proof: an alias (CNAME) that leads to the site's own host, or a TXT record that names that host. All changes of a
 domain's rows are made while the rows of all sites that have one of that name are locked, in the order of their ids.
 """
@@ -22,20 +22,20 @@ RELEASED: Final = "released"
 SERVED: Final = (PROVEN, UNPROVEN)
 
 DAY: Final = datetime.timedelta(days=1)
-# A name that its site gave up, or lost, is nobody else's for so long.
+# No other site gets a name for so long after its site gave it up or lost it.
 REST: Final = 30 * DAY
-# A claim that was not proven by then is forgotten.
+# Claims that were not proven after so long are forgotten.
 CLAIM: Final = 30 * DAY
-# A domain from before proofs were asked for is served for so long without one.
+# A domain from before proofs were required is served for so long without one.
 GRACE: Final = 60 * DAY
-# A proof that was there once is gone when so many looks, over so long, did not see it.
+# A proof counts as gone when so many checks, over so long, did not see it.
 MAX_FAILURES: Final = 3
 FAILING: Final = datetime.timedelta(hours=72)
 
 _SOON: Final = datetime.timedelta(minutes=5)
 _HOUR: Final = datetime.timedelta(hours=1)
 
-# Domains that the release before has set, cleared or changed, which knows nothing of proofs.
+# Adopts domains that the release before, which does not know proofs, has set, cleared or changed.
 ADOPT = Query(
     "site_domain.adopt",
     """
@@ -130,31 +130,43 @@ SWEEP = Query(
 )
 
 
-class Standing(NamedTuple):
-    """How it stands with a domain of a site, for its owner."""
+class DomainProof(NamedTuple):
+    """Answer of DNS: `is_there` None where no server answered; `found` is for the owner."""
+
+    is_there: bool | None
+    found: str = ""
+
+
+_SEEN: Final = DomainProof(True)
+
+
+class SiteDomain(NamedTuple):
+    """Domain of a site and its state, for its owner."""
 
     domain: str
     state: str
     since: datetime.datetime
     found: str
 
+    @classmethod
+    def of_site(cls, tx: Reader, site_id: int) -> list[SiteDomain]:
+        """Return the domain that a site serves, then the one that waits for its proof."""
+        return [cls(*row) for row in tx.rows(OF_SITE, site_id=site_id)]
 
-class Due(NamedTuple):
-    """A domain that is to be looked at, and whose it is or is to be."""
+    @staticmethod
+    def update(tx: Transaction, site_id: int, wanted: str | None, served: str | None) -> str | None:
+        """Claim the domain `wanted`, or give up the domain `served`, which then rests; return the domain now served.
 
-    site_id: int
-    key: str
-    domain: str
-
-
-class Proof(NamedTuple):
-    """Answer of DNS: `is_there` None where nobody answered; `found` is for the owner."""
-
-    is_there: bool | None
-    found: str = ""
-
-
-_SEEN: Final = Proof(True)
+        `served` stays until `wanted` is proven. The site's row must be locked.
+        """
+        tx.run(FORGET_CLAIMS, site_id=site_id, domain=wanted or "")
+        if wanted:
+            # A domain that is claimed again is checked again.
+            tx.run(CLAIM_ONE, site_id=site_id, domain=wanted)
+            return served
+        if served:
+            tx.run(RELEASE, site_id=site_id, domain=served)
+        return None
 
 
 class _Row(NamedTuple):
@@ -170,37 +182,132 @@ class _Row(NamedTuple):
     now: datetime.datetime
 
 
+class DueDomain(NamedTuple):
+    """Domain that is due to be checked, and the site that serves or claims it."""
+
+    site_id: int
+    key: str
+    domain: str
+
+    @classmethod
+    def page(cls, tx: Transaction, limit: int) -> list[DueDomain]:
+        """Return the domains that are due, the longest due first."""
+        tx.run(ADOPT)
+        tx.run(SWEEP, rest_s=REST.total_seconds())
+        return [cls(*row) for row in tx.rows(DUE, limit=limit)]
+
+    def apply_proof(self, tx: Transaction, proof: DomainProof) -> str:
+        """Change the domain's state by the answer of DNS; return the new state, "" for a claim that was forgotten."""
+        rows = {
+            row.site_id: row for row in (_Row(*row) for row in tx.rows(LOCK, domain=self.domain))
+        }
+        own = rows.pop(self.site_id, None)
+        if own is None or own.state == RELEASED:
+            return own.state if own else ""
+        if own.state == PENDING:
+            return self._apply_claim(tx, own, list(rows.values()), proof)
+        if proof.is_there:
+            return self._mark(tx, PROVEN, DAY)
+        if own.state == UNPROVEN:
+            if own.now - own.since < GRACE:
+                return self._mark(tx, UNPROVEN, _HOUR, proof)
+            # It becomes a claim, which may still be proven.
+            _serve(tx, own, None)
+            return self._mark(tx, PENDING, _HOUR, proof)
+        if proof.is_there is None:
+            return self._mark(tx, PROVEN, _HOUR, proof, failures=own.failures)
+        failures = own.failures + 1
+        if (
+            failures >= MAX_FAILURES
+            and own.failing_since
+            and own.now - own.failing_since >= FAILING
+        ):
+            _serve(tx, own, None)
+            return self._mark(tx, RELEASED, DAY, proof)
+        return self._mark(tx, PROVEN, DAY, proof, failures=failures)
+
+    def _apply_claim(
+        self, tx: Transaction, own: _Row, others: list[_Row], proof: DomainProof
+    ) -> str:
+        age = own.now - own.since
+        wait = _SOON if age < _HOUR else _HOUR
+        if not proof.is_there or own.is_deleted:
+            if age >= CLAIM:
+                tx.run(FORGET, site_id=self.site_id, domain=self.domain)
+                return ""
+            return self._mark(tx, PENDING, wait, proof)
+        for other in others:
+            if other.released and own.now - other.released < REST:
+                until = (other.released + REST).date().isoformat()
+                said = DomainProof(
+                    True, f"Another site gave {self.domain} up; it rests until {until}"
+                )
+                return self._mark(tx, PENDING, _HOUR, said)
+            if other.state == PROVEN and not other.is_deleted:
+                said = DomainProof(True, f"{self.domain} is proven by another site")
+                return self._mark(tx, PENDING, _HOUR, said)
+        for other in others:
+            if other.state in SERVED:
+                # A domain that was never proven, or whose site is gone, has no rest: it waits like any other claim.
+                _serve(tx, other, None)
+                self._replace(site_id=other.site_id)._mark(tx, PENDING, _HOUR)
+        if own.served:
+            tx.run(RELEASE, site_id=self.site_id, domain=own.served)
+        _serve(tx, own, self.domain)
+        return self._mark(tx, PROVEN, DAY)
+
+    def _mark(
+        self,
+        tx: Transaction,
+        state: str,
+        wait: datetime.timedelta,
+        proof: DomainProof = _SEEN,
+        *,
+        failures: int = 0,
+    ) -> str:
+        tx.run(
+            MARK,
+            site_id=self.site_id,
+            domain=self.domain,
+            state=state,
+            wait_s=wait.total_seconds(),
+            found=proof.found,
+            failures=failures,
+        )
+        return state
+
+
 def record_name(domain: str) -> str:
-    """The name of the TXT record that proves a domain."""
+    """Return the name of the TXT record that proves a domain."""
     return f"_forumapi.{domain}"
 
 
 def record_value(host: str) -> str:
-    """The text of that record, for the site of this API host: nobody else's proof."""
+    """Return the text of that record for the site of this API host; for no other site it is a proof."""
     return f"forumapi-site={host}"
 
 
 def how_to_prove(domain: str, host: str) -> str:
-    """Tell the owner, in a sentence, what to do."""
+    """Return a sentence that tells the owner how to prove the domain."""
     return (
         f"Make {domain} an alias (CNAME) of {host}, or give {record_name(domain)} the TXT record"
         f' "{record_value(host)}"'
     )
 
 
-def look(outbound: Outbound, domain: str, host: str) -> Proof:
-    """Ask DNS if `domain` belongs to the site of `host`."""
+def check_dns(outbound: Outbound, domain: str, host: str) -> DomainProof:
+    """Ask DNS whether `domain` belongs to the site of `host`."""
     is_unanswered = False
     found = ""
     for proves in (_is_alias, _is_named):
         try:
             if proves(outbound, domain, host):
-                return Proof(True)
+                return DomainProof(True)
         except UnansweredError as error:
             is_unanswered, found = True, str(error)
         except OutboundError as error:
             found = found or str(error)
-    return Proof(None if is_unanswered else False, found)
+    return DomainProof(None if is_unanswered else False, found)
 
 
 def _is_alias(outbound: Outbound, domain: str, host: str) -> bool:
@@ -211,107 +318,7 @@ def _is_named(outbound: Outbound, domain: str, host: str) -> bool:
     return record_value(host) in outbound.texts(record_name(domain))
 
 
-def change(tx: Transaction, site_id: int, wanted: str | None, served: str | None) -> str | None:
-    """The domain that a site serves whose owner wants another than `served`, which goes on until that is proven.
-
-    The site's row is locked by the caller. With nothing wanted it gives up its domain, which then rests.
-    """
-    tx.run(FORGET_CLAIMS, site_id=site_id, domain=wanted or "")
-    if wanted:
-        # Asked for again it is looked at again.
-        tx.run(CLAIM_ONE, site_id=site_id, domain=wanted)
-        return served
-    if served:
-        tx.run(RELEASE, site_id=site_id, domain=served)
-    return None
-
-
-def of_site(tx: Reader, site_id: int) -> list[Standing]:
-    """List the domains that a site serves, and then those that it waits for."""
-    return [Standing(*row) for row in tx.rows(OF_SITE, site_id=site_id)]
-
-
-def due(tx: Transaction, limit: int) -> list[Due]:
-    """Domains whose time has come, the longest due first."""
-    tx.run(ADOPT)
-    tx.run(SWEEP, rest_s=REST.total_seconds())
-    return [Due(*row) for row in tx.rows(DUE, limit=limit)]
-
-
-def settle(tx: Transaction, one: Due, proof: Proof) -> str:
-    """Act on what was seen of a domain; the state that it has now, "" for none."""
-    rows = {row.site_id: row for row in (_Row(*row) for row in tx.rows(LOCK, domain=one.domain))}
-    own = rows.pop(one.site_id, None)
-    if own is None or own.state == RELEASED:
-        return own.state if own else ""
-    if own.state == PENDING:
-        return _settle_claim(tx, one, own, list(rows.values()), proof)
-    if proof.is_there:
-        return _mark(tx, one, PROVEN, DAY)
-    if own.state == UNPROVEN:
-        if own.now - own.since < GRACE:
-            return _mark(tx, one, UNPROVEN, _HOUR, proof)
-        # It may still be proven, as a claim.
-        _serve(tx, own, None)
-        return _mark(tx, one, PENDING, _HOUR, proof)
-    if proof.is_there is None:
-        return _mark(tx, one, PROVEN, _HOUR, proof, failures=own.failures)
-    failures = own.failures + 1
-    if failures >= MAX_FAILURES and own.failing_since and own.now - own.failing_since >= FAILING:
-        _serve(tx, own, None)
-        return _mark(tx, one, RELEASED, DAY, proof)
-    return _mark(tx, one, PROVEN, DAY, proof, failures=failures)
-
-
-def _settle_claim(tx: Transaction, one: Due, own: _Row, others: list[_Row], proof: Proof) -> str:
-    age = own.now - own.since
-    wait = _SOON if age < _HOUR else _HOUR
-    if not proof.is_there or own.is_deleted:
-        if age >= CLAIM:
-            tx.run(FORGET, site_id=one.site_id, domain=one.domain)
-            return ""
-        return _mark(tx, one, PENDING, wait, proof)
-    for other in others:
-        if other.released and own.now - other.released < REST:
-            until = (other.released + REST).date().isoformat()
-            said = Proof(True, f"Another site gave {one.domain} up; it rests until {until}")
-            return _mark(tx, one, PENDING, _HOUR, said)
-        if other.state == PROVEN and not other.is_deleted:
-            said = Proof(True, f"{one.domain} is proven by another site")
-            return _mark(tx, one, PENDING, _HOUR, said)
-    for other in others:
-        if other.state in SERVED:
-            # Never proven, or of a site that is gone: it has no rest, and waits like any other claim.
-            _serve(tx, other, None)
-            _mark(tx, one._replace(site_id=other.site_id), PENDING, _HOUR)
-    if own.served:
-        tx.run(RELEASE, site_id=one.site_id, domain=own.served)
-    _serve(tx, own, one.domain)
-    return _mark(tx, one, PROVEN, DAY)
-
-
-def _mark(
-    tx: Transaction,
-    one: Due,
-    state: str,
-    wait: datetime.timedelta,
-    proof: Proof = _SEEN,
-    *,
-    failures: int = 0,
-) -> str:
-    tx.run(
-        MARK,
-        site_id=one.site_id,
-        domain=one.domain,
-        state=state,
-        wait_s=wait.total_seconds(),
-        found=proof.found,
-        failures=failures,
-    )
-    return state
-
-
 def _serve(tx: Transaction, row: _Row, domain: str | None) -> None:
-    """From now on the site is found under this domain, or under none."""
+    """From now on the site is found under this domain, or under nself."""
     version = tx.value(SERVE, site_id=row.site_id, domain=domain)
     journal.record_site(tx, Author(row.site_id, row.owned_by, ""), version=version)

@@ -1,4 +1,4 @@
-"""Handing a site over: its owner offers it to somebody with a profile there, who accepts or declines."""
+"""Transfer of a site: its owner offers it to somebody with a profile there, who accepts or declines."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from forumapi.models.journal.journal import Author
 
 DAYS: Final = 7
 
-# An offer ends with the ownership of who made it.
+# An offer ends when its maker no longer owns the site.
 FIND = Query(
     "site_offer.find",
     f"""
@@ -21,19 +21,19 @@ FIND = Query(
      WHERE o.site_id = %(site_id)s AND o.created > now() - interval '{DAYS} days'""",
 )
 
-OFFER = Query(
-    "site_offer.offer",
+INSERT = Query(
+    "site_offer.insert",
     """
     INSERT INTO site_offers (site_id, profile_id, offered_by) VALUES (%(site_id)s, %(profile_id)s, %(offered_by)s)
         ON CONFLICT (site_id) DO UPDATE
        SET profile_id = EXCLUDED.profile_id, offered_by = EXCLUDED.offered_by, created = now()""",
 )
 
-END = Query("site_offer.end", "DELETE FROM site_offers o WHERE o.site_id = %(site_id)s")
+DELETE = Query("site_offer.delete", "DELETE FROM site_offers o WHERE o.site_id = %(site_id)s")
 
-# Whoever owns the root microcosm, or made it, manages the roles of everything below it.
-GIVE = Query(
-    "site_offer.give",
+# The root microcosm goes along: its owner and its creator manage the roles of everything below it.
+ACCEPT = Query(
+    "site_offer.accept",
     """
     WITH root AS (
         UPDATE microcosms m
@@ -46,8 +46,8 @@ GIVE = Query(
      WHERE s.site_id = %(site_id)s""",
 )
 
-PERSON = Query(
-    "site_offer.person",
+FIND_PARTY = Query(
+    "site_offer.find_party",
     """
     SELECT p.user_id, p.profile_name, u.email
       FROM profiles p
@@ -56,46 +56,45 @@ PERSON = Query(
 )
 
 
-class Offer(NamedTuple):
-    """An offer that counts: to whom, by whom, until when."""
+class SiteOffer(NamedTuple):
+    """Offer in force: to whom, by whom, until when."""
 
     profile_id: int
     offered_by: int
     expires: datetime.datetime
 
+    @classmethod
+    def find(cls, tx: Reader, site_id: int) -> SiteOffer | None:
+        """Return the offer of this site, or None."""
+        row = tx.row(FIND, site_id=site_id)
+        return cls(*row) if row else None
 
-class Person(NamedTuple):
-    """Person to be told. The name is stored HTML-escaped."""
+    @staticmethod
+    def insert(tx: Transaction, author: Author, profile_id: int) -> None:
+        """Offer the author's site to a profile, in the place of any offer before."""
+        tx.run(INSERT, site_id=author.site_id, profile_id=profile_id, offered_by=author.profile_id)
+
+    @staticmethod
+    def delete(tx: Transaction, site_id: int) -> None:
+        """Withdraw or decline the offer of this site, if there is one."""
+        tx.run(DELETE, site_id=site_id)
+
+    def accept(self, tx: Transaction, author: Author) -> None:
+        """Make the author the owner. The owner before keeps the profile and all microcosms but the root one."""
+        tx.run(ACCEPT, site_id=author.site_id, profile_id=author.profile_id, was=self.offered_by)
+        self.delete(tx, author.site_id)
+        journal.record_site(tx, author)
+
+
+class OfferParty(NamedTuple):
+    """Person who offers or is offered a site. The name is stored HTML-escaped."""
 
     user_id: int
     name: str
     email: str
 
-
-def find(tx: Reader, site_id: int) -> Offer | None:
-    """The offer of this site, or None."""
-    row = tx.row(FIND, site_id=site_id)
-    return Offer(*row) if row else None
-
-
-def person(tx: Reader, site_id: int, profile_id: int) -> Person | None:
-    """Somebody of the site, or None."""
-    row = tx.row(PERSON, site_id=site_id, profile_id=profile_id)
-    return Person(*row) if row else None
-
-
-def offer(tx: Transaction, author: Author, profile_id: int) -> None:
-    """Offer the site in the place of any offer before."""
-    tx.run(OFFER, site_id=author.site_id, profile_id=profile_id, offered_by=author.profile_id)
-
-
-def end(tx: Transaction, site_id: int) -> bool:
-    """End the offer; whether there was one."""
-    return bool(tx.run(END, site_id=site_id))
-
-
-def accept(tx: Transaction, author: Author, was: int) -> None:
-    """Make the author the owner in the place of `was`, who keeps the profile and all microcosms but the root one."""
-    tx.run(GIVE, site_id=author.site_id, profile_id=author.profile_id, was=was)
-    end(tx, author.site_id)
-    journal.record_site(tx, author)
+    @classmethod
+    def find(cls, tx: Reader, site_id: int, profile_id: int) -> OfferParty | None:
+        """Return the person of this profile on the site, or None."""
+        row = tx.row(FIND_PARTY, site_id=site_id, profile_id=profile_id)
+        return cls(*row) if row else None

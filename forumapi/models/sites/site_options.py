@@ -1,4 +1,4 @@
-"""Options of a site that stand beside its document: who makes microcosms, what new profiles are sent."""
+"""Options of a site that its document does not show: who creates microcosms, what new profiles are sent."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ FIND = Query(
      WHERE o.site_id = %(site_id)s""",
 )
 
-# Who may make microcosms is part of the site's snapshot, and of what may be done on it.
-CHANGE = Query(
-    "site_options.change",
+# The right to create microcosms is part of the site's snapshot and of its access lists: both versions move.
+UPDATE = Query(
+    "site_options.update",
     """
     WITH changed AS (
         UPDATE site_options o
@@ -37,35 +37,35 @@ CHANGE = Query(
 )
 
 
-class Options(NamedTuple):
+class SiteOptions(NamedTuple):
     """Options in force on a site: its own, else the platform's. `send_…`: of profiles that are made from now on."""
 
     members_create_microcosms: bool
     send_email: bool
     send_sms: bool
 
+    @classmethod
+    def find(cls, tx: Reader, site_id: int) -> SiteOptions:
+        """Return the options in force."""
+        row = tx.row(FIND, site_id=site_id)
+        assert row is not None, "options are made with the site"
+        return cls(*row)
 
-def find(tx: Reader, site_id: int) -> Options:
-    """The options as they count now."""
-    row = tx.row(FIND, site_id=site_id)
-    assert row is not None, "options are made with the site"
-    return Options(*row)
-
-
-def change(
-    tx: Transaction,
-    author: Author,
-    *,
-    members_create: bool | None = None,
-    send_email: bool | None = None,
-    send_sms: bool | None = None,
-) -> None:
-    """Set what is given and keep the rest."""
-    tx.run(
-        CHANGE,
-        site_id=author.site_id,
-        members_create=members_create,
-        send_email=send_email,
-        send_sms=send_sms,
-    )
-    journal.record_site(tx, author)
+    @staticmethod
+    def update(
+        tx: Transaction,
+        author: Author,
+        *,
+        members_create: bool | None = None,
+        send_email: bool | None = None,
+        send_sms: bool | None = None,
+    ) -> None:
+        """Set the options that are given on the author's site; None keeps one."""
+        tx.run(
+            UPDATE,
+            site_id=author.site_id,
+            members_create=members_create,
+            send_email=send_email,
+            send_sms=send_sms,
+        )
+        journal.record_site(tx, author)
