@@ -506,7 +506,7 @@ def _written(
 
 
 def _shown(place: Place, verb: str, operation: Operation, routes: Routes) -> tuple[int, Any] | None:
-    """The status and type of the document that shows what was written, as `processor` finds it; None without one."""
+    """The status and type of the document that shows what was written, as `preference` finds it; None without one."""
     if operation.status == 302:
         url = place.handler.leads_to.get(verb, "")
         if not url and verb == "POST":

@@ -6,6 +6,18 @@ from forumapi.observability import log, metrics
 from forumapi.request.context import Context
 
 
+def place(ctx: Context, method: str) -> dict[str, str | int]:
+    """Describe where a request failed, for crash reports and traces."""
+    site = getattr(ctx, "site", None)
+    return {
+        "request": ctx.request_id,
+        "method": method,
+        "route": ctx.route,
+        "site": site.id if site else 0,
+        "profile": ctx.identity.profile_id,
+    }
+
+
 def record(ctx: Context, method: str, status: int, size: int, seconds: float, error: str) -> None:
     """Count a request that was answered, and write a line about it where the settings ask for one."""
     tx = ctx.tx

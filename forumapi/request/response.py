@@ -54,6 +54,7 @@ STATUS_LINES: Final = {
     503: "503 Service Unavailable",
 }
 
+NO_CACHE: Final = "no-cache, max-age=0"
 _CALLBACK: Final = re.compile(r"[A-Za-z_$][A-Za-z0-9_$.]{0,99}")
 # Raise it when the bytes of an answer change though nothing that `stamp` covers does.
 SHAPE: Final = 1
@@ -194,6 +195,9 @@ class ConnectionUpgrade:
 
 
 Result = Data | Page | Done | Found | RawResponse | StoredBytes | ConnectionUpgrade
+# Status, headers and body; the status as a number, and as the line that is sent.
+Answered = tuple[int, Headers, bytes | StreamedBody | ConnectionUpgrade]
+Answer = tuple[str, Headers, bytes | StreamedBody | ConnectionUpgrade]
 
 
 class Switches:

@@ -3,14 +3,27 @@
 from __future__ import annotations
 
 import re
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from werkzeug.routing import BaseConverter, IntegerConverter, Map, MapAdapter, Rule, ValidationError
+from werkzeug.exceptions import NotFound as NoRoute
+from werkzeug.routing import (
+    BaseConverter,
+    IntegerConverter,
+    Map,
+    MapAdapter,
+    RequestRedirect,
+    Rule,
+    ValidationError,
+)
 
 from forumapi import itemtypes
-from forumapi.errors import WRONG_TYPE, Invalid
+from forumapi.errors import WRONG_TYPE, Invalid, NotFound
 from forumapi.itemtypes import ItemType
+from forumapi.request.context import Context
 from forumapi.request.handler import Handler
+
+if TYPE_CHECKING:
+    from forumapi.request.services import Services
 
 _BIGINT = 2**63 - 1
 _PART = re.compile(r"<(?:\w+:)?(\w+)>")
@@ -76,3 +89,14 @@ def adapter(routes: dict[str, type[Handler]]) -> MapAdapter:
     instances = {handler: handler() for handler in set(routes.values())}
     rules = [Rule(url, endpoint=instances[handler]) for url, handler in routes.items()]
     return Map(rules, converters=CONVERTERS, strict_slashes=True, merge_slashes=False).bind("")
+
+
+def route(app: Services, ctx: Context) -> tuple[Handler, dict[str, Any]]:
+    """Match the path. Sets `ctx.route`, the address as logs show it. Raises NotFound."""
+    routes = app.root_routes if ctx.site.is_root else app.site_routes
+    try:
+        rule, args = routes.match(ctx.path, method="GET", return_rule=True)
+    except (NoRoute, RequestRedirect):
+        raise NotFound("There is nothing at this address") from None
+    ctx.route = app.templates[rule.rule]
+    return rule.endpoint, dict(args)

@@ -48,7 +48,7 @@ from forumapi.realtime.delivery_permissions import (
     WHOLE,
     DeliveryPolicy,
 )
-from forumapi.request import processor
+from forumapi.request.render_as import render_as
 from forumapi.wire import json_fragments
 from forumapi.wire.json_fragments import dumps
 
@@ -327,7 +327,7 @@ class Deliverer(PollingThread):
         if visibility == WHOLE and delivery.with_documents:
             tx.end()
             try:
-                document = processor.render_as(self._app, site, who, message["href"])
+                document = render_as(self._app, site, who, message["href"])
             except (Forbidden, NotFound):
                 # It has gone since it was read a moment ago.
                 return None

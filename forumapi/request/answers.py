@@ -1,0 +1,178 @@
+"""Results and errors of a request as status, headers and body."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from forumapi.errors import ApiError
+from forumapi.models.people import profile
+from forumapi.observability import metrics
+from forumapi.request import response
+from forumapi.request.context import Context
+from forumapi.request.handler import Handler
+from forumapi.request.response import (
+    NO_CACHE,
+    Answer,
+    Answered,
+    ConnectionUpgrade,
+    Data,
+    Found,
+    Headers,
+    Page,
+    RawResponse,
+    Result,
+    StoredBytes,
+)
+from forumapi.wire.http_headers import CORS_REQUEST, CORS_RESPONSE
+from forumapi.wire.json_fragments import dumps
+
+if TYPE_CHECKING:
+    from forumapi.request.services import Services
+
+
+def finish(app: Services, ctx: Context, result: Result, method: str, status: int = 200) -> Answered:
+    """Make the answer of a result; `status` is that of a document."""
+    is_read = method in ("GET", "HEAD")
+    if isinstance(result, RawResponse):
+        return _raw(app, ctx, result, is_read)
+    if isinstance(result, ConnectionUpgrade):
+        return result.status, response.plain_headers() + result.headers, result
+    if isinstance(result, StoredBytes):
+        return result.status, result.headers, result.body
+    headers = response.base_headers(ctx.switches)
+    if isinstance(result, Found):
+        headers += [("Cache-Control", NO_CACHE), ("Location", result.location)]
+        status = 303 if _repeats_on_302(ctx, result, method) else result.status
+        return status, headers, response.envelope(status, b"null", b"null", ctx.switches)
+    is_cachable = is_read and ctx.identity.is_guest and not ctx.token
+    if isinstance(result, Page) and not result.is_kept:
+        is_cachable = False
+    headers.append(("Cache-Control", app.cache_control if is_cachable else NO_CACHE))
+    if is_read and not ctx.site.is_root:
+        if not app.live.has_cursors:
+            ctx.tx.end()
+        headers.append(("Live-Cursor", app.live.cursors.make(ctx.site.id, ctx.head)))
+    data = b"null"
+    if isinstance(result, Page):
+        built = _built(app, ctx, result, is_read, headers)
+        if built is None:
+            return 304, headers, b""
+        data = built
+    elif isinstance(result, Data):
+        data = result.data
+    me = ctx.identity
+    if me.profile_id:
+        data = profile.own_user(data, ctx.site.id, me.profile_id, me.user_id)
+    return status, headers, response.envelope(status, data, b"null", ctx.switches)
+
+
+def _raw(app: Services, ctx: Context, result: RawResponse, is_read: bool) -> Answered:
+    """Make an answer without the envelope."""
+    headers = [*response.plain_headers(), ("Content-Type", result.content_type), *result.headers]
+    own = dict(result.headers)
+    if "Cache-Control" not in own:
+        headers.append(
+            ("Cache-Control", app.cache_control if is_read and not ctx.token else NO_CACHE)
+        )
+    tag = own.get("ETag")
+    known = ctx.environ.get("HTTP_IF_NONE_MATCH", "")
+    if is_read and tag is not None and response.none_match(known, tag):
+        return 304, headers, b""
+    return result.status, headers, result.body
+
+
+def _built(
+    app: Services, ctx: Context, page: Page, is_read: bool, headers: Headers
+) -> bytes | None:
+    """Return the bytes of a page, kept or built now; None where the client holds them. Adds the entity tag."""
+    key = response.etag(page, ctx.switches, ctx.path, ctx.query_string)
+    # Members see their own user's id where others see the profile's.
+    tag = f'{key[:-1]}.{ctx.identity.profile_id}"' if ctx.identity.profile_id else key
+    headers.append(("ETag", tag))
+    if is_read and response.none_match(ctx.environ.get("HTTP_IF_NONE_MATCH", ""), tag):
+        return None
+    # The key covers every byte but that id, so an answer that is kept under the key is this one.
+    data = app.answers.get((ctx.site.id, key))
+    metrics.CACHE.add(1, "answers", "made" if data is None else "memory")
+    if data is None:
+        data = page.build()
+        app.answers.add((ctx.site.id, key), data)
+    return data
+
+
+def seal(app: Services, ctx: Context, method: str, answer: Answered) -> tuple[int, Answer]:
+    """Add the headers that every answer carries, and apply HEAD and `always200`; with the size of the body."""
+    status, headers, data = answer
+    environ = ctx.environ
+    headers.append(("X-Request-Id", ctx.request_id))
+    if (allowance := ctx.allowance) is not None:
+        headers.append(("RateLimit-Limit", str(allowance.limit)))
+        headers.append(("RateLimit-Remaining", str(allowance.remaining)))
+        headers.append(("RateLimit-Reset", str(allowance.reset_s)))
+    if method == "HEAD" and environ["REQUEST_METHOD"] != "HEAD":
+        # On the wire it is a POST: the client reads as many bytes as Content-Length says.
+        data = b""
+    size = 0
+    if not isinstance(data, ConnectionUpgrade) and (status != 204 or data):
+        size = len(data)
+        headers.append(("Content-Length", str(size)))
+    if app.server_timing_header:
+        headers.append(
+            ("Server-Timing", f"db;desc={ctx.tx.statements}, cache;desc={ctx.tx.cache_trips}")
+        )
+    line = 200 if ctx.switches.always200 and status not in (101, 206, 304) else status
+    if method == "HEAD" or status == 304:
+        data = b""
+    return size, (response.STATUS_LINES[line], headers, data)
+
+
+def _repeats_on_302(ctx: Context, result: Found, method: str) -> bool:
+    """Return True for a PUT that a page sent as such: the Fetch standard repeats it on 302 (platform 1.3)."""
+    environ = ctx.environ
+    return (
+        result.status == 302
+        and method == environ["REQUEST_METHOD"] == "PUT"
+        and ("HTTP_SEC_FETCH_MODE" in environ or "HTTP_ORIGIN" in environ)
+    )
+
+
+def forbid_storing(headers: Headers) -> None:
+    """Forbid to store an answer that holds a secret, anywhere on its way (RFC 6749, section 5.1)."""
+    headers[:] = [pair for pair in headers if pair[0] != "Cache-Control"]
+    headers.append(("Cache-Control", "no-store"))
+
+
+def options_headers(allow: str) -> Headers:
+    """Make the headers of an answer to OPTIONS."""
+    return [
+        ("Allow", allow),
+        ("Access-Control-Allow-Origin", "*"),
+        ("Access-Control-Allow-Methods", allow),
+        ("Access-Control-Allow-Headers", CORS_REQUEST),
+        ("Access-Control-Expose-Headers", CORS_RESPONSE),
+        ("Access-Control-Max-Age", "86400"),
+        ("X-Content-Type-Options", "nosniff"),
+    ]
+
+
+def refuse(ctx: Context, error: ApiError, handler: Handler | None, method: str) -> Answered:
+    """Make the answer of an error; a stream is told when to come back, since an `EventSource` gives up on a refusal."""
+    if (
+        handler is not None
+        and handler.is_stream
+        and error.status in (429, 503)
+        and "text/event-stream" in ctx.environ.get("HTTP_ACCEPT", "")
+    ):
+        headers = response.plain_headers()
+        headers += [("Content-Type", "text/event-stream"), ("Cache-Control", "no-store")]
+        wait_ms = 1000 * max(3, int(dict(error.headers).get("Retry-After", "3")))
+        return 200, headers, b"retry: %d\n\n" % wait_ms
+    site = getattr(ctx, "site", None)
+    data = response.error_data(error, site.id if site else 0, ctx.identity.profile_id)
+    if method == "POST" and getattr(handler, "errors_without_data", False):
+        data = b"null"
+    headers = response.base_headers(ctx.switches)
+    headers.append(("Cache-Control", NO_CACHE))
+    headers.extend(error.headers)
+    text = dumps([error.message])
+    return error.status, headers, response.envelope(error.status, data, text, ctx.switches)

@@ -1,0 +1,130 @@
+"""Caller of a request: what it costs of a limit, its token, who it is, and the site as the caller sees it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from forumapi import errors
+from forumapi.errors import ApiError, Forbidden, InsufficientScope, TooMany, Unauthorized
+from forumapi.models.access import identity as identities
+from forumapi.models.people import membership
+from forumapi.request.context import Context
+from forumapi.request.handler import Handler
+from forumapi.wire import scopes
+
+if TYPE_CHECKING:
+    from forumapi.models.sites.site import Site
+    from forumapi.request.rate_limit import Allowance
+    from forumapi.request.services import Services
+
+
+def count(app: Services, ctx: Context, handler: Handler) -> None:
+    """Count the request: by its token where that is known to be good, else by address. Raises TooMany, Unauthorized."""
+    ctx.token = _token(ctx, handler)
+    if ctx.token and app.token_buckets.knows(ctx.token):
+        _count_token(app, ctx)
+    else:
+        count_address(app, ctx)
+
+
+def _count_token(app: Services, ctx: Context) -> None:
+    ctx.is_counted = True
+    ctx.allowance = app.token_buckets.take(ctx.token)
+    _refuse_beyond(ctx.allowance)
+
+
+def count_address(app: Services, ctx: Context) -> None:
+    """Count the request by its address, unless it is counted already. Raises TooMany."""
+    if not ctx.is_counted:
+        ctx.is_counted = True
+        ctx.allowance = app.address_buckets.take(ctx.ip)
+        _refuse_beyond(ctx.allowance)
+
+
+def count_refusal(app: Services, ctx: Context, error: ApiError) -> ApiError:
+    """Return `error`, or TooMany: a request refused before it was counted counts for its address."""
+    try:
+        count_address(app, ctx)
+    except TooMany as refusal:
+        return refusal
+    return error
+
+
+def _refuse_beyond(allowance: Allowance | None) -> None:
+    if allowance is not None and allowance.retry_after_s:
+        raise TooMany("Too many requests", allowance.retry_after_s)
+
+
+def _token(ctx: Context, handler: Handler) -> str:
+    """Return the token presented, "" for none. Raises Unauthorized for a header that is not a bearer token."""
+    if handler.ignores_token:
+        return ""
+    header = str(ctx.environ.get("HTTP_AUTHORIZATION", "")).strip()
+    if not header:
+        return handler.token(ctx)
+    scheme, _, token = header.partition(" ")
+    token = token.strip()
+    if scheme.lower() != "bearer" or not token or " " in token:
+        raise Unauthorized("Authorization must be: Bearer <token>", code=errors.TOKEN_INVALID)
+    return identities.shaped(token)
+
+
+def identify(app: Services, ctx: Context, handler: Handler, verb: str) -> None:
+    """Set the identity of the caller, and the site as this caller may see it.
+
+    Raises Unauthorized, Forbidden (banned), InsufficientScope, NotFound.
+    """
+    if not ctx.token:
+        ctx.site = _known(ctx, lambda site: app.sites.fresh(site, ctx.tx))
+        return
+    site_id = ctx.site.id
+    was_known = app.token_buckets.knows(ctx.token)
+    try:
+        asked = handler.asked(ctx)
+        found = identities.find(ctx.tx, site_id, ctx.token, asked)
+    except Unauthorized:
+        if was_known:
+            # The token has ended: from now on it counts as a guess, and this was the first.
+            app.token_buckets.forget(ctx.token)
+            ctx.is_counted = False
+            count_address(app, ctx)
+        raise
+    if not was_known:
+        # Guesses are counted for the address, good tokens for themselves.
+        app.address_buckets.give_back(ctx.ip)
+        _count_token(app, ctx)
+    if not found.profile_id or found.needs_roles:
+        # A request holds one connection at a time: many newcomers at once would wait for second ones forever.
+        ctx.tx.end()
+        membership.settle(app.database, ctx.site.id, found, is_root=ctx.site.is_root)
+        found = identities.find(ctx.tx, site_id, ctx.token, identities.again(asked, found))
+    ctx.identity = found
+    ctx.site = _known(
+        ctx,
+        lambda site: app.sites.confirmed(site, found.site_version, found.acl_version, ctx.tx),
+    )
+    if found.ban_reason is not None and not handler.admits_banned(ctx):
+        raise Forbidden(found.ban_reason, code=errors.BANNED)
+    if found.scopes is not None:
+        _check_scope(app, ctx, found.scopes, verb)
+    app.activity.active(site_id, found.profile_id)
+    app.activity.used(found.token_id, ctx.ip)
+
+
+def _check_scope(app: Services, ctx: Context, granted: frozenset[str], verb: str) -> None:
+    """Compare the scopes of a token with that of the operation. Raises InsufficientScope."""
+    routes = app.root_routes if ctx.site.is_root else app.site_routes
+    rule, _ = routes.match(ctx.path, method="GET", return_rule=True)
+    scope = scopes.of(rule.rule, verb)
+    if scope == scopes.WHOLE:
+        raise InsufficientScope("")
+    if scope != scopes.OPEN and scope not in granted:
+        raise InsufficientScope(scope)
+
+
+def _known(ctx: Context, look: Callable[[Site], Site]) -> Site:
+    """Return the site as `look` finds it now. If it is gone, the request has none: errors then carry site 0."""
+    site = ctx.site
+    del ctx.site
+    return look(site)

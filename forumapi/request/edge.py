@@ -1,0 +1,110 @@
+"""Edge of a request: query and switches, method override, visitors of front ends, double slashes in the path."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from typing import TYPE_CHECKING, Final
+from urllib.parse import parse_qsl, quote
+
+from forumapi import errors
+from forumapi.errors import Invalid
+from forumapi.request import caller, response
+from forumapi.request.context import Context
+from forumapi.request.response import NO_CACHE, Answered, Switches
+
+if TYPE_CHECKING:
+    from forumapi.request.services import Services
+
+_OVERRIDES: Final = frozenset(
+    ("CONNECT", "DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT", "TRACE")
+)
+_SLASHES: Final = re.compile("//+")
+_TOKEN_PART: Final = re.compile("access_token(=|$)")
+_SWITCHES: Final = frozenset(("context", "always200", "disableBoiler", "callback"))
+
+
+def read_query(ctx: Context) -> None:
+    """Read the query into `ctx.pairs`, `ctx.query` and `ctx.switches`. Raises Invalid."""
+    text = ctx.query_string = ctx.environ.get("QUERY_STRING", "")
+    if not text:
+        ctx.pairs, ctx.query = [], {}
+    else:
+        try:
+            raw = text.encode("latin-1").decode("utf-8")
+            pairs = parse_qsl(raw, keep_blank_values=True, errors="strict", max_num_fields=200)
+        except ValueError:
+            ctx.pairs, ctx.query = [], {}
+            raise Invalid("query", "must be form-encoded UTF-8", code=errors.UNPARSABLE) from None
+        if any("\0" in key or "\0" in value for key, value in pairs):
+            ctx.pairs, ctx.query = [], {}
+            raise Invalid("query", "may not hold the character U+0000", code=errors.UNPARSABLE)
+        query: dict[str, str] = {}
+        for key, value in pairs:
+            query.setdefault(key, value)
+        ctx.pairs, ctx.query = pairs, query
+    environ = ctx.environ
+    if (
+        not _SWITCHES.isdisjoint(ctx.query)
+        or "HTTP_X_ALWAYS_200" in environ
+        or "HTTP_X_DISABLE_BOILER" in environ
+    ):
+        query = ctx.query
+        ctx.switches = Switches(
+            query.get("context", ""),
+            "always200" in query or bool(environ.get("HTTP_X_ALWAYS_200")),
+            "disableBoiler" in query or bool(environ.get("HTTP_X_DISABLE_BOILER")),
+        )
+        ctx.switches.depends_on_cookies = "callback" in query
+        carries_credentials = bool(environ.get("HTTP_AUTHORIZATION")) or "access_token" in query
+        if "callback" in query and not carries_credentials and not environ.get("HTTP_COOKIE"):
+            ctx.switches.callback = response.check_callback(query["callback"])
+
+
+def overridden(ctx: Context, method: str) -> str:
+    """Return the method after override: only POST is overridden, the query wins over the header (platform 1.3)."""
+    if method != "POST":
+        return method
+    for name in (ctx.query.get("method", ""), ctx.environ.get("HTTP_X_HTTP_METHOD_OVERRIDE", "")):
+        if name.upper() in _OVERRIDES:
+            return name.upper()
+    return method
+
+
+def find_site(app: Services, ctx: Context) -> None:
+    """Set the site of the Host header, the event cursor, and the visitor of a front end. Raises NotFound, Invalid."""
+    host = ctx.environ.get("HTTP_HOST", "")
+    found = app.sites.cached(host)
+    if found is None:
+        caller.count_address(app, ctx)
+        found = app.sites.by_host(host, ctx.tx)
+    ctx.site = found
+    if "HTTP_X_FORUMAPI_VISITOR" in ctx.environ:
+        _believe_front_end(app, ctx)
+    # The event cursor is taken before any read, so that the answer is never older than the cursor it returns.
+    ctx.head = ctx.site.head
+
+
+def _believe_front_end(app: Services, ctx: Context) -> None:
+    """Take the visitor's address over from a front end of this site; from all others it is dropped. Raises Invalid."""
+    secret = ctx.environ.get("HTTP_X_FORUMAPI_FRONT_END", "")
+    name = app.front_ends.find(ctx.ip, secret, ctx.site.key)
+    if name:
+        try:
+            visitor = str(ipaddress.ip_address(ctx.environ["HTTP_X_FORUMAPI_VISITOR"].strip()))
+        except ValueError:
+            raise Invalid("X-Forumapi-Visitor", "must be an IP address") from None
+        ctx.ip, ctx.front_end = visitor, name
+
+
+def redirect_double_slashes(app: Services, ctx: Context) -> Answered:
+    """Redirect to the address without double slashes, which begins with one slash and so stays on this host."""
+    caller.count_address(app, ctx)
+    # Encoded, since browsers take a backslash for a slash. A token is no part of any link (platform 1.4).
+    location = quote(_SLASHES.sub("/", ctx.path))
+    parts = ctx.query_string.split("&") if ctx.query_string else []
+    if query := "&".join(part for part in parts if not _TOKEN_PART.match(part)):
+        location += f"?{query}"
+    headers = response.base_headers(ctx.switches)
+    headers += [("Cache-Control", NO_CACHE), ("Location", location)]
+    return 301, headers, response.envelope(301, b"null", b"null", ctx.switches)

@@ -1,0 +1,90 @@
+"""Permission of the caller on what the address names, and a GET under it."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from forumapi import errors
+from forumapi.errors import Forbidden, NotFound
+from forumapi.models.access import identity as identities
+from forumapi.permissions import evaluator
+from forumapi.request.context import Context
+from forumapi.request.handler import (
+    ANYONE,
+    CREATE,
+    DELETE,
+    LOGIN,
+    MODERATE,
+    OWNER,
+    READ,
+    REMOVE,
+    UPDATE,
+    Handler,
+    Need,
+    Operation,
+)
+from forumapi.request.response import Result
+
+# The right that a need asks for, and the code that its refusal carries (platform 1.6).
+_RIGHTS: Final[dict[Need, tuple[int, int, str]]] = {
+    READ: (evaluator.READ, errors.NO_READ, "You may not read this"),
+    CREATE: (evaluator.CREATE, errors.NO_CREATE, "You may not post here"),
+    UPDATE: (evaluator.UPDATE, errors.NO_UPDATE, "You may not change this"),
+    DELETE: (evaluator.DELETE, errors.NO_DELETE, "You may not delete this"),
+    REMOVE: (
+        evaluator.UPDATE | evaluator.DELETE,
+        errors.NO_DELETE,
+        "You may not remove anything from this",
+    ),
+    MODERATE: (evaluator.MODERATOR, 0, "Only those who moderate this may do this"),
+    OWNER: (evaluator.SITE_OWNER, errors.NEEDS_OWNER, "Only the owner of this site may do this"),
+}
+
+_CHANGING: Final = frozenset((CREATE, UPDATE, DELETE, REMOVE, MODERATE))
+
+
+def read_document(ctx: Context, handler: Handler, operation: Operation) -> Result:
+    """Run GET: find what the address names, ask the permission, check the paging."""
+    located = ctx.located = handler.locate(ctx)
+    permit(ctx, operation.need)
+    if located is not None:
+        refuse_hidden(ctx, is_get=True)
+    if operation.paged:
+        ctx.check_paging()
+    return handler.call("GET", ctx)
+
+
+def permit(ctx: Context, need: Need) -> None:
+    """Set `ctx.can`, the permission set of the caller here. Raises Forbidden unless it holds what `need` asks for."""
+    located = ctx.located
+    if located is not None:
+        ctx.can = evaluator.effective(
+            ctx.identity.principal,
+            located.target,
+            ctx.tree,
+            members_create_microcosms=not ctx.site.only_admins_create,
+        )
+    elif ctx.identity.principal.is_site_owner:
+        ctx.can = evaluator.SITE_OWNER
+    if need is ANYONE:
+        return
+    if need is LOGIN:
+        if ctx.identity.is_guest:
+            raise Forbidden("Sign in to do this", code=errors.SIGN_IN)
+        return
+    right, code, text = _RIGHTS[need]
+    # Guests write nothing, whatever a role lets them do: their rights only decide what they may see.
+    if not ctx.can & right or (ctx.is_write and need in _CHANGING and ctx.identity.is_guest):
+        if ctx.can & evaluator.BANNED:
+            raise Forbidden(identities.DEFAULT_BAN, code=errors.BANNED)
+        raise Forbidden(text, code=code)
+
+
+def refuse_hidden(ctx: Context, *, is_get: bool = False) -> None:
+    """Raise NotFound for hidden things, moderators excepted; an author may GET an own moderated item (C-09)."""
+    located = ctx.located
+    if not located.is_hidden_from(ctx.can):
+        return
+    if is_get and located.own_moderated and ctx.can & evaluator.OWNER:
+        return
+    raise NotFound("This was deleted", code=errors.DELETED)

@@ -1,0 +1,118 @@
+"""Prefer header: the form of the answer to a committed write (RFC 7240)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+from urllib.parse import unquote
+
+from werkzeug.exceptions import NotFound as NoRoute
+from werkzeug.routing import RequestRedirect
+
+from forumapi.errors import ApiError, Forbidden, NotFound
+from forumapi.models.access.identity import GUEST
+from forumapi.observability.log import logger
+from forumapi.request import answers, caller, edge, permission, response, routing
+from forumapi.request.context import Context
+from forumapi.request.handler import Handler
+from forumapi.request.response import NO_CACHE, Answered, Data, Done, Found, Page, Result
+
+if TYPE_CHECKING:
+    from forumapi.request.services import Services
+
+# Headers of a write that the read of its document does not take over.
+_OF_THE_WRITE: Final = frozenset(
+    ("CONTENT_LENGTH", "CONTENT_TYPE", "HTTP_IF_NONE_MATCH", "HTTP_RANGE", "QUERY_STRING")
+)
+
+
+def apply(
+    app: Services, ctx: Context, handler: Handler, verb: str, result: Result, answer: Answered
+) -> Answered:
+    """Give the answer to a committed write the form that Prefer asks for, where there is one.
+
+    `Preference-Applied` says that the client need not ask again.
+    """
+    form = response.preferred(ctx.environ.get("HTTP_PREFER", ""))
+    if not form or not isinstance(result, Data | Page | Done | Found):
+        return answer
+    applied = ("Preference-Applied", form)
+    if form == response.MINIMAL:
+        # A secret is shown once, so an answer that holds a token is never minimal.
+        if isinstance(result, Data | Page) and not handler.takes_idempotency_key:
+            return answer
+        headers = [*answer[1], applied]
+        if ctx.switches.always200:
+            return 204, headers, response.envelope(204, b"null", b"null", ctx.switches)
+        return 204, [pair for pair in headers if pair[0] != "Content-Type"], b""
+    if isinstance(result, Found):
+        location = result.location
+        status = 201 if verb == "POST" and location.startswith(f"{ctx.path}/") else 200
+    elif isinstance(result, Done):
+        location, status = _document_path(app, ctx, handler), 200
+    else:
+        location, status = "", 200
+    if not location:
+        answer[1].append(applied)
+        return answer
+    try:
+        found = _read_back(app, ctx, location, status)
+    except (Forbidden, NotFound):
+        # A deleted thing has no document any more; one out of the caller's sight is refused at its new address.
+        if verb == "DELETE":
+            answer[1].append(applied)
+        return answer
+    except ApiError as error:
+        # The write is committed, whatever fails from here on: the answer says where the document is.
+        logger.warning("request %s: no document after the write: %s", ctx.request_id, error.message)
+        return answer
+    if found is None:
+        return answer
+    found[1].extend((("Location", location), applied))
+    return found
+
+
+def _document_path(app: Services, ctx: Context, handler: Handler) -> str:
+    """Find the address that shows a write which names no resource: its own or the one above; "" for neither."""
+    if "GET" in handler.operations:
+        return ctx.path
+    if not handler.shows_above:
+        return ""
+    above = ctx.path.rpartition("/")[0]
+    routes = app.root_routes if ctx.site.is_root else app.site_routes
+    try:
+        found, _ = routes.match(above, method="GET")
+    except (NoRoute, RequestRedirect):
+        return ""
+    return above if "GET" in found.operations else ""
+
+
+def _read_back(app: Services, ctx: Context, location: str, status: int) -> Answered | None:
+    """Answer with `status` and the document at `location`; None if there is none.
+
+    The read is the one that a redirect would lead to: permissions are checked, pages are marked as read.
+    """
+    path, _, query = location.partition("?")
+    kept = {name: value for name, value in ctx.environ.items() if name not in _OF_THE_WRITE}
+    inner = Context(app, {**kept, "QUERY_STRING": query})
+    inner.tx = app.read()
+    inner.identity = GUEST
+    inner.site, inner.head = ctx.site, ctx.head
+    inner.ip, inner.request_id, inner.token = ctx.ip, ctx.request_id, ctx.token
+    inner.path = unquote(path)
+    edge.read_query(inner)
+    inner.switches = ctx.switches
+    try:
+        handler, inner.args = routing.route(app, inner)
+        operation = handler.operations["GET"]
+        caller.identify(app, inner, handler, "GET")
+        result = permission.read_document(inner, handler, operation)
+        if not isinstance(result, Data | Page):
+            return None
+        found = answers.finish(app, inner, result, "GET", status)
+    finally:
+        inner.tx.end()
+        ctx.tx.statements += inner.tx.statements
+        ctx.tx.seconds += inner.tx.seconds
+        ctx.tx.cache_trips += inner.tx.cache_trips
+    headers = [pair for pair in found[1] if pair[0] != "Cache-Control"]
+    return status, [*headers, ("Cache-Control", NO_CACHE)], found[2]

@@ -1,0 +1,42 @@
+"""Rendering of a document as a given identity sees it, outside of any request: for webhook payloads."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from forumapi import errors
+from forumapi.errors import Forbidden, NotFound
+from forumapi.request import permission, routing
+from forumapi.request.context import Context
+from forumapi.request.response import PLAIN, Data, Page
+
+if TYPE_CHECKING:
+    from forumapi.models.access.identity import Identity
+    from forumapi.models.sites.site import Site
+    from forumapi.request.services import Services
+
+
+def render_as(app: Services, site: Site, identity: Identity, path: str) -> bytes:
+    """Render GET `path` as `identity` sees it: the `data` of the answer, without side effects.
+
+    Nothing is marked as read and no view is counted. Raises Forbidden, NotFound as a request would.
+    """
+    ctx = Context(app, {})
+    ctx.site, ctx.identity = site, identity
+    ctx.path, ctx.query_string, ctx.pairs, ctx.query = path, "", [], {}
+    ctx.switches = PLAIN
+    ctx.ip = ctx.request_id = ""
+    ctx.is_head = True
+    ctx.tx = app.database.read()
+    try:
+        handler, ctx.args = routing.route(app, ctx)
+        if identity.ban_reason is not None and not handler.admits_banned(ctx):
+            raise Forbidden(identity.ban_reason, code=errors.BANNED)
+        result = permission.read_document(ctx, handler, handler.operations["GET"])
+        if isinstance(result, Page):
+            return result.build()
+        if isinstance(result, Data):
+            return result.data
+        raise NotFound("There is no document at this address")
+    finally:
+        ctx.tx.end()
