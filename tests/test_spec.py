@@ -143,7 +143,7 @@ def test_no_section_is_cited_without_its_part() -> None:
     bare = {
         path: found
         for path, text in TEXTS.items()
-        if path.endswith(".py") and (found := BARE.findall(prose(text)))
+        if path.endswith(".py") and BARE.search(text) and (found := BARE.findall(prose(text)))
     }
 
     assert bare == {}
