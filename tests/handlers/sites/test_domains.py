@@ -198,6 +198,43 @@ def test_a_released_name_rests_for_thirty_days_but_for_its_own_site(scene: Scene
     assert scene.served() is scene.other
 
 
+def test_a_rest_is_not_cut_short_by_a_claim_of_its_site(scene: Scene) -> None:
+    scene.prove(scene.site)
+    for domain in ("", scene.domain, f"other.{scene.domain}"):
+        scene.claim(scene.site, domain)
+    scene.claim(scene.other)
+    scene.name(scene.other)
+    scene.look()
+
+    assert scene.served() is None
+    assert "rests until" in scene.health(scene.other)["error"]
+
+
+def test_what_was_never_proven_has_no_rest(scene: Scene) -> None:
+    from_before(scene, scene.site)
+    assert scene.served() is scene.site
+    scene.claim(scene.site, "")
+    scene.claim(scene.other)
+    scene.name(scene.other)
+    scene.look()
+
+    assert scene.served() is scene.other
+
+
+def test_a_claim_is_withdrawn_by_naming_alone_what_is_served(scene: Scene) -> None:
+    mistyped = f"mistyped.{scene.domain}"
+    for is_served in (False, True):
+        if is_served:
+            scene.prove(scene.site)
+        scene.claim(scene.site, mistyped)
+        scene.claim(scene.site, scene.domain if is_served else "")
+        scene.name(scene.site, domain=mistyped)
+        scene.look()
+
+        shown = scene.platform.api.get(OWN, site=scene.site).data["domain"]
+        assert shown == (scene.domain if is_served else "")
+
+
 def test_three_failed_looks_over_72_hours_take_it_away_and_never_one(scene: Scene) -> None:
     scene.prove(scene.site)
     scene.name()
