@@ -470,7 +470,8 @@ class LockedSite(NamedTuple):
         is_deleted = site_rules.deleted(body, self.is_deleted)
         if is_deleted and self.site_id == ROOT_ID:
             raise Invalid("meta.flags.deleted", "the root site can't be deleted")
-        if settings.domain != self.settings.domain:
+        # Named alone the domain that is served withdraws claims of others; sent back with the rest it changes nothing.
+        if settings.domain != self.settings.domain or site_rules.names_domain_alone(body):
             served = SiteDomain.update(tx, self.site_id, settings.domain, self.settings.domain)
             settings = settings._replace(domain=served)
         with _fields():

@@ -53,7 +53,13 @@ ADOPT = Query(
 )
 FORGET_CLAIMS = Query(
     "site_domain.forget_claims",
-    "DELETE FROM site_domains d WHERE d.site_id = %(site_id)s AND d.state = 'pending' AND d.domain <> %(domain)s",
+    """
+    WITH gone AS (
+        DELETE FROM site_domains d
+         WHERE d.site_id = %(site_id)s AND d.state = 'pending' AND d.domain <> %(domain)s AND d.released IS NULL)
+    UPDATE site_domains d
+       SET state = 'released', since = d.released
+     WHERE d.site_id = %(site_id)s AND d.state = 'pending' AND d.domain <> %(domain)s AND d.released IS NOT NULL""",
 )
 CLAIM_ONE = Query(
     "site_domain.claim",
@@ -65,13 +71,16 @@ CLAIM_ONE = Query(
            since = CASE d.state WHEN 'released' THEN now() ELSE d.since END,
            next_check = greatest(now(), d.checked + interval '30 seconds')""",
 )
+# What was never proven has no rest.
 RELEASE = Query(
     "site_domain.release",
     """
-    INSERT INTO site_domains AS d (site_id, domain, state, released)
-    VALUES (%(site_id)s, %(domain)s, 'released', now())
-        ON CONFLICT (site_id, domain) DO UPDATE
-       SET state = 'released', since = now(), released = now(), failures = 0, failing_since = NULL""",
+    WITH gone AS (
+        DELETE FROM site_domains d
+         WHERE d.site_id = %(site_id)s AND d.domain = %(domain)s AND d.state = 'unproven')
+    UPDATE site_domains d
+       SET state = 'released', since = now(), released = now(), failures = 0, failing_since = NULL
+     WHERE d.site_id = %(site_id)s AND d.domain = %(domain)s AND d.state = 'proven'""",
 )
 OF_SITE = Query(
     "site_domain.of_site",

@@ -90,6 +90,12 @@ class SiteBody(Struct, kw_only=True):
     meta: SiteMeta | UnsetType = UNSET
 
 
+def names_domain_alone(body: SiteBody) -> bool:
+    """Return True if `domain` is all that was sent."""
+    sent = {name for name in body.__struct_fields__ if getattr(body, name) is not UNSET}
+    return sent == {"domain"}
+
+
 class SiteSettings(NamedTuple):
     """Settings of a site that its owner chooses, as they are stored; None is absent."""
 
