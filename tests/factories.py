@@ -30,7 +30,8 @@ from forumapi.models.microcosms import microcosm_counters
 from forumapi.models.microcosms.microcosm import Microcosm, MicrocosmColumns
 from forumapi.models.microcosms.tree import load_tree
 from forumapi.models.notices.webhook import KINDS, USUAL_TYPES, Webhook, WebhookSettings
-from forumapi.models.people import ban, criterion, membership, role_members, user
+from forumapi.models.people import ban, membership, role_members, user
+from forumapi.models.people.criterion import Criterion
 from forumapi.models.sites.site import Site as SiteRow
 from forumapi.models.sites.site_directory import SiteDirectory
 from forumapi.models.sites.site_domain import PROVEN, DomainProof, DueDomain, SiteDomain
@@ -282,8 +283,8 @@ class Factory:
         site, role_id = role
         with self.database.write() as tx:
             role_members.lock_roles(tx, site.id)
-            new = criterion.make(group, column, attribute, predicate, value)
-            id = criterion.insert(tx, site.id, role_id, new, most=1_000)
+            new = Criterion.make(group, column, attribute, predicate, value)
+            id = new.insert(tx, site.id, role_id, most=1_000)
             role_members.recompute_role(tx, site.id, role_id)
         return id
 

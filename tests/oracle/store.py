@@ -294,7 +294,9 @@ def _typed(value: Value) -> Row:
 def criterion_row(one: Criterion) -> Row:
     """A criterion as the engine stores what the API took."""
     value = one.value.isoformat() if isinstance(one.value, datetime.date) else one.value
-    made = criterion.make(one.or_group, one.column or "", one.key or "", one.predicate, value)
+    made = criterion.Criterion.make(
+        one.or_group, one.column or "", one.key or "", one.predicate, value
+    )
     return (
         one.or_group,
         one.column,

@@ -6,7 +6,8 @@ import itertools
 
 import pytest
 
-from forumapi.models.people import criterion, role_members
+from forumapi.models.people import role_members
+from forumapi.models.people.criterion import Criterion
 from tests.api import Api
 from tests.factories import Factory, Person, Site, Thing
 
@@ -33,8 +34,8 @@ def crowded(make: Factory) -> Site:
         )
         with make.database.write() as tx:
             for group, (column, predicate) in itertools.product(range(1), COLUMNS):
-                new = criterion.make(group, column, "", predicate, number)
-                criterion.insert(tx, site.id, role[1], new, most=1_000)
+                new = Criterion.make(group, column, "", predicate, number)
+                new.insert(tx, site.id, role[1], most=1_000)
     make.settle(site)
     return site
 

@@ -1,4 +1,4 @@
-"""Criteria and effective members of roles. Wire: docs/api/roles.md."""
+"""Handlers of the criteria and the members of roles. Wire: docs/api/roles.md."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ from msgspec import Struct
 
 from forumapi.errors import NEEDS_OWNER, WRONG_TYPE, Forbidden, Invalid, NotFound
 from forumapi.handlers.people import roles
-from forumapi.models.people import criterion, role_members_page
+from forumapi.models.people import role_members_page
 from forumapi.models.people.criterion import Criterion
+from forumapi.models.people.role import Role
 from forumapi.models.people.role_members_page import Movement, Reason
 from forumapi.permissions import evaluator
 from forumapi.request.context import Context, Located
@@ -44,7 +45,7 @@ _DRY_RUN: Final = Param(
 
 
 class CriterionBody(Body):
-    """A criterion as a client sends it (platform 5.3)."""
+    """Body of a criterion as a client sends it (platform 5.3)."""
 
     orGroup: int | UnsetType = UNSET
     profileColumn: str | UnsetType = UNSET
@@ -54,13 +55,13 @@ class CriterionBody(Body):
 
 
 class CriterionName(Body):
-    """A criterion of a list of criteria."""
+    """Body of a criterion in a list of criteria."""
 
     id: int | UnsetType = UNSET
 
 
 def _made(ctx: Context, now: Criterion | None = None) -> Criterion:
-    """The criterion sent, laid over `now`. Raises Invalid, and Forbidden for what would tell e-mail addresses."""
+    """Make the criterion from `now` and the body. Raises Invalid, and Forbidden where it would disclose addresses."""
     sent: CriterionBody = ctx.body
     column = given(sent.profileColumn, now.column if now else "")
     key = given(sent.attrKey, now.key if now else "")
@@ -70,7 +71,7 @@ def _made(ctx: Context, now: Criterion | None = None) -> Criterion:
         if now is None:
             raise Invalid("value", "is required", code=WRONG_TYPE)
         value = json_fragments.loads(now.value)
-    made = criterion.make(
+    made = Criterion.make(
         given(sent.orGroup, now.or_group if now else 0), column, key, predicate, value
     )
     if made.column == "email" and not ctx.can & evaluator.SITE_OWNER:
@@ -81,7 +82,7 @@ def _made(ctx: Context, now: Criterion | None = None) -> Criterion:
 
 
 def _dry_run(ctx: Context, new: Criterion, replaced: int) -> Result:
-    """Tell who would join and leave, and whom only their own word would let in. Raises Invalid."""
+    """Answer with the profiles that would join, leave, or join only by a value of their own. Raises Invalid."""
     if "HTTP_IDEMPOTENCY_KEY" in ctx.environ:
         raise Invalid("Idempotency-Key", "is not accepted with dryRun, which writes nothing")
     found = roles.find(ctx)
@@ -107,7 +108,7 @@ def _side(moved: Movement, shown: dict[int, bytes]) -> bytes:
 
 
 class CriteriaHandler(Handler):
-    """The criteria of a role: those of one `orGroup` must all hold, and one group is enough."""
+    """Handler of the criteria of a role: one `orGroup` whose criteria are all met is enough."""
 
     allow = "OPTIONS,GET,HEAD,POST,DELETE"
     required_keys: ClassVar = {"POST": ("predicate", "value")}
@@ -121,7 +122,7 @@ class CriteriaHandler(Handler):
     def get(self, ctx: Context) -> Result:
         """By group, column and key."""
         at = ctx.paging
-        found = criterion.page(ctx.reader, ctx.site.id, roles.find(ctx).id, at)
+        found = Criterion.page(ctx.reader, ctx.site.id, roles.find(ctx).id, at)
         paging.check(found.total, at)
 
         def build() -> bytes:
@@ -140,29 +141,29 @@ class CriteriaHandler(Handler):
         new = _made(ctx)
         if ctx.flag("dryRun"):
             return _dry_run(ctx, new, 0)
-        id = roles.change_members(ctx)
+        role = roles.lock(ctx)
         most = ctx.app.config.max_criteria_per_role
-        criterion_id = criterion.insert(ctx.writer, ctx.site.id, id, new, most)
-        _settle(ctx, id)
-        return Found(f"{roles.prefix(ctx)}/{id}/criteria/{criterion_id}")
+        id = new.insert(ctx.writer, ctx.site.id, role.id, most)
+        _recompute(ctx, role)
+        return Found(f"{roles.prefix(ctx)}/{role.id}/criteria/{id}")
 
     @needs(MODERATE, body=list[CriterionName])
     def delete(self, ctx: Context) -> Result:
         """Removes these criteria; an empty list removes all."""
         ids = roles.ids(ctx)
-        id = roles.change_members(ctx)
-        criterion.delete(ctx.writer, ctx.site.id, id, ids or None)
-        _settle(ctx, id)
+        role = roles.lock(ctx)
+        Criterion.delete(ctx.writer, ctx.site.id, role.id, ids or None)
+        _recompute(ctx, role)
         return Done()
 
 
-def _settle(ctx: Context, id: int) -> None:
+def _recompute(ctx: Context, role: Role) -> None:
     # Criteria leave no address in the audit (platform 7.1).
-    roles.settle(ctx, id, audit=False)
+    roles.take_away_rights(ctx, role.recompute(ctx.writer, ctx.author, audit=False))
 
 
 class CriterionHandler(Handler):
-    """One criterion of a role."""
+    """Handler of one criterion of a role."""
 
     allow = "OPTIONS,GET,HEAD,PUT,DELETE"
     also_succeeds: ClassVar[dict[str, type[Struct]]] = {"PUT": schemas.DryRun}
@@ -182,34 +183,34 @@ class CriterionHandler(Handler):
         if ctx.flag("dryRun"):
             now = _found(ctx, roles.find(ctx).id)
             return _dry_run(ctx, _made(ctx, now), now.id)
-        id = roles.change_members(ctx)
-        now = _found(ctx, id)
-        criterion.update(ctx.writer, ctx.site.id, id, now.id, _made(ctx, now))
-        _settle(ctx, id)
-        return Found(f"{roles.prefix(ctx)}/{id}/criteria/{now.id}")
+        role = roles.lock(ctx)
+        criterion = _found(ctx, role.id)
+        criterion.update(ctx.writer, ctx.site.id, role.id, _made(ctx, criterion))
+        _recompute(ctx, role)
+        return Found(f"{roles.prefix(ctx)}/{role.id}/criteria/{criterion.id}")
 
     @needs(MODERATE)
     def delete(self, ctx: Context) -> Result:
         """Removes it; 404 when it is gone."""
-        id = roles.change_members(ctx)
-        if not criterion.delete(ctx.writer, ctx.site.id, id, [ctx.args["criterion"]]):
+        role = roles.lock(ctx)
+        if not Criterion.delete(ctx.writer, ctx.site.id, role.id, [ctx.args["criterion"]]):
             raise NotFound("There is no such criterion")
-        _settle(ctx, id)
+        _recompute(ctx, role)
         return Done()
 
 
 def _found(ctx: Context, id: int) -> Criterion:
-    found = criterion.find(ctx.reader, ctx.site.id, id, ctx.args["criterion"])
+    found = Criterion.find(ctx.reader, ctx.site.id, id, ctx.args["criterion"])
     if found is None:
         raise NotFound("There is no such criterion")
     return found
 
 
-# ---------------------------------------------------------------- whom a role covers
+# ---------------------------------------------------------------- members
 
 
 class RoleMembersHandler(Handler):
-    """Everyone whom a role covers: named, by criteria, or as anybody with a profile; guests are not counted."""
+    """Handler of the members of a role: named, by criteria, or all profiles; guests are not counted."""
 
     allow = "OPTIONS,GET,HEAD"
 
@@ -269,7 +270,7 @@ class RoleMembersHandler(Handler):
 
 
 def _reason(id: int, reason: Reason, *, everyone: bool, shows_email: bool) -> dict[str, Any]:
-    """Why a profile is in a role. An address stays with its owner and the site's owner."""
+    """Render the reasons why a profile is in a role. E-mail addresses are shown to the site's owner alone."""
     met = []
     for one in reason.met:
         hidden = one.criterion.column == "email" and not shows_email

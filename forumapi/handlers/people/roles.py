@@ -1,4 +1,4 @@
-"""Roles: who may do what in a microcosm and below it. Wire: docs/api/roles.md."""
+"""Handlers of roles, and of the profiles named in them. Wire: docs/api/roles.md."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from typing import ClassVar, Final
 from forumapi import itemtypes
 from forumapi.errors import OUT_OF_RANGE, WRONG_TYPE, Forbidden, Invalid, NotFound
 from forumapi.models.content import text
-from forumapi.models.journal import journal
 from forumapi.models.microcosms.tree import load_tree
-from forumapi.models.people import role
+from forumapi.models.people import role_page
 from forumapi.models.people.profile import SUMMARY as PEOPLE
-from forumapi.models.people.role import Rights, Role, Summary
+from forumapi.models.people.role import FLAGS, LockedRoles, Role
+from forumapi.models.people.role_page import RoleSummary, ShownRole
 from forumapi.models.people.role_settling import Settling
 from forumapi.permissions import evaluator
 from forumapi.permissions.evaluator import Target, Tree
@@ -46,34 +46,34 @@ SITE_ROLES: Final = "/api/v1/roles"
 PEOPLE_PATH: Final = "/api/v1/profiles"
 MAX_REASON: Final = 150
 NO_REASON: Final = "No reason given"
-_PATHS: Final = frozenset(f"/{name}" for name in role.FLAGS)
+_PATHS: Final = frozenset(f"/{name}" for name in FLAGS)
 
 
-# ---------------------------------------------------------------- where the roles hang
+# ---------------------------------------------------------------- address and locks
 
 
 def microcosm_id(ctx: Context) -> int:
-    """The microcosm of the address; the root for the site's default roles (P-39)."""
+    """Return the microcosm of the address; the root for the site's default roles (P-39)."""
     named = ctx.args.get("item")
     return named.id if named is not None else ctx.tree.root_id
 
 
 def prefix(ctx: Context) -> str:
-    """The address of the collection that was named."""
+    """Return the address of the collection of roles that was named."""
     named = ctx.args.get("item")
     return f"{itemtypes.href(named.type, named.id)}/roles" if named is not None else SITE_ROLES
 
 
 def locate(ctx: Context) -> Located:
-    """What a manager must moderate: the microcosm, or for the default roles the site, which only its owner does."""
-    return _place(ctx, ctx.tree)
+    """Locate what a manager must moderate: the microcosm; for default roles the site, which its owner alone does."""
+    return _locate_in(ctx, ctx.tree)
 
 
-def _place(ctx: Context, at: Tree) -> Located:
+def _locate_in(ctx: Context, tree: Tree) -> Located:
     named = ctx.args.get("item")
     if named is None:
         return Located(Target(itemtypes.SITE, ctx.site.id))
-    node = at.nodes.get(named.id)
+    node = tree.nodes.get(named.id)
     if node is None:
         return Located(Target(itemtypes.MICROCOSM, named.id))
     target = Target(itemtypes.MICROCOSM, node.id, node.id, (node.owned_by, node.created_by))
@@ -81,7 +81,7 @@ def _place(ctx: Context, at: Tree) -> Located:
 
 
 def role_id(ctx: Context) -> int:
-    """The role of the address. Raises Invalid where it is no number (platform 1.1)."""
+    """Return the id of the role in the address. Raises Invalid if it is not a number (platform 1.1)."""
     named = ctx.args["role"]
     if not isinstance(named, str):
         return int(named.id)
@@ -90,36 +90,37 @@ def role_id(ctx: Context) -> int:
     return int(named)
 
 
-def find(ctx: Context) -> Role:
-    """The role of the address, of the microcosm of the address and no other (P-46). Raises NotFound."""
-    found = role.find(ctx.reader, ctx.site.id, microcosm_id(ctx), role_id(ctx))
+def find(ctx: Context) -> ShownRole:
+    """Read the role of the address, in the microcosm of the address and no other (P-46). Raises NotFound."""
+    found = role_page.find(ctx.reader, ctx.site.id, microcosm_id(ctx), role_id(ctx))
     if found is None:
         raise NotFound("There is no such role")
     return found
 
 
-def hold(ctx: Context, *, moves_rights: bool = False) -> None:
-    """Let nobody else change the site's roles until this request ends, and ask again whether the caller may.
+def _lock_roles(ctx: Context, *, moves_rights: bool = False) -> None:
+    """Lock the site's roles until this request ends, and check the caller's right again.
 
-    `moves_rights`: what the role grants, or to guests and members as such, may change. Raises Forbidden, NotFound.
+    `moves_rights`: the rights that a role grants may change. Raises Forbidden, NotFound.
     """
     site_id, identity = ctx.site.id, ctx.identity
-    known = ctx.tree
-    held = role.hold(ctx.writer, site_id, identity.profile_id, moves_rights=moves_rights)
-    if held.acl_version != known.acl_version + moves_rights:
-        known = load_tree(ctx.writer, site_id, held.acl_version)
+    tree = ctx.tree
+    locked = LockedRoles.lock(ctx.writer, site_id, identity.profile_id, moves_rights=moves_rights)
+    if locked.acl_version != tree.acl_version + moves_rights:
+        tree = load_tree(ctx.writer, site_id, locked.acl_version)
     principal = identity.principal._replace(
-        role_ids=held.role_ids, is_site_owner=identity.profile_id == held.owner_id
+        role_ids=locked.role_ids, is_site_owner=identity.profile_id == locked.owner_id
     )
-    if not evaluator.effective(principal, _place(ctx, known).target, known) & evaluator.MODERATOR:
+    if not evaluator.effective(principal, _locate_in(ctx, tree).target, tree) & evaluator.MODERATOR:
         raise Forbidden("Only those who moderate this may do this")
-    if microcosm_id(ctx) not in known.nodes:
+    if microcosm_id(ctx) not in tree.nodes:
         raise NotFound("There is no such microcosm")
 
 
-def locked(ctx: Context) -> Rights:
-    """The role of the address, locked for a change. Asks If-Match. Raises NotFound, PreconditionFailed."""
-    found = role.lock(ctx.writer, ctx.site.id, microcosm_id(ctx), role_id(ctx))
+def lock(ctx: Context, *, moves_rights: bool = False) -> Role:
+    """Lock the role of the address. Checks If-Match. Raises Forbidden, NotFound, PreconditionFailed."""
+    _lock_roles(ctx, moves_rights=moves_rights)
+    found = Role.lock(ctx.writer, ctx.site.id, microcosm_id(ctx), role_id(ctx))
     if found is None:
         raise NotFound("There is no such role")
     wanted = ctx.environ.get("HTTP_IF_MATCH")
@@ -129,13 +130,13 @@ def locked(ctx: Context) -> Rights:
 
 
 def summaries(ctx: Context, versions: dict[int, int]) -> dict[int, bytes]:
-    """Profile summaries by id."""
+    """Read profile summaries by id."""
     found = ctx.app.documents.fetch(ctx.reader, ctx.site.id, {PEOPLE: versions})[PEOPLE]
     return {id: fragment[0] for id, fragment in found.items()}
 
 
 def people(ctx: Context, versions: dict[int, int]) -> bytes:
-    """The entries of a list of profiles, as a JSON array."""
+    """Render the entries of a list of profiles as a JSON array."""
     found = summaries(ctx, versions)
     return b"[%b]" % b",".join(found[id] for id in versions if id in found)
 
@@ -144,7 +145,7 @@ def people(ctx: Context, versions: dict[int, int]) -> bytes:
 
 
 class RoleBody(Body):
-    """A role as a client sends it (platform 5.2); everything else that it sends back is ignored (P-03)."""
+    """Body of a role as a client sends it (platform 5.2); unknown members are ignored (P-03)."""
 
     title: str | UnsetType = UNSET
     moderator: bool | UnsetType = UNSET
@@ -167,8 +168,8 @@ def _title(sent: RoleBody, now: str | None = None) -> str:
 
 
 def _flags(sent: RoleBody, now: dict[str, bool]) -> dict[str, bool]:
-    """The flags with what was sent laid over them. Raises Invalid."""
-    return _sound({name: given(getattr(sent, name), now[name]) for name in role.FLAGS})
+    """Return the flags `now`, replaced by those that were sent. Raises Invalid."""
+    return _sound({name: given(getattr(sent, name), now[name]) for name in FLAGS})
 
 
 def _sound(flags: dict[str, bool]) -> dict[str, bool]:
@@ -188,7 +189,7 @@ def _reason(sent: RoleBody) -> str:
 
 
 class RolesHandler(Handler):
-    """The roles that apply to a microcosm."""
+    """Handler of the roles that apply to a microcosm."""
 
     allow = "OPTIONS,GET,HEAD,POST"
     required_keys: ClassVar = {"POST": ("title",)}
@@ -206,9 +207,9 @@ class RolesHandler(Handler):
         """Makes a role. The same title by the same caller within minutes is taken for a repetition."""
         sent: RoleBody = ctx.body
         title = _title(sent)
-        flags = _flags(sent, dict.fromkeys(role.FLAGS, False))
-        hold(ctx, moves_rights=True)
-        id = role.insert(
+        flags = _flags(sent, dict.fromkeys(FLAGS, False))
+        _lock_roles(ctx, moves_rights=True)
+        id = Role.insert(
             ctx.writer,
             ctx.author,
             microcosm_id(ctx),
@@ -220,7 +221,7 @@ class RolesHandler(Handler):
 
 
 class DefaultRolesHandler(RolesHandler):
-    """The site's default roles: those of its root microcosm."""
+    """Handler of the site's default roles: those of its root microcosm."""
 
     @needs(OWNER, answer=schemas.Roles, paged=True)
     def get(self, ctx: Context) -> Result:
@@ -229,7 +230,7 @@ class DefaultRolesHandler(RolesHandler):
 
 
 def show(ctx: Context) -> Result:
-    """The page of roles that apply to the located microcosm (platform 5.5)."""
+    """Answer with the page of roles that apply to the located microcosm (platform 5.5)."""
     known, site_id, at = ctx.tree, ctx.site.id, ctx.paging
     node = known.nodes.get(microcosm_id(ctx))
     if node is None:
@@ -239,7 +240,9 @@ def show(ctx: Context) -> Result:
     inherits = node.parent_id != 0 and all(one.microcosm_id != node.id for one in regular)
     paging.check(len(applying), at)
     is_manager = bool(ctx.can & evaluator.MODERATOR)
-    found = role.page(ctx.reader, site_id, [one.role_id for one in applying], at, shows=is_manager)
+    found = role_page.page(
+        ctx.reader, site_id, [one.role_id for one in applying], at, shows=is_manager
+    )
 
     def build() -> bytes:
         wanted: dict[int, int] = {}
@@ -273,23 +276,23 @@ def show(ctx: Context) -> Result:
     return Page(0, stamp, build)
 
 
-def _entry(one: Summary, site_id: int, known: Tree, fetched: dict[int, bytes]) -> bytes:
+def _entry(one: RoleSummary, site_id: int, known: Tree, fetched: dict[int, bytes]) -> bytes:
     members = _preview(one.total, one.members, fetched)
     losing = _preview(one.losing.total, one.losing.versions, fetched) if one.losing else b""
     title = known.nodes[one.role.microcosm_id].title
-    return role.document(one.role, site_id, title, fetched, members=members, losing=losing)
+    return role_page.document(one.role, site_id, title, fetched, members=members, losing=losing)
 
 
 def _preview(total: int, versions: dict[int, int], fetched: dict[int, bytes]) -> bytes:
     shown = [fetched[id] for id in versions if id in fetched]
-    return paging.preview(b"[%b]" % b",".join(shown), total, role.PREVIEWED, PEOPLE_PATH)
+    return paging.preview(b"[%b]" % b",".join(shown), total, role_page.PREVIEWED, PEOPLE_PATH)
 
 
 # ---------------------------------------------------------------- one role
 
 
 class RoleHandler(Handler):
-    """One role of a microcosm; its inherited roles are found at their own."""
+    """Handler of one role of a microcosm; inherited roles have the address of their own microcosm."""
 
     allow = "OPTIONS,GET,HEAD,PUT,PATCH,DELETE"
     also_answers: ClassVar[dict[str, tuple[int, ...]]] = {"DELETE": (502,)}
@@ -307,7 +310,7 @@ class RoleHandler(Handler):
         node = ctx.tree.nodes[found.microcosm_id]
 
         def build() -> bytes:
-            return role.document(
+            return role_page.document(
                 found,
                 ctx.site.id,
                 node.title,
@@ -322,47 +325,41 @@ class RoleHandler(Handler):
         """Changes title and flags; what is not sent stays."""
         sent: RoleBody = ctx.body
         reason = _reason(sent)
-        hold(ctx, moves_rights=True)
-        now = locked(ctx)
-        new = now._replace(title=_title(sent, now.title), flags=_flags(sent, now.flags))
-        place, id = microcosm_id(ctx), role_id(ctx)
-        role.update(ctx.writer, ctx.author, place, id, new, reason, journal.REPLACED)
-        return Found(f"{prefix(ctx)}/{id}")
+        role = lock(ctx, moves_rights=True)
+        title, flags = _title(sent, role.title), _flags(sent, role.flags)
+        role.update(ctx.writer, ctx.author, title, flags, reason)
+        return Found(f"{prefix(ctx)}/{role.id}")
 
     @needs(MODERATE, body=list[patch.Operation])
     def patch(self, ctx: Context) -> Result:
         """Sets single flags: `/moderator`, `/banned`, `/read` and so on (P-48)."""
         changes = patch.changes(ctx.body, _PATHS)
-        hold(ctx, moves_rights=True)
-        now = locked(ctx)
-        flags = now.flags | {change.path[1:]: change.value for change in changes}
+        role = lock(ctx, moves_rights=True)
+        flags = role.flags | {change.path[1:]: change.value for change in changes}
         last = changes[-1]
         reason = f"Set {last.path[1:]} to {'true' if last.value else 'false'}"
-        new = now._replace(flags=_sound(flags))
-        place, id = microcosm_id(ctx), role_id(ctx)
-        role.update(ctx.writer, ctx.author, place, id, new, reason, journal.PATCHED)
+        role.flag(ctx.writer, ctx.author, _sound(flags), reason)
         return Done()
 
     @needs(MODERATE)
     def delete(self, ctx: Context) -> Result:
         """Removes it with its criteria and its list of profiles; 404 when it is gone."""
-        hold(ctx, moves_rights=True)
-        locked(ctx)
-        follow(ctx, role.delete(ctx.writer, ctx.author, microcosm_id(ctx), role_id(ctx)))
+        role = lock(ctx, moves_rights=True)
+        take_away_rights(ctx, role.delete(ctx.writer, ctx.author))
         return Done()
 
 
-# ---------------------------------------------------------------- who is named in it
+# ---------------------------------------------------------------- named profiles
 
 
 class NamedBody(Body):
-    """A profile of a list of profiles."""
+    """Body of a profile in a list of profiles."""
 
     id: int | UnsetType = UNSET
 
 
 def ids(ctx: Context) -> list[int]:
-    """The ids of a list of objects. Raises Invalid."""
+    """Return the ids of a list of objects. Raises Invalid."""
     found = []
     for number, one in enumerate(ctx.body):
         if isinstance(one.id, UnsetType):
@@ -372,7 +369,7 @@ def ids(ctx: Context) -> list[int]:
 
 
 class RoleProfilesHandler(Handler):
-    """The profiles that are named in a role, whatever they are like."""
+    """Handler of the profiles that are named in a role, whether they meet its criteria or not."""
 
     allow = "OPTIONS,GET,HEAD,PUT,DELETE"
     also_answers: ClassVar[dict[str, tuple[int, ...]]] = {"PUT": (502,), "DELETE": (502,)}
@@ -384,7 +381,7 @@ class RoleProfilesHandler(Handler):
     def get(self, ctx: Context) -> Result:
         """By id."""
         at = ctx.paging
-        found = role.named(ctx.reader, ctx.site.id, find(ctx).id, at)
+        found = role_page.named(ctx.reader, ctx.site.id, find(ctx).id, at)
         paging.check(found.total, at)
 
         def build() -> bytes:
@@ -400,38 +397,21 @@ class RoleProfilesHandler(Handler):
     def put(self, ctx: Context) -> Result:
         """Adds profiles to those who are named: all of them, or none where one is unknown (404)."""
         profile_ids = ids(ctx)
-        id = change_members(ctx)
-        _name(ctx, id, profile_ids)
-        settle(ctx, id, profile_ids)
+        role = lock(ctx)
+        take_away_rights(ctx, role.add_profiles(ctx.writer, ctx.author, profile_ids))
         return Done()
 
     @needs(MODERATE, body=list[NamedBody])
     def delete(self, ctx: Context) -> Result:
         """Takes these profiles off the list; an empty list takes all off."""
         profile_ids = ids(ctx)
-        id = change_members(ctx)
-        role.unname(ctx.writer, ctx.site.id, id, profile_ids or None)
-        settle(ctx, id, profile_ids or None)
+        role = lock(ctx)
+        take_away_rights(ctx, role.remove_profiles(ctx.writer, ctx.author, profile_ids or None))
         return Done()
 
 
-def change_members(ctx: Context) -> int:
-    """Begin a change of who is in the role of the address; its id. Raises NotFound, Forbidden."""
-    hold(ctx)
-    locked(ctx)
-    return role_id(ctx)
-
-
-def settle(
-    ctx: Context, id: int, profile_ids: list[int] | None = None, *, audit: bool = True
-) -> None:
-    """Let everything follow a change of who is in the role: these profiles, or (None) any."""
-    place = microcosm_id(ctx)
-    follow(ctx, role.settle(ctx.writer, ctx.author, place, id, profile_ids, audit=audit))
-
-
-def follow(ctx: Context, queued: Settling | None) -> None:
-    """Take away, between the commit and the answer, the rights that a change of a large role takes away."""
+def take_away_rights(ctx: Context, queued: Settling | None) -> None:
+    """Take away, between the commit and the answer, the rights that profiles lose by the change of a queued role."""
     if queued is None:
         return
     tx = ctx.writer
@@ -443,13 +423,8 @@ def follow(ctx: Context, queued: Settling | None) -> None:
     tx.after_commit(take_away)
 
 
-def _name(ctx: Context, id: int, profile_ids: list[int]) -> None:
-    if not role.name(ctx.writer, ctx.site.id, id, profile_ids):
-        raise NotFound("There is no such profile")
-
-
 class RoleProfileHandler(Handler):
-    """One profile as one that is named in a role."""
+    """Handler of one profile that is named in a role."""
 
     allow = "OPTIONS,GET,HEAD,PUT,DELETE"
 
@@ -460,7 +435,7 @@ class RoleProfileHandler(Handler):
     def get(self, ctx: Context) -> Result:
         """The profile, if it is named in the role; else 404 (P-47)."""
         id = ctx.args["profile"].id
-        version = role.find_named(ctx.reader, ctx.site.id, find(ctx).id, id)
+        version = role_page.find_named(ctx.reader, ctx.site.id, find(ctx).id, id)
         found = summaries(ctx, {id: version}) if version is not None else {}
         if id not in found:
             raise NotFound("There is no such profile in this role")
@@ -469,15 +444,13 @@ class RoleProfileHandler(Handler):
     @needs(MODERATE, status=302)
     def put(self, ctx: Context) -> Result:
         """Names it."""
-        id, profile_id = change_members(ctx), ctx.args["profile"].id
-        _name(ctx, id, [profile_id])
-        settle(ctx, id, [profile_id])
-        return Found(f"{prefix(ctx)}/{id}/profiles/{profile_id}")
+        role, profile_id = lock(ctx), ctx.args["profile"].id
+        take_away_rights(ctx, role.add_profiles(ctx.writer, ctx.author, [profile_id]))
+        return Found(f"{prefix(ctx)}/{role.id}/profiles/{profile_id}")
 
     @needs(MODERATE)
     def delete(self, ctx: Context) -> Result:
         """Takes it off the list; 200 also when it is not on it."""
-        id, profile_id = change_members(ctx), ctx.args["profile"].id
-        role.unname(ctx.writer, ctx.site.id, id, [profile_id])
-        settle(ctx, id, [profile_id])
+        role, profile_id = lock(ctx), ctx.args["profile"].id
+        take_away_rights(ctx, role.remove_profiles(ctx.writer, ctx.author, [profile_id]))
         return Done()

@@ -1,8 +1,7 @@
-"""Criteria: what a profile must be like to be in a role without being named (platform 5.3).
+"""Criterion: condition on profiles; a profile that meets the criteria of a role is in it (platform 5.3).
 
-A criterion is stored twice: as it was sent, and as the `Comparison` that models/people/criteria_sql.py evaluates. What
-can't be
-evaluated is refused when it is written (P-41).
+A criterion is stored twice: as it was sent, and as the `Comparison` that criteria_sql.py evaluates. A criterion that
+can't be evaluated is refused when it is written (P-41).
 """
 
 from __future__ import annotations
@@ -95,7 +94,7 @@ _DATE: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 
 
 class Comparison(NamedTuple):
-    """What is compared with what: `kind` says which side of the profile, exactly one of the rest is set."""
+    """Comparison of a profile's value of this `kind` with the one field that is set."""
 
     kind: str
     number: int | float | None = None
@@ -105,7 +104,10 @@ class Comparison(NamedTuple):
 
 
 class Criterion(NamedTuple):
-    """A criterion as it was sent. `column` "" where `key` names an attribute; `value` is finished JSON."""
+    """Criterion of a role, as it was sent. `column` is "" if `key` names an attribute; `value` is finished JSON.
+
+    Writers need LockedRoles, and Role.recompute afterwards.
+    """
 
     id: int
     or_group: int
@@ -114,8 +116,75 @@ class Criterion(NamedTuple):
     predicate: str
     value: str
 
+    @classmethod
+    def make(cls, or_group: int, column: str, key: str, predicate: str, value: object) -> Criterion:
+        """Make a checked criterion that is not stored yet; its id is 0. Raises Invalid."""
+        if not -_INT32 - 1 <= or_group <= _INT32:
+            raise Invalid("orGroup", "is beyond 32 bits", code=OUT_OF_RANGE)
+        column, key = column.strip(), key.strip()
+        if column:
+            key = ""
+            if column not in COLUMNS:
+                raise Invalid("profileColumn", f"must be one of {', '.join(COLUMNS)}")
+        elif not key:
+            raise Invalid("profileColumn", "or attrKey is required")
+        elif len(key) > MAX_NAME:
+            raise Invalid("attrKey", f"may have at most {MAX_NAME} characters", code=OUT_OF_RANGE)
+        if predicate not in _ALL:
+            raise Invalid("predicate", f"must be one of {', '.join(_ALL)}")
+        if isinstance(value, str):
+            value = value.strip()
+            if not 1 <= len(value) <= MAX_TEXT:
+                raise Invalid("value", f"must have 1 to {MAX_TEXT} characters", code=OUT_OF_RANGE)
+        elif not isinstance(value, (bool, int, float)):
+            raise Invalid("value", "must be a number, a string or a boolean", code=WRONG_TYPE)
+        made = cls(0, or_group, column, key, predicate, json_fragments.dumps(value).decode())
+        comparison(made)
+        return made
+
+    @classmethod
+    def page(cls, tx: Reader, site_id: int, role_id: int, at: Paging) -> CriteriaPage:
+        """Read a page of a role's criteria, by group, column, key."""
+        rows = tx.rows(PAGE, site_id=site_id, role_id=role_id, limit=at.limit, offset=at.offset)
+        total, unusable = rows[0][:2]
+        if unusable:
+            logger.warning("role %s has %s criteria that count as false", role_id, unusable)
+        return CriteriaPage(total, [cls(*row[2:]) for row in rows if row[2] is not None])
+
+    @classmethod
+    def find(cls, tx: Reader, site_id: int, role_id: int, id: int) -> Criterion | None:
+        """Read one criterion of a role."""
+        row = tx.row(FIND, site_id=site_id, role_id=role_id, id=id)
+        return cls(*row) if row else None
+
+    def insert(self, tx: Transaction, site_id: int, role_id: int, most: int) -> int:
+        """Store the criterion; return its id. Raises Invalid if the role has `most` criteria already."""
+        id = tx.value(INSERT, site_id=site_id, role_id=role_id, most=most, **self._values())
+        if id is None:
+            raise Invalid("", f"A role has at most {most} criteria", code=OUT_OF_RANGE)
+        return int(id)
+
+    def update(self, tx: Transaction, site_id: int, role_id: int, new: Criterion) -> None:
+        """Store `new` in the place of the criterion."""
+        tx.run(UPDATE, site_id=site_id, role_id=role_id, id=self.id, **new._values())
+
+    @classmethod
+    def delete(cls, tx: Transaction, site_id: int, role_id: int, ids: list[int] | None) -> int:
+        """Delete these criteria of a role, or (None) all; return how many there were."""
+        return tx.run(DELETE, site_id=site_id, role_id=role_id, ids=ids)
+
+    def _values(self) -> dict[str, Any]:
+        return {
+            "or_group": self.or_group,
+            "column": self.column,
+            "key": self.key,
+            "predicate": self.predicate,
+            "value": self.value,
+            **comparison(self)._asdict(),
+        }
+
     def document(self) -> dict[str, Any]:
-        """The object of platform 5.3."""
+        """Return the object of platform 5.3."""
         data: dict[str, Any] = {"id": self.id} if self.id else {}
         data["orGroup"] = self.or_group
         if self.column:
@@ -129,40 +198,14 @@ class Criterion(NamedTuple):
 
 
 class CriteriaPage(NamedTuple):
-    """One page of a role's criteria."""
+    """Page of a role's criteria."""
 
     total: int
     criteria: list[Criterion]
 
 
-def make(or_group: int, column: str, key: str, predicate: str, value: object) -> Criterion:
-    """A checked criterion that is not stored yet; its id is 0. Raises Invalid."""
-    if not -_INT32 - 1 <= or_group <= _INT32:
-        raise Invalid("orGroup", "is beyond 32 bits", code=OUT_OF_RANGE)
-    column, key = column.strip(), key.strip()
-    if column:
-        key = ""
-        if column not in COLUMNS:
-            raise Invalid("profileColumn", f"must be one of {', '.join(COLUMNS)}")
-    elif not key:
-        raise Invalid("profileColumn", "or attrKey is required")
-    elif len(key) > MAX_NAME:
-        raise Invalid("attrKey", f"may have at most {MAX_NAME} characters", code=OUT_OF_RANGE)
-    if predicate not in _ALL:
-        raise Invalid("predicate", f"must be one of {', '.join(_ALL)}")
-    if isinstance(value, str):
-        value = value.strip()
-        if not 1 <= len(value) <= MAX_TEXT:
-            raise Invalid("value", f"must have 1 to {MAX_TEXT} characters", code=OUT_OF_RANGE)
-    elif not isinstance(value, (bool, int, float)):
-        raise Invalid("value", "must be a number, a string or a boolean", code=WRONG_TYPE)
-    made = Criterion(0, or_group, column, key, predicate, json_fragments.dumps(value).decode())
-    comparison(made)
-    return made
-
-
 def comparison(criterion: Criterion) -> Comparison:
-    """What a criterion compares. Raises Invalid, code 3, where predicate or value don't suit (P-41)."""
+    """Return what a criterion compares. Raises Invalid, code 3, for an unfit predicate or value (P-41)."""
     value = json_fragments.loads(criterion.value)
     predicate = criterion.predicate
     if not criterion.column:
@@ -215,57 +258,10 @@ def _suits(predicate: str, allowed: tuple[str, ...], what: str) -> None:
 
 
 def _day(text: str) -> datetime.date | None:
-    """A calendar date in exactly the form YYYY-MM-DD, else None."""
+    """Parse a calendar date in exactly the form YYYY-MM-DD, else None."""
     if not _DATE.fullmatch(text):
         return None
     try:
         return datetime.date.fromisoformat(text)
     except ValueError:
         return None
-
-
-def page(tx: Reader, site_id: int, role_id: int, at: Paging) -> CriteriaPage:
-    """One page of a role's criteria, by group, column, key."""
-    rows = tx.rows(PAGE, site_id=site_id, role_id=role_id, limit=at.limit, offset=at.offset)
-    total, unusable = rows[0][:2]
-    if unusable:
-        logger.warning("role %s has %s criteria that count as false", role_id, unusable)
-    return CriteriaPage(total, [Criterion(*row[2:]) for row in rows if row[2] is not None])
-
-
-def find(tx: Reader, site_id: int, role_id: int, id: int) -> Criterion | None:
-    """One criterion of a role."""
-    row = tx.row(FIND, site_id=site_id, role_id=role_id, id=id)
-    return Criterion(*row) if row else None
-
-
-def insert(tx: Transaction, site_id: int, role_id: int, new: Criterion, most: int) -> int:
-    """Store a criterion; its id. Call `role_members.lock_roles` first and `role_members.recompute_role` after.
-
-    Raises Invalid where the role has `most` of them already.
-    """
-    id = tx.value(INSERT, site_id=site_id, role_id=role_id, most=most, **_values(new))
-    if id is None:
-        raise Invalid("", f"A role has at most {most} criteria", code=OUT_OF_RANGE)
-    return int(id)
-
-
-def update(tx: Transaction, site_id: int, role_id: int, id: int, new: Criterion) -> None:
-    """Store a changed criterion. Call `role_members.lock_roles` first and `role_members.recompute_role` after."""
-    tx.run(UPDATE, site_id=site_id, role_id=role_id, id=id, **_values(new))
-
-
-def delete(tx: Transaction, site_id: int, role_id: int, ids: list[int] | None) -> int:
-    """Remove these criteria of a role, or (None) all; how many there were."""
-    return tx.run(DELETE, site_id=site_id, role_id=role_id, ids=ids)
-
-
-def _values(new: Criterion) -> dict[str, Any]:
-    return {
-        "or_group": new.or_group,
-        "column": new.column,
-        "key": new.key,
-        "predicate": new.predicate,
-        "value": new.value,
-        **comparison(new)._asdict(),
-    }

@@ -14,7 +14,8 @@ from forumapi.command import doctor
 from forumapi.config import Config
 from forumapi.cron import jobs
 from forumapi.database.connections import Query
-from forumapi.models.people import ban, criterion, role_settling
+from forumapi.models.people import ban, role_settling
+from forumapi.models.people.criterion import COLUMNS
 from forumapi.models.people.role_settler import Settler
 from tests.api import Api, Response
 from tests.factories import Factory, Person, Site, Thing
@@ -756,7 +757,7 @@ def test_every_column_is_known_to_the_table(make: Factory) -> None:
         """SELECT pg_get_constraintdef(oid) FROM pg_constraint
             WHERE conrelid = 'criteria'::regclass AND conname = 'criteria_kind_check'"""
     )[0][0]
-    for column in criterion.COLUMNS:
+    for column in COLUMNS:
         assert f"'{column}'" in kinds
 
 

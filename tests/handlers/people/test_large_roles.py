@@ -15,7 +15,8 @@ import pytest
 from forumapi.config import Config
 from forumapi.database.connections import Database
 from forumapi.errors import BadGateway
-from forumapi.models.people import criterion, role_members, role_settling
+from forumapi.models.people import role_members, role_settling
+from forumapi.models.people.criterion import Criterion
 from forumapi.models.people.role_settler import Settler
 from tests.api import Response
 from tests.factories import Factory, Site, Thing
@@ -200,8 +201,8 @@ def test_a_process_that_ends_in_between_leaves_the_rest_to_another(
     make: Factory, crowd: Site, role: Role
 ) -> None:
     with make.database.write() as tx:
-        new = criterion.make(0, "profileName", "", "substr", "crowd")
-        criterion.insert(tx, crowd.id, role[1], new, most=10)
+        new = Criterion.make(0, "profileName", "", "substr", "crowd")
+        new.insert(tx, crowd.id, role[1], most=10)
         role_settling.queue(tx, crowd.id, role[1])
     make.sql("UPDATE role_settlings SET not_before = now() WHERE role_id = %(r)s", r=role[1])
 
@@ -250,8 +251,8 @@ def test_rights_that_could_not_be_taken_away_are_not_acknowledged_and_go_soon(
     settler = Settler(impatient, Config, lambda: False)
     with one_of_the_crowd_locked(make, database_url, role):
         with make.database.write() as tx:
-            new = criterion.make(0, "profileName", "", "substr", "nobody")
-            criterion.insert(tx, crowd.id, role[1], new, most=10)
+            new = Criterion.make(0, "profileName", "", "substr", "nobody")
+            new.insert(tx, crowd.id, role[1], most=10)
             queued = role_settling.queue(tx, crowd.id, role[1])
 
         with pytest.raises(BadGateway):  # 503 would say that nothing was written
