@@ -99,3 +99,26 @@ def test_nobody_is_told_of_what_they_may_not_read_or_ignore_or_want_no_mail_of(
     assert heard(api, site.newcomer) == heard(api, loner) == []
     assert heard(api, silent) == [("event_invitation", "event", event.id)]
     assert [mails(server, one) for one in (site.newcomer, silent, loner)] == [[], [], []]
+
+
+def test_a_person_invites_another_to_an_event_by_one_mail(
+    server: Server, api: Api, make: Factory, site: Site
+) -> None:
+    event = make.event(site, by=site.member)
+    invite(api, event, site.member, site.newcomer)
+    wait(server, site.newcomer, 1)
+    for _ in range(3):
+        invite(api, event, site.member, site.newcomer, rsvp="no")
+        invite(api, event, site.member, site.newcomer)
+        told(make, site)
+    path = f"{event.path}/attendees/{site.newcomer.id}"
+    assert api.delete(path, by=site.owner).status == 200
+    invite(api, event, site.member, site.newcomer)
+    invite(api, event, site.member, site.moderator)
+    wait(server, site.moderator, 1)
+    # The list has it anew, the mailbox once; another person's invitation is another mail.
+    assert heard(api, site.newcomer) == [("event_invitation", "event", event.id)]
+    wait(server, site.newcomer, 1)
+    assert api.delete(path, by=site.owner).status == 200
+    invite(api, event, site.owner, site.newcomer)
+    wait(server, site.newcomer, 2)
