@@ -407,7 +407,8 @@ class _EventDispatch:
                 again=True,
             )
             wanted = [one for one in told if one.wants_mail]
-            self._mail_item(item, EVENT_INVITATION, wanted, f"invitation-{last.number}", actor)
+            # Without the event's number: whoever takes an invitation back and repeats it mails once.
+            self._mail_item(item, EVENT_INVITATION, wanted, f"invitation-{actor}", actor)
 
     def _reminder(self, item: LiveItem, event: Event) -> None:
         """Remind the attendees of an event, once more if it was moved since."""
