@@ -12,12 +12,12 @@ from urllib.parse import urlsplit
 from forumapi.auth import flows
 from forumapi.auth.backends import Attempt, Backend, Begun, Verified
 from forumapi.errors import Invalid, Unauthorized
-from forumapi.models.access import passkey
+from forumapi.models.access.passkey import Passkey, PasskeyCredential, credential_ids
 from forumapi.observability.log import logger
 
 if TYPE_CHECKING:
     from forumapi.database.connections import Transaction
-    from forumapi.models.access.token_owner import Bearer
+    from forumapi.models.access.token_owner import TokenOwner
     from forumapi.models.sites.site import Site
 
 _REGISTER: Final = "passkey-registration"
@@ -25,7 +25,7 @@ _REFUSED: Final = "This passkey is not known here, or its answer is no good; beg
 
 
 def domain(site: Site) -> str:
-    """The domain that passkeys of a site's pages are good for."""
+    """Return the domain that passkeys of a site's pages are good for."""
     return str(urlsplit(site.url).hostname) if _has_own(site) else site.platform_domain
 
 
@@ -41,7 +41,7 @@ class PasskeyBackend(Backend):
     kind = "passkey"
 
     def begin(self, attempt: Attempt) -> Begun:
-        """Nothing is said about whom it may be: the device offers what it has for this domain."""
+        """Begin without naming a user: the device offers its passkeys for this domain."""
         from forumapi.auth import authenticator
 
         flows.count(attempt, flows.BEGINS_PER_CALLER)
@@ -51,7 +51,7 @@ class PasskeyBackend(Backend):
         return Begun(flow, public_key=asked.public_key)
 
     def verify(self, attempt: Attempt) -> Verified:
-        """Raises Unauthorized."""
+        """Verify the answer of the device. Raises Unauthorized."""
         from forumapi.auth import authenticator
 
         given, site = attempt.sign_in, attempt.site
@@ -63,7 +63,7 @@ class PasskeyBackend(Backend):
         if kept is None:
             raise Unauthorized(_REFUSED)
         with attempt.write() as tx:
-            known = passkey.lock(tx, domain(site), authenticator.raw_id(credential))
+            known = PasskeyCredential.lock(tx, domain(site), authenticator.raw_id(credential))
             if known is None:
                 raise Unauthorized(_REFUSED)
             try:
@@ -78,38 +78,38 @@ class PasskeyBackend(Backend):
             except authenticator.REFUSED as error:
                 logger.warning("a passkey's answer is refused: %s", type(error).__name__)
                 raise Unauthorized(_REFUSED) from None
-            passkey.used(tx, known.id, seen.new_sign_count, is_backed_up=seen.credential_backed_up)
+            known.mark_used(tx, seen.new_sign_count, is_backed_up=seen.credential_backed_up)
         return Verified(known.email, is_platforms=not _has_own(site), has_second_factor=True)
 
 
-def offer(tx: Transaction, site: Site, bearer: Bearer) -> Begun:
-    """The first step of registering a passkey of the bearer's: what `navigator.credentials.create` takes."""
+def offer(tx: Transaction, site: Site, owner: TokenOwner) -> Begun:
+    """Begin to register a passkey of the token's owner; return the argument of `navigator.credentials.create`."""
     from forumapi.auth import authenticator
 
     rp_id = domain(site)
-    known = passkey.credentials(tx, bearer.user_id, rp_id)
-    asked = authenticator.ask_for_new(rp_id, bearer.user_id, bearer.email, known)
-    kept = {"challenge": asked.challenge, "userId": bearer.user_id}
+    known = credential_ids(tx, owner.user_id, rp_id)
+    asked = authenticator.ask_for_new(rp_id, owner.user_id, owner.email, known)
+    kept = {"challenge": asked.challenge, "userId": owner.user_id}
     return Begun(flows.begin(tx, _REGISTER, site.id, kept), public_key=asked.public_key)
 
 
 def register(
-    tx: Transaction, site: Site, bearer: Bearer, flow: str, credential: dict[str, Any], name: str
+    tx: Transaction, site: Site, owner: TokenOwner, flow: str, credential: dict[str, Any], name: str
 ) -> int:
-    """Keep the passkey that the browser made; its id. Raises Invalid."""
+    """Store the passkey that the browser made; return its id. Raises Invalid."""
     from forumapi.auth import authenticator
 
     kept = flows.take(tx, _REGISTER, site.id, flow)
-    if kept is None or kept["userId"] != bearer.user_id:
+    if kept is None or kept["userId"] != owner.user_id:
         raise Invalid("flow", "is unknown, used or too old; begin again")
     try:
         made = authenticator.verified_new(credential, kept["challenge"], domain(site), site.url)
     except authenticator.REFUSED as error:
         logger.warning("a passkey is refused: %s", type(error).__name__)
         raise Invalid("credential", "is not what was asked for") from None
-    return passkey.insert(
+    return Passkey.insert(
         tx,
-        bearer.user_id,
+        owner.user_id,
         domain(site),
         name,
         credential_id=made.credential_id,

@@ -12,20 +12,20 @@ from forumapi.auth import flows
 from forumapi.auth.backends import Attempt, Backend, Verified
 from forumapi.database.connections import Transaction
 from forumapi.errors import Unauthorized
-from forumapi.models.access import totp
+from forumapi.models.access.totp import Totp, count_try
 
 _REFUSED: Final = "This code is wrong, used or too old"
 _STALE: Final = "This sign-in is unknown, used or too old; begin again"
 
 
 class SecondFactorBackend(Backend):
-    """Not a way to begin: it goes on where another method asked for it."""
+    """Second step of a sign-in, after another method asked for it."""
 
     name = "second-factor"
     is_listed = False
 
     def verify(self, attempt: Attempt) -> Verified:
-        """Raises Unauthorized, TooMany."""
+        """Verify the code. Raises Unauthorized, TooMany."""
         given, site_id = attempt.sign_in, attempt.site.id
         flow = given.flow if isinstance(given.flow, str) else ""
         code = given.code if isinstance(given.code, str) else ""
@@ -35,9 +35,9 @@ class SecondFactorBackend(Backend):
         if kept is None:
             raise Unauthorized(_STALE)
         with attempt.write() as tx:
-            totp.count_try(tx, kept["userId"], on_site=0 if kept["isPlatforms"] else site_id)
+            count_try(tx, kept["userId"], on_site=0 if kept["isPlatforms"] else site_id)
         with attempt.write() as tx:
-            if not totp.use(tx, kept["userId"], code):
+            if not Totp.use_code(tx, kept["userId"], code):
                 raise Unauthorized(_REFUSED)
             if flows.take(tx, self.name, site_id, flow) is None:
                 raise Unauthorized(_STALE)
@@ -47,7 +47,7 @@ class SecondFactorBackend(Backend):
 
 
 def begin(tx: Transaction, site_id: int, user_id: int, verified: Verified) -> str:
-    """Keep what was proven until the code comes; the flow's secret."""
+    """Store what was verified until the code comes; return the flow's secret."""
     kept = {
         "userId": user_id,
         "email": verified.email,

@@ -1235,10 +1235,10 @@ def _sign_in_set(args: argparse.Namespace, current: Config) -> int:
 
 
 def _sign_in_reset(args: argparse.Namespace, current: Config) -> int:
-    from forumapi.models.access import totp
+    from forumapi.models.access.totp import Totp
 
     with _database(current) as database, database.write() as tx:
-        was_on = totp.delete(tx, _user(tx, args, _site(tx, args) if args.site else 0))
+        was_on = Totp.delete(tx, _user(tx, args, _site(tx, args) if args.site else 0))
     print("the second factor is off" if was_on else "there was none")
     return OK if was_on else FAILED
 

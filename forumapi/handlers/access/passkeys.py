@@ -7,9 +7,10 @@ from typing import Any, ClassVar, Final
 from msgspec import UNSET, Struct, UnsetType
 
 from forumapi.auth import passkey as ceremony
-from forumapi.handlers.access.totp import record, tell
+from forumapi.handlers.access.totp import notify, record
 from forumapi.mail import outbox
-from forumapi.models.access import passkey, token_owner
+from forumapi.models.access.passkey import Passkey, checked_name
+from forumapi.models.access.token_owner import TokenOwner
 from forumapi.request.context import Context
 from forumapi.request.handler import LOGIN, Handler, needs
 from forumapi.request.response import (
@@ -41,20 +42,24 @@ class PasskeysHandler(Handler):
 
     @needs(LOGIN, answer=schemas.Passkeys)
     def get(self, ctx: Context) -> Result:
-        """All of them, oldest first."""
-        person = token_owner.find(ctx.reader, ctx.identity)
-        return Data(json_fragments.dumps({"passkeys": passkey.of_user(ctx.reader, person.user_id)}))
+        """All passkeys, oldest first."""
+        owner = TokenOwner.find(ctx.reader, ctx.identity)
+        return Data(
+            json_fragments.dumps(
+                {"passkeys": [key.document() for key in Passkey.of_user(ctx.reader, owner.user_id)]}
+            )
+        )
 
     @needs(LOGIN, body=PasskeyBody, status=302)
     def post(self, ctx: Context) -> Result:
-        """Keeps what `navigator.credentials.create` gave, under a name of the caller's choice."""
+        """Registers the credential that `navigator.credentials.create` gave, under a name of the caller's choice."""
         tx, sent = ctx.writer, ctx.body
-        person = token_owner.lock(tx, ctx.identity)
-        name = passkey.checked_name(given(sent.name, ""))
+        owner = TokenOwner.lock(tx, ctx.identity)
+        name = checked_name(given(sent.name, ""))
         credential = given(sent.credential, {})
-        id = ceremony.register(tx, ctx.site, person, given(sent.flow, ""), credential, name)
+        id = ceremony.register(tx, ctx.site, owner, given(sent.flow, ""), credential, name)
         record(ctx)
-        tell(ctx, person, f"The passkey {outbox.plain(name)} was added to your account")
+        notify(ctx, owner, f"The passkey {outbox.plain(name)} was added to your account")
         return Found(f"{_PATH}/{id}")
 
 
@@ -67,7 +72,7 @@ class PasskeyBeginHandler(Handler):
     @needs(LOGIN, answer=schemas.Begun)
     def post(self, ctx: Context) -> Result:
         """`publicKey` is what `navigator.credentials.create` takes; `flow` goes with its answer, within ten minutes."""
-        begun = ceremony.offer(ctx.writer, ctx.site, token_owner.lock(ctx.writer, ctx.identity))
+        begun = ceremony.offer(ctx.writer, ctx.site, TokenOwner.lock(ctx.writer, ctx.identity))
         return Data(json_fragments.dumps({"flow": begun.flow, "publicKey": begun.public_key}))
 
 
@@ -79,27 +84,24 @@ class PasskeyHandler(Handler):
     @needs(LOGIN, answer=schemas.Passkey)
     def get(self, ctx: Context) -> Result:
         """The passkey; the key itself is not shown."""
-        person = token_owner.find(ctx.reader, ctx.identity)
-        return Data(
-            json_fragments.dumps(passkey.find(ctx.reader, person.user_id, ctx.args["passkey"]))
-        )
+        owner = TokenOwner.find(ctx.reader, ctx.identity)
+        passkey = Passkey.find(ctx.reader, owner.user_id, ctx.args["passkey"])
+        return Data(json_fragments.dumps(passkey.document()))
 
     @needs(LOGIN, body=PasskeyBody, status=302)
     def put(self, ctx: Context) -> Result:
         """Give it another name."""
-        person = token_owner.lock(ctx.writer, ctx.identity)
-        id: int = ctx.args["passkey"]
-        found = passkey.find(ctx.writer, person.user_id, id)
-        name = passkey.checked_name(given(ctx.body.name, found["name"]))
-        passkey.rename(ctx.writer, person.user_id, id, name)
+        owner = TokenOwner.lock(ctx.writer, ctx.identity)
+        passkey = Passkey.find(ctx.writer, owner.user_id, ctx.args["passkey"])
+        passkey.update(ctx.writer, owner.user_id, checked_name(given(ctx.body.name, passkey.name)))
         record(ctx)
-        return Found(f"{_PATH}/{id}")
+        return Found(f"{_PATH}/{passkey.id}")
 
     @needs(LOGIN)
     def delete(self, ctx: Context) -> Result:
         """It signs nobody in from the next request on."""
-        person = token_owner.lock(ctx.writer, ctx.identity)
-        name = passkey.delete(ctx.writer, person.user_id, ctx.args["passkey"])
+        owner = TokenOwner.lock(ctx.writer, ctx.identity)
+        name = Passkey.delete(ctx.writer, owner.user_id, ctx.args["passkey"])
         record(ctx)
-        tell(ctx, person, f"The passkey {outbox.plain(name)} was deleted from your account")
+        notify(ctx, owner, f"The passkey {outbox.plain(name)} was deleted from your account")
         return Done()

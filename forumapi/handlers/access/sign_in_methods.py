@@ -11,8 +11,9 @@ from forumapi.auth import backends, methods
 from forumapi.auth.backends import Backend, Begin, State
 from forumapi.errors import Invalid, NotFound
 from forumapi.handlers.sites.sites import lock_own
-from forumapi.models.access import sign_in_rules, totp
+from forumapi.models.access import sign_in_rules
 from forumapi.models.access.auth_backend import SiteAuthBackend
+from forumapi.models.access.totp import Totp
 from forumapi.permissions.evaluator import Target
 from forumapi.request.context import Context, Located
 from forumapi.request.handler import (
@@ -152,18 +153,13 @@ class SiteAuthHandler(Handler):
     def put(self, ctx: Context) -> Result:
         """`secondFactor` true: who has none moderates nothing here. 400 for an owner who has none either."""
         if isinstance(ctx.body.secondFactor, bool):
-            if ctx.body.secondFactor and not _has_second_factor(ctx):
+            if ctx.body.secondFactor and not Totp.is_on_for(ctx.reader, ctx.identity.user_id):
                 raise Invalid(
                     "secondFactor",
                     "would lock you out: add a second factor of your own first (POST /api/v1/auth/totp)",
                 )
             sign_in_rules.set_second_factor(ctx.writer, ctx.author, ctx.body.secondFactor)
         return Found(_SITE_AUTH)
-
-
-def _has_second_factor(ctx: Context) -> bool:
-    found = totp.find(ctx.reader, ctx.identity.user_id)
-    return found is not None and found.confirmed is not None
 
 
 class SiteAuthMethodBody(Struct):

@@ -12,8 +12,8 @@ from forumapi.database.connections import Transaction
 from forumapi.errors import Conflict, Invalid, NotImplementedHere
 from forumapi.handlers.access.access_lists import note
 from forumapi.mail import outbox
-from forumapi.models.access import token_owner, totp
-from forumapi.models.access.token_owner import Bearer
+from forumapi.models.access.token_owner import TokenOwner
+from forumapi.models.access.totp import Totp, count_try, otpauth_uri
 from forumapi.models.journal import journal
 from forumapi.models.people import email_change
 from forumapi.request.context import Context
@@ -39,16 +39,16 @@ class OneTimeHandler(Handler):
 
     @needs(LOGIN, answer=schemas.OneTime)
     def get(self, ctx: Context) -> Result:
-        """Whether there is one, since when, and how many recovery codes are left."""
-        person = token_owner.find(ctx.reader, ctx.identity)
-        found = totp.find(ctx.reader, person.user_id)
-        since = found.confirmed if found else None
+        """The state of the second factor: since when it is on, and how many recovery codes are left."""
+        owner = TokenOwner.find(ctx.reader, ctx.identity)
+        factor = Totp.find(ctx.reader, owner.user_id)
+        since = factor.confirmed if factor else None
         return Data(
             json_fragments.dumps(
                 {
                     "enabled": since is not None,
                     "since": json_fragments.when(since) if since else None,
-                    "recoveryCodes": found.recovery_codes if found else 0,
+                    "recoveryCodes": factor.recovery_codes if factor else 0,
                 }
             )
         )
@@ -56,12 +56,12 @@ class OneTimeHandler(Handler):
     @needs(LOGIN, answer=schemas.OneTimeSecret)
     def post(self, ctx: Context) -> Result:
         """Begins: a secret for the app, which counts once PUT brings a code of it. 409 while there is one already."""
-        person = token_owner.lock(ctx.writer, ctx.identity)
-        secret = totp.begin(ctx.writer, person.user_id)
+        owner = TokenOwner.lock(ctx.writer, ctx.identity)
+        secret = Totp.insert(ctx.writer, owner.user_id)
         if secret is None:
             raise Conflict("You have a second factor already; DELETE it first")
         issuer = outbox.plain(ctx.site.title) or ctx.site.host
-        uri = totp.address(secret, person.email, issuer)
+        uri = otpauth_uri(secret, owner.email, issuer)
         return Data(json_fragments.dumps({"secret": secret, "uri": uri}))
 
     @needs(LOGIN, body=CodeBody, answer=schemas.RecoveryCodes)
@@ -71,21 +71,21 @@ class OneTimeHandler(Handler):
         Every other session, key and grant of the caller ends: they were made without it.
         """
         with _tried(ctx) as tx:
-            person = _proven(ctx, tx, is_new=True)
-            codes = totp.confirm(tx, person.user_id)
-            token_owner.end_others(tx, person.user_id, ctx.identity.token_id)
+            owner = _proven(ctx, tx, is_new=True)
+            codes = Totp.confirm(tx, owner.user_id)
+            owner.end_other_tokens(tx, ctx.identity.token_id)
             record(ctx, tx)
-            tell(ctx, person, "A second factor was added to your account", tx)
+            notify(ctx, owner, "A second factor was added to your account", tx)
         return Data(json_fragments.dumps({"recoveryCodes": codes}))
 
     @needs(LOGIN, body=CodeBody)
     def delete(self, ctx: Context) -> Result:
         """Switches it off, with a code of the app or a recovery code."""
         with _tried(ctx) as tx:
-            person = _proven(ctx, tx)
-            totp.delete(tx, person.user_id)
+            owner = _proven(ctx, tx)
+            Totp.delete(tx, owner.user_id)
             record(ctx, tx)
-            tell(ctx, person, "The second factor was removed from your account", tx)
+            notify(ctx, owner, "The second factor was removed from your account", tx)
         return Done()
 
 
@@ -100,27 +100,27 @@ class RecoveryCodesHandler(Handler):
     def post(self, ctx: Context) -> Result:
         """Ten new ones in the place of all there were, for the only time; with a code of the app or a recovery code."""
         with _tried(ctx) as tx:
-            person = _proven(ctx, tx)
-            codes = totp.renew(tx, person.user_id)
+            owner = _proven(ctx, tx)
+            codes = Totp.renew_recovery_codes(tx, owner.user_id)
             record(ctx, tx)
-            tell(ctx, person, "Your recovery codes were replaced", tx)
+            notify(ctx, owner, "Your recovery codes were replaced", tx)
         return Data(json_fragments.dumps({"recoveryCodes": codes}))
 
 
 def _tried(ctx: Context) -> AbstractContextManager[Transaction]:
-    """A transaction for the work, after the try was counted in one of its own: a wrong code is counted all the same."""
-    user_id = token_owner.find(ctx.reader, ctx.identity).user_id
+    """Count the try in a transaction of its own, so that a wrong code counts too; return one for the work."""
+    user_id = TokenOwner.find(ctx.reader, ctx.identity).user_id
     ctx.writer.end()
     with ctx.app.database.write() as tx:
-        totp.count_try(tx, user_id)
+        count_try(tx, user_id)
     return ctx.app.database.write()
 
 
-def _proven(ctx: Context, tx: Transaction, *, is_new: bool = False) -> Bearer:
-    person = token_owner.lock(tx, ctx.identity)
-    if not totp.use(tx, person.user_id, given(ctx.body.code, ""), is_new=is_new):
+def _proven(ctx: Context, tx: Transaction, *, is_new: bool = False) -> TokenOwner:
+    owner = TokenOwner.lock(tx, ctx.identity)
+    if not Totp.use_code(tx, owner.user_id, given(ctx.body.code, ""), is_new=is_new):
         raise Invalid("code", "is wrong, used or too old")
-    return person
+    return owner
 
 
 class AddressBody(Struct):
@@ -146,25 +146,25 @@ class AddressHandler(Handler):
 
     @needs(LOGIN, answer=schemas.SignInAddress)
     def get(self, ctx: Context) -> Result:
-        """The address there is."""
+        """The address now."""
         return Data(
-            json_fragments.dumps({"email": token_owner.find(ctx.reader, ctx.identity).email})
+            json_fragments.dumps({"email": TokenOwner.find(ctx.reader, ctx.identity).email})
         )
 
     @needs(LOGIN, body=AddressBody)
     def post(self, ctx: Context) -> Result:
         """Sends a code to the address that is to be the new one. The answer does not tell whether somebody has it."""
         app = ctx.app
-        person = token_owner.find(ctx.reader, ctx.identity)
-        address = email_change.checked(given(ctx.body.email, ""), person.email)
+        owner = TokenOwner.find(ctx.reader, ctx.identity)
+        address = email_change.checked(given(ctx.body.email, ""), owner.email)
         if not outbox.is_possible(app.config):
             raise NotImplementedHere("Sending mail is not configured here")
         ctx.writer.end()
         with app.database.write() as tx:
-            email_change.count_send(tx, person.user_id, address)
+            email_change.count_send(tx, owner.user_id, address)
         with app.database.write() as tx:
-            code = email_change.begin(tx, person.user_id, address)
-            is_taken = email_change.is_taken(tx, person.user_id, address)
+            code = email_change.begin(tx, owner.user_id, address)
+            is_taken = email_change.is_taken(tx, owner.user_id, address)
             subject, text = (_TAKEN, _TAKEN_TEXT) if is_taken else (f"{code} is your code", _TEXT)
             outbox.queue(
                 tx,
@@ -172,7 +172,7 @@ class AddressHandler(Handler):
                 site_id=ctx.site.id,
                 recipient=address,
                 subject=subject,
-                text=text.format(code=code, minutes=email_change.MINUTES, old=person.email),
+                text=text.format(code=code, minutes=email_change.MINUTES, old=owner.email),
             )
             tx.after_commit(app.mail.wake)
         return Done()
@@ -184,27 +184,26 @@ class AddressHandler(Handler):
         Every other session, key and grant of the caller ends, and the old address is told.
         """
         sent: AddressProofBody = ctx.body
-        user_id = token_owner.find(ctx.reader, ctx.identity).user_id
+        user_id = TokenOwner.find(ctx.reader, ctx.identity).user_id
         ctx.writer.end()
         database = ctx.app.database
         with database.write() as tx:
             if sent.secondFactor is not UNSET:
-                totp.count_try(tx, user_id)
+                count_try(tx, user_id)
             proven = email_change.prove(tx, user_id, given(sent.code, ""))
         if proven is None:
             raise Invalid("code", "is wrong, used or too old")
         with database.write() as tx:
-            person = token_owner.lock(tx, ctx.identity)
-            found = totp.find(tx, user_id)
-            if found is not None and found.confirmed is not None:
+            owner = TokenOwner.lock(tx, ctx.identity)
+            if Totp.is_on_for(tx, user_id):
                 code = given(sent.secondFactor, "")
-                if not totp.use(tx, user_id, code, is_new=False):
+                if not Totp.use_code(tx, user_id, code, is_new=False):
                     raise Invalid("secondFactor", "is needed, and is wrong, used or too old")
             email_change.change(tx, user_id, proven.email)
-            token_owner.end_others(tx, user_id, ctx.identity.token_id)
+            owner.end_other_tokens(tx, ctx.identity.token_id)
             record(ctx, tx)
-            # To the old one: whoever did not do this must get to know.
-            tell(ctx, person, "Your account has another e-mail address now", tx)
+            # The old address is notified, so that a change by somebody else is noticed.
+            notify(ctx, owner, "Your account has another e-mail address now", tx)
         return Done()
 
 
@@ -227,8 +226,8 @@ def record(ctx: Context, tx: Transaction | None = None) -> None:
     note(ctx, journal.PATCHED, ctx.identity.profile_id, tx)
 
 
-def tell(ctx: Context, person: Bearer, text: str, tx: Transaction | None = None) -> None:
-    """Tell the person by mail, where there is mail: whoever did not do this must get to know."""
+def notify(ctx: Context, owner: TokenOwner, text: str, tx: Transaction | None = None) -> None:
+    """Notify the owner by mail, where there is mail, so that a change by somebody else is noticed."""
     app = ctx.app
     if not outbox.is_possible(app.config):
         return
@@ -237,7 +236,7 @@ def tell(ctx: Context, person: Bearer, text: str, tx: Transaction | None = None)
         writer,
         cause=f"credentials:{secrets.token_hex(16)}",
         site_id=ctx.site.id,
-        recipient=person.email,
+        recipient=owner.email,
         subject=text,
         text=f"{text}, on {outbox.plain(ctx.site.title)}.\n\nIf it was not you, sign out everywhere and tell us.\n",
     )

@@ -17,7 +17,7 @@ from forumapi.errors import (
 )
 from forumapi.handlers.sites.sites import lock_own
 from forumapi.mail import outbox
-from forumapi.models.access import sign_in_rules, totp
+from forumapi.models.access import sign_in_rules
 from forumapi.models.people import profile
 from forumapi.models.sites import legal
 from forumapi.models.sites.legal import LegalText
@@ -254,10 +254,8 @@ class SiteOfferHandler(Handler):
             raise Forbidden("Only who is offered the site can accept", code=NEEDS_OWNER)
         if ctx.body.accept is not True:
             raise Invalid("accept", "must be true; DELETE declines")
-        if sign_in_rules.needs_second_factor(ctx.reader, ctx.site.id):
-            factor = totp.find(ctx.reader, me.user_id)
-            if factor is None or factor.confirmed is None:
-                raise Conflict("This site demands a second factor of its owner: add one first")
+        if sign_in_rules.is_limited(ctx.reader, ctx.site.id, me.user_id):
+            raise Conflict("This site demands a second factor of its owner: add one first")
         was = OfferParty.find(ctx.writer, ctx.site.id, offer.offered_by)
         now = OfferParty.find(ctx.writer, ctx.site.id, me.profile_id)
         assert was is not None, "profiles are not deleted"

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import datetime
 from typing import Any, Final, NamedTuple
 
 from forumapi.database.connections import (
     Query,
     Reader,
-    Row,
     Transaction,
 )
 from forumapi.errors import Invalid, NotFound
@@ -29,8 +29,8 @@ FIND = Query(
     f"SELECT {_COLUMNS} FROM passkeys p WHERE p.passkey_id = %(passkey_id)s AND p.user_id = %(user_id)s",
 )
 
-CREDENTIALS = Query(
-    "passkey.credentials",
+CREDENTIAL_IDS = Query(
+    "passkey.credential_ids",
     "SELECT p.credential_id FROM passkeys p WHERE p.user_id = %(user_id)s AND p.rp_id = %(rp_id)s",
 )
 
@@ -43,8 +43,8 @@ INSERT = Query(
  RETURNING passkey_id""",
 )
 
-RENAME = Query(
-    "passkey.rename",
+UPDATE = Query(
+    "passkey.update",
     """
     UPDATE passkeys p
        SET name = %(name)s
@@ -57,9 +57,9 @@ DELETE = Query(
     "DELETE FROM passkeys p WHERE p.passkey_id = %(passkey_id)s AND p.user_id = %(user_id)s RETURNING p.name",
 )
 
-# The row stays locked until the sign-in is done: a counter is compared with what the last one left.
-BY_CREDENTIAL = Query(
-    "passkey.by_credential",
+# The row stays locked until the sign-in is done: its counter is compared with that of the last sign-in.
+LOCK = Query(
+    "passkey.lock",
     """
     SELECT p.passkey_id, p.user_id, u.email, p.public_key, p.sign_count
       FROM passkeys p
@@ -68,8 +68,8 @@ BY_CREDENTIAL = Query(
        FOR NO KEY UPDATE OF p""",
 )
 
-USED = Query(
-    "passkey.used",
+MARK_USED = Query(
+    "passkey.mark_used",
     """
     UPDATE passkeys p
        SET sign_count = %(sign_count)s, is_backed_up = %(is_backed_up)s, last_used = now()
@@ -77,8 +77,88 @@ USED = Query(
 )
 
 
-class Known(NamedTuple):
-    """A passkey as signing in needs it."""
+class Passkey(NamedTuple):
+    """Passkey of a user. `domain`: the WebAuthn relying party id."""
+
+    id: int
+    name: str
+    domain: str
+    is_backed_up: bool
+    created: datetime.datetime
+    last_used: datetime.datetime | None
+
+    @classmethod
+    def of_user(cls, tx: Reader, user_id: int) -> list[Passkey]:
+        """Return a user's passkeys, oldest first."""
+        return [cls(*row) for row in tx.rows(OF_USER, user_id=user_id)]
+
+    @classmethod
+    def find(cls, tx: Reader, user_id: int, passkey_id: int) -> Passkey:
+        """Return one of a user's passkeys. Raises NotFound, also for another user's."""
+        row = tx.row(FIND, passkey_id=passkey_id, user_id=user_id)
+        if row is None:
+            raise NotFound("There is no such passkey")
+        return cls(*row)
+
+    @staticmethod
+    def insert(
+        tx: Transaction,
+        user_id: int,
+        rp_id: str,
+        name: str,
+        *,
+        credential_id: bytes,
+        public_key: bytes,
+        sign_count: int,
+        is_backed_up: bool,
+    ) -> int:
+        """Store a passkey; return its id. The user's row must be locked.
+
+        Raises Invalid for a credential that is registered, and beyond the limit of a user.
+        """
+        if len(tx.rows(OF_USER, user_id=user_id)) >= MAX:
+            raise Invalid("", f"You may have at most {MAX} passkeys")
+        id = tx.value(
+            INSERT,
+            user_id=user_id,
+            rp_id=rp_id,
+            name=name,
+            credential_id=credential_id,
+            public_key=public_key,
+            sign_count=sign_count,
+            is_backed_up=is_backed_up,
+        )
+        if id is None:
+            raise Invalid("credential", "is registered already")
+        return int(id)
+
+    def update(self, tx: Transaction, user_id: int, name: str) -> None:
+        """Rename the passkey. Raises NotFound."""
+        if not tx.value(UPDATE, passkey_id=self.id, user_id=user_id, name=name):
+            raise NotFound("There is no such passkey")
+
+    @staticmethod
+    def delete(tx: Transaction, user_id: int, passkey_id: int) -> str:
+        """Delete one of a user's passkeys; return its name. Raises NotFound."""
+        name = tx.value(DELETE, passkey_id=passkey_id, user_id=user_id)
+        if name is None:
+            raise NotFound("There is no such passkey")
+        return str(name)
+
+    def document(self) -> dict[str, Any]:
+        """Return the passkey as JSON members for its owner."""
+        return {
+            "id": self.id,
+            "name": self.name,
+            "domain": self.domain,
+            "backedUp": self.is_backed_up,
+            "created": json_fragments.when(self.created),
+            "lastUsed": json_fragments.when(self.last_used) if self.last_used else None,
+        }
+
+
+class PasskeyCredential(NamedTuple):
+    """Credential of a passkey, as verification needs it."""
 
     id: int
     user_id: int
@@ -86,97 +166,27 @@ class Known(NamedTuple):
     public_key: bytes
     sign_count: int
 
+    @classmethod
+    def lock(cls, tx: Transaction, rp_id: str, credential_id: bytes) -> PasskeyCredential | None:
+        """Lock the credential that an authenticator names and return it, or None."""
+        row = tx.row(LOCK, rp_id=rp_id, credential_id=credential_id)
+        return cls(row[0], row[1], row[2], bytes(row[3]), row[4]) if row else None
+
+    def mark_used(self, tx: Transaction, sign_count: int, *, is_backed_up: bool) -> None:
+        """Record a sign-in."""
+        tx.run(MARK_USED, passkey_id=self.id, sign_count=sign_count, is_backed_up=is_backed_up)
+
+
+def credential_ids(tx: Reader, user_id: int, rp_id: str) -> list[bytes]:
+    """Return the ids by which authenticators know a user's passkeys for a domain."""
+    return [bytes(row[0]) for row in tx.rows(CREDENTIAL_IDS, user_id=user_id, rp_id=rp_id)]
+
 
 def checked_name(text: str) -> str:
-    """A passkey's name as it is stored. Raises Invalid."""
+    """Return a passkey's name as it is stored. Raises Invalid."""
     name = clean.sentence(text, quiet=False)
     if not name:
         raise Invalid("name", "must not be blank")
     if clean.length(name) > MAX_NAME or len(name) > MAX_NAME:
         raise Invalid("name", f"may have at most {MAX_NAME} characters")
     return name
-
-
-def document(row: Row) -> dict[str, Any]:
-    """A passkey for its owner."""
-    id, name, rp_id, is_backed_up, created, last_used = row
-    return {
-        "id": id,
-        "name": name,
-        "domain": rp_id,
-        "backedUp": is_backed_up,
-        "created": json_fragments.when(created),
-        "lastUsed": json_fragments.when(last_used) if last_used else None,
-    }
-
-
-def of_user(tx: Reader, user_id: int) -> list[dict[str, Any]]:
-    """A user's passkeys, oldest first."""
-    return [document(row) for row in tx.rows(OF_USER, user_id=user_id)]
-
-
-def find(tx: Reader, user_id: int, id: int) -> dict[str, Any]:
-    """One of a user's passkeys. Raises NotFound, also for somebody else's."""
-    row = tx.row(FIND, passkey_id=id, user_id=user_id)
-    if row is None:
-        raise NotFound("There is no such passkey")
-    return document(row)
-
-
-def credentials(tx: Reader, user_id: int, rp_id: str) -> list[bytes]:
-    """What authenticators call a user's passkeys for a domain."""
-    return [bytes(row[0]) for row in tx.rows(CREDENTIALS, user_id=user_id, rp_id=rp_id)]
-
-
-def insert(
-    tx: Transaction,
-    user_id: int,
-    rp_id: str,
-    name: str,
-    *,
-    credential_id: bytes,
-    public_key: bytes,
-    sign_count: int,
-    is_backed_up: bool,
-) -> int:
-    """Keep a passkey; its id. The user's row must be locked. Raises Invalid for one that is known, or one too many."""
-    if len(tx.rows(OF_USER, user_id=user_id)) >= MAX:
-        raise Invalid("", f"You may have at most {MAX} passkeys")
-    id = tx.value(
-        INSERT,
-        user_id=user_id,
-        rp_id=rp_id,
-        name=name,
-        credential_id=credential_id,
-        public_key=public_key,
-        sign_count=sign_count,
-        is_backed_up=is_backed_up,
-    )
-    if id is None:
-        raise Invalid("credential", "is registered already")
-    return int(id)
-
-
-def rename(tx: Transaction, user_id: int, id: int, name: str) -> None:
-    """Raises NotFound."""
-    if not tx.value(RENAME, passkey_id=id, user_id=user_id, name=name):
-        raise NotFound("There is no such passkey")
-
-
-def delete(tx: Transaction, user_id: int, id: int) -> str:
-    """Delete one of a user's passkeys; its name. Raises NotFound."""
-    name = tx.value(DELETE, passkey_id=id, user_id=user_id)
-    if name is None:
-        raise NotFound("There is no such passkey")
-    return str(name)
-
-
-def lock(tx: Transaction, rp_id: str, credential_id: bytes) -> Known | None:
-    """The passkey that an authenticator names, locked."""
-    row = tx.row(BY_CREDENTIAL, rp_id=rp_id, credential_id=credential_id)
-    return Known(row[0], row[1], row[2], bytes(row[3]), row[4]) if row else None
-
-
-def used(tx: Transaction, id: int, sign_count: int, *, is_backed_up: bool) -> None:
-    """Note a sign-in."""
-    tx.run(USED, passkey_id=id, sign_count=sign_count, is_backed_up=is_backed_up)

@@ -1,4 +1,4 @@
-"""Whose token a request came with, for what belongs to a person and not to a site: passkeys and second factors."""
+"""User behind an access token, for credentials of the whole account: passkeys, second factors, e-mail address."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from forumapi.models.access.identity import Identity
 
 FIND = Query(
-    "bearer.find",
+    "token_owner.find",
     """
     SELECT t.user_id, u.email, t.site_id IS NULL AND t.scopes IS NULL
       FROM access_tokens t
@@ -20,9 +20,9 @@ FIND = Query(
      WHERE t.token_id = %(token_id)s""",
 )
 
-# With the user's row locked: two changes of one person's credentials come one after the other.
+# Locks the user's row, so that two changes of one user's credentials are made in turn.
 LOCK = Query(
-    "bearer.lock",
+    "token_owner.lock",
     """
     SELECT t.user_id, u.email, t.site_id IS NULL AND t.scopes IS NULL
       FROM access_tokens t
@@ -31,39 +31,40 @@ LOCK = Query(
        FOR NO KEY UPDATE OF u""",
 )
 
-# A session, key or grant that was made without the second factor is worth nothing once there is one.
-END_OTHERS = Query(
-    "bearer.end_others",
+# Sessions, keys and grants from before a second factor were made without it, and end with its confirmation.
+END_OTHER_TOKENS = Query(
+    "token_owner.end_other_tokens",
     "DELETE FROM access_tokens t WHERE t.user_id = %(user_id)s AND t.token_id <> %(token_id)s",
 )
 
 
-class Bearer(NamedTuple):
-    """The person whose token it is."""
+class TokenOwner(NamedTuple):
+    """User behind an access token that is good everywhere and for everything."""
 
     user_id: int
     email: str
 
+    @classmethod
+    def find(cls, tx: Reader, identity: Identity) -> TokenOwner:
+        """Return the owner of the caller's token. Raises Forbidden for a token that is limited."""
+        return cls._checked(tx.row(FIND, token_id=identity.token_id))
 
-def find(tx: Reader, identity: Identity) -> Bearer:
-    """The bearer, to be shown what is theirs. Raises Forbidden for a token that is not good everywhere."""
-    return _whole(tx.row(FIND, token_id=identity.token_id))
+    @classmethod
+    def lock(cls, tx: Transaction, identity: Identity) -> TokenOwner:
+        """Lock the user's row and return the owner. Raises Forbidden for a token that is limited."""
+        return cls._checked(tx.row(LOCK, token_id=identity.token_id))
 
+    @classmethod
+    def _checked(cls, row: tuple[int, str, bool] | None) -> TokenOwner:
+        if row is None or not row[2]:
+            # A site's owner can sign in as anybody there by a provider of their own, and must not reach the account.
+            raise Forbidden(
+                "This token is good on one site, or for some things, only; sign in again"
+            )
+        return cls(row[0], row[1])
 
-def lock(tx: Transaction, identity: Identity) -> Bearer:
-    """The bearer, locked for a change of what is theirs. Raises Forbidden for a token that is not good everywhere."""
-    return _whole(tx.row(LOCK, token_id=identity.token_id))
-
-
-def end_others(tx: Transaction, user_id: int, token_id: int) -> int:
-    """End every token of a user but one, those of other people's clients too; how many there were."""
-    ended = tx.run(END_OTHERS, user_id=user_id, token_id=token_id)
-    access_token.end_grants(tx, user_id)
-    return ended
-
-
-def _whole(row: tuple[int, str, bool] | None) -> Bearer:
-    if row is None or not row[2]:
-        # What a site's owner set up can sign in as anybody there: it must not get at what counts everywhere.
-        raise Forbidden("This token is good on one site, or for some things, only; sign in again")
-    return Bearer(row[0], row[1])
+    def end_other_tokens(self, tx: Transaction, token_id: int) -> int:
+        """Delete every token of the user but one, also those of clients; return how many."""
+        ended = tx.run(END_OTHER_TOKENS, user_id=self.user_id, token_id=token_id)
+        access_token.end_grants(tx, self.user_id)
+        return ended

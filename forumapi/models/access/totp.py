@@ -1,7 +1,7 @@
-"""One-time codes of a second factor: a secret that an app shares, and recovery codes on paper.
+"""Second factors: time-based one-time passwords (TOTP, RFC 6238) of an app, and recovery codes on paper.
 
-A code counts once: the time step of the newest one taken is kept, and no code of that step or an earlier one counts
-again. Recovery codes are kept as hashes and deleted as they are used.
+A code counts once: the time step of the newest code that was used is stored, and no code of that step or an earlier one
+counts again. Recovery codes are stored as hashes and deleted as they are used.
 """
 
 from __future__ import annotations
@@ -26,20 +26,20 @@ STEPS: Final = (0, -1, 1)
 RECOVERY_CODES: Final = 10
 TRIES_PER_USER: Final = Limit("second-factor", 10, 3600)
 
-_ALPHABET: Final = "abcdefghjkmnpqrstuvwxyz23456789"  # nothing that looks like something else
+_ALPHABET: Final = "abcdefghjkmnpqrstuvwxyz23456789"  # no letters that look like others
 _GROUPS: Final = 4
 
 FIND = Query(
-    "one_time.find",
+    "totp.find",
     """
     SELECT o.secret, o.confirmed, (SELECT count(*) FROM recovery_codes r WHERE r.user_id = o.user_id)
       FROM one_time_secrets o
      WHERE o.user_id = %(user_id)s""",
 )
 
-# A secret that was confirmed is not replaced: whoever found a session open would have the second factor, too.
-BEGIN = Query(
-    "one_time.begin",
+# A confirmed secret is not replaced: an attacker with an open session would else get a second factor, too.
+INSERT = Query(
+    "totp.insert",
     """
     INSERT INTO one_time_secrets AS o (user_id, secret) VALUES (%(user_id)s, %(secret)s)
         ON CONFLICT (user_id) DO UPDATE SET secret = EXCLUDED.secret, last_step = 0, created = now()
@@ -48,12 +48,12 @@ BEGIN = Query(
 )
 
 CONFIRM = Query(
-    "one_time.confirm",
+    "totp.confirm",
     "UPDATE one_time_secrets o SET confirmed = now() WHERE o.user_id = %(user_id)s AND o.confirmed IS NULL",
 )
 
 USE = Query(
-    "one_time.use",
+    "totp.use",
     """
     UPDATE one_time_secrets o
        SET last_step = %(step)s
@@ -61,8 +61,8 @@ USE = Query(
  RETURNING true""",
 )
 
-RECOVER = Query(
-    "one_time.recover",
+USE_RECOVERY = Query(
+    "totp.use_recovery",
     """
     DELETE FROM recovery_codes r
      WHERE r.user_id = %(user_id)s AND r.code_hash = %(code_hash)s
@@ -71,106 +71,116 @@ RECOVER = Query(
 )
 
 FORGET_CODES = Query(
-    "one_time.forget_codes", "DELETE FROM recovery_codes r WHERE r.user_id = %(user_id)s"
+    "totp.forget_codes", "DELETE FROM recovery_codes r WHERE r.user_id = %(user_id)s"
 )
 
 ADD_CODES = Query(
-    "one_time.add_codes",
+    "totp.add_codes",
     """
     INSERT INTO recovery_codes (user_id, code_hash)
     SELECT %(user_id)s, h.code_hash FROM unnest(%(hashes)s::bytea[]) AS h (code_hash)""",
 )
 
 DELETE = Query(
-    "one_time.delete",
+    "totp.delete",
     """
     WITH codes AS (DELETE FROM recovery_codes r WHERE r.user_id = %(user_id)s)
     DELETE FROM one_time_secrets o WHERE o.user_id = %(user_id)s RETURNING true""",
 )
 
 
-class Secret(NamedTuple):
-    """A user's secret; `confirmed` None until a code showed that the app has it."""
+class Totp(NamedTuple):
+    """Second factor of a user. `confirmed` None until a code proved that the app has the secret."""
 
     secret: str
     confirmed: datetime.datetime | None
     recovery_codes: int
 
+    @property
+    def is_on(self) -> bool:
+        """Return if it is confirmed, and so demanded at sign-in."""
+        return self.confirmed is not None
 
-def find(tx: Reader, user_id: int) -> Secret | None:
-    """What the user has, or None."""
-    row = tx.row(FIND, user_id=user_id)
-    return Secret(*row) if row else None
+    @classmethod
+    def find(cls, tx: Reader, user_id: int) -> Totp | None:
+        """Return the user's second factor, confirmed or not, or None."""
+        row = tx.row(FIND, user_id=user_id)
+        return cls(*row) if row else None
+
+    @classmethod
+    def is_on_for(cls, tx: Reader, user_id: int) -> bool:
+        """Return if the user has a confirmed second factor."""
+        factor = cls.find(tx, user_id)
+        return factor is not None and factor.is_on
+
+    @staticmethod
+    def insert(tx: Transaction, user_id: int) -> str | None:
+        """Store a new secret, yet to be confirmed, and return it; None for a user who has a confirmed one."""
+        secret = pyotp.random_base32()
+        return secret if tx.value(INSERT, user_id=user_id, secret=secret) else None
+
+    @classmethod
+    def use_code(cls, tx: Transaction, user_id: int, code: str, *, is_new: bool = False) -> bool:
+        """Use up a code of the app or a recovery code; return False for a wrong one.
+
+        `is_new`: to confirm a secret, only a code of the app counts.
+        """
+        typed = "".join(code.split()).replace("-", "").lower()
+        factor = cls.find(tx, user_id)
+        if factor is None or factor.is_on is is_new:
+            return False
+        if len(typed) == DIGITS and typed.isascii() and typed.isdigit():
+            step = _step_of(factor.secret, typed)
+            return step is not None and bool(tx.value(USE, user_id=user_id, step=step))
+        return bool(tx.value(USE_RECOVERY, user_id=user_id, code_hash=_hash(user_id, typed)))
+
+    @classmethod
+    def confirm(cls, tx: Transaction, user_id: int) -> list[str]:
+        """Turn the second factor on; return its recovery codes, which are not shown again."""
+        tx.run(CONFIRM, user_id=user_id)
+        return cls.renew_recovery_codes(tx, user_id)
+
+    @staticmethod
+    def renew_recovery_codes(tx: Transaction, user_id: int) -> list[str]:
+        """Replace all recovery codes; return the new ones, which are not shown again."""
+        codes = [
+            "-".join("".join(secrets.choice(_ALPHABET) for _ in range(4)) for _ in range(_GROUPS))
+            for _ in range(RECOVERY_CODES)
+        ]
+        tx.run(FORGET_CODES, user_id=user_id)
+        hashes = [_hash(user_id, code.replace("-", "")) for code in codes]
+        tx.run(ADD_CODES, user_id=user_id, hashes=hashes)
+        return codes
+
+    @staticmethod
+    def delete(tx: Transaction, user_id: int) -> bool:
+        """Delete the user's second factor; return if there was one."""
+        return bool(tx.value(DELETE, user_id=user_id))
 
 
-def is_on(tx: Reader, user_id: int) -> bool:
-    """Whether the user has a second factor."""
-    found = find(tx, user_id)
-    return found is not None and found.confirmed is not None
-
-
-def begin(tx: Transaction, user_id: int) -> str | None:
-    """A new secret that is yet to be confirmed; None for a user who has one already."""
-    secret = pyotp.random_base32()
-    return secret if tx.value(BEGIN, user_id=user_id, secret=secret) else None
-
-
-def address(secret: str, email: str, issuer: str) -> str:
-    """The otpauth:// address that apps read from a picture."""
+def otpauth_uri(secret: str, email: str, issuer: str) -> str:
+    """Return the otpauth:// address that apps read from a picture."""
     return pyotp.TOTP(secret).provisioning_uri(name=email, issuer_name=issuer)
 
 
 def count_try(tx: Transaction, user_id: int, *, on_site: int = 0) -> None:
     """Count a try of this user, in a transaction of its own. Raises TooMany.
 
-    `on_site`: only this site vouches for who it is. Such tries are counted apart, so that a site's owner who lets
-    anybody in as anybody can't use up the tries of people elsewhere.
+    `on_site`: the site whose owner's provider alone vouches for the user, 0 for none. Such tries are counted apart, so
+    that a site's owner who admits anybody as anybody can't use up the tries of people elsewhere.
     """
     rate_counters.take(tx, TRIES_PER_USER, f"{user_id}@{on_site}" if on_site else str(user_id))
 
 
-def use(tx: Transaction, user_id: int, code: str, *, is_new: bool = False) -> bool:
-    """Whether `code` counts: one of the app's or a recovery code, once. `is_new`: of the app's, to confirm a secret."""
-    typed = "".join(code.split()).replace("-", "").lower()
-    found = find(tx, user_id)
-    if found is None or (found.confirmed is None) is not is_new:
-        return False
-    if len(typed) == DIGITS and typed.isascii() and typed.isdigit():
-        step = _step_of(found.secret, typed)
-        return step is not None and bool(tx.value(USE, user_id=user_id, step=step))
-    return bool(tx.value(RECOVER, user_id=user_id, code_hash=_hash(user_id, typed)))
-
-
 def _step_of(secret: str, typed: str) -> int | None:
-    now, made = int(time.time()) // STEP_S, pyotp.TOTP(secret)
+    now, generator = int(time.time()) // STEP_S, pyotp.TOTP(secret)
     # Every code is compared, and each in constant time.
     fitting = [
-        now + step for step in STEPS if hmac.compare_digest(made.generate_otp(now + step), typed)
+        now + step
+        for step in STEPS
+        if hmac.compare_digest(generator.generate_otp(now + step), typed)
     ]
     return fitting[0] if fitting else None
-
-
-def confirm(tx: Transaction, user_id: int) -> list[str]:
-    """The user has a second factor from now on; its recovery codes, for the only time."""
-    tx.run(CONFIRM, user_id=user_id)
-    return renew(tx, user_id)
-
-
-def renew(tx: Transaction, user_id: int) -> list[str]:
-    """New recovery codes in the place of all there were, for the only time."""
-    codes = [
-        "-".join("".join(secrets.choice(_ALPHABET) for _ in range(4)) for _ in range(_GROUPS))
-        for _ in range(RECOVERY_CODES)
-    ]
-    tx.run(FORGET_CODES, user_id=user_id)
-    hashes = [_hash(user_id, code.replace("-", "")) for code in codes]
-    tx.run(ADD_CODES, user_id=user_id, hashes=hashes)
-    return codes
-
-
-def delete(tx: Transaction, user_id: int) -> bool:
-    """Take the second factor away; whether there was one."""
-    return bool(tx.value(DELETE, user_id=user_id))
 
 
 def _hash(user_id: int, code: str) -> bytes:
