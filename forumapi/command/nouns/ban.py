@@ -1,0 +1,101 @@
+"""Command `ban`: users and e-mail domains that are banned."""
+
+from __future__ import annotations
+
+import argparse
+import datetime
+
+from forumapi.command.nouns.common import (
+    FAILED,
+    OK,
+    CommandError,
+    Commands,
+    add_user_options,
+    as_json,
+    find_site,
+    find_user,
+    print_rows,
+    reading,
+    writing,
+)
+from forumapi.config import Config
+
+
+def add(commands: Commands) -> None:
+    """Add `ban` and its commands."""
+    bans = commands.group("ban", "bans: who may not take part")
+    add = bans.add("add", _add, "ban a user, or everybody of an e-mail domain")
+    add_user_options(add, domain=True)
+    add.add_argument("--everywhere", action="store_true", help="on all sites, not only on --site")
+    add.add_argument("--days", type=int, help="how long; for good when left out")
+    add.add_argument("--reason", default="", help="shown to the user")
+    add.add_argument("--note", default="", help="for operators only")
+    add.add_argument(
+        "--delete-posts",
+        action="store_true",
+        help="delete the user's items and comments on --site too",
+    )
+    lift = bans.add("lift", _lift, "end the bans of a user or of an e-mail domain")
+    add_user_options(lift, domain=True)
+    lift.add_argument(
+        "--everywhere", action="store_true", help="the platform-wide ones, not those of --site"
+    )
+    shown = bans.add("list", _list, "the bans there are")
+    shown.add_argument("--site", metavar="KEY", help="those that hold on this site")
+    as_json(shown)
+
+
+def _add(args: argparse.Namespace, current: Config) -> int:
+    from forumapi.command import admin
+    from forumapi.models.people import ban
+
+    if args.days is not None and args.days < 1:
+        raise CommandError("--days must be 1 or more")
+    expires = None
+    if args.days is not None:
+        expires = datetime.datetime.now(datetime.UTC) + datetime.timedelta(days=args.days)
+    with writing(current) as tx:
+        site_id = find_site(tx, args)
+        domain = ban.checked_domain(args.domain) if args.domain else ""
+        if domain and args.delete_posts:
+            raise CommandError("--delete-posts is for one user")
+        user_id = 0 if domain else find_user(tx, args, site_id)
+        ban_id = ban.add(
+            tx,
+            user_id,
+            domain=domain,
+            site_id=0 if args.everywhere else site_id,
+            expires=expires,
+            display_reason=args.reason,
+            admin_reason=args.note,
+        )
+        deleted = admin.delete_posts(tx, site_id, user_id) if args.delete_posts else 0
+    print(
+        f"ban {ban_id}" + (f"; {deleted} items and comments deleted" if args.delete_posts else "")
+    )
+    return OK
+
+
+def _lift(args: argparse.Namespace, current: Config) -> int:
+    from forumapi.models.people import ban
+
+    with writing(current) as tx:
+        site_id = find_site(tx, args)
+        where = 0 if args.everywhere else site_id
+        if args.domain:
+            lifted = ban.lift_domain(tx, ban.checked_domain(args.domain), site_id=where)
+        else:
+            lifted = ban.lift_user(tx, find_user(tx, args, site_id), site_id=where)
+    print(f"{lifted} bans lifted")
+    return OK if lifted else FAILED
+
+
+def _list(args: argparse.Namespace, current: Config) -> int:
+    from forumapi.command import admin
+    from forumapi.models.people import ban
+
+    with reading(current) as tx:
+        site_id = admin.site_id(tx, args.site) if args.site else 0
+        bans = ban.list_all(tx, site_id)
+    print_rows(args, [found._asdict() for found in bans])
+    return OK

@@ -1,0 +1,60 @@
+"""Command `node`: the web process of this machine."""
+
+from __future__ import annotations
+
+import argparse
+
+from forumapi.command.nouns.common import OK, CommandError, Commands
+from forumapi.config import Config
+
+
+def add(commands: Commands) -> None:
+    """Add `node` and its commands."""
+    nodes = commands.group("node", "the web process of this machine")
+    nodes.add("out", _out, "say that it is not ready, so that balancers leave it")
+    nodes.add("in", _in, "take that back")
+    checking = nodes.add("check", _check, "does it answer, show a page, say it is ready")
+    checking.add_argument("--build", default="", help="it must be of this build")
+    checking.add_argument("--out", action="store_true", help="it need not say it is ready")
+    checking.add_argument(
+        "--wait", type=float, default=0, metavar="SECONDS", help="how long it may take"
+    )
+    nodes.add("replace", _replace, "have `hold` start it anew and hand over to it")
+
+
+def _out(args: argparse.Namespace, current: Config) -> int:
+    return _put(current, is_out=True)
+
+
+def _in(args: argparse.Namespace, current: Config) -> int:
+    return _put(current, is_out=False)
+
+
+def _put(current: Config, *, is_out: bool) -> int:
+    from forumapi.server import node_status
+
+    try:
+        node_status.put(current, is_out=is_out)
+    except OSError as error:
+        raise CommandError(str(error)) from None
+    return OK
+
+
+def _check(args: argparse.Namespace, current: Config) -> int:
+    from forumapi.server import node_status
+
+    if found := node_status.check(current, args.build, is_out=args.out, wait_s=args.wait):
+        raise CommandError(found)
+    return OK
+
+
+def _replace(args: argparse.Namespace, current: Config) -> int:
+    from forumapi.server import listener_holder
+
+    try:
+        failure = listener_holder.replace(current.data_path, current.release_trial_s).failure
+    except (listener_holder.HoldError, OSError) as error:
+        raise CommandError(str(error)) from None
+    if failure:
+        raise CommandError(f"the old web process stays: {failure}; see its log")
+    return OK

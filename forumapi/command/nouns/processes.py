@@ -1,0 +1,66 @@
+"""Commands `run`, `serve` and `hold`: processes that serve."""
+
+from __future__ import annotations
+
+import argparse
+
+from forumapi.command.nouns.common import OK, CommandError, Commands, check_start, with_database
+from forumapi.config import Config
+from forumapi.observability import log
+
+
+def add(commands: Commands) -> None:
+    """Add `run`, `serve` and `hold`."""
+    running = commands.add(
+        "run", _run, "PostgreSQL, demo sites, web and cron: everything, until Ctrl-C"
+    )
+    running.add_argument(
+        "--open-to-others",
+        action="store_true",
+        help="let it listen beyond this machine, where anybody may sign in as anybody",
+    )
+    commands.add("serve", _serve, "the web process alone")
+    holding = commands.add(
+        "hold", _hold, "the web process, replaced on `node replace` without a gap"
+    )
+    holding.add_argument(
+        "program", nargs="?", default="", help="the forumapi to run, by path; this one if left out"
+    )
+
+
+def _run(args: argparse.Namespace, current: Config) -> int:
+    from forumapi.command import run_everything
+    from forumapi.database.embedded_postgres import EmbeddedError
+    from forumapi.database.migrations import MigrateError
+
+    log.configure(level="warning")
+    try:
+        run_everything.run(current, is_open=args.open_to_others)
+    except (run_everything.RunError, EmbeddedError, MigrateError) as error:
+        raise CommandError(str(error)) from None
+    return OK
+
+
+def _serve(args: argparse.Namespace, current: Config) -> int:
+    check_start(current)
+    # Before anything that opens a socket is imported, or it would block all requests of a worker.
+    from gevent import monkey
+
+    monkey.patch_all()
+    from forumapi.server import worker
+
+    try:
+        worker.serve(with_database(current))
+    except worker.StartError as error:
+        raise CommandError(str(error)) from None
+    return OK
+
+
+def _hold(args: argparse.Namespace, current: Config) -> int:
+    check_start(current)
+    from forumapi.server import listener_holder
+
+    try:
+        return listener_holder.run(current, args.program)
+    except listener_holder.HoldError as error:
+        raise CommandError(str(error)) from None

@@ -1,0 +1,149 @@
+"""Command `site`: sites, their owners, options and legal texts."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from forumapi.command.nouns.common import (
+    OK,
+    CommandError,
+    Commands,
+    as_json,
+    print_rows,
+    reading,
+    writing,
+)
+from forumapi.config import Config
+
+
+def add(commands: Commands) -> None:
+    """Add `site` and its commands."""
+    sites = commands.group("site", "sites")
+    create = sites.add("create", _create, "make a site")
+    create.add_argument("key", help="its subdomain: lower case letters and digits")
+    create.add_argument("--title", required=True)
+    create.add_argument("--description", default="")
+    create.add_argument(
+        "--owner", required=True, metavar="EMAIL", help="made a user if there is none"
+    )
+    as_json(sites.add("list", _list, "all sites"))
+    owner = sites.add("owner", _owner, "say who owns a site; the platform's own is `root`")
+    owner.add_argument("key", help="its subdomain")
+    owner.add_argument(
+        "--email", required=True, help="the new owner, who gets a profile there if there is none"
+    )
+
+    pages = sites.add("web-url", _web_url, "say where a site's pages are, on any host")
+    pages.add_argument("key", help="its subdomain")
+    pages.add_argument("url", help="https://…; empty for nowhere")
+    options = sites.add(
+        "options", _options, "show the options of a site, after setting those given"
+    )
+    options.add_argument("key", help="its subdomain")
+    for name, text in (
+        ("--members-create-microcosms", "else its owner alone makes microcosms"),
+        ("--send-email", "mail to profiles that are made from now on, unless they turn it off"),
+        ("--send-sms", "likewise"),
+        (
+            "--second-factor",
+            "demand one of those who moderate; `no` lets in again who is locked out",
+        ),
+    ):
+        options.add_argument(name, choices=("yes", "no"), help=text)
+    as_json(options)
+    law = sites.add("legal", _legal, "show a legal document's template, or replace it")
+    law.add_argument("key", help="subdomain of the site; the platform's own is `root`")
+    law.add_argument("document", help="cookies, privacy or terms; of the platform: service")
+    how = law.add_mutually_exclusive_group()
+    how.add_argument("--file", type=Path, metavar="FILE", help="the new text, as HTML with $names")
+    how.add_argument("--link", metavar="URL", help="it is kept there instead")
+    how.add_argument("--reset", action="store_true", help="back to the text of the software")
+
+
+def _create(args: argparse.Namespace, current: Config) -> int:
+    from forumapi.command import admin
+
+    with writing(current) as tx:
+        text = args.description or args.title
+        site_id = admin.create_site(tx, current.beside_run, args.key, args.title, text, args.owner)
+    print(f"site {site_id}: {args.key}.{current.platform_domain}")
+    return OK
+
+
+def _list(args: argparse.Namespace, current: Config) -> int:
+    from forumapi.command import admin
+
+    with reading(current) as tx:
+        sites = admin.list_sites(tx)
+    print_rows(args, [found._asdict() for found in sites])
+    return OK
+
+
+def _owner(args: argparse.Namespace, current: Config) -> int:
+    from forumapi.command import admin
+
+    with writing(current) as tx:
+        profile_id = admin.set_owner(tx, args.key, args.email)
+    print(f"{args.key} is owned by profile {profile_id}")
+    return OK
+
+
+def _web_url(args: argparse.Namespace, current: Config) -> int:
+    from forumapi.command import admin
+
+    with writing(current) as tx:
+        admin.lock_site(tx, args.key).set_web_url(tx, args.url)
+    print(f"mails and feeds of {args.key} lead to {args.url or 'its API'}")
+    return OK
+
+
+def _options(args: argparse.Namespace, current: Config) -> int:
+    from forumapi.command import admin
+    from forumapi.models.access import sign_in_rules
+    from forumapi.models.journal.journal import Author
+    from forumapi.models.sites.site_options import SiteOptions
+
+    def wanted(value: str | None) -> bool | None:
+        return None if value is None else value == "yes"
+
+    given = (
+        wanted(args.members_create_microcosms),
+        wanted(args.send_email),
+        wanted(args.send_sms),
+    )
+    with writing(current) as tx:
+        author = Author(admin.site_id(tx, args.key), 0, "")
+        if given != (None, None, None):
+            create, email, sms = given
+            SiteOptions.update(tx, author, members_create=create, send_email=email, send_sms=sms)
+        if args.second_factor is not None:
+            sign_in_rules.set_second_factor(tx, author, args.second_factor == "yes")
+        shown = SiteOptions.find(tx, author.site_id)._asdict()
+        shown["second_factor"] = sign_in_rules.needs_second_factor(tx, author.site_id)
+    print_rows(args, [shown])
+    return OK
+
+
+def _legal(args: argparse.Namespace, current: Config) -> int:
+    from forumapi.command import admin
+    from forumapi.models.journal.journal import Author
+    from forumapi.models.sites import legal
+    from forumapi.models.sites.legal import LegalText
+
+    documents = legal.ROOT_DOCUMENTS if args.key == "root" else legal.SITE_DOCUMENTS
+    if args.document not in documents:
+        raise CommandError(f"the documents of {args.key} are: {', '.join(documents)}")
+    with writing(current) as tx:
+        author = Author(admin.site_id(tx, args.key), 0, "")
+        if args.reset:
+            LegalText.delete(tx, author, args.document)
+        elif args.file or args.link:
+            try:
+                html = args.file.read_text(encoding="utf-8") if args.file else None
+            except (OSError, UnicodeError) as error:
+                raise CommandError(f"{args.file} can't be read: {error}") from None
+            LegalText.upsert(tx, author, args.document, *legal.checked(html, args.link))
+        text = LegalText.find(tx, author.site_id, args.document)
+    print(text.link or text.body)
+    return OK
