@@ -72,6 +72,18 @@ IN_MICROCOSM: Final = frozenset({CONVERSATION, POLL, EVENT, 8, 10, 11, 12})
 MICROCOSM_CHILDREN: Final = (MICROCOSM, CONVERSATION, EVENT, POLL)
 
 
+class ItemRef(NamedTuple):
+    """Reference to an item, or to anything else that has an item type: type number and id."""
+
+    type: int
+    id: int
+
+    @property
+    def href(self) -> str:
+        """The host-relative API address."""
+        return href(self.type, self.id)
+
+
 def name_of(item_type_id: int) -> str:
     """The wire name of a type id, such as 6 -> "conversation"."""
     return BY_ID[item_type_id].name

@@ -13,17 +13,14 @@ from typing import Any
 
 from forumapi import itemtypes
 from forumapi.database.connections import Database, Query, Transaction
+from forumapi.itemtypes import ItemRef
 from forumapi.models.access import access_token, identity
-from forumapi.models.content import (
-    attendee,
-    comment,
-    event_writing,
-    file,
-    huddle,
-    item,
-    poll_writing,
-    text,
-)
+from forumapi.models.content import attendee, event, file, text
+from forumapi.models.content.comment import Comment, CommentParent
+from forumapi.models.content.event import Event, EventDetails
+from forumapi.models.content.huddle import Huddle
+from forumapi.models.content.item import Item
+from forumapi.models.content.poll import Poll, PollChange, PollDetails
 from forumapi.models.journal import journal
 from forumapi.models.journal.journal import Author
 from forumapi.models.microcosms import microcosm_counters
@@ -341,30 +338,27 @@ class Factory:
             return self.event(site, by=by, microcosm=microcosm, title=title)
         if item_type == itemtypes.POLL:
             return self.poll(site, by=by, microcosm=microcosm, title=title)
+        new = Item(item_type, self._in(site, microcosm), title or f"Conversation {next(_number)}")
+        return self._insert(site, new, by)
+
+    def _in(self, site: Site, microcosm: Thing | None) -> int:
+        return microcosm.id if microcosm else site.root_id
+
+    def _insert(self, site: Site, item: Item, by: Person | None) -> Thing:
         with self.database.write() as tx:
-            id, _ = item.insert(
-                tx,
-                self._author(by or site.member),
-                item_type,
-                microcosm.id if microcosm else site.root_id,
-                title or f"Conversation {next(_number)}",
-                window_s=0,
-            )
-        return Thing(site, item_type, id)
+            item.insert(tx, self._author(by or site.member), window_s=0)
+        return Thing(site, item.item_type, item.id)
 
     def huddle(self, *people: Person, title: str = "", is_confidential: bool = False) -> Thing:
         """A huddle that the first of `people` began, with all of them in it."""
-        site = people[0].site
-        with self.database.write() as tx:
-            id = huddle.insert(
-                tx,
-                self._author(people[0]),
-                title or f"Huddle {next(_number)}",
-                [person.id for person in people],
-                is_confidential=is_confidential,
-                window_s=0,
-            )
-        return Thing(site, itemtypes.HUDDLE, id)
+        new = Huddle(
+            itemtypes.HUDDLE,
+            0,
+            title or f"Huddle {next(_number)}",
+            is_confidential=is_confidential,
+            participants=[person.id for person in people],
+        )
+        return self._insert(people[0].site, new, people[0])
 
     @staticmethod
     def clock(**ahead: float) -> datetime.datetime:
@@ -386,25 +380,17 @@ class Factory:
     ) -> Thing:
         """An event by `by` or the member, a year from now unless `when` (wall clock at `tz`) says otherwise."""
         when = when or self.clock(days=365)
-        details = event_writing.Stored(
+        details = EventDetails(
             when_local=when,
-            when_utc=event_writing.instant(when, tz),
+            when_utc=event.instant(when, tz),
             tz_name=tz,
             duration_min=duration_min,
             status="upcoming",
             rsvp_limit=limit,
         )
-        with self.database.write() as tx:
-            id, _ = item.insert(
-                tx,
-                self._author(by or site.member),
-                itemtypes.EVENT,
-                microcosm.id if microcosm else site.root_id,
-                title or f"Event {next(_number)}",
-                window_s=0,
-                new=event_writing.new(details),
-            )
-        return Thing(site, itemtypes.EVENT, id)
+        title = title or f"Event {next(_number)}"
+        new = Event(itemtypes.EVENT, self._in(site, microcosm), title, details=details)
+        return self._insert(site, new, by)
 
     def poll(
         self,
@@ -416,31 +402,22 @@ class Factory:
         choices: tuple[str, ...] = ("Red", "Green", "Blue"),
         **more: Any,
     ) -> Thing:
-        """A poll by `by` or the member; `more` are fields of poll_writing.Stored."""
-        asked = poll_writing.Stored(question="Which one?", **more)
-        checked = poll_writing.Checked(asked, [(None, choice) for choice in choices])
-        with self.database.write() as tx:
-            id, _ = item.insert(
-                tx,
-                self._author(by or site.member),
-                itemtypes.POLL,
-                microcosm.id if microcosm else site.root_id,
-                title or f"Poll {next(_number)}",
-                window_s=0,
-                new=poll_writing.new(checked),
-            )
-        return Thing(site, itemtypes.POLL, id)
+        """A poll by `by` or the member; `more` are fields of PollDetails."""
+        before = PollDetails()
+        after = PollDetails(question="Which one?", **more)
+        change = PollChange(before, after, [(None, choice) for choice in choices])
+        title = title or f"Poll {next(_number)}"
+        new = Poll(itemtypes.POLL, self._in(site, microcosm), title, change=change)
+        return self._insert(site, new, by)
 
     def attend(self, event: Thing, *people: Person) -> None:
         """Let people say yes to an event, whatever they may read."""
-        site_id = event.site.id
         with self.database.write() as tx:
-            found = item.lock(tx, site_id, event.type, event.id)
-            assert found is not None
-            place = attendee.Place(event.id, found.microcosm_id, 0, False)
+            locked = Event.lock(tx, event.site.id, ItemRef(event.type, event.id))
+            assert locked is not None
             for person in people:
-                said = [attendee.Answer(person.id, attendee.YES)]
-                attendee.answer(tx, self._author(person), place, said)
+                answers = [attendee.Answer(person.id, attendee.YES)]
+                attendee.store_answers(tx, self._author(person), locked, answers)
 
     def comment(
         self,
@@ -475,27 +452,19 @@ class Factory:
         site = SiteDirectory(self.database, self.platform_domain).by_id(on.site.id, tx)
         assert site is not None
         draft = text.prepare(tx, site, markdown, short_links="http://localhost/out/")
-        microcosm_id: int | None = 0
         if isinstance(on, Person):
-            place = comment.Place(itemtypes.PROFILE, on.id)
+            ref = ItemRef(itemtypes.PROFILE, on.id)
         else:
-            locked = item.lock(tx, on.site.id, on.type, on.id, by.id)
-            place = comment.Place(on.type, on.id, locked)
-            microcosm_id = None if on.type == itemtypes.HUDDLE else place.microcosm_id
+            ref = ItemRef(on.type, on.id)
+        parent = CommentParent.lock(tx, on.site.id, ref, by.id)
+        assert parent is not None
+        microcosm_id = None if parent.is_huddle else parent.microcosm_id
         rendered = text.finish(
             tx, draft, lambda: load_tree(tx, site.id, site.acl_version), microcosm_id
         )
-        made = comment.insert(
-            tx,
-            self._author(by),
-            place,
-            markdown,
-            rendered,
-            in_reply_to=reply_to.id if reply_to else 0,
-            window_s=0,
-            per_minute=0,
-        )
-        return made.id
+        comment = Comment(parent, markdown, reply_to.id if reply_to else 0)
+        comment.insert(tx, self._author(by), rendered, window_s=0, per_minute=0)
+        return comment.id
 
     def _author(self, by: Person) -> journal.Author:
         return journal.Author(by.site.id, by.id, "127.0.0.1")

@@ -28,7 +28,7 @@ from forumapi.database.connections import Database
 from forumapi.handlers.sites import status
 from forumapi.handlers.sites.status import Examiner
 from forumapi.models.access.identity import GUEST
-from forumapi.models.content.comment_page import Stub
+from forumapi.models.content.comment_page import CommentRow
 from forumapi.models.content.file import Stored
 from forumapi.models.journal.activity import Activity
 from forumapi.models.pages.page_cache import Kept, Pages
@@ -88,7 +88,9 @@ def test_kept_pages_take_what_is_allowed_however_long_they_are() -> None:
 
     def page(number: int, comments: int) -> tuple[object, ...]:
         ids = range(10**9 + 1000 * number, 10**9 + 1000 * number + comments)
-        stubs = [Stub(id, id + 1, id + 2, id + 3, 0, 0, False, 0, 0, f"{id}", None) for id in ids]
+        stubs = [
+            CommentRow(id, id + 1, id + 2, id + 3, 0, 0, False, 0, 0, f"{id}", None) for id in ids
+        ]
         times = [start + datetime.timedelta(microseconds=id) for id in ids]
         return (number, "A title of some length", frozenset(ids), stubs, times)
 
@@ -499,7 +501,7 @@ FIXED = """
     request.handler.Handler.leads_to
     request.health.Health._points observability.metrics.Region.slots observability.metrics.Shared._regions
     observability.metrics._State.inherited observability.metrics.Metric.all
-    observability.metrics.Metric._slots observability.metrics._slots_of models.content.event_writing.zones
+    observability.metrics.Metric._slots observability.metrics._slots_of models.content.event.zones
     models.sites.legal._packaged outbound.safe_http_client._trusted
     wire.html_pages._template wire.html_pages._script database.standby.Standbys._idle database.standby._NOTHING
     database.standby.Standbys._open

@@ -12,9 +12,10 @@ from forumapi.auth.backends import Backend
 from forumapi.config import Config
 from forumapi.database.connections import Query, Reader, Transaction
 from forumapi.errors import NotFound
+from forumapi.itemtypes import ItemRef
 from forumapi.models.access.auth_backend import SiteAuthBackend
-from forumapi.models.content import comment, item
-from forumapi.models.content.comment import Place
+from forumapi.models.content.comment import Comment, CommentParent
+from forumapi.models.content.item import Item
 from forumapi.models.journal import journal
 from forumapi.models.journal.journal import Author
 from forumapi.models.people import membership, user
@@ -22,7 +23,7 @@ from forumapi.models.sites.site import ROOT_ID, ROOT_KEY, LockedSite, Site
 from forumapi.models.sites.site_rules import SiteBody
 
 # The site's cast of item types that somebody can start.
-_ITEM_TYPES: Final = (itemtypes.CONVERSATION, itemtypes.EVENT, itemtypes.POLL, itemtypes.HUDDLE)
+_ITEM_TYPES: Final = (itemtypes.CONVERSATION, itemtypes.EVENT, itemtypes.POLL)
 
 SITE_ID = Query(
     "admin.site_id",
@@ -168,25 +169,17 @@ def delete_posts(tx: Transaction, site_id: int, user_id: int) -> int:
     if profile_id is None:
         return 0
     author = Author(site_id, int(profile_id), "")
-    items = tx.rows(ITEMS_OF, site_id=site_id, profile_id=profile_id)
-    for item_type, item_id in items:
-        if item_type in _ITEM_TYPES and (found := item.lock(tx, site_id, item_type, item_id)):
-            item.delete(tx, author, found)
+    items = [ItemRef(*row) for row in tx.rows(ITEMS_OF, site_id=site_id, profile_id=profile_id)]
+    for ref in items:
+        if ref.type in _ITEM_TYPES and (item := Item.lock(tx, site_id, ref)):
+            item.delete(tx, author)
     comments = tx.rows(COMMENTS_OF, site_id=site_id, profile_id=profile_id)
-    for comment_id, on_type, on_id in comments:
-        locked = None
-        if on_type != itemtypes.PROFILE:
-            locked = item.lock(tx, site_id, on_type, on_id)
-        if written := comment.lock(tx, site_id, comment_id):
-            comment.flag(
-                tx,
-                author,
-                Place(on_type, on_id, locked),
-                written,
-                is_deleted=True,
-                is_moderated=written.is_moderated,
-                kind=journal.DELETED,
-            )
+    for comment_id, *on in comments:
+        ref = ItemRef(*on)
+        # A huddle too is locked as any item: its author may have left it.
+        item = None if ref.type == itemtypes.PROFILE else Item.lock(tx, site_id, ref)
+        if comment := Comment.lock_on(tx, site_id, CommentParent(*ref, item), comment_id):
+            comment.delete(tx, author)
     tx.run(LEAVE_HUDDLES, site_id=site_id, profile_id=profile_id)
     return len(items) + len(comments)
 

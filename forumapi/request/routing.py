@@ -18,7 +18,7 @@ from werkzeug.routing import (
 
 from forumapi import itemtypes
 from forumapi.errors import WRONG_TYPE, Invalid, NotFound
-from forumapi.itemtypes import ItemType
+from forumapi.itemtypes import ItemRef, ItemType
 from forumapi.request.context import Context
 from forumapi.request.handler import Handler
 
@@ -32,16 +32,6 @@ _PART = re.compile(r"<(?:\w+:)?(\w+)>")
 def template(url: str) -> str:
     """An address of the routing table as logs and figures show it: `/api/v1/comments/{id}`."""
     return _PART.sub(lambda part: "{id}" if part[1] == "item" else f"{{{part[1]}}}", url)
-
-
-class Item:
-    """An item named by an address: type number and id."""
-
-    __slots__ = ("id", "type")
-
-    def __init__(self, type: int, id: int) -> None:
-        self.type = type
-        self.id = id
 
 
 def _number(text: str) -> int:
@@ -72,7 +62,7 @@ def _item_converter(kind: ItemType) -> type[NumberConverter]:
         """`<type:item>`: an id of one item type."""
 
         def to_python(self, value: str) -> Any:
-            return Item(kind.id, super().to_python(value))
+            return ItemRef(kind.id, super().to_python(value))
 
     return ItemConverter
 

@@ -20,7 +20,7 @@ from forumapi.database.connections import (
     Transaction,
 )
 from forumapi.errors import Invalid
-from forumapi.models.content import event_writing
+from forumapi.models.content import event
 from forumapi.models.notices import suppression
 from forumapi.models.notices.suppression import Suppression
 from forumapi.updates.mail_context import MailContext
@@ -185,7 +185,7 @@ def choose(
     """Set a profile's digest to `daily`, `weekly` or `none`, and its time zone. Raises Invalid."""
     if digest not in FREQUENCIES:
         raise Invalid("digest", f"must be one of: {', '.join(FREQUENCIES)}")
-    if time_zone not in event_writing.zones():
+    if time_zone not in event.zones():
         raise Invalid("timeZone", "must be the name of a time zone, such as Europe/Berlin")
     try:
         tx.run(

@@ -12,7 +12,10 @@ from forumapi.cron.reminders import event_reminders
 from forumapi.database.connections import Database, Transaction
 from forumapi.events import log
 from forumapi.events.readers import Reader, Readers
-from forumapi.models.content import attendee, comment, item
+from forumapi.itemtypes import ItemRef
+from forumapi.models.content import attendee
+from forumapi.models.content.comment import Comment
+from forumapi.models.content.event import Event
 from forumapi.models.content.text import Rendered
 from forumapi.models.journal.journal import Author
 from forumapi.updates import email as update_mail
@@ -279,14 +282,10 @@ def test_an_edit_tells_only_whom_it_names_for_the_first_time(stage, make, site, 
 def edit(make, thing, by, mentioned):
     """Edit a comment as the API does, with these people mentioned."""
     with make.database.write() as tx:
-        parent = comment.parent_of(tx, by.site.id, thing.id, by.id)
-        assert parent is not None
-        locked = item.lock(tx, by.site.id, *parent)
-        found = comment.lock(tx, by.site.id, thing.id)
+        found = Comment.lock(tx, by.site.id, thing.id, by.id)
         assert found is not None
-        place = comment.Place(parent[0], parent[1], locked)
         text = Rendered("<p>x</p>", tuple(mentioned), [])
-        comment.edit(tx, Author(by.site.id, by.id, ""), place, found, "x", text)
+        found.update(tx, Author(by.site.id, by.id, ""), "x", text)
 
 
 def test_of_a_comment_one_mail_leaves_whatever_else_it_is_for_later(stage, make, site, ana, bob):
@@ -611,11 +610,10 @@ def test_who_follows_an_event_is_told_once_that_somebody_comes(stage, make, site
 def answer(make, event, person, state):
     """Answer an event otherwise than by coming."""
     with make.database.write() as tx:
-        found = item.lock(tx, event.site.id, event.type, event.id)
+        found = Event.lock(tx, event.site.id, ItemRef(event.type, event.id))
         assert found is not None
-        place = attendee.Place(event.id, found.microcosm_id, 0, False)
-        said = [attendee.Answer(person.id, state)]
-        attendee.answer(tx, Author(event.site.id, person.id, ""), place, said)
+        answers = [attendee.Answer(person.id, state)]
+        attendee.store_answers(tx, Author(event.site.id, person.id, ""), found, answers)
 
 
 def test_who_does_not_come_is_not_told_of(stage, make, site, ana, bob):

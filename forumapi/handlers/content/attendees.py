@@ -1,4 +1,4 @@
-"""Who comes to an event. Wire: docs/api/events.md."""
+"""Attendees of events. Wire: docs/api/events.md."""
 
 from __future__ import annotations
 
@@ -23,8 +23,9 @@ from forumapi.errors import (
 )
 from forumapi.handlers.content import items
 from forumapi.models.access import permission_target
-from forumapi.models.content import attendee, event_writing, item_page
-from forumapi.models.content.attendee import Answer, EventAttendance, Place
+from forumapi.models.content import attendee, item_page
+from forumapi.models.content.attendee import Answer, EventAttendance
+from forumapi.models.content.event import Event
 from forumapi.models.people.profile import SUMMARY as PEOPLE
 from forumapi.permissions import evaluator
 from forumapi.permissions.evaluator import (
@@ -66,7 +67,7 @@ class AttendeeBody(Body):
 def _locate_event(ctx: Context) -> Located:
     """The event whose attendees are asked for. Its own version is not theirs, so If-Match does not apply."""
     if ctx.is_write:
-        located: Located = items.locate_locked(ctx)
+        located: Located = items.locate_locked(ctx, Event)
         located.version = 0
         return located
     named = ctx.args["item"]
@@ -77,7 +78,7 @@ def _locate_event(ctx: Context) -> Located:
 
 
 def _answer(ctx: Context, sent: AttendeeBody, profile_id: int) -> Answer:
-    """What an answer asks for, if the caller may ask it: for others everything but yes (content 5.5)."""
+    """Check an answer that the caller sends: for others everything but yes (content 5.5). Raises Invalid, Forbidden."""
     rsvp = body.given(sent.rsvp, "") or "invited"
     state = attendee.STATES.get(rsvp)
     if state is None:
@@ -90,15 +91,15 @@ def _answer(ctx: Context, sent: AttendeeBody, profile_id: int) -> Answer:
     return Answer(profile_id, state, body.given(sent.waiting, False))
 
 
-def _open_place(ctx: Context) -> Place:
-    """The locked event, if it can be answered now. Raises Invalid (C-12, content 5.5)."""
-    found = items.required(ctx)
-    stored = event_writing.stored(ctx.writer, ctx.site.id, found.id)
-    if not found.is_open and not ctx.can & MODERATOR:
+def _open_event(ctx: Context) -> Event:
+    """Return the locked event with its details if it can be answered now. Raises Invalid (C-12, content 5.5)."""
+    event = items.required(ctx, Event)
+    event.load_details(ctx.writer, ctx.site.id)
+    if not event.is_open and not ctx.can & MODERATOR:
         raise Invalid("", "This event is closed", code=CLOSED)
-    if stored.is_over:
+    if event.details.is_over:
         raise Invalid("", "This event is over", code=EVENT_OVER)
-    return Place(found.id, found.microcosm_id, stored.rsvp_limit, stored.is_over)
+    return event
 
 
 class AttendeesHandler(Handler):
@@ -152,7 +153,7 @@ class AttendeesHandler(Handler):
         if len(sent) > MAX_BATCH:
             raise Invalid("body", f"may hold at most {MAX_BATCH} answers", code=OUT_OF_RANGE)
         answers = [_answer(ctx, one, body.given(one.profileId, 0)) for one in sent]
-        attendee.answer(ctx.writer, ctx.author, _open_place(ctx), answers)
+        attendee.store_answers(ctx.writer, ctx.author, _open_event(ctx), answers)
         return Done()
 
 
@@ -219,20 +220,20 @@ class AttendeeHandler(Handler):
     def put(self, ctx: Context) -> Result:
         """Answer, for oneself or as the event's owner or moderator for somebody else; the address says for whom."""
         answer = _answer(ctx, ctx.body, ctx.args["profileId"].id)
-        attendee.answer(ctx.writer, ctx.author, _open_place(ctx), [answer])
+        attendee.store_answers(ctx.writer, ctx.author, _open_event(ctx), [answer])
         return Found(ctx.path)
 
     @needs(READ)
     def delete(self, ctx: Context) -> Result:
         """Take an answer back: one's own, or with the right to delete. 200 also when there is none."""
         event_id, profile_id = ctx.args["item"].id, ctx.args["profileId"].id
-        items.required(ctx)
+        items.required(ctx, Event)
         found = attendee.find(ctx.reader, ctx.site.id, event_id, profile_id)
         assert found is not None  # its item is locked
         if not self._can(ctx, found) & evaluator.DELETE:
             raise Forbidden("You may not delete this", code=NO_DELETE)
         if found.attendee is not None:
-            attendee.remove(ctx.writer, ctx.author, _open_place(ctx), profile_id)
+            attendee.remove(ctx.writer, ctx.author, _open_event(ctx), profile_id)
         return Done()
 
 

@@ -7,17 +7,10 @@ from typing import ClassVar, Final
 
 from forumapi import itemtypes
 from forumapi.errors import NO_CREATE, OUT_OF_RANGE, Forbidden, Invalid, NoRoom, NotFound
-from forumapi.models.content import (
-    comment,
-    comment_page,
-    huddle_page,
-    item,
-    item_page,
-    text,
-)
-from forumapi.models.content.comment import LockedComment, Place
+from forumapi.itemtypes import ItemRef
+from forumapi.models.content import comment_page, huddle_page, item_page, text
+from forumapi.models.content.comment import Comment, CommentParent
 from forumapi.models.content.comment_page import CommentPage
-from forumapi.models.journal import journal
 from forumapi.models.microcosms import microcosm_counters
 from forumapi.models.people import profile
 from forumapi.permissions import evaluator
@@ -63,108 +56,89 @@ class CommentBody(Body):
 # ---------------------------------------------------------------- one comment
 
 
-class LocatedComment(Located):
+class ShownComment(Located):
     """A comment for reading; `page` None if there is none of that id."""
 
     __slots__ = ("page",)
 
     page: CommentPage | None
 
+    def required(self) -> CommentPage:
+        """Return the comment. Raises NotFound."""
+        if self.page is None:
+            raise NotFound("There is no such comment")
+        return self.page
 
-def locate_for_reading(ctx: Context) -> LocatedComment:
-    """The comment that the address names, as the caller sees it."""
-    found = comment_page.page(
+
+def locate_for_reading(ctx: Context) -> ShownComment:
+    """Read the comment that the address names, as the caller sees it."""
+    page = comment_page.page(
         ctx.reader,
         ctx.site.id,
         ctx.args["item"].id,
         ctx.identity.principal,
         ctx.identity.ignored_profiles,
     )
-    if found is None:
-        located = LocatedComment(Target(itemtypes.COMMENT, ctx.args["item"].id))
+    if page is None:
+        located = ShownComment(Target(itemtypes.COMMENT, ctx.args["item"].id))
     else:
-        node = ctx.tree.nodes.get(found.microcosm_id)
+        node = ctx.tree.nodes.get(page.microcosm_id)
         under_live = node is None or node.is_live
-        located = LocatedComment(
+        located = ShownComment(
             Target(
                 itemtypes.COMMENT,
-                found.stub.id,
-                found.microcosm_id,
-                (found.stub.author_id,),
-                parent_type=found.parent.type,
-                is_participant=found.is_participant,
+                page.comment.id,
+                page.microcosm_id,
+                (page.comment.author_id,),
+                parent_type=page.parent.type,
+                is_participant=page.is_participant,
             ),
-            is_hidden=found.is_deleted
-            or found.is_moderated
-            or found.parent_hidden
-            or not under_live,
-            own_moderated=found.is_moderated
-            and not found.is_deleted
-            and not found.parent_hidden
+            is_hidden=page.is_deleted or page.is_moderated or page.parent_hidden or not under_live,
+            own_moderated=page.is_moderated
+            and not page.is_deleted
+            and not page.parent_hidden
             and under_live,
-            version=found.stub.version,
+            version=page.comment.version,
         )
-    located.page = found
+    located.page = page
     return located
 
 
-class LockedLocated(Located):
+class LockedComment(Located):
     """A comment for writing, locked with its item; `comment` None if there is none of that id."""
 
-    __slots__ = ("comment", "place")
+    __slots__ = ("comment",)
 
-    comment: LockedComment | None
-    place: Place
+    comment: Comment | None
+
+    def required(self) -> Comment:
+        """Return the comment. Raises NotFound."""
+        if self.comment is None:
+            raise NotFound("There is no such comment")
+        return self.comment
 
 
-def locate_for_writing(ctx: Context) -> LockedLocated:
-    """The comment that the address names, locked with its item until the end of the request."""
-    tx, site_id, id = ctx.writer, ctx.site.id, ctx.args["item"].id
-    parent = comment.parent_of(tx, site_id, id, ctx.identity.principal.participant_id)
-    if parent is None:
-        located = LockedLocated(Target(itemtypes.COMMENT, id))
-        located.comment = None
-        return located
-    place = _place(ctx, *parent)
-    if place is None:  # a huddle that the caller left at this moment
-        located = LockedLocated(Target(itemtypes.COMMENT, id))
-        located.comment = None
-        return located
-    found = comment.lock(tx, site_id, id)
-    assert found is not None
-    located = LockedLocated(
-        Target(
-            itemtypes.COMMENT,
-            id,
-            place.microcosm_id,
-            (found.author_id,),
-            parent_type=place.item_type,
-            is_participant=place.item_type == itemtypes.HUDDLE,
-        ),
-        is_hidden=not found.is_visible or _is_hidden(place),
-        version=found.version,
-    )
-    located.comment = found
-    located.place = place
+def locate_for_writing(ctx: Context) -> LockedComment:
+    """Lock the comment that the address names, with its item, until the end of the request."""
+    id, me = ctx.args["item"].id, ctx.identity.principal.participant_id
+    comment = Comment.lock(ctx.writer, ctx.site.id, id, me)
+    if comment is None:
+        located = LockedComment(Target(itemtypes.COMMENT, id))
+    else:
+        located = LockedComment(
+            comment.target,
+            is_hidden=not comment.is_visible or _is_hidden(ctx, comment.parent),
+            version=comment.version,
+        )
+    located.comment = comment
     return located
 
 
-def _place(ctx: Context, item_type: int, id: int) -> Place | None:
-    """What a comment is or would be on, locked if it is an item; None if there is no such thing here."""
-    if item_type == itemtypes.PROFILE:
-        known = profile.summaries(ctx.reader, ctx.app.documents, ctx.site.id, [id])
-        return Place(item_type, id) if id in known else None
-    me = ctx.identity.principal.participant_id
-    locked = item.lock(ctx.writer, ctx.site.id, item_type, id, me)
-    if locked is None:
-        return None
-    node = ctx.tree.nodes.get(locked.microcosm_id)
-    return Place(item_type, id, locked, node is None or node.is_live)
-
-
-def _is_hidden(place: Place) -> bool:
-    locked = place.locked
-    return locked is not None and not (locked.is_visible and place.is_under_live)
+def _is_hidden(ctx: Context, parent: CommentParent) -> bool:
+    if parent.item is None:
+        return False
+    node = ctx.tree.nodes.get(parent.microcosm_id)
+    return not parent.item.is_visible or not (node is None or node.is_live)
 
 
 class CommentHandler(Handler):
@@ -180,14 +154,15 @@ class CommentHandler(Handler):
     @needs(READ, answer=schemas.Comment, paged=True)
     def get(self, ctx: Context) -> Result:
         """The comment, the one it replies to and its replies; marks its item read up to it."""
-        found = shown(ctx)
-        if found.stub.is_unread and not ctx.is_head:
+        located: ShownComment = ctx.located
+        page = located.required()
+        if page.comment.is_unread and not ctx.is_head:
             with contextlib.suppress(NoRoom):
-                _mark_read(ctx, found)
+                _mark_read(ctx, page)
         limit = ctx.paging.limit
-        offset = paging.page_offset(found.position, limit)
+        offset = paging.page_offset(page.position, limit)
         href = paging.href(
-            itemtypes.href(found.parent.type, found.parent.id),
+            itemtypes.href(page.parent.type, page.parent.id),
             (),
             offset=offset or None,
             limit=limit if offset and limit != paging.DEFAULT_LIMIT else None,
@@ -196,79 +171,50 @@ class CommentHandler(Handler):
 
         def build() -> bytes:
             return comment_page.detail(
-                ctx.reader, ctx.app.documents, ctx.site.id, found, href, permission
+                ctx.reader, ctx.app.documents, ctx.site.id, page, href, permission
             )
 
-        return Page(found.stub.version, (found.stamp, href, ctx.can), build)
+        return Page(page.comment.version, (page.stamp, href, ctx.can), build)
 
     @needs(UPDATE, body=CommentBody, status=302)
     def put(self, ctx: Context) -> Result:
         """Change the text; the one before stays as a revision."""
-        found: LockedComment = required(ctx)
-        place: Place = ctx.located.place
-        here = f"/api/v1/comments/{found.id}"
-        if isinstance(ctx.body.markdown, UnsetType):
-            return Found(here)
-        source = text.source(ctx.body.markdown)
-        if source != found.markdown:
-            rendered = finish(ctx, prepare(ctx, source), place)
-            comment.edit(ctx.writer, ctx.author, place, found, source, rendered)
-        return Found(here)
+        located: LockedComment = ctx.located
+        comment = located.required()
+        if not isinstance(ctx.body.markdown, UnsetType):
+            change_text(ctx, comment, text.source(ctx.body.markdown))
+        return Found(comment.href)
 
     @needs(UPDATE, body=list[patch.Operation])
     def patch(self, ctx: Context) -> Result:
         """Set the flags `deleted` and `moderated`."""
-        found: LockedComment = required(ctx)
-        is_deleted, is_moderated = found.is_deleted, found.is_moderated
+        located: LockedComment = ctx.located
+        comment = located.required()
+        is_deleted, is_moderated = comment.is_deleted, comment.is_moderated
         for change in patch.changes(ctx.body, _PATHS):
             patch.permit(change, ctx.can)
             if change.path == patch.DELETED:
                 is_deleted = change.value
             else:
                 is_moderated = change.value
-        if (is_deleted, is_moderated) != (found.is_deleted, found.is_moderated):
-            comment.flag(
-                ctx.writer,
-                ctx.author,
-                ctx.located.place,
-                found,
-                is_deleted=is_deleted,
-                is_moderated=is_moderated,
-                kind=journal.PATCHED,
-            )
+        if (is_deleted, is_moderated) != (comment.is_deleted, comment.is_moderated):
+            comment.flag(ctx.writer, ctx.author, is_deleted=is_deleted, is_moderated=is_moderated)
         return Done()
 
     @needs(DELETE)
     def delete(self, ctx: Context) -> Result:
         """Hide the comment from everybody but moderators; 200 also when it is gone."""
-        found: LockedComment = required(ctx)
-        if not found.is_deleted:
-            comment.flag(
-                ctx.writer,
-                ctx.author,
-                ctx.located.place,
-                found,
-                is_deleted=True,
-                is_moderated=found.is_moderated,
-                kind=journal.DELETED,
-            )
+        located: LockedComment = ctx.located
+        located.required().delete(ctx.writer, ctx.author)
         return Done()
 
 
-def shown(ctx: Context) -> CommentPage:
-    """The located comment. Raises NotFound."""
-    found: CommentPage | None = ctx.located.page
-    if found is None:
-        raise NotFound("There is no such comment")
-    return found
-
-
-def _mark_read(ctx: Context, found: CommentPage) -> None:
-    """Move the read mark of what the comment is on up to it (discovery 7.4)."""
-    site_id, me, parent = ctx.site.id, ctx.identity.profile_id, found.parent
+def _mark_read(ctx: Context, page: CommentPage) -> None:
+    """Move the read mark of the comment's item up to the comment (discovery 7.4)."""
+    site_id, me, parent = ctx.site.id, ctx.identity.profile_id, page.parent
     if parent.type == itemtypes.HUDDLE:
         with ctx.aside() as tx:
-            huddle_page.mark_read_to(tx, site_id, parent.id, me, found.stub.id)
+            huddle_page.mark_read_to(tx, site_id, parent.id, me, page.comment.id)
     elif parent.type != itemtypes.PROFILE:
         ctx.tx.run(
             item_page.MARK_AT,
@@ -276,26 +222,25 @@ def _mark_read(ctx: Context, found: CommentPage) -> None:
             me=me,
             item_type=parent.type,
             item_id=parent.id,
-            comment_id=found.stub.id,
+            comment_id=page.comment.id,
         )
 
 
-def required(ctx: Context) -> LockedComment:
-    """The comment located for writing. Raises NotFound."""
-    found: LockedComment | None = ctx.located.comment
-    if found is None:
-        raise NotFound("There is no such comment")
-    return found
+def change_text(ctx: Context, comment: Comment, source: str) -> None:
+    """Make `source` the current text of the locked comment, as a new revision unless it is the current text already."""
+    if source != comment.markdown:
+        rendered = finish(ctx, prepare(ctx, source), comment.parent)
+        comment.update(ctx.writer, ctx.author, source, rendered)
 
 
 def prepare(ctx: Context, source: str) -> text.Draft:
-    """A comment's source as far as its place doesn't matter."""
+    """Render a comment's source as far as its parent doesn't matter."""
     return text.prepare(ctx.writer, ctx.site, source, short_links=ctx.app.config.short_links)
 
 
-def finish(ctx: Context, draft: text.Draft, place: Place) -> text.Rendered:
-    """A comment's source as it will be shown."""
-    microcosm_id = None if place.item_type == itemtypes.HUDDLE else place.microcosm_id
+def finish(ctx: Context, draft: text.Draft, parent: CommentParent) -> text.Rendered:
+    """Render a comment's source as it will be shown."""
+    microcosm_id = None if parent.is_huddle else parent.microcosm_id
     return text.finish(ctx.writer, draft, lambda: ctx.tree, microcosm_id)
 
 
@@ -303,13 +248,22 @@ def finish(ctx: Context, draft: text.Draft, place: Place) -> text.Rendered:
 
 
 class LocatedParent(Located):
-    """What a new comment would be on; `place` None if there is no such thing."""
+    """Item or profile that a new comment would hang on; `parent` None if there is no such thing."""
 
-    __slots__ = ("draft", "place", "source")
+    __slots__ = ("draft", "parent", "source")
 
     draft: text.Draft | None
-    place: Place | None
+    parent: CommentParent | None
     source: str
+
+
+def _lock_parent(ctx: Context, ref: ItemRef) -> CommentParent | None:
+    if ref.type == itemtypes.PROFILE and not profile.summaries(
+        ctx.reader, ctx.app.documents, ctx.site.id, [ref.id]
+    ):
+        return None
+    me = ctx.identity.principal.participant_id
+    return CommentParent.lock(ctx.writer, ctx.site.id, ref, me)
 
 
 class CommentsHandler(Handler):
@@ -319,7 +273,7 @@ class CommentsHandler(Handler):
     required_keys: ClassVar = {"POST": ("itemType", "itemId", "markdown")}
 
     def locate(self, ctx: Context) -> Located:
-        """The parent that the body names. The longer part of rendering comes first, locks after it."""
+        """Lock the parent that the body names, after the longer part of rendering."""
         sent: CommentBody = ctx.body
         name = body.given(sent.itemType, "").lower()
         kind = itemtypes.BY_NAME.get(name)
@@ -329,26 +283,20 @@ class CommentsHandler(Handler):
         if id <= 0:
             raise Invalid("itemId", "must be a positive number", code=OUT_OF_RANGE)
         source = text.source(sent.markdown)
-        draft = place = None
+        draft = parent = None
         if not ctx.identity.is_guest:
             draft = prepare(ctx, source)
-            place = _place(ctx, kind.id, id)
-        if place is None:
+            parent = _lock_parent(ctx, ItemRef(kind.id, id))
+        if parent is None:
             located = LocatedParent(Target(kind.id, id))
-        elif place.locked is None:
+        elif parent.item is None:
             located = LocatedParent(Target(itemtypes.PROFILE, id, 0, (id,)))
         else:
             located = LocatedParent(
-                item.target(
-                    ctx.writer,
-                    ctx.site.id,
-                    place.locked,
-                    ctx.identity.profile_id,
-                    asks_delete=False,
-                ),
-                is_hidden=_is_hidden(place),
+                parent.item.target(ctx.writer, ctx.author, asks_delete=False),
+                is_hidden=_is_hidden(ctx, parent),
             )
-        located.place = place
+        located.parent = parent
         located.draft = draft
         located.source = source
         return located
@@ -357,26 +305,24 @@ class CommentsHandler(Handler):
     def post(self, ctx: Context) -> Result:
         """Write a comment. The same text again within minutes leads to the first one."""
         located: LocatedParent = ctx.located
-        place, draft = located.place, located.draft
-        if place is None or draft is None:
+        parent, draft = located.parent, located.draft
+        if parent is None or draft is None:
             raise NotFound("There is no such item")
         is_moderator = bool(ctx.can & evaluator.MODERATOR)
-        if place.locked is not None and not place.locked.is_open and not is_moderator:
+        if parent.item is not None and not parent.item.is_open and not is_moderator:
             raise Forbidden("This is closed", code=NO_CREATE)
         config = ctx.app.config
-        made = comment.insert(
+        comment = Comment(parent, located.source, max(body.given(ctx.body.inReplyTo, 0), 0))
+        is_new = comment.insert(
             ctx.writer,
             ctx.author,
-            place,
-            located.source,
-            finish(ctx, draft, place),
-            in_reply_to=max(body.given(ctx.body.inReplyTo, 0), 0),
+            finish(ctx, draft, parent),
             window_s=config.duplicate_window_s,
             per_minute=0 if is_moderator else config.comment_rate_per_minute,
         )
-        if made.is_new:
-            microcosm_counters.maybe_fold(ctx.app.database, ctx.writer, ctx.site.id, made.id)
-        return Found(f"/api/v1/comments/{made.id}")
+        if is_new:
+            microcosm_counters.maybe_fold(ctx.app.database, ctx.writer, ctx.site.id, comment.id)
+        return Found(comment.href)
 
 
 # ---------------------------------------------------------------- where a comment stands
@@ -393,13 +339,14 @@ class CommentInContextHandler(Handler):
     @needs(READ, status=307, paged=True)
     def get(self, ctx: Context) -> Result:
         """307 to the item's page that holds the comment."""
-        found = shown(ctx)
+        located: ShownComment = ctx.located
+        page = located.required()
         limit = ctx.paging.limit
-        offset = paging.page_offset(found.position, limit)
+        offset = paging.page_offset(page.position, limit)
         href = paging.href(
-            itemtypes.href(found.parent.type, found.parent.id),
+            itemtypes.href(page.parent.type, page.parent.id),
             (),
-            comment_id=found.stub.id,
+            comment_id=page.comment.id,
             offset=offset or None,
             limit=limit if offset and limit != paging.DEFAULT_LIMIT else None,
         )

@@ -7,7 +7,7 @@ from typing import ClassVar
 from forumapi import itemtypes
 from forumapi.handlers.content import items
 from forumapi.handlers.content.items import ItemBody, ItemHandler, ItemsHandler
-from forumapi.models.content import item
+from forumapi.models.content.item import Item
 from forumapi.request.context import Context
 from forumapi.request.handler import (
     CREATE,
@@ -15,7 +15,7 @@ from forumapi.request.handler import (
     UPDATE,
     needs,
 )
-from forumapi.request.response import Result
+from forumapi.request.response import Found, Result
 from forumapi.wire import schemas
 
 
@@ -36,8 +36,9 @@ class ConversationHandler(ItemHandler):
     @needs(UPDATE, body=ConversationBody, status=302)
     def put(self, ctx: Context) -> Result:
         """Change the title or move it to another microcosm; needs meta.editReason."""
-        item.update(ctx.writer, ctx.author, items.required(ctx), *items.change(ctx))
-        return items.here(ctx)
+        conversation = items.required(ctx, Item)
+        conversation.update(ctx.writer, ctx.author, items.change(ctx))
+        return Found(conversation.href)
 
 
 class ConversationsHandler(ItemsHandler):

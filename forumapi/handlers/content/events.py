@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import ClassVar
 
 from msgspec import UNSET, UnsetType
@@ -9,8 +10,8 @@ from msgspec import UNSET, UnsetType
 from forumapi import itemtypes
 from forumapi.handlers.content import items
 from forumapi.handlers.content.items import ItemBody, ItemHandler, ItemsHandler
-from forumapi.models.content import attendee, event_writing, item
-from forumapi.models.content.event_writing import Stored
+from forumapi.models.content import attendee, event
+from forumapi.models.content.event import Event, EventDetails
 from forumapi.request.context import Context
 from forumapi.request.handler import (
     CREATE,
@@ -19,7 +20,7 @@ from forumapi.request.handler import (
     Param,
     needs,
 )
-from forumapi.request.response import Result
+from forumapi.request.response import Found, Result
 from forumapi.wire import schemas
 
 
@@ -43,6 +44,7 @@ class EventBody(ItemBody):
 class EventHandler(ItemHandler):
     """One event with a page of its comments."""
 
+    model = Event
     allow = "OPTIONS,HEAD,GET,PUT,PATCH,DELETE"
 
     @needs(READ, answer=schemas.Event, paged=True)
@@ -54,16 +56,14 @@ class EventHandler(ItemHandler):
     def put(self, ctx: Context) -> Result:
         """Change the event, call it off or move it to another microcosm; needs meta.editReason. Who waits for a space
         moves up if there are more of them now."""
-        found = items.required(ctx)
-        change = items.change(ctx)
         tx, author = ctx.writer, ctx.author
-        made = event_writing.after_put(ctx.body, event_writing.stored(tx, ctx.site.id, found.id))
-        item.update(tx, author, found, *change)
-        event_writing.update(tx, ctx.site.id, found.id, made)
-        after = event_writing.stored(tx, ctx.site.id, found.id)
-        place = attendee.Place(found.id, change.microcosm_id, after.rsvp_limit, after.is_over)
-        attendee.settle(tx, author, place)
-        return items.here(ctx)
+        this = items.required(ctx, Event)
+        change = items.change(ctx)
+        this.load_details(tx, ctx.site.id)
+        this.details = event.after_put(ctx.body, this.details)
+        this.update(tx, author, change)
+        attendee.promote_waiting(tx, author, this)
+        return Found(this.href)
 
 
 class EventsHandler(ItemsHandler):
@@ -89,5 +89,5 @@ class EventsHandler(ItemsHandler):
     @needs(CREATE, body=EventBody, status=302)
     def post(self, ctx: Context) -> Result:
         """Announce an event. The same one again within minutes leads to the first."""
-        made = event_writing.checked(ctx.body, Stored())
-        return items.create(ctx, self.item_type, event_writing.new(made))
+        details = event.checked(ctx.body, EventDetails())
+        return items.create(ctx, self.item_type, functools.partial(Event, details=details))

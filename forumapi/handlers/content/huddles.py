@@ -6,17 +6,10 @@ import contextlib
 from typing import ClassVar, Final
 
 from forumapi import itemtypes
-from forumapi.errors import NO_CREATE, NO_UPDATE, Forbidden, Invalid, NoRoom, NotFound
-from forumapi.models.content import (
-    comment_page,
-    huddle,
-    huddle_page,
-    item,
-    item_page,
-    text,
-)
-from forumapi.models.content.huddle_page import Participants, Seen
-from forumapi.models.content.item import LockedItem
+from forumapi.errors import NO_CREATE, OUT_OF_RANGE, Forbidden, Invalid, NoRoom, NotFound
+from forumapi.models.content import comment_page, huddle_page, item_page, text
+from forumapi.models.content.huddle import Huddle
+from forumapi.models.content.huddle_page import HuddleView, Participants
 from forumapi.permissions import evaluator
 from forumapi.permissions.evaluator import Target
 from forumapi.request.context import Context, Located
@@ -64,39 +57,45 @@ class HuddleBody(Body):
     participants: list[ParticipantBody] | UnsetType = UNSET
 
 
-# ---------------------------------------------------------------- locating: for all but participants there is nothing
+# ---------------------------------------------------------------- locating: a huddle exists for its participants alone
 
 
-class LocatedHuddle(Located):
-    """A huddle for reading; `seen` None if the caller is in none of that id."""
+class ShownHuddle(Located):
+    """A huddle for reading; `view` None if the caller participates in none of that id."""
 
-    __slots__ = ("seen",)
+    __slots__ = ("view",)
 
-    seen: Seen | None
-
-
-class LockedLocated(Located):
-    """A huddle for writing, locked; `item` None if the caller is in none of that id."""
-
-    __slots__ = ("item",)
-
-    item: LockedItem | None
+    view: HuddleView | None
 
 
-class LocatedParticipants(Located):
-    """Participants of a huddle; `found` None if the caller is in none of that id."""
+class LockedHuddle(Located):
+    """A huddle for writing, locked; `huddle` None if the caller participates in none of that id."""
 
-    __slots__ = ("found",)
+    __slots__ = ("huddle",)
 
-    found: Participants | None
+    huddle: Huddle | None
+
+    def required(self) -> Huddle:
+        """Return the huddle. Raises NotFound."""
+        if self.huddle is None:
+            raise NotFound("There is no such huddle")
+        return self.huddle
+
+
+class ShownParticipants(Located):
+    """Participants of a huddle; `participants` None if the caller participates in none of that id."""
+
+    __slots__ = ("participants",)
+
+    participants: Participants | None
 
 
 def _nothing(ctx: Context) -> Target:
     return Target(itemtypes.HUDDLE, ctx.args["item"].id)
 
 
-def _locate_page(ctx: Context) -> LocatedHuddle:
-    seen = huddle_page.page(
+def _locate_page(ctx: Context) -> ShownHuddle:
+    view = huddle_page.page(
         ctx.app.pages,
         ctx.reader,
         ctx.site.id,
@@ -105,24 +104,26 @@ def _locate_page(ctx: Context) -> LocatedHuddle:
         ctx.identity.ignored_profiles,
         ctx.paging,
     )
-    located = LocatedHuddle(
-        seen.page.target if seen else _nothing(ctx), version=seen.page.version if seen else 0
+    located = ShownHuddle(
+        view.page.target if view else _nothing(ctx), version=view.page.version if view else 0
     )
-    located.seen = seen
+    located.view = view
     return located
 
 
-def _locate_locked(ctx: Context) -> LockedLocated:
-    tx, site_id, me = ctx.writer, ctx.site.id, ctx.identity.principal.participant_id
-    found = item.lock(tx, site_id, itemtypes.HUDDLE, ctx.args["item"].id, me)
-    target = item.target(tx, site_id, found, me) if found else _nothing(ctx)
-    located = LockedLocated(target, version=found.version if found else 0)
-    located.item = found
+def _locate_locked(ctx: Context) -> LockedHuddle:
+    me = ctx.identity.principal.participant_id
+    huddle = Huddle.lock(ctx.writer, ctx.site.id, ctx.args["item"], me)
+    located = LockedHuddle(
+        huddle.target(ctx.writer, ctx.author) if huddle else _nothing(ctx),
+        version=huddle.version if huddle else 0,
+    )
+    located.huddle = huddle
     return located
 
 
-def _locate_participants(ctx: Context, one: int | None = None) -> LocatedParticipants:
-    found = huddle_page.participants(
+def _locate_participants(ctx: Context, one: int | None = None) -> ShownParticipants:
+    participants = huddle_page.participants(
         ctx.reader,
         ctx.site.id,
         ctx.args["item"].id,
@@ -130,23 +131,21 @@ def _locate_participants(ctx: Context, one: int | None = None) -> LocatedPartici
         ctx.paging,
         one=one,
     )
-    located = LocatedParticipants(
-        found.target if found else _nothing(ctx), version=found.version if found else 0
+    located = ShownParticipants(
+        participants.target if participants else _nothing(ctx),
+        version=participants.version if participants else 0,
     )
-    located.found = found
+    located.participants = participants
     return located
 
 
-def _required(ctx: Context) -> LockedItem:
-    found: LockedItem | None = ctx.located.item
-    if found is None:
-        raise NotFound("There is no such huddle")
-    return found
-
-
-def _ids(sent: list[ParticipantBody] | UnsetType) -> set[int]:
-    named = body.given(sent, [])
-    return huddle.ids_of([body.given(one.id, 0) for one in named])
+def _profile_ids(sent: list[ParticipantBody] | UnsetType) -> set[int]:
+    """Collect the profile ids that a body names. Raises Invalid for a number that can't be an id."""
+    ids = [body.given(participant.id, 0) for participant in body.given(sent, [])]
+    for position, id in enumerate(ids):
+        if id < 1:
+            raise Invalid(f"[{position}].id", "must be the id of a profile", code=OUT_OF_RANGE)
+    return set(ids)
 
 
 # ---------------------------------------------------------------- huddles
@@ -171,7 +170,7 @@ class HuddlesHandler(Handler):
         """Last activity first, without ignored ones and those begun by somebody whom the caller ignores. No guest's."""
         identity, at = ctx.identity, ctx.paging
         total = 0
-        entries: list[huddle_page.Entry] = []
+        entries: list[huddle_page.HuddleRow] = []
         if not identity.is_guest:
             total, entries = huddle_page.own(
                 ctx.reader,
@@ -200,14 +199,15 @@ class HuddlesHandler(Handler):
         if ctx.identity.huddles_closed:
             raise Forbidden(_CLOSED, code=NO_CREATE)
         title = text.title(None if isinstance(sent.title, UnsetType) else sent.title, "title", 150)
-        id = huddle.insert(
-            ctx.writer,
-            ctx.author,
+        huddle = Huddle(
+            itemtypes.HUDDLE,
+            0,
             title,
-            _ids(sent.participants),
             is_confidential=body.given(sent.isConfidential, False),
+            participants=_profile_ids(sent.participants),
         )
-        return Found(itemtypes.href(itemtypes.HUDDLE, id))
+        huddle.insert(ctx.writer, ctx.author)
+        return Found(huddle.href)
 
 
 class HuddleHandler(Handler):
@@ -221,22 +221,25 @@ class HuddleHandler(Handler):
     @needs(READ, answer=schemas.Huddle, paged=True)
     def get(self, ctx: Context) -> Result:
         """The huddle and a page of its comments, oldest first; reading marks it read."""
-        seen: Seen | None = ctx.located.seen
-        if seen is None:
+        located: ShownHuddle = ctx.located
+        view = located.view
+        if view is None:
             raise NotFound("There is no such huddle")
-        found, at = seen.page, ctx.paging
-        paging.check(found.total, at)
+        page, at = view.page, ctx.paging
+        paging.check(page.total, at)
         site_id, me = ctx.site.id, ctx.identity.profile_id
-        if seen.is_unread and not ctx.is_head:
+        if view.is_unread and not ctx.is_head:
             with contextlib.suppress(NoRoom), ctx.aside() as tx:
-                huddle_page.mark_read(tx, site_id, seen, me, at)
-        is_ignored = found.id in ctx.identity.ignored_items
+                huddle_page.mark_read(tx, site_id, view, me, at)
+        is_ignored = page.id in ctx.identity.ignored_items
         permission = evaluator.as_json(ctx.can)
-        own = comment_page.Own.of(ctx.identity.principal, found.target, ctx.tree, found.reacted)
+        rights = comment_page.CommentRights.of(
+            ctx.identity.principal, page.target, ctx.tree, page.reacted
+        )
 
         def comments_page(items: bytes) -> bytes:
             return paging.page(
-                items, found.total, at, "/api/v1/comments", ctx.path, ctx.query_string, ctx.pairs
+                items, page.total, at, "/api/v1/comments", ctx.path, ctx.query_string, ctx.pairs
             )
 
         def build() -> bytes:
@@ -244,21 +247,22 @@ class HuddleHandler(Handler):
                 ctx.reader,
                 ctx.app.documents,
                 site_id,
-                seen,
+                view,
                 comments_page,
                 permission,
                 is_ignored=is_ignored,
-                own=own,
+                rights=rights,
             )
 
-        of_comments = own and own.stamp(found.comments)
-        stamp = (seen.stamp, of_comments, is_ignored, ctx.can, ctx.path, ctx.query_string)
-        return Page(found.version, stamp, build)
+        of_comments = rights and rights.stamp(page.comments)
+        stamp = (view.stamp, of_comments, is_ignored, ctx.can, ctx.path, ctx.query_string)
+        return Page(page.version, stamp, build)
 
     @needs(DELETE)
     def delete(self, ctx: Context) -> Result:
         """Leave it. The others stay; with the last one it goes."""
-        huddle.leave(ctx.writer, ctx.author, _required(ctx))
+        locked: LockedHuddle = ctx.located
+        locked.required().leave(ctx.writer, ctx.author)
         return Done()
 
 
@@ -266,7 +270,7 @@ class HuddleHandler(Handler):
 
 
 class ParticipantsHandler(Handler):
-    """Who is in a huddle."""
+    """Participants of a huddle."""
 
     allow = "OPTIONS,GET,HEAD,PUT"
     leads_to: ClassVar = {"PUT": "/api/v1/huddles/<huddle:item>"}
@@ -277,7 +281,8 @@ class ParticipantsHandler(Handler):
     @needs(READ, answer=schemas.Participants, paged=True)
     def get(self, ctx: Context) -> Result:
         """By id."""
-        found: Participants | None = ctx.located.found
+        located: ShownParticipants = ctx.located
+        found = located.participants
         if found is None:
             raise NotFound("There is no such huddle")
         at = ctx.paging
@@ -304,9 +309,10 @@ class ParticipantsHandler(Handler):
     @needs(UPDATE, body=list[ParticipantBody], status=302)
     def put(self, ctx: Context) -> Result:
         """Add people: all of them or nobody. Those in it already stay; one who ignores the caller is left out."""
-        found = _required(ctx)
-        _add(ctx, found, _ids(ctx.body))
-        return Found(itemtypes.href(itemtypes.HUDDLE, found.id))
+        located: LockedHuddle = ctx.located
+        huddle = located.required()
+        huddle.add(ctx.writer, ctx.author, _profile_ids(ctx.body))
+        return Found(huddle.href)
 
 
 class ParticipantHandler(Handler):
@@ -322,7 +328,8 @@ class ParticipantHandler(Handler):
     @needs(READ, answer=schemas.Participant)
     def get(self, ctx: Context) -> Result:
         """The participant; 404 if that profile is not in the huddle."""
-        found: Participants | None = ctx.located.found
+        located: ShownParticipants = ctx.located
+        found = located.participants
         if found is None or not found.versions:
             raise NotFound("There is no such participant")
 
@@ -337,26 +344,20 @@ class ParticipantHandler(Handler):
     @needs(UPDATE, status=302)
     def put(self, ctx: Context) -> Result:
         """Add one profile; nothing changes if it is in the huddle already."""
-        found = _required(ctx)
-        _add(ctx, found, huddle.ids_of([ctx.args["profileId"].id]))
+        located: LockedHuddle = ctx.located
+        added = ParticipantBody(id=ctx.args["profileId"].id)
+        located.required().add(ctx.writer, ctx.author, _profile_ids([added]))
         return Found(ctx.path)
 
     @needs(DELETE)
     def delete(self, ctx: Context) -> Result:
         """Leave the huddle; nobody can be removed by another."""
-        found = _required(ctx)
+        located: LockedHuddle = ctx.located
+        huddle = located.required()
         if ctx.args["profileId"].id != ctx.identity.profile_id:
             raise Invalid("profileId", "Only the participant in question can leave a huddle")
-        huddle.leave(ctx.writer, ctx.author, found)
+        huddle.leave(ctx.writer, ctx.author)
         return Done()
-
-
-def _add(ctx: Context, found: LockedItem, ids: set[int]) -> None:
-    """Add people unless the circle is closed (C-37)."""
-    is_confidential, present = huddle.state(ctx.writer, ctx.site.id, found.id)
-    if is_confidential:
-        raise Forbidden("Nobody can be added to a confidential huddle", code=NO_UPDATE)
-    huddle.add(ctx.writer, ctx.author, found, ids, present)
 
 
 # ---------------------------------------------------------------- where to go on reading
@@ -374,7 +375,7 @@ class HuddleLastCommentHandler(Handler):
     @needs(READ, status=307, paged=True)
     def get(self, ctx: Context) -> Result:
         """307 to the huddle's page that holds the comment; to the huddle itself while it has none."""
-        if ctx.located.found is None:
+        if ctx.located.participants is None:
             raise NotFound("There is no such huddle")
         href = item_page.redirect(
             ctx.reader,

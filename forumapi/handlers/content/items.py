@@ -1,27 +1,22 @@
-"""What the handlers of conversations, events, polls and huddles share (content 3). Wire: docs/api/conversations.md.
+"""Base handlers of conversations, events and polls (content 3). Wire: docs/api/conversations.md.
 
-A type subclasses `ItemHandler` and `ItemsHandler` and says what is its own: the body, the answer, what it stores beyond
+A type subclasses `ItemHandler` and `ItemsHandler` and adds its body, its answer, and its model, which stores more than
 title and place. Its own members of answers come from models/content/item_details.py.
 """
 
 from __future__ import annotations
 
 import contextlib
-from typing import ClassVar, Final, NamedTuple
+from collections.abc import Callable
+from typing import ClassVar, Final, NamedTuple, TypeVar
 
 from forumapi import itemtypes
 from forumapi.database.connections import Query
 from forumapi.errors import NO_CREATE, Forbidden, Invalid, NoRoom, NotFound
-from forumapi.models.content import (
-    comment_page,
-    item,
-    item_page,
-    reaction,
-    text,
-)
-from forumapi.models.content.item import LockedItem
-from forumapi.models.content.item_page import Seen
-from forumapi.models.content.item_type_spec import New
+from forumapi.itemtypes import ItemRef
+from forumapi.models.content import comment_page, item_page, reaction, text
+from forumapi.models.content.item import Item, ItemChange
+from forumapi.models.content.item_page import ItemView
 from forumapi.models.microcosms import microcosm_counters, microcosm_links
 from forumapi.models.people.profile import SUMMARY as PEOPLE
 from forumapi.permissions import evaluator
@@ -52,7 +47,7 @@ from forumapi.wire.body import (
 
 
 class ItemBody(Body):
-    """What a client sends of any item that stands in a microcosm (content 4.2)."""
+    """Members that a client sends of any item in a microcosm (content 4.2)."""
 
     microcosmId: int | UnsetType = UNSET
     title: str | UnsetType = UNSET
@@ -62,19 +57,19 @@ class ItemBody(Body):
 # ---------------------------------------------------------------- reading one item
 
 
-class LocatedItem(Located):
-    """An item with a page of its comments; `seen` None if there is none of that id."""
+class ShownItem(Located):
+    """An item with a page of its comments; `view` None if there is none of that id."""
 
-    __slots__ = ("seen",)
+    __slots__ = ("view",)
 
-    seen: Seen | None
+    view: ItemView | None
 
 
-def locate_page(ctx: Context) -> LocatedItem:
-    """The item that the address names, with the page of comments asked for."""
+def locate_page(ctx: Context) -> ShownItem:
+    """Read the item that the address names, with the page of comments asked for."""
     named = ctx.args["item"]
     identity = ctx.identity
-    seen = item_page.page(
+    view = item_page.page(
         ctx.app.pages,
         ctx.reader,
         ctx.site.id,
@@ -84,48 +79,48 @@ def locate_page(ctx: Context) -> LocatedItem:
         identity.ignored_profiles,
         ctx.paging,
     )
-    if seen is None:
-        located = LocatedItem(Target(named.type, named.id))
+    if view is None:
+        located = ShownItem(Target(named.type, named.id))
     else:
-        found = seen.page
-        node = ctx.tree.nodes.get(found.microcosm_id)
+        page = view.page
+        node = ctx.tree.nodes.get(page.microcosm_id)
         is_under_live = node is not None and node.is_live
-        located = LocatedItem(
-            found.target,
-            is_hidden=found.is_deleted or found.is_moderated or not is_under_live,
-            own_moderated=found.is_moderated and not found.is_deleted and is_under_live,
-            version=found.version,
+        located = ShownItem(
+            page.target,
+            is_hidden=page.is_deleted or page.is_moderated or not is_under_live,
+            own_moderated=page.is_moderated and not page.is_deleted and is_under_live,
+            version=page.version,
         )
-    located.seen = seen
+    located.view = view
     return located
 
 
 def show(ctx: Context) -> Result:
-    """The detail of the located item; reading marks it read and counts the view (content 3.3)."""
-    located: LocatedItem = ctx.located
-    seen = located.seen
-    if seen is None:
+    """Answer with the detail of the located item; mark it read and count the view (content 3.3)."""
+    located: ShownItem = ctx.located
+    view = located.view
+    if view is None:
         raise NotFound("There is no such item")
-    found = seen.page
+    page = view.page
     ctx.check_paging()
     at = ctx.paging
-    paging.check(found.total, at)
+    paging.check(page.total, at)
     tree = ctx.tree
-    view = tree.view(ctx.identity.principal)
+    readable = tree.view(ctx.identity.principal)
     permission = evaluator.as_json(ctx.can)
     if not ctx.is_head:
         # A full disk stops no reader.
         with contextlib.suppress(NoRoom):
-            item_page.mark_read(ctx.reader, ctx.site.id, seen, ctx.identity.profile_id, at)
-        ctx.app.activity.viewed(ctx.site.id, found.id)
+            item_page.mark_read(ctx.reader, ctx.site.id, view, ctx.identity.profile_id, at)
+        ctx.app.activity.viewed(ctx.site.id, page.id)
 
-    is_ignored = found.id in ctx.identity.ignored_items
-    reacted = reaction.own_of_comments(seen.viewer.reacted if seen.viewer else None)
-    own = comment_page.Own.of(ctx.identity.principal, found.target, tree, reacted)
+    is_ignored = page.id in ctx.identity.ignored_items
+    reacted = reaction.own_of_comments(view.viewer.reacted if view.viewer else None)
+    rights = comment_page.CommentRights.of(ctx.identity.principal, page.target, tree, reacted)
 
     def comments_page(items: bytes) -> bytes:
         return paging.page(
-            items, found.total, at, "/api/v1/comments", ctx.path, ctx.query_string, ctx.pairs
+            items, page.total, at, "/api/v1/comments", ctx.path, ctx.query_string, ctx.pairs
         )
 
     def build() -> bytes:
@@ -133,26 +128,26 @@ def show(ctx: Context) -> Result:
             ctx.reader,
             ctx.app.documents,
             ctx.site.id,
-            seen,
+            view,
             comments_page,
             permission,
             tree,
-            view,
+            readable,
             is_ignored=is_ignored,
-            own=own,
+            rights=rights,
         )
 
     stamp = (
-        seen.stamp,
-        own and own.stamp(found.comments),
+        view.stamp,
+        rights and rights.stamp(page.comments),
         is_ignored,
         ctx.can,
         ctx.path,
         ctx.query_string,
         tree.acl_version,
-        microcosm_links.breadcrumb(tree, view, found.microcosm_id, with_itself=True),
+        microcosm_links.breadcrumb(tree, readable, page.microcosm_id, with_itself=True),
     )
-    return Page(found.version, stamp, build)
+    return Page(page.version, stamp, build)
 
 
 # ---------------------------------------------------------------- writing one item
@@ -161,46 +156,50 @@ _PATHS: Final = (patch.STICKY, patch.OPEN, patch.DELETED, patch.MODERATED)
 
 
 def edit_reason(sent: Meta | UnsetType) -> str:
-    """The reason that a PUT must give (C-14). Raises Invalid."""
+    """Check the reason that a PUT must give (C-14). Raises Invalid."""
     reason = UNSET if isinstance(sent, UnsetType) else sent.editReason
     return text.title(None if isinstance(reason, UnsetType) else reason, "meta.editReason", 150)
 
 
-class LockedLocated(Located):
+class LockedItem(Located):
     """An item for writing, locked; `item` None if there is none of that id."""
 
     __slots__ = ("item",)
 
-    item: LockedItem | None
+    item: Item | None
 
 
-def locate_locked(ctx: Context) -> LockedLocated:
-    """The item that the address names, locked until the end of the request."""
-    named = ctx.args["item"]
-    found = item.lock(ctx.writer, ctx.site.id, named.type, named.id)
-    if found is None:
-        located = LockedLocated(Target(named.type, named.id))
+AnyItem = TypeVar("AnyItem", bound=Item)
+
+
+def locate_locked(ctx: Context, model: type[Item] = Item) -> LockedItem:
+    """Lock the item that the address names until the end of the request."""
+    ref: ItemRef = ctx.args["item"]
+    item = model.lock(ctx.writer, ctx.site.id, ref)
+    if item is None:
+        located = LockedItem(Target(ref.type, ref.id))
     else:
-        node = ctx.tree.nodes.get(found.microcosm_id)
-        located = LockedLocated(
-            item.target(ctx.writer, ctx.site.id, found, ctx.identity.profile_id),
-            is_hidden=not found.is_visible or node is None or not node.is_live,
-            version=found.version,
+        node = ctx.tree.nodes.get(item.microcosm_id)
+        located = LockedItem(
+            item.target(ctx.writer, ctx.author),
+            is_hidden=not item.is_visible or node is None or not node.is_live,
+            version=item.version,
         )
-    located.item = found
+    located.item = item
     return located
 
 
-def required(ctx: Context) -> LockedItem:
-    """The located item. Raises NotFound."""
-    found: LockedItem | None = ctx.located.item
-    if found is None:
+def required(ctx: Context, model: type[AnyItem]) -> AnyItem:
+    """Return the located item, which was locked as `model`. Raises NotFound."""
+    located: LockedItem = ctx.located
+    if located.item is None:
         raise NotFound("There is no such item")
-    return found
+    assert isinstance(located.item, model)
+    return located.item
 
 
 def check_place(ctx: Context, microcosm_id: int, item_type: int) -> None:
-    """Raises unless the caller may put an item of this type there (C-13, C-22): NotFound, Forbidden, Invalid."""
+    """Raise NotFound, Forbidden or Invalid unless the caller may put an item of this type there (C-13, C-22)."""
     tree = ctx.tree
     node = tree.nodes.get(microcosm_id)
     if node is None:
@@ -220,57 +219,44 @@ def check_place(ctx: Context, microcosm_id: int, item_type: int) -> None:
         raise Invalid("microcosmId", f"does not take {itemtypes.name_of(item_type)}s")
 
 
-class Change(NamedTuple):
-    """What a PUT of any item says about it, checked."""
-
-    title: str
-    microcosm_id: int
-    reason: str
-
-
-def change(ctx: Context) -> Change:
-    """Title, place and reason of a PUT, laid over the located item (content 1.3). Raises Invalid, Forbidden."""
-    found = required(ctx)
+def change(ctx: Context) -> ItemChange:
+    """Lay title, place and reason of a PUT over the located item (content 1.3). Raises Invalid, Forbidden."""
+    item = required(ctx, Item)
     sent: ItemBody = ctx.body
     reason = edit_reason(sent.meta)
-    title = found.title
+    title = item.title
     if not isinstance(sent.title, UnsetType):
         title = text.title(sent.title, "title", 150)
-    microcosm_id = body.given(sent.microcosmId, 0) or found.microcosm_id
-    if microcosm_id != found.microcosm_id:
-        check_place(ctx, microcosm_id, found.item_type)
-    return Change(title, microcosm_id, reason)
-
-
-def here(ctx: Context) -> Found:
-    """Where a write on the located item leads."""
-    found = required(ctx)
-    return Found(itemtypes.href(found.item_type, found.id))
+    microcosm_id = body.given(sent.microcosmId, 0) or item.microcosm_id
+    if microcosm_id != item.microcosm_id:
+        check_place(ctx, microcosm_id, item.item_type)
+    return ItemChange(title, microcosm_id, reason)
 
 
 class ItemHandler(Handler):
-    """One item in a microcosm, with a page of its comments. A type adds `get` and `put`."""
+    """One item in a microcosm, with a page of its comments. A type adds `get` and `put`, and its `model`."""
 
+    model: ClassVar[type[Item]] = Item
     required_keys: ClassVar = {"PUT": ("meta.editReason",)}
 
     def locate(self, ctx: Context) -> Located:
-        return locate_locked(ctx) if ctx.is_write else locate_page(ctx)
+        return locate_locked(ctx, self.model) if ctx.is_write else locate_page(ctx)
 
     @needs(UPDATE, body=list[patch.Operation])
     def patch(self, ctx: Context) -> Result:
         """Set the flags `sticky`, `open`, `deleted`, `moderated`."""
         changes = patch.changes(ctx.body, _PATHS)
-        found = required(ctx)
+        item = required(ctx, Item)
         for change in changes:
             patch.permit(change, ctx.can)
-        columns = {patch.FLAGS[change.path][0]: change.value for change in changes}
-        item.flag(ctx.writer, ctx.author, found, columns, patch.reason(changes[-1]))
+        flags = {patch.FLAGS[change.path][0]: change.value for change in changes}
+        item.flag(ctx.writer, ctx.author, flags, patch.reason(changes[-1]))
         return Done()
 
     @needs(DELETE)
     def delete(self, ctx: Context) -> Result:
         """Hide it and its comments from everybody but moderators; 200 also when it is gone."""
-        item.delete(ctx.writer, ctx.author, required(ctx))
+        required(ctx, Item).delete(ctx.writer, ctx.author)
         return Done()
 
 
@@ -298,29 +284,21 @@ class ItemsHandler(Handler):
         )
 
 
-def create(ctx: Context, item_type: int, new: New | None = None) -> Found:
-    """Make the item that the body describes; `new` are the details of its type. The same one again within minutes
-    leads to the first. Raises Invalid, Forbidden, NotFound."""
+def create(ctx: Context, item_type: int, model: Callable[[int, int, str], Item] = Item) -> Found:
+    """Insert the item that the body describes; `model` makes it from type, microcosm and title. The same item again
+    within minutes leads to the first. Raises Invalid, Forbidden, NotFound."""
     sent: ItemBody = ctx.body
     microcosm_id = body.given(sent.microcosmId, 0)
     title = text.title(None if isinstance(sent.title, UnsetType) else sent.title, "title", 150)
     check_place(ctx, microcosm_id, item_type)
-    id, is_new = item.insert(
-        ctx.writer,
-        ctx.author,
-        item_type,
-        microcosm_id,
-        title,
-        window_s=ctx.app.config.duplicate_window_s,
-        new=new,
-    )
-    if is_new:
-        microcosm_counters.maybe_fold(ctx.app.database, ctx.writer, ctx.site.id, id)
-    return Found(itemtypes.href(item_type, id))
+    item = model(item_type, microcosm_id, title)
+    if item.insert(ctx.writer, ctx.author, window_s=ctx.app.config.duplicate_window_s):
+        microcosm_counters.maybe_fold(ctx.app.database, ctx.writer, ctx.site.id, item.id)
+    return Found(item.href)
 
 
 class Listing(NamedTuple):
-    """The statements of a list: its summaries and how many there are in all."""
+    """Statements of a list: a page of summaries, and the total."""
 
     rows: Query
     total: Query
@@ -330,7 +308,7 @@ ALL: Final = Listing(item_page.LIST, item_page.COUNT)
 
 
 def list_items(ctx: Context, item_type: int, key: str, listing: Listing = ALL) -> Result:
-    """The list of one type of item (content 3.6), or of those of it that `listing` picks."""
+    """Answer with the list of one type of item (content 3.6), or with the items that `listing` selects."""
     tree, site_id, at = ctx.tree, ctx.site.id, ctx.paging
     view = tree.view(ctx.identity.principal)
     readable = microcosm_links.visible(view, tree, ctx.identity.ignored_microcosms)
@@ -395,7 +373,7 @@ class LastCommentHandler(Handler):
     @needs(READ, status=307, paged=True)
     def get(self, ctx: Context) -> Result:
         """307 to the item's page that holds the comment; to the item itself while it has none."""
-        if ctx.located.seen is None:
+        if ctx.located.view is None:
             raise NotFound("There is no such item")
         href = item_page.redirect(
             ctx.reader,

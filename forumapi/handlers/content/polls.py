@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import ClassVar
 
 from msgspec import UNSET, Struct, UnsetType
@@ -10,8 +11,8 @@ from forumapi import itemtypes
 from forumapi.errors import NO_READ, Forbidden, Invalid
 from forumapi.handlers.content import attached_to, items
 from forumapi.handlers.content.items import ItemBody, ItemHandler, ItemsHandler
-from forumapi.models.content import item, poll, poll_writing
-from forumapi.models.content.poll_writing import ChoiceBody, Stored
+from forumapi.models.content import poll
+from forumapi.models.content.poll import ChoiceBody, Poll, PollDetails
 from forumapi.models.people import profile
 from forumapi.permissions.evaluator import MODERATOR
 from forumapi.request.context import Context, Located
@@ -22,7 +23,7 @@ from forumapi.request.handler import (
     Handler,
     needs,
 )
-from forumapi.request.response import Page, Result
+from forumapi.request.response import Found, Page, Result
 from forumapi.wire import json_fragments, paging, schemas
 from forumapi.wire.body import given
 
@@ -48,6 +49,7 @@ class VoteBody(Struct):
 class PollHandler(ItemHandler):
     """One poll with a page of its comments."""
 
+    model = Poll
     allow = "OPTIONS,HEAD,GET,PUT,PATCH,DELETE"
 
     @needs(READ, answer=schemas.Poll, paged=True)
@@ -59,13 +61,12 @@ class PollHandler(ItemHandler):
     def put(self, ctx: Context) -> Result:
         """Change the poll or move it to another microcosm; needs meta.editReason. A choice that is left out is removed
         with its votes."""
-        found = items.required(ctx)
+        this = items.required(ctx, Poll)
         change = items.change(ctx)
-        before = poll_writing.stored(ctx.writer, ctx.site.id, found.id)
-        made = poll_writing.checked(ctx.body, before)
-        item.update(ctx.writer, ctx.author, found, *change)
-        poll_writing.update(ctx.writer, ctx.site.id, found.id, before, made)
-        return items.here(ctx)
+        before = poll.read_details(ctx.writer, ctx.site.id, this.id)
+        this.change = poll.checked(ctx.body, before)
+        this.update(ctx.writer, ctx.author, change)
+        return Found(this.href)
 
 
 class PollsHandler(ItemsHandler):
@@ -83,8 +84,8 @@ class PollsHandler(ItemsHandler):
     @needs(CREATE, body=PollBody, status=302)
     def post(self, ctx: Context) -> Result:
         """Ask something. The same question again within minutes leads to the first."""
-        made = poll_writing.checked(ctx.body, Stored(), is_new=True)
-        return items.create(ctx, self.item_type, poll_writing.new(made))
+        change = poll.checked(ctx.body, PollDetails(), is_new=True)
+        return items.create(ctx, self.item_type, functools.partial(Poll, change=change))
 
 
 class VotesHandler(Handler):
@@ -94,22 +95,24 @@ class VotesHandler(Handler):
     leads_to: ClassVar = {"PUT": "/api/v1/polls/<poll:item>"}
 
     def locate(self, ctx: Context) -> Located:
-        return items.locate_locked(ctx) if ctx.is_write else attached_to.find(ctx)
+        return items.locate_locked(ctx, Poll) if ctx.is_write else attached_to.find(ctx)
 
     @needs(READ, answer=schemas.Votes, paged=True)
     def get(self, ctx: Context) -> Result:
-        """Who voted for what, in a named poll whose results the caller may see; 403 for everybody in any other."""
+        """List who voted for what, in a named poll whose results the caller may see; 403 for everybody in any other."""
         attached_to.check(ctx)
         site_id, id, at = ctx.site.id, ctx.args["item"].id, ctx.paging
-        found = poll_writing.stored(ctx.reader, site_id, id, ctx.identity.user_id)
-        if not found.is_named:
+        details = poll.read_details(ctx.reader, site_id, id, ctx.identity.user_id)
+        if not details.is_named:
             raise Forbidden("Nobody is told who voted in this poll", code=NO_READ)
-        has_voted = found.ballot is not None
-        if not poll.shows_results(found.results, is_open=found.takes_votes, has_voted=has_voted):
+        has_voted = details.ballot is not None
+        if not poll.shows_results(
+            details.results, is_open=details.takes_votes, has_voted=has_voted
+        ):
             raise Forbidden("The results of this poll are not shown yet", code=NO_READ)
-        paging.check(found.voter_count, at)
+        paging.check(details.voter_count, at)
         rows = ctx.reader.rows(
-            poll_writing.VOTES, site_id=site_id, item_id=id, limit=at.limit, offset=at.offset
+            poll.VOTES, site_id=site_id, item_id=id, limit=at.limit, offset=at.offset
         )
 
         def build() -> bytes:
@@ -127,7 +130,7 @@ class VotesHandler(Handler):
             ]
             page = paging.page(
                 json_fragments.dumps(entries),
-                found.voter_count,
+                details.voter_count,
                 at,
                 ctx.path,
                 ctx.path,
@@ -138,22 +141,21 @@ class VotesHandler(Handler):
             return b'{"votes":%b,"meta":{"links":%b}}' % (page, links)
 
         stamp = [(*row[:3], json_fragments.when(row[3])) for row in rows]
-        return Page(0, (stamp, found.voter_count, ctx.path, ctx.query_string), build)
+        return Page(0, (stamp, details.voter_count, ctx.path, ctx.query_string), build)
 
     @needs(CREATE, body=list[VoteBody], status=302)
     def put(self, ctx: Context) -> Result:
         """The caller's ballot: these choices and no others; an empty list withdraws it."""
-        found = items.required(ctx)
+        this = items.required(ctx, Poll)
         attached_to.check_signed_in(ctx)
         chosen = [given(vote.id, 0) for vote in ctx.body]
-        if len(chosen) > poll_writing.MAX_CHOICES:
-            raise Invalid("", f"At most {poll_writing.MAX_CHOICES} choices may be named")
-        poll_writing.vote(
+        if len(chosen) > poll.MAX_CHOICES:
+            raise Invalid("", f"At most {poll.MAX_CHOICES} choices may be named")
+        this.vote(
             ctx.writer,
             ctx.author,
             ctx.identity.user_id,
-            found,
             chosen,
             is_moderator=bool(ctx.can & MODERATOR),
         )
-        return items.here(ctx)
+        return Found(this.href)

@@ -1,17 +1,16 @@
 """The revisions of a comment. Wire: docs/api/comments.md.
 
-Whoever may change a comment sees how it came about; for others an earlier text is gone.
+Profiles that may change a comment see its revisions; for others earlier texts are gone.
 """
 
 from __future__ import annotations
 
 from typing import ClassVar
 
-from forumapi import itemtypes
 from forumapi.errors import OUT_OF_RANGE, Invalid, NotFound
 from forumapi.handlers.content import comments
-from forumapi.models.content import comment, revision
-from forumapi.models.content.comment import LockedComment
+from forumapi.handlers.content.comments import LockedComment, ShownComment
+from forumapi.models.content import revision
 from forumapi.permissions import evaluator
 from forumapi.request.context import Context, Located
 from forumapi.request.handler import (
@@ -31,7 +30,7 @@ from forumapi.wire.body import UNSET, Body, UnsetType
 
 
 class RevertBody(Body):
-    """Which revision is to be the current text again."""
+    """Number of the revision that is to be the current text again."""
 
     revision: int | UnsetType = UNSET
 
@@ -50,9 +49,10 @@ class RevisionsHandler(Handler):
 
     @needs(UPDATE, answer=schemas.Revisions, paged=True)
     def get(self, ctx: Context) -> Result:
-        """Who wrote which revision when, without the texts."""
-        shown = comments.shown(ctx)
-        id, at = shown.stub.id, ctx.paging
+        """List who wrote which revision when, without the texts."""
+        located: ShownComment = ctx.located
+        shown = located.required()
+        id, at = shown.comment.id, ctx.paging
         total, found = revision.page(ctx.reader, ctx.site.id, id, at)
         paging.check(total, at)
         permission = evaluator.as_json(ctx.can)
@@ -77,28 +77,21 @@ class RevisionsHandler(Handler):
             return b'{"revisions":%b,"meta":%b}' % (page, json_fragments.dumps(meta))
 
         stamp = ([one.stamp for one in found], total, ctx.can, ctx.query_string)
-        return Page(shown.stub.version, stamp, build)
+        return Page(shown.comment.version, stamp, build)
 
     @needs(UPDATE, body=RevertBody, status=302)
     def post(self, ctx: Context) -> Result:
         """Make the text of an earlier revision the current one again, as a new revision."""
-        found: LockedComment = comments.required(ctx)
+        located: LockedComment = ctx.located
+        comment = located.required()
         number = body.given(ctx.body.revision, 0)
         if number < 1:
             raise Invalid("revision", "must be the number of a revision", code=OUT_OF_RANGE)
-        wanted = revision.find(ctx.writer, ctx.site.id, found.id, [number]).get(number)
+        wanted = revision.find(ctx.writer, ctx.site.id, comment.id, [number]).get(number)
         if wanted is None:
             raise NotFound("There is no such revision")
-        if wanted.markdown != found.markdown:
-            comment.edit(
-                ctx.writer,
-                ctx.author,
-                ctx.located.place,
-                found,
-                wanted.markdown,
-                comments.finish(ctx, comments.prepare(ctx, wanted.markdown), ctx.located.place),
-            )
-        return Found(itemtypes.href(itemtypes.COMMENT, found.id))
+        comments.change_text(ctx, comment, wanted.markdown)
+        return Found(comment.href)
 
 
 class RevisionHandler(Handler):
@@ -112,8 +105,9 @@ class RevisionHandler(Handler):
     @needs(UPDATE, answer=schemas.Revision)
     def get(self, ctx: Context) -> Result:
         """The revision with its source."""
-        shown = comments.shown(ctx)
-        id, number = shown.stub.id, ctx.args["revision"]
+        located: ShownComment = ctx.located
+        shown = located.required()
+        id, number = shown.comment.id, ctx.args["revision"]
         found = revision.find(ctx.reader, ctx.site.id, id, [number]).get(number)
         if found is None:
             raise NotFound("There is no such revision")
@@ -125,11 +119,11 @@ class RevisionHandler(Handler):
             )
             return one
 
-        return Page(shown.stub.version, (found.stamp, current), build)
+        return Page(shown.comment.version, (found.stamp, current), build)
 
 
 class DifferenceHandler(Handler):
-    """What a revision of a comment changed."""
+    """Difference that a revision of a comment made."""
 
     allow = "OPTIONS,GET,HEAD"
 
@@ -145,8 +139,9 @@ class DifferenceHandler(Handler):
     )
     def get(self, ctx: Context) -> Result:
         """Word by word, against the revision before or the one that `from` names."""
-        shown = comments.shown(ctx)
-        id, new = shown.stub.id, ctx.args["revision"]
+        located: ShownComment = ctx.located
+        shown = located.required()
+        id, new = shown.comment.id, ctx.args["revision"]
         old = ctx.number("from", max(new - 1, 0))
         found = revision.find(ctx.reader, ctx.site.id, id, [old, new])
         if new not in found or (old and old not in found):
@@ -156,4 +151,4 @@ class DifferenceHandler(Handler):
         def build() -> bytes:
             return revision.difference_document(id, old, new, before, found[new].markdown)
 
-        return Page(shown.stub.version, (old, new), build)
+        return Page(shown.comment.version, (old, new), build)

@@ -11,7 +11,7 @@ from forumapi import itemtypes
 from forumapi.errors import NO_READ, OUT_OF_RANGE, Forbidden, Invalid, NotFound, NotImplementedHere
 from forumapi.models.access import permission_targets
 from forumapi.models.content import comment_page
-from forumapi.models.content.comment_page import Parent, Stub
+from forumapi.models.content.comment_page import CommentRow, ParentLink
 from forumapi.models.journal import journal
 from forumapi.models.notices import update_options
 from forumapi.models.people import (
@@ -309,7 +309,7 @@ def _document(ctx: Context, detail: Detail, bio: bytes, can: PermissionSet) -> b
 
 def _bios(ctx: Context, details: Sequence[Detail]) -> dict[int, bytes]:
     """The newest live comment on each profile as a comment summary, by the profile's id; none without one."""
-    stubs = {detail.id: Stub(*detail.bio) for detail in details if detail.bio[0]}
+    stubs = {detail.id: CommentRow(*detail.bio) for detail in details if detail.bio[0]}
     if not stubs:
         return {}
     found = ctx.app.documents.fetch(
@@ -325,7 +325,7 @@ def _bios(ctx: Context, details: Sequence[Detail]) -> dict[int, bytes]:
     for detail in details:
         stub = stubs.get(detail.id)
         if stub and stub.id in texts and {stub.author_id, stub.editor_id} <= people.keys():
-            links = comment_page.parent_links(Parent(itemtypes.PROFILE, detail.id, detail.name))
+            links = comment_page.parent_links(ParentLink(itemtypes.PROFILE, detail.id, detail.name))
             made[detail.id] = comment_page.summary(
                 texts[stub.id], stub, people, links, stub.is_unread
             )

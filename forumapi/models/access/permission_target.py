@@ -30,7 +30,8 @@ ITEM = Query(
       FROM items i
       LEFT JOIN item_authors mine ON mine.site_id = i.site_id AND mine.item_id = i.item_id
                                  AND mine.profile_id = i.created_by
-     WHERE i.site_id = %(site_id)s AND i.item_id = %(id)s AND i.item_type_id = %(item_type)s AND {comment_page.SEEN}""",
+     WHERE i.site_id = %(site_id)s AND i.item_id = %(id)s AND i.item_type_id = %(item_type)s
+       AND {comment_page.HUDDLE_ACCESS}""",
 )
 
 COMMENT = Query(
@@ -41,7 +42,7 @@ COMMENT = Query(
            coalesce(i.item_type_id, 3::smallint), coalesce(i.item_type_id = 5, false)
       FROM comments c
       LEFT JOIN items i ON i.site_id = c.site_id AND i.item_id = c.item_id
-     WHERE c.site_id = %(site_id)s AND c.comment_id = %(id)s AND {comment_page.SEEN}""",
+     WHERE c.site_id = %(site_id)s AND c.comment_id = %(id)s AND {comment_page.HUDDLE_ACCESS}""",
 )
 
 PROFILE = Query(
@@ -115,7 +116,7 @@ LOCK_ITEM = Query(
     f"""
     SELECT i.item_id
       FROM items i
-     WHERE i.site_id = %(site_id)s AND i.item_id = %(id)s AND {comment_page.SEEN}
+     WHERE i.site_id = %(site_id)s AND i.item_id = %(id)s AND {comment_page.HUDDLE_ACCESS}
        FOR NO KEY UPDATE OF i""",
 )
 
@@ -125,7 +126,7 @@ LOCK_COMMENT = Query(
     SELECT c.comment_id
       FROM comments c
       LEFT JOIN items i ON i.site_id = c.site_id AND i.item_id = c.item_id
-     WHERE c.site_id = %(site_id)s AND c.comment_id = %(id)s AND {comment_page.SEEN}
+     WHERE c.site_id = %(site_id)s AND c.comment_id = %(id)s AND {comment_page.HUDDLE_ACCESS}
        FOR NO KEY UPDATE OF c""",
 )
 

@@ -35,14 +35,14 @@ MANY = Query(
       JOIN items i ON i.site_id = %(site_id)s AND i.item_id = a.id AND i.item_type_id = a.type
       LEFT JOIN item_authors mine ON mine.site_id = i.site_id AND mine.item_id = i.item_id
                                  AND mine.profile_id = i.created_by
-     WHERE {comment_page.SEEN}
+     WHERE {comment_page.HUDDLE_ACCESS}
      UNION ALL
     SELECT a.type, a.id, coalesce(i.microcosm_id, 0), c.created_by, true, coalesce(i.item_type_id = 5, false),
            coalesce(i.item_type_id, 3::smallint)
       FROM asked a
       JOIN comments c ON c.site_id = %(site_id)s AND c.comment_id = a.id
       LEFT JOIN items i ON i.site_id = c.site_id AND i.item_id = c.item_id
-     WHERE a.type = 4 AND {comment_page.SEEN}
+     WHERE a.type = 4 AND {comment_page.HUDDLE_ACCESS}
      UNION ALL
     SELECT a.type, a.id, 0, p.profile_id, true, false, 0::smallint
       FROM asked a

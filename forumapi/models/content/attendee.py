@@ -16,6 +16,7 @@ from forumapi.database.connections import (
 )
 from forumapi.errors import EVENT_FULL, Invalid, NotFound
 from forumapi.models.content import item_details, item_page
+from forumapi.models.content.event import Event
 from forumapi.models.journal import journal
 from forumapi.models.journal.journal import Author
 from forumapi.models.notices.watcher import watch
@@ -51,7 +52,7 @@ FIND = Query(
       FROM items i
       LEFT JOIN attendees a ON a.site_id = i.site_id AND a.item_id = i.item_id AND a.profile_id = %(profile_id)s
       {_JOINS}
-     WHERE i.site_id = %(site_id)s AND i.item_id = %(event_id)s AND i.item_type_id = 9""",
+     WHERE i.site_id = %(site_id)s AND i.item_id = %(event_id)s AND i.item_type_id = {itemtypes.EVENT}""",
 )
 
 # State, then the time of the answer; one row without attendee when the page is empty.
@@ -159,11 +160,11 @@ class EventAttendance(NamedTuple):
     attendee: Attendee | None
 
     def target(self, event_id: int) -> Target:
-        """What the permission on the event is asked for."""
+        """Make the target of the permission on the event."""
         return Target(itemtypes.EVENT, event_id, self.microcosm_id, (self.author_id,))
 
     def attendee_target(self, profile_id: int, me: int) -> Target:
-        """What the permission on the attendee is asked for (platform 5.4)."""
+        """Make the target of the permission on the attendee (platform 5.4)."""
         owners = (profile_id, self.attendee.creator_id) if self.attendee else (profile_id,)
         return Target(
             itemtypes.ATTENDEE,
@@ -321,43 +322,35 @@ RECOUNT = Query(
      WHERE e.site_id = %(site_id)s AND e.item_id = %(event_id)s""",
 )
 
-# Somebody who comes follows the event, as they want to hear of attendees (content 5.5).
+# Somebody who said yes watches the event, with the defaults of update type 7 (content 5.5).
 WATCH = Query("attendee.watch", watch("7", str(itemtypes.EVENT), "%(event_id)s"))
 
 
 class Answer(NamedTuple):
-    """What is asked for one profile. `waits`: if there is no space left, on the waiting list."""
+    """Answer that is sent for one profile. `waits`: if there is no space left, it goes on the waiting list."""
 
     profile_id: int
     state: int
     waits: bool = False
 
 
-class Place(NamedTuple):
-    """The event that is answered; its item is locked."""
-
-    event_id: int
-    microcosm_id: int
-    limit: int  # 0: none
-    is_over: bool
-
-
-def answer(tx: Transaction, author: Author, place: Place, answers: Sequence[Answer]) -> None:
-    """Store answers, one after the other, all or none. Raises Invalid (code 18) when there is no space, NotFound for a
-    profile that is not of this site."""
+def store_answers(tx: Transaction, author: Author, event: Event, answers: Sequence[Answer]) -> None:
+    """Store answers to a locked event with its details, in order, all or none. Raises Invalid (code 18) if there is no
+    space, NotFound for a profile that is not of this site."""
     site_id, me, _ = author
-    event = {"site_id": site_id, "event_id": place.event_id}
+    key = {"site_id": site_id, "event_id": event.id}
+    limit = event.details.rsvp_limit
     ids = sorted({one.profile_id for one in answers})
-    before = {row[0]: (row[1], row[2]) for row in tx.rows(CURRENT, ids=ids, **event)}
+    before = {row[0]: (row[1], row[2]) for row in tx.rows(CURRENT, ids=ids, **key)}
     if len(before) < len(ids):
         raise NotFound("There is no such profile")
     after = dict(before)
-    came = coming = int(tx.value(ATTENDING, **event))
+    came = coming = int(tx.value(ATTENDING, **key))
     for one in answers:
         state, _ = after[one.profile_id]
         wanted = one.state
         waits = False
-        if wanted == YES and state != YES and place.limit and coming >= place.limit:
+        if wanted == YES and state != YES and limit and coming >= limit:
             if not one.waits:
                 raise Invalid("rsvp", "There are no spaces left", code=EVENT_FULL)
             wanted, waits = MAYBE, True
@@ -372,43 +365,44 @@ def answer(tx: Transaction, author: Author, place: Place, answers: Sequence[Answ
         ids=changed,
         states=[after[id][0] for id in changed],
         waits=[after[id][1] for id in changed],
-        **event,
+        **key,
     )
     for kind, known in ((journal.CREATED, False), (journal.REPLACED, True)):
-        _record(tx, author, place, kind, [id for id in changed if bool(before[id][0]) is known])
+        _record(tx, author, event, kind, [id for id in changed if bool(before[id][0]) is known])
     for id in changed:
         if after[id][0] == YES:
-            tx.run(WATCH, me=id, **event)
+            tx.run(WATCH, me=id, **key)
     if coming < came:
-        settle(tx, author, place)
+        promote_waiting(tx, author, event)
     else:
-        tx.run(RECOUNT, **event)
+        tx.run(RECOUNT, **key)
 
 
-def remove(tx: Transaction, author: Author, place: Place, profile_id: int) -> None:
-    """Take an answer back altogether."""
-    tx.run(REMOVE, site_id=author.site_id, event_id=place.event_id, profile_id=profile_id)
-    _record(tx, author, place, journal.DELETED, [profile_id])
-    settle(tx, author, place)
+def remove(tx: Transaction, author: Author, event: Event, profile_id: int) -> None:
+    """Delete the answer of a profile."""
+    tx.run(REMOVE, site_id=author.site_id, event_id=event.id, profile_id=profile_id)
+    _record(tx, author, event, journal.DELETED, [profile_id])
+    promote_waiting(tx, author, event)
 
 
-def settle(tx: Transaction, author: Author, place: Place) -> None:
-    """Give free spaces to those who wait longest, and count who comes. Nobody moves up once the event is over."""
-    event = {"site_id": author.site_id, "event_id": place.event_id}
-    if not place.is_over:
+def promote_waiting(tx: Transaction, author: Author, event: Event) -> None:
+    """Give free spaces to those who have waited longest, unless the event is over, and recount who comes."""
+    key = {"site_id": author.site_id, "event_id": event.id}
+    limit = event.details.rsvp_limit
+    if not event.details.is_over:
         spaces = None
-        if place.limit:
-            spaces = max(0, place.limit - int(tx.value(ATTENDING, **event)))
-        moved = sorted(row[0] for row in tx.rows(MOVE_UP, spaces=spaces, **event))
-        # Nobody did it: a space became free.
-        _record(tx, author._replace(profile_id=0), place, journal.PATCHED, moved)
+        if limit:
+            spaces = max(0, limit - int(tx.value(ATTENDING, **key)))
+        moved = sorted(row[0] for row in tx.rows(MOVE_UP, spaces=spaces, **key))
+        # Without an actor: nobody did it, a space became free.
+        _record(tx, author._replace(profile_id=0), event, journal.PATCHED, moved)
         for id in moved:
-            tx.run(WATCH, me=id, **event)
-    tx.run(RECOUNT, **event)
+            tx.run(WATCH, me=id, **key)
+    tx.run(RECOUNT, **key)
 
 
 def _record(
-    tx: Transaction, author: Author, place: Place, kind: str, profile_ids: list[int]
+    tx: Transaction, author: Author, event: Event, kind: str, profile_ids: list[int]
 ) -> None:
     if profile_ids:
         journal.record_many(
@@ -417,6 +411,6 @@ def _record(
             kind,
             itemtypes.ATTENDEE,
             profile_ids,
-            parent=(itemtypes.EVENT, place.event_id),
-            microcosm_id=place.microcosm_id,
+            parent=(itemtypes.EVENT, event.id),
+            microcosm_id=event.microcosm_id,
         )

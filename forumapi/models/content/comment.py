@@ -2,26 +2,30 @@
 
 from __future__ import annotations
 
+import dataclasses
 import datetime
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 from forumapi import itemtypes
 from forumapi.database.connections import Query, Transaction
 from forumapi.errors import TooMany
+from forumapi.itemtypes import ItemRef
 from forumapi.models.content import draft, link
-from forumapi.models.content.comment_page import SEEN
-from forumapi.models.content.item import SERIALISE, LockedItem
+from forumapi.models.content.comment_page import HUDDLE_ACCESS
+from forumapi.models.content.huddle import Huddle
+from forumapi.models.content.item import SERIALISE, Item
 from forumapi.models.content.text import Rendered
 from forumapi.models.journal import journal
 from forumapi.models.journal.journal import Author
 from forumapi.models.microcosms import microcosm_counters
 from forumapi.models.notices.watcher import watch
 from forumapi.models.people import profile_counters, read_mark, role_members
+from forumapi.permissions.evaluator import Target
 from forumapi.text.render import RENDERER_VERSION
 
-# Asked once the parent is locked: an equal comment of the last minutes, how many this author wrote in the last one,
-# whether the comment replied to is live and here; and the new comment's id and time. Shares the lock on the site's
-# roles, which the author's counter may change.
+# Read once the parent is locked: an equal comment of the last minutes, how many comments this author wrote in the last
+# minute, the comment replied to if it is live and has the same parent; and id and time of the new comment. Shares the
+# lock on the site's roles, which the author's counter may change.
 PREPARE = Query(
     "comment.prepare",
     f"""
@@ -42,8 +46,8 @@ PREPARE = Query(
       FROM {role_members.LOCK_ROLES_SHARED} AS held""",
 )
 
-# Everything a new comment moves, in one round trip. The item is locked, so its numbers are known; the author's
-# counter comes after it, in a statement of its own (lock order: item, comment, profile).
+# All that a new comment changes, in one round trip. The item is locked, so its numbers are known; the author's counter
+# comes after it, in a statement of its own (lock order: item, comment, profile).
 INSERT = Query(
     "comment.insert",
     f"""
@@ -63,8 +67,9 @@ INSERT = Query(
             ON CONFLICT (site_id, item_id, profile_id) DO UPDATE SET live = item_authors.live + 1),
     counted AS (
         INSERT INTO microcosm_deltas (site_id, microcosm_id, comments, item_id, activity)
-        SELECT %(site_id)s, %(counted_in)s::bigint, 1, CASE WHEN %(parent_type)s <> 7 THEN %(item_id)s END,
-               CASE WHEN %(parent_type)s <> 7 THEN %(created)s END
+        SELECT %(site_id)s, %(counted_in)s::bigint, 1,
+               CASE WHEN %(parent_type)s <> {itemtypes.POLL} THEN %(item_id)s END,
+               CASE WHEN %(parent_type)s <> {itemtypes.POLL} THEN %(created)s END
          WHERE %(counted_in)s::bigint IS NOT NULL),
     watched AS ({watch("%(update_type)s", "%(parent_type)s::smallint", "%(parent_id)s::bigint")}),
     mentioned AS (
@@ -73,28 +78,34 @@ INSERT = Query(
     linked AS (
         INSERT INTO link_uses (site_id, comment_id, revision, link_id)
         SELECT %(site_id)s, %(id)s, 1, l.link_id FROM unnest(%(links)s::bigint[]) AS l (link_id)),
-    drafted AS ({draft.published("%(parent_type)s::smallint", "%(parent_id)s::bigint", "4::smallint")}),
+    drafted AS ({
+        draft.published(
+            "%(parent_type)s::smallint", "%(parent_id)s::bigint", f"{itemtypes.COMMENT}::smallint"
+        )
+    }),
     bio AS (
         UPDATE profiles p
            SET bio_comment_id = %(id)s, version = p.version + 1
          WHERE p.site_id = %(site_id)s AND p.profile_id = %(on_profile_id)s),
     audited AS (
         INSERT INTO audit_log (site_id, item_type_id, item_id, profile_id, action, ip)
-        VALUES (%(site_id)s, 4, %(id)s, %(me)s, 'C', %(ip)s::inet))
+        VALUES (%(site_id)s, {itemtypes.COMMENT}, %(id)s, %(me)s, 'C', %(ip)s::inet))
     INSERT INTO event_log (site_id, kind, item_type_id, item_id, parent_type_id, parent_id, microcosm_id, actor_id,
                            version)
-    VALUES (%(site_id)s, 'created', 4, %(id)s, %(parent_type)s::smallint, %(parent_id)s::bigint, %(microcosm_id)s,
-            %(me)s, 1)""",
+    VALUES (%(site_id)s, 'created', {
+        itemtypes.COMMENT
+    }, %(id)s, %(parent_type)s::smallint, %(parent_id)s::bigint,
+            %(microcosm_id)s, %(me)s, 1)""",
 )
 
-# After something in a huddle was written or hidden. One's own comment one has read. All participants are locked in the
-# order of their ids before any of their counters moves, the author's included, who may have left.
-HOLD_PARTICIPANTS = Query(
-    "comment.hold_participants",
-    """
+# After something in a huddle was written or hidden. Authors have read their own comment. All participants are locked in
+# the order of their ids before any of their counters changes, and so is the author, who may have left.
+LOCK_PARTICIPANTS = Query(
+    "comment.lock_participants",
+    f"""
     WITH marked AS (
         INSERT INTO read_marks AS r (site_id, profile_id, item_type_id, item_id, read_at)
-        SELECT %(site_id)s, %(author_id)s, 5, %(item_id)s, %(read_at)s::timestamptz
+        SELECT %(site_id)s, %(author_id)s, {itemtypes.HUDDLE}, %(item_id)s, %(read_at)s::timestamptz
          WHERE %(read_at)s::timestamptz IS NOT NULL
             ON CONFLICT (site_id, profile_id, item_type_id, item_id) DO UPDATE
            SET read_at = greatest(r.read_at, EXCLUDED.read_at))
@@ -120,24 +131,25 @@ COUNT_PARTICIPANTS = Query(
 PARENT_OF = Query(
     "comment.parent_of",
     f"""
-    SELECT coalesce(c.item_id, 0), coalesce(i.item_type_id, 3::smallint), coalesce(c.on_profile_id, 0)
+    SELECT coalesce(i.item_type_id, {itemtypes.PROFILE}::smallint), coalesce(c.item_id, c.on_profile_id)
       FROM comments c
       LEFT JOIN items i ON i.site_id = c.site_id AND i.item_id = c.item_id
-     WHERE c.site_id = %(site_id)s AND c.comment_id = %(id)s AND {SEEN}""",
+     WHERE c.site_id = %(site_id)s AND c.comment_id = %(id)s AND {HUDDLE_ACCESS}""",
 )
 
+# The fields of Comment after its parent, in their order.
 LOCK = Query(
     "comment.lock",
     """
-    SELECT c.comment_id, c.version, c.created_by, c.is_deleted, c.is_moderated, c.revisions, c.markdown, c.created,
-           c.edited, c.edited_by
+    SELECT c.markdown, coalesce(c.in_reply_to, 0), c.comment_id, c.version, c.created_by, c.is_deleted, c.is_moderated,
+           c.revisions, coalesce(c.edited, c.created), c.edited_by
       FROM comments c
      WHERE c.site_id = %(site_id)s AND c.comment_id = %(id)s
        FOR NO KEY UPDATE""",
 )
 
-EDIT = Query(
-    "comment.edit",
+UPDATE = Query(
+    "comment.update",
     """
     WITH kept AS (
         INSERT INTO comment_revisions (site_id, comment_id, revision, markdown, created, created_by)
@@ -162,16 +174,16 @@ FLAG = Query(
  RETURNING c.version""",
 )
 
-# After a comment was hidden or shown. With no live comment left the last activity stays (content 7.7).
+# After a comment was hidden or shown. Without a live comment the last activity stays as it is (content 7.7).
 RECOUNT_ITEM = Query(
     "comment.recount_item",
     """
     WITH wrote AS (
         INSERT INTO item_authors (site_id, item_id, profile_id, live)
-        VALUES (%(site_id)s, %(item_id)s, %(author_id)s, greatest(%(by)s, 0))
-            ON CONFLICT (site_id, item_id, profile_id) DO UPDATE SET live = item_authors.live + %(by)s)
+        VALUES (%(site_id)s, %(item_id)s, %(author_id)s, greatest(%(delta)s, 0))
+            ON CONFLICT (site_id, item_id, profile_id) DO UPDATE SET live = item_authors.live + %(delta)s)
     UPDATE items i
-       SET comment_count = i.comment_count + %(by)s, last_comment_id = l.comment_id, last_comment_at = l.created,
+       SET comment_count = i.comment_count + %(delta)s, last_comment_id = l.comment_id, last_comment_at = l.created,
            last_comment_by = l.created_by, last_activity = coalesce(l.created, i.last_activity)
       FROM (SELECT 1) AS one
       LEFT JOIN LATERAL (
@@ -194,224 +206,256 @@ RECOUNT_BIO = Query(
 )
 
 
-class Place(NamedTuple):
-    """Where a comment hangs: a locked item, or a profile."""
+class CommentParent(NamedTuple):
+    """Item or profile that a comment hangs on. An item is locked until the transaction ends, a profile is not."""
 
-    item_type: int
+    type: int
     id: int
-    locked: LockedItem | None = None
-    is_under_live: bool = True  # the microcosms above are live
+    item: Item | None = None  # None: a profile
 
     @property
     def microcosm_id(self) -> int:
-        """The microcosm of the item; 0 without one."""
-        return self.locked.microcosm_id or 0 if self.locked else 0
+        """The microcosm of the item; 0 without a microcosm."""
+        return self.item.microcosm_id if self.item else 0
+
+    @property
+    def is_huddle(self) -> bool:
+        """True for a huddle, in which nobody is mentioned, and counters are the participants' own."""
+        return self.type == itemtypes.HUDDLE
+
+    @classmethod
+    def lock(cls, tx: Transaction, site_id: int, ref: ItemRef, me: int) -> Self | None:
+        """Lock an item; None if it never existed here, or is a huddle that `me` does not participate in.
+
+        A profile must exist.
+        """
+        if ref.type == itemtypes.PROFILE:
+            return cls(*ref)
+        model = Huddle if ref.type == itemtypes.HUDDLE else Item
+        item = model.lock(tx, site_id, ref, me)
+        return cls(*ref, item) if item else None
 
 
-class Created(NamedTuple):
-    """A new comment, or the equal one of a moment ago."""
+@dataclasses.dataclass
+class Comment:
+    """A comment as clients write it: a new one, or its current row, locked with its parent until the transaction
+    ends."""
 
-    id: int
-    is_new: bool
-
-
-def insert(
-    tx: Transaction,
-    author: Author,
-    place: Place,
-    markdown: str,
-    rendered: Rendered,
-    *,
-    in_reply_to: int,
-    window_s: int,
-    per_minute: int,
-) -> Created:
-    """Write a comment on a locked item or a profile. Raises TooMany over `per_minute` (0: no limit)."""
-    site_id, me, ip = author
-    item_id = place.id if place.locked else None
-    on_profile_id = None if place.locked else place.id
-    if on_profile_id:
-        # A locked item lets one writer in at a time; a profile is not locked.
-        tx.rows(SERIALISE, key=f"{site_id}:profile:{on_profile_id}:{me}:{markdown}")
-    row = tx.row(
-        PREPARE,
-        site_id=site_id,
-        me=me,
-        item_id=item_id,
-        on_profile_id=on_profile_id,
-        markdown=markdown,
-        in_reply_to=in_reply_to or None,
-        window_s=window_s,
-    )
-    assert row is not None
-    duplicate, recent, reply, id, created = row
-    if duplicate:
-        return Created(duplicate, False)
-    if per_minute and recent >= per_minute:
-        raise TooMany(f"At most {per_minute} comments a minute", 60)
-    locked = place.locked
-    counted_in = place.microcosm_id if locked and locked.is_visible else 0
-    tx.run(
-        INSERT,
-        site_id=site_id,
-        id=id,
-        me=me,
-        item_id=item_id,
-        on_profile_id=on_profile_id,
-        seq=locked.last_seq + 1 if locked else 0,
-        in_reply_to=reply,
-        created=created,
-        renderer=RENDERER_VERSION,
-        markdown=markdown,
-        html=rendered.html,
-        counted_in=counted_in or None,
-        microcosm_id=place.microcosm_id or None,
-        parent_type=place.item_type,
-        parent_id=place.id,
-        update_type=4 if place.item_type == itemtypes.HUDDLE else 1,
-        mentioned=rendered.mentioned if place.item_type != itemtypes.HUDDLE else (),
-        links=sorted(set(rendered.link_ids)),
-        ip=ip or None,
-    )
-    journal.count(tx, journal.CREATED, itemtypes.COMMENT)
-    _count_author(tx, site_id, place, me, 1, read_at=created)
-    return Created(id, True)
-
-
-def _count_author(
-    tx: Transaction,
-    site_id: int,
-    place: Place,
-    author_id: int,
-    by: int,
-    *,
-    read_at: datetime.datetime | None = None,
-) -> None:
-    """Count a comment of an author; in a huddle also what is unread for each participant (discovery 7.5).
-
-    `read_at`: up to when the author has read the huddle.
-    """
-    if place.item_type != itemtypes.HUDDLE:
-        profile_counters.comments(tx, site_id, author_id, by)
-        return
-    rows = tx.rows(
-        HOLD_PARTICIPANTS, site_id=site_id, item_id=place.id, author_id=author_id, read_at=read_at
-    )
-    ids = [row[0] for row in rows]
-    crossed = tx.rows(
-        COUNT_PARTICIPANTS, site_id=site_id, author_id=author_id, by=by, profile_ids=ids
-    )
-    if any(row[0] for row in crossed):
-        role_members.recompute_roles(tx, site_id, [author_id])
-
-
-class LockedComment(NamedTuple):
-    """The current row of a comment, locked with its item until the transaction ends."""
-
-    id: int
-    version: int
-    author_id: int
-    is_deleted: bool
-    is_moderated: bool
-    revisions: int
+    parent: CommentParent
     markdown: str
-    created: datetime.datetime
-    edited: datetime.datetime | None
-    editor_id: int
+    in_reply_to: int = 0
+    id: int = 0
+    version: int = 1
+    author_id: int = 0
+    is_deleted: bool = False
+    is_moderated: bool = False
+    revisions: int = 1
+    written: datetime.datetime | None = None  # the current revision
+    editor_id: int = 0  # the author of the current revision
+
+    @property
+    def href(self) -> str:
+        """The host-relative API address."""
+        return itemtypes.href(itemtypes.COMMENT, self.id)
 
     @property
     def is_visible(self) -> bool:
         """Neither deleted nor moderated itself."""
         return not self.is_deleted and not self.is_moderated
 
+    @property
+    def target(self) -> Target:
+        """The target of a write on the locked comment."""
+        return Target(
+            itemtypes.COMMENT,
+            self.id,
+            self.parent.microcosm_id,
+            (self.author_id,),
+            parent_type=self.parent.type,
+            # A huddle is locked for its participants alone.
+            is_participant=self.parent.is_huddle,
+        )
 
-def parent_of(tx: Transaction, site_id: int, id: int, me: int) -> tuple[int, int] | None:
-    """(type, id) of what a comment is on; None if it never existed here, or is in a huddle without `me`."""
-    row = tx.row(PARENT_OF, site_id=site_id, id=id, me=me)
-    if row is None:
-        return None
-    return row[1], row[0] or row[2]
+    @classmethod
+    def lock(cls, tx: Transaction, site_id: int, id: int, me: int) -> Self | None:
+        """Lock a comment and its item; None if it never existed here, or is in a huddle without `me`."""
+        row = tx.row(PARENT_OF, site_id=site_id, id=id, me=me)
+        parent = CommentParent.lock(tx, site_id, ItemRef(*row), me) if row else None
+        return cls.lock_on(tx, site_id, parent, id) if parent else None
 
+    @classmethod
+    def lock_on(cls, tx: Transaction, site_id: int, parent: CommentParent, id: int) -> Self | None:
+        """Lock a comment whose parent is locked already."""
+        row = tx.row(LOCK, site_id=site_id, id=id)
+        return cls(parent, *row) if row else None
 
-def lock(tx: Transaction, site_id: int, id: int) -> LockedComment | None:
-    """Lock a comment; its item must be locked already."""
-    row = tx.row(LOCK, site_id=site_id, id=id)
-    return LockedComment(*row) if row else None
+    def insert(
+        self,
+        tx: Transaction,
+        author: Author,
+        rendered: Rendered,
+        *,
+        window_s: int,
+        per_minute: int,
+    ) -> bool:
+        """Store the new comment on its locked parent; False if its author wrote an equal one within `window_s` seconds,
+        whose id it takes. Raises TooMany over `per_minute` (0: no limit)."""
+        site_id, me, ip = author
+        parent, item = self.parent, self.parent.item
+        item_id = item.id if item else None
+        on_profile_id = None if item else parent.id
+        if on_profile_id:
+            # A locked item lets one writer in at a time; a profile is not locked.
+            tx.rows(SERIALISE, key=f"{site_id}:profile:{on_profile_id}:{me}:{self.markdown}")
+        row = tx.row(
+            PREPARE,
+            site_id=site_id,
+            me=me,
+            item_id=item_id,
+            on_profile_id=on_profile_id,
+            markdown=self.markdown,
+            in_reply_to=self.in_reply_to or None,
+            window_s=window_s,
+        )
+        assert row is not None
+        duplicate_id, recent, reply, id, created = row
+        if duplicate_id:
+            self.id = duplicate_id
+            return False
+        if per_minute and recent >= per_minute:
+            raise TooMany(f"At most {per_minute} comments a minute", 60)
+        counted_in = parent.microcosm_id if item and item.is_visible else 0
+        tx.run(
+            INSERT,
+            site_id=site_id,
+            id=id,
+            me=me,
+            item_id=item_id,
+            on_profile_id=on_profile_id,
+            seq=item.last_seq + 1 if item else 0,
+            in_reply_to=reply,
+            created=created,
+            renderer=RENDERER_VERSION,
+            markdown=self.markdown,
+            html=rendered.html,
+            counted_in=counted_in or None,
+            microcosm_id=parent.microcosm_id or None,
+            parent_type=parent.type,
+            parent_id=parent.id,
+            update_type=4 if parent.is_huddle else 1,
+            mentioned=() if parent.is_huddle else rendered.mentioned,
+            links=sorted(set(rendered.link_ids)),
+            ip=ip or None,
+        )
+        self.id = id
+        self.author_id = self.editor_id = me
+        journal.count(tx, journal.CREATED, itemtypes.COMMENT)
+        self._count_author(tx, site_id, 1, read_at=created)
+        return True
 
+    def update(self, tx: Transaction, author: Author, markdown: str, rendered: Rendered) -> None:
+        """Store a new revision of the locked comment as the current one; the revision before is kept apart."""
+        site_id, me, _ = author
+        revision = self.revisions + 1
+        self.version = tx.value(
+            UPDATE,
+            site_id=site_id,
+            id=self.id,
+            revision=revision,
+            old_markdown=self.markdown,
+            old_created=self.written,
+            old_author=self.editor_id,
+            me=me,
+            markdown=markdown,
+            html=rendered.html,
+            renderer=RENDERER_VERSION,
+            mentioned=() if self.parent.is_huddle else rendered.mentioned,
+        )
+        self.markdown, self.revisions, self.editor_id = markdown, revision, me
+        link.record_uses(tx, site_id, self.id, revision, rendered.link_ids)
+        self._record(tx, author, journal.REPLACED)
 
-def edit(
-    tx: Transaction,
-    author: Author,
-    place: Place,
-    found: LockedComment,
-    markdown: str,
-    rendered: Rendered,
-) -> None:
-    """Store a new revision as the current one; the one before is kept apart."""
-    site_id, me, _ = author
-    revision = found.revisions + 1
-    version = tx.value(
-        EDIT,
-        site_id=site_id,
-        id=found.id,
-        revision=revision,
-        old_markdown=found.markdown,
-        old_created=found.edited or found.created,
-        old_author=found.editor_id,
-        me=me,
-        markdown=markdown,
-        html=rendered.html,
-        renderer=RENDERER_VERSION,
-        mentioned=rendered.mentioned if place.item_type != itemtypes.HUDDLE else (),
-    )
-    link.record_uses(tx, site_id, found.id, revision, rendered.link_ids)
-    _record(tx, author, place, journal.REPLACED, found.id, version)
+    def flag(
+        self, tx: Transaction, author: Author, *, is_deleted: bool, is_moderated: bool
+    ) -> None:
+        """Hide or show the locked comment; counters and last activity of its parent follow."""
+        self._flag(tx, author, journal.PATCHED, is_deleted, is_moderated)
 
+    def delete(self, tx: Transaction, author: Author) -> None:
+        """Hide the locked comment from everybody but moderators. Nothing changes if it is deleted already."""
+        if not self.is_deleted:
+            self._flag(tx, author, journal.DELETED, True, self.is_moderated)
 
-def flag(
-    tx: Transaction,
-    author: Author,
-    place: Place,
-    found: LockedComment,
-    *,
-    is_deleted: bool,
-    is_moderated: bool,
-    kind: str,
-) -> None:
-    """Hide or show a locked comment; counters and last activity follow. `kind` is journal.PATCHED or DELETED."""
-    site_id = author.site_id
-    version = tx.value(
-        FLAG, site_id=site_id, id=found.id, is_deleted=is_deleted, is_moderated=is_moderated
-    )
-    is_visible = not is_deleted and not is_moderated
-    if is_visible != found.is_visible:
-        by = 1 if is_visible else -1
-        role_members.lock_roles_shared(tx, site_id)
-        if place.locked:
-            tx.run(
-                RECOUNT_ITEM, site_id=site_id, item_id=place.id, author_id=found.author_id, by=by
-            )
-            if place.microcosm_id and place.locked.is_visible:
-                microcosm_counters.add(tx, site_id, place.microcosm_id, comments=by)
-                microcosm_counters.refresh(tx, site_id, [place.microcosm_id])
-        else:
-            tx.run(RECOUNT_BIO, site_id=site_id, profile_id=place.id)
-        _count_author(tx, site_id, place, found.author_id, by)
-    _record(tx, author, place, kind, found.id, version)
+    def _flag(
+        self, tx: Transaction, author: Author, kind: str, is_deleted: bool, is_moderated: bool
+    ) -> None:
+        site_id, parent = author.site_id, self.parent
+        was_visible = self.is_visible
+        self.is_deleted, self.is_moderated = is_deleted, is_moderated
+        self.version = tx.value(
+            FLAG, site_id=site_id, id=self.id, is_deleted=is_deleted, is_moderated=is_moderated
+        )
+        if self.is_visible != was_visible:
+            delta = 1 if self.is_visible else -1
+            role_members.lock_roles_shared(tx, site_id)
+            if parent.item:
+                tx.run(
+                    RECOUNT_ITEM,
+                    site_id=site_id,
+                    item_id=parent.id,
+                    author_id=self.author_id,
+                    delta=delta,
+                )
+                if parent.microcosm_id and parent.item.is_visible:
+                    microcosm_counters.add(tx, site_id, parent.microcosm_id, comments=delta)
+                    microcosm_counters.refresh(tx, site_id, [parent.microcosm_id])
+            else:
+                tx.run(RECOUNT_BIO, site_id=site_id, profile_id=parent.id)
+            self._count_author(tx, site_id, delta)
+        self._record(tx, author, kind)
 
+    def _count_author(
+        self,
+        tx: Transaction,
+        site_id: int,
+        delta: int,
+        *,
+        read_at: datetime.datetime | None = None,
+    ) -> None:
+        """Count the comment for its author; in a huddle also what is unread for each participant (discovery 7.5).
 
-def _record(
-    tx: Transaction, author: Author, place: Place, kind: str, comment_id: int, version: int
-) -> None:
-    journal.record(
-        tx,
-        author.site_id,
-        kind,
-        itemtypes.COMMENT,
-        comment_id,
-        actor=author.profile_id,
-        ip=author.ip,
-        version=version,
-        parent=(place.item_type, place.id),
-        microcosm_id=place.microcosm_id,
-    )
+        `read_at`: up to when the author has read the huddle.
+        """
+        if not self.parent.is_huddle:
+            profile_counters.comments(tx, site_id, self.author_id, delta)
+            return
+        rows = tx.rows(
+            LOCK_PARTICIPANTS,
+            site_id=site_id,
+            item_id=self.parent.id,
+            author_id=self.author_id,
+            read_at=read_at,
+        )
+        crossed = tx.rows(
+            COUNT_PARTICIPANTS,
+            site_id=site_id,
+            author_id=self.author_id,
+            by=delta,
+            profile_ids=[row[0] for row in rows],
+        )
+        if any(row[0] for row in crossed):
+            role_members.recompute_roles(tx, site_id, [self.author_id])
+
+    def _record(self, tx: Transaction, author: Author, kind: str) -> None:
+        journal.record(
+            tx,
+            author.site_id,
+            kind,
+            itemtypes.COMMENT,
+            self.id,
+            actor=author.profile_id,
+            ip=author.ip,
+            version=self.version,
+            parent=(self.parent.type, self.parent.id),
+            microcosm_id=self.parent.microcosm_id,
+        )

@@ -31,9 +31,9 @@ from forumapi.wire.json_fragments import Fragment, Hole, dumps
 LOAD = Query(
     "comment_page.load",
     f"""
-    SELECT c.comment_id, c.version, coalesce(i.item_type_id, 3::smallint), coalesce(c.item_id, c.on_profile_id),
-           c.revisions, coalesce(c.in_reply_to, 0), c.attachments, c.markdown, c.html, c.created, c.edited,
-           c.is_deleted, c.is_moderated, c.renderer,
+    SELECT c.comment_id, c.version, coalesce(i.item_type_id, {itemtypes.PROFILE}::smallint),
+           coalesce(c.item_id, c.on_profile_id), c.revisions, coalesce(c.in_reply_to, 0), c.attachments,
+           c.markdown, c.html, c.created, c.edited, c.is_deleted, c.is_moderated, c.renderer,
            CASE WHEN c.item_id IS NULL THEN 0 ELSE i.microcosm_id END, {attachment.OF_COMMENT.strip()}
       FROM comments c
       LEFT JOIN items i ON i.site_id = c.site_id AND i.item_id = c.item_id
@@ -47,7 +47,7 @@ NOTHING: Final = "<p>This comment has nothing that can be shown.</p>\n"
 
 
 def _document(row: Row, *, is_detail: bool) -> Fragment:
-    """A comment with the holes author, editor, unread, links, reactions; a detail has also thread and permissions."""
+    """Comment with the holes author, editor, unread, links, reactions; a detail has also thread and permissions."""
     (
         comment_id,
         _,
@@ -138,11 +138,11 @@ SUMMARY: Final = Kind("comment/4", _load_summaries)
 DETAIL: Final = Kind("comment.detail/4", _load_details)
 
 
-# ---------------------------------------------------------------- what a page statement returns of a comment
+# ---------------------------------------------------------------- rows of page statements
 
 
-class Stub(NamedTuple):
-    """A comment as page statements return it: ids and versions of what it shows, and the viewer's flag.
+class CommentRow(NamedTuple):
+    """Row of a comment in a page statement: ids and versions of all that its summary shows, and the viewer's flag.
 
     In the order of COLUMNS. `reply_author_id` is 0 unless the comment replied to is live and in the same parent.
     """
@@ -160,7 +160,7 @@ class Stub(NamedTuple):
     reactions: str | None  # how many of each, as JSON
 
 
-# Of a comment `c`; `unread` must be in scope as the time up to which the viewer has read.
+# SQL: the columns of CommentRow for a comment `c`; `unread` is an expression, true if the viewer has not read `c`.
 COLUMNS: Final = """
            c.comment_id, c.version, c.created_by, ca.version, c.edited_by, coalesce(ce.version, ca.version),
            {unread}, coalesce(c.in_reply_to, 0), coalesce(rp.profile_id, 0), coalesce(rp.profile_name, ''),
@@ -175,16 +175,16 @@ JOINS: Final = """
 WIDTH: Final = 11
 
 
-class Parent(NamedTuple):
-    """What a comment hangs on, as its links show it."""
+class ParentLink(NamedTuple):
+    """Item or profile that a comment hangs on, as the comment's links show it."""
 
     type: int
     id: int
     title: str  # "" leaves the title out
 
 
-def parent_links(parent: Parent) -> bytes:
-    """The links `<type>` and `up` of a comment, as list entries with a leading comma (content 7.3)."""
+def parent_links(parent: ParentLink) -> bytes:
+    """Make the links `<type>` and `up` of a comment, as list entries without brackets (content 7.3)."""
     link: dict[str, Any] = {
         "rel": itemtypes.name_of(parent.type),
         "href": itemtypes.href(parent.type, parent.id),
@@ -194,33 +194,33 @@ def parent_links(parent: Parent) -> bytes:
     return b"%b,%b" % (dumps(link), dumps({**link, "rel": "up"}))
 
 
-def _links(parent: bytes, stub: Stub) -> bytes:
-    if not stub.reply_author_id:
+def _links(parent: bytes, row: CommentRow) -> bytes:
+    if not row.reply_author_id:
         return parent
     return b'%b,{"rel":"inReplyTo","href":"/api/v1/comments/%d"},%b' % (
         parent,
-        stub.in_reply_to,
+        row.in_reply_to,
         dumps(
             {
                 "rel": "inReplyToAuthor",
-                "href": itemtypes.href(itemtypes.PROFILE, stub.reply_author_id),
-                "title": stub.reply_author_name,
+                "href": itemtypes.href(itemtypes.PROFILE, row.reply_author_id),
+                "title": row.reply_author_name,
             }
         ),
     )
 
 
-def profiles_of(stubs: Iterable[Stub]) -> dict[int, int]:
-    """id -> version of the authors and editors of some comments."""
+def profiles_of(rows: Iterable[CommentRow]) -> dict[int, int]:
+    """Collect the authors and editors of some comments: profile id -> version."""
     versions: dict[int, int] = {}
-    for stub in stubs:
-        versions[stub.author_id] = stub.author_version
-        versions[stub.editor_id] = stub.editor_version
+    for row in rows:
+        versions[row.author_id] = row.author_version
+        versions[row.editor_id] = row.editor_version
     return versions
 
 
-class Own(NamedTuple):
-    """Rights of a viewer on comments of one item, on their own and on others', and their reactions to them."""
+class CommentRights(NamedTuple):
+    """Rights of a viewer on comments of one item, the viewer's own and others', and the viewer's reactions to them."""
 
     me: int
     own: PermissionSet
@@ -230,8 +230,8 @@ class Own(NamedTuple):
     @classmethod
     def of(
         cls, principal: Principal, parent: Target, tree: Tree, reacted: Mapping[int, Sequence[str]]
-    ) -> Own | None:
-        """For the comments of an item; None for a guest, who may do nothing with any."""
+    ) -> CommentRights | None:
+        """Ask for the rights on comments of `parent`; None for a guest, who has none."""
         if not principal.profile_id:
             return None
         own, others = (
@@ -251,69 +251,69 @@ class Own(NamedTuple):
         )
         return cls(principal.profile_id, own, others, reacted)
 
-    def stamp(self, stubs: Iterable[Stub]) -> Any:
-        """Everything that the members depend on."""
-        mine = [stub.author_id == self.me for stub in stubs]
+    def stamp(self, rows: Iterable[CommentRow]) -> Any:
+        """List everything that the members depend on."""
+        mine = [row.author_id == self.me for row in rows]
         return self.own, self.others, mine, sorted(self.reacted.items())
 
-    def members(self, stub: Stub) -> bytes:
-        """Return the members of a comment's `meta` that are this viewer's alone, with a leading comma."""
-        can = evaluator.as_json(self.own if stub.author_id == self.me else self.others)
-        names = self.reacted.get(stub.id)
+    def members(self, row: CommentRow) -> bytes:
+        """Render the members of a comment's `meta` that only this viewer sees, with a leading comma."""
+        can = evaluator.as_json(self.own if row.author_id == self.me else self.others)
+        names = self.reacted.get(row.id)
         return (b',"reacted":%b' % dumps(names) if names else b"") + b',"permissions":' + can
 
 
 def summary(
     fragment: Fragment,
-    stub: Stub,
+    row: CommentRow,
     people: dict[int, Fragment],
     links: bytes,
     unread: bool,
-    own: Own | None = None,
+    rights: CommentRights | None = None,
 ) -> bytes:
-    """One comment summary; `links` are its parent's (see parent_links), `own` the viewer's part."""
+    """Render the summary of a comment; `links` are those of its parent (see parent_links)."""
     before, _, after_author, _, after_editor, _, after_unread, _, after_links, _, end = fragment
     return b"".join(
         (
             before,
-            people[stub.author_id][0],
+            people[row.author_id][0],
             after_author,
-            people[stub.editor_id][0],
+            people[row.editor_id][0],
             after_editor,
             b"true" if unread else b"false",
             after_unread,
-            _links(links, stub),
+            _links(links, row),
             after_links,
-            reaction.shown(stub.reactions),
-            own.members(stub) if own else b"",
+            reaction.shown(row.reactions),
+            rights.members(row) if rights else b"",
             end,
         )
     )
 
 
 def summaries(
-    found: dict[int, Fragment],
-    stubs: Sequence[Stub],
+    texts: dict[int, Fragment],
+    rows: Sequence[CommentRow],
     people: dict[int, Fragment],
-    parent: Parent,
+    parent: ParentLink,
     unread: Sequence[bool],
-    own: Own | None = None,
+    rights: CommentRights | None = None,
 ) -> bytes:
-    """The JSON array of some comments of one parent; one whose document is gone is skipped (content 7.5)."""
+    """Render some comments of one parent as a JSON array; a comment without document is skipped (content 7.5)."""
     links = parent_links(parent)
     return b"[%b]" % b",".join(
         [
-            summary(found[stub.id], stub, people, links, is_unread, own)
-            for stub, is_unread in zip(stubs, unread, strict=True)
-            if stub.id in found and stub.author_id in people and stub.editor_id in people
+            summary(texts[row.id], row, people, links, is_unread, rights)
+            for row, is_unread in zip(rows, unread, strict=True)
+            if row.id in texts and row.author_id in people and row.editor_id in people
         ]
     )
 
 
-ONE = Query(
-    "comment_page.one",
+BY_IDS = Query(
+    "comment_page.by_ids",
     f"""
-    SELECT {COLUMNS.format(unread="false")}, coalesce(i.item_type_id, 3::smallint),
+    SELECT {COLUMNS.format(unread="false")}, coalesce(i.item_type_id, {itemtypes.PROFILE}::smallint),
            coalesce(c.item_id, c.on_profile_id), coalesce(i.title, pp.profile_name, '')
       FROM comments c {JOINS}
       LEFT JOIN items i ON i.site_id = c.site_id AND i.item_id = c.item_id
@@ -323,57 +323,53 @@ ONE = Query(
 
 
 def by_ids(tx: Reader, documents: Documents, site_id: int, ids: Sequence[int]) -> dict[int, bytes]:
-    """Comment summaries by id, outside any page (`unread` false). No permission is asked here."""
+    """Read comment summaries by id, as outside any page (`unread` false). The caller checks permission."""
     if not ids:
         return {}
-    rows = tx.rows(ONE, site_id=site_id, ids=list(ids))
-    stubs = [Stub(*row[:WIDTH]) for row in rows]
+    rows = {
+        CommentRow(*row[:WIDTH]): ParentLink(*row[WIDTH:])
+        for row in tx.rows(BY_IDS, site_id=site_id, ids=list(ids))
+    }
     found = documents.fetch(
         tx,
         site_id,
-        {SUMMARY: {s.id: s.version for s in stubs}, profile.SUMMARY: profiles_of(stubs)},
+        {SUMMARY: {row.id: row.version for row in rows}, profile.SUMMARY: profiles_of(rows)},
     )
-    people = found[profile.SUMMARY]
+    texts, people = found[SUMMARY], found[profile.SUMMARY]
     return {
-        stub.id: summary(
-            found[SUMMARY][stub.id],
-            stub,
-            people,
-            parent_links(Parent(*row[WIDTH : WIDTH + 3])),
-            False,
-        )
-        for row, stub in zip(rows, stubs, strict=True)
-        if stub.id in found[SUMMARY]
+        row.id: summary(texts[row.id], row, people, parent_links(parent), False)
+        for row, parent in rows.items()
+        if row.id in texts
     }
 
 
 # ---------------------------------------------------------------- one comment, in detail
 
-# A comment in a huddle is not there for anybody but the participants: no later step can tell it from none.
-SEEN: Final = """(i.item_type_id IS DISTINCT FROM 5
+# SQL: an item `i` is no huddle, or `me` participates in it. For others a huddle and its comments don't exist.
+HUDDLE_ACCESS: Final = f"""(i.item_type_id IS DISTINCT FROM {itemtypes.HUDDLE}
                     OR EXISTS (SELECT 1 FROM huddle_participants h
                                 WHERE h.site_id = i.site_id AND h.item_id = i.item_id AND h.profile_id = %(me)s))"""
 
-# The comment itself (0), the one it replies to (1), its replies (2), each with what its summary needs; and of the
-# first what permission, place and read mark need.
+# The comment itself (kind 0), the comment that it replies to (1) and its replies (2), each with the columns of a
+# summary; and of the first what permission, parent and read mark need.
 PAGE = Query(
     "comment_page.page",
     f"""
     WITH one AS (
         SELECT c.*, i.item_type_id, i.microcosm_id, i.title, i.is_deleted OR i.is_moderated AS parent_hidden,
                greatest(r.read_at, mr.read_at,
-                        CASE i.item_type_id WHEN 5 THEN me.huddles_read_at ELSE me.all_read_at END,
+                        CASE i.item_type_id WHEN {itemtypes.HUDDLE} THEN me.huddles_read_at ELSE me.all_read_at END,
                         '-infinity'::timestamptz) AS read_time,
-               i.item_type_id = 5 AS is_participant
+               i.item_type_id = {itemtypes.HUDDLE} AS is_participant
           FROM comments c
           LEFT JOIN items i ON i.site_id = c.site_id AND i.item_id = c.item_id
           LEFT JOIN profiles me ON me.site_id = c.site_id AND me.profile_id = %(me)s
           LEFT JOIN read_marks r ON r.site_id = c.site_id AND r.profile_id = %(me)s
                                 AND r.item_type_id = i.item_type_id AND r.item_id = i.item_id
-          LEFT JOIN read_marks mr ON mr.site_id = c.site_id AND mr.profile_id = %(me)s AND mr.item_type_id = 2
-                                 AND mr.item_id = i.microcosm_id
+          LEFT JOIN read_marks mr ON mr.site_id = c.site_id AND mr.profile_id = %(me)s
+                                 AND mr.item_type_id = {itemtypes.MICROCOSM} AND mr.item_id = i.microcosm_id
          WHERE c.site_id = %(site_id)s AND c.comment_id = %(id)s
-           AND {SEEN.replace("%(me)s", "%(participant)s")}),
+           AND {HUDDLE_ACCESS.replace("%(me)s", "%(participant)s")}),
     found AS (
         SELECT 0 AS kind, one.comment_id FROM one
          UNION ALL
@@ -387,7 +383,7 @@ PAGE = Query(
                           AND NOT a.is_moderated AND a.created_by <> ALL(%(ignored)s::bigint[])
           ORDER BY a.comment_id LIMIT 250))
     SELECT {COLUMNS.format(unread="f.kind = 0 AND %(me)s <> 0 AND c.created > one.read_time")},
-           f.kind, coalesce(one.item_type_id, 3::smallint), coalesce(one.item_id, one.on_profile_id),
+           f.kind, coalesce(one.item_type_id, {itemtypes.PROFILE}::smallint), coalesce(one.item_id, one.on_profile_id),
            coalesce(one.microcosm_id, 0), coalesce(one.title, pp.profile_name, ''),
            coalesce(one.parent_hidden, false), one.is_deleted, one.is_moderated, coalesce(one.is_participant, false),
            one.revisions,
@@ -409,12 +405,12 @@ PAGE = Query(
 
 
 class CommentPage(NamedTuple):
-    """One comment with the one it replies to and its replies."""
+    """One comment with the comment that it replies to and its replies, as its viewer sees them."""
 
-    stub: Stub
-    replied_to: Stub | None
-    replies: list[Stub]
-    parent: Parent
+    comment: CommentRow
+    replied_to: CommentRow | None
+    replies: list[CommentRow]
+    parent: ParentLink
     microcosm_id: int
     parent_hidden: bool  # the item itself is deleted or moderated
     is_deleted: bool
@@ -428,7 +424,7 @@ class CommentPage(NamedTuple):
 def page(
     tx: Reader, site_id: int, id: int, principal: Principal, ignored: Sequence[int]
 ) -> CommentPage | None:
-    """The comment as `principal` sees it; None if it never existed here. Asks no permission."""
+    """Read a comment as `principal` sees it; None if it never existed here. The caller checks permission."""
     rows = tx.rows(
         PAGE,
         site_id=site_id,
@@ -441,11 +437,11 @@ def page(
         return None
     first = rows[0]
     parent_type, parent_id, microcosm_id, title, *rest = first[WIDTH + 1 :]
-    by_kind: dict[int, list[Stub]] = {0: [], 1: [], 2: []}
+    by_kind: dict[int, list[CommentRow]] = {0: [], 1: [], 2: []}
     for row in rows:
-        by_kind[row[WIDTH]].append(Stub(*row[:WIDTH]))
+        by_kind[row[WIDTH]].append(CommentRow(*row[:WIDTH]))
     replied_to = by_kind[1][0] if by_kind[1] else None
-    parent = Parent(parent_type, parent_id, title)
+    parent = ParentLink(parent_type, parent_id, title)
     return CommentPage._make(
         (by_kind[0][0], replied_to, by_kind[2], parent, microcosm_id, *rest, rows)
     )
@@ -455,40 +451,40 @@ def detail(
     tx: Reader,
     documents: Documents,
     site_id: int,
-    found: CommentPage,
+    page: CommentPage,
     page_href: str,
     permissions: bytes,
 ) -> bytes:
-    """The detail of a comment (content 7.4). `page_href` is the page of its parent that holds it."""
-    others = [*([found.replied_to] if found.replied_to else []), *found.replies]
+    """Render the detail of a comment (content 7.4). `page_href` is the page of its parent that holds the comment."""
+    others = [*([page.replied_to] if page.replied_to else []), *page.replies]
     fetched = documents.fetch(
         tx,
         site_id,
         {
-            DETAIL: {found.stub.id: found.stub.version},
-            SUMMARY: {stub.id: stub.version for stub in others},
-            profile.SUMMARY: profiles_of([found.stub, *others]),
+            DETAIL: {page.comment.id: page.comment.version},
+            SUMMARY: {row.id: row.version for row in others},
+            profile.SUMMARY: profiles_of([page.comment, *others]),
         },
     )
     people = fetched[profile.SUMMARY]
-    links = parent_links(found.parent)
+    links = parent_links(page.parent)
     known = fetched[SUMMARY]
     thread = b""
-    if found.replied_to is not None and found.replied_to.id in known:
-        one = summary(known[found.replied_to.id], found.replied_to, people, links, False)
-        thread += b'"inReplyTo":%b,' % one
-    if found.replies:
-        none = [False] * len(found.replies)
-        thread += b'"replies":%b,' % summaries(known, found.replies, people, found.parent, none)
+    if page.replied_to is not None and page.replied_to.id in known:
+        replied_to = summary(known[page.replied_to.id], page.replied_to, people, links, False)
+        thread += b'"inReplyTo":%b,' % replied_to
+    if page.replies:
+        unread = [False] * len(page.replies)
+        thread += b'"replies":%b,' % summaries(known, page.replies, people, page.parent, unread)
     return json_fragments.fill(
-        fetched[DETAIL][found.stub.id],
+        fetched[DETAIL][page.comment.id],
         {
-            b"author": people[found.stub.author_id][0],
-            b"editor": people[found.stub.editor_id][0],
+            b"author": people[page.comment.author_id][0],
+            b"editor": people[page.comment.editor_id][0],
             b"unread": b"false",
             b"thread": thread,
             b"links": b"%b,%b"
-            % (_links(links, found.stub), dumps({"rel": "commentPage", "href": page_href})),
-            b"permissions": permissions + reaction.shown(found.stub.reactions),
+            % (_links(links, page.comment), dumps({"rel": "commentPage", "href": page_href})),
+            b"permissions": permissions + reaction.shown(page.comment.reactions),
         },
     )

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
-from typing import Final
+import dataclasses
+from collections.abc import Collection
+from typing import Final, Self
 
 from forumapi import itemtypes
 from forumapi.database.connections import Query, Transaction
-from forumapi.errors import OUT_OF_RANGE, Invalid, NotFound
-from forumapi.models.content.item import SERIALISE, LockedItem
+from forumapi.errors import NO_UPDATE, OUT_OF_RANGE, Forbidden, Invalid, NotFound
+from forumapi.itemtypes import ItemRef
+from forumapi.models.content.item import COLUMNS, SERIALISE, Item
 from forumapi.models.journal import journal
 from forumapi.models.journal.journal import Author
 from forumapi.models.notices.watcher import WATCHER_DEFAULTS
@@ -18,24 +20,35 @@ MAX_PARTICIPANTS: Final = 100
 # The same title by the same author within this time is the same huddle (content 8.3).
 DUPLICATE_S: Final = 5
 
-# One that the author has left already is no duplicate: they could not follow the redirect.
+# A huddle exists for its participants alone; the caller's own row is locked too, so that leaving waits.
+LOCK = Query(
+    "huddle.lock",
+    f"""
+    SELECT {COLUMNS.strip()}
+      FROM items i
+      JOIN huddle_participants h ON h.site_id = i.site_id AND h.item_id = i.item_id AND h.profile_id = %(me)s
+     WHERE i.site_id = %(site_id)s AND i.item_id = %(item_id)s AND i.item_type_id = {itemtypes.HUDDLE}
+       FOR NO KEY UPDATE OF i FOR KEY SHARE OF h""",
+)
+
+# A huddle that its author has left is no duplicate: the author could not follow the redirect.
 DUPLICATE = Query(
     "huddle.duplicate",
-    """
+    f"""
     SELECT i.item_id
       FROM items i
       JOIN huddle_participants h ON h.site_id = i.site_id AND h.item_id = i.item_id AND h.profile_id = i.created_by
-     WHERE i.site_id = %(site_id)s AND i.created_by = %(me)s AND i.item_type_id = 5 AND i.title = %(title)s
-       AND i.created > now() - make_interval(secs => %(window_s)s)
+     WHERE i.site_id = %(site_id)s AND i.created_by = %(me)s AND i.item_type_id = {itemtypes.HUDDLE}
+       AND i.title = %(title)s AND i.created > now() - make_interval(secs => %(window_s)s)
      ORDER BY i.item_id LIMIT 1""",
 )
 
 INSERT = Query(
     "huddle.insert",
-    """
+    f"""
     WITH made AS (
         INSERT INTO items (site_id, item_type_id, title, created, created_by, last_activity)
-        SELECT %(site_id)s, 5, %(title)s, n.now, %(me)s, n.now
+        SELECT %(site_id)s, {itemtypes.HUDDLE}, %(title)s, n.now, %(me)s, n.now
           FROM (SELECT clock_timestamp() AS now) n
      RETURNING site_id, item_id)
     INSERT INTO huddles (site_id, item_id, is_confidential)
@@ -43,22 +56,22 @@ INSERT = Query(
  RETURNING item_id""",
 )
 
-# Who of the wanted ones is a profile of this site, is in it already, and ignores the caller (C-40).
+# The profiles of this site among some ids: whether each participates already, and whether it ignores the caller (C-40).
 CANDIDATES = Query(
     "huddle.candidates",
-    """
+    f"""
     SELECT p.profile_id,
            EXISTS (SELECT 1 FROM huddle_participants h
                     WHERE h.site_id = p.site_id AND h.item_id = %(item_id)s AND h.profile_id = p.profile_id),
            EXISTS (SELECT 1 FROM ignores g
-                    WHERE g.site_id = p.site_id AND g.profile_id = p.profile_id AND g.item_type_id = 3
+                    WHERE g.site_id = p.site_id AND g.profile_id = p.profile_id AND g.item_type_id = {itemtypes.PROFILE}
                       AND g.item_id = %(me)s)
       FROM profiles p
      WHERE p.site_id = %(site_id)s AND p.profile_id = ANY(%(ids)s::bigint[])""",
 )
 
-IS_CONFIDENTIAL = Query(
-    "huddle.is_confidential",
+STATE = Query(
+    "huddle.state",
     """
     SELECT u.is_confidential,
            (SELECT count(*) FROM huddle_participants h WHERE h.site_id = u.site_id AND h.item_id = u.item_id)
@@ -66,7 +79,8 @@ IS_CONFIDENTIAL = Query(
      WHERE u.site_id = %(site_id)s AND u.item_id = %(item_id)s""",
 )
 
-# Whoever is added follows it, with the defaults of type 4; the one who begins it does with their first comment.
+# A profile that is added watches the huddle, with the defaults of update type 4; its author does from their first
+# comment on.
 JOIN = Query(
     "huddle.join",
     f"""
@@ -74,7 +88,7 @@ JOIN = Query(
         INSERT INTO huddle_participants (site_id, item_id, profile_id)
         SELECT %(site_id)s, %(item_id)s, a.profile_id FROM unnest(%(ids)s::bigint[]) AS a (profile_id))
     INSERT INTO watchers (site_id, profile_id, item_type_id, item_id, send_email, send_sms)
-    SELECT %(site_id)s, a.profile_id, 5, %(item_id)s,
+    SELECT %(site_id)s, a.profile_id, {itemtypes.HUDDLE}, %(item_id)s,
            {WATCHER_DEFAULTS.format(flag="send_email", type="4", who="a.profile_id")},
            {WATCHER_DEFAULTS.format(flag="send_sms", type="4", who="a.profile_id")}
       FROM unnest(%(ids)s::bigint[]) AS a (profile_id)
@@ -82,16 +96,18 @@ JOIN = Query(
         ON CONFLICT DO NOTHING""",
 )
 
-# Access follows participation alone (C-38); the watcher and the mark go with it (W-09).
+# Access follows participation alone (C-38); the watcher and the read mark go with it (W-09).
 LEAVE = Query(
     "huddle.leave",
-    """
+    f"""
     WITH unwatched AS (
         DELETE FROM watchers w
-         WHERE w.site_id = %(site_id)s AND w.profile_id = %(me)s AND w.item_type_id = 5 AND w.item_id = %(item_id)s),
+         WHERE w.site_id = %(site_id)s AND w.profile_id = %(me)s
+           AND w.item_type_id = {itemtypes.HUDDLE} AND w.item_id = %(item_id)s),
     unmarked AS (
         DELETE FROM read_marks r
-         WHERE r.site_id = %(site_id)s AND r.profile_id = %(me)s AND r.item_type_id = 5 AND r.item_id = %(item_id)s)
+         WHERE r.site_id = %(site_id)s AND r.profile_id = %(me)s
+           AND r.item_type_id = {itemtypes.HUDDLE} AND r.item_id = %(item_id)s)
     DELETE FROM huddle_participants h
      WHERE h.site_id = %(site_id)s AND h.item_id = %(item_id)s AND h.profile_id = %(me)s""",
 )
@@ -106,122 +122,105 @@ TOUCH = Query(
 )
 
 
-def insert(
-    tx: Transaction,
-    author: Author,
-    title: str,
-    wanted: Collection[int],
-    *,
-    is_confidential: bool,
-    window_s: int = DUPLICATE_S,
-) -> int:
-    """The id of a new huddle of the author and the `wanted`, or of the equal one of `window_s` seconds ago.
+@dataclasses.dataclass
+class Huddle(Item):
+    """A huddle as its participants write it: a new one, or its current row, locked until the transaction ends.
 
-    Raises NotFound for somebody who is no profile of this site, Invalid for too many.
+    It exists for its participants alone, stands in no microcosm, and is not flagged.
     """
-    site_id, me, _ = author
-    tx.rows(SERIALISE, key=f"{site_id}:5:{me}:{title}")
-    found = tx.value(DUPLICATE, site_id=site_id, me=me, title=title, window_s=window_s)
-    if found:
-        return int(found)
-    others = _admitted(tx, author, 0, set(wanted) - {me}, present=1)
-    item_id = int(
-        tx.value(
-            INSERT,
-            site_id=site_id,
-            me=me,
-            title=title,
-            is_confidential=is_confidential,
+
+    is_confidential: bool = False
+    participants: Collection[int] = ()  # of a new one, beside its author
+
+    @classmethod
+    def lock(cls, tx: Transaction, site_id: int, ref: ItemRef, me: int = 0) -> Self | None:
+        """Lock a huddle; None if it never existed here, or `me` does not participate in it."""
+        row = tx.row(LOCK, site_id=site_id, item_id=ref.id, me=me)
+        return cls(*row) if row else None
+
+    def insert(self, tx: Transaction, author: Author, *, window_s: int = DUPLICATE_S) -> bool:
+        """Begin the huddle; False if its author began one with the same title within `window_s` seconds, whose id it
+        takes.
+
+        Raises NotFound for somebody who is no profile of this site, Invalid for too many participants.
+        """
+        site_id, me, _ = author
+        tx.rows(SERIALISE, key=f"{site_id}:{itemtypes.HUDDLE}:{me}:{self.title}")
+        duplicate = tx.value(DUPLICATE, site_id=site_id, me=me, title=self.title, window_s=window_s)
+        if duplicate:
+            self.id = int(duplicate)
+            return False
+        others = self._admitted(tx, author, set(self.participants) - {me}, present=1)
+        self.id = int(
+            tx.value(
+                INSERT,
+                site_id=site_id,
+                me=me,
+                title=self.title,
+                is_confidential=self.is_confidential,
+            )
         )
-    )
-    tx.run(JOIN, site_id=site_id, item_id=item_id, me=me, ids=sorted([me, *others]))
-    _record(tx, author, journal.CREATED, item_id, 1)
-    return item_id
+        tx.run(JOIN, site_id=site_id, item_id=self.id, me=me, ids=sorted([me, *others]))
+        self._record(tx, author, journal.CREATED)
+        return True
 
+    def add(self, tx: Transaction, author: Author, wanted: Collection[int]) -> None:
+        """Add people to the locked huddle; those in it already stay.
 
-def state(tx: Transaction, site_id: int, item_id: int) -> tuple[bool, int]:
-    """(confidential, number of participants) of a locked huddle."""
-    row = tx.row(IS_CONFIDENTIAL, site_id=site_id, item_id=item_id)
-    assert row is not None
-    return bool(row[0]), int(row[1])
+        Raises Forbidden for a confidential one (C-37), NotFound for somebody who is no profile of this site, Invalid
+        for too many; then nobody is added.
+        """
+        site_id, me, _ = author
+        row = tx.row(STATE, site_id=site_id, item_id=self.id)
+        assert row is not None
+        self.is_confidential, present = row
+        if self.is_confidential:
+            raise Forbidden("Nobody can be added to a confidential huddle", code=NO_UPDATE)
+        others = self._admitted(tx, author, wanted, present=present)
+        if not others:
+            return
+        tx.run(JOIN, site_id=site_id, item_id=self.id, me=me, ids=others)
+        self._touch(tx, author, journal.REPLACED)
+        read_mark.count_huddles(tx, site_id, others)
 
+    def _admitted(
+        self, tx: Transaction, author: Author, wanted: Collection[int], *, present: int
+    ) -> list[int]:
+        """Select those of `wanted` who are to be added, by id. Somebody who ignores the author is left out silently
+        (C-40)."""
+        if not wanted:
+            return []
+        # Before anybody is looked up: the number sent is no secret to its sender.
+        if len(wanted) > MAX_PARTICIPANTS:
+            raise _too_many()
+        rows = tx.rows(
+            CANDIDATES,
+            site_id=author.site_id,
+            item_id=self.id,
+            me=author.profile_id,
+            ids=sorted(wanted),
+        )
+        if len(rows) < len(set(wanted)):
+            raise NotFound("There is no such profile on this site")
+        new = [(id, ignores_author) for id, is_in, ignores_author in rows if not is_in]
+        # Those who ignore the author count too, so that the limit does not tell who does.
+        if present + len(new) > MAX_PARTICIPANTS:
+            raise _too_many()
+        return sorted(id for id, ignores_author in new if not ignores_author)
 
-def add(
-    tx: Transaction, author: Author, found: LockedItem, wanted: Collection[int], present: int
-) -> None:
-    """Add people to a locked huddle that has `present` participants; those in it already stay.
+    def leave(self, tx: Transaction, author: Author) -> None:
+        """Remove the author from the locked huddle. The nightly job deletes a huddle without participants."""
+        site_id, me, _ = author
+        tx.run(LEAVE, site_id=site_id, item_id=self.id, me=me)
+        self._touch(tx, author, journal.DELETED)
+        read_mark.count_huddles(tx, site_id, [me])
 
-    Raises NotFound for somebody who is no profile of this site, Invalid for too many; then nobody is added.
-    """
-    site_id, me, _ = author
-    others = _admitted(tx, author, found.id, wanted, present=present)
-    if not others:
-        return
-    tx.run(JOIN, site_id=site_id, item_id=found.id, me=me, ids=others)
-    _changed(tx, author, journal.REPLACED, found)
-    read_mark.count_huddles(tx, site_id, others)
-
-
-def _admitted(
-    tx: Transaction, author: Author, item_id: int, wanted: Collection[int], *, present: int
-) -> list[int]:
-    """Who of the wanted is to be added, by id. Somebody who ignores the author is left out without a word (C-40)."""
-    if not wanted:
-        return []
-    # Before anybody is looked up: how many there are is no news to the one who sent them.
-    if len(wanted) > MAX_PARTICIPANTS:
-        raise _too_many()
-    rows = tx.rows(
-        CANDIDATES,
-        site_id=author.site_id,
-        item_id=item_id,
-        me=author.profile_id,
-        ids=sorted(wanted),
-    )
-    if len(rows) < len(set(wanted)):
-        raise NotFound("There is no such profile on this site")
-    new = [(id, ignores_author) for id, is_in, ignores_author in rows if not is_in]
-    # Whoever ignores the author counts too, so that the limit does not tell who does.
-    if present + len(new) > MAX_PARTICIPANTS:
-        raise _too_many()
-    return sorted(id for id, ignores_author in new if not ignores_author)
+    def _touch(self, tx: Transaction, author: Author, kind: str) -> None:
+        self.version = tx.value(TOUCH, site_id=author.site_id, item_id=self.id)
+        self._record(tx, author, kind)
 
 
 def _too_many() -> Invalid:
     return Invalid(
         "participants", f"A huddle has at most {MAX_PARTICIPANTS} participants", code=OUT_OF_RANGE
     )
-
-
-def leave(tx: Transaction, author: Author, found: LockedItem) -> None:
-    """The author leaves a locked huddle. One that nobody is in any more goes with the nightly job."""
-    site_id, me, _ = author
-    tx.run(LEAVE, site_id=site_id, item_id=found.id, me=me)
-    _changed(tx, author, journal.DELETED, found)
-    read_mark.count_huddles(tx, site_id, [me])
-
-
-def _changed(tx: Transaction, author: Author, kind: str, found: LockedItem) -> None:
-    version = tx.value(TOUCH, site_id=author.site_id, item_id=found.id)
-    _record(tx, author, kind, found.id, version)
-
-
-def _record(tx: Transaction, author: Author, kind: str, item_id: int, version: int) -> None:
-    journal.record(
-        tx,
-        author.site_id,
-        kind,
-        itemtypes.HUDDLE,
-        item_id,
-        actor=author.profile_id,
-        ip=author.ip,
-        version=version,
-    )
-
-
-def ids_of(wanted: Sequence[int]) -> set[int]:
-    """The distinct profile ids that a body names. Raises Invalid for one that is none."""
-    for place, id in enumerate(wanted):
-        if id < 1:
-            raise Invalid(f"[{place}].id", "must be the id of a profile", code=OUT_OF_RANGE)
-    return set(wanted)

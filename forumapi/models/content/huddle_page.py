@@ -1,6 +1,6 @@
 """Pages of huddles: one with its comments, the reader's list, participants (content 8).
 
-Every statement finds a huddle by the caller's own participation, so that for anybody else it is not there at all.
+Every statement finds a huddle by the caller's own participation, so that it doesn't exist for anybody else.
 huddle.py writes them.
 """
 
@@ -19,8 +19,8 @@ from forumapi.database.connections import (
     Transaction,
 )
 from forumapi.models.content import comment_page, item_page
-from forumapi.models.content.comment_page import Stub
-from forumapi.models.content.item_page import Viewer
+from forumapi.models.content.comment_page import CommentRow
+from forumapi.models.content.item_page import ViewerState
 from forumapi.models.pages import page_cache
 from forumapi.models.pages.documents import Documents
 from forumapi.models.pages.page_cache import Kept, Pages
@@ -30,7 +30,7 @@ from forumapi.wire import json_fragments
 from forumapi.wire.json_fragments import Fragment, dumps
 from forumapi.wire.paging import Paging
 
-# The participants of a huddle `i`, by id, with the versions of their documents.
+# SQL: the participants of a huddle `i`, by id, with the versions of their documents.
 PEOPLE: Final = """
       CROSS JOIN LATERAL (
             SELECT array_agg(h.profile_id ORDER BY h.profile_id) AS ids,
@@ -49,14 +49,14 @@ _PARENT: Final = f"""
            nullif(i.read_time, '-infinity'), w.send_email, w.send_sms, {page_cache.SNAPSHOT},
            CASE WHEN c.reactions IS NOT NULL THEN
                 ARRAY(SELECT r.name FROM reactions r
-                       WHERE r.site_id = c.site_id AND r.item_type_id = 4 AND r.item_id = c.comment_id
+                       WHERE r.site_id = c.site_id AND r.item_type_id = {itemtypes.COMMENT} AND r.item_id = c.comment_id
                          AND r.profile_id = %(me)s ORDER BY r.name) END"""
 _PARENT_STAMPED: Final = 9
 _PARENT_SHARED: Final = 11
 
-_WATCHED: Final = """
-      LEFT JOIN watchers w ON w.site_id = %(site_id)s AND w.profile_id = %(me)s AND w.item_type_id = 5
-                          AND w.item_id = i.item_id"""
+_WATCHED: Final = f"""
+      LEFT JOIN watchers w ON w.site_id = %(site_id)s AND w.profile_id = %(me)s
+                          AND w.item_type_id = {itemtypes.HUDDLE} AND w.item_id = i.item_id"""
 
 PAGE = Query(
     "huddle_page.page",
@@ -82,14 +82,14 @@ PAGE = Query(
      ORDER BY c.seq""",
 )
 
-# Whether the page that is kept for the viewer is still right, and what only they see of it; no row for whoever is not
-# in the huddle, whatever is kept.
+# Whether the viewer's cached page is still current, and the viewer's state; no row for somebody who does not
+# participate, whatever is cached.
 VIEWER = Query(
     "huddle_page.viewer",
     f"""
     SELECT {page_cache.IS_CURRENT}, {page_cache.SNAPSHOT}, nullif({item_page.READ_TIME}, '-infinity'), w.send_email,
     w.send_sms
-      FROM (SELECT 5::smallint AS item_type_id, me.item_id, NULL::bigint AS microcosm_id
+      FROM (SELECT {itemtypes.HUDDLE}::smallint AS item_type_id, me.item_id, NULL::bigint AS microcosm_id
               FROM huddle_participants me
              WHERE me.site_id = %(site_id)s AND me.item_id = %(item_id)s AND me.profile_id = %(me)s) i
       {_WATCHED.strip()}""",
@@ -97,7 +97,7 @@ VIEWER = Query(
 
 
 class HuddlePage(NamedTuple):
-    """A huddle with one page of its comments, as a participant sees it; kept for that participant alone."""
+    """A huddle with one page of its comments, as a participant sees it; cached for that participant alone."""
 
     id: int
     version: int
@@ -110,45 +110,45 @@ class HuddlePage(NamedTuple):
     participant_versions: list[int]
     created: datetime.datetime
     last_activity: datetime.datetime
-    comments: list[Stub]
+    comments: list[CommentRow]
     times: list[datetime.datetime]  # when each of them was written
     reacted: dict[int, list[str]]  # to which of them the viewer did, and how
     stamp: bytes
 
     @property
     def target(self) -> Target:
-        """What its permission is asked for."""
+        """The target of its permission."""
         return Target(itemtypes.HUDDLE, self.id, 0, (self.author_id,), is_participant=True)
 
 
-class Seen(NamedTuple):
-    """A huddle's page with what its viewer sees of it now."""
+class HuddleView(NamedTuple):
+    """A huddle's page with the state of its viewer."""
 
     page: HuddlePage
-    viewer: Viewer  # never kept
+    viewer: ViewerState  # never cached
 
     @property
     def is_unread(self) -> bool:
-        """Whether anything happened in it that was not read yet."""
+        """True if anything happened in the huddle that the viewer has not read."""
         return self.viewer.has_unread(self.page.last_activity)
 
     @property
     def unread(self) -> list[bool]:
-        """Whether each of the comments is unread."""
+        """For each of the comments, if the viewer has not read it."""
         return [self.viewer.has_unread(moment) for moment in self.page.times]
 
     @property
     def stamp(self) -> Any:
-        """Everything that the bytes depend on, but for permission and address."""
+        """All that the bytes depend on, but for permission and address."""
         _, *shown = self.viewer
         return (self.page.stamp, self.unread, *shown)
 
 
 def page(
     pages: Pages, tx: Reader, site_id: int, id: int, me: int, ignored: Sequence[int], at: Paging
-) -> Seen | None:
-    """The huddle with the page `at` of its comments; None if `me` is not in it, or there is none."""
-    # The viewer is part of the key: what a huddle's page holds is found again by nobody else.
+) -> HuddleView | None:
+    """Read a huddle with the page `at` of its comments; None if it doesn't exist, or `me` does not participate."""
+    # The viewer is part of the key: nobody else finds this page of the huddle in the cache.
     key = ("huddle", site_id, id, me, tuple(ignored), at.offset, at.limit)
     found: Kept[HuddlePage] | None = pages.get(key)
     if found is not None:
@@ -156,7 +156,7 @@ def page(
         if row is None:
             return None
         if row[0]:
-            return Seen(found.value, Viewer._make((*row[2:], None, None)))
+            return HuddleView(found.value, ViewerState._make((*row[2:], None, None)))
     rows = tx.rows(
         PAGE,
         site_id=site_id,
@@ -170,39 +170,39 @@ def page(
         return None
     *parent, snapshot, _ = rows[0][comment_page.WIDTH + 1 :]
     shown = [row for row in rows if row[0] is not None]
-    stubs = [Stub(*row[: comment_page.WIDTH]) for row in shown]
+    comments = [CommentRow(*row[: comment_page.WIDTH]) for row in shown]
     times = [row[comment_page.WIDTH] for row in shown]
     reacted = {row[0]: row[-1] for row in shown if row[-1]}
-    covered = (parent[:_PARENT_STAMPED], [tuple(stub) for stub in stubs])
+    covered = (parent[:_PARENT_STAMPED], [tuple(comment) for comment in comments])
     fresh = HuddlePage._make(
-        (*parent[:_PARENT_SHARED], stubs, times, reacted, page_cache.digest(covered))
+        (*parent[:_PARENT_SHARED], comments, times, reacted, page_cache.digest(covered))
     )
     pages.keep(key, Kept(snapshot, fresh))
-    return Seen(fresh, Viewer._make((*parent[_PARENT_SHARED:], None, None)))
+    return HuddleView(fresh, ViewerState._make((*parent[_PARENT_SHARED:], None, None)))
 
 
-def mark_read(tx: Transaction, site_id: int, seen: Seen, me: int, at: Paging) -> None:
-    """Move the reader's mark to what the page showed, and count their unread huddles anew (discovery 7.4).
+def mark_read(tx: Transaction, site_id: int, view: HuddleView, me: int, at: Paging) -> None:
+    """Move the viewer's read mark to what the page showed, and recount their unread huddles (discovery 7.4).
 
     A mark that would not move is not written.
     """
-    found = seen.page
-    if at.offset + at.limit >= found.total:
+    page = view.page
+    if at.offset + at.limit >= page.total:
         tx.run(
             item_page.MARK_ALL,
             site_id=site_id,
             me=me,
             item_type=itemtypes.HUDDLE,
-            item_id=found.id,
-            read_at=found.last_activity,
+            item_id=page.id,
+            read_at=page.last_activity,
         )
         read_mark.count_huddles(tx, site_id, [me])
-    elif found.comments and seen.viewer.has_unread(found.times[-1]):
-        mark_read_to(tx, site_id, found.id, me, found.comments[-1].id)
+    elif page.comments and view.viewer.has_unread(page.times[-1]):
+        mark_read_to(tx, site_id, page.id, me, page.comments[-1].id)
 
 
 def mark_read_to(tx: Transaction, site_id: int, id: int, me: int, comment_id: int) -> None:
-    """Move the reader's mark to one of the huddle's comments, and count their unread huddles anew."""
+    """Move the viewer's read mark to one of the huddle's comments, and recount their unread huddles."""
     tx.run(
         item_page.MARK_AT,
         site_id=site_id,
@@ -218,45 +218,45 @@ def detail(
     tx: Reader,
     documents: Documents,
     site_id: int,
-    seen: Seen,
+    view: HuddleView,
     comments_page: Any,
     permissions: bytes,
     *,
     is_ignored: bool,
-    own: comment_page.Own | None,
+    rights: comment_page.CommentRights | None,
 ) -> bytes:
-    """The huddle as its participants see it (content 8.4). `comments_page(items)` wraps the comments."""
-    found, viewer = seen
-    people = comment_page.profiles_of(found.comments)
-    people.update(zip(found.participant_ids, found.participant_versions, strict=True))
-    people[found.author_id] = found.author_version
+    """Render the detail of a huddle (content 8.4). `comments_page(items)` wraps the comments."""
+    page, viewer = view
+    people = comment_page.profiles_of(page.comments)
+    people.update(zip(page.participant_ids, page.participant_versions, strict=True))
+    people[page.author_id] = page.author_version
     fetched = documents.fetch(
         tx,
         site_id,
         {
-            comment_page.SUMMARY: {stub.id: stub.version for stub in found.comments},
+            comment_page.SUMMARY: {row.id: row.version for row in page.comments},
             profile.SUMMARY: people,
         },
     )
     known = fetched[profile.SUMMARY]
-    parent = comment_page.Parent(itemtypes.HUDDLE, found.id, found.title)
+    parent = comment_page.ParentLink(itemtypes.HUDDLE, page.id, page.title)
     comments = comment_page.summaries(
-        fetched[comment_page.SUMMARY], found.comments, known, parent, seen.unread, own
+        fetched[comment_page.SUMMARY], page.comments, known, parent, view.unread, rights
     )
     return dumps(
         {
-            "id": found.id,
-            "title": found.title,
-            "isConfidential": found.is_confidential,
-            "participants": json_fragments.raw(_people(known, found.participant_ids)),
+            "id": page.id,
+            "title": page.title,
+            "isConfidential": page.is_confidential,
+            "participants": json_fragments.raw(_people(known, page.participant_ids)),
             "comments": json_fragments.raw(comments_page(comments)),
             "meta": {
-                "created": json_fragments.when(found.created),
-                "createdBy": _person(known, found.author_id),
+                "created": json_fragments.when(page.created),
+                "createdBy": _person(known, page.author_id),
                 "flags": profile.relation(
                     viewer.send_email, viewer.send_sms, is_ignored=is_ignored
                 ),
-                "links": [{"rel": "self", "href": itemtypes.href(itemtypes.HUDDLE, found.id)}],
+                "links": [{"rel": "self", "href": itemtypes.href(itemtypes.HUDDLE, page.id)}],
                 "permissions": json_fragments.raw(permissions),
             },
         }
@@ -264,8 +264,8 @@ def detail(
 
 
 def _person(people: dict[int, Fragment], id: int) -> Any:
-    found = people.get(id)
-    return json_fragments.raw(found[0]) if found else None
+    document = people.get(id)
+    return json_fragments.raw(document[0]) if document else None
 
 
 def _people(people: dict[int, Fragment], ids: Sequence[int]) -> bytes:
@@ -274,15 +274,15 @@ def _people(people: dict[int, Fragment], ids: Sequence[int]) -> bytes:
 
 # ---------------------------------------------------------------- one's own huddles
 
-# What somebody has of huddles: those begun by people they ignore, and ignored ones, are left out (I-02).
+# The huddles of `me`, without ignored ones and those begun by somebody whom `me` ignores (I-02).
 _MINE: Final = f"""
         SELECT i.site_id, i.item_id, i.version, i.title, i.created_by, i.comment_count, i.created, i.last_activity,
                i.last_comment_id, i.last_comment_at, i.last_comment_by, p.profile_id, {read_mark.LATE} AS is_late
           FROM huddle_participants h
           JOIN profiles p ON p.site_id = h.site_id AND p.profile_id = h.profile_id
           JOIN items i ON i.site_id = h.site_id AND i.item_id = h.item_id
-          LEFT JOIN read_marks r ON r.site_id = h.site_id AND r.profile_id = h.profile_id AND r.item_type_id = 5
-                                AND r.item_id = h.item_id
+          LEFT JOIN read_marks r ON r.site_id = h.site_id AND r.profile_id = h.profile_id
+                                AND r.item_type_id = {itemtypes.HUDDLE} AND r.item_id = h.item_id
          WHERE h.site_id = %(site_id)s AND h.profile_id = %(me)s AND NOT i.is_deleted
            AND i.created_by <> ALL(%(ignored_profiles)s::bigint[])
            AND i.item_id <> ALL(%(ignored_items)s::bigint[])"""
@@ -312,7 +312,7 @@ LIST = Query(
 )
 
 
-# Some of them, whose ids are known.
+# The huddles of `me` among some ids.
 SOME = Query(
     "huddle_page.some",
     f"""
@@ -328,7 +328,7 @@ SOME = Query(
 )
 
 
-# Some of them, for those who were found to be in them; nobody's own part is asked for.
+# Some huddles by id, for viewers whose participation is checked elsewhere; without anybody's own state.
 BY_IDS = Query(
     "huddle_page.by_ids",
     f"""
@@ -339,12 +339,12 @@ BY_IDS = Query(
       JOIN profiles a ON a.site_id = i.site_id AND a.profile_id = i.created_by
       {PEOPLE.strip()}
       LEFT JOIN profiles l ON l.site_id = i.site_id AND l.profile_id = i.last_comment_by
-     WHERE i.site_id = %(site_id)s AND i.item_id = ANY(%(ids)s::bigint[]) AND i.item_type_id = 5""",
+     WHERE i.site_id = %(site_id)s AND i.item_id = ANY(%(ids)s::bigint[]) AND i.item_type_id = {itemtypes.HUDDLE}""",
 )
 
 
-class Entry(NamedTuple):
-    """A huddle of the list; its first fields are what the entity tag covers."""
+class HuddleRow(NamedTuple):
+    """Row of a huddle in a list; the entity tag covers its first twelve fields."""
 
     id: int
     version: int
@@ -357,7 +357,7 @@ class Entry(NamedTuple):
     last_by_version: int
     participant_ids: list[int]
     participant_versions: list[int]
-    is_unread: bool | None  # None: not said
+    is_unread: bool | None  # None: no flag
     created: datetime.datetime
     last_at: datetime.datetime | None
 
@@ -368,7 +368,7 @@ class Entry(NamedTuple):
 
     @property
     def people(self) -> dict[int, int]:
-        """id -> version of everybody whom the summary shows."""
+        """All profiles that the summary shows: id -> version."""
         found = dict(zip(self.participant_ids, self.participant_versions, strict=True))
         found[self.author_id] = self.author_version
         if self.last_id:
@@ -385,8 +385,8 @@ def own(
     at: Paging,
     *,
     unread: bool,
-) -> tuple[int, list[Entry]]:
-    """(how many, the page `at`) of the huddles of `me`, last activity first; with `unread` only unread ones."""
+) -> tuple[int, list[HuddleRow]]:
+    """Read (total, page `at`) of the huddles of `me`, last activity first; with `unread` only unread ones."""
     rows = tx.rows(
         LIST,
         site_id=site_id,
@@ -397,16 +397,18 @@ def own(
         limit=at.limit,
         offset=at.offset,
     )
-    return rows[0][0], [Entry(*row[1:]) for row in rows if row[1] is not None]
+    return rows[0][0], [HuddleRow(*row[1:]) for row in rows if row[1] is not None]
 
 
-def summaries(tx: Reader, documents: Documents, site_id: int, entries: Sequence[Entry]) -> bytes:
-    """The JSON array of some huddles as lists show them (content 8.4)."""
+def summaries(
+    tx: Reader, documents: Documents, site_id: int, huddles: Sequence[HuddleRow]
+) -> bytes:
+    """Render some huddles as a JSON array of summaries (content 8.4)."""
     versions: dict[int, int] = {}
-    for entry in entries:
-        versions |= entry.people
+    for row in huddles:
+        versions |= row.people
     people = documents.fetch(tx, site_id, {profile.SUMMARY: versions})[profile.SUMMARY]
-    return b"[%b]" % b",".join([summary(entry, people) for entry in entries])
+    return b"[%b]" % b",".join([summary(row, people) for row in huddles])
 
 
 def some(
@@ -416,8 +418,8 @@ def some(
     ignored_profiles: Sequence[int],
     ignored_items: Sequence[int],
     ids: Sequence[int],
-) -> dict[int, Entry]:
-    """Those of some huddles that `me` is in and does not ignore, by id."""
+) -> dict[int, HuddleRow]:
+    """Read those of some huddles in which `me` participates and which `me` does not ignore, by id."""
     rows = tx.rows(
         SOME,
         site_id=site_id,
@@ -426,45 +428,45 @@ def some(
         ignored_items=ignored_items,
         ids=ids,
     )
-    return {row[0]: Entry(*row) for row in rows}
+    return {row[0]: HuddleRow(*row) for row in rows}
 
 
 def by_ids(tx: Reader, documents: Documents, site_id: int, ids: Sequence[int]) -> dict[int, bytes]:
-    """Read huddles by id as lists show them, without `unread`. Who is in them is asked by whoever shows them."""
+    """Read summaries of huddles by id, without `unread`. The caller checks participation."""
     if not ids:
         return {}
-    entries = [Entry(*row) for row in tx.rows(BY_IDS, site_id=site_id, ids=list(ids))]
+    huddles = [HuddleRow(*row) for row in tx.rows(BY_IDS, site_id=site_id, ids=list(ids))]
     versions: dict[int, int] = {}
-    for entry in entries:
-        versions |= entry.people
+    for row in huddles:
+        versions |= row.people
     people = documents.fetch(tx, site_id, {profile.SUMMARY: versions})[profile.SUMMARY]
-    return {entry.id: summary(entry, people) for entry in entries}
+    return {row.id: summary(row, people) for row in huddles}
 
 
-def summary(entry: Entry, people: dict[int, Fragment]) -> bytes:
-    """A huddle as lists show it (content 8.4). `people` holds everybody of `entry.people`."""
+def summary(row: HuddleRow, people: dict[int, Fragment]) -> bytes:
+    """Render the summary of a huddle (content 8.4). `people` holds all of `row.people`."""
     data: dict[str, Any] = {
-        "id": entry.id,
-        "title": entry.title,
-        "totalComments": entry.comment_count,
-        "participants": json_fragments.raw(_people(people, entry.participant_ids)),
+        "id": row.id,
+        "title": row.title,
+        "totalComments": row.comment_count,
+        "participants": json_fragments.raw(_people(people, row.participant_ids)),
     }
-    if entry.last_id and entry.last_at is not None:
-        data["lastCommentId"] = entry.last_id
-        data["lastCommentCreatedBy"] = _person(people, entry.last_by)
-        data["lastCommentCreated"] = json_fragments.when(entry.last_at)
+    if row.last_id and row.last_at is not None:
+        data["lastCommentId"] = row.last_id
+        data["lastCommentCreatedBy"] = _person(people, row.last_by)
+        data["lastCommentCreated"] = json_fragments.when(row.last_at)
     data["meta"] = {
-        "created": json_fragments.when(entry.created),
-        "createdBy": _person(people, entry.author_id),
-        "flags": {} if entry.is_unread is None else {"unread": entry.is_unread},
-        "links": [{"rel": "self", "href": itemtypes.href(itemtypes.HUDDLE, entry.id)}],
+        "created": json_fragments.when(row.created),
+        "createdBy": _person(people, row.author_id),
+        "flags": {} if row.is_unread is None else {"unread": row.is_unread},
+        "links": [{"rel": "self", "href": itemtypes.href(itemtypes.HUDDLE, row.id)}],
     }
     return dumps(data)
 
 
 # ---------------------------------------------------------------- participants
 
-# One row for the huddle at least, if the caller is in it.
+# At least one row for the huddle, if the caller participates.
 PARTICIPANTS = Query(
     "huddle_page.participants",
     """
@@ -497,14 +499,15 @@ class Participants(NamedTuple):
 
     @property
     def target(self) -> Target:
-        """What permission is asked for: that of the huddle."""
+        """The target of the permission, which is that on the huddle."""
         return Target(itemtypes.HUDDLE, self.huddle_id, 0, (self.author_id,), is_participant=True)
 
 
 def participants(
     tx: Reader, site_id: int, id: int, me: int, at: Paging, *, one: int | None = None
 ) -> Participants | None:
-    """The page `at` of a huddle's participants, or the `one`; None if `me` is not in it, or there is none."""
+    """Read the page `at` of a huddle's participants, or only `one`; None if it doesn't exist, or `me` does not
+    participate in it."""
     rows: list[Row] = tx.rows(
         PARTICIPANTS,
         site_id=site_id,
@@ -524,6 +527,6 @@ def participants(
 def participant_documents(
     tx: Reader, documents: Documents, site_id: int, versions: dict[int, int]
 ) -> list[bytes]:
-    """`{"id", "participant"}` of each (content 8.6)."""
+    """Render `{"id", "participant"}` of each (content 8.6)."""
     people = documents.fetch(tx, site_id, {profile.SUMMARY: versions})[profile.SUMMARY]
     return [b'{"id":%d,"participant":%b}' % (id, people[id][0]) for id in versions if id in people]

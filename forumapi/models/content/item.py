@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+import dataclasses
+from collections.abc import Mapping
+from typing import Any, Final, NamedTuple, Self
 
 from forumapi import itemtypes
 from forumapi.database.connections import Query, Transaction
+from forumapi.itemtypes import ItemRef
 from forumapi.models.content import draft
-from forumapi.models.content.item_type_spec import New
 from forumapi.models.journal import journal
 from forumapi.models.journal.journal import Author
 from forumapi.models.microcosms import microcosm_counters
@@ -15,7 +17,7 @@ from forumapi.models.notices.watcher import watch
 from forumapi.models.people import profile_counters, role_members
 from forumapi.permissions.evaluator import Target
 
-# Two equal submissions at once: the second waits for the first and then finds it.
+# Two equal submissions at the same time: the second waits for the first and then finds it.
 SERIALISE = Query("item.serialise", "SELECT pg_advisory_xact_lock(hashtextextended(%(key)s, 0))")
 
 DUPLICATE = Query(
@@ -39,35 +41,27 @@ INSERT = Query(
      RETURNING item_id, created),
     counted AS (
         INSERT INTO microcosm_deltas (site_id, microcosm_id, items, polls, item_id, activity)
-        SELECT %(site_id)s, %(microcosm_id)s, 1, (%(item_type)s = 7)::int,
-               CASE WHEN %(item_type)s = 7 THEN NULL ELSE item_id END,
-               CASE WHEN %(item_type)s = 7 THEN NULL ELSE created END
+        SELECT %(site_id)s, %(microcosm_id)s, 1, (%(item_type)s = {itemtypes.POLL})::int,
+               CASE WHEN %(item_type)s = {itemtypes.POLL} THEN NULL ELSE item_id END,
+               CASE WHEN %(item_type)s = {itemtypes.POLL} THEN NULL ELSE created END
           FROM made),
     watched AS ({watch("1", "%(item_type)s", "(SELECT item_id FROM made)")}),
-    drafted AS ({draft.published("2::smallint", "%(microcosm_id)s", "%(item_type)s")})
+    drafted AS ({draft.published(f"{itemtypes.MICROCOSM}::smallint", "%(microcosm_id)s", "%(item_type)s")})
     SELECT item_id FROM made""",
 )
 
+# SQL: the fields of Item, in their order, of an item `i`.
+COLUMNS: Final = """
+           i.item_type_id, coalesce(i.microcosm_id, 0), i.title, i.item_id, i.version, i.created_by, i.is_sticky,
+           i.is_open, i.is_deleted, i.is_moderated, i.comment_count, i.last_seq"""
+
 LOCK = Query(
     "item.lock",
-    """
-    SELECT i.item_id, i.item_type_id, i.version, i.microcosm_id, i.title, i.created_by, i.is_sticky, i.is_open,
-           i.is_deleted, i.is_moderated, i.comment_count, i.last_seq
+    f"""
+    SELECT {COLUMNS.strip()}
       FROM items i
      WHERE i.site_id = %(site_id)s AND i.item_id = %(item_id)s AND i.item_type_id = %(item_type)s
        FOR NO KEY UPDATE""",
-)
-
-# A huddle is there for its participants alone; the caller's own row is locked too, so that leaving waits.
-LOCK_HUDDLE = Query(
-    "item.lock_huddle",
-    """
-    SELECT i.item_id, i.item_type_id, i.version, i.microcosm_id, i.title, i.created_by, i.is_sticky, i.is_open,
-           i.is_deleted, i.is_moderated, i.comment_count, i.last_seq
-      FROM items i
-      JOIN huddle_participants h ON h.site_id = i.site_id AND h.item_id = i.item_id AND h.profile_id = %(me)s
-     WHERE i.site_id = %(site_id)s AND i.item_id = %(item_id)s AND i.item_type_id = 5
-       FOR NO KEY UPDATE OF i FOR KEY SHARE OF h""",
 )
 
 OTHERS_WROTE = Query(
@@ -109,205 +103,188 @@ DELETE = Query(
 )
 
 
-class LockedItem(NamedTuple):
-    """The current row of an item, locked until the transaction ends."""
+class ItemChange(NamedTuple):
+    """Title and place that a PUT of any item leads to, and the reason that it gives."""
 
-    id: int
-    item_type: int
-    version: int
-    microcosm_id: int
     title: str
-    author_id: int
-    is_sticky: bool
-    is_open: bool
-    is_deleted: bool
-    is_moderated: bool
-    comment_count: int
-    last_seq: int
+    microcosm_id: int
+    reason: str
+
+
+@dataclasses.dataclass
+class Item:
+    """An item as clients write it: a new one, or its current row, locked until the transaction ends.
+
+    A conversation is an Item; an event, poll or huddle is an Item with more.
+    """
+
+    item_type: int
+    microcosm_id: int  # 0 for a huddle
+    title: str
+    id: int = 0
+    version: int = 1
+    author_id: int = 0
+    is_sticky: bool = False
+    is_open: bool = True
+    is_deleted: bool = False
+    is_moderated: bool = False
+    comment_count: int = 0
+    last_seq: int = 0
+
+    @property
+    def href(self) -> str:
+        """The host-relative API address."""
+        return itemtypes.href(self.item_type, self.id)
 
     @property
     def is_visible(self) -> bool:
         """Neither deleted nor moderated itself."""
         return not self.is_deleted and not self.is_moderated
 
+    @classmethod
+    def lock(cls, tx: Transaction, site_id: int, ref: ItemRef, me: int = 0) -> Self | None:
+        """Lock an item; None if it never existed here. A huddle is locked for its participant `me` by Huddle.lock."""
+        row = tx.row(LOCK, site_id=site_id, item_type=ref.type, item_id=ref.id)
+        return cls(*row) if row else None
 
-def lock(
-    tx: Transaction, site_id: int, item_type: int, item_id: int, me: int = 0
-) -> LockedItem | None:
-    """Lock an item; None if it never existed here, or is a huddle that `me` is no participant of."""
-    if item_type == itemtypes.HUDDLE:
-        row = tx.row(LOCK_HUDDLE, site_id=site_id, item_id=item_id, me=me)
-    else:
-        row = tx.row(LOCK, site_id=site_id, item_type=item_type, item_id=item_id)
-    return LockedItem(*row) if row else None
+    def target(self, tx: Transaction, author: Author, *, asks_delete: bool = True) -> Target:
+        """Make the target of a write on the locked item, from current rows.
 
+        `asks_delete` False spares the look for other authors, which decides nothing but `delete` (C-24).
+        """
+        me = author.profile_id
+        others_wrote = True
+        if asks_delete and self.microcosm_id and me and me == self.author_id:
+            others_wrote = bool(
+                tx.value(OTHERS_WROTE, site_id=author.site_id, item_id=self.id, me=me)
+            )
+        return Target(
+            self.item_type,
+            self.id,
+            self.microcosm_id,
+            (self.author_id,),
+            others_wrote=others_wrote,
+            # A huddle is locked for its participants alone.
+            is_participant=self.item_type == itemtypes.HUDDLE,
+        )
 
-def target(
-    tx: Transaction, site_id: int, found: LockedItem, me: int, *, asks_delete: bool = True
-) -> Target:
-    """What a write on a locked item asks permission for, on current rows.
+    def insert(self, tx: Transaction, author: Author, *, window_s: int) -> bool:
+        """Store the new item; False if its author made an equal one within `window_s` seconds, whose id it takes
+        (C-15)."""
+        site_id, me, _ = author
+        tx.rows(SERIALISE, key=f"{site_id}:{self.item_type}:{self.microcosm_id}:{me}:{self.title}")
+        role_members.lock_roles_shared(tx, site_id)
+        values = {
+            "site_id": site_id,
+            "me": me,
+            "item_type": self.item_type,
+            "microcosm_id": self.microcosm_id,
+            "title": self.title,
+        }
+        duplicate = self._find_duplicate(tx, window_s=window_s, **values)
+        if duplicate:
+            self.id = duplicate
+            return False
+        self.id = int(tx.value(INSERT, **values))
+        self._insert_details(tx, site_id)
+        self._record(tx, author, journal.CREATED)
+        if self.item_type == itemtypes.CONVERSATION:
+            profile_counters.items(tx, site_id, me, 1)
+        return True
 
-    `asks_delete` False spares the look for other authors, which decides nothing but `delete` (C-24).
-    """
-    others_wrote = True
-    is_huddle = found.item_type == itemtypes.HUDDLE
-    if asks_delete and not is_huddle and me and me == found.author_id:
-        others_wrote = bool(tx.value(OTHERS_WROTE, site_id=site_id, item_id=found.id, me=me))
-    return Target(
-        found.item_type,
-        found.id,
-        found.microcosm_id or 0,
-        (found.author_id,),
-        others_wrote=others_wrote,
-        is_participant=is_huddle,  # or it would not have been locked
-    )
+    def _find_duplicate(self, tx: Transaction, **values: Any) -> int | None:
+        """Find an equal item of the same author, by the parameters of DUPLICATE."""
+        id: int | None = tx.value(DUPLICATE, **values)
+        return id
 
+    def _insert_details(self, tx: Transaction, site_id: int) -> None:
+        """Store what only this type of item has."""
 
-def insert(
-    tx: Transaction,
-    author: Author,
-    item_type: int,
-    microcosm_id: int,
-    title: str,
-    *,
-    window_s: int,
-    new: New | None = None,
-) -> tuple[int, bool]:
-    """(id, made): a new item, or the equal one that the same author made within `window_s` seconds (C-15).
+    def update(self, tx: Transaction, author: Author, change: ItemChange) -> None:
+        """Change title and place of the locked item; counters of both microcosms follow (content 3.5)."""
+        site_id, me, _ = author
+        self.title, microcosm_id, reason = change
+        self.version = tx.value(
+            UPDATE,
+            site_id=site_id,
+            item_id=self.id,
+            title=self.title,
+            microcosm_id=microcosm_id,
+            me=me,
+            reason=reason,
+        )
+        moved_from = 0
+        if microcosm_id != self.microcosm_id:
+            moved_from = self.microcosm_id
+            if self.is_visible:
+                self._count(tx, site_id, -1)
+            self.microcosm_id = microcosm_id
+            if self.is_visible:
+                self._count(tx, site_id, 1)
+            microcosm_counters.refresh(tx, site_id, [moved_from, microcosm_id])
+        self._record(tx, author, journal.REPLACED, moved_from=moved_from)
 
-    `new` are the details of a type that has any.
-    """
-    site_id, me, ip = author
-    key = f"{site_id}:{item_type}:{microcosm_id}:{me}:{title}"
-    tx.rows(SERIALISE, key=key)
-    role_members.lock_roles_shared(tx, site_id)
-    same = {
-        "site_id": site_id,
-        "me": me,
-        "item_type": item_type,
-        "microcosm_id": microcosm_id,
-        "title": title,
-    }
-    if new is None:
-        found = tx.value(DUPLICATE, window_s=window_s, **same)
-    else:
-        found = tx.value(new.duplicate, window_s=window_s, **same, **new.values)
-    if found:
-        return int(found), False
-    item_id = int(tx.value(INSERT, **same))
-    if new is not None:
-        tx.run(new.insert, site_id=site_id, item_id=item_id, **new.values)
-    journal.record(
-        tx,
-        site_id,
-        journal.CREATED,
-        item_type,
-        item_id,
-        actor=me,
-        ip=ip,
-        version=1,
-        microcosm_id=microcosm_id,
-    )
-    if item_type == itemtypes.CONVERSATION:
-        profile_counters.items(tx, site_id, me, 1)
-    return item_id, True
+    def flag(self, tx: Transaction, author: Author, flags: Mapping[str, bool], reason: str) -> None:
+        """Set flags of the locked item: `is_sticky`, `is_open`, `is_deleted`, `is_moderated`."""
+        was_visible = self.is_visible
+        for name, value in flags.items():
+            setattr(self, name, value)
+        self.version = tx.value(
+            FLAG,
+            site_id=author.site_id,
+            item_id=self.id,
+            is_sticky=self.is_sticky,
+            is_open=self.is_open,
+            is_deleted=self.is_deleted,
+            is_moderated=self.is_moderated,
+            me=author.profile_id,
+            reason=reason,
+        )
+        self._count_visibility(tx, author.site_id, was_visible)
+        self._record(tx, author, journal.PATCHED)
 
+    def delete(self, tx: Transaction, author: Author) -> None:
+        """Hide the locked item and everything in it. Nothing changes if it is deleted already."""
+        if self.is_deleted:
+            return
+        was_visible = self.is_visible
+        self.is_deleted = True
+        self.version = tx.value(DELETE, site_id=author.site_id, item_id=self.id)
+        self._count_visibility(tx, author.site_id, was_visible)
+        self._record(tx, author, journal.DELETED)
 
-def update(
-    tx: Transaction, author: Author, found: LockedItem, title: str, microcosm_id: int, reason: str
-) -> None:
-    """Change title and place of a locked item; counters of both microcosms follow (content 3.5)."""
-    site_id, me, _ = author
-    version = tx.value(
-        UPDATE,
-        site_id=site_id,
-        item_id=found.id,
-        title=title,
-        microcosm_id=microcosm_id,
-        me=me,
-        reason=reason,
-    )
-    if microcosm_id != found.microcosm_id:
-        if found.is_visible:
-            _count(tx, site_id, found, found.microcosm_id, -1)
-            _count(tx, site_id, found, microcosm_id, 1)
-        microcosm_counters.refresh(tx, site_id, [found.microcosm_id, microcosm_id])
-    moved_from = found.microcosm_id if microcosm_id != found.microcosm_id else 0
-    _record(tx, author, journal.REPLACED, found, version, microcosm_id, moved_from=moved_from)
+    def _count_visibility(self, tx: Transaction, site_id: int, was_visible: bool) -> None:
+        """Let the counters follow a change of visibility (C-16)."""
+        if self.is_visible == was_visible:
+            return
+        delta = 1 if self.is_visible else -1
+        role_members.lock_roles_shared(tx, site_id)
+        if self.microcosm_id:
+            self._count(tx, site_id, delta)
+            microcosm_counters.refresh(tx, site_id, [self.microcosm_id])
+        if self.item_type == itemtypes.CONVERSATION:
+            profile_counters.items(tx, site_id, self.author_id, delta)
 
+    def _count(self, tx: Transaction, site_id: int, delta: int) -> None:
+        microcosm_counters.add(
+            tx,
+            site_id,
+            self.microcosm_id,
+            items=delta,
+            polls=delta if self.item_type == itemtypes.POLL else 0,
+            comments=delta * self.comment_count,
+        )
 
-def flag(
-    tx: Transaction, author: Author, found: LockedItem, changes: dict[str, Any], reason: str
-) -> None:
-    """Set flags of a locked item (`is_sticky`, `is_open`, `is_deleted`, `is_moderated`)."""
-    new = found._replace(**changes)
-    version = tx.value(
-        FLAG,
-        site_id=author.site_id,
-        item_id=found.id,
-        is_sticky=new.is_sticky,
-        is_open=new.is_open,
-        is_deleted=new.is_deleted,
-        is_moderated=new.is_moderated,
-        me=author.profile_id,
-        reason=reason,
-    )
-    _shown(tx, author.site_id, found, new.is_visible)
-    _record(tx, author, journal.PATCHED, found, version, found.microcosm_id)
-
-
-def delete(tx: Transaction, author: Author, found: LockedItem) -> None:
-    """Hide a locked item and everything in it. Nothing changes if it is deleted already."""
-    if found.is_deleted:
-        return
-    version = tx.value(DELETE, site_id=author.site_id, item_id=found.id)
-    _shown(tx, author.site_id, found, False)
-    _record(tx, author, journal.DELETED, found, version, found.microcosm_id)
-
-
-def _shown(tx: Transaction, site_id: int, found: LockedItem, is_visible: bool) -> None:
-    """Let the counters follow a change of visibility (C-16)."""
-    if is_visible == found.is_visible:
-        return
-    by = 1 if is_visible else -1
-    role_members.lock_roles_shared(tx, site_id)
-    if found.microcosm_id:
-        _count(tx, site_id, found, found.microcosm_id, by)
-        microcosm_counters.refresh(tx, site_id, [found.microcosm_id])
-    if found.item_type == itemtypes.CONVERSATION:
-        profile_counters.items(tx, site_id, found.author_id, by)
-
-
-def _count(tx: Transaction, site_id: int, found: LockedItem, microcosm_id: int, by: int) -> None:
-    microcosm_counters.add(
-        tx,
-        site_id,
-        microcosm_id,
-        items=by,
-        polls=by if found.item_type == itemtypes.POLL else 0,
-        comments=by * found.comment_count,
-    )
-
-
-def _record(
-    tx: Transaction,
-    author: Author,
-    kind: str,
-    found: LockedItem,
-    version: int,
-    microcosm_id: int,
-    *,
-    moved_from: int = 0,
-) -> None:
-    journal.record(
-        tx,
-        author.site_id,
-        kind,
-        found.item_type,
-        found.id,
-        actor=author.profile_id,
-        ip=author.ip,
-        version=version,
-        microcosm_id=microcosm_id,
-        moved_from=moved_from,
-    )
+    def _record(self, tx: Transaction, author: Author, kind: str, *, moved_from: int = 0) -> None:
+        journal.record(
+            tx,
+            author.site_id,
+            kind,
+            self.item_type,
+            self.id,
+            actor=author.profile_id,
+            ip=author.ip,
+            version=self.version,
+            microcosm_id=self.microcosm_id,
+            moved_from=moved_from,
+        )

@@ -1,7 +1,7 @@
-"""What conversations, events, polls and huddles share: the page of an item with its comments, summaries, lists, state.
+"""Pages of items: one with its comments, summaries, lists; what conversations, events, polls and huddles share.
 
-Own columns of an item are so few that a summary is made from the statement's row; only comments and profiles, which
-carry text or stand on many pages, are cached documents.
+An item has so few columns that its summary is made from the statement's row; only comments and profiles, which carry
+text or stand on many pages, are cached documents.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from forumapi.database.connections import (
     Row,
 )
 from forumapi.models.content import comment_page, item_details, reaction
-from forumapi.models.content.comment_page import Stub
+from forumapi.models.content.comment_page import CommentRow
 from forumapi.models.microcosms import microcosm_links
 from forumapi.models.pages import page_cache
 from forumapi.models.pages.documents import Documents
@@ -37,19 +37,20 @@ from forumapi.wire.paging import Paging
 
 # ---------------------------------------------------------------- reading one item with a page of its comments
 
-# The time up to which the viewer `me` has read an item `i` (discovery 7.3); -infinity for guests.
-READ_TIME: Final = """greatest(
-                   (SELECT CASE i.item_type_id WHEN 5 THEN p.huddles_read_at ELSE p.all_read_at END FROM profiles p
+# SQL: the time up to which the viewer `me` has read an item `i` (discovery 7.3); -infinity for guests.
+READ_TIME: Final = f"""greatest(
+                   (SELECT CASE i.item_type_id WHEN {itemtypes.HUDDLE} THEN p.huddles_read_at ELSE p.all_read_at END
+                      FROM profiles p
                      WHERE p.site_id = %(site_id)s AND p.profile_id = %(me)s),
                    (SELECT r.read_at FROM read_marks r
                      WHERE r.site_id = %(site_id)s AND r.profile_id = %(me)s
                        AND r.item_type_id = i.item_type_id AND r.item_id = i.item_id),
                    (SELECT r.read_at FROM read_marks r
                      WHERE r.site_id = %(site_id)s AND r.profile_id = %(me)s
-                       AND r.item_type_id = 2 AND r.item_id = i.microcosm_id),
+                       AND r.item_type_id = {itemtypes.MICROCOSM} AND r.item_id = i.microcosm_id),
                    '-infinity'::timestamptz)"""
 
-# Columns of the item that the page statement returns on every row, those for the entity tag first.
+# Columns of the item that the page statement returns on every row; the first _PARENT_STAMPED are for the entity tag.
 _PARENT: Final = f"""
            i.item_id, i.version, i.microcosm_id, i.title, i.created_by, ia.version,
            coalesce(i.edited_by, 0), coalesce(ie.version, 0), i.edit_reason, i.is_sticky, i.is_open,
@@ -60,10 +61,11 @@ _PARENT: Final = f"""
            i.authors, {page_cache.SNAPSHOT}"""
 _PARENT_STAMPED: Final = 15
 
-# Of a thread with more authors than this, nobody's page is taken for another's who ignores somebody.
+# A viewer who ignores others shares the page of viewers who don't, if none of the ignored wrote in the item. That is
+# only worked out for items of at most this many authors.
 _MAX_AUTHORS: Final = 200
 
-# How many comments of an item `i` the viewer sees.
+# SQL: how many comments of an item `i` the viewer sees.
 TOTAL: Final = """i.comment_count - coalesce((
                    SELECT sum(x.live) FROM item_authors x
                     WHERE x.site_id = i.site_id AND x.item_id = i.item_id
@@ -94,7 +96,7 @@ PICKED: Final = """
                 OFFSET greatest(one.total - %(offset)s - %(limit)s, 0)) c
           WHERE one.total <> one.last_seq AND %(offset)s > one.total / 2)"""
 
-# What belongs to the viewer alone is VIEWER's.
+# The item and a page of its comments, without what only the viewer sees (VIEWER).
 PAGE = Query(
     "item_page.page",
     f"""
@@ -127,7 +129,7 @@ PAGE = Query(
     replica=Replica.ACKNOWLEDGED,
 )
 
-# What only the viewer `me` sees of an item, and whether the page that is kept of it is still right.
+# What only the viewer `me` sees of an item, and whether its cached page is still current.
 VIEWER = Query(
     "item_page.viewer",
     f"""
@@ -140,7 +142,7 @@ VIEWER = Query(
 )
 
 
-# Never back, and only for what the viewer has really seen; losing one in a crash is no harm.
+# A read mark never moves back, and only up to what the viewer has really seen; losing it in a crash does no harm.
 MARK_ALL = Query(
     "item_page.mark_all",
     """
@@ -163,7 +165,7 @@ MARK_AT = Query(
 
 
 class ItemPage(NamedTuple):
-    """An item with one page of its comments, as everybody sees it who ignores the same of its authors."""
+    """An item with one page of its comments, as all viewers see it who ignore the same of its authors."""
 
     item_type: int
     id: int
@@ -186,14 +188,14 @@ class ItemPage(NamedTuple):
     last_activity: datetime.datetime
     reactions: str | None  # how many of each, as JSON
     details: str | None  # of its type (models/content/item_details.py)
-    authors: frozenset[int] | None  # who wrote in it; None: too many to say
-    comments: list[Stub]
+    authors: frozenset[int] | None  # None: more than _MAX_AUTHORS
+    comments: list[CommentRow]
     times: list[datetime.datetime]  # when each of them was written
     stamp: bytes
 
     @property
     def target(self) -> Target:
-        """What its permission is asked for."""
+        """The target of its permission."""
         return Target(
             self.item_type,
             self.id,
@@ -203,8 +205,8 @@ class ItemPage(NamedTuple):
         )
 
 
-class Viewer(NamedTuple):
-    """What only one member sees of an item: never kept."""
+class ViewerState(NamedTuple):
+    """State of an item for one member; never cached."""
 
     read_time: datetime.datetime | None  # None: nothing was read
     send_email: bool | None  # None: not watched
@@ -213,26 +215,26 @@ class Viewer(NamedTuple):
     reacted: str | None  # to which of the comments, and how (models/content/reaction.py)
 
     def has_unread(self, moment: datetime.datetime) -> bool:
-        """Whether what happened at `moment` was not read yet."""
+        """Say if something that happened at `moment` was not read yet."""
         return self.read_time is None or moment > self.read_time
 
 
-class Seen(NamedTuple):
-    """An item's page with what its viewer sees of it; `viewer` None for a guest."""
+class ItemView(NamedTuple):
+    """An item's page with the state of its viewer; `viewer` None for a guest."""
 
     page: ItemPage
-    viewer: Viewer | None
+    viewer: ViewerState | None
 
     @property
     def unread(self) -> list[bool]:
-        """Whether each of the comments is unread."""
+        """For each of the comments, if the viewer has not read it."""
         if self.viewer is None:
             return [False] * len(self.page.comments)
         return [self.viewer.has_unread(moment) for moment in self.page.times]
 
     @property
     def stamp(self) -> Any:
-        """Everything that the bytes depend on, but for permission, address and tree."""
+        """All that the bytes depend on, but for permission, address and tree."""
         if self.viewer is None:
             return self.page.stamp
         _, *shown = self.viewer
@@ -248,20 +250,20 @@ def page(
     me: int,
     ignored: Sequence[int],
     at: Paging,
-) -> Seen | None:
-    """The item with the page `at` of its comments as `me` sees them; None if it never existed here.
+) -> ItemView | None:
+    """Read an item with the page `at` of its comments as `me` sees them; None if it never existed here.
 
-    Asks no permission and leaves nothing out for state: the caller does both before it shows anything.
+    The caller checks permission, and hides what is deleted or moderated, before it shows anything.
     """
     key = ("item", site_id, item_type, item_id, at.offset, at.limit)
     found: Kept[ItemPage] | None = None
-    viewer: Viewer | None = None
+    viewer: ViewerState | None = None
     if me:
         found = _kept(pages, key, ignored)
         if found is not None:
             current, viewer = _viewer(tx, site_id, found, me)
             if current:
-                return Seen(found.value, viewer)
+                return ItemView(found.value, viewer)
 
     def read() -> Kept[ItemPage] | None:
         again = _kept(pages, key, ignored)
@@ -292,11 +294,11 @@ def page(
         or not _reacted(fresh.value) <= _reacted(found.value)
     ):
         _, viewer = _viewer(tx, site_id, fresh, me)
-    return Seen(fresh.value, viewer)
+    return ItemView(fresh.value, viewer)
 
 
 def _kept(pages: Pages, key: tuple[Any, ...], ignored: Sequence[int]) -> Kept[ItemPage] | None:
-    """The page kept for those who ignore what this viewer does, or for those who ignore nobody if that is the same."""
+    """Find the cached page of viewers who ignore the same, or of those who ignore nobody if that is the same page."""
     found: Kept[ItemPage] | None
     if ignored:
         found = pages.get((*key, tuple(ignored)))
@@ -308,9 +310,9 @@ def _kept(pages: Pages, key: tuple[Any, ...], ignored: Sequence[int]) -> Kept[It
     return found
 
 
-def _relevant(found: ItemPage, ignored: Sequence[int]) -> Sequence[int]:
-    """`ignored`, or nothing where none of them wrote in the item."""
-    if found.authors is not None and found.authors.isdisjoint(ignored):
+def _relevant(page: ItemPage, ignored: Sequence[int]) -> Sequence[int]:
+    """Reduce `ignored` to () if none of them wrote in the item."""
+    if page.authors is not None and page.authors.isdisjoint(ignored):
         return ()
     return ignored
 
@@ -319,29 +321,29 @@ def _read(tx: Reader, item_type: int, rows: list[Row]) -> Kept[ItemPage]:
     parent = rows[0][comment_page.WIDTH + 1 :]
     *columns, authors, snapshot = parent
     shown = [row for row in rows if row[0] is not None]
-    stubs = [Stub(*row[: comment_page.WIDTH]) for row in shown]
-    covered = (parent[:_PARENT_STAMPED], columns[-2:], [tuple(stub) for stub in stubs])
-    found = ItemPage._make(
+    comments = [CommentRow(*row[: comment_page.WIDTH]) for row in shown]
+    covered = (parent[:_PARENT_STAMPED], columns[-2:], [tuple(comment) for comment in comments])
+    page = ItemPage._make(
         (
             item_type,
             *columns,
             frozenset(authors) if len(authors) <= _MAX_AUTHORS else None,
-            stubs,
+            comments,
             [row[comment_page.WIDTH] for row in shown],
             digest(covered),
         )
     )
-    until = item_details.until(item_type, found.details)
-    return Kept(tx.snapshot or snapshot, found, until.timestamp() if until else None)
+    until = item_details.until(item_type, page.details)
+    return Kept(tx.snapshot or snapshot, page, until.timestamp() if until else None)
 
 
-def _reacted(found: ItemPage) -> set[int]:
-    """The comments of a page that anybody reacted to."""
-    return {stub.id for stub in found.comments if stub.reactions}
+def _reacted(page: ItemPage) -> set[int]:
+    """Collect the comments of a page that anybody reacted to."""
+    return {row.id for row in page.comments if row.reactions}
 
 
-def _viewer(tx: Reader, site_id: int, found: Kept[ItemPage], me: int) -> tuple[bool, Viewer]:
-    """Whether the page is still right, and what `me` sees of its item."""
+def _viewer(tx: Reader, site_id: int, found: Kept[ItemPage], me: int) -> tuple[bool, ViewerState]:
+    """Say if the cached page is still current, and read the state of its item for `me`."""
     row = page_cache.ask(
         tx,
         VIEWER,
@@ -355,68 +357,68 @@ def _viewer(tx: Reader, site_id: int, found: Kept[ItemPage], me: int) -> tuple[b
         concerns=found.value.id,
     )
     assert row is not None
-    return row[0], Viewer(*row[2:])
+    return row[0], ViewerState(*row[2:])
 
 
-def mark_read(tx: Reader, site_id: int, seen: Seen, me: int, at: Paging) -> None:
-    """Move the viewer's read mark: to all there is on the last page, else to the last comment shown.
+def mark_read(tx: Reader, site_id: int, view: ItemView, me: int, at: Paging) -> None:
+    """Move the viewer's read mark: on the last page to the item's last activity, else to the last comment shown.
 
-    A mark that would change nothing anybody can see is not written.
+    A mark without visible effect is not written.
     """
-    found, viewer = seen
-    if viewer is None or not viewer.has_unread(found.last_activity):
+    page, viewer = view
+    if viewer is None or not viewer.has_unread(page.last_activity):
         return
-    if at.offset + at.limit >= found.total:
+    if at.offset + at.limit >= page.total:
         # Up to what this page showed, not to now: a comment that is being committed is not seen yet.
         tx.run(
             MARK_ALL,
             site_id=site_id,
             me=me,
-            item_type=found.item_type,
-            item_id=found.id,
-            read_at=found.last_activity,
+            item_type=page.item_type,
+            item_id=page.id,
+            read_at=page.last_activity,
         )
-    elif found.comments and viewer.has_unread(found.times[-1]):
+    elif page.comments and viewer.has_unread(page.times[-1]):
         tx.run(
             MARK_AT,
             site_id=site_id,
             me=me,
-            item_type=found.item_type,
-            item_id=found.id,
-            comment_id=found.comments[-1].id,
+            item_type=page.item_type,
+            item_id=page.id,
+            comment_id=page.comments[-1].id,
         )
 
 
 # ---------------------------------------------------------------- detail
 
 
-def flags(seen: Seen, *, is_ignored: bool) -> dict[str, bool]:
-    """meta.flags of a detail (content 1.9)."""
-    found, viewer = seen
+def flags(view: ItemView, *, is_ignored: bool) -> dict[str, bool]:
+    """Render meta.flags of a detail (content 1.9)."""
+    page, viewer = view
     shown = {
-        "sticky": found.is_sticky,
-        "open": found.is_open,
-        "deleted": found.is_deleted,
-        "moderated": found.is_moderated,
-        "visible": not found.is_deleted and not found.is_moderated,
+        "sticky": page.is_sticky,
+        "open": page.is_open,
+        "deleted": page.is_deleted,
+        "moderated": page.is_moderated,
+        "visible": not page.is_deleted and not page.is_moderated,
     }
     if viewer is not None:
         shown |= profile.relation(viewer.send_email, viewer.send_sms, is_ignored=is_ignored)
     mine = viewer.mine if viewer is not None else None
-    for name, value in item_details.flags(found.item_type, found.details, mine).items():
+    for name, value in item_details.flags(page.item_type, page.details, mine).items():
         if value is not None:
             shown[name] = value
     return shown
 
 
-def wanted(found: ItemPage) -> dict[Any, dict[int, int]]:
-    """The documents that the detail is made of."""
-    people = comment_page.profiles_of(found.comments)
-    people[found.author_id] = found.author_version
-    if found.editor_id:
-        people[found.editor_id] = found.editor_version
+def wanted(page: ItemPage) -> dict[Any, dict[int, int]]:
+    """List the documents that the detail is made of."""
+    people = comment_page.profiles_of(page.comments)
+    people[page.author_id] = page.author_version
+    if page.editor_id:
+        people[page.editor_id] = page.editor_version
     return {
-        comment_page.SUMMARY: {stub.id: stub.version for stub in found.comments},
+        comment_page.SUMMARY: {row.id: row.version for row in page.comments},
         profile.SUMMARY: people,
     }
 
@@ -425,47 +427,47 @@ def detail(
     tx: Reader,
     documents: Documents,
     site_id: int,
-    seen: Seen,
+    view: ItemView,
     comments_page: Any,
     permissions: bytes,
     tree: Tree,
-    view: ReadableMicrocosms,
+    readable: ReadableMicrocosms,
     *,
     is_ignored: bool,
-    own: comment_page.Own | None,
+    rights: comment_page.CommentRights | None,
 ) -> bytes:
-    """The detail of an item (content 3.2). `comments_page(items)` wraps the comments, `own` is the viewer's part."""
-    found, viewer = seen
-    fetched = documents.fetch(tx, site_id, wanted(found))
+    """Render the detail of an item (content 3.2). `comments_page(items)` wraps the comments."""
+    page, viewer = view
+    fetched = documents.fetch(tx, site_id, wanted(page))
     people = fetched[profile.SUMMARY]
-    parent = comment_page.Parent(found.item_type, found.id, found.title)
+    parent = comment_page.ParentLink(page.item_type, page.id, page.title)
     comments = comment_page.summaries(
-        fetched[comment_page.SUMMARY], found.comments, people, parent, seen.unread, own
+        fetched[comment_page.SUMMARY], page.comments, people, parent, view.unread, rights
     )
     meta: dict[str, Any] = {
-        "created": json_fragments.when(found.created),
-        "createdBy": _person(people, found.author_id),
+        "created": json_fragments.when(page.created),
+        "createdBy": _person(people, page.author_id),
     }
-    if found.edited is not None:
-        meta["edited"] = json_fragments.when(found.edited)
-        meta["editedBy"] = _person(people, found.editor_id)
-        meta["editReason"] = found.edit_reason
-    meta["flags"] = flags(seen, is_ignored=is_ignored)
+    if page.edited is not None:
+        meta["edited"] = json_fragments.when(page.edited)
+        meta["editedBy"] = _person(people, page.editor_id)
+        meta["editReason"] = page.edit_reason
+    meta["flags"] = flags(view, is_ignored=is_ignored)
     meta["links"] = [
-        {"rel": "self", "href": itemtypes.href(found.item_type, found.id)},
-        json_fragments.raw(microcosm_links.microcosm_link(tree, view, found.microcosm_id)),
+        {"rel": "self", "href": itemtypes.href(page.item_type, page.id)},
+        json_fragments.raw(microcosm_links.microcosm_link(tree, readable, page.microcosm_id)),
     ]
     meta["permissions"] = json_fragments.raw(permissions)
-    if found.reactions:
-        meta["reactions"] = json_fragments.raw(found.reactions.encode())
+    if page.reactions:
+        meta["reactions"] = json_fragments.raw(page.reactions.encode())
     data: dict[str, Any] = {
-        "id": found.id,
-        "title": found.title,
-        "microcosmId": found.microcosm_id,
+        "id": page.id,
+        "title": page.title,
+        "microcosmId": page.microcosm_id,
         "breadcrumb": json_fragments.raw(
-            microcosm_links.breadcrumb(tree, view, found.microcosm_id, with_itself=True)
+            microcosm_links.breadcrumb(tree, readable, page.microcosm_id, with_itself=True)
         ),
-        **item_details.members(found.item_type, found.details, viewer.mine if viewer else None),
+        **item_details.members(page.item_type, page.details, viewer.mine if viewer else None),
         "comments": json_fragments.raw(comments_page(comments)),
         "meta": meta,
     }
@@ -473,13 +475,13 @@ def detail(
 
 
 def _person(people: dict[int, Fragment], id: int) -> Any:
-    found = people.get(id)
-    return json_fragments.raw(found[0]) if found else None
+    document = people.get(id)
+    return json_fragments.raw(document[0]) if document else None
 
 
 # ---------------------------------------------------------------- summaries
 
-# Of an item `i` in a list, with its author `a`, last commenter `l` and views `v`; stamped columns first.
+# SQL: the summary of an item `i` in a list, with its author `a`, last commenter `l` and views `v`.
 SUMMARY_COLUMNS: Final = f"""
            i.item_id, i.item_type_id, i.version, i.microcosm_id, i.title, i.created_by, a.version, i.comment_count,
            coalesce(v.views, 0), coalesce(i.last_comment_id, 0), coalesce(i.last_comment_by, 0),
@@ -494,7 +496,7 @@ TIMES_WIDTH: Final = 3
 
 
 def summary_people(rows: Sequence[Row], at: int = 0) -> dict[int, int]:
-    """id -> version of everybody whom summaries show; `at` is where SUMMARY_COLUMNS begin in a row."""
+    """Collect all profiles that summaries show: id -> version. `at` is the index of SUMMARY_COLUMNS in a row."""
     people: dict[int, int] = {}
     for row in rows:
         if row[at]:
@@ -518,10 +520,10 @@ def summary(
     mine: str | None = None,
     whole: bool = False,
 ) -> bytes:
-    """The summary of an item (content 3.1). `row` is SUMMARY_COLUMNS, `times` SUMMARY_TIMES; `unread` None: no flag.
+    """Render the summary of an item (content 3.1). `row` is SUMMARY_COLUMNS, `times` SUMMARY_TIMES; `unread` None: no
+    flag.
 
-    `mine` is what only the viewer sees of it (models/content/item_details.py). `whole`: with the details that a
-    detail shows.
+    `mine` is the viewer's part of the details (item_details.py). `whole`: with the members that a detail shows.
     """
     (
         item_id,
@@ -585,15 +587,16 @@ BY_IDS = Query(
     SELECT {SUMMARY_COLUMNS}, {SUMMARY_TIMES}, i.reactions::text
       FROM items i
       {SUMMARY_JOINS}
-     WHERE i.site_id = %(site_id)s AND i.item_id = ANY(%(ids)s::bigint[]) AND i.item_type_id <> 5""",
+     WHERE i.site_id = %(site_id)s AND i.item_id = ANY(%(ids)s::bigint[]) AND i.item_type_id <> {itemtypes.HUDDLE}""",
 )
 
 
 def by_ids(
     tx: Reader, documents: Documents, site_id: int, ids: Sequence[int]
 ) -> dict[int, Callable[[Tree, ReadableMicrocosms], bytes]]:
-    """Read items by id: how each is shown to a view, with all its details and reactions, as to somebody who has no
-    part in it (`unread` false, nothing voted or attended). No permission is asked here, huddles are left out."""
+    """Read items by id: a function of each that renders it for some readable microcosms, with all its details and
+    reactions, as for somebody who has no part in it (`unread` false, nothing voted or attended). The caller checks
+    permission. Huddles are left out."""
     if not ids:
         return {}
     rows = tx.rows(BY_IDS, site_id=site_id, ids=list(ids))
@@ -623,7 +626,7 @@ def entry(
     unread: bool,
     mine: str | None,
 ) -> bytes:
-    """A list entry; the one made last for this view if nothing that it shows has changed since."""
+    """Render a list entry, or take the last one made for this view if nothing that it shows has changed since."""
     key = ("item", row[0], unread, mine)
     made: tuple[Row, Row, bytes] | None = view.cache.get(key)
     if made is not None and made[0] == row and made[1] == times:
@@ -639,12 +642,12 @@ _CONTAINER: Final = {
 
 
 def container(item_type: int, item: bytes) -> bytes:
-    """A list entry: `{"itemType": ..., "item": ...}`."""
+    """Wrap an item as a list entry: `{"itemType": ..., "item": ...}`."""
     return b"%b%b}" % (_CONTAINER[item_type], item)
 
 
 def listed(key: str, page: bytes, path: str, permissions: bytes) -> bytes:
-    """A list answer: the page under its key, and meta with links and permissions."""
+    """Make a list answer: the page under its key, and meta with links and permissions."""
     return b'{%b:%b,"meta":{"links":[{"rel":"self","href":%b}],"permissions":%b}}' % (
         dumps(key),
         page,
@@ -708,7 +711,7 @@ NEW_COMMENT = Query(
      ORDER BY c.seq LIMIT 1""",
 )
 
-# How many comments up to and including `seq` the viewer sees: all of them less the hidden and the ignored.
+# How many comments up to and including `seq` the viewer sees: all without the hidden and the ignored.
 POSITION = Query(
     "item_page.position",
     """
@@ -726,8 +729,8 @@ POSITION = Query(
 def target_comment(
     tx: Reader, site_id: int, item_id: int, me: int, ignored: Sequence[int], *, newest: bool
 ) -> tuple[int, int] | None:
-    """(comment id, position among what the viewer sees) of the last comment, or of the first unread one; None if there
-    is no comment to see."""
+    """Find the last comment (`newest`) or the first unread one: (id, position among what the viewer sees); None if
+    the viewer sees no comment."""
     row = None
     if not newest:
         row = tx.row(NEW_COMMENT, site_id=site_id, item_id=item_id, me=me, ignored=ignored)
@@ -739,7 +742,7 @@ def target_comment(
 
 
 def position(tx: Reader, site_id: int, item_id: int, seq: int, ignored: Sequence[int]) -> int:
-    """The 1-based place of the comment with number `seq` among those that the viewer sees."""
+    """Count the 1-based position of the comment with number `seq` among those that the viewer sees."""
     return int(tx.value(POSITION, site_id=site_id, item_id=item_id, seq=seq, ignored=ignored))
 
 
@@ -751,7 +754,7 @@ def comment_href(
     limit: int,
     pairs: paging.Pairs = (),
 ) -> str:
-    """The item's page that holds a comment, as `lastcomment`, `newcomment` and `incontext` redirect to."""
+    """Address the item's page that holds a comment, as `lastcomment`, `newcomment` and `incontext` redirect to."""
     offset = paging.page_offset(position, limit)
     return paging.href(
         itemtypes.href(item_type, item_id),
@@ -774,7 +777,7 @@ def redirect(
     *,
     newest: bool,
 ) -> str:
-    """Where `lastcomment` (`newest`) and `newcomment` of an item lead: to the comment, or to the bare item."""
+    """Address that `lastcomment` (`newest`) and `newcomment` of an item redirect to: the comment, or the bare item."""
     found = target_comment(tx, site_id, item_id, me, ignored, newest=newest)
     kept = [pair for pair in pairs if pair[0] != "comment_id"]
     if found is None:

@@ -1,16 +1,31 @@
-"""Polls, for reading: what they have beyond other items (content 6.4). Writing and voting is poll_writing.py."""
+"""Polls: an item's details beyond what all items share, read and written; votes (content 6.3 to 6.5, C-32, C-33)."""
 
 from __future__ import annotations
 
+import dataclasses
 import datetime
-from typing import Any, Final
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any, Final, NamedTuple
 
 import msgspec
+from msgspec import UNSET, Struct, UnsetType
 
-from forumapi.models.content.item_type_spec import Details
+from forumapi import itemtypes
+from forumapi.database.connections import Query, Reader, Transaction
+from forumapi.errors import CLOSED as IS_CLOSED
+from forumapi.errors import OUT_OF_RANGE, WRONG_TYPE, Invalid
+from forumapi.models.content import text
+from forumapi.models.content.item import Item, ItemChange
+from forumapi.models.content.item_type_spec import ItemTypeSpec
+from forumapi.models.journal import journal
+from forumapi.models.journal.journal import Author
+from forumapi.models.sites.site_rules import given
 from forumapi.wire import json_fragments
 
-# A poll is open until it is closed or its time has come (content 6.4).
+# ---------------------------------------------------------------- reading
+
+# SQL: a poll `p` is open until it is closed or its time has come (content 6.4).
 IS_OPEN: Final = "p.is_poll_open AND (p.closes IS NULL OR p.closes > now())"
 
 _SQL: Final = f"""
@@ -22,7 +37,7 @@ _SQL: Final = f"""
       FROM polls p
      WHERE p.site_id = i.site_id AND p.item_id = i.item_id"""
 
-# The ballot of the viewer; a ballot is a user's, whichever profile they had (C-33).
+# The ballot of the viewer `me`. A ballot belongs to a user, with whichever profile it was cast (C-33).
 _MINE: Final = """
     SELECT array_to_json(b.choice_ids)::text
       FROM profiles v
@@ -34,8 +49,8 @@ VOTED: Final = "voted"
 CLOSED: Final = "closed"
 
 
-class Choice(msgspec.Struct, array_like=True):
-    """One choice of a poll."""
+class _ShownChoice(msgspec.Struct, array_like=True):
+    """Choice of a poll as pages read it."""
 
     id: int
     text: str
@@ -43,8 +58,8 @@ class Choice(msgspec.Struct, array_like=True):
     votes: int
 
 
-class Poll(msgspec.Struct, array_like=True):
-    """The details of a poll. `closes` is in UTC, without zone."""
+class _ShownPoll(msgspec.Struct, array_like=True):
+    """Details of a poll as pages read them. `closes` is in UTC, without zone."""
 
     question: str
     is_multi: bool
@@ -53,55 +68,55 @@ class Poll(msgspec.Struct, array_like=True):
     voter_count: int
     is_named: bool
     results: str
-    choices: list[Choice] | None
+    choices: list[_ShownChoice] | None
 
 
-_decode: Final = msgspec.json.Decoder(Poll).decode
+_decode: Final = msgspec.json.Decoder(_ShownPoll).decode
 _decode_ballot: Final = msgspec.json.Decoder(list[int]).decode
 
 
 def shows_results(results: str, *, is_open: bool, has_voted: bool) -> bool:
-    """Whether somebody may see how others voted; nobody may earlier, whatever their role."""
+    """Decide if somebody may see how others voted; before that nobody may, whatever their role."""
     return results == ALWAYS or not is_open or (results == VOTED and has_voted)
 
 
-def summary_members(text: str, _: str | None) -> dict[str, Any]:
-    """The poll's own members of a summary (content 3.1)."""
-    found = _decode(text)
+def _summary_members(text: str, _: str | None) -> dict[str, Any]:
+    """Render the members of a poll's summary that other items lack (content 3.1)."""
+    poll = _decode(text)
     shown: dict[str, Any] = {
-        "question": found.question,
-        "multi": found.is_multi,
-        "pollOpen": found.is_open,
+        "question": poll.question,
+        "multi": poll.is_multi,
+        "pollOpen": poll.is_open,
     }
-    if found.closes is not None:
-        shown["pollCloses"] = json_fragments.when(found.closes)
+    if poll.closes is not None:
+        shown["pollCloses"] = json_fragments.when(poll.closes)
     return shown
 
 
-def members(text: str, mine: str | None) -> dict[str, Any]:
-    """The poll's own members of a detail (content 6.4), with the viewer's own ballot in it."""
-    found = _decode(text)
+def _members(text: str, mine: str | None) -> dict[str, Any]:
+    """Render the members of a poll's detail that other items lack, with the viewer's ballot (content 6.4)."""
+    poll = _decode(text)
     own = _decode_ballot(mine) if mine is not None else []
-    has_results = shows_results(found.results, is_open=found.is_open, has_voted=mine is not None)
+    has_results = shows_results(poll.results, is_open=poll.is_open, has_voted=mine is not None)
     shown: dict[str, Any] = {
-        "question": found.question,
-        "multi": found.is_multi,
-        "pollOpen": found.is_open,
+        "question": poll.question,
+        "multi": poll.is_multi,
+        "pollOpen": poll.is_open,
         "choices": [
-            _choice(choice, has_results, choice.id in own) for choice in found.choices or ()
+            _choice(choice, has_results, choice.id in own) for choice in poll.choices or ()
         ],
-        "voterCount": found.voter_count,
+        "voterCount": poll.voter_count,
     }
-    if found.closes is not None:
-        shown["pollCloses"] = json_fragments.when(found.closes)
-    if found.is_named:
+    if poll.closes is not None:
+        shown["pollCloses"] = json_fragments.when(poll.closes)
+    if poll.is_named:
         shown["named"] = True
-    if found.results != ALWAYS:
-        shown["results"] = found.results
+    if poll.results != ALWAYS:
+        shown["results"] = poll.results
     return shown
 
 
-def _choice(choice: Choice, has_results: bool, is_own: bool) -> dict[str, Any]:
+def _choice(choice: _ShownChoice, has_results: bool, is_own: bool) -> dict[str, Any]:
     shown: dict[str, Any] = {"id": choice.id, "choice": choice.text, "order": choice.order}
     if has_results:
         # Each ballot names a choice once, so both are the same number (content 6.4).
@@ -111,14 +126,352 @@ def _choice(choice: Choice, has_results: bool, is_own: bool) -> dict[str, Any]:
     return shown
 
 
-def until(text: str) -> datetime.datetime | None:
-    """When an open poll will be closed."""
-    found = _decode(text)
-    if not found.is_open or found.closes is None:
+def _until(text: str) -> datetime.datetime | None:
+    """Work out when an open poll will be closed; None for others."""
+    poll = _decode(text)
+    if not poll.is_open or poll.closes is None:
         return None
-    return found.closes.replace(tzinfo=datetime.UTC)
+    return poll.closes.replace(tzinfo=datetime.UTC)
 
 
-DETAILS: Final = Details(
-    _SQL, members, _MINE, has_last_comment=False, until=until, summary=summary_members
+SPEC: Final = ItemTypeSpec(
+    _SQL, _members, _MINE, has_last_comment=False, until=_until, summary=_summary_members
 )
+
+
+# ---------------------------------------------------------------- writing
+
+MIN_CHOICES: Final = 2
+MAX_CHOICES: Final = 50
+MAX_QUESTION: Final = 512
+MAX_CHOICE: Final = 150
+_RESULTS: Final = (ALWAYS, VOTED, CLOSED)
+_TIME: Final = re.compile(
+    r"(\d{4}-\d\d-\d\d)[Tt](\d\d:\d\d:\d\d)(?:\.(\d{1,9}))?([Zz]|[+-]\d\d:\d\d)", re.ASCII
+)
+
+DUPLICATE = Query(
+    "poll.duplicate",
+    """
+    SELECT i.item_id
+      FROM items i
+      JOIN polls p ON p.site_id = i.site_id AND p.item_id = i.item_id AND p.question = %(question)s
+     WHERE i.site_id = %(site_id)s AND i.created_by = %(me)s AND i.item_type_id = %(item_type)s
+       AND i.microcosm_id = %(microcosm_id)s AND i.title = %(title)s AND NOT i.is_deleted
+       AND i.created > now() - make_interval(secs => %(window_s)s)
+     ORDER BY i.item_id LIMIT 1""",
+)
+
+INSERT = Query(
+    "poll.insert",
+    """
+    WITH made AS (
+        INSERT INTO polls (site_id, item_id, question, is_multi, is_poll_open, closes, is_named, results)
+        VALUES (%(site_id)s, %(item_id)s, %(question)s, %(is_multi)s, %(is_open)s, %(closes)s::timestamptz,
+                %(is_named)s, %(results)s)
+     RETURNING site_id, item_id)
+    INSERT INTO poll_choices (site_id, item_id, choice, sequence)
+    SELECT made.site_id, made.item_id, n.choice, n.place
+      FROM made CROSS JOIN unnest(%(choices)s::text[]) WITH ORDINALITY AS n (choice, place)
+     ORDER BY n.place""",
+)
+
+DETAILS = Query(
+    "poll.details",
+    f"""
+    SELECT p.question, p.is_multi, p.is_poll_open, p.closes, p.is_named, p.results, p.voter_count, {IS_OPEN},
+           ARRAY(SELECT c.choice_id FROM poll_choices c
+                  WHERE c.site_id = p.site_id AND c.item_id = p.item_id ORDER BY c.sequence),
+           (SELECT b.choice_ids FROM poll_ballots b
+             WHERE b.site_id = p.site_id AND b.item_id = p.item_id AND b.user_id = %(user_id)s)
+      FROM polls p
+     WHERE p.site_id = %(site_id)s AND p.item_id = %(item_id)s""",
+)
+
+UPDATE = Query(
+    "poll.update",
+    """
+    UPDATE polls p
+       SET question = %(question)s, is_multi = %(is_multi)s, is_poll_open = %(is_open)s,
+           closes = %(closes)s::timestamptz, is_named = %(is_named)s, results = %(results)s
+     WHERE p.site_id = %(site_id)s AND p.item_id = %(item_id)s""",
+)
+
+HAS_MULTIPLE = Query(
+    "poll.has_multiple",
+    """
+    SELECT EXISTS (SELECT 1 FROM poll_ballots b
+                    WHERE b.site_id = %(site_id)s AND b.item_id = %(item_id)s AND cardinality(b.choice_ids) > 1)""",
+)
+
+REPLACE_CHOICES = Query(
+    "poll.replace_choices",
+    """
+    WITH listed AS MATERIALIZED (
+        SELECT n.id, n.choice, n.place
+          FROM unnest(%(ids)s::bigint[], %(choices)s::text[]) WITH ORDINALITY AS n (id, choice, place)),
+    gone AS (
+        DELETE FROM poll_choices c
+         WHERE c.site_id = %(site_id)s AND c.item_id = %(item_id)s AND c.choice_id = ANY(%(removed)s::bigint[])),
+    kept AS (
+        UPDATE poll_choices c
+           SET choice = listed.choice, sequence = listed.place
+          FROM listed
+         WHERE c.site_id = %(site_id)s AND c.item_id = %(item_id)s AND c.choice_id = listed.id)
+    INSERT INTO poll_choices (site_id, item_id, choice, sequence)
+    SELECT %(site_id)s, %(item_id)s, listed.choice, listed.place FROM listed
+     WHERE listed.id IS NULL ORDER BY listed.place""",
+)
+
+# The votes for a removed choice go with it, and a ballot with its last vote.
+TRIM_BALLOTS = Query(
+    "poll.trim_ballots",
+    """
+    WITH trimmed AS (
+        UPDATE poll_ballots b
+           SET choice_ids = ARRAY(SELECT x.id FROM unnest(b.choice_ids) AS x (id)
+                                   WHERE x.id <> ALL(%(removed)s::bigint[]))
+         WHERE b.site_id = %(site_id)s AND b.item_id = %(item_id)s AND b.choice_ids && %(removed)s::bigint[]
+           AND NOT b.choice_ids <@ %(removed)s::bigint[]),
+    dropped AS (
+        DELETE FROM poll_ballots b
+         WHERE b.site_id = %(site_id)s AND b.item_id = %(item_id)s AND b.choice_ids <@ %(removed)s::bigint[]
+     RETURNING 1)
+    UPDATE polls p
+       SET voter_count = p.voter_count - (SELECT count(*) FROM dropped)
+     WHERE p.site_id = %(site_id)s AND p.item_id = %(item_id)s""",
+)
+
+CAST = Query(
+    "poll.cast",
+    """
+    WITH ballot AS (
+        INSERT INTO poll_ballots (site_id, item_id, user_id, choice_ids)
+        SELECT %(site_id)s, %(item_id)s, %(user_id)s, %(chosen)s::bigint[] WHERE %(chosen)s::bigint[] <> '{}'
+            ON CONFLICT (site_id, item_id, user_id) DO UPDATE
+           SET choice_ids = EXCLUDED.choice_ids, cast_at = EXCLUDED.cast_at),
+    withdrawn AS (
+        DELETE FROM poll_ballots b
+         WHERE b.site_id = %(site_id)s AND b.item_id = %(item_id)s AND b.user_id = %(user_id)s
+           AND %(chosen)s::bigint[] = '{}'),
+    counted AS (
+        UPDATE poll_choices c
+           SET vote_count = c.vote_count + (c.choice_id = ANY(%(chosen)s::bigint[]))::int
+                                         - (c.choice_id = ANY(%(before)s::bigint[]))::int
+         WHERE c.site_id = %(site_id)s AND c.item_id = %(item_id)s
+           AND c.choice_id = ANY(%(chosen)s::bigint[]) <> (c.choice_id = ANY(%(before)s::bigint[])))
+    UPDATE polls p
+       SET voter_count = p.voter_count + (%(chosen)s::bigint[] <> '{}')::int - (%(before)s::bigint[] <> '{}')::int,
+           voted = CASE WHEN %(chosen)s::bigint[] <> '{}' AND %(before)s::bigint[] = '{}' THEN now() ELSE p.voted END
+     WHERE p.site_id = %(site_id)s AND p.item_id = %(item_id)s""",
+)
+
+# The ballots of a named poll, with their voters.
+VOTES = Query(
+    "poll.votes",
+    """
+    SELECT v.profile_id, v.version, b.choice_ids, b.cast_at
+      FROM poll_ballots b
+      JOIN profiles v ON v.site_id = b.site_id AND v.user_id = b.user_id
+     WHERE b.site_id = %(site_id)s AND b.item_id = %(item_id)s
+     ORDER BY b.user_id
+     LIMIT %(limit)s OFFSET %(offset)s""",
+)
+
+
+class ChoiceBody(Struct):
+    """Choice as a client sends it. Its position is its order; counts are never taken from clients (C-32)."""
+
+    id: int | UnsetType = UNSET
+    choice: str | UnsetType = UNSET
+
+
+class PollDetails(NamedTuple):
+    """Details of a poll as clients write them, its choices in order, and the ballot of one user (None: not voted)."""
+
+    question: str = ""
+    is_multi: bool = False
+    is_open: bool = True  # as it was set
+    closes: datetime.datetime | None = None
+    is_named: bool = False
+    results: str = ALWAYS
+    voter_count: int = 0
+    takes_votes: bool = True  # open, and not past its time
+    choice_ids: Sequence[int] = ()
+    ballot: Sequence[int] | None = None
+
+
+class PollChange(NamedTuple):
+    """Details of a poll before and after a body is applied, and choices as (id or None, text), or None to keep them."""
+
+    before: PollDetails
+    after: PollDetails
+    choices: list[tuple[int | None, str]] | None
+
+
+def read_details(tx: Reader, site_id: int, item_id: int, user_id: int = 0) -> PollDetails:
+    """Read the details of a poll, with the ballot of a user."""
+    row = tx.row(DETAILS, site_id=site_id, item_id=item_id, user_id=user_id)
+    assert row is not None  # stored with its item
+    return PollDetails(*row)
+
+
+def checked(sent: Any, before: PollDetails, *, is_new: bool = False) -> PollChange:
+    """Lay a body (handlers.polls.PollBody) over the details of a poll. Raises Invalid."""
+    question = before.question
+    if is_new or not isinstance(sent.question, UnsetType):
+        question = text.title(_sent(sent.question), "question", MAX_QUESTION)
+    closes = before.closes
+    if not isinstance(sent.pollCloses, UnsetType):
+        closes = _closing(sent.pollCloses, is_new=is_new) if sent.pollCloses else None
+    is_named = given(sent.named, before.is_named)
+    if is_named != before.is_named and before.voter_count:
+        raise Invalid("named", "can't be changed once somebody has voted")
+    results = given(sent.results, before.results)
+    if results not in _RESULTS:
+        raise Invalid("results", f"must be one of: {', '.join(_RESULTS)}")
+    choices = None
+    if is_new or not isinstance(sent.choices, UnsetType):
+        choices = _choices(given(sent.choices, []), before.choice_ids)
+    after = before._replace(
+        question=question,
+        is_multi=given(sent.multi, before.is_multi),
+        is_open=given(sent.pollOpen, before.is_open),
+        closes=closes,
+        is_named=is_named,
+        results=results,
+    )
+    return PollChange(before, after, choices)
+
+
+def _sent(value: object) -> object:
+    return None if isinstance(value, UnsetType) else value
+
+
+def _choices(sent: Sequence[ChoiceBody], known: Sequence[int]) -> list[tuple[int | None, str]]:
+    if not MIN_CHOICES <= len(sent) <= MAX_CHOICES:
+        rule = f"must be {MIN_CHOICES} to {MAX_CHOICES}"
+        raise Invalid("choices", rule, code=OUT_OF_RANGE if sent else 0)
+    remaining = set(known)
+    choices: list[tuple[int | None, str]] = []
+    for position, choice in enumerate(sent):
+        field = f"choices[{position}]"
+        id = given(choice.id, 0) or None
+        if id is not None and id not in remaining:
+            raise Invalid(f"{field}.id", "is no choice of this poll, or stands twice")
+        remaining.discard(id or 0)
+        choices.append((id, text.title(_sent(choice.choice), f"{field}.choice", MAX_CHOICE)))
+    return choices
+
+
+def _closing(sent: str, *, is_new: bool) -> datetime.datetime:
+    match = _TIME.fullmatch(sent)
+    if match is not None:
+        day, time, fraction, zone = match.groups()
+        zone = "+00:00" if zone in "Zz" else zone
+        try:
+            moment = datetime.datetime.fromisoformat(
+                f"{day}T{time}.{(fraction or '0'):0<6.6}{zone}"
+            ).astimezone(datetime.UTC)
+        except (ValueError, OverflowError):
+            match = None
+    if match is None:
+        raise Invalid("pollCloses", "must be a time such as 2027-07-01T00:00:00Z", code=WRONG_TYPE)
+    if is_new and moment <= datetime.datetime.now(datetime.UTC):
+        raise Invalid("pollCloses", "may not be in the past", code=OUT_OF_RANGE)
+    return moment
+
+
+def _columns(details: PollDetails) -> dict[str, Any]:
+    return {
+        "question": details.question,
+        "is_multi": details.is_multi,
+        "is_open": details.is_open,
+        "closes": details.closes,
+        "is_named": details.is_named,
+        "results": details.results,
+    }
+
+
+@dataclasses.dataclass
+class Poll(Item):
+    """A poll as clients write it: a new one, or its current row, locked until the transaction ends.
+
+    The lock keeps counts exact and lets nobody vote twice. `poll_ballots` alone says who voted: neither the event log
+    nor the audit does.
+    """
+
+    change: PollChange | None = None  # what `insert` and `update` store
+
+    def _find_duplicate(self, tx: Transaction, **values: Any) -> int | None:
+        assert self.change is not None
+        id: int | None = tx.value(DUPLICATE, question=self.change.after.question, **values)
+        return id
+
+    def _insert_details(self, tx: Transaction, site_id: int) -> None:
+        assert self.change is not None
+        texts = [choice for _, choice in self.change.choices or ()]
+        columns = _columns(self.change.after)
+        tx.run(INSERT, site_id=site_id, item_id=self.id, choices=texts, **columns)
+
+    def update(self, tx: Transaction, author: Author, change: ItemChange) -> None:
+        """Store title, place and `change` of the locked poll. Raises Invalid."""
+        super().update(tx, author, change)
+        assert self.change is not None
+        before, after, choices = self.change
+        key: Mapping[str, int] = {"site_id": author.site_id, "item_id": self.id}
+        tx.run(UPDATE, **key, **_columns(after))
+        if choices is not None:
+            ids = [id for id, _ in choices]
+            removed = sorted(set(before.choice_ids) - {id for id in ids if id is not None})
+            texts = [choice for _, choice in choices]
+            tx.run(REPLACE_CHOICES, ids=ids, choices=texts, removed=removed, **key)
+            if removed and before.voter_count:
+                tx.run(TRIM_BALLOTS, removed=removed, **key)
+        if before.is_multi and not after.is_multi and tx.value(HAS_MULTIPLE, **key):
+            raise Invalid("multi", "can't be taken back: somebody voted for several choices")
+
+    def vote(
+        self,
+        tx: Transaction,
+        author: Author,
+        user_id: int,
+        chosen: Sequence[int],
+        *,
+        is_moderator: bool,
+    ) -> None:
+        """Replace the ballot of a user by `chosen`; without choices, withdraw it. Raises Invalid, with code 17 if the
+        poll is closed."""
+        site_id = author.site_id
+        details = read_details(tx, site_id, self.id, user_id)
+        if not details.takes_votes or not (self.is_open or is_moderator):
+            raise Invalid("", "This poll is closed", code=IS_CLOSED)
+        if len(set(chosen)) != len(chosen):
+            raise Invalid("", "A choice may be named once")
+        for position, id in enumerate(chosen):
+            if id not in details.choice_ids:
+                raise Invalid(f"[{position}].id", "is no choice of this poll")
+        if len(chosen) > 1 and not details.is_multi:
+            raise Invalid("", "Only one choice may be named in this poll")
+        if sorted(chosen) == sorted(details.ballot or ()):
+            return
+        tx.run(
+            CAST,
+            site_id=site_id,
+            item_id=self.id,
+            user_id=user_id,
+            chosen=list(chosen),
+            before=list(details.ballot or ()),
+        )
+        # The counts show that somebody voted; who it was is secret.
+        journal.record(
+            tx,
+            site_id,
+            journal.PATCHED,
+            itemtypes.POLL,
+            self.id,
+            actor=0,
+            ip="",
+            microcosm_id=self.microcosm_id,
+            audit=False,
+        )

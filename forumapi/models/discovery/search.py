@@ -24,7 +24,7 @@ from forumapi.models.content import (
     item_details,
     item_page,
 )
-from forumapi.models.content.comment_page import Stub
+from forumapi.models.content.comment_page import CommentRow
 from forumapi.models.discovery import search_query
 from forumapi.models.discovery.search_query import (
     Asked,
@@ -233,7 +233,7 @@ class Hit(NamedTuple):
     highlight: str
     item: Row
     times: Row
-    stub: Stub | None
+    stub: CommentRow | None
     person_id: int
     person_version: int
     person_name: str
@@ -246,11 +246,11 @@ class Hit(NamedTuple):
         return (*self[:3], moment, *self[4:8], stub, *self[10:])
 
     @property
-    def parent(self) -> comment_page.Parent:
+    def parent(self) -> comment_page.ParentLink:
         """What a comment is on."""
         if self.person_id:
-            return comment_page.Parent(itemtypes.PROFILE, self.person_id, self.person_name)
-        return comment_page.Parent(self.item[1], self.item[0], self.item[4])
+            return comment_page.ParentLink(itemtypes.PROFILE, self.person_id, self.person_name)
+        return comment_page.ParentLink(self.item[1], self.item[0], self.item[4])
 
 
 class SearchResult(NamedTuple):
@@ -439,7 +439,7 @@ def _hit(row: Row, asked: Asked) -> Hit:
         _highlight(title, behind, asked),
         row[_HEAD:_TIMES],
         row[_TIMES:_COMMENT],
-        Stub(*stub) if stub[0] is not None else None,
+        CommentRow(*stub) if stub[0] is not None else None,
         *row[_PERSON:],
     )
 
@@ -484,7 +484,7 @@ class More(NamedTuple):
 
     microcosms: dict[int, ChildMicrocosm]
     unread: set[int]
-    huddles: dict[int, huddle_page.Entry]
+    huddles: dict[int, huddle_page.HuddleRow]
 
     @property
     def stamp(self) -> Any:
@@ -514,7 +514,7 @@ def more(tx: Reader, who: Viewer, hits: Sequence[Hit]) -> More:
     inside = {
         hit.item[0] for hit in hits if hit.item[0] is not None and hit.item[1] == itemtypes.HUDDLE
     }
-    huddles: dict[int, huddle_page.Entry] = {}
+    huddles: dict[int, huddle_page.HuddleRow] = {}
     if inside:
         huddles = huddle_page.some(
             tx, who.site_id, who.me, who.ignored_people, who.ignored_items, sorted(inside)

@@ -25,7 +25,7 @@ from forumapi.models.content import (
     item_details,
     item_page,
 )
-from forumapi.models.content.comment_page import Parent, Stub
+from forumapi.models.content.comment_page import CommentRow, ParentLink
 from forumapi.models.pages.documents import Documents
 from forumapi.models.people import profile
 from forumapi.permissions.evaluator import Principal, Tree
@@ -264,7 +264,7 @@ class Entry(NamedTuple):
     title: str  # of what the comment is on
     participant_ids: list[int] | None
     participant_versions: list[int] | None
-    stub: Stub
+    stub: CommentRow
     row: Row  # item_page.SUMMARY_COLUMNS
     mine: str | None
     times: Row  # item_page.SUMMARY_TIMES
@@ -359,7 +359,7 @@ def own(
 
 def _entry(row: Row) -> Entry:
     at = _WIDTH
-    stub = Stub(*row[at : at + comment_page.WIDTH])
+    stub = CommentRow(*row[at : at + comment_page.WIDTH])
     at += comment_page.WIDTH
     summary = row[at : at + item_page.SUMMARY_WIDTH]
     at += item_page.SUMMARY_WIDTH
@@ -412,7 +412,7 @@ def _document(
             )
     data: dict[str, Any] = {"id": one.id, "updateType": NAMES[one.type]}
     if one.stub.id:
-        links = comment_page.parent_links(Parent(parent_type, parent_id, one.title))
+        links = comment_page.parent_links(ParentLink(parent_type, parent_id, one.title))
         data["itemType"] = itemtypes.name_of(itemtypes.COMMENT)
         data["item"] = json_fragments.raw(
             comment_page.summary(comments[one.stub.id], one.stub, people, links, False)
@@ -430,12 +430,12 @@ def _document(
     return dumps(data)
 
 
-def _huddle(one: Entry) -> huddle_page.Entry:
+def _huddle(one: Entry) -> huddle_page.HuddleRow:
     """The huddle that the comment is in, as the list of huddles has it."""
     id, _, version, _, title, author, author_version, count, _, last, last_by, last_version = (
         one.row[:12]
     )
-    return huddle_page.Entry(
+    return huddle_page.HuddleRow(
         id,
         version,
         title,

@@ -14,7 +14,7 @@ from forumapi.database.connections import (
     Row,
 )
 from forumapi.models.content import huddle_page, item_details, item_page
-from forumapi.models.content.huddle_page import Entry
+from forumapi.models.content.huddle_page import HuddleRow
 from forumapi.models.microcosms import microcosm_summary
 from forumapi.models.microcosms.microcosm_summary import ChildMicrocosm
 from forumapi.models.people import profile
@@ -79,7 +79,7 @@ _OWN: Final = _TIMES + item_page.TIMES_WIDTH
 
 
 class WatcherEntry(NamedTuple):
-    """Entry of the list."""
+    """HuddleRow of the list."""
 
     id: int
     item_type: int
@@ -91,7 +91,7 @@ class WatcherEntry(NamedTuple):
     row: Row  # SUMMARY_COLUMNS of an item
     times: Row
     mine: str | None  # the part that only the viewer sees (models/content/item_details.py)
-    huddle: Entry | None  # its own entry, for a huddle
+    huddle: HuddleRow | None  # its own entry, for a huddle
 
     @property
     def stamp(self) -> tuple[Any, ...]:
@@ -223,7 +223,7 @@ def _entry(row: Row) -> WatcherEntry:
     if kind == itemtypes.HUDDLE:
         # id, version, title, author and comments as SUMMARY_COLUMNS has them; a huddle has no views.
         last = (*summary[9:11], summary[11] or 0)
-        huddle = Entry._make(
+        huddle = HuddleRow._make(
             (summary[0], summary[2], *summary[4:8], *last, ids, versions, None, *times[:2])
         )
         summary = ()

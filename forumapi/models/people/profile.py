@@ -42,7 +42,7 @@ VERSIONS = Query(
      WHERE p.site_id = %(site_id)s AND p.profile_id = ANY(%(ids)s)""",
 )
 
-# A profile's own row, counters, what the viewer follows of it, and its biography in the columns of `comment_page.Stub`.
+# A profile's own row, counters, what the viewer follows of it, and its biography in the columns of CommentRow.
 # How others have written their addresses elsewhere is nothing of this site: they have the form that tells people apart.
 # Shared with the statement of `whoami`. In scope: profile p, user u; the joins add the rest.
 DETAIL_COLUMNS: Final = """
@@ -224,7 +224,7 @@ class Detail(NamedTuple):
     last_active: datetime.datetime
     send_email: bool | None  # None: the viewer doesn't watch this profile
     send_sms: bool | None
-    bio: Row  # the columns of a comment's Stub; its id is 0 where there is none
+    bio: Row  # the columns of a comment's CommentRow; its id is 0 where there is none
 
     @classmethod
     def of(cls, row: Row) -> Detail:

@@ -75,7 +75,7 @@ def test_a_cold_page_is_read_once(
     pages = Pages(1_000_000)
     before = item_page.PAGE.calls
 
-    def read(tx: Reader) -> item_page.Seen | None:
+    def read(tx: Reader) -> item_page.ItemView | None:
         return item_page.page(
             pages, tx, bikes.id, itemtypes.CONVERSATION, chat.id, 0, (), Paging(25, 0)
         )

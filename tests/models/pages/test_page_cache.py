@@ -12,12 +12,8 @@ import psycopg
 import pytest
 
 from forumapi.database.connections import Query
-from forumapi.models.content import (
-    comment,
-    huddle_page,
-    item,
-    item_page,
-)
+from forumapi.models.content import huddle_page, item_page
+from forumapi.models.content.comment import Comment
 from forumapi.models.journal import journal
 from forumapi.models.microcosms import microcosm_page, microcosm_summary
 from forumapi.models.pages import page_cache
@@ -313,18 +309,9 @@ class Circle:
         """Set the state of a comment: in a huddle nobody has the right to hide or restore what others wrote."""
         by = journal.Author(self.site.id, self.author.id, "")
         with self.make.database.write() as tx:
-            locked = item.lock(tx, self.site.id, 5, self.huddle.id, self.author.id)
-            found = comment.lock(tx, self.site.id, on.id)
-            assert found is not None
-            comment.flag(
-                tx,
-                by,
-                comment.Place(5, self.huddle.id, locked),
-                found,
-                is_deleted=is_deleted,
-                is_moderated=is_moderated,
-                kind=journal.PATCHED,
-            )
+            comment = Comment.lock(tx, self.site.id, on.id, self.author.id)
+            assert comment is not None
+            comment.flag(tx, by, is_deleted=is_deleted, is_moderated=is_moderated)
 
 
 def said_in(circle: Circle, api: Api, markdown: str) -> Response:
@@ -416,7 +403,7 @@ def test_what_is_kept_of_a_huddle_is_found_by_nobody_else(make: Factory, api: Ap
     circle = Circle(api, make)
     pages = Pages(1_000_000)
 
-    def seen(by: Person) -> tuple[huddle_page.Seen | None, int]:
+    def seen(by: Person) -> tuple[huddle_page.HuddleView | None, int]:
         tx = make.database.read()
         try:
             found = huddle_page.page(
