@@ -80,7 +80,7 @@ def test_every_alert_says_how_bad_it_is_and_the_operators_book_what_to_do() -> N
 
 
 def test_every_figure_is_explained_and_none_that_there_is_not() -> None:
-    table = OPERATIONS[OPERATIONS.index("## Figures") : OPERATIONS.index("## Alerts")]
+    table = OPERATIONS[OPERATIONS.index("## Metrics") : OPERATIONS.index("## Alerts")]
 
     assert set(re.findall(r"`(forumapi_\w+)`", table)) == set(metrics.Metric.all)
 
