@@ -24,7 +24,7 @@ TRIES_PER_CALLER: Final = Limit("assertion-ip", 60, 3600)
 
 
 class AssertionBackend(Backend):
-    """`Assertion` and `ClientSecret` of a registered application; wire-compatible with the reference."""
+    """`Assertion` and `ClientSecret` of a registered application; wire-compatible with v1 (platform 3.3)."""
 
     name = "assertion"
     title = "Assertion"

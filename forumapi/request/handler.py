@@ -90,7 +90,7 @@ def needs(
 
 
 class Handler:
-    """One address. `allow` is its Allow header, in the reference's order (platform 12, content 1.12)."""
+    """One address. `allow` is its Allow header, in v1's order (platform 12, content 1.12)."""
 
     allow: ClassVar[str] = ""
     operations: ClassVar[dict[str, Operation]] = {}

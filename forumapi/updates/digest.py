@@ -1,6 +1,6 @@
 """Digests: mail once a day or week, in the morning of the reader's time zone, with new items that they may read.
 
-Beyond the reference. One statement a run queues them; their content is read when they are sent.
+Beyond v1. One statement a run queues them; their content is read when they are sent.
 """
 
 from __future__ import annotations

@@ -1,1 +1,1 @@
-"""The wire proof: recorded exchanges of the reference, replayed against us. See README.md."""
+"""The wire proof: recorded exchanges of a v1 server, replayed against us. See README.md."""

@@ -12,7 +12,7 @@ from .replay import play
 from .world import Scene
 
 RECORDED_IN_ALL = 331
-"""How many exchanges were recorded with the reference service."""
+"""How many exchanges were recorded with the v1 server."""
 
 Situation = Callable[[Scene], None]
 """Brings about what a recording presupposes, and says which of our ids stand for recorded ones."""
@@ -721,6 +721,6 @@ CASES: Mapping[str, Situation] = {
 
 CUT: Mapping[str, str] = {
     "member-POST-files-maxwidth": "the recording ends within the request; tests/files holds C-45",
-    "rootsite-owner-GET-metrics-after-PUT": "the reference closed the connection; tests/handlers holds P-53",
+    "rootsite-owner-GET-metrics-after-PUT": "v1 closed the connection; tests/handlers holds P-53",
 }
 """Recordings without an answer, and why."""

@@ -184,7 +184,7 @@ def _headers(expected: Expected, actual: Answer, refs: Refs) -> Iterator[Mismatc
             if not refs.matches(wanted, got):
                 yield Mismatch(name, "link", refs.translate(wanted), got)
         elif name == "vary":
-            # A cache may have to keep more apart than the reference tells it to.
+            # A cache may have to keep more apart than v1 tells it to.
             if not set(wanted.split(", ")) <= set(got.split(", ")):
                 yield Mismatch(name, "header", wanted, got)
         elif wanted != got:

@@ -1,4 +1,4 @@
-"""Where the engine answers otherwise than the reference on purpose, as data.
+"""Where the engine answers otherwise than v1 on purpose, as data.
 
 Each `Deviation` names its rule ("P-07", "C-21", or a section of platform or content that says so
 without a number), the recordings it applies to, and what it changes in the recorded answer. An
@@ -94,7 +94,7 @@ class Allow:
 
 @dataclass(frozen=True)
 class Answered:
-    """OPTIONS that is answered like any other where the reference refused it."""
+    """OPTIONS that is answered like any other where v1 refused it."""
 
     methods: str
 
@@ -133,7 +133,7 @@ class ErrorObject:
 
 @dataclass(frozen=True)
 class Envelope:
-    """JSON with the usual headers where the reference sent plain text."""
+    """JSON with the usual headers where v1 sent plain text."""
 
     def apply(self, expected: Expected) -> None:
         if expected.body.kind != "text":
@@ -487,7 +487,7 @@ DEVIATIONS: tuple[Deviation, ...] = (
         "C-48",
         ("member-DELETE-comment-attachment",),
         (Status(200), Data(None)),
-        "The author of a comment may take files off it; the reference's test is inverted.",
+        "The author of a comment may take files off it; v1's test is inverted.",
     ),
     Deviation(
         "P-07",
@@ -673,19 +673,19 @@ DEVIATIONS: tuple[Deviation, ...] = (
         "P-25",
         ("GET-auth-token",),
         (Envelope(), Status(200), Data(_OWN_TOKEN)),
-        "GET /auth/{token} shows the token to its bearer; the reference has no such route.",
+        "GET /auth/{token} shows the token to its bearer; v1 has no such route.",
     ),
     Deviation(
         "P-25",
         ("GET-auth-withheader",),
         (Status(200), Data(_OWN_TOKEN)),
-        "GET /auth shows the token that was presented; the reference never finds it.",
+        "GET /auth shows the token that was presented; v1 never finds it.",
     ),
     Deviation(
         "P-25",
         ("DELETE-auth",),
         (Status(200), Data(None)),
-        "DELETE /auth revokes the token that was presented; the reference never finds it.",
+        "DELETE /auth revokes the token that was presented; v1 never finds it.",
     ),
     Deviation(
         "platform 1.5",
@@ -894,7 +894,7 @@ def expectation(recording: Recording) -> Expected:
     """The recorded answer as it stands, before any deviation. The recording must have one."""
     response = recording.response
     if response is None:
-        raise ValueError(f"{recording.name}: the reference gave no answer")
+        raise ValueError(f"{recording.name}: v1 gave no answer")
     authorization = recording.request.headers.get("authorization", "")
     body = take_apart(response.headers.get("content-type"), response.body)
     if recording.request.method == "HEAD":

@@ -1,4 +1,4 @@
-"""Reads a recorded exchange: one request and what the reference service answered, as text.
+"""Reads a recorded exchange: one request and what the v1 server answered, as text.
 
 A file holds the request line, its headers, a blank line and, if there was one, the body; then the
 same for the response, whose first line is the status line. JSON bodies are pretty-printed, and an
@@ -56,7 +56,7 @@ class Response:
 
 @dataclass(frozen=True)
 class Recording:
-    """One exchange. `response` is None where the reference closed the connection unanswered."""
+    """One exchange. `response` is None where the v1 server closed the connection unanswered."""
 
     name: str
     request: Request
@@ -110,7 +110,7 @@ def parse(name: str, text: str) -> Recording:
 
 
 def take_apart(content_type: str | None, body: str) -> Body:
-    """`body` by its looks, since the reference labels JSONP as JSON. Arrays keep `LeftOut`."""
+    """`body` by its looks, since v1 labels JSONP as JSON. Arrays keep `LeftOut`."""
     if not body:
         return Body("none")
     called = _JSONP.match(body)

@@ -1,4 +1,4 @@
-"""Details of the reference that clients missed: a guest's huddles, lists' own links, roles, backgrounds."""
+"""Details of v1 that clients missed: a guest's huddles, lists' own links, roles, backgrounds."""
 
 from __future__ import annotations
 
