@@ -228,6 +228,44 @@ def test_only_the_owner_asks_for_addresses(api: Api, site: Site, place: Thing, r
     assert told[0]["criteria"][0]["actual"] == site.member.email
 
 
+def test_an_owner_sees_and_compares_no_spelling_of_an_address_from_elsewhere(
+    api: Api, make: Factory, site: Site, place: Thing, role: Role
+) -> None:
+    make.user(f"{site.key}.An.A+Elsewhere@GoogleMail.com")
+    added = api.post("/api/v1/users", [{"email": f"{site.key}a.n.a@gmail.com"}], by=site.owner)
+    (ana,) = [one["id"] for one in added.data]
+    key = f"{site.key}ana@gmail.com"
+    address = path(place, role, "criteria")
+    sent = {"profileColumn": "email", "predicate": "substr", "value": "@"}
+    made = api.post(address, sent, by=site.owner)
+    told = api.get(path(place, role, "members?explain=true"), by=site.owner).data["reasons"]
+    assert {one["profileId"]: one["criteria"][0]["actual"] for one in told}[ana] == key
+
+    # Every spelling that signs in as the person finds them, and no part of another one does.
+    same = [key, key.upper(), f"{site.key}.a.n.a+x@googlemail.com"]
+    parts = [f"{site.key}an", "@googlemail.com", f".{site.key}ana+y@gmail.com"]
+    for predicate, values in (("eq", same), ("substr", same + parts)):
+        for value in values:
+            change = {"predicate": predicate, "value": value}
+            assert api.put(made.location, change, by=site.owner).status == 302
+            assert members(api, place, role) == [ana], change
+            shown = api.post(
+                f"{address}?dryRun=true", {"orGroup": 1, **sent, **change}, by=site.owner
+            )
+            assert shown.data["joins"]["total"] == 0
+            assert api.get(made.location, by=site.owner).data["value"] == value
+    for value in ("elsewhere", ".an.a", "googlemail"):
+        change = {"predicate": "substr", "value": value}
+        assert api.put(made.location, change, by=site.owner).status == 302
+        assert members(api, place, role) == [], change
+    assert api.delete(made.location, by=site.owner).status == 200
+    for value in same:
+        shown = api.post(
+            f"{address}?dryRun=true", {**sent, "predicate": "eq", "value": value}, by=site.owner
+        )
+        assert [one["id"] for one in shown.data["joins"]["items"]] == [ana]
+
+
 # ---------------------------------------------------------------- what they say: against an obvious oracle
 
 
