@@ -10,9 +10,20 @@ from typing import Final
 
 from forumapi import itemtypes
 
-TESTS: Final = """
-        SELECT c.role_id, c.or_group, c.criterion_id, c.kind, c.attr_key, c.number_value, c.date_value, c.text_value,
-               c.boolean_value, CASE c.predicate WHEN 'neq' THEN 'ne' ELSE c.predicate END AS predicate
+
+def compared_text(kind: str, text: str) -> str:
+    """Build the text that a test of this kind compares: of addresses the person key (text/email.py), as in FACTS."""
+    address = f"lower({text})"
+    local = f"split_part({address}, '@', 1)"
+    return f"""CASE WHEN {kind} = 'email' AND {address} ~ '@(gmail|googlemail)[.]com$'
+                    THEN coalesce(nullif(replace(split_part({local}, '+', 1), '.', ''), ''), {local}) || '@gmail.com'
+                    ELSE {text} END"""
+
+
+TESTS: Final = f"""
+        SELECT c.role_id, c.or_group, c.criterion_id, c.kind, c.attr_key, c.number_value, c.date_value,
+               {compared_text("c.kind", "c.text_value")} AS text_value, c.boolean_value,
+               CASE c.predicate WHEN 'neq' THEN 'ne' ELSE c.predicate END AS predicate
           FROM criteria c
          WHERE c.site_id = %(site_id)s"""
 
@@ -24,12 +35,13 @@ _BANS: Final = """bans b
                                          OR lower(u.email) LIKE '%%.' || b.email_domain)"""
 
 # Values of profiles that criteria compare, except attributes. Addresses and bans are read only if a test needs them.
+# An address is its person key: how it was spelt on another site is not for the owner of this one.
 FACTS: Final = f"""
         SELECT p.profile_id, p.user_id, p.version, p.role_ids, p.next_change_at, p.created AS joined,
                n.item_count, n.comment_count, extract(day FROM now() - p.created)::int AS days,
                (p.created AT TIME ZONE 'UTC')::date AS created, p.profile_name, coalesce(p.gender, '') AS gender,
                CASE WHEN (SELECT bool_or(t.kind = 'email') FROM tests t)
-                    THEN (SELECT u.email FROM users u WHERE u.user_id = p.user_id) END AS email,
+                    THEN (SELECT u.person_key FROM users u WHERE u.user_id = p.user_id) END AS email,
                CASE WHEN (SELECT bool_or(t.kind = 'isBanned') FROM tests t)
                     THEN (SELECT u.is_banned OR EXISTS (SELECT FROM {_BANS})
                             FROM users u

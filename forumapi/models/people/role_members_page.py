@@ -17,6 +17,7 @@ from forumapi.models.people.criteria_sql import (
     NUMBER,
     TESTS,
     TEXT,
+    compared_text,
     groups,
     has_own,
     meets,
@@ -77,8 +78,8 @@ PREVIEW = Query(
          WHERE t.criterion_id <> %(replaced)s
          UNION ALL
         SELECT %(or_group)s::int, %(kind)s::text, nullif(%(key)s::text, ''), %(number)s::numeric, %(date)s::date,
-               %(text)s::text, %(flag)s::boolean, CASE %(predicate)s::text WHEN 'neq' THEN 'ne'
-                                                                           ELSE %(predicate)s::text END),
+               {compared_text("%(kind)s::text", "%(text)s::text")}, %(flag)s::boolean,
+               CASE %(predicate)s::text WHEN 'neq' THEN 'ne' ELSE %(predicate)s::text END),
     tests AS MATERIALIZED (SELECT o.kind FROM own o UNION SELECT w.kind FROM wanted w),
     {groups("own")},
     {groups("wanted")},
