@@ -222,6 +222,56 @@ def test_an_event_says_no_whole_e_mail_address(tmp_path, untouched, address):
     assert "no such user" in text
 
 
+@pytest.mark.parametrize(
+    "hostile",
+    [
+        "there is no scope " + "a-" * 500_000,
+        "a." * 500_000,
+        "Bearer " + "x" * 1_000_000,
+        "code=" + "x" * 1_000_000,
+        "Key (a)=(" * 100_000,
+        "x" * 1_000_000 + "@example.org",
+        "word " * 200_000,
+    ],
+    ids=["dashes", "dots", "bearer", "code", "keys", "address", "words"],
+)
+def test_of_a_text_of_any_length_the_beginning_alone_is_looked_at(tmp_path, untouched, hostile):
+    target = tmp_path / "log"
+    log.configure(target=str(target))
+    log.logger.error("%s the-end", hostile, exc_info=ValueError(f"{hostile} the-end"))
+    AccessLog(Output(str(target))).write(
+        "POST", "/api/v1/keys", 400, 1, 0.1, error=f"{hostile} the-end"
+    )
+
+    text = target.read_text()
+    assert "the-end" not in text
+    assert len(text) < 10_000
+
+
+@pytest.mark.parametrize(
+    "secret",
+    [
+        "to ana.whole@example.org",
+        f"the token {'hunter2' * 20} was refused",
+        "Bearer hunter2hunter2",
+        "postgresql://forum:hunter2hunter2@db.example/forum",
+        "Key (name)=(hunter2, hunter2,\nhunter2) already exists",
+        "Key (room)=(hunter2) conflicts with existing key (room)=(hunter2).",
+    ],
+)
+def test_a_secret_that_a_long_text_is_cut_within_is_not_written_in_part(
+    tmp_path, untouched, secret
+):
+    target = tmp_path / "log"
+    log.configure(target=str(target))
+    for before in range(2_300, 2_501):
+        log.logger.warning("%s %s", "." * before, secret)
+
+    text = target.read_text()
+    assert "hunter2" not in text
+    assert "whole" not in text
+
+
 # ---------------------------------------------------------------- syslog
 
 RFC5424 = re.compile(

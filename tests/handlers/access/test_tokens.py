@@ -58,6 +58,16 @@ def test_a_key_is_made_shown_once_and_works(stage: Stage, me: Person) -> None:
     assert secret.encode() not in stage.get("/keys", by=me).body
 
 
+def test_a_scope_of_any_length_that_there_is_not_is_named_by_its_beginning(
+    stage: Stage, me: Person
+) -> None:
+    refused = stage.post("/keys", {**KEY, "scopes": ["a-" * 100_000]}, by=me)
+
+    assert refused.status == 400
+    assert "scopes: there is no scope a-a-" in refused.error
+    assert len(refused.body) < 1_000
+
+
 def test_a_key_is_good_on_its_own_site_alone(stage: Stage, me: Person) -> None:
     other = stage.make.site()
     secret = stage.post("/keys", KEY, by=me).data["secret"]
