@@ -35,6 +35,14 @@ SEARCH_TOO_LONG: Final = 24
 INSUFFICIENT_SCOPE: Final = 25
 
 
+_MOST_EXCERPT: Final = 100
+
+
+def excerpt(text: str) -> str:
+    """Return the beginning of a text of the request, for a message that names what there is not."""
+    return text if len(text) <= _MOST_EXCERPT else text[:_MOST_EXCERPT] + "…"
+
+
 class ApiError(Exception):
     """An answer other than success: HTTP `status`, stable `code` (0: none fits) and a sentence for the API's user.
 

@@ -30,14 +30,16 @@ _PACKAGE: Final = "forumapi"
 
 # ---------------------------------------------------------------- what is never told
 
+# Patterns cost some microseconds a character, and a message can repeat as much as a request's body holds.
+_MOST_CHARACTERS: Final = 2_500
 _SECRETS: Final[tuple[tuple[re.Pattern[str], str], ...]] = (
     # What stands in a row of the database is somebody's.
     (re.compile(r"(Failing row contains ).*", re.DOTALL), r"\1[row]"),
-    (re.compile(r"(Key \([^)]*\)=)\(.*?\)( already| is )"), r"\1[row]\2"),
+    (re.compile(r"(Key \([^)]*\)=)\(.*?(?:\)( already| is )|$)", re.DOTALL), r"\1[row]\2"),
     (re.compile(r"(?i)\b(bearer|basic)\s+[A-Za-z0-9._~+/=-]{4,}"), r"\1 [secret]"),
     (re.compile(r"(?i)\b((?:set-)?cookie['\"]?\s*[:=]\s*).*"), r"\1[secret]"),
     # user:password@ of an address
-    (re.compile(r"(\b[a-z][a-z0-9+.-]*://)[^\s/@'\"]+@"), r"\1[secret]@"),
+    (re.compile(r"(\b[a-z][a-z0-9+.-]{0,30}://)[^\s/@'\"]+@"), r"\1[secret]@"),
     # name=value, "name": "value", with a name that says so; signed links have several of these
     (
         re.compile(
@@ -63,7 +65,10 @@ _EMAIL: Final = re.compile(
 
 
 def without_secrets(text: str) -> str:
-    """The text with whatever looks like a token, a code, a cookie, a password or a signature replaced."""
+    """Return the text with whatever looks like a token, a code, a cookie, a password or a signature replaced. Of a text
+    longer than `_MOST_CHARACTERS` the whole words within them are left: half a secret would not be recognised."""
+    if len(text) > _MOST_CHARACTERS:
+        text = text[:_MOST_CHARACTERS].rpartition(" ")[0] + " …"
     for pattern, instead in _SECRETS:
         text = pattern.sub(instead, text)
     return text

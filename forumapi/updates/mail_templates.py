@@ -18,7 +18,7 @@ import msgspec
 import nh3
 
 from forumapi.database.connections import Query, Reader, Transaction
-from forumapi.errors import OUT_OF_RANGE, Invalid
+from forumapi.errors import OUT_OF_RANGE, Invalid, excerpt
 from forumapi.mail.outbox import plain
 from forumapi.wire.json_fragments import dumps
 
@@ -309,7 +309,7 @@ def _part(field: str, value: object, known: frozenset[str], limit: int) -> str:
     unknown = sorted(set(template.get_identifiers()) - known)
     if unknown:
         allowed = ", ".join(f"${name}" for name in sorted(known))
-        raise Invalid(field, f"may not contain ${unknown[0]}; allowed are {allowed}")
+        raise Invalid(field, f"may not contain ${excerpt(unknown[0])}; allowed are {allowed}")
     return value
 
 

@@ -15,7 +15,7 @@ from forumapi.database.connections import (
     Row,
     Transaction,
 )
-from forumapi.errors import OUT_OF_RANGE, Invalid
+from forumapi.errors import OUT_OF_RANGE, Invalid, excerpt
 from forumapi.models.access import access_token
 from forumapi.models.access.access_token import DAY_S, KEY, Made
 from forumapi.models.pages import page_with_total
@@ -130,7 +130,7 @@ def checked_scopes(given: Iterable[str], known: Iterable[str]) -> list[str]:
     found = sorted(set(given))
     unknown = [scope for scope in found if scope not in known]
     if unknown:
-        raise Invalid("scopes", f"there is no scope {unknown[0]}", code=OUT_OF_RANGE)
+        raise Invalid("scopes", f"there is no scope {excerpt(unknown[0])}", code=OUT_OF_RANGE)
     if not 1 <= len(found) <= MOST_SCOPES:
         raise Invalid("scopes", "must name at least one scope", code=OUT_OF_RANGE)
     return found

@@ -16,7 +16,7 @@ from msgspec import Struct
 
 from forumapi import itemtypes
 from forumapi.database.connections import Query, Reader, Transaction
-from forumapi.errors import OUT_OF_RANGE, Invalid
+from forumapi.errors import OUT_OF_RANGE, Invalid, excerpt
 from forumapi.models.journal import journal
 from forumapi.models.journal.journal import Author
 from forumapi.models.notices.webhook_delivery import DeliveryQueue
@@ -340,7 +340,7 @@ def checked_kinds(given: Iterable[str]) -> list[str]:
     """Return the kinds of events that were chosen, each once, in the order of KINDS. Raises Invalid."""
     chosen = set(given)
     if unknown := sorted(chosen.difference(KINDS)):
-        raise Invalid("kinds", f"there is no kind {unknown[0]}", code=OUT_OF_RANGE)
+        raise Invalid("kinds", f"there is no kind {excerpt(unknown[0])}", code=OUT_OF_RANGE)
     if not chosen:
         raise Invalid("kinds", "must name at least one kind", code=OUT_OF_RANGE)
     return [kind for kind in KINDS if kind in chosen]
@@ -351,7 +351,9 @@ def checked_types(given: Iterable[str]) -> list[int]:
     known = {itemtypes.name_of(kind): kind for kind in ITEM_TYPES}
     chosen = set(given)
     if unknown := sorted(chosen.difference(known)):
-        raise Invalid("itemTypes", f"events are not told of {unknown[0]}", code=OUT_OF_RANGE)
+        raise Invalid(
+            "itemTypes", f"events are not told of {excerpt(unknown[0])}", code=OUT_OF_RANGE
+        )
     if not chosen:
         raise Invalid("itemTypes", "must name at least one type", code=OUT_OF_RANGE)
     return sorted(known[name] for name in chosen)

@@ -18,7 +18,7 @@ from typing import Any, Final, NamedTuple
 import nh3
 
 from forumapi.database.connections import Query, Reader, Transaction
-from forumapi.errors import OUT_OF_RANGE, Invalid
+from forumapi.errors import OUT_OF_RANGE, Invalid, excerpt
 from forumapi.models.journal import journal
 from forumapi.models.journal.journal import Author
 from forumapi.models.sites.site import Site
@@ -161,7 +161,7 @@ def checked(html: str | None, link: str | None) -> tuple[str, str]:
         raise Invalid("html", "has a $ that begins no name; write $$ for the sign itself")
     if unknown := sorted(set(text.get_identifiers()) - set(NAMES)):
         names = ", ".join(f"${name}" for name in NAMES)
-        raise Invalid("html", f"${unknown[0]} stands for nothing here; there are {names}")
+        raise Invalid("html", f"${excerpt(unknown[0])} stands for nothing here; there are {names}")
     return _CLEANER.clean(html), ""
 
 
