@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
+import itertools
 import os
+import socket
 import subprocess
 import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from forumapi.config import Config
-from forumapi.server import listener_holder
+from forumapi.server import listener_holder, node_status
 from tests.fixtures import PROJECT
 from tests.services import free_port
 
@@ -54,3 +60,66 @@ def test_a_process_that_is_gone_is_not_asked_to_replace_anything(tmp_path: Path)
         listener_holder.replace(tmp_path)
 
     holder.communicate()
+
+
+@contextlib.contextmanager
+def answering(listening: socket.socket, statuses: list[int]) -> Iterator[None]:
+    """Have requests at a socket answered with these statuses, the last one again and again."""
+
+    def serve() -> None:
+        for n in itertools.count():
+            try:
+                client, _ = listening.accept()
+            except OSError:
+                return
+            with client:
+                client.recv(4096)
+                status, body = statuses[min(n, len(statuses) - 1)], b'{"data":{"build":""}}'
+                head = f"HTTP/1.1 {status} X\r\nContent-Length: {len(body)}\r\n\r\n"
+                client.sendall(head.encode() + body)
+
+    threading.Thread(target=serve, daemon=True).start()
+    yield
+
+
+ANSWERS = pytest.mark.parametrize(
+    ("status", "wrong", "is_fault"),
+    [
+        (200, "", False),
+        # It is the questions that are too many.
+        (429, "", False),
+        (503, "a page is answered with 503", False),
+        (404, "a page is answered with 404", True),
+        (500, "a page is answered with 500", True),
+    ],
+)
+
+
+@ANSWERS
+def test_a_release_on_trial_is_not_to_blame_for_too_many_questions(
+    tmp_path: Path, status: int, wrong: str, is_fault: bool
+) -> None:
+    probe = listener_holder.Probe(tmp_path, "forum.example")
+    with contextlib.closing(probe.socket), answering(probe.socket, [200, status]):
+        probe.begin(2)
+        until(lambda: bool(probe.asked))
+        probe.end()
+
+    assert (probe.wrong, probe.is_fault) == (wrong, is_fault)
+
+
+@ANSWERS
+def test_a_machine_is_not_to_blame_for_too_many_checks(
+    status: int, wrong: str, is_fault: bool
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listening, answering(listening, [200, status]):
+        config = Config(listen=f"127.0.0.1:{listening.getsockname()[1]}")
+        assert node_status.wrong(config, is_out=True) == wrong
+
+
+def until(is_so: Callable[[], bool]) -> None:
+    """Wait until it is so."""
+    deadline = time.monotonic() + 60
+    while not is_so():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
