@@ -355,7 +355,7 @@ class Probe:
                     one = node_status.connect(f"unix:{self._address}")
                     open_ones.callback(one.close)
                     status, _ = node_status.get(one, self._host, PAGE)
-                    if status != 200:
+                    if status not in node_status.ANSWERED:
                         return status, ""
         except (OSError, http.client.HTTPException) as error:
             return 0, f"it does not answer: {error}"

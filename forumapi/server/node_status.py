@@ -7,7 +7,7 @@ import http.client
 import json
 import socket
 import time
-from typing import Any
+from typing import Any, Final
 
 from forumapi.config import Config
 
@@ -17,6 +17,10 @@ def address(listen: str) -> tuple[str, int]:
     host, _, port = listen.rpartition(":")
     host = host.strip("[]")
     return (host if host not in ("", "0.0.0.0", "::") else "127.0.0.1"), int(port)
+
+
+# Statuses of a page of a web process that works. It refuses us when we have asked it more often than it allows.
+ANSWERED: Final = (200, 429)
 
 
 def connect(listen: str) -> http.client.HTTPConnection:
@@ -68,7 +72,7 @@ def wrong(config: Config, build: str = "", *, is_out: bool = False) -> str:
     if build and found["build"] != build:
         return f"it is of build {found['build']}"
     status, _ = ask(config.listen, config.platform_domain, "/api/v1/site")
-    if status != 200:
+    if status not in ANSWERED:
         return f"a page is answered with {status}"
     if is_out:
         return ""
