@@ -14,7 +14,7 @@ from forumapi.errors import Unavailable
 from forumapi.events.readers import Reader as EventReader
 from forumapi.events.readers import Readers
 from forumapi.events.sequencer import Sequencer
-from forumapi.files.images.image_worker_pool import Studio
+from forumapi.files.images.image_worker_pool import ImageWorker
 from forumapi.files.storage import StorageError, clear_scratch, open_storage
 from forumapi.files.thumbnails import Box, Thumbnails
 from forumapi.mail.outbox import Sender
@@ -117,10 +117,10 @@ class App(Services):
         self.settler = Settler(self.database, lambda: self.config, lambda: self.sequencer.leads)
         self.live = Live(self.database, self.sites, self.documents, lambda: self.config, direct)
         self.storage = open_storage(config)
-        self.studio = Studio(
+        self.image_worker = ImageWorker(
             time_limit_s=config.picture_timeout_s, pixel_limit=config.picture_pixel_limit
         )
-        self.thumbnails = Thumbnails(self.database, self.storage, self.studio)
+        self.thumbnails = Thumbnails(self.database, self.storage, self.image_worker)
         self.thumbnail_boxes = tuple(map(Box.of, config.thumbnail_sizes))
         self.root_routes = routing.adapter(root)
         self.site_routes = routing.adapter(site)
@@ -201,7 +201,7 @@ class App(Services):
         self.activity.stop()
         self.mail.stop()
         self.thumbnails.stop()
-        self.studio.close()
+        self.image_worker.close()
         self.reporter.stop()
         if self.tracer is not None:
             self.tracer.stop()

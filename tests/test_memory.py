@@ -470,7 +470,8 @@ BRIEF = """
     auth.backends.Backend.found models.access.identity.Identity.ignored_profiles
     models.access.identity.Identity.ignored_microcosms
     models.access.identity.Identity.ignored_items text.nesting.Nesting.open text.nesting.Nesting._too_deep
-    files.images.fair_queue._Line.finished files.images.fair_queue._Line.waiting text.render._Writer.parts
+    files.images.fair_queue._WaitingTurns.finished files.images.fair_queue._WaitingTurns.waiting
+    text.render._Writer.parts
     text.render._Writer.names database.connections.Transaction._after
     models.microcosms.microcosm_page.MicrocosmViewer.marks models.microcosms.microcosm_page.MicrocosmViewer.mine
     permissions.evaluator.Tree.roles permissions.evaluator.Tree.owned

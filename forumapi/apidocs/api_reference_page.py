@@ -1,4 +1,4 @@
-"""The reference as a page: HTML made from an OpenAPI document, without scripts or anything from elsewhere."""
+"""API reference page: HTML made from an OpenAPI document, without scripts and external resources."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ CONTENT_SECURITY_POLICY: Final = (
     "frame-ancestors 'none'"
 )
 _VERBS: Final = ("get", "post", "put", "patch", "delete")
-# Told once for all operations, not in each one's table.
+# Parameters and statuses described once for all operations.
 _EVERYWHERE: Final = tuple(
     f"#/components/parameters/{name}" for name in ("context", "X-Request-Id")
 )
@@ -28,7 +28,7 @@ _BIGINT: Final = 2**63 - 1
 
 
 def page(document: Schema) -> bytes:
-    """The whole reference of one OpenAPI document, as UTF-8."""
+    """Render the reference of one OpenAPI document, as UTF-8."""
     info = document["info"]
     title = escape(f"{info['title']} API")
     head = (
@@ -58,7 +58,7 @@ def page(document: Schema) -> bytes:
 
 
 def _operations(document: Schema, tag: str) -> Iterable[tuple[str, str, Schema, Schema]]:
-    """(verb, address, path item, operation) of a tag, OPTIONS and HEAD left out."""
+    """List (verb, address, path item, operation) of a tag, without OPTIONS and HEAD."""
     for path, item in document["paths"].items():
         for verb in _VERBS:
             if verb in item and tag in item[verb]["tags"]:
@@ -168,7 +168,7 @@ def _required(schema: Schema) -> str:
 
 
 def _keys(schema: Schema) -> Iterable[str]:
-    """The keys that a schema requires, those within others with a dot."""
+    """List the required keys of a schema, nested ones with a dot."""
     for key in schema["required"]:
         inner = schema["properties"][key]
         if "required" in inner:
@@ -232,7 +232,7 @@ def _parameters(document: Schema, parameters: Iterable[Schema]) -> str:
 
 
 def _resolved(document: Schema, part: Schema) -> Schema:
-    """What a `$ref` into components points at, else the part itself."""
+    """Resolve a `$ref` into components; other parts are returned unchanged."""
     if "$ref" not in part:
         return part
     found: Any = document
@@ -254,19 +254,19 @@ def _table(heads: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
 
 
 def _prose(text: str) -> str:
-    """Paragraphs with `code` and **bold**."""
+    """Render paragraphs with `code` and **bold**."""
     paragraphs = filter(None, map(str.strip, text.split("\n\n")))
     return "".join(f"<p>{_inline(paragraph)}</p>\n" for paragraph in paragraphs)
 
 
 def _inline(text: str) -> str:
-    """Text with `code` and **bold**."""
+    """Render a text with `code` and **bold**."""
     inner = re.sub(r"`([^`]+)`", r"<code>\1</code>", escape(text))
     return re.sub(r"\*\*([^*]+)\*\*", r"<strong>\1</strong>", inner)
 
 
 def _type(schema: Schema) -> str:
-    """A schema in words, objects linked."""
+    """Describe a schema in words, with links to objects."""
     if "$ref" in schema:
         name = escape(schema["$ref"].rpartition("/")[2])
         return f'<a href="#object-{name}">{name}</a>'

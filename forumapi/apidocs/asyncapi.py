@@ -1,4 +1,4 @@
-"""The AsyncAPI 3 document of a site's WebSocket, made from realtime/protocol.py as the OpenAPI one is from handlers."""
+"""AsyncAPI 3 document of a site's WebSocket, made from the structs of realtime/protocol.py."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def _operation(action: str, structs: tuple[type[msgspec.Struct], ...], summary: 
 
 
 def document(host: str, *, is_tls: bool) -> Schema:
-    """The document of the site at `host`, port included. Actions are the server's: it receives what clients send."""
+    """Make the document of the site at `host`, port included. Actions are named from the server's side."""
     _, schemas = msgspec.json.schema_components((*SENT, *RECEIVED), ref_template=_REF)
     return {
         "asyncapi": VERSION,

@@ -1,7 +1,7 @@
-"""The API's description of itself: an OpenAPI 3.1 document made from the routing tables.
+"""OpenAPI 3.1 document, made from the routing tables.
 
-Nothing is written by hand here that a handler declares: addresses, rights, bodies, answers, parameters and statuses all
-follow from the routing tables and each method's `Operation`. Texts come from docstrings.
+Addresses, rights, bodies, answers, parameters and statuses follow from the routing tables and each method's
+`Operation`, texts from docstrings.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ a stable `errorCode`.
 **Writing.** A body is JSON, or a form where the operation lists one. Keys match without regard to case, unknown keys
 are ignored, `null` means not sent. POST and PUT of one resource answer 302 with its address in `Location`; a PUT that
 a page sends as such is answered 303, since browsers repeat it on 302. `Prefer: return=representation` brings the
-document at once, in place of the way there or of `null`; `return=minimal` brings 204. `Idempotency-Key` makes a
+document at once, in endpoint of the way there or of `null`; `return=minimal` brings 204. `Idempotency-Key` makes a
 repeated write happen once; `If-Match` makes a write depend on the version that was read.
 
 **Reading.** `ETag` and `If-None-Match` save the transfer of what the client holds. HEAD works wherever GET does,
@@ -183,14 +183,14 @@ _FILES: Final = {
 }
 
 _NULL: Final = {"type": "null"}
-# What comes with the bytes of a stored file.
+# Headers of a stored file.
 _STORED: Final = ("Accept-Ranges", "Content-Disposition", "Content-Range", "ETag")
 _RATE_HEADERS: Final = ("RateLimit-Limit", "RateLimit-Remaining", "RateLimit-Reset")
 _VERBS: Final = ("GET", "POST", "PUT", "PATCH", "DELETE")
 
 
-class Place(NamedTuple):
-    """One address of the document: as the routing table has it, its template, parameters and handler."""
+class Endpoint(NamedTuple):
+    """Address in the document: routing rule, template, parameters and handler."""
 
     url: str
     template: str
@@ -202,9 +202,9 @@ class Place(NamedTuple):
 
 
 def document(root: Routes, site: Routes) -> Schema:
-    """One document for the whole platform: addresses of the platform host and of site hosts, each with its servers.
+    """Make one document for the whole platform: addresses of the platform host and of site hosts, with their servers.
 
-    Raises ValueError when an address that both have means different things on them.
+    Raises ValueError for an address with different meanings on both.
     """
     platform = {
         "url": "https://{platform}",
@@ -229,18 +229,18 @@ def document(root: Routes, site: Routes) -> Schema:
 
 
 def host_document(routes: Routes) -> Schema:
-    """The document of the host that serves it."""
+    """Make the document of one host's routing table."""
     return _document(routes, [{"url": "/", "description": "This host"}])
 
 
 def table(adapter: MapAdapter) -> Routes:
-    """The routing table that an adapter was made from."""
+    """Recover the routing table of an adapter."""
     return {rule.rule: type(rule.endpoint) for rule in adapter.map.iter_rules()}
 
 
 def _document(routes: Routes, servers: list[Schema]) -> Schema:
-    places = [_place(url, routes[url]) for url in sorted(routes)]
-    schemas = _Schemas(place.handler for place in places)
+    endpoints = [_place(url, routes[url]) for url in sorted(routes)]
+    schemas = _Schemas(endpoint.handler for endpoint in endpoints)
     return {
         "openapi": "3.1.0",
         "info": {
@@ -252,8 +252,8 @@ def _document(routes: Routes, servers: list[Schema]) -> Schema:
         },
         "servers": servers,
         "security": [{}, {"bearer": []}, {"access_token": []}],
-        "tags": _tags(places),
-        "paths": {place.template: _path(place, schemas, routes) for place in places},
+        "tags": _tags(endpoints),
+        "paths": {endpoint.template: _path(endpoint, schemas, routes) for endpoint in endpoints},
         "components": {
             "schemas": schemas.components,
             "parameters": _PARAMETERS,
@@ -276,7 +276,7 @@ def _document(routes: Routes, servers: list[Schema]) -> Schema:
 # ---------------------------------------------------------------- addresses
 
 
-def _place(url: str, handler: type[Handler]) -> Place:
+def _place(url: str, handler: type[Handler]) -> Endpoint:
     parameters: list[Schema] = []
 
     def named(part: re.Match[str]) -> str:
@@ -284,7 +284,7 @@ def _place(url: str, handler: type[Handler]) -> Place:
         parameters.append(_path_parameter(name, part["kind"] or "default"))
         return f"{{{name}}}"
 
-    return Place(url, _PART.sub(named, url), parameters, handler)
+    return Endpoint(url, _PART.sub(named, url), parameters, handler)
 
 
 def _path_parameter(name: str, kind: str) -> Schema:
@@ -302,30 +302,30 @@ def _tag(handler: type[Handler]) -> str:
     return handler.__module__.rpartition(".")[2]
 
 
-def _tags(places: Iterable[Place]) -> list[Schema]:
-    modules = {_tag(place.handler): place.handler.__module__ for place in places}
+def _tags(endpoints: Iterable[Endpoint]) -> list[Schema]:
+    modules = {_tag(endpoint.handler): endpoint.handler.__module__ for endpoint in endpoints}
     return [
         {"name": tag, "description": _summary(sys.modules[module].__doc__)}
         for tag, module in sorted(modules.items())
     ]
 
 
-def _path(place: Place, schemas: _Schemas, routes: Routes) -> Schema:
-    summary, description = _texts(place.handler.__doc__)
+def _path(endpoint: Endpoint, schemas: _Schemas, routes: Routes) -> Schema:
+    summary, description = _texts(endpoint.handler.__doc__)
     made: Schema = {"summary": summary}
     if description:
         made["description"] = description
-    if place.parameters:
-        made["parameters"] = place.parameters
+    if endpoint.parameters:
+        made["parameters"] = endpoint.parameters
     for verb in _VERBS:
-        operation = place.handler.operations.get(verb)
+        operation = endpoint.handler.operations.get(verb)
         if operation is not None:
-            made[verb.lower()] = _operation(place, verb, operation, schemas, routes)
+            made[verb.lower()] = _operation(endpoint, verb, operation, schemas, routes)
             if verb == "GET":
-                made["head"] = _head(made["get"], place)
+                made["head"] = _head(made["get"], endpoint)
     made["options"] = {
-        "tags": [_tag(place.handler)],
-        "operationId": _operation_id("options", place.template),
+        "tags": [_tag(endpoint.handler)],
+        "operationId": _operation_id("options", endpoint.template),
         "summary": "The methods of this address",
         "security": [{}],
         "responses": {
@@ -337,7 +337,7 @@ def _path(place: Place, schemas: _Schemas, routes: Routes) -> Schema:
 
 
 def _operation_id(verb: str, template: str) -> str:
-    """Unique, and good as an anchor: `get-conversations-id`; `top` marks what is not below /api/v1."""
+    """Make a unique id that is fit as an anchor: `get-conversations-id`; `top` marks addresses outside /api/v1."""
     below = template.startswith("/api/v1/")
     words = re.findall(r"\w+", template.removeprefix("/api/v1/") if below else f"top{template}")
     return "-".join([verb, *words])
@@ -347,47 +347,48 @@ def _operation_id(verb: str, template: str) -> str:
 
 
 def _operation(
-    place: Place, verb: str, operation: Operation, schemas: _Schemas, routes: Routes
+    endpoint: Endpoint, verb: str, operation: Operation, schemas: _Schemas, routes: Routes
 ) -> Schema:
-    function = getattr(place.handler, verb.lower())
-    summary, description = _texts(function.__doc__ or place.handler.__doc__)
+    function = getattr(endpoint.handler, verb.lower())
+    summary, description = _texts(function.__doc__ or endpoint.handler.__doc__)
     who = f"For {_RIGHTS[operation.need]}."
     made: Schema = {
-        "tags": [_tag(place.handler)],
-        "operationId": _operation_id(verb.lower(), place.template),
+        "tags": [_tag(endpoint.handler)],
+        "operationId": _operation_id(verb.lower(), endpoint.template),
         "summary": summary,
         "description": f"{description}\n\n{who}" if description else who,
         "parameters": [
             *(_query(param) for param in operation.params),
-            *(_parameter(name) for name in _shared(place, verb, operation)),
+            *(_parameter(name) for name in _shared(endpoint, verb, operation)),
         ],
         "x-need": operation.need.name.lower(),
     }
-    if scope := scopes.of(place.url, verb):
+    if scope := scopes.of(endpoint.url, verb):
         made["x-scope"] = scope
     if operation.body is not None:
-        keys = required_keys(place.handler, verb)
+        keys = required_keys(endpoint.handler, verb)
         content = schemas.body(operation.body, keys)
-        for media_type in place.handler.also_reads.get(verb, ()):
+        for media_type in endpoint.handler.also_reads.get(verb, ()):
             content[media_type] = {"schema": {"type": "string"}}
         made["requestBody"] = {"required": True, "content": content}
-    elif place.handler.receives_files:
+    elif endpoint.handler.receives_files:
         made["requestBody"] = {"required": True, "content": _FILES}
     made["responses"] = {
         **_passed(operation, schemas),
-        **_written(place, verb, operation, schemas, routes),
+        **_written(endpoint, verb, operation, schemas, routes),
         **{
             str(status): _response(
-                status, place.handler if verb == "POST" or place.handler.error_form else Handler
+                status,
+                endpoint.handler if verb == "POST" or endpoint.handler.error_form else Handler,
             )
-            for status in _statuses(place, verb, operation)
+            for status in _statuses(endpoint, verb, operation)
         },
     }
     return made
 
 
 def _passed(operation: Operation, schemas: _Schemas) -> Schema:
-    """What success looks like. A stored file may also be sent in part, from elsewhere, or not again."""
+    """Describe success. A stored file may also be sent in part (206), by a redirect, or not again (304)."""
     made: Schema = {str(operation.status): _success(operation, schemas)}
     if operation.media_type == ANYTHING:
         part = {**_success(operation, schemas), "description": "The range that was asked for."}
@@ -396,10 +397,10 @@ def _passed(operation: Operation, schemas: _Schemas) -> Schema:
     return made
 
 
-def _head(get: Schema, place: Place) -> Schema:
+def _head(get: Schema, endpoint: Endpoint) -> Schema:
     return {
         **get,
-        "operationId": _operation_id("head", place.template),
+        "operationId": _operation_id("head", endpoint.template),
         "responses": {
             status: {key: value for key, value in response.items() if key != "content"}
             if "$ref" not in response
@@ -409,84 +410,84 @@ def _head(get: Schema, place: Place) -> Schema:
     }
 
 
-def _shared(place: Place, verb: str, operation: Operation) -> list[str]:
-    """The parameters of this operation that many have."""
+def _shared(endpoint: Endpoint, verb: str, operation: Operation) -> list[str]:
+    """List the operation's parameters that are shared components."""
     names = ["limit", "offset"] if operation.paged else []
     if not operation.media_type:
         names.append("context")
-    if verb == "GET" and _is_tagged(place, operation):
+    if verb == "GET" and _is_tagged(endpoint, operation):
         names.append("If-None-Match")
     if verb != "GET":
-        if place.handler.takes_idempotency_key:
+        if endpoint.handler.takes_idempotency_key:
             names.append("Idempotency-Key")
-        if _locates(place.handler):
+        if _locates(endpoint.handler):
             names.append("If-Match")
         if takes_preference(operation):
             names.append("Prefer")
     if operation.media_type == ANYTHING:
         names += ["If-None-Match", "If-Range", "Range"]
-    names += place.handler.also_takes
+    names += endpoint.handler.also_takes
     names.append("X-Request-Id")
     return names
 
 
-def _is_tagged(place: Place, operation: Operation) -> bool:
-    return not operation.media_type or place.handler.tags_bare_answers
+def _is_tagged(endpoint: Endpoint, operation: Operation) -> bool:
+    return not operation.media_type or endpoint.handler.tags_bare_answers
 
 
 def _locates(handler: type[Handler]) -> bool:
     return handler.locate is not Handler.locate
 
 
-def _statuses(place: Place, verb: str, operation: Operation) -> list[int]:
-    """What this operation can answer other than success; follows from what it declares."""
+def _statuses(endpoint: Endpoint, verb: str, operation: Operation) -> list[int]:
+    """List the statuses other than success, as they follow from the operation's declaration."""
     found = {400, 404, 429, 500, 503}
-    if verb == "GET" and _is_tagged(place, operation):
+    if verb == "GET" and _is_tagged(endpoint, operation):
         found.add(304)
     if verb != "GET":
-        # A body is read, and refused when too large, whether or not one is looked at.
+        # Every body is read, and refused when too large, even if the operation ignores it.
         found |= {413, 409, 422, 502}
-        if _locates(place.handler):
+        if _locates(endpoint.handler):
             found.add(412)
-    if not place.handler.ignores_token or operation.need is not ANYONE:
+    if not endpoint.handler.ignores_token or operation.need is not ANYONE:
         found |= {401, 403}
     if verb == "POST":
         found.add(405)
     if verb == "PATCH":
         found.add(501)
-    found |= set(operation_errors(place.handler, verb))
+    found |= set(operation_errors(endpoint.handler, verb))
     return sorted(found - {operation.status})
 
 
 def operation_errors(handler: type[Handler], verb: str) -> tuple[int, ...]:
-    """Statuses that only this method can answer, as its class says in `also_answers`."""
+    """List statuses of this method only, declared by its class in `also_answers`."""
     also: Mapping[str, tuple[int, ...]] = getattr(handler, "also_answers", {})
     return also.get(verb, ())
 
 
 def other_answers(handler: type[Handler]) -> Mapping[str, Any]:
-    """Method -> what it answers with 200 in some cases beside its own success, as its class says in `also_succeeds`."""
+    """Map methods to a second kind of 200 answer, declared by their class in `also_succeeds`."""
     also: Mapping[str, Any] = getattr(handler, "also_succeeds", {})
     return also
 
 
 def takes_preference(operation: Operation) -> bool:
-    """True if the answer to this write has a form that Prefer may choose: those without envelope have one alone."""
+    """Check that Prefer applies to a write: it does not to answers without an envelope."""
     return not operation.media_type
 
 
 def _written(
-    place: Place, verb: str, operation: Operation, schemas: _Schemas, routes: Routes
+    endpoint: Endpoint, verb: str, operation: Operation, schemas: _Schemas, routes: Routes
 ) -> dict[str, Schema]:
     """Return the answers of a write beside its own success: for a page, by the form preferred, and on a dry run."""
     made: dict[str, Schema] = {}
     own = [] if operation.status != 200 else [operation.answer]
-    if (other := other_answers(place.handler).get(verb)) is not None:
+    if (other := other_answers(endpoint.handler).get(verb)) is not None:
         own.append(other)
     if verb != "GET" and takes_preference(operation):
         if operation.status == 302 and verb == "PUT":
             made["303"] = _success(operation._replace(status=303), schemas)
-        if (shown := _shown(place, verb, operation, routes)) is not None:
+        if (shown := _shown(endpoint, verb, operation, routes)) is not None:
             status, document = shown
             if status == 201:
                 made["201"] = _success(operation._replace(status=201, answer=document), schemas)
@@ -505,12 +506,14 @@ def _written(
     return made
 
 
-def _shown(place: Place, verb: str, operation: Operation, routes: Routes) -> tuple[int, Any] | None:
-    """The status and type of the document that shows what was written, as `preference` finds it; None without one."""
+def _shown(
+    endpoint: Endpoint, verb: str, operation: Operation, routes: Routes
+) -> tuple[int, Any] | None:
+    """Find status and type of the document that shows what was written, as `preference` does; None without one."""
     if operation.status == 302:
-        url = place.handler.leads_to.get(verb, "")
+        url = endpoint.handler.leads_to.get(verb, "")
         if not url and verb == "POST":
-            below = re.compile(re.escape(place.url) + r"/<[^/]+>")
+            below = re.compile(re.escape(endpoint.url) + r"/<[^/]+>")
             for other in routes:
                 if below.fullmatch(other) and "GET" in routes[other].operations:
                     return 201, routes[other].operations["GET"].answer
@@ -518,15 +521,15 @@ def _shown(place: Place, verb: str, operation: Operation, routes: Routes) -> tup
         url = ""
     else:
         return None
-    above = place.url.rpartition("/")[0] if place.handler.shows_above else ""
-    for other in (url, place.url, above):
+    above = endpoint.url.rpartition("/")[0] if endpoint.handler.shows_above else ""
+    for other in (url, endpoint.url, above):
         if other in routes and "GET" in routes[other].operations:
             return 200, routes[other].operations["GET"].answer
     return None
 
 
 def required_keys(handler: type[Handler], verb: str) -> tuple[str, ...]:
-    """Keys that a body of this method must have, as its class says in `required_keys`; `meta.x` is one within meta."""
+    """List the required keys of a body, declared by the class in `required_keys`; `meta.x` is nested in meta."""
     keys: Mapping[str, tuple[str, ...]] = getattr(handler, "required_keys", {})
     return keys.get(verb, ())
 
@@ -600,12 +603,12 @@ def _response(status: int, handler: type[Handler] = Handler) -> Schema:
     return {"$ref": f"#/components/responses/{kind}{status}"}
 
 
-# Refusals that the protocol or a page says in its own way.
+# Statuses of errors with a form of their own in the OAuth protocol or on a page.
 _FORMED: Final = (400, 401, 403, 429, 501)
 
 
 def _formed(status: int, usual: Schema) -> Iterable[tuple[str, Schema]]:
-    """The same refusal as the OAuth protocol and as a page may say it instead, by name."""
+    """List the forms of an error in the OAuth protocol and on a page, by name."""
     enveloped = usual["content"][JSON]["schema"]
     either = {"anyOf": [enveloped, {"$ref": _REF.format(name="OAuthError")}]}
     yield f"OAuth{status}", {**usual, "content": {JSON: {"schema": either}}}
@@ -614,7 +617,7 @@ def _formed(status: int, usual: Schema) -> Iterable[tuple[str, Schema]]:
 
 
 def _responses() -> Schema:
-    """Every refusal once; where the class says `errors_without_data`, `data` may be null (platform 1.6)."""
+    """Make the shared error responses; `data` may be null for classes with `errors_without_data` (platform 1.6)."""
     detail = {"$ref": _REF.format(name="ErrorDetail")}
     made: Schema = {}
     for status, description in _DESCRIPTIONS.items():
@@ -651,7 +654,7 @@ def _summary(text: str | None) -> str:
 
 
 def _texts(text: str | None) -> tuple[str, str]:
-    """The first line of a docstring without its full stop, and the rest."""
+    """Split a docstring into its first line, without full stop, and the rest."""
     first, _, rest = _SECTION.sub("", cleandoc(text or "")).partition("\n")
     return first.strip().removesuffix("."), rest.strip()
 
@@ -660,15 +663,15 @@ def _texts(text: str | None) -> tuple[str, str]:
 
 
 def _unwrap(kind: Any) -> Any:
-    """The element of `list[T]`, else the type itself."""
+    """Unwrap `list[T]` to T; other types are returned unchanged."""
     return get_args(kind)[0] if get_origin(kind) is list else kind
 
 
 class _Schemas:
-    """JSON Schema of every body and answer type: components, and references to them."""
+    """Registry of JSON Schemas of all body and answer types: components, and references to them."""
 
     def __init__(self, handlers: Iterable[type[Handler]]) -> None:
-        # In an order of their own: components that would have one name are numbered as they come.
+        # Sorted, since components with the same name are numbered in this order.
         classes = sorted(set(handlers), key=lambda one: (one.__module__, one.__qualname__))
         operations = [operation for one in classes for operation in one.operations.values()]
         answers = {repr(o.answer): o.answer for o in operations if o.answer is not None}
@@ -689,12 +692,12 @@ class _Schemas:
         self.components = dict(sorted(made.items()))
 
     def answer(self, kind: Any) -> Schema:
-        """The schema of an answer type."""
+        """Schema of an answer type."""
         found: Schema = self._answers[repr(kind)]
         return found
 
     def body(self, kind: Any, keys: tuple[str, ...] = ()) -> Schema:
-        """The `content` of a request body: JSON, and a form for what is flat. `keys` must be sent."""
+        """Content of a request body: JSON, and a form for flat structs. `keys` are required."""
         schema: Schema = self._bodies[repr(kind)]
         if keys:
             schema = {"allOf": [schema, _requiring(keys)]}
@@ -720,7 +723,7 @@ class _Schemas:
 
 
 def _requiring(keys: tuple[str, ...]) -> Schema:
-    """Says that an object has these keys, and not null there."""
+    """Schema that requires keys with values other than null."""
     inner: dict[str, list[str]] = {}
     for key in keys:
         first, _, rest = key.partition(".")
@@ -736,7 +739,7 @@ def _requiring(keys: tuple[str, ...]) -> Schema:
 
 
 def _made(kinds: Mapping[str, Any]) -> tuple[Schema, Schema]:
-    """(key -> schema, component name -> schema) of these types."""
+    """Make schemas of types by key, and components by name."""
     schemas, components = msgspec.json.schema_components(list(kinds.values()), ref_template=_REF)
     for name, (tag, before) in TAG_AFTER.items():
         if name in components:
@@ -745,7 +748,7 @@ def _made(kinds: Mapping[str, Any]) -> tuple[Schema, Schema]:
 
 
 def _move_behind(properties: dict[str, Any], name: str, before: str) -> None:
-    """Let the property `name` stand behind the one called `before`."""
+    """Move the property `name` after `before`."""
     moved = properties.pop(name)
     for key, value in [*properties.items()]:
         properties[key] = properties.pop(key, value)
@@ -754,7 +757,7 @@ def _move_behind(properties: dict[str, Any], name: str, before: str) -> None:
 
 
 def _names(components: Iterable[str], suffix: str, taken: Iterable[str] = ()) -> dict[str, str]:
-    """Names that OpenAPI allows and a reader can say: `Paged_X_` becomes `PageOfX`, with what several kinds share."""
+    """Make readable names that OpenAPI allows: `Paged_X_` becomes `PageOfX`; equal names are told apart."""
     found: dict[str, str] = {}
     used = set(taken)
     for name in components:
@@ -776,7 +779,7 @@ def _names(components: Iterable[str], suffix: str, taken: Iterable[str] = ()) ->
 
 
 def _renamed(schema: Any, names: Mapping[str, str]) -> Any:
-    """A copy whose references, and whose title where it is one of them, are renamed."""
+    """Copy a schema with its references and title renamed."""
     if isinstance(schema, list):
         return [_renamed(inner, names) for inner in schema]
     if not isinstance(schema, dict):
@@ -800,7 +803,7 @@ def _renamed(schema: Any, names: Mapping[str, str]) -> Any:
 
 
 def _lenient(schema: Schema) -> Schema:
-    """A body's schema: in a body null means that the key was not sent (platform 1.2)."""
+    """Adapt a schema to bodies, where null means an absent key (platform 1.2)."""
     required = set(schema.get("required", ()))
     properties = {
         key: inner if key in required else {"anyOf": [inner, {"type": "null"}]}

@@ -1,4 +1,4 @@
-"""Files that nothing refers to, and objects in the store that have no row: both go, each after a while."""
+"""Clean-up of unused files, and of objects in the store without a row."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from forumapi.config import Config
 from forumapi.database.connections import Query, Transaction
 from forumapi.files.storage import open_storage
 
-# Rows of one run; the next one goes on.
+# Rows of one run.
 MOST: Final = 1000
 
-# Wherever people write addresses. The indexes comments_with_files and comment_revisions_with_files serve the first two.
+# Texts that may link to files. The indexes comments_with_files and comment_revisions_with_files serve the first two.
 _TEXTS: Final = """
     SELECT c.markdown AS text FROM comments c WHERE c.markdown LIKE '%%/files/%%'
      UNION ALL SELECT r.markdown FROM comment_revisions r WHERE r.markdown LIKE '%%/files/%%'
@@ -43,7 +43,7 @@ UNUSED = Query(
        FOR UPDATE OF f SKIP LOCKED""",
 )
 
-# An object that is a size of one picture may be another file, or a size of another.
+# The object of a thumbnail may also be another file, or a thumbnail of another one.
 DROP_UNUSED: Final = (
     Query(
         "cron.unused_files.leave_objects",
@@ -83,7 +83,7 @@ _HAS_ROW: Final = """
     (EXISTS (SELECT 1 FROM files f WHERE f.file_hash = s.file_hash)
      OR EXISTS (SELECT 1 FROM file_variants v WHERE v.variant_hash = s.file_hash))"""
 
-# An upload that writes the object anew waits for the lock, and finds it gone.
+# An upload of the same object waits for this lock, and then finds it gone.
 STRAYS = Query(
     "cron.strays",
     f"""
@@ -100,7 +100,7 @@ FORGET_STRAYS = Query(
 
 
 def unused_files(tx: Transaction, config: Config) -> str:
-    """Forget files that hang nowhere and that no text links to, `file_orphan_days` after their last upload."""
+    """Delete files without attachment or link, `file_orphan_days` after their last upload."""
     if not config.file_orphan_days:
         return "kept for good"
     hashes = [row[0] for row in tx.rows(UNUSED, days=config.file_orphan_days, most=MOST)]
@@ -111,7 +111,7 @@ def unused_files(tx: Transaction, config: Config) -> str:
 
 
 def stray_objects(tx: Transaction, config: Config) -> str:
-    """Delete objects from the store that have had no row for an hour. Raises StorageError: the next run tries again."""
+    """Delete objects from the store that have had no row for an hour. Raises StorageError; the next run retries."""
     rows = tx.rows(STRAYS, most=MOST)
     strays = [hash for hash, has_row in rows if not has_row]
     storage = open_storage(config)

@@ -1,4 +1,4 @@
-"""Looks at DNS for proofs of custom domains, and acts on what is there (platform 2.1)."""
+"""Verification of custom domains by DNS (platform 2.1)."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from forumapi.database.connections import Transaction
 from forumapi.models.sites.site_domain import DomainProof, DueDomain, check_dns
 from forumapi.outbound.safe_http_client import Outbound
 
-# Two rounds of look-ups at the most, of two questions each: this run keeps the others waiting.
+# Domains of one run, at most two rounds of two queries: other jobs wait meanwhile.
 MOST: Final = 32
 AT_ONCE: Final = 16
 TIMEOUT_S: Final = 2.0
 
 
 def custom_domains(tx: Transaction, config: Config) -> str:
-    """Check the proofs of claimed and served domains; serve the proven ones, release those proven no more."""
+    """Verify claimed and served domains; start to serve proven ones, and stop to serve those no longer proven."""
     outbound = Outbound(nameservers=config.dns_servers, timeout_s=TIMEOUT_S)
 
     def check(due: DueDomain) -> DomainProof:

@@ -1,4 +1,4 @@
-"""Pictures fetched from Gravatar for sites that want them: the server alone asks, and stores files (P-36)."""
+"""Import of Gravatar pictures for sites that enable it: requested by the server only, and stored as files (P-36)."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from forumapi.config import Config
 from forumapi.database.connections import Database, Transaction
 from forumapi.errors import Invalid
 from forumapi.files import file_types
-from forumapi.files.images.image_worker_pool import Studio
+from forumapi.files.images.image_worker_pool import ImageWorker
 from forumapi.files.storage import open_storage
 from forumapi.files.thumbnails import scratch
 from forumapi.models.content import file
@@ -23,7 +23,7 @@ from forumapi.observability.log import logger
 from forumapi.outbound.safe_http_client import Outbound, OutboundError
 from forumapi.text import avatar
 
-# People of one run, and how long it goes on: other jobs wait for it.
+# Profiles of one run, and its maximum duration: other jobs wait for it.
 MOST: Final = 100
 ASKING_S: Final = 5.0
 TIMEOUT_S: Final = 3.0
@@ -37,14 +37,16 @@ class _Fetched(NamedTuple):
 
 
 def gravatars(tx: Transaction, config: Config) -> str:
-    """Ask Gravatar for the pictures of people who have none. What fails is asked for again by the next run."""
+    """Fetch pictures from Gravatar for people who have none. The next run repeats what fails."""
     people = gravatar.due(tx, MOST) if config.gravatar_url else []
     if not people:
         return "nobody to ask for"
     storage = open_storage(config)
-    studio = Studio(time_limit_s=config.picture_timeout_s, pixel_limit=config.picture_pixel_limit)
-    with scratch(storage) as folder, contextlib.closing(studio):
-        found, asked = _ask(people, config.gravatar_url, folder, studio)
+    image_worker = ImageWorker(
+        time_limit_s=config.picture_timeout_s, pixel_limit=config.picture_pixel_limit
+    )
+    with scratch(storage) as folder, contextlib.closing(image_worker):
+        found, asked = _ask(people, config.gravatar_url, folder, image_worker)
         if found:
             _announce(config, found)
         for one in found:
@@ -58,9 +60,9 @@ def gravatars(tx: Transaction, config: Config) -> str:
 
 
 def _ask(
-    people: list[Due], url: str, folder: Path, studio: Studio
+    people: list[Due], url: str, folder: Path, image_worker: ImageWorker
 ) -> tuple[list[_Fetched], dict[int, int]]:
-    """The pictures that there are, and up to whom of each site was asked."""
+    """Fetch pictures. Returns those that exist, and the last profile of each site that was tried."""
     out = Outbound(allowed=lambda _: True, ports=(), timeout_s=TIMEOUT_S)
     ends = time.monotonic() + ASKING_S
     found, asked = [], {}
@@ -75,26 +77,26 @@ def _ask(
                 logger.warning("gravatars: %s", error)
                 break
             if got.status not in (200, 404):
-                logger.warning("gravatars: the answer was %d", got.status)
+                logger.warning("gravatars: HTTP status %d", got.status)
                 break
             if got.status == 200:
                 path = folder / f"picture{number}"
                 path.write_bytes(got.body)
-                if (picture := _made(path, studio)) is not None:
+                if (picture := _made(path, image_worker)) is not None:
                     found.append(_Fetched(one, *picture))
         asked[one.site_id] = one.profile_id
     return found, asked
 
 
-def _made(path: Path, studio: Studio) -> tuple[Received, Path] | None:
-    """The picture at `path` as it is stored, and where it is; None for what is none."""
+def _made(path: Path, image_worker: ImageWorker) -> tuple[Received, Path] | None:
+    """Process the image at `path`. Returns it with its path; None for an invalid image."""
     with path.open("rb") as source:
         kind = file_types.picture(source.read(file_types.HEAD))
     if not kind:
         return None
     target = path.with_suffix(".made")
     try:
-        made = studio.make(
+        made = image_worker.make(
             path, target, kind, who="", max_width=avatar.SIZE, max_height=avatar.SIZE
         )
     except Invalid:
@@ -114,7 +116,7 @@ def _made(path: Path, studio: Studio) -> tuple[Received, Path] | None:
 
 
 def _announce(config: Config, found: list[_Fetched]) -> None:
-    """Note in a transaction of its own that objects are about to be written: a run that fails leaves none for good."""
+    """Announce objects in a separate transaction, so that those of a failed run are cleaned up."""
     database = Database(config.direct_url, size=1, prepare=False)
     try:
         with database.write() as tx:

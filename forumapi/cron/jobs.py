@@ -1,7 +1,7 @@
-"""What the scheduled jobs do. Each runs in one transaction and may run again at any time: it sets what must be true.
+"""Work of the scheduled jobs. Each runs in one transaction and is idempotent.
 
-They are the only statements that look across sites, and the only ones that count what is otherwise stored. Views of
-items need no job: web processes add them up and write them in batches.
+Only these statements read across sites, and only these recount stored counters. Views of items need no job: web
+processes add them up and write them in batches.
 """
 
 from __future__ import annotations
@@ -21,20 +21,20 @@ from forumapi.models.people import ban, profile, role_members
 from forumapi.models.sites import metric
 from forumapi.updates import digest
 
-# How long committed events stay for readers that fell behind; a day at least.
+# Days for which events are kept, for readers that are behind; at least one.
 EVENT_DAYS: Final = 7
 EVENT_DAYS_AHEAD: Final = 3
 
-# Profiles whose roles one run works out, in one transaction: whoever comes by meanwhile waits for it.
+# Profiles whose roles one run recomputes, in one transaction, for which their requests wait.
 MOST_DUE: Final = 500
 
-# Names whose looks one run notes: some tenths of a second.
+# Names whose looks one run computes, in some tenths of a second.
 MOST_NAMES: Final = 2_000
 
-# Mail that was sent, and runs of jobs, stay as long as somebody may ask about them.
+# Days for which sent mail and runs of jobs are kept.
 KEEP_DAYS: Final = 30
 
-# Live sites, and of them the microcosms that neither themselves nor anything above them is hidden.
+# Microcosms of live sites that are not hidden, nor any of their ancestors.
 LIVE: Final = """
     RECURSIVE live AS (
         SELECT m.site_id, m.microcosm_id
@@ -113,7 +113,7 @@ FORGET_SINGLE_USE = Query(
     "cron.forget_single_use", "DELETE FROM single_use u WHERE u.expires < now()"
 )
 
-# Web processes ask about a page they keep for a minute at most (models/pages/page_cache.py).
+# Web processes confirm a page for a minute at most (models/pages/page_cache.py).
 FORGET_CHANGES = Query(
     "cron.forget_changes",
     "DELETE FROM site_changes c WHERE c.created < now() - interval '1 hour'",
@@ -128,7 +128,7 @@ FORGET_REFRESH = Query(
     "cron.forget_refresh", "DELETE FROM refresh_tokens r WHERE r.expires < now()"
 )
 
-# A grant without any token left can't be used any more.
+# A grant without tokens cannot be used any more.
 FORGET_GRANTS = Query(
     "cron.forget_grants",
     """
@@ -146,7 +146,7 @@ FORGET_MAIL = Query(
         OR (m.state IN ('dropped', 'dead') AND m.created < now() - make_interval(days => %(days)s::int))""",
 )
 
-# The latest row of each task stays: it says what is due next.
+# The latest row of each task is kept: the next due time depends on it.
 FORGET_RUNS = Query(
     "cron.forget_runs",
     """
@@ -166,7 +166,7 @@ LOCK_COUNTS = Query(
     "SELECT count(*) FROM (SELECT 1 FROM microcosm_counts c ORDER BY c.site_id, c.microcosm_id FOR NO KEY UPDATE) l",
 )
 
-# One statement, so that the items and the deltas that they brought are seen at the same moment.
+# One statement, so that items and their deltas are read from the same snapshot.
 COUNT_MICROCOSMS = Query(
     "cron.count_microcosms",
     """
@@ -192,7 +192,7 @@ COUNT_MICROCOSMS = Query(
            IS DISTINCT FROM (n.items, n.polls, n.comments, n.item_id, coalesce(n.activity, '-infinity'))""",
 )
 
-# Lists of microcosms stand in this order, and the order is part of the tree that processes keep per acl_version.
+# Order of lists of microcosms, part of the tree that processes cache per acl_version.
 RENUMBER = Query(
     "cron.renumber",
     f"""
@@ -227,8 +227,8 @@ RENUMBER = Query(
      WHERE s.site_id IN (SELECT c.site_id FROM changed c)""",
 )
 
-# Of updates that have rows only reminders pass: replies, mentions and answers to events stay, the rest has no rows
-# (models/notices/update.py). So many at a time, so often in one run.
+# Of updates with rows only reminders expire: replies, mentions and attendees are kept, others have no rows
+# (models/notices/update.py). Rows of a batch, and batches of a run.
 FORGET_REMINDERS = Query(
     "cron.forget_reminders",
     """
@@ -242,7 +242,7 @@ FORGET_REMINDERS = Query(
 UPDATES_AT_ONCE: Final = 5000
 UPDATE_BATCHES: Final = 20
 
-# What is missing is added, so that what was written meanwhile stays counted.
+# The difference is added, so that concurrent writes stay counted.
 COUNT_PROFILES = Query(
     "cron.count_profiles",
     f"""
@@ -283,7 +283,7 @@ COUNTING_SITES = Query(
 
 
 def fold_counters(tx: Transaction, config: Config) -> str:
-    """Add the deltas of microcosm counters to their base rows; it only shortens what readers sum up."""
+    """Fold deltas of microcosm counters into their base rows; sums stay the same."""
     sites = [row[0] for row in tx.rows(SITES_WITH_DELTAS)]
     for site_id in sites:
         ids = [row[0] for row in tx.rows(microcosm_counters.LOCK, site_id=site_id, ids=None)]
@@ -293,18 +293,18 @@ def fold_counters(tx: Transaction, config: Config) -> str:
 
 
 def online_profiles(tx: Transaction, config: Config) -> str:
-    """Each site's number of profiles active within 90 minutes; 0 where nobody is (P-66)."""
+    """Count each site's profiles active within 90 minutes (P-66)."""
     return f"{tx.run(ONLINE)} sites changed"
 
 
 def site_statistics(tx: Transaction, config: Config) -> str:
-    """All six statistics of every live site (platform 2.2)."""
+    """Compute all six statistics of every live site (platform 2.2)."""
     return f"{tx.run(STATISTICS)} sites"
 
 
 def short_lived(tx: Transaction, config: Config) -> str:
-    """Delete what was kept for hours: idempotency keys, single-use secrets such as sign-in codes, attempt counters,
-    what tells of changes, answers of geocoders."""
+    """Delete short-lived rows: idempotency keys, single-use secrets such as sign-in codes, rate-limit counters, change
+    records, answers of geocoders."""
     keys = tx.run(FORGET_KEYS, hours=config.idempotency_hours)
     codes = tx.run(FORGET_SINGLE_USE)
     changes = tx.run(FORGET_CHANGES) + tx.run(FORGET_RIGHT_CHANGES)
@@ -316,29 +316,28 @@ def short_lived(tx: Transaction, config: Config) -> str:
 
 
 def event_partitions(tx: Transaction, config: Config) -> str:
-    """Make the event log's coming days and drop the ones no reader may still need."""
+    """Create the event log's coming partitions and drop those that no reader needs any more."""
     row = tx.row(PARTITIONS, ahead=EVENT_DAYS_AHEAD, keep=EVENT_DAYS)
     assert row is not None, "the function returns one row"
     return f"{row[0]} made, {row[1]} dropped"
 
 
 def metrics(tx: Transaction, config: Config) -> str:
-    """One sample of the platform's figures (platform 8); in prod only."""
+    """Store one sample of the platform's metrics (platform 8); in prod only."""
     if config.mode != "prod":
         return "not in this environment"
     return f"{metric.sample(tx)} sample"
 
 
 def microcosm_counts(tx: Transaction, config: Config) -> str:
-    """Count items and comments of every microcosm anew, then number each site's microcosms by what is in them."""
+    """Recount items and comments of every microcosm, then order each site's microcosms by them."""
     tx.row(LOCK_COUNTS)
     corrected = tx.run(COUNT_MICROCOSMS)
     return f"{corrected} corrected, order changed on {tx.run(RENUMBER)} sites"
 
 
 def expired_credentials(tx: Transaction, config: Config) -> str:
-    """Delete expired tokens, lapsed bans, and audit rows past their time (P-21, P-60); sent mail, old runs, and dead
-    letters of webhooks too."""
+    """Delete expired tokens and bans, old audit rows (P-21, P-60), mail, runs and dead letters of webhooks."""
     tokens = access_token.forget_expired(tx) + tx.run(FORGET_REFRESH)
     sign_in_place.forget_old(tx)
     tx.run(FORGET_GRANTS)
@@ -356,7 +355,7 @@ def expired_credentials(tx: Transaction, config: Config) -> str:
 
 
 def old_updates(tx: Transaction, config: Config) -> str:
-    """Forget reminders of events after a month; what one run does not reach, the next one does."""
+    """Delete reminders of events after a month; the next run continues."""
     forgotten = 0
     for _ in range(UPDATE_BATCHES):
         found = tx.run(FORGET_REMINDERS, most=UPDATES_AT_ONCE)
@@ -367,7 +366,7 @@ def old_updates(tx: Transaction, config: Config) -> str:
 
 
 def profile_counts(tx: Transaction, config: Config) -> str:
-    """Count comments and conversations of every profile anew, in one statement (P-68); roles follow."""
+    """Recount comments and conversations of every profile in one statement (P-68), then their roles."""
     corrected = tx.rows(COUNT_PROFILES)
     counting = {row[0] for row in tx.rows(COUNTING_SITES)}
     _settle(tx, [(site_id, id) for site_id, id in corrected if site_id in counting])
@@ -375,25 +374,24 @@ def profile_counts(tx: Transaction, config: Config) -> str:
 
 
 def name_looks(tx: Transaction, config: Config) -> str:
-    """Note what names look like that were there before, or were changed by hand."""
+    """Compute missing looks of names."""
     return f"{profile.look_at_names(tx, MOST_NAMES)} names"
 
 
 def digests(tx: Transaction, config: Config) -> str:
-    """Take up the digests that are due; who sends mail writes and sends them."""
+    """Queue the digests that are due."""
     return f"{digest.queue_due(tx)} digests"
 
 
 def due_roles(tx: Transaction, config: Config) -> str:
-    """Work out the roles of profiles that time alone has changed, for those who do not come by: only they are late
-    without it, and only in what others see of them."""
+    """Recompute roles that time has changed, of profiles without requests; requests do it for the others."""
     due = role_members.due(tx, MOST_DUE)
     _settle(tx, due)
     return f"{len(due)} profiles"
 
 
 def _settle(tx: Transaction, profiles: Sequence[tuple[int, int]]) -> None:
-    """Work out the roles of profiles, each with its site."""
+    """Recompute roles of profiles, given with their sites."""
     by_site: dict[int, list[int]] = {}
     for site_id, profile_id in sorted(profiles):
         by_site.setdefault(site_id, []).append(profile_id)

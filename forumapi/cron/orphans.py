@@ -1,4 +1,4 @@
-"""Huddles that nobody is in any more, and what goes with them (platform 8, P-67)."""
+"""Clean-up of huddles without participants (platform 8, P-67)."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Final
 from forumapi.config import Config
 from forumapi.database.connections import Query, Transaction
 
-# As many at a time as one transaction should hold.
+# Huddles of one run, which is one transaction.
 MOST: Final = 1000
 
 FIND = Query(
@@ -29,8 +29,8 @@ _COMMENTS: Final = """(
              JOIN unnest(%(sites)s::bigint[], %(items)s::bigint[]) AS o (site_id, item_id)
                ON c.site_id = o.site_id AND c.item_id = o.item_id)"""
 
-# What was said counts for its authors, and files for what they hang on, until it is gone. Counters of people are locked
-# in the order of their ids, as everywhere.
+# Comments count for their authors, and attachments for their files, until they are deleted. Counters of profiles are
+# locked in the order of ids, as everywhere.
 HOLD_AUTHORS = Query(
     "cron.orphans.hold_authors",
     f"""
@@ -69,7 +69,7 @@ def _delete(name: str, table: str, where: str) -> Query:
     return Query(f"cron.orphans.{name}", f"DELETE FROM {table} t WHERE {where}")
 
 
-# What hangs on the comments, then on the huddles, before the rows that it refers to.
+# Rows that refer to the comments, then to the huddles, before these.
 DROP: Final = (
     *(
         _delete(table, table, f"(t.site_id, t.comment_id) IN {_COMMENTS}")
@@ -108,7 +108,7 @@ DROP: Final = (
 
 
 def orphaned_huddles(tx: Transaction, config: Config) -> str:
-    """Delete huddles that nobody is in any more, with everything that hangs on them; counts follow."""
+    """Delete huddles without participants, with everything in them; counters follow."""
     found = tx.rows(FIND, limit=MOST)
     if found:
         which = {"sites": [row[0] for row in found], "items": [row[1] for row in found]}

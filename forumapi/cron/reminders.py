@@ -1,6 +1,6 @@
-"""Reminders of events: one row of the event log for each event and start, for those who notify (content 5.3).
+"""Reminders of events: one row of the event log for each event and start (content 5.3).
 
-Who is told, and how, is decided by who reads the log; nothing here names an audience.
+Readers of the log decide on recipients (updates/dispatch.py).
 """
 
 from __future__ import annotations
@@ -11,8 +11,7 @@ from forumapi.config import Config
 from forumapi.database.connections import Query, Transaction
 from forumapi.models.journal import journal
 
-# An event that is moved to another start is reminded of anew; of several runs at once one has the row, and the others
-# find it done.
+# An event with a new start gets a new reminder; of concurrent runs only one inserts it.
 REMIND: Final = Query(
     "cron.remind",
     """
@@ -38,6 +37,6 @@ REMIND: Final = Query(
 
 
 def event_reminders(tx: Transaction, config: Config) -> str:
-    """Record that events begin within `event_reminder_minutes`."""
+    """Record reminders of events that begin within `event_reminder_minutes`."""
     found = tx.value(REMIND, minutes=config.event_reminder_minutes, kind=journal.REMINDED)
     return f"{found} events"

@@ -1,9 +1,8 @@
-"""The cron process: one leads, any number stand by; each due time of a job takes effect once (decision 0005).
+"""Cron process: one leads, any number stand by; each due time of a job takes effect once (decision 0005).
 
-The leader holds the lease `cron` (lease.py). A job and the row (task, due) commit together in a transaction of the
-leader's turn, so a crash leaves both or neither, and one that was frozen meanwhile can't commit. Due times that
-were missed fold into one run. A job that fails is logged, marked, and tried again by its own rule, or at its next due
-time.
+The leader holds the lease `cron` (lease.py). A job and the row (task, due) commit together in a transaction that checks
+the lease's epoch: a crash leaves both or neither, and a leader that was frozen and replaced cannot commit. Missed due
+times are merged into one run. A failed job is logged, recorded, and retried by its own rule or at its next due time.
 """
 
 from __future__ import annotations
@@ -37,11 +36,11 @@ from forumapi.observability.metrics_export import Reporter
 
 FAILED: Final = "failed"
 
-# How long a leader waits at most until it looks whether it still is one.
+# Interval at which a leader checks its lease.
 POLL_S: Final = 1.0
 JOB_LIMIT_S: Final = 600
 
-# What stands beyond `until` was written by a clock that was ahead, and says nothing of what is due.
+# Rows after `until` were written by a clock that was ahead, and are ignored.
 LAST_RUNS = Query(
     "cron.last_runs",
     """
@@ -63,7 +62,7 @@ HISTORY = Query(
      LIMIT %(limit)s""",
 )
 
-# What a job may take has nothing to do with what a request may take.
+# Time limits of jobs differ from those of requests.
 LIMITS = Query(
     "cron.limits",
     """
@@ -71,7 +70,7 @@ LIMITS = Query(
            set_config('idle_in_transaction_session_timeout', %(limit_ms)s::int::text, true)""",
 )
 
-# A due time is taken once, and again after it failed.
+# A due time is claimed once, and again after a failure.
 CLAIM = Query(
     "cron.claim",
     """
@@ -104,7 +103,7 @@ FAIL = Query(
 
 
 class Run(NamedTuple):
-    """A run of a job. `finished` None: it runs now, or its process died while it committed."""
+    """Run of a job. `finished` None: it runs now, or its process died during the commit."""
 
     task: str
     due: datetime.datetime
@@ -116,7 +115,7 @@ class Run(NamedTuple):
 
     @property
     def took_s(self) -> float:
-        """How long it took."""
+        """Duration in seconds."""
         return (self.finished - self.started).total_seconds() if self.finished else 0.0
 
 
@@ -124,31 +123,31 @@ Now = Callable[[], datetime.datetime]
 
 
 def utc_now() -> datetime.datetime:
-    """The time, aware."""
+    """Present time, aware."""
     return datetime.datetime.now(datetime.UTC)
 
 
 def next_due(job: Job, after: datetime.datetime) -> datetime.datetime:
-    """The first due time later than `after`."""
+    """Compute the first due time later than `after`."""
     due: datetime.datetime = croniter(job.line, after).get_next(datetime.datetime)
     return due
 
 
 def last_due(job: Job, at: datetime.datetime) -> datetime.datetime:
-    """The latest due time that is not later than `at`."""
-    # get_prev is earlier than what it is given, and due times are whole seconds: one second on, a due time of now is
-    # among them; with the fraction left on, the next one would be too.
+    """Compute the latest due time that is not later than `at`."""
+    # get_prev returns a time before its argument, and due times are whole seconds: with the next whole second a due
+    # time of now is included; with a fraction left, the next due time would be too.
     second = at.replace(microsecond=0) + datetime.timedelta(seconds=1)
     due: datetime.datetime = croniter(job.line, second).get_prev(datetime.datetime)
     return due
 
 
 class LeadsElsewhereError(Exception):
-    """Another process leads."""
+    """Refusal to run, since another process leads."""
 
 
 class Runner:
-    """Runs `jobs` when they are due, while it leads. `now` is the clock; None: the database's."""
+    """Runner of `jobs` when they are due, while this process leads. `now`: clock; None: the database's."""
 
     def __init__(
         self, url: str, settings: Settings, jobs: Sequence[Job] = JOBS, now: Now | None = None
@@ -156,17 +155,17 @@ class Runner:
         self.settings = settings
         self.jobs = jobs
         self._lease = Lease("cron", url)
-        # Whoever leads lives by the database's clock.
+        # The leader uses the database's clock.
         self._now = now or self._lease.now
         self._leads = False
         self._database = Database(url, size=1, prepare=False, timeout_ms=JOB_LIMIT_S * 1000)
         self._stop = threading.Event()
-        self._due: dict[str, datetime.datetime] = {}  # when each is run next
-        self._again: dict[str, datetime.datetime] = {}  # the due times that are tried again then
-        self._failed: dict[str, int] = {}  # how often the due time that ran just now has failed
+        self._due: dict[str, datetime.datetime] = {}  # next due time of each job
+        self._again: dict[str, datetime.datetime] = {}  # due times of retries
+        self._failed: dict[str, int] = {}  # failures of the due time that ran last
 
     def stop(self) -> None:
-        """End after the job that runs now."""
+        """Stop after the present job."""
         self._stop.set()
 
     def run(self) -> None:
@@ -179,7 +178,7 @@ class Runner:
                         self.lead()
                         continue
                 except (psycopg.OperationalError, ApiError) as error:
-                    logger.warning("cron: the database is away: %s", error)
+                    logger.warning("cron: the database is unavailable: %s", error)
                     self._lease.release()
                 self._stop.wait(TRY_S)
         finally:
@@ -187,7 +186,7 @@ class Runner:
             self._database.close()
 
     def lead(self) -> None:
-        """Run what falls due until `stop`, or until the lease is lost."""
+        """Run jobs when they are due, until `stop` or the loss of the lease."""
         self._leads = True
         self.plan()
         while not self._stop.is_set():
@@ -198,7 +197,9 @@ class Runner:
             if wait_s > 0:
                 self._stop.wait(min(wait_s, POLL_S))
             if not self._lease.holds():
-                logger.warning("cron: another process has taken over, or the database is away")
+                logger.warning(
+                    "cron: another process has taken over, or the database is unavailable"
+                )
                 return
             if due > next_due(job, next_due(job, self._now())):
                 logger.warning("cron: the clock was set back")
@@ -207,7 +208,7 @@ class Runner:
                 self.run_due(job)
 
     def plan(self) -> None:
-        """Work out what is due next. What fell due since its last run is due now; a new job waits for its next time."""
+        """Compute due times. A job that was due since its last run is due now; a new job waits for its next time."""
         now = self._now()
         runs = self._last_runs(now)
         self._again = {}
@@ -218,13 +219,15 @@ class Runner:
                 self._try_again(job, last.due, last.attempts, last.finished or now)
 
     def run_pending(self) -> int:
-        """Run once what is due, and what never ran, for who has a scheduler of their own; how many jobs failed.
+        """Run once the jobs that are due or never ran, for another scheduler. Returns the number of failures.
 
         Raises LeadsElsewhereError while another process leads.
         """
         try:
             if not self._lease.take():
-                raise LeadsElsewhereError("another cron process leads: it runs what is due")
+                raise LeadsElsewhereError(
+                    "another cron process leads and runs the jobs that are due"
+                )
             self._leads = True
             now = self._now()
             ran = self._last_runs(now)
@@ -241,7 +244,7 @@ class Runner:
             self._database.close()
 
     def run_due(self, job: Job) -> bool:
-        """Run a job for the latest of its due times that have come; the ones before fold into it. False: it failed."""
+        """Run a job for its latest due time, earlier ones included. False if it failed."""
         now = self._now()
         latest = last_due(job, now)
         again = self._again.pop(job.name, None)
@@ -256,7 +259,7 @@ class Runner:
     def _try_again(
         self, job: Job, due: datetime.datetime, attempts: int, since: datetime.datetime
     ) -> None:
-        """Plan another try of a due time that failed, unless the next one comes first or it was tried often enough."""
+        """Plan a retry of a due time, unless the next one is earlier or the retries are used up."""
         if attempts > job.retry.times:
             return
         wait = datetime.timedelta(seconds=job.retry.wait_s * 2 ** (attempts - 1))
@@ -273,12 +276,12 @@ class Runner:
             tx.end()
 
     def perform(self, job: Job, due: datetime.datetime) -> str:
-        """Run a job for one due time, unless that was done; what it did, "" if it failed or had been done."""
+        """Run a job for one due time. Returns its result, "" if it failed or was done before."""
         started = time.monotonic()
         try:
             detail = self.attempt(job, due)
         except LostError:
-            logger.warning("cron: %s is left to the process that has taken over", job.name)
+            logger.warning("cron: %s was left to the new leader", job.name)
             return ""
         except Exception as error:  # noqa: BLE001 - one job must never stop the others (P-64)
             logger.exception("cron: %s failed", job.name)
@@ -293,7 +296,7 @@ class Runner:
         return detail
 
     def attempt(self, job: Job, due: datetime.datetime) -> str:
-        """Run a job and note its due time in one transaction; "" if it had been done. Raises whatever the job does."""
+        """Run a job and record its due time in one transaction; "" if it was done before. Raises the job's errors."""
         with self._database.write() as tx:
             self._hold(tx)
             tx.row(LIMITS, limit_ms=JOB_LIMIT_S * 1000)
@@ -304,14 +307,14 @@ class Runner:
         return detail
 
     def _hold(self, tx: Transaction) -> None:
-        """Let a transaction be an effect of this process's turn, where it leads and is not asked for one job alone."""
+        """Make a transaction check the lease's epoch, if this process leads."""
         if self._leads:
             self._lease.hold(tx)
 
     def _mark_failed(
         self, job: Job, due: datetime.datetime, error: Exception, took_s: float
     ) -> int:
-        """Record a failure; how often this due time failed, 1 where that can't be told."""
+        """Record a failure. Returns the failures of this due time, 1 if unknown."""
         text = f"{type(error).__name__}: {error}"[:500]
         try:
             with self._database.write() as tx:
@@ -323,7 +326,7 @@ class Runner:
 
 
 def run(config: Config) -> None:
-    """The cron process: until SIGTERM or SIGINT. SIGHUP reads the settings again; it begins anew where they need it."""
+    """Run the cron process until SIGTERM or SIGINT. SIGHUP reloads the settings, and restarts it if they need that."""
     settings = Settings(config)
     runner = Runner(config.direct_url, settings)
     begins_anew = threading.Event()
@@ -343,15 +346,15 @@ def run(config: Config) -> None:
     logger.info("cron: started with %d jobs", len(JOBS))
     runner.run()
     reporter.stop()
-    logger.info("cron: %s", "begins anew" if begins_anew.is_set() else "stopped")
+    logger.info("cron: %s", "restarting" if begins_anew.is_set() else "stopped")
     log.stop()
     if begins_anew.is_set():
-        # The same process id: whoever supervises us notices nothing.
+        # The same process id, so that a supervisor notices nothing.
         os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])
 
 
 def _reload(settings: Settings) -> bool:
-    """Read the settings again; True when this process has to begin anew for what has changed."""
+    """Reload the settings. True if a change needs a restart of this process."""
     try:
         changes = settings.reload()
         log.apply(settings.current, access=False)
@@ -359,7 +362,7 @@ def _reload(settings: Settings) -> bool:
         logger.error("settings not reloaded, the old ones stay: %s", error)
         return False
     except OSError as error:
-        logger.error("the log stays where it is: %s", error)
+        logger.error("the log target is unchanged: %s", error)
     logger.info("settings reloaded: %s", ", ".join(changes.applied) or "nothing changed")
     if changes.replaced:
         logger.info("with a new process: %s", ", ".join(changes.replaced))
@@ -369,28 +372,28 @@ def _reload(settings: Settings) -> bool:
 
 
 def run_once(url: str, config: Config, name: str) -> str:
-    """Run one job now, on its own, and say what it did. Raises ApiError, psycopg.Error and whatever the job does."""
+    """Run one job now. Returns its result. Raises ApiError, psycopg.Error and the job's errors."""
     runner = Runner(url, Settings(config))
     return runner.attempt(find(name), utc_now())
 
 
 def find(name: str) -> Job:
-    """The job of that name. Raises KeyError."""
+    """Find a job by name. Raises KeyError."""
     return {job.name: job for job in JOBS}[name]
 
 
 def last_runs(tx: Reader, jobs: Sequence[Job], now: datetime.datetime) -> dict[str, Run]:
-    """The latest run of each job that ever ran; none that is further ahead of now than its next due time."""
+    """Read the latest run of each job, without runs later than the job's next due time."""
     names, untils = [job.name for job in jobs], [next_due(job, now) for job in jobs]
     return {row[0]: Run(*row) for row in tx.rows(LAST_RUNS, tasks=names, untils=untils)}
 
 
 def overview(tx: Reader, now: datetime.datetime) -> list[tuple[Job, datetime.datetime, Run | None]]:
-    """Each job with its next due time and its latest run."""
+    """List jobs with their next due time and latest run."""
     runs = last_runs(tx, JOBS, now)
     return [(job, next_due(job, now), runs.get(job.name)) for job in JOBS]
 
 
 def history(tx: Reader, name: str | None, limit: int) -> list[Run]:
-    """The latest runs, of one job or of all, the latest first."""
+    """List the runs of one job or of all, latest first."""
     return [Run(*row) for row in tx.rows(HISTORY, task=name, limit=limit)]

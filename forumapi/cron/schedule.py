@@ -1,4 +1,4 @@
-"""What runs when. Times are UTC; the sixth field of a line is the second (platform 8, P-64)."""
+"""Schedule of jobs. Times are UTC; the sixth field of a line is the second (platform 8, P-64)."""
 
 from __future__ import annotations
 
@@ -21,33 +21,30 @@ from forumapi.database.connections import Transaction
 Work = Callable[[Transaction, Config], str]
 
 
-class Retry(NamedTuple):
-    """How often a run that failed is tried again before the next due time, and after how many seconds at first.
-
-    Each wait is twice as long as the one before.
-    """
+class RetryPolicy(NamedTuple):
+    """Retry policy: number of retries before the next due time, and first wait in seconds, which doubles."""
 
     times: int
     wait_s: int
 
 
-# What runs every few minutes tries again then.
-NEXT_TIME: Final = Retry(0, 0)
-WITHIN_THE_HOUR: Final = Retry(4, 60)  # after 1, 2, 4 and 8 minutes
-WITHIN_HOURS: Final = Retry(6, 120)  # after 2, 4, 8, 16, 32 and 64 minutes
+# For jobs that run every few minutes.
+NEXT_TIME: Final = RetryPolicy(0, 0)
+WITHIN_THE_HOUR: Final = RetryPolicy(4, 60)  # after 1, 2, 4 and 8 minutes
+WITHIN_HOURS: Final = RetryPolicy(6, 120)  # after 2, 4, 8, 16, 32 and 64 minutes
 
 
 class Job(NamedTuple):
-    """A job: its name in task_runs and on the command line, its due times, and the same in words.
+    """Job: its name in task_runs and on the command line, its due times as a cron line and in words.
 
-    `work` runs inside the transaction that also writes the row of its due time; it returns what it did, for people.
+    `work` runs inside the transaction that also writes the row of its due time. It returns its result in words.
     """
 
     name: str
     line: str
     words: str
     work: Work
-    retry: Retry = NEXT_TIME
+    retry: RetryPolicy = NEXT_TIME
 
 
 JOBS: Final = (

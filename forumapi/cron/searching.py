@@ -1,4 +1,4 @@
-"""What search looks in and triggers don't write: texts from before, those of a changed language, and words."""
+"""Jobs of search: indexing of texts that triggers do not cover (old ones, changed language), and the vocabulary."""
 
 from __future__ import annotations
 
@@ -8,13 +8,11 @@ from typing import Final
 from forumapi.config import Config
 from forumapi.database.connections import Query, Transaction
 
-# Texts of one run, about half a second's work, and how long it goes on where they are long. They can't be changed while
-# it runs.
+# Texts of one run, about half a second's work, and its maximum duration. They are locked while it runs.
 MOST: Final = 10_000
 INDEXING_S: Final = 1.0
 
-# Bytes of text that one statement learns words from, a fraction of a second's work, and how long a run goes on while
-# there are more.
+# Bytes of text whose words one statement learns, a fraction of a second's work, and the maximum duration of a run.
 LEARNT_AT_ONCE: Final = 1_000_000
 LEARNING_S: Final = 10.0
 
@@ -40,14 +38,14 @@ LEARN: Final = Query(
 )
 
 
-# Texts that are gone, of one run.
+# Deleted texts of one run.
 FORGOTTEN_AT_ONCE: Final = 5_000
 
 FORGET: Final = Query("cron.search_forget", "SELECT search_unlearn(%(most)s::integer)")
 
 
 def search_documents(tx: Transaction, config: Config) -> str:
-    """Index what is still to be indexed, the newest of each kind first."""
+    """Index texts of the reindexing queue, the newest of each kind first."""
     ends = time.monotonic() + INDEXING_S
     done = 0
     for site_id, kind in tx.rows(WORK):
@@ -60,7 +58,7 @@ def search_documents(tx: Transaction, config: Config) -> str:
 
 
 def search_words(tx: Transaction, config: Config) -> str:
-    """Learn words from new texts, for completing and correcting what people type, and forget those of texts gone."""
+    """Learn words of new texts, for completion and typing correction, and forget those of deleted texts."""
     ends = time.monotonic() + LEARNING_S
     forgotten = tx.value(FORGET, most=FORGOTTEN_AT_ONCE)
     learnt, kind, site_id, is_last = 0, 0, 0, False
@@ -71,9 +69,9 @@ def search_words(tx: Transaction, config: Config) -> str:
 
 
 def learn(tx: Transaction, most: int, kind: int, site_id: int) -> tuple[int, int, int, bool]:
-    """Learn from up to `most` bytes behind a kind of texts of a site (0, 0: from the start).
+    """Learn from up to `most` bytes after a kind of texts of a site (0, 0: from the start).
 
-    How many texts were looked at, behind which kind and site to go on, and whether there is no more to do.
+    Returns the number of texts, the kind and site after which to continue, and True when all is done.
     """
     (found,) = tx.rows(LEARN, most=most, kind=kind, site=site_id)
     looked, at_kind, at_site, is_last = found

@@ -1,4 +1,4 @@
-"""Scores of what is trending, worked out about once a minute, so that no request scans two weeks of comments (T-04)."""
+"""Trending scores, computed about once a minute, so that no request scans two weeks of comments (T-04)."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from forumapi.config import Config
 from forumapi.cron.jobs import LIVE
 from forumapi.database.connections import Query, Transaction
 
-# Kept of each microcosm, so that whoever may read but a few of them is not left with an empty list. The list shows 25.
+# Items kept of each microcosm, so that readers of only a few have a full list, which shows 25.
 KEPT: Final = 100
 
 # The score of discovery 9 is n * e^(-h/4) / a, with h the half-days since the last activity. What is stored is its
-# logarithm without the factor that all items share at one moment: the order is the same, and the number of an item
-# where nothing happens hardly moves, so that its row need not be written every minute.
+# logarithm without the factor that all items share at one moment: the order is the same, and the score of an item
+# without activity hardly changes, so that its row is not written every minute.
 SCORE: Final = Query(
     "cron.trending",
     f"""
@@ -56,7 +56,7 @@ SCORE: Final = Query(
 
 
 def trending_scores(tx: Transaction, config: Config) -> str:
-    """Score the items that were commented in the last two weeks (discovery 9); of a microcosm, the hottest."""
+    """Score the items commented in the last two weeks (discovery 9), and keep the hottest of each microcosm."""
     row = tx.row(SCORE, kept=KEPT)
     assert row is not None, "the statement returns one row"
     return f"{row[0]} of {row[1]} scores changed"

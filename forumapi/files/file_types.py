@@ -1,11 +1,11 @@
-"""What a file is, told by its first bytes: never by its name or by what its sender says (C-43)."""
+"""Detection of file types by their first bytes, never by name or declared type (C-43)."""
 
 from __future__ import annotations
 
 import re
 from typing import Final
 
-# As many bytes as `sniff` looks at.
+# Bytes that `sniff` reads.
 HEAD: Final = 4096
 UNKNOWN: Final = "application/octet-stream"
 SVG: Final = "image/svg+xml"
@@ -16,7 +16,7 @@ _PICTURES: Final = (
     (re.compile(rb"GIF8[79]a"), "gif"),
     (re.compile(rb"RIFF....WEBP", re.DOTALL), "webp"),
 )
-# Pictures of cameras that we can't rid of what they tell about whoever took them.
+# Image formats whose metadata cannot be removed here.
 _UNTAKEN: Final = re.compile(
     rb"....ftyp(?:hei[cxms]|hev[cxms]|mif1|msf1|avif|avis)"
     rb"|II\*\0|MM\0\*|II\x2b\0|MM\0\x2b"
@@ -53,17 +53,17 @@ NAME_MAX: Final = 512
 
 
 def picture(head: bytes) -> str:
-    """gif, jpeg, png or webp; "" for anything else."""
+    """Detect a supported image format: gif, jpeg, png or webp; "" for anything else."""
     return next((kind for pattern, kind in _PICTURES if pattern.match(head)), "")
 
 
 def is_untaken(head: bytes) -> bool:
-    """True for a kind of picture that is refused."""
+    """Check for an image format that is refused."""
     return _UNTAKEN.match(head) is not None
 
 
 def sniff(head: bytes) -> str:
-    """The media type of what is no picture of ours. Markup and scripts are never called what a browser would run."""
+    """Detect the media type of a file that is no supported image. Never returns a type that a browser would execute."""
     if _SVG.match(head):
         return SVG
     for pattern, media_type in _OTHERS:
@@ -74,14 +74,14 @@ def sniff(head: bytes) -> str:
     try:
         head.decode()
     except UnicodeDecodeError as error:
-        # A character may be cut off at the end of what is looked at.
+        # The last character may be cut off.
         if len(head) < HEAD or error.start < HEAD - 3:
             return UNKNOWN
     return "text/plain; charset=utf-8"
 
 
 def claims_picture(declared: str, name: str) -> bool:
-    """True where the sender says that it is a picture, by type or, for the type of anything, by name (content 10.2)."""
+    """Check if the sender declares an image, by type or, for the generic type, by name (content 10.2)."""
     media_type = declared.partition(";")[0].strip()
     if _PICTURE_TYPES.match(media_type):
         return True
@@ -89,12 +89,12 @@ def claims_picture(declared: str, name: str) -> bool:
 
 
 def clean_name(name: str) -> str:
-    """The last part of a path, without characters that nobody sees or that turn text round; "" if nothing is left."""
+    """Take the last part of a path without control and bidirectional characters; "" if nothing is left."""
     last = _CONTROL.sub("", name.replace("\\", "/").rpartition("/")[2]).strip()
     return last[:NAME_MAX]
 
 
 def extension(name: str) -> str:
-    """What follows the last dot of a name; "" where there is none, or nothing fit for an address."""
+    """Extension of a name; "" if it has none that is fit for an address."""
     _, dot, last = name.rpartition(".")
     return last if dot and _EXTENSION.match(last) else ""

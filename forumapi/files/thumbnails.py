@@ -1,4 +1,4 @@
-"""Pictures in other sizes: made after an upload in the background, or on the first demand if that is late."""
+"""Thumbnails: made in the background after an upload, or on the first request if it comes earlier."""
 
 from __future__ import annotations
 
@@ -12,25 +12,25 @@ from typing import Final, NamedTuple
 
 from forumapi.database.connections import Database
 from forumapi.errors import ApiError, Invalid
-from forumapi.files.images.image_worker_pool import Studio
+from forumapi.files.images.image_worker_pool import ImageWorker
 from forumapi.files.storage import MissingError, Storage, StorageError
 from forumapi.models.content import file
 from forumapi.models.content.file import Variant
 from forumapi.observability.log import logger
 
-# Pictures that wait to be made in this process; what does not fit is made when somebody asks for it.
+# Length of this process's queue; thumbnails beyond it are made on request.
 MAX_WAITING: Final = 200
 
 
 class Box(NamedTuple):
-    """The limits of a size."""
+    """Maximum width and height of a thumbnail."""
 
     width: int
     height: int
 
     @classmethod
     def of(cls, text: str) -> Box:
-        """From "800x600", as the settings have it."""
+        """Parse "800x600", the form in the settings."""
         width, _, height = text.partition("x")
         return cls(int(width), int(height))
 
@@ -44,23 +44,23 @@ class _Wanted(NamedTuple):
 
 
 class Thumbnails:
-    """Makes sizes of stored pictures, each once. `start` and `stop` frame the background work."""
+    """Maker of thumbnails of stored images, each once, with a background thread between `start` and `stop`."""
 
-    def __init__(self, database: Database, storage: Storage, studio: Studio) -> None:
+    def __init__(self, database: Database, storage: Storage, image_worker: ImageWorker) -> None:
         self._database = database
         self._storage = storage
-        self._studio = studio
+        self._image_worker = image_worker
         self._waiting: queue.Queue[_Wanted | None] = queue.Queue(MAX_WAITING)
         self._thread: threading.Thread | None = None
         self._busy: dict[tuple[str, Box], threading.Lock] = {}
 
     def start(self) -> None:
-        """Work off what `later` is given, until `stop`."""
+        """Start the background thread."""
         self._thread = threading.Thread(target=self._work, name="thumbnails", daemon=True)
         self._thread.start()
 
     def stop(self) -> None:
-        """End the background work; what still waits is made on demand."""
+        """End the background thread; queued thumbnails are made on request then."""
         if self._thread is not None:
             with contextlib.suppress(queue.Full):
                 self._waiting.put_nowait(None)
@@ -68,7 +68,7 @@ class Thumbnails:
             self._thread = None
 
     def later(self, hash: str, kind: str, size: int, boxes: tuple[Box, ...], *, who: str) -> None:
-        """Have the sizes of a stored picture made soon, in the turns of `who`."""
+        """Queue thumbnails of a stored image, in the turns of `who`."""
         for box in boxes:
             with contextlib.suppress(queue.Full):
                 self._waiting.put_nowait(_Wanted(hash, kind, size, box, who))
@@ -79,10 +79,10 @@ class Thumbnails:
                 self.get(*wanted)
             except ApiError as error:
                 reason = error.reason if isinstance(error, StorageError) else error.message
-                logger.warning("a size of %s was not made: %s", wanted.hash, reason)
+                logger.warning("a thumbnail of %s was not made: %s", wanted.hash, reason)
 
     def get(self, hash: str, kind: str, size: int, box: Box, who: str) -> Variant:
-        """The picture in this box, made now if need be, in the turns of `who`.
+        """Find a thumbnail, or make it now in the turns of `who`.
 
         Raises Invalid, MissingError, StorageError.
         """
@@ -91,7 +91,7 @@ class Thumbnails:
             with self._alone(hash, box):
                 made = self._known(hash, box) or self._make(hash, kind, size, box, who)
         if not made.hash:
-            raise Invalid("maxWidth", "this picture can't be had in another size")
+            raise Invalid("maxWidth", "is not possible for this image: it cannot be resized")
         return made
 
     def _known(self, hash: str, box: Box) -> Variant | None:
@@ -103,7 +103,7 @@ class Thumbnails:
 
     @contextlib.contextmanager
     def _alone(self, hash: str, box: Box) -> Iterator[None]:
-        """One maker for each size in this process; those who come meanwhile find it made."""
+        """Lock of a thumbnail in this process: later callers find it made."""
         lock = self._busy.setdefault((hash, box), threading.Lock())
         with lock:
             try:
@@ -116,7 +116,7 @@ class Thumbnails:
             source, target = folder / "source", folder / "target"
             self._storage.fetch(hash, source)
             try:
-                picture = self._studio.make(
+                picture = self._image_worker.make(
                     source,
                     target,
                     kind,
@@ -141,7 +141,7 @@ class Thumbnails:
 
 @contextlib.contextmanager
 def scratch(storage: Storage) -> Iterator[Path]:
-    """A folder of one's own below the store's scratch folder; gone at the end. Raises StorageError."""
+    """Make a temporary folder in the store's scratch folder. Raises StorageError."""
     folder = storage.scratch / secrets.token_hex(12)
     try:
         folder.mkdir(parents=True)

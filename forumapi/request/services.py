@@ -14,7 +14,7 @@ from forumapi.config import Config
 from forumapi.database.connections import Database, Reader
 from forumapi.database.standby import Standbys
 from forumapi.events.sequencer import Sequencer
-from forumapi.files.images.image_worker_pool import Studio
+from forumapi.files.images.image_worker_pool import ImageWorker
 from forumapi.files.storage import Storage
 from forumapi.files.thumbnails import Box, Thumbnails
 from forumapi.mail.outbox import Sender
@@ -71,7 +71,7 @@ class Services:
     settler: Settler
     live: Live
     storage: Storage
-    studio: Studio
+    image_worker: ImageWorker
     thumbnails: Thumbnails
     thumbnail_boxes: tuple[Box, ...]
     root_routes: MapAdapter

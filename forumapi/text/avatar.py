@@ -1,4 +1,4 @@
-"""Generated pictures of profiles: a shape of squares and a colour, from the profile's id alone (platform 4.5, P-36)."""
+"""Identicons: generated avatars of squares in one colour, from the profile's id alone (platform 4.5, P-36)."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ _EARLIER: Final = "https://secure.gravatar.com/avatar/"
 
 
 def href(profile_id: int, stored: str) -> str:
-    """The address of a profile's picture: `stored`, or the generated one of a profile that has none.
+    """Address of a profile's avatar: `stored`, or the generated one.
 
-    What earlier releases stored without an upload holds the md5 of an e-mail address, and is none.
+    Addresses that earlier releases stored without an upload contain the md5 of an e-mail address, and do not count.
     """
     if stored and not stored.startswith(_EARLIER):
         return stored
@@ -26,20 +26,20 @@ def href(profile_id: int, stored: str) -> str:
 
 
 def profile_of(name: str) -> int | None:
-    """The profile that a generated picture called `name`, without its extension, is of; None for any other name."""
+    """Parse the name of a generated avatar, without extension, into a profile id; None for any other name."""
     found = _NAME.fullmatch(name)
     return int(found[1]) if found else None
 
 
 def png(profile_id: int, size: int = SIZE) -> bytes:
-    """The picture as a PNG of `size` pixels a side. Every id has one, there need be no such profile."""
+    """Render the avatar as a PNG of `size` pixels a side. The profile need not exist."""
     digest = hashlib.sha256(b"profile %d" % profile_id).digest()
     colour = colorsys.hls_to_rgb(digest[0] / 256, 0.35 + digest[1] / 1024, 0.55)
     palette = b"\xf2\xf2\xf2" + bytes(round(255 * part) for part in colour)
     middle = _SQUARES // 2
     rows = []
     for y in range(_SQUARES):
-        # The left half is the right one mirrored, and the square in the middle is always there.
+        # The left half mirrors the right one, and the centre is always set.
         squares = [
             digest[2 + 3 * y + abs(x - middle)] & 1 or x == y == middle for x in range(_SQUARES)
         ]

@@ -1,15 +1,15 @@
-"""Steps before Markdown: bare `www.` and what is left of BBCode (content 11.3).
+"""Steps before Markdown: bare `www.` addresses and remaining BBCode (content 11.3).
 
-Both leave code spans and fences alone (C-50), and take time linear in the text.
+Both skip code spans and fences (C-50), in time linear in the text.
 """
 
 import re
 from collections.abc import Callable
 
-# The look-behind stands after the literal, so that the search is for the literal.
+# The look-behind is after the literal, so that the search is for the literal.
 _WWW = re.compile(r"www\.(?<![/>\]\w]www\.)(?=[^\s<\[])")
 
-# A fence may stand in quotes and lists. What opens one is followed by no other backtick in its line.
+# A fence may be inside quotes and lists. Its opening has no other backtick in its line.
 _FENCE = r"`{3,}+(?=[^`\n]*$)|~{3,}+"
 _CODE = re.compile(
     rf"^[ \t]*+(?:>[ \t]*+|[-*+][ \t]++|[0-9]{{1,9}}[.)][ \t]++)*+(?P<fence>{_FENCE})"
@@ -20,7 +20,7 @@ _FENCE_END = re.compile(r"^[ \t]*+(?:>[ \t]*+)*+(`{3,}+|~{3,}+)[ \t]*+$", re.M)
 _TICKS = re.compile(r"`++")
 _BLANK_LINE = re.compile(r"\n[ \t]*+\n")
 
-# Private use: the character filter has dropped every one that the author wrote.
+# Private-use character: the character filter has removed those of the author.
 _FIRST_MASK = 0xF0000
 _MASK = re.compile(r"[\U000F0000-\U000FFFFD]")
 
@@ -32,7 +32,7 @@ _Rewrite = Callable[[str, str], str]
 
 
 def rewrite(text: str) -> str:
-    """`text` with `www.` made an address and BBCode made Markdown, except in code."""
+    """Rewrite `www.` to addresses and BBCode to Markdown, except in code."""
     has_www = "www." in text and _WWW.search(text) is not None
     has_tags = "[" in text and _ANY_TAG.search(text) is not None
     if not has_www and not has_tags:
@@ -44,13 +44,13 @@ def rewrite(text: str) -> str:
         text = _ITEM.sub(r"\1* ", _LIST.sub("", text))
         for name, rewrite_pair in _PAIRS.items():
             text = _pairs(text, name, rewrite_pair)
-        # Last, with the code back in its place: each line of it is quoted too.
+        # Last, after code was put back: its lines are quoted too.
         text = _pairs(text, "quote", lambda _, body: _quote(_unmask(body, code)))
     return _unmask(text, code)
 
 
 def _pairs(text: str, name: str, rewrite_pair: _Rewrite) -> str:
-    """Each `[name=argument]content[/name]`, not nested, as `rewrite_pair(argument, content)`."""
+    """Replace each `[name=argument]content[/name]`, not nested, by `rewrite_pair(argument, content)`."""
     written: list[str] = []
     done = 0
     opening: re.Match[str] | None = None
@@ -113,7 +113,7 @@ _TAGS = {
 
 
 def _mask_code(text: str) -> tuple[str, list[str]]:
-    """`text` with each code span and fence as one private-use character, and those texts."""
+    """Replace each code span and fence by one private-use character. Returns the text and the code."""
     if "`" not in text and "~~~" not in text:
         return text, []
     span_ends = _ends_of_spans(text)
@@ -136,7 +136,7 @@ def _unmask(text: str, code: list[str]) -> str:
 
 
 def _end_of_fence(text: str, opening: re.Match[str]) -> int:
-    """Where the fence that `opening` opens is over: after its end line, or with the text."""
+    """Find the end of a fence: after its closing line, or the end of the text."""
     fence = opening["fence"]
     for match in _FENCE_END.finditer(text, opening.end()):
         if match[1].startswith(fence):
@@ -145,7 +145,7 @@ def _end_of_fence(text: str, opening: re.Match[str]) -> int:
 
 
 def _ends_of_spans(text: str) -> dict[int, int]:
-    """Start of a run of backticks -> end of the code span it opens, if it opens one."""
+    """Map the start of each run of backticks that opens a code span to the end of the span."""
     ends: dict[int, int] = {}
     next_run: dict[int, re.Match[str]] = {}
     for run in reversed(list(_TICKS.finditer(text))):

@@ -1,4 +1,4 @@
-"""iCalendar (RFC 5545) of events: what a calendar program subscribes to."""
+"""iCalendar (RFC 5545) of events, for subscriptions of calendar programs."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ _PRODUCT: Final = "-//forumapi//events//EN"
 _STATES: Final = {"postponed": "TENTATIVE", "cancelled": "CANCELLED"}
 
 
-class Entry(NamedTuple):
-    """One event. `start` is aware, `clock` what a clock at the event shows then; texts are HTML-escaped."""
+class CalendarEvent(NamedTuple):
+    """Event in a calendar. `start`: aware time; `clock`: local time at the event; texts are HTML-escaped."""
 
     uid: str
     url: str
@@ -33,10 +33,10 @@ class Entry(NamedTuple):
     changed: datetime.datetime
 
 
-def render(name: str, entries: Iterable[Entry]) -> bytes:
-    """A calendar. Times are given in UTC, so that no reader needs to know when clocks change anywhere; what the clock
-    at the event shows stands in the description."""
-    # Lazy: 3 MB and 30 ms at the start of each process, for an answer that most never give.
+def render(name: str, entries: Iterable[CalendarEvent]) -> bytes:
+    """Render a calendar. Times are in UTC, so that readers need no rules of time zones; the local time at the event is
+    in the description."""
+    # Imported on use: it costs 3 MB and 30 ms, and most processes never need it.
     from icalendar import Calendar, Timezone
 
     calendar = Calendar()
@@ -46,12 +46,12 @@ def render(name: str, entries: Iterable[Entry]) -> bytes:
     for entry in entries:
         calendar.add_component(_event(entry))
     if not calendar.subcomponents:
-        # A calendar holds one component at least (RFC 5545, 3.6).
+        # A calendar has at least one component (RFC 5545, 3.6).
         calendar.add_component(Timezone.from_tzid("UTC"))
     return bytes(calendar.to_ical())
 
 
-def _event(entry: Entry) -> Event:
+def _event(entry: CalendarEvent) -> Event:
     from icalendar import Event
 
     made = Event()

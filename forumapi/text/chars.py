@@ -1,4 +1,4 @@
-"""Which characters a text may hold, and the rule against shouting (content 1.7 and 11.2)."""
+"""Filters of characters, and the rule against texts in capitals (content 1.7 and 11.2)."""
 
 import re
 
@@ -16,22 +16,22 @@ _ASCII_LOWER = re.compile("[a-z]")
 
 
 def block_characters(text: str) -> str:
-    """`text` without what is neither printable nor white space."""
-    # Most texts are printable but for their newlines, and one C call finds that out.
+    """Remove characters that are neither printable nor white space."""
+    # Fast path: most texts are printable except for newlines.
     if text.replace("\n", "").isprintable():
         return text
     return _without(text, {c for c in set(text) if not c.isprintable() and c not in _BLOCK})
 
 
 def sentence_characters(text: str) -> str:
-    """`text` without what is not printable; of white space only U+0020 stays."""
+    """Remove characters that are not printable, and white space other than U+0020."""
     if text.isprintable():
         return text
     return _without(text, {c for c in set(text) if not c.isprintable() and c not in _SENTENCE})
 
 
 def word_characters(text: str) -> str:
-    """`text` without what is not printable and without any white space."""
+    """Remove characters that are not printable, and all white space."""
     return sentence_characters(text).replace(" ", "")
 
 
@@ -40,7 +40,7 @@ def _without(text: str, dropped: set[str]) -> str:
 
 
 def quieten(text: str) -> str:
-    """`text` lower-cased if it holds no lower-case letter at all, else as it is."""
+    """Convert a text without any lower-case letter to lower case."""
     if _ASCII_LOWER.search(text) or any(map(str.islower, text)):
         return text
     return text.lower()

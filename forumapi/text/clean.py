@@ -1,7 +1,7 @@
 """Cleaning of titles and other short fields (content 1.7, platform 1.14).
 
-Each grade takes what a client sent and gives the HTML-escaped string that is stored and served;
-clients insert it raw, so this is a security boundary. Cleaning what was cleaned changes nothing.
+Each function returns the HTML-escaped string that is stored and served; clients insert it raw, so this is a security
+boundary. Cleaning is idempotent.
 """
 
 from collections.abc import Callable
@@ -22,27 +22,27 @@ _ESCAPES = str.maketrans(
 
 
 def word(text: str, *, quiet: bool = True) -> str:
-    """One word: printable characters, all white space removed. `quiet` applies the case rule."""
+    """Clean a word: printable characters, all white space removed. `quiet` applies the case rule."""
     return _clean(text, word_characters, quiet)
 
 
 def sentence(text: str, *, quiet: bool = True) -> str:
-    """One line: printable characters and U+0020, trimmed. `quiet` applies the case rule."""
+    """Clean a line: printable characters and U+0020, trimmed. `quiet` applies the case rule."""
     return _clean(text, sentence_characters, quiet)
 
 
 def block(text: str, *, quiet: bool = True) -> str:
-    """Several lines: printable characters and white space, trimmed. `quiet` applies the case rule."""
+    """Clean several lines: printable characters and white space, trimmed. `quiet` applies the case rule."""
     return _clean(text, block_characters, quiet)
 
 
 def length(cleaned: str) -> int:
-    """How many code points a cleaned text has before escaping: what length limits count."""
+    """Number of code points before escaping, for length limits."""
     return len(unescape(cleaned)) if "&" in cleaned else len(cleaned)
 
 
 def escape(text: str) -> str:
-    """`text` with the five characters of HTML escaped the way stored fields have them."""
+    """Escape the five special characters of HTML as in stored fields."""
     return text.translate(_ESCAPES)
 
 
@@ -51,11 +51,11 @@ def _clean(text: str, characters: Callable[[str], str], quiet: bool) -> str:
     if "<" in text:
         text = strip_tags(text)
     if "&" in text:
-        # An entity can stand for a character that the grade drops.
+        # An entity can encode a character that is removed.
         text = characters(unescape(text))
     text = normalize("NFC", text)
-    # The case rule looks at the text alone: were tag names and entity names letters too, a second
-    # cleaning could find shouting that the first did not.
+    # The case rule applies to the text without tags and entities: their names would else make a second cleaning
+    # differ from the first.
     if quiet:
         text = normalize("NFC", quieten(text))
     return escape(text.strip())

@@ -1,4 +1,4 @@
-"""What changed between two texts, word by word."""
+"""Difference of two texts, word by word."""
 
 from __future__ import annotations
 
@@ -12,24 +12,24 @@ DELETE: Final = "delete"
 INSERT: Final = "insert"
 _OPERATIONS: Final = {0: EQUAL, -1: DELETE, 1: INSERT}
 
-# Words, spaces between them, and every other character by itself.
+# Tokens: words, white space, and every other character by itself.
 _TOKEN: Final = re.compile(r"\w+|\s+|[^\w\s]")
 _BEFORE_SURROGATES: Final = 0xD800
 _SURROGATES: Final = 0x800
 
-# Two texts that have nothing in common cost the square of their length: after this long the rest is one change.
+# Time after which the rest is one change: unrelated texts cost the square of their length.
 LIMIT_S: Final = 0.05
 
 
-class Change(NamedTuple):
-    """A piece of text that stayed, went or came. The pieces that stayed or came make the new text, in order."""
+class Segment(NamedTuple):
+    """Segment of text that was kept, deleted or inserted. Kept and inserted ones make the new text, in order."""
 
     op: str
     text: str
 
 
 class _Differ(diff_match_patch):  # type: ignore[misc]
-    """Keeps to its time: the search for a long common middle does not look at the clock."""
+    """Differ without the search for a long common middle, which ignores the time limit."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -39,13 +39,13 @@ class _Differ(diff_match_patch):  # type: ignore[misc]
         return None
 
 
-def changes(old: str, new: str) -> list[Change]:
-    """What turns `old` into `new`, never two pieces of a kind side by side; the work is bounded by LIMIT_S."""
+def changes(old: str, new: str) -> list[Segment]:
+    """Compute the segments that turn `old` into `new`, adjacent ones of different kinds, within LIMIT_S."""
     known: dict[str, str] = {}
     words: list[str] = []
 
     def letters(text: str) -> str:
-        """The text with each of its words as one character."""
+        """Encode each token as one character."""
         found = []
         for word in _TOKEN.findall(text):
             letter = known.get(word)
@@ -65,4 +65,4 @@ def changes(old: str, new: str) -> list[Change]:
         )
 
     found = _Differ().diff_main(letters(old), letters(new), checklines=False)
-    return [Change(_OPERATIONS[kind], spelled(text)) for kind, text in found if text]
+    return [Segment(_OPERATIONS[kind], spelled(text)) for kind, text in found if text]

@@ -1,4 +1,4 @@
-"""E-mail addresses: what is one, and when two are the same (platform 4.1)."""
+"""E-mail addresses: validation, and comparison of two addresses (platform 4.1)."""
 
 import re
 
@@ -30,7 +30,7 @@ _MAX_ADDRESS = 254
 
 
 def valid(address: str) -> bool:
-    """Whether `address` is a plain ASCII `local@domain.tld` of RFC 5321's sizes.
+    """Check that `address` is a plain ASCII `local@domain.tld` within the sizes of RFC 5321.
 
     Quoted local parts, comments, display names and address literals are refused.
     """
@@ -39,19 +39,19 @@ def valid(address: str) -> bool:
 
 
 def canonical(address: str) -> str:
-    """The form that spots duplicate and banned accounts. Never proof of identity (P-29)."""
+    """Normalise an address for the detection of duplicate and banned accounts. No proof of identity (P-29)."""
     local, domain = _parts(address)
     return f"{_plain_local(_COMMENT.sub('', local))}@{_SAME_DOMAIN.get(domain, domain)}"
 
 
 def same_person_key(address: str) -> str:
-    """Two addresses sign in as one person exactly when this is equal (P-29).
+    """Make the key under which an address signs in; equal keys are one person (P-29).
 
-    The whole address in lower case; only at Gmail are dots and a `+` tail left out.
+    The whole address in lower case; at Gmail without dots and a `+` tail.
     """
     local, domain = _parts(address)
     if domain in ("gmail.com", "googlemail.com"):
-        # An address that is all tail has no mailbox to fold into.
+        # A local part that begins with `+` has nothing before the tail.
         return f"{_plain_local(local) or local}@gmail.com"
     return f"{local}@{domain}"
 

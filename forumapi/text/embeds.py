@@ -1,7 +1,7 @@
-"""Players and maps shown under links to them (content 11.10, C-49, C-55).
+"""Embeds: players and maps shown under links to them (content 11.10, C-49, C-55).
 
-A rule says which addresses it takes, whole, and how the address of the frame is made from what was
-captured. Captures are digits and names, so nothing of an author's URL reaches the page unread.
+A rule matches whole addresses, and makes the address of the frame from captured digits and names, so that no other part
+of an author's URL reaches the page.
 """
 
 import re
@@ -12,7 +12,7 @@ from forumapi.text.sanitise import escape_attribute
 
 
 class Embed(NamedTuple):
-    """A frame: where it points, and its size as HTML has it."""
+    """Frame with its address and size."""
 
     src: str
     width: str
@@ -21,7 +21,7 @@ class Embed(NamedTuple):
     scrolling: bool = True
 
     def html(self) -> str:
-        """The `iframe` element."""
+        """Render the `iframe` element."""
         scrolling = "" if self.scrolling else ' scrolling="no"'
         fullscreen = " allowfullscreen" if self.fullscreen else ""
         return (
@@ -32,9 +32,9 @@ class Embed(NamedTuple):
 
 
 class _Rule(NamedTuple):
-    """`hosts` and `address` (path, query and fragment) must match whole, in any case of letters.
+    """Rule of an embed. `hosts` and `address` (path, query and fragment) must match whole, ignoring case.
 
-    `src` may use the groups of both. Rules are tried by `sequence`, then in the order they stand.
+    `src` may use the groups of both. Rules are tried by `sequence`, then in order of definition.
     """
 
     sequence: int
@@ -142,7 +142,7 @@ _ANY_HOST = re.compile(
 
 
 def find(url: str) -> Embed | None:
-    """The frame for a link to `url`, or None."""
+    """Find the frame for a link to `url`, or None."""
     parts = _URL.fullmatch(url)
     if parts is None or not _ANY_HOST.fullmatch(parts["host"]):
         return None

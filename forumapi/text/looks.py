@@ -1,7 +1,7 @@
-"""Looks of a name: its skeletons by Unicode's Technical Standard 39. Names that share one can be taken for each other.
+"""Looks of a name: skeletons by Unicode Technical Standard 39. Names that share one are confusable.
 
-The table is Unicode's confusables, from the package confusable-homoglyphs, which lists each pair both ways; a letter
-that many are confused with stands for all of them.
+The table is Unicode's confusables, from the package confusable-homoglyphs, which lists each pair both ways; the letter
+with the most pairs is the prototype of its group.
 """
 
 from __future__ import annotations
@@ -13,13 +13,13 @@ from html import unescape
 from importlib.resources import files
 from typing import Final
 
-# Marks of direction that the package left around letters of scripts written from right to left.
+# Direction marks that the package has around letters of right-to-left scripts.
 _MARKS: Final = "\u200e\u200f"
 
 
 @cache
 def _prototypes() -> dict[int, str]:
-    """Letter -> what stands for it, for str.translate."""
+    """Map letters to their prototypes, for str.translate."""
     text = files("confusable_homoglyphs").joinpath("confusables.json").read_text(encoding="utf-8")
     pairs = {
         letter.strip(_MARKS): [other["c"].strip(_MARKS) for other in others]
@@ -28,7 +28,7 @@ def _prototypes() -> dict[int, str]:
     found = {}
     for letter, others in pairs.items():
         if len(letter) != 1 or len(others) != 1 or unicodedata.normalize("NFKC", letter) != letter:
-            continue  # several letters, one that stands for others, or one that is gone before
+            continue  # several letters, a prototype of others, or a letter mapped before
         (other,) = others
         is_alone = len(other) == 1 and len(pairs.get(other, ())) == 1
         if other and not (is_alone and letter < other):
@@ -37,16 +37,14 @@ def _prototypes() -> dict[int, str]:
 
 
 def looks(name: str) -> list[str]:
-    """The looks of a name as it is stored, one or two: as it is written, and as it is without regard to case."""
+    """Compute the skeletons of a stored name, one or two: as written, and case-folded."""
     plain = unicodedata.normalize("NFKC", unescape(name))
     return sorted({_skeleton(plain), _skeleton(plain.casefold())})
 
 
 def _skeleton(text: str) -> str:
-    """The skeleton without regard to case, of what is seen of the text."""
-    for _ in range(
-        2
-    ):  # what stands for a letter may have another case, and then look like something else
+    """Compute the case-insensitive skeleton of the visible text."""
+    for _ in range(2):  # a prototype may have another case, and then another prototype
         seen = "".join(one for one in unicodedata.normalize("NFD", text) if _is_seen(one))
         text = unicodedata.normalize("NFC", seen.translate(_prototypes()).casefold())
     return text

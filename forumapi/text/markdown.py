@@ -1,6 +1,6 @@
-"""Markdown to HTML (content 11.4): the only place that knows the engine.
+"""Markdown to HTML (content 11.4): the only module that uses the engine.
 
-Its output is not safe: raw HTML of the author passes through.
+The output is not safe: raw HTML of the author passes through.
 """
 
 import re
@@ -26,7 +26,7 @@ _DELIMITER_ROW = "|:- \t"
 
 
 def to_html(source: str) -> str:
-    """`source` as HTML."""
+    """Render `source` as unsafe HTML."""
     if "|" in source:
         source = _with_bounded_tables(source)
     if source.count("www.") > _MAX_ADDRESSES:
@@ -35,7 +35,7 @@ def to_html(source: str) -> str:
 
 
 def _with_bounded_tables(source: str) -> str:
-    """`source` with no delimiter row of a table that would take it past _MAX_CELLS."""
+    """Break the delimiter rows of tables beyond _MAX_CELLS."""
     lines = source.split("\n")
     cells = 0
     blank = 0

@@ -1,7 +1,7 @@
-"""Reading HTML of any quality as texts and tags, in time linear in its length.
+"""Tokenizer of HTML of any quality, in time linear in its length.
 
-The reading is that of the HTML standard as far as it matters here; where the two could differ
-nothing is lost, because every caller writes its own markup from what is read and copies none.
+It follows the HTML standard as far as it matters here; a difference is harmless, since every caller writes its own
+markup from the tokens and copies none.
 """
 
 import re
@@ -13,8 +13,7 @@ Step = tuple[str, str | None, str | None, str | None]
 The name is None where a comment or the end of the document comes after the text.
 """
 
-# Quantifiers are possessive and an unclosed comment or quotation runs to the end, so that no input
-# makes the pattern look at a character more than a few times.
+# Linear time: quantifiers are possessive, and an unclosed comment or quotation extends to the end.
 _TOKEN = re.compile(
     r"""<(?:
         !--(?:-?>|.*?(?:--!?>|\Z))
@@ -48,21 +47,21 @@ _HIDDEN_START = re.compile(rf"<(?:{'|'.join(sorted(HIDDEN))})", re.I)
 
 
 def steps(html: str) -> Iterator[Step]:
-    """The texts and tags of `html`; HIDDEN elements are left out.
+    """Split `html` into texts and tags, without HIDDEN elements.
 
-    What opens like a tag but is followed by no `>` at all is text.
+    An opening `<` without any later `>` is text.
     """
     if _HIDDEN_START.search(html):
         html = _without_hidden(html)
     end = html.rfind(">") + 1
-    # One call for the whole document, and slices of what it found: the loop over it is hot.
+    # One call for the whole document: this loop is hot.
     found = _TOKEN.split(html[:end])
     yield from zip(found[::4], found[1::4], found[2::4], found[3::4], strict=False)
     yield found[-1] + html[end:], None, None, None
 
 
 def _without_hidden(html: str) -> str:
-    """`html` with an empty comment for each HIDDEN element, so that its neighbours stay apart."""
+    """Replace each HIDDEN element by an empty comment, which keeps its neighbours apart."""
     kept: list[str] = []
     done = position = 0
     while match := _TOKEN.search(html, position):
@@ -75,7 +74,7 @@ def _without_hidden(html: str) -> str:
 
 
 def _end_of_hidden(html: str, name: str, position: int) -> int:
-    """Where the end tag of the element that `position` is inside of begins; without one, the end."""
+    """Find the end tag of the element around `position`; without one, the end of the text."""
     depth = 1
     for match in _HIDDEN_TAG[name].finditer(html, position):
         depth += -1 if match[1] else 1
@@ -85,12 +84,12 @@ def _end_of_hidden(html: str, name: str, position: int) -> int:
 
 
 def attributes_of(written: str) -> Iterator[tuple[str, str]]:
-    """(lower-case name, value as written) of each attribute, repeated names included."""
+    """Split attributes into (lower-case name, value as written), repeated names included."""
     for match in _ATTRIBUTE.finditer(written):
         name, double, single, bare = match.groups(default="")
         yield name.lower(), double or single or bare
 
 
 def strip_tags(html: str) -> str:
-    """The text of `html`, entities as written."""
+    """Extract the text of `html`, with entities as written."""
     return "".join([text for text, *_ in steps(html)])

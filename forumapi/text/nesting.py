@@ -1,9 +1,9 @@
-"""Keeps markup well nested, so that the sanitiser's parser never has to repair it.
+"""Correct nesting of markup, so that the sanitiser's parser never has to repair it.
 
-An HTML parser repairs bad nesting by closing and re-opening elements. Written with intent that is
-expensive: an unclosed `<b title="…long…">` is copied into every later paragraph, and the cost of a
-tree is quadratic in its depth. So start tags close here what HTML says they close, everything that
-closes is closed by name and in order, and what is nested too deeply loses its tags, not its text.
+An HTML parser repairs bad nesting by closing and re-opening elements, which hostile input makes expensive: an unclosed
+`<b title="…long…">` is copied into every later paragraph, and the cost of a tree is quadratic in its depth. So start
+tags close the elements that HTML says they close, elements are closed by name and in order, and elements nested too
+deeply lose their tags but not their text.
 """
 
 MAX_DEPTH = 50
@@ -12,7 +12,7 @@ VOID = frozenset(("br", "col", "hr", "img", "wbr"))
 
 _HEADINGS = frozenset(("h1", "h2", "h3", "h4", "h5", "h6"))
 
-# Where a table part may stand: the nearest of these is made the parent, by closing what is between.
+# Allowed parents of table parts: the nearest becomes the parent, by closing the elements between.
 _TABLE_PARTS = {
     "caption": ("table",),
     "col": ("colgroup", "table"),
@@ -25,7 +25,7 @@ _TABLE_PARTS = {
     "tr": ("tbody", "thead", "tfoot", "table"),
 }
 
-# Inside these, outside a cell, only table parts may stand.
+# Elements that may contain only table parts, outside a cell.
 _TABLE_FRAME = frozenset(("colgroup", "table", "tbody", "tfoot", "thead", "tr"))
 
 _BLOCKS = _HEADINGS | {
@@ -36,16 +36,16 @@ _BLOCKS = _HEADINGS | {
 STRUCTURE = frozenset(_BLOCKS | set(_TABLE_PARTS))
 """Everything but inline elements."""
 
-# No start tag closes a paragraph, and no other element's end tag anything, from inside these.
+# Boundaries: from inside these, no start tag closes a paragraph, and no other end tag closes anything.
 _CELLS = frozenset(("caption", "table", "td", "th"))
 
-# An item closes its predecessor through these, but through no other block.
+# Blocks through which a list item closes its predecessor.
 _WITHIN_ITEM = frozenset(("div", "p"))
 _SIBLINGS = {"li": ("li",), "dd": ("dd", "dt"), "dt": ("dd", "dt")}
 
 
 class Nesting:
-    """The elements open at a point of a document that is being written."""
+    """Stack of open elements of a document that is being written."""
 
     __slots__ = ("_inner_links", "_too_deep", "open")
 
@@ -55,7 +55,7 @@ class Nesting:
         self._inner_links = 0
 
     def start(self, name: str) -> str | None:
-        """Opens `name`: the end tags to write before it, or None if it can't stand here."""
+        """Open an element. Returns the end tags to write before it, or None if it is not allowed here."""
         closing = ""
         if name in _TABLE_PARTS:
             place = self._nearest(_TABLE_PARTS[name])
@@ -65,13 +65,13 @@ class Nesting:
         elif self.open and self.open[-1] in _TABLE_FRAME:
             return None
         elif name == "table" and "pre" in self.open:
-            # What stands between cells is moved before the table, where a `pre` loses a newline.
+            # A parser moves elements between cells before the table, where a `pre` loses a newline.
             return None
         elif name in _BLOCKS:
             if self.open:
                 closing = self._close(self._first_closed_by(name))
         elif name == "a" and "a" in self.open:
-            # A bare address inside a written link was linked by Markdown: the written one stays.
+            # Markdown linked a bare address inside an explicit link: the explicit one stays.
             self._inner_links += 1
             return None
         if name in VOID:
@@ -83,7 +83,7 @@ class Nesting:
         return closing
 
     def end(self, name: str) -> str:
-        """Closes `name`: the end tags to write, none if it isn't open or can't be closed here."""
+        """Close an element. Returns the end tags to write, "" if it is not open or may not be closed here."""
         if self._too_deep:
             if self._too_deep[-1] == name:
                 self._too_deep.pop()
@@ -106,7 +106,7 @@ class Nesting:
         return ""
 
     def finish(self) -> str:
-        """The end tags of everything still open."""
+        """Close all open elements. Returns their end tags."""
         return self._close(0)
 
     def _close(self, place: int) -> str:
@@ -125,7 +125,7 @@ class Nesting:
         return None
 
     def _first_closed_by(self, name: str) -> int:
-        """The place of the outermost element that the start tag of block `name` closes."""
+        """Find the outermost element that the start tag of block `name` closes."""
         first = len(self.open)
         siblings = _SIBLINGS.get(name, ())
         for place in range(first - 1, -1, -1):

@@ -1,13 +1,13 @@
-"""A comment's Markdown to the HTML that is stored and served (content 11).
+"""Rendering of a comment's Markdown to the HTML that is stored and served (content 11).
 
-Two steps, because links and mentions need the database in between and this package has none:
+Two steps, since links and mentions need the database in between, which this package does not use:
 
     draft = prepare(markdown, own_hosts=site.hosts, file_host=None)
     # look up draft.mention_names, find or make short links for draft.urls
     content = finish(draft, mentions=..., short_links=...)
 
-The markup that reaches the sanitiser is written here from tokens (`markup`, `nesting`), never by
-replacing strings in HTML; after the sanitiser come only the image class and the embeds (C-49).
+Markup for the sanitiser is written from tokens (`markup`, `nesting`), never by replacing strings in HTML; only the
+image class and the embeds follow the sanitiser (C-49).
 """
 
 import re
@@ -50,7 +50,7 @@ _LONGEST_NAME = 50
 
 @dataclass(frozen=True, slots=True)
 class _Link:
-    """The start tag of a link to another host; `more` is its other attributes, as HTML."""
+    """Start tag of a link to another host. `more`: its other attributes, as HTML."""
 
     href: str
     more: str
@@ -58,15 +58,15 @@ class _Link:
 
 @dataclass(frozen=True, slots=True)
 class _Mention:
-    """A word that may name a profile: how far the name may reach, and the key to look up."""
+    """Possible mention: the longest possible name, and the key to look up."""
 
     word: str
     candidates: tuple[tuple[int, str], ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Draft:
-    """A comment rendered but for its links and mentions."""
+class RenderDraft:
+    """Comment that is rendered except for its links and mentions."""
 
     parts: tuple[str | _Link | _Mention, ...]
     mention_names: frozenset[str]
@@ -77,7 +77,7 @@ class Draft:
 
 @dataclass(frozen=True, slots=True)
 class Content:
-    """A rendered comment."""
+    """Rendered comment."""
 
     html: str
     mentioned: tuple[int, ...]
@@ -88,11 +88,11 @@ class Content:
 
 def prepare(
     markdown: str, *, own_hosts: frozenset[str], file_host: str | None, jump: str = ""
-) -> Draft:
-    """Steps 1 to 7 of content 11.1, as far as they need no lookup.
+) -> RenderDraft:
+    """Do steps 1 to 7 of content 11.1, as far as they need no database.
 
-    `own_hosts` and `file_host`: see `urls.target`. `jump` is what short links begin with; such
-    links are left as they are. Raises ValueError for a text longer than MAX_SOURCE.
+    `own_hosts` and `file_host`: see `urls.target`. `jump`: prefix of short links, which are left unchanged. Raises
+    ValueError for a text longer than MAX_SOURCE.
     """
     if len(markdown) > MAX_SOURCE:
         raise ValueError(f"a comment is at most {MAX_SOURCE} characters")
@@ -100,14 +100,16 @@ def prepare(
     source = rewrite(quieten(block_characters(source)))
     writer = _Writer(source, own_hosts, file_host, jump)
     writer.write(_readable(to_html(source)))
-    return Draft(tuple(writer.parts), frozenset(writer.names), writer.urls())
+    return RenderDraft(tuple(writer.parts), frozenset(writer.names), writer.urls())
 
 
-def finish(draft: Draft, *, mentions: Mapping[str, int], short_links: Mapping[str, str]) -> Content:
-    """Steps 7 to 12: the HTML, sanitised, with embeds.
+def finish(
+    draft: RenderDraft, *, mentions: Mapping[str, int], short_links: Mapping[str, str]
+) -> Content:
+    """Do steps 7 to 12. Returns the sanitised HTML with embeds.
 
-    `mentions`: name as in `draft.mention_names` -> profile id. `short_links`: URL of `draft.urls`
-    -> address that is written instead; a URL that is missing stays as it is.
+    `mentions`: profile ids by name as in `draft.mention_names`. `short_links`: addresses that replace URLs of
+    `draft.urls`; other URLs stay.
     """
     written: list[str] = []
     mentioned: dict[int, None] = {}
@@ -123,14 +125,14 @@ def finish(draft: Draft, *, mentions: Mapping[str, int], short_links: Mapping[st
                 used[part.href] = short
             written.append(_start_of_link(short or part.href, True, part.more))
     html = sanitise("".join(written))
-    # The sanitiser escapes < and > in texts and values, so both of these see tags only.
+    # The sanitiser escapes < and > in texts and values, so that both replacements find only tags.
     html = html.replace("<img ", '<img class="ip" ')
     html = _with_embeds(html, used)
     return Content(html, tuple(mentioned)[:MAX_NOTIFIED], tuple(used))
 
 
 def _readable(text: str) -> str:
-    """`text` without the characters that entities could bring back after step 1."""
+    """Remove characters that entities could bring back after step 1."""
     return block_characters(text).replace("\r", "")
 
 
@@ -142,10 +144,10 @@ _MARK = re.compile(
 _AFTER_NAME = ",.:?!-"
 _AROUND_NAME = _AFTER_NAME + ")]}>\"'’”»"
 
-# Accents, variation selectors, skin tones and joined emoji are not torn from what they belong to.
+# Accents, variation selectors, skin tones and joined emoji stay with their base characters.
 _EXTENDING = "\u0300-\u036f\u200c\u200d\ufe00-\ufe0f\U0001f3fb-\U0001f3ff"
 _LONGEST_RUN = 40
-# What is found ahead is not given back: `{0,20}+` says that too, but before Python 3.11.5 loses a character in it.
+# The look-ahead is atomic, like `{0,20}+`, which loses a character before Python 3.11.5.
 _LONG_RUN = re.compile(
     rf"\S{{{_LONGEST_RUN}}}(?=(?P<more>(?:[{_EXTENDING}]|(?<=\u200d)\S){{0,20}}))(?P=more)(?=\S)"
 )
@@ -156,7 +158,7 @@ _STARTS = {name: f"<{name}>" for name in ELEMENTS}
 
 
 class _Writer:
-    """Writes a document from the tokens of Markdown's output, noting links and mentions."""
+    """Writer of a document from the tokens of Markdown's output, which collects links and mentions."""
 
     def __init__(
         self, source: str, own_hosts: frozenset[str], file_host: str | None, jump: str
@@ -168,12 +170,12 @@ class _Writer:
         self._jump = jump
         self._nesting = Nesting()
         self._has_long_words = _LONG_WORD.search(source) is not None
-        # The character before the next text, as far as hashtags care: none at the start of a block.
+        # Character before the next text, for hashtags; "" at the start of a block.
         self._before = ""
         self._in_fresh_pre = False
 
     def write(self, html: str) -> None:
-        """All of `html`."""
+        """Write the tokens of `html`."""
         for text, slash, name, attributes in steps(html):
             if text:
                 self._text(text)
@@ -192,7 +194,7 @@ class _Writer:
         self.parts.append(self._nesting.finish())
 
     def urls(self) -> tuple[str, ...]:
-        """The distinct URLs of links to shorten, in order."""
+        """List the distinct URLs of links to shorten, in order."""
         links = (part.href for part in self.parts if isinstance(part, _Link))
         return tuple(dict.fromkeys(links))[:MAX_LINKS]
 
@@ -205,7 +207,7 @@ class _Writer:
 
     def _end(self, name: str) -> None:
         if name == "a" and self.parts and isinstance(link := self.parts[-1], _Link):
-            # An anchor without content is left alone.
+            # An anchor without content stays as it is.
             self.parts[-1] = _start_of_link(link.href, True, link.more)
         self._markup(self._nesting.end(name), name)
 
@@ -272,7 +274,7 @@ class _Writer:
         self.parts.append(escape_text(text))
 
     def _marked(self, text: str) -> None:
-        """Text with its hashtags linked and its possible mentions noted."""
+        """Write a text, link its hashtags and collect its possible mentions."""
         done = 0
         for match in _MARK.finditer(text):
             tag = match["tag"]
@@ -299,12 +301,12 @@ class _Writer:
         return _Mention(word, tuple(candidates)) if candidates else None
 
 
-# In attributes, unlike in text, an entity needs its semicolon: "?a=1&copy=2" is no copyright sign.
+# In attributes, unlike in text, an entity needs its semicolon: "?a=1&copy=2" has none.
 _ENTITY = re.compile(r"&(?:#[0-9]+|#[xX][0-9a-fA-F]+|[a-zA-Z][a-zA-Z0-9]*);")
 
 
 def _attributes(element: str, written: str) -> dict[str, str]:
-    """The allowed attributes of a tag, decoded; the first of a name counts."""
+    """Decode the allowed attributes of a tag; of repeated names the first counts."""
     seen: dict[str, str] = {}
     for name, value in attributes_of(written):
         if name not in seen:
@@ -323,7 +325,7 @@ def _written(attributes: Mapping[str, str]) -> str:
 
 
 def _hyphenated(text: str) -> str:
-    """`text` with a soft hyphen after each 40 characters of a word that goes on (content 11.5)."""
+    """Insert a soft hyphen after each 40 characters of a long word (content 11.5)."""
     return _LONG_RUN.sub(lambda run: run[0] + _SOFT_HYPHEN, text)
 
 
@@ -333,7 +335,7 @@ def _start_of_link(href: str, external: bool, more: str) -> str:
 
 
 def _mention(part: _Mention, mentions: Mapping[str, int], mentioned: dict[int, None]) -> str:
-    """The HTML of a word that may name a profile; one it does name is added to `mentioned`."""
+    """Render a possible mention; a profile that it names is added to `mentioned`."""
     for end, key in part.candidates:
         profile = mentions.get(key)
         if profile is not None:
@@ -349,7 +351,7 @@ _SHORT_LINK = re.compile(r'<a href="([^"]*)"([^>]*)>(.*?)</a>', re.DOTALL)
 
 
 def _with_embeds(html: str, used: Mapping[str, str]) -> str:
-    """Sanitised `html` with the frame of each short link of `used` (URL -> address) that has one."""
+    """Insert the frames of short links in `used` (URL -> address) into sanitised HTML."""
     frames: dict[str, str] = {}
     for url, short in used.items():
         embed = embeds.find(url)

@@ -1,4 +1,4 @@
-"""The one gate for HTML: what a comment's markup may be (content 11.8, C-54)."""
+"""Sanitiser: the allow-list of a comment's HTML (content 11.8, C-54)."""
 
 import re
 from collections.abc import Mapping
@@ -11,8 +11,8 @@ EXTERNAL_REL = "nofollow noopener"
 EXTERNAL_TARGET = "_blank"
 
 _TEXT = re.compile(r".*", re.DOTALL)
-_URL = _TEXT  # of a link or an image: the sanitiser judges it, that it parses, and its scheme
-# Of a quotation the sanitiser judges nothing.
+_URL = _TEXT  # of a link or an image: the sanitiser checks that it parses, and its scheme
+# Source of a quotation: not checked by the sanitiser.
 _SOURCE = re.compile(r"(?:(?:https?|mailto):|(?!\s*[a-z][a-z0-9+.\-]*:))[^\t\n\r]*", re.I)
 _TOKENS = re.compile(r"[\w \-]+")
 _DIGITS = re.compile(r"[0-9]+")
@@ -90,12 +90,12 @@ ELEMENTS: Mapping[str, Rules] = {
 }
 """What an author may write: element -> its own attributes -> what the whole value must match."""
 
-# Ours to write, on links to other hosts; the value is fixed, so a forged one gains nothing.
+# Attributes that we add to links to other hosts; the value is fixed, so that a forged one is harmless.
 _ADDED: Rules = {"rel": re.compile(EXTERNAL_REL), "target": re.compile(EXTERNAL_TARGET)}
 
 
 def allowed_value(element: str, attribute: str, value: str) -> bool:
-    """Whether an author may give `element` this attribute with this value (URLs: see `usable_url`)."""
+    """Check that an author may give `element` this attribute with this value (URLs: see `usable_url`)."""
     rule = ELEMENTS[element].get(attribute) or EVERYWHERE.get(attribute)
     return rule is not None and rule.fullmatch(value) is not None
 
@@ -123,23 +123,23 @@ _CLEANER = nh3.Cleaner(
 
 
 def sanitise(html: str) -> str:
-    """`html` with only allowed elements and attributes, well formed, `<` and `>` escaped elsewhere.
+    """Remove everything but allowed elements and attributes; the result is well-formed, `<` and `>` escaped elsewhere.
 
-    The time is quadratic in the depth of the tree: give it what `nesting` has bounded.
+    The time is quadratic in the depth of the tree, which `nesting` has to bound before.
     """
     return _CLEANER.clean(html)
 
 
 def usable_url(url: str) -> bool:
-    """Whether the sanitiser would keep `url` as the target of a link."""
+    """Check that the sanitiser keeps `url` as the target of a link."""
     return "href=" in _CLEANER.clean(f'<a href="{escape_attribute(url)}"></a>')
 
 
 def escape_text(text: str) -> str:
-    """`text` as HTML text."""
+    """Escape a text for HTML."""
     return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 
 def escape_attribute(value: str) -> str:
-    """`value` for between double quotes."""
+    """Escape a value for double quotes."""
     return escape_text(value).replace('"', "&quot;")

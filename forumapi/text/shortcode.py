@@ -1,4 +1,4 @@
-"""Codes of short links: twelve random characters; those of earlier releases were consecutive (platform 6.3)."""
+"""Codes of short links: twelve random characters, consecutive ones in earlier releases (platform 6.3)."""
 
 import random
 import secrets
@@ -16,14 +16,14 @@ _SECRET = secrets.SystemRandom()
 
 
 def draw(source: random.Random = _SECRET) -> str:
-    """A new code. `source` is another one than the system's only where nothing is secret."""
+    """Draw a new code. `source`: another generator than the system's only for codes that need not be secret."""
     return "".join(source.choices(ALPHABET, k=LENGTH))
 
 
 def decode(code: str) -> int | None:
-    """The link that an earlier release gave `code`: a lead character, then the link's number in base 56.
+    """Decode a code of earlier releases: a lead character, then the link's number in base 56, least digit first.
 
-    The least significant digit comes first. None for what it can't have made.
+    None for an invalid code.
     """
     if not 2 <= len(code) <= 12 or code[-1] == ALPHABET[0]:
         return None  # too long for a bigint, or with a leading zero: an alias of another code

@@ -1,4 +1,4 @@
-"""What a link in a comment points at, as a browser reads it (content 11.6 and 11.8, C-52, C-53)."""
+"""Targets of links and images in comments, as browsers parse them (content 11.6 and 11.8, C-52, C-53)."""
 
 import re
 from typing import NamedTuple
@@ -8,18 +8,17 @@ from forumapi.text.sanitise import usable_url
 MAX_SHORTENED = 2_000
 """Characters of the longest URL that gets a short link."""
 
-# What a URL parser takes out before it reads anything.
+# Characters that a URL parser removes first.
 _IGNORED = re.compile(r"[\t\n\r]")
 _SCHEME = re.compile(r"[a-zA-Z][a-zA-Z0-9+.\-]*(?=:)")
 
-# With these exclusions every parser finds the same host. What fails here is nobody's own site and
-# gets no short link, but is still a link if the sanitiser takes it.
+# With these exclusions every parser finds the same host. Other addresses are treated as foreign and get no short link,
+# but stay links if the sanitiser accepts them.
 _WEB = re.compile(
     r"(?P<scheme>(?i:https?):)?//(?:[^\s/?#\\@]*@)?(?P<host>[^\s/?#\\@:\[\]]+)(?::[0-9]{0,5})?"
     r"(?P<rest>(?:[/?#]\S*)?)"
 )
-# Nearly all web addresses: a name, then a plain top level, of which the sanitiser's URL parser
-# needn't be asked.
+# Fast path of nearly all web addresses: a name and a plain top level, valid to the sanitiser's URL parser.
 _PLAIN_WEB = re.compile(
     r"(?P<scheme>https?)://(?P<host>(?:(?!xn--)[a-z0-9][a-z0-9\-]*\.)*(?!xn--)[a-z][a-z0-9\-]*)"
     r"(?::[0-9]{1,4})?(?P<rest>(?:[/?#]\S*)?)",
@@ -29,19 +28,19 @@ _SCHEMES = ("http", "https", "mailto")
 _FILES = "/api/v1/files/"
 
 
-class Target(NamedTuple):
-    """Where a link leads: `href` as to be written, and how it is treated."""
+class LinkTarget(NamedTuple):
+    """Target of a link: `href` to write, and its treatment."""
 
     href: str
     external: bool = False
     shortened: bool = False
 
 
-def target(url: str, own_hosts: frozenset[str], file_host: str | None) -> Target | None:
-    """The target of a link to `url`, or None for one that must not be a link.
+def target(url: str, own_hosts: frozenset[str], file_host: str | None) -> LinkTarget | None:
+    """Classify a link to `url`. None if it must not be a link.
 
-    `own_hosts` are the site's host names, lower case, without port. `file_host` is the one of them
-    on which files keep their absolute address, None if there is none.
+    `own_hosts`: the site's host names, lower case, without port. `file_host`: the one of them on which files keep
+    absolute addresses, or None.
     """
     web = _PLAIN_WEB.fullmatch(url)
     if web is None:
@@ -51,21 +50,21 @@ def target(url: str, own_hosts: frozenset[str], file_host: str | None) -> Target
             if scheme[0].lower() not in _SCHEMES or not usable_url(url):
                 return None
             if scheme[0].lower() == "mailto":
-                return Target(url)
+                return LinkTarget(url)
         elif url.replace("\\", "/")[:2] != "//":
-            return Target(url)
+            return LinkTarget(url)
         web = _WEB.fullmatch(url)
         if web is None:
-            return Target(url, external=True)
+            return LinkTarget(url, external=True)
     host = web["host"].rstrip(".").lower()
     if host in own_hosts:
-        return Target(_within_site(url, host, web["rest"], file_host))
+        return LinkTarget(_within_site(url, host, web["rest"], file_host))
     shortened = web["scheme"] is not None and len(url) <= MAX_SHORTENED
-    return Target(url, external=True, shortened=shortened)
+    return LinkTarget(url, external=True, shortened=shortened)
 
 
 def usable_image(url: str) -> str | None:
-    """`url` as the source of an image, or None for one that must not be loaded."""
+    """Normalise the source of an image. None if it must not be loaded."""
     source = target(url, frozenset(), None)
     if source is None or not source.href or source.href[:7].lower() == "mailto:":
         return None
@@ -76,5 +75,5 @@ def _within_site(url: str, host: str, rest: str, file_host: str | None) -> str:
     if host == file_host and rest.startswith(_FILES):
         return url
     path = rest if rest.startswith("/") else f"/{rest}"
-    # "//elsewhere" as a path would be read as a host.
+    # A path "//other" would be parsed as a host.
     return url if path[1:2] in ("/", "\\") else path

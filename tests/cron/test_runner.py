@@ -18,7 +18,7 @@ import pytest
 from forumapi.config import Config, Settings
 from forumapi.cron import runner, schedule
 from forumapi.cron.runner import LeadsElsewhereError, Runner
-from forumapi.cron.schedule import Job, Retry
+from forumapi.cron.schedule import Job, RetryPolicy
 from forumapi.database.connections import Query
 from forumapi.events.lease import Lease
 from tests.fixtures import PROJECT
@@ -208,7 +208,7 @@ class Stubborn:
 
 
 def stubborn(times: int, tries: int = 3) -> Job:
-    return Job("stubborn", "0 * * * * 0", "hourly", Stubborn(times), Retry(tries, 60))
+    return Job("stubborn", "0 * * * * 0", "hourly", Stubborn(times), RetryPolicy(tries, 60))
 
 
 def test_a_failed_run_is_tried_again_by_its_own_rule_until_it_succeeds(database_url, notes):

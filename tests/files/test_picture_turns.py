@@ -13,7 +13,7 @@ from PIL import Image
 
 from forumapi.errors import Unavailable
 from forumapi.files.images.fair_queue import FairQueue
-from forumapi.files.images.image_worker_pool import Studio
+from forumapi.files.images.image_worker_pool import ImageWorker
 from tests.factories import Factory, Site
 from tests.files.pictures import png, post
 from tests.fixtures import Server
@@ -21,8 +21,8 @@ from tests.services import wait_until
 
 
 @pytest.fixture(scope="module")
-def studio() -> Iterator[Studio]:
-    made = Studio(time_limit_s=20, pixel_limit=50_000_000)
+def image_worker() -> Iterator[ImageWorker]:
+    made = ImageWorker(time_limit_s=20, pixel_limit=50_000_000)
     yield made
     made.close()
 
@@ -36,12 +36,14 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def test_many_large_pictures_of_one_keep_nobody_waiting(studio: Studio, folder: Path) -> None:
+def test_many_large_pictures_of_one_keep_nobody_waiting(
+    image_worker: ImageWorker, folder: Path
+) -> None:
     done: list[int] = []
 
     def flood(number: int) -> None:
         for turn in range(4):
-            studio.make(folder / "large.png", folder / f"{number}.{turn}", "png", who="flood")
+            image_worker.make(folder / "large.png", folder / f"{number}.{turn}", "png", who="flood")
             done.append(number)
 
     threads = [threading.Thread(target=flood, args=(number,), daemon=True) for number in range(4)]
@@ -52,7 +54,7 @@ def test_many_large_pictures_of_one_keep_nobody_waiting(studio: Studio, folder: 
         began = len(done)
         wait_until(lambda began=began: len(done) > began, "no picture is finished")  # type: ignore[misc]
         before = len(done)
-        made = studio.make(
+        made = image_worker.make(
             folder / "small.png", folder / "small", "png", who="other", is_size=is_size
         )
         waits.append(len(done) - before)

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import NamedTuple
 
 
-class Made(NamedTuple):
-    """A finished picture. `is_new`: its bytes differ from what was sent and stand in the target file.
+class ProcessedImage(NamedTuple):
+    """Processed image. `is_new`: its bytes differ from the source and are in the target file.
 
-    `pixels` are those of what was sent.
+    `pixels`: of the source.
     """
 
     width: int

@@ -1,7 +1,7 @@
-"""Start-time fair queue (Goyal, Vin and Cheng, 1996) with one server: each person in turn, by what their pictures cost.
+"""Start-time fair queue (Goyal, Vin and Cheng, 1996) with one server, for callers whose requests differ in cost.
 
-The next turn is of whoever has cost least since the queue began to fill, so that one small picture waits for no more
-than the one that is being worked on, however many large ones of somebody else stand before it.
+The next turn goes to the caller with the least cost since the queue began to fill, so that a small image waits only for
+the one in work, however many large images of another caller came before.
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ from typing import Final
 
 from forumapi.errors import Unavailable
 
-# Sizes that readers wait for come before uploads, but after so many in a row an upload has its turn.
+# Thumbnails have priority over uploads, but after so many in a row an upload has its turn.
 SIZES_IN_A_ROW: Final = 2
 
 
 class Turn:
-    """A turn of `who`. `cost` is set by whoever has it, before it ends."""
+    """Turn of the caller `who`, who sets `cost` before it ends."""
 
     __slots__ = ("cost", "is_size", "ready", "start", "who")
 
@@ -31,10 +31,10 @@ class Turn:
         self.ready.acquire()
 
 
-class _Line:
-    """Turns of one kind that are waited for, first come first served among those of one person.
+class _WaitingTurns:
+    """Waiting turns of one kind, first come first served for each caller.
 
-    `finished`: person -> what they have cost, on the scale of `virtual`, which is where the last turn began.
+    `finished`: caller -> virtual time at which their last turn ends; `virtual`: virtual time of the last start.
     """
 
     __slots__ = ("finished", "virtual", "waiting")
@@ -45,15 +45,15 @@ class _Line:
         self.virtual = 0.0
 
     def take(self) -> Turn:
-        """The next turn, which has begun."""
-        turn = min(self.waiting, key=self._start)  # the first of several that are alike
+        """Start the next turn."""
+        turn = min(self.waiting, key=self._start)  # the first of equals
         self.waiting.remove(turn)
         self.begin(turn)
         return turn
 
     def begin(self, turn: Turn) -> None:
         turn.start = self.virtual = self._start(turn)
-        # Whoever has had less than this counts as somebody who comes now.
+        # Callers with a lower cost are treated like new ones.
         for who in [one for one, cost in self.finished.items() if cost <= self.virtual]:
             del self.finished[who]
 
@@ -62,23 +62,23 @@ class _Line:
 
 
 class FairQueue:
-    """Gives turns, one at a time. Whoever waits longer than `patience_s` goes without."""
+    """Fair queue of turns, one at a time, with a maximum wait of `patience_s`."""
 
     def __init__(self, patience_s: float) -> None:
         self._patience_s = patience_s
         self._lock = threading.Lock()
-        self._uploads, self._sizes = _Line(), _Line()
+        self._uploads, self._sizes = _WaitingTurns(), _WaitingTurns()
         self._is_busy = False
         self._row = 0  # sizes since the last upload
 
     @property
     def waiting(self) -> int:
-        """How many wait."""
+        """Number of waiting turns."""
         return len(self._uploads.waiting) + len(self._sizes.waiting)
 
     @property
     def people(self) -> int:
-        """How many people are remembered for what they have cost."""
+        """Number of callers with a recorded cost."""
         return len(self._uploads.finished) + len(self._sizes.finished)
 
     @contextlib.contextmanager
@@ -88,30 +88,30 @@ class FairQueue:
         with self._lock:
             if at_once := not self._is_busy:
                 self._is_busy = True
-                self._line(turn).begin(turn)
+                self._waiting_turns(turn).begin(turn)
             else:
-                self._line(turn).waiting.append(turn)
+                self._waiting_turns(turn).waiting.append(turn)
         try:
             if not at_once and not turn.ready.acquire(timeout=self._patience_s):
-                raise Unavailable("Too many pictures are being worked on")
+                raise Unavailable("Too many images are being processed")
             yield turn
         finally:
             self._end(turn)
 
-    def _line(self, turn: Turn) -> _Line:
+    def _waiting_turns(self, turn: Turn) -> _WaitingTurns:
         return self._sizes if turn.is_size else self._uploads
 
     def _end(self, turn: Turn) -> None:
-        """The turn is over, or is waited for no more."""
+        """End a turn, or a wait for one, and start the next."""
         with self._lock:
-            line = self._line(turn)
+            line = self._waiting_turns(turn)
             if turn in line.waiting:
                 line.waiting.remove(turn)
                 return
             line.finished[turn.who] = turn.start + turn.cost
             if not self.waiting:
                 self._is_busy = False
-                self._uploads, self._sizes = _Line(), _Line()
+                self._uploads, self._sizes = _WaitingTurns(), _WaitingTurns()
                 return
             sizes = self._sizes.waiting
             by_size = sizes and not (self._uploads.waiting and self._row >= SIZES_IN_A_ROW)

@@ -1,4 +1,4 @@
-"""The process that works on pictures, from its parent's side: started at the first picture, replaced when it fails."""
+"""Image worker process, from its parent's side: started for the first image, replaced after a failure."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from pathlib import Path
 from typing import Any, Final
 
 from forumapi.errors import BAD_IMAGE, Invalid
-from forumapi.files.images import Made
+from forumapi.files.images import ProcessedImage
 from forumapi.files.images.fair_queue import FairQueue
 
-# Decoders leak; a fresh process costs a fifth of a second.
+# Images after which the process is replaced: decoders leak, and a new process costs a fifth of a second.
 MAX_PICTURES: Final = 500
-# What is no picture, or ends the child, costs its time as if it had so many.
+# Cost of an invalid image, or one that ends the process, by the time it took.
 PIXELS_A_SECOND: Final = 50_000_000
 
 
-class Studio:
-    """One child process that takes one picture at a time. Safe to call from many requests at once."""
+class ImageWorker:
+    """Child process that handles one image at a time. Thread-safe."""
 
     def __init__(self, *, time_limit_s: float, pixel_limit: int) -> None:
         self.time_limit_s = time_limit_s
@@ -39,12 +39,12 @@ class Studio:
         is_size: bool = False,
         max_width: int = 0,
         max_height: int = 0,
-    ) -> Made:
-        """Check the picture at `source` and bring it within the limits; see `picture.make`.
+    ) -> ProcessedImage:
+        """Validate the image at `source` and bring it within the limits; see `picture.make`.
 
-        People have their turns by the pixels of their pictures. `who` is any name of whoever asks; `is_size`: they want
-        a stored picture in another size, which comes before uploads. Raises Invalid (code 21) for what is no picture,
-        Unavailable when too many wait.
+        Callers have turns by the pixels of their images. `who`: any key of the caller; `is_size`: a thumbnail of a
+        stored image, which has priority over uploads. Raises Invalid (code 21) for an invalid image, Unavailable when
+        the queue is too long.
         """
         asked = {
             "source": str(source),
@@ -60,7 +60,7 @@ class Studio:
             turn.cost = answer.get("pixels", PIXELS_A_SECOND * (time.monotonic() - began))
         if "refused" in answer:
             raise Invalid("file", answer["refused"], code=BAD_IMAGE)
-        return Made(**answer)
+        return ProcessedImage(**answer)
 
     def _ask(self, asked: dict[str, Any]) -> dict[str, Any]:
         child = self._child
@@ -70,23 +70,23 @@ class Studio:
         try:
             return child.ask(asked, self.time_limit_s)
         except (OSError, EOFError):
-            # It crashed, ran out of memory or took too long: the picture's fault.
+            # The worker crashed, ran out of memory or took too long, because of this image.
             self.close()
-            return {"refused": "this picture can't be worked on"}
+            return {"refused": "this image cannot be processed"}
         except BaseException:
-            # Whoever waited has gone away; the answer would reach the next one.
+            # The caller was interrupted: its answer would reach the next caller.
             self.close()
             raise
 
     def close(self) -> None:
-        """End the child."""
+        """End the worker process."""
         if self._child is not None:
             self._child.close()
             self._child = None
 
 
 class _Child:
-    """The process, and the socket that is its standard input."""
+    """Worker process, and the socket that is its standard input."""
 
     def __init__(self) -> None:
         self.left = MAX_PICTURES
@@ -100,19 +100,19 @@ class _Child:
         self._lines = self._socket.makefile("rwb")
 
     def ask(self, asked: dict[str, Any], time_limit_s: float) -> dict[str, Any]:
-        """The child's answer. Raises OSError (TimeoutError too) or EOFError when there is none."""
+        """Send a request and read the answer. Raises OSError (TimeoutError too) or EOFError without one."""
         self.left -= 1
         self._socket.settimeout(time_limit_s)
         self._lines.write(json.dumps(asked).encode() + b"\n")
         self._lines.flush()
         line = self._lines.readline()
         if not line.endswith(b"\n"):
-            raise EOFError("the process that works on pictures ended")
+            raise EOFError("the image worker process ended")
         answer: dict[str, Any] = json.loads(line)
         return answer
 
     def close(self) -> None:
-        """End it at once."""
+        """Kill the process."""
         self._process.kill()
         self._process.wait()
         self._lines.close()

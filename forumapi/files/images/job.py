@@ -1,7 +1,7 @@
-"""The child of `studio`: one picture after the other, each a line of JSON in and a line of JSON out, on a socket.
+"""Main program of the image worker process: a line of JSON in and a line of JSON out for each image, on a socket.
 
-What a hostile picture can do ends here: memory is bounded, the parent kills what takes too long, and a crash costs
-one picture.
+Isolates the effects of a hostile image: memory is limited, the parent kills the process after a timeout, and a crash
+loses only one image.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ from typing import Any, Final
 
 from forumapi.files.images import picture
 
-# Fifty million pixels with transparency, three times over, and the program itself.
+# Three copies of fifty million RGBA pixels, and the program itself.
 MEMORY: Final = 1_200 * 1024 * 1024
-# Requests of the web come first.
+# Web requests have priority.
 NICENESS: Final = 10
 
 
 def answer(asked: dict[str, Any]) -> dict[str, Any]:
-    """The finished picture, or under "refused" a sentence for whoever sent it."""
+    """Process an image. Returns its properties, or an error message for its sender under "refused"."""
     try:
         made = picture.make(
             Path(asked["source"]),
@@ -36,7 +36,7 @@ def answer(asked: dict[str, Any]) -> dict[str, Any]:
         return {"refused": str(error)}
     except Exception as error:  # noqa: BLE001 - the edge of a process: decoders raise whatever they like
         return {
-            "refused": "this picture can't be read",
+            "refused": "this image cannot be read",
             "reason": f"{type(error).__name__}: {error}",
         }
     return made._asdict()

@@ -1,7 +1,7 @@
-"""Takes what is not the picture out of a picture file, without decoding it: where, when and with what it was taken.
+"""Removal of metadata from image files without decoding them.
 
-Kept is what decides how the picture looks: pixels, palette, transparency, animation, colour profile. Everything else
-goes: EXIF, XMP, IPTC, text, times, previews, chunks that nobody knows, and whatever follows the picture's end (C-46).
+Kept are the parts that decide how the image looks: pixels, palette, transparency, animation, colour profile. Removed
+are EXIF, XMP, IPTC, text, times, previews, unknown chunks, and bytes after the end of the image (C-46).
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ _EOI: Final = 0xD9
 _COM: Final = 0xFE
 _APP0: Final = 0xE0
 _APP15: Final = 0xEF
-# Application segments that belong to the picture, by how they begin.
+# Application segments that are kept, by their first bytes.
 _JPEG_KEPT: Final = {0xE0: b"JFIF\0", 0xE2: b"ICC_PROFILE\0", 0xEE: b"Adobe"}
 
 _PNG_SIGNATURE: Final = b"\x89PNG\r\n\x1a\n"
@@ -31,11 +31,11 @@ _GIF_KEPT: Final = frozenset((b"NETSCAPE2.0", b"ANIMEXTS1.0", b"ICCRGBG1012"))
 
 
 class BrokenError(Exception):
-    """The file is not built as its format says."""
+    """File that violates its format."""
 
 
 def stripped(data: bytes, kind: str) -> bytes:
-    """The file without metadata; the very same object where there was none. `kind` is jpeg, png, webp or gif.
+    """Strip metadata from a file; returns the same object if there is none. `kind`: jpeg, png, webp or gif.
 
     Raises BrokenError.
     """
@@ -135,12 +135,12 @@ def _gif(data: bytes) -> bytes:
 
 
 def _colours(flags: int) -> int:
-    """Bytes of the colour table that these flags announce."""
+    """Size in bytes of the colour table that the flags announce."""
     return 3 << ((flags & 7) + 1) if flags & 0x80 else 0
 
 
 def _blocks(data: bytes, at: int) -> int:
-    """Where a chain of sub-blocks ends."""
+    """End of a chain of sub-blocks."""
     while data[at]:
         at += data[at] + 1
     return at + 1

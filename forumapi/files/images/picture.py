@@ -1,6 +1,6 @@
-"""One picture from file to file: decoded to see that it is one, upright, within a box, without metadata (content 10.2).
+"""Image processing from file to file: validated by decoding, upright, resized, without metadata (content 10.2).
 
-Runs in the child of `studio` alone: it decodes what strangers sent.
+Runs only in the worker process (job.py): it decodes untrusted bytes.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from PIL import ExifTags, Image
 
-from forumapi.files.images import Made, metadata
+from forumapi.files.images import ProcessedImage, metadata
 
 FORMATS: Final = {"jpeg": "JPEG", "png": "PNG", "webp": "WEBP", "gif": "GIF"}
 _OPTIONS: Final[dict[str, dict[str, int]]] = {
@@ -21,7 +21,7 @@ _OPTIONS: Final[dict[str, dict[str, int]]] = {
     "webp": {"quality": 80},
     "gif": {},
 }
-# Colour modes that each format writes as they are; others become the nearest of them.
+# Colour modes that each format stores; others are converted to the nearest.
 _WRITES: Final = {
     "jpeg": ("L", "RGB", "CMYK"),
     "png": ("L", "LA", "RGB", "RGBA"),
@@ -29,7 +29,7 @@ _WRITES: Final = {
     "gif": ("L", "RGB", "RGBA"),
 }
 
-# EXIF orientation -> what makes it upright; those that change width and height.
+# EXIF orientation -> transposition that makes the image upright; _SIDEWAYS: those that swap width and height.
 _TURNS: Final = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -43,22 +43,22 @@ _SIDEWAYS: Final = frozenset(_TURNS[tag] for tag in (5, 6, 7, 8))
 
 
 class RefusedError(Exception):
-    """It is no picture that we take; the message is for the API's user."""
+    """Invalid or unsupported image; the message is for the API's user."""
 
 
 def make(
     source: Path, target: Path, kind: str, *, max_width: int, max_height: int, pixel_limit: int
-) -> Made:
-    """Check the picture at `source` and write what is to be stored to `target`, unless that is `source` itself.
+) -> ProcessedImage:
+    """Validate the image at `source` and write the image to store to `target`, unless it is `source` unchanged.
 
-    A limit of 0 is none. Of an animated picture that has to be resized the first frame is left. Raises RefusedError.
+    A limit of 0 means none. A resized animation keeps only its first frame. Raises RefusedError.
     """
-    # The pixels are counted below, before anything is decoded.
+    # Pixels are limited below, before decoding.
     Image.MAX_IMAGE_PIXELS = None
     with Image.open(source, formats=[FORMATS[kind]]) as opened:
         width, height = opened.size
         if width * height > pixel_limit:
-            raise RefusedError(f"a picture may have at most {pixel_limit:,} pixels")
+            raise RefusedError(f"an image may have at most {pixel_limit:,} pixels")
         is_animated = kind != "jpeg" and bool(getattr(opened, "is_animated", False))
         turn = (
             None if is_animated else _TURNS.get(opened.getexif().get(ExifTags.Base.Orientation, 1))
@@ -67,8 +67,8 @@ def make(
             max_width, max_height = max_height, max_width
         box = _box(width, height, max_width, max_height)
         if kind == "jpeg" and (box or turn is None):
-            # Decoded smaller, but not below twice of what is wanted, which is some times faster. Where nothing is
-            # wanted every byte is still read, which shows where a file is cut off.
+            # Decoding at a reduced scale, not below twice the target, is several times faster. Without a target every
+            # byte is still read, which detects truncated files.
             opened.draft(None, (box[0] * 2, box[1] * 2) if box else (1, 1))
         opened.load()
         if box or turn is not None:
@@ -83,14 +83,16 @@ def make(
     try:
         kept = metadata.stripped(data, kind)
     except metadata.BrokenError as error:
-        raise RefusedError(f"this picture is damaged: {error}") from None
+        raise RefusedError(f"this image is damaged: {error}") from None
     if kept is data:
-        return Made(width, height, is_animated, False, _sha1(data), len(data), width * height)
+        return ProcessedImage(
+            width, height, is_animated, False, _sha1(data), len(data), width * height
+        )
     return _written(kept, target, (width, height), width * height, is_animated=is_animated)
 
 
 def _box(width: int, height: int, max_width: int, max_height: int) -> tuple[int, int] | None:
-    """Width and height that fit within the limits in the same proportions (C-45); None where nothing is to be done."""
+    """Width and height within the limits in the same proportions (C-45); None if the image is within them."""
     scale = min(max_width / width if max_width else 1, max_height / height if max_height else 1)
     if scale >= 1:
         return None
@@ -98,7 +100,7 @@ def _box(width: int, height: int, max_width: int, max_height: int) -> tuple[int,
 
 
 def _simple(image: Image.Image) -> Image.Image:
-    """The picture in a colour mode that can be resized: palettes and single bits can't."""
+    """Convert an image to a colour mode that can be resized: not a palette, not single bits."""
     if image.mode in ("L", "LA", "RGB", "RGBA", "CMYK"):
         return image
     if image.mode == "PA" or "transparency" in image.info:
@@ -107,10 +109,10 @@ def _simple(image: Image.Image) -> Image.Image:
 
 
 def _encoded(image: Image.Image, kind: str, profile: bytes | None) -> bytes:
-    """The picture as a file of its format, with its colour profile and nothing else beside the pixels."""
+    """Encode an image with its colour profile and no other metadata."""
     if image.mode not in _WRITES[kind]:
         image = image.convert("RGBA" if "A" in image.mode and kind != "jpeg" else "RGB")
-    # A copy without what was read from the file, which some formats would write again.
+    # A copy without the source's metadata, which some formats would write again.
     image = image.copy()
     image.info = {}
     options: dict[str, Any] = dict(_OPTIONS[kind])
@@ -123,9 +125,9 @@ def _encoded(image: Image.Image, kind: str, profile: bytes | None) -> bytes:
 
 def _written(
     data: bytes, target: Path, size: tuple[int, int], pixels: int, *, is_animated: bool
-) -> Made:
+) -> ProcessedImage:
     target.write_bytes(data)
-    return Made(*size, is_animated, True, _sha1(data), len(data), pixels)
+    return ProcessedImage(*size, is_animated, True, _sha1(data), len(data), pixels)
 
 
 def _sha1(data: bytes) -> str:

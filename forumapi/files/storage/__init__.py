@@ -29,15 +29,15 @@ __all__ = [
     "open_storage",
 ]
 
-# Longer than any upload takes; what is older was left by a process that ended.
+# Age after which a file is a leftover of a process that ended: no upload takes so long.
 _SCRATCH_S: Final = 3600
 
 
 def open_storage(config: Config) -> Storage:
-    """The store that the settings name. Nothing is connected or written yet."""
+    """Make the store of the settings, without connecting or writing."""
     if not config.s3_bucket:
         return LocalStorage(config.files_folder, config.file_accel_prefix)
-    # Half a second to import; only those who have a bucket wait for it.
+    # Imported only for S3: it takes half a second.
     from forumapi.files.storage.s3 import S3Storage
 
     return S3Storage(
@@ -53,7 +53,7 @@ def open_storage(config: Config) -> Storage:
 
 
 def clear_scratch(storage: Storage) -> None:
-    """Remove files on their way that no process carries any more."""
+    """Remove leftover files of uploads."""
     limit = time.time() - _SCRATCH_S
     if not storage.scratch.is_dir():
         return

@@ -1,4 +1,4 @@
-"""What a store of files must do, and how it says that it can't."""
+"""Interface of stores of files, and its errors."""
 
 from __future__ import annotations
 
@@ -8,24 +8,24 @@ from typing import Final, Protocol
 
 from forumapi.errors import Unavailable
 
-# Pieces in which a file is read; one that is not longer is read at once.
+# Bytes of a chunk in which a file is read.
 PIECE: Final = 256 * 1024
 
 
 class StorageError(Unavailable):
-    """503: the store can't be used right now. `reason` is for the operator, not for the API's user."""
+    """Failure of the store, a 503. `reason` is for the operator, not for the API's user."""
 
     def __init__(self, reason: str) -> None:
-        super().__init__("Files are not available right now")
+        super().__init__("Files are not available at the moment")
         self.reason = reason
 
 
 class MissingError(Exception):
-    """The store has no object of that name."""
+    """Absence of an object."""
 
 
 class Served(Protocol):
-    """How a download of an object looks to the client, where the store itself or a proxy sends it."""
+    """Headers of a download that the store itself or a proxy sends."""
 
     @property
     def media_type(self) -> str: ...
@@ -34,33 +34,33 @@ class Served(Protocol):
 
 
 class Storage(Protocol):
-    """Objects by name, written once and never changed. A name is 40 hex digits.
+    """Store of immutable objects by name, 40 hex digits. Every method may raise StorageError.
 
-    Everything may raise StorageError. `scratch` is a folder for files on their way; `put` takes a file from there.
+    `scratch`: folder for temporary files, from which `put` takes a file.
     """
 
     scratch: Path
 
     def put(self, name: str, path: Path, media_type: str) -> None:
-        """Store the file at `path`, durably and whole or not at all; an object that is there already stays."""
+        """Store the file at `path` durably and atomically; an existing object stays."""
 
     def size(self, name: str) -> int | None:
-        """Bytes of an object; None if it isn't there."""
+        """Size of an object in bytes; None if it does not exist."""
 
     def read(self, name: str, start: int, length: int) -> Iterator[bytes]:
-        """`length` bytes from `start` on, in pieces. Raises MissingError before the first one."""
+        """Read `length` bytes from `start` on, in chunks. Raises MissingError before the first one."""
 
     def fetch(self, name: str, target: Path) -> None:
         """Copy an object into a file. Raises MissingError."""
 
     def delete(self, name: str) -> None:
-        """Remove an object; nothing happens if it isn't there."""
+        """Remove an object, if it exists."""
 
     def internal(self, name: str) -> str:
-        """The address at which the proxy in front finds the object itself; "" if it is to be sent by us."""
+        """Address by which the proxy in front sends the object; "" if this process is to send it."""
 
     def redirect(self, name: str, served: Served) -> str:
-        """An address where the client finds the object itself for a while; "" if it is to be read and sent by us."""
+        """Temporary address of the object for the client; "" if this process is to send it."""
 
     def check(self) -> str:
-        """Prove that objects can be written and read; a sentence about where they are."""
+        """Check that objects can be written and read. Returns a description of their location."""

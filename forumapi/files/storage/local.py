@@ -1,4 +1,4 @@
-"""Files in a local folder, two levels deep. A file appears under its name when all of it is on the disk."""
+"""Store in a local folder, two levels deep. Files appear atomically, after they are synced to disk."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from forumapi.files.storage.base import (
 
 
 class LocalStorage:
-    """Objects below `folder`, at ab/cd/<name>. `scratch` is in the same file system, so that a move is one step."""
+    """Store of objects at `folder`/ab/cd/<name>. `scratch` is in the same file system, so that renames are atomic."""
 
     def __init__(self, folder: Path, accel_prefix: str = "") -> None:
         self.folder = folder
@@ -27,11 +27,11 @@ class LocalStorage:
         self.scratch = folder / "incoming"
 
     def path(self, name: str) -> Path:
-        """Where an object is or would be."""
+        """Path of an object, existing or not."""
         return self.folder / name[:2] / name[2:4] / name
 
     def put(self, name: str, path: Path, media_type: str) -> None:
-        """Move the file at `path` to its place; it is on the disk when this returns."""
+        """Move the file at `path` to its place, synced to disk."""
         if self.size(name):
             return
         try:
@@ -40,7 +40,7 @@ class LocalStorage:
             raise StorageError(f"{self.folder}: {error}") from error
 
     def size(self, name: str) -> int | None:
-        """Bytes of an object; None if it isn't there."""
+        """Size of an object in bytes; None if it does not exist."""
         try:
             return self.path(name).stat().st_size
         except FileNotFoundError:
@@ -49,7 +49,7 @@ class LocalStorage:
             raise StorageError(f"{self.folder}: {error}") from error
 
     def read(self, name: str, start: int, length: int) -> Iterator[bytes]:
-        """`length` bytes from `start` on, in pieces."""
+        """Read `length` bytes from `start` on, in chunks."""
         try:
             handle = self.path(name).open("rb", buffering=0)
         except FileNotFoundError:
@@ -75,15 +75,15 @@ class LocalStorage:
             raise StorageError(f"{self.folder}: {error}") from error
 
     def internal(self, name: str) -> str:
-        """Below the location that nginx has this folder at, if it has."""
+        """Address below nginx's internal location of this folder; "" without one."""
         return f"{self._prefix}{name[:2]}/{name[2:4]}/{name}" if self._prefix else ""
 
     def redirect(self, name: str, served: Served) -> str:
-        """Never: there is nobody else to ask."""
+        """Return "": a folder has no addresses."""
         return ""
 
     def check(self) -> str:
-        """Make and remove a folder."""
+        """Create and remove a folder. Returns a description of the location."""
         try:
             self.scratch.mkdir(parents=True, exist_ok=True)
             probe = self.scratch / f"probe-{secrets.token_hex(8)}"
@@ -103,7 +103,7 @@ def _pieces(handle: FileIO, start: int, length: int) -> Iterator[bytes]:
 
 
 def _move(source: Path, target: Path) -> None:
-    """Name a file that is on the disk, and have the name on the disk too."""
+    """Sync a file, rename it, and sync its folders."""
     made = [folder for folder in (target.parent.parent, target.parent) if not folder.exists()]
     target.parent.mkdir(parents=True, exist_ok=True)
     _sync(source)

@@ -1,4 +1,4 @@
-"""Files in a bucket of an S3-compatible service. One client a process, made when it is first needed."""
+"""Store in a bucket of an S3-compatible service, with one client for each process, made on first use."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ from forumapi.files.storage.base import (
     StorageError,
 )
 
-# Beyond this a file goes up in parts, of this size, one after the other.
+# Size of a part; larger files are uploaded in parts, one after the other.
 PART: Final = 8 * 1024 * 1024
 ATTEMPTS: Final = 3
 
 _MISSING: Final = frozenset(("404", "NoSuchKey", "NotFound"))
 _FAILURES: Final = (ClientError, BotoCoreError, HTTPError, OSError)
 
-# What an operator can do about it, by the service's error code.
+# Advice for the operator, by the service's error code.
 _ADVICE: Final = {
     "NoSuchBucket": "there is no bucket {bucket}: make it, or mend s3_bucket",
     "404": "there is no bucket {bucket}: make it, or mend s3_bucket",
@@ -41,7 +41,7 @@ _ADVICE: Final = {
 
 
 class S3Storage:
-    """Objects at the root of a private bucket (content 10.3). Every call retries by itself before it fails."""
+    """Store of objects at the root of a private bucket (content 10.3). Every call is retried before it fails."""
 
     def __init__(
         self,
@@ -67,15 +67,15 @@ class S3Storage:
                 connect_timeout=min(timeout_s, 3),
                 read_timeout=timeout_s,
                 retries={"mode": "standard", "total_max_attempts": ATTEMPTS},
-                # Services other than Amazon's don't all know the newer checksums.
+                # Not all compatible services support the newer checksums.
                 request_checksum_calculation="when_required",
                 response_checksum_validation="when_required",
-                # A bucket's own host name is not to be had with an address or a local name.
+                # Host names of buckets do not work with IP addresses and local names.
                 s3={"addressing_style": "path" if endpoint else "auto"},
                 signature_version="s3v4",
             ),
         }
-        # Threads of its own would be greenlets here, and one file at a time is enough.
+        # Its threads would be greenlets here, and one file at a time is enough.
         self._transfer = TransferConfig(
             multipart_threshold=PART, multipart_chunksize=PART, use_threads=False
         )
@@ -90,7 +90,7 @@ class S3Storage:
             return self._made
 
     def put(self, name: str, path: Path, media_type: str) -> None:
-        """Upload the file at `path`; S3 shows an object when it is whole."""
+        """Upload the file at `path`; S3 makes it visible atomically."""
         if self.size(name):
             return
         try:
@@ -105,7 +105,7 @@ class S3Storage:
             raise self._failed(error) from error
 
     def size(self, name: str) -> int | None:
-        """Bytes of an object; None if it isn't there."""
+        """Size of an object in bytes; None if it does not exist."""
         try:
             return int(self._client.head_object(Bucket=self.bucket, Key=name)["ContentLength"])
         except _FAILURES as error:
@@ -114,7 +114,7 @@ class S3Storage:
             raise self._failed(error) from error
 
     def read(self, name: str, start: int, length: int) -> Iterator[bytes]:
-        """`length` bytes from `start` on, in pieces."""
+        """Read `length` bytes from `start` on, in chunks."""
         try:
             body = self._client.get_object(
                 Bucket=self.bucket, Key=name, Range=f"bytes={start}-{start + length - 1}"
@@ -146,11 +146,11 @@ class S3Storage:
             raise self._failed(error) from error
 
     def internal(self, name: str) -> str:
-        """Never: the proxy has no key."""
+        """Return "": the proxy has no credentials."""
         return ""
 
     def redirect(self, name: str, served: Served) -> str:
-        """A signed address, good for the time that the settings say; "" where we send the bytes ourselves."""
+        """Signed address, valid for `s3_redirect_s`; "" if that is 0."""
         if not self._redirect_s:
             return ""
         params = {"Bucket": self.bucket, "Key": name, "ResponseContentType": served.media_type}
@@ -163,7 +163,7 @@ class S3Storage:
         return signed
 
     def check(self) -> str:
-        """Ask for the bucket. Raises StorageError that says what to mend."""
+        """Check access to the bucket. Raises StorageError with advice."""
         try:
             self._client.head_bucket(Bucket=self.bucket)
         except _FAILURES as error:
@@ -171,7 +171,7 @@ class S3Storage:
         return f"in bucket {self.bucket}"
 
     def _failed(self, error: Exception, name: str = "") -> Exception:
-        """What to raise for `error`: MissingError where the object `name` was read and isn't there."""
+        """Convert an error of the client: MissingError if the object `name` does not exist, else StorageError."""
         code = _code(error)
         if name and code in _MISSING:
             return MissingError(name)
@@ -180,7 +180,7 @@ class S3Storage:
 
 
 def _code(error: Exception) -> str:
-    """The service's error code, "" for a failure that is not an answer of it."""
+    """Error code of the service; "" for other failures."""
     if isinstance(error, ClientError):
         return str(error.response.get("Error", {}).get("Code", ""))
     return ""

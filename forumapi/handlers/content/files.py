@@ -125,7 +125,7 @@ def _examined(
     kind = file_types.picture(part.head)
     if kind:
         target = folder / f"{part.path.name}.made"
-        made = ctx.app.studio.make(
+        made = ctx.app.image_worker.make(
             part.path, target, kind, who=_person(ctx), max_width=width, max_height=height
         )
         received = Received(

@@ -7,7 +7,7 @@ from typing import Final
 
 from forumapi.database.connections import Query, Reader, Row
 from forumapi.models.content.event import STATUS
-from forumapi.text.calendar import Entry
+from forumapi.text.calendar import CalendarEvent
 
 # What is nearest is never left out, and last year's are kept for looking back.
 MAX_EVENTS: Final = 1000
@@ -86,9 +86,9 @@ def of_profile(
     )
 
 
-def entry(row: Row, page: Callable[[str], str], host: str) -> Entry:
+def entry(row: Row, page: Callable[[str], str], host: str) -> CalendarEvent:
     """A row as a calendar shows it. `page` makes addresses of the site's pages."""
     event_id, title, start, clock, *rest = row
-    return Entry(
+    return CalendarEvent(
         f"event-{event_id}@{host}", page(f"/events/{event_id}/"), title, start, clock, *rest
     )

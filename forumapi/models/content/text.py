@@ -39,7 +39,7 @@ class Rendered(NamedTuple):
 class Draft(NamedTuple):
     """A comment rendered but for its links; `names` are the profiles that it may mention."""
 
-    draft: render.Draft
+    draft: render.RenderDraft
     names: dict[str, int]
     short_links: str
 
