@@ -11,6 +11,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -115,6 +116,98 @@ def test_a_machine_is_not_to_blame_for_too_many_checks(
     with socket.create_server(("127.0.0.1", 0)) as listening, answering(listening, [200, status]):
         config = Config(listen=f"127.0.0.1:{listening.getsockname()[1]}")
         assert node_status.wrong(config, is_out=True) == wrong
+
+
+# A web process that answers for the domain of the settings. It serves once no file `slow` is there, says that its
+# workers end when there is a file `loop`, and ends when there is a file `end`, both named after its release.
+RELEASE = f"""#!{sys.executable}
+import os, pathlib, signal, socket, sys, threading, time, tomllib
+signal.signal(signal.SIGHUP, signal.SIG_IGN)
+said = int(os.environ["{listener_holder.ENV_READY}"])
+folder = pathlib.Path(os.environ["FORUMAPI_DATA_DIR"])
+build = pathlib.Path(sys.argv[0]).name
+settings = tomllib.loads(pathlib.Path(os.environ["FORUMAPI_CONFIG"]).read_text())
+def serve(number):
+    listening = socket.socket(fileno=number)
+    while True:
+        client, _ = listening.accept()
+        with client:
+            is_known = "Host: " + settings["platform_domain"] + "\\r" in client.recv(4096).decode()
+            status = 200 if is_known else 404
+            client.sendall(f"HTTP/1.1 {{status}} X\\r\\nContent-Length: 0\\r\\n\\r\\n".encode())
+while (folder / "slow").exists():
+    time.sleep(0.01)
+for number in os.environ["{listener_holder.ENV_LISTENERS}"].split(","):
+    threading.Thread(target=serve, args=(int(number),), daemon=True).start()
+os.write(said, b"1\\n")
+while not (folder / f"{{build}}.loop").exists():
+    time.sleep(0.01)
+os.write(said, b"ended\\n" * {listener_holder.LOOP_ENDS})
+while not (folder / f"{{build}}.end").exists():
+    time.sleep(0.01)
+sys.exit(5)
+"""
+
+
+@dataclass
+class Holding:
+    """A process that holds for the release `current` leads to."""
+
+    folder: Path
+
+    @property
+    def text(self) -> str:
+        return (self.folder / "log").read_text()
+
+    def settings(self, domain: str) -> None:
+        """Have these settings from now on, without a word to anybody."""
+        (self.folder / "forumapi.toml").write_text(
+            f'platform_domain = "{domain}"\nrelease_trial_s = 1\n'
+        )
+
+    def switch(self, build: str) -> None:
+        """Have `current` lead to a release."""
+        program = self.folder / build
+        program.write_text(RELEASE)
+        program.chmod(0o700)
+        (self.folder / "current").unlink(missing_ok=True)
+        (self.folder / "current").symlink_to(program)
+
+    def replace(self, build: str) -> str:
+        """Have the web process replaced by one of this release; why that failed, "" if it did not."""
+        self.switch(build)
+        return listener_holder.replace(self.folder).failure
+
+
+@pytest.fixture
+def holding(tmp_path: Path) -> Iterator[Holding]:
+    """A process that holds, with a web process of the release `first`."""
+    made = Holding(tmp_path)
+    made.settings("forum.example")
+    made.switch("first")
+    environ = os.environ | {
+        "FORUMAPI_ENVIRONMENT": "development",
+        "FORUMAPI_CONFIG": str(tmp_path / "forumapi.toml"),
+        "FORUMAPI_DATA_DIR": str(tmp_path),
+        "FORUMAPI_LISTEN": f"127.0.0.1:{free_port()}",
+    }
+    command = [sys.executable, "-m", "forumapi", "hold", str(tmp_path / "current")]
+    with (tmp_path / "log").open("wb") as output:
+        running = subprocess.Popen(command, cwd=PROJECT, env=environ, stderr=output)
+    try:
+        until(lambda: bool((now := listener_holder.find(tmp_path)) and now.web))
+        yield made
+    finally:
+        running.terminate()
+        running.wait()
+
+
+def test_a_release_is_asked_for_the_domain_that_the_settings_name_by_then(holding: Holding) -> None:
+    assert holding.replace("second") == ""
+    holding.settings("other.example")
+
+    assert holding.replace("third") == ""
+    assert holding.replace("fourth") == ""
 
 
 def until(is_so: Callable[[], bool]) -> None:
