@@ -368,7 +368,6 @@ class Hold:
     def __init__(self, config: Config, program: Sequence[str]) -> None:
         self.data = config.data_path
         self._program = [*program, "serve"]
-        self._trial_s = float(config.release_trial_s)
         # Where to go back to, and until when: what ran before, as long as the web process is new.
         self._fallback: Web | None = None
         self._fallback_until = 0.0
@@ -444,8 +443,8 @@ class Hold:
     def _take_over_settings(self) -> None:
         try:
             new = load(self._config.path)
-            self._trial_s = float(new.release_trial_s)
             log.apply(new, access=False)
+            self._config = new
         except (ConfigError, OSError) as error:
             log.logger.error("settings not reloaded, the old ones stay: %s", error)
 
@@ -515,6 +514,8 @@ class Hold:
 
     def _try(self, like: Web | None = None) -> None:
         """Start what the program's path leads to by now, or what `like` ran, on trial."""
+        # The new web process reads the settings file as it is now, whether or not somebody has sent HUP since.
+        self._take_over_settings()
         probe = None
         try:
             probe = Probe(self.data, self._config.platform_domain)
@@ -613,7 +614,7 @@ class Hold:
                 self._refuse(new, f"it did not serve within {START_S:.0f} s")
         elif new.probe is not None:
             # What is gone back to has worked before.
-            trial_s = 0.0 if self._rolls_back else self._trial_s
+            trial_s = 0.0 if self._rolls_back else float(self._config.release_trial_s)
             over = new.served + trial_s
             if new.probe.asked and not new.probe.wrong and not new.answers:
                 new.answers = True
