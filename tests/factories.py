@@ -27,7 +27,8 @@ from forumapi.models.microcosms import microcosm_counters
 from forumapi.models.microcosms.microcosm import Microcosm, MicrocosmColumns
 from forumapi.models.microcosms.tree import load_tree
 from forumapi.models.notices.webhook import KINDS, USUAL_TYPES, Webhook, WebhookSettings
-from forumapi.models.people import ban, membership, role_members, user
+from forumapi.models.people import membership, role_members, user
+from forumapi.models.people.ban import Ban
 from forumapi.models.people.criterion import Criterion
 from forumapi.models.sites.site import Site as SiteRow
 from forumapi.models.sites.site_directory import SiteDirectory
@@ -167,7 +168,7 @@ class Factory:
         moderators = self.role(made, made.root_id, "Moderators", moderator=True, rights=RIGHTS)
         self.join(moderators, made.moderator)
         with self.database.write() as tx:
-            ban.add(tx, made.banned.user_id, site_id=id, display_reason="Spam")
+            Ban.insert(tx, made.banned.user_id, site_id=id, display_reason="Spam")
         if domain:
             self.domain(made, domain)
         return made
@@ -226,7 +227,7 @@ class Factory:
     def ban(self, person: Person) -> int:
         """The id of a new ban of somebody from their site."""
         with self.database.write() as tx:
-            return ban.add(tx, person.user_id, site_id=person.site.id)
+            return Ban.insert(tx, person.user_id, site_id=person.site.id)
 
     # ------------------------------------------------------------ roles
 

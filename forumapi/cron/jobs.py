@@ -17,7 +17,8 @@ from forumapi.models.content import geocode
 from forumapi.models.journal import audit
 from forumapi.models.microcosms import microcosm_counters
 from forumapi.models.notices import webhook_delivery
-from forumapi.models.people import ban, profile, role_members
+from forumapi.models.people import profile, role_members
+from forumapi.models.people.ban import Ban
 from forumapi.models.sites import metric
 from forumapi.updates import digest
 
@@ -341,7 +342,7 @@ def expired_credentials(tx: Transaction, config: Config) -> str:
     tokens = access_token.forget_expired(tx) + tx.run(FORGET_REFRESH)
     sign_in_place.forget_old(tx)
     tx.run(FORGET_GRANTS)
-    bans = ban.forget_lapsed(tx)
+    bans = Ban.delete_expired(tx)
     entries = audit.forget(tx, config.audit_retention_days)
     hashed = audit.hash_addresses(tx, config.audit_address_days)
     spam.forget(tx, config.audit_retention_days)

@@ -178,7 +178,7 @@ TESTS: Final = (
         "tests/handlers/people/test_profiles.py tests/chaos/test_random_writers.py",
     ),
     ("forumapi/models/notices/suppression.py", "tests/updates/test_sending.py"),
-    ("forumapi/models/people/ignore.py", "tests/handlers/people/test_ignored.py"),
+    ("forumapi/models/people/ignore*.py", "tests/handlers/people/test_ignored.py"),
     (
         "forumapi/realtime/*.py",
         "tests/realtime/test_rights.py tests/realtime/test_socket.py tests/realtime/test_streams.py",

@@ -9,7 +9,7 @@ import pytest
 from forumapi.errors import Unauthorized
 from forumapi.handlers.access import oauth_pages
 from forumapi.models.access import access_token, device_code
-from forumapi.models.people import ban
+from forumapi.models.people.ban import Ban
 from tests.api import Api
 from tests.auth.consent import (
     CALLBACK,
@@ -484,7 +484,7 @@ def test_a_banned_person_grants_nothing_and_what_they_granted_ends(
     code = secretive.code(site.member)
     cookie = page_cookie(make, site.member)
     with make.database.write() as tx:
-        ban.add(tx, site.member.user_id, site_id=site.id, display_reason="Enough")
+        Ban.insert(tx, site.member.user_id, site_id=site.id, display_reason="Enough")
 
     page = secretive.open(secretive.address(), cookie)
     assert (page.status, "Enough" in text_of(page)) == (403, True)

@@ -17,7 +17,8 @@ import pytest
 from forumapi.auth import spam
 from forumapi.errors import Invalid
 from forumapi.models.access import access_token
-from forumapi.models.people import ban, user
+from forumapi.models.people import user
+from forumapi.models.people.ban import Ban
 from tests.api import Response
 from tests.auth.stage import Stage, forumapi, staged
 from tests.factories import Person
@@ -435,7 +436,7 @@ def test_token_routes_refuse_an_idempotency_key(stage: Stage) -> None:
 def banned(stage: Stage, person: Person, **how: Any) -> int:
     """The id of a new ban."""
     with stage.app.database.write() as tx:
-        return ban.add(tx, person.user_id, **how)
+        return Ban.insert(tx, person.user_id, **how)
 
 
 def test_a_ban_counts_from_the_next_request_on_and_so_does_its_end(stage: Stage) -> None:
@@ -445,8 +446,8 @@ def test_a_ban_counts_from_the_next_request_on_and_so_does_its_end(stage: Stage)
     refused = stage.get("/profiles", by=person)
     assert (refused.status, refused.code, refused.error) == (403, 13, "Be nicer")
     with stage.app.database.write() as tx:
-        assert ban.lift(tx, stage.site.id, id)
-        assert not ban.lift(tx, stage.site.id, id)
+        assert Ban.delete(tx, stage.site.id, id)
+        assert not Ban.delete(tx, stage.site.id, id)
     assert stage.get("/profiles", by=person).status == 200
 
 
@@ -483,8 +484,8 @@ def test_a_ban_runs_out(stage: Stage) -> None:
     banned(stage, person, site_id=stage.site.id, expires=now + datetime.timedelta(hours=1))
     assert stage.get("/profiles", by=person).status == 403
     with stage.app.database.write() as tx:
-        assert [one.profile_id for one in ban.list_all(tx, stage.site.id)][-2:] == [person.id] * 2
-        assert ban.lift_user(tx, person.user_id, site_id=stage.site.id) == 2
+        assert [one.profile_id for one in Ban.list_all(tx, stage.site.id)][-2:] == [person.id] * 2
+        assert Ban.delete_of_user(tx, person.user_id, site_id=stage.site.id) == 2
     assert stage.get("/profiles", by=person).status == 200
 
 

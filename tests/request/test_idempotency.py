@@ -9,7 +9,7 @@ from uuid import uuid4
 import psycopg
 import pytest
 
-from forumapi.models.people import ban
+from forumapi.models.people.ban import Ban
 from tests.api import Api, Response
 from tests.factories import Factory, Person, Site, Thing
 from tests.fixtures import Server
@@ -251,7 +251,7 @@ def test_whoever_was_banned_since_is_not_told_again(api: Api, make: Factory, bik
     assert api.post(COMMENTS, on(chat, "hm"), by=someone, headers=keyed(key)).status == 302
 
     with make.database.write() as tx:
-        ban.add(tx, someone.user_id, site_id=bikes.id, display_reason="Enough")
+        Ban.insert(tx, someone.user_id, site_id=bikes.id, display_reason="Enough")
     refused = api.post(COMMENTS, on(chat, "hm"), by=someone, headers=keyed(key))
 
     assert refused.status == 403

@@ -48,6 +48,7 @@ def add(commands: Commands) -> None:
 def _add(args: argparse.Namespace, current: Config) -> int:
     from forumapi.command import admin
     from forumapi.models.people import ban
+    from forumapi.models.people.ban import Ban
 
     if args.days is not None and args.days < 1:
         raise CommandError("--days must be 1 or more")
@@ -60,7 +61,7 @@ def _add(args: argparse.Namespace, current: Config) -> int:
         if domain and args.delete_posts:
             raise CommandError("--delete-posts is for one user")
         user_id = 0 if domain else find_user(tx, args, site_id)
-        ban_id = ban.add(
+        ban_id = Ban.insert(
             tx,
             user_id,
             domain=domain,
@@ -78,24 +79,25 @@ def _add(args: argparse.Namespace, current: Config) -> int:
 
 def _lift(args: argparse.Namespace, current: Config) -> int:
     from forumapi.models.people import ban
+    from forumapi.models.people.ban import Ban
 
     with writing(current) as tx:
         site_id = find_site(tx, args)
         where = 0 if args.everywhere else site_id
         if args.domain:
-            lifted = ban.lift_domain(tx, ban.checked_domain(args.domain), site_id=where)
+            lifted = Ban.delete_of_domain(tx, ban.checked_domain(args.domain), site_id=where)
         else:
-            lifted = ban.lift_user(tx, find_user(tx, args, site_id), site_id=where)
+            lifted = Ban.delete_of_user(tx, find_user(tx, args, site_id), site_id=where)
     print(f"{lifted} bans lifted")
     return OK if lifted else FAILED
 
 
 def _list(args: argparse.Namespace, current: Config) -> int:
     from forumapi.command import admin
-    from forumapi.models.people import ban
+    from forumapi.models.people.ban import Ban
 
     with reading(current) as tx:
         site_id = admin.site_id(tx, args.site) if args.site else 0
-        bans = ban.list_all(tx, site_id)
+        bans = Ban.list_all(tx, site_id)
     print_rows(args, [found._asdict() for found in bans])
     return OK

@@ -1,4 +1,4 @@
-"""Who is shut out of the site. Wire: docs/api/bans.md."""
+"""Handlers of bans. Wire: docs/api/bans.md."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ PATH = "/api/v1/bans"
 
 
 class BanBody(Struct):
-    """A ban: of a profile of the site, or of all with an e-mail address of a domain or below it."""
+    """Body of a ban: of a profile of the site, or of all e-mail addresses of a domain or below it."""
 
     profileId: int | UnsetType = UNSET
     domain: str | UnsetType = UNSET
@@ -33,12 +33,13 @@ class BanBody(Struct):
 
 
 def _documents(ctx: Context, bans: list[Ban]) -> list[bytes]:
-    people = profile.summaries(ctx.reader, ctx.app.documents, ctx.site.id, ban.people_of(bans))
-    return [json_fragments.dumps(ban.document(one, people)) for one in bans]
+    ids = sorted({id for one in bans for id in one.people})
+    people = profile.summaries(ctx.reader, ctx.app.documents, ctx.site.id, ids)
+    return [json_fragments.dumps(one.document(people)) for one in bans]
 
 
 class BansHandler(Handler):
-    """The site's bans, for its owner."""
+    """Handler of the site's bans, for its owner."""
 
     allow = "OPTIONS,POST,HEAD,GET"
 
@@ -46,7 +47,7 @@ class BansHandler(Handler):
     def get(self, ctx: Context) -> Result:
         """Those that hold, newest first."""
         at = ctx.paging
-        total, bans = ban.page(ctx.reader, ctx.site.id, at)
+        total, bans = Ban.page(ctx.reader, ctx.site.id, at)
         paging.check(total, at)
         items = b"[%b]" % b",".join(_documents(ctx, bans))
         page = paging.page(items, total, at, PATH, ctx.path, ctx.query_string, ctx.pairs)
@@ -57,15 +58,16 @@ class BansHandler(Handler):
     @needs(OWNER, body=BanBody, status=302)
     def post(self, ctx: Context) -> Result:
         """Bans a profile, or an e-mail domain, from their next request on; it takes the place of a ban before."""
-        tx, site_id, sent = ctx.writer, ctx.site.id, ctx.body
+        tx, site_id = ctx.writer, ctx.site.id
+        sent: BanBody = ctx.body
         expires = ban.checked_expiry(sent.expires) if isinstance(sent.expires, str) else None
         reason = _text(sent.reason, "reason", ban.MAX_REASON)
         note = _text(sent.note, "note", ban.MAX_NOTE)
-        user_id, domain = _whom(ctx, sent)
-        concerned = ban.concerned(tx, site_id, user_id=user_id, domain=domain)
+        user_id, domain = _subject(ctx, sent)
+        affected = ban.affected(tx, site_id, user_id=user_id, domain=domain)
         if user_id:
-            ban.lift_user(tx, user_id, site_id=site_id)
-        id = ban.add(
+            Ban.delete_of_user(tx, user_id, site_id=site_id)
+        id = Ban.insert(
             tx,
             user_id,
             domain=domain,
@@ -73,21 +75,21 @@ class BansHandler(Handler):
             expires=expires,
             display_reason=reason,
             admin_reason=note,
-            by=ctx.identity.profile_id,
+            created_by=ctx.identity.profile_id,
         )
-        _changed(ctx, concerned)
+        _record(ctx, affected)
         return Found(f"{PATH}/{id}")
 
 
 class BanHandler(Handler):
-    """One ban of the site."""
+    """Handler of one ban of the site."""
 
     allow = "OPTIONS,HEAD,GET,DELETE"
 
     @needs(OWNER, answer=schemas.Ban)
     def get(self, ctx: Context) -> Result:
         """Whom it is of, why, and until when."""
-        found = ban.find(ctx.reader, ctx.site.id, ctx.args["id"])
+        found = Ban.find(ctx.reader, ctx.site.id, ctx.args["id"])
         if found is None:
             raise NotFound("There is no such ban")
         return Data(_documents(ctx, [found])[0])
@@ -95,10 +97,10 @@ class BanHandler(Handler):
     @needs(OWNER)
     def delete(self, ctx: Context) -> Result:
         """Ends the ban, from the next request on; 200 also when it is gone."""
-        lifted = ban.lift(ctx.writer, ctx.site.id, ctx.args["id"])
-        if lifted is not None:
-            user_id, domain = lifted
-            _changed(ctx, ban.concerned(ctx.writer, ctx.site.id, user_id=user_id, domain=domain))
+        deleted = Ban.delete(ctx.writer, ctx.site.id, ctx.args["id"])
+        if deleted is not None:
+            user_id, domain = deleted
+            _record(ctx, ban.affected(ctx.writer, ctx.site.id, user_id=user_id, domain=domain))
         return Done()
 
 
@@ -106,8 +108,8 @@ def _text(sent: str | UnsetType, field: str, most: int) -> str:
     return ban.checked_text(sent, field, most) if isinstance(sent, str) else ""
 
 
-def _whom(ctx: Context, sent: BanBody) -> tuple[int, str]:
-    """(user id, "") of the profile that is named, or (0, domain). Raises Invalid, NotFound."""
+def _subject(ctx: Context, sent: BanBody) -> tuple[int, str]:
+    """Return (user id, "") of the profile that is named, or (0, domain). Raises Invalid, NotFound."""
     if isinstance(sent.domain, str) and isinstance(sent.profileId, int):
         raise Invalid("profileId", "and domain can't both be given")
     if isinstance(sent.domain, str):
@@ -124,8 +126,8 @@ def _whom(ctx: Context, sent: BanBody) -> tuple[int, str]:
     return user_id, ""
 
 
-def _changed(ctx: Context, profile_ids: list[int]) -> None:
-    """The audit and the log say whose ban began or ended."""
+def _record(ctx: Context, profile_ids: list[int]) -> None:
+    """Record in the audit and the event log whose ban began or ended."""
     journal.record_many(
         ctx.writer,
         ctx.author,

@@ -1,13 +1,15 @@
-"""What the caller does not want to see. Wire: docs/api/ignored.md."""
+"""Handlers of ignored things. Wire: docs/api/ignored.md."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import ClassVar
 
 from forumapi import itemtypes
 from forumapi.errors import OUT_OF_RANGE, Invalid
-from forumapi.models.people import ignore
-from forumapi.models.people.ignore import Named
+from forumapi.models.access import permission_targets
+from forumapi.models.people import ignore_page
+from forumapi.models.people.ignore import IGNORABLE, MOST_AT_ONCE, Ignore
 from forumapi.request.context import Context
 from forumapi.request.handler import LOGIN, Handler, needs
 from forumapi.request.response import Done, Page, Result
@@ -18,26 +20,42 @@ PATH = "/api/v1/ignored"
 
 
 class IgnoreBody(Body):
-    """A thing to ignore, or to ignore no more."""
+    """Body of a thing to ignore, or to stop ignoring."""
 
     itemType: str | UnsetType = UNSET
     itemId: int | UnsetType = UNSET
 
 
-def _named(sent: IgnoreBody, place: str = "") -> Named:
-    """The thing that is named. Raises Invalid: 400 for a type that can't be ignored (I-01) and for no id."""
+def _named(sent: IgnoreBody, place: str = "") -> Ignore:
+    """Return the thing that is named. Raises Invalid for a type that can't be ignored (I-01) and for no id."""
     name = sent.itemType.lower() if isinstance(sent.itemType, str) else ""
     kind = itemtypes.BY_NAME.get(name)
-    if kind is None or kind.id not in ignore.IGNORABLE:
-        names = ", ".join(sorted(itemtypes.name_of(id) for id in ignore.IGNORABLE))
+    if kind is None or kind.id not in IGNORABLE:
+        names = ", ".join(sorted(itemtypes.name_of(id) for id in IGNORABLE))
         raise Invalid(f"{place}itemType", f"must be one of: {names}")
     if not isinstance(sent.itemId, int) or sent.itemId < 1:
         raise Invalid(f"{place}itemId", "must be the id of an item", code=OUT_OF_RANGE)
-    return Named(kind.id, sent.itemId)
+    return Ignore(kind.id, sent.itemId)
+
+
+def _insert(ctx: Context, things: Sequence[Ignore], *, place: str = "") -> None:
+    """Ignore all of these things or none.
+
+    `place` is the field of the body they came in. Raises NotFound for a thing that the caller may not read (P-37),
+    Invalid for the caller themselves and beyond the limit.
+    """
+    for number, thing in enumerate(things):
+        if thing == (itemtypes.PROFILE, ctx.identity.profile_id):
+            field = f"{place}[{number}].itemId" if place else "itemId"
+            raise Invalid(field, "is yourself, whom you can't ignore")
+    permission_targets.check_readable(
+        ctx.reader, ctx.site.id, ctx.identity.principal, ctx.tree, things, "ignore", place=place
+    )
+    Ignore.insert(ctx.writer, ctx.author, things, place=place)
 
 
 class IgnoredHandler(Handler):
-    """What the caller ignores; nobody else can see it."""
+    """Handler of the things that the caller ignores; nobody else can see them."""
 
     allow = "OPTIONS,HEAD,GET,PUT,DELETE"
     required_keys: ClassVar = {"PUT": ("itemType", "itemId"), "DELETE": ("itemType", "itemId")}
@@ -48,12 +66,12 @@ class IgnoredHandler(Handler):
         site_id, tree, at = ctx.site.id, ctx.tree, ctx.paging
         view = tree.view(ctx.identity.principal)
         me, kinds = ctx.identity.profile_id, ctx.identity.kinds
-        found = ignore.page(ctx.reader, site_id, me, tree, view, kinds, at)
+        found = ignore_page.page(ctx.reader, site_id, me, tree, view, kinds, at)
         paging.check(found.total, at)
 
         def build() -> bytes:
             documents = ctx.app.documents.fetch(ctx.reader, site_id, found.wanted)
-            entries = ignore.entries(found, documents, tree, view, site_id)
+            entries = ignore_page.entries(found, documents, tree, view, site_id)
             page = paging.page(
                 entries, found.total, at, PATH, ctx.path, ctx.query_string, ctx.pairs
             )
@@ -67,38 +85,37 @@ class IgnoredHandler(Handler):
     @needs(LOGIN, body=IgnoreBody)
     def put(self, ctx: Context) -> Result:
         """Ignores a thing that the caller may read; once more is fine."""
-        ignore.add(ctx.writer, ctx.site.id, ctx.identity.principal, ctx.tree, [_named(ctx.body)])
+        _insert(ctx, [_named(ctx.body)])
         return Done()
 
     @needs(LOGIN, body=IgnoreBody)
     def delete(self, ctx: Context) -> Result:
         """Ends ignoring a thing; one that is not ignored is fine."""
-        ignore.remove(ctx.writer, ctx.site.id, ctx.identity.profile_id, [_named(ctx.body)])
+        Ignore.delete(ctx.writer, ctx.author, [_named(ctx.body)])
         return Done()
 
 
 class IgnoredBatchHandler(Handler):
-    """Several things at once: all of them or none."""
+    """Handler of several ignored things at once: all of them or none."""
 
     allow = "OPTIONS,PUT,DELETE"
 
     @needs(LOGIN, body=list[IgnoreBody])
     def put(self, ctx: Context) -> Result:
         """Ignores up to 100 things that the caller may read."""
-        things = _several(ctx)
-        ignore.add(ctx.writer, ctx.site.id, ctx.identity.principal, ctx.tree, things, place="body")
+        _insert(ctx, _several(ctx), place="body")
         return Done()
 
     @needs(LOGIN, body=list[IgnoreBody])
     def delete(self, ctx: Context) -> Result:
         """Ends ignoring up to 100 things."""
-        ignore.remove(ctx.writer, ctx.site.id, ctx.identity.profile_id, _several(ctx))
+        Ignore.delete(ctx.writer, ctx.author, _several(ctx))
         return Done()
 
 
-def _several(ctx: Context) -> list[Named]:
+def _several(ctx: Context) -> list[Ignore]:
     sent: list[IgnoreBody] = ctx.body
-    if not 1 <= len(sent) <= ignore.MOST_AT_ONCE:
-        raise Invalid("body", f"must name 1 to {ignore.MOST_AT_ONCE} things", code=OUT_OF_RANGE)
+    if not 1 <= len(sent) <= MOST_AT_ONCE:
+        raise Invalid("body", f"must name 1 to {MOST_AT_ONCE} things", code=OUT_OF_RANGE)
     named = [_named(one, f"body[{number}].") for number, one in enumerate(sent)]
     return list(dict.fromkeys(named))

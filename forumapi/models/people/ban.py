@@ -1,6 +1,6 @@
-"""Bans: a user, or everybody of an e-mail domain, shut out of one site or of the whole platform (platform 3.6).
+"""Ban: shuts a user, or all addresses of an e-mail domain, out of one site or of the whole platform (platform 3.6).
 
-The identity statement reads them with each request, so a ban and its end are effective on the next one.
+The identity statement reads bans with each request, so a ban and its end are effective on the next request.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from forumapi.wire.paging import Paging
 MAX_REASON: Final = 500
 MAX_NOTE: Final = 2_000
 
-# The reason of the ban that holds for a user `u` with a token `t` on a site `s`: "" for one without a reason, null for
-# none. Part of the identity statement.
+# Reason of the ban in force for a user `u` with a token `t` on a site `s`: "" for a ban without a reason, null for no
+# ban. Part of the identity statement.
 REASON: Final = """
     coalesce(
         (SELECT b.display_reason FROM bans b
@@ -41,48 +41,48 @@ OWNS = Query(
      WHERE s.site_id = %(site_id)s AND p.user_id = %(user_id)s""",
 )
 
-# Of two bans of one user at once the second takes the place of the first.
-HOLD = Query(
-    "ban.hold",
+# Two bans of one user at the same time take turns, so that the second replaces the first.
+LOCK_USER = Query(
+    "ban.lock_user",
     "SELECT pg_advisory_xact_lock(hashtextextended('ban:' || %(site_id)s::bigint || ':' || %(user_id)s::bigint, 0))",
 )
 
-ADD = Query(
-    "ban.add",
+INSERT = Query(
+    "ban.insert",
     """
     INSERT INTO bans (site_id, user_id, email_domain, expires, display_reason, admin_reason, created_by)
-    VALUES (%(site_id)s, %(user_id)s, %(domain)s, %(expires)s, %(display_reason)s, %(admin_reason)s, %(by)s)
+    VALUES (%(site_id)s, %(user_id)s, %(domain)s, %(expires)s, %(display_reason)s, %(admin_reason)s, %(created_by)s)
         ON CONFLICT (site_id, email_domain) WHERE email_domain IS NOT NULL DO UPDATE
        SET created = now(), expires = EXCLUDED.expires, display_reason = EXCLUDED.display_reason,
            admin_reason = EXCLUDED.admin_reason, created_by = EXCLUDED.created_by
  RETURNING ban_id""",
 )
 
-LIFT = Query(
-    "ban.lift",
+DELETE = Query(
+    "ban.delete",
     """
     DELETE FROM bans b
      WHERE b.ban_id = %(ban_id)s AND b.site_id = %(site_id)s::bigint
  RETURNING coalesce(b.user_id, 0), coalesce(b.email_domain, '')""",
 )
 
-LIFT_USER = Query(
-    "ban.lift_user",
+DELETE_OF_USER = Query(
+    "ban.delete_of_user",
     """
     DELETE FROM bans b
      WHERE b.user_id = %(user_id)s AND b.site_id IS NOT DISTINCT FROM %(site_id)s::bigint""",
 )
 
-LIFT_DOMAIN = Query(
-    "ban.lift_domain",
+DELETE_OF_DOMAIN = Query(
+    "ban.delete_of_domain",
     """
     DELETE FROM bans b
      WHERE b.email_domain = %(domain)s AND b.site_id IS NOT DISTINCT FROM %(site_id)s::bigint""",
 )
 
-# The profiles of a site that a ban is about.
-CONCERNED = Query(
-    "ban.concerned",
+# Profiles of a site that a ban affects.
+AFFECTED = Query(
+    "ban.affected",
     """
     SELECT p.profile_id
       FROM profiles p
@@ -107,8 +107,8 @@ _FROM: Final = """
       LEFT JOIN users u ON u.user_id = b.user_id
       LEFT JOIN profiles p ON p.site_id = b.site_id AND p.user_id = b.user_id"""
 
-ALL = Query(
-    "ban.all",
+LIST_ALL = Query(
+    "ban.list_all",
     f"""
     SELECT {_COLUMNS} {_FROM}
      WHERE %(site_id)s::bigint = 0 OR b.site_id IS NULL OR b.site_id = %(site_id)s::bigint
@@ -135,14 +135,14 @@ COUNT = Query(
      WHERE b.site_id = %(site_id)s AND (b.expires IS NULL OR b.expires > now())""",
 )
 
-FORGET_LAPSED = Query("ban.forget_lapsed", "DELETE FROM bans b WHERE b.expires < now()")
+DELETE_EXPIRED = Query("ban.delete_expired", "DELETE FROM bans b WHERE b.expires < now()")
 
 
 class Ban(NamedTuple):
-    """A ban of a user, or (`domain`) of all with an address there.
+    """Ban of a user, or (`domain`) of all with an address there.
 
-    `site_id` 0: the whole platform; `profile_id` 0: no profile on that site; `expires` None: for good; `created_by` 0:
-    an operator.
+    `site_id` 0: the whole platform; `profile_id` 0: no profile on that site; `expires` None: never; `created_by` 0: an
+    operator.
     """
 
     id: int
@@ -158,112 +158,135 @@ class Ban(NamedTuple):
     admin_reason: str
     created_by: int
 
+    @classmethod
+    def insert(
+        cls,
+        tx: Transaction,
+        user_id: int = 0,
+        *,
+        domain: str = "",
+        site_id: int = 0,
+        expires: datetime.datetime | None = None,
+        display_reason: str = "",
+        admin_reason: str = "",
+        created_by: int = 0,
+    ) -> int:
+        """Ban a user, or all addresses of an e-mail domain, from a site, or (0) from all; return the ban's id.
 
-def add(
-    tx: Transaction,
-    user_id: int = 0,
-    *,
-    domain: str = "",
-    site_id: int = 0,
-    expires: datetime.datetime | None = None,
-    display_reason: str = "",
-    admin_reason: str = "",
-    by: int = 0,
-) -> int:
-    """Ban a user, or all of an e-mail domain, from a site, or (0) from all; the ban's id.
+        Effective on the next request. A domain's new ban replaces the old one. Raises Invalid for a site's own owner
+        (P-26).
+        """
+        if site_id and user_id and tx.value(OWNS, site_id=site_id, user_id=user_id):
+            raise Invalid("user", "A site's owner can't be banned from it")
+        ban_id = tx.value(
+            INSERT,
+            site_id=site_id or None,
+            user_id=user_id or None,
+            domain=domain or None,
+            expires=expires,
+            display_reason=display_reason,
+            admin_reason=admin_reason,
+            created_by=created_by or None,
+        )
+        _mark(tx, user_id, domain, site_id)
+        return int(ban_id)
 
-    Effective on the next request. A domain's ban takes the place of the one before. Raises Invalid for a site's own
-    owner (P-26).
-    """
-    if site_id and user_id and tx.value(OWNS, site_id=site_id, user_id=user_id):
-        raise Invalid("user", "A site's owner can't be banned from it")
-    ban_id = tx.value(
-        ADD,
-        site_id=site_id or None,
-        user_id=user_id or None,
-        domain=domain or None,
-        expires=expires,
-        display_reason=display_reason,
-        admin_reason=admin_reason,
-        by=by or None,
-    )
-    _mark(tx, user_id, domain, site_id)
-    return int(ban_id)
+    @classmethod
+    def delete(cls, tx: Transaction, site_id: int, ban_id: int) -> tuple[int, str] | None:
+        """End one ban of a site; return its user id (0 for none) and its domain, or None if there was no such ban."""
+        row = tx.row(DELETE, site_id=site_id, ban_id=ban_id)
+        if row is None:
+            return None
+        user_id, domain = row
+        _mark(tx, user_id, domain, site_id)
+        return user_id, domain
 
+    @classmethod
+    def delete_of_user(cls, tx: Transaction, user_id: int, *, site_id: int = 0) -> int:
+        """End all bans of a user on a site, or (0) those of the whole platform; return how many there were."""
+        tx.rows(LOCK_USER, user_id=user_id, site_id=site_id)
+        count = tx.run(DELETE_OF_USER, user_id=user_id, site_id=site_id or None)
+        _mark(tx, user_id, "", site_id)
+        return count
 
-def lift(tx: Transaction, site_id: int, ban_id: int) -> tuple[int, str] | None:
-    """End one ban of a site: the user id (0 for none) and the domain that it was of; None if there was none."""
-    row = tx.row(LIFT, site_id=site_id, ban_id=ban_id)
-    if row is None:
-        return None
-    user_id, domain = row
-    _mark(tx, user_id, domain, site_id)
-    return user_id, domain
+    @classmethod
+    def delete_of_domain(cls, tx: Transaction, domain: str, *, site_id: int = 0) -> int:
+        """End the ban of an e-mail domain on a site, or (0) on the whole platform; return how many there were."""
+        count = tx.run(DELETE_OF_DOMAIN, domain=domain, site_id=site_id or None)
+        _mark(tx, 0, domain, site_id)
+        return count
+
+    @classmethod
+    def delete_expired(cls, tx: Transaction) -> int:
+        """Delete bans that have run out; return how many there were."""
+        return tx.run(DELETE_EXPIRED)
+
+    @classmethod
+    def list_all(cls, tx: Reader, site_id: int = 0) -> list[Ban]:
+        """Read the bans in force on a site, or (0) all bans, oldest first; with expired ones."""
+        return [cls(*row) for row in tx.rows(LIST_ALL, site_id=site_id)]
+
+    @classmethod
+    def find(cls, tx: Reader, site_id: int, ban_id: int) -> Ban | None:
+        """Read one ban of a site, or None."""
+        row = tx.row(FIND, site_id=site_id, ban_id=ban_id)
+        return cls(*row) if row else None
+
+    @classmethod
+    def page(cls, tx: Reader, site_id: int, at: Paging) -> tuple[int, list[Ban]]:
+        """Read how many bans of this site are in force, and a page of them, newest first; no platform-wide bans."""
+        rows, total = page_with_total.page(tx, PAGE, COUNT, at, site_id=site_id)
+        return total, [cls(*row) for row in rows]
+
+    @property
+    def people(self) -> set[int]:
+        """Return the ids of the profiles that the document shows."""
+        return {self.profile_id, self.created_by} - {0}
+
+    def document(self, people: dict[int, bytes]) -> dict[str, Any]:
+        """Return the ban object; `people` are summaries by profile id."""
+        data: dict[str, Any] = {"id": self.id}
+        if self.domain:
+            data["domain"] = self.domain
+        elif self.profile_id in people:
+            data["profile"] = json_fragments.raw(people[self.profile_id])
+        author = people.get(self.created_by)
+        return data | {
+            "reason": self.display_reason,
+            "note": self.admin_reason,
+            "created": json_fragments.when(self.created),
+            "createdBy": json_fragments.raw(author) if author else None,
+            "expires": json_fragments.when(self.expires) if self.expires else None,
+            "meta": {"links": [{"rel": "self", "href": f"/api/v1/bans/{self.id}"}]},
+        }
 
 
 def _mark(tx: Transaction, user_id: int, domain: str, site_id: int) -> None:
-    """Let roles follow that ask who is banned."""
+    """Have roles recomputed whose criteria ask who is banned."""
     if user_id:
         role_members.mark_user(tx, user_id, site_id=site_id)
     else:
         role_members.mark_domain(tx, domain, site_id=site_id)
 
 
-def lift_user(tx: Transaction, user_id: int, *, site_id: int = 0) -> int:
-    """End every ban of a user on a site, or (0) those of the whole platform; how many there were."""
-    tx.rows(HOLD, user_id=user_id, site_id=site_id)
-    lifted = tx.run(LIFT_USER, user_id=user_id, site_id=site_id or None)
-    role_members.mark_user(tx, user_id, site_id=site_id)
-    return lifted
-
-
-def lift_domain(tx: Transaction, domain: str, *, site_id: int = 0) -> int:
-    """End the ban of an e-mail domain on a site, or (0) that of the whole platform; how many there were."""
-    lifted = tx.run(LIFT_DOMAIN, domain=domain, site_id=site_id or None)
-    role_members.mark_domain(tx, domain, site_id=site_id)
-    return lifted
-
-
-def concerned(tx: Transaction, site_id: int, *, user_id: int = 0, domain: str = "") -> list[int]:
-    """The profiles of a site that a ban of this user or domain is about."""
-    return [row[0] for row in tx.rows(CONCERNED, site_id=site_id, user_id=user_id, domain=domain)]
+def affected(tx: Transaction, site_id: int, *, user_id: int = 0, domain: str = "") -> list[int]:
+    """Read the profiles of a site that a ban of this user or domain affects."""
+    return [row[0] for row in tx.rows(AFFECTED, site_id=site_id, user_id=user_id, domain=domain)]
 
 
 def user_of(tx: Reader, site_id: int, profile_id: int) -> int:
-    """The user of a profile of this site; 0 if there is none."""
+    """Read the user of a profile of this site; 0 if there is none."""
     return int(tx.value(USER_OF, site_id=site_id, profile_id=profile_id) or 0)
 
 
-def list_all(tx: Reader, site_id: int = 0) -> list[Ban]:
-    """The bans that hold on a site, or (0) all there are, oldest first; lapsed ones included."""
-    return [Ban(*row) for row in tx.rows(ALL, site_id=site_id)]
-
-
-def find(tx: Reader, site_id: int, ban_id: int) -> Ban | None:
-    """One ban of a site, or None."""
-    row = tx.row(FIND, site_id=site_id, ban_id=ban_id)
-    return Ban(*row) if row else None
-
-
-def page(tx: Reader, site_id: int, at: Paging) -> tuple[int, list[Ban]]:
-    """How many bans of this site hold, and a page of them, newest first; without those of the whole platform."""
-    rows, total = page_with_total.page(tx, PAGE, COUNT, at, site_id=site_id)
-    return total, [Ban(*row) for row in rows]
-
-
-def forget_lapsed(tx: Transaction) -> int:
-    """Delete bans that have run out; how many there were."""
-    return tx.run(FORGET_LAPSED)
-
-
-# ---------------------------------------------------------------- what is said of a ban
+# ---------------------------------------------------------------- checks
 
 _LABEL: Final = r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"
 _DOMAIN: Final = re.compile(rf"{_LABEL}(\.{_LABEL})+")
 
 
 def checked_domain(text: str) -> str:
-    """An e-mail domain as it is stored: lower case, without an @ before it. Raises Invalid."""
+    """Return an e-mail domain as it is stored: lower case, without an @ before it. Raises Invalid."""
     domain = text.strip().lower().removeprefix("@")
     if len(domain) > 253 or not _DOMAIN.fullmatch(domain):
         raise Invalid("domain", "must be the part of e-mail addresses after the @")
@@ -271,7 +294,7 @@ def checked_domain(text: str) -> str:
 
 
 def checked_text(text: str, field: str, most: int) -> str:
-    """A reason or note as it is stored. Raises Invalid."""
+    """Return a reason or note as it is stored. Raises Invalid."""
     cleaned = clean.sentence(text, quiet=False)
     if clean.length(cleaned) > most:
         raise Invalid(field, f"may have at most {most} characters", code=OUT_OF_RANGE)
@@ -279,7 +302,7 @@ def checked_text(text: str, field: str, most: int) -> str:
 
 
 def checked_expiry(text: str) -> datetime.datetime:
-    """The time that a ban ends at. Raises Invalid for what is no time with its zone, or is not to come."""
+    """Parse the time at which a ban ends. Raises Invalid for a time without zone or not in the future."""
     try:
         expires = datetime.datetime.fromisoformat(text)
     except ValueError:
@@ -293,26 +316,3 @@ def checked_expiry(text: str) -> datetime.datetime:
     if expires <= datetime.datetime.now(datetime.UTC):
         raise Invalid("expires", "must be in the future", code=OUT_OF_RANGE)
     return expires
-
-
-def document(ban: Ban, people: dict[int, bytes]) -> dict[str, Any]:
-    """The ban object; `people` are the summaries of who is banned and who did it, by profile id."""
-    data: dict[str, Any] = {"id": ban.id}
-    if ban.domain:
-        data["domain"] = ban.domain
-    elif ban.profile_id in people:
-        data["profile"] = json_fragments.raw(people[ban.profile_id])
-    by = people.get(ban.created_by)
-    return data | {
-        "reason": ban.display_reason,
-        "note": ban.admin_reason,
-        "created": json_fragments.when(ban.created),
-        "createdBy": json_fragments.raw(by) if by else None,
-        "expires": json_fragments.when(ban.expires) if ban.expires else None,
-        "meta": {"links": [{"rel": "self", "href": f"/api/v1/bans/{ban.id}"}]},
-    }
-
-
-def people_of(bans: list[Ban]) -> list[int]:
-    """The profiles that the documents of these bans show."""
-    return sorted({id for one in bans for id in (one.profile_id, one.created_by) if id})

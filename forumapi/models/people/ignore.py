@@ -1,29 +1,20 @@
-"""What a profile does not want to see (discovery 6). The identity statement reads it with each of its requests."""
+"""Ignored things of a profile, as clients write them (discovery 6). ignore_page.py reads the list.
+
+The identity statement reads all that a profile ignores with each of its requests.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from typing import Any, Final, NamedTuple
 
 from forumapi import itemtypes
-from forumapi.database.connections import (
-    Query,
-    Reader,
-    Row,
-    Transaction,
-)
+from forumapi.database.connections import Query, Transaction
 from forumapi.errors import Invalid
-from forumapi.models.access import permission_targets
-from forumapi.models.content import item_page
-from forumapi.models.microcosms import microcosm_summary
-from forumapi.models.microcosms.microcosm_summary import ChildMicrocosm
-from forumapi.models.people import profile, read_mark
-from forumapi.permissions.evaluator import Principal, Tree
-from forumapi.permissions.readable_microcosms import ReadableMicrocosms
-from forumapi.wire.json_fragments import Fragment, dumps
-from forumapi.wire.paging import Paging
+from forumapi.models.journal.journal import Author
+from forumapi.models.people import read_mark
 
-# What can be ignored (I-01).
+# Types of things that can be ignored (I-01).
 IGNORABLE: Final = frozenset(
     {
         itemtypes.MICROCOSM,
@@ -34,16 +25,14 @@ IGNORABLE: Final = frozenset(
         itemtypes.EVENT,
     }
 )
-# Items among them that the list can show.
-LISTED: Final = (itemtypes.CONVERSATION, itemtypes.EVENT, itemtypes.POLL)
-# Each request of a profile reads all that it ignores.
+# Each request of a profile reads all that it ignores, so the number is bounded.
 MOST: Final = 1_000
 # Entries of one batch.
 MOST_AT_ONCE: Final = 100
 
-# How many there are then: what stood before, and what was added.
-ADD = Query(
-    "ignore.add",
+# Returns how many things are ignored afterwards.
+INSERT = Query(
+    "ignore.insert",
     """
     WITH added AS (
         INSERT INTO ignores (site_id, profile_id, item_type_id, item_id)
@@ -56,8 +45,8 @@ ADD = Query(
          + (SELECT count(*) FROM added)""",
 )
 
-REMOVE = Query(
-    "ignore.remove",
+DELETE = Query(
+    "ignore.delete",
     """
     DELETE FROM ignores g
      USING unnest(%(types)s::smallint[], %(ids)s::bigint[]) AS w (item_type_id, item_id)
@@ -65,198 +54,44 @@ REMOVE = Query(
        AND g.item_id = w.item_id""",
 )
 
-# What is gone, hidden or not readable any more has no title here, and so is neither listed nor counted (G-01).
-PAGE = Query(
-    "ignore.page",
-    f"""
-    WITH seen AS MATERIALIZED (
-        SELECT g.site_id, g.item_type_id, g.item_id, lower(coalesce(m.title, p.profile_name, i.title)) AS title
-          FROM ignores g
-          LEFT JOIN microcosms m ON g.item_type_id = 2 AND m.site_id = g.site_id AND m.microcosm_id = g.item_id
-                                AND m.microcosm_id = ANY(%(readable)s::bigint[])
-          LEFT JOIN profiles p ON g.item_type_id = 3 AND p.site_id = g.site_id AND p.profile_id = g.item_id
-          LEFT JOIN items i ON i.site_id = g.site_id AND i.item_id = g.item_id AND i.item_type_id = g.item_type_id
-                           AND NOT i.is_deleted AND NOT i.is_moderated
-                           AND i.item_type_id = ANY(%(kinds)s::smallint[])
-                           AND i.microcosm_id = ANY(%(readable)s::bigint[])
-         WHERE g.site_id = %(site_id)s AND g.profile_id = %(me)s AND g.item_type_id = ANY(%(shown)s::smallint[])),
-    shown AS (
-        SELECT s.site_id, s.item_type_id, s.item_id,
-               row_number() OVER (ORDER BY s.item_type_id, s.title, s.item_id) AS place
-          FROM seen s
-         WHERE s.title IS NOT NULL
-         ORDER BY place
-         LIMIT %(limit)s OFFSET %(offset)s)
-    SELECT {item_page.SUMMARY_COLUMNS}, {item_page.SUMMARY_TIMES},
-           (SELECT count(*) FROM seen s WHERE s.title IS NOT NULL), coalesce(g.item_type_id, 0::smallint),
-           coalesce(g.item_id, 0), coalesce(p.version, 0)
-      FROM (SELECT 1) AS one
-      LEFT JOIN shown g ON true
-      LEFT JOIN profiles p ON g.item_type_id = 3 AND p.site_id = g.site_id AND p.profile_id = g.item_id
-      LEFT JOIN items i ON g.item_type_id <> 3 AND i.site_id = g.site_id AND i.item_id = g.item_id
-                       AND i.item_type_id = g.item_type_id
-      LEFT JOIN profiles a ON a.site_id = i.site_id AND a.profile_id = i.created_by
-      LEFT JOIN profiles l ON l.site_id = i.site_id AND l.profile_id = i.last_comment_by
-      LEFT JOIN item_views v ON v.site_id = i.site_id AND v.item_id = i.item_id
-     ORDER BY g.place""",
-)
-_TIMES: Final = item_page.SUMMARY_WIDTH
-_ENTRY: Final = _TIMES + item_page.TIMES_WIDTH
 
-
-class Named(NamedTuple):
-    """A thing by type and id, as a client names it."""
+class Ignore(NamedTuple):
+    """Type and id of a thing that the author ignores, as a client names it; written several at a time."""
 
     item_type: int
     item_id: int
 
+    @classmethod
+    def insert(
+        cls, tx: Transaction, author: Author, things: Sequence[Ignore], *, place: str = ""
+    ) -> None:
+        """Ignore these things; one that is ignored already stays so. No permission is checked.
 
-# ---------------------------------------------------------------- writing
+        `place` is the field of the body they came in. Raises Invalid beyond MOST.
+        """
+        if tx.value(INSERT, **_of(author), **_arrays(things)) > MOST:
+            raise Invalid(place, f"A profile can ignore at most {MOST} things")
+        _recount(tx, author, things)
 
-
-def add(
-    tx: Transaction,
-    site_id: int,
-    principal: Principal,
-    tree: Tree,
-    things: Sequence[Named],
-    *,
-    place: str = "",
-) -> None:
-    """Let the caller ignore these things; what is ignored already stays so.
-
-    `place` names the list they came in, for messages. Raises NotFound for what the caller may not read (P-37), Invalid
-    for the caller themselves and beyond the most that a profile may ignore. All or nothing.
-    """
-    for number, thing in enumerate(things):
-        if thing == (itemtypes.PROFILE, principal.profile_id):
-            field = f"{place}[{number}].itemId" if place else "itemId"
-            raise Invalid(field, "is yourself, whom you can't ignore")
-    permission_targets.check_readable(tx, site_id, principal, tree, things, "ignore", place=place)
-    if tx.value(ADD, site_id=site_id, me=principal.profile_id, **_arrays(things)) > MOST:
-        raise Invalid(place, f"A profile can ignore at most {MOST} things")
-    _recount(tx, site_id, principal.profile_id, things)
+    @classmethod
+    def delete(cls, tx: Transaction, author: Author, things: Sequence[Ignore]) -> None:
+        """Stop ignoring these things; one that is not ignored is skipped."""
+        tx.run(DELETE, **_of(author), **_arrays(things))
+        _recount(tx, author, things)
 
 
-def remove(tx: Transaction, site_id: int, me: int, things: Sequence[Named]) -> None:
-    """End ignoring these things; what is not ignored is passed over."""
-    tx.run(REMOVE, site_id=site_id, me=me, **_arrays(things))
-    _recount(tx, site_id, me, things)
+def _of(author: Author) -> dict[str, int]:
+    return {"site_id": author.site_id, "me": author.profile_id}
 
 
-def _arrays(things: Sequence[Named]) -> dict[str, Any]:
-    return {"types": [one.item_type for one in things], "ids": [one.item_id for one in things]}
+def _arrays(things: Sequence[Ignore]) -> dict[str, Any]:
+    return {
+        "types": [thing.item_type for thing in things],
+        "ids": [thing.item_id for thing in things],
+    }
 
 
-def _recount(tx: Transaction, site_id: int, me: int, things: Sequence[Named]) -> None:
-    """Huddles that are ignored, or in which only ignored people wrote, are not unread (I-02, discovery 7.5)."""
-    if any(one.item_type in (itemtypes.PROFILE, itemtypes.HUDDLE) for one in things):
-        read_mark.count_huddles(tx, site_id, [me])
-
-
-# ---------------------------------------------------------------- the list
-
-
-class Ignored(NamedTuple):
-    """One page of what a profile ignores."""
-
-    total: int
-    entries: list[Named]
-    profiles: dict[int, int]  # id -> version
-    items: dict[int, tuple[Row, Row]]  # id -> SUMMARY_COLUMNS, SUMMARY_TIMES
-    microcosms: dict[int, ChildMicrocosm]
-
-    @property
-    def stamp(self) -> tuple[Any, ...]:
-        """Plain data that covers what the entries show."""
-        rows = [row for row, _ in self.items.values()]
-        places = [tuple(child[:7]) for child in self.microcosms.values()]
-        named = [tuple(one) for one in self.entries]
-        return (self.total, named, tuple(self.profiles.items()), rows, places)
-
-    @property
-    def wanted(self) -> dict[Any, dict[int, int]]:
-        """The documents that the entries are made of."""
-        people = self.profiles | item_page.summary_people([row for row, _ in self.items.values()])
-        people |= {child.author_id: child.author_version for child in self.microcosms.values()}
-        places = {child.id: child.version for child in self.microcosms.values()}
-        return {microcosm_summary.SUMMARY: places, profile.SUMMARY: people}
-
-
-def page(
-    tx: Reader,
-    site_id: int,
-    me: int,
-    tree: Tree,
-    view: ReadableMicrocosms,
-    shown: Collection[int],
-    at: Paging,
-) -> Ignored:
-    """A page of what `me` ignores and may still see: by type, then title. `view`: what `me` may read; `shown`: the
-    types of things that may be listed."""
-    rows = tx.rows(
-        PAGE,
-        site_id=site_id,
-        me=me,
-        kinds=LISTED,
-        shown=sorted(shown),
-        readable=view.ids,
-        limit=at.limit,
-        offset=at.offset,
-    )
-    total = rows[0][_ENTRY]
-    entries, profiles, items = [], {}, {}
-    for row in rows:
-        kind, id, version = row[_ENTRY + 1 :]
-        if not kind:
-            continue
-        entries.append(Named(kind, id))
-        if kind == itemtypes.PROFILE:
-            profiles[id] = version
-        elif kind != itemtypes.MICROCOSM:
-            items[id] = (row[:_TIMES], row[_TIMES:_ENTRY])
-    tops = [one.item_id for one in entries if one.item_type == itemtypes.MICROCOSM]
-    microcosms = microcosm_summary.children(tx, site_id, tree, view, tops)
-    return Ignored(total, entries, profiles, items, microcosms)
-
-
-def entries(
-    found: Ignored,
-    documents: dict[Any, dict[int, Fragment]],
-    tree: Tree,
-    view: ReadableMicrocosms,
-    site_id: int,
-) -> bytes:
-    """The JSON array of the page's entries."""
-    people, places = documents[profile.SUMMARY], documents[microcosm_summary.SUMMARY]
-    made = []
-    for kind, id in found.entries:
-        if kind == itemtypes.PROFILE:
-            summary = people[id][0] if id in people else None
-        elif kind == itemtypes.MICROCOSM:
-            summary = _place(found.microcosms.get(id), places, people, tree, view, site_id)
-        else:
-            row, times = found.items[id]
-            summary = item_page.summary(row, times, people, tree, view, unread=None)
-        if summary is not None:
-            head = dumps({"itemType": itemtypes.name_of(kind), "itemId": id})[:-1]
-            made.append(b'%b,"item":%b}' % (head, summary))
-    return b"[%b]" % b",".join(made)
-
-
-def _place(
-    child: ChildMicrocosm | None,
-    places: dict[int, Fragment],
-    people: dict[int, Fragment],
-    tree: Tree,
-    view: ReadableMicrocosms,
-    site_id: int,
-) -> bytes | None:
-    """The summary of an ignored microcosm, without what is new in it: the viewer does not want to see that."""
-    if child is None or child.id not in places:
-        return None
-    quiet = child._replace(latest=None)
-    # Nothing here is unread (discovery 6).
-    return microcosm_summary.summary(
-        places[child.id], quiet, people, tree, view, site_id, unread=None
-    )
+def _recount(tx: Transaction, author: Author, things: Sequence[Ignore]) -> None:
+    """Count unread huddles anew: ignored huddles, and huddles in which only ignored people wrote, are read (I-02)."""
+    if any(thing.item_type in (itemtypes.PROFILE, itemtypes.HUDDLE) for thing in things):
+        read_mark.count_huddles(tx, author.site_id, [author.profile_id])

@@ -14,7 +14,8 @@ from forumapi.command import doctor
 from forumapi.config import Config
 from forumapi.cron import jobs
 from forumapi.database.connections import Query
-from forumapi.models.people import ban, role_settling
+from forumapi.models.people import role_settling
+from forumapi.models.people.ban import Ban
 from forumapi.models.people.criterion import COLUMNS
 from forumapi.models.people.role_settler import Settler
 from tests.api import Api, Response
@@ -331,7 +332,7 @@ def store(make: Factory, site: Site, one: Somebody) -> None:
     )
     if one.is_banned:
         with make.database.write() as tx:
-            ban.add(tx, one.person.user_id, site_id=site.id)
+            Ban.insert(tx, one.person.user_id, site_id=site.id)
     for key, value in one.attributes.items():
         kind = {str: 1, datetime.date: 2, bool: 4}.get(type(value), 3)
         columns = ("string_value", "date_value", "number_value", "boolean_value")
@@ -647,11 +648,11 @@ def test_a_ban_that_lapses_lets_back_in(
     assert doors(api, place, site.member)
     assert site.banned.id not in members(api, place, role)
     with make.database.write() as tx:
-        id = ban.add(tx, site.member.user_id, site_id=site.id)
+        id = Ban.insert(tx, site.member.user_id, site_id=site.id)
     assert not doors(api, place, site.member)
     assert site.member.id not in members(api, place, role)
     with make.database.write() as tx:
-        ban.lift(tx, site.id, id)
+        Ban.delete(tx, site.id, id)
     assert doors(api, place, site.member)
     domain = {"domain": f"{site.key}.test"}
     made = api.post("/api/v1/bans", domain, by=site.owner)

@@ -12,7 +12,7 @@ import pytest
 
 from forumapi.config import Config
 from forumapi.models.microcosms.microcosm import Microcosm
-from forumapi.models.people import ban
+from forumapi.models.people.ban import Ban
 from forumapi.wsgi import create_app
 from tests.api import Api, Response
 from tests.factories import RIGHTS, Factory, Person, Site, Thing
@@ -76,14 +76,14 @@ def test_a_ban_and_its_end_hold_on_the_next_request(
     there: Api, make: Factory, site: Site, warm: Warm
 ) -> None:
     with make.database.write() as tx:
-        ban_id = ban.add(tx, warm.reader.user_id, site_id=site.id, display_reason="Enough")
+        ban_id = Ban.insert(tx, warm.reader.user_id, site_id=site.id, display_reason="Enough")
 
     refused = there.get(warm.chat.path, by=warm.reader)
     assert refused.status == 403
     assert refused.code == 13
     assert refused.error == "Enough"
     with make.database.write() as tx:
-        assert ban.lift(tx, site.id, ban_id)
+        assert Ban.delete(tx, site.id, ban_id)
     assert there.get(warm.chat.path, by=warm.reader).status == 200
 
 

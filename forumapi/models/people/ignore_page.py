@@ -1,0 +1,167 @@
+"""List of the things that a profile ignores (discovery 6)."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import Any, Final, NamedTuple
+
+from forumapi import itemtypes
+from forumapi.database.connections import Query, Reader, Row
+from forumapi.models.content import item_page
+from forumapi.models.microcosms import microcosm_summary
+from forumapi.models.microcosms.microcosm_summary import ChildMicrocosm
+from forumapi.models.people import profile
+from forumapi.models.people.ignore import Ignore
+from forumapi.permissions.evaluator import Tree
+from forumapi.permissions.readable_microcosms import ReadableMicrocosms
+from forumapi.wire.json_fragments import Fragment, dumps
+from forumapi.wire.paging import Paging
+
+# Types of items that the list can show.
+LISTED: Final = (itemtypes.CONVERSATION, itemtypes.EVENT, itemtypes.POLL)
+# A thing that is deleted, hidden or no longer readable has no title here, and so is neither listed nor counted (G-01).
+PAGE = Query(
+    "ignore_page.page",
+    f"""
+    WITH seen AS MATERIALIZED (
+        SELECT g.site_id, g.item_type_id, g.item_id, lower(coalesce(m.title, p.profile_name, i.title)) AS title
+          FROM ignores g
+          LEFT JOIN microcosms m ON g.item_type_id = {itemtypes.MICROCOSM} AND m.site_id = g.site_id
+                                AND m.microcosm_id = g.item_id AND m.microcosm_id = ANY(%(readable)s::bigint[])
+          LEFT JOIN profiles p ON g.item_type_id = {itemtypes.PROFILE} AND p.site_id = g.site_id
+                              AND p.profile_id = g.item_id
+          LEFT JOIN items i ON i.site_id = g.site_id AND i.item_id = g.item_id AND i.item_type_id = g.item_type_id
+                           AND NOT i.is_deleted AND NOT i.is_moderated
+                           AND i.item_type_id = ANY(%(kinds)s::smallint[])
+                           AND i.microcosm_id = ANY(%(readable)s::bigint[])
+         WHERE g.site_id = %(site_id)s AND g.profile_id = %(me)s AND g.item_type_id = ANY(%(shown)s::smallint[])),
+    shown AS (
+        SELECT s.site_id, s.item_type_id, s.item_id,
+               row_number() OVER (ORDER BY s.item_type_id, s.title, s.item_id) AS place
+          FROM seen s
+         WHERE s.title IS NOT NULL
+         ORDER BY place
+         LIMIT %(limit)s OFFSET %(offset)s)
+    SELECT {item_page.SUMMARY_COLUMNS}, {item_page.SUMMARY_TIMES},
+           (SELECT count(*) FROM seen s WHERE s.title IS NOT NULL), coalesce(g.item_type_id, 0::smallint),
+           coalesce(g.item_id, 0), coalesce(p.version, 0)
+      FROM (SELECT 1) AS one
+      LEFT JOIN shown g ON true
+      LEFT JOIN profiles p ON g.item_type_id = {itemtypes.PROFILE} AND p.site_id = g.site_id
+                          AND p.profile_id = g.item_id
+      LEFT JOIN items i ON g.item_type_id <> {itemtypes.PROFILE} AND i.site_id = g.site_id AND i.item_id = g.item_id
+                       AND i.item_type_id = g.item_type_id
+      LEFT JOIN profiles a ON a.site_id = i.site_id AND a.profile_id = i.created_by
+      LEFT JOIN profiles l ON l.site_id = i.site_id AND l.profile_id = i.last_comment_by
+      LEFT JOIN item_views v ON v.site_id = i.site_id AND v.item_id = i.item_id
+     ORDER BY g.place""",
+)
+_TIMES: Final = item_page.SUMMARY_WIDTH
+_ENTRY: Final = _TIMES + item_page.TIMES_WIDTH
+
+
+class IgnoredPage(NamedTuple):
+    """Page of the things that a profile ignores."""
+
+    total: int
+    entries: list[Ignore]
+    profiles: dict[int, int]  # id -> version
+    items: dict[int, tuple[Row, Row]]  # id -> SUMMARY_COLUMNS, SUMMARY_TIMES
+    microcosms: dict[int, ChildMicrocosm]
+
+    @property
+    def stamp(self) -> tuple[Any, ...]:
+        """Return plain data that covers everything the entries show."""
+        rows = [row for row, _ in self.items.values()]
+        places = [tuple(child[:7]) for child in self.microcosms.values()]
+        named = [tuple(one) for one in self.entries]
+        return (self.total, named, tuple(self.profiles.items()), rows, places)
+
+    @property
+    def wanted(self) -> dict[Any, dict[int, int]]:
+        """Return the documents that the entries need: versions by id, for each kind."""
+        people = self.profiles | item_page.summary_people([row for row, _ in self.items.values()])
+        people |= {child.author_id: child.author_version for child in self.microcosms.values()}
+        places = {child.id: child.version for child in self.microcosms.values()}
+        return {microcosm_summary.SUMMARY: places, profile.SUMMARY: people}
+
+
+def page(
+    tx: Reader,
+    site_id: int,
+    me: int,
+    tree: Tree,
+    view: ReadableMicrocosms,
+    shown: Collection[int],
+    at: Paging,
+) -> IgnoredPage:
+    """Read a page of the things that `me` ignores and may still see: by type, then title.
+
+    `view`: microcosms that `me` may read; `shown`: types that may be listed.
+    """
+    rows = tx.rows(
+        PAGE,
+        site_id=site_id,
+        me=me,
+        kinds=LISTED,
+        shown=sorted(shown),
+        readable=view.ids,
+        limit=at.limit,
+        offset=at.offset,
+    )
+    total = rows[0][_ENTRY]
+    entries, profiles, items = [], {}, {}
+    for row in rows:
+        kind, id, version = row[_ENTRY + 1 :]
+        if not kind:
+            continue
+        entries.append(Ignore(kind, id))
+        if kind == itemtypes.PROFILE:
+            profiles[id] = version
+        elif kind != itemtypes.MICROCOSM:
+            items[id] = (row[:_TIMES], row[_TIMES:_ENTRY])
+    tops = [one.item_id for one in entries if one.item_type == itemtypes.MICROCOSM]
+    microcosms = microcosm_summary.children(tx, site_id, tree, view, tops)
+    return IgnoredPage(total, entries, profiles, items, microcosms)
+
+
+def entries(
+    found: IgnoredPage,
+    documents: dict[Any, dict[int, Fragment]],
+    tree: Tree,
+    view: ReadableMicrocosms,
+    site_id: int,
+) -> bytes:
+    """Render the JSON array of the page's entries."""
+    people, places = documents[profile.SUMMARY], documents[microcosm_summary.SUMMARY]
+    made = []
+    for kind, id in found.entries:
+        if kind == itemtypes.PROFILE:
+            summary = people[id][0] if id in people else None
+        elif kind == itemtypes.MICROCOSM:
+            summary = _place(found.microcosms.get(id), places, people, tree, view, site_id)
+        else:
+            row, times = found.items[id]
+            summary = item_page.summary(row, times, people, tree, view, unread=None)
+        if summary is not None:
+            head = dumps({"itemType": itemtypes.name_of(kind), "itemId": id})[:-1]
+            made.append(b'%b,"item":%b}' % (head, summary))
+    return b"[%b]" % b",".join(made)
+
+
+def _place(
+    child: ChildMicrocosm | None,
+    places: dict[int, Fragment],
+    people: dict[int, Fragment],
+    tree: Tree,
+    view: ReadableMicrocosms,
+    site_id: int,
+) -> bytes | None:
+    """Render the summary of an ignored microcosm, without its latest item: the viewer does not want to see it."""
+    if child is None or child.id not in places:
+        return None
+    quiet = child._replace(latest=None)
+    # Nothing here is unread (discovery 6).
+    return microcosm_summary.summary(
+        places[child.id], quiet, people, tree, view, site_id, unread=None
+    )
