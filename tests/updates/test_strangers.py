@@ -32,6 +32,14 @@ def test_an_event_is_no_way_around_the_bounds_of_invitations(box: Postbox) -> No
     assert invited(box, site, stranger) == [address]
     box.stage.sql("DELETE FROM update_options WHERE profile_id = %(p)s RETURNING 1", p=stranger.id)
     assert invited(box, site, stranger) == []
+    # A provider that the owner set up says that anybody is here, in releases before migration 0036 too.
+    with box.stage.app.database.write() as tx:
+        access_token.create(tx, user_id, site_id=site.id, by_site=True)
+    assert invited(box, site, stranger) == []
+    box.stage.sql(
+        "UPDATE access_tokens SET by_site = NULL WHERE user_id = %(u)s RETURNING 1", u=user_id
+    )
+    assert invited(box, site, stranger) == []
     with box.stage.app.database.write() as tx:
         access_token.create(tx, user_id)
     assert invited(box, site, stranger) == [address]
