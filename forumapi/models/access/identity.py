@@ -17,15 +17,13 @@ from forumapi import itemtypes
 from forumapi.database.connections import Query, Reader
 from forumapi.errors import TOKEN_EXPIRED, TOKEN_INVALID, Unauthorized
 from forumapi.models.access import permission_target
-from forumapi.models.people import ban, profile
+from forumapi.models.people import ban, profile, user
 from forumapi.permissions.evaluator import Principal
 from forumapi.wire import scopes
 
 # Each token that was ever given out (access_token.new_secret; platform 3.1).
 _SHAPE: Final = re.compile(r"[A-Za-z0-9]{128}")
 
-# Did a provider that the site's owner set up vouch for the sign-in behind token t? (docs/decisions/0009)
-_BY_SITE: Final = "coalesce(t.by_site, t.kind = 'session' AND t.site_id IS NOT NULL)"
 _HEAD: Final = f"""
     t.user_id, t.expires > now(), u.is_banned, coalesce(p.profile_id, 0), p.role_ids, p.next_change_at <= now(),
     s.version, s.acl_version, coalesce(s.owned_by, 0), t.token_id,
@@ -37,8 +35,8 @@ _HEAD: Final = f"""
          THEN NOT EXISTS (SELECT FROM one_time_secrets o WHERE o.user_id = t.user_id AND o.confirmed IS NOT NULL)
          ELSE false END"""
 _COLUMNS: Final = f"""{_HEAD},
-    {_BY_SITE}, {_BY_SITE} AND p.uses_platform AND p.huddles_confirmed IS NULL,
-    NOT {_BY_SITE} AND NOT p.uses_platform"""
+    {user.BY_SITE}, {user.BY_SITE} AND p.uses_platform AND p.huddles_confirmed IS NULL,
+    NOT {user.BY_SITE} AND NOT p.uses_platform"""
 
 _JOINS: Final = """
       JOIN users u ON u.user_id = t.user_id

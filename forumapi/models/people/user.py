@@ -15,9 +15,12 @@ from forumapi.errors import Invalid
 from forumapi.text import email
 from forumapi.wire import json_fragments
 
-# SQL: user `u` has signed in at some time. Whom the owner of a site has only added has asked for nothing.
-HAS_BEEN_HERE: Final = """(u.email_verified
-                     OR EXISTS (SELECT FROM access_tokens t WHERE t.user_id = u.user_id)
+# SQL: a provider that the site's owner set up vouched for the sign-in behind token `t` (docs/decisions/0009).
+BY_SITE: Final = "coalesce(t.by_site, t.kind = 'session' AND t.site_id IS NOT NULL)"
+# SQL: user `u` has signed in at some time. Whom the owner of a site has only added, or their provider has named, has
+# asked for nothing.
+HAS_BEEN_HERE: Final = f"""(u.email_verified
+                     OR EXISTS (SELECT FROM access_tokens t WHERE t.user_id = u.user_id AND NOT {BY_SITE})
                      OR EXISTS (SELECT FROM sign_in_places x WHERE x.user_id = u.user_id))"""
 
 FIND_BY_EMAIL = Query(
