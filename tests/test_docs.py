@@ -74,7 +74,9 @@ def test_every_handler_module_names_its_page() -> None:
 
 def test_every_error_code_is_explained() -> None:
     codes = {
-        value for name, value in vars(errors).items() if name.isupper() and isinstance(value, int)
+        value
+        for name, value in vars(errors).items()
+        if name[0].isupper() and name.isupper() and isinstance(value, int)
     }
     explained = re.findall(r"^\| (\d+) \| \d{3} \|", README, re.MULTILINE)
 

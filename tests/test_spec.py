@@ -204,7 +204,9 @@ def section(part: str, number: str) -> str:
 def test_the_codes_of_errors_are_those_of_the_engine() -> None:
     rows = re.findall(r"^\| (\d{1,2}) \| \d{3} ", section("platform", "1.6"), re.MULTILINE)
     codes = {
-        value for key, value in vars(errors).items() if key.isupper() and isinstance(value, int)
+        value
+        for key, value in vars(errors).items()
+        if key[0].isupper() and key.isupper() and isinstance(value, int)
     }
 
     assert [int(code) for code in rows] == sorted(codes)
