@@ -125,7 +125,7 @@ import os, pathlib, signal, socket, sys, threading, time, tomllib
 signal.signal(signal.SIGHUP, signal.SIG_IGN)
 said = int(os.environ["{listener_holder.ENV_READY}"])
 folder = pathlib.Path(os.environ["FORUMAPI_DATA_DIR"])
-build = pathlib.Path(sys.argv[0]).name
+build = pathlib.Path(sys.argv[0]).resolve().name
 settings = tomllib.loads(pathlib.Path(os.environ["FORUMAPI_CONFIG"]).read_text())
 def serve(number):
     listening = socket.socket(fileno=number)
@@ -173,6 +173,12 @@ class Holding:
         (self.folder / "current").unlink(missing_ok=True)
         (self.folder / "current").symlink_to(program)
 
+    @property
+    def failure(self) -> str:
+        """Why the last attempt failed."""
+        state = listener_holder.find(self.folder)
+        return state.failure if state is not None else ""
+
     def replace(self, build: str) -> str:
         """Have the web process replaced by one of this release; why that failed, "" if it did not."""
         self.switch(build)
@@ -216,3 +222,17 @@ def until(is_so: Callable[[], bool]) -> None:
     while not is_so():
         assert time.monotonic() < deadline
         time.sleep(0.01)
+
+
+def test_a_release_after_a_rollback_that_was_interrupted_is_on_trial(holding: Holding) -> None:
+    assert holding.replace("second") == ""
+    (holding.folder / "slow").touch()
+    (holding.folder / "second.loop").touch()
+    until(lambda: "going back to" in holding.text)
+    (holding.folder / "second.end").touch()
+    until(lambda: "ended by itself (5)" in holding.text)
+    (holding.folder / "slow").unlink()
+
+    until(lambda: holding.failure == "rolled back: 3 of its workers ended")
+    assert holding.replace("third") == ""
+    assert holding.text.count("is on trial for 1 s") == 2
