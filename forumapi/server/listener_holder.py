@@ -496,8 +496,7 @@ class Hold:
                 # Nobody else is left, so its trial is over.
                 self._next.judged()
                 self._web, self._next = self._next, None
-                self._state.attempts += 1
-                self._state.failure = ""
+                self._count_success(self._web)
             elif (fallback := self._take_fallback()) is not None:
                 log.logger.error("rolled back to %s: its successor ended by itself", fallback.file)
                 self._web = self._start(fallback)
@@ -636,14 +635,19 @@ class Hold:
             self._before.append(old)
         log.logger.info("web process %s has taken over", new.process.pid)
         self._notify(f"STATUS=web process {new.process.pid} serves")
+        is_rolled_back = self._count_success(new)
+        if not is_rolled_back and old is not None and old.file != new.file:
+            self._fallback, self._fallback_until = old, time.monotonic() + LOOP_S
+        self._tell()
+
+    def _count_success(self, new: Web) -> bool:
+        """Count an attempt that ended with `new` in place; return if that went back to the release before."""
         why, self._rolls_back = self._rolls_back, ""
         if why:
             log.logger.error("rolled back to %s: %s", new.file, why)
-        elif old is not None and old.file != new.file:
-            self._fallback, self._fallback_until = old, time.monotonic() + LOOP_S
         self._state.attempts += 1
         self._state.failure = f"rolled back: {why}" if why else ""
-        self._tell()
+        return bool(why)
 
     def _refuse(self, new: Web, why: str) -> None:
         new.end()
