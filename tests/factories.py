@@ -417,7 +417,7 @@ class Factory:
             locked = Event.lock(tx, event.site.id, ItemRef(event.type, event.id))
             assert locked is not None
             for person in people:
-                answers = [attendee.Answer(person.id, attendee.YES)]
+                answers = [attendee.Rsvp(person.id, attendee.YES)]
                 attendee.store_answers(tx, self._author(person), locked, answers)
 
     def comment(
@@ -474,9 +474,9 @@ class Factory:
         """The hash of a text file that `by` has uploaded; its rows alone, nothing is in the store."""
         text = content or f"File {next(_number)} of {by.id}"
         hash = hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest()
-        received = file.Received(hash, len(text), "a.txt", "txt", "text/plain; charset=utf-8")
+        received = file.File(hash, len(text), "a.txt", "txt", "text/plain; charset=utf-8")
         with self.database.write() as tx:
-            file.insert(tx, by.site.id, by.id, received, file.Quota(0, 0))
+            received.insert(tx, by.site.id, by.id, file.Quota(0, 0))
         return hash
 
     def fold(self, site: Site) -> None:

@@ -29,7 +29,7 @@ from forumapi.handlers.sites import status
 from forumapi.handlers.sites.status import Examiner
 from forumapi.models.access.identity import GUEST
 from forumapi.models.content.comment_page import CommentRow
-from forumapi.models.content.file import Stored
+from forumapi.models.content.file import StoredFile
 from forumapi.models.journal.activity import Activity
 from forumapi.models.pages.page_cache import Kept, Pages
 from forumapi.models.people.profile_list import Borders
@@ -219,7 +219,7 @@ def open_files() -> object:
     for number in range(10_000):
         name = f"{number:04}" + "\U0001f6b2" * 508
         size = 10**9 + number
-        stored = Stored(
+        stored = StoredFile(
             "application/octet-stream", size, "x" * 16, NOW, name, False, True, True, False
         )
         app.open_files.add((number, f"{number:040x}"), (time.monotonic() + number, stored))

@@ -16,7 +16,7 @@ from forumapi.files.images.image_worker_pool import ImageWorker
 from forumapi.files.storage import open_storage
 from forumapi.files.thumbnails import scratch
 from forumapi.models.content import file
-from forumapi.models.content.file import Received
+from forumapi.models.content.file import File
 from forumapi.models.people import gravatar
 from forumapi.models.people.gravatar import Due
 from forumapi.observability.log import logger
@@ -32,7 +32,7 @@ MAX_BYTES: Final = 1_000_000
 
 class _Fetched(NamedTuple):
     whose: Due
-    picture: Received
+    picture: File
     path: Path
 
 
@@ -88,7 +88,7 @@ def _ask(
     return found, asked
 
 
-def _made(path: Path, image_worker: ImageWorker) -> tuple[Received, Path] | None:
+def _made(path: Path, image_worker: ImageWorker) -> tuple[File, Path] | None:
     """Process the image at `path`. Returns it with its path; None for an invalid image."""
     with path.open("rb") as source:
         kind = file_types.picture(source.read(file_types.HEAD))
@@ -102,7 +102,7 @@ def _made(path: Path, image_worker: ImageWorker) -> tuple[Received, Path] | None
     except Invalid:
         return None
     ext = file_types.EXTENSIONS[kind]
-    picture = Received(
+    picture = File(
         made.sha1,
         made.size,
         f"gravatar.{ext}",

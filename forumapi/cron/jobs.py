@@ -309,7 +309,7 @@ def short_lived(tx: Transaction, config: Config) -> str:
     keys = tx.run(FORGET_KEYS, hours=config.idempotency_hours)
     codes = tx.run(FORGET_SINGLE_USE)
     changes = tx.run(FORGET_CHANGES) + tx.run(FORGET_RIGHT_CHANGES)
-    places = geocode.forget_old(tx)
+    places = geocode.delete_old(tx)
     return (
         f"{keys} idempotency keys, {codes} codes, {rate_counters.forget_old(tx)} counters, "
         f"{changes} changes, {places} places"

@@ -18,7 +18,7 @@ from forumapi.files.images.image_worker_pool import ImageWorker
 from forumapi.files.storage import Storage
 from forumapi.files.thumbnails import Box, Thumbnails
 from forumapi.mail.outbox import Sender
-from forumapi.models.content.file import Stored
+from forumapi.models.content.file import StoredFile
 from forumapi.models.journal.activity import Activity
 from forumapi.models.pages.documents import Documents
 from forumapi.models.pages.page_cache import Pages
@@ -56,7 +56,7 @@ class Services:
     documents: Documents
     pages: Pages
     # Rows of files that guests may download, by site and hash, each with the end of the second that it is good for.
-    open_files: Lru[tuple[int, str], tuple[float, Stored]]
+    open_files: Lru[tuple[int, str], tuple[float, StoredFile]]
     # Bytes of small files, by object; an object never changes.
     small_files: Lru[str, bytes]
     # Finished answers, by site and entity tag, which covers every byte.

@@ -16,7 +16,7 @@ from forumapi.itemtypes import ItemRef
 from forumapi.models.content import attendee
 from forumapi.models.content.comment import Comment
 from forumapi.models.content.event import Event
-from forumapi.models.content.text import Rendered
+from forumapi.models.content.text import RenderedText
 from forumapi.models.journal.journal import Author
 from forumapi.updates import email as update_mail
 from forumapi.updates import recipients
@@ -284,7 +284,7 @@ def edit(make, thing, by, mentioned):
     with make.database.write() as tx:
         found = Comment.lock(tx, by.site.id, thing.id, by.id)
         assert found is not None
-        text = Rendered("<p>x</p>", tuple(mentioned), [])
+        text = RenderedText("<p>x</p>", tuple(mentioned), [])
         found.update(tx, Author(by.site.id, by.id, ""), "x", text)
 
 
@@ -612,7 +612,7 @@ def answer(make, event, person, state):
     with make.database.write() as tx:
         found = Event.lock(tx, event.site.id, ItemRef(event.type, event.id))
         assert found is not None
-        answers = [attendee.Answer(person.id, state)]
+        answers = [attendee.Rsvp(person.id, state)]
         attendee.store_answers(tx, Author(event.site.id, person.id, ""), found, answers)
 
 

@@ -1,1 +1,1 @@
-"""Handlers of what people write, and of what hangs on it."""
+"""Handlers of content that people write, and of what belongs to it."""

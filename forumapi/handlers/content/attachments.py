@@ -1,4 +1,4 @@
-"""Attachments of comments and profiles; a profile's newest is its avatar. Wire: docs/api/files.md."""
+"""Attachments of comments and profiles; a profile's newest attachment is its avatar. Wire: docs/api/files.md."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from forumapi.files import file_types
 from forumapi.models.access import permission_target
 from forumapi.models.access.permission_target import Place
 from forumapi.models.content import attachment, file
-from forumapi.models.journal import journal
+from forumapi.models.content.attachment import Attachment
 from forumapi.permissions import evaluator
 from forumapi.request.context import Context, Located
 from forumapi.request.handler import (
@@ -44,25 +44,25 @@ _UNNAMED: Final = "untitled.unk"
 
 
 class AttachmentBody(Struct):
-    """Which file is to be attached, and what it is called there (content 10.5)."""
+    """File that is to be attached, and its name there (content 10.5)."""
 
     fileHash: str | UnsetType = UNSET
     fileName: str | UnsetType = UNSET
 
 
-class LocatedCarrier(Located):
-    """What files hang on: a comment or a profile, locked for a write."""
+class LocatedHolder(Located):
+    """Comment or profile that has attachments, locked for a write."""
 
     __slots__ = ("place",)
 
     place: Place
 
 
-class Carrier(Handler):
-    """What the addresses of attachments share."""
+class HolderHandler(Handler):
+    """Base of the addresses of attachments: locates the comment or profile."""
 
     def locate(self, ctx: Context) -> Located:
-        """The carrier; before a POST one that can't be read counts as missing (content 1.2)."""
+        """Find the comment or profile; before a POST one that can't be read counts as missing (content 1.2)."""
         item = ctx.args["item"]
         if ctx.site.is_root and item.id != ctx.identity.profile_id:
             raise Forbidden("Only the profile itself may see this", code=NO_READ)
@@ -72,7 +72,7 @@ class Carrier(Handler):
         place = permission_target.find(
             ctx.reader, ctx.site.id, ctx.tree, principal, item.type, item.id
         )
-        located = LocatedCarrier(place.target, is_hidden=place.is_hidden, version=place.version)
+        located = LocatedHolder(place.target, is_hidden=place.is_hidden, version=place.version)
         located.place = place
         return located
 
@@ -82,14 +82,14 @@ def _path(ctx: Context) -> str:
     return f"{itemtypes.href(item.type, item.id)}/attachments"
 
 
-class AttachmentsHandler(Carrier):
-    """What hangs on a comment or a profile."""
+class AttachmentsHandler(HolderHandler):
+    """Attachments of a comment or profile."""
 
     allow = "OPTIONS,POST,HEAD,GET"
     required_keys: ClassVar = {"POST": ("fileHash",)}
 
     def locate(self, ctx: Context) -> Located:
-        """The carrier. Raises Invalid, code 23, before a POST to one that isn't there for the caller."""
+        """Find the comment or profile. Raises Invalid, code 23, for a POST to one that the caller doesn't see."""
         located = super().locate(ctx)
         if ctx.is_write:
             can = evaluator.effective(ctx.identity.principal, located.target, ctx.tree)
@@ -102,8 +102,8 @@ class AttachmentsHandler(Carrier):
     def get(self, ctx: Context) -> Result:
         """The attachments, oldest first."""
         _required(ctx)
-        item, at = ctx.args["item"], ctx.paging
-        found = attachment.page(ctx.reader, ctx.site.id, item.type, item.id, at)
+        at = ctx.paging
+        found = attachment.page(ctx.reader, ctx.site.id, ctx.args["item"], at)
         paging.check(found.total, at)
 
         def build() -> bytes:
@@ -129,45 +129,32 @@ class AttachmentsHandler(Carrier):
     @needs(UPDATE, body=AttachmentBody, status=302)
     def post(self, ctx: Context) -> Result:
         """Attach an uploaded file. On a profile it becomes the avatar."""
-        item, sent = ctx.args["item"], ctx.body
+        sent: AttachmentBody = ctx.body
         hash = given(sent.fileHash, "")
         if not hash:
             raise Invalid("fileHash", "is required")
         name = file_types.clean_name(given(sent.fileName, "")) or _UNNAMED
         if not _may_use(ctx, hash):
             raise Invalid("fileHash", "no file with this hash was uploaded", code=FILE_UNKNOWN)
-        id = attachment.add(
-            ctx.writer,
-            ctx.site.id,
-            ctx.identity.profile_id,
-            item.type,
-            item.id,
-            hash=hash,
-            name=name,
-            ext=file_types.extension(name),
-        )
-        if id:
-            _record(ctx, journal.CREATED, id)
+        ext = file_types.extension(name)
+        Attachment(ctx.located.target, hash, name, ext).insert(ctx.writer, ctx.author)
         return Found(_path(ctx))
 
 
-class AttachmentHandler(Carrier):
-    """One file on a comment or a profile, by its hash. What follows a dot in the address is for people."""
+class AttachmentHandler(HolderHandler):
+    """One attachment of a comment or profile, by the file's hash. An extension in the address is ignored."""
 
     allow = "OPTIONS,DELETE"
 
     @needs(READ)
     def delete(self, ctx: Context) -> Result:
-        """Take it off: for the site's owner, moderators and whose comment or profile it is. The file stays."""
-        item = ctx.args["item"]
+        """Detach it: for the site's owner, moderators and the owner of the comment or profile. The file stays."""
         if not ctx.can & evaluator.DETACH:
             raise Forbidden("You may not remove this", code=NO_DELETE)
         _required(ctx)
         hash = str(ctx.args["name"]).partition(".")[0]
-        id = attachment.remove(ctx.writer, ctx.site.id, item.type, item.id, hash)
-        if id:
-            _record(ctx, journal.DELETED, id)
-        elif not _may_use(ctx, hash):
+        is_gone = Attachment(ctx.located.target, hash).delete(ctx.writer, ctx.author)
+        if not is_gone and not _may_use(ctx, hash):
             raise Invalid("hash", "no file with this hash was uploaded", code=FILE_UNKNOWN)
         return Done()
 
@@ -178,28 +165,12 @@ def _required(ctx: Context) -> None:
 
 
 def _may_use(ctx: Context, hash: str) -> bool:
-    """True for a file that the caller may see: who has lost sight of one must not make it public again."""
+    """Say if the caller may see a file; somebody who may not any more must not make it public again."""
     if not _HASH.fullmatch(hash):
         return False
     tx, site, principal = ctx.reader, ctx.site, ctx.identity.principal
     stored = file.find(tx, site.id, principal.user_id, hash)
     if stored is not None and (stored.is_mine or stored.is_open(ctx.app.config.file_access)):
         return True
-    seen = file.sight(tx, site.id, principal, hash, ctx.tree).caller
+    seen = file.visibility(tx, site.id, principal, hash, ctx.tree).caller
     return stored is not None and seen
-
-
-def _record(ctx: Context, kind: str, id: int) -> None:
-    item = ctx.args["item"]
-    journal.record(
-        ctx.writer,
-        ctx.site.id,
-        kind,
-        itemtypes.ATTACHMENT,
-        id,
-        actor=ctx.identity.profile_id,
-        ip=ctx.ip,
-        parent=(item.type, item.id),
-        microcosm_id=ctx.located.target.microcosm_id,
-        audit=False,
-    )

@@ -24,7 +24,7 @@ from forumapi.errors import (
 from forumapi.handlers.content import items
 from forumapi.models.access import permission_target
 from forumapi.models.content import attendee, item_page
-from forumapi.models.content.attendee import Answer, EventAttendance
+from forumapi.models.content.attendee import EventAttendance, Rsvp
 from forumapi.models.content.event import Event
 from forumapi.models.people.profile import SUMMARY as PEOPLE
 from forumapi.permissions import evaluator
@@ -77,7 +77,7 @@ def _locate_event(ctx: Context) -> Located:
     return Located(place.target, is_hidden=place.is_hidden)
 
 
-def _answer(ctx: Context, sent: AttendeeBody, profile_id: int) -> Answer:
+def _answer(ctx: Context, sent: AttendeeBody, profile_id: int) -> Rsvp:
     """Check an answer that the caller sends: for others everything but yes (content 5.5). Raises Invalid, Forbidden."""
     rsvp = body.given(sent.rsvp, "") or "invited"
     state = attendee.STATES.get(rsvp)
@@ -88,7 +88,7 @@ def _answer(ctx: Context, sent: AttendeeBody, profile_id: int) -> Answer:
             raise Forbidden("You may only answer for yourself", code=NO_UPDATE)
         if state == attendee.YES:
             raise Forbidden("Only they can say that they come", code=NO_UPDATE)
-    return Answer(profile_id, state, body.given(sent.waiting, False))
+    return Rsvp(profile_id, state, body.given(sent.waiting, False))
 
 
 def _open_event(ctx: Context) -> Event:
@@ -146,7 +146,7 @@ class AttendeesHandler(Handler):
 
     @needs(CREATE, body=list[AttendeeBody])
     def put(self, ctx: Context) -> Result:
-        """Answer, for oneself or as the event's owner or moderator for others: all of the batch or nothing."""
+        """Rsvp, for oneself or as the event's owner or moderator for others: all of the batch or nothing."""
         sent: list[AttendeeBody] = ctx.body
         if not sent:
             raise Invalid("body", "must hold one answer at least")
@@ -218,7 +218,7 @@ class AttendeeHandler(Handler):
 
     @needs(CREATE, body=AttendeeBody, status=302)
     def put(self, ctx: Context) -> Result:
-        """Answer, for oneself or as the event's owner or moderator for somebody else; the address says for whom."""
+        """Rsvp, for oneself or as the event's owner or moderator for somebody else; the address says for whom."""
         answer = _answer(ctx, ctx.body, ctx.args["profileId"].id)
         attendee.store_answers(ctx.writer, ctx.author, _open_event(ctx), [answer])
         return Found(ctx.path)

@@ -11,8 +11,9 @@ from forumapi import itemtypes
 from forumapi.errors import NO_UPDATE, OUT_OF_RANGE, Forbidden, Invalid, NotFound
 from forumapi.handlers.content import attached_to
 from forumapi.models.content import attribute
+from forumapi.models.content.attribute import Attributes
 from forumapi.models.people import role_members
-from forumapi.permissions.evaluator import SITE_OWNER, Target
+from forumapi.permissions.evaluator import SITE_OWNER
 from forumapi.request.context import Context, Located
 from forumapi.request.handler import (
     READ,
@@ -32,7 +33,7 @@ from forumapi.wire.json_fragments import dumps
 
 
 class ValueBody(Struct):
-    """The value of one attribute; a key in the body is not looked at (C-02)."""
+    """The value of one attribute; a key in the body is ignored (C-02)."""
 
     value: str | int | float | bool | UnsetType = UNSET
 
@@ -55,26 +56,29 @@ def _locate(ctx: Context) -> Located:
     if named.type == itemtypes.SITE and named.id != ctx.site.id:
         raise NotFound("There is no such site here")
     if ctx.is_write and named.type == itemtypes.PROFILE:
-        # Which keys criteria test, and so who may write them, holds still until this is written.
+        # Criteria, which decide who may write which keys, don't change until this is written.
         role_members.lock_roles_shared(ctx.writer, ctx.site.id)
     return attached_to.find(ctx)
 
 
+def _attributes(ctx: Context) -> Attributes:
+    return Attributes(ctx.site.id, ctx.located.target)
+
+
 def _check_keys(ctx: Context, keys: Iterable[str]) -> None:
-    """Raises Forbidden for keys of a profile that nobody but the site's owner may write (P-34)."""
-    named = ctx.args["item"]
-    if named.type != itemtypes.PROFILE or ctx.can & SITE_OWNER:
+    """Raise Forbidden for keys of a profile that only the site's owner may write (P-34)."""
+    if ctx.args["item"].type != itemtypes.PROFILE or ctx.can & SITE_OWNER:
         return
-    key = attribute.granted_key(ctx.reader, ctx.site.id, named.id, keys)
+    key = _attributes(ctx).granted_key(ctx.reader, keys)
     if key is not None:
         raise Forbidden(f"Only the owner of this site may write {key}", code=NO_UPDATE)
 
 
 def _save(ctx: Context, values: dict[str, attribute.Value]) -> None:
-    target: Target = ctx.located.target
-    grants = target.item_type == itemtypes.PROFILE and bool(ctx.can & SITE_OWNER)
-    most = ctx.app.config.max_attributes_per_thing
-    attribute.save(ctx.writer, ctx.author, target, values, most, grants=grants)
+    attributes, most = _attributes(ctx), ctx.app.config.max_attributes_per_thing
+    is_profile = attributes.carrier.item_type == itemtypes.PROFILE
+    grants = is_profile and bool(ctx.can & SITE_OWNER)
+    attributes.update(ctx.writer, ctx.author, values, most, grants=grants)
 
 
 def _check_batch(entries: list[AttributeBody] | list[KeyBody]) -> None:
@@ -95,8 +99,8 @@ class AttributesHandler(Handler):
     def get(self, ctx: Context) -> Result:
         """The attributes by key."""
         attached_to.check(ctx)
-        named, at = ctx.args["item"], ctx.paging
-        found = attribute.page(ctx.reader, ctx.site.id, named.type, named.id, at)
+        at = ctx.paging
+        found = _attributes(ctx).page(ctx.reader, at)
         paging.check(found.total, at)
 
         def build() -> bytes:
@@ -140,7 +144,7 @@ class AttributesHandler(Handler):
             for index, entry in enumerate(ctx.body)
         }
         _check_keys(ctx, keys)
-        attribute.remove(ctx.writer, ctx.author, ctx.located.target, keys)
+        _attributes(ctx).delete(ctx.writer, ctx.author, keys)
         return Done()
 
 
@@ -157,8 +161,7 @@ class AttributeHandler(Handler):
     def get(self, ctx: Context) -> Result:
         """The attribute of that key."""
         attached_to.check(ctx)
-        named = ctx.args["item"]
-        row = attribute.find(ctx.reader, ctx.site.id, named.type, named.id, ctx.args["key"])
+        row = _attributes(ctx).find(ctx.reader, ctx.args["key"])
         if row is None:
             raise NotFound("There is no attribute of that key")
         return Page(0, row, lambda: dumps(attribute.document(row)))
@@ -179,7 +182,7 @@ class AttributeHandler(Handler):
         attached_to.check(ctx)
         key = ctx.args["key"]
         _check_keys(ctx, [key])
-        attribute.remove(ctx.writer, ctx.author, ctx.located.target, [key])
+        _attributes(ctx).delete(ctx.writer, ctx.author, [key])
         return Done()
 
 

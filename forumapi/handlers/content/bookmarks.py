@@ -1,4 +1,4 @@
-"""Bookmarks of comments and items, private to who made them. Wire: docs/api/bookmarks.md."""
+"""Bookmarks of comments and items, private to their profile. Wire: docs/api/bookmarks.md."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Final
 
 from forumapi.errors import InsufficientScope, NotFound
 from forumapi.handlers.content import attached_to
-from forumapi.models.content import bookmark
+from forumapi.models.content.bookmark import Bookmark
 from forumapi.request.context import Context, Located
 from forumapi.request.handler import (
     LOGIN,
@@ -45,7 +45,7 @@ class BookmarksHandler(Handler):
         """The newest first; what the caller may not read now is passed over."""
         ctx.check_paging()
         limit = ctx.paging.limit
-        found = bookmark.page(
+        bookmarks = Bookmark.page(
             ctx.reader,
             ctx.site.id,
             ctx.identity.profile_id,
@@ -56,14 +56,14 @@ class BookmarksHandler(Handler):
         )
         here = paging.href(ctx.path, ctx.pairs)
         links = [{"rel": "self", "href": here}]
-        if len(found) > limit:
-            onwards = paging.href(ctx.path, ctx.pairs, before=found[limit - 1].id)
+        if len(bookmarks) > limit:
+            onwards = paging.href(ctx.path, ctx.pairs, before=bookmarks[limit - 1].id)
             links.append({"rel": "next", "href": onwards})
         page = {
             "limit": limit,
             "links": links,
             "type": ctx.path,
-            "items": [bookmark.document(one) for one in found[:limit]],
+            "items": [bookmark.document() for bookmark in bookmarks[:limit]],
         }
         meta = {"links": [{"rel": "self", "href": here}]}
         return Data(dumps({"bookmarks": page, "meta": meta}))
@@ -76,7 +76,7 @@ class BookmarkHandler(Handler):
 
     def locate(self, ctx: Context) -> Located:
         located = attached_to.find(ctx, is_locked=False)
-        # One's own bookmark can be taken away whatever became of the thing; the others ask for themselves.
+        # A bookmark can be deleted whatever became of the thing; `get` and `put` check for themselves.
         located.is_hidden = False
         return located
 
@@ -85,29 +85,26 @@ class BookmarkHandler(Handler):
         """The bookmark, if there is one."""
         attached_to.check_signed_in(ctx)
         attached_to.check(ctx)
-        named, target = ctx.args["item"], ctx.located.target
-        # Its title is that of the thing, or of what the comment is on.
+        target = ctx.located.target
+        # Its title is that of the item, or of the comment's parent.
         for kind in (target.item_type, target.parent_type or target.item_type):
             if kind not in ctx.identity.kinds:
                 raise InsufficientScope(scopes.of_kind(kind))
-        found = bookmark.find(
-            ctx.reader, ctx.site.id, ctx.identity.profile_id, named.type, named.id
-        )
-        if found is None:
+        bookmark = Bookmark.find(ctx.reader, ctx.site.id, ctx.identity.profile_id, ctx.args["item"])
+        if bookmark is None:
             raise NotFound("There is no bookmark here")
-        return Page(0, (found.id, found.title), lambda: dumps(bookmark.document(found)))
+        return Page(0, (bookmark.id, bookmark.title), lambda: dumps(bookmark.document()))
 
     @needs(READ, status=302)
     def put(self, ctx: Context) -> Result:
         """Bookmark it; a second time changes nothing."""
         attached_to.check_signed_in(ctx)
         attached_to.check(ctx)
-        bookmark.add(ctx.writer, ctx.site.id, ctx.identity.profile_id, ctx.located.target)
+        Bookmark(ctx.args["item"]).insert(ctx.writer, ctx.author)
         return Found(ctx.path)
 
     @needs(LOGIN)
     def delete(self, ctx: Context) -> Result:
         """Take it away; 200 also when there is none."""
-        named = ctx.args["item"]
-        bookmark.remove(ctx.writer, ctx.site.id, ctx.identity.profile_id, named.type, named.id)
+        Bookmark(ctx.args["item"]).delete(ctx.writer, ctx.author)
         return Done()

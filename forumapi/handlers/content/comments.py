@@ -233,12 +233,12 @@ def change_text(ctx: Context, comment: Comment, source: str) -> None:
         comment.update(ctx.writer, ctx.author, source, rendered)
 
 
-def prepare(ctx: Context, source: str) -> text.Draft:
+def prepare(ctx: Context, source: str) -> text.PreparedText:
     """Render a comment's source as far as its parent doesn't matter."""
     return text.prepare(ctx.writer, ctx.site, source, short_links=ctx.app.config.short_links)
 
 
-def finish(ctx: Context, draft: text.Draft, parent: CommentParent) -> text.Rendered:
+def finish(ctx: Context, draft: text.PreparedText, parent: CommentParent) -> text.RenderedText:
     """Render a comment's source as it will be shown."""
     microcosm_id = None if parent.is_huddle else parent.microcosm_id
     return text.finish(ctx.writer, draft, lambda: ctx.tree, microcosm_id)
@@ -252,7 +252,7 @@ class LocatedParent(Located):
 
     __slots__ = ("draft", "parent", "source")
 
-    draft: text.Draft | None
+    draft: text.PreparedText | None
     parent: CommentParent | None
     source: str
 

@@ -1,4 +1,4 @@
-"""Drafts of comments and items, private to who writes them. Wire: docs/api/drafts.md."""
+"""Drafts of comments and items, private to their author. Wire: docs/api/drafts.md."""
 
 from __future__ import annotations
 
@@ -9,8 +9,7 @@ from msgspec import UNSET, Struct, UnsetType
 from forumapi import itemtypes
 from forumapi.errors import OUT_OF_RANGE, Invalid, NotFound
 from forumapi.handlers.content import attached_to
-from forumapi.models.content import draft
-from forumapi.models.content.draft import Spot
+from forumapi.models.content.draft import Draft
 from forumapi.request.context import Context, Located
 from forumapi.request.handler import (
     CREATE,
@@ -40,13 +39,8 @@ class DraftBody(Struct):
     version: int | UnsetType = UNSET
 
 
-def _spot(ctx: Context) -> Spot:
-    named = ctx.args["item"]
-    return Spot(ctx.site.id, ctx.identity.profile_id, named.type, named.id)
-
-
-def _writes(ctx: Context) -> int:
-    """What the draft is going to be. Raises Invalid."""
+def _item_type(ctx: Context) -> int:
+    """Tell the type of what the draft will be. Raises Invalid."""
     if ctx.args["item"].type != itemtypes.MICROCOSM:
         return itemtypes.COMMENT
     kind = itemtypes.BY_NAME.get(body.given(ctx.body.itemType, "").lower())
@@ -66,9 +60,9 @@ class DraftsHandler(Handler):
     def get(self, ctx: Context) -> Result:
         """All drafts of the caller, the newest first."""
         at = ctx.paging
-        total, drafts = draft.page(ctx.reader, ctx.site.id, ctx.identity.principal, at)
+        total, drafts = Draft.page(ctx.reader, ctx.site.id, ctx.identity.principal, at)
         paging.check(total, at)
-        items = dumps([draft.document(one) for one in drafts])
+        items = dumps([draft.document() for draft in drafts])
         page = paging.page(items, total, at, ctx.path, ctx.path, ctx.query_string, ctx.pairs)
         return Data(
             b'{"drafts":%b,"meta":{"links":[{"rel":"self","href":%b}]}}'
@@ -83,7 +77,7 @@ class DraftHandler(Handler):
     required_keys: ClassVar = {"PUT": ("content",)}
 
     def locate(self, ctx: Context) -> Located | None:
-        """The place, which PUT asks about; a draft is its author's to throw away whatever became of its place."""
+        """Find the place for PUT; a draft can be deleted whatever became of its place."""
         if not ctx.is_write:
             return None
         located = attached_to.find(ctx, is_locked=False)
@@ -94,10 +88,10 @@ class DraftHandler(Handler):
     def get(self, ctx: Context) -> Result:
         """The draft with its version."""
         is_seen = ctx.identity.principal.sees_huddles or ctx.args["item"].type != itemtypes.HUDDLE
-        found = draft.find(ctx.reader, _spot(ctx)) if is_seen else None
-        if found is None:
+        draft = Draft.find(ctx.reader, ctx.author, ctx.args["item"]) if is_seen else None
+        if draft is None:
             raise NotFound("There is no draft here")
-        return Page(found.version, tuple(found[:4]), lambda: dumps(draft.document(found)))
+        return Page(draft.version, draft.stamp, lambda: dumps(draft.document()))
 
     @needs(CREATE, body=DraftBody, status=302)
     def put(self, ctx: Context) -> Result:
@@ -109,12 +103,12 @@ class DraftHandler(Handler):
         version = given(sent.version, 0)
         if not 0 <= version <= _MAX_VERSION:
             raise Invalid("version", "must be 0 or a version", code=OUT_OF_RANGE)
-        spot = _spot(ctx)
-        draft.save(ctx.writer, spot, _writes(ctx), sent.content, version)
-        return Found(draft.href(spot.place_type, spot.place_id))
+        draft = Draft(ctx.args["item"], _item_type(ctx), version=version)
+        draft.save(ctx.writer, ctx.author, sent.content)
+        return Found(draft.href)
 
     @needs(LOGIN)
     def delete(self, ctx: Context) -> Result:
-        """Throw the draft away; 200 also when there is none."""
-        draft.remove(ctx.writer, _spot(ctx))
+        """Delete the draft; 200 also when there is none."""
+        Draft.delete(ctx.writer, ctx.author, ctx.args["item"])
         return Done()

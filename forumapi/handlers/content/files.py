@@ -17,7 +17,7 @@ from forumapi.files import file_types
 from forumapi.files.storage import MissingError
 from forumapi.files.thumbnails import Box, scratch
 from forumapi.models.content import file
-from forumapi.models.content.file import Quota, Received, Stored
+from forumapi.models.content.file import File, Quota, StoredFile
 from forumapi.models.journal import idempotency
 from forumapi.request import multipart
 from forumapi.request.context import Context
@@ -73,7 +73,7 @@ class FilesHandler(Handler):
 
     @contextlib.contextmanager
     def take_files(self, ctx: Context) -> Iterator[None]:
-        """The body into the store, before the transaction that makes it known."""
+        """Put the files of the body into the store, before the transaction that inserts their rows."""
         if ctx.identity.is_guest:
             raise Forbidden("Sign in to do this", code=SIGN_IN)
         width, height = ctx.number("maxWidth"), ctx.number("maxHeight")
@@ -100,10 +100,10 @@ class FilesHandler(Handler):
     def post(self, ctx: Context) -> Result:
         """Stores the files of a form. The same file again is the same file."""
         quota = _quota(ctx)
-        received: list[Received] = ctx.body
+        received: list[File] = ctx.body
         answer = []
         for one in received:
-            created = file.insert(ctx.writer, ctx.site.id, ctx.identity.profile_id, one, quota)
+            created = one.insert(ctx.writer, ctx.site.id, ctx.identity.profile_id, quota)
             answer.append(one.document(created))
         ctx.writer.after_commit(lambda: _foresee(ctx, received))
         return Data(dumps(answer))
@@ -117,10 +117,8 @@ def _quota(ctx: Context) -> Quota:
     return Quota(ctx.app.config.file_quota_site_mb, ctx.app.config.file_quota_profile_mb)
 
 
-def _examined(
-    ctx: Context, part: Part, folder: Path, width: int, height: int
-) -> tuple[Received, Path]:
-    """What is to be stored of a part, and where it is. Raises Invalid, code 21, for what is no picture but says so."""
+def _examined(ctx: Context, part: Part, folder: Path, width: int, height: int) -> tuple[File, Path]:
+    """Examine a part: the file to store, and its path. Raises Invalid, code 21, for a false picture."""
     name = file_types.clean_name(part.name) or "untitled"
     kind = file_types.picture(part.head)
     if kind:
@@ -128,7 +126,7 @@ def _examined(
         made = ctx.app.image_worker.make(
             part.path, target, kind, who=_person(ctx), max_width=width, max_height=height
         )
-        received = Received(
+        received = File(
             made.sha1,
             made.size,
             name,
@@ -143,11 +141,11 @@ def _examined(
         raise Invalid("file", "pictures are taken as GIF, JPEG, PNG and WebP", code=BAD_IMAGE)
     media_type = file_types.sniff(part.head)
     ext = "svg" if media_type == file_types.SVG else file_types.extension(name)
-    return Received(part.sha1, part.size, name, ext, media_type), part.path
+    return File(part.sha1, part.size, name, ext, media_type), part.path
 
 
-def _foresee(ctx: Context, received: list[Received]) -> None:
-    """Have the sizes made that will be asked for."""
+def _foresee(ctx: Context, received: list[File]) -> None:
+    """Queue the thumbnails that are likely to be requested."""
     kinds = {media_type: kind for kind, media_type in file.PICTURES.items()}
     for one in received:
         if one.mime_type in kinds:
@@ -158,7 +156,7 @@ def _foresee(ctx: Context, received: list[Received]) -> None:
 
 
 def _person(ctx: Context) -> str:
-    """Name whoever is next where pictures are worked on."""
+    """Name the user or guest whose pictures queue together."""
     user_id = ctx.identity.user_id
     return str(user_id) if user_id else client_address.caller(ctx.ip)
 
@@ -187,7 +185,7 @@ class Download(NamedTuple):
 
 
 class FileHandler(Handler):
-    """One file by its hash. What follows a dot in the address is for people."""
+    """One file by its hash. An extension in the address is ignored."""
 
     allow = "OPTIONS,GET,HEAD"
     is_limited_per_guest = False
@@ -225,17 +223,19 @@ class FileHandler(Handler):
         is_open = stored is not None and stored.is_open(ctx.app.config.file_access)
         is_public = True
         if stored is None or not is_open:
-            sight = file.sight(ctx.reader, ctx.site.id, ctx.identity.principal, hash, ctx.tree)
-            if stored is None or not (sight.caller or stored.is_mine):
+            visible = file.visibility(
+                ctx.reader, ctx.site.id, ctx.identity.principal, hash, ctx.tree
+            )
+            if stored is None or not (visible.caller or stored.is_mine):
                 raise _none()
-            is_public = sight.everybody
+            is_public = visible.everybody
         elif opened is not None:
             opened.add((ctx.site.id, hash), (now + _OPEN_S, stored))
         return _sent(ctx, hash, stored, is_public, kept_until if is_public else 0)
 
 
 def _generated(ctx: Context, profile_id: int) -> Result:
-    """The picture of somebody who uploaded none, in the size that is asked for, but not enlarged."""
+    """Answer with the generated picture of a profile without one, in the size asked for, but not enlarged."""
     box = Box(ctx.number("maxWidth"), ctx.number("maxHeight"))
     size = avatar.SIZE
     if any(box):
@@ -249,7 +249,7 @@ def _generated(ctx: Context, profile_id: int) -> Result:
 
 
 def _is_keeping(ctx: Context) -> bool:
-    """Whether a proxy asks that would keep the answer (etc/nginx): only what a guest gets is for others too."""
+    """Say if the request is by a caching proxy (etc/nginx): it may keep only what a guest gets."""
     return (
         "HTTP_X_FORUMAPI_KEEPS" in ctx.environ
         and ctx.identity.is_guest
@@ -262,7 +262,7 @@ def _none() -> NotFound:
     return NotFound("There is no such file")
 
 
-def _sent(ctx: Context, hash: str, stored: Stored, is_public: bool, kept_until: int) -> Result:
+def _sent(ctx: Context, hash: str, stored: StoredFile, is_public: bool, kept_until: int) -> Result:
     try:
         return _answer(ctx, _download(ctx, hash, stored, is_public, kept_until))
     except MissingError:
@@ -272,9 +272,9 @@ def _sent(ctx: Context, hash: str, stored: Stored, is_public: bool, kept_until: 
 
 
 def _download(
-    ctx: Context, hash: str, stored: Stored, is_public: bool, kept_until: int
+    ctx: Context, hash: str, stored: StoredFile, is_public: bool, kept_until: int
 ) -> Download:
-    """The original, or the picture in the box that the query names. Raises Invalid."""
+    """Choose the original, or the thumbnail in the box that the query names. Raises Invalid."""
     name, size = hash, stored.size
     box = Box(ctx.number("maxWidth"), ctx.number("maxHeight"))
     if any(box):
@@ -301,13 +301,13 @@ def _check_offered(ctx: Context, box: Box) -> None:
 
 
 def _attachment(name: str) -> str:
-    """RFC 6266: the name in ASCII for old clients, and as it is."""
+    """Make the header of a download (RFC 6266): the name in ASCII for old clients, and in UTF-8."""
     plain = re.sub(r"[^ !#-\[\]-~]", "_", name)
     return f"attachment; filename=\"{plain}\"; filename*=UTF-8''{quote(name, safe='')}"
 
 
 def _answer(ctx: Context, found: Download, data: bytes | None = None) -> Result:
-    """The headers and bytes that are asked for; `data` are those of an object that is not in the store."""
+    """Answer with headers and bytes; `data` are the bytes of an object that is not in the store."""
     headers = _headers(found)
     environ = ctx.environ
     if none_match(environ.get("HTTP_IF_NONE_MATCH", ""), found.etag):

@@ -21,7 +21,7 @@ MAX_PLACE: Final = 200
 
 
 class GeocodeHandler(Handler):
-    """Where a place is, as Nominatim says it."""
+    """Coordinates of a place, as Nominatim answers."""
 
     allow = "OPTIONS,GET,HEAD"
     also_answers: ClassVar = {"GET": (501, 502)}
@@ -42,15 +42,15 @@ class GeocodeHandler(Handler):
         geocoder = ctx.app.geocoder
         if geocoder is None:
             raise NotImplementedHere("No geocoder is set up")
-        answer = geocode.known(ctx.reader, geocoder.name, place)
+        answer = geocode.find(ctx.reader, geocoder.name, place)
         if answer is None:
-            # The connection is for others while somebody else is asked.
+            # Others may use the connection while the geocoder is asked.
             ctx.reader.end()
             try:
                 answer = geocoder.find(place)
             except GeocoderError as error:
                 raise BadGateway(f"The geocoder failed. {error}") from None
-            geocode.keep(ctx.reader, geocoder.name, place, answer)
+            geocode.store(ctx.reader, geocoder.name, place, answer)
         return RawResponse(
             dumps(answer), "application/json", (("Cache-Control", "no-cache, max-age=0"),)
         )

@@ -13,7 +13,7 @@ from forumapi.handlers.sites.metrics import check_admin
 from forumapi.models.access import rate_counters
 from forumapi.models.access.rate_counters import Limit
 from forumapi.models.content import link
-from forumapi.models.content.link import Known, Used
+from forumapi.models.content.link import LinkUse, PlatformLink
 from forumapi.request.context import Context
 from forumapi.request.handler import (
     ANYONE,
@@ -37,7 +37,7 @@ _BEFORE: Final = re.compile(r"([0-9]{1,18})(?:\.([0-9]{1,18}))?")
 
 
 class OutHandler(Handler):
-    """Where a short link leads."""
+    """Redirect of a short link."""
 
     allow = "OPTIONS,GET,HEAD"
     ignores_token = True
@@ -112,7 +112,7 @@ def _host(ctx: Context) -> str:
     return link.checked_domain(text) if text else ""
 
 
-def _onwards(found: list[Used], limit: int) -> str:
+def _onwards(found: list[LinkUse], limit: int) -> str:
     if len(found) <= limit:
         return ""
     last = found[limit - 1]
@@ -128,7 +128,7 @@ def _page(ctx: Context, items: list[dict[str, Any]], onwards: str) -> Result:
     return Data(dumps({"links": page, "meta": meta}))
 
 
-def _used(base: str, one: Used) -> dict[str, Any]:
+def _used(base: str, one: LinkUse) -> dict[str, Any]:
     href = f"/api/v1/comments/{one.comment_id}"
     return {
         "short": base + one.code if one.code else one.url,
@@ -140,7 +140,7 @@ def _used(base: str, one: Used) -> dict[str, Any]:
     }
 
 
-def _known(base: str, one: Known, blocked: tuple[str, ...]) -> dict[str, Any]:
+def _known(base: str, one: PlatformLink, blocked: tuple[str, ...]) -> dict[str, Any]:
     also = any(f".{one.host}".endswith(f".{domain}") for domain in blocked)
     return {
         "short": base + one.code,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from forumapi.errors import Invalid
 from forumapi.handlers.content import attached_to
 from forumapi.models.content import reaction
-from forumapi.models.content.reaction import KindBody
+from forumapi.models.content.reaction import KindBody, Reaction
 from forumapi.request.context import Context, Located
 from forumapi.request.handler import (
     ANYONE,
@@ -53,7 +53,7 @@ class ReactionKindsHandler(Handler):
 
 
 class ReactionsHandler(Handler):
-    """What a comment or item got of each reaction."""
+    """Reactions to a comment or item, counted."""
 
     allow = "OPTIONS,GET,HEAD"
 
@@ -64,10 +64,12 @@ class ReactionsHandler(Handler):
     def get(self, ctx: Context) -> Result:
         """All reactions of the site, with counts, and which the caller gave."""
         attached_to.check(ctx)
-        found = reaction.summary(
+        reactions = reaction.summary(
             ctx.reader, ctx.site.id, ctx.located.target, ctx.identity.profile_id
         )
-        data = dumps({"reactions": found, "meta": {"links": [{"rel": "self", "href": ctx.path}]}})
+        data = dumps(
+            {"reactions": reactions, "meta": {"links": [{"rel": "self", "href": ctx.path}]}}
+        )
         return Page(0, data, lambda: data)
 
 
@@ -87,7 +89,7 @@ class ReactionHandler(Handler):
         name = ctx.args["key"]
         if name not in {kind.name for kind in reaction.kinds(ctx.reader, ctx.site.id)}:
             raise Invalid("name", "is no reaction of this site")
-        reaction.give(ctx.writer, ctx.author, ctx.located.target, name)
+        Reaction(ctx.located.target, name).insert(ctx.writer, ctx.author)
         return Found(ctx.path.rpartition("/")[0])
 
     @needs(READ)
@@ -95,5 +97,5 @@ class ReactionHandler(Handler):
         """Take it back; 200 also when it was not given."""
         attached_to.check_signed_in(ctx)
         attached_to.check(ctx)
-        reaction.take(ctx.writer, ctx.author, ctx.located.target, ctx.args["key"])
+        Reaction(ctx.located.target, ctx.args["key"]).delete(ctx.writer, ctx.author)
         return Done()

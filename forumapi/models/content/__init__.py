@@ -1,1 +1,1 @@
-"""What people write, and what hangs on it: items, comments, huddles, files, votes, reactions."""
+"""Content that people write, and what belongs to it: items, comments, huddles, files, votes, reactions."""

@@ -1,4 +1,4 @@
-"""Attachments: files hung on comments and profiles. On a profile the newest is its avatar (content 10.5, 10.6)."""
+"""Attachments: files on comments and profiles. A profile's newest attachment is its avatar (content 10.5, 10.6)."""
 
 from __future__ import annotations
 
@@ -16,6 +16,10 @@ from forumapi.database.connections import (
     Transaction,
 )
 from forumapi.errors import FILE_UNKNOWN, Invalid
+from forumapi.itemtypes import ItemRef
+from forumapi.models.journal import journal
+from forumapi.models.journal.journal import Author
+from forumapi.permissions.evaluator import Target
 from forumapi.wire import json_fragments
 from forumapi.wire.paging import Paging
 
@@ -37,13 +41,13 @@ PAGE = Query(
      ORDER BY a.created, a.attachment_id""",
 )
 
-# The comment is locked. No row: the file hangs there already.
-ADD_TO_COMMENT = Query(
-    "attachment.add_to_comment",
-    """
+# The comment is locked. No row: the file is attached already.
+INSERT_ON_COMMENT = Query(
+    "attachment.insert_on_comment",
+    f"""
     WITH made AS (
         INSERT INTO attachments (site_id, item_type_id, item_id, profile_id, file_hash, file_name, file_ext)
-        VALUES (%(site_id)s, 4, %(item_id)s, %(me)s, %(hash)s, %(name)s, %(ext)s)
+        VALUES (%(site_id)s, {itemtypes.COMMENT}, %(item_id)s, %(me)s, %(hash)s, %(name)s, %(ext)s)
             ON CONFLICT (site_id, item_type_id, item_id, file_hash) DO NOTHING
      RETURNING attachment_id),
     shown AS (
@@ -57,12 +61,13 @@ ADD_TO_COMMENT = Query(
     SELECT made.attachment_id FROM made""",
 )
 
-REMOVE_FROM_COMMENT = Query(
-    "attachment.remove_from_comment",
-    """
+DELETE_ON_COMMENT = Query(
+    "attachment.delete_on_comment",
+    f"""
     WITH gone AS (
         DELETE FROM attachments a
-         WHERE a.site_id = %(site_id)s AND a.item_type_id = 4 AND a.item_id = %(item_id)s AND a.file_hash = %(hash)s
+         WHERE a.site_id = %(site_id)s AND a.item_type_id = {itemtypes.COMMENT}
+           AND a.item_id = %(item_id)s AND a.file_hash = %(hash)s
      RETURNING a.attachment_id),
     shown AS (
         UPDATE comments c
@@ -75,14 +80,15 @@ REMOVE_FROM_COMMENT = Query(
     SELECT gone.attachment_id FROM gone""",
 )
 
-# The profile is locked. A file that hangs there already becomes the newest again.
-ADD_TO_PROFILE = Query(
-    "attachment.add_to_profile",
-    """
+# The profile is locked. A file that is attached already becomes the newest again.
+INSERT_ON_PROFILE = Query(
+    "attachment.insert_on_profile",
+    f"""
     WITH made AS (
         INSERT INTO attachments AS a (site_id, item_type_id, item_id, profile_id, file_hash, file_name, file_ext,
                                       created)
-        VALUES (%(site_id)s, 3, %(item_id)s, %(me)s, %(hash)s, %(name)s, %(ext)s, clock_timestamp())
+        VALUES (%(site_id)s, {itemtypes.PROFILE}, %(item_id)s, %(me)s, %(hash)s, %(name)s, %(ext)s,
+                clock_timestamp())
             ON CONFLICT (site_id, item_type_id, item_id, file_hash) DO UPDATE
            SET created = EXCLUDED.created, file_name = EXCLUDED.file_name, file_ext = EXCLUDED.file_ext
      RETURNING a.attachment_id, a.xmax = 0 AS is_new),
@@ -93,12 +99,13 @@ ADD_TO_PROFILE = Query(
     SELECT made.attachment_id FROM made""",
 )
 
-REMOVE_FROM_PROFILE = Query(
-    "attachment.remove_from_profile",
-    """
+DELETE_ON_PROFILE = Query(
+    "attachment.delete_on_profile",
+    f"""
     WITH gone AS (
         DELETE FROM attachments a
-         WHERE a.site_id = %(site_id)s AND a.item_type_id = 3 AND a.item_id = %(item_id)s AND a.file_hash = %(hash)s
+         WHERE a.site_id = %(site_id)s AND a.item_type_id = {itemtypes.PROFILE}
+           AND a.item_id = %(item_id)s AND a.file_hash = %(hash)s
      RETURNING a.attachment_id),
     counted AS (
         UPDATE files f
@@ -109,15 +116,15 @@ REMOVE_FROM_PROFILE = Query(
 
 NEWEST = Query(
     "attachment.newest",
-    """
+    f"""
     SELECT a.attachment_id, a.file_hash, a.file_ext
       FROM attachments a
-     WHERE a.site_id = %(site_id)s AND a.item_type_id = 3 AND a.item_id = %(item_id)s
+     WHERE a.site_id = %(site_id)s AND a.item_type_id = {itemtypes.PROFILE} AND a.item_id = %(item_id)s
      ORDER BY a.created DESC, a.attachment_id DESC
      LIMIT 1""",
 )
 
-# The site's document shows its owner and creator, so a change of theirs moves the site's version too.
+# The site's document shows its owner and creator, so their avatars move the site's version too.
 SET_AVATAR = Query(
     "attachment.set_avatar",
     """
@@ -135,34 +142,35 @@ SET_AVATAR = Query(
 
 
 def file_href(hash: str, ext: str) -> str:
-    """The address of a file; one without an extension has no dot."""
+    """Make the address of a file; without an extension it has no dot."""
     return f"/api/v1/files/{hash}.{quote(ext)}" if ext else f"/api/v1/files/{hash}"
 
 
 class AttachmentPage(NamedTuple):
-    """One page of a thing's attachments, oldest first."""
+    """One page of the attachments of a comment or profile, oldest first."""
 
     total: int
     rows: list[Row]
 
     def items(self) -> bytes:
-        """The entries as a JSON array."""
+        """Render the entries as a JSON array."""
         return json_fragments.dumps([document(row) for row in self.rows])
 
 
-# SQL: the oldest attachments of a comment `c`, as a JSON array of the columns of `document`; null where there are none.
+# SQL: the oldest attachments of a comment `c`, as a JSON array of the columns of `document`; null without any.
 MOST_SHOWN: Final = 25
 OF_COMMENT: Final = f"""
            CASE WHEN c.attachments > 0 THEN
                 (SELECT json_agg(json_build_array(a.attachment_id, a.profile_id, a.file_hash, a.file_name, a.file_ext,
                                                   a.created) ORDER BY a.created, a.attachment_id)::text
                    FROM (SELECT x.* FROM attachments x
-                          WHERE x.site_id = c.site_id AND x.item_type_id = 4 AND x.item_id = c.comment_id
+                          WHERE x.site_id = c.site_id AND x.item_type_id = {itemtypes.COMMENT}
+                            AND x.item_id = c.comment_id
                           ORDER BY x.created, x.attachment_id LIMIT {MOST_SHOWN}) a) END"""
 
 
 def of_comment(shown: str) -> list[dict[str, Any]]:
-    """The documents of what OF_COMMENT returned."""
+    """Decode and render OF_COMMENT."""
     return [
         document((*columns, datetime.datetime.fromisoformat(created)))
         for *columns, created in json_fragments.loads(shown)
@@ -170,7 +178,7 @@ def of_comment(shown: str) -> list[dict[str, Any]]:
 
 
 def document(row: Row) -> dict[str, Any]:
-    """An attachment as it is shown (content 10.5)."""
+    """Render an attachment (content 10.5)."""
     _, profile_id, hash, name, ext, created = row
     link = {"rel": "related", "href": file_href(hash, ext), "title": "File resource"}
     return {
@@ -183,77 +191,92 @@ def document(row: Row) -> dict[str, Any]:
     }
 
 
-def page(tx: Reader, site_id: int, item_type: int, item_id: int, at: Paging) -> AttachmentPage:
-    """One page of what hangs on a comment or profile. One statement."""
+def page(tx: Reader, site_id: int, ref: ItemRef, at: Paging) -> AttachmentPage:
+    """Read one page of the attachments of a comment or profile, in one statement."""
     rows = tx.rows(
         PAGE,
         site_id=site_id,
-        item_type=item_type,
-        item_id=item_id,
+        item_type=ref.type,
+        item_id=ref.id,
         limit=at.limit,
         offset=at.offset,
     )
     return AttachmentPage(rows[0][0], [row[1:] for row in rows if row[1] is not None])
 
 
-def add(
-    tx: Transaction,
-    site_id: int,
-    me: int,
-    item_type: int,
-    item_id: int,
-    *,
-    hash: str,
-    name: str,
-    ext: str,
-) -> int:
-    """Hang a file on a locked comment or profile; the attachment's id, 0 where it hung there. Raises Invalid."""
-    is_profile = item_type == itemtypes.PROFILE
-    try:
+class Attachment(NamedTuple):
+    """A file on a comment or profile, whose row is locked; `name` and `ext` are what it is called there."""
+
+    carrier: Target
+    hash: str
+    name: str = ""
+    ext: str = ""
+
+    def insert(self, tx: Transaction, author: Author) -> int:
+        """Attach the file; returns the attachment's id, 0 if the comment has it already. Raises Invalid."""
+        site_id, me, _ = author
+        is_profile = self.carrier.item_type == itemtypes.PROFILE
+        try:
+            id = tx.value(
+                INSERT_ON_PROFILE if is_profile else INSERT_ON_COMMENT,
+                site_id=site_id,
+                me=me,
+                item_id=self.carrier.item_id,
+                hash=self.hash,
+                name=self.name,
+                ext=self.ext,
+            )
+        except pgerrors.ForeignKeyViolation:
+            # The clean-up deleted it after it was found.
+            raise Invalid(
+                "fileHash", "no file with this hash was uploaded", code=FILE_UNKNOWN
+            ) from None
+        if is_profile:
+            self._set_avatar(tx, site_id, id, self.hash, self.ext)
+        if id:
+            self._record(tx, author, journal.CREATED, id)
+        return id or 0
+
+    def delete(self, tx: Transaction, author: Author) -> bool:
+        """Detach the file; False if it isn't attached. Raises Invalid for the last picture of a profile."""
+        site_id, item_id = author.site_id, self.carrier.item_id
+        is_profile = self.carrier.item_type == itemtypes.PROFILE
         id = tx.value(
-            ADD_TO_PROFILE if is_profile else ADD_TO_COMMENT,
+            DELETE_ON_PROFILE if is_profile else DELETE_ON_COMMENT,
             site_id=site_id,
-            me=me,
             item_id=item_id,
-            hash=hash,
-            name=name,
-            ext=ext,
+            hash=self.hash,
         )
-    except pgerrors.ForeignKeyViolation:
-        # It was found a moment ago, and then swept away.
-        raise Invalid(
-            "fileHash", "no file with this hash was uploaded", code=FILE_UNKNOWN
-        ) from None
-    if is_profile:
-        _set_avatar(tx, site_id, item_id, id, hash, ext)
-    return id or 0
+        if id is None:
+            return False
+        if is_profile:
+            newest = tx.row(NEWEST, site_id=site_id, item_id=item_id)
+            if newest is None:
+                raise Invalid("", "The last picture of a profile can't be removed")
+            self._set_avatar(tx, site_id, *newest)
+        self._record(tx, author, journal.DELETED, id)
+        return True
 
+    def _set_avatar(self, tx: Transaction, site_id: int, id: int, hash: str, ext: str) -> None:
+        url = file_href(hash, ext)
+        tx.run(
+            SET_AVATAR,
+            site_id=site_id,
+            profile_id=self.carrier.item_id,
+            attachment_id=id,
+            url=url if len(url) <= AVATAR_MAX else file_href(hash, ""),
+        )
 
-def remove(tx: Transaction, site_id: int, item_type: int, item_id: int, hash: str) -> int:
-    """Take a file off a locked comment or profile; the attachment's id, 0 where there was none.
-
-    Raises Invalid for the last picture of a profile.
-    """
-    if item_type == itemtypes.COMMENT:
-        return tx.value(REMOVE_FROM_COMMENT, site_id=site_id, item_id=item_id, hash=hash) or 0
-    id = tx.value(REMOVE_FROM_PROFILE, site_id=site_id, item_id=item_id, hash=hash)
-    if id is None:
-        return 0
-    newest = tx.row(NEWEST, site_id=site_id, item_id=item_id)
-    if newest is None:
-        raise Invalid("", "The last picture of a profile can't be removed")
-    _set_avatar(tx, site_id, item_id, *newest)
-    return int(id)
-
-
-def _set_avatar(
-    tx: Transaction, site_id: int, profile_id: int, attachment_id: int, hash: str, ext: str
-) -> None:
-    url = file_href(hash, ext)
-    tx.run(
-        SET_AVATAR,
-        site_id=site_id,
-        profile_id=profile_id,
-        attachment_id=attachment_id,
-        url=url if len(url) <= AVATAR_MAX else file_href(hash, ""),
-    )
+    def _record(self, tx: Transaction, author: Author, kind: str, id: int) -> None:
+        journal.record(
+            tx,
+            author.site_id,
+            kind,
+            itemtypes.ATTACHMENT,
+            id,
+            actor=author.profile_id,
+            ip=author.ip,
+            parent=(self.carrier.item_type, self.carrier.item_id),
+            microcosm_id=self.carrier.microcosm_id,
+            audit=False,
+        )

@@ -326,15 +326,15 @@ RECOUNT = Query(
 WATCH = Query("attendee.watch", watch("7", str(itemtypes.EVENT), "%(event_id)s"))
 
 
-class Answer(NamedTuple):
-    """Answer that is sent for one profile. `waits`: if there is no space left, it goes on the waiting list."""
+class Rsvp(NamedTuple):
+    """Rsvp that is sent for one profile. `waits`: if there is no space left, it goes on the waiting list."""
 
     profile_id: int
     state: int
     waits: bool = False
 
 
-def store_answers(tx: Transaction, author: Author, event: Event, answers: Sequence[Answer]) -> None:
+def store_answers(tx: Transaction, author: Author, event: Event, answers: Sequence[Rsvp]) -> None:
     """Store answers to a locked event with its details, in order, all or none. Raises Invalid (code 18) if there is no
     space, NotFound for a profile that is not of this site."""
     site_id, me, _ = author

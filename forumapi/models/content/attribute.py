@@ -1,7 +1,7 @@
 """Attributes: a key and a typed value on a site, microcosm, item, comment or profile (content 9).
 
-They stand in no cached document, so they move no version; `is_member` alone is mirrored in the profile's row. Each row
-holds who wrote it; criteria count only those of a profile that are `is_granted`: the site's owner wrote them (P-34).
+No cached document shows them, so they move no version; `is_member` alone is mirrored in the profile's row. Each row
+holds its writer; criteria count only a profile's attributes with `is_granted`: the site's owner wrote them (P-34).
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ FIND = Query(
        AND a.key = %(key)s""",
 )
 
-# How many of them are new, and how many there were before.
+# Returns how many are new, and how many there were before.
 SAVE = Query(
     "attribute.save",
     """
@@ -90,8 +90,8 @@ SAVE = Query(
              WHERE a.site_id = %(site_id)s AND a.item_type_id = %(item_type)s AND a.item_id = %(item_id)s)::int""",
 )
 
-REMOVE = Query(
-    "attribute.remove",
+DELETE = Query(
+    "attribute.delete",
     """
     DELETE FROM attributes a
      WHERE a.site_id = %(site_id)s AND a.item_type_id = %(item_type)s AND a.item_id = %(item_id)s
@@ -99,34 +99,35 @@ REMOVE = Query(
  RETURNING a.key""",
 )
 
-# Of these keys, those that decide who somebody is (P-34): now, or once a criterion asks for what the owner wrote here.
+# One of these keys that decides about roles of a profile (P-34): a criterion tests the key, or may once test the value
+# that the owner wrote here.
 GRANTED = Query(
     "attribute.granted",
-    """
+    f"""
     SELECT k.key
       FROM unnest(%(keys)s::text[]) AS k (key)
      WHERE k.key = 'is_member'
         OR EXISTS (SELECT 1 FROM criteria c WHERE c.site_id = %(site_id)s AND c.attr_key = k.key)
         OR EXISTS (SELECT 1 FROM attributes a
-                    WHERE a.site_id = %(site_id)s AND a.item_type_id = 3 AND a.item_id = %(profile_id)s
-                      AND a.key = k.key AND a.is_granted)
+                    WHERE a.site_id = %(site_id)s AND a.item_type_id = {itemtypes.PROFILE}
+                      AND a.item_id = %(profile_id)s AND a.key = k.key AND a.is_granted)
      ORDER BY k.key LIMIT 1""",
 )
 
 MIRROR_MEMBER = Query(
     "attribute.mirror_member",
-    """
+    f"""
     UPDATE profiles p
        SET is_member = n.is_member, version = p.version + 1
       FROM (SELECT EXISTS (SELECT 1 FROM attributes a
-                            WHERE a.site_id = %(site_id)s AND a.item_type_id = 3 AND a.item_id = %(item_id)s
-                              AND a.key = 'is_member' AND a.boolean_value)) AS n (is_member)
+                            WHERE a.site_id = %(site_id)s AND a.item_type_id = {itemtypes.PROFILE}
+                              AND a.item_id = %(item_id)s AND a.key = 'is_member' AND a.boolean_value)) AS n (is_member)
      WHERE p.site_id = %(site_id)s AND p.profile_id = %(item_id)s AND p.is_member <> n.is_member""",
 )
 
 
 def checked_key(key: object, field: str) -> str:
-    """A key as it is stored. Raises Invalid."""
+    """Check a key. Raises Invalid."""
     if not isinstance(key, str):
         raise Invalid(field, "is required")
     if not _KEY.fullmatch(key):
@@ -135,7 +136,7 @@ def checked_key(key: object, field: str) -> str:
 
 
 def checked_value(value: object, field: str) -> Value:
-    """A value as it is stored: the JSON type decides, and a string of the form YYYY-MM-DD is a date. Raises Invalid."""
+    """Check a value: its JSON type is its type, and a string of the form YYYY-MM-DD is a date. Raises Invalid."""
     if isinstance(value, (bool, int, float)):
         return value
     if not isinstance(value, str):
@@ -160,95 +161,111 @@ class AttributePage(NamedTuple):
     rows: list[Row]
 
 
-def page(tx: Reader, site_id: int, item_type: int, item_id: int, at: Paging) -> AttributePage:
-    """The attributes of a thing, by key. Asks no permission."""
-    rows = tx.rows(
-        PAGE,
-        site_id=site_id,
-        item_type=item_type,
-        item_id=item_id,
-        limit=at.limit,
-        offset=at.offset,
-    )
-    return AttributePage(rows[0][0], [row[1:] for row in rows if row[1] is not None])
-
-
-def find(tx: Reader, site_id: int, item_type: int, item_id: int, key: str) -> Row | None:
-    """One attribute as a row of AttributePage; None if there is none of that key."""
-    return tx.row(FIND, site_id=site_id, item_type=item_type, item_id=item_id, key=key)
-
-
 def document(row: Row) -> dict[str, Any]:
-    """An attribute on the wire (content 9.2)."""
+    """Render an attribute (content 9.2)."""
     key, string, date, number, boolean = row
     value: Any = string if string is not None else date if date is not None else boolean
     return {"key": key, "value": value if number is None else _number(number)}
 
 
 def _number(text: str) -> Any:
-    """A stored decimal as JSON; a whole number beyond 64 bits with an exponent, as it is accepted again."""
+    """Render a stored decimal; a whole number beyond 64 bits has an exponent, so that it is accepted again."""
     is_beyond = "." not in text and not -(2**63) <= int(text) < 2**63
     return float(text) if is_beyond else json_fragments.raw(text.encode())
 
 
-def granted_key(tx: Reader, site_id: int, profile_id: int, keys: Iterable[str]) -> str | None:
-    """One of these keys that only the site's owner may write on this profile (P-34); None if there is none."""
-    found: str | None = tx.value(GRANTED, site_id=site_id, profile_id=profile_id, keys=sorted(keys))
-    return found
+class Attributes(NamedTuple):
+    """Attributes of one carrier, whose row is locked when they are written."""
 
+    site_id: int
+    carrier: Target
 
-def save(
-    tx: Transaction,
-    author: Author,
-    carrier: Target,
-    values: Mapping[str, Value],
-    most: int,
-    *,
-    grants: bool,
-) -> None:
-    """Store checked values, over what stands under these keys; the carrier's row is locked.
+    def page(self, tx: Reader, at: Paging) -> AttributePage:
+        """Read the page `at`, by key. The caller checks permission."""
+        rows = tx.rows(PAGE, limit=at.limit, offset=at.offset, **self._key)
+        return AttributePage(rows[0][0], [row[1:] for row in rows if row[1] is not None])
 
-    `grants`: criteria may count them, since the site's owner writes them. Raises Invalid where there would be new ones
-    and more than `most` in all.
-    """
-    keys = list(values)
-    given = list(values.values())
-    types = [_type(value) for value in given]
+    def find(self, tx: Reader, key: str) -> Row | None:
+        """Find one attribute, as a row of AttributePage; None if there is none of that key."""
+        return tx.row(FIND, key=key, **self._key)
 
-    def of(kind: int) -> Sequence[Value | None]:
-        return [value if type == kind else None for value, type in zip(given, types, strict=True)]
+    def granted_key(self, tx: Reader, keys: Iterable[str]) -> str | None:
+        """Find one of these keys that only the site's owner may write on this profile (P-34); None if there is none."""
+        key: str | None = tx.value(
+            GRANTED, site_id=self.site_id, profile_id=self.carrier.item_id, keys=sorted(keys)
+        )
+        return key
 
-    row = tx.row(
-        SAVE,
-        site_id=author.site_id,
-        item_type=carrier.item_type,
-        item_id=carrier.item_id,
-        keys=keys,
-        types=types,
-        strings=of(STRING),
-        dates=of(DATE),
-        numbers=of(NUMBER),
-        booleans=of(BOOLEAN),
-        me=author.profile_id,
-        grants=grants,
-    )
-    assert row is not None, "the statement returns one row"
-    if row[0] and sum(row) > most:
-        raise Invalid("", f"A thing has at most {most} attributes", code=OUT_OF_RANGE)
-    _written(tx, author, carrier, keys, journal.REPLACED)
+    def update(
+        self,
+        tx: Transaction,
+        author: Author,
+        values: Mapping[str, Value],
+        most: int,
+        *,
+        grants: bool,
+    ) -> None:
+        """Store checked values by key, over the ones there are.
 
+        `grants`: the site's owner writes them, so criteria may count them. Raises Invalid if there would be new ones
+        and more than `most` in all.
+        """
+        types = [_type(value) for value in values.values()]
 
-def remove(tx: Transaction, author: Author, carrier: Target, keys: Iterable[str]) -> None:
-    """Remove what stands under these keys; the carrier's row is locked."""
-    gone = tx.rows(
-        REMOVE,
-        site_id=author.site_id,
-        item_type=carrier.item_type,
-        item_id=carrier.item_id,
-        keys=sorted(keys),
-    )
-    if gone:
-        _written(tx, author, carrier, [row[0] for row in gone], journal.DELETED)
+        def of(wanted: int) -> Sequence[Value | None]:
+            return [
+                value if type == wanted else None
+                for value, type in zip(values.values(), types, strict=True)
+            ]
+
+        row = tx.row(
+            SAVE,
+            keys=list(values),
+            types=types,
+            strings=of(STRING),
+            dates=of(DATE),
+            numbers=of(NUMBER),
+            booleans=of(BOOLEAN),
+            me=author.profile_id,
+            grants=grants,
+            **self._key,
+        )
+        assert row is not None, "the statement returns one row"
+        if row[0] and sum(row) > most:
+            raise Invalid("", f"A thing has at most {most} attributes", code=OUT_OF_RANGE)
+        self._changed(tx, author, list(values), journal.REPLACED)
+
+    def delete(self, tx: Transaction, author: Author, keys: Iterable[str]) -> None:
+        """Delete the attributes of these keys; keys without attribute are skipped."""
+        rows = tx.rows(DELETE, keys=sorted(keys), **self._key)
+        if rows:
+            self._changed(tx, author, [row[0] for row in rows], journal.DELETED)
+
+    @property
+    def _key(self) -> dict[str, int]:
+        return {
+            "site_id": self.site_id,
+            "item_type": self.carrier.item_type,
+            "item_id": self.carrier.item_id,
+        }
+
+    def _changed(self, tx: Transaction, author: Author, keys: Sequence[str], kind: str) -> None:
+        carrier = self.carrier
+        if carrier.item_type == itemtypes.PROFILE:
+            if IS_MEMBER in keys:
+                tx.run(MIRROR_MEMBER, site_id=self.site_id, item_id=carrier.item_id)
+            membership.settle_roles(tx, self.site_id, [carrier.item_id])
+        journal.record(
+            tx,
+            self.site_id,
+            kind,
+            itemtypes.ATTRIBUTE,
+            carrier.item_id,
+            actor=author.profile_id,
+            ip=author.ip,
+            parent=(carrier.item_type, carrier.item_id),
+            microcosm_id=carrier.microcosm_id,
+        )
 
 
 def _type(value: Value) -> int:
@@ -257,23 +274,3 @@ def _type(value: Value) -> int:
     if isinstance(value, (int, float)):
         return NUMBER
     return DATE if isinstance(value, datetime.date) else STRING
-
-
-def _written(
-    tx: Transaction, author: Author, carrier: Target, keys: Sequence[str], kind: str
-) -> None:
-    if carrier.item_type == itemtypes.PROFILE:
-        if IS_MEMBER in keys:
-            tx.run(MIRROR_MEMBER, site_id=author.site_id, item_id=carrier.item_id)
-        membership.settle_roles(tx, author.site_id, [carrier.item_id])
-    journal.record(
-        tx,
-        author.site_id,
-        kind,
-        itemtypes.ATTRIBUTE,
-        carrier.item_id,
-        actor=author.profile_id,
-        ip=author.ip,
-        parent=(carrier.item_type, carrier.item_id),
-        microcosm_id=carrier.microcosm_id,
-    )

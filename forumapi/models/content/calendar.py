@@ -1,4 +1,4 @@
-"""Which events stand in a calendar: one, those of a microcosm, those that somebody attends."""
+"""Events of a calendar: one, all of a microcosm, or all that a profile attends."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from forumapi.database.connections import Query, Reader, Row
 from forumapi.models.content.event import STATUS
 from forumapi.text.calendar import CalendarEvent
 
-# What is nearest is never left out, and last year's are kept for looking back.
+# The events nearest to now are never left out; past ones are listed for a year.
 MAX_EVENTS: Final = 1000
 DAYS_BACK: Final = 366
 
@@ -53,14 +53,14 @@ PROFILE = Query(
 
 
 def one(tx: Reader, site_id: int, event_id: int) -> list[Row]:
-    """The event, if it has a time."""
+    """Read one event, if it has a time."""
     return tx.rows(ONE, site_id=site_id, event_id=event_id)
 
 
 def of_place(
     tx: Reader, site_id: int, microcosm_ids: Sequence[int], ignored: Sequence[int]
 ) -> list[Row]:
-    """The events of these microcosms, the nearest ones first."""
+    """Read the events of these microcosms, those nearest to now first."""
     return tx.rows(
         PLACE,
         site_id=site_id,
@@ -74,7 +74,7 @@ def of_place(
 def of_profile(
     tx: Reader, site_id: int, profile_id: int, readable: Sequence[int], ignored: Sequence[int]
 ) -> list[Row]:
-    """The events in `readable` microcosms that somebody said yes to, the nearest ones first."""
+    """Read the events in `readable` microcosms to which a profile said yes, those nearest to now first."""
     return tx.rows(
         PROFILE,
         site_id=site_id,
@@ -87,7 +87,7 @@ def of_profile(
 
 
 def entry(row: Row, page: Callable[[str], str], host: str) -> CalendarEvent:
-    """A row as a calendar shows it. `page` makes addresses of the site's pages."""
+    """Make a calendar entry of a row. `page` makes addresses of the site's pages."""
     event_id, title, start, clock, *rest = row
     return CalendarEvent(
         f"event-{event_id}@{host}", page(f"/events/{event_id}/"), title, start, clock, *rest

@@ -14,7 +14,7 @@ from forumapi.models.content import draft, link
 from forumapi.models.content.comment_page import HUDDLE_ACCESS
 from forumapi.models.content.huddle import Huddle
 from forumapi.models.content.item import SERIALISE, Item
-from forumapi.models.content.text import Rendered
+from forumapi.models.content.text import RenderedText
 from forumapi.models.journal import journal
 from forumapi.models.journal.journal import Author
 from forumapi.models.microcosms import microcosm_counters
@@ -293,7 +293,7 @@ class Comment:
         self,
         tx: Transaction,
         author: Author,
-        rendered: Rendered,
+        rendered: RenderedText,
         *,
         window_s: int,
         per_minute: int,
@@ -353,7 +353,9 @@ class Comment:
         self._count_author(tx, site_id, 1, read_at=created)
         return True
 
-    def update(self, tx: Transaction, author: Author, markdown: str, rendered: Rendered) -> None:
+    def update(
+        self, tx: Transaction, author: Author, markdown: str, rendered: RenderedText
+    ) -> None:
         """Store a new revision of the locked comment as the current one; the revision before is kept apart."""
         site_id, me, _ = author
         revision = self.revisions + 1

@@ -1,18 +1,21 @@
-"""Drafts: what a profile is writing, one a place, kept until it is published. Nobody else ever sees one.
+"""Drafts: unpublished texts of a profile, one for each place, private to it.
 
-The place of a comment is what it will be on, that of an item its microcosm. The statements that create a comment
-(comment.py) and an item (item.py) remove the author's draft of it: see `published`.
+The place of a comment's draft is the comment's parent, of an item's draft its microcosm. The statements that insert a
+comment (comment.py) or an item (item.py) delete the author's draft of it: see `published`.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import datetime
-from collections.abc import Mapping, Sequence
-from typing import Any, Final, NamedTuple
+from collections.abc import Mapping
+from typing import Any, Final, Self
 
 from forumapi import itemtypes
 from forumapi.database.connections import Query, Reader, Transaction
 from forumapi.errors import OUT_OF_RANGE, Conflict, Invalid, TooLarge
+from forumapi.itemtypes import ItemRef
+from forumapi.models.journal.journal import Author
 from forumapi.permissions.evaluator import Principal
 from forumapi.wire import json_fragments
 from forumapi.wire.json_fragments import dumps
@@ -42,18 +45,18 @@ PAGE = Query(
     f"""
     SELECT (SELECT count(*) FROM drafts n
              WHERE n.site_id = %(site_id)s AND n.profile_id = %(me)s
-               AND (%(in_huddles)s::boolean OR n.place_type_id <> 5)), {_COLUMNS}
+               AND (%(in_huddles)s::boolean OR n.place_type_id <> {itemtypes.HUDDLE})), {_COLUMNS}
       FROM (SELECT 1) AS one
       LEFT JOIN LATERAL (
             SELECT x.draft_id, x.place_type_id, x.place_id, x.writes_type_id, x.content, x.created, x.edited, x.version
               FROM drafts x
              WHERE x.site_id = %(site_id)s AND x.profile_id = %(me)s
-               AND (%(in_huddles)s::boolean OR x.place_type_id <> 5)
+               AND (%(in_huddles)s::boolean OR x.place_type_id <> {itemtypes.HUDDLE})
              ORDER BY x.draft_id DESC LIMIT %(limit)s OFFSET %(offset)s) d ON true
      ORDER BY d.draft_id DESC""",
 )
 
-# Of two first copies at once the second finds the row of the first.
+# Of two first versions at the same time the second finds the row of the first.
 INSERT = Query(
     "draft.insert",
     """
@@ -75,116 +78,119 @@ DELETE = Query("draft.delete", f"DELETE FROM drafts d {_HERE}")
 
 
 def published(place_type: str, place_id: str, writes: str) -> str:
-    """SQL that removes the caller's draft of what is being created; the arguments are SQL too."""
+    """Make the SQL that deletes the draft of `me` for what is being inserted; the arguments are SQL too."""
     return f"""
         DELETE FROM drafts d
          WHERE d.site_id = %(site_id)s AND d.profile_id = %(me)s AND d.place_type_id = {place_type}
            AND d.place_id = {place_id} AND d.writes_type_id = {writes}"""
 
 
-class Draft(NamedTuple):
-    """A draft as it is stored; `content` is JSON."""
+@dataclasses.dataclass
+class Draft:
+    """A profile's draft at a place."""
 
-    place_type: int
-    place_id: int
-    writes: int
-    content: str
-    created: datetime.datetime
-    edited: datetime.datetime
-    version: int
+    place: ItemRef
+    item_type: int  # of what it will be
+    content: str = ""  # JSON
+    created: datetime.datetime | None = None
+    edited: datetime.datetime | None = None
+    version: int = 0  # 0: not stored yet
+
+    @property
+    def href(self) -> str:
+        """The host-relative API address."""
+        return f"{self.place.href}/draft"
+
+    @property
+    def stamp(self) -> tuple[Any, ...]:
+        """All that the document depends on, but for the times of a version."""
+        return (*self.place, self.item_type, self.content)
+
+    @classmethod
+    def _of(cls, place_type: int, place_id: int, *more: Any) -> Self:
+        return cls(ItemRef(place_type, place_id), *more)
+
+    @classmethod
+    def find(cls, tx: Reader, author: Author, place: ItemRef) -> Self | None:
+        """Find the author's draft at a place."""
+        row = tx.row(FIND, **_key(author, place))
+        return cls._of(*row) if row else None
+
+    @classmethod
+    def page(
+        cls, tx: Reader, site_id: int, principal: Principal, at: Paging
+    ) -> tuple[int, list[Self]]:
+        """Read (total, page `at`) of the caller's drafts, the newest place first."""
+        rows = tx.rows(
+            PAGE,
+            site_id=site_id,
+            me=principal.profile_id,
+            in_huddles=principal.sees_huddles,
+            limit=at.limit,
+            offset=at.offset,
+        )
+        return rows[0][0], [cls._of(*row[1:]) for row in rows if row[1] is not None]
+
+    def save(self, tx: Transaction, author: Author, content: Mapping[str, Any]) -> None:
+        """Insert the draft, or update it if the stored version is `version`, the last one that its writer knows.
+
+        Raises Conflict if another version is stored (409), TooLarge, and Invalid for one draft too many.
+        """
+        try:
+            data = dumps(content)
+        except RecursionError:
+            raise Invalid("content", "is nested too deeply") from None
+        if len(data) > MAX_BYTES:
+            raise TooLarge(f"A draft may have at most {MAX_BYTES} bytes")
+        self.content = data.decode()
+        values = {"writes": self.item_type, "content": self.content, **_key(author, self.place)}
+        stored = tx.value(LOCK, **_key(author, self.place)) or 0
+        if stored != self.version:
+            _refuse(stored)
+        if stored:
+            tx.run(UPDATE, **values)
+            return
+        if tx.value(COUNT, site_id=author.site_id, me=author.profile_id) >= MAX_DRAFTS:
+            raise Invalid("", f"At most {MAX_DRAFTS} drafts are kept", code=OUT_OF_RANGE)
+        if tx.value(INSERT, **values) is None:
+            _refuse(1)
+
+    @staticmethod
+    def delete(tx: Transaction, author: Author, place: ItemRef) -> None:
+        """Delete the author's draft at a place, if there is one."""
+        tx.run(DELETE, **_key(author, place))
+
+    def document(self) -> dict[str, Any]:
+        """Render the draft."""
+        assert self.created is not None and self.edited is not None  # it was found
+        place = itemtypes.name_of(self.place.type)
+        return {
+            "itemType": itemtypes.name_of(self.item_type),
+            "placeType": place,
+            "placeId": self.place.id,
+            "version": self.version,
+            "content": json_fragments.raw(self.content.encode()),
+            "meta": {
+                "created": json_fragments.when(self.created),
+                "edited": json_fragments.when(self.edited),
+                "links": [
+                    {"rel": "self", "href": self.href},
+                    {"rel": place, "href": self.place.href},
+                ],
+            },
+        }
 
 
-class Spot(NamedTuple):
-    """Whose draft, and where."""
-
-    site_id: int
-    me: int
-    place_type: int
-    place_id: int
-
-    def params(self) -> dict[str, Any]:
-        """As parameters of the statements above."""
-        return self._asdict()
-
-
-def href(place_type: int, place_id: int) -> str:
-    """The address of the caller's draft at a place."""
-    return f"{itemtypes.href(place_type, place_id)}/draft"
-
-
-def document(draft: Draft) -> dict[str, Any]:
-    """A draft on the wire."""
+def _key(author: Author, place: ItemRef) -> dict[str, Any]:
     return {
-        "itemType": itemtypes.name_of(draft.writes),
-        "placeType": itemtypes.name_of(draft.place_type),
-        "placeId": draft.place_id,
-        "version": draft.version,
-        "content": json_fragments.raw(draft.content.encode()),
-        "meta": {
-            "created": json_fragments.when(draft.created),
-            "edited": json_fragments.when(draft.edited),
-            "links": [
-                {"rel": "self", "href": href(draft.place_type, draft.place_id)},
-                {
-                    "rel": itemtypes.name_of(draft.place_type),
-                    "href": itemtypes.href(draft.place_type, draft.place_id),
-                },
-            ],
-        },
+        "site_id": author.site_id,
+        "me": author.profile_id,
+        "place_type": place.type,
+        "place_id": place.id,
     }
 
 
-def find(tx: Reader, spot: Spot) -> Draft | None:
-    """The draft at that place."""
-    row = tx.row(FIND, **spot.params())
-    return Draft(*row) if row else None
-
-
-def page(tx: Reader, site_id: int, principal: Principal, at: Paging) -> tuple[int, Sequence[Draft]]:
-    """(how many, one page of) the caller's drafts, the newest place first."""
-    rows = tx.rows(
-        PAGE,
-        site_id=site_id,
-        me=principal.profile_id,
-        in_huddles=principal.sees_huddles,
-        limit=at.limit,
-        offset=at.offset,
-    )
-    return rows[0][0], [Draft(*row[1:]) for row in rows if row[1] is not None]
-
-
-def save(
-    tx: Transaction, spot: Spot, writes: int, content: Mapping[str, Any], version: int
-) -> None:
-    """Store a draft over the `version` that its writer knows, 0 for none.
-
-    Raises Conflict where another version stands (409), TooLarge, and Invalid for one draft too many.
-    """
-    try:
-        data = dumps(content)
-    except RecursionError:
-        raise Invalid("content", "is nested too deeply") from None
-    if len(data) > MAX_BYTES:
-        raise TooLarge(f"A draft may have at most {MAX_BYTES} bytes")
-    text = data.decode()
-    stands = tx.value(LOCK, **spot.params()) or 0
-    if stands != version:
-        _refuse(stands)
-    if stands:
-        tx.run(UPDATE, writes=writes, content=text, **spot.params())
-        return
-    if tx.value(COUNT, site_id=spot.site_id, me=spot.me) >= MAX_DRAFTS:
-        raise Invalid("", f"At most {MAX_DRAFTS} drafts are kept", code=OUT_OF_RANGE)
-    if tx.value(INSERT, writes=writes, content=text, **spot.params()) is None:
-        _refuse(1)
-
-
-def _refuse(stands: int) -> None:
-    if stands:
-        raise Conflict(f"The draft is at version {stands}")
+def _refuse(version: int) -> None:
+    if version:
+        raise Conflict(f"The draft is at version {version}")
     raise Conflict("There is no draft here any more")
-
-
-def remove(tx: Transaction, spot: Spot) -> None:
-    """Throw the draft away."""
-    tx.run(DELETE, **spot.params())

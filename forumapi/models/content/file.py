@@ -1,7 +1,7 @@
 """Uploaded files: one row per content for the platform, one per uploader and site, and who may see them (content 10).
 
-A file is found by the SHA-1 of its bytes. What it is called and when it came is told by each uploader's own row, and
-whether there is one by what the caller may see, so that one site learns nothing of another's.
+A file is found by the SHA-1 of its bytes. Its name and upload time come from each uploader's own row, and it exists
+for callers who may see it, so that one site learns nothing of another's files.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ USAGE = Query(
      WHERE u.site_id = %(site_id)s AND u.profile_id IN (0, %(profile_id)s::bigint)""",
 )
 
-# In the order of the hashes, so that two uploads of the same files don't wait for each other crosswise.
+# In the order of the hashes, so that two uploads of the same files don't deadlock.
 ANNOUNCE = Query(
     "file.announce",
     """
@@ -52,7 +52,7 @@ ANNOUNCE = Query(
         ON CONFLICT (file_hash) DO UPDATE SET since = now()""",
 )
 
-# The row of the content is locked by the update that changes nothing, so that no sweep takes it away meanwhile.
+# The update that changes nothing locks the content's row, so that no clean-up deletes it meanwhile.
 INSERT = Query(
     "file.insert",
     """
@@ -81,8 +81,8 @@ INSERT = Query(
 )
 
 
-class Received(NamedTuple):
-    """A file as it is stored: its content, and what its uploader calls it."""
+class File(NamedTuple):
+    """A file to be stored: its content, and the name that its uploader gives it."""
 
     hash: str
     size: int
@@ -93,8 +93,19 @@ class Received(NamedTuple):
     height: int | None = None
     is_animated: bool = False
 
+    def insert(
+        self, tx: Transaction, site_id: int, profile_id: int, quota: Quota
+    ) -> datetime.datetime:
+        """Insert the rows of a file whose object is stored; returns the upload time. Raises TooLarge."""
+        row = tx.row(INSERT, site_id=site_id, profile_id=profile_id, **self._asdict())
+        assert row is not None
+        created: datetime.datetime
+        created, site_bytes, profile_bytes = row
+        quota.check(site_bytes, profile_bytes)
+        return created
+
     def document(self, created: datetime.datetime) -> dict[str, Any]:
-        """The file object of content 10.2."""
+        """Render the file object (content 10.2)."""
         data: dict[str, Any] = {
             "created": json_fragments.when(created),
             "fileName": self.name,
@@ -109,13 +120,13 @@ class Received(NamedTuple):
 
 
 class Quota(NamedTuple):
-    """What may be stored, in megabytes; 0 is no limit."""
+    """Limits of storage, in megabytes; 0 is no limit."""
 
     site_mb: int
     profile_mb: int
 
     def check(self, site_bytes: int, profile_bytes: int) -> None:
-        """Raises TooLarge for what is over."""
+        """Raise TooLarge for usage over a limit."""
         for limit_mb, used, whose in (
             (self.site_mb, site_bytes, "This site"),
             (self.profile_mb, profile_bytes, "You"),
@@ -125,42 +136,26 @@ class Quota(NamedTuple):
 
 
 def usage(tx: Reader, site_id: int, profile_id: int) -> tuple[int, int]:
-    """Bytes stored by the whole site and by one profile."""
+    """Read how many bytes the whole site and one profile have stored."""
     row = tx.row(USAGE, site_id=site_id, profile_id=profile_id)
     assert row is not None, "an aggregate has a row"
     return row[0], row[1]
 
 
 def announce(tx: Transaction, hashes: Iterable[str]) -> None:
-    """Note that objects are about to be written: should their rows never come, a job deletes them."""
+    """Record that objects are about to be written: if their rows are never inserted, a job deletes the objects."""
     tx.run(ANNOUNCE, hashes=sorted(set(hashes)))
-
-
-def insert(
-    tx: Transaction, site_id: int, profile_id: int, file: Received, quota: Quota
-) -> datetime.datetime:
-    """The rows of a file whose object is stored; when it was uploaded, which is now. Raises TooLarge."""
-    row = tx.row(
-        INSERT,
-        site_id=site_id,
-        profile_id=profile_id,
-        **file._asdict(),
-    )
-    assert row is not None
-    created, site_bytes, profile_bytes = row
-    quota.check(site_bytes, profile_bytes)
-    return created  # type: ignore[no-any-return]
 
 
 # ---------------------------------------------------------------- downloads
 
-# A site has what was uploaded to it, and what hangs on its comments. Pictures of people, and what guests read on other
-# sites, are everybody's. When the same bytes came to another site, and what they are called there, is not told.
+# A site has the files that were uploaded to it or are attached to its comments. Pictures of profiles, and files that
+# guests read on other sites, are public. Upload time and name on another site are not read.
 FIND = Query(
     "file.find",
-    """
+    f"""
     SELECT f.mime_type, f.file_size, f.file_ext, coalesce(u.created, 'epoch'), coalesce(u.file_name, ''),
-           EXISTS (SELECT 1 FROM attachments a WHERE a.file_hash = f.file_hash AND a.item_type_id = 3)
+           EXISTS (SELECT 1 FROM attachments a WHERE a.file_hash = f.file_hash AND a.item_type_id = {itemtypes.PROFILE})
            OR EXISTS (SELECT FROM (
                              SELECT DISTINCT c.site_id, coalesce(i.microcosm_id, 0) AS microcosm_id
                                FROM attachments a
@@ -169,13 +164,15 @@ FIND = Query(
                                JOIN sites s ON s.site_id = c.site_id AND NOT s.is_deleted
                                LEFT JOIN items i ON i.site_id = c.site_id AND i.item_id = c.item_id
                                                 AND NOT i.is_deleted AND NOT i.is_moderated
-                              WHERE a.file_hash = f.file_hash AND a.item_type_id = 4 AND a.site_id <> %(site_id)s
+                              WHERE a.file_hash = f.file_hash AND a.item_type_id = {itemtypes.COMMENT}
+                                AND a.site_id <> %(site_id)s
                                 AND (c.on_profile_id IS NOT NULL OR i.microcosm_id IS NOT NULL)
                               LIMIT 500) AS p
                        WHERE p.microcosm_id = 0 OR guests_read(p.site_id, p.microcosm_id)),
            u.created IS NOT NULL,
            EXISTS (SELECT 1 FROM attachments a
-                    WHERE a.site_id = %(site_id)s AND a.file_hash = f.file_hash AND a.item_type_id = 4),
+                    WHERE a.site_id = %(site_id)s AND a.file_hash = f.file_hash
+                      AND a.item_type_id = {itemtypes.COMMENT}),
            EXISTS (SELECT 1 FROM file_uploads m
                      JOIN profiles p ON p.site_id = m.site_id AND p.profile_id = m.profile_id
                     WHERE m.file_hash = f.file_hash AND p.user_id = %(user_id)s)
@@ -187,29 +184,29 @@ FIND = Query(
      WHERE f.file_hash = %(hash)s""",
 )
 
-# Where a file hangs on this site: each kind of place once.
+# Comments of this site with the file, as far as they differ in what permission depends on.
 PLACES = Query(
     "file.places",
-    """
+    f"""
     SELECT DISTINCT coalesce(i.microcosm_id, 0), c.created_by,
            c.is_deleted OR c.is_moderated OR coalesce(i.is_deleted OR i.is_moderated, false),
-           coalesce(i.item_type_id, 3::smallint),
+           coalesce(i.item_type_id, {itemtypes.PROFILE}::smallint),
            EXISTS (SELECT 1 FROM huddle_participants h
-                    WHERE i.item_type_id = 5 AND h.site_id = i.site_id AND h.item_id = i.item_id
+                    WHERE i.item_type_id = {itemtypes.HUDDLE} AND h.site_id = i.site_id AND h.item_id = i.item_id
                       AND h.site_id = %(site_id)s AND h.profile_id = %(me)s)
       FROM attachments a
       JOIN comments c ON c.site_id = a.site_id AND c.comment_id = a.item_id
       LEFT JOIN items i ON i.site_id = c.site_id AND i.item_id = c.item_id
-     WHERE a.site_id = %(site_id)s AND a.file_hash = %(hash)s AND a.item_type_id = 4
+     WHERE a.site_id = %(site_id)s AND a.file_hash = %(hash)s AND a.item_type_id = {itemtypes.COMMENT}
      ORDER BY 1
      LIMIT %(limit)s""",
 )
-# More places than this are not looked at: a file that hangs in so many is no secret of the next one.
+# A file with more places than this is no secret of the places that are not looked at.
 MAX_PLACES: Final = 500
 
 
-class Stored(NamedTuple):
-    """A file as one site knows it. `created`: when it first came to this site."""
+class StoredFile(NamedTuple):
+    """A file as one site knows it. `created`: time of its first upload to this site."""
 
     mime_type: str
     size: int
@@ -222,31 +219,33 @@ class Stored(NamedTuple):
     is_mine: bool  # the asking user uploaded it, to any site
 
     def is_open(self, access: str) -> bool:
-        """True where the hash is enough to see it; `access` is the setting `file_access`."""
+        """Say if the hash is enough to see the file; `access` is the setting `file_access`."""
         is_known = self.is_uploaded or self.is_hung
         return self.is_public or (is_known and (access == "anyone" or not self.is_hung))
 
 
-def find(tx: Reader, site_id: int, user_id: int, hash: str) -> Stored | None:
-    """The file with this hash as `site_id` knows it; None if it was never uploaded. One statement."""
+def find(tx: Reader, site_id: int, user_id: int, hash: str) -> StoredFile | None:
+    """Find the file with this hash as `site_id` knows it, in one statement; None if it was never uploaded."""
     row = tx.row(FIND, site_id=site_id, user_id=user_id, hash=hash)
-    return Stored(*row) if row else None
+    return StoredFile(*row) if row else None
 
 
-class Sight(NamedTuple):
-    """Who may see a file: the caller, and everybody."""
+class FileVisibility(NamedTuple):
+    """Visibility of a file: for the caller, and for everybody."""
 
     caller: bool
     everybody: bool
 
 
-OPEN: Final = Sight(True, True)
+OPEN: Final = FileVisibility(True, True)
 
 
-def sight(tx: Reader, site_id: int, principal: Principal, hash: str, tree: Tree) -> Sight:
-    """Return who may see a file that is not open: whoever may read one of the comments of this site that it hangs on.
+def visibility(
+    tx: Reader, site_id: int, principal: Principal, hash: str, tree: Tree
+) -> FileVisibility:
+    """Decide who may see a file that is not open: those who may read one of this site's comments that have it.
 
-    Ask it of a file that isn't there too, which then takes as long.
+    Call it for a file that doesn't exist too, so that this takes as long.
     """
     rows = tx.rows(PLACES, site_id=site_id, me=principal.profile_id, hash=hash, limit=MAX_PLACES)
     by_caller = False
@@ -261,7 +260,7 @@ def sight(tx: Reader, site_id: int, principal: Principal, hash: str, tree: Tree)
         )
         node = tree.nodes.get(microcosm_id)
         hidden = is_hidden or (bool(microcosm_id) and (node is None or not node.is_live))
-        # Taking part is the caller's, not everybody's.
+        # Huddle participation is the caller's, so it doesn't count for everybody.
         others = target._replace(is_participant=False)
         if not hidden and evaluator.effective(GUEST_CALLER, others, tree) & evaluator.READ:
             return OPEN
@@ -269,7 +268,7 @@ def sight(tx: Reader, site_id: int, principal: Principal, hash: str, tree: Tree)
             can = evaluator.effective(principal, target, tree)
             needed = evaluator.MODERATOR if hidden else evaluator.READ
             by_caller = bool(can & needed)
-    return Sight(by_caller, False)
+    return FileVisibility(by_caller, False)
 
 
 # ---------------------------------------------------------------- sizes beside the original
@@ -297,14 +296,14 @@ ADD_VARIANT = Query(
 
 
 class Variant(NamedTuple):
-    """A picture in one box. `hash` is the original's where that fits already."""
+    """A picture made to fit a box. `hash` is the original's if that fits already."""
 
     hash: str
     size: int
 
 
 def variant(tx: Reader, hash: str, width: int, height: int) -> Variant | None:
-    """The picture in this box, if it was made; one that can't be made has the empty hash."""
+    """Find the picture made for this box, None if it was not made yet; one that can't be made has an empty hash."""
     row = tx.row(VARIANT, hash=hash, width=width, height=height)
     if row is None or row[0] == "wanted":
         return None
@@ -312,7 +311,7 @@ def variant(tx: Reader, hash: str, width: int, height: int) -> Variant | None:
 
 
 def add_variant(tx: Transaction, hash: str, width: int, height: int, made: Variant | None) -> None:
-    """Note a picture that is stored in another size; None: it can't be made."""
+    """Record a picture that is stored in another size; None: it can't be made."""
     tx.run(
         ADD_VARIANT,
         hash=hash,

@@ -1,4 +1,4 @@
-"""What geocoders answered, kept for all processes and sites: they are slow, and count what they are asked."""
+"""Cache of geocoders' answers for all processes and sites, since geocoders are slow and limit requests."""
 
 from __future__ import annotations
 
@@ -17,34 +17,34 @@ FIND = Query(
      WHERE c.query = %(asked)s AND c.created > now() - make_interval(days => %(days)s::int)""",
 )
 
-KEEP = Query(
-    "geocode.keep",
+STORE = Query(
+    "geocode.store",
     """
     INSERT INTO geocode_cache (query, answer)
     VALUES (%(asked)s, %(answer)s::jsonb)
         ON CONFLICT (query) DO UPDATE SET answer = EXCLUDED.answer, created = now()""",
 )
 
-FORGET = Query(
-    "geocode.forget",
+DELETE_OLD = Query(
+    "geocode.delete_old",
     "DELETE FROM geocode_cache c WHERE c.created < now() - make_interval(days => %(days)s::int)",
 )
 
 
-def known(tx: Reader, geocoder: str, place: str) -> dict[str, Any] | None:
-    """What the geocoder said of a place lately; {} if it knows none, None if it was not asked."""
+def find(tx: Reader, geocoder: str, place: str) -> dict[str, Any] | None:
+    """Find a geocoder's cached answer about a place; {} if it knows no such place, None if nothing is cached."""
     text = tx.value(FIND, asked=_key(geocoder, place), days=KEEP_DAYS)
     return None if text is None else dict(loads(text))
 
 
-def keep(tx: Reader, geocoder: str, place: str, answer: dict[str, Any]) -> None:
-    """Remember an answer."""
-    tx.run(KEEP, asked=_key(geocoder, place), answer=dumps(answer).decode())
+def store(tx: Reader, geocoder: str, place: str, answer: dict[str, Any]) -> None:
+    """Store an answer."""
+    tx.run(STORE, asked=_key(geocoder, place), answer=dumps(answer).decode())
 
 
-def forget_old(tx: Reader) -> int:
-    """Delete what is too old to be used; how many."""
-    return tx.run(FORGET, days=KEEP_DAYS)
+def delete_old(tx: Reader) -> int:
+    """Delete answers that are too old; returns how many."""
+    return tx.run(DELETE_OLD, days=KEEP_DAYS)
 
 
 def _key(geocoder: str, place: str) -> str:

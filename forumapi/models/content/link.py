@@ -1,7 +1,7 @@
-"""Short links: one row per distinct URL of the whole platform, a code for it, and where it is used (platform 6.3).
+"""Short links: one row per distinct URL of the whole platform, its code, and the comments with it (platform 6.3).
 
-Links belong to no site: the same URL has the same code everywhere. What a code leads to is public, so only links of
-texts that guests read have one.
+Links belong to no site: the same URL has the same code everywhere. A code makes its URL public, so only links of texts
+that guests read have codes.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ from forumapi.wire.client_address import caller
 
 MAX_LENGTH: Final = 2000  # characters of a URL that is shortened (C-53)
 
-# Known URLs take no number and no lock. Those that have but the code of an earlier release are locked, and new ones go
-# in, by ascending hash, so that two comments with the same links never wait for each other in a circle.
+# Known URLs take no number and no lock. URLs that only have the code of an earlier release are locked, and new URLs are
+# inserted, by ascending hash, so that two comments with the same links can't deadlock.
 SHORTEN = Query(
     "link.shorten",
     """
@@ -105,28 +105,28 @@ FIND = Query(
 )
 
 
-class Link(NamedTuple):
-    """A link that may be followed. `url` is http or https, as it was written."""
+class LinkTarget(NamedTuple):
+    """URL of a link that may be followed: http or https, as it was written."""
 
     id: int
     url: str
 
 
-class Short(NamedTuple):
-    """A link of a text: `url` is what is written, the address itself with the id 0 where it is not shortened."""
+class ShortLink(NamedTuple):
+    """A link as a text shows it: with id 0, the URL itself."""
 
     id: int
     url: str
 
 
-def shorten(tx: Reader, urls: Sequence[str], base: str) -> dict[str, Short]:
+def shorten(tx: Reader, urls: Sequence[str], base: str) -> dict[str, ShortLink]:
     """The short URL of each of `urls`, made where there is none yet. One statement, two after a collision.
 
     `base` is what the code is appended to, ending in `/out/`. Only http and https URLs with a host and of at most
     MAX_LENGTH characters are shortened (C-53); any other has no entry.
     """
     wanted = {hashlib.sha256(url.encode()).digest(): (url, host) for url, host in _web(urls)}
-    result: dict[str, Short] = {}
+    result: dict[str, ShortLink] = {}
     # A row that another transaction adds at this moment is in neither part of the answer; the next statement sees it.
     for _ in range(2):
         if not wanted:
@@ -139,13 +139,13 @@ def shorten(tx: Reader, urls: Sequence[str], base: str) -> dict[str, Short]:
             codes=[shortcode.draw() for _ in wanted],
         ):
             url, _ = wanted.pop(url_hash)
-            result[url] = Short(link_id, base + code)
+            result[url] = ShortLink(link_id, base + code)
     return result
 
 
-def unshortened(urls: Sequence[str]) -> dict[str, Short]:
+def unshortened(urls: Sequence[str]) -> dict[str, ShortLink]:
     """Those of `urls` that `shorten` would have shortened, as they are: nothing is stored of a private text's links."""
-    return {url: Short(0, url) for url, _ in _web(urls)}
+    return {url: ShortLink(0, url) for url, _ in _web(urls)}
 
 
 def _web(urls: Sequence[str]) -> Iterable[tuple[str, str]]:
@@ -158,7 +158,7 @@ def _web(urls: Sequence[str]) -> Iterable[tuple[str, str]]:
 def record_uses(
     tx: Transaction, site_id: int, comment_id: int, revision: int, link_ids: Sequence[int]
 ) -> None:
-    """Note that a revision of a comment holds these links."""
+    """Record the links of a comment's revision."""
     if link_ids:
         tx.run(
             RECORD_USES,
@@ -176,8 +176,8 @@ def find(
     *,
     misses: Limit,
     ip: str,
-) -> Link:
-    """Where `code` leads. `blocked` are domains that are refused beside the stored ones, with everything below them.
+) -> LinkTarget:
+    """Find the URL of a code. `blocked` are domains that are refused beside the stored ones, with all their subdomains.
 
     A code of an earlier release, which could be guessed, leads on only while guests read a text that holds the link.
 
@@ -204,7 +204,7 @@ def find(
         raise Forbidden("This link leads to a domain that is blocked here")
     if is_inside(host):
         raise Forbidden("This link leads to an address that is not on the open internet")
-    return Link(link_id, url)
+    return LinkTarget(link_id, url)
 
 
 # Names that are never those of a machine on the open internet (RFC 6761, 6762, 8375, and what networks at home use).
@@ -225,7 +225,7 @@ _INSIDE: Final = frozenset(
 
 
 def is_inside(host: str) -> bool:
-    """Whether a host, as `host_of` gives it, is in somebody's own network, or none that a browser could find.
+    """Say if a host, as `host_of` gives it, is in a private network, or can't be found by a browser.
 
     Addresses are read as browsers read them: `127.1`, `0x7f000001` and `017700000001` are 127.0.0.1.
     """
@@ -242,7 +242,7 @@ _NUMBER: Final = re.compile(r"[0-9]+|0x[0-9a-f]*")
 
 
 def _ipv4(labels: Sequence[str]) -> str | None:
-    """The address that these one to four numbers are, the last one filling what is left; None: they are none."""
+    """Read one to four numbers as an IPv4 address, the last number filling the rest; None if they aren't one."""
     if len(labels) > 4 or not all(map(_NUMBER.fullmatch, labels)):
         return None
     try:
@@ -270,9 +270,9 @@ def _is_open(address: str) -> bool:
 
 
 def host_of(url: str) -> str:
-    """The host that an http or https URL leads to, as it is looked up: lower case, in ASCII; "" for any other URL.
+    """Extract the host of an http or https URL, as it is looked up: lower case, in ASCII; "" for any other URL.
 
-    What browsers and this parser could read differently (back-slashes, control characters) has no host here.
+    A URL that browsers and this parser could read differently (back-slashes, control characters) has no host here.
     """
     if "\\" in url or not url.isprintable() or " " in url:
         return ""
@@ -288,8 +288,8 @@ def host_of(url: str) -> str:
 
 # ---------------------------------------------------------------- lists and statistics
 
-# Links of a site by comment, the newest first: those that live comments hold as they are now, in places the caller may
-# read. Nothing of huddles and profiles, whoever asks.
+# Links of a site by comment, the newest first: links of current texts of live comments in microcosms that the caller
+# may read; none of huddles and profiles.
 OF_SITE = Query(
     "link.of_site",
     """
@@ -341,8 +341,8 @@ LIST_BLOCKED = Query(
 )
 
 
-class Used(NamedTuple):
-    """A link in a comment; `uses` counts the comments of the site that hold it."""
+class LinkUse(NamedTuple):
+    """A link in a comment; `uses` counts the comments of the site with it."""
 
     comment_id: int
     created: datetime.datetime
@@ -353,8 +353,8 @@ class Used(NamedTuple):
     uses: int
 
 
-class Known(NamedTuple):
-    """A link of the platform, with how often it was followed and in how many comments it is or was."""
+class PlatformLink(NamedTuple):
+    """A link of the platform; `hits`: how often it was followed; `uses`: comments that have or had it."""
 
     link_id: int
     created: datetime.datetime
@@ -366,8 +366,8 @@ class Known(NamedTuple):
     is_blocked: bool
 
 
-class Blocked(NamedTuple):
-    """A domain that links are not followed to, nor to any below it."""
+class BlockedDomain(NamedTuple):
+    """A domain to which, with its subdomains, no links are followed."""
 
     domain: str
     created: datetime.datetime
@@ -380,10 +380,12 @@ def of_site(
     host: str,
     before: tuple[int, int],
     limit: int,
-) -> list[Used]:
-    """Up to `limit` links of a site's comments in readable places, before (comment id, link id), the newest first.
+) -> list[LinkUse]:
+    """Read up to `limit` links of a site's comments in readable microcosms, the newest first.
 
-    `host` is a domain whose links alone are wanted, with those below it; "" for all.
+    They come before the (comment id, link id) `before`.
+
+    `host`: only links to this domain and its subdomains; "" for all.
     """
     rows = tx.rows(
         OF_SITE,
@@ -394,17 +396,17 @@ def of_site(
         link_id=before[1],
         limit=limit,
     )
-    return [Used(*row) for row in rows]
+    return [LinkUse(*row) for row in rows]
 
 
-def of_platform(tx: Reader, host: str, before: int, limit: int) -> list[Known]:
-    """Up to `limit` links with a lower id than `before`, the newest first; `host` as in `of_site`."""
+def of_platform(tx: Reader, host: str, before: int, limit: int) -> list[PlatformLink]:
+    """Read up to `limit` links with a lower id than `before`, the newest first; `host` as in `of_site`."""
     rows = tx.rows(OF_PLATFORM, host=host, before=before, limit=limit)
-    return [Known(*row) for row in rows]
+    return [PlatformLink(*row) for row in rows]
 
 
 def checked_domain(text: str) -> str:
-    """A domain as hosts are looked up. Raises Invalid."""
+    """Check a domain and normalise it as hosts are looked up. Raises Invalid."""
     domain = host_of(f"http://{text.strip().strip('.').lower()}")
     if not domain or not re.fullmatch(r"[a-z0-9_.-]{1,253}", domain):
         raise Invalid("domain", "must be the name of a host")
@@ -412,9 +414,9 @@ def checked_domain(text: str) -> str:
 
 
 def domains_in(lines: Iterable[str]) -> list[str]:
-    """The domains of a list as blocklists come: one a line, or behind an address as in a hosts file; # begins a remark.
+    """Parse a blocklist: a domain a line, or behind an address as in a hosts file; # begins a comment.
 
-    What is none is passed over.
+    Words that aren't domains are skipped.
     """
     found: dict[str, None] = {}
     for line in lines:
@@ -430,15 +432,15 @@ def domains_in(lines: Iterable[str]) -> list[str]:
 
 
 def block(tx: Transaction, domains: Sequence[str]) -> int:
-    """Refuse links to these domains and to what is below them; how many were not refused before."""
+    """Block links to these domains and their subdomains; returns how many were not blocked before."""
     return tx.run(BLOCK, domains=domains)
 
 
 def unblock(tx: Transaction, domains: Sequence[str]) -> int:
-    """Refuse links to these domains no more; how many were refused."""
+    """Unblock links to these domains; returns how many were blocked."""
     return tx.run(UNBLOCK, domains=domains)
 
 
-def list_blocked(tx: Reader) -> list[Blocked]:
-    """The stored domains that links are not followed to."""
-    return [Blocked(*row) for row in tx.rows(LIST_BLOCKED)]
+def list_blocked(tx: Reader) -> list[BlockedDomain]:
+    """List the stored blocked domains."""
+    return [BlockedDomain(*row) for row in tx.rows(LIST_BLOCKED)]

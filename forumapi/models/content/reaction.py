@@ -1,6 +1,6 @@
-"""Reactions to comments and items: which ones a site has, who gave which, and the counts that documents show.
+"""Reactions to comments and items: kinds that a site has, reactions of profiles, and counts that documents show.
 
-The counts stand in a column of what was reacted to, kept by the statement that stores a reaction; they move no version.
+The counts stand in a column of the comment or item, kept by the statement that stores a reaction; they move no version.
 """
 
 from __future__ import annotations
@@ -25,20 +25,20 @@ MAX_TEXT: Final = 20
 _NAME: Final = re.compile(r"[a-z0-9_-]{1,30}")
 
 
-class Kind(NamedTuple):
-    """A reaction that a site has: its name in addresses and counts, and what is shown for it."""
+class ReactionKind(NamedTuple):
+    """A kind of reaction that a site has: its name in addresses and counts, and the text that is shown for it."""
 
     name: str
     text: str
 
 
 DEFAULTS: Final = (
-    Kind("like", "👍"),
-    Kind("love", "❤️"),
-    Kind("laugh", "😄"),
-    Kind("surprise", "😮"),
-    Kind("sad", "😢"),
-    Kind("thanks", "🙏"),
+    ReactionKind("like", "👍"),
+    ReactionKind("love", "❤️"),
+    ReactionKind("laugh", "😄"),
+    ReactionKind("surprise", "😮"),
+    ReactionKind("sad", "😢"),
+    ReactionKind("thanks", "🙏"),
 )
 
 KINDS = Query(
@@ -46,13 +46,14 @@ KINDS = Query(
     "SELECT s.value::text FROM site_settings s WHERE s.site_id = %(site_id)s AND s.key = 'reactions'",
 )
 
-# A site's list, what the thing has got, and which the viewer gave, at once.
+# A site's kinds, the counts of a comment or item, and the viewer's own reactions to it.
 COUNTS = Query(
     "reaction.counts",
-    """
+    f"""
     SELECT (SELECT s.value::text FROM site_settings s WHERE s.site_id = %(site_id)s AND s.key = 'reactions'),
            (SELECT coalesce((SELECT c.reactions FROM comments c
-                              WHERE c.site_id = %(site_id)s AND c.comment_id = %(item_id)s AND %(item_type)s = 4),
+                              WHERE c.site_id = %(site_id)s AND c.comment_id = %(item_id)s
+                                AND %(item_type)s = {itemtypes.COMMENT}),
                             (SELECT i.reactions FROM items i
                               WHERE i.site_id = %(site_id)s AND i.item_id = %(item_id)s
                                 AND i.item_type_id = %(item_type)s))::text),
@@ -61,18 +62,18 @@ COUNTS = Query(
                     AND r.profile_id = %(me)s ORDER BY r.name)""",
 )
 
-# SQL: how `me` reacted to the comments of `reacted`, as a JSON object by id; null for in no way.
-OWN_OF_COMMENTS: Final = """
+# SQL: how `me` reacted to the comments `reacted`, as a JSON object by id; null without reactions.
+OWN_OF_COMMENTS: Final = f"""
            (SELECT jsonb_object_agg(o.item_id, o.names)::text
               FROM (SELECT r.item_id, jsonb_agg(r.name ORDER BY r.name) AS names
                       FROM unnest(%(reacted)s::bigint[]) AS q (id)
-                      JOIN reactions r ON r.site_id = %(site_id)s AND r.item_type_id = 4 AND r.item_id = q.id
-                                      AND r.profile_id = %(me)s
+                      JOIN reactions r ON r.site_id = %(site_id)s AND r.item_type_id = {itemtypes.COMMENT}
+                                      AND r.item_id = q.id AND r.profile_id = %(me)s
                      GROUP BY r.item_id) o)"""
 
 
 def own_of_comments(found: str | None) -> dict[int, list[str]]:
-    """Names by comment, of what OWN_OF_COMMENTS returned."""
+    """Decode OWN_OF_COMMENTS: names of reactions by comment."""
     return {int(id): names for id, names in loads(found).items()} if found else {}
 
 
@@ -89,8 +90,8 @@ RESET_KINDS = Query(
 )
 
 
-def _counted(name: str, change: str, by: str, table: str, key: str) -> Query:
-    """A statement that stores or takes back a reaction and moves the count, or does nothing at all."""
+def _counted(name: str, change: str, sign: str, table: str, key: str) -> Query:
+    """Make a statement that inserts or deletes a reaction and moves the count, or does nothing at all."""
     return Query(
         f"reaction.{name}",
         f"""
@@ -98,63 +99,63 @@ def _counted(name: str, change: str, by: str, table: str, key: str) -> Query:
         UPDATE {table} t
            SET reactions = nullif(jsonb_strip_nulls(
                    coalesce(t.reactions, '{{}}') || jsonb_build_object(%(name)s::text,
-                       nullif(coalesce((t.reactions ->> %(name)s::text)::int, 0) {by} 1, 0))), '{{}}')
+                       nullif(coalesce((t.reactions ->> %(name)s::text)::int, 0) {sign} 1, 0))), '{{}}')
           FROM changed
          WHERE t.site_id = %(site_id)s AND t.{key} = %(item_id)s
      RETURNING t.{key}""",
     )
 
 
-_GIVE: Final = """
+_INSERT: Final = """
             INSERT INTO reactions (site_id, item_type_id, item_id, profile_id, name)
             VALUES (%(site_id)s, %(item_type)s, %(item_id)s, %(me)s, %(name)s::text) ON CONFLICT DO NOTHING"""
-_TAKE: Final = """
+_DELETE: Final = """
             DELETE FROM reactions r
              WHERE r.site_id = %(site_id)s AND r.item_type_id = %(item_type)s AND r.item_id = %(item_id)s
                AND r.profile_id = %(me)s AND r.name = %(name)s::text"""
-GIVE_ITEM = _counted("give_item", _GIVE, "+", "items", "item_id")
-GIVE_COMMENT = _counted("give_comment", _GIVE, "+", "comments", "comment_id")
-TAKE_ITEM = _counted("take_item", _TAKE, "-", "items", "item_id")
-TAKE_COMMENT = _counted("take_comment", _TAKE, "-", "comments", "comment_id")
+INSERT_ON_ITEM = _counted("insert_on_item", _INSERT, "+", "items", "item_id")
+INSERT_ON_COMMENT = _counted("insert_on_comment", _INSERT, "+", "comments", "comment_id")
+DELETE_ON_ITEM = _counted("delete_on_item", _DELETE, "-", "items", "item_id")
+DELETE_ON_COMMENT = _counted("delete_on_comment", _DELETE, "-", "comments", "comment_id")
 
 
 class KindBody(Struct):
-    """A reaction of a site's list as it is sent."""
+    """A kind of reaction as the owner of a site sends it."""
 
     name: str | UnsetType = UNSET
     text: str | UnsetType = UNSET
 
 
-def checked(sent: Sequence[KindBody]) -> list[Kind]:
-    """A site's list as it is stored. Raises Invalid with the place and name of the field."""
+def checked(sent: Sequence[KindBody]) -> list[ReactionKind]:
+    """Check the kinds of a site. Raises Invalid with position and name of the field."""
     if len(sent) > MAX_KINDS:
         raise Invalid("", f"A site has at most {MAX_KINDS} reactions")
-    kinds: dict[str, Kind] = {}
-    for place, one in enumerate(sent):
-        name = one.name if isinstance(one.name, str) else ""
+    kinds: dict[str, ReactionKind] = {}
+    for position, kind in enumerate(sent):
+        name = kind.name if isinstance(kind.name, str) else ""
         if not _NAME.fullmatch(name):
             rule = "must be 1 to 30 lower-case letters, digits, hyphens or underscores"
-            raise Invalid(f"[{place}].name", rule)
+            raise Invalid(f"[{position}].name", rule)
         if name in kinds:
-            raise Invalid(f"[{place}].name", "stands twice")
-        text = clean.sentence(one.text if isinstance(one.text, str) else "", quiet=False)
+            raise Invalid(f"[{position}].name", "stands twice")
+        text = clean.sentence(kind.text if isinstance(kind.text, str) else "", quiet=False)
         if not 1 <= clean.length(text) <= MAX_TEXT:
-            raise Invalid(f"[{place}].text", f"must have 1 to {MAX_TEXT} characters")
-        kinds[name] = Kind(name, text)
+            raise Invalid(f"[{position}].text", f"must have 1 to {MAX_TEXT} characters")
+        kinds[name] = ReactionKind(name, text)
     return list(kinds.values())
 
 
-def _kinds(value: str | None) -> Sequence[Kind]:
-    return DEFAULTS if value is None else [Kind(*pair) for pair in loads(value)]
+def _kinds(value: str | None) -> Sequence[ReactionKind]:
+    return DEFAULTS if value is None else [ReactionKind(*pair) for pair in loads(value)]
 
 
-def kinds(tx: Reader, site_id: int) -> Sequence[Kind]:
-    """The reactions that can be given on a site, in its order."""
+def kinds(tx: Reader, site_id: int) -> Sequence[ReactionKind]:
+    """Read the kinds of reactions that a site has, in its order."""
     return _kinds(tx.value(KINDS, site_id=site_id))
 
 
-def set_kinds(tx: Transaction, author: Author, wanted: Sequence[Kind] | None) -> None:
-    """Make this the site's list; None: the platform's. What was given stays, whatever becomes of its kind."""
+def set_kinds(tx: Transaction, author: Author, wanted: Sequence[ReactionKind] | None) -> None:
+    """Set the kinds of a site; None: the platform's. Reactions stay, whatever becomes of their kind."""
     if wanted is None:
         tx.run(RESET_KINDS, site_id=author.site_id)
     else:
@@ -164,16 +165,16 @@ def set_kinds(tx: Transaction, author: Author, wanted: Sequence[Kind] | None) ->
 
 
 def shown(counts: str | None) -> bytes:
-    """The counts as members of a document's `meta`, with a leading comma; nothing where there are none."""
+    """Render the counts as members of a document's `meta`, with a leading comma; nothing without counts."""
     return b',"reactions":' + counts.encode() if counts else b""
 
 
 def summary(tx: Reader, site_id: int, target: Target, me: int) -> list[dict[str, Any]]:
-    """The site's reactions with the counts of one thing, and whether `me` gave them."""
+    """Read the site's kinds with the counts of a comment or item, and which of them `me` gave."""
     row = tx.row(COUNTS, site_id=site_id, item_type=target.item_type, item_id=target.item_id, me=me)
     assert row is not None
-    value, stored, own = row
-    counts = loads(stored) if stored else {}
+    value, reactions, own = row
+    counts = loads(reactions) if reactions else {}
     return [
         {
             "name": kind.name,
@@ -185,36 +186,43 @@ def summary(tx: Reader, site_id: int, target: Target, me: int) -> list[dict[str,
     ]
 
 
-def give(tx: Transaction, author: Author, target: Target, name: str) -> None:
-    """Store one reaction of the caller's; the thing's row is locked. A second time changes nothing."""
-    is_comment = target.item_type == itemtypes.COMMENT
-    _change(tx, author, target, name, GIVE_COMMENT if is_comment else GIVE_ITEM)
+class Reaction(NamedTuple):
+    """A profile's reaction to a comment or item, whose row is locked."""
 
+    target: Target
+    name: str
 
-def take(tx: Transaction, author: Author, target: Target, name: str) -> None:
-    """Take one reaction of the caller's back; the thing's row is locked."""
-    is_comment = target.item_type == itemtypes.COMMENT
-    _change(tx, author, target, name, TAKE_COMMENT if is_comment else TAKE_ITEM)
+    def insert(self, tx: Transaction, author: Author) -> None:
+        """Store the author's reaction; a second time changes nothing."""
+        self._change(tx, author, INSERT_ON_COMMENT if self._is_on_comment else INSERT_ON_ITEM)
 
+    def delete(self, tx: Transaction, author: Author) -> None:
+        """Delete the author's reaction, if there is one."""
+        self._change(tx, author, DELETE_ON_COMMENT if self._is_on_comment else DELETE_ON_ITEM)
 
-def _change(tx: Transaction, author: Author, target: Target, name: str, query: Query) -> None:
-    changed = tx.value(
-        query,
-        site_id=author.site_id,
-        item_type=target.item_type,
-        item_id=target.item_id,
-        me=author.profile_id,
-        name=name,
-    )
-    if changed:
-        journal.record(
-            tx,
-            author.site_id,
-            journal.PATCHED,
-            target.item_type,
-            target.item_id,
-            actor=author.profile_id,
-            ip=author.ip,
-            microcosm_id=target.microcosm_id,
-            audit=False,
+    @property
+    def _is_on_comment(self) -> bool:
+        return self.target.item_type == itemtypes.COMMENT
+
+    def _change(self, tx: Transaction, author: Author, query: Query) -> None:
+        target = self.target
+        changed = tx.value(
+            query,
+            site_id=author.site_id,
+            item_type=target.item_type,
+            item_id=target.item_id,
+            me=author.profile_id,
+            name=self.name,
         )
+        if changed:
+            journal.record(
+                tx,
+                author.site_id,
+                journal.PATCHED,
+                target.item_type,
+                target.item_id,
+                actor=author.profile_id,
+                ip=author.ip,
+                microcosm_id=target.microcosm_id,
+                audit=False,
+            )

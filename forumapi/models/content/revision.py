@@ -1,4 +1,4 @@
-"""The revisions of a comment: the current text stands in the comment itself, earlier ones apart (content 7.6)."""
+"""Revisions of a comment: the current text is in the comment itself, earlier ones in their own table (content 7.6)."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ FIND = Query(
 
 
 class Revision(NamedTuple):
-    """One revision. `markdown` is "" where only the list was asked for."""
+    """One revision. `markdown` is "" in a list."""
 
     number: int
     created: datetime.datetime
@@ -58,19 +58,19 @@ class Revision(NamedTuple):
 
     @property
     def stamp(self) -> tuple[Any, ...]:
-        """Plain data that its document depends on; a revision itself never changes."""
+        """All that its document depends on; a revision itself never changes."""
         return (self.number, self.author_id, self.author_version)
 
 
 def page(tx: Reader, site_id: int, comment_id: int, at: Paging) -> tuple[int, list[Revision]]:
-    """(how many, the page `at`) of a comment's revisions, newest first. Asks no permission."""
+    """Read (total, page `at`) of a comment's revisions, newest first. The caller checks permission."""
     rows = tx.rows(LIST, site_id=site_id, comment_id=comment_id, limit=at.limit, offset=at.offset)
     total = rows[0][5] if rows else 0
     return total, [Revision(*row[:5]) for row in rows]
 
 
 def find(tx: Reader, site_id: int, comment_id: int, numbers: Sequence[int]) -> dict[int, Revision]:
-    """Revisions of a comment with their text, by number. Asks no permission."""
+    """Read revisions of a comment with their text, by number. The caller checks permission."""
     rows = tx.rows(FIND, site_id=site_id, comment_id=comment_id, revisions=_possible(numbers))
     return {row[0]: Revision(*row) for row in rows}
 
@@ -83,7 +83,7 @@ def _possible(numbers: Sequence[int]) -> list[int]:
 
 
 def href(comment_id: int, number: int) -> str:
-    """The address of a revision."""
+    """Make the address of a revision."""
     return f"{itemtypes.href(itemtypes.COMMENT, comment_id)}/revisions/{number}"
 
 
@@ -97,7 +97,7 @@ def documents(
     *,
     with_text: bool,
 ) -> list[bytes]:
-    """The document of each revision; `current` is the number of the newest one."""
+    """Render revisions; `current` is the number of the newest revision."""
     versions = {one.author_id: one.author_version for one in found}
     people = cache.fetch(tx, site_id, {profile.SUMMARY: versions})[profile.SUMMARY]
     return [
@@ -122,7 +122,7 @@ def _document(
 
 
 def links(comment_id: int, own: str) -> list[dict[str, str]]:
-    """The links of anything that shows revisions: itself, and the comment."""
+    """Make the links of anything that shows revisions: to itself, and to the comment."""
     return [
         {"rel": "self", "href": own},
         {"rel": "comment", "href": itemtypes.href(itemtypes.COMMENT, comment_id)},
@@ -130,7 +130,7 @@ def links(comment_id: int, own: str) -> list[dict[str, str]]:
 
 
 def difference_document(comment_id: int, old: int, new: int, before: str, after: str) -> bytes:
-    """What turned revision `old` (0: nothing) into `new`."""
+    """Render the difference from revision `old` (0: nothing) to `new`."""
     own = f"{href(comment_id, new)}/diff?from={old}"
     changed = difference.changes(before, after)
     return dumps(

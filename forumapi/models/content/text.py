@@ -1,7 +1,7 @@
 """Markdown into HTML with the look-ups that it needs: profile names and short links (content 11).
 
-The only place where the pure pipeline of `content/` meets the database. Call `prepare`, the longer half, before any row
-is locked; `finish` is told where the comment stands, and locks links after items.
+The only module where the pure pipeline of `text/` meets the database. Call `prepare`, the longer half, before any row
+is locked; `finish` takes the comment's place, and locks links after items.
 """
 
 from __future__ import annotations
@@ -28,26 +28,26 @@ NAMES = Query(
 )
 
 
-class Rendered(NamedTuple):
-    """A comment's HTML, the profiles that it mentions, the short links that it holds."""
+class RenderedText(NamedTuple):
+    """A comment's HTML, mentioned profiles and short links."""
 
     html: str
     mentioned: tuple[int, ...]
     link_ids: list[int]
 
 
-class Draft(NamedTuple):
-    """A comment rendered but for its links; `names` are the profiles that it may mention."""
+class PreparedText(NamedTuple):
+    """A comment that is rendered except for its links; `names` are the profiles that it may mention."""
 
     draft: render.RenderDraft
     names: dict[str, int]
     short_links: str
 
 
-NOTHING: Final = Rendered("", (), [])
+NOTHING: Final = RenderedText("", (), [])
 
 
-def prepare(tx: Reader, site: Site, source: str, *, short_links: str) -> Draft:
+def prepare(tx: Reader, site: Site, source: str, *, short_links: str) -> PreparedText:
     """Render a comment as far as its place doesn't matter. `short_links` is the address that codes are appended to."""
     hosts = frozenset(host for host in (site.host, site.domain) if host)
     draft = render.prepare(
@@ -59,18 +59,18 @@ def prepare(tx: Reader, site: Site, source: str, *, short_links: str) -> Draft:
     names: dict[str, int] = {}
     if draft.mention_names:
         names = dict(tx.rows(NAMES, site_id=site.id, names=sorted(draft.mention_names)))
-    return Draft(draft, names, short_links)
+    return PreparedText(draft, names, short_links)
 
 
 def finish(
-    tx: Reader, prepared: Draft, tree: Callable[[], Tree], microcosm_id: int | None
-) -> Rendered:
-    """The comment in its place: a microcosm of `tree`, 0 for a profile, None for a huddle.
+    tx: Reader, prepared: PreparedText, tree: Callable[[], Tree], microcosm_id: int | None
+) -> RenderedText:
+    """Finish a comment in its place: a microcosm of `tree`, 0 for a profile, None for a huddle.
 
     Links are shortened where guests read the place: a short link tells everybody where it leads.
     """
     draft, names, base = prepared
-    short: dict[str, link.Short] = {}
+    short: dict[str, link.ShortLink] = {}
     if draft.urls:
         if microcosm_id == 0 or microcosm_id in tree().view(GUEST_CALLER).set:
             short = link.shorten(tx, draft.urls, base)
@@ -80,11 +80,11 @@ def finish(
         draft, mentions=names, short_links={url: one.url for url, one in short.items()}
     )
     ids = [short[url].id for url in content.urls if short[url].id]
-    return Rendered(content.html, content.mentioned, ids)
+    return RenderedText(content.html, content.mentioned, ids)
 
 
 def preview(tx: Reader, site: Site, source: str, *, short_links: str) -> str:
-    """The HTML of a text that is not stored: its links are those that it holds."""
+    """Render a text that is not stored: its links are not shortened."""
     draft, names, _ = prepare(tx, site, source, short_links=short_links)
     links = {url: one.url for url, one in link.unshortened(draft.urls).items()}
     return render.finish(draft, mentions=names, short_links=links).html
@@ -129,7 +129,7 @@ def rerender(
 
 
 def title(value: object, field: str, limit: int, *, quiet: bool = True) -> str:
-    """A required line of text, cleaned (content 1.7). Raises Invalid: missing, empty or over `limit` characters."""
+    """Check and clean a required line of text (content 1.7). Raises Invalid: missing, empty or over the limit."""
     if not isinstance(value, str):
         raise Invalid(field, "is required")
     cleaned = clean.sentence(value, quiet=quiet)
@@ -137,7 +137,7 @@ def title(value: object, field: str, limit: int, *, quiet: bool = True) -> str:
 
 
 def block(value: object, field: str, limit: int) -> str:
-    """A required text of several lines, cleaned."""
+    """Check and clean a required text of several lines."""
     if not isinstance(value, str):
         raise Invalid(field, "is required")
     return _checked(clean.block(value), field, limit)
@@ -152,7 +152,7 @@ def _checked(cleaned: str, field: str, limit: int) -> str:
 
 
 def source(value: object) -> str:
-    """A comment's Markdown, as sent. Raises Invalid: missing, blank, too long."""
+    """Check a comment's Markdown. Raises Invalid: missing, blank, too long."""
     if not isinstance(value, str):
         raise Invalid("markdown", "is required", code=WRONG_TYPE if value is not None else 0)
     if not value.strip():

@@ -6,10 +6,11 @@ from typing import Final, NamedTuple
 
 from forumapi import itemtypes
 from forumapi.database.connections import Query, Reader, Transaction
-from forumapi.models.content import attachment, file
-from forumapi.models.content.file import Quota, Received
+from forumapi.models.content.attachment import Attachment
+from forumapi.models.content.file import File, Quota
 from forumapi.models.journal import journal
 from forumapi.models.journal.journal import Author
+from forumapi.permissions.evaluator import Target
 
 FIND = Query(
     "gravatar.find",
@@ -89,30 +90,12 @@ def reached(tx: Transaction, site_id: int, profile_id: int) -> None:
     tx.run(REACHED, site_id=site_id, profile_id=profile_id)
 
 
-def add(tx: Transaction, site_id: int, profile_id: int, picture: Received) -> bool:
+def add(tx: Transaction, site_id: int, profile_id: int, picture: File) -> bool:
     """Make a stored picture that of a profile; False where it has got one meanwhile."""
     if tx.value(LOCK, site_id=site_id, profile_id=profile_id) is not False:
         return False
-    file.insert(tx, site_id, profile_id, picture, _NO_LIMIT)
-    id = attachment.add(
-        tx,
-        site_id,
-        profile_id,
-        itemtypes.PROFILE,
-        profile_id,
-        hash=picture.hash,
-        name=picture.name,
-        ext=picture.ext,
-    )
-    journal.record(
-        tx,
-        site_id,
-        journal.CREATED,
-        itemtypes.ATTACHMENT,
-        id,
-        actor=profile_id,
-        ip="",
-        parent=(itemtypes.PROFILE, profile_id),
-        audit=False,
-    )
+    picture.insert(tx, site_id, profile_id, _NO_LIMIT)
+    carrier = Target(itemtypes.PROFILE, profile_id)
+    attachment = Attachment(carrier, picture.hash, picture.name, picture.ext)
+    attachment.insert(tx, Author(site_id, profile_id, ""))
     return True

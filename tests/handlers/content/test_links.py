@@ -195,7 +195,7 @@ def test_urls_shortened_at_once_get_one_code_and_nobody_waits_in_a_circle(
 ) -> None:
     site = platform.make.site()
     urls = [f"https://example.org/{site.key}/{n}" for n in range(40)]
-    found: list[dict[str, link.Short]] = []
+    found: list[dict[str, link.ShortLink]] = []
     start = threading.Barrier(4)
 
     def run(mine: Sequence[str]) -> None:
