@@ -105,7 +105,7 @@ FIND = Query(
 )
 
 
-class LinkTarget(NamedTuple):
+class FollowedLink(NamedTuple):
     """URL of a link that may be followed: http or https, as it was written."""
 
     id: int
@@ -176,7 +176,7 @@ def find(
     *,
     misses: Limit,
     ip: str,
-) -> LinkTarget:
+) -> FollowedLink:
     """Find the URL of a code. `blocked` are domains that are refused beside the stored ones, with all their subdomains.
 
     A code of an earlier release, which could be guessed, leads on only while guests read a text that holds the link.
@@ -204,7 +204,7 @@ def find(
         raise Forbidden("This link leads to a domain that is blocked here")
     if is_inside(host):
         raise Forbidden("This link leads to an address that is not on the open internet")
-    return LinkTarget(link_id, url)
+    return FollowedLink(link_id, url)
 
 
 # Names that are never those of a machine on the open internet (RFC 6761, 6762, 8375, and what networks at home use).
