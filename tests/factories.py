@@ -14,7 +14,8 @@ from typing import Any
 from forumapi import itemtypes
 from forumapi.database.connections import Database, Query, Transaction
 from forumapi.itemtypes import ItemRef
-from forumapi.models.access import access_token, identity
+from forumapi.models.access import identity
+from forumapi.models.access.access_token import AccessToken
 from forumapi.models.content import attendee, event, file, text
 from forumapi.models.content.comment import Comment, CommentParent
 from forumapi.models.content.event import Event, EventDetails
@@ -201,14 +202,14 @@ class Factory:
     def _person(
         tx: Transaction, site: Site, id: int, user_id: int, name: str, email: str
     ) -> Person:
-        secret = access_token.create(tx, user_id)
+        secret = AccessToken.insert_session(tx, user_id)
         tx.run(RENAME, site_id=site.id, profile_id=id, name=name)
         return Person(site, id, user_id, name, email, secret)
 
     def token(self, person: Person, *, days: int = 365) -> str:
         """Another token of the same person."""
         with self.database.write() as tx:
-            return access_token.create(tx, person.user_id, days=days)
+            return AccessToken.insert_session(tx, person.user_id, days=days)
 
     def webhook(self, site: Site) -> int:
         """The id of a webhook of the owner, at an address where nobody listens."""

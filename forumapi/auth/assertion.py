@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any, Final
 from forumapi.auth import provider
 from forumapi.auth.backends import Attempt, Backend, Setting, Verified
 from forumapi.errors import BadGateway, Unauthorized
-from forumapi.models.access import access_token, rate_counters
+from forumapi.models.access import rate_counters
+from forumapi.models.access.application import OperatorApplication
 from forumapi.models.access.rate_counters import Limit
 from forumapi.observability.log import logger
 from forumapi.outbound.safe_http_client import Outbound, OutboundError
@@ -62,7 +63,7 @@ def _client(attempt: Attempt) -> int:
         rate_counters.take_caller(tx, tries, attempt.ip)
     reader = attempt.database.read()
     try:
-        return access_token.check_client(reader, given if isinstance(given, str) else "")
+        return OperatorApplication.check_secret(reader, given if isinstance(given, str) else "")
     finally:
         reader.end()
 

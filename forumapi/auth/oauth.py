@@ -1,7 +1,7 @@
 """forumapi as an OAuth 2 provider for the clients of one site, on oauthlib. Docs: docs/api/oauth.md.
 
-oauthlib knows the protocol: what a request must hold, in which order it is judged, what the answer looks like. `Rules`
-is what it asks us: clients, codes, tokens. Only authorization code with PKCE (S256), device code and refresh exist.
+oauthlib knows the protocol: the parts of a request, the order of checks, the form of the answer. `Rules` answers its
+questions about clients, codes and tokens. Only authorization code with PKCE (S256), device code and refresh exist.
 
 A refusal is an answer and no exception, so that what it has to write (a code used up, a family ended) is committed.
 """
@@ -35,9 +35,9 @@ from oauthlib.oauth2.rfc8628.endpoints import DeviceAuthorizationEndpoint
 from oauthlib.oauth2.rfc8628.grant_types import DeviceCodeGrant
 
 from forumapi.auth.oauth_rules import DEVICE_GRANT, Rules
-from forumapi.models.access import device_code
 from forumapi.models.access.access_token import new_secret
-from forumapi.models.access.oauth_client import Client
+from forumapi.models.access.device_code import INTERVAL_S, LIFE_S, DeviceCode, new_user_code
+from forumapi.models.access.oauth_client import OAuthClient
 
 if TYPE_CHECKING:
     from forumapi.config import Config
@@ -45,7 +45,7 @@ if TYPE_CHECKING:
 
 Pairs = Iterable[tuple[str, str]]
 
-# What of a request oauthlib gets to see: it takes over every parameter there is, its own inner ones too.
+# Parameters that oauthlib may see: it would take over all others, its own internal ones too.
 _ASKED: Final = frozenset(
     (
         "client_id",
@@ -77,36 +77,36 @@ _CHALLENGE: Final = re.compile(r"[A-Za-z0-9_-]{43}")
 _MOST_STATE: Final = 2000
 
 
-class Asked(NamedTuple):
-    """An authorization request that is in order: who asks, for what, and where the answer goes."""
+class AuthorizationRequest(NamedTuple):
+    """Valid authorization request: its client, its scopes, and the address of the answer."""
 
-    client: Client
+    client: OAuthClient
     scopes: list[str]
     redirect_uri: str
 
 
-class Refused(NamedTuple):
-    """One that is not. `location`: where the client is told; "" when it can't be trusted with that."""
+class RefusedRequest(NamedTuple):
+    """Refused authorization request. `location`: the client's address for the error; "" when it can't be trusted."""
 
     text: str
     location: str
 
 
-class Answer(NamedTuple):
-    """What a client gets: a status and a JSON body without the envelope."""
+class OAuthAnswer(NamedTuple):
+    """Answer to a client: a status and a JSON body without the envelope."""
 
     status: int
     body: bytes
 
 
 class _Codes(AuthorizationCodeGrant):
-    """S256 alone: with "plain" whoever sees the request can redeem the code."""
+    """Authorization code grant with S256 alone: under "plain" the request itself reveals the verifier."""
 
     _code_challenge_methods = {"S256": code_challenge_method_s256}
 
 
 class Provider:
-    """The provider of one site, for one request. `tx` reads for `validate`, and writes for all else."""
+    """OAuth provider of one site, for one request. `tx` reads for `validate`, and writes for all else."""
 
     def __init__(
         self, tx: Any, site: Site, config: Config, known: Iterable[str], ip: str = ""
@@ -131,66 +131,68 @@ class Provider:
                 DEVICE_GRANT: DeviceCodeGrant(rules),
             },
         )
-        new_user_code: Any = device_code.new_user_code
+        generator: Any = new_user_code
         self._revocation = RevocationEndpoint(rules)
         self._introspection = IntrospectEndpoint(rules)
         self._device = DeviceAuthorizationEndpoint(
             rules,
             f"{site.origin}/oauth/device",
-            expires_in=device_code.LIFE_S,
-            interval=device_code.INTERVAL_S,
+            expires_in=LIFE_S,
+            interval=INTERVAL_S,
             verification_uri_complete=f"{site.origin}/oauth/device?user_code={{user_code}}",
-            user_code_generator=new_user_code,
+            user_code_generator=generator,
         )
 
-    # ---------------------------------------------------------------- asking a person
+    # ---------------------------------------------------------------- consent of a person
 
-    def validate(self, query: Pairs) -> Asked | Refused:
-        """What an authorization request asks for, or why it is refused."""
+    def validate(self, query: Pairs) -> AuthorizationRequest | RefusedRequest:
+        """Return the authorization request, or the reason why it is refused."""
         try:
             granted, found = self._authorization.validate_authorization_request(_uri(query))
         except FatalClientError as error:
-            return Refused(_sentence(error), "")
+            return RefusedRequest(_sentence(error), "")
         except OAuth2Error as error:
-            return Refused(_sentence(error), self._told(error.in_uri(str(error.redirect_uri))))
+            return RefusedRequest(
+                _sentence(error), self._told(error.in_uri(str(error.redirect_uri)))
+            )
         request = found["request"]
-        return Asked(request.client, granted, request.redirect_uri)
+        return AuthorizationRequest(request.client, granted, request.redirect_uri)
 
-    def grant(self, query: Pairs, asked: Asked, user_id: int) -> str:
-        """Give the client a code; the address that takes it there."""
+    def grant(self, query: Pairs, asked: AuthorizationRequest, user_id: int) -> str:
+        """Issue a code to the client; return the address that takes the browser there."""
         headers, _, _ = self._authorization.create_authorization_response(
             _uri(query), scopes=asked.scopes, credentials={"user": user_id}
         )
         return self._told(headers["Location"])
 
-    def deny(self, query: Pairs, asked: Asked) -> str:
-        """The address that tells the client that the person said no."""
+    def deny(self, query: Pairs, asked: AuthorizationRequest) -> str:
+        """Return the address that tells the client that the person denied access."""
         state = dict(query).get("state")
         told = [("error", "access_denied"), *([("state", state)] if state else [])]
         mark = "&" if "?" in asked.redirect_uri else "?"
         return self._told(f"{asked.redirect_uri}{mark}{urlencode(told)}")
 
     def _told(self, location: str) -> str:
-        """With who answers, so that a client of many providers can't be made to mix them up (RFC 9207)."""
+        """Add the issuer, so that a client of many providers can't be made to mix them up (RFC 9207)."""
         return f"{location}&{urlencode({'iss': self._site.origin})}"
 
-    # ---------------------------------------------------------------- asked by a client
+    # ---------------------------------------------------------------- requests of a client
 
-    def token(self, pairs: Pairs, authorization: str) -> Answer:
+    def token(self, pairs: Pairs, authorization: str) -> OAuthAnswer:
         """Exchange a code or a refresh token for tokens (RFC 6749, 7636, 8628)."""
         return self._ask(self._token.create_token_response, pairs, authorization)
 
-    def revoke(self, pairs: Pairs, authorization: str) -> Answer:
+    def revoke(self, pairs: Pairs, authorization: str) -> OAuthAnswer:
         """End a token that the client does not need any more (RFC 7009)."""
         answer = self._ask(self._revocation.create_revocation_response, pairs, authorization)
-        return Answer(answer.status, answer.body or b"{}")
+        return OAuthAnswer(answer.status, answer.body or b"{}")
 
-    def introspect(self, pairs: Pairs, authorization: str) -> Answer:
-        """What is so of a token of the client's own (RFC 7662)."""
+    def introspect(self, pairs: Pairs, authorization: str) -> OAuthAnswer:
+        """Introspect one of the client's own tokens (RFC 7662): active, scope, expiry."""
         return self._ask(self._introspection.create_introspect_response, pairs, authorization)
 
-    def device(self, pairs: Pairs, authorization: str) -> Answer:
-        """Codes for a device without a browser (RFC 8628)."""
+    def device(self, pairs: Pairs, authorization: str) -> OAuthAnswer:
+        """Return codes for a device without a browser (RFC 8628)."""
         answer = self._ask(self._device.create_device_authorization_response, pairs, authorization)
         if answer.status != 200:
             return answer
@@ -199,18 +201,13 @@ class Provider:
         assert client is not None  # it was authenticated
         if not client.device_flow:
             return _refusal(UnauthorizedClientError())
-        device_code.add(
-            self._tx,
-            self._site.id,
-            client.id,
-            data["scope"].split(),
-            data["device_code"],
-            data["user_code"],
+        DeviceCode(client.id, data["scope"].split()).insert(
+            self._tx, self._site.id, data["device_code"], data["user_code"]
         )
         return answer
 
     @staticmethod
-    def _ask(endpoint: Any, pairs: Pairs, authorization: str) -> Answer:
+    def _ask(endpoint: Any, pairs: Pairs, authorization: str) -> OAuthAnswer:
         headers = {"Content-Type": "application/x-www-form-urlencoded"}
         if authorization:
             headers["Authorization"] = authorization
@@ -219,10 +216,10 @@ class Provider:
             _, body, status = endpoint(_URI, http_method="POST", body=sent, headers=headers)
         except OAuth2Error as error:
             return _refusal(error)
-        return Answer(status, (json.dumps(body) if isinstance(body, dict) else body).encode())
+        return OAuthAnswer(status, (json.dumps(body) if isinstance(body, dict) else body).encode())
 
 
-# oauthlib wants an address; what it says plays no part, and TLS ends before us.
+# oauthlib demands an address, whose content plays no part; TLS ends at the proxy.
 _URI: Final = "https://provider.invalid/"
 
 
@@ -231,8 +228,8 @@ def _uri(query: Pairs) -> str:
     return f"{_URI}?{urlencode(asked)}" if asked else _URI
 
 
-def _refusal(error: OAuth2Error) -> Answer:
-    return Answer(error.status_code, error.json.encode())
+def _refusal(error: OAuth2Error) -> OAuthAnswer:
+    return OAuthAnswer(error.status_code, error.json.encode())
 
 
 def _sentence(error: OAuth2Error) -> str:
@@ -240,7 +237,7 @@ def _sentence(error: OAuth2Error) -> str:
 
 
 def _check_request(request: Request) -> dict[str, Any]:
-    """What oauthlib leaves open of an authorization request."""
+    """Check the parts of an authorization request that oauthlib does not."""
     if request.code_challenge is not None and not _CHALLENGE.fullmatch(request.code_challenge):
         raise InvalidRequestError("code_challenge must be a SHA-256 in base64url", request=request)
     if request.state is not None and len(request.state) > _MOST_STATE:

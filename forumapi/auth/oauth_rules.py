@@ -1,4 +1,4 @@
-"""What oauthlib asks about our clients, codes and tokens. Its word for "no" is False or None."""
+"""Answers to oauthlib's questions about clients, codes and tokens; False or None refuses."""
 
 from __future__ import annotations
 
@@ -13,8 +13,10 @@ from urllib.parse import unquote_plus
 from oauthlib.oauth2 import RequestValidator
 from oauthlib.oauth2.rfc6749.errors import InvalidGrantError
 
-from forumapi.models.access import device_code, oauth_client, oauth_grant
-from forumapi.models.access.oauth_client import Client
+from forumapi.models.access.authorization_code import AuthorizationCode
+from forumapi.models.access.device_code import DENIED, PENDING, DevicePoll
+from forumapi.models.access.oauth_client import OAuthClient, hash_secret
+from forumapi.models.access.oauth_grant import ClientToken, OAuthGrant, active_profile
 
 if TYPE_CHECKING:
     from forumapi.config import Config
@@ -22,12 +24,12 @@ if TYPE_CHECKING:
 DEVICE_GRANT: Final = "urn:ietf:params:oauth:grant-type:device_code"
 GRANT_TYPES: Final = ("authorization_code", "refresh_token", DEVICE_GRANT)
 
-# A verifier as RFC 7636 wants it.
+# A verifier of RFC 7636.
 _VERIFIER: Final = re.compile(r"[A-Za-z0-9\-._~]{43,128}")
 
 
 def basic_credentials(authorization: str) -> tuple[str, str] | None:
-    """Name and password of an HTTP Basic header, each form-encoded inside (RFC 6749, 2.3.1); None for others."""
+    """Return name and password of an HTTP Basic header, each form-encoded (RFC 6749, 2.3.1); None for another."""
     scheme, _, text = authorization.partition(" ")
     if scheme.lower() != "basic":
         return None
@@ -41,7 +43,7 @@ def basic_credentials(authorization: str) -> tuple[str, str] | None:
 
 
 class Rules(RequestValidator):
-    """What oauthlib asks about our clients, codes and tokens. Its word for "no" is False or None."""
+    """Validator of the requests of one site's clients."""
 
     def __init__(
         self, tx: Any, site_id: int, config: Config, known: Iterable[str], ip: str
@@ -51,21 +53,21 @@ class Rules(RequestValidator):
         self._config = config
         self._known = frozenset(known)
         self._ip = ip
-        self.client: Client | None = None
-        self._code: oauth_grant.Code | None = None
-        self._family: oauth_grant.Family | None = None
+        self.client: OAuthClient | None = None
+        self._code: AuthorizationCode | None = None
+        self._grant: OAuthGrant | None = None
 
     # ---------------------------------------------------------------- clients
 
-    def _find(self, client_id: str | None) -> Client | None:
+    def _find(self, client_id: str | None) -> OAuthClient | None:
         if not client_id or not client_id.isascii() or not client_id.isdigit():
             return None
         if len(client_id) > 18 or client_id != str(int(client_id)):
             return None
-        return oauth_client.find(self._tx, self._site_id, int(client_id))
+        return OAuthClient.find(self._tx, self._site_id, int(client_id))
 
     def _credentials(self, request: Any) -> tuple[str, str]:
-        """Id and secret as the client presents them, one way alone; "" for what is not there."""
+        """Return id and secret as the client presents them, in one way only; "" for a missing one."""
         header = request.headers.get("Authorization", "")
         if not header:
             return request.client_id or "", request.client_secret or ""
@@ -84,7 +86,7 @@ class Rules(RequestValidator):
         client = self._find(client_id)
         if client is None or not client.is_confidential or not secret:
             return False
-        if not hmac.compare_digest(client.secret_hash, oauth_client.hash_secret(secret)):
+        if not hmac.compare_digest(client.secret_hash, hash_secret(secret)):
             return False
         request.client_id = client.client_id
         request.client = self.client = client
@@ -108,12 +110,12 @@ class Rules(RequestValidator):
     def validate_redirect_uri(
         self, client_id: str, redirect_uri: str, request: Any, *args: Any, **kwargs: Any
     ) -> bool:
-        return oauth_client.allows_redirect(request.client, redirect_uri)
+        return bool(request.client.allows_redirect(redirect_uri))
 
     def get_default_redirect_uri(
         self, client_id: str, request: Any, *args: Any, **kwargs: Any
     ) -> Any:
-        """None: it must be sent, both times."""
+        """Return None, since the redirect URI must be sent, both times."""
         return None
 
     def get_default_scopes(
@@ -165,14 +167,14 @@ class Rules(RequestValidator):
     def save_authorization_code(
         self, client_id: str, code: Any, request: Any, *args: Any, **kwargs: Any
     ) -> None:
-        kept = oauth_grant.Code(
+        consent = AuthorizationCode(
             request.client.id,
             request.user,
             request.scopes,
             request.redirect_uri,
             request.code_challenge,
         )
-        oauth_grant.add_code(self._tx, self._site_id, code["code"], kept)
+        consent.insert(self._tx, self._site_id, code["code"])
 
     def validate_code(
         self,
@@ -183,13 +185,13 @@ class Rules(RequestValidator):
         *args: Any,
         **kwargs: Any,
     ) -> bool:
-        found = oauth_grant.take_code(self._tx, self._site_id, client.id, code)
-        if found is None or not self._may(found.user):
+        consent = AuthorizationCode.redeem(self._tx, self._site_id, client.id, code)
+        if consent is None or not self._may(consent.user):
             return False
-        self._code = found
-        request.user = found.user
-        # What the client was narrowed to meanwhile holds.
-        request.scopes = [scope for scope in found.scopes if scope in client.scopes]
+        self._code = consent
+        request.user = consent.user
+        # The client's scopes may have been narrowed meanwhile.
+        request.scopes = [scope for scope in consent.scopes if scope in client.scopes]
         return bool(request.scopes)
 
     def get_code_challenge(self, code: str, request: Any) -> Any:
@@ -215,31 +217,31 @@ class Rules(RequestValidator):
     def invalidate_authorization_code(
         self, client_id: str, code: str, request: Any, *args: Any, **kwargs: Any
     ) -> None:
-        """It is used up already: `validate_code` takes it, whatever comes of it."""
+        """Do nothing, since `validate_code` has used the code up, whatever comes of it."""
 
     def _may(self, user_id: int) -> bool:
-        """Whether this user has a profile here and is not banned."""
-        return oauth_grant.standing(self._tx, self._site_id, user_id) is not None
+        """Return if this user has a profile here and is not banned."""
+        return active_profile(self._tx, self._site_id, user_id) is not None
 
     # ---------------------------------------------------------------- device codes
 
     def validate_device_code(
         self, client_id: str, code: str, request: Any, *args: Any, **kwargs: Any
     ) -> str | None:
-        polled = device_code.poll(self._tx, self._site_id, request.client.id, code)
+        polled = DevicePoll.take(self._tx, self._site_id, request.client.id, code)
         if polled is None:
             return None
         if not polled.is_live:
             return "expired_token"
         if polled.is_hasty:
             return "slow_down"
-        waiting = polled.waiting
-        if waiting.state == device_code.PENDING:
+        request_of_device = polled.code
+        if request_of_device.state == PENDING:
             return "authorization_pending"
-        if waiting.state == device_code.DENIED or not self._may(waiting.user):
+        if request_of_device.state == DENIED or not self._may(request_of_device.user):
             return "access_denied"
-        request.user = waiting.user
-        request.scopes = waiting.scopes
+        request.user = request_of_device.user
+        request.scopes = request_of_device.scopes
         return "authorized"
 
     # ---------------------------------------------------------------- tokens
@@ -247,55 +249,48 @@ class Rules(RequestValidator):
     def validate_refresh_token(
         self, refresh_token: str, client: Any, request: Any, *args: Any, **kwargs: Any
     ) -> bool:
-        family = oauth_grant.hold(self._tx, self._site_id, client.id, refresh_token)
-        if family is None:
+        grant = OAuthGrant.lock(self._tx, self._site_id, client.id, refresh_token)
+        if grant is None:
             return False
-        if not self._may(family.user_id):
-            oauth_grant.end(self._tx, self._site_id, family.id)
+        if not self._may(grant.user_id):
+            grant.delete(self._tx)
             return False
-        self._family = family
-        request.user = family.user_id
+        self._grant = grant
+        request.user = grant.user_id
         return True
 
     def get_original_scopes(
         self, refresh_token: str, request: Any, *args: Any, **kwargs: Any
     ) -> list[str]:
-        return self._family.scopes if self._family else []
+        return list(self._grant.scopes) if self._grant else []
 
     def rotate_refresh_token(self, request: Any) -> bool:
         return True
 
     def save_bearer_token(self, token: Any, request: Any, *args: Any, **kwargs: Any) -> None:
-        site_id, client = self._site_id, request.client
-        family = self._family
-        if family is None:
-            id = oauth_grant.begin(
-                self._tx,
-                site_id,
-                client.id,
-                request.user,
-                request.scopes,
-                request.code if self._code else "",
-            )
-            family = oauth_grant.Family(id, request.user, request.scopes)
-        oauth_grant.add_tokens(
+        grant = self._grant or OAuthGrant.insert(
             self._tx,
-            site_id,
-            client.id,
-            family,
+            self._site_id,
+            request.client.id,
+            request.user,
+            request.scopes,
+            request.code if self._code else "",
+        )
+        grant.add_tokens(
+            self._tx,
             access=token["access_token"],
-            granted=request.scopes,
+            scopes=request.scopes,
             life_s=token["expires_in"],
             refresh=token["refresh_token"],
             refresh_days=self._config.oauth_refresh_days,
-            used=request.refresh_token if self._family else "",
+            used=request.refresh_token if self._grant else "",
             ip=self._ip,
         )
 
     def revoke_token(
         self, token: str, token_type_hint: str, request: Any, *args: Any, **kwargs: Any
     ) -> None:
-        oauth_grant.revoke(self._tx, self._site_id, request.client.id, token)
+        ClientToken.revoke(self._tx, self._site_id, request.client.id, token)
 
     def introspect_token(
         self, token: str, token_type_hint: str, request: Any, *args: Any, **kwargs: Any
@@ -304,15 +299,15 @@ class Rules(RequestValidator):
         # Without a secret anybody could ask in a public client's name.
         if not client.is_confidential:
             return None
-        shown = oauth_grant.show(self._tx, self._site_id, client.id, token)
-        person = shown and oauth_grant.standing(self._tx, self._site_id, shown.user_id)
-        if not shown or not person:
+        found = ClientToken.find(self._tx, self._site_id, client.id, token)
+        profile = found and active_profile(self._tx, self._site_id, found.user_id)
+        if not found or not profile:
             return None
         return {
-            "scope": " ".join(shown.scopes),
+            "scope": " ".join(found.scopes),
             "client_id": client.client_id,
             "token_type": "Bearer",
-            "exp": int(shown.expires.timestamp()),
-            "iat": int(shown.created.timestamp()),
-            "sub": str(person[0]),
+            "exp": int(found.expires.timestamp()),
+            "iat": int(found.created.timestamp()),
+            "sub": str(profile[0]),
         }

@@ -8,7 +8,8 @@ from forumapi import itemtypes
 from forumapi.auth import own_provider, second_factor, spam
 from forumapi.database.connections import Database, Reader
 from forumapi.errors import Forbidden, Unauthorized
-from forumapi.models.access import access_token, rate_counters, sign_in_place
+from forumapi.models.access import rate_counters, sign_in_place
+from forumapi.models.access.access_token import AccessToken
 from forumapi.models.access.rate_counters import Limit
 from forumapi.models.journal import journal
 from forumapi.models.people import membership, user
@@ -65,7 +66,7 @@ def complete(
             ip=ip,
             uses_platform=not by_site,
         )
-        secret = access_token.create(
+        secret = AccessToken.insert_session(
             tx,
             person.id,
             days=config.token_days,

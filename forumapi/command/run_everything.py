@@ -439,7 +439,7 @@ def _cast(connection: psycopg.Connection) -> list[_Person]:
 def _tokens(config: Config, url: str, cast: list[_Person]) -> dict[str, str]:
     """A token for each of the cast: the same ones at every start, kept in the data folder (stored hashed elsewhere)."""
     from forumapi.database.connections import Database
-    from forumapi.models.access import access_token
+    from forumapi.models.access.access_token import AccessToken
     from forumapi.models.access.identity import token_hash
 
     if not config.is_embedded:
@@ -463,7 +463,7 @@ def _tokens(config: Config, url: str, cast: list[_Person]) -> dict[str, str]:
                 email = f"{person.role}@{person.key}.test"
                 secret = kept.get(email, "")
                 if token_hash(secret) not in good:
-                    secret = access_token.create(
+                    secret = AccessToken.insert_session(
                         tx, person.user_id, days=config.token_days, name="forumapi run"
                     )
                 tokens[email] = secret

@@ -12,7 +12,8 @@ from typing import Final
 from forumapi.auth import spam
 from forumapi.config import Config
 from forumapi.database.connections import Query, Transaction
-from forumapi.models.access import access_token, rate_counters, sign_in_place
+from forumapi.models.access import rate_counters, sign_in_place
+from forumapi.models.access.access_token import AccessToken
 from forumapi.models.content import geocode
 from forumapi.models.journal import audit
 from forumapi.models.microcosms import microcosm_counters
@@ -339,7 +340,7 @@ def microcosm_counts(tx: Transaction, config: Config) -> str:
 
 def expired_credentials(tx: Transaction, config: Config) -> str:
     """Delete expired tokens and bans, old audit rows (P-21, P-60), mail, runs and dead letters of webhooks."""
-    tokens = access_token.forget_expired(tx) + tx.run(FORGET_REFRESH)
+    tokens = AccessToken.delete_expired(tx) + tx.run(FORGET_REFRESH)
     sign_in_place.forget_old(tx)
     tx.run(FORGET_GRANTS)
     bans = Ban.delete_expired(tx)

@@ -18,7 +18,7 @@ from typing import Any, Final
 import psycopg
 
 from forumapi.database.connections import Database, Query
-from forumapi.models.access import access_token
+from forumapi.models.access.access_token import AccessToken
 from forumapi.models.journal.journal import Author
 from forumapi.models.microcosms.microcosm import Microcosm, MicrocosmColumns
 from forumapi.models.people import membership, user
@@ -116,8 +116,8 @@ class Bench:
             with database.write() as tx:
                 owner = user.find_or_create(tx, "owner@rights.test", is_verified=True).id
                 writer = user.find_or_create(tx, "writer@rights.test", is_verified=True).id
-                self.owner = access_token.create(tx, owner)
-                self.writer = access_token.create(tx, writer)
+                self.owner = AccessToken.insert_session(tx, owner)
+                self.writer = AccessToken.insert_session(tx, writer)
         finally:
             database.close()
 

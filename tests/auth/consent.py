@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qs, urlencode, urlsplit
 
-from forumapi.models.access import access_token
+from forumapi.models.access.access_token import PAGE, AccessToken
 from tests.api import Api, Response
 from tests.factories import Factory, Person, Site
 
@@ -44,10 +44,10 @@ def query_of(location: str) -> dict[str, str]:
 def page_cookie(make: Factory, person: Person, site: Site | None = None) -> str:
     """The cookie of somebody who has signed in on a page."""
     with make.database.write() as tx:
-        made = access_token.make(
+        made = AccessToken.insert(
             tx,
             person.user_id,
-            kind=access_token.PAGE,
+            kind=PAGE,
             life_s=600,
             site_id=(site or person.site).id,
             scopes=[],

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from forumapi.models.access import access_token
+from forumapi.models.access.access_token import AccessToken, new_secret
 from tests.api import Response
 from tests.auth.stage import Stage, new_address, staged
 
@@ -23,7 +23,7 @@ def stage(database_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterat
 
 def made_up() -> str:
     """A token that looks like one."""
-    return access_token.new_secret()
+    return new_secret()
 
 
 Ask = Callable[[Stage, str], Response]
@@ -114,7 +114,7 @@ def test_a_token_that_has_ended_is_counted_as_a_made_up_one(stage: Stage) -> Non
     by, ip = stage.make.person(stage.site), new_address()
     assert stage.get("/whoami", by=by, ip=ip).status == 200
     with stage.app.database.write() as tx:
-        access_token.revoke_user(tx, by.user_id)
+        AccessToken.delete_of_user(tx, by.user_id)
 
     statuses = [stage.get("/whoami", by=by, ip=ip).status for _ in range(LIMIT + 1)]
     assert statuses == [401] * LIMIT + [429]

@@ -11,7 +11,8 @@ import pytest
 
 from forumapi.config import Config
 from forumapi.cron import jobs
-from forumapi.models.access import access_token, device_code
+from forumapi.models.access import device_code
+from forumapi.models.access.access_token import AccessToken
 from tests.api import Api
 from tests.auth.consent import (
     CALLBACK,
@@ -480,7 +481,7 @@ def test_revoking_all_tokens_of_somebody_ends_what_they_granted(
     made = client.tokens(site.member)
 
     with make.database.write() as tx:
-        access_token.revoke_user(tx, site.member.user_id)
+        AccessToken.delete_of_user(tx, site.member.user_id)
 
     assert not client.works(made["access_token"])
     assert client.refresh(made["refresh_token"]).json()["error"] == "invalid_grant"

@@ -8,7 +8,8 @@ import pytest
 
 from forumapi.errors import Unauthorized
 from forumapi.handlers.access import oauth_pages
-from forumapi.models.access import access_token, device_code
+from forumapi.models.access.application import OperatorApplication
+from forumapi.models.access.device_code import PENDING, DeviceCode
 from forumapi.models.people.ban import Ban
 from tests.api import Api
 from tests.auth.consent import (
@@ -458,7 +459,7 @@ def test_the_secret_of_a_sites_client_is_none_of_an_application(
     tx = make.database.read()
 
     with pytest.raises(Unauthorized):
-        access_token.check_client(tx, secretive.secret)
+        OperatorApplication.check_secret(tx, secretive.secret)
     tx.end()
 
 
@@ -623,8 +624,8 @@ def test_device_codes_can_not_be_guessed_at(api: Api, make: Factory, site: Site,
     assert "no device with this code" in text_of(wrong)
     assert "Too many attempts" in text_of(right)
     with make.database.write() as tx:
-        waiting = device_code.find(tx, site.id, code)
-    assert waiting is not None and waiting.state == device_code.PENDING
+        waiting = DeviceCode.find(tx, site.id, code)
+    assert waiting is not None and waiting.state == PENDING
 
 
 def test_a_device_code_of_another_client_is_none(api: Api, make: Factory, site: Site) -> None:

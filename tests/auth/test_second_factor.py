@@ -10,7 +10,9 @@ import pytest
 
 from forumapi.auth import flows, second_factor
 from forumapi.auth.backends import Verified
-from forumapi.models.access import access_token, totp
+from forumapi.models.access import totp
+from forumapi.models.access.access_token import AccessToken
+from forumapi.models.access.application import OperatorApplication
 from tests.api import Response
 from tests.auth.stage import Stage, new_address
 from tests.factories import Person, Site
@@ -227,7 +229,7 @@ def test_tokens_that_were_made_without_it_end_with_its_beginning(
     stage: Stage, person: Person
 ) -> None:
     with stage.app.database.write() as tx:
-        other = access_token.create(tx, person.user_id, name="old")
+        other = AccessToken.insert_session(tx, person.user_id, name="old")
     assert stage.get("/whoami", token=other).status == 200
     set_up(stage, person)
     assert stage.get("/whoami", token=other).status == 401
@@ -239,7 +241,7 @@ def test_a_client_that_names_no_method_is_refused_rather_than_misled(stage: Stag
     person = stage.make.person(stage.site)
     set_up(stage, person)
     with stage.app.database.write() as tx:
-        secret = access_token.add_client(tx, "old client")[1]
+        secret = OperatorApplication.insert(tx, "old client")[1]
     assert secret
     answer = stage.post("/auth", {"Assertion": "x", "ClientSecret": secret})
     assert answer.json()["data"] is None

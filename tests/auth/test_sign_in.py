@@ -16,7 +16,7 @@ import pytest
 
 from forumapi.auth import spam
 from forumapi.errors import Invalid
-from forumapi.models.access import access_token
+from forumapi.models.access.access_token import AccessToken
 from forumapi.models.people import user
 from forumapi.models.people.ban import Ban
 from tests.api import Response
@@ -314,7 +314,7 @@ def test_a_known_spammer_is_refused_and_everybody_else_is_not() -> None:
 def another(stage: Stage, person: Person, **how: Any) -> str:
     """Another token of a person."""
     with stage.app.database.write() as tx:
-        return access_token.create(tx, person.user_id, **how)
+        return AccessToken.insert_session(tx, person.user_id, **how)
 
 
 def test_a_token_is_stored_as_its_hash_alone(stage: Stage) -> None:
@@ -377,7 +377,7 @@ def test_an_expired_token_is_refused(stage: Stage) -> None:
     answer = stage.get("/whoami", token=token)
     assert (answer.status, answer.code) == (401, 6)
     with stage.app.database.write() as tx:
-        access_token.forget_expired(tx)
+        AccessToken.delete_expired(tx)
     assert stage.get("/whoami", token=token).code == 7
 
 
@@ -392,13 +392,13 @@ def test_tokens_are_listed_and_revoked_by_an_operator(stage: Stage) -> None:
     person = stage.make.person(stage.site)
     other = another(stage, person, name="phone")
     with stage.app.database.write() as tx:
-        listed = access_token.list_all(tx, person.user_id)
+        listed = AccessToken.find_all(tx, person.user_id)
         assert [one.name for one in listed] == ["", "phone"]
-        assert access_token.revoke_id(tx, listed[1].id) == person.user_id
-        assert access_token.revoke_id(tx, listed[1].id) == 0
+        assert AccessToken.delete_by_id(tx, listed[1].id) == person.user_id
+        assert AccessToken.delete_by_id(tx, listed[1].id) == 0
     assert stage.get("/whoami", token=other).status == 401
     with stage.app.database.write() as tx:
-        assert access_token.revoke_user(tx, person.user_id) == 1
+        assert AccessToken.delete_of_user(tx, person.user_id) == 1
     assert stage.get("/whoami", by=person).status == 401
 
 

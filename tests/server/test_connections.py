@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from forumapi.models.access import access_token
+from forumapi.models.access.access_token import AccessToken
 from tests.factories import Factory, Site
 from tests.fixtures import Server, start_server
 
@@ -190,7 +190,7 @@ def test_listeners_of_a_user_are_counted_together_whatever_token_they_use(
 ) -> None:
     site = make.site()
     with make.database.write() as tx:
-        tokens = [access_token.create(tx, site.member.user_id) for _ in range(4)]
+        tokens = [AccessToken.insert_session(tx, site.member.user_id) for _ in range(4)]
 
     statuses = [
         listen(web, opened, site, token, f"192.0.2.{n}") for n, token in enumerate(tokens, 1)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from forumapi.models.access import access_token
+from forumapi.models.access.access_token import AccessToken
 from forumapi.models.notices import update
 from tests.factories import Person, Site
 from tests.postbox import Postbox, notice
@@ -34,12 +34,12 @@ def test_an_event_is_no_way_around_the_bounds_of_invitations(box: Postbox) -> No
     assert invited(box, site, stranger) == []
     # A provider that the owner set up says that anybody is here, in releases before migration 0036 too.
     with box.stage.app.database.write() as tx:
-        access_token.create(tx, user_id, site_id=site.id, by_site=True)
+        AccessToken.insert_session(tx, user_id, site_id=site.id, by_site=True)
     assert invited(box, site, stranger) == []
     box.stage.sql(
         "UPDATE access_tokens SET by_site = NULL WHERE user_id = %(u)s RETURNING 1", u=user_id
     )
     assert invited(box, site, stranger) == []
     with box.stage.app.database.write() as tx:
-        access_token.create(tx, user_id)
+        AccessToken.insert_session(tx, user_id)
     assert invited(box, site, stranger) == [address]

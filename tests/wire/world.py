@@ -21,7 +21,7 @@ from typing import Any
 from forumapi import itemtypes
 from forumapi.config import Config
 from forumapi.cron.trending import trending_scores
-from forumapi.models.access import access_token
+from forumapi.models.access.application import OperatorApplication
 from tests.api import Api, Response
 from tests.factories import Factory, Person, Site, Thing
 
@@ -149,7 +149,7 @@ class World:
             settings=json.dumps({"url": verifier}),
         )
         with self.make.database.write() as tx:
-            access_token.add_client(tx, "Recorded", CLIENT_SECRET)
+            OperatorApplication.insert(tx, "Recorded", CLIENT_SECRET)
 
     def _microcosm(self, title: str, parent: int) -> int:
         body = {

@@ -31,10 +31,10 @@ def add(commands: Commands) -> None:
 
 
 def _create(args: argparse.Namespace, current: Config) -> int:
-    from forumapi.models.access import access_token
+    from forumapi.models.access.application import OperatorApplication
 
     with writing(current) as tx:
-        client_id, secret = access_token.add_client(tx, args.name)
+        client_id, secret = OperatorApplication.insert(tx, args.name)
     if args.json:
         print(json.dumps({"clientId": client_id, "name": args.name, "clientSecret": secret}))
     else:
@@ -43,18 +43,18 @@ def _create(args: argparse.Namespace, current: Config) -> int:
 
 
 def _list(args: argparse.Namespace, current: Config) -> int:
-    from forumapi.models.access import access_token
+    from forumapi.models.access.application import OperatorApplication
 
     with reading(current) as tx:
-        found = access_token.list_clients(tx)
+        found = OperatorApplication.find_all(tx)
     print_rows(args, [one._asdict() for one in found])
     return OK
 
 
 def _remove(args: argparse.Namespace, current: Config) -> int:
-    from forumapi.models.access import access_token
+    from forumapi.models.access.application import OperatorApplication
 
     with writing(current) as tx:
-        count = access_token.remove_client(tx, args.id, keeps_tokens=args.keep_tokens)
+        count = OperatorApplication.delete(tx, args.id, keeps_tokens=args.keep_tokens)
     print(f"removed; {count} tokens {'stay good' if args.keep_tokens else 'ended'}")
     return OK

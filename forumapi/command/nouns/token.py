@@ -50,7 +50,8 @@ def add(commands: Commands) -> None:
 
 def _create(args: argparse.Namespace, current: Config) -> int:
     from forumapi import routes
-    from forumapi.models.access import access_token, api_keys_sessions
+    from forumapi.models.access import api_keys_sessions
+    from forumapi.models.access.access_token import DAY_S, KEY, AccessToken
     from forumapi.wire import scopes
 
     known = scopes.known(
@@ -63,11 +64,11 @@ def _create(args: argparse.Namespace, current: Config) -> int:
         granted = api_keys_sessions.checked_scopes(args.scope, known) if args.scope else None
         site_id = find_site(tx, args) if args.site else 0
         user_id = find_user(tx, args, site_id)
-        secret = access_token.make(
+        secret = AccessToken.insert(
             tx,
             user_id,
-            kind=access_token.KEY,
-            life_s=days * access_token.DAY_S,
+            kind=KEY,
+            life_s=days * DAY_S,
             name=args.name,
             site_id=site_id,
             scopes=granted,
@@ -84,19 +85,19 @@ def _create(args: argparse.Namespace, current: Config) -> int:
 
 
 def _list(args: argparse.Namespace, current: Config) -> int:
-    from forumapi.models.access import access_token
+    from forumapi.models.access.access_token import AccessToken
 
     with reading(current) as tx:
         user_id = 0
         if args.email or args.profile:
             user_id = find_user(tx, args, find_site(tx, args) if args.site else 0)
-        tokens = access_token.list_all(tx, user_id)
+        tokens = AccessToken.find_all(tx, user_id)
     print_rows(args, [found._asdict() for found in tokens])
     return OK
 
 
 def _revoke(args: argparse.Namespace, current: Config) -> int:
-    from forumapi.models.access import access_token
+    from forumapi.models.access.access_token import AccessToken
 
     if not (args.id or args.secret or args.email or args.profile):
         raise CommandError(
@@ -104,11 +105,11 @@ def _revoke(args: argparse.Namespace, current: Config) -> int:
         )
     with writing(current) as tx:
         if args.id:
-            count = int(access_token.revoke_id(tx, args.id) > 0)
+            count = int(AccessToken.delete_by_id(tx, args.id) > 0)
         elif args.secret:
-            count = int(access_token.revoke(tx, args.secret) > 0)
+            count = int(AccessToken.delete(tx, args.secret) > 0)
         else:
             user_id = find_user(tx, args, find_site(tx, args) if args.site else 0)
-            count = access_token.revoke_user(tx, user_id)
+            count = AccessToken.delete_of_user(tx, user_id)
     print(f"{count} tokens revoked")
     return OK if count else FAILED

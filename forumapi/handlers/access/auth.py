@@ -12,6 +12,8 @@ from forumapi.auth.sign_in import SecondFactorNeeded
 from forumapi.errors import Invalid, NotFound
 from forumapi.handlers.access.access_lists import note
 from forumapi.models.access import access_token
+from forumapi.models.access.access_token import AccessToken
+from forumapi.models.access.application import OperatorApplication
 from forumapi.models.journal import journal
 from forumapi.request.context import Context
 from forumapi.request.handler import ANYONE, Handler, needs
@@ -97,14 +99,14 @@ def _same(ctx: Context) -> None:
 
 
 def _show(ctx: Context) -> Result:
-    shown = access_token.show(ctx.reader, ctx.site.id, ctx.token) if ctx.token else None
+    shown = access_token.document(ctx.reader, ctx.site.id, ctx.token) if ctx.token else None
     if shown is None:
         raise NotFound("There is no such token")
     return Data(shown)
 
 
 def _revoke(ctx: Context) -> Result:
-    user_id = access_token.revoke(ctx.writer, ctx.token) if ctx.token else 0
+    user_id = AccessToken.delete(ctx.writer, ctx.token) if ctx.token else 0
     if not user_id:
         raise NotFound("There is no such token")
     note(ctx, journal.DELETED, user_id)
@@ -143,7 +145,7 @@ class Auth0Handler(Handler):
             raise Invalid("Code", "or AccessToken with TokenType is required")
         if not code and str(sent.TokenType).lower() != "bearer":
             raise Invalid("TokenType", "must be Bearer")
-        client_id = access_token.check_client(ctx.reader, given(sent.ClientSecret, ""))
+        client_id = OperatorApplication.check_secret(ctx.reader, given(sent.ClientSecret, ""))
         # Nothing is held while the tenant is asked.
         ctx.writer.end()
         app, site = ctx.app, ctx.site

@@ -6,8 +6,13 @@ from msgspec import UNSET, Struct, UnsetType
 
 from forumapi.errors import OUT_OF_RANGE, Invalid, NotFound
 from forumapi.handlers.access.access_lists import known, listed, note
-from forumapi.models.access import api_keys_sessions
-from forumapi.models.access.access_token import KEY
+from forumapi.models.access.api_keys_sessions import (
+    DEFAULT_DAYS,
+    MOST_NAME,
+    ApiKey,
+    checked_name,
+    checked_scopes,
+)
 from forumapi.models.journal import journal
 from forumapi.request.context import Context
 from forumapi.request.handler import LOGIN, Handler, needs
@@ -37,8 +42,8 @@ class KeysHandler(Handler):
     @needs(LOGIN, answer=schemas.ApiKeys, paged=True)
     def get(self, ctx: Context) -> Result:
         """The keys, newest first, without their secrets."""
-        rows, total = api_keys_sessions.page(ctx.reader, ctx.site.id, ctx.identity, KEY, ctx.paging)
-        items = dumps([api_keys_sessions.key_document(row) for row in rows])
+        keys, total = ApiKey.page(ctx.reader, ctx.site.id, ctx.identity, ctx.paging)
+        items = dumps([key.document() for key in keys])
         return listed(ctx, "keys", items, total, _PATH)
 
     @needs(LOGIN, body=ApiKeyBody, answer=schemas.ApiKey)
@@ -46,19 +51,19 @@ class KeysHandler(Handler):
         """Make a key: `name`, `scopes`, and in `days` how long it is good. The answer alone has its secret."""
         sent: ApiKeyBody = ctx.body
         app = ctx.app
-        name = api_keys_sessions.checked_name(given(sent.name, ""), api_keys_sessions.MOST_NAME)
-        scopes = api_keys_sessions.checked_scopes(given(sent.scopes, []), app.scopes)
-        days = given(sent.days, min(api_keys_sessions.DEFAULT_DAYS, app.config.token_days))
+        name = checked_name(given(sent.name, ""), MOST_NAME)
+        scopes = checked_scopes(given(sent.scopes, []), app.scopes)
+        days = given(sent.days, min(DEFAULT_DAYS, app.config.token_days))
         if not 1 <= days <= app.config.token_days:
             raise Invalid(
                 "days", f"must be between 1 and {app.config.token_days}", code=OUT_OF_RANGE
             )
         me = ctx.identity
-        made = api_keys_sessions.add_key(ctx.writer, ctx.site.id, me, name, scopes, days, ip=ctx.ip)
-        row = api_keys_sessions.find(ctx.reader, ctx.site.id, me, KEY, made.id)
-        assert row is not None  # made just now
-        note(ctx, journal.CREATED, made.id)
-        return Data(dumps(api_keys_sessions.key_document(row, made.secret)))
+        new = ApiKey.insert(ctx.writer, ctx.site.id, me, name, scopes, days, ip=ctx.ip)
+        key = ApiKey.find(ctx.reader, ctx.site.id, me, new.id)
+        assert key is not None  # made just now
+        note(ctx, journal.CREATED, key.id)
+        return Data(dumps(key.document(new.secret)))
 
 
 class KeyHandler(Handler):
@@ -69,14 +74,14 @@ class KeyHandler(Handler):
     @needs(LOGIN, answer=schemas.ApiKey)
     def get(self, ctx: Context) -> Result:
         """The key without its secret; 404 for one of somebody else."""
-        row = api_keys_sessions.find(ctx.reader, ctx.site.id, ctx.identity, KEY, ctx.args["key_id"])
-        return Data(dumps(api_keys_sessions.key_document(known(row, "key"))))
+        key = ApiKey.find(ctx.reader, ctx.site.id, ctx.identity, ctx.args["key_id"])
+        return Data(dumps(known(key, "key").document()))
 
     @needs(LOGIN)
     def delete(self, ctx: Context) -> Result:
         """Revoke it: it is worth nothing from the next request on."""
         id: int = ctx.args["key_id"]
-        if not api_keys_sessions.revoke(ctx.writer, ctx.site.id, ctx.identity, KEY, id):
+        if not ApiKey.delete(ctx.writer, ctx.site.id, ctx.identity, id):
             raise NotFound("There is no such key")
         note(ctx, journal.DELETED, id)
         return Done()

@@ -12,7 +12,7 @@ from urllib.parse import parse_qsl
 
 from msgspec import UNSET, Struct, UnsetType, structs
 
-from forumapi.auth.oauth import Answer, Pairs, Provider
+from forumapi.auth.oauth import OAuthAnswer, Pairs, Provider
 from forumapi.auth.oauth_rules import GRANT_TYPES
 from forumapi.request.context import Context
 from forumapi.request.handler import ANYONE, Handler, needs
@@ -69,7 +69,7 @@ class EndpointHandler(Handler):
     also_answers = {"POST": (401,)}
 
 
-def _ask(ctx: Context, ask: Callable[[Pairs, str], Answer]) -> Result:
+def _ask(ctx: Context, ask: Callable[[Pairs, str], OAuthAnswer]) -> Result:
     answer = ask(_pairs(ctx), ctx.environ.get("HTTP_AUTHORIZATION", ""))
     headers = [("Pragma", "no-cache")]
     if answer.status == 401:

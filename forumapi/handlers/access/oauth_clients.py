@@ -6,8 +6,14 @@ from msgspec import UNSET, Struct, UnsetType
 
 from forumapi.errors import Invalid, NotFound
 from forumapi.handlers.access.access_lists import known, listed, note
-from forumapi.models.access import api_keys_sessions, oauth_client, oauth_grant
-from forumapi.models.access.oauth_client import Client
+from forumapi.models.access.api_keys_sessions import checked_name, checked_scopes
+from forumapi.models.access.oauth_client import (
+    MOST_NAME,
+    OAuthClient,
+    OAuthClientSettings,
+    checked_redirect_uris,
+)
+from forumapi.models.access.oauth_grant import GrantedClient, OAuthGrant
 from forumapi.models.journal import journal
 from forumapi.request.context import Context
 from forumapi.request.handler import (
@@ -51,8 +57,8 @@ class ClientsHandler(Handler):
     @needs(OWNER, answer=schemas.OAuthClients, paged=True)
     def get(self, ctx: Context) -> Result:
         """The clients, oldest first, without their secrets."""
-        found, total = oauth_client.page(ctx.reader, ctx.site.id, ctx.paging)
-        items = dumps([oauth_client.document(client) for client in found])
+        clients, total = OAuthClient.page(ctx.reader, ctx.site.id, ctx.paging)
+        items = dumps([client.document() for client in clients])
         return listed(ctx, "clients", items, total, _CLIENTS)
 
     @needs(OWNER, body=ClientBody, answer=schemas.OAuthClient)
@@ -61,22 +67,14 @@ class ClientsHandler(Handler):
 
         The answer alone has the secret of a confidential client.
         """
-        sent: ClientBody = ctx.body
-        uris = oauth_client.checked_redirect_uris(given(sent.redirectUris, []))
-        device_flow = given(sent.deviceFlow, False)
-        _check_ways(uris, device_flow)
-        id, secret = oauth_client.insert(
+        client, secret = OAuthClient.insert(
             ctx.writer,
-            ctx.site.id,
-            ctx.identity.profile_id,
-            name=api_keys_sessions.checked_name(given(sent.name, ""), oauth_client.MOST_NAME),
-            is_confidential=given(sent.confidential, True),
-            redirect_uris=uris,
-            scopes=api_keys_sessions.checked_scopes(given(sent.scopes, []), ctx.app.scopes),
-            device_flow=device_flow,
+            ctx.author,
+            _settings(ctx, None),
+            is_confidential=given(ctx.body.confidential, True),
         )
-        note(ctx, journal.CREATED, id)
-        return _shown(_find(ctx, id), secret)
+        note(ctx, journal.CREATED, client.id)
+        return Data(dumps(client.document(secret)))
 
 
 class ClientHandler(Handler):
@@ -87,31 +85,14 @@ class ClientHandler(Handler):
     @needs(OWNER, answer=schemas.OAuthClient)
     def get(self, ctx: Context) -> Result:
         """The client without its secret."""
-        return _shown(_find(ctx, ctx.args["client_id"]))
+        client = OAuthClient.find(ctx.reader, ctx.site.id, ctx.args["client_id"])
+        return Data(dumps(known(client, "client").document()))
 
     @needs(OWNER, body=ClientBody, status=302)
     def put(self, ctx: Context) -> Result:
         """Change it. What people granted beyond its new scopes ends at once."""
         client = _lock(ctx)
-        sent: ClientBody = ctx.body
-        uris = oauth_client.checked_redirect_uris(given(sent.redirectUris, client.redirect_uris))
-        device_flow = given(sent.deviceFlow, client.device_flow)
-        _check_ways(uris, device_flow)
-        name = client.name
-        if not isinstance(sent.name, UnsetType):
-            name = api_keys_sessions.checked_name(sent.name, oauth_client.MOST_NAME)
-        granted = client.scopes
-        if not isinstance(sent.scopes, UnsetType):
-            granted = api_keys_sessions.checked_scopes(sent.scopes, ctx.app.scopes)
-        oauth_client.update(
-            ctx.writer,
-            ctx.site.id,
-            client,
-            name=name,
-            redirect_uris=uris,
-            scopes=granted,
-            device_flow=device_flow,
-        )
+        client.update(ctx.writer, _settings(ctx, client))
         note(ctx, journal.REPLACED, client.id)
         return Found(f"{_CLIENTS}/{client.id}")
 
@@ -119,7 +100,7 @@ class ClientHandler(Handler):
     def delete(self, ctx: Context) -> Result:
         """Delete it, with every token it was given."""
         client = _lock(ctx)
-        oauth_client.delete(ctx.writer, ctx.site.id, client)
+        client.delete(ctx.writer)
         note(ctx, journal.DELETED, client.id)
         return Done()
 
@@ -136,9 +117,9 @@ class ClientSecretHandler(Handler):
         client = _lock(ctx)
         if not client.is_confidential:
             raise Invalid("", "A public client has no secret")
-        secret = oauth_client.rotate(ctx.writer, ctx.site.id, client)
+        secret = client.rotate_secret(ctx.writer)
         note(ctx, journal.PATCHED, client.id)
-        return _shown(client, secret)
+        return Data(dumps(client.document(secret)))
 
 
 class GrantsHandler(Handler):
@@ -148,9 +129,11 @@ class GrantsHandler(Handler):
 
     @needs(LOGIN, answer=schemas.OAuthGrants, paged=True)
     def get(self, ctx: Context) -> Result:
-        """What was granted to whom, newest first."""
-        rows, total = oauth_grant.page(ctx.reader, ctx.site.id, ctx.identity.user_id, ctx.paging)
-        items = dumps([oauth_grant.document(row) for row in rows])
+        """The grants, newest first."""
+        grants, total = GrantedClient.page(
+            ctx.reader, ctx.site.id, ctx.identity.user_id, ctx.paging
+        )
+        items = dumps([grant.document() for grant in grants])
         return listed(ctx, "grants", items, total, _GRANTS)
 
 
@@ -163,7 +146,7 @@ class GrantHandler(Handler):
     def delete(self, ctx: Context) -> Result:
         """Take it back: every token of it is worth nothing from the next request on."""
         id: int = ctx.args["grant_id"]
-        if not oauth_grant.end_own(ctx.writer, ctx.site.id, ctx.identity.user_id, id):
+        if not OAuthGrant.delete_own(ctx.writer, ctx.site.id, ctx.identity.user_id, id):
             raise NotFound("There is no such grant")
         note(ctx, journal.DELETED, id)
         return Done()
@@ -181,18 +164,23 @@ class ScopesHandler(Handler):
         return Data(dumps(there))
 
 
-def _shown(client: Client, secret: str = "") -> Data:
-    return Data(dumps(oauth_client.document(client, secret)))
-
-
-def _check_ways(uris: list[str], device_flow: bool) -> None:
+def _settings(ctx: Context, before: OAuthClient | None) -> OAuthClientSettings:
+    """Return the settings that were sent, completed from those before. Raises Invalid."""
+    sent: ClientBody = ctx.body
+    uris = checked_redirect_uris(given(sent.redirectUris, before.redirect_uris if before else []))
+    device_flow = given(sent.deviceFlow, before.device_flow if before else False)
     if not uris and not device_flow:
         raise Invalid("redirectUris", "must have an entry, or deviceFlow be true")
+    name, scopes = given(sent.name, ""), given(sent.scopes, [])
+    keeps_name = before is not None and isinstance(sent.name, UnsetType)
+    keeps_scopes = before is not None and isinstance(sent.scopes, UnsetType)
+    return OAuthClientSettings(
+        before.name if before and keeps_name else checked_name(name, MOST_NAME),
+        uris,
+        before.scopes if before and keeps_scopes else checked_scopes(scopes, ctx.app.scopes),
+        device_flow,
+    )
 
 
-def _find(ctx: Context, id: int) -> Client:
-    return known(oauth_client.find(ctx.reader, ctx.site.id, id), "client")
-
-
-def _lock(ctx: Context) -> Client:
-    return known(oauth_client.lock(ctx.writer, ctx.site.id, ctx.args["client_id"]), "client")
+def _lock(ctx: Context) -> OAuthClient:
+    return known(OAuthClient.lock(ctx.writer, ctx.site.id, ctx.args["client_id"]), "client")

@@ -15,18 +15,15 @@ from werkzeug.http import dump_cookie, parse_cookie
 
 from forumapi.auth import backends, email_code, page_session, sign_in
 from forumapi.auth.backends import Browser, SignIn, Verified
-from forumapi.auth.oauth import Asked, Refused
+from forumapi.auth.oauth import AuthorizationRequest, RefusedRequest
 from forumapi.auth.sign_in import SecondFactorNeeded
 from forumapi.errors import ApiError, TooMany
 from forumapi.handlers.access.oauth import provider
-from forumapi.models.access import (
-    device_code,
-    oauth_client,
-    oauth_grant,
-    rate_counters,
-)
+from forumapi.models.access import rate_counters
+from forumapi.models.access.device_code import DeviceCode
 from forumapi.models.access.identity import Identity
-from forumapi.models.access.oauth_client import Client
+from forumapi.models.access.oauth_client import OAuthClient
+from forumapi.models.access.oauth_grant import active_profile
 from forumapi.models.access.rate_counters import Limit
 from forumapi.request.context import Context
 from forumapi.request.handler import (
@@ -280,15 +277,15 @@ def _consent(
     ctx: Context,
     me: Identity,
     cookie: str,
-    client: Client,
+    client: OAuthClient,
     granted: list[str],
     *,
     where: str,
     targets: str = "",
     user_code: str = "",
 ) -> Result:
-    standing = oauth_grant.standing(ctx.reader, ctx.site.id, me.user_id)
-    name = standing[1] if standing else ""
+    profile = active_profile(ctx.reader, ctx.site.id, me.user_id)
+    name = profile[1] if profile else ""
     items = "\n".join(f"<li>{escape(scopes.words(scope))}</li>" for scope in granted)
     device = hidden = ""
     if user_code:
@@ -346,16 +343,18 @@ class AuthorizeHandler(PageHandler):
 
     def _refusal(self, ctx: Context) -> Result | None:
         asked = provider(ctx).validate(ctx.pairs)
-        if isinstance(asked, Asked):
+        if isinstance(asked, AuthorizationRequest):
             return None
         if asked.location:
             return _go(asked.location)
         text = f"The program that sent you here made a mistake: {asked.text}."
         return _message(ctx, "This can't be answered", text, status=400)
 
-    def _asked(self, ctx: Context) -> Asked:
+    def _asked(self, ctx: Context) -> AuthorizationRequest:
         asked = provider(ctx).validate(ctx.pairs)
-        assert not isinstance(asked, Refused)  # `_refusal` comes first, in the same transaction
+        assert not isinstance(
+            asked, RefusedRequest
+        )  # `_refusal` comes first, in the same transaction
         return asked
 
     def shown(self, ctx: Context, me: Identity, cookie: str) -> Result:
@@ -498,23 +497,23 @@ class DevicePageHandler(PageHandler):
         if form.step == "find":
             return self._found(ctx, me, cookie, typed)
         grant = form.step == "allow"
-        if not device_code.decide(ctx.writer, site_id, typed, me.user_id, grant=grant):
+        if not DeviceCode.decide(ctx.writer, site_id, typed, me.user_id, grant=grant):
             return self.shown(ctx, me, cookie, _UNKNOWN, typed)
         page_session.end(ctx.writer, site_id, cookie)
         text = "Your device goes on by itself." if grant else "Your device is told so."
         return _message(ctx, "Allowed" if grant else "Not allowed", text)
 
     def _found(self, ctx: Context, me: Identity, cookie: str, typed: str) -> Result:
-        waiting = device_code.find(ctx.reader, ctx.site.id, typed)
-        client = waiting and oauth_client.find(ctx.reader, ctx.site.id, waiting.client)
-        if not waiting or not client:
+        code = DeviceCode.find(ctx.reader, ctx.site.id, typed)
+        client = code and OAuthClient.find(ctx.reader, ctx.site.id, code.client)
+        if not code or not client:
             return self.shown(ctx, me, cookie, _UNKNOWN, typed)
         return _consent(
             ctx,
             me,
             cookie,
             client,
-            waiting.scopes,
+            code.scopes,
             where="Your device is told your answer.",
             user_code=typed,
         )

@@ -1,11 +1,10 @@
-"""Where a person is signed in. Wire: docs/api/tokens.md."""
+"""Sessions of the caller. Wire: docs/api/tokens.md."""
 
 from __future__ import annotations
 
 from forumapi.errors import NotFound
 from forumapi.handlers.access.access_lists import listed, note
-from forumapi.models.access import api_keys_sessions
-from forumapi.models.access.access_token import SESSION
+from forumapi.models.access.api_keys_sessions import Session
 from forumapi.models.journal import journal
 from forumapi.request.context import Context
 from forumapi.request.handler import (
@@ -29,18 +28,16 @@ class SessionsHandler(Handler):
     @needs(LOGIN, answer=schemas.Sessions, paged=True)
     def get(self, ctx: Context) -> Result:
         """The sessions, newest first; `current` is the one that asks."""
-        rows, total = api_keys_sessions.page(
-            ctx.reader, ctx.site.id, ctx.identity, SESSION, ctx.paging
-        )
+        sessions, total = Session.page(ctx.reader, ctx.site.id, ctx.identity, ctx.paging)
         current = ctx.identity.token_id
-        items = dumps([api_keys_sessions.session_document(row, current) for row in rows])
+        items = dumps([session.document(current) for session in sessions])
         return listed(ctx, "sessions", items, total, _PATH)
 
     @needs(LOGIN, params=(Param("others", bool, "Keep the session that asks."),))
     def delete(self, ctx: Context) -> Result:
         """Sign out everywhere, here too unless `others` is true; effective on the next request of each."""
         but = ctx.identity.token_id if ctx.flag("others") else 0
-        api_keys_sessions.revoke_all(ctx.writer, ctx.site.id, ctx.identity, SESSION, but=but)
+        Session.delete_all(ctx.writer, ctx.site.id, ctx.identity, but=but)
         note(ctx, journal.DELETED, ctx.identity.user_id)
         return Done()
 
@@ -54,7 +51,7 @@ class SessionHandler(Handler):
     def delete(self, ctx: Context) -> Result:
         """Sign that device out, from its next request on; 404 for a session of somebody else."""
         id: int = ctx.args["session_id"]
-        if not api_keys_sessions.revoke(ctx.writer, ctx.site.id, ctx.identity, SESSION, id):
+        if not Session.delete(ctx.writer, ctx.site.id, ctx.identity, id):
             raise NotFound("There is no such session")
         note(ctx, journal.DELETED, id)
         return Done()

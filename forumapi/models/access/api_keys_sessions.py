@@ -1,23 +1,22 @@
-"""What a person sees of their own tokens: API keys of this site, and the sessions they are signed in with.
+"""Tokens as their owner sees them: API keys of this site, and sessions.
 
-A key is good on the site it was made on; a session on every site, so it is listed on each. One that is good on a single
-site, since its owner vouches for the address, shows and ends nothing of what is good everywhere.
+A key is good on the site it was made on; a session on every site, so that each lists it. A session that is good on one
+site only, since the site's owner vouches for the address, neither lists nor ends tokens that are good everywhere.
 """
 
 from __future__ import annotations
 
+import datetime
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Self
 
 from forumapi.database.connections import (
     Query,
     Reader,
-    Row,
     Transaction,
 )
 from forumapi.errors import OUT_OF_RANGE, Invalid, excerpt
-from forumapi.models.access import access_token
-from forumapi.models.access.access_token import DAY_S, KEY, Made
+from forumapi.models.access.access_token import DAY_S, KEY, SESSION, AccessToken, NewToken
 from forumapi.models.pages import page_with_total
 from forumapi.text import clean
 from forumapi.wire import json_fragments
@@ -31,7 +30,7 @@ MOST_NAME: Final = 100
 MOST_SCOPES: Final = 100
 DEFAULT_DAYS: Final = 90
 
-# A full token of an operator's (`forumapi token create`) is shown where it is good.
+# A full token that an operator made (`forumapi token create`) is listed where it is good.
 _COLUMNS: Final = """
     t.token_id, t.name, t.token_prefix, t.scopes, t.created, t.expires, t.last_used, t.user_agent,
     host(coalesce(t.last_ip, t.ip))"""
@@ -45,25 +44,25 @@ _MINE: Final = f"""
        AND t.expires > now()"""
 
 PAGE = Query(
-    "own_token.page",
+    "api_keys_sessions.page",
     f"""
     SELECT {_COLUMNS}, count(*) OVER ()
     {_MINE}
      ORDER BY t.token_id DESC LIMIT %(limit)s::int OFFSET %(offset)s::int""",
 )
 
-COUNT = Query("own_token.count", f"SELECT count(*) {_MINE}")
+COUNT = Query("api_keys_sessions.count", f"SELECT count(*) {_MINE}")
 
-FIND = Query("own_token.find", f"SELECT {_COLUMNS} {_MINE} AND t.token_id = %(token_id)s")
+FIND = Query("api_keys_sessions.find", f"SELECT {_COLUMNS} {_MINE} AND t.token_id = %(token_id)s")
 
-# Makings of keys by one person come one after another, so that the limit holds.
-HOLD = Query(
-    "own_token.hold",
+# The lock lets a person make one key after another, so that the limit holds.
+LOCK_USER = Query(
+    "api_keys_sessions.lock_user",
     "SELECT u.user_id FROM users u WHERE u.user_id = %(user_id)s FOR NO KEY UPDATE",
 )
 
-REVOKE = Query(
-    "own_token.revoke",
+DELETE = Query(
+    "api_keys_sessions.delete",
     f"""
     DELETE FROM access_tokens t
      WHERE {_THEIRS}
@@ -71,9 +70,9 @@ REVOKE = Query(
  RETURNING t.token_id""",
 )
 
-# All of a kind, but for one where that is asked.
-REVOKE_ALL = Query(
-    "own_token.revoke_all",
+# All of a kind but one; 0 for none.
+DELETE_ALL = Query(
+    "api_keys_sessions.delete_all",
     f"""
     DELETE FROM access_tokens t
      WHERE {_THEIRS}
@@ -81,44 +80,132 @@ REVOKE_ALL = Query(
 )
 
 
-def _whose(site_id: int, identity: Identity, kind: str) -> dict[str, Any]:
-    return {
-        "site_id": site_id,
-        "user_id": identity.user_id,
-        "current": identity.token_id,
-        "kind": kind,
-    }
+class OwnToken(NamedTuple):
+    """Live token of the caller."""
+
+    id: int
+    name: str
+    prefix: str
+    scopes: list[str] | None
+    created: datetime.datetime
+    expires: datetime.datetime
+    last_used: datetime.datetime | None
+    user_agent: str
+    ip: str | None
+
+    @classmethod
+    def kind(cls) -> str:
+        """Return the kind of its tokens (access_token.KINDS)."""
+        raise NotImplementedError
+
+    @classmethod
+    def page(
+        cls, tx: Reader, site_id: int, identity: Identity, paging: Paging
+    ) -> tuple[list[Self], int]:
+        """Return a page of the caller's live tokens, newest first, and the total."""
+        rows, total = page_with_total.page(tx, PAGE, COUNT, paging, **cls._own(site_id, identity))
+        return [cls(*row) for row in rows], total
+
+    @classmethod
+    def find(cls, tx: Reader, site_id: int, identity: Identity, token_id: int) -> Self | None:
+        """Return one live token of the caller, or None."""
+        row = tx.row(FIND, token_id=token_id, **cls._own(site_id, identity))
+        return cls(*row) if row else None
+
+    @classmethod
+    def delete(cls, tx: Transaction, site_id: int, identity: Identity, token_id: int) -> bool:
+        """Delete one token of the caller, from the next request on; return False if there was none."""
+        return tx.row(DELETE, token_id=token_id, **cls._own(site_id, identity)) is not None
+
+    @classmethod
+    def delete_all(cls, tx: Transaction, site_id: int, identity: Identity, *, but: int = 0) -> int:
+        """Delete every token of the caller but that with the id `but`; return how many there were."""
+        return tx.run(DELETE_ALL, but=but, **cls._own(site_id, identity))
+
+    @classmethod
+    def _own(cls, site_id: int, identity: Identity) -> dict[str, Any]:
+        return {
+            "site_id": site_id,
+            "user_id": identity.user_id,
+            "current": identity.token_id,
+            "kind": cls.kind(),
+        }
 
 
-def page(
-    tx: Reader, site_id: int, identity: Identity, kind: str, paging: Paging
-) -> tuple[list[Row], int]:
-    """The caller's newest live tokens of a kind, and how many there are."""
-    return page_with_total.page(tx, PAGE, COUNT, paging, **_whose(site_id, identity, kind))
+class ApiKey(OwnToken):
+    """API key of a person for one site."""
+
+    @classmethod
+    def kind(cls) -> str:
+        """Return the kind of API keys."""
+        return KEY
+
+    @classmethod
+    def insert(
+        cls,
+        tx: Transaction,
+        site_id: int,
+        identity: Identity,
+        name: str,
+        scopes: list[str],
+        days: int,
+        *,
+        ip: str,
+    ) -> NewToken:
+        """Store a key of the caller for this site. Raises Invalid beyond the limit of a person."""
+        tx.row(LOCK_USER, user_id=identity.user_id)
+        if tx.value(COUNT, **cls._own(site_id, identity)) >= MOST_KEYS:
+            raise Invalid("", f"You have {MOST_KEYS} keys already; revoke one first")
+        return AccessToken.insert(
+            tx,
+            identity.user_id,
+            kind=KEY,
+            life_s=days * DAY_S,
+            name=name,
+            site_id=site_id,
+            scopes=scopes,
+            ip=ip,
+            by_site=identity.is_of_site,
+        )
+
+    def document(self, secret: str = "") -> dict[str, Any]:
+        """Return the key as JSON members for its owner; `secret` only when it was made just now."""
+        data: dict[str, Any] = {"id": self.id, "name": self.name, "prefix": self.prefix}
+        if secret:
+            data["secret"] = secret
+        return data | {
+            "scopes": self.scopes,
+            "created": json_fragments.when(self.created),
+            "expires": json_fragments.when(self.expires),
+            "lastUsed": json_fragments.when(self.last_used) if self.last_used else None,
+            "meta": {"links": [{"rel": "self", "href": f"/api/v1/keys/{self.id}"}]},
+        }
 
 
-def find(tx: Reader, site_id: int, identity: Identity, kind: str, token_id: int) -> Row | None:
-    """One live token of the caller's, or None."""
-    return tx.row(FIND, token_id=token_id, **_whose(site_id, identity, kind))
+class Session(OwnToken):
+    """Session of a person, on all sites."""
 
+    @classmethod
+    def kind(cls) -> str:
+        """Return the kind of sessions."""
+        return SESSION
 
-def revoke(tx: Transaction, site_id: int, identity: Identity, kind: str, token_id: int) -> bool:
-    """End one token of the caller's, from the next request on; False if there was none."""
-    return tx.row(REVOKE, token_id=token_id, **_whose(site_id, identity, kind)) is not None
-
-
-def revoke_all(
-    tx: Transaction, site_id: int, identity: Identity, kind: str, *, but: int = 0
-) -> int:
-    """End every token of a kind, except the one numbered `but`; how many there were."""
-    return tx.run(REVOKE_ALL, but=but, **_whose(site_id, identity, kind))
-
-
-# ---------------------------------------------------------------- making a key
+    def document(self, current: int) -> dict[str, Any]:
+        """Return the session as JSON members for its owner. `current`: id of the token of this request."""
+        return {
+            "id": self.id,
+            "current": self.id == current,
+            "userAgent": clean.sentence(self.user_agent, quiet=False),
+            "ip": self.ip or "",
+            "created": json_fragments.when(self.created),
+            "expires": json_fragments.when(self.expires),
+            "lastUsed": json_fragments.when(self.last_used) if self.last_used else None,
+            "meta": {"links": [{"rel": "self", "href": f"/api/v1/sessions/{self.id}"}]},
+        }
 
 
 def checked_name(text: str, most: int) -> str:
-    """A name as it is stored, 1 to `most` characters. Raises Invalid."""
+    """Return a name as it is stored, 1 to `most` characters. Raises Invalid."""
     name = clean.sentence(text, quiet=False)
     if not 1 <= clean.length(name) <= most:
         raise Invalid("name", f"must have 1 to {most} characters")
@@ -126,71 +213,11 @@ def checked_name(text: str, most: int) -> str:
 
 
 def checked_scopes(given: Iterable[str], known: Iterable[str]) -> list[str]:
-    """Scopes that exist, each once, in alphabetical order. Raises Invalid."""
-    found = sorted(set(given))
-    unknown = [scope for scope in found if scope not in known]
+    """Return the given scopes, each once, in alphabetical order. Raises Invalid."""
+    scopes = sorted(set(given))
+    unknown = [scope for scope in scopes if scope not in known]
     if unknown:
         raise Invalid("scopes", f"there is no scope {excerpt(unknown[0])}", code=OUT_OF_RANGE)
-    if not 1 <= len(found) <= MOST_SCOPES:
+    if not 1 <= len(scopes) <= MOST_SCOPES:
         raise Invalid("scopes", "must name at least one scope", code=OUT_OF_RANGE)
-    return found
-
-
-def add_key(
-    tx: Transaction,
-    site_id: int,
-    identity: Identity,
-    name: str,
-    granted: list[str],
-    days: int,
-    *,
-    ip: str,
-) -> Made:
-    """Make a key of the caller's for this site. Raises Invalid when they have as many as one may have."""
-    tx.row(HOLD, user_id=identity.user_id)
-    if tx.value(COUNT, **_whose(site_id, identity, KEY)) >= MOST_KEYS:
-        raise Invalid("", f"You have {MOST_KEYS} keys already; revoke one first")
-    return access_token.make(
-        tx,
-        identity.user_id,
-        kind=KEY,
-        life_s=days * DAY_S,
-        name=name,
-        site_id=site_id,
-        scopes=granted,
-        ip=ip,
-        by_site=identity.is_of_site,
-    )
-
-
-# ---------------------------------------------------------------- documents
-
-
-def key_document(row: Row, secret: str = "") -> dict[str, Any]:
-    """A key as its owner sees it; `secret` only when it was made just now."""
-    id, name, prefix, granted, created, expires, last_used = row[:7]
-    data: dict[str, Any] = {"id": id, "name": name, "prefix": prefix}
-    if secret:
-        data["secret"] = secret
-    return data | {
-        "scopes": granted,
-        "created": json_fragments.when(created),
-        "expires": json_fragments.when(expires),
-        "lastUsed": json_fragments.when(last_used) if last_used else None,
-        "meta": {"links": [{"rel": "self", "href": f"/api/v1/keys/{id}"}]},
-    }
-
-
-def session_document(row: Row, current: int) -> dict[str, Any]:
-    """A session as its owner sees it. `current`: the number of the token that the request came with."""
-    id, created, expires, last_used, agent, ip = row[0], *row[4:9]
-    return {
-        "id": id,
-        "current": id == current,
-        "userAgent": clean.sentence(agent, quiet=False),
-        "ip": ip or "",
-        "created": json_fragments.when(created),
-        "expires": json_fragments.when(expires),
-        "lastUsed": json_fragments.when(last_used) if last_used else None,
-        "meta": {"links": [{"rel": "self", "href": f"/api/v1/sessions/{id}"}]},
-    }
+    return scopes

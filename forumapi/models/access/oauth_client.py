@@ -1,14 +1,15 @@
-"""Programs of other people that ask the people of one site for leave to act for them. Docs: docs/api/oauth.md.
+"""OAuth clients of a site: third-party programs that act for its people with their consent. Docs: docs/api/oauth.md.
 
-A confidential client has a secret, of which only a hash is stored; a public one (an app, a page) can keep none.
+A confidential client has a secret, of which only a hash is stored; a public one (an app, a page) can keep no secret.
 """
 
 from __future__ import annotations
 
+import datetime
 import hashlib
 import re
 from collections.abc import Iterable
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 from urllib.parse import urlsplit
 
 from msgspec import Struct
@@ -16,6 +17,7 @@ from msgspec import Struct
 from forumapi.database.connections import Query, Reader, Transaction
 from forumapi.errors import OUT_OF_RANGE, Invalid
 from forumapi.models.access.access_token import new_secret
+from forumapi.models.journal.journal import Author
 from forumapi.models.pages import page_with_total
 from forumapi.models.sites.site import lock_for_update
 from forumapi.wire import json_fragments
@@ -59,12 +61,12 @@ LOCK = Query(
 
 INSERT = Query(
     "oauth_client.insert",
-    """
-    INSERT INTO oauth_clients (site_id, created_by, name, is_confidential, redirect_uris, scopes, device_flow,
-                               secret_hash)
+    f"""
+    INSERT INTO oauth_clients AS c (site_id, created_by, name, is_confidential, redirect_uris, scopes, device_flow,
+                                    secret_hash)
     VALUES (%(site_id)s, %(created_by)s, %(name)s, %(is_confidential)s, %(redirect_uris)s, %(scopes)s,
             %(device_flow)s, %(secret_hash)s)
- RETURNING client_id""",
+ RETURNING {_COLUMNS}""",
 )
 
 UPDATE = Query(
@@ -76,7 +78,7 @@ UPDATE = Query(
      WHERE c.site_id = %(site_id)s AND c.client_id = %(client_id)s""",
 )
 
-# What was granted beyond what the client may ask for now ends.
+# Ends grants that exceed the scopes that the client may ask for now.
 NARROW = Query(
     "oauth_client.narrow",
     """
@@ -103,142 +105,143 @@ DELETE = Query(
 )
 
 
-class Client(Struct, frozen=True):
-    """One client of a site. `client_id` is a string, as the protocol has it."""
+class OAuthClientSettings(NamedTuple):
+    """Settings of a client that the site's owner chooses."""
 
+    name: str
+    redirect_uris: list[str]
+    scopes: list[str]
+    device_flow: bool
+
+
+class OAuthClient(Struct, frozen=True):
+    """OAuth client of a site. `client_id` is a string, as the protocol has it."""
+
+    site_id: int
     id: int
     name: str
     is_confidential: bool
     redirect_uris: list[str]
     scopes: list[str]
     device_flow: bool
-    created: Any
+    created: datetime.datetime
     secret_hash: bytes
 
     @property
     def client_id(self) -> str:
-        """The id as the protocol sends it."""
+        """Return the id as the protocol sends it."""
         return str(self.id)
 
+    @classmethod
+    def page(cls, tx: Reader, site_id: int, paging: Paging) -> tuple[list[OAuthClient], int]:
+        """Return a page of the site's clients, oldest first, and the total."""
+        rows, total = page_with_total.page(tx, PAGE, COUNT, paging, site_id=site_id)
+        return [cls(site_id, *row) for row in rows], total
 
-def page(tx: Reader, site_id: int, paging: Paging) -> tuple[list[Client], int]:
-    """Clients of a site, oldest first, and how many there are."""
-    rows, total = page_with_total.page(tx, PAGE, COUNT, paging, site_id=site_id)
-    return [Client(*row) for row in rows], total
+    @classmethod
+    def find(cls, tx: Reader, site_id: int, client_id: int) -> OAuthClient | None:
+        """Return the client with this id on this site, or None."""
+        row = tx.row(FIND, site_id=site_id, client_id=client_id)
+        return cls(site_id, *row) if row else None
 
+    @classmethod
+    def lock(cls, tx: Transaction, site_id: int, client_id: int) -> OAuthClient | None:
+        """Lock the row of the client and return it, or None."""
+        row = tx.row(LOCK, site_id=site_id, client_id=client_id)
+        return cls(site_id, *row) if row else None
 
-def find(tx: Reader, site_id: int, client_id: int) -> Client | None:
-    """The client with this id on this site, or None."""
-    row = tx.row(FIND, site_id=site_id, client_id=client_id)
-    return Client(*row) if row else None
+    @classmethod
+    def insert(
+        cls,
+        tx: Transaction,
+        author: Author,
+        settings: OAuthClientSettings,
+        *,
+        is_confidential: bool,
+    ) -> tuple[OAuthClient, str]:
+        """Register a client; return it and its secret ("" for a public one).
 
+        Raises Invalid beyond the limit of the site.
+        """
+        # The site's lock makes registrations take turns, so that the limit holds.
+        lock_for_update(tx, author.site_id)
+        if tx.value(COUNT, site_id=author.site_id) >= MOST_CLIENTS:
+            raise Invalid("", f"A site has at most {MOST_CLIENTS} clients")
+        secret = new_secret() if is_confidential else ""
+        row = tx.row(
+            INSERT,
+            site_id=author.site_id,
+            created_by=author.profile_id,
+            is_confidential=is_confidential,
+            secret_hash=hash_secret(secret) if secret else b"",
+            **settings._asdict(),
+        )
+        assert row is not None  # the statement returns one row
+        return cls(author.site_id, *row), secret
 
-def lock(tx: Transaction, site_id: int, client_id: int) -> Client | None:
-    """The same, its row locked."""
-    row = tx.row(LOCK, site_id=site_id, client_id=client_id)
-    return Client(*row) if row else None
+    def update(self, tx: Transaction, settings: OAuthClientSettings) -> None:
+        """Change the locked client; grants that exceed its new scopes end."""
+        tx.run(UPDATE, site_id=self.site_id, client_id=self.id, **settings._asdict())
+        tx.run(NARROW, site_id=self.site_id, client_id=self.id, scopes=settings.scopes)
+
+    def rotate_secret(self, tx: Transaction) -> str:
+        """Replace the secret of the confidential client; return the new one, which alone is valid from now on."""
+        secret = new_secret()
+        tx.run(
+            SET_SECRET,
+            site_id=self.site_id,
+            client_id=self.id,
+            secret_hash=hash_secret(secret),
+        )
+        return secret
+
+    def delete(self, tx: Transaction) -> None:
+        """Delete the locked client with every grant and token that it was given."""
+        tx.run(END_GRANTS, site_id=self.site_id, client_id=self.id)
+        tx.run(DELETE, site_id=self.site_id, client_id=self.id)
+
+    def allows_redirect(self, uri: str) -> bool:
+        """Return if `uri` is registered: the same text; the port of an IP loopback address is free (RFC 8252, 7.3)."""
+        if uri in self.redirect_uris:
+            return True
+        free = _without_port(uri)
+        return free is not None and any(
+            free == _without_port(registered) for registered in self.redirect_uris
+        )
+
+    def document(self, secret: str = "") -> dict[str, Any]:
+        """Return the client as JSON members for the site's owner; `secret`: one made just now."""
+        data: dict[str, Any] = {
+            "id": self.id,
+            "name": self.name,
+            "confidential": self.is_confidential,
+        }
+        if secret:
+            data["secret"] = secret
+        return data | {
+            "redirectUris": self.redirect_uris,
+            "scopes": self.scopes,
+            "deviceFlow": self.device_flow,
+            "created": json_fragments.when(self.created),
+            "meta": {"links": [{"rel": "self", "href": f"/api/v1/oauth/clients/{self.id}"}]},
+        }
 
 
 def hash_secret(secret: str) -> bytes:
-    """What is stored of a client's secret; not what the same secret of an operator's application hashes to."""
+    """Return the stored hash of a client's secret, unlike that of the same secret of an operator's application."""
     return hashlib.sha256(b"client of a site\0" + secret.encode()).digest()
-
-
-def insert(
-    tx: Transaction,
-    site_id: int,
-    created_by: int,
-    *,
-    name: str,
-    is_confidential: bool,
-    redirect_uris: list[str],
-    scopes: list[str],
-    device_flow: bool,
-) -> tuple[int, str]:
-    """Register a client; its id and its secret ("" for a public one). Raises Invalid beyond the limit of the site."""
-    # One after another, so that the limit holds.
-    lock_for_update(tx, site_id)
-    if tx.value(COUNT, site_id=site_id) >= MOST_CLIENTS:
-        raise Invalid("", f"A site has at most {MOST_CLIENTS} clients")
-    secret = new_secret() if is_confidential else ""
-    id = tx.value(
-        INSERT,
-        site_id=site_id,
-        created_by=created_by,
-        name=name,
-        is_confidential=is_confidential,
-        redirect_uris=redirect_uris,
-        scopes=scopes,
-        device_flow=device_flow,
-        secret_hash=hash_secret(secret) if secret else b"",
-    )
-    return int(id), secret
-
-
-def update(
-    tx: Transaction,
-    site_id: int,
-    client: Client,
-    *,
-    name: str,
-    redirect_uris: list[str],
-    scopes: list[str],
-    device_flow: bool,
-) -> None:
-    """Change a locked client; grants that go beyond its new scopes end."""
-    tx.run(
-        UPDATE,
-        site_id=site_id,
-        client_id=client.id,
-        name=name,
-        redirect_uris=redirect_uris,
-        scopes=scopes,
-        device_flow=device_flow,
-    )
-    tx.run(NARROW, site_id=site_id, client_id=client.id, scopes=scopes)
-
-
-def rotate(tx: Transaction, site_id: int, client: Client) -> str:
-    """A new secret for a confidential client; the old one is worth nothing from now on."""
-    secret = new_secret()
-    tx.run(SET_SECRET, site_id=site_id, client_id=client.id, secret_hash=hash_secret(secret))
-    return secret
-
-
-def delete(tx: Transaction, site_id: int, client: Client) -> None:
-    """Delete a locked client with every grant and token that it was given."""
-    tx.run(END_GRANTS, site_id=site_id, client_id=client.id)
-    tx.run(DELETE, site_id=site_id, client_id=client.id)
-
-
-def document(client: Client, secret: str = "") -> dict[str, Any]:
-    """A client as the site's owner sees it; `secret` only when it was made just now."""
-    data: dict[str, Any] = {
-        "id": client.id,
-        "name": client.name,
-        "confidential": client.is_confidential,
-    }
-    if secret:
-        data["secret"] = secret
-    return data | {
-        "redirectUris": client.redirect_uris,
-        "scopes": client.scopes,
-        "deviceFlow": client.device_flow,
-        "created": json_fragments.when(client.created),
-        "meta": {"links": [{"rel": "self", "href": f"/api/v1/oauth/clients/{client.id}"}]},
-    }
 
 
 # ---------------------------------------------------------------- redirect URIs
 
-# Nothing that a header, a page or a policy would have to escape.
+# Characters that no header, page or policy has to escape.
 _PLAIN: Final = re.compile(r"[A-Za-z0-9\-._~:/?\[\]@!$&()*+=%]+")
 _HOST: Final = re.compile(r"[a-z0-9]([a-z0-9.-]*[a-z0-9])?", re.IGNORECASE)
 _LOOPBACK: Final = frozenset(("127.0.0.1", "::1", "localhost"))
 
 
 def checked_redirect_uris(given: Iterable[str]) -> list[str]:
-    """Redirect URIs that may be registered, each once, in order. Raises Invalid.
+    """Return redirect URIs that may be registered, each once, in order. Raises Invalid.
 
     https on any host, or http on loopback (RFC 8252); no fragment, no user, no dots that lead upwards.
     """
@@ -271,14 +274,6 @@ def _fault(uri: str) -> str | None:
     if any(part in (".", "..") for part in parts.path.lower().replace("%2e", ".").split("/")):
         return "may not lead upwards"
     return None
-
-
-def allows_redirect(client: Client, uri: str) -> bool:
-    """Whether `uri` is registered: the same text; of a numeric loopback address the port is free (RFC 8252, 7.3)."""
-    if uri in client.redirect_uris:
-        return True
-    free = _without_port(uri)
-    return free is not None and any(free == _without_port(known) for known in client.redirect_uris)
 
 
 _LOCAL: Final = re.compile(r"(http://(?:127\.0\.0\.1|\[::1\]))(?::[0-9]{1,5})?((?:/[^\s#]*)?)")

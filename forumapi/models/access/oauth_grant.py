@@ -1,7 +1,7 @@
-"""What people let clients do: grants, each the family of the tokens that came of it, and the codes that lead there.
+"""OAuth grants: consent of people to clients, each the family of the access and refresh tokens that came of it.
 
-Ending a grant takes its tokens with it, in the same statement (their foreign keys cascade). Everything that moves
-within a grant holds its row first.
+Deleting a grant deletes its tokens in the same statement (their foreign keys cascade). Every change within a grant
+locks its row first.
 """
 
 from __future__ import annotations
@@ -9,22 +9,17 @@ from __future__ import annotations
 import datetime
 import hashlib
 from collections.abc import Sequence
-from typing import Any, Final, NamedTuple
+from typing import Any, NamedTuple
 
 from forumapi.database.connections import (
     Query,
     Reader,
-    Row,
     Transaction,
 )
-from forumapi.models.access import access_token
-from forumapi.models.access.access_token import GRANT
+from forumapi.models.access.access_token import GRANT, AccessToken
 from forumapi.models.pages import page_with_total
 from forumapi.wire import json_fragments, scopes
 from forumapi.wire.paging import Paging
-
-CODE: Final = "oauth-code"
-CODE_LIFE_S: Final = 60
 
 INSERT = Query(
     "oauth_grant.insert",
@@ -34,8 +29,8 @@ INSERT = Query(
  RETURNING grant_id""",
 )
 
-HOLD = Query(
-    "oauth_grant.hold",
+LOCK = Query(
+    "oauth_grant.lock",
     """
     UPDATE oauth_grants g
        SET refreshed = now()
@@ -43,23 +38,16 @@ HOLD = Query(
  RETURNING g.user_id, g.scopes""",
 )
 
-END = Query(
-    "oauth_grant.end",
+DELETE = Query(
+    "oauth_grant.delete",
     "DELETE FROM oauth_grants g WHERE g.site_id = %(site_id)s AND g.grant_id = %(grant_id)s",
 )
 
-END_OWN = Query(
-    "oauth_grant.end_own",
+DELETE_OWN = Query(
+    "oauth_grant.delete_own",
     """
     DELETE FROM oauth_grants g
      WHERE g.site_id = %(site_id)s AND g.user_id = %(user_id)s AND g.grant_id = %(grant_id)s""",
-)
-
-END_OF_CODE = Query(
-    "oauth_grant.end_of_code",
-    """
-    DELETE FROM oauth_grants g
-     WHERE g.site_id = %(site_id)s AND g.client_id = %(client_id)s AND g.code_hash = %(code_hash)s""",
 )
 
 ADD_REFRESH = Query(
@@ -102,8 +90,8 @@ END_ACCESS = Query(
        AND t.kind = 'grant'""",
 )
 
-SHOW_ACCESS = Query(
-    "oauth_grant.show_access",
+FIND_ACCESS = Query(
+    "oauth_grant.find_access",
     """
     SELECT t.scopes, t.created, t.expires, t.user_id
       FROM access_tokens t
@@ -111,8 +99,8 @@ SHOW_ACCESS = Query(
        AND t.kind = 'grant' AND t.expires > now()""",
 )
 
-SHOW_REFRESH = Query(
-    "oauth_grant.show_refresh",
+FIND_REFRESH = Query(
+    "oauth_grant.find_refresh",
     """
     SELECT r.scopes, r.created, r.expires, r.user_id
       FROM refresh_tokens r
@@ -121,8 +109,8 @@ SHOW_REFRESH = Query(
 )
 
 # The same answer as the identity statement's: nobody is banned from a site of their own (P-26).
-STANDING = Query(
-    "oauth_grant.standing",
+ACTIVE_PROFILE = Query(
+    "oauth_grant.active_profile",
     """
     SELECT p.profile_id, p.profile_name
       FROM profiles p
@@ -151,230 +139,179 @@ COUNT = Query(
     "SELECT count(*) FROM oauth_grants g WHERE g.site_id = %(site_id)s AND g.user_id = %(user_id)s",
 )
 
-ADD_CODE = Query(
-    "oauth_grant.add_code",
-    """
-    INSERT INTO single_use (kind, secret_hash, site_id, payload, expires)
-    VALUES (%(kind)s, %(secret_hash)s, %(site_id)s, %(payload)s::jsonb,
-            now() + make_interval(secs => %(life_s)s::int))""",
-)
 
-# A code of another client stays: whoever has it by chance can't use it up.
-TAKE_CODE = Query(
-    "oauth_grant.take_code",
-    """
-    DELETE FROM single_use u
-     WHERE u.kind = %(kind)s AND u.secret_hash = %(secret_hash)s AND u.site_id = %(site_id)s
-       AND (u.payload ->> 'client')::bigint = %(client_id)s
- RETURNING u.payload::text, u.expires > now()""",
-)
+class OAuthGrant(NamedTuple):
+    """Grant of a user to a client on one site: the family of the tokens that came of it."""
+
+    site_id: int
+    client_id: int
+    id: int
+    user_id: int
+    scopes: Sequence[str]
+
+    @classmethod
+    def insert(
+        cls,
+        tx: Transaction,
+        site_id: int,
+        client_id: int,
+        user_id: int,
+        scopes: Sequence[str],
+        code: str = "",
+    ) -> OAuthGrant:
+        """Store a grant. `code`: the authorization code that led to it, if any."""
+        id = tx.value(
+            INSERT,
+            site_id=site_id,
+            client_id=client_id,
+            user_id=user_id,
+            scopes=scopes,
+            code_hash=secret_hash(code) if code else None,
+        )
+        return cls(site_id, client_id, int(id), user_id, scopes)
+
+    @classmethod
+    def lock(cls, tx: Transaction, site_id: int, client_id: int, refresh: str) -> OAuthGrant | None:
+        """Lock the grant of a refresh token that may be used now and return it.
+
+        None for a token that is unknown or expired; also for one that was used before, which ends the grant: the token
+        was stolen, before or after.
+        """
+        token_hash = secret_hash(refresh)
+        params = {"site_id": site_id, "client_id": client_id}
+        grant_id = tx.value(FAMILY, token_hash=token_hash, **params)
+        if grant_id is None:
+            return None
+        row = tx.row(LOCK, grant_id=grant_id, **params)
+        state = tx.row(USE_REFRESH, token_hash=token_hash, **params)
+        if row is None or state is None:
+            return None
+        grant = cls(site_id, client_id, int(grant_id), row[0], row[1])
+        was_used, is_expired = state
+        if was_used:
+            grant.delete(tx)
+            return None
+        return None if is_expired else grant
+
+    def add_tokens(
+        self,
+        tx: Transaction,
+        *,
+        access: str,
+        scopes: Sequence[str],
+        life_s: int,
+        refresh: str,
+        refresh_days: int,
+        used: str = "",
+        ip: str = "",
+    ) -> None:
+        """Store an access token and a refresh token of the grant; `used` is the refresh token that was spent."""
+        if used:
+            tx.run(MARK_USED, token_hash=secret_hash(used), site_id=self.site_id)
+        AccessToken.insert(
+            tx,
+            self.user_id,
+            kind=GRANT,
+            life_s=life_s,
+            client_id=self.client_id,
+            site_id=self.site_id,
+            scopes=scopes,
+            grant_id=self.id,
+            ip=ip,
+            secret=access,
+        )
+        tx.run(
+            ADD_REFRESH,
+            token_hash=secret_hash(refresh),
+            grant_id=self.id,
+            user_id=self.user_id,
+            client_id=self.client_id,
+            site_id=self.site_id,
+            scopes=self.scopes,
+            days=refresh_days,
+        )
+
+    def delete(self, tx: Transaction) -> None:
+        """Delete the grant and every token of it, from the next request on."""
+        tx.run(DELETE, site_id=self.site_id, grant_id=self.id)
+
+    @staticmethod
+    def delete_own(tx: Transaction, site_id: int, user_id: int, grant_id: int) -> bool:
+        """Delete a grant of this user; return False if there was none."""
+        return tx.run(DELETE_OWN, site_id=site_id, user_id=user_id, grant_id=grant_id) > 0
 
 
-class Code(NamedTuple):
-    """What a person granted, until the client comes for it."""
-
-    client: int
-    user: int
-    scopes: list[str]
-    redirect: str
-    challenge: str
-
-
-class Shown(NamedTuple):
-    """A live token of a client, for introspection."""
+class ClientToken(NamedTuple):
+    """Live token of a client, for introspection."""
 
     scopes: list[str]
     created: datetime.datetime
     expires: datetime.datetime
     user_id: int
 
+    @classmethod
+    def find(cls, tx: Reader, site_id: int, client_id: int, secret: str) -> ClientToken | None:
+        """Return a live token of this client, access or refresh."""
+        params = _token(site_id, client_id, secret)
+        row = tx.row(FIND_ACCESS, **params) or tx.row(FIND_REFRESH, **params)
+        return cls(*row) if row else None
+
+    @staticmethod
+    def revoke(tx: Transaction, site_id: int, client_id: int, secret: str) -> None:
+        """Revoke an access token alone, or with a refresh token the whole grant (RFC 7009)."""
+        params = _token(site_id, client_id, secret)
+        grant_id = tx.value(FAMILY, **params)
+        if grant_id is not None:
+            tx.run(DELETE, site_id=site_id, grant_id=grant_id)
+        else:
+            tx.run(END_ACCESS, **params)
+
+
+class GrantedClient(NamedTuple):
+    """Grant of a person, as they see it."""
+
+    id: int
+    client_id: int
+    client_name: str
+    scopes: list[str]
+    created: datetime.datetime
+    refreshed: datetime.datetime
+
+    @classmethod
+    def page(
+        cls, tx: Reader, site_id: int, user_id: int, paging: Paging
+    ) -> tuple[list[GrantedClient], int]:
+        """Return a page of a user's grants on this site, newest first, and the total."""
+        rows, total = page_with_total.page(
+            tx, PAGE, COUNT, paging, site_id=site_id, user_id=user_id
+        )
+        return [cls(*row) for row in rows], total
+
+    def document(self) -> dict[str, Any]:
+        """Return the grant as JSON members for the person who gave it."""
+        return {
+            "id": self.id,
+            "clientId": self.client_id,
+            "clientName": self.client_name,
+            "scopes": [
+                {"scope": scope, "description": scopes.words(scope)} for scope in self.scopes
+            ],
+            "created": json_fragments.when(self.created),
+            "refreshed": json_fragments.when(self.refreshed),
+            "meta": {"links": [{"rel": "self", "href": f"/api/v1/oauth/grants/{self.id}"}]},
+        }
+
 
 def secret_hash(secret: str) -> bytes:
-    """What is stored of a code or a refresh token."""
+    """Return the stored hash of a code or a refresh token."""
     return hashlib.sha256(secret.encode("utf-8", "surrogatepass")).digest()
 
 
-# ---------------------------------------------------------------- codes
-
-
-def add_code(tx: Transaction, site_id: int, secret: str, code: Code) -> None:
-    """Keep what was granted under a code that is good once and for a minute."""
-    tx.run(
-        ADD_CODE,
-        kind=CODE,
-        secret_hash=secret_hash(secret),
-        site_id=site_id,
-        payload=json_fragments.dumps(code._asdict()).decode(),
-        life_s=CODE_LIFE_S,
-    )
-
-
-def take_code(tx: Transaction, site_id: int, client_id: int, secret: str) -> Code | None:
-    """What the code stands for, which is used up by this; None for one that is unknown or too old.
-
-    A code that was used before takes along what it gave: one of the two who had it was not meant to.
-    """
-    hashed = secret_hash(secret)
-    row = tx.row(TAKE_CODE, kind=CODE, secret_hash=hashed, site_id=site_id, client_id=client_id)
-    if row is None:
-        tx.run(END_OF_CODE, site_id=site_id, client_id=client_id, code_hash=hashed)
-        return None
-    return Code(**json_fragments.loads(row[0])) if row[1] else None
-
-
-# ---------------------------------------------------------------- grants and their tokens
-
-
-def standing(tx: Reader, site_id: int, user_id: int) -> tuple[int, str] | None:
-    """Id and name of a user's profile here; None without one, or while banned."""
-    row = tx.row(STANDING, site_id=site_id, user_id=user_id)
+def active_profile(tx: Reader, site_id: int, user_id: int) -> tuple[int, str] | None:
+    """Return id and name of a user's profile on this site; None without a profile, or while banned."""
+    row = tx.row(ACTIVE_PROFILE, site_id=site_id, user_id=user_id)
     return (int(row[0]), str(row[1])) if row else None
 
 
-def begin(
-    tx: Transaction,
-    site_id: int,
-    client_id: int,
-    user_id: int,
-    granted: Sequence[str],
-    code: str = "",
-) -> int:
-    """Make a grant; its id. `code` is what it is given for, if it came by one."""
-    return int(
-        tx.value(
-            INSERT,
-            site_id=site_id,
-            client_id=client_id,
-            user_id=user_id,
-            scopes=granted,
-            code_hash=secret_hash(code) if code else None,
-        )
-    )
-
-
-class Family(NamedTuple):
-    """A grant whose row is held, as a refresh token leads to it."""
-
-    id: int
-    user_id: int
-    scopes: list[str]
-
-
-def hold(tx: Transaction, site_id: int, client_id: int, refresh: str) -> Family | None:
-    """The grant of a refresh token that may be used now, held.
-
-    None for a token that is unknown or expired; also for one that was used before, and then the grant ends: it was
-    stolen, before or after.
-    """
-    token_hash = secret_hash(refresh)
-    which = {"site_id": site_id, "client_id": client_id}
-    grant_id = tx.value(FAMILY, token_hash=token_hash, **which)
-    if grant_id is None:
-        return None
-    held = tx.row(HOLD, grant_id=grant_id, **which)
-    state = tx.row(USE_REFRESH, token_hash=token_hash, **which)
-    if held is None or state is None:
-        return None
-    was_used, is_expired = state
-    if was_used:
-        end(tx, site_id, int(grant_id))
-        return None
-    return None if is_expired else Family(int(grant_id), held[0], held[1])
-
-
-def add_tokens(
-    tx: Transaction,
-    site_id: int,
-    client_id: int,
-    family: Family,
-    *,
-    access: str,
-    granted: Sequence[str],
-    life_s: int,
-    refresh: str,
-    refresh_days: int,
-    used: str = "",
-    ip: str = "",
-) -> None:
-    """Give a grant an access token and a refresh token; `used` is the refresh token that was spent for them."""
-    if used:
-        tx.run(MARK_USED, token_hash=secret_hash(used), site_id=site_id)
-    access_token.make(
-        tx,
-        family.user_id,
-        kind=GRANT,
-        life_s=life_s,
-        client_id=client_id,
-        site_id=site_id,
-        scopes=granted,
-        grant_id=family.id,
-        ip=ip,
-        secret=access,
-    )
-    tx.run(
-        ADD_REFRESH,
-        token_hash=secret_hash(refresh),
-        grant_id=family.id,
-        user_id=family.user_id,
-        client_id=client_id,
-        site_id=site_id,
-        scopes=family.scopes,
-        days=refresh_days,
-    )
-
-
-def end(tx: Transaction, site_id: int, grant_id: int) -> None:
-    """End a grant and every token of it, from the next request on."""
-    tx.run(END, site_id=site_id, grant_id=grant_id)
-
-
-def end_own(tx: Transaction, site_id: int, user_id: int, grant_id: int) -> bool:
-    """End a grant of this person; False if there was none."""
-    return tx.run(END_OWN, site_id=site_id, user_id=user_id, grant_id=grant_id) > 0
-
-
-def revoke(tx: Transaction, site_id: int, client_id: int, secret: str) -> None:
-    """End what a client gives back: an access token alone, or with a refresh token the whole grant (RFC 7009)."""
-    which: dict[str, Any] = {
-        "token_hash": secret_hash(secret),
-        "site_id": site_id,
-        "client_id": client_id,
-    }
-    grant_id = tx.value(FAMILY, **which)
-    if grant_id is not None:
-        end(tx, site_id, int(grant_id))
-    else:
-        tx.run(END_ACCESS, **which)
-
-
-def show(tx: Reader, site_id: int, client_id: int, secret: str) -> Shown | None:
-    """A live token of this client, access or refresh."""
-    which: dict[str, Any] = {
-        "token_hash": secret_hash(secret),
-        "site_id": site_id,
-        "client_id": client_id,
-    }
-    row = tx.row(SHOW_ACCESS, **which) or tx.row(SHOW_REFRESH, **which)
-    return Shown(*row) if row else None
-
-
-# ---------------------------------------------------------------- what a person granted
-
-
-def page(tx: Reader, site_id: int, user_id: int, paging: Paging) -> tuple[list[Row], int]:
-    """The newest grants of a person on this site, and how many there are."""
-    return page_with_total.page(tx, PAGE, COUNT, paging, site_id=site_id, user_id=user_id)
-
-
-def document(row: Row) -> dict[str, Any]:
-    """A grant as whoever gave it sees it."""
-    id, client_id, name, granted, created, refreshed = row[:6]
-    return {
-        "id": id,
-        "clientId": client_id,
-        "clientName": name,
-        "scopes": [{"scope": scope, "description": scopes.words(scope)} for scope in granted],
-        "created": json_fragments.when(created),
-        "refreshed": json_fragments.when(refreshed),
-        "meta": {"links": [{"rel": "self", "href": f"/api/v1/oauth/grants/{id}"}]},
-    }
+def _token(site_id: int, client_id: int, secret: str) -> dict[str, Any]:
+    return {"token_hash": secret_hash(secret), "site_id": site_id, "client_id": client_id}

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from forumapi.models.access import access_token
+from forumapi.models.access.access_token import AccessToken
 from tests.auth.stage import Stage, staged
 from tests.factories import Person, Site
 
@@ -234,8 +234,8 @@ def test_what_is_good_on_one_site_alone_neither_shows_nor_ends_other_sessions(
     phone = sign_in(stage, me)
     with stage.app.database.write() as tx:
         # As signing in gives it by a method that the site's owner set up, who can sign in as anybody there.
-        limited = access_token.create(tx, me.user_id, site_id=me.site.id)
-        everywhere = access_token.make(tx, me.user_id, kind="key", life_s=3600)
+        limited = AccessToken.insert_session(tx, me.user_id, site_id=me.site.id)
+        everywhere = AccessToken.insert(tx, me.user_id, kind="key", life_s=3600)
     (row,) = stage.sql("SELECT token_id FROM access_tokens WHERE token_prefix = %(p)s", p=phone[:8])
 
     (shown,) = stage.get("/sessions", site=me.site, token=limited).data["sessions"]["items"]
