@@ -249,7 +249,7 @@ def laid_over(
     for name, value in given.items():
         if name not in fields:
             known = ", ".join(fields) or "none"
-            raise Invalid("settings", f"{backend.name} has these: {known}")
+            raise Invalid("settings", f"{backend.name} has only these settings: {known}")
         if value is None:
             continue
         settings[name] = fields[name].checked(value, f"settings.{name}")
@@ -260,7 +260,7 @@ def laid_over(
     ):
         for name, one in fields.items():
             if one.kind == "secret" and stored.get(name) and given.get(name) is None:
-                raise Invalid(f"settings.{name}", "must be sent again where it is to go elsewhere")
+                raise Invalid(f"settings.{name}", "is required when its address changes")
     return {name: value for name, value in settings.items() if value}
 
 

@@ -250,7 +250,7 @@ def _settle(tx: Transaction, site_id: int, address: str) -> None:
 
 
 LINK_REFUSED: Final = "This link is used or too old; ask for another"
-_REFUSED: Final = "This code is wrong, used or too old; ask for another"
+_REFUSED: Final = "This code is wrong, used or expired; ask for another"
 
 _TEXT: Final = """\
 Your code to sign in to {title} is

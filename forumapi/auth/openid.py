@@ -29,7 +29,7 @@ REDIRECT_URIS: Final = Setting(
     "Pages that a sign-in may come back to, as the provider knows them; none: /login/ of the site.",
     "urls",
 )
-_STALE: Final = "This sign-in is unknown, used or too old; begin again"
+_STALE: Final = "This sign-in is unknown, used or expired; start again"
 
 
 class RedirectBackend(Backend, is_abstract=True):
@@ -175,9 +175,9 @@ def verified_address(claims: Mapping[str, Any], *, is_verified: bool) -> str:
     """The address in the claims. Raises Unauthorized without one, or where it is not verified."""
     address = claims.get("email")
     if not isinstance(address, str) or not email.valid(address):
-        raise Unauthorized("The identity provider names no e-mail address")
+        raise Unauthorized("The identity provider returned no e-mail address")
     if not is_verified:
-        raise Unauthorized("The identity provider does not say that this e-mail address is yours")
+        raise Unauthorized("The identity provider has not verified this e-mail address")
     return address
 
 
@@ -185,5 +185,5 @@ def _redirect_uri(attempt: Attempt) -> str:
     allowed = attempt.settings.get("redirectUris") or [f"{attempt.site.url}/login/"]
     given = attempt.redirect_uri or allowed[0]
     if given not in allowed:
-        raise Invalid("redirectUri", "is none of the pages that this method may come back to")
+        raise Invalid("redirectUri", "is not a return address of this sign-in method")
     return str(given)

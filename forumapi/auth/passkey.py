@@ -101,7 +101,7 @@ def register(
 
     kept = flows.take(tx, _REGISTER, site.id, flow)
     if kept is None or kept["userId"] != owner.user_id:
-        raise Invalid("flow", "is unknown, used or too old; begin again")
+        raise Invalid("flow", "is unknown, used or expired; start again")
     try:
         made = authenticator.verified_new(credential, kept["challenge"], domain(site), site.url)
     except authenticator.REFUSED as error:

@@ -139,7 +139,7 @@ class GithubBackend(RedirectBackend):
         for one in said:
             if isinstance(one, dict) and one.get("primary") is True:
                 return verified_address(one, is_verified=one.get("verified") is True)
-        raise Unauthorized("The identity provider names no e-mail address")
+        raise Unauthorized("The identity provider returned no e-mail address")
 
 
 def _site(settings: Mapping[str, Any]) -> str:

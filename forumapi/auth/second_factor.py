@@ -14,8 +14,8 @@ from forumapi.database.connections import Transaction
 from forumapi.errors import Unauthorized
 from forumapi.models.access.totp import Totp, count_try
 
-_REFUSED: Final = "This code is wrong, used or too old"
-_STALE: Final = "This sign-in is unknown, used or too old; begin again"
+_REFUSED: Final = "This code is wrong, used or expired"
+_STALE: Final = "This sign-in is unknown, used or expired; start again"
 
 
 class SecondFactorBackend(Backend):

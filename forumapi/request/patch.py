@@ -54,7 +54,7 @@ def check(document: list[Operation]) -> None:
     Raises Invalid (400) and NotImplementedHere (501), for the first operation that is wrong.
     """
     if not document:
-        raise Invalid("", "The patch holds no operation")
+        raise Invalid("", "The patch has no operations")
     for index, one in enumerate(document):
         where = f"[{index}]"
         op = "" if isinstance(one.op, UnsetType) else one.op

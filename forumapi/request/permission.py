@@ -36,7 +36,7 @@ _RIGHTS: Final[dict[Need, tuple[int, int, str]]] = {
         errors.NO_DELETE,
         "You may not remove anything from this",
     ),
-    MODERATE: (evaluator.MODERATOR, 0, "Only those who moderate this may do this"),
+    MODERATE: (evaluator.MODERATOR, 0, "Only moderators may do this"),
     OWNER: (evaluator.SITE_OWNER, errors.NEEDS_OWNER, "Only the owner of this site may do this"),
 }
 

@@ -72,7 +72,7 @@ def test_a_wrong_code_changes_nothing_and_tries_are_few(stage: Stage, me: Person
     wrong = "00000000" if code != "00000000" else "11111111"
     for _ in range(email_change.TRIES):
         refused = change(stage, me, wrong)
-        assert (refused.status, refused.error) == (400, "code: is wrong, used or too old")
+        assert (refused.status, refused.error) == (400, "code: is wrong, used or expired")
     assert change(stage, me, code).status == 400
     # Somebody else's code is none, and only the newest counts.
     other = stage.make.person(stage.site)

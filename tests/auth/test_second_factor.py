@@ -78,7 +78,7 @@ def test_it_is_on_once_a_code_shows_that_the_app_has_the_secret(
     assert not stage.get("/auth/totp", by=person).data["enabled"]
     assert isinstance(develop(stage, person).data, str), "not asked for yet"
     wrong = stage.put("/auth/totp", {"code": "000000"}, by=person)
-    assert (wrong.status, wrong.error) == (400, "code: is wrong, used or too old")
+    assert (wrong.status, wrong.error) == (400, "code: is wrong, used or expired")
 
     codes = stage.put(
         "/auth/totp", {"code": App(stage, person, begun["secret"]).code()}, by=person

@@ -212,5 +212,5 @@ class SiteAuthMethodHandler(Handler):
 def _named(ctx: Context) -> type[Backend]:
     backend = backends.find(ctx.args["method"], ctx.app.config)
     if backend is None or not backend.is_listed:
-        raise NotFound("There is no such way to sign in")
+        raise NotFound("There is no such sign-in method")
     return backend

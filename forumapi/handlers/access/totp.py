@@ -119,7 +119,7 @@ def _tried(ctx: Context) -> AbstractContextManager[Transaction]:
 def _proven(ctx: Context, tx: Transaction, *, is_new: bool = False) -> TokenOwner:
     owner = TokenOwner.lock(tx, ctx.identity)
     if not Totp.use_code(tx, owner.user_id, given(ctx.body.code, ""), is_new=is_new):
-        raise Invalid("code", "is wrong, used or too old")
+        raise Invalid("code", "is wrong, used or expired")
     return owner
 
 
@@ -192,13 +192,13 @@ class AddressHandler(Handler):
                 count_try(tx, user_id)
             proven = email_change.prove(tx, user_id, given(sent.code, ""))
         if proven is None:
-            raise Invalid("code", "is wrong, used or too old")
+            raise Invalid("code", "is wrong, used or expired")
         with database.write() as tx:
             owner = TokenOwner.lock(tx, ctx.identity)
             if Totp.is_on_for(tx, user_id):
                 code = given(sent.secondFactor, "")
                 if not Totp.use_code(tx, user_id, code, is_new=False):
-                    raise Invalid("secondFactor", "is needed, and is wrong, used or too old")
+                    raise Invalid("secondFactor", "is required, and is wrong, used or expired")
             email_change.change(tx, user_id, proven.email)
             owner.end_other_tokens(tx, ctx.identity.token_id)
             record(ctx, tx)

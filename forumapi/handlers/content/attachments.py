@@ -95,7 +95,7 @@ class AttachmentsHandler(HolderHandler):
             can = evaluator.effective(ctx.identity.principal, located.target, ctx.tree)
             is_seen = not located.is_hidden_from(can)
             if not (located.place.exists and can & evaluator.READ and is_seen):  # type: ignore[attr-defined]
-                raise Invalid("", "There is nothing here to attach to", code=ATTACH_TARGET)
+                raise Invalid("", "The thing to attach to does not exist", code=ATTACH_TARGET)
         return located
 
     @needs(READ, answer=schemas.Attachments, paged=True)
@@ -161,7 +161,7 @@ class AttachmentHandler(HolderHandler):
 
 def _required(ctx: Context) -> None:
     if not ctx.located.place.exists:
-        raise NotFound("There is no such thing")
+        raise NotFound("There is no such comment or profile")
 
 
 def _may_use(ctx: Context, hash: str) -> bool:

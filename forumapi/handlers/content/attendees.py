@@ -87,7 +87,7 @@ def _answer(ctx: Context, sent: AttendeeBody, profile_id: int) -> Rsvp:
         if not ctx.can & _STEWARDS:
             raise Forbidden("You may only answer for yourself", code=NO_UPDATE)
         if state == attendee.YES:
-            raise Forbidden("Only they can say that they come", code=NO_UPDATE)
+            raise Forbidden("Only the invited profile itself may answer yes", code=NO_UPDATE)
     return Rsvp(profile_id, state, body.given(sent.waiting, False))
 
 
@@ -149,7 +149,7 @@ class AttendeesHandler(Handler):
         """Rsvp, for oneself or as the event's owner or moderator for others: all of the batch or nothing."""
         sent: list[AttendeeBody] = ctx.body
         if not sent:
-            raise Invalid("body", "must hold one answer at least")
+            raise Invalid("body", "must have at least one answer")
         if len(sent) > MAX_BATCH:
             raise Invalid("body", f"may hold at most {MAX_BATCH} answers", code=OUT_OF_RANGE)
         answers = [_answer(ctx, one, body.given(one.profileId, 0)) for one in sent]
@@ -260,7 +260,7 @@ class AttendeesCsvHandler(Handler):
         Only the site's owner sees addresses; for others that column has their own alone.
         """
         if not ctx.can & _STEWARDS:
-            raise Forbidden("Only for who runs this event", code=NO_READ)
+            raise Forbidden("Only those who may edit this event may do this", code=NO_READ)
         event_id = ctx.args["item"].id
         if not ctx.located.target.microcosm_id:
             raise NotFound("There is no such event")

@@ -138,7 +138,7 @@ def _examined(ctx: Context, part: Part, folder: Path, width: int, height: int) -
         )
         return received, target if made.is_new else part.path
     if file_types.is_untaken(part.head) or file_types.claims_picture(part.declared, part.name):
-        raise Invalid("file", "pictures are taken as GIF, JPEG, PNG and WebP", code=BAD_IMAGE)
+        raise Invalid("file", "images must be GIF, JPEG, PNG or WebP", code=BAD_IMAGE)
     media_type = file_types.sniff(part.head)
     ext = "svg" if media_type == file_types.SVG else file_types.extension(name)
     return File(part.sha1, part.size, name, ext, media_type), part.path
@@ -279,7 +279,7 @@ def _download(
     box = Box(ctx.number("maxWidth"), ctx.number("maxHeight"))
     if any(box):
         if stored.mime_type not in file.INLINE:
-            raise Invalid("maxWidth", "only pictures have other sizes")
+            raise Invalid("maxWidth", "only images can be resized")
         _check_offered(ctx, box)
         # Making one takes a while, during which others may need the connection.
         ctx.reader.end()

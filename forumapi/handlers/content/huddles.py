@@ -355,7 +355,7 @@ class ParticipantHandler(Handler):
         located: LockedHuddle = ctx.located
         huddle = located.required()
         if ctx.args["profileId"].id != ctx.identity.profile_id:
-            raise Invalid("profileId", "Only the participant in question can leave a huddle")
+            raise Invalid("profileId", "Participants can only remove themselves from a huddle")
         huddle.leave(ctx.writer, ctx.author)
         return Done()
 

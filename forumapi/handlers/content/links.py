@@ -103,7 +103,7 @@ def _before(ctx: Context) -> tuple[int, int]:
     text = ctx.query.get("before", "")
     found = _BEFORE.fullmatch(text)
     if text and found is None:
-        raise Invalid("before", "must be as the link `next` says it", code=WRONG_TYPE)
+        raise Invalid("before", "must be taken from the link `next`", code=WRONG_TYPE)
     return (int(found[1]), int(found[2] or 0)) if found else (_NEWEST, 0)
 
 

@@ -104,7 +104,7 @@ class VotesHandler(Handler):
         site_id, id, at = ctx.site.id, ctx.args["item"].id, ctx.paging
         details = poll.read_details(ctx.reader, site_id, id, ctx.identity.user_id)
         if not details.is_named:
-            raise Forbidden("Nobody is told who voted in this poll", code=NO_READ)
+            raise Forbidden("This poll does not show who voted", code=NO_READ)
         has_voted = details.ballot is not None
         if not poll.shows_results(
             details.results, is_open=details.takes_votes, has_voted=has_voted

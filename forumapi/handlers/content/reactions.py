@@ -88,7 +88,7 @@ class ReactionHandler(Handler):
         attached_to.check(ctx)
         name = ctx.args["key"]
         if name not in {kind.name for kind in reaction.kinds(ctx.reader, ctx.site.id)}:
-            raise Invalid("name", "is no reaction of this site")
+            raise Invalid("name", "is not a reaction of this site")
         Reaction(ctx.located.target, name).insert(ctx.writer, ctx.author)
         return Found(ctx.path.rpartition("/")[0])
 

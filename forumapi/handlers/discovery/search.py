@@ -126,7 +126,7 @@ class SearchHandler(Handler):
             )
         except TooSlow as error:
             raise Unavailable(
-                "The search took too long: ask for something narrower", code=SEARCH_TOO_LONG
+                "The search took too long; use a narrower query", code=SEARCH_TOO_LONG
             ) from error
 
 
@@ -192,7 +192,7 @@ class SiteSearchHandler(Handler):
         sent = ctx.body.language
         known = SearchLanguage.find(ctx.reader, ctx.site.id).languages
         if not isinstance(sent, str) or sent not in known:
-            raise Invalid("language", "must be one of those that GET names")
+            raise Invalid("language", "must be one of those that GET lists")
         SearchLanguage.update(ctx.writer, ctx.author, sent)
         site_id = ctx.site.id
         ctx.writer.after_commit(lambda: ctx.app.sites.forget(site_id))

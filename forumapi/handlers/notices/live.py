@@ -223,7 +223,7 @@ def _handshake(ctx: Context) -> str:
         raise Invalid("Sec-WebSocket-Key", "must be 16 bytes in base64")
     origin = environ.get("HTTP_ORIGIN")
     if origin is not None and not _is_ours(ctx, origin):
-        raise Forbidden("Pages of that origin may not connect here")
+        raise Forbidden("This origin is not allowed")
     return accept
 
 
@@ -247,7 +247,7 @@ def _protocol(environ: dict[str, Any]) -> str:
 def ticket(ctx: Context) -> str:
     """The ticket of a request, "" for none. Raises Invalid for a token in its place, which logs would keep."""
     if "access_token" in ctx.query:
-        raise Invalid("access_token", "is not taken in this address; get a ticket")
+        raise Invalid("access_token", "is not accepted in this URL; use a ticket")
     return ctx.query.get("ticket", "")
 
 

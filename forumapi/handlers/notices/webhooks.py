@@ -234,7 +234,7 @@ def _cursor(ctx: Context, number: int) -> str:
 
 def _number(ctx: Context, name: str, text: str | UnsetType) -> int:
     if isinstance(text, UnsetType):
-        raise Invalid(name, "is needed, unless id names one dead letter")
+        raise Invalid(name, "is required unless id is given")
     number = ctx.app.live.cursors.read(ctx.site.id, text)
     if number is None:
         raise Invalid(name, "is not a cursor of this site", code=OUT_OF_RANGE)

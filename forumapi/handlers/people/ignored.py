@@ -47,7 +47,7 @@ def _insert(ctx: Context, things: Sequence[Ignore], *, place: str = "") -> None:
     for number, thing in enumerate(things):
         if thing == (itemtypes.PROFILE, ctx.identity.profile_id):
             field = f"{place}[{number}].itemId" if place else "itemId"
-            raise Invalid(field, "is yourself, whom you can't ignore")
+            raise Invalid(field, "is your own profile, which you can't ignore")
     permission_targets.check_readable(
         ctx.reader, ctx.site.id, ctx.identity.principal, ctx.tree, things, "ignore", place=place
     )

@@ -112,7 +112,7 @@ def _lock_roles(ctx: Context, *, moves_rights: bool = False) -> None:
         role_ids=locked.role_ids, is_site_owner=identity.profile_id == locked.owner_id
     )
     if not evaluator.effective(principal, _locate_in(ctx, tree).target, tree) & evaluator.MODERATOR:
-        raise Forbidden("Only those who moderate this may do this")
+        raise Forbidden("Only moderators may do this")
     if microcosm_id(ctx) not in tree.nodes:
         raise NotFound("There is no such microcosm")
 

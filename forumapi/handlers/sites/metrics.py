@@ -13,7 +13,7 @@ from forumapi.wire import json_fragments, schemas
 def check_admin(ctx: Context) -> None:
     """Check that the caller is one of `admin_user_ids` (P-53). Raises Forbidden."""
     if ctx.identity.user_id not in ctx.app.config.admin_user_ids:
-        raise Forbidden("Only those who run the platform may see this", code=NEEDS_OWNER)
+        raise Forbidden("Only administrators of the platform may see this", code=NEEDS_OWNER)
 
 
 class MetricsHandler(Handler):

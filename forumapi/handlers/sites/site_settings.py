@@ -251,7 +251,9 @@ class SiteOfferHandler(Handler):
         offer = _known(ctx)
         me = ctx.identity
         if offer.profile_id != me.profile_id:
-            raise Forbidden("Only who is offered the site can accept", code=NEEDS_OWNER)
+            raise Forbidden(
+                "Only the profile that is offered the site may accept", code=NEEDS_OWNER
+            )
         if ctx.body.accept is not True:
             raise Invalid("accept", "must be true; DELETE declines")
         if sign_in_rules.is_limited(ctx.reader, ctx.site.id, me.user_id):

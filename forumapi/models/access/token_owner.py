@@ -58,9 +58,7 @@ class TokenOwner(NamedTuple):
     def _checked(cls, row: tuple[int, str, bool] | None) -> TokenOwner:
         if row is None or not row[2]:
             # A site's owner can sign in as anybody there by a provider of their own, and must not reach the account.
-            raise Forbidden(
-                "This token is good on one site, or for some things, only; sign in again"
-            )
+            raise Forbidden("This token is limited to one site or to some scopes; sign in again")
         return cls(row[0], row[1])
 
     def end_other_tokens(self, tx: Transaction, token_id: int) -> int:

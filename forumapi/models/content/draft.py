@@ -193,4 +193,4 @@ def _key(author: Author, place: ItemRef) -> dict[str, Any]:
 def _refuse(version: int) -> None:
     if version:
         raise Conflict(f"The draft is at version {version}")
-    raise Conflict("There is no draft here any more")
+    raise Conflict("The draft does not exist any more")

@@ -203,7 +203,7 @@ def find(
     if is_blocked or any(f".{host}".endswith(f".{domain}") for domain in blocked):
         raise Forbidden("This link leads to a domain that is blocked here")
     if is_inside(host):
-        raise Forbidden("This link leads to an address that is not on the open internet")
+        raise Forbidden("This link leads to an address that is not on the public internet")
     return FollowedLink(link_id, url)
 
 

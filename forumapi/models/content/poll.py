@@ -358,7 +358,7 @@ def _choices(sent: Sequence[ChoiceBody], known: Sequence[int]) -> list[tuple[int
         field = f"choices[{position}]"
         id = given(choice.id, 0) or None
         if id is not None and id not in remaining:
-            raise Invalid(f"{field}.id", "is no choice of this poll, or stands twice")
+            raise Invalid(f"{field}.id", "is not a choice of this poll, or is repeated")
         remaining.discard(id or 0)
         choices.append((id, text.title(_sent(choice.choice), f"{field}.choice", MAX_CHOICE)))
     return choices
@@ -429,7 +429,7 @@ class Poll(Item):
             if removed and before.voter_count:
                 tx.run(TRIM_BALLOTS, removed=removed, **key)
         if before.is_multi and not after.is_multi and tx.value(HAS_MULTIPLE, **key):
-            raise Invalid("multi", "can't be taken back: somebody voted for several choices")
+            raise Invalid("multi", "can't be unset: somebody voted for several choices")
 
     def vote(
         self,
@@ -450,7 +450,7 @@ class Poll(Item):
             raise Invalid("", "A choice may be named once")
         for position, id in enumerate(chosen):
             if id not in details.choice_ids:
-                raise Invalid(f"[{position}].id", "is no choice of this poll")
+                raise Invalid(f"[{position}].id", "is not a choice of this poll")
         if len(chosen) > 1 and not details.is_multi:
             raise Invalid("", "Only one choice may be named in this poll")
         if sorted(chosen) == sorted(details.ballot or ()):

@@ -137,7 +137,7 @@ def checked(sent: Sequence[KindBody]) -> list[ReactionKind]:
             rule = "must be 1 to 30 lower-case letters, digits, hyphens or underscores"
             raise Invalid(f"[{position}].name", rule)
         if name in kinds:
-            raise Invalid(f"[{position}].name", "stands twice")
+            raise Invalid(f"[{position}].name", "is repeated")
         text = clean.sentence(kind.text if isinstance(kind.text, str) else "", quiet=False)
         if not 1 <= clean.length(text) <= MAX_TEXT:
             raise Invalid(f"[{position}].text", f"must have 1 to {MAX_TEXT} characters")

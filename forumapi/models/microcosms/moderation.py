@@ -81,7 +81,7 @@ class Cursor(NamedTuple):
             return None
         match = _CURSOR.fullmatch(text)
         if match is None or int(match[1]) > _LAST_US:
-            raise Invalid("after", "must be what the link `next` of a page says")
+            raise Invalid("after", "must be taken from the link `next`")
         created = _EPOCH + datetime.timedelta(microseconds=int(match[1]))
         return cls(created, int(match[2]), int(match[3]))
 

@@ -352,7 +352,7 @@ def checked_types(given: Iterable[str]) -> list[int]:
     chosen = set(given)
     if unknown := sorted(chosen.difference(known)):
         raise Invalid(
-            "itemTypes", f"events are not told of {excerpt(unknown[0])}", code=OUT_OF_RANGE
+            "itemTypes", f"there are no events of {excerpt(unknown[0])}", code=OUT_OF_RANGE
         )
     if not chosen:
         raise Invalid("itemTypes", "must name at least one type", code=OUT_OF_RANGE)

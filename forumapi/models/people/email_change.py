@@ -118,7 +118,7 @@ def change(tx: Transaction, user_id: int, address: str) -> None:
             person_key=email.same_person_key(address),
         )
     except pgerrors.UniqueViolation:
-        raise Conflict("Somebody signs in with this address by now") from None
+        raise Conflict("This address belongs to another user") from None
     suppression.remove(tx, address)
     role_members.mark_user(tx, user_id)
 

@@ -158,10 +158,10 @@ def checked(html: str | None, link: str | None) -> tuple[str, str]:
         raise Invalid("html", f"may have at most {MAX_TEXT} characters", code=OUT_OF_RANGE)
     text = Template(html)
     if not text.is_valid():
-        raise Invalid("html", "has a $ that begins no name; write $$ for the sign itself")
+        raise Invalid("html", "has a $ without a name after it; write $$ for a dollar sign")
     if unknown := sorted(set(text.get_identifiers()) - set(NAMES)):
         names = ", ".join(f"${name}" for name in NAMES)
-        raise Invalid("html", f"${excerpt(unknown[0])} stands for nothing here; there are {names}")
+        raise Invalid("html", f"${excerpt(unknown[0])} is not a name; allowed are {names}")
     return _CLEANER.clean(html), ""
 
 

@@ -78,7 +78,7 @@ class Menu(NamedTuple):
     def checked(cls, entries: Sequence[EntryBody]) -> Menu:
         """Return a menu that was sent, which has entries. Raises Invalid with the field that is wrong (P-20)."""
         if not entries:
-            raise Invalid("", "The menu may not be empty; use DELETE to take it away")
+            raise Invalid("", "The menu may not be empty; use DELETE to remove it")
         if len(entries) > MAX_ENTRIES:
             raise Invalid("", f"A menu may have at most {MAX_ENTRIES} entries")
         return cls([MenuEntry.checked(f"[{place}]", entry) for place, entry in enumerate(entries)])
