@@ -30,12 +30,12 @@ _SCHEMA: Final = "f1"
 OVERHEAD: Final = 300
 _PART: Final = 50
 _LIFETIME_S: Final = 7 * 24 * 3600
-# ValueError: what answers there does not speak memcached's language, or stopped in the middle of a word.
+# ValueError: the server does not speak memcached's protocol, or stopped in the middle of an answer.
 _TROUBLE: Final = (OSError, MemcacheError, ValueError)
 
 
 def server_version(server: str, *, timeout_s: float) -> str:
-    """What the memcached at `server` ("host:port") says it is. Raises OSError when none answers."""
+    """Ask the memcached at `server` ("host:port") for its version line. Raises OSError when none answers."""
     host, _, port = server.rpartition(":")
     with socket.create_connection((host.strip("[]"), int(port)), timeout=timeout_s) as connection:
         connection.settimeout(timeout_s)
@@ -47,7 +47,7 @@ def server_version(server: str, *, timeout_s: float) -> str:
 
 
 class Memory(Lru[Key, Fragment]):
-    """Fragments, bounded by their bytes."""
+    """LRU cache of fragments, bounded by their bytes."""
 
     def __init__(self, max_bytes: int) -> None:
         super().__init__(
@@ -57,13 +57,13 @@ class Memory(Lru[Key, Fragment]):
 
 
 class Cache:
-    """`get_many` and `add_many` of documents. `servers` are memcached addresses, "host:port"; none is fine.
+    """Cache of documents in memory, and in memcached at `servers` ("host:port", which may be none).
 
     `round_trips` of a request are counted by the caller through the return value of `get_many`.
     """
 
     TIMEOUT_S: Final = 0.1
-    # After a failure it is asked by nobody for this long, and then by one request whether it is well again.
+    # After a failure no request asks memcached for this long; then one request asks whether it works again.
     BREAK_S: Final = 5.0
     PROBE_S: Final = 0.05
 
@@ -77,11 +77,11 @@ class Cache:
         self._broken_until = 0.0
 
     def get(self, key: Key) -> Fragment | None:
-        """What this process holds under `key`."""
+        """Return the document that this process holds under `key`."""
         return self.memory.get(key)
 
     def get_many(self, keys: Iterable[Key]) -> tuple[dict[Key, Fragment], int]:
-        """What memcached holds of `keys` (the caller has asked `get` before); and the round trips it took, 0 or 1."""
+        """Fetch documents from memcached (the caller has asked `get` before); with the round trips it took, 0 or 1."""
         if not self._servers:
             return {}, 0
         names = {self._name(key): key for key in keys}
@@ -107,7 +107,7 @@ class Cache:
         return result, 1
 
     def add_many(self, entries: Mapping[Key, Fragment]) -> None:
-        """Keep finished documents, here and in memcached."""
+        """Store finished documents, in memory and in memcached."""
         for key, fragment in entries.items():
             self.memory.add(key, fragment)
         if not self._servers or not entries or not self._is_well():
@@ -152,7 +152,7 @@ class Cache:
         return HashClient(self._servers, ignore_exc=True, **options)
 
     def _is_well(self) -> bool:
-        """Whether memcached may be asked. After a break one request finds out, which costs it little; others go on."""
+        """Return True if memcached may be asked. After a break one request probes it; the others go on without."""
         if not self._broken_until:
             return True
         now = time.monotonic()
@@ -170,7 +170,7 @@ class Cache:
         return False
 
     def _fail(self, client: Client | HashClient) -> None:
-        """Stop asking for a moment: a slow memcached must not slow every request."""
+        """Stop asking memcached for BREAK_S: a slow one must not slow every request."""
         metrics.MEMCACHED_FAILED.add()
         self._broken_until = time.monotonic() + self.BREAK_S
         client.close()

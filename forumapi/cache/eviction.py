@@ -1,4 +1,4 @@
-"""What was used last, or is used most often, bounded by weight."""
+"""LRU cache bounded by weight, and the weight of plain data in bytes."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ K = TypeVar("K")
 V = TypeVar("V")
 
 
-# What Python has once, however often it stands somewhere.
+# Objects that Python holds once, however often they are referenced.
 _SHARED: Final = frozenset(map(id, (None, True, False, "", b"", (), *range(-5, 257))))
 
 
 def size(value: object) -> int:
-    """Bytes of plain data with all that it holds; what stands in it twice counts twice."""
+    """Measure plain data with all that it holds, in bytes; an object in it twice counts twice."""
     if id(value) in _SHARED:
         return 0
     found = sys.getsizeof(value)
@@ -32,12 +32,12 @@ AROUND: Final = 150
 
 
 def plainly(key: object, value: object) -> int:
-    """Weight of an entry of plain data, in bytes."""
+    """Weigh an entry of plain data, in bytes."""
     return AROUND + size(key) + size(value)
 
 
 class Lru(Generic[K, V]):
-    """Entries of at most `limit` weights in all, as `weigh` says; what was not asked for the longest goes first.
+    """LRU cache whose entries weigh at most `limit` in all, by `weigh`.
 
     A hit costs two look-ups and weighs nothing.
     """
@@ -49,17 +49,17 @@ class Lru(Generic[K, V]):
         self._entries: OrderedDict[K, V] = OrderedDict()
 
     def get(self, key: K) -> V | None:
-        """The entry, or None."""
+        """Return the entry, or None."""
         found = self._entries.get(key)
         if found is not None:
             try:
                 self._entries.move_to_end(key)
-            except KeyError:  # another thread has crowded it out just now
+            except KeyError:  # another thread has evicted it just now
                 pass
         return found
 
     def add(self, key: K, value: V) -> None:
-        """Keep an entry until it is crowded out."""
+        """Store an entry until it is evicted."""
         entries = self._entries
         before = entries.pop(key, None)
         if before is not None:
@@ -70,7 +70,7 @@ class Lru(Generic[K, V]):
             self._weight -= self._weigh(*entries.popitem(last=False))
 
     def clear(self) -> None:
-        """Keep nothing."""
+        """Drop all entries."""
         self._entries.clear()
         self._weight = 0
 
@@ -79,5 +79,5 @@ class Lru(Generic[K, V]):
 
     @property
     def weight(self) -> int:
-        """Of all entries."""
+        """Return the weight of all entries."""
         return self._weight

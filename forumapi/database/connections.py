@@ -1,10 +1,10 @@
-"""PostgreSQL, as thin as it can be: a LIFO queue of connections, prepared statements, reads and transactions.
+"""PostgreSQL client: a LIFO pool of connections, prepared statements, reads and transactions.
 
 Statements run on psycopg's libpq wrapper with its C loaders, without its cursor: a cursor costs four times the CPU
 of the statement itself on the hot path. Parameters go as text (PostgreSQL knows their types from the prepared
 statement), results come back binary, rows are tuples.
 
-A connection goes back to the queue only after a normal exit with transaction status IDLE; anything else closes it.
+A connection goes back to the pool only after a normal exit with transaction status IDLE; anything else closes it.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ Params = Mapping[str, object]
 
 _BINARY: Final = 1
 _NO_ROOM: Final = "The database has no room left"
-# What a statement asked for was too much; the connection that it ran on is as good as before.
+# Errors that fail the statement and leave the connection usable.
 _TOO_MUCH: Final = (
     pgerrors.QueryCanceled,
     pgerrors.ProgramLimitExceeded,
@@ -44,20 +44,20 @@ _PLACEHOLDER: Final = re.compile(r"%\((\w+)\)s|%%")
 
 
 class Replica(enum.Enum):
-    """Whether a standby may answer a statement in the primary's stead (standby.py), and what it must have repeated."""
+    """Permission for a standby to answer a statement (standby.py), by the log that it must have replayed."""
 
     NEVER = "never"
-    # All that was acknowledged. For what shows no read marks, which alone are committed without waiting for the disk.
+    # All acknowledged commits. For statements without read marks, the only commits that do not wait for the disk.
     ACKNOWLEDGED = "acknowledged"
-    # All that the primary shows: the viewer `me` must see their own marks.
+    # All commits visible on the primary: the viewer `me` must see their own marks.
     ALL = "all"
 
 
 class Query:
     """One SQL statement: a name (log comment, metric label, prepared name) and its text with %(named)s parameters.
 
-    `replica`: whether a standby may answer it. Only for statements that write, lock and ask the server of nothing.
-    `changes_site`: it moves versions of a site, which processes hold in memory.
+    `replica`: a standby may answer it. Only for statements that write nothing, lock nothing and read no server state.
+    `changes_site`: it increments versions of a site, which processes hold in memory.
     """
 
     __slots__ = (
@@ -81,7 +81,7 @@ class Query:
         self.sql = sql
         self.replica = replica
         self.changes_site = "UPDATE sites " in sql
-        # What was not told to the figures yet (Database.sample_gauges).
+        # Runs and seconds since the last Database.sample_gauges.
         self.calls = 0
         self.seconds = 0.0
         names: list[str] = []
@@ -100,7 +100,7 @@ class Query:
 
 
 class Encoded(bytes):
-    """A parameter in PostgreSQL's text format already; for long arrays that many requests send."""
+    """Parameter in PostgreSQL's text format already; for long arrays that many requests send."""
 
 
 def _quote(value: str) -> str:
@@ -108,7 +108,7 @@ def _quote(value: str) -> str:
 
 
 def dump(value: object) -> bytes | None:
-    """A parameter in PostgreSQL's text format. Raises TypeError for a type that has none here."""
+    """Convert a parameter into PostgreSQL's text format. Raises TypeError for a type without one here."""
     if value is None:
         return None
     if isinstance(value, Encoded):
@@ -131,7 +131,7 @@ def dump(value: object) -> bytes | None:
 
 
 def encoded(values: Any) -> Encoded:
-    """An array parameter, encoded once."""
+    """Encode an array parameter once."""
     return Encoded(_dump_array(values))
 
 
@@ -157,13 +157,13 @@ Wait = Callable[[bool], None]
 
 
 def _is_end_of_connection(error: psycopg.Error) -> bool:
-    """Return if an error says that the server is gone or silent, and not what became of a statement."""
+    """Return True for an error that says that the server is gone or silent, so that the statement's fate is unknown."""
     state = error.sqlstate or ""
     return isinstance(error, SilenceError) or not state or state.startswith(("08", "57P"))
 
 
 class SilenceError(pgerrors.QueryCanceled):
-    """The server did not answer in time, not even that it had given up."""
+    """Error of a server that did not answer in time, not even with a timeout of its own."""
 
 
 def _waiter(fd: int, timeout_s: float) -> Wait:
@@ -178,7 +178,7 @@ def _waiter(fd: int, timeout_s: float) -> Wait:
 
         hub = get_hub()
         readable, writable = hub.loop.io(fd, 1), hub.loop.io(fd, 2)
-        # One for all waits: to make it anew costs more than all the rest of a wait. It repeats, since `again` gives
+        # One timer for all waits: making one costs more than the rest of a wait. It repeats, since `again` gives
         # such a timer its whole time; after `stop`, `start` goes on with what the waits before have left of it.
         timer = hub.loop.timer(timeout_s, timeout_s)
         poll_now = get_original("select", "poll")
@@ -193,7 +193,7 @@ def _waiter(fd: int, timeout_s: float) -> Wait:
             try:
                 hub.wait(writable if write else readable)
             except SilenceError:
-                # A process that had no turn for so long may find the answer there.
+                # A process that was not scheduled for so long may find the answer there.
                 if not is_ready(write):
                     raise
             finally:
@@ -211,11 +211,11 @@ def _waiter(fd: int, timeout_s: float) -> Wait:
 
 
 class Connection:
-    """One connection of the queue. Runs one statement at a time, for one greenlet at a time."""
+    """Connection of the pool. Runs one statement at a time, for one greenlet at a time."""
 
     __slots__ = ("_is_silent", "_loader", "_pg", "_prepare", "_prepared", "_raw", "_wait")
 
-    # How long a server that answers may take to be told that nobody waits for a statement any more.
+    # How long cancelling a statement may take on a server that answers.
     CANCEL_S: Final = 1.0
 
     def __init__(self, url: str, *, prepare: bool, timeout_s: float) -> None:
@@ -235,7 +235,7 @@ class Connection:
         )
 
     def _result(self) -> pq.abc.PGresult:
-        """The one result of what was sent, once the server is ready again. Raises psycopg's errors."""
+        """Wait until the server is ready again and return the one result. Raises psycopg's errors."""
         try:
             return self._take_result()
         except SilenceError:
@@ -267,7 +267,7 @@ class Connection:
         self._result()
 
     def execute(self, query: Query, params: Params) -> tuple[list[Row], int]:
-        """Run `query`; its rows, and the number of rows it returned or changed."""
+        """Run `query`; return its rows, and the number of rows it returned or changed."""
         values = [dump(params[name]) for name in query.names]
         if self._prepare:
             if query.prepared not in self._prepared:
@@ -288,15 +288,15 @@ class Connection:
 
     @property
     def socket(self) -> int:
-        """The file descriptor, for those who wait for notifications."""
+        """Return the file descriptor, to wait on for notifications."""
         return self._pg.socket
 
     def was_notified(self) -> bool:
-        """Whether a notification has come since the last time; all that came are taken. Raises psycopg.Error."""
+        """Take all notifications; True if any has come since the last call. Raises psycopg.Error."""
         return bool(self.notifications())
 
     def notifications(self) -> list[tuple[bytes, bytes]]:
-        """(channel, text) of each notification that has come since the last time. Raises psycopg.Error."""
+        """Take the notifications since the last call, as (channel, text). Raises psycopg.Error."""
         self._pg.consume_input()
         found = []
         while (one := self._pg.notifies()) is not None:
@@ -305,25 +305,25 @@ class Connection:
 
     @property
     def is_standby(self) -> bool:
-        """Whether the server still was in recovery when it answered last: it says so before it is ready again."""
+        """Return True if the server was still in recovery when it answered last; its answers say so."""
         return self._pg.parameter_status(b"in_hot_standby") == b"on"
 
     @property
     def is_idle(self) -> bool:
-        """True when the server waits for a statement outside any transaction."""
+        """Return True when the server waits for a statement outside any transaction."""
         return self._pg.transaction_status == pq.TransactionStatus.IDLE
 
     def close(self) -> None:
-        """Cancel what runs and close. A server that is silent is not asked for anything more."""
+        """Cancel the running statement and close. A silent server is sent nothing more."""
         with contextlib.suppress(psycopg.Error):
             if self._pg.transaction_status == pq.TransactionStatus.ACTIVE and not self._is_silent:
-                # By libpq's way that waits with gevent: the other one would block the whole process.
+                # libpq's other way to cancel would block the whole process instead of this greenlet.
                 self._raw.cancel_safe(timeout=self.CANCEL_S)
         self._raw.close()
 
 
 class Database:
-    """The connections of one process to one PostgreSQL.
+    """Pool of one process's connections to one PostgreSQL.
 
     `url` is a libpq address, `size` how many connections at most, `wait_ms` how long a request waits for a free one
     before it is refused with 503. `prepare` is off behind a transaction pooler.
@@ -399,7 +399,7 @@ class Database:
                 metrics.DATABASE_WAIT.observe(time.monotonic() - began)
 
     def sample_gauges(self) -> None:
-        """Set the gauges of the queue, and count the statements that ran since the last time."""
+        """Set the gauges of the pool, and count the statements that ran since the last call."""
         idle = len(self._idle)
         metrics.DATABASE_CONNECTIONS.set(idle, "idle")
         metrics.DATABASE_CONNECTIONS.set(self._open - idle, "busy")
@@ -429,12 +429,12 @@ class Database:
                     self._free.notify()
 
     def _drop_idle(self) -> None:
-        """Close what is idle: after one connection was found dead, the others of its age are likely dead too."""
+        """Close idle connections: after one was found dead, the others of its age are likely dead too."""
         while self._idle:
             self._discard(self._idle.pop())
 
     def retire(self) -> None:
-        """Keep one connection at most that nobody uses; what is under way has as many as before."""
+        """Keep at most one idle connection from now on; requests under way have as many as before."""
         self._most_idle = 1
         while len(self._idle) > 1:
             self._discard(self._idle.pop())
@@ -444,12 +444,12 @@ class Database:
         self._drop_idle()
 
     def read(self) -> Reader:
-        """Statements in autocommit, each on its own; see Reader."""
+        """Return a Reader: statements in autocommit, each on its own."""
         return Reader(self)
 
     @contextlib.contextmanager
     def write(self) -> Iterator[Transaction]:
-        """One transaction: committed on a normal exit, rolled back on any exception."""
+        """Open a transaction: committed on a normal exit, rolled back on any exception."""
         tx = Transaction(self)
         try:
             yield tx
@@ -459,14 +459,14 @@ class Database:
 
 
 class Reader:
-    """Reads of one request. Takes a connection with the first statement and keeps it until `end()`.
+    """Reads of one request: takes a connection with the first statement and keeps it until `end()`.
 
     `statements` counts statements, which outside a transaction are the round trips, `seconds` the time they took,
     `cache_trips` the round trips to memcached. A read that meets a dead connection or a plan that a migration broke is
     run once more on another connection.
 
-    `snapshot`, where something was read from a standby: a snapshot of the primary that is older than all that was read.
-    A standby's own says nothing, since it does not list what is in progress.
+    `snapshot`, where a standby answered: a snapshot of the primary that is older than everything read. A standby's own
+    snapshot is of no use, since it does not list transactions in progress.
     """
 
     __slots__ = (
@@ -479,7 +479,7 @@ class Reader:
         "steps",
     )
 
-    # Whether its connection may be given back while it waits for others (single_flight.py).
+    # True where its connection may be given back while it waits for another request (single_flight.py).
     may_wait = True
 
     def __init__(self, database: Database) -> None:
@@ -489,11 +489,11 @@ class Reader:
         self.seconds = 0.0
         self.cache_trips = 0
         self.snapshot: str | None = None
-        # Where the request is traced: each statement, when it began, and how long it took.
+        # Of a traced request: each statement, when it began, and how long it took.
         self.steps: list[tuple[str, float, float]] | None = None
 
     def rows(self, query: Query, **params: object) -> list[Row]:
-        """All rows of `query`, as tuples in the order of its columns. Raises Unavailable, psycopg.Error."""
+        """Return all rows of `query`, as tuples in the order of its columns. Raises Unavailable, psycopg.Error."""
         try:
             return self._execute(query, params)[0]
         except (psycopg.OperationalError, pgerrors.FeatureNotSupported) as error:
@@ -509,17 +509,17 @@ class Reader:
                 raise Unavailable("The database is not available right now") from again
 
     def row(self, query: Query, **params: object) -> Row | None:
-        """The first row, or None."""
+        """Return the first row, or None."""
         rows = self.rows(query, **params)
         return rows[0] if rows else None
 
     def value(self, query: Query, **params: object) -> Any:
-        """The first column of the first row, or None."""
+        """Return the first column of the first row, or None."""
         row = self.row(query, **params)
         return row[0] if row else None
 
     def run(self, query: Query, **params: object) -> int:
-        """Run a write outside a transaction (a read mark); the number of rows it changed."""
+        """Run a write outside a transaction (a read mark); return the number of rows it changed."""
         try:
             return self._execute(query, params)[1]
         except pgerrors.DiskFull as error:
@@ -537,7 +537,7 @@ class Reader:
         except psycopg.Error:
             raise
         except BaseException:
-            # A killed greenlet leaves an answer unread: this connection can't be used by anybody again.
+            # A killed greenlet leaves an answer unread: the connection can't be used again.
             self._lose()
             raise
 
@@ -570,7 +570,7 @@ class Reader:
 
 
 class Transaction(Reader):
-    """Reads and writes that hold together. Begins with its first statement."""
+    """Transaction of reads and writes. Begins with its first statement."""
 
     __slots__ = ("_after", "_begun", "changes_site")
 
@@ -580,18 +580,18 @@ class Transaction(Reader):
         super().__init__(database)
         self._begun = False
         self._after: list[Callable[[], None]] = []
-        # True once a statement of it moved versions of a site.
+        # True once one of its statements incremented versions of a site.
         self.changes_site = False
 
     def rows(self, query: Query, **params: object) -> list[Row]:
-        """All rows of `query`. Never retried: the transaction would be torn."""
+        """Return all rows of `query`. Never retried: the transaction would be torn."""
         try:
             return self._execute(query, params)[0]
         except psycopg.OperationalError as error:
             raise self._unavailable(error) from error
 
     def run(self, query: Query, **params: object) -> int:
-        """The number of rows that `query` changed."""
+        """Run `query`; return the number of rows it changed."""
         try:
             return self._execute(query, params)[1]
         except psycopg.OperationalError as error:
@@ -616,7 +616,7 @@ class Transaction(Reader):
         return super()._execute(query, params)
 
     def _begin(self) -> None:
-        """Open the transaction; on a connection that turns out dead, once more on a new one."""
+        """Begin the transaction; on a connection that turns out dead, once more on a new one."""
         for attempt in (1, 2):
             if self._connection is None:
                 self._connection = self._database._acquire()
@@ -639,7 +639,7 @@ class Transaction(Reader):
         self._after.append(effect)
 
     def commit(self) -> None:
-        """Make it durable, then run what waited for that. Raises Unavailable, or OutcomeUnknown if nobody said so."""
+        """Commit, then run the effects that waited for it. Raises Unavailable, or OutcomeUnknown if no answer came."""
         if self._begun and self._connection is not None:
             began = perf_counter()
             try:
@@ -659,12 +659,12 @@ class Transaction(Reader):
             effect()
 
     def end(self) -> None:
-        """Roll back what was not committed and give the connection back."""
+        """Roll back unless committed, and give the connection back."""
         if self._begun and self._connection is not None and not self._connection.is_idle:
             try:
                 self._connection.command(b"ROLLBACK")
             except psycopg.OperationalError:
-                # It died with its transaction, which the server rolls back by itself.
+                # The connection is dead; the server rolls its transaction back by itself.
                 self._lose()
             except BaseException:
                 self._lose()

@@ -1,14 +1,14 @@
 """Reads on a standby of the database, exactly as fresh as they would be on the primary (decision 0024).
 
-Before a request's first statement on the standby the primary is asked for its floor: how far its log was written when
-the request came here, and a snapshot. The standby answers once it has repeated the log up to there, so all that was
-acknowledged before is seen: a member's own write, a ban, a deletion, whichever node it was made on. It is waited for
-`WAIT_S` at most; then, and whenever anything is wrong with the standby, the primary answers as if there were none.
+Before a request's first statement on the standby, the primary is asked for min_lsn: how far its log was written when
+the request came, and a snapshot. The standby answers once it has replayed the log up to there, so the request sees all
+commits acknowledged before: a member's own write, a ban, a deletion, made on whichever node. After `WAIT_S` at most,
+and whenever anything is wrong with the standby, the primary answers as if there were no standby.
 
-A connection is used only after it was proven to lead to a standby that repeats the log of this primary, on the same
-timeline: one that follows another after a promotion has a log of its own, in which the same positions mean something
-else. That a standby was promoted meanwhile, the server says itself with the answer. Both hold for one connection
-to one server, so there must be no pooler between.
+A connection is used only after it was proven to lead to a standby that replays the log of this primary, on the same
+timeline: a standby that follows another server after a promotion has a log of its own, in which the same positions mean
+something else. A server that was promoted meanwhile reports it with its answer. Both hold for one connection to one
+server, so there must be no pooler between.
 """
 
 from __future__ import annotations
@@ -36,45 +36,45 @@ from forumapi.errors import ApiError, TooSlow
 from forumapi.observability import metrics
 from forumapi.observability.log import logger
 
-# How long a request waits for the standby to repeat what the primary has written. Replication takes some
-# milliseconds where it works.
+# How long a request waits for the standby to catch up with the primary. Replication takes some milliseconds
+# where it works.
 WAIT_S: Final = 0.02
 _PAUSE_S: Final = 0.001
-# How often the standby is looked at, and how long it may be silent before its connections are given up.
+# How often the standby is checked, and how long it may be silent before its connections are given up.
 POLL_S: Final = 0.3
 _SILENCE_S: Final = 1.0
 
 # A position in the log, as a number of bytes. A commit waits for the disk before it is seen, except for that of a read
-# mark: so `flushed` covers all that was acknowledged, and `inserted` all that this statement can see.
+# mark: so `flushed` covers all acknowledged commits, and `inserted` all commits that this statement can see.
 _BYTES: Final = "pg_wal_lsn_diff({position}, '0/0')::bigint"
 _FLUSHED: Final = _BYTES.format(position="pg_current_wal_flush_lsn()")
 _TIMELINE: Final = "left(pg_walfile_name(pg_current_wal_flush_lsn()), 8)"
-FLOOR = Query(
-    "replica.floor",
+MIN_LSN = Query(
+    "standby.min_lsn",
     f"""
     SELECT {_FLUSHED}, {_BYTES.format(position="pg_current_wal_insert_lsn()")}, {_TIMELINE},
            pg_current_snapshot()::text""",
 )
-# Asked of the primary and of the standby: the log of which cluster, and which of its timelines. The standby tells the
-# timeline of its last restartpoint, which is never ahead of the one that it repeats; and which process answers, which
-# gives a pooler away.
+# Asked of the primary and of the standby: cluster, and timeline of its log. The standby returns the timeline of its
+# last restartpoint, which is never ahead of the one that it replays; and the process that answers, which gives a
+# pooler away.
 PRIMARY = Query(
-    "replica.primary",
+    "standby.primary",
     f"SELECT c.system_identifier, {_TIMELINE}, {_FLUSHED} FROM pg_control_system() c",
 )
 STANDBY = Query(
-    "replica.standby",
+    "standby.prove",
     """
     SELECT c.system_identifier, lpad(upper(to_hex(k.timeline_id)), 8, '0'), pg_backend_pid()
       FROM pg_control_system() c, pg_control_checkpoint() k""",
 )
-REPEATED = Query("replica.repeated", f"SELECT {_BYTES.format(position='pg_last_wal_replay_lsn()')}")
+REPLAYED = Query("standby.replayed", f"SELECT {_BYTES.format(position='pg_last_wal_replay_lsn()')}")
 
 _NOTHING: Final[Params] = {}
 
 
-class Floor(NamedTuple):
-    """What the primary had written when it was asked, in bytes of its log; and a snapshot of then."""
+class MinLsn(NamedTuple):
+    """Position of the primary's log when it was asked, in bytes; and a snapshot of the same moment."""
 
     flushed: int
     inserted: int
@@ -83,21 +83,21 @@ class Floor(NamedTuple):
 
 
 class Standby(Connection):
-    """A connection to a standby that is proven to repeat the log of the primary on `timeline`.
+    """Connection to a standby that is proven to replay the log of the primary on `timeline`.
 
-    `repeated`: how far it was when it was last asked, in bytes.
+    `replayed`: its position when it was last asked, in bytes.
     """
 
-    __slots__ = ("repeated", "timeline")
+    __slots__ = ("replayed", "timeline")
 
     def __init__(self, url: str, *, timeout_s: float) -> None:
-        # Nothing is prepared before it is known that nobody else uses the session.
+        # No statement is prepared before it is known that the session is shared with nobody.
         super().__init__(url, prepare=False, timeout_s=timeout_s)
         self.timeline = ""
-        self.repeated = 0
+        self.replayed = 0
 
     def prove(self, system: int, timeline: str) -> str:
-        """Why it is not a standby of the primary that tells these of its log, or "". Raises psycopg.Error."""
+        """Return why this is no standby of the primary with that log, or "". Raises psycopg.Error."""
         found, followed, process = self.execute(STANDBY, _NOTHING)[0][0]
         if process != self._pg.backend_pid:
             return "there is a pooler before it, give the address of the standby itself"
@@ -112,30 +112,30 @@ class Standby(Connection):
         return ""
 
     def ask(self) -> int:
-        """How far it has repeated the log by now. Raises psycopg.Error."""
-        self.repeated = self.execute(REPEATED, _NOTHING)[0][0][0] or 0
-        return self.repeated
+        """Ask how far it has replayed the log by now. Raises psycopg.Error."""
+        self.replayed = self.execute(REPLAYED, _NOTHING)[0][0][0] or 0
+        return self.replayed
 
     def close(self) -> None:
-        """Close it. What runs is not cancelled: a server that is silent would not take that either."""
+        """Close the connection. A running statement is not cancelled: a silent server would not take that either."""
         self._raw.close()
 
     def give_up(self) -> None:
-        """End the connection under whoever waits for it."""
+        """End the connection under a request that waits for its answer."""
         with socket.socket(fileno=os.dup(self.socket)) as same:
             same.shutdown(socket.SHUT_RDWR)
 
 
 class Standbys:
-    """The connections of one process to the standby at `url`, and what is known of it.
+    """Pool of one process's connections to the standby at `url`, and the health of the standby.
 
-    `wrong` says why it is not read from, "" while it is. A thread of its own opens and proves connections, never a
-    request: with none at hand it asks the primary.
+    `health_problem` says why the standby is not read from, "" while it is. A thread of its own opens and proves
+    connections; a request that finds none free asks the primary.
     """
 
     def __init__(self, url: str, primary: Database, *, size: int, timeout_ms: int) -> None:
         self.url = url
-        self.wrong = "was not looked at yet"
+        self.health_problem = "was not looked at yet"
         self._primary = primary
         self._size = size
         self._timeout_s = timeout_ms / 1000
@@ -148,17 +148,17 @@ class Standbys:
         self._stopped = False
 
     def read(self) -> StandbyReader:
-        """The reads of one request."""
+        """Return the reader of one request."""
         return StandbyReader(self._primary, self)
 
     def start(self) -> None:
-        """Look at the standby, and begin to watch it in the background until `stop`."""
+        """Check the standby, and go on checking it in the background until `stop`."""
         self.poll()
         self._thread = threading.Thread(target=self._watch, name="replica", daemon=True)
         self._thread.start()
 
     def stop(self) -> None:
-        """End the watching thread and close the connections."""
+        """End the background thread and close the connections."""
         self._stopped = True
         self._look_now.set()
         self._lose_all()
@@ -166,20 +166,20 @@ class Standbys:
     # ---------------------------------------------------------------- for requests
 
     def take(self) -> Standby | None:
-        """A connection, if one is free and the standby is fit; nothing is waited for."""
+        """Return a connection if one is free and the standby is healthy; never waits."""
         if self._is_behind:
             metrics.REPLICA_READS.add(1, "behind")
             return None
         if self._idle:
             return self._idle.pop()
-        metrics.REPLICA_READS.add(1, "away" if self.wrong else "busy")
-        if not self.wrong and self._wanted < self._size:
+        metrics.REPLICA_READS.add(1, "away" if self.health_problem else "busy")
+        if not self.health_problem and self._wanted < self._size:
             self._wanted += 1
             self._look_now.set()
         return None
 
     def give_back(self, standby: Standby) -> None:
-        """A connection that is whole again is for the next request."""
+        """Put a usable connection back for the next request."""
         if standby in self._open:
             if standby.is_idle:
                 self._idle.append(standby)
@@ -192,7 +192,7 @@ class Standbys:
         standby.close()
 
     def fell_behind(self) -> None:
-        """A request has waited in vain: nobody else does until the standby was looked at."""
+        """Note that a request has waited in vain: no other request waits until the next check."""
         self._is_behind = True
         self._look_now.set()
 
@@ -206,18 +206,18 @@ class Standbys:
                 self.poll()
 
     def poll(self) -> None:
-        """Find out whether the standby is fit to be read from, open connections to it, and say what has changed."""
-        wrong = self.fault()
-        if wrong != self.wrong:
-            self.wrong = wrong
-            if wrong:
-                logger.warning("the standby is not read from: %s", wrong)
+        """Check the health of the standby, open connections to it, and log a change."""
+        problem = self.fault()
+        if problem != self.health_problem:
+            self.health_problem = problem
+            if problem:
+                logger.warning("the standby is not read from: %s", problem)
             else:
                 logger.info("the standby is read from")
-        metrics.REPLICA_USED.set(0 if wrong else 1)
+        metrics.REPLICA_USED.set(0 if problem else 1)
 
     def fault(self) -> str:
-        """Why it can't be read from now, or ""; then connections are open."""
+        """Return why the standby can't be read from now, or "": then connections are open."""
         try:
             return self._examine()
         except (psycopg.Error, ApiError, OSError) as error:
@@ -235,41 +235,41 @@ class Standbys:
         for standby in [one for one in self._idle if one.timeline != timeline]:
             self._idle.remove(standby)
             self.lose(standby)
-        # One connection is asked anew each time: so a server that is silent is found out.
+        # One connection is asked anew each time, so that a silent server is noticed.
         timer = threading.Timer(_SILENCE_S, self._silent)
         timer.daemon = True
         timer.start()
         tried = None
         try:
             tried = self._idle.pop(0) if self._idle else self._connect()
-            wrong = tried.prove(system, timeline)
-            self._is_behind = not wrong and not _reaches(tried, flushed)
+            problem = tried.prove(system, timeline)
+            self._is_behind = not problem and not _reaches(tried, flushed)
         except BaseException:
             if tried is not None:
                 self.lose(tried)
             raise
         finally:
             timer.cancel()
-        if wrong:
+        if problem:
             self.lose(tried)
             self._lose_all()
-            return wrong
+            return problem
         self.give_back(tried)
         if self._is_behind:
-            return f"it is {flushed - tried.repeated:,} bytes behind"
+            return f"it is {flushed - tried.replayed:,} bytes behind"
         while len(self._open) < self._wanted:
             another = self._connect()
             try:
-                wrong = another.prove(system, timeline)
+                problem = another.prove(system, timeline)
             except BaseException:
                 self.lose(another)
                 raise
-            if wrong:
-                # The address leads to several servers, of which this one is not fit.
+            if problem:
+                # The address leads to several servers, of which this one is not healthy.
                 self.lose(another)
                 break
             self.give_back(another)
-        return wrong
+        return problem
 
     def _connect(self) -> Standby:
         standby = Standby(self.url, timeout_s=self._timeout_s)
@@ -277,13 +277,13 @@ class Standbys:
         return standby
 
     def _silent(self) -> None:
-        """The standby does not answer: whoever waits for it is sent to the primary."""
+        """Give up a standby that does not answer: requests that wait for it go to the primary."""
         for standby in list(self._open):
             with contextlib.suppress(psycopg.Error, OSError):
                 standby.give_up()
 
     def _lose_all(self) -> None:
-        """Close what is idle; what is in use is closed when it is given back."""
+        """Close idle connections; those in use are closed when they are given back."""
         idle, self._idle = self._idle, []
         self._open -= set(idle)
         for standby in idle:
@@ -291,7 +291,7 @@ class Standbys:
 
 
 def _reaches(standby: Standby, needed: int) -> bool:
-    """Whether the standby has repeated the log up to there, or does within WAIT_S. Raises psycopg.Error."""
+    """Wait up to WAIT_S until the standby has replayed the log up to there; True if it has. Raises psycopg.Error."""
     deadline = time.monotonic() + WAIT_S
     while standby.ask() < needed:
         if time.monotonic() >= deadline:
@@ -301,23 +301,22 @@ def _reaches(standby: Standby, needed: int) -> bool:
 
 
 class StandbyReader(Reader):
-    """Reads of one request, those that a standby may answer on a standby. Everything else, and each of those that it
-    does not answer, as a Reader does.
+    """Reads of one request: on a standby where a query allows that, else as a Reader does.
 
-    It stays with one connection: another standby may be less far. Once it was refused it stays with the primary.
+    It stays with one connection, since another standby may be further behind; after a refusal, with the primary.
     """
 
-    __slots__ = ("_floor", "_is_refused", "_standby", "_standbys")
+    __slots__ = ("_is_refused", "_min_lsn", "_standby", "_standbys")
 
     def __init__(self, primary: Database, standbys: Standbys) -> None:
         super().__init__(primary)
         self._standbys = standbys
         self._standby: Standby | None = None
-        self._floor: Floor | None = None
+        self._min_lsn: MinLsn | None = None
         self._is_refused = False
 
     def rows(self, query: Query, **params: object) -> list[Row]:
-        """All rows of `query`, as tuples in the order of its columns. Raises Unavailable, psycopg.Error."""
+        """Return all rows of `query`, as tuples in the order of its columns. Raises Unavailable, psycopg.Error."""
         if query.replica is not Replica.NEVER and not self._is_refused:
             found = self._on_standby(query, params)
             if found is not None:
@@ -327,36 +326,38 @@ class StandbyReader(Reader):
         return super().rows(query, **params)
 
     def run(self, query: Query, **params: object) -> int:
-        """Run a write outside a transaction; what is read later in this request sees it."""
-        self._floor = None
+        """Run a write outside a transaction; later reads of this request see it."""
+        self._min_lsn = None
         return super().run(query, **params)
 
     def end(self) -> None:
-        """Give the connections back. What is read later in this request sees what was written meanwhile."""
-        self._floor = None
+        """Give the connections back. Later reads of this request see commits made meanwhile."""
+        self._min_lsn = None
         if self._standby is not None:
             standby, self._standby = self._standby, None
             self._standbys.give_back(standby)
         super().end()
 
     def _on_standby(self, query: Query, params: Params) -> list[Row] | None:
-        """The rows, or None where the primary has to answer."""
+        """Return the rows, or None where the primary has to answer."""
         standby = self._standby
         if standby is None:
             standby = self._standby = self._standbys.take()
             if standby is None:
                 return None
-        floor = self._floor or self._ask_floor()
-        if floor.timeline != standby.timeline:
+        min_lsn = self._min_lsn or self._ask_min_lsn()
+        if min_lsn.timeline != standby.timeline:
             self._refuse("away")
             return None
         shows_marks = query.replica is Replica.ALL and params.get("me")
         # A request holds one connection that works at a time.
         super().end()
         try:
-            if not self._is_far_enough(standby, floor.inserted if shows_marks else floor.flushed):
-                # What waits for the primary's disk says nothing of the standby.
-                if standby.repeated < floor.flushed:
+            if not self._is_far_enough(
+                standby, min_lsn.inserted if shows_marks else min_lsn.flushed
+            ):
+                # A wait for the primary's disk says nothing about the standby.
+                if standby.replayed < min_lsn.flushed:
                     self._standbys.fell_behind()
                 metrics.REPLICA_READS.add(1, "behind")
                 return None
@@ -364,7 +365,7 @@ class StandbyReader(Reader):
         except pgerrors.QueryCanceled as error:
             raise TooSlow("The database took too long") from error
         except psycopg.Error as error:
-            # It went away, or repeating the log needed what the statement was reading (40001).
+            # It went away, or replaying the log needed the rows that the statement was reading (40001).
             logger.info("the standby did not answer %s: %s", query.name, error)
             self._refuse("failed")
             return None
@@ -378,7 +379,7 @@ class StandbyReader(Reader):
         return rows
 
     def _is_far_enough(self, standby: Standby, needed: int) -> bool:
-        if standby.repeated >= needed:
+        if standby.replayed >= needed:
             return True
         self.statements += 1
         began = time.perf_counter()
@@ -387,17 +388,17 @@ class StandbyReader(Reader):
         finally:
             self.seconds += time.perf_counter() - began
 
-    def _ask_floor(self) -> Floor:
-        row = super().row(FLOOR)
+    def _ask_min_lsn(self) -> MinLsn:
+        row = super().row(MIN_LSN)
         assert row is not None, "the statement returns one row"
-        floor = self._floor = Floor(*row)
+        min_lsn = self._min_lsn = MinLsn(*row)
         if self.snapshot is None:
-            # The oldest one is right for all that this request reads.
-            self.snapshot = floor.snapshot
-        return floor
+            # The oldest snapshot holds for all reads of this request.
+            self.snapshot = min_lsn.snapshot
+        return min_lsn
 
     def _refuse(self, outcome: str) -> None:
-        """Have no more to do with this connection, unless it is whole and still leads to a standby."""
+        """Give up this connection, unless it is usable and still leads to a standby."""
         metrics.REPLICA_READS.add(1, outcome)
         standby, self._standby = self._standby, None
         if standby is not None:

@@ -1,9 +1,10 @@
-"""Leases: what one process of all does at a time, with a number for each turn (decision 0026).
+"""Leases: work that one process of all does at a time, with an epoch for each term (decision 0026).
 
-Who holds a lease renews it each second; after three seconds without, or as soon as its connection is gone, another
-process takes it and raises its epoch. Time alone would not do: a process that is frozen does not notice that its turn
-is over, and goes on with what it had begun. So each effect is a transaction that holds the row of the lease at the
-epoch of its turn (`hold`): it can't begin in a later one, and whoever takes over first ends those that are under way.
+The holder renews a lease each second; after three seconds without renewal, or as soon as its connection is gone,
+another process takes the lease and increments its epoch. Time alone would not do: a frozen process does not notice that
+its term is over, and goes on with the work it had begun. So each effect is a transaction that holds the row of the
+lease at the epoch of its term (`hold`): it can't begin in a later term, and the next holder first ends effects under
+way.
 """
 
 from __future__ import annotations
@@ -23,14 +24,14 @@ from forumapi.errors import Unavailable
 TTL_S: Final = 3.0
 RENEW_S: Final = 1.0
 TRY_S: Final = 1.0
-# Beyond this a renewal has failed, whatever becomes of it.
+# A renewal that takes longer has failed, whatever its outcome.
 _LIMIT_S: Final = 5.0
 
 _FREE: Final = """
        (l.expires < clock_timestamp() OR NOT EXISTS (SELECT FROM pg_stat_activity h WHERE h.pid = l.backend))"""
 IS_FREE = Query("lease.is_free", f"SELECT {_FREE} FROM leases l WHERE l.name = %(name)s")
 
-# Effects of the turn that is over name themselves by it. Waits until they are gone, for half a second each at most.
+# Effects of the term before carry its name. Waits until they are gone, for half a second each at most.
 END = Query(
     "lease.end",
     f"""
@@ -41,7 +42,7 @@ END = Query(
      WHERE l.name = %(name)s AND {_FREE}""",
 )
 
-# Never waits: who finds an effect under way tries again.
+# Never waits: with an effect under way it is tried again.
 TAKE = Query(
     "lease.take",
     f"""
@@ -78,16 +79,16 @@ HOLD = Query(
 
 
 class LostError(Unavailable):
-    """Another process has taken over what this one was about to do."""
+    """Loss of the lease: another process has taken over the work."""
 
     def __init__(self) -> None:
         super().__init__("Another process has taken over")
 
 
 class Lease:
-    """The lease called `name`, as one process sees it. `url` is the direct address of the database.
+    """Lease `name`, as one process sees it. `url` is the direct address of the database.
 
-    `take` and `release` are for one thread; whoever works under the lease may ask `holds` and `hold` in any.
+    `take` and `release` are for one thread; `holds` and `hold` may be called in any.
     """
 
     def __init__(self, name: str, url: str) -> None:
@@ -101,27 +102,27 @@ class Lease:
         self._thread: threading.Thread | None = None
 
     def holds(self) -> bool:
-        """Return if it is this process's turn, as far as it can know. Costs nothing."""
+        """Return True if this process holds the lease, as far as it can know. Costs nothing."""
         return time.monotonic() < self._until
 
     @property
     def turn(self) -> dict[str, object]:
-        """Return the parameters of HOLD: the turn that is, or was, this process's."""
+        """Return the parameters of HOLD: the present, or last, term of this process."""
         return {"name": self._name, "epoch": self._epoch}
 
     def hold(self, tx: Reader) -> None:
-        """Let the transaction `tx` be an effect of this process's turn: it is committed before the next one begins, or
-        not at all. Raises LostError when another has begun."""
+        """Tie the transaction `tx` to this process's term: it is committed before the next term begins, or not at all.
+        Raises LostError when another term has begun."""
         if tx.row(HOLD, **self.turn) is None:
             raise LostError
 
     def now(self) -> datetime.datetime:
-        """Return the time of the database's clock, as of the last look: the machine's may be off, or be set."""
+        """Return the time of the database's clock, as of the last renewal: the machine's may be off, or be set."""
         told, since = self._told
         return told + datetime.timedelta(seconds=time.monotonic() - since)
 
     def take(self) -> bool:
-        """Begin a turn if nobody has it, and renew it in the background; whether it is this process's.
+        """Take the lease if it is free, and renew it in the background; True if this process holds it.
 
         Raises psycopg.Error.
         """
@@ -172,17 +173,17 @@ class Lease:
             self._know(sent, rows[0][0])
 
     def release(self) -> None:
-        """End the turn, and close the connection."""
+        """Give the lease back, and close the connection."""
         self._until = 0.0
         was_held = self._end_thread()
         if was_held and self._connection is not None:
-            # Else the next one would have to find out that the connection is gone.
+            # Else the next holder would have to notice that the connection is gone.
             with contextlib.suppress(psycopg.Error):
                 self._connection.execute(GIVE_BACK, self.turn)
         self._close()
 
     def _end_thread(self) -> bool:
-        """Renew no more; whether that was under way."""
+        """Stop the renewal; True if it was running."""
         thread, self._thread = self._thread, None
         if thread is None:
             return False

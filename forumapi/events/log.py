@@ -19,16 +19,16 @@ from forumapi.database.connections import (
 from forumapi.events.lease import HOLD as HOLD_LEASE
 from forumapi.events.lease import Lease, LostError
 
-# Who wants to know of new numbers at once listens to this; what is told with it is nothing to rely on.
+# Channel notified of new numbers; its payload is not to be relied on.
 NUMBERED: Final = b"forumapi_numbered"
 
 # ---------------------------------------------------------------- numbering
 
-# Seen by this statement and not by the one that numbered last. Exact, as in docs/decisions/0008. A database restored
+# Visible to this statement and not to the one that numbered last. Exact, as in docs/decisions/0008. A database restored
 # from a copy into another server may count its transactions from a lower number: then every event is looked up.
 _LAST: Final = "SELECT q.snapshot FROM event_sequencer q"
 _RESTORED: Final = f"pg_snapshot_xmax(pg_current_snapshot()) < pg_snapshot_xmax(({_LAST}))"
-# What nobody has numbered yet.
+# Events without a number.
 FRESH: Final = f"""
                e.xid >= (SELECT pg_snapshot_xmin(q.snapshot) FROM event_sequencer q)
            AND NOT pg_visible_in_snapshot(e.xid, ({_LAST}))"""
@@ -41,7 +41,7 @@ PENDING = Query(
     f"SELECT {_RESTORED}, EXISTS (SELECT 1 FROM event_log e WHERE {FRESH})",
 )
 
-# One sequencer at a time, and the next statement sees all that the one before has numbered.
+# One sequencer at a time; the next statement sees all numbers of the one before.
 HOLD = Query("events.hold", "SELECT q.one FROM event_sequencer q FOR UPDATE")
 
 _NUMBER: Final = """
@@ -71,11 +71,11 @@ NUMBER_MISSING = Query("events.number_missing", _NUMBER.format(which=_MISSING))
 
 
 def number(connection: Connection, lease: Lease | None = None) -> int:
-    """Number what was committed since the last time; how many events that were. Raises psycopg.Error, LostError.
+    """Number the events committed since the last call; return how many. Raises psycopg.Error, LostError.
 
-    `lease` is whose turn it must be. Any number of processes may call it at once without one. Within a site events are
-    in the order in which they were committed; those found together are in the order of their ids, which per object is
-    that of commits too.
+    `lease` must be held. Without a lease any number of processes may call it at once. Within a site, numbers are in the
+    order of commits; events found together are numbered in the order of their ids, which per object is that of commits
+    too.
     """
     (row,), _ = connection.execute(PENDING, {})
     is_restored, is_pending = row
@@ -97,7 +97,7 @@ def number(connection: Connection, lease: Lease | None = None) -> int:
 
 # ---------------------------------------------------------------- reading
 
-# Sites in which this reader has something to read.
+# Sites with unread events of this reader.
 BEHIND = Query(
     "events.behind",
     """
@@ -115,7 +115,7 @@ BEGIN = Query(
         ON CONFLICT DO NOTHING""",
 )
 
-# Whoever finds the cursor held leaves the site to its holder.
+# A held cursor is skipped: its holder reads the site.
 CURSOR = Query(
     "events.cursor",
     """
@@ -149,7 +149,7 @@ MOVE = Query(
 
 
 class Event(NamedTuple):
-    """What was done to an item. Ids are 0 where there is none."""
+    """Event: a change of an object. Ids are 0 where there is none."""
 
     number: int
     kind: str  # models/journal/journal.py
@@ -160,32 +160,32 @@ class Event(NamedTuple):
     microcosm_id: int
     actor_id: int
     version: int
-    is_import: bool  # nobody is to be told of it by itself
+    is_import: bool  # no notification of its own
     created: datetime.datetime
-    moved_from: int = 0  # the microcosm that it left
+    moved_from: int = 0  # the microcosm that the item left
 
 
 class Batch(NamedTuple):
-    """What a reader has before it: some events, and up to which number they reach."""
+    """Batch of events for a reader, and the number that it reaches."""
 
     events: list[Event]
     upto: int
 
 
 def between(tx: Reader, site_id: int, after: int, upto: int, limit: int) -> list[Event]:
-    """The site's events after number `after`, up to `upto`: the first `limit` of those that are kept."""
+    """Read the site's events after number `after`, up to `upto`: the first `limit` of those that are kept."""
     rows = tx.rows(READ, site_id=site_id, after=after, upto=upto, limit=limit)
     return [Event(*row) for row in rows]
 
 
 def behind(tx: Reader, reader: str, query: Query = BEHIND) -> list[int]:
-    """The ids of the sites in which `reader` has not read everything; `query` may leave out what it need not read."""
+    """Find the ids of sites with events that `reader` has not read; `query` may leave out events it need not read."""
     return [row[0] for row in tx.rows(query, reader=reader)]
 
 
 def begin(tx: Transaction, reader: str, site_id: int, limit: int) -> Batch | None:
-    """The next events of a site for `reader`, whose cursor is held until the transaction ends; None if there are none
-    or another process is at it. Events that are kept no longer are passed over."""
+    """Read the next events of a site for `reader` and hold its cursor until the transaction ends; None if there are
+    none or another process holds the cursor. Events that are kept no longer are skipped."""
     tx.run(BEGIN, reader=reader, site_id=site_id)
     row = tx.row(CURSOR, reader=reader, site_id=site_id)
     if row is None or row[0] >= row[1]:
@@ -195,5 +195,5 @@ def begin(tx: Transaction, reader: str, site_id: int, limit: int) -> Batch | Non
 
 
 def move(tx: Transaction, reader: str, site_id: int, number: int) -> None:
-    """The reader has done with everything up to `number`, in the same transaction."""
+    """Move the reader's cursor to `number`, in the transaction of its effects."""
     tx.run(MOVE, reader=reader, site_id=site_id, number=number)

@@ -1,8 +1,8 @@
-"""Readers of the event log inside the web processes: whatever follows from a write after its answer.
+"""Readers of the event log inside the web processes, for the effects of a write after its answer.
 
-Each has a cursor for every site, moved in the transaction that holds the reader's effect: so an event takes effect
-once, whichever process dies when. They run where events are numbered; a second process at the same time does no harm,
-and what one that is frozen had begun is ended when another takes over (`hold`, lease.py).
+Each reader has a cursor for every site, moved in the transaction of its effects: so an event takes effect once,
+whichever process ends when. Readers run where events are numbered; a second process at the same time does no harm, and
+effects that a frozen process had begun are ended when another takes over (`hold`, lease.py).
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ from forumapi.events import log
 from forumapi.events.log import Event
 from forumapi.observability.log import logger
 
-# Does for some events of one site, in their order, whatever follows.
+# Applies the effects of some events of one site, in their order.
 Work = Callable[[Transaction, int, Sequence[Event]], None]
 
 BATCH: Final = 100
 
 
 class Reader(NamedTuple):
-    """A reader: the name of its cursors, what it does, and the statement that finds the sites it is behind in."""
+    """Reader: the name of its cursors, its work, and the statement that finds sites with unread events."""
 
     name: str
     work: Work
@@ -34,8 +34,8 @@ class Reader(NamedTuple):
 
 
 class Readers(PollingThread):
-    """The thread that runs `readers` when there is something new. `leads` says whether this process is the one, and
-    `hold` lets a transaction be an effect of its turn."""
+    """Thread that runs `readers` when there are new events. `leads` returns True in the one process that runs them, and
+    `hold` ties a transaction to its term."""
 
     def __init__(
         self,
@@ -51,14 +51,14 @@ class Readers(PollingThread):
         self._hold = hold
 
     def poll(self) -> None:
-        """Catch up, if this process is the one. What is under way at a stop is rolled back or finished."""
+        """Catch up, if this process leads. Transactions under way at a stop are rolled back or finished."""
         if self._leads():
             self.catch_up()
 
     def catch_up(self) -> None:
-        """Let each reader read all there is. Raises Unavailable without a database.
+        """Run each reader until it has read everything. Raises Unavailable without a database.
 
-        A site whose events take the database too long waits for the next time, and keeps no other waiting.
+        A site whose events take the database too long is left for the next poll, so that it delays no other.
         """
         for reader in self._readers:
             tx = self._database.read()
@@ -74,7 +74,7 @@ class Readers(PollingThread):
                     logger.warning("%s: an event of site %d takes too long", reader.name, site_id)
 
     def _read(self, reader: Reader, site_id: int) -> bool:
-        """Let it read one batch; whether there was one. A batch that fails is read one event at a time."""
+        """Run a reader on one batch; False if there is none. A batch that fails is read one event at a time."""
         try:
             return self._attempt(reader, site_id, BATCH)
         except TooSlow:

@@ -1,8 +1,8 @@
-"""The process that numbers events, one among all web workers, and the readers that run beside it.
+"""Sequencer: the one web worker that numbers events, and runs the readers.
 
-Who holds the lease `events` is the sequencer (lease.py); another worker takes over within about a second of its end,
-and within five when it is frozen. Numbering is correct in any number of processes (events/log.py): the lease saves them
-the work, and sees to it that one that is frozen in the middle holds nobody up.
+It is the worker that holds the lease `events` (lease.py); another takes over within about a second of its end, and
+within five when it is frozen. Numbering is correct in any number of processes (events/log.py): the lease spares them
+the work, and keeps a frozen process from blocking the others.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from forumapi.events import log
 from forumapi.events.lease import TRY_S, Lease, LostError
 from forumapi.observability.log import logger
 
-# How long numbering may take after a long time without any sequencer.
+# Time limit of numbering, after a long time without any sequencer too.
 _LIMIT_MS: Final = 120_000
 
 NOTIFY: Final = b"NOTIFY forumapi_events"
@@ -31,8 +31,8 @@ LISTEN: Final = b"LISTEN forumapi_events"
 
 
 class Sequencer:
-    """The thread of one web worker that numbers events, or stands by. `numbered` is called after new numbers were
-    committed here, `heard` after they were elsewhere. `url` is the direct address of the database."""
+    """Thread of one web worker that numbers events, or stands by. `numbered` is called after numbers were committed
+    here, `heard` after they were elsewhere. `url` is the direct address of the database."""
 
     POLL_S: Final = 0.25  # behind the hints, which may get lost
     DEBOUNCE_S: Final = 0.01  # writes within it are numbered together
@@ -51,11 +51,11 @@ class Sequencer:
 
     @property
     def leads(self) -> bool:
-        """Return if this process numbers the events."""
+        """Return True if this process numbers the events."""
         return self._lease.holds()
 
     def hold(self, tx: Transaction) -> None:
-        """Let a transaction be an effect of this process's turn. Raises LostError when that is over."""
+        """Tie a transaction to this process's term. Raises LostError when that is over."""
         self._lease.hold(tx)
 
     def start(self) -> None:
@@ -69,7 +69,7 @@ class Sequencer:
             self._thread.start()
 
     def stop(self) -> None:
-        """End the thread, and this process's turn."""
+        """End the thread, and give the lease back."""
         if self._thread is not None:
             self._stopping.set()
             self._ring()
@@ -81,7 +81,7 @@ class Sequencer:
                 os.close(end)
 
     def hint(self) -> None:
-        """Something was committed: number it now rather than at the next look. Costs no round trip."""
+        """Number events now, after a commit, rather than at the next poll. Costs no round trip."""
         if not self._hinted:
             self._hinted = True
             self._ring()
@@ -130,14 +130,14 @@ class Sequencer:
     def _take(self, connection: Connection) -> bool:
         if not self._lease.take():
             return False
-        # What it has numbered itself it need not hear of.
+        # Notifications of its own numbers are dropped.
         connection.command(b"UNLISTEN " + log.NUMBERED)
         connection.command(LISTEN)
         logger.info("events are numbered here")
         return True
 
     def _wait(self, connection: Connection, timeout_s: float) -> bool:
-        """Until a hint of this process or another, or the time is up; whether it was one of this process."""
+        """Wait for a hint of this process or another, or until the time is up; True for a hint of this process."""
         if self._wake is None:
             return False
         ready, _, _ = select.select([connection.socket, self._wake[0]], [], [], timeout_s)

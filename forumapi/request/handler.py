@@ -1,4 +1,4 @@
-"""The handler base: methods declare what they need, and the switch from HTTP method to function is made from that.
+"""Base class of handlers: methods declare their right, body and answer; the switch on the HTTP method follows.
 
 A verb without `@needs` does not import: public is the loud `@needs(ANYONE)`.
 """
@@ -17,13 +17,13 @@ from forumapi.request.response import Done, Found, Result
 
 F = TypeVar("F", bound=Callable[..., Result])
 
-# A media type of `needs`: the answer is of whatever type a stored file has.
+# Media type of `needs` for answers that have the type of a stored file.
 ANYTHING: Final = "*/*"
 VERBS: Final = ("get", "post", "put", "patch", "delete")
 
 
 class Need(enum.Enum):
-    """The right that a method asks of the caller, on what `locate` found."""
+    """Right that a method demands of the caller, on the object that `locate` found."""
 
     ANYONE = "anyone"
     LOGIN = "signed in"
@@ -48,7 +48,7 @@ OWNER: Final = Need.OWNER
 
 
 class Param(NamedTuple):
-    """A query parameter of an operation: for the document and the reference."""
+    """Query parameter of an operation, for the OpenAPI document and the reference page."""
 
     name: str
     type: type
@@ -56,7 +56,7 @@ class Param(NamedTuple):
 
 
 class Operation(NamedTuple):
-    """What a handler method declares. `body` and `answer` are types for validation and for the API document.
+    """Declaration of a handler method. `body` and `answer` are types for validation and for the OpenAPI document.
 
     `answer` None: `data: null`. `status` is the status of success. `paged`: takes limit and offset.
     """
@@ -90,35 +90,35 @@ def needs(
 
 
 class Handler:
-    """One address. `allow` is its Allow header, in v1's order (platform 12, content 1.12)."""
+    """Handler of one URL. `allow` is its Allow header, in v1's order (platform 12, content 1.12)."""
 
     allow: ClassVar[str] = ""
     operations: ClassVar[dict[str, Operation]] = {}
-    # False where the answer holds a secret; then it is not to be stored on its way either.
+    # False where the answer holds a secret, which is then not stored by caches either.
     takes_idempotency_key: ClassVar[bool] = True
-    # True where the body is files: `take_files` takes it, in place of the processor.
+    # True where the body is files, which `take_files` receives in place of the processor.
     receives_files: ClassVar[bool] = False
-    # True where people sign in: of a front end its writes are counted as a whole, too.
+    # True where people sign in: writes through one front end are rate-limited together too.
     signs_in: ClassVar[bool] = False
-    # Requests that must not be refused for a token, since they are about to make or end one.
+    # True where a bad token must not refuse the request, which is about to make or end one.
     ignores_token: ClassVar[bool] = False
-    # How refusals look beside the usual way: "OAuth" for those of the protocol, "Page" for pages.
+    # Form of refusals beside the envelope: "OAuth" for those of the protocol, "Page" for HTML pages.
     error_form: ClassVar[str] = ""
-    # False where an answer may be long in coming, but not for the work it is: a guest's other reads do not wait for it.
+    # False where an answer takes long without much work: it does not count to a guest's concurrency limit.
     is_limited_per_guest: ClassVar[bool] = True
-    # What a method's own statement would cost a round trip for may come with who calls (Identity.more).
+    # The identity statement, with columns that a method would else need a round trip for (Identity.more).
     identity: ClassVar[Asked] = Asked(IDENTITY)
-    # True where an answer without envelope has an ETag too.
+    # True where an answer without envelope has an ETag.
     tags_bare_answers: ClassVar[bool] = False
-    # Method -> the route that its redirect leads to, where that is neither this one nor a new resource below it.
+    # Method -> route of its redirect, where that is neither this route nor a new resource below it.
     leads_to: ClassVar[Mapping[str, str]] = {}
-    # False where the address above, in place of one that can't be read itself, does not show what was written.
+    # False where the URL has no GET and the URL above does not show the write either.
     shows_above: ClassVar[bool] = True
-    # True for streams that an `EventSource` reads, which comes back after one that ends, and after no refusal.
+    # True for streams of an `EventSource`, which reconnects when a stream ends but not after a refusal.
     is_stream: ClassVar[bool] = False
-    # Request headers of its own, beside those that the kind of operation brings.
+    # Request headers beside those of its kind of operation.
     also_takes: ClassVar[tuple[str, ...]] = ()
-    # Method -> media types that `receive` takes, beside those of the declared body.
+    # Method -> media types that `receive` reads, beside those of the declared body.
     also_reads: ClassVar[Mapping[str, tuple[str, ...]]] = {}
 
     def __init_subclass__(cls) -> None:
@@ -142,37 +142,37 @@ class Handler:
                 )
 
     def token(self, ctx: Context) -> str:
-        """The token of a request that has no Authorization header, "" for none. Raises Invalid, Unauthorized."""
+        """Return the token of a request without Authorization header, "" for none. Raises Invalid, Unauthorized."""
         return shaped(ctx.query.get("access_token", ""))
 
     def asked(self, ctx: Context) -> Asked:
-        """The statement that finds out who calls. Raises nothing: who calls is asked before what."""
+        """Return the statement that identifies the caller. Raises nothing: identity comes before the request."""
         return self.identity
 
     def locate(self, ctx: Context) -> Located | None:
-        """What the address and body name. None: nothing that a permission is asked for."""
+        """Find the object that the URL and body name; None without one that a permission is asked for."""
         return None
 
     def admits_banned(self, ctx: Context) -> bool:
-        """True where a banned caller is answered too (platform 3.6), so that a page can be shown."""
+        """Return True where banned callers are answered too (platform 3.6), so that a page can be shown."""
         return False
 
     def receive(self, ctx: Context) -> bool:
         """Read the body of a write; False where it is to be read whole and decoded as the operation declares.
 
-        No connection is held meanwhile. Who reads it here sets `ctx.body`, and `ctx.raw_body` to what stands for it.
+        No connection is held meanwhile. An override sets `ctx.body`, and `ctx.raw_body` to a digest of the body.
         """
         return False
 
     def take_files(self, ctx: Context) -> AbstractContextManager[None]:
-        """Take the files of a body from its stream, before the transaction, and leave them in `ctx.body`.
+        """Receive the files of a body from its stream, before the transaction, into `ctx.body`.
 
-        What retries are compared by goes into `ctx.raw_body`.
+        Retries are compared by `ctx.raw_body`, which it sets too.
         """
         raise NotImplementedError
 
     def replay(self, ctx: Context, done: Finished) -> Result:
-        """The answer to a write that was done before under the same idempotency key."""
+        """Return the result of a write that was done before under the same idempotency key."""
         return Found(done.location) if done.location else Done()
 
     def call(self, verb: str, ctx: Context) -> Result:

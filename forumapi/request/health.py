@@ -1,9 +1,8 @@
-"""What balancers and operators ask a web process: whether it lives, whether it is ready, which version it is.
+"""Health endpoints of a web process for balancers and operators: liveness, readiness, version, metrics.
 
-Answered before a site is looked for, so that a balancer needs to know none: on any host, but `live` not on one that
-may be a site's, where events are pushed under the same address. What is private (each
-dependency, times, versions of parts) is told on the private address alone (`admin_listen`), where nothing else is
-answered. docs/operations.md has the answers.
+They are answered before a site is looked for, so that a balancer needs to know none: on any host, but `live` not on a
+host that may be a site's, where events are pushed under the same URL. Private details (each dependency, times, versions
+of parts) are answered on `admin_listen` alone, where nothing else is. docs/operations.md has the answers.
 """
 
 from __future__ import annotations
@@ -41,7 +40,7 @@ VERSION: Final = "/api/v1/version"
 METRICS: Final = "/metrics"
 PUBLIC: Final = frozenset((LIVE, READY, VERSION))
 
-# A dependency that is silent for so long counts as away.
+# A dependency that is silent for so long counts as unavailable.
 SILENCE_S: Final = 1.0
 
 PING = Query("health.ping", "SELECT 1")
@@ -52,63 +51,63 @@ _AWAY: Final = (Point(metrics.DATABASE_UP.name, (), "g", 0),)
 
 
 class Check:
-    """Looks at one dependency, in a thread of its own, one look at a time; what was found is good for `keep_s`.
+    """Check of one dependency, in a thread of its own, one at a time; its result is good for `keep_s`.
 
-    `look` returns nothing when all is well, else what is wrong. Without a required one the process is not ready,
-    without another it is degraded.
+    `probe` returns "" when all is well, else the problem. With a problem of a required dependency the process is not
+    ready, with one of another it is degraded.
     """
 
     def __init__(
-        self, name: str, look: Callable[[], str], *, is_required: bool, keep_s: float
+        self, name: str, probe: Callable[[], str], *, is_required: bool, keep_s: float
     ) -> None:
         self.name = name
         self.is_required = is_required
-        self.wrong = ""
+        self.problem = ""
         self.took_s = 0.0
-        self._look = look
+        self._probe = probe
         self._keep_s = keep_s
-        self._looked = float("-inf")
+        self._probed = float("-inf")
         self._thread: threading.Thread | None = None
 
     def begin(self) -> None:
-        """Look, unless what is known is fresh or somebody looks already."""
-        if self._thread is None and time.monotonic() - self._looked > self._keep_s:
+        """Start a probe, unless the result is fresh or a probe is under way."""
+        if self._thread is None and time.monotonic() - self._probed > self._keep_s:
             self._thread = threading.Thread(target=self._run, name="health", daemon=True)
             self._thread.start()
 
     def end(self, until: float) -> None:
-        """Wait for what `begin` started, until a time of the monotonic clock."""
+        """Wait for the probe that `begin` started, until a time of the monotonic clock."""
         thread = self._thread
         if thread is not None:
             thread.join(max(0.0, until - time.monotonic()))
             if thread.is_alive():
-                self.wrong = "no answer in time"
+                self.problem = "no answer in time"
 
     def _run(self) -> None:
         started = time.monotonic()
         try:
-            wrong = self._look()
+            problem = self._probe()
         except (ApiError, OSError) as error:
-            wrong = str(error)
-        self.wrong = wrong
-        self._looked = time.monotonic()
-        self.took_s = self._looked - started
+            problem = str(error)
+        self.problem = problem
+        self._probed = time.monotonic()
+        self.took_s = self._probed - started
         self._thread = None
 
-    def told(self) -> dict[str, Any]:
-        """What is known, for an operator."""
+    def describe(self) -> dict[str, Any]:
+        """Describe the result, for an operator."""
         return {
             "name": self.name,
-            "ok": not self.wrong,
+            "ok": not self.problem,
             "required": self.is_required,
             "ms": round(self.took_s * 1000, 1),
-            "error": self.wrong,
+            "error": self.problem,
         }
 
 
 class Health:
-    """The state of one web process. It is not ready from `drain` on, when it was told to stop, nor while its machine
-    is marked as out of service (node_status.py)."""
+    """Health of one web process. It is not ready after `drain`, nor while its machine is out of service
+    (node_status.py)."""
 
     def __init__(self, app: Services) -> None:
         self._app = app
@@ -120,19 +119,19 @@ class Health:
             Check("database", self._database, is_required=True, keep_s=0.5),
             Check("files", self._files, is_required=False, keep_s=15),
         ]
-        # What it costs to ask for the platform's figures does not depend on how often somebody asks for ours.
+        # Cached, so that frequent scrapes do not read the platform's metrics anew each time.
         self._points: list[Point] = []
         self._platform = Check("figures", self._ask, is_required=False, keep_s=5)
         if (standbys := app.standbys) is not None:
-            # It is looked at all the time, so that this asks nobody.
+            # It is checked in the background, so that this probe sends nothing.
             self._checks.append(
-                Check("replica", lambda: standbys.wrong, is_required=False, keep_s=0)
+                Check("replica", lambda: standbys.health_problem, is_required=False, keep_s=0)
             )
         if app.config.memcached:
             self._checks.append(Check("memcached", self._memcached, is_required=False, keep_s=1))
 
     def is_asked(self, environ: dict[str, Any]) -> bool:
-        """Whether a request is for here. On the hosts of sites LIVE is where events are pushed (realtime/)."""
+        """Return True if a request is for these endpoints. On the hosts of sites LIVE pushes events (realtime/)."""
         path = environ.get("PATH_INFO", "")
         if "forumapi.private" in environ:
             return True
@@ -141,18 +140,18 @@ class Health:
         return path in PUBLIC
 
     def _names_a_site(self, host: str) -> bool:
-        """Whether a Host header may be a site's, by its look alone: a balancer asks by address, by a name without
-        dots, or by the platform's domain."""
+        """Return True if a Host header may be a site's, by its form alone: a balancer asks by address, by a name
+        without dots, or by the platform's domain."""
         name = host.lower().partition(":")[0].removesuffix(".") if host[:1] != "[" else ""
         is_address = name.replace(".", "").isdigit()
         return "." in name and not is_address and name != self._app.sites.domain
 
     def drain(self) -> None:
-        """This process is about to stop: balancers should send their requests elsewhere."""
+        """Be not ready from now on, since this process is about to stop."""
         self._is_draining = True
 
     def answer(self, environ: dict[str, Any]) -> Reply:
-        """The answer to a request for one of PUBLIC, or to any at the private address."""
+        """Answer a request for one of PUBLIC, or any on `admin_listen`."""
         is_private = "forumapi.private" in environ
         method = environ["REQUEST_METHOD"]
         path = environ.get("PATH_INFO", "")
@@ -172,10 +171,10 @@ class Health:
             data = dumps(self._version(is_private))
         else:
             state = self.state()
-            told: dict[str, Any] = {"state": state}
+            report: dict[str, Any] = {"state": state}
             if is_private:
-                told["checks"] = [check.told() for check in self._checks]
-            data = dumps(told)
+                report["checks"] = [check.describe() for check in self._checks]
+            data = dumps(report)
             if state in ("draining", "down"):
                 status, error = 503, dumps(["This process does not take requests right now"])
                 headers.append(("Retry-After", "1"))
@@ -184,10 +183,10 @@ class Health:
         return STATUS_LINES[status], headers, b"" if method == "HEAD" else body
 
     def _metrics(self, method: str) -> Reply:
-        """The figures of all workers and of the platform. While the database is silent, those of the workers alone."""
+        """Answer with the metrics of all workers and of the platform; without the database, of the workers alone."""
         self._platform.begin()
         self._platform.end(time.monotonic() + SILENCE_S)
-        points = self._points if not self._platform.wrong else _AWAY
+        points = self._points if not self._platform.problem else _AWAY
         samples = [*metrics.gather(), *platform_metrics.samples(points)]
         body = metrics.exposition(samples)
         headers = [
@@ -198,7 +197,7 @@ class Health:
         return STATUS_LINES[200], headers, b"" if method == "HEAD" else body
 
     def state(self) -> str:
-        """`ready`; `degraded`: something optional is away; `down`: something required is; `draining`: it leaves."""
+        """Return `ready`, `degraded` (an optional dependency fails), `down` (a required one does) or `draining`."""
         for check in self._checks:
             check.begin()
         until = time.monotonic() + SILENCE_S
@@ -206,21 +205,21 @@ class Health:
             check.end(until)
         if self._is_draining or self._mark.exists():
             return "draining"
-        wrong = [check for check in self._checks if check.wrong]
-        if any(check.is_required for check in wrong):
+        failed = [check for check in self._checks if check.problem]
+        if any(check.is_required for check in failed):
             return "down"
-        return "degraded" if wrong else "ready"
+        return "degraded" if failed else "ready"
 
     def _version(self, is_private: bool) -> dict[str, Any]:
-        told: dict[str, Any] = {"version": __version__, "build": self._build}
+        report: dict[str, Any] = {"version": __version__, "build": self._build}
         if is_private:
-            told |= {
+            report |= {
                 "pid": os.getpid(),
                 "python": platform.python_version(),
                 "startedAt": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(self._started)),
                 "workers": self._app.config.worker_count,
             }
-        return told
+        return report
 
     def _ask(self) -> str:
         self._points = platform_metrics.collect(

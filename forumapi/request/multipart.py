@@ -1,4 +1,4 @@
-"""A multipart body into files on the disk: piece by piece, never whole in memory, within its limits (content 10.2)."""
+"""Multipart bodies, written to files piece by piece within limits, never whole in memory (content 10.2)."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from forumapi.errors import BAD_CONTENT_TYPE, FILE_TOO_LARGE, UNPARSABLE, Invali
 from forumapi.files import file_types
 
 MAX_FILES: Final = 10
-# Parts that are no files are skipped, but not without end.
+# Parts that are no files are skipped, so many of them.
 MAX_PARTS: Final = 100
 MAX_BOUNDARY: Final = 200
 PIECE: Final = 64 * 1024
-# Of the body this much is in memory at most: headers of a part, or what precedes the first one.
+# Most bytes of the body in memory: headers of a part, or a preamble.
 MEMORY: Final = 256 * 1024
 
 
 class Part(NamedTuple):
-    """A file as it was sent, at `path`. `head` are its first bytes."""
+    """File as it was sent, at `path`. `head` are its first bytes."""
 
     path: Path
     name: str
@@ -35,14 +35,14 @@ class Part(NamedTuple):
 
 
 class Limits(NamedTuple):
-    """Bytes of the whole body and of one file."""
+    """Limits of the whole body and of one file, in bytes."""
 
     body: int
     file: int
 
 
 def boundary(content_type: str) -> bytes:
-    """What parts the body. Raises Invalid, code 1, for anything but multipart/form-data."""
+    """Return the boundary of the parts. Raises Invalid, code 1, for anything but multipart/form-data."""
     kind, options = parse_options_header(content_type)
     found = options.get("boundary", "")
     if kind != "multipart/form-data" or not found or len(found) > MAX_BOUNDARY:
@@ -53,7 +53,7 @@ def boundary(content_type: str) -> bytes:
 
 
 def receive(environ: dict[str, Any], folder: Path, limits: Limits) -> list[Part]:
-    """The files of the body, written into `folder`, in the order they came. Raises Invalid, TooLarge."""
+    """Write the files of the body into `folder`, and return them in the order they came. Raises Invalid, TooLarge."""
     between = boundary(environ.get("CONTENT_TYPE", ""))
     length = environ.get("CONTENT_LENGTH") or ""
     if length.isdigit() and int(length) > limits.body:
@@ -77,7 +77,7 @@ def receive(environ: dict[str, Any], folder: Path, limits: Limits) -> list[Part]
 
 
 class _Receiver:
-    """Writes the parts of one body."""
+    """Receiver that writes the parts of one body."""
 
     def __init__(self, folder: Path, limit: int) -> None:
         self.parts: list[Part] = []
@@ -90,7 +90,7 @@ class _Receiver:
         self._head = b""
 
     def read(self, stream: Any, decoder: MultipartDecoder, limit: int) -> None:
-        """Until the body ends. Raises ValueError for a body that is cut off."""
+        """Read until the body ends. Raises ValueError for a body that is cut off."""
         taken = 0
         while True:
             piece = stream.read(PIECE)
@@ -107,7 +107,7 @@ class _Receiver:
                     self._file = None
                 elif isinstance(event, Data):
                     self._take(event)
-            # A fast sender must not keep the others of this process waiting.
+            # A fast sender must not block the other requests of this process.
             time.sleep(0)
 
     def _begin(self, event: File) -> None:
@@ -150,6 +150,6 @@ class _Receiver:
         )
 
     def close(self) -> None:
-        """Close what a body that broke off left open."""
+        """Close the file that a broken-off body left open."""
         if self._out is not None:
             self._out.close()

@@ -23,7 +23,7 @@ OPEN: Final = "/meta/flags/open"
 DELETED: Final = "/meta/flags/deleted"
 MODERATED: Final = "/meta/flags/moderated"
 
-# path -> (column, how an edit reason calls it)
+# path -> (column, its name in an edit reason)
 FLAGS: Final = {
     STICKY: ("is_sticky", "sticky"),
     OPEN: ("is_open", "open"),
@@ -33,7 +33,7 @@ FLAGS: Final = {
 
 
 class Operation(Struct, rename={"from_": "from"}):
-    """One operation of a PATCH document, as sent."""
+    """Operation of a PATCH document, as sent."""
 
     op: str | UnsetType = UNSET
     path: str | UnsetType = UNSET
@@ -42,16 +42,16 @@ class Operation(Struct, rename={"from_": "from"}):
 
 
 class Change(NamedTuple):
-    """A checked replacement of a flag."""
+    """Replacement of a flag, checked."""
 
     path: str
     value: bool
 
 
 def check(document: list[Operation]) -> None:
-    """Look at the shape of a PATCH document, which is asked before any right (content 1.2).
+    """Check the shape of a PATCH document, before any right (content 1.2).
 
-    Raises Invalid (400) and NotImplementedHere (501), for the first operation that is wrong.
+    Raises Invalid (400) or NotImplementedHere (501) for the first bad operation.
     """
     if not document:
         raise Invalid("", "The patch has no operations")
@@ -76,9 +76,9 @@ def check(document: list[Operation]) -> None:
 
 
 def changes(document: list[Operation], paths: Collection[str]) -> list[Change]:
-    """The replacements that a checked PATCH document asks for. `paths` are those that the resource accepts.
+    """Return the replacements of a checked PATCH document. `paths` are those that the resource accepts.
 
-    Raises Invalid (400), for the first operation that is wrong.
+    Raises Invalid (400) for the first bad operation.
     """
     asked = []
     for index, one in enumerate(document):
@@ -91,7 +91,7 @@ def changes(document: list[Operation], paths: Collection[str]) -> list[Change]:
 
 
 def permit(change: Change, can: PermissionSet) -> None:
-    """Raises Forbidden unless the caller may make this change beyond having `update` (content 1.10)."""
+    """Check the rights that a change needs beyond `update` (content 1.10). Raises Forbidden."""
     if can & MODERATOR:
         return
     if change.path == OPEN and can & OWNER:
@@ -104,5 +104,5 @@ def permit(change: Change, can: PermissionSet) -> None:
 
 
 def reason(change: Change) -> str:
-    """The edit reason that a flag's change leaves."""
+    """Return the edit reason of a flag's change."""
     return f"Set {FLAGS[change.path][1]} to {'true' if change.value else 'false'}"

@@ -1,7 +1,7 @@
-"""The general request limit: a token bucket per token and per address, in each process.
+"""General rate limit: a token bucket per access token and per address, in each process.
 
-Approximate on purpose: a process holds its share of the limit, nothing is shared. Limits on
-sign-in and codes are rows shared by all nodes instead.
+It is approximate on purpose: each process holds its share of the limit. Limits on sign-in and codes are rows that all
+nodes share instead.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from forumapi.wire.client_address import caller
 
 
 class Allowance(NamedTuple):
-    """What a caller has left: for the RateLimit headers. `reset_s`: until the bucket is full again."""
+    """Remaining requests of a caller, for the RateLimit headers. `reset_s`: until the bucket is full again."""
 
     limit: int
     remaining: int
@@ -24,7 +24,7 @@ class Allowance(NamedTuple):
     retry_after_s: int  # 0: the request is allowed
 
 
-# What whole numbers may lack after a way through seconds.
+# Rounding error of whole numbers that were converted to seconds and back.
 _NOISE: Final = 1e-6
 # Bytes that a bucket takes: its key, a number and its place in the dict; measured.
 _BUCKET: Final = 250
@@ -38,7 +38,7 @@ def key_of(text: str) -> bytes:
 class Buckets:
     """Token buckets of `per_minute` requests; 0 switches the limit off.
 
-    Those used last are kept, MOST_BYTES of them. One that goes is full when it is asked for again.
+    The least recently used go beyond MOST_BYTES; a bucket that comes back is full.
     """
 
     MOST_BYTES: Final = 6 * 1024 * 1024
@@ -72,11 +72,11 @@ class Buckets:
             self._full.popitem(last=False)
 
     def knows(self, text: str) -> bool:
-        """Return if a request of `text` was taken, as far as is remembered."""
+        """Return True if there is a bucket of `text`: a request was taken not long ago."""
         return key_of(text) in self._full
 
     def forget(self, text: str) -> None:
-        """Know nothing of `text` any more."""
+        """Drop the bucket of `text`."""
         self._full.pop(key_of(text), None)
 
     def give_back(self, text: str) -> None:
@@ -87,7 +87,7 @@ class Buckets:
 
 
 class AddressBuckets(Buckets):
-    """Buckets of whoever calls from an address: of IPv6 one household or server has addresses without end."""
+    """Buckets by address, of IPv6 by network: one household or server has addresses without end."""
 
     def take(self, text: str) -> Allowance | None:
         """Take one request of the caller at the address `text`."""

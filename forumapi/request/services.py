@@ -1,4 +1,4 @@
-"""Services that requests use and that outlive them, as types: `forumapi.app.App` makes and joins them."""
+"""Types of the services that requests use and that outlive them; `forumapi.app.App` makes and joins them."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Webhooks(Protocol):
     """Sender of webhooks, as far as requests use it."""
 
     def wake(self) -> None:
-        """Look at once for deliveries that are due."""
+        """Poll at once for deliveries that are due."""
 
     def check(self, url: str) -> None:
         """Raise Invalid where no delivery would be sent to `url`."""
@@ -49,7 +49,7 @@ class Services:
 
     config: Config
     database: Database
-    # Where requests read: on a standby what it may answer, if there is one.
+    # Makes the readers of requests: on a standby where there is one.
     read: Callable[[], Reader]
     standbys: Standbys | None
     cache: Cache
@@ -80,7 +80,7 @@ class Services:
     # Addresses of the routing tables as logs show them.
     templates: Mapping[str, str]
     tracer: Tracer | None
-    # What a reload of the settings may change at once.
+    # Settings that a reload applies at once.
     access: AccessLog | None
     server_timing_header: bool
     geocoder: Geocoder | None

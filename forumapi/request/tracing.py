@@ -1,6 +1,6 @@
-"""Traces by OpenTelemetry, where `trace_url` is set: a span for a request, and one below it for each statement.
+"""OpenTelemetry traces, where `trace_url` is set: a span for a request, and one below it for each statement.
 
-Needs the extra `otel`. Nothing of it is imported, and nothing is looked at twice, where there is no `trace_url`.
+Needs the extra `otel`, which is not imported without `trace_url`.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ from forumapi.observability.log import logger
 if TYPE_CHECKING:
     from forumapi.database.connections import Reader
 
-# A statement: its name, when it began on the clock of time.perf_counter, and how many seconds it took.
+# Statement: name, start on the clock of time.perf_counter, and seconds it took.
 Step = tuple[str, float, float]
 
 
 class Trace:
-    """One request that is traced, from its beginning."""
+    """Trace of one request."""
 
     def __init__(self, tracer: Tracer, span: Any) -> None:
         self._tracer = tracer
@@ -28,7 +28,7 @@ class Trace:
         self.steps: list[Step] = []
 
     def end(self, name: str, status: int, attributes: dict[str, str | int]) -> None:
-        """The request was answered with `status`. `name` is its method and route."""
+        """End the trace of a request answered with `status`. `name` is its method and route."""
         span = self._span
         span.update_name(name)
         span.set_attributes({**attributes, "http.response.status_code": status})
@@ -41,7 +41,7 @@ class Trace:
 
 
 class Tracer:
-    """Sends spans to a collector in batches, from a thread of its own. Raises ImportError without the extra `otel`."""
+    """Sender of spans to a collector, in batches, from a thread of its own. Raises ImportError without `otel`."""
 
     def __init__(self, url: str, *, percent: int) -> None:
         from opentelemetry import trace
@@ -66,7 +66,7 @@ class Tracer:
         self.failed = trace.Status(trace.StatusCode.ERROR)
 
     def begin(self, environ: dict[str, Any], tx: Reader) -> Trace | None:
-        """The trace of a request that begins, which `tx` tells its statements; None: this one is not traced."""
+        """Begin the trace of a request, in which `tx` records its statements; None: this request is not traced."""
         from opentelemetry.context import Context
 
         carrier = {"traceparent": environ.get("HTTP_TRACEPARENT", "")}
@@ -79,7 +79,7 @@ class Tracer:
         return trace
 
     def statement(self, parent: Any, name: str, start_ns: int, end_ns: int) -> None:
-        """A span for a statement."""
+        """Make the span of a statement."""
         self._spans.start_span(
             name,
             self._api.set_span_in_context(parent),
@@ -89,13 +89,13 @@ class Tracer:
         ).end(end_ns)
 
     def stop(self) -> None:
-        """Send what is left, for a moment at most."""
+        """Send the remaining spans, for a moment at most."""
         self._provider.force_flush(2_000)
         self._provider.shutdown()
 
 
 def tracer(url: str, percent: int) -> Tracer | None:
-    """What the settings ask for; None, and a line in the log, where it can't be had."""
+    """Make the tracer of the settings; None, with a line in the log, where it can't be made."""
     if not url:
         return None
     try:

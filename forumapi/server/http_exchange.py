@@ -1,7 +1,7 @@
-"""One HTTP/1.1 exchange: from gunicorn's parsed request to the WSGI call, and its answer in one write.
+"""HTTP/1.1 exchange: from gunicorn's parsed request to the WSGI call, and the answer in one write.
 
-gunicorn keeps what is hard: its strict parser, its limits. What it does around the call for any application costs more
-than some of our answers, so this does what ours needs and no more: answers are whole, with their Content-Length.
+gunicorn's strict parser and limits stay. Its general code around the WSGI call costs more CPU than some of our answers,
+so this module serves our application alone, whose answers are whole, with their Content-Length.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ Headers = list[tuple[str, str]]
 StartResponse = Callable[[str, Headers], Any]
 Wsgi = Callable[[dict[str, Any], StartResponse], Iterable[bytes]]
 
-# Errors of a body that ends before it should, and of any body that is not as it should be.
+# Errors of a body that ends early, and of any malformed body.
 _CUT_OFF: Final = (errors.NoMoreData, ConnectionError)
 _BROKEN: Final = (errors.ParseException, *_CUT_OFF)
 
@@ -33,8 +33,8 @@ _BARE: Final = ("204", "304")
 
 
 class FrozenConfig:
-    """gunicorn's settings as plain attributes: its own object looks each one up in a dict of objects, forty times a
-    request. Taken once the worker has loaded; they don't change after that."""
+    """Copy of gunicorn's settings as plain attributes, made once the worker has loaded: gunicorn's own object looks
+    each one up in a dict of objects, forty times a request."""
 
     def __init__(self, cfg: Any) -> None:
         self.__dict__["_cfg"] = cfg
@@ -50,20 +50,20 @@ class FrozenConfig:
 
 
 class Unproxied(Request):  # type: ignore[misc]
-    """A request whose peer gunicorn never believes: client addresses are worked out by us (P-60)."""
+    """Request whose peer gunicorn never trusts: `client_address` finds the client's address (P-60)."""
 
     def _peer_is_trusted_proxy(self) -> bool:
         return False
 
 
 class Parser(RequestParser):  # type: ignore[misc]
-    """gunicorn's strict parser of HTTP/1.1."""
+    """Parser of HTTP/1.1: gunicorn's strict one."""
 
     mesg_class = Unproxied
     mesg: Any
 
     def finish_body(self, deadline: float | None = None, max_bytes: int | None = None) -> bool:
-        """Read what is left of the request's body; False where it is malformed, so that nothing can follow it."""
+        """Read the rest of the request's body; False where it is malformed, so that no request can follow."""
         try:
             return bool(super().finish_body(deadline, max_bytes))
         except _BROKEN:
@@ -84,7 +84,7 @@ class Parser(RequestParser):  # type: ignore[misc]
 
 
 class Input:
-    """Body of a request, as WSGI reads it. A body that is malformed or cut off is the client's fault, and its last."""
+    """Body of a request as WSGI reads it. A malformed or cut-off body is a client error, and ends the connection."""
 
     __slots__ = ("_body",)
 
@@ -92,7 +92,7 @@ class Input:
         self._body = body
 
     def read(self, size: int = -1) -> bytes:
-        """Up to `size` bytes, all for -1; fewer only at the end. Raises Invalid, code 2."""
+        """Read up to `size` bytes, all for -1; fewer only at the end. Raises Invalid, code 2."""
         try:
             return bytes(self._body.read(size))
         except errors.ParseException:
@@ -105,7 +105,7 @@ class Input:
 def environ(
     request: Any, client: Any, address: Any, server: tuple[str, str], many: bool
 ) -> dict[str, Any]:
-    """The WSGI environment. `many`: there are other processes. Repeated headers are joined with a comma."""
+    """Make the WSGI environment. `many`: there are other processes. Repeated headers are joined with a comma."""
     made: dict[str, Any] = {
         "wsgi.errors": sys.stderr,
         "wsgi.version": (1, 0),
@@ -154,11 +154,11 @@ def _http_date() -> str:
 def answer(
     wsgi: Wsgi, env: dict[str, Any], closes: Callable[[], bool]
 ) -> tuple[bytes, bool, StreamedBody | ConnectionUpgrade | None]:
-    """The whole answer, and whether the connection ends after it; `closes` is asked once it is known.
+    """Call the application; return its whole answer, and True if the connection ends after it.
 
-    Of an answer that is sent piece by piece, or takes the connection over, only the head, and that: whoever sends the
-    pieces closes them.
-    Raises ValueError for an answer that could not be framed safely: then nothing has been sent.
+    Of a StreamedBody or ConnectionUpgrade only the head is returned, and the object itself, which the caller sends and
+    closes. `closes` is called after the application. Raises ValueError for an answer that can't be framed safely, of
+    which nothing has been sent then.
     """
     started: list[Any] = []
 

@@ -37,16 +37,16 @@ from forumapi.errors import ConfigError
 from forumapi.observability import log
 from forumapi.server import node_status
 
-# The environment of a web process below us: its listening sockets, and where its workers say that they serve.
+# Environment of a web process below: its listening sockets, and the pipe on which its workers report that they serve.
 ENV_LISTENERS: Final = "HELD_SOCKETS"
 ENV_READY: Final = "HELD_READY"
 ENDED: Final = b"ended"
 
 
-def say(word: bytes) -> None:
-    """Tell the process that holds our addresses, where there is one."""
+def notify(word: bytes) -> None:
+    """Write a word to the process that holds our addresses, where there is one."""
     if told := os.environ.get(ENV_READY):
-        # It may have heard enough and closed its end.
+        # It may have closed its end.
         with contextlib.suppress(OSError):
             os.write(int(told), word + b"\n")
 
@@ -60,7 +60,7 @@ ASK_S: Final = 1.0
 # One that has taken over is rolled back when its workers have ended so often, on average, within that time.
 LOOP_ENDS: Final = 3
 LOOP_S: Final = 600.0
-# What is left of an attempt that failed is ended in this time.
+# A failed attempt has so long to end.
 END_S: Final = 5.0
 # A web process that ended by itself so often within that time will not get better.
 MAX_ENDS: Final = 5
@@ -68,13 +68,13 @@ ENDS_WITHIN_S: Final = 60.0
 
 _FIRST_INHERITED: Final = 3  # systemd's first socket
 _BACKLOG: Final = 2048
-# What one on trial is asked for: a page of the platform's own site.
+# The page that a web process on trial is asked for, of the platform's own site.
 PAGE: Final = "/api/v1/site"
 _PASSED_ON: Final = (signal.SIGHUP, signal.SIGUSR1, signal.SIGTTIN, signal.SIGTTOU)
 
 
 class HoldError(Exception):
-    """The addresses could not be taken, or the web process did not start; the message says why."""
+    """Failure to listen at the addresses, or to start the web process; the message says why."""
 
 
 # ---------------------------------------------------------------- what is known of the process that holds
@@ -90,7 +90,7 @@ def _lock_path(data: Path) -> Path:
 
 @dataclass
 class State:
-    """What the holding process tells others on its machine: itself, its web process, and how replacing went."""
+    """State of the holding process, in a file for others on its machine: process ids, and how replacing went."""
 
     pid: int
     web: int = 0
@@ -98,14 +98,14 @@ class State:
     failure: str = ""
 
     def write(self, data: Path) -> None:
-        """Say it, in one step."""
+        """Write the state file atomically."""
         fresh = _state_path(data).with_suffix(".new")
         fresh.write_text(json.dumps(self.__dict__))
         fresh.replace(_state_path(data))
 
 
 def find(data: Path) -> State | None:
-    """The process that holds on this data folder; None when there is none."""
+    """Find the process that holds on this data folder; None when there is none."""
     try:
         with _lock_path(data).open("rb") as handle:
             fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
@@ -119,7 +119,7 @@ def find(data: Path) -> State | None:
 
 
 def replace(data: Path, trial_s: float = 0) -> State:
-    """Have the web process of this machine replaced, and wait until that is done or has failed: see `failure`.
+    """Have the web process of this machine replaced, and wait for success or `failure`.
 
     Raises HoldError when nothing holds here, or does not answer.
     """
@@ -146,14 +146,14 @@ def replace(data: Path, trial_s: float = 0) -> State:
 
 
 def _key(address: Any) -> str:
-    """A socket's address as settings write it."""
+    """Return a socket's address as settings write it."""
     if not isinstance(address, tuple):
         return f"unix:{address}"
     return f"[{address[0]}]:{address[1]}" if ":" in address[0] else f"{address[0]}:{address[1]}"
 
 
 def _inherited() -> dict[str, socket.socket]:
-    """The listening sockets that systemd opened for us, by address."""
+    """Return the listening sockets that systemd opened for us, by address."""
     count = int(os.environ.pop("LISTEN_FDS", "0"))
     is_for_us = os.environ.pop("LISTEN_PID", "") == str(os.getpid())
     os.environ.pop("LISTEN_FDNAMES", None)
@@ -167,7 +167,7 @@ def _inherited() -> dict[str, socket.socket]:
 def _bind(address: str) -> socket.socket:
     if address.startswith("unix:"):
         path = Path(address.removeprefix("unix:"))
-        # What a process that was killed left; one that is alive has been found by its lock.
+        # The socket file of a process that was killed; a live one has been found by its lock.
         if path.is_socket():
             path.unlink()
         opened = socket.socket(socket.AF_UNIX)
@@ -185,11 +185,11 @@ def _bind(address: str) -> socket.socket:
 
 
 def check_free(config: Config) -> None:
-    """Raises HoldError where a process can't listen at the addresses of the settings."""
+    """Check that the addresses of the settings are free. Raises HoldError."""
     for address in filter(None, (config.listen, config.admin_listen)):
         try:
             if address.startswith("unix:"):
-                # A socket that stands there may be in use, or left: whoever listens next finds out.
+                # A socket file may be in use, or left behind: `listen` finds out.
                 Path(address.removeprefix("unix:")).parent.stat()
             else:
                 _bind(address).close()
@@ -198,7 +198,7 @@ def check_free(config: Config) -> None:
 
 
 def _listeners(config: Config) -> list[socket.socket]:
-    """One listening socket for each address of the settings, in their order. Raises HoldError."""
+    """Open one listening socket for each address of the settings, in their order. Raises HoldError."""
     inherited = _inherited()
     opened = []
     for address in filter(None, (config.listen, config.admin_listen)):
@@ -218,10 +218,10 @@ def _listeners(config: Config) -> list[socket.socket]:
 
 @dataclass
 class Web:
-    """One web process below us. Each of its workers writes a line when it serves: how many workers there are. Its
-    master writes ENDED for each worker that ended although nobody told it to.
+    """Web process below this one. Each of its workers writes a line when it serves: how many workers there are. Its
+    master writes ENDED for each worker that ended unasked.
 
-    `file` is where the program's path led when it was started; `probe` asks it while it is on trial.
+    `file` is the target of the program's path when it was started; `probe` checks it while it is on trial.
     """
 
     process: subprocess.Popen[bytes]
@@ -238,7 +238,7 @@ class Web:
     _text: bytes = b""
 
     def read(self) -> None:
-        """Take what workers have said."""
+        """Read the lines that workers have written."""
         with contextlib.suppress(BlockingIOError):
             self._text += os.read(self.said, 4096)
         *lines, self._text = self._text.split(b"\n")
@@ -256,7 +256,7 @@ class Web:
                 self.signal(sign)
 
     def pass_on(self, sign: int) -> None:
-        """Send a signal once it serves: before that it would not be understood, and end the process."""
+        """Send a signal once the process serves: before, it has no handler and the signal would end it."""
         if self.served:
             self.signal(sign)
         else:
@@ -268,18 +268,18 @@ class Web:
             self.process.send_signal(sign)
 
     def judged(self) -> None:
-        """Its trial is over: nobody asks it any more."""
+        """End its trial and the probing."""
         if self.probe is not None:
             self.probe.end()
             self.probe = None
 
     def forget(self) -> None:
-        """Nothing that it says is of interest any more."""
+        """Close its pipe: nothing more is read from it."""
         self.judged()
         os.close(self.said)
 
     def end(self) -> None:
-        """End it now: it has failed."""
+        """Kill it: it has failed."""
         self.signal(signal.SIGQUIT)
         try:
             self.process.wait(END_S)
@@ -289,10 +289,10 @@ class Web:
 
 
 class Probe:
-    """Asks a web process on trial for a page each second, over as many connections as it has workers.
+    """Prober that asks a web process on trial for a page each second, over as many connections as it has workers.
 
-    `socket` leads to it alone, and is for this user alone. `wrong` says what was wrong with the answers, `is_fault`
-    whether more time would not mend it, and `asked` when the questions were sent. Raises OSError.
+    `socket` leads to that process alone, and is for this user alone. `wrong` is the problem of the answers, `is_fault`
+    True if more time would not mend it, and `asked` the time of the requests. Raises OSError.
     """
 
     def __init__(self, data: Path, host: str) -> None:
@@ -303,7 +303,7 @@ class Probe:
         self._ended = threading.Event()
         self._path = data / "trial.sock"
         self._path.unlink(missing_ok=True)
-        # By way of its folder: the whole path may be longer than an address can be.
+        # By way of its folder: the whole path may be longer than a socket's address may be.
         self._folder = os.open(data, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
         self.socket = socket.socket(socket.AF_UNIX)
         try:
@@ -319,11 +319,11 @@ class Probe:
         return f"/proc/self/fd/{self._folder}/{self._path.name}"
 
     def begin(self, connections: int) -> None:
-        """Ask until `end`, over so many connections at a time."""
+        """Probe until `end`, over so many connections at a time."""
         threading.Thread(target=self._run, args=(connections,), daemon=True).start()
 
     def end(self) -> None:
-        """Ask no more."""
+        """Stop probing."""
         if self._folder >= 0:
             self._path.unlink(missing_ok=True)
             self.socket.close()
@@ -347,10 +347,10 @@ class Probe:
             self._ended.wait(ASK_S)
 
     def _ask(self, connections: int) -> tuple[int, str]:
-        """The status of an answer, 200 when all were; 0 and why when one did not come."""
+        """Return the status of the answers, 200 if all had it; 0 and the reason when one did not come."""
         try:
             with contextlib.ExitStack() as open_ones:
-                # Those that stay are why the next one leads to another worker.
+                # Connections that stay open lead the next one to another worker.
                 for _ in range(connections):
                     one = node_status.connect(f"unix:{self._address}")
                     open_ones.callback(one.close)
@@ -368,7 +368,7 @@ class Hold:
     def __init__(self, config: Config, program: Sequence[str]) -> None:
         self.data = config.data_path
         self._program = [*program, "serve"]
-        # Where to go back to, and until when: what ran before, as long as the web process is new.
+        # Fallback: the file that ran before, and until when it may be gone back to.
         self._fallback: Web | None = None
         self._fallback_until = 0.0
         self._rolls_back = ""
@@ -383,14 +383,14 @@ class Hold:
         self._is_stopping = False
 
     def run(self) -> int:
-        """Hold until told to stop; the exit code. Raises HoldError."""
+        """Hold until told to stop; return the exit code. Raises HoldError."""
         self.data.mkdir(parents=True, exist_ok=True)
         with _lock_path(self.data).open("w") as lock:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 raise HoldError(f"another `forumapi hold` runs on {self.data}") from None
-            # What one that was killed has left names a process that may be anything by now.
+            # The state of a holder that was killed names a process id that may be reused by now.
             _state_path(self.data).unlink(missing_ok=True)
             self._sockets = _listeners(self._config)
             self._notify_address = os.environ.pop("NOTIFY_SOCKET", "")
@@ -408,7 +408,7 @@ class Hold:
     # ------------------------------------------------------------ signals
 
     def _hear(self) -> None:
-        """Signals become bytes of a pipe, so that waiting for anything wakes up for them."""
+        """Turn signals into bytes of a pipe, so that any wait wakes up for them."""
         self._pipe, wakeup = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
         signal.set_wakeup_fd(wakeup)
         heard = (*_PASSED_ON, signal.SIGUSR2, signal.SIGTERM, signal.SIGINT, signal.SIGCHLD)
@@ -416,10 +416,10 @@ class Hold:
             signal.signal(sign, lambda number, frame: None)
 
     def _wait(self, timeout_s: float) -> None:
-        """Until a signal, a word of a web process, or the time; then act on the signals."""
+        """Wait for a signal, a line of a web process, or the time; then act on the signals."""
         with selectors.DefaultSelector() as selector:
             selector.register(self._pipe, selectors.EVENT_READ)
-            # A pipe whose writers are gone is always readable: nothing more comes out of it.
+            # A pipe without writers is always readable, at its end.
             for web in filter(None, (self._web, self._next)):
                 if web.process.poll() is None:
                     selector.register(web.said, selectors.EVENT_READ)
@@ -483,7 +483,7 @@ class Hold:
                 self._try()
 
     def _revive(self, code: int) -> bool:
-        """Start a web process for the one that served and has ended by itself; False when that was too often."""
+        """Start a web process in place of one that ended by itself; False when that was too often."""
         now = time.monotonic()
         self._ends.append(now)
         if len(self._ends) == MAX_ENDS and now - self._ends[0] < ENDS_WITHIN_S:
@@ -493,7 +493,7 @@ class Hold:
             self._web.forget()
         try:
             if self._next is not None:
-                # Nobody else is left, so its trial is over.
+                # No other process serves, so its trial is over.
                 self._next.judged()
                 self._web, self._next = self._next, None
                 self._count_success(self._web)
@@ -512,8 +512,8 @@ class Hold:
     # ------------------------------------------------------------ replacing
 
     def _try(self, like: Web | None = None) -> None:
-        """Start what the program's path leads to by now, or what `like` ran, on trial."""
-        # The new web process reads the settings file as it is now, whether or not somebody has sent HUP since.
+        """Start the present target of the program's path, or the file that `like` ran, on trial."""
+        # The new web process reads the settings file as it is now, with or without a SIGHUP since.
         self._take_over_settings()
         probe = None
         try:
@@ -525,7 +525,7 @@ class Hold:
             self._fail(str(error))
 
     def _is_looping(self, web: Web) -> bool:
-        """Return if the workers of one that took over lately end again and again."""
+        """Return True if the workers of a recent successor end again and again."""
         if self._fallback is not None and time.monotonic() > self._fallback_until:
             self._fallback = None
         return self._fallback is not None and web.ends >= LOOP_ENDS * max(1, web.wanted)
@@ -538,7 +538,7 @@ class Hold:
         return fallback if Path(fallback.file).exists() else None
 
     def _roll_back(self, why: str) -> None:
-        """Start what ran before beside the web process, to take its place as soon as it answers."""
+        """Start the fallback beside the web process, to take its place as soon as it answers."""
         fallback = self._take_fallback()
         if fallback is None:
             return
@@ -547,7 +547,7 @@ class Hold:
         self._try(fallback)
 
     def _ended(self, code: int) -> int:
-        """The web process has ended; without it there is nothing to hold for."""
+        """Handle the end of the web process: without one there is nothing to hold for."""
         if self._next is not None:
             self._next.end()
             self._next.forget()
@@ -561,7 +561,7 @@ class Hold:
         return code if code > 0 else 1
 
     def _start(self, like: Web | None = None, *, probe: Probe | None = None) -> Web:
-        """A new web process: of the program, or of the very file that `like` ran. Raises HoldError."""
+        """Start a web process of the program, or of the very file that `like` ran. Raises HoldError."""
         command = list(self._program)
         if like is not None:
             command[0] = like.file
@@ -572,7 +572,7 @@ class Hold:
             one.set_inheritable(True)
         ours, theirs = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         os.set_inheritable(theirs, True)
-        # Ours come last: by its place a worker knows the private one.
+        # In the order of the settings, after the probe's socket: workers know the admin socket by its place at the end.
         numbers = [one.fileno() for one in listening]
         environ = dict(os.environ)
         environ[ENV_LISTENERS] = ",".join(map(str, numbers))
@@ -601,7 +601,7 @@ class Hold:
             raise HoldError(f"the web process did not serve within {START_S:.0f} s")
 
     def _consider(self, new: Web) -> None:
-        """Whether the new web process is good enough to take over, or has failed."""
+        """Let the new web process take over if its trial is passed; end it if it has failed."""
         now = time.monotonic()
         code = new.process.poll()
         if code is not None:
@@ -612,7 +612,7 @@ class Hold:
             if now - new.started > START_S:
                 self._refuse(new, f"it did not serve within {START_S:.0f} s")
         elif new.probe is not None:
-            # What is gone back to has worked before.
+            # The fallback has worked before.
             trial_s = 0.0 if self._rolls_back else float(self._config.release_trial_s)
             over = new.served + trial_s
             if new.probe.asked and not new.probe.wrong and not new.answers:
@@ -626,7 +626,7 @@ class Hold:
                 self._refuse(new, new.probe.wrong or "it does not answer any more")
 
     def _take_over(self, new: Web) -> None:
-        """Let the new web process have the place of the old one."""
+        """Put the new web process in the place of the old one."""
         old, self._web, self._next = self._web, new, None
         new.judged()
         if old is not None:
@@ -641,7 +641,7 @@ class Hold:
         self._tell()
 
     def _count_success(self, new: Web) -> bool:
-        """Count an attempt that ended with `new` in place; return if that went back to the release before."""
+        """Count a replacement by `new`; return True if it was a roll-back."""
         why, self._rolls_back = self._rolls_back, ""
         if why:
             log.logger.error("rolled back to %s: %s", new.file, why)
@@ -670,11 +670,11 @@ class Hold:
         try:
             self._state.write(self.data)
         except OSError as error:
-            # A full disk: whoever asked waits in vain, but those who are served never notice.
+            # A full disk: `replace` waits in vain, but clients never notice.
             log.logger.error("can't say what became of it in %s: %s", self.data, error)
 
     def _notify(self, text: str) -> None:
-        """Tell systemd, where it started us."""
+        """Notify systemd, where it started us."""
         if not self._notify_address:
             return
         address = self._notify_address

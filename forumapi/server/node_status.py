@@ -1,4 +1,4 @@
-"""The web process of this machine, as an operator or a deployment sees it: in or out of service, checked, replaced."""
+"""Status of this machine's web process for operators and deployments: in or out of service, healthy or not."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from forumapi.config import Config
 
 
 def address(listen: str) -> tuple[str, int]:
-    """Host and port to connect to for something that listens there; not for a Unix socket."""
+    """Return host and port to connect to for a `listen` setting; not for a Unix socket."""
     host, _, port = listen.rpartition(":")
     host = host.strip("[]")
     return (host if host not in ("", "0.0.0.0", "::") else "127.0.0.1"), int(port)
@@ -24,7 +24,7 @@ ANSWERED: Final = (200, 429)
 
 
 def connect(listen: str) -> http.client.HTTPConnection:
-    """A connection to the web process at `listen`. Raises OSError."""
+    """Connect to the web process at `listen`. Raises OSError."""
     if listen.startswith("unix:"):
         connection = http.client.HTTPConnection("localhost", timeout=5)
         connection.sock = socket.socket(socket.AF_UNIX)
@@ -36,7 +36,7 @@ def connect(listen: str) -> http.client.HTTPConnection:
 
 
 def ask(listen: str, host: str, path: str) -> tuple[int, bytes]:
-    """Status and body of one GET to the web process at `listen`; (0, b"") when nothing answered."""
+    """Send one GET to the web process at `listen`; return status and body, (0, b"") without an answer."""
     try:
         with contextlib.closing(connect(listen)) as connection:
             return get(connection, host, path)
@@ -45,7 +45,7 @@ def ask(listen: str, host: str, path: str) -> tuple[int, bytes]:
 
 
 def get(connection: http.client.HTTPConnection, host: str, path: str) -> tuple[int, bytes]:
-    """Status and body of one GET. Raises OSError, http.client.HTTPException."""
+    """Send one GET; return status and body. Raises OSError, http.client.HTTPException."""
     connection.request("GET", path, headers={"Host": host})
     answer = connection.getresponse()
     return answer.status, answer.read()
@@ -60,10 +60,10 @@ def put(config: Config, *, is_out: bool) -> None:
         config.out_of_service_path.unlink(missing_ok=True)
 
 
-def wrong(config: Config, build: str = "", *, is_out: bool = False) -> str:
-    """What is wrong with the web process at `listen`, or "": it answers, is of `build`, a page comes, it is ready.
+def health_problem(config: Config, build: str = "", *, is_out: bool = False) -> str:
+    """Return the problem of the web process at `listen`, or "": it answers, is of `build`, serves a page, is ready.
 
-    `is_out`: it need not say that it is ready.
+    `is_out`: it need not be ready.
     """
     status, body = ask(config.listen, "localhost", "/api/v1/version")
     if status != 200:
@@ -83,8 +83,8 @@ def wrong(config: Config, build: str = "", *, is_out: bool = False) -> str:
 
 
 def check(config: Config, build: str = "", *, is_out: bool = False, wait_s: float = 0) -> str:
-    """What `wrong` says, once it says nothing or `wait_s` are over."""
+    """Poll the health check until it passes or `wait_s` is over; return the last problem, "" if healthy."""
     deadline = time.monotonic() + wait_s
-    while (found := wrong(config, build, is_out=is_out)) and time.monotonic() < deadline:
+    while (found := health_problem(config, build, is_out=is_out)) and time.monotonic() < deadline:
         time.sleep(0.2)
     return found

@@ -1,4 +1,4 @@
-"""The web process: gunicorn's gevent worker with our start, stop, time limit and live settings; and its master.
+"""Web process: gunicorn's gevent worker with our start, stop, time limit and reload of settings; and its master.
 
 Imported by gunicorn after gevent has patched the standard library (etc/gunicorn.conf.py), never before.
 """
@@ -57,13 +57,13 @@ IDLE_GRACE_S: Final = 1.0
 
 
 class HeaderTimeout(Exception):
-    """A header was not complete in time."""
+    """Timeout of a request whose header was not complete in time."""
 
     def __str__(self) -> str:
         return "The header was not complete in time"
 
 
-# What the parser refuses before the application sees a request.
+# Refusals of the parser, before the application sees a request.
 _REFUSED: Final[tuple[tuple[type[Exception], str], ...]] = (
     (errors.LimitRequestLine, "414 URI Too Long"),
     (errors.LimitRequestHeaders, "431 Request Header Fields Too Large"),
@@ -78,7 +78,7 @@ _BlockingSocket: Final = monkey.get_original("socket", "socket")
 
 
 class StartError(Exception):
-    """The web process must not, or cannot, serve like this."""
+    """Reason why the web process must not, or cannot, serve."""
 
 
 def _envelope(status: int, text: str, code: int = 0) -> bytes:
@@ -88,7 +88,7 @@ def _envelope(status: int, text: str, code: int = 0) -> bytes:
 
 
 class Log(Logger):  # type: ignore[misc]
-    """gunicorn's own messages, as lines of our log."""
+    """Logger of gunicorn's messages, as lines of our log."""
 
     def setup(self, cfg: Any) -> None:
         self.cfg = cfg
@@ -101,21 +101,21 @@ class Log(Logger):  # type: ignore[misc]
         log.reopen()
 
     def close_on_exec(self) -> None:
-        """Nothing to do: our files are opened close-on-exec."""
+        """Do nothing: our files are opened close-on-exec."""
 
 
 def application() -> Wsgi:
-    """The WSGI application for the settings of this environment."""
+    """Make the WSGI application for the settings of this environment."""
     from forumapi.wsgi import create_app
 
     return create_app(config.load())
 
 
 class ForumWorker(GeventWorker):  # type: ignore[misc]
-    """One web process. Keeps gunicorn's strict parser and limits; HTTP/1.1 alone, TLS ends at the proxy."""
+    """Worker of the web process. Keeps gunicorn's strict parser and limits; HTTP/1.1 alone, TLS ends at the proxy."""
 
     def init_signals(self) -> None:
-        """gunicorn's signals, HUP for the settings, USR2 when there is a successor; HUP was held back until here."""
+        """Handle gunicorn's signals, HUP for the settings, USR2 for a successor; HUP is blocked until here."""
         super().init_signals()
         self._is_loaded = False
         self._reload_due = False
@@ -126,7 +126,7 @@ class ForumWorker(GeventWorker):  # type: ignore[misc]
 
     def load_wsgi(self) -> None:
         """Load the application and open its connections: before the first request, never during one."""
-        # Nearly all that loading makes stays: to look through it for garbage, time and again, is a tenth of the start.
+        # Nearly all objects made while loading stay: collecting garbage among them is a tenth of the start.
         gc.disable()
         self.wsgi: Any = self.app.wsgi()
         self._settled: Any = http_exchange.FrozenConfig(self.cfg)
@@ -158,8 +158,8 @@ class ForumWorker(GeventWorker):  # type: ignore[misc]
         has_database = start is None or start()
         if not has_database and getattr(self.app, "is_watched", False):
             raise StartError("with these settings there is no database")
-        # What is there now stays. Looking through all of it for garbage, now and then, would hold up every request
-        # of this process for tens of milliseconds.
+        # The objects of now stay. Collecting garbage among all of them would block every request of this process
+        # for tens of milliseconds.
         gc.freeze()
         gc.enable()
         self._is_loaded = True
@@ -169,11 +169,11 @@ class ForumWorker(GeventWorker):  # type: ignore[misc]
             self._reload()
 
     def run(self) -> None:
-        """Serve until told to stop; then finish what is under way, for `graceful_stop_s` at most."""
+        """Serve until told to stop; then finish requests under way, for `graceful_stop_s` at most."""
         servers, pools = [], []
         for listener in self.sockets:
             listener.setblocking(1)
-            # Asked now: a connection taken in the last moment begins when its listener is closed already.
+            # Read now: a connection accepted in the last moment begins after its listener is closed.
             self._names[listener] = _server_name(listener)
             pool = Pool(self.worker_connections)
             kind = FairServer if self.cfg.workers > 1 else StreamServer
@@ -182,14 +182,14 @@ class ForumWorker(GeventWorker):  # type: ignore[misc]
             servers.append(server)
             pools.append(pool)
         metrics.share_load(0)
-        listener_holder.say(b"%d" % self.cfg.workers)
+        listener_holder.notify(b"%d" % self.cfg.workers)
         try:
             while self.alive:
                 self.notify()
                 self._stopping.wait(1.0)
             deadline = time.monotonic() + self.cfg.graceful_timeout
             if self._has_successor:
-                # Nobody needs to be sent elsewhere, and nothing is closed under a client: a silent connection ends by
+                # No client needs to go elsewhere, and no connection is closed under one: a silent connection ends by
                 # its own time limit, which is above that of the proxy at its other end.
                 deadline += self.cfg.keepalive
             else:
@@ -198,7 +198,7 @@ class ForumWorker(GeventWorker):  # type: ignore[misc]
             metrics.share_load(math.inf)
             for server in servers:
                 server.close()
-            # After the listeners: who comes back at once meets another worker, or the successor.
+            # After the listeners: a client that reconnects at once reaches another worker, or the successor.
             if close := getattr(self._served, "close_connections", None):
                 close()
             if self._has_successor and (retire := getattr(self._served, "retire", None)):
@@ -217,16 +217,16 @@ class ForumWorker(GeventWorker):  # type: ignore[misc]
             log.stop()
 
     def handle_exit(self, sign: int, frame: object) -> None:
-        """SIGTERM: finish what is under way, then end."""
+        """Handle SIGTERM: finish requests under way, then end."""
         if self._has_successor and self._is_loaded:
-            # Told to end at once after all.
+            # To end at once after all.
             gevent.spawn_later(IDLE_GRACE_S, self._close_idle)
         super().handle_exit(sign, frame)
         if self._is_loaded:
             self._stopping.set()
 
     def _handle_successor(self, sign: int, frame: object) -> None:
-        """Another web process serves the same addresses: take no more connections, end after the last client."""
+        """Handle a successor on the same addresses: accept no more connections, end after the last client."""
         if self._has_successor:
             return
         self._has_successor = True
@@ -235,7 +235,7 @@ class ForumWorker(GeventWorker):  # type: ignore[misc]
             self._stopping.set()
 
     def _drain(self) -> None:
-        """Say that this worker is not ready, and keep serving until balancers have seen it."""
+        """Be not ready, and keep serving until balancers have seen it."""
         if health := getattr(self._served, "health", None):
             health.drain()
         until = time.monotonic() + self._drain_s
@@ -245,8 +245,8 @@ class ForumWorker(GeventWorker):  # type: ignore[misc]
 
     def _close_idle(self) -> None:
         for client in list(self._idle):
-            # Only reading ends: what came in meanwhile is still read and answered. Not by the socket's own method,
-            # which gevent replaced: that breaks into the waiting reader with an error, as if the connection had failed.
+            # Only reading ends: requests received meanwhile are still answered. Not by the socket's own method, which
+            # gevent replaced: it raises an error in the waiting reader, as if the connection had failed.
             with (
                 contextlib.suppress(OSError),
                 _BlockingSocket(fileno=os.dup(client.fileno())) as same,
@@ -257,7 +257,7 @@ class ForumWorker(GeventWorker):  # type: ignore[misc]
 
     def _handle_hup(self, sign: int, frame: object) -> None:
         if self._is_loaded:
-            # Reading a file is not for a signal handler.
+            # Not in the signal handler: the file is read.
             gevent.spawn(self._reload)
         else:
             self._reload_due = True
@@ -269,7 +269,7 @@ class ForumWorker(GeventWorker):  # type: ignore[misc]
         try:
             settings.reload()
         except ConfigError as error:
-            # The master sends HUP for a good file only; it has changed since.
+            # The master sends HUP for a valid file only; the file has changed since.
             log.logger.error("settings not reloaded in this worker: %s", error)
             return
         self._take_over(settings.current)
@@ -285,11 +285,11 @@ class ForumWorker(GeventWorker):  # type: ignore[misc]
     # ------------------------------------------------------------ requests
 
     def timeout_ctx(self) -> gevent.Timeout:
-        """For how long a client may be silent. gunicorn looks the setting up each time."""
+        """Return the timeout of a silent client. gunicorn's own method looks the setting up each time."""
         return gevent.Timeout(self._settled.keepalive, False)  # type: ignore[arg-type]
 
     def handle(self, listener: Any, client: Any, addr: Any) -> None:
-        """One connection: requests one after the other, until either side has had enough."""
+        """Serve one connection: requests one after the other, until either side closes it."""
         caller = "" if listener is self._private else self._callers.come(addr)
         if caller is None:
             _refuse(client)
@@ -307,7 +307,7 @@ class ForumWorker(GeventWorker):  # type: ignore[misc]
                     name, request, client, addr, listener is self._private, caller
                 ):
                     break
-                # A client that asks without a pause must not keep the others waiting.
+                # A client that sends without a pause must not block the others.
                 gevent.sleep(0)
         except (errors.NoMoreData, StopIteration, ConnectionError):
             pass
@@ -360,7 +360,7 @@ class ForumWorker(GeventWorker):  # type: ignore[misc]
             raise
         if isinstance(pieces, ConnectionUpgrade):
             metrics.add_load(LISTENER - 1)
-            # Listeners are counted as such (Live.reserve).
+            # Listeners have a limit of their own (Live.reserve).
             self._callers.go(caller)
             try:
                 pieces.run(client, request.unreader.take_buffered())
@@ -372,7 +372,7 @@ class ForumWorker(GeventWorker):  # type: ignore[misc]
         return is_last
 
     def _send(self, client: Any, pieces: StreamedBody) -> None:
-        """Send a long body. A client that takes nothing for the time limit of a request is let go."""
+        """Send a long body. A client that reads nothing for the time limit of a request is disconnected."""
         left = len(pieces)
         with contextlib.closing(pieces):
             try:
@@ -383,11 +383,11 @@ class ForumWorker(GeventWorker):  # type: ignore[misc]
             except ApiError as error:
                 log.logger.warning("a download broke off: %s", error.reason or error.message)
         if left:
-            # The head has promised more: only the end of the connection says that it was not kept.
+            # The head has promised more bytes: only the end of the connection tells the client that they are missing.
             raise ConnectionAbortedError
 
     def handle_error(self, req: Any, client: Any, addr: Any, exc: BaseException) -> None:
-        """Say in our envelope why the parser refused a request; anything else is our fault and logged."""
+        """Answer a request that the parser refused, in our envelope; log any other error."""
         line = next((line for kind, line in _REFUSED if isinstance(exc, kind)), "")
         text = str(exc)
         if not line:
@@ -402,7 +402,7 @@ class ForumWorker(GeventWorker):  # type: ignore[misc]
         timer = gevent.Timeout.start_new(self._limit_s)
 
         def extend(seconds: float) -> None:
-            """Begin again, with another limit."""
+            """Start the timer anew, with another limit."""
             nonlocal timer
             timer.close()
             timer = gevent.Timeout.start_new(seconds)
@@ -430,9 +430,9 @@ class ForumWorker(GeventWorker):  # type: ignore[misc]
 
 
 class Callers:
-    """Connections of this worker by the caller at their other end: of IPv6 a network (`addresses.caller`).
+    """Counter of this worker's connections by caller: an address, of IPv6 a network (`client_address.caller`).
 
-    A peer without an address (a unix socket), a trusted proxy and a front end are not counted; they stand as "".
+    Peers without an address (Unix sockets), trusted proxies and front ends are not counted; their caller is "".
     """
 
     def __init__(self) -> None:
@@ -442,13 +442,13 @@ class Callers:
         self._front_ends = FrontEnds(())
 
     def apply(self, current: Config) -> None:
-        """Take over what the settings say."""
+        """Apply the settings."""
         self._most = current.connections_per_address
         self._proxies = Proxies(current.trusted_proxies)
         self._front_ends = FrontEnds(current.front_ends)
 
     def come(self, addr: Any) -> str | None:
-        """Count a connection; what stands for its caller, None where they have as many as they may."""
+        """Count a connection and return its caller; None where the caller has as many as allowed."""
         peer = str(addr[0]) if isinstance(addr, tuple) else ""
         if not peer or self._proxies.believes(peer) or self._front_ends.holds(peer):
             return ""
@@ -459,12 +459,12 @@ class Callers:
         return caller
 
     def stay(self, caller: str) -> None:
-        """Count a connection of a caller, who may have any number of others."""
+        """Count a connection of a caller, whatever the limit."""
         if caller:
             self._count[caller] += 1
 
     def go(self, caller: str) -> None:
-        """A connection of a caller has ended, or counts as something else."""
+        """Uncount a connection that has ended, or is a listener now."""
         if caller:
             self._count[caller] -= 1
             if not self._count[caller]:
@@ -472,11 +472,11 @@ class Callers:
 
 
 def _last_answer(line: str, text: str, code: int = 0, more: str = "") -> bytes:
-    """An answer in our envelope, after which the connection ends; `more` are lines of its head."""
+    """Make an answer in our envelope, after which the connection ends; `more` are lines of its head."""
     body = _envelope(int(line[:3]), text, code)
     head = (
         f"HTTP/1.1 {line}\r\nConnection: close\r\nContent-Type: application/json\r\n"
-        # A page is to read what was wrong, in place of "failed to fetch".
+        # A page is to read the message, instead of "failed to fetch".
         f"Access-Control-Allow-Origin: *\r\n{more}"
         f"Cache-Control: no-cache, max-age=0\r\nContent-Length: {len(body)}\r\n\r\n"
     )
@@ -484,12 +484,12 @@ def _last_answer(line: str, text: str, code: int = 0, more: str = "") -> bytes:
 
 
 def _refuse(client: Any) -> None:
-    """Answer a connection too many, without waiting for what it asks."""
+    """Answer a connection above the limit, without waiting for its request."""
     text = "Too many connections of this address"
     try:
         client.setblocking(0)
         with contextlib.suppress(OSError):
-            # What came already: left unread, it would take the answer away from the client.
+            # Unread bytes of the request would make the kernel reset the connection, and the client lose the answer.
             client.recv(65_536)
         with contextlib.suppress(OSError):
             client.send(
@@ -501,13 +501,13 @@ def _refuse(client: Any) -> None:
 
 
 def _server_name(listener: Any) -> tuple[str, str]:
-    """SERVER_NAME and SERVER_PORT: where we listen."""
+    """Return SERVER_NAME and SERVER_PORT of a listener."""
     name = listener.getsockname()
     return (str(name[0]), str(name[1])) if isinstance(name, tuple) else (str(name), "")
 
 
 def _check_waiting() -> None:
-    """Raises StartError when psycopg would block all requests of this worker while one waits for PostgreSQL."""
+    """Check that a wait for PostgreSQL does not block all requests of this worker. Raises StartError."""
     waiting = sys.modules.get("psycopg.waiting")
     if waiting is not None and waiting.wait is getattr(waiting, "wait_c", None):
         raise StartError(
@@ -517,16 +517,16 @@ def _check_waiting() -> None:
 
 
 def _greenlet_ended(context: object, kind: Any, error: Any, trace: object) -> None:
-    """What gevent calls with an exception that ended a greenlet, in place of printing it."""
+    """Log an exception that ended a greenlet; gevent would print it."""
     log.logger.critical("a greenlet ended", exc_info=error)
 
 
 def _has_ended(pid: int) -> bool:
-    """Whether a child has ended; its end is left for the usual way to be found."""
+    """Return True if a child has ended, without reaping it."""
     try:
         return os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
     except ChildProcessError:
-        # gevent was quicker.
+        # gevent has reaped it.
         return True
 
 
@@ -538,18 +538,18 @@ def _log_as(current: Config, *, access: bool) -> None:
 
 
 class ForumApplication(Application):  # type: ignore[misc]
-    """What the master runs: etc/gunicorn.conf.py and the settings it was started with."""
+    """Application of the master: etc/gunicorn.conf.py and the settings it was started with."""
 
     def __init__(self, current: Config) -> None:
         self.settings = Settings(current)
-        # Through this, workers say that they have loaded.
+        # Pipe on which workers report that they have loaded.
         self._loaded: int | None = None
-        # Shared with them: whether any of them ever has.
+        # Shared with workers: 1 once any of them has loaded.
         self._has_loaded = mmap.mmap(-1, 1)
         super().__init__(prog="forumapi serve")
 
     def load_config(self) -> None:
-        """Take gunicorn's settings from our file; nothing comes from its command line or environment."""
+        """Load gunicorn's settings from our file; its command line and environment are ignored."""
         self.load_config_from_file(str(config.resource("etc/gunicorn.conf.py")))
 
     def load(self) -> Wsgi:
@@ -559,7 +559,7 @@ class ForumApplication(Application):  # type: ignore[misc]
         return create_app(self.settings.current)
 
     def ready(self) -> None:
-        """This worker has loaded: tell the master, where it waits for that."""
+        """Report to the master that this worker has loaded, where the master waits for that."""
         self._has_loaded[0] = 1
         if self._loaded is not None:
             os.write(self._loaded, b"1")
@@ -568,17 +568,17 @@ class ForumApplication(Application):  # type: ignore[misc]
 
     @property
     def has_loaded(self) -> bool:
-        """Return if any worker of this web process ever has."""
+        """Return True once any worker of this web process has loaded."""
         return bool(self._has_loaded[0])
 
     @property
     def is_watched(self) -> bool:
-        """Return if this worker is to take the place of those that serve with other settings, if it can."""
+        """Return True if this worker is to replace one that serves with other settings."""
         return self._loaded is not None
 
     @contextlib.contextmanager
     def watched(self) -> Iterator[int]:
-        """While this lasts, each new worker writes a byte to the other end of the given pipe once it has loaded."""
+        """Yield a pipe to which each new worker writes a byte once it has loaded."""
         reading, self._loaded = os.pipe()
         try:
             yield reading
@@ -592,16 +592,16 @@ class ForumApplication(Application):  # type: ignore[misc]
 class ForumMaster(Arbiter):  # type: ignore[misc]
     """gunicorn's master. SIGHUP applies settings in place, or with new workers, without losing a request.
 
-    Under `forumapi hold` it takes over listening sockets, and ends when SIGUSR2 says that another has its place.
+    Under `forumapi hold` it takes over listening sockets, and ends at SIGUSR2, when it has a successor.
     """
 
     # How long new workers may take to load.
     LOAD_S: Final = 30.0
-    # How long until a worker that could not start is tried again: at first, and at most.
+    # How long until a worker that could not start is started again: at first, and at most.
     PAUSE_S: Final = (1.0, 30.0)
 
     _has_successor = False
-    # New workers that are not wanted after all, and until when they may finish.
+    # New workers that are to end after a failed replacement, and until when they may finish.
     _leaving: dict[int, float]
     _pause_s = 0.0
     _not_before = 0.0
@@ -612,18 +612,18 @@ class ForumMaster(Arbiter):  # type: ignore[misc]
         self._leaving = {}
 
     def start(self) -> None:
-        """Take the sockets that are held for us, else open our own."""
+        """Take the sockets that `hold` opened, else open them."""
         if held := os.environ.pop(listener_holder.ENV_LISTENERS, ""):
             self.LISTENERS = sock.create_sockets(
                 self.cfg, self.log, list(map(int, held.split(",")))
             )
-            # They are not ours to remove.
+            # The socket files of `hold` are not removed here.
             self.systemd = True
         self._is_held = bool(held)
         super().start()
 
     def handle_usr2(self) -> None:
-        """Leave the addresses to the web process that has come beside this one."""
+        """Leave the addresses to the successor."""
         if not self._is_held:
             log.logger.warning("SIGUSR2 is for `forumapi hold`; here nobody would take over")
             return
@@ -633,7 +633,7 @@ class ForumMaster(Arbiter):  # type: ignore[misc]
         self.LISTENERS = []
 
     def manage_workers(self) -> None:
-        """Keep as many workers as there should be; with a successor, end when the last of them has."""
+        """Keep the set number of workers; with a successor, end after the last of them."""
         for pid, until in list(self._leaving.items()):
             if _has_ended(pid):
                 del self._leaving[pid]
@@ -643,21 +643,21 @@ class ForumMaster(Arbiter):  # type: ignore[misc]
             if time.monotonic() >= self._not_before:
                 super().manage_workers()
             return
-        # Again and again: a worker that was just being started may not have heard it.
+        # Each time: a worker that was just being started may have missed the signal.
         self.kill_workers(signal.SIGUSR2)
         if not self.WORKERS:
             raise StopIteration
 
     def reap_workers(self) -> None:
-        """Take note of workers that have ended, and tell `hold` of those that nobody told to.
+        """Reap workers that have ended, and notify `hold` of those that ended unasked.
 
-        One that could not start ends the web process only if none of it ever has: else it is tried again, and those
-        that serve go on.
+        A worker that could not start ends the web process only if none ever has started: else it is started again,
+        while the others serve.
         """
         before = set(self.WORKERS)
         self._reap_all()
         for _ in before - set(self.WORKERS) - self._told_to_stop:
-            listener_holder.say(listener_holder.ENDED)
+            listener_holder.notify(listener_holder.ENDED)
 
     def _reap_all(self) -> None:
         while True:
@@ -675,9 +675,9 @@ class ForumMaster(Arbiter):  # type: ignore[misc]
                 return
 
     def handle_hup(self) -> None:
-        """Read the settings again; a bad file changes nothing, and what needs a restart is named."""
+        """Reload the settings; an invalid file changes nothing, and settings that need a restart are named."""
         if self._has_successor:
-            # It has read them.
+            # The worker has read them.
             return
         before = self.app.settings.current
         try:
@@ -715,7 +715,7 @@ class ForumMaster(Arbiter):  # type: ignore[misc]
         except (SystemExit, ConfigError, OSError):
             self.app.cfg = old_cfg
             return False
-        # Where we listen stays, whatever the file says now.
+        # The addresses stay, whatever the file says now.
         self.app.cfg.set("bind", old_cfg.settings["bind"].get())
         self.setup(self.app)
         with self.app.watched() as loaded:
@@ -736,7 +736,7 @@ class ForumMaster(Arbiter):  # type: ignore[misc]
         return True
 
     def kill_worker(self, pid: int, sig: int) -> None:
-        """Send a signal to a worker; TERM once, since another one could hit it where it ends already."""
+        """Send a signal to a worker; TERM only once, since a second one could interrupt its end."""
         if sig in (signal.SIGTERM, signal.SIGUSR2):
             if sig == signal.SIGTERM and pid in self._told_to_stop:
                 return
@@ -744,7 +744,7 @@ class ForumMaster(Arbiter):  # type: ignore[misc]
         super().kill_worker(pid, sig)
 
     def _have_loaded(self, pids: list[int], loaded: int) -> bool:
-        """Wait until as many workers have said so; False when one of them has ended, or the time is up."""
+        """Wait until so many workers have loaded; False when one of them has ended, or the time is up."""
         until = time.monotonic() + self.LOAD_S
         missing = len(pids)
         while missing and time.monotonic() < until:
@@ -755,7 +755,7 @@ class ForumMaster(Arbiter):  # type: ignore[misc]
         return not missing
 
     def spawn_worker(self) -> int:
-        """Start one worker. HUP is held back until it has a handler: without one it would end the worker."""
+        """Start one worker. HUP is blocked until the worker has a handler: without one HUP would end it."""
         signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})
         try:
             return int(super().spawn_worker())

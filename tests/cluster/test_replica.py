@@ -229,7 +229,7 @@ def test_nothing_runs_on_the_standby_that_was_not_declared(scene: Scene) -> None
         scene.api.get(chat.path, site=site, by=by)
 
     declared = {name for name, one in Query.all.items() if one.replica is not Replica.NEVER}
-    ours = {"replica.standby", "replica.repeated", "<unnamed>"}
+    ours = {"standby.prove", "standby.replayed", "<unnamed>"}
     assert set(on_standby.ran()) <= declared | ours
 
 
@@ -471,7 +471,7 @@ def test_a_statement_that_is_cancelled_for_the_log_is_answered_by_the_primary(
             primary.execute("ALTER TABLE replica_notes ADD two int")
             asking.join()
             reader.end()
-            assert not made.wrong
+            assert not made.health_problem
         scene.standby("ALTER SYSTEM RESET max_standby_streaming_delay")
         scene.standby("SELECT pg_reload_conf()")
         primary.execute("DROP TABLE replica_notes")
@@ -534,7 +534,7 @@ class Readers:
 def test_neither_a_primary_nor_a_pooler_is_taken_for_a_standby(scene: Scene) -> None:
     pair = scene.pair
     with standbys(pair.primary.url, pair.primary.url) as (made, _):
-        assert made.wrong == "the server is no standby"
+        assert made.health_problem == "the server is no standby"
         reader = made.read()
         assert reader.value(TWO) == 2
         reader.end()
@@ -542,7 +542,10 @@ def test_neither_a_primary_nor_a_pooler_is_taken_for_a_standby(scene: Scene) -> 
         cluster.pgbouncer(pair.standby.url, scene.folder / "pgbouncer") as pooled,
         standbys(pooled, pair.primary.url) as (made, _),
     ):
-        assert made.wrong == "there is a pooler before it, give the address of the standby itself"
+        assert (
+            made.health_problem
+            == "there is a pooler before it, give the address of the standby itself"
+        )
 
 
 @pytest.mark.wide
@@ -599,9 +602,9 @@ def test_when_the_standby_is_promoted_reads_go_on_and_nothing_acknowledged_is_lo
             readers.wait_for(20)
             # The second one still follows the old primary, and would say that it is as far as the new one.
             with standbys(second.url, pair.standby.url) as (made, _):
-                follows_another = made.wrong
+                follows_another = made.health_problem
             with standbys(scene.pair.standby.url, pair.standby.url) as (made, _):
-                is_another = made.wrong
+                is_another = made.health_problem
         finally:
             stop.set()
             writer.join()

@@ -133,7 +133,7 @@ def test_a_dependency_that_is_silent_counts_as_away() -> None:
     check.begin()
     check.end(time.monotonic() + 0.05)
 
-    assert check.told()["error"] == "no answer in time"
+    assert check.describe()["error"] == "no answer in time"
 
 
 @pytest.mark.slow

@@ -262,7 +262,7 @@ def test_a_bad_release_is_rolled_back_and_goes_no_further(
     assert machines[1].local + ": switching" not in done.stdout
     for machine in machines:
         assert (machine.held.build(), machine.link("current")) == ("first", "first")
-        assert node_status.wrong(machine.config) == ""
+        assert node_status.health_problem(machine.config) == ""
         assert not machine.is_out
 
 
