@@ -18,6 +18,9 @@ SLOW = """
 AT_COMMIT = """
     CREATE CONSTRAINT TRIGGER slow_commit AFTER INSERT ON comments
         DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION wait_a_while()"""
+BEFORE = """
+    CREATE TRIGGER slow_insert AFTER INSERT ON comments
+        FOR EACH ROW EXECUTE FUNCTION wait_before()"""
 COMMITS = """
     SELECT a.pid FROM pg_stat_activity a
      WHERE a.datname = current_database() AND a.state = 'active' AND a.query = 'COMMIT'"""
@@ -46,5 +49,38 @@ def test_it_is_502_with_the_advice_to_send_it_again(tmp_path: Path) -> None:
             make.sql("DROP TRIGGER slow_commit ON comments")
             assert api.post("/api/v1/comments", body, by=site.member, headers=key).status == 302
             assert api.get(chat.path, by=site.member).data["comments"]["total"] == 1
+        finally:
+            server.stop()
+
+
+def test_so_it_is_when_the_time_of_the_request_ends_first(tmp_path: Path) -> None:
+    with own_database("commit") as url, factory(url) as make:
+        site = make.site()
+        chat = make.conversation(site)
+        body = {"itemType": "conversation", "itemId": chat.id, "markdown": "Once"}
+        key = {"Idempotency-Key": "once"}
+        make.sql(SLOW)
+        make.sql(AT_COMMIT)
+        server = start_server(url, tmp_path, request_timeout_s="3")
+        try:
+            api = server.api()
+            # The worker itself answers, without the headers of the application.
+            api.checks_schema = False
+            late = api.post("/api/v1/comments", body, by=site.member, headers=key)
+            assert late.status == 502
+            assert "retry-after" not in {name.lower() for name in late.headers}
+            assert "Idempotency-Key" in late.error
+
+            make.sql("SELECT pg_terminate_backend(pid) FROM (" + COMMITS + ") c")
+            make.sql("DROP TRIGGER slow_commit ON comments")
+            assert api.post("/api/v1/comments", body, by=site.member, headers=key).status == 302
+            assert api.get(chat.path, by=site.member).data["comments"]["total"] == 1
+
+            # What waits before the commit has written nothing.
+            make.sql(SLOW.replace("wait_a_while", "wait_before"))
+            make.sql(BEFORE)
+            early = api.post("/api/v1/comments", {**body, "markdown": "Twice"}, by=site.member)
+            assert early.status == 503
+            assert early.headers["Retry-After"] == "1"
         finally:
             server.stop()
