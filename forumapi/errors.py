@@ -199,8 +199,8 @@ class Unavailable(ApiError):
 
 
 class OutcomeUnknown(BadGateway):
-    """502: the database did not answer a commit, which it may have made. Without Retry-After: that is for what was not
-    written."""
+    """502: the database did not answer a commit in time, which it may have made. Without Retry-After: that is for what
+    was not written."""
 
     def __init__(self) -> None:
         super().__init__(

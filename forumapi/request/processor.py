@@ -192,6 +192,8 @@ def _write(
         if scope is not None and done is None:
             location = result.location if isinstance(result, Found) else ""
             idempotency.finish(tx, scope, answer[0], location)
+        # From here on the time limit of the request can't say that nothing was written.
+        ctx.environ["forumapi.is_committing"] = True
     if tx.changes_site:
         # On the platform's host the site that was written may be any.
         app.sites.mark_written(0 if ctx.site.is_root else ctx.site.id)

@@ -21,6 +21,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final
 
 import gevent
@@ -38,7 +39,7 @@ from gunicorn.workers.ggevent import GeventWorker
 
 from forumapi import config
 from forumapi.config import Config, Settings
-from forumapi.errors import RATE_LIMITED, ApiError, ConfigError
+from forumapi.errors import RATE_LIMITED, ApiError, ConfigError, OutcomeUnknown, Unavailable
 from forumapi.observability import log, metrics
 from forumapi.request.response import ConnectionUpgrade, StreamedBody
 from forumapi.server import http_exchange, listener_holder
@@ -414,16 +415,20 @@ class ForumWorker(GeventWorker):  # type: ignore[misc]
             if timeout is not timer:
                 raise
             log.logger.warning("a request was ended after %s s", timer.seconds)
-            body = _envelope(503, "The request took too long")
+            # Retry-After is for what was not written.
+            error: ApiError = Unavailable("The request took too long")
+            if environ.get("forumapi.is_committing"):
+                error = OutcomeUnknown()
+            body = _envelope(error.status, error.message)
             headers = [
                 ("Content-Type", "application/json"),
                 ("Content-Length", str(len(body))),
                 ("Cache-Control", "no-cache, max-age=0"),
-                ("Retry-After", "1"),
+                *error.headers,
                 ("Access-Control-Allow-Origin", "*"),
                 ("Access-Control-Expose-Headers", "Retry-After"),
             ]
-            start_response("503 Service Unavailable", headers)
+            start_response(f"{error.status} {HTTPStatus(error.status).phrase}", headers)
             return [body]
         finally:
             timer.close()
