@@ -5,7 +5,9 @@ from __future__ import annotations
 import hashlib
 import re
 import threading
+import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from io import BytesIO
 from typing import Any
@@ -16,6 +18,8 @@ from PIL import Image
 
 from forumapi.config import Config
 from forumapi.cron import gravatars
+from forumapi.models.people import profile, role_members
+from forumapi.models.people.role import LockedRoles
 from tests.api import Api
 from tests.factories import Factory, Person, Site
 from tests.files.pictures import encoded, noise
@@ -153,16 +157,31 @@ def gravatar() -> Iterator[Gravatar]:
 
 
 @pytest.fixture
-def run(gravatar: Gravatar, make: Factory, database_url: str, server: Server) -> Callable[[], str]:
-    """The job, on profiles that are a minute old."""
+def job(gravatar: Gravatar, make: Factory, database_url: str, server: Server) -> Callable[[], str]:
+    """The job."""
     config = Config(
         database_url=database_url, data_dir=str(server.log.parent), gravatar_url=gravatar.url
     )
 
     def once() -> str:
-        make.sql("UPDATE profiles SET created = created - interval '2 minutes' RETURNING 1")
         with make.database.write() as tx:
             return gravatars.gravatars(tx, config)
+
+    return once
+
+
+def age(make: Factory) -> None:
+    """Make all profiles older than a minute."""
+    make.sql("UPDATE profiles SET created = created - interval '2 minutes' RETURNING 1")
+
+
+@pytest.fixture
+def run(job: Callable[[], str], make: Factory) -> Callable[[], str]:
+    """The job, on profiles that are a minute old."""
+
+    def once() -> str:
+        age(make)
+        return job()
 
     return once
 
@@ -228,3 +247,69 @@ def test_what_fails_is_asked_for_again(
     gravatar.is_broken = False
     assert run() == "1 pictures"
     assert not make.sql("SELECT 1 FROM file_strays s JOIN files f USING (file_hash)")
+
+
+def waits(make: Factory, job: Future[str]) -> None:
+    """Return once the job waits for a lock."""
+    blocked = """SELECT 1 FROM pg_stat_activity
+                  WHERE wait_event_type = 'Lock' AND datname = current_database()
+                    AND query ~ '^/[*] (gravatar|attachment|role_members)'"""
+    deadline = time.monotonic() + 30
+    while not make.sql(blocked):
+        assert not job.done(), job.result()
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def test_the_job_waits_for_a_change_of_roles_before_it_locks_a_profile(
+    api: Api, make: Factory, gravatar: Gravatar, job: Callable[[], str]
+) -> None:
+    site = make.site()
+    role = make.role(site, make.microcosm(site).id, "Regulars")
+    make.join(role, site.owner)
+    gravatar.has(site.owner, encoded(noise(50, 50), "PNG"))
+    api.put(SETTING, {"gravatar": True}, by=site.owner)
+    age(make)
+    with ThreadPoolExecutor(1) as pool:
+        # As DELETE of the role: roles, the site's row, the profile.
+        with make.database.write() as tx:
+            LockedRoles.lock(tx, site.id, site.owner.id, moves_rights=True)
+            running = pool.submit(job)
+            waits(make, running)
+            role_members.recompute_role_of(tx, site.id, role[1], [site.owner.id])
+        assert running.result() == "1 pictures"
+
+
+def test_the_job_locks_all_profiles_before_it_changes_the_site(
+    api: Api, make: Factory, gravatar: Gravatar, job: Callable[[], str]
+) -> None:
+    site = make.site()
+    first, second = sorted((site.owner, site.member), key=lambda person: person.id)
+    make.sql(
+        "UPDATE sites SET owned_by = %(o)s, created_by = %(c)s WHERE site_id = %(s)s RETURNING 1",
+        o=first.id,
+        c=second.id,
+        s=site.id,
+    )
+    for person in (first, second):
+        gravatar.has(person, encoded(noise(50, 50), "PNG"))
+    api.put(SETTING, {"gravatar": True}, by=site.owner)
+    age(make)
+    with ThreadPoolExecutor(1) as pool:
+        # As PUT of a profile that the site's document shows: the profile, the site's row.
+        with make.database.write() as tx:
+            now = profile.lock(tx, site.id, second.id)
+            assert now is not None
+            running = pool.submit(job)
+            waits(make, running)
+            profile.update(
+                tx,
+                site.id,
+                second.id,
+                name=now.name,
+                is_renamed=False,
+                gender="",
+                is_visible=False,
+                style_id=now.style_id,
+            )
+        assert running.result() == "2 pictures"
