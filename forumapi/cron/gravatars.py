@@ -51,12 +51,13 @@ def gravatars(tx: Transaction, config: Config) -> str:
             _announce(config, found)
         for one in found:
             storage.put(one.picture.hash, one.path, one.picture.mime_type)
-        added = sum(
-            gravatar.add(tx, one.whose.site_id, one.whose.profile_id, one.picture) for one in found
-        )
+        lacking = gravatar.lock(tx, [one.whose for one in found])
+        for one in found:
+            if (one.whose.site_id, one.whose.profile_id) in lacking:
+                gravatar.add(tx, one.whose.site_id, one.whose.profile_id, one.picture)
     for site_id, profile_id in asked.items():
         gravatar.reached(tx, site_id, profile_id)
-    return f"{added} pictures"
+    return f"{len(lacking)} pictures"
 
 
 def _ask(

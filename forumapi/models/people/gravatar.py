@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final, NamedTuple
 
 from forumapi import itemtypes
@@ -10,6 +11,7 @@ from forumapi.models.content.attachment import Attachment
 from forumapi.models.content.file import File, Quota
 from forumapi.models.journal import journal
 from forumapi.models.journal.journal import Author
+from forumapi.models.people import role_members
 from forumapi.permissions.evaluator import Target
 
 FIND = Query(
@@ -51,10 +53,12 @@ REACHED = Query(
 LOCK = Query(
     "gravatar.lock",
     """
-    SELECT p.avatar_id IS NOT NULL
-      FROM profiles p
-     WHERE p.site_id = %(site_id)s AND p.profile_id = %(profile_id)s
-       FOR NO KEY UPDATE""",
+    SELECT p.site_id, p.profile_id
+      FROM unnest(%(site_ids)s::bigint[], %(profile_ids)s::bigint[]) AS k (site_id, profile_id)
+      JOIN profiles p ON p.site_id = k.site_id AND p.profile_id = k.profile_id
+     WHERE p.avatar_id IS NULL
+     ORDER BY p.site_id, p.profile_id
+       FOR NO KEY UPDATE OF p""",
 )
 
 _NO_LIMIT: Final = Quota(0, 0)
@@ -90,12 +94,24 @@ def reached(tx: Transaction, site_id: int, profile_id: int) -> None:
     tx.run(REACHED, site_id=site_id, profile_id=profile_id)
 
 
-def add(tx: Transaction, site_id: int, profile_id: int, picture: File) -> bool:
-    """Make a stored picture that of a profile; False where it has got one meanwhile."""
-    if tx.value(LOCK, site_id=site_id, profile_id=profile_id) is not False:
-        return False
+def lock(tx: Transaction, people: Sequence[Due]) -> set[tuple[int, int]]:
+    """Lock the profiles of `people` that still have no picture; return them as (site, profile).
+
+    A picture of a site's owner or creator changes the site's row, which comes after the roles and all profiles.
+    """
+    for site_id in sorted({one.site_id for one in people}):
+        role_members.lock_roles_shared(tx, site_id)
+    rows = tx.rows(
+        LOCK,
+        site_ids=[one.site_id for one in people],
+        profile_ids=[one.profile_id for one in people],
+    )
+    return {(row[0], row[1]) for row in rows}
+
+
+def add(tx: Transaction, site_id: int, profile_id: int, picture: File) -> None:
+    """Make a stored picture that of a locked profile."""
     picture.insert(tx, site_id, profile_id, _NO_LIMIT)
     carrier = Target(itemtypes.PROFILE, profile_id)
     attachment = Attachment(carrier, picture.hash, picture.name, picture.ext)
     attachment.insert(tx, Author(site_id, profile_id, ""))
-    return True
