@@ -15,7 +15,7 @@ from typing import Any, Final
 from forumapi.database.connections import Query, Reader, Transaction
 from forumapi.errors import Unauthorized
 from forumapi.models.access import identity
-from forumapi.models.access.identity import IDENTITY, Asked, Identity
+from forumapi.models.access.identity import IDENTITY, Identity, IdentityQuery
 
 LIFE_S: Final = 600
 _VALUE: Final = re.compile(r"[A-Za-z0-9_-]{32,128}")
@@ -56,7 +56,7 @@ def confine(tx: Transaction, site_id: int, secret: str) -> None:
 def find(tx: Reader, site_id: int, value: str) -> Identity | None:
     """Who is signed in with this cookie, banned or not; None for nobody."""
     try:
-        found = identity.find(tx, site_id, value, Asked(IDENTITY))
+        found = identity.find(tx, site_id, value, IdentityQuery(IDENTITY))
     except Unauthorized:
         return None
     # A token for the API is no cookie: this one has the empty set of scopes.

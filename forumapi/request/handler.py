@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from typing import Any, ClassVar, Final, NamedTuple, TypeVar
 
-from forumapi.models.access.identity import IDENTITY, Asked, shaped
+from forumapi.models.access.identity import IDENTITY, IdentityQuery, shaped
 from forumapi.models.journal.idempotency import Finished
 from forumapi.request.context import Context, Located
 from forumapi.request.response import Done, Found, Result
@@ -107,7 +107,7 @@ class Handler:
     # False where an answer takes long without much work: it does not count to a guest's concurrency limit.
     is_limited_per_guest: ClassVar[bool] = True
     # The identity statement, with columns that a method would else need a round trip for (Identity.more).
-    identity: ClassVar[Asked] = Asked(IDENTITY)
+    identity: ClassVar[IdentityQuery] = IdentityQuery(IDENTITY)
     # True where an answer without envelope has an ETag.
     tags_bare_answers: ClassVar[bool] = False
     # Method -> route of its redirect, where that is neither this route nor a new resource below it.
@@ -145,7 +145,7 @@ class Handler:
         """Return the token of a request without Authorization header, "" for none. Raises Invalid, Unauthorized."""
         return shaped(ctx.query.get("access_token", ""))
 
-    def asked(self, ctx: Context) -> Asked:
+    def asked(self, ctx: Context) -> IdentityQuery:
         """Return the statement that identifies the caller. Raises nothing: identity comes before the request."""
         return self.identity
 

@@ -249,11 +249,11 @@ def objection(context: MailContext, tree: Tree) -> str:
     return ""
 
 
-def _places(context: MailContext, tree: Tree) -> list[permission_target.Place]:
+def _places(context: MailContext, tree: Tree) -> list[permission_target.PermissionTarget]:
     """Permission targets of everything that the mail shows; empty if any of it does not exist."""
     if context.type == NEW_USER:
         target = Target(itemtypes.PROFILE, context.actor_id, owner_ids=(context.actor_id,))
-        return [permission_target.Place(target, bool(context.actor_id))]
+        return [permission_target.PermissionTarget(target, bool(context.actor_id))]
     places = []
     if context.type in COMMENTED:
         if context.comment is None:
@@ -267,7 +267,7 @@ def _places(context: MailContext, tree: Tree) -> list[permission_target.Place]:
     return [*places, permission_target.item(tree, kind, id, row)]
 
 
-def _is_closed(principal: Principal, place: permission_target.Place, tree: Tree) -> bool:
+def _is_closed(principal: Principal, place: permission_target.PermissionTarget, tree: Tree) -> bool:
     return (
         not place.exists or place.is_hidden or not effective(principal, place.target, tree) & READ
     )

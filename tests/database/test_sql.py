@@ -189,7 +189,9 @@ def _unfound(
 
 
 # Of two conditions here either implies the other, or a command's `= 0 OR` stands before it.
-IMPLIED = frozenset(("ban.list_all", "file.places", "locate.lock_site", "webhook.list_all"))
+IMPLIED = frozenset(
+    ("ban.list_all", "file.places", "permission_target.lock_site", "webhook.list_all")
+)
 
 
 def test_a_statement_that_loses_a_condition_on_its_site_is_found(

@@ -321,7 +321,7 @@ class Loader:
         """The caller under a token of theirs, by the statement that every signed-in request begins with."""
         found = self._people.get((profile_id, number))
         if found is None:
-            asked, secret = identity.Asked(identity.IDENTITY), token(profile_id, number)
+            asked, secret = identity.IdentityQuery(identity.IDENTITY), token(profile_id, number)
             found = identity.find(self.reader, self.world.site_id, secret, asked).principal
             self._people[profile_id, number] = found
         return found

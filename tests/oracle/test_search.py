@@ -47,7 +47,7 @@ def viewer(reader: Reader, site: Tree, world: World, profile_id: int, number: in
     """The caller with what they ignore, as a request under a token of theirs has them."""
     who = Identity()
     if profile_id:
-        asked = identity.Asked(identity.IDENTITY)
+        asked = identity.IdentityQuery(identity.IDENTITY)
         who = identity.find(reader, world.site_id, store.token(profile_id, number), asked)
     return search.viewer(
         world.site_id,

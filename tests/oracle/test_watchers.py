@@ -71,7 +71,7 @@ def test_everybody_is_shown_what_they_may_read_and_nothing_else(
         for place, (profile_id, person) in enumerate(world.profiles.items()):
             if is_site_banned(world, profile_id):
                 continue
-            asked, number = identity.Asked(identity.IDENTITY), place % 3
+            asked, number = identity.IdentityQuery(identity.IDENTITY), place % 3
             who = identity.find(reader, world.site_id, store.token(profile_id, number), asked)
             expected = {
                 one

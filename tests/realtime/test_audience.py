@@ -208,7 +208,7 @@ def drawn(url: str, database: Database, seed: int, worlds: int) -> list[Told]:
                     loader.reader,
                     world.site_id,
                     store.token(profile_id, number),
-                    identity.Asked(identity.IDENTITY),
+                    identity.IdentityQuery(identity.IDENTITY),
                 )
                 if profile_id
                 else identity.GUEST

@@ -224,7 +224,9 @@ def test_a_look_asks_as_much_of_the_database_however_many_follow(
         for _ in range(followers):
             person = make.person(site)
             tx = database.read()
-            who = identity.find(tx, site.id, person.token, identity.Asked(identity.IDENTITY))
+            who = identity.find(
+                tx, site.id, person.token, identity.IdentityQuery(identity.IDENTITY)
+            )
             tx.end()
             ears.append(Deaf())
             client = pushing.join(found, who, ears[-1])
@@ -272,7 +274,9 @@ def test_a_process_that_was_away_for_long_asks_who_everybody_is(
     try:
         reader = app.database.read()
         found = app.sites.by_host(site.host, reader)
-        who = identity.find(reader, site.id, site.newcomer.token, identity.Asked(identity.IDENTITY))
+        who = identity.find(
+            reader, site.id, site.newcomer.token, identity.IdentityQuery(identity.IDENTITY)
+        )
         reader.end()
         pushing.join(found, who, ear)
         pushing.poll()

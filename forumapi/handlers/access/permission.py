@@ -8,7 +8,7 @@ from typing import Final
 from forumapi import itemtypes
 from forumapi.errors import OUT_OF_RANGE, WRONG_TYPE, Invalid
 from forumapi.models.access import permission_target, permission_targets
-from forumapi.models.access.identity import WITH_ITEM, Asked
+from forumapi.models.access.identity import WITH_ITEM, IdentityQuery
 from forumapi.models.microcosms import microcosm_links
 from forumapi.models.notices import update
 from forumapi.permissions import evaluator
@@ -49,13 +49,13 @@ class PermissionHandler(Handler):
 
     allow = "OPTIONS,HEAD,GET"
 
-    def asked(self, ctx: Context) -> Asked:
+    def asked(self, ctx: Context) -> IdentityQuery:
         """An item that stands in a microcosm is looked up with who calls."""
         kind = itemtypes.BY_NAME.get(ctx.query.get("itemType", "").lower())
         if kind is None or kind.id not in itemtypes.IN_MICROCOSM:
             return self.identity
         try:
-            return Asked(WITH_ITEM, {"item_type": kind.id, "id": _id(ctx, "itemId")})
+            return IdentityQuery(WITH_ITEM, {"item_type": kind.id, "id": _id(ctx, "itemId")})
         except Invalid:
             return self.identity
 

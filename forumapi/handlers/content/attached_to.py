@@ -5,7 +5,7 @@ from __future__ import annotations
 from forumapi import itemtypes
 from forumapi.errors import DELETED, SIGN_IN, Forbidden, NotFound
 from forumapi.models.access import permission_target
-from forumapi.models.access.permission_target import Place
+from forumapi.models.access.permission_target import PermissionTarget
 from forumapi.permissions.evaluator import MODERATOR
 from forumapi.request.context import Context, Located
 
@@ -15,7 +15,7 @@ class LocatedCarrier(Located):
 
     __slots__ = ("place",)
 
-    place: Place
+    place: PermissionTarget
 
 
 def find(ctx: Context, *, is_locked: bool = True) -> LocatedCarrier:
@@ -35,7 +35,7 @@ def find(ctx: Context, *, is_locked: bool = True) -> LocatedCarrier:
 def check(ctx: Context) -> None:
     """Raises NotFound where the site's owner, who is refused nothing, named something that is not there; and for what
     is hidden from the caller."""
-    place: Place = ctx.located.place
+    place: PermissionTarget = ctx.located.place
     if not place.exists:
         name = itemtypes.name_of(ctx.args["item"].type)
         raise NotFound(f"There is no such {name}")

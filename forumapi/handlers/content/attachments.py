@@ -19,7 +19,7 @@ from forumapi.errors import (
 )
 from forumapi.files import file_types
 from forumapi.models.access import permission_target
-from forumapi.models.access.permission_target import Place
+from forumapi.models.access.permission_target import PermissionTarget
 from forumapi.models.content import attachment, file
 from forumapi.models.content.attachment import Attachment
 from forumapi.permissions import evaluator
@@ -55,7 +55,7 @@ class LocatedHolder(Located):
 
     __slots__ = ("place",)
 
-    place: Place
+    place: PermissionTarget
 
 
 class HolderHandler(Handler):

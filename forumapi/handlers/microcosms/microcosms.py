@@ -7,7 +7,7 @@ from typing import ClassVar, Final
 from forumapi import itemtypes
 from forumapi.errors import NO_CREATE, Forbidden, Invalid, NotFound
 from forumapi.handlers.content.items import edit_reason
-from forumapi.models.access.identity import WITH_PLACES, Asked
+from forumapi.models.access.identity import WITH_PLACES, IdentityQuery
 from forumapi.models.content import text
 from forumapi.models.microcosms import microcosm_links, microcosm_page, microcosm_summary
 from forumapi.models.microcosms.microcosm import Microcosm, MicrocosmColumns
@@ -188,7 +188,7 @@ def _parent(ctx: Context, tree: Tree, parent_id: int, moved: Node | None) -> int
 class MicrocosmsHandler(Handler):
     """Handler of the site's root microcosm, which is the forum index; POST creates a microcosm."""
 
-    identity = Asked(WITH_PLACES)
+    identity = IdentityQuery(WITH_PLACES)
 
     allow = "OPTIONS,POST,HEAD,GET"
     required_keys: ClassVar = {"POST": ("title", "description")}
@@ -235,7 +235,7 @@ def _locate_for_writing(ctx: Context) -> Located:
 class MicrocosmHandler(Handler):
     """Handler of one microcosm with a page of its child microcosms and items."""
 
-    identity = Asked(WITH_PLACES)
+    identity = IdentityQuery(WITH_PLACES)
 
     allow = "OPTIONS,HEAD,GET,PUT,PATCH,DELETE"
     required_keys: ClassVar = {"PUT": ("meta.editReason",)}

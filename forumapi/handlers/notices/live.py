@@ -14,7 +14,7 @@ from forumapi.models.access.identity import (
     IDENTITY,
     OF_STREAM,
     WITH_TICKET,
-    Asked,
+    IdentityQuery,
     shaped,
 )
 from forumapi.models.notices import live
@@ -76,7 +76,7 @@ class LiveHandler(Handler):
     def token(self, ctx: Context) -> str:
         return _bearer(ctx.environ) or ticket(ctx)
 
-    def asked(self, ctx: Context) -> Asked:
+    def asked(self, ctx: Context) -> IdentityQuery:
         return asked(ctx, _SOCKET)
 
     @needs(ANYONE, status=101, media_type=_NONE)
@@ -116,9 +116,11 @@ class LiveEventsHandler(Handler):
     def token(self, ctx: Context) -> str:
         return ticket(ctx)
 
-    def asked(self, ctx: Context) -> Asked:
+    def asked(self, ctx: Context) -> IdentityQuery:
         holder = _holder(ctx)
-        return Asked(OF_STREAM, {"token_id": holder}) if holder else asked(ctx, _stream(ctx))
+        return (
+            IdentityQuery(OF_STREAM, {"token_id": holder}) if holder else asked(ctx, _stream(ctx))
+        )
 
     @needs(ANYONE, params=_WHAT, media_type=_EVENTS)
     def get(self, ctx: Context) -> Result:
@@ -163,7 +165,7 @@ class LivePollHandler(Handler):
     def token(self, ctx: Context) -> str:
         return ticket(ctx)
 
-    def asked(self, ctx: Context) -> Asked:
+    def asked(self, ctx: Context) -> IdentityQuery:
         return asked(ctx, _stream(ctx))
 
     @needs(
@@ -251,12 +253,14 @@ def ticket(ctx: Context) -> str:
     return ctx.query.get("ticket", "")
 
 
-def asked(ctx: Context, stream: str) -> Asked:
+def asked(ctx: Context, stream: str) -> IdentityQuery:
     """The statement that finds out who calls. A ticket is used up by it, if it is for this origin and stream."""
     if not _is_ticket(ctx):
-        return Asked(IDENTITY)
+        return IdentityQuery(IDENTITY)
     hash = live.ticket_hash(ctx.token)
-    return Asked(WITH_TICKET, {"ticket_hash": hash, "origin": _origin(ctx), "stream": stream})
+    return IdentityQuery(
+        WITH_TICKET, {"ticket_hash": hash, "origin": _origin(ctx), "stream": stream}
+    )
 
 
 def _is_ticket(ctx: Context) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from forumapi import itemtypes
 from forumapi.handlers.people import profiles
-from forumapi.models.access.identity import WHOAMI, Asked
+from forumapi.models.access.identity import WHOAMI, IdentityQuery
 from forumapi.models.people.profile import Detail
 from forumapi.permissions.evaluator import Target
 from forumapi.request.context import Context, Located
@@ -17,7 +17,7 @@ class WhoamiHandler(Handler):
     """The caller's own profile, in the round trip that finds out who calls."""
 
     allow = "OPTIONS,GET,HEAD"
-    identity = Asked(WHOAMI)
+    identity = IdentityQuery(WHOAMI)
 
     def admits_banned(self, ctx: Context) -> bool:
         """Always: a banned caller may see this."""

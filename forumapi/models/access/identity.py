@@ -1,4 +1,4 @@
-"""From a bearer token to an Identity: one statement that reads everything a signed-in request depends on.
+"""Identities of callers: one statement reads everything that a signed-in request depends on.
 
 Token, user, profile, ban, roles, ignored people and places, and the site's versions come from one snapshot, so a ban,
 a revoked token or a changed role is effective on the very next request, on every worker (architecture, one
@@ -21,7 +21,7 @@ from forumapi.models.people import ban, profile, user
 from forumapi.permissions.evaluator import Principal
 from forumapi.wire import scopes
 
-# Each token that was ever given out (access_token.new_secret; platform 3.1).
+# Form of all tokens (access_token.new_secret; platform 3.1).
 _SHAPE: Final = re.compile(r"[A-Za-z0-9]{128}")
 
 _HEAD: Final = f"""
@@ -49,23 +49,23 @@ _WHERE: Final = (
     " WHERE t.token_hash = %(token_hash)s AND (t.site_id IS NULL OR t.site_id = %(site_id)s)"
 )
 
-IDENTITY = Query("identity", f"SELECT {_COLUMNS} {_FROM} {_WHERE}")
-# The same with the caller's own profile, for whoami: still one round trip. Whether one watches oneself is not shown.
+IDENTITY = Query("identity.find", f"SELECT {_COLUMNS} {_FROM} {_WHERE}")
+# With the caller's own profile, for whoami: still one round trip. A watcher of oneself is not shown.
 _OWN_COLUMNS: Final = profile.DETAIL_COLUMNS.format(viewer="p.profile_id")
 _OWN_PROFILE: Final = profile.DETAIL_JOINS.format(viewer="NULL::bigint")
 WHOAMI = Query(
     "identity.whoami",
     f"SELECT {_COLUMNS}, {_OWN_COLUMNS} {_FROM} {_OWN_PROFILE} {_WHERE}",
 )
-# The same with the microcosms that the ignored items stand in, for pages of lists.
-_PLACES: Final = """
+# With the microcosms of the ignored items, for pages of lists.
+_PLACES: Final = f"""
            ARRAY(SELECT ARRAY[i.item_id, (SELECT o.microcosm_id FROM items o
                                            WHERE o.site_id = i.site_id AND o.item_id = i.item_id)]
                    FROM ignores i
                   WHERE i.site_id = s.site_id AND i.profile_id = p.profile_id
-                    AND i.item_type_id NOT IN (2, 3))"""
+                    AND i.item_type_id NOT IN ({itemtypes.MICROCOSM}, {itemtypes.PROFILE}))"""
 WITH_PLACES = Query("identity.with_places", f"SELECT {_COLUMNS}, {_PLACES} {_FROM} {_WHERE}")
-# The same of a profile, for what is done on its behalf without a token.
+# Of a profile, for work on its behalf without a token.
 OF_PROFILE = Query(
     "identity.of_profile",
     f"""
@@ -74,8 +74,7 @@ OF_PROFILE = Query(
               FROM profiles q
              WHERE q.site_id = %(site_id)s AND q.profile_id = %(profile_id)s) t {_JOINS}""",
 )
-# The same with an item that stands in a microcosm: what its permission is asked for
-# (models/access/permission_target.py).
+# With an item in a microcosm, as the target of a permission (models/access/permission_target.py).
 WITH_ITEM = Query(
     "identity.with_item",
     f"""
@@ -86,7 +85,7 @@ WITH_ITEM = Query(
                                  AND mine.profile_id = i.created_by
       {_WHERE}""",
 )
-# Who holds the token that a ticket was given for (models/notices/live.py), which is used up by this.
+# Of the token that a live ticket was issued for (models/notices/live.py); the ticket is used up.
 WITH_TICKET = Query(
     "identity.with_ticket",
     f"""
@@ -99,14 +98,14 @@ WITH_TICKET = Query(
     SELECT {_COLUMNS} {_FROM}
      WHERE t.token_id = (SELECT taken.subject::bigint FROM taken) AND (t.site_id IS NULL OR t.site_id = %(site_id)s)""",
 )
-# Who holds the token of a stream that goes on (realtime/cursor.py).
+# Of the token of a stream that continues (realtime/cursor.py).
 OF_STREAM = Query(
     "identity.of_stream",
     f"""
     SELECT {_COLUMNS} {_FROM}
      WHERE t.token_id = %(token_id)s AND (t.site_id IS NULL OR t.site_id = %(site_id)s)""",
 )
-# Some callers at once, by their tokens' ids; and until when what is known of each holds, as far as clocks tell.
+# Of several tokens by their ids, with the times at which each identity ends by itself.
 BY_TOKENS = Query(
     "identity.by_tokens",
     f"""
@@ -120,12 +119,12 @@ DEFAULT_BAN: Final = "Banned"
 
 
 def token_hash(token: str) -> bytes:
-    """What is stored of a token and looked up by: its SHA-256 (P-22)."""
+    """Return the SHA-256 by which a token is stored and found (P-22)."""
     return hashlib.sha256(token.encode()).digest()
 
 
 class Identity:
-    """The caller of one request. `profile_id` 0: a guest."""
+    """Caller of one request. `profile_id` 0: a guest."""
 
     __slots__ = (
         "acl_version",
@@ -209,18 +208,18 @@ class Identity:
 
     @property
     def is_guest(self) -> bool:
-        """True without a token."""
+        """Return if there is no token."""
         return self.profile_id == 0
 
     def ignored_in(self, microcosm_id: int) -> tuple[int, ...]:
-        """The ignored items that stand in this microcosm; where the handler asks WITH_PLACES."""
+        """Return the ignored items in this microcosm; for handlers that read the identity WITH_PLACES."""
         if self.is_guest:
             return ()
         return tuple(item for item, place in self.more[0] if place == microcosm_id)
 
 
 def _ignored(marks: list[int]) -> tuple[list[int], list[int], list[int]]:
-    """Ignored profiles, microcosms and items (whose ids are unique across types); a mark is id * 32 + type."""
+    """Return ignored profiles, microcosms and items (whose ids are unique across types); a mark is id * 32 + type."""
     profiles: list[int] = []
     microcosms: list[int] = []
     items: list[int] = []
@@ -238,26 +237,26 @@ def _ignored(marks: list[int]) -> tuple[list[int], list[int], list[int]]:
 GUEST: Final = Identity()
 
 
-class Asked(NamedTuple):
-    """A statement that finds out who calls, and what it is asked beside that."""
+class IdentityQuery(NamedTuple):
+    """Statement that reads the caller of a request, with the parameters that it has beside the token."""
 
     query: Query
     more: Mapping[str, object] = MappingProxyType({})
 
 
 def shaped(token: str) -> str:
-    """`token`, if it may be one; "" stays. Raises Unauthorized, code 7, for what never was one."""
+    """Return `token` if it has the form of one, or is "". Raises Unauthorized, code 7."""
     if token and not _SHAPE.fullmatch(token):
         raise Unauthorized("This access token is not valid", code=TOKEN_INVALID)
     return token
 
 
-def find(tx: Reader, site_id: int, token: str, asked: Asked) -> Identity:
-    """Who holds `token` on this site. Raises Unauthorized: code 7 unknown, code 6 expired.
+def find(tx: Reader, site_id: int, token: str, query: IdentityQuery) -> Identity:
+    """Return the identity of a token on this site. Raises Unauthorized: code 7 unknown, code 6 expired.
 
     `profile_id` is 0 when this user has no profile here yet.
     """
-    row = tx.row(asked.query, site_id=site_id, token_hash=token_hash(token), **asked.more)
+    row = tx.row(query.query, site_id=site_id, token_hash=token_hash(token), **query.more)
     if row is None:
         raise Unauthorized("This access token is not valid", code=TOKEN_INVALID)
     if not row[1]:
@@ -265,21 +264,23 @@ def find(tx: Reader, site_id: int, token: str, asked: Asked) -> Identity:
     return Identity(row)
 
 
-def again(asked: Asked, found: Identity) -> Asked:
-    """The statement that finds the same caller another time: a ticket was used up by the first."""
-    return Asked(OF_STREAM, {"token_id": found.token_id}) if asked.query is WITH_TICKET else asked
+def again(query: IdentityQuery, found: Identity) -> IdentityQuery:
+    """Return the query that finds the same caller again, after a ticket was used up."""
+    if query.query is not WITH_TICKET:
+        return query
+    return IdentityQuery(OF_STREAM, {"token_id": found.token_id})
 
 
 def find_many(tx: Reader, site_id: int, token_ids: Collection[int]) -> dict[int, Identity]:
-    """Who hold some tokens on this site, by token id; a token that is unknown or expired is left out.
+    """Return the identities of tokens on this site, by token id; unknown and expired tokens are left out.
 
-    `more` is (when the token expires, when its holder's roles are due or None), both in seconds since the epoch.
+    `more` is (expiry of the token, time at which its owner's roles are due or None), in seconds since the epoch.
     """
     rows = tx.rows(BY_TOKENS, site_id=site_id, token_ids=list(token_ids))
     return {row[9]: Identity(row) for row in rows if row[1]}
 
 
 def of_profile(tx: Reader, site_id: int, profile_id: int) -> Identity | None:
-    """The profile as if it called now, with a token that has no limits; None for one that is not on this site."""
+    """Return the identity of a profile with an unlimited token; None for a profile that is not on this site."""
     row = tx.row(OF_PROFILE, site_id=site_id, profile_id=profile_id)
     return Identity(row) if row is not None else None

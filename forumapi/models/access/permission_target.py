@@ -1,6 +1,6 @@
-"""Finding any item by type and id: what its permission is asked for, and whether it can be seen at all.
+"""Targets of permissions: any thing by type and id, and whether it is hidden.
 
-A foreign id is found no more than one that never existed (P-12, C-10): every statement is bound to the site.
+An id of another site is not found, like one that never existed (P-12, C-10): every statement is bound to the site.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ from forumapi.models.content import comment_page
 from forumapi.models.people import role_members
 from forumapi.permissions.evaluator import Principal, Target, Tree
 
-# The item's own state and author; whether somebody else has a live comment in it. A huddle, and a comment in one, is
-# found by its participants only: for all others it is as if it never existed.
-ITEM_COLUMNS: Final = """
+# The item's own state and author, and if somebody else has a live comment in it. Only participants find a huddle, or a
+# comment in one: for all others it does not exist.
+ITEM_COLUMNS: Final = f"""
            coalesce(i.microcosm_id, 0), i.created_by, i.is_deleted OR i.is_moderated, i.version,
-           i.comment_count > coalesce(mine.live, 0), i.item_type_id = 5"""
+           i.comment_count > coalesce(mine.live, 0), i.item_type_id = {itemtypes.HUDDLE}"""
 ITEM = Query(
-    "locate.item",
+    "permission_target.item",
     f"""
     SELECT {ITEM_COLUMNS}
       FROM items i
@@ -35,29 +35,29 @@ ITEM = Query(
 )
 
 COMMENT = Query(
-    "locate.comment",
+    "permission_target.comment",
     f"""
     SELECT coalesce(i.microcosm_id, 0), c.created_by,
            c.is_deleted OR c.is_moderated OR coalesce(i.is_deleted OR i.is_moderated, false), c.version,
-           coalesce(i.item_type_id, 3::smallint), coalesce(i.item_type_id = 5, false)
+           coalesce(i.item_type_id, {itemtypes.PROFILE}::smallint), coalesce(i.item_type_id = {itemtypes.HUDDLE}, false)
       FROM comments c
       LEFT JOIN items i ON i.site_id = c.site_id AND i.item_id = c.item_id
      WHERE c.site_id = %(site_id)s AND c.comment_id = %(id)s AND {comment_page.HUDDLE_ACCESS}""",
 )
 
 PROFILE = Query(
-    "locate.profile",
+    "permission_target.profile",
     "SELECT p.version FROM profiles p WHERE p.site_id = %(site_id)s AND p.profile_id = %(id)s",
 )
 
-# SQL: the profile of the user that `viewer` calls `id`: oneself by the user's id, everybody else by their profile's.
+# SQL: the profile that `id` names for `viewer`, who is named by their user's id, as all others by their profile's.
 PROFILE_OF_USER: Final = """
            coalesce((SELECT o.profile_id
                        FROM profiles o
                       WHERE o.site_id = %(site_id)s AND o.profile_id = %(viewer)s AND o.user_id = {id}), {id})"""
 
 USER = Query(
-    "locate.user",
+    "permission_target.user",
     f"""
     SELECT p.user_id
       FROM profiles p
@@ -65,17 +65,17 @@ USER = Query(
 )
 
 IS_OPEN = Query(
-    "locate.is_open",
+    "permission_target.is_open",
     "SELECT i.is_open FROM items i WHERE i.site_id = %(site_id)s AND i.item_id = %(id)s",
 )
 
 UPDATE = Query(
-    "locate.update",
+    "permission_target.update",
     "SELECT x.profile_id FROM updates x WHERE x.site_id = %(site_id)s AND x.update_id = %(id)s",
 )
 
 ROLE = Query(
-    "locate.role",
+    "permission_target.role",
     """
     SELECT coalesce(r.created_by, 0)
       FROM roles r
@@ -83,26 +83,26 @@ ROLE = Query(
 )
 
 WATCHER = Query(
-    "locate.watcher",
+    "permission_target.watcher",
     "SELECT w.profile_id FROM watchers w WHERE w.site_id = %(site_id)s AND w.watcher_id = %(id)s",
 )
 
 ATTENDEE = Query(
-    "locate.attendee",
-    """
+    "permission_target.attendee",
+    f"""
     SELECT i.microcosm_id, i.is_deleted OR i.is_moderated, coalesce(a.created_by, 0)
       FROM items i
       LEFT JOIN attendees a ON a.site_id = i.site_id AND a.item_id = i.item_id AND a.profile_id = %(profile_id)s
-     WHERE i.site_id = %(site_id)s AND i.item_id = %(event_id)s AND i.item_type_id = 9""",
+     WHERE i.site_id = %(site_id)s AND i.item_id = %(event_id)s AND i.item_type_id = {itemtypes.EVENT}""",
 )
 
 LOCK_SITE = Query(
-    "locate.lock_site",
+    "permission_target.lock_site",
     "SELECT s.site_id FROM sites s WHERE s.site_id = %(site_id)s AND s.site_id = %(id)s FOR NO KEY UPDATE",
 )
 
 LOCK_MICROCOSM = Query(
-    "locate.lock_microcosm",
+    "permission_target.lock_microcosm",
     """
     SELECT m.microcosm_id
       FROM microcosms m
@@ -110,9 +110,9 @@ LOCK_MICROCOSM = Query(
        FOR NO KEY UPDATE""",
 )
 
-# Nobody waits for a huddle, or for a comment in one, who is not in it: waiting would tell that there is one.
+# Only participants wait for the lock of a huddle, or of a comment in one: waiting would reveal that it exists.
 LOCK_ITEM = Query(
-    "locate.lock_item",
+    "permission_target.lock_item",
     f"""
     SELECT i.item_id
       FROM items i
@@ -121,7 +121,7 @@ LOCK_ITEM = Query(
 )
 
 LOCK_COMMENT = Query(
-    "locate.lock_comment",
+    "permission_target.lock_comment",
     f"""
     SELECT c.comment_id
       FROM comments c
@@ -131,7 +131,7 @@ LOCK_COMMENT = Query(
 )
 
 LOCK_PROFILE = Query(
-    "locate.lock_profile",
+    "permission_target.lock_profile",
     f"""
     SELECT p.profile_id
       FROM {role_members.LOCK_ROLES_SHARED} AS held
@@ -154,8 +154,9 @@ _OWNED_BY_ONE = {
 }
 
 
-class Place(NamedTuple):
-    """Where an item is. `exists` False: no such item on this site. `is_hidden`: deleted or moderated, or below such."""
+class PermissionTarget(NamedTuple):
+    """Target of a permission. `exists` False: there is none on this site. `is_hidden`: deleted or moderated, itself or
+    above."""
 
     target: Target
     exists: bool = False
@@ -165,16 +166,20 @@ class Place(NamedTuple):
 
 def find(
     tx: Reader, site_id: int, tree: Tree, principal: Principal, item_type: int, item_id: int
-) -> Place:
-    """The item of that type and id, as far as it is there for `principal`. At most one statement.
+) -> PermissionTarget:
+    """Return the thing of that type and id, as far as it exists for `principal`. At most one statement.
 
-    A bare attendee or attribute id names nothing: ask `attendee`, or for what the attribute hangs on.
+    A bare attendee or attribute id names nothing: use `attendee`, or the thing that has the attribute.
     """
-    nowhere = Place(Target(item_type, item_id))
+    nowhere = PermissionTarget(Target(item_type, item_id))
     if item_type == itemtypes.SITE:
-        # Another site's id must not be taken for this one: no type means no permission at all.
+        # Another site's id must not count as this site: without a type there is no permission at all.
         is_own = item_id == site_id
-        return Place(Target(itemtypes.SITE, site_id), True) if is_own else Place(Target(0, item_id))
+        return (
+            PermissionTarget(Target(itemtypes.SITE, site_id), True)
+            if is_own
+            else PermissionTarget(Target(0, item_id))
+        )
     if item_type == itemtypes.MICROCOSM:
         return _microcosm(tree, item_id)
     if item_type == itemtypes.COMMENT:
@@ -185,20 +190,22 @@ def find(
         version = tx.value(PROFILE, site_id=site_id, id=item_id)
         if version is None:
             return nowhere
-        return Place(Target(item_type, item_id, owner_ids=(item_id,)), True, version=version)
+        return PermissionTarget(
+            Target(item_type, item_id, owner_ids=(item_id,)), True, version=version
+        )
     if item_type == itemtypes.USER:
-        # Somebody without a profile here is nobody here, also to the site's owner.
+        # A user without a profile here does not exist here, also for the site's owner.
         user_id = tx.value(USER, site_id=site_id, id=item_id, viewer=principal.profile_id)
         return (
-            Place(Target(item_type, item_id, user_id=user_id), True)
+            PermissionTarget(Target(item_type, item_id, user_id=user_id), True)
             if user_id
-            else Place(Target(0, item_id))
+            else PermissionTarget(Target(0, item_id))
         )
     query = _OWNED_BY_ONE.get(item_type)
     if query is not None:
         owner_id = tx.value(query, site_id=site_id, id=item_id)
         if owner_id is not None:
-            return Place(Target(item_type, item_id, owner_ids=(owner_id,)), True)
+            return PermissionTarget(Target(item_type, item_id, owner_ids=(owner_id,)), True)
     return nowhere
 
 
@@ -208,10 +215,10 @@ def is_open(tx: Reader, site_id: int, item_id: int) -> bool:
 
 
 def lock(tx: Transaction, site_id: int, principal: Principal, item_type: int, item_id: int) -> None:
-    """Lock a site's, microcosm's, item's, comment's or profile's own row, as far as it is there for `principal`.
+    """Lock a site's, microcosm's, item's, comment's or profile's own row, as far as it exists for `principal`.
 
-    It stays so until the transaction ends, and so does what is asked with `find` afterwards. A comment's item is not
-    locked: take no lock on it later.
+    What `find` returns afterwards holds until the transaction ends. A comment's item is not locked: take no lock on it
+    later.
     """
     lock_it = _LOCKS.get(item_type, LOCK_ITEM)
     tx.rows(lock_it, site_id=site_id, id=item_id, me=principal.participant_id)
@@ -219,11 +226,11 @@ def lock(tx: Transaction, site_id: int, principal: Principal, item_type: int, it
 
 def attendee(
     tx: Reader, site_id: int, tree: Tree, me: int, event_id: int, profile_id: int
-) -> Place:
-    """The attendance of a profile at an event; the target is of type attendee, with the event's microcosm."""
+) -> PermissionTarget:
+    """Return the attendance of a profile at an event; the target is of type attendee, with the event's microcosm."""
     row = tx.row(ATTENDEE, site_id=site_id, event_id=event_id, profile_id=profile_id)
     if row is None:
-        return Place(Target(itemtypes.ATTENDEE, profile_id))
+        return PermissionTarget(Target(itemtypes.ATTENDEE, profile_id))
     microcosm_id, is_hidden, added_by = row
     target = Target(
         itemtypes.ATTENDEE,
@@ -232,33 +239,35 @@ def attendee(
         (profile_id, added_by) if added_by else (profile_id,),
         is_attendee=bool(me) and me == profile_id,
     )
-    return Place(target, bool(added_by), is_hidden or not is_live(tree, microcosm_id))
+    return PermissionTarget(target, bool(added_by), is_hidden or not is_live(tree, microcosm_id))
 
 
 def is_live(tree: Tree, microcosm_id: int) -> bool:
-    """Whether a microcosm and everything above it is neither deleted nor moderated; 0 is no microcosm and live."""
+    """Return if a microcosm and everything above it is neither deleted nor moderated; 0 is no microcosm and live."""
     node = tree.nodes.get(microcosm_id)
     return not microcosm_id or (node is not None and node.is_live)
 
 
-def _microcosm(tree: Tree, id: int) -> Place:
+def _microcosm(tree: Tree, id: int) -> PermissionTarget:
     node = tree.nodes.get(id)
     if node is None:
-        return Place(Target(itemtypes.MICROCOSM, id))
+        return PermissionTarget(Target(itemtypes.MICROCOSM, id))
     target = Target(itemtypes.MICROCOSM, id, id, (node.owned_by, node.created_by))
-    return Place(target, True, not node.is_live, node.version)
+    return PermissionTarget(target, True, not node.is_live, node.version)
 
 
-def _item(tx: Reader, site_id: int, tree: Tree, me: int, item_type: int, id: int) -> Place:
+def _item(
+    tx: Reader, site_id: int, tree: Tree, me: int, item_type: int, id: int
+) -> PermissionTarget:
     return item(
         tree, item_type, id, tx.row(ITEM, site_id=site_id, id=id, item_type=item_type, me=me)
     )
 
 
-def item(tree: Tree, item_type: int, id: int, row: Row | None) -> Place:
-    """The item whose ITEM_COLUMNS were read already; None, or a row of nulls: no such item."""
+def item(tree: Tree, item_type: int, id: int, row: Row | None) -> PermissionTarget:
+    """Return the item of a row of ITEM_COLUMNS; None, or a row of nulls: no such item."""
     if row is None or row[1] is None:
-        return Place(Target(item_type, id))
+        return PermissionTarget(Target(item_type, id))
     microcosm_id, author_id, is_hidden, version, others_wrote, is_participant = row
     target = Target(
         item_type,
@@ -268,17 +277,17 @@ def item(tree: Tree, item_type: int, id: int, row: Row | None) -> Place:
         is_participant=is_participant,
         others_wrote=others_wrote,
     )
-    return Place(target, True, is_hidden or not is_live(tree, microcosm_id), version)
+    return PermissionTarget(target, True, is_hidden or not is_live(tree, microcosm_id), version)
 
 
-def _comment(tx: Reader, site_id: int, tree: Tree, me: int, id: int) -> Place:
+def _comment(tx: Reader, site_id: int, tree: Tree, me: int, id: int) -> PermissionTarget:
     return comment_at(tree, id, tx.row(COMMENT, site_id=site_id, id=id, me=me))
 
 
-def comment_at(tree: Tree, id: int, row: Row | None) -> Place:
-    """The comment whose columns of COMMENT were read already; None: no such comment."""
+def comment_at(tree: Tree, id: int, row: Row | None) -> PermissionTarget:
+    """Return the comment of a row of COMMENT; None: no such comment."""
     if row is None:
-        return Place(Target(itemtypes.COMMENT, id))
+        return PermissionTarget(Target(itemtypes.COMMENT, id))
     microcosm_id, author_id, is_hidden, version, parent_type, is_participant = row
     target = Target(
         itemtypes.COMMENT,
@@ -288,4 +297,4 @@ def comment_at(tree: Tree, id: int, row: Row | None) -> Place:
         parent_type=parent_type,
         is_participant=is_participant,
     )
-    return Place(target, True, is_hidden or not is_live(tree, microcosm_id), version)
+    return PermissionTarget(target, True, is_hidden or not is_live(tree, microcosm_id), version)

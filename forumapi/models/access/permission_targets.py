@@ -1,5 +1,4 @@
-"""Finding up to a hundred things of any type at once, as permission_target.py finds one: what permission is asked
-for."""
+"""Targets of permissions: up to a hundred things of any type at once, as permission_target.py finds one."""
 
 from __future__ import annotations
 
@@ -10,7 +9,7 @@ from forumapi import itemtypes
 from forumapi.database.connections import Query, Reader
 from forumapi.errors import NotFound
 from forumapi.models.access import permission_target
-from forumapi.models.access.permission_target import Place
+from forumapi.models.access.permission_target import PermissionTarget
 from forumapi.models.content import comment_page
 from forumapi.permissions.evaluator import (
     READ,
@@ -21,78 +20,79 @@ from forumapi.permissions.evaluator import (
     unseen_comment,
 )
 
-# Each branch is the statement of models/access/permission_target.py for its types: (type, id, microcosm, owner,
-# whether others wrote,
-# whether the caller takes part, the type that a comment is on).
+# Each branch is the statement of models/access/permission_target.py for its types: (type, id, microcosm, owner, if
+# others wrote, if the caller takes part, the type of a comment's parent).
 MANY = Query(
-    "locate.many",
+    "permission_targets.targets",
     f"""
     WITH asked AS MATERIALIZED (
         SELECT a.type, a.id FROM unnest(%(types)s::smallint[], %(ids)s::bigint[]) AS a (type, id))
     SELECT a.type, a.id, coalesce(i.microcosm_id, 0), i.created_by, i.comment_count > coalesce(mine.live, 0),
-           i.item_type_id = 5, 0::smallint
+           i.item_type_id = {itemtypes.HUDDLE}, 0::smallint
       FROM asked a
       JOIN items i ON i.site_id = %(site_id)s AND i.item_id = a.id AND i.item_type_id = a.type
       LEFT JOIN item_authors mine ON mine.site_id = i.site_id AND mine.item_id = i.item_id
                                  AND mine.profile_id = i.created_by
      WHERE {comment_page.HUDDLE_ACCESS}
      UNION ALL
-    SELECT a.type, a.id, coalesce(i.microcosm_id, 0), c.created_by, true, coalesce(i.item_type_id = 5, false),
-           coalesce(i.item_type_id, 3::smallint)
+    SELECT a.type, a.id, coalesce(i.microcosm_id, 0), c.created_by, true,
+           coalesce(i.item_type_id = {itemtypes.HUDDLE}, false),
+           coalesce(i.item_type_id, {itemtypes.PROFILE}::smallint)
       FROM asked a
       JOIN comments c ON c.site_id = %(site_id)s AND c.comment_id = a.id
       LEFT JOIN items i ON i.site_id = c.site_id AND i.item_id = c.item_id
-     WHERE a.type = 4 AND {comment_page.HUDDLE_ACCESS}
+     WHERE a.type = {itemtypes.COMMENT} AND {comment_page.HUDDLE_ACCESS}
      UNION ALL
     SELECT a.type, a.id, 0, p.profile_id, true, false, 0::smallint
       FROM asked a
       JOIN profiles p ON p.site_id = %(site_id)s AND p.profile_id = a.id
-     WHERE a.type = 3
+     WHERE a.type = {itemtypes.PROFILE}
      UNION ALL
     SELECT a.type, a.id, 0, p.user_id, true, false, 0::smallint
       FROM asked a
       JOIN profiles p ON p.site_id = %(site_id)s AND p.profile_id =
       {permission_target.PROFILE_OF_USER.format(id="a.id")}
-     WHERE a.type = 14
+     WHERE a.type = {itemtypes.USER}
      UNION ALL
     SELECT a.type, a.id, 0, x.profile_id, true, false, 0::smallint
       FROM asked a
       JOIN updates x ON x.site_id = %(site_id)s AND x.update_id = a.id
-     WHERE a.type = 16
+     WHERE a.type = {itemtypes.UPDATE}
      UNION ALL
     SELECT a.type, a.id, 0, coalesce(r.created_by, 0), true, false, 0::smallint
       FROM asked a
       JOIN roles r ON r.site_id = %(site_id)s AND r.role_id = a.id
-     WHERE a.type = 17
+     WHERE a.type = {itemtypes.ROLE}
      UNION ALL
     SELECT a.type, a.id, 0, w.profile_id, true, false, 0::smallint
       FROM asked a
       JOIN watchers w ON w.site_id = %(site_id)s AND w.watcher_id = a.id
-     WHERE a.type = 19""",
+     WHERE a.type = {itemtypes.WATCHER}""",
 )
 
-# Which of some people and items are there, hidden or not, and what their permission is asked for.
+# Profiles and items that exist, hidden or not, as targets of permissions.
 PLACES = Query(
-    "locate.places",
-    """
+    "permission_targets.places",
+    f"""
     SELECT w.item_type_id, w.item_id, p.profile_id IS NOT NULL OR i.item_id IS NOT NULL,
            coalesce(i.microcosm_id, 0), coalesce(i.created_by, 0), coalesce(i.is_deleted OR i.is_moderated, false),
            EXISTS (SELECT 1 FROM huddle_participants h
-                    WHERE i.item_type_id = 5 AND h.site_id = i.site_id AND h.item_id = i.item_id
+                    WHERE i.item_type_id = {itemtypes.HUDDLE} AND h.site_id = i.site_id AND h.item_id = i.item_id
                       AND h.profile_id = %(me)s)
       FROM unnest(%(types)s::smallint[], %(ids)s::bigint[]) AS w (item_type_id, item_id)
-      LEFT JOIN profiles p ON w.item_type_id = 3 AND p.site_id = %(site_id)s AND p.profile_id = w.item_id
+      LEFT JOIN profiles p ON p.site_id = %(site_id)s AND p.profile_id = w.item_id
+                          AND w.item_type_id = {itemtypes.PROFILE}
       LEFT JOIN items i ON i.site_id = %(site_id)s AND i.item_id = w.item_id AND i.item_type_id = w.item_type_id""",
 )
 
-# What is known without asking the database.
+# Types that are found in memory.
 _KNOWN: Final = frozenset((itemtypes.SITE, itemtypes.MICROCOSM))
 
 
 def targets(
     tx: Reader, site_id: int, tree: Tree, principal: Principal, named: Collection[tuple[int, int]]
 ) -> dict[tuple[int, int], Target]:
-    """(type, id) -> what permission `principal` asks for, for everything that is named. One statement, or none."""
+    """Return the target of a permission for everything that is named, by (type, id). One statement, or none."""
     asked = sorted(one for one in set(named) if one[0] not in _KNOWN)
     found: dict[tuple[int, int], Target] = {}
     for kind, id in set(named) - set(asked):
@@ -104,7 +104,7 @@ def targets(
         for row in tx.rows(MANY, site_id=site_id, me=me, viewer=viewer, types=types, ids=ids):
             found[row[0], row[1]] = _target(*row)
     for kind, id in asked:
-        # No user without a profile here; everything else that isn't there is a thing of its type that nobody owns.
+        # A user without a profile here has no type; any other missing thing is one of its type without an owner.
         nothing = Target(0 if kind == itemtypes.USER else kind, id)
         if kind == itemtypes.COMMENT:
             nothing = unseen_comment(id)
@@ -136,10 +136,10 @@ def _target(
 
 def places(
     tx: Reader, site_id: int, tree: Tree, principal: Principal, named: Collection[tuple[int, int]]
-) -> dict[tuple[int, int], Place]:
-    """(type, id) -> where it is for `principal`, for sites, microcosms, profiles and items. One statement, or none."""
+) -> dict[tuple[int, int], PermissionTarget]:
+    """Return sites, microcosms, profiles and items as `principal` finds them, by (type, id). One statement, or none."""
     asked = sorted(one for one in set(named) if one[0] not in _KNOWN)
-    found: dict[tuple[int, int], Place] = {}
+    found: dict[tuple[int, int], PermissionTarget] = {}
     for kind, id in set(named) - set(asked):
         found[kind, id] = permission_target.find(tx, site_id, tree, principal, kind, id)
     if not asked:
@@ -155,7 +155,7 @@ def places(
             is_participant=is_participant,
         )
         hidden = is_hidden or not permission_target.is_live(tree, microcosm_id)
-        found[kind, id] = Place(target, exists, hidden)
+        found[kind, id] = PermissionTarget(target, exists, hidden)
     return found
 
 
@@ -169,7 +169,7 @@ def check_readable(
     *,
     place: str = "",
 ) -> None:
-    """Raises NotFound unless all of these exist, are live, and `principal` may read them; each fault answers alike.
+    """Check that all of these exist, are live, and `principal` may read them. Raises NotFound, the same for each fault.
 
     `verb` is what was to be done with them and `place` the list they came in, for messages.
     """
