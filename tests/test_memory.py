@@ -480,7 +480,7 @@ BRIEF = """
     concurrency.single_flight.SingleFlight._running concurrency.single_flight.SingleFlight._next
     request.tracing.Trace.steps
     concurrency.per_caller_limit._Entry.waiting concurrency.per_caller_limit.KeyedSemaphore._entries
-    updates.dispatch._Telling._passed_over
+    updates.dispatch._EventDispatch._passed_over
     request.multipart._Receiver.parts webhooks.sender.Deliverer._busy"""
 # By listener; how many there may be is a setting, and so is what waits for each.
 LISTENERS = """
