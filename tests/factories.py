@@ -28,9 +28,10 @@ from forumapi.models.microcosms import microcosm_counters
 from forumapi.models.microcosms.microcosm import Microcosm, MicrocosmColumns
 from forumapi.models.microcosms.tree import load_tree
 from forumapi.models.notices.webhook import KINDS, USUAL_TYPES, Webhook, WebhookSettings
-from forumapi.models.people import membership, role_members, user
+from forumapi.models.people import role_members, user
 from forumapi.models.people.ban import Ban
 from forumapi.models.people.criterion import Criterion
+from forumapi.models.people.profile import Profile
 from forumapi.models.sites.site import Site as SiteRow
 from forumapi.models.sites.site_directory import SiteDirectory
 from forumapi.models.sites.site_domain import PROVEN, DomainProof, DueDomain, SiteDomain
@@ -195,7 +196,7 @@ class Factory:
     def _newcomer(self, tx: Transaction, site: Site, name: str) -> Person:
         email = f"{name}@{site.key}.test"
         user_id = user.find_or_create(tx, email, is_verified=True).id
-        id = membership.create(tx, site.id, user_id, name)
+        id = Profile.insert(tx, site.id, user_id, name)
         return self._person(tx, site, id, user_id, name, email)
 
     @staticmethod
@@ -266,7 +267,7 @@ class Factory:
         with self.database.write() as tx:
             for person in people:
                 tx.run(ADD_TO_ROLE, site_id=site.id, role_id=role_id, profile_id=person.id)
-            membership.settle_roles(tx, site.id, [person.id for person in people])
+            role_members.recompute_roles(tx, site.id, [person.id for person in people])
 
     def criterion(
         self,
@@ -291,7 +292,7 @@ class Factory:
         """Work out the roles of everybody on a site anew."""
         ids = [row[0] for row in self.sql(_PEOPLE_OF, site_id=site.id)]
         with self.database.write() as tx:
-            membership.settle_roles(tx, site.id, ids)
+            role_members.recompute_roles(tx, site.id, ids)
 
     def ignore(self, person: Person, what: Thing | Person) -> None:
         """Let a person ignore something or somebody."""

@@ -12,7 +12,8 @@ from forumapi.models.access import rate_counters, sign_in_place
 from forumapi.models.access.access_token import AccessToken
 from forumapi.models.access.rate_counters import Limit
 from forumapi.models.journal import journal
-from forumapi.models.people import membership, user
+from forumapi.models.people import user
+from forumapi.models.people.profile import Profile
 from forumapi.observability import metrics
 
 if TYPE_CHECKING:
@@ -57,7 +58,7 @@ def complete(
             raise SecondFactorNeeded(flow)
         # A one-time code of one's own, or a passkey, is nothing that the provider could make up.
         by_site = not verified.is_platforms and not verified.has_second_factor
-        profile_id = membership.find_or_create(
+        profile_id = Profile.find_or_create(
             tx,
             site.id,
             person.id,

@@ -18,7 +18,8 @@ from forumapi.models.content.comment import Comment, CommentParent
 from forumapi.models.content.item import Item
 from forumapi.models.journal import journal
 from forumapi.models.journal.journal import Author
-from forumapi.models.people import membership, user
+from forumapi.models.people import profile, user
+from forumapi.models.people.profile import Profile
 from forumapi.models.sites.site import ROOT_ID, ROOT_KEY, LockedSite, Site
 from forumapi.models.sites.site_rules import SiteBody
 
@@ -153,8 +154,8 @@ def set_owner(tx: Transaction, key: str, address: str) -> int:
     """
     id = site_id(tx, key)
     person = user.find_or_create(tx, user.checked_email(address), is_verified=False)
-    name = membership.suggested_name(id == ROOT_ID, person.id, person.email)
-    profile_id = membership.create(tx, id, person.id, name)
+    name = profile.suggested_name(id == ROOT_ID, person.id, person.email)
+    profile_id = Profile.insert(tx, id, person.id, name)
     tx.run(SET_OWNER, site_id=id, profile_id=profile_id)
     journal.record_site(tx, Author(id, profile_id, ""))
     return profile_id

@@ -377,7 +377,7 @@ def profile_counts(tx: Transaction, config: Config) -> str:
 
 def name_looks(tx: Transaction, config: Config) -> str:
     """Compute missing looks of names."""
-    return f"{profile.look_at_names(tx, MOST_NAMES)} names"
+    return f"{profile.store_looks(tx, MOST_NAMES)} names"
 
 
 def digests(tx: Transaction, config: Config) -> str:

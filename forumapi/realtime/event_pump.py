@@ -39,7 +39,7 @@ from forumapi.models.content import (
 )
 from forumapi.models.notices import live
 from forumapi.models.notices.live import Fact, Named
-from forumapi.models.people import membership
+from forumapi.models.people import role_members
 from forumapi.observability.log import logger
 from forumapi.realtime import websocket
 from forumapi.realtime.cursor import Cursors
@@ -703,7 +703,7 @@ class Live:
                 if due:
                     own.end()
                     with self._database.write() as tx:
-                        membership.settle_roles(tx, feed.site.id, sorted(set(due)))
+                        role_members.recompute_roles(tx, feed.site.id, sorted(set(due)))
                     found = identities.find_many(own, feed.site.id, ids)
                 for caller in some:
                     self._become(caller, found.get(caller.token_id))

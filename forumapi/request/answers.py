@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from forumapi.errors import ApiError
-from forumapi.models.people import profile
+from forumapi.models.people import profile_summary
 from forumapi.observability import metrics
 from forumapi.request import response
 from forumapi.request.context import Context
@@ -62,7 +62,7 @@ def finish(app: Services, ctx: Context, result: Result, method: str, status: int
         data = result.data
     me = ctx.identity
     if me.profile_id:
-        data = profile.own_user(data, ctx.site.id, me.profile_id, me.user_id)
+        data = profile_summary.own_user(data, ctx.site.id, me.profile_id, me.user_id)
     return status, headers, response.envelope(status, data, b"null", ctx.switches)
 
 

@@ -97,7 +97,7 @@ def identify(app: Services, ctx: Context, handler: Handler, verb: str) -> None:
     if not found.profile_id or found.needs_roles:
         # A request holds one connection at a time: many newcomers at once would wait for second ones forever.
         ctx.tx.end()
-        membership.settle(app.database, ctx.site.id, found, is_root=ctx.site.is_root)
+        membership.ensure(app.database, ctx.site.id, found, is_root=ctx.site.is_root)
         found = identities.find(ctx.tx, site_id, ctx.token, identities.again(asked, found))
     ctx.identity = found
     ctx.site = _known(

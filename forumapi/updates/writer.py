@@ -20,7 +20,7 @@ from forumapi.mail.outbox import Dropped, Written, plain
 from forumapi.models.access import platform_secret
 from forumapi.models.content import text
 from forumapi.models.notices import update
-from forumapi.models.people import membership
+from forumapi.models.people import role_members
 from forumapi.text.render import RENDERER_VERSION
 from forumapi.updates import (
     digest,
@@ -106,7 +106,7 @@ class EmailWriter:
         tx.end()  # one connection at a time
         for site_id in sorted(due):
             with self._database.write() as writing:
-                membership.settle_roles(writing, site_id, sorted(due[site_id]))
+                role_members.recompute_roles(writing, site_id, sorted(due[site_id]))
         return mail_context.read(tx, mail_ids)
 
     def _of_site(

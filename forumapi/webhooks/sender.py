@@ -365,7 +365,7 @@ class Deliverer(PollingThread):
         found = identities.of_profile(tx, site.id, profile_id)
         if found is not None and found.needs_roles:
             tx.end()
-            membership.settle(self._app.database, site.id, found, is_root=site.is_root)
+            membership.ensure(self._app.database, site.id, found, is_root=site.is_root)
             found = identities.of_profile(tx, site.id, profile_id)
         return found
 

@@ -21,7 +21,8 @@ from forumapi.database.connections import Database, Query
 from forumapi.models.access.access_token import AccessToken
 from forumapi.models.journal.journal import Author
 from forumapi.models.microcosms.microcosm import Microcosm, MicrocosmColumns
-from forumapi.models.people import membership, user
+from forumapi.models.people import user
+from forumapi.models.people.profile import Profile
 from forumapi.models.sites.site import Site
 from forumapi.models.sites.site_rules import SiteBody
 from scripts.bench.exchange import Answer, Request
@@ -130,7 +131,7 @@ class Bench:
                 site_id = Site.insert(tx, body, user_id=owner, platform_domain=DOMAIN)
                 root_id, owned_by = tx.rows(ROOT, site_id=site_id)[0]
                 writer = user.find_or_create(tx, "writer@rights.test", is_verified=True)
-                membership.create(tx, site_id, writer.id, "writer")
+                Profile.insert(tx, site_id, writer.id, "writer")
                 Microcosm.lock_tree(tx, site_id)
                 for number in range(MICROCOSMS):
                     columns = MicrocosmColumns(

@@ -116,7 +116,7 @@ TESTS: Final = (
         "tests/handlers/people/test_profile_list.py tests/handlers/people/test_profiles.py",
     ),
     (
-        "forumapi/models/people/profile.py",
+        "forumapi/models/people/profile*.py",
         "tests/handlers/people/test_profiles.py tests/handlers/people/test_profile_list.py",
     ),
     (

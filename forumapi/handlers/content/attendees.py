@@ -26,7 +26,7 @@ from forumapi.models.access import permission_target
 from forumapi.models.content import attendee, item_page
 from forumapi.models.content.attendee import EventAttendance, Rsvp
 from forumapi.models.content.event import Event
-from forumapi.models.people.profile import SUMMARY as PEOPLE
+from forumapi.models.people.profile_summary import SUMMARY as PEOPLE
 from forumapi.permissions import evaluator
 from forumapi.permissions.evaluator import (
     MODERATOR,

@@ -12,7 +12,7 @@ from forumapi.models.content import comment_page, huddle_page, item_page, text
 from forumapi.models.content.comment import Comment, CommentParent
 from forumapi.models.content.comment_page import CommentPage
 from forumapi.models.microcosms import microcosm_counters
-from forumapi.models.people import profile
+from forumapi.models.people import profile_summary
 from forumapi.permissions import evaluator
 from forumapi.permissions.evaluator import Target
 from forumapi.request import patch
@@ -258,7 +258,7 @@ class LocatedParent(Located):
 
 
 def _lock_parent(ctx: Context, ref: ItemRef) -> CommentParent | None:
-    if ref.type == itemtypes.PROFILE and not profile.summaries(
+    if ref.type == itemtypes.PROFILE and not profile_summary.summaries(
         ctx.reader, ctx.app.documents, ctx.site.id, [ref.id]
     ):
         return None

@@ -18,7 +18,7 @@ from forumapi.models.content import comment_page, item_page, reaction, text
 from forumapi.models.content.item import Item, ItemChange
 from forumapi.models.content.item_page import ItemView
 from forumapi.models.microcosms import microcosm_counters, microcosm_links
-from forumapi.models.people.profile import SUMMARY as PEOPLE
+from forumapi.models.people.profile_summary import SUMMARY as PEOPLE
 from forumapi.permissions import evaluator
 from forumapi.permissions.evaluator import Target
 from forumapi.request import patch

@@ -13,7 +13,7 @@ from forumapi.handlers.content import attached_to, items
 from forumapi.handlers.content.items import ItemBody, ItemHandler, ItemsHandler
 from forumapi.models.content import poll
 from forumapi.models.content.poll import ChoiceBody, Poll, PollDetails
-from forumapi.models.people import profile
+from forumapi.models.people import profile_summary
 from forumapi.permissions.evaluator import MODERATOR
 from forumapi.request.context import Context, Located
 from forumapi.request.handler import (
@@ -117,8 +117,10 @@ class VotesHandler(Handler):
 
         def build() -> bytes:
             versions = {row[0]: row[1] for row in rows}
-            people = ctx.app.documents.fetch(ctx.reader, site_id, {profile.SUMMARY: versions})
-            known = people[profile.SUMMARY]
+            people = ctx.app.documents.fetch(
+                ctx.reader, site_id, {profile_summary.SUMMARY: versions}
+            )
+            known = people[profile_summary.SUMMARY]
             entries = [
                 {
                     "voter": json_fragments.raw(known[row[0]][0]),

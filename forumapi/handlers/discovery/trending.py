@@ -5,7 +5,7 @@ from __future__ import annotations
 from forumapi.models.content import item_page
 from forumapi.models.discovery import trending
 from forumapi.models.microcosms import microcosm_links
-from forumapi.models.people.profile import SUMMARY as PEOPLE
+from forumapi.models.people.profile_summary import SUMMARY as PEOPLE
 from forumapi.request.context import Context
 from forumapi.request.handler import ANYONE, Handler, needs
 from forumapi.request.response import Page, Result

@@ -7,7 +7,7 @@ from msgspec import UNSET, Struct, UnsetType
 from forumapi import itemtypes
 from forumapi.errors import OUT_OF_RANGE, Invalid, NotFound
 from forumapi.models.journal import journal
-from forumapi.models.people import ban, profile
+from forumapi.models.people import ban, profile_summary
 from forumapi.models.people.ban import Ban
 from forumapi.request.context import Context
 from forumapi.request.handler import OWNER, Handler, needs
@@ -34,7 +34,7 @@ class BanBody(Struct):
 
 def _documents(ctx: Context, bans: list[Ban]) -> list[bytes]:
     ids = sorted({id for one in bans for id in one.people})
-    people = profile.summaries(ctx.reader, ctx.app.documents, ctx.site.id, ids)
+    people = profile_summary.summaries(ctx.reader, ctx.app.documents, ctx.site.id, ids)
     return [json_fragments.dumps(one.document(people)) for one in bans]
 
 

@@ -1,4 +1,4 @@
-"""Profiles: the people of a site, one of them, one's own options. Wire: docs/api/profiles.md."""
+"""Handlers of profiles: the list, one profile, the caller's own options. Wire: docs/api/profiles.md."""
 
 from __future__ import annotations
 
@@ -12,16 +12,11 @@ from forumapi.errors import NO_READ, OUT_OF_RANGE, Forbidden, Invalid, NotFound,
 from forumapi.models.access import permission_targets
 from forumapi.models.content import comment_page
 from forumapi.models.content.comment_page import CommentRow, ParentLink
-from forumapi.models.journal import journal
 from forumapi.models.notices import update_options
-from forumapi.models.people import (
-    membership,
-    profile,
-    profile_list,
-    read_mark,
-)
-from forumapi.models.people.profile import Detail, Editable
+from forumapi.models.people import profile, profile_list, profile_page, profile_summary, read_mark
+from forumapi.models.people.profile import Profile
 from forumapi.models.people.profile_list import Filter
+from forumapi.models.people.profile_page import ProfileDetail
 from forumapi.permissions import evaluator
 from forumapi.permissions.evaluator import SITE_OWNER, PermissionSet, Target
 from forumapi.request import patch
@@ -51,7 +46,7 @@ OPTIONS_PATH: Final = "/api/v1/profiles/options"
 
 
 class ProfileBody(Struct):
-    """What may be changed of a profile; everything else that clients send back is ignored (P-03)."""
+    """Body of a profile: the members that may be changed; others are ignored (P-03)."""
 
     profileName: str | UnsetType = UNSET
     gender: str | UnsetType = UNSET
@@ -60,7 +55,7 @@ class ProfileBody(Struct):
 
 
 class OptionsBody(Struct):
-    """What may be changed of the options (P-35)."""
+    """Body of the options that may be changed (P-35)."""
 
     showDOB: bool | UnsetType = UNSET
     showDOBYear: bool | UnsetType = UNSET
@@ -72,7 +67,7 @@ class OptionsBody(Struct):
 
 
 class ProfilesHandler(Handler):
-    """The people of the site."""
+    """Handler of the list of profiles."""
 
     allow = "OPTIONS,POST,HEAD,GET"
 
@@ -113,12 +108,12 @@ class ProfilesHandler(Handler):
             ctx.paging,
         )
         paging.check(found.total, ctx.paging)
-        flags = profile.relation(found.send_email, found.send_sms)
+        flags = profile_summary.relation(found.send_email, found.send_sms)
 
         def build() -> bytes:
             documents = ctx.app.documents.fetch(
-                ctx.reader, site_id, {profile.SUMMARY: found.versions}
-            )[profile.SUMMARY]
+                ctx.reader, site_id, {profile_summary.SUMMARY: found.versions}
+            )[profile_summary.SUMMARY]
             entries = [documents[id][0] for id in found.versions if id in documents]
             page = paging.page(
                 b"[%b]" % b",".join(entries),
@@ -147,7 +142,7 @@ class ProfilesHandler(Handler):
 
 
 def _lenient(ctx: Context, name: str) -> bool:
-    """A boolean of the query; what can't be read as one is false (platform 4.3)."""
+    """Read a boolean of the query; an unreadable value is false (platform 4.3)."""
     try:
         return bool(ctx.flag(name))
     except Invalid:
@@ -158,53 +153,52 @@ def _lenient(ctx: Context, name: str) -> bool:
 
 
 class LocatedProfile(Located):
-    """A profile: as it is shown (GET), or as it may be changed. Both None where there is none of that id."""
+    """Located profile: as it is shown (GET), or locked for a change. Both are None if there is no such profile."""
 
-    __slots__ = ("detail", "editable")
+    __slots__ = ("detail", "profile")
 
-    detail: Detail | None
-    editable: Editable | None
+    detail: ProfileDetail | None
+    profile: Profile | None
 
 
 class ProfileHandler(Handler):
-    """One profile. On the platform's own host only the profile itself gets at it."""
+    """Handler of one profile. On the platform's own host only the profile itself may see it."""
 
     allow = "OPTIONS,HEAD,GET,PUT,PATCH,DELETE"
     also_answers = {"DELETE": (501,)}
 
     def admits_banned(self, ctx: Context) -> bool:
-        """On the own profile."""
+        """Admit a banned caller to the own profile."""
         return bool(ctx.args["item"].id == ctx.identity.profile_id)
 
     def locate(self, ctx: Context) -> LocatedProfile:
-        """The profile; for a write its row is locked."""
+        """Locate the profile; for a write, lock its row."""
         id = ctx.args["item"].id
         if ctx.site.is_root and id != ctx.identity.profile_id:
             raise Forbidden("Only the profile itself may see this", code=NO_READ)
-        detail = editable = None
+        detail = locked = None
         if ctx.is_write:
-            editable = profile.lock(ctx.writer, ctx.site.id, id)
+            locked = Profile.lock(ctx.writer, ctx.site.id, id)
         else:
-            detail = profile.find(ctx.reader, ctx.site.id, id, ctx.identity.profile_id)
-        found = detail or editable
+            detail = profile_page.find(ctx.reader, ctx.site.id, id, ctx.identity.profile_id)
+        found = detail or locked
         target = Target(itemtypes.PROFILE, id, owner_ids=(id,) if found else ())
         located = LocatedProfile(target, version=found.version if found else 0)
-        located.detail, located.editable = detail, editable
+        located.detail, located.profile = detail, locked
         return located
 
     @needs(READ, answer=schemas.Profile)
     def get(self, ctx: Context) -> Result:
         """The profile; its e-mail address only for itself and the site's owner."""
-        detail: Detail | None = ctx.located.detail
-        if detail is None:
+        located: LocatedProfile = ctx.located
+        if located.detail is None:
             raise NotFound("There is no such profile")
-        return show(ctx, detail)
+        return show(ctx, located.detail)
 
     @needs(UPDATE, body=ProfileBody, status=302)
     def put(self, ctx: Context) -> Result:
         """Changes name, gender, visibility and style; what is not sent stays."""
-        id = ctx.args["item"].id
-        now = _found(ctx)
+        now = _locked(ctx)
         sent: ProfileBody = ctx.body
         name = now.name
         if isinstance(sent.profileName, str) and sent.profileName != now.name:
@@ -212,29 +206,21 @@ class ProfileHandler(Handler):
         gender = now.gender or ""
         if isinstance(sent.gender, str):
             gender = profile.checked_gender(sent.gender)
-        version = profile.update(
+        now.update(
             ctx.writer,
-            ctx.site.id,
-            id,
+            ctx.author,
             name=name,
-            is_renamed=name != now.name,
             gender=gender,
             is_visible=given(sent.visible, now.is_visible),
             style_id=given(sent.styleId, now.style_id),
         )
-        membership.settle_roles(ctx.writer, ctx.site.id, [id])
-        _record(ctx, journal.REPLACED, id, version)
-        return Found(itemtypes.href(itemtypes.PROFILE, id))
+        return Found(itemtypes.href(itemtypes.PROFILE, now.id))
 
     @needs(OWNER, body=list[patch.Operation])
     def patch(self, ctx: Context) -> Result:
         """Replaces `/member`; for the owner of the site alone (P-33)."""
-        id = ctx.args["item"].id
         changes = patch.changes(ctx.body, {MEMBER})
-        _found(ctx)
-        version = profile.set_member(ctx.writer, ctx.author, id, changes[-1].value)
-        membership.settle_roles(ctx.writer, ctx.site.id, [id])
-        _record(ctx, journal.PATCHED, id, version)
+        _locked(ctx).set_member(ctx.writer, ctx.author, changes[-1].value)
         return Done()
 
     @needs(ANYONE)
@@ -243,33 +229,20 @@ class ProfileHandler(Handler):
         raise NotImplementedHere("Profiles can't be deleted")
 
 
-def _found(ctx: Context) -> Editable:
-    editable: Editable | None = ctx.located.editable
-    if editable is None:
+def _locked(ctx: Context) -> Profile:
+    located: LocatedProfile = ctx.located
+    if located.profile is None:
         raise NotFound("There is no such profile")
-    return editable
+    return located.profile
 
 
 def _reserved(ctx: Context, current: str) -> set[str]:
-    """The names that this profile may not take: the reserved ones, its own excepted."""
+    """Return the names that this profile may not take: the reserved ones, its own excepted."""
     return {name.lower() for name in ctx.app.config.reserved_profile_names} - {current.lower()}
 
 
-def _record(ctx: Context, kind: str, id: int, version: int) -> None:
-    journal.record(
-        ctx.writer,
-        ctx.site.id,
-        kind,
-        itemtypes.PROFILE,
-        id,
-        actor=ctx.identity.profile_id,
-        ip=ctx.ip,
-        version=version,
-    )
-
-
-def show(ctx: Context, detail: Detail) -> Page:
-    """The answer that shows a profile to the caller."""
+def show(ctx: Context, detail: ProfileDetail) -> Page:
+    """Return the answer that shows a profile to the caller."""
     is_self = bool(detail.id) and detail.id == ctx.identity.profile_id
     if not ctx.identity.principal.sees_huddles:
         detail = detail._replace(unread_huddles=0)
@@ -282,8 +255,8 @@ def show(ctx: Context, detail: Detail) -> Page:
 
 
 def shown(ctx: Context, ids: Sequence[int]) -> list[bytes]:
-    """The profile objects of several profiles as the caller sees them, in this order; unknown ids are left out."""
-    found = profile.find_many(ctx.reader, ctx.site.id, ids, ctx.identity.profile_id)
+    """Render several profiles as the caller sees them, in this order; unknown ids are left out."""
+    found = profile_page.find_many(ctx.reader, ctx.site.id, ids, ctx.identity.profile_id)
     details = [found[id] for id in ids if id in found]
     bios = _bios(ctx, details)
     documents = []
@@ -294,9 +267,9 @@ def shown(ctx: Context, ids: Sequence[int]) -> list[bytes]:
     return documents
 
 
-def _document(ctx: Context, detail: Detail, bio: bytes, can: PermissionSet) -> bytes:
+def _document(ctx: Context, detail: ProfileDetail, bio: bytes, can: PermissionSet) -> bytes:
     is_self = detail.id == ctx.identity.profile_id
-    return profile.detail_document(
+    return profile_page.detail_document(
         ctx.site.id,
         detail,
         bio,
@@ -307,8 +280,8 @@ def _document(ctx: Context, detail: Detail, bio: bytes, can: PermissionSet) -> b
     )
 
 
-def _bios(ctx: Context, details: Sequence[Detail]) -> dict[int, bytes]:
-    """The newest live comment on each profile as a comment summary, by the profile's id; none without one."""
+def _bios(ctx: Context, details: Sequence[ProfileDetail]) -> dict[int, bytes]:
+    """Render the newest live comment on each profile as a comment summary, by profile id; none has no entry."""
     stubs = {detail.id: CommentRow(*detail.bio) for detail in details if detail.bio[0]}
     if not stubs:
         return {}
@@ -317,10 +290,10 @@ def _bios(ctx: Context, details: Sequence[Detail]) -> dict[int, bytes]:
         ctx.site.id,
         {
             comment_page.SUMMARY: {stub.id: stub.version for stub in stubs.values()},
-            profile.SUMMARY: comment_page.profiles_of(list(stubs.values())),
+            profile_summary.SUMMARY: comment_page.profiles_of(list(stubs.values())),
         },
     )
-    people, texts = found[profile.SUMMARY], found[comment_page.SUMMARY]
+    people, texts = found[profile_summary.SUMMARY], found[comment_page.SUMMARY]
     made = {}
     for detail in details:
         stub = stubs.get(detail.id)
@@ -336,7 +309,7 @@ def _bios(ctx: Context, details: Sequence[Detail]) -> dict[int, bytes]:
 
 
 class ProfileOptionsHandler(Handler):
-    """The caller's own options."""
+    """Handler of the caller's own options."""
 
     allow = "OPTIONS,HEAD,GET,PUT"
 
@@ -367,18 +340,18 @@ def _sent(value: bool | UnsetType) -> bool | None:
     return None if isinstance(value, UnsetType) else value
 
 
-# ---------------------------------------------------------------- what one has read
+# ---------------------------------------------------------------- read marks
 
 
 class ReadBody(Struct):
-    """What is read now (discovery 7.2)."""
+    """Body of a thing to mark as read (discovery 7.2)."""
 
     itemType: str | UnsetType = UNSET
     itemId: int | UnsetType = UNSET
 
 
 class ProfileReadHandler(Handler):
-    """Marking things read."""
+    """Handler that marks one thing as read."""
 
     allow = "OPTIONS,PUT"
     shows_above = False
@@ -392,7 +365,7 @@ class ProfileReadHandler(Handler):
 
 
 class ProfileReadBatchHandler(Handler):
-    """Marking several things read: all of them or none."""
+    """Handler that marks several things as read: all of them or none."""
 
     allow = "OPTIONS,PUT"
     shows_above = False
@@ -409,19 +382,18 @@ class ProfileReadBatchHandler(Handler):
 
 
 def _mark(ctx: Context, things: list[tuple[int, int]], place: str = "") -> None:
-    """Mark things read that the caller may read. Raises NotFound for anything else (R-03)."""
+    """Mark things as read that the caller may read. Raises NotFound for any other (R-03)."""
     tx, site_id, principal = ctx.writer, ctx.site.id, ctx.identity.principal
     if not principal.sees_huddles:
         things = [one for one in things if one != (itemtypes.HUDDLE, 0)]
-    own = [
-        one if one[1] else (itemtypes.SITE, site_id) for one in things
-    ]  # what has no id is one's own
+    # A thing without an id is the caller's own.
+    own = [one if one[1] else (itemtypes.SITE, site_id) for one in things]
     permission_targets.check_readable(tx, site_id, principal, ctx.tree, own, "mark", place=place)
     read_mark.mark(tx, site_id, ctx.tree, principal.profile_id, things)
 
 
 def _readable(sent: ReadBody, place: str = "") -> tuple[int, int]:
-    """Type and id of what is to be marked. Raises Invalid."""
+    """Return type and id of the thing to mark. Raises Invalid."""
     name = sent.itemType.lower() if isinstance(sent.itemType, str) else ""
     kind = itemtypes.BY_NAME.get(name)
     if kind is None or kind.id not in read_mark.MARKABLE:

@@ -9,7 +9,7 @@ from forumapi.errors import OUT_OF_RANGE, WRONG_TYPE, Forbidden, Invalid, NotFou
 from forumapi.models.content import text
 from forumapi.models.microcosms.tree import load_tree
 from forumapi.models.people import role_page
-from forumapi.models.people.profile import SUMMARY as PEOPLE
+from forumapi.models.people.profile_summary import SUMMARY as PEOPLE
 from forumapi.models.people.role import FLAGS, LockedRoles, Role
 from forumapi.models.people.role_page import RoleSummary, ShownRole
 from forumapi.models.people.role_settling import Settling

@@ -1,11 +1,11 @@
-"""The caller's own profile. Wire: docs/api/profiles.md."""
+"""Handler of the caller's own profile. Wire: docs/api/profiles.md."""
 
 from __future__ import annotations
 
 from forumapi import itemtypes
 from forumapi.handlers.people import profiles
 from forumapi.models.access.identity import WHOAMI, IdentityQuery
-from forumapi.models.people.profile import Detail
+from forumapi.models.people.profile_page import ProfileDetail
 from forumapi.permissions.evaluator import Target
 from forumapi.request.context import Context, Located
 from forumapi.request.handler import LOGIN, Handler, needs
@@ -14,13 +14,13 @@ from forumapi.wire import schemas
 
 
 class WhoamiHandler(Handler):
-    """The caller's own profile, in the round trip that finds out who calls."""
+    """Handler of the caller's own profile, read in the round trip that identifies the caller."""
 
     allow = "OPTIONS,GET,HEAD"
     identity = IdentityQuery(WHOAMI)
 
     def admits_banned(self, ctx: Context) -> bool:
-        """Always: a banned caller may see this."""
+        """Admit a banned caller: the own profile is always shown."""
         return True
 
     def locate(self, ctx: Context) -> Located:
@@ -30,4 +30,4 @@ class WhoamiHandler(Handler):
     @needs(LOGIN, answer=schemas.Profile)
     def get(self, ctx: Context) -> Result:
         """The own profile with e-mail address, membership and unread huddles; works while banned."""
-        return profiles.show(ctx, Detail.of(ctx.identity.more))
+        return profiles.show(ctx, ProfileDetail.of(ctx.identity.more))

@@ -18,7 +18,7 @@ from forumapi.errors import (
 from forumapi.handlers.sites.sites import lock_own
 from forumapi.mail import outbox
 from forumapi.models.access import sign_in_rules
-from forumapi.models.people import profile
+from forumapi.models.people import profile_summary
 from forumapi.models.sites import legal
 from forumapi.models.sites.legal import LegalText
 from forumapi.models.sites.site_offer import OfferParty, SiteOffer
@@ -198,7 +198,7 @@ class SiteOfferHandler(Handler):
     def get(self, ctx: Context) -> Result:
         """The offer. 404 for everybody whom it does not concern, and while there is none."""
         offer = _known(ctx)
-        people = profile.summaries(
+        people = profile_summary.summaries(
             ctx.reader, ctx.app.documents, ctx.site.id, {offer.profile_id, offer.offered_by}
         )
         return Data(

@@ -16,7 +16,7 @@ from forumapi.errors import (
 )
 from forumapi.mail import outbox
 from forumapi.models.access import sign_in_rules
-from forumapi.models.people import profile
+from forumapi.models.people import profile_summary
 from forumapi.models.sites.site import LockedSite, Site
 from forumapi.models.sites.site_rules import SiteBody, SiteSettings
 from forumapi.permissions import evaluator
@@ -90,7 +90,7 @@ def _rendered(ctx: Context, found: Site) -> bytes:
     """Return the site's document; its owner is shown by their user's id, as their profile on this host is another."""
     data = found.render()
     if is_users(ctx, found.owner_user_id):
-        data = profile.own_user(data, found.id, found.owned_by, found.owner_user_id)
+        data = profile_summary.own_user(data, found.id, found.owned_by, found.owner_user_id)
     return data
 
 

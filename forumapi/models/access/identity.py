@@ -17,7 +17,7 @@ from forumapi import itemtypes
 from forumapi.database.connections import Query, Reader
 from forumapi.errors import TOKEN_EXPIRED, TOKEN_INVALID, Unauthorized
 from forumapi.models.access import permission_target
-from forumapi.models.people import ban, profile, user
+from forumapi.models.people import ban, profile_page, user
 from forumapi.permissions.evaluator import Principal
 from forumapi.wire import scopes
 
@@ -51,8 +51,8 @@ _WHERE: Final = (
 
 IDENTITY = Query("identity.find", f"SELECT {_COLUMNS} {_FROM} {_WHERE}")
 # With the caller's own profile, for whoami: still one round trip. A watcher of oneself is not shown.
-_OWN_COLUMNS: Final = profile.DETAIL_COLUMNS.format(viewer="p.profile_id")
-_OWN_PROFILE: Final = profile.DETAIL_JOINS.format(viewer="NULL::bigint")
+_OWN_COLUMNS: Final = profile_page.DETAIL_COLUMNS.format(viewer="p.profile_id")
+_OWN_PROFILE: Final = profile_page.DETAIL_JOINS.format(viewer="NULL::bigint")
 WHOAMI = Query(
     "identity.whoami",
     f"SELECT {_COLUMNS}, {_OWN_COLUMNS} {_FROM} {_OWN_PROFILE} {_WHERE}",

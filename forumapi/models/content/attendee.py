@@ -21,7 +21,7 @@ from forumapi.models.journal import journal
 from forumapi.models.journal.journal import Author
 from forumapi.models.notices.watcher import watch
 from forumapi.models.pages.documents import Documents
-from forumapi.models.people import profile
+from forumapi.models.people import profile_summary
 from forumapi.permissions.evaluator import Target
 from forumapi.wire import json_fragments
 from forumapi.wire.json_fragments import Fragment, dumps
@@ -219,8 +219,8 @@ def by_ids(
     events, profiles = zip(*pairs, strict=True)
     rows = tx.rows(BY_IDS, site_id=site_id, event_ids=list(events), profile_ids=list(profiles))
     found = [(row[0], Attendee(*row[1:])) for row in rows]
-    wanted = {profile.SUMMARY: people([one for _, one in found])}
-    shown = documents.fetch(tx, site_id, wanted)[profile.SUMMARY]
+    wanted = {profile_summary.SUMMARY: people([one for _, one in found])}
+    shown = documents.fetch(tx, site_id, wanted)[profile_summary.SUMMARY]
     return {(event, one.profile_id): document(event, one, shown) for event, one in found}
 
 

@@ -14,7 +14,7 @@ from forumapi.database.connections import (
 )
 from forumapi.models.content import attachment, reaction
 from forumapi.models.pages.documents import Documents, Kind, Loaded
-from forumapi.models.people import profile
+from forumapi.models.people import profile_summary
 from forumapi.permissions import evaluator
 from forumapi.permissions.evaluator import (
     PermissionSet,
@@ -333,9 +333,12 @@ def by_ids(tx: Reader, documents: Documents, site_id: int, ids: Sequence[int]) -
     found = documents.fetch(
         tx,
         site_id,
-        {SUMMARY: {row.id: row.version for row in rows}, profile.SUMMARY: profiles_of(rows)},
+        {
+            SUMMARY: {row.id: row.version for row in rows},
+            profile_summary.SUMMARY: profiles_of(rows),
+        },
     )
-    texts, people = found[SUMMARY], found[profile.SUMMARY]
+    texts, people = found[SUMMARY], found[profile_summary.SUMMARY]
     return {
         row.id: summary(texts[row.id], row, people, parent_links(parent), False)
         for row, parent in rows.items()
@@ -463,10 +466,10 @@ def detail(
         {
             DETAIL: {page.comment.id: page.comment.version},
             SUMMARY: {row.id: row.version for row in others},
-            profile.SUMMARY: profiles_of([page.comment, *others]),
+            profile_summary.SUMMARY: profiles_of([page.comment, *others]),
         },
     )
-    people = fetched[profile.SUMMARY]
+    people = fetched[profile_summary.SUMMARY]
     links = parent_links(page.parent)
     known = fetched[SUMMARY]
     thread = b""

@@ -24,7 +24,7 @@ from forumapi.models.content.item_page import ViewerState
 from forumapi.models.pages import page_cache
 from forumapi.models.pages.documents import Documents
 from forumapi.models.pages.page_cache import Kept, Pages
-from forumapi.models.people import profile, read_mark
+from forumapi.models.people import profile_summary, read_mark
 from forumapi.permissions.evaluator import Target
 from forumapi.wire import json_fragments
 from forumapi.wire.json_fragments import Fragment, dumps
@@ -235,10 +235,10 @@ def detail(
         site_id,
         {
             comment_page.SUMMARY: {row.id: row.version for row in page.comments},
-            profile.SUMMARY: people,
+            profile_summary.SUMMARY: people,
         },
     )
-    known = fetched[profile.SUMMARY]
+    known = fetched[profile_summary.SUMMARY]
     parent = comment_page.ParentLink(itemtypes.HUDDLE, page.id, page.title)
     comments = comment_page.summaries(
         fetched[comment_page.SUMMARY], page.comments, known, parent, view.unread, rights
@@ -253,7 +253,7 @@ def detail(
             "meta": {
                 "created": json_fragments.when(page.created),
                 "createdBy": _person(known, page.author_id),
-                "flags": profile.relation(
+                "flags": profile_summary.relation(
                     viewer.send_email, viewer.send_sms, is_ignored=is_ignored
                 ),
                 "links": [{"rel": "self", "href": itemtypes.href(itemtypes.HUDDLE, page.id)}],
@@ -407,7 +407,9 @@ def summaries(
     versions: dict[int, int] = {}
     for row in huddles:
         versions |= row.people
-    people = documents.fetch(tx, site_id, {profile.SUMMARY: versions})[profile.SUMMARY]
+    people = documents.fetch(tx, site_id, {profile_summary.SUMMARY: versions})[
+        profile_summary.SUMMARY
+    ]
     return b"[%b]" % b",".join([summary(row, people) for row in huddles])
 
 
@@ -439,7 +441,9 @@ def by_ids(tx: Reader, documents: Documents, site_id: int, ids: Sequence[int]) -
     versions: dict[int, int] = {}
     for row in huddles:
         versions |= row.people
-    people = documents.fetch(tx, site_id, {profile.SUMMARY: versions})[profile.SUMMARY]
+    people = documents.fetch(tx, site_id, {profile_summary.SUMMARY: versions})[
+        profile_summary.SUMMARY
+    ]
     return {row.id: summary(row, people) for row in huddles}
 
 
@@ -528,5 +532,7 @@ def participant_documents(
     tx: Reader, documents: Documents, site_id: int, versions: dict[int, int]
 ) -> list[bytes]:
     """Render `{"id", "participant"}` of each (content 8.6)."""
-    people = documents.fetch(tx, site_id, {profile.SUMMARY: versions})[profile.SUMMARY]
+    people = documents.fetch(tx, site_id, {profile_summary.SUMMARY: versions})[
+        profile_summary.SUMMARY
+    ]
     return [b'{"id":%d,"participant":%b}' % (id, people[id][0]) for id in versions if id in people]

@@ -28,7 +28,7 @@ from forumapi.models.pages.page_cache import (
     digest,
     is_current,
 )
-from forumapi.models.people import profile
+from forumapi.models.people import profile_summary
 from forumapi.permissions.evaluator import Target, Tree
 from forumapi.permissions.readable_microcosms import ReadableMicrocosms
 from forumapi.wire import json_fragments, paging
@@ -403,7 +403,7 @@ def flags(view: ItemView, *, is_ignored: bool) -> dict[str, bool]:
         "visible": not page.is_deleted and not page.is_moderated,
     }
     if viewer is not None:
-        shown |= profile.relation(viewer.send_email, viewer.send_sms, is_ignored=is_ignored)
+        shown |= profile_summary.relation(viewer.send_email, viewer.send_sms, is_ignored=is_ignored)
     mine = viewer.mine if viewer is not None else None
     for name, value in item_details.flags(page.item_type, page.details, mine).items():
         if value is not None:
@@ -419,7 +419,7 @@ def wanted(page: ItemPage) -> dict[Any, dict[int, int]]:
         people[page.editor_id] = page.editor_version
     return {
         comment_page.SUMMARY: {row.id: row.version for row in page.comments},
-        profile.SUMMARY: people,
+        profile_summary.SUMMARY: people,
     }
 
 
@@ -439,7 +439,7 @@ def detail(
     """Render the detail of an item (content 3.2). `comments_page(items)` wraps the comments."""
     page, viewer = view
     fetched = documents.fetch(tx, site_id, wanted(page))
-    people = fetched[profile.SUMMARY]
+    people = fetched[profile_summary.SUMMARY]
     parent = comment_page.ParentLink(page.item_type, page.id, page.title)
     comments = comment_page.summaries(
         fetched[comment_page.SUMMARY], page.comments, people, parent, view.unread, rights
@@ -600,8 +600,8 @@ def by_ids(
     if not ids:
         return {}
     rows = tx.rows(BY_IDS, site_id=site_id, ids=list(ids))
-    wanted = {profile.SUMMARY: summary_people(rows)}
-    people = documents.fetch(tx, site_id, wanted)[profile.SUMMARY]
+    wanted = {profile_summary.SUMMARY: summary_people(rows)}
+    people = documents.fetch(tx, site_id, wanted)[profile_summary.SUMMARY]
 
     def shown(row: Row) -> Callable[[Tree, ReadableMicrocosms], bytes]:
         times = row[SUMMARY_WIDTH : SUMMARY_WIDTH + TIMES_WIDTH]

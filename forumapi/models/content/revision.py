@@ -9,7 +9,7 @@ from typing import Any, Final, NamedTuple
 from forumapi import itemtypes
 from forumapi.database.connections import Query, Reader
 from forumapi.models.pages.documents import Documents
-from forumapi.models.people import profile
+from forumapi.models.people import profile_summary
 from forumapi.text import difference
 from forumapi.wire import json_fragments
 from forumapi.wire.json_fragments import Fragment, dumps
@@ -99,7 +99,7 @@ def documents(
 ) -> list[bytes]:
     """Render revisions; `current` is the number of the newest revision."""
     versions = {one.author_id: one.author_version for one in found}
-    people = cache.fetch(tx, site_id, {profile.SUMMARY: versions})[profile.SUMMARY]
+    people = cache.fetch(tx, site_id, {profile_summary.SUMMARY: versions})[profile_summary.SUMMARY]
     return [
         dumps(_document(comment_id, one, people, is_current=one.number == current, text=with_text))
         for one in found

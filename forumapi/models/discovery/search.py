@@ -35,7 +35,7 @@ from forumapi.models.discovery.search_query import (
 from forumapi.models.microcosms import microcosm_links, microcosm_summary
 from forumapi.models.microcosms.microcosm_summary import ChildMicrocosm
 from forumapi.models.pages.documents import Documents
-from forumapi.models.people import profile
+from forumapi.models.people import profile_summary
 from forumapi.permissions.evaluator import Tree
 from forumapi.permissions.readable_microcosms import ReadableMicrocosms
 from forumapi.text.clean import escape
@@ -544,7 +544,7 @@ def entries(
             microcosm_summary.SUMMARY: {
                 child.id: child.version for child in rest.microcosms.values()
             },
-            profile.SUMMARY: people,
+            profile_summary.SUMMARY: people,
         },
     )
     made = [_entry(hit, who, rest, fetched, site) for hit in hits]
@@ -552,7 +552,7 @@ def entries(
 
 
 def _entry(hit: Hit, who: Viewer, rest: More, fetched: dict[Any, Any], site: bytes) -> bytes | None:
-    people = fetched[profile.SUMMARY]
+    people = fetched[profile_summary.SUMMARY]
     unread = hit.is_unread or (hit.id in rest.unread and hit.item_type == itemtypes.MICROCOSM)
     parent = b""
     if hit.stub is not None:
@@ -590,7 +590,7 @@ def _thing(
     kind: int, id: int, hit: Hit, who: Viewer, rest: More, fetched: dict[Any, Any], site: bytes
 ) -> bytes | None:
     """The summary of what was found, or of what a comment is on; None if it is gone since."""
-    people = fetched[profile.SUMMARY]
+    people = fetched[profile_summary.SUMMARY]
     summary: bytes | None = None
     if kind == itemtypes.SITE:
         summary = site

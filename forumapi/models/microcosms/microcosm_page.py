@@ -37,7 +37,7 @@ from forumapi.models.pages.page_cache import (
     digest,
     is_current,
 )
-from forumapi.models.people import profile
+from forumapi.models.people import profile_summary
 from forumapi.permissions.evaluator import Tree
 from forumapi.permissions.readable_microcosms import ReadableMicrocosms
 from forumapi.wire import json_fragments
@@ -458,7 +458,7 @@ def wanted(seen: MicrocosmView) -> dict[Any, dict[int, int]]:
         people[child.author_id] = child.author_version
         if child.latest is not None:
             people.update(item_page.summary_people([child.latest]))
-    return {microcosm_summary.SUMMARY: microcosms, profile.SUMMARY: people}
+    return {microcosm_summary.SUMMARY: microcosms, profile_summary.SUMMARY: people}
 
 
 def entries(
@@ -549,7 +549,7 @@ def detail(
         "unread": seen.is_unread,
     }
     if viewer is not None:
-        flags |= profile.relation(viewer.send_email, viewer.send_sms, is_ignored=is_ignored)
+        flags |= profile_summary.relation(viewer.send_email, viewer.send_sms, is_ignored=is_ignored)
     meta["flags"] = flags
     meta["links"] = [
         {"rel": "self", "href": itemtypes.href(itemtypes.MICROCOSM, head.id)},

@@ -13,7 +13,7 @@ from forumapi.errors import Invalid
 from forumapi.models.content import comment_page
 from forumapi.models.microcosms import microcosm_links
 from forumapi.models.pages.documents import Documents
-from forumapi.models.people import profile
+from forumapi.models.people import profile_summary
 from forumapi.permissions.evaluator import Tree
 from forumapi.permissions.readable_microcosms import ReadableMicrocosms
 from forumapi.wire import json_fragments
@@ -163,7 +163,7 @@ def documents(
     ids = [one.id for one in found.entries if one.kind == itemtypes.COMMENT]
     comments = comment_page.by_ids(tx, cache, site_id, ids)
     versions = {one.author_id: one.author_version for one in found.entries}
-    people = cache.fetch(tx, site_id, {profile.SUMMARY: versions})[profile.SUMMARY]
+    people = cache.fetch(tx, site_id, {profile_summary.SUMMARY: versions})[profile_summary.SUMMARY]
     made = []
     for one in found.entries:
         if one.author_id not in people:

@@ -27,7 +27,7 @@ from forumapi.models.content import (
 )
 from forumapi.models.content.comment_page import CommentRow, ParentLink
 from forumapi.models.pages.documents import Documents
-from forumapi.models.people import profile
+from forumapi.models.people import profile_summary
 from forumapi.permissions.evaluator import Principal, Tree
 from forumapi.permissions.readable_microcosms import ReadableMicrocosms
 from forumapi.wire import json_fragments
@@ -380,9 +380,9 @@ def documents(
         people |= one.people
     comments = {one.stub.id: one.stub.version for one in entries if one.stub.id}
     fetched = documents.fetch(
-        tx, site_id, {comment_page.SUMMARY: comments, profile.SUMMARY: people}
+        tx, site_id, {comment_page.SUMMARY: comments, profile_summary.SUMMARY: people}
     )
-    known = fetched[profile.SUMMARY]
+    known = fetched[profile_summary.SUMMARY]
     made = []
     for one in entries:
         if all(id in known for id in one.people) and (

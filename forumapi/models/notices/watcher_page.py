@@ -17,7 +17,7 @@ from forumapi.models.content import huddle_page, item_details, item_page
 from forumapi.models.content.huddle_page import HuddleRow
 from forumapi.models.microcosms import microcosm_summary
 from forumapi.models.microcosms.microcosm_summary import ChildMicrocosm
-from forumapi.models.people import profile
+from forumapi.models.people import profile_summary
 from forumapi.permissions.evaluator import Tree
 from forumapi.permissions.readable_microcosms import ReadableMicrocosms
 from forumapi.wire import json_fragments
@@ -129,7 +129,7 @@ class WatcherPage(NamedTuple):
         latest = [child.latest for child in self.microcosms.values() if child.latest]
         people |= item_page.summary_people(latest)
         places = {child.id: child.version for child in self.microcosms.values()}
-        return {microcosm_summary.SUMMARY: places, profile.SUMMARY: people}
+        return {microcosm_summary.SUMMARY: places, profile_summary.SUMMARY: people}
 
     @classmethod
     def read(
@@ -176,7 +176,7 @@ class WatcherPage(NamedTuple):
         site: bytes,
     ) -> bytes:
         """Return the JSON array of the entries (discovery 5.6). `site` is the document of the site itself."""
-        people, places = documents[profile.SUMMARY], documents[microcosm_summary.SUMMARY]
+        people, places = documents[profile_summary.SUMMARY], documents[microcosm_summary.SUMMARY]
 
         def summary_of(entry: WatcherEntry) -> bytes | None:
             if entry.item_type == itemtypes.SITE:

@@ -12,7 +12,8 @@ from forumapi import itemtypes
 from forumapi.database.connections import Query, Transaction
 from forumapi.models.journal import journal
 from forumapi.models.journal.journal import Author
-from forumapi.models.people import membership, role_members
+from forumapi.models.people import profile, role_members
+from forumapi.models.people.profile import Profile
 from forumapi.models.sites.site import Site
 from forumapi.text import email
 
@@ -175,15 +176,15 @@ def _make_profiles(tx: Transaction, site: Site, addresses: Mapping[int, str]) ->
             MAKE_PROFILES,
             site_id=site.id,
             user_ids=list(left),
-            names_from=membership.SUGGESTED_FROM,
+            names_from=profile.SUGGESTED_FROM,
         )
         left = {user_id: one for user_id, one in left.items() if user_id not in made}
         if not left:
             break
-    membership.settle_roles(tx, site.id, list(made.values()))
+    role_members.recompute_roles(tx, site.id, list(made.values()))
     # The user came in at this moment.
     for user_id in sorted(left):
-        made[user_id] = membership.find_or_create(
+        made[user_id] = Profile.find_or_create(
             tx, site.id, user_id, left[user_id], is_root=site.is_root
         )
     return made
@@ -209,7 +210,7 @@ def set_members(tx: Transaction, author: Author, wanted: Mapping[int, bool]) -> 
             me=author.profile_id,
         )
     )
-    membership.settle_roles(tx, author.site_id, ids)
+    role_members.recompute_roles(tx, author.site_id, ids)
     journal.record_many(
         tx,
         author,

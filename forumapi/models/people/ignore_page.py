@@ -10,7 +10,7 @@ from forumapi.database.connections import Query, Reader, Row
 from forumapi.models.content import item_page
 from forumapi.models.microcosms import microcosm_summary
 from forumapi.models.microcosms.microcosm_summary import ChildMicrocosm
-from forumapi.models.people import profile
+from forumapi.models.people import profile_summary
 from forumapi.models.people.ignore import Ignore
 from forumapi.permissions.evaluator import Tree
 from forumapi.permissions.readable_microcosms import ReadableMicrocosms
@@ -83,7 +83,7 @@ class IgnoredPage(NamedTuple):
         people = self.profiles | item_page.summary_people([row for row, _ in self.items.values()])
         people |= {child.author_id: child.author_version for child in self.microcosms.values()}
         places = {child.id: child.version for child in self.microcosms.values()}
-        return {microcosm_summary.SUMMARY: places, profile.SUMMARY: people}
+        return {microcosm_summary.SUMMARY: places, profile_summary.SUMMARY: people}
 
 
 def page(
@@ -133,7 +133,7 @@ def entries(
     site_id: int,
 ) -> bytes:
     """Render the JSON array of the page's entries."""
-    people, places = documents[profile.SUMMARY], documents[microcosm_summary.SUMMARY]
+    people, places = documents[profile_summary.SUMMARY], documents[microcosm_summary.SUMMARY]
     made = []
     for kind, id in found.entries:
         if kind == itemtypes.PROFILE:

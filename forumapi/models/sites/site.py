@@ -26,7 +26,8 @@ from forumapi.errors import (
 )
 from forumapi.models.journal import journal
 from forumapi.models.journal.journal import Author
-from forumapi.models.people import membership, profile
+from forumapi.models.people import profile, profile_summary
+from forumapi.models.people.profile import Profile
 from forumapi.models.sites import reserved_subdomains, site_rules
 from forumapi.models.sites.site_domain import SiteDomain
 from forumapi.models.sites.site_rules import SiteBody, SiteSettings
@@ -409,8 +410,8 @@ class Site:
         with _fields():
             site_id: int = tx.value(INSERT, key=key, **settings._replace(domain=None)._asdict())
         SiteDomain.update(tx, site_id, settings.domain, None)
-        name = membership.suggested_name(False, user_id, email)
-        owner = membership.create(tx, site_id, user_id, name, ip=ip)
+        name = profile.suggested_name(False, user_id, email)
+        owner = Profile.insert(tx, site_id, user_id, name, ip=ip)
         tx.run(
             CREATE_DEFAULTS,
             site_id=site_id,
@@ -494,7 +495,9 @@ class LockedSite(NamedTuple):
 
 def _person(site_id: int, columns: Row) -> bytes:
     """Return the profile summary of these columns; `null` where there is none."""
-    return json_fragments.dumps(profile.summary_document(site_id, *columns) if columns[0] else None)
+    return json_fragments.dumps(
+        profile_summary.summary_document(site_id, *columns) if columns[0] else None
+    )
 
 
 def lock_for_update(tx: Transaction, site_id: int) -> None:

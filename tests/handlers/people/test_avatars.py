@@ -18,7 +18,9 @@ from PIL import Image
 
 from forumapi.config import Config
 from forumapi.cron import gravatars
-from forumapi.models.people import profile, role_members
+from forumapi.models.journal.journal import Author
+from forumapi.models.people import role_members
+from forumapi.models.people.profile import Profile
 from forumapi.models.people.role import LockedRoles
 from tests.api import Api
 from tests.factories import Factory, Person, Site
@@ -298,16 +300,14 @@ def test_the_job_locks_all_profiles_before_it_changes_the_site(
     with ThreadPoolExecutor(1) as pool:
         # As PUT of a profile that the site's document shows: the profile, the site's row.
         with make.database.write() as tx:
-            now = profile.lock(tx, site.id, second.id)
+            now = Profile.lock(tx, site.id, second.id)
             assert now is not None
             running = pool.submit(job)
             waits(make, running)
-            profile.update(
+            now.update(
                 tx,
-                site.id,
-                second.id,
+                Author(site.id, second.id, ""),
                 name=now.name,
-                is_renamed=False,
                 gender="",
                 is_visible=False,
                 style_id=now.style_id,

@@ -9,7 +9,8 @@ import pytest
 
 from forumapi import itemtypes
 from forumapi.cron import jobs
-from forumapi.models.people import membership, user
+from forumapi.models.people import user
+from forumapi.models.people.profile import Profile
 from tests.auth.stage import Stage, staged
 from tests.factories import Person, Site
 
@@ -643,8 +644,8 @@ def test_a_name_that_is_made_without_asking_imitates_nobody(stage: Stage) -> Non
         first = user.find_or_create(tx, "wanderer@looks.test", is_verified=True)
         second = user.find_or_create(tx, "wаnderer@looks.test", is_verified=True)
         ids = [
-            membership.create(tx, stage.site.id, first.id, "wanderer"),
-            membership.create(tx, stage.site.id, second.id, "wаnderer"),
+            Profile.insert(tx, stage.site.id, first.id, "wanderer"),
+            Profile.insert(tx, stage.site.id, second.id, "wаnderer"),
         ]
     rows = stage.sql(
         "SELECT profile_name FROM profiles WHERE profile_id = ANY(%(i)s) ORDER BY 1", i=ids

@@ -1,0 +1,146 @@
+"""Profile as it is shown: the object of platform 4.3, made for each request."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Collection
+from typing import Any, Final, NamedTuple
+
+from forumapi import itemtypes
+from forumapi.database.connections import Query, Reader, Row
+from forumapi.models.people import profile_summary
+from forumapi.text import avatar as avatars
+from forumapi.wire import json_fragments
+
+# A profile's own row, counters, what the viewer follows of it, and its biography in the columns of CommentRow.
+# How others have written their addresses elsewhere is nothing of this site: they have the form that tells people apart.
+# Shared with the statement of `whoami`. In scope: profile p, user u; the joins add the rest.
+DETAIL_COLUMNS: Final = """
+    p.profile_id, p.version, p.profile_name, p.is_visible, p.avatar_url, p.gender, p.style_id, p.is_member,
+    p.created, CASE p.profile_id WHEN {viewer} THEN u.email ELSE u.person_key END,
+    coalesce(n.item_count, 0), coalesce(n.comment_count, 0), coalesce(n.unread_huddles, 0),
+    coalesce(n.last_active, p.created), w.send_email, w.send_sms,
+    coalesce(bio.comment_id, 0), bio.version, bio.created_by, bio_author.version, bio.edited_by, bio_editor.version,
+    false, coalesce(bio.in_reply_to, 0), coalesce(replied_to.profile_id, 0), coalesce(replied_to.profile_name, ''),
+    bio.reactions::text"""
+
+DETAIL_JOINS: Final = f"""
+      LEFT JOIN profile_counters n ON n.site_id = p.site_id AND n.profile_id = p.profile_id
+      LEFT JOIN watchers w ON w.site_id = p.site_id AND w.profile_id = {{viewer}}
+                          AND w.item_type_id = {itemtypes.PROFILE} AND w.item_id = p.profile_id
+      LEFT JOIN comments bio ON bio.site_id = p.site_id AND bio.comment_id = p.bio_comment_id
+      LEFT JOIN profiles bio_author ON bio_author.site_id = bio.site_id AND bio_author.profile_id = bio.created_by
+      LEFT JOIN profiles bio_editor ON bio_editor.site_id = bio.site_id AND bio_editor.profile_id = bio.edited_by
+      LEFT JOIN comments reply ON reply.site_id = bio.site_id AND reply.comment_id = bio.in_reply_to
+                              AND NOT reply.is_deleted AND NOT reply.is_moderated
+                              AND reply.on_profile_id = bio.on_profile_id
+      LEFT JOIN profiles replied_to ON replied_to.site_id = reply.site_id
+                                   AND replied_to.profile_id = reply.created_by"""
+
+_FROM: Final = """
+      FROM profiles p
+      JOIN users u ON u.user_id = p.user_id"""
+_WHERE: Final = " WHERE p.site_id = %(site_id)s AND p.profile_id = %(profile_id)s"
+
+FIND = Query(
+    "profile_page.find",
+    f"SELECT {DETAIL_COLUMNS.format(viewer='%(me)s')} {_FROM} {DETAIL_JOINS.format(viewer='%(me)s')} {_WHERE}",
+)
+
+FIND_MANY = Query(
+    "profile_page.find_many",
+    f"""SELECT {DETAIL_COLUMNS.format(viewer="%(me)s")} {_FROM} {DETAIL_JOINS.format(viewer="%(me)s")}
+     WHERE p.site_id = %(site_id)s AND p.profile_id = ANY(%(profile_ids)s::bigint[])""",
+)
+
+
+class ProfileDetail(NamedTuple):
+    """Row of a profile, in the order of DETAIL_COLUMNS."""
+
+    id: int
+    version: int
+    name: str
+    is_visible: bool
+    avatar: str
+    gender: str | None
+    style_id: int
+    is_member: bool
+    created: datetime.datetime
+    email: str
+    item_count: int
+    comment_count: int
+    unread_huddles: int
+    last_active: datetime.datetime
+    send_email: bool | None  # None: the viewer doesn't watch this profile
+    send_sms: bool | None
+    bio: Row  # the columns of a CommentRow; its id is 0 if there is none
+
+    @classmethod
+    def of(cls, row: Row) -> ProfileDetail:
+        """Make it from the columns of DETAIL_COLUMNS."""
+        return cls._make((*row[:_DETAIL_WIDTH], row[_DETAIL_WIDTH:]))
+
+    @property
+    def stamp(self) -> tuple[Any, ...]:
+        """Return plain data that covers every input of the document except the viewer's rights."""
+        return (*self[:8], json_fragments.when(self.last_active), *self[9:13], *self[14:])
+
+
+_DETAIL_WIDTH: Final = 16
+
+
+def find(tx: Reader, site_id: int, profile_id: int, viewer_id: int) -> ProfileDetail | None:
+    """Read the profile as `viewer_id` (0: a guest) sees it, or None."""
+    row = tx.row(FIND, site_id=site_id, profile_id=profile_id, me=viewer_id)
+    return ProfileDetail.of(row) if row else None
+
+
+def find_many(
+    tx: Reader, site_id: int, profile_ids: Collection[int], viewer_id: int
+) -> dict[int, ProfileDetail]:
+    """Read the profiles as `viewer_id` sees them, by id; an unknown id has no entry."""
+    rows = tx.rows(FIND_MANY, site_id=site_id, profile_ids=list(profile_ids), me=viewer_id)
+    return {row[0]: ProfileDetail.of(row) for row in rows}
+
+
+def detail_document(
+    site_id: int,
+    detail: ProfileDetail,
+    bio: bytes,
+    permissions: bytes,
+    *,
+    is_self: bool,
+    is_ignored: bool,
+    sees_private: bool,
+) -> bytes:
+    """Render the profile object of platform 4.3. `sees_private`: the viewer is this profile or the site's owner."""
+    data: dict[str, Any] = {"id": detail.id, "siteId": site_id, "userId": detail.id}
+    if sees_private:
+        data["email"] = detail.email
+    data["profileName"] = detail.name
+    if sees_private and detail.is_member:
+        data["member"] = True
+    if detail.gender:
+        data["gender"] = detail.gender
+    data |= {
+        "visible": detail.is_visible,
+        "styleId": detail.style_id,
+        "itemCount": detail.item_count,
+        "commentCount": detail.comment_count,
+        "profileComment": json_fragments.raw(bio),
+        "created": json_fragments.when(detail.created),
+        "lastActive": json_fragments.when(detail.last_active),
+        "avatar": avatars.href(detail.id, detail.avatar),
+    }
+    meta: dict[str, Any] = {
+        "flags": profile_summary.relation(detail.send_email, detail.send_sms, is_ignored=is_ignored)
+    }
+    if is_self:
+        meta["stats"] = [{"metric": "unreadHuddles", "value": detail.unread_huddles}]
+    meta["links"] = [
+        {"rel": "self", "href": itemtypes.href(itemtypes.PROFILE, detail.id)},
+        {"rel": "site", "href": itemtypes.href(itemtypes.SITE, site_id)},
+    ]
+    meta["permissions"] = json_fragments.raw(permissions)
+    data["meta"] = meta
+    return json_fragments.dumps(data)

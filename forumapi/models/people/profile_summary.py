@@ -1,0 +1,94 @@
+"""Summaries of profiles (platform 4.2): documents of their own, cached by version."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import Any, Final
+
+from forumapi import itemtypes
+from forumapi.database.connections import Query, Reader, Replica
+from forumapi.models.pages.documents import Documents, Kind, Loaded
+from forumapi.text import avatar as avatars
+from forumapi.wire import json_fragments
+
+LOAD = Query(
+    "profile_summary.load",
+    """
+    SELECT p.profile_id, p.version, p.profile_name, p.is_visible, p.avatar_url
+      FROM profiles p
+     WHERE p.site_id = %(site_id)s AND p.profile_id = ANY(%(ids)s)""",
+    replica=Replica.ACKNOWLEDGED,
+)
+
+VERSIONS = Query(
+    "profile_summary.versions",
+    """
+    SELECT p.profile_id, p.version
+      FROM profiles p
+     WHERE p.site_id = %(site_id)s AND p.profile_id = ANY(%(ids)s)""",
+)
+
+
+def summary_document(
+    site_id: int, profile_id: int, name: str, is_visible: bool, avatar: str
+) -> dict[str, Any]:
+    """Return the profile summary of platform 4.2. `userId` is the profile's own id, except in `own_user`."""
+    return {
+        "id": profile_id,
+        "siteId": site_id,
+        "userId": profile_id,
+        "profileName": name,
+        "visible": is_visible,
+        "avatar": avatars.href(profile_id, avatar),
+        "meta": {
+            "flags": {},
+            "links": [
+                {"rel": "self", "href": itemtypes.href(itemtypes.PROFILE, profile_id)},
+                {"rel": "site", "href": itemtypes.href(itemtypes.SITE, site_id)},
+            ],
+        },
+    }
+
+
+def _load_summaries(_: Documents, tx: Reader, site_id: int, ids: list[int]) -> Loaded:
+    for profile_id, version, name, is_visible, avatar in tx.rows(LOAD, site_id=site_id, ids=ids):
+        data = summary_document(site_id, profile_id, name, is_visible, avatar)
+        yield profile_id, version, json_fragments.encode(data)
+
+
+SUMMARY: Final = Kind("profile/3", _load_summaries)
+
+
+def own_user(data: bytes, site_id: int, profile_id: int, user_id: int) -> bytes:
+    """Return finished JSON with the user's id as `userId` in each document of this one profile: its own person's view.
+
+    No text can look like the beginning of a document, since quotes within a text are escaped.
+    """
+    begin = b'{"id":%d,"siteId":%d,"userId":' % (profile_id, site_id)
+    return data.replace(b"%b%d," % (begin, profile_id), b"%b%d," % (begin, user_id))
+
+
+def summaries(
+    tx: Reader, documents: Documents, site_id: int, ids: Collection[int]
+) -> dict[int, bytes]:
+    """Read profile summaries by id, at their current versions; an unknown id has no entry."""
+    if not ids:
+        return {}
+    versions = {row[0]: row[1] for row in tx.rows(VERSIONS, site_id=site_id, ids=list(ids))}
+    found = documents.fetch(tx, site_id, {SUMMARY: versions})[SUMMARY]
+    return {id: fragment[0] for id, fragment in found.items()}
+
+
+def relation(
+    send_email: bool | None, send_sms: bool | None, *, is_ignored: bool = False
+) -> dict[str, bool]:
+    """Return the caller's own flags on a thing (platform 1.12); `send_email` None: not watched."""
+    flags: dict[str, bool] = {}
+    if send_email is not None:
+        flags["watched"] = True
+    if is_ignored:
+        flags["ignored"] = True
+    if send_email is not None:
+        flags["sendEmail"] = send_email
+        flags["sendSMS"] = bool(send_sms)
+    return flags
