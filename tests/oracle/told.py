@@ -62,8 +62,7 @@ def told(
         # Whoever follows where it was follows it still.
         followed |= {topic for topic in topics if _is_in(before, profile_id, asked, topic)}
         if seen != WHOLE:
-            was = Asked(MICROCOSM, moved_from) if thing.type == MICROCOSM else thing
-            seen = GONE if sight(before, profile_id, was) == WHOLE else NOTHING
+            seen = GONE if sight(before, profile_id, thing) == WHOLE else NOTHING
             world = before
     if seen == NOTHING:
         return NOTHING

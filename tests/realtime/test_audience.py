@@ -63,11 +63,11 @@ MUTATIONS = {
         "fact.is_deleted or fact.is_moderated",
     ),
     "what moved out of sight is not told": (
-        "seen, fact, place = GONE, was.thing, was.place",
-        "return NOTHING",
+        "        seen = GONE\n",
+        "        return NOTHING\n",
     ),
     "whoever could not read the old place is told": (
-        "if policy.visibility(caller.principal, was.place) != WHOLE:",
+        "if policy.visibility(caller.principal, fact) != WHOLE:",
         "if False:",
     ),
     "every event of a hidden thing is told": (
@@ -89,7 +89,7 @@ MUTATIONS = {
         "",
     ),
     "nobody is ignored": (
-        "return NOTHING if policy.is_ignored(caller, fact, topic, place) else seen",
+        "return NOTHING if policy.is_ignored(caller, fact, topic) else seen",
         "return seen",
     ),
     "whoever follows the site hears of huddles": (

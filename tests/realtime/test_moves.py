@@ -124,6 +124,38 @@ def test_a_microcosm_that_moves_out_of_sight_is_gone_too(
         assert [one["parentId"] for one in found if one.get("kind") == "gone"] == [here.id]
 
 
+def test_a_microcosm_that_moves_is_gone_for_nobody_who_could_not_read_it(
+    server: Server, api: Api, make: Factory, site: Site
+) -> None:
+    here, there = make.microcosm(site), private(make, site, site.moderator)
+    place, hidden = private(make, site, site.member), make.microcosm(site, parent=here)
+    assert api.patch(hidden.path, ("moderated", True), by=site.owner).status == 200
+    move(api, place, here)
+    make.join(make.role(site, there.id, "Not them", banned=True), site.member)
+    hooks = Hooks(api, make, site)
+    with (
+        receiving() as receiver,
+        Listener(server.address, site, site.newcomer) as outside,
+        Listener(server.address, site, site.member) as inside,
+    ):
+        hooks.add(receiver.url("/"), kinds=["deleted"], itemTypes=["microcosm"], actAs="guest")
+        for one in (outside, inside):
+            one.follow("site", f"microcosm/{here.id}")
+        move(api, place, there)
+        move(api, hidden, there)
+        # Everybody could read this one.
+        shown = make.microcosm(site, parent=here)
+        move(api, shown, there)
+        last = mark(api, make, site)
+
+        found = until_mark(outside, last)
+        assert (about(found, place), about(found, hidden)) == ([], [])
+        # Their role in it went along, but there they are banned.
+        assert about(until_mark(inside, last), place) == [("gone", place.id, False)]
+        (told,) = until(lambda: receiver.at("/"), len)
+        assert told.data["itemId"] == shown.id
+
+
 def test_webhooks_are_told_as_well(api: Api, make: Factory, site: Site) -> None:
     here, there = make.microcosm(site), private(make, site, site.member)
     chat = make.conversation(site, microcosm=here)
