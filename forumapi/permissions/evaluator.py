@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final, NamedTuple
 
 from forumapi import itemtypes
@@ -200,6 +200,13 @@ class Tree:
         return (
             OBJECT_BYTES + nodes + owned + sum(_ROLE * len(roles) for roles in self.roles.values())
         )
+
+    def before_move(self, id: int, parent_id: int) -> Tree:
+        """Return a tree of a microcosm as it was below `parent_id`, and of what is above: its own roles went along."""
+        kept = {one: self.nodes[one] for one in self.nodes[parent_id].path}
+        kept[id] = replace(self.nodes[id], parent_id=parent_id)
+        nodes = [replace(node, children=[]) for node in kept.values()]
+        return Tree(self.acl_version, nodes, [r for one in kept for r in self.roles.get(one, ())])
 
     def access(
         self, role_ids: tuple[int, ...] | None, *, is_limited: bool = False

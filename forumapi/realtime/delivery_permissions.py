@@ -15,7 +15,6 @@ from forumapi.models.access.identity import GUEST, Identity
 from forumapi.models.journal import journal
 from forumapi.models.notices.live import (
     Fact,
-    Left,
     Named,
     left,
 )
@@ -192,8 +191,8 @@ class DeliveryPolicy:
             target = target._replace(is_participant=True)
         return bool(evaluator.effective(principal, target, self._tree) & evaluator.CREATE)
 
-    def is_ignored(self, caller: Caller, fact: Fact, topic: Topic, place: Fact) -> bool:
-        """Return if they asked not to see this where they follow `topic`, as lists of `place` leave it out."""
+    def is_ignored(self, caller: Caller, fact: Fact, topic: Topic) -> bool:
+        """Return if they asked not to see this where they follow `topic`, as lists leave it out."""
         target = fact.target
         if caller.ignored_profiles:
             if target.item_type == itemtypes.COMMENT and target.owner_ids[0] in (
@@ -210,12 +209,26 @@ class DeliveryPolicy:
             return False
         if caller.ignored_items and _item_of(fact) in caller.ignored_items:
             return True
-        node = self._tree.nodes.get(place.target.microcosm_id)
+        node = self._tree.nodes.get(target.microcosm_id)
         return (
             bool(caller.ignored_microcosms)
             and node is not None
-            and not caller.ignored_microcosms.isdisjoint((*node.path, target.microcosm_id))
+            and not caller.ignored_microcosms.isdisjoint(node.path)
         )
+
+    def before_move(self, fact: Fact, microcosm_id: int) -> FormerPlace | None:
+        """Return a thing as it was in the microcosm that it has left; None for 0, and if that no longer exists."""
+        was = left(self._tree, fact, microcosm_id) if microcosm_id else None
+        if was is None:
+            return None
+        return FormerPlace(self if was.tree is self._tree else DeliveryPolicy(was.tree), was.fact)
+
+
+class FormerPlace(NamedTuple):
+    """Thing as it was in the place that it has left, and the permissions there."""
+
+    policy: DeliveryPolicy
+    fact: Fact
 
 
 def _item_of(fact: Fact) -> int:
@@ -248,7 +261,7 @@ def deliveries(
         fact = facts.get(thing) if thing is not None else None
         if fact is None:
             continue
-        was = left(tree, fact, event.moved_from) if event.moved_from else None
+        was = policy.before_move(fact, event.moved_from)
         whole: dict[LiveClient, bool] = {}
         gone: dict[LiveClient, bool] = {}
         for topic in topics(event, fact):
@@ -263,7 +276,7 @@ def deliveries(
         if whole:
             made.append(Delivery(event, fact, False, list(whole.items())))
         if gone:
-            shown = fact if was is None else was.thing
+            shown = fact if was is None else was.fact
             made.append(Delivery(event, shown, True, list(gone.items())))
     return made
 
@@ -274,23 +287,24 @@ def decide(
     event: Event,
     fact: Fact,
     topic: Topic,
-    was: Left | None = None,
+    was: FormerPlace | None = None,
 ) -> int:
     """Decide what a follower of `topic` receives of an event: NOTHING, GONE or WHOLE.
 
     `was`: the place that the thing has left; followers who could read it there and no longer see it receive GONE.
     """
-    seen, place = policy.visibility(caller.principal, fact), fact
+    seen = policy.visibility(caller.principal, fact)
     if was is not None and seen != WHOLE:
-        if policy.visibility(caller.principal, was.place) != WHOLE:
+        policy, fact = was
+        if policy.visibility(caller.principal, fact) != WHOLE:
             return NOTHING
-        seen, fact, place = GONE, was.thing, was.place
+        seen = GONE
     elif seen == NOTHING or (seen == GONE and event.kind not in _ENDS):
         return NOTHING
     parent_type = fact.target.item_type if event.item_type in _PARTS else fact.parent_type
     if not caller.has_scope(event.item_type, parent_type):
         return NOTHING
-    return NOTHING if policy.is_ignored(caller, fact, topic, place) else seen
+    return NOTHING if policy.is_ignored(caller, fact, topic) else seen
 
 
 def may_follow(policy: DeliveryPolicy, caller: Caller, fact: Fact | None) -> bool:

@@ -389,7 +389,7 @@ class Deliverer(PollingThread):
         for event in (
             log.between(tx, site.id, delivery.number - 1, delivery.number, 1) if moves else ()
         ):
-            was = live.left(tree, fact, event.moved_from) if event.moved_from else None
-            if was is not None and policy.visibility(who.principal, was.place) == WHOLE:
-                return GONE, was.thing, GONE_KIND
+            was = policy.before_move(fact, event.moved_from)
+            if was is not None and was.policy.visibility(who.principal, was.fact) == WHOLE:
+                return GONE, was.fact, GONE_KIND
         return NOTHING, None, ""

@@ -211,31 +211,24 @@ def _fact(tree: Tree, row: tuple[Any, ...]) -> Fact:
 
 
 class Left(NamedTuple):
-    """A thing as it was where it has left. `place`: the fact that decides who could read it there."""
+    """Thing as it was in the microcosm that it has left; `tree` decides on who could read it there."""
 
-    place: Fact
-    thing: Fact
+    fact: Fact
+    tree: Tree
 
 
 def left(tree: Tree, fact: Fact, microcosm_id: int) -> Left | None:
-    """The thing of `fact` in the microcosm that it has left; None if there is no such place any more.
-
-    A microcosm could be read there by those who may read the one that it was in; an item by those who may read it
-    there.
-    """
+    """Return the thing of `fact` as it was in the microcosm that it has left; None if that place no longer exists."""
     node = tree.nodes.get(microcosm_id)
     if node is None:
         return None
-    if fact.target.item_type == itemtypes.MICROCOSM:
-        above = tree.nodes.get(node.parent_id)
-        target = Target(itemtypes.MICROCOSM, node.id, node.id, (node.owned_by, node.created_by))
-        is_gone_above = above is not None and not above.is_live
-        place = Fact(target, node.is_deleted, node.is_moderated, is_gone_above)
-        return Left(place, fact._replace(parent_id=node.id))
-    thing = fact._replace(
-        target=fact.target._replace(microcosm_id=node.id), is_gone_above=not node.is_live
-    )
-    return Left(thing, thing)
+    was = fact._replace(is_gone_above=not node.is_live)
+    if fact.target.item_type != itemtypes.MICROCOSM:
+        return Left(was._replace(target=fact.target._replace(microcosm_id=node.id)), tree)
+    id = fact.target.item_id
+    if id not in tree.nodes or id in node.path:
+        return None
+    return Left(was._replace(parent_id=node.id), tree.before_move(id, node.id))
 
 
 # ---------------------------------------------------------------- tickets and the key of cursors
