@@ -412,17 +412,25 @@ def test_a_spammers_posts_go_with_the_ban_and_the_counters_follow(forumapi, make
     make.comments(make.conversation(site, by=site.newcomer), 2, by=site.newcomer)
     chat = make.conversation(site)
     make.comment(chat, by=site.newcomer)
-    kept = make.comment(chat, by=site.member)
+    kept = [make.comment(chat, by=site.member)]
+    huddle = make.huddle(site.member, site.newcomer)
+    make.comment(huddle, by=site.newcomer)
+    kept.append(make.comment(huddle, by=site.member))
 
     code, out, _ = forumapi(
         "ban", "add", "--site", site.key, "--profile", "newcomer", "--delete-posts"
     )
 
-    assert (code, "4 items and comments deleted" in out) == (0, True)
+    assert (code, "5 items and comments deleted" in out) == (0, True)
     left = make.sql(
         "SELECT comment_id FROM comments c WHERE site_id = %(id)s AND NOT is_deleted", id=site.id
     )
-    assert left == [(kept.id,)]
+    assert sorted(left) == [(comment.id,) for comment in kept]
+    assert make.sql(
+        "SELECT comment_count FROM items i WHERE site_id = %(id)s AND item_id = %(huddle)s",
+        id=site.id,
+        huddle=huddle.id,
+    ) == [(1,)]
     make.fold(site)
     counted = make.sql(
         "SELECT item_count, comment_count FROM microcosm_counts WHERE microcosm_id = %(id)s",

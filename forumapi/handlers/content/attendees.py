@@ -77,7 +77,7 @@ def _locate_event(ctx: Context) -> Located:
     return Located(place.target, is_hidden=place.is_hidden)
 
 
-def _answer(ctx: Context, sent: AttendeeBody, profile_id: int) -> Rsvp:
+def _rsvp(ctx: Context, sent: AttendeeBody, profile_id: int) -> Rsvp:
     """Check an answer that the caller sends: for others everything but yes (content 5.5). Raises Invalid, Forbidden."""
     rsvp = body.given(sent.rsvp, "") or "invited"
     state = attendee.STATES.get(rsvp)
@@ -122,14 +122,14 @@ class AttendeesHandler(Handler):
         if not ctx.located.target.microcosm_id:
             raise NotFound("There is no such event")
         attending = ctx.query.get("status") == "attending"
-        total, found = attendee.page(ctx.reader, site_id, event_id, at, attending=attending)
+        total, attendees = attendee.page(ctx.reader, site_id, event_id, at, attending=attending)
         paging.check(total, at)
         permission = evaluator.as_json(ctx.can)
 
         def build() -> bytes:
-            wanted = {PEOPLE: attendee.people(found)}
+            wanted = {PEOPLE: attendee.people(attendees)}
             people = ctx.app.documents.fetch(ctx.reader, site_id, wanted)[PEOPLE]
-            entries = [attendee.document(event_id, one, people) for one in found]
+            entries = [attendee.document(event_id, answer, people) for answer in attendees]
             page = paging.page(
                 b"[%b]" % b",".join(entries),
                 total,
@@ -142,7 +142,9 @@ class AttendeesHandler(Handler):
             here = paging.href(ctx.path, ctx.pairs)
             return item_page.listed("attendees", page, here, permission)
 
-        return Page(0, ([one.stamp for one in found], total, ctx.can, ctx.query_string), build)
+        return Page(
+            0, ([answer.stamp for answer in attendees], total, ctx.can, ctx.query_string), build
+        )
 
     @needs(CREATE, body=list[AttendeeBody])
     def put(self, ctx: Context) -> Result:
@@ -152,24 +154,24 @@ class AttendeesHandler(Handler):
             raise Invalid("body", "must have at least one answer")
         if len(sent) > MAX_BATCH:
             raise Invalid("body", f"may hold at most {MAX_BATCH} answers", code=OUT_OF_RANGE)
-        answers = [_answer(ctx, one, body.given(one.profileId, 0)) for one in sent]
-        attendee.store_answers(ctx.writer, ctx.author, _open_event(ctx), answers)
+        rsvps = [_rsvp(ctx, answer, body.given(answer.profileId, 0)) for answer in sent]
+        attendee.store_answers(ctx.writer, ctx.author, _open_event(ctx), rsvps)
         return Done()
 
 
 class LocatedAttendee(Located):
-    """The event of one answer, for reading; `found` None if there is no such event."""
+    """The event of one answer, for reading; `attendance` None if there is no such event."""
 
-    __slots__ = ("found",)
+    __slots__ = ("attendance",)
 
-    found: EventAttendance | None
+    attendance: EventAttendance | None
 
 
 class AttendeeHandler(Handler):
     """The answer of one profile to one event.
 
-    The permission that is declared is the one on the event, so that nobody can tell an event that they may not read
-    from one that never was (C-01); the one on the attendee is asked after it.
+    The declared permission is that on the event, so that nobody can tell an event that they may not read from one
+    that never existed (C-01); the permission on the attendee is checked after it.
     """
 
     allow = "OPTIONS,HEAD,GET,PUT,DELETE"
@@ -179,48 +181,49 @@ class AttendeeHandler(Handler):
         if ctx.is_write:
             return _locate_event(ctx)
         event_id = ctx.args["item"].id
-        found = attendee.find(ctx.reader, ctx.site.id, event_id, ctx.args["profileId"].id)
-        if found is None:
+        attendance = attendee.find(ctx.reader, ctx.site.id, event_id, ctx.args["profileId"].id)
+        if attendance is None:
             located = LocatedAttendee(Target(itemtypes.EVENT, event_id))
         else:
-            is_hidden = found.is_hidden or not permission_target.is_live(
-                ctx.tree, found.microcosm_id
+            is_hidden = attendance.is_hidden or not permission_target.is_live(
+                ctx.tree, attendance.microcosm_id
             )
-            located = LocatedAttendee(found.target(event_id), is_hidden=is_hidden)
-        located.found = found
+            located = LocatedAttendee(attendance.target(event_id), is_hidden=is_hidden)
+        located.attendance = attendance
         return located
 
     @needs(READ, answer=schemas.AttendeeDetail)
     def get(self, ctx: Context) -> Result:
         """One answer; 404 while there is none."""
         event_id = ctx.args["item"].id
-        found: EventAttendance | None = ctx.located.found
-        one = found.attendee if found else None
-        if found is None or one is None:
+        located: LocatedAttendee = ctx.located
+        attendance = located.attendance
+        answer = attendance.attendee if attendance else None
+        if attendance is None or answer is None:
             raise NotFound("There is no such attendee")
-        can = self._can(ctx, found)
+        can = self._can(ctx, attendance)
         if not can & evaluator.READ:
             raise Forbidden("You may not read this", code=NO_READ)
         permission = evaluator.as_json(can)
 
         def build() -> bytes:
-            wanted = {PEOPLE: attendee.people([one])}
+            wanted = {PEOPLE: attendee.people([answer])}
             people = ctx.app.documents.fetch(ctx.reader, ctx.site.id, wanted)[PEOPLE]
-            return attendee.document(event_id, one, people, permission)
+            return attendee.document(event_id, answer, people, permission)
 
-        return Page(0, (event_id, one.stamp, can), build)
+        return Page(0, (event_id, answer.stamp, can), build)
 
     @staticmethod
-    def _can(ctx: Context, found: EventAttendance) -> evaluator.PermissionSet:
+    def _can(ctx: Context, attendance: EventAttendance) -> evaluator.PermissionSet:
         me = ctx.identity.profile_id
-        target = found.attendee_target(ctx.args["profileId"].id, me)
+        target = attendance.attendee_target(ctx.args["profileId"].id, me)
         return evaluator.effective(ctx.identity.principal, target, ctx.tree)
 
     @needs(CREATE, body=AttendeeBody, status=302)
     def put(self, ctx: Context) -> Result:
         """Rsvp, for oneself or as the event's owner or moderator for somebody else; the address says for whom."""
-        answer = _answer(ctx, ctx.body, ctx.args["profileId"].id)
-        attendee.store_answers(ctx.writer, ctx.author, _open_event(ctx), [answer])
+        rsvp = _rsvp(ctx, ctx.body, ctx.args["profileId"].id)
+        attendee.store_answers(ctx.writer, ctx.author, _open_event(ctx), [rsvp])
         return Found(ctx.path)
 
     @needs(READ)
@@ -228,16 +231,16 @@ class AttendeeHandler(Handler):
         """Take an answer back: one's own, or with the right to delete. 200 also when there is none."""
         event_id, profile_id = ctx.args["item"].id, ctx.args["profileId"].id
         items.required(ctx, Event)
-        found = attendee.find(ctx.reader, ctx.site.id, event_id, profile_id)
-        assert found is not None  # its item is locked
-        if not self._can(ctx, found) & evaluator.DELETE:
+        attendance = attendee.find(ctx.reader, ctx.site.id, event_id, profile_id)
+        assert attendance is not None  # its item is locked
+        if not self._can(ctx, attendance) & evaluator.DELETE:
             raise Forbidden("You may not delete this", code=NO_DELETE)
-        if found.attendee is not None:
-            attendee.remove(ctx.writer, ctx.author, _open_event(ctx), profile_id)
+        if attendance.attendee is not None:
+            attendance.attendee.delete(ctx.writer, ctx.author, _open_event(ctx))
         return Done()
 
 
-# A spreadsheet takes a value that begins so for a formula (C-30).
+# A spreadsheet would evaluate a value that begins with one of these as a formula (C-30).
 _FORMULA: Final = ("=", "+", "-", "@", "\t", "\r")
 
 
@@ -246,7 +249,7 @@ def _cell(text: str) -> str:
 
 
 class AttendeesCsvHandler(Handler):
-    """Those who come to an event, for a spreadsheet."""
+    """Attendees of an event as CSV, for a spreadsheet."""
 
     allow = "OPTIONS,HEAD,GET"
 

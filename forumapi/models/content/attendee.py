@@ -1,4 +1,4 @@
-"""Attendees of events: who comes, who waits, answering, lists and the CSV (content 5.5 to 5.7)."""
+"""Attendees of events: answers, the waiting list, lists and the CSV (content 5.5 to 5.7)."""
 
 from __future__ import annotations
 
@@ -122,7 +122,7 @@ COUNT_EVENTS = Query(
 
 
 class Attendee(NamedTuple):
-    """Somebody's answer to an event."""
+    """Answer of a profile to an event."""
 
     profile_id: int
     profile_version: int
@@ -136,9 +136,16 @@ class Attendee(NamedTuple):
     editor_id: int
     editor_version: int
 
+    def delete(self, tx: Transaction, author: Author, event: Event) -> None:
+        """Delete the answer to a locked event with its details."""
+        key = {"site_id": author.site_id, "event_id": event.id}
+        tx.run(DELETE, profile_id=self.profile_id, **key)
+        _record(tx, author, event, journal.DELETED, [self.profile_id])
+        promote_waiting(tx, author, event)
+
     @property
     def stamp(self) -> tuple[Any, ...]:
-        """Everything that it shows, for the entity tag: each answer has a time of its own."""
+        """All that its document shows, for the entity tag: each answer has a time of its own."""
         return (
             self.profile_id,
             self.profile_version,
@@ -152,7 +159,7 @@ class Attendee(NamedTuple):
 
 
 class EventAttendance(NamedTuple):
-    """An event, as far as the permission on its attendees asks, and the answer of one profile."""
+    """An event, as far as the permission on its attendees needs it, and the answer of one profile."""
 
     microcosm_id: int
     is_hidden: bool
@@ -176,18 +183,19 @@ class EventAttendance(NamedTuple):
 
 
 def find(tx: Reader, site_id: int, event_id: int, profile_id: int) -> EventAttendance | None:
-    """The answer of a profile to an event; None if there never was such an event here."""
+    """Find the answer of a profile to an event; None if there never was such an event here."""
     row = tx.row(FIND, site_id=site_id, event_id=event_id, profile_id=profile_id)
     if row is None:
         return None
-    microcosm_id, is_hidden, author_id, *one = row
-    return EventAttendance(microcosm_id, is_hidden, author_id, Attendee(*one) if one[0] else None)
+    microcosm_id, is_hidden, author_id, *columns = row
+    attendee = Attendee(*columns) if columns[0] else None
+    return EventAttendance(microcosm_id, is_hidden, author_id, attendee)
 
 
 def page(
     tx: Reader, site_id: int, event_id: int, at: Paging, *, attending: bool
 ) -> tuple[int, list[Attendee]]:
-    """(how many in all, those on the page); `attending`: only who said yes."""
+    """Read (total, page `at`); `attending`: only those who said yes."""
     rows = tx.rows(
         LIST,
         site_id=site_id,
@@ -200,67 +208,70 @@ def page(
 
 
 def people(attendees: Sequence[Attendee]) -> dict[int, int]:
-    """id -> version of everybody whom these attendees show."""
-    found: dict[int, int] = {}
-    for one in attendees:
-        found[one.profile_id] = one.profile_version
-        found[one.creator_id] = one.creator_version
-        if one.editor_id:
-            found[one.editor_id] = one.editor_version
-    return found
+    """Collect all profiles that these attendees show: id -> version."""
+    versions: dict[int, int] = {}
+    for attendee in attendees:
+        versions[attendee.profile_id] = attendee.profile_version
+        versions[attendee.creator_id] = attendee.creator_version
+        if attendee.editor_id:
+            versions[attendee.editor_id] = attendee.editor_version
+    return versions
 
 
 def by_ids(
     tx: Reader, documents: Documents, site_id: int, pairs: Sequence[tuple[int, int]]
 ) -> dict[tuple[int, int], bytes]:
-    """Read the answers of (event id, profile id) pairs, as lists show them. No permission is asked here."""
+    """Read the answers of (event id, profile id) pairs, as lists show them. The caller checks permission."""
     if not pairs:
         return {}
     events, profiles = zip(*pairs, strict=True)
     rows = tx.rows(BY_IDS, site_id=site_id, event_ids=list(events), profile_ids=list(profiles))
-    found = [(row[0], Attendee(*row[1:])) for row in rows]
-    wanted = {profile_summary.SUMMARY: people([one for _, one in found])}
+    attendees = [(row[0], Attendee(*row[1:])) for row in rows]
+    wanted = {profile_summary.SUMMARY: people([attendee for _, attendee in attendees])}
     shown = documents.fetch(tx, site_id, wanted)[profile_summary.SUMMARY]
-    return {(event, one.profile_id): document(event, one, shown) for event, one in found}
+    return {
+        (event_id, attendee.profile_id): document(event_id, attendee, shown)
+        for event_id, attendee in attendees
+    }
 
 
 def document(
-    event_id: int, one: Attendee, people: Mapping[int, Fragment], permissions: bytes = b""
+    event_id: int, attendee: Attendee, people: Mapping[int, Fragment], permissions: bytes = b""
 ) -> bytes:
-    """An attendee (content 5.6); with `permissions` where it stands alone."""
+    """Render an attendee (content 5.6); with `permissions` if it stands alone."""
     event = itemtypes.href(itemtypes.EVENT, event_id)
     meta: dict[str, Any] = {
-        "created": json_fragments.when(one.created),
-        "createdBy": json_fragments.raw(people[one.creator_id][0]),
+        "created": json_fragments.when(attendee.created),
+        "createdBy": json_fragments.raw(people[attendee.creator_id][0]),
     }
-    if one.edited is not None:
-        meta["edited"] = json_fragments.when(one.edited)
-        meta["editedBy"] = json_fragments.raw(people[one.editor_id][0])
+    if attendee.edited is not None:
+        meta["edited"] = json_fragments.when(attendee.edited)
+        meta["editedBy"] = json_fragments.raw(people[attendee.editor_id][0])
     meta["links"] = [
-        {"rel": "self", "href": f"{event}/attendees/{one.profile_id}"},
-        {"rel": "profile", "href": itemtypes.href(itemtypes.PROFILE, one.profile_id)},
+        {"rel": "self", "href": f"{event}/attendees/{attendee.profile_id}"},
+        {"rel": "profile", "href": itemtypes.href(itemtypes.PROFILE, attendee.profile_id)},
         {"rel": "event", "href": event},
     ]
     if permissions:
         meta["permissions"] = json_fragments.raw(permissions)
     data: dict[str, Any] = {
-        "profileId": one.profile_id,
-        "profile": json_fragments.raw(people[one.profile_id][0]),
-        "rsvp": NAMES[one.state],
+        "profileId": attendee.profile_id,
+        "profile": json_fragments.raw(people[attendee.profile_id][0]),
+        "rsvp": NAMES[attendee.state],
     }
-    if one.is_waiting:
+    if attendee.is_waiting:
         data["waiting"] = True
-    return dumps(data | {"rsvpdOn": json_fragments.when(one.rsvpd_on), "meta": meta})
+    return dumps(data | {"rsvpdOn": json_fragments.when(attendee.rsvpd_on), "meta": meta})
 
 
 def csv_rows(tx: Reader, site_id: int, event_id: int, me: int) -> list[Row]:
-    """(name, id, e-mail address as `me` may know it, time of the answer) of everybody who said yes, by name."""
+    """Read (name, id, e-mail address as `me` may know it, time of the answer) of all who said yes, by name."""
     return tx.rows(CSV, site_id=site_id, event_id=event_id, me=me)
 
 
 # ---------------------------------------------------------------- answering
 
-# Only under the lock of the event's item, which is what keeps the count of spaces exact.
+# Only under the lock of the event's item, which keeps the count of spaces exact.
 CURRENT = Query(
     "attendee.current",
     """
@@ -278,7 +289,7 @@ ATTENDING = Query(
      WHERE a.site_id = %(site_id)s AND a.item_id = %(event_id)s AND a.state_id = 1""",
 )
 
-# The clock and not the transaction's time, so that who waits stands in the order in which the lock was had.
+# The clock and not the transaction's time, so that the waiting list has the order of the locks.
 STORE = Query(
     "attendee.store",
     """
@@ -291,8 +302,8 @@ STORE = Query(
            edited = EXCLUDED.rsvpd_on, edited_by = %(me)s""",
 )
 
-REMOVE = Query(
-    "attendee.remove",
+DELETE = Query(
+    "attendee.delete",
     """
     DELETE FROM attendees a
      WHERE a.site_id = %(site_id)s AND a.item_id = %(event_id)s AND a.profile_id = %(profile_id)s""",
@@ -334,28 +345,27 @@ class Rsvp(NamedTuple):
     waits: bool = False
 
 
-def store_answers(tx: Transaction, author: Author, event: Event, answers: Sequence[Rsvp]) -> None:
-    """Store answers to a locked event with its details, in order, all or none. Raises Invalid (code 18) if there is no
+def store_answers(tx: Transaction, author: Author, event: Event, rsvps: Sequence[Rsvp]) -> None:
+    """Store answers to a locked event with its details, in order, all or nrsvp. Raises Invalid (code 18) if there is no
     space, NotFound for a profile that is not of this site."""
     site_id, me, _ = author
     key = {"site_id": site_id, "event_id": event.id}
     limit = event.details.rsvp_limit
-    ids = sorted({one.profile_id for one in answers})
+    ids = sorted({rsvp.profile_id for rsvp in rsvps})
     before = {row[0]: (row[1], row[2]) for row in tx.rows(CURRENT, ids=ids, **key)}
     if len(before) < len(ids):
         raise NotFound("There is no such profile")
     after = dict(before)
-    came = coming = int(tx.value(ATTENDING, **key))
-    for one in answers:
-        state, _ = after[one.profile_id]
-        wanted = one.state
-        waits = False
-        if wanted == YES and state != YES and limit and coming >= limit:
-            if not one.waits:
+    attending_before = attending = int(tx.value(ATTENDING, **key))
+    for rsvp in rsvps:
+        state, _ = after[rsvp.profile_id]
+        wanted, waits = rsvp.state, False
+        if wanted == YES and state != YES and limit and attending >= limit:
+            if not rsvp.waits:
                 raise Invalid("rsvp", "There are no spaces left", code=EVENT_FULL)
             wanted, waits = MAYBE, True
-        after[one.profile_id] = (wanted, waits)
-        coming += (wanted == YES) - (state == YES)
+        after[rsvp.profile_id] = (wanted, waits)
+        attending += (wanted == YES) - (state == YES)
     changed = [id for id in ids if after[id] != before[id]]
     if not changed:
         return
@@ -367,22 +377,15 @@ def store_answers(tx: Transaction, author: Author, event: Event, answers: Sequen
         waits=[after[id][1] for id in changed],
         **key,
     )
-    for kind, known in ((journal.CREATED, False), (journal.REPLACED, True)):
-        _record(tx, author, event, kind, [id for id in changed if bool(before[id][0]) is known])
+    for kind, existed in ((journal.CREATED, False), (journal.REPLACED, True)):
+        _record(tx, author, event, kind, [id for id in changed if bool(before[id][0]) is existed])
     for id in changed:
         if after[id][0] == YES:
             tx.run(WATCH, me=id, **key)
-    if coming < came:
+    if attending < attending_before:
         promote_waiting(tx, author, event)
     else:
         tx.run(RECOUNT, **key)
-
-
-def remove(tx: Transaction, author: Author, event: Event, profile_id: int) -> None:
-    """Delete the answer of a profile."""
-    tx.run(REMOVE, site_id=author.site_id, event_id=event.id, profile_id=profile_id)
-    _record(tx, author, event, journal.DELETED, [profile_id])
-    promote_waiting(tx, author, event)
 
 
 def promote_waiting(tx: Transaction, author: Author, event: Event) -> None:
