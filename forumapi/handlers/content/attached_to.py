@@ -1,4 +1,4 @@
-"""Finding what attributes, reactions and bookmarks hang on: any item, comment, microcosm, profile or site."""
+"""Carriers of attributes, reactions and bookmarks: any item, comment, microcosm, profile or site."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from forumapi.request.context import Context, Located
 
 
 class LocatedCarrier(Located):
-    """The thing that the address names; `place.exists` False if there is none of that id."""
+    """The carrier that the address names; `place.exists` False if there is none of that id."""
 
     __slots__ = ("place",)
 
@@ -19,7 +19,7 @@ class LocatedCarrier(Located):
 
 
 def find(ctx: Context, *, is_locked: bool = True) -> LocatedCarrier:
-    """The thing that the address names; under a write its own row is locked until the end of the request."""
+    """Find the carrier that the address names; under a write its own row is locked until the end of the request."""
     named = ctx.args["item"]
     principal = ctx.identity.principal
     if ctx.is_write and is_locked:
@@ -33,18 +33,18 @@ def find(ctx: Context, *, is_locked: bool = True) -> LocatedCarrier:
 
 
 def check(ctx: Context) -> None:
-    """Raises NotFound where the site's owner, who is refused nothing, named something that is not there; and for what
-    is hidden from the caller."""
-    place: PermissionTarget = ctx.located.place
+    """Raise NotFound for a carrier that is hidden from the caller, or doesn't exist, which no permission refuses the
+    site's owner."""
+    located: LocatedCarrier = ctx.located
+    place = located.place
     if not place.exists:
         name = itemtypes.name_of(ctx.args["item"].type)
         raise NotFound(f"There is no such {name}")
-    located: Located = ctx.located
     if place.is_hidden and (located.is_in_huddle or not ctx.can & MODERATOR):
         raise NotFound("This was deleted", code=DELETED)
 
 
 def check_signed_in(ctx: Context) -> None:
-    """Raises Forbidden for guests: these marks are somebody's."""
+    """Raise Forbidden for guests, who have no reactions and bookmarks."""
     if ctx.identity.is_guest:
         raise Forbidden("Sign in to do this", code=SIGN_IN)

@@ -28,7 +28,7 @@ def _locate(ctx: Context) -> Located:
 
 
 def _answer(ctx: Context, name: str, rows: list[Row]) -> RawResponse:
-    """A calendar of these events. A program that asks again and finds nothing new gets 304."""
+    """Answer with a calendar of these events. A program that requests it again unchanged gets 304."""
     site, named = ctx.site, ctx.args["item"]
     entries = [calendar.entry(row, site.page, site.host) for row in rows]
     tag = hashlib.sha1(repr((name, entries)).encode(), usedforsecurity=False).hexdigest()
@@ -80,7 +80,7 @@ class MicrocosmCalendarHandler(Handler):
 
 
 class ProfileCalendarHandler(Handler):
-    """The events that somebody said yes to, for a calendar."""
+    """The events to which a profile said yes, for a calendar."""
 
     allow = "OPTIONS,HEAD,GET"
     tags_bare_answers = True

@@ -267,7 +267,7 @@ def _lock_parent(ctx: Context, ref: ItemRef) -> CommentParent | None:
 
 
 class CommentsHandler(Handler):
-    """Comments come embedded in what they are on; here they are only made."""
+    """New comments. Comments are read with the item or profile that they are on."""
 
     allow = "OPTIONS,POST"
     required_keys: ClassVar = {"POST": ("itemType", "itemId", "markdown")}

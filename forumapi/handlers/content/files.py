@@ -45,15 +45,13 @@ from forumapi.wire.json_fragments import dumps
 
 _HASH: Final = re.compile(r"[0-9a-f]{40}")
 _RANGE: Final = re.compile(r"bytes=(\d{0,18})-(\d{0,18})")
-# Objects up to this size are kept in the process once they were asked for (App.small_files).
+# Objects up to this size are cached in the process once they were requested (Services.small_files).
 SMALL: Final = 256 * 1024
-_NEVER_CHANGED: Final = (
-    "Thu, 01 Jan 2026 00:00:00 GMT"  # when generated pictures were made, all of them
-)
-# How long a row of `open_files` is good for.
+_NEVER_CHANGED: Final = "Thu, 01 Jan 2026 00:00:00 GMT"  # the time of all generated pictures
+# Lifetime of a row of `open_files`.
 _OPEN_S: Final = 1.0
 _YEAR: Final = datetime.timedelta(days=365)
-# A hostile file opened by itself is a page without scripts, forms, or anything from elsewhere (P-58).
+# A hostile file that is opened by itself is a page without scripts, forms and outer resources (P-58).
 _POLICY: Final = "default-src 'none'; sandbox"
 
 _LIMITS: Final = (
@@ -84,32 +82,32 @@ class FilesHandler(Handler):
         limits = Limits(config.upload_body_limit, config.file_size_limit)
         with scratch(app.storage) as folder:
             parts = multipart.receive(ctx.environ, folder, limits)
-            found = [_examined(ctx, part, folder, width, height) for part in parts]
-            # What a retry must repeat to be one; the boundary is another each time.
+            files = [_examined(ctx, part, folder, width, height) for part in parts]
+            # A retry must repeat these; the boundary differs each time.
             sent = [(part.name, part.sha1) for part in parts]
             ctx.raw_body = dumps([sent, width, height])
-            if found:
+            if files:
                 with app.database.write() as tx:
-                    file.announce(tx, [received.hash for received, _ in found])
-            for received, path in found:
+                    file.announce(tx, [received.hash for received, _ in files])
+            for received, path in files:
                 app.storage.put(received.hash, path, received.mime_type)
-            ctx.body = [received for received, _ in found]
+            ctx.body = [received for received, _ in files]
             yield
 
     @needs(LOGIN, answer=list[schemas.File], params=_LIMITS)
     def post(self, ctx: Context) -> Result:
-        """Stores the files of a form. The same file again is the same file."""
+        """Store the files of a form. The same file again is the same file."""
         quota = _quota(ctx)
-        received: list[File] = ctx.body
+        files: list[File] = ctx.body
         answer = []
-        for one in received:
-            created = one.insert(ctx.writer, ctx.site.id, ctx.identity.profile_id, quota)
-            answer.append(one.document(created))
-        ctx.writer.after_commit(lambda: _foresee(ctx, received))
+        for received in files:
+            created = received.insert(ctx.writer, ctx.site.id, ctx.identity.profile_id, quota)
+            answer.append(received.document(created))
+        ctx.writer.after_commit(lambda: _queue_thumbnails(ctx, files))
         return Data(dumps(answer))
 
     def replay(self, ctx: Context, done: idempotency.Finished) -> Result:
-        """Storing once more changes nothing, and the answer can't be had otherwise."""
+        """Store the files once more, which changes nothing: the answer is not stored."""
         return self.post(ctx)
 
 
@@ -144,14 +142,14 @@ def _examined(ctx: Context, part: Part, folder: Path, width: int, height: int) -
     return File(part.sha1, part.size, name, ext, media_type), part.path
 
 
-def _foresee(ctx: Context, received: list[File]) -> None:
+def _queue_thumbnails(ctx: Context, files: list[File]) -> None:
     """Queue the thumbnails that are likely to be requested."""
     kinds = {media_type: kind for kind, media_type in file.PICTURES.items()}
-    for one in received:
-        if one.mime_type in kinds:
-            kind = kinds[one.mime_type]
+    for uploaded in files:
+        if uploaded.mime_type in kinds:
+            kind = kinds[uploaded.mime_type]
             ctx.app.thumbnails.later(
-                one.hash, kind, one.size, ctx.app.thumbnail_boxes, who=_person(ctx)
+                uploaded.hash, kind, uploaded.size, ctx.app.thumbnail_boxes, who=_person(ctx)
             )
 
 
@@ -167,7 +165,7 @@ def _person(ctx: Context) -> str:
 class Download(NamedTuple):
     """One object as it is sent. `etag` is quoted; `disposition` "" leaves it to the browser.
 
-    `kept_until`: the second, since 1970, to the end of which a proxy may give it to others without asking; 0: never.
+    `kept_until`: Unix time until the end of which a proxy may serve it to others without revalidation; 0: never.
     """
 
     object: str
@@ -180,7 +178,7 @@ class Download(NamedTuple):
 
     @property
     def etag(self) -> str:
-        """Objects never change, so their name is their tag."""
+        """The object's name: an object never changes."""
         return f'"{self.object}"'
 
 
@@ -210,7 +208,7 @@ class FileHandler(Handler):
             raise _none()
         kept_until = 0
         if _is_keeping(ctx):
-            # What was known before could be a second old already. The second is taken before anything is read.
+            # The site in memory could be a second old. The time is taken before anything is read.
             kept_until = int(time.time())
             ctx.site = ctx.app.sites.renewed(ctx.site, ctx.reader)
         opened = ctx.app.open_files if ctx.identity.is_guest and not kept_until else None
@@ -242,10 +240,10 @@ def _generated(ctx: Context, profile_id: int) -> Result:
         _check_offered(ctx, box)
         size = min(size, *box)
     data = avatar.png(profile_id, size)
-    found = Download(
+    download = Download(
         f"profile-{profile_id}-{size}", len(data), "image/png", "", _NEVER_CHANGED, True, 0
     )
-    return _answer(ctx, found, data)
+    return _answer(ctx, download, data)
 
 
 def _is_keeping(ctx: Context) -> bool:
@@ -281,7 +279,7 @@ def _download(
         if stored.mime_type not in file.INLINE:
             raise Invalid("maxWidth", "only images can be resized")
         _check_offered(ctx, box)
-        # Making one takes a while, during which others may need the connection.
+        # Making a thumbnail takes a while, during which others may need the connection.
         ctx.reader.end()
         kind = stored.mime_type.partition("/")[2]
         name, size = ctx.app.thumbnails.get(hash, kind, stored.size, box, who=_person(ctx))
@@ -306,79 +304,79 @@ def _attachment(name: str) -> str:
     return f"attachment; filename=\"{plain}\"; filename*=UTF-8''{quote(name, safe='')}"
 
 
-def _answer(ctx: Context, found: Download, data: bytes | None = None) -> Result:
+def _answer(ctx: Context, download: Download, data: bytes | None = None) -> Result:
     """Answer with headers and bytes; `data` are the bytes of an object that is not in the store."""
-    headers = _headers(found)
+    headers = _headers(download)
     environ = ctx.environ
-    if none_match(environ.get("HTTP_IF_NONE_MATCH", ""), found.etag):
+    if none_match(environ.get("HTTP_IF_NONE_MATCH", ""), download.etag):
         return StoredBytes(304, headers, b"")
     storage = ctx.app.storage
     if ctx.is_head:
-        return StoredBytes(200, headers, StreamedBody(found.size, iter(())))
+        return StoredBytes(200, headers, StreamedBody(download.size, iter(())))
     if data is None:
-        # What the proxy keeps it must be given; the rest it takes from the disk itself.
-        if not found.kept_until and (internal := storage.internal(found.object)):
+        # A proxy that caches the file gets its bytes; any other takes them from the disk itself.
+        if not download.kept_until and (internal := storage.internal(download.object)):
             headers.append(("X-Accel-Redirect", internal))
             return StoredBytes(200, headers, b"")
-        if address := storage.redirect(found.object, found):
+        if address := storage.redirect(download.object, download):
             return TemporaryRedirect(address)
-    status, start, length = 200, 0, found.size
-    asked = _range(environ.get("HTTP_RANGE", ""), environ.get("HTTP_IF_RANGE", ""), found)
+    status, start, length = 200, 0, download.size
+    asked = _range(environ.get("HTTP_RANGE", ""), environ.get("HTTP_IF_RANGE", ""), download)
     if asked is not None:
         status, (start, length) = 206, asked
-        headers.append(("Content-Range", f"bytes {start}-{start + length - 1}/{found.size}"))
-    if data is None and found.size > SMALL:
+        headers.append(("Content-Range", f"bytes {start}-{start + length - 1}/{download.size}"))
+    if data is None and download.size > SMALL:
         return StoredBytes(
-            status, headers, StreamedBody(length, storage.read(found.object, start, length))
+            status, headers, StreamedBody(length, storage.read(download.object, start, length))
         )
     if data is None:
-        data = ctx.app.small_files.get(found.object)
+        data = ctx.app.small_files.get(download.object)
     if data is None:
-        data = b"".join(storage.read(found.object, 0, found.size))
-        ctx.app.small_files.add(found.object, data)
+        data = b"".join(storage.read(download.object, 0, download.size))
+        ctx.app.small_files.add(download.object, data)
     return StoredBytes(status, headers, data[start : start + length])
 
 
-def _headers(found: Download) -> list[tuple[str, str]]:
+def _headers(download: Download) -> list[tuple[str, str]]:
     headers = [
-        *plain_headers("" if found.is_public else "Authorization"),
-        ("Content-Type", found.media_type),
-        ("ETag", found.etag),
-        ("Last-Modified", found.modified),
+        *plain_headers("" if download.is_public else "Authorization"),
+        ("Content-Type", download.media_type),
+        ("ETag", download.etag),
+        ("Last-Modified", download.modified),
         ("Accept-Ranges", "bytes"),
         ("Content-Security-Policy", _POLICY),
     ]
-    if found.disposition:
-        headers.append(("Content-Disposition", found.disposition))
-    if found.kept_until:
-        headers.append(("X-Accel-Expires", f"@{found.kept_until}"))
-    if found.is_public:
+    if download.disposition:
+        headers.append(("Content-Disposition", download.disposition))
+    if download.kept_until:
+        headers.append(("X-Accel-Expires", f"@{download.kept_until}"))
+    if download.is_public:
         expires = datetime.datetime.now(datetime.UTC) + _YEAR
         headers.append(("Cache-Control", "max-age=31536000, immutable"))
         headers.append(("Expires", format_datetime(expires, usegmt=True)))
     else:
-        # Asked again each time: whoever may read it now need not tomorrow.
+        # Revalidated each time: permission may end.
         headers.append(("Cache-Control", "private, no-cache"))
     return headers
 
 
-def _range(asked: str, condition: str, found: Download) -> tuple[int, int] | None:
+def _range(asked: str, condition: str, download: Download) -> tuple[int, int] | None:
     """(first byte, length) of a single range; None for the whole. Raises RangeNotSatisfiable."""
     match = _RANGE.fullmatch(asked.replace(" ", ""))
     if match is None or match.groups() == ("", ""):
         return None
-    if condition and condition.strip() not in (found.etag, found.modified):
+    if condition and condition.strip() not in (download.etag, download.modified):
         return None
     first, last = match.groups()
     if not first:
-        length = min(int(last), found.size)
-        start = found.size - length
+        length = min(int(last), download.size)
+        start = download.size - length
     else:
         start = int(first)
         if last and int(last) < start:
             return None
-        end = min(int(last) + 1, found.size) if last else found.size
+        end = min(int(last) + 1, download.size) if last else download.size
         length = end - start
     if length <= 0:
-        raise RangeNotSatisfiable(found.size)
+        raise RangeNotSatisfiable(download.size)
     return start, length

@@ -380,8 +380,7 @@ class HuddleLastCommentHandler(Handler):
         href = item_page.redirect(
             ctx.reader,
             ctx.site.id,
-            itemtypes.HUDDLE,
-            ctx.args["item"].id,
+            ctx.args["item"],
             ctx.identity.profile_id,
             ctx.identity.ignored_profiles,
             ctx.paging.limit,

@@ -67,20 +67,19 @@ class ShownItem(Located):
 
 def locate_page(ctx: Context) -> ShownItem:
     """Read the item that the address names, with the page of comments asked for."""
-    named = ctx.args["item"]
+    ref: ItemRef = ctx.args["item"]
     identity = ctx.identity
     view = item_page.page(
         ctx.app.pages,
         ctx.reader,
         ctx.site.id,
-        named.type,
-        named.id,
+        ref,
         identity.profile_id,
         identity.ignored_profiles,
         ctx.paging,
     )
     if view is None:
-        located = ShownItem(Target(named.type, named.id))
+        located = ShownItem(Target(ref.type, ref.id))
     else:
         page = view.page
         node = ctx.tree.nodes.get(page.microcosm_id)
@@ -378,8 +377,7 @@ class LastCommentHandler(Handler):
         href = item_page.redirect(
             ctx.reader,
             ctx.site.id,
-            ctx.args["item"].type,
-            ctx.args["item"].id,
+            ctx.args["item"],
             ctx.identity.profile_id,
             ctx.identity.ignored_profiles,
             ctx.paging.limit,

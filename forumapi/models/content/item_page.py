@@ -17,6 +17,7 @@ from forumapi.database.connections import (
     Replica,
     Row,
 )
+from forumapi.itemtypes import ItemRef
 from forumapi.models.content import comment_page, item_details, reaction
 from forumapi.models.content.comment_page import CommentRow
 from forumapi.models.microcosms import microcosm_links
@@ -245,8 +246,7 @@ def page(
     pages: Pages,
     tx: Reader,
     site_id: int,
-    item_type: int,
-    item_id: int,
+    ref: ItemRef,
     me: int,
     ignored: Sequence[int],
     at: Paging,
@@ -255,32 +255,32 @@ def page(
 
     The caller checks permission, and hides what is deleted or moderated, before it shows anything.
     """
-    key = ("item", site_id, item_type, item_id, at.offset, at.limit)
-    found: Kept[ItemPage] | None = None
+    key = ("item", site_id, *ref, at.offset, at.limit)
+    cached: Kept[ItemPage] | None = None
     viewer: ViewerState | None = None
     if me:
-        found = _kept(pages, key, ignored)
-        if found is not None:
-            current, viewer = _viewer(tx, site_id, found, me)
+        cached = _kept(pages, key, ignored)
+        if cached is not None:
+            current, viewer = _viewer(tx, site_id, cached, me)
             if current:
-                return ItemView(found.value, viewer)
+                return ItemView(cached.value, viewer)
 
     def read() -> Kept[ItemPage] | None:
         again = _kept(pages, key, ignored)
-        if again is not None and again is not found and is_current(tx, site_id, again, item_id):
+        if again is not None and again is not cached and is_current(tx, site_id, again, ref.id):
             return again
         rows = tx.rows(
             PAGE,
             site_id=site_id,
-            item_type=item_type,
-            item_id=item_id,
+            item_type=ref.type,
+            item_id=ref.id,
             ignored=ignored,
             limit=at.limit,
             offset=at.offset,
         )
         if not rows:
             return None
-        fresh = _read(tx, item_type, rows)
+        fresh = _read(tx, ref.type, rows)
         pages.keep((*key, tuple(_relevant(fresh.value, ignored))), fresh)
         return fresh
 
@@ -289,9 +289,9 @@ def page(
         return None
     if me and (
         viewer is None
-        or found is None
-        or found.value.microcosm_id != fresh.value.microcosm_id
-        or not _reacted(fresh.value) <= _reacted(found.value)
+        or cached is None
+        or cached.value.microcosm_id != fresh.value.microcosm_id
+        or not _reacted(fresh.value) <= _reacted(cached.value)
     ):
         _, viewer = _viewer(tx, site_id, fresh, me)
     return ItemView(fresh.value, viewer)
@@ -299,15 +299,15 @@ def page(
 
 def _kept(pages: Pages, key: tuple[Any, ...], ignored: Sequence[int]) -> Kept[ItemPage] | None:
     """Find the cached page of viewers who ignore the same, or of those who ignore nobody if that is the same page."""
-    found: Kept[ItemPage] | None
+    cached: Kept[ItemPage] | None
     if ignored:
-        found = pages.get((*key, tuple(ignored)))
-        if found is not None:
-            return found
-    found = pages.get((*key, ()))
-    if found is not None and _relevant(found.value, ignored):
+        cached = pages.get((*key, tuple(ignored)))
+        if cached is not None:
+            return cached
+    cached = pages.get((*key, ()))
+    if cached is not None and _relevant(cached.value, ignored):
         return None
-    return found
+    return cached
 
 
 def _relevant(page: ItemPage, ignored: Sequence[int]) -> Sequence[int]:
@@ -342,19 +342,19 @@ def _reacted(page: ItemPage) -> set[int]:
     return {row.id for row in page.comments if row.reactions}
 
 
-def _viewer(tx: Reader, site_id: int, found: Kept[ItemPage], me: int) -> tuple[bool, ViewerState]:
+def _viewer(tx: Reader, site_id: int, cached: Kept[ItemPage], me: int) -> tuple[bool, ViewerState]:
     """Say if the cached page is still current, and read the state of its item for `me`."""
     row = page_cache.ask(
         tx,
         VIEWER,
-        found,
+        cached,
         site_id=site_id,
-        item_type=found.value.item_type,
-        item_id=found.value.id,
-        microcosm_id=found.value.microcosm_id,
+        item_type=cached.value.item_type,
+        item_id=cached.value.id,
+        microcosm_id=cached.value.microcosm_id,
         me=me,
-        reacted=list(_reacted(found.value)),
-        concerns=found.value.id,
+        reacted=list(_reacted(cached.value)),
+        concerns=cached.value.id,
     )
     assert row is not None
     return row[0], ViewerState(*row[2:])
@@ -747,8 +747,7 @@ def position(tx: Reader, site_id: int, item_id: int, seq: int, ignored: Sequence
 
 
 def comment_href(
-    item_type: int,
-    item_id: int,
+    ref: ItemRef,
     comment_id: int,
     position: int,
     limit: int,
@@ -757,7 +756,7 @@ def comment_href(
     """Address the item's page that holds a comment, as `lastcomment`, `newcomment` and `incontext` redirect to."""
     offset = paging.page_offset(position, limit)
     return paging.href(
-        itemtypes.href(item_type, item_id),
+        ref.href,
         pairs,
         comment_id=comment_id,
         limit=limit if limit != paging.DEFAULT_LIMIT else None,
@@ -768,8 +767,7 @@ def comment_href(
 def redirect(
     tx: Reader,
     site_id: int,
-    item_type: int,
-    item_id: int,
+    ref: ItemRef,
     me: int,
     ignored: Sequence[int],
     limit: int,
@@ -778,8 +776,8 @@ def redirect(
     newest: bool,
 ) -> str:
     """Address that `lastcomment` (`newest`) and `newcomment` of an item redirect to: the comment, or the bare item."""
-    found = target_comment(tx, site_id, item_id, me, ignored, newest=newest)
-    kept = [pair for pair in pairs if pair[0] != "comment_id"]
-    if found is None:
-        return paging.href(itemtypes.href(item_type, item_id), kept, offset=None)
-    return comment_href(item_type, item_id, *found, limit, kept)
+    target = target_comment(tx, site_id, ref.id, me, ignored, newest=newest)
+    others = [pair for pair in pairs if pair[0] != "comment_id"]
+    if target is None:
+        return paging.href(ref.href, others, offset=None)
+    return comment_href(ref, *target, limit, others)

@@ -14,6 +14,7 @@ import pytest
 from forumapi import itemtypes
 from forumapi.cache.documents import Cache
 from forumapi.database.connections import Database, Reader
+from forumapi.itemtypes import ItemRef
 from forumapi.models.content import comment_page, item_page
 from forumapi.models.pages.documents import Documents
 from forumapi.models.pages.page_cache import Pages
@@ -77,7 +78,7 @@ def test_a_cold_page_is_read_once(
 
     def read(tx: Reader) -> item_page.ItemView | None:
         return item_page.page(
-            pages, tx, bikes.id, itemtypes.CONVERSATION, chat.id, 0, (), Paging(25, 0)
+            pages, tx, bikes.id, ItemRef(itemtypes.CONVERSATION, chat.id), 0, (), Paging(25, 0)
         )
 
     seen = at_once(database, database_url, "items", read)
