@@ -65,7 +65,7 @@ class AttendeeBody(Body):
 
 
 def _locate_event(ctx: Context) -> Located:
-    """The event whose attendees are asked for. Its own version is not theirs, so If-Match does not apply."""
+    """Find the event, locked for a write. Its version is not that of its attendees, so If-Match does not apply."""
     if ctx.is_write:
         located: Located = items.locate_locked(ctx, Event)
         located.version = 0

@@ -375,7 +375,8 @@ class HuddleLastCommentHandler(Handler):
     @needs(READ, status=307, paged=True)
     def get(self, ctx: Context) -> Result:
         """307 to the huddle's page that holds the comment; to the huddle itself while it has none."""
-        if ctx.located.participants is None:
+        located: ShownParticipants = ctx.located
+        if located.participants is None:
             raise NotFound("There is no such huddle")
         href = item_page.redirect(
             ctx.reader,

@@ -372,7 +372,8 @@ class LastCommentHandler(Handler):
     @needs(READ, status=307, paged=True)
     def get(self, ctx: Context) -> Result:
         """307 to the item's page that holds the comment; to the item itself while it has none."""
-        if ctx.located.view is None:
+        located: ShownItem = ctx.located
+        if located.view is None:
             raise NotFound("There is no such item")
         href = item_page.redirect(
             ctx.reader,

@@ -120,7 +120,7 @@ class ShortLink(NamedTuple):
 
 
 def shorten(tx: Reader, urls: Sequence[str], base: str) -> dict[str, ShortLink]:
-    """The short URL of each of `urls`, made where there is none yet. One statement, two after a collision.
+    """Find the short URL of each of `urls`, or make it, in one statement, two after a collision.
 
     `base` is what the code is appended to, ending in `/out/`. Only http and https URLs with a host and of at most
     MAX_LENGTH characters are shortened (C-53); any other has no entry.
@@ -144,7 +144,7 @@ def shorten(tx: Reader, urls: Sequence[str], base: str) -> dict[str, ShortLink]:
 
 
 def unshortened(urls: Sequence[str]) -> dict[str, ShortLink]:
-    """Those of `urls` that `shorten` would have shortened, as they are: nothing is stored of a private text's links."""
+    """Select those of `urls` that `shorten` would shorten, as they are: nothing of a private text's links is stored."""
     return {url: ShortLink(0, url) for url, _ in _web(urls)}
 
 

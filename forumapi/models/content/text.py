@@ -110,7 +110,7 @@ def rerender(
     *,
     short_links: str,
 ) -> tuple[int, str]:
-    """(version, HTML) of a stored comment that another pipeline rendered: made anew and kept (C-36).
+    """Render a stored comment of another pipeline version anew and store it: (version, HTML) (C-36).
 
     Without notifications. A comment that was edited meanwhile is left alone; what is shown then is
     never kept, since its version is 0.
