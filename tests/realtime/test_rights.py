@@ -4,7 +4,7 @@ however many listen."""
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -15,7 +15,9 @@ from forumapi.database.connections import (
     Database,
     Query,
     Reader,
+    Row,
 )
+from forumapi.errors import Unavailable
 from forumapi.events import log
 from forumapi.models.access import identity
 from forumapi.models.notices import live
@@ -300,3 +302,91 @@ class Ended(Deaf):
 
     def close(self, code: int, reason: str) -> None:
         self.codes.append(code)
+
+
+class Failing(Database):
+    """A database that is away for the statement named `away`, after the first few."""
+
+    away = ""
+    passing = 0
+
+    def read(self) -> Reader:
+        return FailingReader(self)
+
+
+class FailingReader(Reader):
+    def rows(self, query: Query, **params: object) -> list[Row]:
+        database = cast("Failing", self._database)
+        if query.name == database.away:
+            database.passing -= 1
+            if database.passing < 0:
+                raise Unavailable
+        return super().rows(query, **params)
+
+
+class Hearing(Deaf):
+    """Keeps what it is told."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.data = b""
+
+    def push(self, frame: Frame) -> None:
+        self.data += frame.data
+
+
+# While events are read, or delivered, or subscriptions are checked.
+@pytest.mark.parametrize(
+    ("away", "passing"), [("events.read", 0), ("live.facts", 0), ("live.facts", 1)]
+)
+def test_what_a_poll_that_failed_left_undone_is_done_by_the_next_one(
+    database_url: str, make: Factory, away: str, passing: int
+) -> None:
+    site = make.site()
+    place = make.microcosm(site)
+    chat = make.conversation(site, microcosm=place)
+    app = create_app(
+        Config(environment="embedded", platform_domain=PLATFORM_DOMAIN), database_url
+    ).app
+    database = Failing(database_url)
+    directory = SiteDirectory(database, PLATFORM_DOMAIN)
+    documents: Documents = app.documents
+    pushing = Still(
+        database,
+        directory,
+        documents,
+        lambda: app.config,
+        "postgresql:///nothing?host=/nonexistent",
+    )
+    ear = Hearing()
+    try:
+        reader = database.read()
+        found = directory.by_host(site.host, reader)
+        who = identity.find(
+            reader, site.id, site.newcomer.token, identity.IdentityQuery(identity.IDENTITY)
+        )
+        reader.end()
+        client = pushing.join(found, who, ear)
+        topic = Topic(itemtypes.CONVERSATION, chat.id)
+        pushing.follow(client, [Follow(topic, wants_documents=False)], None)
+        pushing.poll()
+        # Nobody is in this role.
+        make.role(site, place.id, "Some", rights=("read",))
+        make.comment(chat)
+        connection = Connection(database_url, prepare=False, timeout_s=10)
+        log.number(connection)
+        connection.close()
+        position = client.feed.position
+        database.away, database.passing = away, passing
+        with pytest.raises(Unavailable):
+            pushing.poll()
+        assert topic in client.follows
+        database.away = ""
+        pushing.poll()
+
+        assert client.ended == {topic: position}
+        assert b'"type":"unsubscribed"' in ear.data
+    finally:
+        pushing.stop()
+        app.database.close()
+        database.close()
