@@ -178,6 +178,9 @@ class Feed:
         self.site = site
         self.tree = tree
         self.position = position
+        # What the subscriptions of all live listeners were checked by; no tree while that is to be done again.
+        self.checked_tree: Tree | None = tree
+        self.checked_position = position
         self.index = Index()
         self.clients: set[LiveClient] = set()
         self.callers: dict[int, Caller] = {}
@@ -654,13 +657,14 @@ class Live:
                 self._end(client, "siteGone")
             return
         feed.site = site
-        tree, before = self._sites.tree(site, reader), feed.tree
-        feed.tree = tree
+        tree = feed.tree = self._sites.tree(site, reader)
+        # Until all of this is done: after a failure the next poll checks every subscription.
+        before, feed.checked_tree = feed.checked_tree, None
         concerned = self._concerned(feed, changed)
         if concerned:
             self._refresh_callers(feed, concerned, reader)
         # Events up to here were delivered by the former rights; later ones are by the present rights.
-        position = feed.position
+        position = feed.checked_position
         with feed.lock:
             self._announce_regained(
                 feed, list(feed.callers.values()) if tree is not before else concerned
@@ -674,6 +678,7 @@ class Live:
                 some |= {one for one in feed.clients if not moved.isdisjoint(one.follows)}
             if some:
                 self._recheck(feed, some, position, reader)
+        feed.checked_tree, feed.checked_position = tree, feed.position
 
     def _concerned(self, feed: Feed, changed: set[int]) -> list[Caller]:
         now = time.time()
