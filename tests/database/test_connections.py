@@ -10,6 +10,7 @@ from collections.abc import Iterator
 
 import psycopg
 import pytest
+from psycopg import conninfo
 from psycopg import errors as pgerrors
 
 from forumapi.database.connections import Database, Query
@@ -338,6 +339,30 @@ database.close()
 
 
 @pytest.mark.slow
+class Forgiving(Database):
+    """Connects again at once after a refusal."""
+
+    BREAK_S = 0.0  # type: ignore[misc]
+
+
+def test_one_connection_of_two_that_is_refused_at_the_start_costs_no_slot(notes: str) -> None:
+    with psycopg.connect(notes, autocommit=True) as owner:
+        owner.execute("CREATE ROLE db_few LOGIN CONNECTION LIMIT 1")
+        database = Forgiving(conninfo.make_conninfo(notes, user="db_few"), size=2, wait_ms=0)
+        try:
+            with pytest.raises(Unavailable):
+                database.warm(2)
+            owner.execute("ALTER ROLE db_few CONNECTION LIMIT -1")
+
+            readers = [database.read(), database.read()]
+            assert [reader.value(ONE) for reader in readers] == [1, 1]
+            for reader in readers:
+                reader.end()
+        finally:
+            database.close()
+            owner.execute("DROP ROLE db_few")
+
+
 def test_short_waits_of_a_connection_never_add_up_to_a_time_out(database_url: str) -> None:
     done = subprocess.run(
         [sys.executable, "-c", NAPS, database_url], cwd=PROJECT, capture_output=True, text=True
