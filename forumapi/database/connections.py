@@ -355,9 +355,13 @@ class Database:
 
     def warm(self, count: int) -> None:
         """Open `count` connections now, while the worker loads. Raises Unavailable."""
-        opened = [self._acquire() for _ in range(min(count, self._size))]
-        for connection in opened:
-            self._release(connection)
+        opened: list[Connection] = []
+        try:
+            while len(opened) < min(count, self._size):
+                opened.append(self._acquire())
+        finally:
+            for connection in opened:
+                self._release(connection)
 
     def _acquire(self) -> Connection:
         if self._idle:
