@@ -15,7 +15,7 @@ from typing import Final, NamedTuple
 
 from forumapi.database.connections import Transaction
 from forumapi.mail import outbox, smtp
-from forumapi.models.notices import suppression
+from forumapi.models.notices.suppression import REPORTED, Suppression
 from forumapi.text import email as addresses
 
 # Bytes of a report that are parsed: larger ones quote a whole mail, and the status stands at the beginning.
@@ -111,7 +111,7 @@ def apply(tx: Transaction, secret: bytes, report: BounceReport) -> str:
     if not smtp.is_bounce(550, report.status):
         return f"ignored: not a failure of the address: {report.status}"
     words = smtp.one_line(f"{report.status} {report.detail}")
-    if suppression.add(tx, recipient, suppression.REPORTED, words):
+    if Suppression.insert(tx, recipient, REPORTED, words):
         return f"suppressed: {recipient}: {words}"
     return f"already suppressed: {recipient}"
 

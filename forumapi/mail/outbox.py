@@ -34,7 +34,7 @@ from forumapi.mail.smtp import (
     is_possible,
 )
 from forumapi.models.access import platform_secret
-from forumapi.models.notices import suppression
+from forumapi.models.notices.suppression import REFUSED, Suppression
 from forumapi.observability import metrics
 from forumapi.observability.log import logger
 from forumapi.wire import json_fragments
@@ -233,7 +233,7 @@ def record_outcomes(tx: Transaction, outcomes: Sequence[SendOutcome]) -> None:
     )
     for one in outcomes:
         if one.is_bounce and one.recipient:
-            suppression.add(tx, one.recipient, suppression.REFUSED, one.error or "")
+            Suppression.insert(tx, one.recipient, REFUSED, one.error or "")
 
 
 def message_id(secret: bytes, mail_id: int, cause: str, domain: str) -> str:

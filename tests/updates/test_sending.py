@@ -14,7 +14,8 @@ from forumapi.command.cli import main
 from forumapi.config import Config
 from forumapi.mail import bounces, outbox
 from forumapi.models.access import platform_secret
-from forumapi.models.notices import suppression, update
+from forumapi.models.notices import update
+from forumapi.models.notices.suppression import Suppression
 from forumapi.updates.notice import Notice
 from tests import postbox
 from tests.factories import Person, Site
@@ -272,7 +273,7 @@ def _take(box: Postbox, data: bytes) -> str | None:
 
 def _is_off(box: Postbox, person: Person) -> bool:
     with box.stage.app.database.write() as tx:
-        return suppression.find(tx, person.email) is not None
+        return Suppression.find(tx, person.email) is not None
 
 
 @pytest.mark.parametrize("headers_only", [False, True])

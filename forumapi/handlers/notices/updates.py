@@ -8,8 +8,8 @@ from msgspec import UNSET, Struct, UnsetType
 
 from forumapi.errors import Invalid, NotFound
 from forumapi.models.microcosms import microcosm_links
-from forumapi.models.notices import update, update_options
-from forumapi.models.notices.update_options import Preference
+from forumapi.models.notices import update
+from forumapi.models.notices.update_options import UpdatePreference
 from forumapi.request.context import Context
 from forumapi.request.handler import (
     LOGIN,
@@ -105,8 +105,8 @@ class PreferencesHandler(Handler):
     def get(self, ctx: Context) -> Result:
         """By the number of the type. What the caller has not chosen follows from their options and the site's."""
         me = ctx.identity.profile_id
-        found = update_options.preferences(ctx.reader, ctx.site.id, me)
-        return Data(dumps([update_options.preference_document(me, one) for one in found]))
+        preferences = UpdatePreference.find_all(ctx.reader, ctx.site.id, me)
+        return Data(dumps([preference.document(me) for preference in preferences]))
 
 
 class PreferenceHandler(Handler):
@@ -118,21 +118,20 @@ class PreferenceHandler(Handler):
     def get(self, ctx: Context) -> Result:
         """The preference, chosen or not."""
         me = ctx.identity.profile_id
-        found: Preference | None = None
+        preference: UpdatePreference | None = None
         if ctx.args["type"] in update.NAMES:
-            found = update_options.preference(ctx.reader, ctx.site.id, me, ctx.args["type"])
-        if found is None:
+            preference = UpdatePreference.find(ctx.reader, ctx.site.id, me, ctx.args["type"])
+        if preference is None:
             raise NotFound("There is no such type of update")
-        return Data(dumps(update_options.preference_document(me, found)))
+        return Data(dumps(preference.document(me)))
 
     @needs(LOGIN, body=PreferenceBody, status=302)
     def put(self, ctx: Context) -> Result:
         """Stores what is sent and keeps the rest."""
         sent: PreferenceBody = ctx.body
-        is_known = ctx.args["type"] in update.NAMES and update_options.prefer(
+        is_known = ctx.args["type"] in update.NAMES and UpdatePreference.update(
             ctx.writer,
-            ctx.site.id,
-            ctx.identity.profile_id,
+            ctx.author,
             ctx.args["type"],
             send_email=given(sent.sendEmail, None),
             send_sms=given(sent.sendSMS, None),

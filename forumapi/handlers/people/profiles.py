@@ -12,7 +12,7 @@ from forumapi.errors import NO_READ, OUT_OF_RANGE, Forbidden, Invalid, NotFound,
 from forumapi.models.access import permission_targets
 from forumapi.models.content import comment_page
 from forumapi.models.content.comment_page import CommentRow, ParentLink
-from forumapi.models.notices import update_options
+from forumapi.models.notices.update_options import ProfileOptions
 from forumapi.models.people import profile, profile_list, profile_page, profile_summary, read_mark
 from forumapi.models.people.profile import Profile
 from forumapi.models.people.profile_list import Filter
@@ -317,17 +317,16 @@ class ProfileOptionsHandler(Handler):
     def get(self, ctx: Context) -> Result:
         """The master switches of notifications, and what of the birthday is shown."""
         me = ctx.identity.profile_id
-        options = update_options.find(ctx.reader, ctx.site.id, me)
-        return Data(json_fragments.dumps(update_options.document(me, options)))
+        options = ProfileOptions.find(ctx.reader, ctx.site.id, me)
+        return Data(json_fragments.dumps(options.document(me)))
 
     @needs(LOGIN, body=OptionsBody, status=302)
     def put(self, ctx: Context) -> Result:
         """Stores what is sent and keeps the rest."""
         sent: OptionsBody = ctx.body
-        update_options.merge(
+        ProfileOptions.update(
             ctx.writer,
-            ctx.site.id,
-            ctx.identity.profile_id,
+            ctx.author,
             show_dob=_sent(sent.showDOB),
             show_dob_year=_sent(sent.showDOBYear),
             send_email=_sent(sent.sendEmail),

@@ -18,6 +18,7 @@ from forumapi.database.connections import (
     Replica,
     Row,
 )
+from forumapi.itemtypes import COMMENT, CONVERSATION, EVENT, HUDDLE, MICROCOSM, POLL, PROFILE
 from forumapi.models.content import (
     comment_page,
     huddle_page,
@@ -85,33 +86,34 @@ _SHOWN: Final = f"""
            {item_page.SUMMARY_COLUMNS}, {item_page.SUMMARY_TIMES}, {comment_page.COLUMNS.format(unread="false")},
            coalesce(p.profile_id, 0), coalesce(p.version, 0), coalesce(p.profile_name, '')
       FROM found f
-      LEFT JOIN comments c ON f.item_type_id = 4 AND c.site_id = %(site_id)s AND c.comment_id = f.item_id
+      LEFT JOIN comments c ON f.item_type_id = {COMMENT} AND c.site_id = %(site_id)s AND c.comment_id = f.item_id
       LEFT {comment_page.JOINS.lstrip()}
       LEFT JOIN items i ON i.site_id = %(site_id)s
-                       AND i.item_id = CASE WHEN f.item_type_id = 4 THEN c.item_id
-                                            WHEN f.item_type_id IN (5, 6, 7, 9) THEN f.item_id END
+                       AND i.item_id = CASE WHEN f.item_type_id = {COMMENT} THEN c.item_id
+                                            WHEN f.item_type_id IN ({HUDDLE}, {CONVERSATION}, {POLL}, {EVENT})
+                                            THEN f.item_id END
       LEFT JOIN profiles a ON a.site_id = i.site_id AND a.profile_id = i.created_by
       LEFT JOIN profiles l ON l.site_id = i.site_id AND l.profile_id = i.last_comment_by
       LEFT JOIN item_views v ON v.site_id = i.site_id AND v.item_id = i.item_id
       LEFT JOIN profiles p ON p.site_id = %(site_id)s
-                          AND p.profile_id = CASE WHEN f.item_type_id = 4 THEN c.on_profile_id
-                                                  WHEN f.item_type_id = 3 THEN f.item_id END"""
+                          AND p.profile_id = CASE WHEN f.item_type_id = {COMMENT} THEN c.on_profile_id
+                                                  WHEN f.item_type_id = {PROFILE} THEN f.item_id END"""
 
 # Of a comment, the part around the first word that stands in it as it was typed or stemmed: texts can be long. Of other
 # things, the title, and what is indexed behind it, for when the words stand only there.
-_TITLE: Final = """CASE f.item_type_id
-                WHEN 4 THEN (SELECT substr(t.source, greatest(1, strpos(lower(t.source), q.needle) - 300), 1500)
+_TITLE: Final = f"""CASE f.item_type_id
+                WHEN {COMMENT} THEN (SELECT substr(t.source, greatest(1, strpos(lower(t.source), q.needle) - 300), 1500)
                                FROM (SELECT left(c.markdown, 50000) AS source) t)
-                WHEN 3 THEN search_unescaped(p.profile_name)
-                WHEN 2 THEN (SELECT search_unescaped(m.title) FROM microcosms m
+                WHEN {PROFILE} THEN search_unescaped(p.profile_name)
+                WHEN {MICROCOSM} THEN (SELECT search_unescaped(m.title) FROM microcosms m
                               WHERE m.site_id = %(site_id)s AND m.microcosm_id = f.item_id)
                 ELSE search_unescaped(i.title) END"""
-_BEHIND: Final = """CASE f.item_type_id
-                WHEN 2 THEN (SELECT search_unescaped(m.description) FROM microcosms m
+_BEHIND: Final = f"""CASE f.item_type_id
+                WHEN {MICROCOSM} THEN (SELECT search_unescaped(m.description) FROM microcosms m
                               WHERE m.site_id = %(site_id)s AND m.microcosm_id = f.item_id)
-                WHEN 7 THEN (SELECT search_unescaped(o.question) FROM polls o
+                WHEN {POLL} THEN (SELECT search_unescaped(o.question) FROM polls o
                               WHERE o.site_id = %(site_id)s AND o.item_id = f.item_id)
-                WHEN 9 THEN (SELECT search_unescaped(e.place) FROM events e
+                WHEN {EVENT} THEN (SELECT search_unescaped(e.place) FROM events e
                               WHERE e.site_id = %(site_id)s AND e.item_id = f.item_id) END"""
 
 
@@ -162,7 +164,7 @@ BY_EMAIL = Query(
           JOIN profiles p ON p.site_id = %(site_id)s AND p.user_id = u.user_id
          WHERE u.canonical_email = ANY(%(canonicals)s::text[])),
     found AS MATERIALIZED (
-        SELECT s.place, 3::smallint AS item_type_id, s.profile_id AS item_id, 1::real AS rank,
+        SELECT s.place, {PROFILE}::smallint AS item_type_id, s.profile_id AS item_id, 1::real AS rank,
                n.last_active AS modified, (SELECT count(*) FROM known)::integer AS total, false AS is_partial
           FROM (SELECT 1) AS one
           LEFT JOIN (SELECT k.profile_id, row_number() OVER (ORDER BY k.name, k.profile_id) AS place

@@ -88,34 +88,34 @@ def rights_changed(tx: Reader, site_id: int, user_id: int, number: int) -> bool:
 # is in, the type and id of that, its version, and who alone may know of it (null: no such limit).
 FACTS = Query(
     "live.facts",
-    """
+    f"""
     WITH asked AS MATERIALIZED (
         SELECT a.type, a.id, a.parent_id
           FROM unnest(%(types)s::smallint[], %(ids)s::bigint[], %(parents)s::bigint[]) AS a (type, id, parent_id))
     SELECT a.type, a.id, a.parent_id, coalesce(i.microcosm_id, 0), ARRAY[i.created_by], i.is_deleted, i.is_moderated,
            false, 0::smallint, 0::bigint, i.version,
-           CASE i.item_type_id WHEN 5 THEN
+           CASE i.item_type_id WHEN {itemtypes.HUDDLE} THEN
                 ARRAY(SELECT h.profile_id FROM huddle_participants h
                        WHERE h.site_id = i.site_id AND h.item_id = i.item_id) END
       FROM asked a
       JOIN items i ON i.site_id = %(site_id)s AND i.item_id = a.id AND i.item_type_id = a.type
      UNION ALL
     SELECT a.type, a.id, a.parent_id, coalesce(i.microcosm_id, 0), ARRAY[c.created_by], c.is_deleted, c.is_moderated,
-           coalesce(i.is_deleted OR i.is_moderated, false), coalesce(i.item_type_id, 3::smallint),
+           coalesce(i.is_deleted OR i.is_moderated, false), coalesce(i.item_type_id, {itemtypes.PROFILE}::smallint),
            coalesce(c.item_id, c.on_profile_id), c.version,
-           CASE i.item_type_id WHEN 5 THEN
+           CASE i.item_type_id WHEN {itemtypes.HUDDLE} THEN
                 ARRAY(SELECT h.profile_id FROM huddle_participants h
                        WHERE h.site_id = i.site_id AND h.item_id = i.item_id) END
       FROM asked a
       JOIN comments c ON c.site_id = %(site_id)s AND c.comment_id = a.id
       LEFT JOIN items i ON i.site_id = c.site_id AND i.item_id = c.item_id
-     WHERE a.type = 4
+     WHERE a.type = {itemtypes.COMMENT}
      UNION ALL
     SELECT a.type, a.id, a.parent_id, 0, ARRAY[p.profile_id], false, false, false, 0::smallint, 0::bigint, p.version,
            NULL::bigint[]
       FROM asked a
       JOIN profiles p ON p.site_id = %(site_id)s AND p.profile_id = a.id
-     WHERE a.type = 3
+     WHERE a.type = {itemtypes.PROFILE}
      UNION ALL
     SELECT a.type, a.id, a.parent_id, coalesce(i.microcosm_id, 0),
            ARRAY[a.id, coalesce((SELECT t.created_by FROM attendees t WHERE t.site_id = i.site_id
@@ -123,20 +123,20 @@ FACTS = Query(
                                                                        AND t.profile_id = a.id), a.id)],
            false, false, i.is_deleted OR i.is_moderated, i.item_type_id, i.item_id, 0, NULL::bigint[]
       FROM asked a
-      JOIN items i ON i.site_id = %(site_id)s AND i.item_id = a.parent_id AND i.item_type_id = 9
-     WHERE a.type = 13
+      JOIN items i ON i.site_id = %(site_id)s AND i.item_id = a.parent_id AND i.item_type_id = {itemtypes.EVENT}
+     WHERE a.type = {itemtypes.ATTENDEE}
      UNION ALL
     SELECT a.type, a.id, a.parent_id, 0, ARRAY[x.profile_id], false, false, false, 0::smallint, 0::bigint, 0,
            ARRAY[x.profile_id]
       FROM asked a
       JOIN updates x ON x.site_id = %(site_id)s AND x.update_id = a.id
-     WHERE a.type = 16
+     WHERE a.type = {itemtypes.UPDATE}
      UNION ALL
-    SELECT a.type, a.id, a.parent_id, 0, ARRAY[coalesce(r.created_by, 0)], false, false, false, 2::smallint,
-           r.microcosm_id, 0, NULL::bigint[]
+    SELECT a.type, a.id, a.parent_id, 0, ARRAY[coalesce(r.created_by, 0)], false, false, false,
+           {itemtypes.MICROCOSM}::smallint, r.microcosm_id, 0, NULL::bigint[]
       FROM asked a
       JOIN roles r ON r.site_id = %(site_id)s AND r.role_id = a.id
-     WHERE a.type = 17""",
+     WHERE a.type = {itemtypes.ROLE}""",
 )
 
 Named = tuple[int, int, int]

@@ -1,6 +1,6 @@
-"""E-mail addresses that are off: mail to them came back. Kept as keyed hashes, across all sites.
+"""Suppressed e-mail addresses, from which mail bounced. Stored as keyed hashes, across all sites.
 
-Only mail about updates and digests minds: a code to sign in goes to whoever asks for it, and one that is used proves
+Only mail about updates and digests is suppressed: codes to sign in are sent on request, and a code that is used proves
 that mail arrives again.
 """
 
@@ -13,35 +13,35 @@ from forumapi.database.connections import Query, Reader, Transaction
 from forumapi.models.access import platform_secret
 from forumapi.text import email
 
-# Why: a mail server refused the recipient; a report about a mail of ours came back.
+# Reasons: a mail server refused the recipient; a delivery report said that a mail bounced.
 REFUSED: Final = "refused"
 REPORTED: Final = "reported"
 
 MAX_DETAIL: Final = 300
 
-# Without a secret nothing was ever hashed with it, and this is null.
+# Null without a secret, when no address was hashed yet.
 _HASH: Final = """sha256((SELECT k.secret FROM platform_secrets k WHERE k.name = 'mail')
                            || convert_to({key}, 'UTF8'))"""
-# SQL: the hash of the address of user `u`, and whether it is off.
+# SQL: the hash of the address of user `u`, and the condition that it is suppressed.
 HASH: Final = _HASH.format(key="u.person_key")
 IS_OFF: Final = f"EXISTS (SELECT 1 FROM mail_suppressions x WHERE x.address_hash = {HASH})"
 
 
 def hashed(key: str) -> str:
-    """SQL: the hash of the address whose person key is the expression `key`."""
+    """Return SQL for the hash of the address whose person key is the expression `key`."""
     return _HASH.format(key=key)
 
 
-ADD = Query(
-    "suppression.add",
+INSERT = Query(
+    "suppression.insert",
     f"""
     INSERT INTO mail_suppressions (address_hash, reason, detail)
     VALUES ({_HASH.format(key="%(key)s::text")}, %(reason)s, %(detail)s)
         ON CONFLICT (address_hash) DO NOTHING""",
 )
 
-REMOVE = Query(
-    "suppression.remove",
+DELETE = Query(
+    "suppression.delete",
     f"DELETE FROM mail_suppressions x WHERE x.address_hash = {_HASH.format(key='%(key)s::text')}",
 )
 
@@ -55,26 +55,26 @@ FIND = Query(
 
 
 class Suppression(NamedTuple):
-    """Why an address is off: `refused` or `reported`, what the mail server said, and since when."""
+    """Suppression of an address: `refused` or `reported`, the words of the mail server, and the time."""
 
     reason: str
     detail: str
     created: datetime.datetime
 
+    @classmethod
+    def find(cls, tx: Reader, address: str) -> Suppression | None:
+        """Return the suppression of an address, or None."""
+        row = tx.row(FIND, key=email.same_person_key(address))
+        return cls(*row) if row else None
 
-def add(tx: Transaction, address: str, reason: str, detail: str) -> bool:
-    """Turn an address off; whether it was on."""
-    platform_secret.find(tx, platform_secret.MAIL)  # made if there is none
-    words = " ".join(detail.replace("\0", "").split())[:MAX_DETAIL]
-    return bool(tx.run(ADD, key=email.same_person_key(address), reason=reason, detail=words))
+    @staticmethod
+    def insert(tx: Transaction, address: str, reason: str, detail: str) -> bool:
+        """Suppress an address; return False if it was suppressed before."""
+        platform_secret.find(tx, platform_secret.MAIL)  # made if there is none
+        words = " ".join(detail.replace("\0", "").split())[:MAX_DETAIL]
+        return bool(tx.run(INSERT, key=email.same_person_key(address), reason=reason, detail=words))
 
-
-def remove(tx: Transaction, address: str) -> bool:
-    """Turn an address on again; whether it was off."""
-    return bool(tx.run(REMOVE, key=email.same_person_key(address)))
-
-
-def find(tx: Reader, address: str) -> Suppression | None:
-    """What is known of an address that is off, or None."""
-    row = tx.row(FIND, key=email.same_person_key(address))
-    return Suppression(*row) if row else None
+    @staticmethod
+    def delete(tx: Transaction, address: str) -> bool:
+        """Lift the suppression of an address; return False if there was none."""
+        return bool(tx.run(DELETE, key=email.same_person_key(address)))

@@ -19,6 +19,7 @@ from forumapi.database.connections import (
     Replica,
     Row,
 )
+from forumapi.itemtypes import COMMENT, CONVERSATION, EVENT, HUDDLE, MICROCOSM, POLL, PROFILE, SITE
 from forumapi.models.content import (
     comment_page,
     huddle_page,
@@ -66,10 +67,10 @@ _OF_ITEM: Final = 1 << 52
 _OF_VOTE: Final = _OF_COMMENT + _OF_ITEM
 
 # What lists leave out of items `i`: hidden, not to be read, ignored. `readable` has no microcosm that is ignored.
-_SHOWN: Final = """
+_SHOWN: Final = f"""
                NOT i.is_deleted AND NOT i.is_moderated AND i.item_id <> ALL(%(ignored_items)s::bigint[])
            AND (i.microcosm_id = ANY(%(readable)s::bigint[])
-                OR i.item_type_id = 5
+                OR i.item_type_id = {HUDDLE}
                    AND EXISTS (SELECT 1 FROM huddle_participants h
                                 WHERE h.site_id = i.site_id AND h.item_id = i.item_id AND h.profile_id = %(me)s))"""
 _NOT_IGNORED: Final = "<> ALL(%(ignored_profiles)s::bigint[])"
@@ -83,23 +84,23 @@ _FOLLOWED_ITEMS: Final = f"""
          WHERE i.site_id = %(site_id)s
            AND i.item_id = ANY(ARRAY(SELECT w.item_id FROM watchers w
                                       WHERE w.site_id = %(site_id)s AND w.profile_id = %(me)s
-                                        AND w.item_type_id IN (5, 6, 7, 9)))
+                                        AND w.item_type_id IN ({HUDDLE}, {CONVERSATION}, {POLL}, {EVENT})))
            AND {_SHOWN}"""
 
 # Each branch has the columns of the first. The newest comment by anybody who is not ignored, of all one follows: mostly
 # the newest there is, of which the item says all.
 _ON_ITEMS: Final = f"""
         SELECT {_OF_COMMENT} + i.last_comment_id AS update_id,
-               (CASE i.item_type_id WHEN 5 THEN 4 ELSE 1 END)::smallint AS update_type_id,
+               (CASE i.item_type_id WHEN {HUDDLE} THEN 4 ELSE 1 END)::smallint AS update_type_id,
                i.last_comment_id AS comment_id, i.item_type_id, i.item_id, NULL::bigint AS on_profile_id,
                i.microcosm_id, i.last_activity, i.last_comment_by, i.last_comment_at AS created,
                i.last_comment_by AS created_by
           FROM followed_items i
          WHERE i.last_comment_id IS NOT NULL AND i.last_comment_by {_NOT_IGNORED}
          UNION ALL
-        SELECT {_OF_COMMENT} + c.comment_id, (CASE i.item_type_id WHEN 5 THEN 4 ELSE 1 END)::smallint, c.comment_id,
-               i.item_type_id, i.item_id, NULL::bigint, i.microcosm_id, i.last_activity, i.last_comment_by, c.created,
-               c.created_by
+        SELECT {_OF_COMMENT} + c.comment_id, (CASE i.item_type_id WHEN {HUDDLE} THEN 4 ELSE 1 END)::smallint,
+               c.comment_id, i.item_type_id, i.item_id, NULL::bigint, i.microcosm_id, i.last_activity,
+               i.last_comment_by, c.created, c.created_by
           FROM followed_items i
          CROSS JOIN LATERAL (
                 SELECT c.comment_id, c.created, c.created_by
@@ -110,8 +111,8 @@ _ON_ITEMS: Final = f"""
          WHERE i.last_comment_by = ANY(%(ignored_profiles)s::bigint[])"""
 
 _ON_PROFILES: Final = f"""
-        SELECT {_OF_COMMENT} + c.comment_id, 1::smallint, c.comment_id, 3::smallint, NULL::bigint, c.on_profile_id,
-               NULL::bigint, NULL::timestamptz, NULL::bigint, c.created, c.created_by
+        SELECT {_OF_COMMENT} + c.comment_id, 1::smallint, c.comment_id, {PROFILE}::smallint, NULL::bigint,
+               c.on_profile_id, NULL::bigint, NULL::timestamptz, NULL::bigint, c.created, c.created_by
           FROM watchers w
          CROSS JOIN LATERAL (
                 SELECT c.comment_id, c.on_profile_id, c.created, c.created_by
@@ -119,7 +120,7 @@ _ON_PROFILES: Final = f"""
                  WHERE c.site_id = w.site_id AND c.on_profile_id = w.item_id AND NOT c.is_deleted
                    AND NOT c.is_moderated AND c.created_by {_NOT_IGNORED}
                  ORDER BY c.comment_id DESC LIMIT 1) c
-         WHERE w.site_id = %(site_id)s AND w.profile_id = %(me)s AND w.item_type_id = 3
+         WHERE w.site_id = %(site_id)s AND w.profile_id = %(me)s AND w.item_type_id = {PROFILE}
            AND w.item_id {_NOT_IGNORED}"""
 
 # Rows stay for ever; so many of the latest are looked at.
@@ -128,21 +129,21 @@ _MOST_TOLD: Final = 1000
 # Of answers to an event one hears while one follows it (U-06), of its beginning while one comes, of an invitation until
 # it is taken back.
 _TOLD: Final = f"""
-        SELECT u.update_id, u.update_type_id, c.comment_id, coalesce(i.item_type_id, 3::smallint), i.item_id,
+        SELECT u.update_id, u.update_type_id, c.comment_id, coalesce(i.item_type_id, {PROFILE}::smallint), i.item_id,
                c.on_profile_id, i.microcosm_id, i.last_activity, i.last_comment_by, u.created, u.created_by
           FROM (SELECT u.* FROM updates u
                  WHERE u.site_id = %(site_id)s AND u.profile_id = %(me)s AND u.update_type_id IN (2, 3, 5, 7, 10)
                  ORDER BY u.created DESC, u.update_id DESC
                  LIMIT {_MOST_TOLD}) u
-          LEFT JOIN comments c ON u.item_type_id = 4 AND c.site_id = u.site_id AND c.comment_id = u.item_id
+          LEFT JOIN comments c ON u.item_type_id = {COMMENT} AND c.site_id = u.site_id AND c.comment_id = u.item_id
           LEFT JOIN items i ON i.site_id = u.site_id
-                           AND i.item_id = CASE u.item_type_id WHEN 4 THEN c.item_id ELSE u.item_id END
+                           AND i.item_id = CASE u.item_type_id WHEN {COMMENT} THEN c.item_id ELSE u.item_id END
          WHERE u.created_by {_NOT_IGNORED}
-           AND (u.item_type_id <> 4 OR NOT c.is_deleted AND NOT c.is_moderated)
+           AND (u.item_type_id <> {COMMENT} OR NOT c.is_deleted AND NOT c.is_moderated)
            AND CASE WHEN i.item_id IS NULL THEN c.on_profile_id {_NOT_IGNORED} ELSE {_SHOWN} END
            AND (u.update_type_id <> 5
                 OR EXISTS (SELECT 1 FROM watchers w
-                            WHERE w.site_id = u.site_id AND w.profile_id = u.profile_id AND w.item_type_id = 9
+                            WHERE w.site_id = u.site_id AND w.profile_id = u.profile_id AND w.item_type_id = {EVENT}
                               AND w.item_id = u.item_id))
            AND (u.update_type_id <> 7
                 OR EXISTS (SELECT 1 FROM attendees a
@@ -164,17 +165,17 @@ _NEW: Final = f"""
                       AND i.last_activity >= f.since AND i.created >= f.since
                       AND NOT i.is_deleted AND NOT i.is_moderated
          WHERE i.created_by {_NOT_IGNORED} AND i.item_id <> ALL(%(ignored_items)s::bigint[])"""
-_FOLLOWED: Final = """
+_FOLLOWED: Final = f"""
         SELECT f.microcosm_id, greatest(min(f.created), now() - interval '1 month') AS since
           FROM (SELECT w.item_id AS microcosm_id, w.created
                   FROM watchers w
-                 WHERE w.site_id = %(site_id)s AND w.profile_id = %(me)s AND w.item_type_id = 2
+                 WHERE w.site_id = %(site_id)s AND w.profile_id = %(me)s AND w.item_type_id = {MICROCOSM}
                    AND w.item_id = ANY(%(readable)s::bigint[])
                  UNION ALL
                 SELECT r.microcosm_id, w.created
                   FROM watchers w
                  CROSS JOIN unnest(%(readable)s::bigint[]) AS r (microcosm_id)
-                 WHERE w.site_id = %(site_id)s AND w.profile_id = %(me)s AND w.item_type_id = 1
+                 WHERE w.site_id = %(site_id)s AND w.profile_id = %(me)s AND w.item_type_id = {SITE}
                    AND w.item_id = w.site_id) f
          GROUP BY f.microcosm_id"""
 
@@ -184,12 +185,12 @@ _VOTES: Final = f"""
                i.microcosm_id, i.last_activity, i.last_comment_by, v.voted, i.created_by
           FROM followed_items i
           JOIN polls v ON v.site_id = %(site_id)s AND v.item_id = i.item_id AND v.voted IS NOT NULL
-         WHERE i.item_type_id = 7 AND i.created_by {_NOT_IGNORED}"""
+         WHERE i.item_type_id = {POLL} AND i.created_by {_NOT_IGNORED}"""
 
 # Of an entry `i` (discovery 7.3); a huddle is not unread for somebody who is ignored (discovery 7.5). A profile is not.
 _UNREAD: Final = f"""
                coalesce(i.last_activity > {item_page.READ_TIME}
-                        AND (i.item_type_id <> 5 OR i.last_comment_by {_NOT_IGNORED}), false)"""
+                        AND (i.item_type_id <> {HUDDLE} OR i.last_comment_by {_NOT_IGNORED}), false)"""
 
 # First what an entry is and by whom, then its comment, its item, and of a huddle who is in it.
 _ENTRY: Final = """
@@ -201,8 +202,8 @@ _ENTRIES: Final = f"""
     entries AS ({_ON_ITEMS}
          UNION ALL {_ON_PROFILES}
          UNION ALL {_TOLD}
-         UNION ALL {_NEW.format(types="(6, 9)")}
-         UNION ALL {_NEW.format(types="(7)")}
+         UNION ALL {_NEW.format(types=f"({CONVERSATION}, {EVENT})")}
+         UNION ALL {_NEW.format(types=f"({POLL})")}
          UNION ALL {_VOTES})"""
 LIST = Query(
     "update.list",
@@ -211,7 +212,8 @@ LIST = Query(
         SELECT i.*
           FROM entries i
          WHERE (%(type)s::smallint IS NULL OR i.update_type_id = %(type)s::smallint)
-           AND i.item_type_id = ANY(%(kinds)s::smallint[]) AND (i.comment_id IS NULL OR 4 = ANY(%(kinds)s::smallint[]))
+           AND i.item_type_id = ANY(%(kinds)s::smallint[])
+           AND (i.comment_id IS NULL OR {COMMENT} = ANY(%(kinds)s::smallint[]))
            AND (NOT %(unread)s::boolean OR {_UNREAD})),
     page AS MATERIALIZED (
         SELECT i.*, {_UNREAD} AS is_unread
@@ -234,7 +236,7 @@ LIST = Query(
                                WHERE p.site_id = h.site_id AND p.profile_id = h.profile_id)
                              ORDER BY h.profile_id) AS versions
               FROM huddle_participants h
-             WHERE i.item_type_id = 5 AND h.site_id = i.site_id AND h.item_id = i.item_id) people ON true
+             WHERE i.item_type_id = {HUDDLE} AND h.site_id = i.site_id AND h.item_id = i.item_id) people ON true
      ORDER BY e.created DESC, e.update_id DESC""",
     replica=Replica.ALL,
 )

@@ -1,16 +1,16 @@
-"""A profile's own options, and its preferences per type of update (platform 4.3, discovery 3).
+"""Options of a profile, and its preferences for each type of update (platform 4.3, discovery 3).
 
-What nobody has chosen is worked out when it is read, from what the site and the platform say then (N-01).
+Values that the profile has not set are read from the site's and the platform's at the time of the request (N-01).
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any, Final, NamedTuple
 
 from forumapi.database.connections import Query, Reader, Transaction
+from forumapi.models.journal.journal import Author
 
-# What site `so` and platform `pl` say for those who have not chosen.
+# Defaults of site `so` and platform `pl`.
 _DEFAULTS: Final = """platform_options pl
       LEFT JOIN site_options so ON so.site_id = %(site_id)s"""
 
@@ -24,9 +24,9 @@ FIND = Query(
       LEFT JOIN profile_options o ON o.site_id = %(site_id)s AND o.profile_id = %(profile_id)s""",
 )
 
-# Only what was sent changes (P-35); nobody changes is_discouraged here.
-MERGE = Query(
-    "update_options.merge",
+# Only values that were sent change (P-35); is_discouraged is not changed here.
+UPDATE = Query(
+    "update_options.update",
     f"""
     INSERT INTO profile_options AS o (site_id, profile_id, show_dob, show_dob_year, send_email, send_sms)
     SELECT %(site_id)s, %(profile_id)s, coalesce(%(show_dob)s::boolean, false),
@@ -53,16 +53,16 @@ _PREFERENCES: Final = f"""
       LEFT JOIN update_options o ON o.site_id = %(site_id)s AND o.profile_id = %(profile_id)s
                                 AND o.update_type_id = t.update_type_id"""
 
-PREFERENCES = Query(
-    "update_options.preferences",
+FIND_PREFERENCES = Query(
+    "update_options.find_preferences",
     f"""{_PREFERENCES}
      WHERE %(type)s::smallint IS NULL OR t.update_type_id = %(type)s::smallint
      ORDER BY t.update_type_id""",
 )
 
-# What is not sent stays as it was, a default included.
-PREFER = Query(
-    "update_options.prefer",
+# A value that is not sent stays as it was, a default included.
+UPDATE_PREFERENCE = Query(
+    "update_options.update_preference",
     f"""
     INSERT INTO update_options AS n (site_id, profile_id, update_type_id, send_email, send_sms)
     SELECT %(site_id)s, %(profile_id)s, p.update_type_id, coalesce(%(send_email)s::boolean, p.send_email),
@@ -75,8 +75,8 @@ PREFER = Query(
 )
 
 
-class Options(NamedTuple):
-    """The options of a profile."""
+class ProfileOptions(NamedTuple):
+    """Options of a profile, as they are in force."""
 
     show_dob: bool
     show_dob_year: bool
@@ -84,100 +84,93 @@ class Options(NamedTuple):
     send_sms: bool
     is_discouraged: bool
 
+    @classmethod
+    def find(cls, tx: Reader, site_id: int, profile_id: int) -> ProfileOptions:
+        """Return the options of a profile."""
+        row = tx.row(FIND, site_id=site_id, profile_id=profile_id)
+        assert row is not None  # the platform has options
+        return cls(*row)
 
-class Preference(NamedTuple):
-    """Whether a profile wants mail about a type of update."""
+    @staticmethod
+    def update(
+        tx: Transaction,
+        author: Author,
+        *,
+        show_dob: bool | None,
+        show_dob_year: bool | None,
+        send_email: bool | None,
+        send_sms: bool | None,
+    ) -> None:
+        """Set the author's options that are given; None keeps one."""
+        tx.run(
+            UPDATE,
+            site_id=author.site_id,
+            profile_id=author.profile_id,
+            show_dob=show_dob,
+            show_dob_year=show_dob_year,
+            send_email=send_email,
+            send_sms=send_sms,
+        )
+
+    def document(self, profile_id: int) -> dict[str, Any]:
+        """Return the options object of platform 4.3."""
+        return {
+            "profileId": profile_id,
+            "showDOB": self.show_dob,
+            "showDOBYear": self.show_dob_year,
+            "sendEmail": self.send_email,
+            "sendSMS": self.send_sms,
+            "isDiscouraged": self.is_discouraged,
+        }
+
+
+class UpdatePreference(NamedTuple):
+    """Preference of a profile for a type of update."""
 
     type: int
     description: str
     send_email: bool
     send_sms: bool
 
+    @classmethod
+    def find_all(cls, tx: Reader, site_id: int, profile_id: int) -> list[UpdatePreference]:
+        """Return the preferences of a profile, one for each type of update, by its number."""
+        rows = tx.rows(FIND_PREFERENCES, site_id=site_id, profile_id=profile_id, type=None)
+        return [cls(*row) for row in rows]
 
-def find(tx: Reader, site_id: int, profile_id: int) -> Options:
-    """The options of a profile."""
-    row = tx.row(FIND, site_id=site_id, profile_id=profile_id)
-    assert row is not None  # the platform has options
-    return Options(*row)
+    @classmethod
+    def find(cls, tx: Reader, site_id: int, profile_id: int, type: int) -> UpdatePreference | None:
+        """Return the preference of a profile for one type of update; None if there is no such type."""
+        row = tx.row(FIND_PREFERENCES, site_id=site_id, profile_id=profile_id, type=type)
+        return cls(*row) if row else None
 
+    @staticmethod
+    def update(
+        tx: Transaction,
+        author: Author,
+        type: int,
+        *,
+        send_email: bool | None,
+        send_sms: bool | None,
+    ) -> bool:
+        """Set what is given of the author's preference, None keeps a flag; return False if there is no such type."""
+        changed = tx.run(
+            UPDATE_PREFERENCE,
+            site_id=author.site_id,
+            profile_id=author.profile_id,
+            type=type,
+            send_email=send_email,
+            send_sms=send_sms,
+        )
+        return changed > 0
 
-def document(profile_id: int, options: Options) -> dict[str, Any]:
-    """The options object of platform 4.3."""
-    return {
-        "profileId": profile_id,
-        "showDOB": options.show_dob,
-        "showDOBYear": options.show_dob_year,
-        "sendEmail": options.send_email,
-        "sendSMS": options.send_sms,
-        "isDiscouraged": options.is_discouraged,
-    }
-
-
-def merge(
-    tx: Transaction,
-    site_id: int,
-    profile_id: int,
-    *,
-    show_dob: bool | None,
-    show_dob_year: bool | None,
-    send_email: bool | None,
-    send_sms: bool | None,
-) -> None:
-    """Store what is not None and keep the rest."""
-    tx.run(
-        MERGE,
-        site_id=site_id,
-        profile_id=profile_id,
-        show_dob=show_dob,
-        show_dob_year=show_dob_year,
-        send_email=send_email,
-        send_sms=send_sms,
-    )
-
-
-# ---------------------------------------------------------------- preferences
-
-
-def preferences(tx: Reader, site_id: int, profile_id: int) -> Sequence[Preference]:
-    """The preferences of a profile, one for each type of update, by its number."""
-    rows = tx.rows(PREFERENCES, site_id=site_id, profile_id=profile_id, type=None)
-    return [Preference(*row) for row in rows]
-
-
-def preference(tx: Reader, site_id: int, profile_id: int, type: int) -> Preference | None:
-    """The preference of a profile for one type of update; None if there is no such type."""
-    row = tx.row(PREFERENCES, site_id=site_id, profile_id=profile_id, type=type)
-    return Preference(*row) if row else None
-
-
-def prefer(
-    tx: Transaction,
-    site_id: int,
-    profile_id: int,
-    type: int,
-    *,
-    send_email: bool | None,
-    send_sms: bool | None,
-) -> bool:
-    """Store what is not None; False if there is no such type."""
-    changed = tx.run(
-        PREFER,
-        site_id=site_id,
-        profile_id=profile_id,
-        type=type,
-        send_email=send_email,
-        send_sms=send_sms,
-    )
-    return changed > 0
-
-
-def preference_document(profile_id: int, one: Preference) -> dict[str, Any]:
-    """A preference on the wire (discovery 3.2)."""
-    return {
-        "profileId": profile_id,
-        "id": one.type,
-        "description": one.description,
-        "sendEmail": one.send_email,
-        "sendSMS": one.send_sms,
-        "meta": {},
-    }
+    def document(self, profile_id: int) -> dict[str, Any]:
+        """Return the preference as JSON members (discovery 3.2)."""
+        return {
+            "profileId": profile_id,
+            "id": self.type,
+            "description": self.description,
+            "sendEmail": self.send_email,
+            "sendSMS": self.send_sms,
+            "meta": {},
+        }

@@ -13,7 +13,7 @@ from forumapi.database.connections import Query, Transaction
 from forumapi.errors import Conflict, Invalid
 from forumapi.models.access import rate_counters
 from forumapi.models.access.rate_counters import Limit
-from forumapi.models.notices import suppression
+from forumapi.models.notices.suppression import Suppression
 from forumapi.models.people import role_members, user
 from forumapi.text import email
 
@@ -119,7 +119,7 @@ def change(tx: Transaction, user_id: int, address: str) -> None:
         )
     except pgerrors.UniqueViolation:
         raise Conflict("This address belongs to another user") from None
-    suppression.remove(tx, address)
+    Suppression.delete(tx, address)
     role_members.mark_user(tx, user_id)
 
 

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from forumapi.models.notices import suppression
+from forumapi.models.notices.suppression import REFUSED, REPORTED, Suppression
 from forumapi.request.processor import respond
 from tests.api import Headers, Response
 from tests.auth.stage import Stage, staged
@@ -130,13 +130,13 @@ def test_an_address_gets_a_few_from_all_sites(stage: Stage, site: Site) -> None:
     assert {one.data["invited"] for one in answers} == {1}
 
 
-@pytest.mark.parametrize("reason", [suppression.REFUSED, suppression.REPORTED])
+@pytest.mark.parametrize("reason", [REFUSED, REPORTED])
 def test_an_address_that_mail_comes_back_from_gets_none(
     stage: Stage, site: Site, reason: str
 ) -> None:
     gone, there = f"gone@{site.key}.example", f"there@{site.key}.example"
     with stage.app.database.write() as tx:
-        suppression.add(tx, gone, reason, "550 no such user")
+        Suppression.insert(tx, gone, reason, "550 no such user")
 
     answer = invite(stage, site.owner, gone, there)
 
@@ -167,7 +167,7 @@ def test_the_link_in_the_mail_ends_invitations_from_every_site(stage: Stage, sit
     assert invited(stage, third) == [f"other@{site.key}.example"]
     # Mail about what they follow is another matter.
     with stage.app.database.write() as tx:
-        assert suppression.find(tx, address) is None
+        assert Suppression.find(tx, address) is None
     assert follow(stage, link, "POST").status == 200
 
 

@@ -6,7 +6,8 @@ import pytest
 
 from forumapi import itemtypes
 from forumapi.models.access import platform_secret
-from forumapi.models.notices import suppression, update
+from forumapi.models.notices import update
+from forumapi.models.notices.suppression import REFUSED, Suppression
 from forumapi.updates import mail_templates, unsubscribe
 from forumapi.updates.unsubscribe import DIGEST, PREFERENCE, WATCHER, MailKind
 from tests.api import Api
@@ -159,7 +160,7 @@ def test_an_address_that_is_off_is_shown_to_its_owner_until_a_code_arrives(
 ) -> None:
     ana = make.person(bikes)
     with make.database.write() as tx:
-        suppression.add(tx, ana.email, suppression.REFUSED, "550 no\r\nsuch user")
+        Suppression.insert(tx, ana.email, REFUSED, "550 no\r\nsuch user")
     bounce = api.get(SETTINGS, by=ana).data["bounce"]
     assert (bounce["reason"], bounce["detail"]) == ("refused", "550 no such user")
     assert "bounce" not in api.get(ana.path, by=bikes.owner).body.decode()

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from forumapi import itemtypes
-from forumapi.models.notices import update_options
+from forumapi.models.journal.journal import Author
+from forumapi.models.notices.update_options import ProfileOptions
 from forumapi.models.notices.watcher import MOST_AT_ONCE
 from tests.auth.stage import Stage, staged
 from tests.factories import Person, Site, Thing
@@ -199,10 +200,9 @@ def test_what_is_sent_follows_the_preference_of_its_kind(
 
 def test_the_switch_of_a_profile_turns_off_what_is_on_by_default(stage: Stage, site: Site) -> None:
     with stage.app.database.write() as tx:
-        update_options.merge(
+        ProfileOptions.update(
             tx,
-            site.id,
-            site.member.id,
+            Author(site.id, site.member.id, ""),
             show_dob=None,
             show_dob_year=None,
             send_email=False,

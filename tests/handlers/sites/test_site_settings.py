@@ -10,7 +10,7 @@ from typing import Any
 import pyotp
 import pytest
 
-from forumapi.models.notices import suppression
+from forumapi.models.notices.suppression import REPORTED, Suppression
 from tests.api import Response
 from tests.auth.stage import Stage, staged
 from tests.factories import Person, Site
@@ -307,7 +307,7 @@ def test_an_address_that_mail_comes_back_from_is_offered_nothing_by_mail(
     stage: Stage, site: Site
 ) -> None:
     with stage.app.database.write() as tx:
-        suppression.add(tx, site.member.email, suppression.REPORTED, "550 no such user")
+        Suppression.insert(tx, site.member.email, REPORTED, "550 no such user")
     assert offer(stage, site, site.member).status == 302
     assert offers_mailed(stage, site) == []
     assert stage.put(OFFER, ACCEPT, by=site.member).status == 302
