@@ -6,7 +6,7 @@ __version__ = "0.1.0"
 
 
 def build() -> str:
-    """What the one file was built from: its commit, and more where that was not all; "source" in a checkout."""
+    """Return the build of the one file: its commit, and a mark for uncommitted changes; "source" in a checkout."""
     try:
         return (resources.files(__name__) / "BUILD").read_text().strip()
     except FileNotFoundError:

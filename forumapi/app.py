@@ -1,4 +1,4 @@
-"""The parts of one web process, joined once: settings, database, cache, sites, activity, routes."""
+"""Composition of one web process: settings, database, cache, sites, activity, routes."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ if TYPE_CHECKING:
     from forumapi.config import Config
 
 SMALL_FILES_BYTES = 8 * 1024 * 1024
-# A server that works cancels a statement itself before this is over as well.
+# Added to the statement timeout: a server that works has cancelled the statement itself by then.
 SILENCE_MS = 200
 
 
@@ -140,7 +140,7 @@ class App(Services):
         self.apply(config)
 
     def apply(self, config: Config) -> None:
-        """Take over what a reload of the settings may change at once."""
+        """Apply the settings that a reload changes at once."""
         self.config = config
         self.access = log.requests()
         self.server_timing_header = config.server_timing_header
@@ -161,7 +161,7 @@ class App(Services):
     def start(self) -> bool:
         """Open connections and begin the background work of this process; False when there is no database yet.
 
-        Requests are refused until there is one, and nothing has to be started anew for it.
+        Requests are refused until there is one; no restart is needed then.
         """
         try:
             self.database.warm(2)
@@ -186,12 +186,12 @@ class App(Services):
         return has_database
 
     def retire(self) -> None:
-        """Another process has the place of this one, which answers a few last clients: leave it the connections."""
+        """Leave database connections to the successor, while this process answers its last clients."""
         self.sequencer.stop()
         self.database.retire()
 
     def stop(self) -> None:
-        """End the background work and write what is buffered."""
+        """End the background work and write all buffers."""
         self.live.stop()
         self.sequencer.stop()
         self.readers.stop()
@@ -220,7 +220,7 @@ class App(Services):
             tx.after_commit(self.mail.wake)
 
     def _open_files(self) -> None:
-        """Say at the start what is wrong with the store; texts are served without it."""
+        """Check the store at the start and log a problem; texts are served without it."""
         try:
             logger.info("files are kept %s", self.storage.check())
             clear_scratch(self.storage)

@@ -1,4 +1,4 @@
-"""What can go wrong, as the API says it: one exception per status, with the stable codes of platform 1.6.
+"""Errors of the API: one exception per status, with the stable codes of platform 1.6.
 
 Models and handlers raise these; only `response.py` turns them into bytes. Nothing else knows about HTTP statuses.
 """
@@ -39,12 +39,12 @@ _MOST_EXCERPT: Final = 100
 
 
 def excerpt(text: str) -> str:
-    """Return the beginning of a text of the request, for a message that names what there is not."""
+    """Return the beginning of a text of the request, to quote it in a message."""
     return text if len(text) <= _MOST_EXCERPT else text[:_MOST_EXCERPT] + "…"
 
 
 class ApiError(Exception):
-    """An answer other than success: HTTP `status`, stable `code` (0: none fits) and a sentence for the API's user.
+    """Error answer: HTTP `status`, stable `code` (0: none fits) and a sentence for the API's user.
 
     `reason` is for the operator alone: it is logged, never sent.
     """
@@ -69,7 +69,7 @@ class ApiError(Exception):
 
 
 class Invalid(ApiError):
-    """400: the request breaks a rule. `field` names the place in the body or query, `rule` says what holds there."""
+    """400: the request breaks a rule. `field` names the place in the body or query, `rule` is the broken rule."""
 
     status = 400
 
@@ -92,7 +92,7 @@ class InvalidRows(Invalid):
 
 
 class Unauthorized(ApiError):
-    """401: a token was presented and is not good."""
+    """401: an invalid token was presented."""
 
     status = 401
 
@@ -117,7 +117,7 @@ class InsufficientScope(Forbidden):
 
 
 class NotFound(ApiError):
-    """404: no such thing here."""
+    """404: there is no such object."""
 
     status = 404
 
@@ -188,7 +188,7 @@ class BadGateway(ApiError):
 
 
 class Unavailable(ApiError):
-    """503: something behind us is away or overloaded; nothing was written."""
+    """503: a dependency is unreachable or overloaded; nothing was written."""
 
     status = 503
 
@@ -199,8 +199,8 @@ class Unavailable(ApiError):
 
 
 class OutcomeUnknown(BadGateway):
-    """502: the database did not answer a commit in time, which it may have made. Without Retry-After: that is for what
-    was not written."""
+    """502: the database did not answer a commit in time, which it may have made. Without Retry-After, which promises
+    that nothing was written."""
 
     def __init__(self) -> None:
         super().__init__(
@@ -210,12 +210,12 @@ class OutcomeUnknown(BadGateway):
 
 
 class NoRoom(Unavailable):
-    """503: the database's disk is full. What only reads goes on."""
+    """503: the database's disk is full. Reads go on."""
 
 
 class TooSlow(Unavailable):
-    """503: the database gave up on a statement that ran too long."""
+    """503: the database cancelled a statement that ran too long."""
 
 
 class ConfigError(Exception):
-    """A setting, or the file of them, is not usable. The message names the key and the rule."""
+    """Error of a setting, or of the settings file. The message names the key and the rule."""

@@ -1,6 +1,6 @@
-"""Every item type: number, name, address and what can be done with it (platform 11, content 1.8).
+"""Item types: number, name, URL and properties of each (platform 11, content 1.8).
 
-The one list of item types. SQL gets it from sql/seeds/defaults.sql; a test holds the two together.
+This is the one list of item types. SQL gets it from sql/seeds/defaults.sql; a test holds the two together.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from typing import Final, NamedTuple
 
 
 class ItemType(NamedTuple):
-    """An item type. `path` is the collection path, `commentable` and `trending` as in platform 11."""
+    """Item type. `path` is the collection path, `commentable` and `trending` as in platform 11."""
 
     id: int
     name: str
@@ -68,7 +68,7 @@ BY_NAME: Final[dict[str, ItemType]] = {t.name: t for t in TYPES}
 
 # Items that stand in a microcosm (reserved types included, as platform 5.4 lists them), and those that do now.
 IN_MICROCOSM: Final = frozenset({CONVERSATION, POLL, EVENT, 8, 10, 11, 12})
-# What a microcosm may list as its itemTypes (content 2.3).
+# Item types that a microcosm may list as its itemTypes (content 2.3).
 MICROCOSM_CHILDREN: Final = (MICROCOSM, CONVERSATION, EVENT, POLL)
 
 
@@ -80,15 +80,15 @@ class ItemRef(NamedTuple):
 
     @property
     def href(self) -> str:
-        """The host-relative API address."""
+        """Return the host-relative API address."""
         return href(self.type, self.id)
 
 
 def name_of(item_type_id: int) -> str:
-    """The wire name of a type id, such as 6 -> "conversation"."""
+    """Return the wire name of a type id, such as 6 -> "conversation"."""
     return BY_ID[item_type_id].name
 
 
 def href(item_type_id: int, item_id: int) -> str:
-    """The host-relative API address of an item."""
+    """Return the host-relative API address of an item."""
     return f"{BY_ID[item_type_id].path}/{item_id}"

@@ -1,4 +1,4 @@
-"""The table of contents: every address and its handler class. ROOT is the platform host's set, SITE that of site hosts.
+"""Routing table: every URL and its handler class. ROOT is the set of the platform's host, SITE that of site hosts.
 
 One literal a line, whole address, alphabetical: grep finds it and a diff reads as an API change.
 """

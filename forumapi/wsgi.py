@@ -1,4 +1,4 @@
-"""The WSGI application: the one place that joins the parts."""
+"""WSGI application around one App."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ StartResponse = Callable[[str, list[tuple[str, str]]], Any]
 
 
 class Application:
-    """A WSGI callable around one App. Server hooks call `start`, `stop` and `apply`."""
+    """WSGI callable around one App. Server hooks call `start`, `stop` and `apply`."""
 
     def __init__(self, app: App) -> None:
         self.app = app
@@ -40,5 +40,5 @@ class Application:
 
 
 def create_app(config: Config, database_url: str = "") -> Application:
-    """The application for these settings; `database_url` overrides the configured one (embedded mode, tests)."""
+    """Make the application; `database_url` overrides the configured one (embedded mode, tests)."""
     return Application(App(config, routes.ROOT, routes.SITE, database_url))

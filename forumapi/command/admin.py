@@ -1,4 +1,4 @@
-"""What operators do from the command line and no route offers: find users and sites, remove a spammer's posts."""
+"""Administration from the command line that no route offers: users, sites, sign-in methods, a spammer's posts."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from forumapi.models.people.profile import Profile
 from forumapi.models.sites.site import ROOT_ID, ROOT_KEY, LockedSite, Site
 from forumapi.models.sites.site_rules import SiteBody
 
-# The site's cast of item types that somebody can start.
+# Item types that users can create.
 _ITEM_TYPES: Final = (itemtypes.CONVERSATION, itemtypes.EVENT, itemtypes.POLL)
 
 SITE_ID = Query(
@@ -94,7 +94,7 @@ LEAVE_HUDDLES = Query(
 
 
 class Listed(NamedTuple):
-    """A site as a list shows it; `state` is live or deleted."""
+    """Row of `site list`; `state` is live or deleted."""
 
     id: int
     key: str
@@ -106,12 +106,12 @@ class Listed(NamedTuple):
 
 
 def list_sites(tx: Reader) -> list[Listed]:
-    """Every site, the root site and deleted ones too, oldest first."""
+    """List every site, the root site and deleted ones too, oldest first."""
     return [Listed(*row) for row in tx.rows(SITES)]
 
 
 def site_id(tx: Reader, key: str) -> int:
-    """The id of the live site with this subdomain. Raises NotFound."""
+    """Return the id of the live site with this subdomain. Raises NotFound."""
     found = tx.value(SITE_ID, key=key)
     if found is None:
         raise NotFound(f"there is no site {key}; `forumapi site list` shows them")
@@ -126,7 +126,7 @@ def lock_site(tx: Transaction, key: str) -> LockedSite:
 
 
 def user_id(tx: Reader, site_id: int, *, email: str | None, profile: str | None) -> int:
-    """The id of the user with this address, or of this profile (name or id) of the site. Raises NotFound."""
+    """Return the id of the user with this address, or of this profile (name or id) of the site. Raises NotFound."""
     if email is not None:
         person = user.find_by_email(tx, email)
         if person is None:
@@ -141,16 +141,16 @@ def user_id(tx: Reader, site_id: int, *, email: str | None, profile: str | None)
 def create_site(
     tx: Transaction, config: Config, key: str, title: str, description: str, owner: str
 ) -> int:
-    """Make a site owned by the user with this address, who is made where there is none; its id. Raises Invalid."""
+    """Create a site owned by the user with this address, created where there is none; return its id. Raises Invalid."""
     person = user.find_or_create(tx, user.checked_email(owner), is_verified=True)
     body = SiteBody(subdomainKey=key, title=title, description=description)
     return Site.insert(tx, body, user_id=person.id, platform_domain=config.platform_domain)
 
 
 def set_owner(tx: Transaction, key: str, address: str) -> int:
-    """Make the user with this address the owner of a site; the id of their profile there, made if there is none.
+    """Make the user with this address the owner of a site; return their profile's id, created if there is none.
 
-    Who owned it keeps their profile, and the microcosms that they own. Raises NotFound, Invalid.
+    The owner before keeps their profile, and the microcosms that they own. Raises NotFound, Invalid.
     """
     id = site_id(tx, key)
     person = user.find_or_create(tx, user.checked_email(address), is_verified=False)
@@ -162,9 +162,9 @@ def set_owner(tx: Transaction, key: str, address: str) -> int:
 
 
 def delete_posts(tx: Transaction, site_id: int, user_id: int) -> int:
-    """Delete all that a user wrote on a site and end their part in its huddles; how many rows (platform 3.6).
+    """Delete everything that a user wrote on a site and end their part in its huddles; return the rows (platform 3.6).
 
-    Counters and events follow as if a moderator had deleted each; the audit names the user's own profile.
+    Counters and events follow as if a moderator had deleted each row; the audit names the user's own profile.
     """
     profile_id = tx.value(PROFILE_OF_USER, site_id=site_id, user_id=user_id)
     if profile_id is None:
@@ -177,7 +177,7 @@ def delete_posts(tx: Transaction, site_id: int, user_id: int) -> int:
     comments = tx.rows(COMMENTS_OF, site_id=site_id, profile_id=profile_id)
     for comment_id, *on in comments:
         ref = ItemRef(*on)
-        # A huddle too is locked as any item: its author may have left it.
+        # A huddle is locked as any item, not by participation: its author may have left it.
         item = None if ref.type == itemtypes.PROFILE else Item.lock(tx, site_id, ref)
         if comment := Comment.lock_on(tx, site_id, CommentParent(*ref, item), comment_id):
             comment.delete(tx, author)
@@ -189,7 +189,7 @@ def delete_posts(tx: Transaction, site_id: int, user_id: int) -> int:
 
 
 class Method(NamedTuple):
-    """A way to sign in as a list shows it. `set_by`: platform, site or default; `missing`: what it still lacks."""
+    """Row of `sign-in list`. `set_by`: platform, site or default; `missing`: settings that it still lacks."""
 
     method: str
     state: str
@@ -199,7 +199,7 @@ class Method(NamedTuple):
 
 
 def sign_in_methods(tx: Reader, config: Config, key: str | None) -> list[Method]:
-    """How each way stands on the site with this key, or on all sites that say nothing themselves. Raises NotFound."""
+    """List the methods of the site with this key, or of all sites without settings of their own. Raises NotFound."""
     rows = SiteAuthBackend.find_all(tx, site_id(tx, key) if key else ROOT_ID)
     shown = []
     for name in methods.LISTED:
@@ -226,9 +226,9 @@ def set_sign_in(
     *,
     is_enabled: bool,
 ) -> bool:
-    """Set a way to sign in up, for one site or for all; whether it has all it needs. Raises Invalid, NotFound.
+    """Set up a sign-in method, for one site or for all; True if it is complete. Raises Invalid, NotFound.
 
-    What is not named stays. A list of addresses is written with commas between.
+    Settings that are not named stay. A list of URLs is written with commas between.
     """
     backend = _backend(name, config)
     of = lock_site(tx, key or ROOT_KEY).site_id
@@ -245,7 +245,7 @@ def set_sign_in(
 
 
 def clear_sign_in(tx: Transaction, config: Config, key: str | None, name: str) -> None:
-    """Forget what was set up for one site, or for all. Raises NotFound."""
+    """Delete the settings of a sign-in method, for one site or for all. Raises NotFound."""
     of = lock_site(tx, key or ROOT_KEY).site_id
     SiteAuthBackend.delete(tx, Author(of, 0, ""), _backend(name, config).name)
 

@@ -1,4 +1,4 @@
-"""Backups: the database as one dump, the files beside it, and what is needed to prove that a restore is the same.
+"""Backups: the database as one dump, the files beside it, and hashes that prove a restore equal.
 
 A backup is a folder. `database.dump` is pg_dump's custom format, taken in the snapshot that `manifest.json` counts and
 hashes every table in; `files/` holds every object, hard-linked from the backup before where that has it already, since
@@ -38,13 +38,13 @@ _PIECE: Final = 1024 * 1024
 # The first PostgreSQL that knows transaction_timeout.
 _KNOWS_TIMEOUT: Final = 17
 
-# Every table with rows of its own; partitions, not what they are parts of.
+# Every table with rows of its own: partitions, not partitioned tables.
 TABLES: Final = """
     SELECT c.relname FROM pg_class c
      WHERE c.relnamespace = 'public'::regnamespace AND c.relkind = 'r'
      ORDER BY c.relname"""
 
-# How rows read as text must not depend on the session that reads them.
+# Rows as text must not depend on the session that reads them.
 SESSION: Final = """
     SET TimeZone = 'UTC'; SET DateStyle = 'ISO'; SET IntervalStyle = 'postgres'; SET extra_float_digits = 1"""
 
@@ -52,12 +52,12 @@ Progress = Callable[[str], None]
 
 
 class BackupError(Exception):
-    """It could not be done, or what was found is not what was backed up; the message says what."""
+    """Failure of a backup or restore, or a difference from what was backed up; the message says which."""
 
 
 @dataclass(frozen=True)
 class Manifest:
-    """What a backup says of itself. `tables`: name to (rows, hash); `finished`: ISO 8601 in UTC."""
+    """Manifest of a backup. `tables`: name to (rows, hash); `finished`: ISO 8601 in UTC."""
 
     format: int
     release: str
@@ -71,7 +71,7 @@ class Manifest:
 
     @classmethod
     def read(cls, folder: Path) -> Manifest:
-        """That of the backup in `folder`. Raises BackupError."""
+        """Read the manifest of the backup in `folder`. Raises BackupError."""
         try:
             known: dict[str, Any] = json.loads((folder / MANIFEST).read_text())
         except (OSError, ValueError) as error:
@@ -85,7 +85,7 @@ class Manifest:
 
     @property
     def bytes(self) -> int:
-        """What it takes without hard links."""
+        """Return the size without hard links."""
         return self.dump_bytes + self.files_bytes
 
 
@@ -95,7 +95,7 @@ class Manifest:
 def create(
     url: str, files: Path | None, target: Path, *, keep: int = 0, progress: Progress = print
 ) -> tuple[Path, Manifest]:
-    """A new backup below `target`, complete when this returns, and its manifest.
+    """Create a backup below `target`; return its folder and manifest once it is complete.
 
     `files` is the folder of objects; None where they are elsewhere. `keep`: so many of the newest stay; 0: all.
     Raises BackupError, psycopg.Error, OSError.
@@ -148,7 +148,7 @@ def create(
 
 
 def note(path: Path, manifest: Manifest) -> None:
-    """Say where `doctor` and the metrics look that a backup has ended well."""
+    """Write the status file that `doctor` and the metrics read: a backup has succeeded."""
     path.parent.mkdir(parents=True, exist_ok=True)
     said = {"finished": manifest.finished, "kind": "dump", "bytes": manifest.bytes}
     fresh = path.with_name(f"{path.name}.new")
@@ -157,13 +157,13 @@ def note(path: Path, manifest: Manifest) -> None:
 
 
 def listed(target: Path) -> list[Path]:
-    """The complete backups below `target`, newest first."""
+    """List the complete backups below `target`, newest first."""
     return sorted((path.parent for path in target.glob(f"*/{MANIFEST}")), reverse=True)
 
 
 @contextlib.contextmanager
 def _snapshot(url: str) -> Iterator[tuple[psycopg.Connection[Any], str]]:
-    """A connection whose reads all see one moment, and the name under which pg_dump sees it too."""
+    """Open a connection whose reads all see one snapshot, and the snapshot's name for pg_dump."""
     with psycopg.connect(url) as connection:
         connection.execute(SESSION)
         connection.commit()
@@ -174,7 +174,7 @@ def _snapshot(url: str) -> Iterator[tuple[psycopg.Connection[Any], str]]:
 
 
 def hashes(connection: psycopg.Connection[Any]) -> dict[str, tuple[int, str]]:
-    """Rows and a hash that no order of them changes, for each table."""
+    """Count and hash the rows of each table, in any order of rows."""
     found = {}
     for (name,) in connection.execute(TABLES).fetchall():
         statement = sql.SQL(
@@ -187,7 +187,7 @@ def hashes(connection: psycopg.Connection[Any]) -> dict[str, tuple[int, str]]:
 
 
 def _copy_files(source: Path, part: Path, before: Path | None) -> tuple[int, int]:
-    """Copy every object; how many there are, and their bytes."""
+    """Copy every object; return their number and bytes."""
     known: dict[str, str] = {}
     if before is not None and (before / LISTING).exists():
         for line in (before / LISTING).read_text().splitlines():
@@ -222,7 +222,7 @@ def _copy_files(source: Path, part: Path, before: Path | None) -> tuple[int, int
 
 
 def verify(folder: Path) -> Manifest:
-    """Read all of a backup again. Raises BackupError for the first thing that is not as it was."""
+    """Read all of a backup again. Raises BackupError for the first difference."""
     manifest = Manifest.read(folder)
     if _sha256(folder / DUMP) != manifest.dump_sha256:
         raise BackupError(f"{folder / DUMP} was changed")
@@ -236,7 +236,7 @@ def verify(folder: Path) -> Manifest:
 def restore(folder: Path, url: str, files: Path | None, *, progress: Progress = print) -> Manifest:
     """Bring a backup into the empty database `url` and the folder `files`, and prove that it is the same.
 
-    Raises BackupError when the database is not empty, the backup is damaged, or a table is not what it was.
+    Raises BackupError when the database is not empty, the backup is damaged, or a table differs.
     """
     progress("reading the backup")
     manifest = verify(folder)
@@ -278,7 +278,7 @@ def _restore(dump: Path, url: str, major: int) -> None:
         words = ("--exit-on-error", "--jobs=2", f"--dbname={address}", str(dump))
         _run(environ, program, *plain, *words)
         return
-    # A pg_restore that is newer than the server sets what that does not know, and can't be told not to.
+    # A pg_restore newer than the server sets parameters that the server does not know.
     command = [_program("psql", 1), "--no-psqlrc", "--quiet", "--set=ON_ERROR_STOP=1"]
     command += ["--single-transaction", "--output=/dev/null", f"--dbname={address}"]
     whole = {**os.environ, **environ, "LC_ALL": "C"}
@@ -307,7 +307,7 @@ def _restore(dump: Path, url: str, major: int) -> None:
 
 
 def _objects(folder: Path) -> Iterator[tuple[str, str]]:
-    """(name, SHA-256) of each object of a backup."""
+    """Yield (name, SHA-256) of each object of a backup."""
     if (folder / LISTING).exists():
         for line in (folder / LISTING).read_text().splitlines():
             sha256, name = line.split()
@@ -318,7 +318,7 @@ def _objects(folder: Path) -> Iterator[tuple[str, str]]:
 
 
 def _program(name: str, major: int) -> str:
-    """A client program of PostgreSQL that knows a server of this major version. Raises BackupError."""
+    """Find a client program of PostgreSQL for a server of this major version. Raises BackupError."""
     places = []
     with contextlib.suppress(embedded_postgres.EmbeddedError):
         places.append(str(embedded_postgres.binaries()))
@@ -337,8 +337,8 @@ def _program(name: str, major: int) -> str:
 
 
 def client(url: str) -> tuple[str, dict[str, str]]:
-    """The address as a program may be told it, and the environment that holds its password: what a process is called
-    with everybody on its machine can read."""
+    """Split a URL into one without password, and an environment with it: every user of the machine can read the
+    arguments of a process."""
     known: dict[str, Any] = conninfo_to_dict(url)
     password = known.pop("password", None)
     return make_conninfo(**known), {"PGPASSWORD": str(password)} if password else {}

@@ -1,4 +1,4 @@
-"""`forumapi doctor`: looks at everything the platform leans on and says how to mend what is wrong."""
+"""Command `doctor`: check every dependency of the platform and say how to mend problems."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ POSTGRES: Final = (15, 18)
 EXTENSIONS: Final = ("btree_gin", "pg_trgm", "unaccent")
 DISK_MB: Final = 500
 CLOCK_S: Final = 2.0
-# People of a role that are named; the rest are counted.
+# How many members of a role are named; the rest are counted.
 NAMED: Final = 20
 
 _COLUMNS: Final = """
@@ -51,7 +51,7 @@ _ASKING: Final = """
 
 
 class Finding(NamedTuple):
-    """What was looked at, what was found, and, where that is wrong, how to mend it. `mend` empty: good."""
+    """Result of a check: its subject, the finding, and how to mend a problem. `mend` empty: no problem."""
 
     subject: str
     found: str
@@ -60,7 +60,7 @@ class Finding(NamedTuple):
 
 
 def examine(config: Config, show: Callable[[str], None]) -> bool:
-    """Look at everything, showing a line for each thing; True when nothing is wrong (warnings are not)."""
+    """Run all checks and show a line for each; True without problems (warnings are none)."""
     is_well = True
     for finding in findings(config):
         mark = "ok  " if not finding.mend else "warn" if finding.is_warning else "FAIL"
@@ -72,7 +72,7 @@ def examine(config: Config, show: Callable[[str], None]) -> bool:
 
 
 def findings(config: Config) -> Iterator[Finding]:
-    """Everything there is to say about this machine and these settings."""
+    """Yield the result of each check of this machine and these settings."""
     yield _python()
     yield from _packages()
     yield Finding("settings", str(config.path))
@@ -115,7 +115,7 @@ def _python() -> Finding:
 
 
 def _packages() -> Iterator[Finding]:
-    """Every package that setup.cfg asks for, and whether its version is one it allows."""
+    """Check that every package of setup.cfg is installed in an allowed version."""
     from packaging.requirements import Requirement
 
     try:
@@ -271,7 +271,7 @@ def _server(config: Config, connection: psycopg.Connection) -> Iterator[Finding]
 
 
 def roles(connection: psycopg.Connection) -> Iterator[Finding]:
-    """Roles that somebody is in by nothing but a value of their own: they lose it once this release runs (P-34)."""
+    """Find roles with members by a value of their own alone, who lose the role with this release (P-34)."""
     has = set(connection.execute(_COLUMNS).fetchall())
     if ("criteria", "kind") not in has:
         return
@@ -299,7 +299,7 @@ def roles(connection: psycopg.Connection) -> Iterator[Finding]:
 
 
 def replica(config: Config) -> Finding:
-    """Whether the standby may be read from."""
+    """Check that the standby may be read from."""
     primary = Database(config.direct_url, size=1)
     found = Standbys(config.database_replica_url, primary, size=1, timeout_ms=5_000)
     try:
@@ -327,7 +327,7 @@ def _memcached(config: Config) -> Iterator[Finding]:
 
 
 def files(config: Config) -> Finding:
-    """Whether files can be stored and read."""
+    """Check that files can be stored and read."""
     try:
         return Finding("files", f"kept {open_storage(config).check()}")
     except StorageError as error:
@@ -337,7 +337,7 @@ def files(config: Config) -> Finding:
 
 
 def backup(config: Config, now: datetime.datetime) -> Finding:
-    """Whether a backup has ended well lately."""
+    """Check that a backup has succeeded lately."""
     path = config.backup_status_path
     if path is None:
         return Finding("backup", "nobody looks (backup_status_file)")
@@ -347,7 +347,7 @@ def backup(config: Config, now: datetime.datetime) -> Finding:
     except (OSError, ValueError) as error:
         return Finding("backup", f"{path}: {error}", mend)
     if last is None:
-        # Where it is only tried out, there is nothing to lose.
+        # A platform on trial has nothing to lose.
         return Finding("backup", f"none: no {path}", mend, is_warning=config.mode != "prod")
     hours = (now - last.finished).total_seconds() / 3600
     found = f"{last.kind or 'one'}, {last.bytes:,} bytes, {hours:.1f} hours ago"
@@ -357,7 +357,7 @@ def backup(config: Config, now: datetime.datetime) -> Finding:
 
 
 def geocoder(config: Config) -> Finding:
-    """Who knows where places are. Without anybody `GET /geocode` is 501."""
+    """Check the geocoder. Without one `GET /geocode` answers 501."""
     found = geocoders.choose(config)
     if found is not None:
         return Finding("geocoder", found.name)

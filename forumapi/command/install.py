@@ -1,4 +1,4 @@
-"""`forumapi install`: puts this file, and what services need, where docs/operations.md says."""
+"""Command `install`: put this file, and the files of its services, where docs/operations.md says."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ SETTINGS: Final = "etc/forumapi/forumapi.toml"
 
 
 class InstallError(Exception):
-    """It could not be installed; the message says why."""
+    """Failure of the installation; the message says why."""
 
 
 class _File(NamedTuple):
     source: str
     target: str
     mode: int = 0o644
-    is_yours: bool = False  # never replaced: it holds what belongs to the machine
+    is_yours: bool = False  # never replaced: it holds the machine's settings
 
 
 _FILES: Final = (
@@ -43,7 +43,7 @@ _UPSTART: Final = (
     _File("upstart/forumapi.conf", "etc/init/forumapi.conf"),
     _File("upstart/forumapi-cron.conf", "etc/init/forumapi-cron.conf"),
 )
-# What a machine's settings begin with.
+# Beginning of a machine's settings file.
 _BEGIN: Final = {
     "environment": "prod",
     "data_dir": "/var/lib/forumapi",
@@ -54,7 +54,7 @@ _BEGIN: Final = {
 def install(
     root: Path, *, upstart: bool = False, progress: Callable[[str], None] = lambda text: None
 ) -> None:
-    """Install below `root` (else /), where this is done as root. Settings that are there stay. Raises InstallError."""
+    """Install below `root`; below / only as root. An existing settings file stays. Raises InstallError."""
     try:
         for one in (*_FILES, *(_UPSTART if upstart else ())):
             _put(one, root, progress)
@@ -84,7 +84,7 @@ def _put(one: _File, root: Path, progress: Callable[[str], None]) -> None:
 
 
 def _put_release(root: Path, progress: Callable[[str], None]) -> None:
-    """This very file, as a release of its own; it becomes the current one where there was none."""
+    """Copy this very file as a release; it becomes the current one where there was none."""
     file = os.environ.get("PEX", "")
     if not file:
         raise InstallError(
@@ -103,7 +103,7 @@ def _put_release(root: Path, progress: Callable[[str], None]) -> None:
 
 
 def _own(progress: Callable[[str], None]) -> None:
-    """The user, and whose everything is."""
+    """Make the user, and give it its folders."""
     for command in (
         ["systemd-sysusers", "/usr/lib/sysusers.d/forumapi.conf"],
         ["systemd-tmpfiles", "--create", "/usr/lib/tmpfiles.d/forumapi.conf"],

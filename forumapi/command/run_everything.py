@@ -1,7 +1,7 @@
-"""`forumapi run`: PostgreSQL, migrations, demo sites, web workers and the cron process, as one command.
+"""Command `run`: PostgreSQL, migrations, demo sites, web workers and the cron process, as one command.
 
-What ends unasked is started again; what ends again and again ends everything. Nothing outlives this process, even when
-it is killed.
+A process that ends unasked is started again; one that ends again and again ends everything. No process outlives this
+one, even when it is killed.
 """
 
 from __future__ import annotations
@@ -37,17 +37,17 @@ SHOWN_CAST: Final = ("owner", "moderator", "member")
 
 READY_S: Final = 60.0
 STOP_S: Final = 30.0
-# A process that ended this often within that time will not get better by itself.
+# A process that ended this often within that time is not started again.
 MAX_ENDS: Final = 5
 ENDS_WITHIN_S: Final = 60.0
 
 
 class RunError(Exception):
-    """The platform could not be started, or did not stay up; the message says what to look at."""
+    """Failure to start the platform, or to keep it up; the message says where to look."""
 
 
 class Progress:
-    """Lines with the seconds since the start; on a terminal a line takes the place of one like it."""
+    """Progress lines with the seconds since the start; on a terminal a line replaces one of its kind."""
 
     def __init__(self) -> None:
         self._started = time.monotonic()
@@ -79,7 +79,7 @@ def _is_full(text: str) -> bool:
 
 
 class Child:
-    """One of our processes: `forumapi serve` or `forumapi cron`, with what it prints in a file of its own."""
+    """Child process: `forumapi serve` or `forumapi cron`, with its output in a file of its own."""
 
     def __init__(self, name: str, log: Path, environ: dict[str, str]) -> None:
         self.name = name
@@ -91,20 +91,20 @@ class Child:
     def _start(self) -> subprocess.Popen[bytes]:
         with self.log.open("ab") as out:
             return subprocess.Popen(
-                # -P: a folder called forumapi where we were started is not the package.
+                # -P: a folder called forumapi in the working folder is not the package.
                 [sys.executable, "-P", "-m", "forumapi", self.name],
                 env=self._environ,
                 stdin=subprocess.DEVNULL,
                 stdout=out,
                 stderr=out,
-                # Ctrl-C in a terminal reaches us alone; we stop the others in their order.
+                # Ctrl-C in a terminal reaches this process alone, which stops the others in their order.
                 start_new_session=True,
                 preexec_fn=end_with_parent,  # noqa: PLW1509
             )
 
     @property
     def is_running(self) -> bool:
-        """False once it has ended."""
+        """Return False once it has ended."""
         return self.process.poll() is None
 
     def revive(self) -> bool:
@@ -131,12 +131,12 @@ class Child:
             self.process.wait()
 
     def last_words(self) -> str:
-        """The end of what it printed."""
+        """Return the end of its output."""
         return self.log.read_text(errors="replace")[-3000:]
 
 
 class Supervisor:
-    """Everything that `forumapi run` keeps running."""
+    """Supervisor of all that `forumapi run` keeps running."""
 
     def __init__(self, config: Config, progress: Progress) -> None:
         self.config = config
@@ -149,7 +149,7 @@ class Supervisor:
         self._had_terminal = sys.stdout.isatty()
 
     def run(self) -> None:
-        """Start all, show where it is, and stay until asked to stop. Raises RunError, EmbeddedError, MigrateError."""
+        """Start everything and stay until asked to stop. Raises RunError, EmbeddedError, MigrateError."""
         for sign in (signal.SIGINT, signal.SIGTERM):
             signals.on(sign, self._asked.set)
         signals.on(signal.SIGHUP, self._hang_up)
@@ -291,7 +291,7 @@ def _connections(config: Config) -> int:
 
 @contextlib.contextmanager
 def _only_one(data: Path) -> Iterator[None]:
-    """One platform per data folder. Raises RunError when another runs on it."""
+    """Lock the data folder. Raises RunError when another platform runs on it."""
     with (data / "run.lock").open("w") as handle:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -301,7 +301,7 @@ def _only_one(data: Path) -> Iterator[None]:
 
 
 def is_loopback(listen: str) -> bool:
-    """True when only this machine can connect there."""
+    """Return True when only this machine can connect there."""
     if listen.startswith("unix:"):
         return True
     host = listen.rpartition(":")[0].strip("[]")
@@ -313,7 +313,7 @@ def is_loopback(listen: str) -> bool:
 
 
 def _check_loopback(config: Config) -> None:
-    """Raises RunError when others than this machine could connect."""
+    """Check that only this machine can connect. Raises RunError."""
     for name in ("listen", "admin_listen"):
         address = getattr(config, name)
         if address and not is_loopback(address):
@@ -324,7 +324,7 @@ def _check_loopback(config: Config) -> None:
 
 
 def _check_port(config: Config) -> None:
-    """Raises RunError where the web process could not listen."""
+    """Check that the web process can listen. Raises RunError."""
     try:
         listener_holder.check_free(config)
     except listener_holder.HoldError as error:
@@ -356,7 +356,7 @@ class _Person:
 
 
 def invitation(config: Config, url: str) -> str:
-    """Addresses, tokens of the demo cast, and a request to try."""
+    """Make the text shown at the start: addresses, tokens of the demo users, and a request to try."""
     lines = ["", "forumapi is running. Ctrl-C stops it.", ""]
     with psycopg.connect(url) as connection:
         sites = connection.execute(
@@ -392,7 +392,7 @@ def invitation(config: Config, url: str) -> str:
         lines.append(f"  {'':24} or http://{host}:{port} with the header 'Host: {key}'")
     lines.append(f"  {'Logs, data:':24} {config.data_path}")
     if config.is_embedded and not config.smtp_url:
-        # Whoever looks there before the first mail finds an empty folder.
+        # Made now, so that the folder exists before the first mail.
         config.mailbox_path.mkdir(parents=True, exist_ok=True)
         lines.append(f"  {'Mail (sign-in codes):':24} {config.mailbox_path}")
     tokens = _tokens(config, url, cast)
@@ -420,7 +420,7 @@ def _site_url(config: Config, key: str) -> str:
 
 
 def _cast(connection: psycopg.Connection) -> list[_Person]:
-    """The demo people that are there, in the order they are shown."""
+    """Find the demo users, in the order they are shown."""
     emails = {f"{role}@{key}.test": (key, role) for key in DEMO_SITES for role in SHOWN_CAST}
     rows = connection.execute(
         """
@@ -437,7 +437,7 @@ def _cast(connection: psycopg.Connection) -> list[_Person]:
 
 
 def _tokens(config: Config, url: str, cast: list[_Person]) -> dict[str, str]:
-    """A token for each of the cast: the same ones at every start, kept in the data folder (stored hashed elsewhere)."""
+    """Return a token for each demo user, the same at every start: kept in the data folder (hashed in the database)."""
     from forumapi.database.connections import Database
     from forumapi.models.access.access_token import AccessToken
     from forumapi.models.access.identity import token_hash

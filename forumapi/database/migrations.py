@@ -1,4 +1,4 @@
-"""Brings a database to the schema of this release: migrations once each, then functions, then seeds.
+"""Migration of a database to the schema of this release: migrations once each, then functions, then seeds.
 
 Safe from several nodes at once: one advisory lock for the whole run. Each migration is one transaction that also writes
 its row into schema_migrations, so a crash leaves both or neither. Migrations are forward only and never edited once
@@ -18,7 +18,7 @@ from psycopg import sql
 
 from forumapi.config import Config, resource
 
-# One number for every node of every release.
+# Key of the advisory lock, the same for every node of every release.
 LOCK: Final = 7_205_159_403_792_793
 
 # Longer than any statement of a busy site should hold a table, shorter than its users' patience.
@@ -32,7 +32,7 @@ _TABLE: Final = """
     )"""
 
 # Our triggers, functions and procedures, nothing that an extension brought. Without CASCADE: an index or a generated
-# column that leans on a function must fail here, not vanish.
+# column that depends on a function must fail here, not vanish.
 _OURS: Final = """
     SELECT statement FROM (
         SELECT 1, format('DROP TRIGGER %I ON %s', t.tgname, t.tgrelid::regclass)
@@ -52,12 +52,12 @@ _OURS: Final = """
 
 
 class MigrateError(Exception):
-    """The database cannot be brought to this release; the message says why."""
+    """Failure to migrate the database; the message says why."""
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One thing to run: `name` is its row in schema_migrations, `text` its SQL, `checksum` over all of it."""
+    """Step of a plan: `name` is its row in schema_migrations, `text` its SQL, `checksum` over all of it."""
 
     name: str
     text: str
@@ -66,7 +66,7 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What a folder of SQL holds: `migrations` in order, and `functions` and `seeds` as one step each, or None."""
+    """Plan of a folder of SQL: `migrations` in order, and `functions` and `seeds` as one step each, or None."""
 
     migrations: tuple[Step, ...]
     functions: Step | None
@@ -83,7 +83,7 @@ def _together(folder: Path, name: str) -> Step | None:
 
 
 def read(folder: Path | None = None) -> Plan:
-    """The plan of `folder`, else of this release."""
+    """Read the plan of `folder`, else of this release."""
     folder = folder or resource("sql")
     migrations = []
     for path in sorted((folder / "migrations").glob("*.sql")):
@@ -103,7 +103,7 @@ def _known(connection: psycopg.Connection) -> dict[str, str]:
 
 
 def _pending(plan: Plan, known: Mapping[str, str]) -> list[str]:
-    """Names of what is still to run. Raises MigrateError for a migration that was changed after it ran."""
+    """Return the names of pending steps. Raises MigrateError for a migration that was changed after it ran."""
     for step in plan.migrations:
         if known.get(step.name, step.checksum) != step.checksum:
             raise MigrateError(
@@ -115,7 +115,7 @@ def _pending(plan: Plan, known: Mapping[str, str]) -> list[str]:
 
 
 def pending(url: str, folder: Path | None = None) -> list[str]:
-    """Names of what `migrate` would run, in order. Raises MigrateError, psycopg.Error."""
+    """Return the names of the steps that `migrate` would run, in order. Raises MigrateError, psycopg.Error."""
     with psycopg.connect(url, connect_timeout=5) as connection:
         return _pending(read(folder), _known(connection))
 
@@ -127,7 +127,7 @@ def migrate(
     folder: Path | None = None,
     progress: Callable[[str], None] = lambda text: None,
 ) -> list[str]:
-    """Run what is pending on the database at `url` (no pooler in between) and return its names.
+    """Run the pending steps on the database at `url` (no pooler in between) and return its names.
 
     With `config`, its time limits become those of the role in this database. Raises MigrateError, psycopg.Error.
     """
@@ -177,7 +177,7 @@ def _run(connection: psycopg.Connection, step: Step, *, drop_functions: bool = F
 
 
 def _set_limits(connection: psycopg.Connection, config: Config) -> None:
-    """The time limits of requests, kept by the server itself: a killed greenlet does not stop its statement."""
+    """Set the time limits of requests on the server: a killed greenlet does not stop its statement."""
     limits = {
         "statement_timeout": config.statement_timeout_ms,
         "lock_timeout": config.lock_timeout_ms,

@@ -1,4 +1,4 @@
-"""Exceptions that nobody expected: told whole, recognised again, without secrets; and on their way to Sentry.
+"""Reports of unexpected exceptions: full stack, fingerprint, no secrets; and their delivery to Sentry.
 
 A crash has a fingerprint of where it came from: kinds of exceptions, modules and functions, but no line numbers, no
 messages and no values. So the same fault has the same fingerprint after the lines around it moved, and for whichever
@@ -30,17 +30,17 @@ _PACKAGE: Final = "forumapi"
 
 # ---------------------------------------------------------------- what is never told
 
-# Patterns cost some microseconds a character, and a message can repeat as much as a request's body holds.
+# Limit of scrubbing: patterns cost some microseconds a character, and a message can repeat a whole request body.
 _MOST_CHARACTERS: Final = 2_500
 _SECRETS: Final[tuple[tuple[re.Pattern[str], str], ...]] = (
-    # What stands in a row of the database is somebody's.
+    # Values of database rows are personal data.
     (re.compile(r"(Failing row contains ).*", re.DOTALL), r"\1[row]"),
     (re.compile(r"(Key \([^)]*\)=)\(.*?(?:\)( already| is )|$)", re.DOTALL), r"\1[row]\2"),
     (re.compile(r"(?i)\b(bearer|basic)\s+[A-Za-z0-9._~+/=-]{4,}"), r"\1 [secret]"),
     (re.compile(r"(?i)\b((?:set-)?cookie['\"]?\s*[:=]\s*).*"), r"\1[secret]"),
     # user:password@ of an address
     (re.compile(r"(\b[a-z][a-z0-9+.-]{0,30}://)[^\s/@'\"]+@"), r"\1[secret]@"),
-    # name=value, "name": "value", with a name that says so; signed links have several of these
+    # name=value, "name": "value", with a name of a secret; signed links have several
     (
         re.compile(
             r"(?i)\b((?:[a-z0-9]{1,30}[-_]){0,5}"
@@ -49,7 +49,7 @@ _SECRETS: Final[tuple[tuple[re.Pattern[str], str], ...]] = (
         ),
         r"\1[secret]",
     ),
-    # What is long and has letters and digits was drawn by lot.
+    # A long word of letters and digits is random, so it may be a secret.
     (re.compile(r"\b(?=[A-Za-z]*\d)(?=\d*[A-Za-z])[A-Za-z0-9]{32,}"), "[secret]"),
     (
         re.compile(
@@ -65,8 +65,8 @@ _EMAIL: Final = re.compile(
 
 
 def without_secrets(text: str) -> str:
-    """Return the text with whatever looks like a token, a code, a cookie, a password or a signature replaced. Of a text
-    longer than `_MOST_CHARACTERS` the whole words within them are left: half a secret would not be recognised."""
+    """Replace everything in a text that looks like a token, code, cookie, password or signature. A text longer than
+    `_MOST_CHARACTERS` is cut after a whole word: half a secret would not be recognised."""
     if len(text) > _MOST_CHARACTERS:
         text = text[:_MOST_CHARACTERS].rpartition(" ")[0] + " …"
     for pattern, instead in _SECRETS:
@@ -75,12 +75,12 @@ def without_secrets(text: str) -> str:
 
 
 def for_the_log(text: str) -> str:
-    """The text without secrets, and of each e-mail address the first character and the domain: `a…@example.org`."""
+    """Remove secrets, and of each e-mail address all but the first character and the domain: `a…@example.org`."""
     return _EMAIL.sub(r"\1…@\2", without_secrets(text))
 
 
 def scrubbed(text: str) -> str:
-    """The text without secrets and without e-mail addresses."""
+    """Remove secrets and e-mail addresses."""
     return _EMAIL.sub("[email]", without_secrets(text))
 
 
@@ -88,7 +88,7 @@ def scrubbed(text: str) -> str:
 
 
 class Frame(NamedTuple):
-    """A place in the code: where an exception passed."""
+    """Frame of a stack, which an exception passed."""
 
     module: str
     function: str
@@ -98,12 +98,12 @@ class Frame(NamedTuple):
 
     @property
     def is_ours(self) -> bool:
-        """True in the engine's own code."""
+        """Return True in the engine's own code."""
         return self.module.partition(".")[0] == _PACKAGE
 
 
 class Link(NamedTuple):
-    """One exception of a chain: its kind, its scrubbed message, and the places it passed, outermost first."""
+    """Exception of a chain: its kind, scrubbed message and frames, outermost first."""
 
     kind: str
     module: str
@@ -112,14 +112,14 @@ class Link(NamedTuple):
 
 
 class Crash(NamedTuple):
-    """An exception with those that caused it, the first one first."""
+    """Exception with its causes, the first cause first."""
 
     fingerprint: str
     links: tuple[Link, ...]
 
     @property
     def text(self) -> str:
-        """All of it as lines, as Python shows it."""
+        """Return the whole chain as lines, as Python shows it."""
         parts = []
         for link in self.links:
             parts.append("Traceback (most recent call last):\n")
@@ -133,13 +133,13 @@ class Crash(NamedTuple):
         return "".join(parts[:-1]).rstrip()
 
 
-# More of the same recursion says nothing new.
+# Further frames of the same recursion are left out.
 _MOST_FRAMES: Final = 200
 _MOST_LINKS: Final = 20
 
 
 def describe(error: BaseException) -> Crash:
-    """All there is to say of an exception."""
+    """Make the report of an exception."""
     links: list[Link] = []
     seen: set[int] = set()
     _follow(error, links, seen)
@@ -186,13 +186,13 @@ def _fingerprint(links: list[Link]) -> str:
         for frame in ours or link.frames:
             place = f"{frame.module}:{frame.function}"
             if parts[-1] != place:
-                # However deep a recursion went, it is the same one.
+                # A recursion has one fingerprint at any depth.
                 parts.append(place)
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
 
 
 class Gate:
-    """Lets the same crash through once in `every_s`, and `most` crashes in that time in all."""
+    """Rate limit of reports: the same crash once in `every_s`, and `most` crashes in that time in all."""
 
     def __init__(self, every_s: float = 60.0, most: int = 30) -> None:
         self._every_s = every_s
@@ -202,7 +202,7 @@ class Gate:
         self._passed = 0
 
     def admit(self, fingerprint: str) -> int | None:
-        """How often it was held back since it passed last; None when it is held back now."""
+        """Admit a crash; return how often it was held back since the last report, None if it is held back now."""
         now = time.monotonic()
         if now - self._began > self._every_s:
             self._began, self._passed = now, 0
@@ -225,7 +225,7 @@ class Gate:
 
 
 def dsn_rule(value: str) -> str | None:
-    """What is wrong with a Sentry address, or None: `https://key@host/project`."""
+    """Check a Sentry DSN, `https://key@host/project`; return the problem, or None."""
     if not value:
         return None
     parts = urlsplit(value)
@@ -236,9 +236,9 @@ def dsn_rule(value: str) -> str | None:
 
 
 class Sentry:
-    """Sends crashes to a Sentry-compatible address, from a thread of its own that the first crash starts.
+    """Sender of crashes to a Sentry-compatible service, from a thread of its own that the first crash starts.
 
-    Whoever crashes never waits: what comes while `waiting` others wait is dropped, and what can't be sent is too.
+    It never blocks: crashes beyond `waiting` queued ones are dropped, and so are those that can't be sent.
     """
 
     TIMEOUT_S: Final = 5.0
@@ -261,12 +261,12 @@ class Sentry:
         self.dropped = 0
 
     def take(self, crash: Crash, level: str, context: Mapping[str, Any]) -> None:
-        """Send this crash soon, unless it was sent a moment ago."""
+        """Queue a crash, unless the same was sent a moment ago."""
         held = self._gate.admit(crash.fingerprint)
         if held is None:
             return
         if self._owner != os.getpid():
-            # The first one, or the first after a fork.
+            # No thread yet, in this process or since a fork.
             self._owner = os.getpid()
             self._queue = queue.Queue(self.WAITING)
             threading.Thread(target=self._run, name="sentry", daemon=True).start()
@@ -276,7 +276,7 @@ class Sentry:
             self.dropped += 1
 
     def flush(self, timeout_s: float) -> None:
-        """Wait until all is sent, for that long at most."""
+        """Wait until all crashes are sent, for that long at most."""
         until = time.monotonic() + timeout_s
         while (
             self._owner == os.getpid() and self._queue.unfinished_tasks and time.monotonic() < until
@@ -300,7 +300,7 @@ class Sentry:
                 self._queue.task_done()
 
     def _post(self, envelope: bytes) -> None:
-        # Not before gevent has patched what they are made of, and this module is imported first of all.
+        # Imported late: gevent must patch their sockets first, and this module is imported before that.
         import http.client
         import ssl
 

@@ -1,10 +1,10 @@
-"""What the processes say: one logger, one line an event, one structured line a request (platform 7.2).
+"""Log of a process: one logger, one line an event, one structured line a request (platform 7.2).
 
-No token, no query string and no whole address is ever written: a request is told by its address template, of a client's
-address the last two groups stay, and events lose whatever looks like a secret.
+No token, no query string and no whole address is ever written: a request is named by its address template, a client by
+the last two groups of its address, and events lose everything that looks like a secret.
 
-Whoever writes a line never waits: it goes into a queue, from which a thread of the operating system takes it every
-tenth of a second (`start`). A target that is slow or away costs lines, which are counted, never a request.
+Logging never blocks: a line goes into a queue, from which a thread of the operating system takes it every tenth of a
+second (`start`). A slow or unreachable target costs lines, which are counted, never a request.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from forumapi.observability.crash_reports import Gate, Sentry, for_the_log
 
 logger: Final = logging.getLogger("forumapi")
 
-# Whatever is no plain lower-case word may be an id, a hash, a name or a token; words longer than any of ours too.
+# Anything but a short lower-case word may be an id, a hash, a name or a token.
 _OPAQUE: Final = re.compile(r"/(?!v1(?:/|$)|openapi\.json$)(?:[^/]*[^a-z0/][^/]*|[a-z]{21,})")
 
 _LEVELS: Final = {"debug": 10, "info": 20, "warning": 30, "error": 40}
@@ -44,7 +44,7 @@ _INFO: Final = 6
 
 
 def set_level(level: str) -> None:
-    """`level` is debug, info, warning or error."""
+    """Set the level: debug, info, warning or error."""
     logger.setLevel(_LEVELS[level])
 
 
@@ -52,7 +52,7 @@ def set_level(level: str) -> None:
 
 
 class Entry(NamedTuple):
-    """A line, how serious it is (0 to 7, as syslog counts), and what it is about."""
+    """Line of the log, its severity (0 to 7, as in syslog), and its message id."""
 
     text: str
     severity: int
@@ -64,12 +64,12 @@ Queue = deque[Entry]
 
 
 class _File:
-    """Lines to a file descriptor: stderr, stdout, or a file that something else may rename."""
+    """Target of lines that is a file descriptor: stderr, stdout, or a file that logrotate may rename."""
 
     def __init__(self, target: str) -> None:
         self._target = target
         self._fd = self._open()
-        # What is written whole: lines of several processes don't mix.
+        # Most bytes of one write, which is atomic: lines of several processes don't mix.
         is_pipe = not stat.S_ISREG(os.fstat(self._fd).st_mode)
         self._most = select.PIPE_BUF if is_pipe else 65_536
 
@@ -86,7 +86,7 @@ class _File:
             os.close(old)
 
     def send(self, lines: Queue) -> None:
-        """Take lines from the queue as they are written. Raises OSError with the rest left in it."""
+        """Write lines from the queue. Raises OSError with the rest left in it."""
         while lines:
             data, taken = b"", 0
             while taken < len(lines):
@@ -109,7 +109,7 @@ class _File:
 
 
 class _Syslog:
-    """Lines to a syslog server as RFC 5424 has them: over UDP, TCP (RFC 6587, counted) or a local socket."""
+    """Target of lines: a syslog server (RFC 5424) over UDP, TCP (RFC 6587, octet counting) or a local socket."""
 
     _FACILITY = 3  # daemon
     _MOST = 60_000
@@ -126,7 +126,7 @@ class _Syslog:
         self.close()
 
     def send(self, lines: Queue) -> None:
-        """Take lines from the queue as they are sent. Raises OSError with the rest left in it."""
+        """Send lines from the queue. Raises OSError with the rest left in it."""
         try:
             if self._socket is None:
                 self._socket = self._connect()
@@ -169,7 +169,7 @@ class _Syslog:
 
 
 def _original(module: str, name: str) -> Any:
-    """A thing of the standard library as it was before gevent: for the thread that may block."""
+    """Return an object of the standard library without gevent's patch: for the thread that may block."""
     from gevent.monkey import get_original
 
     return get_original(module, name)
@@ -180,7 +180,7 @@ def _getaddrinfo() -> Any:
 
 
 def target_rule(value: str) -> str | None:
-    """What is wrong with a log target, or None."""
+    """Check a log target; return the problem, or None."""
     kind, _, rest = value.partition("://")
     if kind in ("udp", "tcp"):
         host, _, port = rest.rpartition(":")
@@ -205,9 +205,9 @@ def _sink(target: str) -> _File | _Syslog:
 
 
 class Output:
-    """Where the lines of this process go. Until `start` each is written at once, by whoever writes it."""
+    """Queue and writer of this process's lines. Until `start` each line is written at once, by its caller."""
 
-    LIMIT: Final = 20_000  # lines that wait
+    LIMIT: Final = 20_000  # lines in the queue
     POLL_S: Final = 0.1
     PAUSE_S: Final = 1.0  # after a failure
 
@@ -221,12 +221,12 @@ class Output:
 
     @property
     def is_running(self) -> bool:
-        """True while lines are written in the background."""
+        """Return True while lines are written in the background."""
         return self._state == "running"
 
     def write(self, line: str, severity: int = _INFO, about: str = "event") -> None:
-        """Say one line. A full disk, a closed pipe or a server that is away cost the line, never the request."""
-        # A long line takes the place of several.
+        """Write one line. A full disk, a closed pipe or an unreachable server costs the line, never the request."""
+        # A long line counts as several.
         if len(self._lines) * max(1, len(line) // 1000) >= self.LIMIT:
             self.lost += 1
             return
@@ -239,38 +239,38 @@ class Output:
                 self._lines.clear()
 
     def reopen(self) -> None:
-        """Open the file again, after something else renamed it; make a connection anew."""
+        """Open the file again, after logrotate renamed it; reconnect to a server."""
         if self._state == "direct":
             self._sink.reopen()
         else:
             self._must_reopen = True
 
     def start(self) -> None:
-        """Write in the background from now on; after the fork, since a thread does not live through one."""
+        """Write in the background from now on; after the fork, since threads do not survive one."""
         if self._state == "direct":
             self._state = "running"
             _original("_thread", "start_new_thread")(self._run, ())
 
     def stop(self, timeout_s: float = 1.0) -> None:
-        """Write what waits, for that long at most; further lines are written at once."""
+        """Write the queue, for that long at most; further lines are written at once."""
         if self._state == "running":
             self._state = "stopping"
             until = time.monotonic() + timeout_s
             while self._state == "stopping" and time.monotonic() < until:
                 time.sleep(0.01)
             if self._state == "stopping":
-                # Its thread hangs: what waits is its own.
+                # The thread hangs: the queue stays its own.
                 self.lost += len(self._lines)
                 self._lines = deque()
             self._state = "direct"
 
     def close(self) -> None:
-        """End; nothing is written any more."""
+        """Close the target; no line is written any more."""
         self.stop()
         self._sink.close()
 
     def _run(self) -> None:
-        """The thread. Nothing in it may touch what gevent has patched."""
+        """Run the thread, in which no object patched by gevent may be used."""
         sleep = _original("time", "sleep")
         lines = self._lines
         while True:
@@ -300,7 +300,7 @@ def _stamp(at: float) -> str:
 
 
 class _Handler(logging.Handler):
-    """Events as lines of text or JSON. An exception is told whole the first time, then by its fingerprint."""
+    """Handler of events, as text or JSON. An exception is written whole the first time, then by fingerprint."""
 
     def __init__(self, output: Output, form: str, sentry: Sentry | None) -> None:
         super().__init__()
@@ -310,11 +310,11 @@ class _Handler(logging.Handler):
         self._gate = Gate(every_s=10.0)
 
     def createLock(self) -> None:  # noqa: N802 - the name is logging's
-        """None: a line is added to the queue in one step."""
+        """Make no lock: a line is added to the queue in one step."""
         self.lock = None
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Say what a record says; one that can't be said is told on stderr by logging itself."""
+        """Write a record; logging itself reports on stderr a record that can't be formatted."""
         try:
             self._say(record)
         except Exception:  # noqa: BLE001 - a wrong line must not become a wrong answer
@@ -362,8 +362,8 @@ def _quoted(value: object) -> str:
 
 
 def path_template(path: str) -> str:
-    """The path with whatever may be an id or a secret replaced: `/api/v1/comments/{id}`. Never holds odd characters."""
-    # A path is as long as whoever sends it likes.
+    """Replace every part of a path that may be an id or a secret: `/api/v1/comments/{id}`, plain ASCII letters."""
+    # The client decides how long a path is.
     find = _path_template if len(path) <= _KEPT_CHARACTERS else _path_template.__wrapped__
     return find(path)
 
@@ -378,12 +378,12 @@ def _path_template(path: str) -> str:
 
 @functools.lru_cache(maxsize=1000)
 def short_address(ip: str) -> str:
-    """The last two groups of an address (platform 7.2): `..3.4`."""
+    """Return the last two groups of an address (platform 7.2): `..3.4`."""
     separator = ":" if ":" in ip else "."
     return ".." + separator.join(ip.split(separator)[-2:]) if ip else "-"
 
 
-# What a line of the access log may name, in the order of the usual line.
+# Fields of the access log, in the order of the default line.
 FIELDS: Final = (
     "time",
     "pid",
@@ -411,7 +411,7 @@ _EXAMPLE: Final[dict[str, object]] = {
 
 
 def format_rule(value: str) -> str | None:
-    """What is wrong with a format of the access log, or None."""
+    """Check a format of the access log; return the problem, or None."""
     try:
         for _, name, _, _ in string.Formatter().parse(value):
             if name is not None and name not in FIELDS:
@@ -423,7 +423,7 @@ def format_rule(value: str) -> str | None:
 
 
 class AccessLog:
-    """One line a request. `form` is text or json; a `template` of the operator's own goes before it (`format_rule`)."""
+    """Access log, one line a request. `form` is text or json; a `template` of the operator wins (`format_rule`)."""
 
     def __init__(self, output: Output, *, form: str = "text", template: str = "") -> None:
         self._output = output
@@ -450,7 +450,7 @@ class AccessLog:
         request_id: str = "",
         error: str = "",
     ) -> None:
-        """`route` is the address template; `size` counts the body's bytes; `error` is what the client was told."""
+        """Write one line. `route` is the address template, `size` the bytes of the body, `error` the message sent."""
         now = time.time()
         second = int(now)
         if second != self._second:
@@ -459,7 +459,7 @@ class AccessLog:
         stamp = f"{self._stamp}.{int((now - second) * 1000):03d}Z"
         address, error = short_address(ip), for_the_log(error) if error else ""
         if self._format is None and not self._is_json:
-            # The usual line, and so the one that must cost least.
+            # The default line, and so the one that must cost least.
             text = (
                 f"{stamp} ACCESS {os.getpid()} {method} {route} {status} {size}B {seconds * 1000:.1f}ms"
                 f" db={database_s * 1000:.1f}ms/{statements} cache={cache_trips}"
@@ -491,7 +491,7 @@ class AccessLog:
             line["level"] = "access"
             self._output.write(msgspec.json.encode(line).decode(), _INFO, "request")
         else:
-            # One line, whatever stands in it.
+            # One line, whatever characters it holds.
             line["error"] = json.dumps(error, ensure_ascii=False) if error else ""
             self._output.write(self._format(line), _INFO, "request")
 
@@ -515,8 +515,8 @@ def configure(
 ) -> Output:
     """Send this process's log to `target` as lines of text or json, and crashes to `sentry_dsn` too.
 
-    With `access`, `requests` gives where their lines go. May be called again: a target that stays is kept open. Raises
-    OSError for a file that can't be opened; then everything is as before.
+    With `access`, `requests` returns the access log. May be called again: an unchanged target is kept open. Raises
+    OSError for a file that can't be opened; then nothing has changed.
     """
     global _requests, _output, _sentry
     output = _output
@@ -558,7 +558,7 @@ class LogSettings(Protocol):
 
 
 def apply(config: LogSettings, *, access: bool) -> None:
-    """Log as the settings say. Raises OSError as `configure` does."""
+    """Configure the log by the settings. Raises OSError as `configure` does."""
     configure(
         level=config.log_level,
         form=config.log_format,
@@ -571,12 +571,12 @@ def apply(config: LogSettings, *, access: bool) -> None:
 
 
 def requests() -> AccessLog | None:
-    """Where the lines of requests go; None when `configure` was not asked for them."""
+    """Return the access log; None unless `configure` was asked for one."""
     return _requests
 
 
 def start() -> None:
-    """Write in the background from now on, and take in exceptions that end a thread; for a process after its fork."""
+    """Write in the background from now on, and log exceptions that end a thread; for a process after its fork."""
     if _output is not None:
         _output.start()
     threading.excepthook = _thread_ended
@@ -594,7 +594,7 @@ def _process_ends(kind: type[BaseException], error: BaseException, trace: object
 
 
 def stop() -> None:
-    """Write and send what waits, for a moment at most; for the end of a process."""
+    """Write and send all queues, for a moment at most; for the end of a process."""
     if _sentry is not None:
         _sentry.flush(2.0)
     if _output is not None:
@@ -602,11 +602,11 @@ def stop() -> None:
 
 
 def reopen() -> None:
-    """Open this process's log file again, after something else renamed it."""
+    """Open this process's log file again, after logrotate renamed it."""
     if _output is not None:
         _output.reopen()
 
 
 def lost() -> int:
-    """How many lines found no way out."""
+    """Return how many lines were dropped."""
     return _output.lost if _output is not None else 0

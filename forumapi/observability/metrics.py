@@ -1,8 +1,8 @@
-"""Figures of the engine and of what people do with it: counters, gauges and timings, counted in shared memory.
+"""Metrics of the engine and of its use: counters, gauges and timings, counted in shared memory.
 
-All of them stand below, with what they mean. To count costs an addition in the process's own region of a memory that
-the master shares with its workers: nothing is sent, locked or formatted for a request. A region outlives its worker
-and is taken over, with its counts, by the next: so totals never fall, and whichever worker is asked tells those of all.
+All metrics are declared below. Counting costs an addition in the process's own region of a memory that the master
+shares with its workers: nothing is sent, locked or formatted for a request. A region outlives its worker and is taken
+over, with its counts, by the next: so totals never fall, and any worker can report those of all.
 
 Within a process additions may come from any greenlet; they never come from threads of the operating system.
 """
@@ -21,7 +21,7 @@ from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final, NamedTuple
 
-# Upper bounds of the classes of a timing, in seconds; one more class holds what took longer.
+# Upper bounds of the buckets of a timing, in seconds; one more bucket holds longer times.
 BOUNDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0)
 _CLASSES: Final = len(BOUNDS) + 1
 
@@ -29,31 +29,31 @@ _HEADER: Final = 64
 _NAMES: Final = 160 * 1024
 _SLOTS: Final = 12_000
 _REGION: Final = 256 * 1024
-# A series that finds no room counts here, for nobody.
+# A series without room counts here, and is not reported.
 _WASTE: Final = _SLOTS - _CLASSES - 1
 assert _HEADER + _NAMES + _SLOTS * 8 <= _REGION
 
-# Of how many timings of one series, in one interval, the values are kept for StatsD and Riemann.
+# How many values of one series are kept in an interval, for StatsD and Riemann.
 SAMPLES: Final = 100
 
 Labels = tuple[str, ...]
 
 
 class Region:
-    """Names and values of one process. `memory` is _REGION bytes, perhaps with what a process before left in it."""
+    """Names and values of one process. `memory` is _REGION bytes, perhaps with the counts of a process before."""
 
     def __init__(self, memory: memoryview) -> None:
         self._names = memory[:8].cast("Q")  # bytes of names
         self.load: Any = memory[8:16].cast("d")
         self._text = memory[_HEADER : _HEADER + _NAMES]
-        # Of doubles, in the size of a double each.
+        # Offset of the doubles, counted in doubles.
         self.values: Any = memory[_HEADER + _NAMES : _HEADER + _NAMES + _SLOTS * 8].cast("d")
         self.slots: dict[str, int] = {}
         self._read = 0
         self._next = 0
 
     def refresh(self) -> None:
-        """Take in the names that were added since the last time, by whoever writes here."""
+        """Read the names that the owner of the region has added since the last call."""
         used = self._names[0]
         if used != self._read:
             for line in bytes(self._text[self._read : used]).decode().splitlines():
@@ -63,7 +63,7 @@ class Region:
             self._read = used
 
     def slot(self, name: str, count: int) -> int:
-        """The first of `count` slots of the series `name`, which begins at zero unless it was there."""
+        """Find or make the series `name` of `count` slots, which begins at zero; return its first slot."""
         found = self.slots.get(name)
         if found is None:
             line = f"{count} {name}\n".encode()
@@ -78,14 +78,14 @@ class Region:
 
     @property
     def is_used(self) -> bool:
-        """False where no process ever was."""
+        """Return False if no process ever claimed it."""
         return self._names[0] > 0
 
 
 class Shared:
-    """Regions for the processes of one machine. Made before they are forked; each claims one of its own.
+    """Regions of the processes of one machine. Made before they are forked; each claims one.
 
-    Who owns a region holds a lock on one byte of the file behind the memory, which ends with its process.
+    The owner of a region holds a lock on one byte of the file behind the memory, which ends with its process.
     """
 
     def __init__(self, most: int) -> None:
@@ -97,7 +97,7 @@ class Shared:
         self.own = -1
 
     def claim(self) -> Region | None:
-        """A region that no living process has, with what was counted in it; None when all are taken."""
+        """Claim a region that no living process owns, with its counts; None when all are taken."""
         for number in range(self._most):
             with contextlib.suppress(BlockingIOError):
                 fcntl.lockf(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, number)
@@ -108,28 +108,28 @@ class Shared:
         return None
 
     def regions(self) -> Iterator[tuple[Region, bool]]:
-        """Every region that was ever used, and whether its process lives."""
+        """Yield every region that was ever used, with True if its process lives."""
         for number in range(self._most):
             region = self._at(number)
             if not region.is_used:
-                # They are claimed from the first on.
+                # Regions are claimed from the first on.
                 return
             region.refresh()
             yield region, number == self.own or self._is_held(number)
 
     @property
     def is_first(self) -> bool:
-        """True in the one process that speaks for all where only one should."""
+        """Return True in the one process that reports for all."""
         return self.own >= 0 and not any(self._is_held(number) for number in range(self.own))
 
     def least_load(self, below: float) -> float:
-        """The least load of the other living processes, where it is below a bound; else the bound."""
+        """Return the least load of the other living processes, or the bound if that is lower."""
         least = below
         for number in range(self._most):
             region = self._at(number)
             if not region.is_used:
                 break
-            # Last of all: it asks the system.
+            # Last: it is a system call.
             if number != self.own and region.load[0] < least and self._is_held(number):
                 least = region.load[0]
         return least
@@ -147,15 +147,15 @@ class Shared:
 
 
 class _State:
-    """Where this process counts. `shared` is None while it counts for itself."""
+    """State of counting in this process. `shared` is None while it counts for itself."""
 
     def __init__(self) -> None:
         self.shared: Shared | None = None
         self.region = Region(memoryview(bytearray(_REGION)))
         self.values = self.region.values
-        # What stood here when this process began to count.
+        # Counts of the region when this process began.
         self.inherited: list[float] = []
-        # Values of timings since the last report, and how many there were; None while nobody wants them.
+        # Values of timings since the last report, and their number; None while they are not wanted.
         self.samples: dict[tuple[str, Labels], tuple[list[float], list[int]]] | None = None
 
 
@@ -163,7 +163,7 @@ _state: Final = _State()
 
 
 def share(most: int) -> None:
-    """Make the memory that the processes forked from now on share, for `most` of them at a time; once."""
+    """Make the memory that processes forked later share, `most` of them at a time; called once."""
     if _state.shared is None:
         _state.shared = Shared(most)
 
@@ -180,7 +180,7 @@ def join() -> bool:
     _slots_of.clear()
     for metric in Metric.all.values():
         metric.forget()
-    # A counter that appears with its first 1 has risen for nobody: what alerts look at is there from the start.
+    # A counter that appears with its first 1 shows no increase: counters of alerts are there from the start.
     for metric in Metric.all.values():
         if not metric.labels and not isinstance(metric, Fact):
             metric.slot(())
@@ -193,7 +193,7 @@ def join() -> bool:
 
 
 def is_first() -> bool:
-    """True in the one process of this machine that reports what is to be reported once."""
+    """Return True in the one process of this machine that sends metrics of the whole machine."""
     return _state.shared is None or _state.shared.is_first
 
 
@@ -201,22 +201,22 @@ def is_first() -> bool:
 
 
 def share_load(load: float) -> None:
-    """Tell the other workers how many connections this one has; infinite while it takes none."""
+    """Publish to the other workers how many connections this one has; infinite while it accepts none."""
     _state.region.load[0] = load
 
 
 def add_load(by: float) -> None:
-    """This worker has so many more."""
+    """Add to the load of this worker."""
     _state.region.load[0] += by
 
 
 def load() -> float:
-    """How many connections this worker has."""
+    """Return how many connections this worker has."""
     return float(_state.region.load[0])
 
 
 def least_load() -> float:
-    """The load of the worker that has least: another one, or this one."""
+    """Return the load of the least loaded worker, this one included."""
     own = load()
     return own if _state.shared is None else _state.shared.least_load(own)
 
@@ -225,7 +225,7 @@ def least_load() -> float:
 
 
 class Metric:
-    """A figure: its name (units in it), what it means, and by what it is told apart."""
+    """Metric: its name (with the unit), its meaning, and the names of its labels."""
 
     kind = ""
     all: dict[str, Metric] = {}
@@ -241,7 +241,7 @@ class Metric:
         Metric.all[name] = self
 
     def slot(self, labels: Labels) -> int:
-        """Where the series with these values of the labels is counted."""
+        """Return the slot of the series with these label values."""
         found = self._slots.get(labels)
         if found is None:
             name = series(self.name, dict(zip(self.labels, labels, strict=True)))
@@ -251,52 +251,52 @@ class Metric:
         return found
 
     def forget(self) -> None:
-        """The slots are elsewhere now."""
+        """Drop the slots, which are in another region now."""
         self._slots.clear()
 
     def value(self, *labels: str) -> float:
-        """What was counted here; of a timing, the sum."""
+        """Return the count of a series in this process; of a timing, the sum."""
         return float(_state.values[self.slot(labels)])
 
     def counted(self) -> Iterator[tuple[Labels, float]]:
-        """Each series that this process itself has counted, and how much that was."""
+        """Yield each series that this process has counted, with its count."""
         for labels, slot in list(self._slots.items()):
             before = _state.inherited[slot] if _state.inherited else 0.0
             yield labels, _state.values[slot] - before
 
 
 class Counter(Metric):
-    """Something that happened so often."""
+    """Counter of occurrences."""
 
     kind = "counter"
 
     def add(self, by: float = 1, *labels: str) -> None:
-        """It happened `by` times more."""
+        """Add `by` occurrences."""
         _state.values[self.slot(labels)] += by
 
 
 class Gauge(Metric):
-    """How much there is right now; of several processes, together."""
+    """Gauge of a present value, summed over processes."""
 
     kind = "gauge"
 
     def set(self, value: float, *labels: str) -> None:
-        """There is this much."""
+        """Set the value."""
         _state.values[self.slot(labels)] = value
 
     def add(self, by: float, *labels: str) -> None:
-        """There is `by` more."""
+        """Add `by` to the value."""
         _state.values[self.slot(labels)] += by
 
 
 class Timing(Metric):
-    """How long something took: a sum, and how many fell into each class of BOUNDS."""
+    """Histogram of durations: a sum, and the number in each bucket of BOUNDS."""
 
     kind = "histogram"
     _width = _CLASSES + 1
 
     def observe(self, seconds: float, *labels: str) -> None:
-        """It took this long once more."""
+        """Add one duration."""
         slot = self.slot(labels)
         values = _state.values
         values[slot] += seconds
@@ -306,13 +306,13 @@ class Timing(Metric):
 
 
 class Fact(Metric):
-    """How much there is, of the whole platform: asked of the database (platform_metrics.py), never kept here."""
+    """Gauge of the whole platform: read from the database (platform_metrics.py), never kept here."""
 
     kind = "gauge"
 
 
 def _sample(name: str, labels: Labels, seconds: float) -> None:
-    """Keep SAMPLES of all values, each with the same chance."""
+    """Keep SAMPLES of all values, each with the same probability."""
     assert _state.samples is not None, "somebody wants them"
     kept, seen = _state.samples.setdefault((name, labels), ([], [0]))
     seen[0] += 1
@@ -323,18 +323,18 @@ def _sample(name: str, labels: Labels, seconds: float) -> None:
 
 
 def escaped(value: str) -> str:
-    """A label's value as Prometheus writes it."""
+    """Escape a label value for Prometheus."""
     return value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
 
 
 def series(name: str, labels: Mapping[str, str]) -> str:
-    """A series as Prometheus writes it: `name{label="value"}`."""
+    """Format a series for Prometheus: `name{label="value"}`."""
     inner = ",".join(f'{label}="{escaped(value)}"' for label, value in labels.items())
     return f"{name}{{{inner}}}" if inner else name
 
 
 def labels_of(name: str) -> Labels:
-    """The values of the labels of a series as Prometheus writes it."""
+    """Parse the label values of a series in Prometheus' format."""
     return tuple(
         found.replace('\\"', '"').replace("\\n", "\n").replace("\\\\", "\\")
         for found in _LABEL.findall(name)
@@ -439,7 +439,7 @@ _slots_of: dict[tuple[str, str, int], tuple[int, int, int, int]] = {}
 def request(
     route: str, method: str, status: int, seconds: float, statements: int, statement_s: float
 ) -> None:
-    """One request was answered. `route` is an address template of ours, never what a client sent."""
+    """Count an answered request. `route` is an address template of ours, never text of a client."""
     values = _state.values
     key = (route, method, status)
     slots = _slots_of.get(key)
@@ -463,7 +463,7 @@ def _open(key: tuple[str, str, int]) -> tuple[int, int, int, int]:
         STATEMENT_SECONDS.slot((route,)),
     )
     if method in _METHODS:
-        # A client may invent methods; those are looked up each time.
+        # Clients may invent methods; those are looked up each time.
         _slots_of[key] = slots
     return slots
 
@@ -474,7 +474,7 @@ _METHODS: Final = frozenset(("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "O
 
 
 class Sample(NamedTuple):
-    """A series and its value; of a timing the sum, and the numbers of its classes."""
+    """Series and its value; of a timing the sum, and the numbers of its buckets."""
 
     metric: Metric
     series: str
@@ -483,7 +483,7 @@ class Sample(NamedTuple):
 
 
 def gather() -> Iterator[Sample]:
-    """Every series, of all processes that share the memory, in the order of the list above."""
+    """Sum every series over all processes that share the memory, in the order of the declarations above."""
     regions: Iterable[tuple[Region, bool]] = [(_state.region, True)]
     if _state.shared is not None:
         regions = _state.shared.regions()
@@ -509,7 +509,7 @@ def gather() -> Iterator[Sample]:
 
 
 def exposition(samples: Iterable[Sample]) -> bytes:
-    """The figures in Prometheus' text format."""
+    """Format samples in Prometheus' text format."""
     lines: list[str] = []
     told = ""
     for metric, name, value, classes in samples:
@@ -534,7 +534,7 @@ def exposition(samples: Iterable[Sample]) -> bytes:
 
 
 def want_samples(wanted: bool) -> None:
-    """Keep values of timings for whoever takes them (`take_samples`), or no longer."""
+    """Keep values of timings for `take_samples`, or stop keeping them."""
     if wanted and _state.samples is None:
         _state.samples = {}
     elif not wanted:
@@ -542,7 +542,7 @@ def want_samples(wanted: bool) -> None:
 
 
 def take_samples() -> dict[tuple[str, Labels], tuple[list[float], int]]:
-    """Values of timings since the last time, by name and labels, and how many there were in all."""
+    """Take the values of timings since the last call, by name and labels, with their number in all."""
     if _state.samples is None:
         return {}
     taken, _state.samples = _state.samples, {}

@@ -1,8 +1,8 @@
-"""The figures of `metrics.py` on their way out: to StatsD and to Riemann, every `metrics_interval_s`.
+"""Export of metrics to StatsD and Riemann, every `metrics_interval_s`.
 
-Counters go as what was added since the last time, by each process for itself. Gauges and the figures of the whole
-platform go once: from the first worker of a machine, and from the process that `leads` among all. Nobody waits for an
-answer: what can't be sent is lost, and the log says so once.
+Each process sends the increments of its own counters. Gauges of a machine are sent by its first worker, metrics of the
+whole platform by the process that `leads`. Sending never blocks: packets that can't be sent are lost, which is logged
+once.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from typing import Any, Final, NamedTuple, Protocol
 from forumapi.observability import metrics
 from forumapi.observability.log import logger
 
-# What fits into one packet everywhere, and what Riemann takes by default.
+# Most bytes of a packet that fits everywhere, and of a message that Riemann accepts by default.
 _STATSD_BYTES: Final = 1_400
 _RIEMANN_BYTES: Final = 8_000
 _TIMEOUT_S: Final = 2.0
@@ -29,7 +29,7 @@ _ODD: Final = re.compile(r"[^A-Za-z0-9-]+")
 
 
 class Point(NamedTuple):
-    """One value to send. `kind`: "c" happened so often since the last time, "g" is so much, "ms" took so long.
+    """Value to send. `kind`: "c" an increment of a counter, "g" a gauge, "ms" a timing.
 
     Of a timing `value` is seconds, and stands for 1 / `rate` of them.
     """
@@ -45,7 +45,7 @@ class Point(NamedTuple):
 
 
 def statsd_lines(points: Iterable[Point], prefix: str) -> list[str]:
-    """The points as StatsD reads them: labels become parts of the name."""
+    """Format points for StatsD: labels become parts of the name."""
     lines = []
     for point in points:
         parts = [prefix, _short(point.name), *point.labels]
@@ -61,7 +61,7 @@ def _short(name: str) -> str:
 
 
 def packets(lines: Iterable[str]) -> list[bytes]:
-    """Lines in as few packets as they fit in."""
+    """Join lines into as few packets as possible."""
     made: list[bytes] = []
     held: list[bytes] = []
     size = 0
@@ -97,7 +97,7 @@ def _text(field: int, value: str) -> bytes:
 def riemann_event(
     service: str, value: float, *, host: str, at: int, ttl_s: float, tags: Sequence[str] = ()
 ) -> bytes:
-    """One event in Riemann's protocol: time 1, state 2, service 3, host 4, tags 7, ttl 8, metric_d 14."""
+    """Encode an event in Riemann's protocol: time 1, state 2, service 3, host 4, tags 7, ttl 8, metric_d 14."""
     return b"".join(
         (
             _varint(1 << 3) + _varint(at),
@@ -112,7 +112,7 @@ def riemann_event(
 
 
 def riemann_messages(events: Iterable[bytes]) -> list[bytes]:
-    """Events as messages, each small enough for one UDP packet."""
+    """Join events into messages, each small enough for one UDP packet."""
     made: list[bytes] = []
     held = b""
     for event in events:
@@ -127,7 +127,7 @@ def riemann_messages(events: Iterable[bytes]) -> list[bytes]:
 def riemann_services(
     points: Sequence[Point], prefix: str, interval_s: float
 ) -> list[tuple[str, float, str]]:
-    """What Riemann is told: service, value, tag. Counters are rates a second; timings have mean, p95, p99, max."""
+    """Convert points for Riemann: service, value, tag. Counters become rates a second; timings mean, p95, p99, max."""
     told: list[tuple[str, float, str]] = []
     timings: dict[str, list[float]] = {}
     for point in points:
@@ -151,18 +151,18 @@ def riemann_services(
 
 
 class _Udp:
-    """Packets to one address, which may be away or have no name yet."""
+    """Sender of UDP packets to one address, which may be unreachable or not resolve yet."""
 
     def __init__(self, host: str, port: int) -> None:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_DGRAM)
         family, kind, proto, _, address = found[0]
         self._address: Any = address
-        # Not connected: a connected socket raises when nobody listens.
+        # Not connected: a connected socket raises when no process listens.
         self._socket = socket.socket(family, kind, proto)
         self._socket.setblocking(False)
 
     def send(self, packets: Iterable[bytes]) -> None:
-        """Raises OSError."""
+        """Send one packet. Raises OSError."""
         for packet in packets:
             # A full buffer loses the packet, as the network might.
             with contextlib.suppress(BlockingIOError):
@@ -173,18 +173,18 @@ class _Udp:
 
 
 class _RiemannTcp:
-    """Riemann's messages with their length before them; each is answered."""
+    """Sender of Riemann's messages over TCP, each with its length; the server acknowledges each."""
 
     def __init__(self, host: str, port: int) -> None:
         self._socket = socket.create_connection((host, port), timeout=_TIMEOUT_S)
 
     def send(self, packets: Iterable[bytes]) -> None:
-        """Raises OSError."""
+        """Send one message and wait for its acknowledgement. Raises OSError."""
         for packet in packets:
             self._socket.sendall(struct.pack(">I", len(packet)) + packet)
             (size,) = struct.unpack(">I", self._receive(4))
             answer = self._receive(min(size, 65_536))
-            # ok (2) is true, or it says why not (3).
+            # ok (2) is true, or error (3) says why not.
             if not answer.startswith(b"\x10\x01"):
                 raise OSError(f"Riemann refused the figures: {answer[:200]!r}")
 
@@ -207,7 +207,7 @@ def _host_port(address: str) -> tuple[str, int]:
 
 
 class Target:
-    """Where figures go: opened when there is something to send, and anew after a failure, which is logged once."""
+    """Target of metrics: opened with the first packet, and again after a failure, which is logged once."""
 
     def __init__(self, address: str, connect: Callable[[str, int], _Udp | _RiemannTcp]) -> None:
         self.address = address
@@ -216,7 +216,7 @@ class Target:
         self._is_failing = False
 
     def send(self, packets: Sequence[bytes]) -> None:
-        """Send them or lose them."""
+        """Send packets, or drop them."""
         try:
             if self._open is None:
                 self._open = self._connect(*_host_port(self.address))
@@ -230,7 +230,7 @@ class Target:
             self._is_failing = False
 
     def close(self) -> None:
-        """Forget the connection."""
+        """Close the connection."""
         held, self._open = self._open, None
         if held is not None:
             held.close()
@@ -276,7 +276,7 @@ class Reporter:
         self._host = socket.gethostname()
 
     def start(self) -> None:
-        """Look and send in the background until `stop`."""
+        """Sample and send in the background until `stop`."""
         if self._thread is None:
             self._stopping.clear()
             self._choose()
@@ -284,7 +284,7 @@ class Reporter:
             self._thread.start()
 
     def stop(self) -> None:
-        """Send what is left and end."""
+        """Send the last report and end the thread."""
         if self._thread is not None:
             self._stopping.set()
             self._thread.join(_TIMEOUT_S)
@@ -308,7 +308,7 @@ class Reporter:
         self.report(max(time.monotonic() - reported, TICK_S))
 
     def report(self, interval_s: float) -> None:
-        """Send what there is to those who are to have it."""
+        """Send a report to the targets."""
         self._choose()
         targets = [one for one in (self._statsd, self._riemann) if one is not None]
         if not targets:
@@ -331,7 +331,7 @@ class Reporter:
             )
 
     def points(self) -> list[Point]:
-        """What happened since the last time, what there is, and, where this process leads, what the platform has."""
+        """Collect increments, gauges and, where this process leads, the metrics of the platform."""
         found = []
         for metric in metrics.Metric.all.values():
             if isinstance(metric, metrics.Counter):
@@ -356,7 +356,7 @@ class Reporter:
         return found
 
     def _choose(self) -> None:
-        """Take over where figures go, which a reload may have changed."""
+        """Apply the targets of the settings, which a reload may have changed."""
         config = self._config()
         statsd, (kind, _, riemann) = config.metrics_address, config.riemann_url.partition("://")
         if (self._statsd.address if self._statsd else "") != statsd:

@@ -1,4 +1,4 @@
-"""Request bodies into typed structs, with the leniency that clients lean on (platform 1.2).
+"""Decoding of request bodies into typed structs, with the leniency that clients rely on (platform 1.2).
 
 A body struct's fields carry the wire names. A field that was not sent, or sent as null, is UNSET. Keys match without
 regard to case, unknown keys are ignored, a wrong JSON type is refused by name.
@@ -30,19 +30,19 @@ _MAX_DEPTH: Final = 20
 
 
 class Meta(Struct):
-    """The part of `meta` that is read on input; everything else in it is ignored (C-03)."""
+    """Part of `meta` that is read on input; its other members are ignored (C-03)."""
 
     editReason: str | UnsetType = UNSET
 
 
 def given(value: T | UnsetType, otherwise: T) -> T:
-    """`value`, or `otherwise` where it was not sent."""
+    """Return `value`, or `otherwise` where it was not sent."""
     return otherwise if isinstance(value, UnsetType) else value
 
 
 @cache
 def _fields(struct: type[Struct]) -> dict[str, tuple[str, Any]]:
-    """Lower-cased wire name -> (wire name, type without UNSET)."""
+    """Map lower-cased wire names to (wire name, type without UNSET)."""
     hints = typing.get_type_hints(struct)
     return {
         field.encode_name.lower(): (field.encode_name, _bare(hints[field.name]))
@@ -58,7 +58,7 @@ def _bare(hint: Any) -> Any:
 
 
 def _fit(value: Any, hint: Any, place: str = "", depth: int = 0) -> Any:
-    """`value` with the keys of its objects spelled as `hint` spells them, nulls and unknown keys left out."""
+    """Spell the keys of objects as `hint` does, and leave out nulls and unknown keys."""
     if depth > _MAX_DEPTH:
         raise Invalid(place, "is nested too deeply", code=UNPARSABLE)
     if isinstance(value, dict) and isinstance(hint, type) and issubclass(hint, Struct):
@@ -84,7 +84,7 @@ def _fit(value: Any, hint: Any, place: str = "", depth: int = 0) -> Any:
 
 
 def _field_of(message: str) -> tuple[str, str]:
-    """msgspec's "Expected `int`, got `str` - at `$.itemId`" as (field, rule)."""
+    """Convert msgspec's "Expected `int`, got `str` - at `$.itemId`" into (field, rule)."""
     text, _, place = message.partition(" - at ")
     return place.strip("`").removeprefix("$").removeprefix("."), text[:1].lower() + text[
         1:
@@ -92,7 +92,7 @@ def _field_of(message: str) -> tuple[str, str]:
 
 
 def parse(data: bytes, content_type: str, into: type[T]) -> T:
-    """The body as `into` (a struct, or a list of structs). Raises Invalid: code 1, 2, 3 or 4."""
+    """Decode the body into `into` (a struct, or a list of structs). Raises Invalid: code 1, 2, 3 or 4."""
     kind = content_type.partition(";")[0].strip().lower()
     if kind == "application/json":
         return _convert(_json(data), into, strict=True)
@@ -144,7 +144,7 @@ def _form(data: bytes, into: Any) -> dict[str, Any]:
 def _whole(name: str, text: str) -> int:
     if not _WHOLE.fullmatch(text):
         raise Invalid(name, "must be a whole number", code=WRONG_TYPE)
-    # What is longer is beyond 64 bits in any case, and refused with the rest.
+    # A longer number is beyond 64 bits in any case.
     return int(text) if len(text) <= 20 else _BIGINT + 1
 
 

@@ -1,4 +1,4 @@
-"""The client's address, believed only from configured proxies (P-60) and from front ends that the operator named."""
+"""Client address, taken from configured proxies (P-60) and front ends alone."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
-# So many answers are kept, of lists of addresses up to so many characters: a client behind the proxy comes again.
+# Cached results, and the longest X-Forwarded-For that is cached: a client behind the proxy sends many requests.
 KEPT: Final = 4096
 KEPT_CHARACTERS: Final = 100
 
-# Who comes through a unix socket is on this machine.
+# The peer of a Unix socket is on this machine.
 _HERE: Final = "127.0.0.1"
 
 
 class Proxies:
-    """Who is believed about the clients behind them: addresses or networks, as the settings have them.
+    """Trusted proxies: addresses or networks, as in the settings.
 
     Raises ValueError for a text that is neither.
     """
@@ -28,9 +28,9 @@ class Proxies:
         self._kept = lru_cache(KEPT)(self._client)
 
     def client_ip(self, environ: dict[str, Any]) -> str:
-        """The peer; behind proxies that are believed the rightmost address of X-Forwarded-For that is not one of them.
+        """Return the peer; behind trusted proxies the rightmost address of X-Forwarded-For that is not one of them.
 
-        A peer without an address (a unix socket) is "", and believed where 127.0.0.1 is.
+        A peer without an address (a Unix socket) is "", and trusted where 127.0.0.1 is.
         """
         peer = str(environ.get("REMOTE_ADDR") or "")
         forwarded = environ.get("HTTP_X_FORWARDED_FOR", "")
@@ -40,7 +40,7 @@ class Proxies:
         return find(peer, forwarded)
 
     def believes(self, peer: str) -> bool:
-        """Return if a peer is believed about the clients behind it."""
+        """Return True if a peer is a trusted proxy."""
         return bool(self._networks) and self._believes(peer or _HERE)
 
     def _client(self, peer: str, forwarded: str) -> str:
@@ -62,14 +62,14 @@ class Proxies:
 
 
 def _plain(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
-    """The address; of IPv4 where it is written as one of IPv6, as a listener on [::] sees it."""
+    """Parse an address; an IPv4-mapped IPv6 address, as on [::], becomes IPv4."""
     found = ipaddress.ip_address(text)
     return (found.version == 6 and found.ipv4_mapped) or found
 
 
 @lru_cache(KEPT)
 def caller(ip: str) -> str:
-    """What stands for the caller at an address: of IPv6 the /64, which is what one household or server has."""
+    """Return the caller of an address: the address, of IPv6 its /64, which is what one household or server has."""
     try:
         address = ipaddress.ip_address(ip)
     except ValueError:
@@ -90,9 +90,9 @@ EVERY_SITE: Final = "*"
 
 
 class FrontEnd(NamedTuple):
-    """A program that shows sites to its own visitors, as the settings name it: known by `network` or by `digest`.
+    """Front end: a program that shows sites to its own visitors, known by `network` or by `digest`.
 
-    `digest` is the SHA-256 of its secret. `keys` are those of its sites, or EVERY_SITE alone.
+    `digest` is the SHA-256 of its secret. `keys` are the keys of its sites, or EVERY_SITE alone.
     """
 
     name: str
@@ -102,7 +102,7 @@ class FrontEnd(NamedTuple):
 
 
 def front_end(text: str) -> FrontEnd:
-    """One of the setting `front_ends`: its name, an address, network or sha256:<hash>, and sites. Raises ValueError."""
+    """Parse an entry of `front_ends`: name; address, network or sha256:<hash>; sites. Raises ValueError."""
     name, known_by, *keys = [*text.split(), "", ""][: max(2, len(text.split()))]
     if not _FRONT_END.fullmatch(name):
         raise ValueError("must begin with a name of small letters, digits and hyphens")
@@ -120,7 +120,7 @@ def front_end(text: str) -> FrontEnd:
 
 
 class FrontEnds:
-    """Read from the settings who is believed about visitors. Raises ValueError for a text that is not in order."""
+    """Front ends of the settings. Raises ValueError for a malformed entry."""
 
     def __init__(self, texts: Sequence[str]) -> None:
         named = [front_end(text) for text in texts]
@@ -131,7 +131,7 @@ class FrontEnds:
                 self._by_digest.setdefault(one.digest, []).append(one)
 
     def find(self, peer: str, secret: str, key: str) -> str:
-        """The name of the front end that calls from `peer`, or with `secret`, for the site of that key; "" for none."""
+        """Find the name of the front end that calls from `peer`, or with `secret`, for a site; "" for none."""
         if secret:
             digest = f"sha256:{hashlib.sha256(secret.encode()).hexdigest()}"
             known = self._by_digest.get(digest, [])
@@ -140,7 +140,7 @@ class FrontEnds:
         return next((one.name for one in known if not one.keys.isdisjoint((key, EVERY_SITE))), "")
 
     def holds(self, peer: str) -> bool:
-        """Return if a front end calls from `peer`."""
+        """Return True if `peer` is a front end's address."""
         return bool(self._at(peer))
 
     def _at(self, peer: str) -> list[FrontEnd]:

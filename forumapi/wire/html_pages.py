@@ -1,7 +1,7 @@
-"""Pages that the engine shows to people itself: HTML without anything from elsewhere, and without scripts but for one.
+"""HTML pages of the engine itself, without resources of other origins, and without scripts but one.
 
-Templates hold $names; what they stand for is HTML already. Texts that are stored escaped (titles, names) go in as they
-are, everything else through `escape`.
+Templates hold $names, whose values are HTML already. Texts stored escaped (titles, names) go in as they are, all others
+through `escape`.
 """
 
 from __future__ import annotations
@@ -36,14 +36,14 @@ def _script(name: str) -> str:
 
 
 def _hash(text: str) -> str:
-    """A text that stands in a page, as its policy names it."""
+    """Hash an inline text for the page's Content-Security-Policy."""
     return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
 
 
 def page(name: str, title: str, script: str = "", **values: str) -> bytes:
-    """The page made of a template; `title` and `values` are HTML. Raises KeyError for a $name without a value.
+    """Fill a template; `title` and `values` are HTML. Raises KeyError for a $name without a value.
 
-    `script` is the name of one that stands beside the templates; it must be named to `headers` too.
+    `script` names a script beside the templates, which must be passed to `headers` too.
     """
     body = _template(name).substitute(values)
     if script:
@@ -56,15 +56,15 @@ def page(name: str, title: str, script: str = "", **values: str) -> bytes:
 
 
 def notice(text: str) -> str:
-    """What went wrong, said where it is heard at once; "" says nothing."""
+    """Make an alert of an error message, which screen readers announce at once; "" for none."""
     return f'<p class="bad" role="alert">{escape(text)}</p>' if text else ""
 
 
 def headers(
     form_targets: str = "", *, script: str = "", connects_to: str = ""
 ) -> tuple[tuple[str, str], ...]:
-    """What a page goes out with. `form_targets`: origins that its forms may lead to beside its own; `connects_to`:
-    what its script may talk to."""
+    """Make the headers of a page. `form_targets`: origins that its forms may lead to beside its own; `connects_to`:
+    URLs that its script may connect to."""
     scripts = f"script-src {_hash(_script(script))}; connect-src {connects_to}; " if script else ""
     policy = (
         f"default-src 'none'; style-src {_hash(_STYLE)}; {scripts}base-uri 'none'; "

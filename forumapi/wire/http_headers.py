@@ -1,7 +1,7 @@
-"""Headers of requests and answers that the API document describes: one table for the document and for CORS.
+"""Table of request and response headers, for the OpenAPI document and for CORS.
 
 A page of another origin may send a request header, and read a header of an answer, only where CORS lists it
-(platform 1.3). Both lists are made from the tables here, so that nothing is described that a page can't use.
+(platform 1.3). Both lists are made from the tables here, so that pages can use every header that is described.
 """
 
 from __future__ import annotations

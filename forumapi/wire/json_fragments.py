@@ -1,6 +1,6 @@
-"""JSON bytes with holes: how a document becomes bytes once and a page is put together from bytes.
+"""JSON fragments: documents encoded once, with holes that are filled when a page is made.
 
-A document is a dict in which `Hole(name)` stands wherever another row's document or the viewer's own part goes.
+A document is a dict in which `Hole(name)` stands in the place of another row's document or of the viewer's part.
 `encode` makes bytes of it in which each hole is marked with NUL characters, which no JSON and no stored text can hold,
 and cuts it at the holes: (text, name, text, name, ..., text). `fill` joins the texts with the values of the holes.
 """
@@ -17,14 +17,14 @@ import msgspec
 Fragment = tuple[bytes, ...]
 
 ZERO_TIME: Final = "0001-01-01T00:00:00Z"
-# The key under which a hole stands for members that may be absent.
+# Key of a hole for members that may be absent.
 OPTIONAL: Final = "?"
 _FIRST: Final = b'{"?":'
 _LATER: Final = b',"?":'
 
 
 class Hole:
-    """A place in a document that is filled when the page is made.
+    """Place in a document that is filled when the page is made.
 
     Under the key OPTIONAL it is filled with b"" or with whole members, each with a comma: `,"key":value`, or
     `"key":value,` where it is the object's first key.
@@ -36,10 +36,10 @@ class Hole:
         self.mark = msgspec.Raw(b"\0" + name.encode() + b"\0")
 
 
-# The same moments are shown again and again: on every page of a thread, in every list.
+# The same times are shown on every page of a thread, in every list.
 @lru_cache(4096)
 def when(moment: datetime.datetime) -> str:
-    """RFC 3339 in UTC with Z, microseconds, trailing zeros trimmed (platform 1.9)."""
+    """Format a time: RFC 3339 in UTC with Z, microseconds, trailing zeros trimmed (platform 1.9)."""
     text = moment.isoformat()
     if moment.microsecond:
         return text[:26].rstrip("0") + "Z"
@@ -63,12 +63,12 @@ raw: Final = msgspec.Raw
 
 
 def encode(document: Mapping[str, Any]) -> Fragment:
-    """The document's bytes, cut at its holes: texts at even places, hole names at odd ones."""
+    """Encode a document, cut at its holes: texts at even places, hole names at odd ones."""
     return cut(dumps(document))
 
 
 def cut(data: bytes) -> Fragment:
-    """JSON bytes with marked holes, cut at them."""
+    """Cut JSON bytes at their marked holes."""
     parts = data.split(b"\0")
     for index in range(0, len(parts) - 1, 2):
         if parts[index].endswith(_FIRST):
@@ -80,17 +80,17 @@ def cut(data: bytes) -> Fragment:
 
 
 def pack(fragment: Fragment) -> bytes:
-    """A fragment as one byte string, for memcached."""
+    """Encode a fragment as one byte string, for memcached."""
     return b"\0".join(fragment)
 
 
 def unpack(data: bytes) -> Fragment:
-    """What `pack` made."""
+    """Decode the result of `pack`."""
     return tuple(data.split(b"\0"))
 
 
 def fill(fragment: Fragment, values: Mapping[bytes, bytes]) -> bytes:
-    """The fragment with its holes filled. Raises KeyError for a hole without a value."""
+    """Fill the holes of a fragment. Raises KeyError for a hole without a value."""
     if len(fragment) == 1:
         return fragment[0]
     parts = list(fragment)

@@ -1,4 +1,4 @@
-"""Limit and offset in, pages and their links out (platform 1.8)."""
+"""Paging by limit and offset: parsing, page objects and their links (platform 1.8)."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ Pairs = Sequence[tuple[str, str]]
 DEFAULT_LIMIT: Final = 25
 MAX_LIMIT: Final = 250
 STEP: Final = 5
-# No list is longer, and offset and limit together stay within 32 bits.
+# Above the length of any list; offset and limit together stay within 32 bits.
 _MAX_OFFSET: Final = 2_000_000_000
 
 
 class Paging(NamedTuple):
-    """One page of a list: at most `limit` entries from the `offset`-th on."""
+    """Page of a list: at most `limit` entries from the `offset`-th on."""
 
     limit: int = DEFAULT_LIMIT
     offset: int = 0
@@ -35,7 +35,7 @@ def _number(name: str, text: str, default: int) -> int:
 
 
 def parse(limit: str, offset: str) -> Paging:
-    """The page that `limit` and `offset` of the query name; "" means not given. Raises Invalid, code 3 or 4."""
+    """Parse `limit` and `offset` of the query; "" means not given. Raises Invalid, code 3 or 4."""
     size = _number("limit", limit, DEFAULT_LIMIT)
     if not 1 <= size <= MAX_LIMIT or size % STEP:
         raise Invalid(
@@ -50,23 +50,23 @@ def parse(limit: str, offset: str) -> Paging:
 
 
 def max_offset(total: int, limit: int) -> int:
-    """The offset of the last page; 0 for an empty list."""
+    """Return the offset of the last page; 0 for an empty list."""
     return (total - 1) // limit * limit if total else 0
 
 
 def check(total: int, paging: Paging) -> None:
-    """Raises Invalid, code 4, for an offset beyond the last page."""
+    """Check that the offset is not beyond the last page. Raises Invalid, code 4."""
     if paging.offset > max_offset(total, paging.limit):
         raise Invalid("offset", "is beyond the last page", code=OUT_OF_RANGE)
 
 
 def page_offset(position: int, limit: int) -> int:
-    """The offset of the page that holds the `position`-th entry, counted from 1."""
+    """Return the offset of the page that holds the `position`-th entry, counted from 1."""
     return (max(position, 1) - 1) // limit * limit
 
 
 def href(path: str, pairs: Pairs, **changed: int | str | None) -> str:
-    """`path` with the query re-encoded: keys sorted, no `access_token`, `changed` keys set or (None) dropped."""
+    """Make a link: `path` and query, keys sorted, no `access_token`, `changed` keys set or (None) dropped."""
     kept = [(key, value) for key, value in pairs if key != "access_token" and key not in changed]
     kept += [(key, str(value)) for key, value in changed.items() if value is not None]
     kept.sort(key=lambda pair: pair[0])
@@ -75,7 +75,7 @@ def href(path: str, pairs: Pairs, **changed: int | str | None) -> str:
 
 
 def _self_href(path: str, query: str, pairs: Pairs, offset: int) -> str:
-    """The query as received, without access_token; at offset 0 re-encoded without offset."""
+    """Make the `self` link: the query as received, without access_token; at offset 0 re-encoded without offset."""
     if not query:
         return path
     if offset == 0:
@@ -95,7 +95,7 @@ def page(
     query: str = "",
     pairs: Pairs = (),
 ) -> bytes:
-    """The page object of platform 1.8; `items` is a finished JSON array."""
+    """Make the page object of platform 1.8; `items` is a finished JSON array."""
     limit, offset = paging
     last = max_offset(total, limit)
     links: list[dict[str, str]] = []
@@ -139,7 +139,7 @@ def page(
 
 
 def preview(items: bytes, total: int, limit: int, type_path: str) -> bytes:
-    """An embedded page: the first `limit` entries, without links."""
+    """Make an embedded page: the first `limit` entries, without links."""
     return (
         b'{"total":%d,"limit":%d,"offset":0,"maxOffset":%d,"totalPages":%d,"page":1,"type":%b,"items":%b}'
         % (

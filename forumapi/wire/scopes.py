@@ -1,4 +1,4 @@
-"""What a token with scopes may do: `<resource>:read` and `<resource>:write`, made from the routing tables.
+"""Scopes of tokens, `<resource>:read` and `<resource>:write`, made from the routing tables.
 
 The resource of an operation is the first part of its address below /api/v1, so that an address that is added has its
 scopes at once; the tables below hold the exceptions. Docs: docs/api/oauth.md.
@@ -12,14 +12,14 @@ from typing import Final
 
 from forumapi import itemtypes
 
-# What `of` answers for an operation that any token may ask for, and for one that only a token without scopes may.
+# Results of `of` for operations that any token may call, and for those that only a token without scopes may.
 OPEN: Final = ""
 WHOLE: Final = "*"
 
 _BELOW: Final = "/api/v1/"
 _NAME: Final = re.compile(r"[a-z0-9][a-z0-9_-]*")
 
-# Addresses that say nothing of the caller and change nothing in their name.
+# URLs that reveal nothing about the caller and change nothing in their name.
 _OPEN: Final = frozenset(
     (
         "/",
@@ -44,13 +44,13 @@ _OPEN_RESOURCES: Final = frozenset(
     ("asyncapi.json", "auth0", "docs", "legal", "openapi.json", "out")
 )
 
-# Whoever could reach these with a limited token could make themselves an unlimited one.
+# With these a limited token could make itself an unlimited one.
 _WHOLE_RESOURCES: Final = frozenset(("auth", "keys", "oauth", "sessions"))
 _WHOLE_ADDRESSES: Final = frozenset(
     ("/api/v1/site/auth", "/api/v1/site/auth/<method>", "/api/v1/site/offer")
 )
 
-# A part of an address, wherever it stands, that says more than the first one.
+# Parts of a URL that, wherever they stand, decide before the first part.
 _PARTS: Final[Mapping[str, str]] = {
     "bookmark": "bookmarks",
     "draft": "drafts",
@@ -72,11 +72,11 @@ _ADDRESSES: Final[Mapping[str, str]] = {
     "/api/v1/profiles/read/batch": "profile",
     "/api/v1/updates/email": "profile",
 }
-# The token that is presented: who it belongs to, and giving it up.
+# The presented token itself: introspection and revocation.
 _OWN_TOKEN: Final = frozenset(("/api/v1/auth", "/api/v1/auth/<token>"))
 _OF_OWN_TOKEN: Final[Mapping[str, str]] = {"GET": "profile:read", "POST": OPEN, "DELETE": OPEN}
 
-# Asking much at once, or for a ticket to listen with, which changes nothing.
+# Batch reads, and tickets for live events: they change nothing.
 _READ_BY_POST: Final = frozenset(("live", "permission", "search"))
 
 _WORDS: Final[Mapping[str, str]] = {
@@ -127,9 +127,9 @@ _WORDS: Final[Mapping[str, str]] = {
 
 
 def of(template: str, verb: str) -> str:
-    """The scope that a method of an address asks of a limited token, or OPEN, or WHOLE.
+    """Return the scope that a method of a URL demands of a limited token, or OPEN, or WHOLE.
 
-    Raises LookupError for an address outside of the API that no table here names: nobody decided on it.
+    Raises LookupError for a URL outside of the API that no table here names.
     """
     if template in _OPEN:
         return OPEN
@@ -149,8 +149,8 @@ def of(template: str, verb: str) -> str:
     return f"{resource}:{'read' if is_read else 'write'}"
 
 
-# The scope that reading a thing of a type takes. What hangs on another thing takes that thing's alone; users and ways
-# to sign in are nobody's business but their owner's.
+# Scope for reading an object of a type. An object that belongs to another takes that one's scope alone; users and
+# sign-in methods are readable by their owner alone.
 _OF_KIND: Final[Mapping[int, str]] = {
     kind.id: of(kind.path, "GET")
     for kind in itemtypes.TYPES
@@ -163,29 +163,29 @@ _OF_KIND: Final[Mapping[int, str]] = {
 
 
 def kinds(granted: frozenset[str] | None) -> frozenset[int]:
-    """The types of things that a token may read which is limited to `granted`; None: all of them."""
+    """Return the item types that a token limited to `granted` may read; None: all of them."""
     if granted is None:
         return itemtypes.ALL
     return frozenset(kind for kind, scope in _OF_KIND.items() if scope in (OPEN, *granted))
 
 
 def of_kind(item_type: int) -> str:
-    """The scope that reading a thing of this type takes. Raises KeyError for a type that none is good for."""
+    """Return the scope for reading an object of this type. Raises KeyError for a type without one."""
     return _OF_KIND[item_type]
 
 
 def words(scope: str) -> str:
-    """What a scope lets one do, for whoever is asked to grant it."""
+    """Describe a scope, for the user who is asked to grant it."""
     resource, _, kind = scope.partition(":")
     return _WORDS.get(scope) or f"{'Read' if kind == 'read' else 'Change'} {resource}"
 
 
 def known(operations: Iterable[tuple[str, str]]) -> tuple[str, ...]:
-    """Every scope of these operations, (address, method) each, in alphabetical order."""
+    """List every scope of these operations, (URL, method) each, in alphabetical order."""
     found = {of(template, verb) for template, verb in operations}
     return tuple(sorted(found - {OPEN, WHOLE}))
 
 
 def split(text: str) -> list[str]:
-    """The scopes of a space-separated list, each once, in order."""
+    """Split a space-separated list of scopes, each once, in order."""
     return list(dict.fromkeys(text.split()))

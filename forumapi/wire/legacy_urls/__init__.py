@@ -53,11 +53,11 @@ _MAX_OFFSET: Final = 10**9
 
 
 class RulesError(ConfigError):
-    """A rule set is not one; the message names file and place."""
+    """Error in a rule set; the message names file and place."""
 
 
 class Rule(NamedTuple):
-    """One rule: how an old address says what it leads to."""
+    """Rule that maps an old URL to its target."""
 
     key: str
     pattern: re.Pattern[str] | None
@@ -69,7 +69,7 @@ class Rule(NamedTuple):
 
 
 class Old(NamedTuple):
-    """What an old address names: a thing by its old id, or ("") the list of its kind."""
+    """Target of an old URL: an object by its old id, or ("") the list of its kind."""
 
     item_type: int
     old_id: str
@@ -80,7 +80,7 @@ class Old(NamedTuple):
 
 
 class RuleSet(NamedTuple):
-    """The rules of one product."""
+    """Rules of one product."""
 
     queries: tuple[Rule, ...]
     paths: tuple[Rule, ...]
@@ -91,7 +91,7 @@ class RuleSet(NamedTuple):
     goto: Mapping[str, str]
 
     def read(self, url: str) -> Old | None:
-        """What the address names; only its path and query are looked at. None: nothing that these rules know."""
+        """Find the target of a URL by its path and query; None if no rule matches."""
         try:
             parts = urlsplit(url)
             query = dict(reversed(parse_qsl(parts.query, max_num_fields=100)))
@@ -132,12 +132,12 @@ class RuleSet(NamedTuple):
 
 
 def _number(text: str) -> int:
-    """A small number, 0 for anything else."""
+    """Parse a small number, 0 for anything else."""
     return int(text) if text.isascii() and text.isdigit() and len(text) < 9 else 0
 
 
 def parse(text: str, name: str) -> RuleSet:
-    """A rule set from TOML. Raises RulesError."""
+    """Parse a rule set from TOML. Raises RulesError."""
     try:
         data = tomllib.loads(text)
         page, goto = data.get("page", {}), dict(data.get("goto", {}))
@@ -184,7 +184,7 @@ def _rule(data: dict[str, Any], where: str, needed: str) -> Rule:
 
 
 def load(folder: str = "") -> dict[str, RuleSet]:
-    """Product -> its rules: those that come along, and the files `<product>.toml` of a folder, which win.
+    """Load product -> rules: the packaged ones, and the files `<product>.toml` of a folder, which win.
 
     Raises RulesError, also for a folder that can't be read.
     """
