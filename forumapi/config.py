@@ -1,8 +1,8 @@
 """Settings: one TOML file, overridden by the environment, as one frozen dataclass.
 
-Every setting has a default, a unit, one sentence, and says how a change takes effect: a reload applies it at once, a
-reload replaces the processes for it, or a restart is needed.
-A key that is unknown, of the wrong type or out of range is a ConfigError that names it. A bad reload changes nothing.
+Every setting has a default, a unit, one sentence, and a way in which a change takes effect: a reload applies it at
+once, a reload replaces the processes, or a restart is needed. A key that is unknown, of the wrong type or out of range
+is a ConfigError that names the key. An invalid reload changes nothing.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ ENV_RUN: Final = "STARTED_BY_RUN"
 
 
 def resource(name: str) -> Path:
-    """The path of `docs/...`, `etc/...` or `sql/...`: beside the package in a checkout, else where it was installed."""
+    """Return the path of `docs/...`, `etc/...` or `sql/...`: beside the package in a checkout, else as installed."""
     checkout = Path(__file__).resolve().parent.parent
     # Beside an installed package stand other packages, which may well have a folder of the same name.
     if (checkout / "setup.cfg").exists():
@@ -45,7 +45,7 @@ def resource(name: str) -> Path:
 
 
 Rule = Callable[[Any], str | None]
-"""Says what is wrong with a value of the right type, or None."""
+"""Rule on a value of the right type: returns the problem, or None."""
 
 
 def _between(low: float, high: float) -> Rule:
@@ -165,8 +165,8 @@ def _setting(
     rule: Rule | None = None,
     secret: bool = False,
 ) -> Any:
-    """A setting. With `reload` a running process takes a new value over; with `restart` the machine's processes must be
-    stopped and started for it; with neither a reload puts new processes in the place of those that run."""
+    """Declare a setting. With `reload` a running process applies a new value; with `restart` the machine's processes
+    must be stopped and started for it; with neither a reload replaces the processes."""
     metadata = {
         "unit": unit,
         "text": text,
@@ -1092,7 +1092,7 @@ class Config:
 
     @property
     def short_links(self) -> str:
-        """What a short link's code is appended to; ends in /out/."""
+        """Return the URL that a short link's code is appended to; ends in /out/."""
         return (
             self.short_link_url or f"{self.scheme}://{self.platform_domain}{self.port_suffix}/out/"
         )
@@ -1142,12 +1142,12 @@ def _is_default(config: Config, name: str) -> bool:
 
 
 def embedded_environ() -> dict[str, str]:
-    """The environment of processes that this one starts in the embedded mode."""
+    """Make the environment of processes that this one starts in the embedded mode."""
     return {f"{ENV_PREFIX}ENVIRONMENT": "embedded", ENV_RUN: str(os.getpid())}
 
 
 def is_started_by_run() -> bool:
-    """True in a process that `forumapi run` itself has started."""
+    """Return True in a process that `forumapi run` itself has started."""
     return os.environ.get(ENV_RUN) == str(os.getppid())
 
 
@@ -1162,7 +1162,7 @@ def _kind(name: str) -> str:
 
 
 def _typed(name: str, value: object) -> Any:
-    """`value` as the setting's type. Raises ConfigError."""
+    """Convert `value` to the setting's type. Raises ConfigError."""
     wanted = _TYPES[name]
     if wanted is bool and isinstance(value, bool):
         return value
@@ -1186,9 +1186,9 @@ def _checked(name: str, value: object) -> Any:
 
 
 def parse(name: str, text: str) -> Any:
-    """The value of the setting `name` written as text: environment, command line. Raises ConfigError.
+    """Parse the text of a setting, from the environment or the command line. Raises ConfigError.
 
-    A list is written with commas between; true and false also as yes, no, on, off, 1, 0.
+    A list has commas between its values; true and false may be yes, no, on, off, 1, 0.
     """
     known(name)
     wanted = _TYPES[name]
@@ -1206,7 +1206,7 @@ def parse(name: str, text: str) -> Any:
 
 
 def known(name: str) -> None:
-    """Raises ConfigError, with the nearest name, unless there is a setting called `name`."""
+    """Check that there is a setting `name`. Raises ConfigError, which names the nearest one."""
     if name not in SETTINGS:
         near = difflib.get_close_matches(name, SETTINGS, n=1, cutoff=0.4)
         hint = f"; did you mean {near[0]}?" if near else ""
@@ -1214,7 +1214,7 @@ def known(name: str) -> None:
 
 
 def default_path(environ: Mapping[str, str]) -> Path:
-    """The settings file: what FORUMAPI_CONFIG names, else the one that came with the package."""
+    """Return the settings file: the one that FORUMAPI_CONFIG names, else the one in the package."""
     named = environ.get(ENV_FILE)
     return Path(named) if named else resource("etc/forumapi.toml")
 
@@ -1258,7 +1258,7 @@ def _current_name(name: str, key: str, given: Mapping[str, object], where: str) 
 def _read(path: Path) -> tomlkit.TOMLDocument:
     try:
         text = path.read_text(encoding="utf-8")
-        # It says more plainly what is wrong, and where.
+        # tomllib's messages are clearer.
         tomllib.loads(text)
         return tomlkit.parse(text)
     except FileNotFoundError:
@@ -1273,7 +1273,7 @@ def _read(path: Path) -> tomlkit.TOMLDocument:
 
 
 def note(name: str) -> str:
-    """What a setting is for, its unit, and when a change takes effect: the line above it in etc/forumapi.toml."""
+    """Make the line above a setting in etc/forumapi.toml: purpose, unit, and when a change takes effect."""
     about = SETTINGS[name].metadata
     unit = f" Unit: {about['unit']}." if about["unit"] else ""
     return f"{about['text']}{unit} {_EFFECTS[effect(name)]}"
@@ -1287,21 +1287,20 @@ _EFFECTS: Final = {
 
 
 def effect(name: str) -> str:
-    """How a change of the setting takes effect: "reload", "replace" (new processes, at a reload) or "restart"."""
+    """Return how a change takes effect: "reload", "replace" (new processes, at a reload) or "restart"."""
     about = SETTINGS[name].metadata
     return "reload" if about["reload"] else "restart" if about["restart"] else "replace"
 
 
 def shown(name: str, value: object) -> str:
-    """A value as TOML writes it; secrets are not shown."""
+    """Format a value as TOML; secrets are hidden."""
     if SETTINGS[name].metadata["secret"] and value:
         return '"(set)"'
     return tomlkit.item(list(value) if isinstance(value, tuple) else value).as_string()
 
 
 class Changes(NamedTuple):
-    """The names of settings that differ: those a reload applies at once, those that new processes have, those that wait
-    for a restart."""
+    """Names of settings that differ: applied by a reload at once, by new processes, or by a restart."""
 
     applied: list[str]
     replaced: list[str]
@@ -1309,15 +1308,15 @@ class Changes(NamedTuple):
 
 
 def diff(old: Config, new: Config) -> Changes:
-    """Which settings differ between the two, in the order of the file."""
+    """Compare two configurations; the names of settings that differ, in the order of the file."""
     changed = [name for name in SETTINGS if getattr(old, name) != getattr(new, name)]
     return Changes(*([name for name in changed if effect(name) == wanted] for wanted in _EFFECTS))
 
 
 def set_value(path: Path, name: str, text: str) -> Config:
-    """Write one setting into the file and keep everything else in it, comments too; the settings as they are then.
+    """Write one setting into the file, all else and comments kept; return the settings of the file then.
 
-    Raises ConfigError, and writes nothing, when the value or the file is bad.
+    Raises ConfigError, and writes nothing, when the value or the file is invalid.
     """
     document = _read(path)
     if (current := RENAMED.get(name, name)) != name:
@@ -1329,7 +1328,7 @@ def set_value(path: Path, name: str, text: str) -> Config:
     document[current] = list(value) if isinstance(value, tuple) else value
     written = tomlkit.dumps(document)
     try:
-        # The new file stands whole beside the old one before it takes its name, so that a crash leaves one of the two.
+        # The new file is complete before it takes the old one's name, so that a crash leaves one of the two.
         with tempfile.NamedTemporaryFile(
             "w", encoding="utf-8", dir=path.parent, prefix=f".{path.name}.", delete=False
         ) as handle:
@@ -1339,7 +1338,7 @@ def set_value(path: Path, name: str, text: str) -> Config:
             settings = load(fresh, {})
             old, new = path.stat(), fresh.stat()
             if (old.st_uid, old.st_gid) != (new.st_uid, new.st_gid):
-                # Who could read it can read it: root writes, the user of the processes reads by the group.
+                # Owner and group are kept: root writes, the user of the processes reads by the group.
                 os.chown(fresh, old.st_uid, old.st_gid)
             fresh.chmod(old.st_mode & 0o777)
             fresh.replace(path)
@@ -1352,17 +1351,17 @@ def set_value(path: Path, name: str, text: str) -> Config:
 
 
 class Settings:
-    """The settings a running process works with; `reload` replaces what may be replaced while it runs."""
+    """Settings of a running process; `reload` replaces those that may change while it runs."""
 
     def __init__(self, current: Config, environ: Mapping[str, str] = os.environ) -> None:
         self.current = current
         self._environ = environ
 
     def reload(self, *, replaces: bool = False) -> Changes:
-        """Read the file again. What a reload applies at once is in `current` afterwards, and where the caller
-        `replaces` the processes, what new ones have too; the rest keeps its value.
+        """Read the file again into `current`: settings that a reload applies at once, and where the caller `replaces`
+        the processes, those that new processes apply. The rest keeps its value.
 
-        Raises ConfigError, and changes nothing, when the file or the environment is bad.
+        Raises ConfigError, and changes nothing, when the file or the environment is invalid.
         """
         new = load(self.current.path, self._environ)
         changes = diff(self.current, new)

@@ -1,8 +1,8 @@
-"""What is on the wire: one struct per object of an answer, keys in wire order, with the wire's names.
+"""Wire shapes: one struct per object of an answer, keys in wire order, with the wire's names.
 
-The API document is made from these, and every answer of the test suite is held against it. A key that may be absent is
-`T | UnsetType = UNSET`; one that is always there and may be null is `T | None`. Nothing here is used to make an answer:
-documents are encoded by their models.
+The OpenAPI document is made from these structs, and every answer of the test suite is checked against it. A key that
+may be absent is `T | UnsetType = UNSET`; a key that is always there and may be null is `T | None`. The structs make no
+answers: documents are encoded by their models.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ class Stat(Struct, kw_only=True):
 
 
 class Permissions(Struct, kw_only=True):
-    """What the caller may do with the thing, computed for each request (platform 1.13 and 5.4)."""
+    """Rights of the caller on the object, computed for each request (platform 1.13 and 5.4)."""
 
     create: Annotated[bool, Meta(description="Create something under it.")]
     read: bool
@@ -113,7 +113,7 @@ class Breadcrumb(Struct, kw_only=True):
 
 
 class RowError(Struct, kw_only=True):
-    """What is wrong with one row of a list that was sent."""
+    """Broken rule of one row of a list that was sent."""
 
     row: Annotated[int, Meta(ge=1, description="Counted from 1; of CSV the line.")]
     field: str
@@ -249,7 +249,7 @@ class User(Struct, kw_only=True):
 
 
 class BatchRow(Struct, kw_only=True):
-    """What became of one row of a batch of members."""
+    """Result of one row of a batch of members."""
 
     row: Annotated[int, Meta(ge=1, description="Counted from 1; of CSV the line.")]
     profileId: Id
@@ -260,7 +260,7 @@ class BatchRow(Struct, kw_only=True):
 
 
 class BatchReport(Struct, kw_only=True):
-    """What a batch of members did."""
+    """Result of a batch of members."""
 
     profiles: Annotated[int, Meta(ge=0, description="New to the site.")]
     granted: Count
@@ -327,7 +327,7 @@ class Session(Struct, kw_only=True):
 
 
 class Sessions(Struct, kw_only=True):
-    """Where the caller is signed in."""
+    """Sessions in which the caller is signed in."""
 
     sessions: Paged[Session]
     meta: LinksMeta
@@ -359,7 +359,7 @@ class Begun(Struct, kw_only=True):
 
 
 class SecondStep(Struct, kw_only=True):
-    """What a sign-in goes on with when a second factor is asked for, in the place of the token."""
+    """Challenge that a sign-in answers in place of a token when a second factor is demanded."""
 
     secondFactor: Literal[True]
     flow: str
@@ -391,7 +391,7 @@ class OneTime(Struct, kw_only=True):
 
 
 class OneTimeSecret(Struct, kw_only=True):
-    """What an app for one-time codes has to know; `uri` is for a picture to be scanned."""
+    """Secret for an authenticator app (TOTP); `uri` is for a QR code."""
 
     secret: str
     uri: str
@@ -427,7 +427,7 @@ class SiteAuthMethod(Struct, kw_only=True):
 
 
 class SiteAuth(Struct, kw_only=True):
-    """What a site's owner sets up of signing in."""
+    """Sign-in settings of a site."""
 
     secondFactor: bool
     methods: list[SiteAuthMethod]
@@ -596,7 +596,7 @@ class RoleProfiles(Struct, kw_only=True):
 
 
 class Criterion(Struct, kw_only=True):
-    """What a profile must be like (platform 5.3); exactly one of `profileColumn` and `attrKey` is there."""
+    """Criterion of a role on profiles (platform 5.3); exactly one of `profileColumn` and `attrKey` is there."""
 
     id: Id
     orGroup: Annotated[int, Meta(description="Those of one group must all hold.")]
@@ -645,7 +645,7 @@ class RoleMembers(Struct, kw_only=True):
 
 
 class DryRun(Struct, kw_only=True):
-    """What a change of criteria would do; nothing was written."""
+    """Effect that a change of criteria would have; nothing was written."""
 
     joins: ProfilePreview
     leaves: ProfilePreview
@@ -661,7 +661,7 @@ class DryRun(Struct, kw_only=True):
 
 
 class Scope(Struct, kw_only=True):
-    """What a token may be limited to."""
+    """Scope that limits a token."""
 
     scope: Annotated[str, Meta(examples=["comments:read"])]
     description: Annotated[str, Meta(description="What it lets one do, for people.")]
@@ -691,7 +691,7 @@ class OAuthClients(Struct, kw_only=True):
 
 
 class OAuthGrant(Struct, kw_only=True):
-    """What the caller let a client do."""
+    """Grant of the caller to a client."""
 
     id: Id
     clientId: Id
@@ -732,7 +732,7 @@ class OAuthDevice(Struct, kw_only=True):
 
 
 class OAuthIntrospection(Struct, kw_only=True):
-    """What a token is worth (RFC 7662, section 2.2)."""
+    """Introspection of a token (RFC 7662, section 2.2)."""
 
     active: bool
     scope: str | UnsetType = UNSET
@@ -822,7 +822,7 @@ class Health(Struct, kw_only=True):
 
 
 class SiteStatus(Struct, kw_only=True):
-    """Whether what the owner configured works (platform 2.3)."""
+    """Health of the domains and sign-in methods that the owner configured (platform 2.3)."""
 
     site: Site
     domainHealth: Health
@@ -832,13 +832,13 @@ class SiteStatus(Struct, kw_only=True):
 
 
 class Reserved(Struct, kw_only=True):
-    """Whether a subdomain can't be had any more (platform 2.3)."""
+    """Availability of a subdomain: true if it is taken or reserved (platform 2.3)."""
 
     reserved: bool
 
 
 class Index(Struct, kw_only=True):
-    """Where to go from here (platform 2.3)."""
+    """Index of the API's first links (platform 2.3)."""
 
     links: list[Link]
 
@@ -1152,7 +1152,7 @@ class Huddle(Struct, kw_only=True):
 
 
 class HuddleSummaryFlags(Struct, kw_only=True):
-    """What the caller has not read of a huddle; not said in the list of what one follows."""
+    """Unread state of a huddle for the caller; absent in the list of watchers."""
 
     unread: bool | UnsetType = UNSET
 
@@ -1194,7 +1194,7 @@ class Participant(Struct, kw_only=True):
 
 
 class Participants(Struct, kw_only=True):
-    """Who is in a huddle (content 8.6)."""
+    """Participants of a huddle (content 8.6)."""
 
     participants: Paged[Participant]
     meta: NoFlags
@@ -1239,7 +1239,7 @@ class IgnoredPoll(Struct, kw_only=True, tag_field="itemType", tag="poll"):
 
 
 class Ignored(Struct, kw_only=True):
-    """What the caller does not want to see."""
+    """Object that the caller ignores."""
 
     ignored: Paged[
         IgnoredMicrocosm | IgnoredProfile | IgnoredConversation | IgnoredEvent | IgnoredPoll
@@ -1335,7 +1335,7 @@ class WatchedEvent(Struct, kw_only=True, tag_field="itemType", tag="event"):
 
 
 class Watchers(Struct, kw_only=True):
-    """What the caller follows."""
+    """Watchers of the caller."""
 
     watchers: Paged[
         WatchedSite
@@ -1390,7 +1390,7 @@ class AttachmentsMeta(Struct, kw_only=True):
 
 
 class Attachments(Struct, kw_only=True):
-    """What hangs on a comment or profile, oldest first (content 10.5)."""
+    """Attachments of a comment or profile, oldest first (content 10.5)."""
 
     attachments: Paged[Attachment]
     meta: AttachmentsMeta
@@ -1505,7 +1505,7 @@ class Attendees(Struct, kw_only=True):
 
 
 class Ban(Struct, kw_only=True):
-    """Who is shut out of the site: a profile, or everybody of an e-mail domain."""
+    """Ban of a profile, or of an e-mail domain, on the site."""
 
     id: Id
     profile: ProfileSummary | UnsetType = UNSET
@@ -1684,7 +1684,7 @@ class TextChange(Struct, kw_only=True):
 
 
 class Difference(Struct, kw_only=True, rename={"from_": "from"}):
-    """What turned one revision of a comment into another."""
+    """Difference between two revisions of a comment."""
 
     commentId: Id
     from_: Annotated[int, Meta(ge=0, description="0: nothing, before the first one.")]
@@ -1705,7 +1705,7 @@ class DraftMeta(Struct, kw_only=True):
 
 
 class Draft(Struct, kw_only=True):
-    """What the caller is writing at some place."""
+    """Draft of the caller at some place."""
 
     itemType: Annotated[ItemTypeName, Meta(description="What it is going to be.")]
     placeType: Annotated[ItemTypeName, Meta(description="What it is going to stand on or in.")]
@@ -1733,7 +1733,7 @@ class ReactionKind(Struct, kw_only=True):
 
 
 class Reaction(Struct, kw_only=True):
-    """How often a reaction was given to something."""
+    """Count of a reaction to an item or comment."""
 
     name: str
     text: Text
@@ -1807,7 +1807,7 @@ class WaitingPage(Struct, kw_only=True):
 
 
 class WaitingCounts(Struct, kw_only=True):
-    """How many of each type wait."""
+    """Number of waiting objects of each type."""
 
     comment: Count
     conversation: Count
@@ -1816,7 +1816,7 @@ class WaitingCounts(Struct, kw_only=True):
 
 
 class Moderation(Struct, kw_only=True):
-    """What waits for moderation where the caller may moderate."""
+    """Objects that wait for moderation where the caller may moderate."""
 
     moderation: WaitingPage
     counts: WaitingCounts
@@ -1904,7 +1904,7 @@ class Vote(Struct, kw_only=True):
 
 
 class Votes(Struct, kw_only=True):
-    """Who voted for what in a named poll."""
+    """Votes of a named poll, by choice."""
 
     votes: Paged[Vote]
     meta: LinksMeta
@@ -1918,7 +1918,7 @@ class Trending(Struct, kw_only=True):
 
 
 class LivePoll(Struct, kw_only=True):
-    """What happened since a cursor."""
+    """Events since a cursor."""
 
     frames: Annotated[
         list[dict[str, Any]],
@@ -1928,7 +1928,7 @@ class LivePoll(Struct, kw_only=True):
 
 
 class Ticket(Struct, kw_only=True):
-    """What opens one connection of events."""
+    """Ticket that opens one connection of events."""
 
     ticket: str
     expiresIn: Annotated[int, Meta(description="Seconds.")]
@@ -1958,7 +1958,7 @@ UpdateTypeName = Literal[
 
 
 class UpdateFlags(Struct, kw_only=True):
-    """Whether the item, or what the comment is on, is unread."""
+    """Unread state of the item, or of the item of the comment."""
 
     unread: bool
 
@@ -2003,7 +2003,7 @@ class Update(Struct, kw_only=True):
 
 
 class Updates(Struct, kw_only=True):
-    """What the caller hears of, newest first."""
+    """Updates of the caller, newest first."""
 
     updates: Paged[Update]
     meta: LinksMeta
@@ -2014,7 +2014,7 @@ class NoMeta(Struct, kw_only=True):
 
 
 class UpdatePreference(Struct, kw_only=True):
-    """Whether the caller wants mail about a type of update (discovery 3.2)."""
+    """Preference of the caller for mail about a type of update (discovery 3.2)."""
 
     profileId: Id
     id: Annotated[int, Meta(ge=1, le=10, description="The number of the type.")]
@@ -2122,7 +2122,7 @@ class EventHit(Struct, kw_only=True, tag_field="itemType", tag="event"):
 
 
 class SearchQuery(Struct, kw_only=True):
-    """How a search was understood; what is empty is left out."""
+    """Query as the search understood it; empty members are left out."""
 
     q: str | UnsetType = UNSET
     inTitle: Literal[True] | UnsetType = UNSET
@@ -2147,7 +2147,7 @@ class SearchQuery(Struct, kw_only=True):
 
 
 class Search(Struct, kw_only=True):
-    """What a search found; `results` only where there was something to look for."""
+    """Result of a search; `results` is absent for an empty query."""
 
     query: SearchQuery
     timeTakenInMs: Annotated[int, Meta(ge=1)] | UnsetType = UNSET
@@ -2284,7 +2284,7 @@ class WebhookDeliveries(Struct, kw_only=True):
 
 
 class WebhookReplay(Struct, kw_only=True):
-    """How much is sent again. `next`: from where to go on, where there was more than one request replays."""
+    """Number of deliveries sent again. `next`: where the next request goes on, if one request was not enough."""
 
     replayed: Count
     next: str | None
@@ -2352,7 +2352,7 @@ class PlatformLinks(Struct, kw_only=True):
 
 
 class OldTarget(Struct, kw_only=True):
-    """Where an old address leads."""
+    """Target of an old URL."""
 
     rel: (
         Annotated[str, Meta(description="The item type; absent for a file and for nothing.")]
@@ -2362,7 +2362,7 @@ class OldTarget(Struct, kw_only=True):
 
 
 class Resolved(Struct, kw_only=True):
-    """What an address of the old site is here."""
+    """Resolution of a URL of the old site."""
 
     url: Annotated[str, Meta(description="As it was asked.")]
     status: Literal[301, 404]

@@ -182,7 +182,7 @@ def load(scene: Scene, *, threads: int = 1) -> Iterator[list[int]]:
 # What is asked for, and the statement that answers it.
 READS = [
     ("/api/v1/conversations/{chat}", "item_page.page"),
-    ("/api/v1/microcosms", "microcosm.page"),
+    ("/api/v1/microcosms", "microcosm_page.page"),
     ("/api/v1/conversations", "item_page.list"),
     ("/api/v1/profiles", "people.page"),
     ("/api/v1/search?q=type:conversation", "search.filtered"),
@@ -372,7 +372,7 @@ def test_what_is_taken_away_is_gone_with_the_next_request(
         assert scene.api.get(chat.path, site=site).status == 404
 
 
-@pytest.mark.parametrize("statement", ["item_page.page", "microcosm.page"])
+@pytest.mark.parametrize("statement", ["item_page.page", "microcosm_page.page"])
 def test_a_page_that_the_standby_gave_is_read_anew_when_what_was_in_progress_then_commits(
     scene: Scene, statement: str
 ) -> None:

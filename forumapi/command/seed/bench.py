@@ -1,4 +1,4 @@
-"""What a benchmark must know of a seeded database: the members' tokens and the ids of the landmarks."""
+"""Facts of a seeded database for benchmarks: the members' tokens and the ids of the landmarks."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""What the chats of the corpus lack and forums have: emoji, links, code, scripts, tables, names.
+"""Phrases of forums that the chats of the corpus lack: emoji, links, code, scripts, tables, names.
 
-All of it is our own; hosts are reserved names or ones that every forum links to.
+All texts are our own; hosts are reserved names or ones that every forum links to.
 """
 
 from __future__ import annotations

@@ -46,7 +46,7 @@ _MENTIONED: Final = 30  # the busiest so many are who gets mentioned
 
 @dataclass(frozen=True, slots=True)
 class Size:
-    """What `seed --size` makes. The site BENCH_KEY holds half of it, and what is long and deep."""
+    """Size of a data set. The site BENCH_KEY holds half of it, and the long and deep threads."""
 
     sites: int
     profiles: int
@@ -68,7 +68,7 @@ SIZES: Final[dict[SizeName, Size]] = {
 
 @dataclass(frozen=True, slots=True)
 class SitePlan:
-    """How much of everything one site gets. `bench` is set for the one to measure on."""
+    """Plan of one site: its numbers of everything. `bench` is set for the site to measure on."""
 
     number: int
     key: str
@@ -245,7 +245,7 @@ def writers(active: int, rng: Random) -> Iterator[int]:
 
 
 class _Ranks:
-    """Which ranks (0: the busiest) have a part of their own on a site."""
+    """Ranks (0: the busiest) with a part of their own on a site."""
 
     def __init__(self, plan: SitePlan) -> None:
         self.active = max(6, int(plan.profiles * _WRITERS))
@@ -469,7 +469,7 @@ def _fill(shape: Shape, corpus: Corpus, rng: Random, draw: Iterator[int]) -> Non
 def _marked(
     conversation: Conversation, shape: Shape, rng: Random
 ) -> tuple[dict[int, int], dict[int, int]]:
-    """Which comments are hidden (place -> kind) and which a heavy author wrote (place -> rank)."""
+    """Choose the hidden comments (place -> kind) and those of heavy authors (place -> rank)."""
     size = conversation.size
     bench = shape.plan.bench is not None
     if conversation.hidden:

@@ -469,7 +469,7 @@ class SiteWriter:
         self._bar.add(shown)
 
     def _write_parts(self) -> None:
-        """Who takes part where: live comments an author, following, what is read, what is ignored."""
+        """Write the part of each author: live comments, watchers, read marks, ignored objects."""
         shape, ids, at = self._shape, self._ids, self._at
         site_id = ids.site_id
         parts = _Parts(shape, ids)
@@ -546,7 +546,7 @@ class SiteWriter:
 
 
 class _Parts:
-    """Who wrote in which conversation, as columns. `live` is -1 for an author without a comment."""
+    """Columns of authors by conversation. `live` is -1 for an author without a comment."""
 
     def __init__(self, shape: Shape, ids: Stored) -> None:
         self.item, self.who, self.live = array("i"), array("i"), array("i")
@@ -574,7 +574,7 @@ Entry = tuple[int, int, int, int]  # age, profile, item type, item id
 
 
 class _Extra:
-    """What people follow, have read and ignore beyond where they wrote; exact for bench members."""
+    """Columns of watchers, read marks and ignored objects beyond own threads; exact for bench members."""
 
     def __init__(self, rng: Random, shape: Shape, ids: Stored, parts: _Parts) -> None:
         self.follows: list[Entry] = []
@@ -653,7 +653,7 @@ class _Extra:
 
 
 def _edit_reason(conversation: Conversation) -> str:
-    """What the running system notes for the last change of a conversation (content 1.10)."""
+    """Return the edit reason of a conversation's last change, as the running system writes it (content 1.10)."""
     if conversation.hidden:
         name = "delete" if conversation.hidden == DELETED else "moderated"
         return f"Set {name} to true"
