@@ -127,6 +127,7 @@ class Gravatar:
         self.pictures: dict[str, bytes] = {}
         self.asked: list[str] = []
         self.is_broken = False
+        self.statuses: dict[str, int] = {}
         service = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -134,7 +135,8 @@ class Gravatar:
                 service.asked.append(self.path)
                 digest = urlsplit(self.path).path.rpartition("/")[2]
                 body = service.pictures.get(digest, b"")
-                self.send_response(503 if service.is_broken else 200 if body else 404)
+                found = service.statuses.get(digest, 200 if body else 404)
+                self.send_response(503 if service.is_broken else found)
                 self.send_header("Content-Length", str(len(body)))
                 self.end_headers()
                 self.wfile.write(body)
@@ -146,8 +148,9 @@ class Gravatar:
         self.url = f"http://127.0.0.1:{self.server.server_port}/avatar/"
         threading.Thread(target=self.server.serve_forever, daemon=True).start()
 
-    def has(self, person: Person, picture: bytes) -> None:
-        self.pictures[hashlib.sha256(person.email.lower().encode()).hexdigest()] = picture
+    def has(self, person: Person, picture: bytes, status: int = 200) -> None:
+        digest = hashlib.sha256(person.email.lower().encode()).hexdigest()
+        self.pictures[digest], self.statuses[digest] = picture, status
 
 
 @pytest.fixture(scope="module")
@@ -245,10 +248,28 @@ def test_what_fails_is_asked_for_again(
     gravatar.has(site.member, encoded(noise(50, 50), "PNG"))
     api.put(SETTING, {"gravatar": True}, by=site.owner)
     gravatar.is_broken = True
+    gravatar.asked.clear()
     assert run() == "0 pictures"
+    assert len(gravatar.asked) == 3
     gravatar.is_broken = False
     assert run() == "1 pictures"
     assert not make.sql("SELECT 1 FROM file_strays s JOIN files f USING (file_hash)")
+
+
+@pytest.mark.parametrize(
+    ("status", "size"),
+    [(200, 1_000_001), (302, 1), (400, 1), (403, 1), (429, 1), (500, 1), (503, 1)],
+)
+def test_one_person_that_always_fails_keeps_nobody_waiting(
+    api: Api, make: Factory, gravatar: Gravatar, run: Callable[[], str], status: int, size: int
+) -> None:
+    site = make.site()
+    gravatar.has(site.owner, b"x" * size, status)
+    gravatar.has(site.member, encoded(noise(50, 50), "PNG"))
+    api.put(SETTING, {"gravatar": True}, by=site.owner)
+
+    assert run() == "1 pictures"
+    assert run() == "nobody to ask for"
 
 
 def waits(make: Factory, job: Future[str]) -> None:
