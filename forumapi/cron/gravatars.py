@@ -20,7 +20,7 @@ from forumapi.models.content.file import File
 from forumapi.models.people import gravatar
 from forumapi.models.people.gravatar import Due
 from forumapi.observability.log import logger
-from forumapi.outbound.safe_http_client import Outbound, OutboundError
+from forumapi.outbound.safe_http_client import Outbound, OutboundError, TooLongError
 from forumapi.text import avatar
 
 # Profiles of one run, and its maximum duration: other jobs wait for it.
@@ -28,6 +28,8 @@ MOST: Final = 100
 ASKING_S: Final = 5.0
 TIMEOUT_S: Final = 3.0
 MAX_BYTES: Final = 1_000_000
+# Failures one after the other for which Gravatar is to blame, and not the person.
+MOST_FAILURES: Final = 3
 
 
 class _Fetched(NamedTuple):
@@ -63,30 +65,48 @@ def gravatars(tx: Transaction, config: Config) -> str:
 def _ask(
     people: list[Due], url: str, folder: Path, image_worker: ImageWorker
 ) -> tuple[list[_Fetched], dict[int, int]]:
-    """Fetch pictures. Returns those that exist, and the last profile of each site that was tried."""
+    """Fetch pictures. Returns those that exist, and the last profile of each site that was tried.
+
+    Somebody whose picture can't be fetched is passed over once Gravatar has answered for somebody after them.
+    """
     out = Outbound(allowed=lambda _: True, ports=(), timeout_s=TIMEOUT_S)
     ends = time.monotonic() + ASKING_S
-    found, asked = [], {}
+    found: list[_Fetched] = []
+    asked: dict[int, int] = {}
+    tried: list[Due] = []
+    failures = 0
     for number, one in enumerate(people):
+        tried.append(one)
         if not one.has_picture:
-            if time.monotonic() > ends:
+            if failures == MOST_FAILURES or time.monotonic() > ends:
                 break
             digest = hashlib.sha256(one.email.strip().lower().encode()).hexdigest()
-            try:
-                got = out.fetch(f"{url}{digest}?s={avatar.SIZE}&d=404", max_bytes=MAX_BYTES)
-            except OutboundError as error:
-                logger.warning("gravatars: %s", error)
-                break
-            if got.status not in (200, 404):
-                logger.warning("gravatars: HTTP status %d", got.status)
-                break
-            if got.status == 200:
+            body = _fetch(out, f"{url}{digest}?s={avatar.SIZE}&d=404")
+            failures = failures + 1 if body is None else 0
+            if body:
                 path = folder / f"picture{number}"
-                path.write_bytes(got.body)
+                path.write_bytes(body)
                 if (picture := _made(path, image_worker)) is not None:
                     found.append(_Fetched(one, *picture))
-        asked[one.site_id] = one.profile_id
+        if not failures:
+            asked.update((due.site_id, due.profile_id) for due in tried)
+            tried.clear()
     return found, asked
+
+
+def _fetch(out: Outbound, url: str) -> bytes | None:
+    """Fetch a picture: b"" if there is none that can be used, None if that is unknown."""
+    try:
+        got = out.fetch(url, max_bytes=MAX_BYTES)
+    except TooLongError:
+        return b""
+    except OutboundError as error:
+        logger.warning("gravatars: %s", error)
+        return None
+    if got.status == 429 or got.status >= 500:
+        logger.warning("gravatars: HTTP status %d", got.status)
+        return None
+    return got.body if got.status == 200 else b""
 
 
 def _made(path: Path, image_worker: ImageWorker) -> tuple[File, Path] | None:

@@ -59,6 +59,10 @@ class UnansweredError(OutboundError):
     """Silence of all name servers: it is unknown if the name exists."""
 
 
+class TooLongError(OutboundError):
+    """Answer longer than its reader takes."""
+
+
 def is_public(address: Address) -> bool:
     """Return True for a public address: not private, loopback, link-local or of any other special range."""
     if not address.is_global or address.is_multicast or address.is_reserved:
@@ -136,7 +140,7 @@ class Outbound:
                 response = connection.getresponse()
                 data = response.read(max_bytes + 1)
                 if len(data) > max_bytes:
-                    raise OutboundError("The answer is too long")
+                    raise TooLongError("The answer is too long")
                 return Fetched(response.status, response.getheader("Location", ""), data)
         except ssl.SSLError as error:
             raise OutboundError(f"No safe connection: {error.reason}") from None
