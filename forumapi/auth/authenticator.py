@@ -1,4 +1,4 @@
-"""What a passkey's device is asked, and whether its answer holds (WebAuthn).
+"""WebAuthn ceremonies: the challenge for a passkey's device, and the verification of its answer.
 
 Loaded with the first passkey of a process: the library takes 6 MB, and a tenth of a process' start.
 """
@@ -56,7 +56,7 @@ def ask_for_new(rp_id: str, user_id: int, email: str, known: Iterable[bytes]) ->
 
 
 def raw_id(credential: dict[str, Any]) -> bytes:
-    """What the device calls the passkey; b"" where it says nothing of use."""
+    """Return the credential id that the device names; b"" for a malformed one."""
     try:
         return base64url_to_bytes(credential["rawId"])
     except (KeyError, TypeError, ValueError, AttributeError, binascii.Error):

@@ -85,7 +85,7 @@ class Attempt(NamedTuple):
 
     @property
     def redirect_uri(self) -> str:
-        """What POST /auth/begin names as the page to come back to, "" for none."""
+        """Return the page to come back to that POST /auth/begin names, "" for none."""
         assert isinstance(self.given, Begin)
         return self.given.redirectUri if isinstance(self.given.redirectUri, str) else ""
 
@@ -175,17 +175,17 @@ class Backend:
 
     @classmethod
     def exists(cls, config: Config) -> bool:
-        """Whether there is such a method at all under these settings."""
+        """Return if the method exists under these settings."""
         return True
 
     @classmethod
     def is_default(cls, config: Config) -> bool:
-        """Whether a site that says nothing about it has this method."""
+        """Return if a site without settings for it has this method."""
         return True
 
     @classmethod
     def is_ready(cls, config: Config, settings: Mapping[str, Any]) -> bool:
-        """Whether it has all that it has to be told."""
+        """Return if all required settings are there."""
         return all(settings.get(one.name) for one in cls.settings if one.is_required)
 
     def refuse(self, attempt: Attempt) -> None:
@@ -202,7 +202,7 @@ class Backend:
 
 
 class State(NamedTuple):
-    """How a back end stands on a site. `is_own`: the site's owner set it up."""
+    """State of a back end on a site. `is_own`: the site's owner configured it."""
 
     backend: type[Backend]
     is_enabled: bool
@@ -212,7 +212,7 @@ class State(NamedTuple):
 
 
 def state(backend: type[Backend], row: SiteAuthBackend | None, config: Config) -> State:
-    """How `backend` stands on the site that `row` counts for."""
+    """Return the state of `backend` under the settings in force on a site."""
     settings = row.settings if row else {}
     return State(
         backend,

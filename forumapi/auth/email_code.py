@@ -271,5 +271,5 @@ def _link_hash(secret: str) -> bytes:
 
 
 def _hash(site_id: int, key: str, code: str) -> bytes:
-    """What is stored of a code; the same code for another address or site hashes differently."""
+    """Return the stored hash of a code; for another address or site the same code has another hash."""
     return hashlib.sha256(f"{site_id}\0{key}\0{code}".encode()).digest()

@@ -1,4 +1,4 @@
-"""What a sign-in in several steps keeps between them: single-use rows that whoever began can claim, and nobody else.
+"""Flows: state of a sign-in between its steps, in single-use rows that only the client that began can claim.
 
 A flow's secret goes to the client that begins, in a body, and never into an address. Its row is found by a hash of that
 secret (with the OAuth state, where there is one), so what a stranger brings back finds nothing and uses nothing up.
@@ -71,13 +71,13 @@ def begin(
 def take(
     tx: Transaction, kind: str, site_id: int, flow: str, *, state: str = ""
 ) -> dict[str, Any] | None:
-    """What was kept, once; None for a flow that is unknown, used, too old or of another client, site or kind."""
+    """Use up a flow and return its data; None if it is unknown, used, too old or of another client, site or kind."""
     found = tx.value(TAKE, kind=kind, secret_hash=_hash(flow, state), site_id=site_id)
     return None if found is None else json_fragments.loads(found)
 
 
 def attempt(tx: Transaction, kind: str, site_id: int, flow: str) -> dict[str, Any] | None:
-    """What was kept, TRIES times; the flow goes on until somebody takes it."""
+    """Return the data of a flow, TRIES times at most; the flow stays until it is taken."""
     found = tx.value(TRY, kind=kind, secret_hash=_hash(flow, ""), site_id=site_id)
     return None if found is None else json_fragments.loads(found)
 

@@ -1,4 +1,4 @@
-"""Whether a provider signed a token, by its public keys.
+"""Verification of ID tokens with the provider's public keys.
 
 Loaded with the first such token of a process: the library takes 2 MB, and a tenth of a process' start.
 """

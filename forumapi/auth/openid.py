@@ -33,7 +33,7 @@ _STALE: Final = "This sign-in is unknown, used or expired; start again"
 
 
 class RedirectBackend(Backend, is_abstract=True):
-    """What ways through another service's page have in common. `scopes`: what is asked for."""
+    """Base class of sign-ins through the page of a provider. `scopes`: scopes of the request."""
 
     kind: ClassVar[Literal["redirect"]] = "redirect"
     scopes: ClassVar[str] = "openid email"
@@ -79,7 +79,7 @@ class RedirectBackend(Backend, is_abstract=True):
         return Verified(self.address(attempt, request, kept["nonce"]))
 
     def authorization_url(self, attempt: Attempt) -> str:
-        """Where the provider asks people."""
+        """Return the address of the provider's page."""
         raise NotImplementedError
 
     def address(self, attempt: Attempt, request: str, nonce: str) -> str:
@@ -152,10 +152,10 @@ class OpenidBackend(RedirectBackend):
     def check(
         self, claims: Mapping[str, Any], metadata: Metadata, settings: Mapping[str, Any]
     ) -> None:
-        """What a provider asks for beyond the standard. Raises Unauthorized."""
+        """Check what this provider demands beyond the standard. Raises Unauthorized."""
 
     def is_verified(self, claims: Mapping[str, Any]) -> bool:
-        """Whether the provider says that the address is its bearer's."""
+        """Return if the provider says that the address is verified."""
         return claims.get("email_verified") in (True, "true")
 
     def _provider(self, attempt: Attempt) -> Provider:

@@ -1,4 +1,4 @@
-"""Who is at one of the engine's own pages: a cookie of a few minutes, good for those pages alone.
+"""Sessions of the engine's own pages: a cookie of a few minutes, good for those pages alone.
 
 Its value is at first a random text, then the secret of a token that is bound to the site and has no scope at all, so
 that whoever gets hold of it can't use the API. Forms carry a text made from it and from the page's address.
@@ -44,7 +44,7 @@ def new_value() -> str:
 
 
 def is_value(text: str) -> bool:
-    """Whether this may be a cookie of ours."""
+    """Return if this has the form of the cookie."""
     return _VALUE.fullmatch(text) is not None
 
 
@@ -54,7 +54,7 @@ def confine(tx: Transaction, site_id: int, secret: str) -> None:
 
 
 def find(tx: Reader, site_id: int, value: str) -> Identity | None:
-    """Who is signed in with this cookie, banned or not; None for nobody."""
+    """Return the identity that is signed in with this cookie, banned or not, or None."""
     try:
         found = identity.find(tx, site_id, value, IdentityQuery(IDENTITY))
     except Unauthorized:
@@ -74,12 +74,12 @@ def mark(value: str) -> str:
 
 
 def form_key(value: str, address: str) -> str:
-    """What a form on the page at `address` (path and query) must carry for this cookie."""
+    """Return the anti-forgery value of forms on the page at `address` (path and query) for this cookie."""
     return hmac.new(value.encode(), address.encode(), hashlib.sha256).hexdigest()
 
 
 def is_form_key(given: Any, value: str, address: str) -> bool:
-    """Whether a form carries it."""
+    """Return if a form has this value."""
     return isinstance(given, str) and hmac.compare_digest(
         given.encode(), form_key(value, address).encode()
     )

@@ -42,7 +42,7 @@ _FORM: Final = "application/x-www-form-urlencoded"
 
 
 class Metadata(NamedTuple):
-    """What a provider's discovery document says."""
+    """Discovery document of a provider."""
 
     issuer: str
     authorization: str
@@ -55,7 +55,7 @@ class Metadata(NamedTuple):
 
 
 class Tokens(NamedTuple):
-    """What a code was exchanged for; `id_token` is "" from a provider of plain OAuth 2."""
+    """Tokens that a code was exchanged for; `id_token` is "" from a provider of plain OAuth 2."""
 
     access_token: str
     id_token: str
@@ -196,7 +196,7 @@ class Provider:
             raise Unauthorized(_REFUSED) from None
 
     def userinfo(self, metadata: Metadata, access_token: str, subject: str) -> dict[str, Any]:
-        """What the provider says of the bearer of its token, who must be `subject`."""
+        """Return the provider's claims about the owner of its token, who must be `subject`."""
         said = _object(
             self._out, metadata.userinfo, headers={"Authorization": f"Bearer {access_token}"}
         )
@@ -244,5 +244,5 @@ def get_json(config: Config, url: str, access_token: str) -> Any:
 
 
 def same(given: object, expected: str) -> bool:
-    """Whether two secrets are one, in constant time."""
+    """Compare two secrets in constant time."""
     return isinstance(given, str) and hmac.compare_digest(given.encode(), expected.encode())

@@ -97,7 +97,7 @@ def complete(
 
 
 def _check_new(database: Database, config: Config, site: Site, address: str, ip: str) -> None:
-    """What is asked of an address that nobody has signed in with. Raises TooMany beyond the limit, Forbidden for spam.
+    """Check an address that nobody has signed in with. Raises TooMany beyond the limit, Forbidden for spam.
 
     What the spam check said is kept, and no connection is held while it is asked.
     """

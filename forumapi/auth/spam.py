@@ -37,14 +37,14 @@ FORGET = Query(
 
 
 class Verdict(NamedTuple):
-    """What was said of an address: spam, clean, or unknown where the service did not answer."""
+    """Verdict on an address: spam, clean, or unknown where the service did not answer."""
 
     word: str
     confidence: float | None = None
 
     @property
     def is_spam(self) -> bool:
-        """Whether it was reported as a spammer's within a year."""
+        """Return if it was reported as a spammer's within a year."""
         return self.word == "spam"
 
 

@@ -1,4 +1,4 @@
-"""What the handlers of whatever gives access share: keys, sessions, clients, grants, webhooks, second factors."""
+"""Functions shared by handlers of credentials: keys, sessions, clients, grants, webhooks, second factors."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def listed(ctx: Context, name: str, items: bytes, total: int, path: str) -> Data
 
 
 def known(found: T | None, name: str) -> T:
-    """What was found. Raises NotFound, for one of somebody else too."""
+    """Return the object that was found. Raises NotFound for None, also for the object of another owner."""
     if found is None:
         raise NotFound(f"There is no such {name}")
     return found

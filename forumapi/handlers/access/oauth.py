@@ -1,4 +1,4 @@
-"""What clients ask of the provider: tokens, their end, what they are worth. Wire: docs/api/oauth.md.
+"""Endpoints of the OAuth provider for clients: tokens, revocation, introspection. Wire: docs/api/oauth.md.
 
 Bodies and answers are those of the protocol, without the envelope; so are refusals, except what is refused before the
 protocol is looked at (a body that can't be read, too many requests).
@@ -47,7 +47,7 @@ class AboutTokenBody(Struct):
 
 
 class DeviceBody(Struct):
-    """What a device asks for."""
+    """Body of a device's request."""
 
     client_id: str | UnsetType = UNSET
     client_secret: str | UnsetType = UNSET
@@ -112,7 +112,7 @@ class OAuthRevokeHandler(EndpointHandler):
 
 
 class OAuthIntrospectHandler(EndpointHandler):
-    """What a token is worth."""
+    """Introspection of a token."""
 
     allow = "OPTIONS,POST"
 
@@ -134,7 +134,7 @@ class OAuthDeviceHandler(EndpointHandler):
 
 
 class OAuthMetadataHandler(Handler):
-    """What the provider can do (RFC 8414)."""
+    """Metadata of the provider (RFC 8414)."""
 
     allow = "OPTIONS,GET,HEAD"
     ignores_token = True

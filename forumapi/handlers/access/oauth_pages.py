@@ -42,7 +42,7 @@ CODES_PER_PERSON: Final = Limit("oauth-device-person", 60, 3600)
 
 
 class Form(Struct):
-    """What the forms of the pages send."""
+    """Body of the pages' forms."""
 
     csrf: str | UnsetType = UNSET
     step: str | UnsetType = UNSET
@@ -76,7 +76,7 @@ class PageHandler(Handler):
         raise NotImplementedError
 
     def done(self, ctx: Context, me: Identity, cookie: str, form: Form) -> Result:
-        """What a button does for somebody who is signed in."""
+        """Act on a button for a person who is signed in."""
         raise NotImplementedError
 
     def look(self, ctx: Context) -> Result:
@@ -90,7 +90,7 @@ class PageHandler(Handler):
         return self.shown(ctx, me, cookie)
 
     def act(self, ctx: Context) -> Result:
-        """What a form asks for."""
+        """Act on a form."""
         form: Form = ctx.body
         cookie = _cookie(ctx)
         if not cookie or not page_session.is_form_key(form.csrf, cookie, _address(ctx)):
@@ -184,7 +184,7 @@ _STEPS: Final = {"email": "oauth.email", "code": "oauth.code", "factor": "oauth.
 
 
 def _proof(form: Form) -> SignIn:
-    """What POST /auth would be sent."""
+    """Return the body that POST /auth would have."""
     code = given(form.code, "")
     if form.step == "factor":
         return SignIn(method="second-factor", flow=given(form.flow, ""), code=code)
@@ -326,7 +326,7 @@ _QUERY: Final = tuple(
 
 
 class AuthorizeHandler(PageHandler):
-    """Where a client sends a person to be asked for leave."""
+    """Consent page, to which a client sends a person."""
 
     allow = "OPTIONS,GET,HEAD,POST"
     purpose = "A program asks to act for you here. Sign in to see what it asks for."
@@ -338,7 +338,7 @@ class AuthorizeHandler(PageHandler):
 
     @needs(ANYONE, body=Form, media_type=html_pages.TYPE, params=_QUERY)
     def post(self, ctx: Context) -> Result:
-        """What the forms of the page send: signing in, yes or no. Leads back to the client."""
+        """Forms of the page: signing in, yes or no. Leads back to the client."""
         return self._refusal(ctx) or self.act(ctx)
 
     def _refusal(self, ctx: Context) -> Result | None:
@@ -454,7 +454,7 @@ def _is_asker(link: email_code.Link, cookie: str) -> bool:
 
 
 class DevicePageHandler(PageHandler):
-    """Where a person types the code that their device shows."""
+    """Page to type the code that a device shows."""
 
     allow = "OPTIONS,GET,HEAD,POST"
     purpose = "A device asks to act for you here. Sign in to type its code."
@@ -466,7 +466,7 @@ class DevicePageHandler(PageHandler):
 
     @needs(ANYONE, body=Form, media_type=html_pages.TYPE)
     def post(self, ctx: Context) -> Result:
-        """What the forms of the page send: signing in, the code, yes or no."""
+        """Forms of the page: signing in, the code, yes or no."""
         return self.act(ctx)
 
     def shown(

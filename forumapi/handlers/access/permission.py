@@ -1,4 +1,4 @@
-"""What the caller may do with anything on the site. Wire: docs/api/permission.md."""
+"""Permissions of the caller for any thing on the site. Wire: docs/api/permission.md."""
 
 from __future__ import annotations
 
@@ -128,7 +128,7 @@ def _own_updates(ctx: Context, ids: Sequence[int]) -> frozenset[int]:
 
 
 def _checked(sent: PermissionBody, place: str) -> Target:
-    """What is asked for, before it is looked up. Raises Invalid."""
+    """Check the types and ids before they are looked up. Raises Invalid."""
     ids = {"microcosmId": given(sent.microcosmId, 0), "itemId": given(sent.itemId, 0)}
     for name, id in ids.items():
         if id < 0:

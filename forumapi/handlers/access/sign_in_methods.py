@@ -1,4 +1,4 @@
-"""How one can sign in: the list for clients, the first step, what a site's owner sets up. Wire: docs/api/auth.md."""
+"""Sign-in methods: the list for clients, the first step, the settings of a site's owner. Wire: docs/api/auth.md."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class AuthMethodsHandler(Handler):
 
     @needs(ANYONE, answer=schemas.SignInMethods)
     def get(self, ctx: Context) -> Result:
-        """What is switched on and set up, by name. `kind` says how it goes."""
+        """Methods that are switched on and configured, by name, with the `kind` of each."""
         shown = [
             {
                 "method": method.backend.name,

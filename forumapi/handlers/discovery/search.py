@@ -70,13 +70,13 @@ def _viewer(ctx: Context) -> Viewer:
 
 
 class SearchHandler(Handler):
-    """What of the site holds some words or meets some filters."""
+    """Search of the site by words and filters."""
 
     allow = "OPTIONS,HEAD,GET"
 
     @needs(ANYONE, answer=schemas.Search, paged=True, params=_PARAMS)
     def get(self, ctx: Context) -> Result:
-        """What the caller may read, does not ignore and asked for; what can't be understood is named, never refused."""
+        """Matches that the caller may read and does not ignore; keys that can't be understood are named."""
         ctx.check_paging()
         began = time.monotonic()
         now = datetime.datetime.now(datetime.UTC)
@@ -151,7 +151,7 @@ def _stamp(
 
 
 class SuggestionsHandler(Handler):
-    """What may complete the last word of a search that is being typed."""
+    """Completions of the last word of a search that is being typed."""
 
     allow = "OPTIONS,HEAD,GET"
 

@@ -1,4 +1,4 @@
-"""What is trending on a site. Wire: docs/api/trending.md."""
+"""Trending items of a site. Wire: docs/api/trending.md."""
 
 from __future__ import annotations
 

@@ -106,7 +106,7 @@ class LiveHandler(Handler):
 
 
 class LiveEventsHandler(Handler):
-    """What happens as Server-Sent Events, for whom sockets are broken by something in between."""
+    """Live events as Server-Sent Events, for clients whose sockets are broken by an intermediary."""
 
     allow = "OPTIONS,GET,HEAD"
     is_limited_per_guest = False
@@ -156,7 +156,7 @@ class LiveEventsHandler(Handler):
 
 
 class LivePollHandler(Handler):
-    """What happened since, asked again and again: for whom nothing else gets through."""
+    """Live events by long polling, for clients that nothing else reaches."""
 
     allow = "OPTIONS,GET,HEAD"
     is_limited_per_guest = False
@@ -230,7 +230,7 @@ def _handshake(ctx: Context) -> str:
 
 
 def _is_ours(ctx: Context, origin: str) -> bool:
-    """Whether an Origin header names the site, by either of its hosts, the platform, or what the settings allow."""
+    """Return if an Origin header names the site, by either of its hosts, the platform, or an origin in the settings."""
     try:
         host = urlsplit(origin).hostname or ""
     except ValueError:

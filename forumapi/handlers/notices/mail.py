@@ -133,7 +133,7 @@ class EmailBody(Struct):
 
 
 class EmailSettingsHandler(Handler):
-    """Where the caller's mail goes, whether it arrives, and their digest."""
+    """Mail settings of the caller: address, bounces, digest."""
 
     allow = "OPTIONS,HEAD,GET,PUT"
 
@@ -180,7 +180,7 @@ class EmailSettingsHandler(Handler):
 
 
 class UnsubscribeHandler(Handler):
-    """Where the link that ends mails leads: a page to confirm it, and what mail programs do at once (RFC 8058)."""
+    """Target of the unsubscribe link: a page to confirm it, and the one-click request of mail programs (RFC 8058)."""
 
     allow = "OPTIONS,GET,HEAD,POST"
     ignores_token = True

@@ -1,4 +1,4 @@
-"""What the caller hears of, and whether by mail. Wire: docs/api/updates.md."""
+"""Updates of the caller, and their preferences for mail. Wire: docs/api/updates.md."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _TYPES: Final = {name: type for type, name in update.NAMES.items()}
 
 
 class PreferenceBody(Struct):
-    """What may be changed of a preference; its type is in the address."""
+    """Body of a change of a preference; its type is in the address."""
 
     sendEmail: bool | UnsetType = UNSET
     sendSMS: bool | UnsetType = UNSET

@@ -70,7 +70,7 @@ def take_many(tx: Transaction, limit: Limit, subject: str, count: int, field: st
 
 
 def _taken(tx: Transaction, limit: Limit, subject: str, count: int) -> tuple[int, int]:
-    """How many attempts there are now, and seconds until the window ends."""
+    """Return how many attempts there are now, and the seconds until the window ends."""
     row = tx.row(TAKE, kind=limit.kind, subject=subject, window_s=limit.window_s, count=count)
     assert row is not None, "an upsert returns its row"
     return row[0], row[1]

@@ -118,7 +118,7 @@ _BEHIND: Final = f"""CASE f.item_type_id
 
 
 def _cut(source: str) -> str:
-    """What is shown of a text: by PostgreSQL around the words found, or raw, for letters that it can't tell apart."""
+    """Return SQL for the excerpt of a text around the words found; raw for scripts that PostgreSQL can't split."""
     clean = f"translate({source}, E'<>\\x01\\x02\\x03\\x04', E'\\x03\\x04')"
     headline = f"ts_headline(q.config, {clean}, q.positive, {_HEADLINE})"
     return f"CASE WHEN %(literally)s::boolean THEN {clean} ELSE {headline} END"
@@ -211,7 +211,7 @@ _PERSON: Final = _COMMENT + comment_page.WIDTH
 
 
 class Viewer(NamedTuple):
-    """Who asks, and what they see of the site. `listable`: microcosms that are readable and not ignored."""
+    """Searcher, and the part of the site that they see. `listable`: microcosms that are readable and not ignored."""
 
     site_id: int
     me: int
@@ -249,7 +249,7 @@ class Hit(NamedTuple):
 
     @property
     def parent(self) -> comment_page.ParentLink:
-        """What a comment is on."""
+        """Return the parent of a comment."""
         if self.person_id:
             return comment_page.ParentLink(itemtypes.PROFILE, self.person_id, self.person_name)
         return comment_page.ParentLink(self.item[1], self.item[0], self.item[4])
@@ -379,7 +379,7 @@ def _by_words(
 
 
 def reach(at: Paging) -> int:
-    """How much is found for a page: enough to know whether there is another."""
+    """Return how many matches are collected for a page, so that it is known if another follows."""
     return min(MOST, max(RANKED, at.offset + at.limit + 1))
 
 
@@ -482,7 +482,7 @@ def _mark(text: str, runs: Sequence[str]) -> str:
 
 
 class More(NamedTuple):
-    """What the entries need beside the hits: microcosms and huddles among them, and which microcosms are unread."""
+    """Data of the entries beside the hits: microcosms and huddles among them, and which microcosms are unread."""
 
     microcosms: dict[int, ChildMicrocosm]
     unread: set[int]
@@ -499,7 +499,7 @@ class More(NamedTuple):
 
 
 def more(tx: Reader, who: Viewer, hits: Sequence[Hit]) -> More:
-    """What microcosms and huddles among the hits look like; no statement where there are none."""
+    """Read the microcosms and huddles among the hits; no statement where there are none."""
     tops = [hit.id for hit in hits if hit.item_type == itemtypes.MICROCOSM]
     ignored = frozenset(who.ignored_items)
     found = {

@@ -1,4 +1,4 @@
-"""What somebody searches for: the keys of the query string and of `q`, checked (discovery 8.2). Pure: no database.
+"""Search queries: the keys of the query string and of `q`, checked (discovery 8.2). Pure: no database.
 
 A search is never refused for what it says: what could not be understood is left out and reported in `query.ignored`.
 """
@@ -152,7 +152,7 @@ def unspaced(text: str) -> list[str]:
 
 
 def is_unspaced(text: str) -> bool:
-    """Whether a text is one run of such letters."""
+    """Return if a text is one run of such letters."""
     return _UNSPACED_RUN.fullmatch(text) is not None
 
 
@@ -177,7 +177,7 @@ class Asked:
 
     @property
     def is_searchable(self) -> bool:
-        """Whether there is enough to look for."""
+        """Return if there is enough to search for."""
         return bool(self.text or self.types or self.author_id or self.forum_ids or self.emails)
 
     def moment(self, key: str) -> datetime.datetime | None:
@@ -187,7 +187,7 @@ class Asked:
 
     @property
     def searched(self) -> str:
-        """What was used, for people."""
+        """Return the words that were used, for people."""
         parts = [self.text] if self.text else []
         parts += [f"type:{name}" for name in self.types]
         parts += [f"has:{name}" for name in self.has]
@@ -372,7 +372,7 @@ def _moment(value: str, now: datetime.datetime) -> datetime.datetime | None:
 
 
 class Scope(NamedTuple):
-    """Which things count: documents of `kinds`; comments too, of `parents` (None: of anything), and with `ids` only
+    """Scope of a search: documents of `kinds`; comments too, of `parents` (None: of anything), and with `ids` only
     these and the comments on them."""
 
     kinds: tuple[int, ...]
@@ -394,7 +394,7 @@ class Scope(NamedTuple):
 
 
 def scope(asked: Asked) -> Scope:
-    """What the types and ids of a search mean (discovery 8.3, 8.4)."""
+    """Return the scope of a search's types and ids (discovery 8.3, 8.4)."""
     named = tuple(itemtypes.BY_NAME[name].id for name in asked.types)
     others = tuple(id for id in named if id != itemtypes.COMMENT)
     comments = itemtypes.COMMENT in named

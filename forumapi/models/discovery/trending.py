@@ -1,4 +1,4 @@
-"""What is trending: the hottest items of a site, by scores that a job keeps (discovery 9)."""
+"""Trending items of a site, by scores that a job updates (discovery 9)."""
 
 from __future__ import annotations
 

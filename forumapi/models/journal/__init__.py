@@ -1,1 +1,1 @@
-"""What a write leaves behind: audit, events, activity, answers to repeated requests."""
+"""Traces of a write: audit, events, activity, answers to repeated requests."""

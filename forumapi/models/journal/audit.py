@@ -69,7 +69,7 @@ def hash_addresses(tx: Transaction, days: int) -> int:
 
 
 def of_profile(tx: Reader, site_id: int, profile_id: int, limit: int = 100) -> list[Entry]:
-    """What a profile changed, newest first: for tracing abuse from the command line."""
+    """Return the changes of a profile, newest first: for tracing abuse from the command line."""
     rows = tx.rows(
         OF_PROFILE, site_id=site_id, profile_id=profile_id, limit=min(limit, MAX_ENTRIES)
     )

@@ -55,7 +55,7 @@ FINISH = Query(
 
 
 class Scope(NamedTuple):
-    """What a key is unique within."""
+    """Scope within which a key is unique."""
 
     site_id: int
     profile_id: int
@@ -65,7 +65,7 @@ class Scope(NamedTuple):
 
 
 class Finished(NamedTuple):
-    """How the first request of a key ended: the answer to give again."""
+    """Outcome of the first request of a key: the answer to repeat."""
 
     status: int
     location: str

@@ -1,4 +1,4 @@
-"""What every write leaves behind: a row for the audit and a row for the event log, in its own transaction."""
+"""Journal of writes: a row for the audit and a row for the event log, in the write's own transaction."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _ACTIONS: Final = {CREATED: "C", REPLACED: "R", PATCHED: "U", DELETED: "D"}
 
 
 class Author(NamedTuple):
-    """Who writes, from where: for rows, audit and events."""
+    """Author of a write and their address: for rows, audit and events."""
 
     site_id: int
     profile_id: int

@@ -1,4 +1,4 @@
-"""What pushing events asks the database: what is new, who the listeners are now, what an event is about.
+"""Statements of live events: news, identities of listeners, subjects of events.
 
 Each is one statement for any number of sites, listeners or events.
 """
@@ -46,7 +46,7 @@ class SiteNews(NamedTuple):
 
 
 class News(NamedTuple):
-    """What is new since another snapshot. `user_ids` with a 0: anybody's rights may have changed."""
+    """News since another snapshot. `user_ids` with a 0: anybody's rights may have changed."""
 
     snapshot: str
     user_ids: list[int]
@@ -54,7 +54,7 @@ class News(NamedTuple):
 
 
 def news(tx: Reader, seen: str, site_ids: Collection[int]) -> News:
-    """What is new on some sites since the snapshot `seen`, "" for none. At least one site."""
+    """Return the news of one or more sites since the snapshot `seen`, "" for none."""
     rows = tx.rows(NEWS, seen=seen, site_ids=list(site_ids))
     if not rows:
         return News(seen, [], [])
@@ -144,9 +144,9 @@ Named = tuple[int, int, int]
 
 
 class Fact(NamedTuple):
-    """What is known of a thing, whoever asks. `is_gone_above`: what it is in is hidden, or stands nowhere live.
+    """Facts about a thing for all viewers. `is_gone_above`: its parent is hidden, or stands nowhere live.
 
-    `insiders`: who alone may know that there is such a thing; None: no such limit.
+    `insiders`: profiles that alone may know that it exists; None: no such limit.
     """
 
     target: Target
@@ -160,7 +160,7 @@ class Fact(NamedTuple):
 
 
 def facts(tx: Reader, site_id: int, tree: Tree, named: Collection[Named]) -> dict[Named, Fact]:
-    """What is known of some things of a site; one that is not there is left out. One statement at most."""
+    """Return the facts about things of a site; missing things are left out. One statement at most."""
     found: dict[Named, Fact] = {}
     asked = []
     for thing in set(named):
@@ -279,7 +279,7 @@ def cursor_key(tx: Transaction) -> bytes:
 
 
 def ticket_hash(secret: str) -> bytes:
-    """What is stored of a ticket and found by."""
+    """Return the hash by which a ticket is stored and found."""
     return hashlib.sha256(secret.encode()).digest()
 
 

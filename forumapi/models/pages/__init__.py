@@ -1,1 +1,1 @@
-"""How pages are counted, kept and confirmed."""
+"""Pages of lists: their totals, their cache and its revalidation."""

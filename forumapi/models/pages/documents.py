@@ -70,7 +70,7 @@ class Documents:
     def _fetch_missing(
         self, tx: Reader, site_id: int, wanted: Mapping[Key, tuple[Kind, int]]
     ) -> dict[tuple[Kind, int], Fragment]:
-        """What neither memory held a moment ago. Another request may have fetched it since."""
+        """Fetch documents that neither cache held a moment ago; another request may have fetched them since."""
         local = self.cache.memory.get
         result: dict[tuple[Kind, int], Fragment] = {}
         missing: dict[Key, tuple[Kind, int]] = {}

@@ -42,7 +42,7 @@ T = TypeVar("T")
 
 
 def digest(values: Any) -> bytes:
-    """What stands for plain values in an entity tag: computed once for a page, however often it is shown."""
+    """Return a digest of plain values for entity tags: computed once for a page, however often it is shown."""
     return hashlib.blake2b(marshal.dumps(values, 2), digest_size=16).digest()
 
 
@@ -86,7 +86,7 @@ class Pages:
         self._kept: Lru[Any, Kept[Any]] = Lru(max_bytes, lambda _, kept: kept.weight)
 
     def get(self, key: Any) -> Kept[Any] | None:
-        """What is kept under `key`, if it may still be asked about."""
+        """Return the page that is cached under `key`, if it may still be revalidated."""
         found = self._kept.get(key)
         if found is None:
             metrics.CACHE.add(1, "pages", "database")
@@ -101,7 +101,7 @@ class Pages:
 
     @property
     def bytes(self) -> int:
-        """Of all that is kept."""
+        """Return the bytes of all pages."""
         return self._kept.weight
 
 
@@ -115,7 +115,7 @@ def ask(tx: Reader, query: Query, kept: Kept[Any], **params: object) -> Row | No
 
 
 def is_current(tx: Reader, site_id: int, kept: Kept[Any], concerns: int) -> bool:
-    """Whether `kept` still is what the database would say; for guests, whose pages need nothing else."""
+    """Return if `kept` still is what the database would return; for guests, whose pages need nothing else."""
     row = ask(tx, CHECK, kept, site_id=site_id, concerns=concerns)
     assert row is not None
     return bool(row[0])
