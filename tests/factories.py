@@ -410,7 +410,7 @@ class Factory:
         after = PollDetails(question="Which one?", **more)
         change = PollChange(before, after, [(None, choice) for choice in choices])
         title = title or f"Poll {next(_number)}"
-        new = Poll(itemtypes.POLL, self._in(site, microcosm), title, change=change)
+        new = Poll(itemtypes.POLL, self._in(site, microcosm), title, details=change)
         return self._insert(site, new, by)
 
     def attend(self, event: Thing, *people: Person) -> None:

@@ -103,13 +103,13 @@ class AttachmentsHandler(HolderHandler):
         """The attachments, oldest first."""
         _required(ctx)
         at = ctx.paging
-        found = attachment.page(ctx.reader, ctx.site.id, ctx.args["item"], at)
-        paging.check(found.total, at)
+        attachments = attachment.page(ctx.reader, ctx.site.id, ctx.args["item"], at)
+        paging.check(attachments.total, at)
 
         def build() -> bytes:
             whole = paging.page(
-                found.items(),
-                found.total,
+                attachments.items(),
+                attachments.total,
                 at,
                 "attachments",
                 ctx.path,
@@ -123,8 +123,8 @@ class AttachmentsHandler(HolderHandler):
             }
             return b'{"attachments":%b,"meta":%b}' % (whole, json_fragments.dumps(meta))
 
-        shown: list[Any] = [(*row[:-1], json_fragments.when(row[-1])) for row in found.rows]
-        return Page(0, (found.total, shown, tuple(at), ctx.can), build)
+        shown: list[Any] = [(*row[:-1], json_fragments.when(row[-1])) for row in attachments.rows]
+        return Page(0, (attachments.total, shown, tuple(at), ctx.can), build)
 
     @needs(UPDATE, body=AttachmentBody, status=302)
     def post(self, ctx: Context) -> Result:

@@ -10,8 +10,8 @@ from msgspec import UNSET, UnsetType
 from forumapi import itemtypes
 from forumapi.handlers.content import items
 from forumapi.handlers.content.items import ItemBody, ItemHandler, ItemsHandler
-from forumapi.models.content import attendee, event
-from forumapi.models.content.event import Event, EventDetails
+from forumapi.models.content import attendee
+from forumapi.models.content.event import Event, EventDetails, after_put, checked
 from forumapi.request.context import Context
 from forumapi.request.handler import (
     CREATE,
@@ -57,13 +57,13 @@ class EventHandler(ItemHandler):
         """Change the event, call it off or move it to another microcosm; needs meta.editReason. Who waits for a space
         moves up if there are more of them now."""
         tx, author = ctx.writer, ctx.author
-        this = items.required(ctx, Event)
+        event = items.required(ctx, Event)
         change = items.change(ctx)
-        this.load_details(tx, ctx.site.id)
-        this.details = event.after_put(ctx.body, this.details)
-        this.update(tx, author, change)
-        attendee.promote_waiting(tx, author, this)
-        return Found(this.href)
+        event.load_details(tx, ctx.site.id)
+        event.details = after_put(ctx.body, event.details)
+        event.update(tx, author, change)
+        attendee.promote_waiting(tx, author, event)
+        return Found(event.href)
 
 
 class EventsHandler(ItemsHandler):
@@ -89,5 +89,5 @@ class EventsHandler(ItemsHandler):
     @needs(CREATE, body=EventBody, status=302)
     def post(self, ctx: Context) -> Result:
         """Announce an event. The same one again within minutes leads to the first."""
-        details = event.checked(ctx.body, EventDetails())
+        details = checked(ctx.body, EventDetails())
         return items.create(ctx, self.item_type, functools.partial(Event, details=details))

@@ -184,8 +184,10 @@ class HuddlesHandler(Handler):
         paging.check(total, at)
 
         def build() -> bytes:
-            found = huddle_page.summaries(ctx.reader, ctx.app.documents, ctx.site.id, entries)
-            page = paging.page(found, total, at, ctx.path, ctx.path, ctx.query_string, ctx.pairs)
+            summaries = huddle_page.summaries(ctx.reader, ctx.app.documents, ctx.site.id, entries)
+            page = paging.page(
+                summaries, total, at, ctx.path, ctx.path, ctx.query_string, ctx.pairs
+            )
             own = json_fragments.dumps(ctx.own_href)
             return b'{"huddles":%b,"meta":{"links":[{"rel":"self","href":%b}]}}' % (page, own)
 
@@ -282,19 +284,19 @@ class ParticipantsHandler(Handler):
     def get(self, ctx: Context) -> Result:
         """By id."""
         located: ShownParticipants = ctx.located
-        found = located.participants
-        if found is None:
+        participants = located.participants
+        if participants is None:
             raise NotFound("There is no such huddle")
         at = ctx.paging
-        paging.check(found.total, at)
+        paging.check(participants.total, at)
 
         def build() -> bytes:
             entries = huddle_page.participant_documents(
-                ctx.reader, ctx.app.documents, ctx.site.id, found.versions
+                ctx.reader, ctx.app.documents, ctx.site.id, participants.versions
             )
             page = paging.page(
                 b"[%b]" % b",".join(entries),
-                found.total,
+                participants.total,
                 at,
                 ctx.path,
                 ctx.path,
@@ -303,8 +305,8 @@ class ParticipantsHandler(Handler):
             )
             return b'{"participants":%b,"meta":{}}' % page
 
-        stamp = (tuple(found.versions.items()), found.total, ctx.query_string)
-        return Page(found.version, stamp, build)
+        stamp = (tuple(participants.versions.items()), participants.total, ctx.query_string)
+        return Page(participants.version, stamp, build)
 
     @needs(UPDATE, body=list[ParticipantBody], status=302)
     def put(self, ctx: Context) -> Result:
@@ -329,17 +331,17 @@ class ParticipantHandler(Handler):
     def get(self, ctx: Context) -> Result:
         """The participant; 404 if that profile is not in the huddle."""
         located: ShownParticipants = ctx.located
-        found = located.participants
-        if found is None or not found.versions:
+        participants = located.participants
+        if participants is None or not participants.versions:
             raise NotFound("There is no such participant")
 
         def build() -> bytes:
-            (one,) = huddle_page.participant_documents(
-                ctx.reader, ctx.app.documents, ctx.site.id, found.versions
+            (document,) = huddle_page.participant_documents(
+                ctx.reader, ctx.app.documents, ctx.site.id, participants.versions
             )
-            return one
+            return document
 
-        return Page(found.version, tuple(found.versions.items()), build)
+        return Page(participants.version, tuple(participants.versions.items()), build)
 
     @needs(UPDATE, status=302)
     def put(self, ctx: Context) -> Result:

@@ -325,12 +325,12 @@ def list_items(ctx: Context, item_type: int, key: str, listing: Listing = ALL) -
     permission = evaluator.as_json(ctx.can)
 
     def build() -> bytes:
-        found = ctx.app.documents.fetch(
+        people = ctx.app.documents.fetch(
             ctx.reader, site_id, {PEOPLE: item_page.summary_people(rows)}
         )
         entries = [
             item_page.summary(
-                row[:width], row[width:-1], found[PEOPLE], tree, view, unread=None, mine=row[-1]
+                row[:width], row[width:-1], people[PEOPLE], tree, view, unread=None, mine=row[-1]
             )
             for row in rows
         ]

@@ -11,8 +11,16 @@ from forumapi import itemtypes
 from forumapi.errors import NO_READ, Forbidden, Invalid
 from forumapi.handlers.content import attached_to, items
 from forumapi.handlers.content.items import ItemBody, ItemHandler, ItemsHandler
-from forumapi.models.content import poll
-from forumapi.models.content.poll import ChoiceBody, Poll, PollDetails
+from forumapi.models.content.poll import (
+    MAX_CHOICES,
+    VOTES,
+    ChoiceBody,
+    Poll,
+    PollDetails,
+    checked,
+    read_details,
+    shows_results,
+)
 from forumapi.models.people import profile_summary
 from forumapi.permissions.evaluator import MODERATOR
 from forumapi.request.context import Context, Located
@@ -61,12 +69,12 @@ class PollHandler(ItemHandler):
     def put(self, ctx: Context) -> Result:
         """Change the poll or move it to another microcosm; needs meta.editReason. A choice that is left out is removed
         with its votes."""
-        this = items.required(ctx, Poll)
+        poll = items.required(ctx, Poll)
         change = items.change(ctx)
-        before = poll.read_details(ctx.writer, ctx.site.id, this.id)
-        this.change = poll.checked(ctx.body, before)
-        this.update(ctx.writer, ctx.author, change)
-        return Found(this.href)
+        before = read_details(ctx.writer, ctx.site.id, poll.id)
+        poll.details = checked(ctx.body, before)
+        poll.update(ctx.writer, ctx.author, change)
+        return Found(poll.href)
 
 
 class PollsHandler(ItemsHandler):
@@ -84,8 +92,8 @@ class PollsHandler(ItemsHandler):
     @needs(CREATE, body=PollBody, status=302)
     def post(self, ctx: Context) -> Result:
         """Ask something. The same question again within minutes leads to the first."""
-        change = poll.checked(ctx.body, PollDetails(), is_new=True)
-        return items.create(ctx, self.item_type, functools.partial(Poll, change=change))
+        details = checked(ctx.body, PollDetails(), is_new=True)
+        return items.create(ctx, self.item_type, functools.partial(Poll, details=details))
 
 
 class VotesHandler(Handler):
@@ -102,18 +110,14 @@ class VotesHandler(Handler):
         """List who voted for what, in a named poll whose results the caller may see; 403 for everybody in any other."""
         attached_to.check(ctx)
         site_id, id, at = ctx.site.id, ctx.args["item"].id, ctx.paging
-        details = poll.read_details(ctx.reader, site_id, id, ctx.identity.user_id)
+        details = read_details(ctx.reader, site_id, id, ctx.identity.user_id)
         if not details.is_named:
             raise Forbidden("This poll does not show who voted", code=NO_READ)
         has_voted = details.ballot is not None
-        if not poll.shows_results(
-            details.results, is_open=details.takes_votes, has_voted=has_voted
-        ):
+        if not shows_results(details.results, is_open=details.takes_votes, has_voted=has_voted):
             raise Forbidden("The results of this poll are not shown yet", code=NO_READ)
         paging.check(details.voter_count, at)
-        rows = ctx.reader.rows(
-            poll.VOTES, site_id=site_id, item_id=id, limit=at.limit, offset=at.offset
-        )
+        rows = ctx.reader.rows(VOTES, site_id=site_id, item_id=id, limit=at.limit, offset=at.offset)
 
         def build() -> bytes:
             versions = {row[0]: row[1] for row in rows}
@@ -148,16 +152,16 @@ class VotesHandler(Handler):
     @needs(CREATE, body=list[VoteBody], status=302)
     def put(self, ctx: Context) -> Result:
         """The caller's ballot: these choices and no others; an empty list withdraws it."""
-        this = items.required(ctx, Poll)
+        poll = items.required(ctx, Poll)
         attached_to.check_signed_in(ctx)
         chosen = [given(vote.id, 0) for vote in ctx.body]
-        if len(chosen) > poll.MAX_CHOICES:
-            raise Invalid("", f"At most {poll.MAX_CHOICES} choices may be named")
-        this.vote(
+        if len(chosen) > MAX_CHOICES:
+            raise Invalid("", f"At most {MAX_CHOICES} choices may be named")
+        poll.vote(
             ctx.writer,
             ctx.author,
             ctx.identity.user_id,
             chosen,
             is_moderator=bool(ctx.can & MODERATOR),
         )
-        return Found(this.href)
+        return Found(poll.href)

@@ -53,13 +53,13 @@ class RevisionsHandler(Handler):
         located: ShownComment = ctx.located
         shown = located.required()
         id, at = shown.comment.id, ctx.paging
-        total, found = revision.page(ctx.reader, ctx.site.id, id, at)
+        total, revisions = revision.page(ctx.reader, ctx.site.id, id, at)
         paging.check(total, at)
         permission = evaluator.as_json(ctx.can)
 
         def build() -> bytes:
             entries = revision.documents(
-                ctx.reader, ctx.app.documents, ctx.site.id, id, found, total, with_text=False
+                ctx.reader, ctx.app.documents, ctx.site.id, id, revisions, total, with_text=False
             )
             page = paging.page(
                 b"[%b]" % b",".join(entries),
@@ -76,7 +76,7 @@ class RevisionsHandler(Handler):
             }
             return b'{"revisions":%b,"meta":%b}' % (page, json_fragments.dumps(meta))
 
-        stamp = ([one.stamp for one in found], total, ctx.can, ctx.query_string)
+        stamp = ([each.stamp for each in revisions], total, ctx.can, ctx.query_string)
         return Page(shown.comment.version, stamp, build)
 
     @needs(UPDATE, body=RevertBody, status=302)
@@ -108,18 +108,18 @@ class RevisionHandler(Handler):
         located: ShownComment = ctx.located
         shown = located.required()
         id, number = shown.comment.id, ctx.args["revision"]
-        found = revision.find(ctx.reader, ctx.site.id, id, [number]).get(number)
-        if found is None:
+        wanted = revision.find(ctx.reader, ctx.site.id, id, [number]).get(number)
+        if wanted is None:
             raise NotFound("There is no such revision")
         current = shown.revisions
 
         def build() -> bytes:
-            (one,) = revision.documents(
-                ctx.reader, ctx.app.documents, ctx.site.id, id, [found], current, with_text=True
+            (document,) = revision.documents(
+                ctx.reader, ctx.app.documents, ctx.site.id, id, [wanted], current, with_text=True
             )
-            return one
+            return document
 
-        return Page(shown.comment.version, (found.stamp, current), build)
+        return Page(shown.comment.version, (wanted.stamp, current), build)
 
 
 class DifferenceHandler(Handler):
@@ -143,12 +143,12 @@ class DifferenceHandler(Handler):
         shown = located.required()
         id, new = shown.comment.id, ctx.args["revision"]
         old = ctx.number("from", max(new - 1, 0))
-        found = revision.find(ctx.reader, ctx.site.id, id, [old, new])
-        if new not in found or (old and old not in found):
+        revisions = revision.find(ctx.reader, ctx.site.id, id, [old, new])
+        if new not in revisions or (old and old not in revisions):
             raise NotFound("There is no such revision")
-        before = found[old].markdown if old else ""
+        before = revisions[old].markdown if old else ""
 
         def build() -> bytes:
-            return revision.difference_document(id, old, new, before, found[new].markdown)
+            return revision.difference_document(id, old, new, before, revisions[new].markdown)
 
         return Page(shown.comment.version, (old, new), build)

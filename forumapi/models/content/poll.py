@@ -401,24 +401,24 @@ class Poll(Item):
     nor the audit does.
     """
 
-    change: PollChange | None = None  # what `insert` and `update` store
+    details: PollChange | None = None  # for `insert` and `update`
 
     def _find_duplicate(self, tx: Transaction, **values: Any) -> int | None:
-        assert self.change is not None
-        id: int | None = tx.value(DUPLICATE, question=self.change.after.question, **values)
+        assert self.details is not None
+        id: int | None = tx.value(DUPLICATE, question=self.details.after.question, **values)
         return id
 
     def _insert_details(self, tx: Transaction, site_id: int) -> None:
-        assert self.change is not None
-        texts = [choice for _, choice in self.change.choices or ()]
-        columns = _columns(self.change.after)
+        assert self.details is not None
+        texts = [choice for _, choice in self.details.choices or ()]
+        columns = _columns(self.details.after)
         tx.run(INSERT, site_id=site_id, item_id=self.id, choices=texts, **columns)
 
     def update(self, tx: Transaction, author: Author, change: ItemChange) -> None:
-        """Store title, place and `change` of the locked poll. Raises Invalid."""
+        """Store title, place and `details` of the locked poll. Raises Invalid."""
         super().update(tx, author, change)
-        assert self.change is not None
-        before, after, choices = self.change
+        assert self.details is not None
+        before, after, choices = self.details
         key: Mapping[str, int] = {"site_id": author.site_id, "item_id": self.id}
         tx.run(UPDATE, **key, **_columns(after))
         if choices is not None:

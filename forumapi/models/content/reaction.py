@@ -72,9 +72,9 @@ OWN_OF_COMMENTS: Final = f"""
                      GROUP BY r.item_id) o)"""
 
 
-def own_of_comments(found: str | None) -> dict[int, list[str]]:
+def own_of_comments(own: str | None) -> dict[int, list[str]]:
     """Decode OWN_OF_COMMENTS: names of reactions by comment."""
-    return {int(id): names for id, names in loads(found).items()} if found else {}
+    return {int(id): names for id, names in loads(own).items()} if own else {}
 
 
 SET_KINDS = Query(

@@ -92,31 +92,44 @@ def documents(
     cache: Documents,
     site_id: int,
     comment_id: int,
-    found: Sequence[Revision],
+    revisions: Sequence[Revision],
     current: int,
     *,
     with_text: bool,
 ) -> list[bytes]:
     """Render revisions; `current` is the number of the newest revision."""
-    versions = {one.author_id: one.author_version for one in found}
+    versions = {revision.author_id: revision.author_version for revision in revisions}
     people = cache.fetch(tx, site_id, {profile_summary.SUMMARY: versions})[profile_summary.SUMMARY]
     return [
-        dumps(_document(comment_id, one, people, is_current=one.number == current, text=with_text))
-        for one in found
+        dumps(
+            _document(
+                comment_id, revision, people, is_current=revision.number == current, text=with_text
+            )
+        )
+        for revision in revisions
     ]
 
 
 def _document(
-    comment_id: int, one: Revision, people: dict[int, Fragment], *, is_current: bool, text: bool
+    comment_id: int,
+    revision: Revision,
+    people: dict[int, Fragment],
+    *,
+    is_current: bool,
+    text: bool,
 ) -> dict[str, Any]:
-    author = people.get(one.author_id)
-    data: dict[str, Any] = {"commentId": comment_id, "revision": one.number, "current": is_current}
+    author = people.get(revision.author_id)
+    data: dict[str, Any] = {
+        "commentId": comment_id,
+        "revision": revision.number,
+        "current": is_current,
+    }
     if text:
-        data["markdown"] = one.markdown
+        data["markdown"] = revision.markdown
     data["meta"] = {
-        "created": json_fragments.when(one.created),
+        "created": json_fragments.when(revision.created),
         "createdBy": json_fragments.raw(author[0]) if author else None,
-        "links": links(comment_id, href(comment_id, one.number)),
+        "links": links(comment_id, href(comment_id, revision.number)),
     }
     return data
 

@@ -116,16 +116,16 @@ def rerender(
     never kept, since its version is 0.
     """
     prepared = prepare(tx, site, source, short_links=short_links)
-    made = finish(tx, prepared, tree, microcosm_id)
+    rendered = finish(tx, prepared, tree, microcosm_id)
     version = tx.value(
         STORE,
         site_id=site.id,
         id=comment_id,
-        html=made.html,
+        html=rendered.html,
         markdown=source,
         renderer=render.RENDERER_VERSION,
     )
-    return version or 0, made.html
+    return version or 0, rendered.html
 
 
 def title(value: object, field: str, limit: int, *, quiet: bool = True) -> str:
