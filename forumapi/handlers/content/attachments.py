@@ -50,7 +50,7 @@ class AttachmentBody(Struct):
     fileName: str | UnsetType = UNSET
 
 
-class LocatedHolder(Located):
+class AttachmentCarrier(Located):
     """Comment or profile that has attachments, locked for a write."""
 
     __slots__ = ("place",)
@@ -58,7 +58,7 @@ class LocatedHolder(Located):
     place: PermissionTarget
 
 
-class HolderHandler(Handler):
+class CarrierHandler(Handler):
     """Base of the addresses of attachments: locates the comment or profile."""
 
     def locate(self, ctx: Context) -> Located:
@@ -72,7 +72,7 @@ class HolderHandler(Handler):
         place = permission_target.find(
             ctx.reader, ctx.site.id, ctx.tree, principal, item.type, item.id
         )
-        located = LocatedHolder(place.target, is_hidden=place.is_hidden, version=place.version)
+        located = AttachmentCarrier(place.target, is_hidden=place.is_hidden, version=place.version)
         located.place = place
         return located
 
@@ -82,7 +82,7 @@ def _path(ctx: Context) -> str:
     return f"{itemtypes.href(item.type, item.id)}/attachments"
 
 
-class AttachmentsHandler(HolderHandler):
+class AttachmentsHandler(CarrierHandler):
     """Attachments of a comment or profile."""
 
     allow = "OPTIONS,POST,HEAD,GET"
@@ -141,7 +141,7 @@ class AttachmentsHandler(HolderHandler):
         return Found(_path(ctx))
 
 
-class AttachmentHandler(HolderHandler):
+class AttachmentHandler(CarrierHandler):
     """One attachment of a comment or profile, by the file's hash. An extension in the address is ignored."""
 
     allow = "OPTIONS,DELETE"

@@ -49,7 +49,7 @@ class OutHandler(Handler):
         config = ctx.app.config
         misses = Limit("link-miss", config.link_misses_per_address, 600)
         try:
-            found = link.find(
+            target = link.find(
                 ctx.reader,
                 ctx.args["code"],
                 config.blocked_link_domains,
@@ -62,8 +62,8 @@ class OutHandler(Handler):
                     rate_counters.take_caller(tx, misses, ctx.ip)
             raise
         if not ctx.is_head:
-            ctx.app.activity.followed(found.id)
-        return TemporaryRedirect(iri_to_uri(found.url))
+            ctx.app.activity.followed(target.id)
+        return TemporaryRedirect(iri_to_uri(target.url))
 
 
 class LinksHandler(Handler):
@@ -73,13 +73,13 @@ class LinksHandler(Handler):
 
     @needs(OWNER, answer=schemas.SiteLinks, params=_PARAMS)
     def get(self, ctx: Context) -> Result:
-        """The newest first. Nothing of huddles, whose links are none of the owner's."""
+        """The newest first. Without links of huddles, which the owner doesn't read."""
         ctx.check_paging()
         limit, before = ctx.paging.limit, _before(ctx)
         readable = ctx.tree.view(ctx.identity.principal).ids
-        found = link.of_site(ctx.reader, ctx.site.id, readable, _host(ctx), before, limit + 1)
+        uses = link.of_site(ctx.reader, ctx.site.id, readable, _host(ctx), before, limit + 1)
         base = ctx.app.config.short_links
-        return _page(ctx, [_used(base, one) for one in found[:limit]], _onwards(found, limit))
+        return _page(ctx, [_used(base, use) for use in uses[:limit]], _onwards(uses, limit))
 
 
 class PlatformLinksHandler(Handler):
@@ -93,18 +93,18 @@ class PlatformLinksHandler(Handler):
         check_admin(ctx)
         ctx.check_paging()
         limit = ctx.paging.limit
-        found = link.of_platform(ctx.reader, _host(ctx), _before(ctx)[0], limit + 1)
+        links = link.of_platform(ctx.reader, _host(ctx), _before(ctx)[0], limit + 1)
         base, blocked = ctx.app.config.short_links, ctx.app.config.blocked_link_domains
-        onwards = str(found[limit - 1].link_id) if len(found) > limit else ""
-        return _page(ctx, [_known(base, one, blocked) for one in found[:limit]], onwards)
+        onwards = str(links[limit - 1].link_id) if len(links) > limit else ""
+        return _page(ctx, [_known(base, known, blocked) for known in links[:limit]], onwards)
 
 
 def _before(ctx: Context) -> tuple[int, int]:
     text = ctx.query.get("before", "")
-    found = _BEFORE.fullmatch(text)
-    if text and found is None:
+    match = _BEFORE.fullmatch(text)
+    if text and match is None:
         raise Invalid("before", "must be taken from the link `next`", code=WRONG_TYPE)
-    return (int(found[1]), int(found[2] or 0)) if found else (_NEWEST, 0)
+    return (int(match[1]), int(match[2] or 0)) if match else (_NEWEST, 0)
 
 
 def _host(ctx: Context) -> str:
@@ -112,10 +112,10 @@ def _host(ctx: Context) -> str:
     return link.checked_domain(text) if text else ""
 
 
-def _onwards(found: list[LinkUse], limit: int) -> str:
-    if len(found) <= limit:
+def _onwards(uses: list[LinkUse], limit: int) -> str:
+    if len(uses) <= limit:
         return ""
-    last = found[limit - 1]
+    last = uses[limit - 1]
     return f"{last.comment_id}.{last.link_id}"
 
 
@@ -128,26 +128,26 @@ def _page(ctx: Context, items: list[dict[str, Any]], onwards: str) -> Result:
     return Data(dumps({"links": page, "meta": meta}))
 
 
-def _used(base: str, one: LinkUse) -> dict[str, Any]:
-    href = f"/api/v1/comments/{one.comment_id}"
+def _used(base: str, use: LinkUse) -> dict[str, Any]:
+    href = f"/api/v1/comments/{use.comment_id}"
     return {
-        "short": base + one.code if one.code else one.url,
-        "url": one.url,
-        "host": one.host,
-        "uses": one.uses,
-        "created": json_fragments.when(one.created),
+        "short": base + use.code if use.code else use.url,
+        "url": use.url,
+        "host": use.host,
+        "uses": use.uses,
+        "created": json_fragments.when(use.created),
         "meta": {"links": [{"rel": "comment", "href": href}]},
     }
 
 
-def _known(base: str, one: PlatformLink, blocked: tuple[str, ...]) -> dict[str, Any]:
-    also = any(f".{one.host}".endswith(f".{domain}") for domain in blocked)
+def _known(base: str, known: PlatformLink, blocked: tuple[str, ...]) -> dict[str, Any]:
+    also = any(f".{known.host}".endswith(f".{domain}") for domain in blocked)
     return {
-        "short": base + one.code,
-        "url": one.url,
-        "host": one.host,
-        "hits": one.hits,
-        "uses": one.uses,
-        "blocked": one.is_blocked or also or link.is_inside(one.host),
-        "created": json_fragments.when(one.created),
+        "short": base + known.code,
+        "url": known.url,
+        "host": known.host,
+        "hits": known.hits,
+        "uses": known.uses,
+        "blocked": known.is_blocked or also or link.is_inside(known.host),
+        "created": json_fragments.when(known.created),
     }

@@ -330,7 +330,7 @@ def by_ids(tx: Reader, documents: Documents, site_id: int, ids: Sequence[int]) -
         CommentRow(*row[:WIDTH]): ParentLink(*row[WIDTH:])
         for row in tx.rows(BY_IDS, site_id=site_id, ids=list(ids))
     }
-    found = documents.fetch(
+    fetched = documents.fetch(
         tx,
         site_id,
         {
@@ -338,7 +338,7 @@ def by_ids(tx: Reader, documents: Documents, site_id: int, ids: Sequence[int]) -
             profile_summary.SUMMARY: profiles_of(rows),
         },
     )
-    texts, people = found[SUMMARY], found[profile_summary.SUMMARY]
+    texts, people = fetched[SUMMARY], fetched[profile_summary.SUMMARY]
     return {
         row.id: summary(texts[row.id], row, people, parent_links(parent), False)
         for row, parent in rows.items()

@@ -150,13 +150,13 @@ def page(
     """Read a huddle with the page `at` of its comments; None if it doesn't exist, or `me` does not participate."""
     # The viewer is part of the key: nobody else finds this page of the huddle in the cache.
     key = ("huddle", site_id, id, me, tuple(ignored), at.offset, at.limit)
-    found: Kept[HuddlePage] | None = pages.get(key)
-    if found is not None:
-        row = page_cache.ask(tx, VIEWER, found, site_id=site_id, item_id=id, me=me, concerns=id)
+    cached: Kept[HuddlePage] | None = pages.get(key)
+    if cached is not None:
+        row = page_cache.ask(tx, VIEWER, cached, site_id=site_id, item_id=id, me=me, concerns=id)
         if row is None:
             return None
         if row[0]:
-            return HuddleView(found.value, ViewerState._make((*row[2:], None, None)))
+            return HuddleView(cached.value, ViewerState._make((*row[2:], None, None)))
     rows = tx.rows(
         PAGE,
         site_id=site_id,
@@ -369,11 +369,11 @@ class HuddleRow(NamedTuple):
     @property
     def people(self) -> dict[int, int]:
         """All profiles that the summary shows: id -> version."""
-        found = dict(zip(self.participant_ids, self.participant_versions, strict=True))
-        found[self.author_id] = self.author_version
+        versions = dict(zip(self.participant_ids, self.participant_versions, strict=True))
+        versions[self.author_id] = self.author_version
         if self.last_id:
-            found[self.last_by] = self.last_by_version
-        return found
+            versions[self.last_by] = self.last_by_version
+        return versions
 
 
 def own(
