@@ -17,7 +17,7 @@ SAVED = PROJECT / "tests" / "saved"
 HISTORY = {"CHANGELOG.md", "docs/upgrading.md", "tests/saved/old_names.txt"}
 # A docstring begins with a verb or with the class of a noun.
 _VAGUE = re.compile(r"(What|Who|Whether|Where|Which|Whoever|Whose|How|Of|When|If)\b")
-_PATH = re.compile(r"[\w/.-]*\w\.py\b")
+_PATH = re.compile(r"(?<![\w>*])[\w/.-]*\w\.py\b")  # a name with a placeholder is no path
 
 
 def _saved(name: str) -> set[str]:
