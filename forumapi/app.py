@@ -22,7 +22,7 @@ from forumapi.models.content import text
 from forumapi.models.journal.activity import Activity
 from forumapi.models.pages.documents import Documents
 from forumapi.models.pages.page_cache import Pages
-from forumapi.models.people.profile_list import Borders
+from forumapi.models.people.profile_list import KeysetMarks
 from forumapi.models.people.role_settler import Settler
 from forumapi.models.sites import platform_metrics
 from forumapi.models.sites.site_directory import SiteDirectory
@@ -96,7 +96,7 @@ class App(Services):
         )
         self.activity = Activity(self.database)
         self.old_sites = legacy_urls.load(config.old_sites_folder)
-        self.borders = Borders()
+        self.profile_marks = KeysetMarks()
         self.mail = Sender(
             self.database,
             lambda: self.config,

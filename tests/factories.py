@@ -28,10 +28,11 @@ from forumapi.models.microcosms import microcosm_counters
 from forumapi.models.microcosms.microcosm import Microcosm, MicrocosmColumns
 from forumapi.models.microcosms.tree import load_tree
 from forumapi.models.notices.webhook import KINDS, USUAL_TYPES, Webhook, WebhookSettings
-from forumapi.models.people import role_members, user
+from forumapi.models.people import role_members
 from forumapi.models.people.ban import Ban
 from forumapi.models.people.criterion import Criterion
 from forumapi.models.people.profile import Profile
+from forumapi.models.people.user import User
 from forumapi.models.sites.site import Site as SiteRow
 from forumapi.models.sites.site_directory import SiteDirectory
 from forumapi.models.sites.site_domain import PROVEN, DomainProof, DueDomain, SiteDomain
@@ -145,7 +146,7 @@ class Factory:
         """(id, address) of a new user."""
         address = email or f"person{next(_number)}@example.test"
         with self.database.write() as tx:
-            return user.find_or_create(tx, address, is_verified=True).id, address
+            return User.find_or_create(tx, address, is_verified=True).id, address
 
     def site(self, key: str = "", **fields: Any) -> Site:
         """A site with owner, moderator (a moderator role with every right on the root), member, newcomer, banned."""
@@ -160,7 +161,7 @@ class Factory:
         )
         # One transaction: most tests begin with a site.
         with self.database.write() as tx:
-            owner_id = user.find_or_create(tx, owner_email, is_verified=True).id
+            owner_id = User.find_or_create(tx, owner_email, is_verified=True).id
             id = SiteRow.insert(tx, body, user_id=owner_id, platform_domain=self.platform_domain)
             root_id, owned_by = tx.rows(_SITE_ROWS, site_id=id)[0]
             made = Site(id, key, f"{key}.{self.platform_domain}", root_id)
@@ -195,7 +196,7 @@ class Factory:
 
     def _newcomer(self, tx: Transaction, site: Site, name: str) -> Person:
         email = f"{name}@{site.key}.test"
-        user_id = user.find_or_create(tx, email, is_verified=True).id
+        user_id = User.find_or_create(tx, email, is_verified=True).id
         id = Profile.insert(tx, site.id, user_id, name)
         return self._person(tx, site, id, user_id, name, email)
 

@@ -32,7 +32,7 @@ from forumapi.models.content.comment_page import CommentRow
 from forumapi.models.content.file import StoredFile
 from forumapi.models.journal.activity import Activity
 from forumapi.models.pages.page_cache import Kept, Pages
-from forumapi.models.people.profile_list import Borders
+from forumapi.models.people.profile_list import KeysetMarks
 from forumapi.models.sites.site import Site as SiteSnapshot
 from forumapi.models.sites.site_directory import SiteDirectory
 from forumapi.observability import log
@@ -314,8 +314,8 @@ class Rows:
         return self._make()
 
 
-def borders() -> object:
-    made = Borders()
+def marks() -> object:
+    made = KeysetMarks()
     reader: Any = Rows(lambda: [1, [f"{time.monotonic_ns()}{n:020}" for n in range(4_000)]])
     for number in range(30):
         made.find(reader, number, anew=False)
@@ -421,7 +421,7 @@ FILLED: dict[str, tuple[Callable[[], object], int]] = {
     "auth.provider._Cache._kept auth.provider._Cache._refetched": (providers, 9 * MIB),
     "auth.spam._seen": (verdicts, MIB),
     "handlers.sites.status.Examiner._found": (examined, 2 * MIB),
-    "models.people.profile_list.Borders._of": (borders, 4 * MIB),
+    "models.people.profile_list.KeysetMarks._of": (marks, 4 * MIB),
     "updates.writer.EmailWriter._templates": (forms, 5 * MIB),
     "updates.dispatch.Dispatch._trees": (trees, 8 * MIB),
     "models.sites.site_directory.SiteDirectory._by_id models.sites.site_directory.SiteDirectory._ids"

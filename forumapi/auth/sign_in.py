@@ -12,8 +12,8 @@ from forumapi.models.access import rate_counters, sign_in_place
 from forumapi.models.access.access_token import AccessToken
 from forumapi.models.access.rate_counters import Limit
 from forumapi.models.journal import journal
-from forumapi.models.people import user
 from forumapi.models.people.profile import Profile
+from forumapi.models.people.user import User
 from forumapi.observability import metrics
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ def complete(
     """
     _check_new(database, config, site, verified.email, ip)
     with database.write() as tx:
-        person = user.find_or_create(tx, verified.email, is_verified=verified.is_platforms)
+        person = User.find_or_create(tx, verified.email, is_verified=verified.is_platforms)
         if person.has_second_factor and not verified.has_second_factor:
             flow = second_factor.begin(tx, site.id, person.id, verified)
             tx.commit()
@@ -103,7 +103,7 @@ def _check_new(database: Database, config: Config, site: Site, address: str, ip:
     """
     reader = database.read()
     try:
-        is_known = user.find_by_email(reader, address) is not None
+        is_known = User.find_by_email(reader, address) is not None
     finally:
         reader.end()
     if is_known:

@@ -20,6 +20,7 @@ from forumapi.models.journal import journal
 from forumapi.models.journal.journal import Author
 from forumapi.models.people import profile, user
 from forumapi.models.people.profile import Profile
+from forumapi.models.people.user import User
 from forumapi.models.sites.site import ROOT_ID, ROOT_KEY, LockedSite, Site
 from forumapi.models.sites.site_rules import SiteBody
 
@@ -128,7 +129,7 @@ def lock_site(tx: Transaction, key: str) -> LockedSite:
 def user_id(tx: Reader, site_id: int, *, email: str | None, profile: str | None) -> int:
     """Return the id of the user with this address, or of this profile (name or id) of the site. Raises NotFound."""
     if email is not None:
-        person = user.find_by_email(tx, email)
+        person = User.find_by_email(tx, email)
         if person is None:
             raise NotFound(f"there is no user {email}")
         return person.id
@@ -142,7 +143,7 @@ def create_site(
     tx: Transaction, config: Config, key: str, title: str, description: str, owner: str
 ) -> int:
     """Create a site owned by the user with this address, created where there is none; return its id. Raises Invalid."""
-    person = user.find_or_create(tx, user.checked_email(owner), is_verified=True)
+    person = User.find_or_create(tx, user.checked_email(owner), is_verified=True)
     body = SiteBody(subdomainKey=key, title=title, description=description)
     return Site.insert(tx, body, user_id=person.id, platform_domain=config.platform_domain)
 
@@ -153,7 +154,7 @@ def set_owner(tx: Transaction, key: str, address: str) -> int:
     The owner before keeps their profile, and the microcosms that they own. Raises NotFound, Invalid.
     """
     id = site_id(tx, key)
-    person = user.find_or_create(tx, user.checked_email(address), is_verified=False)
+    person = User.find_or_create(tx, user.checked_email(address), is_verified=False)
     name = profile.suggested_name(id == ROOT_ID, person.id, person.email)
     profile_id = Profile.insert(tx, id, person.id, name)
     tx.run(SET_OWNER, site_id=id, profile_id=profile_id)

@@ -18,7 +18,7 @@ from forumapi.files.thumbnails import scratch
 from forumapi.models.content import file
 from forumapi.models.content.file import File
 from forumapi.models.people import gravatar
-from forumapi.models.people.gravatar import Due
+from forumapi.models.people.gravatar import GravatarRequest
 from forumapi.observability.log import logger
 from forumapi.outbound.safe_http_client import Outbound, OutboundError, TooLongError
 from forumapi.text import avatar
@@ -33,7 +33,7 @@ MOST_FAILURES: Final = 3
 
 
 class _Fetched(NamedTuple):
-    whose: Due
+    whose: GravatarRequest
     picture: File
     path: Path
 
@@ -58,12 +58,12 @@ def gravatars(tx: Transaction, config: Config) -> str:
             if (one.whose.site_id, one.whose.profile_id) in lacking:
                 gravatar.add(tx, one.whose.site_id, one.whose.profile_id, one.picture)
     for site_id, profile_id in asked.items():
-        gravatar.reached(tx, site_id, profile_id)
+        gravatar.advance(tx, site_id, profile_id)
     return f"{len(lacking)} pictures"
 
 
 def _ask(
-    people: list[Due], url: str, folder: Path, image_worker: ImageWorker
+    people: list[GravatarRequest], url: str, folder: Path, image_worker: ImageWorker
 ) -> tuple[list[_Fetched], dict[int, int]]:
     """Fetch pictures. Returns those that exist, and the last profile of each site that was tried.
 
@@ -73,7 +73,7 @@ def _ask(
     ends = time.monotonic() + ASKING_S
     found: list[_Fetched] = []
     asked: dict[int, int] = {}
-    tried: list[Due] = []
+    tried: list[GravatarRequest] = []
     failures = 0
     for number, one in enumerate(people):
         tried.append(one)

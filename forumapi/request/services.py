@@ -22,7 +22,7 @@ from forumapi.models.content.file import StoredFile
 from forumapi.models.journal.activity import Activity
 from forumapi.models.pages.documents import Documents
 from forumapi.models.pages.page_cache import Pages
-from forumapi.models.people.profile_list import Borders
+from forumapi.models.people.profile_list import KeysetMarks
 from forumapi.models.people.role_settler import Settler
 from forumapi.models.sites.site_directory import SiteDirectory
 from forumapi.observability.log import AccessLog
@@ -64,7 +64,7 @@ class Services:
     sites: SiteDirectory
     activity: Activity
     old_sites: Mapping[str, RuleSet]
-    borders: Borders
+    profile_marks: KeysetMarks
     mail: Sender
     webhooks: Webhooks
     sequencer: Sequencer

@@ -21,8 +21,8 @@ from forumapi.database.connections import Database, Query
 from forumapi.models.access.access_token import AccessToken
 from forumapi.models.journal.journal import Author
 from forumapi.models.microcosms.microcosm import Microcosm, MicrocosmColumns
-from forumapi.models.people import user
 from forumapi.models.people.profile import Profile
+from forumapi.models.people.user import User
 from forumapi.models.sites.site import Site
 from forumapi.models.sites.site_rules import SiteBody
 from scripts.bench.exchange import Answer, Request
@@ -115,8 +115,8 @@ class Bench:
         try:
             self._provide(database)
             with database.write() as tx:
-                owner = user.find_or_create(tx, "owner@rights.test", is_verified=True).id
-                writer = user.find_or_create(tx, "writer@rights.test", is_verified=True).id
+                owner = User.find_or_create(tx, "owner@rights.test", is_verified=True).id
+                writer = User.find_or_create(tx, "writer@rights.test", is_verified=True).id
                 self.owner = AccessToken.insert_session(tx, owner)
                 self.writer = AccessToken.insert_session(tx, writer)
         finally:
@@ -126,11 +126,11 @@ class Bench:
         found = self._one("SELECT site_id FROM sites WHERE subdomain_key = %s", [KEY])
         if found is None:
             with database.write() as tx:
-                owner = user.find_or_create(tx, "owner@rights.test", is_verified=True).id
+                owner = User.find_or_create(tx, "owner@rights.test", is_verified=True).id
                 body = SiteBody(subdomainKey=KEY, title="Rights", description="A large one")
                 site_id = Site.insert(tx, body, user_id=owner, platform_domain=DOMAIN)
                 root_id, owned_by = tx.rows(ROOT, site_id=site_id)[0]
-                writer = user.find_or_create(tx, "writer@rights.test", is_verified=True)
+                writer = User.find_or_create(tx, "writer@rights.test", is_verified=True)
                 Profile.insert(tx, site_id, writer.id, "writer")
                 Microcosm.lock_tree(tx, site_id)
                 for number in range(MICROCOSMS):

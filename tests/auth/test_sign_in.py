@@ -17,8 +17,8 @@ import pytest
 from forumapi.auth import spam
 from forumapi.errors import Invalid
 from forumapi.models.access.access_token import AccessToken
-from forumapi.models.people import user
 from forumapi.models.people.ban import Ban
+from forumapi.models.people.user import User
 from tests.api import Response
 from tests.auth.stage import Stage, forumapi, staged
 from tests.factories import Person
@@ -503,10 +503,10 @@ def test_nobody_is_banned_from_a_site_of_their_own(stage: Stage) -> None:
 
 def test_an_address_proves_who_one_is_in_full_and_in_any_case(stage: Stage) -> None:
     with stage.app.database.write() as tx:
-        one = user.find_or_create(tx, "Jo.Hn@Yahoo.fr", is_verified=False)
-        assert user.find_or_create(tx, "jo.hn@yahoo.FR", is_verified=True).id == one.id
-        assert user.find_or_create(tx, "john@yahoo.com", is_verified=True).id != one.id
-        assert user.find_or_create(tx, "john@yahoo.fr", is_verified=True).id != one.id
+        one = User.find_or_create(tx, "Jo.Hn@Yahoo.fr", is_verified=False)
+        assert User.find_or_create(tx, "jo.hn@yahoo.FR", is_verified=True).id == one.id
+        assert User.find_or_create(tx, "john@yahoo.com", is_verified=True).id != one.id
+        assert User.find_or_create(tx, "john@yahoo.fr", is_verified=True).id != one.id
     rows = stage.sql(
         "SELECT canonical_email, email_verified FROM users WHERE user_id = %(u)s", u=one.id
     )

@@ -184,7 +184,7 @@ READS = [
     ("/api/v1/conversations/{chat}", "item_page.page"),
     ("/api/v1/microcosms", "microcosm_page.page"),
     ("/api/v1/conversations", "item_page.list"),
-    ("/api/v1/profiles", "people.page"),
+    ("/api/v1/profiles", "profile_list.page"),
     ("/api/v1/search?q=type:conversation", "search.filtered"),
     ("/api/v1/search?q=hello", "search.text"),
     ("/api/v1/trending", "trending.hottest"),

@@ -17,7 +17,7 @@ from forumapi.command.seed.bulk_loader import (
 )
 from forumapi.command.seed.corpus import Corpus
 from forumapi.command.seed.shape import SIZES, SizeName
-from forumapi.command.seed.sites import SiteWriter, User
+from forumapi.command.seed.sites import SeededUser, SiteWriter
 from forumapi.command.seed.texts import Texts
 from forumapi.config import Config
 
@@ -44,7 +44,7 @@ def load(database_url: str, config: Config, size: SizeName, progress: Progress) 
         corpus = Corpus.read()
         texts = Texts(store, corpus, config.short_links)
         bar = Bar(progress, "comments", SIZES[size].comments)
-        neighbours: list[User] = []
+        neighbours: list[SeededUser] = []
         for plan in plans:
             shape = shapes.site(plan, corpus)
             neighbours = SiteWriter(store, texts, shape, bar, neighbours).write()

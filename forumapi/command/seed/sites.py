@@ -60,8 +60,8 @@ COUNT_PEOPLE: Final = """
  RETURNING total"""
 
 
-class User(NamedTuple):
-    """A login: its id and address."""
+class SeededUser(NamedTuple):
+    """Id and address of a user that is seeded."""
 
     id: int
     email: str
@@ -76,7 +76,7 @@ class Stored:
     first_microcosm: int
     first_item: int
     first_comment: int
-    users: list[User] = attribute(default_factory=list)
+    users: list[SeededUser] = attribute(default_factory=list)
     live: list[int] = attribute(default_factory=list)  # comments of each conversation
     last: list[int] = attribute(default_factory=list)  # position of its last live comment, or -1
     active: list[int] = attribute(default_factory=list)  # age of its last activity
@@ -87,7 +87,7 @@ class SiteWriter:
     """Writes one shape. `neighbours` are the users of the site written before, some of whom come here too."""
 
     def __init__(
-        self, store: Store, texts: Texts, shape: Shape, bar: Bar, neighbours: list[User]
+        self, store: Store, texts: Texts, shape: Shape, bar: Bar, neighbours: list[SeededUser]
     ) -> None:
         self._store = store
         self._texts = texts
@@ -105,7 +105,7 @@ class SiteWriter:
         )
         self._first_role = store.take("roles", 5)
 
-    def write(self) -> list[User]:
+    def write(self) -> list[SeededUser]:
         """COPY everything. The users of the site."""
         self._number()
         self._write_users()
@@ -154,7 +154,7 @@ class SiteWriter:
             user = shared.get(who)
             if user is None:
                 slug = name.lower() if name.isascii() else f"profile{who}"
-                user = User(following, f"{slug}@{shape.plan.key}.test")
+                user = SeededUser(following, f"{slug}@{shape.plan.key}.test")
                 following += 1
                 lines.append(
                     f"{user.id}\t{user.email}\t{email.canonical(user.email)}"

@@ -16,6 +16,7 @@ from forumapi.models.access.token_owner import TokenOwner
 from forumapi.models.access.totp import Totp, count_try, otpauth_uri
 from forumapi.models.journal import journal
 from forumapi.models.people import email_change
+from forumapi.models.people.email_change import EmailChange
 from forumapi.request.context import Context
 from forumapi.request.handler import LOGIN, Handler, needs
 from forumapi.request.response import Data, Done, Result
@@ -163,7 +164,7 @@ class AddressHandler(Handler):
         with app.database.write() as tx:
             email_change.count_send(tx, owner.user_id, address)
         with app.database.write() as tx:
-            code = email_change.begin(tx, owner.user_id, address)
+            code = EmailChange.insert(tx, owner.user_id, address)
             is_taken = email_change.is_taken(tx, owner.user_id, address)
             subject, text = (_TAKEN, _TAKEN_TEXT) if is_taken else (f"{code} is your code", _TEXT)
             outbox.queue(
@@ -190,8 +191,8 @@ class AddressHandler(Handler):
         with database.write() as tx:
             if sent.secondFactor is not UNSET:
                 count_try(tx, user_id)
-            proven = email_change.prove(tx, user_id, given(sent.code, ""))
-        if proven is None:
+            change = EmailChange.prove(tx, user_id, given(sent.code, ""))
+        if change is None:
             raise Invalid("code", "is wrong, used or expired")
         with database.write() as tx:
             owner = TokenOwner.lock(tx, ctx.identity)
@@ -199,7 +200,7 @@ class AddressHandler(Handler):
                 code = given(sent.secondFactor, "")
                 if not Totp.use_code(tx, user_id, code, is_new=False):
                     raise Invalid("secondFactor", "is required, and is wrong, used or expired")
-            email_change.change(tx, user_id, proven.email)
+            change.apply(tx)
             owner.end_other_tokens(tx, ctx.identity.token_id)
             record(ctx, tx)
             # The old address is notified, so that a change by somebody else is noticed.

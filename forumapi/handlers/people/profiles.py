@@ -17,6 +17,7 @@ from forumapi.models.people import profile, profile_list, profile_page, profile_
 from forumapi.models.people.profile import Profile
 from forumapi.models.people.profile_list import Filter
 from forumapi.models.people.profile_page import ProfileDetail
+from forumapi.models.people.read_mark import ReadMark
 from forumapi.permissions import evaluator
 from forumapi.permissions.evaluator import SITE_OWNER, PermissionSet, Target
 from forumapi.request import patch
@@ -100,7 +101,7 @@ class ProfilesHandler(Handler):
         )
         found = profile_list.page(
             ctx.reader,
-            ctx.app.borders,
+            ctx.app.profile_marks,
             site_id,
             identity.profile_id,
             identity.ignored_profiles,
@@ -380,28 +381,28 @@ class ProfileReadBatchHandler(Handler):
         return Done()
 
 
-def _mark(ctx: Context, things: list[tuple[int, int]], place: str = "") -> None:
+def _mark(ctx: Context, things: list[ReadMark], place: str = "") -> None:
     """Mark things as read that the caller may read. Raises NotFound for any other (R-03)."""
     tx, site_id, principal = ctx.writer, ctx.site.id, ctx.identity.principal
     if not principal.sees_huddles:
         things = [one for one in things if one != (itemtypes.HUDDLE, 0)]
     # A thing without an id is the caller's own.
-    own = [one if one[1] else (itemtypes.SITE, site_id) for one in things]
+    own = [one if one.item_id else ReadMark(itemtypes.SITE, site_id) for one in things]
     permission_targets.check_readable(tx, site_id, principal, ctx.tree, own, "mark", place=place)
-    read_mark.mark(tx, site_id, ctx.tree, principal.profile_id, things)
+    ReadMark.insert(tx, ctx.author, ctx.tree, things)
 
 
-def _readable(sent: ReadBody, place: str = "") -> tuple[int, int]:
-    """Return type and id of the thing to mark. Raises Invalid."""
+def _readable(sent: ReadBody, place: str = "") -> ReadMark:
+    """Return the thing to mark. Raises Invalid."""
     name = sent.itemType.lower() if isinstance(sent.itemType, str) else ""
     kind = itemtypes.BY_NAME.get(name)
     if kind is None or kind.id not in read_mark.MARKABLE:
         names = ", ".join(sorted(itemtypes.name_of(one) for one in read_mark.MARKABLE))
         raise Invalid(f"{place}itemType", f"must be one of: {names}")
     if kind.id == itemtypes.SITE:
-        return kind.id, 0
+        return ReadMark(kind.id, 0)
     if not isinstance(sent.itemId, int):
         raise Invalid(f"{place}itemId", "is required")
     if sent.itemId < (0 if kind.id == itemtypes.HUDDLE else 1):
         raise Invalid(f"{place}itemId", "must be the id of an item", code=OUT_OF_RANGE)
-    return kind.id, sent.itemId
+    return ReadMark(kind.id, sent.itemId)

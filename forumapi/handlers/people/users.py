@@ -21,7 +21,7 @@ from forumapi.handlers.people import profiles
 from forumapi.mail import outbox
 from forumapi.models.access import permission_target
 from forumapi.models.people import bulk_users, user
-from forumapi.models.people.bulk_users import Row
+from forumapi.models.people.bulk_users import MemberRow
 from forumapi.permissions import evaluator
 from forumapi.request.context import Context, Located
 from forumapi.request.csv_body import CsvBody
@@ -172,8 +172,8 @@ class UsersBatchHandler(Handler):
         field and rule. With `invite` there are so many new profiles a day as the settings allow the owner and the
         site: 429 for more than are left, 400 for more than there ever are. Who wants no invitations gets none.
         """
-        sent: list[MemberBody | Row] = ctx.body
-        rows = [one for one in sent if isinstance(one, Row)]
+        sent: list[MemberBody | MemberRow] = ctx.body
+        rows = [one for one in sent if isinstance(one, MemberRow)]
         if not rows:
             rows = _checked(_json_entries(one for one in sent if isinstance(one, MemberBody)))
         if not rows:
@@ -219,9 +219,9 @@ def _csv_entries(sent: CsvBody) -> Iterable[_Entry]:
         yield line, address, True if flag in _TRUE else False if flag in _FALSE else None
 
 
-def _checked(entries: Iterable[_Entry]) -> list[Row]:
+def _checked(entries: Iterable[_Entry]) -> list[MemberRow]:
     """The rows, all of them good. Raises InvalidRows naming every wrong one, Invalid for too many."""
-    rows: list[Row] = []
+    rows: list[MemberRow] = []
     wrong: list[tuple[int, str, str]] = []
     count = 0
     for number, address, flag in entries:
@@ -233,13 +233,13 @@ def _checked(entries: Iterable[_Entry]) -> list[Row]:
         if flag is None:
             wrong.append((number, "isMember", _NO_FLAG))
         else:
-            rows.append(Row(number, address, flag))
+            rows.append(MemberRow(number, address, flag))
     if wrong:
         raise InvalidRows(wrong, count)
     return rows
 
 
-def _document(report: bulk_users.Report, invited: int) -> dict[str, object]:
+def _document(report: bulk_users.BatchReport, invited: int) -> dict[str, object]:
     outcomes = [outcome for _, _, outcome in report.rows]
     return {
         "profiles": len(report.new),

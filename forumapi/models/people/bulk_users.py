@@ -1,6 +1,6 @@
-"""Many users and profiles at once, by e-mail address: what a site's owner adds (platform 4.1, P-28).
+"""Users and profiles that a site's owner adds, many at once, by e-mail address (platform 4.1, P-28).
 
-A fixed number of statements, however many there are. Everything can be run again: what is there already is left alone.
+The number of statements is fixed, however many users there are. A batch can be run again: existing rows are kept.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from forumapi.models.sites.site import Site
 from forumapi.text import email
 
 MAKE_USERS = Query(
-    "enrolment.make_users",
+    "bulk_users.make_users",
     """
     INSERT INTO users (email, canonical_email, person_key)
     SELECT w.email, w.canonical, w.person_key
@@ -30,7 +30,7 @@ MAKE_USERS = Query(
 )
 
 FIND = Query(
-    "enrolment.find",
+    "bulk_users.find",
     """
     SELECT u.person_key, u.user_id, u.email, coalesce(p.profile_id, 0)
       FROM users u
@@ -40,7 +40,7 @@ FIND = Query(
 
 # Numbered in the order of the request and named after that number: neither tells whose account is older than it.
 MAKE_PROFILES = Query(
-    "enrolment.make_profiles",
+    "bulk_users.make_profiles",
     """
     WITH numbered AS MATERIALIZED (
         SELECT w.user_id, nextval(pg_get_serial_sequence('profiles', 'profile_id')) AS profile_id
@@ -62,9 +62,9 @@ MAKE_PROFILES = Query(
     SELECT user_id, profile_id FROM made ORDER BY profile_id""",
 )
 
-# Those whose membership is another one than wanted, locked in the order of their ids.
+# Profiles whose membership differs from the wanted one, locked in the order of their ids.
 TO_CHANGE = Query(
-    "enrolment.to_change",
+    "bulk_users.to_change",
     f"""
     SELECT p.profile_id, w.is_member
       FROM {role_members.LOCK_ROLES_SHARED} AS held
@@ -78,20 +78,20 @@ TO_CHANGE = Query(
 
 # The flag lives as the attribute is_member (platform 4.3); the profile's column mirrors it.
 CHANGE = Query(
-    "enrolment.change",
-    """
+    "bulk_users.change",
+    f"""
     WITH wanted AS (
         SELECT w.profile_id, w.is_member
           FROM unnest(%(profile_ids)s::bigint[], %(members)s::boolean[]) AS w (profile_id, is_member)),
     taken AS (
         DELETE FROM attributes a
          USING wanted w
-         WHERE a.site_id = %(site_id)s AND a.item_type_id = 3 AND a.item_id = w.profile_id AND a.key = 'is_member'
-           AND NOT w.is_member),
+         WHERE a.site_id = %(site_id)s AND a.item_type_id = {itemtypes.PROFILE} AND a.item_id = w.profile_id
+           AND a.key = 'is_member' AND NOT w.is_member),
     noted AS (
         INSERT INTO attributes (site_id, item_type_id, item_id, key, value_type_id, boolean_value, written_by, written,
                                 is_granted)
-        SELECT %(site_id)s, 3, w.profile_id, 'is_member', 4, true, %(me)s, clock_timestamp(), true
+        SELECT %(site_id)s, {itemtypes.PROFILE}, w.profile_id, 'is_member', 4, true, %(me)s, clock_timestamp(), true
           FROM wanted w
          WHERE w.is_member
             ON CONFLICT (site_id, item_type_id, item_id, key) DO UPDATE
@@ -109,7 +109,7 @@ _MOST_TRIES: Final = 3
 
 
 class Enrolled(NamedTuple):
-    """A user with a profile on the site; what of it was made just now."""
+    """User with a profile on the site, and if that profile was created just now."""
 
     user_id: int
     email: str
@@ -165,7 +165,7 @@ def find_or_create(
 
 
 def _make_profiles(tx: Transaction, site: Site, addresses: Mapping[int, str]) -> dict[int, int]:
-    """user id -> profile id of new profiles under their suggested names."""
+    """Create profiles under suggested names; return profile ids by user id."""
     if not addresses:
         return {}
     made: dict[int, int] = {}
@@ -191,7 +191,7 @@ def _make_profiles(tx: Transaction, site: Site, addresses: Mapping[int, str]) ->
 
 
 def set_members(tx: Transaction, author: Author, wanted: Mapping[int, bool]) -> list[int]:
-    """Grant or take the flag `member` of profiles, by id; the ids of those it changed. Their roles are settled."""
+    """Grant or revoke the flag `member` of profiles and recompute their roles; return the ids of changed profiles."""
     rows = tx.rows(
         TO_CHANGE,
         site_id=author.site_id,
@@ -228,23 +228,23 @@ def set_members(tx: Transaction, author: Author, wanted: Mapping[int, bool]) -> 
 Outcome = Literal["created", "granted", "revoked", "unchanged", "folded"]
 
 
-class Row(NamedTuple):
-    """One good row of a batch: where it stood, counted from 1, the address, and whether that is to be a member."""
+class MemberRow(NamedTuple):
+    """Valid row of a batch: its number, counted from 1, the address, and whether that person becomes a member."""
 
     number: int
     email: str
     is_member: bool
 
 
-class Report(NamedTuple):
+class BatchReport(NamedTuple):
     """Return what became of each row, in their order: (row, profile id, outcome). `new`: who got a profile."""
 
     rows: list[tuple[int, int, Outcome]]
     new: list[Enrolled]
 
 
-def enrol(tx: Transaction, site: Site, rows: Sequence[Row], author: Author) -> Report:
-    """Make users, profiles and members of all rows. Of several for one person the last counts (P-28)."""
+def enrol(tx: Transaction, site: Site, rows: Sequence[MemberRow], author: Author) -> BatchReport:
+    """Create users, profiles and members of all rows. The last of several rows for one person counts (P-28)."""
     last = {email.same_person_key(row.email): row for row in rows}
     people = find_or_create(tx, site, (row.email for row in last.values()), author, is_import=True)
     wanted = {people[key].profile_id: row.is_member for key, row in last.items()}
@@ -255,10 +255,10 @@ def enrol(tx: Transaction, site: Site, rows: Sequence[Row], author: Author) -> R
         told.append(
             (row.number, people[key].profile_id, _outcome(row, last[key], people[key], changed))
         )
-    return Report(told, [one for one in people.values() if one.is_new_profile])
+    return BatchReport(told, [one for one in people.values() if one.is_new_profile])
 
 
-def _outcome(row: Row, last: Row, person: Enrolled, changed: set[int]) -> Outcome:
+def _outcome(row: MemberRow, last: MemberRow, person: Enrolled, changed: set[int]) -> Outcome:
     if row is not last:
         return "folded"
     if person.is_new_profile:

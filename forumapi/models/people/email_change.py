@@ -1,4 +1,4 @@
-"""Another e-mail address for a person: a code goes to the new one, and the old one is told."""
+"""Change of a user's e-mail address: a code is sent to the new address, and the old one is notified."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ from forumapi.errors import Conflict, Invalid
 from forumapi.models.access import rate_counters
 from forumapi.models.access.rate_counters import Limit
 from forumapi.models.notices.suppression import Suppression
-from forumapi.models.people import role_members, user
+from forumapi.models.people import role_members
+from forumapi.models.people.user import User, checked_email
 from forumapi.text import email
 
 KIND: Final = "email-change"
@@ -26,9 +27,9 @@ SENDS_PER_USER: Final = Limit("email-change-user", 10, HOUR_S)
 SENDS_PER_ADDRESS: Final = Limit("email-change-address", 5, HOUR_S)
 TRIES_PER_USER: Final = Limit("email-change-try", 20, HOUR_S)
 
-# One at a time: a new one takes the place of the one before.
-STORE = Query(
-    "email_change.store",
+# A user has one change at a time: a new one replaces the one before.
+INSERT = Query(
+    "email_change.insert",
     """
     WITH gone AS (DELETE FROM single_use s WHERE s.kind = %(kind)s AND s.subject = %(user_id)s)
     INSERT INTO single_use (kind, secret_hash, subject, payload, attempts_left, expires)
@@ -36,7 +37,7 @@ STORE = Query(
             now() + make_interval(mins => %(minutes)s::int))""",
 )
 
-# Each try is paid for before it is looked at, so that tries at the same time can't share one.
+# Each try is counted before its code is compared, so that concurrent tries can't share one.
 TRY = Query(
     "email_change.try",
     """
@@ -46,8 +47,8 @@ TRY = Query(
  RETURNING s.secret_hash, s.payload->>'email'""",
 )
 
-CHANGE = Query(
-    "email_change.change",
+APPLY = Query(
+    "email_change.apply",
     """
     WITH used AS (DELETE FROM single_use s WHERE s.kind = %(kind)s AND s.subject = %(user_id)s::text)
     UPDATE users u
@@ -57,16 +58,56 @@ CHANGE = Query(
 )
 
 
-class Proven(NamedTuple):
-    """A code that was right: the address that it was sent to."""
+class EmailChange(NamedTuple):
+    """Change of a user's address that was proved by the code sent to the new one."""
 
+    user_id: int
     email: str
 
+    @classmethod
+    def insert(cls, tx: Transaction, user_id: int, address: str) -> str:
+        """Store a wanted change; return the code to send to the new address."""
+        code = f"{secrets.randbelow(10**DIGITS):0{DIGITS}}"
+        tx.run(
+            INSERT,
+            kind=KIND,
+            secret_hash=_hash(user_id, code),
+            user_id=str(user_id),
+            email=address,
+            tries=TRIES,
+            minutes=MINUTES,
+        )
+        return code
 
-def checked(text: str, now: str) -> str:
-    """The new address. Raises Invalid for what is none, and for the one there is."""
-    address = user.checked_email(text)
-    if address == now:
+    @classmethod
+    def prove(cls, tx: Transaction, user_id: int, code: str) -> EmailChange | None:
+        """Count a try, in a transaction of its own; return the change if the code is right. Raises TooMany."""
+        rate_counters.take(tx, TRIES_PER_USER, str(user_id))
+        row = tx.row(TRY, kind=KIND, user_id=str(user_id))
+        given = _hash(user_id, "".join(code.split()))
+        return cls(user_id, row[1]) if row and hmac.compare_digest(bytes(row[0]), given) else None
+
+    def apply(self, tx: Transaction) -> None:
+        """Change the address, with everything that depends on it. Raises Conflict if another user has it by now."""
+        try:
+            tx.run(
+                APPLY,
+                kind=KIND,
+                user_id=str(self.user_id),
+                email=self.email,
+                canonical=email.canonical(self.email),
+                person_key=email.same_person_key(self.email),
+            )
+        except pgerrors.UniqueViolation:
+            raise Conflict("This address belongs to another user") from None
+        Suppression.delete(tx, self.email)
+        role_members.mark_user(tx, self.user_id)
+
+
+def checked(text: str, current: str) -> str:
+    """Return the new address. Raises Invalid for a bad one, and for the `current` one."""
+    address = checked_email(text)
+    if address == current:
         raise Invalid("email", "is your address already")
     return address
 
@@ -78,49 +119,9 @@ def count_send(tx: Transaction, user_id: int, address: str) -> None:
 
 
 def is_taken(tx: Transaction, user_id: int, address: str) -> bool:
-    """Return if somebody else signs in with this address."""
-    found = user.find_by_email(tx, address)
+    """Test whether another user signs in with this address."""
+    found = User.find_by_email(tx, address)
     return found is not None and found.id != user_id
-
-
-def begin(tx: Transaction, user_id: int, address: str) -> str:
-    """Keep what is wanted; the code that the new address is sent."""
-    code = f"{secrets.randbelow(10**DIGITS):0{DIGITS}}"
-    tx.run(
-        STORE,
-        kind=KIND,
-        secret_hash=_hash(user_id, code),
-        user_id=str(user_id),
-        email=address,
-        tries=TRIES,
-        minutes=MINUTES,
-    )
-    return code
-
-
-def prove(tx: Transaction, user_id: int, code: str) -> Proven | None:
-    """Count a try, in a transaction of its own; the address of a right code. Raises TooMany."""
-    rate_counters.take(tx, TRIES_PER_USER, str(user_id))
-    row = tx.row(TRY, kind=KIND, user_id=str(user_id))
-    given = _hash(user_id, "".join(code.split()))
-    return Proven(row[1]) if row and hmac.compare_digest(bytes(row[0]), given) else None
-
-
-def change(tx: Transaction, user_id: int, address: str) -> None:
-    """Change it, with all that depends on addresses. Raises Conflict when it is somebody's by now."""
-    try:
-        tx.run(
-            CHANGE,
-            kind=KIND,
-            user_id=str(user_id),
-            email=address,
-            canonical=email.canonical(address),
-            person_key=email.same_person_key(address),
-        )
-    except pgerrors.UniqueViolation:
-        raise Conflict("This address belongs to another user") from None
-    Suppression.delete(tx, address)
-    role_members.mark_user(tx, user_id)
 
 
 def _hash(user_id: int, code: str) -> bytes:

@@ -1,4 +1,4 @@
-"""Pictures that Gravatar has of a site's people: the site's setting, and whose are still to be asked for (P-36)."""
+"""Pictures of profiles from Gravatar: the site's setting, and the profiles that are still to be requested (P-36)."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ FIND = Query(
     "gravatar.find",
     "SELECT EXISTS (SELECT FROM site_gravatar g WHERE g.site_id = %(site_id)s)",
 )
-# Whoever has no picture yet is asked for from the start.
+# Profiles without a picture are requested from the first on.
 SWITCH_ON = Query(
     "gravatar.switch_on",
     "INSERT INTO site_gravatar (site_id) VALUES (%(site_id)s) ON CONFLICT DO NOTHING",
@@ -27,8 +27,8 @@ SWITCH_OFF = Query(
     "gravatar.switch_off", "DELETE FROM site_gravatar g WHERE g.site_id = %(site_id)s"
 )
 
-# The next people of each site in turn, so that a large one keeps no other waiting. A profile that is a minute old has
-# no elder that is still being made.
+# The next profiles of each site in turn, so that a large site delays no other. Once a profile is a minute old, no
+# profile with a lower id is still being created.
 DUE = Query(
     "gravatar.due",
     """
@@ -45,8 +45,8 @@ DUE = Query(
      ORDER BY p.place, g.site_id
      LIMIT %(most)s""",
 )
-REACHED = Query(
-    "gravatar.reached",
+ADVANCE = Query(
+    "gravatar.advance",
     """
     UPDATE site_gravatar g SET upto_id = greatest(g.upto_id, %(profile_id)s) WHERE g.site_id = %(site_id)s""",
 )
@@ -64,8 +64,8 @@ LOCK = Query(
 _NO_LIMIT: Final = Quota(0, 0)
 
 
-class Due(NamedTuple):
-    """Somebody of whom Gravatar is to be asked, unless they have a picture already."""
+class GravatarRequest(NamedTuple):
+    """Request to Gravatar for the picture of a profile, unless it has a picture already."""
 
     site_id: int
     profile_id: int
@@ -74,27 +74,27 @@ class Due(NamedTuple):
 
 
 def is_on(tx: Reader, site_id: int) -> bool:
-    """True where the site wants pictures from Gravatar."""
+    """Test whether the site uses pictures from Gravatar."""
     return bool(tx.value(FIND, site_id=site_id))
 
 
 def switch(tx: Transaction, author: Author, *, on: bool) -> None:
-    """Want pictures from Gravatar, or no more; those that came stay. The site's row must be locked."""
+    """Switch pictures from Gravatar on or off; stored ones stay. The site's row must be locked."""
     tx.run(SWITCH_ON if on else SWITCH_OFF, site_id=author.site_id)
     journal.record_site(tx, author)
 
 
-def due(tx: Reader, most: int) -> list[Due]:
-    """Up to `most` people who are to be asked for."""
-    return [Due(*row) for row in tx.rows(DUE, most=most)]
+def due(tx: Reader, most: int) -> list[GravatarRequest]:
+    """Read up to `most` requests."""
+    return [GravatarRequest(*row) for row in tx.rows(DUE, most=most)]
 
 
-def reached(tx: Transaction, site_id: int, profile_id: int) -> None:
-    """Note that everybody of a site up to this profile was asked for."""
-    tx.run(REACHED, site_id=site_id, profile_id=profile_id)
+def advance(tx: Transaction, site_id: int, profile_id: int) -> None:
+    """Record that all profiles of a site up to this one were requested."""
+    tx.run(ADVANCE, site_id=site_id, profile_id=profile_id)
 
 
-def lock(tx: Transaction, people: Sequence[Due]) -> set[tuple[int, int]]:
+def lock(tx: Transaction, people: Sequence[GravatarRequest]) -> set[tuple[int, int]]:
     """Lock the profiles of `people` that still have no picture; return them as (site, profile).
 
     A picture of a site's owner or creator changes the site's row, which comes after the roles and all profiles.
@@ -110,7 +110,7 @@ def lock(tx: Transaction, people: Sequence[Due]) -> set[tuple[int, int]]:
 
 
 def add(tx: Transaction, site_id: int, profile_id: int, picture: File) -> None:
-    """Make a stored picture that of a locked profile."""
+    """Attach a stored picture to a locked profile."""
     picture.insert(tx, site_id, profile_id, _NO_LIMIT)
     carrier = Target(itemtypes.PROFILE, profile_id)
     attachment = Attachment(carrier, picture.hash, picture.name, picture.ext)

@@ -1,6 +1,6 @@
-"""The list of a site's people (platform 4.3): its pages, orders and filters, each as an index has them.
+"""List of a site's profiles (platform 4.3): its pages, orders and filters, each in the order of an index.
 
-How many there are is stored (`site_people`). A page deep in the list by name begins at a name that this process
+The total is stored (`site_people`). A page deep in the list by name begins at a name that this process
 remembers, every `STEP`-th of them, for as long as nobody was added or renamed: page 800 costs what page 1 does.
 """
 
@@ -9,6 +9,7 @@ from __future__ import annotations
 import itertools
 from typing import Final, NamedTuple
 
+from forumapi import itemtypes
 from forumapi.cache.eviction import Lru, plainly
 from forumapi.database.connections import (
     Query,
@@ -20,13 +21,13 @@ from forumapi.text import clean
 from forumapi.wire.paging import Paging
 
 ONLINE_MINUTES: Final = 90
-# Names between two that are remembered, and sites whose names are.
+# Names between two marks, and bytes of all marks.
 STEP: Final = 250
 _MOST_BYTES: Final = 4 * 1024 * 1024
 
 
 class Filter(NamedTuple):
-    """Which people, in which order (platform 4.3, list parameters)."""
+    """Filter and order of the list (platform 4.3, list parameters)."""
 
     prefix: str = ""  # of the stored name, any case
     top: bool = False
@@ -35,12 +36,12 @@ class Filter(NamedTuple):
 
     @classmethod
     def of(cls, q: str, *, top: bool, following: bool, online: bool) -> Filter:
-        """`q` as the client wrote it: leading + and @ are dropped, everything else is literal (P-30)."""
+        """Make it from the query; of `q`, leading + and @ are dropped, everything else is literal (P-30)."""
         return cls(clean.escape(q.lstrip("+@")), top, following, online)
 
 
 class PeoplePage(NamedTuple):
-    """One page of people: their versions by id, in order, and how the viewer watches the list as a whole."""
+    """Page of profiles: their versions by id, in order, and the viewer's watcher of the list as a whole."""
 
     total: int
     send_email: bool | None
@@ -48,7 +49,7 @@ class PeoplePage(NamedTuple):
     versions: dict[int, int]
 
 
-# Who is never listed for this viewer: whom they ignore, and the placeholder that inherits a removed person's content.
+# Profiles that are never listed for this viewer: ignored ones, and the placeholder that inherits a person's content.
 _HIDDEN: Final = """
     hidden AS MATERIALIZED (
         SELECT d.profile_id, d.name
@@ -69,10 +70,10 @@ _ALL: Final = """
 _PREFIX: Final = """
                AND {name} ~>=~ lower(%(prefix)s::text)
                AND {name} ~<~ (lower(%(prefix)s::text) || chr(1114111))"""
-_FOLLOWING: Final = """
-               AND {one}.profile_id IN (SELECT f.item_id FROM watchers f
+_FOLLOWING: Final = f"""
+               AND {{one}}.profile_id IN (SELECT f.item_id FROM watchers f
                                          WHERE f.site_id = %(site_id)s AND f.profile_id = %(me)s
-                                           AND f.item_type_id = 3)"""
+                                           AND f.item_type_id = {itemtypes.PROFILE})"""
 _ONLINE: Final = f"""
                AND n.last_active > now() - interval '{ONLINE_MINUTES} minutes'"""
 
@@ -89,7 +90,7 @@ _PAGE: Final = """
     page AS (SELECT w.profile_id, row_number() OVER () AS place FROM walked w)
     SELECT {total}, w.send_email, w.send_sms, p.profile_id, p.version{more}
       FROM (SELECT 1) AS one
-      LEFT JOIN watchers w ON w.site_id = %(site_id)s AND w.profile_id = %(me)s AND w.item_type_id = 3
+      LEFT JOIN watchers w ON w.site_id = %(site_id)s AND w.profile_id = %(me)s AND w.item_type_id = {profile_type}
                           AND w.item_id = 0
       LEFT JOIN page ON true
       LEFT JOIN LATERAL (
@@ -102,9 +103,9 @@ _COUNT: Final = (
 
 
 def _page_query(has_prefix: bool, top: bool, following: bool, online: bool) -> Query:
-    """The list's statement for one combination of filters: each gets the plan that suits it.
+    """Build the statement for one combination of filters: each gets the plan that suits it.
 
-    By comments, and of those online, the counters are walked, which hold the name as it is ordered by.
+    By comments, and of profiles online, the counters are scanned, which hold the name that the list is ordered by.
     """
     one = "n" if top or online else "p"
     name = "n.name_key" if top or online else "lower(p.profile_name)"
@@ -132,6 +133,7 @@ def _page_query(has_prefix: bool, top: bool, following: bool, online: bool) -> Q
     ]
     text = _PAGE.format(
         hidden=_HIDDEN,
+        profile_type=itemtypes.PROFILE,
         one=one,
         source=source,
         shown=shown,
@@ -141,33 +143,34 @@ def _page_query(has_prefix: bool, top: bool, following: bool, online: bool) -> Q
         total=counted if is_filtered else _ALL,
         more="",
     )
-    return Query(".".join(["people.page", *used]), text, replica=Replica.ACKNOWLEDGED)
+    return Query(".".join(["profile_list.page", *used]), text, replica=Replica.ACKNOWLEDGED)
 
 
 _PAGES: Final = {
     choice: _page_query(*choice) for choice in itertools.product((False, True), repeat=4)
 }
 
-# A page by name that begins near a remembered one. `start`: how many names, hidden ones included, come before `border`.
-FROM_BORDER = Query(
-    "people.from_border",
+# A page by name that begins near a remembered one. `start`: how many names, hidden ones included, come before `mark`.
+FROM_MARK = Query(
+    "profile_list.from_mark",
     _PAGE.format(
         hidden=_HIDDEN,
+        profile_type=itemtypes.PROFILE,
         one="p",
         source="profiles p",
         shown=_SHOWN.format(one="p"),
-        where="AND lower(p.profile_name) ~>=~ %(border)s::text",
+        where="AND lower(p.profile_name) ~>=~ %(mark)s::text",
         order="lower(p.profile_name) USING ~<~",
         offset="""greatest(%(offset)s::int - %(start)s::int
-                + (SELECT count(*)::int FROM hidden h WHERE h.name ~<~ %(border)s::text), 0)""",
+                + (SELECT count(*)::int FROM hidden h WHERE h.name ~<~ %(mark)s::text), 0)""",
         total=_ALL,
         more=", (SELECT s.changes FROM site_people s WHERE s.site_id = %(site_id)s)",
     ),
     replica=Replica.ACKNOWLEDGED,
 )
 
-BORDERS = Query(
-    "people.borders",
+MARKS = Query(
+    "profile_list.marks",
     """
     SELECT (SELECT s.changes FROM site_people s WHERE s.site_id = %(site_id)s),
            ARRAY(SELECT w.name
@@ -181,23 +184,23 @@ BORDERS = Query(
 
 
 class _Names(NamedTuple):
-    """Every STEP-th name of a site, and the number of changes at which they were."""
+    """Every STEP-th name of a site, and the number of changes at which they were read."""
 
     changes: int
     names: list[str]
 
 
-class Borders:
-    """What one process remembers of where lists by name stand."""
+class KeysetMarks:
+    """Cache of keyset marks: names at which pages deep in a list begin, by site."""
 
     def __init__(self) -> None:
         self._of: Lru[int, _Names] = Lru(_MOST_BYTES, plainly)
 
     def find(self, tx: Reader, site_id: int, *, anew: bool) -> _Names:
-        """The borders of a site; read where they are not known, or `anew`."""
+        """Return the marks of a site; read them if they are not cached, or `anew`."""
         found = self._of.get(site_id)
         if found is None or anew:
-            row = tx.row(BORDERS, site_id=site_id, step=STEP)
+            row = tx.row(MARKS, site_id=site_id, step=STEP)
             assert row is not None, "a statement without FROM returns one row"
             found = _Names(row[0] or 0, row[1])
             self._of.add(site_id, found)
@@ -206,16 +209,16 @@ class Borders:
 
 def page(
     tx: Reader,
-    borders: Borders,
+    marks: KeysetMarks,
     site_id: int,
     viewer_id: int,
     ignored: list[int],
     wanted: Filter,
     at: Paging,
 ) -> PeoplePage:
-    """One page of the site's people, without those the viewer ignores and the placeholder `deleted`."""
+    """Read a page of the site's profiles, without ignored ones and the placeholder `deleted`."""
     if wanted == Filter() and at.offset >= 2 * STEP:
-        return _deep(tx, borders, site_id, viewer_id, ignored, at)
+        return _deep(tx, marks, site_id, viewer_id, ignored, at)
     query = _PAGES[bool(wanted.prefix), wanted.top, wanted.following, wanted.online]
     return _found(
         tx.rows(
@@ -231,25 +234,25 @@ def page(
 
 
 def _deep(
-    tx: Reader, borders: Borders, site_id: int, viewer_id: int, ignored: list[int], at: Paging
+    tx: Reader, marks: KeysetMarks, site_id: int, viewer_id: int, ignored: list[int], at: Paging
 ) -> PeoplePage:
-    """A page far into the list by name. What was remembered is checked in the statement that uses it."""
+    """Read a page deep in the list by name. The cached mark is checked in the statement that uses it."""
     for anew in (False, True):
-        known = borders.find(tx, site_id, anew=anew)
+        known = marks.find(tx, site_id, anew=anew)
         number = min(at.offset // STEP, len(known.names) - 1)
         rows = tx.rows(
-            FROM_BORDER,
+            FROM_MARK,
             site_id=site_id,
             me=viewer_id,
             ignored=ignored,
             limit=at.limit,
             offset=at.offset,
-            border=known.names[number] if number >= 0 else "",
+            mark=known.names[number] if number >= 0 else "",
             start=max(number, 0) * STEP,
         )
         if rows[0][5] == known.changes:
             break
-    # People came between the two statements once more: at worst a neighbour stands on this page too.
+    # Profiles were added between the two statements again: at worst a neighbouring entry is on this page too.
     return _found(rows)
 
 

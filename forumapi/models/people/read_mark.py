@@ -1,16 +1,17 @@
-"""Marking things read on request (discovery 7.2). Marks only move forward."""
+"""Read mark: time up to which a profile has read a thing (discovery 7.2). Marks only move forward."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final
+from typing import Final, NamedTuple
 
 from forumapi import itemtypes
 from forumapi.database.connections import Query, Transaction
+from forumapi.models.journal.journal import Author
 from forumapi.permissions.evaluator import Tree
 
-MARK = Query(
-    "read_mark.mark",
+INSERT = Query(
+    "read_mark.insert",
     """
     INSERT INTO read_marks AS r (site_id, profile_id, item_type_id, item_id, read_at)
     SELECT DISTINCT %(site_id)s::bigint, %(me)s::bigint, m.item_type_id, m.item_id, now()
@@ -20,44 +21,49 @@ MARK = Query(
        SET read_at = greatest(r.read_at, EXCLUDED.read_at)""",
 )
 
-# Marks that the new time covers are dropped with it.
-MARK_SITE = Query(
-    "read_mark.mark_site",
-    """
+_COVERED: Final = ", ".join(
+    str(kind)
+    for kind in (itemtypes.MICROCOSM, itemtypes.CONVERSATION, itemtypes.POLL, itemtypes.EVENT)
+)
+# Marks that the new time covers are deleted.
+READ_SITE = Query(
+    "read_mark.read_site",
+    f"""
     WITH covered AS (
         DELETE FROM read_marks r
-         WHERE r.site_id = %(site_id)s AND r.profile_id = %(me)s AND r.item_type_id IN (2, 6, 7, 9)
+         WHERE r.site_id = %(site_id)s AND r.profile_id = %(me)s AND r.item_type_id IN ({_COVERED})
            AND r.read_at <= now())
     UPDATE profiles p
        SET all_read_at = greatest(p.all_read_at, now())
      WHERE p.site_id = %(site_id)s AND p.profile_id = %(me)s""",
 )
-MARK_HUDDLES = Query(
-    "read_mark.mark_huddles",
-    """
+READ_HUDDLES = Query(
+    "read_mark.read_huddles",
+    f"""
     WITH covered AS (
         DELETE FROM read_marks r
-         WHERE r.site_id = %(site_id)s AND r.profile_id = %(me)s AND r.item_type_id = 5 AND r.read_at <= now())
+         WHERE r.site_id = %(site_id)s AND r.profile_id = %(me)s AND r.item_type_id = {itemtypes.HUDDLE}
+           AND r.read_at <= now())
     UPDATE profiles p
        SET huddles_read_at = greatest(p.huddles_read_at, now())
      WHERE p.site_id = %(site_id)s AND p.profile_id = %(me)s""",
 )
 
-# A huddle `i` of profile `p`, whose mark of it is `r`, is unread for its last activity after the later mark (R-10), if
-# somebody who is not ignored wrote since (discovery 7.5); the first half alone is cheap.
+# A huddle `i` of profile `p` with the mark `r` is unread if its last activity is later than both marks (R-10), and
+# somebody who is not ignored wrote since (discovery 7.5). LATE alone is cheap.
 LATE: Final = "i.last_activity > greatest(r.read_at, p.huddles_read_at)"
-WRITTEN: Final = """
+WRITTEN: Final = f"""
               EXISTS (SELECT 1 FROM comments c
                        WHERE c.site_id = i.site_id AND c.item_id = i.item_id AND c.created >= i.last_activity
                          AND NOT c.is_deleted AND NOT c.is_moderated
                          AND NOT EXISTS (SELECT 1 FROM ignores g
                                           WHERE g.site_id = c.site_id AND g.profile_id = p.profile_id
-                                            AND g.item_type_id = 3 AND g.item_id = c.created_by))"""
+                                            AND g.item_type_id = {itemtypes.PROFILE} AND g.item_id = c.created_by))"""
 
-# Counting waits for whoever counts for the same profile, and then sees what they have written: else the later of two
-# would store what it saw before the earlier one. In the order of ids, as all profiles are locked.
-HOLD = Query(
-    "read_mark.hold",
+# Two counts for one profile take turns, so that the later one sees what the earlier one counted. Counters are locked in
+# the order of their ids, as profiles are.
+LOCK_COUNTERS = Query(
+    "read_mark.lock_counters",
     """
     SELECT n.profile_id
       FROM profile_counters n
@@ -66,18 +72,19 @@ HOLD = Query(
        FOR NO KEY UPDATE""",
 )
 
-# The list of huddles leaves out those that are ignored or were begun by somebody who is: so does the count.
+# Ignored huddles, and huddles that an ignored profile began, are not in the list of huddles, so they are not counted.
 UNREAD_HUDDLES: Final = f"""
            SELECT count(*)
              FROM huddle_participants h
              JOIN profiles p ON p.site_id = h.site_id AND p.profile_id = h.profile_id
              JOIN items i ON i.site_id = h.site_id AND i.item_id = h.item_id
-             LEFT JOIN read_marks r ON r.site_id = h.site_id AND r.profile_id = h.profile_id AND r.item_type_id = 5
-                                   AND r.item_id = h.item_id
+             LEFT JOIN read_marks r ON r.site_id = h.site_id AND r.profile_id = h.profile_id
+                                   AND r.item_type_id = {itemtypes.HUDDLE} AND r.item_id = h.item_id
             WHERE h.site_id = n.site_id AND h.profile_id = n.profile_id AND NOT i.is_deleted AND {LATE} AND {WRITTEN}
               AND NOT EXISTS (SELECT 1 FROM ignores g
                                WHERE g.site_id = i.site_id AND g.profile_id = n.profile_id
-                                 AND (g.item_type_id, g.item_id) IN ((5, i.item_id), (3, i.created_by)))"""
+                                 AND (g.item_type_id, g.item_id) IN (({itemtypes.HUDDLE}, i.item_id),
+                                                                     ({itemtypes.PROFILE}, i.created_by)))"""
 
 COUNT_HUDDLES = Query(
     "read_mark.count_huddles",
@@ -102,31 +109,41 @@ MARKABLE: Final = frozenset(
 )
 
 
-def mark(
-    tx: Transaction, site_id: int, tree: Tree, me: int, things: Sequence[tuple[int, int]]
-) -> None:
-    """These things, each with its type, are read now: items, microcosms of the site with all below them, everything on
-    the site but huddles (type site), or all huddles (type huddle, id 0). Asks no permission."""
-    marks: list[tuple[int, int]] = []
-    for kind, id in things:
-        if kind == itemtypes.MICROCOSM:
-            marks += [(kind, below) for below in tree.nodes[id].subtree]
-        elif kind != itemtypes.SITE and id:
-            marks.append((kind, id))
-    if any(kind == itemtypes.SITE for kind, _ in things):
-        tx.run(MARK_SITE, site_id=site_id, me=me)
-        marks = [one for one in marks if one[0] == itemtypes.HUDDLE]
-    if (itemtypes.HUDDLE, 0) in things:
-        tx.run(MARK_HUDDLES, site_id=site_id, me=me)
-        marks = [one for one in marks if one[0] != itemtypes.HUDDLE]
-    if marks:
-        types, ids = zip(*marks, strict=True)
-        tx.run(MARK, site_id=site_id, me=me, types=types, ids=ids)
-    if any(kind == itemtypes.HUDDLE for kind, _ in things):
-        count_huddles(tx, site_id, [me])
+class ReadMark(NamedTuple):
+    """Type and id of a thing that the author marks as read; written several at a time.
+
+    Type site: everything on the site except huddles. Type huddle with id 0: all huddles.
+    """
+
+    item_type: int
+    item_id: int
+
+    @classmethod
+    def insert(
+        cls, tx: Transaction, author: Author, tree: Tree, things: Sequence[ReadMark]
+    ) -> None:
+        """Mark these things as read now; a microcosm with all below it. No permission is checked."""
+        site_id, me = author.site_id, author.profile_id
+        marks: list[tuple[int, int]] = []
+        for kind, id in things:
+            if kind == itemtypes.MICROCOSM:
+                marks += [(kind, below) for below in tree.nodes[id].subtree]
+            elif kind != itemtypes.SITE and id:
+                marks.append((kind, id))
+        if any(kind == itemtypes.SITE for kind, _ in things):
+            tx.run(READ_SITE, site_id=site_id, me=me)
+            marks = [one for one in marks if one[0] == itemtypes.HUDDLE]
+        if (itemtypes.HUDDLE, 0) in things:
+            tx.run(READ_HUDDLES, site_id=site_id, me=me)
+            marks = [one for one in marks if one[0] != itemtypes.HUDDLE]
+        if marks:
+            types, ids = zip(*marks, strict=True)
+            tx.run(INSERT, site_id=site_id, me=me, types=types, ids=ids)
+        if any(kind == itemtypes.HUDDLE for kind, _ in things):
+            count_huddles(tx, site_id, [me])
 
 
 def count_huddles(tx: Transaction, site_id: int, profile_ids: Sequence[int]) -> None:
     """Count the unread huddles of these profiles anew (discovery 7.5). Locks their counters."""
-    tx.rows(HOLD, site_id=site_id, profile_ids=profile_ids)
+    tx.rows(LOCK_COUNTERS, site_id=site_id, profile_ids=profile_ids)
     tx.run(COUNT_HUDDLES, site_id=site_id, profile_ids=profile_ids)

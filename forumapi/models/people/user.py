@@ -1,4 +1,4 @@
-"""Users: one person across the platform, known by e-mail address (platform 3.1 and 4.1)."""
+"""User: one person across all sites, known by an e-mail address (platform 3.1 and 4.1)."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ HAS_BEEN_HERE: Final = f"""(u.email_verified
                      OR EXISTS (SELECT FROM sign_in_places x WHERE x.user_id = u.user_id))"""
 
 FIND_BY_EMAIL = Query(
-    "user.by_email",
+    "user.find_by_email",
     """
     SELECT u.user_id, u.email, u.email_verified,
            EXISTS (SELECT FROM one_time_secrets o WHERE o.user_id = u.user_id AND o.confirmed IS NOT NULL)
@@ -32,9 +32,9 @@ FIND_BY_EMAIL = Query(
      WHERE u.person_key = %(person_key)s""",
 )
 
-# Whichever of two concurrent sign-ins comes second finds the first.
-CREATE = Query(
-    "user.create",
+# The second of two concurrent sign-ins finds the user of the first.
+INSERT = Query(
+    "user.insert",
     """
     INSERT INTO users (email, canonical_email, person_key, email_verified, state)
     VALUES (%(email)s, %(canonical)s, %(person_key)s, %(verified)s, CASE WHEN %(verified)s THEN 'valid' END)
@@ -57,7 +57,7 @@ _FROM: Final = "FROM users u WHERE u.user_id = %(user_id)s"
 
 FIND = Query("user.find", f"SELECT {_COLUMNS} {_FROM}")
 
-# What belongs to a site: what others see of its people is no older than their profile there.
+# Values that belong to a site: nothing that others see of a user is older than the profile there.
 FIND_HERE = Query(
     "user.find_here",
     """
@@ -68,52 +68,52 @@ FIND_HERE = Query(
 )
 
 
-class Person(NamedTuple):
-    """A user as far as signing in needs it. `is_new`: made just now."""
+class User(NamedTuple):
+    """User as signing in needs it. `is_new`: created just now."""
 
     id: int
     email: str
     is_new: bool = False
     has_second_factor: bool = False
 
+    @classmethod
+    def find_by_email(cls, tx: Reader, address: str) -> User | None:
+        """Find the user who signs in with this address: equal in full, except for case and Gmail's rules (P-29)."""
+        row = tx.row(FIND_BY_EMAIL, person_key=email.same_person_key(address))
+        return cls(row[0], row[1], has_second_factor=row[3]) if row else None
+
+    @classmethod
+    def find_or_create(cls, tx: Transaction, address: str, *, is_verified: bool) -> User:
+        """Find or create the user of a valid address. `is_verified`: a back end has proved whose address it is."""
+        key = email.same_person_key(address)
+        row = tx.row(FIND_BY_EMAIL, person_key=key)
+        if row is None:
+            row = tx.row(
+                INSERT,
+                email=address,
+                canonical=email.canonical(address),
+                person_key=key,
+                verified=is_verified,
+            )
+            if row is not None:
+                return cls(row[0], row[1], is_new=True)
+            row = tx.row(FIND_BY_EMAIL, person_key=key)
+            assert row is not None, "a user that conflicts is there"
+        if is_verified and not row[2]:
+            tx.run(VERIFY, user_id=row[0])
+        return cls(row[0], row[1], has_second_factor=row[3])
+
 
 def checked_email(text: str) -> str:
-    """`text` if it is a plain e-mail address, without the spaces around it. Raises Invalid."""
+    """Return `text` without the spaces around it if it is a plain e-mail address. Raises Invalid."""
     address = text.strip()
     if not email.valid(address):
         raise Invalid("email", "must be an e-mail address")
     return address
 
 
-def find_by_email(tx: Reader, address: str) -> Person | None:
-    """The user who signs in with this address: the same in full, but for case and Gmail's habits (P-29)."""
-    row = tx.row(FIND_BY_EMAIL, person_key=email.same_person_key(address))
-    return Person(row[0], row[1], has_second_factor=row[3]) if row else None
-
-
-def find_or_create(tx: Transaction, address: str, *, is_verified: bool) -> Person:
-    """The user of a valid address, made if there is none. `is_verified`: a back end saw that the address is theirs."""
-    key = email.same_person_key(address)
-    row = tx.row(FIND_BY_EMAIL, person_key=key)
-    if row is None:
-        row = tx.row(
-            CREATE,
-            email=address,
-            canonical=email.canonical(address),
-            person_key=key,
-            verified=is_verified,
-        )
-        if row is not None:
-            return Person(row[0], row[1], is_new=True)
-        row = tx.row(FIND_BY_EMAIL, person_key=key)
-        assert row is not None, "a user that conflicts is there"
-    if is_verified and not row[2]:
-        tx.run(VERIFY, user_id=row[0])
-    return Person(row[0], row[1], has_second_factor=row[3])
-
-
 def document(row: Row) -> dict[str, Any]:
-    """The user object of platform 4.1, from the columns of FIND (P-27: plain values or null)."""
+    """Return the user object of platform 4.1, from the columns of FIND (P-27: plain values or null)."""
     user_id, address, gender, language, created, state, is_banned, day, month, year, canonical = row
     data: dict[str, Any] = {"userId": user_id, "email": address, "gender": gender}
     if language:
@@ -130,7 +130,7 @@ def document(row: Row) -> dict[str, Any]:
 
 
 def find_here(tx: Reader, site_id: int, profile_id: int) -> dict[str, Any] | None:
-    """The user object of somebody else as the owner of a site sees it, or None."""
+    """Read the user object of another user as the owner of a site sees it, or None."""
     row = tx.row(FIND_HERE, site_id=site_id, profile_id=profile_id)
     if row is None:
         return None
@@ -139,6 +139,6 @@ def find_here(tx: Reader, site_id: int, profile_id: int) -> dict[str, Any] | Non
 
 
 def find(tx: Reader, user_id: int) -> dict[str, Any] | None:
-    """The user object, or None."""
+    """Read the user object, or None."""
     row = tx.row(FIND, user_id=user_id)
     return document(row) if row else None

@@ -144,7 +144,7 @@ def test_a_page_costs_two_statements_wherever_it_is(stage: Stage, crowd: Site) -
 def explained(stage: Stage, name: str, **params: object) -> str:
     """The plan that a statement of the list ran by."""
     query = next(
-        one for one in (*profile_list._PAGES.values(), profile_list.FROM_BORDER) if one.name == name
+        one for one in (*profile_list._PAGES.values(), profile_list.FROM_MARK) if one.name == name
     )
     return "\n".join(
         row[0]
@@ -156,16 +156,16 @@ def test_pages_are_read_in_the_order_of_an_index(stage: Stage, crowd: Site) -> N
     everybody = expected(stage, crowd)
     given = {"site_id": crowd.id, "me": crowd.member.id, "ignored": [], "prefix": "", "limit": 25}
     deep = explained(
-        stage, "people.from_border", offset=2_500, border=everybody[2_500], start=2_500, **given
+        stage, "profile_list.from_mark", offset=2_500, mark=everybody[2_500], start=2_500, **given
     )
     assert "profiles_name" in deep
     walked = max(
         int(rows) for rows in re.findall(r"profiles_name on profiles p.*?rows=(\d+)", deep)
     )
     assert walked <= 2 * profile_list.STEP + 50
-    first = explained(stage, "people.page", offset=0, **given)
+    first = explained(stage, "profile_list.page", offset=0, **given)
     assert "profiles_name" in first
-    top = explained(stage, "people.page.top", offset=0, **given)
+    top = explained(stage, "profile_list.page.top", offset=0, **given)
     assert "profile_counters_top" in top
     for plan in (deep, first, top):
         # No more than the page is put in order.
@@ -198,8 +198,8 @@ def test_a_large_site_reads_a_page_of_people_beside_very_many_small_ones(postgre
             connection.execute(OTHERS, {"first": first, "per": per, "count": count})
         connection.execute("ANALYZE")
         connection.execute("SET plan_cache_mode = force_generic_plan")
-        for query in (profile_list._PAGES[False, False, False, False], profile_list.FROM_BORDER):
-            values = {"ignored": [site.newcomer.id], "border": "", **given}
+        for query in (profile_list._PAGES[False, False, False, False], profile_list.FROM_MARK):
+            values = {"ignored": [site.newcomer.id], "mark": "", **given}
             connection.execute(b"PREPARE one AS " + query.text)
             marks = ", ".join(f"%({name})s" for name in query.names)
             with psycopg.ClientCursor(connection) as cursor:

@@ -9,8 +9,8 @@ import pytest
 
 from forumapi import itemtypes
 from forumapi.cron import jobs
-from forumapi.models.people import user
 from forumapi.models.people.profile import Profile
+from forumapi.models.people.user import User
 from tests.auth.stage import Stage, staged
 from tests.factories import Person, Site
 
@@ -641,8 +641,8 @@ def test_reserved_names_are_not_imitated_either(stage: Stage, site: Site) -> Non
 
 def test_a_name_that_is_made_without_asking_imitates_nobody(stage: Stage) -> None:
     with stage.app.database.write() as tx:
-        first = user.find_or_create(tx, "wanderer@looks.test", is_verified=True)
-        second = user.find_or_create(tx, "wаnderer@looks.test", is_verified=True)
+        first = User.find_or_create(tx, "wanderer@looks.test", is_verified=True)
+        second = User.find_or_create(tx, "wаnderer@looks.test", is_verified=True)
         ids = [
             Profile.insert(tx, stage.site.id, first.id, "wanderer"),
             Profile.insert(tx, stage.site.id, second.id, "wаnderer"),
