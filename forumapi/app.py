@@ -11,8 +11,7 @@ from forumapi.concurrency.per_caller_limit import KeyedSemaphore
 from forumapi.database.connections import Database, Reader, Transaction
 from forumapi.database.standby import Standbys
 from forumapi.errors import Unavailable
-from forumapi.events.readers import Reader as EventReader
-from forumapi.events.readers import Readers
+from forumapi.events.readers import EventReader, Readers
 from forumapi.events.sequencer import Sequencer
 from forumapi.files.images.image_worker_pool import ImageWorker
 from forumapi.files.storage import StorageError, clear_scratch, open_storage

@@ -25,7 +25,7 @@ Work = Callable[[Transaction, int, Sequence[Event]], None]
 BATCH: Final = 100
 
 
-class Reader(NamedTuple):
+class EventReader(NamedTuple):
     """Reader: the name of its cursors, its work, and the statement that finds sites with unread events."""
 
     name: str
@@ -40,7 +40,7 @@ class Readers(PollingThread):
     def __init__(
         self,
         database: Database,
-        readers: Sequence[Reader],
+        readers: Sequence[EventReader],
         leads: Callable[[], bool],
         hold: Callable[[Transaction], None] = lambda tx: None,
     ) -> None:
@@ -73,7 +73,7 @@ class Readers(PollingThread):
                 except TooSlow:
                     logger.warning("%s: an event of site %d takes too long", reader.name, site_id)
 
-    def _read(self, reader: Reader, site_id: int) -> bool:
+    def _read(self, reader: EventReader, site_id: int) -> bool:
         """Run a reader on one batch; False if there is none. A batch that fails is read one event at a time."""
         try:
             return self._attempt(reader, site_id, BATCH)
@@ -85,7 +85,7 @@ class Readers(PollingThread):
             logger.warning("%s: a batch of events of site %d failed", reader.name, site_id)
             return self._one_by_one(reader, site_id)
 
-    def _one_by_one(self, reader: Reader, site_id: int) -> bool:
+    def _one_by_one(self, reader: EventReader, site_id: int) -> bool:
         found = False
         for _ in range(BATCH):
             try:
@@ -99,7 +99,7 @@ class Readers(PollingThread):
             found = True
         return found
 
-    def _attempt(self, reader: Reader, site_id: int, limit: int) -> bool:
+    def _attempt(self, reader: EventReader, site_id: int, limit: int) -> bool:
         with self._database.write() as tx:
             self._hold(tx)
             batch = log.begin(tx, reader.name, site_id, limit)
@@ -109,7 +109,7 @@ class Readers(PollingThread):
             log.move(tx, reader.name, site_id, batch.upto)
         return True
 
-    def _pass_over(self, reader: Reader, site_id: int) -> None:
+    def _pass_over(self, reader: EventReader, site_id: int) -> None:
         with self._database.write() as tx:
             self._hold(tx)
             batch = log.begin(tx, reader.name, site_id, 1)

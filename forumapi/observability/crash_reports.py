@@ -87,7 +87,7 @@ def scrubbed(text: str) -> str:
 # ---------------------------------------------------------------- what is told
 
 
-class Frame(NamedTuple):
+class StackFrame(NamedTuple):
     """Frame of a stack, which an exception passed."""
 
     module: str
@@ -102,20 +102,20 @@ class Frame(NamedTuple):
         return self.module.partition(".")[0] == _PACKAGE
 
 
-class Link(NamedTuple):
+class ChainedException(NamedTuple):
     """Exception of a chain: its kind, scrubbed message and frames, outermost first."""
 
     kind: str
     module: str
     message: str
-    frames: tuple[Frame, ...]
+    frames: tuple[StackFrame, ...]
 
 
 class Crash(NamedTuple):
     """Exception with its causes, the first cause first."""
 
     fingerprint: str
-    links: tuple[Link, ...]
+    links: tuple[ChainedException, ...]
 
     @property
     def text(self) -> str:
@@ -140,13 +140,13 @@ _MOST_LINKS: Final = 20
 
 def describe(error: BaseException) -> Crash:
     """Make the report of an exception."""
-    links: list[Link] = []
+    links: list[ChainedException] = []
     seen: set[int] = set()
     _follow(error, links, seen)
     return Crash(_fingerprint(links), tuple(links))
 
 
-def _follow(error: BaseException, links: list[Link], seen: set[int]) -> None:
+def _follow(error: BaseException, links: list[ChainedException], seen: set[int]) -> None:
     if id(error) in seen or len(links) >= _MOST_LINKS:
         return
     seen.add(id(error))
@@ -161,15 +161,17 @@ def _follow(error: BaseException, links: list[Link], seen: set[int]) -> None:
         message = scrubbed(str(error))
     except Exception as worse:  # noqa: BLE001 - an exception that can't be shown is one more fault, not two
         message = f"(its message can't be shown: {type(worse).__name__})"
-    links.append(Link(kind.__qualname__, kind.__module__, message, _frames(error.__traceback__)))
+    links.append(
+        ChainedException(kind.__qualname__, kind.__module__, message, _frames(error.__traceback__))
+    )
 
 
-def _frames(trace: TracebackType | None) -> tuple[Frame, ...]:
-    found: list[Frame] = []
+def _frames(trace: TracebackType | None) -> tuple[StackFrame, ...]:
+    found: list[StackFrame] = []
     for frame, number in traceback.walk_tb(trace):
         code = frame.f_code
         name = str(frame.f_globals.get("__name__", ""))
-        found.append(Frame(name, code.co_qualname, code.co_filename, number, ""))
+        found.append(StackFrame(name, code.co_qualname, code.co_filename, number, ""))
     if len(found) > _MOST_FRAMES:
         half = _MOST_FRAMES // 2
         found = found[:half] + found[-half:]
@@ -178,7 +180,7 @@ def _frames(trace: TracebackType | None) -> tuple[Frame, ...]:
     )
 
 
-def _fingerprint(links: list[Link]) -> str:
+def _fingerprint(links: list[ChainedException]) -> str:
     parts: list[str] = []
     for link in links:
         parts.append(f"{link.module}.{link.kind}")
@@ -359,7 +361,7 @@ class Sentry:
         return b"%b\n%b\n%b\n" % (head.encode(), item.encode(), payload)
 
 
-def _sentry_value(link: Link) -> dict[str, Any]:
+def _sentry_value(link: ChainedException) -> dict[str, Any]:
     return {
         "type": link.kind,
         "module": link.module,

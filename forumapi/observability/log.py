@@ -51,7 +51,7 @@ def set_level(level: str) -> None:
 # ---------------------------------------------------------------- where lines go
 
 
-class Entry(NamedTuple):
+class LogLine(NamedTuple):
     """Line of the log, its severity (0 to 7, as in syslog), and its message id."""
 
     text: str
@@ -60,10 +60,10 @@ class Entry(NamedTuple):
     at: float
 
 
-Queue = deque[Entry]
+Queue = deque[LogLine]
 
 
-class _File:
+class _FileTarget:
     """Target of lines that is a file descriptor: stderr, stdout, or a file that logrotate may rename."""
 
     def __init__(self, target: str) -> None:
@@ -108,7 +108,7 @@ class _File:
             os.close(self._fd)
 
 
-class _Syslog:
+class _SyslogTarget:
     """Target of lines: a syslog server (RFC 5424) over UDP, TCP (RFC 6587, octet counting) or a local socket."""
 
     _FACILITY = 3  # daemon
@@ -153,7 +153,7 @@ class _Syslog:
         made.connect(address)
         return made
 
-    def _message(self, entry: Entry) -> bytes:
+    def _message(self, entry: LogLine) -> bytes:
         stamp = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(entry.at))
         micros = int(entry.at % 1 * 1_000_000)
         head = (
@@ -194,14 +194,14 @@ _TARGETS: Final = "must be stderr, stdout, a file, or udp://host:port, tcp://hos
 _PATIENCE_MS: Final = 200
 
 
-def _sink(target: str) -> _File | _Syslog:
+def _sink(target: str) -> _FileTarget | _SyslogTarget:
     kind, is_address, rest = target.partition("://")
     if not is_address:
-        return _File(target)
+        return _FileTarget(target)
     if kind == "unix":
-        return _Syslog(kind, rest, _original("socket", "socket"))
+        return _SyslogTarget(kind, rest, _original("socket", "socket"))
     host, _, port = rest.rpartition(":")
-    return _Syslog(kind, (host.strip("[]"), int(port)), _original("socket", "socket"))
+    return _SyslogTarget(kind, (host.strip("[]"), int(port)), _original("socket", "socket"))
 
 
 class Output:
@@ -230,7 +230,7 @@ class Output:
         if len(self._lines) * max(1, len(line) // 1000) >= self.LIMIT:
             self.lost += 1
             return
-        self._lines.append(Entry(line, severity, about, time.time()))
+        self._lines.append(LogLine(line, severity, about, time.time()))
         if self._state == "direct":
             try:
                 self._sink.send(self._lines)

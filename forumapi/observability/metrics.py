@@ -182,7 +182,7 @@ def join() -> bool:
         metric.forget()
     # A counter that appears with its first 1 shows no increase: counters of alerts are there from the start.
     for metric in Metric.all.values():
-        if not metric.labels and not isinstance(metric, Fact):
+        if not metric.labels and not isinstance(metric, PlatformGauge):
             metric.slot(())
     for reason in ("away", "busy"):
         DATABASE_REFUSED.slot((reason,))
@@ -305,7 +305,7 @@ class Timing(Metric):
             _sample(self.name, labels, seconds)
 
 
-class Fact(Metric):
+class PlatformGauge(Metric):
     """Gauge of the whole platform: read from the database (platform_metrics.py), never kept here."""
 
     kind = "gauge"
@@ -406,27 +406,27 @@ CRON_RUNS: Final = Counter("forumapi_cron_runs_total", "Runs of jobs.", "task", 
 CRON_SECONDS: Final = Timing("forumapi_cron_seconds", "Time that a run took.", "task")
 
 # ---- of the whole platform: asked of the database when somebody wants to know
-DATABASE_UP: Final = Fact("forumapi_database_up", "1 when PostgreSQL answered.")
-EVENTS_UNNUMBERED: Final = Fact(
+DATABASE_UP: Final = PlatformGauge("forumapi_database_up", "1 when PostgreSQL answered.")
+EVENTS_UNNUMBERED: Final = PlatformGauge(
     "forumapi_events_unnumbered", "Committed events that have no number yet."
 )
-EVENTS_LAG: Final = Fact("forumapi_events_lag_seconds", "Age of the oldest of them.")
-EVENTS_UNREAD: Final = Fact(
+EVENTS_LAG: Final = PlatformGauge("forumapi_events_lag_seconds", "Age of the oldest of them.")
+EVENTS_UNREAD: Final = PlatformGauge(
     "forumapi_events_unread", "Events that a reader has before it.", "reader"
 )
-OUTBOX: Final = Fact(
+OUTBOX: Final = PlatformGauge(
     "forumapi_outbox", "What waits to be sent, or was given up.", "outbox", "state"
 )
-OUTBOX_LAG: Final = Fact(
+OUTBOX_LAG: Final = PlatformGauge(
     "forumapi_outbox_lag_seconds", "How long the oldest has been due.", "outbox"
 )
-CRON_DONE: Final = Fact(
+CRON_DONE: Final = PlatformGauge(
     "forumapi_cron_last_success_timestamp_seconds", "When a job last ended well.", "task"
 )
-CRON_FAILED: Final = Fact(
+CRON_FAILED: Final = PlatformGauge(
     "forumapi_cron_last_failure_timestamp_seconds", "When a job last failed.", "task"
 )
-BACKUP_FINISHED: Final = Fact(
+BACKUP_FINISHED: Final = PlatformGauge(
     "forumapi_backup_last_success_timestamp_seconds", "When the last backup ended."
 )
 

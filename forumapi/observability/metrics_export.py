@@ -206,7 +206,7 @@ def _host_port(address: str) -> tuple[str, int]:
     return host.strip("[]") or "localhost", int(port)
 
 
-class Target:
+class ExportTarget:
     """Target of metrics: opened with the first packet, and again after a failure, which is logged once."""
 
     def __init__(self, address: str, connect: Callable[[str, int], _Udp | _RiemannTcp]) -> None:
@@ -271,8 +271,8 @@ class Reporter:
         self._stopping = threading.Event()
         self._thread: threading.Thread | None = None
         self._sent: dict[tuple[str, metrics.Labels], float] = {}
-        self._statsd: Target | None = None
-        self._riemann: Target | None = None
+        self._statsd: ExportTarget | None = None
+        self._riemann: ExportTarget | None = None
         self._host = socket.gethostname()
 
     def start(self) -> None:
@@ -362,10 +362,10 @@ class Reporter:
         if (self._statsd.address if self._statsd else "") != statsd:
             if self._statsd is not None:
                 self._statsd.close()
-            self._statsd = Target(statsd, _Udp) if statsd else None
+            self._statsd = ExportTarget(statsd, _Udp) if statsd else None
         if (self._riemann.address if self._riemann else "") != riemann:
             if self._riemann is not None:
                 self._riemann.close()
             connect = _RiemannTcp if kind == "tcp" else _Udp
-            self._riemann = Target(riemann, connect) if riemann else None
+            self._riemann = ExportTarget(riemann, connect) if riemann else None
         metrics.want_samples(self._statsd is not None or self._riemann is not None)

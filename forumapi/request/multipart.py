@@ -34,7 +34,7 @@ class Part(NamedTuple):
     head: bytes
 
 
-class Limits(NamedTuple):
+class UploadLimits(NamedTuple):
     """Limits of the whole body and of one file, in bytes."""
 
     body: int
@@ -52,7 +52,7 @@ def boundary(content_type: str) -> bytes:
     return found.encode("utf-8", "replace")
 
 
-def receive(environ: dict[str, Any], folder: Path, limits: Limits) -> list[Part]:
+def receive(environ: dict[str, Any], folder: Path, limits: UploadLimits) -> list[Part]:
     """Write the files of the body into `folder`, and return them in the order they came. Raises Invalid, TooLarge."""
     between = boundary(environ.get("CONTENT_TYPE", ""))
     length = environ.get("CONTENT_LENGTH") or ""

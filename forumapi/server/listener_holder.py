@@ -89,7 +89,7 @@ def _lock_path(data: Path) -> Path:
 
 
 @dataclass
-class State:
+class HolderState:
     """State of the holding process, in a file for others on its machine: process ids, and how replacing went."""
 
     pid: int
@@ -104,7 +104,7 @@ class State:
         fresh.replace(_state_path(data))
 
 
-def find(data: Path) -> State | None:
+def find(data: Path) -> HolderState | None:
     """Find the process that holds on this data folder; None when there is none."""
     try:
         with _lock_path(data).open("rb") as handle:
@@ -112,13 +112,15 @@ def find(data: Path) -> State | None:
     except BlockingIOError:
         with contextlib.suppress(OSError, ValueError, TypeError):
             told = json.loads(_state_path(data).read_text())
-            return State(**{name: told[name] for name in State.__annotations__ if name in told})
+            return HolderState(
+                **{name: told[name] for name in HolderState.__annotations__ if name in told}
+            )
     except OSError:
         pass
     return None
 
 
-def replace(data: Path, trial_s: float = 0) -> State:
+def replace(data: Path, trial_s: float = 0) -> HolderState:
     """Have the web process of this machine replaced, and wait for success or `failure`.
 
     Raises HoldError when nothing holds here, or does not answer.
@@ -373,7 +375,7 @@ class Hold:
         self._fallback_until = 0.0
         self._rolls_back = ""
         self._config = config
-        self._state = State(os.getpid())
+        self._state = HolderState(os.getpid())
         self._web: Web | None = None
         self._next: Web | None = None
         self._before: list[Web] = []

@@ -130,7 +130,7 @@ class Deliverer(PollingThread):
         self._of_one_site = max(1, self._slots // 4)
         self._lock = threading.Lock()
         self._busy: set[DeliveryQueue] = set()
-        self.reader = readers.Reader(READER, self._queue, webhook_delivery.BEHIND)
+        self.reader = readers.EventReader(READER, self._queue, webhook_delivery.BEHIND)
         self.apply(config)
 
     def _queue(self, tx: Transaction, site_id: int, events: Sequence[Event]) -> None:

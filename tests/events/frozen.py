@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from forumapi import itemtypes
 from forumapi.database.connections import Database, Transaction
 from forumapi.events.log import Event
-from forumapi.events.readers import Reader, Readers
+from forumapi.events.readers import EventReader, Readers
 from forumapi.events.sequencer import Sequencer
 from forumapi.models.journal import journal
 
@@ -39,7 +39,7 @@ def freeze(tx: Transaction, site_id: int, events: Sequence[Event]) -> None:
 class Process:
     """The part of a web worker that works on events."""
 
-    def __init__(self, url: str, reader: Reader) -> None:
+    def __init__(self, url: str, reader: EventReader) -> None:
         self.database = Database(url)
         self.sequencer = Sequencer(url, self._numbered)
         self.readers = Readers(
@@ -62,7 +62,7 @@ class Process:
 
 
 if __name__ == "__main__":
-    process = Process(sys.argv[1], Reader(sys.argv[2], freeze))
+    process = Process(sys.argv[1], EventReader(sys.argv[2], freeze))
     process.start()
     sys.stdin.read()
     process.stop()

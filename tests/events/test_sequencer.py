@@ -19,7 +19,7 @@ from forumapi.database.connections import Query, Transaction
 from forumapi.errors import OutcomeUnknown
 from forumapi.events import lease, log
 from forumapi.events.log import Event
-from forumapi.events.readers import Reader, Readers
+from forumapi.events.readers import EventReader, Readers
 from forumapi.events.sequencer import Sequencer
 from forumapi.models.journal import journal
 from tests import services
@@ -141,7 +141,7 @@ def elsewhere(url: str, reader: str) -> Iterator[subprocess.Popen[bytes]]:
 @contextlib.contextmanager
 def here(url: str, reader: str) -> Iterator[frozen.Process]:
     """The same in this process, where no event freezes it."""
-    process = frozen.Process(url, Reader(reader, frozen.note_read))
+    process = frozen.Process(url, EventReader(reader, frozen.note_read))
     process.start()
     try:
         yield process
@@ -267,7 +267,7 @@ def test_a_hint_of_the_one_that_stands_by_reaches_the_other(made, site, pair):
 # ---------------------------------------------------------------- readers
 
 
-def caught_up(made: Factory, reader: Reader) -> None:
+def caught_up(made: Factory, reader: EventReader) -> None:
     Readers(made.database, [reader], lambda: True).catch_up()
 
 
@@ -281,7 +281,7 @@ def test_a_reader_gets_each_event_once_and_in_order(made, site, pair):
         if site_id == site.id:
             read.extend(event.item_id for event in events if event.kind == journal.PATCHED)
 
-    reader = Reader(f"one-{site.id}", work)
+    reader = EventReader(f"one-{site.id}", work)
     caught_up(made, reader)
     caught_up(made, reader)
 
@@ -305,7 +305,7 @@ def test_an_event_that_a_reader_fails_on_is_passed_over_and_the_others_are_read(
             tx, site_id, "created", itemtypes.COMMENT, 500 + event.item_id, actor=0, ip=""
         )
 
-    caught_up(made, Reader(f"two-{site.id}", work))
+    caught_up(made, EventReader(f"two-{site.id}", work))
 
     rows = made.sql(
         "SELECT item_id FROM event_log WHERE site_id = %(site)s AND item_id > 500 ORDER BY event_id",
@@ -331,7 +331,7 @@ def test_a_site_whose_events_take_the_database_too_long_keeps_no_other_waiting(m
                     tx.run(SLOW)
                 tx.after_commit(partial(read.append, (site_id, event.item_id)))
 
-    reader = Reader(f"four-{site.id}", work)
+    reader = EventReader(f"four-{site.id}", work)
     caught_up(made, reader)
     # Whatever of a batch is quick enough alone is read; the rest waits, and is not passed over.
     assert read == [(site.id, 1), (after.id, 1), (after.id, 2), (after.id, 3)]
@@ -378,7 +378,7 @@ def test_a_readers_cursor_moves_at_the_moment_of_its_effect(made, site, pair):
             look()
             tx.after_commit(look)
 
-    caught_up(made, Reader(name, work))
+    caught_up(made, EventReader(name, work))
 
     ((head,),) = made.sql("SELECT number FROM event_heads WHERE site_id = %(site)s", site=site.id)
     assert head > 0

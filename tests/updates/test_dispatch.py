@@ -11,7 +11,7 @@ from forumapi.config import Config
 from forumapi.cron.reminders import event_reminders
 from forumapi.database.connections import Database, Transaction
 from forumapi.events import log
-from forumapi.events.readers import Reader, Readers
+from forumapi.events.readers import EventReader, Readers
 from forumapi.itemtypes import ItemRef
 from forumapi.models.content import attendee
 from forumapi.models.content.comment import Comment
@@ -41,7 +41,7 @@ class Stage:
         self.database = Database(url)
         self.make = Factory(self.database, "forum.test")
         self.notices: list[Notice] = []
-        self.reader = Reader(NAME, Dispatch(self._queue).work)
+        self.reader = EventReader(NAME, Dispatch(self._queue).work)
 
     def _queue(self, tx: Transaction, site_id: int, notices: Sequence[Notice]) -> None:
         update_mail.queue(tx, site_id, notices)
@@ -724,7 +724,7 @@ def test_a_reader_that_dies_while_it_tells_has_told_nobody_and_tells_all_later(
     def die(tx: Transaction, site_id: int, notices: Sequence[Notice]) -> None:
         raise KeyboardInterrupt
 
-    dying = Reader(NAME, Dispatch(die).work)
+    dying = EventReader(NAME, Dispatch(die).work)
     with pytest.raises(KeyboardInterrupt):
         Readers(stage.database, [dying], lambda: True).catch_up()
     assert stage.rows(site) == []

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Sequence
 
 from forumapi.database.connections import Database, Query, Transaction
-from forumapi.events.readers import Reader, Readers
+from forumapi.events.readers import EventReader, Readers
 from forumapi.updates.dispatch import NAME, Dispatch
 from forumapi.updates.notice import Notice
 
@@ -25,6 +25,6 @@ def queue(tx: Transaction, site_id: int, notices: Sequence[Notice]) -> None:
 
 if __name__ == "__main__":
     database = Database(sys.argv[1])
-    reader = Reader(NAME, Dispatch(queue).work)
+    reader = EventReader(NAME, Dispatch(queue).work)
     Readers(database, [reader], lambda: True).catch_up()
     database.close()

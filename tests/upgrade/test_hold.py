@@ -23,7 +23,7 @@ from tests.services import free_port
 
 
 def test_what_one_that_was_killed_has_left_is_not_read_as_the_next_ones(tmp_path: Path) -> None:
-    listener_holder.State(pid=1, web=1).write(tmp_path)
+    listener_holder.HolderState(pid=1, web=1).write(tmp_path)
     (tmp_path / "hold.new").mkdir()  # what it would say of itself can't be written
     web = tmp_path / "web"
     web.write_text(f"#!/bin/sh\n[ -e {tmp_path}/hold.json ] && exit 4\nexit 3\n")
@@ -48,7 +48,7 @@ def test_a_new_web_process_is_on_trial_for_half_a_minute() -> None:
 def test_a_process_that_is_gone_is_not_asked_to_replace_anything(tmp_path: Path) -> None:
     gone = subprocess.Popen(["true"])
     gone.wait()
-    listener_holder.State(pid=gone.pid).write(tmp_path)
+    listener_holder.HolderState(pid=gone.pid).write(tmp_path)
     holder = subprocess.Popen(
         ["flock", str(tmp_path / "hold.lock"), "cat"], stdin=subprocess.PIPE, stdout=subprocess.PIPE
     )

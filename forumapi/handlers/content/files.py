@@ -29,7 +29,7 @@ from forumapi.request.handler import (
     Param,
     needs,
 )
-from forumapi.request.multipart import Limits, Part
+from forumapi.request.multipart import Part, UploadLimits
 from forumapi.request.response import (
     Data,
     Result,
@@ -79,7 +79,7 @@ class FilesHandler(Handler):
         app, config = ctx.app, ctx.app.config
         _quota(ctx).check(*file.usage(ctx.reader, ctx.site.id, ctx.identity.profile_id))
         ctx.reader.end()
-        limits = Limits(config.upload_body_limit, config.file_size_limit)
+        limits = UploadLimits(config.upload_body_limit, config.file_size_limit)
         with scratch(app.storage) as folder:
             parts = multipart.receive(ctx.environ, folder, limits)
             files = [_examined(ctx, part, folder, width, height) for part in parts]
