@@ -21,7 +21,7 @@ from forumapi.config import Config
 
 def add(commands: Commands) -> None:
     """Add `mail` and its commands."""
-    mails = commands.group("mail", "outgoing mail: what waits, what is parked, what came back")
+    mails = commands.group("mail", "outgoing mail: queued and dead mails, bounces")
     waiting = mails.add("list", _list, "mails, newest first; never their texts")
     waiting.add_argument(
         "--state",
@@ -31,7 +31,7 @@ def add(commands: Commands) -> None:
     waiting.add_argument("--site", metavar="KEY", help="of this site only")
     waiting.add_argument("--limit", type=int, default=100, help="at most so many (default 100)")
     as_json(waiting)
-    again = mails.add("retry", _retry, "send what is parked, or waits after a failure")
+    again = mails.add("retry", _retry, "send dead mails and those that wait after a failure")
     again.add_argument("--id", type=int, help="this mail only: the number that `mail list` shows")
     again.add_argument("--site", metavar="KEY", help="of this site only")
     bounce = mails.add(
