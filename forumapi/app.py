@@ -20,7 +20,7 @@ from forumapi.mail.outbox import Sender
 from forumapi.models.content import text
 from forumapi.models.journal.activity import Activity
 from forumapi.models.pages.documents import Documents
-from forumapi.models.pages.page_cache import Pages
+from forumapi.models.pages.page_cache import PageCache
 from forumapi.models.people.profile_list import KeysetMarks
 from forumapi.models.people.role_settler import Settler
 from forumapi.models.sites import platform_metrics
@@ -80,7 +80,7 @@ class App(Services):
             config.memcached, memory_mb=config.memory_cache_mb, prefix=config.cache_prefix
         )
         self.documents = Documents(self.cache, self._rerender)
-        self.pages = Pages(config.memory_cache_mb * 1024 * 1024 // 3)
+        self.pages = PageCache(config.memory_cache_mb * 1024 * 1024 // 3)
         self.open_files = Lru(2000, lambda *_: 1)
         self.small_files = Lru(SMALL_FILES_BYTES, plainly)
         self.answers = Lru(

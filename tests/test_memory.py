@@ -31,7 +31,7 @@ from forumapi.models.access.identity import GUEST
 from forumapi.models.content.comment_page import CommentRow
 from forumapi.models.content.file import StoredFile
 from forumapi.models.journal.activity import Activity
-from forumapi.models.pages.page_cache import Kept, Pages
+from forumapi.models.pages.page_cache import CachedPage, PageCache
 from forumapi.models.people.profile_list import KeysetMarks
 from forumapi.models.sites.site import Site as SiteSnapshot
 from forumapi.models.sites.site_directory import SiteDirectory
@@ -96,11 +96,11 @@ def test_kept_pages_take_what_is_allowed_however_long_they_are() -> None:
 
     for comments in (0, 25, 250):
 
-        def fill(comments: int = comments) -> Pages:
-            pages = Pages(LIMIT)
+        def fill(comments: int = comments) -> PageCache:
+            pages = PageCache(LIMIT)
             for number in range(3 * LIMIT // (400 + 700 * comments)):
                 key = ("item", 1, 6, 10**9 + number, 0, comments, ())
-                pages.keep(key, Kept(f"{number}:{number}:", page(number, comments)))
+                pages.put(key, CachedPage(f"{number}:{number}:", page(number, comments)))
             assert pages.bytes <= LIMIT
             return pages
 
@@ -462,7 +462,7 @@ def test_whatever_callers_can_fill_is_bounded(name: str) -> None:
 
 # Held by the tests above these.
 ABOVE = """
-    cache.documents.Cache.memory models.pages.page_cache.Pages._kept cache.eviction.Lru._entries
+    cache.documents.Cache.memory models.pages.page_cache.PageCache._pages cache.eviction.Lru._entries
     permissions.memory_budget.MemoryBudget._holders permissions.readable_microcosms.ReadableMicrocosms.cache
     permissions.evaluator.Tree._access permissions.evaluator.Tree._views"""
 # As long as one request, connection, batch or start lasts.

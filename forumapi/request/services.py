@@ -21,7 +21,7 @@ from forumapi.mail.outbox import Sender
 from forumapi.models.content.file import StoredFile
 from forumapi.models.journal.activity import Activity
 from forumapi.models.pages.documents import Documents
-from forumapi.models.pages.page_cache import Pages
+from forumapi.models.pages.page_cache import PageCache
 from forumapi.models.people.profile_list import KeysetMarks
 from forumapi.models.people.role_settler import Settler
 from forumapi.models.sites.site_directory import SiteDirectory
@@ -54,7 +54,7 @@ class Services:
     standbys: Standbys | None
     cache: Cache
     documents: Documents
-    pages: Pages
+    pages: PageCache
     # Rows of files that guests may download, by site and hash, each with the end of the second that it is good for.
     open_files: Lru[tuple[int, str], tuple[float, StoredFile]]
     # Bytes of small files, by object; an object never changes.

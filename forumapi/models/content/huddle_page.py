@@ -23,7 +23,7 @@ from forumapi.models.content.comment_page import CommentRow
 from forumapi.models.content.item_page import ViewerState
 from forumapi.models.pages import page_cache
 from forumapi.models.pages.documents import Documents
-from forumapi.models.pages.page_cache import Kept, Pages
+from forumapi.models.pages.page_cache import CachedPage, PageCache
 from forumapi.models.people import profile_summary, read_mark
 from forumapi.permissions.evaluator import Target
 from forumapi.wire import json_fragments
@@ -145,14 +145,14 @@ class HuddleView(NamedTuple):
 
 
 def page(
-    pages: Pages, tx: Reader, site_id: int, id: int, me: int, ignored: Sequence[int], at: Paging
+    pages: PageCache, tx: Reader, site_id: int, id: int, me: int, ignored: Sequence[int], at: Paging
 ) -> HuddleView | None:
     """Read a huddle with the page `at` of its comments; None if it doesn't exist, or `me` does not participate."""
     # The viewer is part of the key: nobody else finds this page of the huddle in the cache.
     key = ("huddle", site_id, id, me, tuple(ignored), at.offset, at.limit)
-    cached: Kept[HuddlePage] | None = pages.get(key)
+    cached: CachedPage[HuddlePage] | None = pages.get(key)
     if cached is not None:
-        row = page_cache.ask(tx, VIEWER, cached, site_id=site_id, item_id=id, me=me, concerns=id)
+        row = cached.revalidate(tx, VIEWER, site_id=site_id, item_id=id, me=me, concerns=id)
         if row is None:
             return None
         if row[0]:
@@ -177,7 +177,7 @@ def page(
     fresh = HuddlePage._make(
         (*parent[:_PARENT_SHARED], comments, times, reacted, page_cache.digest(covered))
     )
-    pages.keep(key, Kept(snapshot, fresh))
+    pages.put(key, CachedPage(snapshot, fresh))
     return HuddleView(fresh, ViewerState._make((*parent[_PARENT_SHARED:], None, None)))
 
 

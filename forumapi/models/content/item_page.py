@@ -24,10 +24,9 @@ from forumapi.models.microcosms import microcosm_links
 from forumapi.models.pages import page_cache
 from forumapi.models.pages.documents import Documents
 from forumapi.models.pages.page_cache import (
-    Kept,
-    Pages,
+    CachedPage,
+    PageCache,
     digest,
-    is_current,
 )
 from forumapi.models.people import profile_summary
 from forumapi.permissions.evaluator import Target, Tree
@@ -243,7 +242,7 @@ class ItemView(NamedTuple):
 
 
 def page(
-    pages: Pages,
+    pages: PageCache,
     tx: Reader,
     site_id: int,
     ref: ItemRef,
@@ -256,19 +255,16 @@ def page(
     The caller checks permission, and hides what is deleted or moderated, before it shows anything.
     """
     key = ("item", site_id, *ref, at.offset, at.limit)
-    cached: Kept[ItemPage] | None = None
+    cached: CachedPage[ItemPage] | None = None
     viewer: ViewerState | None = None
     if me:
-        cached = _kept(pages, key, ignored)
+        cached = _cached(pages, key, ignored)
         if cached is not None:
             current, viewer = _viewer(tx, site_id, cached, me)
             if current:
                 return ItemView(cached.value, viewer)
 
-    def read() -> Kept[ItemPage] | None:
-        again = _kept(pages, key, ignored)
-        if again is not None and again is not cached and is_current(tx, site_id, again, ref.id):
-            return again
+    def read() -> CachedPage[ItemPage] | None:
         rows = tx.rows(
             PAGE,
             site_id=site_id,
@@ -278,13 +274,18 @@ def page(
             limit=at.limit,
             offset=at.offset,
         )
-        if not rows:
-            return None
-        fresh = _read(tx, ref.type, rows)
-        pages.keep((*key, tuple(_relevant(fresh.value, ignored))), fresh)
-        return fresh
+        return _read(tx, ref.type, rows) if rows else None
 
-    fresh = pages.single_flight.do((*key, tuple(ignored)), tx, read)
+    fresh = pages.get_or_read(
+        tx,
+        site_id,
+        ref.id,
+        (*key, tuple(ignored)),
+        read,
+        find=lambda: _cached(pages, key, ignored),
+        key_of=lambda page: (*key, tuple(_relevant(page, ignored))),
+        stale=cached,
+    )
     if fresh is None:
         return None
     if me and (
@@ -297,9 +298,11 @@ def page(
     return ItemView(fresh.value, viewer)
 
 
-def _kept(pages: Pages, key: tuple[Any, ...], ignored: Sequence[int]) -> Kept[ItemPage] | None:
+def _cached(
+    pages: PageCache, key: tuple[Any, ...], ignored: Sequence[int]
+) -> CachedPage[ItemPage] | None:
     """Find the cached page of viewers who ignore the same, or of those who ignore nobody if that is the same page."""
-    cached: Kept[ItemPage] | None
+    cached: CachedPage[ItemPage] | None
     if ignored:
         cached = pages.get((*key, tuple(ignored)))
         if cached is not None:
@@ -317,7 +320,7 @@ def _relevant(page: ItemPage, ignored: Sequence[int]) -> Sequence[int]:
     return ignored
 
 
-def _read(tx: Reader, item_type: int, rows: list[Row]) -> Kept[ItemPage]:
+def _read(tx: Reader, item_type: int, rows: list[Row]) -> CachedPage[ItemPage]:
     parent = rows[0][comment_page.WIDTH + 1 :]
     *columns, authors, snapshot = parent
     shown = [row for row in rows if row[0] is not None]
@@ -334,7 +337,7 @@ def _read(tx: Reader, item_type: int, rows: list[Row]) -> Kept[ItemPage]:
         )
     )
     until = item_details.until(item_type, page.details)
-    return Kept(tx.snapshot or snapshot, page, until.timestamp() if until else None)
+    return CachedPage(tx.snapshot or snapshot, page, until.timestamp() if until else None)
 
 
 def _reacted(page: ItemPage) -> set[int]:
@@ -342,12 +345,13 @@ def _reacted(page: ItemPage) -> set[int]:
     return {row.id for row in page.comments if row.reactions}
 
 
-def _viewer(tx: Reader, site_id: int, cached: Kept[ItemPage], me: int) -> tuple[bool, ViewerState]:
+def _viewer(
+    tx: Reader, site_id: int, cached: CachedPage[ItemPage], me: int
+) -> tuple[bool, ViewerState]:
     """Say if the cached page is still current, and read the state of its item for `me`."""
-    row = page_cache.ask(
+    row = cached.revalidate(
         tx,
         VIEWER,
-        cached,
         site_id=site_id,
         item_type=cached.value.item_type,
         item_id=cached.value.id,

@@ -32,10 +32,9 @@ from forumapi.models.microcosms.microcosm_summary import (
 )
 from forumapi.models.pages import page_cache
 from forumapi.models.pages.page_cache import (
-    Kept,
-    Pages,
+    CachedPage,
+    PageCache,
     digest,
-    is_current,
 )
 from forumapi.models.people import profile_summary
 from forumapi.permissions.evaluator import Tree
@@ -225,7 +224,7 @@ class MicrocosmView(NamedTuple):
         )
 
 
-def page(pages: Pages, tx: Reader, scope: MicrocosmScope) -> MicrocosmView | None:
+def page(pages: PageCache, tx: Reader, scope: MicrocosmScope) -> MicrocosmView | None:
     """Return the page as `scope.me` sees it; None if there is no such microcosm. Checks no permission."""
     at, me = scope.at, scope.me
     key = (
@@ -238,7 +237,7 @@ def page(pages: Pages, tx: Reader, scope: MicrocosmScope) -> MicrocosmView | Non
         at.limit,
         scope.ignored_here,
     )
-    found: Kept[MicrocosmHead] | None = None
+    found: CachedPage[MicrocosmHead] | None = None
     if me:
         found = pages.get(key)
         if found is not None:
@@ -246,27 +245,23 @@ def page(pages: Pages, tx: Reader, scope: MicrocosmScope) -> MicrocosmView | Non
             if current:
                 return _view(tx, scope, found.value, viewer)
 
-    def read() -> Kept[MicrocosmHead] | None:
-        again: Kept[MicrocosmHead] | None = pages.get(key)
-        if (
-            again is not None
-            and again is not found
-            and is_current(tx, scope.site_id, again, page_cache.ANYTHING)
-        ):
-            return again
-        fresh = _read(tx, scope)
-        if fresh is not None:
-            pages.keep(key, fresh)
-        return fresh
-
-    # Callers who may read the same share one long list of ids, so its identity replaces it in the key.
-    fresh = pages.single_flight.do((*key[:4], id(scope.listable), *key[5:]), tx, read)
+    # Callers who may read the same share one long list of ids, so its identity replaces it in the shared key.
+    fresh = pages.get_or_read(
+        tx,
+        scope.site_id,
+        page_cache.ANYTHING,
+        (*key[:4], id(scope.listable), *key[5:]),
+        lambda: _read(tx, scope),
+        find=lambda: pages.get(key),
+        key_of=lambda _: key,
+        stale=found,
+    )
     if fresh is None:
         return None
     return _view(tx, scope, fresh.value, _viewer(tx, scope, fresh)[1] if me else None)
 
 
-def _read(tx: Reader, scope: MicrocosmScope) -> Kept[MicrocosmHead] | None:
+def _read(tx: Reader, scope: MicrocosmScope) -> CachedPage[MicrocosmHead] | None:
     tree, at = scope.tree, scope.at
     node = tree.nodes.get(scope.id)
     below = [id for id in node.children if id in scope.listable.set] if node else []
@@ -313,11 +308,11 @@ def _read(tx: Reader, scope: MicrocosmScope) -> Kept[MicrocosmHead] | None:
     )
     moments = [item_details.until(row[1], row[_DETAILS]) for row in (*items, *latest)]
     until = min((one.timestamp() for one in moments if one is not None), default=None)
-    return Kept(tx.snapshot or snapshot, MicrocosmHead._make(made), until)
+    return CachedPage(tx.snapshot or snapshot, MicrocosmHead._make(made), until)
 
 
 def _viewer(
-    tx: Reader, scope: MicrocosmScope, found: Kept[MicrocosmHead]
+    tx: Reader, scope: MicrocosmScope, found: CachedPage[MicrocosmHead]
 ) -> tuple[bool, MicrocosmViewer]:
     """Return (whether the page is still current, the viewer's part of it)."""
     head = found.value
@@ -333,9 +328,9 @@ def _viewer(
     if scope.at.offset and not head.shown:
         ids, tops = _where(scope, (), head)
         given |= {"ignored": scope.ignored, "ids": ids, "tops": tops}
-        row = page_cache.ask(tx, VIEWER_AND_UNREAD, found, **given)
+        row = found.revalidate(tx, VIEWER_AND_UNREAD, **given)
     else:
-        row = page_cache.ask(tx, VIEWER, found, **given)
+        row = found.revalidate(tx, VIEWER, **given)
     assert row is not None
     current, _, all_read, send_email, send_sms, marked, read, typed, mine, has_unread = row
     marks = dict(zip(marked, read, strict=True)) if marked else {}

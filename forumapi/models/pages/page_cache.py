@@ -1,11 +1,11 @@
-"""Pages kept in the process, and how it knows that they still are what the database would say (decision 0008).
+"""Cache of pages in the process, revalidated against the database at each use (decision 0008).
 
-A kept page remembers the snapshot that it was read in. Every transaction that changes something pages show leaves a
-row in `site_changes` (sql/functions/site_changes.sql), so one look-up tells whether anything was committed since that
-the snapshot did not see. The answer is exact: it does not hang on time, on a background process or on which process
-wrote. A page that fails the test is read anew, in its ordinary statement.
+A cached page has the snapshot that it was read in. Every transaction that changes something pages show leaves a row in
+`site_changes` (sql/functions/site_changes.sql), so that one look-up finds a change that the snapshot did not see. The
+answer is exact: it does not depend on time, on a background process or on the process that wrote. An outdated page is
+read anew by its ordinary statement.
 
-What belongs to one viewer (marks, watchers, permission) is never kept.
+The state of one viewer (marks, watchers, permission) is never cached.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from __future__ import annotations
 import hashlib
 import marshal
 import time
+from collections.abc import Callable
 from typing import Any, Final, Generic, TypeVar
 
 from forumapi.cache.eviction import Lru, size
@@ -23,12 +24,12 @@ from forumapi.observability import metrics
 # The snapshot of a statement, as a column of it.
 SNAPSHOT: Final = "pg_current_snapshot()::text"
 
-# Which changes concern a page (see sql/migrations/0002_site_changes.sql): those of one item, or all of a site.
+# Changes that concern a page (see sql/migrations/0002_site_changes.sql): those of one item, or all of a site.
 ANYTHING: Final = 0
 
-# Whether nothing has changed since the snapshot, for a page of one item (0: a list); part of viewers' statements.
-# Changes up to the snapshot's xmin are surely in it, so that only the latest rows are looked at. A database that is
-# behind the snapshot was restored from an older copy: then nothing kept holds.
+# Condition: nothing changed since the snapshot, for a page of one item (0: a list); part of viewers' statements.
+# Changes up to the snapshot's xmin are surely in it, so that only the latest rows are read. A database that is behind
+# the snapshot was restored from an older copy, and no cached page is current.
 IS_CURRENT: Final = """
     NOT EXISTS (SELECT 1 FROM site_changes s
                  WHERE s.site_id = %(site_id)s AND s.changed_in >= pg_snapshot_xmin(%(snapshot)s::pg_snapshot)
@@ -36,7 +37,7 @@ IS_CURRENT: Final = """
                    AND (%(concerns)s::bigint = 0 OR s.item_id = %(concerns)s OR s.item_id = 0))
     AND pg_snapshot_xmax(pg_current_snapshot()) >= pg_snapshot_xmax(%(snapshot)s::pg_snapshot)"""
 
-CHECK = Query("kept.check", f"SELECT {IS_CURRENT}, {SNAPSHOT}")
+CHECK = Query("page_cache.check", f"SELECT {IS_CURRENT}, {SNAPSHOT}")
 
 T = TypeVar("T")
 
@@ -46,76 +47,99 @@ def digest(values: Any) -> bytes:
     return hashlib.blake2b(marshal.dumps(values, 2), digest_size=16).digest()
 
 
-class Kept(Generic[T]):
-    """Something read from the database in `snapshot`. `confirm` moves the snapshot on."""
+class CachedPage(Generic[T]):
+    """Page that was read from the database in `snapshot`. `confirm` moves the snapshot on."""
 
     __slots__ = ("_expires", "_until", "snapshot", "value", "weight")
 
     def __init__(self, snapshot: str, value: T, until: float | None = None) -> None:
-        """`until`: Unix time at which time alone makes it wrong; None: never."""
+        """`until`: Unix time after which the page is outdated without a change; None: never."""
         self.value = value
         self._until = until
         self.weight = 0
         self.confirm(snapshot)
 
     def confirm(self, snapshot: str) -> None:
-        """It was found current by a statement that ran in `snapshot`."""
+        """Note that a statement which ran in `snapshot` found the page current."""
         self.snapshot = snapshot
         self._expires = time.monotonic() + LIFETIME_S
 
     @property
-    def may_be_asked(self) -> bool:
-        """False once the rows that would tell of a change may be gone, or time has made it wrong."""
+    def can_be_revalidated(self) -> bool:
+        """Return False once the rows that record changes may be gone, or the page is outdated by time."""
         if self._until is not None and time.time() >= self._until:
             return False
         return time.monotonic() < self._expires
+
+    def revalidate(self, tx: Reader, query: Query, **params: object) -> Row | None:
+        """Return the row of a statement that begins with IS_CURRENT and SNAPSHOT: if the page is current, the snapshot
+        of the answer, and the columns of the viewer; None without a row."""
+        row = tx.row(query, snapshot=self.snapshot, **params)
+        if row is not None and row[0]:
+            self.confirm(row[1])
+        return row
 
 
 # Bytes of Python objects around a page, measured.
 _OVERHEAD: Final = 400
 
-# Far less than the rows that tell of changes stay (cron.short_lived).
+# Far shorter than the rows that record changes stay (cron.short_lived).
 LIFETIME_S: Final = 60.0
 
 
-class Pages:
-    """The kept pages of one process, `max_bytes` at most: one of 25 comments takes about 12 kB."""
+class PageCache:
+    """Cache of one process's pages, `max_bytes` at most: a page of 25 comments takes about 12 kB."""
 
     def __init__(self, max_bytes: int) -> None:
-        self.single_flight = SingleFlight()
-        self._kept: Lru[Any, Kept[Any]] = Lru(max_bytes, lambda _, kept: kept.weight)
+        self._single_flight = SingleFlight()
+        self._pages: Lru[Any, CachedPage[Any]] = Lru(max_bytes, lambda _, page: page.weight)
 
-    def get(self, key: Any) -> Kept[Any] | None:
-        """Return the page that is cached under `key`, if it may still be revalidated."""
-        found = self._kept.get(key)
-        if found is None:
+    def get(self, key: Any) -> CachedPage[Any] | None:
+        """Return the page under `key`, if it can be revalidated."""
+        page = self._pages.get(key)
+        if page is None:
             metrics.CACHE.add(1, "pages", "database")
             return None
         metrics.CACHE.add(1, "pages", "memory")
-        return found if found.may_be_asked else None
+        return page if page.can_be_revalidated else None
 
-    def keep(self, key: Any, kept: Kept[Any]) -> None:
-        """Keep it until it is crowded out."""
-        kept.weight = _OVERHEAD + size(key) + size(kept.value)
-        self._kept.add(key, kept)
+    def put(self, key: Any, page: CachedPage[Any]) -> None:
+        """Store a page until it is evicted."""
+        page.weight = _OVERHEAD + size(key) + size(page.value)
+        self._pages.add(key, page)
+
+    def get_or_read(
+        self,
+        tx: Reader,
+        site_id: int,
+        concerns: int,
+        key: Any,
+        read: Callable[[], CachedPage[T] | None],
+        *,
+        find: Callable[[], CachedPage[T] | None] | None = None,
+        key_of: Callable[[T], Any] | None = None,
+        stale: CachedPage[T] | None = None,
+    ) -> CachedPage[T] | None:
+        """Return the page under `key` if it is current, else read and store it; callers at the same time share this.
+
+        `concerns` as for IS_CURRENT; `find` and `key_of` where a page may stand under another key than `key`; `stale`:
+        a page that the caller has found outdated.
+        """
+
+        def once() -> CachedPage[T] | None:
+            cached = find() if find else self.get(key)
+            if cached is not None and cached is not stale:
+                row = cached.revalidate(tx, CHECK, site_id=site_id, concerns=concerns)
+                if row is not None and row[0]:
+                    return cached
+            page = read()
+            if page is not None:
+                self.put(key_of(page.value) if key_of else key, page)
+            return page
+
+        return self._single_flight.do(key, tx, once)
 
     @property
     def bytes(self) -> int:
         """Return the bytes of all pages."""
-        return self._kept.weight
-
-
-def ask(tx: Reader, query: Query, kept: Kept[Any], **params: object) -> Row | None:
-    """The row of a statement that begins with IS_CURRENT and SNAPSHOT: whether `kept` still holds, its snapshot, and
-    what else it is asked; None without a row."""
-    row = tx.row(query, snapshot=kept.snapshot, **params)
-    if row is not None and row[0]:
-        kept.confirm(row[1])
-    return row
-
-
-def is_current(tx: Reader, site_id: int, kept: Kept[Any], concerns: int) -> bool:
-    """Return if `kept` still is what the database would return; for guests, whose pages need nothing else."""
-    row = ask(tx, CHECK, kept, site_id=site_id, concerns=concerns)
-    assert row is not None
-    return bool(row[0])
+        return self._pages.weight

@@ -17,7 +17,7 @@ from forumapi.database.connections import Database, Reader
 from forumapi.itemtypes import ItemRef
 from forumapi.models.content import comment_page, item_page
 from forumapi.models.pages.documents import Documents
-from forumapi.models.pages.page_cache import Pages
+from forumapi.models.pages.page_cache import PageCache
 from forumapi.wire.paging import Paging
 from tests.factories import Factory, Site
 
@@ -73,7 +73,7 @@ def test_a_cold_page_is_read_once(
 ) -> None:
     chat = make.conversation(bikes)
     make.comment(chat)
-    pages = Pages(1_000_000)
+    pages = PageCache(1_000_000)
     before = item_page.PAGE.calls
 
     def read(tx: Reader) -> item_page.ItemView | None:

@@ -16,8 +16,7 @@ from forumapi.models.content import huddle_page, item_page
 from forumapi.models.content.comment import Comment
 from forumapi.models.journal import journal
 from forumapi.models.microcosms import microcosm_page, microcosm_summary
-from forumapi.models.pages import page_cache
-from forumapi.models.pages.page_cache import Kept, Pages
+from forumapi.models.pages.page_cache import ANYTHING, CHECK, CachedPage, PageCache
 from forumapi.wire.paging import Paging
 from tests.api import Api, Response
 from tests.factories import Factory, Person, Site, Thing
@@ -401,7 +400,7 @@ def test_a_kept_huddle_costs_two_statements_and_one_more_when_it_has_changed(
 
 def test_what_is_kept_of_a_huddle_is_found_by_nobody_else(make: Factory, api: Api) -> None:
     circle = Circle(api, make)
-    pages = Pages(1_000_000)
+    pages = PageCache(1_000_000)
 
     def seen(by: Person) -> tuple[huddle_page.HuddleView | None, int]:
         tx = make.database.read()
@@ -448,20 +447,72 @@ def test_what_a_viewer_ignores_is_left_out_of_their_huddle_alone(api: Api, make:
 
 
 def test_nothing_kept_holds_for_a_database_older_than_it(make: Factory, bikes: Site) -> None:
-    ahead = Kept("9000000000:9000000000:", "page")
+    ahead = CachedPage("9000000000:9000000000:", "page")
 
-    assert not page_cache.is_current(make.database.read(), bikes.id, ahead, page_cache.ANYTHING)
+    tx = make.database.read()
+    row = ahead.revalidate(tx, CHECK, site_id=bikes.id, concerns=ANYTHING)
+    tx.end()
+    assert row is not None
+    assert not row[0]
+
+
+class Reading:
+    """Reads of a page that a test counts."""
+
+    def __init__(self, make: Factory, site: Site) -> None:
+        self.make = make
+        self.site = site
+        self.pages = PageCache(1_000_000)
+        self.reads = 0
+
+    def get(self, stale: CachedPage[int] | None = None) -> CachedPage[int]:
+        """Get the page from the cache, or read it."""
+        tx = self.make.database.read()
+
+        def read() -> CachedPage[int]:
+            self.reads += 1
+            row = tx.row(CHECK, site_id=self.site.id, concerns=ANYTHING, snapshot="1:1:")
+            assert row is not None
+            return CachedPage(row[1], self.reads)
+
+        page = self.pages.get_or_read(tx, self.site.id, ANYTHING, "key", read, stale=stale)
+        tx.end()
+        assert page is not None
+        return page
+
+
+def test_a_page_is_read_once_until_the_site_changes(make: Factory, bikes: Site) -> None:
+    reading = Reading(make, bikes)
+
+    assert [reading.get().value for _ in range(3)] == [1, 1, 1]
+    make.conversation(bikes)
+    assert [reading.get().value for _ in range(2)] == [2, 2]
+
+
+def test_a_page_that_the_caller_found_outdated_is_read_anew(make: Factory, bikes: Site) -> None:
+    reading = Reading(make, bikes)
+
+    assert reading.get(stale=reading.get()).value == 2
+    assert reading.get().value == 2
+
+
+def test_a_page_that_does_not_exist_is_not_stored(make: Factory, bikes: Site) -> None:
+    pages, tx = PageCache(1_000_000), make.database.read()
+
+    assert pages.get_or_read(tx, bikes.id, ANYTHING, "key", lambda: None) is None
+    assert pages.bytes == 0
+    tx.end()
 
 
 def test_time_alone_ends_what_says_so() -> None:
-    assert not Kept("1:1:", "page", until=time.time() - 1).may_be_asked
-    assert Kept("1:1:", "page", until=time.time() + 60).may_be_asked
+    assert not CachedPage("1:1:", "page", until=time.time() - 1).can_be_revalidated
+    assert CachedPage("1:1:", "page", until=time.time() + 60).can_be_revalidated
 
 
 def test_pages_are_crowded_out_by_newer_ones() -> None:
-    pages = Pages(2_000)
+    pages = PageCache(2_000)
     for number in range(50):
-        pages.keep(number, Kept("1:1:", number))
+        pages.put(number, CachedPage("1:1:", number))
 
     assert pages.get(0) is None
     found = pages.get(49)
