@@ -18,13 +18,13 @@ from forumapi.wire.json_fragments import dumps
 
 
 class SiteAvatarsBody(Struct):
-    """The body of PUT /site/avatars."""
+    """Body of PUT /site/avatars."""
 
     gravatar: bool | UnsetType = UNSET
 
 
 class SiteAvatarsHandler(Handler):
-    """The source of pictures of people who uploaded none."""
+    """Handler of the setting where pictures of people come from who uploaded none."""
 
     allow = "OPTIONS,HEAD,GET,PUT"
 

@@ -48,13 +48,13 @@ _NO_FLAG: Final = "must be true or false"
 
 
 class UserBody(Struct):
-    """A user to add."""
+    """Body of a user to add."""
 
     email: str | UnsetType = UNSET
 
 
 class MemberBody(Struct):
-    """A row of the batch: a user to add, and whether they are to be a member."""
+    """Row of the batch: a user to add, and whether that user becomes a member."""
 
     email: str | UnsetType = UNSET
     isMember: bool | UnsetType = UNSET
@@ -87,16 +87,16 @@ class UsersHandler(Handler):
 
 
 class UserHandler(Handler):
-    """One person, as they themselves and the owner of a site that they are on see them.
+    """Handler of one user, for that user and for the owner of a site on which the user has a profile.
 
-    To oneself the id is the user's, as in one's own profile; to others the profile's, as in theirs.
+    The id is the user's own for the user, and that of the profile for the owner.
     """
 
     allow = "OPTIONS,HEAD,GET,PUT,DELETE"
     also_answers: ClassVar = {"PUT": (501,), "DELETE": (501,)}
 
     def locate(self, ctx: Context) -> Located:
-        """The user, if they have a profile here; else nobody."""
+        """Locate the user, who needs a profile on this site."""
         found = permission_target.find(
             ctx.reader,
             ctx.site.id,
@@ -146,7 +146,7 @@ class UsersBatchHandler(Handler):
     also_answers: ClassVar = {"POST": (501,)}
 
     def receive(self, ctx: Context) -> bool:
-        """A CSV body is parsed as it comes, before any connection is taken; JSON as everywhere."""
+        """Parse a CSV body while it arrives, before any connection is taken; JSON is read as everywhere."""
         kind = ctx.environ.get("CONTENT_TYPE", "").partition(";")[0].strip().lower()
         if kind != "text/csv":
             return False
@@ -207,7 +207,7 @@ def _json_entries(sent: Iterable[MemberBody]) -> Iterable[_Entry]:
 
 
 def _csv_entries(sent: CsvBody) -> Iterable[_Entry]:
-    """A record with too few fields is refused, one whose address or flag is empty is passed over (platform 4.1)."""
+    """Yield the records of a CSV body: too few fields are refused, no address or flag is skipped (platform 4.1)."""
     for line, fields in sent.records():
         if len(fields) < 2:
             raise InvalidRows([(line, "body", "must have an address and a flag")], line)
@@ -220,7 +220,7 @@ def _csv_entries(sent: CsvBody) -> Iterable[_Entry]:
 
 
 def _checked(entries: Iterable[_Entry]) -> list[MemberRow]:
-    """The rows, all of them good. Raises InvalidRows naming every wrong one, Invalid for too many."""
+    """Return the rows, all valid. Raises InvalidRows, which names every wrong row, and Invalid for too many."""
     rows: list[MemberRow] = []
     wrong: list[tuple[int, str, str]] = []
     count = 0

@@ -14,7 +14,7 @@ from forumapi.database.connections import Query, Transaction
 from forumapi.errors import NotFound
 from forumapi.models.journal import journal
 from forumapi.models.journal.journal import Author
-from forumapi.models.people import role_members, role_settling
+from forumapi.models.people import role_members
 from forumapi.models.people.role_settling import Settling
 
 # Wire name -> column, in wire order (platform 5.2).
@@ -268,7 +268,7 @@ def _recompute(
     if profile_ids is not None and len(profile_ids) <= role_members.IN_ONE_GO:
         role_members.recompute_role_of(tx, site_id, id, profile_ids)
     elif role_members.is_large(tx, site_id):
-        return role_settling.queue(tx, site_id, id)
+        return Settling.insert(tx, site_id, id)
     else:
         role_members.recompute_role(tx, site_id, id)
     return None

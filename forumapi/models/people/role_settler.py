@@ -1,7 +1,7 @@
-"""Thread that lets profiles follow changes of roles, in batches, so that nobody waits for a large site.
+"""Thread that recomputes the members of queued roles in batches, so that no request waits for a large site.
 
-Whoever loses rights has lost them before the change is acknowledged (`take_away`, in the request); whoever gains some
-has them a moment later. A process that ends in between leaves the role in the queue (models/people/role_settling.py).
+Rights that are lost are gone before the change is acknowledged (`take_away`, in the request); rights that are gained
+follow a moment later. If the process ends in between, the role is still in the queue (role_settling.py).
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ from forumapi.models.people import role_members, role_settling
 from forumapi.models.people.role_settling import Settling
 from forumapi.observability.log import logger
 
-# Profiles that one transaction settles. Whoever writes as one of them waits for it: some 10 ms.
+# Profiles in one transaction. A write by one of these profiles waits for it: some 10 ms.
 BATCH: Final = 100
-# Roles that are taken up at a time.
+# Roles that are claimed at a time.
 _AT_ONCE: Final = 20
 _STORED: Final = (
     "This is stored, but the rights that it takes away are not all gone yet; they go in a moment"
@@ -31,7 +31,7 @@ _STORED: Final = (
 
 
 class Settler(PollingThread):
-    """Works on the roles that this process queued and, where `leads`, on those that nobody works on."""
+    """Worker on the roles that this process queued and, where `leads`, on roles that no process works on."""
 
     POLL_S: ClassVar[float] = 2.0
 
@@ -45,16 +45,16 @@ class Settler(PollingThread):
         self._own: deque[Settling] = deque()
 
     def take_away(self, queued: Settling) -> None:
-        """Take the rights away that a committed change takes away, before it is acknowledged; the rest follows.
+        """Remove the rights that a committed change takes away, before it is acknowledged; the rest follows later.
 
-        Raises BadGateway where that fails: the change is stored, and the next process that looks goes on with it.
+        Raises BadGateway if that fails: the change is stored, and the next process that looks continues with it.
         """
         try:
             _, losing = self._sides(queued)
             self._settle(queued, losing)
         except (ApiError, psycopg.Error) as error:
             with contextlib.suppress(ApiError, psycopg.Error), self._database.write() as tx:
-                role_settling.leave(tx, queued)
+                queued.release(tx)
             logger.warning(
                 "rights of role %d are not all taken away yet: %s", queued.role_id, error
             )
@@ -70,9 +70,7 @@ class Settler(PollingThread):
             return
         while not self.is_stopping:
             with self._database.write() as tx:
-                due = role_settling.claim(
-                    tx, _AT_ONCE, grace_h=self._config().attribute_grace_hours
-                )
+                due = Settling.claim(tx, _AT_ONCE, grace_h=self._config().attribute_grace_hours)
             for one in due:
                 self._finish(one)
             if not due:
@@ -84,14 +82,14 @@ class Settler(PollingThread):
         self._settle(queued, gaining)
         if not self.is_stopping:
             with self._database.write() as tx:
-                role_settling.finish(tx, queued)
+                queued.finish(tx)
 
     def _sides(self, queued: Settling) -> tuple[list[int], list[int]]:
-        """Profiles that gain by the role as it is now, and those that lose."""
+        """Return (profiles that gain rights by the role as it is now, profiles that lose some)."""
         tx = self._database.read()
         try:
             coming, going, looking = role_members.movers(tx, queued.site_id, queued.role_id)
-            if role_settling.takes_by_coming(tx, queued.site_id, queued.role_id):
+            if role_settling.joining_takes_rights(tx, queued.site_id, queued.role_id):
                 return going + looking, coming
             return coming + looking, going
         finally:

@@ -1,7 +1,7 @@
-"""Queue of roles whose members are worked out anew outside the request that changed them: table role_settlings.
+"""Queue of roles whose members are recomputed outside the request that changed them: table role_settlings.
 
-A change of a role's members or criteria on a large site queues the role in its transaction, which so is short, and
-others hardly wait for its lock. Then the profiles follow in batches (forumapi/models/people/role_settler.py).
+A change of a role's members or criteria on a large site only queues the role, so its transaction is short and holds the
+lock on roles briefly. The profiles follow in batches (role_settler.py).
 """
 
 from __future__ import annotations
@@ -11,13 +11,13 @@ from typing import Final, NamedTuple
 
 from forumapi.database.connections import Query, Reader, Transaction
 
-# Whoever queues a role works on it at once. Should that process end, another does it after so many seconds.
+# The process that queues a role works on it at once. If that process ends, another takes over after so many seconds.
 LEASE_S: Final = 30
-# After an upgrade, once more when workers of the release before are certainly gone.
+# After an upgrade a role is settled again once no workers of the release before are left.
 AGAIN_S: Final = 600
 
-QUEUE = Query(
-    "role_settling.queue",
+INSERT = Query(
+    "role_settling.insert",
     """
     INSERT INTO role_settlings (site_id, role_id, queued, not_before)
     VALUES (%(site_id)s, %(role_id)s, clock_timestamp(), clock_timestamp() + make_interval(secs => %(lease_s)s))
@@ -26,7 +26,7 @@ QUEUE = Query(
  RETURNING queued""",
 )
 
-# Takes those that nobody works on. What an upgrade queued waits until the owners had their hours.
+# Claims roles that no process works on. Roles that an upgrade queued wait for the hours that owners are given.
 CLAIM = Query(
     "role_settling.claim",
     """
@@ -43,7 +43,7 @@ CLAIM = Query(
  RETURNING q.site_id, q.role_id, q.queued""",
 )
 
-# What was queued again meanwhile stays.
+# A role that was queued again meanwhile stays.
 FINISH = Query(
     "role_settling.finish",
     """
@@ -58,8 +58,8 @@ REPEAT = Query(
      WHERE q.site_id = %(site_id)s AND q.role_id = %(role_id)s AND q.queued = %(queued)s AND q.passes > 1""",
 )
 
-LEAVE = Query(
-    "role_settling.leave",
+RELEASE = Query(
+    "role_settling.release",
     """
     UPDATE role_settlings q
        SET not_before = clock_timestamp()
@@ -73,42 +73,34 @@ BANS = Query(
 
 
 class Settling(NamedTuple):
-    """A role whose profiles are to follow a change, made at `queued`."""
+    """Role in the queue, whose members are to follow a change made at `queued`."""
 
     site_id: int
     role_id: int
     queued: datetime.datetime
 
+    @classmethod
+    def insert(cls, tx: Transaction, site_id: int, role_id: int) -> Settling:
+        """Queue a role, and claim it for the caller, who works on it after the commit."""
+        queued = tx.value(INSERT, site_id=site_id, role_id=role_id, lease_s=LEASE_S)
+        return cls(site_id, role_id, queued)
 
-def queue(tx: Transaction, site_id: int, role_id: int) -> Settling:
-    """Take up a role, for the caller to work on at once after the commit."""
-    queued = tx.value(QUEUE, site_id=site_id, role_id=role_id, lease_s=LEASE_S)
-    return Settling(site_id, role_id, queued)
+    @classmethod
+    def claim(cls, tx: Transaction, limit: int, *, grace_h: int) -> list[Settling]:
+        """Claim roles that no process works on. `grace_h`: hours that a role queued by an upgrade waits."""
+        rows = tx.rows(CLAIM, limit=limit, lease_s=LEASE_S, grace_h=grace_h)
+        return [cls(*row) for row in rows]
 
+    def finish(self, tx: Transaction) -> None:
+        """Delete the role from the queue, or plan its second pass."""
+        if not tx.run(FINISH, **self._asdict()):
+            tx.run(REPEAT, **self._asdict(), again_s=AGAIN_S)
 
-def claim(tx: Transaction, limit: int, *, grace_h: int) -> list[Settling]:
-    """Roles that nobody works on, for the caller to. `grace_h`: hours that what an upgrade queued waits."""
-    rows = tx.rows(CLAIM, limit=limit, lease_s=LEASE_S, grace_h=grace_h)
-    return [Settling(*row) for row in rows]
-
-
-def finish(tx: Transaction, done: Settling) -> None:
-    """Take a role off the queue, or plan its second pass."""
-    if not tx.run(FINISH, site_id=done.site_id, role_id=done.role_id, queued=done.queued):
-        tx.run(
-            REPEAT,
-            site_id=done.site_id,
-            role_id=done.role_id,
-            queued=done.queued,
-            again_s=AGAIN_S,
-        )
+    def release(self, tx: Transaction) -> None:
+        """Let the next process that looks work on the role at once."""
+        tx.run(RELEASE, **self._asdict())
 
 
-def leave(tx: Transaction, queued: Settling) -> None:
-    """Let the next process that looks work on a role at once."""
-    tx.run(LEAVE, site_id=queued.site_id, role_id=queued.role_id, queued=queued.queued)
-
-
-def takes_by_coming(tx: Reader, site_id: int, role_id: int) -> bool:
-    """Test whether being in the role takes rights away: it bans. False for a role that is gone."""
+def joining_takes_rights(tx: Reader, site_id: int, role_id: int) -> bool:
+    """Test whether the role takes rights from its members, since it bans. False for a deleted role."""
     return bool(tx.value(BANS, site_id=site_id, role_id=role_id))

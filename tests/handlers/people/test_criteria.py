@@ -14,10 +14,10 @@ from forumapi.command import doctor
 from forumapi.config import Config
 from forumapi.cron import jobs
 from forumapi.database.connections import Query
-from forumapi.models.people import role_settling
 from forumapi.models.people.ban import Ban
 from forumapi.models.people.criterion import COLUMNS
 from forumapi.models.people.role_settler import Settler
+from forumapi.models.people.role_settling import Settling
 from tests.api import Api, Response
 from tests.factories import Factory, Person, Site, Thing
 
@@ -1014,8 +1014,8 @@ def test_an_upgrade_puts_out_who_is_in_by_their_own_word(
 def test_the_owners_may_be_given_time_before_that(make: Factory, role: Role) -> None:
     with pytest.raises(InterruptedError), make.database.write() as tx:
         tx.run(UPGRADED, site_id=role[0].id, role_id=role[1])
-        early = role_settling.claim(tx, 20, grace_h=6)
-        late = role_settling.claim(tx, 20, grace_h=4)
+        early = Settling.claim(tx, 20, grace_h=6)
+        late = Settling.claim(tx, 20, grace_h=4)
         raise InterruptedError  # nobody else is to see it
 
     assert early == []

@@ -15,9 +15,10 @@ import pytest
 from forumapi.config import Config
 from forumapi.database.connections import Database
 from forumapi.errors import BadGateway
-from forumapi.models.people import role_members, role_settling
+from forumapi.models.people import role_members
 from forumapi.models.people.criterion import Criterion
 from forumapi.models.people.role_settler import Settler
+from forumapi.models.people.role_settling import Settling
 from tests.api import Response
 from tests.factories import Factory, Site, Thing
 from tests.fixtures import Server
@@ -203,7 +204,7 @@ def test_a_process_that_ends_in_between_leaves_the_rest_to_another(
     with make.database.write() as tx:
         new = Criterion.make(0, "profileName", "", "substr", "crowd")
         new.insert(tx, crowd.id, role[1], most=10)
-        role_settling.queue(tx, crowd.id, role[1])
+        Settling.insert(tx, crowd.id, role[1])
     make.sql("UPDATE role_settlings SET not_before = now() WHERE role_id = %(r)s", r=role[1])
 
     Settler(make.database, Config, lambda: True).poll()
@@ -253,7 +254,7 @@ def test_rights_that_could_not_be_taken_away_are_not_acknowledged_and_go_soon(
         with make.database.write() as tx:
             new = Criterion.make(0, "profileName", "", "substr", "nobody")
             new.insert(tx, crowd.id, role[1], most=10)
-            queued = role_settling.queue(tx, crowd.id, role[1])
+            queued = Settling.insert(tx, crowd.id, role[1])
 
         with pytest.raises(BadGateway):  # 503 would say that nothing was written
             settler.take_away(queued)
