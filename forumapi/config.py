@@ -341,7 +341,7 @@ class Config:
     request_timeout_s: int = _setting(
         30,
         "seconds",
-        "A request that takes longer, reading its body included, is 503.",
+        "A request that takes longer, reading its body included, is 503; 502 where its commit has begun.",
         reload=True,
         rule=_between(1, 600),
     )
