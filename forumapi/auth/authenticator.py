@@ -27,20 +27,20 @@ _VERIFIED: Final = UserVerificationRequirement.REQUIRED
 REFUSED: Final = (WebAuthnException, ValueError, TypeError, KeyError, IndexError, OverflowError)
 
 
-class Asked(NamedTuple):
+class PasskeyChallenge(NamedTuple):
     """`challenge` is kept until the answer comes; `public_key` is what the browser's call takes."""
 
     challenge: str
     public_key: dict[str, Any]
 
 
-def ask(rp_id: str) -> Asked:
+def ask(rp_id: str) -> PasskeyChallenge:
     """For any passkey of this domain."""
     options = webauthn.generate_authentication_options(rp_id=rp_id, user_verification=_VERIFIED)
-    return Asked(bytes_to_base64url(options.challenge), options_to_json_dict(options))
+    return PasskeyChallenge(bytes_to_base64url(options.challenge), options_to_json_dict(options))
 
 
-def ask_for_new(rp_id: str, user_id: int, email: str, known: Iterable[bytes]) -> Asked:
+def ask_for_new(rp_id: str, user_id: int, email: str, known: Iterable[bytes]) -> PasskeyChallenge:
     """For a new passkey of a user, on a device that has none of the `known` ones."""
     options = webauthn.generate_registration_options(
         rp_id=rp_id,
@@ -52,7 +52,7 @@ def ask_for_new(rp_id: str, user_id: int, email: str, known: Iterable[bytes]) ->
         ),
         exclude_credentials=[PublicKeyCredentialDescriptor(id=id) for id in known],
     )
-    return Asked(bytes_to_base64url(options.challenge), options_to_json_dict(options))
+    return PasskeyChallenge(bytes_to_base64url(options.challenge), options_to_json_dict(options))
 
 
 def raw_id(credential: dict[str, Any]) -> bytes:

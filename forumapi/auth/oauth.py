@@ -105,7 +105,7 @@ class _Codes(AuthorizationCodeGrant):
     _code_challenge_methods = {"S256": code_challenge_method_s256}
 
 
-class Provider:
+class OAuthProvider:
     """OAuth provider of one site, for one request. `tx` reads for `validate`, and writes for all else."""
 
     def __init__(

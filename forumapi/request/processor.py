@@ -183,7 +183,7 @@ def _write(
         caller.identify(app, ctx, handler, verb)
         scope = None
         if key is not None and not ctx.identity.is_guest:
-            scope = idempotency.Scope(ctx.site.id, ctx.identity.profile_id, verb, ctx.path, key)
+            scope = idempotency.KeyScope(ctx.site.id, ctx.identity.profile_id, verb, ctx.path, key)
             done = idempotency.claim(tx, scope, ctx.raw_body, app.config.idempotency_hours)
         else:
             done = None

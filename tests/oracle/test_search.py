@@ -13,7 +13,7 @@ from forumapi.models.access import identity
 from forumapi.models.access.identity import Identity
 from forumapi.models.discovery import search
 from forumapi.models.discovery.search import Viewer
-from forumapi.models.discovery.search_query import Asked as Query
+from forumapi.models.discovery.search_query import ParsedSearch
 from forumapi.models.microcosms.tree import load_tree
 from forumapi.permissions.evaluator import Tree
 from forumapi.wire.paging import Paging
@@ -72,24 +72,24 @@ def worlds(database_url: str, make: Factory) -> list[World]:
     return made
 
 
-def questions() -> list[tuple[Query, frozenset[int]]]:
+def questions() -> list[tuple[ParsedSearch, frozenset[int]]]:
     """Searches, and the types that each is about."""
     texts = frozenset(WORDS)
-    found: list[tuple[Query, frozenset[int]]] = [
-        (Query(text="item OR comment OR microcosm"), texts),
-        (Query(text="item OR comment OR microcosm", sort="date"), texts),
-        (Query(text="item OR microcosm", in_title=True), texts - {COMMENT}),
+    found: list[tuple[ParsedSearch, frozenset[int]]] = [
+        (ParsedSearch(text="item OR comment OR microcosm"), texts),
+        (ParsedSearch(text="item OR comment OR microcosm", sort="date"), texts),
+        (ParsedSearch(text="item OR microcosm", in_title=True), texts - {COMMENT}),
     ]
     for kind in (*texts, PROFILE):
-        by_type = Query(types=[itemtypes.name_of(kind)])
+        by_type = ParsedSearch(types=[itemtypes.name_of(kind)])
         found.append((by_type, frozenset({kind})))
         if kind in WORDS:
-            words = Query(text=WORDS[kind], types=[itemtypes.name_of(kind)])
+            words = ParsedSearch(text=WORDS[kind], types=[itemtypes.name_of(kind)])
             found.append((words, frozenset({kind})))
     names = ["conversation", "event", "poll", "comment"]
     in_items = frozenset((*ITEMS, COMMENT))
-    found.append((Query(types=names), in_items))
-    found.append((Query(text="item OR comment", types=names), in_items))
+    found.append((ParsedSearch(types=names), in_items))
+    found.append((ParsedSearch(text="item OR comment", types=names), in_items))
     return found
 
 

@@ -12,7 +12,7 @@ from urllib.parse import parse_qsl
 
 from msgspec import UNSET, Struct, UnsetType, structs
 
-from forumapi.auth.oauth import OAuthAnswer, Pairs, Provider
+from forumapi.auth.oauth import OAuthAnswer, OAuthProvider, Pairs
 from forumapi.auth.oauth_rules import GRANT_TYPES
 from forumapi.request.context import Context
 from forumapi.request.handler import ANYONE, Handler, needs
@@ -54,10 +54,10 @@ class DeviceBody(Struct):
     scope: str | UnsetType = UNSET
 
 
-def provider(ctx: Context) -> Provider:
+def provider(ctx: Context) -> OAuthProvider:
     """The provider of the site that was asked."""
     app = ctx.app
-    return Provider(ctx.tx, ctx.site, app.config, app.scopes, ctx.ip)
+    return OAuthProvider(ctx.tx, ctx.site, app.config, app.scopes, ctx.ip)
 
 
 class EndpointHandler(Handler):

@@ -14,7 +14,7 @@ from forumapi.itemtypes import PROFILE, SITE
 from forumapi.models.discovery import search, search_query
 from forumapi.models.discovery.search import SearchResult, Viewer
 from forumapi.models.discovery.search_language import SearchLanguage
-from forumapi.models.discovery.search_query import Asked
+from forumapi.models.discovery.search_query import ParsedSearch
 from forumapi.permissions.evaluator import Target
 from forumapi.request.context import Context, Located
 from forumapi.request.handler import (
@@ -110,7 +110,7 @@ class SearchHandler(Handler):
 
         return Page(0, _stamp(ctx, who, document, found, rest), build)
 
-    def _find(self, ctx: Context, who: Viewer, asked: Asked) -> SearchResult:
+    def _find(self, ctx: Context, who: Viewer, asked: ParsedSearch) -> SearchResult:
         """Raises Unavailable, code 24, when the database gives up."""
         try:
             if asked.emails:

@@ -28,8 +28,8 @@ from forumapi.models.content import (
 from forumapi.models.content.comment_page import CommentRow
 from forumapi.models.discovery import search_query
 from forumapi.models.discovery.search_query import (
-    Asked,
-    Scope,
+    ParsedSearch,
+    SearchScope,
     Word,
     scope,
 )
@@ -280,7 +280,9 @@ def expanded(tree: Tree, view: ReadableMicrocosms, forum_ids: Sequence[int]) -> 
     return list(dict.fromkeys(found))
 
 
-def find(tx: Reader, who: Viewer, asked: Asked, at: Paging, *, limit_ms: int) -> SearchResult:
+def find(
+    tx: Reader, who: Viewer, asked: ParsedSearch, at: Paging, *, limit_ms: int
+) -> SearchResult:
     """The page `at` of what a search finds. Raises TooSlow when the database gives up on it.
 
     Where nothing holds the words as they were typed, words that are one typing error away count too.
@@ -324,7 +326,7 @@ def _alike(tx: Reader, site_id: int, words: Sequence[Word]) -> list[Word]:
 
 def suggest(tx: Reader, who: Viewer, typed: str, *, limit_ms: int) -> list[str]:
     """Words that complete the one `typed`, one typing error forgiven, of which the caller may see something."""
-    wanted = Scope(search_query.INDEXED, True, None, None).limited(who.kinds)
+    wanted = SearchScope(search_query.INDEXED, True, None, None).limited(who.kinds)
     rows = tx.rows(
         SUGGEST,
         site_id=who.site_id,
@@ -352,11 +354,11 @@ def by_email(tx: Reader, who: Viewer, canonicals: Sequence[str], at: Paging) -> 
         limit=at.limit,
         offset=at.offset,
     )
-    return _found(rows, Asked())
+    return _found(rows, ParsedSearch())
 
 
 def _by_words(
-    tx: Reader, who: Viewer, asked: Asked, words: Sequence[Word], at: Paging, limit_ms: int
+    tx: Reader, who: Viewer, asked: ParsedSearch, words: Sequence[Word], at: Paging, limit_ms: int
 ) -> SearchResult:
     letters = [
         run for word in words if not word.is_negated for run in search_query.unspaced(word.text)
@@ -387,7 +389,7 @@ def _page(at: Paging, most: int) -> dict[str, int]:
     return {"most": most, "limit": at.limit, "offset": at.offset}
 
 
-def _filters(who: Viewer, asked: Asked) -> dict[str, Any]:
+def _filters(who: Viewer, asked: ParsedSearch) -> dict[str, Any]:
     wanted = scope(asked).limited(who.kinds)
     readable: Sequence[int] = who.listable.ids
     if asked.forum_ids:
@@ -422,13 +424,13 @@ def _filters(who: Viewer, asked: Asked) -> dict[str, Any]:
     }
 
 
-def _found(rows: Sequence[Row], asked: Asked) -> SearchResult:
+def _found(rows: Sequence[Row], asked: ParsedSearch) -> SearchResult:
     hits = [_hit(row, asked) for row in rows if row[4] is not None]
     total, is_partial, is_more = rows[0][:3]
     return SearchResult(total, is_partial, is_more, hits)
 
 
-def _hit(row: Row, asked: Asked) -> Hit:
+def _hit(row: Row, asked: ParsedSearch) -> Hit:
     _, _, _, item_type, id, rank, modified, is_unread, mine, title, behind = row[:_HEAD]
     stub = row[_COMMENT:_PERSON]
     return Hit(
@@ -452,7 +454,7 @@ _AROUND: Final = 30  # letters before the first word in a text without spaces
 _SHOWN_LETTERS: Final = 120
 
 
-def _highlight(title: str | None, behind: str | None, asked: Asked) -> str:
+def _highlight(title: str | None, behind: str | None, asked: ParsedSearch) -> str:
     """A fragment with the words found in <b>; everything else is escaped, so that a client may insert it (S-14)."""
     if title is None:
         return ""

@@ -157,7 +157,7 @@ def is_unspaced(text: str) -> bool:
 
 
 @dataclass
-class Asked:
+class ParsedSearch:
     """A search, checked. Lists are in the order sent, without duplicates; dates as sent, and as moments."""
 
     text: str = ""
@@ -235,9 +235,9 @@ class _Sent(NamedTuple):
         return f"{self.key}{self.between}{self.value}"
 
 
-def parse(pairs: Pairs, now: datetime.datetime, *, is_owner: bool) -> Asked:
+def parse(pairs: Pairs, now: datetime.datetime, *, is_owner: bool) -> ParsedSearch:
     """The search that a query string asks for. `is_owner`: of the site, who alone may search by e-mail."""
-    asked = Asked()
+    asked = ParsedSearch()
     q = next((value for key, value in pairs if key == "q"), "")
     rest, fragments = _split(_CONTROL.sub(" ", q)[:MOST_TEXT])
     asked.text = " ".join(rest).strip()
@@ -278,7 +278,7 @@ def _split(q: str) -> tuple[list[str], list[_Sent]]:
     return rest, fragments
 
 
-def _read_lists(asked: Asked, sent: Sequence[_Sent], is_owner: bool) -> None:
+def _read_lists(asked: ParsedSearch, sent: Sequence[_Sent], is_owner: bool) -> None:
     readers: dict[str, tuple[list[Any], Callable[[str], Any]]] = {
         "type": (asked.types, _type),
         "id": (asked.ids, _id),
@@ -302,7 +302,7 @@ def _read_lists(asked: Asked, sent: Sequence[_Sent], is_owner: bool) -> None:
                 known.append(value)
 
 
-def _read_single(asked: Asked, sent: dict[str, _Sent], now: datetime.datetime) -> None:
+def _read_single(asked: ParsedSearch, sent: dict[str, _Sent], now: datetime.datetime) -> None:
     for key in ("inTitle", "following", "attendee"):
         if key in sent:
             value = sent[key].value
@@ -332,7 +332,7 @@ def _read_single(asked: Asked, sent: dict[str, _Sent], now: datetime.datetime) -
             asked.ignored.append(str(sent["sort"]))
 
 
-def _settle(asked: Asked) -> None:
+def _settle(asked: ParsedSearch) -> None:
     """Leave out what means nothing beside the rest."""
     if asked.types != ["event"]:
         for key in _OF_EVENTS[:2]:
@@ -371,7 +371,7 @@ def _moment(value: str, now: datetime.datetime) -> datetime.datetime | None:
         return None
 
 
-class Scope(NamedTuple):
+class SearchScope(NamedTuple):
     """Scope of a search: documents of `kinds`; comments too, of `parents` (None: of anything), and with `ids` only
     these and the comments on them."""
 
@@ -380,12 +380,12 @@ class Scope(NamedTuple):
     parents: tuple[int, ...] | None
     ids: tuple[int, ...] | None
 
-    def limited(self, shown: frozenset[int]) -> Scope:
+    def limited(self, shown: frozenset[int]) -> SearchScope:
         """As much of it as is of the types `shown`; a comment takes that of what it is on too."""
         if shown >= itemtypes.ALL:
             return self
         parents = _COMMENTABLE if self.parents is None else self.parents
-        return Scope(
+        return SearchScope(
             tuple(kind for kind in self.kinds if kind in shown),
             self.with_comments and itemtypes.COMMENT in shown,
             tuple(kind for kind in parents if kind in shown),
@@ -393,7 +393,7 @@ class Scope(NamedTuple):
         )
 
 
-def scope(asked: Asked) -> Scope:
+def scope(asked: ParsedSearch) -> SearchScope:
     """Return the scope of a search's types and ids (discovery 8.3, 8.4)."""
     named = tuple(itemtypes.BY_NAME[name].id for name in asked.types)
     others = tuple(id for id in named if id != itemtypes.COMMENT)
@@ -402,12 +402,12 @@ def scope(asked: Asked) -> Scope:
     if not asked.text:
         if not named:
             kinds = (1, *(id for id in INDEXED if id != itemtypes.HUDDLE))
-            return Scope(kinds, True, (itemtypes.PROFILE,), None)
-        return Scope(others, comments, others or None, ids)
+            return SearchScope(kinds, True, (itemtypes.PROFILE,), None)
+        return SearchScope(others, comments, others or None, ids)
     if not named:
-        return Scope(INDEXED, not asked.in_title, None, None)
+        return SearchScope(INDEXED, not asked.in_title, None, None)
     if asked.in_title:
-        return Scope(others, False, None, ids)
+        return SearchScope(others, False, None, ids)
     if not others:
-        return Scope((), True, None, ids)
-    return Scope(others, ids is not None or len(named) > 1, others, ids)
+        return SearchScope((), True, None, ids)
+    return SearchScope(others, ids is not None or len(named) > 1, others, ids)

@@ -47,7 +47,7 @@ OF_PROFILE = Query(
 )
 
 
-class Entry(NamedTuple):
+class AuditEntry(NamedTuple):
     """One change. `action` is C, R, U or D; `ip` is a hash after a while, with # before it, "" where unknown."""
 
     created: datetime.datetime
@@ -68,9 +68,9 @@ def hash_addresses(tx: Transaction, days: int) -> int:
     return tx.run(HASH, secret=secret, days=days)
 
 
-def of_profile(tx: Reader, site_id: int, profile_id: int, limit: int = 100) -> list[Entry]:
+def of_profile(tx: Reader, site_id: int, profile_id: int, limit: int = 100) -> list[AuditEntry]:
     """Return the changes of a profile, newest first: for tracing abuse from the command line."""
     rows = tx.rows(
         OF_PROFILE, site_id=site_id, profile_id=profile_id, limit=min(limit, MAX_ENTRIES)
     )
-    return [Entry(*row) for row in rows]
+    return [AuditEntry(*row) for row in rows]

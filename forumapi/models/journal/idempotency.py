@@ -54,7 +54,7 @@ FINISH = Query(
 )
 
 
-class Scope(NamedTuple):
+class KeyScope(NamedTuple):
     """Scope within which a key is unique."""
 
     site_id: int
@@ -78,7 +78,7 @@ def check(key: str) -> str:
     return key
 
 
-def claim(tx: Transaction, scope: Scope, body: bytes, hours: int) -> Finished | None:
+def claim(tx: Transaction, scope: KeyScope, body: bytes, hours: int) -> Finished | None:
     """Claim the key for this transaction; None: do the work. Raises Conflict (409), Unprocessable (422)."""
     digest = hashlib.sha256(body).digest()
     tx.run(LIMIT_WAIT, wait_ms=str(WAIT_MS))
@@ -105,6 +105,6 @@ def claim(tx: Transaction, scope: Scope, body: bytes, hours: int) -> Finished | 
     return Finished(row[1], row[2])
 
 
-def finish(tx: Transaction, scope: Scope, status: int, location: str) -> None:
+def finish(tx: Transaction, scope: KeyScope, status: int, location: str) -> None:
     """Remember how the request ended; commits with its effect."""
     tx.run(FINISH, status=status, location=location or None, **scope._asdict())

@@ -253,7 +253,7 @@ OWN = Query(
 )
 
 
-class Entry(NamedTuple):
+class UpdateEntry(NamedTuple):
     """One entry of the list. Ids are 0 where there is none; `comment.id` and the item's are None."""
 
     id: int
@@ -308,7 +308,7 @@ def page(
     kinds: Collection[int],
     type: int | None = None,
     unread: bool = False,
-) -> tuple[int, list[Entry]]:
+) -> tuple[int, list[UpdateEntry]]:
     """(how many in all, those of the page `at`) of the updates of `me`, newest first; one statement.
 
     `readable` are the microcosms that `me` may read and does not ignore. `type`: only updates of that; `unread`: only
@@ -359,20 +359,20 @@ def own(
     return frozenset(row[0] for row in rows)
 
 
-def _entry(row: Row) -> Entry:
+def _entry(row: Row) -> UpdateEntry:
     at = _WIDTH
     stub = CommentRow(*row[at : at + comment_page.WIDTH])
     at += comment_page.WIDTH
     summary = row[at : at + item_page.SUMMARY_WIDTH]
     at += item_page.SUMMARY_WIDTH
-    return Entry._make((*row[:_WIDTH], stub, summary, row[at], row[at + 1 : -1], row[-1]))
+    return UpdateEntry._make((*row[:_WIDTH], stub, summary, row[at], row[at + 1 : -1], row[-1]))
 
 
 def documents(
     tx: Reader,
     documents: Documents,
     site_id: int,
-    entries: Sequence[Entry],
+    entries: Sequence[UpdateEntry],
     tree: Tree,
     view: ReadableMicrocosms,
 ) -> bytes:
@@ -395,7 +395,7 @@ def documents(
 
 
 def _document(
-    one: Entry,
+    one: UpdateEntry,
     comments: Mapping[int, Fragment],
     people: dict[int, Fragment],
     tree: Tree,
@@ -432,7 +432,7 @@ def _document(
     return dumps(data)
 
 
-def _huddle(one: Entry) -> huddle_page.HuddleRow:
+def _huddle(one: UpdateEntry) -> huddle_page.HuddleRow:
     """The huddle that the comment is in, as the list of huddles has it."""
     id, _, version, _, title, author, author_version, count, _, last, last_by, last_version = (
         one.row[:12]
