@@ -31,7 +31,7 @@ RECORD = Query(
 )
 
 FORGET = Query(
-    "cron.forget_verdicts",
+    "spam.forget_verdicts",
     "DELETE FROM spam_verdicts v WHERE v.created < now() - make_interval(days => %(days)s)",
 )
 

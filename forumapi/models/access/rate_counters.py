@@ -22,7 +22,7 @@ LEFT_S: Final = (
 )
 
 TAKE = Query(
-    "attempts.take",
+    "rate_counters.take",
     f"""
     INSERT INTO attempt_counters AS a (kind, subject, window_start, attempts)
     VALUES (%(kind)s, %(subject)s, {WINDOW}, %(count)s)
@@ -31,7 +31,7 @@ TAKE = Query(
 )
 
 FORGET_OLD = Query(
-    "attempts.forget_old",
+    "rate_counters.forget_old",
     f"""
     DELETE FROM attempt_counters a
      WHERE a.window_start < now() - CASE a.kind WHEN '{LONG}' THEN interval '31 days' ELSE interval '2 days' END""",
