@@ -90,15 +90,7 @@ def read(tx: Reader, site_id: int, given: str) -> int:
 def confirm(tx: Transaction, author: Author) -> None:
     """Let sign-ins through the owner's provider open a profile's huddles from now on."""
     if tx.run(CONFIRM, site_id=author.site_id, profile_id=author.profile_id):
-        journal.record(
-            tx,
-            author.site_id,
-            journal.PATCHED,
-            itemtypes.PROFILE,
-            author.profile_id,
-            actor=author.profile_id,
-            ip=author.ip,
-        )
+        journal.record(tx, author, journal.PATCHED, itemtypes.PROFILE, author.profile_id)
 
 
 def _code(secret: bytes, site_id: int, profile_id: int, until: int) -> str:

@@ -12,6 +12,7 @@ from forumapi.models.access import rate_counters, sign_in_place
 from forumapi.models.access.access_token import AccessToken
 from forumapi.models.access.rate_counters import Limit
 from forumapi.models.journal import journal
+from forumapi.models.journal.journal import Author
 from forumapi.models.people.profile import Profile
 from forumapi.models.people.user import User
 from forumapi.observability import metrics
@@ -82,13 +83,7 @@ def complete(
         else:
             sign_in_place.note(tx, person.id, ip)
         journal.record(
-            tx,
-            site.id,
-            journal.CREATED,
-            itemtypes.AUTH,
-            profile_id,
-            actor=profile_id,
-            ip=ip,
+            tx, Author(site.id, profile_id, ip), journal.CREATED, itemtypes.AUTH, profile_id
         )
         if counted is not None:
             counted.statements += tx.statements

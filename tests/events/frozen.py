@@ -16,6 +16,7 @@ from forumapi.events.log import Event
 from forumapi.events.readers import EventReader, Readers
 from forumapi.events.sequencer import Sequencer
 from forumapi.models.journal import journal
+from forumapi.models.journal.journal import Author
 
 FREEZES = 99
 READ = 500  # what is read is noted as an item so much higher
@@ -26,7 +27,7 @@ def note_read(tx: Transaction, site_id: int, events: Sequence[Event]) -> None:
     for event in events:
         if event.kind == journal.PATCHED:
             id = READ + event.item_id
-            journal.record(tx, site_id, "created", itemtypes.COMMENT, id, actor=0, ip="")
+            journal.record(tx, Author(site_id, 0, ""), "created", itemtypes.COMMENT, id)
 
 
 def freeze(tx: Transaction, site_id: int, events: Sequence[Event]) -> None:

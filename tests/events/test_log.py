@@ -12,6 +12,7 @@ from forumapi import itemtypes
 from forumapi.database.connections import Connection, Transaction
 from forumapi.events import log
 from forumapi.models.journal import journal
+from forumapi.models.journal.journal import Author
 from tests.factories import Factory, Site
 
 
@@ -30,7 +31,7 @@ def sequencer(database_url: str) -> Iterator[Connection]:
 
 
 def note(tx: Transaction, site: Site, id: int) -> None:
-    journal.record(tx, site.id, journal.PATCHED, itemtypes.CONVERSATION, id, actor=0, ip="")
+    journal.record(tx, Author(site.id, 0, ""), journal.PATCHED, itemtypes.CONVERSATION, id)
 
 
 def noted(make: Factory, site: Site, *ids: int) -> None:

@@ -22,6 +22,7 @@ from forumapi.events.log import Event
 from forumapi.events.readers import EventReader, Readers
 from forumapi.events.sequencer import Sequencer
 from forumapi.models.journal import journal
+from forumapi.models.journal.journal import Author
 from tests import services
 from tests.events import frozen
 from tests.factories import Factory, Site
@@ -82,7 +83,7 @@ def pair(url: str) -> Iterator[tuple[Listening, Listening]]:
 
 def note(made: Factory, site: Site, id: int) -> None:
     with made.database.write() as tx:
-        journal.record(tx, site.id, journal.PATCHED, itemtypes.CONVERSATION, id, actor=0, ip="")
+        journal.record(tx, Author(site.id, 0, ""), journal.PATCHED, itemtypes.CONVERSATION, id)
 
 
 def unnumbered(made: Factory, site: Site) -> int:
@@ -229,7 +230,7 @@ def test_a_transaction_that_stays_open_for_a_minute_holds_no_event_up(made, site
     deadline = time.monotonic() + 60
     with made.database.write() as late:
         late.run(STAYS_OPEN)
-        journal.record(late, site.id, journal.PATCHED, itemtypes.CONVERSATION, 1, actor=0, ip="")
+        journal.record(late, Author(site.id, 0, ""), journal.PATCHED, itemtypes.CONVERSATION, 1)
         count = 1
         while time.monotonic() < deadline:
             count += 1
@@ -302,7 +303,7 @@ def test_an_event_that_a_reader_fails_on_is_passed_over_and_the_others_are_read(
 
     def note_read(tx, site_id: int, event: Event) -> None:
         journal.record(
-            tx, site_id, "created", itemtypes.COMMENT, 500 + event.item_id, actor=0, ip=""
+            tx, Author(site_id, 0, ""), "created", itemtypes.COMMENT, 500 + event.item_id
         )
 
     caught_up(made, EventReader(f"two-{site.id}", work))

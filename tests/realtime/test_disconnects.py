@@ -25,6 +25,7 @@ from forumapi.config import Config
 from forumapi.cron import jobs
 from forumapi.database.connections import Query
 from forumapi.models.journal import journal
+from forumapi.models.journal.journal import Author
 from forumapi.models.notices import live
 from forumapi.realtime.cursor import Cursors
 from tests.api import Api
@@ -167,12 +168,10 @@ def _write(make: Factory, world: World, things: list[Asked], stop: threading.Eve
                 event = _event(world, number, random.choice(KINDS), random.choice(things))
                 journal.record(
                     tx,
-                    world.site_id,
+                    Author(world.site_id, world.owned_by, ""),
                     event.kind,
                     event.item_type,
                     event.item_id,
-                    actor=world.owned_by,
-                    ip="",
                     version=1,
                     parent=(event.parent_type, event.parent_id) if event.parent_id else None,
                 )

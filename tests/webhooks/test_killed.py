@@ -11,6 +11,7 @@ import pytest
 from forumapi import itemtypes
 from forumapi.database.connections import Database
 from forumapi.models.journal import journal
+from forumapi.models.journal.journal import Author
 from tests import services
 from tests.factories import Factory, Site
 from tests.fixtures import Server, start_server
@@ -69,7 +70,7 @@ def _touch(make: Factory, site: Site, id: int) -> None:
     """A second event of the same comment."""
     with make.database.write() as tx:
         journal.record(
-            tx, site.id, journal.REPLACED, itemtypes.COMMENT, id, actor=0, ip="", version=2
+            tx, Author(site.id, 0, ""), journal.REPLACED, itemtypes.COMMENT, id, version=2
         )
 
 

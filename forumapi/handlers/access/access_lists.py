@@ -38,12 +38,4 @@ def note(ctx: Context, kind: str, id: int, tx: Transaction | None = None) -> Non
 
     `tx`: the transaction of the change, where it is not the request's.
     """
-    journal.record(
-        tx or ctx.writer,
-        ctx.site.id,
-        kind,
-        itemtypes.AUTH,
-        id,
-        actor=ctx.identity.profile_id,
-        ip=ctx.ip,
-    )
+    journal.record(tx or ctx.writer, ctx.author, kind, itemtypes.AUTH, id)

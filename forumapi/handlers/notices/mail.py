@@ -92,14 +92,14 @@ class MailTemplateHandler(Handler):
             number, given(sent.subject, None), given(sent.text, None), given(sent.html, None)
         )
         mail_templates.put(ctx.writer, ctx.site.id, number, parts)
-        _record(ctx)
+        journal.record_site(ctx.writer, ctx.author)
         return Found(f"{_TEMPLATES}/{mail_templates.KINDS[number].name}")
 
     @needs(OWNER)
     def delete(self, ctx: Context) -> Result:
         """Goes back to the template that comes with the software."""
         if mail_templates.delete(ctx.writer, ctx.site.id, _number(ctx)):
-            _record(ctx)
+            journal.record_site(ctx.writer, ctx.author)
         return Done()
 
 
@@ -108,18 +108,6 @@ def _number(ctx: Context) -> int:
     if number is None:
         raise NotFound("There is no such template")
     return number
-
-
-def _record(ctx: Context) -> None:
-    journal.record(
-        ctx.writer,
-        ctx.site.id,
-        journal.REPLACED,
-        itemtypes.SITE,
-        ctx.site.id,
-        actor=ctx.identity.profile_id,
-        ip=ctx.ip,
-    )
 
 
 # ---------------------------------------------------------------- one's own settings

@@ -270,12 +270,10 @@ class Attachment(NamedTuple):
     def _record(self, tx: Transaction, author: Author, kind: str, id: int) -> None:
         journal.record(
             tx,
-            author.site_id,
+            author,
             kind,
             itemtypes.ATTACHMENT,
             id,
-            actor=author.profile_id,
-            ip=author.ip,
             parent=(self.carrier.item_type, self.carrier.item_id),
             microcosm_id=self.carrier.microcosm_id,
             audit=False,

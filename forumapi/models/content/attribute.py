@@ -257,12 +257,10 @@ class Attributes(NamedTuple):
             role_members.recompute_roles(tx, self.site_id, [carrier.item_id])
         journal.record(
             tx,
-            self.site_id,
+            author,
             kind,
             itemtypes.ATTRIBUTE,
             carrier.item_id,
-            actor=author.profile_id,
-            ip=author.ip,
             parent=(carrier.item_type, carrier.item_id),
             microcosm_id=carrier.microcosm_id,
         )

@@ -451,12 +451,10 @@ class Comment:
     def _record(self, tx: Transaction, author: Author, kind: str) -> None:
         journal.record(
             tx,
-            author.site_id,
+            author,
             kind,
             itemtypes.COMMENT,
             self.id,
-            actor=author.profile_id,
-            ip=author.ip,
             version=self.version,
             parent=(self.parent.type, self.parent.id),
             microcosm_id=self.parent.microcosm_id,

@@ -278,12 +278,10 @@ class Item:
     def _record(self, tx: Transaction, author: Author, kind: str, *, moved_from: int = 0) -> None:
         journal.record(
             tx,
-            author.site_id,
+            author,
             kind,
             self.item_type,
             self.id,
-            actor=author.profile_id,
-            ip=author.ip,
             version=self.version,
             microcosm_id=self.microcosm_id,
             moved_from=moved_from,

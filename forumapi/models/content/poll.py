@@ -466,12 +466,10 @@ class Poll(Item):
         # The counts show that somebody voted; who it was is secret.
         journal.record(
             tx,
-            site_id,
+            Author(site_id, 0, ""),
             journal.PATCHED,
             itemtypes.POLL,
             self.id,
-            actor=0,
-            ip="",
             microcosm_id=self.microcosm_id,
             audit=False,
         )

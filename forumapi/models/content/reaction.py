@@ -217,12 +217,10 @@ class Reaction(NamedTuple):
         if changed:
             journal.record(
                 tx,
-                author.site_id,
+                author,
                 journal.PATCHED,
                 target.item_type,
                 target.item_id,
-                actor=author.profile_id,
-                ip=author.ip,
                 microcosm_id=target.microcosm_id,
                 audit=False,
             )

@@ -61,30 +61,28 @@ RECORD_MANY = Query(
 
 def record(
     tx: Transaction,
-    site_id: int,
+    author: Author,
     kind: str,
     item_type: int,
     item_id: int,
     *,
-    actor: int,
-    ip: str,
     version: int | None = None,
     parent: tuple[int, int] | None = None,
     microcosm_id: int | None = None,
     moved_from: int = 0,
     audit: bool = True,
 ) -> None:
-    """Note that `actor` did `kind` to an item. Call it while the object's row is locked, so that event ids follow
+    """Note that the author did `kind` to an item. Call it while the object's row is locked, so that event ids follow
     commit order per object. `moved_from`: the microcosm that it has left. `audit` False: platform 7.1 keeps no address
     for this kind of thing."""
     tx.run(
         RECORD,
-        site_id=site_id,
+        site_id=author.site_id,
         kind=kind,
         item_type=item_type,
         item_id=item_id,
-        actor=actor or None,
-        ip=ip or None,
+        actor=author.profile_id or None,
+        ip=author.ip or None,
         version=version,
         parent_type=parent[0] if parent else None,
         parent_id=parent[1] if parent else None,
@@ -106,12 +104,10 @@ def record_site(
     """Record that the author created, changed or deleted their site, or changed one of its settings."""
     record(
         tx,
-        author.site_id,
+        author,
         kind,
         itemtypes.SITE,
         author.site_id,
-        actor=author.profile_id,
-        ip=author.ip,
         version=version,
         audit=audit,
     )

@@ -179,12 +179,10 @@ def _record(
 ) -> None:
     journal.record(
         tx,
-        author.site_id,
+        author,
         kind,
         itemtypes.MICROCOSM,
         id,
-        actor=author.profile_id,
-        ip=author.ip,
         version=version,
         parent=(itemtypes.MICROCOSM, parent_id) if parent_id else None,
         microcosm_id=id,

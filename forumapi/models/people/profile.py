@@ -228,16 +228,7 @@ class Profile(NamedTuple):
 
 
 def _record(tx: Transaction, author: Author, kind: str, profile_id: int, version: int) -> None:
-    journal.record(
-        tx,
-        author.site_id,
-        kind,
-        itemtypes.PROFILE,
-        profile_id,
-        actor=author.profile_id,
-        ip=author.ip,
-        version=version,
-    )
+    journal.record(tx, author, kind, itemtypes.PROFILE, profile_id, version=version)
 
 
 # ---------------------------------------------------------------- names

@@ -290,12 +290,10 @@ def _record(
 ) -> None:
     journal.record(
         tx,
-        author.site_id,
+        author,
         kind,
         itemtypes.ROLE,
         id,
-        actor=author.profile_id,
-        ip=author.ip,
         version=version,
         parent=(itemtypes.MICROCOSM, microcosm_id),
         microcosm_id=microcosm_id,
