@@ -1,4 +1,4 @@
-"""Handlers of microcosms. Wire: docs/api/microcosms.md."""
+"""Microcosms: the places of a site's tree. Wire: docs/api/microcosms.md."""
 
 from __future__ import annotations
 
@@ -186,7 +186,7 @@ def _parent(ctx: Context, tree: Tree, parent_id: int, moved: Node | None) -> int
 
 
 class MicrocosmsHandler(Handler):
-    """Handler of the site's root microcosm, which is the forum index; POST creates a microcosm."""
+    """Root microcosm of the site, which is the forum index; POST creates a microcosm."""
 
     identity = IdentityQuery(WITH_PLACES)
 
@@ -233,7 +233,7 @@ def _locate_for_writing(ctx: Context) -> Located:
 
 
 class MicrocosmHandler(Handler):
-    """Handler of one microcosm with a page of its child microcosms and items."""
+    """One microcosm with a page of its child microcosms and items."""
 
     identity = IdentityQuery(WITH_PLACES)
 
@@ -313,7 +313,7 @@ def _changed(sent: MicrocosmBody) -> MicrocosmColumns:
 
 
 class MicrocosmTreeHandler(Handler):
-    """Handler of the list of all microcosms that the caller may read and does not ignore."""
+    """All microcosms that the caller may read and does not ignore."""
 
     allow = "OPTIONS,HEAD,GET"
 

@@ -1,4 +1,4 @@
-"""Handler of the moderation queue. Wire: docs/api/moderation.md."""
+"""Moderation queue. Wire: docs/api/moderation.md."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from forumapi.wire import json_fragments, paging, schemas
 
 
 class ModerationHandler(Handler):
-    """Handler of the queue, for moderators: each sees the microcosms that they moderate."""
+    """Moderation queue: each moderator sees the microcosms that they moderate."""
 
     allow = "OPTIONS,GET,HEAD"
 

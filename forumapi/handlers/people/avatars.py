@@ -24,7 +24,7 @@ class SiteAvatarsBody(Struct):
 
 
 class SiteAvatarsHandler(Handler):
-    """Handler of the setting where pictures of people come from who uploaded none."""
+    """Source of pictures of people who uploaded none."""
 
     allow = "OPTIONS,HEAD,GET,PUT"
 

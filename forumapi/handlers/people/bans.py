@@ -1,4 +1,4 @@
-"""Handlers of bans. Wire: docs/api/bans.md."""
+"""Bans of a site. Wire: docs/api/bans.md."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def _documents(ctx: Context, bans: list[Ban]) -> list[bytes]:
 
 
 class BansHandler(Handler):
-    """Handler of the site's bans, for its owner."""
+    """Bans of the site, for its owner."""
 
     allow = "OPTIONS,POST,HEAD,GET"
 
@@ -82,7 +82,7 @@ class BansHandler(Handler):
 
 
 class BanHandler(Handler):
-    """Handler of one ban of the site."""
+    """One ban of the site."""
 
     allow = "OPTIONS,HEAD,GET,DELETE"
 

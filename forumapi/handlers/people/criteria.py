@@ -1,4 +1,4 @@
-"""Handlers of the criteria and the members of roles. Wire: docs/api/roles.md."""
+"""Criteria and members of roles. Wire: docs/api/roles.md."""
 
 from __future__ import annotations
 
@@ -108,7 +108,7 @@ def _side(moved: Movement, shown: dict[int, bytes]) -> bytes:
 
 
 class CriteriaHandler(Handler):
-    """Handler of the criteria of a role: one `orGroup` whose criteria are all met is enough."""
+    """Criteria of a role: one `orGroup` whose criteria are all met is enough."""
 
     allow = "OPTIONS,GET,HEAD,POST,DELETE"
     required_keys: ClassVar = {"POST": ("predicate", "value")}
@@ -163,7 +163,7 @@ def _recompute(ctx: Context, role: Role) -> None:
 
 
 class CriterionHandler(Handler):
-    """Handler of one criterion of a role."""
+    """One criterion of a role."""
 
     allow = "OPTIONS,GET,HEAD,PUT,DELETE"
     also_succeeds: ClassVar[dict[str, type[Struct]]] = {"PUT": schemas.DryRun}
@@ -210,7 +210,7 @@ def _found(ctx: Context, id: int) -> Criterion:
 
 
 class RoleMembersHandler(Handler):
-    """Handler of the members of a role: named, by criteria, or all profiles; guests are not counted."""
+    """Members of a role: named, by criteria, or all profiles; guests are not counted."""
 
     allow = "OPTIONS,GET,HEAD"
 

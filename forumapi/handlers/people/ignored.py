@@ -1,4 +1,4 @@
-"""Handlers of ignored things. Wire: docs/api/ignored.md."""
+"""Ignored things. Wire: docs/api/ignored.md."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def _insert(ctx: Context, things: Sequence[Ignore], *, place: str = "") -> None:
 
 
 class IgnoredHandler(Handler):
-    """Handler of the things that the caller ignores; nobody else can see them."""
+    """Things that the caller ignores; nobody else can see them."""
 
     allow = "OPTIONS,HEAD,GET,PUT,DELETE"
     required_keys: ClassVar = {"PUT": ("itemType", "itemId"), "DELETE": ("itemType", "itemId")}
@@ -96,7 +96,7 @@ class IgnoredHandler(Handler):
 
 
 class IgnoredBatchHandler(Handler):
-    """Handler of several ignored things at once: all of them or none."""
+    """Several ignored things at once: all of them or none."""
 
     allow = "OPTIONS,PUT,DELETE"
 

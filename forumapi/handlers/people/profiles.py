@@ -1,4 +1,4 @@
-"""Handlers of profiles: the list, one profile, the caller's own options. Wire: docs/api/profiles.md."""
+"""Profiles: the list, one profile, the caller's own options. Wire: docs/api/profiles.md."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ class OptionsBody(Struct):
 
 
 class ProfilesHandler(Handler):
-    """Handler of the list of profiles."""
+    """Profiles of the site."""
 
     allow = "OPTIONS,POST,HEAD,GET"
 
@@ -163,7 +163,7 @@ class LocatedProfile(Located):
 
 
 class ProfileHandler(Handler):
-    """Handler of one profile. On the platform's own host only the profile itself may see it."""
+    """One profile. On the platform's own host only the profile itself may see it."""
 
     allow = "OPTIONS,HEAD,GET,PUT,PATCH,DELETE"
     also_answers = {"DELETE": (501,)}
@@ -310,7 +310,7 @@ def _bios(ctx: Context, details: Sequence[ProfileDetail]) -> dict[int, bytes]:
 
 
 class ProfileOptionsHandler(Handler):
-    """Handler of the caller's own options."""
+    """Options of the caller."""
 
     allow = "OPTIONS,HEAD,GET,PUT"
 
@@ -351,7 +351,7 @@ class ReadBody(Struct):
 
 
 class ProfileReadHandler(Handler):
-    """Handler that marks one thing as read."""
+    """Mark of one thing as read."""
 
     allow = "OPTIONS,PUT"
     shows_above = False
@@ -365,7 +365,7 @@ class ProfileReadHandler(Handler):
 
 
 class ProfileReadBatchHandler(Handler):
-    """Handler that marks several things as read: all of them or none."""
+    """Marks of several things as read: all of them or none."""
 
     allow = "OPTIONS,PUT"
     shows_above = False

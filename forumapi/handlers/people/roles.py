@@ -1,4 +1,4 @@
-"""Handlers of roles, and of the profiles named in them. Wire: docs/api/roles.md."""
+"""Roles, and the profiles named in them. Wire: docs/api/roles.md."""
 
 from __future__ import annotations
 
@@ -189,7 +189,7 @@ def _reason(sent: RoleBody) -> str:
 
 
 class RolesHandler(Handler):
-    """Handler of the roles that apply to a microcosm."""
+    """Roles that apply to a microcosm."""
 
     allow = "OPTIONS,GET,HEAD,POST"
     required_keys: ClassVar = {"POST": ("title",)}
@@ -221,7 +221,7 @@ class RolesHandler(Handler):
 
 
 class DefaultRolesHandler(RolesHandler):
-    """Handler of the site's default roles: those of its root microcosm."""
+    """Default roles of the site: those of its root microcosm."""
 
     @needs(OWNER, answer=schemas.Roles, paged=True)
     def get(self, ctx: Context) -> Result:
@@ -292,7 +292,7 @@ def _preview(total: int, versions: dict[int, int], fetched: dict[int, bytes]) ->
 
 
 class RoleHandler(Handler):
-    """Handler of one role of a microcosm; inherited roles have the address of their own microcosm."""
+    """One role of a microcosm; inherited roles have the address of their own microcosm."""
 
     allow = "OPTIONS,GET,HEAD,PUT,PATCH,DELETE"
     also_answers: ClassVar[dict[str, tuple[int, ...]]] = {"DELETE": (502,)}
@@ -369,7 +369,7 @@ def ids(ctx: Context) -> list[int]:
 
 
 class RoleProfilesHandler(Handler):
-    """Handler of the profiles that are named in a role, whether they meet its criteria or not."""
+    """Profiles that are named in a role, whether they meet its criteria or not."""
 
     allow = "OPTIONS,GET,HEAD,PUT,DELETE"
     also_answers: ClassVar[dict[str, tuple[int, ...]]] = {"PUT": (502,), "DELETE": (502,)}
@@ -424,7 +424,7 @@ def take_away_rights(ctx: Context, queued: Settling | None) -> None:
 
 
 class RoleProfileHandler(Handler):
-    """Handler of one profile that is named in a role."""
+    """One profile that is named in a role."""
 
     allow = "OPTIONS,GET,HEAD,PUT,DELETE"
 

@@ -87,7 +87,7 @@ class UsersHandler(Handler):
 
 
 class UserHandler(Handler):
-    """Handler of one user, for that user and for the owner of a site on which the user has a profile.
+    """One user, for that user and for the owner of a site on which the user has a profile.
 
     The id is the user's own for the user, and that of the profile for the owner.
     """

@@ -1,4 +1,4 @@
-"""Handler of the caller's own profile. Wire: docs/api/profiles.md."""
+"""Profile of the caller. Wire: docs/api/profiles.md."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from forumapi.wire import schemas
 
 
 class WhoamiHandler(Handler):
-    """Handler of the caller's own profile, read in the round trip that identifies the caller."""
+    """Profile of the caller, read in the round trip that identifies the caller."""
 
     allow = "OPTIONS,GET,HEAD"
     identity = IdentityQuery(WHOAMI)
