@@ -23,7 +23,7 @@ from webauthn.helpers.structs import (
 from webauthn.registration.verify_registration_response import VerifiedRegistration
 
 _VERIFIED: Final = UserVerificationRequirement.REQUIRED
-# What an answer that is no good raises inside the library, malformed ones included.
+# Errors of the library for invalid answers, malformed ones included.
 REFUSED: Final = (WebAuthnException, ValueError, TypeError, KeyError, IndexError, OverflowError)
 
 

@@ -298,7 +298,7 @@ def verify(
     if not found.is_ready:
         backend.refuse(attempt)
     verified = backend.verify(attempt)
-    # Whoever chooses the provider chooses what it says: the owner's word counts on the owner's site.
+    # The owner of a provider controls its claims: those of a site's own provider count on that site alone.
     if verified is not None and found.is_own and found.settings:
         return verified._replace(is_platforms=False)
     return verified

@@ -11,7 +11,7 @@ from typing import Any, Final
 import jwt
 
 LEEWAY_S: Final = 60
-# What a token that is no good raises, malformed ones included.
+# Errors of the library for invalid tokens, malformed ones included.
 REFUSED: Final = (jwt.PyJWTError, ValueError, TypeError)
 
 

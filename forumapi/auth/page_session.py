@@ -20,7 +20,7 @@ from forumapi.models.access.identity import IDENTITY, Identity, IdentityQuery
 LIFE_S: Final = 600
 _VALUE: Final = re.compile(r"[A-Za-z0-9_-]{32,128}")
 
-# What signing in has just made, from a full token into one for pages.
+# Narrows a fresh access token to one for pages.
 CONFINE = Query(
     "page_session.confine",
     """

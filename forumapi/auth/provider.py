@@ -34,7 +34,7 @@ TIMEOUT_S: Final = 5.0
 ALGORITHMS: Final = (
     "RS256 RS384 RS512 PS256 PS384 PS512 ES256 ES384 ES512 EdDSA".split()  # noqa: SIM905
 )
-# What the parser raises for what is no JSON, or JSON without end inside itself.
+# Errors of the parser for malformed JSON, and for JSON that is nested too deeply.
 NO_JSON: Final = (ValueError, RecursionError)
 _FAILED: Final = "The identity provider failed"
 _REFUSED: Final = "The identity provider's answer is not valid"

@@ -43,7 +43,7 @@ from forumapi.wire.json_fragments import dumps, raw
 
 # How a token comes where a page can't set a header: as a sub-protocol, beside the one that is spoken.
 _BEARER: Final = "bearer."
-# What a WebSocket follows it says later: a ticket that names a stream opens none.
+# A WebSocket names its stream later: a ticket that names a stream opens no WebSocket.
 _SOCKET: Final = "socket"
 _ORIGIN: Final = re.compile(r"https?://[a-z0-9.:\[\]-]{1,253}")
 # The answer of a handshake has no body.

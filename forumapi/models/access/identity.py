@@ -65,7 +65,7 @@ _PLACES: Final = f"""
                   WHERE i.site_id = s.site_id AND i.profile_id = p.profile_id
                     AND i.item_type_id NOT IN ({itemtypes.MICROCOSM}, {itemtypes.PROFILE}))"""
 WITH_PLACES = Query("identity.with_places", f"SELECT {_COLUMNS}, {_PLACES} {_FROM} {_WHERE}")
-# Of a profile, for work on its behalf without a token.
+# With a profile in place of a token, for work on its behalf.
 OF_PROFILE = Query(
     "identity.of_profile",
     f"""
@@ -85,7 +85,7 @@ WITH_ITEM = Query(
                                  AND mine.profile_id = i.created_by
       {_WHERE}""",
 )
-# Of the token that a live ticket was issued for (models/notices/live.py); the ticket is used up.
+# With the token that a live ticket was issued for (models/notices/live.py); the ticket is used up.
 WITH_TICKET = Query(
     "identity.with_ticket",
     f"""
@@ -98,14 +98,14 @@ WITH_TICKET = Query(
     SELECT {_COLUMNS} {_FROM}
      WHERE t.token_id = (SELECT taken.subject::bigint FROM taken) AND (t.site_id IS NULL OR t.site_id = %(site_id)s)""",
 )
-# Of the token of a stream that continues (realtime/cursor.py).
+# With the token of a stream that continues (realtime/cursor.py).
 OF_STREAM = Query(
     "identity.of_stream",
     f"""
     SELECT {_COLUMNS} {_FROM}
      WHERE t.token_id = %(token_id)s AND (t.site_id IS NULL OR t.site_id = %(site_id)s)""",
 )
-# Of several tokens by their ids, with the times at which each identity ends by itself.
+# With several tokens, by their ids, with the times at which each identity ends by itself.
 BY_TOKENS = Query(
     "identity.by_tokens",
     f"""
@@ -189,8 +189,8 @@ class Identity:
         self.scopes = None if row[12] is None else frozenset(row[12])
         # The types of things that the token may read: lists of several types leave out all others.
         self.kinds = scopes.kinds(self.scopes)
-        # Who vouched for the sign-in: the site's owner, and then it may open no huddles; or, for the first time here,
-        # the platform.
+        # Vouched for by the site's owner, and then without access to huddles; or by the platform, for the first time
+        # here.
         self.is_of_site, self.huddles_closed, self.is_introduced = map(bool, row[14:_WIDTH])
         if self.huddles_closed:
             self.kinds -= {itemtypes.HUDDLE}

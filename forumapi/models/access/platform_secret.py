@@ -7,14 +7,14 @@ from typing import Final
 
 from forumapi.database.connections import Query, Reader
 
-# What signs links and message ids of mail, and what addresses that are off are hashed with.
+# Secret that signs links and message ids of mail, and keys the hashes of suppressed addresses.
 MAIL: Final = "mail"
 
 FIND = Query(
     "platform_secret.find", "SELECT s.secret FROM platform_secrets s WHERE s.name = %(name)s"
 )
 
-# Whoever comes second gets what the first has made.
+# The second of two concurrent requests gets the secret that the first has made.
 MAKE = Query(
     "platform_secret.make",
     """

@@ -46,7 +46,7 @@ from forumapi.wire.paging import Paging
 
 # No search finds more (S-13).
 MOST: Final = 10_000
-# Of titles and of comments each, the newest so many are found and weighed against each other, whatever the page.
+# So many of the newest titles, and as many comments, are collected and ranked against each other, whatever the page.
 RANKED: Final = 500
 # Alternatives to a word that nothing holds, and completions of one.
 MOST_ALIKE: Final = 10
@@ -61,7 +61,7 @@ _BEGIN, _END = "\x01", "\x02"
 _ANGLES: Final = str.maketrans("\x03\x04", "<>")
 _HEADLINE: Final = f'\'StartSel="{_BEGIN}",StopSel="{_END}",MinWords=15,MaxWords=35,ShortWord=3,HighlightAll=false\''
 
-# What the words mean in the languages of the site's documents, and the first of them as it may stand in a text.
+# Queries of the words in the languages of the site's documents, and the first word as it may stand in a text.
 _WANTED: Final = """
     WITH asked AS MATERIALIZED (
         SELECT search_query(l.languages, w.words, w.groups, w.negated, w.tags, false) AS wanted,
@@ -99,8 +99,8 @@ _SHOWN: Final = f"""
                           AND p.profile_id = CASE WHEN f.item_type_id = {COMMENT} THEN c.on_profile_id
                                                   WHEN f.item_type_id = {PROFILE} THEN f.item_id END"""
 
-# Of a comment, the part around the first word that stands in it as it was typed or stemmed: texts can be long. Of other
-# things, the title, and what is indexed behind it, for when the words stand only there.
+# Source of an excerpt: of a comment, the part around the first word in it as it was typed or stemmed, as texts can be
+# long; of other things the title, and the text indexed behind it, where the words may stand alone.
 _TITLE: Final = f"""CASE f.item_type_id
                 WHEN {COMMENT} THEN (SELECT substr(t.source, greatest(1, strpos(lower(t.source), q.needle) - 300), 1500)
                                FROM (SELECT left(c.markdown, 50000) AS source) t)
@@ -188,7 +188,7 @@ ALIKE: Final = Query(
     replica=Replica.ACKNOWLEDGED,
 )
 
-# What completes a word, of which the caller may see something: each candidate is looked for as they would find it.
+# Completions of a word that the caller may see: each candidate is searched as the caller would find it.
 SUGGEST: Final = Query(
     "search.suggest",
     """
@@ -408,7 +408,7 @@ def _filters(who: Viewer, asked: ParsedSearch) -> dict[str, Any]:
         "parents": wanted.parents,
         "ids": wanted.ids,
         "readable": readable,
-        # What stands in no microcosm is in none of those named.
+        # Things outside all microcosms are in none of those named.
         "everywhere": not asked.forum_ids,
         "ignored_items": who.ignored_items,
         "ignored_people": who.ignored_people,

@@ -61,7 +61,7 @@ def news(tx: Reader, seen: str, site_ids: Collection[int]) -> News:
     return News(rows[0][0], rows[0][1], [SiteNews(*row[2:]) for row in rows])
 
 
-# Whether a change of what a user may see was begun after an event: of their own rights, of everybody's, or of the
+# Condition: a change of what a user may see was begun after an event: of their own rights, of everybody's, or of the
 # site's tree and roles.
 RIGHTS_CHANGED = Query(
     "live.rights_changed",
@@ -84,8 +84,8 @@ def rights_changed(tx: Reader, site_id: int, user_id: int, number: int) -> bool:
 
 # ---------------------------------------------------------------- what an event is about
 
-# Of a comment, item, profile, attendee, update or role: where it stands, whose it is, its own state, that of what it
-# is in, the type and id of that, its version, and who alone may know of it (null: no such limit).
+# Facts about comments, items, profiles, attendees, updates and roles: microcosm, owners, own state, state of the
+# parent, the parent's type and id, version, and the profiles that alone may know of it (null: no such limit).
 FACTS = Query(
     "live.facts",
     f"""

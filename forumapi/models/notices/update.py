@@ -66,7 +66,8 @@ _OF_COMMENT: Final = 1 << 51
 _OF_ITEM: Final = 1 << 52
 _OF_VOTE: Final = _OF_COMMENT + _OF_ITEM
 
-# What lists leave out of items `i`: hidden, not to be read, ignored. `readable` has no microcosm that is ignored.
+# Condition: lists show item `i`, which is not hidden, is readable and not ignored. `readable` leaves ignored
+# microcosms out.
 _SHOWN: Final = f"""
                NOT i.is_deleted AND NOT i.is_moderated AND i.item_id <> ALL(%(ignored_items)s::bigint[])
            AND (i.microcosm_id = ANY(%(readable)s::bigint[])
@@ -126,8 +127,8 @@ _ON_PROFILES: Final = f"""
 # Rows stay for ever; so many of the latest are looked at.
 _MOST_TOLD: Final = 1000
 
-# Of answers to an event one hears while one follows it (U-06), of its beginning while one comes, of an invitation until
-# it is taken back.
+# Updates with rows. Answers to an event are listed while the profile follows it (U-06), its beginning while they come,
+# an invitation until it is withdrawn.
 _TOLD: Final = f"""
         SELECT u.update_id, u.update_type_id, c.comment_id, coalesce(i.item_type_id, {PROFILE}::smallint), i.item_id,
                c.on_profile_id, i.microcosm_id, i.last_activity, i.last_comment_by, u.created, u.created_by
@@ -153,8 +154,8 @@ _TOLD: Final = f"""
                 OR EXISTS (SELECT 1 FROM attendees a
                             WHERE a.site_id = u.site_id AND a.item_id = u.item_id AND a.profile_id = u.profile_id))"""
 
-# What was posted within a month where one followed then. Nothing is active before it is made, so that the indices of
-# lists serve: an item's last activity is bounded by the same time.
+# Items posted within a month in microcosms that the profile followed then. No item is active before it is made, so that
+# the indices of lists serve: its last activity is bounded by the same time.
 _NEW: Final = f"""
         SELECT {_OF_ITEM} + i.item_id, 8::smallint, NULL::bigint, i.item_type_id, i.item_id, NULL::bigint,
                i.microcosm_id, i.last_activity, i.last_comment_by, i.created, i.created_by
@@ -179,7 +180,7 @@ _FOLLOWED: Final = f"""
                    AND w.item_id = w.site_id) f
          GROUP BY f.microcosm_id"""
 
-# Who voted is not said: the entry is the poll's, by who made it.
+# Voters are secret: the entry is the poll's, by its author.
 _VOTES: Final = f"""
         SELECT {_OF_VOTE} + i.item_id, 6::smallint, NULL::bigint, i.item_type_id, i.item_id, NULL::bigint,
                i.microcosm_id, i.last_activity, i.last_comment_by, v.voted, i.created_by
@@ -187,7 +188,8 @@ _VOTES: Final = f"""
           JOIN polls v ON v.site_id = %(site_id)s AND v.item_id = i.item_id AND v.voted IS NOT NULL
          WHERE i.item_type_id = {POLL} AND i.created_by {_NOT_IGNORED}"""
 
-# Of an entry `i` (discovery 7.3); a huddle is not unread for somebody who is ignored (discovery 7.5). A profile is not.
+# Unread state of entry `i` (discovery 7.3). Comments by ignored people leave a huddle read (discovery 7.5), a profile
+# is never unread.
 _UNREAD: Final = f"""
                coalesce(i.last_activity > {item_page.READ_TIME}
                         AND (i.item_type_id <> {HUDDLE} OR i.last_comment_by {_NOT_IGNORED}), false)"""
@@ -242,7 +244,7 @@ LIST = Query(
 )
 _WIDTH: Final = 10
 
-# Which of some entries the list has.
+# Entries among the given ones that the list has.
 OWN = Query(
     "update.own",
     f"""{_ENTRIES}

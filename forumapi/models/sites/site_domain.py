@@ -71,7 +71,7 @@ CLAIM_ONE = Query(
            since = CASE d.state WHEN 'released' THEN now() ELSE d.since END,
            next_check = greatest(now(), d.checked + interval '30 seconds')""",
 )
-# What was never proven has no rest.
+# A domain that was never proven has no rest.
 RELEASE = Query(
     "site_domain.release",
     """
