@@ -76,6 +76,7 @@ TESTS: Final = (
         "forumapi/models/*/webhook*.py",
         "tests/webhooks/test_registering.py tests/webhooks/test_delivery.py",
     ),
+    ("forumapi/models/notices/watcher*.py", "tests/handlers/notices/test_watchers.py"),
     (
         "forumapi/models/*/update*.py",
         "tests/handlers/notices/test_updates.py tests/updates/test_dispatch.py",
@@ -89,7 +90,10 @@ TESTS: Final = (
         "forumapi/models/*/site*.py",
         "tests/handlers/sites/test_sites.py tests/handlers/sites/test_hosts.py",
     ),
-    ("forumapi/models/sign_in*.py", "tests/auth/test_methods.py tests/auth/test_second_factor.py"),
+    (
+        "forumapi/models/access/sign_in*.py",
+        "tests/auth/test_methods.py tests/auth/test_second_factor.py",
+    ),
     (
         "forumapi/models/access/auth_backend.py",
         "tests/auth/test_methods.py tests/auth/test_openid.py",
@@ -98,12 +102,17 @@ TESTS: Final = (
         "forumapi/models/*/oauth*.py",
         "tests/auth/test_oauth.py tests/handlers/access/test_oauth_clients.py",
     ),
+    ("forumapi/models/access/authorization_code.py", "tests/auth/test_oauth.py"),
     ("forumapi/models/access/device_code.py", "tests/auth/test_oauth.py"),
     ("forumapi/models/access/passkey.py", "tests/auth/test_passkeys.py"),
     ("forumapi/models/access/totp.py", "tests/auth/test_second_factor.py"),
     (
         "forumapi/models/access/token_owner.py",
         "tests/auth/test_passkeys.py tests/auth/test_second_factor.py",
+    ),
+    (
+        "forumapi/models/access/application.py",
+        "tests/auth/test_sign_in.py tests/command/test_cli.py",
     ),
     ("forumapi/models/access/api_keys_sessions.py", "tests/handlers/access/test_tokens.py"),
     (
