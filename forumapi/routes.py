@@ -138,7 +138,6 @@ from forumapi.handlers.people.whoami import WhoamiHandler
 from forumapi.handlers.sites.docs import AsyncapiHandler, DocsHandler, OpenapiHandler
 from forumapi.handlers.sites.hosts import HostHandler, ReservedHandler
 from forumapi.handlers.sites.index import ApiHandler, TopHandler, V1Handler
-from forumapi.handlers.sites.legacy_ids import ResolveHandler
 from forumapi.handlers.sites.legal import (
     CookiesHandler,
     LegalHandler,
@@ -148,6 +147,7 @@ from forumapi.handlers.sites.legal import (
 )
 from forumapi.handlers.sites.menu import MenuHandler, OwnMenuHandler
 from forumapi.handlers.sites.metrics import MetricsHandler
+from forumapi.handlers.sites.resolve import ResolveHandler
 from forumapi.handlers.sites.site_settings import (
     SiteLegalDocumentHandler,
     SiteLegalHandler,

@@ -671,8 +671,8 @@ class _Schemas:
     """Registry of JSON Schemas of all body and answer types: components, and references to them."""
 
     def __init__(self, handlers: Iterable[type[Handler]]) -> None:
-        # Sorted, since components with the same name are numbered in this order.
-        classes = sorted(set(handlers), key=lambda one: (one.__module__, one.__qualname__))
+        # Sorted, since components with the same name are numbered in this order; folders of handlers don't count.
+        classes = sorted(set(handlers), key=lambda one: (_tag(one), one.__qualname__))
         operations = [operation for one in classes for operation in one.operations.values()]
         answers = {repr(o.answer): o.answer for o in operations if o.answer is not None}
         for one in classes:
@@ -689,7 +689,8 @@ class _Schemas:
         self._bodies = _renamed(self._bodies, inputs)
         made = {names[old]: _renamed(schema, names) for old, schema in answered.items()}
         made |= {inputs[old]: _renamed(schema, inputs) for old, schema in sent.items()}
-        self.components = dict(sorted(made.items()))
+        # A generic type's own title spells out the modules of its members.
+        self.components = {name: schema | {"title": name} for name, schema in sorted(made.items())}
 
     def answer(self, kind: Any) -> Schema:
         """Schema of an answer type."""
