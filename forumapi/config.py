@@ -696,7 +696,8 @@ class Config:
     attribute_grace_hours: int = _setting(
         0,
         "hours",
-        "After the upgrade to writers of attributes: how long who is in a role by their own word stays in it.",
+        "Hours for which members who qualify only by attributes that they set themselves keep their role after the"
+        " upgrade.",
         reload=True,
         rule=_between(0, 720),
     )

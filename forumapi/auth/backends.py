@@ -112,14 +112,16 @@ class Begun(NamedTuple):
 
 
 class Setting(NamedTuple):
-    """One thing that a back end has to be told. A secret is written and never read back. `leads`: it decides whom
-    secrets are sent to."""
+    """One thing that a back end has to be told. A secret is written and never read back.
+
+    `is_secret_destination`: it decides whom secrets are sent to.
+    """
 
     name: str
     text: str
     kind: Literal["text", "secret", "url", "urls"] = "text"
     is_required: bool = False
-    leads: bool = False
+    is_secret_destination: bool = False
 
     def checked(self, value: Any, place: str) -> Any:
         """`value` as it is stored; "" or an empty list clears it. Raises Invalid that names `place`."""
@@ -239,11 +241,14 @@ def find(name: str, config: Config) -> type[Backend] | None:
     return backend if backend is not None and backend.exists(config) else None
 
 
-def laid_over(
+def merge_settings(
     backend: type[Backend], stored: Mapping[str, Any], given: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """`stored` with what is sent; null leaves a setting as it is. Raises Invalid for one that there is not, and for a
-    secret that would go elsewhere without being sent again: so it would be read back."""
+    """Return `stored` with the settings that are sent; null leaves a setting as it is.
+
+    Raises Invalid for an unknown setting, and when a URL changes without its secret being sent again (else the new URL
+    would receive it).
+    """
     settings = dict(stored)
     fields = {field.name: field for field in backend.settings}
     for name, value in given.items():
@@ -256,7 +261,7 @@ def laid_over(
     if any(
         (settings.get(name) or "") != stored.get(name, "")
         for name, one in fields.items()
-        if one.leads
+        if one.is_secret_destination
     ):
         for name, one in fields.items():
             if one.kind == "secret" and stored.get(name) and given.get(name) is None:

@@ -94,7 +94,11 @@ class OpenidBackend(RedirectBackend):
     title = "OpenID Connect"
     settings: ClassVar[tuple[Setting, ...]] = (
         Setting(
-            "issuer", "The provider's issuer address, exactly.", "url", is_required=True, leads=True
+            "issuer",
+            "The provider's issuer address, exactly.",
+            "url",
+            is_required=True,
+            is_secret_destination=True,
         ),
         CLIENT_ID,
         CLIENT_SECRET,

@@ -76,8 +76,11 @@ def tell(tx: Transaction, site: Site, profile_id: int, address: str) -> None:
     )
 
 
-def read(tx: Reader, site_id: int, given: str) -> int:
-    """The profile that the code of a link is for; 0 for any other text, and for one that is too old."""
+def profile_of_code(tx: Reader, site_id: int, given: str) -> int:
+    """Verify the signed code of the mailed confirmation link; return its profile, or 0 if forged or expired.
+
+    The code is not single-use.
+    """
     match = _CODE.fullmatch(given)
     if match is None:
         return 0

@@ -51,7 +51,7 @@ class MicrosoftBackend(OpenidBackend):
             "authority",
             "Of a national cloud; else https://login.microsoftonline.com.",
             "url",
-            leads=True,
+            is_secret_destination=True,
         ),
     )
 
@@ -95,7 +95,7 @@ class Auth0Backend(OpenidBackend):
     name = "auth0"
     title = "Auth0"
     settings = (
-        Setting("domain", "The tenant's host name.", is_required=True, leads=True),
+        Setting("domain", "The tenant's host name.", is_required=True, is_secret_destination=True),
         *_CLIENT,
         Setting("title", "What people see on the button."),
     )
@@ -113,7 +113,12 @@ class GithubBackend(RedirectBackend):
     scopes = "user:email"
     settings = (
         *_CLIENT,
-        Setting("url", "Of an enterprise server; else https://github.com.", "url", leads=True),
+        Setting(
+            "url",
+            "Of an enterprise server; else https://github.com.",
+            "url",
+            is_secret_destination=True,
+        ),
         Setting("apiUrl", "Of its interface; else https://api.github.com.", "url"),
     )
 

@@ -240,7 +240,7 @@ def set_sign_in(
         field: list(filter(None, value.split(","))) if kinds.get(field) == "urls" else value
         for field, value in settings.items()
     }
-    laid = backends.laid_over(backend, stored, given)
+    laid = backends.merge_settings(backend, stored, given)
     SiteAuthBackend.upsert(tx, Author(of, 0, ""), name, is_enabled=is_enabled, settings=laid)
     return backend.is_ready(config, laid)
 

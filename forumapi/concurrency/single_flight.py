@@ -50,11 +50,12 @@ class SingleFlight:
         self._next: dict[Hashable, _Flight] = {}
 
     def do(self, key: Hashable, tx: Waiter, work: Callable[[], T]) -> T:
-        """Return the result of `work`, run by this request or by another one, after this one has asked.
+        """Run `work`, or wait for another request's run that began after this call; return the result.
 
-        Results are shared by all who ask under the same key, and nobody may change them. `work` first looks whether the
-        computation before it has left the result. A transaction computes for itself: only it sees what it has written.
-        Raises what `work` raises; a failure is not shared, those who waited for it try for themselves.
+        Results are shared by all who ask under the same key, and nobody may change them. `work` must check the cache
+        first, since the previous run may have filled it. A transaction always runs its own: no other request sees what
+        the transaction has written. Raises what `work` raises; a failure is not shared, those who waited for it try for
+        themselves.
         """
         if not tx.may_wait:
             return work()

@@ -117,7 +117,10 @@ class Lease:
             raise LostError
 
     def now(self) -> datetime.datetime:
-        """Return the time of the database's clock, as of the last renewal: the machine's may be off, or be set."""
+        """Return the present time by the database's clock, since the machine's may be off, or be set.
+
+        It is the value at the last renewal plus the time since (monotonic).
+        """
         told, since = self._told
         return told + datetime.timedelta(seconds=time.monotonic() - since)
 

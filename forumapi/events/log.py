@@ -166,7 +166,7 @@ class Event(NamedTuple):
 
 
 class Batch(NamedTuple):
-    """Batch of events for a reader, and the number that it reaches."""
+    """Events for a reader, and `upto`: the number to move its cursor to."""
 
     events: list[Event]
     upto: int

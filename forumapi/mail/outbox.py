@@ -441,7 +441,7 @@ class Sender(PollingThread):
 
 
 def _not_now(mail: Mail, error: str) -> SendOutcome:
-    """SendOutcome of a mail that was not tried, since the mail server is unavailable."""
+    """Outcome of a mail that was not tried, since the mail server is unavailable."""
     return SendOutcome(mail.id, None, error, wait_s=_AWAY_S, was_tried=False)
 
 

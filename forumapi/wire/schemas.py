@@ -756,7 +756,7 @@ class OAuthError(Struct, kw_only=True):
 
 
 class SiteFlags(Struct, kw_only=True):
-    """The state of a site."""
+    """Flag of a site: `deleted`."""
 
     deleted: bool
 
@@ -2255,7 +2255,7 @@ class Webhooks(Struct, kw_only=True):
 
 
 class WebhookDelivery(Struct, kw_only=True):
-    """A message to a webhook that waits, is dead, or was a test."""
+    """A delivery to a webhook: queued, a dead letter, or a test that was sent."""
 
     id: Annotated[
         str, Meta(description="The message's id without `msg_`; the same for each attempt.")

@@ -50,7 +50,7 @@ class HuddlesPageHandler(Handler):
     @needs(ANYONE, media_type=html_pages.TYPE, params=(_CODE,))
     def get(self, ctx: Context) -> Result:
         """A page that says what the button does. Changes nothing: programs that look for harm follow links."""
-        if not own_provider.read(ctx.reader, ctx.site.id, ctx.query.get("code", "")):
+        if not own_provider.profile_of_code(ctx.reader, ctx.site.id, ctx.query.get("code", "")):
             return _broken(ctx)
         title = f"Open your huddles? - {ctx.site.title}"
         body = html_pages.page("auth.huddles", title, site_title=ctx.site.title)
@@ -59,7 +59,9 @@ class HuddlesPageHandler(Handler):
     @needs(ANYONE, media_type=html_pages.TYPE, params=(_CODE,))
     def post(self, ctx: Context) -> Result:
         """Confirms it: the mail came to the address that was proven before."""
-        profile_id = own_provider.read(ctx.writer, ctx.site.id, ctx.query.get("code", ""))
+        profile_id = own_provider.profile_of_code(
+            ctx.writer, ctx.site.id, ctx.query.get("code", "")
+        )
         if not profile_id:
             return _broken(ctx)
         own_provider.confirm(ctx.writer, Author(ctx.site.id, profile_id, ctx.ip))

@@ -186,14 +186,14 @@ class SiteAuthMethodHandler(Handler):
 
     @needs(OWNER, body=SiteAuthMethodBody, status=302)
     def put(self, ctx: Context) -> Result:
-        """Set it up; settings that are not sent stay, "" clears method. Tokens of it are good on this site only.
+        """Set it up; settings that are not sent stay, "" clears one. Tokens of it are good on this site only.
 
-        What the platform has set up for all sites is not taken over: the site's own settings stand almethod.
+        What the platform has set up for all sites is not taken over: the site's own settings stand alone.
         """
         backend = _named(ctx)
         row = SiteAuthBackend.find(ctx.reader, ctx.site.id, backend.name)
         stored = dict(row.settings) if row and row.is_own else {}
-        settings = backends.laid_over(backend, stored, given(ctx.body.settings, {}))
+        settings = backends.merge_settings(backend, stored, given(ctx.body.settings, {}))
         enabled = ctx.body.enabled
         if not isinstance(enabled, bool):
             enabled = row.is_enabled if row else True

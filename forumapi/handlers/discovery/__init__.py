@@ -1,1 +1,1 @@
-"""Handlers of search and of what is read most."""
+"""Handlers of search and trending items."""

@@ -50,7 +50,7 @@ DELETE = Query(
 
 
 class OperatorApplication(NamedTuple):
-    """OperatorApplication of the operators; `tokens`: how many live ones it got for people."""
+    """Application of the operators; `tokens`: how many live ones it got for people."""
 
     id: int
     name: str

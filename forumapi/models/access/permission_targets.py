@@ -92,7 +92,10 @@ _KNOWN: Final = frozenset((itemtypes.SITE, itemtypes.MICROCOSM))
 def targets(
     tx: Reader, site_id: int, tree: Tree, principal: Principal, named: Collection[tuple[int, int]]
 ) -> dict[tuple[int, int], Target]:
-    """Return the target of a permission for everything that is named, by (type, id). One statement, or none."""
+    """Return the target of a permission for everything that is named, by (type, id). One statement, or none.
+
+    There is one also for what does not exist: a target without an owner.
+    """
     asked = sorted(one for one in set(named) if one[0] not in _KNOWN)
     found: dict[tuple[int, int], Target] = {}
     for kind, id in set(named) - set(asked):

@@ -346,7 +346,7 @@ class Rsvp(NamedTuple):
 
 
 def store_answers(tx: Transaction, author: Author, event: Event, rsvps: Sequence[Rsvp]) -> None:
-    """Store answers to a locked event with its details, in order, all or nrsvp. Raises Invalid (code 18) if there is no
+    """Store answers to a locked event with its details, in order, all or none. Raises Invalid (code 18) if there is no
     space, NotFound for a profile that is not of this site."""
     site_id, me, _ = author
     key = {"site_id": site_id, "event_id": event.id}

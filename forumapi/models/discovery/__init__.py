@@ -1,1 +1,1 @@
-"""Search and what is read most."""
+"""Search and trending items."""

@@ -79,7 +79,7 @@ _OWN: Final = _TIMES + item_page.TIMES_WIDTH
 
 
 class WatcherEntry(NamedTuple):
-    """HuddleRow of the list."""
+    """Entry of the list."""
 
     id: int
     item_type: int

@@ -292,7 +292,7 @@ def record_name(domain: str) -> str:
 
 
 def record_value(host: str) -> str:
-    """Return the text of that record for the site of this API host; for no other site it is a proof."""
+    """Return the value of the TXT record that proves a domain to the site with this API host, and to no other."""
     return f"forumapi-site={host}"
 
 
@@ -328,6 +328,6 @@ def _is_named(outbound: Outbound, domain: str, host: str) -> bool:
 
 
 def _serve(tx: Transaction, row: _Row, domain: str | None) -> None:
-    """From now on the site is found under this domain, or under nself."""
+    """From now on the site is found under this domain, or under none."""
     version = tx.value(SERVE, site_id=row.site_id, domain=domain)
     journal.record_site(tx, Author(row.site_id, row.owned_by, ""), version=version)
