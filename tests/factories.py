@@ -36,7 +36,7 @@ from forumapi.models.people.user import User
 from forumapi.models.sites.site import Site as SiteRow
 from forumapi.models.sites.site_directory import SiteDirectory
 from forumapi.models.sites.site_domain import PROVEN, DomainProof, DueDomain, SiteDomain
-from forumapi.models.sites.site_rules import SiteBody
+from forumapi.models.sites.site_validation import SiteBody
 
 _number = itertools.count(1)
 

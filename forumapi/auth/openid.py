@@ -14,7 +14,7 @@ from typing import Any, ClassVar, Final, Literal
 from oauthlib.common import add_params_to_uri
 from oauthlib.oauth2 import WebApplicationClient
 
-from forumapi.auth import flows, provider
+from forumapi.auth import provider, sign_in_state
 from forumapi.auth.backends import Attempt, Backend, Begun, Setting, Verified
 from forumapi.auth.provider import Metadata, Provider
 from forumapi.errors import Invalid, Unauthorized
@@ -40,7 +40,7 @@ class RedirectBackend(Backend, is_abstract=True):
 
     def begin(self, attempt: Attempt) -> Begun:
         """Raises Invalid for a page that is not one of the site's, BadGateway where the provider fails."""
-        flows.count(attempt, flows.BEGINS_PER_CALLER)
+        sign_in_state.count(attempt, sign_in_state.BEGINS_PER_CALLER)
         redirect_uri = _redirect_uri(attempt)
         url = self.authorization_url(attempt)
         client = WebApplicationClient(attempt.settings["clientId"])
@@ -58,7 +58,7 @@ class RedirectBackend(Backend, is_abstract=True):
         }
         kept = {"redirectUri": redirect_uri, "nonce": nonce, "verifier": verifier}
         with attempt.write() as tx:
-            flow = flows.begin(tx, self.name, attempt.site.id, kept, state=state)
+            flow = sign_in_state.begin(tx, self.name, attempt.site.id, kept, state=state)
         return Begun(flow, add_params_to_uri(url, asked.items()))
 
     def verify(self, attempt: Attempt) -> Verified:
@@ -67,9 +67,9 @@ class RedirectBackend(Backend, is_abstract=True):
         flow, state, code = (
             one if isinstance(one, str) else "" for one in (given.flow, given.state, given.code)
         )
-        flows.count(attempt, flows.STEPS_PER_CALLER)
+        sign_in_state.count(attempt, sign_in_state.STEPS_PER_CALLER)
         with attempt.write() as tx:
-            kept = flows.take(tx, self.name, attempt.site.id, flow, state=state)
+            kept = sign_in_state.take(tx, self.name, attempt.site.id, flow, state=state)
         if kept is None or not code:
             raise Unauthorized(_STALE)
         client = WebApplicationClient(attempt.settings["clientId"])

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
-from forumapi.auth import flows
+from forumapi.auth import sign_in_state
 from forumapi.auth.backends import Attempt, Backend, Begun, Verified
 from forumapi.errors import Invalid, Unauthorized
 from forumapi.models.access.passkey import Passkey, PasskeyCredential, credential_ids
@@ -44,10 +44,12 @@ class PasskeyBackend(Backend):
         """Begin without naming a user: the device offers its passkeys for this domain."""
         from forumapi.auth import authenticator
 
-        flows.count(attempt, flows.BEGINS_PER_CALLER)
+        sign_in_state.count(attempt, sign_in_state.BEGINS_PER_CALLER)
         asked = authenticator.ask(domain(attempt.site))
         with attempt.write() as tx:
-            flow = flows.begin(tx, self.name, attempt.site.id, {"challenge": asked.challenge})
+            flow = sign_in_state.begin(
+                tx, self.name, attempt.site.id, {"challenge": asked.challenge}
+            )
         return Begun(flow, public_key=asked.public_key)
 
     def verify(self, attempt: Attempt) -> Verified:
@@ -57,9 +59,9 @@ class PasskeyBackend(Backend):
         given, site = attempt.sign_in, attempt.site
         flow = given.flow if isinstance(given.flow, str) else ""
         credential = given.credential if isinstance(given.credential, dict) else {}
-        flows.count(attempt, flows.STEPS_PER_CALLER)
+        sign_in_state.count(attempt, sign_in_state.STEPS_PER_CALLER)
         with attempt.write() as tx:
-            kept = flows.take(tx, self.name, site.id, flow)
+            kept = sign_in_state.take(tx, self.name, site.id, flow)
         if kept is None:
             raise Unauthorized(_REFUSED)
         with attempt.write() as tx:
@@ -90,7 +92,7 @@ def offer(tx: Transaction, site: Site, owner: TokenOwner) -> Begun:
     known = credential_ids(tx, owner.user_id, rp_id)
     asked = authenticator.ask_for_new(rp_id, owner.user_id, owner.email, known)
     kept = {"challenge": asked.challenge, "userId": owner.user_id}
-    return Begun(flows.begin(tx, _REGISTER, site.id, kept), public_key=asked.public_key)
+    return Begun(sign_in_state.begin(tx, _REGISTER, site.id, kept), public_key=asked.public_key)
 
 
 def register(
@@ -99,7 +101,7 @@ def register(
     """Store the passkey that the browser made; return its id. Raises Invalid."""
     from forumapi.auth import authenticator
 
-    kept = flows.take(tx, _REGISTER, site.id, flow)
+    kept = sign_in_state.take(tx, _REGISTER, site.id, flow)
     if kept is None or kept["userId"] != owner.user_id:
         raise Invalid("flow", "is unknown, used or expired; start again")
     try:

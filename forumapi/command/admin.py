@@ -22,7 +22,7 @@ from forumapi.models.people import profile, user
 from forumapi.models.people.profile import Profile
 from forumapi.models.people.user import User
 from forumapi.models.sites.site import ROOT_ID, ROOT_KEY, LockedSite, Site
-from forumapi.models.sites.site_rules import SiteBody
+from forumapi.models.sites.site_validation import SiteBody
 
 # Item types that users can create.
 _ITEM_TYPES: Final = (itemtypes.CONVERSATION, itemtypes.EVENT, itemtypes.POLL)

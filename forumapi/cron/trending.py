@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from forumapi.config import Config
-from forumapi.cron.jobs import LIVE
+from forumapi.cron.maintenance_jobs import LIVE
 from forumapi.database.connections import Query, Transaction
 
 # Items kept of each microcosm, so that readers of only a few have a full list, which shows 25.

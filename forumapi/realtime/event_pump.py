@@ -194,7 +194,7 @@ class Live:
     POLL_S: Final = 0.4  # interval of polls without a notification
     KEEP_S: Final = 30.0  # how long a site without listeners is still polled
     # After so long without a poll all callers are read anew, not only those whose rights changed: rows that record such
-    # changes are deleted after an hour (cron/jobs.py).
+    # changes are deleted after an hour (cron/maintenance_jobs.py).
     SURE_S: Final = 1800.0
 
     def __init__(

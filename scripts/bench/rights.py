@@ -24,7 +24,7 @@ from forumapi.models.microcosms.microcosm import Microcosm, MicrocosmColumns
 from forumapi.models.people.profile import Profile
 from forumapi.models.people.user import User
 from forumapi.models.sites.site import Site
-from forumapi.models.sites.site_rules import SiteBody
+from forumapi.models.sites.site_validation import SiteBody
 from scripts.bench.exchange import Answer, Request
 from scripts.bench.services import DOMAIN, Server
 

@@ -10,7 +10,7 @@ import pyotp
 import pytest
 
 from forumapi.config import Config
-from forumapi.cron import jobs
+from forumapi.cron import maintenance_jobs
 from forumapi.models.access import device_code
 from forumapi.models.access.access_token import AccessToken
 from tests.api import Api
@@ -500,7 +500,7 @@ def test_a_grant_without_tokens_is_forgotten(make: Factory, client: Client, site
         )
 
     with make.database.write() as tx:
-        jobs.expired_credentials(tx, Config())
+        maintenance_jobs.expired_credentials(tx, Config())
 
     rows = make.sql("SELECT user_id FROM oauth_grants WHERE site_id = %(s)s", s=site.id)
     assert rows == [(site.member.user_id,)]

@@ -22,7 +22,7 @@ import pytest
 
 from forumapi import itemtypes
 from forumapi.config import Config
-from forumapi.cron import jobs
+from forumapi.cron import maintenance_jobs
 from forumapi.database.connections import Query
 from forumapi.models.journal import journal
 from forumapi.models.journal.journal import Author
@@ -332,10 +332,10 @@ def test_after_a_pause_beyond_what_is_kept_what_is_missing_is_said_and_the_rest_
             f"""UPDATE {table} SET created = created - make_interval(days => %(days)s)
                  WHERE site_id = %(site)s RETURNING 1""",
             site=site.id,
-            days=jobs.EVENT_DAYS + 1,
+            days=maintenance_jobs.EVENT_DAYS + 1,
         )
     with make.database.write() as tx:
-        jobs.event_partitions(tx, Config())
+        maintenance_jobs.event_partitions(tx, Config())
     kept = [write(api, chats[n % 2].path, site.member, f"Kept {n}") for n in range(6)]
 
     with Listener(server.address, site, site.newcomer) as again:

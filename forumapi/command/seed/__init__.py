@@ -4,7 +4,7 @@
 renders, `sites` turns a shape into rows, `store` loads them, `verification` counts everything again.
 """
 
-from forumapi.command.seed.bench import bench_tokens, landmarks
+from forumapi.command.seed.bench_fixtures import bench_tokens, landmarks
 from forumapi.command.seed.demonstration import CAST, demo
 from forumapi.command.seed.loading import SeedError, load
 from forumapi.command.seed.verification import recount, verify

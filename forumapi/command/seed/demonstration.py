@@ -24,7 +24,7 @@ from forumapi.command.seed.shape import (
 from forumapi.command.seed.sites import SiteWriter
 from forumapi.command.seed.texts import Texts
 from forumapi.config import Config
-from forumapi.cron import jobs
+from forumapi.cron import maintenance_jobs
 from forumapi.database.connections import Database
 
 ROOT_OWNER: Final = "owner@bikes.test"
@@ -113,7 +113,7 @@ def demo(database_url: str, config: Config, progress: Progress) -> None:
     try:
         with database.write() as tx:
             admin.set_owner(tx, "root", ROOT_OWNER)
-            jobs.site_statistics(tx, config)
+            maintenance_jobs.site_statistics(tx, config)
     finally:
         database.close()
 

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 from forumapi.command.seed import phrases
 from forumapi.command.seed.bulk_loader import Store, field
 from forumapi.command.seed.corpus import SEED, Corpus
-from forumapi.text import render, shortcode
+from forumapi.text import render, short_link_code
 
 KNOWN_LINKS: Final = (
     "SELECT url, link_id, code FROM links WHERE host = ANY(%(hosts)s) AND code IS NOT NULL"
@@ -82,7 +82,7 @@ class Texts:
         found = self._links.get(url)
         if found is None:
             link_id = self._store.take("links", 1)
-            code = shortcode.draw(Random(f"{SEED} {url}"))
+            code = short_link_code.draw(Random(f"{SEED} {url}"))
             digest = hashlib.sha256(url.encode()).hexdigest()
             self._new_links.append(
                 f"{link_id}\t\\\\x{digest}\t{field(url)}\t{field(_host(url))}\t{code}\tf\t{code[0]}\n"

@@ -13,7 +13,7 @@ from forumapi.models.microcosms import microcosm_links, microcosm_page, microcos
 from forumapi.models.microcosms.microcosm import Microcosm, MicrocosmColumns
 from forumapi.models.microcosms.microcosm_page import MicrocosmScope, MicrocosmView
 from forumapi.models.people.profile_summary import SUMMARY as PEOPLE
-from forumapi.models.sites.site_rules import check_url
+from forumapi.models.sites.site_validation import check_url
 from forumapi.permissions import evaluator
 from forumapi.permissions.evaluator import Node, Target, Tree
 from forumapi.request import patch

@@ -18,7 +18,7 @@ from forumapi.mail import outbox
 from forumapi.models.access import sign_in_rules
 from forumapi.models.people import profile_summary
 from forumapi.models.sites.site import LockedSite, Site
-from forumapi.models.sites.site_rules import SiteBody, SiteSettings
+from forumapi.models.sites.site_validation import SiteBody, SiteSettings
 from forumapi.permissions import evaluator
 from forumapi.permissions.evaluator import Target
 from forumapi.request.context import Context, Located

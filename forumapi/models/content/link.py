@@ -20,7 +20,7 @@ from forumapi.errors import Forbidden, Invalid, NotFound, TooMany
 from forumapi.models.access import rate_counters
 from forumapi.models.access.rate_counters import Limit
 from forumapi.outbound.safe_http_client import is_public
-from forumapi.text import shortcode
+from forumapi.text import short_link_code
 from forumapi.wire.client_address import caller
 
 MAX_LENGTH: Final = 2000  # characters of a URL that is shortened (C-53)
@@ -136,7 +136,7 @@ def shorten(tx: Reader, urls: Sequence[str], base: str) -> dict[str, ShortLink]:
             hashes=list(wanted),
             urls=[url for url, _ in wanted.values()],
             hosts=[host for _, host in wanted.values()],
-            codes=[shortcode.draw() for _ in wanted],
+            codes=[short_link_code.draw() for _ in wanted],
         ):
             url, _ = wanted.pop(url_hash)
             result[url] = ShortLink(link_id, base + code)
@@ -187,7 +187,7 @@ def find(
     row = tx.row(
         FIND,
         code=code,
-        old_id=shortcode.decode(code),
+        old_id=short_link_code.decode(code),
         kind=misses.kind,
         subject=caller(ip) if ip else "",
         window_s=misses.window_s,

@@ -20,7 +20,7 @@ from forumapi.models.content.item import Item, ItemChange
 from forumapi.models.content.item_type_spec import ItemTypeSpec
 from forumapi.models.journal import journal
 from forumapi.models.journal.journal import Author
-from forumapi.models.sites.site_rules import given
+from forumapi.models.sites.site_validation import given
 from forumapi.wire import json_fragments
 
 # ---------------------------------------------------------------- reading

@@ -22,7 +22,7 @@ from forumapi.errors import OUT_OF_RANGE, Invalid, excerpt
 from forumapi.models.journal import journal
 from forumapi.models.journal.journal import Author
 from forumapi.models.sites.site import Site
-from forumapi.models.sites.site_rules import check_url
+from forumapi.models.sites.site_validation import check_url
 from forumapi.wire import json_fragments
 
 SITE_DOCUMENTS: Final = ("cookies", "privacy", "terms")

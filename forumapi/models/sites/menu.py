@@ -11,7 +11,7 @@ from forumapi.database.connections import Query, Transaction
 from forumapi.errors import Invalid
 from forumapi.models.journal import journal
 from forumapi.models.journal.journal import Author
-from forumapi.models.sites.site_rules import check_href, given
+from forumapi.models.sites.site_validation import check_href, given
 from forumapi.text import clean
 
 MAX_ENTRIES: Final = 10

@@ -28,9 +28,9 @@ from forumapi.models.journal import journal
 from forumapi.models.journal.journal import Author
 from forumapi.models.people import profile, profile_summary
 from forumapi.models.people.profile import Profile
-from forumapi.models.sites import reserved_subdomains, site_rules
+from forumapi.models.sites import reserved_subdomains, site_validation
 from forumapi.models.sites.site_domain import SiteDomain
-from forumapi.models.sites.site_rules import SiteBody, SiteSettings
+from forumapi.models.sites.site_validation import SiteBody, SiteSettings
 from forumapi.permissions.evaluator import Tree
 from forumapi.wire import json_fragments
 from forumapi.wire.json_fragments import Fragment, Hole
@@ -396,8 +396,8 @@ class Site:
         Raises Invalid with the name of the field, and for a user who owns `most` sites (0: any number); NotFound for
         an unknown user.
         """
-        key = site_rules.check_key(site_rules.given(body.subdomainKey, ""))
-        settings = site_rules.merged(
+        key = site_validation.check_key(site_validation.given(body.subdomainKey, ""))
+        settings = site_validation.merged(
             body, SiteSettings(), platform_domain, (f"{key}.{platform_domain}",)
         )
         if reserved_subdomains.is_reserved(tx, key):
@@ -467,12 +467,12 @@ class LockedSite(NamedTuple):
         hosts = [f"{self.key}.{platform_domain}"]
         if self.has_proof and self.settings.domain:
             hosts.append(self.settings.domain)
-        settings = site_rules.merged(body, self.settings, platform_domain, hosts)
-        is_deleted = site_rules.deleted(body, self.is_deleted)
+        settings = site_validation.merged(body, self.settings, platform_domain, hosts)
+        is_deleted = site_validation.deleted(body, self.is_deleted)
         if is_deleted and self.site_id == ROOT_ID:
             raise Invalid("meta.flags.deleted", "the root site can't be deleted")
         # Named alone the domain that is served withdraws claims of others; sent back with the rest it changes nothing.
-        if settings.domain != self.settings.domain or site_rules.names_domain_alone(body):
+        if settings.domain != self.settings.domain or site_validation.names_domain_alone(body):
             served = SiteDomain.update(tx, self.site_id, settings.domain, self.settings.domain)
             settings = settings._replace(domain=served)
         with _fields():
@@ -484,7 +484,7 @@ class LockedSite(NamedTuple):
 
     def set_web_url(self, tx: Transaction, url: str) -> None:
         """Set, for the operator, the address of its pages, on any host; "" for none. Raises Invalid."""
-        checked = site_rules.check_web_url(url) if url else None
+        checked = site_validation.check_web_url(url) if url else None
         version = tx.value(SET_WEB_URL, site_id=self.site_id, url=checked)
         journal.record_site(tx, self.owner(), version=version)
 

@@ -15,7 +15,7 @@ from forumapi.models.content import link
 from forumapi.text.sanitise import escape_attribute
 from tests.factories import Person, Site, Thing
 from tests.handlers.platform import Platform, eventually, platform
-from tests.text.test_shortcode import encode
+from tests.text.test_short_link_code import encode
 
 __all__ = ["platform"]
 

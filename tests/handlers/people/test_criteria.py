@@ -12,7 +12,7 @@ import pytest
 
 from forumapi.command import doctor
 from forumapi.config import Config
-from forumapi.cron import jobs
+from forumapi.cron import maintenance_jobs
 from forumapi.database.connections import Query
 from forumapi.models.people.ban import Ban
 from forumapi.models.people.criterion import COLUMNS
@@ -689,7 +689,7 @@ def test_roles_that_time_changed_are_settled_for_those_who_stay_away(
         s=site.id,
     )
     with make.database.write() as tx:
-        jobs.due_roles(tx, Config())
+        maintenance_jobs.due_roles(tx, Config())
 
     rows = make.sql(
         "SELECT role_ids, next_change_at FROM profiles WHERE site_id = %(s)s", s=site.id

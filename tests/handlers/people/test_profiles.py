@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from forumapi import itemtypes
-from forumapi.cron import jobs
+from forumapi.cron import maintenance_jobs
 from forumapi.models.people.profile import Profile
 from forumapi.models.people.user import User
 from tests.auth.stage import Stage, staged
@@ -601,7 +601,7 @@ def looked_at(stage: Stage) -> None:
     done = ""
     while done != "0 names":
         with stage.app.database.write() as tx:
-            done = jobs.name_looks(tx, stage.config)
+            done = maintenance_jobs.name_looks(tx, stage.config)
 
 
 @pytest.mark.parametrize("imitation", ["оwner", "0wner", "ｏｗｎｅｒ", "nеwcomer", "newcorner"])

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from forumapi.models.sites.site_rules import COLOR_NAMES
+from forumapi.models.sites.site_validation import COLOR_NAMES
 from tests.api import Response
 from tests.factories import Person, Site
 from tests.handlers.platform import Platform, WsgiApi, eventually, platform

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from forumapi.text.shortcode import ALPHABET, decode
+from forumapi.text.short_link_code import ALPHABET, decode
 
 
 def encode(number: int, lead: str) -> str:

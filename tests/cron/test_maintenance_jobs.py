@@ -9,7 +9,7 @@ import pytest
 
 from forumapi import itemtypes
 from forumapi.config import Config
-from forumapi.cron import jobs
+from forumapi.cron import maintenance_jobs
 from forumapi.cron.schedule import JOBS
 from forumapi.database.connections import Query
 from forumapi.models.journal import audit
@@ -74,7 +74,7 @@ def test_folding_leaves_no_deltas_and_the_same_sums(make, site):
     chat = make.conversation(site)
     make.comments(chat, 3)
 
-    perform(make, jobs.fold_counters)
+    perform(make, maintenance_jobs.fold_counters)
 
     assert make.sql("SELECT * FROM microcosm_deltas") == []
     assert counts(make, site.root_id) == (1, 0, 3, chat.id)
@@ -85,14 +85,14 @@ def test_online_are_those_active_within_ninety_minutes_and_nobody_is_zero(make, 
         "UPDATE profile_counters SET last_active = now() - interval '89 minutes' WHERE site_id = %(id)s",
         id=site.id,
     )
-    perform(make, jobs.online_profiles)
+    perform(make, maintenance_jobs.online_profiles)
     assert stats(make, site)["online"] == 5
 
     make.sql(
         "UPDATE profile_counters SET last_active = now() - interval '91 minutes' WHERE site_id = %(id)s",
         id=site.id,
     )
-    perform(make, jobs.online_profiles)
+    perform(make, maintenance_jobs.online_profiles)
     assert stats(make, site)["online"] == 0
 
 
@@ -109,7 +109,7 @@ def test_statistics_count_what_is_visible_at_every_level(make, site):
     make.sql("UPDATE comments SET is_deleted = true WHERE comment_id = %(id)s", id=gone.id)
     make.sql("UPDATE items SET comment_count = 2 WHERE item_id = %(id)s", id=seen.id)
 
-    perform(make, jobs.site_statistics)
+    perform(make, maintenance_jobs.site_statistics)
 
     found = stats(make, site)
     assert (found["conversations"], found["events"], found["comments"]) == (1, 1, 3)
@@ -128,10 +128,10 @@ def test_counts_of_microcosms_are_put_right_whatever_they_were(make, site):
         id=place.id,
     )
 
-    perform(make, jobs.microcosm_counts)
+    perform(make, maintenance_jobs.microcosm_counts)
 
     assert counts(make, place.id) == (2, 1, 3, chat.id)
-    assert perform(make, jobs.microcosm_counts).startswith("0 corrected")
+    assert perform(make, maintenance_jobs.microcosm_counts).startswith("0 corrected")
 
 
 def test_microcosms_are_numbered_by_all_that_is_in_and_below_them(make, site):
@@ -141,7 +141,7 @@ def test_microcosms_are_numbered_by_all_that_is_in_and_below_them(make, site):
     make.comments(make.conversation(site, microcosm=quiet), 2)
     before = make.sql("SELECT acl_version FROM sites WHERE site_id = %(id)s", id=site.id)[0][0]
 
-    perform(make, jobs.microcosm_counts)
+    perform(make, maintenance_jobs.microcosm_counts)
 
     order = make.sql(
         "SELECT microcosm_id FROM microcosms WHERE site_id = %(id)s ORDER BY sequence", id=site.id
@@ -161,8 +161,8 @@ def test_addresses_in_the_audit_become_hashes_after_a_while(make, site):
         me=site.member.id,
     )
 
-    assert "3 addresses hashed" in perform(make, jobs.expired_credentials)
-    assert "0 addresses hashed" in perform(make, jobs.expired_credentials)
+    assert "3 addresses hashed" in perform(make, maintenance_jobs.expired_credentials)
+    assert "0 addresses hashed" in perform(make, maintenance_jobs.expired_credentials)
 
     with make.database.write() as tx:
         entries = audit.of_profile(tx, site.id, site.member.id)
@@ -188,7 +188,7 @@ def test_expired_tokens_lapsed_bans_and_old_audit_rows_are_gone(make, site):
         profile=site.newcomer.id,
     )
 
-    perform(make, jobs.expired_credentials)
+    perform(make, maintenance_jobs.expired_credentials)
 
     left = make.sql(
         "SELECT (SELECT count(*) FROM access_tokens WHERE user_id = %(member)s),"
@@ -214,7 +214,7 @@ def test_idempotency_keys_live_as_long_as_the_setting_says(make, site):
             hours=hours,
         )
 
-    perform(make, jobs.short_lived)
+    perform(make, maintenance_jobs.short_lived)
 
     assert make.sql("SELECT key FROM idempotency_keys WHERE site_id = %(id)s", id=site.id) == [
         ("young",)
@@ -243,7 +243,7 @@ def test_reminders_are_forgotten_after_a_month_and_other_updates_stay(make, site
             age=age,
         )
 
-    perform(make, jobs.old_updates)
+    perform(make, maintenance_jobs.old_updates)
 
     left = make.sql(
         "SELECT update_type_id, item_id FROM updates WHERE site_id = %(id)s ORDER BY update_id",
@@ -261,7 +261,7 @@ def test_counts_of_profiles_are_put_right(make, site):
         id=site.id,
     )
 
-    perform(make, jobs.profile_counts)
+    perform(make, maintenance_jobs.profile_counts)
 
     found = make.sql(
         "SELECT item_count, comment_count FROM profile_counters WHERE profile_id = %(id)s",
@@ -279,7 +279,7 @@ def test_what_is_written_while_profiles_are_counted_stays_counted(make, site):
     with ThreadPoolExecutor() as pool:
         with make.database.write() as tx:
             tx.run(ONE_MORE, id=site.member.id)
-            counting = pool.submit(perform, make, jobs.profile_counts)
+            counting = pool.submit(perform, make, maintenance_jobs.profile_counts)
             wait_until(lambda: make.sql(WAITING) != [(0,)], "nobody waits for the writer")
         counting.result(20)
 
@@ -294,7 +294,7 @@ def test_folding_waits_for_nobody(make, site):
     make.comments(make.conversation(site, microcosm=place), 2)
     before = counts(make, place.id)
     with make.database.write() as tx:
-        tx.row(jobs.LOCK_COUNTS)
+        tx.row(maintenance_jobs.LOCK_COUNTS)
         microcosm_counters.fold(make.database, site.id)
         assert counts(make, place.id) == before
     microcosm_counters.fold(make.database, site.id)
@@ -309,7 +309,7 @@ def test_what_writers_counted_is_what_the_counting_job_counts(make, site):
     make.fold(site)
     written = [counts(make, id) for id in (site.root_id, place.id)]
 
-    perform(make, jobs.microcosm_counts)
+    perform(make, maintenance_jobs.microcosm_counts)
 
     assert [counts(make, id) for id in (site.root_id, place.id)] == written
 
@@ -320,7 +320,7 @@ def test_the_coming_days_have_partitions_and_old_ones_are_dropped(make, site):
         f"CREATE TABLE IF NOT EXISTS {old} PARTITION OF event_log FOR VALUES FROM ('2020-01-01') TO ('2020-01-02')"
     )
 
-    perform(make, jobs.event_partitions)
+    perform(make, maintenance_jobs.event_partitions)
 
     rows = make.sql(
         "SELECT to_regclass(%(old)s)::text, to_regclass('event_log_' || to_char(now() + interval '1 day',"
@@ -331,7 +331,8 @@ def test_the_coming_days_have_partitions_and_old_ones_are_dropped(make, site):
 
 
 def test_metrics_are_sampled_in_prod_only(make, site):
-    assert perform(make, jobs.metrics) == "not in this environment"
+    assert perform(make, maintenance_jobs.metrics) == "not in this environment"
     assert (
-        perform(make, jobs.metrics, dataclasses.replace(CONFIG, environment="prod")) == "1 sample"
+        perform(make, maintenance_jobs.metrics, dataclasses.replace(CONFIG, environment="prod"))
+        == "1 sample"
     )

@@ -24,7 +24,7 @@ BEGINS_PER_CALLER: Final = Limit("flow-begin-ip", 120, HOUR_S)
 STEPS_PER_CALLER: Final = Limit("flow-step-ip", 120, HOUR_S)
 
 BEGIN = Query(
-    "flows.begin",
+    "sign_in_state.begin",
     """
     INSERT INTO single_use (kind, secret_hash, site_id, payload, attempts_left, expires)
     VALUES (%(kind)s, %(secret_hash)s, %(site_id)s, %(payload)s::text::jsonb, %(tries)s,
@@ -32,7 +32,7 @@ BEGIN = Query(
 )
 
 TAKE = Query(
-    "flows.take",
+    "sign_in_state.take",
     """
     DELETE FROM single_use s
      WHERE s.kind = %(kind)s AND s.secret_hash = %(secret_hash)s AND s.site_id = %(site_id)s AND s.expires > now()
@@ -41,7 +41,7 @@ TAKE = Query(
 
 # Each try is paid for before it is looked at, so that tries at the same time can't share one.
 TRY = Query(
-    "flows.try",
+    "sign_in_state.try",
     """
     UPDATE single_use s
        SET attempts_left = s.attempts_left - 1
