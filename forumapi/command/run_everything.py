@@ -26,6 +26,7 @@ from typing import Final
 
 import psycopg
 
+from forumapi import itemtypes
 from forumapi.concurrency import signals
 from forumapi.concurrency.child_process import end_with_parent
 from forumapi.config import Config, embedded_environ
@@ -364,12 +365,13 @@ def invitation(config: Config, url: str) -> str:
         ).fetchall()
         cast = _cast(connection)
         target = connection.execute(
-            """
+            f"""
             SELECT i.item_id
               FROM items i
               JOIN sites s ON s.site_id = i.site_id
               JOIN microcosms m ON m.site_id = i.site_id AND m.microcosm_id = i.microcosm_id
-             WHERE s.subdomain_key = %s AND i.item_type_id = 6 AND NOT i.is_deleted AND NOT i.is_moderated
+             WHERE s.subdomain_key = %s AND i.item_type_id = {itemtypes.CONVERSATION} AND NOT i.is_deleted
+                 AND NOT i.is_moderated
                AND i.is_open AND m.visibility = 'public' AND NOT m.is_deleted
                AND NOT EXISTS (SELECT 1 FROM roles r
                                 WHERE r.site_id = m.site_id AND r.microcosm_id = m.microcosm_id)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
+from forumapi import itemtypes
 from forumapi.auth import spam
 from forumapi.config import Config
 from forumapi.database.connections import Query, Transaction
@@ -71,8 +72,8 @@ STATISTICS = Query(
     WITH {LIVE},
     shown AS (
         SELECT i.site_id,
-               count(*) FILTER (WHERE i.item_type_id = 6) AS conversations,
-               count(*) FILTER (WHERE i.item_type_id = 9) AS events,
+               count(*) FILTER (WHERE i.item_type_id = {itemtypes.CONVERSATION}) AS conversations,
+               count(*) FILTER (WHERE i.item_type_id = {itemtypes.EVENT}) AS events,
                sum(i.comment_count) AS comments
           FROM items i
           JOIN live l ON l.site_id = i.site_id AND l.microcosm_id = i.microcosm_id
@@ -171,19 +172,21 @@ LOCK_COUNTS = Query(
 # One statement, so that items and their deltas are read from the same snapshot.
 COUNT_MICROCOSMS = Query(
     "cron.count_microcosms",
-    """
+    f"""
     WITH folded AS (DELETE FROM microcosm_deltas d RETURNING d.site_id, d.microcosm_id),
     counted AS (
         SELECT m.site_id, m.microcosm_id,
                count(i.item_id) AS items,
-               count(i.item_id) FILTER (WHERE i.item_type_id = 7) AS polls,
+               count(i.item_id) FILTER (WHERE i.item_type_id = {itemtypes.POLL}) AS polls,
                coalesce(sum(i.comment_count), 0) AS comments,
-               max(i.last_activity) FILTER (WHERE i.item_type_id IN (6, 9)) AS activity,
+               max(i.last_activity) FILTER (WHERE i.item_type_id IN ({itemtypes.CONVERSATION},
+                   {itemtypes.EVENT})) AS activity,
                (array_agg(i.item_id ORDER BY i.last_activity DESC, i.item_id DESC)
-                  FILTER (WHERE i.item_type_id IN (6, 9)))[1] AS item_id
+                  FILTER (WHERE i.item_type_id IN ({itemtypes.CONVERSATION}, {itemtypes.EVENT})))[1] AS item_id
           FROM microcosms m
           LEFT JOIN items i ON i.site_id = m.site_id AND i.microcosm_id = m.microcosm_id
-                           AND NOT i.is_deleted AND NOT i.is_moderated AND i.item_type_id IN (6, 7, 9)
+                           AND NOT i.is_deleted AND NOT i.is_moderated
+                               AND i.item_type_id IN ({itemtypes.CONVERSATION}, {itemtypes.POLL}, {itemtypes.EVENT})
          GROUP BY m.site_id, m.microcosm_id)
     UPDATE microcosm_counts c
        SET item_count = n.items, poll_count = n.polls, comment_count = n.comments,
@@ -256,13 +259,14 @@ COUNT_PROFILES = Query(
           LEFT JOIN live l ON l.site_id = i.site_id AND l.microcosm_id = i.microcosm_id
          WHERE NOT c.is_deleted AND NOT c.is_moderated
            AND (c.item_id IS NULL
-                OR NOT i.is_deleted AND NOT i.is_moderated AND (i.item_type_id = 5 OR l.microcosm_id IS NOT NULL))
+                OR NOT i.is_deleted AND NOT i.is_moderated AND (i.item_type_id = {itemtypes.HUDDLE}
+                    OR l.microcosm_id IS NOT NULL))
          GROUP BY c.site_id, c.created_by),
     begun AS (
         SELECT i.site_id, i.created_by AS profile_id, count(*) AS items
           FROM items i
           JOIN live l ON l.site_id = i.site_id AND l.microcosm_id = i.microcosm_id
-         WHERE i.item_type_id = 6 AND NOT i.is_deleted AND NOT i.is_moderated
+         WHERE i.item_type_id = {itemtypes.CONVERSATION} AND NOT i.is_deleted AND NOT i.is_moderated
          GROUP BY i.site_id, i.created_by),
     counted AS (
         SELECT n.site_id, n.profile_id, coalesce(w.comments, 0) - n.comment_count AS comments,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from forumapi import itemtypes
 from forumapi.config import Config
 from forumapi.database.connections import Query, Transaction
 
@@ -59,7 +60,7 @@ COUNT_FILES = Query(
        SET attach_count = f.attach_count - w.hung
       FROM (SELECT t.file_hash, count(*)::int AS hung
               FROM attachments t
-             WHERE t.item_type_id = 4 AND (t.site_id, t.item_id) IN {_COMMENTS}
+             WHERE t.item_type_id = {itemtypes.COMMENT} AND (t.site_id, t.item_id) IN {_COMMENTS}
              GROUP BY t.file_hash) w
      WHERE f.file_hash = w.file_hash""",
 )
@@ -79,18 +80,22 @@ DROP: Final = (
         _delete(
             f"{table}_of_comments",
             table,
-            f"t.item_type_id = 4 AND (t.site_id, t.item_id) IN {_COMMENTS}",
+            f"t.item_type_id = {itemtypes.COMMENT} AND (t.site_id, t.item_id) IN {_COMMENTS}",
         )
         for table in ("updates", "attachments", "attributes", "reactions", "bookmarks")
     ),
     _delete(
         "updates_of_items",
         "updates",
-        f"t.parent_item_type_id = 5 AND (t.site_id, t.parent_item_id) IN {_HUDDLES}",
+        f"t.parent_item_type_id = {itemtypes.HUDDLE} AND (t.site_id, t.parent_item_id) IN {_HUDDLES}",
     ),
     _delete("drafts", "drafts", f"t.place_type_id = 5 AND (t.site_id, t.place_id) IN {_HUDDLES}"),
     *(
-        _delete(table, table, f"t.item_type_id = 5 AND (t.site_id, t.item_id) IN {_HUDDLES}")
+        _delete(
+            table,
+            table,
+            f"t.item_type_id = {itemtypes.HUDDLE} AND (t.site_id, t.item_id) IN {_HUDDLES}",
+        )
         for table in ("watchers", "ignores", "read_marks", "attributes", "bookmarks")
     ),
     *(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from forumapi import itemtypes
 from forumapi.config import Config
 from forumapi.cron.maintenance_jobs import LIVE
 from forumapi.database.connections import Query, Transaction
@@ -31,7 +32,8 @@ SCORE: Final = Query(
           FROM recent r
           JOIN items i ON i.site_id = r.site_id AND i.item_id = r.item_id
           JOIN live l ON l.site_id = i.site_id AND l.microcosm_id = i.microcosm_id
-         WHERE i.item_type_id IN (6, 7, 9) AND NOT i.is_deleted AND NOT i.is_moderated
+         WHERE i.item_type_id IN ({itemtypes.CONVERSATION}, {itemtypes.POLL}, {itemtypes.EVENT})
+             AND NOT i.is_deleted AND NOT i.is_moderated
            AND i.last_activity > now() - interval '1 month'),
     hot AS MATERIALIZED (
         SELECT p.site_id, p.item_id, p.score

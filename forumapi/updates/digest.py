@@ -133,14 +133,15 @@ NEWEST = Query(
 # Pairs (profile, item) whose item has activity that the profile has not read.
 UNREAD = Query(
     "digest.unread",
-    """
+    f"""
     SELECT a.profile_id, a.item_id
       FROM unnest(%(profile_ids)s::bigint[], %(item_ids)s::bigint[]) AS a (profile_id, item_id)
       JOIN profiles p ON p.site_id = %(site_id)s AND p.profile_id = a.profile_id
       JOIN items i ON i.site_id = %(site_id)s AND i.item_id = a.item_id
       LEFT JOIN read_marks r ON r.site_id = %(site_id)s AND r.profile_id = a.profile_id
                             AND r.item_type_id = i.item_type_id AND r.item_id = i.item_id
-      LEFT JOIN read_marks mr ON mr.site_id = %(site_id)s AND mr.profile_id = a.profile_id AND mr.item_type_id = 2
+      LEFT JOIN read_marks mr ON mr.site_id = %(site_id)s AND mr.profile_id = a.profile_id
+          AND mr.item_type_id = {itemtypes.MICROCOSM}
                              AND mr.item_id = i.microcosm_id
      WHERE i.last_activity > greatest(r.read_at, mr.read_at, p.all_read_at)""",
 )

@@ -50,7 +50,7 @@ Queue = Callable[[Transaction, int, Sequence[Notice]], None]
 # profiles that were not notified yet. Mentions are taken by the first event, in this release or the one before.
 COMMENTS = Query(
     "updates.comments",
-    """
+    f"""
     WITH named AS (
         UPDATE comment_mentions m
            SET told = true
@@ -63,11 +63,11 @@ COMMENTS = Query(
                       AND w.item_type_id = coalesce(i.item_type_id, 3)
                       AND w.item_id = coalesce(c.item_id, c.on_profile_id))
            OR EXISTS (SELECT 1 FROM watchers w
-                       WHERE w.site_id = c.site_id AND w.send_email AND w.item_type_id = 2
+                       WHERE w.site_id = c.site_id AND w.send_email AND w.item_type_id = {itemtypes.MICROCOSM}
                          AND w.item_id = i.microcosm_id)
            OR i.microcosm_id IS NOT NULL
               AND EXISTS (SELECT 1 FROM watchers w
-                           WHERE w.site_id = c.site_id AND w.send_email AND w.item_type_id = 1
+                           WHERE w.site_id = c.site_id AND w.send_email AND w.item_type_id = {itemtypes.SITE}
                              AND w.item_id = c.site_id),
            ARRAY(SELECT n.profile_id FROM named n WHERE n.comment_id = c.comment_id ORDER BY n.profile_id)
       FROM comments c
@@ -79,10 +79,11 @@ COMMENTS = Query(
 
 ITEMS = Query(
     "updates.items",
-    """
+    f"""
     SELECT i.item_id, i.item_type_id, i.microcosm_id, i.created_by, i.created
       FROM items i
-     WHERE i.site_id = %(site_id)s AND i.item_id = ANY(%(ids)s::bigint[]) AND i.item_type_id IN (6, 7, 9)
+     WHERE i.site_id = %(site_id)s AND i.item_id = ANY(%(ids)s::bigint[])
+         AND i.item_type_id IN ({itemtypes.CONVERSATION}, {itemtypes.POLL}, {itemtypes.EVENT})
        AND NOT i.is_deleted AND NOT i.is_moderated""",
 )
 

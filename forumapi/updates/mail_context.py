@@ -105,7 +105,8 @@ CONTEXTS = Query(
       LEFT JOIN profiles q ON q.site_id = c.site_id AND q.profile_id = c.on_profile_id
       LEFT JOIN items i ON i.site_id = m.site_id
                        AND i.item_id = CASE WHEN m.comment_id IS NOT NULL THEN c.item_id
-                                            WHEN m.item_type_id IN (5, 6, 7, 9) THEN m.item_id END
+                                            WHEN m.item_type_id IN ({itemtypes.HUDDLE}, {itemtypes.CONVERSATION},
+                                                {itemtypes.POLL}, {itemtypes.EVENT}) THEN m.item_id END
       {_WATCHERS}
      WHERE m.mail_id = ANY(%(ids)s)""",
 )

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Sequence
 from typing import Final, NamedTuple
 
+from forumapi import itemtypes
 from forumapi.database.connections import (
     Query,
     Reader,
@@ -63,9 +64,9 @@ _RECIPIENTS: Final = f"""
                       AND %(item_type)s = 5),
            EXISTS (SELECT FROM ignores g
                     WHERE g.site_id = p.site_id AND g.profile_id = p.profile_id
-                      AND (g.item_type_id = 3 AND g.item_id = %(actor)s
+                      AND (g.item_type_id = {itemtypes.PROFILE} AND g.item_id = %(actor)s
                            OR g.item_type_id = %(item_type)s AND g.item_id = %(item_id)s
-                           OR g.item_type_id = 2 AND g.item_id = ANY(%(places)s::bigint[]))),
+                           OR g.item_type_id = {itemtypes.MICROCOSM} AND g.item_id = ANY(%(places)s::bigint[]))),
            c.wants AND coalesce(po.send_email, so.send_email, pl.send_email)
                AND (%(preference)s::smallint IS NULL OR coalesce(uo.send_email, ut.send_email)),
            c.watcher_id

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import importlib
 import os
 import pkgutil
@@ -192,6 +193,27 @@ def _unfound(
 IMPLIED = frozenset(
     ("ban.list_all", "file.places", "permission_target.lock_site", "webhook.list_all")
 )
+
+
+# A type of an item beside its column, where a statement is written; and the column beside a list of them.
+_BARE = re.compile(
+    r"\b(?:parent_)?(?:item_)?type(?:_id)?\s*(?:=|<>|(?:NOT\s+)?IN\s*\()\s*[1-9]\b(?!::)"
+)
+_TYPED = re.compile(
+    r"\b(?:item_type|parent_type|parent_item_type)(?:_id)?\s*(?:=|<>|(?:NOT\s+)?IN\s*\()"
+)
+
+
+def test_numbers_of_item_types_come_from_itemtypes() -> None:
+    bare = []
+    for path in sorted(Path(forumapi.__file__).parent.rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Constant) and isinstance(node.value, str):
+                for line in node.value.splitlines():
+                    if _TYPED.search(line) and _BARE.search(line):
+                        bare.append(f"{path.name}: {line.strip()}")
+
+    assert not bare
 
 
 def test_a_statement_that_loses_a_condition_on_its_site_is_found(

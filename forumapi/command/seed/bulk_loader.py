@@ -11,6 +11,8 @@ from typing import Any, Final, LiteralString
 import psycopg
 from psycopg import sql
 
+from forumapi import itemtypes
+
 Progress = Callable[[str], None]
 
 # The tables that seeding writes, parents before children, with their identity columns.
@@ -60,11 +62,12 @@ SECONDARY_INDEXES: Final = """
      ORDER BY i.indrelid, i.indexrelid"""
 
 # Of sites whose triggers were skipped. What stands there already stays as it is.
-SEARCH: Final = """
+SEARCH: Final = f"""
     SELECT search_write(s.site_id, k.kind, 0, 9223372036854775806)
       FROM sites s
      CROSS JOIN unnest(ARRAY[2, 3, 4, 6]::smallint[]) AS k (kind)
-     WHERE NOT EXISTS (SELECT FROM search_documents d WHERE d.site_id = s.site_id AND d.item_type_id = 4)"""
+     WHERE NOT EXISTS (SELECT FROM search_documents d WHERE d.site_id = s.site_id
+         AND d.item_type_id = {itemtypes.COMMENT})"""
 
 MAY_SKIP_TRIGGERS: Final = (
     "SELECT has_parameter_privilege(current_user, 'session_replication_role', 'SET')"

@@ -11,6 +11,7 @@ from typing import Any, Final
 import psycopg
 from psycopg import sql
 
+from forumapi import itemtypes
 from forumapi.command.seed.bulk_loader import TABLES
 
 _SHOWN: Final = 5  # differences shown of each check
@@ -72,7 +73,7 @@ CHECKS: Final[dict[str, str]] = {
         SELECT i.site_id, i.item_id, NULL, 'a row'
           FROM items i LEFT JOIN item_views v USING (site_id, item_id)
          WHERE v.views IS NULL""",
-    "microcosm_counts": """
+    "microcosm_counts": f"""
         SELECT m.site_id, m.microcosm_id,
                (c.item_count + d.items, c.poll_count + d.polls, c.comment_count + d.comments)::text,
                (r.items, r.polls, r.comments)::text
@@ -84,21 +85,22 @@ CHECKS: Final[dict[str, str]] = {
                   FROM microcosm_deltas d
                  WHERE d.site_id = m.site_id AND d.microcosm_id = m.microcosm_id) d
           LEFT JOIN (SELECT site_id, microcosm_id, count(*) AS items,
-                            count(*) FILTER (WHERE item_type_id = 7) AS polls,
+                            count(*) FILTER (WHERE item_type_id = {itemtypes.POLL}) AS polls,
                             sum(comment_count) AS comments
                        FROM items WHERE NOT is_deleted AND NOT is_moderated
                       GROUP BY site_id, microcosm_id) r USING (site_id, microcosm_id)
          WHERE (c.item_count + d.items, c.poll_count + d.polls, c.comment_count + d.comments)
                IS DISTINCT FROM
                (coalesce(r.items, 0), coalesce(r.polls, 0), coalesce(r.comments, 0))""",
-    "microcosm_counts.last_item_id": """
+    "microcosm_counts.last_item_id": f"""
         SELECT c.site_id, c.microcosm_id, (c.last_item_id, c.last_activity)::text,
                (i.item_id, i.last_activity)::text
           FROM microcosm_counts c
           LEFT JOIN (SELECT DISTINCT ON (site_id, microcosm_id) site_id, microcosm_id, item_id,
                             last_activity
                        FROM items
-                      WHERE item_type_id IN (6, 9) AND NOT is_deleted AND NOT is_moderated
+                      WHERE item_type_id IN ({itemtypes.CONVERSATION}, {itemtypes.EVENT}) AND NOT is_deleted
+                          AND NOT is_moderated
                       ORDER BY site_id, microcosm_id, last_activity DESC, item_id DESC) i
                USING (site_id, microcosm_id)
          WHERE (c.last_item_id, c.last_activity)
@@ -125,13 +127,13 @@ CHECKS: Final[dict[str, str]] = {
                            AS rank
                   FROM weights) w USING (site_id, microcosm_id)
          WHERE m.sequence <> w.rank""",
-    "profile_counters": """
+    "profile_counters": f"""
         SELECT p.site_id, p.profile_id, (k.item_count, k.comment_count)::text,
                (coalesce(i.items, 0), coalesce(c.comments, 0))::text
           FROM profiles p
           LEFT JOIN profile_counters k USING (site_id, profile_id)
           LEFT JOIN (SELECT site_id, created_by AS profile_id, count(*) AS items FROM items
-                      WHERE item_type_id = 6 AND NOT is_deleted AND NOT is_moderated
+                      WHERE item_type_id = {itemtypes.CONVERSATION} AND NOT is_deleted AND NOT is_moderated
                       GROUP BY site_id, created_by) i USING (site_id, profile_id)
           LEFT JOIN (SELECT site_id, created_by AS profile_id, count(*) AS comments FROM comments
                       WHERE NOT is_deleted AND NOT is_moderated
@@ -164,10 +166,10 @@ CHECKS: Final[dict[str, str]] = {
                       WHERE on_profile_id IS NOT NULL AND NOT is_deleted AND NOT is_moderated
                       GROUP BY site_id, on_profile_id) c USING (site_id, profile_id)
          WHERE p.bio_comment_id IS DISTINCT FROM c.comment_id""",
-    "profiles.is_member": """
+    "profiles.is_member": f"""
         SELECT p.site_id, p.profile_id, p.is_member, a.boolean_value
           FROM profiles p
-          LEFT JOIN attributes a ON a.site_id = p.site_id AND a.item_type_id = 3
+          LEFT JOIN attributes a ON a.site_id = p.site_id AND a.item_type_id = {itemtypes.PROFILE}
                AND a.item_id = p.profile_id AND a.key = 'is_member'
          WHERE p.is_member <> coalesce(a.boolean_value, false)""",
     "profiles.role_ids": """
@@ -196,7 +198,7 @@ CHECKS: Final[dict[str, str]] = {
     "users.person_key": """
         SELECT user_id, person_key, lower(email) FROM users
          WHERE person_key <> lower(email) AND email !~* '@(gmail|googlemail)\\.com$'""",
-    "site_stats": """
+    "site_stats": f"""
         SELECT s.site_id,
                (x.active_profiles, x.online_profiles, x.total_profiles, x.total_conversations,
                 x.total_events, x.total_comments)::text,
@@ -211,8 +213,8 @@ CHECKS: Final[dict[str, str]] = {
                        count(*) AS total
                   FROM profile_counters k WHERE k.site_id = s.site_id) p
          CROSS JOIN LATERAL
-               (SELECT count(*) FILTER (WHERE i.item_type_id = 6) AS conversations,
-                       count(*) FILTER (WHERE i.item_type_id = 9) AS events
+               (SELECT count(*) FILTER (WHERE i.item_type_id = {itemtypes.CONVERSATION}) AS conversations,
+                       count(*) FILTER (WHERE i.item_type_id = {itemtypes.EVENT}) AS events
                   FROM items i JOIN microcosms m USING (site_id, microcosm_id)
                  WHERE i.site_id = s.site_id AND NOT i.is_deleted AND NOT i.is_moderated
                    AND NOT m.is_deleted AND NOT m.is_moderated) i
@@ -273,18 +275,18 @@ CHECKS: Final[dict[str, str]] = {
           LEFT JOIN watchers w ON w.site_id = x.site_id AND w.profile_id = x.created_by
                AND w.item_type_id = x.item_type_id AND w.item_id = x.item_id
          WHERE w.watcher_id IS NULL""",
-    "what is watched, ignored and read exists": """
+    "what is watched, ignored and read exists": f"""
         SELECT x.site_id, x.profile_id, x.item_type_id, x.item_id, NULL, 'an item'
           FROM (SELECT site_id, profile_id, item_type_id, item_id FROM watchers
                 UNION ALL SELECT site_id, profile_id, item_type_id, item_id FROM ignores
                 UNION ALL SELECT site_id, profile_id, item_type_id, item_id FROM read_marks) x
           LEFT JOIN items i ON i.site_id = x.site_id AND i.item_id = x.item_id
                AND i.item_type_id = x.item_type_id
-          LEFT JOIN profiles p ON x.item_type_id = 3 AND p.site_id = x.site_id
+          LEFT JOIN profiles p ON x.item_type_id = {itemtypes.PROFILE} AND p.site_id = x.site_id
                AND p.profile_id = x.item_id
-          LEFT JOIN microcosms m ON x.item_type_id = 2 AND m.site_id = x.site_id
+          LEFT JOIN microcosms m ON x.item_type_id = {itemtypes.MICROCOSM} AND m.site_id = x.site_id
                AND m.microcosm_id = x.item_id
-         WHERE coalesce(i.item_id, p.profile_id, m.microcosm_id) IS NULL AND x.item_type_id <> 1
+         WHERE coalesce(i.item_id, p.profile_id, m.microcosm_id) IS NULL AND x.item_type_id <> {itemtypes.SITE}
            AND x.item_id <> 0""",
     "link_uses": """
         SELECT c.site_id, c.comment_id, count(u.*), count(DISTINCT s.code)
