@@ -23,7 +23,7 @@ from forumapi.models.pages.documents import Documents
 from forumapi.models.pages.page_cache import PageCache
 from forumapi.models.people.profile_list import KeysetMarks
 from forumapi.models.people.role_settler import Settler
-from forumapi.models.sites import platform_metrics
+from forumapi.models.sites import health_metrics
 from forumapi.models.sites.site_directory import SiteDirectory
 from forumapi.observability import log
 from forumapi.observability.log import logger
@@ -130,9 +130,7 @@ class App(Services):
         self.reporter = Reporter(
             lambda: self.config,
             sample=ProcessGauges(self.database, self.live).sample,
-            platform=lambda: platform_metrics.collect(
-                self.database, self.config.backup_status_path
-            ),
+            platform=lambda: health_metrics.collect(self.database, self.config.backup_status_path),
             leads=lambda: self.sequencer.leads,
         )
         self.tracer = tracing.tracer(config.trace_url, config.trace_percent)

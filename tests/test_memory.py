@@ -21,7 +21,7 @@ import pytest
 import forumapi
 from forumapi import routes
 from forumapi.app import SMALL_FILES_BYTES, App
-from forumapi.auth import provider, spam
+from forumapi.auth import identity_provider_client, spam
 from forumapi.cache.documents import Memory
 from forumapi.config import Config
 from forumapi.database.connections import Database
@@ -277,7 +277,7 @@ class Answering:
 
 
 def providers() -> object:
-    made, out = provider._Cache(), Answering()
+    made, out = identity_provider_client._Cache(), Answering()
     for number in range(40):
         made.get(out, f"https://{number}.example/keys", is_plain=False)  # type: ignore[arg-type]
         made.again(out, f"https://{number}.example/keys", is_plain=False)  # type: ignore[arg-type]
@@ -418,7 +418,7 @@ FILLED: dict[str, tuple[Callable[[], object], int]] = {
     "observability.log._path_template observability.log.short_address"
     " wire.json_fragments.when": (lines_of_the_log, 6 * MIB),
     "observability.log.Output._lines": (waiting_lines, 24 * MIB),
-    "auth.provider._Cache._kept auth.provider._Cache._refetched": (providers, 9 * MIB),
+    "auth.identity_provider_client._Cache._kept auth.identity_provider_client._Cache._refetched": (providers, 9 * MIB),
     "auth.spam._seen": (verdicts, MIB),
     "handlers.sites.status.Examiner._found": (examined, 2 * MIB),
     "models.people.profile_list.KeysetMarks._of": (marks, 4 * MIB),
@@ -490,7 +490,7 @@ LISTENERS = """
     realtime.event_pump.Live._beats realtime.event_pump.Live._count realtime.hub.LiveClient.follows
     realtime.hub.Index._by_topic
     realtime.presence.Presence._own realtime.presence.Presence._others realtime.presence.Presence._shown
-    realtime.presence.Presence._typing realtime.presence.Presence._heard realtime.socket.Pipe._queue
+    realtime.presence.Presence._typing realtime.presence.Presence._heard realtime.push_connections.Pipe._queue
     server.worker.Callers._count"""
 # What the code itself names, or the settings, or a bound that stands where it is filled.
 FIXED = """

@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
-from forumapi.auth import provider
+from forumapi.auth import identity_provider_client
 from forumapi.auth.backends import Attempt, Backend, Setting, Verified
 from forumapi.errors import BadGateway, Unauthorized
 from forumapi.models.access import rate_counters
@@ -47,8 +47,10 @@ class AssertionBackend(Backend):
         given, client_id = attempt.sign_in, _client(attempt)
         own = attempt.settings.get("url")
         # The operator's verifier may be on a private address; a site's own may not.
-        trusted = Outbound(allowed=lambda _: True, ports=(), timeout_s=provider.TIMEOUT_S)
-        out = provider.outbound(attempt.config) if own else trusted
+        trusted = Outbound(
+            allowed=lambda _: True, ports=(), timeout_s=identity_provider_client.TIMEOUT_S
+        )
+        out = identity_provider_client.outbound(attempt.config) if own else trusted
         assertion = given.Assertion if isinstance(given.Assertion, str) else ""
         url = str(own or attempt.config.assertion_verifier_url)
         address = ask(out, url, assertion, attempt.site.domain or attempt.site.host)
@@ -76,7 +78,7 @@ def ask(out: Outbound, url: str, assertion: str, audience: str) -> str:
         # An assertion is not carried on to an address that nobody configured: no redirects.
         got = out.fetch(url, body=body, headers=headers)
         said = json.loads(got.body) if got.status == 200 else None
-    except (OutboundError, *provider.NO_JSON) as error:
+    except (OutboundError, *identity_provider_client.NO_JSON) as error:
         logger.warning("the assertion verifier failed: %s", type(error).__name__)
         said = None
     if not isinstance(said, dict):

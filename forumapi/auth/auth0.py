@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from oauthlib.oauth2 import WebApplicationClient
 
-from forumapi.auth import provider
+from forumapi.auth import identity_provider_client
+from forumapi.auth.identity_provider_client import Provider
 from forumapi.auth.openid import verified_address
-from forumapi.auth.provider import Provider
 from forumapi.database.connections import Query, Reader
 from forumapi.errors import BadGateway, Invalid, Unauthorized
 
@@ -49,7 +49,7 @@ def tenant(tx: Reader, site_id: int) -> Tenant:
 def address_of_code(config: Config, found: Tenant, code: str, site_url: str) -> str:
     """The verified address of whoever the code is about. Raises Unauthorized, BadGateway."""
     client = WebApplicationClient(found.client_id)
-    tokens = provider.exchange(
+    tokens = identity_provider_client.exchange(
         config,
         f"https://{found.domain}/oauth/token",
         client.prepare_request_body(code=code, redirect_uri=f"{site_url}/auth0login/"),
@@ -79,7 +79,9 @@ def address_of_token(config: Config, found: Tenant, access_token: str) -> str:
 
 
 def _address(config: Config, found: Tenant, access_token: str, subject: str = "") -> str:
-    said = provider.get_json(config, f"https://{found.domain}/userinfo", access_token)
+    said = identity_provider_client.get_json(
+        config, f"https://{found.domain}/userinfo", access_token
+    )
     if not isinstance(said, dict):
         raise BadGateway("The identity provider failed")
     if subject and said.get("sub") != subject:

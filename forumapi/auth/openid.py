@@ -14,9 +14,9 @@ from typing import Any, ClassVar, Final, Literal
 from oauthlib.common import add_params_to_uri
 from oauthlib.oauth2 import WebApplicationClient
 
-from forumapi.auth import provider, sign_in_state
+from forumapi.auth import identity_provider_client, sign_in_state
 from forumapi.auth.backends import Attempt, Backend, Begun, Setting, Verified
-from forumapi.auth.provider import Metadata, Provider
+from forumapi.auth.identity_provider_client import Metadata, Provider
 from forumapi.errors import Invalid, Unauthorized
 from forumapi.text import email
 
@@ -130,7 +130,7 @@ class OpenidBackend(RedirectBackend):
         # The issuer that the browser brought back must be the one that was asked (RFC 9207): no mix-up.
         if expected and (isinstance(named, str) or metadata.names_issuer) and named != expected:
             raise Unauthorized("The identity provider's answer is not valid")
-        tokens = provider.exchange(
+        tokens = identity_provider_client.exchange(
             attempt.config,
             metadata.token,
             request,
@@ -147,7 +147,7 @@ class OpenidBackend(RedirectBackend):
         )
         self.check(claims, metadata, settings)
         _check_party(claims, settings["clientId"])
-        if not provider.same(claims.get("nonce"), nonce):
+        if not identity_provider_client.equal_constant_time(claims.get("nonce"), nonce):
             raise Unauthorized("The identity provider's answer is not valid")
         if "email" not in claims and metadata.userinfo:
             claims |= found.userinfo(metadata, tokens.access_token, str(claims["sub"]))

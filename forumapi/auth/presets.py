@@ -6,8 +6,9 @@ import re
 from collections.abc import Mapping
 from typing import Any, Final
 
-from forumapi.auth import provider
+from forumapi.auth import identity_provider_client
 from forumapi.auth.backends import Attempt, Setting
+from forumapi.auth.identity_provider_client import Metadata, Provider
 from forumapi.auth.openid import (
     CLIENT_ID,
     CLIENT_SECRET,
@@ -16,7 +17,6 @@ from forumapi.auth.openid import (
     RedirectBackend,
     verified_address,
 )
-from forumapi.auth.provider import Metadata, Provider
 from forumapi.errors import BadGateway, Unauthorized
 
 _CLIENT: Final = (CLIENT_ID, CLIENT_SECRET, REDIRECT_URIS)
@@ -129,7 +129,7 @@ class GithubBackend(RedirectBackend):
     def address(self, attempt: Attempt, request: str, nonce: str) -> str:
         """GitHub answers a wrong code with 200 and `error`."""
         settings = attempt.settings
-        tokens = provider.exchange(
+        tokens = identity_provider_client.exchange(
             attempt.config,
             f"{_site(settings)}/login/oauth/access_token",
             request,
@@ -138,7 +138,9 @@ class GithubBackend(RedirectBackend):
             takes_basic=False,
         )
         api = str(settings.get("apiUrl") or "https://api.github.com").rstrip("/")
-        said = provider.get_json(attempt.config, f"{api}/user/emails", tokens.access_token)
+        said = identity_provider_client.get_json(
+            attempt.config, f"{api}/user/emails", tokens.access_token
+        )
         if not isinstance(said, list):
             raise BadGateway("The identity provider failed")
         for one in said:

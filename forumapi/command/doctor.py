@@ -24,7 +24,7 @@ from forumapi.database.connections import Database
 from forumapi.database.standby import Standbys
 from forumapi.files.storage import StorageError, open_storage
 from forumapi.models.people import role_members_page
-from forumapi.models.sites import platform_metrics
+from forumapi.models.sites import health_metrics
 from forumapi.outbound import geocoders
 from forumapi.server import node_status
 
@@ -343,7 +343,7 @@ def backup(config: Config, now: datetime.datetime) -> Finding:
         return Finding("backup", "nobody looks (backup_status_file)")
     mend = "forumapi backup create, or whatever else leaves this file (backup_status_file)"
     try:
-        last = platform_metrics.last_backup(path)
+        last = health_metrics.last_backup(path)
     except (OSError, ValueError) as error:
         return Finding("backup", f"{path}: {error}", mend)
     if last is None:

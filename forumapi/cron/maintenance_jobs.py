@@ -21,7 +21,7 @@ from forumapi.models.microcosms import microcosm_counters
 from forumapi.models.notices import webhook_delivery
 from forumapi.models.people import profile, role_members
 from forumapi.models.people.ban import Ban
-from forumapi.models.sites import metric
+from forumapi.models.sites import growth_samples
 from forumapi.updates import digest
 
 # Days for which events are kept, for readers that are behind; at least one.
@@ -332,7 +332,7 @@ def metrics(tx: Transaction, config: Config) -> str:
     """Store one sample of the platform's metrics (platform 8); in prod only."""
     if config.mode != "prod":
         return "not in this environment"
-    return f"{metric.sample(tx)} sample"
+    return f"{growth_samples.sample(tx)} sample"
 
 
 def microcosm_counts(tx: Transaction, config: Config) -> str:

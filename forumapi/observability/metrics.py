@@ -306,7 +306,7 @@ class Timing(Metric):
 
 
 class PlatformGauge(Metric):
-    """Gauge of the whole platform: read from the database (platform_metrics.py), never kept here."""
+    """Gauge of the whole platform: read from the database (health_metrics.py), never kept here."""
 
     kind = "gauge"
 

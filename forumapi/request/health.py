@@ -19,7 +19,7 @@ from forumapi.cache import documents
 from forumapi.database.connections import Query
 from forumapi.errors import ApiError, Unavailable
 from forumapi.files.storage import StorageError
-from forumapi.models.sites import platform_metrics
+from forumapi.models.sites import health_metrics
 from forumapi.observability import metrics
 from forumapi.observability.metrics_export import Point
 from forumapi.request.response import (
@@ -187,7 +187,7 @@ class Health:
         self._platform.begin()
         self._platform.end(time.monotonic() + SILENCE_S)
         points = self._points if not self._platform.problem else _AWAY
-        samples = [*metrics.gather(), *platform_metrics.samples(points)]
+        samples = [*metrics.gather(), *health_metrics.samples(points)]
         body = metrics.exposition(samples)
         headers = [
             ("Content-Type", "text/plain; version=0.0.4; charset=utf-8"),
@@ -222,7 +222,7 @@ class Health:
         return report
 
     def _ask(self) -> str:
-        self._points = platform_metrics.collect(
+        self._points = health_metrics.collect(
             self._app.database, self._app.config.backup_status_path
         )
         return ""

@@ -15,7 +15,7 @@ from urllib.parse import parse_qs, urlsplit
 import jwt
 import pytest
 
-from forumapi.auth import provider
+from forumapi.auth import identity_provider_client
 from tests.api import Response
 from tests.auth.forger import CLIENT_ID, CLIENT_SECRET, Forger, Key, forging
 from tests.auth.stage import Stage, new_address, staged
@@ -338,12 +338,12 @@ def test_a_new_key_of_the_provider_is_found(stage: Stage, forger: Forger) -> Non
 
 def test_made_up_keys_do_not_become_requests(stage: Stage, forger: Forger) -> None:
     set_up(stage, forger)
-    for number in range(provider.REFETCHES + 4):
+    for number in range(identity_provider_client.REFETCHES + 4):
         begun = begin(stage).data
         nonce = nonce_of(begun["location"])
         forger.token = forger.mint(nonce, headers={"kid": f"made-up-{number}"})
         assert finish(stage, begun["flow"], forger.approve(begun["location"])).status == 401
-    assert forger.asked.count("/jwks") == 1 + provider.REFETCHES
+    assert forger.asked.count("/jwks") == 1 + identity_provider_client.REFETCHES
     forger.token = None
     assert sign_in(stage, forger).status == 200
 

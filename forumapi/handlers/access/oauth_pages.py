@@ -15,7 +15,7 @@ from werkzeug.http import dump_cookie, parse_cookie
 
 from forumapi.auth import backends, email_code, page_session, sign_in
 from forumapi.auth.backends import Browser, SignIn, Verified
-from forumapi.auth.oauth import AuthorizationRequest, RefusedRequest
+from forumapi.auth.oauth_provider import AuthorizationRequest, RefusedRequest
 from forumapi.auth.sign_in import SecondFactorNeeded
 from forumapi.errors import ApiError, TooMany
 from forumapi.handlers.access.oauth import provider

@@ -19,7 +19,7 @@ from forumapi.models.access.identity import (
 )
 from forumapi.models.notices import live
 from forumapi.observability import metrics
-from forumapi.realtime import poll, socket, websocket
+from forumapi.realtime import poll, push_connections, websocket
 from forumapi.realtime.cursor import parted
 from forumapi.realtime.delivery_permissions import Caller
 from forumapi.realtime.event_pump import check_topics, parse_topic
@@ -92,7 +92,7 @@ class LiveHandler(Handler):
         app.live.reserve(caller)
 
         def run(client: Any, left: bytes) -> None:
-            connection = socket.SocketConnection(client, app.live, config, left)
+            connection = push_connections.SocketConnection(client, app.live, config, left)
             metrics.SOCKETS.add(1)
             try:
                 connection.serve(site, identity, config)
@@ -144,7 +144,7 @@ class LiveEventsHandler(Handler):
         app.live.reserve(caller)
 
         def run(client: Any, left: bytes) -> None:
-            connection = socket.StreamConnection(client, app.live, config, proof)
+            connection = push_connections.StreamConnection(client, app.live, config, proof)
             try:
                 connection.serve(site, identity, config, follows, cursor)
             finally:
@@ -243,7 +243,11 @@ def _is_ours(ctx: Context, origin: str) -> bool:
 def _protocol(environ: dict[str, Any]) -> str:
     """The sub-protocol that we speak, where the client names it; a token is never said back."""
     offered = str(environ.get("HTTP_SEC_WEBSOCKET_PROTOCOL", "")).split(",")
-    return socket.PROTOCOL if socket.PROTOCOL in (one.strip() for one in offered) else ""
+    return (
+        push_connections.PROTOCOL
+        if push_connections.PROTOCOL in (one.strip() for one in offered)
+        else ""
+    )
 
 
 def ticket(ctx: Context) -> str:

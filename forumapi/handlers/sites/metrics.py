@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from forumapi.errors import NEEDS_OWNER, Forbidden
-from forumapi.models.sites import metric
+from forumapi.models.sites import growth_samples
 from forumapi.request.context import Context
 from forumapi.request.handler import LOGIN, Handler, needs
 from forumapi.request.response import Data, Done, Result
@@ -25,11 +25,11 @@ class MetricsHandler(Handler):
     def get(self, ctx: Context) -> Result:
         """The last sample of each day, the oldest first."""
         check_admin(ctx)
-        return Data(json_fragments.dumps({"metrics": metric.daily(ctx.reader)}))
+        return Data(json_fragments.dumps({"metrics": growth_samples.daily(ctx.reader)}))
 
     @needs(LOGIN)
     def put(self, ctx: Context) -> Result:
         """Takes a sample now."""
         check_admin(ctx)
-        metric.sample(ctx.writer)
+        growth_samples.sample(ctx.writer)
         return Done()

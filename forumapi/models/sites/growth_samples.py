@@ -9,7 +9,7 @@ from forumapi.database.connections import Query, Reader, Transaction
 from forumapi.wire import json_fragments
 
 SAMPLE = Query(
-    "metric.sample",
+    "growth_samples.sample",
     f"""
     INSERT INTO metrics (sampled, new_profiles, edited_profiles, total_profiles, signins, comments, conversations,
                          engaged_forums, total_forums)
@@ -31,7 +31,7 @@ SAMPLE = Query(
 
 # The last sample of each day (P-53), days in UTC as all times are.
 DAILY = Query(
-    "metric.daily",
+    "growth_samples.daily",
     """
     SELECT DISTINCT ON ((m.sampled AT TIME ZONE 'UTC')::date)
            m.sampled, m.new_profiles, m.edited_profiles, m.total_profiles, m.signins, m.comments, m.conversations,

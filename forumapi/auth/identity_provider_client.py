@@ -243,6 +243,6 @@ def get_json(config: Config, url: str, access_token: str) -> Any:
     return said
 
 
-def same(given: object, expected: str) -> bool:
+def equal_constant_time(given: object, expected: str) -> bool:
     """Compare two secrets in constant time."""
     return isinstance(given, str) and hmac.compare_digest(given.encode(), expected.encode())

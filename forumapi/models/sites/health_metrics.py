@@ -16,7 +16,7 @@ from forumapi.observability import metrics
 from forumapi.observability.metrics_export import Point
 
 OUTBOXES = Query(
-    "platform_metrics.outboxes",
+    "health_metrics.outboxes",
     """
     SELECT 'mail', 'queued', count(*), coalesce(extract(epoch FROM now() - min(m.not_before)), 0)::float8
       FROM (SELECT q.not_before FROM mail_outbox q WHERE q.state = 'queued'
@@ -35,7 +35,7 @@ OUTBOXES = Query(
 _SENT_BY: Final = ("mail", "webhooks")
 
 UNNUMBERED = Query(
-    "platform_metrics.unnumbered",
+    "health_metrics.unnumbered",
     f"""
     SELECT count(*), coalesce(extract(epoch FROM now() - min(e.created)), 0)::float8
       FROM event_log e
@@ -43,7 +43,7 @@ UNNUMBERED = Query(
 )
 
 UNREAD = Query(
-    "platform_metrics.unread",
+    "health_metrics.unread",
     """
     SELECT c.reader, sum(h.number - c.number)::bigint
       FROM event_cursors c
@@ -53,7 +53,7 @@ UNREAD = Query(
 
 # Rows of a few days are kept; the last of each kind is near the end of the key.
 JOBS = Query(
-    "platform_metrics.jobs",
+    "health_metrics.jobs",
     """
     SELECT j.task,
            (SELECT extract(epoch FROM t.finished)::float8 FROM task_runs t
