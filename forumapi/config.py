@@ -933,7 +933,7 @@ class Config:
         "",
         "stderr, stdout, a file (opened again at SIGUSR1), or syslog: udp://host:514, tcp://host:601, unix:///dev/log.",
         reload=True,
-        rule=log.target_rule,
+        rule=log.target_problem,
     )
     access_log: bool = _setting(True, "", "One line for each request.", reload=True)
     access_log_format: str = _setting(
@@ -941,14 +941,14 @@ class Config:
         "",
         "That line as {time} {method} {route} {status} {ms} {site} {profile} {request}...; empty: as log_format says.",
         reload=True,
-        rule=log.format_rule,
+        rule=log.format_problem,
     )
     sentry_dsn: str = _setting(
         "",
         "URL",
         "Where crashes are sent, as Sentry gives it: https://key@host/project; empty: to the log alone.",
         reload=True,
-        rule=crash_reports.dsn_rule,
+        rule=crash_reports.dsn_problem,
         secret=True,
     )
 

@@ -37,7 +37,7 @@ from forumapi.handlers.access.sign_in_methods import (
     SiteAuthHandler,
     SiteAuthMethodHandler,
 )
-from forumapi.handlers.access.totp import AddressHandler, OneTimeHandler, RecoveryCodesHandler
+from forumapi.handlers.access.totp import EmailAddressHandler, OneTimeHandler, RecoveryCodesHandler
 from forumapi.handlers.content.attachments import AttachmentHandler, AttachmentsHandler
 from forumapi.handlers.content.attendees import (
     AttendeeHandler,
@@ -162,7 +162,7 @@ ROOT: dict[str, type[Handler]] = {
     "/api/v1/auth": AuthHandler,
     "/api/v1/auth/<token>": TokenHandler,
     "/api/v1/auth/begin": AuthBeginHandler,
-    "/api/v1/auth/email": AddressHandler,
+    "/api/v1/auth/email": EmailAddressHandler,
     "/api/v1/auth/methods": AuthMethodsHandler,
     "/api/v1/auth/passkeys": PasskeysHandler,
     "/api/v1/auth/passkeys/<number:passkey>": PasskeyHandler,
@@ -203,7 +203,7 @@ SITE: dict[str, type[Handler]] = {
     "/api/v1/auth": AuthHandler,
     "/api/v1/auth/<token>": TokenHandler,
     "/api/v1/auth/begin": AuthBeginHandler,
-    "/api/v1/auth/email": AddressHandler,
+    "/api/v1/auth/email": EmailAddressHandler,
     "/api/v1/auth/huddles": HuddlesConfirmedHandler,
     "/api/v1/auth/methods": AuthMethodsHandler,
     "/api/v1/auth/passkeys": PasskeysHandler,

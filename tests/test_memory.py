@@ -249,7 +249,7 @@ def lines_of_the_log() -> object:
         log.path_template(f"/{number:05}" + "\U0001f6b2" * 90)
         log.path_template(f"/{number:05}" + "\U0001f6b2" * 4000)
         log.short_address(f"2001:db8:0:1:2:3:{number:x}:1")
-        json_fragments.when(NOW + datetime.timedelta(seconds=number))
+        json_fragments.format_time(NOW + datetime.timedelta(seconds=number))
     return 1
 
 
@@ -416,7 +416,7 @@ FILLED: dict[str, tuple[Callable[[], object], int]] = {
     "app.App.answers": (answers, 17 * MIB),
     "wire.client_address.Proxies._kept wire.client_address.caller": (proxies, 4 * MIB),
     "observability.log._path_template observability.log.short_address"
-    " wire.json_fragments.when": (lines_of_the_log, 6 * MIB),
+    " wire.json_fragments.format_time": (lines_of_the_log, 6 * MIB),
     "observability.log.Output._lines": (waiting_lines, 24 * MIB),
     "auth.identity_provider_client._Cache._kept auth.identity_provider_client._Cache._refetched": (providers, 9 * MIB),
     "auth.spam._seen": (verdicts, MIB),

@@ -226,7 +226,7 @@ class Gate:
 # ---------------------------------------------------------------- Sentry
 
 
-def dsn_rule(value: str) -> str | None:
+def dsn_problem(value: str) -> str | None:
     """Check a Sentry DSN, `https://key@host/project`; return the problem, or None."""
     if not value:
         return None

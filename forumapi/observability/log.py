@@ -179,7 +179,7 @@ def _getaddrinfo() -> Any:
     return _original("socket", "getaddrinfo")
 
 
-def target_rule(value: str) -> str | None:
+def target_problem(value: str) -> str | None:
     """Check a log target; return the problem, or None."""
     kind, _, rest = value.partition("://")
     if kind in ("udp", "tcp"):
@@ -410,7 +410,7 @@ _EXAMPLE: Final[dict[str, object]] = {
 }
 
 
-def format_rule(value: str) -> str | None:
+def format_problem(value: str) -> str | None:
     """Check a format of the access log; return the problem, or None."""
     try:
         for _, name, _, _ in string.Formatter().parse(value):
@@ -423,7 +423,7 @@ def format_rule(value: str) -> str | None:
 
 
 class AccessLog:
-    """Access log, one line a request. `form` is text or json; a `template` of the operator wins (`format_rule`)."""
+    """Access log, one line a request. `form` is text or json; a `template` of the operator wins (`format_problem`)."""
 
     def __init__(self, output: Output, *, form: str = "text", template: str = "") -> None:
         self._output = output

@@ -886,7 +886,7 @@ def event_members(event: Event, fact: Fact, *, is_gone: bool) -> dict[str, Any]:
         said["microcosmId"] = fact.target.microcosm_id
     if event.version and not is_gone:
         said["version"] = event.version
-    said["at"] = json_fragments.when(event.created)
+    said["at"] = json_fragments.format_time(event.created)
     return said
 
 

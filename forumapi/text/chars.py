@@ -39,7 +39,7 @@ def _without(text: str, dropped: set[str]) -> str:
     return text.translate(dict.fromkeys(map(ord, dropped))) if dropped else text
 
 
-def quieten(text: str) -> str:
+def lower_if_all_caps(text: str) -> str:
     """Convert a text without any lower-case letter to lower case."""
     if _ASCII_LOWER.search(text) or any(map(str.islower, text)):
         return text

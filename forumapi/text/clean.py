@@ -10,7 +10,7 @@ from unicodedata import normalize
 
 from forumapi.text.chars import (
     block_characters,
-    quieten,
+    lower_if_all_caps,
     sentence_characters,
     word_characters,
 )
@@ -57,5 +57,5 @@ def _clean(text: str, characters: Callable[[str], str], quiet: bool) -> str:
     # The case rule applies to the text without tags and entities: their names would else make a second cleaning
     # differ from the first.
     if quiet:
-        text = normalize("NFC", quieten(text))
+        text = normalize("NFC", lower_if_all_caps(text))
     return escape(text.strip())

@@ -18,7 +18,7 @@ from unicodedata import normalize
 
 from forumapi.text import embeds
 from forumapi.text.bbcode import rewrite
-from forumapi.text.chars import block_characters, quieten
+from forumapi.text.chars import block_characters, lower_if_all_caps
 from forumapi.text.clean import escape as escape_stored
 from forumapi.text.markdown import to_html
 from forumapi.text.markup import attributes_of, steps
@@ -97,7 +97,7 @@ def prepare(
     if len(markdown) > MAX_SOURCE:
         raise ValueError(f"a comment is at most {MAX_SOURCE} characters")
     source = markdown.replace("\r\n", "\n").replace("\r", "\n")
-    source = rewrite(quieten(block_characters(source)))
+    source = rewrite(lower_if_all_caps(block_characters(source)))
     writer = _Writer(source, own_hosts, file_host, jump)
     writer.write(_readable(to_html(source)))
     return RenderDraft(tuple(writer.parts), frozenset(writer.names), writer.urls())

@@ -312,7 +312,7 @@ class Deliverer(PollingThread):
                 {
                     "type": delivery.kind,
                     "site": site.origin,
-                    "at": json_fragments.when(delivery.occurred),
+                    "at": json_fragments.format_time(delivery.occurred),
                 }
             )
         who = self._identity(tx, site, delivery.acts_as)
@@ -356,7 +356,7 @@ class Deliverer(PollingThread):
             message["microcosmId"] = fact.target.microcosm_id
         if delivery.version and kind == delivery.kind:
             message["version"] = delivery.version
-        return message | {"at": json_fragments.when(delivery.occurred)}
+        return message | {"at": json_fragments.format_time(delivery.occurred)}
 
     def _identity(self, tx: Reader, site: Site, profile_id: int) -> Identity | None:
         """Read the present identity that a webhook acts as."""

@@ -38,7 +38,7 @@ class Hole:
 
 # The same times are shown on every page of a thread, in every list.
 @lru_cache(4096)
-def when(moment: datetime.datetime) -> str:
+def format_time(moment: datetime.datetime) -> str:
     """Format a time: RFC 3339 in UTC with Z, microseconds, trailing zeros trimmed (platform 1.9)."""
     text = moment.isoformat()
     if moment.microsecond:

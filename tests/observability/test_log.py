@@ -95,7 +95,7 @@ def test_a_request_is_a_line_of_the_operators_own(tmp_path):
     template = "[{time}] {status:5d} {method:>6} {route} {ms:08.3f} {error}"
     text = line(tmp_path, "json", template)
 
-    assert log.format_rule(template) is None
+    assert log.format_problem(template) is None
     assert re.fullmatch(
         r"\[[0-9-]+T[0-9:.]+Z\]   403   POST /api/v1/auth/\{id\} 0012\.300"
         r' "You may not \\"post\\" here\\naccess_token=\[secret\]"\n',

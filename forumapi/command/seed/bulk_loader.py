@@ -190,7 +190,7 @@ class Store:
             self._cursor.execute(sql.SQL("DROP INDEX {}").format(sql.Identifier(name)))
 
 
-def settle(connection: psycopg.Connection[Any]) -> None:
+def vacuum_analyze(connection: psycopg.Connection[Any]) -> None:
     """VACUUM ANALYZE what was loaded, so that plans and index-only scans are a running site's."""
     connection.execute("SET statement_timeout = 0")
     tables = sql.SQL(", ").join(map(sql.Identifier, TABLES))

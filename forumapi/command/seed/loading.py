@@ -13,7 +13,7 @@ from forumapi.command.seed.bulk_loader import (
     Bar,
     Progress,
     Store,
-    settle,
+    vacuum_analyze,
 )
 from forumapi.command.seed.corpus import Corpus, SeedError
 from forumapi.command.seed.shape import SIZES, SizeName
@@ -63,4 +63,4 @@ def filling(
         store.finish()
     progress("vacuum")
     with psycopg.connect(database_url, autocommit=True) as connection:
-        settle(connection)
+        vacuum_analyze(connection)

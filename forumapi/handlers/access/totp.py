@@ -48,7 +48,7 @@ class OneTimeHandler(Handler):
             json_fragments.dumps(
                 {
                     "enabled": since is not None,
-                    "since": json_fragments.when(since) if since else None,
+                    "since": json_fragments.format_time(since) if since else None,
                     "recoveryCodes": factor.recovery_codes if factor else 0,
                 }
             )
@@ -137,7 +137,7 @@ class AddressProofBody(Struct):
     secondFactor: str | UnsetType = UNSET
 
 
-class AddressHandler(Handler):
+class EmailAddressHandler(Handler):
     """The caller's e-mail address, by which they sign in on all sites."""
 
     allow = "OPTIONS,HEAD,GET,POST,PUT"

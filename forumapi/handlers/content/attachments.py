@@ -123,7 +123,9 @@ class AttachmentsHandler(CarrierHandler):
             }
             return b'{"attachments":%b,"meta":%b}' % (whole, json_fragments.dumps(meta))
 
-        shown: list[Any] = [(*row[:-1], json_fragments.when(row[-1])) for row in attachments.rows]
+        shown: list[Any] = [
+            (*row[:-1], json_fragments.format_time(row[-1])) for row in attachments.rows
+        ]
         return Page(0, (attachments.total, shown, tuple(at), ctx.can), build)
 
     @needs(UPDATE, body=AttachmentBody, status=302)

@@ -135,7 +135,7 @@ def _used(base: str, use: LinkUse) -> dict[str, Any]:
         "url": use.url,
         "host": use.host,
         "uses": use.uses,
-        "created": json_fragments.when(use.created),
+        "created": json_fragments.format_time(use.created),
         "meta": {"links": [{"rel": "comment", "href": href}]},
     }
 
@@ -149,5 +149,5 @@ def _known(base: str, known: PlatformLink, blocked: tuple[str, ...]) -> dict[str
         "hits": known.hits,
         "uses": known.uses,
         "blocked": known.is_blocked or also or link.is_inside(known.host),
-        "created": json_fragments.when(known.created),
+        "created": json_fragments.format_time(known.created),
     }

@@ -129,7 +129,7 @@ class VotesHandler(Handler):
                 {
                     "voter": json_fragments.raw(known[row[0]][0]),
                     "choices": sorted(row[2]),
-                    "created": json_fragments.when(row[3]),
+                    "created": json_fragments.format_time(row[3]),
                 }
                 for row in rows
                 if row[0] in known
@@ -146,7 +146,7 @@ class VotesHandler(Handler):
             links = json_fragments.dumps([{"rel": "self", "href": ctx.own_href}])
             return b'{"votes":%b,"meta":{"links":%b}}' % (page, links)
 
-        stamp = [(*row[:3], json_fragments.when(row[3])) for row in rows]
+        stamp = [(*row[:3], json_fragments.format_time(row[3])) for row in rows]
         return Page(0, (stamp, details.voter_count, ctx.path, ctx.query_string), build)
 
     @needs(CREATE, body=list[VoteBody], status=302)

@@ -133,7 +133,7 @@ class EmailSettingsHandler(Handler):
         off = choice.bounce
         bounce: dict[str, Any] | None = None
         if off is not None:
-            since = json_fragments.when(off.created)
+            since = json_fragments.format_time(off.created)
             bounce = {"reason": off.reason, "detail": off.detail, "since": since}
         return Data(
             json_fragments.dumps(
@@ -143,7 +143,7 @@ class EmailSettingsHandler(Handler):
                     "bounce": bounce,
                     "digest": choice.digest,
                     "timeZone": choice.time_zone,
-                    "nextDigest": json_fragments.when(choice.due) if choice.due else None,
+                    "nextDigest": json_fragments.format_time(choice.due) if choice.due else None,
                 }
             )
         )

@@ -11,7 +11,7 @@ from forumapi.handlers.people import roles
 from forumapi.models.people import role_members_page
 from forumapi.models.people.criterion import Criterion
 from forumapi.models.people.role import Role
-from forumapi.models.people.role_members_page import Movement, Reason
+from forumapi.models.people.role_members_page import MemberChange, Reason
 from forumapi.permissions import evaluator
 from forumapi.request.context import Context, Located
 from forumapi.request.handler import (
@@ -102,7 +102,7 @@ def _dry_run(ctx: Context, new: Criterion, replaced: int) -> Result:
     return Data(b'{"joins":%b,"leaves":%b,"selfGranted":%b}' % (joins, leaves, self_granted))
 
 
-def _side(moved: Movement, shown: dict[int, bytes]) -> bytes:
+def _side(moved: MemberChange, shown: dict[int, bytes]) -> bytes:
     entries = b",".join(shown[id] for id in moved.versions if id in shown)
     return paging.preview(b"[%b]" % entries, moved.total, PREVIEWED, roles.PEOPLE_PATH)
 

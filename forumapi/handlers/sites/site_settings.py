@@ -163,7 +163,7 @@ def _template(ctx: Context, name: str) -> dict[str, Any]:
         "own": text.is_own,
         "html": text.body,
         "link": text.link,
-        "lastModified": json_fragments.when(text.modified),
+        "lastModified": json_fragments.format_time(text.modified),
         "names": list(legal.NAMES),
     }
 
@@ -206,7 +206,7 @@ class SiteOfferHandler(Handler):
                 {
                     "to": json_fragments.raw(people[offer.profile_id]),
                     "by": json_fragments.raw(people[offer.offered_by]),
-                    "expires": json_fragments.when(offer.expires),
+                    "expires": json_fragments.format_time(offer.expires),
                 }
             )
         )

@@ -39,7 +39,7 @@ def check_domain(site: Site, domains: Sequence[SiteDomain], outbound: Outbound) 
     value = {
         "domain": last.domain,
         "state": last.state,
-        "since": json_fragments.when(last.since),
+        "since": json_fragments.format_time(last.since),
         "cname": site.host,
         "txtName": site_domain.record_name(last.domain),
         "txt": site_domain.record_value(site.host),

@@ -236,7 +236,7 @@ def document(tx: Reader, site_id: int, secret: str) -> bytes | None:
         "accessToken": secret,
         "user": user.find(tx, user_id),
         "clientId": client_id,
-        "created": json_fragments.when(created),
-        "expires": json_fragments.when(expires),
+        "created": json_fragments.format_time(created),
+        "expires": json_fragments.format_time(expires),
     }
     return json_fragments.dumps(data)

@@ -175,9 +175,9 @@ class ApiKey(OwnToken):
             data["secret"] = secret
         return data | {
             "scopes": self.scopes,
-            "created": json_fragments.when(self.created),
-            "expires": json_fragments.when(self.expires),
-            "lastUsed": json_fragments.when(self.last_used) if self.last_used else None,
+            "created": json_fragments.format_time(self.created),
+            "expires": json_fragments.format_time(self.expires),
+            "lastUsed": json_fragments.format_time(self.last_used) if self.last_used else None,
             "meta": {"links": [{"rel": "self", "href": f"/api/v1/keys/{self.id}"}]},
         }
 
@@ -197,9 +197,9 @@ class Session(OwnToken):
             "current": self.id == current,
             "userAgent": clean.sentence(self.user_agent, quiet=False),
             "ip": self.ip or "",
-            "created": json_fragments.when(self.created),
-            "expires": json_fragments.when(self.expires),
-            "lastUsed": json_fragments.when(self.last_used) if self.last_used else None,
+            "created": json_fragments.format_time(self.created),
+            "expires": json_fragments.format_time(self.expires),
+            "lastUsed": json_fragments.format_time(self.last_used) if self.last_used else None,
             "meta": {"links": [{"rel": "self", "href": f"/api/v1/sessions/{self.id}"}]},
         }
 

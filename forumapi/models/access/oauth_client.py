@@ -222,7 +222,7 @@ class OAuthClient(Struct, frozen=True):
             "redirectUris": self.redirect_uris,
             "scopes": self.scopes,
             "deviceFlow": self.device_flow,
-            "created": json_fragments.when(self.created),
+            "created": json_fragments.format_time(self.created),
             "meta": {"links": [{"rel": "self", "href": f"/api/v1/oauth/clients/{self.id}"}]},
         }
 

@@ -296,8 +296,8 @@ class GrantedClient(NamedTuple):
             "scopes": [
                 {"scope": scope, "description": scopes.words(scope)} for scope in self.scopes
             ],
-            "created": json_fragments.when(self.created),
-            "refreshed": json_fragments.when(self.refreshed),
+            "created": json_fragments.format_time(self.created),
+            "refreshed": json_fragments.format_time(self.refreshed),
             "meta": {"links": [{"rel": "self", "href": f"/api/v1/oauth/grants/{self.id}"}]},
         }
 

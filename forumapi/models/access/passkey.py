@@ -152,8 +152,8 @@ class Passkey(NamedTuple):
             "name": self.name,
             "domain": self.domain,
             "backedUp": self.is_backed_up,
-            "created": json_fragments.when(self.created),
-            "lastUsed": json_fragments.when(self.last_used) if self.last_used else None,
+            "created": json_fragments.format_time(self.created),
+            "lastUsed": json_fragments.format_time(self.last_used) if self.last_used else None,
         }
 
 

@@ -186,7 +186,7 @@ def document(row: Row) -> dict[str, Any]:
         "fileHash": hash,
         "fileName": name,
         "fileExt": ext,
-        "created": json_fragments.when(created),
+        "created": json_fragments.format_time(created),
         "meta": {"links": [link]},
     }
 

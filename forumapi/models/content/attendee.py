@@ -241,11 +241,11 @@ def document(
     """Render an attendee (content 5.6); with `permissions` if it stands alone."""
     event = itemtypes.href(itemtypes.EVENT, event_id)
     meta: dict[str, Any] = {
-        "created": json_fragments.when(attendee.created),
+        "created": json_fragments.format_time(attendee.created),
         "createdBy": json_fragments.raw(people[attendee.creator_id][0]),
     }
     if attendee.edited is not None:
-        meta["edited"] = json_fragments.when(attendee.edited)
+        meta["edited"] = json_fragments.format_time(attendee.edited)
         meta["editedBy"] = json_fragments.raw(people[attendee.editor_id][0])
     meta["links"] = [
         {"rel": "self", "href": f"{event}/attendees/{attendee.profile_id}"},
@@ -261,7 +261,7 @@ def document(
     }
     if attendee.is_waiting:
         data["waiting"] = True
-    return dumps(data | {"rsvpdOn": json_fragments.when(attendee.rsvpd_on), "meta": meta})
+    return dumps(data | {"rsvpdOn": json_fragments.format_time(attendee.rsvpd_on), "meta": meta})
 
 
 def csv_rows(tx: Reader, site_id: int, event_id: int, me: int) -> list[Row]:

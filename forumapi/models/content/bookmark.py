@@ -136,7 +136,7 @@ class Bookmark:
             "itemType": name,
             "itemId": self.ref.id,
             "title": self.title,
-            "created": json_fragments.when(self.created),
+            "created": json_fragments.format_time(self.created),
             "meta": {
                 "links": [
                     {"rel": "self", "href": f"{self.ref.href}/bookmark"},

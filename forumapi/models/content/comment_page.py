@@ -1,4 +1,4 @@
-"""Pages of comments: cached documents, summaries, one comment in detail (content 7)."""
+"""Cached documents of comments, summaries, one comment in detail (content 7); a thread's list is in item_page."""
 
 from __future__ import annotations
 
@@ -81,9 +81,9 @@ def _document(row: Row, *, is_detail: bool) -> Fragment:
     data["markdown"] = markdown
     data["html"] = html or NOTHING
     meta: dict[str, Any] = {json_fragments.OPTIONAL: Hole("thread")} if is_detail else {}
-    meta |= {"created": json_fragments.when(created), "createdBy": Hole("author")}
+    meta |= {"created": json_fragments.format_time(created), "createdBy": Hole("author")}
     if edited is not None:
-        meta["edited"] = json_fragments.when(edited)
+        meta["edited"] = json_fragments.format_time(edited)
     meta["editedBy"] = Hole("editor")
     meta["flags"] = {
         "deleted": is_deleted,

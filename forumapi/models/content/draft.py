@@ -171,8 +171,8 @@ class Draft:
             "version": self.version,
             "content": json_fragments.raw(self.content.encode()),
             "meta": {
-                "created": json_fragments.when(self.created),
-                "edited": json_fragments.when(self.edited),
+                "created": json_fragments.format_time(self.created),
+                "edited": json_fragments.format_time(self.edited),
                 "links": [
                     {"rel": "self", "href": self.href},
                     {"rel": place, "href": self.place.href},

@@ -69,9 +69,9 @@ def _members(text: str, _: str | None) -> dict[str, Any]:
     event = _decode(text)
     spaces = max(0, event.rsvp_limit - event.rsvp_attending) if event.rsvp_limit else 0
     optional = {
-        "when": json_fragments.when(event.when_local) if event.when_local else None,
+        "when": json_fragments.format_time(event.when_local) if event.when_local else None,
         "tz": event.tz,
-        "whentz": json_fragments.when(event.when_utc) if event.when_utc else None,
+        "whentz": json_fragments.format_time(event.when_utc) if event.when_utc else None,
         "duration": event.duration_min,
         "where": event.place,
         "lat": event.lat,

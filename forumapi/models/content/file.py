@@ -107,7 +107,7 @@ class File(NamedTuple):
     def document(self, created: datetime.datetime) -> dict[str, Any]:
         """Render the file object (content 10.2)."""
         data: dict[str, Any] = {
-            "created": json_fragments.when(created),
+            "created": json_fragments.format_time(created),
             "fileName": self.name,
             "fileExt": self.ext,
             "fileSize": self.size,

@@ -251,7 +251,7 @@ def detail(
             "participants": json_fragments.raw(_people(known, page.participant_ids)),
             "comments": json_fragments.raw(comments_page(comments)),
             "meta": {
-                "created": json_fragments.when(page.created),
+                "created": json_fragments.format_time(page.created),
                 "createdBy": _person(known, page.author_id),
                 "flags": profile_summary.relation(
                     viewer.send_email, viewer.send_sms, is_ignored=is_ignored
@@ -458,9 +458,9 @@ def summary(row: HuddleRow, people: dict[int, Fragment]) -> bytes:
     if row.last_id and row.last_at is not None:
         data["lastCommentId"] = row.last_id
         data["lastCommentCreatedBy"] = _person(people, row.last_by)
-        data["lastCommentCreated"] = json_fragments.when(row.last_at)
+        data["lastCommentCreated"] = json_fragments.format_time(row.last_at)
     data["meta"] = {
-        "created": json_fragments.when(row.created),
+        "created": json_fragments.format_time(row.created),
         "createdBy": _person(people, row.author_id),
         "flags": {} if row.is_unread is None else {"unread": row.is_unread},
         "links": [{"rel": "self", "href": itemtypes.href(itemtypes.HUDDLE, row.id)}],

@@ -449,11 +449,11 @@ def detail(
         fetched[comment_page.SUMMARY], page.comments, people, parent, view.unread, rights
     )
     meta: dict[str, Any] = {
-        "created": json_fragments.when(page.created),
+        "created": json_fragments.format_time(page.created),
         "createdBy": _person(people, page.author_id),
     }
     if page.edited is not None:
-        meta["edited"] = json_fragments.when(page.edited)
+        meta["edited"] = json_fragments.format_time(page.edited)
         meta["editedBy"] = _person(people, page.editor_id)
         meta["editReason"] = page.edit_reason
     meta["flags"] = flags(view, is_ignored=is_ignored)
@@ -552,7 +552,7 @@ def summary(
     if last_id and last_by in people and item_details.has_last_comment(item_type):
         last = b',"lastComment":{"id":%d,"created":"%b","createdBy":%b}' % (
             last_id,
-            json_fragments.when(times[1]).encode(),
+            json_fragments.format_time(times[1]).encode(),
             people[last_by][0],
         )
     return (
@@ -568,7 +568,7 @@ def summary(
         comment_count,
         views,
         last,
-        json_fragments.when(times[0]).encode(),
+        json_fragments.format_time(times[0]).encode(),
         people[author_id][0] if author_id in people else b"null",
         _JSON[is_sticky],
         _JSON[is_open],

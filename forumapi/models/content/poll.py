@@ -89,7 +89,7 @@ def _summary_members(text: str, _: str | None) -> dict[str, Any]:
         "pollOpen": poll.is_open,
     }
     if poll.closes is not None:
-        shown["pollCloses"] = json_fragments.when(poll.closes)
+        shown["pollCloses"] = json_fragments.format_time(poll.closes)
     return shown
 
 
@@ -108,7 +108,7 @@ def _members(text: str, mine: str | None) -> dict[str, Any]:
         "voterCount": poll.voter_count,
     }
     if poll.closes is not None:
-        shown["pollCloses"] = json_fragments.when(poll.closes)
+        shown["pollCloses"] = json_fragments.format_time(poll.closes)
     if poll.is_named:
         shown["named"] = True
     if poll.results != ALWAYS:

@@ -127,7 +127,7 @@ def _document(
     if text:
         data["markdown"] = revision.markdown
     data["meta"] = {
-        "created": json_fragments.when(revision.created),
+        "created": json_fragments.format_time(revision.created),
         "createdBy": json_fragments.raw(author[0]) if author else None,
         "links": links(comment_id, href(comment_id, revision.number)),
     }

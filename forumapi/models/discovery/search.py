@@ -244,7 +244,7 @@ class Hit(NamedTuple):
     def stamp(self) -> Any:
         """Plain data that covers what is shown of it."""
         stub = tuple(self.stub) if self.stub is not None else None
-        moment = json_fragments.when(self.modified)
+        moment = json_fragments.format_time(self.modified)
         return (*self[:3], moment, *self[4:8], stub, *self[10:])
 
     @property
@@ -585,7 +585,7 @@ def _entry(hit: Hit, who: Viewer, rest: More, fetched: dict[Any, Any], site: byt
         parent,
         b"true" if unread else b"false",
         dumps(float(f"{hit.rank:.6g}")) if hit.rank else b"0",
-        dumps(json_fragments.when(hit.modified)),
+        dumps(json_fragments.format_time(hit.modified)),
         dumps(hit.highlight),
     )
 

@@ -528,11 +528,11 @@ def detail(
         "items": json_fragments.raw(items_page),
     }
     meta: dict[str, Any] = {
-        "created": json_fragments.when(head.created),
+        "created": json_fragments.format_time(head.created),
         "createdBy": _person(people, head.author_id),
     }
     if head.edited is not None:
-        meta["edited"] = json_fragments.when(head.edited)
+        meta["edited"] = json_fragments.format_time(head.edited)
         meta["editedBy"] = _person(people, head.editor_id)
         meta["editReason"] = head.edit_reason
     flags = {

@@ -68,7 +68,7 @@ def _load_summaries(_: Documents, tx: Reader, site_id: int, ids: list[int]) -> L
         }
         meta = dumps(
             {
-                "created": json_fragments.when(created),
+                "created": json_fragments.format_time(created),
                 "createdBy": Hole("author"),
                 "flags": flags,
                 "links": Hole("links"),

@@ -185,7 +185,7 @@ def documents(
                 json_fragments.raw(microcosm_links.microcosm_link(tree, view, one.microcosm_id))
             )
         data["meta"] = {
-            "created": json_fragments.when(one.created),
+            "created": json_fragments.format_time(one.created),
             "createdBy": json_fragments.raw(people[one.author_id][0]),
             "links": links,
         }

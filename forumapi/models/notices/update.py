@@ -282,7 +282,7 @@ class UpdateEntry(NamedTuple):
             tuple(self.stub),
             self.row,
             self.mine,
-            json_fragments.when(self.created),
+            json_fragments.format_time(self.created),
         )
 
     @property
@@ -427,7 +427,7 @@ def _document(
         data["itemType"] = itemtypes.name_of(parent_type)
         data["item"] = json_fragments.raw(parent)
     data["meta"] = {
-        "created": json_fragments.when(one.created),
+        "created": json_fragments.format_time(one.created),
         "createdBy": json_fragments.raw(people[one.actor_id][0]),
         "flags": {"unread": one.is_unread},
     }

@@ -96,7 +96,7 @@ class WatcherEntry(NamedTuple):
     @property
     def stamp(self) -> tuple[Any, ...]:
         """Return plain data that covers all that the entry shows."""
-        notified = self.last_notified and json_fragments.when(self.last_notified)
+        notified = self.last_notified and json_fragments.format_time(self.last_notified)
         shown = self.huddle.stamp if self.huddle else (self.row, self.mine)
         return (*self[:3], notified, *self[4:7], shown)
 
@@ -207,7 +207,9 @@ class WatcherPage(NamedTuple):
                     "id": entry.id,
                     "itemTypeId": entry.item_type,
                     "itemId": entry.item_id,
-                    "lastNotified": NEVER if notified is None else json_fragments.when(notified),
+                    "lastNotified": NEVER
+                    if notified is None
+                    else json_fragments.format_time(notified),
                     "sendEmail": entry.send_email,
                     "sendSMS": entry.send_sms,
                     "item": raw(summary),

@@ -304,7 +304,7 @@ class Webhook(Struct, frozen=True):
             "documents": self.with_documents,
             "enabled": self.is_enabled,
             "disabledBecause": self.disabled,
-            "created": json_fragments.when(self.created),
+            "created": json_fragments.format_time(self.created),
             "failures": self.failures,
             "failingSince": _when(self.failing_since),
             "pausedUntil": _when(self.parked_until),
@@ -333,7 +333,7 @@ def _shown(secret: bytes) -> str:
 
 
 def _when(moment: datetime.datetime | None) -> str | None:
-    return json_fragments.when(moment) if moment is not None else None
+    return json_fragments.format_time(moment) if moment is not None else None
 
 
 def checked_kinds(given: Iterable[str]) -> list[str]:

@@ -535,10 +535,10 @@ def document(row: Row, cursor: str) -> dict[str, Any]:
         "parentType": itemtypes.name_of(parent_type) if parent_type else "",
         "parentId": parent_id,
         "version": version,
-        "occurred": json_fragments.when(occurred),
-        "queued": json_fragments.when(queued),
+        "occurred": json_fragments.format_time(occurred),
+        "queued": json_fragments.format_time(queued),
         "attempts": attempts,
-        "nextAttempt": json_fragments.when(not_before) if is_queued else None,
+        "nextAttempt": json_fragments.format_time(not_before) if is_queued else None,
         "lastStatus": status,
         "lastError": error,
     }

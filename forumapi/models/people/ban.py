@@ -254,9 +254,9 @@ class Ban(NamedTuple):
         return data | {
             "reason": self.display_reason,
             "note": self.admin_reason,
-            "created": json_fragments.when(self.created),
+            "created": json_fragments.format_time(self.created),
             "createdBy": json_fragments.raw(author) if author else None,
-            "expires": json_fragments.when(self.expires) if self.expires else None,
+            "expires": json_fragments.format_time(self.expires) if self.expires else None,
             "meta": {"links": [{"rel": "self", "href": f"/api/v1/bans/{self.id}"}]},
         }
 

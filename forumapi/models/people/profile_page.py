@@ -83,7 +83,7 @@ class ProfileDetail(NamedTuple):
     @property
     def stamp(self) -> tuple[Any, ...]:
         """Return plain data that covers every input of the document except the viewer's rights."""
-        return (*self[:8], json_fragments.when(self.last_active), *self[9:13], *self[14:])
+        return (*self[:8], json_fragments.format_time(self.last_active), *self[9:13], *self[14:])
 
 
 _DETAIL_WIDTH: Final = 16
@@ -128,8 +128,8 @@ def detail_document(
         "itemCount": detail.item_count,
         "commentCount": detail.comment_count,
         "profileComment": json_fragments.raw(bio),
-        "created": json_fragments.when(detail.created),
-        "lastActive": json_fragments.when(detail.last_active),
+        "created": json_fragments.format_time(detail.created),
+        "lastActive": json_fragments.format_time(detail.last_active),
         "avatar": avatars.href(detail.id, detail.avatar),
     }
     meta: dict[str, Any] = {

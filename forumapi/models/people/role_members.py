@@ -120,8 +120,8 @@ RECOMPUTE_ROLE_OF = Query(
 
 # Profiles that recomputing the role would change: true: they join; false: they leave; null: only the time of the next
 # recomputation changes.
-MOVERS = Query(
-    "role_members.movers",
+PENDING_CHANGES = Query(
+    "role_members.pending_changes",
     f"""{_fresh_of_role("")}
     SELECT f.profile_id, CASE WHEN f.is_in <> f.was_in THEN f.is_in END
       FROM fresh f
@@ -200,10 +200,12 @@ def recompute_role_of(tx: Transaction, site_id: int, role_id: int, profile_ids: 
     return tx.run(RECOMPUTE_ROLE_OF, site_id=site_id, role_id=role_id, profile_ids=profile_ids)
 
 
-def movers(tx: Reader, site_id: int, role_id: int) -> tuple[list[int], list[int], list[int]]:
+def pending_changes(
+    tx: Reader, site_id: int, role_id: int
+) -> tuple[list[int], list[int], list[int]]:
     """Find profiles that a role must change: (joining, leaving, recomputed at another time). Locks nothing."""
     sides: dict[bool | None, list[int]] = {True: [], False: [], None: []}
-    for profile_id, comes in tx.rows(MOVERS, site_id=site_id, role_id=role_id):
+    for profile_id, comes in tx.rows(PENDING_CHANGES, site_id=site_id, role_id=role_id):
         sides[comes].append(profile_id)
     return sides[True], sides[False], sides[None]
 

@@ -162,8 +162,8 @@ class Reason(NamedTuple):
     met: list[Met]
 
 
-class Movement(NamedTuple):
-    """Profiles that a change moves: how many, and the first of them by id: profile -> version."""
+class MemberChange(NamedTuple):
+    """Profiles that join or leave a role by a change: how many, and the first of them by id: profile -> version."""
 
     total: int
     versions: dict[int, int]
@@ -172,9 +172,9 @@ class Movement(NamedTuple):
 class Preview(NamedTuple):
     """Effect of a change of criteria: profiles that join, leave, or would join only by a value of their own."""
 
-    joins: Movement
-    leaves: Movement
-    self_granted: Movement
+    joins: MemberChange
+    leaves: MemberChange
+    self_granted: MemberChange
 
 
 def page(tx: Reader, site_id: int, role_id: int, at: Paging, *, everyone: bool) -> MembersPage:
@@ -190,15 +190,15 @@ def page(tx: Reader, site_id: int, role_id: int, at: Paging, *, everyone: bool) 
     return MembersPage(rows[0][0], {row[1]: row[2] for row in rows if row[1] is not None})
 
 
-def losing(tx: Reader, site_id: int, role_ids: list[int], limit: int) -> dict[int, Movement]:
+def losing(tx: Reader, site_id: int, role_ids: list[int], limit: int) -> dict[int, MemberChange]:
     """Read the profiles that are in these roles only by a value that they wrote themselves, by role.
 
     They leave the role when their roles are recomputed. A role that nobody leaves is left out.
     """
-    found: dict[int, Movement] = {}
+    found: dict[int, MemberChange] = {}
     rows = tx.rows(LOSING, site_id=site_id, role_ids=role_ids, limit=limit)
     for role_id, total, profile_id, version, _ in rows:
-        found.setdefault(role_id, Movement(total, {})).versions[profile_id] = version
+        found.setdefault(role_id, MemberChange(total, {})).versions[profile_id] = version
     return found
 
 
@@ -237,7 +237,7 @@ def preview(
         limit=limit,
         **values,
     )
-    sides = {name: Movement(0, {}) for name in ("joins", "leaves", "selfGranted")}
+    sides = {name: MemberChange(0, {}) for name in ("joins", "leaves", "selfGranted")}
     for name, total, profile_id, version in rows:
         side = sides[name] = sides[name]._replace(total=total)
         side.versions[profile_id] = version

@@ -10,7 +10,7 @@ from forumapi import itemtypes
 from forumapi.database.connections import Query, Reader, Row
 from forumapi.models.people import role_members_page
 from forumapi.models.people.role import FLAG_COLUMNS, FLAGS
-from forumapi.models.people.role_members_page import Movement
+from forumapi.models.people.role_members_page import MemberChange
 from forumapi.wire import json_fragments
 from forumapi.wire.paging import Paging
 
@@ -142,7 +142,7 @@ class RoleSummary(NamedTuple):
     role: ShownRole
     total: int
     members: dict[int, int]
-    losing: Movement | None = None
+    losing: MemberChange | None = None
 
 
 class NamedProfiles(NamedTuple):
@@ -164,11 +164,11 @@ def document(
 ) -> bytes:
     """Render the object of platform 5.2: with `permissions` for a role of its own, with `members` for one in a list."""
     meta: dict[str, Any] = {
-        "created": json_fragments.when(role.created),
+        "created": json_fragments.format_time(role.created),
         "createdBy": json_fragments.raw(people.get(role.author[0], b"null")),
     }
     if role.edited is not None:
-        meta["edited"] = json_fragments.when(role.edited)
+        meta["edited"] = json_fragments.format_time(role.edited)
         if role.editor[0] in people:
             meta["editedBy"] = json_fragments.raw(people[role.editor[0]])
         meta["editReason"] = role.edit_reason

@@ -88,7 +88,9 @@ class Settler(PollingThread):
         """Return (profiles that gain rights by the role as it is now, profiles that lose some)."""
         tx = self._database.read()
         try:
-            coming, going, looking = role_members.movers(tx, queued.site_id, queued.role_id)
+            coming, going, looking = role_members.pending_changes(
+                tx, queued.site_id, queued.role_id
+            )
             if role_settling.joining_takes_rights(tx, queued.site_id, queued.role_id):
                 return going + looking, coming
             return coming + looking, going

@@ -118,7 +118,7 @@ def document(row: Row) -> dict[str, Any]:
     data: dict[str, Any] = {"userId": user_id, "email": address, "gender": gender}
     if language:
         data["language"] = language
-    data["created"] = json_fragments.when(created)
+    data["created"] = json_fragments.format_time(created)
     data["state"] = state
     if is_banned:
         data["banned"] = True

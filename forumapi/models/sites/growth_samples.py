@@ -61,6 +61,10 @@ def daily(tx: Reader) -> list[dict[str, Any]]:
     """Return the last sample of each day, oldest first, as JSON members."""
     kept = {"pageviews": 0, "visits": 0, "uniques": 0}  # not counted any more
     return [
-        {"timestamp": json_fragments.when(row[0]), **kept, **dict(zip(_KEYS, row[1:], strict=True))}
+        {
+            "timestamp": json_fragments.format_time(row[0]),
+            **kept,
+            **dict(zip(_KEYS, row[1:], strict=True)),
+        }
         for row in tx.rows(DAILY)
     ]

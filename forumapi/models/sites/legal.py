@@ -138,7 +138,7 @@ class LegalText(NamedTuple):
             html = Template(self.body).safe_substitute(_values(self, site, operator))
             # A value within an attribute can make it what the template alone is not, such as an address that runs.
             data["html"] = _CLEANER.clean(html) if self.is_own else html
-        data["lastModified"] = json_fragments.when(self.modified)
+        data["lastModified"] = json_fragments.format_time(self.modified)
         return json_fragments.dumps(data)
 
 

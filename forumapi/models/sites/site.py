@@ -367,7 +367,7 @@ class Site:
         if self.auth0_client_id:
             data["auth0ClientId"] = self.auth0_client_id
         data["meta"] = {
-            "created": json_fragments.when(self.created),
+            "created": json_fragments.format_time(self.created),
             "createdBy": json_fragments.raw(self.creator),
             "flags": {"deleted": self.is_deleted},
             "stats": Hole("stats"),
