@@ -101,7 +101,7 @@ def free_port() -> int:
 
 
 def program(name: str) -> str | None:
-    """Where a program is, if it is installed."""
+    """Return where a program is, if it is installed."""
     return shutil.which(name, path=f"{os.environ.get('PATH', '')}:/usr/bin:/usr/sbin")
 
 

@@ -1,4 +1,4 @@
-"""What is in the one file: a bill of materials as CycloneDX JSON, made from the wheels that went in."""
+"""Account of what is in the one file: a bill of materials as CycloneDX JSON, made from the wheels that went in."""
 
 from __future__ import annotations
 

@@ -43,7 +43,7 @@ class Response:
 
     @property
     def data(self) -> Any:
-        """What stands under `data`."""
+        """Return what stands under `data`."""
         return self.json()["data"]
 
     @property
@@ -63,12 +63,12 @@ class Response:
 
     @property
     def statements(self) -> int:
-        """How many statements the request sent to PostgreSQL."""
+        """Return how many statements the request sent to PostgreSQL."""
         return int(self.headers["Server-Timing"].split("db;desc=")[1].split(",")[0])
 
     @property
     def cache_trips(self) -> int:
-        """How many round trips the request made to memcached."""
+        """Return how many round trips the request made to memcached."""
         return int(self.headers["Server-Timing"].split("cache;desc=")[1])
 
 

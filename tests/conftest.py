@@ -1,4 +1,5 @@
-"""What every test can ask for: a migrated database, a memcached, and, from fixtures.py, a web process on them."""
+"""Account of what every test can ask for: a migrated database, a memcached, and, from fixtures.py, a web process on
+them."""
 
 from __future__ import annotations
 
@@ -113,7 +114,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_collection_finish() -> None:
-    """What was collected is no garbage."""
+    """Return what was collected is no garbage."""
     gc.freeze()
     gc.enable()
 

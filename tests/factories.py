@@ -108,7 +108,7 @@ class Site:
     banned: Person = field(init=False)
 
     def cast(self) -> dict[str, Person | None]:
-        """Who asks in whole-table tests, by name; the guest is None."""
+        """Return who asks in whole-table tests, by name; the guest is None."""
         return {
             "guest": None,
             "owner": self.owner,

@@ -80,7 +80,7 @@ class Postbox:
         self.url = database_url
 
     def queue(self, *notices: Notice, site_id: int) -> None:
-        """What dispatch does."""
+        """Return what dispatch does."""
         with self.stage.app.database.write() as tx:
             update_mail.queue(tx, site_id, notices)
 

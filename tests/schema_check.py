@@ -49,7 +49,7 @@ class UndocumentedError(AssertionError):
 
 
 class Response(Protocol):
-    """What is looked at of an answer; header names in any case."""
+    """Record of what is looked at of an answer; header names in any case."""
 
     @property
     def status(self) -> int: ...
@@ -81,7 +81,7 @@ def check(
 def found(
     response: Response, method: str, path: str, status: int | None, headers: Mapping[str, str]
 ) -> Iterator[str]:
-    """What is wrong with an answer, a sentence each."""
+    """Return what is wrong with an answer, a sentence each."""
     if status is not None and response.status != status:
         yield f"the status is not {status}"
     path, _, query_string = path.partition("?")
@@ -317,7 +317,7 @@ def _validator(schema: str) -> Any:
 
 
 def faults(schema: dict[str, Any], value: Any) -> Iterator[str]:
-    """What keeps a value from being what a schema of the document says, the order of keys included."""
+    """Return what keeps a value from being what a schema of the document says, the order of keys included."""
     wrong = False
     for error in _validator(json.dumps(schema, sort_keys=True)).iter_errors(value):
         wrong = True
@@ -356,7 +356,7 @@ def _chosen(options: list[dict[str, Any]], value: Any) -> dict[str, Any]:
 
 
 def nonconformities(name: str, value: Any) -> list[str]:
-    """What keeps a value from being the component `name` of the document; `name[]` is a list of them."""
+    """Return what keeps a value from being the component `name` of the document; `name[]` is a list of them."""
     schema: dict[str, Any] = {"$ref": f"#/components/schemas/{name.removesuffix('[]')}"}
     if name.endswith("[]"):
         schema = {"type": "array", "items": schema}

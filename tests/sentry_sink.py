@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 
 class Sent(NamedTuple):
-    """What a Sentry would have taken."""
+    """Record of what a Sentry would have taken."""
 
     path: str
     headers: dict[str, str]

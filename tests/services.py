@@ -156,7 +156,7 @@ def older_postgres() -> list[Path]:
 
 
 def memcached_program() -> str | None:
-    """Where memcached is, if it is installed."""
+    """Return where memcached is, if it is installed."""
     return shutil.which("memcached", path=f"{os.environ.get('PATH', '')}:/usr/bin:/usr/sbin")
 
 
@@ -237,12 +237,12 @@ def memcached() -> Iterator[str]:
 
 
 def nginx_program() -> str | None:
-    """Where nginx is, if it is installed."""
+    """Return where nginx is, if it is installed."""
     return shutil.which("nginx", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
 
 
 def brotli_module() -> str | None:
-    """Where nginx's module for brotli is, if it is installed."""
+    """Return where nginx's module for brotli is, if it is installed."""
     path = Path("/usr/lib/nginx/modules/ngx_http_brotli_filter_module.so")
     return str(path) if path.exists() else None
 
@@ -251,7 +251,7 @@ def brotli_module() -> str | None:
 
 
 def logrotate_program() -> str | None:
-    """Where logrotate is, if it is installed."""
+    """Return where logrotate is, if it is installed."""
     return shutil.which("logrotate", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
 
 
@@ -259,7 +259,7 @@ def logrotate_program() -> str | None:
 
 
 def sshd_program() -> str | None:
-    """Where sshd is, if it is installed."""
+    """Return where sshd is, if it is installed."""
     return shutil.which("sshd", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
 
 
@@ -274,6 +274,6 @@ class Chromium(NamedTuple):
 
 
 def chromium_programs() -> Chromium | None:
-    """Where Debian's Chromium and its driver are, if both are installed."""
+    """Return where Debian's Chromium and its driver are, if both are installed."""
     browser, driver = shutil.which("chromium"), shutil.which("chromedriver")
     return Chromium(browser, driver) if browser and driver else None

@@ -1,4 +1,4 @@
-"""What a web process keeps is bounded by the bytes that it really takes, whatever it is asked for."""
+"""Tests of what a web process keeps is bounded by the bytes that it really takes, whatever it is asked for."""
 
 from __future__ import annotations
 

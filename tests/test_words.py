@@ -105,9 +105,14 @@ def test_a_class_has_its_name_alone() -> None:
 
 def test_docstrings_begin_with_a_verb_or_a_noun() -> None:
     kinds = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
+    trees = {
+        name: ast.parse(text)
+        for name, text in _files("tests", "scripts").items()
+        if name.endswith(".py")
+    }
     vague = {
         name
-        for name, tree in _modules().items()
+        for name, tree in (_modules() | trees).items()
         for node in ast.walk(tree)
         if isinstance(node, kinds) and _VAGUE.match(ast.get_docstring(node) or "")
     }

@@ -28,7 +28,7 @@ def _still(value: Any) -> Any:
 
 
 def unlike(expected: Sequence[bytes | None], answers: Sequence[tuple[int, bytes]]) -> list[str]:
-    """What is wrong with (request, body) answers, a sentence each; nothing when all mean the same.
+    """Return what is wrong with (request, body) answers, a sentence each; nothing when all mean the same.
 
     Request -1 (a driver that can't tell) is held against every expected body.
     """

@@ -1,4 +1,4 @@
-"""Where to point the drivers: what the benchmark's site of the data set holds, and who asks for it."""
+"""Account of where to point the drivers: what the benchmark's site of the data set holds, and who asks for it."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ TEXTS = (
 
 @dataclass(frozen=True)
 class Found:
-    """What the site offers, in its ids."""
+    """Record of what the site offers, in its ids."""
 
     host: str
     tokens: dict[str, list[str]]

@@ -113,7 +113,7 @@ class Programs:
 
 @dataclass(frozen=True)
 class Seen:
-    """What one run of h2load did, and the CPU it cost. Milliseconds a request."""
+    """Record of what one run of h2load did, and the CPU it cost. Milliseconds a request."""
 
     per_s: float
     web_ms: float
@@ -121,7 +121,7 @@ class Seen:
 
 
 class Bench:
-    """What stands, for every part of a run."""
+    """Record of what stands, for every part of a run."""
 
     def __init__(
         self,
@@ -257,7 +257,7 @@ class Bench:
         rate: float,
         seconds: float,
     ) -> tuple[int, float]:
-        """How many were answered, and how many a second. Raises SystemExit unless all of them were, with 200."""
+        """Return how many were answered, and how many a second. Raises SystemExit unless all of them were, with 200."""
         first = requests[0]
         scheme, port = ("https", front.port) if front else ("http", port)
         count = int(rate * seconds) // CONNECTIONS * CONNECTIONS
@@ -422,7 +422,7 @@ def _is_ready(port: int) -> bool:
 
 
 def _connections(port: int) -> int:
-    """How many connections to a loopback port are established."""
+    """Return how many connections to a loopback port are established."""
     end, established = f"0100007F:{port:04X}", "01"
     lines = Path("/proc/net/tcp").read_text().splitlines()[1:]
     return sum(line.split()[1] == end and line.split()[3] == established for line in lines)

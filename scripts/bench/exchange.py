@@ -58,7 +58,7 @@ def write_blocks(path: Path, blocks: Sequence[bytes | None]) -> None:
 
 
 def read_blocks(path: Path) -> list[bytes | None]:
-    """What write_blocks left."""
+    """Return what write_blocks left."""
     return [block for _, block in read(path)]
 
 

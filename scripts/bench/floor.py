@@ -1,4 +1,4 @@
-"""What the ground itself costs: answers made by gunicorn and Werkzeug with none of forumapi's code.
+"""Account of what the ground itself costs: answers made by gunicorn and Werkzeug with none of forumapi's code.
 
 `make bench` states every figure of the application as a share of these. The file is frozen: a
 floor that moves measures nothing. Two addresses:

@@ -144,7 +144,7 @@ class Operated:
 
 @dataclass
 class Report:
-    """What came of it."""
+    """Record of what came of it."""
 
     exact: list[bool] = field(default_factory=list)
     forgiven: list[bool] = field(default_factory=list)
@@ -156,12 +156,12 @@ class Report:
 
     @property
     def is_good(self) -> bool:
-        """Whether enough was found, and operators found what they must."""
+        """Return whether enough was found, and operators found what they must."""
         return share(self.exact) >= EXACT and share(self.forgiven) >= FORGIVEN and not self.wrong
 
     @property
     def p99_ms(self) -> float:
-        """Of the queries for known items, one at a time."""
+        """Times of the queries for known items, one at a time."""
         times = sorted(self.times_ms)
         return times[math.ceil(0.99 * len(times)) - 1]
 
@@ -188,7 +188,7 @@ class Report:
 
 
 def share(found: Sequence[bool]) -> float:
-    """How many of them are true."""
+    """Return how many of them are true."""
     return sum(found) / len(found) if found else 0.0
 
 

@@ -1,4 +1,4 @@
-"""How fast and how many: events pushed to listeners. `make bench-live`; sizes are parameters.
+"""Account of how fast and how many: events pushed to listeners. `make bench-live`; sizes are parameters.
 
     commit to frame    100 comments a second; listeners on the writer's process, on another one, and on one whose
                        connection for notifications is killed again and again

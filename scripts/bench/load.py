@@ -41,7 +41,7 @@ KEPT = 200
 
 @dataclass(frozen=True)
 class Result:
-    """What a driver saw. Times in seconds, latency from a request's due time to its last byte."""
+    """Record of what a driver saw. Times in seconds, latency from a request's due time to its last byte."""
 
     requests: int
     seconds: float

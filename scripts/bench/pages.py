@@ -1,4 +1,4 @@
-"""What is timed: the pages, who asks for them, and what each is to reach."""
+"""Account of what is timed: the pages, who asks for them, and what each is to reach."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 @dataclass(frozen=True)
 class Targets:
-    """What a page is to reach. None: nothing is asked of it."""
+    """Record of what a page is to reach. None: nothing is asked of it."""
 
     share: float | None = None
     """Of the floor's requests per CPU-second of the web process, at least."""

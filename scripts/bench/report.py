@@ -69,7 +69,7 @@ class Row:
 
     @property
     def share(self) -> float | None:
-        """Of the floor."""
+        """Share of the floor."""
         return self.per_cpu_s / self.floor_per_cpu_s if self.floor_per_cpu_s else None
 
     def missed(self) -> list[str]:

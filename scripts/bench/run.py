@@ -101,7 +101,7 @@ class Bench:
         return self.report
 
     def profile(self, page: Page) -> str:
-        """Where the web worker's CPU goes on one page."""
+        """Return where the web worker's CPU goes on one page."""
         path = self.folder / f"profile-{page.name}.txt"
         path.unlink(missing_ok=True)
         with self.application(profile=path) as web:
@@ -118,7 +118,7 @@ class Bench:
         return f"{head}{wrong}\n{profiling.summary(path, cpu.web_ms)}"
 
     def plans(self, page: Page) -> str:
-        """How PostgreSQL runs the statements of one page."""
+        """Return how PostgreSQL runs the statements of one page."""
         log = self.folder / "data/postgres.log"
         path = self.folder / f"plans-{page.name}.txt"
         with self.application(pg_options=plans.OPTIONS) as web:
@@ -218,7 +218,7 @@ class Bench:
         )
 
     def judge(self, found: data.Found, web: services.Server) -> known_items.Report:
-        """How well known items are found, and whether operators find what they must."""
+        """Return how well known items are found, and whether operators find what they must."""
         site_id = found.landmarks["site_id"]
         tokens = found.tokens[POSTERS]
         searches.plant(self.connection, site_id, web.ask, found.host, tokens, found.conversations)
@@ -310,7 +310,7 @@ def spread(values: Sequence[int]) -> list[int]:
 
 
 def faults(result: load.Result, expected: Sequence[bytes | None]) -> list[str]:
-    """What was wrong with the answers of a run, a sentence each."""
+    """Return what was wrong with the answers of a run, a sentence each."""
     found = []
     if result.wrong:
         found.append(f"{result.wrong} answers of another status, the first: {result.first_wrong}")
@@ -328,7 +328,7 @@ def newest_comment(connection: psycopg.Connection) -> int:
 
 
 def lost(connection: psycopg.Connection, before: int, result: load.Result) -> list[str]:
-    """Whether every acknowledged comment is there, once: a sentence where it is not.
+    """Return whether every acknowledged comment is there, once: a sentence where it is not.
 
     Requests under way when the driver stopped may have made one each without being counted.
     """

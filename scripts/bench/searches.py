@@ -1,4 +1,5 @@
-"""What is searched for in the benchmark: common and rare words of the site, and what the judge of search needs."""
+"""Account of what is searched for in the benchmark: common and rare words of the site, and what the judge of search
+needs."""
 
 from __future__ import annotations
 

@@ -30,7 +30,7 @@ IGNORED = Query(
 
 @dataclass(frozen=True)
 class Flags:
-    """How long it takes, the way to the database and back included, and PostgreSQL's CPU if that is known."""
+    """Record of how long it takes, the way to the database and back included, and PostgreSQL's CPU if that is known."""
 
     microcosms: int
     unread: int

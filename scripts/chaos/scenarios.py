@@ -64,7 +64,7 @@ WRITES_PER_S = 55.0
 
 @dataclass(frozen=True)
 class Scenario:
-    """What is played, and about how long it takes on two quiet cores: always, and at scale 1 in addition."""
+    """Record of what is played, and about how long it takes on two quiet cores: always, and at scale 1 in addition."""
 
     function: Callable[[Stage, embedded_postgres.Server], None]
     fixed_s: float
@@ -72,7 +72,7 @@ class Scenario:
 
     @property
     def words(self) -> str:
-        """What the table calls it."""
+        """Return what the table calls it."""
         return (self.function.__doc__ or "").strip()
 
 
@@ -101,7 +101,7 @@ def killed_workers(stage: Stage, server: embedded_postgres.Server) -> None:
 
 
 def _judge(stage: Stage, writers: Writers, broken: bool = True) -> None:
-    """What became of writes: `broken` connections are part of the trouble, or are not."""
+    """Return what became of writes: `broken` connections are part of the trouble, or are not."""
     writers.check()
     known = {302, 502, 503, 409} | ({0} if broken else set())
     stage.figure("503", writers.statuses[503])
@@ -559,7 +559,7 @@ def _faked(stage: Stage, program: str, name: str, command: str, offset: int) -> 
 
 
 def _faketime_library(program: str) -> str:
-    """What the program `faketime` puts before others; by itself it would set the clock for good."""
+    """Return what the program `faketime` puts before others; by itself it would set the clock for good."""
     return subprocess.run(
         [program, "-f", "+0s", "printenv", "LD_PRELOAD"], capture_output=True, text=True, check=True
     ).stdout.strip()
@@ -604,7 +604,7 @@ def cold_page(stage: Stage, server: embedded_postgres.Server) -> None:
 
 
 def _calls(node: Node) -> dict[str, float]:
-    """How often each statement ran on a node."""
+    """Return how often each statement ran on a node."""
     port = int(node.private.rpartition(":")[2])
     text = ask(port, "GET", "/metrics", host="localhost").body.decode()
     found = re.findall(
@@ -855,7 +855,7 @@ def soak(stage: Stage, server: embedded_postgres.Server) -> None:
 
 
 class Held(NamedTuple):
-    """What a node holds."""
+    """Record of what a node holds."""
 
     memory_mb: float
     """Of all its workers."""

@@ -1,4 +1,5 @@
-"""What every scenario stands on: the small data set on a PostgreSQL of its own, nodes, clients that never give up."""
+"""Account of what every scenario stands on: the small data set on a PostgreSQL of its own, nodes, clients that never
+give up."""
 
 from __future__ import annotations
 
@@ -52,17 +53,17 @@ class Stage:
     missed: list[str] = field(default_factory=list)
 
     def figure(self, name: str, value: object) -> None:
-        """What was seen."""
+        """Return what was seen."""
         self.figures[name] = value
 
     def at_most(self, name: str, value: float, limit: float, written: str = "{:,.1f}") -> None:
-        """What was seen, and that it may not be above `limit`; the others are still looked at."""
+        """Return what was seen, and that it may not be above `limit`; the others are still looked at."""
         self.figures[name] = written.format(value)
         if not value <= limit:
             self.missed.append(f"{name} {written.format(value)}, {written.format(limit)} at most")
 
     def met(self, what: str, count: float) -> None:
-        """How often the trouble was met; a scenario that met nothing has proven nothing, whatever its size."""
+        """Return how often the trouble was met; a scenario that met nothing has proven nothing, whatever its size."""
         if not count:
             self.missed.append(f"{what}: it met nothing, so this proved nothing")
 
@@ -125,7 +126,7 @@ class Node:
         return proc.children(self.pid)
 
     def is_ready(self) -> bool:
-        """What a balancer is told."""
+        """Return what a balancer is told."""
         return ask(self.port, "GET", "/api/v1/ready", host="localhost", timeout_s=5).status == 200
 
     def counted(self, name: str) -> float:
@@ -319,7 +320,7 @@ class Readers:
 
     @property
     def p99_ms(self) -> float:
-        """Of all that was asked."""
+        """Share of all that was asked."""
         return quantile(self.seconds, 99) * 1000
 
     @property

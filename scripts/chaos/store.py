@@ -19,7 +19,7 @@ BUCKET = "forum-files"
 
 @dataclass
 class Gate:
-    """What stands between forumapi and the store.
+    """Record of what stands between forumapi and the store.
 
     `fails` are methods answered 500, `hangs` those not answered, `breaks` those whose answer breaks off after the store
     has done all of its work; all are answered `delay_s` late.
@@ -36,7 +36,7 @@ class Gate:
 
     @property
     def url(self) -> str:
-        """Where forumapi finds the store."""
+        """Return where forumapi finds the store."""
         return f"http://127.0.0.1:{self.port}"
 
     def client(self) -> Any:
@@ -63,7 +63,7 @@ def client(url: str) -> Any:
 
 
 def settings(gate: Gate, **more: str) -> dict[str, str]:
-    """What makes a node keep its files behind the gate."""
+    """Return what makes a node keep its files behind the gate."""
     return {
         "s3_bucket": BUCKET,
         "s3_endpoint": gate.url,
@@ -144,7 +144,7 @@ class _GateServer(ThreadingHTTPServer):
     daemon_threads = True
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """Who has waited long enough goes away: no news."""
+        """Return who has waited long enough goes away: no news."""
 
 
 @contextlib.contextmanager

@@ -146,7 +146,7 @@ TESTS: Final = (
         "tests/models/pages/test_page_cache.py tests/models/pages/test_freshness.py",
     ),
     (
-        "forumapi/models/*/count*.py",
+        "forumapi/models/*/*_counters.py",
         "tests/handlers/microcosms/test_microcosms.py tests/handlers/content/test_huddles.py",
     ),
     (
@@ -186,6 +186,14 @@ TESTS: Final = (
         "forumapi/models/people/profile_counters.py",
         "tests/handlers/people/test_profiles.py tests/chaos/test_random_writers.py",
     ),
+    (
+        "forumapi/models/content/item_*.py",
+        "tests/handlers/content/test_conversations.py tests/handlers/content/test_events.py",
+    ),
+    ("forumapi/models/content/text.py", "tests/handlers/content/test_comments.py"),
+    ("forumapi/models/access/identity.py", "tests/permissions/test_limited_tokens.py"),
+    ("forumapi/models/people/gravatar.py", "tests/handlers/people/test_avatars.py"),
+    ("forumapi/models/people/email_change.py", "tests/auth/test_email_change.py"),
     ("forumapi/models/notices/suppression.py", "tests/updates/test_sending.py"),
     ("forumapi/models/people/ignore*.py", "tests/handlers/people/test_ignored.py"),
     (
@@ -232,7 +240,11 @@ def tests_of(root: Path, module: str, group: str) -> list[str]:
     for pattern, files in TESTS:
         if fnmatch(module, pattern):
             return files.split()
-    # The tests of a model without a line above are called as it is.
-    named = f"tests/handlers/test_{Path(module).stem}"
-    found = [f"{named}{end}.py" for end in ("s", "") if (root / f"{named}{end}.py").exists()]
+    # The tests of a model without a line above are called as it is, without what it reads or writes of a thing.
+    stem = Path(module).stem.removesuffix("_page").removesuffix("_summary")
+    found = [
+        str(path.relative_to(root))
+        for path in sorted((root / "tests/handlers").rglob("test_*.py"))
+        if path.stem.removeprefix("test_") in (stem, f"{stem}s")
+    ]
     return found or ["tests/request/test_processor.py"]

@@ -1,4 +1,5 @@
-"""What all walks stand on: requests to a running platform, people who are signed in, and the mail that they get."""
+"""Account of what all walks stand on: requests to a running platform, people who are signed in, and the mail that
+they get."""
 
 from __future__ import annotations
 
@@ -95,7 +96,7 @@ class Forum:
         return who
 
     def mails(self, address: str) -> list[EmailMessage]:
-        """What lies in the mailbox for an address, the oldest first."""
+        """Return what lies in the mailbox for an address, the oldest first."""
         found = []
         for path in sorted(self.mailbox.glob("*.eml"), key=lambda path: path.stat().st_mtime):
             mail = email.message_from_bytes(path.read_bytes(), policy=email.policy.default)

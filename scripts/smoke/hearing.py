@@ -34,7 +34,7 @@ def walk(forum: Forum, owner: str) -> None:
 
 
 def heard(who: Person) -> list[tuple[str, int]]:
-    """What somebody's list shows: type and id of each entry's item, the newest first."""
+    """Return what somebody's list shows: type and id of each entry's item, the newest first."""
     found = who.get(f"/updates?limit={LISTED}")["updates"]["items"]
     return [(one["updateType"], one["item"]["id"]) for one in found]
 
@@ -108,7 +108,7 @@ def huddle(ana: Person, bo: Person) -> None:
 
 
 def unread_huddles(who: Person) -> int:
-    """What whoami counts."""
+    """Return what whoami counts."""
     stats = who.get("/whoami")["meta"]["stats"]
     return sum(one["value"] for one in stats if one["metric"] == "unreadHuddles")
 
@@ -163,7 +163,7 @@ def take_back(ana: Person, bo: Person, talk: int) -> None:
     say(f"{bo.name} deletes comment {regretted}: nothing of it is listed any more")
 
     def followed() -> bool:
-        """Whether her list shows the newest comment of the thread for its own sake."""
+        """Return whether her list shows the newest comment of the thread for its own sake."""
         found = ana.get(f"/updates?limit={LISTED}&updateType=new_comment")["updates"]["items"]
         return any(one["parentItem"]["id"] == talk for one in found)
 
@@ -196,7 +196,7 @@ def search(ana: Person, bo: Person, place: int) -> None:
 
 
 def trend(ana: Person, bo: Person, talk: int) -> None:
-    """What was written in just now is among the hottest."""
+    """Return what was written in just now is among the hottest."""
     for number in range(6):
         (ana, bo)[number % 2].comment("conversation", talk, f"More traffic, {number}")
     say(command("run", "trending_scores"))
@@ -207,7 +207,7 @@ def trend(ana: Person, bo: Person, talk: int) -> None:
 
 
 def command(*words: str) -> str:
-    """What `forumapi cron` says. Raises WalkError when it fails."""
+    """Return what `forumapi cron` says. Raises WalkError when it fails."""
     done = subprocess.run(
         [sys.executable, "-m", "forumapi", "cron", *words],
         capture_output=True,

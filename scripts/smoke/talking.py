@@ -74,7 +74,7 @@ def delete_and_restore(
 
 
 def refuse(bo: Person, talk: int, comment: int) -> None:
-    """What is somebody else's is not changed."""
+    """Return what is somebody else's is not changed."""
     for method, path, body in (
         ("PUT", f"/comments/{comment}", {"markdown": "Mine now"}),
         ("DELETE", f"/comments/{comment}", None),

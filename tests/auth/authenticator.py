@@ -27,7 +27,7 @@ class Authenticator:
         self.flags = PRESENT | VERIFIED
 
     def create(self, options: Mapping[str, Any], origin: str, **bent: Any) -> dict[str, Any]:
-        """What `navigator.credentials.create` gives for these options on a page of `origin`."""
+        """Return what `navigator.credentials.create` gives for these options on a page of `origin`."""
         numbers = self.key.public_key().public_numbers()
         cose = cbor2.dumps(
             {1: 2, 3: -7, -1: 1, -2: numbers.x.to_bytes(32), -3: numbers.y.to_bytes(32)}
@@ -44,7 +44,7 @@ class Authenticator:
         )
 
     def get(self, options: Mapping[str, Any], origin: str, **bent: Any) -> dict[str, Any]:
-        """What `navigator.credentials.get` gives."""
+        """Return what `navigator.credentials.get` gives."""
         self.count += 1
         data = self._data(bent.get("rp_id", options["rpId"]), self.flags)
         said = self._said("webauthn.get", options, origin, bent)

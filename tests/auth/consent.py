@@ -26,7 +26,7 @@ def verifier() -> str:
 
 
 def challenge(text: str) -> str:
-    """What S256 makes of a verifier."""
+    """Return what S256 makes of a verifier."""
     digest = hashlib.sha256(text.encode()).digest()
     return base64.urlsafe_b64encode(digest).rstrip(b"=").decode()
 
@@ -63,7 +63,7 @@ def form_key(page: Response) -> str:
 
 
 def text_of(page: Response) -> str:
-    """What a page says, without its tags."""
+    """Return what a page says, without its tags."""
     body = page.body.decode().partition("<main>")[2]
     return " ".join(html.unescape(re.sub(r"<[^>]*>", " ", body)).split())
 
@@ -140,7 +140,7 @@ class Client:
         )
 
     def decided(self, person: Person, step: str = "allow", **changes: str | None) -> str:
-        """Where somebody who has signed in is sent back to."""
+        """Return where somebody who has signed in is sent back to."""
         cookie = page_cookie(self.make, person, self.site)
         address = self.address(**changes)
         page = self.open(address, cookie)
@@ -198,5 +198,5 @@ class Client:
         return self.ask("token", grant_type="refresh_token", refresh_token=token, **more)
 
     def works(self, access: str, path: str = "/api/v1/conversations") -> bool:
-        """Whether an access token is good."""
+        """Return whether an access token is good."""
         return self.api.get(path, site=self.site, token=access).status == 200

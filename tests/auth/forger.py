@@ -98,7 +98,7 @@ class Forger:
         return code
 
     def approve(self, location: str) -> dict[str, str]:
-        """What somebody brings back who was sent to `location` and said yes: code and state."""
+        """Return what somebody brings back who was sent to `location` and said yes: code and state."""
         asked = {name: values[0] for name, values in parse_qs(urlsplit(location).query).items()}
         code = secrets.token_urlsafe(16)
         self._codes[code] = asked

@@ -1,4 +1,5 @@
-"""What every back end must keep to, whoever writes it: asked of each one that is registered, over the API alone."""
+"""Tests of what every back end must keep to, whoever writes it: asked of each one that is registered, over the API
+alone."""
 
 from __future__ import annotations
 

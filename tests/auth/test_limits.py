@@ -1,4 +1,5 @@
-"""What is asked of newcomers: limits that all nodes share, and the spam check, which never stands in the way."""
+"""Tests of what is asked of newcomers: limits that all nodes share, and the spam check, which never stands in the
+way."""
 
 from __future__ import annotations
 

@@ -210,7 +210,7 @@ def test_a_code_is_used_up_by_a_wrong_proof(client: Client, site: Site) -> None:
 
 
 def test_the_challenge_itself_is_no_proof(client: Client, site: Site) -> None:
-    """What whoever sees the request could send, were "plain" allowed."""
+    """Return what whoever sees the request could send, were "plain" allowed."""
     code = client.code(site.member)
 
     assert client.redeem(code, code_verifier=challenge(client.verifier)).status == 400

@@ -18,7 +18,7 @@ from tests.factories import Person, Site
 
 
 def origin(stage: Stage, site: Site) -> str:
-    """Where the pages of a site are."""
+    """Return where the pages of a site are."""
     return str(stage.get("/site", site=site).data["siteURL"])
 
 

@@ -22,7 +22,7 @@ _numbers = iter(range(1, 10_000))
 
 @pytest.fixture(scope="module")
 def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What the servers of these tests show."""
+    """Return what the servers of these tests show."""
     return self_signed(tmp_path_factory.mktemp("tls"))
 
 
@@ -67,7 +67,7 @@ def sign_in(stage: Stage, site: Site, forger: Forger, method: str) -> Response:
 
 
 def email_of(stage: Stage, site: Site, token: str) -> str:
-    """Whose token it is."""
+    """Return whose token it is."""
     return str(stage.get("/whoami", token=token, site=site).data["email"])
 
 

@@ -49,7 +49,7 @@ class Provider:
         return made
 
     def approve(self, location: str, who: str) -> dict[str, str]:
-        """What the browser of `who` brings back."""
+        """Return what the browser of `who` brings back."""
         parts = urlsplit(location)
         form = urlencode({"sub": who}).encode()
         status, back, said = self.ask(

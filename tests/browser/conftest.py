@@ -67,7 +67,7 @@ class Callback(ThreadingHTTPServer):
 
     @property
     def address(self) -> str:
-        """Where it is."""
+        """Return where it is."""
         return f"http://127.0.0.1:{self.server_port}/back"
 
 

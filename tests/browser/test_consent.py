@@ -90,7 +90,7 @@ def _sign_in(browser: Chrome, make: Factory, person: Person) -> None:
 
 
 def _complaints(browser: Chrome) -> list[Any]:
-    """What the browser had to say about the pages, their icon aside."""
+    """Return what the browser had to say about the pages, their icon aside."""
     return [one for one in browser.get_log("browser") if "favicon.ico" not in one["message"]]
 
 

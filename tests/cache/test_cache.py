@@ -44,7 +44,7 @@ def put(cache: Cache, entries: dict[Key, Fragment]) -> None:
 
 
 def name(cache: Cache, key: Key) -> str:
-    """How a key is called in memcached."""
+    """Return how a key is called in memcached."""
     return cache._name(key)
 
 

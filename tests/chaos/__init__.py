@@ -1,1 +1,1 @@
-"""What is lost when something is killed: nothing that was acknowledged."""
+"""Account of what is lost when something is killed: nothing that was acknowledged."""

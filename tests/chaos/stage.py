@@ -1,4 +1,5 @@
-"""What the tests here share: a database of their own, worker processes to kill, a look at every derived count."""
+"""Account of what the tests here share: a database of their own, worker processes to kill, a look at every derived
+count."""
 
 from __future__ import annotations
 

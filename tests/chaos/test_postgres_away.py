@@ -134,7 +134,7 @@ def test_every_request_is_refused_at_once_and_served_again_without_a_restart(
 
 
 def ready(server: Server) -> tuple[int, str]:
-    """What a balancer is told."""
+    """Return what a balancer is told."""
     connection = http.client.HTTPConnection(*server.address, timeout=AT_ONCE_S * 2)
     connection.request("GET", "/api/v1/ready")
     answer = connection.getresponse()

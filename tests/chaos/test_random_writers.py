@@ -26,7 +26,7 @@ OPERATIONS = int(os.environ.get("CHAOS_OPERATIONS", "600"))
 
 
 def deadlocks(url: str) -> int:
-    """How many PostgreSQL has had to break in this database."""
+    """Return how many PostgreSQL has had to break in this database."""
     with psycopg.connect(url, autocommit=True) as connection:
         row = connection.execute(
             "SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()"
@@ -36,14 +36,14 @@ def deadlocks(url: str) -> int:
 
 
 def unread(api: Api, person: Person) -> bool:
-    """Whether the API counts as many unread huddles as it lists."""
+    """Return whether the API counts as many unread huddles as it lists."""
     (stat,) = api.get("/api/v1/whoami", by=person).data["meta"]["stats"]
     listed = api.get("/api/v1/huddles?unread=true", by=person).data["huddles"]
     return bool(stat["value"] == listed["total"])
 
 
 def totals(api: Api, world: World) -> list[Any]:
-    """What the API says of every place."""
+    """Return what the API says of every place."""
     items = api.get("/api/v1/microcosms", by=world.site.owner).data["items"]["items"]
     return [
         (one["item"]["id"], one["item"].get("totalItems"), one["item"]["totalComments"])

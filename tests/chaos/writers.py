@@ -53,7 +53,7 @@ class Tickets:
         self._lock = threading.Lock()
 
     def take(self) -> bool:
-        """Whether there is one more to do."""
+        """Return whether there is one more to do."""
         with self._lock:
             return next(self._numbers, None) is not None
 

@@ -46,7 +46,7 @@ def comment(api: Api, chat: Thing, by: Person, text: str, key: str) -> int:
 
 
 def texts(url: str, chat: Thing) -> list[str]:
-    """What was stored in a conversation, in order."""
+    """Return what was stored in a conversation, in order."""
     with psycopg.connect(url) as connection:
         rows = connection.execute(
             "SELECT markdown FROM comments WHERE site_id = %s AND item_id = %s ORDER BY seq",
@@ -97,7 +97,7 @@ def test_behind_a_transaction_pooler_everything_works_on_two_server_connections(
 
 
 def server_connections(pooled: str) -> int:
-    """How many connections PgBouncer holds to the database, leaving out its own console's."""
+    """Return how many connections PgBouncer holds to the database, leaving out its own console's."""
     console = pooled.rpartition("/")[0] + "/pgbouncer"
     with psycopg.connect(console, autocommit=True) as connection:
         cursor = psycopg.ClientCursor(connection)
@@ -106,7 +106,7 @@ def server_connections(pooled: str) -> int:
 
 
 def numbered(url: str, site_id: int) -> bool:
-    """Whether each event of a site has its number."""
+    """Return whether each event of a site has its number."""
     with psycopg.connect(url) as connection:
         row = connection.execute(
             """

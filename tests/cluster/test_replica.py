@@ -82,7 +82,7 @@ class Scene:
             self.standby("SELECT pg_wal_replay_resume()")
 
     def check(self) -> dict[str, object]:
-        """What `ready` says of the standby, and the state of the whole."""
+        """Return what `ready` says of the standby, and the state of the whole."""
         connection = http.client.HTTPConnection(*self.private, timeout=10)
         connection.request("GET", "/api/v1/ready")
         data = json.loads(connection.getresponse().read())["data"]
@@ -127,14 +127,14 @@ def _is_whole(request: pytest.FixtureRequest) -> None:
 
 
 class Log:
-    """What a server has run since the log was opened."""
+    """Record of what a server has run since the log was opened."""
 
     def __init__(self, server: embedded_postgres.Server) -> None:
         self._path = server.data_dir / "postgres.log"
         self._begin = self._path.stat().st_size
 
     def ran(self) -> Counter[str]:
-        """How often each named statement ran."""
+        """Return how often each named statement ran."""
         with self._path.open("rb") as file:
             file.seek(self._begin)
             text = file.read().decode(errors="replace")
@@ -234,7 +234,7 @@ def test_nothing_runs_on_the_standby_that_was_not_declared(scene: Scene) -> None
 
 
 def is_behind(pair: cluster.Pair) -> bool:
-    """Whether the standby has something left to repeat."""
+    """Return whether the standby has something left to repeat."""
     with (
         psycopg.connect(pair.primary.url, autocommit=True) as primary,
         psycopg.connect(pair.standby.url, autocommit=True) as standby,
@@ -482,7 +482,7 @@ def test_a_statement_that_is_cancelled_for_the_log_is_answered_by_the_primary(
 
 
 def runs(url: str, text: str) -> bool:
-    """Whether some other session runs a statement that holds `text`."""
+    """Return whether some other session runs a statement that holds `text`."""
     with psycopg.connect(url, autocommit=True) as connection:
         row = connection.execute(
             """SELECT count(*) FROM pg_stat_activity

@@ -1,4 +1,4 @@
-"""What a backup leaves for those who look whether there is one."""
+"""Tests of what a backup leaves for those who look whether there is one."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ NOW = datetime.datetime(2026, 11, 28, 12, 0, tzinfo=datetime.UTC)
 
 
 def examined(folder: Path, text: str | None, **changes: str | int) -> Finding:
-    """What doctor says of such a file."""
+    """Return what doctor says of such a file."""
     config = dataclasses.replace(Config(), data_dir=str(folder), **changes)  # type: ignore[arg-type]
     path = config.backup_status_path
     if path is not None and text is not None:

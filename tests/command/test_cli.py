@@ -460,7 +460,7 @@ def test_an_application_is_registered_listed_and_removed(forumapi, make: Factory
 
 
 def tokens_of(make: Factory, client_id: int) -> int:
-    """How many tokens an application has got for people."""
+    """Return how many tokens an application has got for people."""
     return int(
         make.sql("SELECT count(*) FROM access_tokens WHERE client_id = %(c)s", c=client_id)[0][0]
     )

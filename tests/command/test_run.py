@@ -55,7 +55,7 @@ class Run:
             )
 
     def text(self) -> str:
-        """What it printed so far."""
+        """Return what it printed so far."""
         return self.output.read_text()
 
     def wait_until_ready(self) -> None:
@@ -317,7 +317,7 @@ def _command(pid: int) -> str:
 
 
 def _status(run: Run) -> int:
-    """What it answers with; 0 where nobody does."""
+    """Return what it answers with; 0 where nobody does."""
     connection = http.client.HTTPConnection("127.0.0.1", run.port, timeout=10)
     try:
         connection.request("GET", "/api/v1/site", headers={"Host": "bikes.localhost"})

@@ -14,7 +14,7 @@ from forumapi.concurrency import signals
 
 @pytest.fixture
 def before() -> Iterator[None]:
-    """What the signal did before it does again."""
+    """Return what the signal did before it does again."""
     handler = signal.getsignal(signal.SIGUSR1)
     yield
     signal.signal(signal.SIGUSR1, handler)

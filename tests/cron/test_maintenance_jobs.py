@@ -1,4 +1,4 @@
-"""What is true after each job (platform 8)."""
+"""Tests of what is true after each job (platform 8)."""
 
 from __future__ import annotations
 

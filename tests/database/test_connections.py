@@ -52,7 +52,7 @@ def database(notes: str) -> Iterator[Database]:
 
 
 def words(database: Database, like: str) -> list[str]:
-    """What is committed."""
+    """Return what is committed."""
     reader = database.read()
     try:
         return [row[0] for row in reader.rows(WORDS, like=like)]

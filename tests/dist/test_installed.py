@@ -51,7 +51,7 @@ def root(file: Path) -> Iterator[Path]:
 
 
 def make_install(file: Path, root: Path) -> str:
-    """What `make install` printed."""
+    """Return what `make install` printed."""
     command = ["make", "-s", "install", f"FILE={file}", f"DESTDIR={root}", "WITH=--upstart"]
     environ = one_file.bare(root / "var/cache/forumapi/home") | {"PATH": os.environ["PATH"]}
     done = subprocess.run(command, cwd=PROJECT, env=environ, capture_output=True, text=True)
@@ -66,7 +66,7 @@ def in_root(text: str, root: Path) -> str:
 
 @dataclass
 class Service:
-    """What a service's file says is to be run, where and as whom."""
+    """Record of what a service's file says is to be run, where and as whom."""
 
     before: list[str] = field(default_factory=list)
     main: str = ""
@@ -164,7 +164,7 @@ def machine(root: Path, postgres_url: str) -> Iterator[Path]:
 def forumapi(
     root: Path, *words: str, environ: Mapping[str, str] | None = None, **settings: str
 ) -> str:
-    """What the command of this machine printed, run by whoever runs the tests; `settings` override its own."""
+    """Return what the command of this machine printed, run by whoever runs the tests; `settings` override its own."""
     text = in_root((root / "opt/forumapi/forumapi").read_text(), root)
     # The user is not known outside of the folder.
     text = text.replace("setpriv --reuid forumapi --regid forumapi --init-groups", "env")

@@ -100,7 +100,7 @@ class Stranger:
             )
 
     def run(self, *words: str, **settings: str) -> str:
-        """What a command printed; it must succeed."""
+        """Return what a command printed; it must succeed."""
         done = subprocess.run(
             ["./forumapi", *words],
             cwd=self.folder,

@@ -19,7 +19,7 @@ SECRET = "51.4779 N, 0.0015 W"
 
 
 def sha1(data: bytes) -> str:
-    """What a file with these bytes is found by."""
+    """Return what a file with these bytes is found by."""
     return hashlib.sha1(data, usedforsecurity=False).hexdigest()
 
 
@@ -43,7 +43,7 @@ def png(width: int = 30, height: int = 20, seed: int = 0, **options: Any) -> byt
 
 
 def exif(orientation: int = 1) -> Image.Exif:
-    """Where it was taken, and which way up."""
+    """Return where it was taken, and which way up."""
     made = Image.Exif()
     made[ExifTags.Base.Orientation] = orientation
     made[ExifTags.Base.ImageDescription] = SECRET

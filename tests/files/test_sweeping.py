@@ -1,4 +1,4 @@
-"""What is swept away after its time, and what stays."""
+"""Tests of what is swept away after its time, and what stays."""
 
 from __future__ import annotations
 

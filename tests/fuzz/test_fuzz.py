@@ -141,7 +141,7 @@ def drawn(operation: Any, count: int, seed: int) -> list[Any]:
 
 @cache
 def odd_values() -> list[Any]:
-    """What JSON can hold, nested too."""
+    """Return what JSON can hold, nested too."""
     from hypothesis import strategies as st
 
     text = st.text(max_size=300) | st.sampled_from(
@@ -181,7 +181,7 @@ def twisted(operation: Any, cases: list[Any], count: int, seed: int) -> list[Any
 
 
 def as_text(value: Any) -> str:
-    """What stands where only text can: JSON, of anything but text."""
+    """Return what stands where only text can: JSON, of anything but text."""
     return value if isinstance(value, str) else json.dumps(value)
 
 

@@ -66,7 +66,7 @@ class Platform:
 
 
 def eventually(true: Callable[[], bool], within_s: float = 1.0) -> bool:
-    """Whether it comes true within that time."""
+    """Return whether it comes true within that time."""
     until = time.monotonic() + within_s
     while not true():
         if time.monotonic() > until:

@@ -481,7 +481,7 @@ def direct(web: Server) -> Iterator[Api]:
 
 
 def last_state(front: Nginx, got: Got) -> str:
-    """How nginx's cache met this request."""
+    """Return how nginx's cache met this request."""
     mark = f'"request":"{got.headers["X-Request-Id"]}"'
     front.wait_for_log(mark)
     line = next(line for line in front.log.splitlines() if mark in line)
@@ -500,7 +500,7 @@ def ask_until(front: Nginx, host: str, path: str, state: str) -> Got:
 
 
 def states(front: Nginx, path: str, count: int) -> list[str]:
-    """How nginx's cache met each of `count` requests for a path; a line is written after its answer has left."""
+    """Return how nginx's cache met each of `count` requests for a path; a line is written after its answer has left."""
     deadline = time.monotonic() + 60
     while True:
         lines = map(json.loads, front.log.splitlines())

@@ -23,7 +23,7 @@ THEIRS = {"instance", "le"}
 
 
 def expressions() -> Iterator[tuple[str, str]]:
-    """Where an expression stands, and what it is."""
+    """Return where an expression stands, and what it is."""
     for rule in RULES:
         yield rule["alert"], rule["expr"]
     for panel in DASHBOARD["panels"]:

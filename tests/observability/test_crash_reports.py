@@ -36,7 +36,7 @@ def module(source: str) -> types.ModuleType:
 
 
 def crash(run: Callable[[], object]) -> Crash:
-    """What is told of the exception that `run` raises."""
+    """Return what is told of the exception that `run` raises."""
     try:
         run()
     except Exception as error:  # noqa: BLE001 - whichever it is

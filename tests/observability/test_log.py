@@ -1,4 +1,4 @@
-"""What the log says of a request, where its lines go, and what it never says (platform 7.2)."""
+"""Tests of what the log says of a request, where its lines go, and what it never says (platform 7.2)."""
 
 from __future__ import annotations
 

@@ -30,7 +30,7 @@ from tests.services import free_port
 
 
 def run(code: str) -> str:
-    """What a process of its own prints."""
+    """Return what a process of its own prints."""
     done = subprocess.run(
         [sys.executable, "-c", code], cwd=PROJECT, capture_output=True, text=True, check=False
     )
@@ -39,7 +39,7 @@ def run(code: str) -> str:
 
 
 def parsed(text: str) -> dict[tuple[str, tuple[tuple[str, str], ...]], float]:
-    """What Prometheus reads: (name, labels) -> value."""
+    """Return what Prometheus reads: (name, labels) -> value."""
     return {
         (sample.name, tuple(sorted(sample.labels.items()))): sample.value
         for family in text_string_to_metric_families(text)

@@ -85,7 +85,7 @@ def drawn(url: str, database: Database, seed: int, worlds: int, ids: draw.Ids) -
 
 
 def answer(module: ModuleType, case: Case, tree: Tree) -> frozenset[str]:
-    """What an evaluator says: the engine's own, or a changed copy of it."""
+    """Return what an evaluator says: the engine's own, or a changed copy of it."""
     can = module.effective(
         case.principal,
         case.target,

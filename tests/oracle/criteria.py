@@ -1,4 +1,4 @@
-"""Who a criterion describes: platform 5.3, written down a second time, one profile at a time."""
+"""Account of who a criterion describes: platform 5.3, written down a second time, one profile at a time."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""What stands in which list: readable microcosm, live, not ignored (content 2.6, 2.7, 3.6, 7.5, 8.5; discovery 6)."""
+"""Account of what stands in which list: readable microcosm, live, not ignored (content 2.6, 2.7, 3.6, 7.5, 8.5;
+discovery 6)."""
 
 from __future__ import annotations
 
@@ -179,6 +180,6 @@ def _still_there(world: World, profile_id: int, asked: Asked) -> bool:
 
 
 def ignores(world: World, profile_id: int, item_type: int, id: int) -> bool:
-    """Whether the profile does not want to see the thing."""
+    """Return whether the profile does not want to see the thing."""
     profile = world.profiles.get(profile_id)
     return profile is not None and (item_type, id) in profile.ignored

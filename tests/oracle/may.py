@@ -43,7 +43,7 @@ FLAGS = (*GRANTS, "guest", "banned", "owner", "moderator", "siteOwner")
 
 
 def may(world: World, profile_id: int, right: str, asked: Asked) -> bool:
-    """Whether the profile (0 is a guest) has `right`, one of FLAGS, on what is asked for."""
+    """Return whether the profile (0 is a guest) has `right`, one of FLAGS, on what is asked for."""
     return right in rights(world, profile_id, asked)
 
 
@@ -199,7 +199,7 @@ def _by_type(
 
 
 def exists(world: World, asked: Asked) -> bool:
-    """Whether the id that is asked for names something of this site; so does an absent id of a site."""
+    """Return whether the id that is asked for names something of this site; so does an absent id of a site."""
     if asked.type == SITE:
         return asked.id in (0, world.site_id)
     if asked.type == MICROCOSM:
@@ -290,7 +290,7 @@ def row_of(world: World, profile_id: int, asked: Asked) -> str:
 
 
 def others_comment_in(world: World, profile_id: int, asked: Asked) -> bool:
-    """Whether somebody else has a live comment in the item (C-24)."""
+    """Return whether somebody else has a live comment in the item (C-24)."""
     return any(
         (comment.parent_type, comment.parent_id) == (asked.type, asked.id)
         and comment.author != profile_id
@@ -309,7 +309,8 @@ def knows(world: World, profile_id: int, asked: Asked) -> bool:
 
 
 def lacks_factor(world: World, profile_id: int) -> bool:
-    """Whether the site demands a second factor of those who moderate, and this profile has none: it then moderates
+    """Return whether the site demands a second factor of those who moderate, and this profile has none: it then
+    moderates
     nothing, neither as owner nor by a role."""
     profile = world.profiles.get(profile_id)
     return world.needs_second_factor and profile is not None and not profile.has_second_factor
@@ -324,7 +325,7 @@ def is_site_banned(world: World, profile_id: int) -> bool:
 
 
 def is_banned_in(world: World, profile_id: int, place: int) -> bool:
-    """Whether the profile is in a banned role of the microcosm or of an ancestor."""
+    """Return whether the profile is in a banned role of the microcosm or of an ancestor."""
     return any(
         role.is_banned and is_member(world, role, profile_id)
         for role in roles_that_apply(world, place)

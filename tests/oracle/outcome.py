@@ -1,4 +1,5 @@
-"""What becomes of a request: permission together with the item's own state (content 1.2, 1.10, 1.11, 3, 7, 8)."""
+"""Account of what becomes of a request: permission together with the item's own state (content 1.2, 1.10, 1.11, 3,
+7, 8)."""
 
 from __future__ import annotations
 
@@ -23,7 +24,7 @@ def own_state(world: World, asked: Asked) -> tuple[bool, bool]:
 
 
 def is_below_hidden(world: World, asked: Asked) -> bool:
-    """Whether something above the thing is deleted or moderated (C-19, content 3.7)."""
+    """Return whether something above the thing is deleted or moderated (C-19, content 3.7)."""
     if asked.type == MICROCOSM:
         above = lineage(world, asked.id)[1:]
         return any(any(own_state(world, Asked(MICROCOSM, id))) for id in above)
@@ -47,7 +48,7 @@ def is_live(world: World, asked: Asked) -> bool:
 
 
 def author_of(world: World, asked: Asked) -> int:
-    """Who wrote a thing; 0 for what has no author here."""
+    """Return who wrote a thing; 0 for what has no author here."""
     if asked.type in ITEMS:
         return world.items[asked.type, asked.id].author
     if asked.type == COMMENT:

@@ -660,6 +660,6 @@ def _named(entry: Any, where: str) -> tuple[int, int]:
 
 
 def deal(cases: int, a_world: int) -> list[int]:
-    """How many cases each world has, so that there are `cases` in all."""
+    """Return how many cases each world has, so that there are `cases` in all."""
     whole, rest = divmod(cases, a_world)
     return [a_world] * whole + ([rest] if rest else [])

@@ -308,7 +308,7 @@ def criterion_row(one: Criterion) -> Row:
 
 
 class Loader:
-    """What the engine's own statements find of a world; each thing is asked for once."""
+    """Record of what the engine's own statements find of a world; each thing is asked for once."""
 
     def __init__(self, database: Database, world: World) -> None:
         self.world = world
@@ -327,7 +327,7 @@ class Loader:
         return found
 
     def target(self, profile_id: int, number: int, asked: Asked) -> Target:
-        """What the permission is asked for, as the engine locates it for this caller."""
+        """Return what the permission is asked for, as the engine locates it for this caller."""
         if not asked.id:
             return Target(asked.type, 0, asked.microcosm_id)
         if not asked.type:

@@ -1,4 +1,5 @@
-"""What one follows, against the oracle, on random sites: all follow everything, and are shown what they may read."""
+"""Tests of what one follows, against the oracle, on random sites: all follow everything, and are shown what they may
+read."""
 
 from __future__ import annotations
 

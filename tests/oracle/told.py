@@ -1,4 +1,5 @@
-"""What somebody who follows is told of an event: what a GET of the thing would show them, where they follow it."""
+"""Account of what somebody who follows is told of an event: what a GET of the thing would show them, where they
+follow it."""
 
 from __future__ import annotations
 
@@ -88,7 +89,7 @@ def _carrier(world: World, asked: Asked) -> Asked:
 
 
 def sight(world: World, profile_id: int, thing: Asked) -> int:
-    """What somebody sees of a thing: nothing, that it is gone, or it."""
+    """Return what somebody sees of a thing: nothing, that it is gone, or it."""
     if thing.type == COMMENT and not knows(world, profile_id, thing):
         return NOTHING
     if thing.type == HUDDLE and profile_id not in world.huddles[thing.id].participants:
@@ -108,7 +109,7 @@ def _is_in_huddle(world: World, thing: Asked) -> bool:
 
 
 def _parent(world: World, thing: Asked) -> tuple[int, int]:
-    """What a thing directly hangs on."""
+    """Return what a thing directly hangs on."""
     if thing.type == COMMENT:
         comment = world.comments[thing.id]
         return comment.parent_type, comment.parent_id
@@ -132,7 +133,7 @@ def _place(world: World, thing: Asked) -> int:
 
 
 def _is_in(world: World, profile_id: int, asked: Asked, topic: Topic) -> bool:
-    """Whether a topic is about a thing."""
+    """Return whether a topic is about a thing."""
     thing = _carrier(world, asked)
     is_private = thing.type in (HUDDLE, UPDATE) or _is_in_huddle(world, thing)
     if topic == SITE_TOPIC:
@@ -149,7 +150,7 @@ def _is_in(world: World, profile_id: int, asked: Asked, topic: Topic) -> bool:
 
 
 def _left_out(world: World, profile_id: int, thing: Asked, topic: Topic) -> bool:
-    """What lists leave out for those who ignore it."""
+    """Return what lists leave out for those who ignore it."""
     if thing.type == COMMENT and ignores(
         world, profile_id, PROFILE, world.comments[thing.id].author
     ):

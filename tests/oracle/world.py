@@ -1,4 +1,4 @@
-"""What the oracle looks at: one site, its people, tree, roles and content, as plain records.
+"""Account of what the oracle looks at: one site, its people, tree, roles and content, as plain records.
 
 Every record carries the number that its row has in the database. Nothing here knows a rule.
 """
@@ -161,7 +161,7 @@ class World:
 
 @dataclass(frozen=True)
 class Asked:
-    """What a permission is asked for: platform 5.4's input. 0 is "not given"."""
+    """Record of what a permission is asked for: platform 5.4's input. 0 is "not given"."""
 
     type: int = 0
     id: int = 0

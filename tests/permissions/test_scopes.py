@@ -1,4 +1,5 @@
-"""What a limited token may do: every operation with every scope, and that no operation is without a decision."""
+"""Tests of what a limited token may do: every operation with every scope, and that no operation is without a
+decision."""
 
 from __future__ import annotations
 

@@ -135,7 +135,7 @@ SKIPPED = frozenset(
 
 
 class Things:
-    """What a request can name -> its id. The member's own things are made when they are first named."""
+    """Record of what a request can name -> its id. The member's own things are made when they are first named."""
 
     def __init__(self, make: Factory, site: Site, **ids: int) -> None:
         self.ids: dict[str, int | str] = {
@@ -193,7 +193,7 @@ def _fill(value: Any, ids: Things) -> Any:
 
 
 def _id(part: re.Match[str], ids: Things) -> str:
-    """What stands for `<type:item>` or `<number:name>` of an address."""
+    """Return what stands for `<type:item>` or `<number:name>` of an address."""
     name = part[1] if part[2] == "item" else part[2]
     return str(ids.get(name, 1))
 

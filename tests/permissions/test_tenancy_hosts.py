@@ -1,4 +1,4 @@
-"""Which site a Host header names, and how soon a change of that is seen (platform 2.1, P-11, P-13)."""
+"""Tests of which site a Host header names, and how soon a change of that is seen (platform 2.1, P-11, P-13)."""
 
 from __future__ import annotations
 

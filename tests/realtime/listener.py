@@ -49,7 +49,7 @@ def masked(payload: bytes, opcode: int = TEXT, *, fin: bool = True, mask: bytes 
 
 
 def is_new_comment(frame: dict[str, Any]) -> bool:
-    """Whether a frame tells of one."""
+    """Return whether a frame tells of one."""
     return (frame["type"], frame.get("kind"), frame.get("itemType")) == (
         "event",
         "created",

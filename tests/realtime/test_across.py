@@ -1,4 +1,4 @@
-"""What one process wrote is pushed by another, whatever becomes of what it is heard by; moves; updates."""
+"""Tests of what one process wrote is pushed by another, whatever becomes of what it is heard by; moves; updates."""
 
 from __future__ import annotations
 

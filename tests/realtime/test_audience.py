@@ -1,4 +1,4 @@
-"""Who is told what, against the oracle: random sites, people, rights, states, events and topics.
+"""Tests of who is told what, against the oracle: random sites, people, rights, states, events and topics.
 
 `make test` draws them all; without the slow tests it is a tenth.
 """
@@ -163,7 +163,7 @@ def _is_carried(world: World, asked: Asked) -> bool:
 
 
 def _topics(random: Random, world: World, profile_id: int) -> dict[Topic, oracle.Topic]:
-    """What somebody follows: the engine's name of each topic, and the oracle's."""
+    """Return what somebody follows: the engine's name of each topic, and the oracle's."""
     things = [*[(MICROCOSM, id) for id in world.microcosms], *world.items]
     things += [(HUDDLE, id) for id in world.huddles] + [(PROFILE, id) for id in world.profiles]
     chosen: dict[Topic, oracle.Topic] = {Topic(*thing): thing for thing in random.sample(things, 4)}
@@ -225,7 +225,7 @@ def drawn(url: str, database: Database, seed: int, worlds: int) -> list[Told]:
 
 
 def differences(module: ModuleType, sites: list[Told], counts: Counter[int]) -> list[str]:
-    """Where delivery and the oracle differ, in words; at most five."""
+    """Return where delivery and the oracle differ, in words; at most five."""
     said: list[str] = []
     for site in sites:
         got: dict[tuple[int, LiveClient], int] = {}

@@ -43,7 +43,7 @@ def site(make: Any, database_url: str) -> Site:
 
 
 def _all(end: Any) -> bytes:
-    """What comes until the other side ends it."""
+    """Return what comes until the other side ends it."""
     end.settimeout(10)
     data = b""
     while part := end.recv(65536):

@@ -287,7 +287,7 @@ def test_nobody_misses_anything_however_often_they_are_cut(
 
 
 def _may(world: World, profile_id: int, topic: oracle.Topic) -> bool:
-    """Whether they may follow it: whoever is told anything of the thing itself may."""
+    """Return whether they may follow it: whoever is told anything of the thing itself may."""
     if isinstance(topic, str):
         return True
     return oracle.sight(world, profile_id, Asked(*topic)) != oracle.NOTHING

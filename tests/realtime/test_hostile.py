@@ -223,7 +223,7 @@ def test_a_client_that_never_reads_is_dropped_and_others_are_not(
 
 
 def is_connected(listener: Listener) -> bool:
-    """Whether the server has not ended the connection: known by what the system says of it, without reading."""
+    """Return whether the server has not ended the connection: known by what the system says of it, without reading."""
     info = listener.socket.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)
     return bool(struct.unpack("B", info)[0] == 1)
 

@@ -1,4 +1,4 @@
-"""Who reads and who writes: told to those who asked, across workers, and never logged."""
+"""Tests of who reads and who writes: told to those who asked, across workers, and never logged."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""Whatever decides what somebody may see leaves a mark when it changes, in its transaction; and a look costs the same
+"""Tests of whatever decides what somebody may see leaves a mark when it changes, in its transaction; and a look
+costs the same
 however many listen."""
 
 from __future__ import annotations

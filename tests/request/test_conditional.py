@@ -241,7 +241,7 @@ def test_a_refusal_comes_before_a_304(api: Api, make: Factory, scene: Scene) -> 
 
 
 def marks(make: Factory, who: Person) -> list[tuple[Any, ...]]:
-    """What a person's read marks say."""
+    """Return what a person's read marks say."""
     return make.sql(
         """SELECT item_type_id, item_id, read_at FROM read_marks
             WHERE site_id = %(s)s AND profile_id = %(p)s ORDER BY 1, 2""",
@@ -719,7 +719,7 @@ MOVES: dict[str, Step] = {
 
 
 def told(answer: Response) -> tuple[int, bytes, str]:
-    """What must be the same, cold or warm."""
+    """Return what must be the same, cold or warm."""
     return answer.status, answer.body, answer.headers.get("ETag", "")
 
 

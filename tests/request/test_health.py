@@ -1,4 +1,5 @@
-"""What balancers and operators are told: live, ready, degraded, draining, and details on the private address alone."""
+"""Tests of what balancers and operators are told: live, ready, degraded, draining, and details on the private
+address alone."""
 
 from __future__ import annotations
 
@@ -196,7 +197,7 @@ def pair(
 
 
 def requests_of(found: Figures, route: str) -> float:
-    """How many requests there were for a route."""
+    """Return how many requests there were for a route."""
     return sum(
         value
         for (name, labels), value in found.items()

@@ -33,7 +33,7 @@ def on(chat: Thing, text: str) -> dict[str, object]:
 
 
 def count(make: Factory, chat: Thing) -> int:
-    """How many comments an item has, hidden ones included."""
+    """Return how many comments an item has, hidden ones included."""
     rows = make.sql(
         "SELECT count(*) FROM comments WHERE site_id = %(s)s AND item_id = %(i)s",
         s=chat.site.id,

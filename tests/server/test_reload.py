@@ -1,4 +1,4 @@
-"""What operators change while a web process runs is so a moment later, and a crash reaches whom they name."""
+"""Tests of what operators change while a web process runs is so a moment later, and a crash reaches whom they name."""
 
 from __future__ import annotations
 

@@ -493,7 +493,7 @@ def application(environ, start_response):
 
 
 def _first_answer(port: int) -> bytes:
-    """What a server says that is being started."""
+    """Return what a server says that is being started."""
     deadline = time.monotonic() + 60
     while True:
         connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
@@ -514,7 +514,7 @@ def _cache_control(web: Server) -> str | None:
 
 
 def _shares(web: Server, clients: int) -> Counter[int | None]:
-    """How many of so many clients each worker has, who connect one after the other and ask nothing."""
+    """Return how many of so many clients each worker has, who connect one after the other and ask nothing."""
     kept = [http.client.HTTPConnection(*web.address) for _ in range(clients)]
     shares: Counter[int | None] = Counter()
     for connection in kept:

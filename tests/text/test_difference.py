@@ -1,4 +1,4 @@
-"""What changed between two texts: the pieces always make both of them again, in bounded time."""
+"""Tests of what changed between two texts: the pieces always make both of them again, in bounded time."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What holds for every text: only the allowed survives, and the result is final."""
+"""Tests of what holds for every text: only the allowed survives, and the result is final."""
 
 from __future__ import annotations
 

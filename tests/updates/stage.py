@@ -1,4 +1,4 @@
-"""What tests of updates share: waiting for the web process to have told everybody, and reading a list."""
+"""Account of what tests of updates share: waiting for the web process to have told everybody, and reading a list."""
 
 from __future__ import annotations
 

@@ -30,13 +30,13 @@ def choose(box: Postbox, person: Person, often: str, zone: str, now: datetime.da
 
 
 def due(box: Postbox, person: Person) -> datetime.datetime | None:
-    """When a person's next digest is due."""
+    """Return when a person's next digest is due."""
     with box.stage.app.database.write() as tx:
         return digest.find(tx, person.site.id, person.id).due
 
 
 def take_up(box: Postbox, now: datetime.datetime, limit: int = 100) -> int:
-    """What the job does at `now`."""
+    """Return what the job does at `now`."""
     with box.stage.app.database.write() as tx:
         return digest.queue_due(tx, now, limit)
 

@@ -1,4 +1,4 @@
-"""Who is told of what, and who gets a mail for it: the reader's work on what was really written."""
+"""Tests of who is told of what, and who gets a mail for it: the reader's work on what was really written."""
 
 from __future__ import annotations
 

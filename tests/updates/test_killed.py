@@ -1,4 +1,4 @@
-"""Whoever tells people may be killed at any moment: nothing is lost, and nothing happens twice."""
+"""Tests of whoever tells people may be killed at any moment: nothing is lost, and nothing happens twice."""
 
 from __future__ import annotations
 

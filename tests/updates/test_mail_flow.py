@@ -17,7 +17,7 @@ from tests.fixtures import Server
 
 
 def mails(server: Server, person: Person) -> list[EmailMessage]:
-    """What lies in the mailbox of the embedded mode for somebody."""
+    """Return what lies in the mailbox of the embedded mode for somebody."""
     folder: Path = server.log.parent / "mailbox"
     found = []
     for path in sorted(folder.glob("*.eml")) if folder.is_dir() else ():

@@ -47,7 +47,7 @@ TYPES = {
 
 @dataclass
 class Heard:
-    """What people of a world follow and were told, and which polls somebody voted in."""
+    """Record of what people of a world follow and were told, and which polls somebody voted in."""
 
     # profile -> (type, id) of what they follow
     watched: dict[int, set[tuple[int, int]]] = field(default_factory=dict)
@@ -58,7 +58,7 @@ class Heard:
 
 
 def draw_heard(random: Random, world: World) -> Heard:
-    """What they follow and were told, at random; rights do not matter here."""
+    """Return what they follow and were told, at random; rights do not matter here."""
     heard = Heard()
     things = [
         *world.items,
@@ -183,7 +183,7 @@ def worlds(database_url: str, make: Factory) -> list[tuple[World, Heard]]:
 
 
 def is_shown(world: World, me: int, comment: Comment) -> bool:
-    """Whether a comment and what it is on may stand in the list of `me`."""
+    """Return whether a comment and what it is on may stand in the list of `me`."""
     return (
         not comment.is_deleted
         and not comment.is_moderated
@@ -269,7 +269,7 @@ def test_a_list_shows_and_counts_exactly_what_the_oracle_says(api: Api, worlds) 
 
 
 class Undone(Exception):
-    """What was told is taken back."""
+    """Record of what was told is taken back."""
 
 
 def tell(

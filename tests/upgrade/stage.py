@@ -33,7 +33,7 @@ class Held:
 
     @property
     def text(self) -> str:
-        """What it and the web processes below it logged."""
+        """Return what it and the web processes below it logged."""
         return (self.folder / "hold.log").read_text()
 
     def node(self, *words: str) -> subprocess.CompletedProcess[str]:
@@ -63,7 +63,7 @@ class Held:
         return children(self.process.pid)
 
     def build(self) -> str:
-        """What answers a new connection."""
+        """Return what answers a new connection."""
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
         with contextlib.closing(connection):
             connection.request("GET", "/api/v1/version")

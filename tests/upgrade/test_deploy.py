@@ -65,7 +65,7 @@ class Machine:
 
     @property
     def is_out(self) -> bool:
-        """Whether it is out of service."""
+        """Return whether it is out of service."""
         return (self.folder / "var" / "out-of-service").exists()
 
 

@@ -1,4 +1,4 @@
-"""What the process that holds the addresses leaves to others on its machine."""
+"""Tests of what the process that holds the addresses leaves to others on its machine."""
 
 from __future__ import annotations
 

@@ -55,7 +55,7 @@ class Hooks:
         return self.api.get(path, by=self.site.owner).data["deliveries"]["items"]
 
     def time_passes(self, hook: Any) -> None:
-        """What waits or pauses for a while is due now."""
+        """Return what waits or pauses for a while is due now."""
         self.make.sql(
             """
             WITH due AS (
@@ -65,7 +65,7 @@ class Hooks:
         )
 
     def hours_pass(self, hook: Any, hours: int) -> None:
-        """What waits has done so for some hours more, and failures began as long ago."""
+        """Return what waits has done so for some hours more, and failures began as long ago."""
         self.make.sql(
             """
             WITH aged AS (
@@ -109,7 +109,7 @@ class Hooks:
 
 
 def until(look: Callable[[], T], is_so: Callable[[T], object], *, seconds: float = PATIENCE_S) -> T:
-    """What `look` finds once `is_so`."""
+    """Return what `look` finds once `is_so`."""
     deadline = time.monotonic() + seconds
     while True:
         found = look()

@@ -34,11 +34,11 @@ class Message:
 
     @property
     def data(self) -> Any:
-        """What it says."""
+        """Return what it says."""
         return json.loads(self.body)
 
     def is_signed_with(self, secret: str) -> bool:
-        """Whether one of its signatures is of this secret, as the Standard Webhooks specification has it."""
+        """Return whether one of its signatures is of this secret, as the Standard Webhooks specification has it."""
         key = base64.b64decode(secret.removeprefix("whsec_"))
         text = f"{self.id}.{self.headers['webhook-timestamp']}.".encode() + self.body
         made = "v1," + base64.b64encode(hmac.new(key, text, hashlib.sha256).digest()).decode()
@@ -60,7 +60,7 @@ class Receiver(ThreadingHTTPServer):
         self._changed = threading.Condition()
 
     def url(self, path: str = "/hook") -> str:
-        """Where it listens."""
+        """Return where it listens."""
         return f"http://127.0.0.1:{self.server_port}{path}"
 
     def arrived(self, message: Message) -> None:
@@ -70,7 +70,7 @@ class Receiver(ThreadingHTTPServer):
             self._changed.notify_all()
 
     def at(self, path: str = "/hook") -> list[Message]:
-        """What came to a path so far."""
+        """Return what came to a path so far."""
         return [message for message in self.messages if message.path == path]
 
     def wait(

@@ -1,4 +1,4 @@
-"""What receivers get: signed, in order, once each if they answer, and nothing that may not be seen."""
+"""Tests of what receivers get: signed, in order, once each if they answer, and nothing that may not be seen."""
 
 from __future__ import annotations
 

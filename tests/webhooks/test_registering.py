@@ -301,7 +301,7 @@ def test_who_changes_a_webhook_is_who_it_acts_as_and_gets_nothing_of_the_others_
 def test_while_a_webhook_waits_nothing_tells_of_huddles_of_others(
     api: Api, hooks: Hooks, make: Factory, site: Site, receiver: Receiver
 ) -> None:
-    """What waits for a receiver that is down is listed, becomes dead letters and is counted by a replay."""
+    """Return what waits for a receiver that is down is listed, becomes dead letters and is counted by a replay."""
     chat = make.conversation(site)
     receiver.answer = lambda message: 500
     hook = hooks.add(receiver.url(), itemTypes=["comment", "huddle"])

@@ -365,7 +365,7 @@ def trending(scene: Scene) -> None:
 
 
 def words_of_comments(scene: Scene) -> None:
-    """What is searched for stands in comments alone."""
+    """Return what is searched for stands in comments alone."""
     scene.texts["bicycle"] = "velocipede"
 
 

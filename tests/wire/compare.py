@@ -92,7 +92,7 @@ class Kind:
 
 @dataclass
 class Expected:
-    """What must come back: the recorded answer, after the deviations that apply to it."""
+    """Record of what must come back: the recorded answer, after the deviations that apply to it."""
 
     status: int
     headers: dict[str, str]
@@ -103,7 +103,7 @@ class Expected:
 
 @dataclass(frozen=True)
 class Answer:
-    """What came back. Header names are in lower case; `length` is the body's size in bytes."""
+    """Record of what came back. Header names are in lower case; `length` is the body's size in bytes."""
 
     status: int
     headers: Mapping[str, str]
@@ -127,7 +127,7 @@ class Mismatch:
 
 @dataclass(frozen=True)
 class Refs:
-    """What of ours stands for what was recorded: ids (`{"conversations/4993": 17}`) and other texts.
+    """Record of what of ours stands for what was recorded: ids (`{"conversations/4993": 17}`) and other texts.
 
     `entries` holds recorded entries of lists by their item type, for lists that mix types and show
     only some.
@@ -153,7 +153,7 @@ class Refs:
         return _COMMENT_ID.sub(comment, _ID.sub(item, text))
 
     def matches(self, recorded: str, actual: str) -> bool:
-        """Whether `actual` is the link that `recorded` was, in this situation."""
+        """Return whether `actual` is the link that `recorded` was, in this situation."""
         pattern = re.escape(self.translate(recorded)).replace(r"\#", r"\d+")
         return re.fullmatch(pattern, actual) is not None
 
@@ -316,7 +316,7 @@ def _is_item_of_another_type(expected: Mapping[str, Any], actual: Mapping[str, A
 def _in_common(
     expected: dict[str, Any], actual: dict[str, Any]
 ) -> tuple[dict[str, Any], dict[str, Any]]:
-    """What a recorded conversation and an event or poll of ours, which no recorded list shows, have alike.
+    """Return what a recorded conversation and an event or poll of ours, which no recorded list shows, have alike.
 
     Keys that only the other type has are left out, and flags may have any value.
     """

@@ -1,4 +1,4 @@
-"""Where the engine answers otherwise than v1 on purpose, as data.
+"""Account of where the engine answers otherwise than v1 on purpose, as data.
 
 Each `Deviation` names its rule ("P-07", "C-21", or a section of platform or content that says so
 without a number), the recordings it applies to, and what it changes in the recorded answer. An
@@ -909,12 +909,12 @@ def expectation(recording: Recording) -> Expected:
 
 
 def deviations(name: str) -> list[Deviation]:
-    """What applies to the recording `name`, in the order in which it is applied."""
+    """Return what applies to the recording `name`, in the order in which it is applied."""
     return [deviation for deviation in DEVIATIONS if deviation.applies(name)]
 
 
 def expected(recording: Recording) -> Expected:
-    """What this engine must answer. Raises UnchangedError when a deviation changes nothing."""
+    """Return what this engine must answer. Raises UnchangedError when a deviation changes nothing."""
     answer = expectation(recording)
     for deviation in deviations(recording.name):
         for change in deviation.changes:
@@ -961,7 +961,7 @@ def explain(name: str) -> str:
 
 
 def show(answer: Expected) -> str:
-    """What must come back, for messages."""
+    """Return what must come back, for messages."""
     return (
         json.dumps(answer.body.json, indent=1, default=str)
         if answer.body.json

@@ -33,7 +33,7 @@ class LeftOut:
 
 @dataclass(frozen=True)
 class Request:
-    """What was sent. `target` is the path with its query as it stood in the request line."""
+    """Record of what was sent. `target` is the path with its query as it stood in the request line."""
 
     method: str
     target: str
@@ -47,7 +47,7 @@ class Request:
 
 @dataclass(frozen=True)
 class Response:
-    """What came back. Header names are in lower case."""
+    """Record of what came back. Header names are in lower case."""
 
     status: int
     headers: Mapping[str, str]

@@ -25,7 +25,7 @@ class UnknownIdError(Exception):
 
 
 def play(scene: Scene, recording: Recording) -> Answer:
-    """What the engine answers to the recorded request in this scene. Raises UnknownIdError."""
+    """Return what the engine answers to the recorded request in this scene. Raises UnknownIdError."""
     request = recording.request
     target, body = rewritten(scene, request)
     headers = {

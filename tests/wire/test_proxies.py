@@ -1,4 +1,4 @@
-"""Whose address a request counts for: what proxies say is believed from those that the settings name."""
+"""Tests of whose address a request counts for: what proxies say is believed from those that the settings name."""
 
 from __future__ import annotations
 

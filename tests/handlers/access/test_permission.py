@@ -1,4 +1,4 @@
-"""What the caller may do, asked over real HTTP: platform 5.4."""
+"""Tests of what the caller may do, asked over real HTTP: platform 5.4."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who comes to an event: content 5.5 to 5.7."""
+"""Tests of who comes to an event: content 5.5 to 5.7."""
 
 from __future__ import annotations
 

@@ -47,7 +47,7 @@ class Service:
         threading.Thread(target=self.server.serve_forever, daemon=True).start()
 
     def answer(self, place: str) -> tuple[int, bytes]:
-        """What the service says of a place."""
+        """Return what the service says of a place."""
         if place == "broken":
             return 500, b"no"
         if place == "garbled":

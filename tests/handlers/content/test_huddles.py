@@ -33,7 +33,7 @@ def say(api: Api, huddle: Thing, by: Person, markdown: str = "Psst") -> Response
 
 
 def unread(api: Api, person: Person) -> int:
-    """What `whoami` says, which is what the list shows."""
+    """Return what `whoami` says, which is what the list shows."""
     (stat,) = api.get("/api/v1/whoami", by=person).data["meta"]["stats"]
     assert stat["metric"] == "unreadHuddles"
     listed = api.get(f"{HUDDLES}?unread=True", by=person).data["huddles"]
@@ -185,7 +185,7 @@ def test_for_all_others_it_never_existed(api: Api, make: Factory, bikes: Site) -
 
 
 def told(answer: Response) -> tuple[int, bytes, int]:
-    """What tells one answer from another: status, bytes, and what was asked of the database."""
+    """Return what tells one answer from another: status, bytes, and what was asked of the database."""
     return answer.status, answer.body, answer.statements
 
 

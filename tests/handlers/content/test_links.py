@@ -30,7 +30,7 @@ def shorten(platform: Platform, *urls: str) -> list[str]:
 
 
 def hits(platform: Platform, code: str) -> int:
-    """How often the link was used, as far as it is written."""
+    """Return how often the link was used, as far as it is written."""
     platform.app.activity.flush()
     rows = platform.sql(
         "SELECT h.hits FROM link_hits h JOIN links l USING (link_id) WHERE l.code = %(code)s",

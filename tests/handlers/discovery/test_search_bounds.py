@@ -86,7 +86,7 @@ def settle(make: Factory) -> None:
 
 
 def blocks(make: Factory, site: Site, word: str, *, comments: bool = True) -> int:
-    """How many blocks of tables and indexes the first page of a search reads, once its plans are made.
+    """Return how many blocks of tables and indexes the first page of a search reads, once its plans are made.
 
     Plans are made anew whenever the server's own housekeeping has analyzed a table: the least of some tries is without.
     """

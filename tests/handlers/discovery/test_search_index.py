@@ -1,4 +1,5 @@
-"""What search looks in: filled for texts from before, anew for another language, in part without time (S-08, S-09)."""
+"""Tests of what search looks in: filled for texts from before, anew for another language, in part without time
+(S-08, S-09)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""What is trending: scored by a job, filtered for each viewer by what is so now (discovery 9, T-01 to T-04)."""
+"""Tests of what is trending: scored by a job, filtered for each viewer by what is so now (discovery 9, T-01 to
+T-04)."""
 
 from __future__ import annotations
 

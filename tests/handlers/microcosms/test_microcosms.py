@@ -493,7 +493,7 @@ def test_the_tree_is_depth_first_by_sequence_then_by_number(
 
 
 def set_sequence(make: Factory, place: Thing, sequence: int) -> None:
-    """What the daily job does."""
+    """Return what the daily job does."""
     make.sql(
         "UPDATE microcosms SET sequence = %(n)s WHERE site_id = %(s)s AND microcosm_id = %(m)s",
         s=place.site.id,

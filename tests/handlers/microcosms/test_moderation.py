@@ -1,4 +1,4 @@
-"""What waits for moderation, over real HTTP: for those who may decide on it, and for nobody else."""
+"""Tests of what waits for moderation, over real HTTP: for those who may decide on it, and for nobody else."""
 
 from __future__ import annotations
 

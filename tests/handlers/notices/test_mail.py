@@ -186,7 +186,7 @@ def _path(make: Factory, person: Person, what: MailKind, site: Site | None = Non
 
 
 def _wants(make: Factory, person: Person) -> tuple[list[bool], list[bool], str]:
-    """What mail is still wanted: of watchers, of preferences, the digest."""
+    """Return what mail is still wanted: of watchers, of preferences, the digest."""
     of = {"s": person.site.id, "p": person.id}
     where = "WHERE site_id = %(s)s AND profile_id = %(p)s"
     watchers = make.sql(f"SELECT send_email FROM watchers {where} ORDER BY item_id", **of)

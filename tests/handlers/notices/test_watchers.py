@@ -1,4 +1,4 @@
-"""What a member follows: naming it, what is sent of it, the list, and that nothing hidden shows in it."""
+"""Tests of what a member follows: naming it, what is sent of it, the list, and that nothing hidden shows in it."""
 
 from __future__ import annotations
 

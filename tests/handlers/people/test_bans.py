@@ -50,7 +50,7 @@ def person_at(stage: Stage, site: Site, domain: str) -> Person:
 
 
 def is_banned(stage: Stage, person: Person) -> bool:
-    """Whether their requests are refused as those of somebody banned."""
+    """Return whether their requests are refused as those of somebody banned."""
     answer = stage.get("/profiles", by=person)
     assert answer.status in (200, 403)
     if answer.status == 403:

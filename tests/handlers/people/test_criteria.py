@@ -54,7 +54,7 @@ def members(api: Api, place: Thing, role: Role, query: str = "") -> list[int]:
 
 
 def doors(api: Api, place: Thing, person: Person) -> bool:
-    """Whether the microcosm is open to a person."""
+    """Return whether the microcosm is open to a person."""
     status = api.get(place.path, by=person).status
     assert status in (200, 403)
     return status == 200
@@ -384,7 +384,7 @@ def any_criterion(draw: random.Random, people: list[Somebody]) -> dict[str, Any]
 
 
 def holds(sent: dict[str, Any], one: Somebody) -> bool:
-    """What platform 5.3 says, word for word."""
+    """Return what platform 5.3 says, word for word."""
     value, column = sent["value"], sent.get("profileColumn")
     is_day = isinstance(value, str) and value.startswith("20")
     actual: Any
@@ -780,7 +780,7 @@ def test_a_dry_run_says_who_would_come_and_go_and_writes_nothing(
 
 
 def everything(make: Factory, site: Site) -> list[tuple[Any, ...]]:
-    """What a change of criteria could leave behind."""
+    """Return what a change of criteria could leave behind."""
     return make.sql(
         """SELECT (SELECT json_agg(c ORDER BY c.criterion_id) FROM criteria c WHERE c.site_id = %(s)s)::text,
                   (SELECT json_agg(p.role_ids ORDER BY p.profile_id) FROM profiles p WHERE p.site_id = %(s)s)::text,
@@ -936,7 +936,7 @@ UPGRADED = Query(
 
 
 def queued(make: Factory, role: Role) -> list[tuple[Any, ...]]:
-    """How often the role is still to be worked out, and whether that is due."""
+    """Return how often the role is still to be worked out, and whether that is due."""
     return make.sql(
         "SELECT passes, not_before <= now() FROM role_settlings WHERE site_id = %(s)s AND role_id = %(r)s",
         s=role[0].id,

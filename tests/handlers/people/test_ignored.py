@@ -1,4 +1,4 @@
-"""What a member does not want to see: naming it, listing it, and that nobody can tell."""
+"""Tests of what a member does not want to see: naming it, listing it, and that nobody can tell."""
 
 from __future__ import annotations
 

@@ -73,7 +73,7 @@ def criteria(place: Thing, role: Role) -> str:
 
 
 def inside(make: Factory, role: Role) -> int:
-    """How many of the site are in the role, as stored."""
+    """Return how many of the site are in the role, as stored."""
     return int(
         make.sql(
             "SELECT count(*) FROM profiles WHERE site_id = %(s)s AND %(r)s = ANY(role_ids)",

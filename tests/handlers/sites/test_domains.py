@@ -82,7 +82,7 @@ class Scene:
         return found
 
     def state(self, site: Site) -> str:
-        """How it stands with the site's domain."""
+        """Return how it stands with the site's domain."""
         return str((self.health(site)["value"] or {}).get("state", ""))
 
     def pass_by(self, days: float) -> None:

@@ -54,7 +54,7 @@ def imported(stage: Stage, site: Site, old_id: str, what: Any, *, kind: int = 0)
 
 
 def resolve(stage: Stage, site: Site, url: str, by: Person | None = None) -> Any:
-    """What an old address is."""
+    """Return what an old address is."""
     answer = stage.get(f"/resolve?url={quote(url, safe='')}", site=site, by=by)
     assert answer.status == 200, answer.error
     assert answer.data["url"] == url

@@ -1,4 +1,4 @@
-"""What a site's owner is told about domain, pictures and analytics (platform 2.3, P-19)."""
+"""Tests of what a site's owner is told about domain, pictures and analytics (platform 2.3, P-19)."""
 
 from __future__ import annotations
 

@@ -44,7 +44,7 @@ def database(database_url: str) -> Database:
 
 
 def at_once(database: Database, url: str, table: str, work: Callable[[Reader], T]) -> list[T]:
-    """What `work` returns to many, who all ask while the first one is held up at `table`."""
+    """Return what `work` returns to many, who all ask while the first one is held up at `table`."""
     readers = [Waiting(database) for _ in range(READERS)]
     with ThreadPoolExecutor(READERS) as pool, psycopg.connect(url) as holding:
         holding.execute(f"LOCK TABLE {table} IN ACCESS EXCLUSIVE MODE".encode())

@@ -1,4 +1,5 @@
-"""What one worker changed is so on every other: at once for members, within a second for guests (architecture, guests).
+"""Tests of what one worker changed is so on every other: at once for members, within a second for guests
+(architecture, guests).
 
 Two web processes on one database; no cron process runs.
 """
@@ -193,7 +194,7 @@ def role_of(api: Api, warm: Warm, by: Person, **sent: object) -> str:
 
 
 def opens(client: Api, warm: Warm) -> bool:
-    """Whether the warm place is open to its reader, and so is what stands in it."""
+    """Return whether the warm place is open to its reader, and so is what stands in it."""
     statuses = {
         client.get(path, by=warm.reader).status for path in (warm.place.path, warm.chat.path)
     }

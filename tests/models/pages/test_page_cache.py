@@ -88,7 +88,7 @@ class Scene:
         self.comment: Thing = make.comment(self.chat)
 
     def pages(self, api: Api | None = None) -> dict[str, str]:
-        """What guest and member see of everything here, asked through `api` or the scene's own."""
+        """Return what guest and member see of everything here, asked through `api` or the scene's own."""
         shown = {}
         for by in (None, self.reader):
             for path in (
@@ -281,7 +281,7 @@ class Circle:
         self.second: Thing = make.comment(self.huddle, by=self.third)
 
     def pages(self, api: Api | None = None) -> list[str]:
-        """What author and reader see, asked through `api` or the circle's own."""
+        """Return what author and reader see, asked through `api` or the circle's own."""
         return [
             json.dumps((api or self.api).get(self.huddle.path, by=by).json(), sort_keys=True)
             for by in (self.author, self.reader)
