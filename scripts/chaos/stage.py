@@ -320,7 +320,7 @@ class Readers:
 
     @property
     def p99_ms(self) -> float:
-        """Share of all that was asked."""
+        """99th percentile of all answers, in milliseconds."""
         return quantile(self.seconds, 99) * 1000
 
     @property
