@@ -193,7 +193,10 @@ class Supervisor:
             from forumapi.command import seed
 
             self.progress("filling the demo sites")
-            seed.demo(direct_url, config, self.progress)
+            try:
+                seed.demo(direct_url, config, self.progress)
+            except seed.SeedError as error:
+                raise RunError(str(error)) from None
             self.progress.end()
         if self._asked.is_set():
             return
