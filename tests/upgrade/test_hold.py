@@ -140,6 +140,7 @@ while (folder / "slow").exists():
 for number in os.environ["{listener_holder.ENV_LISTENERS}"].split(","):
     threading.Thread(target=serve, args=(int(number),), daemon=True).start()
 os.write(said, b"1\\n")
+(folder / f"{{build}}.serves").touch()
 while not (folder / f"{{build}}.loop").exists():
     time.sleep(0.01)
 os.write(said, b"ended\\n" * {listener_holder.LOOP_ENDS})
@@ -201,7 +202,8 @@ def holding(tmp_path: Path) -> Iterator[Holding]:
     with (tmp_path / "log").open("wb") as output:
         running = subprocess.Popen(command, cwd=PROJECT, env=environ, stderr=output)
     try:
-        until(lambda: bool((now := listener_holder.find(tmp_path)) and now.web))
+        # Its interpreter has read the file that `current` leads to: what it leads to may change now.
+        until((tmp_path / "first.serves").exists)
         yield made
     finally:
         running.terminate()
