@@ -21,7 +21,7 @@ from tests.chaos.stage import wait_for
 from tests.factories import Factory, Person, Site, Thing
 from tests.fixtures import Server, running
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.wide]
 
 
 MOVING = re.compile(rb'"(?:totalViews":\d+|lastActive":"[^"]+")')

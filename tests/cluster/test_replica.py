@@ -31,7 +31,7 @@ from tests.factories import Factory, Person, Site, Thing
 from tests.fixtures import PLATFORM_DOMAIN, Server, start_server
 from tests.services import free_port
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.wide]
 
 TWO = Query("test.replica.two", "SELECT 2", replica=Replica.ACKNOWLEDGED)
 LOCKED = Query(

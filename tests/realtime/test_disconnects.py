@@ -43,7 +43,7 @@ from tests.realtime.test_socket import write
 from tests.upgrade.releases import release, switch
 from tests.upgrade.stage import Held, held
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.wide]
 
 DISCONNECTS = int(os.environ.get("DISCONNECTS", "6"))
 SEED = int(os.environ.get("DISCONNECTS_SEED", "7"))

@@ -30,7 +30,7 @@ from tests.upgrade.stage import (
     until,
 )
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.wide]
 
 FAILING = """def _fail(self, environ, start_response):
     start_response("500 Internal Server Error", [("Content-Length", "0")])

@@ -24,7 +24,7 @@ from tests.factories import Factory, Site
 from tests.files.pictures import png, upload
 from tests.fixtures import PROJECT, Server, factory, running, start_server
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.wide]
 
 # What PostgreSQL has by itself and `embedded` has not; a server that recovers wants as many senders as there were.
 BY_ITSELF = {"wal_level": "replica", "max_wal_senders": "10"}

@@ -17,7 +17,7 @@ from forumapi.command.seed import (
 from forumapi.config import Config
 from forumapi.text import render
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.wide]
 
 COLUMNS = """
     SELECT table_name, array_agg(column_name::text ORDER BY ordinal_position)
