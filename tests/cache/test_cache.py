@@ -88,11 +88,14 @@ def test_without_memcached_a_process_has_its_own_memory() -> None:
 
 
 def test_processes_share_what_one_of_them_made(memcached: str, shared: Client) -> None:
-    put(fresh(memcached), {KEY: FRAGMENT, (7, "profile/1", 1, 1): (b"{}",)})
-
-    cache = fresh(memcached)
-    assert cache.get(KEY) is None
-    found, trips = cache.get_many([KEY, OTHER, (7, "profile/1", 1, 1)])
+    # A memcached that takes longer than its time limit, on a busy machine, is a miss.
+    for _ in range(5):
+        put(fresh(memcached), {KEY: FRAGMENT, (7, "profile/1", 1, 1): (b"{}",)})
+        cache = fresh(memcached)
+        assert cache.get(KEY) is None
+        found, trips = cache.get_many([KEY, OTHER, (7, "profile/1", 1, 1)])
+        if found:
+            break
     assert found == {KEY: FRAGMENT, (7, "profile/1", 1, 1): (b"{}",)}
     assert trips == 1
     assert cache.get(KEY) == FRAGMENT
