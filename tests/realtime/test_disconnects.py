@@ -45,7 +45,7 @@ from tests.upgrade.stage import Held, held
 
 pytestmark = [pytest.mark.slow, pytest.mark.wide]
 
-DISCONNECTS = int(os.environ.get("DISCONNECTS", "6"))
+DISCONNECTS = int(os.environ.get("DISCONNECTS", "15"))
 SEED = int(os.environ.get("DISCONNECTS_SEED", "7"))
 # How they are cut; each of these has to have come.
 FORMS = {"socket closed", "worker killed", "worker stopped", "stood still"}

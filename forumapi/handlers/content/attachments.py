@@ -61,7 +61,7 @@ class AttachmentCarrier(Located):
 class CarrierHandler(Handler):
     """Base of the addresses of attachments: locates the comment or profile."""
 
-    def locate(self, ctx: Context) -> Located:
+    def locate(self, ctx: Context) -> AttachmentCarrier:
         """Find the comment or profile; before a POST one that can't be read counts as missing (content 1.2)."""
         item = ctx.args["item"]
         if ctx.site.is_root and item.id != ctx.identity.profile_id:
@@ -88,13 +88,13 @@ class AttachmentsHandler(CarrierHandler):
     allow = "OPTIONS,POST,HEAD,GET"
     required_keys: ClassVar = {"POST": ("fileHash",)}
 
-    def locate(self, ctx: Context) -> Located:
+    def locate(self, ctx: Context) -> AttachmentCarrier:
         """Find the comment or profile. Raises Invalid, code 23, for a POST to one that the caller doesn't see."""
         located = super().locate(ctx)
         if ctx.is_write:
             can = evaluator.effective(ctx.identity.principal, located.target, ctx.tree)
             is_seen = not located.is_hidden_from(can)
-            if not (located.place.exists and can & evaluator.READ and is_seen):  # type: ignore[attr-defined]
+            if not (located.place.exists and can & evaluator.READ and is_seen):
                 raise Invalid("", "The thing to attach to does not exist", code=ATTACH_TARGET)
         return located
 
