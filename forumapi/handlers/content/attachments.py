@@ -18,12 +18,12 @@ from forumapi.errors import (
     NotFound,
 )
 from forumapi.files import file_types
+from forumapi.handlers.content.attached_to import LocatedCarrier
 from forumapi.models.access import permission_target
-from forumapi.models.access.permission_target import PermissionTarget
 from forumapi.models.content import attachment, file
 from forumapi.models.content.attachment import Attachment
 from forumapi.permissions import evaluator
-from forumapi.request.context import Context, Located
+from forumapi.request.context import Context
 from forumapi.request.handler import (
     READ,
     UPDATE,
@@ -50,18 +50,10 @@ class AttachmentBody(Struct):
     fileName: str | UnsetType = UNSET
 
 
-class AttachmentCarrier(Located):
-    """Comment or profile that has attachments, locked for a write."""
-
-    __slots__ = ("place",)
-
-    place: PermissionTarget
-
-
 class CarrierHandler(Handler):
     """Base of the addresses of attachments: locates the comment or profile."""
 
-    def locate(self, ctx: Context) -> AttachmentCarrier:
+    def locate(self, ctx: Context) -> LocatedCarrier:
         """Find the comment or profile; before a POST one that can't be read counts as missing (content 1.2)."""
         item = ctx.args["item"]
         if ctx.site.is_root and item.id != ctx.identity.profile_id:
@@ -72,7 +64,7 @@ class CarrierHandler(Handler):
         place = permission_target.find(
             ctx.reader, ctx.site.id, ctx.tree, principal, item.type, item.id
         )
-        located = AttachmentCarrier(place.target, is_hidden=place.is_hidden, version=place.version)
+        located = LocatedCarrier(place.target, is_hidden=place.is_hidden, version=place.version)
         located.place = place
         return located
 
@@ -88,7 +80,7 @@ class AttachmentsHandler(CarrierHandler):
     allow = "OPTIONS,POST,HEAD,GET"
     required_keys: ClassVar = {"POST": ("fileHash",)}
 
-    def locate(self, ctx: Context) -> AttachmentCarrier:
+    def locate(self, ctx: Context) -> LocatedCarrier:
         """Find the comment or profile. Raises Invalid, code 23, for a POST to one that the caller doesn't see."""
         located = super().locate(ctx)
         if ctx.is_write:
