@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from forumapi.errors import WRONG_TYPE, Invalid
 from forumapi.itemtypes import HUDDLE
@@ -29,6 +29,14 @@ if TYPE_CHECKING:
 
 _TRUE = frozenset(("1", "t", "T", "TRUE", "true", "True"))
 _FALSE = frozenset(("0", "f", "F", "FALSE", "false", "False"))
+
+T = TypeVar("T")
+
+
+def _checked(thing: object, kind: type[T]) -> T:
+    if not isinstance(thing, kind):
+        raise TypeError(f"{type(thing).__name__} in place of {kind.__name__}")
+    return thing
 
 
 class Located:
@@ -96,7 +104,7 @@ class Context:
     allowance: Allowance | None
     app: Services
     args: dict[str, Any]
-    body: Any
+    body: object
     can: PermissionSet
     environ: dict[str, Any]
     front_end: (
@@ -147,6 +155,10 @@ class Context:
     def writer(self) -> Transaction:
         """Return the transaction of this request; only under a method other than GET."""
         return self.tx  # type: ignore[no-any-return]
+
+    def body_as(self, kind: type[T]) -> T:
+        """Return the body for `locate`, which no method's declaration gives its type. Raises TypeError."""
+        return _checked(self.body, kind)
 
     @contextmanager
     def aside(self) -> Iterator[Transaction]:

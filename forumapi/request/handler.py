@@ -8,14 +8,15 @@ from __future__ import annotations
 import enum
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
-from typing import Any, ClassVar, Final, NamedTuple, TypeVar
+from typing import Any, ClassVar, Final, NamedTuple, TypeVar, overload
 
 from forumapi.models.access.identity import IDENTITY, IdentityQuery, shaped
 from forumapi.models.journal.idempotency import Finished
 from forumapi.request.context import Context, Located
 from forumapi.request.response import Done, Found, Result
 
-F = TypeVar("F", bound=Callable[..., Result])
+H = TypeVar("H", bound="Handler")
+B = TypeVar("B")
 
 # Media type of `needs` for answers that have the type of a stored file.
 ANYTHING: Final = "*/*"
@@ -70,6 +71,31 @@ class Operation(NamedTuple):
     media_type: str
 
 
+@overload
+def needs(
+    need: Need,
+    *,
+    answer: Any = None,
+    status: int = 200,
+    paged: bool = False,
+    params: tuple[Param, ...] = (),
+    media_type: str = "",
+) -> Callable[[Callable[[H, Context], Result]], Callable[[H, Context], Result]]: ...
+
+
+@overload
+def needs(
+    need: Need,
+    *,
+    body: type[B],
+    answer: Any = None,
+    status: int = 200,
+    paged: bool = False,
+    params: tuple[Param, ...] = (),
+    media_type: str = "",
+) -> Callable[[Callable[[H, Context, B], Result]], Callable[[H, Context, B], Result]]: ...
+
+
 def needs(
     need: Need,
     *,
@@ -79,11 +105,14 @@ def needs(
     paged: bool = False,
     params: tuple[Param, ...] = (),
     media_type: str = "",
-) -> Callable[[F], F]:
-    """Declare the right, body and answer of a handler method. `media_type`: the answer has no envelope."""
+) -> Callable[[Any], Any]:
+    """Declare the right, body and answer of a handler method. `media_type`: the answer has no envelope.
 
-    def mark(function: F) -> F:
-        function.operation = Operation(need, body, answer, status, paged, params, media_type)  # type: ignore[attr-defined]
+    A method with a body takes the decoded body as its second parameter, of that type.
+    """
+
+    def mark(function: Any) -> Any:
+        function.operation = Operation(need, body, answer, status, paged, params, media_type)
         return function
 
     return mark
@@ -177,4 +206,7 @@ class Handler:
 
     def call(self, verb: str, ctx: Context) -> Result:
         """Run the method; `verb` is one of `operations`."""
-        return getattr(self, verb.lower())(ctx)  # type: ignore[no-any-return]
+        method = getattr(self, verb.lower())
+        if self.operations[verb].body is None:
+            return method(ctx)  # type: ignore[no-any-return]
+        return method(ctx, ctx.body)  # type: ignore[no-any-return]

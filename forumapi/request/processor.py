@@ -163,9 +163,10 @@ def _read_body(app: Services, ctx: Context) -> None:
 def _decode(ctx: Context, operation: Operation) -> None:
     """Decode the body into the struct that the operation declares. Raises Invalid."""
     if operation.body is not None and ctx.body is None:
-        ctx.body = body.parse(ctx.raw_body, ctx.environ.get("CONTENT_TYPE", ""), operation.body)
+        sent = body.parse(ctx.raw_body, ctx.environ.get("CONTENT_TYPE", ""), operation.body)
         if operation.body == list[patch.Operation]:
-            patch.check(ctx.body)
+            patch.check(sent)
+        ctx.body = sent
 
 
 def _write(

@@ -162,12 +162,12 @@ class NoteHandler(Handler):
     required_keys = {"POST": ("title",), "PUT": ("title", "meta.editReason")}
 
     @needs(ANYONE, body=NoteBody)
-    def post(self, ctx: Context) -> Result:
+    def post(self, ctx: Context, sent: NoteBody) -> Result:
         """Write it."""
         return Done()
 
     @needs(ANYONE, body=NoteBody)
-    def put(self, ctx: Context) -> Result:
+    def put(self, ctx: Context, sent: NoteBody) -> Result:
         """Change it."""
         return Done()
 

@@ -39,7 +39,7 @@ class AuthHandler(Handler):
         return _show(ctx)
 
     @needs(ANYONE, body=SignIn, answer=str | schemas.SecondStep | None)
-    def post(self, ctx: Context) -> Result:
+    def post(self, ctx: Context, sent: SignIn) -> Result:
         """Signs in: a token, or null when the next step is the caller's.
 
         `{"method": "email-code", "email": ...}` sends a code; the same with `code` answers with the token.
@@ -51,7 +51,7 @@ class AuthHandler(Handler):
         ctx.writer.end()
         app = ctx.app
         tx = ctx.reader
-        verified = backends.verify(ctx.body, ctx.site, ctx.ip, app.config, app.database, tx)
+        verified = backends.verify(sent, ctx.site, ctx.ip, app.config, app.database, tx)
         if verified is None:
             app.mail.wake()
             return Done()
@@ -62,7 +62,7 @@ class AuthHandler(Handler):
             )
         except SecondFactorNeeded as error:
             # A client that names no method takes whatever is not null for the token.
-            if not isinstance(ctx.body.method, str):
+            if not isinstance(sent.method, str):
                 raise
             return Data(json_fragments.dumps({"secondFactor": True, "flow": error.flow}))
         return Data(json_fragments.dumps(secret))
@@ -132,14 +132,13 @@ class Auth0Handler(Handler):
     also_answers = {"POST": (502,)}
 
     @needs(ANYONE, body=Auth0Body, answer=str)
-    def post(self, ctx: Context) -> Result:
+    def post(self, ctx: Context, sent: Auth0Body) -> Result:
         """Exchanges `Code`, or an `AccessToken` with its `TokenType`, for a token of ours, good on this site.
 
         400 while the site lacks one of its three settings for it. 401 for what the tenant refuses, for an address
         that it does not call verified, for an access token of another client, and for who has a second factor.
         """
         tenant = auth0.tenant(ctx.reader, ctx.site.id)
-        sent: Auth0Body = ctx.body
         code, given_token = given(sent.Code, ""), given(sent.AccessToken, "")
         if not code and not (given_token and sent.TokenType):
             raise Invalid("Code", "or AccessToken with TokenType is required")

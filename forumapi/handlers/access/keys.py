@@ -47,9 +47,8 @@ class KeysHandler(Handler):
         return listed(ctx, "keys", items, total, _PATH)
 
     @needs(LOGIN, body=ApiKeyBody, answer=schemas.ApiKey)
-    def post(self, ctx: Context) -> Result:
+    def post(self, ctx: Context, sent: ApiKeyBody) -> Result:
         """Make a key: `name`, `scopes`, and in `days` how long it is good. The answer alone has its secret."""
-        sent: ApiKeyBody = ctx.body
         app = ctx.app
         name = checked_name(given(sent.name, ""), MOST_NAME)
         scopes = checked_scopes(given(sent.scopes, []), app.scopes)

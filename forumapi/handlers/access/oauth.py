@@ -69,19 +69,19 @@ class EndpointHandler(Handler):
     also_answers = {"POST": (401,)}
 
 
-def _ask(ctx: Context, ask: Callable[[Pairs, str], OAuthAnswer]) -> Result:
-    answer = ask(_pairs(ctx), ctx.environ.get("HTTP_AUTHORIZATION", ""))
+def _ask(ctx: Context, sent: Struct, ask: Callable[[Pairs, str], OAuthAnswer]) -> Result:
+    answer = ask(_pairs(ctx, sent), ctx.environ.get("HTTP_AUTHORIZATION", ""))
     headers = [("Pragma", "no-cache")]
     if answer.status == 401:
         headers.append(("WWW-Authenticate", f'Basic realm="{ctx.site.host}"'))
     return RawResponse(answer.body, _JSON, tuple(headers), answer.status)
 
 
-def _pairs(ctx: Context) -> list[tuple[str, str]]:
+def _pairs(ctx: Context, sent: Struct) -> list[tuple[str, str]]:
     """The parameters as they were sent, twice where they were sent twice; the body was found to be in order before."""
     if ctx.environ.get("CONTENT_TYPE", "").partition(";")[0].strip().lower() == _JSON:
-        sent: dict[str, Any] = structs.asdict(ctx.body)
-        return [(name, value) for name, value in sent.items() if value is not UNSET]
+        fields: dict[str, Any] = structs.asdict(sent)
+        return [(name, value) for name, value in fields.items() if value is not UNSET]
     return parse_qsl(ctx.raw_body.decode("ascii"), keep_blank_values=True)
 
 
@@ -91,13 +91,13 @@ class OAuthTokenHandler(EndpointHandler):
     allow = "OPTIONS,POST"
 
     @needs(ANYONE, body=TokenBody, answer=schemas.OAuthTokens, media_type=_JSON)
-    def post(self, ctx: Context) -> Result:
+    def post(self, ctx: Context, sent: TokenBody) -> Result:
         """Exchange a code (with its PKCE verifier), a device code or a refresh token for tokens.
 
         Each refresh token is good once: the answer has the next one. One that comes a second time ends all tokens of
         its family, and so does a code.
         """
-        return _ask(ctx, provider(ctx).token)
+        return _ask(ctx, sent, provider(ctx).token)
 
 
 class OAuthRevokeHandler(EndpointHandler):
@@ -106,9 +106,9 @@ class OAuthRevokeHandler(EndpointHandler):
     allow = "OPTIONS,POST"
 
     @needs(ANYONE, body=AboutTokenBody, answer=dict[str, str], media_type=_JSON)
-    def post(self, ctx: Context) -> Result:
+    def post(self, ctx: Context, sent: AboutTokenBody) -> Result:
         """End an access token, or with a refresh token all of its family; 200 for a token that is none, too."""
-        return _ask(ctx, provider(ctx).revoke)
+        return _ask(ctx, sent, provider(ctx).revoke)
 
 
 class OAuthIntrospectHandler(EndpointHandler):
@@ -117,9 +117,9 @@ class OAuthIntrospectHandler(EndpointHandler):
     allow = "OPTIONS,POST"
 
     @needs(ANYONE, body=AboutTokenBody, answer=schemas.OAuthIntrospection, media_type=_JSON)
-    def post(self, ctx: Context) -> Result:
+    def post(self, ctx: Context, sent: AboutTokenBody) -> Result:
         """Tell a confidential client of its own tokens; of any other it learns only `active: false`."""
-        return _ask(ctx, provider(ctx).introspect)
+        return _ask(ctx, sent, provider(ctx).introspect)
 
 
 class OAuthDeviceHandler(EndpointHandler):
@@ -128,9 +128,9 @@ class OAuthDeviceHandler(EndpointHandler):
     allow = "OPTIONS,POST"
 
     @needs(ANYONE, body=DeviceBody, answer=schemas.OAuthDevice, media_type=_JSON)
-    def post(self, ctx: Context) -> Result:
+    def post(self, ctx: Context, sent: DeviceBody) -> Result:
         """A code to poll the token address with, and one that a person types at `verification_uri`."""
-        return _ask(ctx, provider(ctx).device)
+        return _ask(ctx, sent, provider(ctx).device)
 
 
 class OAuthMetadataHandler(Handler):

@@ -62,7 +62,7 @@ class ClientsHandler(Handler):
         return listed(ctx, "clients", items, total, _CLIENTS)
 
     @needs(OWNER, body=ClientBody, answer=schemas.OAuthClient)
-    def post(self, ctx: Context) -> Result:
+    def post(self, ctx: Context, sent: ClientBody) -> Result:
         """Register a client: `name`, `scopes`, and `redirectUris` or `deviceFlow`.
 
         The answer alone has the secret of a confidential client.
@@ -70,8 +70,8 @@ class ClientsHandler(Handler):
         client, secret = OAuthClient.insert(
             ctx.writer,
             ctx.author,
-            _settings(ctx, None),
-            is_confidential=given(ctx.body.confidential, True),
+            _settings(ctx, sent, None),
+            is_confidential=given(sent.confidential, True),
         )
         note(ctx, journal.CREATED, client.id)
         return Data(dumps(client.document(secret)))
@@ -89,10 +89,10 @@ class ClientHandler(Handler):
         return Data(dumps(known(client, "client").document()))
 
     @needs(OWNER, body=ClientBody, status=302)
-    def put(self, ctx: Context) -> Result:
+    def put(self, ctx: Context, sent: ClientBody) -> Result:
         """Change it. What people granted beyond its new scopes ends at once."""
         client = _lock(ctx)
-        client.update(ctx.writer, _settings(ctx, client))
+        client.update(ctx.writer, _settings(ctx, sent, client))
         note(ctx, journal.REPLACED, client.id)
         return Found(f"{_CLIENTS}/{client.id}")
 
@@ -164,9 +164,8 @@ class ScopesHandler(Handler):
         return Data(dumps(there))
 
 
-def _settings(ctx: Context, before: OAuthClient | None) -> OAuthClientSettings:
+def _settings(ctx: Context, sent: ClientBody, before: OAuthClient | None) -> OAuthClientSettings:
     """Return the settings that were sent, completed from those before. Raises Invalid."""
-    sent: ClientBody = ctx.body
     uris = checked_redirect_uris(given(sent.redirectUris, before.redirect_uris if before else []))
     device_flow = given(sent.deviceFlow, before.device_flow if before else False)
     if not uris and not device_flow:

@@ -89,9 +89,8 @@ class PageHandler(Handler):
             return _message(ctx, "You can't do this", me.ban_reason, status=403)
         return self.shown(ctx, me, cookie)
 
-    def act(self, ctx: Context) -> Result:
+    def act(self, ctx: Context, form: Form) -> Result:
         """Act on a form."""
-        form: Form = ctx.body
         cookie = _cookie(ctx)
         if not cookie or not page_session.is_form_key(form.csrf, cookie, _address(ctx)):
             return _message(
@@ -337,9 +336,9 @@ class AuthorizeHandler(PageHandler):
         return self._refusal(ctx) or self.look(ctx)
 
     @needs(ANYONE, body=Form, media_type=html_pages.TYPE, params=_QUERY)
-    def post(self, ctx: Context) -> Result:
+    def post(self, ctx: Context, sent: Form) -> Result:
         """Forms of the page: signing in, yes or no. Leads back to the client."""
-        return self._refusal(ctx) or self.act(ctx)
+        return self._refusal(ctx) or self.act(ctx, sent)
 
     def _refusal(self, ctx: Context) -> Result | None:
         asked = provider(ctx).validate(ctx.pairs)
@@ -413,9 +412,8 @@ class EmailLinkHandler(PageHandler):
         media_type=html_pages.TYPE,
         params=(Param("key", str, "What the mail's link carries."),),
     )
-    def post(self, ctx: Context) -> Result:
+    def post(self, ctx: Context, form: Form) -> Result:
         """Signs in, once, and goes on where the code was asked for."""
-        form: Form = ctx.body
         cookie, link = _cookie(ctx), self._link(ctx)
         if link is None or not _is_asker(link, cookie):
             return self._old(ctx)
@@ -465,9 +463,9 @@ class DevicePageHandler(PageHandler):
         return self.look(ctx)
 
     @needs(ANYONE, body=Form, media_type=html_pages.TYPE)
-    def post(self, ctx: Context) -> Result:
+    def post(self, ctx: Context, sent: Form) -> Result:
         """Forms of the page: signing in, the code, yes or no."""
-        return self.act(ctx)
+        return self.act(ctx, sent)
 
     def shown(
         self, ctx: Context, me: Identity, cookie: str, error: str = "", typed: str = ""

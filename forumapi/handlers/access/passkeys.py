@@ -51,9 +51,9 @@ class PasskeysHandler(Handler):
         )
 
     @needs(LOGIN, body=PasskeyBody, status=302)
-    def post(self, ctx: Context) -> Result:
+    def post(self, ctx: Context, sent: PasskeyBody) -> Result:
         """Registers the credential that `navigator.credentials.create` gave, under a name of the caller's choice."""
-        tx, sent = ctx.writer, ctx.body
+        tx = ctx.writer
         owner = TokenOwner.lock(tx, ctx.identity)
         name = checked_name(given(sent.name, ""))
         credential = given(sent.credential, {})
@@ -89,11 +89,11 @@ class PasskeyHandler(Handler):
         return Data(json_fragments.dumps(passkey.document()))
 
     @needs(LOGIN, body=PasskeyBody, status=302)
-    def put(self, ctx: Context) -> Result:
+    def put(self, ctx: Context, sent: PasskeyBody) -> Result:
         """Give it another name."""
         owner = TokenOwner.lock(ctx.writer, ctx.identity)
         passkey = Passkey.find(ctx.writer, owner.user_id, ctx.args["passkey"])
-        passkey.update(ctx.writer, owner.user_id, checked_name(given(ctx.body.name, passkey.name)))
+        passkey.update(ctx.writer, owner.user_id, checked_name(given(sent.name, passkey.name)))
         record(ctx)
         return Found(f"{_PATH}/{passkey.id}")
 

@@ -83,9 +83,8 @@ class PermissionBatchHandler(Handler):
     allow = "OPTIONS,POST"
 
     @needs(ANYONE, body=list[PermissionBody], answer=list[schemas.Permissions])
-    def post(self, ctx: Context) -> Result:
+    def post(self, ctx: Context, sent: list[PermissionBody]) -> Result:
         """Twelve flags for each of up to 100 things, in their order; costs what one thing costs."""
-        sent: list[PermissionBody] = ctx.body
         if not 1 <= len(sent) <= MOST_AT_ONCE:
             rule = f"must name 1 to {MOST_AT_ONCE} things"
             raise Invalid("body", rule, code=OUT_OF_RANGE)

@@ -71,7 +71,7 @@ class AuthBeginHandler(Handler):
     also_answers = {"POST": (501, 502)}
 
     @needs(ANYONE, body=Begin, answer=schemas.Begun)
-    def post(self, ctx: Context) -> Result:
+    def post(self, ctx: Context, sent: Begin) -> Result:
         """Begins: `flow` is kept by the client and sent with the last step, within ten minutes, once.
 
         `location` is where the browser goes next; `publicKey` what `navigator.credentials.get` takes.
@@ -79,7 +79,7 @@ class AuthBeginHandler(Handler):
         # Nothing is held while a provider is asked.
         ctx.writer.end()
         app = ctx.app
-        begun = backends.begin(ctx.body, ctx.site, ctx.ip, app.config, app.database, ctx.reader)
+        begun = backends.begin(sent, ctx.site, ctx.ip, app.config, app.database, ctx.reader)
         data: dict[str, Any] = {"flow": begun.flow}
         if begun.location:
             data["location"] = begun.location
@@ -150,15 +150,15 @@ class SiteAuthHandler(Handler):
         )
 
     @needs(OWNER, body=SiteAuthBody, status=302)
-    def put(self, ctx: Context) -> Result:
+    def put(self, ctx: Context, sent: SiteAuthBody) -> Result:
         """`secondFactor` true: who has none moderates nothing here. 400 for an owner who has none either."""
-        if isinstance(ctx.body.secondFactor, bool):
-            if ctx.body.secondFactor and not Totp.is_on_for(ctx.reader, ctx.identity.user_id):
+        if isinstance(sent.secondFactor, bool):
+            if sent.secondFactor and not Totp.is_on_for(ctx.reader, ctx.identity.user_id):
                 raise Invalid(
                     "secondFactor",
                     "would lock you out: add a second factor of your own first (POST /api/v1/auth/totp)",
                 )
-            sign_in_rules.set_second_factor(ctx.writer, ctx.author, ctx.body.secondFactor)
+            sign_in_rules.set_second_factor(ctx.writer, ctx.author, sent.secondFactor)
         return Found(_SITE_AUTH)
 
 
@@ -185,7 +185,7 @@ class SiteAuthMethodHandler(Handler):
         return Data(json_fragments.dumps(_shown(backends.state(backend, row, ctx.app.config))))
 
     @needs(OWNER, body=SiteAuthMethodBody, status=302)
-    def put(self, ctx: Context) -> Result:
+    def put(self, ctx: Context, sent: SiteAuthMethodBody) -> Result:
         """Set it up; settings that are not sent stay, "" clears one. Tokens of it are good on this site only.
 
         What the platform has set up for all sites is not taken over: the site's own settings stand alone.
@@ -193,8 +193,8 @@ class SiteAuthMethodHandler(Handler):
         backend = _named(ctx)
         row = SiteAuthBackend.find(ctx.reader, ctx.site.id, backend.name)
         stored = dict(row.settings) if row and row.is_own else {}
-        settings = backends.merge_settings(backend, stored, given(ctx.body.settings, {}))
-        enabled = ctx.body.enabled
+        settings = backends.merge_settings(backend, stored, given(sent.settings, {}))
+        enabled = sent.enabled
         if not isinstance(enabled, bool):
             enabled = row.is_enabled if row else True
         SiteAuthBackend.upsert(

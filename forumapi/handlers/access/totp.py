@@ -66,13 +66,13 @@ class OneTimeHandler(Handler):
         return Data(json_fragments.dumps({"secret": secret, "uri": uri}))
 
     @needs(LOGIN, body=CodeBody, answer=schemas.RecoveryCodes)
-    def put(self, ctx: Context) -> Result:
+    def put(self, ctx: Context, sent: CodeBody) -> Result:
         """Switches it on, with a code of the app; the answer holds ten recovery codes, for the only time.
 
         Every other session, key and grant of the caller ends: they were made without it.
         """
         with _tried(ctx) as tx:
-            owner = _proven(ctx, tx, is_new=True)
+            owner = _proven(ctx, sent, tx, is_new=True)
             codes = Totp.confirm(tx, owner.user_id)
             owner.end_other_tokens(tx, ctx.identity.token_id)
             record(ctx, tx)
@@ -80,10 +80,10 @@ class OneTimeHandler(Handler):
         return Data(json_fragments.dumps({"recoveryCodes": codes}))
 
     @needs(LOGIN, body=CodeBody)
-    def delete(self, ctx: Context) -> Result:
+    def delete(self, ctx: Context, sent: CodeBody) -> Result:
         """Switches it off, with a code of the app or a recovery code."""
         with _tried(ctx) as tx:
-            owner = _proven(ctx, tx)
+            owner = _proven(ctx, sent, tx)
             Totp.delete(tx, owner.user_id)
             record(ctx, tx)
             notify(ctx, owner, "The second factor was removed from your account", tx)
@@ -98,10 +98,10 @@ class RecoveryCodesHandler(Handler):
     required_keys: ClassVar = {"POST": ("code",)}
 
     @needs(LOGIN, body=CodeBody, answer=schemas.RecoveryCodes)
-    def post(self, ctx: Context) -> Result:
+    def post(self, ctx: Context, sent: CodeBody) -> Result:
         """Ten new ones in the place of all there were, for the only time; with a code of the app or a recovery code."""
         with _tried(ctx) as tx:
-            owner = _proven(ctx, tx)
+            owner = _proven(ctx, sent, tx)
             codes = Totp.renew_recovery_codes(tx, owner.user_id)
             record(ctx, tx)
             notify(ctx, owner, "Your recovery codes were replaced", tx)
@@ -117,9 +117,9 @@ def _tried(ctx: Context) -> AbstractContextManager[Transaction]:
     return ctx.app.database.write()
 
 
-def _proven(ctx: Context, tx: Transaction, *, is_new: bool = False) -> TokenOwner:
+def _proven(ctx: Context, sent: CodeBody, tx: Transaction, *, is_new: bool = False) -> TokenOwner:
     owner = TokenOwner.lock(tx, ctx.identity)
-    if not Totp.use_code(tx, owner.user_id, given(ctx.body.code, ""), is_new=is_new):
+    if not Totp.use_code(tx, owner.user_id, given(sent.code, ""), is_new=is_new):
         raise Invalid("code", "is wrong, used or expired")
     return owner
 
@@ -153,11 +153,11 @@ class EmailAddressHandler(Handler):
         )
 
     @needs(LOGIN, body=AddressBody)
-    def post(self, ctx: Context) -> Result:
+    def post(self, ctx: Context, sent: AddressBody) -> Result:
         """Sends a code to the address that is to be the new one. The answer does not tell whether somebody has it."""
         app = ctx.app
         owner = TokenOwner.find(ctx.reader, ctx.identity)
-        address = email_change.checked(given(ctx.body.email, ""), owner.email)
+        address = email_change.checked(given(sent.email, ""), owner.email)
         if not outbox.is_possible(app.config):
             raise NotImplementedHere("Sending mail is not configured here")
         ctx.writer.end()
@@ -179,12 +179,11 @@ class EmailAddressHandler(Handler):
         return Done()
 
     @needs(LOGIN, body=AddressProofBody)
-    def put(self, ctx: Context) -> Result:
+    def put(self, ctx: Context, sent: AddressProofBody) -> Result:
         """Changes it, with the code that was sent, and one of the second factor of those who have one.
 
         Every other session, key and grant of the caller ends, and the old address is told.
         """
-        sent: AddressProofBody = ctx.body
         user_id = TokenOwner.find(ctx.reader, ctx.identity).user_id
         ctx.writer.end()
         database = ctx.app.database

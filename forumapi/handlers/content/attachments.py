@@ -121,9 +121,8 @@ class AttachmentsHandler(CarrierHandler):
         return Page(0, (attachments.total, shown, tuple(at), ctx.can), build)
 
     @needs(UPDATE, body=AttachmentBody, status=302)
-    def post(self, ctx: Context) -> Result:
+    def post(self, ctx: Context, sent: AttachmentBody) -> Result:
         """Attach an uploaded file. On a profile it becomes the avatar."""
-        sent: AttachmentBody = ctx.body
         hash = given(sent.fileHash, "")
         if not hash:
             raise Invalid("fileHash", "is required")

@@ -147,9 +147,8 @@ class AttendeesHandler(Handler):
         )
 
     @needs(CREATE, body=list[AttendeeBody])
-    def put(self, ctx: Context) -> Result:
+    def put(self, ctx: Context, sent: list[AttendeeBody]) -> Result:
         """Rsvp, for oneself or as the event's owner or moderator for others: all of the batch or nothing."""
-        sent: list[AttendeeBody] = ctx.body
         if not sent:
             raise Invalid("body", "must have at least one answer")
         if len(sent) > MAX_BATCH:
@@ -220,9 +219,9 @@ class AttendeeHandler(Handler):
         return evaluator.effective(ctx.identity.principal, target, ctx.tree)
 
     @needs(CREATE, body=AttendeeBody, status=302)
-    def put(self, ctx: Context) -> Result:
+    def put(self, ctx: Context, sent: AttendeeBody) -> Result:
         """Rsvp, for oneself or as the event's owner or moderator for somebody else; the address says for whom."""
-        rsvp = _rsvp(ctx, ctx.body, ctx.args["profileId"].id)
+        rsvp = _rsvp(ctx, sent, ctx.args["profileId"].id)
         attendee.store_answers(ctx.writer, ctx.author, _open_event(ctx), [rsvp])
         return Found(ctx.path)
 

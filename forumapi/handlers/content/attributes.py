@@ -119,15 +119,15 @@ class AttributesHandler(Handler):
         return Page(0, (tuple(found), ctx.path, ctx.query_string), build)
 
     @needs(UPDATE, body=list[AttributeBody])
-    def put(self, ctx: Context) -> Result:
+    def put(self, ctx: Context, sent: list[AttributeBody]) -> Result:
         """Store these attributes, all or none; others stay. Of two with the same key the later one counts."""
         attached_to.check(ctx)
-        _check_batch(ctx.body)
+        _check_batch(sent)
         values = {
             attribute.checked_key(_sent(entry.key), f"[{index}].key"): attribute.checked_value(
                 _sent(entry.value), f"[{index}].value"
             )
-            for index, entry in enumerate(ctx.body)
+            for index, entry in enumerate(sent)
         }
         _check_keys(ctx, values)
         if values:
@@ -135,13 +135,13 @@ class AttributesHandler(Handler):
         return Done()
 
     @needs(REMOVE, body=list[KeyBody])
-    def delete(self, ctx: Context) -> Result:
+    def delete(self, ctx: Context, sent: list[KeyBody]) -> Result:
         """Remove the attributes of these keys; those that are not there are passed over."""
         attached_to.check(ctx)
-        _check_batch(ctx.body)
+        _check_batch(sent)
         keys = {
             attribute.checked_key(_sent(entry.key), f"[{index}].key")
-            for index, entry in enumerate(ctx.body)
+            for index, entry in enumerate(sent)
         }
         _check_keys(ctx, keys)
         _attributes(ctx).delete(ctx.writer, ctx.author, keys)
@@ -167,11 +167,11 @@ class AttributeHandler(Handler):
         return Page(0, row, lambda: dumps(attribute.document(row)))
 
     @needs(UPDATE, body=ValueBody, status=302)
-    def put(self, ctx: Context) -> Result:
+    def put(self, ctx: Context, sent: ValueBody) -> Result:
         """Store the attribute; its type is that of the value."""
         attached_to.check(ctx)
         key = attribute.checked_key(ctx.args["key"], "key")
-        value = attribute.checked_value(_sent(ctx.body.value), "value")
+        value = attribute.checked_value(_sent(sent.value), "value")
         _check_keys(ctx, [key])
         _save(ctx, {key: value})
         return Found(ctx.path)

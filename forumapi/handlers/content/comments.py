@@ -177,21 +177,21 @@ class CommentHandler(Handler):
         return Page(page.comment.version, (page.stamp, href, ctx.can), build)
 
     @needs(UPDATE, body=CommentBody, status=302)
-    def put(self, ctx: Context) -> Result:
+    def put(self, ctx: Context, sent: CommentBody) -> Result:
         """Change the text; the one before stays as a revision."""
         located: LockedComment = ctx.located
         comment = located.required()
-        if not isinstance(ctx.body.markdown, UnsetType):
-            change_text(ctx, comment, text.source(ctx.body.markdown))
+        if not isinstance(sent.markdown, UnsetType):
+            change_text(ctx, comment, text.source(sent.markdown))
         return Found(comment.href)
 
     @needs(UPDATE, body=list[patch.Operation])
-    def patch(self, ctx: Context) -> Result:
+    def patch(self, ctx: Context, sent: list[patch.Operation]) -> Result:
         """Set the flags `deleted` and `moderated`."""
         located: LockedComment = ctx.located
         comment = located.required()
         is_deleted, is_moderated = comment.is_deleted, comment.is_moderated
-        for change in patch.changes(ctx.body, _PATHS):
+        for change in patch.changes(sent, _PATHS):
             patch.permit(change, ctx.can)
             if change.path == patch.DELETED:
                 is_deleted = change.value
@@ -274,7 +274,7 @@ class CommentsHandler(Handler):
 
     def locate(self, ctx: Context) -> Located:
         """Lock the parent that the body names, after the longer part of rendering."""
-        sent: CommentBody = ctx.body
+        sent = ctx.body_as(CommentBody)
         name = body.given(sent.itemType, "").lower()
         kind = itemtypes.BY_NAME.get(name)
         if kind is None or not kind.commentable:
@@ -302,7 +302,7 @@ class CommentsHandler(Handler):
         return located
 
     @needs(CREATE, body=CommentBody, status=302)
-    def post(self, ctx: Context) -> Result:
+    def post(self, ctx: Context, sent: CommentBody) -> Result:
         """Write a comment. The same text again within minutes leads to the first one."""
         located: LocatedParent = ctx.located
         parent, draft = located.parent, located.draft
@@ -312,7 +312,7 @@ class CommentsHandler(Handler):
         if parent.item is not None and not parent.item.is_open and not is_moderator:
             raise Forbidden("This is closed", code=NO_CREATE)
         config = ctx.app.config
-        comment = Comment(parent, located.source, max(body.given(ctx.body.inReplyTo, 0), 0))
+        comment = Comment(parent, located.source, max(body.given(sent.inReplyTo, 0), 0))
         is_new = comment.insert(
             ctx.writer,
             ctx.author,

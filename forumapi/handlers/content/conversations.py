@@ -34,10 +34,10 @@ class ConversationHandler(ItemHandler):
         return items.show(ctx)
 
     @needs(UPDATE, body=ConversationBody, status=302)
-    def put(self, ctx: Context) -> Result:
+    def put(self, ctx: Context, sent: ConversationBody) -> Result:
         """Change the title or move it to another microcosm; needs meta.editReason."""
         conversation = items.required(ctx, Item)
-        conversation.update(ctx.writer, ctx.author, items.change(ctx))
+        conversation.update(ctx.writer, ctx.author, items.change(ctx, sent))
         return Found(conversation.href)
 
 
@@ -54,6 +54,6 @@ class ConversationsHandler(ItemsHandler):
         return items.list_items(ctx, self.item_type, "conversations")
 
     @needs(CREATE, body=ConversationBody, status=302)
-    def post(self, ctx: Context) -> Result:
+    def post(self, ctx: Context, sent: ConversationBody) -> Result:
         """Begin a conversation. The same one again within minutes leads to the first."""
-        return items.create(ctx, self.item_type)
+        return items.create(ctx, sent, self.item_type)

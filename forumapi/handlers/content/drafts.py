@@ -39,11 +39,11 @@ class DraftBody(Struct):
     version: int | UnsetType = UNSET
 
 
-def _item_type(ctx: Context) -> int:
+def _item_type(ctx: Context, sent: DraftBody) -> int:
     """Tell the type of what the draft will be. Raises Invalid."""
     if ctx.args["item"].type != itemtypes.MICROCOSM:
         return itemtypes.COMMENT
-    kind = itemtypes.BY_NAME.get(body.given(ctx.body.itemType, "").lower())
+    kind = itemtypes.BY_NAME.get(body.given(sent.itemType, "").lower())
     allowed = [id for id in itemtypes.MICROCOSM_CHILDREN if id != itemtypes.MICROCOSM]
     if kind is None or kind.id not in allowed:
         names = ", ".join(itemtypes.name_of(id) for id in allowed)
@@ -94,16 +94,15 @@ class DraftHandler(Handler):
         return Page(draft.version, draft.stamp, lambda: dumps(draft.document()))
 
     @needs(CREATE, body=DraftBody, status=302)
-    def put(self, ctx: Context) -> Result:
+    def put(self, ctx: Context, sent: DraftBody) -> Result:
         """Store the draft over the version that the caller knows; 409 if another one stands."""
         attached_to.check(ctx)
-        sent: DraftBody = ctx.body
         if isinstance(sent.content, UnsetType):
             raise Invalid("content", "is required")
         version = given(sent.version, 0)
         if not 0 <= version <= _MAX_VERSION:
             raise Invalid("version", "must be 0 or a version", code=OUT_OF_RANGE)
-        draft = Draft(ctx.args["item"], _item_type(ctx), version=version)
+        draft = Draft(ctx.args["item"], _item_type(ctx, sent), version=version)
         draft.save(ctx.writer, ctx.author, sent.content)
         return Found(draft.href)
 

@@ -53,14 +53,14 @@ class EventHandler(ItemHandler):
         return items.show(ctx)
 
     @needs(UPDATE, body=EventBody, status=302)
-    def put(self, ctx: Context) -> Result:
+    def put(self, ctx: Context, sent: EventBody) -> Result:
         """Change the event, call it off or move it to another microcosm; needs meta.editReason. Who waits for a space
         moves up if there are more of them now."""
         tx, author = ctx.writer, ctx.author
         event = items.required(ctx, Event)
-        change = items.change(ctx)
+        change = items.change(ctx, sent)
         event.load_details(tx, ctx.site.id)
-        event.details = after_put(ctx.body, event.details)
+        event.details = after_put(sent, event.details)
         event.update(tx, author, change)
         attendee.promote_waiting(tx, author, event)
         return Found(event.href)
@@ -87,7 +87,7 @@ class EventsHandler(ItemsHandler):
         return items.list_items(ctx, self.item_type, "events", listing)
 
     @needs(CREATE, body=EventBody, status=302)
-    def post(self, ctx: Context) -> Result:
+    def post(self, ctx: Context, sent: EventBody) -> Result:
         """Announce an event. The same one again within minutes leads to the first."""
-        details = checked(ctx.body, EventDetails())
-        return items.create(ctx, self.item_type, functools.partial(Event, details=details))
+        details = checked(sent, EventDetails())
+        return items.create(ctx, sent, self.item_type, functools.partial(Event, details=details))

@@ -98,7 +98,7 @@ class FilesHandler(Handler):
     def post(self, ctx: Context) -> Result:
         """Store the files of a form. The same file again is the same file."""
         quota = _quota(ctx)
-        files: list[File] = ctx.body
+        files: list[File] = ctx.body_as(list)
         answer = []
         for received in files:
             created = received.insert(ctx.writer, ctx.site.id, ctx.identity.profile_id, quota)

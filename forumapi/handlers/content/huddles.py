@@ -195,9 +195,8 @@ class HuddlesHandler(Handler):
         return Page(0, stamp, build, is_kept=False)
 
     @needs(CREATE, body=HuddleBody, status=302)
-    def post(self, ctx: Context) -> Result:
+    def post(self, ctx: Context, sent: HuddleBody) -> Result:
         """Begin a huddle with `participants`; the caller is always in it. The same title again at once is the first."""
-        sent: HuddleBody = ctx.body
         if ctx.identity.huddles_closed:
             raise Forbidden(_CLOSED, code=NO_CREATE)
         title = text.title(None if isinstance(sent.title, UnsetType) else sent.title, "title", 150)
@@ -309,11 +308,11 @@ class ParticipantsHandler(Handler):
         return Page(participants.version, stamp, build)
 
     @needs(UPDATE, body=list[ParticipantBody], status=302)
-    def put(self, ctx: Context) -> Result:
+    def put(self, ctx: Context, sent: list[ParticipantBody]) -> Result:
         """Add people: all of them or nobody. Those in it already stay; one who ignores the caller is left out."""
         located: LockedHuddle = ctx.located
         huddle = located.required()
-        huddle.add(ctx.writer, ctx.author, _profile_ids(ctx.body))
+        huddle.add(ctx.writer, ctx.author, _profile_ids(sent))
         return Found(huddle.href)
 
 

@@ -218,10 +218,9 @@ def check_place(ctx: Context, microcosm_id: int, item_type: int) -> None:
         raise Invalid("microcosmId", f"does not take {itemtypes.name_of(item_type)}s")
 
 
-def change(ctx: Context) -> ItemChange:
+def change(ctx: Context, sent: ItemBody) -> ItemChange:
     """Lay title, place and reason of a PUT over the located item (content 1.3). Raises Invalid, Forbidden."""
     item = required(ctx, Item)
-    sent: ItemBody = ctx.body
     reason = edit_reason(sent.meta)
     title = item.title
     if not isinstance(sent.title, UnsetType):
@@ -242,9 +241,9 @@ class ItemHandler(Handler):
         return locate_locked(ctx, self.model) if ctx.is_write else locate_page(ctx)
 
     @needs(UPDATE, body=list[patch.Operation])
-    def patch(self, ctx: Context) -> Result:
+    def patch(self, ctx: Context, sent: list[patch.Operation]) -> Result:
         """Set the flags `sticky`, `open`, `deleted`, `moderated`."""
-        changes = patch.changes(ctx.body, _PATHS)
+        changes = patch.changes(sent, _PATHS)
         item = required(ctx, Item)
         for change in changes:
             patch.permit(change, ctx.can)
@@ -270,7 +269,7 @@ class ItemsHandler(Handler):
     def locate(self, ctx: Context) -> Located | None:
         tree = ctx.tree
         if ctx.is_write:
-            id = body.given(ctx.body.microcosmId, 0)
+            id = body.given(ctx.body_as(ItemBody).microcosmId, 0)
             node = tree.nodes.get(id)
             if node is None:
                 return Located(Target(self.item_type))
@@ -283,10 +282,11 @@ class ItemsHandler(Handler):
         )
 
 
-def create(ctx: Context, item_type: int, model: Callable[[int, int, str], Item] = Item) -> Found:
+def create(
+    ctx: Context, sent: ItemBody, item_type: int, model: Callable[[int, int, str], Item] = Item
+) -> Found:
     """Insert the item that the body describes; `model` makes it from type, microcosm and title. The same item again
     within minutes leads to the first. Raises Invalid, Forbidden, NotFound."""
-    sent: ItemBody = ctx.body
     microcosm_id = body.given(sent.microcosmId, 0)
     title = text.title(None if isinstance(sent.title, UnsetType) else sent.title, "title", 150)
     check_place(ctx, microcosm_id, item_type)

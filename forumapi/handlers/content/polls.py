@@ -66,13 +66,13 @@ class PollHandler(ItemHandler):
         return items.show(ctx)
 
     @needs(UPDATE, body=PollBody, status=302)
-    def put(self, ctx: Context) -> Result:
+    def put(self, ctx: Context, sent: PollBody) -> Result:
         """Change the poll or move it to another microcosm; needs meta.editReason. A choice that is left out is removed
         with its votes."""
         poll = items.required(ctx, Poll)
-        change = items.change(ctx)
+        change = items.change(ctx, sent)
         before = read_details(ctx.writer, ctx.site.id, poll.id)
-        poll.details = checked(ctx.body, before)
+        poll.details = checked(sent, before)
         poll.update(ctx.writer, ctx.author, change)
         return Found(poll.href)
 
@@ -90,10 +90,10 @@ class PollsHandler(ItemsHandler):
         return items.list_items(ctx, self.item_type, "polls")
 
     @needs(CREATE, body=PollBody, status=302)
-    def post(self, ctx: Context) -> Result:
+    def post(self, ctx: Context, sent: PollBody) -> Result:
         """Ask something. The same question again within minutes leads to the first."""
-        details = checked(ctx.body, PollDetails(), is_new=True)
-        return items.create(ctx, self.item_type, functools.partial(Poll, details=details))
+        details = checked(sent, PollDetails(), is_new=True)
+        return items.create(ctx, sent, self.item_type, functools.partial(Poll, details=details))
 
 
 class VotesHandler(Handler):
@@ -150,11 +150,11 @@ class VotesHandler(Handler):
         return Page(0, (stamp, details.voter_count, ctx.path, ctx.query_string), build)
 
     @needs(CREATE, body=list[VoteBody], status=302)
-    def put(self, ctx: Context) -> Result:
+    def put(self, ctx: Context, sent: list[VoteBody]) -> Result:
         """The caller's ballot: these choices and no others; an empty list withdraws it."""
         poll = items.required(ctx, Poll)
         attached_to.check_signed_in(ctx)
-        chosen = [given(vote.id, 0) for vote in ctx.body]
+        chosen = [given(vote.id, 0) for vote in sent]
         if len(chosen) > MAX_CHOICES:
             raise Invalid("", f"At most {MAX_CHOICES} choices may be named")
         poll.vote(

@@ -33,7 +33,7 @@ class PreviewHandler(Handler):
 
     def locate(self, ctx: Context) -> Located:
         """Find the place where the text would be posted. Nothing is locked, since nothing is written."""
-        sent: PreviewBody = ctx.body
+        sent = ctx.body_as(PreviewBody)
         item_type, name = itemtypes.MICROCOSM, "microcosmId"
         id = body.given(sent.microcosmId, 0)
         if not isinstance(sent.microcosmId, int):
@@ -50,7 +50,7 @@ class PreviewHandler(Handler):
         return Located(place.target, is_hidden=place.is_hidden)
 
     @needs(CREATE, body=PreviewBody, answer=schemas.Preview)
-    def post(self, ctx: Context) -> Result:
+    def post(self, ctx: Context, sent: PreviewBody) -> Result:
         """The HTML that the text would have there, with mentions and embeds; links are as they are. Stores nothing."""
         target = ctx.located.target
         is_moderator = bool(ctx.can & evaluator.MODERATOR)
@@ -61,6 +61,9 @@ class PreviewHandler(Handler):
         ):
             raise Forbidden("This is closed", code=NO_CREATE)
         html = text.preview(
-            ctx.reader, ctx.site, ctx.body.markdown, short_links=ctx.app.config.short_links
+            ctx.reader,
+            ctx.site,
+            body.given(sent.markdown, ""),
+            short_links=ctx.app.config.short_links,
         )
         return Data(json_fragments.dumps({"html": html or comment_page.NOTHING}))

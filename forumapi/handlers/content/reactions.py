@@ -40,9 +40,9 @@ class ReactionKindsHandler(Handler):
         )
 
     @needs(OWNER, body=list[KindBody])
-    def put(self, ctx: Context) -> Result:
+    def put(self, ctx: Context, sent: list[KindBody]) -> Result:
         """Replace the whole list: up to 20; an empty one turns reactions off."""
-        reaction.set_kinds(ctx.writer, ctx.author, reaction.checked(ctx.body))
+        reaction.set_kinds(ctx.writer, ctx.author, reaction.checked(sent))
         return Done()
 
     @needs(OWNER)

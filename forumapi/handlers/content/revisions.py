@@ -80,11 +80,11 @@ class RevisionsHandler(Handler):
         return Page(shown.comment.version, stamp, build)
 
     @needs(UPDATE, body=RevertBody, status=302)
-    def post(self, ctx: Context) -> Result:
+    def post(self, ctx: Context, sent: RevertBody) -> Result:
         """Make the text of an earlier revision the current one again, as a new revision."""
         located: LockedComment = ctx.located
         comment = located.required()
-        number = body.given(ctx.body.revision, 0)
+        number = body.given(sent.revision, 0)
         if number < 1:
             raise Invalid("revision", "must be the number of a revision", code=OUT_OF_RANGE)
         wanted = revision.find(ctx.writer, ctx.site.id, comment.id, [number]).get(number)

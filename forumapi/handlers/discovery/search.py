@@ -187,13 +187,13 @@ class SiteSearchHandler(Handler):
         return Page(0, tuple(language), lambda: dumps(language.document()))
 
     @needs(OWNER, body=SearchLanguageBody, status=302)
-    def put(self, ctx: Context) -> Result:
+    def put(self, ctx: Context, sent: SearchLanguageBody) -> Result:
         """Change it: at once for searches and new texts; old ones are found in both until they are indexed anew."""
-        sent = ctx.body.language
+        language = sent.language
         known = SearchLanguage.find(ctx.reader, ctx.site.id).languages
-        if not isinstance(sent, str) or sent not in known:
+        if not isinstance(language, str) or language not in known:
             raise Invalid("language", "must be one of those that GET lists")
-        SearchLanguage.update(ctx.writer, ctx.author, sent)
+        SearchLanguage.update(ctx.writer, ctx.author, language)
         site_id = ctx.site.id
         ctx.writer.after_commit(lambda: ctx.app.sites.forget(site_id))
         return Found(ctx.path)

@@ -204,9 +204,8 @@ class MicrocosmsHandler(Handler):
         return show(ctx)
 
     @needs(CREATE, body=MicrocosmBody, status=302)
-    def post(self, ctx: Context) -> Result:
+    def post(self, ctx: Context, sent: MicrocosmBody) -> Result:
         """Make a microcosm below `parentId`, or below the root."""
-        sent: MicrocosmBody = ctx.body
         title = text.title(_given(sent.title), "title", 50, quiet=False)
         description = text.block(_given(sent.description), "description", 10_000)
         logo_url = _logo_url(sent) or ""
@@ -251,9 +250,8 @@ class MicrocosmHandler(Handler):
         return show(ctx)
 
     @needs(UPDATE, body=MicrocosmBody, status=302)
-    def put(self, ctx: Context) -> Result:
+    def put(self, ctx: Context, sent: MicrocosmBody) -> Result:
         """Change it or move it below another one; needs meta.editReason."""
-        sent: MicrocosmBody = ctx.body
         microcosm = _lock(ctx)
         tree, node = microcosm
         reason = edit_reason(sent.meta)
@@ -266,9 +264,9 @@ class MicrocosmHandler(Handler):
         return Found(itemtypes.href(itemtypes.MICROCOSM, node.id))
 
     @needs(UPDATE, body=list[patch.Operation])
-    def patch(self, ctx: Context) -> Result:
+    def patch(self, ctx: Context, sent: list[patch.Operation]) -> Result:
         """Set the flags `sticky`, `open`, `deleted`, `moderated`; everything below follows."""
-        changes = patch.changes(ctx.body, _PATHS)
+        changes = patch.changes(sent, _PATHS)
         for change in changes:
             patch.permit(change, ctx.can)
         microcosm = _lock(ctx)

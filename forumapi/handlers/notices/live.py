@@ -328,12 +328,11 @@ class TicketsHandler(Handler):
     takes_idempotency_key = False
 
     @needs(LOGIN, body=TicketBody, answer=schemas.Ticket)
-    def post(self, ctx: Context) -> Result:
+    def post(self, ctx: Context, sent: TicketBody) -> Result:
         """A ticket for `?ticket=` of one connection as the caller, within half a minute.
 
         It is good for pages of the origin that asks, or of `origin`, and with `topics` for the stream of these alone.
         """
-        sent: TicketBody = ctx.body
         origin = _origin(ctx)
         if isinstance(sent.origin, str):
             origin = sent.origin.lower()

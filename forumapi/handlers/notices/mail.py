@@ -84,10 +84,9 @@ class MailTemplateHandler(Handler):
         return Data(json_fragments.dumps(mail_templates.document(number, own)))
 
     @needs(OWNER, body=MailTemplateBody, status=302)
-    def put(self, ctx: Context) -> Result:
+    def put(self, ctx: Context, sent: MailTemplateBody) -> Result:
         """Replaces it. What mail programs do not show of HTML (scripts, forms, frames) is left out."""
         number = _number(ctx)
-        sent: MailTemplateBody = ctx.body
         parts = mail_templates.checked(
             number, given(sent.subject, None), given(sent.text, None), given(sent.html, None)
         )
@@ -149,9 +148,8 @@ class EmailSettingsHandler(Handler):
         )
 
     @needs(LOGIN, body=EmailBody, status=302)
-    def put(self, ctx: Context) -> Result:
+    def put(self, ctx: Context, sent: EmailBody) -> Result:
         """Sets `digest` to `daily`, `weekly` or `none`, and the zone whose mornings count."""
-        sent: EmailBody = ctx.body
         site_id, me = ctx.site.id, ctx.identity.profile_id
         now = digest.find(ctx.reader, site_id, me)
         digest.choose(

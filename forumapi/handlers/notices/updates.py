@@ -126,9 +126,8 @@ class PreferenceHandler(Handler):
         return Data(dumps(preference.document(me)))
 
     @needs(LOGIN, body=PreferenceBody, status=302)
-    def put(self, ctx: Context) -> Result:
+    def put(self, ctx: Context, sent: PreferenceBody) -> Result:
         """Stores what is sent and keeps the rest."""
-        sent: PreferenceBody = ctx.body
         is_known = ctx.args["type"] in update.NAMES and UpdatePreference.update(
             ctx.writer,
             ctx.author,

@@ -169,18 +169,17 @@ class WatchersHandler(Handler):
         return Page(0, stamp, build)
 
     @needs(LOGIN, body=WatchBody, answer=bool)
-    def post(self, ctx: Context) -> Result:
+    def post(self, ctx: Context, sent: WatchBody) -> Result:
         """Follows a thing; says whether mail is sent of it. What is followed already stays as it is."""
-        sent: WatchBody = ctx.body
         thing = _named(sent.itemType, sent.itemId)
         _follow(ctx, [thing], [_update_type(sent, thing)])
         watcher = Watcher.find(ctx.reader, ctx.author, [thing])[thing]
         return Data(json_fragments.dumps(watcher.send_email))
 
     @needs(LOGIN, body=WatchBody, answer=bool)
-    def put(self, ctx: Context) -> Result:
+    def put(self, ctx: Context, sent: WatchBody) -> Result:
         """The same as POST."""
-        return self.post(ctx)
+        return self.post(ctx, sent)
 
     def replay(self, ctx: Context, done: Finished) -> Result:
         """Answer whether mail is sent now; a thing that was unfollowed since stays unfollowed."""
@@ -197,9 +196,9 @@ class WatcherByItemHandler(Handler):
     required_keys: ClassVar = {"PATCH": ("itemType", "itemId")}
 
     @needs(LOGIN, body=SendingBody)
-    def patch(self, ctx: Context) -> Result:
+    def patch(self, ctx: Context, sent: SendingBody) -> Result:
         """Changes what is sent; a key that is not there changes nothing (W-04)."""
-        Watcher.update(ctx.writer, ctx.author, [_change(ctx.body)])
+        Watcher.update(ctx.writer, ctx.author, [_change(sent)])
         return Done()
 
     @needs(
@@ -223,9 +222,8 @@ class WatcherHandler(Handler):
     allow = "OPTIONS,DELETE,PATCH"
 
     @needs(LOGIN, body=SendingBody)
-    def patch(self, ctx: Context) -> Result:
+    def patch(self, ctx: Context, sent: SendingBody) -> Result:
         """Changes what is sent of the thing in the body or, where it names none, by the caller's watcher of that id."""
-        sent: SendingBody = ctx.body
         if isinstance(sent.itemType, str) or isinstance(sent.itemId, int):
             Watcher.update(ctx.writer, ctx.author, [_change(sent)])
             return Done()
@@ -254,26 +252,26 @@ class WatchersBatchHandler(Handler):
     allow = "OPTIONS,PUT,PATCH,DELETE"
 
     @needs(LOGIN, body=list[WatchBody])
-    def put(self, ctx: Context) -> Result:
+    def put(self, ctx: Context, sent: list[WatchBody]) -> Result:
         """Follows up to 100 things that the caller may read."""
         things, update_types = [], []
-        for sent, place in _several(ctx.body):
-            thing = _named(sent.itemType, sent.itemId, place)
+        for entry, place in _several(sent):
+            thing = _named(entry.itemType, entry.itemId, place)
             things.append(thing)
-            update_types.append(_update_type(sent, thing, place))
+            update_types.append(_update_type(entry, thing, place))
         _follow(ctx, things, update_types, "body")
         return Done()
 
     @needs(LOGIN, body=list[SendingBody])
-    def patch(self, ctx: Context) -> Result:
+    def patch(self, ctx: Context, sent: list[SendingBody]) -> Result:
         """Changes what is sent of up to 100 things that the caller follows."""
-        changes = [_change(sent, place) for sent, place in _several(ctx.body)]
+        changes = [_change(entry, place) for entry, place in _several(sent)]
         Watcher.update(ctx.writer, ctx.author, changes, place="body")
         return Done()
 
     @needs(LOGIN, body=list[WatchedBody])
-    def delete(self, ctx: Context) -> Result:
+    def delete(self, ctx: Context, sent: list[WatchedBody]) -> Result:
         """Follows up to 100 things no more."""
-        things = [_named(sent.itemType, sent.itemId, place) for sent, place in _several(ctx.body)]
+        things = [_named(entry.itemType, entry.itemId, place) for entry, place in _several(sent)]
         Watcher.delete(ctx.writer, ctx.author, things)
         return Done()

@@ -89,9 +89,9 @@ class WebhooksHandler(Handler):
         return listed(ctx, "webhooks", items, total, _PATH)
 
     @needs(OWNER, body=WebhookBody, answer=schemas.Webhook)
-    def post(self, ctx: Context) -> Result:
+    def post(self, ctx: Context, sent: WebhookBody) -> Result:
         """Register a webhook at `url`. It is told of what happens from now on; the answer alone has its secret."""
-        settings = _settings(ctx, None)
+        settings = _settings(ctx, sent, None)
         _reach(ctx, settings.url)
         webhook, secret = Webhook.insert(ctx.writer, ctx.author, settings)
         note(ctx, journal.CREATED, webhook.id)
@@ -109,15 +109,15 @@ class WebhookHandler(Handler):
         return Data(dumps(_document(ctx, _find(ctx))))
 
     @needs(OWNER, body=WebhookBody, status=302)
-    def put(self, ctx: Context) -> Result:
+    def put(self, ctx: Context, sent: WebhookBody) -> Result:
         """Change it, or enable it again. Unless it acts as a guest, it acts as whoever changed it last."""
         before = _find(ctx)
-        url = _settings(ctx, before).url
+        url = _settings(ctx, sent, before).url
         if url != before.url:
             _reach(ctx, url)
         webhook = _lock(ctx)
         # Another request may have changed it while the address was resolved: settings that it set stay.
-        webhook.update(ctx.writer, _settings(ctx, webhook))
+        webhook.update(ctx.writer, _settings(ctx, sent, webhook))
         note(ctx, journal.REPLACED, webhook.id)
         return Found(f"{_PATH}/{webhook.id}")
 
@@ -137,10 +137,9 @@ class WebhookSecretHandler(Handler):
     takes_idempotency_key = False
 
     @needs(OWNER, body=SecretBody, answer=schemas.Webhook)
-    def post(self, ctx: Context) -> Result:
+    def post(self, ctx: Context, sent: SecretBody) -> Result:
         """Make a new secret, which the answer has. For 24 hours the old one signs too, unless `keepOld` is false."""
         webhook = _lock(ctx)
-        sent: SecretBody = ctx.body
         secret = webhook.rotate_secret(ctx.writer, keep_old=given(sent.keepOld, True))
         note(ctx, journal.PATCHED, webhook.id)
         return Data(dumps(_document(ctx, webhook, secret)))
@@ -192,11 +191,10 @@ class WebhookReplayHandler(Handler):
     allow = "OPTIONS,POST"
 
     @needs(OWNER, body=ReplayBody, answer=schemas.WebhookReplay)
-    def post(self, ctx: Context) -> Result:
+    def post(self, ctx: Context, sent: ReplayBody) -> Result:
         """Send again: the dead letter `id`, or all from `first` to `last`; with `everything` also what was delivered,
         as far as the log has it."""
         webhook = _lock(ctx)
-        sent: ReplayBody = ctx.body
         if not webhook.is_enabled:
             raise Invalid("", "The webhook is disabled: enable it first")
         viewer = ctx.identity.principal.participant_id
@@ -241,9 +239,8 @@ def _number(ctx: Context, name: str, text: str | UnsetType) -> int:
     return number
 
 
-def _settings(ctx: Context, before: Webhook | None) -> WebhookSettings:
+def _settings(ctx: Context, sent: WebhookBody, before: Webhook | None) -> WebhookSettings:
     """Return the settings that were sent, completed from those before. Raises Invalid, InsufficientScope."""
-    sent: WebhookBody = ctx.body
     name = clean.sentence(given(sent.name, before.name if before else ""), quiet=False)
     if clean.length(name) > MOST_NAME:
         raise Invalid("name", f"may have at most {MOST_NAME} characters")

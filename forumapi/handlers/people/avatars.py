@@ -38,9 +38,9 @@ class SiteAvatarsHandler(Handler):
         return Page(0, is_on, lambda: dumps({"gravatar": is_on}))
 
     @needs(OWNER, body=SiteAvatarsBody, status=302)
-    def put(self, ctx: Context) -> Result:
+    def put(self, ctx: Context, sent: SiteAvatarsBody) -> Result:
         """Have pictures fetched from Gravatar, or no more. Those that came stay."""
-        if isinstance(ctx.body.gravatar, UnsetType):
+        if isinstance(sent.gravatar, UnsetType):
             raise Invalid("gravatar", "is required")
-        gravatar.switch(ctx.writer, ctx.author, on=ctx.body.gravatar)
+        gravatar.switch(ctx.writer, ctx.author, on=sent.gravatar)
         return Found(ctx.path)

@@ -56,10 +56,9 @@ class BansHandler(Handler):
         return Data(b'{"bans":%b,"meta":%b}' % (page, meta))
 
     @needs(OWNER, body=BanBody, status=302)
-    def post(self, ctx: Context) -> Result:
+    def post(self, ctx: Context, sent: BanBody) -> Result:
         """Bans a profile, or an e-mail domain, from their next request on; it takes the place of a ban before."""
         tx, site_id = ctx.writer, ctx.site.id
-        sent: BanBody = ctx.body
         expires = ban.checked_expiry(sent.expires) if isinstance(sent.expires, str) else None
         reason = _text(sent.reason, "reason", ban.MAX_REASON)
         note = _text(sent.note, "note", ban.MAX_NOTE)

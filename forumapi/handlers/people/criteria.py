@@ -54,15 +54,12 @@ class CriterionBody(Body):
     value: Any = UNSET
 
 
-class CriterionName(Body):
+class CriterionName(roles.NamedBody):
     """Body of a criterion in a list of criteria."""
 
-    id: int | UnsetType = UNSET
 
-
-def _made(ctx: Context, now: Criterion | None = None) -> Criterion:
+def _made(ctx: Context, sent: CriterionBody, now: Criterion | None = None) -> Criterion:
     """Make the criterion from `now` and the body. Raises Invalid, and Forbidden where it would disclose addresses."""
-    sent: CriterionBody = ctx.body
     column = given(sent.profileColumn, now.column if now else "")
     key = given(sent.attrKey, now.key if now else "")
     predicate = given(sent.predicate, now.predicate if now else "")
@@ -136,9 +133,9 @@ class CriteriaHandler(Handler):
         return Page(0, stamp, build)
 
     @needs(MODERATE, body=CriterionBody, status=302, params=(_DRY_RUN,))
-    def post(self, ctx: Context) -> Result:
+    def post(self, ctx: Context, sent: CriterionBody) -> Result:
         """Adds a criterion; who meets it is in the role from now on."""
-        new = _made(ctx)
+        new = _made(ctx, sent)
         if ctx.flag("dryRun"):
             return _dry_run(ctx, new, 0)
         role = roles.lock(ctx)
@@ -148,9 +145,9 @@ class CriteriaHandler(Handler):
         return Found(f"{roles.prefix(ctx)}/{role.id}/criteria/{id}")
 
     @needs(MODERATE, body=list[CriterionName])
-    def delete(self, ctx: Context) -> Result:
+    def delete(self, ctx: Context, sent: list[CriterionName]) -> Result:
         """Removes these criteria; an empty list removes all."""
-        ids = roles.ids(ctx)
+        ids = roles.ids(sent)
         role = roles.lock(ctx)
         Criterion.delete(ctx.writer, ctx.site.id, role.id, ids or None)
         _recompute(ctx, role)
@@ -178,14 +175,14 @@ class CriterionHandler(Handler):
         return Data(json_fragments.dumps(_found(ctx, roles.find(ctx).id).document()))
 
     @needs(MODERATE, body=CriterionBody, status=302, params=(_DRY_RUN,))
-    def put(self, ctx: Context) -> Result:
+    def put(self, ctx: Context, sent: CriterionBody) -> Result:
         """Changes it; what is not sent stays."""
         if ctx.flag("dryRun"):
             now = _found(ctx, roles.find(ctx).id)
-            return _dry_run(ctx, _made(ctx, now), now.id)
+            return _dry_run(ctx, _made(ctx, sent, now), now.id)
         role = roles.lock(ctx)
         criterion = _found(ctx, role.id)
-        criterion.update(ctx.writer, ctx.site.id, role.id, _made(ctx, criterion))
+        criterion.update(ctx.writer, ctx.site.id, role.id, _made(ctx, sent, criterion))
         _recompute(ctx, role)
         return Found(f"{roles.prefix(ctx)}/{role.id}/criteria/{criterion.id}")
 

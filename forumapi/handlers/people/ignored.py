@@ -83,15 +83,15 @@ class IgnoredHandler(Handler):
         return Page(0, stamp, build)
 
     @needs(LOGIN, body=IgnoreBody)
-    def put(self, ctx: Context) -> Result:
+    def put(self, ctx: Context, sent: IgnoreBody) -> Result:
         """Ignores a thing that the caller may read; once more is fine."""
-        _insert(ctx, [_named(ctx.body)])
+        _insert(ctx, [_named(sent)])
         return Done()
 
     @needs(LOGIN, body=IgnoreBody)
-    def delete(self, ctx: Context) -> Result:
+    def delete(self, ctx: Context, sent: IgnoreBody) -> Result:
         """Ends ignoring a thing; one that is not ignored is fine."""
-        Ignore.delete(ctx.writer, ctx.author, [_named(ctx.body)])
+        Ignore.delete(ctx.writer, ctx.author, [_named(sent)])
         return Done()
 
 
@@ -101,20 +101,19 @@ class IgnoredBatchHandler(Handler):
     allow = "OPTIONS,PUT,DELETE"
 
     @needs(LOGIN, body=list[IgnoreBody])
-    def put(self, ctx: Context) -> Result:
+    def put(self, ctx: Context, sent: list[IgnoreBody]) -> Result:
         """Ignores up to 100 things that the caller may read."""
-        _insert(ctx, _several(ctx), place="body")
+        _insert(ctx, _several(sent), place="body")
         return Done()
 
     @needs(LOGIN, body=list[IgnoreBody])
-    def delete(self, ctx: Context) -> Result:
+    def delete(self, ctx: Context, sent: list[IgnoreBody]) -> Result:
         """Ends ignoring up to 100 things."""
-        Ignore.delete(ctx.writer, ctx.author, _several(ctx))
+        Ignore.delete(ctx.writer, ctx.author, _several(sent))
         return Done()
 
 
-def _several(ctx: Context) -> list[Ignore]:
-    sent: list[IgnoreBody] = ctx.body
+def _several(sent: list[IgnoreBody]) -> list[Ignore]:
     if not 1 <= len(sent) <= MOST_AT_ONCE:
         raise Invalid("body", f"must name 1 to {MOST_AT_ONCE} things", code=OUT_OF_RANGE)
     named = [_named(one, f"body[{number}].") for number, one in enumerate(sent)]

@@ -197,10 +197,9 @@ class ProfileHandler(Handler):
         return show(ctx, located.detail)
 
     @needs(UPDATE, body=ProfileBody, status=302)
-    def put(self, ctx: Context) -> Result:
+    def put(self, ctx: Context, sent: ProfileBody) -> Result:
         """Changes name, gender, visibility and style; what is not sent stays."""
         now = _locked(ctx)
-        sent: ProfileBody = ctx.body
         name = now.name
         if isinstance(sent.profileName, str) and sent.profileName != now.name:
             name = profile.checked_name(sent.profileName, _reserved(ctx, now.name))
@@ -218,9 +217,9 @@ class ProfileHandler(Handler):
         return Found(itemtypes.href(itemtypes.PROFILE, now.id))
 
     @needs(OWNER, body=list[patch.Operation])
-    def patch(self, ctx: Context) -> Result:
+    def patch(self, ctx: Context, sent: list[patch.Operation]) -> Result:
         """Replaces `/member`; for the owner of the site alone (P-33)."""
-        changes = patch.changes(ctx.body, {MEMBER})
+        changes = patch.changes(sent, {MEMBER})
         _locked(ctx).set_member(ctx.writer, ctx.author, changes[-1].value)
         return Done()
 
@@ -322,9 +321,8 @@ class ProfileOptionsHandler(Handler):
         return Data(json_fragments.dumps(options.document(me)))
 
     @needs(LOGIN, body=OptionsBody, status=302)
-    def put(self, ctx: Context) -> Result:
+    def put(self, ctx: Context, sent: OptionsBody) -> Result:
         """Stores what is sent and keeps the rest."""
-        sent: OptionsBody = ctx.body
         ProfileOptions.update(
             ctx.writer,
             ctx.author,
@@ -358,9 +356,9 @@ class ProfileReadHandler(Handler):
     required_keys: ClassVar = {"PUT": ("itemType",)}
 
     @needs(LOGIN, body=ReadBody)
-    def put(self, ctx: Context) -> Result:
+    def put(self, ctx: Context, sent: ReadBody) -> Result:
         """Marks an item, a microcosm with all below it, all huddles (`huddle`, 0) or everything else (`site`) read."""
-        _mark(ctx, [_readable(ctx.body)])
+        _mark(ctx, [_readable(sent)])
         return Done()
 
 
@@ -371,9 +369,8 @@ class ProfileReadBatchHandler(Handler):
     shows_above = False
 
     @needs(LOGIN, body=list[ReadBody])
-    def put(self, ctx: Context) -> Result:
+    def put(self, ctx: Context, sent: list[ReadBody]) -> Result:
         """Marks up to 100 things read."""
-        sent: list[ReadBody] = ctx.body
         if not 1 <= len(sent) <= read_mark.MOST_AT_ONCE:
             text = f"must name 1 to {read_mark.MOST_AT_ONCE} things"
             raise Invalid("body", text, code=OUT_OF_RANGE)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import ClassVar, Final
 
 from forumapi import itemtypes
@@ -203,9 +204,8 @@ class RolesHandler(Handler):
         return show(ctx)
 
     @needs(MODERATE, body=RoleBody, status=302)
-    def post(self, ctx: Context) -> Result:
+    def post(self, ctx: Context, sent: RoleBody) -> Result:
         """Makes a role. The same title by the same caller within minutes is taken for a repetition."""
-        sent: RoleBody = ctx.body
         title = _title(sent)
         flags = _flags(sent, dict.fromkeys(FLAGS, False))
         _lock_roles(ctx, moves_rights=True)
@@ -321,9 +321,8 @@ class RoleHandler(Handler):
         return Page(found.version, (found.id, list(found.people.items()), node.version, can), build)
 
     @needs(MODERATE, body=RoleBody, status=302)
-    def put(self, ctx: Context) -> Result:
+    def put(self, ctx: Context, sent: RoleBody) -> Result:
         """Changes title and flags; what is not sent stays."""
-        sent: RoleBody = ctx.body
         reason = _reason(sent)
         role = lock(ctx, moves_rights=True)
         title, flags = _title(sent, role.title), _flags(sent, role.flags)
@@ -331,9 +330,9 @@ class RoleHandler(Handler):
         return Found(f"{prefix(ctx)}/{role.id}")
 
     @needs(MODERATE, body=list[patch.Operation])
-    def patch(self, ctx: Context) -> Result:
+    def patch(self, ctx: Context, sent: list[patch.Operation]) -> Result:
         """Sets single flags: `/moderator`, `/banned`, `/read` and so on (P-48)."""
-        changes = patch.changes(ctx.body, _PATHS)
+        changes = patch.changes(sent, _PATHS)
         role = lock(ctx, moves_rights=True)
         flags = role.flags | {change.path[1:]: change.value for change in changes}
         last = changes[-1]
@@ -358,10 +357,10 @@ class NamedBody(Body):
     id: int | UnsetType = UNSET
 
 
-def ids(ctx: Context) -> list[int]:
+def ids(sent: Sequence[NamedBody]) -> list[int]:
     """Return the ids of a list of objects. Raises Invalid."""
     found = []
-    for number, one in enumerate(ctx.body):
+    for number, one in enumerate(sent):
         if isinstance(one.id, UnsetType):
             raise Invalid(f"[{number}].id", "is required")
         found.append(one.id)
@@ -394,17 +393,17 @@ class RoleProfilesHandler(Handler):
         return Page(0, (found.total, list(found.versions.items()), ctx.query_string), build)
 
     @needs(MODERATE, body=list[NamedBody])
-    def put(self, ctx: Context) -> Result:
+    def put(self, ctx: Context, sent: list[NamedBody]) -> Result:
         """Adds profiles to those who are named: all of them, or none where one is unknown (404)."""
-        profile_ids = ids(ctx)
+        profile_ids = ids(sent)
         role = lock(ctx)
         take_away_rights(ctx, role.add_profiles(ctx.writer, ctx.author, profile_ids))
         return Done()
 
     @needs(MODERATE, body=list[NamedBody])
-    def delete(self, ctx: Context) -> Result:
+    def delete(self, ctx: Context, sent: list[NamedBody]) -> Result:
         """Takes these profiles off the list; an empty list takes all off."""
-        profile_ids = ids(ctx)
+        profile_ids = ids(sent)
         role = lock(ctx)
         take_away_rights(ctx, role.remove_profiles(ctx.writer, ctx.author, profile_ids or None))
         return Done()

@@ -66,9 +66,8 @@ class UsersHandler(Handler):
     allow = "OPTIONS,POST"
 
     @needs(OWNER, body=list[UserBody], answer=list[schemas.Profile])
-    def post(self, ctx: Context) -> Result:
+    def post(self, ctx: Context, sent: list[UserBody]) -> Result:
         """Adds up to 250 users, each with a profile here; who is known is taken as they are. Their profiles."""
-        sent: list[UserBody] = ctx.body
         if not 1 <= len(sent) <= MOST_USERS:
             raise Invalid("body", f"must name 1 to {MOST_USERS} users", code=OUT_OF_RANGE)
         addresses = [one.email if isinstance(one.email, str) else "" for one in sent]
@@ -164,7 +163,7 @@ class UsersBatchHandler(Handler):
             Param("invite", bool, "Send a mail to everybody who gets a profile by this."),
         ),
     )
-    def post(self, ctx: Context) -> Result:
+    def post(self, ctx: Context, sent: list[MemberBody] | list[MemberRow]) -> Result:
         """Takes up to 10,000 rows, in one transaction; done again it changes nothing.
 
         As JSON `[{"email": ..., "isMember": ...}]`, as CSV lines of address and flag. Of several rows for one person
@@ -172,7 +171,6 @@ class UsersBatchHandler(Handler):
         field and rule. With `invite` there are so many new profiles a day as the settings allow the owner and the
         site: 429 for more than are left, 400 for more than there ever are. Who wants no invitations gets none.
         """
-        sent: list[MemberBody | MemberRow] = ctx.body
         rows = [one for one in sent if isinstance(one, MemberRow)]
         if not rows:
             rows = _checked(_json_entries(one for one in sent if isinstance(one, MemberBody)))

@@ -48,9 +48,9 @@ class OwnMenuHandler(Handler):
         return _show(ctx.site)
 
     @needs(OWNER, body=list[EntryBody])
-    def put(self, ctx: Context) -> Result:
+    def put(self, ctx: Context, sent: list[EntryBody]) -> Result:
         """Replace the whole menu: 1 to 10 entries."""
-        return _update(ctx, Menu.checked(ctx.body))
+        return _update(ctx, Menu.checked(sent))
 
     @needs(OWNER)
     def delete(self, ctx: Context) -> Result:
@@ -72,11 +72,11 @@ class MenuHandler(Handler):
         return _show(find_named(ctx))
 
     @needs(LOGIN, body=list[EntryBody])
-    def put(self, ctx: Context) -> Result:
+    def put(self, ctx: Context, sent: list[EntryBody]) -> Result:
         """Replace the whole menu: 1 to 10 entries. Only the user who owns the site may."""
         locked = ctx.located.locked
         check_owner(ctx, locked.site_id, locked.owner_user_id)
-        return _update(ctx, Menu.checked(ctx.body))
+        return _update(ctx, Menu.checked(sent))
 
     @needs(LOGIN)
     def delete(self, ctx: Context) -> Result:

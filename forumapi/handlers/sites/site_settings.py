@@ -85,9 +85,8 @@ class SiteOptionsHandler(_OnSite):
         )
 
     @needs(OWNER, body=OptionsBody, status=302)
-    def put(self, ctx: Context) -> Result:
+    def put(self, ctx: Context, sent: OptionsBody) -> Result:
         """Sets who may make microcosms, and the master switches of profiles that are made from now on."""
-        sent: OptionsBody = ctx.body
         SiteOptions.update(
             ctx.writer,
             ctx.author,
@@ -132,10 +131,9 @@ class SiteLegalDocumentHandler(_OnSite):
         return Data(json_fragments.dumps(_template(ctx, _document(ctx))))
 
     @needs(OWNER, body=LegalBody, status=302)
-    def put(self, ctx: Context) -> Result:
+    def put(self, ctx: Context, sent: LegalBody) -> Result:
         """Replaces it: by `html`, without scripts, forms and frames, or by a `link` to where it is kept."""
         name = _document(ctx)
-        sent: LegalBody = ctx.body
         html, link = legal.checked(given(sent.html, None), given(sent.link, None))
         LegalText.upsert(ctx.writer, ctx.author, name, html, link)
         ctx.writer.after_commit(lambda: ctx.app.sites.forget(ctx.site.id))
@@ -212,13 +210,13 @@ class SiteOfferHandler(Handler):
         )
 
     @needs(OWNER, body=OfferBody, status=302)
-    def post(self, ctx: Context) -> Result:
+    def post(self, ctx: Context, sent: OfferBody) -> Result:
         """Offers the site to a profile of it, in the place of any offer before, for a week.
 
         They get a mail, unless this very offer counts already, or they want or can get none. 429 for more mails than
         an owner and a site have within a day.
         """
-        profile_id = given(ctx.body.profileId, 0)
+        profile_id = given(sent.profileId, 0)
         if profile_id <= 0:
             raise Invalid("profileId", "is required")
         if profile_id == ctx.identity.profile_id:
@@ -243,7 +241,7 @@ class SiteOfferHandler(Handler):
         return Found(_OFFER)
 
     @needs(LOGIN, body=AcceptBody, status=302)
-    def put(self, ctx: Context) -> Result:
+    def put(self, ctx: Context, sent: AcceptBody) -> Result:
         """Accepts. Who owned the site keeps their profile and microcosms, but the root one; both get a mail.
 
         409 where the site demands a second factor that the caller does not have.
@@ -254,7 +252,7 @@ class SiteOfferHandler(Handler):
             raise Forbidden(
                 "Only the profile that is offered the site may accept", code=NEEDS_OWNER
             )
-        if ctx.body.accept is not True:
+        if sent.accept is not True:
             raise Invalid("accept", "must be true; DELETE declines")
         if sign_in_rules.is_limited(ctx.reader, ctx.site.id, me.user_id):
             raise Conflict("This site demands a second factor of its owner: add one first")

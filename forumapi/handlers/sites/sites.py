@@ -102,12 +102,11 @@ def check_owner(ctx: Context, site_id: int, owner_user_id: int) -> None:
         raise Forbidden("This site demands a second factor of its owner", code=NEEDS_OWNER)
 
 
-def _check_token(ctx: Context, stored: SiteSettings | None = None) -> None:
+def _check_token(ctx: Context, sent: SiteBody, stored: SiteSettings | None = None) -> None:
     """Check that no limited token changes the identity provider. Raises InsufficientScope.
 
     With a provider of its own it could sign in as the owner, and so get an unlimited token.
     """
-    sent: SiteBody = ctx.body
     if ctx.identity.scopes is None:
         return
     for value, now in (
@@ -119,11 +118,11 @@ def _check_token(ctx: Context, stored: SiteSettings | None = None) -> None:
             raise InsufficientScope("")
 
 
-def _change(ctx: Context) -> None:
+def _change(ctx: Context, sent: SiteBody) -> None:
     """Change the located site by the body."""
     locked: LockedSite = ctx.located.locked
-    _check_token(ctx, locked.settings)
-    locked.update(ctx.writer, ctx.body, platform_domain=ctx.app.sites.domain, ip=ctx.ip)
+    _check_token(ctx, sent, locked.settings)
+    locked.update(ctx.writer, sent, platform_domain=ctx.app.sites.domain, ip=ctx.ip)
     # This process reads the site again at once; the others poll several times a second.
     ctx.writer.after_commit(lambda: ctx.app.sites.forget(locked.site_id))
 
@@ -151,9 +150,9 @@ class OwnSiteHandler(Handler):
         )
 
     @needs(OWNER, body=SiteBody, status=302)
-    def put(self, ctx: Context) -> Result:
+    def put(self, ctx: Context, sent: SiteBody) -> Result:
         """Change the site; what is not sent stays. `meta.flags.deleted` true deletes it."""
-        _change(ctx)
+        _change(ctx, sent)
         return Found("/api/v1/site")
 
 
@@ -194,12 +193,12 @@ class SitesHandler(Handler):
         return Page(0, (total, seen, ctx.query_string), build)
 
     @needs(LOGIN, body=SiteBody, status=302)
-    def post(self, ctx: Context) -> Result:
+    def post(self, ctx: Context, sent: SiteBody) -> Result:
         """Make a site of the caller's own, with a root microcosm and three roles."""
-        _check_token(ctx)
+        _check_token(ctx, sent)
         site_id = Site.insert(
             ctx.writer,
-            ctx.body,
+            sent,
             user_id=ctx.identity.user_id,
             platform_domain=ctx.app.sites.domain,
             ip=ctx.ip,
@@ -235,9 +234,9 @@ class SiteHandler(Handler):
         return Page(found.version, stamp, lambda: _rendered(ctx, found))
 
     @needs(LOGIN, body=SiteBody, status=302)
-    def put(self, ctx: Context) -> Result:
+    def put(self, ctx: Context, sent: SiteBody) -> Result:
         """Change the site; what is not sent stays. Only the user who owns it may."""
         locked = ctx.located.locked
         check_owner(ctx, locked.site_id, locked.owner_user_id)
-        _change(ctx)
+        _change(ctx, sent)
         return Found(itemtypes.href(itemtypes.SITE, ctx.located.locked.site_id))
