@@ -18,7 +18,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from forumapi.auth.backends import Attempt, Backend, Browser, Verified
-from forumapi.database.connections import Query, Reader, Transaction
+from forumapi.database.connections import PLATFORM, Query, Reader, Transaction
 from forumapi.errors import Unauthorized
 from forumapi.mail import outbox
 from forumapi.models.access import rate_counters, sign_in_place
@@ -81,6 +81,7 @@ CONSUME = Query(
     DELETE FROM single_use s
      WHERE s.kind = %(kind)s AND s.secret_hash = %(secret_hash)s
  RETURNING true""",
+    scope=PLATFORM,
 )
 
 FIND_LINK = Query(

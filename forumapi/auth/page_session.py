@@ -12,7 +12,7 @@ import re
 import secrets
 from typing import Any, Final
 
-from forumapi.database.connections import Query, Reader, Transaction
+from forumapi.database.connections import PLATFORM, Query, Reader, Transaction
 from forumapi.errors import Unauthorized
 from forumapi.models.access import identity
 from forumapi.models.access.identity import IDENTITY, Identity, IdentityQuery
@@ -28,6 +28,7 @@ CONFINE = Query(
        SET kind = 'page', scopes = '{}', site_id = %(site_id)s, name = '',
            expires = now() + make_interval(secs => %(life_s)s::int)
      WHERE t.token_hash = %(token_hash)s""",
+    scope=PLATFORM,
 )
 
 END = Query(

@@ -12,7 +12,7 @@ from typing import Any, Final, NamedTuple
 from urllib.parse import urlencode
 
 from forumapi.cache.eviction import Lru, plainly
-from forumapi.database.connections import Query, Transaction
+from forumapi.database.connections import PLATFORM, Query, Transaction
 from forumapi.observability.log import logger
 from forumapi.text import email
 
@@ -33,6 +33,7 @@ RECORD = Query(
 FORGET = Query(
     "spam.forget_verdicts",
     "DELETE FROM spam_verdicts v WHERE v.created < now() - make_interval(days => %(days)s)",
+    scope=PLATFORM,
 )
 
 

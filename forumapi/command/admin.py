@@ -10,7 +10,7 @@ from forumapi import itemtypes
 from forumapi.auth import backends, methods
 from forumapi.auth.backends import Backend
 from forumapi.config import Config
-from forumapi.database.connections import Query, Reader, Transaction
+from forumapi.database.connections import PLATFORM, Query, Reader, Transaction
 from forumapi.errors import NotFound
 from forumapi.itemtypes import ItemRef
 from forumapi.models.access.auth_backend import SiteAuthBackend
@@ -30,6 +30,7 @@ _ITEM_TYPES: Final = (itemtypes.CONVERSATION, itemtypes.EVENT, itemtypes.POLL)
 SITE_ID = Query(
     "admin.site_id",
     "SELECT s.site_id FROM sites s WHERE s.subdomain_key = %(key)s AND NOT s.is_deleted",
+    scope=PLATFORM,
 )
 
 # The document of a site shows its owner; the root site was made by nobody.
@@ -51,6 +52,7 @@ SITES = Query(
       LEFT JOIN profiles p ON p.site_id = s.site_id AND p.profile_id = s.owned_by
       LEFT JOIN users u ON u.user_id = p.user_id
      ORDER BY s.site_id""",
+    scope=PLATFORM,
 )
 
 # A name of digits alone is an id: no profile name is (platform 4.3).

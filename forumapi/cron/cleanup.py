@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from forumapi.config import Config
-from forumapi.database.connections import Query, Transaction
+from forumapi.database.connections import PLATFORM, Query, Transaction
 from forumapi.files.storage import open_storage
 
 # Rows of one run.
@@ -24,7 +24,7 @@ _TEXTS: Final = """
      UNION ALL SELECT p.avatar_url FROM profiles p WHERE p.avatar_url LIKE '/api/v1/files/%%'"""
 
 UNUSED = Query(
-    "cron.unused_files",
+    "cleanup.unused_files",
     f"""
     WITH linked AS (
         SELECT DISTINCT found[1] AS file_hash
@@ -41,12 +41,13 @@ UNUSED = Query(
      ORDER BY f.created
      LIMIT %(most)s
        FOR UPDATE OF f SKIP LOCKED""",
+    scope=PLATFORM,
 )
 
 # The object of a thumbnail may also be another file, or a thumbnail of another one.
 DROP_UNUSED: Final = (
     Query(
-        "cron.unused_files.leave_objects",
+        "cleanup.unused_files.leave_objects",
         """
         INSERT INTO file_strays (file_hash)
         SELECT h.file_hash FROM unnest(%(hashes)s::text[]) AS h (file_hash)
@@ -55,7 +56,7 @@ DROP_UNUSED: Final = (
             ON CONFLICT DO NOTHING""",
     ),
     Query(
-        "cron.unused_files.give_back",
+        "cleanup.unused_files.give_back",
         """
         WITH gone AS (
             DELETE FROM file_uploads u
@@ -71,12 +72,13 @@ DROP_UNUSED: Final = (
            SET bytes = t.bytes - freed.bytes
           FROM freed
          WHERE t.site_id = freed.site_id AND t.profile_id = freed.profile_id""",
+        scope=PLATFORM,
     ),
     Query(
-        "cron.unused_files.variants",
+        "cleanup.unused_files.variants",
         "DELETE FROM file_variants v WHERE v.file_hash = ANY(%(hashes)s)",
     ),
-    Query("cron.unused_files.drop", "DELETE FROM files f WHERE f.file_hash = ANY(%(hashes)s)"),
+    Query("cleanup.unused_files.drop", "DELETE FROM files f WHERE f.file_hash = ANY(%(hashes)s)"),
 )
 
 _HAS_ROW: Final = """
@@ -85,7 +87,7 @@ _HAS_ROW: Final = """
 
 # An upload of the same object waits for this lock, and then finds it gone.
 STRAYS = Query(
-    "cron.strays",
+    "cleanup.strays",
     f"""
     SELECT s.file_hash, {_HAS_ROW}
       FROM file_strays s
@@ -95,7 +97,7 @@ STRAYS = Query(
        FOR UPDATE SKIP LOCKED""",
 )
 FORGET_STRAYS = Query(
-    "cron.forget_strays", "DELETE FROM file_strays s WHERE s.file_hash = ANY(%(hashes)s)"
+    "cleanup.forget_strays", "DELETE FROM file_strays s WHERE s.file_hash = ANY(%(hashes)s)"
 )
 
 

@@ -12,7 +12,7 @@ from typing import Final
 from forumapi import itemtypes
 from forumapi.auth import spam
 from forumapi.config import Config
-from forumapi.database.connections import Query, Transaction
+from forumapi.database.connections import PLATFORM, Query, Transaction
 from forumapi.models.access import rate_counters, sign_in_place
 from forumapi.models.access.access_token import AccessToken
 from forumapi.models.content import geocode
@@ -51,11 +51,13 @@ LIVE: Final = """
          WHERE NOT m.is_deleted AND NOT m.is_moderated)"""
 
 SITES_WITH_DELTAS = Query(
-    "cron.sites_with_deltas", "SELECT DISTINCT d.site_id FROM microcosm_deltas d ORDER BY d.site_id"
+    "maintenance_jobs.sites_with_deltas",
+    "SELECT DISTINCT d.site_id FROM microcosm_deltas d ORDER BY d.site_id",
+    scope=PLATFORM,
 )
 
 ONLINE = Query(
-    "cron.online",
+    "maintenance_jobs.online",
     """
     UPDATE site_stats s
        SET online_profiles = n.online
@@ -64,10 +66,11 @@ ONLINE = Query(
                      WHERE c.site_id = s.site_id AND c.last_active > now() - interval '90 minutes') AS online
               FROM sites s) n
      WHERE s.site_id = n.site_id AND s.online_profiles <> n.online""",
+    scope=PLATFORM,
 )
 
 STATISTICS = Query(
-    "cron.statistics",
+    "maintenance_jobs.statistics",
     f"""
     WITH {LIVE},
     shown AS (
@@ -105,53 +108,62 @@ STATISTICS = Query(
        SET active_profiles = EXCLUDED.active_profiles, online_profiles = EXCLUDED.online_profiles,
            total_profiles = EXCLUDED.total_profiles, total_conversations = EXCLUDED.total_conversations,
            total_events = EXCLUDED.total_events, total_comments = EXCLUDED.total_comments, computed = now()""",
+    scope=PLATFORM,
 )
 
 FORGET_KEYS = Query(
-    "cron.forget_keys",
+    "maintenance_jobs.forget_keys",
     "DELETE FROM idempotency_keys k WHERE k.created < now() - make_interval(hours => %(hours)s::int)",
+    scope=PLATFORM,
 )
 
 FORGET_SINGLE_USE = Query(
-    "cron.forget_single_use", "DELETE FROM single_use u WHERE u.expires < now()"
+    "maintenance_jobs.forget_single_use",
+    "DELETE FROM single_use u WHERE u.expires < now()",
+    scope=PLATFORM,
 )
 
 # Web processes confirm a page for a minute at most (models/pages/page_cache.py).
 FORGET_CHANGES = Query(
-    "cron.forget_changes",
+    "maintenance_jobs.forget_changes",
     "DELETE FROM site_changes c WHERE c.created < now() - interval '1 hour'",
+    scope=PLATFORM,
 )
 
 FORGET_RIGHT_CHANGES = Query(
-    "cron.forget_right_changes",
+    "maintenance_jobs.forget_right_changes",
     "DELETE FROM right_changes c WHERE c.created < now() - interval '1 hour'",
 )
 
 FORGET_REFRESH = Query(
-    "cron.forget_refresh", "DELETE FROM refresh_tokens r WHERE r.expires < now()"
+    "maintenance_jobs.forget_refresh",
+    "DELETE FROM refresh_tokens r WHERE r.expires < now()",
+    scope=PLATFORM,
 )
 
 # A grant without tokens cannot be used any more.
 FORGET_GRANTS = Query(
-    "cron.forget_grants",
+    "maintenance_jobs.forget_grants",
     """
     DELETE FROM oauth_grants g
      WHERE g.refreshed < now() - interval '1 day'
        AND NOT EXISTS (SELECT 1 FROM refresh_tokens r WHERE r.site_id = g.site_id AND r.family_id = g.grant_id)
        AND NOT EXISTS (SELECT 1 FROM access_tokens t WHERE t.site_id = g.site_id AND t.grant_id = g.grant_id)""",
+    scope=PLATFORM,
 )
 
 FORGET_MAIL = Query(
-    "cron.forget_mail",
+    "maintenance_jobs.forget_mail",
     """
     DELETE FROM mail_outbox m
      WHERE (m.state = 'sent' AND m.sent < now() - make_interval(days => %(days)s::int))
         OR (m.state IN ('dropped', 'dead') AND m.created < now() - make_interval(days => %(days)s::int))""",
+    scope=PLATFORM,
 )
 
 # The latest row of each task is kept: the next due time depends on it.
 FORGET_RUNS = Query(
-    "cron.forget_runs",
+    "maintenance_jobs.forget_runs",
     """
     DELETE FROM task_runs t
      WHERE t.due < now() - make_interval(days => %(days)s::int)
@@ -159,19 +171,20 @@ FORGET_RUNS = Query(
 )
 
 PARTITIONS = Query(
-    "cron.partitions",
+    "maintenance_jobs.partitions",
     "SELECT p.made, p.dropped FROM event_partitions(%(ahead)s::int, %(keep)s::int) AS p",
 )
 
 # Writers insert deltas without waiting for this lock; folding waits for it.
 LOCK_COUNTS = Query(
-    "cron.lock_counts",
+    "maintenance_jobs.lock_counts",
     "SELECT count(*) FROM (SELECT 1 FROM microcosm_counts c ORDER BY c.site_id, c.microcosm_id FOR NO KEY UPDATE) l",
+    scope=PLATFORM,
 )
 
 # One statement, so that items and their deltas are read from the same snapshot.
 COUNT_MICROCOSMS = Query(
-    "cron.count_microcosms",
+    "maintenance_jobs.count_microcosms",
     f"""
     WITH folded AS (DELETE FROM microcosm_deltas d RETURNING d.site_id, d.microcosm_id),
     counted AS (
@@ -195,11 +208,12 @@ COUNT_MICROCOSMS = Query(
      WHERE c.site_id = n.site_id AND c.microcosm_id = n.microcosm_id
        AND (c.item_count, c.poll_count, c.comment_count, c.last_item_id, c.last_activity)
            IS DISTINCT FROM (n.items, n.polls, n.comments, n.item_id, coalesce(n.activity, '-infinity'))""",
+    scope=PLATFORM,
 )
 
 # Order of lists of microcosms, part of the tree that processes cache per acl_version.
 RENUMBER = Query(
-    "cron.renumber",
+    "maintenance_jobs.renumber",
     f"""
     WITH {LIVE},
     above AS (
@@ -230,12 +244,13 @@ RENUMBER = Query(
     UPDATE sites s
        SET acl_version = s.acl_version + 1
      WHERE s.site_id IN (SELECT c.site_id FROM changed c)""",
+    scope=PLATFORM,
 )
 
 # Of updates with rows only reminders expire: replies, mentions and attendees are kept, others have no rows
 # (models/notices/update.py). Rows of a batch, and batches of a run.
 FORGET_REMINDERS = Query(
-    "cron.forget_reminders",
+    "maintenance_jobs.forget_reminders",
     """
     DELETE FROM updates u
      WHERE (u.site_id, u.update_id) IN (SELECT o.site_id, o.update_id
@@ -243,13 +258,14 @@ FORGET_REMINDERS = Query(
                                          WHERE o.update_type_id = 7 AND o.created < now() - interval '1 month'
                                          ORDER BY o.created
                                          LIMIT %(most)s)""",
+    scope=PLATFORM,
 )
 UPDATES_AT_ONCE: Final = 5000
 UPDATE_BATCHES: Final = 20
 
 # The difference is added, so that concurrent writes stay counted.
 COUNT_PROFILES = Query(
-    "cron.count_profiles",
+    "maintenance_jobs.count_profiles",
     f"""
     WITH {LIVE},
     written AS (
@@ -280,11 +296,13 @@ COUNT_PROFILES = Query(
       FROM counted c
      WHERE n.site_id = c.site_id AND n.profile_id = c.profile_id AND (c.comments, c.items) <> (0, 0)
  RETURNING n.site_id, n.profile_id""",
+    scope=PLATFORM,
 )
 
 COUNTING_SITES = Query(
-    "cron.counting_sites",
+    "maintenance_jobs.counting_sites",
     "SELECT DISTINCT c.site_id FROM criteria c WHERE c.kind IN ('commentCount', 'itemCount')",
+    scope=PLATFORM,
 )
 
 

@@ -6,13 +6,13 @@ from typing import Final
 
 from forumapi import itemtypes
 from forumapi.config import Config
-from forumapi.database.connections import Query, Transaction
+from forumapi.database.connections import PLATFORM, Query, Transaction
 
 # Huddles of one run, which is one transaction.
 MOST: Final = 1000
 
 FIND = Query(
-    "cron.orphans",
+    "orphans.find",
     """
     SELECT h.site_id, h.item_id
       FROM huddles h
@@ -21,9 +21,11 @@ FIND = Query(
      ORDER BY h.site_id, h.item_id
      LIMIT %(limit)s
        FOR UPDATE OF h SKIP LOCKED""",
+    scope=PLATFORM,
 )
 
-_HUDDLES: Final = "(SELECT * FROM unnest(%(sites)s::bigint[], %(items)s::bigint[]))"
+_HUDDLES: Final = """(
+           SELECT o.site_id, o.item_id FROM unnest(%(sites)s::bigint[], %(items)s::bigint[]) AS o (site_id, item_id))"""
 _COMMENTS: Final = """(
            SELECT c.site_id, c.comment_id
              FROM comments c
@@ -33,7 +35,7 @@ _COMMENTS: Final = """(
 # Comments count for their authors, and attachments for their files, until they are deleted. Counters of profiles are
 # locked in the order of ids, as everywhere.
 HOLD_AUTHORS = Query(
-    "cron.orphans.hold_authors",
+    "orphans.hold_authors",
     f"""
     SELECT n.profile_id
       FROM profile_counters n
@@ -43,7 +45,7 @@ HOLD_AUTHORS = Query(
        FOR NO KEY UPDATE""",
 )
 COUNT_AUTHORS = Query(
-    "cron.orphans.count_authors",
+    "orphans.count_authors",
     f"""
     UPDATE profile_counters n
        SET comment_count = n.comment_count - w.live
@@ -54,7 +56,7 @@ COUNT_AUTHORS = Query(
      WHERE n.site_id = w.site_id AND n.profile_id = w.profile_id""",
 )
 COUNT_FILES = Query(
-    "cron.orphans.count_files",
+    "orphans.count_files",
     f"""
     UPDATE files f
        SET attach_count = f.attach_count - w.hung
@@ -67,7 +69,7 @@ COUNT_FILES = Query(
 
 
 def _delete(name: str, table: str, where: str) -> Query:
-    return Query(f"cron.orphans.{name}", f"DELETE FROM {table} t WHERE {where}")
+    return Query(f"orphans.{name}", f"DELETE FROM {table} t WHERE {where}")
 
 
 # Rows that refer to the comments, then to the huddles, before these.

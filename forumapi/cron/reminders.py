@@ -8,12 +8,12 @@ from __future__ import annotations
 from typing import Final
 
 from forumapi.config import Config
-from forumapi.database.connections import Query, Transaction
+from forumapi.database.connections import PLATFORM, Query, Transaction
 from forumapi.models.journal import journal
 
 # An event with a new start gets a new reminder; of concurrent runs only one inserts it.
 REMIND: Final = Query(
-    "cron.remind",
+    "reminders.remind",
     """
     WITH due AS (
         UPDATE events e
@@ -33,6 +33,7 @@ REMIND: Final = Query(
          ORDER BY d.when_utc, d.site_id, d.item_id
      RETURNING 1)
     SELECT count(*)::int FROM logged""",
+    scope=PLATFORM,
 )
 
 

@@ -42,7 +42,7 @@ JOB_LIMIT_S: Final = 600
 
 # Rows after `until` were written by a clock that was ahead, and are ignored.
 LAST_RUNS = Query(
-    "cron.last_runs",
+    "runner.last_runs",
     """
     SELECT l.task, l.due, l.started, l.finished, l.outcome, l.attempts::int, l.detail
       FROM unnest(%(tasks)s::text[], %(untils)s::timestamptz[]) AS n (task, until)
@@ -53,7 +53,7 @@ LAST_RUNS = Query(
 )
 
 HISTORY = Query(
-    "cron.history",
+    "runner.history",
     """
     SELECT t.task, t.due, t.started, t.finished, t.outcome, t.attempts::int, t.detail
       FROM task_runs t
@@ -64,7 +64,7 @@ HISTORY = Query(
 
 # Time limits of jobs differ from those of requests.
 LIMITS = Query(
-    "cron.limits",
+    "runner.limits",
     """
     SELECT set_config('statement_timeout', %(limit_ms)s::int::text, true),
            set_config('idle_in_transaction_session_timeout', %(limit_ms)s::int::text, true)""",
@@ -72,7 +72,7 @@ LIMITS = Query(
 
 # A due time is claimed once, and again after a failure.
 CLAIM = Query(
-    "cron.claim",
+    "runner.claim",
     """
     INSERT INTO task_runs AS t (task, due) VALUES (%(task)s, %(due)s)
         ON CONFLICT (task, due) DO UPDATE
@@ -81,7 +81,7 @@ CLAIM = Query(
 )
 
 FINISH = Query(
-    "cron.finish",
+    "runner.finish",
     """
     UPDATE task_runs t
        SET finished = clock_timestamp(), detail = %(detail)s
@@ -89,7 +89,7 @@ FINISH = Query(
 )
 
 FAIL = Query(
-    "cron.fail",
+    "runner.fail",
     """
     INSERT INTO task_runs AS t (task, due, started, finished, outcome, detail)
     VALUES (%(task)s, %(due)s, clock_timestamp() - make_interval(secs => %(took_s)s::float8), clock_timestamp(),

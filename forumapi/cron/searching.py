@@ -6,7 +6,7 @@ import time
 from typing import Final
 
 from forumapi.config import Config
-from forumapi.database.connections import Query, Transaction
+from forumapi.database.connections import PLATFORM, Query, Transaction
 
 # Texts of one run, about half a second's work, and its maximum duration. They are locked while it runs.
 MOST: Final = 10_000
@@ -18,20 +18,21 @@ LEARNING_S: Final = 10.0
 
 # Locked in the order in which requests lock: places, items, comments, people.
 WORK: Final = Query(
-    "cron.search_work",
+    "searching.work",
     """
     SELECT w.site_id, w.item_type_id
       FROM search_work w
      ORDER BY array_position('{2,6,4,3}', w.item_type_id::integer), w.site_id""",
+    scope=PLATFORM,
 )
 
 FILL: Final = Query(
-    "cron.search_fill",
+    "searching.fill",
     "SELECT search_fill(%(site_id)s, %(kind)s::smallint, %(most)s::integer)",
 )
 
 LEARN: Final = Query(
-    "cron.search_learn",
+    "searching.learn",
     """
     SELECT l.looked, l.kind, l.site, l.is_last
       FROM search_learn(%(most)s::integer, %(kind)s::smallint, %(site)s::bigint) l""",
@@ -41,7 +42,7 @@ LEARN: Final = Query(
 # Deleted texts of one run.
 FORGOTTEN_AT_ONCE: Final = 5_000
 
-FORGET: Final = Query("cron.search_forget", "SELECT search_unlearn(%(most)s::integer)")
+FORGET: Final = Query("searching.forget", "SELECT search_unlearn(%(most)s::integer)")
 
 
 def search_documents(tx: Transaction, config: Config) -> str:

@@ -7,7 +7,7 @@ from typing import Final
 from forumapi import itemtypes
 from forumapi.config import Config
 from forumapi.cron.maintenance_jobs import LIVE
-from forumapi.database.connections import Query, Transaction
+from forumapi.database.connections import PLATFORM, Query, Transaction
 
 # Items kept of each microcosm, so that readers of only a few have a full list, which shows 25.
 KEPT: Final = 100
@@ -16,7 +16,7 @@ KEPT: Final = 100
 # logarithm without the factor that all items share at one moment: the order is the same, and the score of an item
 # without activity hardly changes, so that its row is not written every minute.
 SCORE: Final = Query(
-    "cron.trending",
+    "trending.score",
     f"""
     WITH {LIVE},
     recent AS (
@@ -54,6 +54,7 @@ SCORE: Final = Query(
          WHERE abs(t.score - EXCLUDED.score) > 0.001
      RETURNING 1)
     SELECT (SELECT count(*) FROM written)::int, (SELECT count(*) FROM hot)::int""",
+    scope=PLATFORM,
 )
 
 

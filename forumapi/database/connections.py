@@ -18,7 +18,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from time import perf_counter
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import psycopg
 import psycopg.adapt
@@ -53,10 +53,16 @@ class Replica(enum.Enum):
     ALL = "all"
 
 
+# Scopes of a statement: the rows of the site that a parameter names, or those of any site.
+SITE: Final = "site"
+PLATFORM: Final = "platform"
+
+
 class Query:
     """One SQL statement: a name (log comment, metric label, prepared name) and its text with %(named)s parameters.
 
     `replica`: a standby may answer it. Only for statements that write nothing, lock nothing and read no server state.
+    `scope`: PLATFORM for one that reads or writes tables of sites without a condition on the site.
     `changes_site`: it increments versions of a site, which processes hold in memory.
     """
 
@@ -67,6 +73,7 @@ class Query:
         "names",
         "prepared",
         "replica",
+        "scope",
         "seconds",
         "sql",
         "text",
@@ -74,12 +81,20 @@ class Query:
 
     all: dict[str, Query] = {}
 
-    def __init__(self, name: str, sql: str, *, replica: Replica = Replica.NEVER) -> None:
+    def __init__(
+        self,
+        name: str,
+        sql: str,
+        *,
+        replica: Replica = Replica.NEVER,
+        scope: Literal["site", "platform"] = SITE,
+    ) -> None:
         if name in Query.all:
             raise ValueError(f"two queries are called {name!r}")
         self.name = name
         self.sql = sql
         self.replica = replica
+        self.scope = scope
         self.changes_site = "UPDATE sites " in sql
         # Runs and seconds since the last Database.sample_gauges.
         self.calls = 0

@@ -15,8 +15,8 @@ import psycopg
 from forumapi.concurrency.background_thread import PollingThread
 from forumapi.database.connections import Database, Query, Transaction
 from forumapi.errors import ApiError, TooSlow
-from forumapi.events import log
-from forumapi.events.log import Event
+from forumapi.events import event_log
+from forumapi.events.event_log import Event
 from forumapi.observability.log import logger
 
 # Applies the effects of some events of one site, in their order.
@@ -30,7 +30,7 @@ class EventReader(NamedTuple):
 
     name: str
     work: Work
-    behind: Query = log.BEHIND
+    behind: Query = event_log.BEHIND
 
 
 class Readers(PollingThread):
@@ -63,7 +63,7 @@ class Readers(PollingThread):
         for reader in self._readers:
             tx = self._database.read()
             try:
-                sites = log.behind(tx, reader.name, reader.behind)
+                sites = event_log.behind(tx, reader.name, reader.behind)
             finally:
                 tx.end()
             for site_id in sites:
@@ -102,16 +102,16 @@ class Readers(PollingThread):
     def _attempt(self, reader: EventReader, site_id: int, limit: int) -> bool:
         with self._database.write() as tx:
             self._hold(tx)
-            batch = log.begin(tx, reader.name, site_id, limit)
+            batch = event_log.begin(tx, reader.name, site_id, limit)
             if batch is None:
                 return False
             reader.work(tx, site_id, batch.events)
-            log.move(tx, reader.name, site_id, batch.upto)
+            event_log.move(tx, reader.name, site_id, batch.upto)
         return True
 
     def _pass_over(self, reader: EventReader, site_id: int) -> None:
         with self._database.write() as tx:
             self._hold(tx)
-            batch = log.begin(tx, reader.name, site_id, 1)
+            batch = event_log.begin(tx, reader.name, site_id, 1)
             if batch is not None:
-                log.move(tx, reader.name, site_id, batch.upto)
+                event_log.move(tx, reader.name, site_id, batch.upto)

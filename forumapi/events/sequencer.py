@@ -1,8 +1,8 @@
 """Sequencer: the one web worker that numbers events, and runs the readers.
 
 It is the worker that holds the lease `events` (lease.py); another takes over within about a second of its end, and
-within five when it is frozen. Numbering is correct in any number of processes (events/log.py): the lease spares them
-the work, and keeps a frozen process from blocking the others.
+within five when it is frozen. Numbering is correct in any number of processes (event_log.py): the lease spares them the
+work, and keeps a frozen process from blocking the others.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import psycopg
 
 from forumapi.database.connections import Connection, Transaction
 from forumapi.errors import ApiError
-from forumapi.events import log
+from forumapi.events import event_log
 from forumapi.events.lease import TRY_S, Lease, LostError
 from forumapi.observability.log import logger
 
@@ -111,7 +111,7 @@ class Sequencer:
     def _work(self, connection: Connection) -> None:
         tried = -TRY_S
         led = False
-        connection.command(b"LISTEN " + log.NUMBERED)
+        connection.command(b"LISTEN " + event_log.NUMBERED)
         while not self._stopping.is_set():
             if not led and time.monotonic() - tried >= TRY_S:
                 tried = time.monotonic()
@@ -122,7 +122,7 @@ class Sequencer:
             if led:
                 if not self.leads:
                     raise LostError
-                if log.number(connection, self._lease):
+                if event_log.number(connection, self._lease):
                     self._numbered()
             elif was_hinted:
                 connection.command(NOTIFY)
@@ -131,7 +131,7 @@ class Sequencer:
         if not self._lease.take():
             return False
         # Notifications of its own numbers are dropped.
-        connection.command(b"UNLISTEN " + log.NUMBERED)
+        connection.command(b"UNLISTEN " + event_log.NUMBERED)
         connection.command(LISTEN)
         logger.info("events are numbered here")
         return True
@@ -142,7 +142,7 @@ class Sequencer:
             return False
         ready, _, _ = select.select([connection.socket, self._wake[0]], [], [], timeout_s)
         if connection.socket in ready and any(
-            channel == log.NUMBERED for channel, _ in connection.notifications()
+            channel == event_log.NUMBERED for channel, _ in connection.notifications()
         ):
             self._heard()
         if self._wake[0] not in ready or self._stopping.is_set():

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from forumapi.concurrency.background_thread import PollingThread
 from forumapi.database.connections import (
+    PLATFORM,
     Database,
     Query,
     Reader,
@@ -45,7 +46,7 @@ if TYPE_CHECKING:
 __all__ = ["Dropped", "Sender", "Written", "is_possible", "plain", "queue"]
 
 QUEUE = Query(
-    "mail.queue",
+    "outbox.queue",
     """
     INSERT INTO mail_outbox (site_id, cause, recipient, subject, text_body, html_body)
     VALUES (%(site_id)s, %(cause)s, %(recipient)s, %(subject)s, %(text)s, %(html)s)
@@ -68,12 +69,12 @@ _LEASE: Final = """
      WHERE m.mail_id = due.mail_id
  RETURNING m.mail_id, m.cause, m.recipient, m.subject, m.text_body, m.html_body, m.attempts, m.created,
            m.headers::text"""
-LEASE = Query("mail.lease", _LEASE.format(state="queued"))
-LEASE_UNWRITTEN = Query("mail.lease_unwritten", _LEASE.format(state="unwritten"))
+LEASE = Query("outbox.lease", _LEASE.format(state="queued"), scope=PLATFORM)
+LEASE_UNWRITTEN = Query("outbox.lease_unwritten", _LEASE.format(state="unwritten"), scope=PLATFORM)
 
 # A mail without a new state is tried again after `wait_s`; one that was not tried gets its attempt back.
 RECORD_OUTCOMES = Query(
-    "mail.record_outcomes",
+    "outbox.record_outcomes",
     """
     UPDATE mail_outbox m
        SET state = coalesce(r.state, m.state),
@@ -87,15 +88,17 @@ RECORD_OUTCOMES = Query(
       FROM unnest(%(ids)s::bigint[], %(states)s::text[], %(recipients)s::text[], %(errors)s::text[],
                   %(tried)s::boolean[], %(waits_s)s::int[]) AS r (mail_id, state, recipient, error, tried, wait_s)
      WHERE m.mail_id = r.mail_id AND m.state IN ('queued', 'unwritten')""",
+    scope=PLATFORM,
 )
 
 FIND = Query(
-    "mail.find",
+    "outbox.find",
     "SELECT m.cause, m.recipient FROM mail_outbox m WHERE m.mail_id = %(mail_id)s",
+    scope=PLATFORM,
 )
 
 LIST = Query(
-    "mail.list",
+    "outbox.list",
     """
     SELECT m.mail_id, m.state, coalesce(s.subdomain_key, ''), m.cause, m.recipient, m.attempts, m.created, m.not_before,
            coalesce(m.last_error, '')
@@ -109,7 +112,7 @@ LIST = Query(
 
 # A mail that waits for longer than a lease lasts is not being sent.
 RETRY = Query(
-    "mail.retry",
+    "outbox.retry",
     """
     UPDATE mail_outbox m
        SET state = CASE WHEN m.profile_id IS NULL THEN 'queued' ELSE 'unwritten' END,

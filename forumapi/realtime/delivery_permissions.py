@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from typing import Final, NamedTuple
 
 from forumapi import itemtypes
-from forumapi.events.log import Event
+from forumapi.events.event_log import Event
 from forumapi.models.access.identity import GUEST, Identity
 from forumapi.models.journal import journal
 from forumapi.models.notices.live import (

@@ -28,8 +28,8 @@ from forumapi.errors import (
     TooMany,
     Unavailable,
 )
-from forumapi.events import log
-from forumapi.events.log import Event
+from forumapi.events import event_log
+from forumapi.events.event_log import Event
 from forumapi.models.access import identity as identities
 from forumapi.models.content import (
     attendee,
@@ -578,7 +578,7 @@ class Live:
             after = upto - most
         while after < upto and not client.is_over:
             with self._turns:
-                events = log.between(reader, feed.site.id, after, upto, BATCH)
+                events = event_log.between(reader, feed.site.id, after, upto, BATCH)
                 reached = events[-1].number if len(events) == BATCH else upto
                 self._deliver(feed, alone, events, after, reached, reader)
                 # No database connection is held while a slow client receives.
@@ -760,7 +760,7 @@ class Live:
         moved: set[Topic] = set()
         with feed.lock:
             while feed.position < head:
-                events = log.between(reader, feed.site.id, feed.position, head, BATCH)
+                events = event_log.between(reader, feed.site.id, feed.position, head, BATCH)
                 reached = events[-1].number if len(events) == BATCH else head
                 if feed.index:
                     try:

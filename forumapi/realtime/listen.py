@@ -17,7 +17,7 @@ import psycopg
 
 from forumapi.database.connections import Connection
 from forumapi.errors import ApiError
-from forumapi.events.log import NUMBERED
+from forumapi.events.event_log import NUMBERED
 from forumapi.observability.log import logger
 
 # Channel on which processes exchange presence; nothing depends on delivery.

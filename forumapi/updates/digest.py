@@ -14,6 +14,7 @@ from psycopg import errors as pgerrors
 
 from forumapi import itemtypes
 from forumapi.database.connections import (
+    PLATFORM,
     Query,
     Reader,
     Row,
@@ -57,7 +58,7 @@ def _next(frequency: str, zone: str) -> str:
 # A zone unknown to the server is UTC. Due times that were missed are merged into one digest, which reaches back to the
 # last one.
 QUEUE_DUE = Query(
-    "cron.digests",
+    "digest.queue_due",
     f"""
     WITH zones AS MATERIALIZED (SELECT z.name FROM pg_timezone_names z),
     due AS MATERIALIZED (
@@ -87,6 +88,7 @@ QUEUE_DUE = Query(
       JOIN sites s ON s.site_id = k.site_id AND NOT s.is_deleted
      WHERE k.digest <> 'none' AND k.send_email
         ON CONFLICT (cause) DO NOTHING""",
+    scope=PLATFORM,
 )
 
 FIND = Query(

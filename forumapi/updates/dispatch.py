@@ -19,7 +19,7 @@ from forumapi.database.connections import (
     Row,
     Transaction,
 )
-from forumapi.events.log import Event
+from forumapi.events.event_log import Event
 from forumapi.models.access import permission_target
 from forumapi.models.journal import journal
 from forumapi.models.microcosms.tree import load_tree
@@ -49,7 +49,7 @@ Queue = Callable[[Transaction, int, Sequence[Notice]], None]
 # Live comments: parent, author of the comment replied to, whether any follower of the parent wants mail, and mentioned
 # profiles that were not notified yet. Mentions are taken by the first event, in this release or the one before.
 COMMENTS = Query(
-    "updates.comments",
+    "dispatch.comments",
     f"""
     WITH named AS (
         UPDATE comment_mentions m
@@ -78,7 +78,7 @@ COMMENTS = Query(
 )
 
 ITEMS = Query(
-    "updates.items",
+    "dispatch.items",
     f"""
     SELECT i.item_id, i.item_type_id, i.microcosm_id, i.created_by, i.created
       FROM items i
@@ -89,7 +89,7 @@ ITEMS = Query(
 
 # Attendees that said yes: all, or those among some profiles.
 COMING = Query(
-    "updates.coming",
+    "dispatch.coming",
     """
     SELECT a.profile_id
       FROM attendees a
@@ -100,7 +100,7 @@ COMING = Query(
 
 # Attendees that somebody else added and who have not answered: invited (3) or, when they are new, maybe (2).
 INVITED = Query(
-    "updates.invited",
+    "dispatch.invited",
     """
     SELECT DISTINCT k.number
       FROM unnest(%(numbers)s::bigint[], %(event_ids)s::bigint[], %(profile_ids)s::bigint[], %(actors)s::bigint[],
@@ -112,7 +112,7 @@ INVITED = Query(
 
 # One row for each person and cause, moved to the top if `again`. Live listeners are notified (docs/api/live.md).
 INSERT = Query(
-    "updates.insert",
+    "dispatch.insert",
     """
     WITH inserted AS (
         INSERT INTO updates AS u (site_id, profile_id, update_type_id, item_type_id, item_id, parent_item_type_id,

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from forumapi import itemtypes
-from forumapi.database.connections import Query, Reader
+from forumapi.database.connections import PLATFORM, Query, Reader
 from forumapi.models.access import permission_target
 from forumapi.models.notices import suppression
 from forumapi.models.notices.update import (
@@ -56,7 +56,7 @@ _WATCHERS: Final = """
              WHERE k.counts) w ON true"""
 
 CONTEXTS = Query(
-    "email.contexts",
+    "mail_context.find",
     f"""
     SELECT m.mail_id, m.site_id, coalesce(m.update_type_id, 0::smallint), coalesce(m.item_type_id, 0::smallint),
            coalesce(m.item_id, 0), coalesce(m.comment_id, 0), m.created, m.since,
@@ -109,6 +109,7 @@ CONTEXTS = Query(
                                                 {itemtypes.POLL}, {itemtypes.EVENT}) THEN m.item_id END
       {_WATCHERS}
      WHERE m.mail_id = ANY(%(ids)s)""",
+    scope=PLATFORM,
 )
 
 

@@ -30,7 +30,7 @@ _SUBJECT_LENGTH: Final = 250
 PREFIX: Final = "mail."
 
 OWN = Query(
-    "mail_texts.own",
+    "mail_templates.own",
     """
     SELECT t.name, t.body, t.modified
       FROM site_templates t
@@ -38,7 +38,7 @@ OWN = Query(
 )
 
 PUT = Query(
-    "mail_texts.put",
+    "mail_templates.put",
     """
     INSERT INTO site_templates (site_id, name, body, modified)
     VALUES (%(site_id)s, %(name)s, %(body)s, now())
@@ -46,7 +46,7 @@ PUT = Query(
 )
 
 DELETE = Query(
-    "mail_texts.delete",
+    "mail_templates.delete",
     "DELETE FROM site_templates t WHERE t.site_id = %(site_id)s AND t.name = %(name)s",
 )
 

@@ -22,7 +22,7 @@ from forumapi.permissions.evaluator import Principal
 MOST: Final = 1000
 
 SITE = Query(
-    "updates.site",
+    "recipients.site",
     """
     SELECT s.acl_version, coalesce(s.owned_by, 0), s.needs_second_factor
       FROM sites s
@@ -84,7 +84,7 @@ _RECIPIENTS: Final = f"""
 # One row for each follower, with their watcher of the thing itself, else of its microcosm, else of the site. Mail is
 # wanted only if all of their watchers want it. The first columns are for paging.
 WATCHERS = Query(
-    "updates.watchers",
+    "recipients.watchers",
     f"""
     WITH followers AS MATERIALIZED (
         SELECT w.profile_id, (array_agg(w.watcher_id ORDER BY k.rank))[1] AS watcher_id,
@@ -111,7 +111,7 @@ WATCHERS = Query(
 )
 
 PEOPLE = Query(
-    "updates.people",
+    "recipients.people",
     f"""
     WITH chosen AS MATERIALIZED (
         SELECT w.profile_id, NULL::bigint AS watcher_id, true AS wants
@@ -121,7 +121,7 @@ PEOPLE = Query(
 )
 
 NOTIFIED = Query(
-    "updates.notified",
+    "recipients.notified",
     """
     UPDATE watchers w
        SET last_notified = greatest(w.last_notified, %(moment)s)

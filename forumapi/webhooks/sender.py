@@ -24,8 +24,8 @@ from forumapi import itemtypes
 from forumapi.concurrency.background_thread import PollingThread
 from forumapi.database.connections import Reader, Transaction
 from forumapi.errors import ApiError, Forbidden, NotFound
-from forumapi.events import log, readers
-from forumapi.events.log import Event
+from forumapi.events import event_log, readers
+from forumapi.events.event_log import Event
 from forumapi.mail import outbox
 from forumapi.models.access import identity as identities
 from forumapi.models.access.identity import GUEST, Identity
@@ -387,7 +387,7 @@ class Deliverer(PollingThread):
             return GONE, fact, journal.DELETED
         moves = delivery.kind == journal.REPLACED
         for event in (
-            log.between(tx, site.id, delivery.number - 1, delivery.number, 1) if moves else ()
+            event_log.between(tx, site.id, delivery.number - 1, delivery.number, 1) if moves else ()
         ):
             was = policy.before_move(fact, event.moved_from)
             if was is not None and was.policy.visibility(who.principal, was.fact) == WHOLE:

@@ -32,7 +32,8 @@ ONE_MORE = Query(
 )
 WAITING = """
     SELECT count(*) FROM pg_stat_activity a
-     WHERE a.datname = current_database() AND a.wait_event_type = 'Lock' AND a.query LIKE '%%cron.count_profiles%%'"""
+     WHERE a.datname = current_database() AND a.wait_event_type = 'Lock'
+       AND a.query LIKE '%%maintenance_jobs.count_profiles%%'"""
 
 
 def perform(make: Factory, job, config: Config = CONFIG):

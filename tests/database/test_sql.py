@@ -15,7 +15,7 @@ import psycopg
 import pytest
 
 import forumapi
-from forumapi.database.connections import Query
+from forumapi.database.connections import PLATFORM, Query
 from tests.database.site_conditions import Checker
 
 
@@ -63,7 +63,7 @@ def test_every_statement_plans_and_takes_numbers_of_things_in_eight_bytes(
 
 
 # Tables of the whole platform, or found by other keys than their site's.
-PLATFORM = frozenset(
+WITHOUT_SITE = frozenset(
     (
         "access_tokens",
         "attempt_counters",
@@ -118,7 +118,7 @@ def test_every_tenant_table_begins_with_its_site(database_url: str) -> None:
         ).fetchall()
 
     first: dict[str, str] = dict(rows)
-    allowed = PLATFORM | {"audit_log"}
+    allowed = WITHOUT_SITE | {"audit_log"}
     assert {name for name, column in first.items() if column != "site_id"} <= allowed
 
 
@@ -154,16 +154,30 @@ def drivers(database_url: str) -> Callable[[Query, str], list[str]]:
     return lambda query, text: Checker(tables, query.names).check(text)
 
 
-def test_every_statement_stands_on_one_site_but_those_that_are_listed(
+def test_a_statement_stands_on_one_site_unless_its_scope_is_the_platform(
     drivers: Callable[[Query, str], list[str]],
 ) -> None:
-    """REFRESH_STATEMENTS=1 in the environment writes the list anew: read the difference before you commit it."""
+    """REFRESH_STATEMENTS=1 in the environment writes the aliases anew: read the difference before you commit it."""
     found = {name: drivers(query, query.text.decode()) for name, query in _queries().items()}
     text = "".join(f"{name}: {', '.join(of)}\n" for name, of in sorted(found.items()) if of)
     if os.environ.get("REFRESH_STATEMENTS"):
         SAVED.write_text(text)
 
+    platform = {name for name, query in _queries().items() if query.scope == PLATFORM}
+    assert {name for name, of in found.items() if of} == platform
     assert text == SAVED.read_text()
+
+
+def test_a_statement_is_named_after_its_module() -> None:
+    wrong = []
+    for path in sorted(Path(forumapi.__file__).parent.rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Call) and ast.unparse(node.func) == "Query":
+                name = ast.unparse(node.args[0])
+                if not re.match(rf"f?'{path.stem}\.", name):
+                    wrong.append(f"{path.name}: {name}")
+
+    assert not wrong
 
 
 def _without_one(queries: dict[str, Query]) -> Iterator[tuple[str, str, str]]:

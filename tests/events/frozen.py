@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 from forumapi import itemtypes
 from forumapi.database.connections import Database, Transaction
-from forumapi.events.log import Event
+from forumapi.events.event_log import Event
 from forumapi.events.readers import EventReader, Readers
 from forumapi.events.sequencer import Sequencer
 from forumapi.models.journal import journal

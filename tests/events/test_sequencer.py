@@ -17,8 +17,8 @@ import pytest
 from forumapi import itemtypes
 from forumapi.database.connections import Query, Transaction
 from forumapi.errors import OutcomeUnknown
-from forumapi.events import lease, log
-from forumapi.events.log import Event
+from forumapi.events import event_log, lease
+from forumapi.events.event_log import Event
 from forumapi.events.readers import EventReader, Readers
 from forumapi.events.sequencer import Sequencer
 from forumapi.models.journal import journal
@@ -35,7 +35,7 @@ SLOW = Query("test.reader_slow", "SELECT pg_sleep(20)")
 HOLDER = "SELECT l.backend FROM leases l WHERE l.name = 'events'"
 BLOCKED = """
     SELECT count(*)::int FROM pg_stat_activity a
-     WHERE a.datname = current_database() AND a.wait_event_type = 'Lock' AND a.query LIKE '%%events.number%%'"""
+     WHERE a.datname = current_database() AND a.wait_event_type = 'Lock' AND a.query LIKE '%%event_log.number%%'"""
 
 
 @pytest.fixture(scope="module")
@@ -348,13 +348,13 @@ def test_a_reader_that_dies_in_the_middle_reads_the_same_again(made, site, pair)
     name = f"three-{site.id}"
 
     with pytest.raises(ZeroDivisionError), made.database.write() as tx:
-        batch = log.begin(tx, name, site.id, 100)
+        batch = event_log.begin(tx, name, site.id, 100)
         assert batch is not None
-        log.move(tx, name, site.id, batch.upto)
+        event_log.move(tx, name, site.id, batch.upto)
         raise ZeroDivisionError
 
     with made.database.write() as tx:
-        again = log.begin(tx, name, site.id, 100)
+        again = event_log.begin(tx, name, site.id, 100)
     assert again == batch
 
 

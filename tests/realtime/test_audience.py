@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 import pytest
 
 from forumapi.database.connections import Database
-from forumapi.events.log import Event
+from forumapi.events.event_log import Event
 from forumapi.models.access import identity
 from forumapi.models.notices import live
 from forumapi.models.notices.live import Fact, Named

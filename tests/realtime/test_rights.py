@@ -19,7 +19,7 @@ from forumapi.database.connections import (
     Row,
 )
 from forumapi.errors import Unavailable
-from forumapi.events import log
+from forumapi.events import event_log
 from forumapi.models.access import identity
 from forumapi.models.notices import live
 from forumapi.models.pages.documents import Documents
@@ -237,7 +237,7 @@ def test_a_look_asks_as_much_of_the_database_however_many_follow(
             pushing.follow(client, [Follow(topic, wants_documents=True)], None)
         make.comments(chat, 10, by=site.member)
         connection = Connection(database_url, prepare=False, timeout_s=10)
-        log.number(connection)
+        event_log.number(connection)
         connection.close()
         before = [ear.events for ear in ears]
         database.readers.clear()
@@ -338,7 +338,7 @@ class Hearing(Deaf):
 
 # While events are read, or delivered, or subscriptions are checked.
 @pytest.mark.parametrize(
-    ("away", "passing"), [("events.read", 0), ("live.facts", 0), ("live.facts", 1)]
+    ("away", "passing"), [("event_log.read", 0), ("live.facts", 0), ("live.facts", 1)]
 )
 def test_what_a_poll_that_failed_left_undone_is_done_by_the_next_one(
     database_url: str, make: Factory, away: str, passing: int
@@ -375,7 +375,7 @@ def test_what_a_poll_that_failed_left_undone_is_done_by_the_next_one(
         make.role(site, place.id, "Some", rights=("read",))
         make.comment(chat)
         connection = Connection(database_url, prepare=False, timeout_s=10)
-        log.number(connection)
+        event_log.number(connection)
         connection.close()
         position = client.feed.position
         database.away, database.passing = away, passing

@@ -10,7 +10,7 @@ from forumapi import itemtypes
 from forumapi.config import Config
 from forumapi.cron.reminders import event_reminders
 from forumapi.database.connections import Database, Transaction
-from forumapi.events import log
+from forumapi.events import event_log
 from forumapi.events.readers import EventReader, Readers
 from forumapi.itemtypes import ItemRef
 from forumapi.models.content import attendee
@@ -117,7 +117,7 @@ def number(database: Database) -> None:
     """Give all events their numbers, as a sequencer does."""
     connection = database._acquire()
     try:
-        log.number(connection)
+        event_log.number(connection)
     finally:
         database._release(connection)
 

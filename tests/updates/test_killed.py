@@ -14,7 +14,7 @@ import pytest
 from forumapi import itemtypes
 from forumapi.concurrency.child_process import end_with_parent
 from forumapi.database.connections import Database
-from forumapi.events import log
+from forumapi.events import event_log
 from tests import services
 from tests.chaos.stage import own_database, workers
 from tests.factories import Factory
@@ -65,7 +65,7 @@ def test_readers_killed_in_the_middle_lose_nothing_and_do_nothing_twice(url: str
         if number % 10 == 0:
             make.comment(chat, by=site.owner, markdown=f"{number} for @{site.member.name}")
     connection = database._acquire()
-    log.number(connection)
+    event_log.number(connection)
     database._release(connection)
 
     for mails in KILLED_AFTER:

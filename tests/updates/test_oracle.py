@@ -9,7 +9,7 @@ from random import Random
 import pytest
 
 from forumapi.database.connections import Query, Transaction
-from forumapi.events.log import Event
+from forumapi.events.event_log import Event
 from forumapi.models.journal import journal
 from forumapi.updates.dispatch import Dispatch
 from forumapi.updates.notice import Notice

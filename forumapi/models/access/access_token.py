@@ -11,7 +11,7 @@ import string
 from collections.abc import Sequence
 from typing import Any, Final, NamedTuple
 
-from forumapi.database.connections import Query, Reader, Transaction
+from forumapi.database.connections import PLATFORM, Query, Reader, Transaction
 from forumapi.models.access.identity import token_hash
 from forumapi.models.people import user
 from forumapi.wire import json_fragments
@@ -50,15 +50,19 @@ FIND = Query(
 DELETE = Query(
     "access_token.delete",
     "DELETE FROM access_tokens t WHERE t.token_hash = %(token_hash)s RETURNING t.user_id",
+    scope=PLATFORM,
 )
 
 DELETE_BY_ID = Query(
     "access_token.delete_by_id",
     "DELETE FROM access_tokens t WHERE t.token_id = %(token_id)s RETURNING t.user_id",
+    scope=PLATFORM,
 )
 
 DELETE_OF_USER = Query(
-    "access_token.delete_of_user", "DELETE FROM access_tokens t WHERE t.user_id = %(user_id)s"
+    "access_token.delete_of_user",
+    "DELETE FROM access_tokens t WHERE t.user_id = %(user_id)s",
+    scope=PLATFORM,
 )
 
 # Tokens go with their grants, and so do consents that no client has redeemed yet.
@@ -71,6 +75,7 @@ END_GRANTS = Query(
     DELETE FROM oauth_grants g
      USING profiles p
      WHERE p.user_id = %(user_id)s AND g.site_id = p.site_id AND g.user_id = p.user_id""",
+    scope=PLATFORM,
 )
 
 LIST = Query(
@@ -82,10 +87,13 @@ LIST = Query(
       JOIN users u ON u.user_id = t.user_id
      WHERE %(user_id)s::bigint = 0 OR t.user_id = %(user_id)s::bigint
      ORDER BY t.token_id""",
+    scope=PLATFORM,
 )
 
 DELETE_EXPIRED = Query(
-    "access_token.delete_expired", "DELETE FROM access_tokens t WHERE t.expires < now()"
+    "access_token.delete_expired",
+    "DELETE FROM access_tokens t WHERE t.expires < now()",
+    scope=PLATFORM,
 )
 
 

@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Self
 
 from forumapi.database.connections import (
+    PLATFORM,
     Query,
     Reader,
     Transaction,
@@ -49,11 +50,16 @@ PAGE = Query(
     SELECT {_COLUMNS}, count(*) OVER ()
     {_MINE}
      ORDER BY t.token_id DESC LIMIT %(limit)s::int OFFSET %(offset)s::int""",
+    scope=PLATFORM,
 )
 
-COUNT = Query("api_keys_sessions.count", f"SELECT count(*) {_MINE}")
+COUNT = Query("api_keys_sessions.count", f"SELECT count(*) {_MINE}", scope=PLATFORM)
 
-FIND = Query("api_keys_sessions.find", f"SELECT {_COLUMNS} {_MINE} AND t.token_id = %(token_id)s")
+FIND = Query(
+    "api_keys_sessions.find",
+    f"SELECT {_COLUMNS} {_MINE} AND t.token_id = %(token_id)s",
+    scope=PLATFORM,
+)
 
 # The lock lets a person make one key after another, so that the limit holds.
 LOCK_USER = Query(
@@ -68,6 +74,7 @@ DELETE = Query(
      WHERE {_THEIRS}
        AND t.token_id = %(token_id)s
  RETURNING t.token_id""",
+    scope=PLATFORM,
 )
 
 # All of a kind but one; 0 for none.
@@ -77,6 +84,7 @@ DELETE_ALL = Query(
     DELETE FROM access_tokens t
      WHERE {_THEIRS}
        AND t.token_id <> %(but)s::bigint""",
+    scope=PLATFORM,
 )
 
 

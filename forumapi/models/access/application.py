@@ -7,7 +7,7 @@ import hashlib
 import hmac
 from typing import Final, NamedTuple
 
-from forumapi.database.connections import Query, Reader, Transaction
+from forumapi.database.connections import PLATFORM, Query, Reader, Transaction
 from forumapi.errors import Invalid, NotFound, Unauthorized
 from forumapi.models.access.access_token import new_secret
 
@@ -17,11 +17,13 @@ MAX_NAME: Final = 50
 SECRETS = Query(
     "application.secrets",
     "SELECT c.client_id, c.secret_hash FROM oauth_clients c WHERE c.site_id IS NULL",
+    scope=PLATFORM,
 )
 
 INSERT = Query(
     "application.insert",
     "INSERT INTO oauth_clients (name, secret_hash) VALUES (%(name)s, %(secret_hash)s) RETURNING client_id",
+    scope=PLATFORM,
 )
 LIST = Query(
     "application.list",
@@ -31,21 +33,27 @@ LIST = Query(
       FROM oauth_clients c
      WHERE c.site_id IS NULL
      ORDER BY c.client_id""",
+    scope=PLATFORM,
 )
 LOCK = Query(
     "application.lock",
     "SELECT 1 FROM oauth_clients c WHERE c.client_id = %(client_id)s AND c.site_id IS NULL FOR UPDATE",
+    scope=PLATFORM,
 )
 KEEP_TOKENS = Query(
     "application.keep_tokens",
     "UPDATE access_tokens t SET client_id = NULL WHERE t.client_id = %(client_id)s",
+    scope=PLATFORM,
 )
 END_TOKENS = Query(
-    "application.end_tokens", "DELETE FROM access_tokens t WHERE t.client_id = %(client_id)s"
+    "application.end_tokens",
+    "DELETE FROM access_tokens t WHERE t.client_id = %(client_id)s",
+    scope=PLATFORM,
 )
 DELETE = Query(
     "application.delete",
     "DELETE FROM oauth_clients c WHERE c.client_id = %(client_id)s AND c.site_id IS NULL",
+    scope=PLATFORM,
 )
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from forumapi.database.connections import Query, Reader, Transaction
+from forumapi.database.connections import PLATFORM, Query, Reader, Transaction
 from forumapi.models.journal import journal
 from forumapi.models.journal.journal import Author
 from forumapi.wire import json_fragments
@@ -21,6 +21,7 @@ FIND = Query(
       FROM site_auth_backends b
      WHERE b.site_id IN (1, %(site_id)s) AND b.name = %(name)s
      ORDER BY b.site_id DESC LIMIT 1""",
+    scope=PLATFORM,
 )
 
 LIST = Query(
@@ -30,6 +31,7 @@ LIST = Query(
       FROM site_auth_backends b
      WHERE b.site_id IN (1, %(site_id)s)
      ORDER BY b.name, b.site_id DESC""",
+    scope=PLATFORM,
 )
 
 UPSERT = Query(

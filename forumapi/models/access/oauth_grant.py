@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from forumapi.database.connections import (
+    PLATFORM,
     Query,
     Reader,
     Transaction,
@@ -132,6 +133,7 @@ PAGE = Query(
       JOIN oauth_clients c ON c.client_id = g.client_id
      WHERE g.site_id = %(site_id)s AND g.user_id = %(user_id)s
      ORDER BY g.grant_id DESC LIMIT %(limit)s::int OFFSET %(offset)s::int""",
+    scope=PLATFORM,
 )
 
 COUNT = Query(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from forumapi.database.connections import Query, Reader, Transaction
+from forumapi.database.connections import PLATFORM, Query, Reader, Transaction
 from forumapi.errors import Forbidden
 from forumapi.models.access import access_token
 
@@ -18,6 +18,7 @@ FIND = Query(
       FROM access_tokens t
       JOIN users u ON u.user_id = t.user_id
      WHERE t.token_id = %(token_id)s""",
+    scope=PLATFORM,
 )
 
 # Locks the user's row, so that two changes of one user's credentials are made in turn.
@@ -29,12 +30,14 @@ LOCK = Query(
       JOIN users u ON u.user_id = t.user_id
      WHERE t.token_id = %(token_id)s
        FOR NO KEY UPDATE OF u""",
+    scope=PLATFORM,
 )
 
 # Sessions, keys and grants from before a second factor were made without it, and end with its confirmation.
 END_OTHER_TOKENS = Query(
     "token_owner.end_other_tokens",
     "DELETE FROM access_tokens t WHERE t.user_id = %(user_id)s AND t.token_id <> %(token_id)s",
+    scope=PLATFORM,
 )
 
 

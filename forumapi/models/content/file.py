@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from typing import Any, Final, NamedTuple
 
 from forumapi import itemtypes
-from forumapi.database.connections import Query, Reader, Transaction
+from forumapi.database.connections import PLATFORM, Query, Reader, Transaction
 from forumapi.errors import FILE_TOO_LARGE, TooLarge
 from forumapi.permissions import evaluator
 from forumapi.permissions.evaluator import (
@@ -182,6 +182,7 @@ FIND = Query(
             WHERE x.site_id = %(site_id)s AND x.file_hash = f.file_hash
             ORDER BY x.created, x.profile_id LIMIT 1) u ON true
      WHERE f.file_hash = %(hash)s""",
+    scope=PLATFORM,
 )
 
 # Comments of this site with the file, as far as they differ in what permission depends on.

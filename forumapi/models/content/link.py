@@ -15,7 +15,7 @@ from collections.abc import Iterable, Sequence
 from typing import Final, NamedTuple
 from urllib.parse import urlsplit
 
-from forumapi.database.connections import Query, Reader, Transaction
+from forumapi.database.connections import PLATFORM, Query, Reader, Transaction
 from forumapi.errors import Forbidden, Invalid, NotFound, TooMany
 from forumapi.models.access import rate_counters
 from forumapi.models.access.rate_counters import Limit
@@ -102,6 +102,7 @@ FIND = Query(
       FROM (SELECT 1) AS one
       LEFT JOIN links l ON l.code = %(code)s
                         OR l.link_id = %(old_id)s AND l.lead = left(%(code)s, 1) AND l.has_old_code""",
+    scope=PLATFORM,
 )
 
 
@@ -325,6 +326,7 @@ OF_PLATFORM = Query(
        AND (%(host)s = '' OR l.host = %(host)s OR right(l.host, length(%(host)s) + 1) = '.' || %(host)s)
      ORDER BY l.link_id DESC
      LIMIT %(limit)s""",
+    scope=PLATFORM,
 )
 
 BLOCK = Query(

@@ -9,7 +9,7 @@ from typing import Final, TypeVar
 
 import psycopg
 
-from forumapi.database.connections import Database, Query
+from forumapi.database.connections import PLATFORM, Database, Query
 from forumapi.errors import ApiError
 from forumapi.observability.log import logger
 
@@ -56,6 +56,7 @@ USED = Query(
        SET last_used = greatest(t.last_used, to_timestamp(seen.seconds)), last_ip = seen.ip
       FROM seen
      WHERE t.token_id = seen.token_id""",
+    scope=PLATFORM,
 )
 
 ADD_HITS = Query(

@@ -9,13 +9,14 @@ import datetime
 import secrets
 from typing import Final, NamedTuple
 
-from forumapi.database.connections import Query, Reader, Transaction
+from forumapi.database.connections import PLATFORM, Query, Reader, Transaction
 
 MAX_ENTRIES: Final = 1000
 
 FORGET = Query(
     "audit.forget",
     "DELETE FROM audit_log a WHERE a.created < now() - make_interval(days => %(days)s)",
+    scope=PLATFORM,
 )
 
 # One secret for good: the same address has the same hash in every row.
@@ -33,6 +34,7 @@ HASH = Query(
     UPDATE audit_log a
        SET ip_hash = sha256(%(secret)s::bytea || convert_to(host(a.ip), 'UTF8')), ip = NULL
      WHERE a.created < now() - make_interval(days => %(days)s) AND a.ip IS NOT NULL""",
+    scope=PLATFORM,
 )
 
 OF_PROFILE = Query(

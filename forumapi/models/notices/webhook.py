@@ -15,7 +15,7 @@ from typing import Any, Final, NamedTuple
 from msgspec import Struct
 
 from forumapi import itemtypes
-from forumapi.database.connections import Query, Reader, Transaction
+from forumapi.database.connections import PLATFORM, Query, Reader, Transaction
 from forumapi.errors import OUT_OF_RANGE, Invalid, excerpt
 from forumapi.models.journal import journal
 from forumapi.models.journal.journal import Author
@@ -162,6 +162,7 @@ LIST_ALL = Query(
       JOIN sites s ON s.site_id = w.site_id
      WHERE %(site_id)s::bigint = 0 OR w.site_id = %(site_id)s::bigint
      ORDER BY w.site_id, w.webhook_id""",
+    scope=PLATFORM,
 )
 
 

@@ -12,12 +12,13 @@ from typing import Any, Final, NamedTuple
 
 from forumapi import itemtypes
 from forumapi.database.connections import (
+    PLATFORM,
     Query,
     Reader,
     Row,
     Transaction,
 )
-from forumapi.events.log import Event
+from forumapi.events.event_log import Event
 from forumapi.models.pages import page_with_total
 from forumapi.wire import json_fragments
 from forumapi.wire.paging import Paging
@@ -47,6 +48,7 @@ BEHIND = Query(
      WHERE h.number > coalesce(c.number, 0)
        AND EXISTS (SELECT FROM webhooks w WHERE w.site_id = h.site_id AND w.is_enabled)
      ORDER BY h.site_id""",
+    scope=PLATFORM,
 )
 
 _EVENT: Final = """
@@ -134,6 +136,7 @@ DUE = Query(
      WHERE w.claimed_until < now() AND EXISTS (SELECT FROM webhook_deliveries d WHERE {_IS_DUE})
      ORDER BY w.claimed
      LIMIT %(limit)s""",
+    scope=PLATFORM,
 )
 
 CLAIM = Query(
@@ -357,6 +360,7 @@ FORGET = Query(
     """
     DELETE FROM webhook_deliveries d
      WHERE d.state <> 'queued' AND d.queued < now() - make_interval(days => %(days)s::int)""",
+    scope=PLATFORM,
 )
 
 

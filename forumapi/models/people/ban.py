@@ -9,7 +9,7 @@ import datetime
 import re
 from typing import Any, Final, NamedTuple
 
-from forumapi.database.connections import Query, Reader, Transaction
+from forumapi.database.connections import PLATFORM, Query, Reader, Transaction
 from forumapi.errors import OUT_OF_RANGE, Invalid
 from forumapi.models.pages import page_with_total
 from forumapi.models.people import role_members
@@ -71,6 +71,7 @@ DELETE_OF_USER = Query(
     """
     DELETE FROM bans b
      WHERE b.user_id = %(user_id)s AND b.site_id IS NOT DISTINCT FROM %(site_id)s::bigint""",
+    scope=PLATFORM,
 )
 
 DELETE_OF_DOMAIN = Query(
@@ -78,6 +79,7 @@ DELETE_OF_DOMAIN = Query(
     """
     DELETE FROM bans b
      WHERE b.email_domain = %(domain)s AND b.site_id IS NOT DISTINCT FROM %(site_id)s::bigint""",
+    scope=PLATFORM,
 )
 
 # Profiles of a site that a ban affects.
@@ -113,6 +115,7 @@ LIST_ALL = Query(
     SELECT {_COLUMNS} {_FROM}
      WHERE %(site_id)s::bigint = 0 OR b.site_id IS NULL OR b.site_id = %(site_id)s::bigint
      ORDER BY b.ban_id""",
+    scope=PLATFORM,
 )
 
 FIND = Query(
@@ -135,7 +138,9 @@ COUNT = Query(
      WHERE b.site_id = %(site_id)s AND (b.expires IS NULL OR b.expires > now())""",
 )
 
-DELETE_EXPIRED = Query("ban.delete_expired", "DELETE FROM bans b WHERE b.expires < now()")
+DELETE_EXPIRED = Query(
+    "ban.delete_expired", "DELETE FROM bans b WHERE b.expires < now()", scope=PLATFORM
+)
 
 
 class Ban(NamedTuple):

@@ -9,7 +9,7 @@ from typing import Final, NamedTuple
 
 from psycopg import errors as pgerrors
 
-from forumapi.database.connections import Query, Transaction
+from forumapi.database.connections import PLATFORM, Query, Transaction
 from forumapi.errors import Conflict, Invalid
 from forumapi.models.access import rate_counters
 from forumapi.models.access.rate_counters import Limit
@@ -35,6 +35,7 @@ INSERT = Query(
     INSERT INTO single_use (kind, secret_hash, subject, payload, attempts_left, expires)
     VALUES (%(kind)s, %(secret_hash)s, %(user_id)s, jsonb_build_object('email', %(email)s::text), %(tries)s,
             now() + make_interval(mins => %(minutes)s::int))""",
+    scope=PLATFORM,
 )
 
 # Each try is counted before its code is compared, so that concurrent tries can't share one.
@@ -45,6 +46,7 @@ TRY = Query(
        SET attempts_left = s.attempts_left - 1
      WHERE s.kind = %(kind)s AND s.subject = %(user_id)s AND s.attempts_left > 0 AND s.expires > now()
  RETURNING s.secret_hash, s.payload->>'email'""",
+    scope=PLATFORM,
 )
 
 APPLY = Query(
@@ -55,6 +57,7 @@ APPLY = Query(
        SET email = %(email)s, canonical_email = %(canonical)s, person_key = %(person_key)s, email_verified = true,
            state = 'valid'
      WHERE u.user_id = %(user_id)s::bigint""",
+    scope=PLATFORM,
 )
 
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Final, NamedTuple
 
 from forumapi import itemtypes
-from forumapi.database.connections import Query, Reader, Transaction
+from forumapi.database.connections import PLATFORM, Query, Reader, Transaction
 from forumapi.models.content.attachment import Attachment
 from forumapi.models.content.file import File, Quota
 from forumapi.models.journal import journal
@@ -44,6 +44,7 @@ DUE = Query(
       JOIN users u ON u.user_id = p.user_id
      ORDER BY p.place, g.site_id
      LIMIT %(most)s""",
+    scope=PLATFORM,
 )
 ADVANCE = Query(
     "gravatar.advance",

@@ -8,7 +8,7 @@ from typing import Final, NamedTuple
 from psycopg import errors as pgerrors
 
 from forumapi import itemtypes
-from forumapi.database.connections import Query, Transaction
+from forumapi.database.connections import PLATFORM, Query, Transaction
 from forumapi.errors import OUT_OF_RANGE, Invalid, Unavailable
 from forumapi.models.journal import journal
 from forumapi.models.journal.journal import Author
@@ -289,6 +289,7 @@ WITHOUT_LOOKS = Query(
      WHERE p.name_looks IS NULL
      ORDER BY p.site_id, p.profile_id
      LIMIT %(limit)s""",
+    scope=PLATFORM,
 )
 # A name that was changed meanwhile is handled the next time.
 SET_LOOKS = Query(

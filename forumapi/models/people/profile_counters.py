@@ -22,7 +22,7 @@ COMMENTS_CROSS: Final = _CROSSES.format(kind="commentCount", column="comment_cou
 ITEMS_CROSS: Final = _CROSSES.format(kind="itemCount", column="item_count")
 
 COUNT_COMMENTS = Query(
-    "tally.comments",
+    "profile_counters.comments",
     f"""
     UPDATE profile_counters n
        SET comment_count = n.comment_count + %(by)s
@@ -31,7 +31,7 @@ COUNT_COMMENTS = Query(
 )
 
 COUNT_ITEMS = Query(
-    "tally.items",
+    "profile_counters.items",
     f"""
     UPDATE profile_counters n
        SET item_count = n.item_count + %(by)s

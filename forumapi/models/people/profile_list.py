@@ -143,7 +143,8 @@ def _page_query(has_prefix: bool, top: bool, following: bool, online: bool) -> Q
         total=counted if is_filtered else _ALL,
         more="",
     )
-    return Query(".".join(["profile_list.page", *used]), text, replica=Replica.ACKNOWLEDGED)
+    suffix = "".join(f".{part}" for part in used)
+    return Query(f"profile_list.page{suffix}", text, replica=Replica.ACKNOWLEDGED)
 
 
 _PAGES: Final = {

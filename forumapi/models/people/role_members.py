@@ -14,7 +14,7 @@ from __future__ import annotations
 import time
 from typing import Final
 
-from forumapi.database.connections import Query, Reader, Transaction
+from forumapi.database.connections import PLATFORM, Query, Reader, Transaction
 from forumapi.errors import Unavailable
 from forumapi.models.people.criteria_sql import (
     ATTRIBUTE,
@@ -152,6 +152,7 @@ DUE = Query(
      WHERE p.next_change_at <= now()
      ORDER BY p.next_change_at
      LIMIT %(limit)s""",
+    scope=PLATFORM,
 )
 
 

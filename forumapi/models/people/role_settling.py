@@ -9,7 +9,7 @@ from __future__ import annotations
 import datetime
 from typing import Final, NamedTuple
 
-from forumapi.database.connections import Query, Reader, Transaction
+from forumapi.database.connections import PLATFORM, Query, Reader, Transaction
 
 # The process that queues a role works on it at once. If that process ends, another takes over after so many seconds.
 LEASE_S: Final = 30
@@ -41,6 +41,7 @@ CLAIM = Query(
                FOR UPDATE SKIP LOCKED) due
      WHERE q.site_id = due.site_id AND q.role_id = due.role_id
  RETURNING q.site_id, q.role_id, q.queued""",
+    scope=PLATFORM,
 )
 
 # A role that was queued again meanwhile stays.

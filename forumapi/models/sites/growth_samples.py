@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from forumapi import itemtypes
-from forumapi.database.connections import Query, Reader, Transaction
+from forumapi.database.connections import PLATFORM, Query, Reader, Transaction
 from forumapi.wire import json_fragments
 
 SAMPLE = Query(
@@ -27,6 +27,7 @@ SAMPLE = Query(
                AND (SELECT count(*) FROM (SELECT 1 FROM profiles p WHERE p.site_id = s.site_id LIMIT 2) AS two) > 1),
            (SELECT count(*) FROM sites s WHERE s.site_id <> 1 AND NOT s.is_deleted)
         ON CONFLICT DO NOTHING""",
+    scope=PLATFORM,
 )
 
 # The last sample of each day (P-53), days in UTC as all times are.

@@ -9,9 +9,9 @@ from typing import Final, NamedTuple
 
 import msgspec
 
-from forumapi.database.connections import Database, Query, Reader
+from forumapi.database.connections import PLATFORM, Database, Query, Reader
 from forumapi.errors import Unavailable
-from forumapi.events import log
+from forumapi.events import event_log
 from forumapi.observability import metrics
 from forumapi.observability.metrics_export import Point
 
@@ -31,6 +31,7 @@ OUTBOXES = Query(
       FROM webhook_deliveries d
      WHERE d.state = 'queued'
      GROUP BY d.state""",
+    scope=PLATFORM,
 )
 _SENT_BY: Final = ("mail", "webhooks")
 
@@ -39,7 +40,8 @@ UNNUMBERED = Query(
     f"""
     SELECT count(*), coalesce(extract(epoch FROM now() - min(e.created)), 0)::float8
       FROM event_log e
-     WHERE {log.FRESH}""",
+     WHERE {event_log.FRESH}""",
+    scope=PLATFORM,
 )
 
 UNREAD = Query(
@@ -49,6 +51,7 @@ UNREAD = Query(
       FROM event_cursors c
       JOIN event_heads h ON h.site_id = c.site_id
      GROUP BY c.reader""",
+    scope=PLATFORM,
 )
 
 # Rows of a few days are kept; the last of each kind is near the end of the key.

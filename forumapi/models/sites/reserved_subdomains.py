@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from forumapi.database.connections import Query, Reader
+from forumapi.database.connections import PLATFORM, Query, Reader
 
 IS_RESERVED: Final = Query(
     "reserved_subdomains.is_reserved",
@@ -16,6 +16,7 @@ IS_TAKEN: Final = Query(
     """
     SELECT EXISTS (SELECT FROM reserved_subdomains r WHERE r.subdomain_key = %(key)s)
         OR EXISTS (SELECT FROM sites s WHERE s.subdomain_key = %(key)s AND NOT s.is_deleted)""",
+    scope=PLATFORM,
 )
 
 

@@ -15,6 +15,7 @@ from psycopg import errors as pgerrors
 from forumapi import itemtypes
 from forumapi.cache.eviction import size
 from forumapi.database.connections import (
+    PLATFORM,
     Query,
     Row,
     Transaction,
@@ -101,6 +102,7 @@ INSERT = Query(
         INSERT INTO site_stats (site_id, active_profiles, online_profiles, total_profiles)
         SELECT site_id, 1, 1, 1 FROM made)
     SELECT site_id FROM made""",
+    scope=PLATFORM,
 )
 
 # The root microcosm with its counters and default roles (platform 2.3), and the site's references to them.
@@ -141,6 +143,7 @@ OWNED = Query(
       FROM profiles p
       JOIN sites s ON s.site_id = p.site_id AND s.owned_by = p.profile_id
      WHERE p.user_id = %(user_id)s""",
+    scope=PLATFORM,
 )
 
 LOCK_ONLY = Query(

@@ -14,7 +14,7 @@ from typing import Final
 import psycopg
 
 from forumapi.concurrency.single_flight import SingleFlight
-from forumapi.database.connections import Database, Query, Reader, Row
+from forumapi.database.connections import PLATFORM, Database, Query, Reader, Row
 from forumapi.errors import NO_SITE, UNPARSABLE, ApiError, Invalid, NotFound, Unavailable
 from forumapi.models.microcosms.tree import load_tree
 from forumapi.models.sites.site import COLUMNS, FROM, IS_DELETED, ROOT_KEY, Site
@@ -28,10 +28,12 @@ _HOST: Final = re.compile(r"([A-Za-z0-9.-]{1,253}?)\.?(?::[0-9]{1,5})?")
 BY_KEY = Query(
     "site_directory.by_key",
     f"SELECT {COLUMNS} {FROM} WHERE s.subdomain_key = %(key)s AND NOT s.is_deleted",
+    scope=PLATFORM,
 )
 BY_DOMAIN = Query(
     "site_directory.by_domain",
     f"SELECT {COLUMNS} {FROM} WHERE s.domain = %(domain)s AND NOT s.is_deleted",
+    scope=PLATFORM,
 )
 BY_ID = Query("site_directory.by_id", f"SELECT {COLUMNS} {FROM} WHERE s.site_id = %(site_id)s")
 
@@ -44,6 +46,7 @@ COUNT = Query(
       LEFT JOIN profiles owner ON owner.site_id = s.site_id AND owner.profile_id = s.owned_by
      WHERE s.site_id <> 1 AND NOT s.is_deleted
        AND (%(user_id)s::bigint IS NULL OR owner.user_id = %(user_id)s::bigint)""",
+    scope=PLATFORM,
 )
 PAGE = Query(
     "site_directory.page",
@@ -53,6 +56,7 @@ PAGE = Query(
        AND (%(user_id)s::bigint IS NULL OR owner.user_id = %(user_id)s::bigint)
      ORDER BY s.site_id
      LIMIT %(limit)s OFFSET %(offset)s""",
+    scope=PLATFORM,
 )
 HOST = Query(
     "site_directory.host",
@@ -60,6 +64,7 @@ HOST = Query(
     SELECT s.subdomain_key
       FROM sites s
      WHERE s.domain = %(domain)s AND NOT s.is_deleted AND s.site_id <> 1""",
+    scope=PLATFORM,
 )
 
 # Versions and figures of the sites that this process holds, for the poll: a few bytes a site.

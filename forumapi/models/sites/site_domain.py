@@ -10,7 +10,7 @@ from __future__ import annotations
 import datetime
 from typing import Final, NamedTuple
 
-from forumapi.database.connections import Query, Reader, Transaction
+from forumapi.database.connections import PLATFORM, Query, Reader, Transaction
 from forumapi.models.journal import journal
 from forumapi.models.journal.journal import Author
 from forumapi.outbound.safe_http_client import Outbound, OutboundError, UnansweredError
@@ -50,6 +50,7 @@ ADOPT = Query(
        AND NOT EXISTS (SELECT 1 FROM site_domains d
                         WHERE d.site_id = s.site_id AND d.domain = s.domain AND d.state IN ('proven', 'unproven'))
         ON CONFLICT (site_id, domain) DO UPDATE SET state = 'unproven', since = now(), next_check = now()""",
+    scope=PLATFORM,
 )
 FORGET_CLAIMS = Query(
     "site_domain.forget_claims",
@@ -99,6 +100,7 @@ DUE = Query(
      WHERE d.state <> 'released' AND d.next_check <= now()
      ORDER BY d.next_check
      LIMIT %(limit)s""",
+    scope=PLATFORM,
 )
 LOCK = Query(
     "site_domain.lock",
@@ -110,6 +112,7 @@ LOCK = Query(
      WHERE d.domain = %(domain)s
      ORDER BY d.site_id
        FOR NO KEY UPDATE OF s, d""",
+    scope=PLATFORM,
 )
 MARK = Query(
     "site_domain.mark",
@@ -136,6 +139,7 @@ SERVE = Query(
 SWEEP = Query(
     "site_domain.sweep",
     "DELETE FROM site_domains d WHERE d.state = 'released' AND d.since < now() - %(rest_s)s * interval '1 second'",
+    scope=PLATFORM,
 )
 
 

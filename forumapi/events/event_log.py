@@ -11,6 +11,7 @@ import datetime
 from typing import Final, NamedTuple
 
 from forumapi.database.connections import (
+    PLATFORM,
     Connection,
     Query,
     Reader,
@@ -37,12 +38,13 @@ _MISSING: Final = """
                             WHERE s.site_id = e.site_id AND s.event_id = e.event_id)"""
 
 PENDING = Query(
-    "events.pending",
+    "event_log.pending",
     f"SELECT {_RESTORED}, EXISTS (SELECT 1 FROM event_log e WHERE {FRESH})",
+    scope=PLATFORM,
 )
 
 # One sequencer at a time; the next statement sees all numbers of the one before.
-HOLD = Query("events.hold", "SELECT q.one FROM event_sequencer q FOR UPDATE")
+HOLD = Query("event_log.hold", "SELECT q.one FROM event_sequencer q FOR UPDATE")
 
 _NUMBER: Final = """
     WITH fresh AS MATERIALIZED (
@@ -66,8 +68,8 @@ _NUMBER: Final = """
     moved AS (
         UPDATE event_sequencer q SET snapshot = pg_current_snapshot())
     SELECT count(*)::int FROM fresh"""
-NUMBER = Query("events.number", _NUMBER.format(which=FRESH))
-NUMBER_MISSING = Query("events.number_missing", _NUMBER.format(which=_MISSING))
+NUMBER = Query("event_log.number", _NUMBER.format(which=FRESH), scope=PLATFORM)
+NUMBER_MISSING = Query("event_log.number_missing", _NUMBER.format(which=_MISSING), scope=PLATFORM)
 
 
 def number(connection: Connection, lease: Lease | None = None) -> int:
@@ -99,17 +101,18 @@ def number(connection: Connection, lease: Lease | None = None) -> int:
 
 # Sites with unread events of this reader.
 BEHIND = Query(
-    "events.behind",
+    "event_log.behind",
     """
     SELECT h.site_id
       FROM event_heads h
       LEFT JOIN event_cursors c ON c.reader = %(reader)s AND c.site_id = h.site_id
      WHERE h.number > coalesce(c.number, 0)
      ORDER BY h.site_id""",
+    scope=PLATFORM,
 )
 
 BEGIN = Query(
-    "events.begin",
+    "event_log.begin",
     """
     INSERT INTO event_cursors (reader, site_id) VALUES (%(reader)s, %(site_id)s)
         ON CONFLICT DO NOTHING""",
@@ -117,7 +120,7 @@ BEGIN = Query(
 
 # A held cursor is skipped: its holder reads the site.
 CURSOR = Query(
-    "events.cursor",
+    "event_log.cursor",
     """
     SELECT c.number, h.number
       FROM event_cursors c
@@ -127,7 +130,7 @@ CURSOR = Query(
 )
 
 READ = Query(
-    "events.read",
+    "event_log.read",
     """
     SELECT s.number, e.kind, e.item_type_id, e.item_id, coalesce(e.parent_type_id, 0::smallint),
            coalesce(e.parent_id, 0), coalesce(e.microcosm_id, 0), coalesce(e.actor_id, 0), coalesce(e.version, 0),
@@ -140,7 +143,7 @@ READ = Query(
 )
 
 MOVE = Query(
-    "events.move",
+    "event_log.move",
     """
     UPDATE event_cursors c
        SET number = %(number)s, moved = now()

@@ -10,7 +10,7 @@ import pytest
 
 from forumapi import itemtypes
 from forumapi.database.connections import Connection, Transaction
-from forumapi.events import log
+from forumapi.events import event_log
 from forumapi.models.journal import journal
 from forumapi.models.journal.journal import Author
 from tests.factories import Factory, Site
@@ -59,8 +59,8 @@ BASE = 10**12
 def test_events_are_numbered_without_gaps(make, site, sequencer):
     noted(make, site, BASE + 1, BASE + 2, BASE + 3)
 
-    log.number(sequencer)
-    log.number(sequencer)
+    event_log.number(sequencer)
+    event_log.number(sequencer)
 
     assert [id for _, id in order(make, site)] == [BASE + 1, BASE + 2, BASE + 3]
 
@@ -73,10 +73,10 @@ def test_a_transaction_that_commits_late_is_numbered_late_and_holds_nobody_up(
         note(tx, site, BASE + 1)
         for id in range(2, 12):
             noted(make, site, BASE + id)
-            log.number(sequencer)
+            event_log.number(sequencer)
         before = [id for _, id in order(make, site)]
 
-    log.number(sequencer)
+    event_log.number(sequencer)
 
     assert before == [BASE + id for id in range(2, 12)]
     assert [id for _, id in order(make, site)] == [*before, BASE + 1]
@@ -89,7 +89,7 @@ def test_what_is_rolled_back_leaves_no_gap(make, site, sequencer):
         raise ZeroDivisionError
     noted(make, site, BASE + 3)
 
-    log.number(sequencer)
+    event_log.number(sequencer)
 
     assert [id for _, id in order(make, site)] == [BASE + 1, BASE + 3]
 
@@ -101,7 +101,7 @@ def test_many_sequencers_and_many_writers_number_each_event_once(make, site, dat
     def count() -> None:
         connection = Connection(database_url, prepare=False, timeout_s=10)
         for _ in range(25):
-            log.number(connection)
+            event_log.number(connection)
         connection.close()
 
     with ThreadPoolExecutor(8) as pool:
@@ -120,13 +120,13 @@ def test_many_sequencers_and_many_writers_number_each_event_once(make, site, dat
 
 def test_a_database_restored_into_another_server_is_numbered_on(make, site, sequencer):
     noted(make, site, BASE + 1)
-    log.number(sequencer)
+    event_log.number(sequencer)
     # As if the copy came from a server that was far ahead.
     make.sql("UPDATE event_sequencer SET snapshot = '900000000:900000000:' RETURNING 1")
     noted(make, site, BASE + 2)
 
-    log.number(sequencer)
+    event_log.number(sequencer)
     noted(make, site, BASE + 3)
-    log.number(sequencer)
+    event_log.number(sequencer)
 
     assert [id for _, id in order(make, site)] == [BASE + 1, BASE + 2, BASE + 3]
