@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import http.server
 import json
 import queue
@@ -31,6 +32,8 @@ class Sink(http.server.ThreadingHTTPServer):
 class _Take(http.server.BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers["Content-Length"]))
+        if self.headers["Content-Encoding"] == "gzip":
+            body = gzip.decompress(body)
         head, item, rest = body.split(b"\n", 2)
         size = json.loads(item)["length"]
         event = json.loads(rest[:size])

@@ -495,8 +495,7 @@ LISTENERS = """
 # What the code itself names, or the settings, or a bound that stands where it is filled.
 FIXED = """
     wire.client_address.FrontEnds._by_digest wire.body._fields cache.documents.Cache._clients text.looks._prototypes
-    observability.crash_reports.Gate._seen
-    observability.crash_reports.Sentry._queue database.connections.Query.all database.connections.Connection._prepared
+    observability.crash_reports.Gate._seen database.connections.Query.all database.connections.Connection._prepared
     database.connections.Database._idle outbound.geocoders.Gazetteer._cities
     outbound.geocoders.Gazetteer._regions request.handler.Handler.operations request.handler.Handler.also_reads
     request.handler.Handler.leads_to

@@ -1,4 +1,4 @@
-"""Reports of unexpected exceptions: full stack, fingerprint, no secrets; and their delivery to Sentry.
+"""Reports of unexpected exceptions: full stack, fingerprint, no secrets.
 
 A crash has a fingerprint of where it came from: kinds of exceptions, modules and functions, but no line numbers, no
 messages and no values. So the same fault has the same fingerprint after the lines around it moved, and for whichever
@@ -7,24 +7,14 @@ id it struck.
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
-import json
 import linecache
-import os
-import queue
 import re
-import socket
-import threading
 import time
 import traceback
-import uuid
-from collections.abc import Mapping
 from types import TracebackType
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 from urllib.parse import urlsplit
-
-from forumapi import __version__
 
 _PACKAGE: Final = "forumapi"
 
@@ -223,7 +213,7 @@ class Gate:
         return held
 
 
-# ---------------------------------------------------------------- Sentry
+# ---------------------------------------------------------------- where it is sent
 
 
 def dsn_problem(value: str) -> str | None:
@@ -235,149 +225,3 @@ def dsn_problem(value: str) -> str | None:
     if parts.scheme in ("http", "https") and parts.hostname and parts.username and has_project:
         return None
     return "must be empty or look like https://key@host/project number"
-
-
-class Sentry:
-    """Sender of crashes to a Sentry-compatible service, from a thread of its own that the first crash starts.
-
-    It never blocks: crashes beyond `waiting` queued ones are dropped, and so are those that can't be sent.
-    """
-
-    TIMEOUT_S: Final = 5.0
-    WAITING: Final = 20
-
-    def __init__(self, dsn: str, *, environment: str = "") -> None:
-        parts = urlsplit(dsn)
-        self.dsn = dsn
-        self._is_tls = parts.scheme == "https"
-        self._host = parts.hostname or ""
-        self._port = parts.port
-        path, _, project = parts.path.rpartition("/")
-        self._path = f"{path}/api/{project}/envelope/"
-        self._key = parts.username or ""
-        self._environment = environment
-        self._gate = Gate()
-        self._queue: queue.Queue[bytes] = queue.Queue(self.WAITING)
-        self._owner = 0
-        self._not_before = 0.0
-        self.dropped = 0
-
-    def take(self, crash: Crash, level: str, context: Mapping[str, Any]) -> None:
-        """Queue a crash, unless the same was sent a moment ago."""
-        held = self._gate.admit(crash.fingerprint)
-        if held is None:
-            return
-        if self._owner != os.getpid():
-            # No thread yet, in this process or since a fork.
-            self._owner = os.getpid()
-            self._queue = queue.Queue(self.WAITING)
-            threading.Thread(target=self._run, name="sentry", daemon=True).start()
-        try:
-            self._queue.put_nowait(self._envelope(crash, level, context, held))
-        except queue.Full:
-            self.dropped += 1
-
-    def flush(self, timeout_s: float) -> None:
-        """Wait until all crashes are sent, for that long at most."""
-        until = time.monotonic() + timeout_s
-        while (
-            self._owner == os.getpid() and self._queue.unfinished_tasks and time.monotonic() < until
-        ):
-            time.sleep(0.02)
-
-    def _run(self) -> None:
-        import http.client
-
-        while True:
-            envelope = self._queue.get()
-            try:
-                if time.monotonic() >= self._not_before:
-                    self._post(envelope)
-                else:
-                    self.dropped += 1
-            except (OSError, http.client.HTTPException):
-                self.dropped += 1
-                self._not_before = time.monotonic() + self.TIMEOUT_S
-            finally:
-                self._queue.task_done()
-
-    def _post(self, envelope: bytes) -> None:
-        # Imported late: gevent must patch their sockets first, and this module is imported before that.
-        import http.client
-        import ssl
-
-        connection: http.client.HTTPConnection
-        if self._is_tls:
-            connection = http.client.HTTPSConnection(
-                self._host,
-                self._port,
-                timeout=self.TIMEOUT_S,
-                context=ssl.create_default_context(),
-            )
-        else:
-            connection = http.client.HTTPConnection(self._host, self._port, timeout=self.TIMEOUT_S)
-        with contextlib.closing(connection):
-            auth = (
-                f"Sentry sentry_version=7, sentry_key={self._key}, "
-                f"sentry_client=forumapi/{__version__}"
-            )
-            headers = {
-                "Content-Type": "application/x-sentry-envelope",
-                "X-Sentry-Auth": auth,
-                "User-Agent": f"forumapi/{__version__}",
-            }
-            connection.request("POST", self._path, envelope, headers)
-            answer = connection.getresponse()
-            answer.read()
-            if answer.status >= 400:
-                self.dropped += 1
-            if answer.status == 429:
-                wait = answer.getheader("Retry-After") or ""
-                self._not_before = time.monotonic() + (int(wait) if wait.isdigit() else 60)
-
-    def _envelope(self, crash: Crash, level: str, context: Mapping[str, Any], held: int) -> bytes:
-        now = time.time()
-        event = {
-            "event_id": uuid.uuid4().hex,
-            "timestamp": now,
-            "platform": "python",
-            "level": level,
-            "logger": _PACKAGE,
-            "release": f"forumapi@{__version__}",
-            "environment": self._environment,
-            "server_name": socket.gethostname(),
-            "transaction": context.get("route", ""),
-            "fingerprint": [crash.fingerprint],
-            "tags": {name: str(value) for name, value in context.items()},
-            "extra": {"held_back": held},
-            "exception": {"values": [_sentry_value(link) for link in crash.links]},
-        }
-        payload = json.dumps(event, ensure_ascii=False).encode("utf-8", "backslashreplace")
-        stamp = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(now))
-        head = json.dumps({"event_id": event["event_id"], "sent_at": stamp})
-        item = json.dumps(
-            {"type": "event", "length": len(payload), "content_type": "application/json"}
-        )
-        return b"%b\n%b\n%b\n" % (head.encode(), item.encode(), payload)
-
-
-def _sentry_value(link: ChainedException) -> dict[str, Any]:
-    return {
-        "type": link.kind,
-        "module": link.module,
-        "value": link.message,
-        "stacktrace": {
-            "frames": [
-                {
-                    "filename": frame.file.rpartition("/")[2],
-                    "abs_path": frame.file,
-                    "function": frame.function,
-                    "module": frame.module,
-                    "lineno": frame.line,
-                    "context_line": frame.source,
-                    "in_app": frame.is_ours,
-                }
-                for frame in link.frames
-            ]
-        },
-    }

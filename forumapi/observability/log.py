@@ -25,12 +25,15 @@ from collections import deque
 from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Final, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 
 import msgspec
 
 from forumapi.observability import crash_reports, metrics
-from forumapi.observability.crash_reports import Gate, Sentry, for_the_log
+from forumapi.observability.crash_reports import Gate, for_the_log
+
+if TYPE_CHECKING:
+    from forumapi.observability.sentry import Sentry
 
 logger: Final = logging.getLogger("forumapi")
 
@@ -341,8 +344,8 @@ class _Handler(logging.Handler):
             else:
                 line["trace"] = crash.text
             if self._sentry is not None:
-                level = "fatal" if record.levelno > logging.ERROR else "error"
-                self._sentry.take(crash, level, context)
+                is_fatal = record.levelno > logging.ERROR
+                self._sentry.take(crash, "fatal" if is_fatal else "error", context)
         severity = _SEVERITIES.get(record.levelno // 10 * 10, _INFO)
         self.output.write(self._shown(line), severity)
 
@@ -530,6 +533,9 @@ def configure(
     if not sentry_dsn:
         _sentry = None
     elif _sentry is None or _sentry.dsn != sentry_dsn:
+        # Imported late: gevent must patch sockets and threads before the library is imported.
+        from forumapi.observability.sentry import Sentry
+
         _sentry = Sentry(sentry_dsn, environment=environment)
     _requests = AccessLog(output, form=form, template=access_format) if access else None
     logger.handlers[:] = [_Handler(output, form, _sentry)]

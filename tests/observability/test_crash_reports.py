@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import atexit
+import http.client
 import json
+import logging
+import subprocess
 import sys
 import threading
 import types
@@ -10,9 +14,11 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+import sentry_sdk
 
 from forumapi.observability import crash_reports, log
-from forumapi.observability.crash_reports import Crash, Gate, Sentry
+from forumapi.observability.crash_reports import Crash, Gate
+from forumapi.observability.sentry import Sentry
 from tests.sentry_sink import Sink
 from tests.services import free_port
 
@@ -199,6 +205,38 @@ def test_more_than_can_wait_is_dropped(sink: Sink) -> None:
     sentry.flush(10)
 
     assert sink.got.qsize() + sentry.dropped == 30
+
+
+def _hooks() -> list[object]:
+    """Return what Sentry's library replaces in a process unless it is told not to."""
+    return [
+        *(sys.excepthook, threading.excepthook, threading.Thread.start, threading.Thread.run),
+        *(logging.Logger.callHandlers, logging.Logger.handle, logging.root.handlers[:]),
+        *(http.client.HTTPConnection.putrequest, http.client.HTTPConnection.getresponse),
+        *(subprocess.Popen.__init__, atexit._ncallbacks()),
+    ]
+
+
+def test_sentrys_library_hooks_nothing(sink: Sink) -> None:
+    before = _hooks()
+    sentry = Sentry(sink.dsn)
+    sentry.take(crash(lambda: 1 / 0), "error", {})
+    sentry.flush(10)
+
+    assert _hooks() == before
+    assert not sentry_sdk.get_client().is_active()
+
+
+def test_the_environment_does_not_say_where_crashes_go(
+    sink: Sink, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("no_proxy", raising=False)
+    monkeypatch.setenv("http_proxy", f"http://127.0.0.1:{free_port()}")
+    monkeypatch.setenv("SENTRY_ENVIRONMENT", "elsewhere")
+    sentry = Sentry(sink.dsn)
+    sentry.take(crash(lambda: 1 / 0), "error", {})
+
+    assert sink.got.get(timeout=10).event["environment"] == ""
 
 
 @pytest.fixture
