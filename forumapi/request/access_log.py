@@ -20,7 +20,7 @@ def place(ctx: Context, method: str) -> dict[str, str | int]:
 
 def record(ctx: Context, method: str, status: int, size: int, seconds: float, error: str) -> None:
     """Count a request that was answered, and write a line about it where the settings ask for one."""
-    tx = ctx.tx
+    tx = ctx.reader
     metrics.request(ctx.route, method, status, seconds, tx.statements, tx.seconds)
     if ctx.app.access is not None:
         site = getattr(ctx, "site", None)

@@ -50,7 +50,7 @@ def finish(app: Services, ctx: Context, result: Result, method: str, status: int
     headers.append(("Cache-Control", app.cache_control if is_cachable else NO_CACHE))
     if is_read and not ctx.site.is_root:
         if not app.live.has_cursors:
-            ctx.tx.end()
+            ctx.reader.end()
         headers.append(("Live-Cursor", app.live.cursors.make(ctx.site.id, ctx.head)))
     data = b"null"
     if isinstance(result, Page):
@@ -118,7 +118,10 @@ def seal(app: Services, ctx: Context, method: str, answer: Answered) -> tuple[in
         headers.append(("Content-Length", str(size)))
     if app.server_timing_header:
         headers.append(
-            ("Server-Timing", f"db;desc={ctx.tx.statements}, cache;desc={ctx.tx.cache_trips}")
+            (
+                "Server-Timing",
+                f"db;desc={ctx.reader.statements}, cache;desc={ctx.reader.cache_trips}",
+            )
         )
     line = 200 if ctx.switches.always200 and status not in (101, 206, 304) else status
     if method == "HEAD" or status == 304:

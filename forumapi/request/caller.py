@@ -76,13 +76,13 @@ def identify(app: Services, ctx: Context, handler: Handler, verb: str) -> None:
     Raises Unauthorized, Forbidden (banned), InsufficientScope, NotFound.
     """
     if not ctx.token:
-        ctx.site = _known(ctx, lambda site: app.sites.fresh(site, ctx.tx))
+        ctx.site = _known(ctx, lambda site: app.sites.fresh(site, ctx.reader))
         return
     site_id = ctx.site.id
     was_known = app.token_buckets.knows(ctx.token)
     try:
         asked = handler.asked(ctx)
-        found = identities.find(ctx.tx, site_id, ctx.token, asked)
+        found = identities.find(ctx.reader, site_id, ctx.token, asked)
     except Unauthorized:
         if was_known:
             # The token has ended: from now on it counts as a guess, and this was the first.
@@ -96,13 +96,13 @@ def identify(app: Services, ctx: Context, handler: Handler, verb: str) -> None:
         _count_token(app, ctx)
     if not found.profile_id or found.needs_roles:
         # A request holds one connection at a time: many newcomers at once would wait for second ones forever.
-        ctx.tx.end()
+        ctx.reader.end()
         membership.ensure(app.database, ctx.site.id, found, is_root=ctx.site.is_root)
-        found = identities.find(ctx.tx, site_id, ctx.token, identities.again(asked, found))
+        found = identities.find(ctx.reader, site_id, ctx.token, identities.again(asked, found))
     ctx.identity = found
     ctx.site = _known(
         ctx,
-        lambda site: app.sites.confirmed(site, found.site_version, found.acl_version, ctx.tx),
+        lambda site: app.sites.confirmed(site, found.site_version, found.acl_version, ctx.reader),
     )
     if found.ban_reason is not None and not handler.admits_banned(ctx):
         raise Forbidden(found.ban_reason, code=errors.BANNED)

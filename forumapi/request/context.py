@@ -69,7 +69,7 @@ class Located:
 
 
 class Context:
-    """Context of one request. `tx` is a Reader for GET and a Transaction for every other method."""
+    """Context of one request. `writer`, for every method but GET, is its transaction, and then `reader` as well."""
 
     __slots__ = (
         "_paging",
@@ -93,12 +93,13 @@ class Context:
         "query",
         "query_string",
         "raw_body",
+        "reader",
         "request_id",
         "route",
         "site",
         "switches",
         "token",
-        "tx",
+        "writer",
     )
 
     allowance: Allowance | None
@@ -116,18 +117,19 @@ class Context:
     is_counted: bool
     is_head: bool
     is_write: bool
-    located: Any
+    located: Located | None
     pairs: list[tuple[str, str]]
     path: str
     query: dict[str, str]
     query_string: str
     raw_body: bytes
+    reader: Reader
     request_id: str
     route: str
     site: Site
     switches: Switches
     token: str
-    tx: Any
+    writer: Transaction
 
     def __init__(self, app: Services, environ: dict[str, Any]) -> None:
         self.app = app
@@ -146,19 +148,18 @@ class Context:
         self.is_write = False
         self.token = ""
 
-    @property
-    def reader(self) -> Reader:
-        """Return the transaction or reader of this request, for reading."""
-        return self.tx  # type: ignore[no-any-return]
-
-    @property
-    def writer(self) -> Transaction:
-        """Return the transaction of this request; only under a method other than GET."""
-        return self.tx  # type: ignore[no-any-return]
-
     def body_as(self, kind: type[T]) -> T:
         """Return the body for `locate`, which no method's declaration gives its type. Raises TypeError."""
         return _checked(self.body, kind)
+
+    def located_as(self, kind: type[T]) -> T:
+        """Return what `locate` found, in the class that it has there. Raises TypeError for another."""
+        return _checked(self.located, kind)
+
+    @property
+    def target(self) -> Target:
+        """Return the object of the permission check. Raises TypeError where `locate` found none."""
+        return _checked(self.located, Located).target
 
     @contextmanager
     def aside(self) -> Iterator[Transaction]:
@@ -182,7 +183,7 @@ class Context:
     @property
     def tree(self) -> Tree:
         """Return the site's microcosms and roles, current for this caller."""
-        return self.app.sites.tree(self.site, self.tx)
+        return self.app.sites.tree(self.site, self.reader)
 
     @property
     def paging(self) -> Paging:

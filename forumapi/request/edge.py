@@ -77,7 +77,7 @@ def find_site(app: Services, ctx: Context) -> None:
     found = app.sites.cached(host)
     if found is None:
         caller.count_address(app, ctx)
-        found = app.sites.by_host(host, ctx.tx)
+        found = app.sites.by_host(host, ctx.reader)
     ctx.site = found
     if "HTTP_X_FORUMAPI_VISITOR" in ctx.environ:
         _believe_front_end(app, ctx)

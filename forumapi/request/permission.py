@@ -8,7 +8,7 @@ from forumapi import errors
 from forumapi.errors import Forbidden, NotFound
 from forumapi.models.access import identity as identities
 from forumapi.permissions import evaluator
-from forumapi.request.context import Context
+from forumapi.request.context import Context, Located
 from forumapi.request.handler import (
     ANYONE,
     CREATE,
@@ -48,7 +48,7 @@ def read_document(ctx: Context, handler: Handler, operation: Operation) -> Resul
     located = ctx.located = handler.locate(ctx)
     permit(ctx, operation.need)
     if located is not None:
-        refuse_hidden(ctx, is_get=True)
+        refuse_hidden(ctx, located, is_get=True)
     if operation.paged:
         ctx.check_paging()
     return handler.call("GET", ctx)
@@ -80,9 +80,8 @@ def permit(ctx: Context, need: Need) -> None:
         raise Forbidden(text, code=code)
 
 
-def refuse_hidden(ctx: Context, *, is_get: bool = False) -> None:
+def refuse_hidden(ctx: Context, located: Located, *, is_get: bool = False) -> None:
     """Raise NotFound for hidden things, moderators excepted; an author may GET an own moderated item (C-09)."""
-    located = ctx.located
     if not located.is_hidden_from(ctx.can):
         return
     if is_get and located.own_moderated and ctx.can & evaluator.OWNER:

@@ -94,7 +94,7 @@ def _read_back(app: Services, ctx: Context, location: str, status: int) -> Answe
     path, _, query = location.partition("?")
     kept = {name: value for name, value in ctx.environ.items() if name not in _OF_THE_WRITE}
     inner = Context(app, {**kept, "QUERY_STRING": query})
-    inner.tx = app.read()
+    inner.reader = app.read()
     inner.identity = GUEST
     inner.site, inner.head = ctx.site, ctx.head
     inner.ip, inner.request_id, inner.token = ctx.ip, ctx.request_id, ctx.token
@@ -110,9 +110,9 @@ def _read_back(app: Services, ctx: Context, location: str, status: int) -> Answe
             return None
         found = answers.finish(app, inner, result, "GET", status)
     finally:
-        inner.tx.end()
-        ctx.tx.statements += inner.tx.statements
-        ctx.tx.seconds += inner.tx.seconds
-        ctx.tx.cache_trips += inner.tx.cache_trips
+        inner.reader.end()
+        ctx.reader.statements += inner.reader.statements
+        ctx.reader.seconds += inner.reader.seconds
+        ctx.reader.cache_trips += inner.reader.cache_trips
     headers = [pair for pair in found[1] if pair[0] != "Cache-Control"]
     return status, [*headers, ("Cache-Control", NO_CACHE)], found[2]

@@ -42,11 +42,11 @@ def respond(app: Services, environ: dict[str, Any]) -> Answer:
     """Answer one WSGI request. Never raises: any exception but ApiError is logged whole and answered with 500."""
     started = time.perf_counter()
     ctx = Context(app, environ)
-    ctx.tx = app.read()
+    ctx.reader = app.read()
     ctx.switches = PLAIN
     ctx.ip = ctx.path = ""
     ctx.identity = GUEST
-    trace = app.tracer.begin(environ, ctx.tx) if app.tracer is not None else None
+    trace = app.tracer.begin(environ, ctx.reader) if app.tracer is not None else None
     given = environ.get("HTTP_X_REQUEST_ID", "")
     ctx.request_id = given if _REQUEST_ID.fullmatch(given) else os.urandom(8).hex()
     method = environ["REQUEST_METHOD"]
@@ -65,7 +65,7 @@ def respond(app: Services, environ: dict[str, Any]) -> Answer:
                 handler, ctx.args = routing.route(app, ctx)
                 answer = _answer(app, ctx, handler, method)
         finally:
-            ctx.tx.end()
+            ctx.reader.end()
     except ApiError as error:
         error = caller.count_refusal(app, ctx, error)
         text = error.message
@@ -105,11 +105,11 @@ def _answer(app: Services, ctx: Context, handler: Handler, method: str) -> Answe
         answer = _read(app, ctx, handler, operation, method)
     elif verb == "GET":
         # A request that waits holds no connection: the one that asked for the site is given back.
-        ctx.tx.end()
+        ctx.reader.end()
         with app.guest_semaphore.hold(client_address.caller(ctx.ip)):
             answer = _read(app, ctx, handler, operation, method)
     else:
-        ctx.tx.end()
+        ctx.reader.end()
         answer = _receive(app, ctx, handler, operation, verb)
     if not handler.takes_idempotency_key:
         answers.forbid_storing(answer[1])
@@ -141,7 +141,7 @@ def _receive(
         clock(app.config.upload_timeout_s)
     caller.identify(app, ctx, handler, verb)
     with handler.take_files(ctx):
-        ctx.tx.end()
+        ctx.reader.end()
         return _write(app, ctx, handler, operation, verb)
 
 
@@ -179,8 +179,8 @@ def _write(
         if not handler.takes_idempotency_key:
             raise Invalid("Idempotency-Key", "is not accepted here: this answer holds a secret")
     with app.database.write() as tx:
-        tx.steps = ctx.tx.steps
-        ctx.tx = tx
+        tx.steps = ctx.reader.steps
+        ctx.reader = ctx.writer = tx
         caller.identify(app, ctx, handler, verb)
         scope = None
         if key is not None and not ctx.identity.is_guest:
@@ -210,7 +210,7 @@ def _work(ctx: Context, handler: Handler, operation: Operation, verb: str) -> Re
             # READ is checked first everywhere, so that private ids can't be told from unknown ones (C-01).
             unread = operation.need in (ANYONE, LOGIN, MODERATE, OWNER)
             permission.permit(ctx, ANYONE if unread else READ)
-            permission.refuse_hidden(ctx)
+            permission.refuse_hidden(ctx, located)
         _decode(ctx, operation)
         permission.permit(ctx, operation.need)
     else:
@@ -222,7 +222,7 @@ def _work(ctx: Context, handler: Handler, operation: Operation, verb: str) -> Re
             if verb == "DELETE" and located.is_hidden_from(ctx.can):
                 return Done()
             if verb != "DELETE":
-                permission.refuse_hidden(ctx)
+                permission.refuse_hidden(ctx, located)
     wanted = ctx.environ.get("HTTP_IF_MATCH")
     if wanted is not None and located is not None and located.version:
         response.check_match(wanted, located.version)

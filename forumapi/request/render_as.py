@@ -27,7 +27,7 @@ def render_as(app: Services, site: Site, identity: Identity, path: str) -> bytes
     ctx.switches = PLAIN
     ctx.ip = ctx.request_id = ""
     ctx.is_head = True
-    ctx.tx = app.database.read()
+    ctx.reader = app.database.read()
     try:
         handler, ctx.args = routing.route(app, ctx)
         if identity.ban_reason is not None and not handler.admits_banned(ctx):
@@ -39,4 +39,4 @@ def render_as(app: Services, site: Site, identity: Identity, path: str) -> bytes
             return result.data
         raise NotFound("There is no document at this address")
     finally:
-        ctx.tx.end()
+        ctx.reader.end()

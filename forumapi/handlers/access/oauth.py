@@ -57,7 +57,7 @@ class DeviceBody(Struct):
 def provider(ctx: Context) -> OAuthProvider:
     """The provider of the site that was asked."""
     app = ctx.app
-    return OAuthProvider(ctx.tx, ctx.site, app.config, app.scopes, ctx.ip)
+    return OAuthProvider(ctx.reader, ctx.site, app.config, app.scopes, ctx.ip)
 
 
 class EndpointHandler(Handler):

@@ -485,7 +485,7 @@ class DevicePageHandler(PageHandler):
         site_id = ctx.site.id
         if form.step not in ("find", "allow", "deny"):
             return self.shown(ctx, me, cookie)
-        ctx.tx.end()  # one connection at a time
+        ctx.reader.end()  # one connection at a time
         try:
             # A decision names a code too, and need not come from the page that was shown for it.
             with ctx.app.database.write() as tx:

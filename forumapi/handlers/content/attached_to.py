@@ -35,7 +35,7 @@ def find(ctx: Context, *, is_locked: bool = True) -> LocatedCarrier:
 def check(ctx: Context) -> None:
     """Raise NotFound for a carrier that is hidden from the caller, or doesn't exist, which no permission refuses the
     site's owner."""
-    located: LocatedCarrier = ctx.located
+    located = ctx.located_as(LocatedCarrier)
     place = located.place
     if not place.exists:
         name = itemtypes.name_of(ctx.args["item"].type)

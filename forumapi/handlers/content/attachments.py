@@ -130,7 +130,7 @@ class AttachmentsHandler(CarrierHandler):
         if not _may_use(ctx, hash):
             raise Invalid("fileHash", "no file with this hash was uploaded", code=FILE_UNKNOWN)
         ext = file_types.extension(name)
-        Attachment(ctx.located.target, hash, name, ext).insert(ctx.writer, ctx.author)
+        Attachment(ctx.target, hash, name, ext).insert(ctx.writer, ctx.author)
         return Found(_path(ctx))
 
 
@@ -146,14 +146,14 @@ class AttachmentHandler(CarrierHandler):
             raise Forbidden("You may not remove this", code=NO_DELETE)
         _required(ctx)
         hash = str(ctx.args["name"]).partition(".")[0]
-        is_gone = Attachment(ctx.located.target, hash).delete(ctx.writer, ctx.author)
+        is_gone = Attachment(ctx.target, hash).delete(ctx.writer, ctx.author)
         if not is_gone and not _may_use(ctx, hash):
             raise Invalid("hash", "no file with this hash was uploaded", code=FILE_UNKNOWN)
         return Done()
 
 
 def _required(ctx: Context) -> None:
-    if not ctx.located.place.exists:
+    if not ctx.located_as(LocatedCarrier).place.exists:
         raise NotFound("There is no such comment or profile")
 
 

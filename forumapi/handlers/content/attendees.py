@@ -119,7 +119,7 @@ class AttendeesHandler(Handler):
     def get(self, ctx: Context) -> Result:
         """By answer (yes, maybe, invited, no), then by the time of the answer."""
         event_id, at, site_id = ctx.args["item"].id, ctx.paging, ctx.site.id
-        if not ctx.located.target.microcosm_id:
+        if not ctx.target.microcosm_id:
             raise NotFound("There is no such event")
         attending = ctx.query.get("status") == "attending"
         total, attendees = attendee.page(ctx.reader, site_id, event_id, at, attending=attending)
@@ -195,7 +195,7 @@ class AttendeeHandler(Handler):
     def get(self, ctx: Context) -> Result:
         """One answer; 404 while there is none."""
         event_id = ctx.args["item"].id
-        located: LocatedAttendee = ctx.located
+        located = ctx.located_as(LocatedAttendee)
         attendance = located.attendance
         answer = attendance.attendee if attendance else None
         if attendance is None or answer is None:
@@ -264,7 +264,7 @@ class AttendeesCsvHandler(Handler):
         if not ctx.can & _STEWARDS:
             raise Forbidden("Only those who may edit this event may do this", code=NO_READ)
         event_id = ctx.args["item"].id
-        if not ctx.located.target.microcosm_id:
+        if not ctx.target.microcosm_id:
             raise NotFound("There is no such event")
         out = io.StringIO()
         out.write("name,id,email,date\r\n")

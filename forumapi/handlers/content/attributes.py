@@ -62,7 +62,7 @@ def _locate(ctx: Context) -> Located:
 
 
 def _attributes(ctx: Context) -> Attributes:
-    return Attributes(ctx.site.id, ctx.located.target)
+    return Attributes(ctx.site.id, ctx.target)
 
 
 def _check_keys(ctx: Context, keys: Iterable[str]) -> None:

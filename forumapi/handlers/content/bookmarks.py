@@ -85,7 +85,7 @@ class BookmarkHandler(Handler):
         """The bookmark, if there is one."""
         attached_to.check_signed_in(ctx)
         attached_to.check(ctx)
-        target = ctx.located.target
+        target = ctx.target
         # Its title is that of the item, or of the comment's parent.
         for kind in (target.item_type, target.parent_type or target.item_type):
             if kind not in ctx.identity.kinds:

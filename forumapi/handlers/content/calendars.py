@@ -92,7 +92,7 @@ class ProfileCalendarHandler(Handler):
     def get(self, ctx: Context) -> Result:
         """Those that the caller may read and does not ignore, up to a year back; 1,000 at most, the nearest ones."""
         tree, identity, id = ctx.tree, ctx.identity, ctx.args["item"].id
-        if not ctx.located.target.owner_ids:
+        if not ctx.target.owner_ids:
             raise NotFound("There is no such profile")
         readable = microcosm_links.visible(
             tree.view(identity.principal), tree, identity.ignored_microcosms

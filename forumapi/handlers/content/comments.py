@@ -154,7 +154,7 @@ class CommentHandler(Handler):
     @needs(READ, answer=schemas.Comment, paged=True)
     def get(self, ctx: Context) -> Result:
         """The comment, the one it replies to and its replies; marks its item read up to it."""
-        located: ShownComment = ctx.located
+        located = ctx.located_as(ShownComment)
         page = located.required()
         if page.comment.is_unread and not ctx.is_head:
             with contextlib.suppress(NoRoom):
@@ -179,7 +179,7 @@ class CommentHandler(Handler):
     @needs(UPDATE, body=CommentBody, status=302)
     def put(self, ctx: Context, sent: CommentBody) -> Result:
         """Change the text; the one before stays as a revision."""
-        located: LockedComment = ctx.located
+        located = ctx.located_as(LockedComment)
         comment = located.required()
         if not isinstance(sent.markdown, UnsetType):
             change_text(ctx, comment, text.source(sent.markdown))
@@ -188,7 +188,7 @@ class CommentHandler(Handler):
     @needs(UPDATE, body=list[patch.Operation])
     def patch(self, ctx: Context, sent: list[patch.Operation]) -> Result:
         """Set the flags `deleted` and `moderated`."""
-        located: LockedComment = ctx.located
+        located = ctx.located_as(LockedComment)
         comment = located.required()
         is_deleted, is_moderated = comment.is_deleted, comment.is_moderated
         for change in patch.changes(sent, _PATHS):
@@ -204,7 +204,7 @@ class CommentHandler(Handler):
     @needs(DELETE)
     def delete(self, ctx: Context) -> Result:
         """Hide the comment from everybody but moderators; 200 also when it is gone."""
-        located: LockedComment = ctx.located
+        located = ctx.located_as(LockedComment)
         located.required().delete(ctx.writer, ctx.author)
         return Done()
 
@@ -216,7 +216,7 @@ def _mark_read(ctx: Context, page: CommentPage) -> None:
         with ctx.aside() as tx:
             huddle_page.mark_read_to(tx, site_id, parent.id, me, page.comment.id)
     elif parent.type != itemtypes.PROFILE:
-        ctx.tx.run(
+        ctx.reader.run(
             item_page.MARK_AT,
             site_id=site_id,
             me=me,
@@ -304,7 +304,7 @@ class CommentsHandler(Handler):
     @needs(CREATE, body=CommentBody, status=302)
     def post(self, ctx: Context, sent: CommentBody) -> Result:
         """Write a comment. The same text again within minutes leads to the first one."""
-        located: LocatedParent = ctx.located
+        located = ctx.located_as(LocatedParent)
         parent, draft = located.parent, located.draft
         if parent is None or draft is None:
             raise NotFound("There is no such item")
@@ -339,7 +339,7 @@ class CommentInContextHandler(Handler):
     @needs(READ, status=307, paged=True)
     def get(self, ctx: Context) -> Result:
         """307 to the item's page that holds the comment."""
-        located: ShownComment = ctx.located
+        located = ctx.located_as(ShownComment)
         page = located.required()
         limit = ctx.paging.limit
         offset = paging.page_offset(page.position, limit)

@@ -222,7 +222,7 @@ class HuddleHandler(Handler):
     @needs(READ, answer=schemas.Huddle, paged=True)
     def get(self, ctx: Context) -> Result:
         """The huddle and a page of its comments, oldest first; reading marks it read."""
-        located: ShownHuddle = ctx.located
+        located = ctx.located_as(ShownHuddle)
         view = located.view
         if view is None:
             raise NotFound("There is no such huddle")
@@ -262,7 +262,7 @@ class HuddleHandler(Handler):
     @needs(DELETE)
     def delete(self, ctx: Context) -> Result:
         """Leave it. The others stay; with the last one it goes."""
-        locked: LockedHuddle = ctx.located
+        locked = ctx.located_as(LockedHuddle)
         locked.required().leave(ctx.writer, ctx.author)
         return Done()
 
@@ -282,7 +282,7 @@ class ParticipantsHandler(Handler):
     @needs(READ, answer=schemas.Participants, paged=True)
     def get(self, ctx: Context) -> Result:
         """By id."""
-        located: ShownParticipants = ctx.located
+        located = ctx.located_as(ShownParticipants)
         participants = located.participants
         if participants is None:
             raise NotFound("There is no such huddle")
@@ -310,7 +310,7 @@ class ParticipantsHandler(Handler):
     @needs(UPDATE, body=list[ParticipantBody], status=302)
     def put(self, ctx: Context, sent: list[ParticipantBody]) -> Result:
         """Add people: all of them or nobody. Those in it already stay; one who ignores the caller is left out."""
-        located: LockedHuddle = ctx.located
+        located = ctx.located_as(LockedHuddle)
         huddle = located.required()
         huddle.add(ctx.writer, ctx.author, _profile_ids(sent))
         return Found(huddle.href)
@@ -329,7 +329,7 @@ class ParticipantHandler(Handler):
     @needs(READ, answer=schemas.Participant)
     def get(self, ctx: Context) -> Result:
         """The participant; 404 if that profile is not in the huddle."""
-        located: ShownParticipants = ctx.located
+        located = ctx.located_as(ShownParticipants)
         participants = located.participants
         if participants is None or not participants.versions:
             raise NotFound("There is no such participant")
@@ -345,7 +345,7 @@ class ParticipantHandler(Handler):
     @needs(UPDATE, status=302)
     def put(self, ctx: Context) -> Result:
         """Add one profile; nothing changes if it is in the huddle already."""
-        located: LockedHuddle = ctx.located
+        located = ctx.located_as(LockedHuddle)
         added = ParticipantBody(id=ctx.args["profileId"].id)
         located.required().add(ctx.writer, ctx.author, _profile_ids([added]))
         return Found(ctx.path)
@@ -353,7 +353,7 @@ class ParticipantHandler(Handler):
     @needs(DELETE)
     def delete(self, ctx: Context) -> Result:
         """Leave the huddle; nobody can be removed by another."""
-        located: LockedHuddle = ctx.located
+        located = ctx.located_as(LockedHuddle)
         huddle = located.required()
         if ctx.args["profileId"].id != ctx.identity.profile_id:
             raise Invalid("profileId", "Participants can only remove themselves from a huddle")
@@ -376,7 +376,7 @@ class HuddleLastCommentHandler(Handler):
     @needs(READ, status=307, paged=True)
     def get(self, ctx: Context) -> Result:
         """307 to the huddle's page that holds the comment; to the huddle itself while it has none."""
-        located: ShownParticipants = ctx.located
+        located = ctx.located_as(ShownParticipants)
         if located.participants is None:
             raise NotFound("There is no such huddle")
         href = item_page.redirect(

@@ -96,7 +96,7 @@ def locate_page(ctx: Context) -> ShownItem:
 
 def show(ctx: Context) -> Result:
     """Answer with the detail of the located item; mark it read and count the view (content 3.3)."""
-    located: ShownItem = ctx.located
+    located = ctx.located_as(ShownItem)
     view = located.view
     if view is None:
         raise NotFound("There is no such item")
@@ -190,7 +190,7 @@ def locate_locked(ctx: Context, model: type[Item] = Item) -> LockedItem:
 
 def required(ctx: Context, model: type[AnyItem]) -> AnyItem:
     """Return the located item, which was locked as `model`. Raises NotFound."""
-    located: LockedItem = ctx.located
+    located = ctx.located_as(LockedItem)
     if located.item is None:
         raise NotFound("There is no such item")
     assert isinstance(located.item, model)
@@ -372,7 +372,7 @@ class LastCommentHandler(Handler):
     @needs(READ, status=307, paged=True)
     def get(self, ctx: Context) -> Result:
         """307 to the item's page that holds the comment; to the item itself while it has none."""
-        located: ShownItem = ctx.located
+        located = ctx.located_as(ShownItem)
         if located.view is None:
             raise NotFound("There is no such item")
         href = item_page.redirect(

@@ -52,7 +52,7 @@ class PreviewHandler(Handler):
     @needs(CREATE, body=PreviewBody, answer=schemas.Preview)
     def post(self, ctx: Context, sent: PreviewBody) -> Result:
         """The HTML that the text would have there, with mentions and embeds; links are as they are. Stores nothing."""
-        target = ctx.located.target
+        target = ctx.target
         is_moderator = bool(ctx.can & evaluator.MODERATOR)
         if (
             target.item_type in itemtypes.IN_MICROCOSM

@@ -64,9 +64,7 @@ class ReactionsHandler(Handler):
     def get(self, ctx: Context) -> Result:
         """All reactions of the site, with counts, and which the caller gave."""
         attached_to.check(ctx)
-        reactions = reaction.summary(
-            ctx.reader, ctx.site.id, ctx.located.target, ctx.identity.profile_id
-        )
+        reactions = reaction.summary(ctx.reader, ctx.site.id, ctx.target, ctx.identity.profile_id)
         data = dumps(
             {"reactions": reactions, "meta": {"links": [{"rel": "self", "href": ctx.path}]}}
         )
@@ -89,7 +87,7 @@ class ReactionHandler(Handler):
         name = ctx.args["key"]
         if name not in {kind.name for kind in reaction.kinds(ctx.reader, ctx.site.id)}:
             raise Invalid("name", "is not a reaction of this site")
-        Reaction(ctx.located.target, name).insert(ctx.writer, ctx.author)
+        Reaction(ctx.target, name).insert(ctx.writer, ctx.author)
         return Found(ctx.path.rpartition("/")[0])
 
     @needs(READ)
@@ -97,5 +95,5 @@ class ReactionHandler(Handler):
         """Take it back; 200 also when it was not given."""
         attached_to.check_signed_in(ctx)
         attached_to.check(ctx)
-        Reaction(ctx.located.target, ctx.args["key"]).delete(ctx.writer, ctx.author)
+        Reaction(ctx.target, ctx.args["key"]).delete(ctx.writer, ctx.author)
         return Done()

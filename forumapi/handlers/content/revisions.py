@@ -50,7 +50,7 @@ class RevisionsHandler(Handler):
     @needs(UPDATE, answer=schemas.Revisions, paged=True)
     def get(self, ctx: Context) -> Result:
         """List who wrote which revision when, without the texts."""
-        located: ShownComment = ctx.located
+        located = ctx.located_as(ShownComment)
         shown = located.required()
         id, at = shown.comment.id, ctx.paging
         total, revisions = revision.page(ctx.reader, ctx.site.id, id, at)
@@ -82,7 +82,7 @@ class RevisionsHandler(Handler):
     @needs(UPDATE, body=RevertBody, status=302)
     def post(self, ctx: Context, sent: RevertBody) -> Result:
         """Make the text of an earlier revision the current one again, as a new revision."""
-        located: LockedComment = ctx.located
+        located = ctx.located_as(LockedComment)
         comment = located.required()
         number = body.given(sent.revision, 0)
         if number < 1:
@@ -105,7 +105,7 @@ class RevisionHandler(Handler):
     @needs(UPDATE, answer=schemas.Revision)
     def get(self, ctx: Context) -> Result:
         """The revision with its source."""
-        located: ShownComment = ctx.located
+        located = ctx.located_as(ShownComment)
         shown = located.required()
         id, number = shown.comment.id, ctx.args["revision"]
         wanted = revision.find(ctx.reader, ctx.site.id, id, [number]).get(number)
@@ -139,7 +139,7 @@ class DifferenceHandler(Handler):
     )
     def get(self, ctx: Context) -> Result:
         """Word by word, against the revision before or the one that `from` names."""
-        located: ShownComment = ctx.located
+        located = ctx.located_as(ShownComment)
         shown = located.required()
         id, new = shown.comment.id, ctx.args["revision"]
         old = ctx.number("from", max(new - 1, 0))

@@ -85,7 +85,7 @@ def locate(ctx: Context, id: int) -> LocatedMicrocosm:
 
 def show(ctx: Context) -> Result:
     """Answer with the detail of the located microcosm."""
-    located: LocatedMicrocosm = ctx.located
+    located = ctx.located_as(LocatedMicrocosm)
     seen = located.seen
     if seen is None:
         raise NotFound("There is no such microcosm")

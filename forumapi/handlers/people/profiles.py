@@ -191,7 +191,7 @@ class ProfileHandler(Handler):
     @needs(READ, answer=schemas.Profile)
     def get(self, ctx: Context) -> Result:
         """The profile; its e-mail address only for itself and the site's owner."""
-        located: LocatedProfile = ctx.located
+        located = ctx.located_as(LocatedProfile)
         if located.detail is None:
             raise NotFound("There is no such profile")
         return show(ctx, located.detail)
@@ -230,7 +230,7 @@ class ProfileHandler(Handler):
 
 
 def _locked(ctx: Context) -> Profile:
-    located: LocatedProfile = ctx.located
+    located = ctx.located_as(LocatedProfile)
     if located.profile is None:
         raise NotFound("There is no such profile")
     return located.profile

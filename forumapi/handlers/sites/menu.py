@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from forumapi.handlers.sites.sites import (
+    LocatedSite,
     check_owner,
     find_named,
     lock_named,
     lock_own,
 )
 from forumapi.models.sites.menu import EntryBody, Menu
-from forumapi.models.sites.site import LockedSite, Site
+from forumapi.models.sites.site import Site
 from forumapi.request.context import Context, Located
 from forumapi.request.handler import (
     ANYONE,
@@ -28,7 +29,7 @@ def _show(site: Site) -> Result:
 
 
 def _update(ctx: Context, menu: Menu) -> Result:
-    locked: LockedSite = ctx.located.locked
+    locked = ctx.located_as(LocatedSite).locked
     menu.update(ctx.writer, locked.owner(ctx.ip))
     ctx.writer.after_commit(lambda: ctx.app.sites.forget(locked.site_id))
     return Done()
@@ -74,13 +75,13 @@ class MenuHandler(Handler):
     @needs(LOGIN, body=list[EntryBody])
     def put(self, ctx: Context, sent: list[EntryBody]) -> Result:
         """Replace the whole menu: 1 to 10 entries. Only the user who owns the site may."""
-        locked = ctx.located.locked
+        locked = ctx.located_as(LocatedSite).locked
         check_owner(ctx, locked.site_id, locked.owner_user_id)
         return _update(ctx, Menu.checked(sent))
 
     @needs(LOGIN)
     def delete(self, ctx: Context) -> Result:
         """Take the menu away; 200 also when there is none. Only the user who owns the site may."""
-        locked = ctx.located.locked
+        locked = ctx.located_as(LocatedSite).locked
         check_owner(ctx, locked.site_id, locked.owner_user_id)
         return _update(ctx, Menu())

@@ -120,7 +120,7 @@ def _check_token(ctx: Context, sent: SiteBody, stored: SiteSettings | None = Non
 
 def _change(ctx: Context, sent: SiteBody) -> None:
     """Change the located site by the body."""
-    locked: LockedSite = ctx.located.locked
+    locked = ctx.located_as(LocatedSite).locked
     _check_token(ctx, sent, locked.settings)
     locked.update(ctx.writer, sent, platform_domain=ctx.app.sites.domain, ip=ctx.ip)
     # This process reads the site again at once; the others poll several times a second.
@@ -236,7 +236,7 @@ class SiteHandler(Handler):
     @needs(LOGIN, body=SiteBody, status=302)
     def put(self, ctx: Context, sent: SiteBody) -> Result:
         """Change the site; what is not sent stays. Only the user who owns it may."""
-        locked = ctx.located.locked
+        locked = ctx.located_as(LocatedSite).locked
         check_owner(ctx, locked.site_id, locked.owner_user_id)
         _change(ctx, sent)
-        return Found(itemtypes.href(itemtypes.SITE, ctx.located.locked.site_id))
+        return Found(itemtypes.href(itemtypes.SITE, locked.site_id))

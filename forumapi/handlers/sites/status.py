@@ -143,6 +143,6 @@ class StatusHandler(Handler):
             self._examiner = Examiner(Outbound(nameservers=ctx.app.config.dns_servers))
         domains = SiteDomain.of_site(ctx.reader, found.id)
         # The checks may take seconds: the connection is free for others meanwhile.
-        ctx.tx.end()
+        ctx.reader.end()
         health = self._examiner.examine(found, domains)
         return Data(dumps({"site": json_fragments.raw(found.render()), **health}))
