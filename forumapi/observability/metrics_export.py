@@ -8,6 +8,7 @@ once.
 from __future__ import annotations
 
 import contextlib
+import functools
 import re
 import socket
 import struct
@@ -15,6 +16,12 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final, NamedTuple, Protocol
+
+from google.protobuf.descriptor_pb2 import DescriptorProto, FileDescriptorProto
+from google.protobuf.descriptor_pb2 import FieldDescriptorProto as Field
+from google.protobuf.descriptor_pool import DescriptorPool
+from google.protobuf.message import DecodeError
+from google.protobuf.message_factory import GetMessages
 
 from forumapi.observability import metrics
 from forumapi.observability.log import logger
@@ -80,48 +87,61 @@ def packets(lines: Iterable[str]) -> list[bytes]:
 # ---------------------------------------------------------------- Riemann
 
 
-def _varint(number: int) -> bytes:
-    out = bytearray()
-    while number > 0x7F:
-        out.append(number & 0x7F | 0x80)
-        number >>= 7
-    out.append(number)
-    return bytes(out)
+def _message_classes() -> tuple[Any, Any]:
+    """Return classes of Riemann's messages `Event` and `Msg`, with those fields that are sent or read here."""
+    field = functools.partial(Field, label=Field.LABEL_OPTIONAL)
+    many = Field.LABEL_REPEATED
+    event = DescriptorProto(
+        name="Event",
+        field=[
+            field(name="time", number=1, type=Field.TYPE_INT64),
+            field(name="state", number=2, type=Field.TYPE_STRING),
+            field(name="service", number=3, type=Field.TYPE_STRING),
+            field(name="host", number=4, type=Field.TYPE_STRING),
+            field(name="tags", number=7, type=Field.TYPE_STRING, label=many),
+            field(name="ttl", number=8, type=Field.TYPE_FLOAT),
+            field(name="metric_d", number=14, type=Field.TYPE_DOUBLE),
+        ],
+    )
+    message = DescriptorProto(
+        name="Msg",
+        field=[
+            field(name="ok", number=2, type=Field.TYPE_BOOL),
+            field(name="error", number=3, type=Field.TYPE_STRING),
+            field(name="events", number=6, type_name="Event", label=many),
+        ],
+    )
+    file = FileDescriptorProto(name="riemann.proto", message_type=[event, message])
+    # A pool of its own: in the common one another library may have the same names.
+    made = GetMessages([file], pool=DescriptorPool())
+    return made["Event"], made["Msg"]
 
 
-def _text(field: int, value: str) -> bytes:
-    data = value.encode()
-    return _varint(field << 3 | 2) + _varint(len(data)) + data
+_Event, _Msg = _message_classes()
 
 
 def riemann_event(
     service: str, value: float, *, host: str, at: int, ttl_s: float, tags: Sequence[str] = ()
-) -> bytes:
-    """Encode an event in Riemann's protocol: time 1, state 2, service 3, host 4, tags 7, ttl 8, metric_d 14."""
-    return b"".join(
-        (
-            _varint(1 << 3) + _varint(at),
-            _text(2, "ok"),
-            _text(3, service),
-            _text(4, host),
-            *(_text(7, tag) for tag in tags),
-            _varint(8 << 3 | 5) + struct.pack("<f", ttl_s),
-            _varint(14 << 3 | 1) + struct.pack("<d", value),
-        )
+) -> Any:
+    """Make an event of Riemann's protocol."""
+    return _Event(
+        time=at, state="ok", service=service, host=host, tags=tags, ttl=ttl_s, metric_d=value
     )
 
 
-def riemann_messages(events: Iterable[bytes]) -> list[bytes]:
+def riemann_messages(events: Iterable[Any]) -> list[bytes]:
     """Join events into messages, each small enough for one UDP packet."""
-    made: list[bytes] = []
-    held = b""
+    made = [_Msg()]
+    size = 0
     for event in events:
-        whole = _varint(6 << 3 | 2) + _varint(len(event)) + event
-        if held and len(held) + len(whole) > _RIEMANN_BYTES:
-            made.append(held)
-            held = b""
-        held += whole
-    return [*made, held] if held else made
+        # The type and the length of an event stand before it.
+        whole = event.ByteSize() + 4
+        if size and size + whole > _RIEMANN_BYTES:
+            made.append(_Msg())
+            size = 0
+        made[-1].events.append(event)
+        size += whole
+    return [message.SerializeToString() for message in made if message.events]
 
 
 def riemann_services(
@@ -183,10 +203,12 @@ class _RiemannTcp:
         for packet in packets:
             self._socket.sendall(struct.pack(">I", len(packet)) + packet)
             (size,) = struct.unpack(">I", self._receive(4))
-            answer = self._receive(min(size, 65_536))
-            # ok (2) is true, or error (3) says why not.
-            if not answer.startswith(b"\x10\x01"):
-                raise OSError(f"Riemann refused the figures: {answer[:200]!r}")
+            try:
+                answer = _Msg.FromString(self._receive(min(size, 65_536)))
+            except DecodeError as error:
+                raise OSError("what answers does not speak Riemann's protocol") from error
+            if not answer.ok:
+                raise OSError(f"Riemann refused the figures: {answer.error[:200]!r}")
 
     def _receive(self, size: int) -> bytes:
         data = b""

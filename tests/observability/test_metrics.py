@@ -387,6 +387,35 @@ def test_riemann_gets_events_over_tcp_and_over_a_new_connection_after_a_loss() -
     assert "forumapi cron_runs third done" in services
 
 
+@pytest.mark.parametrize(
+    "answer",
+    [riemann.Msg(ok=False, error="full").SerializeToString(), b"HTTP/1.1 400 Bad Request"],
+    ids=["an error", "another protocol"],
+)
+def test_a_riemann_that_refuses_costs_the_figures_and_its_connection_alone(answer: bytes) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        server.settimeout(10)
+
+        def serve() -> None:
+            for _ in range(2):
+                connection, _ = server.accept()
+                with connection:
+                    (size,) = struct.unpack(">I", connection.recv(4, socket.MSG_WAITALL))
+                    connection.recv(size, socket.MSG_WAITALL)
+                    connection.sendall(struct.pack(">I", len(answer)) + answer)
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        reports = reporter(riemann_url=f"tcp://{address(server)}")
+        for _ in range(2):
+            metrics.CRON_RUNS.add(1, "e_job", "done")
+            reports.report(10)
+        thread.join(10)
+        metrics.want_samples(False)
+
+    assert not thread.is_alive()
+
+
 def test_nobody_need_listen() -> None:
     reports = reporter(
         metrics_address=f"127.0.0.1:{free_port()}", riemann_url=f"tcp://127.0.0.1:{free_port()}"
