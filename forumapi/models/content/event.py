@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import datetime
-import re
 import zoneinfo
 from functools import cache
 from typing import Any, Final, NamedTuple
@@ -17,7 +16,7 @@ from forumapi.errors import OUT_OF_RANGE, WRONG_TYPE, Invalid
 from forumapi.models.content.item import Item, ItemChange
 from forumapi.models.content.item_type_spec import ItemTypeSpec
 from forumapi.models.journal.journal import Author
-from forumapi.text import clean
+from forumapi.text import clean, rfc3339
 from forumapi.wire import json_fragments
 
 # ---------------------------------------------------------------- reading
@@ -215,22 +214,12 @@ def checked(sent: Any, before: EventDetails) -> EventDetails:
     )
 
 
-_RFC3339: Final = re.compile(
-    r"(\d{4}-\d\d-\d\d)[Tt ](\d\d:\d\d:\d\d)(?:\.(\d{1,9}))?(?:[Zz]|[+-](?:[01]\d|2[0-3]):[0-5]\d)?",
-    re.ASCII,
-)
-
-
 def wall_clock(text: str) -> datetime.datetime:
     """Parse the digits of an RFC 3339 time and ignore its offset (content 5.3). Raises Invalid."""
-    match = _RFC3339.fullmatch(text)
-    if match is not None:
-        date, time, fraction = match.groups()
-        try:
-            return datetime.datetime.fromisoformat(f"{date}T{time}.{(fraction or '0'):0<6.6}")
-        except ValueError:
-            pass
-    raise Invalid("when", "must be a time such as 2026-06-07T09:30:00Z", code=WRONG_TYPE)
+    digits = rfc3339.wall_clock(text)
+    if digits is None:
+        raise Invalid("when", "must be a time such as 2026-06-07T09:30:00Z", code=WRONG_TYPE)
+    return digits
 
 
 @cache

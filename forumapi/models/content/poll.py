@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import datetime
-import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
@@ -21,6 +20,7 @@ from forumapi.models.content.item_type_spec import ItemTypeSpec
 from forumapi.models.journal import journal
 from forumapi.models.journal.journal import Author
 from forumapi.models.sites.site_validation import given
+from forumapi.text import rfc3339
 from forumapi.wire import json_fragments
 
 # ---------------------------------------------------------------- reading
@@ -146,10 +146,6 @@ MAX_CHOICES: Final = 50
 MAX_QUESTION: Final = 512
 MAX_CHOICE: Final = 150
 _RESULTS: Final = (ALWAYS, VOTED, CLOSED)
-_TIME: Final = re.compile(
-    r"(\d{4}-\d\d-\d\d)[Tt](\d\d:\d\d:\d\d)(?:\.(\d{1,9}))?([Zz]|[+-]\d\d:\d\d)", re.ASCII
-)
-
 DUPLICATE = Query(
     "poll.duplicate",
     """
@@ -365,17 +361,8 @@ def _choices(sent: Sequence[ChoiceBody], known: Sequence[int]) -> list[tuple[int
 
 
 def _closing(sent: str, *, is_new: bool) -> datetime.datetime:
-    match = _TIME.fullmatch(sent)
-    if match is not None:
-        day, time, fraction, zone = match.groups()
-        zone = "+00:00" if zone in "Zz" else zone
-        try:
-            moment = datetime.datetime.fromisoformat(
-                f"{day}T{time}.{(fraction or '0'):0<6.6}{zone}"
-            ).astimezone(datetime.UTC)
-        except (ValueError, OverflowError):
-            match = None
-    if match is None:
+    moment = rfc3339.instant(sent)
+    if moment is None:
         raise Invalid("pollCloses", "must be a time such as 2027-07-01T00:00:00Z", code=WRONG_TYPE)
     if is_new and moment <= datetime.datetime.now(datetime.UTC):
         raise Invalid("pollCloses", "may not be in the past", code=OUT_OF_RANGE)

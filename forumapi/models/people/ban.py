@@ -13,7 +13,7 @@ from forumapi.database.connections import PLATFORM, Query, Reader, Transaction
 from forumapi.errors import OUT_OF_RANGE, Invalid
 from forumapi.models.pages import page_with_total
 from forumapi.models.people import role_members
-from forumapi.text import clean
+from forumapi.text import clean, rfc3339
 from forumapi.wire import json_fragments
 from forumapi.wire.paging import Paging
 
@@ -308,16 +308,9 @@ def checked_text(text: str, field: str, most: int) -> str:
 
 def checked_expiry(text: str) -> datetime.datetime:
     """Parse the time at which a ban ends. Raises Invalid for a time without zone or not in the future."""
-    try:
-        expires = datetime.datetime.fromisoformat(text)
-    except ValueError:
-        expires = None
-    if expires is None or expires.tzinfo is None:
+    expires = rfc3339.instant(text)
+    if expires is None:
         raise Invalid("expires", "must be a time such as 2027-01-31T18:00:00Z")
-    try:
-        expires = expires.astimezone(datetime.UTC)
-    except OverflowError:
-        raise Invalid("expires", "is out of range", code=OUT_OF_RANGE) from None
     if expires <= datetime.datetime.now(datetime.UTC):
         raise Invalid("expires", "must be in the future", code=OUT_OF_RANGE)
     return expires

@@ -1,0 +1,39 @@
+"""Times that clients send, as RFC 3339 writes them: a `T` or a space between date and time, at most nine decimals."""
+
+from __future__ import annotations
+
+import datetime
+import re
+from typing import Final
+
+_TIME: Final = re.compile(
+    r"(\d{4}-\d\d-\d\d)[Tt ](\d\d:\d\d:\d\d)(?:\.(\d{1,9}))?([Zz]|[+-](?:[01]\d|2[0-3]):[0-5]\d)?",
+    re.ASCII,
+)
+
+
+def _digits(text: str) -> tuple[str, str]:
+    """Return a time's digits with at most six decimals, and its offset or "". Raises ValueError."""
+    match = _TIME.fullmatch(text)
+    if match is None:
+        raise ValueError
+    date, time, fraction, offset = match.groups(default="")
+    return f"{date}T{time}.{fraction or '0':0<6.6}", offset.upper()
+
+
+def instant(text: str) -> datetime.datetime | None:
+    """Parse a time with its offset into UTC; None for any other text, or outside the years 1 to 9999."""
+    try:
+        digits, offset = _digits(text)
+        moment = datetime.datetime.fromisoformat(digits + offset)
+        return moment.astimezone(datetime.UTC) if offset else None
+    except (ValueError, OverflowError):
+        return None
+
+
+def wall_clock(text: str) -> datetime.datetime | None:
+    """Parse the digits of a time and ignore its offset, which may be absent; None for any other text."""
+    try:
+        return datetime.datetime.fromisoformat(_digits(text)[0])
+    except ValueError:
+        return None
