@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from forumapi.cache.documents import OVERHEAD, Cache
 from forumapi.cache.eviction import Lru, plainly
-from forumapi.concurrency.per_caller_limit import KeyedSemaphore
+from forumapi.concurrency.keyed_semaphore import KeyedSemaphore
 from forumapi.database.connections import Database, Reader, Transaction
 from forumapi.database.standby import Standbys
 from forumapi.errors import Unavailable

@@ -248,7 +248,7 @@ class Config:
     link_misses_per_address: int = _setting(
         100,
         "links",
-        "Unknown short links that an address may ask for within ten minutes, then it follows none; 0: no limit.",
+        "Unknown short links that a client address may ask for within ten minutes, then it follows none; 0: no limit.",
         reload=True,
         rule=_between(0, 10_000_000),
     )
@@ -289,8 +289,8 @@ class Config:
     connections_per_address: int = _setting(
         250,
         "connections",
-        "Open connections per worker of one address that is neither trusted proxy nor front end, listeners apart; "
-        "more are 429. Schools and mobile networks share addresses; 0: no limit.",
+        "Open connections per worker of one client address that is neither trusted proxy nor front end, listeners "
+        "apart; more are 429. Schools and mobile networks share addresses; 0: no limit.",
         reload=True,
         rule=_between(0, 100_000),
     )
@@ -599,38 +599,38 @@ class Config:
         reload=True,
         rule=_between(1, 1_440),
     )
-    sign_in_codes_per_address: int = _setting(
+    sign_in_codes_per_email: int = _setting(
         5,
         "codes",
         "Sign-in codes sent to one e-mail address within an hour, by all nodes; beyond it 429.",
         reload=True,
         rule=_between(1, 100_000),
     )
-    sign_in_codes_per_caller: int = _setting(
+    sign_in_codes_per_client_address: int = _setting(
         30,
         "codes",
-        "Sign-in codes that one caller may ask for within an hour.",
+        "Sign-in codes that one client address (IPv6: /64) may ask for within an hour.",
         reload=True,
         rule=_between(1, 100_000),
     )
-    sign_in_tries_per_address: int = _setting(
+    sign_in_tries_per_email: int = _setting(
         20,
         "tries",
         "Codes tried for one e-mail address within an hour.",
         reload=True,
         rule=_between(1, 100_000),
     )
-    sign_in_tries_per_caller: int = _setting(
+    sign_in_tries_per_client_address: int = _setting(
         60,
         "tries",
-        "Codes, and assertions, that one caller may try within an hour.",
+        "Codes, and assertions, that one client address (IPv6: /64) may try within an hour.",
         reload=True,
         rule=_between(1, 100_000),
     )
-    sign_ups_per_caller: int = _setting(
+    sign_ups_per_client_address: int = _setting(
         100,
         "users",
-        "New users that sign in from one caller's address within an hour.",
+        "New users that sign in from one client address (IPv6: /64) within an hour.",
         reload=True,
         rule=_between(1, 100_000),
     )
@@ -662,7 +662,7 @@ class Config:
         reload=True,
         rule=_between(0, 1_000_000),
     )
-    invitations_per_address: int = _setting(
+    invitations_per_email: int = _setting(
         3,
         "mails",
         "Invitations and offers of sites that one e-mail address gets within 30 days; further ones are left out.",
@@ -672,7 +672,7 @@ class Config:
     audit_address_days: int = _setting(
         30,
         "days",
-        "How long the audit keeps addresses as they are; after that they are keyed hashes.",
+        "How long the audit keeps client addresses as they are; after that they are keyed hashes.",
         reload=True,
         rule=_between(1, 36_500),
     )
@@ -902,12 +902,13 @@ class Config:
     gravatar_url: str = _setting(
         "https://www.gravatar.com/avatar/",
         "URL",
-        "Where pictures are fetched for sites that want it, ending in /, by the SHA-256 of an address; empty: nowhere.",
+        "Where pictures are fetched for sites that want it, ending in /, by the SHA-256 of an e-mail address; "
+        "empty: nowhere.",
         reload=True,
         rule=_url("http", "https"),
     )
     spam_check: bool = _setting(
-        False, "", "Ask stopforumspam.com about the address of each new user.", reload=True
+        False, "", "Ask stopforumspam.com about the client address of each new user.", reload=True
     )
     spam_check_url: str = _setting(
         "",
@@ -1120,6 +1121,12 @@ RENAMED: Final = {
     "sites_per_user": "max_sites_per_user",
     "criteria_per_role": "max_criteria_per_role",
     "attributes_per_thing": "max_attributes_per_thing",
+    "sign_in_codes_per_address": "sign_in_codes_per_email",
+    "sign_in_codes_per_caller": "sign_in_codes_per_client_address",
+    "sign_in_tries_per_address": "sign_in_tries_per_email",
+    "sign_in_tries_per_caller": "sign_in_tries_per_client_address",
+    "sign_ups_per_caller": "sign_ups_per_client_address",
+    "invitations_per_address": "invitations_per_email",
     "webhook_slots": "webhook_concurrency",
     "private_listen": "admin_listen",
     "debug_counts": "server_timing_header",

@@ -240,7 +240,7 @@ def proxies() -> object:
             {"REMOTE_ADDR": "127.0.0.1", "HTTP_X_FORWARDED_FOR": f"{number:090}, 10.0.0.1"}
         )
         made.client_ip({"REMOTE_ADDR": "127.0.0.1", "HTTP_X_FORWARDED_FOR": f"{number:09000}"})
-        client_address.caller(f"2001:db8:{number:x}::1")
+        client_address.network(f"2001:db8:{number:x}::1")
     return made
 
 
@@ -414,7 +414,7 @@ FILLED: dict[str, tuple[Callable[[], object], int]] = {
     "app.App.small_files": (small_files, SMALL_FILES_BYTES + 3 * MIB),
     "app.App.open_files": (open_files, 8 * MIB),
     "app.App.answers": (answers, 17 * MIB),
-    "wire.client_address.Proxies._kept wire.client_address.caller": (proxies, 4 * MIB),
+    "wire.client_address.Proxies._kept wire.client_address.network": (proxies, 4 * MIB),
     "observability.log._path_template observability.log.short_address"
     " wire.json_fragments.format_time": (lines_of_the_log, 6 * MIB),
     "observability.log.Output._lines": (waiting_lines, 24 * MIB),
@@ -479,7 +479,7 @@ BRIEF = """
     models.people.role_settler.Settler._own files.thumbnails.Thumbnails._busy
     concurrency.single_flight.SingleFlight._running concurrency.single_flight.SingleFlight._next
     request.tracing.Trace.steps
-    concurrency.per_caller_limit._Entry.waiting concurrency.per_caller_limit.KeyedSemaphore._entries
+    concurrency.keyed_semaphore._Entry.waiting concurrency.keyed_semaphore.KeyedSemaphore._entries
     updates.dispatch._EventDispatch._passed_over
     request.multipart._Receiver.parts webhooks.sender.Deliverer._busy"""
 # By listener; how many there may be is a setting, and so is what waits for each.
@@ -491,7 +491,7 @@ LISTENERS = """
     realtime.hub.Index._by_topic
     realtime.presence.Presence._own realtime.presence.Presence._others realtime.presence.Presence._shown
     realtime.presence.Presence._typing realtime.presence.Presence._heard realtime.push_connections.Pipe._queue
-    server.worker.Callers._count"""
+    server.worker.ConnectionCounter._count"""
 # What the code itself names, or the settings, or a bound that stands where it is filled.
 FIXED = """
     wire.client_address.FrontEnds._by_digest wire.body._fields cache.documents.Cache._clients text.looks._prototypes

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 # As the settings have it by default.
-TRIES_PER_CALLER: Final = Limit("assertion-ip", 60, 3600)
+TRIES_PER_CLIENT_ADDRESS: Final = Limit("assertion-ip", 60, 3600)
 
 
 class AssertionBackend(Backend):
@@ -60,9 +60,9 @@ class AssertionBackend(Backend):
 def _client(attempt: Attempt) -> int:
     """The application that asks. Raises Unauthorized, TooMany: secrets and assertions are not to be guessed."""
     given = attempt.sign_in.ClientSecret
-    tries = TRIES_PER_CALLER._replace(most=attempt.config.sign_in_tries_per_caller)
+    tries = TRIES_PER_CLIENT_ADDRESS._replace(most=attempt.config.sign_in_tries_per_client_address)
     with attempt.write() as tx:
-        rate_counters.take_caller(tx, tries, attempt.ip)
+        rate_counters.take_client_address(tx, tries, attempt.ip)
     reader = attempt.database.read()
     try:
         return OperatorApplication.check_secret(reader, given if isinstance(given, str) else "")

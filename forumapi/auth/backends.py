@@ -64,7 +64,8 @@ class Attempt(NamedTuple):
     config: Config
     database: Database
     settings: Mapping[str, Any]  # of this back end on this site, from site_auth_backends
-    counted: Reader | None = None  # whose statements these are, for the figures of the request
+    # Reader of the request, to whose counters the statements are added.
+    request_reader: Reader | None = None
     browser: Browser | None = None  # None: a client of the API
 
     @contextlib.contextmanager
@@ -74,8 +75,8 @@ class Attempt(NamedTuple):
             try:
                 yield tx
             finally:
-                if self.counted is not None:
-                    self.counted.statements += tx.statements
+                if self.request_reader is not None:
+                    self.request_reader.statements += tx.statements
 
     @property
     def sign_in(self) -> SignIn:
@@ -275,14 +276,14 @@ def begin(
     ip: str,
     config: Config,
     database: Database,
-    counted: Reader | None = None,
+    request_reader: Reader | None = None,
 ) -> Begun:
     """Let the back end that the body names take its first step. Raises Invalid, NotImplementedHere."""
     name = given.method if isinstance(given.method, str) else ""
-    found = _enabled(name, site, config, database, counted)
+    found = _enabled(name, site, config, database, request_reader)
     if not found.is_ready:
         raise _not_here(name)
-    attempt = Attempt(given, site, ip, config, database, found.settings, counted)
+    attempt = Attempt(given, site, ip, config, database, found.settings, request_reader)
     return found.backend().begin(attempt)
 
 
@@ -292,13 +293,13 @@ def verify(
     ip: str,
     config: Config,
     database: Database,
-    counted: Reader | None = None,
+    request_reader: Reader | None = None,
     browser: Browser | None = None,
 ) -> Verified | None:
     """Let the back end that the body names do its step. Raises Invalid, NotImplementedHere and what it raises."""
     name = given.method if isinstance(given.method, str) else "assertion"
-    found = _enabled(name, site, config, database, counted)
-    attempt = Attempt(given, site, ip, config, database, found.settings, counted, browser)
+    found = _enabled(name, site, config, database, request_reader)
+    attempt = Attempt(given, site, ip, config, database, found.settings, request_reader, browser)
     backend = found.backend()
     if not found.is_ready:
         backend.refuse(attempt)
@@ -310,7 +311,7 @@ def verify(
 
 
 def _enabled(
-    name: str, site: Site, config: Config, database: Database, counted: Reader | None
+    name: str, site: Site, config: Config, database: Database, request_reader: Reader | None
 ) -> State:
     backend = find(name, config)
     if backend is None:
@@ -322,8 +323,8 @@ def _enabled(
         row = SiteAuthBackend.find(reader, site.id, name)
     finally:
         reader.end()
-        if counted is not None:
-            counted.statements += reader.statements
+        if request_reader is not None:
+            request_reader.statements += reader.statements
     found = state(backend, row, config)
     if not found.is_enabled:
         raise _not_here(name)

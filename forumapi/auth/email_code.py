@@ -2,9 +2,9 @@
 
 First `{"method": "email-code", "email": ...}`: a code is sent, and the answer says nothing about the address. Then the
 same with `"code": ...`. Codes are kept as hashes, good for a few minutes, a few tries, one sign-in and one site; how
-many are sent and tried is limited per address and per caller, in rows that all nodes share. Where somebody has signed
-in before, an allowance of their own comes first, so that strangers can't lock them out; and only tries from where a
-code was asked for wear it out.
+many are sent and tried is limited per e-mail address and per client address, in rows that all nodes share. Where
+somebody has signed in before, an allowance of their own comes first, so that strangers can't lock them out; and only
+tries from where a code was asked for wear it out.
 
 The link signs in the browser that asked on a page of ours, once; anywhere else it shows the code.
 """
@@ -26,7 +26,7 @@ from forumapi.models.access.rate_counters import Limit
 from forumapi.models.notices import suppression
 from forumapi.models.people import user
 from forumapi.text import email
-from forumapi.wire.client_address import caller
+from forumapi.wire.client_address import network
 
 if TYPE_CHECKING:
     from forumapi.config import Config
@@ -37,10 +37,10 @@ TRIES: Final = 5  # of each code
 
 HOUR_S: Final = 3600
 # As the settings have them by default.
-SENDS_PER_ADDRESS: Final = Limit("code-send-address", 5, HOUR_S)
-SENDS_PER_CALLER: Final = Limit("code-send-ip", 30, HOUR_S)
-TRIES_PER_ADDRESS: Final = Limit("code-try-address", 20, HOUR_S)
-TRIES_PER_CALLER: Final = Limit("code-try-ip", 60, HOUR_S)
+SENDS_PER_EMAIL: Final = Limit("code-send-address", 5, HOUR_S)
+SENDS_PER_CLIENT_ADDRESS: Final = Limit("code-send-ip", 30, HOUR_S)
+TRIES_PER_EMAIL: Final = Limit("code-try-address", 20, HOUR_S)
+TRIES_PER_CLIENT_ADDRESS: Final = Limit("code-try-ip", 60, HOUR_S)
 
 # The same allowances for each network that the person has signed in from.
 SENDS_KNOWN: Final = "code-send-known"
@@ -140,9 +140,9 @@ class EmailCodeBackend(Backend):
         config, site = attempt.config, attempt.site
         key = email.same_person_key(address)
         with attempt.write() as tx:
-            sends = SENDS_PER_CALLER._replace(most=config.sign_in_codes_per_caller)
-            rate_counters.take_caller(tx, sends, attempt.ip)
-            sends = SENDS_PER_ADDRESS._replace(most=config.sign_in_codes_per_address)
+            sends = SENDS_PER_CLIENT_ADDRESS._replace(most=config.sign_in_codes_per_client_address)
+            rate_counters.take_client_address(tx, sends, attempt.ip)
+            sends = SENDS_PER_EMAIL._replace(most=config.sign_in_codes_per_email)
             sign_in_place.take(tx, sends, SENDS_KNOWN, key, attempt.ip)
         secret = secrets.token_urlsafe(32)
         code = code_of(secret)
@@ -155,7 +155,7 @@ class EmailCodeBackend(Backend):
                 secret_hash=_hash(site.id, key, code),
                 site_id=site.id,
                 subject=key,
-                place=caller(attempt.ip),
+                place=network(attempt.ip),
                 tries=TRIES,
                 minutes=minutes,
                 link=LINK,
@@ -184,11 +184,11 @@ class EmailCodeBackend(Backend):
         key, site_id = email.same_person_key(address), attempt.site.id
         config = attempt.config
         with attempt.write() as tx:
-            tries = TRIES_PER_CALLER._replace(most=config.sign_in_tries_per_caller)
-            rate_counters.take_caller(tx, tries, attempt.ip)
-            tries = TRIES_PER_ADDRESS._replace(most=config.sign_in_tries_per_address)
+            tries = TRIES_PER_CLIENT_ADDRESS._replace(most=config.sign_in_tries_per_client_address)
+            rate_counters.take_client_address(tx, tries, attempt.ip)
+            tries = TRIES_PER_EMAIL._replace(most=config.sign_in_tries_per_email)
             sign_in_place.take(tx, tries, TRIES_KNOWN, key, attempt.ip)
-            place = caller(attempt.ip)
+            place = network(attempt.ip)
             rows = tx.rows(TRY, kind=KIND, subject=key, site_id=site_id, place=place)
         hashed = _hash(site_id, key, "".join(given.split()))
         # Every live code is compared, and each in constant time.
@@ -200,11 +200,11 @@ class EmailCodeBackend(Backend):
             _settle(tx, site_id, address)
 
     def _follow(self, attempt: Attempt, browser: Browser) -> Verified:
-        """Take a link. Its secret is not guessed at, so only the caller's tries are counted."""
+        """Take a link. Its secret is not guessed at, so only the tries of the client address are counted."""
         config, site_id = attempt.config, attempt.site.id
         with attempt.write() as tx:
-            tries = TRIES_PER_CALLER._replace(most=config.sign_in_tries_per_caller)
-            rate_counters.take_caller(tx, tries, attempt.ip)
+            tries = TRIES_PER_CLIENT_ADDRESS._replace(most=config.sign_in_tries_per_client_address)
+            rate_counters.take_client_address(tx, tries, attempt.ip)
         with attempt.write() as tx:
             address = tx.value(
                 TAKE_LINK,

@@ -40,7 +40,7 @@ class RedirectBackend(Backend, is_abstract=True):
 
     def begin(self, attempt: Attempt) -> Begun:
         """Raises Invalid for a page that is not one of the site's, BadGateway where the provider fails."""
-        sign_in_state.count(attempt, sign_in_state.BEGINS_PER_CALLER)
+        sign_in_state.count(attempt, sign_in_state.BEGINS_PER_CLIENT_ADDRESS)
         redirect_uri = _redirect_uri(attempt)
         url = self.authorization_url(attempt)
         client = WebApplicationClient(attempt.settings["clientId"])
@@ -67,7 +67,7 @@ class RedirectBackend(Backend, is_abstract=True):
         flow, state, code = (
             one if isinstance(one, str) else "" for one in (given.flow, given.state, given.code)
         )
-        sign_in_state.count(attempt, sign_in_state.STEPS_PER_CALLER)
+        sign_in_state.count(attempt, sign_in_state.STEPS_PER_CLIENT_ADDRESS)
         with attempt.write() as tx:
             kept = sign_in_state.take(tx, self.name, attempt.site.id, flow, state=state)
         if kept is None or not code:

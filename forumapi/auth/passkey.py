@@ -44,7 +44,7 @@ class PasskeyBackend(Backend):
         """Begin without naming a user: the device offers its passkeys for this domain."""
         from forumapi.auth import authenticator
 
-        sign_in_state.count(attempt, sign_in_state.BEGINS_PER_CALLER)
+        sign_in_state.count(attempt, sign_in_state.BEGINS_PER_CLIENT_ADDRESS)
         asked = authenticator.ask(domain(attempt.site))
         with attempt.write() as tx:
             flow = sign_in_state.begin(
@@ -59,7 +59,7 @@ class PasskeyBackend(Backend):
         given, site = attempt.sign_in, attempt.site
         flow = given.flow if isinstance(given.flow, str) else ""
         credential = given.credential if isinstance(given.credential, dict) else {}
-        sign_in_state.count(attempt, sign_in_state.STEPS_PER_CALLER)
+        sign_in_state.count(attempt, sign_in_state.STEPS_PER_CLIENT_ADDRESS)
         with attempt.write() as tx:
             kept = sign_in_state.take(tx, self.name, site.id, flow)
         if kept is None:

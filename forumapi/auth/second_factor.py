@@ -29,7 +29,7 @@ class SecondFactorBackend(Backend):
         given, site_id = attempt.sign_in, attempt.site.id
         flow = given.flow if isinstance(given.flow, str) else ""
         code = given.code if isinstance(given.code, str) else ""
-        sign_in_state.count(attempt, sign_in_state.STEPS_PER_CALLER)
+        sign_in_state.count(attempt, sign_in_state.STEPS_PER_CLIENT_ADDRESS)
         with attempt.write() as tx:
             kept = sign_in_state.attempt(tx, self.name, site_id, flow)
         if kept is None:

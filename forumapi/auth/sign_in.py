@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 # As the settings have it by default.
-SIGN_UPS_PER_CALLER: Final = Limit("sign-up-ip", 100, 3600)
+SIGN_UPS_PER_CLIENT_ADDRESS: Final = Limit("sign-up-ip", 100, 3600)
 
 
 class SecondFactorNeeded(Unauthorized):
@@ -42,13 +42,13 @@ def complete(
     verified: Verified,
     ip: str,
     user_agent: str = "",
-    counted: Reader | None = None,
+    request_reader: Reader | None = None,
 ) -> str:
     """The secret of a new token of the address's user, who is made, with a profile on this site, if need be.
 
     It is good on every site, unless only this site vouches for the address. A banned user gets one too: their further
-    requests are refused. `counted`: whose statements these are. Raises Forbidden for a known spammer, TooMany for too
-    many new users of one caller, SecondFactorNeeded.
+    requests are refused. `request_reader`: the statements are added to its count. Raises Forbidden for a known spammer,
+    TooMany for too many new users of one client address, SecondFactorNeeded.
     """
     _check_new(database, config, site, verified.email, ip)
     with database.write() as tx:
@@ -85,8 +85,8 @@ def complete(
         journal.record(
             tx, Author(site.id, profile_id, ip), journal.CREATED, itemtypes.AUTH, profile_id
         )
-        if counted is not None:
-            counted.statements += tx.statements
+        if request_reader is not None:
+            request_reader.statements += tx.statements
     metrics.SIGN_INS.add()
     return secret
 
@@ -104,8 +104,8 @@ def _check_new(database: Database, config: Config, site: Site, address: str, ip:
     if is_known:
         return
     with database.write() as tx:
-        limit = SIGN_UPS_PER_CALLER._replace(most=config.sign_ups_per_caller)
-        rate_counters.take_caller(tx, limit, ip)
+        limit = SIGN_UPS_PER_CLIENT_ADDRESS._replace(most=config.sign_ups_per_client_address)
+        rate_counters.take_client_address(tx, limit, ip)
     if config.spam_check:
         verdict = spam.check(address, config.spam_check_url or spam.URL)
         with database.write() as tx:

@@ -20,8 +20,8 @@ TTL_S: Final = 600
 TRIES: Final = 5  # of a flow whose step may be tried again
 
 HOUR_S: Final = 3600
-BEGINS_PER_CALLER: Final = Limit("flow-begin-ip", 120, HOUR_S)
-STEPS_PER_CALLER: Final = Limit("flow-step-ip", 120, HOUR_S)
+BEGINS_PER_CLIENT_ADDRESS: Final = Limit("flow-begin-ip", 120, HOUR_S)
+STEPS_PER_CLIENT_ADDRESS: Final = Limit("flow-step-ip", 120, HOUR_S)
 
 BEGIN = Query(
     "sign_in_state.begin",
@@ -86,7 +86,7 @@ def count(given: Attempt, limit: Limit) -> None:
     """Count a step of the caller. Raises TooMany. A peer without an address (a unix socket) is not counted."""
     if given.ip:
         with given.write() as tx:
-            rate_counters.take(tx, limit, client_address.caller(given.ip))
+            rate_counters.take(tx, limit, client_address.network(given.ip))
 
 
 def _hash(flow: str, state: str) -> bytes:

@@ -106,7 +106,7 @@ def _answer(app: Services, ctx: Context, handler: Handler, method: str) -> Answe
     elif verb == "GET":
         # A request that waits holds no connection: the one that asked for the site is given back.
         ctx.reader.end()
-        with app.guest_semaphore.hold(client_address.caller(ctx.ip)):
+        with app.guest_semaphore.hold(client_address.network(ctx.ip)):
             answer = _read(app, ctx, handler, operation, method)
     else:
         ctx.reader.end()

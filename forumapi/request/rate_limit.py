@@ -12,7 +12,7 @@ import time
 from collections import OrderedDict
 from typing import Final, NamedTuple
 
-from forumapi.wire.client_address import caller
+from forumapi.wire.client_address import network
 
 
 class Allowance(NamedTuple):
@@ -90,9 +90,9 @@ class AddressBuckets(Buckets):
     """Buckets by address, of IPv6 by network: one household or server has addresses without end."""
 
     def take(self, text: str) -> Allowance | None:
-        """Take one request of the caller at the address `text`."""
-        return super().take(caller(text) if ":" in text else text) if self.limit else None
+        """Take one request of the client address `text`."""
+        return super().take(network(text) if ":" in text else text) if self.limit else None
 
     def give_back(self, text: str) -> None:
-        """Undo one `take` of the caller at the address `text`."""
-        super().give_back(caller(text) if ":" in text else text)
+        """Undo one `take` of the client address `text`."""
+        super().give_back(network(text) if ":" in text else text)

@@ -9,7 +9,7 @@ from werkzeug.routing import MapAdapter
 
 from forumapi.cache.documents import Cache
 from forumapi.cache.eviction import Lru
-from forumapi.concurrency.per_caller_limit import KeyedSemaphore
+from forumapi.concurrency.keyed_semaphore import KeyedSemaphore
 from forumapi.config import Config
 from forumapi.database.connections import Database, Reader
 from forumapi.database.standby import Standbys

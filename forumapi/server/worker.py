@@ -139,7 +139,7 @@ class ForumWorker(GeventWorker):  # type: ignore[misc]
         self._header_s = 10
         self._drain_s = 0
         self._private: Any = None
-        self._callers = Callers()
+        self._connections_by_address = ConnectionCounter()
         if isinstance(settings := getattr(self.app, "settings", None), Settings):
             self._take_over(settings.current)
             self._drain_s = settings.current.drain_s
@@ -281,7 +281,7 @@ class ForumWorker(GeventWorker):  # type: ignore[misc]
     def _take_over(self, current: Config) -> None:
         self._limit_s = current.request_timeout_s
         self._header_s = current.header_timeout_s
-        self._callers.apply(current)
+        self._connections_by_address.apply(current)
 
     # ------------------------------------------------------------ requests
 
@@ -291,8 +291,8 @@ class ForumWorker(GeventWorker):  # type: ignore[misc]
 
     def handle(self, listener: Any, client: Any, addr: Any) -> None:
         """Serve one connection: requests one after the other, until either side closes it."""
-        caller = "" if listener is self._private else self._callers.come(addr)
-        if caller is None:
+        network = "" if listener is self._private else self._connections_by_address.admit(addr)
+        if network is None:
             _refuse(client)
             return
         metrics.add_load(1)
@@ -305,7 +305,7 @@ class ForumWorker(GeventWorker):  # type: ignore[misc]
                 request = self._next(parser)
                 self._idle.discard(client)
                 if not request or self._exchange(
-                    name, request, client, addr, listener is self._private, caller
+                    name, request, client, addr, listener is self._private, network
                 ):
                     break
                 # A client that sends without a pause must not block the others.
@@ -316,7 +316,7 @@ class ForumWorker(GeventWorker):  # type: ignore[misc]
             self.handle_error(None, client, addr, error)
         finally:
             self._idle.discard(client)
-            self._callers.go(caller)
+            self._connections_by_address.remove(network)
             metrics.add_load(-1)
             util.close(client)
 
@@ -340,7 +340,7 @@ class ForumWorker(GeventWorker):  # type: ignore[misc]
         client: Any,
         addr: Any,
         is_private: bool,
-        caller: str,
+        network: str,
     ) -> bool:
         """Answer one request; True if the connection ends with it."""
         if request._expected_100_continue:
@@ -362,11 +362,11 @@ class ForumWorker(GeventWorker):  # type: ignore[misc]
         if isinstance(pieces, ConnectionUpgrade):
             metrics.add_load(LISTENER - 1)
             # Listeners have a limit of their own (Live.reserve).
-            self._callers.go(caller)
+            self._connections_by_address.remove(network)
             try:
                 pieces.run(client, request.unreader.take_buffered())
             finally:
-                self._callers.stay(caller)
+                self._connections_by_address.add(network)
                 metrics.add_load(1 - LISTENER)
         elif pieces is not None:
             self._send(client, pieces)
@@ -434,10 +434,10 @@ class ForumWorker(GeventWorker):  # type: ignore[misc]
             timer.close()
 
 
-class Callers:
-    """Counter of this worker's connections by caller: an address, of IPv6 a network (`client_address.caller`).
+class ConnectionCounter:
+    """Counter of this worker's connections by client address, of IPv6 by network (`client_address.network`).
 
-    Peers without an address (Unix sockets), trusted proxies and front ends are not counted; their caller is "".
+    Peers without an address (Unix sockets), trusted proxies and front ends are not counted; their network is "".
     """
 
     def __init__(self) -> None:
@@ -452,28 +452,28 @@ class Callers:
         self._proxies = Proxies(current.trusted_proxies)
         self._front_ends = FrontEnds(current.front_ends)
 
-    def come(self, addr: Any) -> str | None:
-        """Count a connection and return its caller; None where the caller has as many as allowed."""
+    def admit(self, addr: Any) -> str | None:
+        """Count a connection and return its network; None where that has as many as allowed."""
         peer = str(addr[0]) if isinstance(addr, tuple) else ""
         if not peer or self._proxies.believes(peer) or self._front_ends.holds(peer):
             return ""
-        caller = client_address.caller(peer)
-        if self._most and self._count[caller] >= self._most:
+        network = client_address.network(peer)
+        if self._most and self._count[network] >= self._most:
             return None
-        self.stay(caller)
-        return caller
+        self.add(network)
+        return network
 
-    def stay(self, caller: str) -> None:
-        """Count a connection of a caller, whatever the limit."""
-        if caller:
-            self._count[caller] += 1
+    def add(self, network: str) -> None:
+        """Count a connection of a network, whatever the limit."""
+        if network:
+            self._count[network] += 1
 
-    def go(self, caller: str) -> None:
+    def remove(self, network: str) -> None:
         """Uncount a connection that has ended, or is a listener now."""
-        if caller:
-            self._count[caller] -= 1
-            if not self._count[caller]:
-                del self._count[caller]
+        if network:
+            self._count[network] -= 1
+            if not self._count[network]:
+                del self._count[network]
 
 
 def _last_answer(line: str, text: str, code: int = 0, more: str = "") -> bytes:

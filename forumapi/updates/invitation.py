@@ -165,7 +165,7 @@ def _queue(
         QUEUE,
         kind=TO_ADDRESS.kind,
         window_s=TO_ADDRESS.window_s,
-        most=config.invitations_per_address,
+        most=config.invitations_per_email,
         site_id=site.id,
         cause=cause,
         subject=subject.format(title=title),

@@ -68,8 +68,8 @@ def _plain(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
 
 
 @lru_cache(KEPT)
-def caller(ip: str) -> str:
-    """Return the caller of an address: the address, of IPv6 its /64, which is what one household or server has."""
+def network(ip: str) -> str:
+    """Return the network that an address is counted by: itself, of IPv6 the /64, which one household or server has."""
     try:
         address = ipaddress.ip_address(ip)
     except ValueError:

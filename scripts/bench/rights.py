@@ -316,8 +316,8 @@ class Bench:
 SETTINGS: Final = {
     # Codes are read from the outbox; nobody takes mail there.
     "smtp_url": "smtp://127.0.0.1:9",
-    "sign_in_codes_per_caller": "100000",
-    "sign_in_codes_per_address": "100000",
-    "sign_in_tries_per_caller": "100000",
-    "sign_in_tries_per_address": "100000",
+    "sign_in_codes_per_client_address": "100000",
+    "sign_in_codes_per_email": "100000",
+    "sign_in_tries_per_client_address": "100000",
+    "sign_in_tries_per_email": "100000",
 }

@@ -146,7 +146,7 @@ def test_only_hashes_of_codes_are_kept_and_a_sent_mail_forgets_its_text(stage: S
 @pytest.mark.usefixtures("within_one_hour")
 def test_codes_sent_to_an_address_are_limited(stage: Stage) -> None:
     email = fresh()
-    most = email_code.SENDS_PER_ADDRESS.most
+    most = email_code.SENDS_PER_EMAIL.most
     assert [ask(stage, email).status for _ in range(most)] == [200] * most
     refused = ask(stage, email)
     assert (refused.status, refused.json()["data"]) == (429, None)
@@ -159,11 +159,11 @@ def test_codes_sent_to_an_address_are_limited(stage: Stage) -> None:
 
 @pytest.mark.usefixtures("within_one_hour")
 def test_codes_asked_for_from_one_place_are_limited(stage: Stage) -> None:
-    most = email_code.SENDS_PER_CALLER.most
+    most = email_code.SENDS_PER_CLIENT_ADDRESS.most
     stage.sql(
         """INSERT INTO attempt_counters (kind, subject, window_start, attempts)
            SELECT %(k)s, '2001:db8:1:2::/64', to_timestamp(floor(extract(epoch FROM now()) / 3600) * 3600), %(n)s""",
-        k=email_code.SENDS_PER_CALLER.kind,
+        k=email_code.SENDS_PER_CLIENT_ADDRESS.kind,
         n=most,
     )
     assert ask(stage, fresh(), ip="2001:db8:1:2:aaaa::1").status == 429
@@ -175,8 +175,8 @@ def test_codes_asked_for_from_one_place_are_limited(stage: Stage) -> None:
 def test_tries_at_codes_are_limited_per_address_and_per_place(stage: Stage) -> None:
     email, ip = fresh(), new_address()
     for limit, subject in (
-        (email_code.TRIES_PER_ADDRESS, email),
-        (email_code.TRIES_PER_CALLER, ip),
+        (email_code.TRIES_PER_EMAIL, email),
+        (email_code.TRIES_PER_CLIENT_ADDRESS, ip),
     ):
         stage.sql(
             """INSERT INTO attempt_counters (kind, subject, window_start, attempts)

@@ -24,7 +24,7 @@ def develop(stage: Any, email: str, ip: str) -> Any:
 @pytest.mark.usefixtures("within_one_hour")
 def test_new_users_of_one_caller_are_limited(database_url: str, tmp_path: Path) -> None:
     ip = new_address()
-    with staged(database_url, tmp_path, sign_ups_per_caller=2) as stage:
+    with staged(database_url, tmp_path, sign_ups_per_client_address=2) as stage:
         key = stage.site.key
         assert develop(stage, f"a@{key}.example", ip).status == 200
         assert develop(stage, f"b@{key}.example", ip).status == 200
@@ -41,7 +41,7 @@ def test_assertions_of_one_caller_are_limited(database_url: str, tmp_path: Path)
     with staged(
         database_url,
         tmp_path,
-        sign_in_tries_per_caller=2,
+        sign_in_tries_per_client_address=2,
         assertion_verifier_url="http://127.0.0.1:9/verify",
     ) as stage:
         ip = new_address()
@@ -58,8 +58,8 @@ def test_two_workers_count_together(database_url: str, tmp_path: Path, make: Fac
         database_url,
         tmp_path,
         workers="2",
-        sign_in_codes_per_address="4",
-        sign_in_codes_per_caller="1000",
+        sign_in_codes_per_email="4",
+        sign_in_codes_per_client_address="1000",
     )
     try:
         statuses = []

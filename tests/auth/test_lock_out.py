@@ -49,7 +49,7 @@ def at_home(stage: Stage, person: Person) -> str:
 
 def use_up(stage: Stage, person: Person, *, tries: bool = False) -> None:
     """Do what strangers all over the net do to an address."""
-    limit = email_code.TRIES_PER_ADDRESS if tries else email_code.SENDS_PER_ADDRESS
+    limit = email_code.TRIES_PER_EMAIL if tries else email_code.SENDS_PER_EMAIL
     more = {"code": WRONG} if tries else {}
     statuses = [ask(stage, person, new_address(), **more).status for _ in range(limit.most + 1)]
     assert statuses[-1] == 429

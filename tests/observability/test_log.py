@@ -183,7 +183,7 @@ def test_an_event_loses_what_looks_like_a_secret(tmp_path, untouched, message):
     "message",
     [
         "cron: site_statistics: 3 sites (0.02 s)",
-        "settings reloaded: token_days, sign_in_codes_per_address",
+        "settings reloaded: token_days, sign_in_codes_per_email",
         "request 8ff0ad36ee0cf0e3 failed: GET WhoamiHandler",
         "mail 17 is dead: 550 no such user",
         "files are kept in /var/lib/forumapi/test_gunicorn_alone_reads_the_shipped_file0/files",

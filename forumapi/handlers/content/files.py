@@ -156,7 +156,7 @@ def _queue_thumbnails(ctx: Context, files: list[File]) -> None:
 def _person(ctx: Context) -> str:
     """Name the user or guest whose pictures queue together."""
     user_id = ctx.identity.user_id
-    return str(user_id) if user_id else client_address.caller(ctx.ip)
+    return str(user_id) if user_id else client_address.network(ctx.ip)
 
 
 # ---------------------------------------------------------------- download

@@ -59,7 +59,7 @@ class OutHandler(Handler):
         except NotFound:
             if misses.most:
                 with contextlib.suppress(NoRoom), ctx.aside() as tx:
-                    rate_counters.take_caller(tx, misses, ctx.ip)
+                    rate_counters.take_client_address(tx, misses, ctx.ip)
             raise
         if not ctx.is_head:
             ctx.app.activity.followed(target.id)

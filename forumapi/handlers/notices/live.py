@@ -88,8 +88,8 @@ class LiveHandler(Handler):
         if protocol:
             headers.append(("Sec-WebSocket-Protocol", protocol))
         app, config = ctx.app, ctx.app.config
-        site, identity, caller = ctx.site, ctx.identity, _caller(ctx)
-        app.live.reserve(caller)
+        site, identity, limit_key = ctx.site, ctx.identity, _limit_key(ctx)
+        app.live.reserve(limit_key)
 
         def run(client: Any, left: bytes) -> None:
             connection = push_connections.SocketConnection(client, app.live, config, left)
@@ -100,9 +100,9 @@ class LiveHandler(Handler):
                 metrics.SOCKETS.add(-1)
                 if connection.client is not None:
                     app.live.leave(connection.client)
-                app.live.release(caller)
+                app.live.release(limit_key)
 
-        return ConnectionUpgrade(101, headers, run, lambda: app.live.release(caller))
+        return ConnectionUpgrade(101, headers, run, lambda: app.live.release(limit_key))
 
 
 class LiveEventsHandler(Handler):
@@ -133,7 +133,7 @@ class LiveEventsHandler(Handler):
         if _is_ticket(ctx):
             proof = ctx.app.live.cursors.proof(ctx.site.id, ctx.identity.token_id, _bound(ctx))
         app, config = ctx.app, ctx.app.config
-        site, identity, caller = ctx.site, ctx.identity, _caller(ctx)
+        site, identity, limit_key = ctx.site, ctx.identity, _limit_key(ctx)
         headers = [
             ("Content-Type", _EVENTS),
             ("Cache-Control", "no-store"),
@@ -141,7 +141,7 @@ class LiveEventsHandler(Handler):
         ]
         if ctx.is_head:
             return RawResponse(b"", _EVENTS, tuple(headers[1:]))
-        app.live.reserve(caller)
+        app.live.reserve(limit_key)
 
         def run(client: Any, left: bytes) -> None:
             connection = push_connections.StreamConnection(client, app.live, config, proof)
@@ -150,9 +150,9 @@ class LiveEventsHandler(Handler):
             finally:
                 if connection.client is not None:
                     app.live.leave(connection.client)
-                app.live.release(caller)
+                app.live.release(limit_key)
 
-        return ConnectionUpgrade(200, headers, run, lambda: app.live.release(caller))
+        return ConnectionUpgrade(200, headers, run, lambda: app.live.release(limit_key))
 
 
 class LivePollHandler(Handler):
@@ -183,18 +183,18 @@ class LivePollHandler(Handler):
         ctx.reader.end()
         if (clock := ctx.environ.get("forumapi.time_limit")) is not None:
             clock(app.config.request_timeout_s + wait_s)
-        caller = _caller(ctx)
-        app.live.reserve(caller)
+        limit_key = _limit_key(ctx)
+        app.live.reserve(limit_key)
         try:
             frames, at = poll.once(app.live, ctx.site, ctx.identity, follows, cursor, wait_s)
         finally:
-            app.live.release(caller)
+            app.live.release(limit_key)
         return Data(dumps({"frames": [raw(frame) for frame in frames], "cursor": at}))
 
 
-def _caller(ctx: Context) -> int | str:
+def _limit_key(ctx: Context) -> int | str:
     """Return the key that a listener is counted by: the id of a user, or a guest's address or network."""
-    return ctx.identity.user_id or client_address.caller(ctx.ip)
+    return ctx.identity.user_id or client_address.network(ctx.ip)
 
 
 def _wanted(ctx: Context) -> tuple[list[Follow], str]:

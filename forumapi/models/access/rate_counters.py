@@ -6,7 +6,7 @@ from typing import Final, NamedTuple
 
 from forumapi.database.connections import Query, Transaction
 from forumapi.errors import OUT_OF_RANGE, Invalid, TooMany
-from forumapi.wire.client_address import caller
+from forumapi.wire.client_address import network
 
 DAY_S: Final = 86_400
 # The one kind whose windows are longer than a day.
@@ -76,10 +76,10 @@ def _taken(tx: Transaction, limit: Limit, subject: str, count: int) -> tuple[int
     return row[0], row[1]
 
 
-def take_caller(tx: Transaction, limit: Limit, ip: str) -> None:
+def take_client_address(tx: Transaction, limit: Limit, ip: str) -> None:
     """Count one attempt of whoever calls from `ip`; a peer without an address (a unix socket) is not counted."""
     if ip:
-        take(tx, limit, caller(ip))
+        take(tx, limit, network(ip))
 
 
 def forget_old(tx: Transaction) -> int:

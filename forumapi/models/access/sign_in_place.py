@@ -9,7 +9,7 @@ from forumapi.database.connections import Query, Transaction
 from forumapi.errors import TooMany
 from forumapi.models.access import rate_counters
 from forumapi.models.access.rate_counters import Limit
-from forumapi.wire.client_address import caller
+from forumapi.wire.client_address import network
 
 # Without a secret yet the hash is a plain one, and forgotten with the next.
 _HASH = """
@@ -63,7 +63,7 @@ def take(tx: Transaction, limit: Limit, known_kind: str, person_key: str, ip: st
         kind=limit.kind,
         known_kind=known_kind,
         person_key=person_key,
-        place=caller(ip),
+        place=network(ip),
         window_s=limit.window_s,
     )
     assert row is not None, "an upsert returns its row"
@@ -78,7 +78,7 @@ def take(tx: Transaction, limit: Limit, known_kind: str, person_key: str, ip: st
 def note(tx: Transaction, user_id: int, ip: str) -> None:
     """Remember that the user has signed in from there."""
     if ip:
-        tx.run(NOTE, user_id=user_id, place=caller(ip))
+        tx.run(NOTE, user_id=user_id, place=network(ip))
 
 
 def forget_old(tx: Transaction) -> int:

@@ -21,7 +21,7 @@ from forumapi.models.access import rate_counters
 from forumapi.models.access.rate_counters import Limit
 from forumapi.outbound.safe_http_client import is_public
 from forumapi.text import short_link_code
-from forumapi.wire.client_address import caller
+from forumapi.wire.client_address import network
 
 MAX_LENGTH: Final = 2000  # characters of a URL that is shortened (C-53)
 
@@ -190,7 +190,7 @@ def find(
         code=code,
         old_id=short_link_code.decode(code),
         kind=misses.kind,
-        subject=caller(ip) if ip else "",
+        subject=network(ip) if ip else "",
         window_s=misses.window_s,
     )
     assert row is not None, "it has no condition"

@@ -24,7 +24,7 @@ TRIES: Final = 5
 MINUTES: Final = 15
 HOUR_S: Final = 3600
 SENDS_PER_USER: Final = Limit("email-change-user", 10, HOUR_S)
-SENDS_PER_ADDRESS: Final = Limit("email-change-address", 5, HOUR_S)
+SENDS_PER_EMAIL: Final = Limit("email-change-address", 5, HOUR_S)
 TRIES_PER_USER: Final = Limit("email-change-try", 20, HOUR_S)
 
 # A user has one change at a time: a new one replaces the one before.
@@ -118,7 +118,7 @@ def checked(text: str, current: str) -> str:
 def count_send(tx: Transaction, user_id: int, address: str) -> None:
     """Count a mail, in a transaction of its own. Raises TooMany."""
     rate_counters.take(tx, SENDS_PER_USER, str(user_id))
-    rate_counters.take(tx, SENDS_PER_ADDRESS, email.same_person_key(address))
+    rate_counters.take(tx, SENDS_PER_EMAIL, email.same_person_key(address))
 
 
 def is_taken(tx: Transaction, user_id: int, address: str) -> bool:

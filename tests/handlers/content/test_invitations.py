@@ -28,7 +28,7 @@ def stage(database_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterat
         tmp_path_factory.mktemp("invitations"),
         invitations_per_owner=PER_OWNER,
         invitations_per_site=PER_SITE,
-        invitations_per_address=PER_ADDRESS,
+        invitations_per_email=PER_ADDRESS,
     ) as made:
         yield made
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from forumapi.concurrency.per_caller_limit import KeyedSemaphore
+from forumapi.concurrency.keyed_semaphore import KeyedSemaphore
 from forumapi.errors import TooMany
 from tests.factories import Factory, Site
 from tests.fixtures import Server, running
