@@ -18,8 +18,9 @@ from forumapi.models.journal import journal
 from forumapi.request.context import Context
 from forumapi.request.handler import ANYONE, Handler, needs
 from forumapi.request.response import Data, Done, Result
-from forumapi.wire import json_fragments, schemas
+from forumapi.wire import json_fragments
 from forumapi.wire.body import given
+from forumapi.wire.schemas import access as schemas
 
 __all__ = ["Auth0Handler", "AuthHandler", "TokenHandler", "methods"]
 

@@ -17,9 +17,9 @@ from forumapi.models.journal import journal
 from forumapi.request.context import Context
 from forumapi.request.handler import LOGIN, Handler, needs
 from forumapi.request.response import Data, Done, Result
-from forumapi.wire import schemas
 from forumapi.wire.body import given
 from forumapi.wire.json_fragments import dumps
+from forumapi.wire.schemas import access as schemas
 
 _PATH = "/api/v1/keys"
 

@@ -17,8 +17,8 @@ from forumapi.auth.oauth_rules import GRANT_TYPES
 from forumapi.request.context import Context
 from forumapi.request.handler import ANYONE, Handler, needs
 from forumapi.request.response import RawResponse, Result
-from forumapi.wire import schemas
 from forumapi.wire.json_fragments import dumps
+from forumapi.wire.schemas import access as schemas
 
 _JSON = "application/json"
 

@@ -29,9 +29,10 @@ from forumapi.request.response import (
     Found,
     Result,
 )
-from forumapi.wire import schemas, scopes
+from forumapi.wire import scopes
 from forumapi.wire.body import given
 from forumapi.wire.json_fragments import dumps
+from forumapi.wire.schemas import access as schemas
 
 _CLIENTS = "/api/v1/oauth/clients"
 _GRANTS = "/api/v1/oauth/grants"

@@ -21,13 +21,13 @@ from forumapi.request.handler import (
     needs,
 )
 from forumapi.request.response import Data, Result
-from forumapi.wire import schemas
 from forumapi.wire.body import (
     UNSET,
     Body,
     UnsetType,
     given,
 )
+from forumapi.wire.schemas import parts as schemas
 
 _BIGINT: Final = 2**63 - 1
 

@@ -14,8 +14,8 @@ from forumapi.request.handler import (
     needs,
 )
 from forumapi.request.response import Done, Result
-from forumapi.wire import schemas
 from forumapi.wire.json_fragments import dumps
+from forumapi.wire.schemas import access as schemas
 
 _PATH = "/api/v1/sessions"
 

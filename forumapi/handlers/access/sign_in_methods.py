@@ -28,8 +28,9 @@ from forumapi.request.response import (
     Found,
     Result,
 )
-from forumapi.wire import json_fragments, schemas
+from forumapi.wire import json_fragments
 from forumapi.wire.body import given
+from forumapi.wire.schemas import access as schemas
 
 __all__ = [
     "AuthBeginHandler",

@@ -20,8 +20,9 @@ from forumapi.models.people.email_change import EmailChange
 from forumapi.request.context import Context
 from forumapi.request.handler import LOGIN, Handler, needs
 from forumapi.request.response import Data, Done, Result
-from forumapi.wire import json_fragments, schemas
+from forumapi.wire import json_fragments
 from forumapi.wire.body import given
+from forumapi.wire.schemas import access as schemas
 
 
 class CodeBody(Struct):

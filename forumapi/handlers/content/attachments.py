@@ -36,8 +36,9 @@ from forumapi.request.response import (
     Page,
     Result,
 )
-from forumapi.wire import json_fragments, paging, schemas
+from forumapi.wire import json_fragments, paging
 from forumapi.wire.body import given
+from forumapi.wire.schemas import files as schemas
 
 _HASH: Final = re.compile(r"[0-9a-f]{40}")
 _UNNAMED: Final = "untitled.unk"

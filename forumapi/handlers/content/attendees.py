@@ -49,8 +49,9 @@ from forumapi.request.response import (
     RawResponse,
     Result,
 )
-from forumapi.wire import body, paging, schemas
+from forumapi.wire import body, paging
 from forumapi.wire.body import Body
+from forumapi.wire.schemas import events as schemas
 
 MAX_BATCH: Final = 1000
 _STEWARDS: Final = OWNER | MODERATOR | SITE_OWNER

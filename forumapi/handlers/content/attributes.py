@@ -28,8 +28,9 @@ from forumapi.request.response import (
     Page,
     Result,
 )
-from forumapi.wire import paging, schemas
+from forumapi.wire import paging
 from forumapi.wire.json_fragments import dumps
+from forumapi.wire.schemas import attributes as schemas
 
 
 class ValueBody(Struct):

@@ -22,8 +22,9 @@ from forumapi.request.response import (
     Page,
     Result,
 )
-from forumapi.wire import paging, schemas, scopes
+from forumapi.wire import paging, scopes
 from forumapi.wire.json_fragments import dumps
+from forumapi.wire.schemas import personal as schemas
 
 _NEWEST: Final = 2**63 - 1
 

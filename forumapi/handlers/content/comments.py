@@ -32,13 +32,14 @@ from forumapi.request.response import (
     Result,
     TemporaryRedirect,
 )
-from forumapi.wire import body, paging, schemas
+from forumapi.wire import body, paging
 from forumapi.wire.body import (
     UNSET,
     Body,
     Meta,
     UnsetType,
 )
+from forumapi.wire.schemas import comments as schemas
 
 _PATHS: Final = (patch.DELETED, patch.MODERATED)
 

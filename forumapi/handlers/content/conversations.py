@@ -16,7 +16,7 @@ from forumapi.request.handler import (
     needs,
 )
 from forumapi.request.response import Found, Result
-from forumapi.wire import schemas
+from forumapi.wire.schemas import items as schemas
 
 
 class ConversationBody(ItemBody):

@@ -24,9 +24,10 @@ from forumapi.request.response import (
     Page,
     Result,
 )
-from forumapi.wire import body, paging, schemas
+from forumapi.wire import body, paging
 from forumapi.wire.body import given
 from forumapi.wire.json_fragments import dumps
+from forumapi.wire.schemas import personal as schemas
 
 _MAX_VERSION = 2**31 - 1
 

@@ -21,7 +21,7 @@ from forumapi.request.handler import (
     needs,
 )
 from forumapi.request.response import Found, Result
-from forumapi.wire import schemas
+from forumapi.wire.schemas import events as schemas
 
 
 class EventBody(ItemBody):

@@ -40,8 +40,9 @@ from forumapi.request.response import (
     plain_headers,
 )
 from forumapi.text import avatar
-from forumapi.wire import client_address, schemas
+from forumapi.wire import client_address
 from forumapi.wire.json_fragments import dumps
+from forumapi.wire.schemas import files as schemas
 
 _HASH: Final = re.compile(r"[0-9a-f]{40}")
 _RANGE: Final = re.compile(r"bytes=(\d{0,18})-(\d{0,18})")

@@ -34,9 +34,9 @@ from forumapi.wire import (
     body,
     json_fragments,
     paging,
-    schemas,
 )
 from forumapi.wire.body import UNSET, Body, UnsetType
+from forumapi.wire.schemas import huddles as schemas
 
 _CLOSED: Final = (
     "Huddles are closed to this provider until you confirm the sign-in by the mail that you got"

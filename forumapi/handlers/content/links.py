@@ -24,8 +24,9 @@ from forumapi.request.handler import (
     needs,
 )
 from forumapi.request.response import Data, Result, TemporaryRedirect
-from forumapi.wire import json_fragments, paging, schemas
+from forumapi.wire import json_fragments, paging
 from forumapi.wire.json_fragments import dumps
+from forumapi.wire.schemas import links as schemas
 
 _NEWEST: Final = 2**63 - 1
 _PARAMS: Final = (

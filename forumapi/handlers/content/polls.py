@@ -32,8 +32,9 @@ from forumapi.request.handler import (
     needs,
 )
 from forumapi.request.response import Found, Page, Result
-from forumapi.wire import json_fragments, paging, schemas
+from forumapi.wire import json_fragments, paging
 from forumapi.wire.body import given
+from forumapi.wire.schemas import polls as schemas
 
 
 class PollBody(ItemBody):

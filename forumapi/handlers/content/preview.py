@@ -12,7 +12,8 @@ from forumapi.permissions import evaluator
 from forumapi.request.context import Context, Located
 from forumapi.request.handler import CREATE, Handler, needs
 from forumapi.request.response import Data, Result
-from forumapi.wire import body, json_fragments, schemas
+from forumapi.wire import body, json_fragments
+from forumapi.wire.schemas import comments as schemas
 
 
 class PreviewBody(Struct):

@@ -20,8 +20,8 @@ from forumapi.request.response import (
     Page,
     Result,
 )
-from forumapi.wire import schemas
 from forumapi.wire.json_fragments import dumps
+from forumapi.wire.schemas import personal as schemas
 
 
 class ReactionKindsHandler(Handler):

@@ -24,9 +24,9 @@ from forumapi.wire import (
     body,
     json_fragments,
     paging,
-    schemas,
 )
 from forumapi.wire.body import UNSET, Body, UnsetType
+from forumapi.wire.schemas import comments as schemas
 
 
 class RevertBody(Body):

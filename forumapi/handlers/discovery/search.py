@@ -26,9 +26,10 @@ from forumapi.request.handler import (
 )
 from forumapi.request.response import Found, Page, Result
 from forumapi.text import email
-from forumapi.wire import paging, schemas
+from forumapi.wire import paging
 from forumapi.wire.body import UNSET, UnsetType
 from forumapi.wire.json_fragments import dumps
+from forumapi.wire.schemas import discovery as schemas
 
 _PARAMS = (
     Param(

@@ -9,8 +9,9 @@ from forumapi.models.people.profile_summary import SUMMARY as PEOPLE
 from forumapi.request.context import Context
 from forumapi.request.handler import ANYONE, Handler, needs
 from forumapi.request.response import Page, Result
-from forumapi.wire import paging, schemas
+from forumapi.wire import paging
 from forumapi.wire.json_fragments import dumps
+from forumapi.wire.schemas import discovery as schemas
 
 
 class TrendingHandler(Handler):

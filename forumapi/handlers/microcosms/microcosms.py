@@ -35,13 +35,14 @@ from forumapi.request.response import (
     Result,
     check_match,
 )
-from forumapi.wire import body, paging, schemas
+from forumapi.wire import body, paging
 from forumapi.wire.body import (
     UNSET,
     Body,
     Meta,
     UnsetType,
 )
+from forumapi.wire.schemas import microcosms as schemas
 
 
 class LocatedMicrocosm(Located):

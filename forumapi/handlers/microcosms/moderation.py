@@ -15,7 +15,8 @@ from forumapi.request.handler import (
     needs,
 )
 from forumapi.request.response import Data, Result
-from forumapi.wire import json_fragments, paging, schemas
+from forumapi.wire import json_fragments, paging
+from forumapi.wire.schemas import microcosms as schemas
 
 
 class ModerationHandler(Handler):

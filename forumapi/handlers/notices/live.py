@@ -38,8 +38,9 @@ from forumapi.request.response import (
     RawResponse,
     Result,
 )
-from forumapi.wire import client_address, schemas
+from forumapi.wire import client_address
 from forumapi.wire.json_fragments import dumps, raw
+from forumapi.wire.schemas import notices as schemas
 
 # How a token comes where a page can't set a header: as a sub-protocol, beside the one that is spoken.
 _BEARER: Final = "bearer."

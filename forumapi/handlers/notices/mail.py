@@ -30,9 +30,10 @@ from forumapi.request.response import (
 )
 from forumapi.updates import digest, mail_templates, unsubscribe
 from forumapi.updates.unsubscribe import MailKind
-from forumapi.wire import html_pages, json_fragments, schemas
+from forumapi.wire import html_pages, json_fragments
 from forumapi.wire.body import given
 from forumapi.wire.html_pages import escape
+from forumapi.wire.schemas import notices as schemas
 
 _TEMPLATES: Final = "/api/v1/site/mail"
 _SETTINGS: Final = "/api/v1/updates/email"

@@ -23,9 +23,10 @@ from forumapi.request.response import (
     Page,
     Result,
 )
-from forumapi.wire import paging, schemas
+from forumapi.wire import paging
 from forumapi.wire.body import given
 from forumapi.wire.json_fragments import dumps
+from forumapi.wire.schemas import notices as schemas
 
 _TYPES: Final = {name: type for type, name in update.NAMES.items()}
 

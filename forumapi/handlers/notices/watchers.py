@@ -34,13 +34,14 @@ from forumapi.request.response import (
     Page,
     Result,
 )
-from forumapi.wire import json_fragments, paging, schemas
+from forumapi.wire import json_fragments, paging
 from forumapi.wire.body import (
     UNSET,
     Body,
     UnsetType,
     parse,
 )
+from forumapi.wire.schemas import watchers as schemas
 
 PATH: Final = "/api/v1/watchers"
 

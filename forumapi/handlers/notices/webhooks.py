@@ -37,9 +37,9 @@ from forumapi.request.response import (
     Result,
 )
 from forumapi.text import clean
-from forumapi.wire import schemas
 from forumapi.wire.body import given
 from forumapi.wire.json_fragments import dumps
+from forumapi.wire.schemas import notices as schemas
 
 _PATH: Final = "/api/v1/webhooks"
 ME: Final = "me"

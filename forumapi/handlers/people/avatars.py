@@ -12,9 +12,9 @@ from forumapi.permissions.evaluator import Target
 from forumapi.request.context import Context, Located
 from forumapi.request.handler import OWNER, Handler, needs
 from forumapi.request.response import Found, Page, Result
-from forumapi.wire import schemas
 from forumapi.wire.body import UNSET
 from forumapi.wire.json_fragments import dumps
+from forumapi.wire.schemas import sites as schemas
 
 
 class SiteAvatarsBody(Struct):

@@ -17,7 +17,8 @@ from forumapi.request.response import (
     Found,
     Result,
 )
-from forumapi.wire import json_fragments, paging, schemas
+from forumapi.wire import json_fragments, paging
+from forumapi.wire.schemas import people as schemas
 
 PATH = "/api/v1/bans"
 

@@ -27,13 +27,14 @@ from forumapi.request.response import (
     Page,
     Result,
 )
-from forumapi.wire import json_fragments, paging, schemas
+from forumapi.wire import json_fragments, paging
 from forumapi.wire.body import (
     UNSET,
     Body,
     UnsetType,
     given,
 )
+from forumapi.wire.schemas import roles as schemas
 
 # People shown on either side of a dry run.
 PREVIEWED: Final = 25

@@ -13,8 +13,9 @@ from forumapi.models.people.ignore import IGNORABLE, MOST_AT_ONCE, Ignore
 from forumapi.request.context import Context
 from forumapi.request.handler import LOGIN, Handler, needs
 from forumapi.request.response import Done, Page, Result
-from forumapi.wire import json_fragments, paging, schemas
+from forumapi.wire import json_fragments, paging
 from forumapi.wire.body import UNSET, Body, UnsetType
+from forumapi.wire.schemas import watchers as schemas
 
 PATH = "/api/v1/ignored"
 

@@ -39,8 +39,9 @@ from forumapi.request.response import (
     Page,
     Result,
 )
-from forumapi.wire import json_fragments, paging, schemas
+from forumapi.wire import json_fragments, paging
 from forumapi.wire.body import given
+from forumapi.wire.schemas import people as schemas
 
 MEMBER: Final = "/member"
 OPTIONS_PATH: Final = "/api/v1/profiles/options"

@@ -34,7 +34,7 @@ from forumapi.request.response import (
     check_match,
 )
 from forumapi.text import clean
-from forumapi.wire import paging, schemas
+from forumapi.wire import paging
 from forumapi.wire.body import (
     UNSET,
     Body,
@@ -42,6 +42,8 @@ from forumapi.wire.body import (
     UnsetType,
     given,
 )
+from forumapi.wire.schemas import parts
+from forumapi.wire.schemas import roles as schemas
 
 SITE_ROLES: Final = "/api/v1/roles"
 PEOPLE_PATH: Final = "/api/v1/profiles"
@@ -430,7 +432,7 @@ class RoleProfileHandler(Handler):
     def locate(self, ctx: Context) -> Located:
         return locate(ctx)
 
-    @needs(MODERATE, answer=schemas.ProfileSummary)
+    @needs(MODERATE, answer=parts.ProfileSummary)
     def get(self, ctx: Context) -> Result:
         """The profile, if it is named in the role; else 404 (P-47)."""
         id = ctx.args["profile"].id

@@ -35,7 +35,8 @@ from forumapi.request.handler import (
 from forumapi.request.response import Data, Done, Result
 from forumapi.text import email
 from forumapi.updates import invitation
-from forumapi.wire import json_fragments, schemas
+from forumapi.wire import json_fragments
+from forumapi.wire.schemas import people as schemas
 
 # Users of one POST, whose profiles all come back; rows of one batch (P-28).
 MOST_USERS: Final = 250

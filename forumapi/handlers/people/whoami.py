@@ -10,7 +10,7 @@ from forumapi.permissions.evaluator import Target
 from forumapi.request.context import Context, Located
 from forumapi.request.handler import LOGIN, Handler, needs
 from forumapi.request.response import Result
-from forumapi.wire import schemas
+from forumapi.wire.schemas import people as schemas
 
 
 class WhoamiHandler(Handler):

@@ -10,7 +10,7 @@ from forumapi.models.sites import reserved_subdomains
 from forumapi.request.context import Context
 from forumapi.request.handler import ANYONE, Handler, needs
 from forumapi.request.response import RawResponse, Result
-from forumapi.wire import schemas
+from forumapi.wire.schemas import sites as schemas
 
 _HOST: Final = re.compile(r"[0-9a-zA-Z.-]+")
 _KEY: Final = re.compile(r"[0-9a-zA-Z]+")

@@ -9,8 +9,8 @@ from forumapi.models.sites.legal import LegalText, Operator
 from forumapi.request.context import Context
 from forumapi.request.handler import ANYONE, Handler, needs
 from forumapi.request.response import Data, Page, Result
-from forumapi.wire import schemas
 from forumapi.wire.json_fragments import dumps
+from forumapi.wire.schemas import sites as schemas
 
 
 def _index(documents: tuple[str, ...]) -> Data:

@@ -20,8 +20,8 @@ from forumapi.request.handler import (
     needs,
 )
 from forumapi.request.response import Done, Page, Result
-from forumapi.wire import schemas
 from forumapi.wire.json_fragments import dumps
+from forumapi.wire.schemas import sites as schemas
 
 
 def _show(site: Site) -> Result:

@@ -7,7 +7,8 @@ from forumapi.models.sites import growth_samples
 from forumapi.request.context import Context
 from forumapi.request.handler import LOGIN, Handler, needs
 from forumapi.request.response import Data, Done, Result
-from forumapi.wire import json_fragments, schemas
+from forumapi.wire import json_fragments
+from forumapi.wire.schemas import sites as schemas
 
 
 def check_admin(ctx: Context) -> None:

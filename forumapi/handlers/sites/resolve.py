@@ -21,7 +21,8 @@ from forumapi.request.handler import (
     needs,
 )
 from forumapi.request.response import Data, Result
-from forumapi.wire import json_fragments, paging, schemas
+from forumapi.wire import json_fragments, paging
+from forumapi.wire.schemas import links as schemas
 
 _ONLINE = "online"
 _SEARCH = "search"

@@ -38,8 +38,9 @@ from forumapi.request.response import (
     Result,
 )
 from forumapi.updates import invitation
-from forumapi.wire import json_fragments, schemas
+from forumapi.wire import json_fragments
 from forumapi.wire.body import given
+from forumapi.wire.schemas import sites as schemas
 
 _OPTIONS: Final = "/api/v1/site/options"
 _LEGAL: Final = "/api/v1/site/legal"

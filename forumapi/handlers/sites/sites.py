@@ -31,8 +31,9 @@ from forumapi.request.handler import (
     needs,
 )
 from forumapi.request.response import Found, Page, Result
-from forumapi.wire import paging, schemas
+from forumapi.wire import paging
 from forumapi.wire.json_fragments import dumps
+from forumapi.wire.schemas import sites as schemas
 
 _COLLECTION: Final = "/api/v1/sites"
 

@@ -18,8 +18,9 @@ from forumapi.outbound.safe_http_client import Outbound, OutboundError
 from forumapi.request.context import Context
 from forumapi.request.handler import LOGIN, Handler, needs
 from forumapi.request.response import Data, Result
-from forumapi.wire import json_fragments, schemas
+from forumapi.wire import json_fragments
 from forumapi.wire.json_fragments import dumps
+from forumapi.wire.schemas import sites as schemas
 
 CACHE_S: Final = 60.0
 KEPT_BYTES: Final = 2 * 1024 * 1024

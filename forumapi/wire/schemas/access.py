@@ -1,0 +1,256 @@
+"""Access tokens, API keys, sessions, ways to sign in, and OAuth 2."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from msgspec import UNSET, Meta, Struct, UnsetType
+
+from forumapi.wire.schemas.parts import LinksMeta, Paged
+from forumapi.wire.schemas.people import User
+from forumapi.wire.schemas.values import Count, Id, Text, Time
+
+
+class AccessToken(Struct, kw_only=True):
+    """The token that was presented (platform 3.5)."""
+
+    accessToken: str
+    user: User
+    clientId: Count
+    created: Time
+    expires: Time
+
+
+class ApiKey(Struct, kw_only=True):
+    """A token that its user made for a program. Without scopes (null) it may do all that its user may."""
+
+    id: Id
+    name: Text
+    prefix: Annotated[str, Meta(description="What the secret begins with.")]
+    secret: Annotated[str, Meta(description="The token; only in the answer that makes it.")] | (
+        UnsetType
+    ) = UNSET
+    scopes: list[str] | None
+    created: Time
+    expires: Time
+    lastUsed: Time | None
+    meta: LinksMeta
+
+
+class ApiKeys(Struct, kw_only=True):
+    """The caller's keys for this site."""
+
+    keys: Paged[ApiKey]
+    meta: LinksMeta
+
+
+class Session(Struct, kw_only=True):
+    """One signed-in device of the caller."""
+
+    id: Id
+    current: Annotated[bool, Meta(description="The request came with it.")]
+    userAgent: Annotated[str, Meta(description="What the device said it is, HTML-escaped.")]
+    ip: Annotated[str, Meta(description="The address it was last used from.")]
+    created: Time
+    expires: Time
+    lastUsed: Time | None
+    meta: LinksMeta
+
+
+class Sessions(Struct, kw_only=True):
+    """Sessions in which the caller is signed in."""
+
+    sessions: Paged[Session]
+    meta: LinksMeta
+
+
+class SignInMethod(Struct, kw_only=True):
+    """A way to sign in, as clients show it."""
+
+    method: str
+    title: str
+    kind: Literal["code", "redirect", "assertion", "passkey", "development"]
+
+
+class SignInMethods(Struct, kw_only=True):
+    """The ways to sign in on a site."""
+
+    methods: list[SignInMethod]
+
+
+class Begun(Struct, kw_only=True):
+    """The first step of a sign-in; `flow` is the client's secret until the last one."""
+
+    flow: str
+    location: str | UnsetType = UNSET
+    publicKey: dict[str, Any] | UnsetType = UNSET
+
+
+class SecondStep(Struct, kw_only=True):
+    """Challenge that a sign-in answers in place of a token when a second factor is demanded."""
+
+    secondFactor: Literal[True]
+    flow: str
+
+
+class Passkey(Struct, kw_only=True):
+    """One of the caller's passkeys; `domain` is where it is good."""
+
+    id: Id
+    name: Text
+    domain: str
+    backedUp: bool
+    created: Time
+    lastUsed: Time | None
+
+
+class Passkeys(Struct, kw_only=True):
+    """The caller's passkeys."""
+
+    passkeys: list[Passkey]
+
+
+class OneTime(Struct, kw_only=True):
+    """The caller's second factor."""
+
+    enabled: bool
+    since: Time | None
+    recoveryCodes: Count
+
+
+class OneTimeSecret(Struct, kw_only=True):
+    """Secret for an authenticator app (TOTP); `uri` is for a QR code."""
+
+    secret: str
+    uri: str
+
+
+class RecoveryCodes(Struct, kw_only=True):
+    """Codes for when the app is lost: each counts once, and they are shown once."""
+
+    recoveryCodes: list[str]
+
+
+class SignInAddress(Struct, kw_only=True):
+    """The address by which the caller signs in."""
+
+    email: str
+
+
+class SettingField(Struct, kw_only=True):
+    """One thing that a way to sign in has to be told."""
+
+    name: str
+    kind: Literal["text", "secret", "url", "urls"]
+    required: bool
+    description: str
+
+
+class SiteAuthMethod(SignInMethod, kw_only=True):
+    """A way to sign in, as the site's owner sees it. `secrets` are the names of those that are set."""
+
+    enabled: bool
+    ready: bool
+    own: bool
+    settings: dict[str, Any]
+    secrets: list[str]
+    fields: list[SettingField]
+
+
+class SiteAuth(Struct, kw_only=True):
+    """Sign-in settings of a site."""
+
+    secondFactor: bool
+    methods: list[SiteAuthMethod]
+
+
+class Scope(Struct, kw_only=True):
+    """Scope that limits a token."""
+
+    scope: Annotated[str, Meta(examples=["comments:read"])]
+    description: Annotated[str, Meta(description="What it lets one do, for people.")]
+
+
+class OAuthClient(Struct, kw_only=True):
+    """A program that asks the people of a site for leave to act for them. `id` is its client_id."""
+
+    id: Id
+    name: Text
+    confidential: Annotated[bool, Meta(description="It has a secret.")]
+    secret: Annotated[str, Meta(description="Only in the answer that makes it.")] | UnsetType = (
+        UNSET
+    )
+    redirectUris: list[str]
+    scopes: Annotated[list[str], Meta(description="What it may ask for at most.")]
+    deviceFlow: Annotated[bool, Meta(description="It may ask for device codes.")]
+    created: Time
+    meta: LinksMeta
+
+
+class OAuthClients(Struct, kw_only=True):
+    """The clients of a site."""
+
+    clients: Paged[OAuthClient]
+    meta: LinksMeta
+
+
+class OAuthGrant(Struct, kw_only=True):
+    """Grant of the caller to a client."""
+
+    id: Id
+    clientId: Id
+    clientName: Text
+    scopes: list[Scope]
+    created: Time
+    refreshed: Annotated[str, Meta(description="When the client last came for a new token.")]
+    meta: LinksMeta
+
+
+class OAuthGrants(Struct, kw_only=True):
+    """The clients that may act for the caller."""
+
+    grants: Paged[OAuthGrant]
+    meta: LinksMeta
+
+
+class OAuthTokens(Struct, kw_only=True):
+    """The answer to a token request (RFC 6749, section 5.1)."""
+
+    access_token: str
+    expires_in: Annotated[int, Meta(ge=1, description="Seconds.")]
+    token_type: Literal["Bearer"]
+    scope: str
+    refresh_token: str
+
+
+class OAuthDevice(Struct, kw_only=True):
+    """The answer to a device (RFC 8628, section 3.2)."""
+
+    verification_uri: str
+    expires_in: Annotated[int, Meta(ge=1, description="Seconds.")]
+    user_code: str
+    device_code: str
+    interval: Annotated[int, Meta(ge=1, description="Seconds to wait between polls.")]
+    scope: str
+    verification_uri_complete: str
+
+
+class OAuthIntrospection(Struct, kw_only=True):
+    """Introspection of a token (RFC 7662, section 2.2)."""
+
+    active: bool
+    scope: str | UnsetType = UNSET
+    client_id: str | UnsetType = UNSET
+    token_type: str | UnsetType = UNSET
+    exp: Annotated[int, Meta(description="Seconds since 1970.")] | UnsetType = UNSET
+    iat: Annotated[int, Meta(description="Seconds since 1970.")] | UnsetType = UNSET
+    sub: Annotated[str, Meta(description="The id of the profile.")] | UnsetType = UNSET
+
+
+class OAuthError(Struct, kw_only=True):
+    """A refusal of the protocol (RFC 6749, section 5.2)."""
+
+    error: Annotated[str, Meta(examples=["invalid_grant"])]
+    error_description: str | UnsetType = UNSET
+    error_uri: str | UnsetType = UNSET
+    state: str | UnsetType = UNSET

@@ -1,0 +1,25 @@
+"""Attributes of things: keys with values."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from msgspec import Meta, Struct
+
+from forumapi.wire.schemas.parts import Paged
+
+
+class Attribute(Struct, kw_only=True):
+    """A key and its value on some thing (content 9.2)."""
+
+    key: Annotated[str, Meta(pattern="^[0-9A-Za-z_-]{1,50}$")]
+    value: Annotated[
+        str | int | float | bool,
+        Meta(description="A string of the form YYYY-MM-DD is a date; other strings are escaped."),
+    ]
+
+
+class Attributes(Struct, kw_only=True):
+    """The attributes of a thing, by key."""
+
+    attributes: Paged[Attribute]

@@ -1,0 +1,158 @@
+"""Comments, their revisions, and previews of texts."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from msgspec import UNSET, Meta, Struct, UnsetType
+
+from forumapi.wire.schemas.bases import CreatedMeta
+from forumapi.wire.schemas.files import Attachment
+from forumapi.wire.schemas.parts import (
+    Link,
+    LinksMeta,
+    ListMeta,
+    Paged,
+    Permissions,
+    ProfileSummary,
+)
+from forumapi.wire.schemas.values import CommentableName, Count, Id, NoneOrId, ReactionCounts, Time
+
+
+class CommentFlags(Struct, kw_only=True):
+    """The state of a comment: always all four."""
+
+    deleted: bool
+    moderated: bool
+    visible: Annotated[bool, Meta(description="Neither deleted nor moderated.")]
+    unread: bool
+
+
+class Preview(Struct, kw_only=True):
+    """A text as it would be shown."""
+
+    html: Annotated[str, Meta(description="Rendered and sanitised.")]
+
+
+class CommentSummaryMeta(CreatedMeta, kw_only=True):
+    """`meta` of an embedded comment."""
+
+    edited: Time | UnsetType = UNSET
+    editedBy: Annotated[
+        ProfileSummary, Meta(description="Author of the current revision, also when never edited.")
+    ]
+    flags: CommentFlags
+    links: list[Link]
+    attachments: Annotated[list[Attachment], Meta(description="The oldest 25.")] | UnsetType = UNSET
+    reactions: ReactionCounts | UnsetType = UNSET
+    reacted: (
+        Annotated[list[str], Meta(description="How the caller reacted, on the page of an item.")]
+        | UnsetType
+    ) = UNSET
+    permissions: (
+        Annotated[
+            Permissions,
+            Meta(description="The caller's, on the page of an item; absent for guests."),
+        ]
+        | UnsetType
+    ) = UNSET
+
+
+class CommentSummary(Struct, kw_only=True):
+    """A comment embedded in what it is on (content 7.3)."""
+
+    id: Id
+    itemType: CommentableName
+    itemId: Id
+    revisions: Annotated[int, Meta(ge=1)]
+    inReplyTo: Id | UnsetType = UNSET
+    attachments: Annotated[int, Meta(ge=1)] | UnsetType = UNSET
+    markdown: Annotated[str, Meta(description="The source, as it was sent.")]
+    html: Annotated[str, Meta(description="Rendered and sanitised.")]
+    meta: CommentSummaryMeta
+
+
+class CommentMeta(Struct, kw_only=True):
+    """`meta` of a comment."""
+
+    inReplyTo: CommentSummary | UnsetType = UNSET
+    replies: list[CommentSummary] | UnsetType = UNSET
+    created: Time
+    createdBy: ProfileSummary
+    edited: Time | UnsetType = UNSET
+    editedBy: Annotated[
+        ProfileSummary, Meta(description="Author of the current revision, also when never edited.")
+    ]
+    flags: CommentFlags
+    links: list[Link]
+    attachments: Annotated[list[Attachment], Meta(description="The oldest 25.")] | UnsetType = UNSET
+    permissions: Permissions
+    reactions: ReactionCounts | UnsetType = UNSET
+
+
+class Comment(Struct, kw_only=True):
+    """A comment (content 7.4)."""
+
+    id: Id
+    itemType: CommentableName
+    itemId: Id
+    revisions: Annotated[int, Meta(ge=1)]
+    inReplyTo: NoneOrId
+    attachments: Count
+    firstLine: Annotated[str, Meta(description='Reserved: always "".')]
+    markdown: Annotated[str, Meta(description="The source, as it was sent.")]
+    html: Annotated[str, Meta(description="Rendered and sanitised.")]
+    meta: CommentMeta
+
+
+class RevisionMeta(CreatedMeta, kw_only=True):
+    """`meta` of a revision: who wrote it when."""
+
+    links: list[Link]
+
+
+class RevisionSummary(Struct, kw_only=True):
+    """A revision of a comment in a list."""
+
+    commentId: Id
+    revision: Annotated[int, Meta(ge=1)]
+    current: Annotated[bool, Meta(description="It is the text that is shown.")]
+    meta: RevisionMeta
+
+
+class Revision(Struct, kw_only=True):
+    """A revision of a comment."""
+
+    commentId: Id
+    revision: Annotated[int, Meta(ge=1)]
+    current: Annotated[bool, Meta(description="It is the text that is shown.")]
+    markdown: Annotated[str, Meta(description="The source, as it was sent.")]
+    meta: RevisionMeta
+
+
+class RevisionsMeta(ListMeta):
+    """`meta` of a list of revisions; the permissions are those on the comment."""
+
+
+class Revisions(Struct, kw_only=True):
+    """The revisions of a comment, newest first."""
+
+    revisions: Paged[RevisionSummary]
+    meta: RevisionsMeta
+
+
+class TextChange(Struct, kw_only=True):
+    """A piece of text that stayed, went or came."""
+
+    op: Literal["equal", "delete", "insert"]
+    text: str
+
+
+class Difference(Struct, kw_only=True, rename={"from_": "from"}):
+    """Difference between two revisions of a comment."""
+
+    commentId: Id
+    from_: Annotated[int, Meta(ge=0, description="0: nothing, before the first one.")]
+    to: Annotated[int, Meta(ge=1)]
+    changes: list[TextChange]
+    meta: LinksMeta

@@ -1,0 +1,157 @@
+"""Search, its results and settings, and trending items."""
+
+from __future__ import annotations
+
+from typing import Annotated, Generic, Literal
+
+from msgspec import UNSET, Meta, Struct, UnsetType
+
+from forumapi.wire.schemas.comments import CommentSummary
+from forumapi.wire.schemas.events import EventEntry, EventSummary
+from forumapi.wire.schemas.huddles import HuddleSummary
+from forumapi.wire.schemas.items import ConversationEntry, ConversationSummary
+from forumapi.wire.schemas.microcosms import MicrocosmSummary
+from forumapi.wire.schemas.parts import LinksMeta, Paged, ProfileSummary, T
+from forumapi.wire.schemas.polls import PollEntry, PollSummary
+from forumapi.wire.schemas.sites import Site
+from forumapi.wire.schemas.values import CommentableName, Id, ParentItem, Time
+
+Rank = Annotated[float, Meta(ge=0, description="How well it fits; 0.5 without words.")]
+Activity = Annotated[Time, Meta(description="Its last activity.")]
+Highlight = Annotated[
+    str, Meta(description="A part of the text, escaped, with the words found in <b>.")
+]
+
+
+class Hit(Struct, Generic[T], kw_only=True, tag_field="itemType"):
+    """Base of results of a search."""
+
+    item: T
+    unread: bool
+    rank: Rank
+    lastModified: Activity
+    highlight: Highlight
+
+
+class SiteHit(Hit[Site], tag="site"):
+    """The site itself."""
+
+
+class MicrocosmHit(Hit[MicrocosmSummary], tag="microcosm"):
+    """A microcosm that was found."""
+
+
+class ProfileHit(Hit[ProfileSummary], tag="profile"):
+    """A person who was found."""
+
+
+class CommentHit(Struct, kw_only=True, tag_field="itemType", tag="comment"):
+    """A comment that was found, with what it is on."""
+
+    item: CommentSummary
+    parentItemType: CommentableName
+    parentItem: ParentItem
+    unread: bool
+    rank: Rank
+    lastModified: Activity
+    highlight: Highlight
+
+
+class HuddleHit(Hit[HuddleSummary], tag="huddle"):
+    """A huddle of the caller that was found."""
+
+
+class ConversationHit(Hit[ConversationSummary], tag="conversation"):
+    """A conversation that was found."""
+
+
+class PollHit(Hit[PollSummary], tag="poll"):
+    """A poll that was found."""
+
+
+class EventHit(Hit[EventSummary], tag="event"):
+    """An event that was found."""
+
+
+class SearchQuery(Struct, kw_only=True):
+    """Query as the search understood it; empty members are left out."""
+
+    q: str | UnsetType = UNSET
+    inTitle: Literal[True] | UnsetType = UNSET
+    hashtags: list[str] | UnsetType = UNSET
+    forumId: Annotated[list[int], Meta(description="With those below.")] | UnsetType = UNSET
+    type: list[str] | UnsetType = UNSET
+    id: list[int] | UnsetType = UNSET
+    authorId: Id | UnsetType = UNSET
+    email: list[str] | UnsetType = UNSET
+    following: Literal[True] | UnsetType = UNSET
+    since: str | UnsetType = UNSET
+    until: str | UnsetType = UNSET
+    eventAfter: str | UnsetType = UNSET
+    eventBefore: str | UnsetType = UNSET
+    attendee: Literal[True] | UnsetType = UNSET
+    has: list[str] | UnsetType = UNSET
+    sort: str | UnsetType = UNSET
+    ignored: (
+        Annotated[str, Meta(description="What could not be used, joined by blanks.")] | UnsetType
+    ) = UNSET
+    searched: Annotated[str, Meta(description="What was used.")] | UnsetType = UNSET
+
+
+class Search(Struct, kw_only=True):
+    """Result of a search; `results` is absent for an empty query."""
+
+    query: SearchQuery
+    timeTakenInMs: Annotated[int, Meta(ge=1)] | UnsetType = UNSET
+    partial: (
+        Annotated[Literal[True], Meta(description="There was no time to look at everything.")]
+        | UnsetType
+    ) = UNSET
+    atLeast: (
+        Annotated[
+            Literal[True],
+            Meta(description="There are more than `total`; pages further on count further."),
+        ]
+        | UnsetType
+    ) = UNSET
+    forgiving: (
+        Annotated[
+            Literal[True],
+            Meta(description="Nothing holds the words as typed; words one typing error away do."),
+        ]
+        | UnsetType
+    ) = UNSET
+    results: (
+        Paged[
+            SiteHit
+            | MicrocosmHit
+            | ProfileHit
+            | CommentHit
+            | HuddleHit
+            | ConversationHit
+            | PollHit
+            | EventHit
+        ]
+        | UnsetType
+    ) = UNSET
+
+
+class Suggestions(Struct, kw_only=True):
+    """Words that may complete the one being typed."""
+
+    suggestions: list[str]
+
+
+class SiteSearch(Struct, kw_only=True):
+    """The language that a site's texts are searched in."""
+
+    language: Annotated[str, Meta(description="A text configuration of PostgreSQL.")]
+    languages: Annotated[list[str], Meta(description="Those that there are.")]
+    indexing: Annotated[bool, Meta(description="Texts are still being indexed in it.")]
+
+
+class Trending(Struct, kw_only=True):
+    """The hottest items of a site, hottest first (discovery 9)."""
+
+    items: Paged[ConversationEntry | EventEntry | PollEntry]
+    meta: LinksMeta

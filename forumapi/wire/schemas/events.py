@@ -1,0 +1,122 @@
+"""Events and their attendees."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from msgspec import UNSET, Meta, Struct, UnsetType
+
+from forumapi.wire.schemas.bases import EditedMeta, Entry, FlaggedMeta
+from forumapi.wire.schemas.comments import CommentSummary
+from forumapi.wire.schemas.items import DetailFlags, DetailMeta, Item, LastComment, SummaryFlags
+from forumapi.wire.schemas.parts import Link, ListMeta, Paged, Permissions, ProfileSummary
+from forumapi.wire.schemas.values import Count, Id, Text, Time
+
+
+class EventSummaryFlags(SummaryFlags, kw_only=True):
+    """The state of an event in a list."""
+
+    attending: bool
+
+
+class EventSummaryMeta(FlaggedMeta[EventSummaryFlags]):
+    """`meta` of an event in a list."""
+
+
+class EventBase(Item, kw_only=True):
+    """Keys that each shape of an event begins with."""
+
+    when: (
+        Annotated[str, Meta(description="Local time at the event, printed with a Z.")] | UnsetType
+    ) = UNSET
+    tz: str | UnsetType = UNSET
+    whentz: Time | UnsetType = UNSET
+    duration: Annotated[int, Meta(ge=1, description="Minutes.")] | UnsetType = UNSET
+    where: Text | UnsetType = UNSET
+    lat: float | UnsetType = UNSET
+    lon: float | UnsetType = UNSET
+    north: float | UnsetType = UNSET
+    east: float | UnsetType = UNSET
+    south: float | UnsetType = UNSET
+    west: float | UnsetType = UNSET
+    status: Literal["proposed", "upcoming", "postponed", "cancelled", "past"]
+    rsvpLimit: Annotated[int, Meta(ge=0, description="0 for no limit.")]
+    rsvpAttend: Annotated[int, Meta(ge=1)] | UnsetType = UNSET
+    rsvpSpaces: Annotated[int, Meta(ge=1)] | UnsetType = UNSET
+
+
+class EventSummary(EventBase, kw_only=True):
+    """An event in a list (content 3.1 and 5.3)."""
+
+    totalComments: Count
+    totalViews: Count
+    lastComment: LastComment | UnsetType = UNSET
+    meta: EventSummaryMeta
+
+
+class EventEntry(Entry[EventSummary], tag="event"):
+    """An event among items of several types."""
+
+
+class EventFlags(DetailFlags, kw_only=True):
+    """The state of an event, and the caller's own relation to it."""
+
+    attending: Annotated[bool, Meta(description="Absent for guests.")] | UnsetType = UNSET
+
+
+class EventMeta(DetailMeta, kw_only=True):
+    """`meta` of an event."""
+
+    flags: EventFlags
+
+
+class Event(EventBase, kw_only=True):
+    """An event with a page of its comments (content 5.3)."""
+
+    comments: Paged[CommentSummary]
+    meta: EventMeta
+
+
+class Events(Struct, kw_only=True):
+    """The events of a site that the caller may read (content 3.6)."""
+
+    events: Paged[EventSummary]
+    meta: ListMeta
+
+
+class AttendeeMeta(EditedMeta, kw_only=True):
+    """`meta` of an attendee in a list."""
+
+    links: list[Link]
+
+
+class Attendee(Struct, kw_only=True):
+    """Somebody's answer to an event (content 5.6)."""
+
+    profileId: Id
+    profile: ProfileSummary
+    rsvp: Literal["yes", "maybe", "invited", "no"]
+    waiting: (
+        Annotated[Literal[True], Meta(description="Comes as soon as there is a space.")] | UnsetType
+    ) = UNSET
+    rsvpdOn: Time
+    meta: AttendeeMeta
+
+
+class AttendeeDetailMeta(AttendeeMeta, kw_only=True):
+    """`meta` of an attendee."""
+
+    permissions: Permissions
+
+
+class AttendeeDetail(Attendee, kw_only=True):
+    """Somebody's answer to an event, alone."""
+
+    meta: AttendeeDetailMeta
+
+
+class Attendees(Struct, kw_only=True):
+    """The answers to an event."""
+
+    attendees: Paged[Attendee]
+    meta: ListMeta

@@ -1,0 +1,49 @@
+"""Uploaded files, and attachments."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from msgspec import UNSET, Meta, Struct, UnsetType
+
+from forumapi.wire.schemas.parts import LinksMeta, ListMeta, Paged
+from forumapi.wire.schemas.values import Id, Time
+
+
+class File(Struct, kw_only=True):
+    """An uploaded file (content 10.2)."""
+
+    created: Time
+    fileName: str
+    fileExt: Annotated[str, Meta(description='Without the dot; "" for none.')]
+    fileSize: Annotated[int, Meta(ge=1, description="Bytes as they are stored.")]
+    fileHash: Annotated[str, Meta(pattern="^[0-9a-f]{40}$", description="SHA-1 of those bytes.")]
+    mimeType: Annotated[str, Meta(description="Told by the content.")]
+    width: Annotated[int, Meta(ge=1)] | UnsetType = UNSET
+    height: Annotated[int, Meta(ge=1)] | UnsetType = UNSET
+
+
+class AttachmentMeta(LinksMeta):
+    """`meta` of an attachment; the first link is the file."""
+
+
+class Attachment(Struct, kw_only=True):
+    """A file on a comment or profile (content 10.5)."""
+
+    profileId: Annotated[Id, Meta(description="Who attached it.")]
+    fileHash: Annotated[str, Meta(pattern="^[0-9a-f]{40}$")]
+    fileName: str
+    fileExt: str
+    created: Time
+    meta: AttachmentMeta
+
+
+class AttachmentsMeta(ListMeta):
+    """`meta` of a list of attachments."""
+
+
+class Attachments(Struct, kw_only=True):
+    """Attachments of a comment or profile, oldest first (content 10.5)."""
+
+    attachments: Paged[Attachment]
+    meta: AttachmentsMeta

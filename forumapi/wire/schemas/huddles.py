@@ -1,0 +1,77 @@
+"""Huddles and their participants."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from msgspec import UNSET, Meta, Struct, UnsetType
+
+from forumapi.wire.schemas.bases import FlaggedMeta, RelationFlags
+from forumapi.wire.schemas.comments import CommentSummary
+from forumapi.wire.schemas.parts import LinksMeta, NoFlags, Paged, Permissions, ProfileSummary
+from forumapi.wire.schemas.values import Count, Id, Text, Time
+
+
+class HuddleFlags(RelationFlags):
+    """The caller's own relation to a huddle."""
+
+
+class HuddleMeta(FlaggedMeta[HuddleFlags], kw_only=True):
+    """`meta` of a huddle."""
+
+    permissions: Permissions
+
+
+class Huddle(Struct, kw_only=True):
+    """A private conversation with a page of its comments (content 8.4)."""
+
+    id: Id
+    title: Text
+    isConfidential: Annotated[bool, Meta(description="Nobody can be added.")]
+    participants: Annotated[list[ProfileSummary], Meta(description="All of them, by id.")]
+    comments: Paged[CommentSummary]
+    meta: HuddleMeta
+
+
+class HuddleSummaryFlags(Struct, kw_only=True):
+    """Unread state of a huddle for the caller; absent in the list of watchers."""
+
+    unread: bool | UnsetType = UNSET
+
+
+class HuddleSummaryMeta(FlaggedMeta[HuddleSummaryFlags]):
+    """`meta` of a huddle in a list."""
+
+
+class HuddleSummary(Struct, kw_only=True):
+    """A huddle in the list of the caller's own (content 8.4)."""
+
+    id: Id
+    title: Text
+    totalComments: Count
+    participants: Annotated[list[ProfileSummary], Meta(description="All of them, by id.")]
+    lastCommentId: Id | UnsetType = UNSET
+    lastCommentCreatedBy: ProfileSummary | UnsetType = UNSET
+    lastCommentCreated: Time | UnsetType = UNSET
+    meta: HuddleSummaryMeta
+
+
+class Huddles(Struct, kw_only=True):
+    """The caller's own huddles (content 8.5)."""
+
+    huddles: Paged[HuddleSummary]
+    meta: LinksMeta
+
+
+class Participant(Struct, kw_only=True):
+    """Somebody in a huddle (content 8.6)."""
+
+    id: Id
+    participant: ProfileSummary
+
+
+class Participants(Struct, kw_only=True):
+    """Participants of a huddle (content 8.6)."""
+
+    participants: Paged[Participant]
+    meta: NoFlags

@@ -1,0 +1,98 @@
+"""Flags and metadata of all items, and conversations."""
+
+from __future__ import annotations
+
+from typing import Generic, Literal
+
+from msgspec import UNSET, Struct, UnsetType
+
+from forumapi.wire.schemas.bases import EditedMeta, Entry, FlaggedMeta, StateFlags
+from forumapi.wire.schemas.comments import CommentSummary
+from forumapi.wire.schemas.parts import (
+    Breadcrumb,
+    Link,
+    ListMeta,
+    Paged,
+    Permissions,
+    ProfileSummary,
+    T,
+)
+from forumapi.wire.schemas.values import Count, Id, ReactionCounts, Text, Time
+
+
+class SummaryFlags(StateFlags, kw_only=True):
+    """The state of an item in a list (platform 1.12); `unread` only where a list says so."""
+
+    unread: bool | UnsetType = UNSET
+
+
+class SummaryMeta(FlaggedMeta[SummaryFlags]):
+    """`meta` of an item in a list."""
+
+
+class DetailFlags(StateFlags, kw_only=True):
+    """The state of an item, and the caller's own relation to it (platform 1.12)."""
+
+    watched: Literal[True] | UnsetType = UNSET
+    ignored: Literal[True] | UnsetType = UNSET
+    sendEmail: bool | UnsetType = UNSET
+    sendSMS: bool | UnsetType = UNSET
+
+
+class EditableMeta(EditedMeta, Generic[T], kw_only=True):
+    """Base of the `meta` of objects with a page of their own, with flags of the type T."""
+
+    editReason: Text | UnsetType = UNSET
+    flags: T
+    links: list[Link]
+    permissions: Permissions
+
+
+class DetailMeta(EditableMeta[DetailFlags], kw_only=True):
+    """`meta` of an item (content 1.9, MetaDetail)."""
+
+    reactions: ReactionCounts | UnsetType = UNSET
+
+
+class LastComment(Struct, kw_only=True):
+    """The newest live comment of an item."""
+
+    id: Id
+    created: Time
+    createdBy: ProfileSummary
+
+
+class Item(Struct, kw_only=True):
+    """Base of each shape of an item."""
+
+    id: Id
+    title: Text
+    microcosmId: Id
+    breadcrumb: list[Breadcrumb]
+
+
+class ConversationSummary(Item, kw_only=True):
+    """A conversation in a list (content 3.1)."""
+
+    totalComments: Count
+    totalViews: Count
+    lastComment: LastComment | UnsetType = UNSET
+    meta: SummaryMeta
+
+
+class ConversationEntry(Entry[ConversationSummary], tag="conversation"):
+    """A conversation among items of several types."""
+
+
+class Conversation(Item, kw_only=True):
+    """A conversation with a page of its comments (content 4.3)."""
+
+    comments: Paged[CommentSummary]
+    meta: DetailMeta
+
+
+class Conversations(Struct, kw_only=True):
+    """The conversations of a site that the caller may read (content 3.6)."""
+
+    conversations: Paged[ConversationSummary]
+    meta: ListMeta

@@ -1,0 +1,136 @@
+"""Microcosms, and what waits for moderation in them."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from msgspec import UNSET, Meta, Struct, UnsetType
+
+from forumapi.wire.schemas.bases import CreatedMeta, Entry, StateFlags
+from forumapi.wire.schemas.comments import CommentSummary
+from forumapi.wire.schemas.events import EventEntry
+from forumapi.wire.schemas.items import ConversationEntry, EditableMeta, SummaryMeta
+from forumapi.wire.schemas.parts import Breadcrumb, Link, LinksMeta, Paged
+from forumapi.wire.schemas.values import Address, Count, Id, PageLimit, Text
+
+ContainedName = Literal["microcosm", "conversation", "event", "poll"]
+
+
+class MicrocosmChild(Struct, kw_only=True):
+    """A link to a child microcosm."""
+
+    rel: Literal["microcosm child"]
+    href: Address
+    title: Text
+    logoUrl: str | UnsetType = UNSET
+    id: Id
+
+
+class MicrocosmBase(Struct, kw_only=True):
+    """Keys that each shape of a microcosm begins with."""
+
+    id: Id
+    parentId: Id | UnsetType = UNSET
+    breadcrumb: list[Breadcrumb] | UnsetType = UNSET
+    siteId: Id
+    visibility: Literal["public", "protected", "private"]
+    title: Text
+    description: Text
+    logoUrl: Annotated[str, Meta(description='"" for none.')]
+    itemTypes: list[ContainedName]
+
+
+class MicrocosmSummary(MicrocosmBase, kw_only=True):
+    """A microcosm in a list (content 2.5)."""
+
+    children: list[MicrocosmChild] | UnsetType = UNSET
+    moderators: Annotated[list[int], Meta(max_length=0, description="Reserved: always empty.")]
+    totalItems: Annotated[int, Meta(ge=0, description="Items here and below.")]
+    totalComments: Annotated[int, Meta(ge=0, description="Comments here and below.")]
+    mostRecentUpdate: ConversationEntry | EventEntry | UnsetType = UNSET
+    meta: SummaryMeta
+
+
+class MicrocosmEntry(Entry[MicrocosmSummary], tag="microcosm"):
+    """A child microcosm among items."""
+
+
+ItemContainer = MicrocosmEntry | ConversationEntry | EventEntry
+"""An entry of a microcosm's page: `itemType` says what `item` is (content 2.7)."""
+
+
+class MicrocosmFlags(StateFlags, kw_only=True):
+    """The state of a microcosm, and the caller's own relation to it."""
+
+    unread: bool
+    watched: Literal[True] | UnsetType = UNSET
+    ignored: Literal[True] | UnsetType = UNSET
+    sendEmail: bool | UnsetType = UNSET
+    sendSMS: bool | UnsetType = UNSET
+
+
+class MicrocosmMeta(EditableMeta[MicrocosmFlags]):
+    """`meta` of a microcosm."""
+
+
+class Microcosm(MicrocosmBase, kw_only=True):
+    """A microcosm with a page of its child microcosms and items (content 2.4)."""
+
+    moderators: Annotated[list[int], Meta(max_length=0, description="Reserved: always empty.")]
+    items: Paged[ItemContainer]
+    meta: MicrocosmMeta
+
+
+class MicrocosmTreeNode(Struct, kw_only=True):
+    """One microcosm of the flat tree; parents come before children (content 2.6)."""
+
+    rel: Literal["microcosm"]
+    href: Address
+    title: Text
+    id: Id
+    level: Annotated[int, Meta(ge=1, description="Depth in the tree; the root is 1.")]
+    parentId: Id | UnsetType = UNSET
+
+
+class WaitingMeta(CreatedMeta, kw_only=True):
+    """`meta` of something that waits for moderation."""
+
+    links: list[Link]
+
+
+class Waiting(Struct, kw_only=True):
+    """An item or comment that waits for moderation."""
+
+    itemType: Literal["comment", "conversation", "event", "poll"]
+    itemId: Id
+    title: Annotated[Text, Meta(description="Of the item, or of what the comment is on.")]
+    microcosmId: Id | UnsetType = UNSET
+    comment: CommentSummary | UnsetType = UNSET
+    meta: WaitingMeta
+
+
+class WaitingPage(Struct, kw_only=True):
+    """A page of what waits, oldest first."""
+
+    total: Annotated[int, Meta(ge=0, description="Everything that waits.")]
+    limit: PageLimit
+    links: Annotated[list[Link], Meta(description="self, and next as far as it exists.")]
+    type: Address
+    items: list[Waiting]
+
+
+class WaitingCounts(Struct, kw_only=True):
+    """Number of waiting objects of each type."""
+
+    comment: Count
+    conversation: Count
+    event: Count
+    poll: Count
+
+
+class Moderation(Struct, kw_only=True):
+    """Objects that wait for moderation where the caller may moderate."""
+
+    moderation: WaitingPage
+    counts: WaitingCounts
+    meta: LinksMeta

@@ -1,0 +1,148 @@
+"""Objects that stand inside others: links, permissions, pages, breadcrumbs, profiles."""
+
+from __future__ import annotations
+
+from typing import Annotated, Generic, Literal, TypeVar
+
+from msgspec import UNSET, Meta, Struct, UnsetType
+
+from forumapi.wire.schemas.values import Address, Avatar, Count, Id, PageLimit, Text
+
+T = TypeVar("T")
+
+
+class Link(Struct, kw_only=True):
+    """A named address (platform 1.10)."""
+
+    rel: Annotated[str, Meta(description="What is found there.")]
+    href: Address
+    title: Text | UnsetType = UNSET
+
+
+class Stat(Struct, kw_only=True):
+    """One figure of a site or profile."""
+
+    metric: Annotated[str, Meta(description="What is counted.", examples=["totalComments"])]
+    value: Count
+
+
+class Permissions(Struct, kw_only=True):
+    """Rights of the caller on the object, computed for each request (platform 1.13 and 5.4)."""
+
+    create: Annotated[bool, Meta(description="Create something under it.")]
+    read: bool
+    update: bool
+    delete: bool
+    closeOwn: Annotated[bool, Meta(description="Close an own item.")]
+    openOwn: Annotated[bool, Meta(description="Open an own item again.")]
+    readOthers: bool
+    guest: Annotated[bool, Meta(description="The caller has no profile on this site.")]
+    banned: bool
+    owner: Annotated[bool, Meta(description="The caller made it, or it is the caller.")]
+    moderator: bool
+    siteOwner: bool
+
+
+class Breadcrumb(Struct, kw_only=True):
+    """A microcosm above the thing shown (content 1.9); the outermost comes first, the root is left out."""
+
+    rel: Literal["microcosm ancestor"]
+    href: Address
+    title: Text
+    id: Id
+    level: Annotated[int, Meta(ge=2, description="Depth in the tree; the root is 1.")]
+
+
+class NoFlags(Struct, kw_only=True):
+    """Always empty."""
+
+
+class LinksMeta(Struct, kw_only=True):
+    """`meta` of a list that nobody is refused."""
+
+    links: list[Link]
+
+
+class ListMeta(LinksMeta, kw_only=True):
+    """`meta` of a list of items; the permissions are those on the root microcosm."""
+
+    permissions: Permissions
+
+
+class ProfileSummaryMeta(Struct, kw_only=True):
+    """`meta` of a profile summary."""
+
+    flags: NoFlags
+    links: list[Link]
+
+
+class ProfileSummary(Struct, kw_only=True):
+    """A profile as it is embedded everywhere (platform 4.2)."""
+
+    id: Id
+    siteId: Id
+    userId: Annotated[Id, Meta(description="The user's to oneself; of others the profile's.")]
+    profileName: Text
+    visible: bool
+    avatar: Avatar
+    meta: ProfileSummaryMeta
+
+
+class Paged(Struct, Generic[T], kw_only=True):
+    """One page of a list (platform 1.8)."""
+
+    total: Annotated[int, Meta(ge=0, description="Entries of the whole list.")]
+    limit: PageLimit
+    offset: Count
+    maxOffset: Annotated[int, Meta(ge=0, description="The offset of the last page.")]
+    totalPages: Annotated[int, Meta(ge=0, description="0 for an empty list.")]
+    page: Annotated[int, Meta(ge=1, description="Counted from 1, also for an empty list.")]
+    links: Annotated[
+        list[Link], Meta(description="first, prev, self, next, last, as far as they exist.")
+    ]
+    type: Address
+    items: list[T]
+
+
+class KeysetPage(Struct, Generic[T], kw_only=True):
+    """Page of a list without a total; `next` leads on by key, so that no page is slower than the first."""
+
+    limit: PageLimit
+    links: Annotated[list[Link], Meta(description="self, and next where there are more.")]
+    type: Address
+    items: list[T]
+
+
+class ProfilePreview(Struct, kw_only=True):
+    """The beginning of a list of people inside another answer (platform 1.8)."""
+
+    total: Annotated[int, Meta(ge=0, description="Entries of the whole list.")]
+    limit: Count
+    offset: Count
+    maxOffset: Count
+    totalPages: Count
+    page: Count
+    type: Address
+    items: list[ProfileSummary]
+
+
+class RowError(Struct, kw_only=True):
+    """Broken rule of one row of a list that was sent."""
+
+    row: Annotated[int, Meta(ge=1, description="Counted from 1; of CSV the line.")]
+    field: str
+    rule: str
+
+
+class ErrorDetail(Struct, kw_only=True):
+    """`data` of every error (platform 1.6)."""
+
+    siteId: Annotated[int, Meta(ge=0, description="0 when the site is unknown.")]
+    profileId: Annotated[int, Meta(ge=1, description="The caller.")] | UnsetType = UNSET
+    errorCode: Annotated[int, Meta(ge=0, le=25, description="A stable code; 0 when none fits.")]
+    errorDetail: Annotated[str, Meta(description="The same text as error[0].")]
+    scope: Annotated[str, Meta(description="The scope that the token lacks.")] | UnsetType = UNSET
+    rows: (
+        Annotated[list[RowError], Meta(description="Of a batch: its wrong rows, at most 1,000.")]
+        | UnsetType
+    ) = UNSET

@@ -1,0 +1,137 @@
+"""Profiles, users, batches of members, and bans."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from msgspec import UNSET, Meta, Struct, UnsetType
+
+from forumapi.wire.schemas.bases import RelationFlags
+from forumapi.wire.schemas.comments import CommentSummary
+from forumapi.wire.schemas.parts import Link, LinksMeta, Paged, Permissions, ProfileSummary, Stat
+from forumapi.wire.schemas.values import Avatar, Count, Id, Text, Time
+
+
+class ProfileFlags(RelationFlags):
+    """The caller's own relation to a profile, or to the list of people."""
+
+
+class ProfileMeta(Struct, kw_only=True):
+    """`meta` of a profile."""
+
+    flags: ProfileFlags
+    stats: Annotated[list[Stat], Meta(description="unreadHuddles.")] | UnsetType = UNSET
+    links: list[Link]
+    permissions: Permissions
+
+
+class Profile(Struct, kw_only=True):
+    """A user's face on one site (platform 4.3)."""
+
+    id: Id
+    siteId: Id
+    userId: Annotated[Id, Meta(description="The user's to oneself; of others the profile's.")]
+    email: str | UnsetType = UNSET
+    profileName: Text
+    member: Literal[True] | UnsetType = UNSET
+    gender: Text | UnsetType = UNSET
+    visible: bool
+    styleId: Count
+    itemCount: Annotated[int, Meta(ge=0, description="Visible conversations made by the profile.")]
+    commentCount: Count
+    profileComment: CommentSummary | None
+    created: Time
+    lastActive: Time
+    avatar: Avatar
+    meta: ProfileMeta
+
+
+class PeopleMeta(Struct, kw_only=True):
+    """`meta` of the list of people."""
+
+    flags: ProfileFlags
+    links: list[Link]
+    permissions: Permissions
+
+
+class Profiles(Struct, kw_only=True):
+    """The list of people (platform 4.3)."""
+
+    profiles: Paged[ProfileSummary]
+    meta: PeopleMeta
+
+
+class ProfileOptions(Struct, kw_only=True):
+    """A profile's own options (platform 4.3)."""
+
+    profileId: Id
+    showDOB: bool
+    showDOBYear: bool
+    sendEmail: Annotated[bool, Meta(description="Master switch of notification mail.")]
+    sendSMS: bool
+    isDiscouraged: bool
+
+
+class UserMeta(LinksMeta):
+    """`meta` of a user."""
+
+
+class User(Struct, kw_only=True):
+    """One person across the platform (platform 4.1)."""
+
+    userId: Id
+    email: str
+    gender: str | None
+    language: str | UnsetType = UNSET
+    created: Time
+    state: Literal["email_confirm", "valid", "email_confirm_edit"] | None
+    banned: Literal[True] | UnsetType = UNSET
+    dobDay: Annotated[int, Meta(ge=1, le=31)] | None
+    dobMonth: Annotated[int, Meta(ge=1, le=12)] | None
+    dobYear: int | None
+    canonicalEmail: str | UnsetType = UNSET
+    meta: UserMeta
+
+
+class BatchRow(Struct, kw_only=True):
+    """Result of one row of a batch of members."""
+
+    row: Annotated[int, Meta(ge=1, description="Counted from 1; of CSV the line.")]
+    profileId: Id
+    outcome: Annotated[
+        Literal["created", "granted", "revoked", "unchanged", "folded"],
+        Meta(description="created: got a profile; folded: a later row for the same person counts."),
+    ]
+
+
+class BatchReport(Struct, kw_only=True):
+    """Result of a batch of members."""
+
+    profiles: Annotated[int, Meta(ge=0, description="New to the site.")]
+    granted: Count
+    revoked: Count
+    unchanged: Count
+    folded: Count
+    invited: Annotated[int, Meta(ge=0, description="Mails that were put on their way.")]
+    rows: list[BatchRow]
+
+
+class Ban(Struct, kw_only=True):
+    """Ban of a profile, or of an e-mail domain, on the site."""
+
+    id: Id
+    profile: ProfileSummary | UnsetType = UNSET
+    domain: Annotated[str, Meta(description="After the @, or below it.")] | UnsetType = UNSET
+    reason: Annotated[str, Meta(description="What those concerned are told.")]
+    note: Annotated[str, Meta(description="For owners alone.")]
+    created: Time
+    createdBy: ProfileSummary | None
+    expires: Time | None
+    meta: LinksMeta
+
+
+class Bans(Struct, kw_only=True):
+    """The bans of a site that hold."""
+
+    bans: Paged[Ban]
+    meta: LinksMeta

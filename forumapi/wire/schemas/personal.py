@@ -1,0 +1,80 @@
+"""Reactions, bookmarks and drafts."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from msgspec import Meta, Struct
+
+from forumapi.wire.schemas.parts import KeysetPage, Link, LinksMeta, Paged
+from forumapi.wire.schemas.values import Count, Id, ItemTypeName, Text, Time
+
+
+class ReactionKind(Struct, kw_only=True):
+    """A reaction that can be given on this site."""
+
+    name: Annotated[str, Meta(pattern="^[a-z0-9_-]{1,30}$")]
+    text: Annotated[Text, Meta(description="What is shown for it, such as an emoji.")]
+
+
+class Reaction(Struct, kw_only=True):
+    """Count of a reaction to an item or comment."""
+
+    name: str
+    text: Text
+    count: Count
+    own: Annotated[bool, Meta(description="The caller gave it too.")]
+
+
+class Reactions(Struct, kw_only=True):
+    """The reactions of this site, with what something got of each."""
+
+    reactions: list[Reaction]
+    meta: LinksMeta
+
+
+class Bookmark(Struct, kw_only=True):
+    """Something that the caller wants to find again."""
+
+    itemType: ItemTypeName
+    itemId: Id
+    title: Annotated[Text, Meta(description="Of the item, or of what the comment is on.")]
+    created: Annotated[Time, Meta(description="When it was bookmarked.")]
+    meta: LinksMeta
+
+
+class BookmarkPage(KeysetPage[Bookmark]):
+    """Some bookmarks, the newest first; `next` leads on by key, so that no page is slower than the first."""
+
+
+class Bookmarks(Struct, kw_only=True):
+    """The caller's bookmarks."""
+
+    bookmarks: BookmarkPage
+    meta: LinksMeta
+
+
+class DraftMeta(Struct, kw_only=True):
+    """`meta` of a draft."""
+
+    created: Time
+    edited: Time
+    links: list[Link]
+
+
+class Draft(Struct, kw_only=True):
+    """Draft of the caller at some place."""
+
+    itemType: Annotated[ItemTypeName, Meta(description="What it is going to be.")]
+    placeType: Annotated[ItemTypeName, Meta(description="What it is going to stand on or in.")]
+    placeId: Id
+    version: Annotated[int, Meta(ge=1, description="What the next copy must name.")]
+    content: Annotated[dict[str, Any], Meta(description="As it was sent.")]
+    meta: DraftMeta
+
+
+class Drafts(Struct, kw_only=True):
+    """The caller's drafts."""
+
+    drafts: Paged[Draft]
+    meta: LinksMeta

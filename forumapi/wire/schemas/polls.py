@@ -1,0 +1,87 @@
+"""Polls and their votes."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from msgspec import UNSET, Meta, Struct, UnsetType
+
+from forumapi.wire.schemas.bases import Entry
+from forumapi.wire.schemas.comments import CommentSummary
+from forumapi.wire.schemas.items import DetailMeta, Item, SummaryMeta
+from forumapi.wire.schemas.parts import LinksMeta, ListMeta, Paged, ProfileSummary
+from forumapi.wire.schemas.values import Count, Id, Text, Time
+
+
+class PollChoice(Struct, kw_only=True):
+    """A choice of a poll; without counts while the caller may not see the results."""
+
+    id: Id
+    choice: Text
+    order: Annotated[int, Meta(ge=1, description="Its place.")]
+    votes: Annotated[int, Meta(ge=0, description="Ballots that name it.")] | UnsetType = UNSET
+    voterCount: Annotated[int, Meta(ge=0, description="The same.")] | UnsetType = UNSET
+    voted: (
+        Annotated[Literal[True], Meta(description="The caller's ballot names it.")] | UnsetType
+    ) = UNSET
+
+
+class Poll(Item, kw_only=True):
+    """A poll with a page of its comments (content 6.4)."""
+
+    question: Text
+    multi: Annotated[bool, Meta(description="A ballot may name several choices.")]
+    pollOpen: Annotated[bool, Meta(description="Votes are taken.")]
+    choices: list[PollChoice]
+    voterCount: Annotated[int, Meta(ge=0, description="Ballots.")]
+    pollCloses: Time | UnsetType = UNSET
+    named: (
+        Annotated[Literal[True], Meta(description="It is shown who voted for what.")] | UnsetType
+    ) = UNSET
+    results: (
+        Annotated[
+            Literal["voted", "closed"],
+            Meta(description="Who sees the results before the end: whoever voted, or nobody."),
+        ]
+        | UnsetType
+    ) = UNSET
+    comments: Paged[CommentSummary]
+    meta: DetailMeta
+
+
+class PollSummary(Item, kw_only=True):
+    """A poll in a list (content 3.1)."""
+
+    question: Text
+    multi: bool
+    pollOpen: bool
+    pollCloses: Time | UnsetType = UNSET
+    totalComments: Count
+    totalViews: Count
+    meta: SummaryMeta
+
+
+class Polls(Struct, kw_only=True):
+    """The polls of a site that the caller may read (content 3.6)."""
+
+    polls: Paged[PollSummary]
+    meta: ListMeta
+
+
+class PollEntry(Entry[PollSummary], tag="poll"):
+    """A poll among items of several types."""
+
+
+class Vote(Struct, kw_only=True):
+    """One ballot of a named poll."""
+
+    voter: ProfileSummary
+    choices: Annotated[list[int], Meta(description="Ids of the choices that it names.")]
+    created: Annotated[Time, Meta(description="When it was cast, or changed last.")]
+
+
+class Votes(Struct, kw_only=True):
+    """Votes of a named poll, by choice."""
+
+    votes: Paged[Vote]
+    meta: LinksMeta

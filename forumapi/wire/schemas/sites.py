@@ -1,0 +1,184 @@
+"""Sites, their settings and legal documents, and figures of the platform."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from msgspec import UNSET, Meta, Struct, UnsetType
+
+from forumapi.wire.schemas.parts import Link, LinksMeta, Paged, Permissions, ProfileSummary, Stat
+from forumapi.wire.schemas.values import Count, Id, Text, Time
+
+
+class MenuEntry(Struct, kw_only=True):
+    """One entry of a site's menu (platform 2.3)."""
+
+    href: Annotated[str, Meta(description="A relative reference, or http, https, mailto.")]
+    title: Text | UnsetType = UNSET
+    text: Text
+
+
+class SiteFlags(Struct, kw_only=True):
+    """Flag of a site: `deleted`."""
+
+    deleted: bool
+
+
+class SiteMeta(Struct, kw_only=True):
+    """`meta` of a site."""
+
+    created: Time
+    createdBy: ProfileSummary | None
+    flags: SiteFlags
+    stats: list[Stat]
+    links: list[Link]
+    permissions: Permissions | UnsetType = UNSET
+
+
+class Site(Struct, kw_only=True):
+    """A tenant (platform 2.2)."""
+
+    siteId: Id
+    siteURL: Annotated[
+        str, Meta(description="Its own domain, else where its API is; no trailing slash.")
+    ]
+    title: Text
+    description: Text
+    subdomainKey: str
+    domain: Annotated[str, Meta(description='Its own domain; "" for none.')]
+    webUrl: (
+        Annotated[str, Meta(description="Where its pages are; mails and feeds lead there.")]
+        | UnsetType
+    ) = UNSET
+    forceSSL: Literal[True] | UnsetType = UNSET
+    ownedBy: ProfileSummary | None
+    themeId: Id
+    logoUrl: str
+    faviconUrl: str | UnsetType = UNSET
+    backgroundColor: str
+    backgroundUrl: str | UnsetType = UNSET
+    backgroundPosition: (
+        Literal["tile", "cover", "tall", "wide", "left", "center", "right"] | UnsetType
+    ) = UNSET
+    linkColor: str
+    gaWebPropertyId: str | UnsetType = UNSET
+    menu: list[MenuEntry]
+    auth0Domain: str | UnsetType = UNSET
+    auth0ClientId: str | UnsetType = UNSET
+    meta: SiteMeta
+
+
+class Sites(Struct, kw_only=True):
+    """The list of sites (platform 2.3)."""
+
+    sites: Paged[Site]
+    meta: LinksMeta
+
+
+class Health(Struct, kw_only=True):
+    """One thing that was looked at for a site's owner."""
+
+    set: bool
+    valid: bool
+    error: Annotated[str, Meta(description='What is wrong; "" for nothing.')]
+    value: Any
+
+
+class SiteStatus(Struct, kw_only=True):
+    """Health of the domains and sign-in methods that the owner configured (platform 2.3)."""
+
+    site: Site
+    domainHealth: Health
+    backgroundUrlHealth: Health
+    logoUrlHealth: Health
+    analyticsIDHealth: Health
+
+
+class Reserved(Struct, kw_only=True):
+    """Availability of a subdomain: true if it is taken or reserved (platform 2.3)."""
+
+    reserved: bool
+
+
+class Index(Struct, kw_only=True):
+    """Index of the API's first links (platform 2.3)."""
+
+    links: list[Link]
+
+
+class LegalIndex(Struct, kw_only=True):
+    """The legal documents of this host (platform 6.1)."""
+
+    links: list[Link]
+
+
+class LegalDocument(Struct, kw_only=True):
+    """A legal document, or a link to where it is kept (platform 6.1)."""
+
+    link: str | UnsetType = UNSET
+    html: str | UnsetType = UNSET
+    lastModified: Time
+
+
+class LegalTemplate(Struct, kw_only=True):
+    """A legal document as the site's owner edits it. `own`: the site has replaced it."""
+
+    name: Literal["cookies", "privacy", "terms"]
+    own: bool
+    html: Annotated[str, Meta(description='The text, with $names; "" where there is a link.')]
+    link: Annotated[str, Meta(description='Where it is kept instead; "" for here.')]
+    lastModified: Time
+    names: Annotated[list[str], Meta(description="What may stand in it after a $.")]
+
+
+class LegalTemplates(Struct, kw_only=True):
+    """All legal documents of a site, as its owner edits them."""
+
+    documents: list[LegalTemplate]
+
+
+class SiteOptions(Struct, kw_only=True):
+    """Options of a site as they count now."""
+
+    membersCreateMicrocosms: Annotated[bool, Meta(description="Else its owner alone.")]
+    sendEmail: Annotated[bool, Meta(description="Of profiles that are made from now on.")]
+    sendSMS: Annotated[bool, Meta(description="Likewise.")]
+
+
+class SiteOffer(Struct, kw_only=True):
+    """An offer to own a site."""
+
+    to: ProfileSummary
+    by: ProfileSummary
+    expires: Time
+
+
+class SiteAvatars(Struct, kw_only=True):
+    """The source of pictures of people who uploaded none."""
+
+    gravatar: Annotated[bool, Meta(description="They are fetched from Gravatar.")]
+
+
+class Metric(Struct, kw_only=True):
+    """One day of the platform."""
+
+    timestamp: Annotated[Time, Meta(description="When it was counted.")]
+    pageviews: Annotated[Count, Meta(description="Kept for old data: 0.")]
+    visits: Annotated[Count, Meta(description="Kept for old data: 0.")]
+    uniques: Annotated[Count, Meta(description="Kept for old data: 0.")]
+    newProfiles: Annotated[Count, Meta(description="Made in the 24 hours before.")]
+    editedProfiles: Annotated[Count, Meta(description="With a name and an avatar of their own.")]
+    totalProfiles: Count
+    signins: Annotated[Count, Meta(description="Profiles active in the 24 hours before.")]
+    comments: Annotated[Count, Meta(description="Of the 24 hours before.")]
+    conversations: Annotated[Count, Meta(description="Of the 24 hours before.")]
+    engagedForums: Annotated[
+        Count, Meta(description="Sites with a comment, several profiles and a logo of their own.")
+    ]
+    totalForums: Annotated[Count, Meta(description="Sites.")]
+
+
+class Metrics(Struct, kw_only=True):
+    """The last sample of each day, the oldest first."""
+
+    metrics: list[Metric]

@@ -1,0 +1,113 @@
+"""Watchers and ignored objects of the caller."""
+
+from __future__ import annotations
+
+from typing import Annotated, Final, Generic
+
+from msgspec import Meta, Struct
+
+from forumapi.wire.schemas.events import EventSummary
+from forumapi.wire.schemas.huddles import HuddleSummary
+from forumapi.wire.schemas.items import ConversationSummary
+from forumapi.wire.schemas.microcosms import MicrocosmSummary
+from forumapi.wire.schemas.parts import LinksMeta, Paged, ProfileSummary, T
+from forumapi.wire.schemas.polls import PollSummary
+from forumapi.wire.schemas.sites import Site
+from forumapi.wire.schemas.values import Count, Id, Time
+
+
+class WatchedObject(Struct, Generic[T], kw_only=True, tag_field="itemType"):
+    """Base of watchers of an object of the type T."""
+
+    id: Id
+    itemTypeId: Annotated[int, Meta(ge=1)]
+    itemId: Id
+    lastNotified: Annotated[Time, Meta(description="0001-01-01T00:00:00Z: never.")]
+    sendEmail: bool
+    sendSMS: bool
+    item: T
+
+
+class WatchedSite(WatchedObject[Site], tag="site"):
+    """The caller follows the whole site."""
+
+
+class WatchedMicrocosm(WatchedObject[MicrocosmSummary], tag="microcosm"):
+    """The caller follows a microcosm."""
+
+
+class WatchedProfile(WatchedObject[ProfileSummary | None], kw_only=True, tag="profile"):
+    """The caller follows a person; `itemId` 0 with `item` null is all people."""
+
+    itemId: Count
+
+
+class WatchedHuddle(WatchedObject[HuddleSummary], tag="huddle"):
+    """The caller follows a huddle."""
+
+
+class WatchedConversation(WatchedObject[ConversationSummary], tag="conversation"):
+    """The caller follows a conversation."""
+
+
+class WatchedPoll(WatchedObject[PollSummary], tag="poll"):
+    """The caller follows a poll."""
+
+
+class WatchedEvent(WatchedObject[EventSummary], tag="event"):
+    """The caller follows an event."""
+
+
+class Watchers(Struct, kw_only=True):
+    """Watchers of the caller."""
+
+    watchers: Paged[
+        WatchedSite
+        | WatchedMicrocosm
+        | WatchedProfile
+        | WatchedHuddle
+        | WatchedConversation
+        | WatchedPoll
+        | WatchedEvent
+    ]
+    meta: LinksMeta
+
+
+# A tag is the first property of its struct; where it stands elsewhere on the wire: struct -> (tag, what it follows).
+TAG_AFTER: Final = {kind.__name__: ("itemType", "item") for kind in WatchedObject.__subclasses__()}
+
+
+class IgnoredObject(Struct, Generic[T], kw_only=True, tag_field="itemType"):
+    """Base of entries of the list of ignored objects."""
+
+    itemId: Id
+    item: T
+
+
+class IgnoredMicrocosm(IgnoredObject[MicrocosmSummary], tag="microcosm"):
+    """An ignored microcosm."""
+
+
+class IgnoredProfile(IgnoredObject[ProfileSummary], tag="profile"):
+    """An ignored person."""
+
+
+class IgnoredConversation(IgnoredObject[ConversationSummary], tag="conversation"):
+    """An ignored conversation."""
+
+
+class IgnoredEvent(IgnoredObject[EventSummary], tag="event"):
+    """An ignored event."""
+
+
+class IgnoredPoll(IgnoredObject[PollSummary], tag="poll"):
+    """An ignored poll."""
+
+
+class Ignored(Struct, kw_only=True):
+    """Object that the caller ignores."""
+
+    ignored: Paged[
+        IgnoredMicrocosm | IgnoredProfile | IgnoredConversation | IgnoredEvent | IgnoredPoll
+    ]
+    meta: LinksMeta
