@@ -290,6 +290,7 @@ def test_headers_say_what_they_were_given_whatever_that_is(words: str) -> None:
         (("List-Unsubscribe", f"<https://forum.test/{'x' * 200}>"),),
     )
     data = smtp.encode(message)
+    assert f"List-Unsubscribe: <https://forum.test/{'x' * 200}>".encode() in data
     assert max(map(len, data.split(b"\r\n"))) <= 998 and data.isascii()
     assert b"\n" not in data.replace(b"\r\n", b"") and b"\r" not in data.replace(b"\r\n", b"")
     got = email.message_from_bytes(data, policy=email.policy.default)
@@ -307,6 +308,27 @@ def test_headers_say_what_they_were_given_whatever_that_is(words: str) -> None:
     # Lines end as they do in mail.
     assert text.get_content().replace("\r\n", "\n") == f"{words}\n.\nFrom here\n"
     assert html.get_content().strip() == f"<p>{words}</p>"
+
+
+@pytest.mark.parametrize("end", ["\n", "\r", "\r\n", "\x0b", "\x0c", "\x85", "\u2028"])
+def test_no_value_makes_a_header_of_its_own(end: str) -> None:
+    words = f"a{end}Bcc: eve@example.test{end}{end}b"
+    message = smtp.Message(
+        1,
+        "<1.a@b.test>",
+        datetime.datetime(2026, 11, 27, tzinfo=datetime.UTC),
+        (words, "notify@forum.test"),
+        "ana@example.test",
+        words,
+        "text",
+        None,
+        (("List-Id", words),),
+    )
+    got = email.message_from_bytes(smtp.encode(message), policy=email.policy.default)
+
+    assert "Bcc" not in got
+    assert got["Subject"] == got["List-Id"] == "a Bcc: eve@example.test b"
+    assert got.get_payload(decode=True) == b"text"
 
 
 def test_a_lease_takes_no_more_than_it_is_asked_for(post: Post) -> None:
