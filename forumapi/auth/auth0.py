@@ -12,7 +12,7 @@ from oauthlib.oauth2 import WebApplicationClient
 
 from forumapi.auth import identity_provider_client
 from forumapi.auth.identity_provider_client import Provider
-from forumapi.auth.openid import verified_address
+from forumapi.auth.openid import verified_email
 from forumapi.database.connections import Query, Reader
 from forumapi.errors import BadGateway, Invalid, Unauthorized
 
@@ -46,8 +46,8 @@ def tenant(tx: Reader, site_id: int) -> Tenant:
     return Tenant(*row)
 
 
-def address_of_code(config: Config, found: Tenant, code: str, site_url: str) -> str:
-    """The verified address of whoever the code is about. Raises Unauthorized, BadGateway."""
+def email_of_code(config: Config, found: Tenant, code: str, site_url: str) -> str:
+    """Return the verified e-mail address of whoever the code is about. Raises Unauthorized, BadGateway."""
     client = WebApplicationClient(found.client_id)
     tokens = identity_provider_client.exchange(
         config,
@@ -57,13 +57,13 @@ def address_of_code(config: Config, found: Tenant, code: str, site_url: str) -> 
         client_secret=found.client_secret,
         takes_basic=False,
     )
-    return _address(config, found, tokens.access_token)
+    return _email(config, found, tokens.access_token)
 
 
-def address_of_token(config: Config, found: Tenant, access_token: str) -> str:
-    """The verified address of an access token's bearer. Raises Unauthorized for one of another client, BadGateway.
+def email_of_token(config: Config, found: Tenant, access_token: str) -> str:
+    """Return the verified e-mail address of an access token's bearer. Raises Unauthorized, BadGateway.
 
-    A token that is not a JWT does not say whom it was issued to, and is refused.
+    A token of another client is refused. A token that is not a JWT does not say whom it was issued to, and is refused.
     """
     there = Provider(config, f"https://{found.domain}/")
     claims = there.claims(
@@ -75,10 +75,10 @@ def address_of_token(config: Config, found: Tenant, access_token: str) -> str:
     audience = claims["aud"] if isinstance(claims["aud"], list) else [claims["aud"]]
     if claims.get("azp") != found.client_id and found.client_id not in audience:
         raise Unauthorized(_REFUSED)
-    return _address(config, found, access_token, str(claims["sub"]))
+    return _email(config, found, access_token, str(claims["sub"]))
 
 
-def _address(config: Config, found: Tenant, access_token: str, subject: str = "") -> str:
+def _email(config: Config, found: Tenant, access_token: str, subject: str = "") -> str:
     said = identity_provider_client.get_json(
         config, f"https://{found.domain}/userinfo", access_token
     )
@@ -86,4 +86,4 @@ def _address(config: Config, found: Tenant, access_token: str, subject: str = ""
         raise BadGateway("The identity provider failed")
     if subject and said.get("sub") != subject:
         raise Unauthorized(_REFUSED)
-    return verified_address(said, is_verified=said.get("email_verified") is True)
+    return verified_email(said, is_verified=said.get("email_verified") is True)

@@ -48,10 +48,10 @@ class Begin(Struct):
 
 
 class Browser(NamedTuple):
-    """A browser at a page of ours: `mark` tells it from others, `address` is where it is, `link` what it opened."""
+    """A browser at a page of ours: `mark` tells it from others, `url` is where it is, `link` what it opened."""
 
     mark: str
-    address: str
+    url: str
     link: str = ""
 
 
@@ -129,16 +129,16 @@ class Setting(NamedTuple):
         if self.kind == "urls":
             if not isinstance(value, list) or len(value) > MAX_URLS:
                 raise Invalid(place, f"must be a list of at most {MAX_URLS} addresses")
-            return [self._address(one, f"{place}[{index}]") for index, one in enumerate(value)]
+            return [self._url(one, f"{place}[{index}]") for index, one in enumerate(value)]
         if not isinstance(value, str):
             raise Invalid(place, "must be a text")
         if len(value) > MAX_SETTING or not value.isprintable() or "\0" in value:
             raise Invalid(place, f"may have at most {MAX_SETTING} characters, none of them special")
         if self.kind == "url" and value:
-            return self._address(value, place)
+            return self._url(value, place)
         return value.strip()
 
-    def _address(self, value: Any, place: str) -> str:
+    def _url(self, value: Any, place: str) -> str:
         try:
             parts = urlsplit(value) if isinstance(value, str) and value.isprintable() else None
         except ValueError:
@@ -200,7 +200,7 @@ class Backend:
         raise Invalid("method", f"{self.name} begins with POST /auth")
 
     def verify(self, attempt: Attempt) -> Verified | None:
-        """The address that the caller has proven to have, or None for "go on"."""
+        """Return the e-mail address that the caller has proven to have, or None for "go on"."""
         raise NotImplementedError
 
 

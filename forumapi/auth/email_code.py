@@ -162,7 +162,7 @@ class EmailCodeBackend(Backend):
                 link_hash=_link_hash(secret),
                 email=address,
                 browser=browser.mark,
-                next=browser.address,
+                next=browser.url,
                 link_minutes=LINK_MINUTES,
             )
             outbox.queue(

@@ -76,14 +76,14 @@ class RedirectBackend(Backend, is_abstract=True):
         request = client.prepare_request_body(
             code=code, redirect_uri=kept["redirectUri"], code_verifier=kept["verifier"]
         )
-        return Verified(self.address(attempt, request, kept["nonce"]))
+        return Verified(self.email(attempt, request, kept["nonce"]))
 
     def authorization_url(self, attempt: Attempt) -> str:
         """Return the address of the provider's page."""
         raise NotImplementedError
 
-    def address(self, attempt: Attempt, request: str, nonce: str) -> str:
-        """The verified address of whoever the code of this token request is about."""
+    def email(self, attempt: Attempt, request: str, nonce: str) -> str:
+        """Return the verified e-mail address of whoever the code of this token request is about."""
         raise NotImplementedError
 
 
@@ -122,8 +122,8 @@ class OpenidBackend(RedirectBackend):
         """As the discovery document says."""
         return self.metadata(self._provider(attempt)).authorization
 
-    def address(self, attempt: Attempt, request: str, nonce: str) -> str:
-        """Out of the id_token; out of userinfo, where that says nothing about an address."""
+    def email(self, attempt: Attempt, request: str, nonce: str) -> str:
+        """Return the address of the id_token; that of userinfo, where the token has none."""
         settings, found = attempt.settings, self._provider(attempt)
         metadata = self.metadata(found)
         named, expected = attempt.sign_in.iss, self.expected(metadata)
@@ -151,7 +151,7 @@ class OpenidBackend(RedirectBackend):
             raise Unauthorized("The identity provider's answer is not valid")
         if "email" not in claims and metadata.userinfo:
             claims |= found.userinfo(metadata, tokens.access_token, str(claims["sub"]))
-        return verified_address(claims, is_verified=self.is_verified(claims))
+        return verified_email(claims, is_verified=self.is_verified(claims))
 
     def check(
         self, claims: Mapping[str, Any], metadata: Metadata, settings: Mapping[str, Any]
@@ -175,14 +175,14 @@ def _check_party(claims: Mapping[str, Any], client_id: str) -> None:
         raise Unauthorized("The identity provider's answer is not valid")
 
 
-def verified_address(claims: Mapping[str, Any], *, is_verified: bool) -> str:
-    """The address in the claims. Raises Unauthorized without one, or where it is not verified."""
-    address = claims.get("email")
-    if not isinstance(address, str) or not email.valid(address):
+def verified_email(claims: Mapping[str, Any], *, is_verified: bool) -> str:
+    """Return the e-mail address of the claims. Raises Unauthorized without one, or where it is not verified."""
+    claimed = claims.get("email")
+    if not isinstance(claimed, str) or not email.valid(claimed):
         raise Unauthorized("The identity provider returned no e-mail address")
     if not is_verified:
         raise Unauthorized("The identity provider has not verified this e-mail address")
-    return address
+    return claimed
 
 
 def _redirect_uri(attempt: Attempt) -> str:

@@ -1,4 +1,4 @@
-"""Providers that need no address: Google, Microsoft, Auth0 by OpenID Connect, GitHub by plain OAuth 2."""
+"""Providers that need no URL: Google, Microsoft, Auth0 by OpenID Connect, GitHub by plain OAuth 2."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from forumapi.auth.openid import (
     REDIRECT_URIS,
     OpenidBackend,
     RedirectBackend,
-    verified_address,
+    verified_email,
 )
 from forumapi.errors import BadGateway, Unauthorized
 
@@ -101,12 +101,12 @@ class Auth0Backend(OpenidBackend):
     )
 
     def issuer(self, settings: Mapping[str, Any]) -> str:
-        """The tenant's address, with a slash at its end."""
+        """Return the tenant's URL, with a slash at its end."""
         return f"https://{settings['domain']}/"
 
 
 class GithubBackend(RedirectBackend):
-    """GitHub: the primary address of the account, if it is verified."""
+    """GitHub: the primary e-mail address of the account, if it is verified."""
 
     name = "github"
     title = "GitHub"
@@ -126,7 +126,7 @@ class GithubBackend(RedirectBackend):
         """GitHub has no discovery document."""
         return f"{_site(attempt.settings)}/login/oauth/authorize"
 
-    def address(self, attempt: Attempt, request: str, nonce: str) -> str:
+    def email(self, attempt: Attempt, request: str, nonce: str) -> str:
         """GitHub answers a wrong code with 200 and `error`."""
         settings = attempt.settings
         tokens = identity_provider_client.exchange(
@@ -145,7 +145,7 @@ class GithubBackend(RedirectBackend):
             raise BadGateway("The identity provider failed")
         for one in said:
             if isinstance(one, dict) and one.get("primary") is True:
-                return verified_address(one, is_verified=one.get("verified") is True)
+                return verified_email(one, is_verified=one.get("verified") is True)
         raise Unauthorized("The identity provider returned no e-mail address")
 
 

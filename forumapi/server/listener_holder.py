@@ -310,14 +310,14 @@ class Probe:
         self.socket = socket.socket(socket.AF_UNIX)
         try:
             os.fchmod(self.socket.fileno(), 0o600)
-            self.socket.bind(self._address)
+            self.socket.bind(self._socket_path)
             self.socket.listen(_BACKLOG)
         except OSError:
             self.end()
             raise
 
     @property
-    def _address(self) -> str:
+    def _socket_path(self) -> str:
         return f"/proc/self/fd/{self._folder}/{self._path.name}"
 
     def begin(self, connections: int) -> None:
@@ -354,7 +354,7 @@ class Probe:
             with contextlib.ExitStack() as open_ones:
                 # Connections that stay open lead the next one to another worker.
                 for _ in range(connections):
-                    one = node_status.connect(f"unix:{self._address}")
+                    one = node_status.connect(f"unix:{self._socket_path}")
                     open_ones.callback(one.close)
                     status, _ = node_status.get(one, self._host, PAGE)
                     if status not in node_status.ANSWERED:

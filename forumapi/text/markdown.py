@@ -18,7 +18,7 @@ _OUTPUT.unsafe_ = True
 _MAX_CELLS = 20_000
 """Table cells of one text. The engine fills up short rows, so 16 kB can become 15 MB and a second."""
 
-_MAX_ADDRESSES = 100
+_MAX_URLS = 100
 """Times `www.` in one word. The engine looks at the rest of the word at each: 50 kB take a second."""
 
 _WORD = re.compile(r"\S++")
@@ -29,8 +29,8 @@ def to_html(source: str) -> str:
     """Render `source` as unsafe HTML."""
     if "|" in source:
         source = _with_bounded_tables(source)
-    if source.count("www.") > _MAX_ADDRESSES:
-        source = _WORD.sub(_with_bounded_addresses, source)
+    if source.count("www.") > _MAX_URLS:
+        source = _WORD.sub(_with_bounded_urls, source)
     return comrak.render_markdown(source, extension_options=_EXTENSIONS, render_options=_OUTPUT)
 
 
@@ -58,7 +58,7 @@ def _with_bounded_tables(source: str) -> str:
     return "\n".join(lines)
 
 
-def _with_bounded_addresses(word: re.Match[str]) -> str:
-    if word[0].count("www.") > _MAX_ADDRESSES:
+def _with_bounded_urls(word: re.Match[str]) -> str:
+    if word[0].count("www.") > _MAX_URLS:
         return word[0].replace("www.", r"www\.")
     return word[0]

@@ -44,12 +44,12 @@ _SITE_BYTES: Final = 6_000
 
 # Mail programs show no frames: each becomes a link.
 _FRAME: Final = re.compile(r'<iframe[^>]*?\ssrc="([^"]*)"[^>]*>\s*</iframe>')
-# Relative addresses, which are made absolute.
+# Relative URLs, which are made absolute.
 _RELATIVE: Final = re.compile(r'(<(?:a|img)\s(?:[^>]*?\s)?(?:href|src)=")(/(?!/)[^"]*)')
 
 
 class EmailWriter:
-    """Renderer of queued mails. `sites`: present titles, addresses and permissions."""
+    """Renderer of queued mails. `sites`: present titles, URLs and permissions."""
 
     def __init__(
         self, database: Database, sites: SiteDirectory, config: Callable[[], Config]
@@ -131,12 +131,12 @@ class EmailWriter:
 
     def _update(self, tx: Reader, site: Site, tree: Tree, context: MailContext) -> Written:
         kind = mail_templates.KINDS[context.type]
-        address = _Address(site, kind.name)
+        links = _Links(site, kind.name)
         values = {
             "actor_name": context.actor_name,
-            "actor_url": address.of(f"/profiles/{context.actor_id}/"),
+            "actor_url": links.of(f"/profiles/{context.actor_id}/"),
             "context_text": _title(context),
-            "context_url": address.of(_path(context)),
+            "context_url": links.of(_path(context)),
         }
         if context.type == update.NEW_ITEM and context.item is not None:
             place = context.item[2][0]
@@ -144,7 +144,7 @@ class EmailWriter:
             seen = place in tree.view(context.principal).set
             values["microcosm_title"] = tree.nodes[place].title if seen else "a forum"
         if context.type == update.NEW_USER:
-            # Only the owner of the site sees the address (M-05).
+            # Only the owner of the site sees the e-mail address (M-05).
             tells = context.is_site_owner and context.actor_email
             values["new_user"] = context.actor_name + (
                 f" ({escape(context.actor_email)})" if tells else ""
@@ -178,16 +178,16 @@ class EmailWriter:
     ) -> Written | Dropped:
         if not news and not context.unread_huddles:
             return Dropped("nothing is new")
-        address = _Address(site, mail_templates.KINDS[mail_context.DIGEST].name)
+        links = _Links(site, mail_templates.KINDS[mail_context.DIGEST].name)
         words = html_words = ""
         if context.unread_huddles:
             many = context.unread_huddles
             line = f"{many} private message{' is' if many == 1 else 's are'} unread."
-            words = f"{line}\n{address.of('/huddles/')}\n\n"
-            html_words = f'<p><a href="{escape(address.of("/huddles/"))}">{line}</a></p>\n'
+            words = f"{line}\n{links.of('/huddles/')}\n\n"
+            html_words = f'<p><a href="{escape(links.of("/huddles/"))}">{line}</a></p>\n'
         lines, items = [], []
         for one in news:
-            link = address.of(itemtypes.href(one.type, one.id).removeprefix("/api/v1") + "/")
+            link = links.of(itemtypes.href(one.type, one.id).removeprefix("/api/v1") + "/")
             title, place = plain(one.title), plain(one.microcosm_title)
             state = "new" if one.is_new else "new comments"
             lines.append(f"- {title} ({state}, in {place})\n  {link}")
@@ -217,7 +217,7 @@ class EmailWriter:
         html: dict[str, str],
     ) -> Written:
         kind = mail_templates.KINDS[context.type]
-        address = _Address(site, kind.name)
+        links = _Links(site, kind.name)
         unsubscribe_url = unsubscribe.link(
             self._secret, site, context.profile_id, unsubscribe.kind_of(context)
         )
@@ -225,11 +225,11 @@ class EmailWriter:
             values
             | {
                 "recipient_name": context.name,
-                "settings_url": address.of("/updates/settings/"),
+                "settings_url": links.of("/updates/settings/"),
                 "site_title": site.title,
                 "site_url": site.page(""),
                 "unsubscribe_url": unsubscribe_url,
-                "updates_url": address.of("/updates/"),
+                "updates_url": links.of("/updates/"),
             },
             words,
             html,
@@ -267,8 +267,8 @@ class EmailWriter:
         return found
 
 
-class _Address:
-    """Maker of addresses on a site with the campaign of the mail."""
+class _Links:
+    """Maker of URLs on a site with the campaign of the mail."""
 
     def __init__(self, site: Site, campaign: str) -> None:
         self._site = site
@@ -306,7 +306,7 @@ def _thread(context: MailContext) -> str:
 
 
 def _page(filled: RenderedMail, site: Site) -> str:
-    """Wrap the HTML part in a minimal document with absolute addresses."""
+    """Wrap the HTML part in a minimal document with absolute URLs."""
 
     def whole(match: re.Match[str]) -> str:
         return match[1] + escape(site.page(unescape(match[2])))

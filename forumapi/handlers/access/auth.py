@@ -150,11 +150,11 @@ class Auth0Handler(Handler):
         ctx.writer.end()
         app, site = ctx.app, ctx.site
         if code:
-            address = auth0.address_of_code(app.config, tenant, code, site.url)
+            email = auth0.email_of_code(app.config, tenant, code, site.url)
         else:
-            address = auth0.address_of_token(app.config, tenant, given_token)
+            email = auth0.email_of_token(app.config, tenant, given_token)
         # The site's owner chose the tenant: what it says counts there.
-        verified = Verified(address, client_id, is_platforms=site.is_root)
+        verified = Verified(email, client_id, is_platforms=site.is_root)
         agent = ctx.environ.get("HTTP_USER_AGENT", "")
         secret = sign_in.complete(app.database, app.config, site, verified, ctx.ip, agent)
         return Data(json_fragments.dumps(secret))

@@ -1,7 +1,7 @@
 """Pages on which a person signs in and says what a client may do. Wire: docs/api/oauth.md.
 
 Whoever is at a page is known by its cookie alone (`auth.page_session`), never by a bearer token. The request that a
-form is about stands in the address, which the form's key covers, and is judged anew with every answer.
+form is about stands in the URL, which the form's key covers, and is judged anew with every answer.
 """
 
 from __future__ import annotations
@@ -92,7 +92,7 @@ class PageHandler(Handler):
     def act(self, ctx: Context, form: Form) -> Result:
         """Act on a form."""
         cookie = _cookie(ctx)
-        if not cookie or not page_session.is_form_key(form.csrf, cookie, _address(ctx)):
+        if not cookie or not page_session.is_form_key(form.csrf, cookie, _own_url(ctx)):
             return _message(
                 ctx,
                 "This page is too old",
@@ -105,7 +105,7 @@ class PageHandler(Handler):
             return self._step(ctx, cookie, "oauth.email", form)
         if form.step == "leave":
             page_session.end(ctx.writer, ctx.site.id, cookie)
-            return _go(_address(ctx), _set_cookie(ctx, ""))
+            return _go(_own_url(ctx), _set_cookie(ctx, ""))
         me = page_session.find(ctx.reader, ctx.site.id, cookie)
         if me is None:
             text = "You were signed out meanwhile."
@@ -121,33 +121,31 @@ class PageHandler(Handler):
         ctx.writer.end()
         app, site = ctx.app, ctx.site
         try:
-            browser = Browser(page_session.mark(cookie), _address(ctx))
+            browser = Browser(page_session.mark(cookie), _own_url(ctx))
             verified = backends.verify(
                 _proof(form), site, ctx.ip, app.config, app.database, browser=browser
             )
             if verified is None:
                 app.mail.wake()
                 return self._step(ctx, cookie, "oauth.code", form)
-            return self._enter(ctx, cookie, form, verified, _address(ctx))
+            return self._enter(ctx, cookie, form, verified, _own_url(ctx))
         except ApiError as error:
             if error.status >= 500 and error.status != 501:
                 raise
             return self._step(ctx, cookie, _STEPS[str(form.step)], form, error)
 
-    def _enter(
-        self, ctx: Context, cookie: str, form: Form, verified: Verified, address: str
-    ) -> Result:
-        """Sign in whoever has proven to have an address, and go on at `address`; first with a second factor, if any."""
+    def _enter(self, ctx: Context, cookie: str, form: Form, verified: Verified, url: str) -> Result:
+        """Sign in whoever has proven to have an e-mail address, and go on at `url`; first with any second factor."""
         app, site = ctx.app, ctx.site
         agent = ctx.environ.get("HTTP_USER_AGENT", "")
         try:
             secret = sign_in.complete(app.database, app.config, site, verified, ctx.ip, agent)
         except SecondFactorNeeded as needed:
             form.flow = needed.flow
-            return self._step(ctx, cookie, "oauth.factor", form, address=address)
+            return self._step(ctx, cookie, "oauth.factor", form, url=url)
         with app.database.write() as tx:
             page_session.confine(tx, site.id, secret)
-        return _go(address, _set_cookie(ctx, secret))
+        return _go(url, _set_cookie(ctx, secret))
 
     def _step(
         self,
@@ -157,7 +155,7 @@ class PageHandler(Handler):
         form: Form,
         error: ApiError | None = None,
         text: str = "",
-        address: str = "",
+        url: str = "",
     ) -> Result:
         """A page of signing in, with what went wrong before."""
         values = {"email": escape(given(form.email, "")[:254])}
@@ -172,7 +170,7 @@ class PageHandler(Handler):
             cookie,
             status=error.status if error else 200,
             more=error.headers if error else (),
-            address=address,
+            url=url,
             notice=html_pages.notice(error.message if error else text),
             **values,
         )
@@ -223,7 +221,7 @@ def _set_cookie(ctx: Context, value: str) -> tuple[str, str]:
     return "Set-Cookie", text
 
 
-def _address(ctx: Context) -> str:
+def _own_url(ctx: Context) -> str:
     return f"{ctx.path}?{ctx.query_string}" if ctx.query_string else ctx.path
 
 
@@ -245,11 +243,11 @@ def _page(
     status: int = 200,
     more: tuple[tuple[str, str], ...] = (),
     targets: str = "",
-    address: str = "",
+    url: str = "",
     **values: str,
 ) -> RawResponse:
-    """A page with forms, which lead to `address`: where it stands, unless something else is said."""
-    action = address or _address(ctx)
+    """A page with forms, which lead to `url`: where it stands, unless something else is said."""
+    action = url or _own_url(ctx)
     body = html_pages.page(
         template,
         f"{title} - {ctx.site.title}",
@@ -374,7 +372,7 @@ class AuthorizeHandler(PageHandler):
         asked = self._asked(ctx)
         if form.step == "allow":
             if not set(asked.scopes) <= set(given(form.scopes, "").split()):
-                # Without a scope in the address it is all that the client may ask for, more by now than was shown.
+                # Without a scope in the URL it is all that the client may ask for, more by now than was shown.
                 return self.shown(ctx, me, cookie)
             location = provider(ctx).grant(ctx.pairs, asked, me.user_id)
         elif form.step == "deny":
@@ -417,7 +415,7 @@ class EmailLinkHandler(PageHandler):
         cookie, link = _cookie(ctx), self._link(ctx)
         if link is None or not _is_asker(link, cookie):
             return self._old(ctx)
-        if not page_session.is_form_key(form.csrf, cookie, _address(ctx)):
+        if not page_session.is_form_key(form.csrf, cookie, _own_url(ctx)):
             return self._old(ctx)
         # As with POST /auth: nothing is held meanwhile, each step is a transaction of its own.
         ctx.writer.end()
