@@ -12,16 +12,12 @@ from pathlib import Path
 
 PROJECT = Path(__file__).resolve().parent.parent
 PACKAGE = PROJECT / "forumapi"
-SAVED = PROJECT / "tests" / "saved"
+OLD_NAMES = PROJECT / "tests" / "saved" / "old_names.txt"
 # Files that tell of the past.
 HISTORY = {"CHANGELOG.md", "docs/upgrading.md", "tests/saved/old_names.txt"}
 # A docstring begins with a verb or with the class of a noun.
 _VAGUE = re.compile(r"(What|Who|Whether|Where|Which|Whoever|Whose|How|Of|When|If)\b")
 _PATH = re.compile(r"(?<![\w>*])[\w/.-]*\w\.py\b")  # a name with a placeholder is no path
-
-
-def _saved(name: str) -> set[str]:
-    return set((SAVED / name).read_text().splitlines())
 
 
 def _files(*folders: str) -> dict[str, str]:
@@ -51,7 +47,7 @@ def _modules() -> dict[str, ast.Module]:
 
 
 def test_old_module_names_are_gone() -> None:
-    old = {line.split()[0].replace("/", ".") for line in _saved("old_names.txt")}
+    old = {line.split()[0].replace("/", ".") for line in OLD_NAMES.read_text().splitlines()}
     packages = {".".join(path.parent.relative_to(PACKAGE).parts) for path in PACKAGE.rglob("*.py")}
     gone = {f"forumapi.{name}" for name in old - packages}
     dotted = re.compile(rf"(?<![\w.])({'|'.join(map(re.escape, sorted(gone)))})\b")
@@ -90,7 +86,6 @@ def test_modules_that_are_named_exist() -> None:
 
 
 def test_a_class_has_its_name_alone() -> None:
-    """Those in saved/double_names.txt are still to be renamed: the list only shrinks."""
     classes = Counter(
         node.name
         for name, tree in _modules().items()
@@ -99,8 +94,7 @@ def test_a_class_has_its_name_alone() -> None:
         if isinstance(node, ast.ClassDef)
     )
 
-    double = {name for name, times in classes.items() if times > 1}
-    assert double - _saved("double_names.txt") == set()
+    assert {name for name, times in classes.items() if times > 1} == set()
 
 
 def test_docstrings_begin_with_a_verb_or_a_noun() -> None:

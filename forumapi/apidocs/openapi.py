@@ -1,7 +1,7 @@
 """OpenAPI 3.1 document, made from the routing tables.
 
 Addresses, rights, bodies, answers, parameters and statuses follow from the routing tables and each method's
-`Operation`, texts from docstrings.
+`HandlerOperation`, texts from docstrings.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ from forumapi.request.handler import (
     ANYONE,
     ANYTHING,
     Handler,
+    HandlerOperation,
     Need,
-    Operation,
     Param,
 )
 from forumapi.request.routing import CONVERTERS, NumberConverter
@@ -349,7 +349,7 @@ def _operation_id(verb: str, template: str) -> str:
 
 
 def _operation(
-    endpoint: Endpoint, verb: str, operation: Operation, schemas: _Schemas, routes: Routes
+    endpoint: Endpoint, verb: str, operation: HandlerOperation, schemas: _Schemas, routes: Routes
 ) -> Schema:
     function = getattr(endpoint.handler, verb.lower())
     summary, description = _texts(function.__doc__ or endpoint.handler.__doc__)
@@ -389,7 +389,7 @@ def _operation(
     return made
 
 
-def _passed(operation: Operation, schemas: _Schemas) -> Schema:
+def _passed(operation: HandlerOperation, schemas: _Schemas) -> Schema:
     """Describe success. A stored file may also be sent in part (206), by a redirect, or not again (304)."""
     made: Schema = {str(operation.status): _success(operation, schemas)}
     if operation.media_type == ANYTHING:
@@ -412,7 +412,7 @@ def _head(get: Schema, endpoint: Endpoint) -> Schema:
     }
 
 
-def _shared(endpoint: Endpoint, verb: str, operation: Operation) -> list[str]:
+def _shared(endpoint: Endpoint, verb: str, operation: HandlerOperation) -> list[str]:
     """List the operation's parameters that are shared components."""
     names = ["limit", "offset"] if operation.paged else []
     if not operation.media_type:
@@ -433,7 +433,7 @@ def _shared(endpoint: Endpoint, verb: str, operation: Operation) -> list[str]:
     return names
 
 
-def _is_tagged(endpoint: Endpoint, operation: Operation) -> bool:
+def _is_tagged(endpoint: Endpoint, operation: HandlerOperation) -> bool:
     return not operation.media_type or endpoint.handler.tags_bare_answers
 
 
@@ -441,7 +441,7 @@ def _locates(handler: type[Handler]) -> bool:
     return handler.locate is not Handler.locate
 
 
-def _statuses(endpoint: Endpoint, verb: str, operation: Operation) -> list[int]:
+def _statuses(endpoint: Endpoint, verb: str, operation: HandlerOperation) -> list[int]:
     """List the statuses other than success, as they follow from the operation's declaration."""
     found = {400, 404, 429, 500, 503}
     if verb == "GET" and _is_tagged(endpoint, operation):
@@ -473,13 +473,13 @@ def other_answers(handler: type[Handler]) -> Mapping[str, Any]:
     return also
 
 
-def takes_preference(operation: Operation) -> bool:
+def takes_preference(operation: HandlerOperation) -> bool:
     """Check that Prefer applies to a write: it does not to answers without an envelope."""
     return not operation.media_type
 
 
 def _written(
-    endpoint: Endpoint, verb: str, operation: Operation, schemas: _Schemas, routes: Routes
+    endpoint: Endpoint, verb: str, operation: HandlerOperation, schemas: _Schemas, routes: Routes
 ) -> dict[str, Schema]:
     """Return the answers of a write beside its own success: for a page, by the form preferred, and on a dry run."""
     made: dict[str, Schema] = {}
@@ -509,7 +509,7 @@ def _written(
 
 
 def _shown(
-    endpoint: Endpoint, verb: str, operation: Operation, routes: Routes
+    endpoint: Endpoint, verb: str, operation: HandlerOperation, routes: Routes
 ) -> tuple[int, Any] | None:
     """Find status and type of the document that shows what was written, as `preference` does; None without one."""
     if operation.status == 302:
@@ -536,7 +536,7 @@ def required_keys(handler: type[Handler], verb: str) -> tuple[str, ...]:
     return keys.get(verb, ())
 
 
-def _success(operation: Operation, schemas: _Schemas) -> Schema:
+def _success(operation: HandlerOperation, schemas: _Schemas) -> Schema:
     if operation.status == 101:
         return {"description": "The connection speaks WebSocket from here on."}
     if operation.media_type:

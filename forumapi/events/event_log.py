@@ -151,8 +151,8 @@ MOVE = Query(
 )
 
 
-class Event(NamedTuple):
-    """Event: a change of an object. Ids are 0 where there is none."""
+class LoggedEvent(NamedTuple):
+    """Event of the log: a committed change of an object. Ids are 0 where there is none."""
 
     number: int
     kind: str  # models/journal/journal.py
@@ -171,14 +171,14 @@ class Event(NamedTuple):
 class Batch(NamedTuple):
     """Events for a reader, and `upto`: the number to move its cursor to."""
 
-    events: list[Event]
+    events: list[LoggedEvent]
     upto: int
 
 
-def between(tx: Reader, site_id: int, after: int, upto: int, limit: int) -> list[Event]:
+def between(tx: Reader, site_id: int, after: int, upto: int, limit: int) -> list[LoggedEvent]:
     """Read the site's events after number `after`, up to `upto`: the first `limit` of those that are kept."""
     rows = tx.rows(READ, site_id=site_id, after=after, upto=upto, limit=limit)
-    return [Event(*row) for row in rows]
+    return [LoggedEvent(*row) for row in rows]
 
 
 def behind(tx: Reader, reader: str, query: Query = BEHIND) -> list[int]:

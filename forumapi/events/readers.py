@@ -16,11 +16,11 @@ from forumapi.concurrency.background_thread import PollingThread
 from forumapi.database.connections import Database, Query, Transaction
 from forumapi.errors import ApiError, TooSlow
 from forumapi.events import event_log
-from forumapi.events.event_log import Event
+from forumapi.events.event_log import LoggedEvent
 from forumapi.observability.log import logger
 
 # Applies the effects of some events of one site, in their order.
-Work = Callable[[Transaction, int, Sequence[Event]], None]
+Work = Callable[[Transaction, int, Sequence[LoggedEvent]], None]
 
 BATCH: Final = 100
 

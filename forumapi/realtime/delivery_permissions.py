@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from typing import Final, NamedTuple
 
 from forumapi import itemtypes
-from forumapi.events.event_log import Event
+from forumapi.events.event_log import LoggedEvent
 from forumapi.models.access.identity import GUEST, Identity
 from forumapi.models.journal import journal
 from forumapi.models.notices.live import (
@@ -97,7 +97,7 @@ class Caller:
         )
 
 
-def subject(event: Event) -> Named | None:
+def subject(event: LoggedEvent) -> Named | None:
     """Key of the thing whose permission decides on an event; None for an event that is delivered to nobody."""
     kind = event.item_type
     if kind in _PRIVATE or event.kind == journal.REMINDED:
@@ -111,7 +111,7 @@ def subject(event: Event) -> Named | None:
     return kind, event.item_id, 0
 
 
-def topics(event: Event, fact: Fact) -> list[Topic]:
+def topics(event: LoggedEvent, fact: Fact) -> list[Topic]:
     """Topics under which an event is delivered, the nearest first."""
     found = [Topic(event.item_type, event.item_id)]
     for kind, id in (
@@ -244,14 +244,14 @@ class Delivery(NamedTuple):
     `fact` of a thing that was moved out of their sight describes its former place.
     """
 
-    event: Event
+    event: LoggedEvent
     fact: Fact
     is_gone: bool
     clients: list[tuple[LiveClient, bool]]  # with: include the document
 
 
 def deliveries(
-    events: Iterable[Event], facts: Mapping[Named, Fact], index: Index, tree: Tree
+    events: Iterable[LoggedEvent], facts: Mapping[Named, Fact], index: Index, tree: Tree
 ) -> list[Delivery]:
     """Decide which listeners in `index` receive which event, in the order of events."""
     policy = DeliveryPolicy(tree)
@@ -284,7 +284,7 @@ def deliveries(
 def decide(
     policy: DeliveryPolicy,
     caller: Caller,
-    event: Event,
+    event: LoggedEvent,
     fact: Fact,
     topic: Topic,
     was: FormerPlace | None = None,

@@ -29,7 +29,7 @@ from forumapi.errors import (
     Unavailable,
 )
 from forumapi.events import event_log
-from forumapi.events.event_log import Event
+from forumapi.events.event_log import LoggedEvent
 from forumapi.models.access import identity as identities
 from forumapi.models.content import (
     attendee,
@@ -780,7 +780,7 @@ class Live:
         self,
         feed: Feed,
         index: Index,
-        events: Sequence[Event],
+        events: Sequence[LoggedEvent],
         after: int,
         upto: int,
         reader: Reader,
@@ -860,7 +860,7 @@ class Live:
         )
 
 
-def event_members(event: Event, fact: Fact, *, is_gone: bool) -> dict[str, Any]:
+def event_members(event: LoggedEvent, fact: Fact, *, is_gone: bool) -> dict[str, Any]:
     """Members of a frame about an event. A thing that has gone has no version."""
     kind = itemtypes.BY_ID[event.item_type]
     ended = "gone" if event.moved_from else "deleted"
@@ -911,7 +911,7 @@ def _alike(document: bytes) -> Callable[[Tree, ReadableMicrocosms], bytes]:
     return lambda tree, view: document
 
 
-def _missing(events: Sequence[Event], after: int, upto: int) -> list[tuple[int, int]]:
+def _missing(events: Sequence[LoggedEvent], after: int, upto: int) -> list[tuple[int, int]]:
     """List ranges of numbers from `after` to `upto` that are no longer stored, as (after, upto)."""
     if len(events) == upto - after:
         return []

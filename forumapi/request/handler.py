@@ -56,7 +56,7 @@ class Param(NamedTuple):
     description: str
 
 
-class Operation(NamedTuple):
+class HandlerOperation(NamedTuple):
     """Declaration of a handler method. `body` and `answer` are types for validation and for the OpenAPI document.
 
     `answer` None: `data: null`. `status` is the status of success. `paged`: takes limit and offset.
@@ -112,7 +112,7 @@ def needs(
     """
 
     def mark(function: Any) -> Any:
-        function.operation = Operation(need, body, answer, status, paged, params, media_type)
+        function.operation = HandlerOperation(need, body, answer, status, paged, params, media_type)
         return function
 
     return mark
@@ -122,7 +122,7 @@ class Handler:
     """Handler of one URL. `allow` is its Allow header, in v1's order (platform 12, content 1.12)."""
 
     allow: ClassVar[str] = ""
-    operations: ClassVar[dict[str, Operation]] = {}
+    operations: ClassVar[dict[str, HandlerOperation]] = {}
     # False where the answer holds a secret, which is then not stored by caches either.
     takes_idempotency_key: ClassVar[bool] = True
     # True where the body is files, which `take_files` receives in place of the processor.
@@ -152,7 +152,7 @@ class Handler:
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
-        found: dict[str, Operation] = {}
+        found: dict[str, HandlerOperation] = {}
         for verb in VERBS:
             function = getattr(cls, verb, None)
             if function is None:

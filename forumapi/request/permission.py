@@ -20,8 +20,8 @@ from forumapi.request.handler import (
     REMOVE,
     UPDATE,
     Handler,
+    HandlerOperation,
     Need,
-    Operation,
 )
 from forumapi.request.response import Result
 
@@ -43,7 +43,7 @@ _RIGHTS: Final[dict[Need, tuple[int, int, str]]] = {
 _CHANGING: Final = frozenset((CREATE, UPDATE, DELETE, REMOVE, MODERATE))
 
 
-def read_document(ctx: Context, handler: Handler, operation: Operation) -> Result:
+def read_document(ctx: Context, handler: Handler, operation: HandlerOperation) -> Result:
     """Run GET: find what the address names, ask the permission, check the paging."""
     located = ctx.located = handler.locate(ctx)
     permit(ctx, operation.need)

@@ -26,7 +26,7 @@ from forumapi.request import (
     routing,
 )
 from forumapi.request.context import Context
-from forumapi.request.handler import ANYONE, LOGIN, MODERATE, OWNER, READ, Handler, Operation
+from forumapi.request.handler import ANYONE, LOGIN, MODERATE, OWNER, READ, Handler, HandlerOperation
 from forumapi.request.response import PLAIN, Answer, Answered, Done, Found, Result
 from forumapi.wire import body, client_address
 
@@ -117,7 +117,7 @@ def _answer(app: Services, ctx: Context, handler: Handler, method: str) -> Answe
 
 
 def _read(
-    app: Services, ctx: Context, handler: Handler, operation: Operation, method: str
+    app: Services, ctx: Context, handler: Handler, operation: HandlerOperation, method: str
 ) -> Answered:
     caller.identify(app, ctx, handler, "GET")
     result = permission.read_document(ctx, handler, operation)
@@ -125,7 +125,7 @@ def _read(
 
 
 def _receive(
-    app: Services, ctx: Context, handler: Handler, operation: Operation, verb: str
+    app: Services, ctx: Context, handler: Handler, operation: HandlerOperation, verb: str
 ) -> Answered:
     """Receive the body, then write. Files are received before the transaction, from known callers alone."""
     if not handler.receives_files:
@@ -160,7 +160,7 @@ def _read_body(app: Services, ctx: Context) -> None:
     ctx.raw_body = data
 
 
-def _decode(ctx: Context, operation: Operation) -> None:
+def _decode(ctx: Context, operation: HandlerOperation) -> None:
     """Decode the body into the struct that the operation declares. Raises Invalid."""
     if operation.body is not None and ctx.body is None:
         sent = body.parse(ctx.raw_body, ctx.environ.get("CONTENT_TYPE", ""), operation.body)
@@ -170,7 +170,7 @@ def _decode(ctx: Context, operation: Operation) -> None:
 
 
 def _write(
-    app: Services, ctx: Context, handler: Handler, operation: Operation, verb: str
+    app: Services, ctx: Context, handler: Handler, operation: HandlerOperation, verb: str
 ) -> Answered:
     """Write in one transaction: caller, idempotency claim, permission on current rows, the work, commit."""
     key = ctx.environ.get("HTTP_IDEMPOTENCY_KEY")
@@ -202,7 +202,7 @@ def _write(
     return preference.apply(app, ctx, handler, verb, result, answer)
 
 
-def _work(ctx: Context, handler: Handler, operation: Operation, verb: str) -> Result:
+def _work(ctx: Context, handler: Handler, operation: HandlerOperation, verb: str) -> Result:
     """Check in the order of content 1.2, which decides which status wins, then call the handler."""
     if verb == "PUT":
         located = ctx.located = handler.locate(ctx)

@@ -19,7 +19,7 @@ from forumapi.database.connections import (
     Row,
     Transaction,
 )
-from forumapi.events.event_log import Event
+from forumapi.events.event_log import LoggedEvent
 from forumapi.models.access import permission_target
 from forumapi.models.journal import journal
 from forumapi.models.microcosms.tree import load_tree
@@ -178,7 +178,7 @@ class Dispatch:
         self._queue = queue
         self._trees: Lru[int, Tree] = Lru(_TREES_BYTES, lambda _, tree: tree.weight)
 
-    def work(self, tx: Transaction, site_id: int, events: Sequence[Event]) -> None:
+    def work(self, tx: Transaction, site_id: int, events: Sequence[LoggedEvent]) -> None:
         """Notify of some events of a site, in their order."""
         concerned = [event for event in events if _concerns(event)]
         state = recipients.site(tx, site_id) if concerned else None
@@ -195,7 +195,7 @@ class Dispatch:
         return found
 
 
-def _concerns(event: Event) -> bool:
+def _concerns(event: LoggedEvent) -> bool:
     """Check that an event can lead to notifications; an import never does (discovery 13)."""
     if event.is_import:
         return False
@@ -226,7 +226,7 @@ class _EventDispatch:
         # a later comment.
         self._passed_over: dict[tuple[int, int], set[int]] = {}
 
-    def run(self, events: Sequence[Event]) -> None:
+    def run(self, events: Sequence[LoggedEvent]) -> None:
         """Notify of each event, in order."""
         comments = self._by_id(LiveComment, COMMENTS, _ids(events, {itemtypes.COMMENT}))
         items = self._by_id(
@@ -362,7 +362,7 @@ class _EventDispatch:
             self._mail_item(item, NEW_ITEM, wanted, "item", item.author_id)
             self._notified(wanted, item.created)
 
-    def _attendee(self, item: LiveItem, event: Event) -> None:
+    def _attendee(self, item: LiveItem, event: LoggedEvent) -> None:
         """Notify the followers of an event of a new attendee."""
         who = event.item_id
         if not self._coming(item, [who]):
@@ -375,7 +375,7 @@ class _EventDispatch:
             self._mail_item(item, NEW_ATTENDEE, wanted, f"attendee-{who}", who)
             self._notified(wanted, event.created)
 
-    def _invitations(self, items: dict[int, LiveItem], events: Sequence[Event]) -> None:
+    def _invitations(self, items: dict[int, LiveItem], events: Sequence[LoggedEvent]) -> None:
         """Notify people that somebody else has added as attendees."""
         numbers = {
             row[0]
@@ -389,7 +389,7 @@ class _EventDispatch:
                 are_new=[event.kind == journal.CREATED for event in events],
             )
         }
-        groups: dict[tuple[int, int], dict[int, Event]] = {}
+        groups: dict[tuple[int, int], dict[int, LoggedEvent]] = {}
         for event in events:
             if event.number in numbers:
                 group = groups.setdefault((event.parent_id, event.actor_id), {})
@@ -411,7 +411,7 @@ class _EventDispatch:
             # Without the event's number: whoever takes an invitation back and repeats it mails once.
             self._mail_item(item, EVENT_INVITATION, wanted, f"invitation-{actor}", actor)
 
-    def _reminder(self, item: LiveItem, event: Event) -> None:
+    def _reminder(self, item: LiveItem, event: LoggedEvent) -> None:
         """Remind the attendees of an event, once more if it was moved since."""
         subject = self._about_item(item, item.author_id, preference=EVENT_REMINDER)
         coming = self._coming(item, None)
@@ -458,7 +458,7 @@ class _EventDispatch:
 
     # ------------------------------------------------------------ people
 
-    def _newcomer(self, event: Event) -> None:
+    def _newcomer(self, event: LoggedEvent) -> None:
         """Mail the followers of all people about a new profile."""
         new = event.item_id
         target = Target(itemtypes.PROFILE, new, owner_ids=(new,))
@@ -566,5 +566,5 @@ def _is_mailed(one: Recipient) -> bool:
     return one.wants_mail and not one.ignores
 
 
-def _ids(events: Sequence[Event], types: Collection[int]) -> set[int]:
+def _ids(events: Sequence[LoggedEvent], types: Collection[int]) -> set[int]:
     return {event.item_id for event in events if event.item_type in types}

@@ -25,7 +25,7 @@ from forumapi.concurrency.background_thread import PollingThread
 from forumapi.database.connections import Reader, Transaction
 from forumapi.errors import ApiError, Forbidden, NotFound
 from forumapi.events import event_log, readers
-from forumapi.events.event_log import Event
+from forumapi.events.event_log import LoggedEvent
 from forumapi.mail import outbox
 from forumapi.models.access import identity as identities
 from forumapi.models.access.identity import GUEST, Identity
@@ -133,7 +133,7 @@ class Deliverer(PollingThread):
         self.reader = readers.EventReader(READER, self._queue, webhook_delivery.BEHIND)
         self.apply(config)
 
-    def _queue(self, tx: Transaction, site_id: int, events: Sequence[Event]) -> None:
+    def _queue(self, tx: Transaction, site_id: int, events: Sequence[LoggedEvent]) -> None:
         webhook_delivery.queue(tx, site_id, events)
         tx.after_commit(self.wake)
 

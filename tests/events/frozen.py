@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 from forumapi import itemtypes
 from forumapi.database.connections import Database, Transaction
-from forumapi.events.event_log import Event
+from forumapi.events.event_log import LoggedEvent
 from forumapi.events.readers import EventReader, Readers
 from forumapi.events.sequencer import Sequencer
 from forumapi.models.journal import journal
@@ -22,7 +22,7 @@ FREEZES = 99
 READ = 500  # what is read is noted as an item so much higher
 
 
-def note_read(tx: Transaction, site_id: int, events: Sequence[Event]) -> None:
+def note_read(tx: Transaction, site_id: int, events: Sequence[LoggedEvent]) -> None:
     """Leave a row for each event, in the reader's transaction."""
     for event in events:
         if event.kind == journal.PATCHED:
@@ -30,7 +30,7 @@ def note_read(tx: Transaction, site_id: int, events: Sequence[Event]) -> None:
             journal.record(tx, Author(site_id, 0, ""), "created", itemtypes.COMMENT, id)
 
 
-def freeze(tx: Transaction, site_id: int, events: Sequence[Event]) -> None:
+def freeze(tx: Transaction, site_id: int, events: Sequence[LoggedEvent]) -> None:
     """The same, and stop the whole process before it can commit."""
     note_read(tx, site_id, events)
     if any(event.item_id == FREEZES for event in events):

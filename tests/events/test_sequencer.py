@@ -18,7 +18,7 @@ from forumapi import itemtypes
 from forumapi.database.connections import Query, Transaction
 from forumapi.errors import OutcomeUnknown
 from forumapi.events import event_log, lease
-from forumapi.events.event_log import Event
+from forumapi.events.event_log import LoggedEvent
 from forumapi.events.readers import EventReader, Readers
 from forumapi.events.sequencer import Sequencer
 from forumapi.models.journal import journal
@@ -278,7 +278,7 @@ def test_a_reader_gets_each_event_once_and_in_order(made, site, pair):
     wait_for_all(made, site)
     read: list[int] = []
 
-    def work(tx: Transaction, site_id: int, events: Sequence[Event]) -> None:
+    def work(tx: Transaction, site_id: int, events: Sequence[LoggedEvent]) -> None:
         if site_id == site.id:
             read.extend(event.item_id for event in events if event.kind == journal.PATCHED)
 
@@ -294,14 +294,14 @@ def test_an_event_that_a_reader_fails_on_is_passed_over_and_the_others_are_read(
         note(made, site, id)
     wait_for_all(made, site)
 
-    def work(tx, site_id: int, events: Sequence[Event]) -> None:
+    def work(tx, site_id: int, events: Sequence[LoggedEvent]) -> None:
         for event in events:
             if site_id == site.id and event.kind == journal.PATCHED:
                 if event.item_id == 3:
                     raise ValueError("poison")
                 note_read(tx, site_id, event)
 
-    def note_read(tx, site_id: int, event: Event) -> None:
+    def note_read(tx, site_id: int, event: LoggedEvent) -> None:
         journal.record(
             tx, Author(site_id, 0, ""), "created", itemtypes.COMMENT, 500 + event.item_id
         )
@@ -324,7 +324,7 @@ def test_a_site_whose_events_take_the_database_too_long_keeps_no_other_waiting(m
     read: list[tuple[int, int]] = []
     slow = {2}
 
-    def work(tx: Transaction, site_id: int, events: Sequence[Event]) -> None:
+    def work(tx: Transaction, site_id: int, events: Sequence[LoggedEvent]) -> None:
         for event in events:
             if event.kind == journal.PATCHED and site_id in (site.id, after.id):
                 if site_id == site.id and event.item_id in slow:
@@ -374,7 +374,7 @@ def test_a_readers_cursor_moves_at_the_moment_of_its_effect(made, site, pair):
             )
         )
 
-    def work(tx: Transaction, site_id: int, events: Sequence[Event]) -> None:
+    def work(tx: Transaction, site_id: int, events: Sequence[LoggedEvent]) -> None:
         if site_id == site.id:
             look()
             tx.after_commit(look)

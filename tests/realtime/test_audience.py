@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 import pytest
 
 from forumapi.database.connections import Database
-from forumapi.events.event_log import Event
+from forumapi.events.event_log import LoggedEvent
 from forumapi.models.access import identity
 from forumapi.models.notices import live
 from forumapi.models.notices.live import Fact, Named
@@ -102,7 +102,7 @@ MUTATIONS = {
 class Told(NamedTuple):
     """A site's events with what the engine read for them, and what the oracle says that each client is told."""
 
-    events: list[tuple[Event, Asked]]
+    events: list[tuple[LoggedEvent, Asked]]
     facts: dict[Named, Fact]
     tree: Tree
     followers: Index
@@ -126,7 +126,7 @@ def _moved_from(random: Random, world: World, kind: str, asked: Asked) -> int:
     return 0
 
 
-def _event(world: World, number: int, kind: str, asked: Asked, moved_from: int = 0) -> Event:
+def _event(world: World, number: int, kind: str, asked: Asked, moved_from: int = 0) -> LoggedEvent:
     """An event as models write it."""
     parent = (0, 0)
     item_id = asked.id
@@ -141,7 +141,7 @@ def _event(world: World, number: int, kind: str, asked: Asked, moved_from: int =
         item_id = parent[1]
     elif asked.type == ROLE:
         parent = MICROCOSM, world.roles[asked.id].microcosm_id
-    return Event(number, kind, asked.type, item_id, *parent, 0, 0, 1, False, NOW, moved_from)
+    return LoggedEvent(number, kind, asked.type, item_id, *parent, 0, 0, 1, False, NOW, moved_from)
 
 
 def _things(world: World) -> list[Asked]:
@@ -186,7 +186,7 @@ def drawn(url: str, database: Database, seed: int, worlds: int) -> list[Told]:
     found = []
     for world in made:
         loader = store.Loader(database, world)
-        events: list[tuple[Event, Asked]] = []
+        events: list[tuple[LoggedEvent, Asked]] = []
         for thing in _things(world):
             for kind in random.sample(KINDS, 2):
                 moved_from = _moved_from(random, world, kind, thing)

@@ -9,7 +9,7 @@ from random import Random
 import pytest
 
 from forumapi.database.connections import Query, Transaction
-from forumapi.events.event_log import Event
+from forumapi.events.event_log import LoggedEvent
 from forumapi.models.journal import journal
 from forumapi.updates.dispatch import Dispatch
 from forumapi.updates.notice import Notice
@@ -273,7 +273,7 @@ class Undone(Exception):
 
 
 def tell(
-    make: Factory, world: World, event: Event, named: Sequence[int] = ()
+    make: Factory, world: World, event: LoggedEvent, named: Sequence[int] = ()
 ) -> tuple[set[int], set[int]]:
     """(who got a row, who gets a mail) for one event, with these people named in its comment; nothing of it stays."""
     notices: list[Notice] = []
@@ -311,9 +311,9 @@ def newest(tx: Transaction, site_id: int) -> int:
     return int(tx.value(NEWEST, site=site_id) or 0)
 
 
-def event_of(world: World, kind: int, id: int, actor: int) -> Event:
+def event_of(world: World, kind: int, id: int, actor: int) -> LoggedEvent:
     """The event of the log that the making of a thing leaves."""
-    return Event(1, journal.CREATED, kind, id, 0, 0, 0, actor, 1, False, world.now)
+    return LoggedEvent(1, journal.CREATED, kind, id, 0, 0, 0, actor, 1, False, world.now)
 
 
 def wants(world: World, me: int, actor: int, kind: int, id: int, place: int | None) -> bool:

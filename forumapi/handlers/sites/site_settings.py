@@ -58,7 +58,7 @@ class _OnSite(Handler):
 # ---------------------------------------------------------------- options
 
 
-class OptionsBody(Struct):
+class SiteOptionsBody(Struct):
     """The body of PUT /site/options; what is not sent stays."""
 
     membersCreateMicrocosms: bool | UnsetType = UNSET
@@ -85,8 +85,8 @@ class SiteOptionsHandler(_OnSite):
             )
         )
 
-    @needs(OWNER, body=OptionsBody, status=302)
-    def put(self, ctx: Context, sent: OptionsBody) -> Result:
+    @needs(OWNER, body=SiteOptionsBody, status=302)
+    def put(self, ctx: Context, sent: SiteOptionsBody) -> Result:
         """Sets who may make microcosms, and the master switches of profiles that are made from now on."""
         SiteOptions.update(
             ctx.writer,

@@ -18,7 +18,7 @@ from forumapi.database.connections import (
     Row,
     Transaction,
 )
-from forumapi.events.event_log import Event
+from forumapi.events.event_log import LoggedEvent
 from forumapi.models.pages import page_with_total
 from forumapi.wire import json_fragments
 from forumapi.wire.paging import Paging
@@ -507,7 +507,7 @@ class DeliveryQueue(NamedTuple):
         return bool(tx.run(REPLAY_ONE, message_id=message_id, viewer=viewer, **self._asdict()))
 
 
-def queue(tx: Transaction, site_id: int, events: Sequence[Event]) -> None:
+def queue(tx: Transaction, site_id: int, events: Sequence[LoggedEvent]) -> None:
     """Queue a delivery for each event and webhook of the site that subscribes to it, by one statement."""
     numbers = [event.number for event in events if not event.is_import]
     if numbers:
