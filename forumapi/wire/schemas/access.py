@@ -27,9 +27,9 @@ class ApiKey(Struct, kw_only=True):
     id: Id
     name: Text
     prefix: Annotated[str, Meta(description="What the secret begins with.")]
-    secret: Annotated[str, Meta(description="The token; only in the answer that makes it.")] | (
-        UnsetType
-    ) = UNSET
+    secret: Annotated[
+        str | UnsetType, Meta(description="The token; only in the answer that makes it.")
+    ] = UNSET
     scopes: list[str] | None
     created: Time
     expires: Time
@@ -177,7 +177,7 @@ class OAuthClient(Struct, kw_only=True):
     id: Id
     name: Text
     confidential: Annotated[bool, Meta(description="It has a secret.")]
-    secret: Annotated[str, Meta(description="Only in the answer that makes it.")] | UnsetType = (
+    secret: Annotated[str | UnsetType, Meta(description="Only in the answer that makes it.")] = (
         UNSET
     )
     redirectUris: list[str]

@@ -45,17 +45,13 @@ class CommentSummaryMeta(CreatedMeta, kw_only=True):
     links: list[Link]
     attachments: Annotated[list[Attachment], Meta(description="The oldest 25.")] | UnsetType = UNSET
     reactions: ReactionCounts | UnsetType = UNSET
-    reacted: (
-        Annotated[list[str], Meta(description="How the caller reacted, on the page of an item.")]
-        | UnsetType
-    ) = UNSET
-    permissions: (
-        Annotated[
-            Permissions,
-            Meta(description="The caller's, on the page of an item; absent for guests."),
-        ]
-        | UnsetType
-    ) = UNSET
+    reacted: Annotated[
+        list[str] | UnsetType, Meta(description="How the caller reacted, on the page of an item.")
+    ] = UNSET
+    permissions: Annotated[
+        Permissions | UnsetType,
+        Meta(description="The caller's, on the page of an item; absent for guests."),
+    ] = UNSET
 
 
 class CommentSummary(Struct, kw_only=True):

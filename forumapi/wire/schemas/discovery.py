@@ -92,9 +92,9 @@ class SearchQuery(Struct, kw_only=True):
     attendee: Literal[True] | UnsetType = UNSET
     has: list[str] | UnsetType = UNSET
     sort: str | UnsetType = UNSET
-    ignored: (
-        Annotated[str, Meta(description="What could not be used, joined by blanks.")] | UnsetType
-    ) = UNSET
+    ignored: Annotated[
+        str | UnsetType, Meta(description="What could not be used, joined by blanks.")
+    ] = UNSET
     searched: Annotated[str, Meta(description="What was used.")] | UnsetType = UNSET
 
 
@@ -103,24 +103,17 @@ class Search(Struct, kw_only=True):
 
     query: SearchQuery
     timeTakenInMs: Annotated[int, Meta(ge=1)] | UnsetType = UNSET
-    partial: (
-        Annotated[Literal[True], Meta(description="There was no time to look at everything.")]
-        | UnsetType
-    ) = UNSET
-    atLeast: (
-        Annotated[
-            Literal[True],
-            Meta(description="There are more than `total`; pages further on count further."),
-        ]
-        | UnsetType
-    ) = UNSET
-    forgiving: (
-        Annotated[
-            Literal[True],
-            Meta(description="Nothing holds the words as typed; words one typing error away do."),
-        ]
-        | UnsetType
-    ) = UNSET
+    partial: Annotated[
+        Literal[True] | UnsetType, Meta(description="There was no time to look at everything.")
+    ] = UNSET
+    atLeast: Annotated[
+        Literal[True] | UnsetType,
+        Meta(description="There are more than `total`; pages further on count further."),
+    ] = UNSET
+    forgiving: Annotated[
+        Literal[True] | UnsetType,
+        Meta(description="Nothing holds the words as typed; words one typing error away do."),
+    ] = UNSET
     results: (
         Paged[
             SiteHit

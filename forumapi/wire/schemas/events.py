@@ -26,9 +26,9 @@ class EventSummaryMeta(FlaggedMeta[EventSummaryFlags]):
 class EventBase(Item, kw_only=True):
     """Keys that each shape of an event begins with."""
 
-    when: (
-        Annotated[str, Meta(description="Local time at the event, printed with a Z.")] | UnsetType
-    ) = UNSET
+    when: Annotated[
+        str | UnsetType, Meta(description="Local time at the event, printed with a Z.")
+    ] = UNSET
     tz: str | UnsetType = UNSET
     whentz: Time | UnsetType = UNSET
     duration: Annotated[int, Meta(ge=1, description="Minutes.")] | UnsetType = UNSET
@@ -96,9 +96,9 @@ class Attendee(Struct, kw_only=True):
     profileId: Id
     profile: ProfileSummary
     rsvp: Literal["yes", "maybe", "invited", "no"]
-    waiting: (
-        Annotated[Literal[True], Meta(description="Comes as soon as there is a space.")] | UnsetType
-    ) = UNSET
+    waiting: Annotated[
+        Literal[True] | UnsetType, Meta(description="Comes as soon as there is a space.")
+    ] = UNSET
     rsvpdOn: Time
     meta: AttendeeMeta
 

@@ -58,10 +58,9 @@ class PlatformLinks(Struct, kw_only=True):
 class OldTarget(Struct, kw_only=True):
     """Target of an old URL."""
 
-    rel: (
-        Annotated[str, Meta(description="The item type; absent for a file and for nothing.")]
-        | UnsetType
-    ) = UNSET
+    rel: Annotated[
+        str | UnsetType, Meta(description="The item type; absent for a file and for nothing.")
+    ] = UNSET
     href: Annotated[str, Meta(description='The address here; "" for nothing.')]
 
 

@@ -57,9 +57,9 @@ class Update(Struct, kw_only=True):
     item: Annotated[
         Any, one_of("CommentSummary", "ConversationSummary", "EventSummary", "PollSummary")
     ]
-    parentItemType: (
-        Annotated[CommentableName, Meta(description="Of what a comment is on.")] | UnsetType
-    ) = UNSET
+    parentItemType: Annotated[
+        CommentableName | UnsetType, Meta(description="Of what a comment is on.")
+    ] = UNSET
     parentItem: ParentItem | UnsetType = UNSET
     meta: UpdateMeta
 
@@ -153,10 +153,9 @@ class Webhook(Struct, kw_only=True):
     id: Id
     name: Text
     url: Annotated[str, Meta(description="Where messages are sent.")]
-    secret: (
-        Annotated[str, Meta(description="What signs; only in the answer that makes it.")]
-        | UnsetType
-    ) = UNSET
+    secret: Annotated[
+        str | UnsetType, Meta(description="What signs; only in the answer that makes it.")
+    ] = UNSET
     kinds: Annotated[list[str], Meta(description="Of which kinds of events it is told.")]
     itemTypes: Annotated[list[str], Meta(description="Of which types of things.")]
     actsAs: Annotated[int, Meta(ge=0, description="A profile; 0: a guest.")]

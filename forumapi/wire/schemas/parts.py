@@ -142,7 +142,6 @@ class ErrorDetail(Struct, kw_only=True):
     errorCode: Annotated[int, Meta(ge=0, le=25, description="A stable code; 0 when none fits.")]
     errorDetail: Annotated[str, Meta(description="The same text as error[0].")]
     scope: Annotated[str, Meta(description="The scope that the token lacks.")] | UnsetType = UNSET
-    rows: (
-        Annotated[list[RowError], Meta(description="Of a batch: its wrong rows, at most 1,000.")]
-        | UnsetType
-    ) = UNSET
+    rows: Annotated[
+        list[RowError] | UnsetType, Meta(description="Of a batch: its wrong rows, at most 1,000.")
+    ] = UNSET

@@ -21,9 +21,9 @@ class PollChoice(Struct, kw_only=True):
     order: Annotated[int, Meta(ge=1, description="Its place.")]
     votes: Annotated[int, Meta(ge=0, description="Ballots that name it.")] | UnsetType = UNSET
     voterCount: Annotated[int, Meta(ge=0, description="The same.")] | UnsetType = UNSET
-    voted: (
-        Annotated[Literal[True], Meta(description="The caller's ballot names it.")] | UnsetType
-    ) = UNSET
+    voted: Annotated[
+        Literal[True] | UnsetType, Meta(description="The caller's ballot names it.")
+    ] = UNSET
 
 
 class Poll(Item, kw_only=True):
@@ -35,16 +35,13 @@ class Poll(Item, kw_only=True):
     choices: list[PollChoice]
     voterCount: Annotated[int, Meta(ge=0, description="Ballots.")]
     pollCloses: Time | UnsetType = UNSET
-    named: (
-        Annotated[Literal[True], Meta(description="It is shown who voted for what.")] | UnsetType
-    ) = UNSET
-    results: (
-        Annotated[
-            Literal["voted", "closed"],
-            Meta(description="Who sees the results before the end: whoever voted, or nobody."),
-        ]
-        | UnsetType
-    ) = UNSET
+    named: Annotated[
+        Literal[True] | UnsetType, Meta(description="It is shown who voted for what.")
+    ] = UNSET
+    results: Annotated[
+        Literal["voted", "closed"] | UnsetType,
+        Meta(description="Who sees the results before the end: whoever voted, or nobody."),
+    ] = UNSET
     comments: Paged[CommentSummary]
     meta: DetailMeta
 

@@ -48,32 +48,26 @@ class Role(Struct, kw_only=True):
     openOwn: bool
     readOthers: bool
     meta: RoleMeta
-    members: (
-        Annotated[
-            ProfilePreview,
-            Meta(description="In lists: who is in it; entries for moderators."),
-        ]
-        | UnsetType
-    ) = UNSET
-    losing: (
-        Annotated[
-            ProfilePreview,
-            Meta(
-                description="In lists, for moderators: who is in it by their own word alone, and will not be."
-            ),
-        ]
-        | UnsetType
-    ) = UNSET
+    members: Annotated[
+        ProfilePreview | UnsetType,
+        Meta(description="In lists: who is in it; entries for moderators."),
+    ] = UNSET
+    losing: Annotated[
+        ProfilePreview | UnsetType,
+        Meta(
+            description="In lists, for moderators: who is in it by their own word alone, and will not be."
+        ),
+    ] = UNSET
 
 
 class Roles(Struct, kw_only=True):
     """The roles that apply to a microcosm (platform 5.5)."""
 
     roles: Paged[Role]
-    defaultRoles: (
-        Annotated[bool, Meta(description="Present and true where all regular roles are inherited.")]
-        | UnsetType
-    ) = UNSET
+    defaultRoles: Annotated[
+        bool | UnsetType,
+        Meta(description="Present and true where all regular roles are inherited."),
+    ] = UNSET
     meta: NoFlags
 
 

@@ -46,10 +46,9 @@ class Site(Struct, kw_only=True):
     description: Text
     subdomainKey: str
     domain: Annotated[str, Meta(description='Its own domain; "" for none.')]
-    webUrl: (
-        Annotated[str, Meta(description="Where its pages are; mails and feeds lead there.")]
-        | UnsetType
-    ) = UNSET
+    webUrl: Annotated[
+        str | UnsetType, Meta(description="Where its pages are; mails and feeds lead there.")
+    ] = UNSET
     forceSSL: Literal[True] | UnsetType = UNSET
     ownedBy: ProfileSummary | None
     themeId: Id
