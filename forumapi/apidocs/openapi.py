@@ -18,14 +18,7 @@ from werkzeug.routing import BaseConverter, MapAdapter
 from werkzeug.routing.converters import DEFAULT_CONVERTERS
 
 from forumapi import __version__, itemtypes
-from forumapi.request.handler import (
-    ANYONE,
-    ANYTHING,
-    Handler,
-    HandlerOperation,
-    Need,
-    Param,
-)
+from forumapi.request.handler import ANYONE, ANYTHING, Handler, HandlerOperation, Need, Param
 from forumapi.request.routing import CONVERTERS, NumberConverter
 from forumapi.wire import http_headers, scopes
 from forumapi.wire.paging import DEFAULT_LIMIT, MAX_LIMIT, STEP

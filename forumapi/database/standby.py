@@ -23,15 +23,7 @@ from typing import Final, NamedTuple
 import psycopg
 from psycopg import errors as pgerrors
 
-from forumapi.database.connections import (
-    Connection,
-    Database,
-    Params,
-    Query,
-    Reader,
-    Replica,
-    Row,
-)
+from forumapi.database.connections import Connection, Database, Params, Query, Reader, Replica, Row
 from forumapi.errors import ApiError, TooSlow
 from forumapi.observability import metrics
 from forumapi.observability.log import logger

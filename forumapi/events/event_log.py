@@ -10,13 +10,7 @@ from __future__ import annotations
 import datetime
 from typing import Final, NamedTuple
 
-from forumapi.database.connections import (
-    PLATFORM,
-    Connection,
-    Query,
-    Reader,
-    Transaction,
-)
+from forumapi.database.connections import PLATFORM, Connection, Query, Reader, Transaction
 from forumapi.events.lease import HOLD as HOLD_LEASE
 from forumapi.events.lease import Lease, LostError
 

@@ -19,13 +19,7 @@ from html import unescape
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from forumapi.concurrency.background_thread import PollingThread
-from forumapi.database.connections import (
-    PLATFORM,
-    Database,
-    Query,
-    Reader,
-    Transaction,
-)
+from forumapi.database.connections import PLATFORM, Database, Query, Reader, Transaction
 from forumapi.errors import ApiError
 from forumapi.mail.smtp import (
     Message,

@@ -13,11 +13,7 @@ from forumapi import itemtypes
 from forumapi.events.event_log import LoggedEvent
 from forumapi.models.access.identity import GUEST, Identity
 from forumapi.models.journal import journal
-from forumapi.models.notices.live import (
-    Fact,
-    Named,
-    left,
-)
+from forumapi.models.notices.live import Fact, Named, left
 from forumapi.permissions import evaluator
 from forumapi.permissions.evaluator import Principal, Tree
 from forumapi.realtime.hub import HUDDLES, SITE, UPDATES, Index, LiveClient, Topic

@@ -31,12 +31,7 @@ from forumapi.errors import (
 from forumapi.events import event_log
 from forumapi.events.event_log import LoggedEvent
 from forumapi.models.access import identity as identities
-from forumapi.models.content import (
-    attendee,
-    comment_page,
-    huddle_page,
-    item_page,
-)
+from forumapi.models.content import attendee, comment_page, huddle_page, item_page
 from forumapi.models.notices import live
 from forumapi.models.notices.live import Fact, Named
 from forumapi.models.people import role_members

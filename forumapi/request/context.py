@@ -9,12 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from forumapi.errors import WRONG_TYPE, Invalid
 from forumapi.itemtypes import HUDDLE
 from forumapi.models.journal.journal import Author
-from forumapi.permissions.evaluator import (
-    MODERATOR,
-    PermissionSet,
-    Target,
-    Tree,
-)
+from forumapi.permissions.evaluator import MODERATOR, PermissionSet, Target, Tree
 from forumapi.wire import paging
 from forumapi.wire.paging import Paging
 

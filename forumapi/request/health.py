@@ -22,13 +22,7 @@ from forumapi.files.storage import StorageError
 from forumapi.models.sites import health_metrics
 from forumapi.observability import metrics
 from forumapi.observability.metrics_export import Point
-from forumapi.request.response import (
-    PLAIN,
-    STATUS_LINES,
-    Headers,
-    base_headers,
-    envelope,
-)
+from forumapi.request.response import PLAIN, STATUS_LINES, Headers, base_headers, envelope
 from forumapi.wire.json_fragments import dumps
 
 if TYPE_CHECKING:

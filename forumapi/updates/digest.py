@@ -13,13 +13,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from psycopg import errors as pgerrors
 
 from forumapi import itemtypes
-from forumapi.database.connections import (
-    PLATFORM,
-    Query,
-    Reader,
-    Row,
-    Transaction,
-)
+from forumapi.database.connections import PLATFORM, Query, Reader, Row, Transaction
 from forumapi.errors import Invalid
 from forumapi.models.content import event
 from forumapi.models.notices import suppression

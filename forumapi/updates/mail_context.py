@@ -25,13 +25,7 @@ from forumapi.models.notices.update import (
     REPLY,
 )
 from forumapi.models.people import ban, user
-from forumapi.permissions.evaluator import (
-    READ,
-    Principal,
-    Target,
-    Tree,
-    effective,
-)
+from forumapi.permissions.evaluator import READ, Principal, Target, Tree, effective
 
 # Number of digests among update types.
 DIGEST: Final = 0

@@ -9,12 +9,7 @@ from collections.abc import Collection, Iterator, Sequence
 from typing import Final, NamedTuple
 
 from forumapi import itemtypes
-from forumapi.database.connections import (
-    Query,
-    Reader,
-    Row,
-    Transaction,
-)
+from forumapi.database.connections import Query, Reader, Row, Transaction
 from forumapi.models.people import ban, role_members
 from forumapi.permissions.evaluator import Principal
 

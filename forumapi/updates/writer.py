@@ -22,12 +22,7 @@ from forumapi.models.content import text
 from forumapi.models.notices import update
 from forumapi.models.people import role_members
 from forumapi.text.render import RENDERER_VERSION
-from forumapi.updates import (
-    digest,
-    mail_context,
-    mail_templates,
-    unsubscribe,
-)
+from forumapi.updates import digest, mail_context, mail_templates, unsubscribe
 from forumapi.updates.mail_context import MailContext
 from forumapi.updates.mail_templates import CompiledTemplate, RenderedMail
 

@@ -33,21 +33,12 @@ from forumapi.models.journal import journal
 from forumapi.models.notices import live, webhook_delivery
 from forumapi.models.notices.live import Fact
 from forumapi.models.notices.webhook import READER
-from forumapi.models.notices.webhook_delivery import (
-    DeliveryQueue,
-    DisabledWebhook,
-    DueDelivery,
-)
+from forumapi.models.notices.webhook_delivery import DeliveryQueue, DisabledWebhook, DueDelivery
 from forumapi.models.people import membership
 from forumapi.observability import metrics
 from forumapi.observability.log import logger
 from forumapi.outbound.safe_http_client import Outbound, OutboundError
-from forumapi.realtime.delivery_permissions import (
-    GONE,
-    NOTHING,
-    WHOLE,
-    DeliveryPolicy,
-)
+from forumapi.realtime.delivery_permissions import GONE, NOTHING, WHOLE, DeliveryPolicy
 from forumapi.request.render_as import render_as
 from forumapi.wire import json_fragments
 from forumapi.wire.json_fragments import dumps

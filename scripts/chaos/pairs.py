@@ -26,15 +26,7 @@ from typing import ClassVar, Final
 from forumapi.database import embedded_postgres
 from scripts import cluster
 from scripts.bench import proc
-from scripts.chaos.stage import (
-    LeftOut,
-    Node,
-    Readers,
-    Stage,
-    Writers,
-    Wrong,
-    wait_until,
-)
+from scripts.chaos.stage import LeftOut, Node, Readers, Stage, Writers, Wrong, wait_until
 
 WRITES_PER_S: Final = 10.0
 # How long both last together, at scale 1.

@@ -27,13 +27,7 @@ from cosmic_ray.ast import ast_nodes, get_ast_from_path
 from cosmic_ray.mutating import use_mutation
 from cosmic_ray.testing import run_tests
 from cosmic_ray.work_db import WorkDB, use_db
-from cosmic_ray.work_item import (
-    MutationSpec,
-    TestOutcome,
-    WorkerOutcome,
-    WorkItem,
-    WorkResult,
-)
+from cosmic_ray.work_item import MutationSpec, TestOutcome, WorkerOutcome, WorkItem, WorkResult
 
 from scripts.mutants import plan, sql
 

@@ -14,12 +14,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from forumapi.outbound.safe_http_client import (
-    Address,
-    Outbound,
-    OutboundError,
-    is_public,
-)
+from forumapi.outbound.safe_http_client import Address, Outbound, OutboundError, is_public
 from tests.fixtures import PROJECT
 from tests.nameserver import Nameserver, nameserver
 

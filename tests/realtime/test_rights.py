@@ -11,13 +11,7 @@ import pytest
 
 from forumapi import itemtypes
 from forumapi.config import Config
-from forumapi.database.connections import (
-    Connection,
-    Database,
-    Query,
-    Reader,
-    Row,
-)
+from forumapi.database.connections import Connection, Database, Query, Reader, Row
 from forumapi.errors import Unavailable
 from forumapi.events import event_log
 from forumapi.models.access import identity

@@ -8,13 +8,7 @@ import time
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from forumapi.text.difference import (
-    DELETE,
-    EQUAL,
-    INSERT,
-    LIMIT_S,
-    changes,
-)
+from forumapi.text.difference import DELETE, EQUAL, INSERT, LIMIT_S, changes
 
 WORDS = st.lists(st.sampled_from(["a", "b ", "*c*", "\n", "dé", "\U0001f6b2", "  "])).map("".join)
 

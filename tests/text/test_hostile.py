@@ -14,12 +14,7 @@ import pytest
 from forumapi.text import clean, render
 from forumapi.text.sanitise import sanitise
 from tests.text.html_tree import assert_safe
-from tests.text.pipeline import (
-    SITE,
-    before_step_10,
-    content,
-    html,
-)
+from tests.text.pipeline import SITE, before_step_10, content, html
 
 LIMIT_S = 2.0
 """Of CPU time, for a text that needs 0.6 s at most here and 1 s by rule on a slower machine."""

@@ -8,12 +8,7 @@ import pytest
 
 from forumapi.text import render
 from tests.text.html_tree import tree
-from tests.text.pipeline import (
-    JUMP,
-    SITE,
-    content,
-    html,
-)
+from tests.text.pipeline import JUMP, SITE, content, html
 
 TABLE = (
     '<table><thead><tr><th>a</th><th align="right">b</th></tr></thead>'

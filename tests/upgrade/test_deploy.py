@@ -21,14 +21,7 @@ from tests.fixtures import PLATFORM_DOMAIN, PROJECT
 from tests.nginx.stage import nginx
 from tests.services import free_port
 from tests.upgrade.releases import release
-from tests.upgrade.stage import (
-    Held,
-    Load,
-    OverTls,
-    answers,
-    environment,
-    until,
-)
+from tests.upgrade.stage import Held, Load, OverTls, answers, environment, until
 
 pytestmark = [pytest.mark.slow, pytest.mark.wide]
 

@@ -5,14 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 
-from forumapi.command.nouns.common import (
-    OK,
-    Commands,
-    as_json,
-    print_rows,
-    reading,
-    writing,
-)
+from forumapi.command.nouns.common import OK, Commands, as_json, print_rows, reading, writing
 from forumapi.config import Config
 
 

@@ -9,12 +9,7 @@ from typing import Final
 import psycopg
 
 from forumapi.command.seed import shape as shapes
-from forumapi.command.seed.bulk_loader import (
-    Bar,
-    Progress,
-    Store,
-    vacuum_analyze,
-)
+from forumapi.command.seed.bulk_loader import Bar, Progress, Store, vacuum_analyze
 from forumapi.command.seed.corpus import Corpus, SeedError
 from forumapi.command.seed.shape import SIZES, SizeName
 from forumapi.command.seed.sites import SeededUser, SiteWriter

@@ -7,13 +7,7 @@ import shutil
 import time
 from typing import TYPE_CHECKING, Final
 
-from forumapi.files.storage.base import (
-    PIECE,
-    MissingError,
-    Served,
-    Storage,
-    StorageError,
-)
+from forumapi.files.storage.base import PIECE, MissingError, Served, Storage, StorageError
 from forumapi.files.storage.local import LocalStorage
 
 if TYPE_CHECKING:

@@ -10,12 +10,7 @@ from io import FileIO
 from pathlib import Path
 
 from forumapi.concurrency.offload import offload
-from forumapi.files.storage.base import (
-    PIECE,
-    MissingError,
-    Served,
-    StorageError,
-)
+from forumapi.files.storage.base import PIECE, MissingError, Served, StorageError
 
 
 class LocalStorage:

@@ -13,12 +13,7 @@ from botocore.config import Config as ClientConfig
 from botocore.exceptions import BotoCoreError, ClientError
 from urllib3.exceptions import HTTPError
 
-from forumapi.files.storage.base import (
-    PIECE,
-    MissingError,
-    Served,
-    StorageError,
-)
+from forumapi.files.storage.base import PIECE, MissingError, Served, StorageError
 
 # Size of a part; larger files are uploaded in parts, one after the other.
 PART: Final = 8 * 1024 * 1024

@@ -26,12 +26,7 @@ from forumapi.models.access.oauth_client import OAuthClient
 from forumapi.models.access.oauth_grant import active_profile
 from forumapi.models.access.rate_counters import Limit
 from forumapi.request.context import Context
-from forumapi.request.handler import (
-    ANYONE,
-    Handler,
-    Param,
-    needs,
-)
+from forumapi.request.handler import ANYONE, Handler, Param, needs
 from forumapi.request.response import RawResponse, Result
 from forumapi.wire import html_pages, scopes
 from forumapi.wire.body import given

@@ -8,13 +8,7 @@ from forumapi.auth import own_provider
 from forumapi.errors import Forbidden
 from forumapi.models.journal.journal import Author
 from forumapi.request.context import Context
-from forumapi.request.handler import (
-    ANYONE,
-    LOGIN,
-    Handler,
-    Param,
-    needs,
-)
+from forumapi.request.handler import ANYONE, LOGIN, Handler, Param, needs
 from forumapi.request.response import Done, RawResponse, Result
 from forumapi.wire import html_pages
 from forumapi.wire.html_pages import escape

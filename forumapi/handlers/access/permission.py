@@ -14,19 +14,9 @@ from forumapi.models.notices import update
 from forumapi.permissions import evaluator
 from forumapi.permissions.evaluator import Target, unseen_comment
 from forumapi.request.context import Context, Located
-from forumapi.request.handler import (
-    ANYONE,
-    Handler,
-    Param,
-    needs,
-)
+from forumapi.request.handler import ANYONE, Handler, Param, needs
 from forumapi.request.response import Data, Result
-from forumapi.wire.body import (
-    UNSET,
-    Body,
-    UnsetType,
-    given,
-)
+from forumapi.wire.body import UNSET, Body, UnsetType, given
 from forumapi.wire.schemas import parts as schemas
 
 _BIGINT: Final = 2**63 - 1

@@ -7,12 +7,7 @@ from forumapi.handlers.access.access_lists import listed, note
 from forumapi.models.access.api_keys_sessions import Session
 from forumapi.models.journal import journal
 from forumapi.request.context import Context
-from forumapi.request.handler import (
-    LOGIN,
-    Handler,
-    Param,
-    needs,
-)
+from forumapi.request.handler import LOGIN, Handler, Param, needs
 from forumapi.request.response import Done, Result
 from forumapi.wire.json_fragments import dumps
 from forumapi.wire.schemas import access as schemas

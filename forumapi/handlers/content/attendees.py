@@ -28,27 +28,10 @@ from forumapi.models.content.attendee import EventAttendance, Rsvp
 from forumapi.models.content.event import Event
 from forumapi.models.people.profile_summary import SUMMARY as PEOPLE
 from forumapi.permissions import evaluator
-from forumapi.permissions.evaluator import (
-    MODERATOR,
-    OWNER,
-    SITE_OWNER,
-    Target,
-)
+from forumapi.permissions.evaluator import MODERATOR, OWNER, SITE_OWNER, Target
 from forumapi.request.context import Context, Located
-from forumapi.request.handler import (
-    CREATE,
-    READ,
-    Handler,
-    Param,
-    needs,
-)
-from forumapi.request.response import (
-    Done,
-    Found,
-    Page,
-    RawResponse,
-    Result,
-)
+from forumapi.request.handler import CREATE, READ, Handler, Param, needs
+from forumapi.request.response import Done, Found, Page, RawResponse, Result
 from forumapi.wire import body, paging
 from forumapi.wire.body import Body
 from forumapi.wire.schemas import events as schemas

@@ -15,19 +15,8 @@ from forumapi.models.content.attribute import Attributes
 from forumapi.models.people import role_members
 from forumapi.permissions.evaluator import SITE_OWNER
 from forumapi.request.context import Context, Located
-from forumapi.request.handler import (
-    READ,
-    REMOVE,
-    UPDATE,
-    Handler,
-    needs,
-)
-from forumapi.request.response import (
-    Done,
-    Found,
-    Page,
-    Result,
-)
+from forumapi.request.handler import READ, REMOVE, UPDATE, Handler, needs
+from forumapi.request.response import Done, Found, Page, Result
 from forumapi.wire import paging
 from forumapi.wire.json_fragments import dumps
 from forumapi.wire.schemas import attributes as schemas

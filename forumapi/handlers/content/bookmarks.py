@@ -8,20 +8,8 @@ from forumapi.errors import InsufficientScope, NotFound
 from forumapi.handlers.content import attached_to
 from forumapi.models.content.bookmark import Bookmark
 from forumapi.request.context import Context, Located
-from forumapi.request.handler import (
-    LOGIN,
-    READ,
-    Handler,
-    Param,
-    needs,
-)
-from forumapi.request.response import (
-    Data,
-    Done,
-    Found,
-    Page,
-    Result,
-)
+from forumapi.request.handler import LOGIN, READ, Handler, Param, needs
+from forumapi.request.response import Data, Done, Found, Page, Result
 from forumapi.wire import paging, scopes
 from forumapi.wire.json_fragments import dumps
 from forumapi.wire.schemas import personal as schemas

@@ -11,19 +11,8 @@ from forumapi.errors import OUT_OF_RANGE, Invalid, NotFound
 from forumapi.handlers.content import attached_to
 from forumapi.models.content.draft import Draft
 from forumapi.request.context import Context, Located
-from forumapi.request.handler import (
-    CREATE,
-    LOGIN,
-    Handler,
-    needs,
-)
-from forumapi.request.response import (
-    Data,
-    Done,
-    Found,
-    Page,
-    Result,
-)
+from forumapi.request.handler import CREATE, LOGIN, Handler, needs
+from forumapi.request.response import Data, Done, Found, Page, Result
 from forumapi.wire import body, paging
 from forumapi.wire.body import given
 from forumapi.wire.json_fragments import dumps

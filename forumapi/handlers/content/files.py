@@ -21,14 +21,7 @@ from forumapi.models.content.file import File, Quota, StoredFile
 from forumapi.models.journal import idempotency
 from forumapi.request import multipart
 from forumapi.request.context import Context
-from forumapi.request.handler import (
-    ANYONE,
-    ANYTHING,
-    LOGIN,
-    Handler,
-    Param,
-    needs,
-)
+from forumapi.request.handler import ANYONE, ANYTHING, LOGIN, Handler, Param, needs
 from forumapi.request.multipart import Part, UploadLimits
 from forumapi.request.response import (
     Data,

@@ -8,12 +8,7 @@ from forumapi.errors import OUT_OF_RANGE, BadGateway, Invalid, NotImplementedHer
 from forumapi.models.content import geocode
 from forumapi.outbound.geocoders import GeocoderError
 from forumapi.request.context import Context
-from forumapi.request.handler import (
-    LOGIN,
-    Handler,
-    Param,
-    needs,
-)
+from forumapi.request.handler import LOGIN, Handler, Param, needs
 from forumapi.request.response import RawResponse, Result
 from forumapi.wire.json_fragments import dumps
 

@@ -13,28 +13,9 @@ from forumapi.models.content.huddle_page import HuddleView, Participants
 from forumapi.permissions import evaluator
 from forumapi.permissions.evaluator import Target
 from forumapi.request.context import Context, Located
-from forumapi.request.handler import (
-    ANYONE,
-    CREATE,
-    DELETE,
-    READ,
-    UPDATE,
-    Handler,
-    Param,
-    needs,
-)
-from forumapi.request.response import (
-    Done,
-    Found,
-    Page,
-    Result,
-    TemporaryRedirect,
-)
-from forumapi.wire import (
-    body,
-    json_fragments,
-    paging,
-)
+from forumapi.request.handler import ANYONE, CREATE, DELETE, READ, UPDATE, Handler, Param, needs
+from forumapi.request.response import Done, Found, Page, Result, TemporaryRedirect
+from forumapi.wire import body, json_fragments, paging
 from forumapi.wire.body import UNSET, Body, UnsetType
 from forumapi.wire.schemas import huddles as schemas
 

@@ -23,27 +23,10 @@ from forumapi.permissions import evaluator
 from forumapi.permissions.evaluator import Target
 from forumapi.request import patch
 from forumapi.request.context import Context, Located
-from forumapi.request.handler import (
-    DELETE,
-    READ,
-    UPDATE,
-    Handler,
-    needs,
-)
-from forumapi.request.response import (
-    Done,
-    Found,
-    Page,
-    Result,
-    TemporaryRedirect,
-)
+from forumapi.request.handler import DELETE, READ, UPDATE, Handler, needs
+from forumapi.request.response import Done, Found, Page, Result, TemporaryRedirect
 from forumapi.wire import body, paging
-from forumapi.wire.body import (
-    UNSET,
-    Body,
-    Meta,
-    UnsetType,
-)
+from forumapi.wire.body import UNSET, Body, Meta, UnsetType
 
 
 class ItemBody(Body):

@@ -15,14 +15,7 @@ from forumapi.models.access.rate_counters import Limit
 from forumapi.models.content import link
 from forumapi.models.content.link import LinkUse, PlatformLink
 from forumapi.request.context import Context
-from forumapi.request.handler import (
-    ANYONE,
-    LOGIN,
-    OWNER,
-    Handler,
-    Param,
-    needs,
-)
+from forumapi.request.handler import ANYONE, LOGIN, OWNER, Handler, Param, needs
 from forumapi.request.response import Data, Result, TemporaryRedirect
 from forumapi.wire import json_fragments, paging
 from forumapi.wire.json_fragments import dumps

@@ -7,19 +7,8 @@ from forumapi.handlers.content import attached_to
 from forumapi.models.content import reaction
 from forumapi.models.content.reaction import KindBody, Reaction
 from forumapi.request.context import Context, Located
-from forumapi.request.handler import (
-    ANYONE,
-    OWNER,
-    READ,
-    Handler,
-    needs,
-)
-from forumapi.request.response import (
-    Done,
-    Found,
-    Page,
-    Result,
-)
+from forumapi.request.handler import ANYONE, OWNER, READ, Handler, needs
+from forumapi.request.response import Done, Found, Page, Result
 from forumapi.wire.json_fragments import dumps
 from forumapi.wire.schemas import personal as schemas
 

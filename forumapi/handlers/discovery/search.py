@@ -17,13 +17,7 @@ from forumapi.models.discovery.search_language import SearchLanguage
 from forumapi.models.discovery.search_query import ParsedSearch
 from forumapi.permissions.evaluator import Target
 from forumapi.request.context import Context, Located
-from forumapi.request.handler import (
-    ANYONE,
-    OWNER,
-    Handler,
-    Param,
-    needs,
-)
+from forumapi.request.handler import ANYONE, OWNER, Handler, Param, needs
 from forumapi.request.response import Found, Page, Result
 from forumapi.text import email
 from forumapi.wire import paging

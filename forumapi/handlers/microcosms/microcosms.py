@@ -18,30 +18,10 @@ from forumapi.permissions import evaluator
 from forumapi.permissions.evaluator import Node, Target, Tree
 from forumapi.request import patch
 from forumapi.request.context import Context, Located
-from forumapi.request.handler import (
-    ANYONE,
-    CREATE,
-    DELETE,
-    READ,
-    UPDATE,
-    Handler,
-    needs,
-)
-from forumapi.request.response import (
-    Data,
-    Done,
-    Found,
-    Page,
-    Result,
-    check_match,
-)
+from forumapi.request.handler import ANYONE, CREATE, DELETE, READ, UPDATE, Handler, needs
+from forumapi.request.response import Data, Done, Found, Page, Result, check_match
 from forumapi.wire import body, paging
-from forumapi.wire.body import (
-    UNSET,
-    Body,
-    Meta,
-    UnsetType,
-)
+from forumapi.wire.body import UNSET, Body, Meta, UnsetType
 from forumapi.wire.schemas import microcosms as schemas
 
 

@@ -10,13 +10,7 @@ from urllib.parse import urlsplit
 from msgspec import UNSET, Struct, UnsetType
 
 from forumapi.errors import OUT_OF_RANGE, ApiError, Forbidden, Invalid
-from forumapi.models.access.identity import (
-    IDENTITY,
-    OF_STREAM,
-    WITH_TICKET,
-    IdentityQuery,
-    shaped,
-)
+from forumapi.models.access.identity import IDENTITY, OF_STREAM, WITH_TICKET, IdentityQuery, shaped
 from forumapi.models.notices import live
 from forumapi.observability import metrics
 from forumapi.realtime import poll, push_connections, websocket
@@ -25,19 +19,8 @@ from forumapi.realtime.delivery_permissions import Caller
 from forumapi.realtime.event_pump import check_topics, parse_topic
 from forumapi.realtime.hub import Follow
 from forumapi.request.context import Context
-from forumapi.request.handler import (
-    ANYONE,
-    LOGIN,
-    Handler,
-    Param,
-    needs,
-)
-from forumapi.request.response import (
-    ConnectionUpgrade,
-    Data,
-    RawResponse,
-    Result,
-)
+from forumapi.request.handler import ANYONE, LOGIN, Handler, Param, needs
+from forumapi.request.response import ConnectionUpgrade, Data, RawResponse, Result
 from forumapi.wire import client_address
 from forumapi.wire.json_fragments import dumps, raw
 from forumapi.wire.schemas import notices as schemas

@@ -13,21 +13,8 @@ from forumapi.models.access import platform_secret
 from forumapi.models.journal import journal
 from forumapi.permissions.evaluator import Target
 from forumapi.request.context import Context, Located
-from forumapi.request.handler import (
-    ANYONE,
-    LOGIN,
-    OWNER,
-    Handler,
-    Param,
-    needs,
-)
-from forumapi.request.response import (
-    Data,
-    Done,
-    Found,
-    RawResponse,
-    Result,
-)
+from forumapi.request.handler import ANYONE, LOGIN, OWNER, Handler, Param, needs
+from forumapi.request.response import Data, Done, Found, RawResponse, Result
 from forumapi.updates import digest, mail_templates, unsubscribe
 from forumapi.updates.unsubscribe import MailKind
 from forumapi.wire import html_pages, json_fragments

@@ -11,18 +11,8 @@ from forumapi.models.microcosms import microcosm_links
 from forumapi.models.notices import update
 from forumapi.models.notices.update_options import UpdatePreference
 from forumapi.request.context import Context
-from forumapi.request.handler import (
-    LOGIN,
-    Handler,
-    Param,
-    needs,
-)
-from forumapi.request.response import (
-    Data,
-    Found,
-    Page,
-    Result,
-)
+from forumapi.request.handler import LOGIN, Handler, Param, needs
+from forumapi.request.response import Data, Found, Page, Result
 from forumapi.wire import paging
 from forumapi.wire.body import given
 from forumapi.wire.json_fragments import dumps

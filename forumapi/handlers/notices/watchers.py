@@ -22,25 +22,10 @@ from forumapi.models.notices.watcher_page import WatcherPage
 from forumapi.permissions import evaluator
 from forumapi.permissions.evaluator import DELETE
 from forumapi.request.context import Context
-from forumapi.request.handler import (
-    LOGIN,
-    Handler,
-    Param,
-    needs,
-)
-from forumapi.request.response import (
-    Data,
-    Done,
-    Page,
-    Result,
-)
+from forumapi.request.handler import LOGIN, Handler, Param, needs
+from forumapi.request.response import Data, Done, Page, Result
 from forumapi.wire import json_fragments, paging
-from forumapi.wire.body import (
-    UNSET,
-    Body,
-    UnsetType,
-    parse,
-)
+from forumapi.wire.body import UNSET, Body, UnsetType, parse
 from forumapi.wire.schemas import watchers as schemas
 
 PATH: Final = "/api/v1/watchers"

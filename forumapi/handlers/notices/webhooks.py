@@ -24,18 +24,8 @@ from forumapi.models.notices.webhook import (
 )
 from forumapi.outbound.safe_http_client import OutboundError
 from forumapi.request.context import Context
-from forumapi.request.handler import (
-    OWNER,
-    Handler,
-    Param,
-    needs,
-)
-from forumapi.request.response import (
-    Data,
-    Done,
-    Found,
-    Result,
-)
+from forumapi.request.handler import OWNER, Handler, Param, needs
+from forumapi.request.response import Data, Done, Found, Result
 from forumapi.text import clean
 from forumapi.wire.body import given
 from forumapi.wire.json_fragments import dumps

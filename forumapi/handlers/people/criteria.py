@@ -14,26 +14,10 @@ from forumapi.models.people.role import Role
 from forumapi.models.people.role_members_page import MemberChange, Reason
 from forumapi.permissions import evaluator
 from forumapi.request.context import Context, Located
-from forumapi.request.handler import (
-    MODERATE,
-    Handler,
-    Param,
-    needs,
-)
-from forumapi.request.response import (
-    Data,
-    Done,
-    Found,
-    Page,
-    Result,
-)
+from forumapi.request.handler import MODERATE, Handler, Param, needs
+from forumapi.request.response import Data, Done, Found, Page, Result
 from forumapi.wire import json_fragments, paging
-from forumapi.wire.body import (
-    UNSET,
-    Body,
-    UnsetType,
-    given,
-)
+from forumapi.wire.body import UNSET, Body, UnsetType, given
 from forumapi.wire.schemas import roles as schemas
 
 # People shown on either side of a dry run.

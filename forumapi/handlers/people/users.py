@@ -25,13 +25,7 @@ from forumapi.models.people.bulk_users import MemberRow
 from forumapi.permissions import evaluator
 from forumapi.request.context import Context, Located
 from forumapi.request.csv_body import CsvBody
-from forumapi.request.handler import (
-    OWNER,
-    READ,
-    Handler,
-    Param,
-    needs,
-)
+from forumapi.request.handler import OWNER, READ, Handler, Param, needs
 from forumapi.request.response import Data, Done, Result
 from forumapi.text import email
 from forumapi.updates import invitation

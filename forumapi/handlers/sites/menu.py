@@ -2,23 +2,11 @@
 
 from __future__ import annotations
 
-from forumapi.handlers.sites.sites import (
-    LocatedSite,
-    check_owner,
-    find_named,
-    lock_named,
-    lock_own,
-)
+from forumapi.handlers.sites.sites import LocatedSite, check_owner, find_named, lock_named, lock_own
 from forumapi.models.sites.menu import EntryBody, Menu
 from forumapi.models.sites.site import Site
 from forumapi.request.context import Context, Located
-from forumapi.request.handler import (
-    ANYONE,
-    LOGIN,
-    OWNER,
-    Handler,
-    needs,
-)
+from forumapi.request.handler import ANYONE, LOGIN, OWNER, Handler, needs
 from forumapi.request.response import Done, Page, Result
 from forumapi.wire.json_fragments import dumps
 from forumapi.wire.schemas import sites as schemas

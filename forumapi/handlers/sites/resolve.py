@@ -14,12 +14,7 @@ from forumapi.models.sites.legacy_ids import LegacyMatch
 from forumapi.permissions import evaluator
 from forumapi.permissions.evaluator import READ
 from forumapi.request.context import Context
-from forumapi.request.handler import (
-    ANYONE,
-    Handler,
-    Param,
-    needs,
-)
+from forumapi.request.handler import ANYONE, Handler, Param, needs
 from forumapi.request.response import Data, Result
 from forumapi.wire import json_fragments, paging
 from forumapi.wire.schemas import links as schemas

@@ -8,13 +8,7 @@ from typing import Any, ClassVar, Final
 from msgspec import UNSET, Struct, UnsetType
 
 from forumapi import itemtypes
-from forumapi.errors import (
-    NEEDS_OWNER,
-    Conflict,
-    Forbidden,
-    Invalid,
-    NotFound,
-)
+from forumapi.errors import NEEDS_OWNER, Conflict, Forbidden, Invalid, NotFound
 from forumapi.handlers.sites.sites import lock_own
 from forumapi.mail import outbox
 from forumapi.models.access import sign_in_rules
@@ -25,18 +19,8 @@ from forumapi.models.sites.site_offer import OfferParty, SiteOffer
 from forumapi.models.sites.site_options import SiteOptions
 from forumapi.permissions.evaluator import Target
 from forumapi.request.context import Context, Located
-from forumapi.request.handler import (
-    LOGIN,
-    OWNER,
-    Handler,
-    needs,
-)
-from forumapi.request.response import (
-    Data,
-    Done,
-    Found,
-    Result,
-)
+from forumapi.request.handler import LOGIN, OWNER, Handler, needs
+from forumapi.request.response import Data, Done, Found, Result
 from forumapi.updates import invitation
 from forumapi.wire import json_fragments
 from forumapi.wire.body import given

@@ -6,14 +6,7 @@ from html import unescape
 from typing import ClassVar, Final
 
 from forumapi import itemtypes
-from forumapi.errors import (
-    NEEDS_OWNER,
-    NO_SITE,
-    SIGN_IN,
-    Forbidden,
-    InsufficientScope,
-    NotFound,
-)
+from forumapi.errors import NEEDS_OWNER, NO_SITE, SIGN_IN, Forbidden, InsufficientScope, NotFound
 from forumapi.mail import outbox
 from forumapi.models.access import sign_in_rules
 from forumapi.models.people import profile_summary
@@ -22,14 +15,7 @@ from forumapi.models.sites.site_validation import SiteBody, SiteSettings
 from forumapi.permissions import evaluator
 from forumapi.permissions.evaluator import Target
 from forumapi.request.context import Context, Located
-from forumapi.request.handler import (
-    ANYONE,
-    LOGIN,
-    OWNER,
-    Handler,
-    Param,
-    needs,
-)
+from forumapi.request.handler import ANYONE, LOGIN, OWNER, Handler, Param, needs
 from forumapi.request.response import Found, Page, Result
 from forumapi.wire import paging
 from forumapi.wire.json_fragments import dumps

@@ -5,11 +5,7 @@ from __future__ import annotations
 import datetime
 from typing import Any, Final, NamedTuple
 
-from forumapi.database.connections import (
-    Query,
-    Reader,
-    Transaction,
-)
+from forumapi.database.connections import Query, Reader, Transaction
 from forumapi.errors import Invalid, NotFound
 from forumapi.text import clean
 from forumapi.wire import json_fragments

@@ -8,12 +8,7 @@ from __future__ import annotations
 from typing import Final, NamedTuple
 
 from forumapi import itemtypes
-from forumapi.database.connections import (
-    Query,
-    Reader,
-    Row,
-    Transaction,
-)
+from forumapi.database.connections import Query, Reader, Row, Transaction
 from forumapi.models.content import comment_page
 from forumapi.models.people import role_members
 from forumapi.permissions.evaluator import Principal, Target, Tree

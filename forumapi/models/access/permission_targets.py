@@ -11,14 +11,7 @@ from forumapi.errors import NotFound
 from forumapi.models.access import permission_target
 from forumapi.models.access.permission_target import PermissionTarget
 from forumapi.models.content import comment_page
-from forumapi.permissions.evaluator import (
-    READ,
-    Principal,
-    Target,
-    Tree,
-    effective,
-    unseen_comment,
-)
+from forumapi.permissions.evaluator import READ, Principal, Target, Tree, effective, unseen_comment
 
 # Each branch is the statement of models/access/permission_target.py for its types: (type, id, microcosm, owner, if
 # others wrote, if the caller takes part, the type of a comment's parent).

@@ -12,12 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 from forumapi import itemtypes
-from forumapi.database.connections import (
-    Query,
-    Reader,
-    Row,
-    Transaction,
-)
+from forumapi.database.connections import Query, Reader, Row, Transaction
 from forumapi.errors import OUT_OF_RANGE, WRONG_TYPE, Invalid
 from forumapi.models.journal import journal
 from forumapi.models.journal.journal import Author

@@ -6,22 +6,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 from forumapi import itemtypes
-from forumapi.database.connections import (
-    Query,
-    Reader,
-    Replica,
-    Row,
-)
+from forumapi.database.connections import Query, Reader, Replica, Row
 from forumapi.models.content import attachment, reaction
 from forumapi.models.pages.documents import Documents, Kind, Loaded
 from forumapi.models.people import profile_summary
 from forumapi.permissions import evaluator
-from forumapi.permissions.evaluator import (
-    PermissionSet,
-    Principal,
-    Target,
-    Tree,
-)
+from forumapi.permissions.evaluator import PermissionSet, Principal, Target, Tree
 from forumapi.text.render import RENDERER_VERSION
 from forumapi.wire import json_fragments
 from forumapi.wire.json_fragments import Fragment, Hole, dumps

@@ -14,12 +14,7 @@ from forumapi import itemtypes
 from forumapi.database.connections import PLATFORM, Query, Reader, Transaction
 from forumapi.errors import FILE_TOO_LARGE, TooLarge
 from forumapi.permissions import evaluator
-from forumapi.permissions.evaluator import (
-    GUEST_CALLER,
-    Principal,
-    Target,
-    Tree,
-)
+from forumapi.permissions.evaluator import GUEST_CALLER, Principal, Target, Tree
 from forumapi.wire import json_fragments
 
 HASH_LENGTH: Final = 40

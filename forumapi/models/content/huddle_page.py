@@ -11,13 +11,7 @@ from collections.abc import Sequence
 from typing import Any, Final, NamedTuple
 
 from forumapi import itemtypes
-from forumapi.database.connections import (
-    Query,
-    Reader,
-    Replica,
-    Row,
-    Transaction,
-)
+from forumapi.database.connections import Query, Reader, Replica, Row, Transaction
 from forumapi.models.content import comment_page, item_page
 from forumapi.models.content.comment_page import CommentRow
 from forumapi.models.content.item_page import ViewerState

@@ -11,23 +11,14 @@ from collections.abc import Callable, Sequence
 from typing import Any, Final, NamedTuple
 
 from forumapi import itemtypes
-from forumapi.database.connections import (
-    Query,
-    Reader,
-    Replica,
-    Row,
-)
+from forumapi.database.connections import Query, Reader, Replica, Row
 from forumapi.itemtypes import ItemRef
 from forumapi.models.content import comment_page, item_details, reaction
 from forumapi.models.content.comment_page import CommentRow
 from forumapi.models.microcosms import microcosm_links
 from forumapi.models.pages import page_cache
 from forumapi.models.pages.documents import Documents
-from forumapi.models.pages.page_cache import (
-    CachedPage,
-    PageCache,
-    digest,
-)
+from forumapi.models.pages.page_cache import CachedPage, PageCache, digest
 from forumapi.models.people import profile_summary
 from forumapi.permissions.evaluator import Target, Tree
 from forumapi.permissions.readable_microcosms import ReadableMicrocosms

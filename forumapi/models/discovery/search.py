@@ -12,27 +12,12 @@ from collections.abc import Sequence
 from typing import Any, Final, NamedTuple
 
 from forumapi import itemtypes
-from forumapi.database.connections import (
-    Query,
-    Reader,
-    Replica,
-    Row,
-)
+from forumapi.database.connections import Query, Reader, Replica, Row
 from forumapi.itemtypes import COMMENT, CONVERSATION, EVENT, HUDDLE, MICROCOSM, POLL, PROFILE
-from forumapi.models.content import (
-    comment_page,
-    huddle_page,
-    item_details,
-    item_page,
-)
+from forumapi.models.content import comment_page, huddle_page, item_details, item_page
 from forumapi.models.content.comment_page import CommentRow
 from forumapi.models.discovery import search_query
-from forumapi.models.discovery.search_query import (
-    ParsedSearch,
-    SearchScope,
-    Word,
-    scope,
-)
+from forumapi.models.discovery.search_query import ParsedSearch, SearchScope, Word, scope
 from forumapi.models.microcosms import microcosm_links, microcosm_summary
 from forumapi.models.microcosms.microcosm_summary import ChildMicrocosm
 from forumapi.models.pages.documents import Documents

@@ -7,14 +7,7 @@ from collections.abc import Sequence
 from typing import Any, Final, NamedTuple
 
 from forumapi import itemtypes
-from forumapi.database.connections import (
-    Encoded,
-    Query,
-    Reader,
-    Replica,
-    Row,
-    encoded,
-)
+from forumapi.database.connections import Encoded, Query, Reader, Replica, Row, encoded
 from forumapi.models.content import item_details, item_page
 from forumapi.models.microcosms import microcosm_links, microcosm_summary
 from forumapi.models.microcosms.microcosm_counters import LISTED_TYPES
@@ -31,11 +24,7 @@ from forumapi.models.microcosms.microcosm_summary import (
     subtrees,
 )
 from forumapi.models.pages import page_cache
-from forumapi.models.pages.page_cache import (
-    CachedPage,
-    PageCache,
-    digest,
-)
+from forumapi.models.pages.page_cache import CachedPage, PageCache, digest
 from forumapi.models.people import profile_summary
 from forumapi.permissions.evaluator import Tree
 from forumapi.permissions.readable_microcosms import ReadableMicrocosms

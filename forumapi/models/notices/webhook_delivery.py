@@ -11,13 +11,7 @@ from collections.abc import Sequence
 from typing import Any, Final, NamedTuple
 
 from forumapi import itemtypes
-from forumapi.database.connections import (
-    PLATFORM,
-    Query,
-    Reader,
-    Row,
-    Transaction,
-)
+from forumapi.database.connections import PLATFORM, Query, Reader, Row, Transaction
 from forumapi.events.event_log import LoggedEvent
 from forumapi.models.pages import page_with_total
 from forumapi.wire import json_fragments

@@ -11,12 +11,7 @@ from typing import Final, NamedTuple
 
 from forumapi import itemtypes
 from forumapi.cache.eviction import Lru, plainly
-from forumapi.database.connections import (
-    Query,
-    Reader,
-    Replica,
-    Row,
-)
+from forumapi.database.connections import Query, Reader, Replica, Row
 from forumapi.text import clean
 from forumapi.wire.paging import Paging
 

@@ -5,15 +5,7 @@ import hashlib
 import psycopg
 import pytest
 
-from forumapi.command.seed import (
-    CAST,
-    SeedError,
-    bench_tokens,
-    demo,
-    landmarks,
-    load,
-    verify,
-)
+from forumapi.command.seed import CAST, SeedError, bench_tokens, demo, landmarks, load, verify
 from forumapi.config import Config
 from forumapi.text import render
 
