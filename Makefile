@@ -79,7 +79,7 @@ format: $(STAMP) ## format the code and mend what ruff can mend
 	@$(BIN)/ruff format .
 	@$(BIN)/ruff check --fix .
 
-smoke: $(STAMP) ## lead people through a running `make run` (SMOKE="hearing --site URL" for a part, elsewhere)
+smoke: $(STAMP) ## lead people through a running `make run` (SMOKE="notifications --site URL" for a part, elsewhere)
 	@$(BIN)/python -m scripts.smoke $(or $(SMOKE),$(WALK))
 
 # Names of the release before.

@@ -14,8 +14,8 @@ from tests.fixtures import PLATFORM_DOMAIN, PROJECT, Server
 pytestmark = pytest.mark.slow
 
 
-def walk(server: Server, database_url: str, site: Site, other: Site, part: str) -> list[str]:
-    """The lines of one part of the walk, every answer of which was right."""
+def run(server: Server, database_url: str, site: Site, other: Site, part: str) -> list[str]:
+    """The lines of one part of the smoke test, every answer of which was right."""
     done = subprocess.run(
         [
             *(sys.executable, "-m", "scripts.smoke", part),
@@ -49,7 +49,7 @@ def test_a_stranger_is_walked_through(server: Server, database_url: str, make: F
         make.person(site)
     make.sql("UPDATE profile_counters SET comment_count = 10 WHERE site_id = %(s)s", s=site.id)
 
-    lines = walk(server, database_url, site, site, "identity")
+    lines = run(server, database_url, site, site, "access")
 
     assert any("after nine comments" in line and "403" in line for line in lines)
     assert any("lacks the scope comments:write" in line for line in lines)
@@ -59,7 +59,7 @@ def test_two_people_talk(server: Server, database_url: str, make: Factory) -> No
     site, other = make.site(), make.site()
     make.conversation(other)
 
-    lines = walk(server, database_url, site, other, "talking")
+    lines = run(server, database_url, site, other, "conversations")
 
     assert any("on pages of 5, 5 and 2" in line for line in lines)
     assert any("is 403 here" in line and "word for word" in line for line in lines)
@@ -69,7 +69,7 @@ def test_two_people_talk(server: Server, database_url: str, make: Factory) -> No
 def test_two_people_hear_of_each_other(server: Server, database_url: str, make: Factory) -> None:
     site = make.site()
 
-    lines = walk(server, database_url, site, site, "hearing")
+    lines = run(server, database_url, site, site, "notifications")
 
     for kind in ("mentioned", "reply_to_comment", "new_item", "new_comment_in_huddle"):
         assert any(f"is told: {kind}" in line for line in lines)

@@ -1,8 +1,9 @@
-"""Walk on a running `make run`, with nothing but its API: `make smoke`, or SMOKE="hearing --site URL" for a part.
+"""Smoke test of a running `make run` by its API alone: `make smoke`, or SMOKE="notifications --site URL" for a part.
 
-`talking`: a conversation from its beginning, and who may do what. `hearing`: who is told of it, by list and mail,
-search, what is trending. `identity`: a provider, a role that is earned, a ban, a client of somebody else. Every step
-prints what was done and what came of it. The exit code is 1 as soon as an answer is not the one that the step is about.
+`conversations`: a conversation from its beginning, and who may do what. `notifications`: who is notified of it, by list
+and mail, search, what is trending. `access`: a provider, a role that is earned, a ban, a client of somebody else. Every
+step prints what was done and what came of it. The exit code is 1 as soon as an answer is not the one that the step is
+about.
 """
 
 from __future__ import annotations
@@ -13,14 +14,14 @@ from urllib.parse import urlsplit
 
 from forumapi.config import load
 from forumapi.server import node_status
-from scripts.smoke import hearing, identity, talking
-from scripts.smoke.forum import Forum, WalkError, say
+from scripts.smoke import access, conversations, notifications
+from scripts.smoke.forum import Forum, SmokeError, say
 
-PARTS = ("talking", "hearing", "identity")
+PARTS = ("conversations", "notifications", "access")
 
 
 def main() -> int:
-    """Walk; 0 when every answer was the right one."""
+    """Run the parts; 0 when every answer was the right one."""
     parser = argparse.ArgumentParser(
         prog="make smoke", description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
@@ -44,14 +45,14 @@ def main() -> int:
         owner = forum.sign_in(args.owner)
         for part in args.parts or PARTS:
             say(f"--- {part}")
-            if part == "talking":
-                talking.walk(forum, other, owner)
-            elif part == "hearing":
-                hearing.walk(forum, owner)
+            if part == "conversations":
+                conversations.run(forum, other, owner)
+            elif part == "notifications":
+                notifications.run(forum, owner)
             else:
-                identity.walk(forum, owner, args.member)
-    except (WalkError, OSError) as error:
-        print(f"walk: {error}", file=sys.stderr)
+                access.run(forum, owner, args.member)
+    except (SmokeError, OSError) as error:
+        print(f"smoke: {error}", file=sys.stderr)
         return 1
     say("every answer was the right one")
     return 0

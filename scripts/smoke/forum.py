@@ -21,7 +21,7 @@ FORM = "application/x-www-form-urlencoded"
 PATIENCE_S = 30.0
 
 
-class WalkError(Exception):
+class SmokeError(Exception):
     """An answer was another than the step is about."""
 
 
@@ -83,7 +83,7 @@ class Forum:
     def newcomer(self, name: str) -> Person:
         """Somebody new, who signs in with the code that is mailed to them."""
         name = f"{name}_{secrets.token_hex(3)}"
-        address = f"{name}@walk.test"
+        address = f"{name}@smoke.test"
         since = time.time()
         wanted = {"method": "email-code", "email": address}
         expect(self.call("POST", "/auth", wanted), 200, 202)
@@ -147,16 +147,16 @@ class Person:
 
 
 def expect(answer: Answer, *statuses: int) -> Answer:
-    """The answer, if it has one of these statuses. Raises WalkError."""
+    """The answer, if it has one of these statuses. Raises SmokeError."""
     if answer.status not in statuses:
-        raise WalkError(f"answered {answer.status}: {answer.body.decode(errors='replace')[:400]}")
+        raise SmokeError(f"answered {answer.status}: {answer.body.decode(errors='replace')[:400]}")
     return answer
 
 
 def same(found: object, expected: object, what: str) -> None:
-    """Raises WalkError where what was found is something else than what is expected."""
+    """Raises SmokeError where what was found is something else than what is expected."""
     if found != expected:
-        raise WalkError(f"{what}: {found!r}, not {expected!r}")
+        raise SmokeError(f"{what}: {found!r}, not {expected!r}")
 
 
 def made(answer: Answer) -> int:
@@ -165,17 +165,17 @@ def made(answer: Answer) -> int:
 
 
 def say(text: str) -> None:
-    """One line of the walk."""
+    """One line of the output."""
     print(text, flush=True)
 
 
 def until(what: str, within_s: float = PATIENCE_S) -> Iterator[None]:
-    """A turn every tenth of a second until the loop is left. Raises WalkError when it is not in time."""
+    """A turn every tenth of a second until the loop is left. Raises SmokeError when it is not in time."""
     deadline = time.monotonic() + within_s
     while time.monotonic() < deadline:
         yield
         time.sleep(0.1)
-    raise WalkError(f"{what}: not within {within_s:.0f} s")
+    raise SmokeError(f"{what}: not within {within_s:.0f} s")
 
 
 def pages(person: Person, path: str, key: str) -> list[Sequence[Any]]:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import secrets
 
-from scripts.smoke.forum import Forum, Person, WalkError, expect, pages, same, say
+from scripts.smoke.forum import Forum, Person, SmokeError, expect, pages, same, say
 
 COMMENTS = 12
 # An id that nothing has had yet.
 NONE = 2_000_000_000
 
 
-def walk(forum: Forum, other: Forum, owner: str) -> None:
+def run(forum: Forum, other: Forum, owner: str) -> None:
     """The whole of it. `owner` is the token of who owns the site, `other` another site of the platform."""
     ana, bo = forum.newcomer("ana"), forum.newcomer("bo")
     place = forum.microcosm(owner, "Tandems", "For two")
@@ -88,7 +88,7 @@ def nothing_of_others(other: Forum, ana: Person, bo: Person) -> None:
     """A conversation of another site, asked for here, is answered like an id that never was."""
     found = expect(other.call("GET", "/conversations?limit=5"), 200).data["conversations"]["items"]
     if not found:
-        raise WalkError(f"{other.host} has no conversation that a guest may read")
+        raise SmokeError(f"{other.host} has no conversation that a guest may read")
     # Ids are those of one sequence for all sites.
     foreign = max(one["id"] for one in found)
     for who in (ana, bo):

@@ -1,4 +1,4 @@
-"""Identity: a provider of OpenID Connect, a role that is earned, a ban, a client that may read in a member's name.
+"""Access: a provider of OpenID Connect, a role that is earned, a ban, a client that may read in a member's name.
 
 A stranger signs in with a provider on loopback, earns a role by a tenth comment, is banned and forgiven; then a client
 of somebody else is allowed to read in a member's name, and is refused a write.
@@ -26,7 +26,7 @@ from scripts.smoke.forum import (
     JSON,
     Answer,
     Forum,
-    WalkError,
+    SmokeError,
     ask,
     expect,
     made,
@@ -37,7 +37,7 @@ from scripts.smoke.forum import (
 WITHIN_S = 1.0
 
 
-def walk(forum: Forum, owner: str, member: str) -> None:
+def run(forum: Forum, owner: str, member: str) -> None:
     """The whole of it. `owner` is the token of who owns the site, `member` the address of a member."""
     with provider() as port:
         stranger = sign_in_with_provider(forum, port, owner)
@@ -143,7 +143,7 @@ def earn_a_role(forum: Forum, owner: str, stranger: str) -> int:
     asked = time.monotonic()
     while (door := forum.call("GET", f"/microcosms/{place}", token=stranger)).status != 200:
         if time.monotonic() - asked > WITHIN_S:
-            raise WalkError(f"the door did not open within {WITHIN_S} s")
+            raise SmokeError(f"the door did not open within {WITHIN_S} s")
     took_ms = (time.monotonic() - asked) * 1000
     say(f"  after the tenth:     GET /microcosms/{place} {door.status}, {took_ms:.0f} ms later")
     why = explained(forum, f"/microcosms/{place}/roles/{role}/members", me, owner)
@@ -161,13 +161,13 @@ def explained(forum: Forum, members: str, profile_id: int, owner: str) -> Any:
                 return reason
         follows = (link["href"] for link in page["profiles"]["links"] if link["rel"] == "next")
         path = next(follows, "").removeprefix("/api/v1")
-    raise WalkError(f"profile {profile_id} is not among {members}")
+    raise SmokeError(f"profile {profile_id} is not among {members}")
 
 
 def ban(forum: Forum, owner: str, stranger: str, place: int) -> None:
     """Shut out, and let in again."""
     me = int(forum.call("GET", "/whoami", token=stranger).data["id"])
-    body = {"profileId": me, "reason": "Please calm down", "note": "a walk"}
+    body = {"profileId": me, "reason": "Please calm down", "note": "a smoke test"}
     shut_out = made(forum.call("POST", "/bans", body, owner))
     door = expect(forum.call("GET", f"/microcosms/{place}", token=stranger), 403)
     say(f"banned: GET /microcosms/{place} {door.status}, {json.loads(door.body)['error']}")
@@ -237,7 +237,7 @@ def allow_a_client(forum: Forum, owner: str, member: str) -> None:
     comment = {"itemType": "conversation", "itemId": talk, "markdown": "Not allowed"}
     refused = expect(forum.call("POST", "/comments", comment, token), 403)
     if refused.data["scope"] != "comments:write":
-        raise WalkError(f"the missing scope is not named: {refused.body.decode()}")
+        raise SmokeError(f"the missing scope is not named: {refused.body.decode()}")
     say(f"  POST /comments {refused.status}, {refused.data['errorDetail']}")
 
 
@@ -267,7 +267,7 @@ class Consent:
         page = expect(self._ask("GET"), 200).body.decode()
         self._hidden = dict(re.findall(r'type="hidden" name="(\w+)" value="([^"]*)"', page))
         if "csrf" not in self._hidden:
-            raise WalkError("the page has no form")
+            raise SmokeError("the page has no form")
 
     def press(self, **fields: str) -> Answer:
         """Send the form."""

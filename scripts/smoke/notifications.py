@@ -1,4 +1,4 @@
-"""Finding and hearing: what two people are told of each other's doings, by list and by mail; search, trending."""
+"""Notifications: what two people are told of each other's doings, by list and by mail; search, trending."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ import subprocess
 import sys
 from urllib.parse import quote_plus
 
-from scripts.smoke.forum import Forum, Person, WalkError, expect, same, say, until
+from scripts.smoke.forum import Forum, Person, SmokeError, expect, same, say, until
 
 # Replies, mentions, comments on what is followed, in huddles, answers, new items (docs/api/updates.md).
 ASKED_FOR = (2, 3, 1, 4, 5, 8)
 LISTED = 25
 
 
-def walk(forum: Forum, owner: str) -> None:
+def run(forum: Forum, owner: str) -> None:
     """The whole of it. `owner` is the token of who owns the site."""
     ana, bo = forum.newcomer("ana"), forum.newcomer("bo")
     for who in (ana, bo):
@@ -90,7 +90,7 @@ def watch(ana: Person, bo: Person, place: int) -> None:
     }
     for kind, id in (("conversation", quiet), ("microcosm", place)):
         if (kind, id) not in followed:
-            raise WalkError(f"{kind} {id} is not among what {ana.name} watches")
+            raise SmokeError(f"{kind} {id} is not among what {ana.name} watches")
 
 
 def huddle(ana: Person, bo: Person) -> None:
@@ -175,7 +175,7 @@ def take_back(ana: Person, bo: Person, talk: int) -> None:
 
 
 def search(ana: Person, bo: Person, place: int) -> None:
-    """Words of this walk alone, with each operator."""
+    """Words of this run alone, with each operator."""
     red, blue, low = (f"{colour}{secrets.token_hex(4)}" for colour in ("ruby", "azure", "umber"))
     talk = bo.make("/conversations", {"microcosmId": place, "title": f"Lamps {red} {blue}"})
     both = bo.comment("conversation", talk, f"First {red} {blue}, then nothing.")
@@ -202,12 +202,12 @@ def trend(ana: Person, bo: Person, talk: int) -> None:
     say(command("run", "trending_scores"))
     found = [one["item"]["id"] for one in ana.get("/trending")["items"]["items"]]
     if talk not in found:
-        raise WalkError(f"conversation {talk} is not among what is trending: {found}")
+        raise SmokeError(f"conversation {talk} is not among what is trending: {found}")
     say(f"trending: conversation {talk} is number {found.index(talk) + 1} of {len(found)}")
 
 
 def command(*words: str) -> str:
-    """Return what `forumapi cron` says. Raises WalkError when it fails."""
+    """Return what `forumapi cron` says. Raises SmokeError when it fails."""
     done = subprocess.run(
         [sys.executable, "-m", "forumapi", "cron", *words],
         capture_output=True,
@@ -216,10 +216,10 @@ def command(*words: str) -> str:
         timeout=60,
     )
     if done.returncode:
-        raise WalkError(f"forumapi cron {' '.join(words)}: {done.stderr.strip()}")
+        raise SmokeError(f"forumapi cron {' '.join(words)}: {done.stderr.strip()}")
     return f"forumapi cron {' '.join(words)}:\n{done.stdout.rstrip()}"
 
 
 def title(words: str) -> str:
-    """One that no other walk has used: the same title twice within minutes is one conversation."""
+    """One that no other run has used: the same title twice within minutes is one conversation."""
     return f"{words} {secrets.token_hex(3)}"
