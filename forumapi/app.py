@@ -36,7 +36,7 @@ from forumapi.request.process_gauges import ProcessGauges
 from forumapi.request.rate_limit import AddressBuckets, Buckets
 from forumapi.request.services import Services
 from forumapi.updates import dispatch, email
-from forumapi.updates.notice import Notice
+from forumapi.updates.mail_request import MailRequest
 from forumapi.updates.writer import EmailWriter
 from forumapi.webhooks.sender import Deliverer
 from forumapi.wire import client_address, legacy_urls, scopes
@@ -211,9 +211,11 @@ class App(Services):
         self.live.wake()
         self.sites.wake()
 
-    def _queue_mail(self, tx: Transaction, site_id: int, notices: Sequence[Notice]) -> None:
-        email.queue(tx, site_id, notices)
-        if notices:
+    def _queue_mail(
+        self, tx: Transaction, site_id: int, mail_requests: Sequence[MailRequest]
+    ) -> None:
+        email.queue(tx, site_id, mail_requests)
+        if mail_requests:
             tx.after_commit(self.mail.wake)
 
     def _open_files(self) -> None:

@@ -16,7 +16,7 @@ from aiosmtpd.smtp import SMTP, Envelope, Session
 from forumapi import itemtypes
 from forumapi.models.notices import update
 from forumapi.updates import email as update_mail
-from forumapi.updates.notice import Notice
+from forumapi.updates.mail_request import MailRequest
 from tests.auth.stage import Stage
 from tests.factories import Person, Thing
 from tests.services import free_port
@@ -79,10 +79,10 @@ class Postbox:
         self.receiver = receiver
         self.url = database_url
 
-    def queue(self, *notices: Notice, site_id: int) -> None:
+    def queue(self, *mail_requests: MailRequest, site_id: int) -> None:
         """Return what dispatch does."""
         with self.stage.app.database.write() as tx:
-            update_mail.queue(tx, site_id, notices)
+            update_mail.queue(tx, site_id, mail_requests)
 
     def send(self) -> list[EmailMessage]:
         """Sends all that is due; what arrived by that."""
@@ -90,17 +90,17 @@ class Postbox:
         self.stage.app.mail.drain()
         return self.receiver.mails[before:]
 
-    def states(self, *notices: Notice) -> list[tuple[str, str]]:
-        """(state, reason) of the mails of these notices."""
+    def states(self, *mail_requests: MailRequest) -> list[tuple[str, str]]:
+        """(state, reason) of the mails of these requests."""
         rows = {
             row[0]: (row[1], row[2])
             for row in self.stage.sql(
                 """SELECT cause, state, coalesce(last_error, '') FROM mail_outbox
                     WHERE cause = ANY(%(causes)s)""",
-                causes=[one.cause for one in notices],
+                causes=[one.cause for one in mail_requests],
             )
         }
-        return [rows[one.cause] for one in notices]
+        return [rows[one.cause] for one in mail_requests]
 
     def watch(self, person: Person, what: Thing | tuple[int, int], *, mail: bool = True) -> None:
         """Let a person follow something, with or without mail."""
@@ -129,17 +129,17 @@ class Postbox:
         )
 
 
-def notice(
+def mail_request(
     to: Person,
     type: int,
     about: Thing | Person,
     *,
     by: Person,
     comment: Thing | None = None,
-) -> Notice:
-    """A notice with a cause of its own."""
+) -> MailRequest:
+    """A request with a cause of its own."""
     kind = itemtypes.PROFILE if isinstance(about, Person) else about.type
-    return Notice(
+    return MailRequest(
         f"test:{next(_numbers)}",
         to.id,
         type,
@@ -150,10 +150,10 @@ def notice(
     )
 
 
-def reply(box: Postbox, to: Person, by: Person, markdown: str = "A *reply*") -> Notice:
-    """A notice of a reply, in a conversation of the reader's own, that the reader wants mail of."""
+def reply(box: Postbox, to: Person, by: Person, markdown: str = "A *reply*") -> MailRequest:
+    """A request about a reply, in a conversation of the reader's own, that the reader wants mail of."""
     chat = box.make.conversation(to.site, by=to)
     first = box.make.comment(chat, by=to)
     comment = box.make.comment(chat, by=by, markdown=markdown, reply_to=first)
     box.prefer(to, update.REPLY)
-    return notice(to, update.REPLY, chat, by=by, comment=comment)
+    return mail_request(to, update.REPLY, chat, by=by, comment=comment)

@@ -1,6 +1,6 @@
 """Dispatch of updates (discovery 2.3 to 2.5): a reader of the event log, which decides who is notified of each event.
 
-An event leads to rows of `updates` (replies, mentions, attendees, invitations, reminders), to notices for mail, and to
+An event leads to rows of `updates` (replies, mentions, attendees, invitations, reminders), to requests for mail, and to
 `last_notified` of watchers. Comments, new items and votes on followed things need no rows: models/notices/update.py
 finds them when the list is read. All of it commits with the reader's cursor, so that each event takes effect once.
 """
@@ -32,14 +32,14 @@ from forumapi.models.notices.update import (
 from forumapi.permissions import evaluator
 from forumapi.permissions.evaluator import Target, Tree
 from forumapi.updates import recipients
-from forumapi.updates.notice import Notice
+from forumapi.updates.mail_request import MailRequest
 from forumapi.updates.recipients import Recipient, SiteState, Subject
 
 # The name of its cursors.
 NAME: Final = "updates"
 
 # Queues mail, in the transaction that decides on it (updates/email.py).
-Queue = Callable[[Transaction, int, Sequence[Notice]], None]
+Queue = Callable[[Transaction, int, Sequence[MailRequest]], None]
 
 # Live comments: parent, author of the comment replied to, whether any follower of the parent wants mail, and mentioned
 # profiles that were not notified yet. Mentions are taken by the first event, in this release or the one before.
@@ -331,8 +331,8 @@ class _EventDispatch:
         )
 
     def _mail_comment(self, comment: LiveComment, type: int, wanted: Sequence[Recipient]) -> None:
-        notices = [
-            Notice(
+        mail_requests = [
+            MailRequest(
                 # One mail for each comment and person, whatever the reason (U-09).
                 f"comment:{self._site_id}:{comment.id}:{one.profile_id}",
                 one.profile_id,
@@ -344,7 +344,7 @@ class _EventDispatch:
             )
             for one in wanted
         ]
-        self._mail(notices)
+        self._mail(mail_requests)
 
     # ------------------------------------------------------------ items
 
@@ -437,8 +437,8 @@ class _EventDispatch:
     def _mail_item(
         self, item: LiveItem, type: int, wanted: Sequence[Recipient], cause: str, actor: int
     ) -> None:
-        notices = [
-            Notice(
+        mail_requests = [
+            MailRequest(
                 f"{cause}:{self._site_id}:{item.id}:{one.profile_id}",
                 one.profile_id,
                 type,
@@ -449,7 +449,7 @@ class _EventDispatch:
             )
             for one in wanted
         ]
-        self._mail(notices)
+        self._mail(mail_requests)
 
     # ------------------------------------------------------------ people
 
@@ -460,8 +460,8 @@ class _EventDispatch:
         subject = Subject(itemtypes.PROFILE, new, 0, (), new)
         for some in self._watchers(target, subject, [(itemtypes.PROFILE, 0)]):
             wanted = [one for one in some if one.profile_id != new and _is_mailed(one)]
-            notices = [
-                Notice(
+            mail_requests = [
+                MailRequest(
                     f"profile:{self._site_id}:{new}:{one.profile_id}",
                     one.profile_id,
                     NEW_USER,
@@ -472,7 +472,7 @@ class _EventDispatch:
                 )
                 for one in wanted
             ]
-            self._mail(notices)
+            self._mail(mail_requests)
             self._notified(wanted, event.created)
 
     # ------------------------------------------------------------ steps
@@ -552,9 +552,9 @@ class _EventDispatch:
         if ids:
             recipients.notified(self._tx, self._site_id, ids, moment)
 
-    def _mail(self, notices: Sequence[Notice]) -> None:
-        if notices:
-            self._queue(self._tx, self._site_id, notices)
+    def _mail(self, mail_requests: Sequence[MailRequest]) -> None:
+        if mail_requests:
+            self._queue(self._tx, self._site_id, mail_requests)
 
 
 def _is_mailed(one: Recipient) -> bool:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from forumapi.database.connections import Query, Transaction
-from forumapi.updates.notice import Notice
+from forumapi.updates.mail_request import MailRequest
 
 QUEUE: Final = Query(
     "email.queue",
@@ -23,14 +23,14 @@ QUEUE: Final = Query(
 )
 
 
-def queue(tx: Transaction, site_id: int, notices: Sequence[Notice]) -> None:
-    """Queue mail for the notices of one site, with one statement or none.
+def queue(tx: Transaction, site_id: int, mail_requests: Sequence[MailRequest]) -> None:
+    """Queue the mails that are requested for one site, with one statement or none.
 
     Rows name the subject and hold no text: a reader who has lost the right to it until it is sent gets nothing.
     """
-    if notices:
+    if mail_requests:
         causes, profile_ids, update_types, item_types, item_ids, comment_ids, by_ids = zip(
-            *notices, strict=True
+            *mail_requests, strict=True
         )
         tx.run(
             QUEUE,

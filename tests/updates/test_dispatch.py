@@ -21,7 +21,7 @@ from forumapi.models.journal.journal import Author
 from forumapi.updates import email as update_mail
 from forumapi.updates import recipients
 from forumapi.updates.dispatch import NAME, Dispatch
-from forumapi.updates.notice import Notice
+from forumapi.updates.mail_request import MailRequest
 from tests import services
 from tests.factories import Factory, Person, Site
 from tests.updates.stage import crowd
@@ -35,24 +35,24 @@ def url(postgres_url: str) -> Iterator[str]:
 
 
 class Stage:
-    """A database whose events are read when a test says so; `notices` are what mail was taken up for since."""
+    """A database whose events are read when a test says so; `mail_requests` are what mail was taken up for since."""
 
     def __init__(self, url: str) -> None:
         self.database = Database(url)
         self.make = Factory(self.database, "forum.test")
-        self.notices: list[Notice] = []
+        self.mail_requests: list[MailRequest] = []
         self.reader = EventReader(NAME, Dispatch(self._queue).work)
 
-    def _queue(self, tx: Transaction, site_id: int, notices: Sequence[Notice]) -> None:
-        update_mail.queue(tx, site_id, notices)
-        tx.after_commit(lambda: self.notices.extend(notices))
+    def _queue(self, tx: Transaction, site_id: int, mail_requests: Sequence[MailRequest]) -> None:
+        update_mail.queue(tx, site_id, mail_requests)
+        tx.after_commit(lambda: self.mail_requests.extend(mail_requests))
 
-    def read(self) -> list[Notice]:
+    def read(self) -> list[MailRequest]:
         """Let the reader read all there is; what mail it asked for."""
-        self.notices = []
+        self.mail_requests = []
         number(self.database)
         Readers(self.database, [self.reader], lambda: True).catch_up()
-        return self.notices
+        return self.mail_requests
 
     def mailed(self) -> list[tuple[int, int]]:
         """(profile, type) of the mails that follow from what was done since the last time."""
@@ -420,7 +420,7 @@ def test_followers_of_a_place_get_one_mail_an_item_until_they_have_read_it(
     assert comment(one, other) == []
     stage.read_mark(ana, itemtypes.CONVERSATION, other.id)
     assert comment(one, other, other) == [(ana.id, 1)]
-    assert stage.notices[0].item_id == other.id
+    assert stage.mail_requests[0].item_id == other.id
 
     new = make.conversation(site, by=bob, microcosm=place)
     assert stage.mailed() == [(ana.id, 8)]
@@ -447,7 +447,7 @@ def test_a_comment_sends_one_mail_a_person_a_reply_before_a_mention_before_the_t
     )
 
     assert stage.mailed() == sorted([(ana.id, 2), (site.owner.id, 3), (site.member.id, 1)])
-    assert len({one.cause for one in stage.notices}) == 3
+    assert len({one.cause for one in stage.mail_requests}) == 3
 
 
 def test_of_comments_read_together_each_follower_gets_one_mail_for_the_first_that_is_for_them(
@@ -465,7 +465,7 @@ def test_of_comments_read_together_each_follower_gets_one_mail_for_the_first_tha
     make.comment(chat, by=site.owner)
     stage.read()
 
-    found = sorted((one.profile_id, one.comment_id) for one in stage.notices)
+    found = sorted((one.profile_id, one.comment_id) for one in stage.mail_requests)
     expected = [(ana, first), (site.owner, first), (bob, second), (fan, second)]
     assert found == sorted((person.id, comment.id) for person, comment in expected)
 
@@ -571,8 +571,8 @@ def test_a_comment_on_a_profile_goes_to_who_follows_it_and_comes_by(stage, make,
     make.comment(site.member, by=bob)
 
     assert stage.mailed() == [(ana.id, 1)]
-    assert stage.notices[0].item_type_id == itemtypes.PROFILE
-    assert stage.notices[0].item_id == site.member.id
+    assert stage.mail_requests[0].item_type_id == itemtypes.PROFILE
+    assert stage.mail_requests[0].item_id == site.member.id
 
 
 def test_a_new_item_is_mailed_to_who_follows_its_place_every_time(stage, make, site, ana, bob):
@@ -635,7 +635,7 @@ def test_who_comes_is_reminded_once_for_each_start(stage, make, site, ana, bob):
     assert stage.mailed() == [(ana.id, 7)]
     first = reminders(make, site)
     assert [who for who, _ in first] == [ana.id, bob.id]
-    causes = [one.cause for one in stage.notices]
+    causes = [one.cause for one in stage.mail_requests]
 
     remind_all(make)
     assert stage.mailed() == []
@@ -645,7 +645,7 @@ def test_who_comes_is_reminded_once_for_each_start(stage, make, site, ana, bob):
     )
     remind_all(make)
     assert stage.mailed() == [(ana.id, 7)]
-    assert [one.cause for one in stage.notices] != causes
+    assert [one.cause for one in stage.mail_requests] != causes
     again = reminders(make, site)
     assert [who for who, _ in again] == [ana.id, bob.id]
     assert again[0][1] > first[0][1]
@@ -676,8 +676,12 @@ def test_a_new_person_is_mailed_to_who_follows_all_people(stage, make, site, ana
     new = make.person(site)
 
     assert stage.mailed() == [(ana.id, 9)]
-    (notice,) = stage.notices
-    assert (notice.item_type_id, notice.item_id, notice.by_profile_id) == (3, new.id, new.id)
+    (mail_request,) = stage.mail_requests
+    assert (mail_request.item_type_id, mail_request.item_id, mail_request.by_profile_id) == (
+        3,
+        new.id,
+        new.id,
+    )
     assert stage.rows(site) == []
     make.person(site)
     assert stage.mailed() == [(ana.id, 9)]
@@ -721,7 +725,7 @@ def test_a_reader_that_dies_while_it_tells_has_told_nobody_and_tells_all_later(
     comment = make.comment(make.conversation(site), by=bob, markdown=f"@{ana.name}")
     number(stage.database)
 
-    def die(tx: Transaction, site_id: int, notices: Sequence[Notice]) -> None:
+    def die(tx: Transaction, site_id: int, mail_requests: Sequence[MailRequest]) -> None:
         raise KeyboardInterrupt
 
     dying = EventReader(NAME, Dispatch(die).work)

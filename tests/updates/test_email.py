@@ -12,9 +12,9 @@ import pytest
 from forumapi import itemtypes
 from forumapi.models.notices import update
 from forumapi.updates import unsubscribe
-from forumapi.updates.notice import Notice
+from forumapi.updates.mail_request import MailRequest
 from tests.factories import RIGHTS, Person, Site, Thing
-from tests.postbox import Postbox, notice, reply
+from tests.postbox import Postbox, mail_request, reply
 
 
 def parts(mail: EmailMessage) -> tuple[str, str]:
@@ -122,7 +122,7 @@ def test_titles_and_names_are_text_whatever_they_hold(box: Postbox, site: Site) 
         site, by=bob, title="&lt;script&gt;\nSubject: x&lt;/script&gt; $body"
     )
     box.watch(ana, chat)
-    box.queue(notice(ana, update.NEW_ITEM, chat, by=bob), site_id=site.id)
+    box.queue(mail_request(ana, update.NEW_ITEM, chat, by=bob), site_id=site.id)
     (mail,) = box.send()
     text, html = parts(mail)
 
@@ -148,31 +148,31 @@ def test_each_type_has_its_words_and_leads_where_it_should(box: Postbox, site: S
     for type in (update.REPLY, update.MENTIONED, update.EVENT_REMINDER):
         box.prefer(ana, type)
     told = {
-        notice(ana, update.NEW_COMMENT, chat, by=bob, comment=comment): (
+        mail_request(ana, update.NEW_COMMENT, chat, by=bob, comment=comment): (
             "Something new on Bikes & Co: Which bolt",
             f"/comments/{comment.id}/incontext/",
         ),
-        notice(ana, update.MENTIONED, chat, by=bob, comment=comment): (
+        mail_request(ana, update.MENTIONED, chat, by=bob, comment=comment): (
             f"{bob.name} has mentioned you on Bikes & Co",
             f"/comments/{comment.id}/incontext/",
         ),
-        notice(ana, update.NEW_COMMENT_IN_HUDDLE, between, by=bob, comment=secret): (
+        mail_request(ana, update.NEW_COMMENT_IN_HUDDLE, between, by=bob, comment=secret): (
             "New comment in a private message on Bikes & Co",
             f"/comments/{secret.id}/incontext/",
         ),
-        notice(ana, update.NEW_ATTENDEE, ride, by=bob): (
+        mail_request(ana, update.NEW_ATTENDEE, ride, by=bob): (
             "New attendee on Bikes & Co for Sunday ride",
             f"/events/{ride.id}/",
         ),
-        notice(ana, update.NEW_VOTE, poll, by=bob): (
+        mail_request(ana, update.NEW_VOTE, poll, by=bob): (
             "New vote on Bikes & Co in Which colour",
             f"/polls/{poll.id}/",
         ),
-        notice(ana, update.EVENT_REMINDER, ride, by=bob): (
+        mail_request(ana, update.EVENT_REMINDER, ride, by=bob): (
             "Sunday ride is imminent",
             f"/events/{ride.id}/",
         ),
-        notice(ana, update.NEW_ITEM, chat, by=bob): (
+        mail_request(ana, update.NEW_ITEM, chat, by=bob): (
             "New on Bikes & Co: Which bolt",
             f"/conversations/{chat.id}/",
         ),
@@ -196,7 +196,7 @@ def test_the_address_of_a_new_user_is_for_the_owner_of_the_site_alone(
     for person in readers:
         box.watch(person, (itemtypes.PROFILE, 0))
     box.queue(
-        *(notice(person, update.NEW_USER, new, by=new) for person in readers), site_id=site.id
+        *(mail_request(person, update.NEW_USER, new, by=new) for person in readers), site_id=site.id
     )
     got = {mail["To"]: mail for mail in box.send()}
 
@@ -211,8 +211,8 @@ def test_mails_about_one_item_are_one_thread_of_their_list(box: Postbox, site: S
     chat = box.make.conversation(site, by=bob)
     box.watch(ana, chat)
     comments = [box.make.comment(chat, by=bob) for _ in range(2)]
-    told = [notice(ana, update.NEW_COMMENT, chat, by=bob, comment=one) for one in comments]
-    box.queue(*told, notice(ana, update.NEW_ITEM, chat, by=bob), site_id=site.id)
+    told = [mail_request(ana, update.NEW_COMMENT, chat, by=bob, comment=one) for one in comments]
+    box.queue(*told, mail_request(ana, update.NEW_ITEM, chat, by=bob), site_id=site.id)
     mails = box.send()
 
     assert len({mail["References"] for mail in mails}) == 1
@@ -276,8 +276,8 @@ class Scene:
         box.watch(self.reader, self.chat)
 
     @property
-    def notice(self) -> Notice:
-        return notice(
+    def mail_request(self) -> MailRequest:
+        return mail_request(
             self.reader, update.NEW_COMMENT, self.chat, by=self.writer, comment=self.comment
         )
 
@@ -346,7 +346,7 @@ CHANGES: dict[str, tuple[Callable[[Scene], object], str]] = {
 def test_what_happens_in_between_ends_a_mail(box: Postbox, site: Site, change: str) -> None:
     scene, other = Scene(box, site), Scene(box, site)
     happens, reason = CHANGES[change]
-    ended, kept = scene.notice, other.notice
+    ended, kept = scene.mail_request, other.mail_request
     box.queue(ended, kept, site_id=site.id)
     happens(scene)
     mails = box.send()
@@ -360,7 +360,7 @@ def test_a_microcosm_moved_to_is_what_counts(box: Postbox, site: Site) -> None:
     scene = Scene(box, site)
     hidden = box.make.microcosm(site)
     shut(box, scene.reader, hidden)
-    told = scene.notice
+    told = scene.mail_request
     box.queue(told, site_id=site.id)
     box.stage.sql(
         "UPDATE items SET microcosm_id = %(m)s WHERE site_id = %(s)s AND item_id = %(i)s",
@@ -380,7 +380,9 @@ def test_who_left_a_huddle_is_told_nothing_of_it(box: Postbox, site: Site) -> No
     told = []
     for person in (bob, cleo):
         box.watch(person, between)
-        told.append(notice(person, update.NEW_COMMENT_IN_HUDDLE, between, by=ana, comment=comment))
+        told.append(
+            mail_request(person, update.NEW_COMMENT_IN_HUDDLE, between, by=ana, comment=comment)
+        )
     box.queue(*told, site_id=site.id)
     box.stage.sql(
         "DELETE FROM huddle_participants WHERE site_id = %(s)s AND item_id = %(h)s AND profile_id = %(p)s",
@@ -399,7 +401,7 @@ def test_the_owner_of_the_site_is_told_nothing_of_a_huddle_of_others(
     between = box.make.huddle(site.member, site.newcomer)
     comment = box.make.comment(between, by=site.member)
     box.watch(site.owner, between)
-    told = notice(
+    told = mail_request(
         site.owner, update.NEW_COMMENT_IN_HUDDLE, between, by=site.member, comment=comment
     )
     box.queue(told, site_id=site.id)
@@ -433,7 +435,7 @@ def test_an_attendee_who_stays_at_home_is_no_news(box: Postbox, site: Site) -> N
     ride = box.make.event(site, by=site.member)
     box.make.attend(ride, site.newcomer)
     box.watch(site.member, ride)
-    told = notice(site.member, update.NEW_ATTENDEE, ride, by=site.newcomer)
+    told = mail_request(site.member, update.NEW_ATTENDEE, ride, by=site.newcomer)
     box.queue(told, site_id=site.id)
     box.stage.sql(
         "UPDATE attendees SET state_id = 4 WHERE site_id = %(s)s AND item_id = %(i)s",
@@ -445,7 +447,7 @@ def test_an_attendee_who_stays_at_home_is_no_news(box: Postbox, site: Site) -> N
 
 
 def test_a_site_that_is_gone_sends_nothing(box: Postbox, site: Site) -> None:
-    told = Scene(box, site).notice
+    told = Scene(box, site).mail_request
     box.queue(told, site_id=site.id)
     box.stage.sql("UPDATE sites SET is_deleted = true WHERE site_id = %(s)s", s=site.id)
 
@@ -457,7 +459,7 @@ def test_a_role_that_time_has_taken_away_counts_no_more(box: Postbox, site: Site
     scene = Scene(box, site)
     role = box.make.role(site, scene.place.id, "New here", rights=RIGHTS)
     box.make.criterion(role, "created", "lt", 3)
-    told = scene.notice
+    told = scene.mail_request
     box.queue(told, site_id=site.id)
     # As if the reader had joined long ago, and nobody had looked since.
     box.stage.sql(
@@ -475,7 +477,7 @@ def test_a_role_that_time_has_taken_away_counts_no_more(box: Postbox, site: Site
 
 
 def test_a_cause_is_one_mail_however_often_it_is_taken_up(box: Postbox, site: Site) -> None:
-    told = Scene(box, site).notice
+    told = Scene(box, site).mail_request
     box.queue(told, told, site_id=site.id)
     first = box.send()
     box.queue(told, site_id=site.id)
@@ -499,7 +501,7 @@ def test_the_outbox_never_holds_a_word_of_it(box: Postbox, site: Site) -> None:
 def test_a_batch_takes_few_statements_however_many_mails_it_has(box: Postbox, site: Site) -> None:
     app = box.stage.app
     scenes = [Scene(box, site) for _ in range(12)]
-    told = [scene.notice for scene in scenes]
+    told = [scene.mail_request for scene in scenes]
     box.queue(*told, site_id=site.id)
     ids = [
         row[0] for row in box.stage.sql("SELECT mail_id FROM mail_outbox WHERE state = 'unwritten'")

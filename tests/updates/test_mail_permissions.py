@@ -6,7 +6,7 @@ import random
 
 from forumapi.models.notices import update
 from tests.factories import RIGHTS, Person, Site, Thing
-from tests.postbox import Postbox, notice
+from tests.postbox import Postbox, mail_request
 
 READERS = 4
 PLACES = 5
@@ -68,7 +68,10 @@ def test_who_may_not_read_a_comment_is_never_mailed_it_and_who_may_is(box: Postb
             type = update.NEW_COMMENT_IN_HUDDLE if at is between else update.NEW_COMMENT
             for person in people:
                 box.watch(person, item)
-                told[notice(person, type, item, by=writer, comment=comment)] = (person, comment)
+                told[mail_request(person, type, item, by=writer, comment=comment)] = (
+                    person,
+                    comment,
+                )
         box.queue(*told, site_id=site.id)
         for _ in range(5):
             _shake(box, site, draw, people, draw.choice(places))

@@ -12,7 +12,7 @@ from forumapi.database.connections import Query, Transaction
 from forumapi.events.event_log import LoggedEvent
 from forumapi.models.journal import journal
 from forumapi.updates.dispatch import Dispatch
-from forumapi.updates.notice import Notice
+from forumapi.updates.mail_request import MailRequest
 from tests.api import Api
 from tests.factories import Factory
 from tests.oracle import compare, draw, store
@@ -276,16 +276,16 @@ def tell(
     make: Factory, world: World, event: LoggedEvent, named: Sequence[int] = ()
 ) -> tuple[set[int], set[int]]:
     """(who got a row, who gets a mail) for one event, with these people named in its comment; nothing of it stays."""
-    notices: list[Notice] = []
+    mail_requests: list[MailRequest] = []
     rows: list[tuple[int]] = []
-    dispatch = Dispatch(lambda tx, site_id, some: notices.extend(some))
+    dispatch = Dispatch(lambda tx, site_id, some: mail_requests.extend(some))
     with pytest.raises(Undone), make.database.write() as tx:
         tx.run(NAME_THEM, site=world.site_id, comment=event.item_id, people=list(named))
         before = newest(tx, world.site_id)
         dispatch.work(tx, world.site_id, [event])
         rows = tx.rows(ROWS, site=world.site_id, after=before)
         raise Undone
-    mailed = [one.profile_id for one in notices]
+    mailed = [one.profile_id for one in mail_requests]
     assert len(mailed) == len(set(mailed))
     return {row[0] for row in rows}, set(mailed)
 

@@ -16,10 +16,10 @@ from forumapi.mail import bounces, outbox
 from forumapi.models.access import platform_secret
 from forumapi.models.notices import update
 from forumapi.models.notices.suppression import Suppression
-from forumapi.updates.notice import Notice
+from forumapi.updates.mail_request import MailRequest
 from tests import postbox
 from tests.factories import Person, Site
-from tests.postbox import Postbox, notice, reply
+from tests.postbox import Postbox, mail_request, reply
 from tests.services import free_port
 
 _causes = itertools.count(1)
@@ -30,7 +30,7 @@ def site(box: Postbox) -> Site:
     return box.make.site()
 
 
-def many(box: Postbox, site: Site, count: int) -> list[Notice]:
+def many(box: Postbox, site: Site, count: int) -> list[MailRequest]:
     """Notices of one comment for so many people, taken up."""
     chat = box.make.conversation(site, by=site.member)
     comment = box.make.comment(chat, by=site.member)
@@ -38,7 +38,7 @@ def many(box: Postbox, site: Site, count: int) -> list[Notice]:
     for _ in range(count):
         person = box.make.person(site)
         box.watch(person, chat)
-        told.append(notice(person, update.NEW_COMMENT, chat, by=site.member, comment=comment))
+        told.append(mail_request(person, update.NEW_COMMENT, chat, by=site.member, comment=comment))
     box.queue(*told, site_id=site.id)
     return told
 

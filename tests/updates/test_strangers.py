@@ -5,7 +5,7 @@ from __future__ import annotations
 from forumapi.models.access.access_token import AccessToken
 from forumapi.models.notices import update
 from tests.factories import Person, Site
-from tests.postbox import Postbox, notice
+from tests.postbox import Postbox, mail_request
 
 
 def invited(box: Postbox, site: Site, *people: Person) -> list[str]:
@@ -13,7 +13,7 @@ def invited(box: Postbox, site: Site, *people: Person) -> list[str]:
     ride = box.make.event(site, by=site.owner)
     body = [{"profileId": one.id, "rsvp": "invited"} for one in people]
     assert box.stage.put(f"/events/{ride.id}/attendees", body, by=site.owner).status == 200
-    told = [notice(one, update.EVENT_INVITATION, ride, by=site.owner) for one in people]
+    told = [mail_request(one, update.EVENT_INVITATION, ride, by=site.owner) for one in people]
     box.queue(*told, site_id=site.id)
     return sorted(str(mail["To"]) for mail in box.send())
 

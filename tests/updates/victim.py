@@ -11,14 +11,14 @@ from collections.abc import Sequence
 from forumapi.database.connections import Database, Query, Transaction
 from forumapi.events.readers import EventReader, Readers
 from forumapi.updates.dispatch import NAME, Dispatch
-from forumapi.updates.notice import Notice
+from forumapi.updates.mail_request import MailRequest
 
 TAKE = Query("test.take", "INSERT INTO taken (cause) SELECT unnest(%(causes)s::text[])")
 
 
-def queue(tx: Transaction, site_id: int, notices: Sequence[Notice]) -> None:
+def queue(tx: Transaction, site_id: int, mail_requests: Sequence[MailRequest]) -> None:
     """Keep the causes, and say so."""
-    tx.run(TAKE, causes=[notice.cause for notice in notices])
+    tx.run(TAKE, causes=[mail_request.cause for mail_request in mail_requests])
     sys.stdout.write("taken\n")
     sys.stdout.flush()
 

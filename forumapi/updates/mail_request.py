@@ -1,11 +1,11 @@
-"""Notice: the subject of one mail, made by dispatch and queued by email."""
+"""Request for one mail, made by dispatch and queued by email."""
 
 from __future__ import annotations
 
 from typing import NamedTuple
 
 
-class Notice(NamedTuple):
+class MailRequest(NamedTuple):
     """Mail that a profile wants about something; permission is checked again when it is sent.
 
     `cause` is unique to a mail and the same for repeated dispatches: at most one mail is sent for it. `item_type_id`
