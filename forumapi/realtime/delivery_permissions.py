@@ -13,7 +13,7 @@ from forumapi import itemtypes
 from forumapi.events.event_log import LoggedEvent
 from forumapi.models.access.identity import GUEST, Identity
 from forumapi.models.journal import journal
-from forumapi.models.notices.live import Fact, Named, left
+from forumapi.models.notices.live import Fact, ThingKey, before_move
 from forumapi.permissions import evaluator
 from forumapi.permissions.evaluator import Principal, Tree
 from forumapi.realtime.hub import HUDDLES, SITE, UPDATES, Index, LiveClient, Topic
@@ -93,7 +93,7 @@ class Caller:
         )
 
 
-def subject(event: LoggedEvent) -> Named | None:
+def subject(event: LoggedEvent) -> ThingKey | None:
     """Key of the thing whose permission decides on an event; None for an event that is delivered to nobody."""
     kind = event.item_type
     if kind in _PRIVATE or event.kind == journal.REMINDED:
@@ -214,7 +214,7 @@ class DeliveryPolicy:
 
     def before_move(self, fact: Fact, microcosm_id: int) -> FormerPlace | None:
         """Return a thing as it was in the microcosm that it has left; None for 0, and if that no longer exists."""
-        was = left(self._tree, fact, microcosm_id) if microcosm_id else None
+        was = before_move(self._tree, fact, microcosm_id) if microcosm_id else None
         if was is None:
             return None
         return FormerPlace(self if was.tree is self._tree else DeliveryPolicy(was.tree), was.fact)
@@ -247,7 +247,7 @@ class Delivery(NamedTuple):
 
 
 def deliveries(
-    events: Iterable[LoggedEvent], facts: Mapping[Named, Fact], index: Index, tree: Tree
+    events: Iterable[LoggedEvent], facts: Mapping[ThingKey, Fact], index: Index, tree: Tree
 ) -> list[Delivery]:
     """Decide which listeners in `index` receive which event, in the order of events."""
     policy = DeliveryPolicy(tree)

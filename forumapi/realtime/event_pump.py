@@ -33,7 +33,7 @@ from forumapi.events.event_log import LoggedEvent
 from forumapi.models.access import identity as identities
 from forumapi.models.content import attendee, comment_page, huddle_page, item_page
 from forumapi.models.notices import live
-from forumapi.models.notices.live import Fact, Named
+from forumapi.models.notices.live import Fact, ThingKey
 from forumapi.models.people import role_members
 from forumapi.observability.log import logger
 from forumapi.realtime import websocket
@@ -626,9 +626,9 @@ class Live:
             reader = self._database.read()
             try:
                 seen = self._seen if began - self._began < self.SURE_S else ""
-                news = live.news(reader, seen, self._feeds)
-                changed = set(news.user_ids)
-                known = {site.site_id: site for site in news.sites}
+                changes = live.changes_since(reader, seen, self._feeds)
+                changed = set(changes.user_ids)
+                known = {site.site_id: site for site in changes.sites}
                 for site_id, feed in list(self._feeds.items()):
                     if not feed.clients and began - feed.left > self.KEEP_S:
                         del self._feeds[site_id]
@@ -637,10 +637,10 @@ class Live:
             finally:
                 reader.end()
             # Only now: the next poll repeats what a failed poll left undone.
-            self._seen, self._began = news.snapshot, began
+            self._seen, self._began = changes.snapshot, began
 
     def _update_feed(
-        self, feed: Feed, now: live.SiteNews | None, changed: set[int], reader: Reader
+        self, feed: Feed, now: live.SiteVersions | None, changed: set[int], reader: Reader
     ) -> None:
         """Bring one site up to date: identities of its listeners, their subscriptions, new events."""
         try:
@@ -795,15 +795,15 @@ class Live:
 
     def _documents_of(
         self, feed: Feed, made: Sequence[Delivery], reader: Reader
-    ) -> dict[Named, Callable[[Tree, ReadableMicrocosms], bytes]]:
+    ) -> dict[ThingKey, Callable[[Tree, ReadableMicrocosms], bytes]]:
         """Read the documents that deliveries include: one statement for each type."""
-        wanted: dict[int, set[Named]] = {}
+        wanted: dict[int, set[ThingKey]] = {}
         for one in made:
             if not one.is_gone and any(wants for _, wants in one.clients):
                 named = _thing(one)
                 wanted.setdefault(named[0], set()).add(named)
         site_id, kept = feed.site.id, self._documents
-        found: dict[Named, bytes] = {}
+        found: dict[ThingKey, bytes] = {}
         for item_type, read in (
             (itemtypes.COMMENT, comment_page.by_ids),
             (itemtypes.HUDDLE, huddle_page.by_ids),
@@ -893,7 +893,7 @@ def _href(item_type: int, id: int) -> str:
 _SHOWN_AT: Final = {itemtypes.SITE: "/api/v1/site", itemtypes.UPDATE: "/api/v1/updates"}
 
 
-def _thing(one: Delivery) -> Named:
+def _thing(one: Delivery) -> ThingKey:
     """Key of the thing whose document goes with an event; zeros for a part of a thing, which has no document."""
     event, target = one.event, one.fact.target
     if event.item_type != target.item_type:
@@ -920,4 +920,4 @@ def _missing(events: Sequence[LoggedEvent], after: int, upto: int) -> list[tuple
     return found
 
 
-__all__ = ["CODES", "Feed", "Live", "Named", "Topic", "parse_topic", "state_href", "topic_name"]
+__all__ = ["CODES", "Feed", "Live", "ThingKey", "Topic", "parse_topic", "state_href", "topic_name"]

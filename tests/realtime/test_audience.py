@@ -20,7 +20,7 @@ from forumapi.database.connections import Database
 from forumapi.events.event_log import LoggedEvent
 from forumapi.models.access import identity
 from forumapi.models.notices import live
-from forumapi.models.notices.live import Fact, Named
+from forumapi.models.notices.live import Fact, ThingKey
 from forumapi.permissions.evaluator import Tree
 from forumapi.realtime import delivery_permissions
 from forumapi.realtime.hub import HUDDLES, SITE, UPDATES, Follow, Index, LiveClient, Topic
@@ -103,7 +103,7 @@ class Told(NamedTuple):
     """A site's events with what the engine read for them, and what the oracle says that each client is told."""
 
     events: list[tuple[LoggedEvent, Asked]]
-    facts: dict[Named, Fact]
+    facts: dict[ThingKey, Fact]
     tree: Tree
     followers: Index
     clients: dict[LiveClient, tuple[int, set[oracle.Topic], Scopes]]

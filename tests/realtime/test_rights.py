@@ -113,12 +113,12 @@ def test_a_change_of_rights_is_seen_by_the_next_look(make: Factory, change: str)
     site = make.site()
     person = make.person(site)
     reader = make.database.read()
-    seen = live.news(reader, "", [site.id]).snapshot
-    assert live.news(reader, seen, [site.id]).user_ids == []
+    seen = live.changes_since(reader, "", [site.id]).snapshot
+    assert live.changes_since(reader, seen, [site.id]).user_ids == []
     work, is_about_everybody = CHANGES[change]
     work(make, site, person)
 
-    found = live.news(reader, seen, [site.id]).user_ids
+    found = live.changes_since(reader, seen, [site.id]).user_ids
     reader.end()
     assert (0 if is_about_everybody else person.user_id) in found
 
@@ -129,13 +129,13 @@ def test_a_change_is_seen_once_it_is_committed_and_not_before(make: Factory) -> 
     reader = make.database.read()
     with make.database.write() as tx:
         tx.run(BAN, site_id=site.id, user_id=person.user_id)
-        seen = live.news(reader, "", [site.id]).snapshot
+        seen = live.changes_since(reader, "", [site.id]).snapshot
         other = make.person(site)
         make.ban(other)
-        between = live.news(reader, seen, [site.id])
+        between = live.changes_since(reader, seen, [site.id])
         assert between.user_ids == [other.user_id]
 
-    assert live.news(reader, between.snapshot, [site.id]).user_ids == [person.user_id]
+    assert live.changes_since(reader, between.snapshot, [site.id]).user_ids == [person.user_id]
     reader.end()
 
 
@@ -143,7 +143,7 @@ def test_what_says_nothing_of_rights_leaves_no_mark(make: Factory) -> None:
     site = make.site()
     chat = make.conversation(site)
     reader = make.database.read()
-    seen = live.news(reader, "", [site.id]).snapshot
+    seen = live.changes_since(reader, "", [site.id]).snapshot
     make.comments(chat, 3)
     make.sql(
         "UPDATE access_tokens SET last_used = now() WHERE user_id = %(user)s RETURNING 1",
@@ -154,7 +154,7 @@ def test_what_says_nothing_of_rights_leaves_no_mark(make: Factory) -> None:
         id=site.member.id,
     )
 
-    assert live.news(reader, seen, [site.id]).user_ids == []
+    assert live.changes_since(reader, seen, [site.id]).user_ids == []
     reader.end()
 
 
@@ -239,7 +239,7 @@ def test_a_look_asks_as_much_of_the_database_however_many_follow(
         statements = sum(one.statements for one in database.readers)
 
         assert [ear.events - was for ear, was in zip(ears, before, strict=True)] == [10] * followers
-        # News, events, facts, comments, their documents, their authors, the conversation that was begun.
+        # Changes, events, facts, comments, their documents, their authors, the conversation that was begun.
         assert statements <= 7
     finally:
         pushing.stop()

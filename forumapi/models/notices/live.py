@@ -1,4 +1,4 @@
-"""Statements of live events: news, identities of listeners, subjects of events.
+"""Statements of live events: changes of rights and sites, identities of listeners, subjects of events.
 
 Each is one statement for any number of sites, listeners or events.
 """
@@ -19,8 +19,8 @@ from forumapi.permissions.evaluator import Target, Tree
 # One row a site: whose rights changed since the snapshot `seen` (docs/decisions/0011), the site's versions, and the
 # number of its newest event. All of it is of one snapshot, so whoever lost a right before an event was written is
 # known to have lost it when the event is.
-NEWS = Query(
-    "live.news",
+CHANGES = Query(
+    "live.changes",
     """
     SELECT pg_current_snapshot()::text,
            CASE WHEN %(seen)s::text = '' THEN ARRAY[0::bigint]
@@ -35,8 +35,8 @@ NEWS = Query(
 )
 
 
-class SiteNews(NamedTuple):
-    """A site now. `head` is the number of its newest event."""
+class SiteVersions(NamedTuple):
+    """Versions of a site. `head` is the number of its newest event."""
 
     site_id: int
     version: int
@@ -45,20 +45,20 @@ class SiteNews(NamedTuple):
     head: int
 
 
-class News(NamedTuple):
-    """News since another snapshot. `user_ids` with a 0: anybody's rights may have changed."""
+class SnapshotChanges(NamedTuple):
+    """Changes since another snapshot. With a 0 in `user_ids` anybody's rights may have changed."""
 
     snapshot: str
     user_ids: list[int]
-    sites: list[SiteNews]
+    sites: list[SiteVersions]
 
 
-def news(tx: Reader, seen: str, site_ids: Collection[int]) -> News:
-    """Return the news of one or more sites since the snapshot `seen`, "" for none."""
-    rows = tx.rows(NEWS, seen=seen, site_ids=list(site_ids))
+def changes_since(tx: Reader, seen: str, site_ids: Collection[int]) -> SnapshotChanges:
+    """Return the changes of one or more sites since the snapshot `seen`, "" for none."""
+    rows = tx.rows(CHANGES, seen=seen, site_ids=list(site_ids))
     if not rows:
-        return News(seen, [], [])
-    return News(rows[0][0], rows[0][1], [SiteNews(*row[2:]) for row in rows])
+        return SnapshotChanges(seen, [], [])
+    return SnapshotChanges(rows[0][0], rows[0][1], [SiteVersions(*row[2:]) for row in rows])
 
 
 # Condition: a change of what a user may see was begun after an event: of their own rights, of everybody's, or of the
@@ -77,7 +77,7 @@ RIGHTS_CHANGED = Query(
 def rights_changed(tx: Reader, site_id: int, user_id: int, number: int) -> bool:
     """Return True if what the user (0: a guest) may see may have changed since the event `number`.
 
-    Changes are known for an hour.
+    SnapshotChanges are known for an hour.
     """
     return bool(tx.value(RIGHTS_CHANGED, site_id=site_id, user_id=user_id, number=number))
 
@@ -139,7 +139,7 @@ FACTS = Query(
      WHERE a.type = {itemtypes.ROLE}""",
 )
 
-Named = tuple[int, int, int]
+ThingKey = tuple[int, int, int]
 """A thing: its type and id, and for an attendee the event's id, else 0."""
 
 
@@ -159,9 +159,11 @@ class Fact(NamedTuple):
     insiders: frozenset[int] | None = None
 
 
-def facts(tx: Reader, site_id: int, tree: Tree, named: Collection[Named]) -> dict[Named, Fact]:
+def facts(
+    tx: Reader, site_id: int, tree: Tree, named: Collection[ThingKey]
+) -> dict[ThingKey, Fact]:
     """Return the facts about things of a site; missing things are left out. One statement at most."""
-    found: dict[Named, Fact] = {}
+    found: dict[ThingKey, Fact] = {}
     asked = []
     for thing in set(named):
         kind, id, _ = thing
@@ -210,25 +212,25 @@ def _fact(tree: Tree, row: tuple[Any, ...]) -> Fact:
     )
 
 
-class Left(NamedTuple):
+class BeforeMove(NamedTuple):
     """Thing as it was in the microcosm that it has left; `tree` decides on who could read it there."""
 
     fact: Fact
     tree: Tree
 
 
-def left(tree: Tree, fact: Fact, microcosm_id: int) -> Left | None:
+def before_move(tree: Tree, fact: Fact, microcosm_id: int) -> BeforeMove | None:
     """Return the thing of `fact` as it was in the microcosm that it has left; None if that place no longer exists."""
     node = tree.nodes.get(microcosm_id)
     if node is None:
         return None
     was = fact._replace(is_gone_above=not node.is_live)
     if fact.target.item_type != itemtypes.MICROCOSM:
-        return Left(was._replace(target=fact.target._replace(microcosm_id=node.id)), tree)
+        return BeforeMove(was._replace(target=fact.target._replace(microcosm_id=node.id)), tree)
     id = fact.target.item_id
     if id not in tree.nodes or id in node.path:
         return None
-    return Left(was._replace(parent_id=node.id), tree.before_move(id, node.id))
+    return BeforeMove(was._replace(parent_id=node.id), tree.before_move(id, node.id))
 
 
 # ---------------------------------------------------------------- tickets and the key of cursors
@@ -285,8 +287,8 @@ def ticket_hash(secret: str) -> bytes:
 
 # ---------------------------------------------------------------- for the log's readers
 
-SINCE = Query(
-    "live.since",
+HEAD = Query(
+    "live.head",
     """
     SELECT coalesce(h.number, 0) FROM sites s LEFT JOIN event_heads h ON h.site_id = s.site_id
      WHERE s.site_id = %(site_id)s""",
@@ -295,4 +297,4 @@ SINCE = Query(
 
 def head(tx: Reader, site_id: int) -> int:
     """The number of the site's newest event."""
-    return int(tx.value(SINCE, site_id=site_id) or 0)
+    return int(tx.value(HEAD, site_id=site_id) or 0)
