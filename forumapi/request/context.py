@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from forumapi.models.access.identity import Identity
     from forumapi.models.sites.site import Site
     from forumapi.request.rate_limit import Allowance
-    from forumapi.request.response import Switches
+    from forumapi.request.response import EnvelopeSwitches
     from forumapi.request.services import Services
 
 
@@ -122,7 +122,7 @@ class Context:
     request_id: str
     route: str
     site: Site
-    switches: Switches
+    switches: EnvelopeSwitches
     token: str
     writer: Transaction
 

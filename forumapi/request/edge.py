@@ -11,7 +11,7 @@ from forumapi import errors
 from forumapi.errors import Invalid
 from forumapi.request import caller, response
 from forumapi.request.context import Context
-from forumapi.request.response import NO_CACHE, Answered, Switches
+from forumapi.request.response import NO_CACHE, Answered, EnvelopeSwitches
 
 if TYPE_CHECKING:
     from forumapi.request.services import Services
@@ -50,7 +50,7 @@ def read_query(ctx: Context) -> None:
         or "HTTP_X_DISABLE_BOILER" in environ
     ):
         query = ctx.query
-        ctx.switches = Switches(
+        ctx.switches = EnvelopeSwitches(
             query.get("context", ""),
             "always200" in query or bool(environ.get("HTTP_X_ALWAYS_200")),
             "disableBoiler" in query or bool(environ.get("HTTP_X_DISABLE_BOILER")),

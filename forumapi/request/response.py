@@ -200,7 +200,7 @@ Answered = tuple[int, Headers, bytes | StreamedBody | ConnectionUpgrade]
 Answer = tuple[str, Headers, bytes | StreamedBody | ConnectionUpgrade]
 
 
-class Switches:
+class EnvelopeSwitches:
     """Form of the answer that the client asked for (platform 1.4)."""
 
     __slots__ = ("always200", "bare", "callback", "context", "depends_on_cookies")
@@ -221,7 +221,7 @@ class Switches:
         return (self.context, self.always200, self.bare, self.callback)
 
 
-PLAIN: Final = Switches()
+PLAIN: Final = EnvelopeSwitches()
 
 
 REPRESENTATION: Final = "return=representation"
@@ -249,7 +249,7 @@ def check_callback(name: str) -> str:
     return name
 
 
-def etag(page: Page, switches: Switches, path: str, query: str) -> str:
+def etag(page: Page, switches: EnvelopeSwitches, path: str, query: str) -> str:
     """Make `"<own version>-<hash>"`; the hash covers all that the bytes depend on, links to the page itself too."""
     covered = marshal.dumps((SHAPE, page.stamp, switches.key, path, query), 2)
     return f'"{page.version}-{hashlib.blake2b(covered, digest_size=12).hexdigest()}"'
@@ -276,7 +276,7 @@ def check_match(header: str, version: int) -> None:
         raise PreconditionFailed("If-Match: this has changed since you read it")
 
 
-def envelope(status: int, data: bytes, error: bytes, switches: Switches) -> bytes:
+def envelope(status: int, data: bytes, error: bytes, switches: EnvelopeSwitches) -> bytes:
     """Make the JSON body: enveloped, or only `data`; wrapped for JSONP."""
     if switches.bare:
         body = data
@@ -322,7 +322,7 @@ def error_data(error: ApiError, site_id: int, profile_id: int) -> bytes:
     return dumps(data)
 
 
-def base_headers(switches: Switches) -> Headers:
+def base_headers(switches: EnvelopeSwitches) -> Headers:
     """Make the headers that every JSON answer carries, Cache-Control and Content-Length excepted."""
     kind = "application/javascript" if switches.callback else "application/json"
     vary = f"{VARY}, Cookie" if switches.depends_on_cookies else VARY
