@@ -300,6 +300,18 @@ class Config:
         "Embedded database, files, mailbox and logs; relative to the working folder.",
         restart=True,
     )
+    webclient: bool = _setting(
+        True,
+        "",
+        "Each site's host shows the website beside the API; false: the API alone.",
+    )
+    webclient_secret: str = _setting(
+        "",
+        "text",
+        "Seals the website's session cookies; the same on all machines. Several, separated by spaces: the first seals,"
+        " each opens. Empty: a file in data_dir.",
+        secret=True,
+    )
     trusted_proxies: tuple[str, ...] = _setting(
         (),
         "addresses",

@@ -10,6 +10,10 @@ from forumapi.app import App
 from forumapi.request import processor
 from forumapi.request.health import Health
 from forumapi.request.response import ConnectionUpgrade, StreamedBody
+from forumapi.webclient import api_paths
+from forumapi.webclient.session import secrets_of
+from forumapi.webclient.transport import InProcess
+from forumapi.webclient.website import Website
 
 if TYPE_CHECKING:
     from forumapi.config import Config
@@ -28,8 +32,15 @@ class Application:
         self.retire = app.retire
         self.apply = app.apply
         self.close_connections = app.live.close_connections
+        self.website = self._make_website() if app.config.webclient else None
 
     def __call__(self, environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
+        if self.website is not None and api_paths.is_page(environ.get("PATH_INFO", "")):
+            return self.website(environ, start_response)
+        return self.api(environ, start_response)
+
+    def api(self, environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
+        """Answer as the API alone, which has no pages but its own."""
         if self.health.is_asked(environ):
             status, headers, found = self.health.answer(environ)
             start_response(status, headers)
@@ -37,6 +48,19 @@ class Application:
         status, headers, body = processor.respond(self.app, environ)
         start_response(status, headers)
         return body if isinstance(body, (StreamedBody, ConnectionUpgrade)) else (body,)
+
+    def _make_website(self) -> Website:
+        config = self.app.config
+        return Website(
+            InProcess(self.api),
+            secrets_of(config.webclient_secret, config.data_path),
+            is_secure=config.scheme == "https",
+            address_of=self._visitor_address,
+            upload_limit=config.upload_body_limit,
+        )
+
+    def _visitor_address(self, environ: dict[str, Any]) -> str:
+        return self.app.proxies.client_ip(environ)
 
 
 def create_app(config: Config, database_url: str = "") -> Application:

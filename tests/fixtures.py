@@ -63,6 +63,7 @@ def begin_server(database_url: str, folder: Path, **settings: str) -> Server:
         "data_dir": str(folder),
         "workers": "1",
         "platform_domain": PLATFORM_DOMAIN,
+        "webclient": "false",
         "server_timing_header": "true",
         "rate_limit_token_per_minute": "0",
         "rate_limit_address_per_minute": "0",

@@ -14,7 +14,8 @@ MOST_MODULES = 24
 # From the bottom up: a room, or a module of the package's root, imports only from those before it.
 _ORDER = (
     "errors itemtypes text observability wire permissions config concurrency database outbound events cache models"
-    " files mail realtime updates auth request webhooks apidocs handlers routes app wsgi server cron command __main__"
+    " files mail realtime updates auth request webhooks apidocs handlers routes app webclient wsgi server cron command"
+    " __main__"
 )
 ORDER = _ORDER.split()
 # Packages that one module alone imports: what they lack, hook or may change is its affair.
@@ -116,3 +117,16 @@ def test_each_folder_says_what_the_architecture_says_of_it() -> None:
         said = ast.get_docstring(ast.parse((folder / "__init__.py").read_text())) or ""
         name = folder.relative_to(PACKAGE)
         assert f"| `{name}/` | {said.partition(chr(10))[0]} |" in pages, name
+
+
+def test_the_website_imports_nothing_of_the_api() -> None:
+    may = {"observability.log", "webclient"}
+    wrong = {
+        f"{module} -> {target}"
+        for module, path in MODULES.items()
+        if module.partition(".")[0] == "webclient"
+        for target in _imports(path)
+        if target not in may and not target.startswith("webclient.")
+    }
+
+    assert not wrong

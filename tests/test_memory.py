@@ -467,6 +467,7 @@ ABOVE = """
     permissions.evaluator.Tree._access permissions.evaluator.Tree._views"""
 # As long as one request, connection, batch or start lasts.
 BRIEF = """
+    webclient.visit.Visit._set webclient.visit.me webclient.visit.new_key webclient.visit.site
     auth.backends.Backend.found models.access.identity.Identity.ignored_profiles
     models.access.identity.Identity.ignored_microcosms
     models.access.identity.Identity.ignored_items text.nesting.Nesting.open text.nesting.Nesting._too_deep
@@ -507,7 +508,9 @@ FIXED = """
     database.standby.Standbys._open
     observability.metrics_export.Reporter._sent files.thumbnails.Thumbnails._waiting updates.mail_templates._frame
     updates.mail_templates.packaged
-    server.worker.ForumMaster._leaving"""
+    server.worker.ForumMaster._leaving webclient.languages._dated webclient.languages._parsed
+    webclient.languages.language webclient.languages.number webclient.look._sheet webclient.rendering.environment
+    webclient.static._all"""
 # Not of the web process.
 ELSEWHERE = (
     "command.run_everything.",

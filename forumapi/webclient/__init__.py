@@ -1,0 +1,1 @@
+"""Website of each site: pages made of what the public API answers, and of nothing else."""

@@ -1,0 +1,149 @@
+"""Calls of the public API for one visitor."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final, NamedTuple
+from urllib.parse import urlencode
+
+import msgspec
+
+from forumapi.webclient.transport import ApiTransport, Unreachable, Visitor
+
+PREFIX: Final = "/api/v1"
+
+
+class Failure(Exception):
+    """Refusal of the API: HTTP status, its code (docs/api/README.md, "Errors"), its text, and `Retry-After` in seconds.
+
+    `data` is the whole detail. A status of 503 without a code is also made where the API can't be reached.
+    """
+
+    def __init__(
+        self, status: int, code: int = 0, detail: str = "", retry_after: int = 0, data: Any = None
+    ) -> None:
+        super().__init__(status, code, detail)
+        self.status = status
+        self.code = code
+        self.detail = detail
+        self.retry_after = retry_after
+        self.data = data if isinstance(data, dict) else {}
+
+
+class Document(NamedTuple):
+    """Answer of the API: `data` of its envelope, its status, entity tag, and `Location`."""
+
+    data: Any
+    status: int
+    etag: str
+    location: str
+    headers: dict[str, str]
+
+
+class Api:
+    """Public API, called with a visitor's token ("" for guests). `calls` counts what was asked.
+
+    Every method raises Failure for an answer of 400 or above.
+    """
+
+    def __init__(
+        self, transport: ApiTransport, visitor: Visitor, token: str, headers: Mapping[str, str]
+    ) -> None:
+        self._transport = transport
+        self._visitor = visitor
+        self._headers = dict(headers)
+        self.calls = 0
+        self.token = token
+
+    @property
+    def token(self) -> str:
+        """Token that calls carry."""
+        return self._token
+
+    @token.setter
+    def token(self, token: str) -> None:
+        self._token = token
+        self._headers.pop("Authorization", None)
+        if token:
+            self._headers["Authorization"] = f"Bearer {token}"
+
+    def get(self, path: str, **query: Any) -> Any:
+        """GET `path` below /api/v1 and return its data. Query parameters that are None or "" are not sent."""
+        return self.document(path, **query).data
+
+    def document(self, path: str, *, etag: str = "", **query: Any) -> Document:
+        """GET `path` with its headers; status 304 and data None when `etag` still holds."""
+        headers = {"If-None-Match": etag} if etag else {}
+        return self.call("GET", path, query=query, headers=headers)
+
+    def post(self, path: str, body: Any = None, *, key: str = "", **query: Any) -> Document:
+        """POST `body` as JSON; the document that results is the answer. `key` is an Idempotency-Key."""
+        return self.write("POST", path, body, key=key, **query)
+
+    def put(
+        self, path: str, body: Any = None, *, key: str = "", match: str = "", **query: Any
+    ) -> Document:
+        """PUT `body` as JSON. `match` is the entity tag that must still hold (412 otherwise)."""
+        return self.write("PUT", path, body, key=key, match=match, **query)
+
+    def patch(self, path: str, values: Mapping[str, bool], *, key: str = "") -> Document:
+        """PATCH flags: the path of each with its value."""
+        body = [{"op": "replace", "path": one, "value": value} for one, value in values.items()]
+        return self.write("PATCH", path, body, key=key)
+
+    def delete(self, path: str, body: Any = None, *, key: str = "", **query: Any) -> Document:
+        """DELETE `path`."""
+        return self.write("DELETE", path, body, key=key, **query)
+
+    def write(
+        self, method: str, path: str, body: Any, *, key: str = "", match: str = "", **query: Any
+    ) -> Document:
+        """Send an unsafe method and ask for the document that results."""
+        headers = {"Prefer": "return=representation"}
+        if key and self.token:
+            headers["Idempotency-Key"] = key
+        if match:
+            headers["If-Match"] = match
+        return self.call(method, path, body, query=query, headers=headers)
+
+    def call(
+        self,
+        method: str,
+        path: str,
+        body: Any = None,
+        *,
+        query: Mapping[str, Any] | None = None,
+        headers: Mapping[str, str] | None = None,
+        raw: bytes | None = None,
+    ) -> Document:
+        """Send one request. `raw` is a body that is sent as it is, with a Content-Type in `headers`."""
+        self.calls += 1
+        asked = {name: value for name, value in (query or {}).items() if value not in (None, "")}
+        sent = {**self._headers, **(headers or {})}
+        data = raw if raw is not None else b""
+        if body is not None:
+            data = msgspec.json.encode(body)
+            sent["Content-Type"] = "application/json"
+        try:
+            reply = self._transport.send(
+                self._visitor, method, PREFIX + path, urlencode(asked, doseq=True), sent, data
+            )
+        except Unreachable as error:
+            raise Failure(503, 0, str(error), 5) from None
+        found: dict[str, Any] = {}
+        if reply.headers.get("content-type", "").startswith("application/json") and reply.body:
+            found = msgspec.json.decode(reply.body)
+        if reply.status >= 400:
+            detail = found.get("data")
+            code = detail.get("errorCode", 0) if isinstance(detail, dict) else 0
+            texts = found.get("error") or [""]
+            after = reply.headers.get("retry-after", "0")
+            seconds = int(after) if after.isdigit() else 0
+            raise Failure(reply.status, code, texts[0], seconds, detail)
+        return Document(
+            found.get("data"),
+            reply.status,
+            reply.headers.get("etag", ""),
+            reply.headers.get("location", ""),
+            reply.headers,
+        )

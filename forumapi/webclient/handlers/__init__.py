@@ -1,0 +1,1 @@
+"""Pages of the website, one class a URL, that switch on the HTTP method."""

@@ -1,0 +1,160 @@
+"""Languages of the website: catalogs, and how a language writes dates and numbers."""
+
+from __future__ import annotations
+
+import io
+import re
+from datetime import UTC, datetime
+from functools import lru_cache
+from importlib.resources import files
+from typing import Any, Final, NamedTuple
+
+from babel import Locale
+from babel.dates import format_date, format_datetime
+from babel.messages.mofile import write_mo
+from babel.messages.pofile import read_po
+from babel.numbers import format_decimal
+from babel.support import NullTranslations, Translations
+from werkzeug.datastructures import LanguageAccept
+from werkzeug.http import parse_accept_header
+
+# The last one is no language: it marks each text of ours and runs from right to left, so that tests and people see
+# which texts nobody translated, and which layouts assume a direction.
+PSEUDO: Final = "ar-XB"
+NAMES: Final = ("en", "de", "fr", "es", PSEUDO)
+
+_PART: Final = re.compile(r"(%\(\w+\)[sd]|%%|<[^>]*>|&\w+;)")
+_WIDE: Final = str.maketrans("aeiouAEIOU", "àéîöûÀÉÎÖÛ")
+
+
+class Language(NamedTuple):
+    """Language: its code, its direction, and its catalog."""
+
+    code: str
+    direction: str
+    catalog: NullTranslations
+    locale: Locale
+
+    def gettext(self, text: str) -> str:
+        """Translate."""
+        return self.catalog.gettext(text)
+
+    def ngettext(self, one: str, many: str, count: int) -> str:
+        """Translate, in the form that `count` asks for."""
+        return self.catalog.ngettext(one, many, count)
+
+
+class _Pseudo(NullTranslations):
+    """Catalog that brackets and accents each text."""
+
+    def gettext(self, message: str) -> str:
+        parts = _PART.split(message)
+        return f"⟦{''.join(part if _PART.fullmatch(part) else part.translate(_WIDE) for part in parts)}⟧"
+
+    def ngettext(self, msgid1: str, msgid2: str, n: int) -> str:
+        return self.gettext(msgid1 if n == 1 else msgid2)
+
+    def pgettext(self, context: str, message: str) -> str:
+        return self.gettext(message)
+
+    ugettext = gettext
+    ungettext = ngettext
+
+
+@lru_cache
+def language(code: str) -> Language:
+    """Return a language by its code, one of NAMES."""
+    if code == PSEUDO:
+        return Language(code, "rtl", _Pseudo(), Locale.parse("en"))
+    return Language(code, "ltr", _catalog(code), Locale.parse(code))
+
+
+def choose(header: str) -> str:
+    """Choose by an `Accept-Language` header."""
+    if not header:
+        return NAMES[0]
+    accepted = parse_accept_header(header[:500], LanguageAccept)
+    return accepted.best_match(NAMES, NAMES[0]) or NAMES[0]
+
+
+def _catalog(code: str) -> NullTranslations:
+    source = files("forumapi.webclient") / "locale" / f"{code}.po"
+    if not source.is_file():
+        return NullTranslations()
+    with source.open("rb") as handle:
+        catalog = read_po(handle, locale=code, charset="utf-8")
+    data = io.BytesIO()
+    write_mo(data, catalog)
+    data.seek(0)
+    return Translations(data)
+
+
+# ---------------------------------------------------------------- dates and numbers
+
+
+@lru_cache(4096)
+def _parsed(text: str) -> datetime:
+    return datetime.fromisoformat(text)
+
+
+def parse(text: str) -> datetime:
+    """Parse a time of the API (RFC 3339, UTC)."""
+    return _parsed(text)
+
+
+@lru_cache(4096)
+def _dated(code: str, minute: datetime, form: str) -> str:
+    locale = language(code).locale
+    if form == "day":
+        return format_date(minute, "d MMM y", locale=locale)
+    if form == "weekday":
+        return format_date(minute, "EEEE d MMMM y", locale=locale)
+    return format_datetime(minute, "d MMM y HH:mm", locale=locale)
+
+
+def dated(code: str, text: str, form: str = "minute") -> str:
+    """Write a time: `minute`, `day` or `weekday`."""
+    return _dated(code, _parsed(text).replace(second=0, microsecond=0), form)
+
+
+def ago(code: str, text: str, now: datetime) -> str:
+    """Write a time as people say it: "4 minutes ago" within a day, else its date."""
+    then = _parsed(text)
+    seconds = int((now - then).total_seconds())
+    found = language(code)
+    if 0 <= seconds < 60:
+        return found.gettext("just now")
+    if 0 <= seconds < 3600:
+        count = seconds // 60
+        return found.ngettext("%(num)d minute ago", "%(num)d minutes ago", count) % {"num": count}
+    if 0 <= seconds < 86_400:
+        count = seconds // 3600
+        return found.ngettext("%(num)d hour ago", "%(num)d hours ago", count) % {"num": count}
+    if 0 <= seconds < 7 * 86_400:
+        count = seconds // 86_400
+        return found.ngettext("%(num)d day ago", "%(num)d days ago", count) % {"num": count}
+    return dated(code, text, "day")
+
+
+@lru_cache(4096)
+def number(code: str, value: int) -> str:
+    """Write a whole number."""
+    return (
+        str(value) if -1000 < value < 1000 else format_decimal(value, locale=language(code).locale)
+    )
+
+
+def now() -> datetime:
+    """Return the present, in UTC."""
+    return datetime.now(UTC)
+
+
+def functions(code: str) -> dict[str, Any]:
+    """Return the functions that templates of a language call."""
+    found = language(code)
+    return {
+        "gettext": found.gettext,
+        "ngettext": found.ngettext,
+        "pgettext": found.catalog.pgettext,
+        "npgettext": found.catalog.npgettext,
+    }

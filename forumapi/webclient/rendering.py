@@ -1,0 +1,118 @@
+"""Templates of the website, one environment a language."""
+
+from __future__ import annotations
+
+import re
+from datetime import datetime
+from functools import lru_cache
+from html import unescape
+from typing import Any, Final
+
+from jinja2 import ChainableUndefined, Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup, escape
+
+from forumapi.webclient import languages, static
+from forumapi.webclient.api import PREFIX
+
+_FRAME: Final = re.compile(r'<iframe [^>]*?src="([^"]*)"[^>]*></iframe>')
+_PICTURE: Final = re.compile(r"<img ([^>]*)>")
+_SRC: Final = re.compile(r'(?:^|\s)src="([^"]*)"')
+_ELSEWHERE: Final = 'rel="nofollow noopener noreferrer" target="_blank"'
+_ALT: Final = re.compile(r'(?:^|\s)alt="([^"]*)"')
+
+
+class _Environment(Environment):
+    """Environment in which `a.b` of a JSON object is its member; an absent one counts as false, and prints nothing."""
+
+    def getattr(self, obj: Any, attribute: str) -> Any:
+        if type(obj) is dict:
+            value = obj.get(attribute, _ABSENT)
+            return ChainableUndefined(name=attribute) if value is _ABSENT else value
+        return super().getattr(obj, attribute)
+
+
+_ABSENT: Final = object()
+
+
+@lru_cache
+def environment(code: str) -> Environment:
+    """Return the templates of a language, compiled when they are first used."""
+    made = _Environment(
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        auto_reload=False,
+        cache_size=-1,
+        loader=PackageLoader("forumapi.webclient", "templates"),
+        extensions=["jinja2.ext.i18n", "jinja2.ext.loopcontrols"],
+    )
+    found = languages.functions(code)
+    made.install_gettext_callables(  # type: ignore[attr-defined]
+        found["gettext"],
+        found["ngettext"],
+        newstyle=True,
+        pgettext=found["pgettext"],
+        npgettext=found["npgettext"],
+    )
+    language = languages.language(code)
+    made.globals["language"] = language
+    made.globals["file"] = static.address
+    made.filters["plain"] = plain
+    made.filters["content"] = content
+    made.filters["page"] = page_address
+    made.filters["when"] = lambda text, now: _when(code, text, now)
+    made.filters["date"] = lambda text, form="minute": languages.dated(code, text, form)
+    made.filters["count"] = lambda value: languages.number(code, value)
+    return made
+
+
+def plain(text: Any) -> str:
+    """Undo the API's escaping of a plain text (a title, a name), which the template escapes itself."""
+    return unescape(text) if type(text) is str and "&" in text else text
+
+
+def content(html: Any) -> Markup:
+    """Mark what the API has rendered and sanitised as HTML; what would be fetched from elsewhere becomes a link.
+
+    Embeds and pictures of other hosts are links until somebody follows them: no third party learns who reads.
+    """
+    text = str(html or "")
+    if "<iframe" in text:
+        text = _FRAME.sub(_link_frame, text)
+    if "<img" in text:
+        text = _PICTURE.sub(_link_picture, text)
+    return Markup(text)
+
+
+def _link_frame(found: re.Match[str]) -> str:
+    source = found[1]
+    host = escape(unescape(source).partition("://")[2].partition("/")[0])
+    return f'<span class="elsewhere"><a href="{source}" {_ELSEWHERE}>▶ {host}</a></span>'
+
+
+def _link_picture(found: re.Match[str]) -> str:
+    source = _SRC.search(found[1])
+    if source is None:
+        return ""
+    address = source[1]
+    if address.startswith("/") and not address.startswith(("//", "/\\")):
+        return f'<img loading="lazy" {found[1]}>'
+    alt = _ALT.search(found[1])
+    label = (alt[1] if alt else "") or address
+    return f'<a class="elsewhere" href="{address}" {_ELSEWHERE}>{label}</a>'
+
+
+def page_address(href: Any) -> str:
+    """Return the page of an address of the API: of `/api/v1/events/8?offset=25` it is `/events/8/?offset=25`."""
+    path, mark, query = str(href).partition("?")
+    path = path.removeprefix(PREFIX)
+    if path in ("", "/microcosms"):
+        path = "/"
+    elif not path.endswith("/"):
+        path += "/"
+    return f"{path}{mark}{query}"
+
+
+def _when(code: str, text: str, now: datetime) -> Markup:
+    return Markup('<time datetime="{}">{}</time>').format(text, languages.ago(code, text, now))

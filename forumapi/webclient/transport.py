@@ -1,0 +1,182 @@
+"""Ways from the website to the API: through the same WSGI callable in this process, or over HTTP.
+
+Both carry the same: method, path, query, a fixed list of headers and a body. Neither grants anything: a call has the
+rights of the token that it carries, and is counted for the visitor whose address stands in it.
+"""
+
+from __future__ import annotations
+
+import io
+import sys
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Final, NamedTuple, Protocol
+from urllib.parse import quote, urlsplit
+
+import urllib3
+
+Wsgi = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
+
+# Headers of a call, by the names that the website gives them. No other header reaches the API.
+HEADERS: Final = (
+    "Accept-Language",
+    "Authorization",
+    "Content-Type",
+    "Idempotency-Key",
+    "If-Match",
+    "If-None-Match",
+    "Prefer",
+    "User-Agent",
+    "X-Request-Id",
+)
+
+
+class Visitor(NamedTuple):
+    """Visitor for whom the website calls: the host that they named, and where they come from.
+
+    `environ` is that of their request to the website.
+    """
+
+    host: str
+    environ: dict[str, Any]
+    address: str
+
+
+class Reply(NamedTuple):
+    """Answer of the API. `headers` have names in small letters."""
+
+    status: int
+    headers: dict[str, str]
+    body: bytes
+
+
+class ApiTransport(Protocol):
+    """Way to the API. `path` begins with a slash and is not quoted; `query` is. Raises Unreachable."""
+
+    def send(
+        self,
+        visitor: Visitor,
+        method: str,
+        path: str,
+        query: str,
+        headers: Mapping[str, str],
+        body: bytes,
+    ) -> Reply:
+        """Send one request and return the whole answer."""
+        ...
+
+
+class Unreachable(Exception):
+    """Failure to get any answer of the API."""
+
+
+class InProcess:
+    """Calls of the API's WSGI callable in this process, as bytes and with an environ made anew.
+
+    The address of the visitor is the one that this request came from, with `X-Forwarded-For` as it came, so that the
+    API judges proxies by its own settings.
+    """
+
+    def __init__(self, application: Wsgi) -> None:
+        self._application = application
+
+    def send(
+        self,
+        visitor: Visitor,
+        method: str,
+        path: str,
+        query: str,
+        headers: Mapping[str, str],
+        body: bytes,
+    ) -> Reply:
+        """Call the API. See ApiTransport."""
+        outer = visitor.environ
+        environ: dict[str, Any] = {
+            "REQUEST_METHOD": method,
+            "SCRIPT_NAME": "",
+            "PATH_INFO": path.encode().decode("latin-1"),
+            "QUERY_STRING": query,
+            "SERVER_NAME": outer.get("SERVER_NAME", ""),
+            "SERVER_PORT": outer.get("SERVER_PORT", ""),
+            "SERVER_PROTOCOL": "HTTP/1.1",
+            "REMOTE_ADDR": outer.get("REMOTE_ADDR", ""),
+            "HTTP_HOST": visitor.host,
+            "CONTENT_LENGTH": str(len(body)),
+            "wsgi.version": (1, 0),
+            "wsgi.url_scheme": outer.get("wsgi.url_scheme", "http"),
+            "wsgi.input": io.BytesIO(body),
+            "wsgi.errors": sys.stderr,
+            "wsgi.multithread": True,
+            "wsgi.multiprocess": True,
+            "wsgi.run_once": False,
+        }
+        if "HTTP_X_FORWARDED_FOR" in outer:
+            environ["HTTP_X_FORWARDED_FOR"] = outer["HTTP_X_FORWARDED_FOR"]
+        if "forumapi.time_limit" in outer:
+            environ["forumapi.time_limit"] = outer["forumapi.time_limit"]
+        for name, value in headers.items():
+            if name not in HEADERS:
+                raise ValueError(f"{name} is no header of the website's calls")
+            key = name.upper().replace("-", "_")
+            environ[key if key == "CONTENT_TYPE" else f"HTTP_{key}"] = value
+        status, answered = 0, {}
+
+        def start_response(line: str, fields: list[tuple[str, str]], _: Any = None) -> None:
+            nonlocal status, answered
+            status = int(line[:3])
+            answered = {name.lower(): value for name, value in fields}
+
+        try:
+            pieces = self._application(environ, start_response)
+            data = b"".join(pieces)
+        finally:
+            # A time limit that ends this request within the commit is answered as the API would answer it.
+            if environ.get("forumapi.is_committing"):
+                outer["forumapi.is_committing"] = True
+        return Reply(status, answered, data)
+
+
+class OverHttp:
+    """Calls over HTTP, as a front end that the operator has named: each visitor is counted by themselves.
+
+    `secret` is what `front_ends` has the hash of, or "" where the front end is known by its address.
+    """
+
+    def __init__(self, url: str, secret: str = "", *, timeout_s: float = 30.0) -> None:
+        parts = urlsplit(url)
+        self._secret = secret
+        self._pool = urllib3.connection_from_url(
+            f"{parts.scheme}://{parts.netloc}",
+            maxsize=64,
+            timeout=urllib3.Timeout(connect=2.0, read=timeout_s),
+            retries=False,
+        )
+
+    def send(
+        self,
+        visitor: Visitor,
+        method: str,
+        path: str,
+        query: str,
+        headers: Mapping[str, str],
+        body: bytes,
+    ) -> Reply:
+        """Send over HTTP. See ApiTransport."""
+        wanted = {"Host": visitor.host, "X-Forumapi-Visitor": visitor.address}
+        if self._secret:
+            wanted["X-Forumapi-Front-End"] = self._secret
+        for name, value in headers.items():
+            if name not in HEADERS:
+                raise ValueError(f"{name} is no header of the website's calls")
+            wanted[name] = value
+        try:
+            answer = self._pool.urlopen(
+                method,
+                f"{quote(path)}?{query}" if query else quote(path),
+                body=body or None,
+                headers=wanted,
+                redirect=False,
+            )
+        except urllib3.exceptions.HTTPError as error:
+            raise Unreachable(str(error)) from None
+        found = {name.lower(): value for name, value in answer.headers.items()}
+        return Reply(answer.status, found, answer.data)

@@ -1,0 +1,234 @@
+"""One request to the website: who visits, what they sent, what the API says, and how a page is answered."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Mapping
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from urllib.parse import parse_qsl, quote, urlsplit
+
+from forumapi.webclient import languages, look, rendering
+from forumapi.webclient.api import Api, Failure
+from forumapi.webclient.session import GUEST, SESSION_DAYS, WebSession
+from forumapi.webclient.transport import Visitor
+
+if TYPE_CHECKING:
+    from werkzeug.datastructures import FileStorage, MultiDict
+
+    from forumapi.webclient.website import Website
+
+HTML: Final = "text/html; charset=utf-8"
+# Purpose of sealed values, and seconds that they are good for.
+FLOW: Final = ("flow", 900)
+
+
+class Answer(NamedTuple):
+    """Answer to a visitor."""
+
+    status: int
+    headers: list[tuple[str, str]]
+    body: bytes
+
+
+class Refused(Exception):
+    """Refusal by the website itself: status, and a text for people (translated)."""
+
+    def __init__(self, status: int, text: str = "") -> None:
+        super().__init__(status, text)
+        self.status = status
+        self.text = text
+
+
+class SignInFirst(Exception):
+    """Refusal of what only members may do; the visitor signs in and comes back. `is_stale`: once more."""
+
+    def __init__(self, *, is_stale: bool = False) -> None:
+        super().__init__(is_stale)
+        self.is_stale = is_stale
+
+
+class Visit:
+    """One request of a visitor. Handlers read it, call `api`, and return what `page`, `redirect` or `send` make."""
+
+    def __init__(self, website: Website, environ: dict[str, Any]) -> None:
+        self.website = website
+        self.environ = environ
+        self.method: str = environ["REQUEST_METHOD"]
+        self.host: str = environ.get("HTTP_HOST", "").lower()
+        self.path: str = environ.get("PATH_INFO", "").encode("latin-1").decode("utf-8", "replace")
+        self.query_string: str = environ.get("QUERY_STRING", "")
+        self.query: dict[str, str] = dict(
+            reversed(parse_qsl(self.query_string, keep_blank_values=True, max_num_fields=100))
+        )
+        self.language = languages.language(
+            languages.choose(environ.get("HTTP_ACCEPT_LANGUAGE", ""))
+        )
+        self.cookies = website.cookies(environ)
+        self.form: MultiDict[str, str] | None = None
+        self.files: MultiDict[str, FileStorage] | None = None
+        self.now = languages.now()
+        self._set: list[tuple[str, str]] = []
+        self.session: WebSession = website.seal.open_session(
+            self.host, self.cookies.get(website.session_cookie, "")
+        )
+        self.api = Api(
+            website.transport,
+            Visitor(self.host, environ, website.address_of(environ)),
+            self.session.token,
+            website.call_headers(environ),
+        )
+
+    # ------------------------------------------------------------ what the API says
+
+    @cached_property
+    def site(self) -> dict[str, Any]:
+        """Site of this host."""
+        found: dict[str, Any] = self.api.get("/site")
+        return found
+
+    @cached_property
+    def me(self) -> dict[str, Any] | None:
+        """Own profile with the user; None for guests. A session that has ended is forgotten."""
+        if not self.session.token:
+            return None
+        try:
+            found: dict[str, Any] = self.api.get("/whoami")
+        except Failure as failure:
+            if failure.status != 401:
+                raise
+            self.forget_session()
+            return None
+        return found
+
+    def member(self) -> dict[str, Any]:
+        """Return the own profile. Raises SignInFirst."""
+        if self.me is None:
+            raise SignInFirst
+        return self.me
+
+    def fresh_member(self) -> dict[str, Any]:
+        """Return the own profile of a person who signed in within half an hour. Raises SignInFirst."""
+        found = self.member()
+        if not self.session.is_fresh:
+            raise SignInFirst(is_stale=True)
+        return found
+
+    # ------------------------------------------------------------ session and forms
+
+    def begin_session(self, token: str) -> None:
+        """Sign in: a new cookie with this token."""
+        self.session = WebSession(token, int(time.time()))
+        self.api.token = token
+        self.__dict__.pop("me", None)
+        value = self.website.seal.seal_session(self.host, self.session)
+        self.set_cookie(self.website.session_cookie, value, SESSION_DAYS * 86_400)
+
+    def forget_session(self) -> None:
+        """Forget the session in the browser."""
+        self.session = GUEST
+        self.api.token = ""
+        self.__dict__["me"] = None
+        self.set_cookie(self.website.session_cookie, "", 0)
+
+    def set_cookie(self, name: str, value: str, age_s: int) -> None:
+        """Set a cookie of this host alone, which no script can read."""
+        secure = "; Secure" if self.website.is_secure else ""
+        self._set.append(
+            (
+                "Set-Cookie",
+                f"{name}={value}; Path=/; HttpOnly; SameSite=Lax; Max-Age={age_s}{secure}",
+            )
+        )
+
+    @property
+    def proof(self) -> str:
+        """Token of the forms of this session; for guests of the visitor cookie, which is set here."""
+        if self.session.token:
+            return self.website.seal.proof(self.host, self.session.token)
+        return self.website.seal.proof(self.host, self._visitor())
+
+    def _visitor(self) -> str:
+        name = self.website.visitor_cookie
+        value = self.cookies.get(name, "")
+        if len(value) != 32:
+            value = self.cookies[name] = secrets.token_hex(16)
+            self.set_cookie(name, value, 86_400)
+        return value
+
+    def check_origin(self) -> None:
+        """Check that an unsafe request comes from a page of this host. Raises Refused."""
+        origin = self.environ.get("HTTP_ORIGIN", "")
+        if origin:
+            if urlsplit(origin).netloc.lower() == self.host:
+                return
+        else:
+            bound = self.session.token or self.cookies.get(self.website.visitor_cookie, "")
+            sent = "" if self.form is None else self.form.get("proof", "")
+            if bound and secrets.compare_digest(
+                sent.encode(), self.website.seal.proof(self.host, bound).encode()
+            ):
+                return
+        raise Refused(403, self.language.gettext("This form was not sent by a page of this site."))
+
+    def field(self, name: str, default: str = "") -> str:
+        """Return a field of the form that was sent, with line ends as the API has them."""
+        value: str = default if self.form is None else self.form.get(name, default)
+        return value.replace("\r\n", "\n")
+
+    @cached_property
+    def new_key(self) -> str:
+        """Idempotency key for a form of this page, so that sending it twice does it once."""
+        return secrets.token_urlsafe(18)
+
+    def seal(self, data: bytes) -> str:
+        """Seal what a later step of a flow needs, good for a quarter of an hour on this host."""
+        return self.website.seal.close(FLOW[0], self.host, data)
+
+    def unseal(self, text: str) -> bytes | None:
+        """Return what was sealed; None when it is forged or too old."""
+        return self.website.seal.open(FLOW[0], self.host, text, FLOW[1])
+
+    # ------------------------------------------------------------ answers
+
+    def page(self, template: str, *, status: int = 200, **values: Any) -> Answer:
+        """Render a template: `visit`, `site` and `me` are known to it."""
+        made = rendering.environment(self.language.code).get_template(template)
+        text = made.render(
+            visit=self,
+            site=self.site,
+            me=self.me,
+            theme=look.address(self.site),
+            now=self.now,
+            **values,
+        )
+        return self.send(text.encode(), HTML, status=status)
+
+    def send(
+        self, data: bytes, kind: str, *, status: int = 200, headers: Mapping[str, str] | None = None
+    ) -> Answer:
+        """Answer with bytes."""
+        fields = [("Content-Type", kind), *(headers or {}).items(), *self._set]
+        return Answer(status, fields, data)
+
+    def redirect(self, path: str, *, status: int = 303) -> Answer:
+        """Lead on to a page of this site. Raises ValueError for an address that may lead elsewhere."""
+        return Answer(status, [("Location", own_path(path)), *self._set], b"")
+
+
+def own_path(path: str) -> str:
+    """Check that an address is a path of this host, quoted. Raises ValueError."""
+    if not is_own_path(path):
+        raise ValueError(f"{path!r} may lead elsewhere")
+    return quote(path, safe="/?&=#%+:,;@!$'()*~-._[]")
+
+
+def is_own_path(path: str) -> bool:
+    """Return True for a path of the same host: one slash first, no backslash, no control characters."""
+    return (
+        path.startswith("/")
+        and not path.startswith("//")
+        and "\\" not in path
+        and all(character > " " and character != "\x7f" for character in path)
+    )

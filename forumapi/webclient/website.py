@@ -1,0 +1,214 @@
+"""WSGI application of the website."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterable, Sequence
+from http import HTTPStatus
+from http.cookies import CookieError, SimpleCookie
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import quote, urlencode
+
+from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound, RequestEntityTooLarge
+from werkzeug.formparser import FormDataParser
+from werkzeug.routing import RequestRedirect
+
+from forumapi.observability.log import logger
+from forumapi.webclient import rendering, routes
+from forumapi.webclient.api import Failure
+from forumapi.webclient.session import Seal
+from forumapi.webclient.visit import HTML, Answer, Refused, SignInFirst, Visit
+
+if TYPE_CHECKING:
+    from forumapi.webclient.transport import ApiTransport
+
+CONTENT_POLICY: Final = (
+    "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; font-src 'self'; connect-src 'self';"
+    " manifest-src 'self'; worker-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+)
+HEADERS: Final = (
+    ("Content-Security-Policy", CONTENT_POLICY),
+    ("X-Content-Type-Options", "nosniff"),
+    ("X-Frame-Options", "DENY"),
+    # A form's Origin is not sent under `no-referrer`.
+    ("Referrer-Policy", "same-origin"),
+    ("Cross-Origin-Opener-Policy", "same-origin"),
+    ("Cross-Origin-Resource-Policy", "same-origin"),
+    ("Permissions-Policy", "camera=(), geolocation=(), microphone=(), payment=()"),
+)
+PRIVATE: Final = "private, no-cache"
+PUBLIC: Final = "public, max-age=0, s-maxage=60"
+# A page that is not found, too large or refused says so itself; the text of what it was about stays with the visitor.
+FORM_BYTES: Final = 1024 * 1024
+
+
+class Website:
+    """Website of every site that the API behind `transport` serves.
+
+    `is_secure`: people come over https, so that cookies are theirs alone (`__Host-`). `address_of` finds the address of
+    a visitor in the environ of their request. `upload_limit` is in bytes.
+    """
+
+    def __init__(
+        self,
+        transport: ApiTransport,
+        secrets: Sequence[str],
+        *,
+        is_secure: bool,
+        address_of: Callable[[dict[str, Any]], str],
+        upload_limit: int,
+    ) -> None:
+        self.transport = transport
+        self.seal = Seal(secrets)
+        self.is_secure = is_secure
+        self.address_of = address_of
+        self._upload_limit = upload_limit
+        prefix = "__Host-" if is_secure else ""
+        self.session_cookie = f"{prefix}session"
+        self.visitor_cookie = f"{prefix}visitor"
+
+    def __call__(
+        self, environ: dict[str, Any], start_response: Callable[..., Any]
+    ) -> Iterable[bytes]:
+        answer = self.respond(environ)
+        phrase = HTTPStatus(answer.status).phrase
+        start_response(f"{answer.status} {phrase}", answer.headers)
+        return (b"" if environ["REQUEST_METHOD"] == "HEAD" else answer.body,)
+
+    def respond(self, environ: dict[str, Any]) -> Answer:
+        """Answer one request. Never raises: what is no refusal is logged whole and answered with 500."""
+        visit = Visit(self, environ)
+        try:
+            answer = self._answer(visit)
+        except SignInFirst as need:
+            answer = self._sign_in_first(visit, need)
+        except Refused as refusal:
+            answer = self._refuse(visit, refusal.status, text=refusal.text)
+        except RequestEntityTooLarge:
+            answer = self._refuse(visit, 413)
+        except Failure as failure:
+            answer = self._failed(visit, failure)
+        except Exception:  # noqa: BLE001 - the edge: whatever it is, the visitor gets a page
+            logger.exception("page failed: %s %s", visit.method, visit.path)
+            answer = self._refuse(visit, 500)
+        return self._sealed(visit, answer)
+
+    def _answer(self, visit: Visit) -> Answer:
+        adapter = routes.MAP.bind(visit.host or "localhost", path_info=visit.path)
+        try:
+            handler, args = adapter.match(method="GET")
+        except RequestRedirect:
+            # The only one: the same path with the slash that pages end with.
+            query = f"?{visit.query_string}" if visit.query_string else ""
+            return visit.redirect(f"{visit.path}/{query}", status=308)
+        except (NotFound, MethodNotAllowed, HTTPException):
+            return self._unknown(visit)
+        if visit.method == "POST":
+            self._read_form(visit, FORM_BYTES if not handler.takes_files else self._upload_limit)
+        answer: Answer = handler().answer(visit, args)
+        return answer
+
+    def _read_form(self, visit: Visit, limit: int) -> None:
+        parser = FormDataParser(
+            max_content_length=limit, max_form_memory_size=FORM_BYTES, max_form_parts=1000
+        )
+        _, visit.form, visit.files = parser.parse_from_environ(visit.environ)
+
+    def _unknown(self, visit: Visit) -> Answer:
+        """Ask the API where an old address is now; else a page that helps on, 404."""
+        if visit.method in ("GET", "HEAD"):
+            whole = f"{visit.path}?{visit.query_string}" if visit.query_string else visit.path
+            try:
+                found = visit.api.get("/resolve", url=whole)
+            except Failure as failure:
+                if failure.status >= 500 or failure.code == 14:
+                    raise
+            else:
+                redirect = (found or {}).get("redirect") or {}
+                if redirect.get("href"):
+                    return visit.redirect(rendering.page_address(redirect["href"]), status=301)
+        return self._refuse(visit, 404)
+
+    # ------------------------------------------------------------ refusals
+
+    def _sign_in_first(self, visit: Visit, need: SignInFirst) -> Answer:
+        if visit.method in ("GET", "HEAD"):
+            whole = f"{visit.path}?{visit.query_string}" if visit.query_string else visit.path
+            asked = {"next": whole, **({"again": "1"} if need.is_stale else {})}
+            return visit.redirect(f"/login/?{urlencode(asked, quote_via=quote)}")
+        from forumapi.webclient.handlers.sign_in import SignInView
+
+        # What was typed goes with the visitor through the sign-in.
+        return SignInView().interrupted(visit, is_stale=need.is_stale)
+
+    def _failed(self, visit: Visit, failure: Failure) -> Answer:
+        if failure.status == 401 and visit.session.token:
+            visit.forget_session()
+            return self._sign_in_first(visit, SignInFirst())
+        is_guest = not visit.session.token
+        if failure.status == 403 and is_guest and visit.method == "POST" and failure.code != 13:
+            return self._sign_in_first(visit, SignInFirst())
+        return self._refuse(visit, failure.status, failure=failure)
+
+    def _refuse(
+        self, visit: Visit, status: int, *, text: str = "", failure: Failure | None = None
+    ) -> Answer:
+        """Make a page that says what is wrong, also where the API does not say which site this is."""
+        try:
+            site, me = visit.site, visit.me
+        except Failure as again:
+            site, me = None, None
+            if again.code == 14:
+                status, failure = 404, again
+        made = rendering.environment(visit.language.code).get_template("error.html")
+        page = made.render(
+            visit=visit, site=site, me=me, now=visit.now, status=status, text=text, failure=failure
+        )
+        seconds = failure.retry_after if failure is not None else 0
+        if status == 503:
+            seconds = seconds or 5
+        headers = {"Retry-After": str(seconds)} if seconds else {}
+        return visit.send(page.encode(), HTML, status=status, headers=headers)
+
+    # ------------------------------------------------------------ what every answer has
+
+    def _sealed(self, visit: Visit, answer: Answer) -> Answer:
+        headers = dict(answer.headers)
+        fields = [*answer.headers, *HEADERS]
+        body = answer.body
+        status = answer.status
+        sets_cookies = "Set-Cookie" in headers
+        if self.is_secure:
+            fields.append(("Strict-ApiTransport-Security", "max-age=31536000"))
+        if "Cache-Control" not in headers:
+            is_public = (
+                status == 200
+                and not visit.session.token
+                and not sets_cookies
+                and visit.method != "POST"
+            )
+            fields.append(("Cache-Control", PUBLIC if is_public else PRIVATE))
+            fields.append(("Vary", "Cookie, Accept-Language"))
+        if status == 200 and visit.method in ("GET", "HEAD") and not sets_cookies:
+            etag = f'"{hashlib.sha256(body).hexdigest()[:20]}"'
+            fields.append(("ETag", etag))
+            if etag in visit.environ.get("HTTP_IF_NONE_MATCH", ""):
+                return Answer(304, [one for one in fields if one[0] != "Content-Type"], b"")
+        if status not in (204, 304):
+            fields.append(("Content-Length", str(len(body))))
+        return Answer(status, fields, body)
+
+    def cookies(self, environ: dict[str, Any]) -> dict[str, str]:
+        """Return the cookies that a request carries."""
+        text = environ.get("HTTP_COOKIE", "")
+        if not text:
+            return {}
+        try:
+            return {name: morsel.value for name, morsel in SimpleCookie(text).items()}
+        except CookieError:
+            return {}
+
+    def call_headers(self, environ: dict[str, Any]) -> dict[str, str]:
+        """Return the headers of a visitor's request that calls of the API carry on."""
+        known = (("User-Agent", "HTTP_USER_AGENT"), ("X-Request-Id", "HTTP_X_REQUEST_ID"))
+        return {name: environ[key] for name, key in known if key in environ}

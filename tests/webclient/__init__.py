@@ -1,0 +1,1 @@
+"""Website in a real browser, and as bytes."""

@@ -1,0 +1,53 @@
+"""Website of a real web process, a browser on it, and a visitor who speaks plain HTTP."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterator
+
+import pytest
+from selenium.webdriver import Chrome
+
+from tests.browser.conftest import browser, chromium
+from tests.fixtures import Server, running
+from tests.webclient.hand import MODES, SCRIPT, Hand
+from tests.webclient.visitor import Visitor
+
+__all__ = ["browser", "chromium"]
+
+# `make test` plays one step of so many, with script; `make test-wide` all others, in every mode.
+ONE_OF = 10
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark as wide what the slice of `make test` leaves out."""
+    for item in items:
+        mark = item.get_closest_marker("step")
+        if mark is None:
+            continue
+        mode = getattr(item, "callspec", None)
+        is_script = mode is not None and mode.params.get("hand") == SCRIPT
+        if not is_script or zlib.crc32(mark.args[0].encode()) % ONE_OF:
+            item.add_marker(pytest.mark.wide)
+
+
+@pytest.fixture(scope="session")
+def website(database_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A web process that shows the website beside the API."""
+    folder = tmp_path_factory.mktemp("website")
+    with running(database_url, folder, webclient="true") as started:
+        yield started
+
+
+@pytest.fixture(params=MODES)
+def hand(request: pytest.FixtureRequest, browser: Chrome, website: Server) -> Iterator[Hand]:
+    """A person at the browser: without script, with script, or with script and without a mouse."""
+    made = Hand(browser, website.address[1], request.param)
+    yield made
+    made.leave()
+
+
+@pytest.fixture
+def visitor(website: Server) -> Visitor:
+    """A guest who speaks plain HTTP, of no site yet: `visitor.of(site, person)`."""
+    return Visitor(website.address)

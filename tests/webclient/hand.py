@@ -1,0 +1,192 @@
+"""Person at a browser, who finds things by what a page says and does them by mouse or by keyboard alone."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Final, TypeVar
+
+from selenium.webdriver import Chrome
+from selenium.webdriver.common.by import By
+from selenium.webdriver.common.keys import Keys
+from selenium.webdriver.remote.webelement import WebElement
+
+from tests.factories import Person, Site
+
+NO_SCRIPT: Final = "no script"
+SCRIPT: Final = "script"
+KEYBOARD: Final = "keyboard"
+MODES: Final = (NO_SCRIPT, SCRIPT, KEYBOARD)
+
+# Presses of Tab after which what is looked for can't be reached.
+MOST_TABS: Final = 200
+WAIT_S: Final = 10.0
+
+
+T = TypeVar("T")
+
+
+class Hand:
+    """Person at a browser. `mode` is one of MODES; a site is visited on the port of the web process."""
+
+    def __init__(self, driver: Chrome, port: int, mode: str) -> None:
+        self.driver = driver
+        self.mode = mode
+        self._port = port
+        self.site: Site | None = None
+        driver.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": mode == NO_SCRIPT})
+
+    def leave(self) -> None:
+        """Give the browser back as it was."""
+        self.driver.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": False})
+
+    # ------------------------------------------------------------ going
+
+    def go(self, site: Site, path: str = "/") -> None:
+        """Open a page of a site."""
+        self.site = site
+        self.driver.get(f"http://{site.host}:{self._port}{path}")
+
+    def sign_in(self, site: Site, person: Person) -> None:
+        """Sign in as a person, by the form of the demonstration."""
+        self.go(site, "/login/")
+        field = self.driver.find_element(By.ID, "development")
+        field.clear()
+        field.send_keys(person.email)
+        field.submit()
+        self.see(person.name)
+
+    @property
+    def path(self) -> str:
+        """Path and query of the page, without its host."""
+        return self.driver.current_url.partition("://")[2].partition("/")[2]
+
+    # ------------------------------------------------------------ seeing
+
+    def sees(self, text: str) -> bool:
+        """Return True if the page shows a text now."""
+        return text in self.driver.find_element(By.TAG_NAME, "body").text
+
+    def see(self, text: str) -> None:
+        """Wait until the page shows a text."""
+        self._wait(lambda: self.sees(text), f"{text!r} is not shown")
+
+    def see_no(self, text: str) -> None:
+        """Check that the page does not show a text."""
+        assert not self.sees(text), f"{text!r} is shown"
+
+    def find(self, css: str) -> WebElement:
+        """Find one element by a CSS selector."""
+        return self._wait(
+            lambda: next(iter(self.driver.find_elements(By.CSS_SELECTOR, css)), None),
+            f"{css} is not there",
+        )
+
+    # ------------------------------------------------------------ doing
+
+    def press(self, text: str, *, within: str = "body") -> None:
+        """Follow a link or press a button by what it says, inside the element that `within` selects."""
+        self._use(self._named(text, within))
+
+    def fill(self, label: str, text: str, *, within: str = "body") -> None:
+        """Write into a field by its label, in place of what it holds."""
+        field = self._labelled(label, within)
+        if self.mode == KEYBOARD:
+            self._tab_to(field)
+            self.driver.switch_to.active_element.send_keys(Keys.CONTROL, "a")
+            self.driver.switch_to.active_element.send_keys(text)
+            return
+        field.clear()
+        field.send_keys(text)
+
+    def choose(self, label: str, option: str, *, within: str = "body") -> None:
+        """Choose an option of a list by what it says."""
+        field = self._labelled(label, within)
+        if self.mode == KEYBOARD:
+            self._tab_to(field)
+            self.driver.switch_to.active_element.send_keys(option)
+            return
+        field.find_element(By.XPATH, f".//option[normalize-space()={_quoted(option)}]").click()
+
+    def tick(self, label: str, *, within: str = "body") -> None:
+        """Tick or untick a box by its label."""
+        self._use(self._labelled(label, within), key=Keys.SPACE)
+
+    def upload(self, label: str, path: str, *, within: str = "body") -> None:
+        """Choose a file. No keyboard reaches the dialog of the system, so all modes do it alike."""
+        self._labelled(label, within).send_keys(path)
+
+    # ------------------------------------------------------------ inner
+
+    def _named(self, text: str, within: str) -> WebElement:
+        said = _quoted(text)
+        path = (
+            f".//*[self::a or self::button or self::summary or self::label]"
+            f"[normalize-space()={said} or @aria-label={said}]"
+        )
+
+        def look() -> WebElement | None:
+            for part in self.driver.find_elements(By.CSS_SELECTOR, within):
+                for found in part.find_elements(By.XPATH, path):
+                    if found.is_displayed():
+                        return found
+            return None
+
+        return self._wait(look, f"nothing says {text!r} in {within}")
+
+    def _labelled(self, label: str, within: str) -> WebElement:
+        said = _quoted(label)
+
+        def look() -> WebElement | None:
+            for part in self.driver.find_elements(By.CSS_SELECTOR, within):
+                for found in part.find_elements(By.XPATH, f".//label[normalize-space()={said}]"):
+                    named = found.get_attribute("for")
+                    if named:
+                        return self.driver.find_element(By.ID, named)
+                    return found.find_element(By.CSS_SELECTOR, "input,select,textarea")
+                for found in part.find_elements(By.XPATH, f".//*[@aria-label={said}]"):
+                    return found
+            return None
+
+        return self._wait(look, f"no field {label!r} in {within}")
+
+    def _use(self, element: WebElement, *, key: str = "") -> None:
+        if self.mode != KEYBOARD:
+            element.click()
+            return
+        self._tab_to(element)
+        is_link = element.tag_name == "a"
+        self.driver.switch_to.active_element.send_keys(
+            key or (Keys.ENTER if is_link else Keys.SPACE)
+        )
+
+    def _tab_to(self, element: WebElement) -> None:
+        """Press Tab until the element has the focus. Focus goes on from where it is, and round once."""
+        for _ in range(MOST_TABS):
+            if self.driver.switch_to.active_element == element:
+                return
+            self.driver.switch_to.active_element.send_keys(Keys.TAB)
+        raise AssertionError(f"no keyboard reaches {element.get_attribute('outerHTML')}")
+
+    def _wait(self, look: Callable[[], T | None], failed: str) -> T:
+        deadline = time.monotonic() + WAIT_S
+        while True:
+            try:
+                found = look()
+            except Exception:  # noqa: BLE001 - the page may just be changing
+                found = None
+            if found:
+                return found
+            if time.monotonic() > deadline:
+                where = self.driver.current_url
+                body = self.driver.find_element(By.TAG_NAME, "body").text[:1500]
+                raise AssertionError(f"{failed} at {where}:\n{body}")
+            time.sleep(0.05)
+
+
+def _quoted(text: str) -> str:
+    """Quote a text for XPath, which knows no escapes."""
+    if "'" not in text:
+        return f"'{text}'"
+    parts = ', "\'", '.join(f"'{part}'" for part in text.split("'"))
+    return f"concat({parts})"

@@ -1,0 +1,103 @@
+"""Client of the website who speaks plain HTTP, keeps cookies, and reads pages with a second HTML parser."""
+
+from __future__ import annotations
+
+import http.client
+from dataclasses import dataclass, field
+from urllib.parse import urlencode
+
+from selectolax.lexbor import LexborHTMLParser
+
+from tests.factories import Person, Site
+
+
+@dataclass
+class Page:
+    """Answer of the website."""
+
+    status: int
+    headers: dict[str, str]
+    set_cookies: list[str]
+    body: bytes
+
+    @property
+    def text(self) -> str:
+        """The body as text."""
+        return self.body.decode()
+
+    @property
+    def tree(self) -> LexborHTMLParser:
+        """The body, parsed."""
+        return LexborHTMLParser(self.text)
+
+    @property
+    def location(self) -> str:
+        """Where it leads."""
+        return self.headers.get("location", "")
+
+    def field(self, form: str, name: str) -> str:
+        """Return the value of a field of the form with this action."""
+        found = self.tree.css_first(f'form[action="{form}"] [name="{name}"]')
+        assert found is not None, f"no field {name} in a form to {form}"
+        return found.attributes.get("value") or found.text()
+
+
+@dataclass
+class Visitor:
+    """Guest, or the person that `of` signed in."""
+
+    address: tuple[str, int]
+    host: str = ""
+    cookies: dict[str, str] = field(default_factory=dict)
+
+    def of(self, site: Site, person: Person | None = None) -> Visitor:
+        """Return a visitor of a site, signed in as a person of it."""
+        made = Visitor(self.address, site.host)
+        if person is not None:
+            page = made.post("/login/", {"step": "development", "email": person.email})
+            assert page.status == 303, page.text
+        return made
+
+    def get(self, path: str, **headers: str) -> Page:
+        """GET a page."""
+        return self.request("GET", path, headers=headers)
+
+    def post(
+        self,
+        path: str,
+        form: dict[str, str] | None = None,
+        *,
+        origin: str | None = "",
+        **headers: str,
+    ) -> Page:
+        """POST a form, from a page of the same host; `origin` names another one, None sends none."""
+        sent = dict(headers)
+        if origin is not None:
+            sent["Origin"] = origin or f"http://{self.host}"
+        sent["Content-Type"] = "application/x-www-form-urlencoded"
+        return self.request("POST", path, urlencode(form or {}).encode(), sent)
+
+    def request(
+        self, method: str, path: str, body: bytes = b"", headers: dict[str, str] | None = None
+    ) -> Page:
+        """Send one request and keep the cookies of the answer. `_` in the name of a header stands for a hyphen."""
+        connection = http.client.HTTPConnection(*self.address, timeout=30)
+        sent = {"Host": self.host}
+        sent |= {name.replace("_", "-"): value for name, value in (headers or {}).items()}
+        if self.cookies:
+            sent["Cookie"] = "; ".join(f"{name}={value}" for name, value in self.cookies.items())
+        try:
+            connection.request(method, path, body or None, sent)
+            answer = connection.getresponse()
+            data = answer.read()
+        finally:
+            connection.close()
+        set_cookies = answer.headers.get_all("Set-Cookie") or []
+        for text in set_cookies:
+            name, _, value = text.partition(";")[0].partition("=")
+            if "Max-Age=0" in text:
+                self.cookies.pop(name, None)
+            else:
+                self.cookies[name] = value
+        found = {name.lower(): value for name, value in answer.headers.items()}
+        return Page(answer.status, found, set_cookies, data)
