@@ -504,10 +504,9 @@ FIXED = """
     observability.metrics._State.inherited observability.metrics.Metric.all
     observability.metrics.Metric._slots observability.metrics._slots_of models.content.event.zones
     models.sites.legal._packaged outbound.safe_http_client._trusted
-    wire.html_pages._template wire.html_pages._script database.standby.Standbys._idle database.standby._NOTHING
+    database.standby.Standbys._idle database.standby._NOTHING
     database.standby.Standbys._open
-    observability.metrics_export.Reporter._sent files.thumbnails.Thumbnails._waiting updates.mail_templates._frame
-    updates.mail_templates.packaged
+    observability.metrics_export.Reporter._sent files.thumbnails.Thumbnails._waiting updates.mail_templates.packaged
     server.worker.ForumMaster._leaving webclient.languages._dated webclient.languages._parsed
     webclient.languages.language webclient.languages.number webclient.look._sheet webclient.rendering.environment
     webclient.static._all"""

@@ -1,1 +1,53 @@
-"""Texts that come with the package: legal documents, as HTML with $names that are filled in (platform 6.1)."""
+"""Templates of pages, mails and legal documents, and the environment that compiles them.
+
+A value is escaped in `.html` unless it is `Markup`: titles and names are, since they are stored escaped. Files of this
+folder alone are compiled; texts of site owners have `$names` (`updates/mail_templates.py`, `models/sites/legal.py`).
+"""
+
+from __future__ import annotations
+
+from typing import Final, NamedTuple
+
+from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
+
+__all__ = ["DARK", "ENVIRONMENT", "LIGHT", "render", "source"]
+
+
+class Look(NamedTuple):
+    """Colours of a scheme. Those from `quiet` on are mixed of the first three, for mail programs, which can't mix."""
+
+    accent: str
+    paper: str
+    ink: str
+    bad: str
+    raised: str
+    quiet: str
+    rule: str
+
+
+LIGHT: Final = Look("#19634c", "#fbfaf7", "#1f1e1b", "#a3162a", "#fdfcfa", "#6a6966", "#d8d7d4")
+DARK: Final = Look("#7cc9ad", "#171816", "#e6e3dc", "#ff9d9d", "#1f201d", "#8f8e89", "#2f302d")
+
+_LOADER: Final = PackageLoader("forumapi")
+ENVIRONMENT: Final = Environment(
+    loader=_LOADER,
+    autoescape=select_autoescape(("html",)),
+    undefined=StrictUndefined,
+    trim_blocks=True,
+    lstrip_blocks=True,
+    keep_trailing_newline=True,
+    auto_reload=False,
+    # Each template is compiled once a process: there are no others than those of the package.
+    cache_size=-1,
+)
+ENVIRONMENT.globals.update(light=LIGHT, dark=DARK)
+
+
+def render(name: str, **values: object) -> str:
+    """Fill a template of the package. Raises UndefinedError for a name without a value."""
+    return ENVIRONMENT.get_template(name).render(values)
+
+
+def source(name: str) -> str:
+    """Read a file of the templates as it is."""
+    return _LOADER.get_source(ENVIRONMENT, name)[0]

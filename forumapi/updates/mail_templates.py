@@ -10,13 +10,13 @@ import datetime
 from collections.abc import Mapping
 from functools import cache
 from html import escape
-from importlib.resources import files
 from string import Template
 from typing import Any, Final, NamedTuple
 
 import msgspec
 import nh3
 
+from forumapi import templates
 from forumapi.database.connections import Query, Reader, Transaction
 from forumapi.errors import OUT_OF_RANGE, Invalid, excerpt
 from forumapi.mail.outbox import plain
@@ -60,16 +60,14 @@ class Parts(msgspec.Struct, frozen=True):
 
 
 class TemplateKind(NamedTuple):
-    """Kind of mail: its default texts, and its $names beside those of all mails.
+    """Kind of mail: its default subject, and its $names beside those of all mails.
 
-    `sentence`: of the text part; `html_sentence`: of the HTML part; `has_body`: it quotes a comment.
+    `has_body`: it quotes a comment.
     """
 
     name: str
     description: str
     subject: str
-    sentence: str
-    html_sentence: str
     names: tuple[str, ...]
     has_body: bool = False
 
@@ -87,10 +85,10 @@ _ABOUT: Final = ("actor_name", "actor_url", "context_text", "context_url")
 # Names only in the HTML part.
 _BODY: Final = "body"
 _ITEMS: Final = "items"
+# Ends with a blank line, so that a name may follow at once.
+_HUDDLES: Final = "huddles"
 # Required name: without it only the mail program could offer to unsubscribe.
 _NEEDED: Final = "unsubscribe_url"
-
-_LINK: Final = '<a href="$context_url">$context_text</a>'
 
 # Kinds by number of the update type; 0: digest.
 KINDS: Final[Mapping[int, TemplateKind]] = {
@@ -98,16 +96,12 @@ KINDS: Final[Mapping[int, TemplateKind]] = {
         "digest",
         "What is new, once a day or a week, for those who asked for it",
         "What is new on $site_title",
-        "this is new on $site_title since $since:\n\n$items",
-        "this is new on $site_title since $since:",
         ("huddles", "items", "since"),
     ),
     1: TemplateKind(
         "new_comment",
         "A comment on something the reader follows",
         "Something new on $site_title: $context_text",
-        "$actor_name has written something new in $context_text on $site_title.",
-        f"$actor_name has written something new in {_LINK} on $site_title.",
         _ABOUT,
         has_body=True,
     ),
@@ -115,8 +109,6 @@ KINDS: Final[Mapping[int, TemplateKind]] = {
         "reply_to_comment",
         "A reply to a comment of the reader",
         "New comment on $site_title in $context_text",
-        "$actor_name has replied to your comment in $context_text on $site_title.",
-        f"$actor_name has replied to your comment in {_LINK} on $site_title.",
         _ABOUT,
         has_body=True,
     ),
@@ -124,8 +116,6 @@ KINDS: Final[Mapping[int, TemplateKind]] = {
         "mentioned",
         "A comment that names the reader",
         "$actor_name has mentioned you on $site_title",
-        "$actor_name has mentioned you in $context_text on $site_title.",
-        f"$actor_name has mentioned you in {_LINK} on $site_title.",
         _ABOUT,
         has_body=True,
     ),
@@ -133,8 +123,6 @@ KINDS: Final[Mapping[int, TemplateKind]] = {
         "new_comment_in_huddle",
         "A comment in a huddle the reader takes part in",
         "New comment in a private message on $site_title",
-        "$actor_name has written in the private message $context_text on $site_title.",
-        f"$actor_name has written in the private message {_LINK} on $site_title.",
         _ABOUT,
         has_body=True,
     ),
@@ -142,48 +130,36 @@ KINDS: Final[Mapping[int, TemplateKind]] = {
         "new_attendee",
         "Somebody comes to an event the reader follows",
         "New attendee on $site_title for $context_text",
-        "$actor_name comes to $context_text on $site_title.",
-        f"$actor_name comes to {_LINK} on $site_title.",
         _ABOUT,
     ),
     6: TemplateKind(
         "new_vote",
         "A vote in a poll the reader follows",
         "New vote on $site_title in $context_text",
-        "There is a new vote in $context_text on $site_title.",
-        f"There is a new vote in {_LINK} on $site_title.",
         ("context_text", "context_url"),
     ),
     7: TemplateKind(
         "event_reminder",
         "An event that the reader attends is close",
         "$context_text is imminent",
-        "$context_text on $site_title is imminent.",
-        f"{_LINK} on $site_title is imminent.",
         ("context_text", "context_url"),
     ),
     8: TemplateKind(
         "new_item",
         "A conversation, event or poll in a forum the reader follows",
         "New on $site_title: $context_text",
-        "$actor_name has begun $context_text in $microcosm_title on $site_title.",
-        f"$actor_name has begun {_LINK} in $microcosm_title on $site_title.",
         (*_ABOUT, "microcosm_title"),
     ),
     9: TemplateKind(
         "new_user",
         "A new profile on the site; the owner of the site alone is told the address",
         "New user on $site_title: $new_user",
-        "$new_user has joined $site_title.",
-        '<a href="$context_url">$new_user</a> has joined $site_title.',
         ("context_text", "context_url", "new_user"),
     ),
     10: TemplateKind(
         "event_invitation",
         "An invitation of the reader to an event",
         "$actor_name invites you to $context_text",
-        "$actor_name invites you to $context_text on $site_title.",
-        f"$actor_name invites you to {_LINK} on $site_title.",
         _ABOUT,
     ),
 }
@@ -196,26 +172,14 @@ def names(kind: TemplateKind) -> frozenset[str]:
 
 
 @cache
-def _frame(ending: str) -> str:
-    source = files("forumapi.templates") / f"mail.frame.{ending}"
-    return source.read_text(encoding="utf-8")
-
-
-@cache
 def packaged(number: int) -> Parts:
-    """Make the default template of a kind."""
+    """Make the default template of a kind, in the syntax of owners, who begin with it."""
     kind = KINDS[number]
-    link = "$context_url\n\n" if "context_url" in kind.names else "${huddles}"
-    body = ""
-    if kind.has_body:
-        body = '<blockquote>\n$body\n<p><a href="$actor_url">@$actor_name</a></p>\n</blockquote>\n'
-    elif _ITEMS in kind.names:
-        body = "$items\n$huddles"
-    return Parts(
-        kind.subject,
-        _frame("txt").replace("{sentence}", kind.sentence).replace("{link}", link),
-        _frame("html").replace("{sentence}", kind.html_sentence).replace("{body}", body),
+    values = {name: f"${name}" for name in names(kind)} | {_HUDDLES: f"${{{_HUDDLES}}}"}
+    made = (
+        templates.render(f"mail/updates/{kind.name}.{end}", **values) for end in ("txt", "html")
     )
+    return Parts(kind.subject, *made)
 
 
 # ---------------------------------------------------------------- templates of a site
@@ -256,8 +220,9 @@ _TAGS: Final = (
     " tbody td tfoot th thead tr u ul"
 )
 _STYLES: Final = (
-    "background background-color border border-collapse color font-family font-size font-style font-weight height"
-    " line-height margin padding text-align text-decoration vertical-align width"
+    "background background-color border border-collapse border-left border-radius border-top color"
+    " font-family font-size font-style font-weight height line-height margin padding text-align text-decoration"
+    " vertical-align width"
 )
 _CLEANER: Final = nh3.Cleaner(
     tags=set(_TAGS.split()),
@@ -325,11 +290,12 @@ class RenderedMail(NamedTuple):
 
 
 class CompiledTemplate:
-    """Compiled template."""
+    """Compiled template. `is_own`: the site's own, not the package's."""
 
-    __slots__ = ("_html", "_subject", "_text")
+    __slots__ = ("_html", "_subject", "_text", "is_own")
 
-    def __init__(self, parts: Parts) -> None:
+    def __init__(self, parts: Parts, *, is_own: bool) -> None:
+        self.is_own = is_own
         self._subject = Template(parts.subject)
         self._text = Template(parts.text)
         self._html = Template(parts.html)

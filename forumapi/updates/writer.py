@@ -12,8 +12,9 @@ from html import escape, unescape
 from typing import TYPE_CHECKING, Final
 
 import msgspec
+from markupsafe import Markup
 
-from forumapi import itemtypes
+from forumapi import itemtypes, templates
 from forumapi.cache.eviction import Lru, size
 from forumapi.database.connections import Database, Reader
 from forumapi.mail.outbox import Dropped, Written, plain
@@ -174,33 +175,25 @@ class EmailWriter:
         if not news and not context.unread_huddles:
             return Dropped("nothing is new")
         links = _Links(site, mail_templates.KINDS[mail_context.DIGEST].name)
-        words = html_words = ""
-        if context.unread_huddles:
-            many = context.unread_huddles
-            line = f"{many} private message{' is' if many == 1 else 's are'} unread."
-            words = f"{line}\n{links.of('/huddles/')}\n\n"
-            html_words = f'<p><a href="{escape(links.of("/huddles/"))}">{line}</a></p>\n'
-        lines, items = [], []
-        for one in news:
-            link = links.of(itemtypes.href(one.type, one.id).removeprefix("/api/v1") + "/")
-            title, place = plain(one.title), plain(one.microcosm_title)
-            state = "new" if one.is_new else "new comments"
-            lines.append(f"- {title} ({state}, in {place})\n  {link}")
-            items.append(
-                f'<li><a href="{escape(link)}">{escape(title)}</a> ({state}, in {escape(place)})</li>'
-            )
-        since = digest.local(context.since or context.created, context.time_zone)
-        return self._rendered(
-            tx,
-            site,
-            context,
-            {"since": since},
-            {"items": "\n".join(lines) or "No conversations.", "huddles": words},
+        listed = [
             {
-                "items": f"<ul>\n{chr(10).join(items)}\n</ul>" if items else "",
-                "huddles": html_words,
-            },
+                "title": plain(item.title),
+                "place": plain(item.microcosm_title),
+                "is_new": item.is_new,
+                "url": links.of(itemtypes.href(item.type, item.id).removeprefix("/api/v1") + "/"),
+            }
+            for item in news
+        ]
+        huddles = {"count": context.unread_huddles, "url": links.of("/huddles/")}
+        text, html = (
+            {
+                "items": templates.render(f"mail/digest/items.{end}", news=listed),
+                "huddles": templates.render(f"mail/digest/huddles.{end}", **huddles),
+            }
+            for end in ("txt", "html")
         )
+        since = digest.local(context.since or context.created, context.time_zone)
+        return self._rendered(tx, site, context, {"since": since}, text, html)
 
     def _rendered(
         self,
@@ -216,7 +209,8 @@ class EmailWriter:
         unsubscribe_url = unsubscribe.link(
             self._secret, site, context.profile_id, unsubscribe.kind_of(context)
         )
-        filled = self._template(tx, site, context.type).render(
+        template = self._template(tx, site, context.type)
+        filled = template.render(
             values
             | {
                 "recipient_name": context.name,
@@ -243,7 +237,7 @@ class EmailWriter:
             plain(site.title),
             filled.subject,
             filled.text,
-            _page(filled, site),
+            _document(filled, site, is_own=template.is_own),
             tuple(headers),
         )
 
@@ -257,7 +251,7 @@ class EmailWriter:
         if found is None:
             own = kept[1].get(number)
             found = kept[2][number] = CompiledTemplate(
-                own.parts if own else mail_templates.packaged(number)
+                own.parts if own else mail_templates.packaged(number), is_own=own is not None
             )
         return found
 
@@ -300,14 +294,17 @@ def _thread(context: MailContext) -> str:
     return f"profile.{context.on_profile[0]}" if context.on_profile[0] else ""
 
 
-def _page(filled: RenderedMail, site: Site) -> str:
-    """Wrap the HTML part in a minimal document with absolute URLs."""
+def _document(filled: RenderedMail, site: Site, *, is_own: bool) -> str:
+    """Wrap the HTML part in a document, with absolute addresses."""
 
     def whole(match: re.Match[str]) -> str:
         return match[1] + escape(site.page(unescape(match[2])))
 
     body = _RELATIVE.sub(whole, filled.html)
-    return (
-        '<!doctype html>\n<html>\n<head>\n<meta charset="utf-8">\n'
-        f"<title>{escape(filled.subject)}</title>\n</head>\n<body>\n{body}</body>\n</html>\n"
+    return templates.render(
+        "mail/document.html",
+        site_title=Markup(site.title),
+        subject=filled.subject,
+        body=Markup(body),
+        is_own=is_own,
     )

@@ -11,6 +11,7 @@ import pytest
 
 from forumapi import itemtypes
 from forumapi.models.notices import update
+from forumapi.templates import DARK, LIGHT
 from forumapi.updates import unsubscribe
 from forumapi.updates.mail_request import MailRequest
 from tests.factories import RIGHTS, Person, Site, Thing
@@ -130,6 +131,36 @@ def test_titles_and_names_are_text_whatever_they_hold(box: Postbox, site: Site) 
     assert "<script> Subject: x</script> $body" in text
     assert "<script" not in html and "<img" not in html
     assert "&lt;script&gt; Subject: x&lt;/script&gt; $body" in html
+
+
+def test_a_template_of_an_owner_is_never_run(box: Postbox, site: Site) -> None:
+    run = "{{ 999 * 999 }}{% for x in range(10 ** 9) %}{% endfor %}{# gone #}"
+    sent = {
+        "subject": run[:50],
+        "text": f"{run} $unsubscribe_url",
+        "html": f'<p style="color: #333">{run} $$5</p>$body<a href="$unsubscribe_url">No more</a>',
+    }
+    assert box.stage.put("/site/mail/reply_to_comment", sent, by=site.owner).status == 302
+    box.queue(reply(box, site.newcomer, site.member, f"Said: {run}"), site_id=site.id)
+    (mail,) = box.send()
+    text, html = parts(mail)
+
+    assert mail["Subject"] == run[:50]
+    assert text.startswith(run)
+    assert unescape(html).count(run) == 2 and "$5" in html
+    assert 'content="light"' in html, "its colours are chosen for light ground"
+
+
+def test_a_mail_of_the_software_has_the_colours_of_its_pages(box: Postbox, site: Site) -> None:
+    box.queue(reply(box, site.newcomer, site.member, "Words"), site_id=site.id)
+    (mail,) = box.send()
+    _, html = parts(mail)
+
+    assert f'style="color: {LIGHT.accent}"' in html
+    assert 'content="light dark"' in html and DARK.paper in html
+    assert ">Read the reply</a>" in html
+    # Of nobody else: no picture, font or sheet is loaded when the mail is opened.
+    assert not re.search(r"<(img|link|script|iframe)|url\(|@import", html)
 
 
 def test_each_type_has_its_words_and_leads_where_it_should(box: Postbox, site: Site) -> None:

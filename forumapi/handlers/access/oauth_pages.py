@@ -7,9 +7,10 @@ form is about stands in the URL, which the form's key covers, and is judged anew
 from __future__ import annotations
 
 import hmac
-from typing import ClassVar, Final
+from typing import Any, ClassVar, Final
 from urllib.parse import urlsplit
 
+from markupsafe import Markup
 from msgspec import UNSET, Struct, UnsetType
 from werkzeug.http import dump_cookie, parse_cookie
 
@@ -25,12 +26,12 @@ from forumapi.models.access.identity import Identity
 from forumapi.models.access.oauth_client import OAuthClient
 from forumapi.models.access.oauth_grant import active_profile
 from forumapi.models.access.rate_counters import Limit
+from forumapi.request import html_answers
 from forumapi.request.context import Context
 from forumapi.request.handler import ANYONE, Handler, Param, needs
 from forumapi.request.response import RawResponse, Result
 from forumapi.wire import html_pages, scopes
 from forumapi.wire.body import given
-from forumapi.wire.html_pages import escape
 
 # Typing other people's codes is not for guessing at. Whoever lets a device in names its code twice.
 CODES_PER_PERSON: Final = Limit("oauth-device-person", 60, 3600)
@@ -79,16 +80,16 @@ class PageHandler(Handler):
         cookie = _cookie(ctx)
         me = page_session.find(ctx.reader, ctx.site.id, cookie) if cookie else None
         if me is None:
-            return self._step(ctx, cookie or page_session.new_value(), "oauth.email", Form())
+            return self._step(ctx, cookie or page_session.new_value(), "email", Form())
         if me.ban_reason is not None:
-            return _message(ctx, "You can't do this", me.ban_reason, status=403)
+            return html_answers.message(ctx, "You can't do this", me.ban_reason, status=403)
         return self.shown(ctx, me, cookie)
 
     def act(self, ctx: Context, form: Form) -> Result:
         """Act on a form."""
         cookie = _cookie(ctx)
         if not cookie or not page_session.is_form_key(form.csrf, cookie, _own_url(ctx)):
-            return _message(
+            return html_answers.message(
                 ctx,
                 "This page is too old",
                 "Your browser has to keep a cookie for it. Go back to where you came from and begin again.",
@@ -97,16 +98,16 @@ class PageHandler(Handler):
         if form.step in _STEPS:
             return self._sign_in(ctx, cookie, form)
         if form.step == "again":
-            return self._step(ctx, cookie, "oauth.email", form)
+            return self._step(ctx, cookie, "email", form)
         if form.step == "leave":
             page_session.end(ctx.writer, ctx.site.id, cookie)
             return _go(_own_url(ctx), _set_cookie(ctx, ""))
         me = page_session.find(ctx.reader, ctx.site.id, cookie)
         if me is None:
             text = "You were signed out meanwhile."
-            return self._step(ctx, cookie, "oauth.email", form, text=text)
+            return self._step(ctx, cookie, "email", form, text=text)
         if me.ban_reason is not None:
-            return _message(ctx, "You can't do this", me.ban_reason, status=403)
+            return html_answers.message(ctx, "You can't do this", me.ban_reason, status=403)
         return self.done(ctx, me, cookie, form)
 
     # ---------------------------------------------------------------- signing in
@@ -122,12 +123,12 @@ class PageHandler(Handler):
             )
             if verified is None:
                 app.mail.wake()
-                return self._step(ctx, cookie, "oauth.code", form)
+                return self._step(ctx, cookie, "code", form)
             return self._enter(ctx, cookie, form, verified, _own_url(ctx))
         except ApiError as error:
             if error.status >= 500 and error.status != 501:
                 raise
-            return self._step(ctx, cookie, _STEPS[str(form.step)], form, error)
+            return self._step(ctx, cookie, str(form.step), form, error)
 
     def _enter(self, ctx: Context, cookie: str, form: Form, verified: Verified, url: str) -> Result:
         """Sign in whoever has proven to have an e-mail address, and go on at `url`; first with any second factor."""
@@ -137,7 +138,7 @@ class PageHandler(Handler):
             secret = sign_in.complete(app.database, app.config, site, verified, ctx.ip, agent)
         except SecondFactorNeeded as needed:
             form.flow = needed.flow
-            return self._step(ctx, cookie, "oauth.factor", form, url=url)
+            return self._step(ctx, cookie, "factor", form, url=url)
         with app.database.write() as tx:
             page_session.confine(tx, site.id, secret)
         return _go(url, _set_cookie(ctx, secret))
@@ -153,26 +154,25 @@ class PageHandler(Handler):
         url: str = "",
     ) -> Result:
         """A page of signing in, with what went wrong before."""
-        values = {"email": escape(given(form.email, "")[:254])}
-        if template == "oauth.email":
+        values = {"email": given(form.email, "")[:254]}
+        if template == "email":
             values["purpose"] = self.purpose
-        elif template == "oauth.factor":
-            values["flow"] = escape(given(form.flow, "")[:300])
+        elif template == "factor":
+            values["flow"] = given(form.flow, "")[:300]
         return _page(
             ctx,
             template,
-            "Sign in",
             cookie,
             status=error.status if error else 200,
             more=error.headers if error else (),
             url=url,
-            notice=html_pages.notice(error.message if error else text),
+            notice=error.message if error else text,
             **values,
         )
 
 
-# Step of a form -> the page that has it, which is shown again when it fails.
-_STEPS: Final = {"email": "oauth.email", "code": "oauth.code", "factor": "oauth.factor"}
+# Steps of signing in, each on the page of its name, which is shown again when the step fails.
+_STEPS: Final = ("email", "code", "factor")
 
 
 def _proof(form: Form) -> SignIn:
@@ -232,37 +232,26 @@ def _go(location: str, *headers: tuple[str, str]) -> RawResponse:
 def _page(
     ctx: Context,
     template: str,
-    title: str,
     cookie: str,
     *,
     status: int = 200,
     more: tuple[tuple[str, str], ...] = (),
     targets: str = "",
     url: str = "",
-    **values: str,
+    **values: Any,
 ) -> RawResponse:
     """A page with forms, which lead to `url`: where it stands, unless something else is said."""
     action = url or _own_url(ctx)
-    body = html_pages.page(
+    return html_answers.page(
+        ctx,
         template,
-        f"{title} - {ctx.site.title}",
-        site_title=ctx.site.title,
+        status=status,
+        headers=(_set_cookie(ctx, cookie), *more),
+        targets=targets,
         csrf=page_session.form_key(cookie, action),
-        action=escape(action),
+        action=action,
         **values,
     )
-    headers = (*html_pages.headers(targets), _set_cookie(ctx, cookie), *more)
-    return RawResponse(body, html_pages.TYPE, headers, status)
-
-
-def _message(ctx: Context, heading: str, text: str, *, status: int = 200) -> RawResponse:
-    body = html_pages.page(
-        "oauth.message",
-        f"{heading} - {ctx.site.title}",
-        heading=escape(heading),
-        text=escape(text),
-    )
-    return RawResponse(body, html_pages.TYPE, html_pages.headers(), status)
 
 
 def _consent(
@@ -277,25 +266,16 @@ def _consent(
     user_code: str = "",
 ) -> Result:
     profile = active_profile(ctx.reader, ctx.site.id, me.user_id)
-    name = profile[1] if profile else ""
-    items = "\n".join(f"<li>{escape(scopes.words(scope))}</li>" for scope in granted)
-    device = hidden = ""
-    if user_code:
-        shown = escape(user_code)
-        device = f'<p>Your device shows <span class="code">{shown}</span></p>'
-        hidden = f'<input type="hidden" name="user_code" value="{shown}">'
     return _page(
         ctx,
-        "oauth.consent",
-        "Allow access?",
+        "consent",
         cookie,
         targets=targets,
-        client_name=client.name,
-        profile_name=name,
-        scopes=items,
-        shown=escape(" ".join(granted)),
-        device=device,
-        user_code=hidden,
+        client_name=Markup(client.name),
+        profile_name=Markup(profile[1] if profile else ""),
+        scopes=[scopes.words(scope) for scope in granted],
+        shown=" ".join(granted),
+        user_code=user_code,
         where=where,
     )
 
@@ -340,7 +320,7 @@ class AuthorizeHandler(PageHandler):
         if asked.location:
             return _go(asked.location)
         text = f"The program that sent you here made a mistake: {asked.text}."
-        return _message(ctx, "This can't be answered", text, status=400)
+        return html_answers.message(ctx, "This can't be answered", text, status=400)
 
     def _asked(self, ctx: Context) -> AuthorizationRequest:
         asked = provider(ctx).validate(ctx.pairs)
@@ -359,7 +339,7 @@ class AuthorizeHandler(PageHandler):
             cookie,
             asked.client,
             asked.scopes,
-            where=f"Either way you are sent back to {escape(origin)}.",
+            where=f"Either way you are sent back to {origin}.",
             targets=origin,
         )
 
@@ -396,8 +376,8 @@ class EmailLinkHandler(PageHandler):
         if not _is_asker(link, cookie):
             code = email_code.code_of(ctx.query.get("key", ""))
             here = cookie or page_session.new_value()
-            return _page(ctx, "oauth.shown", "Your code", here, shown_code=email_code.shown(code))
-        return _page(ctx, "oauth.link", "Sign in", cookie, email=escape(link.email))
+            return _page(ctx, "shown", here, shown_code=email_code.shown(code))
+        return _page(ctx, "link", cookie, email=link.email)
 
     @needs(
         ANYONE,
@@ -431,13 +411,17 @@ class EmailLinkHandler(PageHandler):
         except ApiError as error:
             if error.status >= 500 and error.status != 501:
                 raise
-            return _message(ctx, "You are not signed in", error.message, status=error.status)
+            return html_answers.message(
+                ctx, "You are not signed in", error.message, status=error.status
+            )
 
     def _link(self, ctx: Context) -> email_code.Link | None:
         return email_code.find_link(ctx.reader, ctx.site.id, ctx.query.get("key", ""))
 
     def _old(self, ctx: Context) -> Result:
-        return _message(ctx, "Nothing has happened", f"{email_code.LINK_REFUSED}.", status=400)
+        return html_answers.message(
+            ctx, "Nothing has happened", f"{email_code.LINK_REFUSED}.", status=400
+        )
 
 
 def _is_asker(link: email_code.Link, cookie: str) -> bool:
@@ -465,12 +449,11 @@ class DevicePageHandler(PageHandler):
     ) -> Result:
         return _page(
             ctx,
-            "oauth.device",
-            "Connect a device",
+            "device",
             cookie,
             status=400 if error else 200,
-            notice=html_pages.notice(error),
-            user_code=escape((typed or ctx.query.get("user_code", ""))[:12]),
+            notice=error,
+            user_code=(typed or ctx.query.get("user_code", ""))[:12],
         )
 
     def done(self, ctx: Context, me: Identity, cookie: str, form: Form) -> Result:
@@ -492,7 +475,7 @@ class DevicePageHandler(PageHandler):
             return self.shown(ctx, me, cookie, _UNKNOWN, typed)
         page_session.end(ctx.writer, site_id, cookie)
         text = "Your device goes on by itself." if grant else "Your device is told so."
-        return _message(ctx, "Allowed" if grant else "Not allowed", text)
+        return html_answers.message(ctx, "Allowed" if grant else "Not allowed", text)
 
     def _found(self, ctx: Context, me: Identity, cookie: str, typed: str) -> Result:
         code = DeviceCode.find(ctx.reader, ctx.site.id, typed)

@@ -7,11 +7,11 @@ from typing import ClassVar
 from forumapi.auth import own_provider
 from forumapi.errors import Forbidden
 from forumapi.models.journal.journal import Author
+from forumapi.request import html_answers
 from forumapi.request.context import Context
 from forumapi.request.handler import ANYONE, LOGIN, Handler, Param, needs
-from forumapi.request.response import Done, RawResponse, Result
+from forumapi.request.response import Done, Result
 from forumapi.wire import html_pages
-from forumapi.wire.html_pages import escape
 
 _CODE = Param("code", str, "What the mail's link carries; signed.")
 
@@ -46,9 +46,7 @@ class HuddlesPageHandler(Handler):
         """A page that says what the button does. Changes nothing: programs that look for harm follow links."""
         if not own_provider.profile_of_code(ctx.reader, ctx.site.id, ctx.query.get("code", "")):
             return _broken(ctx)
-        title = f"Open your huddles? - {ctx.site.title}"
-        body = html_pages.page("auth.huddles", title, site_title=ctx.site.title)
-        return RawResponse(body, html_pages.TYPE, html_pages.headers())
+        return html_answers.page(ctx, "huddles")
 
     @needs(ANYONE, media_type=html_pages.TYPE, params=(_CODE,))
     def post(self, ctx: Context) -> Result:
@@ -59,18 +57,11 @@ class HuddlesPageHandler(Handler):
         if not profile_id:
             return _broken(ctx)
         own_provider.confirm(ctx.writer, Author(ctx.site.id, profile_id, ctx.ip))
-        return _message(
+        return html_answers.message(
             ctx, "Your huddles are open", "Sign-ins through this provider show them from now on."
         )
 
 
-def _broken(ctx: Context) -> RawResponse:
+def _broken(ctx: Context) -> Result:
     text = "This link is not whole, or too old. Open it from the mail again, or sign in as you did before."
-    return _message(ctx, "Nothing has changed", text, status=400)
-
-
-def _message(ctx: Context, heading: str, text: str, *, status: int = 200) -> RawResponse:
-    body = html_pages.page(
-        "oauth.message", f"{heading} - {ctx.site.title}", heading=escape(heading), text=escape(text)
-    )
-    return RawResponse(body, html_pages.TYPE, html_pages.headers(), status)
+    return html_answers.message(ctx, "Nothing has changed", text, status=400)

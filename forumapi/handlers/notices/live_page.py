@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from forumapi.errors import NotFound
+from forumapi.request import html_answers
 from forumapi.request.context import Context
 from forumapi.request.handler import ANYONE, Handler, needs
-from forumapi.request.response import RawResponse, Result
+from forumapi.request.response import Result
 from forumapi.wire import html_pages
 
 
@@ -23,15 +24,8 @@ class LivePageHandler(Handler):
         if not config.is_embedded:
             raise NotFound("There is nothing at this address")
         host = f"{config.platform_domain}{config.port_suffix}"
-        body = html_pages.page(
-            "live",
-            "A conversation, live",
-            script="live",
-            scheme=config.scheme,
-            host=html_pages.escape(host),
-        )
         socket = "wss" if config.scheme == "https" else "ws"
         reached = f"'self' {config.scheme}://*.{host} {socket}://*.{host}"
-        return RawResponse(
-            body, html_pages.TYPE, html_pages.headers(script="live", connects_to=reached)
+        return html_answers.page(
+            ctx, "live", script="live", connects_to=reached, scheme=config.scheme, host=host
         )

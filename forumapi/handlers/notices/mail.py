@@ -12,14 +12,14 @@ from forumapi.handlers.sites.sites import lock_own
 from forumapi.models.access import platform_secret
 from forumapi.models.journal import journal
 from forumapi.permissions.evaluator import Target
+from forumapi.request import html_answers
 from forumapi.request.context import Context, Located
 from forumapi.request.handler import ANYONE, LOGIN, OWNER, Handler, Param, needs
-from forumapi.request.response import Data, Done, Found, RawResponse, Result
+from forumapi.request.response import Data, Done, Found, Result
 from forumapi.updates import digest, mail_templates, unsubscribe
 from forumapi.updates.unsubscribe import MailKind
 from forumapi.wire import html_pages, json_fragments
 from forumapi.wire.body import given
-from forumapi.wire.html_pages import escape
 from forumapi.wire.schemas import notices as schemas
 
 _TEMPLATES: Final = "/api/v1/site/mail"
@@ -172,13 +172,7 @@ class UnsubscribeHandler(Handler):
         found = _read(ctx)
         if found is None:
             return _broken(ctx)
-        body = html_pages.page(
-            "mail.unsubscribe",
-            f"Stop this mail? - {ctx.site.title}",
-            site_title=ctx.site.title,
-            what=escape(found[1].words),
-        )
-        return RawResponse(body, html_pages.TYPE, html_pages.headers())
+        return html_answers.page(ctx, "unsubscribe", what=found[1].words)
 
     @needs(
         ANYONE,
@@ -193,7 +187,7 @@ class UnsubscribeHandler(Handler):
         profile_id, what = found
         unsubscribe.apply(ctx.writer, ctx.site.id, profile_id, what)
         text = f"You will get no more mail from us about {what.words}."
-        return _message(ctx, "It has ended", text)
+        return html_answers.message(ctx, "It has ended", text)
 
 
 def _read(ctx: Context) -> tuple[int, MailKind] | None:
@@ -201,16 +195,6 @@ def _read(ctx: Context) -> tuple[int, MailKind] | None:
     return unsubscribe.read(secret, ctx.site.id, ctx.query.get("code", ""))
 
 
-def _broken(ctx: Context) -> RawResponse:
+def _broken(ctx: Context) -> Result:
     text = "The address of this page is not whole. Open it from the mail again, or go to your settings."
-    return _message(ctx, "Nothing has changed", text, status=400)
-
-
-def _message(ctx: Context, heading: str, text: str, *, status: int = 200) -> RawResponse:
-    body = html_pages.page(
-        "oauth.message",
-        f"{heading} - {ctx.site.title}",
-        heading=escape(heading),
-        text=escape(text),
-    )
-    return RawResponse(body, html_pages.TYPE, html_pages.headers(), status)
+    return html_answers.message(ctx, "Nothing has changed", text, status=400)

@@ -11,12 +11,12 @@ import datetime
 from collections.abc import Mapping
 from functools import cache
 from html import escape
-from importlib.resources import files
 from string import Template
 from typing import Any, Final, NamedTuple
 
 import nh3
 
+from forumapi import templates
 from forumapi.database.connections import Query, Reader, Transaction
 from forumapi.errors import OUT_OF_RANGE, Invalid, excerpt
 from forumapi.models.journal import journal
@@ -167,8 +167,9 @@ def checked(html: str | None, link: str | None) -> tuple[str, str]:
 
 @cache
 def _packaged(document: str) -> LegalText:
-    source = files("forumapi.templates") / f"legal.{document}.html"
-    return LegalText(source.read_text(encoding="utf-8"), "", MODIFIED, is_own=False)
+    # In the syntax of owners, who begin with it.
+    html = templates.render(f"legal/{document}.html", **{name: f"${name}" for name in NAMES})
+    return LegalText(html, "", MODIFIED, is_own=False)
 
 
 def _values(text: LegalText, site: Site, operator: Operator) -> Mapping[str, str]:

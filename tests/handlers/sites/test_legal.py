@@ -141,6 +141,15 @@ def test_what_the_names_stand_for_is_no_script_either(platform: Platform) -> Non
     assert eventually(lambda: f'href="https://{site.host}' in html(platform, site, "cookies"))
 
 
+def test_a_text_of_a_site_is_never_run(platform: Platform) -> None:
+    site = platform.make.site(title="{{ 999 * 999 }}")
+    put(platform, site.id, "legal.terms", "<p>$site_title {% for x in y %} {# gone #}</p>")
+
+    wanted = "<p>{{ 999 * 999 }} {% for x in y %} {# gone #}</p>"
+    assert eventually(lambda: html(platform, site, "terms") == wanted)
+    assert "{{ 999 * 999 }}" in html(platform, site, "privacy")
+
+
 def test_a_document_may_be_kept_elsewhere(platform: Platform) -> None:
     site = platform.make.site()
     put(platform, site.id, "legal.cookies", "", "https://club.example/cookies")

@@ -1,0 +1,31 @@
+"""Pages of `wire/html_pages.py` as answers, under the title of the site."""
+
+from __future__ import annotations
+
+from markupsafe import Markup
+
+from forumapi.request.context import Context
+from forumapi.request.response import RawResponse
+from forumapi.wire import html_pages
+
+
+def page(
+    ctx: Context,
+    template: str,
+    *,
+    status: int = 200,
+    headers: tuple[tuple[str, str], ...] = (),
+    targets: str = "",
+    script: str = "",
+    connects_to: str = "",
+    **values: object,
+) -> RawResponse:
+    """Answer with a page. `headers`: further ones; the others are those of `html_pages`."""
+    body = html_pages.page(template, Markup(ctx.site.title), script=script, **values)
+    policy = html_pages.headers(targets, script=script, connects_to=connects_to)
+    return RawResponse(body, html_pages.TYPE, (*policy, *headers), status)
+
+
+def message(ctx: Context, heading: str, text: str, *, status: int = 200) -> RawResponse:
+    """Answer with a page that has nothing to press."""
+    return page(ctx, "message", status=status, heading=heading, text=text)
