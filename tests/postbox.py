@@ -14,7 +14,7 @@ from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import SMTP, Envelope, Session
 
 from forumapi import itemtypes
-from forumapi.models.notices import update
+from forumapi.models.notices import update_types
 from forumapi.updates import email as update_mail
 from forumapi.updates.mail_request import MailRequest
 from tests.auth.stage import Stage
@@ -155,5 +155,5 @@ def reply(box: Postbox, to: Person, by: Person, markdown: str = "A *reply*") -> 
     chat = box.make.conversation(to.site, by=to)
     first = box.make.comment(chat, by=to)
     comment = box.make.comment(chat, by=by, markdown=markdown, reply_to=first)
-    box.prefer(to, update.REPLY)
-    return mail_request(to, update.REPLY, chat, by=by, comment=comment)
+    box.prefer(to, update_types.REPLY)
+    return mail_request(to, update_types.REPLY, chat, by=by, comment=comment)

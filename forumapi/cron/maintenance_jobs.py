@@ -19,6 +19,7 @@ from forumapi.models.content import geocode
 from forumapi.models.journal import audit
 from forumapi.models.microcosms import microcosm_counters
 from forumapi.models.notices import webhook_delivery
+from forumapi.models.notices.update_types import EVENT_REMINDER
 from forumapi.models.people import profile, role_members
 from forumapi.models.people.ban import Ban
 from forumapi.models.sites import growth_samples
@@ -251,11 +252,12 @@ RENUMBER = Query(
 # (models/notices/update.py). Rows of a batch, and batches of a run.
 FORGET_REMINDERS = Query(
     "maintenance_jobs.forget_reminders",
-    """
+    f"""
     DELETE FROM updates u
      WHERE (u.site_id, u.update_id) IN (SELECT o.site_id, o.update_id
                                           FROM updates o
-                                         WHERE o.update_type_id = 7 AND o.created < now() - interval '1 month'
+                                         WHERE o.update_type_id = {EVENT_REMINDER}
+                                           AND o.created < now() - interval '1 month'
                                          ORDER BY o.created
                                          LIMIT %(most)s)""",
     scope=PLATFORM,

@@ -91,7 +91,11 @@ DROP: Final = (
         "updates",
         f"t.parent_item_type_id = {itemtypes.HUDDLE} AND (t.site_id, t.parent_item_id) IN {_HUDDLES}",
     ),
-    _delete("drafts", "drafts", f"t.place_type_id = 5 AND (t.site_id, t.place_id) IN {_HUDDLES}"),
+    _delete(
+        "drafts",
+        "drafts",
+        f"t.place_type_id = {itemtypes.HUDDLE} AND (t.site_id, t.place_id) IN {_HUDDLES}",
+    ),
     *(
         _delete(
             table,

@@ -18,7 +18,7 @@ from forumapi.events.event_log import LoggedEvent
 from forumapi.models.access import permission_target
 from forumapi.models.journal import journal
 from forumapi.models.microcosms.tree import load_tree
-from forumapi.models.notices.update import (
+from forumapi.models.notices.update_types import (
     EVENT_INVITATION,
     EVENT_REMINDER,
     MENTIONED,

@@ -14,37 +14,33 @@ from forumapi import itemtypes
 from forumapi.database.connections import PLATFORM, Query, Reader
 from forumapi.models.access import permission_target
 from forumapi.models.notices import suppression
-from forumapi.models.notices.update import (
+from forumapi.models.notices.update_types import (
+    COMMENTED,
+    DIGEST,
     EVENT_INVITATION,
     EVENT_REMINDER,
-    MENTIONED,
     NEW_ATTENDEE,
     NEW_COMMENT,
-    NEW_COMMENT_IN_HUDDLE,
+    NEW_ITEM,
     NEW_USER,
-    REPLY,
+    PREFERRED,
 )
 from forumapi.models.people import ban, user
 from forumapi.permissions.evaluator import READ, Principal, Target, Tree, effective
 
-# Number of digests among update types.
-DIGEST: Final = 0
-
-# Types on whose mail a preference decides; for all others watchers do.
-PREFERRED: Final = frozenset((REPLY, MENTIONED, EVENT_REMINDER, EVENT_INVITATION))
-# Types with a comment.
-COMMENTED: Final = frozenset((NEW_COMMENT, REPLY, MENTIONED, NEW_COMMENT_IN_HUDDLE))
-
 # Watchers that lead to a mail: of the thing itself, its microcosm, the site, or all people. All of them must want mail;
 # the unsubscribe link ends the nearest.
-_WATCHERS: Final = """
+_WATCHERS: Final = f"""
       LEFT JOIN LATERAL (
             SELECT bool_and(w.send_email) AS wants,
                    (array_agg(ARRAY[w.item_type_id, w.item_id] ORDER BY k.distance))[1:1] AS nearest
-              FROM (VALUES (1, m.item_type_id, m.item_id, m.update_type_id <> 9),
-                           (2, 2::smallint, i.microcosm_id, m.update_type_id IN (1, 8)),
-                           (3, 1::smallint, m.site_id, m.update_type_id IN (1, 8)),
-                           (4, 3::smallint, 0, m.update_type_id = 9)) AS k (distance, item_type_id, item_id, counts)
+              FROM (VALUES (1, m.item_type_id, m.item_id, m.update_type_id <> {NEW_USER}),
+                           (2, {itemtypes.MICROCOSM}::smallint, i.microcosm_id,
+                            m.update_type_id IN ({NEW_COMMENT}, {NEW_ITEM})),
+                           (3, {itemtypes.SITE}::smallint, m.site_id,
+                            m.update_type_id IN ({NEW_COMMENT}, {NEW_ITEM})),
+                           (4, {itemtypes.PROFILE}::smallint, 0, m.update_type_id = {NEW_USER}))
+                   AS k (distance, item_type_id, item_id, counts)
               JOIN watchers w ON w.site_id = m.site_id AND w.profile_id = m.profile_id
                              AND w.item_type_id = k.item_type_id AND w.item_id = k.item_id
              WHERE k.counts) w ON true"""
@@ -72,8 +68,9 @@ CONTEXTS = Query(
            coalesce(b.profile_id, 0), coalesce(b.profile_name, ''), coalesce(bu.person_key, ''),
            EXISTS (SELECT 1 FROM attendees a
                     WHERE a.site_id = m.site_id AND a.item_id = m.item_id
-                      AND CASE m.update_type_id WHEN 10 THEN a.profile_id = m.profile_id AND a.state_id IN (2, 3)
-                                                ELSE a.profile_id = m.by_profile_id AND a.state_id = 1 END),
+                      AND CASE m.update_type_id WHEN {EVENT_INVITATION}
+                          THEN a.profile_id = m.profile_id AND a.state_id IN (2, 3)
+                          ELSE a.profile_id = m.by_profile_id AND a.state_id = 1 END),
            i.item_id, coalesce(i.item_type_id, 0::smallint), coalesce(i.title, ''),
            coalesce(i.microcosm_id, 0), i.created_by, i.is_deleted OR i.is_moderated, i.version, true,
            EXISTS (SELECT 1 FROM huddle_participants h

@@ -10,6 +10,7 @@ from typing import Final, NamedTuple
 
 from forumapi import itemtypes
 from forumapi.database.connections import Query, Reader, Row, Transaction
+from forumapi.models.notices.update_types import NEW_COMMENT, NEW_ITEM
 from forumapi.models.people import ban, role_members
 from forumapi.permissions.evaluator import Principal
 
@@ -26,7 +27,7 @@ SITE = Query(
 
 # Time of the activity about which follower `p` was last mailed: for a watcher `c` of the thing itself its
 # last_notified, for one of its microcosm or site the outbox, which keeps what was sent for a month.
-_NOTIFIED: Final = """
+_NOTIFIED: Final = f"""
                        CASE WHEN c.rank = 1 OR c.last_notified IS NULL THEN c.last_notified
                             ELSE (SELECT max(coalesce(k.created, i.created))
                                     FROM mail_outbox m
@@ -34,17 +35,18 @@ _NOTIFIED: Final = """
                                     LEFT JOIN comments k ON k.site_id = m.site_id AND k.comment_id = m.comment_id
                                    WHERE m.site_id = p.site_id AND m.profile_id = p.profile_id
                                      AND m.item_type_id = %(item_type)s AND m.item_id = %(item_id)s
-                                     AND m.update_type_id IN (1, 8)) END"""
+                                     AND m.update_type_id IN ({NEW_COMMENT}, {NEW_ITEM})) END"""
 
 # True if a mail is due to profile `p` of watcher `c`: the activity it was last mailed about is read, by the mark of the
 # thing, of its microcosm or of everything; for things without marks, the profile has been on the site since.
 _DUE: Final = f"""
                (NOT %(once)s::boolean
                 OR coalesce({_NOTIFIED.strip()} <= greatest(
-                       CASE WHEN %(item_type)s = 5 THEN p.huddles_read_at ELSE p.all_read_at END,
+                       CASE WHEN %(item_type)s = {itemtypes.HUDDLE} THEN p.huddles_read_at ELSE p.all_read_at END,
                        (SELECT max(r.read_at) FROM read_marks r
                          WHERE r.site_id = p.site_id AND r.profile_id = p.profile_id
-                           AND (r.item_type_id, r.item_id) IN ((%(item_type)s, %(item_id)s), (2, %(microcosm_id)s))),
+                           AND (r.item_type_id, r.item_id) IN ((%(item_type)s, %(item_id)s),
+                                                        ({itemtypes.MICROCOSM}, %(microcosm_id)s))),
                        CASE WHEN %(by_presence)s::boolean
                             THEN (SELECT n.last_active FROM profile_counters n
                                    WHERE n.site_id = p.site_id AND n.profile_id = p.profile_id) END), true))"""
@@ -56,7 +58,7 @@ _RECIPIENTS: Final = f"""
            NOT EXISTS (SELECT FROM one_time_secrets o WHERE o.user_id = p.user_id AND o.confirmed IS NOT NULL),
            EXISTS (SELECT FROM huddle_participants h
                     WHERE h.site_id = p.site_id AND h.item_id = %(item_id)s AND h.profile_id = p.profile_id
-                      AND %(item_type)s = 5),
+                      AND %(item_type)s = {itemtypes.HUDDLE}),
            EXISTS (SELECT FROM ignores g
                     WHERE g.site_id = p.site_id AND g.profile_id = p.profile_id
                       AND (g.item_type_id = {itemtypes.PROFILE} AND g.item_id = %(actor)s

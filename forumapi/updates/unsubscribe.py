@@ -13,8 +13,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from forumapi import itemtypes
 from forumapi.database.connections import Query, Transaction
-from forumapi.models.notices import suppression, update
-from forumapi.updates import mail_context
+from forumapi.models.notices import suppression, update_types
 from forumapi.updates.mail_context import MailContext
 
 if TYPE_CHECKING:
@@ -80,10 +79,10 @@ _ENDS: Final = {
 }
 
 _OF_TYPE: Final = {
-    update.REPLY: "replies to your comments",
-    update.MENTIONED: "comments that name you",
-    update.EVENT_REMINDER: "events that you attend",
-    update.EVENT_INVITATION: "events that others invite you to",
+    update_types.REPLY: "replies to your comments",
+    update_types.MENTIONED: "comments that name you",
+    update_types.EVENT_REMINDER: "events that you attend",
+    update_types.EVENT_INVITATION: "events that others invite you to",
 }
 _OF_ITEM: Final = {
     itemtypes.SITE: "everything new on this site",
@@ -121,9 +120,9 @@ INVITATIONS: Final = MailKind(INVITATION, 0, 0)
 
 def kind_of(context: MailContext) -> MailKind:
     """Kind of mail that the link in a mail ends."""
-    if context.type == mail_context.DIGEST:
+    if context.type == update_types.DIGEST:
         return MailKind(DIGEST, 0, 0)
-    if context.nearest is not None and context.type not in mail_context.PREFERRED:
+    if context.nearest is not None and context.type not in update_types.PREFERRED:
         return MailKind(WATCHER, *context.nearest)
     return MailKind(PREFERENCE, context.type, 0)
 

@@ -20,7 +20,7 @@ from forumapi.database.connections import Database, Reader
 from forumapi.mail.outbox import Dropped, Written, plain
 from forumapi.models.access import platform_secret
 from forumapi.models.content import text
-from forumapi.models.notices import update
+from forumapi.models.notices import update_types
 from forumapi.models.people import role_members
 from forumapi.text.render import RENDERER_VERSION
 from forumapi.updates import digest, mail_context, mail_templates, unsubscribe
@@ -114,7 +114,7 @@ class EmailWriter:
             reason = mail_context.objection(context, tree)
             if reason:
                 made[context.mail_id] = Dropped(reason)
-            elif context.type == mail_context.DIGEST:
+            elif context.type == update_types.DIGEST:
                 digests.append(context)
             else:
                 made[context.mail_id] = self._update(tx, site, tree, context)
@@ -134,12 +134,12 @@ class EmailWriter:
             "context_text": _title(context),
             "context_url": links.of(_path(context)),
         }
-        if context.type == update.NEW_ITEM and context.item is not None:
+        if context.type == update_types.NEW_ITEM and context.item is not None:
             place = context.item[2][0]
             # A reader such as the item's author may have no right to read its microcosm.
             seen = place in tree.view(context.principal).set
             values["microcosm_title"] = tree.nodes[place].title if seen else "a forum"
-        if context.type == update.NEW_USER:
+        if context.type == update_types.NEW_USER:
             # Only the owner of the site sees the e-mail address (M-05).
             tells = context.is_site_owner and context.actor_email
             values["new_user"] = context.actor_name + (
@@ -174,7 +174,7 @@ class EmailWriter:
     ) -> Written | Dropped:
         if not news and not context.unread_huddles:
             return Dropped("nothing is new")
-        links = _Links(site, mail_templates.KINDS[mail_context.DIGEST].name)
+        links = _Links(site, mail_templates.KINDS[update_types.DIGEST].name)
         listed = [
             {
                 "title": plain(item.title),
@@ -271,18 +271,18 @@ class _Links:
 def _title(context: MailContext) -> str:
     """Title of the subject, as stored."""
     title: str = context.title
-    if context.type == update.NEW_USER:
+    if context.type == update_types.NEW_USER:
         title = context.actor_name
-    elif context.on_profile[0] and context.type in mail_context.COMMENTED:
+    elif context.on_profile[0] and context.type in update_types.COMMENTED:
         title = context.on_profile[1]
     return title
 
 
 def _path(context: MailContext) -> str:
     """Path that the mail links to (discovery 4.3)."""
-    if context.type in mail_context.COMMENTED:
+    if context.type in update_types.COMMENTED:
         return f"/comments/{context.comment_id}/incontext/"
-    if context.type == update.NEW_USER:
+    if context.type == update_types.NEW_USER:
         return f"/profiles/{context.actor_id}/"
     return itemtypes.href(context.item_type, context.item_id).removeprefix("/api/v1") + "/"
 

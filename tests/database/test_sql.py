@@ -16,6 +16,7 @@ import pytest
 
 import forumapi
 from forumapi.database.connections import PLATFORM, Query
+from forumapi.models.notices import update_types
 from tests.database.site_conditions import Checker
 
 
@@ -209,25 +210,41 @@ IMPLIED = frozenset(
 )
 
 
-# A type of an item beside its column, where a statement is written; and the column beside a list of them.
+# The number of a type of item or update beside its column or parameter, where a statement is written; and the names of
+# arguments that hold one.
 _BARE = re.compile(
-    r"\b(?:parent_)?(?:item_)?type(?:_id)?\s*(?:=|<>|(?:NOT\s+)?IN\s*\()\s*[1-9]\b(?!::)"
+    r"\b(?:item|parent|parent_item|place|update)_type(?:_id)?(?:\)s)?\s*"
+    r"(?:=|<>|(?:NOT\s+)?IN\s*\(|WHEN)\s*[1-9]\b"
 )
-_TYPED = re.compile(
-    r"\b(?:item_type|parent_type|parent_item_type)(?:_id)?\s*(?:=|<>|(?:NOT\s+)?IN\s*\()"
-)
+_TYPED = frozenset(("item_type", "parent_type", "place_type", "update_type"))
 
 
-def test_numbers_of_item_types_come_from_itemtypes() -> None:
-    bare = []
-    for path in sorted(Path(forumapi.__file__).parent.rglob("*.py")):
-        for node in ast.walk(ast.parse(path.read_text())):
-            if isinstance(node, ast.Constant) and isinstance(node.value, str):
-                for line in node.value.splitlines():
-                    if _TYPED.search(line) and _BARE.search(line):
-                        bare.append(f"{path.name}: {line.strip()}")
+def _bare_numbers(tree: ast.Module) -> Iterator[str]:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str):
+            yield from (line.strip() for line in node.value.splitlines() if _BARE.search(line))
+        elif isinstance(node, ast.keyword) and node.arg in _TYPED:
+            numbers = (part.value for part in ast.walk(node) if isinstance(part, ast.Constant))
+            if any(isinstance(number, int) and number > 0 for number in numbers):
+                yield ast.unparse(node)
 
-    assert not bare
+
+def test_numbers_of_types_come_from_itemtypes_and_update_types() -> None:
+    modules = sorted(Path(forumapi.__file__).parent.rglob("*.py"))
+    bare = {
+        path.name: found
+        for path in modules
+        if (found := list(_bare_numbers(ast.parse(path.read_text()))))
+    }
+
+    assert bare == {}
+
+
+def test_the_database_has_the_types_of_updates(database_url: str) -> None:
+    with psycopg.connect(database_url) as connection:
+        rows = connection.execute("SELECT update_type_id, name FROM update_types").fetchall()
+
+    assert dict(rows) == update_types.NAMES
 
 
 def test_a_statement_that_loses_a_condition_on_its_site_is_found(

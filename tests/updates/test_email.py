@@ -10,7 +10,7 @@ from html import unescape
 import pytest
 
 from forumapi import itemtypes
-from forumapi.models.notices import update
+from forumapi.models.notices import update_types
 from forumapi.templates import DARK, LIGHT
 from forumapi.updates import unsubscribe
 from forumapi.updates.mail_request import MailRequest
@@ -123,7 +123,7 @@ def test_titles_and_names_are_text_whatever_they_hold(box: Postbox, site: Site) 
         site, by=bob, title="&lt;script&gt;\nSubject: x&lt;/script&gt; $body"
     )
     box.watch(ana, chat)
-    box.queue(mail_request(ana, update.NEW_ITEM, chat, by=bob), site_id=site.id)
+    box.queue(mail_request(ana, update_types.NEW_ITEM, chat, by=bob), site_id=site.id)
     (mail,) = box.send()
     text, html = parts(mail)
 
@@ -176,34 +176,34 @@ def test_each_type_has_its_words_and_leads_where_it_should(box: Postbox, site: S
     box.make.attend(ride, bob)
     for what in (chat, ride, poll, between):
         box.watch(ana, what)
-    for type in (update.REPLY, update.MENTIONED, update.EVENT_REMINDER):
+    for type in (update_types.REPLY, update_types.MENTIONED, update_types.EVENT_REMINDER):
         box.prefer(ana, type)
     told = {
-        mail_request(ana, update.NEW_COMMENT, chat, by=bob, comment=comment): (
+        mail_request(ana, update_types.NEW_COMMENT, chat, by=bob, comment=comment): (
             "Something new on Bikes & Co: Which bolt",
             f"/comments/{comment.id}/incontext/",
         ),
-        mail_request(ana, update.MENTIONED, chat, by=bob, comment=comment): (
+        mail_request(ana, update_types.MENTIONED, chat, by=bob, comment=comment): (
             f"{bob.name} has mentioned you on Bikes & Co",
             f"/comments/{comment.id}/incontext/",
         ),
-        mail_request(ana, update.NEW_COMMENT_IN_HUDDLE, between, by=bob, comment=secret): (
+        mail_request(ana, update_types.NEW_COMMENT_IN_HUDDLE, between, by=bob, comment=secret): (
             "New comment in a private message on Bikes & Co",
             f"/comments/{secret.id}/incontext/",
         ),
-        mail_request(ana, update.NEW_ATTENDEE, ride, by=bob): (
+        mail_request(ana, update_types.NEW_ATTENDEE, ride, by=bob): (
             "New attendee on Bikes & Co for Sunday ride",
             f"/events/{ride.id}/",
         ),
-        mail_request(ana, update.NEW_VOTE, poll, by=bob): (
+        mail_request(ana, update_types.NEW_VOTE, poll, by=bob): (
             "New vote on Bikes & Co in Which colour",
             f"/polls/{poll.id}/",
         ),
-        mail_request(ana, update.EVENT_REMINDER, ride, by=bob): (
+        mail_request(ana, update_types.EVENT_REMINDER, ride, by=bob): (
             "Sunday ride is imminent",
             f"/events/{ride.id}/",
         ),
-        mail_request(ana, update.NEW_ITEM, chat, by=bob): (
+        mail_request(ana, update_types.NEW_ITEM, chat, by=bob): (
             "New on Bikes & Co: Which bolt",
             f"/conversations/{chat.id}/",
         ),
@@ -227,7 +227,8 @@ def test_the_address_of_a_new_user_is_for_the_owner_of_the_site_alone(
     for person in readers:
         box.watch(person, (itemtypes.PROFILE, 0))
     box.queue(
-        *(mail_request(person, update.NEW_USER, new, by=new) for person in readers), site_id=site.id
+        *(mail_request(person, update_types.NEW_USER, new, by=new) for person in readers),
+        site_id=site.id,
     )
     got = {mail["To"]: mail for mail in box.send()}
 
@@ -242,8 +243,10 @@ def test_mails_about_one_item_are_one_thread_of_their_list(box: Postbox, site: S
     chat = box.make.conversation(site, by=bob)
     box.watch(ana, chat)
     comments = [box.make.comment(chat, by=bob) for _ in range(2)]
-    told = [mail_request(ana, update.NEW_COMMENT, chat, by=bob, comment=one) for one in comments]
-    box.queue(*told, mail_request(ana, update.NEW_ITEM, chat, by=bob), site_id=site.id)
+    told = [
+        mail_request(ana, update_types.NEW_COMMENT, chat, by=bob, comment=one) for one in comments
+    ]
+    box.queue(*told, mail_request(ana, update_types.NEW_ITEM, chat, by=bob), site_id=site.id)
     mails = box.send()
 
     assert len({mail["References"] for mail in mails}) == 1
@@ -309,7 +312,7 @@ class Scene:
     @property
     def mail_request(self) -> MailRequest:
         return mail_request(
-            self.reader, update.NEW_COMMENT, self.chat, by=self.writer, comment=self.comment
+            self.reader, update_types.NEW_COMMENT, self.chat, by=self.writer, comment=self.comment
         )
 
 
@@ -412,7 +415,9 @@ def test_who_left_a_huddle_is_told_nothing_of_it(box: Postbox, site: Site) -> No
     for person in (bob, cleo):
         box.watch(person, between)
         told.append(
-            mail_request(person, update.NEW_COMMENT_IN_HUDDLE, between, by=ana, comment=comment)
+            mail_request(
+                person, update_types.NEW_COMMENT_IN_HUDDLE, between, by=ana, comment=comment
+            )
         )
     box.queue(*told, site_id=site.id)
     box.stage.sql(
@@ -433,7 +438,7 @@ def test_the_owner_of_the_site_is_told_nothing_of_a_huddle_of_others(
     comment = box.make.comment(between, by=site.member)
     box.watch(site.owner, between)
     told = mail_request(
-        site.owner, update.NEW_COMMENT_IN_HUDDLE, between, by=site.member, comment=comment
+        site.owner, update_types.NEW_COMMENT_IN_HUDDLE, between, by=site.member, comment=comment
     )
     box.queue(told, site_id=site.id)
 
@@ -445,7 +450,7 @@ def test_replies_and_mentions_follow_the_preference_and_the_switch_above_it(
 ) -> None:
     wanted, unwanted, switched, default = (box.make.person(site) for _ in range(4))
     told = [reply(box, person, site.member) for person in (wanted, unwanted, switched, default)]
-    box.prefer(unwanted, update.REPLY, mail=False)
+    box.prefer(unwanted, update_types.REPLY, mail=False)
     _turn_off(box, switched)
     box.stage.sql("DELETE FROM update_options WHERE profile_id = %(p)s", p=default.id)
     box.queue(*told, site_id=site.id)
@@ -466,7 +471,7 @@ def test_an_attendee_who_stays_at_home_is_no_news(box: Postbox, site: Site) -> N
     ride = box.make.event(site, by=site.member)
     box.make.attend(ride, site.newcomer)
     box.watch(site.member, ride)
-    told = mail_request(site.member, update.NEW_ATTENDEE, ride, by=site.newcomer)
+    told = mail_request(site.member, update_types.NEW_ATTENDEE, ride, by=site.newcomer)
     box.queue(told, site_id=site.id)
     box.stage.sql(
         "UPDATE attendees SET state_id = 4 WHERE site_id = %(s)s AND item_id = %(i)s",

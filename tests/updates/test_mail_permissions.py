@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 
-from forumapi.models.notices import update
+from forumapi.models.notices import update_types
 from tests.factories import RIGHTS, Person, Site, Thing
 from tests.postbox import Postbox, mail_request
 
@@ -65,7 +65,7 @@ def test_who_may_not_read_a_comment_is_never_mailed_it_and_who_may_is(box: Postb
         for at in [*places, between]:
             item = at if at is between else box.make.conversation(site, by=writer, microcosm=at)
             comment = box.make.comment(item, by=writer)
-            type = update.NEW_COMMENT_IN_HUDDLE if at is between else update.NEW_COMMENT
+            type = update_types.NEW_COMMENT_IN_HUDDLE if at is between else update_types.NEW_COMMENT
             for person in people:
                 box.watch(person, item)
                 told[mail_request(person, type, item, by=writer, comment=comment)] = (

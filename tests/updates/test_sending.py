@@ -14,7 +14,7 @@ from forumapi.command.cli import main
 from forumapi.config import Config
 from forumapi.mail import bounces, outbox
 from forumapi.models.access import platform_secret
-from forumapi.models.notices import update
+from forumapi.models.notices import update_types
 from forumapi.models.notices.suppression import Suppression
 from forumapi.updates.mail_request import MailRequest
 from tests import postbox
@@ -38,7 +38,9 @@ def many(box: Postbox, site: Site, count: int) -> list[MailRequest]:
     for _ in range(count):
         person = box.make.person(site)
         box.watch(person, chat)
-        told.append(mail_request(person, update.NEW_COMMENT, chat, by=site.member, comment=comment))
+        told.append(
+            mail_request(person, update_types.NEW_COMMENT, chat, by=site.member, comment=comment)
+        )
     box.queue(*told, site_id=site.id)
     return told
 

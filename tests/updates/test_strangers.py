@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from forumapi.models.access.access_token import AccessToken
-from forumapi.models.notices import update
+from forumapi.models.notices import update_types
 from tests.factories import Person, Site
 from tests.postbox import Postbox, mail_request
 
@@ -13,7 +13,7 @@ def invited(box: Postbox, site: Site, *people: Person) -> list[str]:
     ride = box.make.event(site, by=site.owner)
     body = [{"profileId": one.id, "rsvp": "invited"} for one in people]
     assert box.stage.put(f"/events/{ride.id}/attendees", body, by=site.owner).status == 200
-    told = [mail_request(one, update.EVENT_INVITATION, ride, by=site.owner) for one in people]
+    told = [mail_request(one, update_types.EVENT_INVITATION, ride, by=site.owner) for one in people]
     box.queue(*told, site_id=site.id)
     return sorted(str(mail["To"]) for mail in box.send())
 
@@ -28,7 +28,7 @@ def test_an_event_is_no_way_around_the_bounds_of_invitations(box: Postbox) -> No
     assert invited(box, site, stranger, site.member) == [site.member.email]
 
     # Once they have been here, they are told like everybody; and before, if they asked for it.
-    box.prefer(stranger, update.EVENT_INVITATION)
+    box.prefer(stranger, update_types.EVENT_INVITATION)
     assert invited(box, site, stranger) == [address]
     box.stage.sql("DELETE FROM update_options WHERE profile_id = %(p)s RETURNING 1", p=stranger.id)
     assert invited(box, site, stranger) == []

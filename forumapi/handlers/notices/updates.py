@@ -8,7 +8,7 @@ from msgspec import UNSET, Struct, UnsetType
 
 from forumapi.errors import Invalid, NotFound
 from forumapi.models.microcosms import microcosm_links
-from forumapi.models.notices import update
+from forumapi.models.notices import update, update_types
 from forumapi.models.notices.update_options import UpdatePreference
 from forumapi.request.context import Context
 from forumapi.request.handler import LOGIN, Handler, Param, needs
@@ -18,7 +18,7 @@ from forumapi.wire.body import given
 from forumapi.wire.json_fragments import dumps
 from forumapi.wire.schemas import notices as schemas
 
-_TYPES: Final = {name: type for type, name in update.NAMES.items()}
+_TYPES: Final = {name: type for type, name in update_types.NAMES.items()}
 
 
 class PreferenceBody(Struct):
@@ -110,7 +110,7 @@ class PreferenceHandler(Handler):
         """The preference, chosen or not."""
         me = ctx.identity.profile_id
         preference: UpdatePreference | None = None
-        if ctx.args["type"] in update.NAMES:
+        if ctx.args["type"] in update_types.NAMES:
             preference = UpdatePreference.find(ctx.reader, ctx.site.id, me, ctx.args["type"])
         if preference is None:
             raise NotFound("There is no such type of update")
@@ -119,7 +119,7 @@ class PreferenceHandler(Handler):
     @needs(LOGIN, body=PreferenceBody, status=302)
     def put(self, ctx: Context, sent: PreferenceBody) -> Result:
         """Stores what is sent and keeps the rest."""
-        is_known = ctx.args["type"] in update.NAMES and UpdatePreference.update(
+        is_known = ctx.args["type"] in update_types.NAMES and UpdatePreference.update(
             ctx.writer,
             ctx.author,
             ctx.args["type"],

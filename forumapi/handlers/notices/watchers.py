@@ -9,10 +9,10 @@ from forumapi import itemtypes
 from forumapi.errors import NO_DELETE, OUT_OF_RANGE, Forbidden, Invalid, NotFound
 from forumapi.models.access import permission_target, permission_targets
 from forumapi.models.journal.idempotency import Finished
+from forumapi.models.notices import update_types
 from forumapi.models.notices.watcher import (
     ALL_PEOPLE,
     MOST_AT_ONCE,
-    UPDATE_TYPES,
     WATCHABLE,
     WatchedThing,
     Watcher,
@@ -74,7 +74,7 @@ def _named(item_type: str | UnsetType, item_id: int | UnsetType, place: str = ""
 def _update_type(sent: WatchBody, thing: WatchedThing, place: str = "") -> int:
     if not isinstance(sent.updateTypeId, int):
         return thing.update_type
-    if sent.updateTypeId not in UPDATE_TYPES:
+    if sent.updateTypeId not in update_types.SEEDING:
         raise Invalid(f"{place}updateTypeId", "must be 1 to 9", code=OUT_OF_RANGE)
     return sent.updateTypeId
 
@@ -97,7 +97,7 @@ def _several(sent: list[T]) -> list[tuple[T, str]]:
 
 
 def _follow(
-    ctx: Context, things: Sequence[WatchedThing], update_types: Sequence[int], place: str = ""
+    ctx: Context, things: Sequence[WatchedThing], seeds: Sequence[int], place: str = ""
 ) -> None:
     """Follow things that the caller may read. Raises NotFound for any other (W-02)."""
     tx, site_id, principal = ctx.writer, ctx.site.id, ctx.identity.principal
@@ -106,7 +106,7 @@ def _follow(
     permission_targets.check_readable(
         tx, site_id, principal, ctx.tree, asked, "follow", place=place
     )
-    Watcher.insert(tx, ctx.author, things, update_types)
+    Watcher.insert(tx, ctx.author, things, seeds)
 
 
 class WatchersHandler(Handler):
@@ -240,12 +240,12 @@ class WatchersBatchHandler(Handler):
     @needs(LOGIN, body=list[WatchBody])
     def put(self, ctx: Context, sent: list[WatchBody]) -> Result:
         """Follows up to 100 things that the caller may read."""
-        things, update_types = [], []
+        things, seeds = [], []
         for entry, place in _several(sent):
             thing = _named(entry.itemType, entry.itemId, place)
             things.append(thing)
-            update_types.append(_update_type(entry, thing, place))
-        _follow(ctx, things, update_types, "body")
+            seeds.append(_update_type(entry, thing, place))
+        _follow(ctx, things, seeds, "body")
         return Done()
 
     @needs(LOGIN, body=list[SendingBody])

@@ -13,6 +13,7 @@ from forumapi.models.content import item_details, item_page
 from forumapi.models.content.event import Event
 from forumapi.models.journal import journal
 from forumapi.models.journal.journal import Author
+from forumapi.models.notices import update_types
 from forumapi.models.notices.watcher import watch
 from forumapi.models.pages.documents import Documents
 from forumapi.models.people import profile_summary
@@ -328,7 +329,7 @@ RECOUNT = Query(
 )
 
 # Somebody who said yes watches the event, with the defaults of update type 7 (content 5.5).
-WATCH = Query("attendee.watch", watch("7", str(itemtypes.EVENT), "%(event_id)s"))
+WATCH = Query("attendee.watch", watch(update_types.EVENT_REMINDER, itemtypes.EVENT, "%(event_id)s"))
 
 
 class Rsvp(NamedTuple):

@@ -18,6 +18,7 @@ from forumapi.models.content.text import RenderedText
 from forumapi.models.journal import journal
 from forumapi.models.journal.journal import Author
 from forumapi.models.microcosms import microcosm_counters
+from forumapi.models.notices import update_types
 from forumapi.models.notices.watcher import watch
 from forumapi.models.people import profile_counters, read_mark, role_members
 from forumapi.permissions.evaluator import Target
@@ -342,7 +343,9 @@ class Comment:
             microcosm_id=parent.microcosm_id or None,
             parent_type=parent.type,
             parent_id=parent.id,
-            update_type=4 if parent.is_huddle else 1,
+            update_type=update_types.NEW_COMMENT_IN_HUDDLE
+            if parent.is_huddle
+            else update_types.NEW_COMMENT,
             mentioned=() if parent.is_huddle else rendered.mentioned,
             links=sorted(set(rendered.link_ids)),
             ip=ip or None,

@@ -13,6 +13,7 @@ from forumapi.itemtypes import ItemRef
 from forumapi.models.content.item import COLUMNS, SERIALISE, Item
 from forumapi.models.journal import journal
 from forumapi.models.journal.journal import Author
+from forumapi.models.notices import update_types
 from forumapi.models.notices.watcher import WATCHER_DEFAULTS
 from forumapi.models.people import read_mark
 
@@ -79,7 +80,7 @@ STATE = Query(
      WHERE u.site_id = %(site_id)s AND u.item_id = %(item_id)s""",
 )
 
-# A profile that is added watches the huddle, with the defaults of update type 4; its author does from their first
+# A profile that is added watches the huddle, with the defaults of comments in huddles; its author does from their first
 # comment on.
 JOIN = Query(
     "huddle.join",
@@ -89,8 +90,8 @@ JOIN = Query(
         SELECT %(site_id)s, %(item_id)s, a.profile_id FROM unnest(%(ids)s::bigint[]) AS a (profile_id))
     INSERT INTO watchers (site_id, profile_id, item_type_id, item_id, send_email, send_sms)
     SELECT %(site_id)s, a.profile_id, {itemtypes.HUDDLE}, %(item_id)s,
-           {WATCHER_DEFAULTS.format(flag="send_email", type="4", who="a.profile_id")},
-           {WATCHER_DEFAULTS.format(flag="send_sms", type="4", who="a.profile_id")}
+           {WATCHER_DEFAULTS.format(flag="send_email", type=update_types.NEW_COMMENT_IN_HUDDLE, who="a.profile_id")},
+           {WATCHER_DEFAULTS.format(flag="send_sms", type=update_types.NEW_COMMENT_IN_HUDDLE, who="a.profile_id")}
       FROM unnest(%(ids)s::bigint[]) AS a (profile_id)
      WHERE a.profile_id <> %(me)s
         ON CONFLICT DO NOTHING""",

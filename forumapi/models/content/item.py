@@ -13,6 +13,7 @@ from forumapi.models.content import draft
 from forumapi.models.journal import journal
 from forumapi.models.journal.journal import Author
 from forumapi.models.microcosms import microcosm_counters
+from forumapi.models.notices import update_types
 from forumapi.models.notices.watcher import watch
 from forumapi.models.people import profile_counters, role_members
 from forumapi.permissions.evaluator import Target
@@ -45,7 +46,7 @@ INSERT = Query(
                CASE WHEN %(item_type)s = {itemtypes.POLL} THEN NULL ELSE item_id END,
                CASE WHEN %(item_type)s = {itemtypes.POLL} THEN NULL ELSE created END
           FROM made),
-    watched AS ({watch("1", "%(item_type)s", "(SELECT item_id FROM made)")}),
+    watched AS ({watch(update_types.NEW_COMMENT, "%(item_type)s", "(SELECT item_id FROM made)")}),
     drafted AS ({draft.published(f"{itemtypes.MICROCOSM}::smallint", "%(microcosm_id)s", "%(item_type)s")})
     SELECT item_id FROM made""",
 )

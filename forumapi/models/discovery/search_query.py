@@ -401,7 +401,7 @@ def scope(asked: ParsedSearch) -> SearchScope:
     ids = tuple(asked.ids) or None
     if not asked.text:
         if not named:
-            kinds = (1, *(id for id in INDEXED if id != itemtypes.HUDDLE))
+            kinds = (itemtypes.SITE, *(id for id in INDEXED if id != itemtypes.HUDDLE))
             return SearchScope(kinds, True, (itemtypes.PROFILE,), None)
         return SearchScope(others, comments, others or None, ids)
     if not named:

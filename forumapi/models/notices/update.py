@@ -17,6 +17,18 @@ from forumapi.database.connections import Query, Reader, Replica, Row
 from forumapi.itemtypes import COMMENT, CONVERSATION, EVENT, HUDDLE, MICROCOSM, POLL, PROFILE, SITE
 from forumapi.models.content import comment_page, huddle_page, item_details, item_page
 from forumapi.models.content.comment_page import CommentRow, ParentLink
+from forumapi.models.notices.update_types import (
+    EVENT_INVITATION,
+    EVENT_REMINDER,
+    MENTIONED,
+    NAMES,
+    NEW_ATTENDEE,
+    NEW_COMMENT,
+    NEW_COMMENT_IN_HUDDLE,
+    NEW_ITEM,
+    NEW_VOTE,
+    REPLY,
+)
 from forumapi.models.pages.documents import Documents
 from forumapi.models.people import profile_summary
 from forumapi.permissions.evaluator import Principal, Tree
@@ -24,31 +36,6 @@ from forumapi.permissions.readable_microcosms import ReadableMicrocosms
 from forumapi.wire import json_fragments
 from forumapi.wire.json_fragments import Fragment, dumps
 from forumapi.wire.paging import Paging
-
-NEW_COMMENT: Final = 1
-REPLY: Final = 2
-MENTIONED: Final = 3
-NEW_COMMENT_IN_HUDDLE: Final = 4
-NEW_ATTENDEE: Final = 5
-NEW_VOTE: Final = 6
-EVENT_REMINDER: Final = 7
-NEW_ITEM: Final = 8
-NEW_USER: Final = 9
-EVENT_INVITATION: Final = 10
-
-# The names on the wire, as in sql/seeds/defaults.sql.
-NAMES: Final[Mapping[int, str]] = {
-    NEW_COMMENT: "new_comment",
-    REPLY: "reply_to_comment",
-    MENTIONED: "mentioned",
-    NEW_COMMENT_IN_HUDDLE: "new_comment_in_huddle",
-    NEW_ATTENDEE: "new_attendee",
-    NEW_VOTE: "new_vote",
-    EVENT_REMINDER: "event_reminder",
-    NEW_ITEM: "new_item",
-    NEW_USER: "new_user",
-    EVENT_INVITATION: "event_invitation",
-}
 
 # Ids of entries without a row: that of the comment, item or poll above one of these, which rows never reach. All stay
 # within what JavaScript counts exactly.
@@ -78,18 +65,22 @@ _FOLLOWED_ITEMS: Final = f"""
                                         AND w.item_type_id IN ({HUDDLE}, {CONVERSATION}, {POLL}, {EVENT})))
            AND {_SHOWN}"""
 
+_COMMENTED: Final = (
+    f"CASE i.item_type_id WHEN {HUDDLE} THEN {NEW_COMMENT_IN_HUDDLE} ELSE {NEW_COMMENT} END"
+)
+
 # Each branch has the columns of the first. The newest comment by anybody who is not ignored, of all one follows: mostly
 # the newest there is, of which the item says all.
 _ON_ITEMS: Final = f"""
         SELECT {_OF_COMMENT} + i.last_comment_id AS update_id,
-               (CASE i.item_type_id WHEN {HUDDLE} THEN 4 ELSE 1 END)::smallint AS update_type_id,
+               ({_COMMENTED})::smallint AS update_type_id,
                i.last_comment_id AS comment_id, i.item_type_id, i.item_id, NULL::bigint AS on_profile_id,
                i.microcosm_id, i.last_activity, i.last_comment_by, i.last_comment_at AS created,
                i.last_comment_by AS created_by
           FROM followed_items i
          WHERE i.last_comment_id IS NOT NULL AND i.last_comment_by {_NOT_IGNORED}
          UNION ALL
-        SELECT {_OF_COMMENT} + c.comment_id, (CASE i.item_type_id WHEN {HUDDLE} THEN 4 ELSE 1 END)::smallint,
+        SELECT {_OF_COMMENT} + c.comment_id, ({_COMMENTED})::smallint,
                c.comment_id, i.item_type_id, i.item_id, NULL::bigint, i.microcosm_id, i.last_activity,
                i.last_comment_by, c.created, c.created_by
           FROM followed_items i
@@ -102,7 +93,7 @@ _ON_ITEMS: Final = f"""
          WHERE i.last_comment_by = ANY(%(ignored_profiles)s::bigint[])"""
 
 _ON_PROFILES: Final = f"""
-        SELECT {_OF_COMMENT} + c.comment_id, 1::smallint, c.comment_id, {PROFILE}::smallint, NULL::bigint,
+        SELECT {_OF_COMMENT} + c.comment_id, {NEW_COMMENT}::smallint, c.comment_id, {PROFILE}::smallint, NULL::bigint,
                c.on_profile_id, NULL::bigint, NULL::timestamptz, NULL::bigint, c.created, c.created_by
           FROM watchers w
          CROSS JOIN LATERAL (
@@ -117,13 +108,14 @@ _ON_PROFILES: Final = f"""
 # Rows stay for ever; so many of the latest are looked at.
 _MOST_TOLD: Final = 1000
 
-# Updates with rows. Answers to an event are listed while the profile follows it (U-06), its beginning while they come,
-# an invitation until it is withdrawn.
+# Types of updates with rows, and such updates. Answers to an event are listed while the profile follows it (U-06), its
+# beginning while they come, an invitation until it is withdrawn.
+_WITH_ROWS: Final = (REPLY, MENTIONED, NEW_ATTENDEE, EVENT_REMINDER, EVENT_INVITATION)
 _TOLD: Final = f"""
         SELECT u.update_id, u.update_type_id, c.comment_id, coalesce(i.item_type_id, {PROFILE}::smallint), i.item_id,
                c.on_profile_id, i.microcosm_id, i.last_activity, i.last_comment_by, u.created, u.created_by
           FROM (SELECT u.* FROM updates u
-                 WHERE u.site_id = %(site_id)s AND u.profile_id = %(me)s AND u.update_type_id IN (2, 3, 5, 7, 10)
+                 WHERE u.site_id = %(site_id)s AND u.profile_id = %(me)s AND u.update_type_id IN {_WITH_ROWS}
                  ORDER BY u.created DESC, u.update_id DESC
                  LIMIT {_MOST_TOLD}) u
           LEFT JOIN comments c ON u.item_type_id = {COMMENT} AND c.site_id = u.site_id AND c.comment_id = u.item_id
@@ -132,22 +124,22 @@ _TOLD: Final = f"""
          WHERE u.created_by {_NOT_IGNORED}
            AND (u.item_type_id <> {COMMENT} OR NOT c.is_deleted AND NOT c.is_moderated)
            AND CASE WHEN i.item_id IS NULL THEN c.on_profile_id {_NOT_IGNORED} ELSE {_SHOWN} END
-           AND (u.update_type_id <> 5
+           AND (u.update_type_id <> {NEW_ATTENDEE}
                 OR EXISTS (SELECT 1 FROM watchers w
                             WHERE w.site_id = u.site_id AND w.profile_id = u.profile_id AND w.item_type_id = {EVENT}
                               AND w.item_id = u.item_id))
-           AND (u.update_type_id <> 7
+           AND (u.update_type_id <> {EVENT_REMINDER}
                 OR EXISTS (SELECT 1 FROM attendees a
                             WHERE a.site_id = u.site_id AND a.item_id = u.item_id AND a.profile_id = u.profile_id
                               AND a.state_id = 1))
-           AND (u.update_type_id <> 10
+           AND (u.update_type_id <> {EVENT_INVITATION}
                 OR EXISTS (SELECT 1 FROM attendees a
                             WHERE a.site_id = u.site_id AND a.item_id = u.item_id AND a.profile_id = u.profile_id))"""
 
 # Items posted within a month in microcosms that the profile followed then. No item is active before it is made, so that
 # the indices of lists serve: its last activity is bounded by the same time.
 _NEW: Final = f"""
-        SELECT {_OF_ITEM} + i.item_id, 8::smallint, NULL::bigint, i.item_type_id, i.item_id, NULL::bigint,
+        SELECT {_OF_ITEM} + i.item_id, {NEW_ITEM}::smallint, NULL::bigint, i.item_type_id, i.item_id, NULL::bigint,
                i.microcosm_id, i.last_activity, i.last_comment_by, i.created, i.created_by
           FROM followed f
           JOIN items i ON i.site_id = %(site_id)s AND i.microcosm_id = f.microcosm_id
@@ -172,7 +164,7 @@ _FOLLOWED: Final = f"""
 
 # Voters are secret: the entry is the poll's, by its author.
 _VOTES: Final = f"""
-        SELECT {_OF_VOTE} + i.item_id, 6::smallint, NULL::bigint, i.item_type_id, i.item_id, NULL::bigint,
+        SELECT {_OF_VOTE} + i.item_id, {NEW_VOTE}::smallint, NULL::bigint, i.item_type_id, i.item_id, NULL::bigint,
                i.microcosm_id, i.last_activity, i.last_comment_by, v.voted, i.created_by
           FROM followed_items i
           JOIN polls v ON v.site_id = %(site_id)s AND v.item_id = i.item_id AND v.voted IS NOT NULL

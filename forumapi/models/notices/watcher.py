@@ -9,6 +9,7 @@ from forumapi import itemtypes
 from forumapi.database.connections import Query, Reader, Transaction
 from forumapi.errors import Invalid
 from forumapi.models.journal.journal import Author
+from forumapi.models.notices import update_types
 
 # Types of things that can be followed (W-02).
 WATCHABLE: Final = frozenset(
@@ -27,9 +28,11 @@ ALL_PEOPLE: Final = 0
 # Entries of one batch.
 MOST_AT_ONCE: Final = 100
 
-# Types of updates whose preference a new watcher may take over (discovery 3.3, W-03).
-UPDATE_TYPES: Final = range(1, 10)
-_SEEDS: Final = {itemtypes.SITE: 8, itemtypes.MICROCOSM: 8, itemtypes.HUDDLE: 4}
+_SEEDS: Final = {
+    itemtypes.SITE: update_types.NEW_ITEM,
+    itemtypes.MICROCOSM: update_types.NEW_ITEM,
+    itemtypes.HUDDLE: update_types.NEW_COMMENT_IN_HUDDLE,
+}
 
 # Defaults of a new watcher of the profile `who` (discovery 3.3): its preference for that update type, else what its
 # options, the site or the platform allow and the type sends by default.
@@ -43,7 +46,7 @@ WATCHER_DEFAULTS: Final = """
                 LEFT JOIN profile_options po ON po.site_id = %(site_id)s AND po.profile_id = {who}), false)"""
 
 
-def watch(update_type: str, item_type: str, item_id: str) -> str:
+def watch(update_type: int | str, item_type: int | str, item_id: str) -> str:
     """Return SQL that makes the caller `me` a watcher; an existing watcher is never changed (discovery 5.5)."""
     email = WATCHER_DEFAULTS.format(flag="send_email", type=update_type, who="%(me)s")
     sms = WATCHER_DEFAULTS.format(flag="send_sms", type=update_type, who="%(me)s")
@@ -126,8 +129,8 @@ class WatchedThing(NamedTuple):
     def update_type(self) -> int:
         """Return the type of update whose preference a new watcher of it takes over (W-03)."""
         if self == (itemtypes.PROFILE, ALL_PEOPLE):
-            return 9
-        return _SEEDS.get(self.item_type, 1)
+            return update_types.NEW_USER
+        return _SEEDS.get(self.item_type, update_types.NEW_COMMENT)
 
 
 class WatcherChange(NamedTuple):
@@ -150,13 +153,13 @@ class Watcher(NamedTuple):
         tx: Transaction,
         author: Author,
         things: Sequence[WatchedThing],
-        update_types: Sequence[int],
+        seeds: Sequence[int],
     ) -> None:
-        """Follow these things, whose preferences are taken over from `update_types`, one for each.
+        """Follow these things, whose preferences are taken over from the update types `seeds`, one for each.
 
         An existing watcher is not changed. No permission is checked.
         """
-        tx.run(INSERT, **_of(author), seeds=list(update_types), **_arrays(things))
+        tx.run(INSERT, **_of(author), seeds=list(seeds), **_arrays(things))
 
     @classmethod
     def find(

@@ -6,7 +6,7 @@ import pytest
 
 from forumapi import itemtypes
 from forumapi.models.access import platform_secret
-from forumapi.models.notices import update
+from forumapi.models.notices import update_types
 from forumapi.models.notices.suppression import REFUSED, Suppression
 from forumapi.updates import mail_templates, unsubscribe
 from forumapi.updates.unsubscribe import DIGEST, PREFERENCE, WATCHER, MailKind
@@ -247,7 +247,7 @@ def test_replies_and_digests_end_too_whatever_the_body(
     multipart = b'--x\r\nContent-Disposition: form-data; name="List-Unsubscribe"\r\n\r\nOne-Click\r\n--x--\r\n'
     done = api.request(
         "POST",
-        _path(make, ana, MailKind(PREFERENCE, update.REPLY, 0)),
+        _path(make, ana, MailKind(PREFERENCE, update_types.REPLY, 0)),
         site=bikes,
         body=multipart,
         headers={"Content-Type": "multipart/form-data; boundary=x"},
@@ -289,5 +289,5 @@ def test_a_link_that_was_tampered_with_or_is_of_another_site_does_nothing(
 def test_templates_are_called_as_the_updates_are() -> None:
     assert {number: kind.name for number, kind in mail_templates.KINDS.items()} == {
         0: "digest",
-        **update.NAMES,
+        **update_types.NAMES,
     }

@@ -1,0 +1,41 @@
+"""Types of updates: number and name of each (discovery 2.1). SQL gets them from sql/seeds/defaults.sql."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+NEW_COMMENT: Final = 1
+REPLY: Final = 2
+MENTIONED: Final = 3
+NEW_COMMENT_IN_HUDDLE: Final = 4
+NEW_ATTENDEE: Final = 5
+NEW_VOTE: Final = 6
+EVENT_REMINDER: Final = 7
+NEW_ITEM: Final = 8
+NEW_USER: Final = 9
+EVENT_INVITATION: Final = 10
+
+# Number of digests of mail among the types.
+DIGEST: Final = 0
+
+# The names on the wire.
+NAMES: Final[Mapping[int, str]] = {
+    NEW_COMMENT: "new_comment",
+    REPLY: "reply_to_comment",
+    MENTIONED: "mentioned",
+    NEW_COMMENT_IN_HUDDLE: "new_comment_in_huddle",
+    NEW_ATTENDEE: "new_attendee",
+    NEW_VOTE: "new_vote",
+    EVENT_REMINDER: "event_reminder",
+    NEW_ITEM: "new_item",
+    NEW_USER: "new_user",
+    EVENT_INVITATION: "event_invitation",
+}
+
+# Types on whose mail a preference decides; for all others watchers do.
+PREFERRED: Final = frozenset((REPLY, MENTIONED, EVENT_REMINDER, EVENT_INVITATION))
+# Types with a comment.
+COMMENTED: Final = frozenset((NEW_COMMENT, REPLY, MENTIONED, NEW_COMMENT_IN_HUDDLE))
+# Types whose preference a new watcher may take over (discovery 3.3, W-03).
+SEEDING: Final = frozenset(NAMES) - {EVENT_INVITATION}
