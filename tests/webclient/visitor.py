@@ -32,7 +32,7 @@ class Page:
 
     @property
     def location(self) -> str:
-        """Where it leads."""
+        """Return the address that the answer leads to, "" for none."""
         return self.headers.get("location", "")
 
     def field(self, form: str, name: str) -> str:
