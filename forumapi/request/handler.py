@@ -21,6 +21,7 @@ B = TypeVar("B")
 # Media type of `needs` for answers that have the type of a stored file.
 ANYTHING: Final = "*/*"
 VERBS: Final = ("get", "post", "put", "patch", "delete")
+METHODS: Final = ("OPTIONS", "GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
 
 
 class Need(enum.Enum):
@@ -119,7 +120,7 @@ def needs(
 
 
 class Handler:
-    """Handler of one URL. `allow` is its Allow header, in v1's order (platform 12, content 1.12)."""
+    """Handler of one URL. `allow` is its Allow header, stated where v1 has another order than METHODS."""
 
     allow: ClassVar[str] = ""
     operations: ClassVar[dict[str, HandlerOperation]] = {}
@@ -162,13 +163,11 @@ class Handler:
                 raise TypeError(f"{cls.__name__}.{verb} does not say what it needs")
             found[verb.upper()] = operation
         cls.operations = found
-        if cls.allow:
-            allowed = set(cls.allow.split(","))
-            expected = {"OPTIONS", *found} | ({"HEAD"} if "GET" in found else set())
-            if allowed != expected:
-                raise TypeError(
-                    f"{cls.__name__}.allow does not name its methods: {sorted(allowed ^ expected)}"
-                )
+        expected = {"OPTIONS", *found} | ({"HEAD"} if "GET" in found else set())
+        if "allow" not in cls.__dict__:
+            cls.allow = ",".join(method for method in METHODS if method in expected)
+        elif wrong := expected ^ set(cls.allow.split(",")):
+            raise TypeError(f"{cls.__name__}.allow does not name its methods: {sorted(wrong)}")
 
     def token(self, ctx: Context) -> str:
         """Return the token of a request without Authorization header, "" for none. Raises Invalid, Unauthorized."""

@@ -126,7 +126,6 @@ class Auth0Body(Struct):
 class Auth0Handler(Handler):
     """Signing in through the site's Auth0 tenant."""
 
-    allow = "OPTIONS,POST"
     errors_without_data = True
     signs_in = True
     takes_idempotency_key = False

@@ -35,7 +35,6 @@ class ApiKeyBody(Struct):
 class KeysHandler(Handler):
     """The caller's API keys for this site."""
 
-    allow = "OPTIONS,GET,HEAD,POST"
     takes_idempotency_key = False
     required_keys = {"POST": ("name", "scopes")}
 
@@ -67,8 +66,6 @@ class KeysHandler(Handler):
 
 class KeyHandler(Handler):
     """One API key of the caller."""
-
-    allow = "OPTIONS,GET,HEAD,DELETE"
 
     @needs(LOGIN, answer=schemas.ApiKey)
     def get(self, ctx: Context) -> Result:

@@ -88,8 +88,6 @@ def _pairs(ctx: Context, sent: Struct) -> list[tuple[str, str]]:
 class OAuthTokenHandler(EndpointHandler):
     """Tokens for clients."""
 
-    allow = "OPTIONS,POST"
-
     @needs(ANYONE, body=TokenBody, answer=schemas.OAuthTokens, media_type=_JSON)
     def post(self, ctx: Context, sent: TokenBody) -> Result:
         """Exchange a code (with its PKCE verifier), a device code or a refresh token for tokens.
@@ -103,8 +101,6 @@ class OAuthTokenHandler(EndpointHandler):
 class OAuthRevokeHandler(EndpointHandler):
     """Giving tokens back."""
 
-    allow = "OPTIONS,POST"
-
     @needs(ANYONE, body=AboutTokenBody, answer=dict[str, str], media_type=_JSON)
     def post(self, ctx: Context, sent: AboutTokenBody) -> Result:
         """End an access token, or with a refresh token all of its family; 200 for a token that is none, too."""
@@ -113,8 +109,6 @@ class OAuthRevokeHandler(EndpointHandler):
 
 class OAuthIntrospectHandler(EndpointHandler):
     """Introspection of a token."""
-
-    allow = "OPTIONS,POST"
 
     @needs(ANYONE, body=AboutTokenBody, answer=schemas.OAuthIntrospection, media_type=_JSON)
     def post(self, ctx: Context, sent: AboutTokenBody) -> Result:
@@ -125,8 +119,6 @@ class OAuthIntrospectHandler(EndpointHandler):
 class OAuthDeviceHandler(EndpointHandler):
     """The way in for devices without a browser."""
 
-    allow = "OPTIONS,POST"
-
     @needs(ANYONE, body=DeviceBody, answer=schemas.OAuthDevice, media_type=_JSON)
     def post(self, ctx: Context, sent: DeviceBody) -> Result:
         """A code to poll the token address with, and one that a person types at `verification_uri`."""
@@ -136,7 +128,6 @@ class OAuthDeviceHandler(EndpointHandler):
 class OAuthMetadataHandler(Handler):
     """Metadata of the provider (RFC 8414)."""
 
-    allow = "OPTIONS,GET,HEAD"
     ignores_token = True
 
     @needs(ANYONE, answer=dict[str, Any], media_type=_JSON)

@@ -40,7 +40,6 @@ class ClientBody(Struct):
 class ClientsHandler(Handler):
     """The clients that are registered with this site."""
 
-    allow = "OPTIONS,GET,HEAD,POST"
     takes_idempotency_key = False
     required_keys = {"POST": ("name", "scopes")}
 
@@ -70,8 +69,6 @@ class ClientsHandler(Handler):
 class ClientHandler(Handler):
     """One client of this site."""
 
-    allow = "OPTIONS,GET,HEAD,PUT,DELETE"
-
     @needs(OWNER, answer=schemas.OAuthClient)
     def get(self, ctx: Context) -> Result:
         """The client without its secret."""
@@ -98,7 +95,6 @@ class ClientHandler(Handler):
 class ClientSecretHandler(Handler):
     """The secret of a confidential client."""
 
-    allow = "OPTIONS,POST"
     takes_idempotency_key = False
 
     @needs(OWNER, answer=schemas.OAuthClient)
@@ -115,8 +111,6 @@ class ClientSecretHandler(Handler):
 class GrantsHandler(Handler):
     """The clients that the caller let act for them on this site."""
 
-    allow = "OPTIONS,GET,HEAD"
-
     @needs(LOGIN, answer=schemas.OAuthGrants, paged=True)
     def get(self, ctx: Context) -> Result:
         """The grants, newest first."""
@@ -130,8 +124,6 @@ class GrantsHandler(Handler):
 class GrantHandler(Handler):
     """One grant of the caller."""
 
-    allow = "OPTIONS,DELETE"
-
     @needs(LOGIN)
     def delete(self, ctx: Context) -> Result:
         """Take it back: every token of it is worth nothing from the next request on."""
@@ -144,8 +136,6 @@ class GrantHandler(Handler):
 
 class ScopesHandler(Handler):
     """The scopes there are."""
-
-    allow = "OPTIONS,GET,HEAD"
 
     @needs(ANYONE, answer=list[schemas.Scope])
     def get(self, ctx: Context) -> Result:

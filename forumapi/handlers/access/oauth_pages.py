@@ -300,7 +300,6 @@ _QUERY: Final = tuple(
 class AuthorizeHandler(PageHandler):
     """Consent page, to which a client sends a person."""
 
-    allow = "OPTIONS,GET,HEAD,POST"
     purpose = "A program asks to act for you here. Sign in to see what it asks for."
 
     @needs(ANYONE, media_type=html_pages.TYPE, params=_QUERY)
@@ -360,8 +359,6 @@ class AuthorizeHandler(PageHandler):
 
 class EmailLinkHandler(PageHandler):
     """Page behind the link in a mail with a code: a button in the browser that asked, elsewhere the code."""
-
-    allow = "OPTIONS,GET,HEAD,POST"
 
     @needs(
         ANYONE,
@@ -431,7 +428,6 @@ def _is_asker(link: email_code.Link, cookie: str) -> bool:
 class DevicePageHandler(PageHandler):
     """Page to type the code that a device shows."""
 
-    allow = "OPTIONS,GET,HEAD,POST"
     purpose = "A device asks to act for you here. Sign in to type its code."
 
     @needs(ANYONE, media_type=html_pages.TYPE, params=(Param("user_code", str, "The code."),))

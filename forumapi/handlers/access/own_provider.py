@@ -19,8 +19,6 @@ _CODE = Param("code", str, "What the mail's link carries; signed.")
 class HuddlesConfirmedHandler(Handler):
     """Setting of the caller: such sign-ins open their huddles or do not."""
 
-    allow = "OPTIONS,PUT"
-
     @needs(LOGIN)
     def put(self, ctx: Context) -> Result:
         """Confirms them, with a token of the method that was used before; 403 for one of the provider's own."""
@@ -35,7 +33,6 @@ class HuddlesConfirmedHandler(Handler):
 class HuddlesPageHandler(Handler):
     """Page with a button behind the link in the mail about such a sign-in."""
 
-    allow = "OPTIONS,GET,HEAD,POST"
     ignores_token = True
     takes_idempotency_key = False
     error_form = "Page"

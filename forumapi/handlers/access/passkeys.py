@@ -62,7 +62,6 @@ class PasskeysHandler(Handler):
 class PasskeyBeginHandler(Handler):
     """The first step of adding a passkey."""
 
-    allow = "OPTIONS,POST"
     takes_idempotency_key = False
 
     @needs(LOGIN, answer=schemas.Begun)

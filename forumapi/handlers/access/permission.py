@@ -70,8 +70,6 @@ class PermissionHandler(Handler):
 class PermissionBatchHandler(Handler):
     """The permissions of the caller on many things at once."""
 
-    allow = "OPTIONS,POST"
-
     @needs(ANYONE, body=list[PermissionBody], answer=list[schemas.Permissions])
     def post(self, ctx: Context, sent: list[PermissionBody]) -> Result:
         """Twelve flags for each of up to 100 things, in their order; costs what one thing costs."""

@@ -18,8 +18,6 @@ _PATH = "/api/v1/sessions"
 class SessionsHandler(Handler):
     """The caller's sessions: devices that are signed in, on all sites."""
 
-    allow = "OPTIONS,GET,HEAD,DELETE"
-
     @needs(LOGIN, answer=schemas.Sessions, paged=True)
     def get(self, ctx: Context) -> Result:
         """The sessions, newest first; `current` is the one that asks."""
@@ -39,8 +37,6 @@ class SessionsHandler(Handler):
 
 class SessionHandler(Handler):
     """One session of the caller."""
-
-    allow = "OPTIONS,DELETE"
 
     @needs(LOGIN)
     def delete(self, ctx: Context) -> Result:

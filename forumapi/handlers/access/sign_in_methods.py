@@ -56,7 +56,6 @@ class AuthMethodsHandler(Handler):
 class AuthBeginHandler(Handler):
     """The first step of signing in through a provider's page or with a passkey."""
 
-    allow = "OPTIONS,POST"
     signs_in = True
     takes_idempotency_key = False
     also_answers = {"POST": (501, 502)}

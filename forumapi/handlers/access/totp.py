@@ -94,7 +94,6 @@ class OneTimeHandler(Handler):
 class RecoveryCodesHandler(Handler):
     """The caller's recovery codes."""
 
-    allow = "OPTIONS,POST"
     takes_idempotency_key = False
     required_keys: ClassVar = {"POST": ("code",)}
 

@@ -128,8 +128,6 @@ class AttachmentsHandler(CarrierHandler):
 class AttachmentHandler(CarrierHandler):
     """One attachment of a comment or profile, by the file's hash. An extension in the address is ignored."""
 
-    allow = "OPTIONS,DELETE"
-
     @needs(READ)
     def delete(self, ctx: Context) -> Result:
         """Detach it: for the site's owner, moderators and the owner of the comment or profile. The file stays."""

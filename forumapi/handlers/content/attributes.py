@@ -80,8 +80,6 @@ def _check_batch(entries: list[AttributeBody] | list[KeyBody]) -> None:
 class AttributesHandler(Handler):
     """All attributes of a thing."""
 
-    allow = "OPTIONS,GET,HEAD,PUT,DELETE"
-
     def locate(self, ctx: Context) -> Located:
         return _locate(ctx)
 
@@ -141,7 +139,6 @@ class AttributesHandler(Handler):
 class AttributeHandler(Handler):
     """One attribute of a thing."""
 
-    allow = "OPTIONS,GET,HEAD,PUT,DELETE"
     required_keys: ClassVar = {"PUT": ("value",)}
 
     def locate(self, ctx: Context) -> Located:

@@ -20,8 +20,6 @@ _NEWEST: Final = 2**63 - 1
 class BookmarksHandler(Handler):
     """The caller's bookmarks."""
 
-    allow = "OPTIONS,GET,HEAD"
-
     @needs(
         LOGIN,
         answer=schemas.Bookmarks,
@@ -60,8 +58,6 @@ class BookmarksHandler(Handler):
 
 class BookmarkHandler(Handler):
     """The caller's bookmark of a comment or item."""
-
-    allow = "OPTIONS,GET,HEAD,PUT,DELETE"
 
     def locate(self, ctx: Context) -> Located:
         located = attached_to.find(ctx, is_locked=False)

@@ -127,8 +127,6 @@ def _is_hidden(ctx: Context, parent: CommentParent) -> bool:
 class CommentHandler(Handler):
     """One comment."""
 
-    allow = "OPTIONS,GET,HEAD,PUT,PATCH,DELETE"
-
     def locate(self, ctx: Context) -> Located:
         if ctx.is_write:
             return locate_for_writing(ctx)
@@ -252,7 +250,6 @@ def _lock_parent(ctx: Context, ref: ItemRef) -> CommentParent | None:
 class CommentsHandler(Handler):
     """New comments. Comments are read with the item or profile that they are on."""
 
-    allow = "OPTIONS,POST"
     required_keys: ClassVar = {"POST": ("itemType", "itemId", "markdown")}
 
     def locate(self, ctx: Context) -> Located:
@@ -313,8 +310,6 @@ class CommentsHandler(Handler):
 
 class CommentInContextHandler(Handler):
     """The page of its item that holds a comment."""
-
-    allow = "OPTIONS,GET,HEAD"
 
     def locate(self, ctx: Context) -> Located:
         return locate_for_reading(ctx)

@@ -21,8 +21,6 @@ class ConversationBody(ItemBody):
 class ConversationHandler(ItemHandler):
     """One conversation with a page of its comments."""
 
-    allow = "OPTIONS,GET,HEAD,PUT,PATCH,DELETE"
-
     @needs(READ, answer=schemas.Conversation, paged=True)
     def get(self, ctx: Context) -> Result:
         """The conversation and a page of its comments, oldest first; reading marks it read."""
@@ -39,7 +37,6 @@ class ConversationHandler(ItemHandler):
 class ConversationsHandler(ItemsHandler):
     """The site's conversations, across its microcosms."""
 
-    allow = "OPTIONS,GET,HEAD,POST"
     required_keys: ClassVar = {"POST": ("microcosmId", "title")}
     item_type = itemtypes.CONVERSATION
 

@@ -44,8 +44,6 @@ def _item_type(ctx: Context, sent: DraftBody) -> int:
 class DraftsHandler(Handler):
     """The caller's drafts."""
 
-    allow = "OPTIONS,GET,HEAD"
-
     @needs(LOGIN, answer=schemas.Drafts, paged=True)
     def get(self, ctx: Context) -> Result:
         """All drafts of the caller, the newest first."""
@@ -63,7 +61,6 @@ class DraftsHandler(Handler):
 class DraftHandler(Handler):
     """The caller's draft of a comment on something, or of an item in a microcosm."""
 
-    allow = "OPTIONS,GET,HEAD,PUT,DELETE"
     required_keys: ClassVar = {"PUT": ("content",)}
 
     def locate(self, ctx: Context) -> Located | None:

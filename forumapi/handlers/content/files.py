@@ -60,7 +60,6 @@ _LIMITS: Final = (
 class FilesHandler(Handler):
     """Uploading files."""
 
-    allow = "OPTIONS,POST"
     receives_files = True
 
     @contextlib.contextmanager
@@ -179,7 +178,6 @@ class Download(NamedTuple):
 class FileHandler(Handler):
     """One file by its hash. An extension in the address is ignored."""
 
-    allow = "OPTIONS,GET,HEAD"
     is_limited_per_guest = False
     also_answers = {"GET": (416,)}
 

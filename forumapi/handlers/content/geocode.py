@@ -18,7 +18,6 @@ MAX_PLACE: Final = 200
 class GeocodeHandler(Handler):
     """Coordinates of a place, as Nominatim answers."""
 
-    allow = "OPTIONS,GET,HEAD"
     also_answers: ClassVar = {"GET": (501, 502)}
 
     @needs(

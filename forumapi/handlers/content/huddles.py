@@ -135,7 +135,6 @@ def _profile_ids(sent: list[ParticipantBody] | UnsetType) -> set[int]:
 class HuddlesHandler(Handler):
     """The caller's own huddles."""
 
-    allow = "OPTIONS,GET,HEAD,POST"
     required_keys: ClassVar = {"POST": ("title",)}
 
     def locate(self, ctx: Context) -> Located:
@@ -195,8 +194,6 @@ class HuddlesHandler(Handler):
 class HuddleHandler(Handler):
     """One huddle with a page of its comments; there for its participants alone."""
 
-    allow = "OPTIONS,GET,HEAD,DELETE"
-
     def locate(self, ctx: Context) -> Located:
         return _locate_locked(ctx) if ctx.is_write else _locate_page(ctx)
 
@@ -254,7 +251,6 @@ class HuddleHandler(Handler):
 class ParticipantsHandler(Handler):
     """Participants of a huddle."""
 
-    allow = "OPTIONS,GET,HEAD,PUT"
     leads_to: ClassVar = {"PUT": "/api/v1/huddles/<huddle:item>"}
 
     def locate(self, ctx: Context) -> Located:
@@ -299,8 +295,6 @@ class ParticipantsHandler(Handler):
 
 class ParticipantHandler(Handler):
     """One participant of a huddle."""
-
-    allow = "OPTIONS,GET,HEAD,PUT,DELETE"
 
     def locate(self, ctx: Context) -> Located:
         if ctx.is_write:
@@ -348,7 +342,6 @@ class ParticipantHandler(Handler):
 class HuddleLastCommentHandler(Handler):
     """The page of a huddle that holds its last comment."""
 
-    allow = "OPTIONS,GET,HEAD"
     is_newest = True
 
     def locate(self, ctx: Context) -> Located:

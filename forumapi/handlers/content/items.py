@@ -346,7 +346,6 @@ def list_items(ctx: Context, item_type: int, key: str, listing: Listing = ALL) -
 class LastCommentHandler(Handler):
     """The page of an item that holds its last comment."""
 
-    allow = "OPTIONS,GET,HEAD"
     is_newest = True
 
     def locate(self, ctx: Context) -> Located:

@@ -33,7 +33,6 @@ _BEFORE: Final = re.compile(r"([0-9]{1,18})(?:\.([0-9]{1,18}))?")
 class OutHandler(Handler):
     """Redirect of a short link."""
 
-    allow = "OPTIONS,GET,HEAD"
     ignores_token = True
     also_answers: ClassVar = {"GET": (403, 429)}
 
@@ -63,8 +62,6 @@ class OutHandler(Handler):
 class LinksHandler(Handler):
     """The links in the comments of a site, for its owner."""
 
-    allow = "OPTIONS,GET,HEAD"
-
     @needs(OWNER, answer=schemas.SiteLinks, params=_PARAMS)
     def get(self, ctx: Context) -> Result:
         """The newest first. Without links of huddles, which the owner doesn't read."""
@@ -78,8 +75,6 @@ class LinksHandler(Handler):
 
 class PlatformLinksHandler(Handler):
     """All links of the platform, for those who run it."""
-
-    allow = "OPTIONS,GET,HEAD"
 
     @needs(LOGIN, answer=schemas.PlatformLinks, params=_PARAMS)
     def get(self, ctx: Context) -> Result:

@@ -94,7 +94,6 @@ class PollsHandler(ItemsHandler):
 class VotesHandler(Handler):
     """The votes of a poll."""
 
-    allow = "OPTIONS,GET,HEAD,PUT"
     leads_to: ClassVar = {"PUT": "/api/v1/polls/<poll:item>"}
 
     def locate(self, ctx: Context) -> Located:

@@ -28,7 +28,6 @@ class PreviewBody(Struct):
 class PreviewHandler(Handler):
     """Preview of a text as it would be shown."""
 
-    allow = "OPTIONS,POST"
     takes_idempotency_key = False
     required_keys = {"POST": ("markdown",)}
 

@@ -16,8 +16,6 @@ from forumapi.wire.schemas import personal as schemas
 class ReactionKindsHandler(Handler):
     """The reactions that can be given on this site."""
 
-    allow = "OPTIONS,GET,HEAD,PUT,DELETE"
-
     @needs(ANYONE, answer=list[schemas.ReactionKind])
     def get(self, ctx: Context) -> Result:
         """The site's reactions, in its order; the platform's own where the owner has said nothing."""
@@ -44,8 +42,6 @@ class ReactionKindsHandler(Handler):
 class ReactionsHandler(Handler):
     """Reactions to a comment or item, counted."""
 
-    allow = "OPTIONS,GET,HEAD"
-
     def locate(self, ctx: Context) -> Located:
         return attached_to.find(ctx)
 
@@ -62,8 +58,6 @@ class ReactionsHandler(Handler):
 
 class ReactionHandler(Handler):
     """One reaction of the caller to a comment or item."""
-
-    allow = "OPTIONS,PUT,DELETE"
 
     def locate(self, ctx: Context) -> Located:
         return attached_to.find(ctx)

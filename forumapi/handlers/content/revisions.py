@@ -29,7 +29,6 @@ class RevertBody(Body):
 class RevisionsHandler(Handler):
     """The revisions of one comment, newest first."""
 
-    allow = "OPTIONS,GET,HEAD,POST"
     leads_to: ClassVar = {"POST": "/api/v1/comments/<comment:item>"}
     required_keys: ClassVar = {"POST": ("revision",)}
 
@@ -88,8 +87,6 @@ class RevisionsHandler(Handler):
 class RevisionHandler(Handler):
     """One revision of a comment."""
 
-    allow = "OPTIONS,GET,HEAD"
-
     def locate(self, ctx: Context) -> Located:
         return comments.locate_for_reading(ctx)
 
@@ -115,8 +112,6 @@ class RevisionHandler(Handler):
 
 class DifferenceHandler(Handler):
     """Difference that a revision of a comment made."""
-
-    allow = "OPTIONS,GET,HEAD"
 
     def locate(self, ctx: Context) -> Located:
         return comments.locate_for_reading(ctx)

@@ -17,8 +17,6 @@ from forumapi.wire.schemas import discovery as schemas
 class TrendingHandler(Handler):
     """The hottest items of the site."""
 
-    allow = "OPTIONS,GET,HEAD"
-
     @needs(ANYONE, answer=schemas.Trending, paged=True)
     def get(self, ctx: Context) -> Result:
         """Up to 25 conversations, events and polls, hottest first: what the caller may read and does not ignore."""

@@ -17,8 +17,6 @@ from forumapi.wire.schemas import microcosms as schemas
 class ModerationHandler(Handler):
     """Moderation queue: each moderator sees the microcosms that they moderate."""
 
-    allow = "OPTIONS,GET,HEAD"
-
     @needs(
         LOGIN,
         answer=schemas.Moderation,

@@ -53,7 +53,6 @@ class UpgradeRequired(ApiError):
 class LiveHandler(Handler):
     """The WebSocket of a site."""
 
-    allow = "OPTIONS,GET,HEAD"
     is_limited_per_guest = False
     also_answers = {"GET": (426,)}
 
@@ -92,7 +91,6 @@ class LiveHandler(Handler):
 class LiveEventsHandler(Handler):
     """Live events as Server-Sent Events, for clients whose sockets are broken by an intermediary."""
 
-    allow = "OPTIONS,GET,HEAD"
     is_limited_per_guest = False
     is_stream = True
     also_takes = ("Last-Event-ID",)
@@ -142,7 +140,6 @@ class LiveEventsHandler(Handler):
 class LivePollHandler(Handler):
     """Live events by long polling, for clients that nothing else reaches."""
 
-    allow = "OPTIONS,GET,HEAD"
     is_limited_per_guest = False
     also_takes = ("Last-Event-ID",)
 
@@ -308,7 +305,6 @@ class TicketBody(Struct):
 class TicketsHandler(Handler):
     """Tickets: each opens one connection."""
 
-    allow = "OPTIONS,POST"
     takes_idempotency_key = False
 
     @needs(LOGIN, body=TicketBody, answer=schemas.Ticket)

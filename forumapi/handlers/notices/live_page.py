@@ -13,7 +13,6 @@ from forumapi.wire import html_pages
 class LivePageHandler(Handler):
     """The page; there is none outside the embedded mode."""
 
-    allow = "OPTIONS,GET,HEAD"
     ignores_token = True
     error_form = "Page"
 

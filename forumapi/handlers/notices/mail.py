@@ -156,7 +156,6 @@ class EmailSettingsHandler(Handler):
 class UnsubscribeHandler(Handler):
     """Target of the unsubscribe link: a page to confirm it, and the one-click request of mail programs (RFC 8058)."""
 
-    allow = "OPTIONS,GET,HEAD,POST"
     ignores_token = True
     takes_idempotency_key = False
     error_form = "Page"

@@ -235,8 +235,6 @@ class WatcherHandler(Handler):
 class WatchersBatchHandler(Handler):
     """Several things at once: all of them or none."""
 
-    allow = "OPTIONS,PUT,PATCH,DELETE"
-
     @needs(LOGIN, body=list[WatchBody])
     def put(self, ctx: Context, sent: list[WatchBody]) -> Result:
         """Follows up to 100 things that the caller may read."""

@@ -67,7 +67,6 @@ class ReplayBody(Struct):
 class WebhooksHandler(Handler):
     """The webhooks of this site."""
 
-    allow = "OPTIONS,GET,HEAD,POST"
     takes_idempotency_key = False
     required_keys = {"POST": ("url",)}
 
@@ -90,8 +89,6 @@ class WebhooksHandler(Handler):
 
 class WebhookHandler(Handler):
     """One webhook of this site."""
-
-    allow = "OPTIONS,GET,HEAD,PUT,DELETE"
 
     @needs(OWNER, answer=schemas.Webhook)
     def get(self, ctx: Context) -> Result:
@@ -123,7 +120,6 @@ class WebhookHandler(Handler):
 class WebhookSecretHandler(Handler):
     """The secret of a webhook."""
 
-    allow = "OPTIONS,POST"
     takes_idempotency_key = False
 
     @needs(OWNER, body=SecretBody, answer=schemas.Webhook)
@@ -138,8 +134,6 @@ class WebhookSecretHandler(Handler):
 class WebhookPingHandler(Handler):
     """Trying a webhook out."""
 
-    allow = "OPTIONS,POST"
-
     @needs(OWNER)
     def post(self, ctx: Context) -> Result:
         """Send a test within a second or two, also while the webhook is paused; its deliveries say what came of it."""
@@ -151,8 +145,6 @@ class WebhookPingHandler(Handler):
 
 class WebhookDeliveriesHandler(Handler):
     """Deliveries of a webhook that wait, failed for good, or were tests."""
-
-    allow = "OPTIONS,GET,HEAD"
 
     @needs(
         OWNER,
@@ -177,8 +169,6 @@ class WebhookDeliveriesHandler(Handler):
 
 class WebhookReplayHandler(Handler):
     """Sending again."""
-
-    allow = "OPTIONS,POST"
 
     @needs(OWNER, body=ReplayBody, answer=schemas.WebhookReplay)
     def post(self, ctx: Context, sent: ReplayBody) -> Result:

@@ -92,7 +92,6 @@ def _side(moved: MemberChange, shown: dict[int, bytes]) -> bytes:
 class CriteriaHandler(Handler):
     """Criteria of a role: one `orGroup` whose criteria are all met is enough."""
 
-    allow = "OPTIONS,GET,HEAD,POST,DELETE"
     required_keys: ClassVar = {"POST": ("predicate", "value")}
     also_succeeds: ClassVar[dict[str, type[Struct]]] = {"POST": schemas.DryRun}
     also_answers: ClassVar[dict[str, tuple[int, ...]]] = {"POST": (502,), "DELETE": (502,)}
@@ -147,7 +146,6 @@ def _recompute(ctx: Context, role: Role) -> None:
 class CriterionHandler(Handler):
     """One criterion of a role."""
 
-    allow = "OPTIONS,GET,HEAD,PUT,DELETE"
     also_succeeds: ClassVar[dict[str, type[Struct]]] = {"PUT": schemas.DryRun}
     also_answers: ClassVar[dict[str, tuple[int, ...]]] = {"PUT": (502,), "DELETE": (502,)}
 
@@ -193,8 +191,6 @@ def _found(ctx: Context, id: int) -> Criterion:
 
 class RoleMembersHandler(Handler):
     """Members of a role: named, by criteria, or all profiles; guests are not counted."""
-
-    allow = "OPTIONS,GET,HEAD"
 
     def locate(self, ctx: Context) -> Located:
         return roles.locate(ctx)

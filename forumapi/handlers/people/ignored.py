@@ -99,8 +99,6 @@ class IgnoredHandler(Handler):
 class IgnoredBatchHandler(Handler):
     """Several ignored things at once: all of them or none."""
 
-    allow = "OPTIONS,PUT,DELETE"
-
     @needs(LOGIN, body=list[IgnoreBody])
     def put(self, ctx: Context, sent: list[IgnoreBody]) -> Result:
         """Ignores up to 100 things that the caller may read."""

@@ -337,7 +337,6 @@ class ReadBody(Struct):
 class ProfileReadHandler(Handler):
     """Mark of one thing as read."""
 
-    allow = "OPTIONS,PUT"
     shows_above = False
     required_keys: ClassVar = {"PUT": ("itemType",)}
 
@@ -351,7 +350,6 @@ class ProfileReadHandler(Handler):
 class ProfileReadBatchHandler(Handler):
     """Marks of several things as read: all of them or none."""
 
-    allow = "OPTIONS,PUT"
     shows_above = False
 
     @needs(LOGIN, body=list[ReadBody])

@@ -175,7 +175,6 @@ def _reason(sent: RoleBody) -> str:
 class RolesHandler(Handler):
     """Roles that apply to a microcosm."""
 
-    allow = "OPTIONS,GET,HEAD,POST"
     required_keys: ClassVar = {"POST": ("title",)}
 
     def locate(self, ctx: Context) -> Located:
@@ -277,7 +276,6 @@ def _preview(total: int, versions: dict[int, int], fetched: dict[int, bytes]) ->
 class RoleHandler(Handler):
     """One role of a microcosm; inherited roles have the address of their own microcosm."""
 
-    allow = "OPTIONS,GET,HEAD,PUT,PATCH,DELETE"
     also_answers: ClassVar[dict[str, tuple[int, ...]]] = {"DELETE": (502,)}
 
     def locate(self, ctx: Context) -> Located:
@@ -353,7 +351,6 @@ def ids(sent: Sequence[NamedBody]) -> list[int]:
 class RoleProfilesHandler(Handler):
     """Profiles that are named in a role, whether they meet its criteria or not."""
 
-    allow = "OPTIONS,GET,HEAD,PUT,DELETE"
     also_answers: ClassVar[dict[str, tuple[int, ...]]] = {"PUT": (502,), "DELETE": (502,)}
 
     def locate(self, ctx: Context) -> Located:
@@ -407,8 +404,6 @@ def take_away_rights(ctx: Context, queued: Settling | None) -> None:
 
 class RoleProfileHandler(Handler):
     """One profile that is named in a role."""
-
-    allow = "OPTIONS,GET,HEAD,PUT,DELETE"
 
     def locate(self, ctx: Context) -> Located:
         return locate(ctx)

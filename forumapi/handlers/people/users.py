@@ -58,8 +58,6 @@ class MemberBody(Struct):
 class UsersHandler(Handler):
     """Adding users to the site by their addresses."""
 
-    allow = "OPTIONS,POST"
-
     @needs(OWNER, body=list[UserBody], answer=list[schemas.Profile])
     def post(self, ctx: Context, sent: list[UserBody]) -> Result:
         """Adds up to 250 users, each with a profile here; who is known is taken as they are. Their profiles."""
@@ -135,7 +133,6 @@ def _only_oneself(ctx: Context) -> None:
 class UsersBatchHandler(Handler):
     """Adding many users, and granting or taking membership, as JSON or CSV; all rows or none (P-28)."""
 
-    allow = "OPTIONS,POST"
     also_reads: ClassVar = {"POST": ("text/csv",)}
     also_answers: ClassVar = {"POST": (501,)}
 

@@ -16,7 +16,6 @@ from forumapi.wire.schemas import people as schemas
 class WhoamiHandler(Handler):
     """Profile of the caller, read in the round trip that identifies the caller."""
 
-    allow = "OPTIONS,GET,HEAD"
     identity = IdentityQuery(WHOAMI)
 
     def admits_banned(self, ctx: Context) -> bool:

@@ -31,7 +31,6 @@ def _bare(body: bytes, content_type: str, *headers: tuple[str, str]) -> RawRespo
 class OpenapiHandler(Handler):
     """The OpenAPI document of this host."""
 
-    allow = "OPTIONS,GET,HEAD"
     ignores_token = True
     # There is one handler for each host's table, so this is made once a process for each kind of host.
     _answer: RawResponse | None = None
@@ -47,7 +46,6 @@ class OpenapiHandler(Handler):
 class AsyncapiHandler(Handler):
     """The AsyncAPI document of this site's WebSocket."""
 
-    allow = "OPTIONS,GET,HEAD"
     ignores_token = True
 
     @needs(ANYONE, answer=dict[str, Any], media_type=JSON)
@@ -60,7 +58,6 @@ class AsyncapiHandler(Handler):
 class DocsHandler(Handler):
     """The reference of this host as a page."""
 
-    allow = "OPTIONS,GET,HEAD"
     ignores_token = True
     _answer: RawResponse | None = None
 

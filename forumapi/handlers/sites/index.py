@@ -35,8 +35,6 @@ _V1: Final = _index(
 class TopHandler(Handler):
     """The top of a site host."""
 
-    allow = "OPTIONS,GET,HEAD"
-
     @needs(ANYONE, answer=schemas.Index)
     def get(self, ctx: Context) -> Result:
         """A link to the API."""
@@ -46,8 +44,6 @@ class TopHandler(Handler):
 class ApiHandler(Handler):
     """The versions of the API."""
 
-    allow = "OPTIONS,GET,HEAD"
-
     @needs(ANYONE, answer=schemas.Index)
     def get(self, ctx: Context) -> Result:
         """A link to each version."""
@@ -56,8 +52,6 @@ class ApiHandler(Handler):
 
 class V1Handler(Handler):
     """The collections of the API."""
-
-    allow = "OPTIONS,GET,HEAD"
 
     @needs(ANYONE, answer=schemas.Index)
     def get(self, ctx: Context) -> Result:

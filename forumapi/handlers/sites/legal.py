@@ -26,8 +26,6 @@ _ROOT: Final = _index(legal.ROOT_DOCUMENTS)
 class LegalHandler(Handler):
     """The legal documents of this host."""
 
-    allow = "OPTIONS,GET,HEAD"
-
     @needs(ANYONE, answer=schemas.LegalIndex)
     def get(self, ctx: Context) -> Result:
         """A link to each document."""
@@ -56,26 +54,22 @@ class DocumentHandler(Handler):
 class CookiesHandler(DocumentHandler):
     """Document about the use of cookies."""
 
-    allow = "OPTIONS,GET,HEAD"
     document = "cookies"
 
 
 class PrivacyHandler(DocumentHandler):
     """Document about personal data."""
 
-    allow = "OPTIONS,GET,HEAD"
     document = "privacy"
 
 
 class TermsHandler(DocumentHandler):
     """Terms of use for the users of a site."""
 
-    allow = "OPTIONS,GET,HEAD"
     document = "terms"
 
 
 class ServiceHandler(DocumentHandler):
     """Terms of service for the owners of sites."""
 
-    allow = "OPTIONS,GET,HEAD"
     document = "service"

@@ -26,8 +26,6 @@ def _update(ctx: Context, menu: Menu) -> Result:
 class OwnMenuHandler(Handler):
     """The menu of this host's site."""
 
-    allow = "OPTIONS,GET,HEAD,PUT,DELETE"
-
     def locate(self, ctx: Context) -> Located | None:
         return lock_own(ctx) if ctx.is_write else None
 
@@ -49,8 +47,6 @@ class OwnMenuHandler(Handler):
 
 class MenuHandler(Handler):
     """The menu of a site, on the root host."""
-
-    allow = "OPTIONS,GET,HEAD,PUT,DELETE"
 
     def locate(self, ctx: Context) -> Located | None:
         return lock_named(ctx) if ctx.is_write else None

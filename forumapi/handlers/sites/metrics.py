@@ -20,8 +20,6 @@ def check_admin(ctx: Context) -> None:
 class MetricsHandler(Handler):
     """Growth of the platform."""
 
-    allow = "OPTIONS,GET,HEAD,PUT"
-
     @needs(LOGIN, answer=schemas.Metrics)
     def get(self, ctx: Context) -> Result:
         """The last sample of each day, the oldest first."""

@@ -27,8 +27,6 @@ _IN_CONTEXT = "incontext"
 class ResolveHandler(Handler):
     """Old addresses."""
 
-    allow = "OPTIONS,GET,HEAD"
-
     @needs(
         ANYONE,
         answer=schemas.Resolved,
