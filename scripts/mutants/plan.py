@@ -60,7 +60,7 @@ TESTS: Final = (
         "forumapi/models/content/comment*.py",
         (
             "tests/handlers/content/test_comments.py tests/handlers/content/test_conversations.py"
-            " tests/handlers/content/test_huddles.py"
+            " tests/handlers/content/test_huddles.py tests/handlers/microcosms/test_moderation.py"
         ),
     ),
     ("forumapi/models/*/huddle*.py", "tests/handlers/content/test_huddles.py"),
@@ -86,6 +86,17 @@ TESTS: Final = (
         "tests/handlers/discovery/test_search.py tests/handlers/discovery/test_search_words.py",
     ),
     ("forumapi/models/content/link.py", "tests/handlers/content/test_links.py"),
+    (
+        "forumapi/models/sites/site_validation.py",
+        (
+            "tests/handlers/sites/test_sites.py tests/handlers/sites/test_web_url.py"
+            " tests/handlers/sites/test_site_settings.py"
+        ),
+    ),
+    (
+        "forumapi/models/sites/legal.py",
+        "tests/handlers/sites/test_legal.py tests/handlers/sites/test_site_settings.py",
+    ),
     (
         "forumapi/models/*/site*.py",
         "tests/handlers/sites/test_sites.py tests/handlers/sites/test_hosts.py",
@@ -137,9 +148,12 @@ TESTS: Final = (
     ("forumapi/models/content/attachment.py", "tests/files"),
     (
         "forumapi/models/notices/live.py",
-        "tests/realtime/test_rights.py tests/realtime/test_socket.py",
+        "tests/realtime/test_rights.py tests/realtime/test_socket.py tests/realtime/test_moves.py",
     ),
-    ("forumapi/models/journal/journal.py", "tests/request/test_processor.py tests/events"),
+    (
+        "forumapi/models/journal/journal.py",
+        "tests/request/test_processor.py tests/events tests/updates/test_dispatch.py",
+    ),
     ("forumapi/models/journal/idempotency.py", "tests/request/test_idempotency.py"),
     (
         "forumapi/models/pages/page_cache.py",
@@ -190,7 +204,10 @@ TESTS: Final = (
         "forumapi/models/content/item_*.py",
         "tests/handlers/content/test_conversations.py tests/handlers/content/test_events.py",
     ),
-    ("forumapi/models/content/text.py", "tests/handlers/content/test_comments.py"),
+    (
+        "forumapi/models/content/text.py",
+        "tests/handlers/content/test_comments.py tests/handlers/content/test_conversations.py",
+    ),
     ("forumapi/models/access/identity.py", "tests/permissions/test_limited_tokens.py"),
     ("forumapi/models/people/gravatar.py", "tests/handlers/people/test_avatars.py"),
     ("forumapi/models/people/email_change.py", "tests/auth/test_email_change.py"),
@@ -198,8 +215,20 @@ TESTS: Final = (
     ("forumapi/models/people/ignore*.py", "tests/handlers/people/test_ignored.py"),
     (
         "forumapi/realtime/*.py",
-        "tests/realtime/test_rights.py tests/realtime/test_socket.py tests/realtime/test_streams.py",
+        (
+            "tests/realtime/test_rights.py tests/realtime/test_socket.py tests/realtime/test_streams.py"
+            " tests/realtime/test_moves.py tests/realtime/test_presence.py tests/realtime/test_audience.py"
+        ),
     ),
+    (
+        "forumapi/updates/unsubscribe.py",
+        "tests/handlers/notices/test_mail.py tests/updates/test_email.py",
+    ),
+    (
+        "forumapi/updates/mail_templates.py",
+        "tests/handlers/notices/test_mail.py tests/updates/test_email.py tests/updates/test_digest.py",
+    ),
+    ("forumapi/updates/writer.py", "tests/updates/test_email.py tests/updates/test_digest.py"),
     ("forumapi/updates/dig*.py", "tests/updates/test_digest.py"),
     ("forumapi/updates/[diru]*.py", "tests/updates/test_dispatch.py tests/updates/test_oracle.py"),
     (

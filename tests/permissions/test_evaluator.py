@@ -237,6 +237,29 @@ def test_what_a_caller_may_list_is_what_the_evaluator_lets_them_read() -> None:
             assert (id in at.view(who).set) == can_read, (who, id)
 
 
+def test_who_owns_a_microcosm_may_list_it_unless_banned_there() -> None:
+    inner = Principal(406, (), user_id=6)
+    banned = Principal(407, (BANNED_ROLE,), user_id=7)
+    alone = Principal(OWNER + 1000, (), is_site_owner=True, user_id=8)
+    nodes = [node(ROOT, 0, OWNER), node(RIDES, ROOT, 406), node(BELOW, RIDES, 407)]
+    at = Tree(1, nodes, [role(GUESTS_ROLE, ROOT, 0), role(BANNED_ROLE, ROOT, 0, banned=True)])
+
+    assert at.view(inner).ids == (RIDES,)
+    assert at.view(banned).ids == ()
+    assert at.view(alone).ids == (ROOT, RIDES, BELOW)
+
+
+def test_roles_that_apply_are_special_ones_of_all_places_and_regular_ones_of_the_nearest() -> None:
+    at = tree(role(REGULAR_ROLE, RIDES, R | C))
+
+    assert [role.role_id for role in at.applying(BELOW)] == [
+        MODERATORS_ROLE,
+        BANNED_ROLE,
+        REGULAR_ROLE,
+    ]
+    assert [role.role_id for role in at.applying(ROOT)] == [BANNED_ROLE, GUESTS_ROLE, MEMBERS_ROLE]
+
+
 def test_a_hidden_microcosm_hides_what_is_below_it() -> None:
     nodes = [node(ROOT, 0, OWNER), node(RIDES, ROOT, OWNER), node(BELOW, RIDES, OWNER)]
     nodes[1].is_deleted = True

@@ -97,6 +97,8 @@ def test_they_come_in_pages_by_key(api: Api, bikes: Site, make: Factory) -> None
         (-1e300, -1e300),
         (5e-324, 5e-324),
         (2**63 - 1, 2**63 - 1),
+        (-(2**63), -(2**63)),
+        (2.0**63, 2.0**63),
         (False, False),
         ("true", "true"),
     ],

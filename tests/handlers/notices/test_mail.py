@@ -240,6 +240,24 @@ def test_the_page_changes_nothing_and_the_button_ends_one_thing(
         assert _wants(make, ana) == ([False, True], [True], "daily")
 
 
+@pytest.mark.parametrize(
+    ("kind", "words"),
+    [
+        (MailKind(DIGEST, 0, 0), "what is new, as a digest"),
+        (MailKind(PREFERENCE, update_types.REPLY, 0), "replies"),
+    ],
+)
+def test_the_page_says_what_will_end(
+    api: Api, make: Factory, bikes: Site, kind: MailKind, words: str
+) -> None:
+    ana, _ = _with_everything(make, bikes)
+
+    page = api.get(_path(make, ana, kind), site=bikes).body.decode()
+
+    assert words in page
+    assert ("as a digest" in page) == (kind.kind == DIGEST)
+
+
 def test_replies_and_digests_end_too_whatever_the_body(
     api: Api, make: Factory, bikes: Site
 ) -> None:
