@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import subprocess
 import sys
 import threading
@@ -319,6 +320,34 @@ def test_without_a_server_it_is_refused_at_once_and_the_next_ones_faster() -> No
         assert time.monotonic() - began < 3
     # Nothing was used up: the size is what it was.
     assert database._open == 0
+
+
+def test_who_waits_for_a_connection_that_cannot_be_made_is_refused_with_it() -> None:
+    refused: list[str] = []
+
+    def read() -> None:
+        with pytest.raises(Unavailable) as caught:
+            pool.read().value(ONE)
+        refused.append(caught.value.message)
+
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        address = f"127.0.0.1:{silent.getsockname()[1]}"
+        pool = Database(
+            f"postgresql://nobody@{address}/x?sslmode=disable&gssencmode=disable",
+            size=1,
+            wait_ms=60_000,
+        )
+        threads = [threading.Thread(target=read, daemon=True) for _ in range(3)]
+        for thread in threads:
+            thread.start()
+        connecting, _ = silent.accept()
+        while pool._waiting < 2:
+            time.sleep(0.01)
+        connecting.close()
+        for thread in threads:
+            thread.join(20)
+
+    assert refused == ["The database is not available right now"] * 3
 
 
 NAPS = """
