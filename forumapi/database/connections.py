@@ -386,19 +386,23 @@ class Database:
             if self._idle:
                 return self._idle.pop()
         if time.monotonic() < self._broken_until:
+            # The next one that waits need not wait on: it is refused as well.
+            self._wake()
             metrics.DATABASE_REFUSED.add(1, "away")
             raise Unavailable("The database is not available right now")
         self._open += 1
         try:
             return Connection(self.url, prepare=self._prepare, timeout_s=self._timeout_s)
         except psycopg.OperationalError as error:
-            self._open -= 1
             self._broken_until = time.monotonic() + self.BREAK_S
+            self._open -= 1
+            self._wake()
             metrics.DATABASE_REFUSED.add(1, "away")
             logger.warning("database connect failed: %s", error)
             raise Unavailable("The database is not available right now") from error
         except BaseException:
             self._open -= 1
+            self._wake()
             raise
 
     def _wait_for_one(self) -> None:
@@ -434,6 +438,10 @@ class Database:
             self._discard(connection)
             return
         self._idle.append(connection)
+        self._wake()
+
+    def _wake(self) -> None:
+        """Let one request that waits go on: a connection is idle, or may be made."""
         if self._waiting:
             with self._free:
                 self._free.notify()
@@ -443,9 +451,7 @@ class Database:
         try:
             connection.close()
         finally:
-            if self._waiting:
-                with self._free:
-                    self._free.notify()
+            self._wake()
 
     def _drop_idle(self) -> None:
         """Close idle connections: after one was found dead, the others of its age are likely dead too."""
