@@ -6,6 +6,10 @@ tags close the elements that HTML says they close, elements are closed by name a
 deeply lose their tags but not their text.
 """
 
+from collections.abc import Collection
+
+from forumapi.text.markup import steps
+
 MAX_DEPTH = 50
 
 VOID = frozenset(("br", "col", "hr", "img", "wbr"))
@@ -141,3 +145,20 @@ class Nesting:
         if name in _HEADINGS and self.open and self.open[-1] in _HEADINGS:
             return len(self.open) - 1
         return first
+
+
+def nested(html: str, elements: Collection[str]) -> str:
+    """Nest the tags of `elements` in HTML correctly, without all others, for a sanitiser that comes after it."""
+    nesting = Nesting()
+    parts = []
+    for text, slash, written, attributes in steps(html):
+        parts.append(text)
+        name = (written or "").lower()
+        if name not in elements:
+            continue
+        if slash:
+            parts.append(nesting.end(name))
+        elif (closing := nesting.start(name)) is not None:
+            parts.append(f"{closing}<{name}{attributes or ''}>")
+    parts.append(nesting.finish())
+    return "".join(parts)

@@ -20,6 +20,7 @@ from forumapi import templates
 from forumapi.database.connections import Query, Reader, Transaction
 from forumapi.errors import OUT_OF_RANGE, Invalid, excerpt
 from forumapi.mail.outbox import plain
+from forumapi.text.nesting import nested
 from forumapi.wire.json_fragments import dumps
 
 MAX_SUBJECT: Final = 200
@@ -219,13 +220,14 @@ _TAGS: Final = (
     "a abbr b blockquote br center code del div em h1 h2 h3 h4 hr i img li ol p pre s small span strong sub sup table"
     " tbody td tfoot th thead tr u ul"
 )
+_ELEMENTS: Final = frozenset(_TAGS.split())
 _STYLES: Final = (
     "background background-color border border-collapse border-left border-radius border-top color"
     " font-family font-size font-style font-weight height line-height margin padding text-align text-decoration"
     " vertical-align width"
 )
 _CLEANER: Final = nh3.Cleaner(
-    tags=set(_TAGS.split()),
+    tags=set(_ELEMENTS),
     attributes={
         "*": {"align", "dir", "lang", "style", "title"},
         "a": {"href"},
@@ -248,7 +250,7 @@ def checked(number: int, subject: object, text: object, html: object) -> Parts:
     if head != _line(head):
         raise Invalid("subject", "must be one line of plain text")
     body = _part("text", text, known - {_BODY}, MAX_PART)
-    made = _CLEANER.clean(_part("html", html, known, MAX_PART))
+    made = _CLEANER.clean(nested(_part("html", html, known, MAX_PART), _ELEMENTS))
     for field, value in (("text", body), ("html", made)):
         if _NEEDED not in Template(value).get_identifiers():
             raise Invalid(field, f"must contain ${_NEEDED}, the link to unsubscribe")
@@ -275,6 +277,11 @@ def _part(field: str, value: object, known: frozenset[str], limit: int) -> str:
     if unknown:
         allowed = ", ".join(f"${name}" for name in sorted(known))
         raise Invalid(field, f"may not contain ${excerpt(unknown[0])}; allowed are {allowed}")
+    # The values of all others are short.
+    for name in (_BODY, _ITEMS):
+        found = [match for match in Template.pattern.finditer(value) if name in match.group(2, 3)]
+        if len(found) > 1:
+            raise Invalid(field, f"may contain ${name} only once")
     return value
 
 

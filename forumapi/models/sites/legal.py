@@ -23,6 +23,7 @@ from forumapi.models.journal import journal
 from forumapi.models.journal.journal import Author
 from forumapi.models.sites.site import Site
 from forumapi.models.sites.site_validation import check_url
+from forumapi.text.nesting import nested
 from forumapi.wire import json_fragments
 
 SITE_DOCUMENTS: Final = ("cookies", "privacy", "terms")
@@ -87,8 +88,9 @@ class Operator(NamedTuple):
 
 
 # Clients show the text as it is, so that scripts, forms and frames are removed.
+_TAGS: Final = frozenset(nh3.ALLOWED_TAGS) - {"area", "map"}
 _CLEANER: Final = nh3.Cleaner(
-    tags=set(nh3.ALLOWED_TAGS) - {"area", "map"},
+    tags=set(_TAGS),
     url_schemes={"http", "https", "mailto"},
     link_rel="nofollow noopener",
 )
@@ -162,7 +164,7 @@ def checked(html: str | None, link: str | None) -> tuple[str, str]:
     if unknown := sorted(set(text.get_identifiers()) - set(NAMES)):
         names = ", ".join(f"${name}" for name in NAMES)
         raise Invalid("html", f"${excerpt(unknown[0])} is not a name; allowed are {names}")
-    return _CLEANER.clean(html), ""
+    return _CLEANER.clean(nested(html, _TAGS)), ""
 
 
 @cache

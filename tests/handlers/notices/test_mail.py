@@ -76,6 +76,7 @@ def test_the_list_has_every_kind_of_mail(api: Api, own_site: Site) -> None:
         ("text", "no way out", "must contain $unsubscribe_url"),
         ("html", "<script>$unsubscribe_url</script>", "must contain $unsubscribe_url"),
         ("html", "x" * 50_001, "at most 50000"),
+        ("html", "$body ${body} $unsubscribe_url", "may contain $body only once"),
         ("html", None, "required"),
     ],
 )
@@ -101,6 +102,17 @@ def test_what_mail_programs_do_not_show_is_left_out(api: Api, own_site: Site) ->
 
     kept = api.get(path, by=own_site.owner).data["html"]
     assert kept == "<b>hi</b><a>$unsubscribe_url</a>"
+
+
+def test_a_template_that_is_costly_to_repair_stays_as_short_as_it_is(
+    api: Api, own_site: Site
+) -> None:
+    path = f"{TEMPLATES}/mentioned"
+    html = f"$unsubscribe_url<p>{''.join(f'<b title={n}>' for n in range(1_600))}{'<p>x' * 4_800}"
+    assert api.put(path, {**GOOD, "html": html}, by=own_site.owner).status == 302
+
+    kept = api.get(path, by=own_site.owner).data["html"]
+    assert kept.count("x") == 4_800 and len(kept) < 2 * len(html)
 
 
 def test_an_unknown_template_is_not_there(api: Api, own_site: Site) -> None:

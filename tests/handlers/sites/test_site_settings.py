@@ -140,6 +140,16 @@ def test_what_is_no_legal_text_is_refused_by_name(
     assert stage.put(f"{LEGAL}/service", {"html": "x"}, by=stage.site.owner).status == 404
 
 
+def test_a_legal_text_that_is_costly_to_repair_stays_as_short_as_it_is(
+    stage: Stage, site: Site
+) -> None:
+    html = f"<p>{''.join(f'<b title={n}>' for n in range(6_000))}{'<p>x' * 20_000}"
+    assert stage.put(f"{LEGAL}/terms", {"html": html}, by=site.owner).status == 302
+
+    kept = stage.get(f"{LEGAL}/terms", by=site.owner).data["html"]
+    assert kept.count("x") == 20_000 and len(kept) < 2 * len(html)
+
+
 # ---------------------------------------------------------------- handing a site over
 
 
