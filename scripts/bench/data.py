@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 import psycopg
 
 from forumapi.command import seed
+from forumapi.webclient.session import Seal, WebSession
 from scripts.bench import searches, subjects
 from scripts.bench.exchange import NUMBER, Answer, Request
 from scripts.bench.pages import GUEST, IGNORER, MEMBER, POSTERS, Page
@@ -57,6 +59,8 @@ SIZES = """
            (SELECT count(*) FROM read_marks r WHERE r.site_id = %(site_id)s AND r.profile_id = %(member)s)"""
 
 # What people write: mostly plain, some with a link, a quotation, a mention, a list.
+WEBSITE_SECRET = "of the benchmark"
+
 TEXTS = (
     (
         "Had the same on the old frame. The bearing was fine, the seat was not: a little wear and the "
@@ -173,6 +177,15 @@ def requests(page: Page, found: Found, ask: Ask) -> list[Request]:
         return Request("GET", path, found.host, tokens[0])
 
     kind = page.name.removeprefix(GUEST + "-").removesuffix("-offered")
+    if page.is_website:
+        return [
+            Request("GET", path, found.host, cookie=_cookie(found.host, tokens[0]))
+            for path in {
+                "web-front": ["/"],
+                "web-microcosm": [f"/microcosms/{place}/" for place in found.microcosms],
+                "web-conversation": [f"/conversations/{item}/" for item in found.conversations],
+            }[kind]
+        ]
     if page.method == "POST":
         return [
             Request(
@@ -214,6 +227,14 @@ def last_page(first: Request, key: str, ask: Ask) -> Request:
     offset = page["total"] // page["limit"] * page["limit"] - page["limit"]
     path = f"{first.path}?offset={offset}" if offset > 0 else first.path
     return Request(first.method, path, first.host, first.token)
+
+
+def _cookie(host: str, token: str | None) -> str:
+    """Return the website's session cookie of a token."""
+    if token is None:
+        return ""
+    session = WebSession(token, int(time.time()))
+    return f"session={Seal([WEBSITE_SECRET]).seal_session(host, session)}"
 
 
 def _comment(item: int, text: str) -> bytes:

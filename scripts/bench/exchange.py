@@ -30,12 +30,15 @@ class Request:
     token: str | None = None
     body: bytes = b""
     content_type: str = "application/json"
+    cookie: str = ""
 
     def raw(self) -> bytes:
         """The bytes on the wire, for a connection that stays open."""
         lines = [f"{self.method} {self.path} HTTP/1.1", f"Host: {self.host}", "Accept: */*"]
         if self.token is not None:
             lines.append(f"Authorization: Bearer {self.token}")
+        if self.cookie:
+            lines.append(f"Cookie: {self.cookie}")
         if self.body:
             lines += [f"Content-Type: {self.content_type}", f"Content-Length: {len(self.body)}"]
         return "\r\n".join([*lines, "", ""]).encode("ascii") + self.body

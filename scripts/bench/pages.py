@@ -38,6 +38,8 @@ class Page:
     status: int = 200
     offered: str = ""
     """The page of whose measured maximum OFFERED_SHARE is offered; "": as much as comes back."""
+    is_website: bool = False
+    """A page of the website, whose CPU is that of its calls of the API too."""
 
     def at(self, size: str) -> Page:
         """The same page with what it is to reach at this size."""
@@ -161,5 +163,22 @@ PAGES = (
         method="POST",
         status=302,
         offered="create",
+    ),
+    *(
+        Page(
+            f"{who}{name}",
+            kind,
+            f"website: {title}",
+            Targets(cpu_ms=most, p99_ms=p99),
+            offered=offered,
+            is_website=True,
+        )
+        for who, kind, most in (("guest-web-", GUEST, 2.5), ("web-", MEMBER, 4.0))
+        for name, title, p99, offered in (
+            ("front", "front page", None, ""),
+            ("microcosm", "microcosm page", None, ""),
+            ("conversation", "conversation page", None, ""),
+            ("conversation-offered", "  at 60 % of that", 50.0, f"{who}conversation"),
+        )
     ),
 )

@@ -114,6 +114,8 @@ class Server:
                 headers = {"Host": request.host}
                 if request.token is not None:
                     headers["Authorization"] = f"Bearer {request.token}"
+                if request.cookie:
+                    headers["Cookie"] = request.cookie
                 if request.body:
                     headers["Content-Type"] = request.content_type
                 try:
@@ -172,6 +174,7 @@ def application(
         "FORUMAPI_WORKERS": "1",
         "FORUMAPI_MEMCACHED": memcached,
         "FORUMAPI_SERVER_TIMING_HEADER": "true" if counts else "false",
+        "FORUMAPI_WEBCLIENT": "false",
         "FORUMAPI_RATE_LIMIT_TOKEN_PER_MINUTE": "0",
         "FORUMAPI_RATE_LIMIT_ADDRESS_PER_MINUTE": "0",
         "FORUMAPI_COMMENT_RATE_PER_MINUTE": "100000",
