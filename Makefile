@@ -20,7 +20,7 @@ PYTEST := $(BIN)/python -m pytest --maxprocesses 8 --dist loadfile --no-loadscop
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help venv run test test-wide chaos soak-disconnects fuzz-permissions mutants test-quick lint format smoke walk proof disconnects bench bench-edge bench-files bench-live bench-mail cluster testdb migrate dbshell routes dist install clean
+.PHONY: help catalogs venv run test test-wide chaos soak-disconnects fuzz-permissions mutants test-quick lint format smoke walk proof disconnects bench bench-edge bench-files bench-live bench-mail cluster testdb migrate dbshell routes dist install clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-17s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -74,6 +74,9 @@ lint: $(STAMP) ## check format, lint and types
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
+
+catalogs: $(STAMP) ## update the website's catalogs (CATALOGS=--check looks whether they are whole)
+	@$(BIN)/python -m scripts.catalogs $(CATALOGS)
 
 format: $(STAMP) ## format the code and mend what ruff can mend
 	@$(BIN)/ruff format .
