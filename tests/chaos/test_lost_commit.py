@@ -7,8 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from forumapi.request.response import NO_CACHE, VARY
+from tests.api import Response
 from tests.chaos.stage import own_database, wait_for
 from tests.fixtures import factory, start_server
+from tests.schema_check import ALWAYS
 
 pytestmark = pytest.mark.slow
 
@@ -24,6 +27,13 @@ BEFORE = """
 COMMITS = """
     SELECT a.pid FROM pg_stat_activity a
      WHERE a.datname = current_database() AND a.state = 'active' AND a.query = 'COMMIT'"""
+
+
+def check_headers(answer: Response) -> None:
+    """Hold the headers of an answer of the worker itself against those of every answer."""
+    for name, value in {**ALWAYS, "cache-control": NO_CACHE, "vary": VARY}.items():
+        assert answer.headers[name] == value
+    assert answer.headers["X-Request-Id"] == "late"
 
 
 def test_it_is_502_with_the_advice_to_send_it_again(tmp_path: Path) -> None:
@@ -64,10 +74,12 @@ def test_so_it_is_when_the_time_of_the_request_ends_first(tmp_path: Path) -> Non
         server = start_server(url, tmp_path, request_timeout_s="3")
         try:
             api = server.api()
-            # The worker itself answers, without the headers of the application.
+            # The document doesn't know this 502.
             api.checks_schema = False
-            late = api.post("/api/v1/comments", body, by=site.member, headers=key)
+            named = {**key, "X-Request-Id": "late"}
+            late = api.post("/api/v1/comments", body, by=site.member, headers=named)
             assert late.status == 502
+            check_headers(late)
             assert "retry-after" not in {name.lower() for name in late.headers}
             assert "Idempotency-Key" in late.error
 
@@ -79,8 +91,11 @@ def test_so_it_is_when_the_time_of_the_request_ends_first(tmp_path: Path) -> Non
             # What waits before the commit has written nothing.
             make.sql(SLOW.replace("wait_a_while", "wait_before"))
             make.sql(BEFORE)
-            early = api.post("/api/v1/comments", {**body, "markdown": "Twice"}, by=site.member)
+            body["markdown"] = "Twice"
+            named = {"X-Request-Id": "late"}
+            early = api.post("/api/v1/comments", body, by=site.member, headers=named)
             assert early.status == 503
             assert early.headers["Retry-After"] == "1"
+            check_headers(early)
         finally:
             server.stop()

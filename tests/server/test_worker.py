@@ -20,8 +20,10 @@ import pytest
 
 from forumapi import config
 from forumapi.concurrency.child_process import end_with_parent
+from forumapi.request.response import NO_CACHE
 from tests import services
 from tests.fixtures import PROJECT, Server, start_server
+from tests.schema_check import ALWAYS
 from tests.services import free_port
 
 pytestmark = pytest.mark.slow
@@ -147,7 +149,9 @@ def test_what_the_parser_refuses_can_be_read_by_a_page(web):
         connection.sendall(HEAD + b"Bad Name: 1\r\n\r\n")
         head = connection.recv(65536).partition(b"\r\n\r\n")[0]
 
-    assert b"\r\nAccess-Control-Allow-Origin: *\r\n" in head
+    headers = dict(line.lower().split(": ", 1) for line in head.decode().split("\r\n")[1:])
+    assert {name: value.lower() for name, value in ALWAYS.items()}.items() <= headers.items()
+    assert headers["cache-control"] == NO_CACHE
 
 
 POST = b"POST /api/v1/sites HTTP/1.1\r\nHost: forum.test\r\nContent-Type: application/json\r\n"
