@@ -49,6 +49,8 @@ def respond(app: Services, environ: dict[str, Any]) -> Answer:
     trace = app.tracer.begin(environ, ctx.reader) if app.tracer is not None else None
     given = environ.get("HTTP_X_REQUEST_ID", "")
     ctx.request_id = given if _REQUEST_ID.fullmatch(given) else os.urandom(8).hex()
+    # The worker answers by itself where the time limit ends the request.
+    environ["forumapi.request_id"] = ctx.request_id
     method = environ["REQUEST_METHOD"]
     handler: Handler | None = None
     text = ""

@@ -21,7 +21,6 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
-from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final
 
 import gevent
@@ -41,6 +40,7 @@ from forumapi import config
 from forumapi.config import Config, Settings
 from forumapi.errors import RATE_LIMITED, ApiError, ConfigError, OutcomeUnknown, Unavailable
 from forumapi.observability import log, metrics
+from forumapi.request import response
 from forumapi.request.response import ConnectionUpgrade, StreamedBody
 from forumapi.server import http_exchange, listener_holder
 from forumapi.server.fair_accept import LISTENER, FairServer
@@ -420,15 +420,10 @@ class ForumWorker(GeventWorker):  # type: ignore[misc]
             if environ.get("forumapi.is_committing"):
                 error = OutcomeUnknown()
             body = _envelope(error.status, error.message)
-            headers = [
-                ("Content-Type", "application/json"),
-                ("Content-Length", str(len(body))),
-                ("Cache-Control", "no-cache, max-age=0"),
-                *error.headers,
-                ("Access-Control-Allow-Origin", "*"),
-                ("Access-Control-Expose-Headers", "Retry-After"),
-            ]
-            start_response(f"{error.status} {HTTPStatus(error.status).phrase}", headers)
+            headers = [*_headers(body), *error.headers]
+            if request_id := environ.get("forumapi.request_id"):
+                headers.append(("X-Request-Id", request_id))
+            start_response(response.STATUS_LINES[error.status], headers)
             return [body]
         finally:
             timer.close()
@@ -476,15 +471,20 @@ class ConnectionCounter:
                 del self._count[network]
 
 
+def _headers(body: bytes) -> response.Headers:
+    """Make the headers of an answer in our envelope: those of every answer."""
+    return [
+        *response.base_headers(response.PLAIN),
+        ("Cache-Control", response.NO_CACHE),
+        ("Content-Length", str(len(body))),
+    ]
+
+
 def _last_answer(line: str, text: str, code: int = 0, more: str = "") -> bytes:
     """Make an answer in our envelope, after which the connection ends; `more` are lines of its head."""
     body = _envelope(int(line[:3]), text, code)
-    head = (
-        f"HTTP/1.1 {line}\r\nConnection: close\r\nContent-Type: application/json\r\n"
-        # A page is to read the message, instead of "failed to fetch".
-        f"Access-Control-Allow-Origin: *\r\n{more}"
-        f"Cache-Control: no-cache, max-age=0\r\nContent-Length: {len(body)}\r\n\r\n"
-    )
+    headers = "".join(f"{name}: {value}\r\n" for name, value in _headers(body))
+    head = f"HTTP/1.1 {line}\r\nConnection: close\r\n{headers}{more}\r\n"
     return head.encode() + body
 
 
