@@ -5,6 +5,7 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import psycopg
 import pytest
 
 from forumapi.request.response import NO_CACHE, VARY
@@ -97,5 +98,25 @@ def test_so_it_is_when_the_time_of_the_request_ends_first(tmp_path: Path) -> Non
             assert early.status == 503
             assert early.headers["Retry-After"] == "1"
             check_headers(early)
+        finally:
+            server.stop()
+
+
+def test_so_it_is_after_a_commit_of_the_handlers_own(tmp_path: Path) -> None:
+    with own_database("commit") as url, factory(url) as make:
+        site = make.site()
+        server = start_server(url, tmp_path, request_timeout_s="3")
+        try:
+            api = server.api()
+            api.checks_schema = False
+            with psycopg.connect(url) as other:
+                # The try is counted and committed; then the user's row, which somebody else has locked, is asked for.
+                other.execute(
+                    "SELECT 1 FROM users WHERE user_id = %s FOR UPDATE", [site.member.user_id]
+                )
+                late = api.put("/api/v1/auth/totp", {"code": "123456"}, by=site.member)
+            assert make.sql("SELECT count(*) FROM attempt_counters") != [(0,)]
+            assert late.status == 502
+            assert "retry-after" not in {name.lower() for name in late.headers}
         finally:
             server.stop()
