@@ -165,6 +165,14 @@ class Context:
         self.reader.statements += tx.statements
         self.reader.seconds += tx.seconds
 
+    def end_writer(self) -> None:
+        """End the transaction of a request whose method commits others of its own, or waits for others' servers.
+
+        From here on the time limit of the request can't say that nothing was written.
+        """
+        self.writer.end()
+        self.environ["forumapi.is_committing"] = True
+
     @property
     def author(self) -> Author:
         """Return the caller as the author of a write."""

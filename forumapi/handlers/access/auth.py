@@ -49,7 +49,7 @@ class AuthHandler(Handler):
         with `flow` instead of a token, and the token for `{"method": "second-factor", "flow": ..., "code": ...}`.
         """
         # Nothing is held while a verifier is asked; each step below is a transaction of its own.
-        ctx.writer.end()
+        ctx.end_writer()
         app = ctx.app
         tx = ctx.reader
         verified = backends.verify(sent, ctx.site, ctx.ip, app.config, app.database, tx)
@@ -146,7 +146,7 @@ class Auth0Handler(Handler):
             raise Invalid("TokenType", "must be Bearer")
         client_id = OperatorApplication.check_secret(ctx.reader, given(sent.ClientSecret, ""))
         # Nothing is held while the tenant is asked.
-        ctx.writer.end()
+        ctx.end_writer()
         app, site = ctx.app, ctx.site
         if code:
             email = auth0.email_of_code(app.config, tenant, code, site.url)

@@ -114,7 +114,7 @@ class PageHandler(Handler):
 
     def _sign_in(self, ctx: Context, cookie: str, form: Form) -> Result:
         # As with POST /auth: nothing is held meanwhile, each step is a transaction of its own.
-        ctx.writer.end()
+        ctx.end_writer()
         app, site = ctx.app, ctx.site
         try:
             browser = Browser(page_session.mark(cookie), _own_url(ctx))
@@ -390,7 +390,7 @@ class EmailLinkHandler(PageHandler):
         if not page_session.is_form_key(form.csrf, cookie, _own_url(ctx)):
             return self._old(ctx)
         # As with POST /auth: nothing is held meanwhile, each step is a transaction of its own.
-        ctx.writer.end()
+        ctx.end_writer()
         app, site = ctx.app, ctx.site
         browser = Browser(page_session.mark(cookie), link.next, ctx.query.get("key", ""))
         try:
@@ -457,7 +457,7 @@ class DevicePageHandler(PageHandler):
         site_id = ctx.site.id
         if form.step not in ("find", "allow", "deny"):
             return self.shown(ctx, me, cookie)
-        ctx.reader.end()  # one connection at a time
+        ctx.end_writer()
         try:
             # A decision names a code too, and need not come from the page that was shown for it.
             with ctx.app.database.write() as tx:

@@ -67,7 +67,7 @@ class AuthBeginHandler(Handler):
         `location` is where the browser goes next; `publicKey` what `navigator.credentials.get` takes.
         """
         # Nothing is held while a provider is asked.
-        ctx.writer.end()
+        ctx.end_writer()
         app = ctx.app
         begun = backends.begin(sent, ctx.site, ctx.ip, app.config, app.database, ctx.reader)
         data: dict[str, Any] = {"flow": begun.flow}

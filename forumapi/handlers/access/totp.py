@@ -111,7 +111,7 @@ class RecoveryCodesHandler(Handler):
 def _tried(ctx: Context) -> AbstractContextManager[Transaction]:
     """Count the try in a transaction of its own, so that a wrong code counts too; return one for the work."""
     user_id = TokenOwner.find(ctx.reader, ctx.identity).user_id
-    ctx.writer.end()
+    ctx.end_writer()
     with ctx.app.database.write() as tx:
         count_try(tx, user_id)
     return ctx.app.database.write()
@@ -160,7 +160,7 @@ class EmailAddressHandler(Handler):
         address = email_change.checked(given(sent.email, ""), owner.email)
         if not outbox.is_possible(app.config):
             raise NotImplementedHere("Sending mail is not configured here")
-        ctx.writer.end()
+        ctx.end_writer()
         with app.database.write() as tx:
             email_change.count_send(tx, owner.user_id, address)
         with app.database.write() as tx:
@@ -185,7 +185,7 @@ class EmailAddressHandler(Handler):
         Every other session, key and grant of the caller ends, and the old address is told.
         """
         user_id = TokenOwner.find(ctx.reader, ctx.identity).user_id
-        ctx.writer.end()
+        ctx.end_writer()
         database = ctx.app.database
         with database.write() as tx:
             if sent.secondFactor is not UNSET:
