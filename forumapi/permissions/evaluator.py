@@ -342,6 +342,44 @@ _NOWHERE: Final = frozenset(
 )
 
 
+class _TypeRights(NamedTuple):
+    """Row of platform 5.4's table: the rights that each relation to a thing of one type gives."""
+
+    everybody: PermissionSet = 0
+    owner: PermissionSet = 0
+    site_owner: PermissionSet = 0
+    participant: PermissionSet = 0  # of the huddle concerned
+    attendee: PermissionSet = 0  # who the thing is about
+    sole_author: PermissionSet = 0  # an owner, if nobody else has written in it
+    by_role: PermissionSet = 0  # as far as a role grants them; all to owners of the microcosm
+
+
+_NONE: Final = _TypeRights()
+_ROWS: Final = {
+    itemtypes.SITE: _TypeRights(everybody=READ, site_owner=CREATE | UPDATE | DELETE),
+    itemtypes.MICROCOSM: _TypeRights(by_role=RIGHTS),
+    itemtypes.PROFILE: _TypeRights(everybody=READ, owner=CREATE | UPDATE, site_owner=CRUD),
+    itemtypes.COMMENT: _TypeRights(owner=CRUD, by_role=RIGHTS),
+    itemtypes.HUDDLE: _TypeRights(participant=CRUD),
+    **dict.fromkeys(
+        itemtypes.IN_MICROCOSM,
+        _TypeRights(owner=CREATE | READ | UPDATE, sole_author=DELETE, by_role=RIGHTS),
+    ),
+    itemtypes.ATTENDEE: _TypeRights(owner=CREATE | READ | UPDATE, attendee=DELETE, by_role=RIGHTS),
+    itemtypes.USER: _TypeRights(owner=READ | UPDATE, site_owner=READ | UPDATE),
+    itemtypes.UPDATE: _TypeRights(owner=READ | UPDATE | DELETE),
+    itemtypes.ROLE: _TypeRights(site_owner=RIGHTS),
+    itemtypes.WATCHER: _TypeRights(owner=CRUD, site_owner=CRUD),
+}
+# Rows of comments by the type of what they are on, of a site whose members create microcosms, and of a huddle to come.
+_COMMENT_ROWS: Final = {
+    itemtypes.PROFILE: _TypeRights(everybody=READ, owner=CRUD, site_owner=CRUD),
+    itemtypes.HUDDLE: _TypeRights(owner=UPDATE | DELETE, participant=CREATE | READ),
+}
+_OPEN_SITE: Final = _TypeRights(everybody=CREATE | READ, site_owner=UPDATE | DELETE)
+_NEW_HUDDLE: Final = _TypeRights(everybody=CREATE)
+
+
 def effective(
     principal: Principal, target: Target, tree: Tree, *, members_create_microcosms: bool = False
 ) -> PermissionSet:
@@ -371,78 +409,35 @@ def effective(
         if node is not None and not is_guest and not principal.is_limited:
             microcosm_owner |= principal.profile_id in (node.owned_by, node.created_by)
     owner = not is_guest and principal.profile_id in target.owner_ids
-    if kind == itemtypes.HUDDLE or (
-        kind == itemtypes.COMMENT and target.parent_type == itemtypes.HUDDLE
-    ):
+    row = _ROWS.get(kind, _NONE)
+    if kind == itemtypes.COMMENT:
+        row = _COMMENT_ROWS.get(target.parent_type, row)
+        owner = owner and (target.is_participant or target.parent_type != itemtypes.HUDDLE)
+    elif kind == itemtypes.HUDDLE:
         owner = owner and target.is_participant
+        if not target.item_id:
+            row = _NONE if is_guest else _NEW_HUDDLE
     elif kind == itemtypes.SITE:
         owner = site_owner
+        row = _OPEN_SITE if members_create_microcosms else row
     elif kind == itemtypes.USER:
         owner = bool(principal.user_id) and principal.user_id == target.user_id
+    can |= row.everybody
+    if row.by_role:
+        can |= row.by_role & (RIGHTS if microcosm_owner else rights)
     if site_owner:
-        can |= SITE_OWNER
+        can |= SITE_OWNER | row.site_owner
     if owner:
-        can |= OWNER
+        can |= OWNER | row.owner
+        if not target.others_wrote:
+            can |= row.sole_author
     if microcosm_owner or rights & MODERATOR:
         can |= MODERATOR
-    return can | _granted(
-        kind,
-        target,
-        is_guest,
-        site_owner,
-        microcosm_owner,
-        owner,
-        rights,
-        members_create_microcosms,
-    )
-
-
-def _granted(
-    kind: int,
-    target: Target,
-    is_guest: bool,
-    site_owner: bool,
-    microcosm_owner: bool,
-    owner: bool,
-    rights: int,
-    members_create_microcosms: bool,
-) -> PermissionSet:
-    """Return the rights of step 9: the rows of platform 5.4's table."""
-    by_role = RIGHTS if microcosm_owner else rights & RIGHTS
-    if kind == itemtypes.SITE:
-        crud = UPDATE | DELETE if site_owner else 0
-        return crud | READ | (CREATE if site_owner or members_create_microcosms else 0)
-    if kind == itemtypes.MICROCOSM:
-        return by_role
-    if kind == itemtypes.PROFILE:
-        return READ | (CRUD if site_owner else (CREATE | UPDATE if owner else 0))
-    if kind == itemtypes.COMMENT:
-        if target.parent_type == itemtypes.PROFILE:
-            return READ | (CRUD if site_owner or owner else 0)
-        if target.parent_type == itemtypes.HUDDLE:
-            return (CREATE | READ if target.is_participant else 0) | (
-                UPDATE | DELETE if owner else 0
-            )
-        return by_role | (CRUD if owner else 0)
-    if kind == itemtypes.HUDDLE:
-        if not target.item_id:
-            return 0 if is_guest else CREATE
-        return CRUD if target.is_participant else 0
-    if kind in itemtypes.IN_MICROCOSM:
-        own = (CREATE | READ | UPDATE) if owner else 0
-        return by_role | own | (DELETE if owner and not target.others_wrote else 0)
-    if kind == itemtypes.ATTENDEE:
-        own = (CREATE | READ | UPDATE) if owner else 0
-        return by_role | own | (DELETE if target.is_attendee else 0)
-    if kind == itemtypes.USER:
-        return READ | UPDATE if site_owner or owner else 0
-    if kind == itemtypes.UPDATE:
-        return READ | UPDATE | DELETE if owner else 0
-    if kind == itemtypes.ROLE:
-        return RIGHTS if site_owner else 0
-    if kind == itemtypes.WATCHER:
-        return CRUD if site_owner or owner else 0
-    return 0
+    if target.is_participant:
+        can |= row.participant
+    if target.is_attendee:
+        can |= row.attendee
+    return can
 
 
 def moderated(principal: Principal, tree: Tree) -> tuple[tuple[int, ...], bool]:

@@ -80,20 +80,20 @@ MUTATIONS = {
         "microcosm_id = target.microcosm_id",
     ),
     "participants change each other's comments": (
-        "                UPDATE | DELETE if owner else 0\n",
-        "                UPDATE | DELETE if target.is_participant else 0\n",
+        "_TypeRights(owner=UPDATE | DELETE, participant=CREATE | READ)",
+        "_TypeRights(participant=CRUD)",
     ),
     "the site's owner is in every huddle": (
-        "return CRUD if target.is_participant else 0",
-        "return CRUD if target.is_participant or site_owner else 0",
+        "itemtypes.HUDDLE: _TypeRights(participant=CRUD)",
+        "itemtypes.HUDDLE: _TypeRights(participant=CRUD, site_owner=CRUD)",
     ),
     "authors delete what others answered": (
-        "(DELETE if owner and not target.others_wrote else 0)",
-        "(DELETE if owner else 0)",
+        "        if not target.others_wrote:\n",
+        "        if True:\n",
     ),
     "the site's owner reads others' updates": (
-        "return READ | UPDATE | DELETE if owner else 0",
-        "return READ | UPDATE | DELETE if owner or site_owner else 0",
+        "_TypeRights(owner=READ | UPDATE | DELETE)",
+        "_TypeRights(owner=READ | UPDATE | DELETE, site_owner=READ)",
     ),
     "a second factor is not missed": (
         "elif role.is_moderator and not is_limited and has(role):",
