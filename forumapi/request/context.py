@@ -11,6 +11,7 @@ from forumapi.itemtypes import HUDDLE
 from forumapi.models.journal.journal import Author
 from forumapi.permissions.evaluator import MODERATOR, PermissionSet, Target, Tree
 from forumapi.wire import paging
+from forumapi.wire.json_fragments import dumps
 from forumapi.wire.paging import Paging
 
 if TYPE_CHECKING:
@@ -182,6 +183,30 @@ class Context:
     def own_href(self) -> str:
         """Return the `self` link of this list: its address with the query, without an offset of 0."""
         return paging.href(self.path, self.pairs, offset=self.paging.offset or None)
+
+    def page(self, items: bytes, total: int, type_path: str = "") -> bytes:
+        """Make the page asked for of a list; `items` is a JSON array, `type_path` by default the list's own."""
+        return paging.page(
+            *(items, total, self.paging, type_path or self.path),
+            *(self.path, self.query_string, self.pairs),
+        )
+
+    def listed(self, name: str, items: bytes, total: int, type_path: str = "") -> bytes:
+        """Make a list that has, beside its page under `name`, nothing but its own link."""
+        return b'{"%b":%b,"meta":{"links":[{"rel":"self","href":%b}]}}' % (
+            name.encode(),
+            self.page(items, total, type_path),
+            dumps(self.own_href),
+        )
+
+    def keyset_listed(self, name: str, items: list[dict[str, Any]], before: int | str) -> bytes:
+        """Make a list that is paged by key, in whose link `next` `before` stands; "" or 0 on the last page."""
+        links = [{"rel": "self", "href": paging.href(self.path, self.pairs)}]
+        if before:
+            onwards = paging.href(self.path, self.pairs, before=before)
+            links.append({"rel": "next", "href": onwards})
+        page = {"limit": self.paging.limit, "links": links, "type": self.path, "items": items}
+        return dumps({name: page, "meta": {"links": links[:1]}})
 
     @property
     def tree(self) -> Tree:

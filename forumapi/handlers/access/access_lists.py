@@ -11,7 +11,6 @@ from forumapi.models.journal import journal
 from forumapi.request.context import Context
 from forumapi.request.response import Data
 from forumapi.wire import paging
-from forumapi.wire.json_fragments import dumps
 
 T = TypeVar("T")
 
@@ -19,11 +18,7 @@ T = TypeVar("T")
 def listed(ctx: Context, name: str, items: bytes, total: int, path: str) -> Data:
     """A page of `total` things, `items` as a JSON array, under their `name`. Raises Invalid beyond the last page."""
     paging.check(total, ctx.paging)
-    page = paging.page(items, total, ctx.paging, path, ctx.path, ctx.query_string, ctx.pairs)
-    return Data(
-        b'{"%b":%b,"meta":{"links":[{"rel":"self","href":%b}]}}'
-        % (name.encode(), page, dumps(ctx.own_href))
-    )
+    return Data(ctx.listed(name, items, total, path))
 
 
 def known(found: T | None, name: str) -> T:

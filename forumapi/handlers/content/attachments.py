@@ -90,15 +90,7 @@ class AttachmentsHandler(CarrierHandler):
         paging.check(attachments.total, at)
 
         def build() -> bytes:
-            whole = paging.page(
-                attachments.items(),
-                attachments.total,
-                at,
-                "attachments",
-                ctx.path,
-                ctx.query_string,
-                ctx.pairs,
-            )
+            whole = ctx.page(attachments.items(), attachments.total, "attachments")
             own = paging.href(ctx.path, ctx.pairs, offset=at.offset or None)
             meta = {
                 "links": [{"rel": "self", "href": own}],

@@ -114,15 +114,7 @@ class AttendeesHandler(Handler):
             wanted = {PEOPLE: attendee.people(attendees)}
             people = ctx.app.documents.fetch(ctx.reader, site_id, wanted)[PEOPLE]
             entries = [attendee.document(event_id, answer, people) for answer in attendees]
-            page = paging.page(
-                b"[%b]" % b",".join(entries),
-                total,
-                at,
-                "/api/v1/events/0/attendees",
-                ctx.path,
-                ctx.query_string,
-                ctx.pairs,
-            )
+            page = ctx.page(b"[%b]" % b",".join(entries), total, "/api/v1/events/0/attendees")
             here = paging.href(ctx.path, ctx.pairs)
             return item_page.listed("attendees", page, here, permission)
 

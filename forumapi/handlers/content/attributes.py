@@ -94,15 +94,7 @@ class AttributesHandler(Handler):
         def build() -> bytes:
             items = dumps([attribute.document(row) for row in found.rows])
             base = ctx.path.rsplit("/", 2)[0]
-            return b'{"attributes":%b}' % paging.page(
-                items,
-                found.total,
-                at,
-                f"{base}/0/attributes",
-                ctx.path,
-                ctx.query_string,
-                ctx.pairs,
-            )
+            return b'{"attributes":%b}' % ctx.page(items, found.total, f"{base}/0/attributes")
 
         return Page(0, (tuple(found), ctx.path, ctx.query_string), build)
 

@@ -10,7 +10,7 @@ from forumapi.models.content.bookmark import Bookmark
 from forumapi.request.context import Context, Located
 from forumapi.request.handler import LOGIN, READ, Handler, Param, needs
 from forumapi.request.response import Data, Done, Found, Page, Result
-from forumapi.wire import paging, scopes
+from forumapi.wire import scopes
 from forumapi.wire.json_fragments import dumps
 from forumapi.wire.schemas import personal as schemas
 
@@ -41,19 +41,9 @@ class BookmarksHandler(Handler):
             ctx.number("before") or _NEWEST,
             limit + 1,
         )
-        here = paging.href(ctx.path, ctx.pairs)
-        links = [{"rel": "self", "href": here}]
-        if len(bookmarks) > limit:
-            onwards = paging.href(ctx.path, ctx.pairs, before=bookmarks[limit - 1].id)
-            links.append({"rel": "next", "href": onwards})
-        page = {
-            "limit": limit,
-            "links": links,
-            "type": ctx.path,
-            "items": [bookmark.document() for bookmark in bookmarks[:limit]],
-        }
-        meta = {"links": [{"rel": "self", "href": here}]}
-        return Data(dumps({"bookmarks": page, "meta": meta}))
+        items = [bookmark.document() for bookmark in bookmarks[:limit]]
+        before = bookmarks[limit - 1].id if len(bookmarks) > limit else 0
+        return Data(ctx.keyset_listed("bookmarks", items, before))
 
 
 class BookmarkHandler(Handler):

@@ -47,15 +47,11 @@ class DraftsHandler(Handler):
     @needs(LOGIN, answer=schemas.Drafts, paged=True)
     def get(self, ctx: Context) -> Result:
         """All drafts of the caller, the newest first."""
-        at = ctx.paging
-        total, drafts = Draft.page(ctx.reader, ctx.site.id, ctx.identity.principal, at)
-        paging.check(total, at)
+        principal = ctx.identity.principal
+        total, drafts = Draft.page(ctx.reader, ctx.site.id, principal, ctx.paging)
+        paging.check(total, ctx.paging)
         items = dumps([draft.document() for draft in drafts])
-        page = paging.page(items, total, at, ctx.path, ctx.path, ctx.query_string, ctx.pairs)
-        return Data(
-            b'{"drafts":%b,"meta":{"links":[{"rel":"self","href":%b}]}}'
-            % (page, dumps(ctx.own_href))
-        )
+        return Data(ctx.listed("drafts", items, total))
 
 
 class DraftHandler(Handler):

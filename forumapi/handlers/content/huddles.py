@@ -15,7 +15,7 @@ from forumapi.permissions.evaluator import Target
 from forumapi.request.context import Context, Located
 from forumapi.request.handler import ANYONE, CREATE, DELETE, READ, UPDATE, Handler, Param, needs
 from forumapi.request.response import Done, Found, Page, Result, TemporaryRedirect
-from forumapi.wire import body, json_fragments, paging
+from forumapi.wire import body, paging
 from forumapi.wire.body import UNSET, Body, UnsetType
 from forumapi.wire.schemas import huddles as schemas
 
@@ -165,11 +165,7 @@ class HuddlesHandler(Handler):
 
         def build() -> bytes:
             summaries = huddle_page.summaries(ctx.reader, ctx.app.documents, ctx.site.id, entries)
-            page = paging.page(
-                summaries, total, at, ctx.path, ctx.path, ctx.query_string, ctx.pairs
-            )
-            own = json_fragments.dumps(ctx.own_href)
-            return b'{"huddles":%b,"meta":{"links":[{"rel":"self","href":%b}]}}' % (page, own)
+            return ctx.listed("huddles", summaries, total)
 
         stamp = ([entry.stamp for entry in entries], total, ctx.query_string)
         return Page(0, stamp, build, is_kept=False)
@@ -217,9 +213,7 @@ class HuddleHandler(Handler):
         )
 
         def comments_page(items: bytes) -> bytes:
-            return paging.page(
-                items, page.total, at, "/api/v1/comments", ctx.path, ctx.query_string, ctx.pairs
-            )
+            return ctx.page(items, page.total, "/api/v1/comments")
 
         def build() -> bytes:
             return huddle_page.detail(
@@ -270,15 +264,7 @@ class ParticipantsHandler(Handler):
             entries = huddle_page.participant_documents(
                 ctx.reader, ctx.app.documents, ctx.site.id, participants.versions
             )
-            page = paging.page(
-                b"[%b]" % b",".join(entries),
-                participants.total,
-                at,
-                ctx.path,
-                ctx.path,
-                ctx.query_string,
-                ctx.pairs,
-            )
+            page = ctx.page(b"[%b]" % b",".join(entries), participants.total)
             return b'{"participants":%b,"meta":{}}' % page
 
         stamp = (tuple(participants.versions.items()), participants.total, ctx.query_string)

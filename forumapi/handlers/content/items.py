@@ -101,9 +101,7 @@ def show(ctx: Context) -> Result:
     rights = comment_page.CommentRights.of(ctx.identity.principal, page.target, tree, reacted)
 
     def comments_page(items: bytes) -> bytes:
-        return paging.page(
-            items, page.total, at, "/api/v1/comments", ctx.path, ctx.query_string, ctx.pairs
-        )
+        return ctx.page(items, page.total, "/api/v1/comments")
 
     def build() -> bytes:
         return item_page.detail(
@@ -317,15 +315,7 @@ def list_items(ctx: Context, item_type: int, key: str, listing: Listing = ALL) -
             )
             for row in rows
         ]
-        page = paging.page(
-            b"[%b]" % b",".join(entries),
-            total,
-            at,
-            ctx.path,
-            ctx.path,
-            ctx.query_string,
-            ctx.pairs,
-        )
+        page = ctx.page(b"[%b]" % b",".join(entries), total)
         return item_page.listed(key, page, ctx.own_href, permission)
 
     stamp = (

@@ -17,8 +17,7 @@ from forumapi.models.content.link import LinkUse, PlatformLink
 from forumapi.request.context import Context
 from forumapi.request.handler import ANYONE, LOGIN, OWNER, Handler, Param, needs
 from forumapi.request.response import Data, Result, TemporaryRedirect
-from forumapi.wire import json_fragments, paging
-from forumapi.wire.json_fragments import dumps
+from forumapi.wire import json_fragments
 from forumapi.wire.schemas import links as schemas
 
 _NEWEST: Final = 2**63 - 1
@@ -70,7 +69,8 @@ class LinksHandler(Handler):
         readable = ctx.tree.view(ctx.identity.principal).ids
         uses = link.of_site(ctx.reader, ctx.site.id, readable, _host(ctx), before, limit + 1)
         base = ctx.app.config.short_links
-        return _page(ctx, [_used(base, use) for use in uses[:limit]], _onwards(uses, limit))
+        items = [_used(base, use) for use in uses[:limit]]
+        return Data(ctx.keyset_listed("links", items, _before_next(uses, limit)))
 
 
 class PlatformLinksHandler(Handler):
@@ -84,8 +84,9 @@ class PlatformLinksHandler(Handler):
         limit = ctx.paging.limit
         links = link.of_platform(ctx.reader, _host(ctx), _before(ctx)[0], limit + 1)
         base, blocked = ctx.app.config.short_links, ctx.app.config.blocked_link_domains
-        onwards = str(links[limit - 1].link_id) if len(links) > limit else ""
-        return _page(ctx, [_known(base, known, blocked) for known in links[:limit]], onwards)
+        items = [_known(base, known, blocked) for known in links[:limit]]
+        before = links[limit - 1].link_id if len(links) > limit else 0
+        return Data(ctx.keyset_listed("links", items, before))
 
 
 def _before(ctx: Context) -> tuple[int, int]:
@@ -101,20 +102,11 @@ def _host(ctx: Context) -> str:
     return link.checked_domain(text) if text else ""
 
 
-def _onwards(uses: list[LinkUse], limit: int) -> str:
+def _before_next(uses: list[LinkUse], limit: int) -> str:
     if len(uses) <= limit:
         return ""
     last = uses[limit - 1]
     return f"{last.comment_id}.{last.link_id}"
-
-
-def _page(ctx: Context, items: list[dict[str, Any]], onwards: str) -> Result:
-    links = [{"rel": "self", "href": paging.href(ctx.path, ctx.pairs)}]
-    if onwards:
-        links.append({"rel": "next", "href": paging.href(ctx.path, ctx.pairs, before=onwards)})
-    page = {"limit": ctx.paging.limit, "links": links, "type": ctx.path, "items": items}
-    meta = {"links": links[:1]}
-    return Data(dumps({"links": page, "meta": meta}))
 
 
 def _used(base: str, use: LinkUse) -> dict[str, Any]:

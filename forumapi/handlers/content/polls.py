@@ -128,17 +128,7 @@ class VotesHandler(Handler):
                 for row in rows
                 if row[0] in known
             ]
-            page = paging.page(
-                json_fragments.dumps(entries),
-                details.voter_count,
-                at,
-                ctx.path,
-                ctx.path,
-                ctx.query_string,
-                ctx.pairs,
-            )
-            links = json_fragments.dumps([{"rel": "self", "href": ctx.own_href}])
-            return b'{"votes":%b,"meta":{"links":%b}}' % (page, links)
+            return ctx.listed("votes", json_fragments.dumps(entries), details.voter_count)
 
         stamp = [(*row[:3], json_fragments.format_time(row[3])) for row in rows]
         return Page(0, (stamp, details.voter_count, ctx.path, ctx.query_string), build)

@@ -51,15 +51,7 @@ class RevisionsHandler(Handler):
             entries = revision.documents(
                 ctx.reader, ctx.app.documents, ctx.site.id, id, revisions, total, with_text=False
             )
-            page = paging.page(
-                b"[%b]" % b",".join(entries),
-                total,
-                at,
-                ctx.path,
-                ctx.path,
-                ctx.query_string,
-                ctx.pairs,
-            )
+            page = ctx.page(b"[%b]" % b",".join(entries), total)
             meta = {
                 "links": revision.links(id, ctx.path),
                 "permissions": json_fragments.raw(permission),

@@ -90,9 +90,7 @@ class SearchHandler(Handler):
             items = search.entries(
                 ctx.reader, ctx.app.documents, who, found.hits, rest, ctx.site.render()
             )
-            page = paging.page(
-                items, found.total, ctx.paging, "result", ctx.path, ctx.query_string, ctx.pairs
-            )
+            page = ctx.page(items, found.total, "result")
             took = round((time.monotonic() - began) * 1000)
             return b'{"query":%b%b%b%b%b,"results":%b}' % (
                 dumps(document),

@@ -10,7 +10,6 @@ from forumapi.request.context import Context
 from forumapi.request.handler import ANYONE, Handler, needs
 from forumapi.request.response import Page, Result
 from forumapi.wire import paging
-from forumapi.wire.json_fragments import dumps
 from forumapi.wire.schemas import discovery as schemas
 
 
@@ -44,17 +43,7 @@ class TrendingHandler(Handler):
                 )
                 for hot in shown
             ]
-            page = paging.page(
-                b"[%b]" % b",".join(entries),
-                len(found),
-                at,
-                "items",
-                ctx.path,
-                ctx.query_string,
-                ctx.pairs,
-            )
-            links = dumps([{"rel": "self", "href": ctx.own_href}])
-            return b'{"items":%b,"meta":{"links":%b}}' % (page, links)
+            return ctx.listed("items", b"[%b]" % b",".join(entries), len(found), "items")
 
         stamp = (
             [(hot.row, hot.unread, hot.mine) for hot in shown],

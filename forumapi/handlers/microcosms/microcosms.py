@@ -84,9 +84,7 @@ def show(ctx: Context) -> Result:
         entries = microcosm_page.entries(
             seen, fetched[microcosm_summary.SUMMARY], people, tree, view, site_id
         )
-        page = paging.page(
-            entries, head.total, at, "/api/v1/comments", ctx.path, ctx.query_string, ctx.pairs
-        )
+        page = ctx.page(entries, head.total, "/api/v1/comments")
         return microcosm_page.detail(
             seen, people, page, permission, tree, view, site_id, is_ignored=is_ignored
         )

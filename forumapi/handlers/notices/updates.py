@@ -63,10 +63,7 @@ class UpdatesHandler(Handler):
 
         def build() -> bytes:
             items = update.documents(ctx.reader, ctx.app.documents, site_id, entries, tree, view)
-            page = paging.page(items, total, at, ctx.path, ctx.path, ctx.query_string, ctx.pairs)
-            own = paging.href(ctx.path, ctx.pairs, offset=at.offset or None)
-            links = dumps([{"rel": "self", "href": own}])
-            return b'{"updates":%b,"meta":{"links":%b}}' % (page, links)
+            return ctx.listed("updates", items, total)
 
         stamp = (
             total,

@@ -144,12 +144,7 @@ class WatchersHandler(Handler):
         def build() -> bytes:
             documents = ctx.app.documents.fetch(ctx.reader, site.id, found.wanted)
             entries = found.document(documents, tree, view, site.id, own)
-            page = paging.page(
-                entries, found.total, at, PATH, ctx.path, ctx.query_string, ctx.pairs
-            )
-            here = paging.href(ctx.path, ctx.pairs, offset=at.offset or None)
-            meta = json_fragments.dumps({"links": [{"rel": "self", "href": here}]})
-            return b'{"watchers":%b,"meta":%b}' % (page, meta)
+            return ctx.listed("watchers", entries, found.total, PATH)
 
         stamp = (found.stamp, own, ctx.query_string, tree.acl_version, view.stamp)
         return Page(0, stamp, build)

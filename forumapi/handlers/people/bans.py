@@ -42,14 +42,10 @@ class BansHandler(Handler):
     @needs(OWNER, answer=schemas.Bans, paged=True)
     def get(self, ctx: Context) -> Result:
         """Those that hold, newest first."""
-        at = ctx.paging
-        total, bans = Ban.page(ctx.reader, ctx.site.id, at)
-        paging.check(total, at)
+        total, bans = Ban.page(ctx.reader, ctx.site.id, ctx.paging)
+        paging.check(total, ctx.paging)
         items = b"[%b]" % b",".join(_documents(ctx, bans))
-        page = paging.page(items, total, at, PATH, ctx.path, ctx.query_string, ctx.pairs)
-        own = paging.href(ctx.path, ctx.pairs, offset=at.offset or None)
-        meta = json_fragments.dumps({"links": [{"rel": "self", "href": own}]})
-        return Data(b'{"bans":%b,"meta":%b}' % (page, meta))
+        return Data(ctx.listed("bans", items, total, PATH))
 
     @needs(OWNER, body=BanBody, status=302)
     def post(self, ctx: Context, sent: BanBody) -> Result:

@@ -108,9 +108,7 @@ class CriteriaHandler(Handler):
 
         def build() -> bytes:
             entries = json_fragments.dumps([one.document() for one in found.criteria])
-            page = paging.page(
-                entries, found.total, at, ctx.path, ctx.path, ctx.query_string, ctx.pairs
-            )
+            page = ctx.page(entries, found.total)
             return b'{"criteria":%b,"meta":{}}' % page
 
         stamp = (found.total, [tuple(one) for one in found.criteria], ctx.path, ctx.query_string)
@@ -217,15 +215,7 @@ class RoleMembersHandler(Handler):
         shows_email = bool(ctx.can & evaluator.SITE_OWNER)
 
         def build() -> bytes:
-            page = paging.page(
-                roles.people(ctx, listed.versions),
-                listed.total,
-                at,
-                roles.PEOPLE_PATH,
-                ctx.path,
-                ctx.query_string,
-                ctx.pairs,
-            )
+            page = ctx.page(roles.people(ctx, listed.versions), listed.total, roles.PEOPLE_PATH)
             if not explains:
                 return b'{"profiles":%b,"meta":{}}' % page
             reasons = [

@@ -13,7 +13,7 @@ from forumapi.models.people.ignore import IGNORABLE, MOST_AT_ONCE, Ignore
 from forumapi.request.context import Context
 from forumapi.request.handler import LOGIN, Handler, needs
 from forumapi.request.response import Done, Page, Result
-from forumapi.wire import json_fragments, paging
+from forumapi.wire import paging
 from forumapi.wire.body import UNSET, Body, UnsetType
 from forumapi.wire.schemas import watchers as schemas
 
@@ -73,12 +73,7 @@ class IgnoredHandler(Handler):
         def build() -> bytes:
             documents = ctx.app.documents.fetch(ctx.reader, site_id, found.wanted)
             entries = ignore_page.entries(found, documents, tree, view, site_id)
-            page = paging.page(
-                entries, found.total, at, PATH, ctx.path, ctx.query_string, ctx.pairs
-            )
-            own = paging.href(ctx.path, ctx.pairs, offset=at.offset or None)
-            meta = json_fragments.dumps({"links": [{"rel": "self", "href": own}]})
-            return b'{"ignored":%b,"meta":%b}' % (page, meta)
+            return ctx.listed("ignored", entries, found.total, PATH)
 
         stamp = (found.stamp, ctx.query_string, tree.acl_version, view.stamp)
         return Page(0, stamp, build)

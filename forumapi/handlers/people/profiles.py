@@ -102,19 +102,10 @@ class ProfilesHandler(Handler):
                 ctx.reader, site_id, {profile_summary.SUMMARY: found.versions}
             )[profile_summary.SUMMARY]
             entries = [documents[id][0] for id in found.versions if id in documents]
-            page = paging.page(
-                b"[%b]" % b",".join(entries),
-                found.total,
-                ctx.paging,
-                "/api/v1/profiles",
-                ctx.path,
-                ctx.query_string,
-                ctx.pairs,
-            )
-            own = paging.href(ctx.path, ctx.pairs, offset=ctx.paging.offset or None)
+            page = ctx.page(b"[%b]" % b",".join(entries), found.total, "/api/v1/profiles")
             meta = {
                 "flags": flags,
-                "links": [{"rel": "self", "href": own}],
+                "links": [{"rel": "self", "href": ctx.own_href}],
                 "permissions": json_fragments.raw(evaluator.as_json(ctx.can)),
             }
             return b'{"profiles":%b,"meta":%b}' % (page, json_fragments.dumps(meta))

@@ -234,15 +234,7 @@ def show(ctx: Context) -> Result:
                 wanted |= one.losing.versions
         fetched = summaries(ctx, wanted)
         entries = [_entry(one, site_id, known, fetched) for one in found]
-        page = paging.page(
-            b"[%b]" % b",".join(entries),
-            len(applying),
-            at,
-            SITE_ROLES,
-            ctx.path,
-            ctx.query_string,
-            ctx.pairs,
-        )
+        page = ctx.page(b"[%b]" % b",".join(entries), len(applying), SITE_ROLES)
         return b'{"roles":%b,%b"meta":{}}' % (page, b'"defaultRoles":true,' if inherits else b"")
 
     stamp = (
@@ -365,9 +357,7 @@ class RoleProfilesHandler(Handler):
 
         def build() -> bytes:
             entries = people(ctx, found.versions)
-            page = paging.page(
-                entries, found.total, at, ctx.path, ctx.path, ctx.query_string, ctx.pairs
-            )
+            page = ctx.page(entries, found.total)
             return b'{"profiles":%b,"meta":{}}' % page
 
         return Page(0, (found.total, list(found.versions.items()), ctx.query_string), build)

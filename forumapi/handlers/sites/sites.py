@@ -18,7 +18,6 @@ from forumapi.request.context import Context, Located
 from forumapi.request.handler import ANYONE, LOGIN, OWNER, Handler, Param, needs
 from forumapi.request.response import Found, Page, Result
 from forumapi.wire import paging
-from forumapi.wire.json_fragments import dumps
 from forumapi.wire.schemas import sites as schemas
 
 _COLLECTION: Final = "/api/v1/sites"
@@ -168,11 +167,7 @@ class SitesHandler(Handler):
 
         def build() -> bytes:
             items = b"[" + b",".join(_rendered(ctx, one) for one in found) + b"]"
-            page = paging.page(
-                items, total, ctx.paging, _COLLECTION, ctx.path, ctx.query_string, ctx.pairs
-            )
-            own = dumps(paging.href(ctx.path, ctx.pairs, offset=ctx.paging.offset or None))
-            return b'{"sites":%b,"meta":{"links":[{"rel":"self","href":%b}]}}' % (page, own)
+            return ctx.listed("sites", items, total, _COLLECTION)
 
         seen = tuple(
             (one.id, one.version, one.stats, is_users(ctx, one.owner_user_id)) for one in found
