@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
-from forumapi.errors import WRONG_TYPE, Invalid
+from forumapi.errors import WRONG_TYPE, Invalid, NotFound
 from forumapi.itemtypes import HUDDLE
 from forumapi.models.journal.journal import Author
 from forumapi.permissions.evaluator import MODERATOR, PermissionSet, Target, Tree
@@ -62,6 +62,32 @@ class Located:
     def is_hidden_from(self, can: PermissionSet) -> bool:
         """Return True if the object is hidden from a caller with these permissions."""
         return self.is_hidden and (self.is_in_huddle or not can & MODERATOR)
+
+
+class LocatedObject(Located, Generic[T]):
+    """Located object that is kept for the handler: `object`, None if there is none of that id. `noun` is for errors."""
+
+    __slots__ = ("object",)
+
+    noun: ClassVar[str]
+
+    def __init__(
+        self,
+        object: T | None,
+        target: Target,
+        *,
+        is_hidden: bool = False,
+        own_moderated: bool = False,
+        version: int = 0,
+    ) -> None:
+        super().__init__(target, is_hidden=is_hidden, own_moderated=own_moderated, version=version)
+        self.object = object
+
+    def required(self) -> T:
+        """Return the object. Raises NotFound."""
+        if self.object is None:
+            raise NotFound(f"There is no such {self.noun}")
+        return self.object
 
 
 class Context:

@@ -29,7 +29,7 @@ from forumapi.models.content.event import Event
 from forumapi.models.people.profile_summary import SUMMARY as PEOPLE
 from forumapi.permissions import evaluator
 from forumapi.permissions.evaluator import MODERATOR, OWNER, SITE_OWNER, Target
-from forumapi.request.context import Context, Located
+from forumapi.request.context import Context, Located, LocatedObject
 from forumapi.request.handler import CREATE, READ, Handler, Param, needs
 from forumapi.request.response import Done, Found, Page, RawResponse, Result
 from forumapi.wire import body, paging
@@ -134,12 +134,10 @@ class AttendeesHandler(Handler):
         return Done()
 
 
-class LocatedAttendee(Located):
-    """The event of one answer, for reading; `attendance` None if there is no such event."""
+class LocatedAttendee(LocatedObject[EventAttendance]):
+    """The event of one answer, for reading."""
 
-    __slots__ = ("attendance",)
-
-    attendance: EventAttendance | None
+    noun = "attendee"
 
 
 class AttendeeHandler(Handler):
@@ -158,23 +156,18 @@ class AttendeeHandler(Handler):
         event_id = ctx.args["item"].id
         attendance = attendee.find(ctx.reader, ctx.site.id, event_id, ctx.args["profileId"].id)
         if attendance is None:
-            located = LocatedAttendee(Target(itemtypes.EVENT, event_id))
-        else:
-            is_hidden = attendance.is_hidden or not permission_target.is_live(
-                ctx.tree, attendance.microcosm_id
-            )
-            located = LocatedAttendee(attendance.target(event_id), is_hidden=is_hidden)
-        located.attendance = attendance
-        return located
+            return LocatedAttendee(None, Target(itemtypes.EVENT, event_id))
+        is_live = permission_target.is_live(ctx.tree, attendance.microcosm_id)
+        is_hidden = attendance.is_hidden or not is_live
+        return LocatedAttendee(attendance, attendance.target(event_id), is_hidden=is_hidden)
 
     @needs(READ, answer=schemas.AttendeeDetail)
     def get(self, ctx: Context) -> Result:
         """One answer; 404 while there is none."""
         event_id = ctx.args["item"].id
-        located = ctx.located_as(LocatedAttendee)
-        attendance = located.attendance
-        answer = attendance.attendee if attendance else None
-        if attendance is None or answer is None:
+        attendance = ctx.located_as(LocatedAttendee).required()
+        answer = attendance.attendee
+        if answer is None:
             raise NotFound("There is no such attendee")
         can = self._can(ctx, attendance)
         if not can & evaluator.READ:

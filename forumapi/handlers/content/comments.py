@@ -16,7 +16,7 @@ from forumapi.models.people import profile_summary
 from forumapi.permissions import evaluator
 from forumapi.permissions.evaluator import Target
 from forumapi.request import patch
-from forumapi.request.context import Context, Located
+from forumapi.request.context import Context, Located, LocatedObject
 from forumapi.request.handler import CREATE, DELETE, READ, UPDATE, Handler, needs
 from forumapi.request.response import Done, Found, Page, Result, TemporaryRedirect
 from forumapi.wire import body, paging
@@ -39,18 +39,10 @@ class CommentBody(Body):
 # ---------------------------------------------------------------- one comment
 
 
-class ShownComment(Located):
-    """A comment for reading; `page` None if there is none of that id."""
+class ShownComment(LocatedObject[CommentPage]):
+    """A comment for reading."""
 
-    __slots__ = ("page",)
-
-    page: CommentPage | None
-
-    def required(self) -> CommentPage:
-        """Return the comment. Raises NotFound."""
-        if self.page is None:
-            raise NotFound("There is no such comment")
-        return self.page
+    noun = "comment"
 
 
 def locate_for_reading(ctx: Context) -> ShownComment:
@@ -63,42 +55,30 @@ def locate_for_reading(ctx: Context) -> ShownComment:
         ctx.identity.ignored_profiles,
     )
     if page is None:
-        located = ShownComment(Target(itemtypes.COMMENT, ctx.args["item"].id))
-    else:
-        node = ctx.tree.nodes.get(page.microcosm_id)
-        under_live = node is None or node.is_live
-        located = ShownComment(
-            Target(
-                itemtypes.COMMENT,
-                page.comment.id,
-                page.microcosm_id,
-                (page.comment.author_id,),
-                parent_type=page.parent.type,
-                is_participant=page.is_participant,
-            ),
-            is_hidden=page.is_deleted or page.is_moderated or page.parent_hidden or not under_live,
-            own_moderated=page.is_moderated
-            and not page.is_deleted
-            and not page.parent_hidden
-            and under_live,
-            version=page.comment.version,
-        )
-    located.page = page
-    return located
+        return ShownComment(None, Target(itemtypes.COMMENT, ctx.args["item"].id))
+    node = ctx.tree.nodes.get(page.microcosm_id)
+    is_above_hidden = page.parent_hidden or not (node is None or node.is_live)
+    target = Target(
+        itemtypes.COMMENT,
+        page.comment.id,
+        page.microcosm_id,
+        (page.comment.author_id,),
+        parent_type=page.parent.type,
+        is_participant=page.is_participant,
+    )
+    return ShownComment(
+        page,
+        target,
+        is_hidden=page.is_deleted or page.is_moderated or is_above_hidden,
+        own_moderated=page.is_moderated and not page.is_deleted and not is_above_hidden,
+        version=page.comment.version,
+    )
 
 
-class LockedComment(Located):
-    """A comment for writing, locked with its item; `comment` None if there is none of that id."""
+class LockedComment(LocatedObject[Comment]):
+    """A comment for writing, locked with its item."""
 
-    __slots__ = ("comment",)
-
-    comment: Comment | None
-
-    def required(self) -> Comment:
-        """Return the comment. Raises NotFound."""
-        if self.comment is None:
-            raise NotFound("There is no such comment")
-        return self.comment
+    noun = "comment"
 
 
 def locate_for_writing(ctx: Context) -> LockedComment:
@@ -106,15 +86,9 @@ def locate_for_writing(ctx: Context) -> LockedComment:
     id, me = ctx.args["item"].id, ctx.identity.principal.participant_id
     comment = Comment.lock(ctx.writer, ctx.site.id, id, me)
     if comment is None:
-        located = LockedComment(Target(itemtypes.COMMENT, id))
-    else:
-        located = LockedComment(
-            comment.target,
-            is_hidden=not comment.is_visible or _is_hidden(ctx, comment.parent),
-            version=comment.version,
-        )
-    located.comment = comment
-    return located
+        return LockedComment(None, Target(itemtypes.COMMENT, id))
+    is_hidden = not comment.is_visible or _is_hidden(ctx, comment.parent)
+    return LockedComment(comment, comment.target, is_hidden=is_hidden, version=comment.version)
 
 
 def _is_hidden(ctx: Context, parent: CommentParent) -> bool:
@@ -135,8 +109,7 @@ class CommentHandler(Handler):
     @needs(READ, answer=schemas.Comment, paged=True)
     def get(self, ctx: Context) -> Result:
         """The comment, the one it replies to and its replies; marks its item read up to it."""
-        located = ctx.located_as(ShownComment)
-        page = located.required()
+        page = ctx.located_as(ShownComment).required()
         if page.comment.is_unread and not ctx.is_head:
             with contextlib.suppress(NoRoom):
                 _mark_read(ctx, page)
@@ -160,8 +133,7 @@ class CommentHandler(Handler):
     @needs(UPDATE, body=CommentBody, status=302)
     def put(self, ctx: Context, sent: CommentBody) -> Result:
         """Change the text; the one before stays as a revision."""
-        located = ctx.located_as(LockedComment)
-        comment = located.required()
+        comment = ctx.located_as(LockedComment).required()
         if not isinstance(sent.markdown, UnsetType):
             change_text(ctx, comment, text.source(sent.markdown))
         return Found(comment.href)
@@ -169,8 +141,7 @@ class CommentHandler(Handler):
     @needs(UPDATE, body=list[patch.Operation])
     def patch(self, ctx: Context, sent: list[patch.Operation]) -> Result:
         """Set the flags `deleted` and `moderated`."""
-        located = ctx.located_as(LockedComment)
-        comment = located.required()
+        comment = ctx.located_as(LockedComment).required()
         is_deleted, is_moderated = comment.is_deleted, comment.is_moderated
         for change in patch.changes(sent, _PATHS):
             patch.permit(change, ctx.can)
@@ -185,8 +156,7 @@ class CommentHandler(Handler):
     @needs(DELETE)
     def delete(self, ctx: Context) -> Result:
         """Hide the comment from everybody but moderators; 200 also when it is gone."""
-        located = ctx.located_as(LockedComment)
-        located.required().delete(ctx.writer, ctx.author)
+        ctx.located_as(LockedComment).required().delete(ctx.writer, ctx.author)
         return Done()
 
 
@@ -317,8 +287,7 @@ class CommentInContextHandler(Handler):
     @needs(READ, status=307, paged=True)
     def get(self, ctx: Context) -> Result:
         """307 to the item's page that holds the comment."""
-        located = ctx.located_as(ShownComment)
-        page = located.required()
+        page = ctx.located_as(ShownComment).required()
         limit = ctx.paging.limit
         offset = paging.page_offset(page.position, limit)
         href = paging.href(

@@ -7,14 +7,15 @@ from typing import ClassVar, Final
 
 from forumapi import itemtypes
 from forumapi.errors import NO_CREATE, OUT_OF_RANGE, Forbidden, Invalid, NoRoom, NotFound
-from forumapi.models.content import comment_page, huddle_page, item_page, text
+from forumapi.handlers.content import items
+from forumapi.models.content import comment_page, huddle_page, text
 from forumapi.models.content.huddle import Huddle
 from forumapi.models.content.huddle_page import HuddleView, Participants
 from forumapi.permissions import evaluator
 from forumapi.permissions.evaluator import Target
-from forumapi.request.context import Context, Located
+from forumapi.request.context import Context, Located, LocatedObject
 from forumapi.request.handler import ANYONE, CREATE, DELETE, READ, UPDATE, Handler, Param, needs
-from forumapi.request.response import Done, Found, Page, Result, TemporaryRedirect
+from forumapi.request.response import Done, Found, Page, Result
 from forumapi.wire import body, paging
 from forumapi.wire.body import UNSET, Body, UnsetType
 from forumapi.wire.schemas import huddles as schemas
@@ -41,34 +42,22 @@ class HuddleBody(Body):
 # ---------------------------------------------------------------- locating: a huddle exists for its participants alone
 
 
-class ShownHuddle(Located):
-    """A huddle for reading; `view` None if the caller participates in none of that id."""
+class ShownHuddle(LocatedObject[HuddleView]):
+    """A huddle of the caller's for reading."""
 
-    __slots__ = ("view",)
-
-    view: HuddleView | None
+    noun = "huddle"
 
 
-class LockedHuddle(Located):
-    """A huddle for writing, locked; `huddle` None if the caller participates in none of that id."""
+class LockedHuddle(LocatedObject[Huddle]):
+    """A huddle of the caller's for writing, locked."""
 
-    __slots__ = ("huddle",)
-
-    huddle: Huddle | None
-
-    def required(self) -> Huddle:
-        """Return the huddle. Raises NotFound."""
-        if self.huddle is None:
-            raise NotFound("There is no such huddle")
-        return self.huddle
+    noun = "huddle"
 
 
-class ShownParticipants(Located):
-    """Participants of a huddle; `participants` None if the caller participates in none of that id."""
+class ShownParticipants(LocatedObject[Participants]):
+    """Participants of a huddle of the caller's."""
 
-    __slots__ = ("participants",)
-
-    participants: Participants | None
+    noun = "huddle"
 
 
 def _nothing(ctx: Context) -> Target:
@@ -85,22 +74,17 @@ def _locate_page(ctx: Context) -> ShownHuddle:
         ctx.identity.ignored_profiles,
         ctx.paging,
     )
-    located = ShownHuddle(
-        view.page.target if view else _nothing(ctx), version=view.page.version if view else 0
-    )
-    located.view = view
-    return located
+    if view is None:
+        return ShownHuddle(None, _nothing(ctx))
+    return ShownHuddle(view, view.page.target, version=view.page.version)
 
 
 def _locate_locked(ctx: Context) -> LockedHuddle:
     me = ctx.identity.principal.participant_id
     huddle = Huddle.lock(ctx.writer, ctx.site.id, ctx.args["item"], me)
-    located = LockedHuddle(
-        huddle.target(ctx.writer, ctx.author) if huddle else _nothing(ctx),
-        version=huddle.version if huddle else 0,
-    )
-    located.huddle = huddle
-    return located
+    if huddle is None:
+        return LockedHuddle(None, _nothing(ctx))
+    return LockedHuddle(huddle, huddle.target(ctx.writer, ctx.author), version=huddle.version)
 
 
 def _locate_participants(ctx: Context, one: int | None = None) -> ShownParticipants:
@@ -112,12 +96,9 @@ def _locate_participants(ctx: Context, one: int | None = None) -> ShownParticipa
         ctx.paging,
         one=one,
     )
-    located = ShownParticipants(
-        participants.target if participants else _nothing(ctx),
-        version=participants.version if participants else 0,
-    )
-    located.participants = participants
-    return located
+    if participants is None:
+        return ShownParticipants(None, _nothing(ctx))
+    return ShownParticipants(participants, participants.target, version=participants.version)
 
 
 def _profile_ids(sent: list[ParticipantBody] | UnsetType) -> set[int]:
@@ -196,10 +177,7 @@ class HuddleHandler(Handler):
     @needs(READ, answer=schemas.Huddle, paged=True)
     def get(self, ctx: Context) -> Result:
         """The huddle and a page of its comments, oldest first; reading marks it read."""
-        located = ctx.located_as(ShownHuddle)
-        view = located.view
-        if view is None:
-            raise NotFound("There is no such huddle")
+        view = ctx.located_as(ShownHuddle).required()
         page, at = view.page, ctx.paging
         paging.check(page.total, at)
         site_id, me = ctx.site.id, ctx.identity.profile_id
@@ -234,8 +212,7 @@ class HuddleHandler(Handler):
     @needs(DELETE)
     def delete(self, ctx: Context) -> Result:
         """Leave it. The others stay; with the last one it goes."""
-        locked = ctx.located_as(LockedHuddle)
-        locked.required().leave(ctx.writer, ctx.author)
+        ctx.located_as(LockedHuddle).required().leave(ctx.writer, ctx.author)
         return Done()
 
 
@@ -253,10 +230,7 @@ class ParticipantsHandler(Handler):
     @needs(READ, answer=schemas.Participants, paged=True)
     def get(self, ctx: Context) -> Result:
         """By id."""
-        located = ctx.located_as(ShownParticipants)
-        participants = located.participants
-        if participants is None:
-            raise NotFound("There is no such huddle")
+        participants = ctx.located_as(ShownParticipants).required()
         at = ctx.paging
         paging.check(participants.total, at)
 
@@ -273,8 +247,7 @@ class ParticipantsHandler(Handler):
     @needs(UPDATE, body=list[ParticipantBody], status=302)
     def put(self, ctx: Context, sent: list[ParticipantBody]) -> Result:
         """Add people: all of them or nobody. Those in it already stay; one who ignores the caller is left out."""
-        located = ctx.located_as(LockedHuddle)
-        huddle = located.required()
+        huddle = ctx.located_as(LockedHuddle).required()
         huddle.add(ctx.writer, ctx.author, _profile_ids(sent))
         return Found(huddle.href)
 
@@ -290,8 +263,7 @@ class ParticipantHandler(Handler):
     @needs(READ, answer=schemas.Participant)
     def get(self, ctx: Context) -> Result:
         """The participant; 404 if that profile is not in the huddle."""
-        located = ctx.located_as(ShownParticipants)
-        participants = located.participants
+        participants = ctx.located_as(ShownParticipants).object
         if participants is None or not participants.versions:
             raise NotFound("There is no such participant")
 
@@ -306,16 +278,15 @@ class ParticipantHandler(Handler):
     @needs(UPDATE, status=302)
     def put(self, ctx: Context) -> Result:
         """Add one profile; nothing changes if it is in the huddle already."""
-        located = ctx.located_as(LockedHuddle)
         added = ParticipantBody(id=ctx.args["profileId"].id)
-        located.required().add(ctx.writer, ctx.author, _profile_ids([added]))
+        huddle = ctx.located_as(LockedHuddle).required()
+        huddle.add(ctx.writer, ctx.author, _profile_ids([added]))
         return Found(ctx.path)
 
     @needs(DELETE)
     def delete(self, ctx: Context) -> Result:
         """Leave the huddle; nobody can be removed by another."""
-        located = ctx.located_as(LockedHuddle)
-        huddle = located.required()
+        huddle = ctx.located_as(LockedHuddle).required()
         if ctx.args["profileId"].id != ctx.identity.profile_id:
             raise Invalid("profileId", "Participants can only remove themselves from a huddle")
         huddle.leave(ctx.writer, ctx.author)
@@ -325,31 +296,11 @@ class ParticipantHandler(Handler):
 # ---------------------------------------------------------------- where to go on reading
 
 
-class HuddleLastCommentHandler(Handler):
+class HuddleLastCommentHandler(items.LastCommentHandler):
     """The page of a huddle that holds its last comment."""
-
-    is_newest = True
 
     def locate(self, ctx: Context) -> Located:
         return _locate_participants(ctx)
-
-    @needs(READ, status=307, paged=True)
-    def get(self, ctx: Context) -> Result:
-        """307 to the huddle's page that holds the comment; to the huddle itself while it has none."""
-        located = ctx.located_as(ShownParticipants)
-        if located.participants is None:
-            raise NotFound("There is no such huddle")
-        href = item_page.redirect(
-            ctx.reader,
-            ctx.site.id,
-            ctx.args["item"],
-            ctx.identity.profile_id,
-            ctx.identity.ignored_profiles,
-            ctx.paging.limit,
-            ctx.pairs,
-            newest=self.is_newest,
-        )
-        return TemporaryRedirect(href)
 
 
 class HuddleNewCommentHandler(HuddleLastCommentHandler):

@@ -22,7 +22,7 @@ from forumapi.models.people.profile_summary import SUMMARY as PEOPLE
 from forumapi.permissions import evaluator
 from forumapi.permissions.evaluator import Target
 from forumapi.request import patch
-from forumapi.request.context import Context, Located
+from forumapi.request.context import Context, Located, LocatedObject
 from forumapi.request.handler import DELETE, READ, UPDATE, Handler, needs
 from forumapi.request.response import Done, Found, Page, Result, TemporaryRedirect
 from forumapi.wire import body, paging
@@ -40,12 +40,10 @@ class ItemBody(Body):
 # ---------------------------------------------------------------- reading one item
 
 
-class ShownItem(Located):
-    """An item with a page of its comments; `view` None if there is none of that id."""
+class ShownItem(LocatedObject[ItemView]):
+    """An item with a page of its comments."""
 
-    __slots__ = ("view",)
-
-    view: ItemView | None
+    noun = "item"
 
 
 def locate_page(ctx: Context) -> ShownItem:
@@ -62,27 +60,22 @@ def locate_page(ctx: Context) -> ShownItem:
         ctx.paging,
     )
     if view is None:
-        located = ShownItem(Target(ref.type, ref.id))
-    else:
-        page = view.page
-        node = ctx.tree.nodes.get(page.microcosm_id)
-        is_under_live = node is not None and node.is_live
-        located = ShownItem(
-            page.target,
-            is_hidden=page.is_deleted or page.is_moderated or not is_under_live,
-            own_moderated=page.is_moderated and not page.is_deleted and is_under_live,
-            version=page.version,
-        )
-    located.view = view
-    return located
+        return ShownItem(None, Target(ref.type, ref.id))
+    page = view.page
+    node = ctx.tree.nodes.get(page.microcosm_id)
+    is_under_live = node is not None and node.is_live
+    return ShownItem(
+        view,
+        page.target,
+        is_hidden=page.is_deleted or page.is_moderated or not is_under_live,
+        own_moderated=page.is_moderated and not page.is_deleted and is_under_live,
+        version=page.version,
+    )
 
 
 def show(ctx: Context) -> Result:
     """Answer with the detail of the located item; mark it read and count the view (content 3.3)."""
-    located = ctx.located_as(ShownItem)
-    view = located.view
-    if view is None:
-        raise NotFound("There is no such item")
+    view = ctx.located_as(ShownItem).required()
     page = view.page
     ctx.check_paging()
     at = ctx.paging
@@ -141,12 +134,10 @@ def edit_reason(sent: Meta | UnsetType) -> str:
     return text.title(None if isinstance(reason, UnsetType) else reason, "meta.editReason", 150)
 
 
-class LockedItem(Located):
-    """An item for writing, locked; `item` None if there is none of that id."""
+class LockedItem(LocatedObject[Item]):
+    """An item for writing, locked."""
 
-    __slots__ = ("item",)
-
-    item: Item | None
+    noun = "item"
 
 
 AnyItem = TypeVar("AnyItem", bound=Item)
@@ -157,25 +148,21 @@ def locate_locked(ctx: Context, model: type[Item] = Item) -> LockedItem:
     ref: ItemRef = ctx.args["item"]
     item = model.lock(ctx.writer, ctx.site.id, ref)
     if item is None:
-        located = LockedItem(Target(ref.type, ref.id))
-    else:
-        node = ctx.tree.nodes.get(item.microcosm_id)
-        located = LockedItem(
-            item.target(ctx.writer, ctx.author),
-            is_hidden=not item.is_visible or node is None or not node.is_live,
-            version=item.version,
-        )
-    located.item = item
-    return located
+        return LockedItem(None, Target(ref.type, ref.id))
+    node = ctx.tree.nodes.get(item.microcosm_id)
+    return LockedItem(
+        item,
+        item.target(ctx.writer, ctx.author),
+        is_hidden=not item.is_visible or node is None or not node.is_live,
+        version=item.version,
+    )
 
 
 def required(ctx: Context, model: type[AnyItem]) -> AnyItem:
     """Return the located item, which was locked as `model`. Raises NotFound."""
-    located = ctx.located_as(LockedItem)
-    if located.item is None:
-        raise NotFound("There is no such item")
-    assert isinstance(located.item, model)
-    return located.item
+    item = ctx.located_as(LockedItem).required()
+    assert isinstance(item, model)
+    return item
 
 
 def check_place(ctx: Context, microcosm_id: int, item_type: int) -> None:
@@ -343,10 +330,8 @@ class LastCommentHandler(Handler):
 
     @needs(READ, status=307, paged=True)
     def get(self, ctx: Context) -> Result:
-        """307 to the item's page that holds the comment; to the item itself while it has none."""
-        located = ctx.located_as(ShownItem)
-        if located.view is None:
-            raise NotFound("There is no such item")
+        """307 to the page that holds the comment; to the item or huddle itself while it has none."""
+        ctx.located_as(LocatedObject).required()
         href = item_page.redirect(
             ctx.reader,
             ctx.site.id,

@@ -40,8 +40,7 @@ class RevisionsHandler(Handler):
     @needs(UPDATE, answer=schemas.Revisions, paged=True)
     def get(self, ctx: Context) -> Result:
         """List who wrote which revision when, without the texts."""
-        located = ctx.located_as(ShownComment)
-        shown = located.required()
+        shown = ctx.located_as(ShownComment).required()
         id, at = shown.comment.id, ctx.paging
         total, revisions = revision.page(ctx.reader, ctx.site.id, id, at)
         paging.check(total, at)
@@ -64,8 +63,7 @@ class RevisionsHandler(Handler):
     @needs(UPDATE, body=RevertBody, status=302)
     def post(self, ctx: Context, sent: RevertBody) -> Result:
         """Make the text of an earlier revision the current one again, as a new revision."""
-        located = ctx.located_as(LockedComment)
-        comment = located.required()
+        comment = ctx.located_as(LockedComment).required()
         number = body.given(sent.revision, 0)
         if number < 1:
             raise Invalid("revision", "must be the number of a revision", code=OUT_OF_RANGE)
@@ -85,8 +83,7 @@ class RevisionHandler(Handler):
     @needs(UPDATE, answer=schemas.Revision)
     def get(self, ctx: Context) -> Result:
         """The revision with its source."""
-        located = ctx.located_as(ShownComment)
-        shown = located.required()
+        shown = ctx.located_as(ShownComment).required()
         id, number = shown.comment.id, ctx.args["revision"]
         wanted = revision.find(ctx.reader, ctx.site.id, id, [number]).get(number)
         if wanted is None:
@@ -117,8 +114,7 @@ class DifferenceHandler(Handler):
     )
     def get(self, ctx: Context) -> Result:
         """Word by word, against the revision before or the one that `from` names."""
-        located = ctx.located_as(ShownComment)
-        shown = located.required()
+        shown = ctx.located_as(ShownComment).required()
         id, new = shown.comment.id, ctx.args["revision"]
         old = ctx.number("from", max(new - 1, 0))
         revisions = revision.find(ctx.reader, ctx.site.id, id, [old, new])

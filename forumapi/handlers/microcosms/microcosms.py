@@ -17,7 +17,7 @@ from forumapi.models.sites.site_validation import check_url
 from forumapi.permissions import evaluator
 from forumapi.permissions.evaluator import Node, Target, Tree
 from forumapi.request import patch
-from forumapi.request.context import Context, Located
+from forumapi.request.context import Context, Located, LocatedObject
 from forumapi.request.handler import ANYONE, CREATE, DELETE, READ, UPDATE, Handler, needs
 from forumapi.request.response import Data, Done, Found, Page, Result, check_match
 from forumapi.wire import body, paging
@@ -25,12 +25,10 @@ from forumapi.wire.body import UNSET, Body, Meta, UnsetType
 from forumapi.wire.schemas import microcosms as schemas
 
 
-class LocatedMicrocosm(Located):
-    """Located microcosm with its page; `seen` is None if there is no microcosm of that id."""
+class LocatedMicrocosm(LocatedObject[MicrocosmView]):
+    """Located microcosm with its page."""
 
-    __slots__ = ("seen",)
-
-    seen: MicrocosmView | None
+    noun = "microcosm"
 
 
 def _target(node: Node) -> Target:
@@ -57,19 +55,13 @@ def locate(ctx: Context, id: int) -> LocatedMicrocosm:
     # A microcosm that is not in the tree is asked for as well: the cost must not distinguish the two.
     seen = microcosm_page.page(ctx.app.pages, ctx.reader, scope)
     if node is None:
-        located = LocatedMicrocosm(Target(itemtypes.MICROCOSM, id))
-    else:
-        located = LocatedMicrocosm(_target(node), is_hidden=not node.is_live, version=node.version)
-    located.seen = seen
-    return located
+        return LocatedMicrocosm(seen, Target(itemtypes.MICROCOSM, id))
+    return LocatedMicrocosm(seen, _target(node), is_hidden=not node.is_live, version=node.version)
 
 
 def show(ctx: Context) -> Result:
     """Answer with the detail of the located microcosm."""
-    located = ctx.located_as(LocatedMicrocosm)
-    seen = located.seen
-    if seen is None:
-        raise NotFound("There is no such microcosm")
+    seen = ctx.located_as(LocatedMicrocosm).required()
     ctx.check_paging()
     head = seen.head
     tree, site_id, at = ctx.tree, ctx.site.id, ctx.paging
