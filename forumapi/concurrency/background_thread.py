@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from abc import ABC, abstractmethod
 from typing import ClassVar
 
@@ -13,16 +14,17 @@ from forumapi.observability.log import logger
 
 
 class PollingThread(ABC):
-    """Thread that calls `poll` when it is woken, and every `POLL_S` seconds anyway, from `start` to `stop`.
+    """Thread that calls `poll` when it is woken, and every `poll_s` seconds anyway, from `start` to `stop`.
 
     A failure is logged as `failure` and tried again by the next poll.
     """
 
     POLL_S: ClassVar[float] = 1.0
 
-    def __init__(self, name: str, failure: str) -> None:
+    def __init__(self, name: str, failure: str, poll_s: float | None = None) -> None:
         self._name = name
         self._failure = failure
+        self._poll_s = self.POLL_S if poll_s is None else poll_s
         self._wake = threading.Event()
         self._stopping = threading.Event()
         self._thread: threading.Thread | None = None
@@ -30,6 +32,10 @@ class PollingThread(ABC):
     @abstractmethod
     def poll(self) -> None:
         """Do the work that is due. Raises ApiError or psycopg.Error for work that is to be tried again."""
+
+    def pause_s(self, took_s: float) -> float:
+        """Return the shortest pause after a poll that took so long, in seconds: none."""
+        return 0.0
 
     @property
     def is_stopping(self) -> bool:
@@ -55,13 +61,15 @@ class PollingThread(ABC):
 
     def _run(self) -> None:
         while True:
-            self._wake.wait(self.POLL_S)
+            self._wake.wait(self._poll_s)
             self._wake.clear()
             if self._stopping.is_set():
                 return
+            began = time.monotonic()
             try:
                 self.poll()
             except (ApiError, psycopg.Error) as error:
                 logger.warning("%s, will try again: %s", self._failure, error)
             except Exception:  # noqa: BLE001 - the edge of a thread: it polls again, whatever it was
                 logger.exception("%s, will try again", self._failure)
+            self._stopping.wait(self.pause_s(time.monotonic() - began))

@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 from forumapi.errors import WRONG_TYPE, Invalid, NotFound
 from forumapi.itemtypes import HUDDLE
 from forumapi.models.journal.journal import Author
+from forumapi.models.microcosms import microcosm_links
 from forumapi.permissions.evaluator import MODERATOR, PermissionSet, Target, Tree
+from forumapi.permissions.readable_microcosms import ReadableMicrocosms
 from forumapi.wire import paging
 from forumapi.wire.json_fragments import dumps
 from forumapi.wire.paging import Paging
@@ -238,6 +240,13 @@ class Context:
     def tree(self) -> Tree:
         """Return the site's microcosms and roles, current for this caller."""
         return self.app.sites.tree(self.site, self.reader)
+
+    @property
+    def listable(self) -> ReadableMicrocosms:
+        """Return the microcosms whose items lists show the caller: readable, and not below an ignored one."""
+        identity, tree = self.identity, self.tree
+        view = tree.view(identity.principal)
+        return microcosm_links.visible(view, tree, identity.ignored_microcosms)
 
     @property
     def paging(self) -> Paging:

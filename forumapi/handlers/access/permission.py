@@ -9,7 +9,6 @@ from forumapi import itemtypes
 from forumapi.errors import OUT_OF_RANGE, WRONG_TYPE, Invalid
 from forumapi.models.access import permission_target, permission_targets
 from forumapi.models.access.identity import WITH_ITEM, IdentityQuery
-from forumapi.models.microcosms import microcosm_links
 from forumapi.models.notices import update
 from forumapi.permissions import evaluator
 from forumapi.permissions.evaluator import Target, unseen_comment
@@ -99,15 +98,12 @@ class PermissionBatchHandler(Handler):
 
 def _own_updates(ctx: Context, ids: Sequence[int]) -> frozenset[int]:
     """Find those of these updates that have no row and are in the caller's list."""
-    identity, tree = ctx.identity, ctx.tree
-    listable = microcosm_links.visible(
-        tree.view(identity.principal), tree, identity.ignored_microcosms
-    )
+    identity = ctx.identity
     return update.own(
         ctx.reader,
         ctx.site.id,
         identity.principal,
-        listable.ids,
+        ctx.listable.ids,
         identity.ignored_profiles,
         identity.ignored_items,
         ids,

@@ -6,16 +6,14 @@ from typing import Any, Final
 
 from msgspec import UNSET, Struct, UnsetType
 
-from forumapi import itemtypes
 from forumapi.auth import backends, methods
 from forumapi.auth.backends import Backend, Begin, State
 from forumapi.errors import Invalid, NotFound
-from forumapi.handlers.sites.sites import lock_own
+from forumapi.handlers.sites.sites import SiteSettingHandler
 from forumapi.models.access import sign_in_rules
 from forumapi.models.access.auth_backend import SiteAuthBackend
 from forumapi.models.access.totp import Totp
-from forumapi.permissions.evaluator import Target
-from forumapi.request.context import Context, Located
+from forumapi.request.context import Context
 from forumapi.request.handler import ANYONE, OWNER, Handler, needs
 from forumapi.request.response import Data, Done, Found, Result
 from forumapi.wire import json_fragments
@@ -116,13 +114,10 @@ class SiteAuthBody(Struct):
     secondFactor: bool | UnsetType = UNSET
 
 
-class SiteAuthHandler(Handler):
+class SiteAuthHandler(SiteSettingHandler):
     """The ways to sign in on this site, for its owner."""
 
     allow = "OPTIONS,HEAD,GET,PUT"
-
-    def locate(self, ctx: Context) -> Located:
-        return lock_own(ctx) if ctx.is_write else Located(Target(itemtypes.SITE, ctx.site.id))
 
     @needs(OWNER, answer=schemas.SiteAuth)
     def get(self, ctx: Context) -> Result:
@@ -159,13 +154,10 @@ class SiteAuthMethodBody(Struct):
     settings: dict[str, Any] | UnsetType = UNSET
 
 
-class SiteAuthMethodHandler(Handler):
+class SiteAuthMethodHandler(SiteSettingHandler):
     """One way to sign in on this site, for its owner."""
 
     allow = "OPTIONS,HEAD,GET,PUT,DELETE"
-
-    def locate(self, ctx: Context) -> Located:
-        return lock_own(ctx) if ctx.is_write else Located(Target(itemtypes.SITE, ctx.site.id))
 
     @needs(OWNER, answer=schemas.SiteAuthMethod)
     def get(self, ctx: Context) -> Result:

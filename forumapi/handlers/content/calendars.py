@@ -10,21 +10,12 @@ from forumapi.database.connections import Row
 from forumapi.errors import NotFound
 from forumapi.models.access import permission_target
 from forumapi.models.content import calendar
-from forumapi.models.microcosms import microcosm_links
 from forumapi.request.context import Context, Located
 from forumapi.request.handler import READ, Handler, needs
 from forumapi.request.response import RawResponse, Result
 from forumapi.text import calendar as ical
 
 _MEDIA: Final = "text/calendar; charset=utf-8"
-
-
-def _locate(ctx: Context) -> Located:
-    named = ctx.args["item"]
-    place = permission_target.find(
-        ctx.reader, ctx.site.id, ctx.tree, ctx.identity.principal, named.type, named.id
-    )
-    return Located(place.target, is_hidden=place.is_hidden)
 
 
 def _answer(ctx: Context, name: str, rows: list[Row]) -> RawResponse:
@@ -37,14 +28,23 @@ def _answer(ctx: Context, name: str, rows: list[Row]) -> RawResponse:
     return RawResponse(ical.render(name, entries), _MEDIA, headers)
 
 
-class EventCalendarHandler(Handler):
-    """One event for a calendar."""
+class CalendarHandler(Handler):
+    """Base class of calendars of the thing that the address names."""
 
-    allow = "OPTIONS,HEAD,GET"
     tags_bare_answers = True
 
     def locate(self, ctx: Context) -> Located:
-        return _locate(ctx)
+        named = ctx.args["item"]
+        place = permission_target.find(
+            ctx.reader, ctx.site.id, ctx.tree, ctx.identity.principal, named.type, named.id
+        )
+        return Located(place.target, is_hidden=place.is_hidden)
+
+
+class EventCalendarHandler(CalendarHandler):
+    """One event for a calendar."""
+
+    allow = "OPTIONS,HEAD,GET"
 
     @needs(READ, media_type=_MEDIA)
     def get(self, ctx: Context) -> Result:
@@ -55,49 +55,33 @@ class EventCalendarHandler(Handler):
         return _answer(ctx, rows[0][1], rows)
 
 
-class MicrocosmCalendarHandler(Handler):
+class MicrocosmCalendarHandler(CalendarHandler):
     """The events of a microcosm and of those below it, for a calendar."""
 
     allow = "OPTIONS,HEAD,GET"
-    tags_bare_answers = True
-
-    def locate(self, ctx: Context) -> Located:
-        return _locate(ctx)
 
     @needs(READ, media_type=_MEDIA)
     def get(self, ctx: Context) -> Result:
         """Those that the caller may read and does not ignore, up to a year back; 1,000 at most, the nearest ones."""
-        tree, identity = ctx.tree, ctx.identity
-        node = tree.nodes.get(ctx.args["item"].id)
+        node = ctx.tree.nodes.get(ctx.args["item"].id)
         if node is None:
             raise NotFound("There is no such microcosm")
-        readable = microcosm_links.visible(
-            tree.view(identity.principal), tree, identity.ignored_microcosms
-        )
-        inside = [id for id in node.subtree if id in readable.set]
-        rows = calendar.of_place(ctx.reader, ctx.site.id, inside, identity.ignored_items)
+        listable = ctx.listable.set
+        inside = [id for id in node.subtree if id in listable]
+        rows = calendar.of_place(ctx.reader, ctx.site.id, inside, ctx.identity.ignored_items)
         return _answer(ctx, node.title, rows)
 
 
-class ProfileCalendarHandler(Handler):
+class ProfileCalendarHandler(CalendarHandler):
     """The events to which a profile said yes, for a calendar."""
 
     allow = "OPTIONS,HEAD,GET"
-    tags_bare_answers = True
-
-    def locate(self, ctx: Context) -> Located:
-        return _locate(ctx)
 
     @needs(READ, media_type=_MEDIA)
     def get(self, ctx: Context) -> Result:
         """Those that the caller may read and does not ignore, up to a year back; 1,000 at most, the nearest ones."""
-        tree, identity, id = ctx.tree, ctx.identity, ctx.args["item"].id
+        id, ignored = ctx.args["item"].id, ctx.identity.ignored_items
         if not ctx.target.owner_ids:
             raise NotFound("There is no such profile")
-        readable = microcosm_links.visible(
-            tree.view(identity.principal), tree, identity.ignored_microcosms
-        )
-        rows = calendar.of_profile(
-            ctx.reader, ctx.site.id, id, readable.ids, identity.ignored_items
-        )
+        rows = calendar.of_profile(ctx.reader, ctx.site.id, id, ctx.listable.ids, ignored)
         return _answer(ctx, ctx.site.title, rows)

@@ -278,11 +278,10 @@ def list_items(ctx: Context, item_type: int, key: str, listing: Listing = ALL) -
     """Answer with the list of one type of item (content 3.6), or with the items that `listing` selects."""
     tree, site_id, at = ctx.tree, ctx.site.id, ctx.paging
     view = tree.view(ctx.identity.principal)
-    readable = microcosm_links.visible(view, tree, ctx.identity.ignored_microcosms)
     scope = {
         "site_id": site_id,
         "item_type": item_type,
-        "readable": readable.ids,
+        "readable": ctx.listable.ids,
         "ignored": ctx.identity.ignored_items,
         "me": ctx.identity.profile_id,
     }

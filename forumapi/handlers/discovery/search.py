@@ -9,14 +9,13 @@ from typing import Any
 from msgspec import Struct
 
 from forumapi.errors import SEARCH_TOO_LONG, Invalid, TooSlow, Unavailable
-from forumapi.handlers.sites.sites import lock_own
+from forumapi.handlers.sites.sites import SiteSettingHandler
 from forumapi.itemtypes import PROFILE, SITE
 from forumapi.models.discovery import search, search_query
 from forumapi.models.discovery.search import SearchResult, Viewer
 from forumapi.models.discovery.search_language import SearchLanguage
 from forumapi.models.discovery.search_query import ParsedSearch
-from forumapi.permissions.evaluator import Target
-from forumapi.request.context import Context, Located
+from forumapi.request.context import Context
 from forumapi.request.handler import ANYONE, OWNER, Handler, Param, needs
 from forumapi.request.response import Found, Page, Result
 from forumapi.text import email
@@ -165,13 +164,10 @@ class SearchLanguageBody(Struct):
     language: str | UnsetType = UNSET
 
 
-class SiteSearchHandler(Handler):
+class SiteSearchHandler(SiteSettingHandler):
     """The language that the site's texts are searched in, for its owner."""
 
     allow = "OPTIONS,HEAD,GET,PUT"
-
-    def locate(self, ctx: Context) -> Located:
-        return lock_own(ctx) if ctx.is_write else Located(Target(SITE, ctx.site.id))
 
     @needs(OWNER, answer=schemas.SiteSearch)
     def get(self, ctx: Context) -> Result:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from forumapi.models.content import item_page
 from forumapi.models.discovery import trending
-from forumapi.models.microcosms import microcosm_links
 from forumapi.models.people.profile_summary import SUMMARY as PEOPLE
 from forumapi.request.context import Context
 from forumapi.request.handler import ANYONE, Handler, needs
@@ -27,7 +26,7 @@ class TrendingHandler(Handler):
             ctx.reader,
             site_id,
             identity.profile_id,
-            microcosm_links.visible(view, tree, identity.ignored_microcosms).ids,
+            ctx.listable.ids,
             identity.ignored_items,
             identity.kinds,
         )

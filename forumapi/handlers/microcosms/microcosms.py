@@ -39,9 +39,6 @@ def locate(ctx: Context, id: int) -> LocatedMicrocosm:
     """Locate the microcosm `id` and read the page asked for."""
     tree, identity = ctx.tree, ctx.identity
     node = tree.nodes.get(id)
-    listable = microcosm_links.visible(
-        tree.view(identity.principal), tree, identity.ignored_microcosms
-    )
     scope = MicrocosmScope(
         ctx.site.id,
         id,
@@ -49,7 +46,7 @@ def locate(ctx: Context, id: int) -> LocatedMicrocosm:
         identity.ignored_items,
         identity.ignored_in(id),
         tree,
-        listable,
+        ctx.listable,
         ctx.paging,
     )
     # A microcosm that is not in the tree is asked for as well: the cost must not distinguish the two.
@@ -289,6 +286,4 @@ class MicrocosmTreeHandler(Handler):
     @needs(ANYONE, answer=list[schemas.MicrocosmTreeNode])
     def get(self, ctx: Context) -> Result:
         """A flat list, parents before children."""
-        view = ctx.tree.view(ctx.identity.principal)
-        listable = microcosm_links.visible(view, ctx.tree, ctx.identity.ignored_microcosms)
-        return Data(microcosm_links.whole_tree(ctx.tree, listable.set))
+        return Data(microcosm_links.whole_tree(ctx.tree, ctx.listable.set))

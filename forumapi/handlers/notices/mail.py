@@ -6,14 +6,12 @@ from typing import Any, ClassVar, Final
 
 from msgspec import UNSET, Struct, UnsetType
 
-from forumapi import itemtypes
 from forumapi.errors import NotFound
-from forumapi.handlers.sites.sites import lock_own
+from forumapi.handlers.sites.sites import SiteSettingHandler
 from forumapi.models.access import platform_secret
 from forumapi.models.journal import journal
-from forumapi.permissions.evaluator import Target
 from forumapi.request import html_answers
-from forumapi.request.context import Context, Located
+from forumapi.request.context import Context
 from forumapi.request.handler import ANYONE, LOGIN, OWNER, Handler, Param, needs
 from forumapi.request.response import Data, Done, Found, Result
 from forumapi.updates import digest, mail_templates, unsubscribe
@@ -28,17 +26,10 @@ _SETTINGS: Final = "/api/v1/updates/email"
 # ---------------------------------------------------------------- a site's templates
 
 
-def _on_site(ctx: Context) -> Located:
-    return lock_own(ctx) if ctx.is_write else Located(Target(itemtypes.SITE, ctx.site.id))
-
-
-class MailTemplatesHandler(Handler):
+class MailTemplatesHandler(SiteSettingHandler):
     """The templates of mail about updates, for the owner of the site."""
 
     allow = "OPTIONS,HEAD,GET"
-
-    def locate(self, ctx: Context) -> Located:
-        return _on_site(ctx)
 
     @needs(OWNER, answer=schemas.MailTemplates)
     def get(self, ctx: Context) -> Result:
@@ -56,13 +47,10 @@ class MailTemplateBody(Struct):
     html: str | UnsetType = UNSET
 
 
-class MailTemplateHandler(Handler):
+class MailTemplateHandler(SiteSettingHandler):
     """One template of mail about updates, for the owner of the site."""
 
     allow = "OPTIONS,HEAD,GET,PUT,DELETE"
-
-    def locate(self, ctx: Context) -> Located:
-        return _on_site(ctx)
 
     @needs(OWNER, answer=schemas.MailTemplate)
     def get(self, ctx: Context) -> Result:

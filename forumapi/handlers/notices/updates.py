@@ -7,7 +7,6 @@ from typing import Final
 from msgspec import UNSET, Struct, UnsetType
 
 from forumapi.errors import Invalid, NotFound
-from forumapi.models.microcosms import microcosm_links
 from forumapi.models.notices import update, update_types
 from forumapi.models.notices.update_options import UpdatePreference
 from forumapi.request.context import Context
@@ -51,7 +50,7 @@ class UpdatesHandler(Handler):
             ctx.reader,
             site_id,
             identity.profile_id,
-            microcosm_links.visible(view, tree, identity.ignored_microcosms).ids,
+            ctx.listable.ids,
             identity.ignored_profiles,
             identity.ignored_items,
             at,

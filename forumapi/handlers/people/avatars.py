@@ -5,12 +5,10 @@ from __future__ import annotations
 from msgspec import Struct, UnsetType
 
 from forumapi.errors import Invalid
-from forumapi.handlers.sites.sites import lock_own
-from forumapi.itemtypes import SITE
+from forumapi.handlers.sites.sites import SiteSettingHandler
 from forumapi.models.people import gravatar
-from forumapi.permissions.evaluator import Target
-from forumapi.request.context import Context, Located
-from forumapi.request.handler import OWNER, Handler, needs
+from forumapi.request.context import Context
+from forumapi.request.handler import OWNER, needs
 from forumapi.request.response import Found, Page, Result
 from forumapi.wire.body import UNSET
 from forumapi.wire.json_fragments import dumps
@@ -23,13 +21,10 @@ class SiteAvatarsBody(Struct):
     gravatar: bool | UnsetType = UNSET
 
 
-class SiteAvatarsHandler(Handler):
+class SiteAvatarsHandler(SiteSettingHandler):
     """Source of pictures of people who uploaded none."""
 
     allow = "OPTIONS,HEAD,GET,PUT"
-
-    def locate(self, ctx: Context) -> Located:
-        return lock_own(ctx) if ctx.is_write else Located(Target(SITE, ctx.site.id))
 
     @needs(OWNER, answer=schemas.SiteAvatars)
     def get(self, ctx: Context) -> Result:

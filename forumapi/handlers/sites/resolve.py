@@ -8,7 +8,6 @@ from forumapi import itemtypes
 from forumapi.errors import Invalid
 from forumapi.models.access import permission_target
 from forumapi.models.content import item_page
-from forumapi.models.microcosms import microcosm_links
 from forumapi.models.sites import legacy_ids
 from forumapi.models.sites.legacy_ids import LegacyMatch
 from forumapi.permissions import evaluator
@@ -118,9 +117,8 @@ def _clamped(ctx: Context, kind: int, id: int, offset: int) -> int:
     if kind == itemtypes.CONVERSATION:
         total = legacy_ids.comments(tx, site_id, id, identity.ignored_profiles)
     elif kind == itemtypes.MICROCOSM:
-        view = ctx.tree.view(identity.principal)
-        listable = microcosm_links.visible(view, ctx.tree, identity.ignored_microcosms)
-        below = sum(one in listable.set for one in ctx.tree.nodes[id].children)
+        listable = ctx.listable.set
+        below = sum(one in listable for one in ctx.tree.nodes[id].children)
         total = below + legacy_ids.items(tx, site_id, id, identity.ignored_items)
     else:
         return 0

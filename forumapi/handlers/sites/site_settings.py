@@ -9,7 +9,7 @@ from msgspec import UNSET, Struct, UnsetType
 
 from forumapi import itemtypes
 from forumapi.errors import NEEDS_OWNER, Conflict, Forbidden, Invalid, NotFound
-from forumapi.handlers.sites.sites import lock_own
+from forumapi.handlers.sites.sites import SiteSettingHandler, lock_own
 from forumapi.mail import outbox
 from forumapi.models.access import sign_in_rules
 from forumapi.models.people import profile_summary
@@ -31,14 +31,6 @@ _LEGAL: Final = "/api/v1/site/legal"
 _OFFER: Final = "/api/v1/site/offer"
 
 
-class _OnSite(Handler):
-    """Base class of settings of this host's site."""
-
-    def locate(self, ctx: Context) -> Located:
-        """Locate the site, locked for a write."""
-        return lock_own(ctx) if ctx.is_write else Located(Target(itemtypes.SITE, ctx.site.id))
-
-
 # ---------------------------------------------------------------- options
 
 
@@ -50,7 +42,7 @@ class SiteOptionsBody(Struct):
     sendSMS: bool | UnsetType = UNSET
 
 
-class SiteOptionsHandler(_OnSite):
+class SiteOptionsHandler(SiteSettingHandler):
     """Options of the site, for its owner."""
 
     allow = "OPTIONS,HEAD,GET,PUT"
@@ -93,7 +85,7 @@ class LegalBody(Struct):
     link: str | UnsetType = UNSET
 
 
-class SiteLegalHandler(_OnSite):
+class SiteLegalHandler(SiteSettingHandler):
     """The templates of the site's legal documents, for its owner."""
 
     allow = "OPTIONS,HEAD,GET"
@@ -105,7 +97,7 @@ class SiteLegalHandler(_OnSite):
         return Data(json_fragments.dumps({"documents": shown}))
 
 
-class SiteLegalDocumentHandler(_OnSite):
+class SiteLegalDocumentHandler(SiteSettingHandler):
     """The template of one legal document, for the site's owner."""
 
     allow = "OPTIONS,HEAD,GET,PUT,DELETE"

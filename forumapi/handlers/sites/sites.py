@@ -113,7 +113,14 @@ def _change(ctx: Context, sent: SiteBody) -> None:
     ctx.writer.after_commit(lambda: ctx.app.sites.forget(locked.site_id))
 
 
-class OwnSiteHandler(Handler):
+class SiteSettingHandler(Handler):
+    """Base class of handlers of this host's site and its settings, which a write locks."""
+
+    def locate(self, ctx: Context) -> Located:
+        return lock_own(ctx) if ctx.is_write else Located(Target(itemtypes.SITE, ctx.site.id))
+
+
+class OwnSiteHandler(SiteSettingHandler):
     """The site of this host."""
 
     allow = "OPTIONS,HEAD,GET,PUT"
@@ -121,9 +128,6 @@ class OwnSiteHandler(Handler):
     def admits_banned(self, ctx: Context) -> bool:
         """Always: a banned caller may see this."""
         return True
-
-    def locate(self, ctx: Context) -> Located:
-        return lock_own(ctx) if ctx.is_write else Located(Target(itemtypes.SITE, ctx.site.id))
 
     @needs(ANYONE, answer=schemas.Site)
     def get(self, ctx: Context) -> Result:

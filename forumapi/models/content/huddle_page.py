@@ -246,7 +246,7 @@ def detail(
             "comments": json_fragments.raw(comments_page(comments)),
             "meta": {
                 "created": json_fragments.format_time(page.created),
-                "createdBy": _person(known, page.author_id),
+                "createdBy": profile_summary.person(known, page.author_id),
                 "flags": profile_summary.relation(
                     viewer.send_email, viewer.send_sms, is_ignored=is_ignored
                 ),
@@ -255,11 +255,6 @@ def detail(
             },
         }
     )
-
-
-def _person(people: dict[int, Fragment], id: int) -> Any:
-    document = people.get(id)
-    return json_fragments.raw(document[0]) if document else None
 
 
 def _people(people: dict[int, Fragment], ids: Sequence[int]) -> bytes:
@@ -451,11 +446,11 @@ def summary(row: HuddleRow, people: dict[int, Fragment]) -> bytes:
     }
     if row.last_id and row.last_at is not None:
         data["lastCommentId"] = row.last_id
-        data["lastCommentCreatedBy"] = _person(people, row.last_by)
+        data["lastCommentCreatedBy"] = profile_summary.person(people, row.last_by)
         data["lastCommentCreated"] = json_fragments.format_time(row.last_at)
     data["meta"] = {
         "created": json_fragments.format_time(row.created),
-        "createdBy": _person(people, row.author_id),
+        "createdBy": profile_summary.person(people, row.author_id),
         "flags": {} if row.is_unread is None else {"unread": row.is_unread},
         "links": [{"rel": "self", "href": itemtypes.href(itemtypes.HUDDLE, row.id)}],
     }

@@ -441,11 +441,11 @@ def detail(
     )
     meta: dict[str, Any] = {
         "created": json_fragments.format_time(page.created),
-        "createdBy": _person(people, page.author_id),
+        "createdBy": profile_summary.person(people, page.author_id),
     }
     if page.edited is not None:
         meta["edited"] = json_fragments.format_time(page.edited)
-        meta["editedBy"] = _person(people, page.editor_id)
+        meta["editedBy"] = profile_summary.person(people, page.editor_id)
         meta["editReason"] = page.edit_reason
     meta["flags"] = flags(view, is_ignored=is_ignored)
     meta["links"] = [
@@ -467,11 +467,6 @@ def detail(
         "meta": meta,
     }
     return dumps(data)
-
-
-def _person(people: dict[int, Fragment], id: int) -> Any:
-    document = people.get(id)
-    return json_fragments.raw(document[0]) if document else None
 
 
 # ---------------------------------------------------------------- summaries

@@ -518,11 +518,11 @@ def detail(
     }
     meta: dict[str, Any] = {
         "created": json_fragments.format_time(head.created),
-        "createdBy": _person(people, head.author_id),
+        "createdBy": profile_summary.person(people, head.author_id),
     }
     if head.edited is not None:
         meta["edited"] = json_fragments.format_time(head.edited)
-        meta["editedBy"] = _person(people, head.editor_id)
+        meta["editedBy"] = profile_summary.person(people, head.editor_id)
         meta["editReason"] = head.edit_reason
     flags = {
         "sticky": node.is_sticky,
@@ -542,8 +542,3 @@ def detail(
     meta["permissions"] = json_fragments.raw(permissions)
     data["meta"] = meta
     return dumps(data)
-
-
-def _person(people: dict[int, Fragment], id: int) -> Any:
-    found = people.get(id)
-    return json_fragments.raw(found[0]) if found else None

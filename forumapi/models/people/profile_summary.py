@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from typing import Any, Final
 
 from forumapi import itemtypes
@@ -10,6 +10,7 @@ from forumapi.database.connections import Query, Reader, Replica
 from forumapi.models.pages.documents import Documents, Kind, Loaded
 from forumapi.text import avatar as avatars
 from forumapi.wire import json_fragments
+from forumapi.wire.json_fragments import Fragment
 
 LOAD = Query(
     "profile_summary.load",
@@ -77,6 +78,12 @@ def summaries(
     versions = {row[0]: row[1] for row in tx.rows(VERSIONS, site_id=site_id, ids=list(ids))}
     found = documents.fetch(tx, site_id, {SUMMARY: versions})[SUMMARY]
     return {id: fragment[0] for id, fragment in found.items()}
+
+
+def person(people: Mapping[int, Fragment], id: int) -> Any:
+    """Return the summary of a profile among fetched ones, as a JSON value; None if it is not among them."""
+    document = people.get(id)
+    return json_fragments.raw(document[0]) if document else None
 
 
 def relation(

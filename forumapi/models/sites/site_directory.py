@@ -7,12 +7,12 @@ and on PostgreSQL where that poll is older than a second.
 from __future__ import annotations
 
 import re
-import threading
 import time
 from typing import Final
 
 import psycopg
 
+from forumapi.concurrency.background_thread import PollingThread
 from forumapi.concurrency.single_flight import SingleFlight
 from forumapi.database.connections import PLATFORM, Database, Query, Reader, Row
 from forumapi.errors import NO_SITE, UNPARSABLE, ApiError, Invalid, NotFound, Unavailable
@@ -81,7 +81,7 @@ VERSIONS = Query(
 )
 
 
-class SiteDirectory:
+class SiteDirectory(PollingThread):
     """Cache of sites by host name, whose versions a thread polls.
 
     `poll_ms`: how often the thread asks for moved versions unless a write wakes it. A guest's site is at most this old,
@@ -105,10 +105,10 @@ class SiteDirectory:
         port_suffix: str = "",
         most: int = 1000,
     ) -> None:
+        super().__init__("site-poll", "site poll failed", poll_ms / 1000)
         self._database = database
         self._most = most
         self.domain = platform_domain.lower().rstrip(".")
-        self._poll_s = poll_ms / 1000
         self._scheme = scheme
         self._port_suffix = port_suffix
         # Site ids by host name, in lower case.
@@ -117,10 +117,7 @@ class SiteDirectory:
         self._seen: dict[int, float] = {}  # when a site's versions were last read
         # When this process last moved versions of a site: versions read before that are stale.
         self._written: dict[int, float] = {}
-        self._wake = threading.Event()
         self._single_flight = SingleFlight()
-        self._stop = threading.Event()
-        self._thread: threading.Thread | None = None
 
     def _site(self, row: Row) -> Site:
         return Site(row, self.domain, scheme=self._scheme, port_suffix=self._port_suffix)
@@ -297,32 +294,9 @@ class SiteDirectory:
 
     # ---------------------------------------------------------------- poll
 
-    def start(self) -> None:
-        """Poll in the background until `stop`."""
-        if self._thread is None:
-            self._stop.clear()
-            self._thread = threading.Thread(target=self._run, name="site-poll", daemon=True)
-            self._thread.start()
-
-    def stop(self) -> None:
-        """End the polling thread."""
-        self._stop.set()
-        self._wake.set()
-        self._thread = None
-
-    def wake(self) -> None:
-        """Poll now, since something was written, here or elsewhere."""
-        self._wake.set()
-
-    def _run(self) -> None:
-        while True:
-            self._wake.wait(self._poll_s)
-            self._wake.clear()
-            if self._stop.is_set():
-                return
-            began = time.monotonic()
-            self.poll()
-            self._stop.wait(max(self.LEAST_S, 9 * (time.monotonic() - began)))
+    def pause_s(self, took_s: float) -> float:
+        """Return the pause after which polls take a tenth of the time."""
+        return max(self.LEAST_S, 9 * took_s)
 
     def poll(self) -> None:
         """Read the versions of all sites that are held. A failure is only logged: requests notice the age."""
