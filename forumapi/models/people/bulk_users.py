@@ -41,7 +41,7 @@ FIND = Query(
 # Numbered in the order of the request and named after that number: neither tells whose account is older than it.
 MAKE_PROFILES = Query(
     "bulk_users.make_profiles",
-    """
+    f"""
     WITH numbered AS MATERIALIZED (
         SELECT w.user_id, nextval(pg_get_serial_sequence('profiles', 'profile_id')) AS profile_id
           FROM unnest(%(user_ids)s::bigint[]) AS w (user_id)),
@@ -52,13 +52,7 @@ MAKE_PROFILES = Query(
          ORDER BY n.user_id
             ON CONFLICT DO NOTHING
      RETURNING site_id, profile_id, user_id, profile_name),
-    counters AS (
-        INSERT INTO profile_counters (site_id, profile_id, name_key)
-        SELECT site_id, profile_id, lower(profile_name) FROM made),
-    options AS (
-        INSERT INTO profile_options (site_id, profile_id, send_email, send_sms)
-        SELECT made.site_id, made.profile_id, coalesce(o.send_email, f.send_email), coalesce(o.send_sms, f.send_sms)
-          FROM made JOIN site_options o ON o.site_id = made.site_id CROSS JOIN platform_options f)
+    {profile.ROWS_BESIDE.strip()}
     SELECT user_id, profile_id FROM made ORDER BY profile_id""",
 )
 

@@ -27,11 +27,21 @@ FIND_OF_USER = Query(
     "SELECT p.profile_id FROM profiles p WHERE p.site_id = %(site_id)s AND p.user_id = %(user_id)s",
 )
 
+# SQL: what each new profile has beside its row, `made`.
+ROWS_BESIDE: Final = """
+    counters AS (
+        INSERT INTO profile_counters (site_id, profile_id, name_key)
+        SELECT site_id, profile_id, lower(profile_name) FROM made),
+    options AS (
+        INSERT INTO profile_options (site_id, profile_id, send_email, send_sms)
+        SELECT made.site_id, made.profile_id, coalesce(o.send_email, f.send_email), coalesce(o.send_sms, f.send_sms)
+          FROM made JOIN site_options o ON o.site_id = made.site_id CROSS JOIN platform_options f)"""
+
 # A name is unique on its site, also among names that look alike, and a user has one profile: the second of two
 # concurrent first requests finds the profile of the first.
 INSERT = Query(
     "profile.insert",
-    """
+    f"""
     WITH made AS (
         INSERT INTO profiles (site_id, user_id, profile_name, name_looks, all_read_at, huddles_read_at, uses_platform)
         SELECT %(site_id)s, %(user_id)s, %(name)s, %(looks)s::text[], now(), now(), %(uses_platform)s
@@ -39,13 +49,7 @@ INSERT = Query(
                             WHERE o.site_id = %(site_id)s AND o.name_looks && %(looks)s::text[])
             ON CONFLICT DO NOTHING
      RETURNING site_id, profile_id, profile_name),
-    counters AS (
-        INSERT INTO profile_counters (site_id, profile_id, name_key)
-        SELECT site_id, profile_id, lower(profile_name) FROM made),
-    options AS (
-        INSERT INTO profile_options (site_id, profile_id, send_email, send_sms)
-        SELECT made.site_id, made.profile_id, coalesce(o.send_email, f.send_email), coalesce(o.send_sms, f.send_sms)
-          FROM made JOIN site_options o ON o.site_id = made.site_id CROSS JOIN platform_options f)
+    {ROWS_BESIDE.strip()}
     SELECT profile_id FROM made""",
 )
 
