@@ -1,4 +1,4 @@
-"""Reminders of events: one row of the event log for each event and start (content 5.3).
+"""Reminders of events: one row of the event log for each event and start, one in an hour (content 5.3).
 
 Readers of the log decide on recipients (updates/dispatch.py).
 """
@@ -11,17 +11,19 @@ from forumapi.config import Config
 from forumapi.database.connections import PLATFORM, Query, Transaction
 from forumapi.models.journal import journal
 
-# An event with a new start gets a new reminder; of concurrent runs only one inserts it.
+# An event with a new start gets a new reminder, an hour after the last at the earliest: whoever moves it all the time
+# would else remind everybody each minute. Of concurrent runs only one inserts it.
 REMIND: Final = Query(
     "reminders.remind",
     """
     WITH due AS (
         UPDATE events e
-           SET reminded = e.when_utc
+           SET reminded = e.when_utc, reminded_at = now()
           FROM items i, sites s
          WHERE e.status = 'upcoming' AND e.when_utc > now()
            AND e.when_utc <= now() + make_interval(mins => %(minutes)s::int)
            AND e.reminded IS DISTINCT FROM e.when_utc
+           AND (e.reminded_at IS NULL OR e.reminded_at <= now() - interval '1 hour')
            AND i.site_id = e.site_id AND i.item_id = e.item_id AND NOT i.is_deleted AND NOT i.is_moderated
            AND s.site_id = e.site_id AND NOT s.is_deleted
      RETURNING e.site_id, e.item_id, i.item_type_id, i.microcosm_id, i.version, e.when_utc),

@@ -67,6 +67,13 @@ def test_an_event_that_is_moved_again_and_again_is_reminded_of_once_an_hour(
         remind(make)
 
     assert logged(make, ride) == [1]
+    make.sql(
+        "UPDATE events SET reminded_at = now() - interval '1 hour' WHERE item_id = %(id)s",
+        id=ride.id,
+    )
+    remind(make)
+    remind(make)
+    assert logged(make, ride) == [2]
 
 
 def test_what_is_hidden_or_called_off_is_not_reminded_of(

@@ -640,7 +640,9 @@ def test_who_comes_is_reminded_once_for_each_start(stage, make, site, ana, bob):
     remind_all(make)
     assert stage.mailed() == []
     make.sql(
-        "UPDATE events SET when_utc = now() + interval '20 minutes' WHERE item_id = %(id)s",
+        """
+        UPDATE events SET when_utc = now() + interval '20 minutes', reminded_at = now() - interval '1 hour'
+         WHERE item_id = %(id)s""",
         id=event.id,
     )
     remind_all(make)
