@@ -165,19 +165,18 @@ class EmailCodeBackend(Backend):
                 next=browser.url,
                 link_minutes=LINK_MINUTES,
             )
-            outbox.queue(
+            outbox.queue_notice(
                 tx,
+                "code",
                 cause=f"{KIND}:{secrets.token_hex(16)}",
                 site_id=site.id,
                 recipient=address,
                 subject=f"{code} is your code to sign in",
-                text=_TEXT.format(
-                    code=shown(code),
-                    title=outbox.plain(site.title),
-                    minutes=minutes,
-                    link=f"{site.origin}{LINK_PATH}?key={secret}",
-                    link_minutes=LINK_MINUTES,
-                ),
+                code=shown(code),
+                site_title=outbox.plain(site.title),
+                minutes=minutes,
+                link=f"{site.origin}{LINK_PATH}?key={secret}",
+                link_minutes=LINK_MINUTES,
             )
 
     def _check(self, attempt: Attempt, address: str, given: str) -> None:
@@ -252,19 +251,6 @@ def _settle(tx: Transaction, site_id: int, address: str) -> None:
 
 LINK_REFUSED: Final = "This link is used or too old; ask for another"
 _REFUSED: Final = "This code is wrong, used or expired; ask for another"
-
-_TEXT: Final = """\
-Your code to sign in to {title} is
-
-    {code}
-
-It is good for {minutes} minutes and for one sign-in. If you asked on a page of this site, you can open this in the same
-browser instead, within {link_minutes} minutes:
-
-{link}
-
-If you didn't ask for it, ignore this mail: nobody can sign in without the code.
-"""
 
 
 def _link_hash(secret: str) -> bytes:

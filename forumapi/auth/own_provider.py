@@ -44,17 +44,6 @@ CONFIRM = Query(
      WHERE p.site_id = %(site_id)s AND p.profile_id = %(profile_id)s AND p.huddles_confirmed IS NULL""",
 )
 
-_TEXT: Final = """\
-Somebody has signed in to {title} as you, through a provider that this site's owner set up.
-
-Your private huddles there stay closed to such a sign-in, since whoever runs the provider could sign in as you. If it
-was you, and you want to read them that way too, confirm it once:
-
-{link}
-
-The link is good for {days} days. If it wasn't you, do nothing, and tell those who run the platform.
-"""
-
 
 def tell(tx: Transaction, site: Site, profile_id: int, address: str) -> None:
     """Write to a person whose huddles stay closed to such a sign-in, once a week at most."""
@@ -66,13 +55,16 @@ def tell(tx: Transaction, site: Site, profile_id: int, address: str) -> None:
         f"{site.origin}{PATH}?code={_code(secret, site.id, profile_id, now + LINK_DAYS * _DAY_S)}"
     )
     title = outbox.plain(site.title)
-    outbox.queue(
+    outbox.queue_notice(
         tx,
+        "own_provider",
         cause=f"own-provider:{site.id}:{profile_id}:{now // (7 * _DAY_S)}",
         site_id=site.id,
         recipient=address,
         subject=f"A sign-in to {title} as you",
-        text=_TEXT.format(title=title, link=link, days=LINK_DAYS),
+        site_title=title,
+        link=link,
+        days=LINK_DAYS,
     )
 
 

@@ -18,6 +18,7 @@ from collections.abc import Callable, Mapping, Sequence
 from html import unescape
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from forumapi import templates
 from forumapi.concurrency.background_thread import PollingThread
 from forumapi.database.connections import PLATFORM, Database, Query, Reader, Transaction
 from forumapi.errors import ApiError
@@ -37,7 +38,16 @@ from forumapi.wire import json_fragments
 if TYPE_CHECKING:
     from forumapi.config import Config
 
-__all__ = ["Dropped", "Sender", "Written", "is_possible", "plain", "queue"]
+__all__ = [
+    "Dropped",
+    "Sender",
+    "Written",
+    "is_possible",
+    "notice",
+    "plain",
+    "queue",
+    "queue_notice",
+]
 
 QUEUE = Query(
     "outbox.queue",
@@ -200,6 +210,37 @@ def queue(
         text=text,
         html=html,
     )
+
+
+def queue_notice(
+    tx: Transaction,
+    template: str,
+    *,
+    cause: str,
+    recipient: str,
+    subject: str,
+    site_id: int | None = None,
+    **values: object,
+) -> None:
+    """Insert a mail that is no update. `template`: of `templates/mail/notices`; `values`: all as plain text."""
+    text, html = notice(template, subject, **values)
+    queue(
+        tx,
+        cause=cause,
+        recipient=recipient,
+        subject=subject,
+        text=text,
+        html=html,
+        site_id=site_id,
+    )
+
+
+def notice(template: str, subject: str, /, **values: object) -> tuple[str, str]:
+    """Fill the text and the HTML template of a mail that is no update."""
+    path = f"mail/notices/{template}"
+    text = templates.render(f"{path}.txt", **values)
+    html = templates.render(f"{path}.html", subject=plain(subject), is_own=False, **values)
+    return text, html
 
 
 def plain(text: str) -> str:

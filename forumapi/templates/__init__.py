@@ -43,7 +43,7 @@ ENVIRONMENT: Final = Environment(
 ENVIRONMENT.globals.update(light=LIGHT, dark=DARK)
 
 
-def render(name: str, **values: object) -> str:
+def render(name: str, /, **values: object) -> str:
     """Fill a template of the package. Raises UndefinedError for a name without a value."""
     return ENVIRONMENT.get_template(name).render(values)
 

@@ -39,9 +39,10 @@ QUEUE = Query(
     "invitation.queue",
     f"""
     WITH wanted AS (
-        SELECT w.profile_id, w.email, w.text, w.headers, {suppression.hashed("w.person_key")} AS address_hash
+        SELECT w.profile_id, w.email, w.text, w.html, w.headers, {suppression.hashed("w.person_key")} AS address_hash
           FROM unnest(%(profile_ids)s::bigint[], %(emails)s::text[], %(person_keys)s::text[], %(texts)s::text[],
-                      %(headers)s::text[]) AS w (profile_id, email, person_key, text, headers)),
+                      %(htmls)s::text[], %(headers)s::text[])
+                      AS w (profile_id, email, person_key, text, html, headers)),
     open AS (
         SELECT w.*, encode(w.address_hash, 'hex') AS subject
           FROM wanted w
@@ -52,29 +53,14 @@ QUEUE = Query(
         SELECT %(kind)s, o.subject, {rate_counters.WINDOW}, 1 FROM open o ORDER BY o.subject
             ON CONFLICT (kind, subject, window_start) DO UPDATE SET attempts = a.attempts + 1
      RETURNING a.subject, a.attempts)
-    INSERT INTO mail_outbox (site_id, cause, recipient, subject, text_body, headers)
-    SELECT %(site_id)s, %(cause)s || ':' || o.profile_id, o.email, %(subject)s, o.text,
+    INSERT INTO mail_outbox (site_id, cause, recipient, subject, text_body, html_body, headers)
+    SELECT %(site_id)s, %(cause)s || ':' || o.profile_id, o.email, %(subject)s, o.text, o.html,
            o.headers::jsonb
       FROM open o
       JOIN counted c ON c.subject = o.subject
      WHERE c.attempts <= %(most)s
         ON CONFLICT (cause) DO NOTHING""",
 )
-
-_INVITED: Final = """\
-You have been added to {title}.
-
-Sign in with this e-mail address: {url}
-"""
-_OFFERED: Final = """\
-The owner of {title} offers you to own it. The offer counts for a week: sign in to accept or decline it.
-
-{url}
-"""
-_REFUSE: Final = """
-You did not ask for this? Then you need not do anything. No more invitations, from any site here:
-{unsubscribe_url}
-"""
 
 
 def send(
@@ -104,7 +90,7 @@ def send(
         front_end,
         cause=f"invitation:{site.id}",
         subject="Welcome to {title}",
-        text=_INVITED,
+        template="invitation",
         field="invite",
     )
 
@@ -132,7 +118,7 @@ def offer(
         front_end,
         cause=f"site-offer:{secrets.token_hex(16)}",
         subject="You are offered {title}",
-        text=_OFFERED,
+        template="site_offer",
         field="profileId",
     )
 
@@ -146,7 +132,7 @@ def _queue(
     *,
     cause: str,
     subject: str,
-    text: str,
+    template: str,
     field: str,
 ) -> None:
     """Count and queue mails to (profile id, address) pairs, each with its link to refuse further ones."""
@@ -155,11 +141,19 @@ def _queue(
         rate_counters.take_many(tx, through, front_end, len(people), field)
     secret = platform_secret.find(tx, platform_secret.MAIL)
     title = outbox.plain(site.title)
-    body = text.format(title=title, url=site.page(""))
-    texts, headers = [], []
+    subject = subject.format(title=title)
+    texts, htmls, headers = [], [], []
     for profile_id, _ in people:
         unsubscribe_url = unsubscribe.link(secret, site, profile_id, unsubscribe.INVITATIONS)
-        texts.append(body + _REFUSE.format(unsubscribe_url=unsubscribe_url))
+        text, html = outbox.notice(
+            template,
+            subject,
+            site_title=title,
+            url=site.page(""),
+            unsubscribe_url=unsubscribe_url,
+        )
+        texts.append(text)
+        htmls.append(html)
         headers.append(json_fragments.dumps(unsubscribe.headers(unsubscribe_url)).decode())
     tx.run(
         QUEUE,
@@ -168,10 +162,11 @@ def _queue(
         most=config.invitations_per_email,
         site_id=site.id,
         cause=cause,
-        subject=subject.format(title=title),
+        subject=subject,
         profile_ids=[profile_id for profile_id, _ in people],
         emails=[address for _, address in people],
         person_keys=[email.same_person_key(address) for _, address in people],
         texts=texts,
+        htmls=htmls,
         headers=headers,
     )

@@ -278,19 +278,19 @@ class Deliverer(PollingThread):
         site_id, webhook_id = queue
         logger.warning("webhook %d of site %d is disabled: %s", webhook_id, site_id, webhook.error)
         since = webhook.failing_since or datetime.datetime.now(datetime.UTC)
-        outbox.queue(
+        outbox.queue_notice(
             tx,
+            "webhook_disabled",
             cause=f"webhook:{site_id}:{webhook_id}:{since.isoformat()}",
             recipient=webhook.email,
             subject=f"{webhook.site_title}: a webhook was disabled",
-            text=(
-                f"The webhook “{outbox.plain(webhook.name)}” of {outbox.plain(webhook.site_title)}, which goes to\n"
-                f"{webhook.url}\nhas failed since {since:%Y-%m-%d %H:%M} UTC and is disabled.\n"
-                f"The last failure: {webhook.error}\n\n"
-                f"Once its receiver works, enable it with PUT /api/v1/webhooks/{webhook_id} and\n"
-                f"send what it missed with POST /api/v1/webhooks/{webhook_id}/replay.\n"
-            ),
             site_id=site_id,
+            name=outbox.plain(webhook.name),
+            site_title=outbox.plain(webhook.site_title),
+            url=webhook.url,
+            since=f"{since:%Y-%m-%d %H:%M}",
+            error=webhook.error,
+            id=webhook_id,
         )
 
     # ------------------------------------------------------------ messages

@@ -171,7 +171,7 @@ def asked_on_a_page(stage: Stage, person: Person) -> tuple[str, str]:
 def link_of(stage: Stage, person: Person) -> str:
     mine = [mail for mail in stage.mails() if f"To: {person.email}\n" in mail]
     text = mine[-1].replace("=\n", "").replace("=3D", "=")
-    found = re.findall(rf"http://{person.site.host}\S*(/oauth/link\?key=\S+)", text)
+    found = re.findall(rf"http://{person.site.host}\S*(/oauth/link\?key=[\w-]+)", text)
     return str(found[-1])
 
 

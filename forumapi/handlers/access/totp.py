@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 from contextlib import AbstractContextManager
-from typing import ClassVar, Final
+from typing import ClassVar
 
 from msgspec import UNSET, Struct, UnsetType
 
@@ -166,14 +166,17 @@ class EmailAddressHandler(Handler):
         with app.database.write() as tx:
             code = EmailChange.insert(tx, owner.user_id, address)
             is_taken = email_change.is_taken(tx, owner.user_id, address)
-            subject, text = (_TAKEN, _TAKEN_TEXT) if is_taken else (f"{code} is your code", _TEXT)
-            outbox.queue(
+            subject = "You have an account already" if is_taken else f"{code} is your code"
+            outbox.queue_notice(
                 tx,
+                "address_taken" if is_taken else "new_address",
                 cause=f"{email_change.KIND}:{secrets.token_hex(16)}",
                 site_id=ctx.site.id,
                 recipient=address,
                 subject=subject,
-                text=text.format(code=code, minutes=email_change.MINUTES, old=owner.email),
+                code=code,
+                minutes=email_change.MINUTES,
+                site_title=outbox.plain(ctx.site.title),
             )
             tx.after_commit(app.mail.wake)
         return Done()
@@ -207,20 +210,6 @@ class EmailAddressHandler(Handler):
         return Done()
 
 
-_TEXT: Final = """\
-This address is to be the new one of an account. The code for it is
-
-    {code}
-
-It is good for {minutes} minutes. If it was not you, ignore this mail: nothing changes without the code.
-"""
-_TAKEN: Final = "You have an account already"
-_TAKEN_TEXT: Final = """\
-Somebody, probably you, wanted this address for another account. It signs in to an account of its own already, so
-nothing has changed.
-"""
-
-
 def record(ctx: Context, tx: Transaction | None = None) -> None:
     """Note in the audit that the caller changed how they sign in."""
     note(ctx, journal.PATCHED, ctx.identity.profile_id, tx)
@@ -232,12 +221,14 @@ def notify(ctx: Context, owner: TokenOwner, text: str, tx: Transaction | None = 
     if not outbox.is_possible(app.config):
         return
     writer = tx or ctx.writer
-    outbox.queue(
+    outbox.queue_notice(
         writer,
+        "credentials",
         cause=f"credentials:{secrets.token_hex(16)}",
         site_id=ctx.site.id,
         recipient=owner.email,
         subject=text,
-        text=f"{text}, on {outbox.plain(ctx.site.title)}.\n\nIf it was not you, sign out everywhere and tell us.\n",
+        what=text,
+        site_title=outbox.plain(ctx.site.title),
     )
     writer.after_commit(app.mail.wake)

@@ -238,14 +238,9 @@ class SiteOfferHandler(Handler):
         assert was is not None, "profiles are not deleted"
         assert now is not None, "profiles are not deleted"
         offer.accept(ctx.writer, ctx.author)
-        words = _words(ctx)
-        _notify(
-            ctx,
-            was,
-            f"{_title(ctx)} has a new owner",
-            _GIVEN.format(name=outbox.plain(now.name), **words),
-        )
-        _notify(ctx, now, f"{_title(ctx)} is yours", _TAKEN.format(**words))
+        title, name = outbox.plain(ctx.site.title), outbox.plain(now.name)
+        _notify(ctx, was, f"{title} has a new owner", "site_given", name=name)
+        _notify(ctx, now, f"{title} is yours", "site_taken")
         ctx.writer.after_commit(lambda: ctx.app.sites.forget(ctx.site.id))
         return Found("/api/v1/site")
 
@@ -269,37 +264,20 @@ def _concerns(ctx: Context, offer: SiteOffer) -> bool:
     return ctx.identity.profile_id in (offer.profile_id, offer.offered_by)
 
 
-def _title(ctx: Context) -> str:
-    return outbox.plain(ctx.site.title)
-
-
-def _words(ctx: Context) -> dict[str, str]:
-    return {"title": _title(ctx), "url": ctx.site.page("")}
-
-
-def _notify(ctx: Context, person: OfferParty, subject: str, text: str) -> None:
+def _notify(
+    ctx: Context, person: OfferParty, subject: str, template: str, **values: object
+) -> None:
     if not outbox.is_possible(ctx.app.config):
         return
-    outbox.queue(
+    outbox.queue_notice(
         ctx.writer,
+        template,
         cause=f"site-offer:{secrets.token_hex(16)}",
         site_id=ctx.site.id,
         recipient=person.email,
         subject=subject,
-        text=text,
+        site_title=outbox.plain(ctx.site.title),
+        url=ctx.site.page(""),
+        **values,
     )
     ctx.writer.after_commit(ctx.app.mail.wake)
-
-
-_GIVEN: Final = """\
-{title} belongs to {name} now, who has accepted your offer.
-
-{url}
-
-If it was not you who made the offer, tell us.
-"""
-_TAKEN: Final = """\
-You have accepted, and {title} belongs to you.
-
-{url}
-"""

@@ -194,12 +194,15 @@ class SitesHandler(Handler):
         if recipient:
             found = ctx.app.sites.by_id(site_id, ctx.reader)
             assert found is not None
-            outbox.queue(
+            outbox.queue_notice(
                 ctx.writer,
+                "new_site",
                 cause=f"new site {site_id}",
                 recipient=recipient,
                 subject=f"New site: {found.title}",
-                text=f"{unescape(found.title)}\n{found.url}\n\n{unescape(found.description)}\n",
+                site_title=unescape(found.title),
+                url=found.url,
+                description=unescape(found.description),
             )
         return Found(itemtypes.href(itemtypes.SITE, site_id))
 
