@@ -87,27 +87,31 @@ from forumapi.handlers.microcosms.microcosms import (
     MicrocosmTreeHandler,
 )
 from forumapi.handlers.microcosms.moderation import ModerationHandler
-from forumapi.handlers.notices.live import (
+from forumapi.handlers.notifications.live import (
     LiveEventsHandler,
     LiveHandler,
     LivePollHandler,
     TicketsHandler,
 )
-from forumapi.handlers.notices.live_page import LivePageHandler
-from forumapi.handlers.notices.mail import (
+from forumapi.handlers.notifications.live_page import LivePageHandler
+from forumapi.handlers.notifications.mail import (
     EmailSettingsHandler,
     MailTemplateHandler,
     MailTemplatesHandler,
     UnsubscribeHandler,
 )
-from forumapi.handlers.notices.updates import PreferenceHandler, PreferencesHandler, UpdatesHandler
-from forumapi.handlers.notices.watchers import (
+from forumapi.handlers.notifications.updates import (
+    PreferenceHandler,
+    PreferencesHandler,
+    UpdatesHandler,
+)
+from forumapi.handlers.notifications.watchers import (
     WatcherByItemHandler,
     WatcherHandler,
     WatchersBatchHandler,
     WatchersHandler,
 )
-from forumapi.handlers.notices.webhooks import (
+from forumapi.handlers.notifications.webhooks import (
     WebhookDeliveriesHandler,
     WebhookHandler,
     WebhookPingHandler,

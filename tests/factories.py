@@ -27,7 +27,7 @@ from forumapi.models.journal.journal import Author
 from forumapi.models.microcosms import microcosm_counters
 from forumapi.models.microcosms.microcosm import Microcosm, MicrocosmColumns
 from forumapi.models.microcosms.tree import load_tree
-from forumapi.models.notices.webhook import KINDS, USUAL_TYPES, Webhook, WebhookSettings
+from forumapi.models.notifications.webhook import KINDS, USUAL_TYPES, Webhook, WebhookSettings
 from forumapi.models.people import role_members
 from forumapi.models.people.ban import Ban
 from forumapi.models.people.criterion import Criterion

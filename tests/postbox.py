@@ -14,7 +14,7 @@ from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import SMTP, Envelope, Session
 
 from forumapi import itemtypes
-from forumapi.models.notices import update_types
+from forumapi.models.notifications import update_types
 from forumapi.updates import email as update_mail
 from forumapi.updates.mail_request import MailRequest
 from tests.auth.stage import Stage

@@ -23,7 +23,7 @@ from forumapi.errors import Unauthorized
 from forumapi.mail import outbox
 from forumapi.models.access import rate_counters, sign_in_place
 from forumapi.models.access.rate_counters import Limit
-from forumapi.models.notices import suppression
+from forumapi.models.notifications import suppression
 from forumapi.models.people import user
 from forumapi.text import email
 from forumapi.wire.client_address import network

@@ -18,8 +18,8 @@ from forumapi.models.access.access_token import AccessToken
 from forumapi.models.content import geocode
 from forumapi.models.journal import audit
 from forumapi.models.microcosms import microcosm_counters
-from forumapi.models.notices import webhook_delivery
-from forumapi.models.notices.update_types import EVENT_REMINDER
+from forumapi.models.notifications import webhook_delivery
+from forumapi.models.notifications.update_types import EVENT_REMINDER
 from forumapi.models.people import profile, role_members
 from forumapi.models.people.ban import Ban
 from forumapi.models.sites import growth_samples
@@ -249,7 +249,7 @@ RENUMBER = Query(
 )
 
 # Of updates with rows only reminders expire: replies, mentions and attendees are kept, others have no rows
-# (models/notices/update.py). Rows of a batch, and batches of a run.
+# (models/notifications/update.py). Rows of a batch, and batches of a run.
 FORGET_REMINDERS = Query(
     "maintenance_jobs.forget_reminders",
     f"""

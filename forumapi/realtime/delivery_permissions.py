@@ -1,7 +1,7 @@
 """Permissions at delivery: which listeners receive which event, by the evaluator that REST uses.
 
 `deliveries` alone decides it, from events, the present state of things and the present identities of listeners. It is
-pure; its arguments are read right before (models/notices/live.py).
+pure; its arguments are read right before (models/notifications/live.py).
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from forumapi import itemtypes
 from forumapi.events.event_log import LoggedEvent
 from forumapi.models.access.identity import GUEST, Identity
 from forumapi.models.journal import journal
-from forumapi.models.notices.live import Fact, ThingKey, before_move
+from forumapi.models.notifications.live import Fact, ThingKey, before_move
 from forumapi.permissions import evaluator
 from forumapi.permissions.evaluator import Principal, Tree
 from forumapi.realtime.hub import HUDDLES, SITE, UPDATES, Index, LiveClient, Topic

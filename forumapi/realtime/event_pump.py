@@ -32,8 +32,8 @@ from forumapi.events import event_log
 from forumapi.events.event_log import LoggedEvent
 from forumapi.models.access import identity as identities
 from forumapi.models.content import attendee, comment_page, huddle_page, item_page
-from forumapi.models.notices import live
-from forumapi.models.notices.live import Fact, ThingKey
+from forumapi.models.notifications import live
+from forumapi.models.notifications.live import Fact, ThingKey
 from forumapi.models.people import role_members
 from forumapi.observability.log import logger
 from forumapi.realtime import websocket

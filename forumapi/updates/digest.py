@@ -16,8 +16,8 @@ from forumapi import itemtypes
 from forumapi.database.connections import PLATFORM, Query, Reader, Row, Transaction
 from forumapi.errors import Invalid
 from forumapi.models.content import event
-from forumapi.models.notices import suppression
-from forumapi.models.notices.suppression import Suppression
+from forumapi.models.notifications import suppression
+from forumapi.models.notifications.suppression import Suppression
 from forumapi.updates.mail_context import MailContext
 
 if TYPE_CHECKING:

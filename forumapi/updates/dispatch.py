@@ -1,8 +1,9 @@
 """Dispatch of updates (discovery 2.3 to 2.5): a reader of the event log, which decides who is notified of each event.
 
 An event leads to rows of `updates` (replies, mentions, attendees, invitations, reminders), to requests for mail, and to
-`last_notified` of watchers. Comments, new items and votes on followed things need no rows: models/notices/update.py
-finds them when the list is read. All of it commits with the reader's cursor, so that each event takes effect once.
+`last_notified` of watchers. Comments, new items and votes on followed things need no rows:
+models/notifications/update.py finds them when the list is read. All of it commits with the reader's cursor, so that
+each event takes effect once.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from forumapi.events.event_log import LoggedEvent
 from forumapi.models.access import permission_target
 from forumapi.models.journal import journal
 from forumapi.models.microcosms.tree import load_tree
-from forumapi.models.notices.update_types import (
+from forumapi.models.notifications.update_types import (
     EVENT_INVITATION,
     EVENT_REMINDER,
     MENTIONED,

@@ -15,7 +15,7 @@ from forumapi.database.connections import Query, Transaction
 from forumapi.mail import outbox
 from forumapi.models.access import platform_secret, rate_counters
 from forumapi.models.access.rate_counters import DAY_S, Limit
-from forumapi.models.notices import suppression
+from forumapi.models.notifications import suppression
 from forumapi.models.people.bulk_users import Enrolled
 from forumapi.models.sites.site import Site
 from forumapi.text import email

@@ -13,8 +13,8 @@ from typing import Any, Final
 from forumapi import itemtypes
 from forumapi.database.connections import PLATFORM, Query, Reader
 from forumapi.models.access import permission_target
-from forumapi.models.notices import suppression
-from forumapi.models.notices.update_types import (
+from forumapi.models.notifications import suppression
+from forumapi.models.notifications.update_types import (
     COMMENTED,
     DIGEST,
     EVENT_INVITATION,

@@ -10,7 +10,7 @@ from typing import Final, NamedTuple
 
 from forumapi import itemtypes
 from forumapi.database.connections import Query, Reader, Row, Transaction
-from forumapi.models.notices.update_types import NEW_COMMENT, NEW_ITEM
+from forumapi.models.notifications.update_types import NEW_COMMENT, NEW_ITEM
 from forumapi.models.people import ban, role_members
 from forumapi.permissions.evaluator import Principal
 

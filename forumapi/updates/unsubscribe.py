@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from forumapi import itemtypes
 from forumapi.database.connections import Query, Transaction
-from forumapi.models.notices import suppression, update_types
+from forumapi.models.notifications import suppression, update_types
 from forumapi.updates.mail_context import MailContext
 
 if TYPE_CHECKING:

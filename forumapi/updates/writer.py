@@ -20,7 +20,7 @@ from forumapi.database.connections import Database, Reader
 from forumapi.mail.outbox import Dropped, Written, plain
 from forumapi.models.access import platform_secret
 from forumapi.models.content import text
-from forumapi.models.notices import update_types
+from forumapi.models.notifications import update_types
 from forumapi.models.people import role_members
 from forumapi.text.render import RENDERER_VERSION
 from forumapi.updates import digest, mail_context, mail_templates, unsubscribe

@@ -30,10 +30,14 @@ from forumapi.mail import outbox
 from forumapi.models.access import identity as identities
 from forumapi.models.access.identity import GUEST, Identity
 from forumapi.models.journal import journal
-from forumapi.models.notices import live, webhook_delivery
-from forumapi.models.notices.live import Fact
-from forumapi.models.notices.webhook import READER
-from forumapi.models.notices.webhook_delivery import DeliveryQueue, DisabledWebhook, DueDelivery
+from forumapi.models.notifications import live, webhook_delivery
+from forumapi.models.notifications.live import Fact
+from forumapi.models.notifications.webhook import READER
+from forumapi.models.notifications.webhook_delivery import (
+    DeliveryQueue,
+    DisabledWebhook,
+    DueDelivery,
+)
 from forumapi.models.people import membership
 from forumapi.observability import metrics
 from forumapi.observability.log import logger

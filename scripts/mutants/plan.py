@@ -76,10 +76,10 @@ TESTS: Final = (
         "forumapi/models/*/webhook*.py",
         "tests/webhooks/test_registering.py tests/webhooks/test_delivery.py",
     ),
-    ("forumapi/models/notices/watcher*.py", "tests/handlers/notices/test_watchers.py"),
+    ("forumapi/models/notifications/watcher*.py", "tests/handlers/notifications/test_watchers.py"),
     (
         "forumapi/models/*/update*.py",
-        "tests/handlers/notices/test_updates.py tests/updates/test_dispatch.py",
+        "tests/handlers/notifications/test_updates.py tests/updates/test_dispatch.py",
     ),
     (
         "forumapi/models/*/search*.py",
@@ -147,7 +147,7 @@ TESTS: Final = (
     ("forumapi/models/content/file.py", "tests/files"),
     ("forumapi/models/content/attachment.py", "tests/files"),
     (
-        "forumapi/models/notices/live.py",
+        "forumapi/models/notifications/live.py",
         "tests/realtime/test_rights.py tests/realtime/test_socket.py tests/realtime/test_moves.py",
     ),
     (
@@ -167,7 +167,7 @@ TESTS: Final = (
         "forumapi/models/access/permission_target*.py",
         (
             "tests/handlers/access/test_permission.py tests/handlers/access/test_permission_batch.py"
-            " tests/handlers/notices/test_watchers.py"
+            " tests/handlers/notifications/test_watchers.py"
         ),
     ),
     ("forumapi/models/microcosms/microcosm.py", "tests/handlers/microcosms/test_microcosms.py"),
@@ -179,7 +179,7 @@ TESTS: Final = (
         "forumapi/models/content/item.py",
         (
             "tests/handlers/content/test_conversations.py tests/handlers/microcosms/test_moving.py"
-            " tests/handlers/notices/test_watchers.py"
+            " tests/handlers/notifications/test_watchers.py"
         ),
     ),
     (
@@ -211,7 +211,7 @@ TESTS: Final = (
     ("forumapi/models/access/identity.py", "tests/permissions/test_limited_tokens.py"),
     ("forumapi/models/people/gravatar.py", "tests/handlers/people/test_avatars.py"),
     ("forumapi/models/people/email_change.py", "tests/auth/test_email_change.py"),
-    ("forumapi/models/notices/suppression.py", "tests/updates/test_sending.py"),
+    ("forumapi/models/notifications/suppression.py", "tests/updates/test_sending.py"),
     ("forumapi/models/people/ignore*.py", "tests/handlers/people/test_ignored.py"),
     (
         "forumapi/realtime/*.py",
@@ -222,11 +222,11 @@ TESTS: Final = (
     ),
     (
         "forumapi/updates/unsubscribe.py",
-        "tests/handlers/notices/test_mail.py tests/updates/test_email.py",
+        "tests/handlers/notifications/test_mail.py tests/updates/test_email.py",
     ),
     (
         "forumapi/updates/mail_templates.py",
-        "tests/handlers/notices/test_mail.py tests/updates/test_email.py tests/updates/test_digest.py",
+        "tests/handlers/notifications/test_mail.py tests/updates/test_email.py tests/updates/test_digest.py",
     ),
     ("forumapi/updates/writer.py", "tests/updates/test_email.py tests/updates/test_digest.py"),
     ("forumapi/updates/dig*.py", "tests/updates/test_digest.py"),

@@ -16,7 +16,7 @@ import pytest
 
 import forumapi
 from forumapi.database.connections import PLATFORM, Query
-from forumapi.models.notices import update_types
+from forumapi.models.notifications import update_types
 from tests.database.site_conditions import Checker
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from forumapi.models.access import identity
 from forumapi.models.microcosms.tree import load_tree
-from forumapi.models.notices.watcher_page import WatcherPage
+from forumapi.models.notifications.watcher_page import WatcherPage
 from forumapi.wire.paging import Paging
 from tests.factories import Factory
 from tests.oracle import compare, draw, store

@@ -19,8 +19,8 @@ import pytest
 from forumapi.database.connections import Database
 from forumapi.events.event_log import LoggedEvent
 from forumapi.models.access import identity
-from forumapi.models.notices import live
-from forumapi.models.notices.live import Fact, ThingKey
+from forumapi.models.notifications import live
+from forumapi.models.notifications.live import Fact, ThingKey
 from forumapi.permissions.evaluator import Tree
 from forumapi.realtime import delivery_permissions
 from forumapi.realtime.hub import HUDDLES, SITE, UPDATES, Follow, Index, LiveClient, Topic

@@ -26,7 +26,7 @@ from forumapi.cron import maintenance_jobs
 from forumapi.database.connections import Query
 from forumapi.models.journal import journal
 from forumapi.models.journal.journal import Author
-from forumapi.models.notices import live
+from forumapi.models.notifications import live
 from forumapi.realtime.cursor import Cursors
 from tests.api import Api
 from tests.chaos.stage import wait_for

@@ -15,7 +15,7 @@ from forumapi.database.connections import Connection, Database, Query, Reader, R
 from forumapi.errors import Unavailable
 from forumapi.events import event_log
 from forumapi.models.access import identity
-from forumapi.models.notices import live
+from forumapi.models.notifications import live
 from forumapi.models.pages.documents import Documents
 from forumapi.models.sites.site_directory import SiteDirectory
 from forumapi.realtime.event_pump import Live

@@ -10,7 +10,7 @@ from html import unescape
 import pytest
 
 from forumapi import itemtypes
-from forumapi.models.notices import update_types
+from forumapi.models.notifications import update_types
 from forumapi.templates import DARK, LIGHT
 from forumapi.updates import unsubscribe
 from forumapi.updates.mail_request import MailRequest

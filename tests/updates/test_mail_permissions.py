@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 
-from forumapi.models.notices import update_types
+from forumapi.models.notifications import update_types
 from tests.factories import RIGHTS, Person, Site, Thing
 from tests.postbox import Postbox, mail_request
 

@@ -14,8 +14,8 @@ from forumapi.command.cli import main
 from forumapi.config import Config
 from forumapi.mail import bounces, outbox
 from forumapi.models.access import platform_secret
-from forumapi.models.notices import update_types
-from forumapi.models.notices.suppression import Suppression
+from forumapi.models.notifications import update_types
+from forumapi.models.notifications.suppression import Suppression
 from forumapi.updates.mail_request import MailRequest
 from tests import postbox
 from tests.factories import Person, Site

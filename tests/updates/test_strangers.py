@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from forumapi.models.access.access_token import AccessToken
-from forumapi.models.notices import update_types
+from forumapi.models.notifications import update_types
 from tests.factories import Person, Site
 from tests.postbox import Postbox, mail_request
 

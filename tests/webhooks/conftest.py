@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 import pytest
 
-from forumapi.models.notices import live
+from forumapi.models.notifications import live
 from forumapi.realtime.cursor import Cursors
 from tests.api import Api
 from tests.factories import Factory, Site

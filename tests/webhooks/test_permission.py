@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from forumapi import itemtypes
-from forumapi.models.notices.webhook import ITEM_TYPES
-from forumapi.models.notices.webhook_delivery import DeliveryQueue
+from forumapi.models.notifications.webhook import ITEM_TYPES
+from forumapi.models.notifications.webhook_delivery import DeliveryQueue
 from tests.api import Api
 from tests.factories import RIGHTS, Factory, Person, Site, Thing
 from tests.webhooks.conftest import Hooks, until

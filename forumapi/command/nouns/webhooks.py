@@ -34,7 +34,7 @@ def add(commands: Commands) -> None:
 
 def _list(args: argparse.Namespace, current: Config) -> int:
     from forumapi.command import admin
-    from forumapi.models.notices import webhook
+    from forumapi.models.notifications import webhook
 
     with reading(current) as tx:
         site_id = admin.site_id(tx, args.site) if args.site else 0
@@ -44,8 +44,8 @@ def _list(args: argparse.Namespace, current: Config) -> int:
 
 
 def _replay(args: argparse.Namespace, current: Config) -> int:
-    from forumapi.models.notices.webhook import Webhook
-    from forumapi.models.notices.webhook_delivery import LAST
+    from forumapi.models.notifications.webhook import Webhook
+    from forumapi.models.notifications.webhook_delivery import LAST
 
     with open_database(current) as database:
         count = 0

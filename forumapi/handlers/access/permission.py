@@ -9,7 +9,7 @@ from forumapi import itemtypes
 from forumapi.errors import OUT_OF_RANGE, WRONG_TYPE, Invalid
 from forumapi.models.access import permission_target, permission_targets
 from forumapi.models.access.identity import WITH_ITEM, IdentityQuery
-from forumapi.models.notices import update
+from forumapi.models.notifications import update
 from forumapi.permissions import evaluator
 from forumapi.permissions.evaluator import Target, unseen_comment
 from forumapi.request.context import Context, Located

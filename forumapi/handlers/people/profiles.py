@@ -12,7 +12,7 @@ from forumapi.errors import NO_READ, OUT_OF_RANGE, Forbidden, Invalid, NotFound,
 from forumapi.models.access import permission_targets
 from forumapi.models.content import comment_page
 from forumapi.models.content.comment_page import CommentRow, ParentLink
-from forumapi.models.notices.update_options import ProfileOptions
+from forumapi.models.notifications.update_options import ProfileOptions
 from forumapi.models.people import profile, profile_list, profile_page, profile_summary, read_mark
 from forumapi.models.people.profile import Profile
 from forumapi.models.people.profile_list import Filter

@@ -13,8 +13,8 @@ from forumapi.models.content import item_details, item_page
 from forumapi.models.content.event import Event
 from forumapi.models.journal import journal
 from forumapi.models.journal.journal import Author
-from forumapi.models.notices import update_types
-from forumapi.models.notices.watcher import watch
+from forumapi.models.notifications import update_types
+from forumapi.models.notifications.watcher import watch
 from forumapi.models.pages.documents import Documents
 from forumapi.models.people import profile_summary
 from forumapi.permissions.evaluator import Target

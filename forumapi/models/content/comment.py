@@ -18,8 +18,8 @@ from forumapi.models.content.text import RenderedText
 from forumapi.models.journal import journal
 from forumapi.models.journal.journal import Author
 from forumapi.models.microcosms import microcosm_counters
-from forumapi.models.notices import update_types
-from forumapi.models.notices.watcher import watch
+from forumapi.models.notifications import update_types
+from forumapi.models.notifications.watcher import watch
 from forumapi.models.people import profile_counters, read_mark, role_members
 from forumapi.permissions.evaluator import Target
 from forumapi.text.render import RENDERER_VERSION

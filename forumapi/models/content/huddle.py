@@ -13,8 +13,8 @@ from forumapi.itemtypes import ItemRef
 from forumapi.models.content.item import COLUMNS, SERIALISE, Item
 from forumapi.models.journal import journal
 from forumapi.models.journal.journal import Author
-from forumapi.models.notices import update_types
-from forumapi.models.notices.watcher import WATCHER_DEFAULTS
+from forumapi.models.notifications import update_types
+from forumapi.models.notifications.watcher import WATCHER_DEFAULTS
 from forumapi.models.people import read_mark
 
 MAX_PARTICIPANTS: Final = 100

@@ -13,8 +13,8 @@ from forumapi.models.content import draft
 from forumapi.models.journal import journal
 from forumapi.models.journal.journal import Author
 from forumapi.models.microcosms import microcosm_counters
-from forumapi.models.notices import update_types
-from forumapi.models.notices.watcher import watch
+from forumapi.models.notifications import update_types
+from forumapi.models.notifications.watcher import watch
 from forumapi.models.people import profile_counters, role_members
 from forumapi.permissions.evaluator import Target
 

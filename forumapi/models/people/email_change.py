@@ -13,7 +13,7 @@ from forumapi.database.connections import PLATFORM, Query, Transaction
 from forumapi.errors import Conflict, Invalid
 from forumapi.models.access import rate_counters
 from forumapi.models.access.rate_counters import Limit
-from forumapi.models.notices.suppression import Suppression
+from forumapi.models.notifications.suppression import Suppression
 from forumapi.models.people import role_members
 from forumapi.models.people.user import User, checked_email
 from forumapi.text import email

@@ -9,7 +9,7 @@ from forumapi import itemtypes
 from forumapi.database.connections import Query, Reader, Transaction
 from forumapi.errors import Invalid
 from forumapi.models.journal.journal import Author
-from forumapi.models.notices import update_types
+from forumapi.models.notifications import update_types
 
 # Types of things that can be followed (W-02).
 WATCHABLE: Final = frozenset(

@@ -7,15 +7,15 @@ from typing import Final
 from msgspec import UNSET, Struct, UnsetType
 
 from forumapi.errors import Invalid, NotFound
-from forumapi.models.notices import update, update_types
-from forumapi.models.notices.update_options import UpdatePreference
+from forumapi.models.notifications import update, update_types
+from forumapi.models.notifications.update_options import UpdatePreference
 from forumapi.request.context import Context
 from forumapi.request.handler import LOGIN, Handler, Param, needs
 from forumapi.request.response import Data, Found, Page, Result
 from forumapi.wire import paging
 from forumapi.wire.body import given
 from forumapi.wire.json_fragments import dumps
-from forumapi.wire.schemas import notices as schemas
+from forumapi.wire.schemas import notifications as schemas
 
 _TYPES: Final = {name: type for type, name in update_types.NAMES.items()}
 

@@ -17,7 +17,7 @@ from forumapi.database.connections import Query, Reader, Replica, Row
 from forumapi.itemtypes import COMMENT, CONVERSATION, EVENT, HUDDLE, MICROCOSM, POLL, PROFILE, SITE
 from forumapi.models.content import comment_page, huddle_page, item_details, item_page
 from forumapi.models.content.comment_page import CommentRow, ParentLink
-from forumapi.models.notices.update_types import (
+from forumapi.models.notifications.update_types import (
     EVENT_INVITATION,
     EVENT_REMINDER,
     MENTIONED,

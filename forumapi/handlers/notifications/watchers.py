@@ -9,8 +9,8 @@ from forumapi import itemtypes
 from forumapi.errors import NO_DELETE, OUT_OF_RANGE, Forbidden, Invalid, NotFound
 from forumapi.models.access import permission_target, permission_targets
 from forumapi.models.journal.idempotency import Finished
-from forumapi.models.notices import update_types
-from forumapi.models.notices.watcher import (
+from forumapi.models.notifications import update_types
+from forumapi.models.notifications.watcher import (
     ALL_PEOPLE,
     MOST_AT_ONCE,
     WATCHABLE,
@@ -18,7 +18,7 @@ from forumapi.models.notices.watcher import (
     Watcher,
     WatcherChange,
 )
-from forumapi.models.notices.watcher_page import WatcherPage
+from forumapi.models.notifications.watcher_page import WatcherPage
 from forumapi.permissions import evaluator
 from forumapi.permissions.evaluator import DELETE
 from forumapi.request.context import Context

@@ -19,7 +19,7 @@ from forumapi.database.connections import PLATFORM, Query, Reader, Transaction
 from forumapi.errors import OUT_OF_RANGE, Invalid, excerpt
 from forumapi.models.journal import journal
 from forumapi.models.journal.journal import Author
-from forumapi.models.notices.webhook_delivery import DeliveryQueue
+from forumapi.models.notifications.webhook_delivery import DeliveryQueue
 from forumapi.models.pages import page_with_total
 from forumapi.models.sites.site import lock_for_update
 from forumapi.wire import json_fragments

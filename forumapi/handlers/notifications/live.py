@@ -11,7 +11,7 @@ from msgspec import UNSET, Struct, UnsetType
 
 from forumapi.errors import OUT_OF_RANGE, ApiError, Forbidden, Invalid
 from forumapi.models.access.identity import IDENTITY, OF_STREAM, WITH_TICKET, IdentityQuery, shaped
-from forumapi.models.notices import live
+from forumapi.models.notifications import live
 from forumapi.observability import metrics
 from forumapi.realtime import poll, push_connections, websocket
 from forumapi.realtime.cursor import parted
@@ -23,7 +23,7 @@ from forumapi.request.handler import ANYONE, LOGIN, Handler, Param, needs
 from forumapi.request.response import ConnectionUpgrade, Data, RawResponse, Result
 from forumapi.wire import client_address
 from forumapi.wire.json_fragments import dumps, raw
-from forumapi.wire.schemas import notices as schemas
+from forumapi.wire.schemas import notifications as schemas
 
 # How a token comes where a page can't set a header: as a sub-protocol, beside the one that is spoken.
 _BEARER: Final = "bearer."

@@ -10,8 +10,8 @@ import pytest
 
 from forumapi import itemtypes
 from forumapi.models.journal.journal import Author
-from forumapi.models.notices.update_options import ProfileOptions
-from forumapi.models.notices.watcher import MOST_AT_ONCE
+from forumapi.models.notifications.update_options import ProfileOptions
+from forumapi.models.notifications.watcher import MOST_AT_ONCE
 from tests.auth.stage import Stage, staged
 from tests.factories import Person, Site, Thing
 

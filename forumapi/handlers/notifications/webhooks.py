@@ -10,8 +10,8 @@ from forumapi import itemtypes
 from forumapi.errors import OUT_OF_RANGE, InsufficientScope, Invalid, NotFound
 from forumapi.handlers.access.access_lists import known, listed, note
 from forumapi.models.journal import journal
-from forumapi.models.notices import webhook_delivery
-from forumapi.models.notices.webhook import (
+from forumapi.models.notifications import webhook_delivery
+from forumapi.models.notifications.webhook import (
     KINDS,
     MOST_NAME,
     MOST_URL,
@@ -29,7 +29,7 @@ from forumapi.request.response import Data, Done, Found, Result
 from forumapi.text import clean
 from forumapi.wire.body import given
 from forumapi.wire.json_fragments import dumps
-from forumapi.wire.schemas import notices as schemas
+from forumapi.wire.schemas import notifications as schemas
 
 _PATH: Final = "/api/v1/webhooks"
 ME: Final = "me"
