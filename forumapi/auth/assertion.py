@@ -46,7 +46,7 @@ class AssertionBackend(Backend):
         """Raises Unauthorized, TooMany, BadGateway where the verifier fails."""
         given, client_id = attempt.sign_in, _client(attempt)
         own = attempt.settings.get("url")
-        # The operator's verifier may be on a private address; a site's own may not.
+        # The operator's verifier may be on a private network; a site's own may not.
         trusted = Outbound(
             allowed=lambda _: True, ports=(), timeout_s=identity_provider_client.TIMEOUT_S
         )
@@ -71,11 +71,11 @@ def _client(attempt: Attempt) -> int:
 
 
 def ask(out: Outbound, url: str, assertion: str, audience: str) -> str:
-    """The address that the verifier at `url` finds in the assertion. Raises Unauthorized, BadGateway."""
+    """Return the e-mail address that the verifier at `url` finds in the assertion. Raises Unauthorized, BadGateway."""
     body = json.dumps({"assertion": assertion, "audience": audience}).encode()
     headers = {"Content-Type": "application/json", "Accept": "application/json"}
     try:
-        # An assertion is not carried on to an address that nobody configured: no redirects.
+        # An assertion is not carried on to a URL that nobody configured: no redirects.
         got = out.fetch(url, body=body, headers=headers)
         said = json.loads(got.body) if got.status == 200 else None
     except (OutboundError, *identity_provider_client.NO_JSON) as error:

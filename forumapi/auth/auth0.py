@@ -1,6 +1,6 @@
 """The exchange of POST /auth0, as clients of old know it (platform 3.4): through the Auth0 tenant of the site.
 
-Unlike v1 it believes an address only where the tenant says that it is verified, and an access token only
+Unlike v1 it believes an e-mail address only where the tenant says that it is verified, and an access token only
 where it was issued to this site's client (P-24).
 """
 

@@ -1,4 +1,4 @@
-"""Signing in by naming an address, without proof: for one's own machine only."""
+"""Signing in by naming an e-mail address, without proof: for one's own machine only."""
 
 from __future__ import annotations
 
@@ -24,6 +24,6 @@ class DevelopmentBackend(Backend):
         return config.is_embedded
 
     def verify(self, attempt: Attempt) -> Verified:
-        """Raises Invalid for what is not an address."""
+        """Raises Invalid for what is not an e-mail address."""
         given = attempt.sign_in.email
         return Verified(user.checked_email(given if isinstance(given, str) else ""))

@@ -1,10 +1,10 @@
 """Signing in with a code that is sent by e-mail, or with the link beside it.
 
-First `{"method": "email-code", "email": ...}`: a code is sent, and the answer says nothing about the address. Then the
-same with `"code": ...`. Codes are kept as hashes, good for a few minutes, a few tries, one sign-in and one site; how
-many are sent and tried is limited per e-mail address and per client address, in rows that all nodes share. Where
-somebody has signed in before, an allowance of their own comes first, so that strangers can't lock them out; and only
-tries from where a code was asked for wear it out.
+First `{"method": "email-code", "email": ...}`: a code is sent, and the answer says nothing about the e-mail address.
+Then the same with `"code": ...`. Codes are kept as hashes, good for a few minutes, a few tries, one sign-in and one
+site; how many are sent and tried is limited per e-mail address and per client address, in rows that all nodes share.
+Where somebody has signed in before, an allowance of their own comes first, so that strangers can't lock them out; and
+only tries from where a code was asked for wear it out.
 
 The link signs in the browser that asked on a page of ours, once; anywhere else it shows the code.
 """
@@ -64,7 +64,7 @@ STORE = Query(
 )
 
 # Each try is paid for before the codes are looked at, so that tries at the same time can't share one. Who tries from
-# elsewhere pays from the address's allowance alone. Codes of the release before know no place: each try pays.
+# elsewhere pays from the e-mail address's allowance alone. Codes of the release before know no place: each try pays.
 TRY = Query(
     "email_code.try",
     """
@@ -101,8 +101,8 @@ TAKE_LINK = Query(
  RETURNING s.payload->>'email'""",
 )
 
-# A sign-in makes the address's other codes useless, and the links beside them. The code came with a mail: whatever came
-# back before, mail arrives now.
+# A sign-in makes the e-mail address's other codes useless, and the links beside them. The code came with a mail:
+# whatever came back before, mail arrives now.
 FORGET = Query(
     "email_code.forget",
     f"""
@@ -219,7 +219,7 @@ class EmailCodeBackend(Backend):
 
 
 class Link(NamedTuple):
-    """A link that was not used yet: the address it went to, the mark of the browser that asked ("": none), where."""
+    """A link not used yet: the e-mail address it went to, the mark of the browser that asked ("": none), where."""
 
     email: str
     browser: str
@@ -244,7 +244,7 @@ def shown(code: str) -> str:
 
 
 def _settle(tx: Transaction, site_id: int, address: str) -> None:
-    """End the address's other codes and links."""
+    """End the e-mail address's other codes and links."""
     key = email.same_person_key(address)
     tx.run(FORGET, kinds=[KIND, LINK], subject=key, site_id=site_id)
 
@@ -258,5 +258,5 @@ def _link_hash(secret: str) -> bytes:
 
 
 def _hash(site_id: int, key: str, code: str) -> bytes:
-    """Return the stored hash of a code; for another address or site the same code has another hash."""
+    """Return the stored hash of a code; for another e-mail address or site the same code has another hash."""
     return hashlib.sha256(f"{site_id}\0{key}\0{code}".encode()).digest()

@@ -62,7 +62,7 @@ class Tokens(NamedTuple):
 
 
 def outbound(config: Config) -> Outbound:
-    """The way out to providers: https to public addresses, unless the settings allow private ones."""
+    """The way out to providers: https to public networks, unless the settings allow private ones."""
     if config.is_embedded or config.private_providers:
         return Outbound(allowed=lambda _: True, ports=(), timeout_s=TIMEOUT_S)
     return Outbound(ports=(), schemes=("https",), timeout_s=TIMEOUT_S)
@@ -74,7 +74,7 @@ class _Kept(NamedTuple):
 
 
 class _Cache:
-    """Documents by address, for all requests of this process."""
+    """Documents by URL, for all requests of this process."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -82,7 +82,7 @@ class _Cache:
         self._refetched: Lru[tuple[str, bool], list[float]] = Lru(REFETCHED_BYTES, plainly)
 
     def get(self, out: Outbound, url: str, *, is_plain: bool) -> Any:
-        """The JSON object at `url`; `is_plain` tells apart who may ask private addresses."""
+        """The JSON object at `url`; `is_plain` tells apart who may ask servers in private networks."""
         key = (url, is_plain)
         with self._lock:
             found = self._kept.get(key)

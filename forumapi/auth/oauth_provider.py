@@ -78,7 +78,7 @@ _MOST_STATE: Final = 2000
 
 
 class AuthorizationRequest(NamedTuple):
-    """Valid authorization request: its client, its scopes, and the address of the answer."""
+    """Valid authorization request: its client, its scopes, and the URL of the answer."""
 
     client: OAuthClient
     scopes: list[str]
@@ -86,7 +86,7 @@ class AuthorizationRequest(NamedTuple):
 
 
 class RefusedRequest(NamedTuple):
-    """Refused authorization request. `location`: the client's address for the error; "" when it can't be trusted."""
+    """Refused authorization request. `location`: the client's URL for the error; "" when it can't be trusted."""
 
     text: str
     location: str
@@ -159,14 +159,14 @@ class OAuthProvider:
         return AuthorizationRequest(request.client, granted, request.redirect_uri)
 
     def grant(self, query: Pairs, asked: AuthorizationRequest, user_id: int) -> str:
-        """Issue a code to the client; return the address that takes the browser there."""
+        """Issue a code to the client; return the URL that takes the browser there."""
         headers, _, _ = self._authorization.create_authorization_response(
             _uri(query), scopes=asked.scopes, credentials={"user": user_id}
         )
         return self._told(headers["Location"])
 
     def deny(self, query: Pairs, asked: AuthorizationRequest) -> str:
-        """Return the address that tells the client that the person denied access."""
+        """Return the URL that tells the client that the person denied access."""
         state = dict(query).get("state")
         told = [("error", "access_denied"), *([("state", state)] if state else [])]
         mark = "&" if "?" in asked.redirect_uri else "?"
@@ -219,7 +219,7 @@ class OAuthProvider:
         return OAuthAnswer(status, (json.dumps(body) if isinstance(body, dict) else body).encode())
 
 
-# oauthlib demands an address, whose content plays no part; TLS ends at the proxy.
+# oauthlib demands a URL, whose content plays no part; TLS ends at the proxy.
 _URI: Final = "https://provider.invalid/"
 
 
@@ -242,7 +242,7 @@ def _check_request(request: Request) -> dict[str, Any]:
         raise InvalidRequestError("code_challenge must be a SHA-256 in base64url", request=request)
     if request.state is not None and len(request.state) > _MOST_STATE:
         rule = f"state may have at most {_MOST_STATE} characters"
-        # Empty, so that it is not sent back: an address as long as that may not arrive.
+        # Empty, so that it is not sent back: a URL as long as that may not arrive.
         raise InvalidRequestError(rule, state="", request=request)
     for name in ("code_challenge", "code_challenge_method"):
         if name in request.duplicate_params:

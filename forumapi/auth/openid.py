@@ -1,8 +1,8 @@
 """Signing in through a provider of OpenID Connect: authorization code with PKCE, state and nonce.
 
-`POST /auth/begin` with `method` and `redirectUri`: the address to send the browser to, and the flow's secret, which the
+`POST /auth/begin` with `method` and `redirectUri`: the URL to send the browser to, and the flow's secret, which the
 client keeps. The provider sends the browser back to `redirectUri` with `code` and `state`; the page there posts both to
-`/auth` with `method` and the flow's secret. The address is the caller's only where the provider says so.
+`/auth` with `method` and the flow's secret. The e-mail address is the caller's only where the provider says so.
 """
 
 from __future__ import annotations
@@ -79,7 +79,7 @@ class RedirectBackend(Backend, is_abstract=True):
         return Verified(self.email(attempt, request, kept["nonce"]))
 
     def authorization_url(self, attempt: Attempt) -> str:
-        """Return the address of the provider's page."""
+        """Return the URL of the provider's page."""
         raise NotImplementedError
 
     def email(self, attempt: Attempt, request: str, nonce: str) -> str:
@@ -123,7 +123,7 @@ class OpenidBackend(RedirectBackend):
         return self.metadata(self._provider(attempt)).authorization
 
     def email(self, attempt: Attempt, request: str, nonce: str) -> str:
-        """Return the address of the id_token; that of userinfo, where the token has none."""
+        """Return the e-mail address of the id_token; that of userinfo, where the token has none."""
         settings, found = attempt.settings, self._provider(attempt)
         metadata = self.metadata(found)
         named, expected = attempt.sign_in.iss, self.expected(metadata)
@@ -159,7 +159,7 @@ class OpenidBackend(RedirectBackend):
         """Check what this provider demands beyond the standard. Raises Unauthorized."""
 
     def is_verified(self, claims: Mapping[str, Any]) -> bool:
-        """Return if the provider says that the address is verified."""
+        """Return if the provider says that the e-mail address is verified."""
         return claims.get("email_verified") in (True, "true")
 
     def _provider(self, attempt: Attempt) -> Provider:

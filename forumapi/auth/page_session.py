@@ -1,7 +1,7 @@
 """Sessions of the engine's own pages: a cookie of a few minutes, good for those pages alone.
 
 Its value is at first a random text, then the secret of a token that is bound to the site and has no scope at all, so
-that whoever gets hold of it can't use the API. Forms carry a text made from it and from the page's address.
+that whoever gets hold of it can't use the API. Forms carry a text made from it and from the page's URL.
 """
 
 from __future__ import annotations
@@ -74,13 +74,13 @@ def mark(value: str) -> str:
     return hashlib.sha256(f"mark\0{value}".encode()).hexdigest()
 
 
-def form_key(value: str, address: str) -> str:
-    """Return the anti-forgery value of forms on the page at `address` (path and query) for this cookie."""
-    return hmac.new(value.encode(), address.encode(), hashlib.sha256).hexdigest()
+def form_key(value: str, url: str) -> str:
+    """Return the anti-forgery value of forms on the page at `url` (path and query) for this cookie."""
+    return hmac.new(value.encode(), url.encode(), hashlib.sha256).hexdigest()
 
 
-def is_form_key(given: Any, value: str, address: str) -> bool:
+def is_form_key(given: Any, value: str, url: str) -> bool:
     """Return if a form has this value."""
     return isinstance(given, str) and hmac.compare_digest(
-        given.encode(), form_key(value, address).encode()
+        given.encode(), form_key(value, url).encode()
     )

@@ -38,8 +38,8 @@ class GoogleBackend(OpenidBackend):
 class MicrosoftBackend(OpenidBackend):
     """Microsoft accounts, personal ones and those of organisations.
 
-    An organisation can write any address into its accounts. One counts as verified only where Microsoft says so with
-    the optional claim `xms_edov`, which the application's registration has to ask for.
+    An organisation can write any e-mail address into its accounts. One counts as verified only where Microsoft says
+    so with the optional claim `xms_edov`, which the application's registration has to ask for.
     """
 
     name = "microsoft"

@@ -1,6 +1,6 @@
 """Flows: state of a sign-in between its steps, in single-use rows that only the client that began can claim.
 
-A flow's secret goes to the client that begins, in a body, and never into an address. Its row is found by a hash of that
+A flow's secret goes to the client that begins, in a body, and never into a URL. Its row is found by a hash of that
 secret (with the OAuth state, where there is one), so what a stranger brings back finds nothing and uses nothing up.
 """
 
@@ -83,7 +83,7 @@ def attempt(tx: Transaction, kind: str, site_id: int, flow: str) -> dict[str, An
 
 
 def count(given: Attempt, limit: Limit) -> None:
-    """Count a step of the caller. Raises TooMany. A peer without an address (a unix socket) is not counted."""
+    """Count a step by client address. Raises TooMany. A peer without an address (a unix socket) is not counted."""
     if given.ip:
         with given.write() as tx:
             rate_counters.take(tx, limit, client_address.network(given.ip))

@@ -1,4 +1,4 @@
-"""Asking Stop Forum Spam about the address of a new user (platform 7.3, P-62). Off unless configured; fails open."""
+"""Questions to Stop Forum Spam about new e-mail addresses (platform 7.3, P-62). Off unless configured; fails open."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ FORGET = Query(
 
 
 class Verdict(NamedTuple):
-    """Verdict on an address: spam, clean, or unknown where the service did not answer."""
+    """Verdict on an e-mail address: spam, clean, or unknown where the service did not answer."""
 
     word: str
     confidence: float | None = None
@@ -56,7 +56,7 @@ _lock = threading.Lock()
 
 
 def check(address: str, url: str = URL) -> Verdict:
-    """The verdict on an address; unknown whenever the service does not say, which refuses nobody."""
+    """Return the verdict on an e-mail address; unknown whenever the service does not say, which refuses nobody."""
     key = hashlib.sha256(f"{url} {address.lower()}".encode()).digest()
     now = time.monotonic()
     with _lock:

@@ -77,7 +77,7 @@ def _taken(tx: Transaction, limit: Limit, subject: str, count: int) -> tuple[int
 
 
 def take_client_address(tx: Transaction, limit: Limit, ip: str) -> None:
-    """Count one attempt of whoever calls from `ip`; a peer without an address (a unix socket) is not counted."""
+    """Count one attempt of the client address `ip`; a peer without an address (a unix socket) is not counted."""
     if ip:
         take(tx, limit, network(ip))
 

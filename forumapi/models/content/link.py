@@ -76,7 +76,7 @@ BLOCKED: Final = """
                      JOIN blocked_link_domains b
                        ON b.domain = array_to_string((string_to_array(l.host, '.'))[n.place:], '.'))"""
 
-# How often the caller's address missed lately, and the link; without one the rest is NULL. A code of an earlier release
+# How often the client address missed lately, and the link; without one the rest is NULL. A code of an earlier release
 # counts while guests read a live comment that holds the link; of one that very many hold, some are looked at.
 FIND = Query(
     "link.find",
@@ -183,7 +183,7 @@ def find(
     A code of an earlier release, which could be guessed, leads on only while guests read a text that holds the link.
 
     Raises NotFound for a code that was never given, Forbidden for a blocked domain and for what is not on the open
-    internet (P-54), TooMany where the caller's address has missed as often as `misses` lets it (0: no limit).
+    internet (P-54), TooMany where the client address has missed as often as `misses` lets it (0: no limit).
     """
     row = tx.row(
         FIND,
