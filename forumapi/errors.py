@@ -6,7 +6,9 @@ Models and handlers raise these; only `response.py` turns them into bytes. Nothi
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final
+from typing import Final, TypeVar
+
+T = TypeVar("T")
 
 BAD_CONTENT_TYPE: Final = 1
 UNPARSABLE: Final = 2
@@ -120,6 +122,13 @@ class NotFound(ApiError):
     """404: there is no such object."""
 
     status = 404
+
+
+def known(found: T | None, noun: str) -> T:
+    """Return the object that was found. Raises NotFound for None."""
+    if found is None:
+        raise NotFound(f"There is no such {noun}")
+    return found
 
 
 class MethodNotAllowed(ApiError):

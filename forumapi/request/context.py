@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
-from forumapi.errors import WRONG_TYPE, Invalid, NotFound
+from forumapi.errors import WRONG_TYPE, Invalid, known
 from forumapi.itemtypes import HUDDLE
 from forumapi.models.journal.journal import Author
 from forumapi.models.microcosms import microcosm_links
@@ -87,9 +87,7 @@ class LocatedObject(Located, Generic[T]):
 
     def required(self) -> T:
         """Return the object. Raises NotFound."""
-        if self.object is None:
-            raise NotFound(f"There is no such {self.noun}")
-        return self.object
+        return known(self.object, self.noun)
 
 
 class Context:

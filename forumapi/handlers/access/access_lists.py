@@ -6,7 +6,6 @@ from typing import TypeVar
 
 from forumapi import itemtypes
 from forumapi.database.connections import Transaction
-from forumapi.errors import NotFound
 from forumapi.models.journal import journal
 from forumapi.request.context import Context
 from forumapi.request.response import Data
@@ -19,13 +18,6 @@ def listed(ctx: Context, name: str, items: bytes, total: int, path: str) -> Data
     """A page of `total` things, `items` as a JSON array, under their `name`. Raises Invalid beyond the last page."""
     paging.check(total, ctx.paging)
     return Data(ctx.listed(name, items, total, path))
-
-
-def known(found: T | None, name: str) -> T:
-    """Return the object that was found. Raises NotFound for None, also for the object of another owner."""
-    if found is None:
-        raise NotFound(f"There is no such {name}")
-    return found
 
 
 def note(ctx: Context, kind: str, id: int, tx: Transaction | None = None) -> None:

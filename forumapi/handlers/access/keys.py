@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from msgspec import UNSET, Struct, UnsetType
 
-from forumapi.errors import OUT_OF_RANGE, Invalid, NotFound
-from forumapi.handlers.access.access_lists import known, listed, note
+from forumapi.errors import OUT_OF_RANGE, Invalid, NotFound, known
+from forumapi.handlers.access.access_lists import listed, note
 from forumapi.models.access.api_keys_sessions import (
     DEFAULT_DAYS,
     MOST_NAME,

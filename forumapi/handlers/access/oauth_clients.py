@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from msgspec import UNSET, Struct, UnsetType
 
-from forumapi.errors import Invalid, NotFound
-from forumapi.handlers.access.access_lists import known, listed, note
+from forumapi.errors import Invalid, NotFound, known
+from forumapi.handlers.access.access_lists import listed, note
 from forumapi.models.access.api_keys_sessions import checked_name, checked_scopes
 from forumapi.models.access.oauth_client import (
     MOST_NAME,

@@ -20,6 +20,7 @@ from forumapi.errors import (
     Forbidden,
     Invalid,
     NotFound,
+    known,
 )
 from forumapi.handlers.content import items
 from forumapi.models.access import permission_target
@@ -166,9 +167,7 @@ class AttendeeHandler(Handler):
         """One answer; 404 while there is none."""
         event_id = ctx.args["item"].id
         attendance = ctx.located_as(LocatedAttendee).required()
-        answer = attendance.attendee
-        if answer is None:
-            raise NotFound("There is no such attendee")
+        answer = known(attendance.attendee, "attendee")
         can = self._can(ctx, attendance)
         if not can & evaluator.READ:
             raise Forbidden("You may not read this", code=NO_READ)

@@ -7,7 +7,7 @@ from typing import Final
 
 from forumapi import itemtypes
 from forumapi.database.connections import Row
-from forumapi.errors import NotFound
+from forumapi.errors import NotFound, known
 from forumapi.models.access import permission_target
 from forumapi.models.content import calendar
 from forumapi.request.context import Context, Located
@@ -63,9 +63,7 @@ class MicrocosmCalendarHandler(CalendarHandler):
     @needs(READ, media_type=_MEDIA)
     def get(self, ctx: Context) -> Result:
         """Those that the caller may read and does not ignore, up to a year back; 1,000 at most, the nearest ones."""
-        node = ctx.tree.nodes.get(ctx.args["item"].id)
-        if node is None:
-            raise NotFound("There is no such microcosm")
+        node = known(ctx.tree.nodes.get(ctx.args["item"].id), "microcosm")
         listable = ctx.listable.set
         inside = [id for id in node.subtree if id in listable]
         rows = calendar.of_place(ctx.reader, ctx.site.id, inside, ctx.identity.ignored_items)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from forumapi.errors import OUT_OF_RANGE, Invalid, NotFound
+from forumapi.errors import OUT_OF_RANGE, Invalid, NotFound, known
 from forumapi.handlers.content import comments
 from forumapi.handlers.content.comments import LockedComment, ShownComment
 from forumapi.models.content import revision
@@ -67,9 +67,8 @@ class RevisionsHandler(Handler):
         number = body.given(sent.revision, 0)
         if number < 1:
             raise Invalid("revision", "must be the number of a revision", code=OUT_OF_RANGE)
-        wanted = revision.find(ctx.writer, ctx.site.id, comment.id, [number]).get(number)
-        if wanted is None:
-            raise NotFound("There is no such revision")
+        revisions = revision.find(ctx.writer, ctx.site.id, comment.id, [number])
+        wanted = known(revisions.get(number), "revision")
         comments.change_text(ctx, comment, wanted.markdown)
         return Found(comment.href)
 
@@ -85,9 +84,7 @@ class RevisionHandler(Handler):
         """The revision with its source."""
         shown = ctx.located_as(ShownComment).required()
         id, number = shown.comment.id, ctx.args["revision"]
-        wanted = revision.find(ctx.reader, ctx.site.id, id, [number]).get(number)
-        if wanted is None:
-            raise NotFound("There is no such revision")
+        wanted = known(revision.find(ctx.reader, ctx.site.id, id, [number]).get(number), "revision")
         current = shown.revisions
 
         def build() -> bytes:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import ClassVar, Final
 
 from forumapi import itemtypes
-from forumapi.errors import NO_CREATE, Forbidden, Invalid, NotFound
+from forumapi.errors import NO_CREATE, Forbidden, Invalid, known
 from forumapi.handlers.content.items import edit_reason
 from forumapi.models.access.identity import WITH_PLACES, IdentityQuery
 from forumapi.models.content import text
@@ -257,9 +257,7 @@ class MicrocosmHandler(Handler):
 
 def _lock(ctx: Context) -> Microcosm:
     """Lock the tree and return the microcosm. Checks If-Match again: the first check was on a tree not yet locked."""
-    microcosm = Microcosm.lock(ctx.writer, ctx.site.id, ctx.args["item"].id)
-    if microcosm is None:
-        raise NotFound("There is no such microcosm")
+    microcosm = known(Microcosm.lock(ctx.writer, ctx.site.id, ctx.args["item"].id), "microcosm")
     wanted = ctx.environ.get("HTTP_IF_MATCH")
     if wanted is not None:
         check_match(wanted, microcosm.node.version)

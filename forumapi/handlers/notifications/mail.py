@@ -6,7 +6,7 @@ from typing import Any, ClassVar, Final
 
 from msgspec import UNSET, Struct, UnsetType
 
-from forumapi.errors import NotFound
+from forumapi.errors import known
 from forumapi.handlers.sites.sites import SiteSettingHandler
 from forumapi.models.access import platform_secret
 from forumapi.models.journal import journal
@@ -79,10 +79,7 @@ class MailTemplateHandler(SiteSettingHandler):
 
 
 def _number(ctx: Context) -> int:
-    number = mail_templates.BY_NAME.get(ctx.args["template"])
-    if number is None:
-        raise NotFound("There is no such template")
-    return number
+    return known(mail_templates.BY_NAME.get(ctx.args["template"]), "template")
 
 
 # ---------------------------------------------------------------- one's own settings

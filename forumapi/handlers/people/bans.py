@@ -5,7 +5,7 @@ from __future__ import annotations
 from msgspec import UNSET, Struct, UnsetType
 
 from forumapi import itemtypes
-from forumapi.errors import OUT_OF_RANGE, Invalid, NotFound
+from forumapi.errors import OUT_OF_RANGE, Invalid, NotFound, known
 from forumapi.models.journal import journal
 from forumapi.models.people import ban, profile_summary
 from forumapi.models.people.ban import Ban
@@ -80,9 +80,7 @@ class BanHandler(Handler):
     @needs(OWNER, answer=schemas.Ban)
     def get(self, ctx: Context) -> Result:
         """Whom it is of, why, and until when."""
-        found = Ban.find(ctx.reader, ctx.site.id, ctx.args["id"])
-        if found is None:
-            raise NotFound("There is no such ban")
+        found = known(Ban.find(ctx.reader, ctx.site.id, ctx.args["id"]), "ban")
         return Data(_documents(ctx, [found])[0])
 
     @needs(OWNER)

@@ -6,7 +6,7 @@ from typing import Any, ClassVar, Final
 
 from msgspec import Struct
 
-from forumapi.errors import NEEDS_OWNER, WRONG_TYPE, Forbidden, Invalid, NotFound
+from forumapi.errors import NEEDS_OWNER, WRONG_TYPE, Forbidden, Invalid, NotFound, known
 from forumapi.handlers.people import roles
 from forumapi.models.people import role_members_page
 from forumapi.models.people.criterion import Criterion
@@ -178,10 +178,7 @@ class CriterionHandler(Handler):
 
 
 def _found(ctx: Context, id: int) -> Criterion:
-    found = Criterion.find(ctx.reader, ctx.site.id, id, ctx.args["criterion"])
-    if found is None:
-        raise NotFound("There is no such criterion")
-    return found
+    return known(Criterion.find(ctx.reader, ctx.site.id, id, ctx.args["criterion"]), "criterion")
 
 
 # ---------------------------------------------------------------- members

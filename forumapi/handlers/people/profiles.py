@@ -8,7 +8,7 @@ from typing import ClassVar, Final
 from msgspec import UNSET, Struct, UnsetType
 
 from forumapi import itemtypes
-from forumapi.errors import NO_READ, OUT_OF_RANGE, Forbidden, Invalid, NotFound, NotImplementedHere
+from forumapi.errors import NO_READ, OUT_OF_RANGE, Forbidden, Invalid, NotImplementedHere, known
 from forumapi.models.access import permission_targets
 from forumapi.models.content import comment_page
 from forumapi.models.content.comment_page import CommentRow, ParentLink
@@ -168,10 +168,7 @@ class ProfileHandler(Handler):
     @needs(READ, answer=schemas.Profile)
     def get(self, ctx: Context) -> Result:
         """The profile; its e-mail address only for itself and the site's owner."""
-        located = ctx.located_as(LocatedProfile)
-        if located.detail is None:
-            raise NotFound("There is no such profile")
-        return show(ctx, located.detail)
+        return show(ctx, known(ctx.located_as(LocatedProfile).detail, "profile"))
 
     @needs(UPDATE, body=ProfileBody, status=302)
     def put(self, ctx: Context, sent: ProfileBody) -> Result:
@@ -207,10 +204,7 @@ class ProfileHandler(Handler):
 
 
 def _locked(ctx: Context) -> Profile:
-    located = ctx.located_as(LocatedProfile)
-    if located.profile is None:
-        raise NotFound("There is no such profile")
-    return located.profile
+    return known(ctx.located_as(LocatedProfile).profile, "profile")
 
 
 def _reserved(ctx: Context, current: str) -> set[str]:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import ClassVar, Final
 
 from forumapi import itemtypes
-from forumapi.errors import OUT_OF_RANGE, WRONG_TYPE, Forbidden, Invalid, NotFound
+from forumapi.errors import OUT_OF_RANGE, WRONG_TYPE, Forbidden, Invalid, NotFound, known
 from forumapi.models.content import text
 from forumapi.models.microcosms.tree import load_tree
 from forumapi.models.people import role_page
@@ -76,10 +76,7 @@ def role_id(ctx: Context) -> int:
 
 def find(ctx: Context) -> ShownRole:
     """Read the role of the address, in the microcosm of the address and no other (P-46). Raises NotFound."""
-    found = role_page.find(ctx.reader, ctx.site.id, microcosm_id(ctx), role_id(ctx))
-    if found is None:
-        raise NotFound("There is no such role")
-    return found
+    return known(role_page.find(ctx.reader, ctx.site.id, microcosm_id(ctx), role_id(ctx)), "role")
 
 
 def _lock_roles(ctx: Context, *, moves_rights: bool = False) -> None:
@@ -104,9 +101,7 @@ def _lock_roles(ctx: Context, *, moves_rights: bool = False) -> None:
 def lock(ctx: Context, *, moves_rights: bool = False) -> Role:
     """Lock the role of the address. Checks If-Match. Raises Forbidden, NotFound, PreconditionFailed."""
     _lock_roles(ctx, moves_rights=moves_rights)
-    found = Role.lock(ctx.writer, ctx.site.id, microcosm_id(ctx), role_id(ctx))
-    if found is None:
-        raise NotFound("There is no such role")
+    found = known(Role.lock(ctx.writer, ctx.site.id, microcosm_id(ctx), role_id(ctx)), "role")
     wanted = ctx.environ.get("HTTP_IF_MATCH")
     if wanted is not None:
         check_match(wanted, found.version)
@@ -213,11 +208,9 @@ class DefaultRolesHandler(RolesHandler):
 
 def show(ctx: Context) -> Result:
     """Answer with the page of roles that apply to the located microcosm (platform 5.5)."""
-    known, site_id, at = ctx.tree, ctx.site.id, ctx.paging
-    node = known.nodes.get(microcosm_id(ctx))
-    if node is None:
-        raise NotFound("There is no such microcosm")
-    applying = known.applying(node.id)
+    tree, site_id, at = ctx.tree, ctx.site.id, ctx.paging
+    node = known(tree.nodes.get(microcosm_id(ctx)), "microcosm")
+    applying = tree.applying(node.id)
     regular = [one for one in applying if not one.is_moderator and not one.is_banned]
     inherits = node.parent_id != 0 and all(one.microcosm_id != node.id for one in regular)
     paging.check(len(applying), at)
@@ -233,7 +226,7 @@ def show(ctx: Context) -> Result:
             if one.losing is not None:
                 wanted |= one.losing.versions
         fetched = summaries(ctx, wanted)
-        entries = [_entry(one, site_id, known, fetched) for one in found]
+        entries = [_entry(one, site_id, tree, fetched) for one in found]
         page = ctx.page(b"[%b]" % b",".join(entries), len(applying), SITE_ROLES)
         return b'{"roles":%b,%b"meta":{}}' % (page, b'"defaultRoles":true,' if inherits else b"")
 
@@ -241,7 +234,7 @@ def show(ctx: Context) -> Result:
         [(one.role.id, one.role.version, one.total, list(one.members.items())) for one in found],
         [list(one.role.people.items()) for one in found],
         [one.losing and (one.losing.total, list(one.losing.versions.items())) for one in found],
-        [known.nodes[one.role.microcosm_id].version for one in found],
+        [tree.nodes[one.role.microcosm_id].version for one in found],
         len(applying),
         inherits,
         ctx.path,
@@ -250,10 +243,10 @@ def show(ctx: Context) -> Result:
     return Page(0, stamp, build)
 
 
-def _entry(one: RoleSummary, site_id: int, known: Tree, fetched: dict[int, bytes]) -> bytes:
+def _entry(one: RoleSummary, site_id: int, tree: Tree, fetched: dict[int, bytes]) -> bytes:
     members = _preview(one.total, one.members, fetched)
     losing = _preview(one.losing.total, one.losing.versions, fetched) if one.losing else b""
-    title = known.nodes[one.role.microcosm_id].title
+    title = tree.nodes[one.role.microcosm_id].title
     return role_page.document(one.role, site_id, title, fetched, members=members, losing=losing)
 
 

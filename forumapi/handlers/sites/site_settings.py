@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Final
 from msgspec import UNSET, Struct, UnsetType
 
 from forumapi import itemtypes
-from forumapi.errors import NEEDS_OWNER, Conflict, Forbidden, Invalid, NotFound
+from forumapi.errors import NEEDS_OWNER, Conflict, Forbidden, Invalid, NotFound, known
 from forumapi.handlers.sites.sites import SiteSettingHandler, lock_own
 from forumapi.mail import outbox
 from forumapi.models.access import sign_in_rules
@@ -198,9 +198,7 @@ class SiteOfferHandler(Handler):
             raise Invalid("profileId", "is required")
         if profile_id == ctx.identity.profile_id:
             raise Invalid("profileId", "owns the site already")
-        person = OfferParty.find(ctx.writer, ctx.site.id, profile_id)
-        if person is None:
-            raise NotFound("There is no such profile")
+        person = known(OfferParty.find(ctx.writer, ctx.site.id, profile_id), "profile")
         before = SiteOffer.find(ctx.writer, ctx.site.id)
         SiteOffer.insert(ctx.writer, ctx.author, profile_id)
         is_new = before is None or before.profile_id != profile_id
